@@ -1,0 +1,95 @@
+/** Who has to change something for an error to go away. */
+export type Fault = "local" | "peer" | "transport";
+
+/** One row of an error table. */
+export interface ErrorEntry {
+  readonly fault: Fault;
+  /** The close code that the peer is told, where the connection is open and the error ends it. */
+  readonly closeCode?: number;
+  /** The HTTP status that answers it, where it happens during a server's handshake. */
+  readonly status?: number;
+  readonly text: string;
+}
+
+/**
+ * Everything that the protocol can report, in one table. `docs/errors.md` lists the same rows; a test holds the two together.
+ * Close codes: RFC 6455 §7.4.1. Statuses: RFC 6455 §4.2.2, RFC 9110 §15.
+ */
+export const PROTOCOL_ERRORS = {
+  // frames (RFC 6455 §5.2)
+  RESERVED_BITS: { fault: "peer", closeCode: 1002, text: "a reserved bit is set that no extension uses" },
+  INVALID_OPCODE: { fault: "peer", closeCode: 1002, text: "the opcode is reserved" },
+  UNMASKED_FRAME: { fault: "peer", closeCode: 1002, text: "a client must mask its frames" },
+  MASKED_FRAME: { fault: "peer", closeCode: 1002, text: "a server must not mask its frames" },
+  NON_MINIMAL_LENGTH: { fault: "peer", closeCode: 1002, text: "the payload length is not in its shortest form" },
+  INVALID_LENGTH: { fault: "peer", closeCode: 1002, text: "the most significant bit of a 64-bit payload length is set" },
+  FRAGMENTED_CONTROL: { fault: "peer", closeCode: 1002, text: "a control frame must not be fragmented" },
+  CONTROL_TOO_LONG: { fault: "peer", closeCode: 1002, text: "a control frame carries at most 125 bytes" },
+  UNEXPECTED_CONTINUATION: { fault: "peer", closeCode: 1002, text: "a continuation frame without a message to continue" },
+  EXPECTED_CONTINUATION: { fault: "peer", closeCode: 1002, text: "a new message before the last one was finished" },
+  INVALID_CLOSE_PAYLOAD: { fault: "peer", closeCode: 1002, text: "a close payload of one byte" },
+  INVALID_CLOSE_CODE: { fault: "peer", closeCode: 1002, text: "a close code that must not be sent" },
+  // payloads
+  INVALID_UTF8: { fault: "peer", closeCode: 1007, text: "text that is not UTF-8" },
+  FRAME_TOO_BIG: { fault: "peer", closeCode: 1009, text: "a frame is larger than maxFrameSize" },
+  MESSAGE_TOO_BIG: { fault: "peer", closeCode: 1009, text: "a message is larger than maxMessageSize" },
+  INVALID_DEFLATE: { fault: "peer", closeCode: 1007, text: "compressed data that does not inflate" },
+  // liveness
+  HEARTBEAT_TIMEOUT: { fault: "transport", text: "the peer answered no ping within heartbeat.timeout" },
+  CLOSE_TIMEOUT: { fault: "peer", text: "the closing handshake took longer than closeTimeout" },
+  CONNECTION_LOST: { fault: "transport", text: "the byte stream ended without a closing handshake" },
+  // use
+  NOT_OPEN: { fault: "local", text: "the connection is not open" },
+  WRITE_BUFFER_FULL: { fault: "local", text: "more waits to be written than maxWriteBufferSize allows" },
+  MESSAGE_IN_PROGRESS: { fault: "local", text: "a message is being sent in fragments and must be finished first" },
+  NO_MESSAGE_IN_PROGRESS: { fault: "local", text: "no message is being sent in fragments" },
+  INVALID_ARGUMENT: { fault: "local", text: "an argument is not what it has to be" },
+  INVALID_STATE: { fault: "local", text: "this call is not possible in this state" },
+  // handshake, both roles (RFC 6455 §4, RFC 9112)
+  HEAD_TOO_BIG: { fault: "peer", status: 431, text: "the head is larger than maxHeadSize" },
+  TOO_MANY_HEADERS: { fault: "peer", status: 431, text: "the head has more header fields than maxHeaders" },
+  TOO_MANY_PARTS: { fault: "peer", status: 408, text: "the head came in more pieces than maxParts" },
+  MALFORMED_HEAD: { fault: "peer", status: 400, text: "the head is not HTTP/1.1" },
+  // handshake, server
+  METHOD_NOT_GET: { fault: "peer", status: 405, text: "a WebSocket handshake is a GET request" },
+  UNSUPPORTED_HTTP_VERSION: { fault: "peer", status: 505, text: "a WebSocket handshake needs HTTP/1.1" },
+  NOT_AN_UPGRADE: { fault: "peer", status: 426, text: "the request does not ask for an upgrade to WebSocket" },
+  UNSUPPORTED_VERSION: { fault: "peer", status: 426, text: "only WebSocket version 13 is spoken here" },
+  INVALID_HOST: { fault: "peer", status: 400, text: "exactly one Host header field is needed" },
+  INVALID_KEY: { fault: "peer", status: 400, text: "Sec-WebSocket-Key is not 16 bytes in base64" },
+  INVALID_SUBPROTOCOL: { fault: "peer", status: 400, text: "Sec-WebSocket-Protocol is not a list of distinct tokens" },
+  INVALID_EXTENSIONS: { fault: "peer", status: 400, text: "Sec-WebSocket-Extensions is not well formed" },
+  UNEXPECTED_BODY: { fault: "peer", status: 400, text: "a handshake request has no body" },
+  // handshake, client
+  UNEXPECTED_STATUS: { fault: "peer", text: "the server did not switch to WebSocket" },
+  INVALID_UPGRADE_HEADER: { fault: "peer", text: "the response's Upgrade header is not websocket" },
+  INVALID_CONNECTION_HEADER: { fault: "peer", text: "the response's Connection header has no upgrade token" },
+  INVALID_ACCEPT: { fault: "peer", text: "Sec-WebSocket-Accept does not match the key" },
+  UNREQUESTED_SUBPROTOCOL: { fault: "peer", text: "the server chose a subprotocol that was not offered" },
+  UNREQUESTED_EXTENSION: { fault: "peer", text: "the server chose an extension that was not offered, or not so" },
+} as const satisfies Record<string, ErrorEntry>;
+
+export type ProtocolErrorCode = keyof typeof PROTOCOL_ERRORS;
+
+/** The one error class. `code` names a row of an error table; `fault` and `closeCode` are that row's. */
+export class WebSocketError<Code extends string = string> extends Error {
+  override readonly name = "WebSocketError";
+  readonly code: Code;
+  readonly fault: Fault;
+  readonly closeCode: number | undefined;
+  /** The HTTP status that a server answers with. */
+  readonly status: number | undefined;
+
+  constructor(code: Code, entry: ErrorEntry, detail?: string, options?: ErrorOptions) {
+    super(detail === undefined ? entry.text : `${entry.text}: ${detail}`, options);
+    this.code = code;
+    this.fault = entry.fault;
+    this.closeCode = entry.closeCode;
+    this.status = entry.status;
+  }
+}
+
+/** The error for a row of PROTOCOL_ERRORS. `detail` says what was expected and what came. */
+export function protocolError(code: ProtocolErrorCode, detail?: string, options?: ErrorOptions): WebSocketError<ProtocolErrorCode> {
+  return new WebSocketError<ProtocolErrorCode>(code, PROTOCOL_ERRORS[code], detail, options);
+}

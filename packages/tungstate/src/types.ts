@@ -1,0 +1,79 @@
+import type { Message, PreparedMessage, WebSocketError } from "@tungstate/protocol";
+import type { Duplex } from "node:stream";
+
+/** What can be sent as one message: text, bytes, a message as it was received, or one prepared for many receivers. */
+export type MessageData = string | ArrayBuffer | ArrayBufferView | Message | PreparedMessage;
+
+/** Anything with bytes going both ways: a Node Duplex (`net.Socket`, `tls.TLSSocket`, ...) or a Web stream pair. */
+export type ByteStream = Duplex | { readonly readable: ReadableStream<Uint8Array>; readonly writable: WritableStream<Uint8Array> };
+
+/** How a connection ended. */
+export interface CloseInfo {
+  /** The peer's close code; 1005 if its Close had none, 1006 if none came (RFC 6455 §7.1.5). */
+  readonly code: number;
+  readonly reason: string;
+  /** Whether the closing handshake was completed. */
+  readonly clean: boolean;
+  /** Why, where it was not an orderly close. */
+  readonly error: WebSocketError | undefined;
+}
+
+/** `open`: both ways. `closing`: a Close was sent or received. `closed`: nothing more will happen. */
+export type ConnectionState = "open" | "closing" | "closed";
+
+export interface ConnectionStats {
+  readonly messagesReceived: number;
+  readonly messagesSent: number;
+  readonly bytesReceived: number;
+  readonly bytesSent: number;
+}
+
+export interface ConnectionEvents {
+  message: [message: Message];
+  ping: [payload: Uint8Array];
+  pong: [payload: Uint8Array];
+  /** What was waiting has been handed to the transport; write again. Only after a `write` that returned false. */
+  drain: [];
+  close: [info: CloseInfo];
+  /** Why the connection is about to end; always followed by `close`. */
+  error: [error: WebSocketError];
+}
+
+/** One WebSocket connection, the same for clients and servers. Paused until somebody reads. */
+export interface WebSocketConnection extends AsyncIterable<Message>, AsyncDisposable {
+  /** Buffers a message. False: more than `writeBufferSize` bytes wait; wait for `drain` or use `send`. */
+  write(data: MessageData): boolean;
+  /** Writes, then waits until there is room for more. */
+  send(data: MessageData): Promise<void>;
+  /** Sends one message in fragments as its parts come, keeping no more than `writeBufferSize` of it. */
+  sendStream(parts: AsyncIterable<string | Uint8Array> | Iterable<string | Uint8Array>, type?: "text" | "binary"): Promise<void>;
+  /** Resolves when all that was written has been handed to the transport. */
+  flush(): Promise<void>;
+  /** All messages that wait at this moment, as often as there are any: an iteration by batches. */
+  batches(): AsyncIterable<readonly Message[]>;
+  /** Stops `message` events; messages then wait in the inbox. */
+  pause(): void;
+  resume(): void;
+  on<E extends keyof ConnectionEvents>(event: E, listener: (...args: ConnectionEvents[E]) => void): this;
+  once<E extends keyof ConnectionEvents>(event: E, listener: (...args: ConnectionEvents[E]) => void): this;
+  off<E extends keyof ConnectionEvents>(event: E, listener: (...args: ConnectionEvents[E]) => void): this;
+  split(): { readable: ReadableStream<Message>; writable: WritableStream<MessageData> };
+  /** Round-trip time in milliseconds. */
+  ping(payload?: Uint8Array | string): Promise<number>;
+  /** Starts the closing handshake; resolves when the connection has ended, at the latest after `closeTimeout`. */
+  close(code?: number, reason?: string): Promise<CloseInfo>;
+  /** Ends the byte stream at once. */
+  terminate(): void;
+  /** Resolves when the connection has ended; never rejects. */
+  readonly closed: Promise<CloseInfo>;
+  /** The subprotocol in use, "" for none. */
+  readonly protocol: string;
+  /** The extensions in use, as in Sec-WebSocket-Extensions, "" for none. */
+  readonly extensions: string;
+  /** Bytes written and not yet handed to the transport. */
+  readonly bufferedAmount: number;
+  readonly state: ConnectionState;
+  readonly localAddress: string | undefined;
+  readonly remoteAddress: string | undefined;
+  readonly stats: ConnectionStats;
+}
