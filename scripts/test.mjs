@@ -1,13 +1,17 @@
 // Runs every *.test.ts of the workspaces with Node's own test runner. Arguments narrow the run to files whose path
 // contains one of them: `npm test -- utf8 handshake`.
 import { spawnSync } from "node:child_process";
-import { readdirSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { join, relative } from "node:path";
+import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { TIMEOUT_MS } from "./test-watchdog.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const wanted = process.argv.slice(2);
 const files = ["packages", "apps", "bench", "conformance", "examples", "scripts"]
+  .filter((folder) => existsSync(join(root, folder)))
   .flatMap((folder) => readdirSync(join(root, folder), { recursive: true, withFileTypes: true }))
   .filter((entry) => entry.isFile() && entry.name.endsWith(".test.ts"))
   .map((entry) => relative(root, join(entry.parentPath, entry.name)))
@@ -15,8 +19,22 @@ const files = ["packages", "apps", "bench", "conformance", "examples", "scripts"
   .filter((file) => wanted.length === 0 || wanted.some((part) => file.includes(part)))
   .sort();
 if (files.length === 0) {
-  console.error(`no test file matches ${wanted.join(" ")}`);
+  console.error(wanted.length === 0 ? "no test files" : `no test file's path contains ${wanted.join(" or ")}`);
   process.exit(1);
 }
-const run = spawnSync(process.execPath, ["--import", "tsx", "--test", ...files], { cwd: root, stdio: "inherit" });
+const run = spawnSync(
+  process.execPath,
+  [
+    "--import=tsx",
+    "--import=./scripts/test-watchdog.mjs",
+    "--test",
+    "--test-reporter=spec",
+    `--test-concurrency=${availableParallelism()}`,
+    `--test-timeout=${TIMEOUT_MS}`,
+    ...files,
+  ],
+  { cwd: root, stdio: "inherit" },
+);
+if (run.error !== undefined) throw run.error;
+if (run.signal !== null) console.error(`the test runner was ended by ${run.signal}`);
 process.exit(run.status ?? 1);

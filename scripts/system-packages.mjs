@@ -1,0 +1,67 @@
+// What the tests need besides npm: found on this machine, or installed from Debian's packages when root. Says what is
+// missing, and fails, where neither is possible.
+import { spawnSync } from "node:child_process";
+import { accessSync, constants } from "node:fs";
+import { delimiter, join } from "node:path";
+import process from "node:process";
+
+/**
+ * One row for each thing: any of `commands` on PATH (or in the system folders), or a module of Debian's Python; the
+ * Debian package that has it; who needs it.
+ */
+const NEEDS = [
+  {
+    commands: ["chromium", "chromium-browser", "google-chrome"],
+    debian: "chromium",
+    for: "the page in a real browser",
+  },
+  { python: "websockets", debian: "python3-websockets", for: "interoperation with Python's websockets" },
+  { commands: ["ip"], debian: "iproute2", for: "network namespaces and interfaces" },
+  { commands: ["openssl"], debian: "openssl", for: "certificates for TLS" },
+];
+
+const folders = [...(process.env.PATH ?? "").split(delimiter), "/usr/sbin", "/sbin"];
+
+function isExecutable(path) {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function isThere(need) {
+  if (need.python !== undefined) {
+    return spawnSync("/usr/bin/python3", ["-c", `import ${need.python}`], { stdio: "ignore" }).status === 0;
+  }
+  return need.commands.some((command) => folders.some((folder) => isExecutable(join(folder, command))));
+}
+
+function aptGet(...args) {
+  // The lock's time-out: two test runs on a fresh machine wait for each other instead of failing.
+  const run = spawnSync("apt-get", ["-o", "DPkg::Lock::Timeout=300", "-q", ...args], {
+    stdio: ["ignore", "inherit", "inherit"],
+    env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" },
+  });
+  return run.status === 0;
+}
+
+let missing = NEEDS.filter((need) => !isThere(need));
+if (missing.length > 0 && process.getuid?.() === 0 && folders.some((folder) => isExecutable(join(folder, "apt-get")))) {
+  console.log(`installing ${missing.map((need) => need.debian).join(" ")}`);
+  // A failed update is not the end: the lists that are there may do.
+  aptGet("update");
+  aptGet("install", "--yes", "--no-install-recommends", ...missing.map((need) => need.debian));
+  missing = missing.filter((need) => !isThere(need));
+}
+if (missing.length > 0) {
+  for (const need of missing) {
+    const what = need.python === undefined ? need.commands.join(" or ") : `Python module ${need.python}`;
+    console.error(`missing: ${what} (Debian package ${need.debian}), for ${need.for}`);
+  }
+  console.error(
+    `Install it and run again; on Debian, as root: apt-get install ${missing.map((need) => need.debian).join(" ")}`,
+  );
+  process.exit(1);
+}
