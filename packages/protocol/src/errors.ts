@@ -22,10 +22,18 @@ export const PROTOCOL_ERRORS = {
   UNMASKED_FRAME: { fault: "peer", closeCode: 1002, text: "a client must mask its frames" },
   MASKED_FRAME: { fault: "peer", closeCode: 1002, text: "a server must not mask its frames" },
   NON_MINIMAL_LENGTH: { fault: "peer", closeCode: 1002, text: "the payload length is not in its shortest form" },
-  INVALID_LENGTH: { fault: "peer", closeCode: 1002, text: "the most significant bit of a 64-bit payload length is set" },
+  INVALID_LENGTH: {
+    fault: "peer",
+    closeCode: 1002,
+    text: "the most significant bit of a 64-bit payload length is set",
+  },
   FRAGMENTED_CONTROL: { fault: "peer", closeCode: 1002, text: "a control frame must not be fragmented" },
   CONTROL_TOO_LONG: { fault: "peer", closeCode: 1002, text: "a control frame carries at most 125 bytes" },
-  UNEXPECTED_CONTINUATION: { fault: "peer", closeCode: 1002, text: "a continuation frame without a message to continue" },
+  UNEXPECTED_CONTINUATION: {
+    fault: "peer",
+    closeCode: 1002,
+    text: "a continuation frame without a message to continue",
+  },
   EXPECTED_CONTINUATION: { fault: "peer", closeCode: 1002, text: "a new message before the last one was finished" },
   INVALID_CLOSE_PAYLOAD: { fault: "peer", closeCode: 1002, text: "a close payload of one byte" },
   INVALID_CLOSE_CODE: { fault: "peer", closeCode: 1002, text: "a close code that must not be sent" },
@@ -90,6 +98,10 @@ export class WebSocketError<Code extends string = string> extends Error {
 }
 
 /** The error for a row of PROTOCOL_ERRORS. `detail` says what was expected and what came. */
-export function protocolError(code: ProtocolErrorCode, detail?: string, options?: ErrorOptions): WebSocketError<ProtocolErrorCode> {
+export function protocolError(
+  code: ProtocolErrorCode,
+  detail?: string,
+  options?: ErrorOptions,
+): WebSocketError<ProtocolErrorCode> {
   return new WebSocketError<ProtocolErrorCode>(code, PROTOCOL_ERRORS[code], detail, options);
 }

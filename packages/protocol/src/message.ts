@@ -1,0 +1,101 @@
+import { primitives } from "./primitives.ts";
+
+/** Payloads up to this size are handed out as copies of their own, so that keeping one keeps nothing else alive. */
+const COPY_UP_TO = 1024; // bytes
+
+/**
+ * A message as it was received. Its bytes stay as they came, text included, until somebody asks: `text` decodes, `bytes`
+ * makes a view or joins the pieces of a large message.
+ */
+export class Message {
+  readonly type: "text" | "binary";
+  /** Payload length in bytes. */
+  readonly size: number;
+  // One piece `source[start..start + size)`, or, where `pieces` is set, several.
+  private source: Uint8Array;
+  private start: number;
+  private pieces: readonly Uint8Array[] | undefined;
+  private owned: boolean;
+
+  constructor(
+    type: "text" | "binary",
+    source: Uint8Array,
+    start: number,
+    size: number,
+    pieces?: readonly Uint8Array[],
+  ) {
+    this.type = type;
+    this.size = size;
+    this.source = source;
+    this.start = start;
+    this.pieces = pieces;
+    this.owned = false;
+  }
+
+  /** The payload. Yours to keep; the same array at each call. */
+  get bytes(): Uint8Array {
+    if (this.pieces !== undefined) {
+      const joined = primitives.allocate(this.size);
+      let at = 0;
+      for (const piece of this.pieces) {
+        joined.set(piece, at);
+        at += piece.length;
+      }
+      this.source = joined;
+      this.pieces = undefined;
+      this.owned = true;
+    }
+    if (!this.owned) {
+      const end = this.start + this.size;
+      this.source =
+        this.size <= COPY_UP_TO ? this.source.slice(this.start, end) : this.source.subarray(this.start, end);
+      this.start = 0;
+      this.owned = true;
+    }
+    return this.source;
+  }
+
+  /** The payload decoded as UTF-8, which a text message was checked to be. For a binary message: U+FFFD is not put in, so look at `type` first. */
+  get text(): string {
+    if (this.pieces !== undefined) return primitives.decodeUtf8(this.bytes, 0, this.size);
+    return primitives.decodeUtf8(this.source, this.start, this.start + this.size);
+  }
+
+  /** `text` of a text message, `bytes` of a binary one. */
+  get data(): string | Uint8Array {
+    return this.type === "text" ? this.text : this.bytes;
+  }
+
+  /** The payload in the pieces it is kept in: for who passes it on without joining it. */
+  chunks(): readonly Uint8Array[] {
+    return this.pieces ?? [this.bytes];
+  }
+
+  /** Copies the payload to `target[at]` and returns the offset behind it. */
+  copyTo(target: Uint8Array, at: number): number {
+    if (this.pieces !== undefined) {
+      for (const piece of this.pieces) {
+        target.set(piece, at);
+        at += piece.length;
+      }
+      return at;
+    }
+    copyBytes(this.source, this.start, this.size, target, at);
+    return at + this.size;
+  }
+
+  toString(): string {
+    return this.text;
+  }
+}
+
+const LOOP_PAYS = 64; // bytes up to which a loop beats making a view for `set`
+
+/** Copies `source[start..start + length)` to `target[at]`. */
+export function copyBytes(source: Uint8Array, start: number, length: number, target: Uint8Array, at: number): void {
+  if (length <= LOOP_PAYS) {
+    for (const end = start + length; start < end; start++, at++) target[at] = source[start];
+  } else {
+    target.set(start === 0 && length === source.length ? source : source.subarray(start, start + length), at);
+  }
+}

@@ -1,0 +1,159 @@
+import { primitives } from "./primitives.ts";
+import type { Chain, PreparedMessage } from "./prepared.ts";
+
+const BLOCK_SIZE = 16 * 1024; // bytes
+const LARGEST_COPY = 4096; // bytes; what is larger is listed where it stands instead of being copied to a block
+const KEPT_BLOCKS = 64; // 1 MiB for the process
+
+interface Block {
+  readonly bytes: Uint8Array;
+  readonly words: Int32Array;
+}
+
+/** Blocks that no output uses; shared by all connections. The last one given back is the one still in the cache. */
+const spareBlocks: Block[] = [];
+
+function newBlock(): Block {
+  const bytes = primitives.allocate(BLOCK_SIZE);
+  return { bytes, words: new Int32Array(bytes.buffer, 0, BLOCK_SIZE >> 2) };
+}
+
+/** What an output hands to the transport: bytes in order, and the blocks to give back when they have been written. */
+export interface Taken {
+  readonly pieces: Uint8Array | Uint8Array[];
+  readonly size: number;
+  readonly blocks: readonly Block[];
+}
+
+const NO_BLOCKS: readonly Block[] = [];
+const NO_BLOCK: Block = { bytes: new Uint8Array(0), words: new Int32Array(0) };
+
+/** Where to write: at `bytes[at...]`, of whose buffer `words` is a word view. */
+export interface Room {
+  readonly bytes: Uint8Array;
+  readonly words: Int32Array;
+  readonly at: number;
+}
+
+/** `reserve` answers at each call with the same object. */
+const room = { bytes: NO_BLOCK.bytes, words: NO_BLOCK.words, at: 0 };
+
+/**
+ * Frame bytes on their way to the transport. Small frames are packed into blocks, large payloads are listed by reference, and
+ * while nothing but prepared messages waits, all there is is a pointer to a shared chain. An empty output holds no memory.
+ */
+export class Output {
+  /** Bytes that wait. */
+  size = 0;
+  private chain: Chain | undefined;
+  private pieces: Uint8Array[] | undefined;
+  private blocks: Block[] | undefined;
+  private block: Block | undefined;
+  private begin = 0;
+  private end = 0;
+
+  /**
+   * Room for `length` bytes (at most BLOCK_SIZE) to be written at once: into `bytes[at...]`. Follow it by `wrote`, before anything else is asked of
+   * the output.
+   */
+  reserve(length: number): Room {
+    this.unchain();
+    const block = this.block === undefined || this.end + length > BLOCK_SIZE ? this.nextBlock() : this.block;
+    room.bytes = block.bytes;
+    room.words = block.words;
+    room.at = this.end;
+    return room;
+  }
+
+  wrote(end: number): void {
+    this.size += end - this.end;
+    this.end = end;
+  }
+
+  /** Adds bytes. They are copied if they are few; else they must stay as they are until they are written. */
+  append(bytes: Uint8Array): void {
+    if (bytes.length <= LARGEST_COPY) {
+      const { bytes: block, at } = this.reserve(bytes.length);
+      block.set(bytes, at);
+      this.wrote(at + bytes.length);
+      return;
+    }
+    this.unchain();
+    this.list(bytes);
+    this.size += bytes.length;
+  }
+
+  appendPrepared(message: PreparedMessage): void {
+    if (this.size === 0) {
+      this.chain = message.chain;
+      this.size = this.chain.size;
+    } else if (this.chain !== undefined) {
+      this.chain = this.chain.with(message.frame);
+      this.size = this.chain.size;
+    } else {
+      this.append(message.frame);
+    }
+  }
+
+  /** Hands over everything that waits. Give the blocks back with `giveBack` when the transport is done with the bytes. */
+  take(): Taken {
+    const size = this.size;
+    this.size = 0;
+    if (this.chain !== undefined) {
+      const pieces = this.chain.pieces();
+      this.chain = undefined;
+      return { pieces, size, blocks: NO_BLOCKS };
+    }
+    const current =
+      this.block !== undefined && this.end > this.begin ? this.block.bytes.subarray(this.begin, this.end) : undefined;
+    const blocks = this.blocks ?? [];
+    if (this.block !== undefined) blocks.push(this.block);
+    let pieces: Uint8Array | Uint8Array[];
+    if (this.pieces === undefined) {
+      pieces = current ?? [];
+    } else {
+      if (current !== undefined) this.pieces.push(current);
+      pieces = this.pieces;
+    }
+    this.pieces = this.blocks = this.block = undefined;
+    this.begin = this.end = 0;
+    return { pieces, size, blocks };
+  }
+
+  /** Drops everything that waits. */
+  clear(): void {
+    giveBack(this.take());
+  }
+
+  /** What is to be written behind a chain cannot be part of it. */
+  private unchain(): void {
+    if (this.chain === undefined) return;
+    const pieces = this.chain.pieces();
+    this.chain = undefined;
+    this.size = 0;
+    if (Array.isArray(pieces)) for (const piece of pieces) this.append(piece);
+    else this.append(pieces);
+  }
+
+  private list(bytes: Uint8Array): void {
+    this.pieces ??= [];
+    if (this.block !== undefined && this.end > this.begin) {
+      this.pieces.push(this.block.bytes.subarray(this.begin, this.end));
+      this.begin = this.end;
+    }
+    this.pieces.push(bytes);
+  }
+
+  private nextBlock(): Block {
+    if (this.block !== undefined) {
+      if (this.end > this.begin) (this.pieces ??= []).push(this.block.bytes.subarray(this.begin, this.end));
+      (this.blocks ??= []).push(this.block);
+    }
+    this.begin = this.end = 0;
+    return (this.block = spareBlocks.pop() ?? newBlock());
+  }
+}
+
+export function giveBack(taken: Taken): void {
+  for (const block of taken.blocks) if (spareBlocks.length < KEPT_BLOCKS) spareBlocks.push(block);
+}

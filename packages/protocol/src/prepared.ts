@@ -1,0 +1,79 @@
+import { FIN, headerSize, OPCODE, RSV1, writeHeader } from "./frame.ts";
+import { primitives } from "./primitives.ts";
+
+/**
+ * A message encoded once for many connections. Servers send the frame as it is; a client has to mask each frame with a new key
+ * (RFC 6455 §5.3) and so encodes the payload again.
+ */
+export class PreparedMessage {
+  readonly type: "text" | "binary";
+  /** The payload, which must not be changed any more. */
+  readonly payload: Uint8Array;
+  /** The whole unmasked frame. */
+  readonly frame: Uint8Array;
+  /** The chain that holds nothing but this message; see Chain. */
+  readonly chain: Chain;
+
+  constructor(
+    data: string | Uint8Array,
+    options: { readonly compressed?: boolean; readonly type?: "text" | "binary" } = {},
+  ) {
+    const isText = typeof data === "string";
+    this.type = options.type ?? (isText ? "text" : "binary");
+    const length = isText ? primitives.utf8Length(data) : data.length;
+    const size = headerSize(length, false);
+    const first = FIN | (options.compressed === true ? RSV1 : 0) | (this.type === "text" ? OPCODE.TEXT : OPCODE.BINARY);
+    this.frame = primitives.allocate(size + length);
+    const at = writeHeader(this.frame, 0, first, length, undefined);
+    if (isText) primitives.writeUtf8(data, this.frame, at);
+    else this.frame.set(data, at);
+    this.payload = this.frame.subarray(size);
+    this.chain = new Chain(undefined, this.frame);
+  }
+}
+
+const LARGEST_JOIN = 128 * 1024; // bytes; a longer chain is handed over in pieces
+
+/**
+ * A sequence of prepared frames, shared by all outputs that hold the same sequence: adding the same frame to the same chain gives
+ * the same next chain, and its bytes are joined once for all who send it. A broadcast to a thousand
+ * connections costs each of them one pointer.
+ */
+export class Chain {
+  readonly size: number;
+  private readonly before: Chain | undefined;
+  private readonly frame: Uint8Array;
+  private joined: Uint8Array | undefined;
+  private next: Chain | undefined;
+
+  constructor(before: Chain | undefined, frame: Uint8Array) {
+    this.before = before;
+    this.frame = frame;
+    this.size = frame.length + (before === undefined ? 0 : before.size);
+  }
+
+  /** The chain with `frame` added. The last one made is remembered, which is the one that all others ask for in a broadcast. */
+  with(frame: Uint8Array): Chain {
+    if (this.next === undefined || this.next.frame !== frame) this.next = new Chain(this, frame);
+    return this.next;
+  }
+
+  /** All frames as one piece where that is reasonable, in order. */
+  pieces(): Uint8Array | Uint8Array[] {
+    if (this.before === undefined) return this.frame;
+    if (this.joined !== undefined) return this.joined;
+    if (this.size > LARGEST_JOIN) {
+      const frames: Uint8Array[] = [];
+      for (let chain: Chain | undefined = this; chain !== undefined; chain = chain.before) frames.push(chain.frame);
+      return frames.reverse();
+    }
+    const joined = primitives.allocate(this.size);
+    let at = this.size;
+    for (let chain: Chain | undefined = this; chain !== undefined; chain = chain.before) {
+      at -= chain.frame.length;
+      joined.set(chain.frame, at);
+    }
+    this.joined = joined;
+    return joined;
+  }
+}
