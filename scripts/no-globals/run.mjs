@@ -1,0 +1,115 @@
+// Runs the tests of a package against its compiled form, with every global taken away that is not ECMAScript's own:
+//   node scripts/no-globals/run.mjs packages/protocol
+//
+// Tests themselves may use Node's globals. So each test file becomes a bundle in which the names of those globals are
+// imports, and the package stays outside of the bundle, as the files in its dist. Then the globals can really be deleted
+// before the package is loaded.
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { basename, dirname, join, relative, resolve, sep } from "node:path";
+import process from "node:process";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { runInNewContext } from "node:vm";
+import { build } from "esbuild";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const packageFolder = resolve(process.argv[2] ?? "packages/protocol");
+const cache = join(root, "node_modules", ".cache");
+mkdirSync(cache, { recursive: true });
+const out = mkdtempSync(join(cache, "no-globals-"));
+process.once("exit", () => rmSync(out, { recursive: true }));
+
+// A new context has what ECMAScript defines, and two things of V8's that ECMAScript does not.
+const own = new Set(runInNewContext("Object.getOwnPropertyNames(globalThis)"));
+for (const name of ["console", "WebAssembly"]) own.delete(name);
+const foreign = Object.getOwnPropertyNames(globalThis).filter((name) => !own.has(name));
+
+// Node sets these up when they are first looked at, and wants WebAssembly for it some time later. The tests of something
+// without I/O can do without them.
+const NETWORK = [
+  "fetch",
+  "FormData",
+  "Headers",
+  "Request",
+  "Response",
+  "MessageEvent",
+  "CloseEvent",
+  "WebSocket",
+  "EventSource",
+];
+const given = foreign.filter((name) => !NETWORK.includes(name));
+
+writeFileSync(
+  join(out, "globals.mjs"),
+  `import "node:test";
+import "node:assert/strict";
+import "fast-check";
+${given.map((name) => `const saved_${name} = globalThis.${name};`).join("\n")}
+for (const name of ${JSON.stringify(foreign)}) {
+  if (!Reflect.deleteProperty(globalThis, name)) throw new Error(\`\${name} cannot be taken away\`);
+}
+export { ${given.map((name) => `saved_${name} as ${name}`).join(", ")} };
+`,
+);
+
+/** `../src/x.ts` is `dist/x.js`; every other relative import belongs to the test. */
+const compiled = {
+  name: "compiled",
+  setup(builder) {
+    const source = join(packageFolder, "src") + sep;
+    builder.onResolve({ filter: /^\.\.?\// }, ({ path, resolveDir }) => {
+      const file = resolve(resolveDir, path);
+      if (!file.startsWith(source)) return undefined;
+      const output = join(packageFolder, "dist", relative(source, file)).replace(/\.ts$/, ".js");
+      if (!existsSync(output)) return { errors: [{ text: `${output} has not been built` }] };
+      return { path: pathToFileURL(output).href, external: true };
+    });
+    builder.onResolve({ filter: /^no-globals$/ }, () => ({ path: join(out, "globals.mjs"), external: true }));
+    // A test may look for files beside itself.
+    builder.onLoad({ filter: /\.ts$/ }, ({ path }) => ({
+      contents: readFileSync(path, "utf8")
+        .replaceAll("import.meta.url", JSON.stringify(pathToFileURL(path).href))
+        .replaceAll("import.meta.dirname", JSON.stringify(dirname(path))),
+      loader: "ts",
+    }));
+  },
+};
+
+const tests = readdirSync(join(packageFolder, "test"), { recursive: true, encoding: "utf8" })
+  .filter((file) => file.endsWith(".test.ts"))
+  .sort();
+if (tests.length === 0) throw new Error(`${packageFolder} has no tests`);
+// What esbuild puts in place of a global: an import from the module above.
+const inject = join(out, "inject.mjs");
+writeFileSync(inject, `export { ${given.join(", ")} } from "no-globals";\n`);
+
+const runnable = [];
+for (const [index, test] of tests.entries()) {
+  const bundle = join(out, `${index}-bundle.mjs`);
+  await build({
+    entryPoints: [join(packageFolder, "test", test)],
+    outfile: bundle,
+    bundle: true,
+    packages: "external",
+    format: "esm",
+    platform: "node",
+    target: "esnext",
+    inject: [inject],
+    plugins: [compiled],
+    logLevel: "warning",
+  });
+  // The bundle's imports, and so the package, are evaluated after the line that takes the globals away.
+  const entry = join(out, `${test.replaceAll(sep, "-").slice(0, -".ts".length)}.mjs`);
+  writeFileSync(entry, `import "./globals.mjs";\nimport "./${basename(bundle)}";\n`);
+  runnable.push(entry);
+}
+
+// Set for a test file that a test runner started; this is a runner of its own.
+const { NODE_TEST_CONTEXT: _, ...env } = process.env;
+const run = spawnSync(process.execPath, ["--test", "--test-reporter=spec", ...runnable], {
+  cwd: root,
+  stdio: "inherit",
+  env,
+});
+if (run.error !== undefined) throw run.error;
+process.exit(run.status ?? 1);
