@@ -17,7 +17,7 @@ const files = ["packages", "apps", "bench", "conformance", "examples", "scripts"
   .map((entry) => relative(root, join(entry.parentPath, entry.name)))
   .filter((file) => !file.includes("node_modules"))
   .filter((file) => wanted.length === 0 || wanted.some((part) => file.includes(part)))
-  .sort();
+  .toSorted((a, b) => (a < b ? -1 : 1));
 if (files.length === 0) {
   console.error(wanted.length === 0 ? "no test files" : `no test file's path contains ${wanted.join(" or ")}`);
   process.exit(1);
