@@ -1,0 +1,41 @@
+// What no linter looks at: versions in step, a licence in every package, a lockfile for any registry.
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import process from "node:process";
+import { readPackages, root } from "./workspaces.mjs";
+
+const read = (path) => readFileSync(path, "utf8");
+const wrong = [];
+const packages = readPackages();
+
+const [{ manifest: first }] = packages;
+for (const { manifest } of packages) {
+  if (manifest.version !== first.version) {
+    wrong.push(`${manifest.name} is ${manifest.version}, ${first.name} is ${first.version}: versions go in step`);
+  }
+  for (const field of ["dependencies", "devDependencies", "peerDependencies"]) {
+    for (const { manifest: other } of packages) {
+      const wanted = manifest[field]?.[other.name];
+      if (wanted !== undefined && wanted !== other.version) {
+        wrong.push(`${manifest.name} wants ${other.name} ${wanted} in ${field}, expected exactly ${other.version}`);
+      }
+    }
+  }
+}
+
+for (const { folder, manifest } of packages) {
+  const licence = join(folder, "LICENSE");
+  if (!existsSync(licence) || read(licence) !== read(join(root, "LICENSE"))) {
+    wrong.push(`${manifest.name} has no LICENSE file like the repository's`);
+  }
+}
+
+for (const [path, { link, resolved }] of Object.entries(JSON.parse(read(join(root, "package-lock.json"))).packages)) {
+  if (resolved !== undefined && link !== true) {
+    wrong.push(`package-lock.json: ${path} comes from ${resolved}: npm install --omit-lockfile-registry-resolved`);
+  }
+}
+
+for (const line of wrong) console.error(line);
+if (wrong.length > 0) process.exit(1);
+console.log(`${packages.length} packages in step at ${first.version}, the lockfile names no registry`);

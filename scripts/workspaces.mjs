@@ -1,0 +1,25 @@
+// The folders and manifests of packages/.
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+export const root = fileURLToPath(new URL("..", import.meta.url));
+
+export function readPackages() {
+  return readdirSync(join(root, "packages"), { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map((entry) => {
+      const folder = join(root, "packages", entry.name);
+      return { folder, manifest: JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) };
+    });
+}
+
+/** The names of `packages` that this one depends on, itself first. */
+export function closureOf({ manifest }, packages) {
+  const names = new Set([manifest.name]);
+  for (const name of names) {
+    const { dependencies = {} } = packages.find((candidate) => candidate.manifest.name === name).manifest;
+    for (const { manifest: other } of packages) if (other.name in dependencies) names.add(other.name);
+  }
+  return [...names];
+}
