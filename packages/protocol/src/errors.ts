@@ -53,6 +53,7 @@ export const PROTOCOL_ERRORS = {
   NO_MESSAGE_IN_PROGRESS: { fault: "local", text: "no message is being sent in fragments" },
   INVALID_ARGUMENT: { fault: "local", text: "an argument is not what it has to be" },
   INVALID_STATE: { fault: "local", text: "this call is not possible in this state" },
+  HANDLER_FAILED: { fault: "local", closeCode: 1011, text: "a handler of the application threw" },
   // handshake, both roles (RFC 6455 §4, RFC 9112)
   HEAD_TOO_BIG: { fault: "peer", status: 431, text: "the head is larger than maxHeadSize" },
   TOO_MANY_HEADERS: { fault: "peer", status: 431, text: "the head has more header fields than maxHeaders" },
@@ -63,11 +64,13 @@ export const PROTOCOL_ERRORS = {
   UNSUPPORTED_HTTP_VERSION: { fault: "peer", status: 505, text: "a WebSocket handshake needs HTTP/1.1" },
   NOT_AN_UPGRADE: { fault: "peer", status: 426, text: "the request does not ask for an upgrade to WebSocket" },
   UNSUPPORTED_VERSION: { fault: "peer", status: 426, text: "only WebSocket version 13 is spoken here" },
-  INVALID_HOST: { fault: "peer", status: 400, text: "exactly one Host header field is needed" },
+  INVALID_HOST: { fault: "peer", status: 400, text: "exactly one valid Host header field is needed" },
+  INVALID_ORIGIN: { fault: "peer", status: 400, text: "there is more than one Origin header field" },
   INVALID_KEY: { fault: "peer", status: 400, text: "Sec-WebSocket-Key is not 16 bytes in base64" },
   INVALID_SUBPROTOCOL: { fault: "peer", status: 400, text: "Sec-WebSocket-Protocol is not a list of distinct tokens" },
   INVALID_EXTENSIONS: { fault: "peer", status: 400, text: "Sec-WebSocket-Extensions is not well formed" },
   UNEXPECTED_BODY: { fault: "peer", status: 400, text: "a handshake request has no body" },
+  TOO_MUCH_EARLY_DATA: { fault: "peer", status: 400, text: "more came behind the request than maxEarlyData before it was answered" },
   // handshake, client
   UNEXPECTED_STATUS: { fault: "peer", text: "the server did not switch to WebSocket" },
   INVALID_UPGRADE_HEADER: { fault: "peer", text: "the response's Upgrade header is not websocket" },
