@@ -1,0 +1,56 @@
+// Runs the tests with other versions of Node, whose binaries come as npm packages:
+//   npm run test:nodes                      the tests of packages/, with each version
+//   npm run test:nodes -- 22 26             with these versions only
+//   npm run test:nodes -- 22 -- protocol    only files whose path contains this
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync } from "node:fs";
+import { delimiter, dirname, join } from "node:path";
+import process from "node:process";
+import { root } from "./workspaces.mjs";
+
+const VERSIONS = ["22", "24", "26"];
+
+const end = process.argv.indexOf("--", 2);
+const named = process.argv.slice(2, end === -1 ? undefined : end);
+const versions = named.length === 0 ? VERSIONS : named;
+const parts = end === -1 ? ["packages/"] : process.argv.slice(end + 1);
+
+// What the npm package `node` installs, without its install script.
+const packageName = `node-${process.platform === "win32" ? "win" : process.platform}-${process.arch}`;
+
+/** The path of a Node of this major version, installed if need be. */
+function nodeOf(version) {
+  const folder = join(root, "node_modules", ".cache", `node-${version}`);
+  const node = join(folder, "node_modules", packageName, "bin", "node");
+  if (!existsSync(node)) {
+    mkdirSync(folder, { recursive: true });
+    const install = ["install", "--no-save", "--no-package-lock", "--no-audit", "--no-fund", "--prefix", folder];
+    const run = spawnSync("npm", [...install, `${packageName}@${version}`], { encoding: "utf8" });
+    if (run.status !== 0 || !existsSync(node)) {
+      console.error(`✖ no Node ${version}: could not install ${packageName}@${version}\n${run.error ?? run.stderr}`);
+      return undefined;
+    }
+  }
+  return node;
+}
+
+let failures = 0;
+for (const version of versions) {
+  const node = nodeOf(version);
+  if (node === undefined) {
+    failures++;
+    continue;
+  }
+  // Tests that start `node` themselves get the same one.
+  const env = { ...process.env, PATH: dirname(node) + delimiter + process.env.PATH };
+  const run = spawnSync(node, ["scripts/test.mjs", ...parts], { cwd: root, encoding: "utf8", env, maxBuffer: 1 << 29 });
+  const exact = spawnSync(node, ["--version"], { encoding: "utf8" }).stdout.trim();
+  if (run.status === 0) {
+    const [passed, skipped] = ["pass", "skipped"].map((kind) => run.stdout.match(`ℹ ${kind} (\\d+)`)?.[1]);
+    console.log(`✔ Node ${exact}: ${passed} passed, 0 failed, ${skipped} skipped`);
+  } else {
+    failures++;
+    console.error(`✖ Node ${exact}\n${run.error ?? run.stdout + run.stderr}`);
+  }
+}
+if (failures > 0) process.exit(1);
