@@ -30,9 +30,16 @@ for (const { folder, manifest } of packages) {
   }
 }
 
-for (const [path, { link, resolved }] of Object.entries(JSON.parse(read(join(root, "package-lock.json"))).packages)) {
+const locked = JSON.parse(read(join(root, "package-lock.json"))).packages;
+for (const [path, { link, optionalDependencies = {}, resolved }] of Object.entries(locked)) {
   if (resolved !== undefined && link !== true) {
     wrong.push(`package-lock.json: ${path} comes from ${resolved}: npm install --omit-lockfile-registry-resolved`);
+  }
+  // With one missing, `npm ci` refuses the lockfile. It happens where a registry has no such version for some platform.
+  for (const name of Object.keys(optionalDependencies)) {
+    if (!(`node_modules/${name}` in locked || `${path}/node_modules/${name}` in locked)) {
+      wrong.push(`package-lock.json: ${path} wants ${name}, which is not there`);
+    }
   }
 }
 
