@@ -1,0 +1,140 @@
+import { protocolError } from "@tungstate/protocol";
+import { type Family, familyOf } from "./ip.ts";
+import type { Lookup } from "./resolve.ts";
+import type { TlsOptions } from "../tls/options.ts";
+
+/** Where to: a host (a name or an IP address) and port, or the path of a Unix socket. */
+export type DialTarget =
+  | {
+      readonly host: string;
+      readonly port: number;
+      /** Whether TLS will follow: which of the environment's proxies applies. */
+      readonly secure?: boolean;
+      readonly path?: undefined;
+    }
+  | { readonly path: string; readonly host?: undefined };
+
+/** `ordered`: an interface is tried when the one before it has failed. `race`: also when that one takes longer than `raceDelay`. */
+export type InterfaceStrategy = "ordered" | "race";
+
+/** How a connection is to leave this machine. */
+export interface BindOptions {
+  /** The local address to connect from: IPv4, or IPv6 (link-local with its scope: `fe80::1%eth0`). Default: the system's choice. */
+  readonly localAddress?: string | undefined;
+  /** The local port to connect from, 1 to 65535. Default: the system's choice. */
+  readonly localPort?: number | undefined;
+  /** The network interface to leave by: its address is looked up anew for each connection. Several: see `interfaceStrategy`. */
+  readonly interface?: string | readonly string[] | undefined;
+  /** How several interfaces are tried. Default `ordered`. */
+  readonly interfaceStrategy?: InterfaceStrategy | undefined;
+  /** Linux: SO_BINDTODEVICE to `interface`, so that the routing table can't send it elsewhere. Needs koffi. Default false. */
+  readonly bindToDevice?: boolean | undefined;
+}
+
+export interface DialOptions extends BindOptions {
+  /** As in node:net. Default `dns.lookup`. */
+  readonly lookup?: Lookup | undefined;
+  /** Only addresses of this family. Default: both. */
+  readonly family?: 4 | 6 | undefined;
+  /**
+   * `http://`, `https://`, `socks5://` (names resolved here) or `socks5h://` (by the proxy), with credentials if it needs
+   * any; `environment` or true: as HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY say. Default: none.
+   */
+  readonly proxy?: string | URL | boolean | undefined;
+  /** TLS towards an `https:` proxy. */
+  readonly proxyTls?: TlsOptions | undefined;
+  /** Milliseconds until the byte stream has to be there, per road: name, connection and proxy. 0: no limit. Default 10,000. */
+  readonly connectTimeout?: number | undefined;
+  /** Milliseconds until the next address, or interface, is tried beside the last (RFC 8305 §5). Default 250. */
+  readonly raceDelay?: number | undefined;
+  /** Whether small writes leave at once (TCP_NODELAY). Default true. */
+  readonly noDelay?: boolean | undefined;
+  /** TCP keep-alive: true, or the milliseconds of silence before the first probe. Default false: WebSocket pings do more. */
+  readonly keepAlive?: boolean | number | undefined;
+  /** Linux: milliseconds that sent data may stay unacknowledged (TCP_USER_TIMEOUT). Needs koffi. Default: the system's. */
+  readonly tcpUserTimeout?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export const DEFAULT_CONNECT_TIMEOUT_MS = 10_000;
+
+/** RFC 8305 §8: the Connection Attempt Delay that it recommends. */
+export const DEFAULT_RACE_DELAY_MS = 250;
+
+/** The longest delay of a Node timer. */
+const MAX_TIMEOUT_MS = 2 ** 31 - 1;
+
+/** Throws INVALID_ARGUMENT: what was expected, and what came. */
+export function checkDialOptions(options: DialOptions): void {
+  const { localAddress, localPort, family, bindToDevice, interfaceStrategy, keepAlive } = options;
+  const interfaces = interfaceNames(options);
+  if (localAddress !== undefined && familyOf(localAddress) === undefined) {
+    invalid("localAddress", "an IPv4 or IPv6 address", localAddress);
+  }
+  checkInteger("localPort", localPort, 1, 65_535);
+  checkInteger("connectTimeout", options.connectTimeout, 0, MAX_TIMEOUT_MS);
+  checkInteger("raceDelay", options.raceDelay, 0, MAX_TIMEOUT_MS);
+  checkInteger("tcpUserTimeout", options.tcpUserTimeout, 1, MAX_TIMEOUT_MS);
+  if (typeof keepAlive === "number") checkInteger("keepAlive", keepAlive, 1, MAX_TIMEOUT_MS);
+  if (family !== undefined && family !== 4 && family !== 6) invalid("family", "4 or 6", family);
+  if (interfaceStrategy !== undefined && interfaceStrategy !== "ordered" && interfaceStrategy !== "race") {
+    invalid("interfaceStrategy", '"ordered" or "race"', interfaceStrategy);
+  }
+  for (const name of interfaces) {
+    if (typeof name !== "string" || name === "" || name.includes("\0"))
+      invalid("interface", "the name of an interface", name);
+  }
+  if (Array.isArray(options.interface) && interfaces.length === 0) invalid("interface", "at least one name", "[]");
+  if (bindToDevice === true && interfaces.length === 0) {
+    throw protocolError("INVALID_ARGUMENT", "bindToDevice needs `interface`: the name of the device");
+  }
+  if (localAddress === undefined) return;
+  if (interfaces.length > 0 && bindToDevice !== true) {
+    throw protocolError(
+      "INVALID_ARGUMENT",
+      "localAddress and interface each choose the local address: leave one out, or add bindToDevice",
+    );
+  }
+  if (family !== undefined && familyOf(localAddress) !== family) {
+    throw protocolError("INVALID_ARGUMENT", `family is ${family}, but localAddress is ${localAddress}`);
+  }
+}
+
+/** The host without brackets, and checked. Throws INVALID_ARGUMENT. */
+export function checkTarget(target: DialTarget): DialTarget {
+  if (target.path !== undefined) {
+    if (typeof target.path !== "string" || target.path === "" || target.path.includes("\0")) {
+      invalid("path", "the path of a Unix socket", target.path);
+    }
+    return target;
+  }
+  const { port, host: given } = target;
+  const host: unknown = typeof given === "string" ? given.replace(/^\[(.*)\]$/, "$1") : given;
+  // Nothing that could end a line or a host in a request to a proxy.
+  if (typeof host !== "string" || (familyOf(host) === undefined && !/^[\w.-]{1,255}$/.test(host))) {
+    invalid("host", "a host name in ASCII or an IP address", host);
+  }
+  checkInteger("port", port, 1, 65_535);
+  if (port === undefined) invalid("port", "an integer from 1 to 65535", port);
+  return { ...target, host };
+}
+
+export function interfaceNames(options: Pick<BindOptions, "interface">): readonly string[] {
+  const { interface: names } = options;
+  if (names === undefined) return [];
+  return typeof names === "string" ? [names] : names;
+}
+
+/** The family that the options leave, if they leave only one. */
+export function onlyFamily(options: Pick<DialOptions, "family" | "localAddress">): Family | undefined {
+  return options.family ?? (options.localAddress === undefined ? undefined : familyOf(options.localAddress));
+}
+
+function checkInteger(name: string, value: number | undefined, min: number, max: number): void {
+  if (value === undefined) return;
+  if (!Number.isInteger(value) || value < min || value > max) invalid(name, `an integer from ${min} to ${max}`, value);
+}
+
+function invalid(name: string, expected: string, got: unknown): never {
+  throw protocolError("INVALID_ARGUMENT", `${name} has to be ${expected}, not ${JSON.stringify(got) ?? String(got)}`);
+}

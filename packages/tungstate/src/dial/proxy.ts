@@ -1,0 +1,142 @@
+import { isIP } from "node:net";
+import { connectError } from "../errors.ts";
+import { inSubnet, sameAddress } from "./ip.ts";
+
+/** How a proxy is spoken to. `socks5`: names are resolved here; `socks5h`: by the proxy. */
+export type ProxyScheme = "http" | "https" | "socks5" | "socks5h";
+
+export interface Proxy {
+  readonly scheme: ProxyScheme;
+  readonly host: string;
+  readonly port: number;
+  readonly credentials: { readonly username: string; readonly password: string } | undefined;
+  /** Its URL without credentials: the only form that errors and logs may show. */
+  readonly shown: string;
+}
+
+const DEFAULT_PORTS: Readonly<Record<ProxyScheme, number>> = { http: 80, https: 443, socks5: 1080, socks5h: 1080 };
+
+/** RFC 1929 §2: one byte counts the user name, one the password; both are at least one byte long. */
+const MAX_SOCKS_CREDENTIAL_BYTES = 255;
+
+/** Parses a proxy's URL. Throws INVALID_PROXY, whose text holds nothing of the URL that could be a secret. */
+export function parseProxy(value: string | URL, source = "proxy"): Proxy {
+  const text = String(value);
+  if (!URL.canParse(text)) throw invalidProxy(source, "no URL such as http://user:password@host:3128");
+  const url = new URL(text);
+  const scheme = url.protocol.slice(0, -1);
+  if (!isProxyScheme(scheme)) {
+    throw invalidProxy(source, `http:, https:, socks5: or socks5h: was expected, not ${url.protocol}`);
+  }
+  const host = url.hostname.replace(/^\[(.*)\]$/, "$1");
+  if (host === "" || (isIP(host) === 0 && !/^[\w.-]{1,255}$/.test(host)))
+    throw invalidProxy(source, "its host is no host name in ASCII and no IP address");
+  if (url.port === "0") throw invalidProxy(source, "its port is 0");
+  if (!["", "/"].includes(url.pathname) || url.search !== "" || url.hash !== "") {
+    throw invalidProxy(source, "a proxy's URL ends after its port");
+  }
+  const port = url.port === "" ? DEFAULT_PORTS[scheme] : Number(url.port);
+  const shown = `${scheme}://${isIP(host) === 6 ? `[${host}]` : host}:${port}`;
+  return { scheme, host, port, credentials: credentialsOf(url, scheme, source), shown };
+}
+
+function credentialsOf(url: URL, scheme: ProxyScheme, source: string): Proxy["credentials"] {
+  if (url.username === "" && url.password === "") return undefined;
+  let username: string;
+  let password: string;
+  try {
+    username = decodeURIComponent(url.username);
+    password = decodeURIComponent(url.password);
+  } catch {
+    throw invalidProxy(source, "its credentials are not percent-encoded UTF-8");
+  }
+  if (scheme === "http" || scheme === "https") {
+    // RFC 7617 §2: "a user-id containing a colon character is invalid, as the first colon in a user-pass string separates [them]".
+    if (username.includes(":")) throw invalidProxy(source, "its user name contains a colon");
+    // eslint-disable-next-line no-control-regex -- control characters are what it looks for
+    if (/[\x00-\x1f\x7f]/.test(username + password))
+      throw invalidProxy(source, "its credentials contain control characters");
+  } else {
+    for (const part of [username, password]) {
+      const length = Buffer.byteLength(part);
+      if (length < 1 || length > MAX_SOCKS_CREDENTIAL_BYTES) {
+        throw invalidProxy(source, "SOCKS5 takes a user name and a password of 1 to 255 bytes each");
+      }
+    }
+  }
+  return { username, password };
+}
+
+/** What of a URL the environment's rules look at. `secure`: whether TLS will follow. */
+export interface ProxiedTarget {
+  readonly host: string;
+  readonly port: number;
+  readonly secure?: boolean;
+}
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/**
+ * The proxy that the environment names for this target: HTTPS_PROXY for `wss:`, HTTP_PROXY for `ws:`, else ALL_PROXY, unless
+ * NO_PROXY exempts it. The lower-case name wins. A value without a scheme is an `http:` proxy.
+ */
+export function proxyFromEnvironment(target: ProxiedTarget, environment: Environment = process.env): Proxy | undefined {
+  const read = (name: string): readonly [string, string] | undefined => {
+    for (const variant of [name.toLowerCase(), name]) {
+      // CVE-2016-5385: in a CGI program, HTTP_PROXY is the request's "Proxy" header.
+      if (variant === "HTTP_PROXY" && environment["REQUEST_METHOD"] !== undefined) continue;
+      const value = environment[variant]?.trim();
+      if (value !== undefined && value !== "") return [variant, value];
+    }
+    return undefined;
+  };
+  const found = read(target.secure === true ? "HTTPS_PROXY" : "HTTP_PROXY") ?? read("ALL_PROXY");
+  if (found === undefined || isExempt(target, read("NO_PROXY")?.[1] ?? "")) return undefined;
+  const [name, value] = found;
+  return parseProxy(value.includes("://") ? value : `http://${value}`, name);
+}
+
+/**
+ * Whether NO_PROXY exempts a target. Its entries, separated by commas or spaces: `*` (everything), a domain (itself and all
+ * below it; `.example.com` and `*.example.com`: only below), an IP address, a CIDR block; each with or without `:port`.
+ */
+export function isExempt(target: ProxiedTarget, noProxy: string): boolean {
+  const host = target.host.toLowerCase().replace(/\.$/, "");
+  return noProxy
+    .toLowerCase()
+    .split(/[\s,]+/)
+    .some((entry) => entry !== "" && matches(entry, host, target.port));
+}
+
+function matches(entry: string, host: string, port: number): boolean {
+  if (entry === "*") return true;
+  const [pattern, wantedPort] = splitPort(entry);
+  if (wantedPort !== undefined && wantedPort !== port) return false;
+  const [network = "", prefix] = pattern.split("/");
+  const family = isIP(network);
+  if (family !== 0) {
+    if (prefix === undefined) return sameAddress(network, host);
+    const length = Number(prefix);
+    return /^\d{1,3}$/.test(prefix) && length <= (family === 4 ? 32 : 128) && inSubnet(host, network, length);
+  }
+  const domain = pattern.replace(/^\*(?=\.)/, "").replace(/\.$/, "");
+  if (domain === "") return false;
+  if (domain.startsWith(".")) return host.endsWith(domain);
+  return host === domain || host.endsWith(`.${domain}`);
+}
+
+/** `host:port`, `[v6]:port`, or either without a port. */
+function splitPort(entry: string): readonly [host: string, port: number | undefined] {
+  const bracketed = /^\[([^\]]*)\](?::(\d+))?$/.exec(entry);
+  if (bracketed !== null) return [bracketed[1] ?? "", bracketed[2] === undefined ? undefined : Number(bracketed[2])];
+  const plain = /^([^:]*):(\d+)$/.exec(entry);
+  return plain === null ? [entry, undefined] : [plain[1] ?? "", Number(plain[2])];
+}
+
+function isProxyScheme(scheme: string): scheme is ProxyScheme {
+  return Object.hasOwn(DEFAULT_PORTS, scheme);
+}
+
+function invalidProxy(source: string, detail: string): Error {
+  return connectError("INVALID_PROXY", `${source}: ${detail}`);
+}

@@ -1,0 +1,193 @@
+import { type ErrorEntry, WebSocketError } from "@tungstate/protocol";
+
+/** Where on the way to a WebSocket something happened. */
+export type ConnectStep = "resolve" | "bind" | "connect" | "proxy" | "tls" | "handshake";
+
+/** One row of the table: `step` is where this happens, unless the error says otherwise. */
+export interface ConnectionErrorEntry extends ErrorEntry {
+  readonly step: ConnectStep;
+}
+
+/**
+ * Everything that can go wrong before a connection is open, in the order of how far it got: where several roads or
+ * addresses failed, the error that speaks for all of them is the one furthest down in this table.
+ */
+export const CONNECTION_ERRORS = {
+  INVALID_URL: { step: "resolve", fault: "local", text: "the URL is not one that can be connected to" },
+  // bind: the local end (told before anything is sent, whatever the name resolves to)
+  PACKAGE_MISSING: { step: "bind", fault: "local", text: "an optional package is needed that is not installed" },
+  NOT_SUPPORTED: { step: "bind", fault: "local", text: "this system cannot do that" },
+  NO_SUCH_INTERFACE: { step: "bind", fault: "local", text: "there is no such network interface" },
+  INTERFACE_DOWN: { step: "bind", fault: "transport", text: "the network interface is down or has no address" },
+  // resolve
+  RESOLVE_TIMEOUT: { step: "resolve", fault: "transport", text: "the host name was not resolved in time" },
+  RESOLVE_FAILED: { step: "resolve", fault: "transport", text: "the host name has no address" },
+  // bind, for a remote address that is known
+  NO_ADDRESS_OF_FAMILY: {
+    step: "bind",
+    fault: "local",
+    text: "the network interface has no address of the family needed",
+  },
+  ADDRESS_NOT_LOCAL: { step: "bind", fault: "local", text: "the local address is not one of this machine" },
+  BIND_NOT_PERMITTED: { step: "bind", fault: "local", text: "binding is not permitted" },
+  ADDRESS_IN_USE: { step: "bind", fault: "local", text: "the local address and port are in use" },
+  BIND_FAILED: { step: "bind", fault: "local", text: "binding failed" },
+  // connect
+  ABORTED: { step: "connect", fault: "local", text: "the attempt was aborted" },
+  TIMEOUT: { step: "connect", fault: "transport", text: "the connection was not there in time" },
+  UNREACHABLE: { step: "connect", fault: "transport", text: "there is no way to the host" },
+  CONNECT_TIMEOUT: { step: "connect", fault: "transport", text: "the host did not answer in time" },
+  CONNECT_FAILED: { step: "connect", fault: "transport", text: "connecting failed" },
+  REFUSED: { step: "connect", fault: "transport", text: "the host refused the connection" },
+  // proxy
+  INVALID_PROXY: { step: "proxy", fault: "local", text: "the proxy is not one that can be used" },
+  PROXY_TIMEOUT: { step: "proxy", fault: "transport", text: "the proxy did not answer in time" },
+  PROXY_FAILED: { step: "proxy", fault: "transport", text: "the proxy did not connect" },
+  PROXY_DENIED: { step: "proxy", fault: "local", text: "the proxy does not allow this connection" },
+  PROXY_AUTH: { step: "proxy", fault: "local", text: "the proxy wants other credentials" },
+  // tls
+  TLS_TIMEOUT: { step: "tls", fault: "transport", text: "the TLS handshake took too long" },
+  TLS_CLOSED: { step: "tls", fault: "transport", text: "the connection was closed during the TLS handshake" },
+  TLS_FAILED: { step: "tls", fault: "peer", text: "the TLS handshake failed" },
+  TLS_PROTOCOL: { step: "tls", fault: "peer", text: "no version of TLS or no cipher suite in common" },
+  TLS_ALPN: { step: "tls", fault: "peer", text: "the server does not speak HTTP/1.1 here" },
+  TLS_ALERT: { step: "tls", fault: "peer", text: "the server ended the TLS handshake" },
+  TLS_CLIENT_CERTIFICATE: { step: "tls", fault: "local", text: "the server wants another client certificate" },
+  TLS_CERTIFICATE: { step: "tls", fault: "peer", text: "the server's certificate is not valid" },
+  TLS_UNKNOWN_AUTHORITY: {
+    step: "tls",
+    fault: "peer",
+    text: "the server's certificate comes from an unknown authority",
+  },
+  TLS_SELF_SIGNED: { step: "tls", fault: "peer", text: "the server's certificate is self-signed" },
+  TLS_EXPIRED: { step: "tls", fault: "peer", text: "the server's certificate has expired" },
+  TLS_NOT_YET_VALID: { step: "tls", fault: "peer", text: "the server's certificate is not valid yet" },
+  TLS_REVOKED: { step: "tls", fault: "peer", text: "the server's certificate has been revoked" },
+  TLS_HOST_MISMATCH: { step: "tls", fault: "peer", text: "the server's certificate is for another host" },
+  TLS_PIN_MISMATCH: { step: "tls", fault: "peer", text: "the server's public key is not one of the pinned ones" },
+  // handshake: that of the WebSocket
+  NOT_ENCRYPTED: { step: "handshake", fault: "local", text: "a wss: URL needs a stream that is encrypted" },
+  HANDSHAKE_TIMEOUT: { step: "handshake", fault: "peer", text: "the WebSocket handshake took too long" },
+  HANDSHAKE_CLOSED: {
+    step: "handshake",
+    fault: "peer",
+    text: "the connection was closed during the WebSocket handshake",
+  },
+  REDIRECT_INVALID: {
+    step: "handshake",
+    fault: "peer",
+    text: "the server redirects to something that is no WebSocket URL",
+  },
+  REDIRECT_INSECURE: { step: "handshake", fault: "peer", text: "the server redirects from wss: to ws:" },
+  REDIRECT_LIMIT: { step: "handshake", fault: "peer", text: "the server redirects more often than maxRedirects" },
+} as const satisfies Record<string, ConnectionErrorEntry>;
+
+export type ConnectionErrorCode = keyof typeof CONNECTION_ERRORS;
+
+/** What was tried when it failed. Never holds credentials. */
+export interface Tried {
+  readonly host?: string | undefined;
+  readonly interface?: string | undefined;
+  readonly localAddress?: string | undefined;
+  readonly localPort?: number | undefined;
+  readonly remoteAddress?: string | undefined;
+  readonly remotePort?: number | undefined;
+  /** The path of a Unix socket. */
+  readonly path?: string | undefined;
+  /** The proxy's URL, without credentials. */
+  readonly proxy?: string | undefined;
+}
+
+export interface ConnectErrorOptions {
+  readonly cause?: unknown;
+  readonly tried?: Tried;
+  /** Where it happened, if not where this code usually does (a timeout, an abort). */
+  readonly step?: ConnectStep;
+  /** The failures of all the addresses or roads that were tried, where there were several. */
+  readonly attempts?: readonly WebSocketError[];
+}
+
+/** A connection that did not come about: `step` says where it ended, `tried` what was tried. */
+export class ConnectError extends WebSocketError<ConnectionErrorCode> {
+  readonly step: ConnectStep;
+  readonly tried: Tried;
+  readonly attempts: readonly WebSocketError[];
+
+  constructor(code: ConnectionErrorCode, detail?: string, options: ConnectErrorOptions = {}) {
+    const tried = describeTried(options.tried);
+    const text = [detail, tried].filter((part) => part !== undefined && part !== "").join(", ");
+    super(
+      code,
+      CONNECTION_ERRORS[code],
+      text === "" ? undefined : text,
+      options.cause === undefined ? undefined : { cause: options.cause },
+    );
+    this.step = options.step ?? CONNECTION_ERRORS[code].step;
+    this.tried = options.tried ?? {};
+    this.attempts = options.attempts ?? [];
+  }
+}
+
+/** The error for a row of CONNECTION_ERRORS. `detail` says what was expected and what came. */
+export function connectError(code: ConnectionErrorCode, detail?: string, options?: ConnectErrorOptions): ConnectError {
+  return new ConnectError(code, detail, options);
+}
+
+/** `to 10.0.0.9:443 (example.com) from 10.0.0.2 on eth1 through http://proxy:3128`, or what of that is known. */
+export function describeTried(tried: Tried = {}): string {
+  const { host, remoteAddress, remotePort, localAddress, localPort } = tried;
+  const to = remoteAddress ?? host;
+  const parts: string[] = [];
+  if (to !== undefined) parts.push(`to ${showAddress(to, remotePort)}`);
+  if (remoteAddress !== undefined && host !== undefined && host !== remoteAddress) parts.push(`(${host})`);
+  if (tried.path !== undefined) parts.push(`to ${tried.path}`);
+  if (localAddress !== undefined || localPort !== undefined)
+    parts.push(`from ${showAddress(localAddress ?? "port", localPort)}`);
+  if (tried.interface !== undefined) parts.push(`on ${tried.interface}`);
+  if (tried.proxy !== undefined) parts.push(`through ${tried.proxy}`);
+  return parts.join(" ");
+}
+
+/** `host:port`, with the brackets that an IPv6 address needs. */
+export function showAddress(address: string, port?: number): string {
+  if (port === undefined) return address;
+  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
+/**
+ * One error for several failures: the one that got furthest, with all of them listed in its message and in `attempts`.
+ * Never called without a failure.
+ */
+export function combineFailures(failures: readonly WebSocketError[], what: string): WebSocketError {
+  const [first, ...rest] = failures;
+  if (first === undefined) throw new RangeError("no failures to combine");
+  if (rest.length === 0) return first;
+  const furthest = rest.reduce((best, failure) => (progress(failure) > progress(best) ? failure : best), first);
+  if (!(furthest instanceof ConnectError)) return furthest;
+  const list = failures.map((failure) =>
+    `${failure.code} ${failure instanceof ConnectError ? describeTried(failure.tried) : failure.message}`.trim(),
+  );
+  return new ConnectError(furthest.code, `${failures.length} ${what} failed: ${list.join("; ")}`, {
+    cause: furthest,
+    step: furthest.step,
+    attempts: failures,
+  });
+}
+
+const ORDER = new Map<string, number>(Object.keys(CONNECTION_ERRORS).map((code, index) => [code, index]));
+
+/** How far a failed attempt got; an error that is no row of this table comes from the WebSocket handshake, the last step. */
+function progress(error: WebSocketError): number {
+  return ORDER.get(error.code) ?? ORDER.size;
+}
+
+/**
+ * What a rejection says when `signal` ended the attempt: the signal's reason where that already is one of our errors (a
+ * deadline of ours), TIMEOUT for `AbortSignal.timeout()`, else ABORTED with the reason as its cause.
+ */
+export function abortedError(signal: AbortSignal, options: ConnectErrorOptions = {}): WebSocketError {
+  const reason: unknown = signal.reason;
+  if (reason instanceof WebSocketError) return reason;
+  const timedOut = reason instanceof DOMException && reason.name === "TimeoutError";
+  return new ConnectError(timedOut ? "TIMEOUT" : "ABORTED", undefined, { ...options, cause: reason });
+}

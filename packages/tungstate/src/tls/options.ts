@@ -1,0 +1,83 @@
+import { protocolError } from "@tungstate/protocol";
+import { createHash, X509Certificate } from "node:crypto";
+import type { ConnectionOptions } from "node:tls";
+import type { TlsSessionCache } from "./session-cache.ts";
+
+/** The options of node:tls that decide who is trusted and how is encrypted. */
+type NodeTlsOptions = Pick<
+  ConnectionOptions,
+  | "ca"
+  | "cert"
+  | "key"
+  | "pfx"
+  | "passphrase"
+  | "crl"
+  | "ciphers"
+  | "sigalgs"
+  | "ecdhCurve"
+  | "minVersion"
+  | "maxVersion"
+  | "checkServerIdentity"
+>;
+
+export interface TlsOptions extends NodeTlsOptions {
+  /** The name that is asked for (SNI) and that the certificate has to be for. Default: the URL's host. */
+  readonly servername?: string | undefined;
+  /** False: any certificate will do, and anybody on the way can read along. Default true. */
+  readonly rejectUnauthorized?: boolean | undefined;
+  /**
+   * Public keys, one of which the server's certificate has to have, beside being valid: `sha256/` and the base64 of the SHA-256 of
+   * its SubjectPublicKeyInfo (RFC 7469 §2.4), or that base64 alone. Default: none are pinned.
+   */
+  readonly pins?: readonly string[] | undefined;
+  /** What is offered by ALPN. Default `["http/1.1"]`, the only protocol that the WebSocket handshake is made in here. */
+  readonly alpnProtocols?: readonly string[] | undefined;
+  /** Where sessions are kept to be resumed; false: nowhere. Default: one cache for the whole process. */
+  readonly sessionCache?: TlsSessionCache | false | undefined;
+}
+
+const SHA256_BASE64 = /^[A-Za-z0-9+/]{43}=$/;
+
+/** Throws INVALID_ARGUMENT: what was expected, and what came. */
+export function checkTlsOptions(options: TlsOptions): void {
+  const { pins, alpnProtocols, servername } = options;
+  if (pins !== undefined) {
+    if (pins.length === 0) throw invalid("pins", "at least one pin", "[]");
+    for (const pin of pins) {
+      if (!SHA256_BASE64.test(bare(pin))) {
+        throw invalid("pins", "`sha256/` and the 44 characters of a SHA-256 in base64", JSON.stringify(pin));
+      }
+    }
+  }
+  if (alpnProtocols !== undefined && !alpnProtocols.includes("http/1.1")) {
+    throw invalid("alpnProtocols", 'a list with "http/1.1"', JSON.stringify(alpnProtocols));
+  }
+  if (servername !== undefined && (typeof servername !== "string" || servername === "")) {
+    throw invalid("servername", "a host name", JSON.stringify(servername) ?? String(servername));
+  }
+}
+
+/** The pin of a certificate (PEM or DER), as `pins` takes it. */
+export function pinOf(certificate: X509Certificate | string | Uint8Array): string {
+  const parsed = certificate instanceof X509Certificate ? certificate : new X509Certificate(certificate);
+  return `sha256/${spkiHash(parsed)}`;
+}
+
+export function isPinned(certificate: X509Certificate, pins: readonly string[]): boolean {
+  const hash = spkiHash(certificate);
+  return pins.some((pin) => bare(pin) === hash);
+}
+
+function spkiHash(certificate: X509Certificate): string {
+  return createHash("sha256")
+    .update(certificate.publicKey.export({ type: "spki", format: "der" }))
+    .digest("base64");
+}
+
+function bare(pin: string): string {
+  return pin.startsWith("sha256/") ? pin.slice("sha256/".length) : pin;
+}
+
+function invalid(name: string, expected: string, got: string): Error {
+  return protocolError("INVALID_ARGUMENT", `${name} has to be ${expected}, not ${got}`);
+}

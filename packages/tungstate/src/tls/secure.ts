@@ -1,0 +1,180 @@
+import { isIP } from "node:net";
+import type { Duplex } from "node:stream";
+import { connect as tlsConnect, type TLSSocket } from "node:tls";
+import { abortable, linkedController } from "../dial/abort.ts";
+import { type ConnectError, connectError, type Tried } from "../errors.ts";
+import { contextFor } from "./contexts.ts";
+import { tlsFailure } from "./failures.ts";
+import { identityOf } from "./identity.ts";
+import { checkTlsOptions, isPinned, pinOf, type TlsOptions } from "./options.ts";
+import { type KeptSession, sharedTlsSessions, type TlsSessionCache } from "./session-cache.ts";
+
+export interface SecureOptions extends TlsOptions {
+  /** The host of the URL: what the certificate has to be for, unless `servername` says otherwise. */
+  readonly host: string;
+  /** Only tells sessions to one host apart. */
+  readonly port?: number | undefined;
+  /** Milliseconds until the handshake has to be done. 0: no limit. Default 10,000. */
+  readonly timeout?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What was agreed on. */
+export interface TlsInfo {
+  /** `TLSv1.2` or `TLSv1.3`. */
+  readonly protocol: string;
+  /** The cipher suite's name in the standards (`TLS_AES_128_GCM_SHA256`). */
+  readonly cipher: string;
+  /** What the server chose by ALPN; undefined if it did not choose. */
+  readonly alpn: string | undefined;
+  /** The name sent in SNI; undefined for an IP address, which is never sent (RFC 6066 §3). */
+  readonly servername: string | undefined;
+  /** Whether an earlier session went on: no certificate was sent, none was verified anew. */
+  readonly resumed: boolean;
+  /** False only with `rejectUnauthorized: false`. */
+  readonly authorized: boolean;
+}
+
+export interface Secured {
+  readonly stream: TLSSocket;
+  readonly info: TlsInfo;
+}
+
+export const DEFAULT_TLS_TIMEOUT_MS = 10_000;
+
+/**
+ * TLS as a client over any byte stream that the other end speaks TLS on. Rejects with a ConnectError (INVALID_ARGUMENT for
+ * options that make no sense) and then has destroyed the stream.
+ */
+export async function secure(stream: Duplex, options: SecureOptions): Promise<Secured> {
+  const host = options.host.replace(/^\[(.*)\]$/, "$1");
+  const tried: Tried = { host, remotePort: options.port };
+  const milliseconds = options.timeout ?? DEFAULT_TLS_TIMEOUT_MS;
+  const { signal, abort, unlink } = linkedController(options.signal);
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  try {
+    checkTlsOptions(options);
+    if (milliseconds !== 0) {
+      timer = setTimeout(
+        () => abort(connectError("TLS_TIMEOUT", `timeout is ${milliseconds} ms`, { tried })),
+        milliseconds,
+      );
+    }
+    return await handshake(stream, host, options, tried, signal);
+  } catch (error) {
+    stream.destroy();
+    throw error;
+  } finally {
+    clearTimeout(timer);
+    unlink();
+  }
+}
+
+async function handshake(
+  stream: Duplex,
+  host: string,
+  options: SecureOptions,
+  tried: Tried,
+  signal: AbortSignal,
+): Promise<Secured> {
+  const name = options.servername ?? host;
+  // RFC 6066 §3: "Literal IPv4 and IPv6 addresses are not permitted in "HostName"."
+  const servername = isIP(name) === 0 ? name.replace(/\.$/, "") : undefined;
+  const identity = identityOf(options);
+  const cache = options.sessionCache === false ? undefined : (options.sessionCache ?? sharedTlsSessions);
+  const key = JSON.stringify([host, options.port ?? null, name, identity]);
+  const kept = cache?.take(key);
+  const { checkServerIdentity } = options;
+  const socket = tlsConnect({
+    socket: stream,
+    secureContext: contextFor(identity, options),
+    host: name,
+    servername: servername ?? "",
+    rejectUnauthorized: options.rejectUnauthorized !== false,
+    ALPNProtocols: [...(options.alpnProtocols ?? ["http/1.1"])],
+    ...(checkServerIdentity === undefined ? {} : { checkServerIdentity }),
+    ...(kept === undefined ? {} : { session: kept.session }),
+  });
+  await abortable<void>(
+    signal,
+    (resolve, reject) => {
+      const stop = (): void => {
+        socket.off("secureConnect", onSecure);
+        socket.off("error", onError);
+        socket.off("close", onClose);
+      };
+      const fail = (error: Error): void => {
+        stop();
+        socket.destroy();
+        reject(error);
+      };
+      const onSecure = (): void => {
+        const resumed = socket.isSessionReused();
+        const failure = checkPeer(socket, options.pins, resumed, tried);
+        // A session that the server did not take is of no more use, nor are those of a peer that has another key now.
+        if (failure !== undefined || (kept !== undefined && !resumed)) cache?.delete(key);
+        if (failure !== undefined) {
+          fail(failure);
+          return;
+        }
+        // Node emits `session` of TLS 1.2 behind this event, and those of TLS 1.3 later: none of an unverified peer.
+        if (cache !== undefined) keepSessions(socket, cache, key, resumed ? kept : undefined);
+        stop();
+        resolve();
+      };
+      const onError = (error: NodeJS.ErrnoException): void => fail(tlsFailure(error, tried));
+      const onClose = (): void => fail(connectError("TLS_CLOSED", undefined, { tried }));
+      socket.on("secureConnect", onSecure);
+      socket.on("error", onError);
+      socket.on("close", onClose);
+      return () => {
+        stop();
+        socket.destroy();
+      };
+    },
+    { step: "tls", tried },
+  );
+  const { alpnProtocol } = socket;
+  const info: TlsInfo = {
+    protocol: socket.getProtocol() ?? "",
+    cipher: socket.getCipher().standardName,
+    alpn: typeof alpnProtocol === "string" ? alpnProtocol : undefined,
+    servername,
+    resumed: socket.isSessionReused(),
+    authorized: socket.authorized,
+  };
+  return { stream: socket, info };
+}
+
+/** What OpenSSL does not look at: pinned keys, and the protocol that was chosen. */
+function checkPeer(
+  socket: TLSSocket,
+  pins: readonly string[] | undefined,
+  resumed: boolean,
+  tried: Tried,
+): ConnectError | undefined {
+  const { alpnProtocol } = socket;
+  if (typeof alpnProtocol === "string" && alpnProtocol !== "http/1.1") {
+    return connectError("TLS_ALPN", `it chose ${JSON.stringify(alpnProtocol)}`, { tried });
+  }
+  // A resumed session carries no certificate, but was made under the same pins: they are part of its key.
+  if (pins === undefined || resumed) return undefined;
+  const certificate = socket.getPeerX509Certificate();
+  if (certificate !== undefined && isPinned(certificate, pins)) return undefined;
+  return connectError(
+    "TLS_PIN_MISMATCH",
+    certificate === undefined ? "it sent no certificate" : `it has ${pinOf(certificate)}`,
+    { tried },
+  );
+}
+
+/**
+ * Keeps the sessions that this connection is given, for the next one. In TLS 1.3 they come behind the handshake (RFC 8446
+ * §4.6.1), while data is read; so this goes on as long as the connection.
+ */
+function keepSessions(socket: TLSSocket, cache: TlsSessionCache, key: string, resumed: KeptSession | undefined): void {
+  const expires = resumed?.certificateExpires ?? Date.parse(socket.getPeerX509Certificate()?.validTo ?? "");
+  if (Number.isNaN(expires)) return;
+  const protocol = socket.getProtocol() ?? "";
+  socket.on("session", (session) => cache.put(key, session, protocol, expires));
+}
