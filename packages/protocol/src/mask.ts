@@ -16,11 +16,14 @@ export function rotateKey(key: number, offset: number): number {
 
 const LARGEST_REMEMBERED = 1 << 20; // bytes; a remembered view keeps its buffer alive
 
-/** A word view of a whole buffer. The last one is remembered: the chunks of a process mostly come in one read buffer. */
+/**
+ * A word view of a whole buffer, of which at least `needed` words are there. The last one is remembered: the chunks of a process
+ * mostly come in one read buffer. (One that can be resized may have grown since, which a view of a fixed length does not show.)
+ */
 let viewedBuffer: ArrayBufferLike | undefined;
 let view: Int32Array = new Int32Array(0);
-function wordsOf(buffer: ArrayBufferLike): Int32Array {
-  if (buffer === viewedBuffer) return view;
+function wordsOf(buffer: ArrayBufferLike, needed: number): Int32Array {
+  if (buffer === viewedBuffer && view.length >= needed) return view;
   const words = new Int32Array(buffer, 0, buffer.byteLength >> 2);
   if (buffer.byteLength <= LARGEST_REMEMBERED) {
     viewedBuffer = buffer;
@@ -66,9 +69,9 @@ export function copyMasked(
     target[at++] = byte;
     seen |= byte;
   }
-  const words = wordsOf(source.buffer);
   let word = (source.byteOffset + from) >> 2;
   const lastWord = end >> 2;
+  const words = wordsOf(source.buffer, word + lastWord - (at >> 2));
   from += (lastWord << 2) - at;
   for (let to = at >> 2; to < lastWord; to++, word++) {
     const value = words[word] ^ key;

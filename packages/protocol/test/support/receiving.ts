@@ -1,0 +1,111 @@
+import assert from "node:assert/strict";
+import type { WebSocketError } from "../../src/errors.ts";
+import type { Message } from "../../src/message.ts";
+import { Receiver, type ReceiverOptions, type ReceiverSink } from "../../src/receiver.ts";
+import { show } from "./bytes.ts";
+import { chunkings, lend } from "./chunks.ts";
+import { type FrameSpec, frame, keyTo, type Role, ROLES } from "./frames.ts";
+import { concat } from "./bytes.ts";
+
+/** Keeps everything a receiver hands on, as `text 48656c`, `ping 01`, ... */
+export class Listener implements ReceiverSink {
+  readonly messages: Message[] = [];
+  private readonly heard: { what: string; bytes: Uint8Array; then: string }[] = [];
+  error: WebSocketError | undefined;
+
+  onMessage(message: Message): void {
+    this.messages.push(message);
+    this.note(message.type, message);
+  }
+
+  onCompressedMessage(message: Message): void {
+    this.note(`compressed ${message.type}`, message);
+  }
+
+  onPing(payload: Uint8Array): void {
+    this.add("ping", payload);
+  }
+
+  onPong(payload: Uint8Array): void {
+    this.add("pong", payload);
+  }
+
+  onClose(payload: Uint8Array): void {
+    this.add("close", payload);
+  }
+
+  private note(what: string, message: Message): void {
+    const copy = new Uint8Array(message.size);
+    assert.equal(message.copyTo(copy, 0), message.size);
+    this.add(what, message.bytes);
+    assert.deepEqual(copy, Uint8Array.from(message.bytes));
+  }
+
+  private add(what: string, bytes: Uint8Array): void {
+    this.heard.push({ what, bytes, then: show(bytes) });
+  }
+
+  /** What was heard, in order, and the code of the error at the end. Nothing of it may have changed since. */
+  get log(): string[] {
+    const lines = this.heard.map(({ what, bytes, then }) => {
+      assert.equal(show(bytes), then, `a ${what} has changed after it was handed on`);
+      return `${what} ${then}`.trimEnd();
+    });
+    return this.error === undefined ? lines : [...lines, `error ${this.error.code}`];
+  }
+}
+
+export const RECEIVER_DEFAULTS = {
+  maxFrameSize: 1 << 24,
+  maxMessageSize: 1 << 26,
+  acceptUnmaskedFrames: false,
+  compression: false,
+};
+
+export function newReceiver(
+  role: Role,
+  options: Partial<ReceiverOptions> = {},
+): { receiver: Receiver; listener: Listener } {
+  const listener = new Listener();
+  return { receiver: new Receiver({ ...RECEIVER_DEFAULTS, role, ...options }, listener), listener };
+}
+
+/** What a receiver of this role makes of the chunks. */
+export function listen(role: Role, chunks: readonly Uint8Array[], options: Partial<ReceiverOptions> = {}): Listener {
+  const { receiver, listener } = newReceiver(role, options);
+  lend(chunks, (chunk, start, end) => {
+    const error = receiver.receive(chunk, start, end);
+    if (error === undefined) return;
+    assert.equal(listener.error, undefined, "a second error");
+    listener.error = error;
+  });
+  return listener;
+}
+
+/** Frames as they are sent to a receiver of this role. */
+export function framesTo(role: Role, frames: readonly FrameSpec[]): Uint8Array {
+  const key = keyTo(role);
+  return concat(...frames.map((spec) => frame({ key, ...spec })));
+}
+
+/** Checks what comes of the frames in both roles, however they are cut. */
+export function expectFrames(
+  frames: readonly FrameSpec[],
+  expected: readonly string[],
+  options: Partial<ReceiverOptions> = {},
+): void {
+  for (const role of ROLES) expectBytes(role, framesTo(role, frames), expected, options);
+}
+
+/** Checks what comes of the bytes, however they are cut. */
+export function expectBytes(
+  role: Role,
+  bytes: Uint8Array,
+  expected: readonly string[],
+  options: Partial<ReceiverOptions> = {},
+): void {
+  for (const chunks of chunkings(bytes)) {
+    const sizes = chunks.length > 2 ? "byte by byte" : `cut as ${chunks.map((chunk) => chunk.length).join(" + ")}`;
+    assert.deepEqual(listen(role, chunks, options).log, expected, `${role}, ${sizes}`);
+  }
+}
