@@ -1,0 +1,245 @@
+import { protocolError } from "../errors.ts";
+import type { ProtocolErrorCode, WebSocketError } from "../errors.ts";
+import { acceptValue, makeKey } from "./accept-key.ts";
+import type { Random, Sha1 } from "./accept-key.ts";
+import { acceptAnswer, checkExtensions, formatExtensions } from "./extensions.ts";
+import type { ClientExtension, NegotiatedExtension } from "./extensions.ts";
+import { hasToken, isToken, parseTokenList } from "./header-fields.ts";
+import type { HeaderFields } from "./header-fields.ts";
+import { ResponseHeadParser } from "./http-head.ts";
+import type { HeadLimits, ResponseHead } from "./http-head.ts";
+import { checkFieldValue, checkHeaders, formatHead } from "./outgoing-headers.ts";
+import type { HeaderInput } from "./outgoing-headers.ts";
+import { ResponseBody } from "./response-body.ts";
+import { isAuthority, parseTarget } from "./target.ts";
+import { checkLimit, invalidArgument, latin1Bytes, quote } from "./text.ts";
+
+export interface ClientHandshakeOptions {
+  /** Host, and port if it is not the scheme's own: "example.com:8080". A Host among `headers` takes its place. */
+  readonly host: string;
+  /** Path and query: "/chat?room=1". */
+  readonly target: string;
+  /** Sent as Origin. Default none. */
+  readonly origin?: string | undefined;
+  /** Subprotocols, most wanted first. Default none. */
+  readonly protocols?: readonly string[] | undefined;
+  /** More header fields, but none that the handshake sets itself. */
+  readonly headers?: HeaderInput | undefined;
+  /** Extensions to offer, most wanted first. Default none. */
+  readonly extensions?: readonly ClientExtension[] | undefined;
+  readonly random: Random;
+  readonly sha1: Sha1;
+  /** Of the response's head. */
+  readonly limits?: Partial<HeadLimits> | undefined;
+  /** Bytes kept of the body of a response other than 101. Default 64 KiB, Infinity for no limit. */
+  readonly maxBodySize?: number | undefined;
+}
+
+/** A response that is not 101. */
+export interface RejectedResponse {
+  readonly status: number;
+  readonly reason: string;
+  readonly headers: HeaderFields;
+  readonly body: Uint8Array;
+  /** The end of the body was not seen: it is longer than `maxBodySize`, cut short or not well formed. */
+  readonly truncated: boolean;
+}
+
+export type ClientHandshakeProgress =
+  | { readonly state: "more" }
+  | {
+      readonly state: "open";
+      /** The subprotocol in use, "" for none. */
+      readonly protocol: string;
+      readonly extensions: readonly NegotiatedExtension[];
+      /** The same as in Sec-WebSocket-Extensions, "" for none. */
+      readonly extensionsHeader: string;
+      readonly headers: HeaderFields;
+      /** The bytes behind the response, the first of the connection. */
+      readonly rest: Uint8Array;
+    }
+  /** UNEXPECTED_STATUS. Redirects and 401 come here too: what to do about them is the caller's business. */
+  | {
+      readonly state: "rejected";
+      readonly error: WebSocketError<ProtocolErrorCode>;
+      readonly response: RejectedResponse;
+    }
+  | { readonly state: "failed"; readonly error: WebSocketError<ProtocolErrorCode> };
+
+const MORE = { state: "more" } as const;
+const DEFAULT_MAX_BODY_SIZE = 64 * 1024; // bytes
+
+/**
+ * The client's opening handshake (RFC 6455 §4.1): a request out, a response in. Throws INVALID_ARGUMENT at construction for
+ * everything that can't be sent.
+ */
+export class ClientHandshake {
+  private readonly sha1: Sha1;
+  private readonly key: string;
+  private readonly protocols: readonly string[];
+  private readonly extensions: readonly ClientExtension[];
+  private readonly head: string;
+  private readonly parser: ResponseHeadParser;
+  private readonly maxBodySize: number;
+  private rejection: { readonly head: ResponseHead; readonly body: ResponseBody } | undefined;
+  private over = false;
+
+  constructor(options: ClientHandshakeOptions) {
+    const { protocols = [], extensions = [], random, sha1 } = options;
+    for (const [name, value] of Object.entries({ random, sha1 })) {
+      if (typeof value !== "function") throw invalidArgument(name, "a function", value);
+    }
+    this.parser = new ResponseHeadParser(options.limits);
+    this.maxBodySize = checkLimit("maxBodySize", options.maxBodySize, 0, DEFAULT_MAX_BODY_SIZE);
+    this.sha1 = sha1;
+    this.protocols = checkProtocols(protocols);
+    this.extensions = checkOffers(extensions);
+    this.key = makeKey(random);
+    this.head = formatHead(`GET ${checkTarget(options.target)} HTTP/1.1`, requestFields(options, this.key));
+  }
+
+  /** The request, to be sent as it is. */
+  request(): Uint8Array {
+    return latin1Bytes(this.head);
+  }
+
+  /** Takes the next bytes, which are only borrowed. Throws INVALID_STATE once the handshake is over. */
+  receive(bytes: Uint8Array): ClientHandshakeProgress {
+    this.checkNotOver();
+    if (this.rejection !== undefined) {
+      this.rejection.body.receive(bytes);
+      return this.progress();
+    }
+    const progress = this.parser.receive(bytes);
+    if (progress.state === "more") return progress;
+    if (progress.state === "error") return this.fail(progress.error);
+    const { head, rest } = progress;
+    if (head.status === 101) return this.open(head, rest);
+    const body = ResponseBody.of(head, this.maxBodySize);
+    if (body instanceof Error) return this.fail(body);
+    this.rejection = { head, body };
+    body.receive(rest);
+    return this.progress();
+  }
+
+  /** The byte stream has ended: the end of a response whose length was not given, else of the handshake. Throws INVALID_STATE once the handshake is over. */
+  end(): ClientHandshakeProgress {
+    this.checkNotOver();
+    this.rejection?.body.end();
+    if (this.rejection !== undefined) return this.progress();
+    return this.fail(protocolError("CONNECTION_LOST", "the server sent no whole response to the opening handshake"));
+  }
+
+  private checkNotOver(): void {
+    if (this.over) throw protocolError("INVALID_STATE", "the handshake is over");
+  }
+
+  private fail(error: WebSocketError<ProtocolErrorCode>): ClientHandshakeProgress {
+    this.over = true;
+    return { state: "failed", error };
+  }
+
+  /** Of a response that is not 101. */
+  private progress(): ClientHandshakeProgress {
+    if (this.rejection === undefined || !this.rejection.body.done) return MORE;
+    this.over = true;
+    const { status, reason, headers } = this.rejection.head;
+    const { body } = this.rejection;
+    const got = reason === "" ? `${status}` : `${status} ${quote(reason)}`;
+    const response = { status, reason, headers, body: body.take(), truncated: body.truncated };
+    return { state: "rejected", error: protocolError("UNEXPECTED_STATUS", `expected 101, got ${got}`), response };
+  }
+
+  /** RFC 6455 §4.1, what "the client MUST validate [of] the server's response", numbered as there. */
+  private open(head: ResponseHead, rest: Uint8Array): ClientHandshakeProgress {
+    const { headers } = head;
+    if (head.version !== "1.1") return this.fail(protocolError("UNSUPPORTED_HTTP_VERSION", `got HTTP/${head.version}`));
+    // 2. "contains a value that is not an ASCII case-insensitive match for the value "websocket""
+    const upgrade = headers.get("upgrade");
+    if (!parseTokenList(upgrade ?? "")?.every((value) => value.toLowerCase() === "websocket")) {
+      return this.fail(protocolError("INVALID_UPGRADE_HEADER", shown(upgrade)));
+    }
+    // 3. "doesn't contain a token that is an ASCII case-insensitive match for the value "Upgrade""
+    const connection = headers.get("connection");
+    if (!hasToken(connection, "upgrade")) {
+      return this.fail(protocolError("INVALID_CONNECTION_HEADER", shown(connection)));
+    }
+    // 4. "a value other than the base64-encoded SHA-1 of the concatenation of the |Sec-WebSocket-Key| [...]"
+    const accept = headers.get("sec-websocket-accept");
+    const expected = acceptValue(this.key, this.sha1);
+    if (accept !== expected) {
+      return this.fail(protocolError("INVALID_ACCEPT", `expected ${quote(expected)}, ${shown(accept)}`));
+    }
+    // 5. "an extension that was not present in the client's handshake"
+    const extensions = acceptAnswer(this.extensions, headers.get("sec-websocket-extensions"));
+    if (extensions instanceof Error) return this.fail(extensions);
+    // 6. "a subprotocol that was not present in the client's handshake"
+    const chosen = headers.get("sec-websocket-protocol");
+    const protocol = chosen === undefined ? "" : this.protocols.find((offered) => offered === chosen);
+    if (protocol === undefined) return this.fail(protocolError("UNREQUESTED_SUBPROTOCOL", shown(chosen)));
+    this.over = true;
+    return { state: "open", protocol, extensions, extensionsHeader: formatExtensions(extensions), headers, rest };
+  }
+}
+
+function shown(value: string | undefined): string {
+  return value === undefined ? "got none" : `got ${quote(value)}`;
+}
+
+function checkTarget(target: string): string {
+  if (typeof target !== "string" || !target.startsWith("/") || parseTarget(target) === undefined) {
+    throw invalidArgument("target", "a path, with a query if there is one, in visible ASCII and without #", target);
+  }
+  return target;
+}
+
+function checkProtocols(protocols: readonly string[]): readonly string[] {
+  if (!Array.isArray(protocols)) throw invalidArgument("protocols", "an array of tokens", protocols);
+  for (const protocol of protocols) {
+    if (typeof protocol !== "string" || !isToken(protocol)) throw invalidArgument("protocols", "a token", protocol);
+  }
+  // RFC 6455 §4.1: the elements "MUST all be unique strings"
+  const twice = protocols.find((protocol, at) => protocols.indexOf(protocol) !== at);
+  if (twice !== undefined) throw invalidArgument("protocols", "distinct tokens", twice);
+  return [...protocols];
+}
+
+function checkOffers(extensions: readonly ClientExtension[]): readonly ClientExtension[] {
+  checkExtensions(extensions);
+  for (const { name, offers } of extensions) {
+    const other = offers.find((offer) => offer.name !== name);
+    if (other !== undefined) throw invalidArgument(`extensions: offers of ${name}`, "that name", other.name);
+  }
+  return [...extensions];
+}
+
+function checkHost(what: string, host: string): string {
+  if (typeof host === "string" && isAuthority(host)) return host;
+  throw invalidArgument(what, "a host, with a port if there is one", host);
+}
+
+function requestFields(options: ClientHandshakeOptions, key: string): (readonly [name: string, value: string])[] {
+  const { origin, protocols = [], extensions = [] } = options;
+  const own = checkHeaders(options.headers);
+  const named = (wanted: string) => own.filter(([name]) => name.toLowerCase() === wanted).map(([, value]) => value);
+  const [host = options.host, ...more] = named("host");
+  if (more.length > 0) throw invalidArgument("headers", "one Host", more[0]);
+  const fields: (readonly [string, string])[] = [
+    ["Host", checkHost("host", host)],
+    ["Upgrade", "websocket"],
+    ["Connection", "Upgrade"],
+    ["Sec-WebSocket-Key", key],
+    ["Sec-WebSocket-Version", "13"],
+  ];
+  const origins = named("origin");
+  if (origin !== undefined) {
+    checkFieldValue("origin", origin);
+    origins.push(origin);
+    fields.push(["Origin", origin]);
+  }
+  if (origins.length > 1) throw invalidArgument("headers", "one Origin", origins.join(", "));
+  if (protocols.length > 0) fields.push(["Sec-WebSocket-Protocol", protocols.join(", ")]);
+  const offers = formatExtensions(extensions.flatMap((extension) => extension.offers));
+  if (offers !== "") fields.push(["Sec-WebSocket-Extensions", offers]);
+  return [...fields, ...own.filter(([name]) => name.toLowerCase() !== "host")];
+}

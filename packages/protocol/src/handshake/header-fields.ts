@@ -1,0 +1,122 @@
+const TAB = 0x09;
+const SPACE = 0x20;
+const COMMA = 0x2c;
+const DELETE = 0x7f;
+
+const TOKEN_TEXT = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/** 1 at each code that may stand in a token (RFC 9110 §5.6.2: tchar). */
+export const TOKEN_CODES: Uint8Array = codes(TOKEN_TEXT);
+
+/** A table with 1 at each code in `text`, 0 at all others below 256. */
+export function codes(text: string): Uint8Array {
+  const table = new Uint8Array(256);
+  for (let at = 0; at < text.length; at++) table[text.charCodeAt(at)] = 1;
+  return table;
+}
+
+/** Whether all of `text[start..end)` is in the table. */
+export function consistsOf(table: Uint8Array, text: string, start = 0, end = text.length): boolean {
+  for (let at = start; at < end; at++) {
+    if (table[text.charCodeAt(at)] !== 1) return false;
+  }
+  return true;
+}
+
+/** RFC 9110 §5.6.2: `token = 1*tchar`. */
+export function isToken(text: string): boolean {
+  return text.length > 0 && consistsOf(TOKEN_CODES, text);
+}
+
+/** RFC 9110 §5.5: what a field value may hold: visible ASCII, space, tab, and opaque bytes above 0x7f; no other control character. */
+export function isFieldValueCode(code: number): boolean {
+  return code >= SPACE ? code !== DELETE && code <= 0xff : code === TAB;
+}
+
+export function isFieldValue(text: string): boolean {
+  for (let at = 0; at < text.length; at++) {
+    if (!isFieldValueCode(text.charCodeAt(at))) return false;
+  }
+  return true;
+}
+
+/** RFC 9110 §5.6.3: optional whitespace. */
+export function isSpace(code: number): boolean {
+  return code === SPACE || code === TAB;
+}
+
+/**
+ * The elements of a list, without the whitespace around them. RFC 9110 §5.6.1.2: "A recipient MUST parse and ignore a reasonable
+ * number of empty list elements". Not for lists with quoted strings.
+ */
+function elements(value: string): string[] {
+  const found: string[] = [];
+  let at = 0;
+  while (at < value.length) {
+    while (at < value.length && isSpace(value.charCodeAt(at))) at++;
+    const start = at;
+    let end = at; // behind the last character that is not whitespace
+    for (; at < value.length && value.charCodeAt(at) !== COMMA; at++) {
+      if (!isSpace(value.charCodeAt(at))) end = at + 1;
+    }
+    if (end > start) found.push(value.slice(start, end));
+    at++;
+  }
+  return found;
+}
+
+/** A list of at least one token, such as `Connection: keep-alive, Upgrade`; undefined if it is anything else. */
+export function parseTokenList(value: string): readonly string[] | undefined {
+  const list = elements(value);
+  return list.length > 0 && list.every(isToken) ? list : undefined;
+}
+
+/** Whether a list has this element in any case. `token` is in lower case. */
+export function hasToken(value: string | undefined, token: string): boolean {
+  // isToken: outside of ASCII there are letters whose lower case is in ASCII
+  return value !== undefined && elements(value).some((one) => isToken(one) && one.toLowerCase() === token);
+}
+
+/** Header fields in the order they came; names are looked up in any case. */
+export class HeaderFields implements Iterable<readonly [name: string, value: string]> {
+  private readonly fields: readonly (readonly [name: string, value: string])[];
+  private readonly values = new Map<string, string[]>(); // a Map: a field may be called __proto__
+
+  constructor(fields: Iterable<readonly [name: string, value: string]> = []) {
+    this.fields = [...fields];
+    for (const [name, value] of this.fields) {
+      const key = name.toLowerCase();
+      const values = this.values.get(key);
+      if (values === undefined) this.values.set(key, [value]);
+      else values.push(value);
+    }
+  }
+
+  /** From names and values in turn, as in node:http's `rawHeaders`. */
+  static fromRaw(raw: readonly string[]): HeaderFields {
+    const fields: [string, string][] = [];
+    for (let at = 0; at + 1 < raw.length; at += 2) fields.push([raw[at], raw[at + 1]]);
+    return new HeaderFields(fields);
+  }
+
+  get size(): number {
+    return this.fields.length;
+  }
+
+  /** The value; of a field that came more than once, all values joined by ", " (RFC 9110 §5.3). */
+  get(name: string): string | undefined {
+    return this.values.get(name.toLowerCase())?.join(", ");
+  }
+
+  getAll(name: string): readonly string[] {
+    return this.values.get(name.toLowerCase()) ?? [];
+  }
+
+  has(name: string): boolean {
+    return this.values.has(name.toLowerCase());
+  }
+
+  [Symbol.iterator](): Iterator<readonly [name: string, value: string]> {
+    return this.fields[Symbol.iterator]();
+  }
+}

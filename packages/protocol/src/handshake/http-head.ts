@@ -1,0 +1,263 @@
+import { protocolError } from "../errors.ts";
+import type { ProtocolErrorCode, WebSocketError } from "../errors.ts";
+import { ByteBuffer } from "./byte-buffer.ts";
+import { HeaderFields, isFieldValueCode, isSpace, isToken, TOKEN_CODES } from "./header-fields.ts";
+import { parseTarget } from "./target.ts";
+import { checkLimit, latin1, quote } from "./text.ts";
+
+/** What a head may cost. Each is counted before anything is kept; Infinity turns one off. */
+export interface HeadLimits {
+  /** Bytes, of the head with its last empty line. Default 16 KiB. */
+  readonly maxHeadSize: number;
+  /** Header fields. Default 100. */
+  readonly maxHeaders: number;
+  /** Calls of `receive` with any bytes that the head may take. Default 1024. */
+  readonly maxParts: number;
+}
+
+export const DEFAULT_HEAD_LIMITS: HeadLimits = { maxHeadSize: 16 * 1024, maxHeaders: 100, maxParts: 1024 };
+
+export interface RequestLine {
+  readonly method: string;
+  /** As it was sent. */
+  readonly target: string;
+  readonly version: "1.1";
+}
+
+export interface RequestHead extends RequestLine {
+  readonly headers: HeaderFields;
+}
+
+export interface StatusLine {
+  readonly version: "1.0" | "1.1";
+  readonly status: number;
+  readonly reason: string;
+}
+
+export interface ResponseHead extends StatusLine {
+  readonly headers: HeaderFields;
+}
+
+export type HeadProgress<Head> =
+  | { readonly state: "more" }
+  /** `rest`: a copy of the bytes behind the head. */
+  | { readonly state: "done"; readonly head: Head; readonly rest: Uint8Array }
+  | { readonly state: "error"; readonly error: WebSocketError<ProtocolErrorCode> };
+
+const MORE = { state: "more" } as const;
+const NO_BYTES = new Uint8Array(0);
+
+const CR = 0x0d;
+const LF = 0x0a;
+const COLON = 0x3a;
+
+// where the scan stands, by what may come next
+const LINE = 0; // the start line
+const LINE_LF = 1;
+const FIELD = 2; // the first byte of a field line, or the CR of the empty line
+const NAME = 3;
+const BEFORE_VALUE = 4;
+const VALUE = 5;
+const VALUE_LF = 6;
+const LAST_LF = 7;
+
+function malformed(expected: string, byte: number): WebSocketError<ProtocolErrorCode> {
+  return protocolError("MALFORMED_HEAD", `expected ${expected}, got 0x${byte.toString(16).padStart(2, "0")}`);
+}
+
+/**
+ * A head from bytes as they come. Every byte is looked at once; they are kept only when the head does not come in one piece.
+ * Strict, because what two readers of the same head understand differently can be used against one of them (RFC 9112 §11):
+ * lines end in CR LF, a name is directly followed by its colon, no line continues another.
+ */
+abstract class HeadParser<Start extends object> {
+  private readonly limits: HeadLimits;
+  private readonly kept = new ByteBuffer();
+  private parts = 0;
+  private finished = false;
+  private at = 0; // all positions count from the first byte received
+  private state = LINE;
+  private from = 0; // where the line, the name or the value in hand starts
+  private start: Start | undefined;
+  private fieldCount = 0;
+  private bounds: number[] = []; // of each field: where its name starts and ends, where its value starts and ends
+
+  constructor(limits: Partial<HeadLimits> = {}) {
+    const { maxHeadSize, maxHeaders, maxParts } = DEFAULT_HEAD_LIMITS;
+    this.limits = {
+      maxHeadSize: checkLimit("maxHeadSize", limits.maxHeadSize, 1, maxHeadSize),
+      maxHeaders: checkLimit("maxHeaders", limits.maxHeaders, 0, maxHeaders),
+      maxParts: checkLimit("maxParts", limits.maxParts, 1, maxParts),
+    };
+  }
+
+  /** Understands the start line. Undefined: this line is to be skipped. */
+  protected abstract parseStart(line: string): Start | WebSocketError<ProtocolErrorCode> | undefined;
+  /** Whether another head follows, and only that one counts. */
+  protected abstract isInterim(start: Start): boolean;
+
+  /** Takes the next bytes, which are only borrowed. Throws INVALID_STATE once the head is done or was refused. */
+  receive(bytes: Uint8Array): HeadProgress<Start & { readonly headers: HeaderFields }> {
+    if (this.finished) throw protocolError("INVALID_STATE", "the head has come to its end already");
+    if (bytes.length === 0) return MORE;
+    if (++this.parts > this.limits.maxParts) return this.fail("TOO_MANY_PARTS", this.limits.maxParts);
+    const before = this.kept.length;
+    const taken = Math.min(bytes.length, this.limits.maxHeadSize - before);
+    if (before > 0) this.kept.append(bytes, 0, taken);
+    const source = before > 0 ? this.kept.bytes : bytes;
+    const result = this.scan(source, before + taken);
+    if (result === undefined) {
+      if (before + taken === this.limits.maxHeadSize) return this.fail("HEAD_TOO_BIG", this.limits.maxHeadSize);
+      if (before === 0) this.kept.append(bytes, 0, taken);
+      return MORE;
+    }
+    this.finished = true;
+    if (result instanceof Error) return { state: "error", error: result };
+    const head = { ...result, headers: this.fields(source) };
+    const rest = bytes.length === this.at - before ? NO_BYTES : new Uint8Array(bytes.subarray(this.at - before));
+    return { state: "done", head, rest };
+  }
+
+  private fail(code: "HEAD_TOO_BIG" | "TOO_MANY_PARTS", limit: number): HeadProgress<never> {
+    this.finished = true;
+    return { state: "error", error: protocolError(code, `more than ${limit}`) };
+  }
+
+  private fields(source: Uint8Array): HeaderFields {
+    const fields: [string, string][] = [];
+    const { bounds } = this;
+    for (let at = 0; at < bounds.length; at += 4) {
+      fields.push([latin1(source, bounds[at], bounds[at + 1]), latin1(source, bounds[at + 2], bounds[at + 3])]);
+    }
+    return new HeaderFields(fields);
+  }
+
+  /** Goes on to `end`: the start line if the head is done, undefined if more has to come. */
+  private scan(source: Uint8Array, end: number): Start | WebSocketError<ProtocolErrorCode> | undefined {
+    while (this.at < end) {
+      const byte = source[this.at++];
+      switch (this.state) {
+        case LINE:
+        case VALUE: {
+          let current = byte;
+          while (isFieldValueCode(current) && this.at < end) current = source[this.at++];
+          if (current === CR) this.lineEnd(source);
+          else if (!isFieldValueCode(current)) return malformed("CR LF at the end of the line", current);
+          break;
+        }
+        case LINE_LF: {
+          if (byte !== LF) return malformed("LF behind CR", byte);
+          const start = this.parseStart(latin1(source, this.from, this.at - 2));
+          if (start instanceof Error) return start;
+          this.start = start;
+          this.from = this.at;
+          this.state = start === undefined ? LINE : FIELD;
+          break;
+        }
+        case FIELD:
+          if (byte === CR) {
+            this.state = LAST_LF;
+            break;
+          }
+          if (++this.fieldCount > this.limits.maxHeaders) {
+            return protocolError("TOO_MANY_HEADERS", `more than ${this.limits.maxHeaders}`);
+          }
+          // RFC 9112 §5.2: "A server that receives an obs-fold in a request message [...] MUST either reject the message [...]"
+          if (TOKEN_CODES[byte] !== 1) return malformed("a header name", byte);
+          this.from = this.at - 1;
+          this.state = NAME;
+          break;
+        case NAME: {
+          let current = byte;
+          while (TOKEN_CODES[current] === 1 && this.at < end) current = source[this.at++];
+          if (TOKEN_CODES[current] === 1) break;
+          // RFC 9112 §5.1: "No whitespace is allowed between the field name and colon."
+          if (current !== COLON) return malformed("a colon behind the header name", current);
+          this.bounds.push(this.from, this.at - 1);
+          this.state = BEFORE_VALUE;
+          break;
+        }
+        case BEFORE_VALUE:
+          if (isSpace(byte)) break;
+          this.from = --this.at;
+          this.state = VALUE;
+          break;
+        case VALUE_LF:
+          if (byte !== LF) return malformed("LF behind CR", byte);
+          this.state = FIELD;
+          break;
+        default: {
+          if (byte !== LF) return malformed("LF behind CR", byte);
+          const start = this.start as Start; // the only way to LAST_LF is over a start line
+          if (!this.isInterim(start)) return start;
+          this.bounds = [];
+          this.from = this.at;
+          this.state = LINE;
+        }
+      }
+    }
+    return undefined;
+  }
+
+  /** At the CR that ends the start line or a value. */
+  private lineEnd(source: Uint8Array): void {
+    if (this.state === LINE) {
+      this.state = LINE_LF;
+      return;
+    }
+    let end = this.at - 1;
+    while (end > this.from && isSpace(source[end - 1])) end--;
+    this.bounds.push(this.from, end);
+    this.state = VALUE_LF;
+  }
+}
+
+/** "1.1" of "HTTP/1.1"; undefined if it is no HTTP version. */
+function parseVersion(text: string): string | undefined {
+  return /^HTTP\/\d\.\d$/.test(text) ? text.slice(5) : undefined;
+}
+
+export class RequestHeadParser extends HeadParser<RequestLine> {
+  protected parseStart(line: string): RequestLine | WebSocketError<ProtocolErrorCode> | undefined {
+    // RFC 9112 §2.2: "a server that is expecting to receive and parse a request-line SHOULD ignore at least one empty line"
+    if (line === "") return undefined;
+    // RFC 9112 §3: request-line = method SP request-target SP HTTP-version
+    const [method, target, name, ...more] = line.split(" ", 4);
+    const version = parseVersion(name ?? "");
+    if (version === undefined || more.length > 0 || !isToken(method)) {
+      return protocolError("MALFORMED_HEAD", `expected "METHOD target HTTP/1.1", got ${quote(line)}`);
+    }
+    if (version !== "1.1") return protocolError("UNSUPPORTED_HTTP_VERSION", `got HTTP/${version}`);
+    if (parseTarget(target) === undefined) {
+      return protocolError("MALFORMED_HEAD", `expected a path or an http(s) URL as target, got ${quote(target)}`);
+    }
+    return { method, target, version };
+  }
+
+  protected isInterim(): boolean {
+    return false;
+  }
+}
+
+/**
+ * Skips interim responses (100, 103, ...) in front of the final one or 101; all together are held to the limits. HTTP/1.0 is
+ * let through: that is how some proxies answer CONNECT and some servers a request that they don't like.
+ */
+export class ResponseHeadParser extends HeadParser<StatusLine> {
+  protected parseStart(line: string): StatusLine | WebSocketError<ProtocolErrorCode> {
+    // RFC 9112 §4: status-line = HTTP-version SP status-code SP [ reason-phrase ]
+    const version = parseVersion(line.slice(0, 8));
+    if (version === undefined || !/^ [1-9]\d\d $/.test(line.slice(8, 13))) {
+      return protocolError("MALFORMED_HEAD", `expected "HTTP/1.1 status reason", got ${quote(line)}`);
+    }
+    if (version !== "1.0" && version !== "1.1") {
+      return protocolError("UNSUPPORTED_HTTP_VERSION", `got HTTP/${version}`);
+    }
+    return { version, status: Number(line.slice(9, 12)), reason: line.slice(13) };
+  }
+
+  protected isInterim(start: StatusLine): boolean {
+    // RFC 9110 §15.2: "A client MUST be able to parse one or more 1xx responses received prior to a final response"
+    return start.status < 200 && start.status !== 101;
+  }
+}

@@ -1,0 +1,156 @@
+import { protocolError } from "../errors.ts";
+import type { ProtocolErrorCode, WebSocketError } from "../errors.ts";
+import { acceptValue } from "./accept-key.ts";
+import type { Sha1 } from "./accept-key.ts";
+import { ByteBuffer } from "./byte-buffer.ts";
+import { answerOffers, checkExtensions, formatExtensions } from "./extensions.ts";
+import type { NegotiatedExtension, ServerExtension } from "./extensions.ts";
+import { RequestHeadParser } from "./http-head.ts";
+import type { HeadLimits } from "./http-head.ts";
+import { checkHeaders, formatHead } from "./outgoing-headers.ts";
+import type { HeaderInput } from "./outgoing-headers.ts";
+import { buildRefusal, formatResponse, refusalFor } from "./refusal.ts";
+import type { Refusal } from "./refusal.ts";
+import { checkLimit, invalidArgument, latin1Bytes } from "./text.ts";
+import { checkUpgrade } from "./upgrade-request.ts";
+import type { UpgradeRequest } from "./upgrade-request.ts";
+
+/** What a server adds to its agreement. */
+export interface AcceptOptions {
+  /** One of the request's protocols; none if undefined or "". */
+  readonly protocol?: string | undefined;
+  readonly headers?: HeaderInput | undefined;
+}
+
+/** How a server comes to its answer; one object may serve all handshakes. */
+export interface ServerNegotiation {
+  readonly sha1: Sha1;
+  /** Default none. */
+  readonly extensions?: readonly ServerExtension[] | undefined;
+}
+
+export interface AcceptedUpgrade {
+  /** The 101 response, to be sent as it is. */
+  readonly response: Uint8Array;
+  /** The subprotocol in use, "" for none. */
+  readonly protocol: string;
+  /** The extensions in use, in the order of the response. */
+  readonly extensions: readonly NegotiatedExtension[];
+  /** The same as in Sec-WebSocket-Extensions, "" for none. */
+  readonly extensionsHeader: string;
+}
+
+/**
+ * Agrees to a request that `checkUpgrade` has passed (RFC 6455 §4.2.2). Throws INVALID_ARGUMENT for a subprotocol that was not
+ * offered and for header fields that can't be sent.
+ */
+export function acceptUpgrade(
+  request: UpgradeRequest,
+  { sha1, extensions = [] }: ServerNegotiation,
+  { protocol = "", headers }: AcceptOptions = {},
+): AcceptedUpgrade {
+  if (protocol !== "" && !request.protocols.includes(protocol)) {
+    const offered = request.protocols.length === 0 ? "none was offered" : request.protocols.join(", ");
+    throw invalidArgument("protocol", `one that the client offered (${offered})`, protocol);
+  }
+  const own = checkHeaders(headers);
+  const negotiated = answerOffers(extensions, request.offers);
+  const extensionsHeader = formatExtensions(negotiated);
+  const fields: (readonly [string, string])[] = [
+    ["Upgrade", "websocket"],
+    ["Connection", "Upgrade"],
+    ["Sec-WebSocket-Accept", acceptValue(request.key, sha1)],
+  ];
+  if (protocol !== "") fields.push(["Sec-WebSocket-Protocol", protocol]);
+  if (extensionsHeader !== "") fields.push(["Sec-WebSocket-Extensions", extensionsHeader]);
+  const response = latin1Bytes(formatHead("HTTP/1.1 101 Switching Protocols", [...fields, ...own]));
+  return { response, protocol, extensions: negotiated, extensionsHeader };
+}
+
+export interface ServerHandshakeOptions extends ServerNegotiation {
+  readonly limits?: Partial<HeadLimits> | undefined;
+  /** Bytes that may come behind the head before `accept`. Default 64 KiB, Infinity for no limit. */
+  readonly maxEarlyData?: number | undefined;
+}
+
+export type ServerHandshakeProgress =
+  | { readonly state: "more" }
+  /** To be answered by `accept` or `refuse`. Given once; after it `receive` says "more" and keeps the bytes. */
+  | { readonly state: "request"; readonly request: UpgradeRequest }
+  /** The end: send the response, then close. */
+  | { readonly state: "refused"; readonly error: WebSocketError<ProtocolErrorCode>; readonly response: Uint8Array };
+
+const MORE = { state: "more" } as const;
+const DEFAULT_MAX_EARLY_DATA = 64 * 1024; // bytes
+
+/** The server's opening handshake: a request in, a 101 or a refusal out. */
+export class ServerHandshake {
+  private readonly negotiation: ServerNegotiation;
+  private readonly maxEarlyData: number;
+  private readonly parser: RequestHeadParser;
+  private readonly early = new ByteBuffer();
+  private request: UpgradeRequest | undefined;
+  private method = "GET";
+  private over = false;
+
+  constructor(options: ServerHandshakeOptions) {
+    const { sha1, extensions = [], limits, maxEarlyData } = options;
+    if (typeof sha1 !== "function") throw invalidArgument("sha1", "a function", sha1);
+    checkExtensions(extensions);
+    this.negotiation = { sha1, extensions };
+    this.parser = new RequestHeadParser(limits);
+    this.maxEarlyData = checkLimit("maxEarlyData", maxEarlyData, 0, DEFAULT_MAX_EARLY_DATA);
+  }
+
+  /** Takes the next bytes, which are only borrowed. Throws INVALID_STATE once the handshake is over. */
+  receive(bytes: Uint8Array): ServerHandshakeProgress {
+    this.checkNotOver();
+    if (this.request !== undefined) return this.keep(bytes) ?? MORE;
+    const progress = this.parser.receive(bytes);
+    if (progress.state === "more") return progress;
+    if (progress.state === "error") return this.reject(progress.error);
+    this.method = progress.head.method;
+    const request = checkUpgrade(progress.head);
+    if (request instanceof Error) return this.reject(request);
+    this.request = request;
+    return this.keep(progress.rest) ?? { state: "request", request };
+  }
+
+  /**
+   * Agrees to the request; `rest` is what came behind it. Throws INVALID_STATE when there is no request to answer, and what
+   * `acceptUpgrade` throws; the handshake then still waits for an answer.
+   */
+  accept(options?: AcceptOptions): AcceptedUpgrade & { readonly rest: Uint8Array } {
+    const { request } = this;
+    if (request === undefined || this.over) throw protocolError("INVALID_STATE", "there is no request to accept");
+    const accepted = acceptUpgrade(request, this.negotiation, options);
+    this.over = true;
+    return { ...accepted, rest: this.early.take() };
+  }
+
+  /** The response that refuses the request, also one that is not complete (408). Throws INVALID_STATE if the handshake is over, and what `buildRefusal` throws. */
+  refuse(refusal: Refusal): Uint8Array {
+    this.checkNotOver();
+    const response = formatResponse(buildRefusal(refusal), this.method);
+    this.over = true;
+    return response;
+  }
+
+  private keep(bytes: Uint8Array): ServerHandshakeProgress | undefined {
+    if (this.early.length + bytes.length > this.maxEarlyData) {
+      return this.reject(protocolError("TOO_MUCH_EARLY_DATA", `more than ${this.maxEarlyData}`));
+    }
+    this.early.append(bytes, 0, bytes.length);
+    return undefined;
+  }
+
+  private reject(error: WebSocketError<ProtocolErrorCode>): ServerHandshakeProgress {
+    this.over = true;
+    this.early.take();
+    return { state: "refused", error, response: formatResponse(refusalFor(error), this.method) };
+  }
+
+  private checkNotOver(): void {
+    if (this.over) throw protocolError("INVALID_STATE", "the handshake is over");
+  }
+}
