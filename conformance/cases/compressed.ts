@@ -1,0 +1,51 @@
+import { CLOSED_BY_SUITE, type ConformanceCase, type CorpusName, type DeflateWish } from "./case.ts";
+
+const KIB = 1024;
+const ROUND_TRIPS = 1000;
+
+/** Message lengths, and into how many bytes a fragment the compressed message is cut; 0 for one frame. */
+const SIZES: readonly (readonly [length: number, fragmentSize: number])[] = [
+  [16, 0],
+  [64, 0],
+  [256, 0],
+  [KIB, 0],
+  [4 * KIB, 0],
+  [8 * KIB, 0],
+  [16 * KIB, 0],
+  [32 * KIB, 0],
+  [64 * KIB, 0],
+  [128 * KIB, 0],
+  [8 * KIB, 256],
+  [16 * KIB, 256],
+  [32 * KIB, 256],
+  [64 * KIB, 256],
+  [128 * KIB, 256],
+  [128 * KIB, KIB],
+  [128 * KIB, 4 * KIB],
+  [128 * KIB, 32 * KIB],
+];
+
+export const NOTHING: DeflateWish = { noContextTakeover: false, windowBits: 0 };
+
+function describe({ noContextTakeover, windowBits }: DeflateWish): string {
+  return `${noContextTakeover ? "no context takeover" : "context takeover"}, window ${windowBits || "as it likes"}`;
+}
+
+/** The 18 cases of one kind of data and one set of wishes. */
+export function compressed(
+  prefix: string,
+  corpus: CorpusName,
+  text: boolean,
+  deflate: readonly DeflateWish[],
+): readonly ConformanceCase[] {
+  return SIZES.map(([length, fragmentSize], index) => ({
+    id: `${prefix}.${index + 1}`,
+    title:
+      `${ROUND_TRIPS} round trips of ${length} bytes of ${corpus}` +
+      `${fragmentSize === 0 ? "" : ` in fragments of ${fragmentSize}`}; ${deflate.map(describe).join(", or ")}`,
+    steps: [{ do: "round-trips", count: ROUND_TRIPS, text, length, source: corpus, fragmentSize }],
+    ok: [],
+    close: CLOSED_BY_SUITE,
+    deflate,
+  }));
+}

@@ -1,0 +1,187 @@
+import { setTimeout as pause } from "node:timers/promises";
+import type { ConformanceCase } from "../cases/case.ts";
+import { groupOf } from "../cases/table.ts";
+import type { Target } from "../targets/target.ts";
+import { connectPeer } from "./fuzzing-client.ts";
+import { FuzzingServer } from "./fuzzing-server.ts";
+import { judge, type Judgement, notPlayed } from "./judge.ts";
+import type { Peer } from "./peer.ts";
+import { play, type Sibling } from "./play.ts";
+
+/** What the target is. */
+export type Role = "server" | "client";
+
+export interface Result {
+  readonly id: string;
+  readonly judgement: Judgement;
+  readonly ms: number;
+}
+
+export interface RunOptions {
+  /** For each single thing that is waited for. */
+  readonly deadlineMs?: number;
+  /** How many round trips of a compressed case are made, at most. */
+  readonly messages?: number;
+  readonly onResult?: (result: Result) => void;
+}
+
+/** Long enough for a busy machine: it only passes in full where an implementation hangs. */
+const DEADLINE_MS = 30_000;
+const ALL_MESSAGES = 1000;
+const CONCURRENT_CASES = 16;
+/** Cases of many megabytes, so that not all of them are in memory at once. */
+const CONCURRENT_LARGE_CASES = 4;
+const LARGE_GROUPS = new Set([9, 12, 13]);
+
+interface Connection {
+  readonly peer: Peer;
+  /** Resolves when the target is done with the connection, to what went wrong. */
+  readonly done: (deadlineMs: number) => Promise<string | undefined>;
+}
+
+/** Connections of the suite to or from the target. */
+interface Endpoint {
+  open(test: Pick<ConformanceCase, "id" | "deflate">, deadlineMs: number): Promise<Connection>;
+  close(): Promise<void>;
+}
+
+async function serverEndpoint(target: Target): Promise<Endpoint> {
+  const server = await target.startServer();
+  const url = new URL(`ws://127.0.0.1:${server.port}/echo`);
+  return {
+    open: async ({ deflate }, deadlineMs) => ({
+      peer: await connectPeer(url, deflate ?? [], deadlineMs),
+      done: () => Promise.resolve(undefined),
+    }),
+    close: () => server.close(),
+  };
+}
+
+async function clientEndpoint(target: Target): Promise<Endpoint> {
+  const server = await FuzzingServer.listen();
+  return {
+    async open({ id, deflate }, deadlineMs) {
+      const { url, peer } = server.expect(id, deflate ?? []);
+      const abort = new AbortController();
+      const running = target.runClient(url, abort.signal).then(
+        () => undefined,
+        (error: unknown) => String(error),
+      );
+      const withoutConnection = running.then((error) => {
+        throw new Error(`no connection: ${error ?? "the client ended"}`);
+      });
+      const late = within(deadlineMs, () => {
+        throw new Error(`no connection within ${deadlineMs} ms`);
+      });
+      try {
+        return {
+          peer: await Promise.race([peer, withoutConnection, late.passed]),
+          async done(ms) {
+            const stuck = within(ms, () => `the client did not end within ${ms} ms of its connection`);
+            const outcome = await Promise.race([running, stuck.passed]);
+            stuck.cancel();
+            abort.abort();
+            return outcome;
+          },
+        };
+      } catch (error) {
+        abort.abort();
+        throw error;
+      } finally {
+        withoutConnection.catch(() => {});
+        late.cancel();
+      }
+    },
+    close: () => server.close(),
+  };
+}
+
+function within<T>(ms: number, then: () => T): { readonly passed: Promise<T>; readonly cancel: () => void } {
+  const abort = new AbortController();
+  const passed = pause(ms, undefined, { signal: abort.signal }).then(then);
+  passed.catch(() => {});
+  return { passed, cancel: () => abort.abort() };
+}
+
+async function openSibling(endpoint: Endpoint, deadlineMs: number): Promise<Sibling> {
+  const { peer, done } = await endpoint.open({ id: "sibling" }, deadlineMs);
+  let pings = 0;
+  return {
+    async roundTrip() {
+      pings += 1;
+      await peer.checkpoint(`of the sibling ${pings}`, deadlineMs);
+    },
+    async close() {
+      peer.sendClose(1000);
+      await peer.until(() => peer.over, deadlineMs);
+      if (peer.role === "server") peer.end();
+      await peer.until(() => peer.ended, deadlineMs);
+      peer.destroy();
+      await done(deadlineMs);
+    },
+  };
+}
+
+async function runCase(
+  test: ConformanceCase,
+  endpoint: Endpoint,
+  { deadlineMs = DEADLINE_MS, messages = ALL_MESSAGES }: RunOptions,
+): Promise<Judgement> {
+  try {
+    const { peer, done } = await endpoint.open(test, deadlineMs);
+    const sibling = (): Promise<Sibling> => openSibling(endpoint, deadlineMs);
+    const { mismatch, missing } = await play(test, peer, { deadlineMs, messages, sibling });
+    const { events, close, closedFirst, ended, violation } = peer;
+    peer.destroy();
+    const fault = await done(deadlineMs);
+    return judge(test, {
+      events,
+      close,
+      closedFirst,
+      ended,
+      violation,
+      mismatch: mismatch ?? fault,
+      missing,
+      declined: test.deflate !== undefined && peer.deflater === undefined,
+    });
+  } catch (error) {
+    return notPlayed(error instanceof Error ? error.message : String(error));
+  }
+}
+
+/** Plays the cases against the target, many at a time, and returns the results in the order of the cases. */
+export async function runCases(
+  target: Target,
+  role: Role,
+  cases: readonly ConformanceCase[],
+  options: RunOptions = {},
+): Promise<readonly Result[]> {
+  const endpoint = await (role === "server" ? serverEndpoint(target) : clientEndpoint(target));
+  const results = new Map<string, Result>();
+  const runAll = async (some: readonly ConformanceCase[], concurrency: number): Promise<void> => {
+    const waiting = some.values();
+    const worker = async (): Promise<void> => {
+      for (const test of waiting) {
+        const start = performance.now();
+        const judgement = await runCase(test, endpoint, options);
+        const result = { id: test.id, judgement, ms: Math.round(performance.now() - start) };
+        results.set(test.id, result);
+        options.onResult?.(result);
+      }
+    };
+    await Promise.all(Array.from({ length: concurrency }, worker));
+  };
+  try {
+    await runAll(
+      cases.filter(({ id }) => !LARGE_GROUPS.has(groupOf(id))),
+      CONCURRENT_CASES,
+    );
+    await runAll(
+      cases.filter(({ id }) => LARGE_GROUPS.has(groupOf(id))),
+      CONCURRENT_LARGE_CASES,
+    );
+  } finally {
+    await endpoint.close();
+  }
+  return cases.flatMap(({ id }) => results.get(id) ?? []);
+}
