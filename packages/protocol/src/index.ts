@@ -12,7 +12,7 @@ export { MaskingKeys, type RandomSource } from "./mask.ts";
 export { Message } from "./message.ts";
 export { giveBack, type Output, type Taken } from "./output.ts";
 export { PreparedMessage } from "./prepared.ts";
-export { type Primitives, usePrimitives } from "./primitives.ts";
+export { type Primitives, primitives, usePrimitives } from "./primitives.ts";
 export {
   type Closing,
   DEFAULT_LIMITS,
@@ -24,3 +24,36 @@ export {
   type ProtocolState,
 } from "./protocol.ts";
 export type { Data } from "./sender.ts";
+export { acceptValue, makeKey, type Random, type Sha1 } from "./handshake/accept-key.ts";
+export {
+  ClientHandshake,
+  type ClientHandshakeOptions,
+  type ClientHandshakeProgress,
+  type RejectedResponse,
+} from "./handshake/client-handshake.ts";
+export {
+  type ClientExtension,
+  type ExtensionOffer,
+  formatExtensions,
+  type NegotiatedExtension,
+  parseExtensions,
+  type ServerExtension,
+} from "./handshake/extensions.ts";
+export { HeaderFields } from "./handshake/header-fields.ts";
+export { type HeadLimits, RequestHeadParser, ResponseHeadParser } from "./handshake/http-head.ts";
+export { checkHeaders, type HeaderInput } from "./handshake/outgoing-headers.ts";
+export { buildRefusal, formatResponse, type HttpResponse, type Refusal, refusalFor } from "./handshake/refusal.ts";
+export {
+  type AcceptOptions,
+  type AcceptedUpgrade,
+  acceptUpgrade,
+  ServerHandshake,
+  type ServerHandshakeOptions,
+  type ServerHandshakeProgress,
+  type ServerNegotiation,
+} from "./handshake/server-handshake.ts";
+export { checkUpgrade, chooseProtocol, type UpgradeHead, type UpgradeRequest } from "./handshake/upgrade-request.ts";
+export { type DeflateFresh, compressedForm } from "./deflate/compressed-form.ts";
+export type { MessageCodec, MessageCodecFactory, ReceivedPayload } from "./deflate/codec.ts";
+export { clientDeflate, type DeflateWishes, PERMESSAGE_DEFLATE, serverDeflate } from "./deflate/negotiation.ts";
+export { type DeflateDirection, deflateDirections, type DeflateParams, type WindowBits } from "./deflate/params.ts";

@@ -98,6 +98,8 @@ export class Protocol implements ReceiverSink {
   deadline = Infinity;
   /** While the caller reads no bytes, silence says nothing about the peer: the heartbeat waits. */
   readingPaused = false;
+  /** Bytes that the caller has taken from the output and not written yet; they count against maxWriteBufferSize. */
+  inTransit = 0;
 
   private readonly options: ProtocolOptions;
   private readonly sink: ProtocolSink;
@@ -119,7 +121,7 @@ export class Protocol implements ReceiverSink {
 
   /** Bytes held: what waits in the output and what came of unfinished messages. */
   get heldSize(): number {
-    return this.output.size + this.receiver.pendingSize;
+    return this.output.size + this.inTransit + this.receiver.pendingSize;
   }
 
   // ---- in
@@ -206,14 +208,14 @@ export class Protocol implements ReceiverSink {
   /** Encodes one message into the output. Throws NOT_OPEN, WRITE_BUFFER_FULL or MESSAGE_IN_PROGRESS, with nothing sent. */
   send(data: Data): void {
     this.checkOpen();
-    if (this.output.size > 0) this.checkRoom(data);
+    if (this.output.size + this.inTransit > 0) this.checkRoom(data);
     this.sender.message(data);
   }
 
   /** Sends a payload that says nothing of its type itself; `compressed` if it was deflated for this connection. */
   sendPayload(type: "text" | "binary", payload: Uint8Array, compressed = false): void {
     this.checkOpen();
-    if (this.output.size > 0) this.checkRoom(payload);
+    if (this.output.size + this.inTransit > 0) this.checkRoom(payload);
     this.sender.payloadOf(type, payload, compressed);
   }
 
@@ -225,7 +227,7 @@ export class Protocol implements ReceiverSink {
 
   sendFragment(payload: Uint8Array, last: boolean): void {
     this.checkOpen();
-    if (this.output.size > 0) this.checkRoom(payload);
+    if (this.output.size + this.inTransit > 0) this.checkRoom(payload);
     this.sender.fragment(payload, last);
   }
 
@@ -308,7 +310,7 @@ export class Protocol implements ReceiverSink {
 
   private checkRoom(data: Data): void {
     const limit = this.options.maxWriteBufferSize;
-    const waiting = this.output.size;
+    const waiting = this.output.size + this.inTransit;
     const units = typeof data === "string" ? data.length * 3 : sizeOf(data);
     if (waiting + units <= limit) return;
     const size = typeof data === "string" ? primitives.utf8Length(data) : units;

@@ -5,7 +5,8 @@ import type { Duplex } from "node:stream";
 export type MessageData = string | ArrayBuffer | ArrayBufferView | Message | PreparedMessage;
 
 /** Anything with bytes going both ways: a Node Duplex (`net.Socket`, `tls.TLSSocket`, ...) or a Web stream pair. */
-export type ByteStream = Duplex | { readonly readable: ReadableStream<Uint8Array>; readonly writable: WritableStream<Uint8Array> };
+export type ByteStream =
+  Duplex | { readonly readable: ReadableStream<Uint8Array>; readonly writable: WritableStream<Uint8Array> };
 
 /** How a connection ended. */
 export interface CloseInfo {
@@ -46,7 +47,10 @@ export interface WebSocketConnection extends AsyncIterable<Message>, AsyncDispos
   /** Writes, then waits until there is room for more. */
   send(data: MessageData): Promise<void>;
   /** Sends one message in fragments as its parts come, keeping no more than `writeBufferSize` of it. */
-  sendStream(parts: AsyncIterable<string | Uint8Array> | Iterable<string | Uint8Array>, type?: "text" | "binary"): Promise<void>;
+  sendStream(
+    parts: AsyncIterable<string | Uint8Array> | Iterable<string | Uint8Array>,
+    type?: "text" | "binary",
+  ): Promise<void>;
   /** Resolves when all that was written has been handed to the transport. */
   flush(): Promise<void>;
   /** All messages that wait at this moment, as often as there are any: an iteration by batches. */

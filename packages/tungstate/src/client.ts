@@ -1,0 +1,127 @@
+import {
+  checkHeaders,
+  ClientHandshake,
+  type HeaderInput,
+  type HeadLimits,
+  protocolError,
+  type RejectedResponse,
+  WebSocketError,
+} from "@tungstate/protocol";
+import { Connection } from "./connection.ts";
+import { abortedError, connectError } from "./errors.ts";
+import { runHandshake } from "./handshaking.ts";
+import { randomFill, sha1 } from "./native.ts";
+import { type ConnectionOptions, type ConnectionSettings, connectionSettings, time } from "./options.ts";
+import type { Transport } from "./transport/transport.ts";
+import { transportOf } from "./transport/of.ts";
+import type { ByteStream, WebSocketConnection } from "./types.ts";
+import { isEncrypted, parseUrl, type WebSocketUrl } from "./url.ts";
+
+/** What a client can say in its handshake, and how long that may take. */
+export interface ClientOptions extends ConnectionOptions {
+  /** Subprotocols to offer, most wanted first. Default none. */
+  readonly protocols?: string | readonly string[];
+  /** More header fields of the request. */
+  readonly headers?: HeaderInput;
+  /** Sent as Origin. Default none: only browsers have to. */
+  readonly origin?: string;
+  /** How long the handshake may take, in ms. Default 10,000. */
+  readonly handshakeTimeout?: number;
+  /** Largest head of the response in bytes, and the other limits of a head. */
+  readonly handshakeLimits?: Partial<HeadLimits>;
+  /** Aborting it ends the handshake, and later the connection. */
+  readonly signal?: AbortSignal;
+}
+
+/** The server answered with something else than 101. */
+export class HandshakeRejectedError extends WebSocketError {
+  readonly response: RejectedResponse;
+
+  constructor(response: RejectedResponse, error: WebSocketError) {
+    super(error.code, { fault: error.fault, text: error.message });
+    this.response = response;
+  }
+}
+
+/**
+ * Does the client's handshake on a byte stream that is there already, and gives the connection on it. It knows no TLS: a `wss:` URL
+ * needs a stream that is encrypted, such as a `tls.TLSSocket` (see `clientTls`). When it rejects, the stream is destroyed.
+ *
+ * Throws INVALID_ARGUMENT, INVALID_URL and NOT_ENCRYPTED for what the caller got wrong; HandshakeRejectedError with the response if the
+ * server refuses; HANDSHAKE_TIMEOUT, HANDSHAKE_CLOSED, ABORTED and the protocol's errors otherwise.
+ */
+export async function client(
+  url: string | URL,
+  stream: ByteStream,
+  options: ClientOptions = {},
+): Promise<WebSocketConnection> {
+  const target = parseUrl(url);
+  const settings = connectionSettings("client", options);
+  if (target.secure && !isEncrypted(stream)) {
+    throw connectError("NOT_ENCRYPTED", `${target.href} over a stream that is not; use clientTls, or connect`);
+  }
+  return openClient(target, transportOf(stream, settings), settings, options);
+}
+
+/** `client` for a transport. */
+export async function openClient(
+  target: WebSocketUrl,
+  transport: Transport,
+  settings: ConnectionSettings,
+  options: ClientOptions,
+): Promise<Connection> {
+  const { signal } = options;
+  const timeout = time(options, "handshakeTimeout", 10_000);
+  const handshake = new ClientHandshake({
+    host: target.host,
+    target: target.resource,
+    origin: options.origin,
+    protocols: typeof options.protocols === "string" ? [options.protocols] : options.protocols,
+    headers:
+      target.authorization === undefined ? options.headers : withAuthorization(target.authorization, options.headers),
+    limits: options.handshakeLimits,
+    random: randomFill,
+    sha1,
+  });
+  const step = (progress: ReturnType<ClientHandshake["receive"]>) => {
+    if (progress.state === "failed") throw progress.error;
+    if (progress.state === "rejected") throw new HandshakeRejectedError(progress.response, progress.error);
+    return progress.state === "open" ? progress : undefined;
+  };
+  try {
+    transport.write(handshake.request());
+    const agreed = await runHandshake(transport, {
+      clock: settings.clock,
+      timeout,
+      signal,
+      receive: (bytes) => step(handshake.receive(bytes)),
+      end: () => step(handshake.end()),
+      timedOut: () => connectError("HANDSHAKE_TIMEOUT", `${timeout} ms`),
+      lost: (cause) => connectError("HANDSHAKE_CLOSED", cause?.message, { cause }),
+      aborted: () => abortedError(signal ?? AbortSignal.abort(), { step: "handshake" }),
+    });
+    const { protocol, extensionsHeader: extensions, rest } = agreed;
+    const connection = new Connection(transport, settings, { protocol, extensions }, rest);
+    if (signal !== undefined) endOnAbort(connection, signal);
+    return connection;
+  } catch (error) {
+    transport.destroy();
+    throw error;
+  }
+}
+
+function endOnAbort(connection: Connection, signal: AbortSignal): void {
+  const onAbort = (): void => {
+    connection.fail(protocolError("CLOSED_BY_SIGNAL", undefined, { cause: signal.reason }));
+    connection.terminate();
+  };
+  signal.addEventListener("abort", onAbort);
+  connection.once("close", () => signal.removeEventListener("abort", onAbort));
+}
+
+/** The user and password of the URL, unless the caller sets the header itself. */
+function withAuthorization(authorization: string, headers: HeaderInput | undefined): HeaderInput {
+  const given = checkHeaders(headers);
+  if (given.some(([name]) => name.toLowerCase() === "authorization")) return given;
+  return [...given, ["Authorization", authorization]];
+}

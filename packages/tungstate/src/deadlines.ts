@@ -1,0 +1,85 @@
+import type { Clock } from "./clock.ts";
+
+/** Something with a deadline, which it may move without telling as long as it moves it later. */
+export interface Timed {
+  /** In ms on the clock; Infinity for none. */
+  readonly deadline: number;
+  /** Where it stands in the table of a Deadlines; Infinity while it does not. */
+  slot: number;
+  onDeadline(now: number): void;
+}
+
+const SLOT = 50; // ms; deadlines are met up to this much late
+
+/**
+ * Deadlines of many connections behind one timer. Each stands in the slot of its deadline; when that comes and the deadline has moved on
+ * meanwhile, it is put into a later slot. So what happens often, bytes that push a heartbeat back, costs nothing here.
+ */
+export class Deadlines {
+  private readonly clock: Clock;
+  private readonly slots = new Map<number, Set<Timed>>();
+  private next = Infinity;
+  private cancel: (() => void) | undefined;
+
+  constructor(clock: Clock) {
+    this.clock = clock;
+  }
+
+  /** To be called when a deadline is new or has become earlier. */
+  watch(timed: Timed): void {
+    const slot = Math.ceil(timed.deadline / SLOT);
+    if (slot >= timed.slot) return; // it will be looked at in time
+    this.forget(timed);
+    if (slot === Infinity) return;
+    timed.slot = slot;
+    const others = this.slots.get(slot);
+    if (others === undefined) this.slots.set(slot, new Set([timed]));
+    else others.add(timed);
+    if (slot < this.next) this.arm(slot);
+  }
+
+  forget(timed: Timed): void {
+    if (timed.slot === Infinity) return;
+    const others = this.slots.get(timed.slot);
+    others?.delete(timed);
+    if (others?.size === 0) this.slots.delete(timed.slot);
+    timed.slot = Infinity;
+  }
+
+  private arm(slot: number): void {
+    this.cancel?.();
+    this.next = slot;
+    this.cancel = this.clock.after(Math.max(0, slot * SLOT - this.clock.now()), () => this.due());
+  }
+
+  private due(): void {
+    this.cancel = undefined;
+    this.next = Infinity;
+    const now = this.clock.now();
+    let earliest = Infinity;
+    const passed: Timed[] = [];
+    for (const [slot, all] of this.slots) {
+      if (slot * SLOT <= now) {
+        this.slots.delete(slot);
+        for (const timed of all) {
+          timed.slot = Infinity;
+          passed.push(timed);
+        }
+      } else if (slot < earliest) earliest = slot;
+    }
+    for (const timed of passed) {
+      if (timed.deadline <= now) timed.onDeadline(now);
+      this.watch(timed);
+    }
+    if (earliest < this.next) this.arm(earliest);
+  }
+}
+
+const perClock = new WeakMap<Clock, Deadlines>();
+
+/** The one Deadlines of a clock. */
+export function deadlinesOf(clock: Clock): Deadlines {
+  let deadlines = perClock.get(clock);
+  if (deadlines === undefined) perClock.set(clock, (deadlines = new Deadlines(clock)));
+  return deadlines;
+}

@@ -1,0 +1,66 @@
+type Listener<Args extends unknown[]> = (...args: Args) => void;
+
+/**
+ * Typed events. Unlike Node's, an `error` that nobody listens to is no exception (it is told by `close` as well), and a listener
+ * that throws does not unwind whoever emitted: `onThrow` hears of it, and the next listener is called.
+ */
+export abstract class Emitter<Events extends { [E in keyof Events]: unknown[] }> {
+  private readonly listeners: { [E in keyof Events]?: readonly Listener<Events[E]>[] } = {};
+
+  on<E extends keyof Events>(event: E, listener: Listener<Events[E]>): this {
+    if (typeof listener !== "function") {
+      throw new TypeError(`a listener for "${String(event)}" has to be a function, got ${typeof listener}`);
+    }
+    this.listeners[event] = [...(this.listeners[event] ?? []), listener];
+    return this;
+  }
+
+  once<E extends keyof Events>(event: E, listener: Listener<Events[E]>): this {
+    const wrapped: Listener<Events[E]> = (...args) => {
+      this.off(event, wrapped);
+      listener(...args);
+    };
+    originals.set(wrapped, listener);
+    return this.on(event, wrapped);
+  }
+
+  off<E extends keyof Events>(event: E, listener: Listener<Events[E]>): this {
+    const present = this.listeners[event] ?? [];
+    const at = present.findLastIndex((each) => each === listener || originals.get(each) === listener);
+    if (at < 0) return this;
+    if (present.length === 1) delete this.listeners[event];
+    else this.listeners[event] = present.toSpliced(at, 1);
+    return this;
+  }
+
+  /** For `events.once` and others that speak to Node's emitters. */
+  removeListener<E extends keyof Events>(event: E, listener: Listener<Events[E]>): this {
+    return this.off(event, listener);
+  }
+
+  listenerCount(event: keyof Events): number {
+    return this.listeners[event]?.length ?? 0;
+  }
+
+  /** Calls the listeners in order; false if there is none. Listeners put on or taken off meanwhile count from the next time. */
+  protected emit<E extends keyof Events>(event: E, ...args: Events[E]): boolean {
+    const present = this.listeners[event];
+    if (present === undefined) return false;
+    for (const listener of present) {
+      try {
+        const result: unknown = listener(...args);
+        // an async listener is a promise that nobody waits for
+        if (result instanceof Promise) result.catch((error: unknown) => this.onThrow(error));
+      } catch (error) {
+        this.onThrow(error);
+      }
+    }
+    return true;
+  }
+
+  /** A listener threw, or the promise of an async one was rejected. */
+  protected abstract onThrow(error: unknown): void;
+}
+
+/** What `once` wraps, so that `off` finds it. */
+const originals = new WeakMap<object, object>();

@@ -1,0 +1,43 @@
+import { primitives, type Protocol, protocolError } from "@tungstate/protocol";
+import { describe } from "./options.ts";
+
+/**
+ * Sends one message as its parts come. Each part is a fragment; `wrote` is called behind each and may make it wait. When the source throws,
+ * the message can't be ended properly, since what was sent of it can't be taken back: the connection is failed with 1011.
+ */
+export async function sendInFragments(
+  core: Protocol,
+  parts: AsyncIterable<string | Uint8Array> | Iterable<string | Uint8Array>,
+  type: "text" | "binary",
+  wrote: () => Promise<void> | undefined,
+): Promise<void> {
+  core.beginMessage(type);
+  try {
+    // one part is held back, since the last one has to be marked as such
+    let held: Uint8Array | undefined;
+    for await (const part of parts) {
+      if (held !== undefined) {
+        core.sendFragment(held, false);
+        await wrote();
+      }
+      held = asBytes(part);
+    }
+    core.sendFragment(held ?? new Uint8Array(0), true);
+  } catch (error) {
+    core.fail(
+      protocolError("HANDLER_FAILED", "the source of a message in fragments ended with an error", { cause: error }),
+    );
+    throw error;
+  }
+  await wrote();
+}
+
+function asBytes(part: unknown): Uint8Array {
+  if (part instanceof Uint8Array) return part;
+  if (typeof part !== "string") {
+    throw protocolError("INVALID_ARGUMENT", `a part of a message is a string or a Uint8Array, got ${describe(part)}`);
+  }
+  const bytes = primitives.allocate(primitives.utf8Length(part));
+  primitives.writeUtf8(part, bytes, 0);
+  return bytes;
+}

@@ -1,0 +1,62 @@
+import type { WebSocketError } from "@tungstate/protocol";
+import type { Clock } from "./clock.ts";
+import type { Transport, TransportSink } from "./transport/transport.ts";
+
+export interface Handshaking<T> {
+  readonly clock: Clock;
+  /** ms */
+  readonly timeout: number;
+  readonly signal: AbortSignal | undefined;
+  /** The next bytes, borrowed; a result ends the handshake. May throw. */
+  receive(bytes: Uint8Array): T | undefined;
+  /** The peer has ended its half. */
+  end(): T | undefined;
+  /** The errors for what can happen on the way. */
+  timedOut(): WebSocketError;
+  lost(cause: Error | undefined): WebSocketError;
+  aborted(cause: unknown): WebSocketError;
+}
+
+/**
+ * Feeds a handshake from a transport until it has a result. The transport is then paused: whoever starts it next gets the next
+ * byte. When it fails, the transport is left as it is; the caller knows whether there is something to send yet.
+ */
+export function runHandshake<T>(transport: Transport, handshake: Handshaking<T>): Promise<T> {
+  const { signal, clock, timeout } = handshake;
+  return new Promise((resolve, reject) => {
+    let over = false;
+    const finish = (act: () => void): void => {
+      if (over) return;
+      over = true;
+      cancelTimer();
+      signal?.removeEventListener("abort", onAbort);
+      transport.pause();
+      act();
+    };
+    const attempt = (step: () => T | undefined): void => {
+      if (over) return;
+      try {
+        const result = step();
+        if (result !== undefined) finish(() => resolve(result));
+      } catch (error) {
+        finish(() => reject(error));
+      }
+    };
+    const onAbort = (): void => finish(() => reject(handshake.aborted(signal?.reason)));
+    const sink: TransportSink = {
+      onBytes: (chunk, start, end) => attempt(() => handshake.receive(chunk.subarray(start, end))),
+      onEnd: () =>
+        attempt(() => {
+          const result = handshake.end();
+          if (result === undefined) throw handshake.lost(undefined);
+          return result;
+        }),
+      onClosed: (cause) => finish(() => reject(handshake.lost(cause))),
+      onWritten: () => undefined,
+    };
+    const cancelTimer = clock.after(timeout, () => finish(() => reject(handshake.timedOut())));
+    signal?.addEventListener("abort", onAbort);
+    if (signal?.aborted === true) onAbort();
+    else transport.start(sink);
+  });
+}

@@ -1,0 +1,43 @@
+import type { Message } from "@tungstate/protocol";
+
+const COST_OF_A_MESSAGE = 64; // bytes that a message of no length takes
+
+/** Messages that wait for a reader, in order, counted in bytes. */
+export class Inbox {
+  /** Payload bytes, and COST_OF_A_MESSAGE for each message. */
+  size = 0;
+  private messages: Message[] = [];
+  private first = 0;
+
+  get count(): number {
+    return this.messages.length - this.first;
+  }
+
+  push(message: Message): void {
+    this.messages.push(message);
+    this.size += message.size + COST_OF_A_MESSAGE;
+  }
+
+  shift(): Message | undefined {
+    if (this.first === this.messages.length) return undefined;
+    const message = this.messages[this.first++];
+    this.size -= message.size + COST_OF_A_MESSAGE;
+    if (this.first === this.messages.length) {
+      this.messages = [];
+      this.first = 0;
+    } else if (this.first >= 1024 && this.first * 2 >= this.messages.length) {
+      this.messages.splice(0, this.first);
+      this.first = 0;
+    }
+    return message;
+  }
+
+  /** Takes all of them. */
+  drain(): readonly Message[] {
+    const all = this.first === 0 ? this.messages : this.messages.slice(this.first);
+    this.messages = [];
+    this.first = 0;
+    this.size = 0;
+    return all;
+  }
+}

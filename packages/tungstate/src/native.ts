@@ -1,0 +1,46 @@
+import { MaskingKeys, usePrimitives } from "@tungstate/protocol";
+import { isUtf8 } from "node:buffer";
+import { createHash, randomFillSync } from "node:crypto";
+
+// What Node does natively, for the protocol package to use. Importing this file is what puts it in place.
+
+const LOOP_PAYS = 24; // characters or bytes up to which a loop beats a call into native code
+
+usePrimitives({
+  allocate: (size) => Buffer.allocUnsafeSlow(size),
+  isUtf8,
+  decodeUtf8: (bytes, start, end) => {
+    if (end - start <= LOOP_PAYS) {
+      let text = "";
+      let at = start;
+      while (at < end && bytes[at] < 0x80) text += String.fromCharCode(bytes[at++]);
+      if (at === end) return text;
+    }
+    return asBuffer(bytes).toString("utf8", start, end);
+  },
+  utf8Length: (text) => Buffer.byteLength(text),
+  writeUtf8: (text, target, at) => {
+    if (text.length <= LOOP_PAYS) {
+      let to = at;
+      let from = 0;
+      for (let unit; from < text.length && (unit = text.charCodeAt(from)) < 0x80; from++) target[to++] = unit;
+      if (from === text.length) return to;
+    }
+    return at + asBuffer(target).write(text, at);
+  },
+});
+
+function asBuffer(bytes: Uint8Array): Buffer {
+  return bytes instanceof Buffer ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+export function randomFill(target: Uint8Array): void {
+  randomFillSync(target);
+}
+
+export function sha1(bytes: Uint8Array): Uint8Array {
+  return createHash("sha1").update(bytes).digest();
+}
+
+/** One source of masking keys for the process (RFC 6455 §5.3 wants them unpredictable). */
+export const maskingKeys = new MaskingKeys(randomFill);

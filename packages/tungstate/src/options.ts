@@ -1,0 +1,119 @@
+import {
+  DEFAULT_LIMITS,
+  type Heartbeat,
+  protocolError,
+  type ProtocolLimits,
+  type ProtocolOptions,
+} from "@tungstate/protocol";
+import { type Clock, systemClock } from "./clock.ts";
+import { maskingKeys } from "./native.ts";
+
+/** What can be set for any connection, whichever its role. Sizes are bytes, times milliseconds. */
+export interface ConnectionOptions extends Partial<ProtocolLimits> {
+  /**
+   * Output is written as soon as this much waits, at the latest at the end of the turn; above it `write` returns false and `send`
+   * waits. Default 128 KiB.
+   */
+  readonly writeBufferSize?: number;
+  /** What may wait for a reader before the peer is made to wait (64 bytes are counted for each message on top of its own). Default 1 MiB. */
+  readonly inboxSize?: number;
+  /** Server only: take frames that are not masked, which RFC 6455 forbids. Default false. */
+  readonly acceptUnmaskedFrames?: boolean;
+  /** How long the closing handshake may take before the stream is dropped. Default 5,000. */
+  readonly closeTimeout?: number;
+  /**
+   * Ping a peer that was silent for `interval`, drop the connection after `timeout` more. Default 30,000 and 15,000; `false`
+   * turns it off.
+   */
+  readonly heartbeat?: Partial<Heartbeat> | false;
+  /** Switch Nagle's algorithm off on sockets. Default true. */
+  readonly noDelay?: boolean;
+  /** Time and turns; for tests. Default the system's. */
+  readonly clock?: Clock;
+}
+
+export const DEFAULT_HEARTBEAT: Heartbeat = { interval: 30_000, timeout: 15_000 };
+
+/** Connection options, checked and complete. One object serves all connections of a server. */
+export interface ConnectionSettings extends ProtocolOptions {
+  readonly writeBufferSize: number;
+  readonly inboxSize: number;
+  readonly noDelay: boolean;
+  readonly clock: Clock;
+}
+
+const MAX_MESSAGE = 2 ** 31 - 1; // bytes; what one array can hold on every supported Node
+const MAX_TIME = 2 ** 31 - 1; // ms; what setTimeout takes
+
+/** Checks every option; throws INVALID_ARGUMENT saying what was expected and what came. */
+export function connectionSettings(role: "client" | "server", options: ConnectionOptions): ConnectionSettings {
+  return {
+    role,
+    keys: maskingKeys,
+    compression: false,
+    maxFrameSize: size(options, "maxFrameSize", DEFAULT_LIMITS.maxFrameSize, 125),
+    maxMessageSize: size(options, "maxMessageSize", DEFAULT_LIMITS.maxMessageSize, 0),
+    maxWriteBufferSize: size(options, "maxWriteBufferSize", DEFAULT_LIMITS.maxWriteBufferSize, 1),
+    writeBufferSize: size(options, "writeBufferSize", 128 * 1024, 0),
+    inboxSize: size(options, "inboxSize", 1024 * 1024, 0),
+    acceptUnmaskedFrames: flag(options, "acceptUnmaskedFrames", false),
+    noDelay: flag(options, "noDelay", true),
+    closeTimeout: time(options, "closeTimeout", 5_000),
+    heartbeat: heartbeat(options.heartbeat),
+    clock: options.clock ?? systemClock,
+  };
+}
+
+function heartbeat(value: Partial<Heartbeat> | false | undefined): Heartbeat | undefined {
+  if (value === false) return undefined;
+  if (value !== undefined && (typeof value !== "object" || value === null)) {
+    throw protocolError("INVALID_ARGUMENT", `heartbeat is { interval, timeout } or false, got ${describe(value)}`);
+  }
+  const given = value ?? {};
+  return {
+    interval: time(given, "interval", DEFAULT_HEARTBEAT.interval, "heartbeat."),
+    timeout: time(given, "timeout", DEFAULT_HEARTBEAT.timeout, "heartbeat."),
+  };
+}
+
+type Keys<T, V> = { [K in keyof T]-?: V extends T[K] ? K : never }[keyof T] & string;
+
+/** A number of bytes. `Infinity` means the largest there can be. */
+export function size<T extends object>(options: T, name: Keys<T, number>, otherwise: number, least: number): number {
+  const value: unknown = options[name];
+  if (value === undefined) return otherwise;
+  if (value === Infinity) return MAX_MESSAGE;
+  return whole(value, name, "bytes", least, MAX_MESSAGE);
+}
+
+/** A time in ms, at least 1. */
+export function time<T extends object>(options: T, name: Keys<T, number>, otherwise: number, prefix = ""): number {
+  const value: unknown = options[name];
+  return value === undefined ? otherwise : whole(value, prefix + name, "milliseconds", 1, MAX_TIME);
+}
+
+/** A count, at least `least`. `Infinity` means no limit. */
+export function count<T extends object>(options: T, name: Keys<T, number>, otherwise: number, least: number): number {
+  const value: unknown = options[name];
+  if (value === undefined) return otherwise;
+  return value === Infinity ? Infinity : whole(value, name, "a count", least, Number.MAX_SAFE_INTEGER);
+}
+
+export function flag<T extends object>(options: T, name: Keys<T, boolean>, otherwise: boolean): boolean {
+  const value: unknown = options[name];
+  if (value === undefined || typeof value === "boolean") return value ?? otherwise;
+  throw protocolError("INVALID_ARGUMENT", `${name} is true or false, got ${describe(value)}`);
+}
+
+function whole(value: unknown, name: string, unit: string, least: number, most: number): number {
+  if (typeof value === "number" && Number.isInteger(value) && value >= least && value <= most) return value;
+  throw protocolError("INVALID_ARGUMENT", `${name} is ${unit} from ${least} to ${most}, got ${describe(value)}`);
+}
+
+/** A value for an error text: short, and without its contents where they may be large or secret. */
+export function describe(value: unknown): string {
+  if (typeof value === "string")
+    return value.length <= 40 ? JSON.stringify(value) : `a string of ${value.length} characters`;
+  if (typeof value === "object" && value !== null) return value.constructor?.name ?? "an object";
+  return String(value);
+}

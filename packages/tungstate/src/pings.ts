@@ -1,0 +1,43 @@
+import { primitives, type WebSocketError } from "@tungstate/protocol";
+
+interface Pending {
+  readonly payload: Uint8Array;
+  readonly sentAt: number;
+  resolve(roundTrip: number): void;
+  reject(error: WebSocketError): void;
+}
+
+/** Pings whose pongs are awaited, oldest first. */
+export class PendingPings {
+  private pending: Pending[] = [];
+  private next = 0;
+
+  /** The caller's payload as bytes, or one of our own that no other pending ping has. */
+  payload(given: Uint8Array | string | undefined): Uint8Array {
+    if (given instanceof Uint8Array) return given.slice();
+    const text = given ?? `tungstate ${this.next++}`;
+    const bytes = new Uint8Array(primitives.utf8Length(text));
+    primitives.writeUtf8(text, bytes, 0);
+    return bytes;
+  }
+
+  wait(payload: Uint8Array, sentAt: number): Promise<number> {
+    return new Promise((resolve, reject) => this.pending.push({ payload, sentAt, resolve, reject }));
+  }
+
+  /** RFC 6455 §5.5.3: a peer may answer only the newest of several pings, so that its pong answers those before it, too. */
+  answered(payload: Uint8Array, now: number): void {
+    const at = this.pending.findIndex((each) => sameBytes(each.payload, payload));
+    if (at < 0) return;
+    for (const each of this.pending.splice(0, at + 1)) each.resolve(now - each.sentAt);
+  }
+
+  fail(error: WebSocketError): void {
+    for (const each of this.pending) each.reject(error);
+    this.pending = [];
+  }
+}
+
+function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, at) => byte === b[at]);
+}

@@ -1,0 +1,147 @@
+import {
+  acceptUpgrade,
+  type AcceptedUpgrade,
+  buildRefusal,
+  chooseProtocol,
+  formatResponse,
+  type HeaderInput,
+  type HeadLimits,
+  protocolError,
+  type Refusal,
+  refusalFor,
+  type ServerExtension,
+  type UpgradeRequest,
+  WebSocketError,
+} from "@tungstate/protocol";
+import { sha1 } from "../native.ts";
+import { describe, time } from "../options.ts";
+import { SERVER_ERRORS, serverError } from "./errors.ts";
+import { mayConnect, type OriginPolicy } from "./origin.ts";
+import { HandshakeRequest, type RequestOrigin } from "./request.ts";
+
+/** What `authorize` may answer. Nothing or true: come in. False: 403. A refusal: that response. Else what the 101 says besides. */
+export type Decision = void | boolean | Refusal | { readonly protocol?: string; readonly headers?: HeaderInput };
+
+/** Who is let in, and how a server's handshake goes. */
+export interface AdmissionOptions {
+  /** The only path taken; others get 404. Default: any. */
+  readonly path?: string;
+  /** Subprotocols spoken here, most wanted first; or a function that chooses one. Default none. */
+  readonly protocols?:
+    readonly string[] | ((offered: readonly string[], request: HandshakeRequest) => string | undefined);
+  /** Which pages may connect. Default `same`. */
+  readonly origin?: OriginPolicy;
+  /** Asked last, once the request is known to be in order. Put what it finds out into `request.data`. */
+  readonly authorize?: (request: HandshakeRequest) => Decision | Promise<Decision>;
+  /** How long a handshake may take, `authorize` included, in ms. Default 10,000. */
+  readonly handshakeTimeout?: number;
+  /** Size of a request's head in bytes, and its other limits. */
+  readonly handshakeLimits?: Partial<HeadLimits>;
+}
+
+/** A request that was turned down; `response` is what its sender gets. */
+export class RefusedError extends WebSocketError {
+  readonly response: Uint8Array;
+
+  constructor(error: WebSocketError, refusal?: Refusal) {
+    const status = refusal?.status ?? error.status ?? 500;
+    super(error.code, { fault: error.fault, status, text: error.message }, undefined, { cause: error.cause });
+    const response = refusal === undefined ? refusalFor(error) : buildRefusal(refusal);
+    this.response = formatResponse(response);
+  }
+}
+
+export interface Admitted {
+  readonly request: HandshakeRequest;
+  readonly accepted: AcceptedUpgrade;
+}
+
+/** Decides about well-formed requests. */
+export class Admission {
+  readonly timeout: number;
+  readonly limits: Partial<HeadLimits> | undefined;
+  private readonly options: AdmissionOptions;
+  private readonly extensions: readonly ServerExtension[];
+
+  constructor(options: AdmissionOptions, extensions: readonly ServerExtension[]) {
+    const { path, origin, authorize, protocols } = options;
+    if (path !== undefined && !(typeof path === "string" && path.startsWith("/"))) {
+      throw protocolError("INVALID_ARGUMENT", `path begins with a slash, got ${describe(path)}`);
+    }
+    if (
+      origin !== undefined &&
+      origin !== "same" &&
+      origin !== "any" &&
+      typeof origin !== "function" &&
+      !Array.isArray(origin)
+    ) {
+      throw protocolError("INVALID_ARGUMENT", `origin is "same", "any", a list or a function, got ${describe(origin)}`);
+    }
+    if (authorize !== undefined && typeof authorize !== "function") {
+      throw protocolError("INVALID_ARGUMENT", `authorize is a function, got ${describe(authorize)}`);
+    }
+    if (protocols !== undefined && typeof protocols !== "function" && !Array.isArray(protocols)) {
+      throw protocolError("INVALID_ARGUMENT", `protocols is a list or a function, got ${describe(protocols)}`);
+    }
+    this.timeout = time(options, "handshakeTimeout", 10_000);
+    this.limits = options.handshakeLimits;
+    this.options = options;
+    this.extensions = extensions;
+  }
+
+  /** Rejects with a RefusedError. `signal` ends a wait for `authorize`; its reason is then the error. */
+  async admit(upgrade: UpgradeRequest, from: RequestOrigin, signal: AbortSignal): Promise<Admitted> {
+    const request = new HandshakeRequest(upgrade, from, signal);
+    const { path, origin = "same" } = this.options;
+    if (path !== undefined && request.path !== path) throw new RefusedError(serverError("PATH_NOT_FOUND"));
+    if (!mayConnect(origin, upgrade.origin, upgrade.host)) throw new RefusedError(serverError("ORIGIN_REFUSED"));
+    try {
+      const decision = await this.authorize(request, signal);
+      const { protocol = this.choose(request), headers } = decision;
+      const accepted = acceptUpgrade(upgrade, { sha1, extensions: this.extensions }, { protocol, headers });
+      return { request, accepted };
+    } catch (error) {
+      if (error instanceof RefusedError) throw error;
+      if (error instanceof WebSocketError && error.code in SERVER_ERRORS) throw new RefusedError(error);
+      // a hook threw, or returned what can't be sent: not the client's business
+      throw new RefusedError(serverError("AUTHORIZE_FAILED", undefined, { cause: error }));
+    }
+  }
+
+  private choose(request: HandshakeRequest): string | undefined {
+    const { protocols } = this.options;
+    if (protocols === undefined) return undefined;
+    if (typeof protocols === "function") return protocols(request.protocols, request);
+    return chooseProtocol(request.protocols, protocols);
+  }
+
+  private async authorize(
+    request: HandshakeRequest,
+    signal: AbortSignal,
+  ): Promise<{ readonly protocol?: string; readonly headers?: HeaderInput }> {
+    const { authorize } = this.options;
+    if (authorize === undefined) return {};
+    const decision = await untilAborted(authorize(request), signal);
+    if (decision === undefined || decision === true) return {};
+    if (decision === false) throw new RefusedError(serverError("NOT_AUTHORIZED"));
+    if (typeof decision !== "object" || decision === null) {
+      throw protocolError(
+        "INVALID_ARGUMENT",
+        `authorize returns a boolean, nothing or an object, got ${describe(decision)}`,
+      );
+    }
+    if ("status" in decision) throw new RefusedError(serverError("NOT_AUTHORIZED"), decision);
+    return decision;
+  }
+}
+
+function untilAborted<T>(value: T | Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => reject(signal.reason);
+    if (signal.aborted) onAbort();
+    signal.addEventListener("abort", onAbort, { once: true });
+    Promise.resolve(value)
+      .then(resolve, reject)
+      .finally(() => signal.removeEventListener("abort", onAbort));
+  });
+}

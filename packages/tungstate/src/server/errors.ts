@@ -1,0 +1,24 @@
+import { type ErrorEntry, WebSocketError } from "@tungstate/protocol";
+
+/** Why a server of ours turned a well-formed handshake down. */
+export const SERVER_ERRORS = {
+  ORIGIN_REFUSED: { fault: "peer", status: 403, text: "this origin may not connect" },
+  NOT_AUTHORIZED: { fault: "peer", status: 403, text: "not authorized" },
+  PATH_NOT_FOUND: { fault: "peer", status: 404, text: "there is no WebSocket at this path" },
+  SERVER_FULL: { fault: "local", status: 503, text: "the server has as many connections as it may have" },
+  SERVER_CLOSING: { fault: "local", status: 503, text: "the server is closing" },
+  ACCEPT_TIMEOUT: { fault: "peer", status: 408, text: "the handshake took too long" },
+  AUTHORIZE_TIMEOUT: { fault: "local", status: 503, text: "the authorization took too long" },
+  AUTHORIZE_FAILED: { fault: "local", status: 500, text: "the authorization failed" },
+  REQUEST_LOST: { fault: "peer", text: "the client went away during the handshake" },
+} as const satisfies Record<string, ErrorEntry>;
+
+export type ServerErrorCode = keyof typeof SERVER_ERRORS;
+
+export function serverError(
+  code: ServerErrorCode,
+  detail?: string,
+  options?: ErrorOptions,
+): WebSocketError<ServerErrorCode> {
+  return new WebSocketError<ServerErrorCode>(code, SERVER_ERRORS[code], detail, options);
+}

@@ -1,0 +1,48 @@
+/**
+ * Who may connect from a browser. `same`: pages of the host that the request was sent to. `any`: every page. Else a list of origins, or
+ * a function of your own. A request without Origin comes from no browser and passes.
+ */
+export type OriginPolicy = "same" | "any" | readonly string[] | ((origin: string, host: string) => boolean);
+
+const DEFAULT_PORTS = new Map([
+  ["http:", "80"],
+  ["https:", "443"],
+]);
+
+/** RFC 6455 §10.2: servers "SHOULD verify the |Origin| field is an origin they expect." */
+export function mayConnect(policy: OriginPolicy, origin: string | undefined, host: string): boolean {
+  if (origin === undefined || policy === "any") return true;
+  if (typeof policy === "function") return policy(origin, host);
+  const url = parseOrigin(origin);
+  if (url === undefined) return false; // "null", and whatever is no origin
+  if (policy === "same") return sameHost(url, host);
+  return policy.some((allowed) => {
+    const other = parseOrigin(allowed);
+    return other !== undefined && other.protocol === url.protocol && authority(other) === authority(url);
+  });
+}
+
+/** An origin and nothing more: scheme, host, perhaps port. */
+function parseOrigin(text: string): URL | undefined {
+  if (!URL.canParse(text)) return undefined;
+  const url = new URL(text);
+  const bare = url.pathname === "/" || url.pathname === "";
+  if (!bare || url.search !== "" || url.hash !== "" || url.username !== "" || url.password !== "" || url.host === "") {
+    return undefined;
+  }
+  return /[/?#@\\]$/.test(text) ? undefined : url;
+}
+
+function authority(url: URL): string {
+  return `${url.hostname}:${url.port || (DEFAULT_PORTS.get(url.protocol) ?? "")}`;
+}
+
+/**
+ * Behind a proxy that ends TLS a server can't know its own scheme, so that the origin's is taken for Host, too: `https://example.com` is at home on
+ * `example.com` and `example.com:443`, and on no other port.
+ */
+function sameHost(origin: URL, host: string): boolean {
+  if (!DEFAULT_PORTS.has(origin.protocol)) return false;
+  const own = `${origin.protocol}//${host}`;
+  return URL.canParse(own) && authority(new URL(own)) === authority(origin);
+}

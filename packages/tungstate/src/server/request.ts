@@ -1,0 +1,52 @@
+import type { ExtensionOffer, HeaderFields, UpgradeRequest } from "@tungstate/protocol";
+import type { IncomingMessage } from "node:http";
+
+/** Where a handshake came from. */
+export interface RequestOrigin {
+  readonly remoteAddress: string | undefined;
+  /** Whether it came over TLS. */
+  readonly encrypted: boolean;
+  /** node:http's request, where the handshake came through it. */
+  readonly raw: IncomingMessage | undefined;
+}
+
+/** A handshake that is well formed, for the application to look at. */
+export class HandshakeRequest {
+  /** Path and query, as sent. */
+  readonly target: string;
+  /** The path alone. */
+  readonly path: string;
+  readonly host: string;
+  readonly origin: string | undefined;
+  readonly headers: HeaderFields;
+  /** The subprotocols offered, most wanted first. */
+  readonly protocols: readonly string[];
+  readonly offers: readonly ExtensionOffer[];
+  readonly remoteAddress: string | undefined;
+  readonly encrypted: boolean;
+  readonly raw: IncomingMessage | undefined;
+  /** Aborted when the client goes away, or the handshake takes too long, before it is answered. */
+  readonly signal: AbortSignal;
+  /** For the application: what `authorize` found out, such as who this is. */
+  data: unknown = undefined;
+
+  constructor(request: UpgradeRequest, from: RequestOrigin, signal: AbortSignal) {
+    this.target = request.target;
+    const query = request.target.indexOf("?");
+    this.path = query < 0 ? request.target : request.target.slice(0, query);
+    this.host = request.host;
+    this.origin = request.origin;
+    this.headers = request.headers;
+    this.protocols = request.protocols;
+    this.offers = request.offers;
+    this.remoteAddress = from.remoteAddress;
+    this.encrypted = from.encrypted;
+    this.raw = from.raw;
+    this.signal = signal;
+  }
+
+  /** The query's parameters. */
+  get query(): URLSearchParams {
+    return new URLSearchParams(this.target.slice(this.path.length));
+  }
+}

@@ -1,0 +1,247 @@
+import {
+  checkUpgrade,
+  HeaderFields,
+  type Message,
+  PreparedMessage,
+  protocolError,
+  type WebSocketError,
+} from "@tungstate/protocol";
+import type { IncomingMessage, Server as HttpServer } from "node:http";
+import type { Server as HttpsServer } from "node:https";
+import { type AddressInfo, createServer, type ListenOptions, type Server as NetServer, type Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { createServer as createTlsServer, type TlsOptions } from "node:tls";
+import type { Connection, ConnectionOwner } from "../connection.ts";
+import { Emitter } from "../emitter.ts";
+import { type ConnectionOptions, type ConnectionSettings, connectionSettings, count } from "../options.ts";
+import { transportOf } from "../transport/of.ts";
+import type { ByteStream, WebSocketConnection } from "../types.ts";
+import { isEncrypted } from "../url.ts";
+import { type AcceptedConnection, acceptTransport, answer, sayAndEnd } from "./accept.ts";
+import { Admission, type AdmissionOptions, RefusedError } from "./admission.ts";
+import { serverError } from "./errors.ts";
+import type { HandshakeRequest, RequestOrigin } from "./request.ts";
+import { routeUpgrades } from "./router.ts";
+import { runStream, type StreamHandler } from "./stream.ts";
+
+export interface WebSocketServerOptions extends ConnectionOptions, AdmissionOptions {
+  /** Open connections at a time; more get 503. Default Infinity. */
+  readonly maxConnections?: number;
+  /** Handshakes under way at a time; more get 503. Default 1,024. */
+  readonly maxHandshakes?: number;
+}
+
+export interface ServerEvents {
+  connection: [connection: WebSocketConnection, request: HandshakeRequest];
+  /** A handshake that came to nothing: why. */
+  refused: [error: WebSocketError];
+  /** A hook or handler of the application threw. */
+  error: [error: unknown];
+}
+
+/**
+ * WebSocket for servers: behind node:http (`attach`, `handleUpgrade`), on a port of its own (`listen`), or on streams that you bring
+ * (`accept`). All of its connections share one set of options, and are drained together by `close`.
+ */
+export class WebSocketServer extends Emitter<ServerEvents> implements ConnectionOwner {
+  /** The connections that are open or closing. */
+  readonly connections: ReadonlySet<WebSocketConnection>;
+  private readonly open = new Set<Connection>();
+  private readonly settings: ConnectionSettings;
+  private readonly admission: Admission;
+  private readonly maxConnections: number;
+  private readonly maxHandshakes: number;
+  private readonly closing = new AbortController();
+  private readonly detach: (() => void)[] = [];
+  private readonly ports = new Set<NetServer>();
+  private readonly streams: StreamHandler[] = [];
+  private handshakes = 0;
+
+  constructor(options: WebSocketServerOptions = {}) {
+    super();
+    this.connections = this.open;
+    this.settings = connectionSettings("server", options);
+    this.admission = new Admission(options, []);
+    this.maxConnections = count(options, "maxConnections", Infinity, 0);
+    this.maxHandshakes = count(options, "maxHandshakes", 1024, 1);
+  }
+
+  /**
+   * Takes the upgrade requests of a node:http or node:https server; several WebSocketServers can share one, each with a `path`. A path that
+   * none of them has gets 404, unless the server has upgrade listeners of others.
+   */
+  attach(server: HttpServer | HttpsServer, options: { readonly path?: string } = {}): this {
+    this.detach.push(
+      routeUpgrades(server, options.path, (request, socket, head) => void this.handleUpgrade(request, socket, head)),
+    );
+    return this;
+  }
+
+  /**
+   * Answers one upgrade request of node:http. The connection, or undefined if the handshake was refused: the client has its
+   * answer then, and `refused` says why. Never rejects.
+   */
+  async handleUpgrade(
+    request: IncomingMessage,
+    socket: Duplex,
+    head: Uint8Array,
+  ): Promise<WebSocketConnection | undefined> {
+    const transport = transportOf(socket, this.settings);
+    const from = { remoteAddress: transport.remoteAddress, encrypted: isEncrypted(socket), raw: request };
+    return this.handshake(async () => {
+      try {
+        const headers = new HeaderFields(pairs(request.rawHeaders));
+        const { method = "", url: target = "", httpVersion: version } = request;
+        const upgrade = checkUpgrade({ method, target, version, headers });
+        if (upgrade instanceof Error) throw new RefusedError(upgrade);
+        this.checkRoom();
+        const { admission, settings } = this;
+        return await answer(
+          transport,
+          upgrade,
+          admission,
+          settings,
+          from,
+          admission.timeout,
+          this.closing.signal,
+          () => head,
+        );
+      } catch (error) {
+        if (error instanceof RefusedError) sayAndEnd(transport, error.response, this.settings.clock);
+        else transport.destroy();
+        throw error;
+      }
+    });
+  }
+
+  /** Does the handshake on a byte stream; else as `handleUpgrade`. */
+  async accept(stream: ByteStream): Promise<WebSocketConnection | undefined> {
+    const transport = transportOf(stream, this.settings);
+    const from: RequestOrigin = {
+      remoteAddress: transport.remoteAddress,
+      encrypted: isEncrypted(stream),
+      raw: undefined,
+    };
+    return this.handshake(async () => {
+      try {
+        this.checkRoom();
+      } catch (error) {
+        if (error instanceof RefusedError) sayAndEnd(transport, error.response, this.settings.clock);
+        throw error;
+      }
+      return acceptTransport(transport, this.admission, this.settings, from, this.closing.signal);
+    });
+  }
+
+  /** Listens on a port, or a Unix socket, of its own, with TLS if `tls` says how. Requests that are no upgrades get 426. */
+  listen(options: ListenOptions & { readonly tls?: TlsOptions } = {}): Promise<AddressInfo | string> {
+    const { tls, ...where } = options;
+    const onSocket = (socket: Socket): void => void this.accept(socket);
+    const server =
+      tls === undefined ? createServer({ noDelay: this.settings.noDelay }, onSocket) : createTlsServer(tls, onSocket);
+    this.ports.add(server);
+    server.once("close", () => this.ports.delete(server));
+    return new Promise((resolve, reject) => {
+      server.once("error", reject);
+      server.listen({ port: 0, host: "127.0.0.1", ...where }, () => {
+        server.off("error", reject);
+        server.on("error", (error) => this.emit("error", error));
+        const address = server.address();
+        if (address === null) reject(protocolError("INVALID_STATE", "the server was closed while it began to listen"));
+        else resolve(address);
+      });
+    });
+  }
+
+  /** Runs an async generator for each connection: what it yields is sent, its end closes with 1000, its throw with 1011. */
+  stream(handler: StreamHandler): this {
+    this.streams.push(handler);
+    return this;
+  }
+
+  /** Sends to all open connections, encoded once. Returns how many have more waiting than their `writeBufferSize` now. */
+  broadcast(data: string | Uint8Array | Message | PreparedMessage, except?: WebSocketConnection): number {
+    const prepared = data instanceof PreparedMessage ? data : prepare(data);
+    let slow = 0;
+    for (const connection of this.open) {
+      if (connection !== except && connection.state === "open" && !connection.write(prepared)) slow++;
+    }
+    return slow;
+  }
+
+  /**
+   * Drains: no new connections (503), a Close to all, and whoever has not answered within `timeout` ms (default closeTimeout) is dropped. Resolves
+   * when none is left. The node:http servers it is attached to stay as they are.
+   */
+  async close(code = 1001, reason = "", timeout: number = this.settings.closeTimeout): Promise<void> {
+    for (const detach of this.detach.splice(0)) detach();
+    const stopped = [...this.ports].map((server) => new Promise<void>((resolve) => server.close(() => resolve())));
+    this.closing.abort();
+    const cancel = this.settings.clock.after(timeout, () => {
+      for (const connection of this.open) connection.terminate();
+    });
+    await Promise.all([...this.open].map((connection) => connection.close(code, reason)));
+    await Promise.all(stopped);
+    cancel();
+  }
+
+  protected override onThrow(error: unknown): void {
+    if (this.listenerCount("error") > 0) this.emit("error", error);
+    else process.emitWarning(error instanceof Error ? error : String(error), "TungstateHandlerWarning");
+  }
+
+  private checkRoom(): void {
+    if (this.closing.signal.aborted) throw new RefusedError(serverError("SERVER_CLOSING"), RETRY_LATER);
+    if (this.open.size >= this.maxConnections || this.handshakes > this.maxHandshakes) {
+      throw new RefusedError(serverError("SERVER_FULL"), RETRY_LATER);
+    }
+  }
+
+  private async handshake(run: () => Promise<AcceptedConnection>): Promise<WebSocketConnection | undefined> {
+    this.handshakes++;
+    let accepted: AcceptedConnection;
+    try {
+      accepted = await run();
+    } catch (error) {
+      this.refused(error as WebSocketError);
+      return undefined;
+    } finally {
+      this.handshakes--;
+    }
+    const { connection, request } = accepted;
+    this.open.add(connection);
+    connection.owner = this;
+    this.emit("connection", connection, request);
+    for (const handler of this.streams) void runStream(connection, request, handler);
+    return connection;
+  }
+
+  // what its connections tell it
+
+  onConnectionClosed(connection: Connection): void {
+    this.open.delete(connection);
+  }
+
+  onHandlerError(error: unknown): void {
+    this.onThrow(error);
+  }
+
+  private refused(error: WebSocketError): void {
+    if (error.code === "AUTHORIZE_FAILED" && error.cause !== undefined) this.onThrow(error.cause);
+    this.emit("refused", error);
+  }
+}
+
+const RETRY_LATER = { status: 503, headers: { "Retry-After": "5" }, body: "Service Unavailable\n" };
+
+function prepare(data: string | Uint8Array | Message): PreparedMessage {
+  if (typeof data === "string" || data instanceof Uint8Array) return new PreparedMessage(data);
+  return new PreparedMessage(data.bytes, { type: data.type });
+}
+
+/** node:http's flat list of names and values. */
+function pairs(raw: readonly string[]): [string, string][] {
+  const fields: [string, string][] = [];
+  for (let at = 0; at + 1 < raw.length; at += 2) fields.push([raw[at], raw[at + 1]]);
+  return fields;
+}

@@ -1,0 +1,28 @@
+import type { Message } from "@tungstate/protocol";
+import type { Connection } from "../connection.ts";
+import type { MessageData, WebSocketConnection } from "../types.ts";
+import type { HandshakeRequest } from "./request.ts";
+
+/** What a connection does, as a generator: messages in, messages out. */
+export type StreamHandler = (
+  messages: AsyncIterable<Message>,
+  connection: WebSocketConnection,
+  request: HandshakeRequest,
+) => AsyncIterable<MessageData>;
+
+/** Sends what the generator yields, at the pace of the peer; closes with 1000 at its end, with 1011 if it throws. */
+export async function runStream(
+  connection: Connection,
+  request: HandshakeRequest,
+  handler: StreamHandler,
+): Promise<void> {
+  try {
+    for await (const reply of handler(connection, connection, request)) {
+      if (!connection.write(reply)) await connection.room();
+    }
+    await connection.close();
+  } catch (error) {
+    // a connection that ended while there was something to send is no fault of the handler
+    if (connection.state === "open") connection.handlerFailed(error);
+  }
+}

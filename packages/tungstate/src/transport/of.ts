@@ -1,0 +1,21 @@
+import { protocolError } from "@tungstate/protocol";
+import { Duplex } from "node:stream";
+import { Socket } from "node:net";
+import { describe } from "../options.ts";
+import type { ByteStream } from "../types.ts";
+import { DuplexTransport } from "./duplex.ts";
+import type { Transport } from "./transport.ts";
+import { WebStreamTransport } from "./web.ts";
+
+/** The transport for a byte stream, whichever kind it is. */
+export function transportOf(stream: ByteStream, settings: { readonly noDelay: boolean }): Transport {
+  if (stream instanceof Socket) stream.setNoDelay(settings.noDelay);
+  if (stream instanceof Duplex) return new DuplexTransport(stream);
+  if (stream?.readable instanceof ReadableStream && stream.writable instanceof WritableStream) {
+    return new WebStreamTransport(stream);
+  }
+  throw protocolError(
+    "INVALID_ARGUMENT",
+    `a byte stream is a Duplex or a pair { readable, writable } of Web streams, got ${describe(stream)}`,
+  );
+}

@@ -1,0 +1,27 @@
+/** What a transport tells whoever uses it: the handshake first, then the connection. */
+export interface TransportSink {
+  /** Bytes came: `chunk[start..end)`, lent for the call. */
+  onBytes(chunk: Uint8Array, start: number, end: number): void;
+  /** What the last `write` was given has been written. */
+  onWritten(): void;
+  /** The peer has ended its half; no more bytes will come. */
+  onEnd(): void;
+  /** The stream is over in both directions. Called once, last. */
+  onClosed(cause?: Error): void;
+}
+
+/** A byte stream as a connection needs it. One write at a time; the caller gathers what comes meanwhile. */
+export interface Transport {
+  readonly localAddress: string | undefined;
+  readonly remoteAddress: string | undefined;
+  /** Begins to read for `sink`, or goes on reading for another one. */
+  start(sink: TransportSink): void;
+  /** True: written, or taken over by the system, already. False: `onWritten` will be called, and until then the bytes must not be changed. */
+  write(pieces: Uint8Array | Uint8Array[]): boolean;
+  pause(): void;
+  resume(): void;
+  /** Ends our half behind everything written. */
+  end(): void;
+  /** Drops the stream at once. */
+  destroy(): void;
+}

@@ -1,0 +1,98 @@
+import type { ByteStream } from "./types.ts";
+import { connectError } from "./errors.ts";
+
+/** A WebSocket URL, taken apart (RFC 6455 §3). */
+export interface WebSocketUrl {
+  /** Whether TLS belongs to it: `wss:`. */
+  readonly secure: boolean;
+  /** What the Host header says: with the port unless it is the scheme's own. */
+  readonly host: string;
+  /** Name or address without brackets. */
+  readonly hostname: string;
+  readonly port: number;
+  /** Path and query. */
+  readonly resource: string;
+  /** The path of the Unix socket of a `ws+unix:` URL. */
+  readonly socketPath: string | undefined;
+  /** The value for an Authorization header if the URL has a user. */
+  readonly authorization: string | undefined;
+  /** For messages: without user and password. */
+  readonly href: string;
+}
+
+const SECURE = new Map([
+  ["ws:", false],
+  ["wss:", true],
+  ["http:", false],
+  ["https:", true],
+  ["ws+unix:", false],
+  ["wss+unix:", true],
+]);
+
+/**
+ * Takes `ws:`, `wss:`, `http:` and `https:` URLs, and `ws+unix:/path/of/socket:/resource`. Throws INVALID_URL. RFC 6455 §3: "Fragment identifiers are
+ * meaningless in the context of WebSocket URIs and MUST NOT be used on these URIs."
+ */
+export function parseUrl(given: string | URL): WebSocketUrl {
+  let url: URL;
+  try {
+    url = new URL(given);
+  } catch (cause) {
+    throw connectError("INVALID_URL", `expected something like wss://example.com/path, got ${shorten(String(given))}`, {
+      cause,
+    });
+  }
+  const secure = SECURE.get(url.protocol);
+  if (secure === undefined) {
+    throw connectError("INVALID_URL", `expected ws:, wss: or ws+unix:, got ${url.protocol}`);
+  }
+  if (url.hash !== "" || url.href.endsWith("#"))
+    throw connectError("INVALID_URL", `a fragment (${url.hash || "#"}) has no meaning here`);
+  const authorization = authorizationOf(url);
+  if (url.protocol.endsWith("+unix:")) {
+    const [socketPath, path, ...more] = url.pathname.split(":");
+    if (socketPath === "" || more.length > 0) {
+      throw connectError("INVALID_URL", `expected ws+unix:/path/of/socket:/resource, got ${shorten(url.pathname)}`);
+    }
+    const resource = (path === undefined || path === "" ? "/" : path) + url.search;
+    const host = url.host === "" ? "localhost" : url.host;
+    const decoded = decodeURIComponent(socketPath);
+    return {
+      secure,
+      host,
+      hostname: host,
+      port: 0,
+      resource,
+      socketPath: decoded,
+      authorization,
+      href: `${url.protocol}${url.pathname}`,
+    };
+  }
+  if (url.hostname === "") throw connectError("INVALID_URL", "there is no host in it");
+  return {
+    secure,
+    host: url.host,
+    hostname: url.hostname.replace(/^\[(.*)\]$/, "$1"),
+    port: url.port === "" ? (secure ? 443 : 80) : Number(url.port),
+    resource: url.pathname + url.search,
+    socketPath: undefined,
+    authorization,
+    href: `${url.protocol}//${url.host}${url.pathname}`,
+  };
+}
+
+/** RFC 7617 §2: base64 of user, a colon and password in UTF-8. */
+function authorizationOf(url: URL): string | undefined {
+  if (url.username === "" && url.password === "") return undefined;
+  const pair = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
+  return `Basic ${Buffer.from(pair, "utf8").toString("base64")}`;
+}
+
+function shorten(text: string): string {
+  return JSON.stringify(text.length <= 80 ? text : `${text.slice(0, 80)}...`);
+}
+
+/** Whether a byte stream says that it is encrypted, as `tls.TLSSocket` does. Other streams can by a property `encrypted: true`. */
+export function isEncrypted(stream: ByteStream): boolean {
+  return "encrypted" in stream && stream.encrypted === true;
+}
