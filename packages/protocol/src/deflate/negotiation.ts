@@ -1,0 +1,175 @@
+import { RSV1 } from "../frame.ts";
+import type { ClientExtension, ExtensionOffer, ExtensionParams, ServerExtension } from "../handshake/extensions.ts";
+import { invalidArgument } from "../handshake/text.ts";
+import {
+  type DeflateParams,
+  MAX_WINDOW_BITS,
+  MIN_WINDOW_BITS,
+  type RawDeflateParams,
+  readDeflateParams,
+  type WindowBits,
+  writeDeflateParams,
+} from "./params.ts";
+
+export const PERMESSAGE_DEFLATE = "permessage-deflate";
+
+/** What one end wants of the compression. All of it is optional: by default no window outlives a message, in neither direction. */
+export interface DeflateWishes {
+  /** Whether the server's messages may refer back to earlier ones. Default false. */
+  readonly serverContextTakeover?: boolean;
+  /** Whether the client's messages may. Default false. */
+  readonly clientContextTakeover?: boolean;
+  /** Largest window of the server's messages, 8 to 15. Default 15. */
+  readonly serverMaxWindowBits?: WindowBits;
+  /** Largest window of the client's messages, 8 to 15. Default 15. */
+  readonly clientMaxWindowBits?: WindowBits;
+}
+
+function checked(wishes: DeflateWishes): Required<DeflateWishes> {
+  return {
+    serverContextTakeover: checkedFlag("serverContextTakeover", wishes.serverContextTakeover),
+    clientContextTakeover: checkedFlag("clientContextTakeover", wishes.clientContextTakeover),
+    serverMaxWindowBits: checkedBits("serverMaxWindowBits", wishes.serverMaxWindowBits),
+    clientMaxWindowBits: checkedBits("clientMaxWindowBits", wishes.clientMaxWindowBits),
+  };
+}
+
+function checkedFlag(name: string, flag: boolean | undefined): boolean {
+  if (flag !== undefined && typeof flag !== "boolean") throw invalidArgument(name, "a boolean", flag);
+  return flag ?? false;
+}
+
+function checkedBits(name: string, bits: WindowBits | undefined): WindowBits {
+  if (bits === undefined) return MAX_WINDOW_BITS;
+  if (Number.isInteger(bits) && bits >= MIN_WINDOW_BITS && bits <= MAX_WINDOW_BITS) return bits;
+  throw invalidArgument(name, `an integer from ${MIN_WINDOW_BITS} to ${MAX_WINDOW_BITS}`, bits);
+}
+
+function smaller(a: WindowBits, b: WindowBits): WindowBits {
+  return a < b ? a : b;
+}
+
+/** permessage-deflate as a server negotiates it. Throws INVALID_ARGUMENT for wishes that are not what they have to be. */
+export function serverDeflate(wishes: DeflateWishes = {}): ServerExtension<DeflateParams> {
+  const wanted = checked(wishes);
+  return {
+    name: PERMESSAGE_DEFLATE,
+    rsv: RSV1,
+    answer(offers) {
+      for (const { params } of offers) {
+        const offer = readDeflateParams(params, "offer");
+        // §7.1: "A server MUST decline an extension negotiation offer for this extension if" its parameters are invalid; the
+        // next one may be better
+        if (typeof offer === "string") continue;
+        const raw = answerTo(offer, wanted);
+        return { params: writeDeflateParams(raw), negotiated: agreed(raw) };
+      }
+      return undefined;
+    },
+  };
+}
+
+/** Every valid offer can be lived with; what the client asked for is granted, what this server wants is added. */
+function answerTo(offer: RawDeflateParams, wanted: Required<DeflateWishes>): RawDeflateParams {
+  const { serverMaxWindowBits, clientMaxWindowBits } = offer;
+  // §7.1.2.2: "If a received extension negotiation offer doesn't have the "client_max_window_bits" extension parameter, the
+  // corresponding extension negotiation response to the offer MUST NOT include" it. A client that can't be told to use a
+  // smaller window is told to begin each message with an empty one, so that no larger one has to be kept for it.
+  const canLimit = clientMaxWindowBits !== undefined;
+  const clientLimit =
+    typeof clientMaxWindowBits === "number"
+      ? smaller(clientMaxWindowBits, wanted.clientMaxWindowBits)
+      : wanted.clientMaxWindowBits;
+  const mustReset = !canLimit && wanted.clientMaxWindowBits < MAX_WINDOW_BITS;
+  // §7.1.2.1: "with the same or smaller value as the offer"
+  const serverLimit = smaller(serverMaxWindowBits ?? MAX_WINDOW_BITS, wanted.serverMaxWindowBits);
+  return {
+    serverNoContextTakeover: offer.serverNoContextTakeover || !wanted.serverContextTakeover,
+    clientNoContextTakeover: offer.clientNoContextTakeover || !wanted.clientContextTakeover || mustReset,
+    serverMaxWindowBits: serverMaxWindowBits !== undefined || serverLimit < MAX_WINDOW_BITS ? serverLimit : undefined,
+    clientMaxWindowBits: canLimit && clientLimit < MAX_WINDOW_BITS ? clientLimit : undefined,
+  };
+}
+
+function agreed(answer: RawDeflateParams): DeflateParams {
+  const { clientMaxWindowBits } = answer;
+  return {
+    serverNoContextTakeover: answer.serverNoContextTakeover,
+    clientNoContextTakeover: answer.clientNoContextTakeover,
+    serverMaxWindowBits: answer.serverMaxWindowBits ?? MAX_WINDOW_BITS,
+    clientMaxWindowBits: typeof clientMaxWindowBits === "number" ? clientMaxWindowBits : MAX_WINDOW_BITS,
+  };
+}
+
+/**
+ * permessage-deflate as a client negotiates it. Each element of `wishes` becomes one offer, most wanted first: a server
+ * takes the first that it can live with, or none. Throws INVALID_ARGUMENT for wishes that are not what they have to be.
+ */
+export function clientDeflate(...wishes: readonly DeflateWishes[]): ClientExtension<DeflateParams> {
+  const wanted = (wishes.length === 0 ? [{}] : wishes).map(checked);
+  const offers = wanted.map(offerOf);
+  return {
+    name: PERMESSAGE_DEFLATE,
+    rsv: RSV1,
+    offers: offers.map((raw): ExtensionOffer => ({ name: PERMESSAGE_DEFLATE, params: writeDeflateParams(raw) })),
+    accept: (params) => acceptAnswer(params, offers, wanted),
+  };
+}
+
+function offerOf(wanted: Required<DeflateWishes>): RawDeflateParams {
+  const { serverMaxWindowBits, clientMaxWindowBits } = wanted;
+  return {
+    serverNoContextTakeover: !wanted.serverContextTakeover,
+    clientNoContextTakeover: !wanted.clientContextTakeover,
+    serverMaxWindowBits: serverMaxWindowBits < MAX_WINDOW_BITS ? serverMaxWindowBits : undefined,
+    // §7.1.2.2: without a value it says that this client can be told to use a smaller window
+    clientMaxWindowBits: clientMaxWindowBits < MAX_WINDOW_BITS ? clientMaxWindowBits : true,
+  };
+}
+
+function acceptAnswer(
+  params: ExtensionParams,
+  offers: readonly RawDeflateParams[],
+  wanted: readonly Required<DeflateWishes>[],
+): DeflateParams | string {
+  const answer = readDeflateParams(params, "answer");
+  if (typeof answer === "string") return answer;
+  let wrong = "";
+  for (const [index, offer] of offers.entries()) {
+    const mismatch = mismatchOf(offer, answer);
+    if (mismatch === undefined) {
+      const params = agreed(answer);
+      // What limits the client itself it keeps to, whatever the answer says of it.
+      return {
+        ...params,
+        clientNoContextTakeover: params.clientNoContextTakeover || offer.clientNoContextTakeover,
+        clientMaxWindowBits: smaller(params.clientMaxWindowBits, wanted[index].clientMaxWindowBits),
+      };
+    }
+    wrong ||= mismatch;
+  }
+  return wrong;
+}
+
+/** Why `answer` does not accept `offer`; undefined if it does. */
+function mismatchOf(offer: RawDeflateParams, answer: RawDeflateParams): string | undefined {
+  // §7.1.1.1: "A server accepts an extension negotiation offer that includes the "server_no_context_takeover" extension
+  // parameter by including" it in its answer
+  if (offer.serverNoContextTakeover && !answer.serverNoContextTakeover) {
+    return "server_no_context_takeover was asked for and is not in the answer";
+  }
+  // §7.1.2.1: "with the same or smaller value as the offer"
+  if (offer.serverMaxWindowBits !== undefined && (answer.serverMaxWindowBits ?? 16) > offer.serverMaxWindowBits) {
+    return `server_max_window_bits was to be at most ${offer.serverMaxWindowBits}, got ${answer.serverMaxWindowBits ?? "none"}`;
+  }
+  // §7.1.2.2: "a value equal to or smaller than the received value"
+  const limit = offer.clientMaxWindowBits;
+  if (
+    typeof limit === "number" &&
+    typeof answer.clientMaxWindowBits === "number" &&
+    answer.clientMaxWindowBits > limit
+  ) {
+    return `client_max_window_bits was to be at most ${limit}, got ${answer.clientMaxWindowBits}`;
+  }
+  return undefined;
+}
