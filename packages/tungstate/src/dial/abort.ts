@@ -6,7 +6,7 @@ import { abortedError, type ConnectErrorOptions } from "../errors.ts";
  */
 export function abortable<T>(
   signal: AbortSignal,
-  start: (resolve: (value: T) => void, reject: (error: unknown) => void) => () => void,
+  start: (resolve: (value: T) => void, reject: (error: Error) => void) => () => void,
   options?: ConnectErrorOptions,
 ): Promise<T> {
   return new Promise<T>((resolve, reject) => {
@@ -27,7 +27,7 @@ export function abortable<T>(
       },
       (error) => {
         settled();
-        reject(error as Error);
+        reject(error);
       },
     );
   });
@@ -36,9 +36,9 @@ export function abortable<T>(
 /** A controller that is aborted when its parent is, and that the parent forgets on `unlink`. */
 export interface LinkedController {
   readonly signal: AbortSignal;
-  abort(reason: unknown): void;
+  readonly abort: (reason: unknown) => void;
   /** To be called when the work is done: a signal that lives long must not collect listeners. */
-  unlink(): void;
+  readonly unlink: () => void;
 }
 
 export function linkedController(parent: AbortSignal | undefined): LinkedController {
@@ -51,4 +51,9 @@ export function linkedController(parent: AbortSignal | undefined): LinkedControl
     abort: (reason) => controller.abort(reason),
     unlink: () => parent?.removeEventListener("abort", onAbort),
   };
+}
+
+/** What was caught, which JavaScript does not promise to be an error. */
+export function asError(caught: unknown): Error {
+  return caught instanceof Error ? caught : new Error(String(caught), { cause: caught });
 }

@@ -1,5 +1,5 @@
 import { Socket, type TcpSocketConnectOpts } from "node:net";
-import { ConnectError, connectError, type ConnectionErrorCode, type Tried } from "../errors.ts";
+import { type ConnectError, connectError, type ConnectionErrorCode, type Tried } from "../errors.ts";
 import { abortable } from "./abort.ts";
 import { openSocket } from "./device.ts";
 import type { Family } from "./ip.ts";

@@ -1,4 +1,4 @@
-import { ConnectError, connectError, type Tried } from "../errors.ts";
+import { type ConnectError, connectError, type Tried } from "../errors.ts";
 import { describeInterfaces, listInterfaces } from "./interfaces.ts";
 import type { Family } from "./ip.ts";
 

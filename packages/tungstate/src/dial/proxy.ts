@@ -53,9 +53,8 @@ function credentialsOf(url: URL, scheme: ProxyScheme, source: string): Proxy["cr
   if (scheme === "http" || scheme === "https") {
     // RFC 7617 §2: "a user-id containing a colon character is invalid, as the first colon in a user-pass string separates [them]".
     if (username.includes(":")) throw invalidProxy(source, "its user name contains a colon");
-    // eslint-disable-next-line no-control-regex -- control characters are what it looks for
-    if (/[\x00-\x1f\x7f]/.test(username + password))
-      throw invalidProxy(source, "its credentials contain control characters");
+    // RFC 7617 §2: "The user-id and password MUST NOT contain any control characters".
+    if (/\p{Cc}/u.test(username + password)) throw invalidProxy(source, "its credentials contain control characters");
   } else {
     for (const part of [username, password]) {
       const length = Buffer.byteLength(part);

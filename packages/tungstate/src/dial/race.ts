@@ -1,5 +1,5 @@
 import { connectError } from "../errors.ts";
-import { abortable, linkedController, type LinkedController } from "./abort.ts";
+import { abortable, asError, linkedController, type LinkedController } from "./abort.ts";
 
 export interface RaceOptions<T> {
   /** Milliseconds after which the next candidate is begun although the last one is still trying; Infinity: one after the other. */
@@ -51,7 +51,7 @@ export function race<C, T, E>(
       const controller = linkedController(options.signal);
       running.add(controller);
       if (Number.isFinite(stagger) && next < candidates.length) timer = setTimeout(begin, stagger);
-      attempt(candidate as C, controller.signal).then(
+      attempt(candidate, controller.signal).then(
         (value) => {
           if (over) {
             discard(value);
@@ -67,10 +67,10 @@ export function race<C, T, E>(
           running.delete(controller);
           controller.unlink();
           try {
-            failures.push(failed(error, candidate as C));
+            failures.push(failed(error, candidate));
           } catch (notOurs) {
             finish(notOurs);
-            reject(notOurs);
+            reject(asError(notOurs));
             return;
           }
           begin();

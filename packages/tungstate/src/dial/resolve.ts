@@ -24,7 +24,7 @@ export async function resolve(
   options: { readonly lookup?: Lookup | undefined; readonly family?: Family | undefined },
   signal: AbortSignal,
 ): Promise<ResolvedAddress[]> {
-  const { family, lookup = dnsLookup as Lookup } = options;
+  const { family, lookup = dnsLookup } = options;
   const tried = { host };
   const literal = familyOf(host);
   if (literal !== undefined) {

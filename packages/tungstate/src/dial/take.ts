@@ -1,6 +1,6 @@
 import type { Duplex } from "node:stream";
 import { connectError, type ConnectErrorOptions } from "../errors.ts";
-import { abortable } from "./abort.ts";
+import { abortable, asError } from "./abort.ts";
 
 /**
  * Reads from a stream just as much as it takes: `feed` gets each chunk and gives back a result with the bytes behind it,
@@ -30,7 +30,7 @@ export function take<T>(
             done = feed(chunk);
           } catch (error) {
             stop();
-            reject(error);
+            reject(asError(error));
             return;
           }
           if (done === undefined) continue;

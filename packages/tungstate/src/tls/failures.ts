@@ -1,4 +1,4 @@
-import { ConnectError, connectError, type ConnectionErrorCode, type Tried } from "../errors.ts";
+import { type ConnectError, connectError, type ConnectionErrorCode, type Tried } from "../errors.ts";
 
 /** The codes that OpenSSL's verification gives (X509_V_ERR_*, as node:tls names them), and what they are here. */
 const CERTIFICATE_CODES: Readonly<Record<string, ConnectionErrorCode>> = {

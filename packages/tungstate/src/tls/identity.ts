@@ -58,7 +58,7 @@ function describe(value: unknown, write: (part: string | Uint8Array) => void): v
       describe(item, write);
     }
   } else {
-    write(String(value));
+    write(JSON.stringify(value)); // true, false or a number
   }
 }
 

@@ -1,0 +1,292 @@
+import { protocolError, WebSocketError } from "@tungstate/protocol";
+import type { Socket } from "node:net";
+import { combineFailures, ConnectError, connectError, describeTried, type Tried } from "../errors.ts";
+import { secure } from "../tls/secure.ts";
+import { linkedController } from "./abort.ts";
+import { connectTcp, connectUnix, type Endpoints } from "./connect.ts";
+import { chooseAddress, findInterface, interfaceOf, type NetworkInterface } from "./interfaces.ts";
+import { scopeOf } from "./ip.ts";
+import {
+  checkDialOptions,
+  checkTarget,
+  DEFAULT_CONNECT_TIMEOUT_MS,
+  DEFAULT_RACE_DELAY_MS,
+  type DialOptions,
+  type DialTarget,
+  interfaceNames,
+  onlyFamily,
+} from "./options.ts";
+import { parseProxy, type Proxy, proxyFromEnvironment } from "./proxy.ts";
+import { race } from "./race.ts";
+import { resolve, type ResolvedAddress } from "./resolve.ts";
+import { Roads } from "./roads.ts";
+import { openSocks } from "./socks.ts";
+import { openTunnel } from "./tunnel.ts";
+
+/** The way that a byte stream takes. Through a proxy, the addresses are those of the connection to the proxy. */
+export interface Road {
+  /** The network interface that was asked for, else the one that has the local address. */
+  readonly interface: string | undefined;
+  readonly localAddress: string | undefined;
+  readonly localPort: number | undefined;
+  readonly remoteAddress: string | undefined;
+  readonly remotePort: number | undefined;
+  /** The path of a Unix socket. */
+  readonly path: string | undefined;
+  /** The proxy's URL, without credentials. */
+  readonly proxy: string | undefined;
+}
+
+export interface Dialed {
+  readonly stream: Socket;
+  readonly road: Road;
+}
+
+/**
+ * A byte stream to a host, by any road: it knows no WebSocket, and no TLS but that of an `https:` proxy. Rejects with a
+ * ConnectError (INVALID_ARGUMENT for options that make no sense), and then leaves no socket behind.
+ */
+export async function dial(target: DialTarget, options: DialOptions = {}): Promise<Dialed> {
+  checkDialOptions(options);
+  const to = checkTarget(target);
+  const proxy = chooseProxy(to, options.proxy);
+  if (to.path !== undefined) refuseForUnixSocket(options, proxy);
+  return await new Roads(options).take(
+    (road, signal) => dialRoad(to, { ...options, interface: road.interface }, proxy, signal),
+    {
+      signal: options.signal,
+      discard: ({ stream }) => stream.destroy(),
+    },
+  );
+}
+
+/** What an attempt is doing, for the error when its time is up. */
+interface Progress {
+  step: "resolve" | "connect" | "proxy";
+  tried: Tried;
+  failures: WebSocketError[];
+}
+
+type RoadOptions = DialOptions & { readonly interface: string | undefined };
+
+async function dialRoad(
+  target: DialTarget,
+  options: RoadOptions,
+  proxy: Proxy | undefined,
+  parent: AbortSignal,
+): Promise<Dialed> {
+  const milliseconds = options.connectTimeout ?? DEFAULT_CONNECT_TIMEOUT_MS;
+  const progress: Progress = { step: "resolve", tried: {}, failures: [] };
+  const { signal, abort, unlink } = linkedController(parent);
+  const timer =
+    milliseconds === 0 ? undefined : setTimeout(() => abort(deadlineError(progress, milliseconds)), milliseconds);
+  try {
+    if (target.path !== undefined) {
+      progress.step = "connect";
+      progress.tried = { path: target.path };
+      return { stream: await connectUnix(target.path, signal), road: unixRoad(target.path) };
+    }
+    return await dialHost(target, options, proxy, progress, signal);
+  } finally {
+    clearTimeout(timer);
+    unlink();
+  }
+}
+
+function deadlineError(progress: Progress, milliseconds: number): ConnectError {
+  const code = { resolve: "RESOLVE_TIMEOUT", connect: "CONNECT_TIMEOUT", proxy: "PROXY_TIMEOUT" } as const;
+  const failed = progress.failures.map((failure) => `, after ${failure.code}`).join("");
+  return connectError(code[progress.step], `connectTimeout is ${milliseconds} ms${failed}`, {
+    tried: progress.tried,
+    attempts: progress.failures,
+  });
+}
+
+type HostTarget = Extract<DialTarget, { readonly host: string }>;
+
+async function dialHost(
+  target: HostTarget,
+  options: RoadOptions,
+  proxy: Proxy | undefined,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<Dialed> {
+  if (proxy === undefined) {
+    const stream = await reach(target, options, undefined, progress, signal);
+    return { stream, road: roadOf(stream, options, undefined) };
+  }
+  // socks5: the name is resolved here, and the addresses are asked for one after the other.
+  let addresses: readonly string[] = [target.host];
+  if (proxy.scheme === "socks5") {
+    const { lookup, family } = options;
+    addresses = (await resolve(target.host, { lookup, family }, signal)).map(({ address }) => address);
+  }
+  const result = await race<string, Dialed, WebSocketError>(
+    addresses,
+    (address, attemptSignal) => dialThrough(proxy, { ...target, host: address }, options, progress, attemptSignal),
+    (error) => {
+      if (!(error instanceof WebSocketError)) throw error;
+      return error;
+    },
+    { stagger: Infinity, signal, discard: ({ stream }) => stream.destroy() },
+  );
+  if (result.won) return result.value;
+  throw combineFailures(result.failures, "addresses");
+}
+
+/** The way to the proxy, and through it. */
+async function dialThrough(
+  proxy: Proxy,
+  target: HostTarget,
+  options: RoadOptions,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<Dialed> {
+  let stream = await reach(proxy, options, proxy, progress, signal);
+  const road = roadOf(stream, options, proxy);
+  const tried: Tried = { host: target.host, remotePort: target.port, interface: options.interface, proxy: proxy.shown };
+  progress.step = "proxy";
+  progress.tried = tried;
+  try {
+    if (proxy.scheme === "https") {
+      const secured = await secure(stream, {
+        ...options.proxyTls,
+        host: proxy.host,
+        port: proxy.port,
+        timeout: 0,
+        signal,
+      });
+      stream = secured.stream;
+    }
+    if (proxy.scheme === "http" || proxy.scheme === "https") {
+      await openTunnel(stream, proxy, target.host, target.port, tried, signal);
+    } else {
+      await openSocks(stream, proxy, target.host, target.port, tried, signal);
+    }
+  } catch (error) {
+    stream.destroy();
+    throw atProxy(error, tried);
+  }
+  return { stream, road };
+}
+
+/** A TLS error on the way to a proxy is the proxy's. */
+function atProxy(error: unknown, tried: Tried): unknown {
+  if (!(error instanceof ConnectError) || error.step !== "tls") return error;
+  return connectError(error.code, `at the proxy: ${error.message}`, { step: "proxy", cause: error, tried });
+}
+
+/** A TCP connection to a host: its addresses raced as in RFC 8305, each from the local address that fits it. */
+async function reach(
+  to: { readonly host: string; readonly port: number },
+  options: RoadOptions,
+  proxy: Proxy | undefined,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<Socket> {
+  const { host, port } = to;
+  const { lookup } = options;
+  const common: Tried = { host, remotePort: port, interface: options.interface, proxy: proxy?.shown };
+  // Before the name is asked for: without the interface there is no road, whatever the name says.
+  const networkInterface = options.interface === undefined ? undefined : findInterface(options.interface, common);
+  if (networkInterface?.up === false) throw connectError("INTERFACE_DOWN", undefined, { tried: common });
+  progress.step = "resolve";
+  progress.tried = common;
+  const addresses = await resolve(host, { lookup, family: onlyFamily(options) }, signal);
+  const candidates = endpoints(addresses, port, networkInterface, options, common);
+  progress.step = "connect";
+  const result = await race<Endpoints, Socket, WebSocketError>(
+    candidates,
+    (ends, attemptSignal) => {
+      const { localAddress, localPort, remoteAddress } = ends;
+      const tried = { ...common, localAddress, localPort, remoteAddress };
+      progress.tried = tried;
+      return connectTcp(ends, options, tried, attemptSignal);
+    },
+    (error) => {
+      if (!(error instanceof WebSocketError)) throw error;
+      progress.failures.push(error);
+      return error;
+    },
+    { stagger: options.raceDelay ?? DEFAULT_RACE_DELAY_MS, signal, discard: (late) => late.destroy() },
+  );
+  if (result.won) return result.value;
+  throw combineFailures(result.failures, "addresses");
+}
+
+/** Which remote address is to be tried from which local one. Throws NO_ADDRESS_OF_FAMILY if the interface fits none of them. */
+function endpoints(
+  addresses: readonly ResolvedAddress[],
+  remotePort: number,
+  networkInterface: NetworkInterface | undefined,
+  options: RoadOptions,
+  common: Tried,
+): Endpoints[] {
+  const { localAddress, localPort } = options;
+  const ends = addresses.map(({ address, family }) => ({ remoteAddress: address, remotePort, family, localPort }));
+  if (networkInterface === undefined) return ends.map((end) => ({ ...end, localAddress, device: undefined }));
+  const { name } = networkInterface;
+  const scoped = ends.map((end) => {
+    const { remoteAddress, family } = end;
+    // A link-local address means something only together with an interface; here that is known.
+    const bare = family === 6 && !remoteAddress.includes("%") && scopeOf(remoteAddress) === "link-local";
+    return { ...end, remoteAddress: bare ? `${remoteAddress}%${name}` : remoteAddress };
+  });
+  // Bound to the device, the kernel takes a source address of that device by itself, and knows best which.
+  if (options.bindToDevice === true) return scoped.map((end) => ({ ...end, localAddress, device: name }));
+  const fitting = scoped.flatMap((end) => {
+    const source = chooseAddress(networkInterface, end.remoteAddress);
+    return source === undefined ? [] : [{ ...end, localAddress: source.address, device: undefined }];
+  });
+  if (fitting.length > 0) return fitting;
+  const families = [...new Set(ends.map(({ family }) => `IPv${family}`))].join(" and ");
+  const has = networkInterface.addresses.map(({ address }) => address).join(", ");
+  throw connectError("NO_ADDRESS_OF_FAMILY", `${families} is needed, ${name} has ${has}`, { tried: common });
+}
+
+function chooseProxy(target: DialTarget, proxy: DialOptions["proxy"]): Proxy | undefined {
+  if (proxy === undefined || proxy === false) return undefined;
+  if (proxy === true || proxy === "environment") {
+    return target.path === undefined ? proxyFromEnvironment(target) : undefined;
+  }
+  return parseProxy(proxy);
+}
+
+function refuseForUnixSocket(options: DialOptions, proxy: Proxy | undefined): void {
+  const { localAddress, localPort, family } = options;
+  const set = { localAddress, localPort, family, interface: interfaceNames(options)[0], proxy };
+  for (const [name, value] of Object.entries(set)) {
+    if (value !== undefined) throw protocolError("INVALID_ARGUMENT", `${name} has no meaning for a Unix socket`);
+  }
+}
+
+function roadOf(stream: Socket, options: RoadOptions, proxy: Proxy | undefined): Road {
+  const { localAddress, localPort, remoteAddress, remotePort } = stream;
+  return {
+    interface: options.interface ?? (localAddress === undefined ? undefined : interfaceOf(localAddress)),
+    localAddress,
+    localPort,
+    remoteAddress,
+    remotePort,
+    path: undefined,
+    proxy: proxy?.shown,
+  };
+}
+
+function unixRoad(path: string): Road {
+  const nothing = undefined;
+  return {
+    interface: nothing,
+    localAddress: nothing,
+    localPort: nothing,
+    remoteAddress: nothing,
+    remotePort: nothing,
+    path,
+    proxy: nothing,
+  };
+}
+
+/** `from 10.0.0.2:40112 on eth1 to 10.0.0.9:443 through http://proxy:3128` */
+export function describeRoad(road: Road): string {
+  return describeTried(road);
+}

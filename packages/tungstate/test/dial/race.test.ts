@@ -1,0 +1,181 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { WebSocketError } from "@tungstate/protocol";
+import { race, type RaceOptions } from "../../src/dial/race.ts";
+
+/** Candidates whose attempts end when the test says so. */
+function course() {
+  const begun: string[] = [];
+  const aborted: string[] = [];
+  const lanes = new Map<string, PromiseWithResolvers<string>>();
+  const attempt = (name: string, signal: AbortSignal): Promise<string> => {
+    const lane = withResolvers<string>();
+    begun.push(name);
+    lanes.set(name, lane);
+    signal.addEventListener("abort", () => aborted.push(name));
+    return lane.promise;
+  };
+  const lane = (name: string): PromiseWithResolvers<string> => {
+    const found = lanes.get(name);
+    assert.ok(found, `${name} has not been begun`);
+    return found;
+  };
+  return { begun, aborted, attempt, lane };
+}
+
+interface PromiseWithResolvers<T> {
+  promise: Promise<T>;
+  resolve: (value: T) => void;
+  reject: (error: Error) => void;
+}
+
+function withResolvers<T>(): PromiseWithResolvers<T> {
+  let resolve: (value: T) => void = () => undefined;
+  let reject: (error: Error) => void = () => undefined;
+  const promise = new Promise<T>((onResolve, onReject) => {
+    resolve = onResolve;
+    reject = onReject;
+  });
+  return { promise, resolve, reject };
+}
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+const asText = (error: unknown): string => (error as Error).message;
+
+function options(changes: Partial<RaceOptions<string>> = {}): RaceOptions<string> {
+  return { stagger: Infinity, signal: new AbortController().signal, discard: () => undefined, ...changes };
+}
+
+describe("race", () => {
+  test("begins the next candidate when the last has failed, and keeps each failure", async () => {
+    const { begun, attempt, lane } = course();
+    const result = race(["a", "b", "c"], attempt, asText, options());
+    assert.deepEqual(begun, ["a"]);
+    lane("a").reject(new Error("no a"));
+    await turn();
+    assert.deepEqual(begun, ["a", "b"]);
+    lane("b").reject(new Error("no b"));
+    await turn();
+    lane("c").reject(new Error("no c"));
+    assert.deepEqual(await result, { won: false, failures: ["no a", "no b", "no c"] });
+  });
+
+  test("stops at the first success", async () => {
+    const { begun, attempt, lane } = course();
+    const result = race(["a", "b", "c"], attempt, asText, options());
+    lane("a").reject(new Error("no a"));
+    await turn();
+    lane("b").resolve("done");
+    assert.deepEqual(await result, { won: true, value: "done" });
+    assert.deepEqual(begun, ["a", "b"]);
+  });
+
+  test("begins the next candidate beside one that takes longer than the stagger", async (t) => {
+    t.mock.timers.enable({ apis: ["setTimeout"] });
+    const { begun, aborted, attempt, lane } = course();
+    const result = race(["a", "b", "c"], attempt, asText, options({ stagger: 250 }));
+    t.mock.timers.tick(249);
+    assert.deepEqual(begun, ["a"]);
+    t.mock.timers.tick(1);
+    assert.deepEqual(begun, ["a", "b"]);
+    lane("b").resolve("b was faster");
+    assert.deepEqual(await result, { won: true, value: "b was faster" });
+    assert.deepEqual(aborted, ["a"]);
+    t.mock.timers.tick(1000);
+    assert.deepEqual(begun, ["a", "b"]);
+  });
+
+  test("a failure does not wait for the stagger, and starts it anew", async (t) => {
+    t.mock.timers.enable({ apis: ["setTimeout"] });
+    const { begun, attempt, lane } = course();
+    const result = race(["a", "b", "c"], attempt, asText, options({ stagger: 250 }));
+    t.mock.timers.tick(100);
+    lane("a").reject(new Error("no a"));
+    await Promise.resolve().then(() => Promise.resolve());
+    assert.deepEqual(begun, ["a", "b"]);
+    t.mock.timers.tick(200);
+    assert.deepEqual(begun, ["a", "b"]);
+    t.mock.timers.tick(50);
+    assert.deepEqual(begun, ["a", "b", "c"]);
+    lane("c").resolve("c");
+    assert.deepEqual(await result, { won: true, value: "c" });
+  });
+
+  test("waits for those still running before it gives up", async (t) => {
+    t.mock.timers.enable({ apis: ["setTimeout"] });
+    const { attempt, lane } = course();
+    const result = race(["a", "b"], attempt, asText, options({ stagger: 250 }));
+    t.mock.timers.tick(250);
+    lane("b").reject(new Error("no b"));
+    await Promise.resolve().then(() => Promise.resolve());
+    lane("a").resolve("a after all");
+    assert.deepEqual(await result, { won: true, value: "a after all" });
+  });
+
+  test("hands over what comes too late to be discarded, and hears no failure that comes too late", async (t) => {
+    t.mock.timers.enable({ apis: ["setTimeout"] });
+    const { attempt, lane } = course();
+    const discarded: string[] = [];
+    const result = race(
+      ["a", "b", "c"],
+      attempt,
+      asText,
+      options({ stagger: 1, discard: (late) => discarded.push(late) }),
+    );
+    t.mock.timers.tick(1);
+    t.mock.timers.tick(1);
+    lane("b").resolve("first");
+    assert.deepEqual(await result, { won: true, value: "first" });
+    lane("a").resolve("second");
+    lane("c").reject(new Error("no c"));
+    await turn();
+    assert.deepEqual(discarded, ["second"]);
+  });
+
+  test("an abort ends it and every attempt, and leaves no listener on the signal", async () => {
+    const controller = new AbortController();
+    let listeners = 0;
+    const { signal } = controller;
+    const add = signal.addEventListener.bind(signal);
+    const remove = signal.removeEventListener.bind(signal);
+    signal.addEventListener = (...given: Parameters<typeof add>) => (listeners++, add(...given));
+    signal.removeEventListener = (...given: Parameters<typeof remove>) => (listeners--, remove(...given));
+
+    const won = course();
+    const first = race(["a"], won.attempt, asText, options({ signal }));
+    won.lane("a").resolve("done");
+    await first;
+    assert.equal(listeners, 0);
+
+    const { aborted, attempt } = course();
+    const result = race(["a", "b"], attempt, asText, options({ signal }));
+    controller.abort(new Error("enough"));
+    await assert.rejects(result, (error: unknown) => {
+      assert.ok(error instanceof WebSocketError);
+      assert.equal(error.code, "ABORTED");
+      assert.equal((error.cause as Error).message, "enough");
+      return true;
+    });
+    assert.deepEqual(aborted, ["a"]);
+  });
+
+  test("an error that `failed` throws on ends the race", async () => {
+    const { begun, attempt, lane } = course();
+    const result = race<string, string, string>(
+      ["a", "b"],
+      attempt,
+      (error) => {
+        throw error;
+      },
+      options(),
+    );
+    lane("a").reject(new TypeError("a mistake"));
+    await assert.rejects(result, /a mistake/);
+    assert.deepEqual(begun, ["a"]);
+  });
+
+  test("without candidates there are no failures either", async () => {
+    assert.deepEqual(await race([], course().attempt, asText, options()), { won: false, failures: [] });
+  });
+});
