@@ -55,8 +55,11 @@ export class Assembly {
   /** All pieces, in order, cut to what they hold. */
   finish(): readonly Uint8Array[] {
     if (this.to === this.piece.length) return this.to === 0 ? [] : [...this.full, this.piece];
+    const used = this.piece.subarray(0, this.to);
+    if (this.to >= this.piece.length / 2) return [...this.full, used];
     // a last piece less than half used is copied, so that a kept message keeps no more than twice its size
-    const rest = this.to < this.piece.length / 2 ? this.piece.slice(0, this.to) : this.piece.subarray(0, this.to);
+    const rest = primitives.allocate(this.to); // not `slice`, which on a Buffer is a view
+    rest.set(used);
     return [...this.full, rest];
   }
 }

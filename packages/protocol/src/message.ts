@@ -1,7 +1,10 @@
 import { primitives } from "./primitives.ts";
 
-/** Payloads up to this size are handed out as copies of their own, so that keeping one keeps nothing else alive. */
-const COPY_UP_TO = 1024; // bytes
+/**
+ * Payloads up to this size may lie in memory that they share with those of other connections. They are handed out as copies, so
+ * that keeping one keeps nothing else alive, and `bytes.buffer` shows nothing else.
+ */
+export const LARGEST_SHARED = 2048; // bytes
 
 /**
  * A message as it was received. Its bytes stay as they came, text included, until somebody asks: `text` decodes, `bytes`
@@ -32,7 +35,7 @@ export class Message {
     this.owned = false;
   }
 
-  /** The payload. Yours to keep; the same array at each call. */
+  /** The payload. Yours to keep; the same array at each call. Its buffer holds nothing but it (and up to 3 zero bytes before it). */
   get bytes(): Uint8Array {
     if (this.pieces !== undefined) {
       const joined = primitives.allocate(this.size);
@@ -46,9 +49,13 @@ export class Message {
       this.owned = true;
     }
     if (!this.owned) {
-      const end = this.start + this.size;
-      this.source =
-        this.size <= COPY_UP_TO ? this.source.slice(this.start, end) : this.source.subarray(this.start, end);
+      if (this.size <= LARGEST_SHARED) {
+        const copy = new Uint8Array(this.size); // not `slice`, which on a Buffer is a view
+        copyBytes(this.source, this.start, this.size, copy, 0);
+        this.source = copy;
+      } else {
+        this.source = this.source.subarray(this.start, this.start + this.size);
+      }
       this.start = 0;
       this.owned = true;
     }

@@ -2,7 +2,7 @@ import { Assembly } from "./assembly.ts";
 import { type ProtocolErrorCode, protocolError, type WebSocketError } from "./errors.ts";
 import { FIN, MASK_BIT, MAX_CONTROL_PAYLOAD, MAX_HEADER_SIZE, OPCODE, RSV1, RSV_BITS } from "./frame.ts";
 import { copyMasked, isAscii, rotateKey } from "./mask.ts";
-import { Message } from "./message.ts";
+import { LARGEST_SHARED, Message } from "./message.ts";
 import { checkUtf8Piece, primitives } from "./primitives.ts";
 import { UTF8_INVALID, UTF8_START } from "./utf8.ts";
 
@@ -30,9 +30,11 @@ export interface ReceiverSink {
 }
 
 const SLAB_SIZE = 8192; // bytes
-const LARGEST_IN_SLAB = 2048; // bytes; a larger payload gets an array of its own
 
-/** Small payloads of all connections lie one behind the other in slabs, so that a message costs no array of its own. */
+/**
+ * Payloads up to LARGEST_SHARED, those of all connections, lie one behind the other in slabs, so that a message costs no array of
+ * its own. A slab lives as long as any of its messages; the bytes that a message hands out are a copy.
+ */
 let slab: Uint8Array = new Uint8Array(0);
 let slabWords: Int32Array = new Int32Array(0);
 let slabNext = 0;
@@ -260,13 +262,14 @@ export class Receiver {
     let target: Uint8Array;
     let words: Int32Array;
     let to: number;
-    if (length <= LARGEST_IN_SLAB) {
+    if (length <= LARGEST_SHARED) {
       to = slabRoom(length, chunk.byteOffset + at);
       target = slab;
       words = slabWords;
     } else {
       to = (chunk.byteOffset + at) & 3;
       target = primitives.allocate(to + length);
+      for (let i = 0; i < to; i++) target[i] = 0; // part of what `bytes.buffer` shows
       words = new Int32Array(target.buffer, 0, target.length >> 2);
     }
     const seen = copyMasked(chunk, at, length, this.key, target, words, to);
