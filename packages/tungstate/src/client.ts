@@ -7,7 +7,7 @@ import {
   type RejectedResponse,
   WebSocketError,
 } from "@tungstate/protocol";
-import { Connection } from "./connection.ts";
+import { Connection, type Way } from "./connection.ts";
 import { abortedError, connectError } from "./errors.ts";
 import { runHandshake } from "./handshaking.ts";
 import { randomFill, sha1 } from "./native.ts";
@@ -60,17 +60,20 @@ export async function client(
   if (target.secure && !isEncrypted(stream)) {
     throw connectError("NOT_ENCRYPTED", `${target.href} over a stream that is not; use clientTls, or connect`);
   }
-  return openClient(target, transportOf(stream, settings), settings, options);
+  const connection = await openClient(target, transportOf(stream, settings), settings, options, options.signal);
+  endOnAbort(connection, options.signal);
+  return connection;
 }
 
-/** `client` for a transport. */
+/** `client` for a transport. `signal` ends the handshake only; `way` is how the transport came about. */
 export async function openClient(
   target: WebSocketUrl,
   transport: Transport,
   settings: ConnectionSettings,
   options: ClientOptions,
+  signal: AbortSignal | undefined,
+  way: Way = {},
 ): Promise<Connection> {
-  const { signal } = options;
   const timeout = time(options, "handshakeTimeout", 10_000);
   const handshake = new ClientHandshake({
     host: target.host,
@@ -101,20 +104,21 @@ export async function openClient(
       aborted: () => abortedError(signal ?? AbortSignal.abort(), { step: "handshake" }),
     });
     const { protocol, extensionsHeader: extensions, rest } = agreed;
-    const connection = new Connection(transport, settings, { protocol, extensions }, rest);
-    if (signal !== undefined) endOnAbort(connection, signal);
-    return connection;
+    return new Connection(transport, settings, { protocol, extensions, ...way }, rest);
   } catch (error) {
     transport.destroy();
     throw error;
   }
 }
 
-function endOnAbort(connection: Connection, signal: AbortSignal): void {
+/** Lets the caller's signal end the connection, too. */
+export function endOnAbort(connection: Connection, signal: AbortSignal | undefined): void {
+  if (signal === undefined) return;
   const onAbort = (): void => {
     connection.fail(protocolError("CLOSED_BY_SIGNAL", undefined, { cause: signal.reason }));
     connection.terminate();
   };
+  if (signal.aborted) onAbort();
   signal.addEventListener("abort", onAbort);
   connection.once("close", () => signal.removeEventListener("abort", onAbort));
 }

@@ -10,6 +10,8 @@ import {
   type Taken,
   WebSocketError,
 } from "@tungstate/protocol";
+import type { Road } from "./dial/dial.ts";
+import type { TlsInfo } from "./tls/secure.ts";
 import { type Deadlines, deadlinesOf, type Timed } from "./deadlines.ts";
 import { Emitter } from "./emitter.ts";
 import { type Flusher, flusherOf } from "./flusher.ts";
@@ -28,8 +30,14 @@ import type {
   WebSocketConnection,
 } from "./types.ts";
 
+/** How the byte stream of a connection came about, as far as it is known. */
+export interface Way {
+  readonly road?: Road | undefined;
+  readonly tls?: TlsInfo | undefined;
+}
+
 /** What a handshake has agreed on. */
-export interface Agreed {
+export interface Agreed extends Way {
   readonly protocol: string;
   readonly extensions: string;
 }
@@ -57,6 +65,8 @@ export class Connection
 {
   readonly protocol: string;
   readonly extensions: string;
+  readonly road: Road | undefined;
+  readonly tls: TlsInfo | undefined;
   owner: ConnectionOwner | undefined;
   slot = Infinity; // as a Timed
 
@@ -104,6 +114,8 @@ export class Connection
     this.settings = settings;
     this.protocol = agreed.protocol;
     this.extensions = agreed.extensions;
+    this.road = agreed.road;
+    this.tls = agreed.tls;
     this.core = new Protocol(settings, this);
     this.flusher = flusherOf(settings.clock);
     this.deadlines = deadlinesOf(settings.clock);

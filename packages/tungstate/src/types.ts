@@ -1,4 +1,6 @@
 import type { Message, PreparedMessage, WebSocketError } from "@tungstate/protocol";
+import type { Road } from "./dial/dial.ts";
+import type { TlsInfo } from "./tls/secure.ts";
 import type { Duplex } from "node:stream";
 
 /** What can be sent as one message: text, bytes, a message as it was received, or one prepared for many receivers. */
@@ -77,6 +79,10 @@ export interface WebSocketConnection extends AsyncIterable<Message>, AsyncDispos
   /** Bytes written and not yet handed to the transport. */
   readonly bufferedAmount: number;
   readonly state: ConnectionState;
+  /** The way to the server: interface, addresses, proxy. Only of connections that `connect` has made. */
+  readonly road: Road | undefined;
+  /** What TLS has agreed on. Only of connections that `connect` or `clientTls` has made. */
+  readonly tls: TlsInfo | undefined;
   readonly localAddress: string | undefined;
   readonly remoteAddress: string | undefined;
   readonly stats: ConnectionStats;

@@ -1,1 +1,2 @@
-export {};
+export { memoryPipe } from "./memory-pipe.ts";
+export { VirtualClock } from "./virtual-clock.ts";

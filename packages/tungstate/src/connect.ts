@@ -1,0 +1,159 @@
+import { checkHeaders } from "@tungstate/protocol";
+import { Duplex } from "node:stream";
+import { type ClientOptions, endOnAbort, HandshakeRejectedError, openClient } from "./client.ts";
+import type { Connection } from "./connection.ts";
+import { linkedController } from "./dial/abort.ts";
+import { dial } from "./dial/dial.ts";
+import type { DialOptions } from "./dial/options.ts";
+import { Roads } from "./dial/roads.ts";
+import { abortedError, connectError } from "./errors.ts";
+import { type ConnectionSettings, connectionSettings, count, time } from "./options.ts";
+import type { TlsOptions } from "./tls/options.ts";
+import { secure } from "./tls/secure.ts";
+import { transportOf } from "./transport/of.ts";
+import type { ByteStream, WebSocketConnection } from "./types.ts";
+import { parseUrl, type WebSocketUrl } from "./url.ts";
+
+export interface ClientTlsOptions extends ClientOptions {
+  /** As in node:tls, and `pins` and `sessionCache`. Default: verified against Node's root certificates. */
+  readonly tls?: TlsOptions;
+  /** How long the TLS handshake may take, in ms. Default 10,000. */
+  readonly tlsTimeout?: number;
+}
+
+export interface ConnectOptions extends ClientTlsOptions, Omit<DialOptions, "signal" | "noDelay"> {
+  /** How long all of it may take, in ms: name, connection, proxy, TLS, handshake, on all roads. Default: each step has its own limit only. */
+  readonly timeout?: number;
+  /** How many redirects are followed. Default 0. Never from wss: to ws:, and credentials don't go to another origin. */
+  readonly maxRedirects?: number;
+}
+
+/**
+ * TLS over a byte stream, then `client` over that. For a `ws:` URL, it is an error to ask for TLS. When it rejects, the stream is
+ * destroyed.
+ */
+export async function clientTls(
+  url: string | URL,
+  stream: ByteStream,
+  options: ClientTlsOptions = {},
+): Promise<WebSocketConnection> {
+  const target = parseUrl(url);
+  if (!target.secure) throw connectError("INVALID_URL", `clientTls needs a wss: URL, got ${target.href}`);
+  const settings = connectionSettings("client", options);
+  const { stream: encrypted, info: tls } = await secureStream(target, stream, options, options.signal);
+  const connection = await openClient(target, transportOf(encrypted, settings), settings, options, options.signal, {
+    tls,
+  });
+  endOnAbort(connection, options.signal);
+  return connection;
+}
+
+function secureStream(
+  target: WebSocketUrl,
+  stream: ByteStream,
+  options: ClientTlsOptions,
+  signal: AbortSignal | undefined,
+) {
+  const duplex = stream instanceof Duplex ? stream : Duplex.fromWeb(stream);
+  const timeout = time(options, "tlsTimeout", 10_000);
+  return secure(duplex, { ...options.tls, host: target.hostname, port: target.port, timeout, signal });
+}
+
+/**
+ * Dials, does TLS for `wss:`, and the WebSocket handshake: over all addresses, interfaces and the proxy that the options name. The first road
+ * whose handshake succeeds wins. Rejects with a ConnectError that says which step failed and what was tried, with HandshakeRejectedError
+ * for an answer that is no upgrade, or with the protocol's errors; no socket is left behind.
+ */
+export async function connect(url: string | URL, options: ConnectOptions = {}): Promise<WebSocketConnection> {
+  return connectByRoads(url, options, new Roads(options));
+}
+
+/** `connect` with what is known of the roads from earlier connections. */
+export async function connectByRoads(url: string | URL, options: ConnectOptions, roads: Roads): Promise<Connection> {
+  const settings = connectionSettings("client", options);
+  const left = count(options, "maxRedirects", 0, 0);
+  const { signal, abort, unlink } = linkedController(options.signal);
+  let cancelTimer: (() => void) | undefined;
+  if (options.timeout !== undefined) {
+    const timeout = time(options, "timeout", 0);
+    cancelTimer = settings.clock.after(timeout, () => abort(connectError("TIMEOUT", `timeout is ${timeout} ms`)));
+  }
+  try {
+    const connection = await follow(parseUrl(url), options, settings, roads, signal, left);
+    if (signal.aborted) {
+      connection.terminate();
+      throw abortedError(signal);
+    }
+    endOnAbort(connection, options.signal);
+    return connection;
+  } finally {
+    cancelTimer?.();
+    unlink();
+  }
+}
+
+async function follow(
+  target: WebSocketUrl,
+  options: ConnectOptions,
+  settings: ConnectionSettings,
+  roads: Roads,
+  signal: AbortSignal,
+  left: number,
+): Promise<Connection> {
+  try {
+    return await roads.take((road, roadSignal) => attempt(target, { ...options, ...road }, settings, roadSignal), {
+      signal,
+      discard: (connection) => connection.terminate(),
+    });
+  } catch (error) {
+    if (!(error instanceof HandshakeRejectedError) || options.maxRedirects === undefined) throw error;
+    const location = REDIRECTS.has(error.response.status) ? error.response.headers.get("location") : undefined;
+    if (location === undefined) throw error;
+    if (left === 0) throw connectError("REDIRECT_LIMIT", `${options.maxRedirects}`, { cause: error });
+    const next = redirect(target, location);
+    const sameOrigin =
+      next.secure === target.secure && next.host === target.host && next.socketPath === target.socketPath;
+    const headers = sameOrigin ? options.headers : withoutCredentials(options.headers);
+    const authorization = next.authorization ?? (sameOrigin ? target.authorization : undefined);
+    const nextOptions = headers === undefined ? options : { ...options, headers };
+    return follow({ ...next, authorization }, nextOptions, settings, roads, signal, left - 1);
+  }
+}
+
+const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
+const CREDENTIALS: ReadonlySet<string> = new Set(["authorization", "cookie", "proxy-authorization"]);
+
+function redirect(from: WebSocketUrl, location: string): WebSocketUrl {
+  let next: WebSocketUrl;
+  try {
+    const base = `${from.secure ? "wss" : "ws"}://${from.host}${from.resource}`;
+    next = parseUrl(new URL(location, base));
+  } catch (cause) {
+    throw connectError("REDIRECT_INVALID", JSON.stringify(location.slice(0, 200)), { cause });
+  }
+  // a server out there has no say over sockets on this machine
+  if (next.socketPath !== undefined) throw connectError("REDIRECT_INVALID", "to a Unix socket");
+  if (from.secure && !next.secure) throw connectError("REDIRECT_INSECURE", next.href);
+  return next;
+}
+
+function withoutCredentials(headers: ClientOptions["headers"]): ClientOptions["headers"] {
+  return checkHeaders(headers).filter(([name]) => !CREDENTIALS.has(name.toLowerCase()));
+}
+
+async function attempt(
+  target: WebSocketUrl,
+  options: ConnectOptions & { readonly interface: string | undefined },
+  settings: ConnectionSettings,
+  signal: AbortSignal,
+): Promise<Connection> {
+  const { hostname: host, port, secure: encrypted, socketPath: path } = target;
+  const { stream, road } = await dial(path === undefined ? { host, port, secure: encrypted } : { path }, {
+    ...options,
+    signal,
+  });
+  if (!encrypted) return openClient(target, transportOf(stream, settings), settings, options, signal, { road });
+  const secured = await secureStream(target, stream, options, signal);
+  const way = { road, tls: secured.info };
+  return openClient(target, transportOf(secured.stream, settings), settings, options, signal, way);
+}

@@ -1,0 +1,58 @@
+import { Duplex } from "node:stream";
+
+/** Buffered bytes per direction beyond which a writer is told to wait. */
+const HIGH_WATER_MARK = 64 * 1024;
+
+class End extends Duplex {
+  other: End | undefined;
+  private room: (() => void) | undefined;
+
+  constructor() {
+    super({ highWaterMark: HIGH_WATER_MARK, allowHalfOpen: true });
+  }
+
+  override _read(): void {
+    const room = this.room;
+    this.room = undefined;
+    room?.();
+  }
+
+  override _write(chunk: Uint8Array, _encoding: string, done: (error?: Error) => void): void {
+    const { other } = this;
+    if (other === undefined || other.destroyed) {
+      done(Object.assign(new Error("write EPIPE"), { code: "EPIPE" }));
+    } else if (other.push(Buffer.from(chunk))) {
+      process.nextTick(done);
+    } else {
+      other.room = () => done();
+    }
+  }
+
+  override _final(done: () => void): void {
+    this.other?.push(null);
+    done();
+  }
+
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    const { other, room } = this;
+    this.room = undefined;
+    room?.();
+    // as with a socket: an end that is gone without a word leaves the other one with a reset
+    if (other !== undefined && !other.destroyed && !(this.writableFinished && this.readableEnded)) {
+      process.nextTick(() => {
+        if (this.writableFinished) return;
+        other.destroy(Object.assign(new Error("read ECONNRESET"), { code: "ECONNRESET" }));
+      });
+    }
+    done(error);
+  }
+}
+
+/** Two byte streams that are each other's other end, in memory: half-close, back pressure and reset as with a pair of sockets. */
+export function memoryPipe(): [Duplex, Duplex] {
+  const left = new End();
+  const right = new End();
+  left.other = right;
+  right.other = left;
+  return [left, right];
+}

@@ -1,0 +1,62 @@
+import type { Clock } from "../clock.ts";
+
+interface Timer {
+  readonly at: number;
+  readonly order: number;
+  readonly callback: () => void;
+}
+
+/** A clock that stands until it is told to go on. Turns end with the real event loop's, so that streams work as ever. */
+export class VirtualClock implements Clock {
+  private time: number;
+  private order = 0;
+  private readonly timers = new Set<Timer>();
+
+  constructor(start = 0) {
+    this.time = start;
+  }
+
+  now(): number {
+    return this.time;
+  }
+
+  after(delay: number, callback: () => void): () => void {
+    const timer = { at: this.time + Math.max(0, delay), order: this.order++, callback };
+    this.timers.add(timer);
+    return () => this.timers.delete(timer);
+  }
+
+  endOfTurn(callback: () => void): void {
+    setImmediate(callback);
+  }
+
+  /** How many timers wait. */
+  get pending(): number {
+    return this.timers.size;
+  }
+
+  /** Goes on by `ms`, calling what falls due in order of its time, and lets the event loop turn behind each. */
+  async advance(ms: number): Promise<void> {
+    const end = this.time + ms;
+    for (;;) {
+      let next: Timer | undefined;
+      for (const timer of this.timers) {
+        if (timer.at > end) continue;
+        if (next === undefined || timer.at < next.at || (timer.at === next.at && timer.order < next.order))
+          next = timer;
+      }
+      if (next === undefined) break;
+      this.timers.delete(next);
+      this.time = Math.max(this.time, next.at);
+      next.callback();
+      await turn();
+    }
+    this.time = end;
+    await turn();
+  }
+}
+
+/** Two turns: what a callback writes is flushed at the end of the first and read in the second. */
+async function turn(): Promise<void> {
+  for (let i = 0; i < 2; i++) await new Promise((resolve) => setImmediate(resolve));
+}
