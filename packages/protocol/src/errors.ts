@@ -54,6 +54,7 @@ export const PROTOCOL_ERRORS = {
   INVALID_ARGUMENT: { fault: "local", text: "an argument is not what it has to be" },
   INVALID_STATE: { fault: "local", text: "this call is not possible in this state" },
   CLOSED_BY_SIGNAL: { fault: "local", closeCode: 1001, text: "the connection was ended by its abort signal" },
+  SLOW_CONSUMER: { fault: "peer", closeCode: 1013, text: "the peer reads more slowly than it is written to" },
   HANDLER_FAILED: { fault: "local", closeCode: 1011, text: "a handler of the application threw" },
   // handshake, both roles (RFC 6455 §4, RFC 9112)
   HEAD_TOO_BIG: { fault: "peer", status: 431, text: "the head is larger than maxHeadSize" },

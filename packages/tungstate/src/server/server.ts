@@ -159,12 +159,21 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
     return this;
   }
 
-  /** Sends to all open connections, encoded once. Returns how many have more waiting than their `writeBufferSize` now. */
+  /**
+   * Sends to all open connections but `except`, encoded once. A connection that has no room for it (see `maxWriteBufferSize`) is closed with
+   * 1013: it would miss a message otherwise. Returns how many have more waiting now than their `writeBufferSize`.
+   */
   broadcast(data: string | Uint8Array | Message | PreparedMessage, except?: WebSocketConnection): number {
     const prepared = data instanceof PreparedMessage ? data : prepare(data);
     let slow = 0;
     for (const connection of this.open) {
-      if (connection !== except && connection.state === "open" && !connection.write(prepared)) slow++;
+      if (connection === except || connection.state !== "open") continue;
+      try {
+        if (!connection.write(prepared)) slow++;
+      } catch (error) {
+        // the one error that an open connection and a prepared message leave: WRITE_BUFFER_FULL
+        connection.fail(protocolError("SLOW_CONSUMER", undefined, { cause: error }));
+      }
     }
     return slow;
   }

@@ -1,0 +1,145 @@
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { Logger } from "pino";
+import { type OriginPolicy, type WebSocketConnection, WebSocketServer } from "tungstate";
+import { createMetrics } from "./metrics.ts";
+import { loadPage, servePage } from "./page.ts";
+
+export interface AppOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly log: Logger;
+  /** Pages that may connect beside our own; "any" among them: all. */
+  readonly origins?: readonly string[];
+  readonly maxConnections?: number;
+}
+
+export interface App {
+  /** `http://HOST:PORT` */
+  readonly url: string;
+  readonly port: number;
+  /** WebSocket connections at this moment. */
+  readonly connections: number;
+  /** Drains: no new connections, Close 1001 to all; whoever is still there after `timeout` ms is dropped. */
+  close(timeout: number): Promise<void>;
+}
+
+const MAX_WAITING = 8 * 1024 * 1024; // bytes that may wait for one slow client before it is closed with 1013
+
+/** The server behind `tungstate serve`. Rejects if it can't listen. */
+export async function startApp(options: AppOptions): Promise<App> {
+  const { log } = options;
+  const page = await loadPage();
+  const websocket = {
+    origin: originPolicy(options.origins),
+    maxWriteBufferSize: MAX_WAITING,
+    ...(options.maxConnections === undefined ? {} : { maxConnections: options.maxConnections }),
+  };
+  const chat = new WebSocketServer(websocket);
+  const echo = new WebSocketServer(websocket);
+  const servers = { "/ws": chat, "/echo": echo };
+  const metrics = createMetrics(servers);
+
+  chat.on("connection", (connection) => {
+    connection.on("message", (message) => {
+      chat.broadcast(message);
+    });
+  });
+  echo.on("connection", (connection) => {
+    connection.on("message", (message) => echoBack(connection, message));
+  });
+
+  const http = createServer((request, response) => {
+    respond(request, response).catch((error: unknown) => {
+      log.error({ err: error }, "request failed");
+      response.destroy();
+    });
+  });
+
+  async function respond(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const path = new URL(request.url ?? "/", "http://localhost").pathname;
+    if (path in servers) {
+      // a WebSocket route asked without an upgrade
+      plain(response, 426, "this is a WebSocket; ask for an upgrade\n", {
+        connection: "upgrade",
+        upgrade: "websocket",
+        "sec-websocket-version": "13",
+      });
+    } else if (request.method !== "GET" && request.method !== "HEAD") {
+      plain(response, 405, "only GET and HEAD\n", { allow: "GET, HEAD" });
+    } else if (path === "/health") {
+      const connections = { ws: chat.connections.size, echo: echo.connections.size };
+      json(response, { status: "ok", connections });
+    } else if (path === "/metrics") {
+      const text = await metrics.text();
+      response.writeHead(200, { "content-type": metrics.contentType }).end(text);
+    } else servePage(page, path, request, response);
+  }
+
+  for (const [path, server] of Object.entries(servers)) {
+    server.attach(http, { path });
+    server.on("connection", (connection, request) => {
+      metrics.opened(path);
+      log.debug({ path, remoteAddress: request.remoteAddress }, "connected");
+      connection.on("close", ({ code, clean, error }) => {
+        metrics.closed(path, connection.stats, code);
+        log.debug({ path, code, clean, error: error?.code }, "disconnected");
+      });
+    });
+    server.on("refused", (error) => {
+      metrics.refused(path, error.code);
+      log.info({ path, error: error.code, reason: error.message }, "refused");
+    });
+    server.on("error", (error) => log.error({ path, err: error }, "handler failed"));
+  }
+
+  await new Promise<void>((resolve, reject) => {
+    http.once("error", reject);
+    http.listen(options.port, options.host, () => {
+      http.off("error", reject);
+      resolve();
+    });
+  });
+  http.on("error", (error) => log.error({ err: error }, "server error"));
+
+  const address = http.address();
+  const port = typeof address === "object" && address !== null ? address.port : options.port;
+  const host = options.host.includes(":") ? `[${options.host}]` : options.host;
+  return {
+    url: `http://${host}:${port}`,
+    port,
+    get connections() {
+      return chat.connections.size + echo.connections.size;
+    },
+    async close(timeout) {
+      const closed = new Promise<void>((resolve) => http.close(() => resolve()));
+      http.closeIdleConnections();
+      await Promise.all([chat, echo].map((server) => server.close(1001, "", timeout)));
+      http.closeAllConnections();
+      await closed;
+      metrics.end();
+    },
+  };
+}
+
+/** Echoes at the pace of the peer: while it does not read, it is not read from. */
+function echoBack(connection: WebSocketConnection, message: Parameters<WebSocketConnection["write"]>[0]): void {
+  if (connection.state !== "open" || connection.write(message)) return;
+  connection.pause();
+  connection.once("drain", () => connection.resume());
+}
+
+function originPolicy(origins: readonly string[] = []): OriginPolicy {
+  if (origins.length === 0) return "same";
+  if (origins.includes("any")) return "any";
+  return origins;
+}
+
+function plain(response: ServerResponse, status: number, text: string, headers: Record<string, string>): void {
+  response.writeHead(status, { "content-type": "text/plain; charset=utf-8", ...headers }).end(text);
+}
+
+function json(response: ServerResponse, value: unknown): void {
+  response
+    .writeHead(200, { "content-type": "application/json", "cache-control": "no-store" })
+    .end(JSON.stringify(value));
+}

@@ -1,0 +1,102 @@
+import { collectDefaultMetrics, Counter, Gauge, Registry } from "prom-client";
+import type { ConnectionStats, WebSocketServer } from "tungstate";
+
+export interface Metrics {
+  readonly contentType: string;
+  text(): Promise<string>;
+  opened(path: string): void;
+  closed(path: string, stats: ConnectionStats, code: number): void;
+  refused(path: string, reason: string): void;
+  end(): void;
+}
+
+/** The figures at `/metrics`. Totals are those of the connections that have ended plus those that are open. */
+export function createMetrics(servers: Readonly<Record<string, WebSocketServer>>): Metrics {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const registers = [registry];
+  const opened = new Counter({
+    name: "tungstate_connections_total",
+    help: "WebSocket connections opened",
+    labelNames: ["path"],
+    registers,
+  });
+  const closed = new Counter({
+    name: "tungstate_closes_total",
+    help: "WebSocket connections ended, by close code",
+    labelNames: ["path", "code"],
+    registers,
+  });
+  const refused = new Counter({
+    name: "tungstate_refused_total",
+    help: "Handshakes refused, by reason",
+    labelNames: ["path", "reason"],
+    registers,
+  });
+  const ended: Record<string, Record<keyof ConnectionStats, number>> = Object.create(null);
+  for (const path of Object.keys(servers)) {
+    ended[path] = { messagesReceived: 0, messagesSent: 0, bytesReceived: 0, bytesSent: 0 };
+  }
+
+  gauge("tungstate_connections", "WebSocket connections open now", (server) => server.connections.size);
+  gauge("tungstate_buffered_bytes", "Bytes that wait to be written", (server) =>
+    sum(server, (each) => each.bufferedAmount),
+  );
+  total("tungstate_messages_received_total", "Messages received", "messagesReceived");
+  total("tungstate_messages_sent_total", "Messages sent", "messagesSent");
+  total("tungstate_received_bytes_total", "Bytes received, frames included", "bytesReceived");
+  total("tungstate_sent_bytes_total", "Bytes handed to the system, frames included", "bytesSent");
+
+  function gauge(name: string, help: string, value: (server: WebSocketServer) => number): void {
+    new Gauge({
+      name,
+      help,
+      labelNames: ["path"],
+      registers,
+      collect() {
+        for (const [path, server] of Object.entries(servers)) this.set({ path }, value(server));
+      },
+    });
+  }
+
+  function total(name: string, help: string, key: keyof ConnectionStats): void {
+    new Counter({
+      name,
+      help,
+      labelNames: ["path"],
+      registers,
+      collect() {
+        this.reset();
+        for (const [path, server] of Object.entries(servers)) {
+          this.inc({ path }, (ended[path]?.[key] ?? 0) + sum(server, (each) => each.stats[key]));
+        }
+      },
+    });
+  }
+
+  return {
+    contentType: registry.contentType,
+    text: () => registry.metrics(),
+    opened: (path) => opened.inc({ path }),
+    closed(path, stats, code) {
+      closed.inc({ path, code: String(code) });
+      const so = ended[path];
+      if (so === undefined) return;
+      so.messagesReceived += stats.messagesReceived;
+      so.messagesSent += stats.messagesSent;
+      so.bytesReceived += stats.bytesReceived;
+      so.bytesSent += stats.bytesSent;
+    },
+    refused: (path, reason) => refused.inc({ path, reason }),
+    end: () => registry.clear(),
+  };
+}
+
+function sum(
+  server: WebSocketServer,
+  value: (connection: WebSocketServer["connections"] extends ReadonlySet<infer C> ? C : never) => number,
+): number {
+  let all = 0;
+  for (const connection of server.connections) all += value(connection);
+  return all;
+}

@@ -1,0 +1,69 @@
+import { createHash } from "node:crypto";
+import { readdir, readFile } from "node:fs/promises";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { extname, join, relative, sep } from "node:path";
+import { fileURLToPath } from "node:url";
+
+interface File {
+  readonly bytes: Buffer;
+  readonly type: string;
+  readonly etag: string;
+}
+
+/** The files of the web page by URL path. */
+export type Page = ReadonlyMap<string, File>;
+
+const TYPES: Readonly<Record<string, string>> = {
+  ".html": "text/html; charset=utf-8",
+  ".js": "text/javascript; charset=utf-8",
+  ".css": "text/css; charset=utf-8",
+  ".svg": "image/svg+xml",
+  ".json": "application/json",
+};
+
+const HEADERS = {
+  "content-security-policy":
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+  "x-content-type-options": "nosniff",
+  "referrer-policy": "no-referrer",
+};
+
+/** Reads the page that was built into `public`, once: it is small. */
+export async function loadPage(): Promise<Page> {
+  const root = fileURLToPath(new URL("../public", import.meta.url));
+  const page = new Map<string, File>();
+  for (const entry of await readdir(root, { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile()) continue;
+    const path = join(entry.parentPath, entry.name);
+    const bytes = await readFile(path);
+    const url = `/${relative(root, path).split(sep).join("/")}`;
+    const file = {
+      bytes,
+      type: TYPES[extname(entry.name)] ?? "application/octet-stream",
+      etag: `"${createHash("sha256").update(bytes).digest("base64url").slice(0, 22)}"`,
+    };
+    page.set(url === "/index.html" ? "/" : url, file);
+  }
+  return page;
+}
+
+export function servePage(page: Page, path: string, request: IncomingMessage, response: ServerResponse): void {
+  const file = page.get(path);
+  if (file === undefined) {
+    response.writeHead(404, { "content-type": "text/plain; charset=utf-8", ...HEADERS }).end("not found\n");
+  } else if (request.headers["if-none-match"] === file.etag) {
+    response.writeHead(304, { etag: file.etag, ...HEADERS }).end();
+  } else {
+    // names of built assets carry a hash of their contents
+    const cache = path.startsWith("/assets/") ? "public, max-age=31536000, immutable" : "no-cache";
+    response
+      .writeHead(200, {
+        "content-type": file.type,
+        "cache-control": cache,
+        etag: file.etag,
+        "content-length": file.bytes.length,
+        ...HEADERS,
+      })
+      .end(file.bytes);
+  }
+}
