@@ -1,0 +1,54 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { CASES } from "./cases/table.ts";
+import type { Judgement } from "./runner/judge.ts";
+import type { Result, Role } from "./runner/run.ts";
+
+/** A case's verdict and the code of the remote's Close, by its id: what a golden file holds. */
+export type Golden = ReadonlyMap<string, string>;
+
+const OK = "OK";
+
+function fileOf(target: string, role: Role): URL {
+  return new URL(`golden/${target}-${role}.json`, import.meta.url);
+}
+
+export function lineOf({ verdict, closeCode }: Judgement): string {
+  return `${verdict}, close ${closeCode}`;
+}
+
+export function isOk(line: string): boolean {
+  return line.startsWith(`${OK},`);
+}
+
+/** Empty where there is no file yet. */
+export function readGolden(target: string, role: Role): Golden {
+  try {
+    const lines = JSON.parse(readFileSync(fileOf(target, role), "utf8")) as Record<string, string>;
+    return new Map(Object.entries(lines));
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return new Map();
+    throw error;
+  }
+}
+
+/** Replaces the lines of the cases that were run, and keeps the others. */
+export function writeGolden(target: string, role: Role, results: readonly Result[]): void {
+  const lines = new Map(readGolden(target, role));
+  for (const { id, judgement } of results) lines.set(id, lineOf(judgement));
+  const sorted = CASES.flatMap(({ id }) => {
+    const line = lines.get(id);
+    return line === undefined ? [] : [[id, line]];
+  });
+  writeFileSync(fileOf(target, role), `${JSON.stringify(Object.fromEntries(sorted), undefined, 2)}\n`);
+}
+
+/** One line for each case whose result is not what the golden file says. */
+export function differences(golden: Golden, results: readonly Result[]): readonly string[] {
+  return results.flatMap(({ id, judgement }) => {
+    const line = lineOf(judgement);
+    const expected = golden.get(id) ?? "nothing";
+    if (line === expected) return [];
+    const why = [judgement.behaviour.reason, judgement.close.reason].filter((reason) => reason !== "").join("; ");
+    return [`${id}: expected ${expected}, got ${line}${why === "" ? "" : `: ${why}`}`];
+  });
+}

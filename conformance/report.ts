@@ -1,0 +1,39 @@
+import { GROUP_TITLES, groupOf } from "./cases/table.ts";
+import { VERDICTS } from "./runner/judge.ts";
+import type { Result } from "./runner/run.ts";
+
+/** A table with a line a group: how many cases had which verdict. */
+export function formatTable(results: readonly Result[]): string {
+  const groups = [...new Set(results.map(({ id }) => groupOf(id)))];
+  const counted = (some: readonly Result[]): readonly string[] => [
+    String(some.length),
+    ...VERDICTS.map((verdict) => String(some.filter(({ judgement }) => judgement.verdict === verdict).length)),
+  ];
+  const rows = [
+    ["group", "cases", ...VERDICTS],
+    ...groups.map((group) => [
+      `${group} ${GROUP_TITLES.get(group) ?? ""}`,
+      ...counted(results.filter(({ id }) => groupOf(id) === group)),
+    ]),
+    ["all", ...counted(results)],
+  ];
+  const widths = [0, ...VERDICTS, ""].map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  return rows
+    .map((row) =>
+      row
+        .map((cell, column) => (column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0)))
+        .join("  "),
+    )
+    .join("\n");
+}
+
+/** A line for each case that is not OK: what was expected and what came. */
+export function formatFindings(results: readonly Result[]): string {
+  return results
+    .filter(({ judgement }) => judgement.verdict !== "OK")
+    .map(({ id, judgement: { verdict, behaviour, close } }) => {
+      const reasons = new Set([behaviour.reason, close.reason].filter((reason) => reason !== ""));
+      return `${id} ${verdict}: ${[...reasons].join("; ")}`;
+    })
+    .join("\n");
+}

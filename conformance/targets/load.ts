@@ -1,0 +1,19 @@
+import type { Target } from "./target.ts";
+
+/** Loaded when asked for: one target must not need what another one does. */
+const TARGETS = {
+  tungstate: async () => (await import("./tungstate.ts")).tungstate,
+  ws: async () => (await import("./ws.ts")).ws,
+} as const satisfies Record<string, () => Promise<Target>>;
+
+export type TargetName = keyof typeof TARGETS;
+
+export const TARGET_NAMES = Object.keys(TARGETS) as readonly TargetName[];
+
+export function isTargetName(name: string): name is TargetName {
+  return Object.hasOwn(TARGETS, name);
+}
+
+export function loadTarget(name: TargetName): Promise<Target> {
+  return TARGETS[name]();
+}

@@ -1,0 +1,37 @@
+import { once } from "node:events";
+import { createServer } from "node:http";
+import { type AddressInfo, connect } from "node:net";
+import { client, type WebSocketConnection, WebSocketServer } from "tungstate";
+import type { Target } from "./target.ts";
+
+function echo(connection: WebSocketConnection): void {
+  connection.on("message", (message) => connection.write(message));
+}
+
+/** tungstate with its defaults, behind node:http. */
+export const tungstate: Target = {
+  name: "tungstate",
+
+  async startServer() {
+    const http = createServer();
+    const server = new WebSocketServer().attach(http, { path: "/echo" });
+    server.on("connection", echo);
+    http.listen(0, "127.0.0.1");
+    await once(http, "listening");
+    return {
+      port: (http.address() as AddressInfo).port,
+      async close() {
+        await server.close();
+        http.close();
+        await once(http, "close");
+      },
+    };
+  },
+
+  async runClient(url, signal) {
+    const { hostname, port } = new URL(url);
+    const connection = await client(url, connect(Number(port), hostname), { signal });
+    echo(connection);
+    await connection.closed;
+  },
+};
