@@ -21,7 +21,7 @@ export const CONNECTION_ERRORS = {
   INTERFACE_DOWN: { step: "bind", fault: "transport", text: "the network interface is down or has no address" },
   // resolve
   RESOLVE_TIMEOUT: { step: "resolve", fault: "transport", text: "the host name was not resolved in time" },
-  RESOLVE_FAILED: { step: "resolve", fault: "transport", text: "the host name has no address" },
+  RESOLVE_FAILED: { step: "resolve", fault: "transport", text: "the host name was not resolved" },
   // bind, for a remote address that is known
   NO_ADDRESS_OF_FAMILY: {
     step: "bind",

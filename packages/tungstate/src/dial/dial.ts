@@ -192,7 +192,7 @@ async function reach(
   if (networkInterface?.up === false) throw connectError("INTERFACE_DOWN", undefined, { tried: common });
   progress.step = "resolve";
   progress.tried = common;
-  const addresses = await resolve(host, { lookup, family: onlyFamily(options) }, signal);
+  const addresses = await resolve(host, { lookup, family: onlyFamily(options) }, signal, common);
   const candidates = endpoints(addresses, port, networkInterface, options, common);
   progress.step = "connect";
   const result = await race<Endpoints, Socket, WebSocketError>(

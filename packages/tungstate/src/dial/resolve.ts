@@ -1,5 +1,5 @@
 import { lookup as dnsLookup, type LookupAddress, type LookupOptions } from "node:dns";
-import { connectError } from "../errors.ts";
+import { connectError, type Tried } from "../errors.ts";
 import { abortable } from "./abort.ts";
 import { type Family, familyOf } from "./ip.ts";
 
@@ -23,9 +23,9 @@ export async function resolve(
   host: string,
   options: { readonly lookup?: Lookup | undefined; readonly family?: Family | undefined },
   signal: AbortSignal,
+  tried: Tried = { host },
 ): Promise<ResolvedAddress[]> {
   const { family, lookup = dnsLookup } = options;
-  const tried = { host };
   const literal = familyOf(host);
   if (literal !== undefined) {
     if (family !== undefined && literal !== family) {

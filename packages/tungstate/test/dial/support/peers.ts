@@ -21,7 +21,7 @@ export interface Peer {
 export async function listen(
   t: TestContext,
   onConnection: (socket: Socket) => void = () => undefined,
-  where: { readonly host?: string; readonly path?: string } = {},
+  where: { readonly host?: string; readonly port?: number; readonly path?: string } = {},
 ): Promise<Peer> {
   const sockets = new Set<Socket>();
   const server: Server = createServer((socket) => {
@@ -33,8 +33,8 @@ export async function listen(
     });
     onConnection(socket);
   });
-  const { host = "127.0.0.1", path } = where;
-  server.listen(path === undefined ? { host, port: 0 } : { path });
+  const { host = "127.0.0.1", port: wanted = 0, path } = where;
+  server.listen(path === undefined ? { host, port: wanted } : { path });
   await once(server, "listening");
   t.after(async () => {
     for (const socket of sockets) socket.destroy();
@@ -56,7 +56,7 @@ export async function listen(
 /** A server that echoes. */
 export function listenEcho(
   t: TestContext,
-  where: { readonly host?: string; readonly path?: string } = {},
+  where: { readonly host?: string; readonly port?: number; readonly path?: string } = {},
 ): Promise<Peer> {
   return listen(t, (socket) => socket.pipe(socket), where);
 }
@@ -105,3 +105,6 @@ export function temporaryFolder(t: TestContext): string {
 export const HAS_IPV6 = Object.values(networkInterfaces()).some((infos) =>
   infos?.some(({ address }) => address === "::1"),
 );
+
+export const LOOPBACK =
+  Object.entries(networkInterfaces()).find(([, infos]) => infos?.every(({ internal }) => internal))?.[0] ?? "lo";

@@ -1,0 +1,145 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { type Environment, isExempt, parseProxy, proxyFromEnvironment } from "../../src/dial/proxy.ts";
+import { ConnectError } from "../../src/errors.ts";
+
+describe("a proxy's URL", () => {
+  test("is taken apart", () => {
+    assert.deepEqual(parseProxy("http://user:p%40ss@proxy.example:3128"), {
+      scheme: "http",
+      host: "proxy.example",
+      port: 3128,
+      credentials: { username: "user", password: "p@ss" },
+      shown: "http://proxy.example:3128",
+    });
+    assert.equal(parseProxy("http://proxy.example/").port, 80);
+    assert.equal(parseProxy("https://proxy.example").port, 443);
+    assert.equal(parseProxy("socks5://proxy.example").port, 1080);
+    assert.equal(parseProxy("socks5h://[::1]:9050").host, "::1");
+    assert.equal(parseProxy("socks5h://[::1]:9050").shown, "socks5h://[::1]:9050");
+    assert.equal(parseProxy(new URL("http://127.0.0.1:1")).host, "127.0.0.1");
+    assert.equal(parseProxy("http://only-user@proxy").credentials?.password, "");
+  });
+
+  test("is refused with a text that tells no secret", () => {
+    const secret = "s3cret";
+    const wrong = [
+      `http://user:${secret}@`,
+      `http//user:${secret}@proxy`,
+      `ftp://user:${secret}@proxy`,
+      `socks4://user:${secret}@proxy`,
+      `http://user:${secret}@proxy/path`,
+      `http://user:${secret}@proxy?query`,
+      `http://user:${secret}@proxy#fragment`,
+      `http://user:${secret}@proxy:0`,
+      `http://user:${secret}%zz@proxy`,
+      `http://us%3Aer:${secret}@proxy`,
+      `http://user:${secret}%0d%0aX:%20y@proxy`,
+      `socks5://user:${secret.padEnd(256, "x")}@proxy`,
+      `socks5://:${secret}@proxy`,
+      `socks5://user:${secret}@a%20b`,
+      `socks5://${secret}@proxy`,
+      secret,
+    ];
+    for (const url of wrong) {
+      assert.throws(
+        () => parseProxy(url),
+        (error: unknown) => {
+          assert.ok(error instanceof ConnectError, url);
+          assert.deepEqual([error.code, error.step, error.fault], ["INVALID_PROXY", "proxy", "local"]);
+          assert.ok(!`${error.stack} ${JSON.stringify(error)} ${String(error.cause)}`.includes(secret), error.message);
+          return true;
+        },
+      );
+    }
+  });
+});
+
+describe("the environment's proxy", () => {
+  const ws = { host: "example.com", port: 80 };
+  const wss = { host: "example.com", port: 443, secure: true };
+  const shown = (target: typeof ws, environment: Environment): string | undefined =>
+    proxyFromEnvironment(target, environment)?.shown;
+
+  test("by scheme, then ALL_PROXY; the lower-case name wins", () => {
+    const environment = { HTTP_PROXY: "http://plain:1", HTTPS_PROXY: "http://secure:2", ALL_PROXY: "socks5://all:3" };
+    assert.equal(shown(ws, environment), "http://plain:1");
+    assert.equal(shown(wss, environment), "http://secure:2");
+    assert.equal(shown(ws, { ALL_PROXY: "socks5://all:3" }), "socks5://all:3");
+    assert.equal(shown(wss, { HTTP_PROXY: "http://plain:1", all_proxy: "socks5h://all:3" }), "socks5h://all:3");
+    assert.equal(shown(wss, { ...environment, https_proxy: "http://lower:4" }), "http://lower:4");
+    assert.equal(shown(ws, {}), undefined);
+    assert.equal(shown(wss, { https_proxy: "", HTTPS_PROXY: " http://upper:5 " }), "http://upper:5");
+  });
+
+  test("without a scheme it is http:", () => {
+    assert.equal(shown(ws, { http_proxy: "proxy.example:3128" }), "http://proxy.example:3128");
+    assert.equal(proxyFromEnvironment(ws, { http_proxy: "user:pass@proxy:1" })?.credentials?.username, "user");
+  });
+
+  test("HTTP_PROXY of a CGI program is a request's header", () => {
+    assert.equal(shown(ws, { HTTP_PROXY: "http://evil:1", REQUEST_METHOD: "GET" }), undefined);
+    assert.equal(shown(ws, { http_proxy: "http://mine:1", REQUEST_METHOD: "GET" }), "http://mine:1");
+  });
+
+  test("a wrong value names its variable, not itself", () => {
+    assert.throws(() => proxyFromEnvironment(wss, { HTTPS_PROXY: "gopher://user:s3cret@proxy" }), {
+      code: "INVALID_PROXY",
+      message:
+        "the proxy is not one that can be used: HTTPS_PROXY: http:, https:, socks5: or socks5h: was expected, not gopher:",
+    });
+  });
+
+  test("NO_PROXY exempts", () => {
+    assert.equal(shown(ws, { HTTP_PROXY: "http://p:1", NO_PROXY: "example.com" }), undefined);
+    assert.equal(shown(ws, { HTTP_PROXY: "http://p:1", NO_PROXY: "example.com", no_proxy: "other" }), "http://p:1");
+    assert.equal(shown(ws, { NO_PROXY: "*", HTTP_PROXY: "not a proxy" }), undefined);
+  });
+});
+
+describe("NO_PROXY", () => {
+  const cases: (readonly [string, string, number, boolean])[] = [
+    ["", "example.com", 80, false],
+    ["*", "example.com", 80, true],
+    ["a.test, *", "example.com", 80, true],
+    ["example.com", "example.com", 80, true],
+    ["example.com", "www.example.com", 80, true],
+    ["example.com", "notexample.com", 80, false],
+    ["example.com", "example.com.evil.test", 80, false],
+    ["EXAMPLE.com", "Example.COM", 80, true],
+    ["example.com", "example.com.", 80, true],
+    ["example.com.", "example.com", 80, true],
+    [".example.com", "www.example.com", 80, true],
+    [".example.com", "example.com", 80, false],
+    ["*.example.com", "www.example.com", 80, true],
+    ["*.example.com", "example.com", 80, false],
+    ["example.com:8080", "example.com", 8080, true],
+    ["example.com:8080", "example.com", 80, false],
+    ["a.test,example.com", "example.com", 80, true],
+    ["a.test example.com", "example.com", 80, true],
+    ["localhost", "localhost", 80, true],
+    ["127.0.0.1", "127.0.0.1", 80, true],
+    ["127.0.0.1", "localhost", 80, false],
+    ["127.0.0.1:81", "127.0.0.1", 80, false],
+    ["10.0.0.0/8", "10.9.8.7", 80, true],
+    ["10.0.0.0/8", "11.9.8.7", 80, false],
+    ["10.0.0.0/33", "10.9.8.7", 80, false],
+    ["10.0.0.0/x", "10.0.0.0", 80, false],
+    ["10.0.0.0/8:443", "10.9.8.7", 443, true],
+    ["10.0.0.0/8", "ten.example.com", 80, false],
+    ["::1", "::1", 80, true],
+    ["0:0::1", "::1", 80, true],
+    ["[::1]", "::1", 80, true],
+    ["[::1]:81", "::1", 81, true],
+    ["[::1]:81", "::1", 80, false],
+    ["fd00::/8", "fd12::1", 80, true],
+    ["fd00::/8", "10.0.0.1", 80, false],
+    [".", "example.com", 80, false],
+    ["*.", "example.com", 80, false],
+  ];
+  for (const [noProxy, host, port, exempt] of cases) {
+    test(`${JSON.stringify(noProxy)} ${exempt ? "exempts" : "does not exempt"} ${host}:${port}`, () => {
+      assert.equal(isExempt({ host, port }, noProxy), exempt);
+    });
+  }
+});
