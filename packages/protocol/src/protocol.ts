@@ -138,7 +138,7 @@ export class Protocol implements ReceiverSink {
     if (this.state === "closed") return;
     this.state = "closed";
     this.wantsEnd = true;
-    this.receiver.stopped = true;
+    this.receiver.stop();
     this.deadline = Infinity;
     if (this.received === undefined || !this.closeSent) {
       this.error ??= protocolError("CONNECTION_LOST", cause?.message, cause === undefined ? undefined : { cause });
@@ -168,7 +168,7 @@ export class Protocol implements ReceiverSink {
   }
 
   onClose(payload: Uint8Array): void {
-    this.receiver.stopped = true; // §5.5.1: nothing follows a Close
+    this.receiver.stop(); // §5.5.1: nothing follows a Close
     if (payload.length === 1) return this.fail(protocolError("INVALID_CLOSE_PAYLOAD"));
     let code: number = CLOSE_CODE.NO_STATUS;
     let reason = "";
@@ -193,7 +193,7 @@ export class Protocol implements ReceiverSink {
   fail(error: WebSocketError): void {
     if (this.state === "closed" || this.error !== undefined) return;
     this.error = error;
-    this.receiver.stopped = true;
+    this.receiver.stop();
     if (!this.closeSent && error.closeCode !== undefined) {
       const payload = new Uint8Array([error.closeCode >>> 8, error.closeCode]);
       this.sendClose(payload);

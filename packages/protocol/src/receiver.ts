@@ -58,8 +58,7 @@ const EMPTY = new Uint8Array(0);
  * `receive` returns the error and takes nothing more.
  */
 export class Receiver {
-  /** Set by the sink to make `receive` return behind the current frame and take nothing more. */
-  stopped = false;
+  private stopped = false;
   private readonly options: ReceiverOptions;
   private readonly sink: ReceiverSink;
   // a header of which only a part has come
@@ -87,6 +86,12 @@ export class Receiver {
     return this.assembly?.size ?? 0;
   }
 
+  /** Ends it, from inside a call of the sink too: nothing behind the frame in hand is taken, and what was kept is dropped. */
+  stop(): void {
+    this.stopped = true;
+    this.assembly = undefined;
+  }
+
   receive(chunk: Uint8Array, at: number, end: number): WebSocketError | undefined {
     while (!this.stopped) {
       if (!this.inPayload) {
@@ -99,7 +104,7 @@ export class Receiver {
         at = (this.first & 0x08) !== 0 ? this.readControl(chunk, at, end) : this.readData(chunk, at, end);
       }
       if (at < 0) {
-        this.stopped = true;
+        this.stop();
         return this.failure;
       }
     }
@@ -108,7 +113,6 @@ export class Receiver {
 
   private fail(code: ProtocolErrorCode, detail?: string): -1 {
     this.failure = protocolError(code, detail);
-    this.assembly = undefined;
     return -1;
   }
 
