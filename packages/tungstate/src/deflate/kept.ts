@@ -24,7 +24,7 @@ interface Internals {
   readonly _writeState: Uint32Array;
 }
 
-const TESTED_NODE_VERSIONS = { first: 20, last: 24 }; // majors
+const TESTED_NODE_VERSIONS = { first: 20, last: 26 }; // majors
 
 /** One direction of a kept zlib stream. */
 export class KeptStream {
