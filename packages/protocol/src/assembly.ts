@@ -1,5 +1,4 @@
-import { copyMasked } from "./mask.ts";
-import { primitives } from "./primitives.ts";
+import { copyMaskedPiece, primitives } from "./primitives.ts";
 
 const FIRST_PIECE = 256; // bytes
 const LARGEST_PIECE = 1 << 20; // bytes
@@ -35,7 +34,7 @@ export class Assembly {
   append(source: Uint8Array, start: number, end: number, key: number, more: number, last: boolean): number {
     if (this.to === this.piece.length) this.grow(end - start, more, last);
     const length = Math.min(end - start, this.piece.length - this.to);
-    const seen = copyMasked(source, start, length, key, this.piece, this.words, this.to);
+    const seen = copyMaskedPiece(source, start, length, key, this.piece, this.words, this.to);
     this.from = this.to;
     this.to += length;
     this.size += length;

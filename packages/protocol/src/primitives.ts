@@ -1,3 +1,4 @@
+import { copyMasked } from "./mask.ts";
 import { checkUtf8, decodeUtf8, utf8Length, UTF8_INVALID, UTF8_START, writeUtf8 } from "./utf8.ts";
 
 /**
@@ -7,6 +8,8 @@ import { checkUtf8, decodeUtf8, utf8Length, UTF8_INVALID, UTF8_START, writeUtf8 
 export interface Primitives {
   /** A new array of `size` bytes at the start of a buffer of its own. Its contents need not be zero: all of it is written before any of it is read. */
   allocate(size: number): Uint8Array;
+  /** As `copyMasked` in mask.ts. Asked for pieces that are not short. */
+  copyMasked: typeof copyMasked;
   /** Whether the bytes are one whole piece of UTF-8. Asked for pieces that are not ASCII and not short. */
   isUtf8(bytes: Uint8Array): boolean;
   /** Decodes bytes known to be UTF-8. */
@@ -18,6 +21,7 @@ export interface Primitives {
 
 export const primitives: Primitives = {
   allocate: (size) => new Uint8Array(size),
+  copyMasked: copyMasked,
   isUtf8: (bytes) => checkUtf8(bytes, 0, bytes.length, UTF8_START) === UTF8_START,
   decodeUtf8,
   utf8Length,
@@ -29,7 +33,21 @@ export function usePrimitives(native: Partial<Primitives>): void {
   Object.assign(primitives, native);
 }
 
-const NATIVE_PAYS = 128; // bytes; a call into native code costs as much as checking about so many here
+const NATIVE_PAYS = 128; // bytes; a call into native code costs as much as doing about so many here
+
+/** `copyMasked`, by the runtime's own function where that pays. */
+export function copyMaskedPiece(
+  source: Uint8Array,
+  start: number,
+  length: number,
+  key: number,
+  target: Uint8Array,
+  targetWords: Int32Array,
+  at: number,
+): number {
+  const copy = length < NATIVE_PAYS ? copyMasked : primitives.copyMasked;
+  return copy(source, start, length, key, target, targetWords, at);
+}
 
 /** `checkUtf8`, the bulk of it done by the runtime's own function where that pays. */
 export function checkUtf8Piece(bytes: Uint8Array, start: number, end: number, current: number): number {

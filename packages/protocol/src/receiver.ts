@@ -1,9 +1,9 @@
 import { Assembly } from "./assembly.ts";
 import { type ProtocolErrorCode, protocolError, type WebSocketError } from "./errors.ts";
 import { FIN, MASK_BIT, MAX_CONTROL_PAYLOAD, MAX_HEADER_SIZE, OPCODE, RSV1, RSV_BITS } from "./frame.ts";
-import { copyMasked, isAscii, rotateKey } from "./mask.ts";
+import { isAscii, rotateKey } from "./mask.ts";
 import { LARGEST_SHARED, Message } from "./message.ts";
-import { checkUtf8Piece, primitives } from "./primitives.ts";
+import { checkUtf8Piece, copyMaskedPiece, primitives } from "./primitives.ts";
 import { UTF8_INVALID, UTF8_START } from "./utf8.ts";
 
 export interface ReceiverOptions {
@@ -276,7 +276,7 @@ export class Receiver {
       for (let i = 0; i < to; i++) target[i] = 0; // part of what `bytes.buffer` shows
       words = new Int32Array(target.buffer, 0, target.length >> 2);
     }
-    const seen = copyMasked(chunk, at, length, this.key, target, words, to);
+    const seen = copyMaskedPiece(chunk, at, length, this.key, target, words, to);
     if (isText && !compressed && !isAscii(seen)) {
       if (checkUtf8Piece(target, to, to + length, UTF8_START) !== UTF8_START) return this.fail("INVALID_UTF8");
     }

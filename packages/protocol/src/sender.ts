@@ -1,10 +1,10 @@
 import { protocolError } from "./errors.ts";
 import { FIN, headerSize, OPCODE, RSV1, writeHeader } from "./frame.ts";
-import { copyMasked, type MaskingKeys } from "./mask.ts";
+import type { MaskingKeys } from "./mask.ts";
 import { copyBytes, Message } from "./message.ts";
 import type { Output } from "./output.ts";
 import { PreparedMessage } from "./prepared.ts";
-import { primitives } from "./primitives.ts";
+import { copyMaskedPiece, primitives } from "./primitives.ts";
 
 const LARGEST_PACKED = 4096; // bytes of payload that are copied to a block together with their header
 const SHORT_TEXT = 40; // UTF-16 units whose header is 2 bytes whatever they encode to (at most 3 bytes each)
@@ -134,7 +134,7 @@ export class Sender {
       return;
     }
     const masked = primitives.allocate(length);
-    copyMasked(part, 0, length, key, masked, new Int32Array(masked.buffer, 0, length >> 2), 0);
+    copyMaskedPiece(part, 0, length, key, masked, new Int32Array(masked.buffer, 0, length >> 2), 0);
     this.output.append(masked);
   }
 
@@ -150,7 +150,7 @@ export class Sender {
     const { bytes, words, at } = this.output.reserve(headerSize(length, key !== undefined) + length);
     const payloadAt = writeHeader(bytes, at, first, length, key);
     if (key === undefined) copyBytes(payload, start, length, bytes, payloadAt);
-    else copyMasked(payload, start, length, key, bytes, words, payloadAt);
+    else copyMaskedPiece(payload, start, length, key, bytes, words, payloadAt);
     this.output.wrote(payloadAt + length);
   }
 }

@@ -169,7 +169,7 @@ export class Connection
     this.receiving = true;
     this.core.receive(chunk, start, end);
     this.receiving = false;
-    if (this.core.output.size > 0 || this.core.pongIsDue || this.core.wantsEnd) this.flushNow();
+    if (this.core.output.size > 0 || this.core.pongIsDue || this.core.wantsEnd) this.flushSoon();
   }
 
   onEnd(): void {

@@ -1,12 +1,14 @@
 import { MaskingKeys, usePrimitives } from "@tungstate/protocol";
 import { isUtf8 } from "node:buffer";
 import { createHash, randomFillSync } from "node:crypto";
+import { simd } from "./simd.ts";
 
 // What Node does natively, for the protocol package to use. Importing this file is what puts it in place.
 
 const LOOP_PAYS = 24; // characters or bytes up to which a loop beats a call into native code
 
 usePrimitives({
+  ...(simd === undefined ? {} : { copyMasked: simd.copyMasked }),
   allocate: (size) => Buffer.allocUnsafeSlow(size),
   isUtf8,
   decodeUtf8: (bytes, start, end) => {

@@ -14,7 +14,10 @@ import { createServer as createTlsServer, type TlsOptions } from "node:tls";
 import type { Connection, ConnectionOwner } from "../connection.ts";
 import { Emitter } from "../emitter.ts";
 import { type ConnectionOptions, type ConnectionSettings, connectionSettings, count } from "../options.ts";
+import { HandleTransport } from "../transport/handle.ts";
 import { transportOf } from "../transport/of.ts";
+import { interceptHandles, type StreamHandle, system } from "../transport/system.ts";
+import type { Transport } from "../transport/transport.ts";
 import type { ByteStream, WebSocketConnection } from "../types.ts";
 import { isEncrypted } from "../url.ts";
 import { type AcceptedConnection, acceptTransport, answer, sayAndEnd } from "./accept.ts";
@@ -115,13 +118,12 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
   }
 
   /** Does the handshake on a byte stream; else as `handleUpgrade`. */
-  async accept(stream: ByteStream): Promise<WebSocketConnection | undefined> {
-    const transport = transportOf(stream, this.settings);
-    const from: RequestOrigin = {
-      remoteAddress: transport.remoteAddress,
-      encrypted: isEncrypted(stream),
-      raw: undefined,
-    };
+  accept(stream: ByteStream): Promise<WebSocketConnection | undefined> {
+    return this.acceptTransport(transportOf(stream, this.settings), isEncrypted(stream));
+  }
+
+  private acceptTransport(transport: Transport, encrypted: boolean): Promise<WebSocketConnection | undefined> {
+    const from: RequestOrigin = { remoteAddress: transport.remoteAddress, encrypted, raw: undefined };
     return this.handshake(async () => {
       try {
         this.checkRoom();
@@ -146,11 +148,18 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
       server.listen({ port: 0, host: "127.0.0.1", ...where }, () => {
         server.off("error", reject);
         server.on("error", (error) => this.emit("error", error));
+        if (tls === undefined) interceptHandles(server, (handle) => this.acceptHandle(handle));
         const address = server.address();
         if (address === null) reject(protocolError("INVALID_STATE", "the server was closed while it began to listen"));
         else resolve(address);
       });
     });
+  }
+
+  private acceptHandle(handle: StreamHandle): void {
+    if (system === undefined) return; // impossible: nothing is intercepted without it
+    handle.setNoDelay?.(this.settings.noDelay);
+    void this.acceptTransport(new HandleTransport(handle, system), false);
   }
 
   /** Runs an async generator for each connection: what it yields is sent, its end closes with 1000, its throw with 1011. */

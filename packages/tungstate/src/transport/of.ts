@@ -1,15 +1,22 @@
 import { protocolError } from "@tungstate/protocol";
-import { Duplex } from "node:stream";
 import { Socket } from "node:net";
+import { Duplex } from "node:stream";
 import { describe } from "../options.ts";
 import type { ByteStream } from "../types.ts";
 import { DuplexTransport } from "./duplex.ts";
+import { HandleTransport } from "./handle.ts";
+import { system, takeHandle } from "./system.ts";
 import type { Transport } from "./transport.ts";
 import { WebStreamTransport } from "./web.ts";
 
 /** The transport for a byte stream, whichever kind it is. */
 export function transportOf(stream: ByteStream, settings: { readonly noDelay: boolean }): Transport {
-  if (stream instanceof Socket) stream.setNoDelay(settings.noDelay);
+  if (stream instanceof Socket) {
+    stream.setNoDelay(settings.noDelay);
+    const taken = takeHandle(stream);
+    if (taken !== undefined && system !== undefined)
+      return new HandleTransport(taken.handle, system, stream, taken.early);
+  }
   if (stream instanceof Duplex) return new DuplexTransport(stream);
   if (stream?.readable instanceof ReadableStream && stream.writable instanceof WritableStream) {
     return new WebStreamTransport(stream);

@@ -1,0 +1,195 @@
+import type { Socket } from "node:net";
+import { getSystemErrorName } from "node:util";
+import { READ_BUFFER_SIZE, simd } from "../simd.ts";
+import { type ShutdownRequest, type StreamHandle, system, type System, type WriteRequest } from "./system.ts";
+import type { Transport, TransportSink } from "./transport.ts";
+
+/** What all sockets of the process read into: one chunk at a time, looked at before the next one comes. */
+const readBuffer = simd?.readBuffer ?? Buffer.allocUnsafeSlow(READ_BUFFER_SIZE);
+
+const EOF = -4095; // libuv's UV_EOF
+const FULL_READS_PER_TURN = 4; // 1 MiB; then the other connections have their turn
+
+/** A write request whose write is done serves for the next one, whoever makes it. */
+let spareRequest: WriteRequest | undefined;
+
+/** A socket without `net.Socket` around it: reads into the shared buffer, writes without a queue in between. */
+export class HandleTransport implements Transport {
+  private readonly handle: StreamHandle;
+  private readonly system: System;
+  private readonly husk: Socket | undefined;
+  private sink: TransportSink | undefined;
+  private early: readonly Uint8Array[] | undefined;
+  private started = false;
+  private reading = false;
+  private fullReads = 0;
+  private readEnded = false;
+  private writeEnded = false;
+  private closed = false;
+  private cause: Error | undefined;
+
+  /** `husk` is the socket that the handle was taken from; `early` what that had read already. */
+  constructor(handle: StreamHandle, using: System, husk?: Socket, early?: readonly Uint8Array[]) {
+    this.handle = handle;
+    this.system = using;
+    this.husk = husk;
+    this.early = early !== undefined && early.length > 0 ? early : undefined;
+    handle.transport = this;
+    // somebody who still holds the socket may end it
+    husk?.on("error", (error: Error) => (this.cause ??= error));
+    husk?.on("close", () => this.destroy());
+  }
+
+  get localAddress(): string | undefined {
+    return this.husk?.localAddress ?? this.address("getsockname");
+  }
+
+  get remoteAddress(): string | undefined {
+    return this.husk?.remoteAddress ?? this.address("getpeername");
+  }
+
+  private address(which: "getsockname" | "getpeername"): string | undefined {
+    const out: { address?: string } = {};
+    if (!this.closed) this.handle[which]?.(out);
+    return out.address;
+  }
+
+  start(sink: TransportSink): void {
+    this.sink = sink;
+    if (!this.started) {
+      this.started = true;
+      this.handle.onread = onRead;
+      this.handle.useUserBuffer(readBuffer);
+    }
+    if (this.closed) process.nextTick(() => sink.onClosed(this.cause));
+    else if (this.readEnded) process.nextTick(() => sink.onEnd());
+    else this.resume();
+  }
+
+  pause(): void {
+    if (!this.reading) return;
+    this.reading = false;
+    if (!this.closed) this.handle.readStop();
+  }
+
+  resume(): void {
+    if (this.reading || this.closed || this.readEnded) return;
+    this.reading = true;
+    if (this.early === undefined) this.startReading();
+    else process.nextTick(() => this.deliverEarly());
+  }
+
+  private startReading(): void {
+    const status = this.handle.readStart();
+    if (status !== 0) this.fail(status, "read");
+  }
+
+  private deliverEarly(): void {
+    const chunks = this.early ?? [];
+    this.early = undefined;
+    chunks.forEach((chunk, index) => {
+      if (this.reading) this.sink?.onBytes(chunk, 0, chunk.length);
+      else this.early = chunks.slice(index);
+    });
+    if (this.reading && !this.closed) this.startReading();
+  }
+
+  /** `size` bytes lie in the read buffer, or an errno was got instead. */
+  read(size: number): void {
+    if (size > 0) {
+      if (size === READ_BUFFER_SIZE && ++this.fullReads === FULL_READS_PER_TURN) this.yieldTurn();
+      else if (size < READ_BUFFER_SIZE) this.fullReads = 0;
+      this.sink?.onBytes(readBuffer, 0, size);
+    } else if (size === EOF) {
+      this.readEnded = true;
+      this.reading = false;
+      this.handle.readStop();
+      this.sink?.onEnd();
+      if (this.writeEnded) this.destroy();
+    } else if (size < 0) this.fail(size, "read");
+  }
+
+  private yieldTurn(): void {
+    this.fullReads = 0;
+    this.handle.readStop();
+    setImmediate(() => {
+      if (this.reading && !this.closed) this.startReading();
+    });
+  }
+
+  write(pieces: Uint8Array | Uint8Array[]): boolean {
+    if (this.closed) return true;
+    const request = spareRequest ?? this.system.newWriteRequest();
+    spareRequest = undefined;
+    request.handle = this.handle;
+    const status = Array.isArray(pieces)
+      ? this.handle.writev(request, pieces, true)
+      : this.handle.writeBuffer(request, pieces);
+    if (status !== 0) {
+      this.fail(status, "write");
+      return true;
+    }
+    if (!this.system.lastWriteWasAsync()) {
+      spareRequest = request;
+      return true;
+    }
+    request.oncomplete = onWritten;
+    request.bytes = pieces;
+    return false;
+  }
+
+  /** A write that took longer is done. */
+  written(status: number): void {
+    if (status !== 0) this.fail(status, "write");
+    else if (!this.closed) this.sink?.onWritten();
+  }
+
+  end(): void {
+    if (this.writeEnded || this.closed) return;
+    this.writeEnded = true;
+    const request = this.system.newShutdownRequest();
+    request.handle = this.handle;
+    request.oncomplete = onShutdown;
+    // an error here means that the peer is gone, which reading tells, too
+    if (this.handle.shutdown(request) < 0) this.shutDown();
+  }
+
+  shutDown(): void {
+    if (this.readEnded) this.destroy();
+  }
+
+  destroy(): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.reading = false;
+    this.handle.close(() => {
+      this.sink?.onClosed(this.cause);
+      this.husk?.destroy();
+    });
+  }
+
+  private fail(status: number, call: string): void {
+    const code = getSystemErrorName(status);
+    this.cause ??= Object.assign(new Error(`${call} ${code}`), { code, errno: status, syscall: call });
+    this.destroy();
+  }
+}
+
+// Handles and requests call these with themselves as `this`.
+
+function transportOf(handle: StreamHandle | undefined): HandleTransport | undefined {
+  return handle?.transport instanceof HandleTransport ? handle.transport : undefined;
+}
+
+function onRead(this: StreamHandle): void {
+  (this.transport as HandleTransport).read(system?.readResult() ?? 0);
+}
+
+function onWritten(this: WriteRequest, status: number): void {
+  this.bytes = undefined;
+  transportOf(this.handle)?.written(status);
+}
+
+function onShutdown(this: ShutdownRequest): void {
+  transportOf(this.handle)?.shutDown();
+}

@@ -1,0 +1,125 @@
+import { type Server, Socket } from "node:net";
+
+/**
+ * Node's stream handles, the layer below `net.Socket`. They are not public: everything taken from there is checked here, once, and
+ * where anything is missing `system` is undefined and connections use sockets by their public interface, which is slower.
+ */
+export interface StreamHandle {
+  /** Called with `this` the handle; how many bytes came, or a negative errno, is in `system.readResult()`. */
+  onread: (this: StreamHandle) => void;
+  readStart(): number;
+  readStop(): number;
+  useUserBuffer(buffer: Uint8Array): void;
+  /** 0 or a negative errno. Whether it is done already is in `system.lastWriteWasAsync()`. */
+  writeBuffer(request: WriteRequest, bytes: Uint8Array): number;
+  writev(request: WriteRequest, chunks: readonly Uint8Array[], allBuffers: true): number;
+  shutdown(request: ShutdownRequest): number;
+  close(callback?: () => void): void;
+  setNoDelay?(on: boolean): number;
+  getsockname?(out: Partial<AddressOut>): number;
+  getpeername?(out: Partial<AddressOut>): number;
+  /** For whoever drives the handle. */
+  transport?: unknown;
+}
+
+interface AddressOut {
+  address: string;
+  port: number;
+}
+
+export interface WriteRequest {
+  handle: StreamHandle | undefined;
+  oncomplete: (this: WriteRequest, status: number) => void;
+  /** Kept until the write is done: the bytes must not be collected. */
+  bytes: unknown;
+}
+
+export interface ShutdownRequest {
+  handle: StreamHandle | undefined;
+  oncomplete: (this: ShutdownRequest, status: number) => void;
+}
+
+export interface System {
+  newWriteRequest(): WriteRequest;
+  newShutdownRequest(): ShutdownRequest;
+  readResult(): number;
+  lastWriteWasAsync(): boolean;
+}
+
+interface StreamWrap {
+  readonly WriteWrap: new () => WriteRequest;
+  readonly ShutdownWrap: new () => ShutdownRequest;
+  readonly streamBaseState: Int32Array;
+  readonly kReadBytesOrError: number;
+  readonly kLastWriteWasAsync: number;
+}
+
+function load(): System | undefined {
+  try {
+    const { binding } = process as unknown as { binding?: (name: string) => Partial<StreamWrap> };
+    const found = binding?.call(process, "stream_wrap");
+    const { WriteWrap, ShutdownWrap, streamBaseState, kReadBytesOrError, kLastWriteWasAsync } = found ?? {};
+    if (typeof WriteWrap !== "function" || typeof ShutdownWrap !== "function") return undefined;
+    if (streamBaseState?.[kReadBytesOrError ?? -1] === undefined) return undefined;
+    if (streamBaseState[kLastWriteWasAsync ?? -1] === undefined) return undefined;
+    const readAt = Number(kReadBytesOrError);
+    const asyncAt = Number(kLastWriteWasAsync);
+    return {
+      newWriteRequest: () => new WriteWrap(),
+      newShutdownRequest: () => new ShutdownWrap(),
+      readResult: () => streamBaseState[readAt],
+      lastWriteWasAsync: () => streamBaseState[asyncAt] !== 0,
+    };
+  } catch {
+    return undefined; // process.binding is gone, or not permitted
+  }
+}
+
+export const system = load();
+
+const METHODS = ["readStart", "readStop", "useUserBuffer", "writeBuffer", "writev", "shutdown", "close"] as const;
+
+export function isStreamHandle(value: unknown): value is StreamHandle {
+  return (
+    typeof value === "object" &&
+    value !== null &&
+    METHODS.every((name) => typeof Reflect.get(value, name) === "function")
+  );
+}
+
+/**
+ * Takes the handle out of a plain, connected socket. The socket remains as a husk that knows its addresses and, where a server counts it,
+ * is counted. Undefined, and nothing changed, for a socket that is anything else: TLS, connecting, ended, with
+ * bytes that wait to be written, or without such a handle.
+ */
+export function takeHandle(
+  socket: Socket,
+): { readonly handle: StreamHandle; readonly early: readonly Uint8Array[] } | undefined {
+  if (system === undefined || Object.getPrototypeOf(socket) !== Socket.prototype) return undefined;
+  if (socket.connecting || socket.destroyed || !socket.readable || !socket.writable || socket.writableLength > 0)
+    return undefined;
+  const handle: unknown = Reflect.get(socket, "_handle");
+  if (!isStreamHandle(handle) || handle.readStop() !== 0) return undefined;
+  void [socket.remoteAddress, socket.remotePort, socket.localAddress, socket.localPort]; // each is remembered by the socket
+  socket.setTimeout(0);
+  socket.pause();
+  const early: Uint8Array[] = [];
+  for (let chunk: unknown; (chunk = socket.read()) instanceof Uint8Array;) early.push(chunk);
+  Reflect.set(socket, "_handle", null);
+  return { handle, early };
+}
+
+/**
+ * Makes a listening server hand out bare handles instead of making a socket of each. False, and nothing changed, where it can't be done.
+ */
+export function interceptHandles(server: Server, onHandle: (handle: StreamHandle) => void): boolean {
+  const listening: unknown = Reflect.get(server, "_handle");
+  if (system === undefined || typeof listening !== "object" || listening === null) return false;
+  const original: unknown = Reflect.get(listening, "onconnection");
+  if (typeof original !== "function") return false;
+  const intercepted = function (this: unknown, status: number, handle: unknown): void {
+    if (status === 0 && isStreamHandle(handle)) onHandle(handle);
+    else Reflect.apply(original, this, [status, handle]);
+  };
+  return Reflect.set(listening, "onconnection", intercepted);
+}
