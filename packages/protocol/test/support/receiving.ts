@@ -2,10 +2,9 @@ import assert from "node:assert/strict";
 import type { WebSocketError } from "../../src/errors.ts";
 import type { Message } from "../../src/message.ts";
 import { Receiver, type ReceiverOptions, type ReceiverSink } from "../../src/receiver.ts";
-import { show } from "./bytes.ts";
+import { concat, show } from "./bytes.ts";
 import { chunkings, lend } from "./chunks.ts";
 import { type FrameSpec, frame, keyTo, type Role, ROLES } from "./frames.ts";
-import { concat } from "./bytes.ts";
 
 /** Keeps everything a receiver hands on, as `text 48656c`, `ping 01`, ... */
 export class Listener implements ReceiverSink {
@@ -38,7 +37,7 @@ export class Listener implements ReceiverSink {
     const copy = new Uint8Array(message.size);
     assert.equal(message.copyTo(copy, 0), message.size);
     this.add(what, message.bytes);
-    assert.deepEqual(copy, Uint8Array.from(message.bytes));
+    assert.deepEqual(copy, new Uint8Array(message.bytes));
   }
 
   private add(what: string, bytes: Uint8Array): void {

@@ -43,6 +43,11 @@ export function boundsOf(row: (typeof WELL_FORMED)[number]): Uint8Array[] {
     .map((bytes) => Uint8Array.from(bytes));
 }
 
+/** What is left of them when they are cut off inside. */
+export function headsOf(row: (typeof WELL_FORMED)[number]): Uint8Array[] {
+  return row.slice(1).flatMap((_, i) => boundsOf(row.slice(0, i + 1)));
+}
+
 /** Every bound of the table, and its neighbours: where a mistake would show. */
 export const INTERESTING: readonly number[] = [
   ...new Set(
