@@ -29,7 +29,7 @@ function framing({ version, status, headers }: ResponseHead): Framing | WebSocke
 const CR = 0x0d;
 const LF = 0x0a;
 const SEMICOLON = 0x3b;
-const MAX_CHUNK_LINE = 256; // bytes of a chunk's size and extensions
+const MAX_CHUNK_LINE = 256; // bytes of a chunk's size and extensions, with the CR behind them
 
 // where a chunked body stands
 const SIZE = 0;
@@ -116,6 +116,10 @@ export class ResponseBody {
     return size;
   }
 
+  private countLine(): void {
+    if (++this.lineLength > MAX_CHUNK_LINE) this.cut();
+  }
+
   /** RFC 9112 §7.1, all but the data. A body that breaks these rules ends where it does: the response's status is worth more than its text. */
   private chunkByte(byte: number): void {
     switch (this.state) {
@@ -126,12 +130,13 @@ export class ResponseBody {
         else if (byte === CR) this.state = SIZE_LF;
         else if (byte === SEMICOLON || isSpace(byte)) this.state = EXTENSION;
         else return this.cut();
-        if (++this.lineLength > MAX_CHUNK_LINE) this.cut();
+        this.countLine();
         break;
       }
       case EXTENSION:
         if (byte === CR) this.state = SIZE_LF;
-        else if (!isFieldValueCode(byte) || ++this.lineLength > MAX_CHUNK_LINE) this.cut();
+        else if (!isFieldValueCode(byte)) return this.cut();
+        this.countLine();
         break;
       case SIZE_LF:
         if (byte !== LF) return this.cut();
