@@ -73,12 +73,14 @@ class Run {
       await this.#until(() => this.#hasFailed || peer.events.length >= this.#test.ok.length, "what has to come back");
       if (!peer.over) peer.sendClose(1000);
     }
-    if (peer.violation !== undefined) return;
     await this.#until(() => peer.close !== undefined, "a Close");
+    // What broke the protocol is not waited for.
+    if (peer.violation !== undefined) return;
     if (peer.close !== undefined && !peer.closeSent) peer.sendClose(peer.close.code);
     // RFC 6455 §7.1.1: it is the server that ends the byte stream first.
     if (peer.role === "server" && peer.close !== undefined) peer.end();
-    if (this.missing === undefined) await this.#until(() => peer.ended, "the end of the connection", false);
+    const isEnded = (): boolean => peer.ended || peer.violation !== undefined;
+    if (this.missing === undefined) await this.#until(isEnded, "the end of the connection", false);
   }
 
   get #hasFailed(): boolean {

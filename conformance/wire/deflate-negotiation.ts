@@ -40,13 +40,15 @@ function windowBitsOf(value: string | undefined): number | undefined {
   return /^([89]|1[0-5])$/.test(value) ? Number(value) : undefined;
 }
 
-/** The suite as a client: what it asks of the server's compressor. It takes anything asked of its own. */
+/**
+ * The suite as a client: what it asks of the server's compressor. It takes anything asked of its own, but does not offer
+ * client_no_context_takeover: that would be a promise (RFC 7692 §7.1.1.2), and a server has to cope with context as well.
+ */
 export function offer(wishes: readonly DeflateWish[]): string {
   return wishes
     .map(({ noContextTakeover, windowBits }) =>
       [
         NAME,
-        "client_no_context_takeover",
         "client_max_window_bits",
         ...(noContextTakeover ? ["server_no_context_takeover"] : []),
         ...(windowBits === 0 ? [] : [`server_max_window_bits=${windowBits}`]),
@@ -111,10 +113,7 @@ function acceptOffer(
   return {
     agreement: {
       sending: { noContextTakeover, windowBits: own },
-      receiving: {
-        noContextTakeover: wish.noContextTakeover || parameters.has("client_no_context_takeover"),
-        windowBits,
-      },
+      receiving: { noContextTakeover: wish.noContextTakeover, windowBits },
     },
     answer,
   };
