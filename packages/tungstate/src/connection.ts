@@ -81,6 +81,7 @@ export class Connection
   private flowing = false;
   private readingPaused = false;
   private receiving = false;
+  private early: Uint8Array | undefined;
   private reader: ((more: boolean) => void) | undefined;
 
   // writing
@@ -126,7 +127,10 @@ export class Connection
       this.flushSoon();
     }
     transport.start(this);
-    if (early.length > 0) queueMicrotask(() => this.onBytes(early, 0, early.length));
+    if (early.length > 0) {
+      this.early = early;
+      queueMicrotask(() => this.takeEarly());
+    }
   }
 
   // ---- what it is
@@ -164,6 +168,7 @@ export class Connection
   // ---- from the transport
 
   onBytes(chunk: Uint8Array, start: number, end: number): void {
+    if (this.early !== undefined) this.takeEarly();
     if (this.over !== undefined) return;
     this.bytesReceived += end - start;
     this.receiving = true;
@@ -172,13 +177,21 @@ export class Connection
     if (this.core.output.size > 0 || this.core.pongIsDue || this.core.wantsEnd) this.flushSoon();
   }
 
+  private takeEarly(): void {
+    const { early } = this;
+    this.early = undefined;
+    if (early !== undefined) this.onBytes(early, 0, early.length);
+  }
+
   onEnd(): void {
+    this.takeEarly();
     this.core.receiveEnd();
     this.flushNow();
     this.transport.end();
   }
 
   onClosed(cause?: Error): void {
+    this.takeEarly();
     if (this.over !== undefined) return;
     this.core.receiveEnd(cause);
     this.finish();

@@ -1,19 +1,13 @@
-import { ServerHandshake, type UpgradeRequest } from "@tungstate/protocol";
-import type { Clock } from "../clock.ts";
-import { Connection } from "../connection.ts";
-import { runHandshake } from "../handshaking.ts";
-import { sha1 } from "../native.ts";
-import { type ConnectionOptions, type ConnectionSettings, connectionSettings } from "../options.ts";
+import { type ConnectionOptions, connectionSettings } from "../options.ts";
 import { transportOf } from "../transport/of.ts";
-import type { Transport } from "../transport/transport.ts";
 import type { ByteStream, WebSocketConnection } from "../types.ts";
 import { isEncrypted } from "../url.ts";
+import { Accepting } from "./accepting.ts";
 import { Admission, type AdmissionOptions, RefusedError } from "./admission.ts";
 import { serverError } from "./errors.ts";
-import type { HandshakeRequest, RequestOrigin } from "./request.ts";
 
 export interface AcceptOptions extends ConnectionOptions, AdmissionOptions {
-  /** Aborting it ends the handshake. */
+  /** Aborting it ends the handshake with 503. */
   readonly signal?: AbortSignal;
 }
 
@@ -21,98 +15,26 @@ export interface AcceptOptions extends ConnectionOptions, AdmissionOptions {
  * Does the server's handshake on a byte stream, and gives the connection on it. When it rejects, the client has been answered as
  * HTTP wants it (400, 403, 426, ...) and the stream is ended.
  */
-export async function accept(stream: ByteStream, options: AcceptOptions = {}): Promise<WebSocketConnection> {
-  const settings = connectionSettings("server", options);
-  const admission = new Admission(options, []);
-  const transport = transportOf(stream, settings);
-  const from = { remoteAddress: transport.remoteAddress, encrypted: isEncrypted(stream), raw: undefined };
-  const { connection } = await acceptTransport(transport, admission, settings, from, options.signal);
-  return connection;
-}
-
-export interface AcceptedConnection {
-  readonly connection: Connection;
-  readonly request: HandshakeRequest;
-}
-
-/** `accept` for a transport. */
-export async function acceptTransport(
-  transport: Transport,
-  admission: Admission,
-  settings: ConnectionSettings,
-  from: RequestOrigin,
-  signal?: AbortSignal,
-): Promise<AcceptedConnection> {
-  const { clock } = settings;
-  const handshake = new ServerHandshake({ sha1, limits: admission.limits });
-  const began = clock.now();
-  try {
-    const upgrade = await runHandshake<UpgradeRequest>(transport, {
-      clock,
-      timeout: admission.timeout,
-      signal,
-      receive(bytes) {
-        const progress = handshake.receive(bytes);
-        if (progress.state === "refused") throw new RefusedError(progress.error);
-        return progress.state === "request" ? progress.request : undefined;
+export function accept(stream: ByteStream, options: AcceptOptions = {}): Promise<WebSocketConnection> {
+  return new Promise((resolve, reject) => {
+    const settings = connectionSettings("server", options);
+    const admission = new Admission(options, []);
+    const transport = transportOf(stream, settings);
+    const from = { remoteAddress: transport.remoteAddress, encrypted: isEncrypted(stream), raw: undefined };
+    const { signal } = options;
+    const onAbort = (): void => accepting.fail(new RefusedError(serverError("SERVER_CLOSING")));
+    const accepting = new Accepting(transport, admission, settings, from, {
+      accepted: ({ connection }) => {
+        signal?.removeEventListener("abort", onAbort);
+        resolve(connection);
       },
-      end: () => undefined,
-      timedOut: () => new RefusedError(serverError("ACCEPT_TIMEOUT", `${admission.timeout} ms`)),
-      lost: (cause) => serverError("REQUEST_LOST", cause?.message, { cause }),
-      aborted: () => new RefusedError(serverError("SERVER_CLOSING")),
+      failed: (error) => {
+        signal?.removeEventListener("abort", onAbort);
+        reject(error);
+      },
     });
-    const left = Math.max(1, admission.timeout - (clock.now() - began));
-    return await answer(transport, upgrade, admission, settings, from, left, signal, () => handshake.accept().rest);
-  } catch (error) {
-    if (error instanceof RefusedError) sayAndEnd(transport, error.response, clock);
-    else transport.destroy();
-    throw error;
-  }
-}
-
-/**
- * The second half of a handshake, for whoever has read the request: asks the admission within `timeout` ms and makes the
- * connection. `early` gives the bytes that came behind the request. Rejects with a RefusedError that is still to be sent, or because
- * the client went away.
- */
-export async function answer(
-  transport: Transport,
-  upgrade: UpgradeRequest,
-  admission: Admission,
-  settings: ConnectionSettings,
-  from: RequestOrigin,
-  timeout: number,
-  signal: AbortSignal | undefined,
-  early: () => Uint8Array,
-): Promise<AcceptedConnection> {
-  const waiting = new AbortController();
-  const cancelTimer = settings.clock.after(timeout, () =>
-    waiting.abort(serverError("AUTHORIZE_TIMEOUT", `${admission.timeout} ms`)),
-  );
-  const onAbort = (): void => waiting.abort(serverError("SERVER_CLOSING"));
-  signal?.addEventListener("abort", onAbort);
-  try {
-    const { request, accepted } = await admission.admit(upgrade, from, waiting.signal);
-    const agreed = { protocol: accepted.protocol, extensions: accepted.extensionsHeader };
-    const connection = new Connection(transport, settings, agreed, early(), accepted.response);
-    return { connection, request };
-  } finally {
-    cancelTimer();
-    signal?.removeEventListener("abort", onAbort);
-  }
-}
-
-const LINGER = 1_000; // ms that a refused client has to read its answer and hang up
-
-/** Sends the last bytes and ends the stream; what still comes is read and dropped, so that the answer isn't lost to a reset. */
-export function sayAndEnd(transport: Transport, bytes: Uint8Array, clock: Clock): void {
-  const cancel = clock.after(LINGER, () => transport.destroy());
-  transport.start({
-    onBytes: () => undefined,
-    onWritten: () => undefined,
-    onEnd: () => transport.destroy(),
-    onClosed: () => cancel(),
+    signal?.addEventListener("abort", onAbort);
+    if (signal?.aborted === true) onAbort();
+    else accepting.begin();
   });
-  transport.write(bytes);
-  transport.end();
 }

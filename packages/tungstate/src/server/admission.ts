@@ -15,7 +15,7 @@ import {
 } from "@tungstate/protocol";
 import { sha1 } from "../native.ts";
 import { describe, time } from "../options.ts";
-import { SERVER_ERRORS, serverError } from "./errors.ts";
+import { serverError } from "./errors.ts";
 import { mayConnect, type OriginPolicy } from "./origin.ts";
 import { HandshakeRequest, type RequestOrigin } from "./request.ts";
 
@@ -89,23 +89,29 @@ export class Admission {
     this.extensions = extensions;
   }
 
-  /** Rejects with a RefusedError. `signal` ends a wait for `authorize`; its reason is then the error. */
-  async admit(upgrade: UpgradeRequest, from: RequestOrigin, signal: AbortSignal): Promise<Admitted> {
-    const request = new HandshakeRequest(upgrade, from, signal);
-    const { path, origin = "same" } = this.options;
+  /**
+   * Throws, or rejects with, a RefusedError. `signal` makes the signal that ends a wait for `authorize`; it is made only where there is one
+   * to wait for.
+   */
+  admit(upgrade: UpgradeRequest, from: RequestOrigin, signal: () => AbortSignal): Admitted | Promise<Admitted> {
+    const { path, origin = "same", authorize } = this.options;
+    const request = new HandshakeRequest(upgrade, from, authorize === undefined ? undefined : signal());
     if (path !== undefined && request.path !== path) throw new RefusedError(serverError("PATH_NOT_FOUND"));
-    if (!mayConnect(origin, upgrade.origin, upgrade.host)) throw new RefusedError(serverError("ORIGIN_REFUSED"));
     try {
-      const decision = await this.authorize(request, signal);
-      const { protocol = this.choose(request), headers } = decision;
-      const accepted = acceptUpgrade(upgrade, { sha1, extensions: this.extensions }, { protocol, headers });
-      return { request, accepted };
+      if (!mayConnect(origin, upgrade.origin, upgrade.host)) throw new RefusedError(serverError("ORIGIN_REFUSED"));
+      const decision = authorize?.(request);
+      if (!(decision instanceof Promise)) return this.agree(upgrade, request, decision);
+      return decision.then((late) => this.agree(upgrade, request, late)).catch((error: unknown) => refuse(error));
     } catch (error) {
-      if (error instanceof RefusedError) throw error;
-      if (error instanceof WebSocketError && error.code in SERVER_ERRORS) throw new RefusedError(error);
-      // a hook threw, or returned what can't be sent: not the client's business
-      throw new RefusedError(serverError("AUTHORIZE_FAILED", undefined, { cause: error }));
+      return refuse(error);
     }
+  }
+
+  private agree(upgrade: UpgradeRequest, request: HandshakeRequest, decision: Decision): Admitted {
+    const answer = { protocol: undefined, headers: undefined, ...whatItSays(decision) };
+    const protocol = answer.protocol ?? this.choose(request);
+    const negotiation = { sha1, extensions: this.extensions };
+    return { request, accepted: acceptUpgrade(upgrade, negotiation, { protocol, headers: answer.headers }) };
   }
 
   private choose(request: HandshakeRequest): string | undefined {
@@ -114,34 +120,23 @@ export class Admission {
     if (typeof protocols === "function") return protocols(request.protocols, request);
     return chooseProtocol(request.protocols, protocols);
   }
-
-  private async authorize(
-    request: HandshakeRequest,
-    signal: AbortSignal,
-  ): Promise<{ readonly protocol?: string; readonly headers?: HeaderInput }> {
-    const { authorize } = this.options;
-    if (authorize === undefined) return {};
-    const decision = await untilAborted(authorize(request), signal);
-    if (decision === undefined || decision === true) return {};
-    if (decision === false) throw new RefusedError(serverError("NOT_AUTHORIZED"));
-    if (typeof decision !== "object" || decision === null) {
-      throw protocolError(
-        "INVALID_ARGUMENT",
-        `authorize returns a boolean, nothing or an object, got ${describe(decision)}`,
-      );
-    }
-    if ("status" in decision) throw new RefusedError(serverError("NOT_AUTHORIZED"), decision);
-    return decision;
-  }
 }
 
-function untilAborted<T>(value: T | Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => reject(signal.reason);
-    if (signal.aborted) onAbort();
-    signal.addEventListener("abort", onAbort, { once: true });
-    Promise.resolve(value)
-      .then(resolve, reject)
-      .finally(() => signal.removeEventListener("abort", onAbort));
-  });
+function whatItSays(decision: Decision): { readonly protocol?: string; readonly headers?: HeaderInput } {
+  if (decision === undefined || decision === true) return {};
+  if (decision === false) throw new RefusedError(serverError("NOT_AUTHORIZED"));
+  if (typeof decision !== "object" || decision === null) {
+    throw protocolError(
+      "INVALID_ARGUMENT",
+      `authorize returns a boolean, nothing or an object, got ${describe(decision)}`,
+    );
+  }
+  if ("status" in decision) throw new RefusedError(serverError("NOT_AUTHORIZED"), decision);
+  return decision;
+}
+
+/** A hook threw, or returned what can't be sent: not the client's business. */
+function refuse(error: unknown): never {
+  if (error instanceof RefusedError) throw error;
+  throw new RefusedError(serverError("AUTHORIZE_FAILED", undefined, { cause: error }));
 }

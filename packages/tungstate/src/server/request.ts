@@ -25,12 +25,12 @@ export class HandshakeRequest {
   readonly remoteAddress: string | undefined;
   readonly encrypted: boolean;
   readonly raw: IncomingMessage | undefined;
-  /** Aborted when the client goes away, or the handshake takes too long, before it is answered. */
-  readonly signal: AbortSignal;
+  /** For `authorize`: aborted when the handshake takes too long, or the server closes, before it is answered. */
+  readonly signal: AbortSignal | undefined;
   /** For the application: what `authorize` found out, such as who this is. */
   data: unknown = undefined;
 
-  constructor(request: UpgradeRequest, from: RequestOrigin, signal: AbortSignal) {
+  constructor(request: UpgradeRequest, from: RequestOrigin, signal: AbortSignal | undefined) {
     this.target = request.target;
     const query = request.target.indexOf("?");
     this.path = query < 0 ? request.target : request.target.slice(0, query);

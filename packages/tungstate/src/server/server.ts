@@ -20,7 +20,7 @@ import { interceptHandles, type StreamHandle, system } from "../transport/system
 import type { Transport } from "../transport/transport.ts";
 import type { ByteStream, WebSocketConnection } from "../types.ts";
 import { isEncrypted } from "../url.ts";
-import { type AcceptedConnection, acceptTransport, answer, sayAndEnd } from "./accept.ts";
+import { type AcceptedConnection, Accepting } from "./accepting.ts";
 import { Admission, type AdmissionOptions, RefusedError } from "./admission.ts";
 import { serverError } from "./errors.ts";
 import type { HandshakeRequest, RequestOrigin } from "./request.ts";
@@ -54,11 +54,11 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
   private readonly admission: Admission;
   private readonly maxConnections: number;
   private readonly maxHandshakes: number;
-  private readonly closing = new AbortController();
+  private readonly handshakes = new Set<Accepting>();
   private readonly detach: (() => void)[] = [];
   private readonly ports = new Set<NetServer>();
   private readonly streams: StreamHandler[] = [];
-  private handshakes = 0;
+  private closing = false;
 
   constructor(options: WebSocketServerOptions = {}) {
     super();
@@ -84,54 +84,21 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
    * Answers one upgrade request of node:http. The connection, or undefined if the handshake was refused: the client has its
    * answer then, and `refused` says why. Never rejects.
    */
-  async handleUpgrade(
-    request: IncomingMessage,
-    socket: Duplex,
-    head: Uint8Array,
-  ): Promise<WebSocketConnection | undefined> {
-    const transport = transportOf(socket, this.settings);
-    const from = { remoteAddress: transport.remoteAddress, encrypted: isEncrypted(socket), raw: request };
-    return this.handshake(async () => {
-      try {
-        const headers = new HeaderFields(pairs(request.rawHeaders));
-        const { method = "", url: target = "", httpVersion: version } = request;
-        const upgrade = checkUpgrade({ method, target, version, headers });
-        if (upgrade instanceof Error) throw new RefusedError(upgrade);
-        this.checkRoom();
-        const { admission, settings } = this;
-        return await answer(
-          transport,
-          upgrade,
-          admission,
-          settings,
-          from,
-          admission.timeout,
-          this.closing.signal,
-          () => head,
-        );
-      } catch (error) {
-        if (error instanceof RefusedError) sayAndEnd(transport, error.response, this.settings.clock);
-        else transport.destroy();
-        throw error;
-      }
+  handleUpgrade(request: IncomingMessage, socket: Duplex, head: Uint8Array): Promise<WebSocketConnection | undefined> {
+    return new Promise((resolve) => {
+      const accepting = this.accepting(transportOf(socket, this.settings), isEncrypted(socket), request, resolve);
+      const headers = new HeaderFields(pairs(request.rawHeaders));
+      const { method = "", url: target = "", httpVersion: version } = request;
+      const upgrade = checkUpgrade({ method, target, version, headers });
+      if (upgrade instanceof Error) accepting.fail(new RefusedError(upgrade));
+      else accepting.decide(upgrade, () => head);
     });
   }
 
   /** Does the handshake on a byte stream; else as `handleUpgrade`. */
   accept(stream: ByteStream): Promise<WebSocketConnection | undefined> {
-    return this.acceptTransport(transportOf(stream, this.settings), isEncrypted(stream));
-  }
-
-  private acceptTransport(transport: Transport, encrypted: boolean): Promise<WebSocketConnection | undefined> {
-    const from: RequestOrigin = { remoteAddress: transport.remoteAddress, encrypted, raw: undefined };
-    return this.handshake(async () => {
-      try {
-        this.checkRoom();
-      } catch (error) {
-        if (error instanceof RefusedError) sayAndEnd(transport, error.response, this.settings.clock);
-        throw error;
-      }
-      return acceptTransport(transport, this.admission, this.settings, from, this.closing.signal);
+    return new Promise((resolve) => {
+      this.accepting(transportOf(stream, this.settings), isEncrypted(stream), undefined, resolve).begin();
     });
   }
 
@@ -159,7 +126,43 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
   private acceptHandle(handle: StreamHandle): void {
     if (system === undefined) return; // impossible: nothing is intercepted without it
     handle.setNoDelay?.(this.settings.noDelay);
-    void this.acceptTransport(new HandleTransport(handle, system), false);
+    this.accepting(new HandleTransport(handle, system), false, undefined, ignore).begin();
+  }
+
+  /** A handshake of this server; it fails at once where there is no room for it. */
+  private accepting(
+    transport: Transport,
+    encrypted: boolean,
+    raw: IncomingMessage | undefined,
+    done: (connection: WebSocketConnection | undefined) => void,
+  ): Accepting {
+    const from: RequestOrigin = { remoteAddress: transport.remoteAddress, encrypted, raw };
+    const accepting: Accepting = new Accepting(transport, this.admission, this.settings, from, {
+      accepted: (accepted) => {
+        this.handshakes.delete(accepting);
+        this.opened(accepted);
+        done(accepted.connection);
+      },
+      failed: (error) => {
+        this.handshakes.delete(accepting);
+        if (error.code === "AUTHORIZE_FAILED") this.onThrow(error.cause);
+        this.emit("refused", error);
+        done(undefined);
+      },
+    });
+    const full =
+      this.open.size + this.handshakes.size >= this.maxConnections || this.handshakes.size >= this.maxHandshakes;
+    this.handshakes.add(accepting);
+    if (this.closing) accepting.fail(new RefusedError(serverError("SERVER_CLOSING"), RETRY_LATER));
+    else if (full) accepting.fail(new RefusedError(serverError("SERVER_FULL"), RETRY_LATER));
+    return accepting;
+  }
+
+  private opened({ connection, request }: AcceptedConnection): void {
+    this.open.add(connection);
+    connection.owner = this;
+    this.emit("connection", connection, request);
+    for (const handler of this.streams) void runStream(connection, request, handler);
   }
 
   /** Runs an async generator for each connection: what it yields is sent, its end closes with 1000, its throw with 1011. */
@@ -194,7 +197,8 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
   async close(code = 1001, reason = "", timeout: number = this.settings.closeTimeout): Promise<void> {
     for (const detach of this.detach.splice(0)) detach();
     const stopped = [...this.ports].map((server) => new Promise<void>((resolve) => server.close(() => resolve())));
-    this.closing.abort();
+    this.closing = true;
+    for (const each of this.handshakes) each.fail(new RefusedError(serverError("SERVER_CLOSING"), RETRY_LATER));
     const cancel = this.settings.clock.after(timeout, () => {
       for (const connection of this.open) connection.terminate();
     });
@@ -208,32 +212,6 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
     else process.emitWarning(error instanceof Error ? error : String(error), "TungstateHandlerWarning");
   }
 
-  private checkRoom(): void {
-    if (this.closing.signal.aborted) throw new RefusedError(serverError("SERVER_CLOSING"), RETRY_LATER);
-    if (this.open.size >= this.maxConnections || this.handshakes > this.maxHandshakes) {
-      throw new RefusedError(serverError("SERVER_FULL"), RETRY_LATER);
-    }
-  }
-
-  private async handshake(run: () => Promise<AcceptedConnection>): Promise<WebSocketConnection | undefined> {
-    this.handshakes++;
-    let accepted: AcceptedConnection;
-    try {
-      accepted = await run();
-    } catch (error) {
-      this.refused(error as WebSocketError);
-      return undefined;
-    } finally {
-      this.handshakes--;
-    }
-    const { connection, request } = accepted;
-    this.open.add(connection);
-    connection.owner = this;
-    this.emit("connection", connection, request);
-    for (const handler of this.streams) void runStream(connection, request, handler);
-    return connection;
-  }
-
   // what its connections tell it
 
   onConnectionClosed(connection: Connection): void {
@@ -243,13 +221,9 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
   onHandlerError(error: unknown): void {
     this.onThrow(error);
   }
-
-  private refused(error: WebSocketError): void {
-    if (error.code === "AUTHORIZE_FAILED" && error.cause !== undefined) this.onThrow(error.cause);
-    this.emit("refused", error);
-  }
 }
 
+const ignore = (): void => undefined;
 const RETRY_LATER = { status: 503, headers: { "Retry-After": "5" }, body: "Service Unavailable\n" };
 
 function prepare(data: string | Uint8Array | Message): PreparedMessage {

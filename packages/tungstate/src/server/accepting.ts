@@ -1,0 +1,146 @@
+import { protocolError, ServerHandshake, type UpgradeRequest, WebSocketError } from "@tungstate/protocol";
+import type { Clock } from "../clock.ts";
+import { Connection } from "../connection.ts";
+import { type Deadlines, deadlinesOf, type Timed } from "../deadlines.ts";
+import { sha1 } from "../native.ts";
+import type { ConnectionSettings } from "../options.ts";
+import type { Transport, TransportSink } from "../transport/transport.ts";
+import { type Admission, type Admitted, RefusedError } from "./admission.ts";
+import { serverError } from "./errors.ts";
+import type { HandshakeRequest, RequestOrigin } from "./request.ts";
+
+export interface AcceptedConnection {
+  readonly connection: Connection;
+  readonly request: HandshakeRequest;
+}
+
+/** How a server's handshake ended: one of the two is called, once. */
+export interface Outcome {
+  accepted(accepted: AcceptedConnection): void;
+  /** The client has its answer, or is gone. */
+  failed(error: WebSocketError): void;
+}
+
+/**
+ * A server's handshake under way on one transport. Where nothing has to be waited for, the connection is there in the same turn as the last
+ * byte of the request.
+ */
+export class Accepting implements TransportSink, Timed {
+  readonly deadline: number;
+  slot = Infinity; // as a Timed
+  private readonly transport: Transport;
+  private readonly admission: Admission;
+  private readonly settings: ConnectionSettings;
+  private readonly from: RequestOrigin;
+  private readonly outcome: Outcome;
+  private readonly deadlines: Deadlines;
+  private readonly handshake: ServerHandshake;
+  private abort: AbortController | undefined;
+  private over = false;
+
+  constructor(
+    transport: Transport,
+    admission: Admission,
+    settings: ConnectionSettings,
+    from: RequestOrigin,
+    outcome: Outcome,
+  ) {
+    this.transport = transport;
+    this.admission = admission;
+    this.settings = settings;
+    this.from = from;
+    this.outcome = outcome;
+    this.handshake = new ServerHandshake({ sha1, limits: admission.limits });
+    this.deadlines = deadlinesOf(settings.clock);
+    this.deadline = settings.clock.now() + admission.timeout;
+    this.deadlines.watch(this);
+  }
+
+  /** Reads the request from the transport. */
+  begin(): void {
+    if (!this.over) this.transport.start(this);
+  }
+
+  onBytes(chunk: Uint8Array, start: number, end: number): void {
+    if (this.over) return;
+    const progress = this.handshake.receive(chunk.subarray(start, end));
+    if (progress.state === "refused") this.fail(new RefusedError(progress.error));
+    else if (progress.state === "request") this.decide(progress.request, () => this.handshake.accept().rest);
+  }
+
+  onWritten(): void {
+    // impossible: nothing is written before the end
+  }
+
+  onEnd(): void {
+    this.fail(serverError("REQUEST_LOST"));
+  }
+
+  onClosed(cause?: Error): void {
+    this.fail(serverError("REQUEST_LOST", cause?.message, { cause }));
+  }
+
+  onDeadline(): void {
+    const limit = `${this.admission.timeout} ms`;
+    this.fail(new RefusedError(serverError(this.abort === undefined ? "ACCEPT_TIMEOUT" : "AUTHORIZE_TIMEOUT", limit)));
+  }
+
+  /** Answers a request that was read here or elsewhere. `early` gives the bytes that came behind it. */
+  decide(upgrade: UpgradeRequest, early: () => Uint8Array): void {
+    if (this.over) return;
+    try {
+      const admitted = this.admission.admit(upgrade, this.from, () => (this.abort ??= new AbortController()).signal);
+      if (!(admitted instanceof Promise)) {
+        this.accept(admitted, early);
+        return;
+      }
+      this.transport.pause();
+      admitted.then(
+        (late) => this.accept(late, early),
+        (error: unknown) => this.fail(error),
+      );
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  private accept({ request, accepted }: Admitted, early: () => Uint8Array): void {
+    if (!this.finish()) return;
+    const agreed = { protocol: accepted.protocol, extensions: accepted.extensionsHeader };
+    const connection = new Connection(this.transport, this.settings, agreed, early(), accepted.response);
+    this.outcome.accepted({ connection, request });
+  }
+
+  /** Answers the client if there is something to say, and ends the transport. */
+  fail(error: unknown): void {
+    if (!this.finish()) return;
+    this.abort?.abort(error);
+    if (error instanceof RefusedError) sayAndEnd(this.transport, error.response, this.settings.clock);
+    else this.transport.destroy();
+    this.outcome.failed(
+      error instanceof WebSocketError ? error : protocolError("HANDLER_FAILED", String(error), { cause: error }),
+    );
+  }
+
+  private finish(): boolean {
+    if (this.over) return false;
+    this.over = true;
+    this.deadlines.forget(this);
+    return true;
+  }
+}
+
+const LINGER = 1_000; // ms that a refused client has to read its answer and hang up
+
+/** Sends the last bytes and ends the stream; what still comes is read and dropped, so that the answer isn't lost to a reset. */
+function sayAndEnd(transport: Transport, bytes: Uint8Array, clock: Clock): void {
+  const cancel = clock.after(LINGER, () => transport.destroy());
+  transport.start({
+    onBytes: () => undefined,
+    onWritten: () => undefined,
+    onEnd: () => transport.destroy(),
+    onClosed: () => cancel(),
+  });
+  transport.write(bytes);
+  transport.end();
+}
