@@ -1,0 +1,33 @@
+import type zlib from "node:zlib";
+
+/** What a zlib stream of Node is inside. */
+interface Internals {
+  readonly _handle: {
+    writeSync(flush: number, input: Buffer, at: number, size: number, output: Buffer, to: number, room: number): void;
+    reset(): void;
+  };
+  readonly _writeState: Uint32Array;
+}
+
+const Z_SYNC_FLUSH = 2;
+
+/** A zlib stream that works on the spot. Nothing is checked: for measurements only. */
+export class KeptZlib {
+  readonly output: Buffer;
+  private readonly inside: Internals;
+
+  constructor(stream: zlib.DeflateRaw | zlib.InflateRaw, output = Buffer.allocUnsafeSlow(2 * 1024 * 1024)) {
+    this.output = output;
+    this.inside = stream as unknown as Internals;
+  }
+
+  reset(): void {
+    this.inside._handle.reset();
+  }
+
+  /** Returns how many bytes there are in `output`. */
+  run(input: Buffer): number {
+    this.inside._handle.writeSync(Z_SYNC_FLUSH, input, 0, input.length, this.output, 0, this.output.length);
+    return this.output.length - this.inside._writeState[0];
+  }
+}

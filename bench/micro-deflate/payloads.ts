@@ -1,0 +1,29 @@
+/** The same pseudo-random numbers in each run, so that figures of two runs are of the same bytes. */
+function numbers(seed: number): () => number {
+  let state = seed;
+  return () => (state = (Math.imul(state, 1103515245) + 12345) & 0x7fffffff);
+}
+
+/** JSON as applications send it, cut to `size` bytes: records of a few fields, like each other and not the same. */
+function json(size: number, seed: number): Buffer {
+  const next = numbers(seed);
+  let text = '{"channel":"market","items":[';
+  while (text.length < size) {
+    text += JSON.stringify({
+      id: next() % 100_000,
+      type: ["update", "insert", "delete"][next() % 3],
+      user: `user-${next() % 1000}`,
+      price: (next() % 100_000) / 100,
+      ok: (next() & 4096) !== 0,
+      ts: 1_760_000_000_000 + (next() % 1_000_000_000),
+      tags: [`a${next() % 10}`, `b${next() % 10}`],
+    });
+    text += ",";
+  }
+  return Buffer.from(text.slice(0, size));
+}
+
+/** Different messages of one size: the same one again and again would be timed with all branches foretold. */
+export function payloads(size: number, count = size <= 4096 ? 64 : size <= 65_536 ? 8 : 2): readonly Buffer[] {
+  return Array.from({ length: count }, (_, index) => json(size, 77 * index + 5));
+}
