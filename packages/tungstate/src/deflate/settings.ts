@@ -23,7 +23,7 @@ export interface CompressionOptions {
   readonly windowBits?: WindowBits;
   /** zlib's memLevel, 1 to 9: what deflating uses while it works, in three or so places of the process. Default 8. */
   readonly memoryLevel?: number;
-  /** zlib's level, 1 (fastest) to 9 (smallest). Default 3. */
+  /** zlib's level, 1 (fastest) to 9 (smallest). Default 2. */
   readonly level?: number;
   /** Messages of fewer bytes go out as they are. Default 128, or 32 with `contextTakeover`. */
   readonly threshold?: number;
@@ -39,7 +39,7 @@ export interface CompressionOptions {
 /** The same, checked and complete. */
 export interface CompressionSettings extends Required<CompressionOptions> {}
 
-const DEFAULT_LEVEL = 3;
+const DEFAULT_LEVEL = 2;
 const DEFAULT_MEMORY_LEVEL = 8;
 const DEFAULT_ASYNC_SIZE = 64 * 1024; // bytes
 const LARGEST_ASYNC_SIZE = 16 * 1024 * 1024; // bytes; two buffers of this size are kept for the process
