@@ -1,0 +1,124 @@
+import type { JsonText } from "../json.ts";
+
+/** Who is on a connection: goes with publications, presence, joins and leaves. */
+export interface ClientInfo {
+  /** The connection's id, unique among all nodes. */
+  readonly client: string;
+  /** "" is an anonymous user. */
+  readonly user: string;
+  /** What the connection's credentials say of it. */
+  readonly connInfo?: JsonText | undefined;
+  /** What the subscription's credentials say of it. */
+  readonly chanInfo?: JsonText | undefined;
+}
+
+/** A place in a channel's stream. */
+export interface Position {
+  /** Of the last publication before this place; 0: before the first one. */
+  readonly offset: number;
+  /** Which stream: another one was lost, and its offsets mean nothing here. "" where a channel has no stream. */
+  readonly epoch: string;
+}
+
+/** What is published. */
+export interface NewPublication {
+  readonly data: JsonText;
+  readonly info?: ClientInfo | undefined;
+  readonly tags?: Readonly<Record<string, string>> | undefined;
+}
+
+/** What was published. */
+export interface Publication extends NewPublication {
+  /** 1, 2, 3, ... within a stream; 0: not kept in a stream. */
+  readonly offset: number;
+}
+
+export interface PublishOptions {
+  /** The newest publications to keep. 0: this one is not kept, gets offset 0, and nothing else of the stream changes. */
+  readonly historySize: number;
+  /** How long the publications of a stream are kept after its last one, ms. 0: as historySize 0. */
+  readonly historyTtl: number;
+  /** How long epoch and offset outlive the publications, ms, after the last publish or history call. */
+  readonly metaTtl: number;
+  /** A second publication to the channel with this key is not published; the first one's result is returned. */
+  readonly idempotencyKey?: string | undefined;
+  /** How long the key is remembered, ms. */
+  readonly idempotencyTtl?: number | undefined;
+}
+
+/** What became of a publication on its way to subscribers. */
+export interface FanOut {
+  /** Handed to the connection. */
+  delivered: number;
+  /** Put into the connection's queue, because it takes no more at the moment. */
+  queued: number;
+  /** Publications that gave way in queues: older ones, or this one. */
+  dropped: number;
+  /** Connections ended because their queue was full. */
+  disconnected: number;
+}
+
+export interface BrokerResult extends Position {
+  /** Nothing was published: the idempotency key was known, and the position is that of the first publication. */
+  readonly duplicate: boolean;
+  /** What became of it on the nodes that had it when the call was answered; undefined where it travels on by itself. */
+  readonly fanOut: FanOut | undefined;
+}
+
+export interface HistoryFilter {
+  /** Only what comes behind this place (before it, in reverse). Its epoch is not looked at: the page tells the stream's. */
+  readonly since?: Position | undefined;
+  /** The most publications to return. 0: none, just the position. -1: all. */
+  readonly limit: number;
+  /** From the newest to the oldest. */
+  readonly reverse?: boolean | undefined;
+}
+
+/** The position is the top of the stream at the moment when the publications were read. */
+export interface HistoryPage extends Position {
+  readonly publications: readonly Publication[];
+}
+
+/** What a broker hands to its hub. Called in no other channel's order but in each channel's; must not throw. */
+export interface BrokerHandler {
+  /** `epoch` is "" for a publication with offset 0. Returns what became of it on this node. */
+  publication(channel: string, publication: Publication, epoch: string): FanOut | undefined;
+  join(channel: string, info: ClientInfo): void;
+  leave(channel: string, info: ClientInfo): void;
+  /** A message of `control` from another node. */
+  control(message: string): void;
+  /** Publications may have been lost on the way to this node: of these channels, or of all. */
+  interrupted(channels?: Iterable<string>): void;
+}
+
+/**
+ * Publishing, delivery and history. One broker object serves one hub; the streams behind it are shared by all nodes.
+ *
+ * - Delivery: once `subscribe` has resolved, and until `unsubscribe` is called, each publication, join and leave of the
+ *   channel reaches the handler, at most once. A broker on which some may be lost says so by `lossy`; the hub then checks
+ *   positions and fills gaps from history.
+ * - Order: publications of a channel are numbered in the order of the calls of `publish` on one node, and reach the handler in
+ *   the order of their offsets. Joins and leaves come in the order of their calls.
+ * - Atomicity: number, history, idempotency key and hand-over to the nodes are one step: whoever reads a page and has
+ *   everything delivered from then on has everything. A page is never older than what was delivered before it was asked for.
+ * - A call that rejects may have had its effect, or not: a publisher that must not double uses an idempotency key.
+ */
+export interface Broker {
+  /** Whether publications can be lost on the way to the handler without a call of `interrupted`. */
+  readonly lossy: boolean;
+  /** Called once, before anything else. Rejects where the store can't be reached. */
+  start(handler: BrokerHandler): Promise<void>;
+  /** No call of the handler after it resolved. Streams stay. */
+  stop(): Promise<void>;
+  subscribe(channel: string): Promise<void>;
+  unsubscribe(channel: string): Promise<void>;
+  publish(channel: string, publication: NewPublication, options: PublishOptions): Promise<BrokerResult>;
+  publishJoin(channel: string, info: ClientInfo): Promise<void>;
+  publishLeave(channel: string, info: ClientInfo): Promise<void>;
+  /** A channel without a stream gets one: offset 0 and an epoch that later publications continue, for `metaTtl` ms. */
+  history(channel: string, filter: HistoryFilter, metaTtl: number): Promise<HistoryPage>;
+  /** Forgets the publications. Offset and epoch stay. */
+  removeHistory(channel: string): Promise<void>;
+  /** To the handlers of all other nodes. */
+  control(message: string): Promise<void>;
+}

@@ -1,0 +1,72 @@
+import type {
+  Broker,
+  BrokerHandler,
+  BrokerResult,
+  ClientInfo,
+  HistoryFilter,
+  HistoryPage,
+  NewPublication,
+  PublishOptions,
+} from "./broker.ts";
+import { type EngineNode, MemoryEngine } from "./memory-engine.ts";
+
+/**
+ * Publishing and history in the memory of this process: nothing is lost on the way, everything with the process. Hubs of one
+ * process share channels where their brokers share an engine.
+ */
+export class MemoryBroker implements Broker {
+  readonly lossy = false;
+  private readonly engine: MemoryEngine;
+  private node: EngineNode | undefined;
+
+  constructor(engine: MemoryEngine = new MemoryEngine()) {
+    this.engine = engine;
+  }
+
+  async start(handler: BrokerHandler): Promise<void> {
+    if (this.node !== undefined) throw new Error("this broker already serves a hub");
+    this.node = this.engine.attach(handler);
+  }
+
+  async stop(): Promise<void> {
+    if (this.node !== undefined) this.engine.detach(this.node);
+    this.node = undefined;
+  }
+
+  async subscribe(channel: string): Promise<void> {
+    this.engine.subscribe(this.started(), channel);
+  }
+
+  async unsubscribe(channel: string): Promise<void> {
+    if (this.node !== undefined) this.engine.unsubscribe(this.node, channel);
+  }
+
+  publish(channel: string, publication: NewPublication, options: PublishOptions): Promise<BrokerResult> {
+    return this.engine.publish(channel, publication, options);
+  }
+
+  async publishJoin(channel: string, info: ClientInfo): Promise<void> {
+    this.engine.publishJoin(channel, info);
+  }
+
+  async publishLeave(channel: string, info: ClientInfo): Promise<void> {
+    this.engine.publishLeave(channel, info);
+  }
+
+  async history(channel: string, filter: HistoryFilter, metaTtl: number): Promise<HistoryPage> {
+    return this.engine.history(channel, filter, metaTtl);
+  }
+
+  async removeHistory(channel: string): Promise<void> {
+    this.engine.removeHistory(channel);
+  }
+
+  async control(message: string): Promise<void> {
+    this.engine.control(this.started(), message);
+  }
+
+  private started(): EngineNode {
+    if (this.node === undefined) throw new Error("the broker has not been started");
+    return this.node;
+  }
+}

@@ -1,0 +1,241 @@
+import { randomBytes } from "node:crypto";
+import { type Clock, systemClock } from "../clock.ts";
+import type {
+  BrokerHandler,
+  BrokerResult,
+  ClientInfo,
+  FanOut,
+  HistoryFilter,
+  HistoryPage,
+  NewPublication,
+  Publication,
+  PublishOptions,
+} from "./broker.ts";
+import { PublicationRing } from "./publication-ring.ts";
+
+const SWEEP_INTERVAL = 10_000; // ms
+const SWEEP_AT_ONCE = 10_000; // streams looked at in one go, so that a sweep takes a few ms at most
+const DEFAULT_IDEMPOTENCY_TTL = 5 * 60_000; // ms
+/** A stream that never had a publication is forgotten sooner, or names made up by clients would fill the memory. */
+const EMPTY_META_TTL = 60 * 60_000; // ms
+
+interface Stream {
+  readonly epoch: string;
+  /** The newest offset ever given. */
+  top: number;
+  readonly ring: PublicationRing;
+  expiresAt: number;
+  metaExpiresAt: number;
+}
+
+interface RememberedResult extends BrokerResult {
+  readonly expiresAt: number;
+}
+
+/** One hub's place at the engine. */
+export interface EngineNode {
+  readonly handler: BrokerHandler;
+  readonly channels: Set<string>;
+}
+
+export interface MemoryEngineOptions {
+  readonly clock?: Clock;
+  /** Makes the epochs of streams: any string that comes only once. */
+  readonly newEpoch?: () => string;
+}
+
+/** Streams in memory, with delivery to the nodes of one process: what is behind one or several MemoryBrokers. */
+export class MemoryEngine {
+  private readonly clock: Clock;
+  private readonly newEpoch: () => string;
+  private readonly streams = new Map<string, Stream>();
+  private readonly nodes = new Set<EngineNode>();
+  /** Nodes that want a channel. */
+  private readonly interest = new Map<string, EngineNode[]>();
+  private readonly results = new Map<string, RememberedResult>();
+  /** Deliveries that were asked for while another was under way: order is kept, whatever a handler does. */
+  private readonly waiting: (() => void)[] = [];
+  private delivering = false;
+  private stopSweeping: (() => void) | undefined;
+  private sweep: Iterator<[string, Stream], undefined> | undefined;
+
+  constructor(options: MemoryEngineOptions = {}) {
+    this.clock = options.clock ?? systemClock;
+    this.newEpoch = options.newEpoch ?? (() => randomBytes(6).toString("base64url"));
+  }
+
+  /** Streams kept, expired ones that no sweep has met included. */
+  get streamCount(): number {
+    return this.streams.size;
+  }
+
+  attach(handler: BrokerHandler): EngineNode {
+    const node: EngineNode = { handler, channels: new Set() };
+    this.nodes.add(node);
+    if (this.nodes.size === 1) this.scheduleSweep();
+    return node;
+  }
+
+  detach(node: EngineNode): void {
+    for (const channel of [...node.channels]) this.unsubscribe(node, channel);
+    this.nodes.delete(node);
+    if (this.nodes.size === 0) this.stopSweeping?.();
+  }
+
+  subscribe(node: EngineNode, channel: string): void {
+    if (node.channels.has(channel)) return;
+    node.channels.add(channel);
+    const interested = this.interest.get(channel);
+    // a new array: a delivery may be going through the old one
+    this.interest.set(channel, interested === undefined ? [node] : [...interested, node]);
+  }
+
+  unsubscribe(node: EngineNode, channel: string): void {
+    if (!node.channels.delete(channel)) return;
+    const rest = (this.interest.get(channel) ?? []).filter((each) => each !== node);
+    if (rest.length === 0) this.interest.delete(channel);
+    else this.interest.set(channel, rest);
+  }
+
+  publish(channel: string, publication: NewPublication, options: PublishOptions): Promise<BrokerResult> {
+    const key = options.idempotencyKey === undefined ? undefined : `${channel}\n${options.idempotencyKey}`;
+    const now = this.clock.now();
+    if (key !== undefined) {
+      const known = this.results.get(key);
+      if (known !== undefined && known.expiresAt > now) {
+        return Promise.resolve({ offset: known.offset, epoch: known.epoch, duplicate: true, fanOut: undefined });
+      }
+    }
+    let offset = 0;
+    let epoch = "";
+    let published: Publication;
+    if (options.historySize > 0 && options.historyTtl > 0) {
+      const stream = this.stream(channel, now);
+      offset = ++stream.top;
+      epoch = stream.epoch;
+      published = { ...publication, offset };
+      stream.ring.add(published, options.historySize);
+      stream.expiresAt = now + options.historyTtl;
+      stream.metaExpiresAt = now + options.metaTtl;
+    } else {
+      published = { ...publication, offset };
+    }
+    if (key !== undefined) {
+      const expiresAt = now + (options.idempotencyTtl ?? DEFAULT_IDEMPOTENCY_TTL);
+      this.results.delete(key); // to the end of the map, whose front is looked at first by the sweep
+      this.results.set(key, { offset, epoch, duplicate: false, fanOut: undefined, expiresAt });
+    }
+    return new Promise((resolve) => {
+      this.deliver(() => {
+        resolve({ offset, epoch, duplicate: false, fanOut: this.handOver(channel, published, epoch) });
+      });
+    });
+  }
+
+  publishJoin(channel: string, info: ClientInfo): void {
+    this.deliver(() => {
+      for (const node of this.interest.get(channel) ?? []) node.handler.join(channel, info);
+    });
+  }
+
+  publishLeave(channel: string, info: ClientInfo): void {
+    this.deliver(() => {
+      for (const node of this.interest.get(channel) ?? []) node.handler.leave(channel, info);
+    });
+  }
+
+  history(channel: string, filter: HistoryFilter, metaTtl: number): HistoryPage {
+    const now = this.clock.now();
+    const stream = this.stream(channel, now);
+    const { top, epoch, ring } = stream;
+    const kept = top === 0 ? Math.min(metaTtl, EMPTY_META_TTL) : metaTtl;
+    stream.metaExpiresAt = Math.max(stream.metaExpiresAt, now + kept);
+    let publications: Publication[] = [];
+    if (filter.limit !== 0) {
+      publications =
+        filter.reverse === true
+          ? ring.before(filter.since?.offset ?? top + 1, filter.limit, top)
+          : ring.after(filter.since?.offset ?? 0, filter.limit, top);
+    }
+    return { offset: top, epoch, publications };
+  }
+
+  removeHistory(channel: string): void {
+    this.streams.get(channel)?.ring.clear();
+  }
+
+  control(from: EngineNode, message: string): void {
+    this.deliver(() => {
+      for (const node of this.nodes) if (node !== from) node.handler.control(message);
+    });
+  }
+
+  /** The channel's stream as it is now: without what has expired, made if there is none. */
+  private stream(channel: string, now: number): Stream {
+    const known = this.streams.get(channel);
+    if (known !== undefined && !this.isForgotten(channel, known, now)) {
+      if (known.expiresAt <= now) known.ring.clear();
+      return known;
+    }
+    const stream = { epoch: this.newEpoch(), top: 0, ring: new PublicationRing(), expiresAt: 0, metaExpiresAt: 0 };
+    this.streams.set(channel, stream);
+    return stream;
+  }
+
+  /** Whether epoch and offset have expired. Not while a node is subscribed: its subscribers stand at a position of the stream. */
+  private isForgotten(channel: string, stream: Stream, now: number): boolean {
+    return stream.expiresAt <= now && stream.metaExpiresAt <= now && !this.interest.has(channel);
+  }
+
+  private handOver(channel: string, publication: Publication, epoch: string): FanOut {
+    const total: FanOut = { delivered: 0, queued: 0, dropped: 0, disconnected: 0 };
+    for (const node of this.interest.get(channel) ?? []) {
+      const fanOut = node.handler.publication(channel, publication, epoch);
+      if (fanOut === undefined) continue;
+      total.delivered += fanOut.delivered;
+      total.queued += fanOut.queued;
+      total.dropped += fanOut.dropped;
+      total.disconnected += fanOut.disconnected;
+    }
+    return total;
+  }
+
+  private deliver(delivery: () => void): void {
+    if (this.delivering) {
+      this.waiting.push(delivery);
+      return;
+    }
+    this.delivering = true;
+    try {
+      delivery();
+      for (let next = this.waiting.shift(); next !== undefined; next = this.waiting.shift()) next();
+    } finally {
+      this.delivering = false;
+    }
+  }
+
+  private scheduleSweep(): void {
+    this.stopSweeping = this.clock.after(SWEEP_INTERVAL, () => {
+      this.sweepOnce(this.clock.now());
+      this.scheduleSweep();
+    });
+  }
+
+  private sweepOnce(now: number): void {
+    for (const [key, result] of this.results) {
+      if (result.expiresAt > now) break;
+      this.results.delete(key);
+    }
+    this.sweep ??= this.streams.entries(); // goes on where the last sweep stopped
+    for (let looked = 0; looked < SWEEP_AT_ONCE; looked++) {
+      const next = this.sweep.next();
+      if (next.done === true) {
+        this.sweep = undefined;
+        return;
+      }
+      const [channel, stream] = next.value;
+      if (this.isForgotten(channel, stream, now)) this.streams.delete(channel);
+      else if (stream.expiresAt <= now) stream.ring.clear();
+    }
+  }
+}

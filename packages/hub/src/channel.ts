@@ -1,0 +1,278 @@
+import type { Background } from "./background.ts";
+import type { Broker, ClientInfo, FanOut, HistoryPage, Position, Publication } from "./broker/broker.ts";
+import type { Clock } from "./clock.ts";
+import { UNSUBSCRIBES } from "./codes.ts";
+import { SharedMessage } from "./connection.ts";
+import type { HubMetrics } from "./metrics.ts";
+import type { Namespace } from "./namespaces.ts";
+import { aboutClientJson, channelPush } from "./protocol/encode.ts";
+import { DeltaBase, PublicationPush, type PushOptions } from "./protocol/publication-push.ts";
+import { NO_BASE, type Subscription } from "./subscription.ts";
+
+/** What channels need of their hub. */
+export interface ChannelContext {
+  readonly broker: Broker;
+  readonly clock: Clock;
+  readonly metrics: HubMetrics;
+  readonly background: Background;
+}
+
+interface Arrival {
+  readonly publication: Publication;
+  readonly epoch: string;
+}
+
+/**
+ * One channel on this node: its subscribers, and its place in the stream. What reaches the subscribers follows each other
+ * without gap or double: a publication that does not follow the last one waits until those between were read from history.
+ */
+export class Channel {
+  readonly name: string;
+  readonly namespace: Namespace;
+  /** Resolves once it is subscribed to the broker and knows its position; rejects if that can't be had. */
+  readonly opened: Promise<void>;
+  /** Subscriptions in the making and made; the channel is closed when it falls to 0. */
+  references = 0;
+  private readonly context: ChannelContext;
+  private readonly pushOptions: PushOptions;
+  /** Undefined: one that left while the list was gone through. */
+  private subscribers: (Subscription | undefined)[] = [];
+  private left = 0;
+  private goingThrough = 0;
+  /** Of the last publication that was delivered. */
+  private offset = 0;
+  private epoch = "";
+  /** The last publication, where deltas to it may be wanted. */
+  private last: DeltaBase | undefined;
+  /** What arrived while the channel opens, or reads what is missing; undefined: neither. */
+  private arrivals: Arrival[] | undefined = [];
+  private closed = false;
+
+  /** `after`: what has to be over before, such as the end of the same channel's last life. */
+  constructor(name: string, namespace: Namespace, context: ChannelContext, after: Promise<void> | undefined) {
+    this.name = name;
+    this.namespace = namespace;
+    this.context = context;
+    this.pushOptions = {
+      channel: JSON.stringify(name),
+      whenFull: namespace.slowConsumer,
+      keyPrefix: `${name}\n`,
+      conflateBy: namespace.conflateBy,
+    };
+    this.opened = this.open(after);
+  }
+
+  /** Where everybody stands who has all that was delivered. */
+  get position(): Position {
+    return { offset: this.offset, epoch: this.epoch };
+  }
+
+  get subscriberCount(): number {
+    return this.subscribers.length - this.left;
+  }
+
+  /** The subscriptions of the moment. */
+  *[Symbol.iterator](): IterableIterator<Subscription> {
+    for (const each of [...this.subscribers]) if (each !== undefined) yield each;
+  }
+
+  add(subscription: Subscription): void {
+    subscription.index = this.subscribers.length;
+    this.subscribers.push(subscription);
+  }
+
+  remove(subscription: Subscription): void {
+    const { index } = subscription;
+    if (index < 0) return;
+    subscription.index = -1;
+    if (this.goingThrough > 0) {
+      // the loop counts on places to stay
+      this.subscribers[index] = undefined;
+      this.left++;
+      return;
+    }
+    const last = this.subscribers.pop();
+    if (last === undefined || last === subscription) return;
+    this.subscribers[index] = last;
+    last.index = index;
+  }
+
+  /** A publication from the broker. Undefined: what becomes of it is not known yet. */
+  receive(publication: Publication, epoch: string): FanOut | undefined {
+    if (this.closed) return undefined;
+    if (publication.offset === 0) return this.deliver(publication);
+    if (this.arrivals !== undefined) {
+      this.arrivals.push({ publication, epoch });
+      return undefined;
+    }
+    if (epoch !== this.epoch) this.restart({ offset: publication.offset - 1, epoch });
+    if (publication.offset === this.offset + 1) return this.deliver(publication);
+    if (publication.offset <= this.offset) {
+      this.context.metrics.duplicates++;
+      return undefined;
+    }
+    this.arrivals = [{ publication, epoch }];
+    this.readMissing();
+    return undefined;
+  }
+
+  join(info: ClientInfo): void {
+    this.shareAbout("join", info);
+  }
+
+  leave(info: ClientInfo): void {
+    this.shareAbout("leave", info);
+  }
+
+  /** Publications may have been lost on the way here: reads what is missing, if anything is. */
+  checkPosition(): void {
+    if (this.closed || !this.namespace.hasHistory || this.arrivals !== undefined) return;
+    this.arrivals = [];
+    this.readMissing();
+  }
+
+  /** The stream turned out to be another one. Who stood at a position of the old one has to come back. */
+  restart(position: Position): void {
+    this.offset = position.offset;
+    this.epoch = position.epoch;
+    this.last = undefined;
+    for (const each of this) {
+      if (each.buffer !== undefined) each.buffer = [];
+      if (each.positioned && each.live) each.owner.lost(each, UNSUBSCRIBES.INSUFFICIENT_STATE);
+    }
+  }
+
+  close(): void {
+    this.closed = true;
+    this.arrivals = undefined;
+  }
+
+  private async open(after: Promise<void> | undefined): Promise<void> {
+    await after;
+    await this.context.broker.subscribe(this.name);
+    if (this.namespace.hasHistory) {
+      const { offset, epoch } = await this.history(undefined, 0);
+      this.offset = offset;
+      this.epoch = epoch;
+    }
+    this.receiveArrivals();
+  }
+
+  private history(since: Position | undefined, limit: number): Promise<HistoryPage> {
+    return this.context.broker.history(this.name, { since, limit }, this.namespace.publishing.metaTtl);
+  }
+
+  private readMissing(): void {
+    this.fill().catch((error: unknown) => {
+      this.context.background.onError(error);
+      this.receiveArrivals((arrival) => this.restart({ offset: arrival.publication.offset - 1, epoch: arrival.epoch }));
+    });
+  }
+
+  private async fill(): Promise<void> {
+    const before = this.position;
+    const page = await this.history(before, -1);
+    if (this.closed) return;
+    // an offset that has gone back: the store lost its newest publications and will give their numbers to others
+    if (page.epoch !== before.epoch || page.offset < before.offset) {
+      this.restart(page);
+    } else {
+      const [first] = page.publications;
+      if (page.offset > before.offset) this.context.metrics.gaps++;
+      // what was missed is no longer kept
+      if (page.offset > before.offset && first?.offset !== before.offset + 1) {
+        this.restart({ offset: (first?.offset ?? page.offset + 1) - 1, epoch: page.epoch });
+      }
+      for (const publication of page.publications) this.deliver(publication);
+    }
+    this.receiveArrivals();
+  }
+
+  /** Goes on as usual. `onGap`: what to do where even now one does not follow the other, instead of reading again. */
+  private receiveArrivals(onGap?: (arrival: Arrival) => void): void {
+    const arrivals = this.takeArrivals();
+    for (const [index, arrival] of arrivals.entries()) {
+      if (onGap !== undefined && (arrival.epoch !== this.epoch || arrival.publication.offset > this.offset + 1)) {
+        onGap(arrival);
+      }
+      this.receive(arrival.publication, arrival.epoch);
+      if (this.closed) return;
+      if (this.arrivals !== undefined) {
+        this.arrivals.push(...arrivals.slice(index + 1));
+        return;
+      }
+    }
+  }
+
+  private takeArrivals(): readonly Arrival[] {
+    const { arrivals = [] } = this;
+    this.arrivals = undefined;
+    return arrivals;
+  }
+
+  private deliver(publication: Publication): FanOut {
+    const started = this.context.clock.now();
+    const counts: FanOut = { delivered: 0, queued: 0, dropped: 0, disconnected: 0 };
+    const push = new PublicationPush(publication, this.pushOptions, this.last);
+    const { offset } = publication;
+    if (offset > 0) {
+      this.offset = offset;
+      if (this.namespace.delta) this.last = new DeltaBase(publication);
+    }
+    this.goingThrough++;
+    const { subscribers } = this;
+    // whoever comes in the meantime starts behind this publication
+    const count = subscribers.length;
+    for (let i = 0; i < count; i++) {
+      const subscription = subscribers[i];
+      if (subscription === undefined) continue;
+      if (subscription.buffer !== undefined) {
+        subscription.buffer.push(publication);
+      } else if (subscription.live && (offset === 0 || offset > subscription.offset)) {
+        if (offset > 0) subscription.offset = offset;
+        if (!subscription.delta) {
+          subscription.outbox.share(push.plain, counts);
+        } else {
+          const base = subscription.deltaBase;
+          subscription.deltaBase = offset > 0 ? offset : NO_BASE;
+          subscription.outbox.share(base === NO_BASE ? push.full : push.deltaTo(base), counts);
+        }
+      }
+    }
+    this.wentThrough();
+    this.count(counts, started);
+    return counts;
+  }
+
+  private shareAbout(kind: "join" | "leave", info: ClientInfo): void {
+    if (this.closed) return;
+    const { whenFull, channel } = this.pushOptions;
+    const text = channelPush(channel, kind, aboutClientJson(info));
+    const message = new SharedMessage(text, whenFull === "conflate" ? "drop-oldest" : whenFull);
+    const counts: FanOut = { delivered: 0, queued: 0, dropped: 0, disconnected: 0 };
+    this.goingThrough++;
+    const { subscribers } = this;
+    for (let i = 0, count = subscribers.length; i < count; i++) {
+      const subscription = subscribers[i];
+      if (subscription?.live === true && subscription.hearsJoins) subscription.outbox.share(message, counts);
+    }
+    this.wentThrough();
+  }
+
+  private wentThrough(): void {
+    if (--this.goingThrough > 0 || this.left === 0) return;
+    this.subscribers = this.subscribers.filter((each) => each !== undefined);
+    this.left = 0;
+    for (const [index, each] of this.subscribers.entries()) if (each !== undefined) each.index = index;
+  }
+
+  private count(counts: FanOut, started: number): void {
+    const { metrics, clock } = this.context;
+    metrics.publications++;
+    metrics.delivered += counts.delivered;
+    metrics.queued += counts.queued;
+    metrics.dropped += counts.dropped;
+    metrics.slowDisconnects += counts.disconnected;
+    metrics.fanOut.observe(clock.now() - started);
+  }
+}

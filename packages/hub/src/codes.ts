@@ -1,0 +1,124 @@
+/** One row of the table of command errors. */
+export interface CommandErrorEntry {
+  readonly code: number;
+  readonly text: string;
+  /** The same command may succeed later: clients try again by themselves. */
+  readonly temporary?: true;
+}
+
+/**
+ * What a command can be answered with. Codes and texts are those of the Centrifugo client protocol; `docs/hub.md` lists the
+ * same rows and a test holds the two together. Codes of applications lie in 400 to 1999.
+ */
+export const COMMAND_ERRORS = {
+  INTERNAL: { code: 100, text: "internal server error", temporary: true },
+  UNAUTHORIZED: { code: 101, text: "unauthorized" },
+  UNKNOWN_CHANNEL: { code: 102, text: "unknown channel" },
+  PERMISSION_DENIED: { code: 103, text: "permission denied" },
+  METHOD_NOT_FOUND: { code: 104, text: "method not found" },
+  ALREADY_SUBSCRIBED: { code: 105, text: "already subscribed" },
+  LIMIT_EXCEEDED: { code: 106, text: "limit exceeded" },
+  BAD_REQUEST: { code: 107, text: "bad request" },
+  NOT_AVAILABLE: { code: 108, text: "not available" },
+  TOKEN_EXPIRED: { code: 109, text: "token expired" },
+  EXPIRED: { code: 110, text: "expired" },
+  TOO_MANY_REQUESTS: { code: 111, text: "too many requests", temporary: true },
+  UNRECOVERABLE_POSITION: { code: 112, text: "unrecoverable position" },
+} as const satisfies Record<string, CommandErrorEntry>;
+
+export type CommandErrorName = keyof typeof COMMAND_ERRORS;
+
+/** What a client's command is answered with. Thrown by handlers of the application, it reaches the client as it is. */
+export class CommandError extends Error {
+  override readonly name = "CommandError";
+  readonly code: number;
+  readonly temporary: boolean;
+
+  /** `code`: 400 to 1999 for errors of an application's own. */
+  constructor(code: number, message: string, options?: ErrorOptions & { readonly temporary?: boolean }) {
+    super(message, options);
+    this.code = code;
+    this.temporary = options?.temporary ?? false;
+  }
+}
+
+/** The error for a row of COMMAND_ERRORS. `detail` says what was expected and what came. */
+export function commandError(name: CommandErrorName, detail?: string, options?: ErrorOptions): CommandError {
+  const entry: CommandErrorEntry = COMMAND_ERRORS[name];
+  const message = detail === undefined ? entry.text : `${entry.text}: ${detail}`;
+  return new CommandError(entry.code, message, { ...options, temporary: entry.temporary ?? false });
+}
+
+/** A code and a reason: of an unsubscribe push or of the end of a connection. */
+export interface CodeAndReason {
+  readonly code: number;
+  readonly reason: string;
+}
+
+/** Why a subscription ended. Clients subscribe again, recovering, from 2500 on. */
+export const UNSUBSCRIBES = {
+  CLIENT: { code: 0, reason: "client unsubscribed" },
+  DISCONNECT: { code: 1, reason: "client disconnected" },
+  SERVER: { code: 2000, reason: "server unsubscribe" },
+  INSUFFICIENT_STATE: { code: 2500, reason: "insufficient state" },
+  EXPIRED: { code: 2501, reason: "subscription expired" },
+} as const satisfies Record<string, CodeAndReason>;
+
+/**
+ * Why the server ends a connection; the code is the close code of the WebSocket. Clients come back by themselves after codes
+ * 3000 to 3499 and 4000 to 4499, and not after 3500 to 3999 and 4500 to 4999. From 4000 on they are the application's.
+ */
+export const DISCONNECTS = {
+  CONNECTION_CLOSED: { code: 3000, reason: "connection closed" },
+  SHUTDOWN: { code: 3001, reason: "shutdown" },
+  SERVER_ERROR: { code: 3004, reason: "internal server error" },
+  EXPIRED: { code: 3005, reason: "connection expired" },
+  SUBSCRIPTION_EXPIRED: { code: 3006, reason: "subscription expired" },
+  SLOW: { code: 3008, reason: "slow" },
+  INSUFFICIENT_STATE: { code: 3010, reason: "insufficient state" },
+  FORCE_RECONNECT: { code: 3011, reason: "force reconnect" },
+  NO_PONG: { code: 3012, reason: "no pong" },
+  TOO_MANY_REQUESTS: { code: 3013, reason: "too many requests" },
+  INVALID_TOKEN: { code: 3500, reason: "invalid token" },
+  BAD_REQUEST: { code: 3501, reason: "bad request" },
+  STALE: { code: 3502, reason: "stale" },
+  FORCE_NO_RECONNECT: { code: 3503, reason: "force disconnect" },
+  CONNECTION_LIMIT: { code: 3504, reason: "connection limit" },
+  CHANNEL_LIMIT: { code: 3505, reason: "channel limit" },
+  INAPPROPRIATE_PROTOCOL: { code: 3506, reason: "inappropriate protocol" },
+  PERMISSION_DENIED: { code: 3507, reason: "permission denied" },
+  NOT_AVAILABLE: { code: 3508, reason: "not available" },
+} as const satisfies Record<string, CodeAndReason>;
+
+/** Whether a client that was disconnected with `code` comes back by itself. */
+export function reconnectsAfter(code: number): boolean {
+  return !((code >= 3500 && code < 4000) || (code >= 4500 && code < 5000));
+}
+
+const MAX_REASON_BYTES = 123; // of a close frame: 125 less the 2-byte code (RFC 6455 §5.5)
+
+/** Thrown by a handler of the application, it ends the client's connection. */
+export class Disconnect extends Error implements CodeAndReason {
+  override readonly name = "Disconnect";
+  readonly code: number;
+  readonly reason: string;
+
+  /** `code`: 3000 to 4999. `reason`: at most 123 bytes, which the client is told. */
+  constructor(code: number, reason: string) {
+    checkDisconnect(code, reason);
+    super(`${code} ${reason}`);
+    this.code = code;
+    this.reason = reason;
+  }
+}
+
+/** Throws a RangeError where code or reason can't be sent. */
+export function checkDisconnect(code: number, reason: string): void {
+  if (!Number.isInteger(code) || code < 3000 || code > 4999) {
+    throw new RangeError(`a disconnect code has to be an integer from 3000 to 4999, got ${code}`);
+  }
+  const bytes = Buffer.byteLength(reason);
+  if (bytes > MAX_REASON_BYTES) {
+    throw new RangeError(`a disconnect reason has to have at most ${MAX_REASON_BYTES} bytes, got ${bytes}`);
+  }
+}

@@ -1,0 +1,76 @@
+import { type AccessFunction, type Audience, isAmong } from "../access.ts";
+import { commandError } from "../codes.ts";
+import { namespaceOf, type Parts } from "../parts.ts";
+import type { HistoryCommand, PresenceCommand, PresenceStatsCommand, PublishCommand } from "../protocol/command.ts";
+import { historyJson, presenceJson, presenceStatsJson, reply } from "../protocol/encode.ts";
+import type { Session } from "../session.ts";
+
+/** Whether the session may publish. Undefined: yes, at once. */
+export function authorizePublish(session: Session, parts: Parts, command: PublishCommand): Promise<void> | undefined {
+  const { publish } = namespaceOf(parts, command.channel);
+  return allow(session, publish, command.channel, () => JSON.parse(command.data) as unknown);
+}
+
+/** Publishes: the call of the broker is made before this returns, so that publications keep their order. */
+export function publish(session: Session, parts: Parts, command: PublishCommand): Promise<void> {
+  const { channel, data } = command;
+  const { publishing } = namespaceOf(parts, channel);
+  parts.metrics.published++;
+  return parts.broker.publish(channel, { data, info: session.infoIn(channel) }, publishing).then(() => {
+    session.outbox.line(reply(command.id, "publish", "{}"));
+  });
+}
+
+export async function presence(session: Session, parts: Parts, command: PresenceCommand): Promise<void> {
+  await allowPresence(session, parts, command.channel);
+  const clients = await parts.presence.clients(command.channel);
+  session.outbox.line(reply(command.id, "presence", presenceJson(clients)));
+}
+
+export async function presenceStats(session: Session, parts: Parts, command: PresenceStatsCommand): Promise<void> {
+  await allowPresence(session, parts, command.channel);
+  const stats = await parts.presence.stats(command.channel);
+  session.outbox.line(reply(command.id, "presence_stats", presenceStatsJson(stats)));
+}
+
+export async function history(session: Session, parts: Parts, command: HistoryCommand): Promise<void> {
+  const { channel, since, reverse } = command;
+  const namespace = namespaceOf(parts, channel);
+  if (!namespace.hasHistory) throw commandError("NOT_AVAILABLE", "the channel has no history");
+  const allowed = allow(session, namespace.readHistory, channel, () => undefined);
+  if (allowed !== undefined) await allowed;
+  const most = parts.settings.limits.historyPage;
+  const limit = command.limit < 0 ? most : Math.min(command.limit, most);
+  const page = await parts.broker.history(channel, { since, limit, reverse }, namespace.publishing.metaTtl);
+  if (since !== undefined && since.epoch !== "" && since.epoch !== page.epoch) {
+    throw commandError("UNRECOVERABLE_POSITION");
+  }
+  session.outbox.line(reply(command.id, "history", historyJson(page)));
+}
+
+async function allowPresence(session: Session, parts: Parts, channel: string): Promise<void> {
+  const namespace = namespaceOf(parts, channel);
+  if (!namespace.presence) throw commandError("NOT_AVAILABLE", "the channel has no presence");
+  await allow(session, namespace.readPresence, channel, () => undefined);
+}
+
+/** Throws or rejects where it is not allowed. Undefined: it is, without asking anybody. */
+function allow(
+  session: Session,
+  access: Audience | AccessFunction,
+  channel: string,
+  data: () => unknown,
+): Promise<void> | undefined {
+  if (typeof access !== "function") {
+    if (isAmong(access, session, session.memberships.get(channel)?.isLive === true)) return undefined;
+    throw commandError("PERMISSION_DENIED");
+  }
+  const allowed = access({ session, channel, data: data() });
+  if (allowed instanceof Promise) return allowed.then(check);
+  check(allowed);
+  return undefined;
+}
+
+function check(allowed: boolean): void {
+  if (!allowed) throw commandError("PERMISSION_DENIED");
+}

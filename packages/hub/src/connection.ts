@@ -1,0 +1,40 @@
+/** What a session needs of a connection. Whoever has the connection calls the session's `receive`, `drained` and `closed`. */
+export interface HubConnection {
+  /** Sends a text message. False: it takes no more for now, and `drained` will be called. The message was taken all the same. */
+  write(text: string): boolean;
+  /** As `write`, with a message that goes to many connections. */
+  writeShared(message: SharedMessage): boolean;
+  /** Reads no more until `resume`. */
+  pause(): void;
+  resume(): void;
+  /** Ends the connection: 3000 to 4999, or 1009. What was written before still goes out as far as the peer takes it. */
+  close(code: number, reason: string): void;
+}
+
+/** What gives way where a connection's queue is full, and a message like this one is to be added. */
+export type WhenFull =
+  /** Nothing: the connection is ended, and its client recovers. */
+  | "disconnect"
+  /** The oldest messages that are "drop-oldest" too. */
+  | "drop-oldest"
+  /** While messages wait, one replaces the waiting one with the same key; then as "disconnect". */
+  | "conflate";
+
+/** A message serialised once for many connections. */
+export class SharedMessage {
+  readonly text: string;
+  /** Bytes of the text in UTF-8. */
+  readonly size: number;
+  readonly whenFull: WhenFull;
+  /** Which messages replace each other where `whenFull` is "conflate". */
+  readonly key: string;
+  /** For a connection's own use: what it makes of the text once for all of its kind. */
+  prepared: unknown = undefined;
+
+  constructor(text: string, whenFull: WhenFull = "disconnect", key = "") {
+    this.text = text;
+    this.size = Buffer.byteLength(text);
+    this.whenFull = whenFull;
+    this.key = key;
+  }
+}

@@ -1,0 +1,86 @@
+import type { Position } from "./broker/broker.ts";
+import { CommandError } from "./codes.ts";
+import { Fields } from "./fields.ts";
+
+/** What one node asks all others to do, or tells them. */
+export type Control =
+  | {
+      readonly type: "disconnect";
+      readonly user: string;
+      readonly client: string | undefined;
+      readonly code: number;
+      readonly reason: string;
+      /** Clients to leave alone. */
+      readonly except: readonly string[];
+    }
+  | {
+      readonly type: "subscribe";
+      readonly user: string;
+      readonly client: string | undefined;
+      readonly channel: string;
+      /** As JSON. */
+      readonly info: string | undefined;
+      readonly data: string | undefined;
+      readonly since: Position | undefined;
+    }
+  | {
+      readonly type: "unsubscribe";
+      readonly user: string;
+      readonly client: string | undefined;
+      readonly channel: string;
+      readonly code: number;
+      readonly reason: string;
+    }
+  | {
+      readonly type: "refresh";
+      readonly user: string;
+      readonly client: string | undefined;
+      /** Unix time in seconds; undefined: never. */
+      readonly expireAt: number | undefined;
+    }
+  | { readonly type: "message"; readonly user: string; readonly client: string | undefined; readonly data: string };
+
+export function encodeControl(control: Control): string {
+  return JSON.stringify(control);
+}
+
+/** Undefined: not a message of this version. Nodes of different versions may be running side by side for a while. */
+export function decodeControl(message: string): Control | undefined {
+  try {
+    const fields = new Fields(JSON.parse(message) as unknown, "control");
+    const user = fields.string("user");
+    const client = fields.string("client") || undefined;
+    const channel = fields.string("channel");
+    const text = (name: string): string | undefined => fields.string(name) || undefined;
+    const type = fields.string("type");
+    switch (type) {
+      case "disconnect":
+        return {
+          type,
+          user,
+          client,
+          code: fields.integer("code"),
+          reason: fields.string("reason"),
+          except: fields.strings("except"),
+        };
+      case "subscribe":
+        return { type, user, client, channel, info: text("info"), data: text("data"), since: sinceOf(fields) };
+      case "unsubscribe":
+        return { type, user, client, channel, code: fields.integer("code"), reason: fields.string("reason") };
+      case "refresh":
+        return { type, user, client, expireAt: fields.has("expireAt") ? fields.integer("expireAt") : undefined };
+      case "message":
+        return { type, user, client, data: fields.requiredString("data") };
+      default:
+        return undefined;
+    }
+  } catch (error) {
+    if (error instanceof CommandError || error instanceof SyntaxError) return undefined;
+    throw error; // impossible: JSON.parse and Fields throw nothing else
+  }
+}
+
+function sinceOf(fields: Fields): Position | undefined {
+  const since = fields.fields("since");
+  return since === undefined ? undefined : { offset: since.integer("offset"), epoch: since.string("epoch") };
+}

@@ -1,0 +1,303 @@
+import { Agenda } from "./agenda.ts";
+import { Background } from "./background.ts";
+import type { BrokerHandler, ClientInfo, Position } from "./broker/broker.ts";
+import { Channels } from "./channels.ts";
+import type { ClientSession } from "./client-session.ts";
+import { type CodeAndReason, DISCONNECTS } from "./codes.ts";
+import type { HubConnection } from "./connection.ts";
+import { toJson } from "./json.ts";
+import { HubMetrics } from "./metrics.ts";
+import {
+  type BroadcastReport,
+  type ClientSelection,
+  type DisconnectOptions,
+  type HistoryOptions,
+  type NodeInfo,
+  Operations,
+  type PublishOptions,
+  type PublishReport,
+} from "./operations.ts";
+import { type HubOptions, type HubSettings, resolveOptions } from "./options.ts";
+import { TurnEnd } from "./outbox.ts";
+import type { Parts, RpcHandler } from "./parts.ts";
+import type { PresenceEntry, PresenceStats } from "./presence/presence-store.ts";
+import { Reader } from "./reader.ts";
+import { Session } from "./session.ts";
+import { Sessions } from "./sessions.ts";
+
+/** Entries that are renewed with one call of the presence store. */
+const RENEW_AT_ONCE = 512;
+
+/** A client in a channel. */
+export interface PresentClient {
+  readonly client: string;
+  readonly user: string;
+  readonly connInfo: unknown;
+  readonly chanInfo: unknown;
+}
+
+export interface PastPublication {
+  readonly offset: number;
+  readonly data: unknown;
+  /** The client that published it; undefined: the server did. */
+  readonly info: PresentClient | undefined;
+  readonly tags: Readonly<Record<string, string>> | undefined;
+}
+
+/** The position is the top of the stream at the moment when it was read. */
+export interface PastPublications extends Position {
+  readonly publications: readonly PastPublication[];
+}
+
+/** One connection at the hub: what its owner calls when something happens to it. */
+export interface Incoming {
+  readonly session: ClientSession;
+  /** A text message has come. */
+  receive(text: string): void;
+  /** The connection takes more again, after a `write` that returned false. */
+  drained(): void;
+  /** The connection has ended. */
+  closed(): void;
+}
+
+/**
+ * Sessions, channels, presence, history and recovery. Hubs of many nodes that share a broker and a presence store are one hub to
+ * their clients.
+ */
+export class Hub {
+  /** What it counts. */
+  readonly metrics = new HubMetrics();
+  /** The methods below for those who have JSON as text. */
+  readonly operations: Operations;
+  private readonly settings: HubSettings;
+  private readonly parts: Parts;
+  private readonly agenda: Agenda;
+  private readonly background: Background;
+  private readonly channelsHere: Channels;
+  private readonly registry = new Sessions();
+  private readonly handlers = new Map<string, RpcHandler>();
+  private readonly timers = new Set<() => void>();
+  private state: "new" | "open" | "closing" = "new";
+
+  /** Throws where an option makes no sense. */
+  constructor(options: HubOptions) {
+    const settings = resolveOptions(options);
+    const { broker, presence, clock } = settings;
+    const { metrics, registry } = this;
+    const background = new Background(settings.onError);
+    const channels = new Channels({ broker, clock, metrics, background });
+    this.settings = settings;
+    this.background = background;
+    this.agenda = new Agenda(clock);
+    this.channelsHere = channels;
+    this.parts = {
+      settings,
+      broker,
+      presence,
+      metrics,
+      channels,
+      background,
+      registry,
+      agenda: this.agenda,
+      turnEnd: new TurnEnd(clock),
+      rpc: this.handlers,
+    };
+    this.operations = new Operations(this.parts);
+  }
+
+  /** Connects broker and presence store. Rejects where they can't be reached. */
+  async start(): Promise<void> {
+    if (this.state !== "new") throw new Error("the hub has been started before");
+    const { broker, presence } = this.settings;
+    await Promise.all([broker.start(this.brokerHandler()), presence.start()]);
+    this.state = "open";
+    this.every(presence.ttl / 3, () => this.renewPresence());
+    if (broker.lossy) this.every(this.settings.positionCheckInterval, () => this.channelsHere.interrupted(undefined));
+  }
+
+  /**
+   * Ends all sessions, so that their clients go elsewhere, and takes no new ones. `window`: ms over which that is spread.
+   * Resolves when everything is told to the stores and they are left.
+   */
+  async close(options: { readonly window?: number; readonly why?: CodeAndReason } = {}): Promise<void> {
+    if (this.state === "closing") return;
+    const started = this.state === "open";
+    this.state = "closing";
+    const sessions = this.registry.all();
+    const { window = 0, why = DISCONNECTS.SHUTDOWN } = options;
+    const { clock } = this.settings;
+    const from = clock.now();
+    for (const [index, session] of sessions.entries()) {
+      const at = from + (window * index) / sessions.length;
+      if (at > clock.now()) await new Promise<void>((resolve) => clock.after(at - clock.now(), resolve));
+      session.close(why);
+    }
+    for (const stop of this.timers) stop();
+    this.agenda.stop();
+    await this.background.settled();
+    if (started) await Promise.all([this.settings.broker.stop(), this.settings.presence.stop()]);
+  }
+
+  /**
+   * A new connection. `context` is what the application wants to know of it later, such as the request. While the hub closes, the
+   * connection is ended at once.
+   */
+  accept(connection: HubConnection, context?: unknown): Incoming {
+    if (this.state === "new") throw new Error("the hub has not been started");
+    const session = new Session(this.parts, connection, context);
+    const reader = new Reader(session, this.parts, connection);
+    if (this.state === "closing") session.close(DISCONNECTS.SHUTDOWN);
+    return {
+      session,
+      receive: (text) => reader.receive(text),
+      drained: () => {
+        session.seen();
+        session.outbox.drained();
+      },
+      closed: () => session.closed(),
+    };
+  }
+
+  /** Publishes `data`, any JSON value. Rejects with a CommandError: no such channel, or the store can't be reached. */
+  async publish(channel: string, data: unknown, options?: PublishOptions): Promise<PublishReport> {
+    return this.operations.publish(channel, toJson(data, "the data of a publication"), options);
+  }
+
+  /** The same to many channels; each has its own result. */
+  async broadcast(
+    channels: readonly string[],
+    data: unknown,
+    options?: PublishOptions,
+  ): Promise<readonly BroadcastReport[]> {
+    return this.operations.broadcast(channels, toJson(data, "the data of a publication"), options);
+  }
+
+  async history(channel: string, options?: HistoryOptions): Promise<PastPublications> {
+    const { offset, epoch, publications } = await this.operations.history(channel, options);
+    return {
+      offset,
+      epoch,
+      publications: publications.map((each) => ({
+        offset: each.offset,
+        data: JSON.parse(each.data) as unknown,
+        info: each.info === undefined ? undefined : presentClient(each.info),
+        tags: each.tags,
+      })),
+    };
+  }
+
+  /** Forgets a channel's publications. Its position stays. */
+  removeHistory(channel: string): Promise<void> {
+    return this.operations.removeHistory(channel);
+  }
+
+  /** Who is in a channel, on all nodes. */
+  async presence(channel: string): Promise<readonly PresentClient[]> {
+    return (await this.operations.presence(channel)).map(presentClient);
+  }
+
+  presenceStats(channel: string): Promise<PresenceStats> {
+    return this.operations.presenceStats(channel);
+  }
+
+  /** Subscribes the clients that a user has now, on all nodes. */
+  async subscribe(
+    user: string,
+    channel: string,
+    options: ClientSelection & { readonly info?: unknown; readonly data?: unknown; readonly since?: Position } = {},
+  ): Promise<void> {
+    const { client, since } = options;
+    const info = options.info === undefined ? undefined : toJson(options.info, "the info of a subscription");
+    const data = options.data === undefined ? undefined : toJson(options.data, "the data of a subscription");
+    await this.operations.subscribe(user, channel, { client, since, info, data });
+  }
+
+  unsubscribe(user: string, channel: string, options?: ClientSelection): Promise<void> {
+    return this.operations.unsubscribe(user, channel, options);
+  }
+
+  /** Ends a user's connections, on all nodes. Rejects with a RangeError where code or reason can't be sent. */
+  disconnect(user: string, options?: DisconnectOptions): Promise<void> {
+    return this.operations.disconnect(user, options);
+  }
+
+  /** `expireAt`: Unix time in seconds; undefined: never. One that has passed ends the connections (3005). */
+  refresh(user: string, expireAt: number | undefined, options?: ClientSelection): Promise<void> {
+    return this.operations.refresh(user, expireAt, options);
+  }
+
+  /** A message to a user's clients that belongs to no channel. */
+  async send(user: string, data: unknown, options?: ClientSelection): Promise<void> {
+    await this.operations.send(user, toJson(data, "a message"), options);
+  }
+
+  /** A function that clients can call. Throws if there is one of that name. */
+  rpc(name: string, handler: RpcHandler): this {
+    if (this.handlers.has(name)) throw new Error(`there is a function ${name} already`);
+    this.handlers.set(name, handler);
+    return this;
+  }
+
+  /** The sessions of this node; of one user only, if one is given. */
+  sessions(user?: string): readonly ClientSession[] {
+    return user === undefined ? this.registry.all() : this.registry.select(user, undefined);
+  }
+
+  /** Channels with subscribers on this node, and how many. */
+  channels(): ReadonlyMap<string, number> {
+    return this.operations.channels();
+  }
+
+  /** This node. */
+  info(): NodeInfo {
+    return this.operations.node();
+  }
+
+  private brokerHandler(): BrokerHandler {
+    return {
+      publication: (channel, publication, epoch) => this.channelsHere.publication(channel, publication, epoch),
+      join: (channel, info) => this.channelsHere.join(channel, info),
+      leave: (channel, info) => this.channelsHere.leave(channel, info),
+      control: (message) => this.operations.receive(message),
+      interrupted: (channels) => this.channelsHere.interrupted(channels),
+    };
+  }
+
+  /** Calls `work` again and again, `interval` ms after it was through. */
+  private every(interval: number, work: () => void | Promise<void>): void {
+    let stop: () => void;
+    const wait = (): void => {
+      stop = this.settings.clock.after(interval, () => {
+        this.timers.delete(stop);
+        this.background.add(
+          Promise.resolve(work()).finally(() => {
+            if (this.state === "open") wait();
+          }),
+        );
+      });
+      this.timers.add(stop);
+    };
+    wait();
+  }
+
+  /** Who leaves while one batch is on its way is in none of the following ones. */
+  private async renewPresence(): Promise<void> {
+    let entries: PresenceEntry[] = [];
+    for (const channel of this.channelsHere.values()) {
+      if (!channel.namespace.presence) continue;
+      for (const { live, info } of channel) {
+        if (!live) continue;
+        entries.push({ channel: channel.name, info });
+        if (entries.length < RENEW_AT_ONCE) continue;
+        await this.settings.presence.renew(entries);
+        entries = [];
+      }
+    }
+    if (entries.length > 0) await this.settings.presence.renew(entries);
+  }
+}
+
+function presentClient({ client, user, connInfo, chanInfo }: ClientInfo): PresentClient {
+  const parse = (text: string | undefined): unknown => (text === undefined ? undefined : JSON.parse(text));
+  return { client, user, connInfo: parse(connInfo), chanInfo: parse(chanInfo) };
+}

@@ -1,0 +1,131 @@
+/** A JSON value, serialised, on one line. */
+export type JsonText = string;
+
+/** Whatever JSON can say. */
+export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json | undefined };
+
+/** What JSON.parse returns for an object. Keys such as `__proto__` are plain own properties of it. */
+export type JsonObject = { readonly [key: string]: unknown };
+
+export function isObject(value: unknown): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** `value` as JSON on one line. Throws where there is no such JSON: undefined, functions, cycles, BigInt. */
+export function toJson(value: unknown, what: string): JsonText {
+  let text: string | undefined;
+  try {
+    text = JSON.stringify(value);
+  } catch (error) {
+    throw new TypeError(`${what} has to be a JSON value: ${error instanceof Error ? error.message : String(error)}`, {
+      cause: error,
+    });
+  }
+  if (text === undefined) throw new TypeError(`${what} has to be a JSON value, got ${typeof value}`);
+  return text;
+}
+
+const QUOTE = 34;
+const BACKSLASH = 92;
+const COMMA = 44;
+const OPEN_BRACKET = 91;
+const CLOSE_BRACKET = 93;
+const OPEN_BRACE = 123;
+const CLOSE_BRACE = 125;
+const SPACE = 32; // tab, newline and carriage return are below it
+
+/** Whether `text`, which JSON.parse has accepted, nests objects and arrays deeper than `limit`. */
+export function isDeeperThan(text: string, limit: number): boolean {
+  if (text.length <= 2 * limit) return false; // each level takes two characters
+  let depth = 0;
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code === QUOTE) at = endOfString(text, at) - 1;
+    else if (code === OPEN_BRACE || code === OPEN_BRACKET) {
+      if (++depth > limit) return true;
+    } else if (code === CLOSE_BRACE || code === CLOSE_BRACKET) depth--;
+  }
+  return false;
+}
+
+/**
+ * The text of the value at `path` (keys of objects, from the outside in), where JSON.parse has accepted `text`. Of a key that
+ * is there twice the last counts, as for JSON.parse. Undefined: no such value.
+ */
+export function sliceAt(text: string, path: readonly string[]): JsonText | undefined {
+  let at = skipSpace(text, 0);
+  for (const key of path) {
+    at = valueOf(text, at, key);
+    if (at < 0) return undefined;
+  }
+  return text.slice(at, endOfValue(text, at));
+}
+
+/** Where the value of `key` starts in the object that starts at `start`; -1 if there is none. */
+function valueOf(text: string, start: number, key: string): number {
+  if (text.charCodeAt(start) !== OPEN_BRACE) return -1;
+  let found = -1;
+  let at = skipSpace(text, start + 1);
+  while (text.charCodeAt(at) === QUOTE) {
+    const keyEnd = endOfString(text, at);
+    const value = skipSpace(text, skipSpace(text, keyEnd) + 1); // behind the colon
+    if (isKey(text, at, keyEnd, key)) found = value;
+    at = skipSpace(text, endOfValue(text, value));
+    if (text.charCodeAt(at) !== COMMA) break;
+    at = skipSpace(text, at + 1);
+  }
+  return found;
+}
+
+/** Whether the string literal `text[start..end)` says `key`. */
+function isKey(text: string, start: number, end: number, key: string): boolean {
+  if (end - start - 2 === key.length) return text.startsWith(key, start + 1);
+  // written with escapes it is longer
+  return (
+    end - start - 2 > key.length && text.slice(start, end).includes("\\") && JSON.parse(text.slice(start, end)) === key
+  );
+}
+
+function endOfValue(text: string, start: number): number {
+  const first = text.charCodeAt(start);
+  if (first === QUOTE) return endOfString(text, start);
+  let at = start;
+  if (first !== OPEN_BRACE && first !== OPEN_BRACKET) {
+    for (; at < text.length; at++) {
+      const code = text.charCodeAt(at);
+      if (code === COMMA || code === CLOSE_BRACE || code === CLOSE_BRACKET || code <= SPACE) break;
+    }
+    return at;
+  }
+  let depth = 0;
+  do {
+    const code = text.charCodeAt(at);
+    if (code === QUOTE) {
+      at = endOfString(text, at);
+      continue;
+    }
+    if (code === OPEN_BRACE || code === OPEN_BRACKET) depth++;
+    else if (code === CLOSE_BRACE || code === CLOSE_BRACKET) depth--;
+    at++;
+  } while (depth > 0);
+  return at;
+}
+
+/** The offset behind the string literal that starts at `start`. */
+function endOfString(text: string, start: number): number {
+  let end = text.indexOf('"', start + 1);
+  while (text.charCodeAt(end - 1) === BACKSLASH && isEscaped(text, end)) end = text.indexOf('"', end + 1);
+  return end + 1;
+}
+
+/** Whether an odd number of backslashes stands before `at`. */
+function isEscaped(text: string, at: number): boolean {
+  let before = at - 1;
+  while (text.charCodeAt(before) === BACKSLASH) before--;
+  return (at - before) % 2 === 0;
+}
+
+function skipSpace(text: string, at: number): number {
+  while (text.charCodeAt(at) <= SPACE) at++;
+  return at;
+}

@@ -1,0 +1,94 @@
+/** Upper bounds in ms. */
+const FAN_OUT_BUCKETS = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000] as const;
+
+/** A distribution in cumulative buckets, as Prometheus has it. */
+export class Histogram {
+  readonly bounds: readonly number[];
+  /** How many values were at most bounds[i]; one more at the end for all. */
+  readonly counts: number[];
+  sum = 0;
+
+  constructor(bounds: readonly number[]) {
+    this.bounds = bounds;
+    this.counts = new Array<number>(bounds.length + 1).fill(0);
+  }
+
+  get count(): number {
+    return this.counts[this.bounds.length] ?? 0;
+  }
+
+  observe(value: number): void {
+    this.sum += value;
+    for (let i = this.counts.length - 1; i >= 0; i--) {
+      const bound = this.bounds[i];
+      if (bound !== undefined && value > bound) return;
+      this.counts[i] = (this.counts[i] ?? 0) + 1;
+    }
+  }
+}
+
+/** Counts by a label, such as the method of a command. */
+export class Counts<Label extends string | number> {
+  private readonly byLabel = new Map<Label, number>();
+
+  add(label: Label, count = 1): void {
+    this.byLabel.set(label, (this.byLabel.get(label) ?? 0) + count);
+  }
+
+  get(label: Label): number {
+    return this.byLabel.get(label) ?? 0;
+  }
+
+  entries(): IterableIterator<[Label, number]> {
+    return this.byLabel.entries();
+  }
+}
+
+/** What a hub counts. Plain numbers to be read when they are asked for; those that go up and down are called so. */
+export class HubMetrics {
+  /** Up and down: connections, before and after their connect command. */
+  connections = 0;
+  /** Up and down: connections that are connected. */
+  sessions = 0;
+  /** Up and down: subscriptions of all sessions. */
+  subscriptions = 0;
+  /** Up and down: channels with a subscriber on this node. */
+  channels = 0;
+  /** Up and down: bytes that wait in the queues of slow connections. */
+  queueBytes = 0;
+
+  /** Frames from clients, and the characters in them. */
+  framesReceived = 0;
+  charactersReceived = 0;
+  /** Messages to clients; a message to many counts once for each. */
+  messagesSent = 0;
+  charactersSent = 0;
+  /** By method. */
+  readonly commands = new Counts<string>();
+  /** By `method code`. */
+  readonly commandErrors = new Counts<string>();
+  /** Connections ended by the server, by code. */
+  readonly disconnects = new Counts<number>();
+
+  /** Publications made through this node. */
+  published = 0;
+  /** Publications handed on by this node, each once. */
+  publications = 0;
+  /** What became of them, once for each subscriber. */
+  delivered = 0;
+  queued = 0;
+  dropped = 0;
+  slowDisconnects = 0;
+  /** Publications that came twice or late, and were not delivered again. */
+  duplicates = 0;
+  /** Times publications were missing and had to be read from history. */
+  gaps = 0;
+
+  /** Clients that came back with a position and got what they had missed; and those who had to be told that it is gone. */
+  recovered = 0;
+  unrecovered = 0;
+  recoveredPublications = 0;
+
+  /** Milliseconds from a publication's arrival to its last subscriber on this node. */
+  readonly fanOut = new Histogram(FAN_OUT_BUCKETS);
+}

@@ -1,0 +1,280 @@
+import type { ClientInfo, FanOut, HistoryPage, Position } from "./broker/broker.ts";
+import { channelNameFault } from "./channel-name.ts";
+import { checkDisconnect, CommandError, commandError, DISCONNECTS, UNSUBSCRIBES } from "./codes.ts";
+import { type Control, decodeControl, encodeControl } from "./control.ts";
+import type { JsonText } from "./json.ts";
+import type { Namespace } from "./namespaces.ts";
+import { namespaceOf, type Parts } from "./parts.ts";
+import type { PresenceStats } from "./presence/presence-store.ts";
+import { channelPush, messagePush, subscribeJson } from "./protocol/encode.ts";
+import type { Session } from "./session.ts";
+
+const NOTHING: FanOut = { delivered: 0, queued: 0, dropped: 0, disconnected: 0 };
+
+export interface PublishOptions {
+  /** A second publication to the channel with the same key is not published: the first one's position comes back. */
+  readonly idempotencyKey?: string | undefined;
+  /** How long the key is remembered, ms. Default: 300,000. */
+  readonly idempotencyTtl?: number | undefined;
+  /** Go with the publication to the clients. */
+  readonly tags?: Readonly<Record<string, string>> | undefined;
+  /** Delivers it, and does not keep it. */
+  readonly skipHistory?: boolean | undefined;
+}
+
+/** Where a publication is in its stream, and what became of it where that is known: on this node, at this moment. */
+export interface PublishReport extends Position, Readonly<FanOut> {
+  /** It was not published: the idempotency key was known. */
+  readonly duplicate: boolean;
+}
+
+/** What became of a broadcast in one channel. */
+export type BroadcastReport =
+  | { readonly channel: string; readonly report: PublishReport }
+  | { readonly channel: string; readonly error: CommandError };
+
+export interface HistoryOptions {
+  /** Only what comes behind this position (before it, in reverse). */
+  readonly since?: Position | undefined;
+  /** The most publications to return; -1: all. Default: 0, just the position. */
+  readonly limit?: number | undefined;
+  /** From the newest to the oldest. */
+  readonly reverse?: boolean | undefined;
+}
+
+/** Which of a user's clients; undefined: all. */
+export interface ClientSelection {
+  readonly client?: string | undefined;
+}
+
+export interface DisconnectOptions extends ClientSelection {
+  /** Default: 3503, after which clients do not come back by themselves. */
+  readonly code?: number | undefined;
+  readonly reason?: string | undefined;
+  /** Clients to leave alone. */
+  readonly except?: readonly string[] | undefined;
+}
+
+export interface NodeInfo {
+  readonly id: string;
+  readonly name: string;
+  readonly version: string;
+  readonly clients: number;
+  readonly users: number;
+  readonly channels: number;
+  readonly subscriptions: number;
+  /** Seconds. */
+  readonly uptime: number;
+}
+
+/** What a server does with channels and users, with JSON as text. Rejects with CommandErrors. */
+export class Operations {
+  private readonly parts: Parts;
+  private readonly id: string;
+  private readonly startedAt: number;
+
+  constructor(parts: Parts) {
+    this.parts = parts;
+    this.id = parts.settings.newId();
+    this.startedAt = parts.settings.clock.now();
+  }
+
+  async publish(channel: string, data: JsonText, options: PublishOptions = {}): Promise<PublishReport> {
+    const { publishing } = this.namespace(channel);
+    const { idempotencyKey, idempotencyTtl, tags } = options;
+    const history = options.skipHistory === true ? { ...publishing, historySize: 0 } : publishing;
+    this.parts.metrics.published++;
+    const result = await stored(
+      this.parts.broker.publish(channel, { data, tags }, { ...history, idempotencyKey, idempotencyTtl }),
+    );
+    const { offset, epoch, duplicate, fanOut } = result;
+    return { offset, epoch, duplicate, ...(fanOut ?? NOTHING) };
+  }
+
+  /** The same to many channels; each has its own result. */
+  broadcast(channels: readonly string[], data: JsonText, options?: PublishOptions): Promise<BroadcastReport[]> {
+    return Promise.all(
+      channels.map(async (channel) => {
+        try {
+          return { channel, report: await this.publish(channel, data, options) };
+        } catch (error) {
+          if (error instanceof CommandError) return { channel, error };
+          throw error;
+        }
+      }),
+    );
+  }
+
+  async history(channel: string, options: HistoryOptions = {}): Promise<HistoryPage> {
+    const namespace = this.namespace(channel);
+    if (!namespace.hasHistory) throw commandError("NOT_AVAILABLE", "the channel has no history");
+    const { since, limit = 0, reverse } = options;
+    const page = await stored(
+      this.parts.broker.history(channel, { since, limit, reverse }, namespace.publishing.metaTtl),
+    );
+    if (since !== undefined && since.epoch !== "" && since.epoch !== page.epoch) {
+      throw commandError("UNRECOVERABLE_POSITION");
+    }
+    return page;
+  }
+
+  async removeHistory(channel: string): Promise<void> {
+    if (!this.namespace(channel).hasHistory) throw commandError("NOT_AVAILABLE", "the channel has no history");
+    await stored(this.parts.broker.removeHistory(channel));
+  }
+
+  async presence(channel: string): Promise<readonly ClientInfo[]> {
+    this.checkPresence(channel);
+    return stored(this.parts.presence.clients(channel));
+  }
+
+  async presenceStats(channel: string): Promise<PresenceStats> {
+    this.checkPresence(channel);
+    return stored(this.parts.presence.stats(channel));
+  }
+
+  /** Subscribes the clients that a user has now, on all nodes. */
+  async subscribe(
+    user: string,
+    channel: string,
+    options: ClientSelection & {
+      readonly info?: JsonText | undefined;
+      readonly data?: JsonText | undefined;
+      readonly since?: Position | undefined;
+    } = {},
+  ): Promise<void> {
+    this.namespace(channel);
+    const { client, info, data, since } = options;
+    await this.tellAll({ type: "subscribe", user, client, channel, info, data, since });
+  }
+
+  async unsubscribe(user: string, channel: string, options: ClientSelection = {}): Promise<void> {
+    this.namespace(channel);
+    await this.tellAll({ type: "unsubscribe", user, client: options.client, channel, ...UNSUBSCRIBES.SERVER });
+  }
+
+  /** Throws a RangeError where code or reason can't be sent. */
+  async disconnect(user: string, options: DisconnectOptions = {}): Promise<void> {
+    const { client, except = [] } = options;
+    const { code = DISCONNECTS.FORCE_NO_RECONNECT.code, reason = DISCONNECTS.FORCE_NO_RECONNECT.reason } = options;
+    checkDisconnect(code, reason);
+    await this.tellAll({ type: "disconnect", user, client, code, reason, except });
+  }
+
+  /** `expireAt`: Unix time in seconds; undefined: never. One that has passed ends the connections (3005). */
+  async refresh(user: string, expireAt: number | undefined, options: ClientSelection = {}): Promise<void> {
+    await this.tellAll({ type: "refresh", user, client: options.client, expireAt });
+  }
+
+  /** A message that belongs to no channel. */
+  async send(user: string, data: JsonText, options: ClientSelection = {}): Promise<void> {
+    await this.tellAll({ type: "message", user, client: options.client, data });
+  }
+
+  /** Channels with subscribers on this node, and how many. */
+  channels(): Map<string, number> {
+    const counts = new Map<string, number>();
+    for (const channel of this.parts.channels.values()) {
+      if (channel.subscriberCount > 0) counts.set(channel.name, channel.subscriberCount);
+    }
+    return counts;
+  }
+
+  node(): NodeInfo {
+    const { settings, registry, channels, metrics } = this.parts;
+    return {
+      id: this.id,
+      name: settings.name,
+      version: settings.version,
+      clients: registry.size,
+      users: registry.users,
+      channels: channels.size,
+      subscriptions: metrics.subscriptions,
+      uptime: Math.floor((settings.clock.now() - this.startedAt) / 1000),
+    };
+  }
+
+  /** A message from another node. */
+  receive(message: string): void {
+    const control = decodeControl(message);
+    if (control !== undefined) this.parts.background.add(this.apply(control));
+  }
+
+  private async tellAll(control: Control): Promise<void> {
+    await Promise.all([stored(this.parts.broker.control(encodeControl(control))), this.apply(control)]);
+  }
+
+  /** On this node. */
+  private async apply(control: Control): Promise<void> {
+    const sessions = this.parts.registry.select(control.user, control.client);
+    switch (control.type) {
+      case "disconnect":
+        for (const session of sessions) if (!control.except.includes(session.client)) session.close(control);
+        return;
+      case "unsubscribe":
+        for (const session of sessions) session.expel(control.channel, control);
+        return;
+      case "message":
+        for (const session of sessions) session.outbox.line(messagePush(control.data));
+        return;
+      case "refresh":
+        for (const session of sessions) {
+          session.refresh(control.expireAt, true);
+          if ((session.expiry ?? 1) <= 0) session.close(DISCONNECTS.EXPIRED);
+        }
+        return;
+      case "subscribe":
+        await Promise.all(sessions.map((session) => this.subscribeSession(session, control)));
+    }
+  }
+
+  private async subscribeSession(session: Session, control: Extract<Control, { type: "subscribe" }>): Promise<void> {
+    const { channel, info, data, since } = control;
+    if (session.memberships.has(channel)) return;
+    if (session.memberships.size >= this.parts.settings.limits.channels) {
+      session.close(DISCONNECTS.CHANNEL_LIMIT);
+      return;
+    }
+    const namespace = this.namespace(channel);
+    const membership = session.join(channel, namespace, {
+      serverSide: true,
+      positioned: namespace.recovery,
+      delta: false,
+      hearsJoins: namespace.joinLeave === true,
+      info: session.makeInfo(info),
+      expireAt: undefined,
+    });
+    try {
+      await membership.prepare(since);
+    } catch (error) {
+      if (session.memberships.get(channel) !== membership) return; // it was unsubscribed meanwhile, or has gone
+      session.leave(channel);
+      throw error;
+    }
+    const { publications, ...beginning } = membership.commit();
+    const name = JSON.stringify(channel);
+    const result = { ...beginning, publications: [], recoverable: namespace.recovery, expiry: undefined, delta: false };
+    session.outbox.line(channelPush(name, "subscribe", subscribeJson({ ...result, data })));
+    // the push has no place for them
+    for (const publication of publications) session.outbox.line(channelPush(name, "pub", publication));
+  }
+
+  private namespace(channel: string): Namespace {
+    const fault = channelNameFault(channel, this.parts.settings.limits.channelLength);
+    if (fault !== undefined) throw commandError("BAD_REQUEST", fault);
+    return namespaceOf(this.parts, channel);
+  }
+
+  private checkPresence(channel: string): void {
+    if (!this.namespace(channel).presence) throw commandError("NOT_AVAILABLE", "the channel has no presence");
+  }
+}
+
+/** What a store was asked for; where it can't be had, a temporary error. */
+async function stored<T>(asked: Promise<T>): Promise<T> {
+  try {
+    return await asked;
+  } catch (error) {
+    throw commandError("INTERNAL", undefined, { cause: error });
+  }
+}

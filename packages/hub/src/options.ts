@@ -1,0 +1,216 @@
+import { MemoryBroker } from "./broker/memory-broker.ts";
+import { MemoryEngine } from "./broker/memory-engine.ts";
+import type { Broker } from "./broker/broker.ts";
+import type { ClientSession } from "./client-session.ts";
+import { type Clock, systemClock } from "./clock.ts";
+import type { CodeAndReason } from "./codes.ts";
+import type { Authenticate, TokenVerifier } from "./credentials.ts";
+import { type NamespaceOptions, Namespaces } from "./namespaces.ts";
+import { MemoryPresenceStore } from "./presence/memory-presence-store.ts";
+import type { PresenceStore } from "./presence/presence-store.ts";
+import { type Method, METHODS } from "./protocol/command.ts";
+
+/** Commands of one kind on one connection: so many per second, and so many at once after a pause. */
+export interface Rate {
+  readonly perSecond: number;
+  readonly burst: number;
+}
+
+/** Kinds of commands that have a rate. */
+export type LimitedMethod = Exclude<Method, "ping" | "unsubscribe">;
+
+/** What one client may take. */
+export interface Limits {
+  /** Subscriptions, the server's own included. Default: 128. */
+  readonly channels: number;
+  /** Bytes of a channel's name. Default: 255. */
+  readonly channelLength: number;
+  /** Bytes of a frame. Default: 65,536. Whoever accepts connections should set their `maxMessageSize` to it. */
+  readonly messageSize: number;
+  /** How deep objects and arrays may nest in a command. Default: 64. */
+  readonly depth: number;
+  /** Bytes that wait for a connection which takes no more. Default: 1,048,576. */
+  readonly queueBytes: number;
+  /** Commands under way, above which nothing more is read. Default: 256. */
+  readonly pending: number;
+  /** Publications that a history command returns. Default: 1,000. */
+  readonly historyPage: number;
+  /** Connections of one user on this node; anonymous ones are not counted. Default: 0, no limit. */
+  readonly connectionsPerUser: number;
+  /** Commands per second, by method; false: no limit. Defaults: RATES. */
+  readonly rates: Readonly<Record<LimitedMethod, Rate>> | false;
+}
+
+/** High enough for any application, low enough that one client is no load. */
+export const RATES: Readonly<Record<LimitedMethod, Rate>> = {
+  connect: { perSecond: 1, burst: 5 },
+  subscribe: { perSecond: 100, burst: 500 },
+  publish: { perSecond: 100, burst: 500 },
+  presence: { perSecond: 20, burst: 100 },
+  presence_stats: { perSecond: 20, burst: 100 },
+  history: { perSecond: 20, burst: 100 },
+  rpc: { perSecond: 100, burst: 500 },
+  send: { perSecond: 100, burst: 500 },
+  refresh: { perSecond: 1, burst: 10 },
+  sub_refresh: { perSecond: 100, burst: 500 },
+};
+
+const DEFAULT_LIMITS: Limits = {
+  channels: 128,
+  channelLength: 255,
+  messageSize: 65_536,
+  depth: 64,
+  queueBytes: 1_048_576,
+  pending: 256,
+  historyPage: 1_000,
+  connectionsPerUser: 0,
+  rates: RATES,
+};
+
+export interface PingOptions {
+  /** Between two pings, ms, in whole seconds. Default: 25,000. */
+  readonly interval: number;
+  /** For the answer, ms; less than the interval. Default: 8,000. */
+  readonly timeout: number;
+}
+
+export interface LimitOptions extends Partial<Omit<Limits, "rates">> {
+  /** Rates that differ from RATES; false: none at all. */
+  readonly rates?: Partial<Record<LimitedMethod, Rate>> | false;
+}
+
+export interface HubOptions {
+  /** What channels there are: options by what stands before the first colon of a name; "" for names without one. */
+  readonly namespaces: Readonly<Record<string, NamespaceOptions>>;
+  /** Default: a MemoryBroker of its own. */
+  readonly broker?: Broker;
+  /** Default: a MemoryPresenceStore of its own. */
+  readonly presence?: PresenceStore;
+  /** Checks the tokens of clients. Default: none, and a client with a token is refused. */
+  readonly tokens?: TokenVerifier;
+  /** Says who the clients are that come without a token. */
+  readonly authenticate?: Authenticate;
+  /** Whether clients may come without a token and without being known to `authenticate`. Default: false. */
+  readonly anonymous?: boolean;
+  readonly limits?: LimitOptions;
+  /** false: none; connections then have to have a heartbeat of their own. */
+  readonly ping?: Partial<PingOptions> | false;
+  /** How long a connection may take to be connected, ms. Default: 10,000. */
+  readonly connectTimeout?: number;
+  /** How long an expired connection or subscription is kept for its refresh, ms. Default: 25,000. */
+  readonly refreshGrace?: number;
+  /** Between checks of the positions of channels, ms, where the broker may lose publications. Default: 30,000. */
+  readonly positionCheckInterval?: number;
+  /** The node's name in `info`. Default: "hub". */
+  readonly name?: string;
+  /** The version that clients and `info` are told. Default: "". */
+  readonly version?: string;
+  readonly onConnect?: (session: ClientSession) => void;
+  readonly onDisconnect?: (session: ClientSession, why: CodeAndReason) => void;
+  /** A message of a client that belongs to no channel. Without it, clients that send one are disconnected (3508). */
+  readonly onMessage?: (session: ClientSession, data: unknown) => void;
+  /** What went wrong inside: of a broker, or in a function of the application's. Never has a token or key in it. */
+  readonly onError?: (error: unknown) => void;
+  readonly clock?: Clock;
+  /** Makes the ids of clients and nodes: any string that comes only once. Default: UUIDs. */
+  readonly newId?: () => string;
+}
+
+/** Options with all defaults in place. */
+export interface HubSettings {
+  readonly namespaces: Namespaces;
+  readonly broker: Broker;
+  readonly presence: PresenceStore;
+  readonly tokens: TokenVerifier | undefined;
+  readonly authenticate: Authenticate | undefined;
+  readonly anonymous: boolean;
+  readonly limits: Limits;
+  readonly ping: PingOptions | false;
+  readonly connectTimeout: number;
+  readonly refreshGrace: number;
+  readonly positionCheckInterval: number;
+  readonly name: string;
+  readonly version: string;
+  readonly onConnect: (session: ClientSession) => void;
+  readonly onDisconnect: (session: ClientSession, why: CodeAndReason) => void;
+  readonly onMessage: ((session: ClientSession, data: unknown) => void) | undefined;
+  readonly onError: (error: unknown) => void;
+  readonly clock: Clock;
+  readonly newId: () => string;
+}
+
+/** Throws a TypeError or RangeError where an option makes no sense: what was expected, what came. */
+export function resolveOptions(options: HubOptions): HubSettings {
+  const clock = options.clock ?? systemClock;
+  const onError = quiet(options.onError ?? (() => undefined), () => undefined);
+  const ping = options.ping === false ? false : { interval: 25_000, timeout: 8_000, ...options.ping };
+  if (ping !== false) {
+    if (!(ping.interval >= 1000) || ping.interval % 1000 !== 0) {
+      throw new RangeError(`ping.interval has to be whole seconds in ms, at least 1,000, got ${ping.interval}`);
+    }
+    if (!(ping.timeout > 0) || ping.timeout >= ping.interval) {
+      throw new RangeError(`ping.timeout has to be more than 0 and less than ping.interval, got ${ping.timeout}`);
+    }
+  }
+  return {
+    namespaces: new Namespaces(options.namespaces),
+    broker: options.broker ?? new MemoryBroker(new MemoryEngine({ clock })),
+    presence: options.presence ?? new MemoryPresenceStore({ clock }),
+    tokens: options.tokens,
+    authenticate: options.authenticate,
+    anonymous: options.anonymous ?? false,
+    limits: resolveLimits(options.limits ?? {}),
+    ping,
+    connectTimeout: positive("connectTimeout", options.connectTimeout ?? 10_000),
+    refreshGrace: positive("refreshGrace", options.refreshGrace ?? 25_000),
+    positionCheckInterval: positive("positionCheckInterval", options.positionCheckInterval ?? 30_000),
+    name: options.name ?? "hub",
+    version: options.version ?? "",
+    onConnect: quiet(options.onConnect ?? (() => undefined), onError),
+    onDisconnect: quiet(options.onDisconnect ?? (() => undefined), onError),
+    onMessage: options.onMessage === undefined ? undefined : quiet(options.onMessage, onError),
+    onError,
+    clock,
+    newId: options.newId ?? (() => crypto.randomUUID()),
+  };
+}
+
+function resolveLimits(options: LimitOptions): Limits {
+  const limits = { ...DEFAULT_LIMITS, ...options };
+  for (const [name, value] of Object.entries(limits)) {
+    if (name === "rates") continue;
+    const least = name === "connectionsPerUser" ? 0 : 1;
+    if (typeof value !== "number" || !Number.isInteger(value) || value < least) {
+      throw new RangeError(`limits.${name} has to be an integer of at least ${least}, got ${JSON.stringify(value)}`);
+    }
+  }
+  if (options.rates === false) return { ...limits, rates: false };
+  const rates = { ...RATES, ...options.rates };
+  for (const [method, rate] of Object.entries(rates)) {
+    if (!METHODS.some((each) => each === method)) throw new TypeError(`limits.rates: there is no command ${method}`);
+    if (!(rate.perSecond > 0) || !(rate.burst >= 1)) {
+      throw new RangeError(`limits.rates.${method} has to have perSecond above 0 and burst of at least 1`);
+    }
+  }
+  return { ...limits, rates };
+}
+
+function positive(name: string, value: number): number {
+  if (!(value > 0)) throw new RangeError(`${name} has to be more than 0 ms, got ${value}`);
+  return value;
+}
+
+/** A function of the application's that can neither throw nor reject. */
+function quiet<Args extends unknown[]>(
+  callback: (...args: Args) => unknown,
+  onError: (error: unknown) => void,
+): (...args: Args) => void {
+  return (...args) => {
+    try {
+      const result = callback(...args);
+      if (result instanceof Promise) result.catch(onError);
+    } catch (error) {
+      onError(error);
+    }
+  };
+}

@@ -1,0 +1,145 @@
+import type { FanOut } from "./broker/broker.ts";
+import type { Clock } from "./clock.ts";
+import { type HubConnection, SharedMessage } from "./connection.ts";
+import type { HubMetrics } from "./metrics.ts";
+import { SendQueue } from "./send-queue.ts";
+
+/** More characters of replies than this leave before the turn ends. */
+const FLUSH_AT = 64 * 1024;
+
+/** Outboxes with something to flush at the end of this turn: one callback for all. */
+export class TurnEnd {
+  private readonly clock: Clock;
+  private waiting: Outbox[] = [];
+
+  constructor(clock: Clock) {
+    this.clock = clock;
+  }
+
+  add(outbox: Outbox): void {
+    if (this.waiting.push(outbox) > 1) return;
+    this.clock.endOfTurn(() => {
+      const outboxes = this.waiting;
+      this.waiting = [];
+      for (const each of outboxes) each.flush();
+    });
+  }
+}
+
+/**
+ * The way out of one session. Replies of one turn are joined to one frame; shared messages go on as they are, behind the replies
+ * before them. Where the connection takes no more, all wait in a queue bounded in bytes.
+ */
+export class Outbox {
+  private readonly connection: HubConnection;
+  private readonly turnEnd: TurnEnd;
+  private readonly metrics: HubMetrics;
+  private readonly queueLimit: number;
+  private readonly onOverflow: () => void;
+  private replies = "";
+  private waitsForTurnEnd = false;
+  /** Between a write that returned false and `drained`. */
+  private blocked = false;
+  private closed = false;
+  private queue: SendQueue | undefined;
+
+  /** `queueLimit` in bytes. `onOverflow`: the queue is full of what must not be dropped; the connection has to end. */
+  constructor(
+    connection: HubConnection,
+    turnEnd: TurnEnd,
+    metrics: HubMetrics,
+    queueLimit: number,
+    onOverflow: () => void,
+  ) {
+    this.connection = connection;
+    this.turnEnd = turnEnd;
+    this.metrics = metrics;
+    this.queueLimit = queueLimit;
+    this.onOverflow = onOverflow;
+  }
+
+  /** Bytes that wait because the connection takes no more. */
+  get queueBytes(): number {
+    return this.queue?.bytes ?? 0;
+  }
+
+  /** A line for this client alone. */
+  line(text: string): void {
+    if (this.closed) return;
+    this.replies = this.replies === "" ? text : `${this.replies}\n${text}`;
+    if (this.replies.length > FLUSH_AT) this.flush();
+    else if (!this.waitsForTurnEnd) {
+      this.waitsForTurnEnd = true;
+      this.turnEnd.add(this);
+    }
+  }
+
+  /** A message for many, counted in `counts`. */
+  share(message: SharedMessage, counts: FanOut): void {
+    if (this.closed) return;
+    if (this.replies !== "") this.flush(); // what came before goes before
+    if (this.blocked) {
+      this.enqueue(message, counts);
+      return;
+    }
+    counts.delivered++;
+    this.send(message);
+  }
+
+  /** Sends the lines that wait for the end of the turn. */
+  flush(): void {
+    this.waitsForTurnEnd = false;
+    const text = this.replies;
+    if (text === "" || this.closed) return;
+    this.replies = "";
+    if (this.blocked) {
+      this.enqueue(new SharedMessage(text), undefined);
+      return;
+    }
+    this.metrics.messagesSent++;
+    this.metrics.charactersSent += text.length;
+    if (!this.connection.write(text)) this.blocked = true;
+  }
+
+  /** The connection takes more. */
+  drained(): void {
+    this.blocked = false;
+    while (!this.blocked && this.queue !== undefined) {
+      const message = this.queue.take();
+      if (message === undefined) {
+        this.queue = undefined;
+        return;
+      }
+      this.metrics.queueBytes -= message.size;
+      this.send(message);
+    }
+  }
+
+  /** Nothing is sent any more, and what waits is forgotten. */
+  close(): void {
+    this.closed = true;
+    this.replies = "";
+    this.metrics.queueBytes -= this.queueBytes;
+    this.queue = undefined;
+  }
+
+  private send(message: SharedMessage): void {
+    this.metrics.messagesSent++;
+    this.metrics.charactersSent += message.text.length;
+    if (!this.connection.writeShared(message)) this.blocked = true;
+  }
+
+  private enqueue(message: SharedMessage, counts: FanOut | undefined): void {
+    const queue = (this.queue ??= new SendQueue(this.queueLimit));
+    const droppedBefore = queue.dropped;
+    const bytesBefore = queue.bytes;
+    const became = queue.add(message);
+    this.metrics.queueBytes += queue.bytes - bytesBefore;
+    if (counts !== undefined) {
+      counts.dropped += queue.dropped - droppedBefore;
+      if (became === "queued") counts.queued++;
+      else if (became === "full") counts.disconnected++;
+    }
+    if (became === "full") this.onOverflow();
+  }
+}

@@ -1,0 +1,106 @@
+import type { SharedMessage } from "./connection.ts";
+
+/** Slots at the front that were emptied before the array is cut. */
+const CUT_AT = 1024;
+
+/** What became of a message that was to be added. */
+export type Queued = "queued" | "dropped" | "full";
+
+/**
+ * Messages that wait for one connection, bounded in bytes. Where a message does not fit, its own `whenFull` decides: the oldest
+ * that may be dropped give way, or nothing does and the queue is full.
+ */
+export class SendQueue {
+  /** Messages dropped or replaced, since ever. */
+  dropped = 0;
+  private readonly limit: number;
+  /** Undefined: dropped, replaced or sent. */
+  private messages: (SharedMessage | undefined)[] = [];
+  private head = 0;
+  /** No message before this index may be dropped. */
+  private dropFrom = 0;
+  /** Where the message of each key waits; only made if there are any. */
+  private byKey: Map<string, number> | undefined;
+  private waitingBytes = 0;
+
+  /** `limit` in bytes. */
+  constructor(limit: number) {
+    this.limit = limit;
+  }
+
+  get bytes(): number {
+    return this.waitingBytes;
+  }
+
+  add(message: SharedMessage): Queued {
+    if (message.whenFull === "conflate") this.replace(message.key);
+    if (this.waitingBytes + message.size > this.limit) {
+      if (message.whenFull !== "drop-oldest") return "full";
+      this.makeRoom(message.size);
+      if (this.waitingBytes + message.size > this.limit) {
+        this.dropped++;
+        return "dropped";
+      }
+    }
+    if (message.whenFull === "conflate") (this.byKey ??= new Map()).set(message.key, this.messages.length);
+    this.messages.push(message);
+    this.waitingBytes += message.size;
+    return "queued";
+  }
+
+  /** The next message to be sent; undefined: none waits. */
+  take(): SharedMessage | undefined {
+    while (this.head < this.messages.length) {
+      const message = this.remove(this.head++);
+      if (message === undefined) continue;
+      if (message.whenFull === "conflate") this.byKey?.delete(message.key);
+      if (this.head >= CUT_AT && this.head * 2 >= this.messages.length) this.cut();
+      return message;
+    }
+    this.clear();
+    return undefined;
+  }
+
+  clear(): void {
+    this.messages = [];
+    this.head = 0;
+    this.dropFrom = 0;
+    this.byKey = undefined;
+    this.waitingBytes = 0;
+  }
+
+  private replace(key: string): void {
+    const index = this.byKey?.get(key);
+    if (index === undefined) return;
+    this.remove(index);
+    this.dropped++;
+  }
+
+  private makeRoom(size: number): void {
+    let at = Math.max(this.dropFrom, this.head);
+    for (; at < this.messages.length && this.waitingBytes + size > this.limit; at++) {
+      if (this.messages[at]?.whenFull !== "drop-oldest") continue;
+      this.remove(at);
+      this.dropped++;
+    }
+    this.dropFrom = at;
+  }
+
+  private remove(index: number): SharedMessage | undefined {
+    const message = this.messages[index];
+    if (message === undefined) return undefined;
+    this.messages[index] = undefined;
+    this.waitingBytes -= message.size;
+    return message;
+  }
+
+  /** Forgets the emptied slots at the front. */
+  private cut(): void {
+    this.messages = this.messages.slice(this.head);
+    this.dropFrom = Math.max(this.dropFrom - this.head, 0);
+    if (this.byKey !== undefined) {
+      for (const [key, index] of this.byKey) this.byKey.set(key, index - this.head);
+    }
+    this.head = 0;
+  }
+}

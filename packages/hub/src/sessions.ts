@@ -1,0 +1,47 @@
+import type { Session } from "./session.ts";
+
+const NOBODY: ReadonlySet<Session> = new Set();
+
+/** The sessions of this node that are connected, by client and by user. */
+export class Sessions {
+  private readonly byClient = new Map<string, Session>();
+  private readonly byUser = new Map<string, Set<Session>>();
+
+  get size(): number {
+    return this.byClient.size;
+  }
+
+  /** Different users; all anonymous sessions are one. */
+  get users(): number {
+    return this.byUser.size;
+  }
+
+  add(session: Session): void {
+    this.byClient.set(session.client, session);
+    const sessions = this.byUser.get(session.user);
+    if (sessions === undefined) this.byUser.set(session.user, new Set([session]));
+    else sessions.add(session);
+  }
+
+  remove(session: Session): void {
+    this.byClient.delete(session.client);
+    const sessions = this.byUser.get(session.user);
+    sessions?.delete(session);
+    if (sessions?.size === 0) this.byUser.delete(session.user);
+  }
+
+  of(user: string): ReadonlySet<Session> {
+    return this.byUser.get(user) ?? NOBODY;
+  }
+
+  /** The user's sessions, or the one with the id `client`. An array: what is done with them may end them. */
+  select(user: string, client: string | undefined): readonly Session[] {
+    if (client === undefined) return [...this.of(user)];
+    const session = this.byClient.get(client);
+    return session?.user === user ? [session] : [];
+  }
+
+  all(): readonly Session[] {
+    return [...this.byClient.values()];
+  }
+}
