@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { describe, test } from "node:test";
 import { CASES, groupOf } from "../cases/table.ts";
 import type { Judgement, Verdict } from "../runner/judge.ts";
 import { type Role, runCases } from "../runner/run.ts";
@@ -298,20 +298,23 @@ const WRONG: readonly Wrong[] = [
   },
 ];
 
-for (const { name, faults, cases, verdict = "FAILED", reason, right = [], hangs = false, role } of WRONG) {
-  for (const played of role === undefined ? (["server", "client"] as const) : [role]) {
-    test(`a ${played} that ${name} is judged ${verdict}`, async () => {
-      for (const [id, judgement] of await judgements(faults, played, cases, hangs ? SHORT_MS : undefined)) {
-        const { behaviour, close } = judgement;
-        assert.equal(judgement.verdict, verdict, id);
-        assert.ok(
-          [behaviour.reason, close.reason].some((said) => reason.test(said)),
-          `${id}: ${behaviour.reason}; ${close.reason}`,
-        );
-      }
-      for (const [id, judgement] of await judgements(faults, played, right)) {
-        assert.equal(judgement.verdict, "OK", `${id}: ${judgement.behaviour.reason}; ${judgement.close.reason}`);
-      }
-    });
+// Most of these only wait for a deadline.
+describe("wrong implementations", { concurrency: 8 }, () => {
+  for (const { name, faults, cases, verdict = "FAILED", reason, right = [], hangs = false, role } of WRONG) {
+    for (const played of role === undefined ? (["server", "client"] as const) : [role]) {
+      test(`a ${played} that ${name} is judged ${verdict}`, async () => {
+        for (const [id, judgement] of await judgements(faults, played, cases, hangs ? SHORT_MS : undefined)) {
+          const { behaviour, close } = judgement;
+          assert.equal(judgement.verdict, verdict, id);
+          assert.ok(
+            [behaviour.reason, close.reason].some((said) => reason.test(said)),
+            `${id}: ${behaviour.reason}; ${close.reason}`,
+          );
+        }
+        for (const [id, judgement] of await judgements(faults, played, right)) {
+          assert.equal(judgement.verdict, "OK", `${id}: ${judgement.behaviour.reason}; ${judgement.close.reason}`);
+        }
+      });
+    }
   }
-}
+});

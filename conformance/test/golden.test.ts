@@ -1,0 +1,63 @@
+import assert from "node:assert/strict";
+import { readdirSync } from "node:fs";
+import { test } from "node:test";
+import { CASES } from "../cases/table.ts";
+import { differences, readGolden } from "../golden.ts";
+import { reasonFaults, REASONS } from "../reasons.ts";
+import { type Role, runCases } from "../runner/run.ts";
+import { isTargetName, loadTarget, type TargetName } from "../targets/load.ts";
+
+/** Round trips in the cases of groups 12 and 13, which have 1,000: enough for the second message to need the first. */
+const FEW_MESSAGES = 3;
+
+interface GoldenFile {
+  readonly target: TargetName;
+  readonly role: Role;
+}
+
+const FILES = readdirSync(new URL("../golden", import.meta.url)).map((file): GoldenFile => {
+  const [, target = "", role] = /^(.+)-(server|client)\.json$/.exec(file) ?? [];
+  assert.ok(isTargetName(target) && (role === "server" || role === "client"), `${file} is for no target`);
+  return { target, role };
+});
+
+for (const { target, role } of FILES) {
+  test(`${target} as ${role}: the golden file has every case, and a reason for each that is not OK`, () => {
+    const golden = readGolden(target, role);
+    assert.deepEqual(
+      [...golden.keys()],
+      CASES.map(({ id }) => id),
+    );
+    assert.deepEqual(reasonFaults(REASONS, target, role, golden), []);
+  });
+
+  test(`${target} as ${role} does what its golden file says`, async () => {
+    const results = await runCases(await loadTarget(target), role, CASES, { messages: FEW_MESSAGES });
+    assert.deepEqual(differences(readGolden(target, role), results), []);
+  });
+}
+
+test("a reason names only targets that have a golden file", () => {
+  const known = new Set<string>(FILES.map(({ target }) => target));
+  for (const { target } of REASONS) assert.ok(target === undefined || known.has(target), target);
+});
+
+test("a missing reason, one too many and one for nothing are found", () => {
+  const golden = new Map([
+    ["1.1.1", "OK, close 1000"],
+    ["2.10", "FAILED, close 1000"],
+    ["6.4.1", "NON-STRICT, close 1007"],
+  ]);
+  const found = (cases: readonly (readonly string[])[]): readonly string[] =>
+    reasonFaults(
+      cases.map((ids) => ({ cases: ids, reason: "because" })),
+      "ws",
+      "server",
+      golden,
+    );
+  assert.deepEqual(found([["2.10", "6.4.1"]]), []);
+  assert.deepEqual(found([["2.10"]]), ['ws-server: 6.4.1 is "NON-STRICT, close 1007" and has no reason']);
+  assert.deepEqual(found([["2.10", "6.4.1"], ["6.4.1"]]), ["ws-server: 6.4.1 has 2 reasons"]);
+  assert.deepEqual(found([["1.1.1", "2.10", "6.4.1"]]), ["ws-server: 1.1.1 is OK and has a reason"]);
+  assert.deepEqual(found([["2.10", "6.4.1", "9.9.9"]]), ["ws-server: 9.9.9 has a reason and no line"]);
+});
