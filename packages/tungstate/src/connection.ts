@@ -89,6 +89,9 @@ export class Connection
   private flushDue = false;
   private needDrain = false;
   private endSent = false;
+  /** Messages that were written while one is being sent in fragments. */
+  private held: { readonly data: Data[]; size: number } | undefined;
+  private streamWaiter: Waiter | undefined;
   private roomWaiters: Waiter[] | undefined;
   private flushWaiters: Waiter[] | undefined;
 
@@ -140,7 +143,7 @@ export class Connection
   }
 
   get bufferedAmount(): number {
-    return this.core.output.size + this.core.inTransit;
+    return this.core.output.size + this.core.inTransit + (this.held?.size ?? 0);
   }
 
   get localAddress(): string | undefined {
@@ -362,21 +365,46 @@ export class Connection
   // ---- writing
 
   write(data: MessageData): boolean {
-    this.core.send(typeof data === "string" || data instanceof Message ? data : asData(data));
+    const checked = typeof data === "string" || data instanceof Message ? data : asData(data);
+    if (this.core.inMessage) return this.hold(checked);
+    this.core.send(checked);
     this.messagesSent++;
     return this.afterWrite();
+  }
+
+  /** RFC 6455 §5.4 lets no message come between the fragments of another: it waits until `sendStream` is done. */
+  private hold(data: Data): boolean {
+    this.held ??= { data: [], size: 0 };
+    const size = this.held.size + sizeOf(data);
+    if (this.core.state !== "open") throw protocolError("NOT_OPEN");
+    if (size > this.settings.maxWriteBufferSize)
+      throw protocolError("WRITE_BUFFER_FULL", "behind a message in fragments");
+    this.held.data.push(data);
+    this.held.size = size;
+    this.needDrain = true;
+    return false;
   }
 
   async send(data: MessageData): Promise<void> {
     if (!this.write(data)) await this.room();
   }
 
-  sendStream(
+  async sendStream(
     parts: AsyncIterable<string | Uint8Array> | Iterable<string | Uint8Array>,
     type: "text" | "binary" = "binary",
   ): Promise<void> {
     this.messagesSent++;
-    return sendInFragments(this.core, parts, type, () => (this.afterWrite() ? undefined : this.room()));
+    try {
+      await sendInFragments(this.core, parts, type, () => (this.afterWrite() ? undefined : this.streamRoom()));
+    } finally {
+      const { held } = this;
+      this.held = undefined;
+      if (this.core.state === "open") for (const data of held?.data ?? []) this.write(data);
+    }
+  }
+
+  private streamRoom(): Promise<void> {
+    return new Promise((resolve, reject) => (this.streamWaiter = { resolve, reject }));
   }
 
   private afterWrite(): boolean {
@@ -394,7 +422,7 @@ export class Connection
   }
 
   flush(): Promise<void> {
-    if (this.core.output.size === 0 && this.inFlight === undefined) return Promise.resolve();
+    if (this.bufferedAmount === 0) return Promise.resolve();
     return new Promise((resolve, reject) => (this.flushWaiters ??= []).push({ resolve, reject }));
   }
 
@@ -420,6 +448,10 @@ export class Connection
       }
       giveBack(taken);
     }
+    const { streamWaiter } = this;
+    this.streamWaiter = undefined;
+    streamWaiter?.resolve();
+    if (this.held !== undefined) return; // there is more, behind the message in fragments
     const { roomWaiters, flushWaiters } = this;
     this.roomWaiters = this.flushWaiters = undefined;
     for (const waiter of roomWaiters ?? []) waiter.resolve();
@@ -463,10 +495,12 @@ export class Connection
     const info = core.closing;
     this.over = info;
     this.deadlines.forget(this);
-    const lost = core.output.size > 0 || this.inFlight !== undefined;
+    const lost = this.bufferedAmount > 0;
+    this.held = undefined;
     core.output.clear();
     this.tellError();
     const error = info.error ?? protocolError("NOT_OPEN", "it was closed before all was written");
+    this.streamWaiter?.reject(error);
     for (const waiter of this.roomWaiters ?? []) waiter.reject(error);
     for (const waiter of this.flushWaiters ?? []) {
       if (lost) waiter.reject(error);
@@ -479,6 +513,12 @@ export class Connection
     this.emit("close", info);
     this.resolveClosed?.(info);
   }
+}
+
+function sizeOf(data: Data): number {
+  if (typeof data === "string") return Buffer.byteLength(data);
+  if (data instanceof Uint8Array) return data.length;
+  return data instanceof Message ? data.size : data.frame.length;
 }
 
 function asData(data: unknown): Data {
