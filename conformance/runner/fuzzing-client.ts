@@ -37,6 +37,8 @@ export async function connectPeer(url: URL, wishes: readonly DeflateWish[], dead
       clearTimeout(timer);
       socket.off("error", onError).off("end", onEnd).off("data", onData);
     };
+    // One listener stays, for an error behind the end.
+    socket.on("error", () => {});
     socket.on("error", onError).on("end", onEnd).on("data", onData);
     socket.write(request(url, key, offer(wishes)));
   });

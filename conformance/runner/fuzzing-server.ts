@@ -35,13 +35,16 @@ export class FuzzingServer {
     const path = `/${name}/${this.#paths}`;
     const { port } = this.#server.address() as AddressInfo;
     const peer = new Promise<Peer>((resolve, reject) => this.#expected.set(path, { wishes, resolve, reject }));
+    // Nobody may be waiting any more when a client gets it wrong.
+    peer.catch(() => {});
     return { url: `ws://127.0.0.1:${port}${path}`, peer };
   }
 
   async close(): Promise<void> {
+    const closed = once(this.#server, "close");
     this.#server.close();
     for (const socket of this.#sockets) socket.destroy();
-    if (this.#server.listening) await once(this.#server, "close");
+    await closed;
   }
 
   #handshake(socket: Socket): void {

@@ -20,6 +20,7 @@ export interface Result {
 export interface RunOptions {
   /** For each single thing that is waited for. */
   readonly deadlineMs?: number;
+  readonly handshakeDeadlineMs?: number;
   /** How many round trips of a compressed case are made, at most. */
   readonly messages?: number;
   readonly onResult?: (result: Result) => void;
@@ -125,10 +126,10 @@ async function openSibling(endpoint: Endpoint, deadlineMs: number): Promise<Sibl
 async function runCase(
   test: ConformanceCase,
   endpoint: Endpoint,
-  { deadlineMs = DEADLINE_MS, messages = ALL_MESSAGES }: RunOptions,
+  { deadlineMs = DEADLINE_MS, handshakeDeadlineMs = DEADLINE_MS, messages = ALL_MESSAGES }: RunOptions,
 ): Promise<Judgement> {
   try {
-    const { peer, done } = await endpoint.open(test, deadlineMs);
+    const { peer, done } = await endpoint.open(test, handshakeDeadlineMs);
     const sibling = (): Promise<Sibling> => openSibling(endpoint, deadlineMs);
     const { mismatch, missing } = await play(test, peer, { deadlineMs, messages, sibling });
     const { events, close, closedFirst, ended, violation } = peer;

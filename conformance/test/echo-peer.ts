@@ -239,9 +239,10 @@ export function echoTarget(faults: Faults = {}): Target {
       return {
         port: (server.address() as AddressInfo).port,
         async close() {
+          const closed = once(server, "close");
           server.close();
           for (const socket of sockets) socket.destroy();
-          if (server.listening) await once(server, "close");
+          await closed;
         },
       };
     },
