@@ -22,10 +22,10 @@ function newBlock(): Block {
 export interface Taken {
   readonly pieces: Uint8Array | Uint8Array[];
   readonly size: number;
-  readonly blocks: readonly Block[];
+  readonly blocks: Block[];
 }
 
-const NO_BLOCKS: readonly Block[] = [];
+const NO_BLOCKS: Block[] = [];
 const NO_BLOCK: Block = { bytes: new Uint8Array(0), words: new Int32Array(0) };
 
 /** Where to write: at `bytes[at...]`, of whose buffer `words` is a word view. */
@@ -154,6 +154,9 @@ export class Output {
   }
 }
 
+/** Lets other outputs use the blocks. A second time it does nothing: a block that two outputs wrote to would mix what they send. */
 export function giveBack(taken: Taken): void {
-  for (const block of taken.blocks) if (spareBlocks.length < KEPT_BLOCKS) spareBlocks.push(block);
+  for (let block = taken.blocks.pop(); block !== undefined; block = taken.blocks.pop()) {
+    if (spareBlocks.length < KEPT_BLOCKS) spareBlocks.push(block);
+  }
 }
