@@ -1,4 +1,5 @@
 import { FIN, headerSize, OPCODE, RSV1, writeHeader } from "./frame.ts";
+import { invalidArgument } from "./handshake/text.ts";
 import { primitives } from "./primitives.ts";
 
 /**
@@ -7,6 +8,8 @@ import { primitives } from "./primitives.ts";
  */
 export class PreparedMessage {
   readonly type: "text" | "binary";
+  /** Whether the payload was deflated, so that the frame has RSV1 (RFC 7692 §6.1). */
+  readonly compressed: boolean;
   /** The payload, which must not be changed any more. */
   readonly payload: Uint8Array;
   /** The whole unmasked frame. */
@@ -19,10 +22,15 @@ export class PreparedMessage {
     options: { readonly compressed?: boolean; readonly type?: "text" | "binary" } = {},
   ) {
     const isText = typeof data === "string";
+    if (!isText && !(data instanceof Uint8Array)) throw invalidArgument("a message", "a string or a Uint8Array", data);
     this.type = options.type ?? (isText ? "text" : "binary");
+    if (this.type !== "text" && this.type !== "binary") {
+      throw invalidArgument("the type of a message", '"text" or "binary"', this.type);
+    }
+    this.compressed = options.compressed === true;
     const length = isText ? primitives.utf8Length(data) : data.length;
     const size = headerSize(length, false);
-    const first = FIN | (options.compressed === true ? RSV1 : 0) | (this.type === "text" ? OPCODE.TEXT : OPCODE.BINARY);
+    const first = FIN | (this.compressed ? RSV1 : 0) | (this.type === "text" ? OPCODE.TEXT : OPCODE.BINARY);
     this.frame = primitives.allocate(size + length);
     const at = writeHeader(this.frame, 0, first, length, undefined);
     if (isText) primitives.writeUtf8(data, this.frame, at);
@@ -34,6 +42,10 @@ export class PreparedMessage {
 
 const LARGEST_JOIN = 128 * 1024; // bytes; a longer chain is handed over in pieces
 
+/** What `with` answered last, so that a broadcast looks it up once. Dropped when its bytes are asked for: the broadcast is over. */
+let lastBefore: Chain | undefined;
+let lastNext: Chain | undefined;
+
 /**
  * A sequence of prepared frames, shared by all outputs that hold the same sequence: adding the same frame to the same chain gives
  * the same next chain, and its bytes are joined once for all who send it. A broadcast to a thousand
@@ -44,7 +56,8 @@ export class Chain {
   private readonly before: Chain | undefined;
   private readonly frame: Uint8Array;
   private joined: Uint8Array | undefined;
-  private next: Chain | undefined;
+  /** Weak, or a message that is kept would keep all that was ever sent behind it. */
+  private next: WeakRef<Chain> | undefined;
 
   constructor(before: Chain | undefined, frame: Uint8Array) {
     this.before = before;
@@ -54,13 +67,21 @@ export class Chain {
 
   /** The chain with `frame` added. The last one made is remembered, which is the one that all others ask for in a broadcast. */
   with(frame: Uint8Array): Chain {
-    if (this.next === undefined || this.next.frame !== frame) this.next = new Chain(this, frame);
-    return this.next;
+    if (lastBefore === this && lastNext?.frame === frame) return lastNext;
+    let next = this.next?.deref();
+    if (next === undefined || next.frame !== frame) {
+      next = new Chain(this, frame);
+      this.next = new WeakRef(next);
+    }
+    lastBefore = this;
+    lastNext = next;
+    return next;
   }
 
   /** All frames as one piece where that is reasonable, in order. */
   pieces(): Uint8Array | Uint8Array[] {
     if (this.before === undefined) return this.frame;
+    if (lastNext === this) lastBefore = lastNext = undefined;
     if (this.joined !== undefined) return this.joined;
     if (this.size > LARGEST_JOIN) {
       const frames: Uint8Array[] = [];
