@@ -72,7 +72,11 @@ export const PROTOCOL_ERRORS = {
   INVALID_SUBPROTOCOL: { fault: "peer", status: 400, text: "Sec-WebSocket-Protocol is not a list of distinct tokens" },
   INVALID_EXTENSIONS: { fault: "peer", status: 400, text: "Sec-WebSocket-Extensions is not well formed" },
   UNEXPECTED_BODY: { fault: "peer", status: 400, text: "a handshake request has no body" },
-  TOO_MUCH_EARLY_DATA: { fault: "peer", status: 400, text: "more came behind the request than maxEarlyData before it was answered" },
+  TOO_MUCH_EARLY_DATA: {
+    fault: "peer",
+    status: 400,
+    text: "more came behind the request than maxEarlyData before it was answered",
+  },
   // handshake, client
   UNEXPECTED_STATUS: { fault: "peer", text: "the server did not switch to WebSocket" },
   INVALID_UPGRADE_HEADER: { fault: "peer", text: "the response's Upgrade header is not websocket" },

@@ -10,19 +10,11 @@ export {
 export { OPCODE } from "./frame.ts";
 export { MaskingKeys, type RandomSource } from "./mask.ts";
 export { Message } from "./message.ts";
+export { DEFAULT_LIMITS, type Heartbeat, type ProtocolLimits, type ProtocolOptions } from "./options.ts";
 export { giveBack, type Output, type Taken } from "./output.ts";
 export { PreparedMessage } from "./prepared.ts";
 export { type Primitives, primitives, usePrimitives } from "./primitives.ts";
-export {
-  type Closing,
-  DEFAULT_LIMITS,
-  type Heartbeat,
-  Protocol,
-  type ProtocolLimits,
-  type ProtocolOptions,
-  type ProtocolSink,
-  type ProtocolState,
-} from "./protocol.ts";
+export { type Closing, Protocol, type ProtocolSink, type ProtocolState } from "./protocol.ts";
 export type { Data } from "./sender.ts";
 export { acceptValue, makeKey, type Random, type Sha1 } from "./handshake/accept-key.ts";
 export {

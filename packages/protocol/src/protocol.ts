@@ -1,47 +1,14 @@
 import { CLOSE_CODE, isSendableCloseCode, MAX_CLOSE_REASON_BYTES } from "./close-codes.ts";
 import { protocolError, type WebSocketError } from "./errors.ts";
 import { MAX_CONTROL_PAYLOAD, OPCODE } from "./frame.ts";
-import type { MaskingKeys } from "./mask.ts";
+import { invalidArgument } from "./handshake/text.ts";
 import type { Message } from "./message.ts";
+import { checkOptions, type ProtocolOptions } from "./options.ts";
 import { Output } from "./output.ts";
 import { primitives } from "./primitives.ts";
-import { PreparedMessage } from "./prepared.ts";
 import { Receiver, type ReceiverSink } from "./receiver.ts";
-import { type Data, Sender } from "./sender.ts";
+import { type Data, payloadSize, Sender } from "./sender.ts";
 import { checkUtf8, UTF8_START } from "./utf8.ts";
-
-export interface ProtocolLimits {
-  /** Largest frame payload taken, and made, in bytes. Default 16 MiB. */
-  readonly maxFrameSize: number;
-  /** Largest message taken, all its fragments together, in bytes. Default 64 MiB. */
-  readonly maxMessageSize: number;
-  /** Largest amount of encoded bytes that may wait in the output. One message is always taken when nothing waits. Default 64 MiB. */
-  readonly maxWriteBufferSize: number;
-}
-
-export const DEFAULT_LIMITS: ProtocolLimits = {
-  maxFrameSize: 16 * 1024 * 1024,
-  maxMessageSize: 64 * 1024 * 1024,
-  maxWriteBufferSize: 64 * 1024 * 1024,
-};
-
-/** Pings an idle peer after `interval` ms without a byte from it, and gives it up after `timeout` ms more. */
-export interface Heartbeat {
-  readonly interval: number;
-  readonly timeout: number;
-}
-
-export interface ProtocolOptions extends ProtocolLimits {
-  readonly role: "client" | "server";
-  /** Where masking keys come from; a client needs it. */
-  readonly keys: MaskingKeys | undefined;
-  /** Server only. Default false: RFC 6455 §5.1 forbids it. */
-  readonly acceptUnmaskedFrames: boolean;
-  readonly compression: boolean;
-  readonly heartbeat: Heartbeat | undefined;
-  /** How long the closing handshake may take, in ms. */
-  readonly closeTimeout: number;
-}
 
 /** How a connection ended, as far as the protocol knows. RFC 6455 §7.1.5, §7.1.6. */
 export interface Closing {
@@ -64,16 +31,17 @@ export interface ProtocolSink {
 
 /**
  * - `open`: messages go both ways.
- * - `closing`: a Close frame was sent, or is in the output.
+ * - `closing`: a Close frame was sent, or is in the output; or an error has ended it of which a Close would not tell.
  * - `closed`: the byte stream is over.
  *
  * | in state | event | next | and |
  * |---|---|---|---|
  * | open | close() | closing | Close goes out; what the peer sends until its Close is still delivered |
- * | open | Close comes | closing | the same code goes back; end of the stream wanted |
- * | open | violation | closing | the error's Close goes out; what comes is dropped; end of the stream wanted |
- * | closing | Close comes | closing | end of the stream wanted |
- * | any | stream ends | closed | clean if Closes went both ways |
+ * | open | Close comes | closing | the same code goes back; a server wants the end of the stream |
+ * | open | violation, fail() | closing | the error's Close goes out; what comes is dropped; end of the stream wanted |
+ * | closing | Close comes, the first | closing | a server wants the end of the stream; what comes is dropped |
+ * | closing | violation, fail() | closing | the first error is kept; what comes is dropped; end of the stream wanted |
+ * | open, closing | stream ends | closed | clean if Closes went both ways and nothing failed |
  */
 export type ProtocolState = "open" | "closing" | "closed";
 
@@ -96,8 +64,6 @@ export class Protocol implements ReceiverSink {
   wantsEnd = false;
   /** The time, in ms on the caller's clock, at which `handleTimeout` is to be called; Infinity for never. */
   deadline = Infinity;
-  /** While the caller reads no bytes, silence says nothing about the peer: the heartbeat waits. */
-  readingPaused = false;
   /** Bytes that the caller has taken from the output and not written yet; they count against maxWriteBufferSize. */
   inTransit = 0;
 
@@ -111,8 +77,12 @@ export class Protocol implements ReceiverSink {
   private pongDue: Uint8Array | undefined;
   private heard = false;
   private pinged = false;
+  private paused = false;
+  private closingTimed = false;
 
+  /** Throws INVALID_ARGUMENT for an option that can't be. */
   constructor(options: ProtocolOptions, sink: ProtocolSink) {
+    checkOptions(options);
     this.options = options;
     this.sink = sink;
     this.receiver = new Receiver(options, this);
@@ -128,6 +98,10 @@ export class Protocol implements ReceiverSink {
 
   /** Takes bytes of the stream. They are borrowed for the call: not kept, not changed. */
   receive(chunk: Uint8Array, start = 0, end = chunk.length): void {
+    if (!(chunk instanceof Uint8Array)) throw invalidArgument("a chunk", "a Uint8Array", chunk);
+    if (!(start >= 0 && end <= chunk.length)) {
+      throw invalidArgument("the part of a chunk", `0 to ${chunk.length} at most`, `${start} to ${end}`);
+    }
     this.heard = true;
     const error = this.receiver.receive(chunk, start, end);
     if (error !== undefined) this.fail(error);
@@ -205,7 +179,10 @@ export class Protocol implements ReceiverSink {
 
   // ---- out
 
-  /** Encodes one message into the output. Throws NOT_OPEN, WRITE_BUFFER_FULL or MESSAGE_IN_PROGRESS, with nothing sent. */
+  /**
+   * Encodes one message into the output. Throws INVALID_ARGUMENT, NOT_OPEN, WRITE_BUFFER_FULL or MESSAGE_IN_PROGRESS, with
+   * nothing sent.
+   */
   send(data: Data): void {
     this.checkOpen();
     if (this.output.size + this.inTransit > 0) this.checkRoom(data);
@@ -236,42 +213,35 @@ export class Protocol implements ReceiverSink {
   }
 
   ping(payload: Uint8Array = EMPTY): void {
-    this.checkOpen();
-    if (payload.length > MAX_CONTROL_PAYLOAD) {
-      throw protocolError(
-        "INVALID_ARGUMENT",
-        `a ping carries at most ${MAX_CONTROL_PAYLOAD} bytes, got ${payload.length}`,
-      );
-    }
-    this.sender.control(OPCODE.PING, payload);
+    this.control(OPCODE.PING, "a ping's payload", payload);
   }
 
   /** An unasked-for pong (RFC 6455 §5.5.3). Pings are answered without it. */
   pong(payload: Uint8Array = EMPTY): void {
-    this.checkOpen();
+    this.control(OPCODE.PONG, "a pong's payload", payload);
+  }
+
+  private control(opcode: number, what: string, payload: Uint8Array): void {
+    if (!(payload instanceof Uint8Array)) throw invalidArgument(what, "a Uint8Array", payload);
+    // §5.5: "All control frames MUST have a payload length of 125 bytes or less"
     if (payload.length > MAX_CONTROL_PAYLOAD) {
-      throw protocolError(
-        "INVALID_ARGUMENT",
-        `a pong carries at most ${MAX_CONTROL_PAYLOAD} bytes, got ${payload.length}`,
-      );
+      throw invalidArgument(what, `at most ${MAX_CONTROL_PAYLOAD} bytes`, payload.length);
     }
-    this.sender.control(OPCODE.PONG, payload);
+    this.checkOpen();
+    if (this.output.size + this.inTransit > 0) this.checkRoom(payload);
+    this.sender.control(opcode, payload);
   }
 
   /** Starts the closing handshake; without a code the Close has no payload. Does nothing when it has been started already. */
   close(code: number | undefined, reason: string, now: number): void {
-    if (code === undefined ? reason !== "" : !isSendableCloseCode(code)) {
-      throw protocolError(
-        "INVALID_ARGUMENT",
-        `a close code is 1000 to 1014 (not 1004 to 1006) or 3000 to 4999, got ${code}`,
-      );
+    if (code !== undefined && !isSendableCloseCode(code)) {
+      throw invalidArgument("a close code", "1000 to 1014 (not 1004 to 1006) or 3000 to 4999", code);
     }
+    if (typeof reason !== "string") throw invalidArgument("a close reason", "a string", reason);
+    if (code === undefined && reason !== "") throw invalidArgument("a close reason", "a code to go with it", reason);
     const length = primitives.utf8Length(reason);
     if (length > MAX_CLOSE_REASON_BYTES) {
-      throw protocolError(
-        "INVALID_ARGUMENT",
-        `a close reason has at most ${MAX_CLOSE_REASON_BYTES} bytes, got ${length}`,
-      );
+      throw invalidArgument("a close reason", `at most ${MAX_CLOSE_REASON_BYTES} bytes of UTF-8`, length);
     }
     if (this.state !== "open") return;
     let payload = EMPTY;
@@ -283,7 +253,7 @@ export class Protocol implements ReceiverSink {
     }
     this.sendClose(payload);
     this.state = "closing";
-    this.deadline = now + this.options.closeTimeout;
+    this.startClosing(now);
     this.sink.onStateChange();
   }
 
@@ -311,9 +281,9 @@ export class Protocol implements ReceiverSink {
   private checkRoom(data: Data): void {
     const limit = this.options.maxWriteBufferSize;
     const waiting = this.output.size + this.inTransit;
-    const units = typeof data === "string" ? data.length * 3 : sizeOf(data);
-    if (waiting + units <= limit) return;
-    const size = typeof data === "string" ? primitives.utf8Length(data) : units;
+    // how long a text is at most is known without looking through it
+    if (typeof data === "string" && waiting + this.sender.encodedSize(3 * data.length) <= limit) return;
+    const size = this.sender.encodedSize(payloadSize(data));
     if (waiting + size > limit) {
       throw protocolError("WRITE_BUFFER_FULL", `${waiting} bytes wait, ${size} more would pass ${limit}`);
     }
@@ -327,9 +297,21 @@ export class Protocol implements ReceiverSink {
     if (heartbeat !== undefined) this.deadline = now + heartbeat.interval;
   }
 
-  /** Sets the deadline by which the stream has to end once this end wants it to, or has answered a Close. */
+  /** Sets the deadline by which the stream has to end. To be called when the state has become `closing`; a second call changes nothing. */
   startClosing(now: number): void {
-    if (this.state === "closing") this.deadline = now + this.options.closeTimeout;
+    if (this.state !== "closing" || this.closingTimed) return;
+    this.closingTimed = true;
+    this.deadline = now + this.options.closeTimeout;
+  }
+
+  /** Whether the caller reads no bytes at the moment: silence then says nothing about the peer, and the heartbeat waits. */
+  get readingPaused(): boolean {
+    return this.paused;
+  }
+
+  set readingPaused(paused: boolean) {
+    if (this.paused && !paused) this.heard = true; // what came meanwhile has yet to be read
+    this.paused = paused;
   }
 
   /** To be called when `deadline` has passed. Returns false when the stream is to be destroyed at once. */
@@ -342,7 +324,7 @@ export class Protocol implements ReceiverSink {
     }
     const heartbeat = this.options.heartbeat;
     if (this.state === "closed" || heartbeat === undefined) return true;
-    if (this.heard || this.readingPaused) {
+    if (this.heard || this.paused) {
       this.heard = false;
       this.pinged = false;
       this.deadline = now + heartbeat.interval;
@@ -363,9 +345,4 @@ export class Protocol implements ReceiverSink {
     const { code, reason } = this.received ?? { code: CLOSE_CODE.ABNORMAL, reason: "" };
     return { code, reason, clean, error: this.error };
   }
-}
-
-function sizeOf(data: Uint8Array | Message | PreparedMessage): number {
-  if (data instanceof Uint8Array) return data.length;
-  return data instanceof PreparedMessage ? data.frame.length : data.size;
 }

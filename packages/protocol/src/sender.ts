@@ -1,6 +1,7 @@
 import { protocolError } from "./errors.ts";
 import { FIN, headerSize, OPCODE, RSV1, writeHeader } from "./frame.ts";
-import type { MaskingKeys } from "./mask.ts";
+import { invalidArgument } from "./handshake/text.ts";
+import { type MaskingKeys, maskInPlace } from "./mask.ts";
 import { copyBytes, Message } from "./message.ts";
 import type { Output } from "./output.ts";
 import { PreparedMessage } from "./prepared.ts";
@@ -20,6 +21,8 @@ export class Sender {
   private readonly output: Output;
   private readonly keys: MaskingKeys | undefined;
   private readonly maxFrameSize: number;
+  private readonly shortText: number;
+  private readonly largestPacked: number;
   private streaming: "no" | "first" | "more" = "no";
   private streamOpcode: number = OPCODE.BINARY;
 
@@ -27,6 +30,8 @@ export class Sender {
     this.output = output;
     this.keys = keys;
     this.maxFrameSize = maxFrameSize;
+    this.shortText = Math.min(SHORT_TEXT, Math.floor(maxFrameSize / 3));
+    this.largestPacked = Math.min(LARGEST_PACKED, maxFrameSize);
   }
 
   /** Whether a message is being sent in fragments, which no other message may interrupt (RFC 6455 §5.4). */
@@ -34,37 +39,43 @@ export class Sender {
     return this.streaming !== "no";
   }
 
+  /** Bytes that a payload of this length takes in the output, its headers included. */
+  encodedSize(length: number): number {
+    const masked = this.keys !== undefined;
+    if (length <= this.maxFrameSize) return length + headerSize(length, masked);
+    const rest = length % this.maxFrameSize;
+    const headers = ((length - rest) / this.maxFrameSize) * headerSize(this.maxFrameSize, masked);
+    return length + headers + (rest === 0 ? 0 : headerSize(rest, masked));
+  }
+
   /** Encodes one message. A large payload is not copied (unless it has to be masked): leave it as it is until it is written. */
-  message(data: Data, compressed = false): void {
+  message(data: Data): void {
     if (this.streaming !== "no") throw protocolError("MESSAGE_IN_PROGRESS");
-    const rsv = compressed ? RSV1 : 0;
     if (typeof data === "string") this.text(data);
-    else if (data instanceof Uint8Array) this.payload(OPCODE.BINARY | rsv, data);
-    else if (data instanceof PreparedMessage) {
-      if (this.keys === undefined && data.payload.length <= this.maxFrameSize) this.output.appendPrepared(data);
-      else this.payload(data.type === "text" ? OPCODE.TEXT : OPCODE.BINARY, data.payload);
-    } else this.received(data);
+    else if (data instanceof Uint8Array) this.payload(OPCODE.BINARY, data);
+    else if (data instanceof PreparedMessage) this.prepared(data);
+    else if (data instanceof Message) this.received(data);
+    else throw notData(data);
   }
 
   /** One message of the given type and payload, where the type does not follow from how the payload is held. */
   payloadOf(type: "text" | "binary", payload: Uint8Array, compressed: boolean): void {
     if (this.streaming !== "no") throw protocolError("MESSAGE_IN_PROGRESS");
-    this.payload((type === "text" ? OPCODE.TEXT : OPCODE.BINARY) | (compressed ? RSV1 : 0), payload);
+    this.payload(opcodeOf(type) | (compressed ? RSV1 : 0), checkBytes(payload));
   }
 
   /** Begins a message that will be sent in fragments. */
   begin(type: "text" | "binary"): void {
     if (this.streaming !== "no") throw protocolError("MESSAGE_IN_PROGRESS");
+    this.streamOpcode = opcodeOf(type);
     this.streaming = "first";
-    this.streamOpcode = type === "text" ? OPCODE.TEXT : OPCODE.BINARY;
   }
 
   /** The next fragment; `last` ends the message. */
   fragment(payload: Uint8Array, last: boolean): void {
     if (this.streaming === "no") throw protocolError("NO_MESSAGE_IN_PROGRESS");
-    const opcode = this.streaming === "first" ? this.streamOpcode : OPCODE.CONTINUATION;
+    this.payload(this.streaming === "first" ? this.streamOpcode : OPCODE.CONTINUATION, checkBytes(payload), last);
     this.streaming = last ? "no" : "more";
-    this.payload(opcode, payload, last);
   }
 
   /** A control frame; the payload has at most 125 bytes. */
@@ -73,7 +84,7 @@ export class Sender {
   }
 
   private text(text: string): void {
-    if (text.length <= SHORT_TEXT && this.keys === undefined) {
+    if (text.length <= this.shortText && this.keys === undefined) {
       const { bytes, at } = this.output.reserve(2 + 3 * text.length);
       const end = primitives.writeUtf8(text, bytes, at + 2);
       writeHeader(bytes, at, FIN | OPCODE.TEXT, end - at - 2, undefined);
@@ -81,10 +92,13 @@ export class Sender {
       return;
     }
     const length = primitives.utf8Length(text);
-    if (length <= LARGEST_PACKED && this.keys === undefined && length <= this.maxFrameSize) {
-      const { bytes, at } = this.output.reserve(headerSize(length, false) + length);
-      const payloadAt = writeHeader(bytes, at, FIN | OPCODE.TEXT, length, undefined);
-      this.output.wrote(primitives.writeUtf8(text, bytes, payloadAt));
+    if (length <= this.largestPacked) {
+      const key = this.keys?.take();
+      const { bytes, words, at } = this.output.reserve(headerSize(length, key !== undefined) + length);
+      const payloadAt = writeHeader(bytes, at, FIN | OPCODE.TEXT, length, key);
+      const end = primitives.writeUtf8(text, bytes, payloadAt);
+      if (key !== undefined) maskInPlace(bytes, words, payloadAt, end, key);
+      this.output.wrote(end);
       return;
     }
     const payload = primitives.allocate(length);
@@ -92,14 +106,23 @@ export class Sender {
     this.payload(OPCODE.TEXT, payload);
   }
 
+  private prepared(message: PreparedMessage): void {
+    if (this.keys === undefined && message.payload.length <= this.maxFrameSize) this.output.appendPrepared(message);
+    else this.payload(opcodeOf(message.type) | (message.compressed ? RSV1 : 0), message.payload);
+  }
+
   private received(message: Message): void {
-    const opcode = message.type === "text" ? OPCODE.TEXT : OPCODE.BINARY;
-    if (this.keys === undefined && message.size <= LARGEST_PACKED && message.size <= this.maxFrameSize) {
-      const { bytes, at } = this.output.reserve(headerSize(message.size, false) + message.size);
-      const payloadAt = writeHeader(bytes, at, FIN | opcode, message.size, undefined);
-      this.output.wrote(message.copyTo(bytes, payloadAt));
-    } else if (this.keys === undefined && message.size <= this.maxFrameSize) {
-      this.header(FIN | opcode, message.size);
+    const opcode = opcodeOf(message.type);
+    const { size } = message;
+    if (size <= this.largestPacked) {
+      const key = this.keys?.take();
+      const { bytes, words, at } = this.output.reserve(headerSize(size, key !== undefined) + size);
+      const payloadAt = writeHeader(bytes, at, FIN | opcode, size, key);
+      const end = message.copyTo(bytes, payloadAt);
+      if (key !== undefined) maskInPlace(bytes, words, payloadAt, end, key);
+      this.output.wrote(end);
+    } else if (this.keys === undefined && size <= this.maxFrameSize) {
+      this.header(FIN | opcode, size);
       for (const chunk of message.chunks()) this.output.append(chunk);
     } else this.payload(opcode, message.bytes);
   }
@@ -153,4 +176,28 @@ export class Sender {
     else copyMaskedPiece(payload, start, length, key, bytes, words, payloadAt);
     this.output.wrote(payloadAt + length);
   }
+}
+
+function opcodeOf(type: "text" | "binary"): number {
+  if (type === "text") return OPCODE.TEXT;
+  if (type === "binary") return OPCODE.BINARY;
+  throw invalidArgument("the type of a message", '"text" or "binary"', type);
+}
+
+function checkBytes(payload: Uint8Array): Uint8Array {
+  if (payload instanceof Uint8Array) return payload;
+  throw invalidArgument("a payload", "a Uint8Array", payload);
+}
+
+function notData(data: unknown): Error {
+  return invalidArgument("a message", "a string, a Uint8Array, a Message or a PreparedMessage", data);
+}
+
+/** Bytes of payload that `data` has. */
+export function payloadSize(data: Data): number {
+  if (typeof data === "string") return primitives.utf8Length(data);
+  if (data instanceof Uint8Array) return data.length;
+  if (data instanceof PreparedMessage) return data.payload.length;
+  if (data instanceof Message) return data.size;
+  throw notData(data);
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { DEFAULT_LIMITS } from "../src/protocol.ts";
+import { DEFAULT_LIMITS } from "../src/options.ts";
 import { allocatedBy } from "./support/allocations.ts";
 import { concat, pattern, show } from "./support/bytes.ts";
 import { chunkings, cut } from "./support/chunks.ts";
