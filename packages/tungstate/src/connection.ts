@@ -1,25 +1,19 @@
 import {
   CLOSE_CODE,
-  type Data,
-  giveBack,
-  Message,
-  PreparedMessage,
+  type Message,
   Protocol,
   protocolError,
   type ProtocolSink,
-  type Taken,
-  WebSocketError,
+  type WebSocketError,
 } from "@tungstate/protocol";
-import type { Road } from "./dial/dial.ts";
-import type { TlsInfo } from "./tls/secure.ts";
 import { type Deadlines, deadlinesOf, type Timed } from "./deadlines.ts";
+import type { Road } from "./dial/dial.ts";
 import { Emitter } from "./emitter.ts";
-import { type Flusher, flusherOf } from "./flusher.ts";
-import { Inbox } from "./inbox.ts";
-import { type ConnectionSettings, describe } from "./options.ts";
+import type { ConnectionSettings } from "./options.ts";
 import { PendingPings } from "./pings.ts";
+import { Reading, type ReadingHost } from "./reading.ts";
 import { splitConnection } from "./split.ts";
-import { sendInFragments } from "./fragments.ts";
+import type { TlsInfo } from "./tls/secure.ts";
 import type { Transport, TransportSink } from "./transport/transport.ts";
 import type {
   CloseInfo,
@@ -29,6 +23,7 @@ import type {
   MessageData,
   WebSocketConnection,
 } from "./types.ts";
+import { Writing } from "./writing.ts";
 
 /** How the byte stream of a connection came about, as far as it is known. */
 export interface Way {
@@ -48,20 +43,13 @@ export interface ConnectionOwner {
   onHandlerError(error: unknown): void;
 }
 
-interface Waiter {
-  resolve(): void;
-  reject(error: WebSocketError): void;
-}
-
 /**
- * One protocol on one transport: the endpoint of both roles.
- *
- * Reading and writing know nothing of each other. Reading pauses the transport when the inbox is full, and only then; writing
- * goes on through one `flushNow`, which hands the output over whenever the transport is free.
+ * One protocol on one transport: the endpoint of both roles. Its two halves, `Reading` and `Writing`, know nothing of each
+ * other, so that a slow reader never stops a writer, nor the other way round.
  */
 export class Connection
   extends Emitter<ConnectionEvents>
-  implements WebSocketConnection, ProtocolSink, TransportSink, Timed
+  implements WebSocketConnection, ProtocolSink, TransportSink, ReadingHost, Timed
 {
   readonly protocol: string;
   readonly extensions: string;
@@ -73,37 +61,19 @@ export class Connection
   private readonly core: Protocol;
   private readonly transport: Transport;
   private readonly settings: ConnectionSettings;
-  private readonly flusher: Flusher;
   private readonly deadlines: Deadlines;
-
-  // reading
-  private inbox: Inbox | undefined;
-  private flowing = false;
+  private readonly reading: Reading;
+  private readonly writing: Writing;
   private readingPaused = false;
-  private receiving = false;
+  /** Bytes that came behind the handshake, until they are looked at. */
   private early: Uint8Array | undefined;
-  private reader: ((more: boolean) => void) | undefined;
-
-  // writing
-  private inFlight: Taken | undefined;
-  private flushDue = false;
-  private needDrain = false;
-  private endSent = false;
-  /** Messages that were written while one is being sent in fragments. */
-  private held: { readonly data: Data[]; size: number } | undefined;
-  private streamWaiter: Waiter | undefined;
-  private roomWaiters: Waiter[] | undefined;
-  private flushWaiters: Waiter[] | undefined;
-
   private pings: PendingPings | undefined;
   private over: CloseInfo | undefined;
   private errorTold = false;
   private closedPromise: Promise<CloseInfo> | undefined;
   private resolveClosed: ((info: CloseInfo) => void) | undefined;
   private messagesReceived = 0;
-  private messagesSent = 0;
   private bytesReceived = 0;
-  private bytesSent = 0;
 
   /** `early`: bytes that came behind the handshake. `greeting`: its last bytes, to be sent ahead of everything. */
   constructor(
@@ -121,13 +91,14 @@ export class Connection
     this.road = agreed.road;
     this.tls = agreed.tls;
     this.core = new Protocol(settings, this);
-    this.flusher = flusherOf(settings.clock);
+    this.reading = new Reading(this, settings.inboxSize);
+    this.writing = new Writing(this.core, transport, settings, () => this.emit("drain"));
     this.deadlines = deadlinesOf(settings.clock);
     this.core.start(settings.clock.now());
     this.deadlines.watch(this);
     if (greeting !== undefined) {
       this.core.output.append(greeting);
-      this.flushSoon();
+      this.writing.flushSoon();
     }
     transport.start(this);
     if (early.length > 0) {
@@ -143,7 +114,7 @@ export class Connection
   }
 
   get bufferedAmount(): number {
-    return this.core.output.size + this.core.inTransit + (this.held?.size ?? 0);
+    return this.writing.bufferedAmount;
   }
 
   get localAddress(): string | undefined {
@@ -155,7 +126,8 @@ export class Connection
   }
 
   get stats(): ConnectionStats {
-    const { messagesReceived, messagesSent, bytesReceived, bytesSent } = this;
+    const { messagesReceived, bytesReceived } = this;
+    const { messagesSent, bytesSent } = this.writing;
     return { messagesReceived, messagesSent, bytesReceived, bytesSent };
   }
 
@@ -174,10 +146,8 @@ export class Connection
     if (this.early !== undefined) this.takeEarly();
     if (this.over !== undefined) return;
     this.bytesReceived += end - start;
-    this.receiving = true;
     this.core.receive(chunk, start, end);
-    this.receiving = false;
-    if (this.core.output.size > 0 || this.core.pongIsDue || this.core.wantsEnd) this.flushSoon();
+    if (this.core.output.size > 0 || this.core.pongIsDue || this.core.wantsEnd) this.writing.flushSoon();
   }
 
   private takeEarly(): void {
@@ -189,7 +159,7 @@ export class Connection
   onEnd(): void {
     this.takeEarly();
     this.core.receiveEnd();
-    this.flushNow();
+    this.writing.flushNow();
     this.transport.end();
   }
 
@@ -201,30 +171,14 @@ export class Connection
   }
 
   onWritten(): void {
-    const taken = this.inFlight;
-    if (taken === undefined) return;
-    this.inFlight = undefined;
-    this.core.inTransit = 0;
-    giveBack(taken);
-    this.flushNow();
+    this.writing.onWritten();
   }
 
   // ---- from the protocol
 
   onMessage(message: Message): void {
     this.messagesReceived++;
-    if (this.flowing && (this.inbox === undefined || this.inbox.count === 0)) {
-      this.emit("message", message);
-      return;
-    }
-    this.inbox ??= new Inbox();
-    if (this.inbox.size > this.settings.inboxSize) {
-      // only the rest of a chunk, or what still comes after our own Close, gets here
-      if (this.core.state !== "open") return;
-    }
-    this.inbox.push(message);
-    this.reader?.(true);
-    this.balance();
+    this.reading.receive(message);
   }
 
   onCompressedMessage(): void {
@@ -246,13 +200,18 @@ export class Connection
     this.core.startClosing(this.settings.clock.now());
     this.deadlines.watch(this);
     this.balance();
-    this.flushSoon();
+    this.writing.flushSoon();
   }
 
   private tellError(): void {
     if (this.core.error === undefined || this.errorTold) return;
     this.errorTold = true;
     this.emit("error", this.core.error);
+  }
+
+  /** Ends the connection for a reason of our own; its close code is told to the peer. */
+  fail(error: WebSocketError): void {
+    this.core.fail(error);
   }
 
   protected override onThrow(error: unknown): void {
@@ -270,11 +229,6 @@ export class Connection
     );
   }
 
-  /** Ends the connection for a reason of our own; its close code is told to the peer. */
-  fail(error: WebSocketError): void {
-    this.core.fail(error);
-  }
-
   // ---- time
 
   get deadline(): number {
@@ -283,7 +237,7 @@ export class Connection
 
   onDeadline(now: number): void {
     this.core.readingPaused = this.readingPaused;
-    if (this.core.handleTimeout(now)) this.flushSoon();
+    if (this.core.handleTimeout(now)) this.writing.flushSoon();
     else this.transport.destroy();
   }
 
@@ -291,187 +245,82 @@ export class Connection
 
   override on<E extends keyof ConnectionEvents>(event: E, listener: (...args: ConnectionEvents[E]) => void): this {
     super.on(event, listener);
-    // begin behind this turn's other `on`s
-    if (event === "message" && !this.flowing) queueMicrotask(() => this.resume());
+    if (event === "message") this.reading.resumeSoon();
     return this;
   }
 
   pause(): void {
-    this.flowing = false;
+    this.reading.pause();
   }
 
   resume(): void {
-    if (this.listenerCount("message") === 0) return;
-    this.flowing = true;
-    while (this.flowing) {
-      const message = this.inbox?.shift();
-      if (message === undefined) break;
-      this.emit("message", message);
-    }
-    this.balance();
+    this.reading.resume();
   }
 
-  /** Stops reading from the transport when the inbox is full, goes on when it is half empty. */
-  private balance(): void {
-    const size = this.inbox?.size ?? 0;
-    if (this.readingPaused) {
-      // a closing connection has to see the peer's Close; what does not fit the inbox any more is dropped
-      if (size <= this.settings.inboxSize / 2 || this.core.state !== "open") {
-        this.readingPaused = false;
-        this.transport.resume();
-      }
-    } else if (size > this.settings.inboxSize && this.core.state === "open") {
-      this.readingPaused = true;
-      this.transport.pause();
-    }
+  [Symbol.asyncIterator](): AsyncIterableIterator<Message> {
+    return this.reading.messages();
   }
 
-  async *[Symbol.asyncIterator](): AsyncIterableIterator<Message> {
-    while (await this.readable()) {
-      for (let message = this.inbox?.shift(); message !== undefined; message = this.inbox?.shift()) {
-        this.balance();
-        yield message;
-      }
-    }
-  }
-
-  async *batches(): AsyncIterableIterator<readonly Message[]> {
-    while (await this.readable()) {
-      const batch = this.inbox?.drain() ?? [];
-      this.balance();
-      if (batch.length > 0) yield batch;
-    }
-  }
-
-  /** Waits until there is a message; false if there will be none. */
-  private readable(): Promise<boolean> | boolean {
-    if (this.flowing) throw protocolError("INVALID_STATE", "the messages go to the listeners of the message event");
-    if (this.inbox !== undefined && this.inbox.count > 0) return true;
-    if (this.over !== undefined) return false;
-    return new Promise((resolve) => {
-      const before = this.reader;
-      this.reader = (more) => {
-        this.reader = undefined;
-        before?.(more);
-        resolve(more);
-      };
-    });
+  batches(): AsyncIterableIterator<readonly Message[]> {
+    return this.reading.batches();
   }
 
   split(): { readable: ReadableStream<Message>; writable: WritableStream<MessageData> } {
     return splitConnection(this);
   }
 
+  emitMessage(message: Message): void {
+    this.emit("message", message);
+  }
+
+  hasMessageListeners(): boolean {
+    return this.listenerCount("message") > 0;
+  }
+
+  isOpen(): boolean {
+    return this.core.state === "open";
+  }
+
+  /** Stops reading from the transport while there is no room for more. A connection that is closing has to see the peer's Close. */
+  balance(): void {
+    const pause = this.reading.full && this.core.state === "open";
+    if (pause === this.readingPaused) return;
+    this.readingPaused = pause;
+    if (pause) this.transport.pause();
+    else this.transport.resume();
+  }
+
   // ---- writing
 
   write(data: MessageData): boolean {
-    const checked = typeof data === "string" || data instanceof Message ? data : asData(data);
-    if (this.core.inMessage) return this.hold(checked);
-    this.core.send(checked);
-    this.messagesSent++;
-    return this.afterWrite();
-  }
-
-  /** RFC 6455 §5.4 lets no message come between the fragments of another: it waits until `sendStream` is done. */
-  private hold(data: Data): boolean {
-    this.held ??= { data: [], size: 0 };
-    const size = this.held.size + sizeOf(data);
-    if (this.core.state !== "open") throw protocolError("NOT_OPEN");
-    if (size > this.settings.maxWriteBufferSize)
-      throw protocolError("WRITE_BUFFER_FULL", "behind a message in fragments");
-    this.held.data.push(data);
-    this.held.size = size;
-    this.needDrain = true;
-    return false;
+    return this.writing.write(data);
   }
 
   async send(data: MessageData): Promise<void> {
-    if (!this.write(data)) await this.room();
-  }
-
-  async sendStream(
-    parts: AsyncIterable<string | Uint8Array> | Iterable<string | Uint8Array>,
-    type: "text" | "binary" = "binary",
-  ): Promise<void> {
-    this.messagesSent++;
-    try {
-      await sendInFragments(this.core, parts, type, () => (this.afterWrite() ? undefined : this.streamRoom()));
-    } finally {
-      const { held } = this;
-      this.held = undefined;
-      if (this.core.state === "open") for (const data of held?.data ?? []) this.write(data);
-    }
-  }
-
-  private streamRoom(): Promise<void> {
-    return new Promise((resolve, reject) => (this.streamWaiter = { resolve, reject }));
-  }
-
-  private afterWrite(): boolean {
-    const { core, settings } = this;
-    if (core.output.size >= settings.writeBufferSize) this.flushNow();
-    else this.flushSoon();
-    if (core.output.size + core.inTransit <= settings.writeBufferSize) return true;
-    this.needDrain = true;
-    return false;
+    if (!this.writing.write(data)) await this.writing.room();
   }
 
   /** Waits until no more than `writeBufferSize` bytes wait. */
   room(): Promise<void> {
-    return new Promise((resolve, reject) => (this.roomWaiters ??= []).push({ resolve, reject }));
+    return this.writing.room();
+  }
+
+  sendStream(
+    parts: AsyncIterable<string | Uint8Array> | Iterable<string | Uint8Array>,
+    type: "text" | "binary" = "binary",
+  ): Promise<void> {
+    return this.writing.sendStream(parts, type);
   }
 
   flush(): Promise<void> {
-    if (this.bufferedAmount === 0) return Promise.resolve();
-    return new Promise((resolve, reject) => (this.flushWaiters ??= []).push({ resolve, reject }));
-  }
-
-  private flushSoon(): void {
-    if (this.flushDue || this.receiving) return; // the end of `onBytes` flushes
-    this.flushDue = true;
-    this.flusher.add(this);
-  }
-
-  /** Hands the output to the transport if it is free. */
-  flushNow(): void {
-    this.flushDue = false;
-    if (this.inFlight !== undefined || this.over !== undefined) return;
-    const { core } = this;
-    core.answerPing();
-    if (core.output.size > 0) {
-      const taken = core.output.take();
-      this.bytesSent += taken.size;
-      if (!this.transport.write(taken.pieces)) {
-        this.inFlight = taken;
-        core.inTransit = taken.size;
-        return;
-      }
-      giveBack(taken);
-    }
-    const { streamWaiter } = this;
-    this.streamWaiter = undefined;
-    streamWaiter?.resolve();
-    if (this.held !== undefined) return; // there is more, behind the message in fragments
-    const { roomWaiters, flushWaiters } = this;
-    this.roomWaiters = this.flushWaiters = undefined;
-    for (const waiter of roomWaiters ?? []) waiter.resolve();
-    for (const waiter of flushWaiters ?? []) waiter.resolve();
-    if (this.needDrain) {
-      this.needDrain = false;
-      this.emit("drain");
-      if (core.output.size > 0) this.flushSoon();
-    }
-    if (core.wantsEnd && !this.endSent && core.output.size === 0) {
-      this.endSent = true;
-      this.transport.end();
-    }
+    return this.writing.flush();
   }
 
   async ping(payload?: Uint8Array | string): Promise<number> {
     this.pings ??= new PendingPings();
     const bytes = this.pings.payload(payload);
     this.core.ping(bytes);
-    this.flushSoon();
+    this.writing.flushSoon();
     return this.pings.wait(bytes, this.settings.clock.now());
   }
 
@@ -491,42 +340,16 @@ export class Connection
   }
 
   private finish(): void {
-    const { core } = this;
-    const info = core.closing;
+    const info = this.core.closing;
     this.over = info;
     this.deadlines.forget(this);
-    const lost = this.bufferedAmount > 0;
-    this.held = undefined;
-    core.output.clear();
     this.tellError();
     const error = info.error ?? protocolError("NOT_OPEN", "it was closed before all was written");
-    this.streamWaiter?.reject(error);
-    for (const waiter of this.roomWaiters ?? []) waiter.reject(error);
-    for (const waiter of this.flushWaiters ?? []) {
-      if (lost) waiter.reject(error);
-      else waiter.resolve();
-    }
-    this.roomWaiters = this.flushWaiters = undefined;
+    this.writing.end(error);
     this.pings?.fail(error);
-    this.reader?.(false);
+    this.reading.end();
     this.owner?.onConnectionClosed(this);
     this.emit("close", info);
     this.resolveClosed?.(info);
   }
-}
-
-function sizeOf(data: Data): number {
-  if (typeof data === "string") return Buffer.byteLength(data);
-  if (data instanceof Uint8Array) return data.length;
-  return data instanceof Message ? data.size : data.frame.length;
-}
-
-function asData(data: unknown): Data {
-  if (data instanceof Uint8Array || data instanceof PreparedMessage) return data;
-  if (data instanceof ArrayBuffer) return new Uint8Array(data);
-  if (ArrayBuffer.isView(data)) return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-  throw protocolError(
-    "INVALID_ARGUMENT",
-    `a message is a string, an ArrayBuffer or a view of one, a Message or a PreparedMessage, got ${describe(data)}`,
-  );
 }

@@ -1,0 +1,111 @@
+import { type Message, protocolError } from "@tungstate/protocol";
+import { Inbox } from "./inbox.ts";
+
+export interface ReadingHost {
+  /** Gives a message to the listeners. */
+  emitMessage(message: Message): void;
+  /** Whether there are any. */
+  hasMessageListeners(): boolean;
+  /** `full` may have changed. */
+  balance(): void;
+  /** Whether the peer's messages still count: no Close was sent or received. */
+  isOpen(): boolean;
+}
+
+/**
+ * The reading half of a connection: where messages go. To the listeners while they flow; else to the inbox, until an iteration takes them.
+ */
+export class Reading {
+  /** Whether the inbox holds more than it should: nothing more is to be read until it is half empty. */
+  full = false;
+  private readonly host: ReadingHost;
+  private readonly inboxSize: number;
+  private inbox: Inbox | undefined;
+  private flowing = false;
+  private ended = false;
+  private wake: ((more: boolean) => void) | undefined;
+
+  constructor(host: ReadingHost, inboxSize: number) {
+    this.host = host;
+    this.inboxSize = inboxSize;
+  }
+
+  receive(message: Message): void {
+    if (this.flowing && (this.inbox === undefined || this.inbox.count === 0)) {
+      this.host.emitMessage(message);
+      return;
+    }
+    this.inbox ??= new Inbox();
+    // behind a Close of our own, what nobody has room for any more is dropped: the peer's Close has to be seen
+    if (this.inbox.size > this.inboxSize && !this.host.isOpen()) return;
+    this.inbox.push(message);
+    this.wake?.(true);
+    this.measure();
+  }
+
+  /** No more messages will come. What is in the inbox can still be taken. */
+  end(): void {
+    this.ended = true;
+    this.wake?.(false);
+  }
+
+  pause(): void {
+    this.flowing = false;
+  }
+
+  resume(): void {
+    if (!this.host.hasMessageListeners()) return;
+    this.flowing = true;
+    while (this.flowing) {
+      const message = this.inbox?.shift();
+      if (message === undefined) break;
+      this.host.emitMessage(message);
+    }
+    this.measure();
+  }
+
+  /** A first listener has come: begin behind this turn's other `on`s. */
+  resumeSoon(): void {
+    if (!this.flowing) queueMicrotask(() => this.resume());
+  }
+
+  private measure(): void {
+    const size = this.inbox?.size ?? 0;
+    const full = this.full ? size > this.inboxSize / 2 : size > this.inboxSize;
+    if (full === this.full) return;
+    this.full = full;
+    this.host.balance();
+  }
+
+  async *messages(): AsyncIterableIterator<Message> {
+    while (await this.readable()) {
+      for (let message = this.inbox?.shift(); message !== undefined; message = this.inbox?.shift()) {
+        this.measure();
+        yield message;
+      }
+    }
+  }
+
+  async *batches(): AsyncIterableIterator<readonly Message[]> {
+    while (await this.readable()) {
+      const batch = this.inbox?.drain() ?? [];
+      this.measure();
+      if (batch.length > 0) yield batch;
+    }
+  }
+
+  /** Waits until there is a message; false if there will be none. */
+  private readable(): Promise<boolean> | boolean {
+    if (this.flowing) throw protocolError("INVALID_STATE", "the messages go to the listeners of the message event");
+    if (this.inbox !== undefined && this.inbox.count > 0) return true;
+    if (this.ended) return false;
+    return new Promise((resolve) => {
+      const before = this.wake;
+      this.wake = (more) => {
+        this.wake = undefined;
+        before?.(more);
+        resolve(more);
+      };
+    });
+  }
+}

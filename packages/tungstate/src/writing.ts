@@ -1,0 +1,205 @@
+import {
+  type Data,
+  giveBack,
+  Message,
+  PreparedMessage,
+  type Protocol,
+  protocolError,
+  type Taken,
+  type WebSocketError,
+} from "@tungstate/protocol";
+import { type Flusher, flusherOf } from "./flusher.ts";
+import { sendInFragments } from "./fragments.ts";
+import { type ConnectionSettings, describe } from "./options.ts";
+import type { Transport } from "./transport/transport.ts";
+import type { MessageData } from "./types.ts";
+
+interface Waiter {
+  resolve(): void;
+  reject(error: WebSocketError): void;
+}
+
+/**
+ * The writing half of a connection: messages into the protocol, its output to the transport, one write at a time and at most
+ * one per turn unless `writeBufferSize` is reached before.
+ */
+export class Writing {
+  bytesSent = 0;
+  messagesSent = 0;
+  private readonly core: Protocol;
+  private readonly transport: Transport;
+  private readonly settings: ConnectionSettings;
+  private readonly onDrain: () => void;
+  private readonly flusher: Flusher;
+  private inFlight: Taken | undefined;
+  private flushDue = false;
+  private needDrain = false;
+  private endSent = false;
+  private over = false;
+  /** Messages that were written while another one could not be finished yet. */
+  private held: { readonly data: Data[]; size: number } | undefined;
+  private streamWaiter: Waiter | undefined;
+  private roomWaiters: Waiter[] | undefined;
+  private flushWaiters: Waiter[] | undefined;
+
+  constructor(core: Protocol, transport: Transport, settings: ConnectionSettings, onDrain: () => void) {
+    this.core = core;
+    this.transport = transport;
+    this.settings = settings;
+    this.onDrain = onDrain;
+    this.flusher = flusherOf(settings.clock);
+  }
+
+  get bufferedAmount(): number {
+    return this.core.output.size + this.core.inTransit + (this.held === undefined ? 0 : this.held.size);
+  }
+
+  write(data: MessageData): boolean {
+    const checked = typeof data === "string" || data instanceof Message ? data : asData(data);
+    if (this.core.inMessage) return this.hold(checked);
+    this.core.send(checked);
+    this.messagesSent++;
+    return this.afterWrite();
+  }
+
+  /** RFC 6455 §5.4 lets no message come between the fragments of another: it waits until `sendStream` is done. */
+  private hold(data: Data): boolean {
+    if (this.core.state !== "open") throw protocolError("NOT_OPEN");
+    const size = (this.held?.size ?? 0) + sizeOf(data);
+    if (size > this.settings.maxWriteBufferSize)
+      throw protocolError("WRITE_BUFFER_FULL", "behind a message in fragments");
+    this.held ??= { data: [], size };
+    this.held.data.push(data);
+    this.held.size = size;
+    this.needDrain = true;
+    return false;
+  }
+
+  async sendStream(
+    parts: AsyncIterable<string | Uint8Array> | Iterable<string | Uint8Array>,
+    type: "text" | "binary",
+  ): Promise<void> {
+    try {
+      this.messagesSent++;
+      await sendInFragments(this.core, parts, type, () => (this.afterWrite() ? undefined : this.streamRoom()));
+    } finally {
+      const { held } = this;
+      this.held = undefined;
+      if (this.core.state === "open") for (const data of held?.data ?? []) this.write(data);
+    }
+  }
+
+  /** What was written is to be flushed. False if more than `writeBufferSize` waits. */
+  private afterWrite(): boolean {
+    const { core, settings } = this;
+    if (core.output.size >= settings.writeBufferSize) this.flushNow();
+    else this.flushSoon();
+    if (core.output.size + core.inTransit <= settings.writeBufferSize) return true;
+    this.needDrain = true;
+    return false;
+  }
+
+  /** Waits until no more than `writeBufferSize` bytes wait. */
+  room(): Promise<void> {
+    return new Promise((resolve, reject) => (this.roomWaiters ??= []).push({ resolve, reject }));
+  }
+
+  private streamRoom(): Promise<void> {
+    return new Promise((resolve, reject) => (this.streamWaiter = { resolve, reject }));
+  }
+
+  /** Waits until the transport has taken everything. */
+  flush(): Promise<void> {
+    if (this.bufferedAmount === 0) return Promise.resolve();
+    return new Promise((resolve, reject) => (this.flushWaiters ??= []).push({ resolve, reject }));
+  }
+
+  flushSoon(): void {
+    if (this.flushDue) return;
+    this.flushDue = true;
+    this.flusher.add(this);
+  }
+
+  /** Hands the output to the transport if that is free. */
+  flushNow(): void {
+    this.flushDue = false;
+    if (this.inFlight !== undefined || this.over) return;
+    const { core } = this;
+    core.answerPing();
+    if (core.output.size > 0) {
+      const taken = core.output.take();
+      this.bytesSent += taken.size;
+      if (!this.transport.write(taken.pieces)) {
+        this.inFlight = taken;
+        core.inTransit = taken.size;
+        return;
+      }
+      giveBack(taken);
+    }
+    this.drained();
+  }
+
+  /** The transport is done with what it was given. */
+  onWritten(): void {
+    const taken = this.inFlight;
+    if (taken === undefined) return;
+    this.inFlight = undefined;
+    this.core.inTransit = 0;
+    giveBack(taken);
+    this.flushNow();
+  }
+
+  /** Nothing waits: tells everybody who waited for that. */
+  private drained(): void {
+    const { core, streamWaiter, roomWaiters, flushWaiters } = this;
+    if (streamWaiter !== undefined) {
+      this.streamWaiter = undefined;
+      streamWaiter.resolve();
+    }
+    if (this.held !== undefined) return; // there is more, behind a message in fragments
+    if (roomWaiters !== undefined || flushWaiters !== undefined) {
+      this.roomWaiters = this.flushWaiters = undefined;
+      for (const waiter of roomWaiters ?? []) waiter.resolve();
+      for (const waiter of flushWaiters ?? []) waiter.resolve();
+    }
+    if (this.needDrain) {
+      this.needDrain = false;
+      this.onDrain();
+    }
+    if (core.wantsEnd && !this.endSent && core.output.size === 0) {
+      this.endSent = true;
+      this.transport.end();
+    }
+  }
+
+  /** The connection has ended, because of `error`: what still waits won't be written. */
+  end(error: WebSocketError): void {
+    const lost = this.bufferedAmount > 0;
+    const { streamWaiter, roomWaiters, flushWaiters } = this;
+    this.over = true;
+    this.held = this.streamWaiter = this.roomWaiters = this.flushWaiters = undefined;
+    this.core.output.clear();
+    streamWaiter?.reject(error);
+    for (const waiter of roomWaiters ?? []) waiter.reject(error);
+    for (const waiter of flushWaiters ?? []) {
+      if (lost) waiter.reject(error);
+      else waiter.resolve();
+    }
+  }
+}
+
+function sizeOf(data: Data): number {
+  if (typeof data === "string") return Buffer.byteLength(data);
+  if (data instanceof Uint8Array) return data.length;
+  return data instanceof Message ? data.size : data.frame.length;
+}
+
+function asData(data: unknown): Data {
+  if (data instanceof Uint8Array || data instanceof PreparedMessage) return data;
+  if (data instanceof ArrayBuffer) return new Uint8Array(data);
+  if (ArrayBuffer.isView(data)) return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  throw protocolError(
+    "INVALID_ARGUMENT",
+    `a message is a string, an ArrayBuffer or a view of one, a Message or a PreparedMessage, got ${describe(data)}`,
+  );
+}
