@@ -1,5 +1,6 @@
-import { connectError } from "../errors.ts";
-import { abortable, asError, linkedController, type LinkedController } from "./abort.ts";
+import { WebSocketError } from "@tungstate/protocol";
+import { abortedError, connectError } from "../errors.ts";
+import { asError, linkedController, type LinkedController } from "./abort.ts";
 
 export interface RaceOptions<T> {
   /** Milliseconds after which the next candidate is begun although the last one is still trying; Infinity: one after the other. */
@@ -14,7 +15,10 @@ export type RaceResult<T, E> =
 
 /**
  * Tries the candidates in order: the next is begun as soon as the last has failed, or after `stagger` milliseconds (RFC 8305
- * §5). The first that succeeds wins; the signals of the others are aborted. Rejects only when `signal` is aborted.
+ * §5). The first that succeeds wins; the signals of the others are aborted, upon which they have to settle. `failed` makes of
+ * an attempt's error what the result lists, or throws to end the race.
+ *
+ * Rejects only for that, and when `signal` is aborted: then with what the attempt said that it ended, which knows where it was.
  */
 export function race<C, T, E>(
   candidates: readonly C[],
@@ -22,50 +26,61 @@ export function race<C, T, E>(
   failed: (error: unknown, candidate: C) => E,
   options: RaceOptions<T>,
 ): Promise<RaceResult<T, E>> {
-  const { stagger, discard } = options;
-  const running = new Set<LinkedController>();
+  const { stagger, signal, discard } = options;
+  const running = new Map<LinkedController, Promise<T>>();
   const failures: E[] = [];
   let over = false;
   let next = 0;
   let timer: ReturnType<typeof setTimeout> | undefined;
 
-  const finish = (reason: unknown): void => {
-    over = true;
-    clearTimeout(timer);
-    for (const controller of running) {
-      controller.abort(reason);
-      controller.unlink();
-    }
-    running.clear();
-  };
-
-  return abortable<RaceResult<T, E>>(options.signal, (resolve, reject) => {
+  return new Promise((resolve, reject) => {
+    const finish = (reason: unknown): void => {
+      over = true;
+      clearTimeout(timer);
+      signal.removeEventListener("abort", onAbort);
+      for (const controller of running.keys()) {
+        controller.abort(reason);
+        controller.unlink();
+      }
+    };
+    const onAbort = (): void => {
+      finish(signal.reason);
+      void Promise.allSettled(running.values()).then((outcomes) => {
+        const ended = outcomes.find((outcome) => outcome.status === "rejected")?.reason as unknown;
+        reject(ended instanceof WebSocketError ? ended : abortedError(signal));
+      });
+    };
     const begin = (): void => {
       clearTimeout(timer);
       const candidate = candidates[next];
       if (next >= candidates.length) {
-        if (running.size === 0) resolve({ won: false, failures });
+        if (running.size > 0) return;
+        finish(undefined);
+        resolve({ won: false, failures });
         return;
       }
       next++;
-      const controller = linkedController(options.signal);
-      running.add(controller);
+      const controller = linkedController(signal);
+      const left = (): void => {
+        running.delete(controller);
+        controller.unlink();
+      };
       if (Number.isFinite(stagger) && next < candidates.length) timer = setTimeout(begin, stagger);
-      attempt(candidate, controller.signal).then(
+      const attempting = attempt(candidate, controller.signal);
+      running.set(controller, attempting);
+      attempting.then(
         (value) => {
           if (over) {
             discard(value);
             return;
           }
-          running.delete(controller);
-          controller.unlink();
+          left();
           finish(connectError("ABORTED", "another attempt was faster"));
           resolve({ won: true, value });
         },
         (error: unknown) => {
           if (over) return;
-          running.delete(controller);
-          controller.unlink();
+          left();
           try {
             failures.push(failed(error, candidate));
           } catch (notOurs) {
@@ -77,7 +92,11 @@ export function race<C, T, E>(
         },
       );
     };
+    if (signal.aborted) {
+      reject(abortedError(signal));
+      return;
+    }
+    signal.addEventListener("abort", onAbort);
     begin();
-    return () => finish(options.signal.reason);
   });
 }

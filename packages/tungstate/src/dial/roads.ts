@@ -44,8 +44,8 @@ export class Roads {
 
   /**
    * Runs `attempt` over the roads, one after the other or raced, until one comes to its end: the connection to be, complete
-   * with its handshakes, so that a road which only connects does not win. The signals of the others are aborted. When all
-   * fail, the error is the one that got furthest.
+   * with its handshakes, so that a road which only connects does not win. The signals of the others are aborted, upon which
+   * `attempt` has to reject. When all fail, the error is the one that got furthest.
    */
   async take<T>(attempt: (road: RoadChoice, signal: AbortSignal) => Promise<T>, options: TakeOptions<T>): Promise<T> {
     const { signal, unlink } = linkedController(options.signal);

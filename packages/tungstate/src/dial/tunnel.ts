@@ -57,7 +57,8 @@ function statusError(
 ): ConnectError {
   // JSON.stringify: whatever a proxy says is shown without effect on a terminal.
   const shown = `status ${status} ${JSON.stringify(reason.slice(0, MAX_SHOWN_REASON))}`;
-  if (status === 407) {
+  // tinyproxy says 401 to credentials that are wrong.
+  if (status === 407 || status === 401) {
     const wants =
       challenge === undefined ? "" : `, it asks for ${JSON.stringify(challenge.slice(0, MAX_SHOWN_REASON))}`;
     const given = proxy.credentials === undefined ? "none were given" : "those given were refused";

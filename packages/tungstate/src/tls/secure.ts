@@ -1,6 +1,7 @@
+import { X509Certificate } from "node:crypto";
 import { isIP } from "node:net";
 import type { Duplex } from "node:stream";
-import { connect as tlsConnect, type TLSSocket } from "node:tls";
+import { connect as tlsConnect, type PeerCertificate, type TLSSocket } from "node:tls";
 import { abortable, linkedController } from "../dial/abort.ts";
 import { type ConnectError, connectError, type Tried } from "../errors.ts";
 import { contextFor } from "./contexts.ts";
@@ -95,6 +96,7 @@ async function handshake(
     ...(checkServerIdentity === undefined ? {} : { checkServerIdentity }),
     ...(kept === undefined ? {} : { session: kept.session }),
   });
+  const keeper = cache === undefined ? undefined : new SessionKeeper(socket, cache, key);
   await abortable<void>(
     signal,
     (resolve, reject) => {
@@ -117,8 +119,7 @@ async function handshake(
           fail(failure);
           return;
         }
-        // Node emits `session` of TLS 1.2 behind this event, and those of TLS 1.3 later: none of an unverified peer.
-        if (cache !== undefined) keepSessions(socket, cache, key, resumed ? kept : undefined);
+        keeper?.verified(resumed ? kept : undefined);
         stop();
         resolve();
       };
@@ -159,22 +160,48 @@ function checkPeer(
   }
   // A resumed session carries no certificate, but was made under the same pins: they are part of its key.
   if (pins === undefined || resumed) return undefined;
-  const certificate = socket.getPeerX509Certificate();
-  if (certificate !== undefined && isPinned(certificate, pins)) return undefined;
-  return connectError(
-    "TLS_PIN_MISMATCH",
-    certificate === undefined ? "it sent no certificate" : `it has ${pinOf(certificate)}`,
-    { tried },
-  );
+  const certificate = peerCertificate(socket);
+  if (certificate !== undefined && isPinned(new X509Certificate(certificate.raw), pins)) return undefined;
+  const got = certificate === undefined ? "it sent no certificate" : `it has ${pinOf(certificate.raw)}`;
+  return connectError("TLS_PIN_MISMATCH", got, { tried });
+}
+
+/** The peer's certificate, if it sent one. (getPeerX509Certificate takes it out of the chain: node#65579.) */
+function peerCertificate(socket: TLSSocket): PeerCertificate | undefined {
+  const certificate: Partial<PeerCertificate> = socket.getPeerCertificate();
+  return certificate.raw === undefined ? undefined : (certificate as PeerCertificate);
 }
 
 /**
- * Keeps the sessions that this connection is given, for the next one. In TLS 1.3 they come behind the handshake (RFC 8446
- * §4.6.1), while data is read; so this goes on as long as the connection.
+ * Keeps the sessions that a connection is given, for the next one. In TLS 1.3 they come behind the handshake (RFC 8446
+ * §4.6.1), while data is read; so this goes on as long as the connection. In TLS 1.2 they come with it, and wait until the
+ * peer is known to be the right one.
  */
-function keepSessions(socket: TLSSocket, cache: TlsSessionCache, key: string, resumed: KeptSession | undefined): void {
-  const expires = resumed?.certificateExpires ?? Date.parse(socket.getPeerX509Certificate()?.validTo ?? "");
-  if (Number.isNaN(expires)) return;
-  const protocol = socket.getProtocol() ?? "";
-  socket.on("session", (session) => cache.put(key, session, protocol, expires));
+class SessionKeeper {
+  private readonly socket: TLSSocket;
+  private readonly cache: TlsSessionCache;
+  private readonly key: string;
+  private early: Buffer[] = [];
+  private certificateExpires: number | undefined;
+
+  constructor(socket: TLSSocket, cache: TlsSessionCache, key: string) {
+    this.socket = socket;
+    this.cache = cache;
+    this.key = key;
+    socket.on("session", (session) => this.keep(session));
+  }
+
+  /** `resumed`: the session that went on, whose certificate was verified when it began. */
+  verified(resumed: KeptSession | undefined): void {
+    const expires = resumed?.certificateExpires ?? Date.parse(peerCertificate(this.socket)?.valid_to ?? "");
+    if (Number.isNaN(expires)) return;
+    this.certificateExpires = expires;
+    for (const session of this.early) this.keep(session);
+    this.early = [];
+  }
+
+  private keep(session: Buffer): void {
+    if (this.certificateExpires === undefined) this.early.push(session);
+    else this.cache.put(this.key, session, this.socket.getProtocol() ?? "", this.certificateExpires);
+  }
 }

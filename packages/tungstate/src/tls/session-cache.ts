@@ -7,6 +7,12 @@ export interface TlsSessionCacheOptions {
   readonly maxPerPeer?: number;
   /** Milliseconds that a session is kept at most. Default 24 hours, and never longer than the peer's certificate is valid. */
   readonly maxAge?: number;
+  /**
+   * Whether the last ticket of TLS 1.3 that is left for a peer is used more than once, until the server gives another. Some servers,
+   * node:tls among them, give none to a connection that was resumed; without this, each third connection to them is a full
+   * handshake. False: whoever watches the network can't tell by the ticket that two connections have the same client. Default true.
+   */
+  readonly reuseTickets?: boolean;
   /** Milliseconds since 1970. Default `Date.now`. */
   readonly now?: () => number;
 }
@@ -34,12 +40,14 @@ export class TlsSessionCache {
   private readonly maxPeers: number;
   private readonly maxPerPeer: number;
   private readonly maxAge: number;
+  private readonly reuseTickets: boolean;
   private readonly now: () => number;
 
   constructor(options: TlsSessionCacheOptions = {}) {
     this.maxPeers = positive("maxPeers", options.maxPeers ?? 256);
     this.maxPerPeer = positive("maxPerPeer", options.maxPerPeer ?? 4);
     this.maxAge = positive("maxAge", options.maxAge ?? DAY_MS);
+    this.reuseTickets = options.reuseTickets ?? true;
     this.now = options.now ?? Date.now;
   }
 
@@ -60,7 +68,8 @@ export class TlsSessionCache {
       return undefined;
     }
     // RFC 8446 §C.4: "Clients SHOULD NOT reuse a ticket for multiple connections." In TLS 1.2 a session is made to be reused.
-    this.store(key, newest.protocol === "TLSv1.3" ? sessions.slice(0, -1) : sessions);
+    const keep = newest.protocol !== "TLSv1.3" || (this.reuseTickets && sessions.length === 1);
+    this.store(key, keep ? sessions : sessions.slice(0, -1));
     return newest;
   }
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { WebSocketError } from "@tungstate/protocol";
+import { ConnectError, connectError } from "../../src/errors.ts";
 import { race, type RaceOptions } from "../../src/dial/race.ts";
 
 /** Candidates whose attempts end when the test says so. */
@@ -13,6 +13,7 @@ function course() {
     begun.push(name);
     lanes.set(name, lane);
     signal.addEventListener("abort", () => aborted.push(name));
+    signal.addEventListener("abort", () => lane.reject(signal.reason as Error));
     return lane.promise;
   };
   const lane = (name: string): PromiseWithResolvers<string> => {
@@ -126,9 +127,8 @@ describe("race", () => {
     t.mock.timers.tick(1);
     t.mock.timers.tick(1);
     lane("b").resolve("first");
+    lane("a").resolve("second"); // at the same time, so that the abort comes too late for it
     assert.deepEqual(await result, { won: true, value: "first" });
-    lane("a").resolve("second");
-    lane("c").reject(new Error("no c"));
     await turn();
     assert.deepEqual(discarded, ["second"]);
   });
@@ -152,12 +152,34 @@ describe("race", () => {
     const result = race(["a", "b"], attempt, asText, options({ signal }));
     controller.abort(new Error("enough"));
     await assert.rejects(result, (error: unknown) => {
-      assert.ok(error instanceof WebSocketError);
+      assert.ok(error instanceof ConnectError);
       assert.equal(error.code, "ABORTED");
       assert.equal((error.cause as Error).message, "enough");
       return true;
     });
+    assert.equal(listeners, 0);
     assert.deepEqual(aborted, ["a"]);
+  });
+
+  test("an abort rejects with what an attempt says, and only when all have come to their end", async () => {
+    const controller = new AbortController();
+    const lanes = [withResolvers<string>(), withResolvers<string>()];
+    const discarded: string[] = [];
+    const result = race([0, 1], (index) => (lanes[index] ?? lanes[0]).promise, asText, {
+      stagger: 1,
+      signal: controller.signal,
+      discard: (late) => discarded.push(late),
+    });
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    controller.abort();
+    let settled = false;
+    void result.catch(() => (settled = true));
+    lanes[0]?.resolve("late");
+    await turn();
+    assert.equal(settled, false);
+    lanes[1]?.reject(connectError("ABORTED", "at its second step", { step: "proxy" }));
+    await assert.rejects(result, /at its second step/);
+    assert.deepEqual(discarded, ["late"]);
   });
 
   test("an error that `failed` throws on ends the race", async () => {

@@ -20,7 +20,8 @@ export interface Peer {
 
 export async function listen(
   t: TestContext,
-  onConnection: (socket: Socket) => void = () => undefined,
+  // Read, or it does not see that the other end has closed.
+  onConnection: (socket: Socket) => void = (socket) => socket.resume(),
   where: { readonly host?: string; readonly port?: number; readonly path?: string } = {},
 ): Promise<Peer> {
   const sockets = new Set<Socket>();
