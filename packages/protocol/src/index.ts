@@ -47,5 +47,6 @@ export {
 export { checkUpgrade, chooseProtocol, type UpgradeHead, type UpgradeRequest } from "./handshake/upgrade-request.ts";
 export { type DeflateFresh, compressedForm } from "./deflate/compressed-form.ts";
 export type { MessageCodec, MessageCodecFactory, ReceivedPayload } from "./deflate/codec.ts";
+export { inflatedMessage } from "./deflate/inflated-message.ts";
 export { clientDeflate, type DeflateWishes, PERMESSAGE_DEFLATE, serverDeflate } from "./deflate/negotiation.ts";
 export { type DeflateDirection, deflateDirections, type DeflateParams, type WindowBits } from "./deflate/params.ts";

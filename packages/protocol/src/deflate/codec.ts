@@ -1,7 +1,7 @@
 import type { WebSocketError } from "../errors.ts";
 import type { DeflateParams, WindowBits } from "./params.ts";
 
-/** A compressed payload as it was received, all fragments together. A `Message` is one. */
+/** A payload as it was received, all fragments together. A `Message` is one. */
 export interface ReceivedPayload {
   /** In bytes. */
   readonly size: number;
@@ -16,9 +16,9 @@ export interface ReceivedPayload {
  *
  * Small messages are done at once, large ones elsewhere:
  * - What is returned at once is **borrowed**: it stays as it is until the next call of any codec. Use it or copy it.
- * - What a promise brings is the caller's. Promises never reject, and are settled in the order of the calls. While one is
- *   unsettled, each later call in the same direction returns a promise too.
- * - After `close`, promises of either direction resolve to undefined.
+ * - What a promise brings is the caller's. Promises never reject. While one is unsettled, nothing else may be asked for in the same
+ *   direction: INVALID_STATE is thrown.
+ * - `close` is always possible. It resolves the promises of both directions to undefined.
  */
 export interface MessageCodec {
   /**
@@ -31,10 +31,10 @@ export interface MessageCodec {
   ): Uint8Array | WebSocketError | Promise<Uint8Array | WebSocketError | undefined>;
 
   /**
-   * Deflates one message; text as its UTF-8. Undefined: send it as it is, because compression would not make it smaller (or it
+   * Deflates one message, text as its UTF-8. Undefined: send it as it is, because compression would not make it smaller (or it
    * is below the codec's threshold). A payload that is worked on later must not be changed until then.
    */
-  deflate(payload: Uint8Array | string): Uint8Array | undefined | Promise<Uint8Array | undefined>;
+  deflate(payload: Uint8Array | string | ReceivedPayload): Uint8Array | undefined | Promise<Uint8Array | undefined>;
 
   /**
    * Deflates the next fragment of a message that is sent as its parts come, and whose first frame has RSV1. Always gives

@@ -10,7 +10,7 @@ import {
   type WindowBits,
 } from "@tungstate/protocol";
 import { deflateLater, inflateLater, type Job } from "./off-loop.ts";
-import { deflateNow, encodeText, inflateNow, storedBlocks, SYNC_TAIL_SIZE } from "./on-loop.ts";
+import { copied, deflateNow, encodeText, inflateNow, storedBlocks, SYNC_TAIL_SIZE } from "./on-loop.ts";
 import type { CompressionSettings } from "./settings.ts";
 import { Window } from "./window.ts";
 
@@ -59,15 +59,17 @@ export class NodeMessageCodec implements MessageCodec {
     });
   }
 
-  deflate(payload: Uint8Array | string): Deflated | Promise<Deflated> {
+  deflate(data: Uint8Array | string | ReceivedPayload): Deflated | Promise<Deflated> {
     const { threshold, asyncSize } = this.settings;
-    // a UTF-16 unit is at most 3 bytes of UTF-8
-    if (payload.length < threshold && (typeof payload !== "string" || payload.length * 3 < threshold)) return undefined;
-    if (typeof payload === "string") {
-      payload = payload.length > asyncSize ? Buffer.from(payload) : encodeText(payload);
+    let payload: Uint8Array;
+    if (typeof data === "string") {
+      // a UTF-16 unit is at most 3 bytes of UTF-8
+      if (data.length * 3 < threshold) return undefined;
+      payload = data.length > asyncSize ? Buffer.from(data) : encodeText(data);
       // what is worked on later can't stay in the buffer that all share
       if (payload.length > asyncSize) payload = new Uint8Array(payload);
-    }
+    } else if (data instanceof Uint8Array) payload = data;
+    else payload = data.size > asyncSize ? joined(data) : copied(data);
     if (payload.length < threshold || payload.length === 0) return undefined;
     return this.deflateBytes(payload, SYNC_TAIL_SIZE);
   }
@@ -125,6 +127,11 @@ export class NodeMessageCodec implements MessageCodec {
 
 function cutTail(deflated: Uint8Array, cut: number): Uint8Array {
   return cut === 0 ? deflated : deflated.subarray(0, deflated.length - cut);
+}
+
+function joined(data: ReceivedPayload): Uint8Array {
+  const pieces = data.chunks();
+  return pieces.length === 1 ? pieces[0] : Buffer.concat(pieces);
 }
 
 function checkIdle(job: Job<unknown> | undefined): void {

@@ -73,6 +73,12 @@ export function encodeText(text: string): Uint8Array {
   return input.subarray(0, input.write(text, 0, "utf8"));
 }
 
+/** A received payload as one piece in the shared input buffer. */
+export function copied(payload: ReceivedPayload): Uint8Array {
+  makeRoom(payload.size, 0);
+  return input.subarray(0, payload.copyTo(input, 0));
+}
+
 /**
  * Deflates a message or a fragment, referring to the window if there is one. Returns all that zlib makes of it, up to the
  * SYNC_TAIL_SIZE bytes at the end, or undefined if that, less the tail, is not smaller than the payload. Borrowed.

@@ -1,0 +1,207 @@
+import {
+  compressedForm,
+  type Data,
+  type DeflateFresh,
+  type MessageCodec,
+  PreparedMessage,
+  type Protocol,
+  protocolError,
+  WebSocketError,
+} from "@tungstate/protocol";
+import { deflateFresh } from "./codec.ts";
+import type { CompressionSettings } from "./settings.ts";
+
+const LARGEST_BORROWED = 4096; // bytes; the protocol copies what is smaller and lists what is larger
+
+/** Compression settings with what all connections that have them share. */
+export interface OutgoingSettings {
+  readonly compression: CompressionSettings;
+  readonly fresh: DeflateFresh;
+  readonly maxWriteBufferSize: number;
+}
+
+export function outgoingSettings(compression: CompressionSettings, maxWriteBufferSize: number): OutgoingSettings {
+  return { compression, fresh: deflateFresh(compression), maxWriteBufferSize };
+}
+
+/** Something to be done in its turn; `size` bytes wait for that. A promise: what comes behind it has to wait for it. */
+interface Task {
+  readonly size: number;
+  run(): Promise<void> | undefined;
+}
+
+/**
+ * Puts a codec between the writer and the protocol, and keeps the messages in order: behind one that is deflated off the
+ * loop, the others wait.
+ */
+export class Outgoing {
+  /** Bytes of the messages that wait, before compression. */
+  heldSize = 0;
+  private readonly core: Protocol;
+  private readonly codec: MessageCodec;
+  private readonly settings: OutgoingSettings;
+  private readonly onSent: () => void;
+  private waiting: Task[] | undefined;
+  private closed = false;
+
+  /** `onSent`: something that waited has been put into the protocol's output, or failed the protocol. */
+  constructor(core: Protocol, codec: MessageCodec, settings: OutgoingSettings, onSent: () => void) {
+    this.core = core;
+    this.codec = codec;
+    this.settings = settings;
+    this.onSent = onSent;
+  }
+
+  /** Whether something waits. */
+  get busy(): boolean {
+    return this.waiting !== undefined;
+  }
+
+  /** Sends a message in its turn, compressed where that pays. Throws what `Protocol.send` throws, with nothing sent. */
+  send(data: Data, compress = true): void {
+    const { core } = this;
+    if (core.state !== "open") throw protocolError("NOT_OPEN", `its state is "${core.state}"`);
+    if (core.inMessage) throw protocolError("MESSAGE_IN_PROGRESS");
+    this.checkRoom(data);
+    const run = () => this.sendNow(data, compress);
+    if (this.waiting !== undefined) this.hold({ size: sizeOf(data), run });
+    else {
+      const pending = run();
+      if (pending !== undefined) this.wait(pending, sizeOf(data));
+    }
+  }
+
+  /** Does something when all that was sent before is in the protocol's output: at once if nothing waits. */
+  inTurn(run: () => void): void {
+    if (this.waiting === undefined) run();
+    else {
+      this.hold({
+        size: 0,
+        run: () => {
+          run();
+          return undefined;
+        },
+      });
+    }
+  }
+
+  /** Deflates a fragment of a message that was begun as a compressed one. Undefined: the connection is over. */
+  deflateFragment(payload: Uint8Array, last: boolean): Uint8Array | Promise<Uint8Array | undefined> {
+    const deflated = this.codec.deflateFragment(payload, last);
+    return deflated instanceof Promise ? deflated : lasting(deflated);
+  }
+
+  /** Drops what waits. */
+  close(): void {
+    this.closed = true;
+    this.waiting = undefined;
+    this.heldSize = 0;
+  }
+
+  private checkRoom(data: Data): void {
+    const { core } = this;
+    const waiting = core.output.size + core.inTransit + this.heldSize;
+    const limit = this.settings.maxWriteBufferSize;
+    if (waiting === 0 || (typeof data === "string" && waiting + data.length * 3 <= limit)) return;
+    const size = sizeOf(data);
+    if (waiting + size > limit) {
+      throw protocolError("WRITE_BUFFER_FULL", `${waiting} bytes wait, ${size} more would pass ${limit}`);
+    }
+  }
+
+  private hold(task: Task): void {
+    this.heldSize += task.size;
+    this.waiting?.push(task);
+  }
+
+  private wait(pending: Promise<void>, size: number): void {
+    this.waiting ??= [];
+    this.heldSize += size;
+    void pending
+      .catch((error: unknown) => this.fail(error))
+      .then(() => {
+        if (this.closed) return;
+        this.heldSize -= size;
+        this.goOn();
+      });
+  }
+
+  private goOn(): void {
+    while (this.waiting !== undefined) {
+      const task = this.waiting.shift();
+      if (task === undefined) {
+        this.waiting = undefined;
+        break;
+      }
+      this.heldSize -= task.size;
+      try {
+        const pending = task.run();
+        if (pending !== undefined) {
+          this.wait(pending, task.size);
+          break;
+        }
+      } catch (error) {
+        this.fail(error);
+      }
+    }
+    this.onSent();
+  }
+
+  /** What was taken can't be sent: the connection has ended or is closing, or something is wrong with this end. */
+  private fail(error: unknown): void {
+    if (this.core.state !== "open") return;
+    this.core.fail(
+      error instanceof WebSocketError ? error : protocolError("HANDLER_FAILED", String(error), { cause: error }),
+    );
+  }
+
+  private sendNow(data: Data, compress: boolean): Promise<void> | undefined {
+    const { core, codec } = this;
+    const { compression, fresh } = this.settings;
+    const type = typeof data === "string" ? "text" : data instanceof Uint8Array ? "binary" : data.type;
+    if (!compress || (type === "binary" && !compression.binary)) {
+      core.send(data);
+      return undefined;
+    }
+    if (data instanceof PreparedMessage) {
+      const form = compressedForm(data, codec.deflateWindowBits, fresh);
+      if (form instanceof Promise) return form.then((one) => this.sendForm(data, one));
+      this.sendForm(data, form);
+      return undefined;
+    }
+    const deflated = codec.deflate(data);
+    if (deflated instanceof Promise) return deflated.then((bytes) => this.sendDeflated(data, type, bytes));
+    this.sendDeflated(data, type, deflated === undefined ? undefined : lasting(deflated));
+    return undefined;
+  }
+
+  private sendForm(message: PreparedMessage, form: PreparedMessage): void {
+    this.core.send(form);
+    if (form !== message) this.codec.sentFresh(message.payload);
+  }
+
+  private sendDeflated(data: Data, type: "text" | "binary", deflated: Uint8Array | undefined): void {
+    if (deflated === undefined) {
+      this.core.send(data);
+      return;
+    }
+    try {
+      this.core.sendPayload(type, deflated, true);
+    } catch (error) {
+      // the peer won't see what the codec has put into its window
+      this.codec.resetDeflate();
+      throw error;
+    }
+  }
+}
+
+/** Borrowed bytes in a form that the protocol may keep. */
+function lasting(bytes: Uint8Array): Uint8Array {
+  return bytes.length <= LARGEST_BORROWED ? bytes : new Uint8Array(bytes);
+}
+
+function sizeOf(data: Data): number {
+  if (typeof data === "string") return Buffer.byteLength(data);
+  if (data instanceof Uint8Array) return data.length;
+  return data instanceof PreparedMessage ? data.payload.length : data.size;
+}
