@@ -1,3 +1,5 @@
+import type { Primitives } from "@tungstate/protocol";
+
 /**
  * XOR with a masking key, 16 bytes at a time: a WebAssembly module of one function, written out below, that works on memory of
  * its own. The read buffer of all sockets lies in that memory too, so that what comes from the network is unmasked from where the
@@ -5,19 +7,17 @@
  */
 
 // The part of WebAssembly's JavaScript interface that is used here; Node's types leave it to those of the DOM.
-declare namespace WebAssembly {
-  class Memory {
-    constructor(descriptor: { readonly initial: number; readonly maximum: number });
-    readonly buffer: ArrayBuffer;
-  }
-  class Module {
-    constructor(bytes: Uint8Array<ArrayBuffer>);
-  }
-  class Instance {
-    constructor(module: Module, imports: { readonly env: { readonly memory: Memory } });
-    readonly exports: Readonly<Record<string, unknown>>;
-  }
+interface Memory {
+  readonly buffer: ArrayBuffer;
 }
+declare const WebAssembly: {
+  readonly Memory: new (pages: { readonly initial: number; readonly maximum: number }) => Memory;
+  readonly Module: new (bytes: Uint8Array<ArrayBuffer>) => object;
+  readonly Instance: new (
+    module: object,
+    imports: { readonly env: { readonly memory: Memory } },
+  ) => { readonly exports: Readonly<Record<string, unknown>> };
+};
 
 export const READ_BUFFER_SIZE = 256 * 1024; // bytes; measured: large messages gain up to here, see docs/performance.md
 const SCRATCH_SIZE = 32 * 1024; // bytes; stays in the first level cache
@@ -27,22 +27,14 @@ export interface Simd {
   /** READ_BUFFER_SIZE bytes for the reads of the whole process. */
   readonly readBuffer: Uint8Array;
   /** As `copyMasked` in the protocol package. */
-  copyMasked(
-    source: Uint8Array,
-    start: number,
-    length: number,
-    key: number,
-    target: Uint8Array,
-    targetWords: Int32Array,
-    at: number,
-  ): number;
+  readonly copyMasked: Primitives["copyMasked"];
 }
 
 /** `mask(to, from, length, key)`: writes `length` bytes, returns whether any of them is not ASCII. Offsets may be equal, else must not overlap. */
 type Mask = (to: number, from: number, length: number, key: number) => number;
 
 function load(): Simd | undefined {
-  let memory: WebAssembly.Memory;
+  let memory: Memory;
   let mask: Mask;
   try {
     const pages = (READ_BUFFER_SIZE + SCRATCH_SIZE) / PAGE;
