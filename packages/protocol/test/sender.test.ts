@@ -1,0 +1,377 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import fc from "fast-check";
+import { OPCODE } from "../src/frame.ts";
+import { MaskingKeys } from "../src/mask.ts";
+import { Message } from "../src/message.ts";
+import { Output } from "../src/output.ts";
+import { PreparedMessage } from "../src/prepared.ts";
+import { type Data, payloadSize, Sender } from "../src/sender.ts";
+import { hex, pattern, show, toHex, utf8 } from "./support/bytes.ts";
+import { cut } from "./support/chunks.ts";
+import { type Frame, KEY, type Role, ROLES } from "./support/frames.ts";
+import { drain, drainFrames, joined, keysOf, showFrame } from "./support/sent.ts";
+
+function newSender(role: Role, maxFrameSize = 1 << 24): { sender: Sender; output: Output } {
+  const output = new Output();
+  return { output, sender: new Sender(output, keysOf(role), maxFrameSize) };
+}
+
+/** What a role sends for one message. */
+function sent(role: Role, data: Data, maxFrameSize?: number): Frame[] {
+  const { sender, output } = newSender(role, maxFrameSize);
+  const before = data instanceof Uint8Array ? Uint8Array.from(data) : undefined;
+  sender.message(data);
+  assert.equal(output.size, sender.encodedSize(payloadSize(data)));
+  const frames = drainFrames(output, role);
+  if (before !== undefined) assert.deepEqual(data, before, "the caller's bytes are as they were");
+  return frames;
+}
+
+const ascii = (length: number): string => "abcdefghij".repeat(length / 10 + 1).slice(0, length);
+
+/** A payload in every form in which it can be given. Text where it is text. */
+function forms(length: number): [string, Data, "text" | "binary", Uint8Array][] {
+  const text = ascii(length);
+  const bytes = pattern(length);
+  const around = new Uint8Array(length + 5);
+  around.set(bytes, 2);
+  const pieces = cut(bytes, [0, 3, length >> 1]);
+  return [
+    ["text", text, "text", utf8(text)],
+    ["bytes", bytes, "binary", bytes],
+    ["bytes inside a buffer", around.subarray(2, 2 + length), "binary", bytes],
+    ["a message", new Message("text", around, 2, length), "text", bytes],
+    ["a message in pieces", new Message("binary", new Uint8Array(0), 0, length, pieces), "binary", bytes],
+    ["a prepared text", new PreparedMessage(text), "text", utf8(text)],
+    ["prepared bytes", new PreparedMessage(bytes), "binary", bytes],
+    ["prepared bytes of text", new PreparedMessage(utf8(text), { type: "text" }), "text", utf8(text)],
+  ];
+}
+
+describe("the examples of RFC 6455 §5.7, sent", () => {
+  test("a text message in one unmasked frame", () => {
+    const { sender, output } = newSender("server");
+    sender.message("Hello");
+    assert.equal(toHex(drain(output)), "810548656c6c6f");
+  });
+  test("a text message in one masked frame", () => {
+    const output = new Output();
+    new Sender(output, new MaskingKeys((target) => target.set(KEY)), 100).message("Hello");
+    assert.equal(toHex(drain(output)), "818537fa213d7f9f4d5158");
+  });
+  test("a text message in two fragments", () => {
+    const { sender, output } = newSender("server");
+    sender.begin("text");
+    sender.fragment(utf8("Hel"), false);
+    sender.fragment(utf8("lo"), true);
+    assert.equal(toHex(drain(output)), "010348656c80026c6f");
+  });
+  test("a ping, and a masked pong", () => {
+    const { sender, output } = newSender("server");
+    sender.control(OPCODE.PING, utf8("Hello"));
+    assert.equal(toHex(drain(output)), "890548656c6c6f");
+    new Sender(output, new MaskingKeys((target) => target.set(KEY)), 100).control(OPCODE.PONG, utf8("Hello"));
+    assert.equal(toHex(drain(output)), "8a8537fa213d7f9f4d5158");
+  });
+  test("256 bytes and 64 KiB in one frame", () => {
+    const { sender, output } = newSender("server");
+    sender.message(pattern(256));
+    assert.equal(toHex(drain(output).subarray(0, 4)), "827e0100");
+    sender.message(pattern(65536));
+    assert.equal(toHex(drain(output).subarray(0, 10)), "827f0000000000010000");
+  });
+});
+
+describe("a message", () => {
+  for (const length of [0, 1, 13, 14, 40, 41, 125, 126, 127, 4095, 4096, 4097, 65535, 65536, 65537]) {
+    test(`of ${length} bytes, given in any form, is one frame`, () => {
+      for (const role of ROLES) {
+        for (const [name, data, type, payload] of forms(length)) {
+          const expected = [`${type} ${show(payload)}`.trimEnd(), "fin"].join(" ");
+          assert.deepEqual(sent(role, data).map(showFrame), [expected], `${role}, ${name}`);
+        }
+      }
+    });
+  }
+
+  test("of text is UTF-8, whatever it takes, at the length where the header grows", () => {
+    for (const role of ROLES) {
+      for (const unit of ["a", "é", "€", "😀", "\ud800"]) {
+        for (const count of [1, 13, 20, 39, 40, 41, 42, 62, 63, 64, 125, 126, 127, 1365, 1366, 2048, 2049]) {
+          const text = unit.repeat(count);
+          const [only, ...others] = sent(role, text);
+          assert.deepEqual(others, []);
+          assert.deepEqual(only.payload, utf8(text), `${count} of ${unit}`);
+        }
+      }
+    }
+  });
+});
+
+describe("frames larger than maxFrameSize", () => {
+  for (const limit of [1, 2, 3, 10, 119, 120, 125, 126, 1000, 5000]) {
+    test(`are not made: a limit of ${limit}`, () => {
+      for (const role of ROLES) {
+        for (const length of new Set([0, 1, limit - 1, limit, limit + 1, 2 * limit - 1, 2 * limit, 2 * limit + 1])) {
+          for (const [name, data, type, payload] of forms(length)) {
+            const frames = sent(role, data, limit);
+            const what = `${role}, ${length} bytes, ${name}`;
+            assert.deepEqual(joined(frames), payload, what);
+            assert.equal(frames.length, Math.max(1, Math.ceil(length / limit)), what);
+            frames.forEach((each, i) => {
+              assert.ok(each.payload.length <= limit, what);
+              assert.equal(each.opcode, i > 0 ? 0 : type === "text" ? 1 : 2, what);
+              assert.equal(each.fin, i === frames.length - 1, what);
+              assert.equal(each.rsv, 0, what);
+            });
+          }
+        }
+      }
+    });
+  }
+
+  test("are not made of short text either, whose bytes are not counted first", () => {
+    for (const role of ROLES) {
+      for (const unit of ["a", "é", "€"]) {
+        for (let count = 0; count <= 45; count++) {
+          for (const limit of [1, 7, 39, 40, 41, 80, 119, 120, 121]) {
+            const frames = sent(role, unit.repeat(count), limit);
+            assert.ok(frames.every((each) => each.payload.length <= limit));
+            assert.deepEqual(joined(frames), utf8(unit.repeat(count)));
+          }
+        }
+      }
+    }
+  });
+});
+
+describe("compressed payloads", () => {
+  test("have RSV1 on their first frame only", () => {
+    for (const role of ROLES) {
+      for (const [type, opcode] of [
+        ["text", 1],
+        ["binary", 2],
+      ] as const) {
+        const { sender, output } = newSender(role, 4);
+        sender.payloadOf(type, hex("010203040506"), true);
+        sender.payloadOf(type, hex("07"), false);
+        const summary = drainFrames(output, role).map((each) => [each.opcode, each.rsv, each.fin, toHex(each.payload)]);
+        assert.deepEqual(summary, [
+          [opcode, 4, false, "01020304"],
+          [0, 0, true, "0506"],
+          [opcode, 0, true, "07"],
+        ]);
+      }
+    }
+  });
+
+  test("keep it when they were prepared, by either role and in several frames", () => {
+    const message = new PreparedMessage(hex("010203040506"), { type: "text", compressed: true });
+    for (const role of ROLES) {
+      assert.deepEqual(sent(role, message).map(showFrame), ["text 010203040506 rsv 4 fin"]);
+      assert.deepEqual(sent(role, message, 4).map(showFrame), ["text 01020304 rsv 4", "continuation 0506 fin"]);
+    }
+  });
+});
+
+describe("a message in fragments", () => {
+  for (const role of ROLES) {
+    test(`from a ${role}: frame by frame, with control frames between`, () => {
+      const { sender, output } = newSender(role);
+      assert.equal(sender.inMessage, false);
+      sender.begin("text");
+      assert.equal(sender.inMessage, true);
+      assert.equal(output.size, 0, "nothing goes out before there is something");
+      sender.control(OPCODE.PING, hex("aa"));
+      sender.fragment(utf8("a"), false);
+      sender.fragment(new Uint8Array(0), false);
+      sender.control(OPCODE.PONG, hex("bb"));
+      sender.fragment(pattern(5000), false);
+      assert.equal(sender.inMessage, true);
+      sender.fragment(utf8("z"), true);
+      assert.equal(sender.inMessage, false);
+      sender.message("next");
+      assert.deepEqual(drainFrames(output, role).map(showFrame), [
+        "ping aa fin",
+        "text 61",
+        "continuation",
+        "pong bb fin",
+        `continuation ${show(pattern(5000))}`,
+        "continuation 7a fin",
+        "text 6e657874 fin",
+      ]);
+    });
+
+    test(`from a ${role}: of one fragment, of none, and of empty ones`, () => {
+      const { sender, output } = newSender(role);
+      sender.begin("binary");
+      sender.fragment(hex("01"), true);
+      sender.begin("binary");
+      sender.fragment(hex(""), true);
+      sender.begin("text");
+      sender.fragment(hex(""), false);
+      sender.fragment(hex(""), true);
+      assert.deepEqual(drainFrames(output, role).map(showFrame), [
+        "binary 01 fin",
+        "binary fin",
+        "text",
+        "continuation fin",
+      ]);
+    });
+
+    test(`from a ${role}: a fragment larger than maxFrameSize is several`, () => {
+      const { sender, output } = newSender(role, 2);
+      sender.begin("binary");
+      sender.fragment(hex("0102030405"), false);
+      sender.fragment(hex("060708"), true);
+      assert.deepEqual(drainFrames(output, role).map(showFrame), [
+        "binary 0102",
+        "continuation 0304",
+        "continuation 05",
+        "continuation 0607",
+        "continuation 08 fin",
+      ]);
+    });
+
+    test(`from a ${role}: no other message comes between, nor a fragment without one`, () => {
+      const { sender, output } = newSender(role);
+      assert.throws(() => sender.fragment(hex("01"), true), { code: "NO_MESSAGE_IN_PROGRESS", fault: "local" });
+      sender.begin("text");
+      const between: (() => void)[] = [
+        () => sender.message("no"),
+        () => sender.message(hex("01")),
+        () => sender.payloadOf("text", hex("01"), false),
+        () => sender.begin("binary"),
+      ];
+      for (const state of [false, true]) {
+        if (state) sender.fragment(hex("01"), false);
+        for (const call of between) assert.throws(call, { code: "MESSAGE_IN_PROGRESS", fault: "local" });
+      }
+      sender.fragment(hex("02"), true);
+      assert.throws(() => sender.fragment(hex("03"), true), { code: "NO_MESSAGE_IN_PROGRESS" });
+      assert.deepEqual(drainFrames(output, role).map(showFrame), ["text 01", "continuation 02 fin"]);
+    });
+  }
+});
+
+describe("a client's masking", () => {
+  test("takes its keys from the source, one a frame, in order", () => {
+    const { sender, output } = newSender("client", 4100);
+    sender.message("short");
+    sender.message(pattern(9000));
+    sender.message(new Message("text", utf8("received"), 0, 8));
+    sender.message(new PreparedMessage("prepared"));
+    sender.control(OPCODE.PING, hex("01"));
+    sender.message(ascii(4099));
+    sender.begin("text");
+    sender.fragment(hex("61"), true);
+    const keys = drainFrames(output, "client").map(({ key }) => key);
+    assert.deepEqual(
+      keys,
+      keys.map((_, i) => [4 * i, 4 * i + 1, 4 * i + 2, 4 * i + 3]),
+    );
+    assert.equal(keys.length, 9);
+  });
+
+  test("leaves the caller's bytes as they are, at every size and alignment", () => {
+    const { sender, output } = newSender("client");
+    for (const length of [1, 30, 4096, 4097, 70_000]) {
+      const buffer = pattern(length + 8);
+      const before = Uint8Array.from(buffer);
+      for (let offset = 0; offset < 4; offset++) {
+        const payload = buffer.subarray(offset, offset + length);
+        sender.message(payload);
+        sender.message(new PreparedMessage(payload));
+        sender.message(new Message("binary", buffer, offset, length));
+        sender.begin("binary");
+        sender.fragment(payload, true);
+        for (const frame of drainFrames(output, "client")) assert.equal(show(frame.payload), show(payload));
+        assert.deepEqual(buffer, before);
+      }
+    }
+  });
+
+  test("sends nothing when there is no randomness", () => {
+    let broken = true;
+    const output = new Output();
+    const keys = new MaskingKeys((target) => {
+      if (broken) throw new Error("no randomness");
+      target.fill(1);
+    });
+    const sender = new Sender(output, keys, 1000);
+    for (const data of ["text", pattern(10), pattern(5000), new Message("text", utf8("a"), 0, 1)]) {
+      assert.throws(() => sender.message(data), /no randomness/);
+    }
+    sender.begin("binary");
+    assert.throws(() => sender.fragment(hex("01"), true), /no randomness/);
+    assert.equal(output.size, 0);
+    broken = false;
+    sender.fragment(hex("02"), true);
+    assert.deepEqual(drainFrames(output, "client").map(showFrame), ["binary 02 fin"]);
+  });
+});
+
+describe("a server's large payloads", () => {
+  test("are handed on where they stand", () => {
+    const { sender, output } = newSender("server");
+    const payload = pattern(4097);
+    const pieces = [pattern(5000), pattern(6000)];
+    sender.message(payload);
+    sender.message(new Message("binary", new Uint8Array(0), 0, 11_000, pieces));
+    const taken = output.take();
+    for (const piece of [payload, ...pieces]) assert.ok(taken.pieces.includes(piece as never));
+  });
+});
+
+describe("what can't be sent", () => {
+  const NO_DATA = [
+    undefined,
+    null,
+    5,
+    true,
+    {},
+    [],
+    new ArrayBuffer(4),
+    new DataView(new ArrayBuffer(4)),
+    new Int32Array(1),
+    Symbol("s"),
+  ];
+  for (const role of ROLES) {
+    test(`is refused with what was expected and what came, and a ${role} goes on as before`, () => {
+      const { sender, output } = newSender(role);
+      for (const data of NO_DATA as unknown as Uint8Array[]) {
+        assert.throws(() => sender.message(data), { code: "INVALID_ARGUMENT", message: /expected a string, .* got / });
+        assert.throws(() => payloadSize(data), { code: "INVALID_ARGUMENT" });
+        assert.throws(() => sender.payloadOf("text", data, false), {
+          code: "INVALID_ARGUMENT",
+          message: /Uint8Array, got /,
+        });
+      }
+      assert.throws(() => sender.payloadOf("Text" as "text", hex("01"), false), { code: "INVALID_ARGUMENT" });
+      assert.throws(() => sender.begin("blob" as "text"), { code: "INVALID_ARGUMENT", message: /got "blob"/ });
+      assert.equal(sender.inMessage, false);
+      sender.begin("text");
+      for (const data of ["text", ...NO_DATA] as unknown as Uint8Array[]) {
+        assert.throws(() => sender.fragment(data, true), { code: "INVALID_ARGUMENT" });
+      }
+      assert.equal(sender.inMessage, true);
+      assert.equal(output.size, 0);
+      sender.fragment(utf8("a"), true);
+      assert.deepEqual(drainFrames(output, role).map(showFrame), ["text 61 fin"]);
+    });
+  }
+});
+
+test("the size foretold is the size that is written", () => {
+  const length = fc.oneof(fc.nat(300), fc.constantFrom(4096, 4097, 65535, 65536, 70_000));
+  const limit = fc.oneof(fc.integer({ min: 1, max: 300 }), fc.constantFrom(65535, 65536, Infinity));
+  fc.assert(
+    fc.property(fc.constantFrom(...ROLES), length, limit, (role, size, maxFrameSize) => {
+      if (size / maxFrameSize > 5000) return;
+      sent(role, pattern(size), maxFrameSize);
+      sent(role, ascii(size), maxFrameSize);
+    }),
+    { numRuns: 100 },
+  );
+});
