@@ -20,7 +20,7 @@ typedef unsigned char u8;
 typedef uint64_t u64;
 
 #define READ_BYTES (512 * 1024)
-#define KEEP_BYTES (64 * 1024 * 1024) // what may wait for one connection that does not read
+#define KEEP_BYTES (1024 * 1024 * 1024) // what may wait for one connection that does not read
 
 enum route { NONE, ECHO, BROADCAST, BURST };
 
@@ -88,7 +88,25 @@ static void arm(struct connection *c, int out) {
   epoll_ctl(epoll_fd, EPOLL_CTL_MOD, c->fd, &event);
 }
 
+// Blocks that were emptied are kept for the next that needs one: their pages are there already.
+#define SPARES 16
+static struct { u8 *bytes; size_t room; } spares[SPARES];
+static int spare_count;
+
+static void release(u8 **bytes, size_t *room) {
+  if (*bytes && spare_count < SPARES && *room >= 65536) {
+    spares[spare_count].bytes = *bytes;
+    spares[spare_count++].room = *room;
+  } else free(*bytes);
+  *bytes = NULL;
+  *room = 0;
+}
+
 static void keep(u8 **to, size_t *size, size_t *room, const u8 *from, size_t n) {
+  if (!*to && n >= 4096 && spare_count > 0 && spares[spare_count - 1].room >= n) {
+    *to = spares[--spare_count].bytes;
+    *room = spares[spare_count].room;
+  }
   if (*size + n > *room) {
     *room = (*size + n) * 2;
     *to = realloc(*to, *room);
@@ -105,7 +123,11 @@ static void put(struct connection *c, const u8 *bytes, size_t n) {
     bytes += done;
     n -= (size_t)done;
   }
-  if (n == 0 || c->out_size - c->out_at + n > KEEP_BYTES) return;
+  if (n == 0) return;
+  if (c->out_size - c->out_at + n > KEEP_BYTES) {
+    fprintf(stderr, "a connection that does not read has 1 GiB waiting\n");
+    exit(1);
+  }
   keep(&c->out, &c->out_size, &c->out_room, bytes, n);
   arm(c, 1);
 }
@@ -269,11 +291,7 @@ static void readable(struct connection *c) {
   } else {
     if (used) memmove(c->in, c->in + used, left);
     c->in_size = left;
-    if (left == 0) {
-      free(c->in);
-      c->in = NULL;
-      c->in_room = 0;
-    }
+    if (left == 0) release(&c->in, &c->in_room);
   }
 }
 
@@ -281,9 +299,8 @@ static void writable(struct connection *c) {
   ssize_t n = send(c->fd, c->out + c->out_at, c->out_size - c->out_at, MSG_NOSIGNAL);
   if (n > 0) c->out_at += (size_t)n;
   if (c->out_at < c->out_size) return;
-  free(c->out);
-  c->out = NULL;
-  c->out_at = c->out_size = c->out_room = 0;
+  release(&c->out, &c->out_room);
+  c->out_at = c->out_size = 0;
   if (c->burst_left) burst_more(c);
   if (c->out_size == 0) arm(c, 0);
 }

@@ -1,0 +1,65 @@
+import { execFile } from "node:child_process";
+import { mkdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const HERE = fileURLToPath(new URL(".", import.meta.url));
+/** Everything that is built, never committed. */
+export const BUILT = join(HERE, "..", "dist");
+
+export interface LoadProgram {
+  readonly file: string;
+  readonly hasDeflate: boolean;
+  readonly hasTls: boolean;
+}
+
+const ZLIB = ["-DWITH_ZLIB", "-lz"];
+const TLS = ["-DWITH_TLS", "-lssl", "-lcrypto"];
+const COMPILERS = ["cc", "gcc", "clang"];
+
+/** Compiles the load generator unless it is newer than its source: with zlib and OpenSSL where their headers are. */
+export async function buildLoad(): Promise<LoadProgram> {
+  for (const extras of [[...ZLIB, ...TLS], ZLIB, TLS, []]) {
+    const hasDeflate = extras.includes("-lz");
+    const hasTls = extras.includes("-lssl");
+    const name = `load${hasDeflate ? "-zlib" : ""}${hasTls ? "-tls" : ""}`;
+    const file = await compile("load.c", name, ["-lm", ...extras]);
+    if (file !== undefined) return { file, hasDeflate, hasTls };
+  }
+  throw new Error("the load generator does not compile");
+}
+
+/** The ceiling server, compiled likewise. */
+export async function buildCeiling(): Promise<string> {
+  const file = await compile("echo.c", "echo", []);
+  if (file === undefined) throw new Error("the ceiling server does not compile");
+  return file;
+}
+
+// The program's file; undefined if the source does not compile with these flags.
+async function compile(source: string, name: string, flags: readonly string[]): Promise<string | undefined> {
+  const from = join(HERE, source);
+  const to = join(BUILT, name);
+  if (modified(to) > modified(from)) return to;
+  mkdirSync(BUILT, { recursive: true });
+  for (const compiler of COMPILERS) {
+    const outcome = await run(compiler, ["-O2", "-o", to, from, ...flags]);
+    if (outcome === "ok") return to;
+    if (outcome === "failed") return undefined;
+  }
+  throw new Error(
+    `no C compiler: expected one of ${COMPILERS.join(", ")} to build the load generator (bench/load/${source})`,
+  );
+}
+
+function run(command: string, args: readonly string[]): Promise<"ok" | "failed" | "missing"> {
+  return new Promise((resolve) => {
+    execFile(command, [...args], (error) => {
+      resolve(error === null ? "ok" : error.code === "ENOENT" ? "missing" : "failed");
+    });
+  });
+}
+
+function modified(file: string): number {
+  return statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+}

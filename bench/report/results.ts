@@ -1,0 +1,95 @@
+import type { Sample } from "../runner/measure.ts";
+import type { PeerName } from "../runner/peers.ts";
+import type { Figure, Floor, Row } from "../rows.ts";
+import { median, spread, type Spread } from "./statistics.ts";
+
+/** All samples of a run. A server that could not do a row has its reason instead. */
+export class Results {
+  readonly rows: readonly Row[];
+  readonly peers: readonly PeerName[];
+  /** What each server calls itself. */
+  readonly titles = new Map<PeerName, string>();
+  /** Peers that are not there, and why. */
+  readonly absent = new Map<PeerName, string>();
+  private readonly samples = new Map<string, (Sample | undefined)[]>();
+  private readonly reasons = new Map<string, string>();
+
+  constructor(rows: readonly Row[], peers: readonly PeerName[]) {
+    this.rows = rows;
+    this.peers = peers;
+  }
+
+  add(row: Row, peer: PeerName, round: number, sample: Sample): void {
+    const key = `${row.name} ${peer}`;
+    const list = this.samples.get(key) ?? [];
+    list[round] = sample;
+    this.samples.set(key, list);
+  }
+
+  fail(row: Row, peer: PeerName, reason: string): void {
+    this.reasons.set(`${row.name} ${peer}`, reason);
+  }
+
+  failure(row: Row, peer: PeerName): string | undefined {
+    return this.reasons.get(`${row.name} ${peer}`);
+  }
+
+  failures(): readonly { readonly row: Row; readonly peer: PeerName; readonly reason: string }[] {
+    return this.rows.flatMap((row) =>
+      this.peers.flatMap((peer) => {
+        const reason = this.failure(row, peer);
+        return reason === undefined ? [] : [{ row, peer, reason }];
+      }),
+    );
+  }
+
+  of(row: Row, peer: PeerName): readonly Sample[] {
+    return (this.samples.get(`${row.name} ${peer}`) ?? []).filter((sample) => sample !== undefined);
+  }
+
+  figure(row: Row, peer: PeerName, figure: Figure): Spread | undefined {
+    return spread(this.of(row, peer).flatMap((sample) => sample[figure] ?? []));
+  }
+
+  /** Median over the rounds of one peer's figure divided by another's in the same round, when the machine was in the same mood. */
+  ratio(row: Row, peer: PeerName, other: PeerName, figure: Figure): number | undefined {
+    const ours = this.samples.get(`${row.name} ${peer}`) ?? [];
+    const theirs = this.samples.get(`${row.name} ${other}`) ?? [];
+    const ratios = ours.flatMap((sample, round) => {
+      const [above, below] = [sample?.[figure], theirs[round]?.[figure]];
+      return above === undefined || below === undefined || below === 0 ? [] : above / below;
+    });
+    return ratios.length === 0 ? undefined : median(ratios);
+  }
+
+  /** Every sample, for other programs. */
+  toJson(): string {
+    const samples = [...this.samples].map(([key, list]) => ({
+      row: key.split(" ")[0],
+      server: key.split(" ")[1],
+      rounds: list,
+    }));
+    return `${JSON.stringify({ servers: Object.fromEntries(this.titles), samples }, undefined, 1)}\n`;
+  }
+
+  /** Whether the load generator may have been what held the row back: it was busy all the time, and the server was not. */
+  isLoadBound(row: Row, peer: PeerName): boolean {
+    const samples = this.of(row, peer);
+    if (samples.length === 0) return false;
+    const load = median(samples.map((sample) => sample.loadBusy ?? 0));
+    const server = median(samples.map((sample) => sample.serverBusy ?? 1));
+    return load > 0.95 && server < 0.95;
+  }
+}
+
+export function isMet(ratio: number, floor: Floor): boolean {
+  return "atLeast" in floor ? ratio >= floor.atLeast : ratio <= floor.atMost;
+}
+
+export function floorText(floor: Floor): string {
+  return "atLeast" in floor ? `>= ${trim(floor.atLeast)}` : `<= ${trim(floor.atMost)}`;
+}
+
+function trim(value: number): string {
+  return String(Number(value.toPrecision(2)));
+}

@@ -1,0 +1,131 @@
+import { PEER_TITLES, type PeerName } from "../runner/peers.ts";
+import type { Figure, Row } from "../rows.ts";
+import { floorText, isMet, type Results } from "./results.ts";
+import { median } from "./statistics.ts";
+
+/** A table as Markdown, padded, so that it reads as well in a terminal. The first column is left-aligned, the others right. */
+export function formatTable(head: readonly string[], body: readonly (readonly string[])[]): string {
+  const widths = head.map((cell, column) =>
+    Math.max(3, cell.length, ...body.map((cells) => cells[column]?.length ?? 0)),
+  );
+  const line = (cells: readonly string[]): string => `| ${cells.join(" | ")} |`;
+  const padded = (cells: readonly string[]): string =>
+    line(
+      widths.map((width, column) =>
+        column === 0 ? (cells[0] ?? "").padEnd(width) : (cells[column] ?? "").padStart(width),
+      ),
+    );
+  const rule = widths.map((width, column) => (column === 0 ? "-".repeat(width) : `${"-".repeat(width - 1)}:`));
+  return [padded(head), line(rule), ...body.map(padded)].join("\n");
+}
+
+/** 1,234,567 -> 1.23 M */
+export function short(value: number): string {
+  if (value >= 1e6) return `${digits(value / 1e6)} M`;
+  if (value >= 1e4) return `${digits(value / 1e3)} k`;
+  return digits(value);
+}
+
+function digits(value: number): string {
+  if (value >= 100 || Number.isInteger(value)) return Math.round(value).toLocaleString("en");
+  return value >= 10 ? value.toFixed(1) : value >= 0.1 ? value.toFixed(2) : value.toFixed(3);
+}
+
+function presentPeers(results: Results): readonly PeerName[] {
+  return results.peers.filter((peer) => !results.absent.has(peer));
+}
+
+/** Median of each figure, and between which values it lay. */
+export function figuresTable(results: Results): string {
+  const peers = presentPeers(results);
+  const body = results.rows.map((row) => [row.title, ...peers.map((peer) => figureCell(results, row, peer))]);
+  return formatTable(["", ...peers.map((peer) => PEER_TITLES[peer])], body);
+}
+
+function figureCell(results: Results, row: Row, peer: PeerName): string {
+  if (results.failure(row, peer) !== undefined) return "-";
+  const mark = results.isLoadBound(row, peer) ? "*" : "";
+  const main: Figure = row.figure === "cpuUs" ? "rate" : row.figure;
+  const value = results.figure(row, peer, main);
+  const cpu = results.figure(row, peer, "cpuUs");
+  if (value === undefined) return "";
+  const unit = main === "ms" ? " ms" : main === "kb" ? " KB" : "";
+  return `${short(value.median)}${unit}${mark}${cpu === undefined ? "" : `, ${short(cpu.median)} us`}`;
+}
+
+/** Lowest and highest of all rounds. */
+export function spreadTable(results: Results): string {
+  const peers = presentPeers(results);
+  const body = results.rows.map((row) => [
+    row.title,
+    ...peers.map((peer) => {
+      const value = results.figure(row, peer, row.figure);
+      return value === undefined ? "" : `${short(value.min)} - ${short(value.max)}`;
+    }),
+  ]);
+  return formatTable(["", ...peers.map((peer) => PEER_TITLES[peer])], body);
+}
+
+/**
+ * Ours against each peer: the row's figure, then, for messages/s, the same by messages per second of server CPU, which holds where other
+ * programs take part of the cores. Empty where we were not measured.
+ */
+export function ratioTable(results: Results): string {
+  const peers = presentPeers(results).filter((peer) => peer !== "tungstate");
+  if (!presentPeers(results).includes("tungstate") || peers.length === 0) return "";
+  const body = results.rows.map((row) => {
+    const met = floorsMet(results, row);
+    return [
+      row.title,
+      ...peers.map((peer) => ratioCell(results, row, peer)),
+      wanted(row),
+      met === undefined ? "" : met ? "yes" : "no",
+    ];
+  });
+  return formatTable(["", ...peers.map((peer) => `/ ${PEER_TITLES[peer]}`), "to reach", "met"], body);
+}
+
+function ratioCell(results: Results, row: Row, peer: PeerName): string {
+  const ratio = results.ratio(row, "tungstate", peer, row.figure);
+  if (ratio === undefined) return "";
+  const cpu = results.ratio(row, peer, "tungstate", "cpuUs");
+  return row.figure === "rate" && cpu !== undefined ? `${digits(ratio)} / ${digits(cpu)}` : digits(ratio);
+}
+
+function wanted(row: Row): string {
+  const floors = Object.entries(row.floors ?? {}) as [PeerName, NonNullable<Row["floors"]>[PeerName]][];
+  return floors
+    .flatMap(([peer, floor]) => (floor === undefined ? [] : `${PEER_TITLES[peer]} ${floorText(floor)}`))
+    .join(", ");
+}
+
+/** Whether all floors of a row that could be measured are met; undefined if none could. */
+export function floorsMet(results: Results, row: Row): boolean | undefined {
+  let met: boolean | undefined;
+  for (const peer of presentPeers(results)) {
+    const floor = row.floors?.[peer];
+    const ratio = results.ratio(row, "tungstate", peer, row.figure);
+    if (floor !== undefined && ratio !== undefined) met = (met ?? true) && isMet(ratio, floor);
+  }
+  return met;
+}
+
+/** From a message's first byte being written to its last being read back, in microseconds. */
+export function latencyTable(results: Results): string {
+  const peers = presentPeers(results);
+  const rows = results.rows.filter((row) =>
+    peers.some((peer) => results.of(row, peer).some((sample) => sample.latencyUs !== undefined)),
+  );
+  if (rows.length === 0) return "";
+  const body = rows.map((row) => [
+    row.title,
+    ...peers.map((peer) => {
+      const latencies = results.of(row, peer).flatMap((sample) => sample.latencyUs ?? []);
+      if (latencies.length === 0) return "";
+      return (["p50", "p99", "p999"] as const)
+        .map((q) => short(median(latencies.map((latency) => latency[q]))))
+        .join(" / ");
+    }),
+  ]);
+  return formatTable(["p50 / p99 / p99.9, us", ...peers.map((peer) => PEER_TITLES[peer])], body);
+}

@@ -1,0 +1,192 @@
+import type { LoadOptions } from "./load/run.ts";
+import type { PeerName } from "./runner/peers.ts";
+
+/** What a row compares: messages/s, server CPU per message, milliseconds of a burst, KB per connection. */
+export type Figure = "rate" | "cpuUs" | "ms" | "kb";
+
+/** Ours divided by the peer's: at least, or at most. */
+export type Floor = { readonly atLeast: number } | { readonly atMost: number };
+
+export interface Row {
+  readonly name: string;
+  readonly title: string;
+  /** The figure that the ratios are of. */
+  readonly figure: Figure;
+  readonly load: LoadOptions;
+  readonly deflate?: boolean;
+  readonly tls?: boolean;
+  /** For idle rows: how many connections to weigh, and how many are there before. */
+  readonly idle?: { readonly from: number; readonly to: number };
+  readonly floors?: Partial<Record<PeerName, Floor>>;
+  /** Where the row is a point of a plot. */
+  readonly point?: { readonly plot: PlotName; readonly x: number };
+}
+
+export type PlotName = "connections" | "bytes" | "subscribers";
+
+export const PLOTS: Readonly<Record<PlotName, { readonly title: string; readonly x: string }>> = {
+  connections: { title: "Echo of 64 B, 1 in flight on each connection", x: "connections" },
+  bytes: { title: "Echo, 4 connections, 2 in flight on each", x: "bytes in a message" },
+  subscribers: { title: "Broadcast of 64 B, 4 in flight", x: "subscribers" },
+};
+
+const atLeast = (ws: number, uws: number): NonNullable<Row["floors"]> => ({
+  ws: { atLeast: ws },
+  uws: { atLeast: uws },
+});
+const atMost = (ws: number, uws: number): NonNullable<Row["floors"]> => ({ ws: { atMost: ws }, uws: { atMost: uws } });
+
+const echo = (name: string, title: string, load: Omit<LoadOptions, "mode">, floors?: Row["floors"]): Row => ({
+  name,
+  title: `echo, ${title}`,
+  figure: "rate",
+  load: { mode: "echo", path: "/echo", ...load },
+  ...(floors === undefined ? {} : { floors }),
+});
+
+const broadcast = (name: string, title: string, load: Omit<LoadOptions, "mode">, floors?: Row["floors"]): Row => ({
+  name,
+  title: `broadcast ${title}`,
+  figure: "rate",
+  load: { mode: "broadcast", path: "/broadcast", ...load },
+  ...(floors === undefined ? {} : { floors }),
+});
+
+/** The rows that are run where nothing else is said. */
+const EVERYDAY: readonly Row[] = [
+  echo("echo-1", "100 connections, 64 B, 1 in flight", { connections: 100, bytes: 64, depth: 1 }, atLeast(1.4, 0.95)),
+  echo("echo-32", "100 connections, 64 B, 32 in flight", { connections: 100, bytes: 64, depth: 32 }, atLeast(15, 1.5)),
+  echo(
+    "echo-text",
+    "100 connections, 1 KiB of text, 8 in flight",
+    { connections: 100, bytes: 1024, depth: 8, type: "text" },
+    atLeast(5, 1.2),
+  ),
+  echo("echo-utf8", "100 connections, 1 KiB of text beyond ASCII, 8 in flight", {
+    connections: 100,
+    bytes: 1024,
+    depth: 8,
+    type: "utf8",
+  }),
+  echo(
+    "echo-64k",
+    "8 connections, 64 KiB, 4 in flight",
+    { connections: 8, bytes: 65_536, depth: 4 },
+    atLeast(1.8, 0.9),
+  ),
+  echo("echo-1m", "2 connections, 1 MiB, 2 in flight", { connections: 2, bytes: 1_048_576, depth: 2 }, atLeast(1.8, 1)),
+  broadcast("broadcast-64", "to 1,000, 64 B, 4 in flight", { connections: 1000, bytes: 64, depth: 4 }, atLeast(6, 1)),
+  broadcast(
+    "broadcast-1k",
+    "to 100, 1 KiB, 32 in flight",
+    { connections: 100, bytes: 1024, depth: 32 },
+    atLeast(12, 1.5),
+  ),
+  {
+    name: "burst",
+    title: "burst: 100,000 x 100 B asked and read on one connection, ms",
+    figure: "ms",
+    load: { mode: "burst", path: "/burst", count: 100_000, bytes: 100, times: 5 },
+    floors: atMost(0.08, 1),
+  },
+  {
+    name: "handshakes",
+    title: "new connection, one exchange of 64 B, close; 32 at a time",
+    figure: "cpuUs",
+    load: { mode: "handshakes", path: "/echo", connections: 32, bytes: 64 },
+    floors: atMost(0.4, 2.5),
+  },
+  {
+    name: "idle",
+    title: "KB per idle connection, after one message each",
+    figure: "kb",
+    load: { mode: "idle", path: "/echo", bytes: 64 },
+    idle: { from: 1000, to: 10_000 },
+    floors: { ws: { atMost: 0.6 } },
+  },
+  {
+    ...echo("echo-tls", "TLS, 100 connections, 64 B, 1 in flight", { connections: 100, bytes: 64, depth: 1 }),
+    tls: true,
+  },
+  {
+    ...echo("echo-tls-64k", "TLS, 8 connections, 64 KiB, 4 in flight", { connections: 8, bytes: 65_536, depth: 4 }),
+    tls: true,
+  },
+  {
+    ...echo("deflate-echo", "compressed, 100 connections, 465 B of JSON, 1 in flight", {
+      connections: 100,
+      bytes: 465,
+      depth: 1,
+      type: "json",
+    }),
+    figure: "cpuUs",
+    deflate: true,
+    floors: { ws: { atMost: 16 / 107 } },
+  },
+  {
+    ...broadcast("deflate-broadcast", "compressed to 500, 465 B of JSON, 4 in flight", {
+      connections: 500,
+      bytes: 465,
+      depth: 4,
+      type: "json",
+    }),
+    figure: "cpuUs",
+    deflate: true,
+    floors: { ws: { atMost: 3 / 50 }, uws: { atMost: 0.3 } },
+  },
+  {
+    name: "deflate-idle",
+    title: "KB per connection after one compressed message, 1,500 connections",
+    figure: "kb",
+    load: { mode: "idle", path: "/echo", bytes: 465, type: "json" },
+    idle: { from: 100, to: 1600 },
+    deflate: true,
+    floors: { ws: { atMost: 10 / 246 } },
+  },
+];
+
+const GROWTH: readonly Row[] = [
+  ...[1, 10, 100, 1000, 10_000, 20_000].map((x): Row => {
+    const title = `${x.toLocaleString("en")} connections, 64 B, 1 in flight`;
+    return {
+      ...echo(`connections-${x}`, title, { connections: x, bytes: 64, depth: 1 }),
+      point: { plot: "connections", x },
+    };
+  }),
+  ...Array.from({ length: 11 }, (_, step): Row => {
+    const x = 16 * 4 ** Math.min(step, 10);
+    const title = `4 connections, ${x.toLocaleString("en")} B, 2 in flight`;
+    return { ...echo(`bytes-${x}`, title, { connections: 4, bytes: x, depth: 2 }), point: { plot: "bytes", x } };
+  }),
+  ...[1, 10, 100, 1000, 10_000].map((x): Row => {
+    const title = `to ${x.toLocaleString("en")}, 64 B, 4 in flight`;
+    return {
+      ...broadcast(`subscribers-${x}`, title, { connections: x, bytes: 64, depth: 4 }),
+      point: { plot: "subscribers", x },
+    };
+  }),
+];
+
+/** Names for several rows at once. */
+const GROUPS: Readonly<Record<string, readonly Row[]>> = {
+  all: [...EVERYDAY, ...GROWTH],
+  everyday: EVERYDAY,
+  growth: GROWTH,
+  compressed: EVERYDAY.filter((row) => row.deflate === true),
+  tls: EVERYDAY.filter((row) => row.tls === true),
+  quick: EVERYDAY.filter((row) => ["echo-1", "echo-32", "broadcast-1k", "burst"].includes(row.name)),
+};
+
+/** Rows by name or group, comma-separated. */
+export function selectRows(list: string): readonly Row[] {
+  const rows = new Set<Row>();
+  for (const name of list.split(",")) {
+    const found = GROUPS[name] ?? GROUPS["all"]?.filter((row) => row.name === name) ?? [];
+    if (found.length === 0) {
+      const names = [...Object.keys(GROUPS), ...EVERYDAY.map((row) => row.name)].join(", ");
+      throw new Error(`--rows: expected some of ${names}; got ${name}`);
+    }
+    for (const row of found) rows.add(row);
+  }
+  return [...rows];
+}

@@ -1,0 +1,75 @@
+import { execFileSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { availableParallelism, cpus, release, totalmem } from "node:os";
+import process from "node:process";
+
+/** Where servers and load run: words that go before their commands. Empty where they can't be pinned. */
+export interface Pinning {
+  readonly server: readonly string[];
+  readonly load: readonly string[];
+  readonly text: string;
+}
+
+export function pinning(): Pinning {
+  const cores = allowedCores();
+  const [first, ...others] = cores;
+  if (first === undefined || others.length === 0)
+    return { server: [], load: [], text: "one core for both, not pinned" };
+  if (!succeeds("taskset", ["--version"])) return { server: [], load: [], text: "not pinned: there is no taskset" };
+  const siblings = listOf(read(`/sys/devices/system/cpu/cpu${first}/topology/thread_siblings_list`));
+  // The other thread of the same core would share its caches and its units.
+  const other = others.find((core) => !siblings.includes(core)) ?? others[0] ?? first;
+  const text = `server pinned to core ${first}, load to core ${other}`;
+  return { server: ["taskset", "-c", String(first)], load: ["taskset", "-c", String(other)], text };
+}
+
+function allowedCores(): readonly number[] {
+  const [, list = ""] = /^Cpus_allowed_list:\s*(\S+)/m.exec(read("/proc/self/status")) ?? [];
+  return listOf(list);
+}
+
+/** `0-2,5` -> 0, 1, 2, 5 */
+function listOf(text: string): readonly number[] {
+  return text
+    .trim()
+    .split(",")
+    .filter((part) => part !== "")
+    .flatMap((part) => {
+      const [from = 0, to = from] = part.split("-").map(Number);
+      return Array.from({ length: to - from + 1 }, (_, index) => from + index);
+    });
+}
+
+/** One line on what this was measured on. */
+export function machineText(): string {
+  const model = cpus()[0]?.model.trim() ?? "";
+  const gib = Math.round(totalmem() / 2 ** 30);
+  const name = model === "" || /^unknown$/i.test(model) ? process.arch : model;
+  return `${availableParallelism()} cores (${name}), ${gib} GiB, ${process.platform} ${release()}, Node ${process.version}`;
+}
+
+/** Resident memory of a process in KiB. */
+export function residentKb(pid: number): number {
+  const [, kb] = /^VmRSS:\s+(\d+) kB/m.exec(read(`/proc/${pid}/status`)) ?? [];
+  if (kb === undefined) throw new Error(`no VmRSS for process ${pid}`);
+  return Number(kb);
+}
+
+/** How many files a process started from here may have open at most, as far as that can be raised. */
+export function openFilesLimit(): number {
+  const [, hard = "0"] = /^Max open files\s+\d+\s+(\d+)/m.exec(read("/proc/self/limits")) ?? [];
+  return Number(hard);
+}
+
+export function succeeds(command: string, args: readonly string[]): boolean {
+  try {
+    execFileSync(command, [...args], { stdio: "ignore" });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function read(file: string): string {
+  return existsSync(file) ? readFileSync(file, "utf8") : "";
+}

@@ -1,0 +1,85 @@
+import { build } from "esbuild";
+import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { BUILT, buildCeiling } from "../load/build.ts";
+
+export const PEER_NAMES = ["tungstate", "ws", "uws", "bun", "c"] as const;
+export type PeerName = (typeof PEER_NAMES)[number];
+
+export function isPeerName(name: string): name is PeerName {
+  return (PEER_NAMES as readonly string[]).includes(name);
+}
+
+export interface Peer {
+  readonly name: PeerName;
+  /** Program and arguments. */
+  readonly command: readonly string[];
+}
+
+export const PEER_TITLES: Readonly<Record<PeerName, string>> = {
+  tungstate: "Tungstate",
+  ws: "ws",
+  uws: "uWebSockets.js",
+  bun: "Bun",
+  c: "C epoll",
+};
+
+const SERVERS = fileURLToPath(new URL("../servers/", import.meta.url));
+
+/** How to start each peer; a string says why one is not there. `node` runs those that are Node's. */
+export async function preparePeers(
+  names: readonly PeerName[],
+  node: string,
+): Promise<ReadonlyMap<PeerName, Peer | string>> {
+  const sources = names.filter((name) => name !== "c").map((name) => join(SERVERS, `${name}.ts`));
+  // Compiled ahead, so that a server is a plain program: no loader's memory or wrapped functions are measured.
+  if (sources.length > 0) await buildServers(sources);
+  const peers = new Map<PeerName, Peer | string>();
+  for (const name of names) peers.set(name, await prepare(name, node));
+  return peers;
+}
+
+/** Compiles servers to `dist/servers`. */
+export async function buildServers(sources: readonly string[]): Promise<void> {
+  await build({
+    entryPoints: [...sources],
+    outdir: join(BUILT, "servers"),
+    bundle: true,
+    packages: "external",
+    platform: "node",
+    format: "esm",
+    target: "node20",
+    outExtension: { ".js": ".mjs" },
+    logLevel: "warning",
+  });
+}
+
+async function prepare(name: PeerName, node: string): Promise<Peer | string> {
+  const script = join(BUILT, "servers", `${name}.mjs`);
+  switch (name) {
+    case "c":
+      return { name, command: [await buildCeiling()] };
+    case "bun": {
+      const bun = bunProgram();
+      return bun === undefined ? `no Bun for ${process.platform} ${process.arch}` : { name, command: [bun, script] };
+    }
+    case "tungstate":
+    case "ws":
+    case "uws":
+      return { name, command: [node, script] };
+  }
+}
+
+function bunProgram(): string | undefined {
+  const arch = process.arch === "arm64" ? "aarch64" : process.arch;
+  try {
+    const manifest = createRequire(import.meta.url).resolve(`@oven/bun-${process.platform}-${arch}/package.json`);
+    const file = join(manifest, "..", "bin", "bun");
+    return existsSync(file) ? file : undefined;
+  } catch {
+    return undefined;
+  }
+}

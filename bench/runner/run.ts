@@ -1,0 +1,142 @@
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdirSync } from "node:fs";
+import { loadavg } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { BUILT, buildLoad, type LoadProgram } from "../load/build.ts";
+import type { LoadCommand } from "../load/run.ts";
+import { Results } from "../report/results.ts";
+import type { Row } from "../rows.ts";
+import { openFilesLimit, pinning, succeeds } from "./machine.ts";
+import { measure, type Timing } from "./measure.ts";
+import { type Peer, type PeerName, preparePeers } from "./peers.ts";
+import { type ServerFlags, startServer } from "./server.ts";
+
+export interface BenchOptions {
+  readonly rows: readonly Row[];
+  readonly peers: readonly PeerName[];
+  readonly rounds: number;
+  readonly timing: Timing;
+  /** The Node that runs the servers written for it. */
+  readonly node?: string;
+  /** Told what happens, line by line. */
+  readonly log?: (line: string) => void;
+}
+
+export interface BenchRun {
+  readonly results: Results;
+  /** How it was run, for the report. */
+  readonly notes: readonly string[];
+}
+
+/** Each round: each row: each server in turn, fresh, the first one of a round another each time. */
+export async function runBench(options: BenchOptions): Promise<BenchRun> {
+  const { rounds, log = () => {}, node = process.execPath } = options;
+  const program = await buildLoad();
+  const pins = pinning();
+  const notes = [pins.text, `load average before it ${loadavg()[0]?.toFixed(2)}`];
+  const rows = options.rows.filter((row) => {
+    const reason = reasonToSkip(row, program);
+    if (reason !== undefined) notes.push(`left out: ${row.title}: ${reason}`);
+    return reason === undefined;
+  });
+  const results = new Results(rows, options.peers);
+  const peers = new Map<PeerName, Peer>();
+  for (const [name, peer] of await preparePeers(options.peers, node)) {
+    if (typeof peer === "string") results.absent.set(name, peer);
+    else await probe(peer, pins.server, results, peers);
+  }
+  for (const [name, reason] of results.absent) notes.push(`not there: ${name}: ${reason}`);
+  for (const note of notes) log(note);
+  const files = moreFiles(rows);
+  const load: LoadCommand = { program, prefix: [...files, ...pins.load] };
+  const present = [...peers.values()];
+  for (let round = 0; round < rounds; round++) {
+    for (const row of rows) {
+      const turned = present.map((_, index) => present[(index + round) % present.length]);
+      for (const peer of turned) {
+        if (peer === undefined || results.failure(row, peer.name) !== undefined) continue;
+        if (peer.name === "c" && (row.tls === true || row.deflate === true)) continue; // it does neither
+        try {
+          const server = await startServer([...files, ...pins.server, ...peer.command], flagsOf(row));
+          try {
+            results.add(row, peer.name, round, await measure(row, server, load, options.timing));
+          } finally {
+            await server.stop();
+          }
+        } catch (error) {
+          const reason = error instanceof Error ? error.message : String(error);
+          results.fail(row, peer.name, reason);
+          log(`${peer.name}: ${row.name}: ${reason}`);
+        }
+      }
+      log(`round ${round + 1}/${rounds}: ${row.name}`);
+    }
+  }
+  return { results, notes };
+}
+
+// Starts it once to see whether it does, and what it is.
+async function probe(peer: Peer, pin: readonly string[], results: Results, peers: Map<PeerName, Peer>): Promise<void> {
+  try {
+    const server = await startServer([...pin, ...peer.command]);
+    results.titles.set(peer.name, server.title === "" ? peer.name : server.title);
+    await server.stop();
+    peers.set(peer.name, peer);
+  } catch (error) {
+    results.absent.set(peer.name, error instanceof Error ? error.message : String(error));
+  }
+}
+
+const SPARE_FILES = 200; // what a process has open besides connections
+const MORE_FILES = 65_536;
+
+function connectionsOf(row: Row): number {
+  return Math.max(row.load.connections ?? 1, row.idle?.to ?? 0);
+}
+
+function reasonToSkip(row: Row, program: LoadProgram): string | undefined {
+  if (row.deflate === true && !program.hasDeflate)
+    return "zlib's headers were not there to compile the load generator with";
+  if (row.tls === true && !program.hasTls) return "OpenSSL's headers were not there to compile the load generator with";
+  if (row.tls === true && certificate() === undefined)
+    return "the openssl program is not there to make a certificate with";
+  const allowed = openFilesLimit();
+  if (connectionsOf(row) + SPARE_FILES > allowed && raisingFiles().length === 0)
+    return `only ${allowed} open files are allowed`;
+  return undefined;
+}
+
+// The words that give a command more open files, where the rows want them.
+function moreFiles(rows: readonly Row[]): readonly string[] {
+  const most = Math.max(0, ...rows.map(connectionsOf)) + SPARE_FILES;
+  return most > openFilesLimit() ? raisingFiles() : [];
+}
+
+let raising: readonly string[] | undefined;
+function raisingFiles(): readonly string[] {
+  const words = ["prlimit", `--nofile=${MORE_FILES}:${MORE_FILES}`];
+  const [command = "", ...args] = words;
+  raising ??= succeeds(command, [...args, "true"]) ? words : [];
+  return raising;
+}
+
+function flagsOf(row: Row): ServerFlags {
+  const tls = row.tls === true ? certificate() : undefined;
+  return { deflate: row.deflate === true, ...(tls === undefined ? {} : { tls }) };
+}
+
+/** A certificate that signs itself, made once. */
+function certificate(): { readonly key: string; readonly cert: string } | undefined {
+  const [key, cert] = [join(BUILT, "tls.key"), join(BUILT, "tls.pem")];
+  if (existsSync(cert)) return { key, cert };
+  mkdirSync(BUILT, { recursive: true });
+  try {
+    const curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"];
+    const out = ["-keyout", key, "-out", cert, "-subj", "/CN=localhost"];
+    execFileSync("openssl", ["req", "-x509", ...curve, "-nodes", "-days", "3650", ...out], { stdio: "ignore" });
+    return { key, cert };
+  } catch {
+    return undefined;
+  }
+}

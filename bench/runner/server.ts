@@ -1,0 +1,58 @@
+import { spawn } from "node:child_process";
+import process from "node:process";
+import { createInterface } from "node:readline";
+
+export interface ServerProcess {
+  readonly pid: number;
+  readonly port: number;
+  /** What it calls itself, with its version. */
+  readonly title: string;
+  stop(): Promise<void>;
+}
+
+export interface ServerFlags {
+  readonly deflate?: boolean;
+  readonly tls?: { readonly key: string; readonly cert: string };
+}
+
+const START_TIMEOUT = 10_000; // ms
+
+/** Starts a server and waits for its line. Rejects with the first line it says on stderr where it ends instead. */
+export function startServer(command: readonly string[], flags: ServerFlags = {}): Promise<ServerProcess> {
+  const [program = "", ...args] = command;
+  const { TLS_KEY: _key, TLS_CERT: _cert, DEFLATE: _deflate, ...inherited } = process.env;
+  const child = spawn(program, args, {
+    stdio: ["ignore", "pipe", "pipe"],
+    env: {
+      ...inherited,
+      PORT: "0",
+      ...(flags.deflate === true ? { DEFLATE: "1" } : {}),
+      ...(flags.tls === undefined ? {} : { TLS_KEY: flags.tls.key, TLS_CERT: flags.tls.cert }),
+    },
+  });
+  let errors = "";
+  child.stderr.setEncoding("utf8").on("data", (text: string) => (errors = (errors + text).slice(0, 10_000)));
+  const closed = new Promise<void>((resolve) => child.on("close", () => resolve()));
+  const stop = (): Promise<void> => {
+    child.kill("SIGKILL");
+    return closed;
+  };
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
+      reject(new Error(`no "listening PORT" within ${START_TIMEOUT / 1000} s`));
+      void stop();
+    }, START_TIMEOUT);
+    child.on("error", reject);
+    child.on("close", (code, signal) => {
+      clearTimeout(timer);
+      const said = errors.split("\n").find((line) => line.trim() !== "" && !line.startsWith("    at "));
+      reject(new Error(said?.trim() ?? `it ended with ${code ?? signal}`));
+    });
+    createInterface({ input: child.stdout }).on("line", (line) => {
+      const [, port, title = ""] = /^listening (\d+) ?(.*)$/.exec(line) ?? [];
+      if (port === undefined || child.pid === undefined) return;
+      clearTimeout(timer);
+      resolve({ pid: child.pid, port: Number(port), title, stop });
+    });
+  });
+}

@@ -1,0 +1,50 @@
+import { createRequire } from "node:module";
+import process from "node:process";
+import { burster, listening, MAX_MESSAGE, parseBurst, serverOptions, versionOf } from "./contract.ts";
+
+const { host, port, deflate, tls } = serverOptions();
+const require = createRequire(import.meta.url);
+
+// Where there is no binary for this Node, the package warns and goes on with ws inside: that is not what is to be measured.
+console.warn = (text: string) => {
+  process.stderr.write(`${text}\n`);
+  process.exit(1);
+};
+const uws = require("@trufflesuite/uws-js-unofficial") as typeof import("@trufflesuite/uws-js-unofficial");
+
+const app = tls === undefined ? uws.App() : uws.SSLApp({ key_file_name: tls.key, cert_file_name: tls.cert });
+const behavior = {
+  maxPayloadLength: MAX_MESSAGE,
+  maxBackpressure: 4 * MAX_MESSAGE,
+  idleTimeout: 120, // seconds
+  compression: deflate ? uws.SHARED_COMPRESSOR : uws.DISABLED,
+};
+const decoder = new TextDecoder();
+const waiting = new Map<unknown, () => void>();
+
+app
+  .ws("/echo", { ...behavior, message: (socket, data, binary) => void socket.send(data, binary, deflate) })
+  .ws("/broadcast", {
+    ...behavior,
+    open: (socket) => void socket.subscribe("all"),
+    message: (_socket, data, binary) => void app.publish("all", data, binary, deflate),
+  })
+  .ws("/burst", {
+    ...behavior,
+    maxBackpressure: 1024 * 1024,
+    message(socket, data) {
+      const burst = parseBurst(decoder.decode(data));
+      if (burst === undefined) return;
+      // 1: sent. 0: buffered, wait for `drain`.
+      const more = burster(burst.count, () => socket.send(burst.payload, true) === 1);
+      waiting.set(socket, more);
+      more();
+    },
+    drain: (socket) => waiting.get(socket)?.(),
+    close: (socket) => void waiting.delete(socket),
+  })
+  .listen(host, port, (token) => {
+    if (token === false) throw new Error(`cannot listen on ${host} port ${port}`);
+    const version = versionOf(require.resolve("@trufflesuite/uws-js-unofficial/package.json")).replace(/-.*/, "");
+    listening(uws.us_socket_local_port(token), `uWebSockets.js ${version}`);
+  });
