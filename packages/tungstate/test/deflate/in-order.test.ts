@@ -1,0 +1,363 @@
+import {
+  type DeflateParams,
+  Message,
+  PreparedMessage,
+  Protocol,
+  type ProtocolSink,
+  type WebSocketError,
+} from "@tungstate/protocol";
+import fc from "fast-check";
+import assert from "node:assert/strict";
+import { after, describe, test } from "node:test";
+import { connectionSettings } from "../../src/options.ts";
+import { Incoming } from "../../src/deflate/incoming.ts";
+import { jobCounts } from "../../src/deflate/off-loop.ts";
+import { Outgoing, outgoingSettings } from "../../src/deflate/outgoing.ts";
+import { type CompressionOptions, compressionSettings } from "../../src/deflate/settings.ts";
+import { NodeMessageCodec } from "../../src/deflate/codec.ts";
+import { anyMessage, anyParams, NO_TAKEOVER, TAKEOVER } from "./support.ts";
+
+/** One end: a protocol, a codec and what keeps their messages in order. */
+class End implements ProtocolSink {
+  readonly core: Protocol;
+  readonly codec: NodeMessageCodec;
+  readonly outgoing: Outgoing;
+  readonly incoming: Incoming;
+  readonly seen: string[] = [];
+  readonly reading: boolean[] = [];
+  failure: WebSocketError | undefined;
+  /** How many messages came with RSV1. */
+  compressed = 0;
+  private changed: (() => void) | undefined;
+
+  constructor(role: "client" | "server", params: DeflateParams, options: CompressionOptions, limits = {}) {
+    const settings = compressionSettings(options);
+    assert.ok(settings !== undefined);
+    const connection = connectionSettings(role, { heartbeat: false, ...limits });
+    this.core = new Protocol({ ...connection, compression: true }, this);
+    this.codec = new NodeMessageCodec(params, role, settings);
+    const { maxWriteBufferSize, maxMessageSize } = connection;
+    this.outgoing = new Outgoing(this.core, this.codec, outgoingSettings(settings, maxWriteBufferSize), () =>
+      this.changed?.(),
+    );
+    this.incoming = new Incoming(this.codec, maxMessageSize, {
+      deliver: (message) => this.seen.push(message.text),
+      fail: (error) => {
+        this.failure = error;
+        this.core.fail(error);
+      },
+      setReading: (on) => this.reading.push(on),
+    });
+  }
+
+  onMessage(message: Message): void {
+    this.incoming.receive(message, false);
+  }
+
+  onCompressedMessage(message: Message): void {
+    this.compressed++;
+    this.incoming.receive(message, true);
+  }
+
+  onPing(): void {
+    this.seen.push("<ping>");
+  }
+
+  onPong(): void {}
+
+  onStateChange(): void {}
+
+  /** Everything that is sent by now, and what waits, as bytes. */
+  async bytes(): Promise<Uint8Array> {
+    while (this.outgoing.busy) await new Promise<void>((resolve) => (this.changed = resolve));
+    const { pieces } = this.core.output.take();
+    return Array.isArray(pieces) ? Buffer.concat(pieces) : new Uint8Array(pieces);
+  }
+
+  /** Waits until all that came has been delivered. */
+  async settled(): Promise<readonly string[]> {
+    await new Promise<void>((resolve) => this.incoming.whenIdle(resolve));
+    return this.seen;
+  }
+
+  close(): void {
+    this.incoming.close();
+    this.outgoing.close();
+    this.codec.close();
+  }
+}
+
+after(() => assert.deepEqual(jobCounts(), { running: 0, waiting: 0 }));
+
+const LARGE = "a large message ".repeat(1000);
+const SMALL = { threshold: 0, asyncSize: 1024 };
+
+describe("compressed messages, sent", () => {
+  test("those behind one that is deflated off the loop wait for it", async () => {
+    const from = new End("server", TAKEOVER, SMALL);
+    const to = new End("client", TAKEOVER, SMALL);
+    const sent = ["first of all", LARGE, "a", "", "b".repeat(100), LARGE + "2", "c"];
+    for (const text of sent) from.outgoing.send(text);
+    assert.equal(from.outgoing.busy, true);
+    assert.equal(from.outgoing.heldSize, sent.slice(1).join("").length);
+    from.core.ping();
+    to.core.receive(await from.bytes());
+    assert.equal(from.outgoing.heldSize, 0);
+    // a ping is not held up
+    assert.deepEqual(await to.settled(), ["first of all", "<ping>", ...sent.slice(1)]);
+    from.close();
+    to.close();
+  });
+
+  test("what is done in turn comes behind what was sent before", async () => {
+    const from = new End("server", NO_TAKEOVER, SMALL);
+    const to = new End("client", NO_TAKEOVER, SMALL);
+    from.outgoing.send(LARGE);
+    from.outgoing.inTurn(() => from.core.close(1000, "", 0));
+    assert.equal(from.core.state, "open");
+    to.core.receive(await from.bytes());
+    assert.equal(from.core.state, "closing");
+    assert.deepEqual(await to.settled(), [LARGE]);
+    assert.equal(to.core.closing.code, 1000);
+    assert.throws(() => from.outgoing.send("too late"), { code: "NOT_OPEN" });
+    let done = false;
+    from.outgoing.inTurn(() => (done = true));
+    assert.ok(done);
+    from.close();
+    to.close();
+  });
+
+  test("what waits counts against maxWriteBufferSize", async () => {
+    const from = new End("server", TAKEOVER, SMALL, { maxWriteBufferSize: 20_000 });
+    const to = new End("client", TAKEOVER, SMALL);
+    from.outgoing.send(LARGE);
+    assert.throws(() => from.outgoing.send("x".repeat(20_001 - LARGE.length)), { code: "WRITE_BUFFER_FULL" });
+    from.outgoing.send("x".repeat(20_000 - LARGE.length));
+    assert.throws(() => from.outgoing.send("y"), { code: "WRITE_BUFFER_FULL" });
+    to.core.receive(await from.bytes());
+    assert.deepEqual(await to.settled(), [LARGE, "x".repeat(20_000 - LARGE.length)]);
+    from.close();
+    to.close();
+  });
+
+  test("a message that could not be sent is not referred to by the next one", async () => {
+    const from = new End("server", TAKEOVER, { threshold: 0 }, { maxWriteBufferSize: 600 });
+    const to = new End("client", TAKEOVER, SMALL);
+    const noise = Array.from({ length: 100 }, (_, at) => String((at * 7919) % 1009)).join();
+    from.outgoing.send("something waits");
+    from.core.inTransit = 500;
+    assert.throws(() => from.outgoing.send(noise), { code: "WRITE_BUFFER_FULL" });
+    from.core.inTransit = 0;
+    from.outgoing.send(noise);
+    to.core.receive(await from.bytes());
+    assert.deepEqual(await to.settled(), ["something waits", noise]);
+    from.close();
+    to.close();
+  });
+
+  test("nothing interrupts a message in fragments", () => {
+    const from = new End("server", NO_TAKEOVER, SMALL);
+    from.core.beginMessage("text");
+    from.core.sendFragment(Buffer.from("part"), false);
+    assert.throws(() => from.outgoing.send("x".repeat(100)), { code: "MESSAGE_IN_PROGRESS" });
+    assert.throws(() => from.outgoing.send(LARGE), { code: "MESSAGE_IN_PROGRESS" });
+    from.close();
+  });
+
+  test("binary messages, and those that the caller says so of, go as they are", async () => {
+    const from = new End("server", NO_TAKEOVER, { threshold: 0, binary: false });
+    const to = new End("client", NO_TAKEOVER, {});
+    const bytes = new Uint8Array(500).fill(65);
+    from.outgoing.send(bytes);
+    from.outgoing.send(new PreparedMessage(bytes));
+    from.outgoing.send(new Message("binary", bytes, 0, bytes.length));
+    from.outgoing.send("A".repeat(500), false);
+    from.outgoing.send(new PreparedMessage("A".repeat(500)), false);
+    to.core.receive(await from.bytes());
+    assert.equal(to.compressed, 0);
+    from.outgoing.send("A".repeat(500));
+    from.outgoing.send(new PreparedMessage("A".repeat(500)));
+    from.outgoing.send(new Message("text", bytes, 0, bytes.length));
+    to.core.receive(await from.bytes());
+    assert.equal(to.compressed, 3);
+    assert.deepEqual(
+      await to.settled(),
+      Array.from({ length: 8 }, () => "A".repeat(500)),
+    );
+    from.close();
+    to.close();
+  });
+
+  test("a connection that is over drops what waits", async () => {
+    const from = new End("server", NO_TAKEOVER, SMALL);
+    from.outgoing.send(LARGE);
+    from.outgoing.send("x");
+    from.core.receiveEnd();
+    from.close();
+    assert.equal(from.outgoing.heldSize, 0);
+    assert.equal(from.outgoing.busy, false);
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(from.core.output.size, 0);
+  });
+
+  test("a broadcast is compressed once for each window, and gets in the way of no context", async () => {
+    const options = { ...SMALL, contextTakeover: true };
+    const windows = [15, 15, 10, 10, 10] as const;
+    const servers = windows.map((bits) => new End("server", { ...TAKEOVER, serverMaxWindowBits: bits }, options));
+    const clients = windows.map((bits) => new End("client", { ...TAKEOVER, serverMaxWindowBits: bits }, options));
+    for (const text of ["some words to refer to", LARGE, "not worth it", JSON.stringify(windows).repeat(20)]) {
+      const prepared = new PreparedMessage(text);
+      for (const [index, server] of servers.entries()) {
+        server.outgoing.send(`some words, number ${index}`);
+        server.outgoing.send(prepared);
+        server.outgoing.send(`some more words, number ${index}`);
+      }
+      const frames = await Promise.all(servers.map((server) => server.bytes()));
+      for (const [index, client] of clients.entries()) {
+        client.seen.length = 0;
+        client.core.receive(frames[index]);
+        const expected = [`some words, number ${index}`, text, `some more words, number ${index}`];
+        assert.deepEqual(await client.settled(), expected);
+      }
+    }
+    for (const end of [...servers, ...clients]) end.close();
+  });
+});
+
+describe("compressed messages, received", () => {
+  test("those behind one that is inflated off the loop wait for it, and reading stops meanwhile", async () => {
+    const from = new End("server", TAKEOVER, { threshold: 50 });
+    const to = new End("client", TAKEOVER, SMALL);
+    const sent = ["plain", LARGE, "plain too", LARGE + "2", "compressed ".repeat(10), "plain again"];
+    for (const text of sent) from.outgoing.send(text);
+    from.core.close(1000, "", 0);
+    to.core.receive(await from.bytes());
+    assert.deepEqual(to.seen, ["plain"]);
+    assert.deepEqual(to.reading, [false]);
+    assert.equal(to.core.state, "closing"); // its Close is not held up
+    assert.deepEqual(await to.settled(), sent);
+    assert.deepEqual(to.reading, [false, true]);
+    from.close();
+    to.close();
+  });
+
+  test("a message that fails ends it, what waits behind included", async () => {
+    const from = new End("server", NO_TAKEOVER, {});
+    for (const [limit, code] of [
+      [10_000, "MESSAGE_TOO_BIG"],
+      [2000, "MESSAGE_TOO_BIG"],
+    ] as const) {
+      const to = new End("client", NO_TAKEOVER, SMALL, { maxMessageSize: limit });
+      from.outgoing.send("x");
+      from.outgoing.send(LARGE);
+      from.outgoing.send("y");
+      to.core.receive(await from.bytes());
+      assert.deepEqual(await to.settled(), ["x"]);
+      assert.equal(to.failure?.code, code);
+      assert.equal(to.core.closing.error?.code, code);
+      to.close();
+    }
+    from.close();
+  });
+
+  test("text is checked when it is inflated", async () => {
+    const from = new End("server", NO_TAKEOVER, { threshold: 0 });
+    for (const size of [40, 5000]) {
+      const text = new Uint8Array(size).fill(65);
+      text[size - 1] = 0xc3;
+      from.outgoing.send(new Message("text", text, 0, size));
+      from.outgoing.send("behind it");
+      const to = new End("client", NO_TAKEOVER, SMALL);
+      to.core.receive(await from.bytes());
+      assert.deepEqual(await to.settled(), []);
+      assert.equal(to.failure?.code, "INVALID_UTF8");
+      assert.equal(to.compressed > 0, true);
+      to.close();
+      // as bytes they are in order
+      from.outgoing.send(text);
+      const bytes = new End("client", NO_TAKEOVER, SMALL);
+      bytes.core.receive(await from.bytes());
+      assert.equal((await bytes.settled()).length, 1);
+      bytes.close();
+    }
+    from.close();
+  });
+
+  test("a connection that is over delivers nothing more", async () => {
+    const from = new End("server", NO_TAKEOVER, {});
+    const to = new End("client", NO_TAKEOVER, SMALL);
+    from.outgoing.send(LARGE);
+    from.outgoing.send("x");
+    to.core.receive(await from.bytes());
+    to.close();
+    assert.deepEqual(to.reading, [false, true]);
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual(await to.settled(), []);
+    from.close();
+  });
+
+  test("small messages don't lie in each other", async () => {
+    const from = new End("server", NO_TAKEOVER, { threshold: 0 });
+    const to = new End("client", NO_TAKEOVER, {});
+    const kept: Message[] = [];
+    const incoming = new Incoming(to.codec, 1e6, {
+      deliver: (message) => kept.push(message),
+      fail: (error) => assert.fail(error),
+      setReading: () => {},
+    });
+    to.onCompressedMessage = (message) => incoming.receive(message, true);
+    const sent = Array.from({ length: 300 }, (_, at) => `${at} `.repeat(30 + ((at * 37) % 900)));
+    for (const text of sent) from.outgoing.send(text);
+    to.core.receive(await from.bytes());
+    assert.deepEqual(
+      kept.map((message) => message.text),
+      sent,
+    );
+    from.close();
+    to.close();
+  });
+});
+
+test("any messages through any parameters, chunks and kinds come out the same and in order", async () => {
+  const kind = fc.constantFrom("text", "binary", "prepared", "message", "plain");
+  const run = async (
+    params: DeflateParams,
+    role: "client" | "server",
+    messages: readonly { bytes: Uint8Array; kind: string }[],
+    chunk: number,
+    asyncSize: number,
+  ) => {
+    const from = new End(role, params, { threshold: 20, asyncSize });
+    const to = new End(role === "server" ? "client" : "server", params, SMALL);
+    const sent: string[] = [];
+    for (const { bytes, kind } of messages) {
+      const text = Buffer.from(bytes).toString("latin1");
+      sent.push(kind === "text" || kind === "plain" ? text : Buffer.from(bytes).toString());
+      if (kind === "text" || kind === "plain") from.outgoing.send(text, kind === "text");
+      else if (kind === "binary") from.outgoing.send(bytes);
+      else if (kind === "message") from.outgoing.send(new Message("binary", bytes, 0, bytes.length));
+      else from.outgoing.send(new PreparedMessage(bytes), role === "server");
+    }
+    const wire = await from.bytes();
+    for (let at = 0; at < wire.length; at += chunk) {
+      to.core.receive(wire.slice(at, at + chunk));
+      // reading stops while messages wait
+      if (to.reading.at(-1) === false) await to.settled();
+    }
+    assert.equal(to.failure, undefined);
+    assert.deepEqual(await to.settled(), sent);
+    from.close();
+    to.close();
+  };
+  await fc.assert(
+    fc.asyncProperty(
+      anyParams,
+      fc.constantFrom("client" as const, "server" as const),
+      fc.array(fc.record({ bytes: anyMessage, kind }), { maxLength: 10 }),
+      fc.integer({ min: 1, max: 5000 }),
+      fc.constantFrom(1024, 65536),
+      run,
+    ),
+    { numRuns: 60 },
+  );
+});
