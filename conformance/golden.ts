@@ -42,13 +42,18 @@ export function writeGolden(target: string, role: Role, results: readonly Result
   writeFileSync(fileOf(target, role), `${JSON.stringify(Object.fromEntries(sorted), undefined, 2)}\n`);
 }
 
+/** What was expected and seen, where it is not OK. */
+export function whyNot({ behaviour, close }: Judgement): string {
+  return [...new Set([behaviour.reason, close.reason])].filter((reason) => reason !== "").join("; ");
+}
+
 /** One line for each case whose result is not what the golden file says. */
 export function differences(golden: Golden, results: readonly Result[]): readonly string[] {
   return results.flatMap(({ id, judgement }) => {
     const line = lineOf(judgement);
     const expected = golden.get(id) ?? "nothing";
     if (line === expected) return [];
-    const why = [judgement.behaviour.reason, judgement.close.reason].filter((reason) => reason !== "").join("; ");
+    const why = whyNot(judgement);
     return [`${id}: expected ${expected}, got ${line}${why === "" ? "" : `: ${why}`}`];
   });
 }

@@ -81,7 +81,9 @@ async function main({ target: name, roles, cases, messages, write }: Options): P
       writeGolden(name, role, results);
       continue;
     }
-    const differing = differences(readGolden(name, role), results);
+    const golden = readGolden(name, role);
+    const differing =
+      golden.size === 0 ? ["there is no such file yet: --write makes it"] : differences(golden, results);
     if (differing.length === 0) continue;
     isAsExpected = false;
     console.log(`\nnot as in golden/${name}-${role}.json:\n${differing.join("\n")}`);

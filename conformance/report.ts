@@ -1,4 +1,5 @@
 import { GROUP_TITLES, groupOf } from "./cases/table.ts";
+import { whyNot } from "./golden.ts";
 import { VERDICTS } from "./runner/judge.ts";
 import type { Result } from "./runner/run.ts";
 
@@ -31,9 +32,6 @@ export function formatTable(results: readonly Result[]): string {
 export function formatFindings(results: readonly Result[]): string {
   return results
     .filter(({ judgement }) => judgement.verdict !== "OK")
-    .map(({ id, judgement: { verdict, behaviour, close } }) => {
-      const reasons = new Set([behaviour.reason, close.reason].filter((reason) => reason !== ""));
-      return `${id} ${verdict}: ${[...reasons].join("; ")}`;
-    })
+    .map(({ id, judgement }) => `${id} ${judgement.verdict}: ${whyNot(judgement)}`)
     .join("\n");
 }

@@ -102,10 +102,6 @@ export function repeat(pattern: Uint8Array, length: number): Payload {
   return { pattern, length };
 }
 
-export function payloadLength(payload: Payload): number {
-  return payload.length;
-}
-
 /** The bytes themselves. A new buffer for a pattern. */
 export function payloadBytes(payload: Payload): Uint8Array {
   if (payload instanceof Uint8Array) return payload;

@@ -41,7 +41,7 @@ function failed(reason: string): Finding {
   return { verdict: "FAILED", reason };
 }
 
-export function worse(a: Verdict, b: Verdict): Verdict {
+function worse(a: Verdict, b: Verdict): Verdict {
   return VERDICTS.indexOf(a) > VERDICTS.indexOf(b) ? a : b;
 }
 

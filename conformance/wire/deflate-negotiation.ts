@@ -7,7 +7,7 @@ export interface DeflateAgreement {
   readonly receiving: DeflateDirection;
 }
 
-export type Parameters = ReadonlyMap<string, string>;
+type Parameters = ReadonlyMap<string, string>;
 
 interface Extension {
   readonly name: string;
@@ -20,7 +20,7 @@ const NAME = "permessage-deflate";
 const MAX_WINDOW_BITS = 15;
 
 /** A Sec-WebSocket-Extensions value. Quoted strings are read, but none of the parameters here needs more than digits. */
-export function parseExtensions(value: string): readonly Extension[] {
+function parseExtensions(value: string): readonly Extension[] {
   if (value.trim() === "") return [];
   return value.split(",").map((item) => {
     const [name = "", ...parts] = item.split(";").map((part) => part.trim());
