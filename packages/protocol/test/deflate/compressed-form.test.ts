@@ -1,0 +1,86 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { compressedForm } from "../../src/deflate/compressed-form.ts";
+import { inflatedMessage } from "../../src/deflate/inflated-message.ts";
+import type { WindowBits } from "../../src/deflate/params.ts";
+import { WebSocketError } from "../../src/errors.ts";
+import { Message } from "../../src/message.ts";
+import { PreparedMessage } from "../../src/prepared.ts";
+import { hex, toHex } from "../support/bytes.ts";
+
+describe("a prepared message, compressed", () => {
+  const HELLO = hex("f248cdc9c90700");
+
+  test("is deflated once for each window", () => {
+    const message = new PreparedMessage("Hello");
+    const asked: WindowBits[] = [];
+    const deflate = (payload: Uint8Array, windowBits: WindowBits) => {
+      assert.equal(payload, message.payload);
+      asked.push(windowBits);
+      return HELLO;
+    };
+    const form = compressedForm(message, 15, deflate);
+    assert.ok(form instanceof PreparedMessage);
+    // RFC 7692 §7.2.3.1
+    assert.equal(toHex(form.frame), "c107f248cdc9c90700");
+    assert.equal(form.type, "text");
+    assert.equal(compressedForm(message, 15, deflate), form);
+    assert.notEqual(compressedForm(message, 8, deflate), form);
+    assert.equal(compressedForm(message, 15, deflate), form);
+    assert.deepEqual(asked, [15, 8]);
+  });
+
+  test("is the message itself where that does not pay, which is asked once too", () => {
+    const message = new PreparedMessage(hex("0102"));
+    let asked = 0;
+    const deflate = () => {
+      asked++;
+      return undefined;
+    };
+    assert.equal(compressedForm(message, 9, deflate), message);
+    assert.equal(compressedForm(message, 9, deflate), message);
+    assert.equal(asked, 1);
+  });
+
+  test("is waited for by all who ask while it is made", async () => {
+    const message = new PreparedMessage(hex("0102"));
+    let asked = 0;
+    let finish: (bytes: Uint8Array | undefined) => void = () => {};
+    const deflate = () => {
+      asked++;
+      return new Promise<Uint8Array | undefined>((resolve) => (finish = resolve));
+    };
+    const first = compressedForm(message, 9, deflate);
+    assert.ok(first instanceof Promise);
+    assert.equal(compressedForm(message, 9, deflate), first);
+    finish(HELLO);
+    const form = await first;
+    assert.equal(toHex(form.frame), "c207f248cdc9c90700");
+    assert.equal(compressedForm(message, 9, deflate), form);
+    assert.equal(asked, 1);
+  });
+});
+
+describe("an inflated message", () => {
+  const text = (size: number, last: number) => {
+    const bytes = new Uint8Array(size).fill(0x61);
+    bytes[size - 1] = last;
+    return bytes;
+  };
+
+  for (const size of [1, 100, 2048, 2049, 100_000]) {
+    test(`of ${size} bytes is checked if it is text, and keeps nothing that is borrowed`, () => {
+      for (const borrowed of [true, false]) {
+        const bytes = text(size, 0x62);
+        const message = inflatedMessage("text", bytes, borrowed);
+        assert.ok(message instanceof Message);
+        if (borrowed) bytes.fill(0x63);
+        assert.equal(message.text, "a".repeat(size - 1) + "b");
+        const refused = inflatedMessage("text", text(size, 0xff), borrowed);
+        assert.ok(refused instanceof WebSocketError);
+        assert.equal(refused.code, "INVALID_UTF8");
+        assert.ok(inflatedMessage("binary", text(size, 0xff), borrowed) instanceof Message);
+      }
+    });
+  }
+});
