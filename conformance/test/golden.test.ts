@@ -1,14 +1,22 @@
 import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { test } from "node:test";
-import { CASES } from "../cases/table.ts";
+import type { ConformanceCase } from "../cases/case.ts";
+import { CASES, groupOf } from "../cases/table.ts";
 import { differences, readGolden } from "../golden.ts";
 import { reasonFaults, REASONS } from "../reasons.ts";
 import { type Role, runCases } from "../runner/run.ts";
 import { isTargetName, loadTarget, type TargetName } from "../targets/load.ts";
 
 /** Round trips in the cases of groups 12 and 13, which have 1,000: enough for the second message to need the first. */
-const FEW_MESSAGES = 3;
+const FEW_MESSAGES = 2;
+/** Those of groups 12 and 13 that every target plays here: one whole and one in fragments of each subgroup. */
+const SAMPLE = /^1[23]\.\d\.(4|12)$/;
+
+/** All cases for our own; less of the compression for the others, which are here to prove the suite. */
+function everydayCases(target: TargetName): readonly ConformanceCase[] {
+  return CASES.filter(({ id }) => target === "tungstate" || groupOf(id) < 12 || SAMPLE.test(id));
+}
 
 interface GoldenFile {
   readonly target: TargetName;
@@ -32,7 +40,8 @@ for (const { target, role } of FILES) {
   });
 
   test(`${target} as ${role} does what its golden file says`, async () => {
-    const results = await runCases(await loadTarget(target), role, CASES, { messages: FEW_MESSAGES });
+    const cases = everydayCases(target);
+    const results = await runCases(await loadTarget(target), role, cases, { messages: FEW_MESSAGES });
     assert.deepEqual(differences(readGolden(target, role), results), []);
   });
 }
