@@ -75,6 +75,7 @@ export const DISCONNECTS = {
   EXPIRED: { code: 3005, reason: "connection expired" },
   SUBSCRIPTION_EXPIRED: { code: 3006, reason: "subscription expired" },
   SLOW: { code: 3008, reason: "slow" },
+  WRITE_ERROR: { code: 3009, reason: "write error" },
   INSUFFICIENT_STATE: { code: 3010, reason: "insufficient state" },
   FORCE_RECONNECT: { code: 3011, reason: "force reconnect" },
   NO_PONG: { code: 3012, reason: "no pong" },

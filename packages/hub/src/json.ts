@@ -61,6 +61,24 @@ export function sliceAt(text: string, path: readonly string[]): JsonText | undef
   return text.slice(at, endOfValue(text, at));
 }
 
+/** The texts of the elements of the array `text`, which JSON.parse has accepted. */
+export function elementsOf(text: string): JsonText[] {
+  const elements: JsonText[] = [];
+  let at = skipSpace(text, skipSpace(text, 0) + 1); // behind the bracket
+  while (at < text.length && text.charCodeAt(at) !== CLOSE_BRACKET) {
+    const end = endOfValue(text, at);
+    elements.push(text.slice(at, end));
+    at = skipSpace(text, end);
+    if (text.charCodeAt(at) === COMMA) at = skipSpace(text, at + 1);
+  }
+  return elements;
+}
+
+/** `text` on one line: outside of its strings, a newline is just space. */
+export function onOneLine(text: JsonText): JsonText {
+  return text.replace(/[\n\r]/g, " ");
+}
+
 /** Where the value of `key` starts in the object that starts at `start`; -1 if there is none. */
 function valueOf(text: string, start: number, key: string): number {
   if (text.charCodeAt(start) !== OPEN_BRACE) return -1;

@@ -1,0 +1,147 @@
+import { createHash, timingSafeEqual } from "node:crypto";
+import { COMMAND_ERRORS, CommandError, commandError } from "../codes.ts";
+import { Fields } from "../fields.ts";
+import type { Hub } from "../hub.ts";
+import { elementsOf, isDeeperThan, type JsonText, sliceAt } from "../json.ts";
+import { errorJson } from "../protocol/encode.ts";
+import { prepareCall, type PreparedCall } from "./methods.ts";
+
+const MAX_DEPTH = 256;
+const SHORTEST_KEY = 16; // characters
+
+export interface HttpApiOptions {
+  /** The keys that callers have to send one of, of at least 16 characters; several while keys are changed. */
+  readonly keys: readonly string[];
+}
+
+/** Header fields as node:http has them: names in lower case. */
+export type ApiHeaders = Readonly<Record<string, string | readonly string[] | undefined>>;
+
+export interface ApiResponse {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  /** JSON. */
+  readonly body: string;
+}
+
+/**
+ * One call: the method is the part of the path behind `/api/`, the body is the JSON of a POST request. Never rejects.
+ *
+ * 200 has a `result`, or an `error` where the call was understood and could not be done. 400: the body is not what the method
+ * takes, and nothing was done. 401: no key, or a wrong one. 404: no such method. With the header
+ * `X-Centrifugo-Error-Mode: transport` each error has a status of its own and is the whole body.
+ */
+export type HttpApi = (method: string, body: string, headers: ApiHeaders) => Promise<ApiResponse>;
+
+/** The server API over HTTP, with the names of Centrifugo's. Throws a TypeError where there is no key, or one is too short. */
+export function createHttpApi(hub: Hub, options: HttpApiOptions): HttpApi {
+  if (options.keys.length === 0) throw new TypeError("keys has to have at least one key in it");
+  for (const { length } of options.keys) {
+    if (length < SHORTEST_KEY) {
+      throw new TypeError(`an API key has to have at least ${SHORTEST_KEY} characters, got ${length}`);
+    }
+  }
+  const digests = options.keys.map(digest);
+  return async (method, body, headers) => {
+    if (!isAuthorized(headers, digests)) return respond(401, `{"error":${errorJson(commandError("UNAUTHORIZED"))}}`);
+    try {
+      return respond(200, method === "batch" ? await batch(hub, body) : await single(hub, method, body));
+    } catch (error) {
+      const told = error instanceof CommandError ? error : commandError("INTERNAL", undefined, { cause: error });
+      const { code } = told;
+      if (headers["x-centrifugo-error-mode"] === "transport") return respond(statusOf(code), errorJson(told));
+      const isFault = code === COMMAND_ERRORS.BAD_REQUEST.code || code === COMMAND_ERRORS.METHOD_NOT_FOUND.code;
+      return respond(isFault ? statusOf(code) : 200, `{"error":${errorJson(told)}}`);
+    }
+  };
+}
+
+async function single(hub: Hub, method: string, body: string): Promise<string> {
+  const params = parse(body);
+  return `{"result":${await prepareCall(hub, method, params, body)()}}`;
+}
+
+/** All calls are checked before the first one is made. */
+async function batch(hub: Hub, body: string): Promise<string> {
+  const request = new Fields(parse(body), "batch");
+  const isParallel = request.boolean("parallel");
+  const commands = request.array("commands");
+  const texts = elementsOf(sliceAt(body, ["commands"]) ?? "[]");
+  const calls = commands.map((command, index) => prepareCommand(hub, command, texts[index] ?? ""));
+  if (isParallel) return repliesJson(await Promise.all(calls.map((call) => call())));
+  const replies: JsonText[] = [];
+  for (const call of calls) replies.push(await call());
+  return repliesJson(replies);
+}
+
+/** A command of a batch is an object with the method as its one key. Its reply has the same key, or `error`. */
+function prepareCommand(hub: Hub, command: unknown, text: JsonText): PreparedCall {
+  const fields = new Fields(command, "a command");
+  const methods = fields.keys();
+  const [method] = methods;
+  if (method === undefined || methods.length > 1) {
+    throw commandError("BAD_REQUEST", `a command has to have one method, got ${methods.length}`);
+  }
+  const call = prepareCall(hub, method, fields.raw(method), sliceAt(text, [method]) ?? "");
+  return async () => {
+    try {
+      return `{${JSON.stringify(method)}:${await call()}}`;
+    } catch (error) {
+      if (error instanceof CommandError) return `{"error":${errorJson(error)}}`;
+      throw error;
+    }
+  };
+}
+
+function repliesJson(replies: readonly JsonText[]): JsonText {
+  return `{"replies":[${replies.join(",")}]}`;
+}
+
+function parse(body: string): unknown {
+  let value: unknown;
+  try {
+    value = JSON.parse(body);
+  } catch (error) {
+    throw commandError("BAD_REQUEST", "the body is not JSON", { cause: error });
+  }
+  if (isDeeperThan(body, MAX_DEPTH)) throw commandError("BAD_REQUEST", `the body nests deeper than ${MAX_DEPTH}`);
+  return value;
+}
+
+/** By digests, so that the time that it takes tells neither length nor content of a key. */
+function isAuthorized(headers: ApiHeaders, digests: readonly Buffer[]): boolean {
+  const sent = digest(keyIn(headers));
+  let isKnown = false;
+  for (const each of digests) if (timingSafeEqual(sent, each)) isKnown = true;
+  return isKnown;
+}
+
+function digest(key: string): Buffer {
+  return createHash("sha256").update(key).digest();
+}
+
+function keyIn(headers: ApiHeaders): string {
+  const own = headers["x-api-key"];
+  if (typeof own === "string") return own;
+  const { authorization } = headers;
+  return typeof authorization === "string" ? (/^apikey (.*)$/i.exec(authorization)?.[1] ?? "") : "";
+}
+
+function statusOf(code: number): number {
+  switch (code) {
+    case COMMAND_ERRORS.UNKNOWN_CHANNEL.code:
+    case COMMAND_ERRORS.METHOD_NOT_FOUND.code:
+      return 404;
+    case COMMAND_ERRORS.BAD_REQUEST.code:
+    case COMMAND_ERRORS.NOT_AVAILABLE.code:
+      return 400;
+    case COMMAND_ERRORS.UNRECOVERABLE_POSITION.code:
+      return 416;
+    default:
+      return 500;
+  }
+}
+
+function respond(status: number, body: string): ApiResponse {
+  return { status, headers: { "content-type": "application/json" }, body };
+}

@@ -1,0 +1,31 @@
+import { SignJWT } from "jose";
+import { type Clock, systemClock } from "../clock.ts";
+
+export interface NewToken {
+  /** The secret that the verifier has for HS256, of at least 32 bytes. */
+  readonly secret: string | Uint8Array;
+  readonly user: string;
+  /** Makes it a subscription token for this channel. */
+  readonly channel?: string | undefined;
+  /** Seconds until it expires. Default: never. */
+  readonly ttl?: number | undefined;
+  /** What others may know of the client. */
+  readonly info?: unknown;
+  readonly clock?: Clock;
+}
+
+/** Makes a connection or subscription token (HS256). */
+export function createToken(options: NewToken): Promise<string> {
+  const { user, channel, ttl, info, clock = systemClock } = options;
+  const secret = typeof options.secret === "string" ? new TextEncoder().encode(options.secret) : options.secret;
+  if (secret.length < 32)
+    return Promise.reject(new TypeError(`a secret has to have at least 32 bytes, got ${secret.length}`));
+  const now = Math.floor(clock.unix() / 1000);
+  const token = new SignJWT({
+    ...(channel === undefined ? {} : { channel }),
+    ...(info === undefined ? {} : { info }),
+  });
+  token.setProtectedHeader({ alg: "HS256" }).setSubject(user).setIssuedAt(now);
+  if (ttl !== undefined) token.setExpirationTime(now + ttl);
+  return token.sign(secret);
+}

@@ -1,0 +1,178 @@
+import assert from "node:assert/strict";
+import type { HubConnection, SharedMessage } from "../../src/connection.ts";
+import type { Hub, Incoming } from "../../src/hub.ts";
+import { settle } from "./virtual-clock.ts";
+
+/** What a server can send, read loosely: tests look at what they expect. */
+export interface Line {
+  readonly id?: number;
+  readonly error?: { readonly code: number; readonly message: string; readonly temporary?: boolean };
+  readonly push?: {
+    readonly channel?: string;
+    readonly pub?: Pub;
+    readonly join?: { readonly info: Info };
+    readonly leave?: { readonly info: Info };
+    readonly unsubscribe?: { readonly code: number; readonly reason: string };
+    readonly subscribe?: SubscribeResult;
+    readonly message?: { readonly data: unknown };
+    readonly refresh?: { readonly expires?: boolean; readonly ttl?: number };
+  };
+  readonly connect?: {
+    readonly client: string;
+    readonly ping?: number;
+    readonly pong?: boolean;
+    readonly expires?: boolean;
+    readonly ttl?: number;
+    readonly data?: unknown;
+    readonly subs?: Readonly<Record<string, SubscribeResult>>;
+  };
+  readonly subscribe?: SubscribeResult;
+  readonly unsubscribe?: object;
+  readonly publish?: object;
+  readonly ping?: object;
+  readonly presence?: { readonly presence: Readonly<Record<string, Info>> };
+  readonly presence_stats?: { readonly num_clients: number; readonly num_users: number };
+  readonly history?: { readonly publications: readonly Pub[]; readonly offset: number; readonly epoch: string };
+  readonly rpc?: { readonly data?: unknown };
+  readonly refresh?: { readonly expires?: boolean; readonly ttl?: number };
+  readonly sub_refresh?: { readonly expires?: boolean; readonly ttl?: number };
+}
+
+export interface Pub {
+  readonly data: unknown;
+  readonly offset?: number;
+  readonly info?: Info;
+  readonly tags?: Readonly<Record<string, string>>;
+  readonly delta?: boolean;
+}
+
+export interface Info {
+  readonly user: string;
+  readonly client: string;
+  readonly conn_info?: unknown;
+  readonly chan_info?: unknown;
+}
+
+export interface SubscribeResult {
+  readonly expires?: boolean;
+  readonly ttl?: number;
+  readonly recoverable?: boolean;
+  readonly positioned?: boolean;
+  readonly epoch?: string;
+  readonly offset?: number;
+  readonly publications?: readonly Pub[];
+  readonly recovered?: boolean;
+  readonly was_recovering?: boolean;
+  readonly delta?: boolean;
+  readonly data?: unknown;
+}
+
+/** A client in memory: what it sends goes to a hub, and what comes is kept. */
+export class TestClient implements HubConnection {
+  /** Each message as it came. */
+  readonly frames: string[] = [];
+  closedWith: { readonly code: number; readonly reason: string } | undefined;
+  isPaused = false;
+  /** Messages that it still takes before it says that it takes no more. */
+  capacity = Infinity;
+  private readonly incoming: Incoming;
+  private seen = 0;
+  private nextId = 1;
+
+  constructor(hub: Hub, context?: unknown) {
+    this.incoming = hub.accept(this, context);
+  }
+
+  write(text: string): boolean {
+    assert.equal(this.closedWith, undefined, "nothing is written to a closed connection");
+    assert.ok(this.capacity > 0, "nothing is written to a connection that takes no more");
+    this.frames.push(text);
+    this.capacity--;
+    return this.capacity > 0;
+  }
+
+  writeShared(message: SharedMessage): boolean {
+    return this.write(message.text);
+  }
+
+  pause(): void {
+    this.isPaused = true;
+  }
+
+  resume(): void {
+    this.isPaused = false;
+  }
+
+  close(code: number, reason: string): void {
+    this.closedWith = { code, reason };
+    this.incoming.closed();
+  }
+
+  /** The connection is lost. */
+  lose(): void {
+    this.closedWith = { code: 1006, reason: "" };
+    this.incoming.closed();
+  }
+
+  /** Takes `messages` more. */
+  drain(messages = Infinity): void {
+    this.capacity = messages;
+    this.incoming.drained();
+  }
+
+  /** Sends a frame: text as it is, commands as lines. */
+  send(...frame: readonly (string | object)[]): void {
+    this.incoming.receive(frame.map((each) => (typeof each === "string" ? each : JSON.stringify(each))).join("\n"));
+  }
+
+  /** What has come since the last call, pings left out. */
+  take(): Line[] {
+    const frames = this.frames.slice(this.seen);
+    this.seen = this.frames.length;
+    return frames
+      .flatMap((frame) => frame.split("\n").map((line) => JSON.parse(line) as Line))
+      .filter((line) => Object.keys(line).length > 0);
+  }
+
+  /** Sends a command and returns its answer. What else comes meanwhile is passed over. */
+  async ask(request: object): Promise<Line> {
+    const id = this.nextId++;
+    this.send({ id, ...request });
+    await settle();
+    const answers = this.take().filter((line) => line.id === id);
+    assert.equal(answers.length, 1, `one answer to ${JSON.stringify(request)}, got ${JSON.stringify(answers)}`);
+    return answers[0] ?? {};
+  }
+
+  /** As `ask`, for a command that is to be done. */
+  async succeed(request: object): Promise<Line> {
+    const answer = await this.ask(request);
+    assert.equal(answer.error, undefined, `${JSON.stringify(request)}: ${JSON.stringify(answer.error)}`);
+    return answer;
+  }
+
+  /** As `ask`, for a command that is to be refused. Returns the code. */
+  async refused(request: object): Promise<number | undefined> {
+    return (await this.ask(request)).error?.code;
+  }
+
+  async connect(request: object = {}): Promise<this> {
+    await this.succeed({ connect: request });
+    return this;
+  }
+
+  async subscribe(channel: string, request: object = {}): Promise<SubscribeResult> {
+    const { subscribe } = await this.succeed({ subscribe: { channel, ...request } });
+    assert.ok(subscribe);
+    return subscribe;
+  }
+
+  get session(): Incoming["session"] {
+    return this.incoming.session;
+  }
+}
+
+/** The publications among lines, in order. */
+export function pubsOf(lines: readonly Line[]): Pub[] {
+  return lines.flatMap(({ push }) => (push?.pub === undefined ? [] : [push.pub]));
+}
