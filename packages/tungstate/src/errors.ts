@@ -141,8 +141,8 @@ export function describeTried(tried: Tried = {}): string {
   if (to !== undefined) parts.push(`to ${showAddress(to, remotePort)}`);
   if (remoteAddress !== undefined && host !== undefined && host !== remoteAddress) parts.push(`(${host})`);
   if (tried.path !== undefined) parts.push(`to ${tried.path}`);
-  if (localAddress !== undefined || localPort !== undefined)
-    parts.push(`from ${showAddress(localAddress ?? "port", localPort)}`);
+  if (localAddress !== undefined) parts.push(`from ${showAddress(localAddress, localPort)}`);
+  else if (localPort !== undefined) parts.push(`from port ${localPort}`);
   if (tried.interface !== undefined) parts.push(`on ${tried.interface}`);
   if (tried.proxy !== undefined) parts.push(`through ${tried.proxy}`);
   return parts.join(" ");

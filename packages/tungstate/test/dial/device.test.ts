@@ -1,0 +1,89 @@
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { once } from "node:events";
+import { describe, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { dial } from "../../src/dial/dial.ts";
+import { deviceError } from "../../src/dial/device.ts";
+import { closedPort, listenEcho, LOOPBACK } from "./support/peers.ts";
+
+describe("bindToDevice", { skip: process.platform !== "linux" && "SO_BINDTODEVICE is a thing of Linux" }, () => {
+  test("a connection bound to the loopback device", async (t) => {
+    const peer = await listenEcho(t);
+    const { stream, road } = await dial(
+      { host: "127.0.0.1", port: peer.port },
+      { interface: LOOPBACK, bindToDevice: true, localAddress: "127.0.0.5", tcpUserTimeout: 10_000 },
+    );
+    assert.deepEqual([road.interface, road.localAddress], [LOOPBACK, "127.0.0.5"]);
+    stream.write("hello");
+    assert.equal(String((await once(stream, "data"))[0]), "hello");
+    stream.end();
+    await once(stream, "close");
+    await peer.idle();
+  });
+
+  test("failures are those of any connection, and leave no descriptor behind", async (t) => {
+    const peer = await listenEcho(t);
+    const port = await closedPort();
+    const bound = { interface: LOOPBACK, bindToDevice: true };
+    const descriptors = (): number =>
+      execFileSync("ls", [`/proc/${process.pid}/fd`], { encoding: "utf8" }).split("\n").length;
+    const tries = async (): Promise<void> => {
+      await assert.rejects(dial({ host: "127.0.0.1", port }, bound), { code: "REFUSED" });
+      await assert.rejects(dial({ host: "127.0.0.1", port: peer.port }, { ...bound, localAddress: "203.0.113.7" }), {
+        code: "ADDRESS_NOT_LOCAL",
+      });
+      await assert.rejects(dial({ host: "203.0.113.1", port }, { ...bound, connectTimeout: 50 }), { step: "connect" });
+      const controller = new AbortController();
+      const aborted = dial({ host: "127.0.0.1", port: peer.port }, { ...bound, signal: controller.signal });
+      controller.abort();
+      await assert.rejects(aborted, { code: "ABORTED" });
+      await new Promise((resolve) => setImmediate(resolve));
+    };
+    await tries();
+    await peer.idle();
+    const before = descriptors();
+    for (let count = 0; count < 5; count++) await tries();
+    await peer.idle();
+    assert.equal(descriptors(), before);
+  });
+
+  test("what an errno means, and what to do about it", () => {
+    const gone = deviceError(19, "eth7");
+    assert.deepEqual([gone.code, gone.tried.interface], ["NO_SUCH_INTERFACE", "eth7"]);
+    for (const errno of [1, 13]) {
+      const { code, message } = deviceError(errno, "eth0");
+      assert.equal(code, "BIND_NOT_PERMITTED");
+      assert.match(message, /CAP_NET_RAW.*setcap cap_net_raw.*--cap-add NET_RAW/);
+    }
+    assert.equal(deviceError(92, "eth0").code, "NOT_SUPPORTED");
+    assert.match(deviceError(22, "eth0").message, /errno 22, on eth0$/);
+  });
+});
+
+test("without the optional packages, and on another system, errors say what to do", () => {
+  const script = fileURLToPath(new URL("support/without-peers.ts", import.meta.url));
+  const output = execFileSync(process.execPath, ["--import", "tsx", script], { encoding: "utf8" });
+  assert.deepEqual(JSON.parse(output), [
+    [
+      "PACKAGE_MISSING",
+      "bind",
+      `an optional package is needed that is not installed: bindToDevice calls the C library through koffi: npm install koffi, to 127.0.0.1:9 on ${LOOPBACK}`,
+    ],
+    [
+      "PACKAGE_MISSING",
+      "bind",
+      "an optional package is needed that is not installed: tcpUserTimeout calls the C library through koffi: npm install koffi, to 127.0.0.1:9",
+    ],
+    [
+      "PACKAGE_MISSING",
+      "proxy",
+      "an optional package is needed that is not installed: a SOCKS proxy is spoken to through the package socks: npm install socks, to 127.0.0.1:9 through socks5://127.0.0.1:PORT",
+    ],
+    [
+      "NOT_SUPPORTED",
+      "bind",
+      `this system cannot do that: bindToDevice needs Linux, this is darwin; leave it out, to 127.0.0.1:9 on ${LOOPBACK}`,
+    ],
+  ]);
+});

@@ -1,0 +1,106 @@
+// What runs inside a network namespace, told by lines of JSON: `server` listens, `client` dials.
+import { once } from "node:events";
+import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
+import { createInterface } from "node:readline";
+import type { Duplex } from "node:stream";
+import { createServer as createTlsServer } from "node:tls";
+import { dial, type Dialed, type Road } from "../../../src/dial/dial.ts";
+import { listInterfaces, type NetworkInterface } from "../../../src/dial/interfaces.ts";
+import type { DialOptions } from "../../../src/dial/options.ts";
+import { Roads } from "../../../src/dial/roads.ts";
+import { ConnectError } from "../../../src/errors.ts";
+import { secure } from "../../../src/tls/secure.ts";
+
+/** Ports that echo: plainly, over TLS, and behind the answer of an HTTP proxy. */
+export interface Ports {
+  readonly plain: number;
+  readonly tls: number;
+  readonly proxy: number;
+}
+
+export type ClientCommand =
+  /** Sends this many bytes to a server that echoes, and closes. `tls`: over TLS, to a server with this name. */
+  | {
+      readonly do: "transfer";
+      readonly host: string;
+      readonly port: number;
+      readonly bytes: number;
+      readonly options?: Omit<DialOptions, "signal" | "lookup">;
+      readonly tls?: { readonly ca: string; readonly host: string };
+      /** Keeps what is known of the roads from one command to the next. */
+      readonly keepRoads?: boolean;
+    }
+  | { readonly do: "list" };
+
+export interface ClientReply {
+  readonly road?: Road;
+  readonly interfaces?: readonly NetworkInterface[];
+  readonly error?: { readonly code: string; readonly step: string; readonly message: string };
+}
+
+async function listen(server: Server): Promise<number> {
+  server.listen(0, "::");
+  await once(server, "listening");
+  return (server.address() as AddressInfo).port;
+}
+
+const echo = (socket: Duplex): void => {
+  socket.on("error", () => undefined);
+  socket.pipe(socket);
+};
+
+const proxy = (socket: Socket): void => {
+  socket.once("data", () => {
+    socket.write("HTTP/1.1 200 OK\r\n\r\n");
+    echo(socket);
+  });
+};
+
+let kept: Roads | undefined;
+
+async function transfer(command: ClientCommand & { do: "transfer" }): Promise<Road> {
+  const { host, port, bytes, tls } = command;
+  const options = command.options ?? {};
+  const roads = command.keepRoads === true ? (kept ??= new Roads(options)) : new Roads(options);
+  const connected = await roads.take<Dialed>(
+    async (choice, signal) => {
+      const dialed = await dial({ host, port }, { ...options, interface: choice.interface, signal });
+      if (tls === undefined) return dialed;
+      const { stream } = await secure(dialed.stream, { host: tls.host, ca: tls.ca, signal });
+      return { ...dialed, stream };
+    },
+    { discard: ({ stream }) => stream.destroy() },
+  );
+  const { stream, road } = connected;
+  stream.write(Buffer.alloc(bytes));
+  let left = bytes;
+  while (left > 0) left -= ((await once(stream, "data")) as [Buffer])[0].length;
+  stream.destroy();
+  return road;
+}
+
+async function reply(command: ClientCommand): Promise<ClientReply> {
+  try {
+    if (command.do === "list") return { interfaces: listInterfaces() };
+    return { road: await transfer(command) };
+  } catch (error) {
+    const { message } = error as Error;
+    if (error instanceof ConnectError) return { error: { code: error.code, step: error.step, message } };
+    return { error: { code: "", step: "", message } };
+  }
+}
+
+for await (const line of createInterface(process.stdin)) {
+  const question: unknown = JSON.parse(line);
+  if (process.argv[2] === "server") {
+    const credentials = question as { readonly key: string; readonly cert: string };
+    const ports: Ports = {
+      plain: await listen(createServer(echo)),
+      tls: await listen(createTlsServer(credentials, echo)),
+      proxy: await listen(createServer(proxy)),
+    };
+    console.log(JSON.stringify(ports));
+  } else {
+    console.log(JSON.stringify(await reply(question as ClientCommand)));
+  }
+}
