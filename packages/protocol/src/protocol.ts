@@ -97,12 +97,12 @@ export class Protocol implements ReceiverSink {
   // ---- in
 
   /** Takes bytes of the stream. They are borrowed for the call: not kept, not changed. */
-  receive(chunk: Uint8Array, start = 0, end = chunk.length): void {
+  receive(chunk: Uint8Array, start = 0, end = chunk?.length): void {
     if (!(chunk instanceof Uint8Array)) throw invalidArgument("a chunk", "a Uint8Array", chunk);
     if (!(start >= 0 && end <= chunk.length)) {
       throw invalidArgument("the part of a chunk", `0 to ${chunk.length} at most`, `${start} to ${end}`);
     }
-    this.heard = true;
+    if (end > start) this.heard = true;
     const error = this.receiver.receive(chunk, start, end);
     if (error !== undefined) this.fail(error);
   }

@@ -1,0 +1,115 @@
+import type { Message } from "../../src/message.ts";
+import { DEFAULT_LIMITS, type ProtocolOptions } from "../../src/options.ts";
+import { Protocol, type ProtocolSink } from "../../src/protocol.ts";
+import { show } from "./bytes.ts";
+import { lend } from "./chunks.ts";
+import type { FrameSpec, Role } from "./frames.ts";
+import { framesTo } from "./receiving.ts";
+import { drain, drainFrames, keysOf, showFrame } from "./sent.ts";
+
+/** A protocol, and everything that it tells and sends. */
+export class Endpoint implements ProtocolSink {
+  readonly role: Role;
+  readonly protocol: Protocol;
+  /** `text 61`, `ping`, `state closing`, ... in order. */
+  readonly heard: string[] = [];
+  /** Called with each of them. */
+  then: (what: string) => void = () => undefined;
+
+  constructor(role: Role, options: Partial<ProtocolOptions> = {}) {
+    this.role = role;
+    this.protocol = new Protocol(
+      {
+        ...DEFAULT_LIMITS,
+        role,
+        keys: keysOf(role),
+        acceptUnmaskedFrames: false,
+        compression: false,
+        heartbeat: undefined,
+        closeTimeout: 5000,
+        ...options,
+      },
+      this,
+    );
+  }
+
+  onMessage(message: Message): void {
+    this.note(`${message.type} ${show(message.bytes)}`);
+  }
+
+  onCompressedMessage(message: Message): void {
+    this.note(`compressed ${message.type} ${show(message.bytes)}`);
+  }
+
+  onPing(payload: Uint8Array): void {
+    this.note(`ping ${show(payload)}`);
+  }
+
+  onPong(payload: Uint8Array): void {
+    this.note(`pong ${show(payload)}`);
+  }
+
+  onStateChange(): void {
+    this.note(`state ${this.protocol.state}`);
+  }
+
+  private note(what: string): void {
+    this.heard.push(what.trimEnd());
+    this.then(what.trimEnd());
+  }
+
+  receive(...frames: FrameSpec[]): void {
+    this.receiveChunks([framesTo(this.role, frames)]);
+  }
+
+  receiveChunks(chunks: readonly Uint8Array[]): void {
+    lend(chunks, (chunk, start, end) => this.protocol.receive(chunk, start, end));
+  }
+
+  /** What has been sent since the last look, the pong that is due included, as frames. */
+  sent(): string[] {
+    this.protocol.answerPing();
+    return drainFrames(this.protocol.output, this.role).map(showFrame);
+  }
+
+  sentBytes(): Uint8Array {
+    this.protocol.answerPing();
+    return drain(this.protocol.output);
+  }
+
+  get code(): string | undefined {
+    return this.protocol.error?.code;
+  }
+}
+
+/** A client and a server, joined by nothing but their bytes. */
+export class Pair {
+  readonly client: Endpoint;
+  readonly server: Endpoint;
+
+  constructor(options: Partial<ProtocolOptions> = {}) {
+    this.client = new Endpoint("client", options);
+    this.server = new Endpoint("server", options);
+  }
+
+  /** Moves bytes both ways until there are none; ends the stream where an end wants it. */
+  settle(): void {
+    for (let moved = true; moved;) {
+      moved = false;
+      for (const [from, to] of [
+        [this.client, this.server],
+        [this.server, this.client],
+      ]) {
+        const bytes = from.sentBytes();
+        if (bytes.length > 0) {
+          moved = true;
+          to.receiveChunks([bytes]);
+        }
+        if (from.protocol.wantsEnd && to.protocol.state !== "closed") {
+          moved = true;
+          to.protocol.receiveEnd();
+        }
+      }
+    }
+  }
+}
