@@ -35,8 +35,14 @@ export function jobCounts(): { readonly running: number; readonly waiting: numbe
   return { running, waiting: waiting.size };
 }
 
-/** Queues a job. `begin` starts it, with what to call at its end, and returns what stops it. */
-function queue<R>(begin: (end: (result: R | undefined) => void) => () => void): Job<R> {
+/**
+ * Queues a job. `begin` starts it, with what to call at its end, and returns what stops it. If it throws, which it does for want
+ * of memory, `failed` says what the result is.
+ */
+function queue<R>(
+  begin: (end: (result: R | undefined) => void) => () => void,
+  failed: (error: unknown) => R | undefined,
+): Job<R> {
   let settle: (result: R | undefined) => void;
   const result = new Promise<R | undefined>((resolve) => (settle = resolve));
   let stop: (() => void) | undefined;
@@ -52,7 +58,11 @@ function queue<R>(begin: (end: (result: R | undefined) => void) => () => void): 
   };
   const start = () => {
     running++;
-    stop = begin(finish);
+    try {
+      stop = begin(finish);
+    } catch (error) {
+      finish(failed(error));
+    }
   };
   waiting.add(start);
   startNext();
@@ -118,7 +128,9 @@ export function deflateLater(
   tuning: DeflateTuning,
   window: Window | undefined,
 ): Job<Uint8Array> {
-  return queue((end) => {
+  // deflating has no error but want of memory; the message then goes out as it is
+  const failed = () => undefined;
+  return queue<Uint8Array>((end) => {
     const stream = new zlib.DeflateRaw({ ...deflateOptions(windowBits, tuning, window), chunkSize: SLICE });
     const pieces = new Pieces();
     const most = payload.length + SYNC_TAIL_SIZE;
@@ -129,11 +141,10 @@ export function deflateLater(
         pieces.add(piece);
         if (pieces.size >= most) end(undefined);
       },
-      // deflating has no error but want of memory; the message then goes out as it is
-      (error) => end(error === undefined ? pieces.join() : undefined),
+      (error) => end(error === undefined ? pieces.join() : failed()),
     );
     return () => stream.destroy();
-  });
+  }, failed);
 }
 
 /** Inflates a message as `inflateNow` does, but leaves the window to the caller. */
@@ -142,7 +153,7 @@ export function inflateLater(
   limit: number,
   window: Window | undefined,
 ): Job<Uint8Array | WebSocketError> {
-  return queue((end) => {
+  return queue<Uint8Array | WebSocketError>((end) => {
     const all = [...chunks, TRAILER];
     const payloadEnd = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
     const inputEnd = payloadEnd + TRAILER.length;
@@ -170,12 +181,16 @@ export function inflateLater(
           else if (++streams > MAX_FINAL_BLOCKS) end(tooManyStreams());
           else {
             stream.destroy();
-            open(at, undefined);
+            try {
+              open(at, undefined);
+            } catch (cause) {
+              end(brokenData(cause));
+            }
           }
         },
       );
     };
     open(0, window === undefined || window.length === 0 ? undefined : window.bytes);
     return () => stream.destroy();
-  });
+  }, brokenData);
 }

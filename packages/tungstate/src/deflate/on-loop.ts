@@ -69,7 +69,8 @@ export function releaseKept(): void {
 
 /** Text as bytes in the shared input buffer. */
 export function encodeText(text: string): Uint8Array {
-  makeRoom(text.length * 3, 0);
+  // a UTF-16 unit is at most 3 bytes of UTF-8
+  if (text.length * 3 > input.length) makeRoom(Buffer.byteLength(text), 0);
   return input.subarray(0, input.write(text, 0, "utf8"));
 }
 
@@ -95,7 +96,10 @@ export function deflateNow(
   if (deflater !== undefined) {
     makeRoom(0, most);
     deflater.reset();
-    deflater.run(payload, 0, payload.length, output, 0, most);
+    if (!deflater.run(payload, 0, payload.length, output, 0, most)) {
+      releaseKept(); // no data makes a deflater fail; whatever did, begin anew
+      return undefined;
+    }
     return deflater.outputEnd < most ? output.subarray(0, deflater.outputEnd) : undefined;
   }
   const deflated = zlib.deflateRawSync(payload, { ...options, chunkSize: Math.max(most, SMALLEST_CHUNK) });

@@ -6,6 +6,7 @@ import {
   PreparedMessage,
   type Protocol,
   protocolError,
+  type ProtocolOptions,
   WebSocketError,
 } from "@tungstate/protocol";
 import { deflateFresh } from "./codec.ts";
@@ -13,15 +14,21 @@ import type { CompressionSettings } from "./settings.ts";
 
 const LARGEST_BORROWED = 4096; // bytes; the protocol copies what is smaller and lists what is larger
 
-/** Compression settings with what all connections that have them share. */
+/** What all connections with the same settings share. */
 export interface OutgoingSettings {
   readonly compression: CompressionSettings;
   readonly fresh: DeflateFresh;
   readonly maxWriteBufferSize: number;
+  /** The largest payload of a prepared message whose frame can be sent as it is; 0 for a client, which masks each anew. */
+  readonly largestShared: number;
 }
 
-export function outgoingSettings(compression: CompressionSettings, maxWriteBufferSize: number): OutgoingSettings {
-  return { compression, fresh: deflateFresh(compression), maxWriteBufferSize };
+export function outgoingSettings(
+  { role, maxFrameSize, maxWriteBufferSize }: Pick<ProtocolOptions, "role" | "maxFrameSize" | "maxWriteBufferSize">,
+  compression: CompressionSettings,
+): OutgoingSettings {
+  const largestShared = role === "server" ? maxFrameSize : 0;
+  return { compression, fresh: deflateFresh(compression), maxWriteBufferSize, largestShared };
 }
 
 /** Something to be done in its turn; `size` bytes wait for that. A promise: what comes behind it has to wait for it. */
@@ -61,27 +68,26 @@ export class Outgoing {
   send(data: Data, compress = true): void {
     const { core } = this;
     if (core.state !== "open") throw protocolError("NOT_OPEN", `its state is "${core.state}"`);
-    if (core.inMessage) throw protocolError("MESSAGE_IN_PROGRESS");
     this.checkRoom(data);
     const run = () => this.sendNow(data, compress);
     if (this.waiting !== undefined) this.hold({ size: sizeOf(data), run });
     else {
+      // the codec must not be asked for what is not sent then
+      if (core.inMessage) throw protocolError("MESSAGE_IN_PROGRESS");
       const pending = run();
       if (pending !== undefined) this.wait(pending, sizeOf(data));
     }
   }
 
-  /** Does something when all that was sent before is in the protocol's output: at once if nothing waits. */
-  inTurn(run: () => void): void {
-    if (this.waiting === undefined) run();
+  /**
+   * Does something when all that was sent before is in the protocol's output: at once if nothing waits. What is sent behind it waits
+   * for its promise, if it returns one: that is how to send a message in fragments.
+   */
+  inTurn(run: () => Promise<void> | undefined): void {
+    if (this.waiting !== undefined) this.hold({ size: 0, run });
     else {
-      this.hold({
-        size: 0,
-        run: () => {
-          run();
-          return undefined;
-        },
-      });
+      const pending = run();
+      if (pending !== undefined) this.wait(pending, 0);
     }
   }
 
@@ -176,7 +182,8 @@ export class Outgoing {
   }
 
   private sendForm(message: PreparedMessage, form: PreparedMessage): void {
-    this.core.send(form);
+    if (form === message || form.payload.length <= this.settings.largestShared) this.core.send(form);
+    else this.core.sendPayload(form.type, form.payload, true);
     if (form !== message) this.codec.sentFresh(message.payload);
   }
 

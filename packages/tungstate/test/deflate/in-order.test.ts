@@ -36,11 +36,8 @@ class End implements ProtocolSink {
     const connection = connectionSettings(role, { heartbeat: false, ...limits });
     this.core = new Protocol({ ...connection, compression: true }, this);
     this.codec = new NodeMessageCodec(params, role, settings);
-    const { maxWriteBufferSize, maxMessageSize } = connection;
-    this.outgoing = new Outgoing(this.core, this.codec, outgoingSettings(settings, maxWriteBufferSize), () =>
-      this.changed?.(),
-    );
-    this.incoming = new Incoming(this.codec, maxMessageSize, {
+    this.outgoing = new Outgoing(this.core, this.codec, outgoingSettings(connection, settings), () => this.changed?.());
+    this.incoming = new Incoming(this.codec, connection.maxMessageSize, {
       deliver: (message) => this.seen.push(message.text),
       fail: (error) => {
         this.failure = error;
@@ -113,7 +110,10 @@ describe("compressed messages, sent", () => {
     const from = new End("server", NO_TAKEOVER, SMALL);
     const to = new End("client", NO_TAKEOVER, SMALL);
     from.outgoing.send(LARGE);
-    from.outgoing.inTurn(() => from.core.close(1000, "", 0));
+    from.outgoing.inTurn(() => {
+      from.core.close(1000, "", 0);
+      return undefined;
+    });
     assert.equal(from.core.state, "open");
     to.core.receive(await from.bytes());
     assert.equal(from.core.state, "closing");
@@ -121,7 +121,10 @@ describe("compressed messages, sent", () => {
     assert.equal(to.core.closing.code, 1000);
     assert.throws(() => from.outgoing.send("too late"), { code: "NOT_OPEN" });
     let done = false;
-    from.outgoing.inTurn(() => (done = true));
+    from.outgoing.inTurn(() => {
+      done = true;
+      return undefined;
+    });
     assert.ok(done);
     from.close();
     to.close();
@@ -162,6 +165,51 @@ describe("compressed messages, sent", () => {
     assert.throws(() => from.outgoing.send("x".repeat(100)), { code: "MESSAGE_IN_PROGRESS" });
     assert.throws(() => from.outgoing.send(LARGE), { code: "MESSAGE_IN_PROGRESS" });
     from.close();
+  });
+
+  test("a message in fragments has its turn, and those behind it wait for its end", async () => {
+    const from = new End("server", TAKEOVER, SMALL);
+    const to = new End("client", TAKEOVER, SMALL);
+    const parts = ["first ", LARGE, "", "last"];
+    let finish: () => void = () => {};
+    const finished = new Promise<void>((resolve) => (finish = resolve));
+    from.outgoing.send(LARGE);
+    from.outgoing.inTurn(async () => {
+      from.core.beginMessage("text");
+      for (const [index, part] of parts.entries()) {
+        if (index === 2) await finished;
+        from.core.sendFragment(Buffer.from(part), index === 3);
+      }
+    });
+    from.outgoing.send("behind");
+    setImmediate(finish);
+    to.core.receive(await from.bytes());
+    assert.deepEqual(await to.settled(), [LARGE, parts.join(""), "behind"]);
+    // the same when nothing waits
+    from.outgoing.inTurn(() => Promise.resolve());
+    from.outgoing.send("and again");
+    assert.equal(from.outgoing.busy, true);
+    to.core.receive(await from.bytes());
+    assert.equal((await to.settled()).at(-1), "and again");
+    from.close();
+    to.close();
+  });
+
+  test("fragments are deflated one by one, on the loop and off it", async () => {
+    const from = new End("server", TAKEOVER, SMALL);
+    const to = new End("client", TAKEOVER, SMALL);
+    const wire: Uint8Array[] = [];
+    for (const [index, part] of ["first ", LARGE, "", "first again"].entries()) {
+      const deflated = await from.outgoing.deflateFragment(Buffer.from(part), index === 3);
+      assert.ok(deflated !== undefined);
+      wire.push(new Uint8Array(deflated));
+    }
+    from.core.sendPayload("text", Buffer.concat(wire), true);
+    from.outgoing.send("first of the next");
+    to.core.receive(await from.bytes());
+    assert.deepEqual(await to.settled(), [`first ${LARGE}first again`, "first of the next"]);
+    from.close();
+    to.close();
   });
 
   test("binary messages, and those that the caller says so of, go as they are", async () => {
@@ -326,8 +374,9 @@ test("any messages through any parameters, chunks and kinds come out the same an
     messages: readonly { bytes: Uint8Array; kind: string }[],
     chunk: number,
     asyncSize: number,
+    maxFrameSize: number,
   ) => {
-    const from = new End(role, params, { threshold: 20, asyncSize });
+    const from = new End(role, params, { threshold: 20, asyncSize }, { maxFrameSize });
     const to = new End(role === "server" ? "client" : "server", params, SMALL);
     const sent: string[] = [];
     for (const { bytes, kind } of messages) {
@@ -336,7 +385,7 @@ test("any messages through any parameters, chunks and kinds come out the same an
       if (kind === "text" || kind === "plain") from.outgoing.send(text, kind === "text");
       else if (kind === "binary") from.outgoing.send(bytes);
       else if (kind === "message") from.outgoing.send(new Message("binary", bytes, 0, bytes.length));
-      else from.outgoing.send(new PreparedMessage(bytes), role === "server");
+      else from.outgoing.send(new PreparedMessage(bytes));
     }
     const wire = await from.bytes();
     for (let at = 0; at < wire.length; at += chunk) {
@@ -356,6 +405,7 @@ test("any messages through any parameters, chunks and kinds come out the same an
       fc.array(fc.record({ bytes: anyMessage, kind }), { maxLength: 10 }),
       fc.integer({ min: 1, max: 5000 }),
       fc.constantFrom(1024, 65536),
+      fc.constantFrom(200, 65536),
       run,
     ),
     { numRuns: 60 },
