@@ -181,8 +181,9 @@ class SessionKeeper {
   private readonly socket: TLSSocket;
   private readonly cache: TlsSessionCache;
   private readonly key: string;
-  private early: Buffer[] = [];
-  private certificateExpires: number | undefined;
+  private readonly early: Buffer[] = [];
+  /** Set once sessions may be kept: not read from the socket later, which may by then have been emptied by a transport. */
+  private peer: { readonly protocol: string; readonly certificateExpires: number } | undefined;
 
   constructor(socket: TLSSocket, cache: TlsSessionCache, key: string) {
     this.socket = socket;
@@ -193,15 +194,14 @@ class SessionKeeper {
 
   /** `resumed`: the session that went on, whose certificate was verified when it began. */
   verified(resumed: KeptSession | undefined): void {
-    const expires = resumed?.certificateExpires ?? Date.parse(peerCertificate(this.socket)?.valid_to ?? "");
-    if (Number.isNaN(expires)) return;
-    this.certificateExpires = expires;
-    for (const session of this.early) this.keep(session);
-    this.early = [];
+    const certificateExpires = resumed?.certificateExpires ?? Date.parse(peerCertificate(this.socket)?.valid_to ?? "");
+    if (Number.isNaN(certificateExpires)) return;
+    this.peer = { protocol: this.socket.getProtocol() ?? "", certificateExpires };
+    for (const session of this.early.splice(0)) this.keep(session);
   }
 
   private keep(session: Buffer): void {
-    if (this.certificateExpires === undefined) this.early.push(session);
-    else this.cache.put(this.key, session, this.socket.getProtocol() ?? "", this.certificateExpires);
+    if (this.peer === undefined) this.early.push(session);
+    else this.cache.put(this.key, session, this.peer.protocol, this.peer.certificateExpires);
   }
 }
