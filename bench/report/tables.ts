@@ -100,7 +100,7 @@ function wanted(row: Row): string {
 }
 
 /** Whether all floors of a row that could be measured are met; undefined if none could. */
-export function floorsMet(results: Results, row: Row): boolean | undefined {
+function floorsMet(results: Results, row: Row): boolean | undefined {
   let met: boolean | undefined;
   for (const peer of presentPeers(results)) {
     const floor = row.floors?.[peer];

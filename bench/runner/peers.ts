@@ -1,10 +1,10 @@
-import { build } from "esbuild";
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { BUILT, buildCeiling } from "../load/build.ts";
+import { compileScripts } from "./compile.ts";
 
 export const PEER_NAMES = ["tungstate", "ws", "uws", "bun", "c"] as const;
 export type PeerName = (typeof PEER_NAMES)[number];
@@ -35,26 +35,10 @@ export async function preparePeers(
   node: string,
 ): Promise<ReadonlyMap<PeerName, Peer | string>> {
   const sources = names.filter((name) => name !== "c").map((name) => join(SERVERS, `${name}.ts`));
-  // Compiled ahead, so that a server is a plain program: no loader's memory or wrapped functions are measured.
-  if (sources.length > 0) await buildServers(sources);
+  if (sources.length > 0) await compileScripts(sources, join(BUILT, "servers"));
   const peers = new Map<PeerName, Peer | string>();
   for (const name of names) peers.set(name, await prepare(name, node));
   return peers;
-}
-
-/** Compiles servers to `dist/servers`. */
-export async function buildServers(sources: readonly string[]): Promise<void> {
-  await build({
-    entryPoints: [...sources],
-    outdir: join(BUILT, "servers"),
-    bundle: true,
-    packages: "external",
-    platform: "node",
-    format: "esm",
-    target: "node20",
-    outExtension: { ".js": ".mjs" },
-    logLevel: "warning",
-  });
 }
 
 async function prepare(name: PeerName, node: string): Promise<Peer | string> {

@@ -32,7 +32,7 @@ server.on("connection", (socket, request) => {
     });
   } else if (request.url === "/burst") {
     socket.on("message", (data) => {
-      const burst = parseBurst(String(data as Buffer));
+      const burst = parseBurst(Buffer.isBuffer(data) ? data.toString() : "");
       if (burst === undefined) return;
       const more = burster(burst.count, () => {
         if (socket.bufferedAmount < BURST_WAITING) {

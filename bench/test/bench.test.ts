@@ -7,7 +7,7 @@ import { buildCeiling, buildLoad, BUILT } from "../load/build.ts";
 import { type LoadCommand, type LoadOptions, type LoadResult, runLoad } from "../load/run.ts";
 import { formatReport } from "../report/document.ts";
 import { selectRows } from "../rows.ts";
-import { buildServers } from "../runner/peers.ts";
+import { compileScripts } from "../runner/compile.ts";
 import { runBench } from "../runner/run.ts";
 import { type ServerProcess, startServer } from "../runner/server.ts";
 
@@ -16,7 +16,7 @@ const TINY = { seconds: 0.1, warmup: 0.02, scale: 0.01 };
 let load: LoadCommand;
 before(async () => {
   load = { program: await buildLoad(), prefix: [] };
-  await buildServers([fileURLToPath(new URL("support/wrong-server.ts", import.meta.url))]);
+  await compileScripts([fileURLToPath(new URL("support/wrong-server.ts", import.meta.url))], join(BUILT, "servers"));
 });
 
 test("measures ws in every kind of row, and says so in a report", async () => {
