@@ -90,7 +90,8 @@ export function deflateNow(
   tuning: DeflateTuning,
   window: Window | undefined,
 ): Uint8Array | undefined {
-  const most = payload.length + SYNC_TAIL_SIZE; // what fills this has not become smaller
+  // what fills this has not become smaller
+  const most = payload.length + SYNC_TAIL_SIZE + (window === undefined ? 0 : mayGrow(payload, window));
   const options = deflateOptions(windowBits, tuning, window);
   const deflater = options.dictionary === undefined ? keptDeflater(windowBits, tuning) : undefined;
   if (deflater !== undefined) {
@@ -107,6 +108,18 @@ export function deflateNow(
 }
 
 const SMALLEST_CHUNK = 64; // bytes; zlib's output buffers are no smaller
+
+const SEEDED = 512; // bytes in a window
+const LARGEST_SEED = 128; // bytes of a message
+const GROWTH = 6; // bytes: a block without compression adds as many
+
+/**
+ * By how many bytes a message may grow. A short one hardly becomes smaller by itself, so that a connection that has only
+ * short ones would never have anything to refer to: the first few go out compressed whether that pays or not.
+ */
+function mayGrow(payload: Uint8Array, window: Window): number {
+  return window.length < SEEDED && payload.length <= LARGEST_SEED ? GROWTH : 0;
+}
 
 /** For a stream that is used once. */
 export function deflateOptions(

@@ -246,8 +246,38 @@ describe("deflating", () => {
     }
   });
 
+  test("with context takeover, short messages become smaller that would not by themselves", async () => {
+    const one = codec(TAKEOVER, "server", { threshold: 0 });
+    const peer = new LivePeer("inflate", 15);
+    let grown = 0;
+    let last = Infinity;
+    for (let index = 0; index < 40; index++) {
+      const message = bytesOf(`{"tick":${1000 + index * 7}}`);
+      const deflated = await kept(one.deflate(message));
+      assert.ok(deflated !== undefined, "it was sent as it is");
+      assert.equal(toHex(await peer.inflate(deflated)), toHex(message));
+      if (deflated.length >= message.length) grown++;
+      last = deflated.length;
+      assert.ok(deflated.length <= message.length + 5);
+    }
+    assert.ok(grown > 0 && grown < 3, `${grown} of them grew`);
+    assert.ok(last < 10, `${last} bytes`);
+    one.close();
+    peer.close();
+  });
+
+  test("with context takeover, what does not become smaller is soon left alone", () => {
+    let state = 1;
+    const noise = () => new Uint8Array(100).map(() => (state = Math.imul(state, 1664525) + 1013904223) >>> 24);
+    const one = codec(TAKEOVER, "server", { threshold: 0 });
+    let sent = 0;
+    for (let index = 0; index < 100; index++) if (one.deflate(noise()) !== undefined) sent++;
+    assert.ok(sent <= 6, `${sent} of them`);
+    assert.equal(one.deflate(Buffer.concat([noise(), noise()])), undefined);
+  });
+
   test("fragments that don't become smaller go as blocks without compression", () => {
-    const one = codec(TAKEOVER, "server", { threshold: 1000 });
+    const one = codec(NO_TAKEOVER, "server", { threshold: 1000 });
     assert.equal(toHex(one.deflateFragment(bytesOf("Hello"), true) as Uint8Array), "000500faff48656c6c6f00");
     assert.equal(toHex(one.deflateFragment(bytesOf("Hello"), false) as Uint8Array), "000500faff48656c6c6f000000ffff");
     assert.equal(toHex(one.deflateFragment(new Uint8Array(0), false) as Uint8Array), "");
