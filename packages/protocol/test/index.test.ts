@@ -1,0 +1,46 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import * as tungstate from "../src/index.ts";
+import { concat } from "./support/bytes.ts";
+
+test("two ends talk with nothing but what the package exports", () => {
+  const { CLOSE_CODE, DEFAULT_LIMITS, giveBack, isSendableCloseCode, MaskingKeys, PreparedMessage, Protocol } =
+    tungstate;
+  const options = {
+    ...DEFAULT_LIMITS,
+    acceptUnmaskedFrames: false,
+    compression: false,
+    heartbeat: undefined,
+    closeTimeout: 1000,
+  };
+  const heard: string[] = [];
+  const sink = (name: string): tungstate.ProtocolSink => ({
+    onMessage: (message) => heard.push(`${name}: ${message.text}`),
+    onCompressedMessage: () => heard.push(`${name}: compressed`),
+    onPing: () => heard.push(`${name}: ping`),
+    onPong: () => heard.push(`${name}: pong`),
+    onStateChange: () => undefined,
+  });
+  const keys = new MaskingKeys((target) => target.fill(9));
+  const client = new Protocol({ ...options, role: "client", keys }, sink("client"));
+  const server = new Protocol({ ...options, role: "server", keys: undefined }, sink("server"));
+  const move = (from: tungstate.Protocol, to: tungstate.Protocol): void => {
+    from.answerPing();
+    const taken = from.output.take();
+    to.receive(Array.isArray(taken.pieces) ? concat(...taken.pieces) : taken.pieces);
+    giveBack(taken);
+  };
+  client.send("hello");
+  client.ping();
+  move(client, server);
+  server.send(new PreparedMessage("you too"));
+  move(server, client);
+  assert.ok(isSendableCloseCode(CLOSE_CODE.GOING_AWAY));
+  server.close(CLOSE_CODE.GOING_AWAY, "later", 0);
+  move(server, client);
+  move(client, server);
+  assert.deepEqual(heard, ["server: hello", "server: ping", "client: you too", "client: pong"]);
+  assert.equal(client.closing.reason, "later");
+  assert.equal(server.closing.clean, true);
+  assert.throws(() => server.send("more"), tungstate.WebSocketError);
+});
