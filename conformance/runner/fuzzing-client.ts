@@ -3,6 +3,7 @@ import { connect } from "node:net";
 import type { DeflateWish } from "../cases/case.ts";
 import { type DeflateAgreement, offer, readAnswer } from "../wire/deflate-negotiation.ts";
 import { parseHead, request, responseFault } from "../wire/http.ts";
+import { startDeadline } from "./deadline.ts";
 import { Peer } from "./peer.ts";
 
 /** Connects to a server under test. Rejects with what was wrong with its handshake. */
@@ -16,7 +17,7 @@ export async function connectPeer(url: URL, wishes: readonly DeflateWish[], dead
       socket.destroy();
       reject(new Error(`no handshake: ${reason}`));
     };
-    const timer = setTimeout(() => fail(`nothing within ${deadlineMs} ms`), deadlineMs);
+    const cancel = startDeadline(deadlineMs, () => fail(`nothing within ${deadlineMs} ms`));
     const onError = (error: Error): void => fail(error.message);
     const onEnd = (): void => fail("the connection ended");
     const onData = (chunk: Buffer): void => {
@@ -34,7 +35,7 @@ export async function connectPeer(url: URL, wishes: readonly DeflateWish[], dead
       resolve(new Peer({ socket, role: "client", agreement, head: parsed.rest }));
     };
     const stopListening = (): void => {
-      clearTimeout(timer);
+      cancel();
       socket.off("error", onError).off("end", onEnd).off("data", onData);
     };
     // One listener stays, for an error behind the end.

@@ -5,6 +5,7 @@ import { Deflater, Inflater } from "../wire/deflate.ts";
 import type { DeflateAgreement } from "../wire/deflate-negotiation.ts";
 import { encodeFrame } from "../wire/frame-writer.ts";
 import { Inbound, type ReceivedClose } from "../wire/inbound.ts";
+import { startDeadline } from "./deadline.ts";
 
 export type Side = "suite" | "remote";
 
@@ -130,14 +131,14 @@ export class Peer {
     if (condition()) return true;
     return new Promise((resolve) => {
       const settle = (value: boolean): void => {
-        clearTimeout(timer);
+        cancel();
         this.#waiting.delete(look);
         resolve(value);
       };
       const look = (): void => {
         if (condition()) settle(true);
       };
-      const timer = setTimeout(settle, ms, false);
+      const cancel = startDeadline(ms, () => settle(false));
       this.#waiting.add(look);
     });
   }

@@ -1,7 +1,7 @@
-import { setTimeout as pause } from "node:timers/promises";
 import type { ConformanceCase } from "../cases/case.ts";
 import { groupOf } from "../cases/table.ts";
 import type { Target } from "../targets/target.ts";
+import { startDeadline } from "./deadline.ts";
 import { connectPeer } from "./fuzzing-client.ts";
 import { FuzzingServer } from "./fuzzing-server.ts";
 import { judge, type Judgement, notPlayed } from "./judge.ts";
@@ -14,7 +14,6 @@ export type Role = "server" | "client";
 export interface Result {
   readonly id: string;
   readonly judgement: Judgement;
-  readonly ms: number;
 }
 
 export interface RunOptions {
@@ -23,7 +22,6 @@ export interface RunOptions {
   readonly handshakeDeadlineMs?: number;
   /** How many round trips of a compressed case are made, at most. */
   readonly messages?: number;
-  readonly onResult?: (result: Result) => void;
 }
 
 /** Long enough for a busy machine: it only passes in full where an implementation hangs. */
@@ -71,16 +69,18 @@ async function clientEndpoint(target: Target): Promise<Endpoint> {
       const withoutConnection = running.then((error) => {
         throw new Error(`no connection: ${error ?? "the client ended"}`);
       });
-      const late = within(deadlineMs, () => {
-        throw new Error(`no connection within ${deadlineMs} ms`);
+      let cancel = (): void => {};
+      const late = new Promise<never>((_, reject) => {
+        cancel = startDeadline(deadlineMs, () => reject(new Error(`no connection within ${deadlineMs} ms`)));
       });
       try {
         return {
-          peer: await Promise.race([peer, withoutConnection, late.passed]),
+          peer: await Promise.race([peer, withoutConnection, late]),
           async done(ms) {
-            const stuck = within(ms, () => `the client did not end within ${ms} ms of its connection`);
-            const outcome = await Promise.race([running, stuck.passed]);
-            stuck.cancel();
+            const outcome = await new Promise<string | undefined>((resolve) => {
+              const stop = startDeadline(ms, () => resolve(`the client did not end within ${ms} ms of its connection`));
+              void running.then(resolve).finally(stop);
+            });
             abort.abort();
             return outcome;
           },
@@ -90,18 +90,11 @@ async function clientEndpoint(target: Target): Promise<Endpoint> {
         throw error;
       } finally {
         withoutConnection.catch(() => {});
-        late.cancel();
+        cancel();
       }
     },
     close: () => server.close(),
   };
-}
-
-function within<T>(ms: number, then: () => T): { readonly passed: Promise<T>; readonly cancel: () => void } {
-  const abort = new AbortController();
-  const passed = pause(ms, undefined, { signal: abort.signal }).then(then);
-  passed.catch(() => {});
-  return { passed, cancel: () => abort.abort() };
 }
 
 async function openSibling(endpoint: Endpoint, deadlineMs: number): Promise<Sibling> {
@@ -128,13 +121,15 @@ async function runCase(
   endpoint: Endpoint,
   { deadlineMs = DEADLINE_MS, handshakeDeadlineMs = DEADLINE_MS, messages = ALL_MESSAGES }: RunOptions,
 ): Promise<Judgement> {
+  let peer: Peer | undefined;
   try {
-    const { peer, done } = await endpoint.open(test, handshakeDeadlineMs);
+    const connection = await endpoint.open(test, handshakeDeadlineMs);
+    peer = connection.peer;
     const sibling = (): Promise<Sibling> => openSibling(endpoint, deadlineMs);
     const { mismatch, missing } = await play(test, peer, { deadlineMs, messages, sibling });
-    const { events, close, closedFirst, ended, violation } = peer;
+    const { events, close, closedFirst, ended, violation, deflater } = peer;
     peer.destroy();
-    const fault = await done(deadlineMs);
+    const fault = await connection.done(deadlineMs);
     return judge(test, {
       events,
       close,
@@ -143,9 +138,10 @@ async function runCase(
       violation,
       mismatch: mismatch ?? fault,
       missing,
-      declined: test.deflate !== undefined && peer.deflater === undefined,
+      declined: test.deflate !== undefined && deflater === undefined,
     });
   } catch (error) {
+    peer?.destroy();
     return notPlayed(error instanceof Error ? error.message : String(error));
   }
 }
@@ -163,11 +159,7 @@ export async function runCases(
     const waiting = some.values();
     const worker = async (): Promise<void> => {
       for (const test of waiting) {
-        const start = performance.now();
-        const judgement = await runCase(test, endpoint, options);
-        const result = { id: test.id, judgement, ms: Math.round(performance.now() - start) };
-        results.set(test.id, result);
-        options.onResult?.(result);
+        results.set(test.id, { id: test.id, judgement: await runCase(test, endpoint, options) });
       }
     };
     await Promise.all(Array.from({ length: concurrency }, worker));

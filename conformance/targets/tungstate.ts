@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { createServer } from "node:http";
-import { type AddressInfo, connect } from "node:net";
-import { client, type WebSocketConnection, WebSocketServer } from "tungstate";
+import type { AddressInfo } from "node:net";
+import { connect, type WebSocketConnection, WebSocketServer } from "tungstate";
 import type { Target } from "./target.ts";
 
 function echo(connection: WebSocketConnection): void {
@@ -29,8 +29,7 @@ export const tungstate: Target = {
   },
 
   async runClient(url, signal) {
-    const { hostname, port } = new URL(url);
-    const connection = await client(url, connect(Number(port), hostname), { signal });
+    const connection = await connect(url, { signal });
     echo(connection);
     await connection.closed;
   },

@@ -5,6 +5,7 @@ import type { ConformanceCase } from "../cases/case.ts";
 import { CASES, groupOf } from "../cases/table.ts";
 import { differences, readGolden } from "../golden.ts";
 import { reasonFaults, REASONS } from "../reasons.ts";
+import type { Judgement } from "../runner/judge.ts";
 import { type Role, runCases } from "../runner/run.ts";
 import { isTargetName, loadTarget, type TargetName } from "../targets/load.ts";
 
@@ -49,6 +50,20 @@ for (const { target, role } of FILES) {
 test("a reason names only targets that have a golden file", () => {
   const known = new Set<string>(FILES.map(({ target }) => target));
   for (const { target } of REASONS) assert.ok(target === undefined || known.has(target), target);
+});
+
+test("a result that is not as the golden file says is a difference, with what was seen", () => {
+  const judgement: Judgement = {
+    verdict: "FAILED",
+    behaviour: { verdict: "FAILED", reason: "saw nothing" },
+    close: { verdict: "OK", reason: "" },
+    closeCode: 1000,
+  };
+  const results = [{ id: "2.1", judgement }];
+  assert.deepEqual(differences(new Map([["2.1", "FAILED, close 1000"]]), results), []);
+  const expected = "2.1: expected OK, close 1000, got FAILED, close 1000: saw nothing";
+  assert.deepEqual(differences(new Map([["2.1", "OK, close 1000"]]), results), [expected]);
+  assert.equal(differences(new Map(), results).length, 1);
 });
 
 test("a missing reason, one too many and one for nothing are found", () => {

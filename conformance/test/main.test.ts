@@ -1,0 +1,41 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import process from "node:process";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+
+function run(...args: readonly string[]): {
+  readonly status: number | null;
+  readonly out: string;
+  readonly error: string;
+} {
+  const main = fileURLToPath(new URL("../main.ts", import.meta.url));
+  const { status, stdout, stderr } = spawnSync(process.execPath, ["--import", "tsx", main, ...args], {
+    encoding: "utf8",
+  });
+  return { status, out: stdout, error: stderr };
+}
+
+test("the command prints a table and what is not OK, and compares with the golden file", () => {
+  const { status, out, error } = run("--target", "ws", "--role", "server", "--cases", "1.1.1,6.4.1");
+  assert.equal(status, 0, error);
+  assert.match(out, /ws as server/);
+  assert.match(out, /^1 framing +1 +1 +0 +0 +0 +0$/m);
+  assert.match(out, /^6 UTF-8 +1 +0 +0 +1 +0 +0$/m);
+  assert.match(out, /^6\.4\.1 NON-STRICT: expected checkpoint A, saw checkpoint A, checkpoint B$/m);
+});
+
+test("a wrong argument is refused in one line", () => {
+  for (const [args, said] of [
+    [["--target", "other"], "--target: expected tungstate or ws, got other"],
+    [["--role", "peer"], "--role: expected server, client or both, got peer"],
+    [["--groups", "1-7,8"], "--groups: expected numbers and ranges such as 1-7,9,10, got 8"],
+    [["--cases", "1.1.9"], "--cases: there is no case 1.1.9"],
+    [["--groups", "1", "--cases", "1.1.1"], "--groups and --cases: expected one of them"],
+    [["--messages", "0"], "--messages: expected a number above 0, got 0"],
+  ] as const) {
+    const { status, error } = run(...args);
+    assert.equal(status, 1);
+    assert.equal(error.trim(), said);
+  }
+});
