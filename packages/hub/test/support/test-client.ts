@@ -75,7 +75,8 @@ export class TestClient implements HubConnection {
   isPaused = false;
   /** Messages that it still takes before it says that it takes no more. */
   capacity = Infinity;
-  private readonly incoming: Incoming;
+  /** Undefined while the hub takes it, which may end it at once. */
+  private readonly incoming: Incoming | undefined;
   private seen = 0;
   private nextId = 1;
 
@@ -105,24 +106,24 @@ export class TestClient implements HubConnection {
 
   close(code: number, reason: string): void {
     this.closedWith = { code, reason };
-    this.incoming.closed();
+    this.incoming?.closed();
   }
 
   /** The connection is lost. */
   lose(): void {
     this.closedWith = { code: 1006, reason: "" };
-    this.incoming.closed();
+    this.incoming?.closed();
   }
 
   /** Takes `messages` more. */
   drain(messages = Infinity): void {
     this.capacity = messages;
-    this.incoming.drained();
+    this.incoming?.drained();
   }
 
   /** Sends a frame: text as it is, commands as lines. */
   send(...frame: readonly (string | object)[]): void {
-    this.incoming.receive(frame.map((each) => (typeof each === "string" ? each : JSON.stringify(each))).join("\n"));
+    this.incoming?.receive(frame.map((each) => (typeof each === "string" ? each : JSON.stringify(each))).join("\n"));
   }
 
   /** What has come since the last call, pings left out. */
@@ -168,6 +169,7 @@ export class TestClient implements HubConnection {
   }
 
   get session(): Incoming["session"] {
+    assert.ok(this.incoming);
     return this.incoming.session;
   }
 }
