@@ -66,6 +66,9 @@ export class FuzzingServer {
         return;
       }
       const accepted = accept(head.fields.get("sec-websocket-extensions") ?? "", expected.wishes);
+      // The first bytes of the case go out together with the response: a client has to keep what comes behind a head.
+      socket.cork();
+      setImmediate(() => socket.uncork());
       socket.write(response(head.fields.get("sec-websocket-key") ?? "", accepted?.answer ?? ""));
       expected.resolve(new Peer({ socket, role: "server", agreement: accepted?.agreement, head: rest }));
       socket.off("error", ignore);

@@ -5,7 +5,9 @@ import { connect, type WebSocketConnection, WebSocketServer } from "tungstate";
 import type { Target } from "./target.ts";
 
 function echo(connection: WebSocketConnection): void {
-  connection.on("message", (message) => connection.write(message));
+  connection.on("message", (message) => {
+    if (connection.state === "open") connection.write(message);
+  });
 }
 
 /** tungstate with its defaults, behind node:http. */
