@@ -1,5 +1,5 @@
 // Deflates and inflates JSON of several sizes with every engine there is for Node, each message with an empty window:
-//   node --import tsx bench/micro-deflate/engines.ts [round in ms, default 50]
+//   node --import tsx bench/micro-deflate/engines.ts [round in ms, default 20]
 import * as foras from "@hazae41/foras";
 import fastZlib from "fast-zlib";
 import * as fflate from "fflate";
@@ -12,7 +12,7 @@ import { cpuPerCall, figure, table } from "./timing.ts";
 
 const SIZES = [64, 465, 4096, 65_536, 1_048_576];
 const { Z_SYNC_FLUSH, Z_FULL_FLUSH } = zlib.constants;
-const roundMs = Number(process.argv[2] ?? 50);
+const roundMs = Number(process.argv[2] ?? 20);
 
 interface Engine {
   readonly name: string;

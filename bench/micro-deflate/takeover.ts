@@ -1,5 +1,5 @@
 // Ways to let a message refer back to the ones before it, on JSON of 465 bytes, none like another:
-//   node --import tsx bench/micro-deflate/takeover.ts [round in ms, default 50]
+//   node --import tsx bench/micro-deflate/takeover.ts [round in ms, default 20]
 // and what a live zlib stream holds:
 //   node --import tsx bench/micro-deflate/takeover.ts memory
 import { execFileSync } from "node:child_process";
@@ -104,4 +104,4 @@ async function speed(roundMs: number): Promise<void> {
 const [what, argument] = process.argv.slice(2);
 if (what === "memory") memory();
 else if (what === "memory-of") console.log(memoryOf(STREAMS[Number(argument)]));
-else await speed(Number(what ?? 50));
+else await speed(Number(what ?? 20));
