@@ -139,10 +139,20 @@ export class TestClient implements HubConnection {
   async ask(request: object): Promise<Line> {
     const id = this.nextId++;
     this.send({ id, ...request });
-    await settle();
-    const answers = this.take().filter((line) => line.id === id);
+    const answers: Line[] = [];
+    // some of the answers need threads of their own, for cryptography
+    for (let tries = 0; tries < 1000 && answers.length === 0 && this.closedWith === undefined; tries++) {
+      await settle();
+      answers.push(...this.take().filter((line) => line.id === id));
+    }
     assert.equal(answers.length, 1, `one answer to ${JSON.stringify(request)}, got ${JSON.stringify(answers)}`);
     return answers[0] ?? {};
+  }
+
+  /** Resolves when the hub has ended the connection. */
+  async ended(): Promise<void> {
+    for (let tries = 0; tries < 1000 && this.closedWith === undefined; tries++) await settle();
+    assert.ok(this.closedWith);
   }
 
   /** As `ask`, for a command that is to be done. */
