@@ -2,7 +2,8 @@ import { Socket, type TcpSocketConnectOpts } from "node:net";
 import { type ConnectError, connectError, type ConnectionErrorCode, type Tried } from "../errors.ts";
 import { abortable } from "./abort.ts";
 import { openSocket } from "./device.ts";
-import type { Family } from "./ip.ts";
+import { findInterface } from "./interfaces.ts";
+import { type Family, familyOf, scopeOf } from "./ip.ts";
 import type { DialOptions } from "./options.ts";
 
 /** One try: from here, to there. */
@@ -25,6 +26,8 @@ export async function connectTcp(
   tried: Tried,
   signal: AbortSignal,
 ): Promise<Socket> {
+  checkScope(ends.localAddress, "BIND_FAILED", tried);
+  checkScope(ends.remoteAddress, "UNREACHABLE", tried);
   const { device } = ends;
   const { tcpUserTimeout } = options;
   const connectOptions: TcpSocketConnectOpts = {
@@ -94,13 +97,13 @@ function connected(
 
 /** What an error of `net.connect` means. Bind and connect share codes: `syscall` tells which of them it was. */
 export function connectFailure(error: NodeJS.ErrnoException, tried: Tried): ConnectError {
-  const [code, detail] = error.syscall === "bind" ? bindReason(error, tried) : connectReason(error, tried);
+  const [code, detail] = error.syscall === "bind" ? bindReason(error) : connectReason(error, tried);
   return connectError(code, detail, { cause: error, tried });
 }
 
 type Reason = readonly [ConnectionErrorCode, string?];
 
-function bindReason(error: NodeJS.ErrnoException, tried: Tried): Reason {
+function bindReason(error: NodeJS.ErrnoException): Reason {
   switch (error.code) {
     case "EADDRNOTAVAIL":
       return ["ADDRESS_NOT_LOCAL"];
@@ -109,8 +112,6 @@ function bindReason(error: NodeJS.ErrnoException, tried: Tried): Reason {
     case "EACCES":
     case "EPERM":
       return ["BIND_NOT_PERMITTED", "a local port below 1024 needs the capability CAP_NET_BIND_SERVICE"];
-    case "EINVAL":
-      return ["BIND_FAILED", needsScope(tried.localAddress) ?? "EINVAL"];
     default:
       return ["BIND_FAILED", error.code ?? error.message];
   }
@@ -141,7 +142,7 @@ function connectReason(error: NodeJS.ErrnoException, tried: Tried): Reason {
         : ["ADDRESS_IN_USE", "no local port is free"];
     case "EINVAL":
       // Linux says so for a source that has no way to the destination, such as 127.0.0.1 to another machine.
-      return ["UNREACHABLE", needsScope(tried.remoteAddress) ?? "not from this local address (EINVAL)"];
+      return ["UNREACHABLE", "not from this local address (EINVAL)"];
     case "EACCES":
     case "EPERM":
       return ["CONNECT_FAILED", `${error.code}: forbidden by a firewall, a sandbox or the socket's permissions`];
@@ -150,9 +151,16 @@ function connectReason(error: NodeJS.ErrnoException, tried: Tried): Reason {
   }
 }
 
-function needsScope(address: string | undefined): string | undefined {
-  if (address === undefined || !/^fe[89ab]/i.test(address)) return undefined;
-  return address.includes("%")
-    ? `no such scope: ${address.split("%")[1]}`
-    : "a link-local address needs its scope, as in fe80::1%eth0";
+/**
+ * A link-local IPv6 address means something only together with an interface (RFC 4007 §6). Without one, or with one that is not
+ * there, some versions of Node fail and others take the first interface that has such addresses.
+ */
+function checkScope(address: string | undefined, code: "BIND_FAILED" | "UNREACHABLE", tried: Tried): void {
+  if (address === undefined || familyOf(address) !== 6 || scopeOf(address) !== "link-local") return;
+  const [, scope] = address.split("%");
+  if (scope === undefined) {
+    throw connectError(code, "a link-local address needs its scope, as in fe80::1%eth0", { tried });
+  }
+  // On Windows the scope is a number.
+  if (process.platform !== "win32") findInterface(scope, tried);
 }

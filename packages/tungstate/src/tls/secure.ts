@@ -3,11 +3,13 @@ import { isIP } from "node:net";
 import type { Duplex } from "node:stream";
 import { connect as tlsConnect, type PeerCertificate, type TLSSocket } from "node:tls";
 import { abortable, linkedController } from "../dial/abort.ts";
+import { withoutScope } from "../dial/ip.ts";
 import { type ConnectError, connectError, type Tried } from "../errors.ts";
 import { contextFor } from "./contexts.ts";
 import { tlsFailure } from "./failures.ts";
 import { identityOf } from "./identity.ts";
 import { checkTlsOptions, isPinned, pinOf, type TlsOptions } from "./options.ts";
+import { checkIpv6Identity } from "./server-identity.ts";
 import { type KeptSession, sharedTlsSessions, type TlsSessionCache } from "./session-cache.ts";
 
 export interface SecureOptions extends TlsOptions {
@@ -78,14 +80,14 @@ async function handshake(
   tried: Tried,
   signal: AbortSignal,
 ): Promise<Secured> {
-  const name = options.servername ?? host;
+  const name = options.servername ?? withoutScope(host);
   // RFC 6066 §3: "Literal IPv4 and IPv6 addresses are not permitted in "HostName"."
   const servername = isIP(name) === 0 ? name.replace(/\.$/, "") : undefined;
   const identity = identityOf(options);
   const cache = options.sessionCache === false ? undefined : (options.sessionCache ?? sharedTlsSessions);
   const key = JSON.stringify([host, options.port ?? null, name, identity]);
   const kept = cache?.take(key);
-  const { checkServerIdentity } = options;
+  const checkServerIdentity = options.checkServerIdentity ?? (isIP(name) === 6 ? checkIpv6Identity : undefined);
   const socket = tlsConnect({
     socket: stream,
     secureContext: contextFor(identity, options),

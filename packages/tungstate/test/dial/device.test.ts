@@ -45,7 +45,8 @@ describe("bindToDevice", { skip: process.platform !== "linux" && "SO_BINDTODEVIC
     const before = descriptors();
     for (let count = 0; count < 5; count++) await tries();
     await peer.idle();
-    assert.equal(descriptors(), before);
+    // A leak would be of 5 for each kind of failure; one or two come and go with what else Node does.
+    assert.ok(descriptors() < before + 5, `${descriptors()} after ${before}`);
   });
 
   test("what an errno means, and what to do about it", () => {

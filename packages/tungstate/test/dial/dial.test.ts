@@ -241,12 +241,17 @@ describe("what dialing fails with", () => {
     assert.match(error.message, /^there is no such network interface: "nope0"; there are .*\blo\b/);
   });
 
-  test("a link-local address without its scope", { skip: !HAS_IPV6 && "there is no IPv6 here" }, async () => {
+  test("a link-local address without its scope, or with one that is not there", async () => {
     const remote = await failure(dial({ host: "fe80::1", port: 9 }));
     assert.deepEqual([remote.code, remote.step], ["UNREACHABLE", "connect"]);
-    assert.match(remote.message, /needs its scope/);
-    const unknown = await failure(dial({ host: "fe80::1%nope0", port: 9 }));
-    assert.match(unknown.message, /no such scope: nope0/);
+    assert.match(remote.message, /needs its scope, as in fe80::1%eth0/);
+    const local = await failure(dial({ host: "::1", port: 9 }, { localAddress: "fe80::1" }));
+    assert.deepEqual([local.code, local.step], ["BIND_FAILED", "bind"]);
+    for (const [host, localAddress] of [["fe80::1%nope0"], ["::1", "fe80::1%nope0"]] as const) {
+      const unknown = await failure(dial({ host, port: 9 }, { localAddress }));
+      assert.deepEqual([unknown.code, unknown.step], ["NO_SUCH_INTERFACE", "bind"]);
+      assert.match(unknown.message, /"nope0"; there are /);
+    }
   });
 
   test("a name that does not resolve, or not to what is needed", async () => {

@@ -135,14 +135,18 @@ describe("secure", () => {
 
   test("a host that is an IP address is verified, and not sent as a name", async (t) => {
     const peer = await listenTls(t);
-    for (const host of ["127.0.0.1", "[::1]", "::1"]) {
+    for (const host of ["127.0.0.1", "[::1]", "::1", "0:0::1", "::1%lo"]) {
       const { stream, info } = await connectTls(peer.port, { host });
       assert.equal(info.servername, undefined);
       await echoes(stream);
       assert.equal(peer.accepted.at(-1)?.servername, false);
       stream.destroy();
     }
-    assert.equal((await failure(peer.port, { host: "127.0.0.2" })).code, "TLS_HOST_MISMATCH");
+    for (const host of ["127.0.0.2", "::2", "::ffff:127.0.0.1"]) {
+      assert.equal((await failure(peer.port, { host })).code, "TLS_HOST_MISMATCH", host);
+    }
+    const named = await listenTls(t, authority.issue({ names: "DNS:localhost" }));
+    assert.equal((await failure(named.port, { host: "::1" })).code, "TLS_HOST_MISMATCH");
   });
 
   test("servername is what is asked for and verified", async (t) => {

@@ -1,0 +1,113 @@
+// node --import tsx bench/tls/main.ts [--seconds 2] [--in-flight 4]
+// TLS handshakes per second and their bytes, full against resumed, through the client's `secure`. The server is node:tls in a process
+// of its own; each connection ends as soon as both sides have what they need for the next one.
+import { execFileSync, fork } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { connect } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { secure } from "tungstate";
+import type { ServerOptions } from "./server.ts";
+
+const { values } = parseArgs({
+  options: { seconds: { type: "string", default: "2" }, "in-flight": { type: "string", default: "4" } },
+});
+const seconds = Number(values.seconds);
+const inFlight = Number(values["in-flight"]);
+if (!(seconds > 0) || !(Number.isInteger(inFlight) && inFlight > 0)) {
+  throw new Error("--seconds takes a number above 0, --in-flight an integer above 0");
+}
+
+interface Measured {
+  readonly perSecond: number;
+  /** Client's CPU time for one connection, in ms. */
+  readonly clientCpu: number;
+  readonly bytesSent: number;
+  readonly bytesReceived: number;
+}
+
+const folder = mkdtempSync(join(tmpdir(), "tungstate-bench-"));
+
+/** A certificate for localhost, by the kind of its key. */
+function certificate(name: string, ...newkey: readonly string[]): { readonly key: string; readonly cert: string } {
+  const [keyFile, certFile] = [join(folder, `${name}.key`), join(folder, `${name}.pem`)];
+  const subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-days", "2"];
+  execFileSync("openssl", ["req", "-x509", "-nodes", ...newkey, "-keyout", keyFile, "-out", certFile, ...subject], {
+    stdio: "pipe",
+  });
+  return { key: readFileSync(keyFile, "utf8"), cert: readFileSync(certFile, "utf8") };
+}
+
+async function startServer(options: ServerOptions): Promise<{ readonly port: number; readonly stop: () => void }> {
+  const child = fork(fileURLToPath(new URL("server.ts", import.meta.url)), { execArgv: ["--import", "tsx"] });
+  child.send(options);
+  const [port] = (await once(child, "message")) as [number];
+  return { port, stop: () => child.disconnect() };
+}
+
+async function measure(port: number, ca: string, resume: boolean): Promise<Measured> {
+  const totals = { connections: 0, sent: 0, received: 0 };
+  const one = async (): Promise<boolean> => {
+    const socket = connect({ port, host: "127.0.0.1", noDelay: true });
+    const options = { host: "localhost", port, ca, ...(resume ? {} : { sessionCache: false as const }) };
+    const { stream, info } = await secure(socket, options);
+    // The server writes one byte behind its handshake; what comes before it are the tickets for the next connection.
+    await once(stream, "data");
+    totals.sent += socket.bytesWritten;
+    totals.received += socket.bytesRead;
+    totals.connections++;
+    stream.destroy();
+    return info.resumed;
+  };
+  for (let warmup = 0; warmup < 20; warmup++) await one();
+  if ((await one()) !== resume) throw new Error(`a handshake was expected to be ${resume ? "resumed" : "full"}`);
+  Object.assign(totals, { connections: 0, sent: 0, received: 0 });
+
+  const cpu = process.cpuUsage();
+  const start = performance.now();
+  const end = start + seconds * 1000;
+  const lane = async (): Promise<void> => {
+    while (performance.now() < end) await one();
+  };
+  await Promise.all(Array.from({ length: inFlight }, lane));
+  const took = (performance.now() - start) / 1000;
+  const { user, system } = process.cpuUsage(cpu);
+  return {
+    perSecond: totals.connections / took,
+    clientCpu: (user + system) / 1000 / totals.connections,
+    bytesSent: totals.sent / totals.connections,
+    bytesReceived: totals.received / totals.connections,
+  };
+}
+
+try {
+  const certificates = {
+    "P-256": certificate("ec", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
+    "RSA 2048": certificate("rsa", "-newkey", "rsa:2048"),
+  };
+  console.log(
+    `Node ${process.version}, OpenSSL ${process.versions.openssl}, ${inFlight} handshakes at a time, ${seconds} s each\n`,
+  );
+  console.log(
+    "| version | server's key | handshake | per second | client's CPU, ms each | bytes sent | bytes received |",
+  );
+  console.log("| --- | --- | --- | --: | --: | --: | --: |");
+  for (const version of ["TLSv1.2", "TLSv1.3"] as const) {
+    for (const [name, { key, cert }] of Object.entries(certificates)) {
+      const server = await startServer({ key, cert, version });
+      for (const resume of [false, true]) {
+        const result = await measure(server.port, cert, resume);
+        const figures = [result.perSecond.toFixed(0), result.clientCpu.toFixed(2)];
+        figures.push(result.bytesSent.toFixed(0), result.bytesReceived.toFixed(0));
+        console.log(`| ${version} | ${name} | ${resume ? "resumed" : "full"} | ${figures.join(" | ")} |`);
+      }
+      server.stop();
+    }
+  }
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
