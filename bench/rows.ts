@@ -1,4 +1,5 @@
 import type { LoadOptions } from "./load/run.ts";
+import { connectionLimit } from "./runner/machine.ts";
 import type { PeerName } from "./runner/peers.ts";
 
 /** What a row compares: messages/s, server CPU per message, milliseconds of a burst, KB per connection. */
@@ -146,7 +147,7 @@ const EVERYDAY: readonly Row[] = [
 ];
 
 const GROWTH: readonly Row[] = [
-  ...[1, 10, 100, 1000, 10_000, 20_000].map((x): Row => {
+  ...[1, 10, 100, 1000, 10_000, Math.min(20_000, connectionLimit().connections)].map((x): Row => {
     const title = `${x.toLocaleString("en")} connections, 64 B, 1 in flight`;
     return {
       ...echo(`connections-${x}`, title, { connections: x, bytes: 64, depth: 1 }),

@@ -55,10 +55,16 @@ export function residentKb(pid: number): number {
   return Number(kb);
 }
 
-/** How many files a process started from here may have open at most, as far as that can be raised. */
-export function openFilesLimit(): number {
-  const [, hard = "0"] = /^Max open files\s+\d+\s+(\d+)/m.exec(read("/proc/self/limits")) ?? [];
-  return Number(hard);
+const SPARE_FILES = 200; // what a process has open besides connections
+const RAISED_FILES = ["prlimit", "--nofile=65536:65536"];
+
+/** How many connections a process can have, and the words in front of a command that allow it so many. */
+export function connectionLimit(): { readonly connections: number; readonly prefix: readonly string[] } {
+  const [, soft = "0", hard = "0"] = /^Max open files\s+(\d+)\s+(\d+)/m.exec(read("/proc/self/limits")) ?? [];
+  const [command = "", ...args] = RAISED_FILES;
+  if (succeeds(command, [...args, "true"])) return { connections: 65_536 - SPARE_FILES, prefix: RAISED_FILES };
+  // Node raises its own soft limit to the hard one, and so does the load generator.
+  return { connections: (Number(hard) || Number(soft)) - SPARE_FILES, prefix: [] };
 }
 
 export function succeeds(command: string, args: readonly string[]): boolean {

@@ -7,7 +7,7 @@ import { BUILT, buildLoad, type LoadProgram } from "../load/build.ts";
 import type { LoadCommand } from "../load/run.ts";
 import { Results } from "../report/results.ts";
 import type { Row } from "../rows.ts";
-import { openFilesLimit, pinning, succeeds } from "./machine.ts";
+import { connectionLimit, pinning } from "./machine.ts";
 import { measure, type Timing } from "./measure.ts";
 import { type Peer, type PeerName, preparePeers } from "./peers.ts";
 import { type ServerFlags, startServer } from "./server.ts";
@@ -34,9 +34,10 @@ export async function runBench(options: BenchOptions): Promise<BenchRun> {
   const { rounds, log = () => {}, node = process.execPath } = options;
   const program = await buildLoad();
   const pins = pinning();
+  const { connections, prefix } = connectionLimit();
   const notes = [pins.text, `load average before it ${loadavg()[0]?.toFixed(2)}`];
   const rows = options.rows.filter((row) => {
-    const reason = reasonToSkip(row, program);
+    const reason = reasonToSkip(row, program, connections);
     if (reason !== undefined) notes.push(`left out: ${row.title}: ${reason}`);
     return reason === undefined;
   });
@@ -48,8 +49,7 @@ export async function runBench(options: BenchOptions): Promise<BenchRun> {
   }
   for (const [name, reason] of results.absent) notes.push(`not there: ${name}: ${reason}`);
   for (const note of notes) log(note);
-  const files = moreFiles(rows);
-  const load: LoadCommand = { program, prefix: [...files, ...pins.load] };
+  const load: LoadCommand = { program, prefix: [...prefix, ...pins.load] };
   const present = [...peers.values()];
   for (let round = 0; round < rounds; round++) {
     for (const row of rows) {
@@ -58,7 +58,7 @@ export async function runBench(options: BenchOptions): Promise<BenchRun> {
         if (peer === undefined || results.failure(row, peer.name) !== undefined) continue;
         if (peer.name === "c" && (row.tls === true || row.deflate === true)) continue; // it does neither
         try {
-          const server = await startServer([...files, ...pins.server, ...peer.command], flagsOf(row));
+          const server = await startServer([...prefix, ...pins.server, ...peer.command], flagsOf(row));
           try {
             results.add(row, peer.name, round, await measure(row, server, load, options.timing));
           } finally {
@@ -88,37 +88,18 @@ async function probe(peer: Peer, pin: readonly string[], results: Results, peers
   }
 }
 
-const SPARE_FILES = 200; // what a process has open besides connections
-const MORE_FILES = 65_536;
-
 function connectionsOf(row: Row): number {
   return Math.max(row.load.connections ?? 1, row.idle?.to ?? 0);
 }
 
-function reasonToSkip(row: Row, program: LoadProgram): string | undefined {
+function reasonToSkip(row: Row, program: LoadProgram, most: number): string | undefined {
   if (row.deflate === true && !program.hasDeflate)
     return "zlib's headers were not there to compile the load generator with";
   if (row.tls === true && !program.hasTls) return "OpenSSL's headers were not there to compile the load generator with";
   if (row.tls === true && certificate() === undefined)
     return "the openssl program is not there to make a certificate with";
-  const allowed = openFilesLimit();
-  if (connectionsOf(row) + SPARE_FILES > allowed && raisingFiles().length === 0)
-    return `only ${allowed} open files are allowed`;
+  if (connectionsOf(row) > most) return `no more than ${most} connections are allowed`;
   return undefined;
-}
-
-// The words that give a command more open files, where the rows want them.
-function moreFiles(rows: readonly Row[]): readonly string[] {
-  const most = Math.max(0, ...rows.map(connectionsOf)) + SPARE_FILES;
-  return most > openFilesLimit() ? raisingFiles() : [];
-}
-
-let raising: readonly string[] | undefined;
-function raisingFiles(): readonly string[] {
-  const words = ["prlimit", `--nofile=${MORE_FILES}:${MORE_FILES}`];
-  const [command = "", ...args] = words;
-  raising ??= succeeds(command, [...args, "true"]) ? words : [];
-  return raising;
 }
 
 function flagsOf(row: Row): ServerFlags {
