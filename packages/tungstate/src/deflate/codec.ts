@@ -63,8 +63,7 @@ export class NodeMessageCodec implements MessageCodec {
     const { threshold, asyncSize } = this.settings;
     let payload: Uint8Array;
     if (typeof data === "string") {
-      // a UTF-16 unit is at most 3 bytes of UTF-8
-      if (data.length * 3 < threshold) return undefined;
+      if (data.length < threshold && Buffer.byteLength(data) < threshold) return undefined;
       payload = data.length > asyncSize ? Buffer.from(data) : encodeText(data);
       // what is worked on later can't stay in the buffer that all share
       if (payload.length > asyncSize) payload = new Uint8Array(payload);

@@ -92,8 +92,8 @@ export function deflateNow(
 ): Uint8Array | undefined {
   // what fills this has not become smaller
   const most = payload.length + SYNC_TAIL_SIZE + (window === undefined ? 0 : mayGrow(payload, window));
-  const options = deflateOptions(windowBits, tuning, window);
-  const deflater = options.dictionary === undefined ? keptDeflater(windowBits, tuning) : undefined;
+  // a stream that is open already can't be given a window to refer to
+  const deflater = window === undefined || window.length === 0 ? keptDeflater(windowBits, tuning) : undefined;
   if (deflater !== undefined) {
     makeRoom(0, most);
     deflater.reset();
@@ -103,7 +103,9 @@ export function deflateNow(
     }
     return deflater.outputEnd < most ? output.subarray(0, deflater.outputEnd) : undefined;
   }
-  const deflated = zlib.deflateRawSync(payload, { ...options, chunkSize: Math.max(most, SMALLEST_CHUNK) });
+  const options = deflateOptions(windowBits, tuning, window);
+  options.chunkSize = Math.max(most, SMALLEST_CHUNK);
+  const deflated = zlib.deflateRawSync(payload, options);
   return deflated.length < most ? deflated : undefined;
 }
 
