@@ -62,7 +62,7 @@ export class Receiver {
   private readonly options: ReceiverOptions;
   private readonly sink: ReceiverSink;
   // a header of which only a part has come
-  private partial: Uint8Array | undefined;
+  private partial: Uint8Array = EMPTY;
   private partialSize = 0;
   // the frame in hand
   private first = 0;
@@ -120,16 +120,14 @@ export class Receiver {
   private readHeader(chunk: Uint8Array, at: number, end: number): number {
     const size = this.parseHeader(chunk, at, end);
     if (size !== 0) return size < 0 ? size : at + size;
-    this.partial ??= new Uint8Array(MAX_HEADER_SIZE);
+    if (this.partial === EMPTY) this.partial = new Uint8Array(MAX_HEADER_SIZE);
     this.partialSize = end - at;
     for (let to = 0; at < end; at++, to++) this.partial[to] = chunk[at];
     return end;
   }
 
   private resumeHeader(chunk: Uint8Array, at: number, end: number): number {
-    const partial = this.partial;
-    if (partial === undefined) return at; // impossible: partialSize is 0 without it
-    const had = this.partialSize;
+    const { partial, partialSize: had } = this;
     const taken = Math.min(MAX_HEADER_SIZE - had, end - at);
     for (let from = 0; from < taken; from++) partial[had + from] = chunk[at + from];
     const size = this.parseHeader(partial, 0, had + taken);

@@ -11,18 +11,20 @@ const stateAfter = (bytes: Uint8Array): number => checkUtf8(bytes, 0, bytes.leng
 function check(bytes: Uint8Array): void {
   const verdict = judge(bytes);
   const state = stateAfter(bytes);
-  const name = toHex(bytes);
-  if (verdict === "whole") assert.equal(state, UTF8_START, name);
-  else if (verdict === "partial") assert.ok(state > UTF8_START, name);
+  const right = (what: string, is: boolean): void => {
+    if (!is) assert.fail(`${toHex(bytes)} is ${what}`);
+  };
+  if (verdict === "whole") right("whole", state === UTF8_START);
+  else if (verdict === "partial") right("partial", state > UTF8_START);
   else {
-    assert.equal(state, UTF8_INVALID, name);
-    assert.notEqual(checkUtf8(bytes, 0, verdict, UTF8_START), UTF8_INVALID, `${name} before byte ${verdict}`);
-    assert.equal(checkUtf8(bytes, 0, verdict + 1, UTF8_START), UTF8_INVALID, `${name} at byte ${verdict}`);
+    right("bad", state === UTF8_INVALID);
+    right(`good before byte ${verdict}`, checkUtf8(bytes, 0, verdict, UTF8_START) !== UTF8_INVALID);
+    right(`bad at byte ${verdict}`, checkUtf8(bytes, 0, verdict + 1, UTF8_START) === UTF8_INVALID);
   }
   for (let split = 0; split <= bytes.length; split++) {
     const half = checkUtf8(bytes, 0, split, UTF8_START);
     if (half === UTF8_INVALID) break;
-    assert.equal(checkUtf8(bytes, split, bytes.length, half), state, `${name} in pieces`);
+    right("the same in pieces", checkUtf8(bytes, split, bytes.length, half) === state);
   }
 }
 
