@@ -3,7 +3,6 @@ import {
   type DeflateFresh,
   type DeflateParams,
   type MessageCodec,
-  type MessageCodecFactory,
   protocolError,
   type ReceivedPayload,
   type WebSocketError,
@@ -139,11 +138,6 @@ function checkIdle(job: Job<unknown> | undefined): void {
 
 function fresh(deflated: Uint8Array | undefined): Deflated {
   return deflated === undefined ? undefined : cutTail(deflated, SYNC_TAIL_SIZE);
-}
-
-/** Makes the codecs of connections with these settings. */
-export function messageCodecs(settings: CompressionSettings): MessageCodecFactory {
-  return (params, role) => new NodeMessageCodec(params, role, settings);
 }
 
 /** Compresses prepared messages for connections with these settings: see `compressedForm`. */
