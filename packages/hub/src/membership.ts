@@ -93,7 +93,7 @@ export class Membership {
   commit(): Beginning {
     const { subscription, channel, context, since } = this;
     const missed = this.missed();
-    const { position } = channel;
+    const position = this.newest(channel.position);
     if (subscription.index < 0) channel.add(subscription);
     subscription.buffer = undefined;
     subscription.live = true;
@@ -158,6 +158,13 @@ export class Membership {
     const page = await context.broker.history(channel.name, filter, namespace.publishing.metaTtl);
     if (page.epoch !== channel.position.epoch && this.state !== "ended") channel.restart(page);
     return page;
+  }
+
+  /** The history that was read may be ahead of what has reached this node. What comes up to there is not sent again. */
+  private newest(position: Position): Position {
+    const { page } = this;
+    if (page === undefined || page.epoch !== position.epoch || page.offset <= position.offset) return position;
+    return { offset: page.offset, epoch: page.epoch };
   }
 
   /** All that was published behind the client's position until now; undefined where that can't be had. */

@@ -63,6 +63,10 @@ export class Outbox {
     return this.queue?.bytes ?? 0;
   }
 
+  private get isClosed(): boolean {
+    return this.closed;
+  }
+
   /** A line for this client alone. */
   line(text: string): void {
     if (this.closed) return;
@@ -77,7 +81,13 @@ export class Outbox {
   /** A message for many, counted in `counts`. */
   share(message: SharedMessage, counts: FanOut): void {
     if (this.closed) return;
-    if (this.replies !== "") this.flush(); // what came before goes before
+    if (this.replies !== "") {
+      this.flush(); // what came before goes before
+      if (this.isClosed) {
+        counts.disconnected++;
+        return;
+      }
+    }
     if (this.blocked) {
       this.enqueue(message, counts);
       return;
