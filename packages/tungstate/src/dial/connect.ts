@@ -96,7 +96,7 @@ function connected(
 }
 
 /** What an error of `net.connect` means. Bind and connect share codes: `syscall` tells which of them it was. */
-export function connectFailure(error: NodeJS.ErrnoException, tried: Tried): ConnectError {
+function connectFailure(error: NodeJS.ErrnoException, tried: Tried): ConnectError {
   const [code, detail] = error.syscall === "bind" ? bindReason(error) : connectReason(error, tried);
   return connectError(code, detail, { cause: error, tried });
 }
@@ -135,8 +135,9 @@ function connectReason(error: NodeJS.ErrnoException, tried: Tried): Reason {
       return ["ADDRESS_IN_USE", "a connection between these two ends is there already, or no local port is free"];
     case "EADDRNOTAVAIL":
       // A port that is free to bind but not for this remote end; without a port of ours, either none is left or the family is off.
-      if (tried.localPort !== undefined)
+      if (tried.localPort !== undefined) {
         return ["ADDRESS_IN_USE", "a connection between these two ends is there already"];
+      }
       return tried.remoteAddress?.includes(":") === true
         ? ["UNREACHABLE", "no local address to reach it from"]
         : ["ADDRESS_IN_USE", "no local port is free"];

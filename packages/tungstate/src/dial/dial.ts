@@ -1,6 +1,6 @@
 import { protocolError, WebSocketError } from "@tungstate/protocol";
 import type { Socket } from "node:net";
-import { combineFailures, ConnectError, connectError, describeTried, type Tried } from "../errors.ts";
+import { combineFailures, ConnectError, connectError, type Tried } from "../errors.ts";
 import { secure } from "../tls/secure.ts";
 import { linkedController } from "./abort.ts";
 import { connectTcp, connectUnix, type Endpoints } from "./connect.ts";
@@ -284,9 +284,4 @@ function unixRoad(path: string): Road {
     path,
     proxy: nothing,
   };
-}
-
-/** `from 10.0.0.2:40112 on eth1 to 10.0.0.9:443 through http://proxy:3128` */
-export function describeRoad(road: Road): string {
-  return describeTried(road);
 }

@@ -62,7 +62,7 @@ export const DEFAULT_CONNECT_TIMEOUT_MS = 10_000;
 export const DEFAULT_RACE_DELAY_MS = 250;
 
 /** The longest delay of a Node timer. */
-const MAX_TIMEOUT_MS = 2 ** 31 - 1;
+export const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
 /** Throws INVALID_ARGUMENT: what was expected, and what came. */
 export function checkDialOptions(options: DialOptions): void {
@@ -130,7 +130,8 @@ export function onlyFamily(options: Pick<DialOptions, "family" | "localAddress">
   return options.family ?? (options.localAddress === undefined ? undefined : familyOf(options.localAddress));
 }
 
-function checkInteger(name: string, value: number | undefined, min: number, max: number): void {
+/** Throws INVALID_ARGUMENT unless it is undefined or an integer in this range. */
+export function checkInteger(name: string, value: number | undefined, min: number, max: number): void {
   if (value === undefined) return;
   if (!Number.isInteger(value) || value < min || value > max) invalid(name, `an integer from ${min} to ${max}`, value);
 }

@@ -29,8 +29,9 @@ export function parseProxy(value: string | URL, source = "proxy"): Proxy {
     throw invalidProxy(source, `http:, https:, socks5: or socks5h: was expected, not ${url.protocol}`);
   }
   const host = url.hostname.replace(/^\[(.*)\]$/, "$1");
-  if (host === "" || (isIP(host) === 0 && !/^[\w.-]{1,255}$/.test(host)))
+  if (host === "" || (isIP(host) === 0 && !/^[\w.-]{1,255}$/.test(host))) {
     throw invalidProxy(source, "its host is no host name in ASCII and no IP address");
+  }
   if (url.port === "0") throw invalidProxy(source, "its port is 0");
   if (!["", "/"].includes(url.pathname) || url.search !== "" || url.hash !== "") {
     throw invalidProxy(source, "a proxy's URL ends after its port");

@@ -55,8 +55,9 @@ export async function resolve(
   for (const item of typeof answer === "string" ? [answer] : answer) {
     const address = typeof item === "string" ? item : item.address;
     const its = familyOf(address);
-    if (its === undefined)
+    if (its === undefined) {
       throw connectError("RESOLVE_FAILED", `lookup gave ${JSON.stringify(address)}, no IP address`, { tried });
+    }
     if (family === undefined || its === family) addresses.push({ address, family: its });
   }
   if (addresses.length === 0) {

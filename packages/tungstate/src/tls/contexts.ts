@@ -1,18 +1,20 @@
 import { protocolError } from "@tungstate/protocol";
 import { constants } from "node:crypto";
 import { createSecureContext, type SecureContext } from "node:tls";
+import { contextIdentity } from "./identity.ts";
 import type { TlsOptions } from "./options.ts";
 
 /** Contexts kept. An application has a handful of different options; one that has more only loses time. */
 const MAX_CONTEXTS = 32;
 
-const contexts = new Map<string, SecureContext>(); // by the identity of the options, in the order of their last use
+const contexts = new Map<string, SecureContext>(); // by their options' identity, in the order of their last use
 
 /**
  * The keys, authorities and ciphers of these options, read once: that takes longer than a resumed handshake.
  * Throws INVALID_ARGUMENT for what OpenSSL can't read.
  */
-export function contextFor(identity: string, options: TlsOptions): SecureContext {
+export function contextFor(options: TlsOptions): SecureContext {
+  const identity = contextIdentity(options);
   const context = contexts.get(identity) ?? create(options);
   contexts.delete(identity);
   contexts.set(identity, context);

@@ -2,8 +2,8 @@ import { createHash, randomBytes } from "node:crypto";
 import * as tls from "node:tls";
 import type { TlsOptions } from "./options.ts";
 
-/** Every option that decides who is trusted, who one is, or what is agreed on. */
-const IDENTITY = [
+/** What a context of OpenSSL is made of: who is trusted, who one is, how is encrypted. */
+const OF_CONTEXT = [
   "ca",
   "cert",
   "key",
@@ -15,6 +15,10 @@ const IDENTITY = [
   "ecdhCurve",
   "minVersion",
   "maxVersion",
+] as const satisfies readonly (keyof TlsOptions)[];
+
+/** What else decides whether a peer is accepted, and what is agreed on with it. */
+const OF_PEER = [
   "checkServerIdentity",
   "rejectUnauthorized",
   "pins",
@@ -24,14 +28,22 @@ const IDENTITY = [
 /** So that a cache's keys tell nothing about keys and passphrases. */
 const SECRET = randomBytes(16);
 
-/** The same string for options that mean the same: by contents where there are contents, by identity for functions. */
+/** The same string for options that make the same context: by their contents. */
+export function contextIdentity(options: TlsOptions): string {
+  return digest(options, OF_CONTEXT, options.ca === undefined ? defaultAuthorities() : "");
+}
+
+/** The same string for options under which the same peers are accepted: by contents, functions by which function it is. */
 export function identityOf(options: TlsOptions): string {
-  const hash = createHash("sha256").update(SECRET);
-  for (const name of IDENTITY) {
+  return digest(options, OF_PEER, contextIdentity(options));
+}
+
+function digest(options: TlsOptions, names: readonly (keyof TlsOptions)[], more: string): string {
+  const hash = createHash("sha256").update(SECRET).update(more);
+  for (const name of names) {
     hash.update(`\0${name}:`);
     describe(options[name], (part) => hash.update(`${Buffer.byteLength(part)}:`).update(part));
   }
-  if (options.ca === undefined) hash.update(`\0${defaultAuthorities()}`);
   return hash.digest("base64");
 }
 

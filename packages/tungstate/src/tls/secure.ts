@@ -1,10 +1,12 @@
+import { protocolError } from "@tungstate/protocol";
 import { X509Certificate } from "node:crypto";
 import { isIP } from "node:net";
 import type { Duplex } from "node:stream";
 import { connect as tlsConnect, type PeerCertificate, type TLSSocket } from "node:tls";
 import { abortable, linkedController } from "../dial/abort.ts";
 import { withoutScope } from "../dial/ip.ts";
-import { type ConnectError, connectError, type Tried } from "../errors.ts";
+import { checkInteger, MAX_TIMEOUT_MS } from "../dial/options.ts";
+import { abortedError, type ConnectError, connectError, type Tried } from "../errors.ts";
 import { contextFor } from "./contexts.ts";
 import { tlsFailure } from "./failures.ts";
 import { identityOf } from "./identity.ts";
@@ -43,20 +45,27 @@ export interface Secured {
   readonly info: TlsInfo;
 }
 
-export const DEFAULT_TLS_TIMEOUT_MS = 10_000;
+const DEFAULT_TLS_TIMEOUT_MS = 10_000;
+
+const ignore = (): void => undefined;
 
 /**
  * TLS as a client over any byte stream that the other end speaks TLS on. Rejects with a ConnectError (INVALID_ARGUMENT for
  * options that make no sense) and then has destroyed the stream.
  */
 export async function secure(stream: Duplex, options: SecureOptions): Promise<Secured> {
-  const host = options.host.replace(/^\[(.*)\]$/, "$1");
-  const tried: Tried = { host, remotePort: options.port };
   const milliseconds = options.timeout ?? DEFAULT_TLS_TIMEOUT_MS;
+  const host = typeof options.host === "string" ? options.host.replace(/^\[(.*)\]$/, "$1") : options.host;
+  const tried: Tried = { host, remotePort: options.port };
   const { signal, abort, unlink } = linkedController(options.signal);
   let timer: ReturnType<typeof setTimeout> | undefined;
   try {
     checkTlsOptions(options);
+    checkInteger("timeout", milliseconds, 0, MAX_TIMEOUT_MS);
+    if (typeof host !== "string" || host === "") {
+      throw protocolError("INVALID_ARGUMENT", "host has to be a host name or an IP address");
+    }
+    if (signal.aborted) throw abortedError(signal, { step: "tls", tried });
     if (milliseconds !== 0) {
       timer = setTimeout(
         () => abort(connectError("TLS_TIMEOUT", `timeout is ${milliseconds} ms`, { tried })),
@@ -65,6 +74,7 @@ export async function secure(stream: Duplex, options: SecureOptions): Promise<Se
     }
     return await handshake(stream, host, options, tried, signal);
   } catch (error) {
+    stream.on("error", ignore);
     stream.destroy();
     throw error;
   } finally {
@@ -90,7 +100,7 @@ async function handshake(
   const checkServerIdentity = options.checkServerIdentity ?? (isIP(name) === 6 ? checkIpv6Identity : undefined);
   const socket = tlsConnect({
     socket: stream,
-    secureContext: contextFor(identity, options),
+    secureContext: contextFor(options),
     host: name,
     servername: servername ?? "",
     rejectUnauthorized: options.rejectUnauthorized !== false,
@@ -107,9 +117,13 @@ async function handshake(
         socket.off("error", onError);
         socket.off("close", onClose);
       };
-      const fail = (error: Error): void => {
+      const drop = (): void => {
         stop();
+        socket.on("error", ignore); // some streams tell by an error that they were destroyed
         socket.destroy();
+      };
+      const fail = (error: Error): void => {
+        drop();
         reject(error);
       };
       const onSecure = (): void => {
@@ -130,10 +144,7 @@ async function handshake(
       socket.on("secureConnect", onSecure);
       socket.on("error", onError);
       socket.on("close", onClose);
-      return () => {
-        stop();
-        socket.destroy();
-      };
+      return drop;
     },
     { step: "tls", tried },
   );

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { dial } from "../../src/dial/dial.ts";
-import type { Lookup } from "../../src/dial/resolve.ts";
+import { interleave, type Lookup } from "../../src/dial/resolve.ts";
 import { ConnectError } from "../../src/errors.ts";
 import { closedPort, HAS_IPV6, LOOPBACK, listen, listenEcho, silentPort, temporaryFolder } from "./support/peers.ts";
 
@@ -189,6 +189,21 @@ describe("dial", () => {
     }
     await new Promise((resolve) => setTimeout(resolve, 20));
     await peer.idle();
+  });
+});
+
+describe("the order of addresses", () => {
+  const order = (...addresses: readonly string[]): string[] => {
+    const resolved = addresses.map((address) => ({ address, family: address.includes(":") ? 6 : 4 }) as const);
+    return interleave(resolved).map(({ address }) => address);
+  };
+
+  test("the families take turns, the resolver's first address stays first", () => {
+    assert.deepEqual(order("::1", "::2", "::3", "0.0.0.1", "0.0.0.2"), ["::1", "0.0.0.1", "::2", "0.0.0.2", "::3"]);
+    assert.deepEqual(order("0.0.0.1", "::1", "::2", "::3"), ["0.0.0.1", "::1", "::2", "::3"]);
+    assert.deepEqual(order("::1", "::2"), ["::1", "::2"]);
+    assert.deepEqual(order("0.0.0.1"), ["0.0.0.1"]);
+    assert.deepEqual(order(), []);
   });
 });
 

@@ -357,12 +357,34 @@ describe("a TLS handshake that does not come to its end", () => {
     assert.deepEqual([error.code, error.step], ["TLS_ALPN", "tls"]);
   });
 
+  test("over a stream that tells by an error that it was destroyed", async (t) => {
+    const peer = await listenTls(t);
+    const failures: [Partial<SecureOptions>, string][] = [
+      [{ ca: undefined }, "TLS_UNKNOWN_AUTHORITY"],
+      [{ pins: [Buffer.alloc(32).toString("base64")] }, "TLS_PIN_MISMATCH"],
+      [{ host: "other.example" }, "TLS_HOST_MISMATCH"],
+      [{ signal: AbortSignal.abort() }, "ABORTED"],
+      [{ pins: [] }, "INVALID_ARGUMENT"],
+    ];
+    for (const [options, code] of failures) {
+      const socket = connect(peer.port, "127.0.0.1");
+      socket.on("error", () => undefined);
+      const stream = Duplex.from({ readable: socket, writable: socket });
+      const securing = secure(stream, { host: "localhost", ca: authority.cert, sessionCache: false, ...options });
+      await assert.rejects(securing, { code });
+      assert.equal(stream.destroyed, true);
+      if (!socket.closed) await new Promise((resolve) => socket.on("close", resolve));
+    }
+  });
+
   test("options that make no sense", async () => {
     const wrong = [
       [{ pins: [] }, /pins has to be at least one pin/],
       [{ pins: ["sha256/short"] }, /pins has to be `sha256\/` and the 44 characters/],
       [{ alpnProtocols: ["h2"] }, /alpnProtocols has to be a list with "http\/1\.1", not \["h2"\]/],
       [{ servername: "" }, /servername has to be a host name/],
+      [{ timeout: -1 }, /timeout has to be an integer from 0/],
+      [{ host: "" }, /host has to be a host name/],
       [{ ca: "nonsense", key: "nonsense" }, /the tls options can't be used/],
       [{ ciphers: "NO-SUCH-CIPHER" }, /the tls options can't be used/],
     ] as const;
