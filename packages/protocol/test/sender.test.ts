@@ -7,6 +7,7 @@ import { Message } from "../src/message.ts";
 import { Output } from "../src/output.ts";
 import { PreparedMessage } from "../src/prepared.ts";
 import { type Data, payloadSize, Sender } from "../src/sender.ts";
+import { allocatedBy } from "./support/allocations.ts";
 import { hex, pattern, show, toHex, utf8 } from "./support/bytes.ts";
 import { cut } from "./support/chunks.ts";
 import { type Frame, KEY, type Role, ROLES } from "./support/frames.ts";
@@ -107,6 +108,49 @@ describe("a message", () => {
       }
     }
   });
+});
+
+describe("many messages", () => {
+  for (const role of ROLES) {
+    test(`of a ${role} that wait together are all there, in order, whatever form they have`, () => {
+      const { sender, output } = newSender(role);
+      const expected: string[] = [];
+      // far more than a block, and ends of blocks at all kinds of places
+      for (let i = 0; i < 1500; i++) {
+        const all = forms((i * 7) % 130);
+        const [, data, type, payload] = all[i % all.length];
+        sender.message(data);
+        expected.push([`${type} ${show(payload)}`.trimEnd(), "fin"].join(" "));
+      }
+      assert.deepEqual(drainFrames(output, role).map(showFrame), expected);
+      for (const part of [ascii(40), ascii(41), pattern(4096), new Message("text", utf8(ascii(4096)), 0, 4096)]) {
+        for (let i = 0; i < 500; i++) sender.message(part);
+        const frames = drainFrames(output, role);
+        assert.equal(frames.length, 500);
+        const payload = typeof part === "string" ? utf8(part) : part instanceof Message ? part.bytes : part;
+        for (const each of frames) assert.equal(show(each.payload), show(payload));
+      }
+    });
+
+    test(`of a ${role} that are small cost no memory but the blocks they are packed into`, () => {
+      const { sender, output } = newSender(role);
+      sender.control(OPCODE.PING, hex("00"));
+      drain(output); // a spare block there is now
+      const small = [ascii(5), ascii(41), ascii(4096), pattern(4096), new Message("text", utf8("a"), 0, 1)];
+      const large = new PreparedMessage(pattern(100));
+      const allocated = allocatedBy(() => {
+        for (const data of small) {
+          sender.message(data);
+          drain(output);
+        }
+        sender.message(large);
+        drain(output);
+        sender.control(OPCODE.PONG, pattern(125));
+        drain(output);
+      });
+      assert.equal(allocated, 0);
+    });
+  }
 });
 
 describe("frames larger than maxFrameSize", () => {
