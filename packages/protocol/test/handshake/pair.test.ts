@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { getRandomValues } from "node:crypto";
 import { describe, it } from "node:test";
+import { TextEncoder } from "node:util";
 import fc from "fast-check";
 import { ClientHandshake } from "../../src/handshake/client-handshake.ts";
 import type { ClientExtension, ServerExtension } from "../../src/handshake/extensions.ts";

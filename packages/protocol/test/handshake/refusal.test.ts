@@ -24,8 +24,8 @@ describe("a refusal", () => {
   });
 
   it("has the caller's header fields", () => {
-    const headers = { "content-type": "application/json", "WWW-Authenticate": ["Basic", "Digest"] };
-    const lines = ["content-type: application/json", "WWW-Authenticate: Basic", "WWW-Authenticate: Digest"];
+    const headers = { "CONTENT-type": "application/json", "WWW-Authenticate": ["Basic", "Digest"] };
+    const lines = ["CONTENT-type: application/json", "WWW-Authenticate: Basic", "WWW-Authenticate: Digest"];
     assert.equal(
       written({ status: 401, headers, body: "{}" }),
       `${head("HTTP/1.1 401 Unauthorized", "Content-Length: 2", "Connection: close", ...lines)}{}`,

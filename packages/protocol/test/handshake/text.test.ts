@@ -27,6 +27,7 @@ suite("latin1", () => {
 suite("quote", () => {
   it("shows nothing that a terminal or a log could take for its own", () => {
     assert.equal(quote('a"b\\c'), '"a\\"b\\\\c"');
+    assert.equal(quote(" ~"), '" ~"');
     assert.equal(quote("\x1b[2J\r\n\0\x7f\x9b\u2028"), '"\\u001b[2J\\u000d\\u000a\\u0000\\u007f\\u009b\\u2028"');
   });
 
