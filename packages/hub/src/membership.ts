@@ -32,7 +32,7 @@ export interface Beginning {
 
 /**
  * A session's membership of a channel, from the first step to the last: `prepare`, which may wait, then `commit`, which does
- * not, so that whoever commits can write the client's answer in the same step; `end` at any time.
+ * not, so that whoever commits can write the client's answer in the same step, then `announce`; `end` at any time.
  */
 export class Membership {
   readonly subscription: Subscription;
@@ -41,6 +41,7 @@ export class Membership {
   private readonly channel: Channel;
   private state: "preparing" | "live" | "ended" = "preparing";
   private isPresent = false;
+  private isAnnounced = false;
   /** Where the client wants to go on, and what the stream has behind it. */
   private since: Position | undefined;
   private page: HistoryPage | undefined;
@@ -99,9 +100,6 @@ export class Membership {
     subscription.live = true;
     this.state = "live";
     context.metrics.subscriptions++;
-    if (this.namespace.joinLeave !== false) {
-      context.background.add(context.broker.publishJoin(channel.name, subscription.info));
-    }
     if (since === undefined || missed === undefined) {
       subscription.offset = position.offset;
       if (since !== undefined) context.metrics.unrecovered++;
@@ -125,22 +123,25 @@ export class Membership {
     };
   }
 
+  /** Tells the others that the client is there. To be called once the client knows it. */
+  announce(): void {
+    const { context, channel, subscription } = this;
+    if (this.namespace.joinLeave === false || !this.isLive) return;
+    this.isAnnounced = true;
+    context.background.add(context.broker.publishJoin(channel.name, subscription.info));
+  }
+
   /** The client is a subscriber no longer, whatever it was before. Nothing is sent for the channel after this call. */
   end(): void {
     if (this.state === "ended") return;
     const { subscription, channel, context } = this;
-    const wasLive = this.state === "live";
+    if (this.isLive) context.metrics.subscriptions--;
     this.state = "ended";
     subscription.live = false;
     subscription.buffer = undefined;
     channel.remove(subscription);
     if (this.isPresent) context.background.add(context.presence.remove(channel.name, subscription.info));
-    if (wasLive) {
-      context.metrics.subscriptions--;
-      if (this.namespace.joinLeave !== false) {
-        context.background.add(context.broker.publishLeave(channel.name, subscription.info));
-      }
-    }
+    if (this.isAnnounced) context.background.add(context.broker.publishLeave(channel.name, subscription.info));
     context.channels.release(channel);
   }
 

@@ -257,6 +257,7 @@ export class Operations {
     session.outbox.line(channelPush(name, "subscribe", subscribeJson({ ...result, data })));
     // the push has no place for them
     for (const publication of publications) session.outbox.line(channelPush(name, "pub", publication));
+    membership.announce();
   }
 
   private namespace(channel: string): Namespace {

@@ -51,6 +51,7 @@ export async function connect(session: Session, parts: Parts, command: ConnectCo
   session.outbox.line(
     reply(command.id, "connect", connectJson({ client, version, expiry, data, subs, ping, node: name })),
   );
+  for (const membership of memberships) membership.announce();
   settings.onConnect(session);
 }
 

@@ -46,6 +46,7 @@ export async function subscribe(session: Session, parts: Parts, command: Subscri
   session.outbox.line(
     reply(command.id, "subscribe", subscribeJson({ ...beginning, recoverable, expiry, delta, data })),
   );
+  membership.announce();
   if (grant.expireAt !== undefined) session.reschedule();
 }
 

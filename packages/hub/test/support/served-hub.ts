@@ -1,0 +1,80 @@
+import assert from "node:assert/strict";
+import { Centrifuge, type Options } from "centrifuge";
+import { WebSocketServer } from "tungstate";
+import { WebSocket } from "ws";
+import { Hub } from "../../src/hub.ts";
+import type { HubOptions } from "../../src/options.ts";
+import { attachSocket } from "../../src/socket.ts";
+
+/** A hub behind a WebSocket server on loopback, and published clients for it. */
+export class ServedHub {
+  readonly hub: Hub;
+  readonly errors: unknown[] = [];
+  private readonly server = new WebSocketServer({ origin: "any" });
+  private readonly clients: Centrifuge[] = [];
+  private url = "";
+
+  private constructor(options: HubOptions) {
+    this.hub = new Hub({ onError: (error) => this.errors.push(error), ...options });
+    this.server.on("connection", (socket, request) => void attachSocket(this.hub, socket, request));
+  }
+
+  static async run(options: HubOptions, run: (served: ServedHub) => Promise<void>): Promise<void> {
+    const served = new ServedHub(options);
+    await served.hub.start();
+    const address = await served.server.listen();
+    assert.ok(typeof address === "object");
+    served.url = `ws://127.0.0.1:${address.port}/connection/websocket`;
+    try {
+      await run(served);
+    } finally {
+      for (const client of served.clients) client.disconnect();
+      await served.hub.close();
+      await served.server.close();
+    }
+    assert.deepEqual(served.errors, []);
+  }
+
+  /** A client as it is published, quick to come back. */
+  client(options: Partial<Options> = {}): Centrifuge {
+    const client = new Centrifuge(this.url, {
+      websocket: WebSocket,
+      minReconnectDelay: 5,
+      maxReconnectDelay: 20,
+      timeout: 10_000,
+      ...options,
+    });
+    this.clients.push(client);
+    return client;
+  }
+
+  /** Drops all connections without a word. */
+  cutConnections(): void {
+    for (const connection of this.server.connections) connection.terminate();
+  }
+}
+
+/** What an emitter has emitted, to be waited for. */
+export class Events<T> {
+  readonly all: T[] = [];
+  private waiting: (() => void)[] = [];
+
+  readonly push = (event: T): void => {
+    this.all.push(event);
+    for (const wake of this.waiting.splice(0)) wake();
+  };
+
+  /** Resolves once there are `count`, all of them. */
+  async upTo(count: number): Promise<readonly T[]> {
+    while (this.all.length < count) {
+      const timer = setTimeout(() => this.fail(count), 10_000);
+      await new Promise<void>((resolve) => this.waiting.push(resolve));
+      clearTimeout(timer);
+    }
+    return this.all;
+  }
+
+  private fail(count: number): void {
+    throw new Error(`waited for ${count} events, there are ${JSON.stringify(this.all)}`);
+  }
+}
