@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { networkInterfaces } from "node:os";
 import { connectError, type Tried } from "../errors.ts";
-import { type Family, familyOf, inSubnet, sameAddress, type Scope, scopeOf, withoutScope } from "./ip.ts";
+import { type Family, familyOf, hexDigits, inSubnet, sameAddress, type Scope, scopeOf, withoutScope } from "./ip.ts";
 
 export interface InterfaceAddress {
   /** As it can be bound to: a link-local IPv6 address has its scope (`fe80::1%eth0`). */
@@ -34,7 +34,7 @@ export function listInterfaces(): NetworkInterface[] {
     const addresses = infos.map((info): InterfaceAddress => {
       const scope = scopeOf(info.address);
       const family = familyOf(info.address) ?? 4;
-      const flag = family === 6 ? (flags.get(`${expand(info.address)} ${name}`) ?? 0) : 0;
+      const flag = family === 6 ? (flags.get(`${hexDigits(info.address)} ${name}`) ?? 0) : 0;
       return {
         address: family === 6 && scope === "link-local" ? `${withoutScope(info.address)}%${name}` : info.address,
         family,
@@ -140,13 +140,4 @@ function readProc(path: string): string {
   } catch {
     return ""; // no IPv6, or no /proc: what it would tell stays unknown
   }
-}
-
-/** An IPv6 address as 32 hexadecimal digits. */
-function expand(address: string): string {
-  const [head = "", tail] = withoutScope(address).split("::");
-  const left = head === "" ? [] : head.split(":");
-  const right = tail === undefined || tail === "" ? [] : tail.split(":");
-  const zeros = tail === undefined ? 0 : 8 - left.length - right.length;
-  return [...left, ...Array.from({ length: zeros }, () => "0"), ...right].map((part) => part.padStart(4, "0")).join("");
 }

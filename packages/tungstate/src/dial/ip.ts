@@ -1,4 +1,4 @@
-import { BlockList, isIP } from "node:net";
+import { isIP } from "node:net";
 
 export type Family = 4 | 6;
 
@@ -17,40 +17,61 @@ export function withoutScope(address: string): string {
   return percent === -1 ? address : address.slice(0, percent);
 }
 
-const SCOPES: readonly (readonly [Scope, BlockList])[] = [
-  ["host", block(["127.0.0.0", 8], ["::1", 128])],
-  ["link-local", block(["169.254.0.0", 16], ["fe80::", 10])],
-  ["unique-local", block(["fc00::", 7])],
-];
+const SCOPES: Readonly<Record<Family, readonly (readonly [network: string, prefixLength: number, scope: Scope])[]>> = {
+  4: [
+    ["127.0.0.0", 8, "host"],
+    ["169.254.0.0", 16, "link-local"],
+  ],
+  6: [
+    ["::1", 128, "host"],
+    ["fe80::", 10, "link-local"],
+    ["fc00::", 7, "unique-local"],
+  ],
+};
 
 /** Private IPv4 addresses count as global: they are routed like any other (RFC 6724 §3.2). */
 export function scopeOf(address: string): Scope {
-  const bare = withoutScope(address);
-  return SCOPES.find(([, list]) => list.check(bare, familyName(bare)))?.[0] ?? "global";
+  const networks = SCOPES[familyOf(address) ?? 4];
+  return networks.find(([network, prefixLength]) => inSubnet(address, network, prefixLength))?.[2] ?? "global";
 }
 
 /** Whether two addresses are one, however they are written; a scope only counts where both have one. */
 export function sameAddress(a: string, b: string): boolean {
   if (a === b) return true;
-  const family = familyOf(a);
-  if (family === undefined || family !== familyOf(b)) return false;
   const [scopeA, scopeB] = [a.split("%")[1], b.split("%")[1]];
-  return (scopeA === undefined || scopeB === undefined || scopeA === scopeB) && inSubnet(a, b, family === 4 ? 32 : 128);
+  return (scopeA === undefined || scopeB === undefined || scopeA === scopeB) && inSubnet(a, b, 128);
 }
 
-/** Whether `address` is in the subnet of `network` with that prefix length. False across families. */
+/** Whether `address` is in the subnet of `network` with that prefix length. False across families and for what is no address. */
 export function inSubnet(address: string, network: string, prefixLength: number): boolean {
-  if (familyOf(address) !== familyOf(network)) return false;
-  const bare = withoutScope(address);
-  return block([withoutScope(network), prefixLength]).check(bare, familyName(bare));
+  const family = familyOf(address);
+  if (family === undefined || family !== familyOf(network)) return false;
+  const [digits, wanted] = [hexDigits(address), hexDigits(network)];
+  const whole = prefixLength >> 2;
+  if (digits.slice(0, whole) !== wanted.slice(0, whole)) return false;
+  const rest = prefixLength & 3;
+  if (rest === 0 || whole >= digits.length) return true;
+  return (Number.parseInt(digits[whole] ?? "", 16) ^ Number.parseInt(wanted[whole] ?? "", 16)) >> (4 - rest) === 0;
 }
 
-function block(...subnets: readonly (readonly [string, number])[]): BlockList {
-  const list = new BlockList();
-  for (const [network, prefixLength] of subnets) list.addSubnet(network, prefixLength, familyName(network));
-  return list;
+/** An address as hexadecimal digits: 8 of IPv4, 32 of IPv6. */
+export function hexDigits(address: string): string {
+  if (familyOf(address) === 4) return dottedDigits(address);
+  // The last 32 bits of an IPv6 address may be written as an IPv4 address (RFC 4291 §2.2).
+  const bare = withoutScope(address).replace(/[\d.]+\.\d+$/, (dotted) => {
+    const digits = dottedDigits(dotted);
+    return `${digits.slice(0, 4)}:${digits.slice(4)}`;
+  });
+  const [head = "", tail] = bare.toLowerCase().split("::");
+  const left = head === "" ? [] : head.split(":");
+  const right = tail === undefined || tail === "" ? [] : tail.split(":");
+  const zeros = Array.from({ length: Math.max(0, 8 - left.length - right.length) }, () => "0");
+  return [...left, ...zeros, ...right].map((part) => part.padStart(4, "0")).join("");
 }
 
-function familyName(address: string): "ipv4" | "ipv6" {
-  return familyOf(address) === 6 ? "ipv6" : "ipv4";
+function dottedDigits(address: string): string {
+  return address
+    .split(".")
+    .map((part) => Number(part).toString(16).padStart(2, "0"))
+    .join("");
 }

@@ -75,7 +75,7 @@ export function race<C, T, E>(
             return;
           }
           left();
-          finish(connectError("ABORTED", "another attempt was faster"));
+          finish(running.size > 0 ? connectError("ABORTED", "another attempt was faster") : undefined);
           resolve({ won: true, value });
         },
         (error: unknown) => {

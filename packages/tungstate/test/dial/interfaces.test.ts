@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
+import { BlockList } from "node:net";
 import { networkInterfaces } from "node:os";
 import { describe, test } from "node:test";
+import fc from "fast-check";
 import {
   chooseAddress,
   describeInterfaces,
@@ -12,7 +14,7 @@ import {
   parseDevices,
   parseIfInet6,
 } from "../../src/dial/interfaces.ts";
-import { familyOf, inSubnet, sameAddress, scopeOf } from "../../src/dial/ip.ts";
+import { familyOf, hexDigits, inSubnet, sameAddress, scopeOf } from "../../src/dial/ip.ts";
 import { LOOPBACK } from "./support/peers.ts";
 
 function address(cidr: string, flags: Partial<InterfaceAddress> = {}): InterfaceAddress {
@@ -56,6 +58,37 @@ describe("addresses", () => {
     assert.ok(inSubnet("fe80::9%eth1", "fe80::1%eth0", 64));
     assert.ok(!inSubnet("10.1.2.3", "fd00::", 0));
     assert.ok(inSubnet("10.1.2.3", "0.0.0.0", 0));
+  });
+
+  test("subnets and addresses are what Node's BlockList takes them for", () => {
+    const address = fc.oneof(fc.ipV4(), fc.ipV6());
+    fc.assert(
+      fc.property(address, address, fc.nat(128), (one, other, length) => {
+        for (const [a, b] of [
+          [one, other],
+          [one, one],
+        ] as const) {
+          const family = familyOf(a);
+          const prefixLength = Math.min(length, family === 4 ? 32 : 128);
+          const list = new BlockList();
+          if (family === familyOf(b)) list.addSubnet(b, prefixLength, family === 4 ? "ipv4" : "ipv6");
+          assert.equal(
+            inSubnet(a, b, prefixLength),
+            list.check(a, family === 4 ? "ipv4" : "ipv6"),
+            `${a} in ${b}/${prefixLength}`,
+          );
+        }
+      }),
+    );
+  });
+
+  test("the digits of an address", () => {
+    assert.equal(hexDigits("192.0.2.1"), "c0000201");
+    assert.equal(hexDigits("::"), "0".repeat(32));
+    assert.equal(hexDigits("::ffff:192.0.2.1"), `${"0".repeat(20)}ffffc0000201`);
+    assert.equal(hexDigits("FE80::1%eth0"), `fe80${"0".repeat(27)}1`);
+    assert.equal(hexDigits("1:2:3:4:5:6:7:8"), "00010002000300040005000600070008");
+    assert.equal(hexDigits("1::8"), "00010000000000000000000000000008");
   });
 
   test("the same address, however it is written", () => {

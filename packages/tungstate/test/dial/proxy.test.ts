@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import fc from "fast-check";
 import { type Environment, isExempt, parseProxy, proxyFromEnvironment } from "../../src/dial/proxy.ts";
 import { ConnectError } from "../../src/errors.ts";
 
@@ -53,6 +54,31 @@ describe("a proxy's URL", () => {
       );
     }
   });
+});
+
+test("whatever text comes, it is a proxy that can be spoken to or INVALID_PROXY", () => {
+  const url = fc
+    .tuple(
+      fc.constantFrom("http", "https", "socks5", "socks5h", "ftp"),
+      fc.string(),
+      fc.string(),
+      fc.webAuthority(),
+      fc.string(),
+    )
+    .map(([scheme, user, password, authority, tail]) => `${scheme}://${user}:${password}@${authority}${tail}`);
+  fc.assert(
+    fc.property(fc.oneof(fc.string(), fc.webUrl(), url), (text) => {
+      let proxy: ReturnType<typeof parseProxy>;
+      try {
+        proxy = parseProxy(text);
+      } catch (error) {
+        return error instanceof ConnectError && error.code === "INVALID_PROXY" && error.cause === undefined;
+      }
+      const { host, port, shown } = proxy;
+      return /^[\w.:-]+$/.test(host) && port > 0 && port < 65_536 && !shown.includes("@");
+    }),
+    { numRuns: 500 },
+  );
 });
 
 describe("the environment's proxy", () => {
