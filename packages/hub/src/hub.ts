@@ -221,7 +221,7 @@ export class Hub {
     return this.operations.disconnect(user, options);
   }
 
-  /** `expireAt`: Unix time in seconds; undefined: never. One that has passed ends the connections (3005). */
+  /** `expireAt`: Unix time in seconds; undefined: never. One that has passed ends the connections (3005). Rejects with a RangeError. */
   refresh(user: string, expireAt: number | undefined, options?: ClientSelection): Promise<void> {
     return this.operations.refresh(user, expireAt, options);
   }

@@ -163,6 +163,9 @@ export class Operations {
 
   /** `expireAt`: Unix time in seconds; undefined: never. One that has passed ends the connections (3005). */
   async refresh(user: string, expireAt: number | undefined, options: ClientSelection = {}): Promise<void> {
+    if (expireAt !== undefined && !(Number.isSafeInteger(expireAt) && expireAt > 0)) {
+      throw new RangeError(`expireAt has to be a Unix time in seconds, got ${String(expireAt)}`);
+    }
     await this.tellAll({ type: "refresh", user, client: options.client, expireAt });
   }
 
@@ -219,8 +222,8 @@ export class Operations {
         return;
       case "refresh":
         for (const session of sessions) {
-          session.refresh(control.expireAt, true);
-          if ((session.expiry ?? 1) <= 0) session.close(DISCONNECTS.EXPIRED);
+          if ((session.secondsTo(control.expireAt) ?? 1) <= 0) session.close(DISCONNECTS.EXPIRED);
+          else session.refresh(control.expireAt, true);
         }
         return;
       case "subscribe":

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { CommandError, Disconnect } from "../src/codes.ts";
-import { NAMESPACES, withHub } from "./support/hubs.ts";
+import { type NAMESPACES, withHub } from "./support/hubs.ts";
 import { pubsOf, TestClient } from "./support/test-client.ts";
 import { settle } from "./support/virtual-clock.ts";
 

@@ -87,6 +87,7 @@ test("connections and subscriptions that expire", () =>
         { push: { channel: "x", unsubscribe: { code: 2501, reason: "subscription expired" } } },
       ]);
 
+      for (const wrong of [0, -1, 1.5, NaN]) await assert.rejects(hub.refresh("u", wrong), RangeError);
       await hub.refresh("u", Math.floor(clock.unix() / 1000) + 20);
       await settle();
       assert.deepEqual(a.take(), [{ push: { refresh: { expires: true, ttl: 20 } } }]);

@@ -367,7 +367,10 @@ export function testBrokerContract(suite: BrokerSuite): void {
       await b?.subscribe("x");
       const results = await Promise.all(brokers.map((broker, i) => broker.publish("x", { data: `${i}` }, keep)));
       await settle();
-      assert.deepEqual(results.map(({ offset }) => offset).sort(), [1, 2, 3]);
+      assert.deepEqual(
+        results.map(({ offset }) => offset).toSorted((a, b) => a - b),
+        [1, 2, 3],
+      );
       assert.deepEqual(
         recorders.map((each) => each.delivered.map(({ publication }) => publication.offset)),
         [[1, 2, 3], [1, 2, 3], []],
