@@ -44,7 +44,7 @@ export class Message {
         joined.set(piece, at);
         at += piece.length;
       }
-      this.source = joined;
+      this.source = plain(joined, 0, this.size);
       this.pieces = undefined;
       this.owned = true;
     }
@@ -54,7 +54,7 @@ export class Message {
         copyBytes(this.source, this.start, this.size, copy, 0);
         this.source = copy;
       } else {
-        this.source = this.source.subarray(this.start, this.start + this.size);
+        this.source = plain(this.source, this.start, this.size);
       }
       this.start = 0;
       this.owned = true;
@@ -94,6 +94,11 @@ export class Message {
   toString(): string {
     return this.text;
   }
+}
+
+/** A view that is a Uint8Array and nothing else, also of a runtime's own kind of array, such as a Buffer. */
+function plain(source: Uint8Array, start: number, size: number): Uint8Array {
+  return new Uint8Array(source.buffer, source.byteOffset + start, size);
 }
 
 const LOOP_PAYS = 64; // bytes up to which a loop beats making a view for `set`

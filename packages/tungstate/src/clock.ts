@@ -12,7 +12,6 @@ export const systemClock: Clock = {
   now: () => performance.now(),
   after: (delay, callback) => {
     const timer = setTimeout(callback, delay);
-    timer.unref();
     return () => clearTimeout(timer);
   },
   endOfTurn: (callback) => {

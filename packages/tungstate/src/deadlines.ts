@@ -44,6 +44,11 @@ export class Deadlines {
     others?.delete(timed);
     if (others?.size === 0) this.slots.delete(timed.slot);
     timed.slot = Infinity;
+    if (this.slots.size > 0) return;
+    // a timer that nobody needs would keep the process from ending
+    this.cancel?.();
+    this.cancel = undefined;
+    this.next = Infinity;
   }
 
   private arm(slot: number): void {

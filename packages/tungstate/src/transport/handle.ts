@@ -21,10 +21,14 @@ export class HandleTransport implements Transport {
   private sink: TransportSink | undefined;
   private early: readonly Uint8Array[] | undefined;
   private started = false;
+  /** Whether the sink wants bytes, whether the handle is being read, and whether it is the others' turn. */
+  private wanted = false;
   private reading = false;
+  private yielding = false;
   private fullReads = 0;
   private readEnded = false;
   private writeEnded = false;
+  private writeDone = false;
   private closed = false;
   private cause: Error | undefined;
 
@@ -67,53 +71,60 @@ export class HandleTransport implements Transport {
   }
 
   pause(): void {
-    if (!this.reading) return;
-    this.reading = false;
-    if (!this.closed) this.handle.readStop();
+    this.wanted = false;
+    this.update();
   }
 
   resume(): void {
-    if (this.reading || this.closed || this.readEnded) return;
-    this.reading = true;
-    if (this.early === undefined) this.startReading();
-    else process.nextTick(() => this.deliverEarly());
-  }
-
-  private startReading(): void {
-    const status = this.handle.readStart();
-    if (status !== 0) this.fail(status, "read");
+    if (this.wanted) return;
+    this.wanted = true;
+    if (this.early !== undefined) process.nextTick(() => this.deliverEarly());
+    this.update();
   }
 
   private deliverEarly(): void {
-    const chunks = this.early ?? [];
-    this.early = undefined;
-    chunks.forEach((chunk, index) => {
-      if (this.reading) this.sink?.onBytes(chunk, 0, chunk.length);
-      else this.early = chunks.slice(index);
-    });
-    if (this.reading && !this.closed) this.startReading();
+    while (this.wanted && this.early !== undefined && !this.closed) {
+      const [chunk, ...rest] = this.early;
+      this.early = rest.length > 0 ? rest : undefined;
+      if (chunk !== undefined) this.sink?.onBytes(chunk, 0, chunk.length);
+    }
+    this.update();
+  }
+
+  /** Reads from the handle if, and only if, it should be read from now. */
+  private update(): void {
+    const should = this.wanted && !this.yielding && !this.readEnded && !this.closed && this.early === undefined;
+    if (should === this.reading) return;
+    this.reading = should;
+    if (!should) {
+      if (!this.closed) this.handle.readStop();
+      return;
+    }
+    const status = this.handle.readStart();
+    if (status !== 0) this.fail(status, "read");
   }
 
   /** `size` bytes lie in the read buffer, or an errno was got instead. */
   read(size: number): void {
     if (size > 0) {
-      if (size === READ_BUFFER_SIZE && ++this.fullReads === FULL_READS_PER_TURN) this.yieldTurn();
-      else if (size < READ_BUFFER_SIZE) this.fullReads = 0;
+      if (size < READ_BUFFER_SIZE) this.fullReads = 0;
+      else if (++this.fullReads === FULL_READS_PER_TURN) this.yieldTurn();
       this.sink?.onBytes(readBuffer, 0, size);
     } else if (size === EOF) {
       this.readEnded = true;
-      this.reading = false;
-      this.handle.readStop();
+      this.update();
       this.sink?.onEnd();
-      if (this.writeEnded) this.destroy();
+      if (this.writeDone) this.destroy();
     } else if (size < 0) this.fail(size, "read");
   }
 
   private yieldTurn(): void {
     this.fullReads = 0;
-    this.handle.readStop();
+    this.yielding = true;
+    this.update();
     setImmediate(() => {
-      if (this.reading && !this.closed) this.startReading();
+      this.yielding = false;
+      this.update();
     });
   }
 
@@ -155,13 +166,13 @@ export class HandleTransport implements Transport {
   }
 
   shutDown(): void {
+    this.writeDone = true;
     if (this.readEnded) this.destroy();
   }
 
   destroy(): void {
     if (this.closed) return;
     this.closed = true;
-    this.reading = false;
     this.handle.close(() => {
       this.sink?.onClosed(this.cause);
       this.husk?.destroy();

@@ -1,6 +1,9 @@
 import type { Transport, TransportSink } from "./transport.ts";
 
-/** A pair of Web streams, such as a WebTransport stream, a Deno socket or what `Duplex.toWeb` gives. */
+/**
+ * A pair of Web streams, such as a WebTransport stream or a Deno socket. (Of a Node Duplex use the Duplex itself: what `Duplex.toWeb` makes of
+ * it tells the end of one direction only when the other has ended, too.)
+ */
 export class WebStreamTransport implements Transport {
   readonly localAddress = undefined;
   readonly remoteAddress = undefined;
@@ -11,6 +14,7 @@ export class WebStreamTransport implements Transport {
   private reading = false;
   private readEnded = false;
   private writeEnded = false;
+  private writeDone = false;
   private closed = false;
   private cause: Error | undefined;
 
@@ -41,7 +45,7 @@ export class WebStreamTransport implements Transport {
         if (done) {
           this.readEnded = true;
           this.sink?.onEnd();
-          if (this.writeEnded) this.over();
+          if (this.writeDone) this.over();
         } else {
           this.sink?.onBytes(value, 0, value.length);
           this.read();
@@ -76,6 +80,7 @@ export class WebStreamTransport implements Transport {
     this.writeEnded = true;
     this.writer.close().then(
       () => {
+        this.writeDone = true;
         if (this.readEnded) this.over();
       },
       (error: unknown) => this.over(error),
