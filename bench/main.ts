@@ -58,7 +58,7 @@ try {
   const report = formatReport(run, command);
   console.log(`\n${report}`);
   if (json !== undefined) writeFileSync(json, run.results.toJson());
-  if (write) for (const file of writeDocument(run, report)) console.log(`wrote ${file}`);
+  if (write) for (const file of writeDocument(run, command)) console.log(`wrote ${file}`);
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);
   process.exitCode = 1;

@@ -261,6 +261,7 @@ static struct connection *all;
 static int epoll_fd, open_count;
 static u8 *read_buffer;
 static u64 now, deliveries, completed, checked, compressed_replies, wire_in, last_progress;
+static u64 total_in; // bytes from the server, all told
 static int measuring, finished;
 static long burst_seen;
 
@@ -677,6 +678,7 @@ static void on_event(struct connection *c, uint32_t events) {
       return;
     }
     wire_in += (u64)n;
+    total_in += (u64)n;
     const u8 *p = read_buffer;
     if (c->phase == UPGRADING) {
       size_t used = read_head(c, p, (size_t)n);
@@ -716,20 +718,21 @@ static void open_all(int upto) {
 }
 
 // ---- modes -----------------------------------------------------------------------------------------------------------
-static void report(double elapsed, u64 messages, double cpu, double load_cpu) {
+static void report(double elapsed, u64 messages, u64 bytes, double cpu, double load_cpu) {
   printf("{\"mode\":\"%s\",\"connections\":%d,\"bytes\":%ld,\"depth\":%d,\"type\":\"%s\",\"seconds\":%.6f,\"messages\":%llu,\"perSecond\":%.1f,", mode_name,
          connections, payload_bytes, depth, type, elapsed, (unsigned long long)messages, (double)messages / elapsed);
   if (!isnan(cpu)) printf("\"serverCpuUs\":%.5f,\"serverBusy\":%.4f,", messages ? cpu * 1e6 / (double)messages : 0, cpu / elapsed);
   if (histogram_count)
     printf("\"latencyUs\":{\"p50\":%.1f,\"p90\":%.1f,\"p99\":%.1f,\"p999\":%.1f,\"max\":%.1f},", quantile_us(0.5), quantile_us(0.9), quantile_us(0.99),
            quantile_us(0.999), (double)histogram_max / 1000.0);
+  printf("\"wireBytes\":%.1f,", messages ? (double)bytes / (double)messages : 0);
   printf("\"loadBusy\":%.4f,\"checked\":%llu,\"compressedReplies\":%llu}\n", load_cpu / elapsed, (unsigned long long)checked, (unsigned long long)compressed_replies);
   fflush(stdout);
 }
 
 static void run_window(u64 *counter) {
   u64 begin = now_ns(), from = begin + (u64)(warmup * 1e9), until = from + (u64)(seconds * 1e9);
-  u64 messages_from = 0;
+  u64 messages_from = 0, bytes_from = 0;
   u64 latest = begin + (u64)(warmup * 4e9);
   double cpu_begin = server_cpu(), cpu_from = 0, load_from = 0;
   last_progress = now = begin;
@@ -741,11 +744,12 @@ static void run_window(u64 *counter) {
       from = now_ns();
       until = from + (u64)(seconds * 1e9);
       messages_from = *counter;
+      bytes_from = total_in;
       cpu_from = server_cpu();
       load_from = own_cpu();
     } else if (measuring && (now >= until || (message_limit && *counter - messages_from >= message_limit))) {
       double cpu = server_cpu() - cpu_from, load_cpu = own_cpu() - load_from;
-      report((double)(now_ns() - from) / 1e9, *counter - messages_from, cpu, load_cpu);
+      report((double)(now_ns() - from) / 1e9, *counter - messages_from, total_in - bytes_from, cpu, load_cpu);
       finished = 1;
       return;
     }

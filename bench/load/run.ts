@@ -38,6 +38,8 @@ export interface LoadResult {
   /** Share of one core. */
   readonly serverBusy: number;
   readonly loadBusy: number;
+  /** Bytes that came for each message, headers included. */
+  readonly wireBytes: number;
   readonly latencyUs: Latency;
   /** Replies that were compared byte by byte. */
   readonly checked: number;

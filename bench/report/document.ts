@@ -2,54 +2,71 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { PLOTS, type PlotName } from "../rows.ts";
-import type { BenchRun } from "../runner/run.ts";
 import { machineText } from "../runner/machine.ts";
+import type { BenchRun } from "../runner/run.ts";
 import { barPlot, growthPlot } from "./svg.ts";
 import { figuresTable, latencyTable, ratioTable, spreadTable } from "./tables.ts";
 
 const DOCS = fileURLToPath(new URL("../../docs/", import.meta.url));
 const DOCUMENT = join(DOCS, "performance.md");
-const [BEGIN, END] = ["<!-- figures: npm run bench -- --write -->", "<!-- end of figures -->"];
 
 /** What was measured, on what, and how: the same for the terminal and the docs. */
 export function formatReport({ results, notes }: BenchRun, command: string): string {
   const versions = [...results.titles.values()].join("; ");
-  const failed = results.failures().map(({ row, peer, reason }) => `${peer}, ${row.name}: ${reason}`);
+  const failed = results.failures().map(({ row, peer, reason }) => `- ${peer}, ${row.name}: ${reason}`);
   const marked = results.rows.some((row) => results.peers.some((peer) => results.isLoadBound(row, peer)));
-  const sections = [
-    ["Measured on", `${machineText()}; ${notes.join("; ")}.\n\n${versions}.\n\n\`${command}\``],
-    ["Messages/s (or what the row says), server CPU per message", figuresTable(results)],
-    ["Tungstate's figure divided by each peer's (messages/s / messages per second of server CPU)", ratioTable(results)],
-    ["Latency", latencyTable(results)],
-    ["Lowest and highest round", spreadTable(results)],
-    ["Not measured", failed.map((line) => `- ${line}`).join("\n")],
-  ] as const;
-  const body = sections.flatMap(([title, text]) => (text === "" ? [] : [`### ${title}`, text]));
-  if (marked) body.push("\\* the load generator was busy all the time, the server was not: there was more in it.");
-  return body.join("\n\n");
+  const ratios = ratioTable(results);
+  const latencies = latencyTable(results);
+  const paragraphs = [
+    `${machineText()}; ${notes.join("; ")}. ${versions}.`,
+    `\`${command}\``,
+    "Messages/s or what the row says, server CPU for each message, and for compressed ones their size on the wire:",
+    figuresTable(results),
+    ...(marked ? ["\\* the load generator was busy all the time, the server was not: there was more in it."] : []),
+    ...(ratios === ""
+      ? []
+      : ["Tungstate divided by each peer; messages/s, then messages per second of server CPU:", ratios]),
+    ...(latencies === "" ? [] : ["Latency, p50 / p99 / p99.9 in us:", latencies]),
+    "Lowest and highest round:",
+    spreadTable(results),
+    ...(failed.length === 0 ? [] : ["Not measured:", failed.join("\n")]),
+  ];
+  return paragraphs.join("\n\n");
 }
 
-/** Replaces the figures in docs/performance.md, and the plots beside it; the text around them stays. */
-export function writeDocument(run: BenchRun, report: string): readonly string[] {
+/** Replaces the figures in docs/performance.md that were measured, and the plots beside it; all else in it stays. */
+export function writeDocument(run: BenchRun, command: string): readonly string[] {
   mkdirSync(DOCS, { recursive: true });
-  const written: string[] = [];
-  const plots: string[] = [];
-  const put = (name: string, content: string | undefined, title: string): void => {
-    if (content === undefined) return;
+  const written = [DOCUMENT];
+  const plot = (name: string, content: string | undefined, title: string): string[] => {
+    if (content === undefined) return [];
     writeFileSync(join(DOCS, name), content);
     written.push(join(DOCS, name));
-    plots.push(`![${title}](${name})`);
+    return [`![${title}](${name})`];
   };
-  if (run.results.rows.some((row) => row.point === undefined)) {
-    put("performance.svg", barPlot(run.results), "Server CPU per message");
+  let text = existsSync(DOCUMENT) ? readFileSync(DOCUMENT, "utf8") : "# Performance\n";
+  const rows = run.results.rows.filter((row) => row.point === undefined);
+  if (rows.length > 0) {
+    const part = { ...run, results: run.results.within(rows) };
+    const plots = plot("performance.svg", barPlot(part.results), "Server CPU per message");
+    text = replaceBlock(text, "figures", [...plots, formatReport(part, command)]);
   }
-  for (const plot of Object.keys(PLOTS) as PlotName[]) {
-    put(`performance-${plot}.svg`, growthPlot(run.results, plot), PLOTS[plot].title);
+  const growth = run.results.rows.filter((row) => row.point !== undefined);
+  if (growth.length > 0) {
+    const results = run.results.within(growth);
+    const plots = (Object.keys(PLOTS) as PlotName[]).flatMap((name) =>
+      plot(`performance-${name}.svg`, growthPlot(results, name), PLOTS[name].title),
+    );
+    text = replaceBlock(text, "growth", [`\`${command}\``, ...plots, figuresTable(results)]);
   }
-  const block = [BEGIN, report, ...plots, END].join("\n\n");
-  const old = existsSync(DOCUMENT) ? readFileSync(DOCUMENT, "utf8") : `# Performance\n\n${BEGIN}\n\n${END}\n`;
-  const [from, to] = [old.indexOf(BEGIN), old.indexOf(END)];
-  if (from < 0 || to < from) throw new Error(`${DOCUMENT}: expected the lines ${BEGIN} and ${END} around the figures`);
-  writeFileSync(DOCUMENT, old.slice(0, from) + block + old.slice(to + END.length));
-  return [DOCUMENT, ...written];
+  writeFileSync(DOCUMENT, text);
+  return written;
+}
+
+function replaceBlock(text: string, name: string, paragraphs: readonly string[]): string {
+  const [begin, end] = [`<!-- ${name}: npm run bench -- --write -->`, `<!-- end of ${name} -->`];
+  const block = [begin, ...paragraphs, end].join("\n\n");
+  const [from, to] = [text.indexOf(begin), text.indexOf(end)];
+  if (from < 0 || to < from) return `${text.trimEnd()}\n\n${block}\n`;
+  return text.slice(0, from) + block + text.slice(to + end.length);
 }

@@ -19,6 +19,16 @@ export class Results {
     this.peers = peers;
   }
 
+  /** The same run, seen through some of its rows. */
+  within(rows: readonly Row[]): Results {
+    const part = new Results(rows, this.peers);
+    for (const [peer, title] of this.titles) part.titles.set(peer, title);
+    for (const [peer, reason] of this.absent) part.absent.set(peer, reason);
+    for (const [key, samples] of this.samples) part.samples.set(key, samples);
+    for (const [key, reason] of this.reasons) part.reasons.set(key, reason);
+    return part;
+  }
+
   add(row: Row, peer: PeerName, round: number, sample: Sample): void {
     const key = `${row.name} ${peer}`;
     const list = this.samples.get(key) ?? [];

@@ -1,7 +1,7 @@
 import { PEER_TITLES, type PeerName } from "../runner/peers.ts";
 import type { Figure, Row } from "../rows.ts";
 import { floorText, isMet, type Results } from "./results.ts";
-import { median } from "./statistics.ts";
+import { median, spread } from "./statistics.ts";
 
 /** A table as Markdown, padded, so that it reads as well in a terminal. The first column is left-aligned, the others right. */
 export function formatTable(head: readonly string[], body: readonly (readonly string[])[]): string {
@@ -50,7 +50,11 @@ function figureCell(results: Results, row: Row, peer: PeerName): string {
   const cpu = results.figure(row, peer, "cpuUs");
   if (value === undefined) return "";
   const unit = main === "ms" ? " ms" : main === "kb" ? " KB" : "";
-  return `${short(value.median)}${unit}${mark}${cpu === undefined ? "" : `, ${short(cpu.median)} us`}`;
+  const text = `${short(value.median)}${unit}${mark}${cpu === undefined ? "" : `, ${short(cpu.median)} us`}`;
+  // how small a server makes a message is what it pays for with its time
+  const bytes =
+    row.deflate === true ? spread(results.of(row, peer).flatMap((sample) => sample.wireBytes ?? [])) : undefined;
+  return bytes === undefined ? text : `${text}, ${short(bytes.median)} B`;
 }
 
 /** Lowest and highest of all rounds. */

@@ -12,6 +12,7 @@ export interface Sample {
   readonly ms?: number;
   readonly kb?: number;
   readonly latencyUs?: Latency;
+  readonly wireBytes?: number;
   /** Shares of a core. */
   readonly serverBusy?: number;
   readonly loadBusy?: number;
@@ -44,8 +45,8 @@ export async function measure(row: Row, server: ServerProcess, load: LoadCommand
   const result = await runLoad(load, server, options);
   if (result.checked === 0) throw new Error("no reply was compared");
   if (row.deflate === true && result.compressedReplies === 0) throw new Error("no reply was compressed");
-  const { perSecond: rate, serverCpuUs: cpuUs, latencyUs, serverBusy, loadBusy } = result;
-  return { rate, cpuUs, latencyUs, serverBusy, loadBusy };
+  const { perSecond: rate, serverCpuUs: cpuUs, latencyUs, wireBytes, serverBusy, loadBusy } = result;
+  return { rate, cpuUs, latencyUs, wireBytes, serverBusy, loadBusy };
 }
 
 // Resident memory now and with more connections: what the process has without any falls out.

@@ -2,11 +2,11 @@ import { createRequire } from "node:module";
 import { WebSocketServer } from "tungstate";
 import { burster, listening, MAX_MESSAGE, parseBurst, readTls, serverOptions, versionOf } from "./contract.ts";
 
-const { host, port, tls } = serverOptions();
+const { host, port, deflate, tls } = serverOptions();
 const require = createRequire(import.meta.url);
 
 // The defaults, but for the frame size that the row of 16 MiB and more needs.
-const server = new WebSocketServer({ maxFrameSize: MAX_MESSAGE });
+const server = new WebSocketServer({ maxFrameSize: MAX_MESSAGE, ...(deflate ? { compression: true } : {}) });
 
 server.on("connection", (connection, request) => {
   if (request.path === "/broadcast") {
