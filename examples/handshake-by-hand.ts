@@ -16,7 +16,7 @@ const random = (target: Uint8Array): void => void randomFillSync(target);
 
 /** All bytes that wait in a protocol's output. */
 function outputOf(protocol: Protocol): Uint8Array {
-  protocol.answerPing();
+  protocol.answer();
   const { pieces } = protocol.output.take();
   return Buffer.concat(Array.isArray(pieces) ? pieces : [pieces]);
 }

@@ -46,6 +46,7 @@ export interface ProtocolSink {
 export type ProtocolState = "open" | "closing" | "closed";
 
 const EMPTY = new Uint8Array(0);
+const ANSWERED_AT_ONCE = 16 * 1024; // bytes of output up to which each ping is answered in its place
 
 /**
  * One WebSocket connection behind its handshake, without I/O: bytes go in by `receive`, come out of `output`; time goes in by
@@ -57,11 +58,6 @@ export class Protocol implements ReceiverSink {
   state: ProtocolState = "open";
   /** Why the connection fails, if it does. */
   error: WebSocketError | undefined;
-  /**
-   * Whether the stream should be ended as soon as the output is written. RFC 6455 §7.1.1: the server closes first; a client waits
-   * for it, which its deadline bounds.
-   */
-  wantsEnd = false;
   /** The time, in ms on the caller's clock, at which `handleTimeout` is to be called; Infinity for never. */
   deadline = Infinity;
   /** Bytes that the caller has taken from the output and not written yet; they count against maxWriteBufferSize. */
@@ -75,6 +71,8 @@ export class Protocol implements ReceiverSink {
   private received: { code: number; reason: string } | undefined;
   /** The payload of the newest ping that was not answered yet. */
   private pongDue: Uint8Array | undefined;
+  /** The payload of the Close that is to be sent in answer to what came. */
+  private closeDue: Uint8Array | undefined;
   private heard = false;
   private pinged = false;
   private paused = false;
@@ -110,8 +108,8 @@ export class Protocol implements ReceiverSink {
   /** The peer has ended its half of the stream, or the stream broke (`cause`). */
   receiveEnd(cause?: Error): void {
     if (this.state === "closed") return;
+    if (this.closeDue !== undefined) this.sendClose(this.closeDue); // our half may still be open
     this.state = "closed";
-    this.wantsEnd = true;
     this.receiver.stop();
     this.deadline = Infinity;
     if (this.received === undefined || !this.closeSent) {
@@ -137,7 +135,11 @@ export class Protocol implements ReceiverSink {
   onPing(payload: Uint8Array): void {
     // RFC 6455 §5.5.2: "Upon receipt of a Ping frame, an endpoint MUST send a Pong frame in response, unless it already
     // received a Close frame." §5.5.3: it "MAY elect to send a Pong frame for only the most recently processed Ping frame".
-    if (!this.closeSent) this.pongDue = payload;
+    if (!this.closeSent) {
+      this.pongDue = payload;
+      // at once while that is cheap; while the peer does not read, only the newest
+      if (this.inTransit === 0 && this.output.size < ANSWERED_AT_ONCE) this.sendPong();
+    }
     this.sink.onPing(payload);
   }
 
@@ -157,8 +159,7 @@ export class Protocol implements ReceiverSink {
     }
     this.received = { code, reason };
     // §5.5.1: "the endpoint MUST send a Close frame in response ... it typically echos the status code it received."
-    if (!this.closeSent) this.sendClose(payload.subarray(0, 2));
-    this.wantsEnd = this.options.role === "server";
+    if (!this.closeSent) this.closeDue = payload.subarray(0, 2);
     this.state = "closing";
     this.sink.onStateChange();
   }
@@ -169,10 +170,8 @@ export class Protocol implements ReceiverSink {
     this.error = error;
     this.receiver.stop();
     if (!this.closeSent && error.closeCode !== undefined) {
-      const payload = new Uint8Array([error.closeCode >>> 8, error.closeCode]);
-      this.sendClose(payload);
+      this.closeDue = new Uint8Array([error.closeCode >>> 8, error.closeCode]);
     }
-    this.wantsEnd = true;
     this.state = "closing";
     this.sink.onStateChange();
   }
@@ -257,25 +256,55 @@ export class Protocol implements ReceiverSink {
     this.sink.onStateChange();
   }
 
-  /** Puts the pong that is due into the output. Call it before taking the output, once the last take is written: pings in between cost one pong. */
-  answerPing(): void {
-    if (this.pongDue === undefined) return;
-    this.sender.control(OPCODE.PONG, this.pongDue);
-    this.pongDue = undefined;
+  /**
+   * Puts into the output what is due in answer to what came: a Pong, a Close. To be called before the output is taken, once the
+   * last take is written and whoever got the messages that came has had the time to answer them: what they write goes ahead of the
+   * Close, as RFC 6455 §5.5.1 allows.
+   */
+  answer(): void {
+    this.sendPong();
+    if (this.closeDue !== undefined) this.sendClose(this.closeDue);
   }
 
-  get pongIsDue(): boolean {
-    return this.pongDue !== undefined;
+  /** Whether `answer` has something to do. */
+  get answerIsDue(): boolean {
+    return this.pongDue !== undefined || this.closeDue !== undefined;
+  }
+
+  /**
+   * Whether the stream should be ended as soon as the output is written. RFC 6455 §7.1.1: the server closes first; a client waits
+   * for it, which its deadline bounds.
+   */
+  get wantsEnd(): boolean {
+    if (this.state === "open" || this.closeDue !== undefined) return false;
+    return (
+      this.state === "closed" ||
+      this.error !== undefined ||
+      (this.received !== undefined && this.options.role === "server")
+    );
+  }
+
+  /** Whether messages can be sent: there is no Close in the output yet. */
+  get writable(): boolean {
+    return this.state === "open" || this.closeDue !== undefined;
+  }
+
+  private sendPong(): void {
+    const payload = this.pongDue;
+    if (payload === undefined) return;
+    this.pongDue = undefined;
+    if (!this.closeSent) this.sender.control(OPCODE.PONG, payload);
   }
 
   private sendClose(payload: Uint8Array): void {
-    this.answerPing();
+    this.sendPong();
     this.sender.control(OPCODE.CLOSE, payload);
     this.closeSent = true;
+    this.closeDue = undefined;
   }
 
   private checkOpen(): void {
-    if (this.state !== "open") throw protocolError("NOT_OPEN", `its state is "${this.state}"`);
+    if (!this.writable) throw protocolError("NOT_OPEN", `its state is "${this.state}"`);
   }
 
   private checkRoom(data: Data): void {

@@ -25,7 +25,7 @@ test("two ends talk with nothing but what the package exports", () => {
   const client = new Protocol({ ...options, role: "client", keys }, sink("client"));
   const server = new Protocol({ ...options, role: "server", keys: undefined }, sink("server"));
   const move = (from: tungstate.Protocol, to: tungstate.Protocol): void => {
-    from.answerPing();
+    from.answer();
     const taken = from.output.take();
     to.receive(Array.isArray(taken.pieces) ? concat(...taken.pieces) : taken.pieces);
     giveBack(taken);

@@ -114,7 +114,7 @@ describe("a Close that comes", () => {
     test(`is preceded by the pong that is due from a ${role}`, () => {
       const end = new Endpoint(role);
       end.receive({ opcode: 9, payload: hex("01") }, { opcode: 9, payload: hex("02") }, closeFrame(hex("")));
-      assert.equal(end.protocol.pongIsDue, false);
+      assert.equal(end.protocol.answerIsDue, false);
       assert.deepEqual(end.sent(), ["pong 02 fin", "close fin"]);
     });
   }
@@ -171,7 +171,7 @@ describe("close()", () => {
       end.protocol.close(undefined, "", 0);
       end.protocol.close(1001, "again", 0);
       end.receive({ opcode: 9, payload: hex("01") });
-      assert.equal(end.protocol.pongIsDue, false);
+      assert.equal(end.protocol.answerIsDue, false);
       const { protocol } = end;
       for (const call of [
         () => protocol.send("a"),

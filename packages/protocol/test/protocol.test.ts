@@ -85,12 +85,12 @@ describe("pings", () => {
     test(`are answered by a ${role} with their payload`, () => {
       for (const length of [0, 1, 124, 125]) {
         const end = new Endpoint(role);
-        assert.equal(end.protocol.pongIsDue, false);
+        assert.equal(end.protocol.answerIsDue, false);
         end.receive({ opcode: 9, payload: pattern(length) });
-        assert.equal(end.protocol.pongIsDue, true);
+        assert.equal(end.protocol.answerIsDue, true);
         const pong = `pong ${show(pattern(length))}`.trimEnd();
         assert.deepEqual(end.sent(), [`${pong} fin`]);
-        assert.equal(end.protocol.pongIsDue, false);
+        assert.equal(end.protocol.answerIsDue, false);
         assert.deepEqual(end.sent(), []);
         assert.deepEqual(end.heard, [`ping ${show(pattern(length))}`.trimEnd()]);
       }
@@ -111,7 +111,7 @@ describe("pings", () => {
       end.protocol.beginMessage("text");
       end.protocol.sendFragment(utf8("a"), false);
       end.receive({ opcode: 1, fin: false }, { opcode: 9, payload: hex("07") }, { opcode: 0 });
-      end.protocol.answerPing();
+      end.protocol.answer();
       end.protocol.sendFragment(utf8("b"), true);
       assert.deepEqual(end.sent(), ["text 61", "pong 07 fin", "continuation 62 fin"]);
       assert.deepEqual(end.heard, ["ping 07", "text"]);

@@ -147,7 +147,7 @@ export class Connection
     if (this.over !== undefined) return;
     this.bytesReceived += end - start;
     this.core.receive(chunk, start, end);
-    if (this.core.output.size > 0 || this.core.pongIsDue || this.core.wantsEnd) this.writing.flushSoon();
+    if (this.core.output.size > 0 || this.core.answerIsDue || this.core.wantsEnd) this.writing.flushSoon();
   }
 
   private takeEarly(): void {

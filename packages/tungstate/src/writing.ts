@@ -125,7 +125,7 @@ export class Writing {
     this.flushDue = false;
     if (this.inFlight !== undefined || this.over) return;
     const { core } = this;
-    core.answerPing();
+    core.answer();
     if (core.output.size > 0) {
       const taken = core.output.take();
       this.bytesSent += taken.size;

@@ -68,12 +68,12 @@ export class Endpoint implements ProtocolSink {
 
   /** What has been sent since the last look, the pong that is due included, as frames. */
   sent(): string[] {
-    this.protocol.answerPing();
+    this.protocol.answer();
     return drainFrames(this.protocol.output, this.role).map(showFrame);
   }
 
   sentBytes(): Uint8Array {
-    this.protocol.answerPing();
+    this.protocol.answer();
     return drain(this.protocol.output);
   }
 
