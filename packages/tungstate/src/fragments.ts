@@ -25,7 +25,7 @@ export async function sendInFragments(
     core.sendFragment(held ?? new Uint8Array(0), true);
   } catch (error) {
     // with the connection gone there is nothing to mend
-    if (core.state !== "open") throw error;
+    if (!core.writable) throw error;
     core.fail(
       protocolError("HANDLER_FAILED", "the source of a message in fragments ended with an error", { cause: error }),
     );

@@ -44,9 +44,13 @@ export interface ConnectionEvents {
 
 /** One WebSocket connection, the same for clients and servers. Paused until somebody reads. */
 export interface WebSocketConnection extends AsyncIterable<Message>, AsyncDisposable {
-  /** Buffers a message. False: more than `writeBufferSize` bytes wait; wait for `drain` or use `send`. */
+  /**
+   * Buffers a message. False: more than `writeBufferSize` bytes wait; wait for `drain`, or use `send`. False as well when the
+   * connection is not open any more: the message goes nowhere then, and nothing is thrown, since the peer may leave at any time. Throws
+   * WRITE_BUFFER_FULL beyond `maxWriteBufferSize`, with nothing sent, and INVALID_ARGUMENT.
+   */
   write(data: MessageData): boolean;
-  /** Writes, then waits until there is room for more. */
+  /** Writes, then waits until there is room for more. Rejects with NOT_OPEN when the connection is not open, or ends meanwhile. */
   send(data: MessageData): Promise<void>;
   /** Sends one message in fragments as its parts come, keeping no more than `writeBufferSize` of it. */
   sendStream(

@@ -56,6 +56,7 @@ export class Writing {
 
   write(data: MessageData): boolean {
     const checked = typeof data === "string" || data instanceof Message ? data : asData(data);
+    if (!this.core.writable) return false;
     if (this.core.inMessage) return this.hold(checked);
     this.core.send(checked);
     this.messagesSent++;
@@ -64,7 +65,6 @@ export class Writing {
 
   /** RFC 6455 §5.4 lets no message come between the fragments of another: it waits until `sendStream` is done. */
   private hold(data: Data): boolean {
-    if (this.core.state !== "open") throw protocolError("NOT_OPEN");
     const size = (this.held?.size ?? 0) + sizeOf(data);
     if (size > this.settings.maxWriteBufferSize)
       throw protocolError("WRITE_BUFFER_FULL", "behind a message in fragments");
@@ -85,14 +85,14 @@ export class Writing {
     } finally {
       const { held } = this;
       this.held = undefined;
-      if (this.core.state === "open") for (const data of held?.data ?? []) this.write(data);
+      if (this.core.writable) for (const data of held?.data ?? []) this.write(data);
     }
   }
 
   /** What was written is to be flushed. False if more than `writeBufferSize` waits. */
   private afterWrite(): boolean {
     const { core, settings } = this;
-    if (core.output.size >= settings.writeBufferSize) this.flushNow();
+    if (core.output.size >= settings.writeBufferSize) this.pass();
     else this.flushSoon();
     if (core.output.size + core.inTransit <= settings.writeBufferSize) return true;
     this.needDrain = true;
@@ -101,6 +101,7 @@ export class Writing {
 
   /** Waits until no more than `writeBufferSize` bytes wait. */
   room(): Promise<void> {
+    if (!this.core.writable) return Promise.reject(protocolError("NOT_OPEN"));
     return new Promise((resolve, reject) => (this.roomWaiters ??= []).push({ resolve, reject }));
   }
 
@@ -120,12 +121,18 @@ export class Writing {
     this.flusher.add(this);
   }
 
-  /** Hands the output to the transport if that is free. */
+  /** The end of the turn: what is due in answer to the peer goes out with what was written. */
   flushNow(): void {
     this.flushDue = false;
     if (this.inFlight !== undefined || this.over) return;
+    this.core.answer();
+    this.pass();
+  }
+
+  /** Hands the output to the transport if that is free. */
+  private pass(): void {
+    if (this.inFlight !== undefined || this.over) return;
     const { core } = this;
-    core.answer();
     if (core.output.size > 0) {
       const taken = core.output.take();
       this.bytesSent += taken.size;

@@ -46,7 +46,8 @@ for (const kind of kinds) {
         assert.deepEqual(atServer, { code: 4001, reason: "enough", clean: true, error: undefined });
         assert.deepEqual(atClient, { code: 4001, reason: "", clean: true, error: undefined });
         assert.equal(client.state, "closed");
-        assert.throws(() => client.write("late"), { code: "NOT_OPEN" });
+        assert.equal(client.write("late"), false);
+        await assert.rejects(client.send("late"), { code: "NOT_OPEN" });
       });
     });
 

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { networkInterfaces } from "node:os";
 import { connectError, type Tried } from "../errors.ts";
-import { type Family, familyOf, hexDigits, inSubnet, sameAddress, type Scope, scopeOf, withoutScope } from "./ip.ts";
+import { type Family, familyOf, hexDigits, inSubnet, sameAddress, type Scope, scopeOf } from "./ip.ts";
 
 export interface InterfaceAddress {
   /** As it can be bound to: a link-local IPv6 address has its scope (`fe80::1%eth0`). */
@@ -36,7 +36,7 @@ export function listInterfaces(): NetworkInterface[] {
       const family = familyOf(info.address) ?? 4;
       const flag = family === 6 ? (flags.get(`${hexDigits(info.address)} ${name}`) ?? 0) : 0;
       return {
-        address: family === 6 && scope === "link-local" ? `${withoutScope(info.address)}%${name}` : info.address,
+        address: scoped(info.address, name),
         family,
         prefixLength: Number(info.cidr?.split("/")[1] ?? (family === 4 ? 32 : 128)),
         scope,
@@ -73,10 +73,16 @@ export function findInterface(name: string, tried: Tried = {}): NetworkInterface
 /** The name of the interface that has this local address, if any has. */
 export function interfaceOf(localAddress: string): string | undefined {
   for (const [name, infos] of Object.entries(networkInterfaces())) {
-    if (infos?.some((info) => sameAddress(info.address, localAddress)) === true) return name;
+    if (infos?.some(({ address }) => sameAddress(scoped(address, name), localAddress)) === true) return name;
   }
   // All of 127.0.0.0/8 is on the loopback interface, although only 127.0.0.1 is listed.
   return scopeOf(localAddress) === "host" ? listInterfaces().find((candidate) => candidate.internal)?.name : undefined;
+}
+
+/** node:os leaves out the scope; without it, the link-local addresses of two interfaces may be the same. */
+function scoped(address: string, name: string): string {
+  const needed = familyOf(address) === 6 && !address.includes("%") && scopeOf(address) === "link-local";
+  return needed ? `${address}%${name}` : address;
 }
 
 export function describeInterfaces(interfaces: readonly NetworkInterface[]): string {
