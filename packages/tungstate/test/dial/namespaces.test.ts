@@ -110,13 +110,13 @@ describe("two networks to one server", { skip: impossible ?? false }, () => {
     assert.deepEqual([by, road?.interface, road?.proxy], ["eth2", "eth2", proxy]);
   });
 
-  test("a link-local address is reached over the interface that was named", async () => {
+  test("a link-local address is reached over the interface that was named, or by its scope", async () => {
     for (const n of [1, 2]) {
+      const ends = [`fe80::1%eth${n}`, `fe80::2%eth${n}`];
       const { by, road } = await transfer({ host: "fe80::2", options: { interface: `eth${n}` } });
-      assert.deepEqual(
-        [by, road?.localAddress, road?.remoteAddress],
-        [`eth${n}`, `fe80::1%eth${n}`, `fe80::2%eth${n}`],
-      );
+      assert.deepEqual([by, road?.localAddress, road?.remoteAddress], [`eth${n}`, ...ends]);
+      const scoped = await transfer({ host: `fe80::2%eth${n}`, options: { localAddress: `fe80::1%eth${n}` } });
+      assert.deepEqual([scoped.by, scoped.road?.interface, scoped.road?.localAddress], [`eth${n}`, `eth${n}`, ends[0]]);
     }
   });
 
