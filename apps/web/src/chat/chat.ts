@@ -1,0 +1,194 @@
+import { Link, type LinkListener, type LinkState } from "../connection/link.ts";
+import { Outbox } from "./outbox.ts";
+import { BEACON_MS, People, type Person } from "./people.ts";
+import { decodePacket, describeBinary, encodePacket, type Packet } from "./wire.ts";
+
+/** One message as it is shown. */
+export interface ChatMessage {
+  readonly id: string;
+  /** Who wrote it; undefined if it was no page like this one. */
+  readonly from: Person | undefined;
+  readonly own: boolean;
+  readonly text: string;
+  /** When it came, as Date.now(): the clocks of others may be wrong. */
+  readonly at: number;
+}
+
+/** What a room tells its view. Where rooms come from later, they tell the same. */
+export interface ChatListener {
+  stateChanged(state: LinkState): void;
+  peopleChanged(people: readonly Person[]): void;
+  message(message: ChatMessage): void;
+  /** One of our own messages has reached everybody; or is given up. */
+  delivered(id: string): void;
+  failed(id: string): void;
+  /** There was no connection for that many milliseconds; what others said meanwhile is not known. */
+  missed(milliseconds: number): void;
+}
+
+const MOST_KNOWN_IDS = 2_000;
+const HELLO_ANSWER_MS = 20; // per person there: so that not all answer a newcomer at once
+const LONGEST_ANSWER_MS = 3_000;
+
+/** Everybody on this server, over its plain broadcast route. */
+export class Chat implements LinkListener {
+  private readonly client = newId();
+  private name: string;
+  private readonly listener: ChatListener;
+  private readonly link: Link;
+  private readonly people = new People();
+  private readonly outbox = new Outbox();
+  /** Ids of messages that were shown: one that is sent again is not shown again. */
+  private readonly known = new Set<string>();
+  private beaconTimer: number | undefined;
+  private answerTimer: number | undefined;
+  private lostAt: number | undefined;
+
+  constructor(url: string, name: string, listener: ChatListener) {
+    this.name = name;
+    this.listener = listener;
+    this.link = new Link(url, this);
+  }
+
+  open(): void {
+    this.link.tryNow();
+  }
+
+  /** Says goodbye. */
+  close(): void {
+    this.send({ type: "bye", client: this.client });
+    if (this.link.state.kind === "open") this.lostAt = Date.now();
+    this.link.close();
+    this.quieten();
+  }
+
+  /** Finds out whether the connection is still one. */
+  check(): void {
+    if (this.link.state.kind === "open") this.beacon();
+    else this.link.tryNow();
+  }
+
+  rename(name: string): void {
+    if (name === this.name) return;
+    this.name = name;
+    this.people.seen(this.client, name, Date.now());
+    this.tellPeople();
+    this.send({ type: "here", client: this.client, name });
+  }
+
+  /** Says something to all; once there is a connection, if there is none. False: too much waits already. */
+  say(text: string): boolean {
+    if (this.outbox.full) return false;
+    const id = newId();
+    this.outbox.add(id, text);
+    this.remember(id);
+    this.listener.message({ id, from: this.me, own: true, text, at: Date.now() });
+    this.deliver(id, text);
+    return true;
+  }
+
+  stateChanged(state: LinkState): void {
+    if (state.kind === "open") this.opened();
+    else if (this.beaconTimer !== undefined) {
+      this.lostAt = Date.now();
+      this.quieten();
+    }
+    this.listener.stateChanged(state);
+  }
+
+  received(data: string | ArrayBuffer): void {
+    if (typeof data !== "string") return this.foreign(describeBinary(new Uint8Array(data)));
+    const packet = decodePacket(data);
+    if (packet === "foreign") this.foreign(data);
+    else if (packet !== "ignored") this.packet(packet);
+  }
+
+  private packet(packet: Packet): void {
+    const { client, type } = packet;
+    if (type === "message") this.incoming(packet);
+    // our own words about ourselves come back as everybody's do
+    if (client === this.client) return;
+    const changed = type === "bye" ? this.people.left(client) : this.people.seen(client, packet.name, Date.now());
+    if (changed) this.tellPeople();
+    if (type === "hello") this.answerSoon();
+  }
+
+  private incoming({ client, name, id, text }: Packet & { readonly type: "message" }): void {
+    if (this.outbox.confirm(id)) return this.listener.delivered(id);
+    if (this.known.has(id)) return;
+    this.remember(id);
+    this.listener.message({ id, from: { client, name }, own: false, text, at: Date.now() });
+  }
+
+  private foreign(text: string): void {
+    this.listener.message({ id: newId(), from: undefined, own: false, text, at: Date.now() });
+  }
+
+  private opened(): void {
+    const now = Date.now();
+    this.people.clear();
+    this.people.seen(this.client, this.name, now);
+    this.tellPeople();
+    this.send({ type: "hello", client: this.client, name: this.name });
+    this.link.expectAnswer();
+    this.beaconTimer = setInterval(() => this.beacon(), BEACON_MS);
+    if (this.lostAt !== undefined) this.listener.missed(now - this.lostAt);
+    this.lostAt = undefined;
+    const { send, givenUp } = this.outbox.again();
+    for (const id of givenUp) this.listener.failed(id);
+    for (const { id, text } of send) this.deliver(id, text);
+  }
+
+  private beacon(): void {
+    const now = Date.now();
+    this.people.seen(this.client, this.name, now);
+    if (this.people.expire(now)) this.tellPeople();
+    this.send({ type: "here", client: this.client, name: this.name });
+    this.link.expectAnswer();
+  }
+
+  /** Tells a newcomer that we are here; several newcomers at a time get one answer. */
+  private answerSoon(): void {
+    const spread = Math.min(LONGEST_ANSWER_MS, HELLO_ANSWER_MS * this.people.size);
+    this.answerTimer ??= setTimeout(() => {
+      this.answerTimer = undefined;
+      this.send({ type: "here", client: this.client, name: this.name });
+    }, Math.random() * spread);
+  }
+
+  private deliver(id: string, text: string): void {
+    if (!this.send({ type: "message", client: this.client, name: this.name, id, text })) return;
+    this.outbox.tried(id);
+    this.link.expectAnswer();
+  }
+
+  private send(packet: Packet): boolean {
+    return this.link.send(encodePacket(packet));
+  }
+
+  private tellPeople(): void {
+    this.listener.peopleChanged(this.people.list());
+  }
+
+  private remember(id: string): void {
+    this.known.add(id);
+    if (this.known.size <= MOST_KNOWN_IDS) return;
+    const [oldest] = this.known;
+    if (oldest !== undefined) this.known.delete(oldest);
+  }
+
+  private quieten(): void {
+    clearInterval(this.beaconTimer);
+    clearTimeout(this.answerTimer);
+    this.beaconTimer = this.answerTimer = undefined;
+  }
+
+  private get me(): Person {
+    return { client: this.client, name: this.name };
+  }
+}
+
+/** Not crypto.randomUUID: that is only there on pages from https: and this machine. */
+function newId(): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(36).padStart(2, "0")).join("");
+}

@@ -1,0 +1,22 @@
+/** Names of people: what they may be, and one for those who have not chosen theirs. */
+
+export const MAX_NAME_LENGTH = 32; // characters as people count them, or nearly: code points
+
+const FIRST = "Amber Bold Brisk Calm Clear Curious Deft Early Gentle Glad Keen Kind Late Lucid Merry Mild Neat Nimble Patient Quick Quiet Steady Sunny Warm".split(" "); // prettier-ignore
+const SECOND = "Badger Crane Dormouse Falcon Finch Fox Gecko Hare Heron Ibis Jay Kestrel Lark Lynx Marten Newt Otter Owl Plover Robin Seal Stoat Swift Wren".split(" "); // prettier-ignore
+
+/** Something like "Quiet Heron". `random` gives numbers from 0 to less than 1. */
+export function friendlyName(random: () => number): string {
+  const pick = (words: readonly string[]): string => words[Math.floor(random() * words.length)] ?? "";
+  return `${pick(FIRST)} ${pick(SECOND)}`;
+}
+
+// Format characters but the joiners, which emoji and some scripts need; controls; letters that show nothing.
+const UNSEEN = /(?![\u200c\u200d])[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Zl}\p{Zp}\u115f\u1160\u3164\uffa0]+/gu;
+
+/** A name as it may be shown: one line, nothing invisible, not too long. Undefined if nothing is left of it. */
+export function cleanName(text: string): string | undefined {
+  const line = text.replace(UNSEEN, " ").replace(/\s+/gu, " ").trim();
+  const short = [...line].slice(0, MAX_NAME_LENGTH).join("").trim();
+  return /[^\s\p{M}\u200c\u200d]/u.test(short) ? short : undefined;
+}

@@ -1,0 +1,129 @@
+import { OFFLINE_DELAY_MS, retryDelay, STABLE_MS } from "./backoff.ts";
+import { explainEnding } from "./reason.ts";
+
+/** `reason` is a sentence; `until` a time as in Date.now(). */
+export type LinkState =
+  | { readonly kind: "connecting"; readonly reason: string | undefined }
+  | { readonly kind: "open" }
+  | { readonly kind: "waiting"; readonly reason: string; readonly until: number };
+
+export interface LinkListener {
+  stateChanged(state: LinkState): void;
+  received(data: string | ArrayBuffer): void;
+}
+
+const CONNECT_TIMEOUT_MS = 10_000;
+const SILENCE_MS = 8_000; // that may follow a message which has to come back
+
+/**
+ * A WebSocket that comes back: it says why it went and when it tries again, and notices when the server answers no more. Messages are
+ * not kept for later; whoever sends them knows which ones still matter.
+ */
+export class Link {
+  state: LinkState = { kind: "connecting", reason: undefined };
+  private readonly url: string;
+  private readonly listener: LinkListener;
+  private socket: WebSocket | undefined;
+  private failures = 0;
+  private openedAt = 0;
+  private retryTimer: number | undefined;
+  private connectTimer: number | undefined;
+  private silenceTimer: number | undefined;
+
+  constructor(url: string, listener: LinkListener) {
+    this.url = url;
+    this.listener = listener;
+    addEventListener("online", () => this.tryNow());
+  }
+
+  /** Connects, unless that is done or under way. */
+  tryNow(): void {
+    if (this.socket !== undefined) return;
+    clearTimeout(this.retryTimer);
+    const reason = this.state.kind === "waiting" ? this.state.reason : undefined;
+    const socket = new WebSocket(this.url);
+    socket.binaryType = "arraybuffer";
+    this.socket = socket;
+    let wasOpen = false;
+    this.connectTimer = setTimeout(() => socket.close(), CONNECT_TIMEOUT_MS);
+    socket.addEventListener("open", () => {
+      if (this.socket !== socket) return;
+      clearTimeout(this.connectTimer);
+      wasOpen = true;
+      this.openedAt = Date.now();
+      this.become({ kind: "open" });
+    });
+    socket.addEventListener("message", (event: MessageEvent<string | ArrayBuffer>) => {
+      if (this.socket !== socket) return;
+      this.heard();
+      this.listener.received(event.data);
+    });
+    socket.addEventListener("close", ({ code, reason: told }) => {
+      if (this.socket === socket) this.ended(code, told, wasOpen);
+    });
+    this.become({ kind: "connecting", reason });
+  }
+
+  /** Sends, if there is a connection; whether there was one. */
+  send(data: string): boolean {
+    if (this.socket?.readyState !== WebSocket.OPEN) return false;
+    this.socket.send(data);
+    return true;
+  }
+
+  /** Something was sent that has to come back: if nothing at all comes, the connection is dead, whatever the browser thinks. */
+  expectAnswer(): void {
+    if (this.silenceTimer !== undefined || this.state.kind !== "open") return;
+    const due = Date.now() + SILENCE_MS;
+    this.silenceTimer = setTimeout(() => {
+      this.silenceTimer = undefined;
+      // This timer is late after a machine's sleep, and what has come meanwhile is only now being read.
+      if (Date.now() > due + 2_000) this.expectAnswer();
+      else this.giveUp();
+    }, SILENCE_MS);
+  }
+
+  /** Ends it for good, or until `tryNow`. */
+  close(): void {
+    const { socket } = this;
+    this.forget();
+    clearTimeout(this.retryTimer);
+    this.state = { kind: "connecting", reason: undefined };
+    socket?.close(1000);
+  }
+
+  private heard(): void {
+    clearTimeout(this.silenceTimer);
+    this.silenceTimer = undefined;
+  }
+
+  private giveUp(): void {
+    const { socket } = this;
+    if (socket === undefined) return;
+    // A closing handshake with nobody takes the browser a while: it ends for us now.
+    socket.close();
+    this.ended(1006, "", true, true);
+  }
+
+  private ended(code: number, told: string, wasOpen: boolean, silent = false): void {
+    this.forget();
+    if (wasOpen && Date.now() - this.openedAt >= STABLE_MS) this.failures = 0;
+    this.failures++;
+    const offline = !navigator.onLine;
+    const delay = offline ? OFFLINE_DELAY_MS : retryDelay(this.failures, code, Math.random());
+    const reason = explainEnding({ code, reason: told, wasOpen, silent, offline });
+    this.retryTimer = setTimeout(() => this.tryNow(), delay);
+    this.become({ kind: "waiting", reason, until: Date.now() + delay });
+  }
+
+  private forget(): void {
+    this.socket = undefined;
+    this.heard();
+    clearTimeout(this.connectTimer);
+  }
+
+  private become(state: LinkState): void {
+    this.state = state;
+    this.listener.stateChanged(state);
+  }
+}

@@ -1,0 +1,27 @@
+/** The element of the page with this id. */
+export function byId<T extends HTMLElement>(id: string, type: abstract new () => T): T {
+  const element = document.getElementById(id);
+  if (element instanceof type) return element;
+  throw new TypeError(`#${id} is not a ${type.name}`);
+}
+
+/** A new element. Children that are strings become text, never markup. */
+export function create<K extends keyof HTMLElementTagNameMap>(
+  tag: K,
+  className: string,
+  ...children: (Node | string)[]
+): HTMLElementTagNameMap[K] {
+  const element = document.createElement(tag);
+  element.className = className;
+  element.append(...children);
+  return element;
+}
+
+const HUES = 12; // as many as the style sheet has
+
+/** A colour for a client, always the same. */
+export function hueOf(client: string): string {
+  let sum = 0;
+  for (const character of client) sum = (sum * 31 + (character.codePointAt(0) ?? 0)) >>> 0;
+  return String(sum % HUES);
+}

@@ -1,0 +1,82 @@
+import { cleanName, friendlyName, MAX_NAME_LENGTH } from "../chat/names.ts";
+import { byId } from "./elements.ts";
+
+const KEY = "tungstate.name";
+
+/** What one is called here: chosen once and kept by the browser, before that a friendly name for each tab. */
+export class NameView {
+  name: string;
+  private readonly shown = byId("name", HTMLElement);
+  private readonly dialog = byId("name-dialog", HTMLDialogElement);
+  private readonly input = byId("name-input", HTMLInputElement);
+  private readonly error = byId("name-error", HTMLElement);
+  private readonly onChange: (name: string) => void;
+
+  constructor(onChange: (name: string) => void) {
+    this.onChange = onChange;
+    this.name = storedName();
+    this.shown.textContent = this.name;
+    byId("name-button", HTMLButtonElement).addEventListener("click", () => this.ask());
+    byId("name-cancel", HTMLButtonElement).addEventListener("click", () => this.dialog.close());
+    byId("name-form", HTMLFormElement).addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.submit();
+    });
+    // a click beside the dialog
+    this.dialog.addEventListener("click", (event) => {
+      if (event.target === this.dialog) this.dialog.close();
+    });
+  }
+
+  private ask(): void {
+    this.input.value = this.name;
+    this.tell("");
+    this.dialog.showModal();
+    this.input.select();
+  }
+
+  private submit(): void {
+    const given = this.input.value;
+    const name = cleanName(given);
+    if (name === undefined) return this.tell("A name needs at least one character that can be seen.");
+    if ([...given.trim()].length > MAX_NAME_LENGTH) {
+      return this.tell(`A name has at most ${MAX_NAME_LENGTH} characters; this one has ${[...given.trim()].length}.`);
+    }
+    this.dialog.close();
+    keep(() => localStorage, name);
+    this.name = name;
+    this.shown.textContent = name;
+    this.onChange(name);
+  }
+
+  private tell(text: string): void {
+    this.error.textContent = text;
+    this.input.ariaInvalid = text === "" ? "false" : "true";
+    if (text !== "") this.input.focus();
+  }
+}
+
+function storedName(): string {
+  const name = read(() => localStorage) ?? read(() => sessionStorage) ?? friendlyName(Math.random);
+  // the same after a reload, but another one in another tab
+  keep(() => sessionStorage, name);
+  return name;
+}
+
+// A browser may forbid both stores, already when they are looked at: the name is then one for this page.
+
+function read(store: () => Storage): string | undefined {
+  try {
+    return cleanName(store().getItem(KEY) ?? "");
+  } catch {
+    return undefined;
+  }
+}
+
+function keep(store: () => Storage, name: string): void {
+  try {
+    store().setItem(KEY, name);
+  } catch {
+    return;
+  }
+}

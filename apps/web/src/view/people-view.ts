@@ -1,0 +1,45 @@
+import type { Person } from "../chat/people.ts";
+import { byId, create, hueOf } from "./elements.ts";
+
+const MOST_NAMES = 200;
+
+/** How many are here, and who: in a column where there is room for one, else behind a button. */
+export class PeopleView {
+  private readonly panel = byId("people", HTMLElement);
+  private readonly button = byId("people-button", HTMLButtonElement);
+  private readonly heading = byId("people-heading", HTMLElement);
+  private readonly list = byId("people-list", HTMLUListElement);
+
+  constructor() {
+    matchMedia("(min-width: 60rem)").addEventListener("change", () => {
+      if (this.panel.matches(":popover-open")) this.panel.hidePopover();
+    });
+  }
+
+  /** The first one is you. */
+  show(people: readonly Person[]): void {
+    const count = people.length.toLocaleString("en");
+    const text = people.length === 1 ? "Only you are here" : `${count} people here`;
+    this.heading.textContent = text;
+    this.button.textContent = people.length === 1 ? "Only you" : `${count} here`;
+    this.button.ariaLabel = text;
+    const names = people.slice(0, MOST_NAMES).map(({ client, name }, index) => {
+      const bdi = create("bdi", "name", name);
+      const item = create("li", "person", bdi);
+      if (index === 0) item.append(create("span", "aside", " you"));
+      else bdi.dataset.hue = hueOf(client);
+      return item;
+    });
+    if (people.length > MOST_NAMES) names.push(create("li", "aside", `and ${people.length - MOST_NAMES} more`));
+    this.list.replaceChildren(...names);
+    this.known(true);
+  }
+
+  /** Without a connection nobody knows who is there. */
+  known(known: boolean): void {
+    this.button.hidden = !known;
+    this.panel.classList.toggle("unknown", !known);
+    if (!known) this.heading.textContent = "Who is here is not known";
+    if (!known) this.list.replaceChildren();
+  }
+}

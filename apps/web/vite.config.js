@@ -1,0 +1,35 @@
+import { defineConfig } from "vite";
+import { copyFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const outDir = fileURLToPath(new URL("../../packages/cli/public", import.meta.url));
+
+/** The font's licence goes wherever the font goes. */
+const fontLicence = {
+  name: "font-licence",
+  closeBundle() {
+    const font = createRequire(import.meta.url).resolve("@fontsource-variable/ibm-plex-sans/package.json");
+    copyFileSync(join(font, "../LICENSE"), join(outDir, "assets", "IBM-Plex-Sans.LICENSE.txt"));
+  },
+};
+
+/**
+ * Builds the page into the cli package. `npx vite` in this folder serves it while it is worked on, with the WebSocket of a
+ * `tungstate serve --origin http://localhost:5173`.
+ */
+export default defineConfig({
+  logLevel: "warn",
+  build: {
+    outDir,
+    emptyOutDir: true,
+    // The Content-Security-Policy allows files of our own and nothing inline.
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+  },
+  server: {
+    proxy: { "/ws": { target: "http://127.0.0.1:8000", ws: true } },
+  },
+  plugins: [fontLicence],
+});
