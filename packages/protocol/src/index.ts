@@ -14,7 +14,7 @@ export { DEFAULT_LIMITS, type Heartbeat, type ProtocolLimits, type ProtocolOptio
 export { giveBack, type Output, type Taken } from "./output.ts";
 export { PreparedMessage } from "./prepared.ts";
 export { type Primitives, primitives, usePrimitives } from "./primitives.ts";
-export { type Closing, Protocol, type ProtocolSink, type ProtocolState } from "./protocol.ts";
+export { checkClose, type Closing, Protocol, type ProtocolSink, type ProtocolState } from "./protocol.ts";
 export type { Data } from "./sender.ts";
 export { acceptValue, makeKey, type Random, type Sha1 } from "./handshake/accept-key.ts";
 export {

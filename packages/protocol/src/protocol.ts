@@ -31,14 +31,14 @@ export interface ProtocolSink {
 
 /**
  * - `open`: messages go both ways.
- * - `closing`: a Close frame was sent, or is in the output; or an error has ended it of which a Close would not tell.
+ * - `closing`: a Close frame was sent or is due (see `answer`); or an error has ended it of which a Close would not tell.
  * - `closed`: the byte stream is over.
  *
  * | in state | event | next | and |
  * |---|---|---|---|
  * | open | close() | closing | Close goes out; what the peer sends until its Close is still delivered |
- * | open | Close comes | closing | the same code goes back; a server wants the end of the stream |
- * | open | violation, fail() | closing | the error's Close goes out; what comes is dropped; end of the stream wanted |
+ * | open | Close comes | closing | the same code goes back by answer(); then a server wants the end of the stream |
+ * | open | violation, fail() | closing | the error's Close goes out by answer(), then the end of the stream is wanted; what comes is dropped |
  * | closing | Close comes, the first | closing | a server wants the end of the stream; what comes is dropped |
  * | closing | violation, fail() | closing | the first error is kept; what comes is dropped; end of the stream wanted |
  * | open, closing | stream ends | closed | clean if Closes went both ways and nothing failed |
@@ -108,7 +108,8 @@ export class Protocol implements ReceiverSink {
   /** The peer has ended its half of the stream, or the stream broke (`cause`). */
   receiveEnd(cause?: Error): void {
     if (this.state === "closed") return;
-    if (this.closeDue !== undefined) this.sendClose(this.closeDue); // our half may still be open
+    if (this.closeDue !== undefined && cause === undefined) this.sendClose(this.closeDue); // our half may still be open
+    this.closeDue = undefined;
     this.state = "closed";
     this.receiver.stop();
     this.deadline = Infinity;
@@ -196,9 +197,9 @@ export class Protocol implements ReceiverSink {
   }
 
   /** Begins a message in fragments; until its last one no other message can be sent. Control frames can. */
-  beginMessage(type: "text" | "binary"): void {
+  beginMessage(type: "text" | "binary", compressed = false): void {
     this.checkOpen();
-    this.sender.begin(type);
+    this.sender.begin(type, compressed);
   }
 
   sendFragment(payload: Uint8Array, last: boolean): void {
@@ -233,15 +234,7 @@ export class Protocol implements ReceiverSink {
 
   /** Starts the closing handshake; without a code the Close has no payload. Does nothing when it has been started already. */
   close(code: number | undefined, reason: string, now: number): void {
-    if (code !== undefined && !isSendableCloseCode(code)) {
-      throw invalidArgument("a close code", "1000 to 1014 (not 1004 to 1006) or 3000 to 4999", code);
-    }
-    if (typeof reason !== "string") throw invalidArgument("a close reason", "a string", reason);
-    if (code === undefined && reason !== "") throw invalidArgument("a close reason", "a code to go with it", reason);
-    const length = primitives.utf8Length(reason);
-    if (length > MAX_CLOSE_REASON_BYTES) {
-      throw invalidArgument("a close reason", `at most ${MAX_CLOSE_REASON_BYTES} bytes of UTF-8`, length);
-    }
+    const length = checkClose(code, reason);
     if (this.state !== "open") return;
     let payload = EMPTY;
     if (code !== undefined) {
@@ -348,7 +341,9 @@ export class Protocol implements ReceiverSink {
     if (now < this.deadline) return true;
     this.deadline = Infinity;
     if (this.state === "closing") {
-      this.error ??= this.received === undefined ? protocolError("CLOSE_TIMEOUT") : undefined;
+      const done = this.received !== undefined && this.closeSent;
+      this.error ??= done ? undefined : protocolError("CLOSE_TIMEOUT");
+      this.closeDue = undefined; // the stream that it would have gone to is destroyed
       return false;
     }
     const heartbeat = this.options.heartbeat;
@@ -374,4 +369,18 @@ export class Protocol implements ReceiverSink {
     const { code, reason } = this.received ?? { code: CLOSE_CODE.ABNORMAL, reason: "" };
     return { code, reason, clean, error: this.error };
   }
+}
+
+/** The reason's length in bytes. Throws INVALID_ARGUMENT for what no Close can carry. */
+export function checkClose(code: number | undefined, reason: string): number {
+  if (code !== undefined && !isSendableCloseCode(code)) {
+    throw invalidArgument("a close code", "1000 to 1014 (not 1004 to 1006) or 3000 to 4999", code);
+  }
+  if (typeof reason !== "string") throw invalidArgument("a close reason", "a string", reason);
+  if (code === undefined && reason !== "") throw invalidArgument("a close reason", "a code to go with it", reason);
+  const length = primitives.utf8Length(reason);
+  if (length > MAX_CLOSE_REASON_BYTES) {
+    throw invalidArgument("a close reason", `at most ${MAX_CLOSE_REASON_BYTES} bytes of UTF-8`, length);
+  }
+  return length;
 }

@@ -64,10 +64,10 @@ export class Sender {
     this.payload(opcodeOf(type) | (compressed ? RSV1 : 0), checkBytes(payload));
   }
 
-  /** Begins a message that will be sent in fragments. */
-  begin(type: "text" | "binary"): void {
+  /** Begins a message that will be sent in fragments; `compressed` if they are deflated. */
+  begin(type: "text" | "binary", compressed = false): void {
     if (this.streaming !== "no") throw protocolError("MESSAGE_IN_PROGRESS");
-    this.streamOpcode = opcodeOf(type);
+    this.streamOpcode = opcodeOf(type) | (compressed ? RSV1 : 0);
     this.streaming = "first";
   }
 

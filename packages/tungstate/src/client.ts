@@ -8,6 +8,8 @@ import {
   WebSocketError,
 } from "@tungstate/protocol";
 import { Connection, type Way } from "./connection.ts";
+import { codecOf } from "./deflate/codec.ts";
+import { clientCompression } from "./deflate/settings.ts";
 import { abortedError, connectError } from "./errors.ts";
 import { runHandshake } from "./handshaking.ts";
 import { randomFill, sha1 } from "./native.ts";
@@ -83,6 +85,7 @@ export async function openClient(
     headers:
       target.authorization === undefined ? options.headers : withAuthorization(target.authorization, options.headers),
     limits: options.handshakeLimits,
+    extensions: settings.deflate === undefined ? [] : [clientCompression(settings.deflate.compression)],
     random: randomFill,
     sha1,
   });
@@ -104,7 +107,8 @@ export async function openClient(
       aborted: () => abortedError(signal ?? AbortSignal.abort(), { step: "handshake" }),
     });
     const { protocol, extensionsHeader: extensions, rest } = agreed;
-    return new Connection(transport, settings, { protocol, extensions, ...way }, rest);
+    const codec = codecOf(agreed.extensions, "client", settings.deflate?.compression);
+    return new Connection(transport, settings, { protocol, extensions, codec, ...way }, rest);
   } catch (error) {
     transport.destroy();
     throw error;

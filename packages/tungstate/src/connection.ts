@@ -1,12 +1,14 @@
 import {
   CLOSE_CODE,
   type Message,
+  type MessageCodec,
   Protocol,
   protocolError,
   type ProtocolSink,
   type WebSocketError,
 } from "@tungstate/protocol";
 import { type Deadlines, deadlinesOf, type Timed } from "./deadlines.ts";
+import { Incoming, type IncomingSink } from "./deflate/incoming.ts";
 import type { Road } from "./dial/dial.ts";
 import { Emitter } from "./emitter.ts";
 import type { ConnectionSettings } from "./options.ts";
@@ -22,6 +24,7 @@ import type {
   ConnectionStats,
   MessageData,
   WebSocketConnection,
+  WriteOptions,
 } from "./types.ts";
 import { Writing } from "./writing.ts";
 
@@ -35,6 +38,8 @@ export interface Way {
 export interface Agreed extends Way {
   readonly protocol: string;
   readonly extensions: string;
+  /** Where permessage-deflate is in use. */
+  readonly codec?: MessageCodec | undefined;
 }
 
 /** Whoever made a connection and keeps account of it. */
@@ -49,7 +54,7 @@ export interface ConnectionOwner {
  */
 export class Connection
   extends Emitter<ConnectionEvents>
-  implements WebSocketConnection, ProtocolSink, TransportSink, ReadingHost, Timed
+  implements WebSocketConnection, ProtocolSink, TransportSink, ReadingHost, IncomingSink, Timed
 {
   readonly protocol: string;
   readonly extensions: string;
@@ -64,6 +69,10 @@ export class Connection
   private readonly deadlines: Deadlines;
   private readonly reading: Reading;
   private readonly writing: Writing;
+  private readonly codec: MessageCodec | undefined;
+  private readonly incoming: Incoming | undefined;
+  /** A message is being inflated off the loop: what is behind it waits in the transport. */
+  private inflating = false;
   private readingPaused = false;
   /** Bytes that came behind the handshake, until they are looked at. */
   private early: Uint8Array | undefined;
@@ -90,9 +99,12 @@ export class Connection
     this.extensions = agreed.extensions;
     this.road = agreed.road;
     this.tls = agreed.tls;
-    this.core = new Protocol(settings, this);
+    const { codec } = agreed;
+    this.codec = codec;
+    this.core = new Protocol(codec === undefined ? settings : { ...settings, compression: true }, this);
     this.reading = new Reading(this, settings.inboxSize);
-    this.writing = new Writing(this.core, transport, settings, () => this.emit("drain"));
+    this.writing = new Writing(this.core, transport, settings, codec, () => this.emit("drain"));
+    if (codec !== undefined) this.incoming = new Incoming(codec, settings.maxMessageSize, this);
     this.deadlines = deadlinesOf(settings.clock);
     this.core.start(settings.clock.now());
     this.deadlines.watch(this);
@@ -110,7 +122,8 @@ export class Connection
   // ---- what it is
 
   get state(): ConnectionState {
-    return this.over === undefined ? (this.core.state === "open" ? "open" : "closing") : "closed";
+    if (this.over !== undefined) return "closed";
+    return this.core.state === "open" && this.writing.writable ? "open" : "closing";
   }
 
   get bufferedAmount(): number {
@@ -167,7 +180,9 @@ export class Connection
     this.takeEarly();
     if (this.over !== undefined) return;
     this.core.receiveEnd(cause);
-    this.finish();
+    // what came before an orderly end is still delivered
+    if (this.incoming === undefined) this.finish();
+    else this.incoming.whenIdle(() => this.finish());
   }
 
   onWritten(): void {
@@ -177,12 +192,24 @@ export class Connection
   // ---- from the protocol
 
   onMessage(message: Message): void {
+    if (this.incoming === undefined) this.deliver(message);
+    else this.incoming.receive(message, false);
+  }
+
+  onCompressedMessage(message: Message): void {
+    this.incoming?.receive(message, true);
+  }
+
+  deliver(message: Message): void {
     this.messagesReceived++;
     this.reading.receive(message);
   }
 
-  onCompressedMessage(): void {
-    // impossible: RSV1 is refused while no extension is in use
+  setReading(on: boolean): void {
+    this.inflating = !on;
+    this.writing.answersHeld = !on;
+    if (on) this.writing.flushSoon();
+    this.balance();
   }
 
   onPing(payload: Uint8Array): void {
@@ -283,7 +310,7 @@ export class Connection
 
   /** Stops reading from the transport while there is no room for more. A connection that is closing has to see the peer's Close. */
   balance(): void {
-    const pause = this.reading.full && this.core.state === "open";
+    const pause = this.inflating || (this.reading.full && this.core.state === "open");
     if (pause === this.readingPaused) return;
     this.readingPaused = pause;
     if (pause) this.transport.pause();
@@ -292,12 +319,12 @@ export class Connection
 
   // ---- writing
 
-  write(data: MessageData): boolean {
-    return this.writing.write(data);
+  write(data: MessageData, options?: WriteOptions): boolean {
+    return this.writing.write(data, options);
   }
 
-  async send(data: MessageData): Promise<void> {
-    if (!this.writing.write(data)) await this.writing.room();
+  async send(data: MessageData, options?: WriteOptions): Promise<void> {
+    if (!this.writing.write(data, options)) await this.writing.room();
   }
 
   /** Waits until no more than `writeBufferSize` bytes wait. */
@@ -327,11 +354,12 @@ export class Connection
   // ---- the end
 
   close(code: number = CLOSE_CODE.NORMAL, reason = ""): Promise<CloseInfo> {
-    this.core.close(code, reason, this.settings.clock.now());
+    this.writing.close(code, reason);
     return this.closed;
   }
 
   terminate(): void {
+    this.incoming?.close();
     this.transport.destroy();
   }
 
@@ -340,12 +368,15 @@ export class Connection
   }
 
   private finish(): void {
+    if (this.over !== undefined) return;
     const info = this.core.closing;
     this.over = info;
     this.deadlines.forget(this);
     this.tellError();
     const error = info.error ?? protocolError("NOT_OPEN", "it was closed before all was written");
     this.writing.end(error);
+    this.incoming?.close();
+    this.codec?.close();
     this.pings?.fail(error);
     this.reading.end();
     this.owner?.onConnectionClosed(this);

@@ -1,6 +1,9 @@
 import { primitives, type Protocol, protocolError } from "@tungstate/protocol";
 import { describe } from "./options.ts";
 
+/** Compresses a part; undefined when the connection is over. */
+export type DeflateFragment = (part: Uint8Array, last: boolean) => Uint8Array | Promise<Uint8Array | undefined>;
+
 /**
  * Sends one message as its parts come. Each part is a fragment; `wrote` is called behind each and may make it wait. When the source throws,
  * the message can't be ended properly, since what was sent of it can't be taken back: the connection is failed with 1011.
@@ -10,19 +13,24 @@ export async function sendInFragments(
   parts: AsyncIterable<string | Uint8Array> | Iterable<string | Uint8Array>,
   type: "text" | "binary",
   wrote: () => Promise<void> | undefined,
+  deflate?: DeflateFragment,
 ): Promise<void> {
-  core.beginMessage(type);
+  core.beginMessage(type, deflate !== undefined);
+  const send = async (part: Uint8Array, last: boolean): Promise<void> => {
+    const payload = deflate === undefined ? part : await deflate(part, last);
+    if (payload !== undefined) core.sendFragment(payload, last);
+  };
   try {
     // one part is held back, since the last one has to be marked as such
     let held: Uint8Array | undefined;
     for await (const part of parts) {
       if (held !== undefined) {
-        core.sendFragment(held, false);
+        await send(held, false);
         await wrote();
       }
       held = asBytes(part);
     }
-    core.sendFragment(held ?? new Uint8Array(0), true);
+    await send(held ?? new Uint8Array(0), true);
   } catch (error) {
     // with the connection gone there is nothing to mend
     if (!core.writable) throw error;

@@ -9,6 +9,7 @@ export type {
   ConnectionStats,
   MessageData,
   WebSocketConnection,
+  WriteOptions,
 } from "./types.ts";
 export { accept, type AcceptOptions } from "./server/accept.ts";
 export { type AdmissionOptions, type Decision, RefusedError } from "./server/admission.ts";
@@ -24,3 +25,9 @@ export type { DialOptions, DialTarget } from "./dial/options.ts";
 export { type InterfaceAddress, listInterfaces, type NetworkInterface } from "./dial/interfaces.ts";
 export { secure, type Secured, type SecureOptions, type TlsInfo } from "./tls/secure.ts";
 export type { TlsOptions } from "./tls/options.ts";
+export type { CompressionOptions } from "./deflate/settings.ts";
+export { Roads } from "./dial/roads.ts";
+export type { InterfaceStrategy } from "./dial/options.ts";
+export type { Lookup } from "./dial/resolve.ts";
+export { pinOf } from "./tls/options.ts";
+export { sharedTlsSessions, TlsSessionCache, type TlsSessionCacheOptions } from "./tls/session-cache.ts";

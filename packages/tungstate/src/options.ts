@@ -6,6 +6,8 @@ import {
   type ProtocolOptions,
 } from "@tungstate/protocol";
 import { type Clock, systemClock } from "./clock.ts";
+import { type OutgoingSettings, outgoingSettings } from "./deflate/outgoing.ts";
+import { type CompressionOptions, type CompressionSettings, compressionSettings } from "./deflate/settings.ts";
 import { maskingKeys } from "./native.ts";
 
 /** What can be set for any connection, whichever its role. Sizes are bytes, times milliseconds. */
@@ -28,6 +30,8 @@ export interface ConnectionOptions extends Partial<ProtocolLimits> {
   readonly heartbeat?: Partial<Heartbeat> | false;
   /** Switch Nagle's algorithm off on sockets. Default true. */
   readonly noDelay?: boolean;
+  /** permessage-deflate, with the peers that agree to it. Default false. */
+  readonly compression?: boolean | CompressionOptions;
   /** Time and turns; for tests. Default the system's. */
   readonly clock?: Clock;
 }
@@ -40,6 +44,14 @@ export interface ConnectionSettings extends ProtocolOptions {
   readonly inboxSize: number;
   readonly noDelay: boolean;
   readonly clock: Clock;
+  /** Undefined: no compression. */
+  readonly deflate: DeflateSettings | undefined;
+}
+
+/** What all compressed connections with the same settings share. */
+export interface DeflateSettings {
+  readonly compression: CompressionSettings;
+  readonly outgoing: OutgoingSettings;
 }
 
 const MAX_MESSAGE = 2 ** 31 - 1; // bytes; what one array can hold on every supported Node
@@ -47,7 +59,7 @@ const MAX_TIME = 2 ** 31 - 1; // ms; what setTimeout takes
 
 /** Checks every option; throws INVALID_ARGUMENT saying what was expected and what came. */
 export function connectionSettings(role: "client" | "server", options: ConnectionOptions): ConnectionSettings {
-  return {
+  const checked = {
     role,
     keys: maskingKeys,
     compression: false,
@@ -62,6 +74,9 @@ export function connectionSettings(role: "client" | "server", options: Connectio
     heartbeat: heartbeat(options.heartbeat),
     clock: options.clock ?? systemClock,
   };
+  const compression = compressionSettings(options.compression);
+  const deflate = compression && { compression, outgoing: outgoingSettings(checked, compression) };
+  return { ...checked, deflate };
 }
 
 function heartbeat(value: Partial<Heartbeat> | false | undefined): Heartbeat | undefined {

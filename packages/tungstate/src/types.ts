@@ -10,6 +10,11 @@ export type MessageData = string | ArrayBuffer | ArrayBufferView | Message | Pre
 export type ByteStream =
   Duplex | { readonly readable: ReadableStream<Uint8Array>; readonly writable: WritableStream<Uint8Array> };
 
+export interface WriteOptions {
+  /** False: do not compress this message, which would not get smaller by it. Default true, where compression is in use. */
+  readonly compress?: boolean;
+}
+
 /** How a connection ended. */
 export interface CloseInfo {
   /** The peer's close code; 1005 if its Close had none, 1006 if none came (RFC 6455 §7.1.5). */
@@ -49,9 +54,9 @@ export interface WebSocketConnection extends AsyncIterable<Message>, AsyncDispos
    * connection is not open any more: the message goes nowhere then, and nothing is thrown, since the peer may leave at any time. Throws
    * WRITE_BUFFER_FULL beyond `maxWriteBufferSize`, with nothing sent, and INVALID_ARGUMENT.
    */
-  write(data: MessageData): boolean;
+  write(data: MessageData, options?: WriteOptions): boolean;
   /** Writes, then waits until there is room for more. Rejects with NOT_OPEN when the connection is not open, or ends meanwhile. */
-  send(data: MessageData): Promise<void>;
+  send(data: MessageData, options?: WriteOptions): Promise<void>;
   /** Sends one message in fragments as its parts come, keeping no more than `writeBufferSize` of it. */
   sendStream(
     parts: AsyncIterable<string | Uint8Array> | Iterable<string | Uint8Array>,

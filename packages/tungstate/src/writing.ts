@@ -1,18 +1,21 @@
 import {
+  checkClose,
   type Data,
   giveBack,
   Message,
+  type MessageCodec,
   PreparedMessage,
   type Protocol,
   protocolError,
   type Taken,
   type WebSocketError,
 } from "@tungstate/protocol";
+import { Outgoing } from "./deflate/outgoing.ts";
 import { type Flusher, flusherOf } from "./flusher.ts";
-import { sendInFragments } from "./fragments.ts";
+import { type DeflateFragment, sendInFragments } from "./fragments.ts";
 import { type ConnectionSettings, describe } from "./options.ts";
 import type { Transport } from "./transport/transport.ts";
-import type { MessageData } from "./types.ts";
+import type { MessageData, WriteOptions } from "./types.ts";
 
 interface Waiter {
   resolve(): void;
@@ -31,7 +34,13 @@ export class Writing {
   private readonly settings: ConnectionSettings;
   private readonly onDrain: () => void;
   private readonly flusher: Flusher;
+  /** Where messages are compressed, if they are. */
+  private readonly outgoing: Outgoing | undefined;
   private inFlight: Taken | undefined;
+  /** A Close is to follow what is still being compressed. */
+  private closeHeld = false;
+  /** Messages that came are still being inflated: what is due behind them waits, so that they can be answered first. */
+  answersHeld = false;
   private flushDue = false;
   private needDrain = false;
   private endSent = false;
@@ -42,8 +51,17 @@ export class Writing {
   private roomWaiters: Waiter[] | undefined;
   private flushWaiters: Waiter[] | undefined;
 
-  constructor(core: Protocol, transport: Transport, settings: ConnectionSettings, onDrain: () => void) {
+  constructor(
+    core: Protocol,
+    transport: Transport,
+    settings: ConnectionSettings,
+    codec: MessageCodec | undefined,
+    onDrain: () => void,
+  ) {
     this.core = core;
+    if (codec !== undefined && settings.deflate !== undefined) {
+      this.outgoing = new Outgoing(core, codec, settings.deflate.outgoing, () => this.flushSoon());
+    }
     this.transport = transport;
     this.settings = settings;
     this.onDrain = onDrain;
@@ -51,14 +69,25 @@ export class Writing {
   }
 
   get bufferedAmount(): number {
-    return this.core.output.size + this.core.inTransit + (this.held === undefined ? 0 : this.held.size);
+    return this.core.output.size + this.core.inTransit + this.heldSize;
   }
 
-  write(data: MessageData): boolean {
+  /** Bytes that wait for their turn, before they are encoded. */
+  private get heldSize(): number {
+    return this.outgoing === undefined ? (this.held?.size ?? 0) : this.outgoing.heldSize;
+  }
+
+  /** Whether messages are still taken. */
+  get writable(): boolean {
+    return this.core.writable && !this.closeHeld;
+  }
+
+  write(data: MessageData, options?: WriteOptions): boolean {
     const checked = typeof data === "string" || data instanceof Message ? data : asData(data);
-    if (!this.core.writable) return false;
-    if (this.core.inMessage) return this.hold(checked);
-    this.core.send(checked);
+    if (!this.writable) return false;
+    if (this.outgoing !== undefined) this.outgoing.send(checked, options?.compress);
+    else if (this.core.inMessage) return this.hold(checked);
+    else this.core.send(checked);
     this.messagesSent++;
     return this.afterWrite();
   }
@@ -79,13 +108,39 @@ export class Writing {
     parts: AsyncIterable<string | Uint8Array> | Iterable<string | Uint8Array>,
     type: "text" | "binary",
   ): Promise<void> {
+    const { outgoing, core } = this;
+    const wrote = (): Promise<void> | undefined => (this.afterWrite() ? undefined : this.streamRoom());
+    this.messagesSent++;
+    if (outgoing !== undefined) {
+      const deflate: DeflateFragment = (part, last) => outgoing.deflateFragment(part, last);
+      await new Promise<void>((resolve, reject) => {
+        outgoing.inTurn(() => {
+          const sending = sendInFragments(core, parts, type, wrote, deflate);
+          sending.then(resolve, reject);
+          return sending;
+        });
+      });
+      return;
+    }
     try {
-      this.messagesSent++;
-      await sendInFragments(this.core, parts, type, () => (this.afterWrite() ? undefined : this.streamRoom()));
+      await sendInFragments(core, parts, type, wrote);
     } finally {
       const { held } = this;
       this.held = undefined;
-      if (this.core.writable) for (const data of held?.data ?? []) this.write(data);
+      for (const data of held?.data ?? []) this.write(data);
+    }
+  }
+
+  /** Starts the closing handshake, behind everything that was written. */
+  close(code: number, reason: string): void {
+    checkClose(code, reason);
+    const close = (): undefined => {
+      this.core.close(code, reason, this.settings.clock.now());
+    };
+    if (this.outgoing?.busy !== true) close();
+    else if (!this.closeHeld) {
+      this.closeHeld = true;
+      this.outgoing.inTurn(close);
     }
   }
 
@@ -94,14 +149,14 @@ export class Writing {
     const { core, settings } = this;
     if (core.output.size >= settings.writeBufferSize) this.pass();
     else this.flushSoon();
-    if (core.output.size + core.inTransit <= settings.writeBufferSize) return true;
+    if (this.bufferedAmount <= settings.writeBufferSize) return true;
     this.needDrain = true;
     return false;
   }
 
   /** Waits until no more than `writeBufferSize` bytes wait. */
   room(): Promise<void> {
-    if (!this.core.writable) return Promise.reject(protocolError("NOT_OPEN"));
+    if (!this.writable) return Promise.reject(protocolError("NOT_OPEN"));
     return new Promise((resolve, reject) => (this.roomWaiters ??= []).push({ resolve, reject }));
   }
 
@@ -125,7 +180,7 @@ export class Writing {
   flushNow(): void {
     this.flushDue = false;
     if (this.inFlight !== undefined || this.over) return;
-    this.core.answer();
+    if (!this.answersHeld) this.core.answer();
     this.pass();
   }
 
@@ -163,7 +218,8 @@ export class Writing {
       this.streamWaiter = undefined;
       streamWaiter.resolve();
     }
-    if (this.held !== undefined) return; // there is more, behind a message in fragments
+    // there is more, behind a message in fragments or one that is being compressed
+    if (this.held !== undefined || this.outgoing?.busy === true) return;
     if (roomWaiters !== undefined || flushWaiters !== undefined) {
       this.roomWaiters = this.flushWaiters = undefined;
       for (const waiter of roomWaiters ?? []) waiter.resolve();
@@ -184,6 +240,7 @@ export class Writing {
     const lost = this.bufferedAmount > 0;
     const { streamWaiter, roomWaiters, flushWaiters } = this;
     this.over = true;
+    this.outgoing?.close();
     this.held = this.streamWaiter = this.roomWaiters = this.flushWaiters = undefined;
     this.core.output.clear();
     streamWaiter?.reject(error);

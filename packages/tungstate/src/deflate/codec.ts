@@ -3,6 +3,8 @@ import {
   type DeflateFresh,
   type DeflateParams,
   type MessageCodec,
+  type NegotiatedExtension,
+  PERMESSAGE_DEFLATE,
   protocolError,
   type ReceivedPayload,
   type WebSocketError,
@@ -147,4 +149,15 @@ export function deflateFresh(settings: CompressionSettings): DeflateFresh {
     if (payload.length <= settings.asyncSize) return fresh(deflateNow(payload, windowBits, settings, undefined));
     return deflateLater(payload, windowBits, settings, undefined).result.then(fresh);
   };
+}
+
+/** The codec for what a handshake has agreed on; undefined where that is no compression. */
+export function codecOf(
+  extensions: readonly NegotiatedExtension[],
+  role: "client" | "server",
+  settings: CompressionSettings | undefined,
+): MessageCodec | undefined {
+  const agreed = extensions.find((extension) => extension.name === PERMESSAGE_DEFLATE);
+  if (agreed === undefined || settings === undefined) return undefined;
+  return new NodeMessageCodec(agreed.negotiated as DeflateParams, role, settings);
 }

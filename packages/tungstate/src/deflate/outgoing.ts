@@ -67,7 +67,7 @@ export class Outgoing {
   /** Sends a message in its turn, compressed where that pays. Throws what `Protocol.send` throws, with nothing sent. */
   send(data: Data, compress = true): void {
     const { core } = this;
-    if (core.state !== "open") throw protocolError("NOT_OPEN", `its state is "${core.state}"`);
+    if (!core.writable) throw protocolError("NOT_OPEN", `its state is "${core.state}"`);
     this.checkRoom(data);
     const run = () => this.sendNow(data, compress);
     if (this.waiting !== undefined) this.hold({ size: sizeOf(data), run });
@@ -155,7 +155,7 @@ export class Outgoing {
 
   /** What was taken can't be sent: the connection has ended or is closing, or something is wrong with this end. */
   private fail(error: unknown): void {
-    if (this.core.state !== "open") return;
+    if (!this.core.writable) return;
     this.core.fail(
       error instanceof WebSocketError ? error : protocolError("HANDLER_FAILED", String(error), { cause: error }),
     );

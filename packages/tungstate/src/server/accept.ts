@@ -3,7 +3,7 @@ import { transportOf } from "../transport/of.ts";
 import type { ByteStream, WebSocketConnection } from "../types.ts";
 import { isEncrypted } from "../url.ts";
 import { Accepting } from "./accepting.ts";
-import { Admission, type AdmissionOptions, RefusedError } from "./admission.ts";
+import { Admission, type AdmissionOptions, extensionsOf, RefusedError } from "./admission.ts";
 import { serverError } from "./errors.ts";
 
 export interface AcceptOptions extends ConnectionOptions, AdmissionOptions {
@@ -18,7 +18,7 @@ export interface AcceptOptions extends ConnectionOptions, AdmissionOptions {
 export function accept(stream: ByteStream, options: AcceptOptions = {}): Promise<WebSocketConnection> {
   return new Promise((resolve, reject) => {
     const settings = connectionSettings("server", options);
-    const admission = new Admission(options, []);
+    const admission = new Admission(options, extensionsOf(settings));
     const transport = transportOf(stream, settings);
     const from = { remoteAddress: transport.remoteAddress, encrypted: isEncrypted(stream), raw: undefined };
     const { signal } = options;

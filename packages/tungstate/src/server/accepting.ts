@@ -1,6 +1,7 @@
 import { protocolError, ServerHandshake, type UpgradeRequest, WebSocketError } from "@tungstate/protocol";
 import type { Clock } from "../clock.ts";
 import { Connection } from "../connection.ts";
+import { codecOf } from "../deflate/codec.ts";
 import { type Deadlines, deadlinesOf, type Timed } from "../deadlines.ts";
 import { sha1 } from "../native.ts";
 import type { ConnectionSettings } from "../options.ts";
@@ -106,7 +107,8 @@ export class Accepting implements TransportSink, Timed {
 
   private accept({ request, accepted }: Admitted, early: () => Uint8Array): void {
     if (!this.finish()) return;
-    const agreed = { protocol: accepted.protocol, extensions: accepted.extensionsHeader };
+    const codec = codecOf(accepted.extensions, "server", this.settings.deflate?.compression);
+    const agreed = { protocol: accepted.protocol, extensions: accepted.extensionsHeader, codec };
     const connection = new Connection(this.transport, this.settings, agreed, early(), accepted.response);
     this.outcome.accepted({ connection, request });
   }

@@ -13,8 +13,9 @@ import {
   type UpgradeRequest,
   WebSocketError,
 } from "@tungstate/protocol";
+import { serverCompression } from "../deflate/settings.ts";
 import { sha1 } from "../native.ts";
-import { describe, time } from "../options.ts";
+import { type ConnectionSettings, describe, time } from "../options.ts";
 import { serverError } from "./errors.ts";
 import { mayConnect, type OriginPolicy } from "./origin.ts";
 import { HandshakeRequest, type RequestOrigin } from "./request.ts";
@@ -139,4 +140,9 @@ function whatItSays(decision: Decision): { readonly protocol?: string; readonly 
 function refuse(error: unknown): never {
   if (error instanceof RefusedError) throw error;
   throw new RefusedError(serverError("AUTHORIZE_FAILED", undefined, { cause: error }));
+}
+
+/** What a server with these settings answers offers with. */
+export function extensionsOf(settings: ConnectionSettings): readonly ServerExtension[] {
+  return settings.deflate === undefined ? [] : [serverCompression(settings.deflate.compression)];
 }

@@ -21,7 +21,7 @@ import type { Transport } from "../transport/transport.ts";
 import type { ByteStream, WebSocketConnection } from "../types.ts";
 import { isEncrypted } from "../url.ts";
 import { type AcceptedConnection, Accepting } from "./accepting.ts";
-import { Admission, type AdmissionOptions, RefusedError } from "./admission.ts";
+import { Admission, type AdmissionOptions, extensionsOf, RefusedError } from "./admission.ts";
 import { serverError } from "./errors.ts";
 import type { HandshakeRequest, RequestOrigin } from "./request.ts";
 import { routeUpgrades } from "./router.ts";
@@ -64,7 +64,7 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
     super();
     this.connections = this.open;
     this.settings = connectionSettings("server", options);
-    this.admission = new Admission(options, []);
+    this.admission = new Admission(options, extensionsOf(this.settings));
     this.maxConnections = count(options, "maxConnections", Infinity, 0);
     this.maxHandshakes = count(options, "maxHandshakes", 1024, 1);
   }
