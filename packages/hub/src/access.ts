@@ -21,11 +21,17 @@ export interface SubscribeGrant {
 /** Who may do something: all connected clients, those with a user, those subscribed to the channel, or nobody. */
 export type Audience = "anyone" | "authenticated" | "subscribers" | "nobody";
 
+/** A client wants to subscribe. */
+export interface SubscribeRequest extends AccessRequest {
+  /** "" where there is none. Where a TokenVerifier is in use it has checked it, and this function is not asked. */
+  readonly token: string;
+}
+
 /** True allows, false is answered with "permission denied" (103). A CommandError or Disconnect thrown reaches the client. */
 export type AccessFunction = (request: AccessRequest) => boolean | Promise<boolean>;
 
 export type SubscribeFunction = (
-  request: AccessRequest,
+  request: SubscribeRequest,
 ) => boolean | SubscribeGrant | Promise<boolean | SubscribeGrant>;
 
 /** Whether `audience` holds the session. */

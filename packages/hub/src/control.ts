@@ -1,5 +1,5 @@
 import type { Position } from "./broker/broker.ts";
-import { CommandError } from "./codes.ts";
+import { checkDisconnect, CommandError } from "./codes.ts";
 import { Fields } from "./fields.ts";
 
 /** What one node asks all others to do, or tells them. */
@@ -54,15 +54,12 @@ export function decodeControl(message: string): Control | undefined {
     const text = (name: string): string | undefined => fields.string(name) || undefined;
     const type = fields.string("type");
     switch (type) {
-      case "disconnect":
-        return {
-          type,
-          user,
-          client,
-          code: fields.integer("code"),
-          reason: fields.string("reason"),
-          except: fields.strings("except"),
-        };
+      case "disconnect": {
+        const code = fields.integer("code");
+        const reason = fields.string("reason");
+        checkDisconnect(code, reason);
+        return { type, user, client, code, reason, except: fields.strings("except") };
+      }
       case "subscribe":
         return { type, user, client, channel, info: text("info"), data: text("data"), since: sinceOf(fields) };
       case "unsubscribe":
@@ -75,8 +72,8 @@ export function decodeControl(message: string): Control | undefined {
         return undefined;
     }
   } catch (error) {
-    if (error instanceof CommandError || error instanceof SyntaxError) return undefined;
-    throw error; // impossible: JSON.parse and Fields throw nothing else
+    if (error instanceof CommandError || error instanceof SyntaxError || error instanceof RangeError) return undefined;
+    throw error; // impossible: JSON.parse, Fields and checkDisconnect throw nothing else
   }
 }
 

@@ -1,4 +1,4 @@
-/** A client's connect command, as those see it who decide who it is. */
+/** A client's connect command, as those see it who decide who it is. Of a refresh, all but the token is empty. */
 export interface ConnectRequest {
   /** The id that the connection will have. */
   readonly client: string;

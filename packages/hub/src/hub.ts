@@ -5,7 +5,7 @@ import { Channels } from "./channels.ts";
 import type { ClientSession } from "./client-session.ts";
 import { type CodeAndReason, DISCONNECTS } from "./codes.ts";
 import type { HubConnection } from "./connection.ts";
-import { toJson } from "./json.ts";
+import { optionalJson, toJson } from "./json.ts";
 import { HubMetrics } from "./metrics.ts";
 import {
   type BroadcastReport,
@@ -109,10 +109,17 @@ export class Hub {
   async start(): Promise<void> {
     if (this.state !== "new") throw new Error("the hub has been started before");
     const { broker, presence } = this.settings;
-    await Promise.all([broker.start(this.brokerHandler()), presence.start()]);
+    await broker.start(this.brokerHandler());
+    try {
+      await presence.start();
+    } catch (error) {
+      await broker.stop();
+      throw error;
+    }
     this.state = "open";
     this.every(presence.ttl / 3, () => this.renewPresence());
-    if (broker.lossy) this.every(this.settings.positionCheckInterval, () => this.channelsHere.interrupted(undefined));
+    if (!broker.lossy) return;
+    this.every(this.settings.positionCheckInterval, async () => this.channelsHere.interrupted(undefined));
   }
 
   /**
@@ -207,8 +214,8 @@ export class Hub {
     options: ClientSelection & { readonly info?: unknown; readonly data?: unknown; readonly since?: Position } = {},
   ): Promise<void> {
     const { client, since } = options;
-    const info = options.info === undefined ? undefined : toJson(options.info, "the info of a subscription");
-    const data = options.data === undefined ? undefined : toJson(options.data, "the data of a subscription");
+    const info = optionalJson(options.info, "the info of a subscription");
+    const data = optionalJson(options.data, "the data of a subscription");
     await this.operations.subscribe(user, channel, { client, since, info, data });
   }
 
@@ -240,7 +247,7 @@ export class Hub {
 
   /** The sessions of this node; of one user only, if one is given. */
   sessions(user?: string): readonly ClientSession[] {
-    return user === undefined ? this.registry.all() : this.registry.select(user, undefined);
+    return user === undefined ? this.registry.connected() : this.registry.select(user, undefined);
   }
 
   /** Channels with subscribers on this node, and how many. */
@@ -264,20 +271,15 @@ export class Hub {
   }
 
   /** Calls `work` again and again, `interval` ms after it was through. */
-  private every(interval: number, work: () => void | Promise<void>): void {
-    let stop: () => void;
-    const wait = (): void => {
-      stop = this.settings.clock.after(interval, () => {
-        this.timers.delete(stop);
-        this.background.add(
-          Promise.resolve(work()).finally(() => {
-            if (this.state === "open") wait();
-          }),
-        );
+  private every(interval: number, work: () => Promise<void>): void {
+    const stop = this.settings.clock.after(interval, () => {
+      this.timers.delete(stop);
+      const done = work().finally(() => {
+        if (this.state === "open") this.every(interval, work);
       });
-      this.timers.add(stop);
-    };
-    wait();
+      this.background.add(done);
+    });
+    this.timers.add(stop);
   }
 
   /** Who leaves while one batch is on its way is in none of the following ones. */

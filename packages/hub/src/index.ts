@@ -7,8 +7,15 @@ export {
   type Rate,
   RATES,
 } from "./options.ts";
-export type { HistoryOptions as NamespaceHistory, NamespaceOptions } from "./namespaces.ts";
-export type { AccessFunction, AccessRequest, Audience, SubscribeFunction, SubscribeGrant } from "./access.ts";
+export type { HistorySettings, NamespaceOptions } from "./namespaces.ts";
+export type {
+  AccessFunction,
+  AccessRequest,
+  Audience,
+  SubscribeFunction,
+  SubscribeGrant,
+  SubscribeRequest,
+} from "./access.ts";
 export type { ClientSession } from "./client-session.ts";
 export type {
   BroadcastReport,
@@ -52,6 +59,7 @@ export type { JsonText } from "./json.ts";
 export type {
   Broker,
   BrokerHandler,
+  BrokerPublishOptions,
   BrokerResult,
   ClientInfo,
   FanOut,
@@ -60,7 +68,6 @@ export type {
   NewPublication,
   Position,
   Publication,
-  PublishOptions as BrokerPublishOptions,
 } from "./broker/broker.ts";
 export { MemoryBroker } from "./broker/memory-broker.ts";
 export { MemoryEngine, type MemoryEngineOptions } from "./broker/memory-engine.ts";

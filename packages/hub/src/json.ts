@@ -25,6 +25,11 @@ export function toJson(value: unknown, what: string): JsonText {
   return text;
 }
 
+/** As `toJson`; undefined stays undefined. */
+export function optionalJson(value: unknown, what: string): JsonText | undefined {
+  return value === undefined ? undefined : toJson(value, what);
+}
+
 const QUOTE = 34;
 const BACKSLASH = 92;
 const COMMA = 44;

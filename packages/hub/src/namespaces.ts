@@ -1,12 +1,12 @@
 import type { AccessFunction, Audience, SubscribeFunction } from "./access.ts";
-import type { PublishOptions } from "./broker/broker.ts";
+import type { BrokerPublishOptions } from "./broker/broker.ts";
 import { namespaceOf } from "./channel-name.ts";
 import type { WhenFull } from "./connection.ts";
 
 const DEFAULT_META_TTL = 30 * 24 * 3600_000; // ms
 const MAX_HISTORY = 10_000_000; // publications
 
-export interface HistoryOptions {
+export interface HistorySettings {
   /** How many publications a channel keeps: 1 to 10,000,000. */
   readonly size: number;
   /** How long after its last publication it keeps them, ms. */
@@ -18,7 +18,7 @@ export interface HistoryOptions {
 /** What the channels of a namespace are like. */
 export interface NamespaceOptions {
   /** Default: no history. */
-  readonly history?: HistoryOptions;
+  readonly history?: HistorySettings;
   /** Clients that come back get what they missed. Needs history. Default: true where there is history. */
   readonly recovery?: boolean;
   /** The most publications that are recovered; who missed more is told so. Default: all that history keeps. */
@@ -53,7 +53,7 @@ export interface NamespaceOptions {
 export interface Namespace {
   readonly name: string;
   /** For the broker; sizes are 0 where there is no history. */
-  readonly publishing: PublishOptions;
+  readonly publishing: BrokerPublishOptions;
   readonly hasHistory: boolean;
   readonly recovery: boolean;
   /** -1: no limit. */

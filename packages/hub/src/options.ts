@@ -86,9 +86,9 @@ export interface HubOptions {
   readonly broker?: Broker;
   /** Default: a MemoryPresenceStore of its own. */
   readonly presence?: PresenceStore;
-  /** Checks the tokens of clients. Default: none, and a client with a token is refused. */
+  /** Checks the tokens of clients. Default: none; tokens then are for `authenticate` and the functions of namespaces to check. */
   readonly tokens?: TokenVerifier;
-  /** Says who the clients are that come without a token. */
+  /** Says who the clients are that have no token that `tokens` has checked. Asked again when such a client refreshes. */
   readonly authenticate?: Authenticate;
   /** Whether clients may come without a token and without being known to `authenticate`. Default: false. */
   readonly anonymous?: boolean;

@@ -4,7 +4,7 @@ import type { ClientSession } from "./client-session.ts";
 import { checkDisconnect, type CodeAndReason, DISCONNECTS, UNSUBSCRIBES } from "./codes.ts";
 import { type HubConnection, SharedMessage } from "./connection.ts";
 import type { Credentials } from "./credentials.ts";
-import { type JsonText, toJson } from "./json.ts";
+import { type JsonText, optionalJson, toJson } from "./json.ts";
 import { Membership, type MembershipContext } from "./membership.ts";
 import type { Namespace } from "./namespaces.ts";
 import type { HubSettings } from "./options.ts";
@@ -17,8 +17,8 @@ export interface SessionContext extends MembershipContext {
   readonly settings: HubSettings;
   readonly agenda: Agenda;
   readonly turnEnd: TurnEnd;
-  /** Told of sessions that are connected, and of those no longer. */
-  readonly registry: { add(session: Session): void; remove(session: Session): void };
+  /** Told when a session begins, is connected, has ended. */
+  readonly registry: { begin(session: Session): void; add(session: Session): void; end(session: Session): void };
 }
 
 const pingMessage = new SharedMessage(PING);
@@ -58,6 +58,7 @@ export class Session implements ClientSession, SubscriptionOwner, Due {
     );
     this.connectBy = hub.settings.clock.now() + hub.settings.connectTimeout;
     hub.agenda.set(this, this.connectBy);
+    hub.registry.begin(this);
     hub.metrics.connections++;
   }
 
@@ -93,7 +94,7 @@ export class Session implements ClientSession, SubscriptionOwner, Due {
     this.user = credentials.user;
     this.info = credentials.info;
     this.meta = credentials.meta;
-    this.connInfo = credentials.info === undefined ? undefined : toJson(credentials.info, "a client's info");
+    this.connInfo = optionalJson(credentials.info, "the info of a client");
     this.expireAt = credentials.expireAt;
   }
 
@@ -223,9 +224,9 @@ export class Session implements ClientSession, SubscriptionOwner, Due {
     this.outbox.close();
     for (const membership of this.memberships.values()) membership.end();
     this.memberships.clear();
+    hub.registry.end(this);
     if (!wasConnected) return;
     hub.metrics.sessions--;
-    hub.registry.remove(this);
     hub.settings.onDisconnect(this, why);
   }
 

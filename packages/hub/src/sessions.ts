@@ -2,8 +2,9 @@ import type { Session } from "./session.ts";
 
 const NOBODY: ReadonlySet<Session> = new Set();
 
-/** The sessions of this node that are connected, by client and by user. */
+/** The sessions of this node: all of them, and those that are connected by client and by user. */
 export class Sessions {
+  private readonly open = new Set<Session>();
   private readonly byClient = new Map<string, Session>();
   private readonly byUser = new Map<string, Set<Session>>();
 
@@ -16,6 +17,12 @@ export class Sessions {
     return this.byUser.size;
   }
 
+  /** A session has begun. */
+  begin(session: Session): void {
+    this.open.add(session);
+  }
+
+  /** It is connected. */
   add(session: Session): void {
     this.byClient.set(session.client, session);
     const sessions = this.byUser.get(session.user);
@@ -23,8 +30,10 @@ export class Sessions {
     else sessions.add(session);
   }
 
-  remove(session: Session): void {
-    this.byClient.delete(session.client);
+  /** It has ended. */
+  end(session: Session): void {
+    this.open.delete(session);
+    if (!this.byClient.delete(session.client)) return;
     const sessions = this.byUser.get(session.user);
     sessions?.delete(session);
     if (sessions?.size === 0) this.byUser.delete(session.user);
@@ -41,7 +50,12 @@ export class Sessions {
     return session?.user === user ? [session] : [];
   }
 
-  all(): readonly Session[] {
+  connected(): readonly Session[] {
     return [...this.byClient.values()];
+  }
+
+  /** Those too that are not connected yet. */
+  all(): readonly Session[] {
+    return [...this.open];
   }
 }

@@ -33,7 +33,7 @@ export interface Publication extends NewPublication {
   readonly offset: number;
 }
 
-export interface PublishOptions {
+export interface BrokerPublishOptions {
   /** The newest publications to keep. 0: this one is not kept, gets offset 0, and nothing else of the stream changes. */
   readonly historySize: number;
   /** How long the publications of a stream are kept after its last one, ms. 0: as historySize 0. */
@@ -112,7 +112,7 @@ export interface Broker {
   stop(): Promise<void>;
   subscribe(channel: string): Promise<void>;
   unsubscribe(channel: string): Promise<void>;
-  publish(channel: string, publication: NewPublication, options: PublishOptions): Promise<BrokerResult>;
+  publish(channel: string, publication: NewPublication, options: BrokerPublishOptions): Promise<BrokerResult>;
   publishJoin(channel: string, info: ClientInfo): Promise<void>;
   publishLeave(channel: string, info: ClientInfo): Promise<void>;
   /** A channel without a stream gets one: offset 0 and an epoch that later publications continue, for `metaTtl` ms. */

@@ -6,7 +6,7 @@ import type {
   HistoryFilter,
   HistoryPage,
   NewPublication,
-  PublishOptions,
+  BrokerPublishOptions,
 } from "./broker.ts";
 import { type EngineNode, MemoryEngine } from "./memory-engine.ts";
 
@@ -41,7 +41,7 @@ export class MemoryBroker implements Broker {
     if (this.node !== undefined) this.engine.unsubscribe(this.node, channel);
   }
 
-  publish(channel: string, publication: NewPublication, options: PublishOptions): Promise<BrokerResult> {
+  publish(channel: string, publication: NewPublication, options: BrokerPublishOptions): Promise<BrokerResult> {
     return this.engine.publish(channel, publication, options);
   }
 

@@ -9,7 +9,7 @@ import type {
   HistoryPage,
   NewPublication,
   Publication,
-  PublishOptions,
+  BrokerPublishOptions,
 } from "./broker.ts";
 import { PublicationRing } from "./publication-ring.ts";
 
@@ -97,7 +97,7 @@ export class MemoryEngine {
     else this.interest.set(channel, rest);
   }
 
-  publish(channel: string, publication: NewPublication, options: PublishOptions): Promise<BrokerResult> {
+  publish(channel: string, publication: NewPublication, options: BrokerPublishOptions): Promise<BrokerResult> {
     const key = options.idempotencyKey === undefined ? undefined : `${channel}\n${options.idempotencyKey}`;
     const now = this.clock.now();
     if (key !== undefined) {

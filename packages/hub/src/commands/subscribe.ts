@@ -1,7 +1,7 @@
 import { isAmong, type SubscribeGrant } from "../access.ts";
-import { commandError, UNSUBSCRIBES } from "../codes.ts";
-import { type SubscriptionCredentials, TokenError } from "../credentials.ts";
-import { toJson } from "../json.ts";
+import { commandError } from "../codes.ts";
+import { type SubscriptionCredentials, TokenError, type TokenVerifier } from "../credentials.ts";
+import { optionalJson } from "../json.ts";
 import type { Namespace } from "../namespaces.ts";
 import { namespaceOf, type Parts } from "../parts.ts";
 import type { SubRefreshCommand, SubscribeCommand, UnsubscribeCommand } from "../protocol/command.ts";
@@ -20,8 +20,8 @@ export async function subscribe(session: Session, parts: Parts, command: Subscri
   if (session.memberships.size >= limit) throw commandError("LIMIT_EXCEEDED", `at most ${limit} channels`);
   const expiry = session.secondsTo(grant.expireAt);
   if (expiry !== undefined && expiry <= 0) throw commandError("EXPIRED", "the subscription's time has passed");
-  const chanInfo = grant.info === undefined ? undefined : toJson(grant.info, "the info of a subscription");
-  const data = grant.data === undefined ? undefined : toJson(grant.data, "the data of a subscription");
+  const chanInfo = optionalJson(grant.info, "the info of a subscription");
+  const data = optionalJson(grant.data, "the data of a subscription");
   const positioned = namespace.recovery || (namespace.hasHistory && command.positioned);
   const delta = namespace.delta && command.delta && positioned;
   const membership = session.join(channel, namespace, {
@@ -57,17 +57,14 @@ export function unsubscribe(session: Session, _parts: Parts, command: Unsubscrib
 
 /** A new token for the same subscription: it expires later. */
 export async function subRefresh(session: Session, parts: Parts, command: SubRefreshCommand): Promise<void> {
-  const membership = session.memberships.get(command.channel);
+  const { channel, token } = command;
+  const membership = session.memberships.get(channel);
   if (membership?.isLive !== true) throw commandError("PERMISSION_DENIED", "not subscribed");
-  const { expireAt } = await checkToken(session, parts, command);
+  const { expireAt } = await authorize(session, parts, membership.namespace, { channel, token, data: undefined });
   if (!membership.isLive) throw commandError("PERMISSION_DENIED", "not subscribed");
   membership.subscription.expireAt = expireAt;
   const expiry = session.secondsTo(expireAt);
-  if (expiry !== undefined && expiry <= 0) {
-    session.outbox.line(reply(command.id, "sub_refresh", "{}"));
-    session.lost(membership.subscription, UNSUBSCRIBES.EXPIRED);
-    return;
-  }
+  if (expiry !== undefined && expiry <= 0) throw commandError("EXPIRED", "the subscription's time has passed");
   session.reschedule();
   session.outbox.line(reply(command.id, "sub_refresh", subRefreshJson(expiry)));
 }
@@ -75,27 +72,26 @@ export async function subRefresh(session: Session, parts: Parts, command: SubRef
 async function authorize(
   session: Session,
   parts: Parts,
-  namespace: Namespace,
-  command: SubscribeCommand,
+  { subscribe }: Namespace,
+  { channel, token, data }: Pick<SubscribeCommand, "channel" | "token" | "data">,
 ): Promise<SubscribeGrant> {
-  if (command.token !== "") return checkToken(session, parts, command);
-  if (typeof namespace.subscribe !== "function") {
-    if (isAmong(namespace.subscribe, session, false)) return {};
+  const { tokens } = parts.settings;
+  if (token !== "" && tokens !== undefined) return checkToken(session, tokens, token, channel);
+  if (typeof subscribe !== "function") {
+    if (token === "" && isAmong(subscribe, session, false)) return {};
     throw commandError("PERMISSION_DENIED");
   }
-  const { channel, data } = command;
-  const granted = await namespace.subscribe({ session, channel, data });
+  const granted = await subscribe({ session, channel, data, token });
   if (granted === false) throw commandError("PERMISSION_DENIED");
   return granted === true ? {} : granted;
 }
 
 async function checkToken(
   session: Session,
-  parts: Parts,
-  { token, channel }: { readonly token: string; readonly channel: string },
+  tokens: TokenVerifier,
+  token: string,
+  channel: string,
 ): Promise<SubscriptionCredentials> {
-  const { tokens } = parts.settings;
-  if (tokens === undefined) throw commandError("PERMISSION_DENIED", "tokens are not in use");
   let credentials: SubscriptionCredentials;
   try {
     credentials = await tokens.subscription(token);

@@ -6,7 +6,7 @@ import type {
   ClientInfo,
   FanOut,
   Publication,
-  PublishOptions,
+  BrokerPublishOptions,
 } from "../../src/broker/broker.ts";
 
 /** Brokers of several hubs over one store, that nobody else uses. */
@@ -71,8 +71,8 @@ class Recorder implements BrokerHandler {
 /** What every broker does: its contract, as tests. */
 export function testBrokerContract(suite: BrokerSuite): void {
   const { tick } = suite;
-  const keep: PublishOptions = { historySize: 100, historyTtl: 100 * tick, metaTtl: 1000 * tick };
-  const pass: PublishOptions = { ...keep, historySize: 0, historyTtl: 0 };
+  const keep: BrokerPublishOptions = { historySize: 100, historyTtl: 100 * tick, metaTtl: 1000 * tick };
+  const pass: BrokerPublishOptions = { ...keep, historySize: 0, historyTtl: 0 };
 
   const withBrokers = (
     what: string,
