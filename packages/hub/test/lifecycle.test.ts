@@ -235,6 +235,40 @@ test("a channel of the server's that there is not refuses the connection, and le
     },
   ));
 
+test("data of the server's that is no JSON refuses the connection, and leaves nothing behind", () =>
+  withHub(
+    {
+      authenticate: () => ({
+        user: "u",
+        subs: new Map([
+          ["public:x", {}],
+          ["quiet:x", { data: 1n }],
+        ]),
+      }),
+    },
+    async ({ hub, errors }) => {
+      assert.equal(await new TestClient(hub).refused({ connect: {} }), 100);
+      assert.equal(errors.length, 1);
+      const { channels, subscriptions, sessions } = hub.metrics;
+      assert.deepEqual([channels, subscriptions, sessions, await hub.presence("public:x")], [0, 0, 0, []]);
+    },
+  ));
+
+test("a hub that can't reach its stores does not start, and can be started later", async () => {
+  const clock = new VirtualClock();
+  const presence = new MemoryPresenceStore({ clock });
+  let reachable = false;
+  presence.start = () => (reachable ? Promise.resolve() : Promise.reject(new Error("no connection")));
+  const hub = new Hub({ namespaces: NAMESPACES, anonymous: true, clock, presence });
+  await assert.rejects(hub.start(), /no connection/);
+  assert.equal(clock.pending, 0);
+  reachable = true;
+  await hub.start();
+  await new TestClient(hub).connect();
+  await hub.close();
+  assert.equal(clock.pending, 0);
+});
+
 test("connections of a user are limited", () =>
   withHub(
     { limits: { connectionsPerUser: 2 }, authenticate: ({ data }) => ({ user: String(data) }) },
@@ -383,13 +417,15 @@ test("closing: everybody is sent elsewhere, spread over a window, and nobody is 
     await client.subscribe("public:x");
     clients.push(client);
   }
-  const closing = hub.close({ window: 10_000 });
+  const unconnected = new TestClient(hub);
+  const closing = hub.close({ window: 11_000 });
   await clock.advance(5_500);
   assert.equal(clients.filter(({ closedWith }) => closedWith?.code === 3001).length, 6);
+  assert.equal(unconnected.closedWith, undefined);
   assert.equal(new TestClient(hub).closedWith?.code, 3001);
   await clock.advance(5_000);
   await closing;
-  assert.ok(clients.every(({ closedWith }) => closedWith?.code === 3001));
+  assert.ok([...clients, unconnected].every(({ closedWith }) => closedWith?.code === 3001));
   assert.deepEqual(
     [hub.metrics.connections, hub.metrics.sessions, hub.metrics.subscriptions, hub.metrics.channels],
     [0, 0, 0, 0],

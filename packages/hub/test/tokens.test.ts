@@ -253,3 +253,44 @@ test("a token where none are in use is no way in; one that can't be checked is t
     assert.ok(!errors.map(String).join().includes("very secret"));
   });
 });
+
+test("functions of the application's check tokens of its own", () =>
+  withHub(
+    {
+      anonymous: true,
+      clock,
+      authenticate: ({ token }) => {
+        const user = /^user-(\w+)$/.exec(token)?.[1];
+        return user === undefined ? undefined : { user, expireAt: Math.floor(clock.unix() / 1000) + 100 };
+      },
+      namespaces: {
+        own: {
+          subscribe: async ({ token, channel, session }) =>
+            token === `${session.user} may ${channel}` && { expireAt: Math.floor(clock.unix() / 1000) + 50 },
+        },
+      },
+    },
+    async ({ hub }) => {
+      await new TestClient(hub).connect();
+      const unknown = new TestClient(hub);
+      unknown.send({ id: 1, connect: { token: "nonsense" } });
+      await unknown.ended();
+      assert.equal(
+        unknown.closedWith?.code,
+        3500,
+        "a token that nobody knows is no way in, though anonymous clients are let in",
+      );
+      const a = await new TestClient(hub).connect({ token: "user-alice" });
+      assert.equal(a.session.user, "alice");
+      assert.deepEqual((await a.succeed({ refresh: { token: "user-alice" } })).refresh?.ttl, 100);
+      assert.equal(await a.refused({ subscribe: { channel: "own:x" } }), 103);
+      const channel = "own:x";
+      const token = "alice may own:x";
+      assert.equal((await a.subscribe(channel, { token })).ttl, 50);
+      assert.deepEqual((await a.succeed({ sub_refresh: { channel, token } })).sub_refresh, { expires: true, ttl: 50 });
+      assert.equal(await a.refused({ sub_refresh: { channel, token: "other" } }), 103);
+      a.send({ id: 99, refresh: { token: "user-bob" } });
+      await a.ended();
+      assert.equal(a.closedWith?.code, 3500);
+    },
+  ));
