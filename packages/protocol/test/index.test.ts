@@ -39,7 +39,7 @@ test("two ends talk with nothing but what the package exports", () => {
   server.close(CLOSE_CODE.GOING_AWAY, "later", 0);
   move(server, client);
   move(client, server);
-  assert.deepEqual(heard, ["server: hello", "server: ping", "client: you too", "client: pong"]);
+  assert.deepEqual(heard, ["server: hello", "server: ping", "client: pong", "client: you too"]);
   assert.equal(client.closing.reason, "later");
   assert.equal(server.closing.clean, true);
   assert.throws(() => server.send("more"), tungstate.WebSocketError);

@@ -9,7 +9,6 @@ import { concat, pattern, show, utf8 } from "./support/bytes.ts";
 import { cut, lend } from "./support/chunks.ts";
 import { Endpoint } from "./support/endpoint.ts";
 import { frame, type FrameSpec, type Key, readFrames, type Role, ROLES } from "./support/frames.ts";
-import { showFrame } from "./support/sent.ts";
 
 const role = fc.constantFrom<Role>(...ROLES);
 const places = fc.array(fc.nat(4000), { maxLength: 12 });
@@ -150,8 +149,8 @@ describe("any bytes at all", () => {
   function check(to: Role, bytes: Uint8Array, chunks: readonly number[], more: Partial<ProtocolOptions>): void {
     const whole = new Endpoint(to, { ...options, ...more });
     whole.receiveChunks([bytes]);
+    const sent = whole.sent();
     const { error, state, wantsEnd, closing } = whole.protocol;
-    const sent = readFrames(whole.sentBytes()).map(showFrame);
     const close = sent.findIndex((each) => each.startsWith("close"));
     if (error !== undefined) {
       const entry = table[error.code];

@@ -19,15 +19,16 @@ describe("a Close that comes", () => {
       for (const code of CODES) {
         const end = new Endpoint(role);
         end.receive(closeFrame(codeBytes(code)), { opcode: 1, payload: utf8("late") });
+        const sent = end.sent();
         const { state, error, closing, wantsEnd } = end.protocol;
         assert.equal(state, "closing");
         if (isAllowedCode(code)) {
-          assert.deepEqual(end.sent(), [`close ${toHex(codeBytes(code))} fin`]);
+          assert.deepEqual(sent, [`close ${toHex(codeBytes(code))} fin`]);
           assert.deepEqual(closing, { code, reason: "", clean: true, error: undefined });
           // §7.1.1: the server ends the stream first
           assert.equal(wantsEnd, role === "server");
         } else {
-          assert.deepEqual(end.sent(), ["close 03ea fin"]);
+          assert.deepEqual(sent, ["close 03ea fin"]);
           assert.equal(error?.code, "INVALID_CLOSE_CODE");
           assert.ok(error?.message.endsWith(`: ${code}`));
           assert.deepEqual(closing, { code: 1006, reason: "", clean: false, error });
@@ -56,8 +57,8 @@ describe("a Close that comes", () => {
         for (const chunks of chunkings(framesTo(role, [closeFrame(payload), { opcode: 1 }]))) {
           const end = new Endpoint(role);
           end.receiveChunks(chunks);
-          assert.deepEqual(end.protocol.closing, { code, reason: text, clean: true, error: undefined }, what);
           assert.deepEqual(end.sent(), [`close ${toHex(payload.slice(0, 2))} fin`.replace("  ", " ")]);
+          assert.deepEqual(end.protocol.closing, { code, reason: text, clean: true, error: undefined }, what);
           assert.deepEqual(end.heard, ["state closing"]);
         }
       }
@@ -97,7 +98,7 @@ describe("a Close that comes", () => {
       const end = new Endpoint(role);
       end.receive({ opcode: 1, fin: false, payload: utf8("a") }, closeFrame(codeBytes(1001)), { opcode: 0 });
       assert.deepEqual(end.heard, ["state closing"]);
-      assert.equal(end.protocol.heldSize, 4 + (role === "client" ? 4 : 0));
+      assert.equal(end.protocol.heldSize, 0);
       assert.deepEqual(end.sent(), ["close 03e9 fin"]);
       assert.equal(end.protocol.closing.clean, true);
     });
@@ -107,15 +108,54 @@ describe("a Close that comes", () => {
       end.protocol.beginMessage("text");
       end.protocol.sendFragment(utf8("a"), false);
       end.receive(closeFrame(hex("")));
-      assert.throws(() => end.protocol.sendFragment(utf8("b"), true), { code: "NOT_OPEN" });
       assert.deepEqual(end.sent(), ["text 61", "close fin"]);
+      assert.throws(() => end.protocol.sendFragment(utf8("b"), true), { code: "NOT_OPEN" });
     });
 
-    test(`is preceded by the pong that is due from a ${role}`, () => {
+    test(`is answered behind what a ${role} writes before answer(), and behind its pongs`, () => {
       const end = new Endpoint(role);
-      end.receive({ opcode: 9, payload: hex("01") }, { opcode: 9, payload: hex("02") }, closeFrame(hex("")));
-      assert.equal(end.protocol.answerIsDue, false);
-      assert.deepEqual(end.sent(), ["pong 02 fin", "close fin"]);
+      const { protocol } = end;
+      protocol.inTransit = 1; // so that the pong waits, too
+      end.receive({ opcode: 1, payload: utf8("?") }, { opcode: 9, payload: hex("02") }, closeFrame(hex("0fa0")));
+      protocol.inTransit = 0;
+      assert.equal(protocol.output.size, 0);
+      assert.deepEqual([protocol.state, protocol.answerIsDue, protocol.writable], ["closing", true, true]);
+      assert.equal(protocol.wantsEnd, false, "not before the Close is out");
+      assert.equal(protocol.closing.clean, false);
+      protocol.send("!");
+      protocol.close(1000, "", 0);
+      protocol.ping(hex("03"));
+      assert.deepEqual(end.sent(), ["text 21 fin", "ping 03 fin", "pong 02 fin", "close 0fa0 fin"]);
+      assert.deepEqual([protocol.answerIsDue, protocol.writable, protocol.closing.clean], [false, false, true]);
+      assert.throws(() => protocol.send("!"), { code: "NOT_OPEN" });
+      assert.deepEqual(end.sent(), []);
+    });
+
+    test(`is answered by a ${role} whose stream then ends, as its own half may be open`, () => {
+      const end = new Endpoint(role);
+      end.receive(closeFrame(hex("03e8")));
+      end.protocol.receiveEnd();
+      assert.equal(end.protocol.writable, false);
+      assert.deepEqual(end.sent(), ["close 03e8 fin"]);
+      assert.equal(end.protocol.closing.clean, true);
+      assert.equal(end.protocol.wantsEnd, true);
+    });
+
+    test(`is not answered by a ${role} whose stream breaks, and then not clean`, () => {
+      const end = new Endpoint(role);
+      end.receive(closeFrame(hex("03e8")));
+      end.protocol.receiveEnd(new Error("reset"));
+      assert.deepEqual(end.sent(), []);
+      assert.equal(end.code, "CONNECTION_LOST");
+      assert.deepEqual(end.protocol.closing, { code: 1000, reason: "", clean: false, error: end.protocol.error });
+    });
+
+    test(`is answered with the code of an error that a ${role} meets before answer()`, () => {
+      const end = new Endpoint(role);
+      end.receive({ opcode: 1, payload: utf8("?") }, closeFrame(hex("03e8")));
+      end.protocol.fail(protocolError("HANDLER_FAILED"));
+      assert.deepEqual(end.sent(), ["close 03f3 fin"]);
+      assert.deepEqual(end.protocol.closing, { code: 1000, reason: "", clean: false, error: end.protocol.error });
     });
   }
 });
@@ -206,6 +246,7 @@ describe("close()", () => {
         end.protocol.close(1000, "", 0);
         end.receive(bad, { opcode: 1 });
         assert.deepEqual(end.sent(), ["close 03e8 fin"]);
+        assert.equal(end.protocol.answerIsDue, false);
         assert.equal(end.protocol.error?.closeCode, 1002);
         assert.equal(end.protocol.wantsEnd, true);
         assert.equal(end.protocol.closing.clean, false);

@@ -154,8 +154,20 @@ for (const role of ROLES) {
       end.receive({ opcode: 8 });
       end.protocol.startClosing(START + 7);
       assert.equal(end.protocol.deadline, START + 107);
+      assert.deepEqual(end.sent(), ["close fin"]);
       assert.equal(end.protocol.handleTimeout(START + 107), false);
       assert.equal(end.code, undefined);
+    });
+
+    test("for its own Close, too, which may never get past what waits before it", () => {
+      const end = new Endpoint(role, { closeTimeout: 100 });
+      end.receive({ opcode: 8 });
+      end.protocol.startClosing(START);
+      assert.equal(end.protocol.handleTimeout(START + 100), false);
+      assert.equal(end.code, "CLOSE_TIMEOUT");
+      end.protocol.receiveEnd();
+      assert.deepEqual(end.sent(), []);
+      assert.equal(end.protocol.closing.clean, false);
     });
 
     test("from an error on, which stays the error", () => {

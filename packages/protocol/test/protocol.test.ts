@@ -31,6 +31,8 @@ describe("messages", () => {
       protocol.sendFragment(hex("03"), false);
       protocol.sendFragment(hex("04"), true);
       assert.equal(protocol.inMessage, false);
+      protocol.beginMessage("text", true);
+      protocol.sendFragment(hex("05"), true);
       assert.deepEqual(end.sent(), [
         "text 6f7574 fin",
         "binary ff00 fin",
@@ -44,6 +46,7 @@ describe("messages", () => {
         "pong 02 fin",
         "binary 03",
         "continuation 04 fin",
+        "text 05 rsv 4 fin",
       ]);
       assert.equal(protocol.state, "open");
       assert.equal(protocol.wantsEnd, false);
@@ -81,29 +84,58 @@ describe("messages", () => {
 });
 
 describe("pings", () => {
+  const pings = (count: number): FrameSpec[] =>
+    Array.from({ length: count }, (_, i) => ({ opcode: 9, payload: Uint8Array.of(i >> 8, i) }));
+
   for (const role of ROLES) {
-    test(`are answered by a ${role} with their payload`, () => {
+    test(`are answered by a ${role} in their place, with their payload`, () => {
       for (const length of [0, 1, 124, 125]) {
         const end = new Endpoint(role);
+        end.then = (what) => {
+          if (what.startsWith("text")) end.protocol.send("!");
+        };
+        const ping = { opcode: 9, payload: pattern(length) };
+        end.receive({ opcode: 1, payload: utf8("a") }, ping, { opcode: 1, payload: utf8("b") });
         assert.equal(end.protocol.answerIsDue, false);
-        end.receive({ opcode: 9, payload: pattern(length) });
-        assert.equal(end.protocol.answerIsDue, true);
-        const pong = `pong ${show(pattern(length))}`.trimEnd();
-        assert.deepEqual(end.sent(), [`${pong} fin`]);
-        assert.equal(end.protocol.answerIsDue, false);
+        const payload = show(pattern(length));
+        assert.deepEqual(end.sent(), ["text 21 fin", `pong ${payload} fin`.replace("  ", " "), "text 21 fin"]);
+        assert.deepEqual(end.heard, ["text 61", `ping ${payload}`.trimEnd(), "text 62"]);
         assert.deepEqual(end.sent(), []);
-        assert.deepEqual(end.heard, [`ping ${show(pattern(length))}`.trimEnd()]);
       }
     });
 
-    test(`that came since the last write cost a ${role} one pong, to the newest`, () => {
+    test(`cost a ${role} one pong, to the newest, while its last write is not done`, () => {
       const end = new Endpoint(role);
-      end.receive(...Array.from({ length: 1000 }, (_, i) => ({ opcode: 9, payload: Uint8Array.of(i >> 8, i) })));
+      end.protocol.inTransit = 1;
+      assert.equal(end.protocol.answerIsDue, false);
+      end.receive(...pings(1000));
       assert.equal(end.heard.length, 1000);
       assert.equal(end.protocol.output.size, 0);
+      assert.equal(end.protocol.answerIsDue, true);
+      end.protocol.inTransit = 0;
       assert.deepEqual(end.sent(), ["pong 03e7 fin"]);
+      assert.equal(end.protocol.answerIsDue, false);
+      // one that waited is forgotten for a newer one
+      end.protocol.inTransit = 1;
       end.receive({ opcode: 9, payload: hex("01") });
-      assert.deepEqual(end.sent(), ["pong 01 fin"]);
+      end.protocol.inTransit = 0;
+      end.receive({ opcode: 9, payload: hex("02") });
+      assert.deepEqual(end.sent(), ["pong 02 fin"]);
+    });
+
+    test(`cost a ${role} no more than 16 KiB of pongs and the newest, however many come at once`, () => {
+      const end = new Endpoint(role);
+      end.receive(...pings(20_000));
+      const { size } = end.protocol.output;
+      assert.ok(size >= 16 * 1024 && size < 16 * 1024 + 10, `${size} bytes`);
+      assert.equal(end.protocol.answerIsDue, true);
+      const sent = end.sent();
+      assert.equal(sent[1], "pong 0001 fin");
+      assert.equal(sent.at(-1), "pong 4e1f fin");
+      const large = new Endpoint(role);
+      large.protocol.send(pattern(16 * 1024));
+      large.receive(...pings(3));
+      assert.deepEqual(large.sent().slice(1), ["pong 0002 fin"]);
     });
 
     test(`between fragments are answered by a ${role} between its own fragments`, () => {
@@ -111,10 +143,18 @@ describe("pings", () => {
       end.protocol.beginMessage("text");
       end.protocol.sendFragment(utf8("a"), false);
       end.receive({ opcode: 1, fin: false }, { opcode: 9, payload: hex("07") }, { opcode: 0 });
-      end.protocol.answer();
       end.protocol.sendFragment(utf8("b"), true);
       assert.deepEqual(end.sent(), ["text 61", "pong 07 fin", "continuation 62 fin"]);
       assert.deepEqual(end.heard, ["ping 07", "text"]);
+    });
+
+    test(`that wait when a ${role} closes are answered before its Close, later ones not at all`, () => {
+      const end = new Endpoint(role);
+      end.protocol.inTransit = 1;
+      end.receive({ opcode: 9, payload: hex("01") });
+      end.protocol.close(1000, "", 0);
+      end.receive({ opcode: 9, payload: hex("02") });
+      assert.deepEqual(end.sent(), ["pong 01 fin", "close 03e8 fin"]);
     });
   }
 });
@@ -151,10 +191,11 @@ describe("violations", () => {
     assert.equal(protocol.error?.code, code);
     assert.ok(protocol.error instanceof WebSocketError);
     assert.equal(protocol.state, "closing");
-    assert.equal(protocol.wantsEnd, true);
+    assert.equal(protocol.wantsEnd, false, "not before the Close is out");
     const entry: ErrorEntry = PROTOCOL_ERRORS[code];
     const close = entry.closeCode?.toString(16).padStart(4, "0");
     assert.deepEqual(end.sent(), ["pong 01 fin", `close ${close} fin`]);
+    assert.equal(protocol.wantsEnd, true);
     assert.deepEqual(protocol.closing, { code: 1006, reason: "", clean: false, error: protocol.error });
     assert.deepEqual(end.heard, ["text 62", "ping 01", "state closing"]);
     // nothing is taken any more, nothing said
@@ -197,6 +238,17 @@ describe("violations", () => {
     });
   }
 
+  for (const role of ROLES) {
+    test(`leave a ${role} the time to answer what came before them`, () => {
+      const end = new Endpoint(role);
+      end.receive({ opcode: 1, payload: utf8("?") }, { opcode: 3 });
+      assert.equal(end.protocol.writable, true);
+      end.protocol.send("!");
+      assert.deepEqual(end.sent(), ["text 21 fin", "close 03ea fin"]);
+      assert.equal(end.protocol.writable, false);
+    });
+  }
+
   test("are all here", () => {
     const met = new Set<string>([...VIOLATIONS.map(([code]) => code), "UNMASKED_FRAME", "MASKED_FRAME"]);
     const elsewhere = ["INVALID_DEFLATE", "SLOW_CONSUMER"]; // the caller finds these and tells by `fail`
@@ -232,10 +284,11 @@ describe("fail", () => {
       const end = new Endpoint(role);
       end.protocol.fail(protocolError("INVALID_DEFLATE"));
       end.protocol.fail(protocolError("HANDLER_FAILED"));
+      assert.deepEqual(end.sent(), ["close 03ef fin"]);
       end.protocol.receiveEnd(new Error("reset"));
       end.protocol.fail(protocolError("HANDLER_FAILED"));
       assert.equal(end.code, "INVALID_DEFLATE");
-      assert.deepEqual(end.sent(), ["close 03ef fin"]);
+      assert.deepEqual(end.sent(), []);
       assert.deepEqual(end.heard, ["state closing", "state closed"]);
     });
 

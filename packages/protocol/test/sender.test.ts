@@ -210,6 +210,23 @@ describe("compressed payloads", () => {
     }
   });
 
+  test("have it on the first frame of a message that is sent in fragments", () => {
+    for (const role of ROLES) {
+      const { sender, output } = newSender(role, 2);
+      sender.begin("text", true);
+      sender.fragment(hex("010203"), false);
+      sender.fragment(hex("04"), true);
+      sender.begin("text");
+      sender.fragment(hex("05"), true);
+      assert.deepEqual(drainFrames(output, role).map(showFrame), [
+        "text 0102 rsv 4",
+        "continuation 03",
+        "continuation 04 fin",
+        "text 05 fin",
+      ]);
+    }
+  });
+
   test("keep it when they were prepared, by either role and in several frames", () => {
     const message = new PreparedMessage(hex("010203040506"), { type: "text", compressed: true });
     for (const role of ROLES) {
