@@ -14,6 +14,8 @@ export interface Row {
   /** The figure that the ratios are of. */
   readonly figure: Figure;
   readonly load: LoadOptions;
+  /** How much longer it takes to be warm than an echo: code that runs rarely is compiled late. Default 1. */
+  readonly slowToWarm?: number;
   readonly deflate?: boolean;
   readonly tls?: boolean;
   /** For idle rows: how many connections to weigh, and how many are there before. */
@@ -94,6 +96,7 @@ const EVERYDAY: readonly Row[] = [
     name: "handshakes",
     title: "new connection, one exchange of 64 B, close; 32 at a time",
     figure: "cpuUs",
+    slowToWarm: 3,
     load: { mode: "handshakes", path: "/echo", connections: 32, bytes: 64 },
     floors: atMost(0.4, 2.5),
   },

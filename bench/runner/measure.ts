@@ -31,7 +31,7 @@ export async function measure(row: Row, server: ServerProcess, load: LoadCommand
   const options: LoadOptions = {
     ...row.load,
     seconds,
-    warmup,
+    warmup: warmup * (row.slowToWarm ?? 1),
     deflate: row.deflate === true ? 1 : 0,
     tls: row.tls === true ? 1 : 0,
   };
