@@ -23,7 +23,13 @@ export interface App {
   close(timeout: number): Promise<void>;
 }
 
-const MAX_WAITING = 8 * 1024 * 1024; // bytes that may wait for one slow client before it is closed with 1013
+const WRITE_BUFFER_SIZE = 128 * 1024; // bytes that wait before a connection's sender has to
+
+/** Bytes. A message that goes to all has to be small against what may wait for each, or one of them could close everybody. */
+const BROADCAST_LIMITS = { maxMessageSize: 1024 * 1024, maxWriteBufferSize: 8 * 1024 * 1024 };
+
+/** An echo reads no further than it is read from, so that it never has much more to write than one message. */
+const ECHO_LIMITS = { maxMessageSize: 16 * 1024 * 1024, maxWriteBufferSize: 20 * 1024 * 1024 };
 
 /** The server behind `tungstate serve`. Rejects if it can't listen. */
 export async function startApp(options: AppOptions): Promise<App> {
@@ -31,21 +37,25 @@ export async function startApp(options: AppOptions): Promise<App> {
   const page = await loadPage();
   const websocket = {
     origin: originPolicy(options.origins),
-    maxWriteBufferSize: MAX_WAITING,
+    writeBufferSize: WRITE_BUFFER_SIZE,
     ...(options.maxConnections === undefined ? {} : { maxConnections: options.maxConnections }),
   };
-  const chat = new WebSocketServer(websocket);
-  const echo = new WebSocketServer(websocket);
+  const chat = new WebSocketServer({ ...websocket, ...BROADCAST_LIMITS });
+  const echo = new WebSocketServer({ ...websocket, ...ECHO_LIMITS });
   const servers = { "/ws": chat, "/echo": echo };
   const metrics = createMetrics(servers);
 
   chat.on("connection", (connection) => {
     connection.on("message", (message) => {
       chat.broadcast(message);
+      // It gets all that it sends, and so may send as fast as it reads. Others who read more slowly than that are closed.
+      if (connection.bufferedAmount > WRITE_BUFFER_SIZE) pauseUntilDrain(connection);
     });
   });
   echo.on("connection", (connection) => {
-    connection.on("message", (message) => echoBack(connection, message));
+    connection.on("message", (message) => {
+      if (!connection.write(message)) pauseUntilDrain(connection);
+    });
   });
 
   const http = createServer((request, response) => {
@@ -56,16 +66,18 @@ export async function startApp(options: AppOptions): Promise<App> {
   });
 
   async function respond(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const path = new URL(request.url ?? "/", "http://localhost").pathname;
-    if (path in servers) {
+    const path = pathOf(request.url ?? "");
+    if (path === undefined) {
+      plain(response, 400, "the target of the request is neither a path nor a URL\n");
+    } else if (request.method !== "GET" && request.method !== "HEAD") {
+      plain(response, 405, "only GET and HEAD\n", { allow: "GET, HEAD" });
+    } else if (path in servers) {
       // a WebSocket route asked without an upgrade
       plain(response, 426, "this is a WebSocket; ask for an upgrade\n", {
         connection: "upgrade",
         upgrade: "websocket",
         "sec-websocket-version": "13",
       });
-    } else if (request.method !== "GET" && request.method !== "HEAD") {
-      plain(response, 405, "only GET and HEAD\n", { allow: "GET, HEAD" });
     } else if (path === "/health") {
       const connections = { ws: chat.connections.size, echo: echo.connections.size };
       json(response, { status: "ok", connections });
@@ -121,11 +133,16 @@ export async function startApp(options: AppOptions): Promise<App> {
   };
 }
 
-/** Echoes at the pace of the peer: while it does not read, it is not read from. */
-function echoBack(connection: WebSocketConnection, message: Parameters<WebSocketConnection["write"]>[0]): void {
-  if (connection.state !== "open" || connection.write(message)) return;
+/** While it does not read what was written, it is not read from. */
+function pauseUntilDrain(connection: WebSocketConnection): void {
   connection.pause();
   connection.once("drain", () => connection.resume());
+}
+
+/** The path that a request is for. RFC 9112 §3.2.2: "a server MUST accept the absolute-form in requests". */
+function pathOf(target: string): string | undefined {
+  if (target.startsWith("/")) return target.split("?", 1)[0];
+  return URL.canParse(target) ? new URL(target).pathname : undefined;
 }
 
 function originPolicy(origins: readonly string[] = []): OriginPolicy {
@@ -134,7 +151,7 @@ function originPolicy(origins: readonly string[] = []): OriginPolicy {
   return origins;
 }
 
-function plain(response: ServerResponse, status: number, text: string, headers: Record<string, string>): void {
+function plain(response: ServerResponse, status: number, text: string, headers: Record<string, string> = {}): void {
   response.writeHead(status, { "content-type": "text/plain; charset=utf-8", ...headers }).end(text);
 }
 

@@ -1,110 +1,127 @@
-import { createInterface } from "node:readline";
-import {
-  connect,
-  type ConnectOptions,
-  HandshakeRejectedError,
-  type Message,
-  type WebSocketConnection,
-  WebSocketError,
-} from "tungstate";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type CloseInfo, connect, type Message, type WebSocketConnection } from "tungstate";
+import { type ConnectFlags, connectOptions } from "./connect-options.ts";
 import { escapeControls } from "./escape.ts";
-
-export interface ConnectCommandOptions {
-  readonly header: readonly string[];
-  readonly protocol: readonly string[];
-  readonly origin?: string;
-  /** seconds */
-  readonly timeout: number;
-  readonly quiet: boolean;
-}
+import { explainFailure, explainSystem } from "./explain.ts";
+import { LineError, linesOf } from "./lines.ts";
 
 /** `tungstate connect URL`: lines of stdin out, messages in; everything but the messages goes to stderr. */
-export async function connectCommand(url: string, options: ConnectCommandOptions): Promise<void> {
+export async function connectCommand(url: string, flags: ConnectFlags): Promise<void> {
   const say = (text: string): void => {
-    if (!options.quiet) process.stderr.write(`${escapeControls(text)}\n`);
+    if (flags.quiet !== true) process.stderr.write(`${escapeControls(text)}\n`);
   };
   let connection: WebSocketConnection;
   try {
-    connection = await connect(url, connectOptions(options));
+    connection = await connect(url, await connectOptions(flags));
   } catch (error) {
-    process.stderr.write(`tungstate: ${escapeControls(explain(error))}\n`);
-    process.exitCode = 1;
-    return;
+    return fail(explainFailure(error));
   }
-  const { protocol } = connection;
-  say(`connected to ${url}${protocol === "" ? "" : `, protocol ${protocol}`}`);
-  const interrupt = (): void => void connection.close(1000);
-  process.on("SIGINT", interrupt);
-  const lines = sendLines(connection);
-  await printMessages(connection);
-  const { code, reason, error } = await connection.closed;
-  process.off("SIGINT", interrupt);
-  lines.stop();
-  say(`closed with ${code}${reason === "" ? "" : ` ${reason}`}${error === undefined ? "" : `: ${error.message}`}`);
-  process.exitCode = code === 1000 || lines.done ? 0 : 1;
+  say(describeConnection(url, connection));
+
+  const onSignal = closeOnSignal(connection);
+  const input = sendLines(connection, flags.linger * 1000);
+  const output = printMessages(connection);
+  const info = await connection.closed;
+  process.off("SIGINT", onSignal).off("SIGTERM", onSignal);
+  await output;
+  process.stdin.destroy();
+
+  const problem = input.problem ?? problemOf(info, input.done);
+  if (problem !== undefined) fail(problem);
+  else say(describeClose(info));
+}
+
+function fail(text: string): void {
+  process.stderr.write(`tungstate: ${escapeControls(text)}\n`);
+  process.exitCode = 1;
+}
+
+/** The first signal closes in good order, the second one ends at once. */
+function closeOnSignal(connection: WebSocketConnection): () => void {
+  let seen = false;
+  const onSignal = (): void => {
+    if (seen) process.exit(130);
+    seen = true;
+    void connection.close(1000);
+  };
+  process.on("SIGINT", onSignal).on("SIGTERM", onSignal);
+  return onSignal;
+}
+
+/** What became of stdin: whether all of it was sent, or why not. */
+interface Input {
+  done: boolean;
+  problem: string | undefined;
 }
 
 /** Sends stdin line by line, at the pace of the server, then closes. */
-function sendLines(connection: WebSocketConnection): { readonly done: boolean; stop(): void } {
-  const lines = createInterface({ input: process.stdin, crlfDelay: Infinity });
-  let done = false;
+function sendLines(connection: WebSocketConnection, linger: number): Input {
+  const input: Input = { done: false, problem: undefined };
   const send = async (): Promise<void> => {
-    for await (const line of lines) {
-      if (connection.state !== "open") return;
-      await connection.send(line);
+    for await (const lines of linesOf(process.stdin)) {
+      for (const line of lines) await connection.send(line);
     }
-    done = true;
-    await connection.close(1000);
+    await connection.flush();
+    input.done = true;
+    if (linger > 0) await Promise.race([sleep(linger, undefined, { ref: false }), connection.closed]);
   };
-  // a connection that ends meanwhile is told by `closed`
-  send().catch(() => undefined);
-  return {
-    get done() {
-      return done;
-    },
-    stop() {
-      lines.close();
-      process.stdin.destroy();
-    },
-  };
+  send()
+    .catch((error: unknown) => {
+      // a connection that has ended says itself why
+      if (connection.state === "open")
+        input.problem = `stdin: ${error instanceof LineError ? error.message : explainSystem(error)}`;
+    })
+    .finally(() => connection.close(1000));
+  return input;
 }
 
+/** Prints at the pace of whoever reads stdout; until the connection has ended, or nobody reads any more. */
 async function printMessages(connection: WebSocketConnection): Promise<void> {
-  for await (const message of connection) {
-    if (!process.stdout.write(`${show(message)}\n`))
-      await new Promise((resolve) => process.stdout.once("drain", resolve));
+  const { stdout } = process;
+  let gone = false;
+  let wake = (): void => undefined;
+  stdout
+    .on("drain", () => wake())
+    .on("error", () => {
+      gone = true;
+      wake();
+      void connection.close(1000);
+    });
+  for await (const batch of connection.batches()) {
+    if (gone) continue;
+    const text = batch.map((message) => `${showMessage(message)}\n`).join("");
+    const room = new Promise<void>((resolve) => (wake = resolve));
+    if (!stdout.write(text)) await room;
   }
 }
 
-function show(message: Message): string {
+function showMessage(message: Message): string {
   if (message.type === "text") return escapeControls(message.text);
   return `base64:${Buffer.from(message.bytes).toString("base64")}`;
 }
 
-function connectOptions(options: ConnectCommandOptions): ConnectOptions {
-  return {
-    protocols: options.protocol,
-    timeout: options.timeout * 1000,
-    headers: options.header.map(parseHeader),
-    ...(options.origin === undefined ? {} : { origin: options.origin }),
-  };
+function describeConnection(url: string, { protocol, road }: WebSocketConnection): string {
+  const way = [
+    protocol === "" ? "" : `protocol ${protocol}`,
+    road?.interface === undefined ? "" : `by ${road.interface}`,
+    road?.localAddress === undefined ? "" : `from ${road.localAddress}`,
+    road?.proxy === undefined ? "" : `through ${road.proxy}`,
+  ];
+  return [`connected to ${withoutCredentials(url)}`, ...way.filter((part) => part !== "")].join(", ");
 }
 
-function parseHeader(text: string): [string, string] {
-  const colon = text.indexOf(":");
-  return [text.slice(0, Math.max(0, colon)), text.slice(colon + 1).trim()];
+function withoutCredentials(url: string): string {
+  const parsed = new URL(url);
+  parsed.username = parsed.password = "";
+  return parsed.href;
 }
 
-/** One line: the step that failed, and why. */
-function explain(error: unknown): string {
-  if (error instanceof HandshakeRejectedError) {
-    const { status, reason, body } = error.response;
-    const [firstLine = ""] = Buffer.from(body).toString("utf8").split("\n");
-    return `handshake: the server answered ${status} ${reason}${firstLine === "" ? "" : `: ${firstLine.slice(0, 200)}`}`;
-  }
-  if (error instanceof WebSocketError) {
-    const step = "step" in error ? String(error.step) : error.fault === "local" ? "usage" : "handshake";
-    return `${step}: ${error.message} (${error.code})`;
-  }
-  return error instanceof Error ? error.message : String(error);
+function describeClose({ code, reason }: CloseInfo): string {
+  return `closed with ${code}${reason === "" ? "" : ` ${reason}`}`;
+}
+
+/** Why it did not end well: all was sent and the server has answered the Close, or the server was done. */
+function problemOf(info: CloseInfo, done: boolean): string | undefined {
+  if (info.clean && (info.code === 1000 || done)) return undefined;
+  return info.error === undefined ? describeClose(info) : `${describeClose(info)}: ${info.error.message}`;
 }

@@ -1,6 +1,7 @@
 import { Command, InvalidArgumentError, Option } from "commander";
 import { createRequire } from "node:module";
 import { connectCommand } from "./connect.ts";
+import { interfacesCommand } from "./interfaces.ts";
 import { serveCommand } from "./serve.ts";
 
 const { version } = createRequire(import.meta.url)("../package.json") as { version: string };
@@ -8,18 +9,41 @@ const { version } = createRequire(import.meta.url)("../package.json") as { versi
 const program = new Command("tungstate")
   .description("WebSocket servers and clients on the command line")
   .version(version)
-  .showHelpAfterError("(--help shows what can be said)");
+  .showHelpAfterError("(--help shows what can be said)")
+  .addHelpText(
+    "after",
+    `
+Examples:
+  tungstate serve                                        a chat at http://127.0.0.1:8000
+  tungstate connect ws://127.0.0.1:8000/ws               talk to it from here
+  tungstate help connect                                 all about one command`,
+  );
 
 program
   .command("serve")
-  .description("run a server: a chat page at /, broadcasting at /ws, echo at /echo, figures at /metrics")
+  .summary("run a server")
+  .description(
+    `Runs a server, and prints \`listening on URL\` when it is ready:
+
+  /         a chat in the browser
+  /ws       WebSocket: every message from any client goes to all of them
+  /echo     WebSocket: every message comes back
+  /health   whether it is alive, as JSON
+  /metrics  figures for Prometheus
+
+Log lines go to stderr, as JSON. SIGTERM and SIGINT drain: nobody new is let in, all are sent a Close with 1001.`,
+  )
   .option("--host <address>", "the address to listen on; 0.0.0.0 or :: for all", "127.0.0.1")
   .option("--port <number>", "the port to listen on; 0 picks a free one", wholeNumber(0, 65_535), 8000)
-  .option("--origin <origin...>", "pages that may connect, beside those served here (any: all pages)")
-  .option("--max-connections <count>", "WebSocket connections at a time; more get 503", wholeNumber(0, 10_000_000))
+  .option(
+    "--origin <origin>",
+    "pages that may connect beside those served here, as https://example.com, or `any`; may be given several times",
+    collect(origin),
+  )
+  .option("--max-connections <count>", "WebSocket connections at a time; more get 503", wholeNumber(1, 10_000_000))
   .option("--drain <seconds>", "how long clients have to go after SIGTERM or SIGINT", wholeNumber(0, 3600), 5)
   .addOption(
-    new Option("--log-level <level>", "which log lines go to stderr")
+    new Option("--log-level <level>", "which log lines to write")
       .choices(["silent", "error", "warn", "info", "debug"])
       .default("info"),
   )
@@ -27,29 +51,79 @@ program
 
 program
   .command("connect")
-  .description("send each line of stdin as a text message, print each message received as a line")
+  .summary("connect to a server")
+  .description(
+    `Sends each line of stdin as a text message, and prints each message that comes as a line on stdout: text with its control characters as escapes, binary messages as \`base64:\` and their bytes in base64. Everything else goes to stderr.
+
+At the end of stdin it closes with 1000. The exit status is 0 if the server answered that, or closed with 1000 itself; else it is 1, with a line that says what failed: usage, resolve, bind, connect, proxy, TLS, handshake, stdin or the connection.`,
+  )
   .argument("<url>", "ws:, wss: or ws+unix: URL")
-  .option("-H, --header <name: value>", "a header field of the request; may be given several times", collect, [])
-  .option("--protocol <name>", "a subprotocol to offer; may be given several times", collect, [])
+  .optionsGroup("Handshake:")
+  .option("-H, --header <name: value>", "a header field of the request; may be given several times", collect(header))
+  .option("--protocol <name>", "a subprotocol to offer; may be given several times", collect(asIs))
   .option("--origin <origin>", "the Origin to send")
+  .optionsGroup("Network:")
+  .option(
+    "--interface <name>",
+    "the network interface to leave by (see `tungstate interfaces`); several are tried in order",
+    collect(asIs),
+  )
+  .option("--bind-device", "Linux: let nothing leave by another one (SO_BINDTODEVICE; needs the package koffi)")
+  .option("--local-address <address>", "the local IP address to connect from")
+  .option(
+    "--proxy <url>",
+    "http:, https:, socks5: or socks5h: URL of a proxy; `environment`: as HTTPS_PROXY and NO_PROXY say",
+  )
+  .optionsGroup("TLS:")
+  .option("--ca <file>", "trust the certificates in this PEM file, and no others")
+  .option("--insecure", "take any certificate: somebody on the way may read along")
+  .optionsGroup("Options:")
   .option("--timeout <seconds>", "how long connecting may take", wholeNumber(1, 86_400), 20)
-  .option("-q, --quiet", "nothing on stderr but errors", false)
+  .option("--linger <seconds>", "how long to go on receiving after the end of stdin", wholeNumber(0, 86_400), 0)
+  .option("-q, --quiet", "nothing on stderr but errors")
   .addHelpText(
     "after",
-    "\nBinary messages are printed as base64 behind `base64:`, control characters as escapes.\nEnds with status 0 behind a Close with 1000; else with 1.",
+    `
+Examples:
+  echo hello | tungstate connect wss://example.com/socket
+  tungstate connect --interface eth1 -H "Authorization: Bearer $TOKEN" wss://example.com/socket
+  tungstate connect --proxy socks5h://127.0.0.1:1080 wss://example.com/socket`,
   )
   .action(connectCommand);
+
+program
+  .command("interfaces")
+  .summary("list network interfaces")
+  .description("Lists the network interfaces that `connect --interface` can be given, with their addresses.")
+  .option("--json", "as JSON, with all that is known of them")
+  .action(interfacesCommand);
 
 function wholeNumber(least: number, most: number): (value: string) => number {
   return (value) => {
     const number = Number(value);
     if (/^\d+$/.test(value) && number >= least && number <= most) return number;
-    throw new InvalidArgumentError(`expected a whole number from ${least} to ${most}`);
+    throw new InvalidArgumentError(`Expected a whole number from ${least} to ${most}.`);
   };
 }
 
-function collect(value: string, before: readonly string[]): string[] {
-  return [...before, value];
+/** For an option that may be given several times. */
+function collect<T>(parse: (value: string) => T): (value: string, before?: readonly T[]) => T[] {
+  return (value, before = []) => [...before, parse(value)];
+}
+
+function asIs(value: string): string {
+  return value;
+}
+
+function header(value: string): readonly [string, string] {
+  const colon = value.indexOf(":");
+  if (colon < 1) throw new InvalidArgumentError("Expected a name, a colon and a value.");
+  return [value.slice(0, colon).trim(), value.slice(colon + 1).trim()];
+}
+
+function origin(value: string): string {
+  if (value === "any" || (URL.canParse(value) && new URL(value).origin === value)) return value;
+  throw new InvalidArgumentError("Expected something like https://example.com, without a path, or `any`.");
 }
 
 await program.parseAsync();

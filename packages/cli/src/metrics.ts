@@ -1,5 +1,5 @@
 import { collectDefaultMetrics, Counter, Gauge, Registry } from "prom-client";
-import type { ConnectionStats, WebSocketServer } from "tungstate";
+import type { ConnectionStats, WebSocketConnection, WebSocketServer } from "tungstate";
 
 export interface Metrics {
   readonly contentType: string;
@@ -92,10 +92,7 @@ export function createMetrics(servers: Readonly<Record<string, WebSocketServer>>
   };
 }
 
-function sum(
-  server: WebSocketServer,
-  value: (connection: WebSocketServer["connections"] extends ReadonlySet<infer C> ? C : never) => number,
-): number {
+function sum(server: WebSocketServer, value: (connection: WebSocketConnection) => number): number {
   let all = 0;
   for (const connection of server.connections) all += value(connection);
   return all;

@@ -29,7 +29,7 @@ const HEADERS = {
   "referrer-policy": "no-referrer",
 };
 
-/** Reads the page that was built into `public`, once: it is small. */
+/** Reads the page that was built into `public`, once: it is small. Throws if it is not there. */
 export async function loadPage(): Promise<Page> {
   const root = fileURLToPath(new URL("../public", import.meta.url));
   const page = new Map<string, File>();
@@ -45,6 +45,7 @@ export async function loadPage(): Promise<Page> {
     };
     page.set(url === "/index.html" ? "/" : url, file);
   }
+  if (!page.has("/")) throw new Error("the page has not been built");
   return page;
 }
 

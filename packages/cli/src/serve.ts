@@ -1,5 +1,6 @@
 import { pino } from "pino";
 import { type App, startApp } from "./app.ts";
+import { explainSystem } from "./explain.ts";
 
 export interface ServeOptions {
   readonly host: string;
@@ -10,6 +11,8 @@ export interface ServeOptions {
   readonly drain: number;
   readonly logLevel: string;
 }
+
+const SAME_SIGNAL_MS = 1_000;
 
 /** `tungstate serve`: one line on stdout when it is ready, log lines on stderr, drained by SIGTERM and SIGINT. */
 export async function serveCommand(options: ServeOptions): Promise<void> {
@@ -25,30 +28,27 @@ export async function serveCommand(options: ServeOptions): Promise<void> {
       ...(options.maxConnections === undefined ? {} : { maxConnections: options.maxConnections }),
     });
   } catch (error) {
-    process.stderr.write(`tungstate: cannot listen on ${options.host} port ${options.port}: ${reasonOf(error)}\n`);
+    process.stderr.write(`tungstate: cannot serve on ${options.host} port ${options.port}: ${explainSystem(error)}\n`);
     process.exitCode = 1;
     return;
   }
-  process.stdout.write(`listening on ${app.url}\n`);
-  let draining = false;
+  let drainingSince: number | undefined;
   const onSignal = (signal: string): void => {
-    if (draining) return;
-    draining = true;
+    if (drainingSince !== undefined) {
+      // A shell and npm both pass on a Ctrl+C: what comes at once is the same one.
+      if (performance.now() - drainingSince > SAME_SIGNAL_MS) process.exit(1);
+      return;
+    }
+    drainingSince = performance.now();
     log.info({ signal, connections: app.connections }, "draining");
     app.close(options.drain * 1000).then(
       () => log.info("drained"),
-      (error: unknown) => log.error({ err: error }, "draining failed"),
+      (error: unknown) => {
+        log.error({ err: error }, "draining failed");
+        process.exitCode = 1;
+      },
     );
   };
-  process.on("SIGTERM", onSignal);
-  process.on("SIGINT", onSignal);
-}
-
-function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  const { code } = error as NodeJS.ErrnoException;
-  if (code === "EADDRINUSE") return "the port is in use";
-  if (code === "EADDRNOTAVAIL") return "the address is not one of this machine";
-  if (code === "EACCES") return "not permitted";
-  return error.message;
+  process.on("SIGTERM", onSignal).on("SIGINT", onSignal);
+  process.stdout.write(`listening on ${app.url}\n`);
 }
