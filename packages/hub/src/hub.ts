@@ -60,6 +60,29 @@ export interface Incoming {
   closed(): void;
 }
 
+class Accepted implements Incoming {
+  readonly session: Session;
+  private readonly reader: Reader;
+
+  constructor(session: Session, reader: Reader) {
+    this.session = session;
+    this.reader = reader;
+  }
+
+  receive(text: string): void {
+    this.reader.receive(text);
+  }
+
+  drained(): void {
+    this.session.seen();
+    this.session.outbox.drained();
+  }
+
+  closed(): void {
+    this.session.closed();
+  }
+}
+
 /**
  * Sessions, channels, presence, history and recovery. Hubs of many nodes that share a broker and a presence store are one hub to
  * their clients.
@@ -154,15 +177,7 @@ export class Hub {
     const session = new Session(this.parts, connection, context);
     const reader = new Reader(session, this.parts, connection);
     if (this.state === "closing") session.close(DISCONNECTS.SHUTDOWN);
-    return {
-      session,
-      receive: (text) => reader.receive(text),
-      drained: () => {
-        session.seen();
-        session.outbox.drained();
-      },
-      closed: () => session.closed(),
-    };
+    return new Accepted(session, reader);
   }
 
   /** Publishes `data`, any JSON value. Rejects with a CommandError: no such channel, or the store can't be reached. */

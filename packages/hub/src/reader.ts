@@ -6,7 +6,7 @@ import { subRefresh, subscribe, unsubscribe } from "./commands/subscribe.ts";
 import type { HubConnection } from "./connection.ts";
 import { type Parts, tellable } from "./parts.ts";
 import type { Command, ConnectCommand } from "./protocol/command.ts";
-import { decode, type Decoded, type DecodeLimits } from "./protocol/decode.ts";
+import { decode, type Decoded } from "./protocol/decode.ts";
 import { errorReply } from "./protocol/encode.ts";
 import { RateLimit } from "./rate-limit.ts";
 import type { Session } from "./session.ts";
@@ -25,7 +25,6 @@ export class Reader {
   private readonly session: Session;
   private readonly parts: Parts;
   private readonly connection: HubConnection;
-  private readonly limits: DecodeLimits;
   private readonly rateLimit: RateLimit;
   /** What waits for the connect command to be through. */
   private held: Answered[] = [];
@@ -36,12 +35,10 @@ export class Reader {
   private readonly underWay = new Map<string, Promise<void>>();
 
   constructor(session: Session, parts: Parts, connection: HubConnection) {
-    const { limits } = parts.settings;
     this.session = session;
     this.parts = parts;
     this.connection = connection;
-    this.limits = { maxChannelLength: limits.channelLength, maxDepth: limits.depth };
-    this.rateLimit = new RateLimit(limits.rates);
+    this.rateLimit = new RateLimit(parts.settings.limits.rates);
   }
 
   /** A frame: commands separated by newlines. */
@@ -64,7 +61,7 @@ export class Reader {
   }
 
   private line(line: string): void {
-    const decoded = decode(line, this.limits);
+    const decoded = decode(line, this.parts.settings.limits);
     if (decoded.method === "pong") return;
     if (decoded.method === "malformed") return this.malformed(decoded.fault);
     const { state } = this.session;

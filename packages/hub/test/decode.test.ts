@@ -3,7 +3,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { decode, type Decoded } from "../src/protocol/decode.ts";
 
-const limits = { maxChannelLength: 255, maxDepth: 64 };
+const limits = { channelLength: 255, depth: 64 };
 const read = (value: unknown): Decoded => decode(typeof value === "string" ? value : JSON.stringify(value), limits);
 const deep = (depth: number): string => '{"a":'.repeat(depth) + "1" + "}".repeat(depth);
 

@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { applyDelta } from "fossil-delta";
-import type { Broker, BrokerHandler, FanOut, HistoryPage, Publication } from "../src/broker/broker.ts";
-import { MemoryBroker } from "../src/broker/memory-broker.ts";
+import { FaultyBroker } from "./support/faulty-broker.ts";
 import { withHub } from "./support/hubs.ts";
 import { type Pub, pubsOf, TestClient } from "./support/test-client.ts";
 import { settle } from "./support/virtual-clock.ts";
@@ -113,47 +112,6 @@ test("an expired stream is another one: never a recovery that is none", () =>
       assert.notEqual(back.epoch, epoch);
     },
   ));
-
-/** A broker whose deliveries and history are what a test makes of them. */
-class FaultyBroker implements Broker {
-  lossy = true;
-  /** What becomes of a delivery: false is lost. */
-  passes: (publication: Publication) => boolean = () => true;
-  /** Called before and after history is read. */
-  onHistory: (() => Promise<void>) | undefined;
-  changePage: ((page: HistoryPage) => HistoryPage) | undefined;
-  handler: BrokerHandler | undefined;
-  readonly inner = new MemoryBroker();
-  readonly calls: string[] = [];
-
-  start(handler: BrokerHandler): Promise<void> {
-    this.handler = handler;
-    return this.inner.start({
-      ...handler,
-      publication: (channel, publication, epoch): FanOut | undefined =>
-        this.passes(publication) ? handler.publication(channel, publication, epoch) : undefined,
-    });
-  }
-  stop = (): Promise<void> => this.inner.stop();
-  subscribe(channel: string): Promise<void> {
-    this.calls.push(`subscribe ${channel}`);
-    return this.inner.subscribe(channel);
-  }
-  unsubscribe(channel: string): Promise<void> {
-    this.calls.push(`unsubscribe ${channel}`);
-    return this.inner.unsubscribe(channel);
-  }
-  publish: Broker["publish"] = (...args) => this.inner.publish(...args);
-  publishJoin: Broker["publishJoin"] = (...args) => this.inner.publishJoin(...args);
-  publishLeave: Broker["publishLeave"] = (...args) => this.inner.publishLeave(...args);
-  async history(...args: Parameters<Broker["history"]>): Promise<HistoryPage> {
-    const page = await this.inner.history(...args);
-    await this.onHistory?.();
-    return this.changePage?.(page) ?? page;
-  }
-  removeHistory: Broker["removeHistory"] = (...args) => this.inner.removeHistory(...args);
-  control: Broker["control"] = (...args) => this.inner.control(...args);
-}
 
 test("what a broker loses on the way is read from history before anything behind it is delivered", async () => {
   const broker = new FaultyBroker();

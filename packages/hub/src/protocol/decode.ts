@@ -11,9 +11,9 @@ const MAX_ID = 2 ** 32 - 1; // `id` is a uint32
 
 export interface DecodeLimits {
   /** Bytes of a channel's name. */
-  readonly maxChannelLength: number;
+  readonly channelLength: number;
   /** How deep objects and arrays may nest in a command. */
-  readonly maxDepth: number;
+  readonly depth: number;
 }
 
 export type Decoded =
@@ -53,8 +53,8 @@ export function decode(line: string, limits: DecodeLimits): Decoded {
   if (method === undefined) return { method: "refused", asked: "unknown", id, error: commandError("METHOD_NOT_FOUND") };
   try {
     if (asked.length > 1) throw commandError("BAD_REQUEST", `one request at a time, got ${asked.join(" and ")}`);
-    if (isDeeperThan(line, limits.maxDepth)) {
-      throw commandError("BAD_REQUEST", `nested deeper than ${limits.maxDepth}`);
+    if (isDeeperThan(line, limits.depth)) {
+      throw commandError("BAD_REQUEST", `nested deeper than ${limits.depth}`);
     }
     return decodeRequest(id, method, new Fields(value[method], method), line, limits);
   } catch (error) {
@@ -132,7 +132,7 @@ function decodeRequest(id: number, method: Method, request: Fields, line: string
 
 function channel(request: Fields, limits: DecodeLimits): string {
   const name = request.string("channel");
-  const fault = channelNameFault(name, limits.maxChannelLength);
+  const fault = channelNameFault(name, limits.channelLength);
   if (fault !== undefined) throw commandError("BAD_REQUEST", fault);
   return name;
 }
@@ -149,7 +149,7 @@ function sinceOf(request: Fields): Position | undefined {
 function decodePositions(subs: Fields | undefined, limits: DecodeLimits): ReadonlyMap<string, Position> {
   const positions = new Map<string, Position>();
   for (const name of subs?.keys() ?? []) {
-    const fault = channelNameFault(name, limits.maxChannelLength);
+    const fault = channelNameFault(name, limits.channelLength);
     if (fault !== undefined) throw commandError("BAD_REQUEST", fault);
     const request = subs?.fields(name);
     if (request?.boolean("recover") === true) positions.set(name, position(request));
