@@ -5,18 +5,16 @@ import { connect, type WebSocketConnection, WebSocketServer } from "tungstate";
 import type { Target } from "./target.ts";
 
 function echo(connection: WebSocketConnection): void {
-  connection.on("message", (message) => {
-    if (connection.state === "open") connection.write(message);
-  });
+  connection.on("message", (message) => void connection.write(message));
 }
 
-/** tungstate with its defaults, behind node:http. */
+/** tungstate with its defaults, and compression for groups 12 and 13, behind node:http. */
 export const tungstate: Target = {
   name: "tungstate",
 
   async startServer() {
     const http = createServer();
-    const server = new WebSocketServer().attach(http, { path: "/echo" });
+    const server = new WebSocketServer({ compression: true }).attach(http, { path: "/echo" });
     server.on("connection", echo);
     http.listen(0, "127.0.0.1");
     await once(http, "listening");
@@ -31,7 +29,7 @@ export const tungstate: Target = {
   },
 
   async runClient(url, signal) {
-    const connection = await connect(url, { signal });
+    const connection = await connect(url, { signal, compression: true });
     echo(connection);
     await connection.closed;
   },
