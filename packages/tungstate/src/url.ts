@@ -34,14 +34,11 @@ const SECURE = new Map([
  * meaningless in the context of WebSocket URIs and MUST NOT be used on these URIs."
  */
 export function parseUrl(given: string | URL): WebSocketUrl {
-  let url: URL;
-  try {
-    url = new URL(given);
-  } catch (cause) {
-    throw connectError("INVALID_URL", `expected something like wss://example.com/path, got ${shorten(String(given))}`, {
-      cause,
-    });
+  // not by what `new URL` throws, which has the whole text in it
+  if (!URL.canParse(String(given))) {
+    throw connectError("INVALID_URL", `expected something like wss://example.com/path, got ${shorten(String(given))}`);
   }
+  const url = new URL(given);
   const secure = SECURE.get(url.protocol);
   if (secure === undefined) {
     throw connectError("INVALID_URL", `expected ws:, wss: or ws+unix:, got ${url.protocol}`);
@@ -56,14 +53,13 @@ export function parseUrl(given: string | URL): WebSocketUrl {
     }
     const resource = (path === undefined || path === "" ? "/" : path) + url.search;
     const host = url.host === "" ? "localhost" : url.host;
-    const decoded = decodeURIComponent(socketPath);
     return {
       secure,
       host,
       hostname: host,
       port: 0,
       resource,
-      socketPath: decoded,
+      socketPath: decode(socketPath, "the path of the socket"),
       authorization,
       href: `${url.protocol}${url.pathname}`,
     };
@@ -84,15 +80,25 @@ export function parseUrl(given: string | URL): WebSocketUrl {
 /** RFC 7617 §2: base64 of user, a colon and password in UTF-8. */
 function authorizationOf(url: URL): string | undefined {
   if (url.username === "" && url.password === "") return undefined;
-  const pair = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
+  const pair = `${decode(url.username, "the user")}:${decode(url.password, "the password")}`;
   return `Basic ${Buffer.from(pair, "utf8").toString("base64")}`;
 }
 
+function decode(text: string, what: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch (cause) {
+    throw connectError("INVALID_URL", `${what} has a percent sign that encodes nothing`, { cause });
+  }
+}
+
+/** For messages: without what may be a password, and not too much of it. */
 function shorten(text: string): string {
-  return JSON.stringify(text.length <= 80 ? text : `${text.slice(0, 80)}...`);
+  const bare = text.replace(/\/\/.*@/s, "//");
+  return JSON.stringify(bare.length <= 80 ? bare : `${bare.slice(0, 80)}...`);
 }
 
 /** Whether a byte stream says that it is encrypted, as `tls.TLSSocket` does. Other streams can by a property `encrypted: true`. */
 export function isEncrypted(stream: ByteStream): boolean {
-  return "encrypted" in stream && stream.encrypted === true;
+  return stream instanceof Object && "encrypted" in stream && stream.encrypted === true;
 }
