@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { afterEach, describe, test } from "node:test";
 import fc from "fast-check";
 import { Assembly } from "../src/assembly.ts";
+import { rotateKey } from "../src/mask.ts";
 import { primitives, usePrimitives } from "../src/primitives.ts";
 import { allocatedBy } from "./support/allocations.ts";
 import { concat, pattern } from "./support/bytes.ts";
@@ -9,13 +10,15 @@ import { KEY, masked } from "./support/frames.ts";
 
 const KEY_WORD = KEY[0] | (KEY[1] << 8) | (KEY[2] << 16) | (KEY[3] << 24);
 
+const BEFORE = 5000; // bytes in the chunk before those that are given
+
 /** Gives all of `bytes` to the assembly, as the receiver does; returns what it put where it said. */
 function appendAll(assembly: Assembly, bytes: Uint8Array, more: number, last: boolean, key = 0): Uint8Array {
+  const chunk = concat(new Uint8Array(BEFORE), bytes);
   const kept: Uint8Array[] = [];
   let at = 0;
   while (at < bytes.length) {
-    const turned = (key >>> ((at & 3) * 8)) | (key << (32 - (at & 3) * 8));
-    assembly.append(bytes, at, bytes.length, (at & 3) === 0 ? key : turned, more, last);
+    assembly.append(chunk, BEFORE + at, chunk.length, rotateKey(key, at), more, last);
     const { piece, from, to } = assembly;
     assert.ok(to > from, "it goes on");
     kept.push(piece.slice(from, to));

@@ -14,6 +14,15 @@ const OPTIONS: ProtocolOptions = {
 };
 
 describe("options", () => {
+  test("have limits by default: frames of 16 MiB, messages and output of 64 MiB", () => {
+    const mib = 1024 * 1024;
+    assert.deepEqual(DEFAULT_LIMITS, {
+      maxFrameSize: 16 * mib,
+      maxMessageSize: 64 * mib,
+      maxWriteBufferSize: 64 * mib,
+    });
+  });
+
   test("may be at their bounds, or off", () => {
     const right: Partial<ProtocolOptions>[] = [
       {},
