@@ -1,7 +1,13 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { PROTOCOL_ERRORS, WebSocketError } from "@tungstate/protocol";
+import { checkErrorsPage } from "../../protocol/test/support/errors-page.ts";
 import { abortedError, ConnectError, connectError, CONNECTION_ERRORS, describeTried } from "../src/errors.ts";
+import { SERVER_ERRORS } from "../src/server/errors.ts";
+
+test("docs/errors.md says of each error what its table says, and of no other", () => {
+  checkErrorsPage("tungstate", CONNECTION_ERRORS, SERVER_ERRORS);
+});
 
 describe("ConnectError", () => {
   test("is a WebSocketError that says which step failed and what was tried", () => {
@@ -26,8 +32,10 @@ describe("ConnectError", () => {
     assert.equal(describeTried({ host: "a", proxy: "http://p:1" }), "to a through http://p:1");
   });
 
-  test("its codes are none of the protocol's", () => {
-    for (const code of Object.keys(CONNECTION_ERRORS)) assert.ok(!(code in PROTOCOL_ERRORS), code);
+  test("its codes are none of the other tables'", () => {
+    const others = { ...PROTOCOL_ERRORS, ...SERVER_ERRORS };
+    for (const code of Object.keys(CONNECTION_ERRORS)) assert.ok(!(code in others), code);
+    for (const code of Object.keys(SERVER_ERRORS)) assert.ok(!(code in PROTOCOL_ERRORS), code);
   });
 });
 
