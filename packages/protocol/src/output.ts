@@ -1,22 +1,43 @@
 import { primitives } from "./primitives.ts";
 import type { Chain, PreparedMessage } from "./prepared.ts";
 
-const BLOCK_SIZE = 16 * 1024; // bytes
+const SMALL_BLOCK = 1024; // bytes
+const LARGE_BLOCK = 16 * 1024; // bytes
 const LARGEST_COPY = 4096; // bytes; what is larger is listed where it stands instead of being copied to a block
-const KEPT_BLOCKS = 64; // 1 MiB for the process
 
 interface Block {
   readonly bytes: Uint8Array;
   readonly words: Int32Array;
 }
 
-/** Blocks that no output uses; shared by all connections. The last one given back is the one still in the cache. */
-const spareBlocks: Block[] = [];
+/**
+ * Blocks that no output uses; shared by all connections. The last one given back is the one still in the cache. Small ones serve the many
+ * connections that have little to say in a turn: a thousand of them touch 1 MiB, not 16.
+ */
+class Spare {
+  private readonly size: number;
+  private readonly kept: number;
+  private readonly blocks: Block[] = [];
 
-function newBlock(): Block {
-  const bytes = primitives.allocate(BLOCK_SIZE);
-  return { bytes, words: new Int32Array(bytes.buffer, 0, BLOCK_SIZE >> 2) };
+  constructor(size: number, kept: number) {
+    this.size = size;
+    this.kept = kept;
+  }
+
+  take(): Block {
+    const spare = this.blocks.pop();
+    if (spare !== undefined) return spare;
+    const bytes = primitives.allocate(this.size);
+    return { bytes, words: new Int32Array(bytes.buffer, 0, this.size >> 2) };
+  }
+
+  give(block: Block): void {
+    if (this.blocks.length < this.kept) this.blocks.push(block);
+  }
 }
+
+const small = new Spare(SMALL_BLOCK, 2048); // 2 MiB for the process
+const large = new Spare(LARGE_BLOCK, 128); // 2 MiB for the process
 
 /** What an output hands to the transport: bytes in order, and the blocks to give back when they have been written. */
 export interface Taken {
@@ -53,12 +74,13 @@ export class Output {
   private end = 0;
 
   /**
-   * Room for `length` bytes (at most BLOCK_SIZE) to be written at once: into `bytes[at...]`. Follow it by `wrote`, before anything else is asked of
+   * Room for `length` bytes (at most LARGE_BLOCK less SMALL_BLOCK) to be written at once: into `bytes[at...]`. Follow it by `wrote`, before anything else is asked of
    * the output.
    */
   reserve(length: number): Room {
     this.unchain();
-    const block = this.block === undefined || this.end + length > BLOCK_SIZE ? this.nextBlock() : this.block;
+    let { block } = this;
+    if (block === undefined || this.end + length > block.bytes.length) block = this.nextBlock(length);
     room.bytes = block.bytes;
     room.words = block.words;
     room.at = this.end;
@@ -144,19 +166,31 @@ export class Output {
     this.pieces.push(bytes);
   }
 
-  private nextBlock(): Block {
-    if (this.block !== undefined) {
-      if (this.end > this.begin) (this.pieces ??= []).push(this.block.bytes.subarray(this.begin, this.end));
-      (this.blocks ??= []).push(this.block);
+  private nextBlock(length: number): Block {
+    const { block: full, begin, end } = this;
+    if (full === undefined) {
+      this.begin = this.end = 0;
+      return (this.block = length <= SMALL_BLOCK ? small.take() : large.take());
     }
+    const next = (this.block = large.take());
     this.begin = this.end = 0;
-    return (this.block = spareBlocks.pop() ?? newBlock());
+    if (full.bytes.length === SMALL_BLOCK && begin === 0) {
+      // there turned out to be more to say: what stands in the small block moves along
+      next.bytes.set(full.bytes.subarray(0, end));
+      this.end = end;
+      small.give(full);
+    } else {
+      if (end > begin) (this.pieces ??= []).push(full.bytes.subarray(begin, end));
+      (this.blocks ??= []).push(full);
+    }
+    return next;
   }
 }
 
 /** Lets other outputs use the blocks. A second time it does nothing: a block that two outputs wrote to would mix what they send. */
 export function giveBack(taken: Taken): void {
   for (let block = taken.blocks.pop(); block !== undefined; block = taken.blocks.pop()) {
-    if (spareBlocks.length < KEPT_BLOCKS) spareBlocks.push(block);
+    if (block.bytes.length === SMALL_BLOCK) small.give(block);
+    else large.give(block);
   }
 }

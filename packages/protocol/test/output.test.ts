@@ -129,18 +129,32 @@ describe("blocks", () => {
     assert.deepEqual(drain(second), pattern(100, 2));
   });
 
-  test("that are spare are kept, up to 1 MiB", () => {
-    const fill = (): number =>
+  test("that are spare are kept, small ones up to 2 MiB, large ones up to 2 MiB", () => {
+    const SMALL = 1024;
+    const fill = (count: number, bytes: number): number =>
       allocatedBy(() => {
-        const taken = Array.from({ length: 100 }, () => {
+        const taken = Array.from({ length: count }, () => {
           const output = new Output();
-          write(output, pattern(1));
+          write(output, pattern(bytes));
           return output.take();
         });
         for (const each of taken) giveBack(each);
       });
-    fill();
-    assert.equal(fill(), 36 * BLOCK);
+    fill(2100, 1);
+    assert.equal(fill(2100, 1), (2100 - 2048) * SMALL);
+    fill(150, SMALL + 1);
+    assert.equal(fill(150, SMALL + 1), (150 - 128) * BLOCK);
+  });
+
+  test("are small for who has little to say, and what grows moves to a large one", () => {
+    const output = new Output();
+    write(output, pattern(1000, 1));
+    write(output, pattern(1000, 2));
+    const taken = output.take();
+    assert.equal(taken.blocks.length, 1);
+    assert.ok(!Array.isArray(taken.pieces), "one piece");
+    assert.deepEqual(bytesOf(taken), concat(pattern(1000, 1), pattern(1000, 2)));
+    giveBack(taken);
   });
 
   test("are not needed for prepared messages", () => {
