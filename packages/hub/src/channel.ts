@@ -42,6 +42,8 @@ export class Channel {
   /** Of the last publication that was delivered. */
   private offset = 0;
   private epoch = "";
+  /** When the position was last seen to be right, on the hub's clock. */
+  private provenAt: number;
   /** The last publication, where deltas to it may be wanted. */
   private last: DeltaBase | undefined;
   /** What arrived while the channel opens, or reads what is missing; undefined: neither. */
@@ -59,6 +61,7 @@ export class Channel {
       keyPrefix: `${name}\n`,
       conflateBy: namespace.conflateBy,
     };
+    this.provenAt = context.clock.now();
     this.opened = this.open(after);
   }
 
@@ -124,9 +127,12 @@ export class Channel {
     this.shareAbout("leave", info);
   }
 
-  /** Publications may have been lost on the way here: reads what is missing, if anything is. */
-  checkPosition(): void {
-    if (this.closed || !this.namespace.hasHistory || this.arrivals !== undefined) return;
+  /**
+   * Publications may have been lost on the way here: reads what is missing, if anything is. Not where the position was seen to be right
+   * after `time`.
+   */
+  checkPosition(time = Infinity): void {
+    if (this.closed || !this.namespace.hasHistory || this.arrivals !== undefined || this.provenAt > time) return;
     this.arrivals = [];
     this.readMissing();
   }
@@ -173,6 +179,7 @@ export class Channel {
     const before = this.position;
     const page = await this.history(before, -1);
     if (this.closed) return;
+    this.provenAt = this.context.clock.now();
     // an offset that has gone back: the store lost its newest publications and will give their numbers to others
     if (page.epoch !== before.epoch || page.offset < before.offset) {
       this.restart(page);
@@ -217,6 +224,7 @@ export class Channel {
     const { offset } = publication;
     if (offset > 0) {
       this.offset = offset;
+      this.provenAt = started;
       if (this.namespace.delta) this.last = new DeltaBase(publication);
     }
     this.goingThrough++;

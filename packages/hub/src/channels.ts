@@ -9,6 +9,9 @@ export class Channels {
   /** Channels that are being unsubscribed: whoever wants one again waits for that, so that the broker sees an order. */
   private readonly closing = new Map<string, Promise<void>>();
 
+  /** Where `checkSome` goes on. */
+  private round: Iterator<Channel, undefined> | undefined;
+
   constructor(context: ChannelContext) {
     this.context = context;
   }
@@ -69,6 +72,19 @@ export class Channels {
       for (const channel of this.channels.values()) channel.checkPosition();
     } else {
       for (const name of names) this.channels.get(name)?.checkPosition();
+    }
+  }
+
+  /** Checks the positions of some channels that were not proven since `time`: of all in as many calls as there are `parts`. */
+  checkSome(parts: number, time: number): void {
+    for (let wanted = Math.ceil(this.channels.size / parts); wanted > 0; wanted--) {
+      let next = this.round?.next();
+      if (next === undefined || next.done === true) {
+        this.round = this.channels.values();
+        next = this.round.next();
+        if (next.done === true) return;
+      }
+      next.value.checkPosition(time);
     }
   }
 

@@ -27,6 +27,8 @@ import { Sessions } from "./sessions.ts";
 
 /** Entries that are renewed with one call of the presence store. */
 const RENEW_AT_ONCE = 512;
+/** Parts of an interval over which the checks of positions are spread. */
+const CHECK_IN_PARTS = 30;
 
 /** A client in a channel. */
 export interface PresentClient {
@@ -131,7 +133,7 @@ export class Hub {
   /** Connects broker and presence store. Rejects where they can't be reached. */
   async start(): Promise<void> {
     if (this.state !== "new") throw new Error("the hub has been started before");
-    const { broker, presence } = this.settings;
+    const { broker, presence, clock } = this.settings;
     await broker.start(this.brokerHandler());
     try {
       await presence.start();
@@ -142,7 +144,10 @@ export class Hub {
     this.state = "open";
     this.every(presence.ttl / 3, () => this.renewPresence());
     if (!broker.lossy) return;
-    this.every(this.settings.positionCheckInterval, async () => this.channelsHere.interrupted(undefined));
+    const { positionCheckInterval } = this.settings;
+    this.every(positionCheckInterval / CHECK_IN_PARTS, async () =>
+      this.channelsHere.checkSome(CHECK_IN_PARTS, clock.now() - positionCheckInterval),
+    );
   }
 
   /**

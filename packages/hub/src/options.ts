@@ -99,7 +99,7 @@ export interface HubOptions {
   readonly connectTimeout?: number;
   /** How long an expired connection or subscription is kept for its refresh, ms. Default: 25,000. */
   readonly refreshGrace?: number;
-  /** Between checks of the positions of channels, ms, where the broker may lose publications. Default: 30,000. */
+  /** How long a quiet channel goes unchecked where the broker may lose publications, ms. Default: 30,000. */
   readonly positionCheckInterval?: number;
   /** The node's name in `info`. Default: "hub". */
   readonly name?: string;

@@ -139,6 +139,25 @@ test("what a broker loses on the way is read from history before anything behind
   });
 });
 
+test("the checks of many channels are spread, and spare those where something was published", async () => {
+  const broker = new FaultyBroker();
+  await withHub({ broker, limits: { rates: false } }, async ({ hub, clock }) => {
+    const a = await new TestClient(hub).connect();
+    for (let i = 0; i < 120; i++) await a.subscribe(`quiet:${i}`);
+    let reads = 0;
+    let most = 0;
+    broker.onHistory = async () => void reads++;
+    for (let second = 0; second < 75; second++) {
+      await hub.publish("quiet:0", second);
+      const before = reads;
+      await clock.advance(1000);
+      most = Math.max(most, reads - before);
+    }
+    assert.ok(reads >= 119 && reads <= 2 * 119, `${reads} reads`);
+    assert.ok(most <= 8, `${most} at once`);
+  });
+});
+
 test("what comes twice or late is delivered once", async () => {
   const broker = new FaultyBroker();
   await withHub({ broker }, async ({ hub }) => {

@@ -10,9 +10,9 @@ import { attachSocket } from "../../src/socket.ts";
 export class ServedHub {
   readonly hub: Hub;
   readonly errors: unknown[] = [];
-  private readonly server = new WebSocketServer({ origin: "any" });
+  url = "";
+  private readonly server = new WebSocketServer({ origin: "any", maxMessageSize: 65_536 });
   private readonly clients: Centrifuge[] = [];
-  private url = "";
 
   private constructor(options: HubOptions) {
     this.hub = new Hub({ onError: (error) => this.errors.push(error), ...options });
