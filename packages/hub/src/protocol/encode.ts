@@ -45,7 +45,7 @@ function expiryFields(expiry: Expiry): string {
   return expiry === undefined ? "" : `,"expires":true,"ttl":${expiry}`;
 }
 
-export function clientInfoJson(info: ClientInfo): JsonText {
+function clientInfoJson(info: ClientInfo): JsonText {
   const connInfo = info.connInfo === undefined ? "" : `,"conn_info":${info.connInfo}`;
   const chanInfo = info.chanInfo === undefined ? "" : `,"chan_info":${info.chanInfo}`;
   return `{"user":${JSON.stringify(info.user)},"client":${JSON.stringify(info.client)}${connInfo}${chanInfo}}`;
@@ -95,7 +95,7 @@ export function connectJson(result: ConnectResult): JsonText {
 }
 
 /** By hand, because an object can't have every string as a key of its own. */
-export function mapJson(map: ReadonlyMap<string, JsonText>): JsonText {
+function mapJson(map: ReadonlyMap<string, JsonText>): JsonText {
   return `{${Array.from(map, ([key, value]) => `${JSON.stringify(key)}:${value}`).join(",")}}`;
 }
 
