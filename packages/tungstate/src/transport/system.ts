@@ -79,7 +79,7 @@ export const system = load();
 
 const METHODS = ["readStart", "readStop", "useUserBuffer", "writeBuffer", "writev", "shutdown", "close"] as const;
 
-export function isStreamHandle(value: unknown): value is StreamHandle {
+function isStreamHandle(value: unknown): value is StreamHandle {
   return (
     typeof value === "object" &&
     value !== null &&
