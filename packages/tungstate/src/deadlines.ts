@@ -1,6 +1,6 @@
 import type { Clock } from "./clock.ts";
 
-/** Something with a deadline, which it may move without telling as long as it moves it later. */
+/** Something with a deadline, which it may move without telling as long as it moves it later. Each deadline is told once. */
 export interface Timed {
   /** In ms on the clock; Infinity for none. */
   readonly deadline: number;
@@ -61,21 +61,21 @@ export class Deadlines {
     this.cancel = undefined;
     this.next = Infinity;
     const now = this.clock.now();
-    let earliest = Infinity;
     const passed: Timed[] = [];
     for (const [slot, all] of this.slots) {
-      if (slot * SLOT <= now) {
-        this.slots.delete(slot);
-        for (const timed of all) {
-          timed.slot = Infinity;
-          passed.push(timed);
-        }
-      } else if (slot < earliest) earliest = slot;
+      if (slot * SLOT > now) continue;
+      this.slots.delete(slot);
+      for (const timed of all) {
+        timed.slot = Infinity;
+        passed.push(timed);
+      }
     }
     for (const timed of passed) {
       if (timed.deadline <= now) timed.onDeadline(now);
-      this.watch(timed);
+      // one that stays where it was has rung for good
+      if (timed.deadline > now) this.watch(timed);
     }
+    const earliest = Math.min(...this.slots.keys());
     if (earliest < this.next) this.arm(earliest);
   }
 }
