@@ -6,7 +6,7 @@ const COST_OF_A_MESSAGE = 64; // bytes that a message of no length takes
 export class Inbox {
   /** Payload bytes, and COST_OF_A_MESSAGE for each message. */
   size = 0;
-  private messages: Message[] = [];
+  private messages: (Message | undefined)[] = [];
   private first = 0;
 
   get count(): number {
@@ -19,8 +19,9 @@ export class Inbox {
   }
 
   shift(): Message | undefined {
-    if (this.first === this.messages.length) return undefined;
-    const message = this.messages[this.first++];
+    const message = this.messages[this.first];
+    if (message === undefined) return undefined;
+    this.messages[this.first++] = undefined; // or what was taken would be kept until the array is moved up
     this.size -= message.size + COST_OF_A_MESSAGE;
     if (this.first === this.messages.length) {
       this.messages = [];
@@ -34,7 +35,7 @@ export class Inbox {
 
   /** Takes all of them. */
   drain(): readonly Message[] {
-    const all = this.first === 0 ? this.messages : this.messages.slice(this.first);
+    const all = (this.first === 0 ? this.messages : this.messages.slice(this.first)) as Message[]; // all from `first` on
     this.messages = [];
     this.first = 0;
     this.size = 0;
