@@ -1,3 +1,5 @@
+import { isThenable } from "./thenable.ts";
+
 type Listener<Args extends unknown[]> = (...args: Args) => void;
 
 /**
@@ -8,17 +10,16 @@ export abstract class Emitter<Events extends { [E in keyof Events]: unknown[] }>
   private readonly listeners: { [E in keyof Events]?: readonly Listener<Events[E]>[] } = {};
 
   on<E extends keyof Events>(event: E, listener: Listener<Events[E]>): this {
-    if (typeof listener !== "function") {
-      throw new TypeError(`a listener for "${String(event)}" has to be a function, got ${typeof listener}`);
-    }
+    checkListener(event, listener);
     this.listeners[event] = [...(this.listeners[event] ?? []), listener];
     return this;
   }
 
   once<E extends keyof Events>(event: E, listener: Listener<Events[E]>): this {
+    checkListener(event, listener);
     const wrapped: Listener<Events[E]> = (...args) => {
       this.off(event, wrapped);
-      listener(...args);
+      return listener(...args);
     };
     originals.set(wrapped, listener);
     return this.on(event, wrapped);
@@ -50,7 +51,7 @@ export abstract class Emitter<Events extends { [E in keyof Events]: unknown[] }>
       try {
         const result: unknown = listener(...args);
         // an async listener is a promise that nobody waits for
-        if (result instanceof Promise) result.catch((error: unknown) => this.onThrow(error));
+        if (isThenable(result)) result.then(undefined, (error: unknown) => this.onThrow(error));
       } catch (error) {
         this.onThrow(error);
       }
@@ -60,6 +61,11 @@ export abstract class Emitter<Events extends { [E in keyof Events]: unknown[] }>
 
   /** A listener threw, or the promise of an async one was rejected. */
   protected abstract onThrow(error: unknown): void;
+}
+
+function checkListener(event: PropertyKey, listener: unknown): void {
+  if (typeof listener === "function") return;
+  throw new TypeError(`a listener for "${String(event)}" has to be a function, got ${typeof listener}`);
 }
 
 /** What `once` wraps, so that `off` finds it. */
