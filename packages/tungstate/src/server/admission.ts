@@ -9,6 +9,7 @@ import {
   protocolError,
   type Refusal,
   refusalFor,
+  RequestHeadParser,
   type ServerExtension,
   type UpgradeRequest,
   WebSocketError,
@@ -16,8 +17,9 @@ import {
 import { serverCompression } from "../deflate/settings.ts";
 import { sha1 } from "../native.ts";
 import { type ConnectionSettings, describe, time } from "../options.ts";
+import { isThenable } from "../thenable.ts";
 import { serverError } from "./errors.ts";
-import { mayConnect, type OriginPolicy } from "./origin.ts";
+import { mayConnect, type OriginPolicy, parseOrigin } from "./origin.ts";
 import { HandshakeRequest, type RequestOrigin } from "./request.ts";
 
 /** What `authorize` may answer. Nothing or true: come in. False: 403. A refusal: that response. Else what the 101 says besides. */
@@ -33,12 +35,14 @@ export interface AdmissionOptions {
   /** Which pages may connect. Default `same`. */
   readonly origin?: OriginPolicy;
   /** Asked last, once the request is known to be in order. Put what it finds out into `request.data`. */
-  readonly authorize?: (request: HandshakeRequest) => Decision | Promise<Decision>;
+  readonly authorize?: (request: HandshakeRequest) => Decision | PromiseLike<Decision>;
   /** How long a handshake may take, `authorize` included, in ms. Default 10,000. */
   readonly handshakeTimeout?: number;
   /** Size of a request's head in bytes, and its other limits. */
   readonly handshakeLimits?: Partial<HeadLimits>;
 }
+
+const TOKEN = /^[!#$%&'*+\-.^_`|~\w]+$/; // RFC 9110 §5.6.2
 
 /** A request that was turned down; `response` is what its sender gets. */
 export class RefusedError extends WebSocketError {
@@ -78,12 +82,21 @@ export class Admission {
     ) {
       throw protocolError("INVALID_ARGUMENT", `origin is "same", "any", a list or a function, got ${describe(origin)}`);
     }
+    for (const each of Array.isArray(origin) ? origin : []) {
+      if (typeof each === "string" && parseOrigin(each) !== undefined) continue;
+      throw protocolError("INVALID_ARGUMENT", `origin: each is like "https://example.com", got ${describe(each)}`);
+    }
     if (authorize !== undefined && typeof authorize !== "function") {
       throw protocolError("INVALID_ARGUMENT", `authorize is a function, got ${describe(authorize)}`);
     }
     if (protocols !== undefined && typeof protocols !== "function" && !Array.isArray(protocols)) {
       throw protocolError("INVALID_ARGUMENT", `protocols is a list or a function, got ${describe(protocols)}`);
     }
+    for (const each of Array.isArray(protocols) ? protocols : []) {
+      if (typeof each === "string" && TOKEN.test(each)) continue;
+      throw protocolError("INVALID_ARGUMENT", `protocols: each is a token, got ${describe(each)}`);
+    }
+    new RequestHeadParser(options.handshakeLimits); // throws for a wrong limit, here and not at the first connection
     this.timeout = time(options, "handshakeTimeout", 10_000);
     this.limits = options.handshakeLimits;
     this.options = options;
@@ -99,10 +112,12 @@ export class Admission {
     const request = new HandshakeRequest(upgrade, from, authorize === undefined ? undefined : signal());
     if (path !== undefined && request.path !== path) throw new RefusedError(serverError("PATH_NOT_FOUND"));
     try {
-      if (!mayConnect(origin, upgrade.origin, upgrade.host)) throw new RefusedError(serverError("ORIGIN_REFUSED"));
+      if (!mayConnect(origin, upgrade, from.encrypted)) throw new RefusedError(serverError("ORIGIN_REFUSED"));
       const decision = authorize?.(request);
-      if (!(decision instanceof Promise)) return this.agree(upgrade, request, decision);
-      return decision.then((late) => this.agree(upgrade, request, late)).catch((error: unknown) => refuse(error));
+      if (!isThenable(decision)) return this.agree(upgrade, request, decision);
+      return Promise.resolve(decision)
+        .then((late) => this.agree(upgrade, request, late))
+        .catch((error: unknown) => refuse(error));
     } catch (error) {
       return refuse(error);
     }

@@ -1,3 +1,6 @@
+import { protocolError, type UpgradeRequest } from "@tungstate/protocol";
+import { describe } from "../options.ts";
+
 /**
  * Who may connect from a browser. `same`: pages of the host that the request was sent to. `any`: every page. Else a list of origins, or
  * a function of your own. A request without Origin comes from no browser and passes.
@@ -9,21 +12,32 @@ const DEFAULT_PORTS = new Map([
   ["https:", "443"],
 ]);
 
-/** RFC 6455 §10.2: servers "SHOULD verify the |Origin| field is an origin they expect." */
-export function mayConnect(policy: OriginPolicy, origin: string | undefined, host: string): boolean {
+/** RFC 6455 §10.2: servers "SHOULD verify the |Origin| field is an origin they expect." `encrypted`: the request came over TLS. */
+export function mayConnect(
+  policy: OriginPolicy,
+  { origin, host }: Pick<UpgradeRequest, "origin" | "host">,
+  encrypted: boolean,
+): boolean {
   if (origin === undefined || policy === "any") return true;
-  if (typeof policy === "function") return policy(origin, host);
+  if (typeof policy === "function") return answerOf(policy, origin, host);
   const url = parseOrigin(origin);
   if (url === undefined) return false; // "null", and whatever is no origin
-  if (policy === "same") return sameHost(url, host);
+  if (policy === "same") return sameHost(url, host) && (url.protocol === "https:" || !encrypted);
   return policy.some((allowed) => {
     const other = parseOrigin(allowed);
     return other !== undefined && other.protocol === url.protocol && authority(other) === authority(url);
   });
 }
 
+/** A promise, which is neither, would pass for a yes. */
+function answerOf(policy: (origin: string, host: string) => boolean, origin: string, host: string): boolean {
+  const answer: unknown = policy(origin, host);
+  if (typeof answer === "boolean") return answer;
+  throw protocolError("INVALID_ARGUMENT", `a function for origin returns true or false, got ${describe(answer)}`);
+}
+
 /** An origin and nothing more: scheme, host, perhaps port. */
-function parseOrigin(text: string): URL | undefined {
+export function parseOrigin(text: string): URL | undefined {
   if (!URL.canParse(text)) return undefined;
   const url = new URL(text);
   const bare = url.pathname === "/" || url.pathname === "";
@@ -38,7 +52,7 @@ function authority(url: URL): string {
 }
 
 /**
- * Behind a proxy that ends TLS a server can't know its own scheme, so that the origin's is taken for Host, too: `https://example.com` is at home on
+ * Behind a proxy that ends TLS a server can't know its own scheme, so that (unless TLS comes as far as here) the origin's is taken for Host, too: `https://example.com` is at home on
  * `example.com` and `example.com:443`, and on no other port.
  */
 function sameHost(origin: URL, host: string): boolean {
