@@ -13,7 +13,7 @@ import { clientCompression } from "./deflate/settings.ts";
 import { abortedError, connectError } from "./errors.ts";
 import { runHandshake } from "./handshaking.ts";
 import { randomFill, sha1 } from "./native.ts";
-import { type ConnectionOptions, type ConnectionSettings, connectionSettings, time } from "./options.ts";
+import { type ConnectionOptions, checkSignal, type ConnectionSettings, connectionSettings, time } from "./options.ts";
 import type { Transport } from "./transport/transport.ts";
 import { transportOf } from "./transport/of.ts";
 import type { ByteStream, WebSocketConnection } from "./types.ts";
@@ -47,10 +47,11 @@ export class HandshakeRejectedError extends WebSocketError {
 
 /**
  * Does the client's handshake on a byte stream that is there already, and gives the connection on it. It knows no TLS: a `wss:` URL
- * needs a stream that is encrypted, such as a `tls.TLSSocket` (see `clientTls`). When it rejects, the stream is destroyed.
+ * needs a stream that is encrypted, such as a `tls.TLSSocket` (see `clientTls`).
  *
- * Throws INVALID_ARGUMENT, INVALID_URL and NOT_ENCRYPTED for what the caller got wrong; HandshakeRejectedError with the response if the
- * server refuses; HANDSHAKE_TIMEOUT, HANDSHAKE_CLOSED, ABORTED and the protocol's errors otherwise.
+ * Rejects with INVALID_ARGUMENT, INVALID_URL or NOT_ENCRYPTED for what the caller got wrong: nothing has been sent then, and the stream is as
+ * it was. Else the stream is destroyed: HandshakeRejectedError with the response if the server refuses; HANDSHAKE_TIMEOUT,
+ * HANDSHAKE_CLOSED, ABORTED and the protocol's errors otherwise.
  */
 export async function client(
   url: string | URL,
@@ -62,20 +63,23 @@ export async function client(
   if (target.secure && !isEncrypted(stream)) {
     throw connectError("NOT_ENCRYPTED", `${target.href} over a stream that is not; use clientTls, or connect`);
   }
-  const connection = await openClient(target, transportOf(stream, settings), settings, options, options.signal);
+  const opening = prepare(target, settings, options);
+  const connection = await openClient(opening, transportOf(stream, settings), options.signal);
   endOnAbort(connection, options.signal);
   return connection;
 }
 
-/** `client` for a transport. `signal` ends the handshake only; `way` is how the transport came about. */
-export async function openClient(
-  target: WebSocketUrl,
-  transport: Transport,
-  settings: ConnectionSettings,
-  options: ClientOptions,
-  signal: AbortSignal | undefined,
-  way: Way = {},
-): Promise<Connection> {
+/** A handshake that has not begun. */
+export interface Opening {
+  readonly handshake: ClientHandshake;
+  readonly settings: ConnectionSettings;
+  /** ms */
+  readonly timeout: number;
+}
+
+/** Checks all that a handshake needs, before anything is opened or sent for it. */
+export function prepare(target: WebSocketUrl, settings: ConnectionSettings, options: ClientOptions): Opening {
+  checkSignal(options.signal);
   const timeout = time(options, "handshakeTimeout", 10_000);
   const handshake = new ClientHandshake({
     host: target.host,
@@ -89,8 +93,21 @@ export async function openClient(
     random: randomFill,
     sha1,
   });
+  return { handshake, settings, timeout };
+}
+
+/** `client` for a transport. `signal` ends the handshake only; `way` is how the transport came about. */
+export async function openClient(
+  { handshake, settings, timeout }: Opening,
+  transport: Transport,
+  signal: AbortSignal | undefined,
+  way: Way = {},
+): Promise<Connection> {
   const step = (progress: ReturnType<ClientHandshake["receive"]>) => {
-    if (progress.state === "failed") throw progress.error;
+    if (progress.state === "failed") {
+      const { error } = progress;
+      throw error.code === "CONNECTION_LOST" ? connectError("HANDSHAKE_CLOSED", undefined, { cause: error }) : error;
+    }
     if (progress.state === "rejected") throw new HandshakeRejectedError(progress.response, progress.error);
     return progress.state === "open" ? progress : undefined;
   };

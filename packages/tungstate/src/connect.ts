@@ -1,13 +1,13 @@
 import { checkHeaders } from "@tungstate/protocol";
 import { Duplex } from "node:stream";
-import { type ClientOptions, endOnAbort, HandshakeRejectedError, openClient } from "./client.ts";
+import { type ClientOptions, endOnAbort, HandshakeRejectedError, openClient, prepare } from "./client.ts";
 import type { Connection } from "./connection.ts";
 import { linkedController } from "./dial/abort.ts";
 import { dial } from "./dial/dial.ts";
 import type { DialOptions } from "./dial/options.ts";
 import { Roads } from "./dial/roads.ts";
 import { abortedError, connectError } from "./errors.ts";
-import { type ConnectionSettings, connectionSettings, count, time } from "./options.ts";
+import { checkSignal, type ConnectionSettings, connectionSettings, count, time } from "./options.ts";
 import type { TlsOptions } from "./tls/options.ts";
 import { secure } from "./tls/secure.ts";
 import { transportOf } from "./transport/of.ts";
@@ -29,8 +29,7 @@ export interface ConnectOptions extends ClientTlsOptions, Omit<DialOptions, "sig
 }
 
 /**
- * TLS over a byte stream, then `client` over that. For a `ws:` URL, it is an error to ask for TLS. When it rejects, the stream is
- * destroyed.
+ * TLS over a byte stream, then `client` over that, and what that rejects with, too. For a `ws:` URL, it is an error to ask for TLS.
  */
 export async function clientTls(
   url: string | URL,
@@ -40,10 +39,9 @@ export async function clientTls(
   const target = parseUrl(url);
   if (!target.secure) throw connectError("INVALID_URL", `clientTls needs a wss: URL, got ${target.href}`);
   const settings = connectionSettings("client", options);
+  const opening = prepare(target, settings, options);
   const { stream: encrypted, info: tls } = await secureStream(target, stream, options, options.signal);
-  const connection = await openClient(target, transportOf(encrypted, settings), settings, options, options.signal, {
-    tls,
-  });
+  const connection = await openClient(opening, transportOf(encrypted, settings), options.signal, { tls });
   endOnAbort(connection, options.signal);
   return connection;
 }
@@ -72,6 +70,7 @@ export async function connect(url: string | URL, options: ConnectOptions = {}): 
 export async function connectByRoads(url: string | URL, options: ConnectOptions, roads: Roads): Promise<Connection> {
   const settings = connectionSettings("client", options);
   const left = count(options, "maxRedirects", 0, 0);
+  checkSignal(options.signal);
   const { signal, abort, unlink } = linkedController(options.signal);
   let cancelTimer: (() => void) | undefined;
   if (options.timeout !== undefined) {
@@ -148,12 +147,12 @@ async function attempt(
   signal: AbortSignal,
 ): Promise<Connection> {
   const { hostname: host, port, secure: encrypted, socketPath: path } = target;
+  const opening = prepare(target, settings, options);
   const { stream, road } = await dial(path === undefined ? { host, port, secure: encrypted } : { path }, {
     ...options,
     signal,
   });
-  if (!encrypted) return openClient(target, transportOf(stream, settings), settings, options, signal, { road });
+  if (!encrypted) return openClient(opening, transportOf(stream, settings), signal, { road });
   const secured = await secureStream(target, stream, options, signal);
-  const way = { road, tls: secured.info };
-  return openClient(target, transportOf(secured.stream, settings), settings, options, signal, way);
+  return openClient(opening, transportOf(secured.stream, settings), signal, { road, tls: secured.info });
 }

@@ -36,7 +36,7 @@ export interface ConnectionOptions extends Partial<ProtocolLimits> {
   readonly clock?: Clock;
 }
 
-export const DEFAULT_HEARTBEAT: Heartbeat = { interval: 30_000, timeout: 15_000 };
+const DEFAULT_HEARTBEAT: Heartbeat = { interval: 30_000, timeout: 15_000 };
 
 /** Connection options, checked and complete. One object serves all connections of a server. */
 export interface ConnectionSettings extends ProtocolOptions {
@@ -59,6 +59,9 @@ const MAX_TIME = 2 ** 31 - 1; // ms; what setTimeout takes
 
 /** Checks every option; throws INVALID_ARGUMENT saying what was expected and what came. */
 export function connectionSettings(role: "client" | "server", options: ConnectionOptions): ConnectionSettings {
+  if (typeof options !== "object" || options === null) {
+    throw protocolError("INVALID_ARGUMENT", `options are an object, got ${describe(options)}`);
+  }
   const checked = {
     role,
     keys: maskingKeys,
@@ -72,11 +75,25 @@ export function connectionSettings(role: "client" | "server", options: Connectio
     noDelay: flag(options, "noDelay", true),
     closeTimeout: time(options, "closeTimeout", 5_000),
     heartbeat: heartbeat(options.heartbeat),
-    clock: options.clock ?? systemClock,
+    clock: checkClock(options.clock) ?? systemClock,
   };
   const compression = compressionSettings(options.compression);
   const deflate = compression && { compression, outgoing: outgoingSettings(checked, compression) };
   return { ...checked, deflate };
+}
+
+function checkClock(clock: Clock | undefined): Clock | undefined {
+  const { now, after, endOfTurn }: Partial<Clock> = clock === undefined ? systemClock : Object(clock);
+  if ([now, after, endOfTurn].every((each) => typeof each === "function")) return clock;
+  throw protocolError("INVALID_ARGUMENT", `clock is { now, after, endOfTurn }, got ${describe(clock)}`);
+}
+
+/** An abort signal, of Node's or of another make. */
+export function checkSignal(signal: AbortSignal | undefined): void {
+  if (signal === undefined) return;
+  const { aborted, addEventListener }: Partial<AbortSignal> = Object(signal);
+  if (typeof aborted === "boolean" && typeof addEventListener === "function") return;
+  throw protocolError("INVALID_ARGUMENT", `signal is an AbortSignal, got ${describe(signal)}`);
 }
 
 function heartbeat(value: Partial<Heartbeat> | false | undefined): Heartbeat | undefined {
@@ -94,7 +111,7 @@ function heartbeat(value: Partial<Heartbeat> | false | undefined): Heartbeat | u
 type Keys<T, V> = { [K in keyof T]-?: V extends T[K] ? K : never }[keyof T] & string;
 
 /** A number of bytes. `Infinity` means the largest there can be. */
-export function size<T extends object>(options: T, name: Keys<T, number>, otherwise: number, least: number): number {
+function size<T extends object>(options: T, name: Keys<T, number>, otherwise: number, least: number): number {
   const value: unknown = options[name];
   if (value === undefined) return otherwise;
   if (value === Infinity) return MAX_MESSAGE;
@@ -114,7 +131,7 @@ export function count<T extends object>(options: T, name: Keys<T, number>, other
   return value === Infinity ? Infinity : whole(value, name, "a count", least, Number.MAX_SAFE_INTEGER);
 }
 
-export function flag<T extends object>(options: T, name: Keys<T, boolean>, otherwise: boolean): boolean {
+function flag<T extends object>(options: T, name: Keys<T, boolean>, otherwise: boolean): boolean {
   const value: unknown = options[name];
   if (value === undefined || typeof value === "boolean") return value ?? otherwise;
   throw protocolError("INVALID_ARGUMENT", `${name} is true or false, got ${describe(value)}`);
@@ -129,6 +146,7 @@ function whole(value: unknown, name: string, unit: string, least: number, most: 
 export function describe(value: unknown): string {
   if (typeof value === "string")
     return value.length <= 40 ? JSON.stringify(value) : `a string of ${value.length} characters`;
+  if (typeof value === "function") return "a function";
   if (typeof value === "object" && value !== null) return value.constructor?.name ?? "an object";
   return String(value);
 }

@@ -1,4 +1,4 @@
-import { type ConnectionOptions, connectionSettings } from "../options.ts";
+import { checkSignal, type ConnectionOptions, connectionSettings } from "../options.ts";
 import { transportOf } from "../transport/of.ts";
 import type { ByteStream, WebSocketConnection } from "../types.ts";
 import { isEncrypted } from "../url.ts";
@@ -18,6 +18,7 @@ export interface AcceptOptions extends ConnectionOptions, AdmissionOptions {
 export function accept(stream: ByteStream, options: AcceptOptions = {}): Promise<WebSocketConnection> {
   return new Promise((resolve, reject) => {
     const settings = connectionSettings("server", options);
+    checkSignal(options.signal);
     const admission = new Admission(options, extensionsOf(settings));
     const transport = transportOf(stream, settings);
     const from = { remoteAddress: transport.remoteAddress, encrypted: isEncrypted(stream), raw: undefined };
