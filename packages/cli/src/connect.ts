@@ -16,9 +16,8 @@ export async function connectCommand(url: string, flags: ConnectFlags): Promise<
   } catch (error) {
     return fail(explainFailure(error));
   }
-  say(describeConnection(url, connection));
-
   const onSignal = closeOnSignal(connection);
+  say(describeConnection(url, connection));
   const input = sendLines(connection, flags.linger * 1000);
   const output = printMessages(connection);
   const info = await connection.closed;
@@ -58,20 +57,21 @@ interface Input {
 function sendLines(connection: WebSocketConnection, linger: number): Input {
   const input: Input = { done: false, problem: undefined };
   const send = async (): Promise<void> => {
-    for await (const lines of linesOf(process.stdin)) {
-      for (const line of lines) await connection.send(line);
-    }
-    await connection.flush();
-    input.done = true;
-    if (linger > 0) await Promise.race([sleep(linger, undefined, { ref: false }), connection.closed]);
-  };
-  send()
-    .catch((error: unknown) => {
+    try {
+      for await (const lines of linesOf(process.stdin)) {
+        for (const line of lines) await connection.send(line);
+      }
+      await connection.flush();
+      input.done = true;
+      if (linger > 0) await Promise.race([sleep(linger, undefined, { ref: false }), connection.closed]);
+    } catch (error) {
       // a connection that has ended says itself why
-      if (connection.state === "open")
-        input.problem = `stdin: ${error instanceof LineError ? error.message : explainSystem(error)}`;
-    })
-    .finally(() => connection.close(1000));
+      if (connection.state !== "open") return;
+      input.problem = `stdin: ${error instanceof LineError ? error.message : explainSystem(error)}`;
+    }
+    await connection.close(1000);
+  };
+  void send();
   return input;
 }
 

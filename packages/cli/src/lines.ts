@@ -19,42 +19,50 @@ export async function* linesOf(
   let kept = 0;
   let count = 0;
 
+  /** Lines without the end of the last one. */
   function* decode(bytes: Uint8Array): Generator<readonly string[], void> {
-    try {
-      const lines = decoder.decode(bytes).split("\n");
-      count += lines.length;
-      yield lines.map(withoutCr);
-      return;
-    } catch {
-      // which line it is shows below
+    if (bytes.length <= maxLineBytes) {
+      try {
+        const lines = decoder.decode(bytes).split("\n");
+        count += lines.length;
+        yield lines.map(withoutCr);
+        return;
+      } catch {
+        // which line it is shows below
+      }
     }
     const good: string[] = [];
     for (const line of splitAtLf(bytes)) {
       count++;
       try {
+        if (line.length > maxLineBytes) throw tooLong();
         good.push(withoutCr(decoder.decode(line)));
-      } catch (cause) {
+      } catch (error) {
         yield good;
-        throw new LineError(`line ${count} is not UTF-8`, { cause });
+        throw error instanceof LineError ? error : new LineError(`line ${count} is not UTF-8`, { cause: error });
       }
     }
+    yield good;
+  }
+
+  function tooLong(): LineError {
+    return new LineError(`line ${count} is longer than ${maxLineBytes} bytes`);
   }
 
   for await (const chunk of input) {
     const end = chunk.lastIndexOf(LF);
-    const first = chunk.indexOf(LF);
-    if (kept + (first < 0 ? chunk.length : first) > maxLineBytes) {
-      throw new LineError(`line ${count + 1} is longer than ${maxLineBytes} bytes`);
-    }
     if (end >= 0) {
       yield* decode(Buffer.concat([...pieces, chunk.subarray(0, end)]));
       pieces = [];
       kept = 0;
     }
-    if (end + 1 < chunk.length) {
-      // the rest of a chunk may keep much more alive than itself
-      pieces.push(chunk.slice(end + 1));
-      kept += chunk.length - end - 1;
+    if (end + 1 === chunk.length) continue;
+    // the rest of a chunk may keep much more alive than itself
+    pieces.push(new Uint8Array(chunk.subarray(end + 1)));
+    kept += chunk.length - end - 1;
+    if (kept > maxLineBytes) {
+      count++;
+      throw tooLong();
     }
   }
   if (kept > 0) yield* decode(Buffer.concat(pieces));

@@ -1,11 +1,11 @@
 import { Command, InvalidArgumentError, Option } from "commander";
 import { createRequire } from "node:module";
-import { connectCommand } from "./connect.ts";
-import { interfacesCommand } from "./interfaces.ts";
-import { serveCommand } from "./serve.ts";
+import type { ConnectFlags } from "./connect-options.ts";
+import type { ServeOptions } from "./serve.ts";
 
 const { version } = createRequire(import.meta.url)("../package.json") as { version: string };
 
+// Each command loads what it needs when it is run: nobody waits for a server's libraries to send one line.
 const program = new Command("tungstate")
   .description("WebSocket servers and clients on the command line")
   .version(version)
@@ -47,7 +47,7 @@ Log lines go to stderr, as JSON. SIGTERM and SIGINT drain: nobody new is let in,
       .choices(["silent", "error", "warn", "info", "debug"])
       .default("info"),
   )
-  .action(serveCommand);
+  .action(async (flags: ServeOptions) => (await import("./serve.ts")).serveCommand(flags));
 
 program
   .command("connect")
@@ -89,14 +89,14 @@ Examples:
   tungstate connect --interface eth1 -H "Authorization: Bearer $TOKEN" wss://example.com/socket
   tungstate connect --proxy socks5h://127.0.0.1:1080 wss://example.com/socket`,
   )
-  .action(connectCommand);
+  .action(async (url: string, flags: ConnectFlags) => (await import("./connect.ts")).connectCommand(url, flags));
 
 program
   .command("interfaces")
   .summary("list network interfaces")
   .description("Lists the network interfaces that `connect --interface` can be given, with their addresses.")
   .option("--json", "as JSON, with all that is known of them")
-  .action(interfacesCommand);
+  .action(async (flags: { json?: boolean }) => (await import("./interfaces.ts")).interfacesCommand(flags));
 
 function wholeNumber(least: number, most: number): (value: string) => number {
   return (value) => {
