@@ -43,7 +43,7 @@ describe("a message", () => {
     for (const text of ["", "a", "Grüße 😀", "é".repeat(100), "€".repeat(3000)]) {
       for (const message of forms("text", utf8(text))) {
         assert.equal(message.data, text);
-        assert.equal(`${message}`, text);
+        assert.equal(String(message), text);
         assert.deepEqual(message.bytes, utf8(text));
         assert.equal(message.text, text);
       }

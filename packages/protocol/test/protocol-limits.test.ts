@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { Message } from "../src/message.ts";
 import { giveBack } from "../src/output.ts";
 import { PreparedMessage } from "../src/prepared.ts";
-import { Protocol } from "../src/protocol.ts";
+import type { Protocol } from "../src/protocol.ts";
 import { pattern, utf8 } from "./support/bytes.ts";
 import { Endpoint } from "./support/endpoint.ts";
 import { ROLES } from "./support/frames.ts";
