@@ -1,7 +1,7 @@
 import { copyMaskedPiece, primitives } from "./primitives.ts";
 
 const FIRST_PIECE = 256; // bytes
-const LARGEST_PIECE = 1 << 20; // bytes
+const LARGEST_PIECE = 120 * 1024; // bytes; below what C libraries map anew from the kernel, page by page, for each allocation (128 KiB)
 
 /**
  * A message that is still coming. Its pieces grow with what has arrived: each new one is as large as all that is kept so far, and
@@ -43,7 +43,7 @@ export class Assembly {
 
   private grow(arrived: number, more: number, last: boolean): void {
     if (this.to > 0) this.full.push(this.piece);
-    let size = Math.max(arrived, Math.min(this.size, LARGEST_PIECE), FIRST_PIECE);
+    let size = Math.min(Math.max(arrived, this.size, FIRST_PIECE), LARGEST_PIECE);
     if (last) size = Math.min(size, arrived + more);
     const piece = primitives.allocate(size);
     this.piece = piece;
