@@ -1,0 +1,229 @@
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { delimiter, dirname, join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("../../../../../", import.meta.url));
+const TUNGSTATE = join(root, "packages/cli/bin/tungstate.js");
+const TSC = join(root, "node_modules/typescript/bin/tsc");
+
+/** A program that takes longer has got stuck. */
+const TIMEOUT_MS = 60_000;
+
+/** One fenced block of a page. */
+interface Block {
+  /**
+   * `ts` and `js` are programs, `sh` commands; all are run, in the order of the page. `text` is what the program before it prints. Blocks of any other
+   * language are only shown.
+   */
+  readonly language: string;
+  /** Whether `serves` stands behind the language: the program runs on while the rest of the page is tried. */
+  readonly serves: boolean;
+  readonly code: string;
+  /** In the page, from 1. */
+  readonly line: number;
+}
+
+export function readPage(page: string): string {
+  return readFileSync(join(root, page), "utf8");
+}
+
+/** The blocks of a page, which is named by its path in the repository. */
+function blocksOf(page: string): Block[] {
+  const text = readPage(page);
+  return [...text.matchAll(/^```(\w+)( serves)?\n(.*?)^```$/gms)].map(
+    ({ 1: language = "", 2: serves, 3: code = "", index }) => ({
+      language,
+      serves: serves !== undefined,
+      code,
+      line: text.slice(0, index).split("\n").length,
+    }),
+  );
+}
+
+/** Commands about the repository itself, such as `npm ci && npm start`: their scripts have to exist, and are run by who works on it. */
+function isAboutRepository({ code }: Block): boolean {
+  return code.split("\n").every((line) => line === "" || line.startsWith("npm "));
+}
+
+const OF_NPM: ReadonlySet<string> = new Set(["ci", "install"]);
+
+function checkScripts(text: string): void {
+  const { scripts } = JSON.parse(readPage("package.json")) as { readonly scripts: Readonly<Record<string, string>> };
+  for (const [, run, name = ""] of text.matchAll(/(?:^|`|&& )npm (run )?([\w:-]+)/gm)) {
+    if (run === undefined && OF_NPM.has(name)) continue;
+    assert.ok(name in scripts, `npm ${run ?? ""}${name}: there is no such script`);
+  }
+}
+
+/** What belongs to the world around a page. */
+interface PageOptions {
+  /** Ports that the page names; each stands for a free one while it is tried. */
+  readonly ports?: readonly number[];
+  /** Servers that the page takes for granted: arguments of `tungstate`. They print a line when they are ready. */
+  readonly servers?: readonly (readonly string[])[];
+}
+
+/** Tries everything that a page shows: its programs print what it says they print, its commands succeed, its scripts exist. */
+export function describePage(page: string, { ports = [], servers = [] }: PageOptions = {}): void {
+  describe(page, () => {
+    const folder = new ProgramFolder();
+    const blocks = blocksOf(page);
+    before(async () => {
+      await folder.prepare(blocks, ports);
+      for (const args of servers) await folder.serve(process.execPath, [TUNGSTATE, ...args]);
+    });
+    after(() => folder.remove());
+
+    blocks.forEach((block, index) => {
+      const next = blocks[index + 1];
+      const expected = next?.language === "text" ? next.code : "";
+      if (isProgram(block)) {
+        test(`the program in line ${block.line}`, async () => {
+          assert.equal(await folder.run(block), expected);
+        });
+      } else if (block.language === "sh" && !isAboutRepository(block)) {
+        test(`the commands in line ${block.line}`, async () => {
+          const printed = await folder.run(block);
+          if (next?.language === "text") assert.equal(printed, expected);
+        });
+      }
+    });
+
+    test("names only scripts that exist", () => checkScripts(readPage(page)));
+  });
+}
+
+/** A program that was started; `text` and `errors` are what it has printed so far. */
+interface Running {
+  readonly child: ChildProcess;
+  text: string;
+  errors: string;
+  /** Its exit code. */
+  readonly ended: Promise<number | null>;
+}
+
+/** A folder in which programs find this repository's packages by their names, as they were built. */
+class ProgramFolder {
+  private readonly path: string;
+  private readonly ports = new Map<number, number>();
+  private readonly running = new Set<Running>();
+
+  constructor() {
+    const cache = join(root, "node_modules", ".cache");
+    mkdirSync(cache, { recursive: true });
+    this.path = mkdtempSync(join(cache, "page-"));
+  }
+
+  /** Writes the programs down, and compiles those that are TypeScript: all at once, which checks their types. */
+  async prepare(blocks: readonly Block[], ports: readonly number[]): Promise<void> {
+    for (const port of ports) this.ports.set(port, await freePort());
+    this.write("package.json", `{ "private": true, "type": "module" }\n`);
+    symlinkSync(join(root, "node_modules"), join(this.path, "node_modules")); // where npx looks for programs
+    for (const block of blocks.filter(isProgram)) {
+      // the lines in front make errors name those of the page
+      this.write(`${nameOf(block)}.${block.language}`, "\n".repeat(block.line) + this.toFree(block.code));
+    }
+    const files = blocks.filter(({ language }) => language === "ts").map((block) => `${nameOf(block)}.ts`);
+    if (files.length === 0) return;
+    const compilerOptions = { composite: false, declaration: false, declarationMap: false, sourceMap: false };
+    const config = {
+      extends: join(root, "tsconfig.base.json"),
+      compilerOptions: { ...compilerOptions, rootDir: ".", outDir: ".", types: ["node"] },
+      files,
+    };
+    this.write("tsconfig.json", JSON.stringify(config));
+    await this.finish(this.start(process.execPath, [TSC, "-p", "."]));
+  }
+
+  /** Runs a block to its end, or until it serves; gives what it has printed. Throws with what it says to stderr if it fails. */
+  async run(block: Block): Promise<string> {
+    if (block.language === "sh") return this.finish(this.start("sh", ["-e", "-c", this.toFree(block.code)]));
+    const program = `${nameOf(block)}.js`;
+    return block.serves
+      ? this.serve(process.execPath, [program])
+      : this.finish(this.start(process.execPath, [program]));
+  }
+
+  /** Starts what runs on until `remove`; gives its first line, which says that it is ready. */
+  async serve(program: string, args: readonly string[]): Promise<string> {
+    const running = this.start(
+      program,
+      args.map((arg) => this.toFree(arg)),
+    );
+    while (!running.text.includes("\n")) {
+      const ended = running.ended.then((code) => this.failure(running, code));
+      const failure = await Promise.race([once(running.child.stdout ?? running.child, "data"), ended]);
+      if (failure instanceof Error) throw failure;
+    }
+    return this.toShown(running.text);
+  }
+
+  async remove(): Promise<void> {
+    const all = [...this.running];
+    for (const { child } of all) child.kill();
+    await Promise.all(all.map(({ ended }) => ended));
+    rmSync(this.path, { recursive: true, force: true });
+  }
+
+  private write(name: string, text: string): void {
+    writeFileSync(join(this.path, name), text);
+  }
+
+  private start(program: string, args: readonly string[]): Running {
+    const env = { ...process.env, PATH: `${dirname(process.execPath)}${delimiter}${process.env["PATH"] ?? ""}` };
+    const child = spawn(program, args, { cwd: this.path, env, stdio: ["ignore", "pipe", "pipe"], timeout: TIMEOUT_MS });
+    const ended = once(child, "close").then(([code]) => {
+      this.running.delete(running);
+      return code as number | null;
+    });
+    const running: Running = { child, text: "", errors: "", ended };
+    child.stdout.on("data", (chunk) => (running.text += String(chunk)));
+    child.stderr.on("data", (chunk) => (running.errors += String(chunk)));
+    this.running.add(running);
+    return running;
+  }
+
+  private async finish(running: Running): Promise<string> {
+    const code = await running.ended;
+    if (code !== 0) throw this.failure(running, code);
+    return this.toShown(running.text);
+  }
+
+  private failure({ text, errors }: Running, code: number | null): Error {
+    return new Error(`it ended with ${code}: ${text}${errors}`);
+  }
+
+  private toFree(text: string): string {
+    return replaceNumbers(text, this.ports);
+  }
+
+  private toShown(text: string): string {
+    return replaceNumbers(text, new Map([...this.ports].map(([shown, free]) => [free, shown])));
+  }
+}
+
+function isProgram({ language }: Block): boolean {
+  return language === "ts" || language === "js";
+}
+
+function nameOf({ line }: Block): string {
+  return `line-${line}`;
+}
+
+function replaceNumbers(text: string, numbers: ReadonlyMap<number, number>): string {
+  return text.replace(/\b\d+\b/g, (digits) => String(numbers.get(Number(digits)) ?? digits));
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  server.close();
+  if (typeof address !== "object" || address === null) throw new Error("no port");
+  return address.port;
+}
