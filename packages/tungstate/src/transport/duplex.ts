@@ -1,20 +1,35 @@
+import { protocolError } from "@tungstate/protocol";
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import { describe } from "../options.ts";
 import type { Transport, TransportSink } from "./transport.ts";
 
 /** Any Node stream with two directions. */
 export class DuplexTransport implements Transport {
   private readonly stream: Duplex;
   private sink: TransportSink | undefined;
+  /** Which sink has heard of the end. */
+  private told: TransportSink | undefined;
+  /** Pieces that the stream has not written yet; those of a handshake may be among them. */
   private pending = 0;
   private cause: Error | undefined;
 
+  /** Throws INVALID_ARGUMENT for a stream that decodes what it reads. */
   constructor(stream: Duplex) {
+    if (stream.readableEncoding !== null) {
+      throw protocolError("INVALID_ARGUMENT", `a byte stream gives bytes; setEncoding was called on this one`);
+    }
     this.stream = stream;
     // from here on, so that an early failure finds a listener
     stream.on("error", (error: Error) => (this.cause ??= error));
-    stream.on("close", () => this.sink?.onClosed(this.cause));
+    stream.on("close", this.tellClosed);
   }
+
+  private readonly tellClosed = (): void => {
+    if (this.told === this.sink) return;
+    this.told = this.sink;
+    this.sink?.onClosed(this.cause);
+  };
 
   get localAddress(): string | undefined {
     return this.stream instanceof Socket ? this.stream.localAddress : undefined;
@@ -29,13 +44,16 @@ export class DuplexTransport implements Transport {
     const first = this.sink === undefined;
     this.sink = sink;
     if (stream.closed) {
-      process.nextTick(() => sink.onClosed(this.cause));
+      process.nextTick(this.tellClosed);
     } else if (stream.readableEnded) {
       process.nextTick(() => this.sink?.onEnd());
     } else {
       if (first) {
         stream.on("end", () => this.sink?.onEnd());
-        stream.on("data", (chunk: Uint8Array) => this.sink?.onBytes(chunk, 0, chunk.length));
+        stream.on("data", (chunk: unknown) => {
+          if (chunk instanceof Uint8Array) this.sink?.onBytes(chunk, 0, chunk.length);
+          else stream.destroy(new TypeError(`a byte stream gives each chunk as a Uint8Array, got ${describe(chunk)}`));
+        });
       }
       stream.resume();
     }
@@ -45,11 +63,11 @@ export class DuplexTransport implements Transport {
     const { stream } = this;
     if (!stream.writable) return true; // it is going down: "close" follows
     if (!Array.isArray(pieces)) {
-      this.pending = 1;
+      this.pending++;
       stream.write(pieces, this.written);
       return false;
     }
-    this.pending = pieces.length;
+    this.pending += pieces.length;
     stream.cork();
     for (const piece of pieces) stream.write(piece, this.written);
     stream.uncork();

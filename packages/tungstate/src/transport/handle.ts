@@ -20,6 +20,8 @@ export class HandleTransport implements Transport {
   private readonly husk: Socket | undefined;
   private sink: TransportSink | undefined;
   private early: readonly Uint8Array[] | undefined;
+  /** Writes that the system has not done yet; that of a handshake may be among them. */
+  private pending = 0;
   private started = false;
   /** Whether the sink wants bytes, whether the handle is being read, and whether it is the others' turn. */
   private wanted = false;
@@ -29,7 +31,9 @@ export class HandleTransport implements Transport {
   private readEnded = false;
   private writeEnded = false;
   private writeDone = false;
+  /** Told to close, and done with it. */
   private closed = false;
+  private gone = false;
   private cause: Error | undefined;
 
   /** `husk` is the socket that the handle was taken from; `early` what that had read already. */
@@ -60,13 +64,16 @@ export class HandleTransport implements Transport {
 
   start(sink: TransportSink): void {
     this.sink = sink;
+    if (this.closed) {
+      if (this.gone) process.nextTick(() => sink.onClosed(this.cause));
+      return;
+    }
     if (!this.started) {
       this.started = true;
       this.handle.onread = onRead;
       this.handle.useUserBuffer(readBuffer);
     }
-    if (this.closed) process.nextTick(() => sink.onClosed(this.cause));
-    else if (this.readEnded) process.nextTick(() => sink.onEnd());
+    if (this.readEnded) process.nextTick(() => sink.onEnd());
     else this.resume();
   }
 
@@ -129,7 +136,7 @@ export class HandleTransport implements Transport {
   }
 
   write(pieces: Uint8Array | Uint8Array[]): boolean {
-    if (this.closed) return true;
+    if (this.closed || pieces.length === 0) return true; // libuv ends the process for a write of nothing
     const request = spareRequest ?? this.system.newWriteRequest();
     spareRequest = undefined;
     request.handle = this.handle;
@@ -144,6 +151,7 @@ export class HandleTransport implements Transport {
       spareRequest = request;
       return true;
     }
+    this.pending++;
     request.oncomplete = onWritten;
     request.bytes = pieces;
     return false;
@@ -151,8 +159,9 @@ export class HandleTransport implements Transport {
 
   /** A write that took longer is done. */
   written(status: number): void {
+    this.pending--;
     if (status !== 0) this.fail(status, "write");
-    else if (!this.closed) this.sink?.onWritten();
+    else if (!this.closed && this.pending === 0) this.sink?.onWritten();
   }
 
   end(): void {
@@ -174,12 +183,14 @@ export class HandleTransport implements Transport {
     if (this.closed) return;
     this.closed = true;
     this.handle.close(() => {
+      this.gone = true;
       this.sink?.onClosed(this.cause);
       this.husk?.destroy();
     });
   }
 
   private fail(status: number, call: string): void {
+    if (this.closed) return; // ECANCELED
     const code = getSystemErrorName(status);
     this.cause ??= Object.assign(new Error(`${call} ${code}`), { code, errno: status, syscall: call });
     this.destroy();

@@ -90,7 +90,7 @@ function isStreamHandle(value: unknown): value is StreamHandle {
 /**
  * Takes the handle out of a plain, connected socket. The socket remains as a husk that knows its addresses and, where a server counts it,
  * is counted. Undefined, and nothing changed, for a socket that is anything else: TLS, connecting, ended, with
- * bytes that wait to be written, or without such a handle.
+ * bytes that wait to be written, one that decodes what it reads, or without such a handle.
  */
 export function takeHandle(
   socket: Socket,
@@ -98,6 +98,7 @@ export function takeHandle(
   if (system === undefined || Object.getPrototypeOf(socket) !== Socket.prototype) return undefined;
   if (socket.connecting || socket.destroyed || !socket.readable || !socket.writable || socket.writableLength > 0)
     return undefined;
+  if (socket.readableEncoding !== null) return undefined;
   const handle: unknown = Reflect.get(socket, "_handle");
   if (!isStreamHandle(handle) || handle.readStop() !== 0) return undefined;
   void [socket.remoteAddress, socket.remotePort, socket.localAddress, socket.localPort]; // each is remembered by the socket

@@ -1,3 +1,5 @@
+import { protocolError } from "@tungstate/protocol";
+import { describe } from "../options.ts";
 import type { Transport, TransportSink } from "./transport.ts";
 
 /**
@@ -16,15 +18,22 @@ export class WebStreamTransport implements Transport {
   private writeEnded = false;
   private writeDone = false;
   private closed = false;
+  /** Pieces that the stream has not written yet; those of a handshake may be among them. */
+  private pending = 0;
   private cause: Error | undefined;
 
+  /** Throws INVALID_ARGUMENT for streams that somebody else uses. */
   constructor(streams: {
     readonly readable: ReadableStream<Uint8Array>;
     readonly writable: WritableStream<Uint8Array>;
   }) {
+    for (const which of ["readable", "writable"] as const) {
+      if (!streams[which].locked) continue;
+      throw protocolError("INVALID_ARGUMENT", `the ${which} stream is locked: somebody else uses it`);
+    }
     this.reader = streams.readable.getReader();
     this.writer = streams.writable.getWriter();
-    this.writer.closed.catch((error: unknown) => this.over(error));
+    this.writer.closed.catch(this.failed);
   }
 
   start(sink: TransportSink): void {
@@ -38,33 +47,34 @@ export class WebStreamTransport implements Transport {
   private read(): void {
     if (this.reading || this.paused || this.closed || this.readEnded) return;
     this.reading = true;
-    this.reader.read().then(
-      ({ done, value }) => {
-        this.reading = false;
-        if (this.closed) return;
-        if (done) {
-          this.readEnded = true;
-          this.sink?.onEnd();
-          if (this.writeDone) this.over();
-        } else {
-          this.sink?.onBytes(value, 0, value.length);
-          this.read();
-        }
-      },
-      (error: unknown) => this.over(error),
-    );
+    this.reader.read().then(({ done, value }) => {
+      this.reading = false;
+      if (this.closed) return;
+      if (done) {
+        this.readEnded = true;
+        this.sink?.onEnd();
+        if (this.writeDone) this.over();
+      } else if (value instanceof Uint8Array) {
+        this.sink?.onBytes(value, 0, value.length);
+        this.read();
+      } else this.over(new TypeError(`a byte stream gives each chunk as a Uint8Array, got ${describe(value)}`));
+    }, this.failed);
   }
 
   write(pieces: Uint8Array | Uint8Array[]): boolean {
+    if (this.closed || pieces.length === 0) return true;
     const all = Array.isArray(pieces) ? pieces : [pieces];
-    const last = all.map((piece) => this.writer.write(piece)).at(-1);
-    if (last === undefined) return true;
-    last.then(
-      () => this.sink?.onWritten(),
-      (error: unknown) => this.over(error),
-    );
+    this.pending += all.length;
+    // each of these promises has to be heard, or its rejection would be one that nobody handles
+    for (const piece of all) this.writer.write(piece).then(this.written, this.failed);
     return false;
   }
+
+  private readonly written = (): void => {
+    if (--this.pending === 0 && !this.closed) this.sink?.onWritten();
+  };
+
+  private readonly failed = (error: unknown): void => this.over(error);
 
   pause(): void {
     this.paused = true;
@@ -76,15 +86,12 @@ export class WebStreamTransport implements Transport {
   }
 
   end(): void {
-    if (this.writeEnded) return;
+    if (this.writeEnded || this.closed) return;
     this.writeEnded = true;
-    this.writer.close().then(
-      () => {
-        this.writeDone = true;
-        if (this.readEnded) this.over();
-      },
-      (error: unknown) => this.over(error),
-    );
+    this.writer.close().then(() => {
+      this.writeDone = true;
+      if (this.readEnded) this.over();
+    }, this.failed);
   }
 
   destroy(): void {
