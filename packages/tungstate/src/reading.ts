@@ -22,6 +22,9 @@ export class Reading {
   private readonly inboxSize: number;
   private inbox: Inbox | undefined;
   private flowing = false;
+  /** By a call of `pause`, so that a new listener does not end it. */
+  private paused = false;
+  private delivering = false;
   private ended = false;
   private wake: ((more: boolean) => void) | undefined;
 
@@ -50,23 +53,38 @@ export class Reading {
   }
 
   pause(): void {
+    this.paused = true;
     this.flowing = false;
   }
 
   resume(): void {
-    if (!this.host.hasMessageListeners()) return;
+    this.paused = false;
+    this.flow();
+  }
+
+  /** A listener has come: begin behind this turn's other `on`s. */
+  resumeSoon(): void {
+    if (!this.flowing) queueMicrotask(() => this.flow());
+  }
+
+  /** The last listener has gone: what comes now is for the next one, or for an iteration. */
+  listenersGone(): void {
+    this.flowing = false;
+  }
+
+  private flow(): void {
+    if (this.paused || !this.host.hasMessageListeners()) return;
     this.flowing = true;
+    // a listener that pauses and resumes leaves the next message to the loop that called it
+    if (this.delivering) return;
+    this.delivering = true;
     while (this.flowing) {
       const message = this.inbox?.shift();
       if (message === undefined) break;
       this.host.emitMessage(message);
     }
+    this.delivering = false;
     this.measure();
-  }
-
-  /** A first listener has come: begin behind this turn's other `on`s. */
-  resumeSoon(): void {
-    if (!this.flowing) queueMicrotask(() => this.resume());
   }
 
   private measure(): void {
