@@ -51,16 +51,16 @@ export abstract class Emitter<Events extends { [E in keyof Events]: unknown[] }>
       try {
         const result: unknown = listener(...args);
         // an async listener is a promise that nobody waits for
-        if (isThenable(result)) result.then(undefined, (error: unknown) => this.onThrow(error));
+        if (isThenable(result)) result.then(undefined, (error: unknown) => this.onThrow(error, event));
       } catch (error) {
-        this.onThrow(error);
+        this.onThrow(error, event);
       }
     }
     return true;
   }
 
-  /** A listener threw, or the promise of an async one was rejected. */
-  protected abstract onThrow(error: unknown): void;
+  /** A listener of `event` threw, or the promise of an async one was rejected. */
+  protected abstract onThrow(error: unknown, event: keyof Events): void;
 }
 
 function checkListener(event: PropertyKey, listener: unknown): void {
