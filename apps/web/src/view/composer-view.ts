@@ -48,8 +48,8 @@ export class ComposerView {
     const over = length - MOST_CHARACTERS;
     this.button.disabled = length === 0 || over > 0;
     this.text.ariaInvalid = over > 0 ? "true" : "false";
-    if (over > 0) this.tell(`${over.toLocaleString("en")} characters too many for one message.`);
-    else if (length >= COUNT_FROM) this.tell(`${(-over).toLocaleString("en")} characters left.`);
+    if (over > 0) this.tell(`${characters(over)} too many for one message.`);
+    else if (length >= COUNT_FROM) this.tell(`${characters(-over)} left.`);
     else this.tell("");
     this.grow();
   }
@@ -64,4 +64,8 @@ export class ComposerView {
     const border = this.text.offsetHeight - this.text.clientHeight;
     this.text.style.height = `${this.text.scrollHeight + border}px`;
   }
+}
+
+function characters(count: number): string {
+  return count === 1 ? "1 character" : `${count.toLocaleString("en")} characters`;
 }

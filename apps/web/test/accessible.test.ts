@@ -1,0 +1,271 @@
+import assert from "node:assert/strict";
+import { after, afterEach, before, describe, test } from "node:test";
+import type { Page } from "playwright-core";
+import { connected, eventually, people, say, sees, TestBrowser } from "./support/browser.ts";
+import { Served } from "./support/server.ts";
+
+let browser: TestBrowser;
+let server: Served;
+before(async () => {
+  [browser, server] = await Promise.all([TestBrowser.start(), Served.start()]);
+});
+afterEach(() => assert.deepEqual(browser.errors.splice(0), []));
+after(async () => {
+  await browser[Symbol.asyncDispose]();
+  await server[Symbol.asyncDispose]();
+});
+
+const focused = (page: Page) => page.evaluate("document.activeElement.id") as Promise<string>;
+
+test("landmarks, names and live regions", async () => {
+  const page = await browser.tab(server.url);
+  await connected(page);
+  assert.equal(await page.title(), "Tungstate");
+  assert.equal(await page.locator("html").getAttribute("lang"), "en");
+  for (const role of ["banner", "main", "complementary"] as const) assert.equal(await page.getByRole(role).count(), 1);
+  assert.equal(
+    await page
+      .getByRole("heading", { level: 1 })
+      .textContent()
+      .then((text) => text?.trim()),
+    "Tungstate",
+  );
+  const log = page.getByRole("log", { name: "Messages" });
+  assert.equal(await log.getAttribute("tabindex"), "0");
+  // announced: what is said (a log is polite by itself), the state of the connection, what is wrong with a message
+  assert.equal(await page.locator("#status-text").getAttribute("role"), "status");
+  assert.equal(await page.locator("#hint").getAttribute("role"), "status");
+  // not announced: each second of a countdown
+  assert.equal(await page.getByRole("timer", { includeHidden: true }).getAttribute("aria-live"), "off");
+  await page.getByRole("textbox", { name: "Message" }).waitFor();
+  await page.getByRole("button", { name: "Send" }).waitFor();
+
+  await say(page, "a");
+  await say(page, "b");
+  await sees(page, "b");
+  const items = await page.getByRole("log").getByRole("listitem").allInnerTexts();
+  assert.equal(items.length, 2);
+  // of the second one, too, it is said whose it is, though that is not drawn
+  assert.deepEqual(await page.locator(".message .name").allTextContents(), ["You", "You"]);
+
+  const unnamed =
+    (await page.evaluate(`[...document.querySelectorAll("button, input, textarea, [role=log], aside, dialog, svg")]
+    .filter((element) => {
+      if (element.closest("[aria-hidden=true]")) return false;
+      const label = element.getAttribute("aria-label")
+        ?? document.getElementById(element.getAttribute("aria-labelledby"))?.textContent
+        ?? (element.labels?.[0] ?? element).textContent;
+      return label.trim() === "" && !element.hidden;
+    })
+    .map((element) => element.outerHTML)`)) as string[];
+  assert.deepEqual(unnamed, []);
+  const doubled = await page.evaluate(
+    `[...document.querySelectorAll("[id]")].map(({ id }) => id).filter((id, at, all) => all.indexOf(id) !== at)`,
+  );
+  assert.deepEqual(doubled, []);
+  await page.context().close();
+});
+
+test("everything by keyboard", async () => {
+  const page = await browser.tab(server.url);
+  await connected(page);
+  assert.equal(await focused(page), "text");
+  await page.keyboard.type("two");
+  await page.keyboard.press("Shift+Enter");
+  await page.keyboard.type("lines");
+  await page.keyboard.press("Enter");
+  await sees(page, "two\nlines");
+  assert.equal(await page.getByRole("textbox", { name: "Message" }).inputValue(), "");
+  await page.keyboard.press("Enter");
+  assert.equal(await page.locator(".message").count(), 1);
+
+  await page.keyboard.press("Shift+Tab");
+  assert.equal(await focused(page), "name-button");
+  await page.keyboard.press("Enter");
+  await page.getByRole("dialog", { name: "Your name" }).waitFor();
+  assert.equal(await focused(page), "name-input");
+  await page.keyboard.press("Escape");
+  await page.getByRole("dialog").waitFor({ state: "hidden" });
+  assert.equal(await focused(page), "name-button");
+  await page.keyboard.press("Enter");
+  await page.keyboard.type("Grace");
+  await page.keyboard.press("Tab");
+  assert.equal(await focused(page), "name-cancel");
+  await page.keyboard.press("Tab");
+  await page.keyboard.press("Enter");
+  assert.equal(await page.locator("#name").textContent(), "Grace");
+  assert.equal(await focused(page), "name-button");
+
+  await page.keyboard.press("Shift+Tab");
+  assert.equal(await focused(page), "log");
+  assert.notEqual(await page.evaluate("getComputedStyle(log).outlineStyle"), "none");
+  await page.keyboard.press("Tab");
+  await page.keyboard.press("Tab");
+  await page.keyboard.type("sent by the button");
+  await page.keyboard.press("Tab");
+  assert.equal(await focused(page), "send");
+  await page.keyboard.press("Space");
+  await sees(page, "sent by the button");
+  assert.equal(await focused(page), "text");
+  await page.context().close();
+});
+
+test("who is here, on a phone, by keyboard", async () => {
+  const page = await browser.tab(server.url, { viewport: { width: 360, height: 640 } });
+  await people(page, 1);
+  const button = page.getByRole("button", { name: "Only you are here" });
+  await button.focus();
+  await page.keyboard.press("Enter");
+  const panel = page.getByRole("complementary", { name: "Only you are here" });
+  await panel.waitFor();
+  await page.keyboard.press("Escape");
+  await panel.waitFor({ state: "hidden" });
+  assert.equal(await focused(page), "people-button");
+  // without a connection nobody knows
+  await button.click();
+  await page.setViewportSize({ width: 1280, height: 640 });
+  await eventually(
+    () => page.evaluate(`people.matches(":popover-open")`),
+    (open) => open === false,
+    "a column now",
+  );
+  assert.equal(await panel.isVisible(), true);
+  assert.equal(await button.isVisible(), false);
+  await page.context().close();
+});
+
+test("a message that is too long stays, and one is told by how much", async () => {
+  const page = await browser.tab(server.url);
+  await connected(page);
+  const box = page.getByRole("textbox", { name: "Message" });
+  await box.fill("x".repeat(4_001));
+  await page.getByText("1 character too many for one message.").waitFor();
+  assert.equal(await page.getByRole("button", { name: "Send" }).isDisabled(), true);
+  assert.equal(await box.getAttribute("aria-invalid"), "true");
+  await page.keyboard.press("Enter");
+  assert.equal(await page.locator(".message").count(), 0);
+  await box.fill("x".repeat(4_000));
+  await page.getByText("0 characters left.").waitFor();
+  await page.keyboard.press("Enter");
+  await sees(page, "x".repeat(4_000));
+  await page.context().close();
+});
+
+/** The contrast between the colour of an element's text and what is behind it (WCAG 2.2, relative luminance). */
+const CONTRASTS = `(() => {
+  const canvas = document.createElement("canvas");
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  const rgb = (colours) => {
+    context.clearRect(0, 0, 1, 1);
+    for (const colour of colours) {
+      context.fillStyle = colour;
+      context.fillRect(0, 0, 1, 1);
+    }
+    return [...context.getImageData(0, 0, 1, 1).data];
+  };
+  const luminance = ([...parts]) => parts.slice(0, 3)
+    .map((part) => part / 255)
+    .map((part) => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, part, at) => sum + part * [0.2126, 0.7152, 0.0722][at], 0);
+  const found = [];
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+    const element = node.parentElement;
+    if (node.data.trim() === "" || !element.checkVisibility() || element.disabled) continue;
+    const behind = [];
+    for (let each = element; each; each = each.parentElement) behind.unshift(getComputedStyle(each).backgroundColor);
+    const [a, b] = [rgb([...behind, getComputedStyle(element).color]), rgb(behind)].map(luminance);
+    found.push([node.data.trim().slice(0, 30), (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05)]);
+  }
+  return found;
+})()`;
+
+describe("contrast and size", () => {
+  for (const colorScheme of ["light", "dark"] as const) {
+    test(`${colorScheme}: text is at least 4.5 to 1 on what is behind it`, async () => {
+      await using own = await Served.start();
+      const [page, other] = await Promise.all([browser.tab(own.url, { colorScheme }), browser.tab(own.url)]);
+      await people(page, 2);
+      await say(page, "mine");
+      await say(other, "theirs");
+      await sees(page, "theirs");
+      // each of the colours that names can have
+      await page.evaluate(`(() => {
+        const name = document.querySelector(".other .name");
+        for (let hue = 0; hue < 12; hue++) {
+          const copy = name.cloneNode(true);
+          copy.dataset.hue = hue;
+          name.after(copy);
+        }
+      })()`);
+      const background = (await page.evaluate("getComputedStyle(document.body).backgroundColor")) as string;
+      const check = async () => {
+        const all = (await page.evaluate(CONTRASTS)) as [string, number][];
+        assert.ok(all.length >= 20, String(all.length));
+        for (const [text, contrast] of all) assert.ok(contrast >= 4.5, `${text}: ${contrast.toFixed(2)}`);
+      };
+      await check();
+      await own.stop();
+      await page.getByRole("button", { name: "Try now" }).waitFor();
+      await check();
+      assert.match(background, colorScheme === "light" ? /0\.98/ : /0\.17/);
+      await page.context().close();
+      await other.context().close();
+    });
+  }
+
+  for (const width of [320, 360, 768, 1280]) {
+    test(`${width} px: nothing sticks out, everything can be hit`, async () => {
+      await using own = await Served.start();
+      const viewport = { width, height: 640 };
+      const [page, other] = await Promise.all([browser.tab(own.url, { viewport }), browser.tab(own.url)]);
+      await people(page, 2);
+      await other.getByRole("button", { name: "Change name" }).click();
+      await other.getByRole("textbox", { name: "What others see" }).fill("W".repeat(32));
+      await other.keyboard.press("Enter");
+      await page.getByRole("button", { name: "Change name" }).click();
+      await page.getByRole("textbox", { name: "What others see" }).fill("M".repeat(32));
+      await fits(page);
+      await page.keyboard.press("Enter");
+      await fits(page);
+      await say(other, "long".repeat(200));
+      await say(page, `${"https://example.com/".repeat(10)} ${"word ".repeat(50)}`);
+      await say(other, "last");
+      await sees(page, "last");
+      await fits(page);
+      if (width < 960) {
+        await page.getByRole("button", { name: "2 people here" }).click();
+        await page.getByRole("complementary").waitFor();
+        await fits(page);
+      }
+      await own.stop();
+      await page.getByRole("button", { name: "Try now" }).waitFor();
+      await fits(page);
+      // text of twice the size
+      await page.evaluate(`document.documentElement.style.fontSize = "200%"`);
+      await fits(page, 0);
+      await page.context().close();
+      await other.context().close();
+    });
+  }
+});
+
+/** No horizontal scrolling, no element outside of the window, no control smaller than WCAG 2.2 §2.5.8 allows. */
+async function fits(page: Page, least = 24): Promise<void> {
+  const found = await page.evaluate(`(() => {
+    const wrong = [];
+    for (const element of document.querySelectorAll("body, body *")) {
+      if (!element.checkVisibility() || element.closest("svg path")) continue;
+      const { left, right, width, height } = element.getBoundingClientRect();
+      if (width <= 1 || height <= 1) continue;
+      if (left < -0.5 || right > innerWidth + 0.5) wrong.push("outside: " + element.outerHTML.slice(0, 80));
+      if (element.matches("button") && (width < ${least} || height < ${least})) wrong.push("small: " + element.outerHTML);
+      if (element.matches(".log, .people, body") && element.scrollWidth > element.clientWidth)
+        wrong.push("scrolls: " + element.className);
+    }
+    const root = document.documentElement;
+    if (root.scrollWidth > innerWidth) wrong.push("page scrolls: " + root.scrollWidth);
+    return wrong;
+  })()`);
+  assert.deepEqual(found, []);
+}

@@ -1,0 +1,175 @@
+import assert from "node:assert/strict";
+import { after, afterEach, before, test } from "node:test";
+import type { Page } from "playwright-core";
+import { connected, eventually, people, say, sees, TestBrowser, texts } from "./support/browser.ts";
+import { pageWith, Served } from "./support/server.ts";
+
+let browser: TestBrowser;
+before(async () => (browser = await TestBrowser.start()));
+afterEach(() => assert.deepEqual(browser.errors.splice(0), []));
+after(() => browser[Symbol.asyncDispose]());
+
+/** The sentence that says why there is no connection, once it matches. */
+function trouble(page: Page, sentence: RegExp): Promise<string> {
+  const read = async () => (await page.locator("#status-text").textContent()) ?? "";
+  return eventually(read, (text) => sentence.test(text), `the reason is ${sentence}`);
+}
+
+/** The seconds until the next try. */
+async function countdown(page: Page): Promise<number> {
+  const read = async () => /^Next try in (\d+) s\.$/.exec((await page.getByRole("timer").textContent()) ?? "");
+  const found = await eventually(read, (match) => match !== null, "a countdown");
+  return Number(found?.[1]);
+}
+
+test("the server restarts: the page says so, counts down, comes back, and has lost nothing of its own", async () => {
+  await using first = await Served.start();
+  const [page, witness] = await Promise.all([browser.tab(first.url), browser.tab(first.url)]);
+  await people(page, 2);
+  await say(page, "before");
+  await sees(witness, "before");
+
+  await first.stop();
+  await trouble(page, /^The server (is shutting down|cannot be reached)\.$/);
+  await trouble(page, /^The server cannot be reached\.$/);
+  assert.equal(await page.getByRole("button", { name: "2 people here", includeHidden: true }).isVisible(), false);
+  await say(page, "meanwhile");
+  await page.getByText("Not sent yet").waitFor();
+  await say(page, "and more");
+
+  await using second = await Served.start(first.port);
+  await Promise.all([connected(page), connected(witness)]);
+  await people(page, 2);
+  await page.getByText(/^Back after .* What others wrote meanwhile is not here\.$/).waitFor();
+  await page.locator(".pending").first().waitFor({ state: "detached" });
+  assert.deepEqual(await texts(page), ["before", "meanwhile", "and more"]);
+  assert.equal(await page.getByRole("timer").textContent(), "");
+  await say(witness, "welcome back");
+  await sees(page, "welcome back");
+  const seen = await texts(witness);
+  assert.equal(seen.filter((text) => text === "meanwhile").length <= 1, true);
+  await page.context().close();
+  await witness.context().close();
+  await second.stop();
+});
+
+test("Try now tries now, and gives the focus back", async () => {
+  await using first = await Served.start();
+  const page = await browser.tab(first.url);
+  await connected(page);
+  await page.clock.install();
+  await page.clock.pauseAt(Date.now() + 5_000);
+  await first.stop("SIGKILL");
+  await trouble(page, /^The connection was lost\.$/);
+  await using _second = await Served.start(first.port);
+  // virtual time stands still: it won't come back by itself
+  await page.getByRole("button", { name: "Try now" }).focus();
+  await page.keyboard.press("Enter");
+  await connected(page);
+  assert.equal(await page.evaluate("document.activeElement.id"), "text");
+  assert.equal(await page.getByRole("button", { name: "Try now" }).isVisible(), false);
+  await page.context().close();
+});
+
+test("offline: it says so, and comes back with the network", async () => {
+  await using first = await Served.start();
+  const page = await browser.tab(first.url);
+  await connected(page);
+  const context = page.context();
+  await context.setOffline(true);
+  // the server is on this machine and still answers: no reason to stop
+  await say(page, "still here");
+  await sees(page, "still here");
+  await connected(page);
+  await first.stop();
+  await trouble(page, /^You are offline\.$/);
+  assert.ok((await countdown(page)) > 10);
+  await using _second = await Served.start(first.port);
+  const started = performance.now();
+  await context.setOffline(false);
+  await connected(page);
+  assert.ok(performance.now() - started < 10_000, "it did not wait for the next try");
+  await context.close();
+});
+
+test("1012 and 1013: the delays that they ask for, and what the server says as text", async () => {
+  let code = 1012;
+  await using served = await pageWith((connection) => {
+    void connection.close(code, "new <b>version</b>");
+  });
+  const page = await browser.tab(served.url);
+  await trouble(page, /^The server is restarting: “new <b>version<\/b>”\.$/);
+  const restart = await countdown(page);
+  assert.ok(restart >= 3 && restart <= 30, String(restart));
+  code = 1013;
+  await page.getByRole("button", { name: "Try now" }).click();
+  await trouble(page, /^The server has too much to do, or this page could not keep up: “new/);
+  const overload = await countdown(page);
+  assert.ok(overload >= 12 && overload <= 60, String(overload));
+  code = 4321;
+  await page.getByRole("button", { name: "Try now" }).click();
+  await trouble(page, /^The server has ended the connection \(code 4321\): “new/);
+  await page.context().close();
+});
+
+test("a server that answers no more is noticed", async () => {
+  await using served = await pageWith((connection) => {
+    connection.on("message", () => undefined);
+  });
+  const page = await browser.tab("about:blank");
+  await page.clock.install();
+  await page.goto(served.url);
+  await connected(page);
+  await page.clock.runFor(8_100);
+  await trouble(page, /^The server has stopped answering\.$/);
+  await page.context().close();
+});
+
+test("who has said nothing for two minutes is not counted any more; who has, is", async () => {
+  await using served = await pageWith((connection) => {
+    connection.on("message", (message) => served.server.broadcast(message));
+  });
+  const page = await browser.tab("about:blank");
+  await page.clock.install();
+  await page.goto(served.url);
+  await connected(page);
+  const say = (client: string) =>
+    served.server.broadcast(JSON.stringify({ chat: 1, type: "here", client, name: "Robot" }));
+  say("robot-one");
+  say("robot-two");
+  await people(page, 3);
+  for (let minute = 0; minute < 3; minute++) {
+    await page.clock.fastForward(45_000);
+    say("robot-two");
+    // what was sent has come once this has
+    served.server.broadcast(`after ${minute}`);
+    await page.clock.runFor(100);
+    await sees(page, `after ${minute}`);
+  }
+  await people(page, 2);
+  await connected(page);
+  await page.context().close();
+});
+
+test("a message that ends every connection is given up after three tries, and says so", async () => {
+  await using served = await pageWith((connection) => {
+    connection.on("message", (message) => {
+      if (message.text.includes("poison")) connection.terminate();
+      else connection.write(message);
+    });
+  });
+  const page = await browser.tab(served.url);
+  await connected(page);
+  await say(page, "poison");
+  const tryAgain = async () => {
+    // it may be quicker by itself
+    const button = page.getByRole("button", { name: "Try now" });
+    if (await button.isVisible()) await button.click({ timeout: 500 }).catch(() => undefined);
+    return page.getByText("Not delivered").count();
+  };
+  await eventually(tryAgain, (count) => count === 1, "it is given up");
+  await connected(page);
+  await say(page, "good");
+  await sees(page, "good");
+  await page.context().close();
+});

@@ -1,0 +1,81 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import { createRequire } from "node:module";
+import { dirname, extname, join } from "node:path";
+import process from "node:process";
+import { type WebSocketConnection, WebSocketServer } from "tungstate";
+
+const cli = dirname(createRequire(import.meta.url).resolve("@tungstate/cli/package.json"));
+
+/** A `tungstate serve`, as a process of its own. */
+export class Served implements AsyncDisposable {
+  readonly url: string;
+  private readonly child: ChildProcess;
+
+  private constructor(child: ChildProcess, url: string) {
+    this.child = child;
+    this.url = url;
+  }
+
+  static async start(port = 0): Promise<Served> {
+    const args = ["serve", "--port", String(port), "--log-level", "warn"];
+    const child = spawn(process.execPath, [join(cli, "bin/tungstate.js"), ...args], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    const ended = once(child, "exit").then(() => Promise.reject(new Error("the server did not start")));
+    const line = once(child.stdout, "data").then(([data]) => String(data));
+    const [, url] = /^listening on (\S+)\n/.exec(await Promise.race([line, ended])) ?? [];
+    if (url === undefined) throw new Error("the server said something else");
+    ended.catch(() => undefined);
+    return new Served(child, url);
+  }
+
+  get port(): number {
+    return Number(new URL(this.url).port);
+  }
+
+  async stop(signal: NodeJS.Signals = "SIGTERM"): Promise<void> {
+    if (this.child.exitCode !== null || this.child.signalCode !== null) return;
+    const exited = once(this.child, "exit");
+    this.child.kill(signal);
+    await exited;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop("SIGKILL");
+  }
+}
+
+const TYPES: Readonly<Record<string, string>> = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css" };
+
+/** The page with another server behind its `/ws`: one that does what the test says. */
+export async function pageWith(
+  onConnection: (connection: WebSocketConnection) => void,
+): Promise<{ readonly url: string; readonly server: WebSocketServer } & AsyncDisposable> {
+  const http = createServer((request, response) => {
+    const path = request.url === "/" ? "/index.html" : (request.url ?? "");
+    readFile(join(cli, "public", path)).then(
+      (file) => response.writeHead(200, { "content-type": TYPES[extname(path)] ?? "" }).end(file),
+      () => response.writeHead(404).end(),
+    );
+  });
+  const server = new WebSocketServer().attach(http, { path: "/ws" });
+  server.on("connection", onConnection);
+  http.listen(0, "127.0.0.1");
+  await once(http, "listening");
+  const address = http.address();
+  if (typeof address !== "object" || address === null) throw new Error("no port");
+  return {
+    url: `http://127.0.0.1:${address.port}/`,
+    server,
+    async [Symbol.asyncDispose]() {
+      await server.close(1001, "", 100);
+      const closed = once(http, "close");
+      http.close();
+      http.closeAllConnections();
+      await closed;
+    },
+  };
+}
