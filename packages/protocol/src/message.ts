@@ -62,6 +62,11 @@ export class Message {
     return this.source;
   }
 
+  /** Makes the message independent of whatever its bytes came with, so that keeping it keeps nothing else alive. */
+  detach(): void {
+    void this.bytes;
+  }
+
   /** The payload decoded as UTF-8, which a text message was checked to be. For a binary message: U+FFFD is not put in, so look at `type` first. */
   get text(): string {
     if (this.pieces !== undefined) return primitives.decodeUtf8(this.bytes, 0, this.size);

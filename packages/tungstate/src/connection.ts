@@ -263,7 +263,6 @@ export class Connection
   }
 
   onDeadline(now: number): void {
-    this.core.readingPaused = this.readingPaused;
     if (this.core.handleTimeout(now)) this.writing.flushSoon();
     else this.transport.destroy();
   }
@@ -312,7 +311,7 @@ export class Connection
   balance(): void {
     const pause = this.inflating || (this.reading.full && this.core.state === "open");
     if (pause === this.readingPaused) return;
-    this.readingPaused = pause;
+    this.readingPaused = this.core.readingPaused = pause;
     if (pause) this.transport.pause();
     else this.transport.resume();
   }

@@ -1,6 +1,7 @@
 import type { Message } from "@tungstate/protocol";
 
 const COST_OF_A_MESSAGE = 64; // bytes that a message of no length takes
+const SHARING = 128; // messages, each of which may keep 8 KiB alive
 
 /** Messages that wait for a reader, in order, counted in bytes. */
 export class Inbox {
@@ -14,6 +15,8 @@ export class Inbox {
   }
 
   push(message: Message): void {
+    // a small message shares memory with others that may be long gone; a reader that is far behind must not keep all of that
+    if (this.count >= SHARING) message.detach();
     this.messages.push(message);
     this.size += message.size + COST_OF_A_MESSAGE;
   }

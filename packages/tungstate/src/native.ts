@@ -1,6 +1,6 @@
 import { MaskingKeys, usePrimitives } from "@tungstate/protocol";
 import { isUtf8 } from "node:buffer";
-import { createHash, randomFillSync } from "node:crypto";
+import { hash, randomFillSync } from "node:crypto";
 import { simd } from "./simd.ts";
 
 // What Node does natively, for the protocol package to use. Importing this file is what puts it in place.
@@ -41,7 +41,7 @@ export function randomFill(target: Uint8Array): void {
 }
 
 export function sha1(bytes: Uint8Array): Uint8Array {
-  return createHash("sha1").update(bytes).digest();
+  return hash("sha1", bytes, "buffer");
 }
 
 /** One source of masking keys for the process (RFC 6455 §5.3 wants them unpredictable). */

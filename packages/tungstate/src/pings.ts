@@ -1,4 +1,5 @@
-import { primitives, type WebSocketError } from "@tungstate/protocol";
+import { primitives, protocolError, type WebSocketError } from "@tungstate/protocol";
+import { describe } from "./options.ts";
 
 interface Pending {
   readonly payload: Uint8Array;
@@ -14,7 +15,10 @@ export class PendingPings {
 
   /** The caller's payload as bytes, or one of our own that no other pending ping has. */
   payload(given: Uint8Array | string | undefined): Uint8Array {
-    if (given instanceof Uint8Array) return given.slice();
+    if (given instanceof Uint8Array) return new Uint8Array(given); // not `slice`, which on a Buffer is a view
+    if (given !== undefined && typeof given !== "string") {
+      throw protocolError("INVALID_ARGUMENT", `a ping's payload is a string or a Uint8Array, got ${describe(given)}`);
+    }
     const text = given ?? `tungstate ${this.next++}`;
     const bytes = new Uint8Array(primitives.utf8Length(text));
     primitives.writeUtf8(text, bytes, 0);

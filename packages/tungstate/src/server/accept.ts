@@ -21,7 +21,7 @@ export function accept(stream: ByteStream, options: AcceptOptions = {}): Promise
     checkSignal(options.signal);
     const admission = new Admission(options, extensionsOf(settings));
     const transport = transportOf(stream, settings);
-    const from = { remoteAddress: transport.remoteAddress, encrypted: isEncrypted(stream), raw: undefined };
+    const from = { transport, encrypted: isEncrypted(stream), raw: undefined };
     const { signal } = options;
     const onAbort = (): void => accepting.fail(new RefusedError(serverError("SERVER_CLOSING")));
     const accepting = new Accepting(transport, admission, settings, from, {

@@ -1,9 +1,10 @@
 import type { ExtensionOffer, HeaderFields, UpgradeRequest } from "@tungstate/protocol";
 import type { IncomingMessage } from "node:http";
+import type { Transport } from "../transport/transport.ts";
 
 /** Where a handshake came from. */
 export interface RequestOrigin {
-  readonly remoteAddress: string | undefined;
+  readonly transport: Transport;
   /** Whether it came over TLS. */
   readonly encrypted: boolean;
   /** node:http's request, where the handshake came through it. */
@@ -22,13 +23,14 @@ export class HandshakeRequest {
   /** The subprotocols offered, most wanted first. */
   readonly protocols: readonly string[];
   readonly offers: readonly ExtensionOffer[];
-  readonly remoteAddress: string | undefined;
   readonly encrypted: boolean;
   readonly raw: IncomingMessage | undefined;
   /** For `authorize`: aborted when the handshake takes too long, or the server closes, before it is answered. */
   readonly signal: AbortSignal | undefined;
   /** For the application: what `authorize` found out, such as who this is. */
   data: unknown = undefined;
+  private readonly from: RequestOrigin;
+  private address: string | undefined;
 
   constructor(request: UpgradeRequest, from: RequestOrigin, signal: AbortSignal | undefined) {
     this.target = request.target;
@@ -39,10 +41,15 @@ export class HandshakeRequest {
     this.headers = request.headers;
     this.protocols = request.protocols;
     this.offers = request.offers;
-    this.remoteAddress = from.remoteAddress;
+    this.from = from;
     this.encrypted = from.encrypted;
     this.raw = from.raw;
     this.signal = signal;
+  }
+
+  /** Asked of the system when it is first looked at: undefined if the client has gone by then. */
+  get remoteAddress(): string | undefined {
+    return (this.address ??= this.from.transport.remoteAddress);
   }
 
   /** The query's parameters. */

@@ -136,7 +136,7 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
     raw: IncomingMessage | undefined,
     done: (connection: WebSocketConnection | undefined) => void,
   ): Accepting {
-    const from: RequestOrigin = { remoteAddress: transport.remoteAddress, encrypted, raw };
+    const from: RequestOrigin = { transport, encrypted, raw };
     const accepting: Accepting = new Accepting(transport, this.admission, this.settings, from, {
       accepted: (accepted) => {
         this.handshakes.delete(accepting);
