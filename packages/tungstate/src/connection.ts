@@ -11,7 +11,7 @@ import { type Deadlines, deadlinesOf, type Timed } from "./deadlines.ts";
 import { Incoming, type IncomingSink } from "./deflate/incoming.ts";
 import type { Road } from "./dial/dial.ts";
 import { Emitter } from "./emitter.ts";
-import type { ConnectionSettings } from "./options.ts";
+import { type ConnectionSettings, describe } from "./options.ts";
 import { PendingPings } from "./pings.ts";
 import { Reading, type ReadingHost } from "./reading.ts";
 import { splitConnection } from "./split.ts";
@@ -26,7 +26,7 @@ import type {
   WebSocketConnection,
   WriteOptions,
 } from "./types.ts";
-import { Writing } from "./writing.ts";
+import { Writing, type WritingHost } from "./writing.ts";
 
 /** How the byte stream of a connection came about, as far as it is known. */
 export interface Way {
@@ -54,7 +54,7 @@ export interface ConnectionOwner {
  */
 export class Connection
   extends Emitter<ConnectionEvents>
-  implements WebSocketConnection, ProtocolSink, TransportSink, ReadingHost, IncomingSink, Timed
+  implements WebSocketConnection, ProtocolSink, TransportSink, ReadingHost, WritingHost, IncomingSink, Timed
 {
   readonly protocol: string;
   readonly extensions: string;
@@ -77,6 +77,8 @@ export class Connection
   /** Bytes that came behind the handshake, until they are looked at. */
   private early: Uint8Array | undefined;
   private pings: PendingPings | undefined;
+  /** When the stream is dropped though the protocol does not wait for anything (yet): until then it has to take what is still written. */
+  private endBy = Infinity;
   private over: CloseInfo | undefined;
   private errorTold = false;
   private closedPromise: Promise<CloseInfo> | undefined;
@@ -103,7 +105,7 @@ export class Connection
     this.codec = codec;
     this.core = new Protocol(codec === undefined ? settings : { ...settings, compression: true }, this);
     this.reading = new Reading(this, settings.inboxSize);
-    this.writing = new Writing(this.core, transport, settings, codec, () => this.emit("drain"));
+    this.writing = new Writing(this.core, transport, settings, codec, this);
     if (codec !== undefined) this.incoming = new Incoming(codec, settings.maxMessageSize, this);
     this.deadlines = deadlinesOf(settings.clock);
     this.core.start(settings.clock.now());
@@ -172,8 +174,14 @@ export class Connection
   onEnd(): void {
     this.takeEarly();
     this.core.receiveEnd();
+    // our half ends behind what is still to be written
+    this.endInTime();
     this.writing.flushNow();
-    this.transport.end();
+  }
+
+  private endInTime(): void {
+    this.endBy = Math.min(this.endBy, this.settings.clock.now() + this.settings.closeTimeout);
+    this.deadlines.watch(this);
   }
 
   onClosed(cause?: Error): void {
@@ -247,23 +255,24 @@ export class Connection
 
   /** Code of the application threw: closes with 1011, and sees to it that somebody hears of it. */
   handlerFailed(error: unknown): void {
+    const willBeTold = this.core.error === undefined && this.core.state !== "closed" && this.listenerCount("error") > 0;
     if (this.owner !== undefined) this.owner.onHandlerError(error);
-    else if (this.listenerCount("error") === 0) {
-      process.emitWarning(error instanceof Error ? error : String(error), "TungstateHandlerWarning");
-    }
+    else if (!willBeTold) warnOfHandler(error);
     this.fail(
-      protocolError("HANDLER_FAILED", error instanceof Error ? error.message : String(error), { cause: error }),
+      protocolError("HANDLER_FAILED", error instanceof Error ? error.message : describe(error), { cause: error }),
     );
   }
 
   // ---- time
 
   get deadline(): number {
-    return this.core.deadline;
+    return Math.min(this.core.deadline, this.endBy);
   }
 
   onDeadline(now: number): void {
-    if (this.core.handleTimeout(now)) this.writing.flushSoon();
+    const late = now >= this.endBy;
+    if (late && this.core.state === "open") this.fail(protocolError("CLOSE_TIMEOUT"));
+    if (this.core.handleTimeout(now) && !late) this.writing.flushSoon();
     else this.transport.destroy();
   }
 
@@ -272,6 +281,12 @@ export class Connection
   override on<E extends keyof ConnectionEvents>(event: E, listener: (...args: ConnectionEvents[E]) => void): this {
     super.on(event, listener);
     if (event === "message") this.reading.resumeSoon();
+    return this;
+  }
+
+  override off<E extends keyof ConnectionEvents>(event: E, listener: (...args: ConnectionEvents[E]) => void): this {
+    super.off(event, listener);
+    if (event === "message" && !this.hasMessageListeners()) this.reading.listenersGone();
     return this;
   }
 
@@ -318,6 +333,10 @@ export class Connection
 
   // ---- writing
 
+  emitDrain(): void {
+    this.emit("drain");
+  }
+
   write(data: MessageData, options?: WriteOptions): boolean {
     return this.writing.write(data, options);
   }
@@ -354,6 +373,7 @@ export class Connection
 
   close(code: number = CLOSE_CODE.NORMAL, reason = ""): Promise<CloseInfo> {
     this.writing.close(code, reason);
+    if (this.core.state === "open") this.endInTime(); // it waits for its turn
     return this.closed;
   }
 
@@ -382,4 +402,9 @@ export class Connection
     this.emit("close", info);
     this.resolveClosed?.(info);
   }
+}
+
+/** An error in code of the application that nobody listens for. */
+export function warnOfHandler(error: unknown): void {
+  process.emitWarning(error instanceof Error ? error : describe(error), "TungstateHandlerWarning");
 }

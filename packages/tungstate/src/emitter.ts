@@ -11,7 +11,8 @@ export abstract class Emitter<Events extends { [E in keyof Events]: unknown[] }>
 
   on<E extends keyof Events>(event: E, listener: Listener<Events[E]>): this {
     checkListener(event, listener);
-    this.listeners[event] = [...(this.listeners[event] ?? []), listener];
+    const present = this.listeners[event];
+    this.listeners[event] = present === undefined ? [listener] : [...present, listener];
     return this;
   }
 

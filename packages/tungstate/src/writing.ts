@@ -12,7 +12,7 @@ import {
 } from "@tungstate/protocol";
 import { Outgoing } from "./deflate/outgoing.ts";
 import { type Flusher, flusherOf } from "./flusher.ts";
-import { type DeflateFragment, sendInFragments } from "./fragments.ts";
+import { type DeflateFragment, type Pace, sendInFragments } from "./fragments.ts";
 import { type ConnectionSettings, describe } from "./options.ts";
 import type { Transport } from "./transport/transport.ts";
 import type { MessageData, WriteOptions } from "./types.ts";
@@ -20,6 +20,11 @@ import type { MessageData, WriteOptions } from "./types.ts";
 interface Waiter {
   resolve(): void;
   reject(error: WebSocketError): void;
+}
+
+export interface WritingHost {
+  /** What waited has been written, after a `write` that returned false. */
+  emitDrain(): void;
 }
 
 /**
@@ -32,7 +37,7 @@ export class Writing {
   private readonly core: Protocol;
   private readonly transport: Transport;
   private readonly settings: ConnectionSettings;
-  private readonly onDrain: () => void;
+  private readonly host: WritingHost;
   private readonly flusher: Flusher;
   /** Where messages are compressed, if they are. */
   private readonly outgoing: Outgoing | undefined;
@@ -45,18 +50,21 @@ export class Writing {
   private needDrain = false;
   private endSent = false;
   private over = false;
-  /** Messages that were written while another one could not be finished yet. */
+  /** Messages that were written while another one could not be finished yet, and the Close behind them. */
   private held: { readonly data: Data[]; size: number } | undefined;
+  private heldClose: (() => void) | undefined;
   private streamWaiter: Waiter | undefined;
   private roomWaiters: Waiter[] | undefined;
   private flushWaiters: Waiter[] | undefined;
+  /** Whom to tell of the connection's end: the messages in fragments, of which one may be under way and others wait. */
+  private readonly streams = new Set<(error: WebSocketError) => void>();
 
   constructor(
     core: Protocol,
     transport: Transport,
     settings: ConnectionSettings,
     codec: MessageCodec | undefined,
-    onDrain: () => void,
+    host: WritingHost,
   ) {
     this.core = core;
     if (codec !== undefined && settings.deflate !== undefined) {
@@ -64,7 +72,7 @@ export class Writing {
     }
     this.transport = transport;
     this.settings = settings;
-    this.onDrain = onDrain;
+    this.host = host;
     this.flusher = flusherOf(settings.clock);
   }
 
@@ -86,7 +94,7 @@ export class Writing {
     const checked = typeof data === "string" || data instanceof Message ? data : asData(data);
     if (!this.writable) return false;
     if (this.outgoing !== undefined) this.outgoing.send(checked, options?.compress);
-    else if (this.core.inMessage) return this.hold(checked);
+    else if (this.core.inMessage || this.held !== undefined) return this.hold(checked);
     else this.core.send(checked);
     this.messagesSent++;
     return this.afterWrite();
@@ -104,31 +112,68 @@ export class Writing {
     return false;
   }
 
-  async sendStream(
+  /** Rejects at once when the connection ends, though the source may be waiting for something else. */
+  sendStream(
     parts: AsyncIterable<string | Uint8Array> | Iterable<string | Uint8Array>,
     type: "text" | "binary",
   ): Promise<void> {
-    const { outgoing, core } = this;
-    const wrote = (): Promise<void> | undefined => (this.afterWrite() ? undefined : this.streamRoom());
-    this.messagesSent++;
-    if (outgoing !== undefined) {
+    const { outgoing, core, streams } = this;
+    const pace: Pace = {
+      wrote: () => (this.afterWrite() ? undefined : this.streamRoom()),
+      room: () => this.streamRoom(),
+    };
+    return new Promise<void>((resolve, reject) => {
+      streams.add(reject);
+      const sent = (): void => {
+        streams.delete(reject);
+        this.messagesSent++;
+        resolve();
+      };
+      const failed = (error: unknown): void => {
+        streams.delete(reject);
+        reject(error);
+      };
+      if (outgoing === undefined) {
+        this.sendUncompressed(parts, type, pace).then(sent, failed);
+        return;
+      }
       const deflate: DeflateFragment = (part, last) => outgoing.deflateFragment(part, last);
-      await new Promise<void>((resolve, reject) => {
-        outgoing.inTurn(() => {
-          const sending = sendInFragments(core, parts, type, wrote, deflate);
-          sending.then(resolve, reject);
-          return sending;
-        });
+      outgoing.inTurn(() => {
+        const sending = sendInFragments(core, parts, type, pace, deflate);
+        sending.then(sent, failed);
+        return sending;
       });
-      return;
-    }
+    });
+  }
+
+  private async sendUncompressed(
+    parts: AsyncIterable<string | Uint8Array> | Iterable<string | Uint8Array>,
+    type: "text" | "binary",
+    pace: Pace,
+  ): Promise<void> {
+    if (!this.writable) throw protocolError("NOT_OPEN");
+    if (this.core.inMessage || this.held !== undefined) throw protocolError("MESSAGE_IN_PROGRESS");
     try {
-      await sendInFragments(core, parts, type, wrote);
+      await sendInFragments(this.core, parts, type, pace);
     } finally {
-      const { held } = this;
-      this.held = undefined;
-      for (const data of held?.data ?? []) this.write(data);
+      await this.release(pace);
     }
+  }
+
+  /** Sends what waited for a message in fragments; what is written meanwhile comes behind it. */
+  private async release(pace: Pace): Promise<void> {
+    const { core, held } = this;
+    for (let data = held?.data.shift(); data !== undefined && core.writable; data = held?.data.shift()) {
+      if (!core.hasRoom(data)) await pace.room();
+      if (!core.writable) break;
+      core.send(data);
+      this.messagesSent++;
+      if (held !== undefined) held.size -= sizeOf(data);
+      await pace.wrote();
+    }
+    this.held = undefined;
+    this.heldClose?.();
+    this.flushSoon();
   }
 
   /** Starts the closing handshake, behind everything that was written. */
@@ -137,11 +182,14 @@ export class Writing {
     const close = (): undefined => {
       this.core.close(code, reason, this.settings.clock.now());
     };
-    if (this.outgoing?.busy !== true) close();
-    else if (!this.closeHeld) {
+    if (this.closeHeld) return;
+    if (this.outgoing?.busy === true) {
       this.closeHeld = true;
       this.outgoing.inTurn(close);
-    }
+    } else if (this.core.inMessage || this.held !== undefined) {
+      this.closeHeld = true;
+      this.heldClose = close;
+    } else close();
   }
 
   /** What was written is to be flushed. False if more than `writeBufferSize` waits. */
@@ -218,6 +266,10 @@ export class Writing {
       this.streamWaiter = undefined;
       streamWaiter.resolve();
     }
+    if (core.wantsEnd && !this.endSent && core.output.size === 0) {
+      this.endSent = true;
+      this.transport.end();
+    }
     // there is more, behind a message in fragments or one that is being compressed
     if (this.held !== undefined || this.outgoing?.busy === true) return;
     if (roomWaiters !== undefined || flushWaiters !== undefined) {
@@ -227,11 +279,7 @@ export class Writing {
     }
     if (this.needDrain) {
       this.needDrain = false;
-      this.onDrain();
-    }
-    if (core.wantsEnd && !this.endSent && core.output.size === 0) {
-      this.endSent = true;
-      this.transport.end();
+      this.host.emitDrain();
     }
   }
 
@@ -244,6 +292,7 @@ export class Writing {
     this.held = this.streamWaiter = this.roomWaiters = this.flushWaiters = undefined;
     this.core.output.clear();
     streamWaiter?.reject(error);
+    for (const reject of this.streams) reject(error);
     for (const waiter of roomWaiters ?? []) waiter.reject(error);
     for (const waiter of flushWaiters ?? []) {
       if (lost) waiter.reject(error);
