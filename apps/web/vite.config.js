@@ -1,6 +1,5 @@
 import { defineConfig } from "vite";
 import { copyFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -10,8 +9,8 @@ const outDir = fileURLToPath(new URL("../../packages/cli/public", import.meta.ur
 const fontLicence = {
   name: "font-licence",
   closeBundle() {
-    const font = createRequire(import.meta.url).resolve("@fontsource-variable/ibm-plex-sans/package.json");
-    copyFileSync(join(font, "../LICENSE"), join(outDir, "assets", "IBM-Plex-Sans.LICENSE.txt"));
+    const font = import.meta.resolve("@fontsource-variable/ibm-plex-sans/package.json");
+    copyFileSync(new URL("LICENSE", font), join(outDir, "assets", "IBM-Plex-Sans.LICENSE.txt"));
   },
 };
 

@@ -1,5 +1,5 @@
 /** The longest line: what the largest frame of most servers takes. */
-export const MAX_LINE_BYTES = 16 * 1024 * 1024;
+const MAX_LINE_BYTES = 16 * 1024 * 1024;
 
 /** Input that can't be sent; `message` says which line, and why. */
 export class LineError extends Error {

@@ -25,6 +25,7 @@ export class ComposerView {
       this.submit();
     });
     this.text.addEventListener("input", () => this.changed());
+    addEventListener("resize", () => this.grow());
     // On a touch screen that would bring up the keyboard before anybody wants it.
     if (matchMedia("(hover: hover)").matches) this.text.focus();
     this.changed();

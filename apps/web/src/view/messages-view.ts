@@ -32,8 +32,10 @@ export class MessagesView {
       this.toBottom();
       this.log.focus();
     });
-    // a keyboard that comes up, a window that gets smaller
-    new ResizeObserver(() => this.atBottom && this.toBottom()).observe(this.log);
+    // a keyboard that comes up, a window that gets smaller; a line that appears below a message
+    const observer = new ResizeObserver(() => this.atBottom && this.toBottom());
+    observer.observe(this.log);
+    observer.observe(this.list);
     document.addEventListener("visibilitychange", () => this.countUnread(0));
   }
 

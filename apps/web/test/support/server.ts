@@ -2,12 +2,12 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
-import { createRequire } from "node:module";
 import { dirname, extname, join } from "node:path";
 import process from "node:process";
+import { fileURLToPath } from "node:url";
 import { type WebSocketConnection, WebSocketServer } from "tungstate";
 
-const cli = dirname(createRequire(import.meta.url).resolve("@tungstate/cli/package.json"));
+const cli = dirname(fileURLToPath(import.meta.resolve("@tungstate/cli/package.json")));
 
 /** A `tungstate serve`, as a process of its own. */
 export class Served implements AsyncDisposable {
