@@ -31,3 +31,17 @@ export type { InterfaceStrategy } from "./dial/options.ts";
 export type { Lookup } from "./dial/resolve.ts";
 export { pinOf } from "./tls/options.ts";
 export { sharedTlsSessions, TlsSessionCache, type TlsSessionCacheOptions } from "./tls/session-cache.ts";
+export { reconnecting } from "./reconnecting/reconnecting.ts";
+export type { BackoffOptions } from "./reconnecting/backoff.ts";
+export { RECONNECTING_ERRORS, type ReconnectingErrorCode } from "./reconnecting/errors.ts";
+export type { Connector, Provided, ReconnectOptions } from "./reconnecting/options.ts";
+export type { OutboxOptions, OutboxPolicy } from "./reconnecting/outbox.ts";
+export type {
+  Attempt,
+  Ending,
+  Gap,
+  ReconnectingConnection,
+  ReconnectingEvents,
+  ReconnectingStatus,
+  Waiting,
+} from "./reconnecting/types.ts";

@@ -111,7 +111,7 @@ function heartbeat(value: Partial<Heartbeat> | false | undefined): Heartbeat | u
 type Keys<T, V> = { [K in keyof T]-?: V extends T[K] ? K : never }[keyof T] & string;
 
 /** A number of bytes. `Infinity` means the largest there can be. */
-function size<T extends object>(options: T, name: Keys<T, number>, otherwise: number, least: number): number {
+export function size<T extends object>(options: T, name: Keys<T, number>, otherwise: number, least: number): number {
   const value: unknown = options[name];
   if (value === undefined) return otherwise;
   if (value === Infinity) return MAX_MESSAGE;
@@ -131,7 +131,7 @@ export function count<T extends object>(options: T, name: Keys<T, number>, other
   return value === Infinity ? Infinity : whole(value, name, "a count", least, Number.MAX_SAFE_INTEGER);
 }
 
-function flag<T extends object>(options: T, name: Keys<T, boolean>, otherwise: boolean): boolean {
+export function flag<T extends object>(options: T, name: Keys<T, boolean>, otherwise: boolean): boolean {
   const value: unknown = options[name];
   if (value === undefined || typeof value === "boolean") return value ?? otherwise;
   throw protocolError("INVALID_ARGUMENT", `${name} is true or false, got ${describe(value)}`);

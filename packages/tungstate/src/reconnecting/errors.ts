@@ -1,0 +1,18 @@
+import { type ErrorEntry, WebSocketError } from "@tungstate/protocol";
+
+/** What only connections that reconnect can report. */
+export const RECONNECTING_ERRORS = {
+  FATAL_CLOSE: { fault: "peer", text: "the server ended the connection, and it makes no sense to come back" },
+  PROVIDER_FAILED: { fault: "local", text: "a function that was given for url, headers or connect failed" },
+  PROVIDER_TIMEOUT: { fault: "local", text: "a function that was given for url or headers did not answer in time" },
+} as const satisfies Record<string, ErrorEntry>;
+
+export type ReconnectingErrorCode = keyof typeof RECONNECTING_ERRORS;
+
+export function reconnectingError(
+  code: ReconnectingErrorCode,
+  detail?: string,
+  options?: ErrorOptions,
+): WebSocketError<ReconnectingErrorCode> {
+  return new WebSocketError<ReconnectingErrorCode>(code, RECONNECTING_ERRORS[code], detail, options);
+}

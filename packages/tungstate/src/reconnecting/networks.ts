@@ -1,0 +1,108 @@
+import { type NetworkInterfaceInfo, networkInterfaces } from "node:os";
+import type { Clock } from "../clock.ts";
+import { scopeOf } from "../dial/ip.ts";
+
+/** What `os.networkInterfaces` gives. */
+export type Interfaces = NodeJS.Dict<NetworkInterfaceInfo[]>;
+
+interface Look {
+  readonly interfaces: Interfaces;
+  readonly text: string;
+  /** ms on the clock */
+  readonly at: number;
+}
+
+const POLL_INTERVAL = 1_000; // ms; a look takes some 100 us
+
+/**
+ * Tells of addresses that this machine has got: a cable, a mobile network, another Wi-Fi. Node has no event for that, so it is looked
+ * up now and then, once for all who wait, and not at all while nobody does.
+ */
+export class Networks {
+  private readonly clock: Clock;
+  private readonly read: () => Interfaces;
+  private readonly watchers = new Set<(interfaces: Interfaces) => void>();
+  private known: Look | undefined;
+  /** What the watchers have seen. */
+  private told = "";
+  private cancel: (() => void) | undefined;
+
+  constructor(clock: Clock, read: () => Interfaces = networkInterfaces) {
+    this.clock = clock;
+    this.read = read;
+  }
+
+  /** Whether there is no address but those that never leave this machine. */
+  get offline(): boolean {
+    return !Object.values(this.look().interfaces).some((infos) => infos?.some(({ internal }) => !internal) === true);
+  }
+
+  /**
+   * Calls `onGain` whenever there is an address that was not there before: on one of the interfaces named, else any that
+   * leads out of this network. The function returned ends that.
+   */
+  watch(names: readonly string[], onGain: () => void): () => void {
+    let before = addressesOf(this.look().interfaces, names);
+    const watcher = (interfaces: Interfaces): void => {
+      const now = addressesOf(interfaces, names);
+      const gained = [...now].some((address) => !before.has(address));
+      before = now;
+      if (gained) onGain();
+    };
+    if (this.watchers.size === 0) this.told = this.look().text;
+    this.watchers.add(watcher);
+    this.cancel ??= this.clock.after(POLL_INTERVAL, this.poll);
+    return () => {
+      this.watchers.delete(watcher);
+      if (this.watchers.size > 0) return;
+      // a timer that nobody needs would keep the process from ending
+      this.cancel?.();
+      this.cancel = undefined;
+    };
+  }
+
+  private readonly poll = (): void => {
+    this.cancel = this.clock.after(POLL_INTERVAL, this.poll);
+    const { interfaces, text } = this.refresh();
+    if (text === this.told) return;
+    this.told = text;
+    for (const watcher of [...this.watchers]) watcher(interfaces);
+  };
+
+  /** As they are, or were a moment ago: many may ask at the same time. */
+  private look(): Look {
+    const { known } = this;
+    return known !== undefined && this.clock.now() - known.at < POLL_INTERVAL ? known : this.refresh();
+  }
+
+  private refresh(): Look {
+    let interfaces: Interfaces = {};
+    try {
+      interfaces = this.read();
+    } catch {
+      // not permitted in this sandbox: then nothing is seen to change
+    }
+    return (this.known = { interfaces, text: JSON.stringify(interfaces), at: this.clock.now() });
+  }
+}
+
+/** Containers come and go with link-local addresses: those only count on an interface that was asked for. */
+function addressesOf(interfaces: Interfaces, names: readonly string[]): ReadonlySet<string> {
+  const all = new Set<string>();
+  for (const [name, infos = []] of Object.entries(interfaces)) {
+    for (const { address, internal } of infos) {
+      const counts = names.length > 0 ? names.includes(name) : !internal && scopeOf(address) !== "link-local";
+      if (counts) all.add(`${name} ${address}`);
+    }
+  }
+  return all;
+}
+
+const perClock = new WeakMap<Clock, Networks>();
+
+/** The one Networks of a clock. */
+export function networksOf(clock: Clock): Networks {
+  let networks = perClock.get(clock);
+  if (networks === undefined) perClock.set(clock, (networks = new Networks(clock)));
+  return networks;
+}

@@ -1,0 +1,114 @@
+import { checkHeaders, type HeaderInput, protocolError } from "@tungstate/protocol";
+import { type Clock, systemClock } from "../clock.ts";
+import type { ConnectOptions } from "../connect.ts";
+import { checkDialOptions, interfaceNames } from "../dial/options.ts";
+import { checkSignal, connectionSettings, count, describe, flag, size, time } from "../options.ts";
+import { checkTlsOptions } from "../tls/options.ts";
+import type { WebSocketConnection } from "../types.ts";
+import { parseUrl } from "../url.ts";
+import { type BackoffOptions, DEFAULT_BACKOFF } from "./backoff.ts";
+import type { OutboxOptions } from "./outbox.ts";
+import type { Attempt, Ending } from "./types.ts";
+
+/** Something, or a function that is asked for it before each attempt: for tokens that expire. */
+export type Provided<T> = T | ((attempt: Attempt) => T | Promise<T>);
+
+/** How a connection is made: `connect`, or what you put in its place. It has to heed `options.signal`. */
+export type Connector = (url: string | URL, options: ConnectOptions) => Promise<WebSocketConnection>;
+
+/** As for `connect`, for each of the connections; and when and how there is another one. */
+export interface ReconnectOptions extends Omit<ConnectOptions, "headers"> {
+  readonly headers?: Provided<HeaderInput>;
+  /** How long the functions for `url` and `headers` may take, in ms. Default 10,000. */
+  readonly providerTimeout?: number;
+  readonly backoff?: Partial<BackoffOptions>;
+  /**
+   * Asked after each connection and each failed attempt; `attempt` is its number. True: try again; false: give up; undefined: as
+   * without this function, which gives up after close codes and answers that would come again. Default: none.
+   */
+  readonly retry?: (ending: Ending, attempt: number) => boolean | undefined;
+  readonly outbox?: Partial<OutboxOptions>;
+  /** Whether a wait ends when this machine gets an address. Default true. */
+  readonly watchNetworks?: boolean;
+  /** Numbers from 0 to just below 1, by which waits are spread. Default Math.random. */
+  readonly random?: () => number;
+  /** Default: `connect`, which remembers the roads that failed. */
+  readonly connect?: Connector;
+  /**
+   * As for `connect`; but where it can't be set, without Linux or the package koffi, it is left out, and the heartbeat alone finds out
+   * that a link is dead.
+   */
+  readonly tcpUserTimeout?: number | undefined;
+}
+
+/** Checked and complete. */
+export interface ReconnectSettings {
+  readonly url: Provided<string | URL>;
+  readonly headers: Provided<HeaderInput>;
+  readonly providerTimeout: number;
+  readonly backoff: BackoffOptions;
+  readonly retry: ReconnectOptions["retry"];
+  readonly outbox: OutboxOptions;
+  readonly watchNetworks: boolean;
+  /** Whose addresses count; none: all. */
+  readonly interfaces: readonly string[];
+  readonly random: () => number;
+  readonly connect: Connector | undefined;
+  readonly clock: Clock;
+  readonly writeBufferSize: number;
+  /** For each connection. */
+  readonly options: ConnectOptions;
+}
+
+const POLICIES: ReadonlySet<unknown> = new Set<OutboxOptions["policy"]>(["reject", "drop-oldest", "wait"]);
+
+/** Throws INVALID_ARGUMENT and INVALID_URL at once for what no attempt could mend. */
+export function reconnectSettings(url: Provided<string | URL>, given: ReconnectOptions): ReconnectSettings {
+  const { headers = [], backoff = {}, outbox = {}, retry, random, connect, ...rest } = given;
+  const { providerTimeout: _providerTimeout, watchNetworks: _watchNetworks, ...options } = rest;
+  if (typeof url !== "function") parseUrl(url);
+  for (const [name, value] of Object.entries({ retry, random, connect })) {
+    if (value !== undefined && typeof value !== "function") {
+      throw protocolError("INVALID_ARGUMENT", `${name} is a function, got ${describe(value)}`);
+    }
+  }
+  const { policy = "reject" } = outbox;
+  if (!POLICIES.has(policy)) {
+    const expected = [...POLICIES].map((each) => JSON.stringify(each)).join(", ");
+    throw protocolError("INVALID_ARGUMENT", `outbox.policy is one of ${expected}, got ${describe(policy)}`);
+  }
+  checkAttempts(options);
+  const { base, ceiling, stableAfter } = DEFAULT_BACKOFF;
+  return {
+    url,
+    // checked now, and taken out of what may be an iterator: it is needed more than once
+    headers: typeof headers === "function" ? headers : checkHeaders(headers),
+    providerTimeout: time(given, "providerTimeout", 10_000),
+    backoff: {
+      base: time(backoff, "base", base, "backoff."),
+      ceiling: time(backoff, "ceiling", ceiling, "backoff."),
+      stableAfter: time(backoff, "stableAfter", stableAfter, "backoff."),
+    },
+    retry,
+    outbox: { size: size(outbox, "size", 1024 * 1024, 0), policy },
+    watchNetworks: flag(given, "watchNetworks", true),
+    interfaces: interfaceNames(options),
+    random: random ?? Math.random,
+    connect,
+    clock: options.clock ?? systemClock,
+    writeBufferSize: size(options, "writeBufferSize", 128 * 1024, 0),
+    options,
+  };
+}
+
+/** What `connect` would only find out at the first attempt. */
+function checkAttempts(options: ConnectOptions): void {
+  connectionSettings("client", options);
+  checkSignal(options.signal);
+  checkDialOptions(options);
+  checkTlsOptions(options.tls ?? {});
+  time(options, "timeout", 1);
+  time(options, "tlsTimeout", 1);
+  time(options, "handshakeTimeout", 1);
+  count(options, "maxRedirects", 0, 0);
+}

@@ -1,0 +1,43 @@
+import type { Clock } from "../clock.ts";
+import { linkedController } from "../dial/abort.ts";
+import { reconnectingError } from "./errors.ts";
+import type { Provided } from "./options.ts";
+import type { Attempt } from "./types.ts";
+
+/**
+ * Asks for what an attempt needs, both at once. Rejects with PROVIDER_TIMEOUT when a function takes longer than `timeout` ms, with what it
+ * throws when it fails, and with the signal's reason.
+ */
+export async function provide<A, B>(
+  [first, second]: readonly [Provided<A>, Provided<B>],
+  attempt: Attempt,
+  clock: Clock,
+  timeout: number,
+): Promise<[A, B]> {
+  if (typeof first !== "function" && typeof second !== "function") return [first, second];
+  const { signal, abort, unlink } = linkedController(attempt.signal);
+  const cancel = clock.after(timeout, () => abort(reconnectingError("PROVIDER_TIMEOUT", `${timeout} ms`)));
+  try {
+    const asked = { ...attempt, signal };
+    return await Promise.race([Promise.all([ask(first, asked), ask(second, asked)]), rejection(signal)]);
+  } finally {
+    cancel();
+    unlink();
+  }
+}
+
+async function ask<T>(given: Provided<T>, attempt: Attempt): Promise<T> {
+  return isFunction(given) ? await given(attempt) : given;
+}
+
+function isFunction<T>(given: Provided<T>): given is (attempt: Attempt) => T | Promise<T> {
+  return typeof given === "function";
+}
+
+function rejection(signal: AbortSignal): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    const onAbort = (): void => reject(signal.reason);
+    if (signal.aborted) onAbort();
+    else signal.addEventListener("abort", onAbort, { once: true });
+  });
+}

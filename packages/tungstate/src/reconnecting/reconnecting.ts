@@ -1,0 +1,328 @@
+import { checkClose, CLOSE_CODE, type Message, protocolError, type WebSocketError } from "@tungstate/protocol";
+import { warnOfHandler } from "../connection.ts";
+import type { Road } from "../dial/dial.ts";
+import { Emitter } from "../emitter.ts";
+import { describe } from "../options.ts";
+import { splitConnection } from "../split.ts";
+import type { TlsInfo } from "../tls/secure.ts";
+import type {
+  CloseInfo,
+  ConnectionState,
+  ConnectionStats,
+  MessageData,
+  WebSocketConnection,
+  WriteOptions,
+} from "../types.ts";
+import { type Provided, type ReconnectOptions, reconnectSettings } from "./options.ts";
+import { Sending } from "./sending.ts";
+import { Sessions } from "./sessions.ts";
+import { NEVER_OPEN, Succession, type SuccessionHost, type Surroundings } from "./succession.ts";
+import type { Attempt, Gap, ReconnectingConnection, ReconnectingEvents, ReconnectingStatus, Waiting } from "./types.ts";
+
+/**
+ * Connects, and connects again whenever the connection ends, until `close()`, an abort of `signal`, or an end that trying
+ * again would not change. `url` and `headers` can be functions, asked before each attempt. Returns at once: see `ready`, and
+ * the events. Throws INVALID_ARGUMENT and INVALID_URL.
+ */
+export function reconnecting(url: Provided<string | URL>, options: ReconnectOptions = {}): ReconnectingConnection {
+  return new Reconnecting(url, options);
+}
+
+interface ReadyWaiter {
+  resolve(connection: WebSocketConnection): void;
+  reject(error: WebSocketError): void;
+}
+
+/** What `reconnecting` gives: the succession of its connections, and the two halves that are joined to the current one. */
+export class Reconnecting extends Emitter<ReconnectingEvents> implements ReconnectingConnection, SuccessionHost {
+  private readonly succession: Succession;
+  private readonly sending: Sending;
+  private readonly sessions: Sessions;
+  private readonly unlink: () => void;
+  private present: ReconnectingStatus = { state: "connecting", attempt: 1, after: undefined };
+  /** The current connection, also while it is closing. */
+  private connection: WebSocketConnection | undefined;
+  /** An end was decided on: why, if not by the caller. */
+  private failure: WebSocketError | undefined;
+  private past: ConnectionStats = { messagesReceived: 0, messagesSent: 0, bytesReceived: 0, bytesSent: 0 };
+  private readyWaiters: ReadyWaiter[] = [];
+  private closedPromise: Promise<CloseInfo> | undefined;
+  private resolveClosed: ((info: CloseInfo) => void) | undefined;
+
+  constructor(url: Provided<string | URL>, options: ReconnectOptions, surroundings: Surroundings = {}) {
+    super();
+    const settings = reconnectSettings(url, options);
+    this.succession = new Succession(settings, this, surroundings);
+    this.sending = new Sending(settings.outbox, settings.writeBufferSize, {
+      onDrain: () => this.emit("drain"),
+      onDrop: (data) => this.emit("drop", data),
+    });
+    this.sessions = new Sessions({
+      emitMessage: (message) => this.emit("message", message),
+      hasMessageListeners: () => this.listenerCount("message") > 0,
+    });
+    const { signal } = options;
+    const onAbort = (): void => {
+      this.finish({ ...NEVER_OPEN, error: protocolError("CLOSED_BY_SIGNAL", undefined, { cause: signal?.reason }) });
+    };
+    signal?.addEventListener("abort", onAbort);
+    this.unlink = () => signal?.removeEventListener("abort", onAbort);
+    // behind this turn, so that whoever made it can put listeners on
+    queueMicrotask(() => {
+      if (signal?.aborted === true) onAbort();
+      this.succession.run().catch((error: unknown) => this.onThrow(error));
+    });
+  }
+
+  // ---- what it is
+
+  get status(): ReconnectingStatus {
+    return this.present;
+  }
+
+  get current(): WebSocketConnection | undefined {
+    return this.present.state === "open" ? this.present.connection : undefined;
+  }
+
+  get state(): ConnectionState {
+    const { state } = this.present;
+    return state === "closed" || state === "closing" ? state : "open";
+  }
+
+  get protocol(): string {
+    return this.current?.protocol ?? "";
+  }
+
+  get extensions(): string {
+    return this.current?.extensions ?? "";
+  }
+
+  get road(): Road | undefined {
+    return this.current?.road;
+  }
+
+  get tls(): TlsInfo | undefined {
+    return this.current?.tls;
+  }
+
+  get localAddress(): string | undefined {
+    return this.current?.localAddress;
+  }
+
+  get remoteAddress(): string | undefined {
+    return this.current?.remoteAddress;
+  }
+
+  get bufferedAmount(): number {
+    return this.sending.bufferedAmount;
+  }
+
+  get stats(): ConnectionStats {
+    return this.connection === undefined ? this.past : sum(this.past, this.connection.stats);
+  }
+
+  get closed(): Promise<CloseInfo> {
+    if (this.closedPromise === undefined) {
+      const { present } = this;
+      this.closedPromise =
+        present.state === "closed"
+          ? Promise.resolve(present.info)
+          : new Promise((resolve) => (this.resolveClosed = resolve));
+    }
+    return this.closedPromise;
+  }
+
+  ready(): Promise<WebSocketConnection> {
+    const { present } = this;
+    if (present.state === "open") return Promise.resolve(present.connection);
+    if (present.state === "closed") return Promise.reject(endOf(present.info));
+    return new Promise((resolve, reject) => this.readyWaiters.push({ resolve, reject }));
+  }
+
+  // ---- from the succession
+
+  onConnecting(attempt: Pick<Attempt, "attempt" | "after">): void {
+    this.present = { state: "connecting", ...attempt };
+    this.emit("connecting", attempt);
+  }
+
+  onOpen(connection: WebSocketConnection, gap: Gap | undefined): void {
+    this.connection = connection;
+    this.present = { state: "open", connection };
+    connection.on("ping", (payload) => this.emit("ping", payload));
+    connection.on("pong", (payload) => this.emit("pong", payload));
+    if (gap !== undefined) this.emit("gap", gap);
+    this.emit("open", connection, gap);
+    // a listener may have closed it
+    if (this.connection !== connection) return;
+    for (const waiter of this.readyWaiters.splice(0)) waiter.resolve(connection);
+    this.sessions.add(connection, gap);
+    this.sending.connected(connection);
+  }
+
+  onLost(connection: WebSocketConnection): number {
+    this.release();
+    this.sessions.ended(connection);
+    return this.sending.disconnected();
+  }
+
+  onWaiting(waiting: Waiting): void {
+    this.present = { state: "waiting", ...waiting };
+    this.emit("waiting", waiting);
+  }
+
+  onEnd(info: CloseInfo): void {
+    this.finish({ ...info, error: this.failure ?? info.error });
+  }
+
+  /** Code of the application threw: closes with 1011 for good, and sees to it that somebody hears of it. */
+  protected override onThrow(error: unknown): void {
+    if (this.state !== "open" || this.listenerCount("error") === 0) warnOfHandler(error);
+    const text = error instanceof Error ? error.message : describe(error);
+    this.stop(CLOSE_CODE.INTERNAL_ERROR, "", protocolError("HANDLER_FAILED", text, { cause: error }));
+  }
+
+  // ---- reading
+
+  override on<E extends keyof ReconnectingEvents>(event: E, listener: (...args: ReconnectingEvents[E]) => void): this {
+    super.on(event, listener);
+    if (event === "message") this.sessions.resumeSoon();
+    return this;
+  }
+
+  pause(): void {
+    this.sessions.pause();
+  }
+
+  resume(): void {
+    this.sessions.resume();
+  }
+
+  [Symbol.asyncIterator](): AsyncIterableIterator<Message> {
+    return this.sessions.messages();
+  }
+
+  withGaps(): AsyncIterableIterator<Message | Gap> {
+    return this.sessions.withGaps();
+  }
+
+  batches(): AsyncIterableIterator<readonly Message[]> {
+    return this.sessions.batches();
+  }
+
+  split(): { readable: ReadableStream<Message>; writable: WritableStream<MessageData> } {
+    return splitConnection(this);
+  }
+
+  // ---- writing
+
+  write(data: MessageData, options?: WriteOptions): boolean {
+    return this.state === "open" && this.sending.write(data, options);
+  }
+
+  async send(data: MessageData, options?: WriteOptions): Promise<void> {
+    if (this.state !== "open") throw protocolError("NOT_OPEN");
+    await this.sending.send(data, options);
+  }
+
+  async sendStream(
+    parts: AsyncIterable<string | Uint8Array> | Iterable<string | Uint8Array>,
+    type: "text" | "binary" = "binary",
+  ): Promise<void> {
+    let connection = await this.ready();
+    await this.sending.empty(); // what was written before goes before
+    while (connection !== this.current) {
+      connection = await this.ready();
+      await this.sending.empty();
+    }
+    await connection.sendStream(parts, type);
+  }
+
+  flush(): Promise<void> {
+    return this.sending.flush();
+  }
+
+  async ping(payload?: Uint8Array | string): Promise<number> {
+    if (this.connection === undefined) throw protocolError("NOT_OPEN", "there is no connection at the moment");
+    return await this.connection.ping(payload);
+  }
+
+  // ---- the end
+
+  retryNow(): void {
+    this.succession.retryNow();
+  }
+
+  close(code: number = CLOSE_CODE.NORMAL, reason = ""): Promise<CloseInfo> {
+    checkClose(code, reason);
+    this.stop(code, reason, undefined);
+    return this.closed;
+  }
+
+  terminate(): void {
+    const { connection } = this;
+    if (connection === undefined) {
+      this.finish({ ...NEVER_OPEN, error: undefined });
+      return;
+    }
+    this.present = { state: "closing" };
+    this.succession.endAfterThis();
+    connection.terminate();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  /** No other connection: closes this one, if there is one. */
+  private stop(code: number, reason: string, failure: WebSocketError | undefined): void {
+    if (this.state !== "open") return;
+    this.failure = failure;
+    const { connection } = this;
+    if (connection === undefined) {
+      this.finish({ ...NEVER_OPEN, error: failure });
+      return;
+    }
+    this.present = { state: "closing" };
+    this.succession.endAfterThis();
+    this.sending.close(connection, code, reason);
+  }
+
+  /** The current connection is over. */
+  private release(): void {
+    const { connection } = this;
+    if (connection !== undefined) this.past = sum(this.past, connection.stats);
+    this.connection = undefined;
+  }
+
+  private finish(info: CloseInfo): void {
+    if (this.present.state === "closed") return;
+    const { connection } = this;
+    this.release();
+    this.present = { state: "closed", info };
+    this.unlink();
+    const reason = endOf(info);
+    this.succession.abort(reason);
+    connection?.terminate();
+    this.sending.end(reason);
+    this.sessions.end();
+    for (const waiter of this.readyWaiters.splice(0)) waiter.reject(reason);
+    if (info.error !== undefined) this.emit("error", info.error);
+    this.emit("close", info);
+    this.resolveClosed?.(info);
+  }
+}
+
+/** Why there is nothing more, for whoever waited for something. */
+function endOf({ error }: CloseInfo): WebSocketError {
+  return error ?? protocolError("NOT_OPEN", "it was closed");
+}
+
+function sum(a: ConnectionStats, b: ConnectionStats): ConnectionStats {
+  return {
+    messagesReceived: a.messagesReceived + b.messagesReceived,
+    messagesSent: a.messagesSent + b.messagesSent,
+    bytesReceived: a.bytesReceived + b.bytesReceived,
+    bytesSent: a.bytesSent + b.bytesSent,
+  };
+}

@@ -1,0 +1,260 @@
+import { protocolError, type WebSocketError } from "@tungstate/protocol";
+import type { MessageData, WebSocketConnection, WriteOptions } from "../types.ts";
+import { Outbox, type OutboxEntry, outboxEntry, type OutboxOptions } from "./outbox.ts";
+
+export interface SendingHost {
+  /** There is room again, behind a `write` that said there was none. */
+  onDrain(): void;
+  /** A message will not be sent. */
+  onDrop(data: MessageData): void;
+}
+
+interface Waiter {
+  resolve(): void;
+  reject(error: WebSocketError): void;
+}
+
+interface WaitingEntry extends Waiter {
+  readonly entry: OutboxEntry;
+}
+
+/**
+ * The writing half of a connection that reconnects. A message goes to the current connection at once while that has room; else it
+ * waits in the outbox, whether for a connection or for room, so that what a connection can take down with it stays small.
+ */
+export class Sending {
+  private readonly policy: OutboxOptions["policy"];
+  private readonly writeBufferSize: number;
+  private readonly host: SendingHost;
+  private readonly outbox: Outbox;
+  private connection: WebSocketConnection | undefined;
+  /** The connection has said that it has no room: until it drains. */
+  private blocked = false;
+  private needDrain = false;
+  /** Why nothing is taken any more. */
+  private over: WebSocketError | undefined;
+  /** Policy `wait`: calls of `send` whose message has no room yet. */
+  private readonly waiting: WaitingEntry[] = [];
+  private roomWaiters: Waiter[] = [];
+  private emptyWaiters: Waiter[] = [];
+  /** Messages that this connection has been given, and how many of them are known to have been handed to its byte stream. */
+  private given = 0;
+  private handedOver = 0;
+  private tracking = false;
+
+  constructor(options: OutboxOptions, writeBufferSize: number, host: SendingHost) {
+    this.policy = options.policy;
+    this.writeBufferSize = writeBufferSize;
+    this.host = host;
+    this.outbox = new Outbox(options.size);
+  }
+
+  get bufferedAmount(): number {
+    return this.outbox.size + (this.connection?.bufferedAmount ?? 0);
+  }
+
+  // ---- connections come and go
+
+  connected(connection: WebSocketConnection): void {
+    this.connection = connection;
+    this.blocked = false;
+    this.given = this.handedOver = 0;
+    this.tracking = false;
+    connection.on("drain", () => this.unblock(connection));
+    this.pass();
+  }
+
+  /** The connection has ended. Gives how many messages it had not handed to its byte stream. */
+  disconnected(): number {
+    const lost = this.given - this.handedOver;
+    this.connection = undefined;
+    this.blocked = false;
+    this.given = this.handedOver = 0;
+    // whoever waited for a slow connection may go on: what they write now waits in the outbox
+    this.settle("roomWaiters");
+    return lost;
+  }
+
+  // ---- messages
+
+  write(data: MessageData, options?: WriteOptions): boolean {
+    if (this.over !== undefined) return false;
+    const free = this.freeConnection();
+    if (free !== undefined) return this.give(free, data, options);
+    const entry = outboxEntry(data, options);
+    if (!this.place(entry)) throw this.full(entry);
+    if (this.bufferedAmount <= this.writeBufferSize) return true;
+    this.needDrain = true;
+    return false;
+  }
+
+  async send(data: MessageData, options?: WriteOptions): Promise<void> {
+    if (this.over !== undefined) throw this.over;
+    const free = this.freeConnection();
+    if (free !== undefined) {
+      if (!this.give(free, data, options)) await this.room();
+      return;
+    }
+    const entry = outboxEntry(data, options);
+    if (!this.place(entry)) {
+      if (this.policy !== "wait" || entry.cost > this.outbox.limit) throw this.full(entry);
+      await new Promise<void>((resolve, reject) => this.waiting.push({ entry, resolve, reject }));
+    }
+    if (this.connection !== undefined) await this.room();
+  }
+
+  /** Resolves when nothing waits any more, here or in the connection. */
+  async flush(): Promise<void> {
+    while (this.outbox.count > 0 || this.waiting.length > 0) {
+      await new Promise<void>((resolve, reject) => this.emptyWaiters.push({ resolve, reject }));
+    }
+    await this.connection?.flush();
+  }
+
+  /** Resolves when the outbox is empty. */
+  async empty(): Promise<void> {
+    if (this.over !== undefined) throw this.over;
+    if (this.outbox.count === 0) return;
+    await new Promise<void>((resolve, reject) => this.emptyWaiters.push({ resolve, reject }));
+  }
+
+  /** Hands all that waits to the connection, then closes it. */
+  close(connection: WebSocketConnection, code: number, reason: string): void {
+    for (const waiter of this.waiting.splice(0)) {
+      this.outbox.push(waiter.entry);
+      waiter.resolve();
+    }
+    for (let entry = this.outbox.shift(); entry !== undefined; entry = this.outbox.shift()) {
+      try {
+        if (connection.state !== "open") this.host.onDrop(entry.data);
+        else this.give(connection, entry.data, entry.options);
+      } catch {
+        this.host.onDrop(entry.data); // more than the connection's maxWriteBufferSize
+      }
+    }
+    this.settle("emptyWaiters");
+    void connection.close(code, reason);
+  }
+
+  /** Nothing will be sent any more, because of `error`. What waits is dropped. */
+  end(error: WebSocketError): void {
+    this.over = error;
+    this.connection = undefined;
+    for (let entry = this.outbox.shift(); entry !== undefined; entry = this.outbox.shift()) {
+      this.host.onDrop(entry.data);
+    }
+    for (const waiter of [...this.waiting.splice(0), ...this.roomWaiters.splice(0), ...this.emptyWaiters.splice(0)]) {
+      waiter.reject(error);
+    }
+  }
+
+  // ----
+
+  /** The connection, if a message may go there past the outbox. */
+  private freeConnection(): WebSocketConnection | undefined {
+    const { connection } = this;
+    return connection?.state === "open" && !this.blocked && this.outbox.count === 0 ? connection : undefined;
+  }
+
+  private give(connection: WebSocketConnection, data: MessageData, options: WriteOptions | undefined): boolean {
+    const more = connection.write(data, options);
+    this.given++;
+    this.track(connection);
+    if (!more) this.blocked = this.needDrain = true;
+    return more;
+  }
+
+  /** Keeps account of what has been handed over, one `flush` at a time. */
+  private track(connection: WebSocketConnection): void {
+    if (this.tracking) return;
+    this.tracking = true;
+    const given = this.given;
+    connection.flush().then(
+      () => {
+        if (this.connection !== connection) return;
+        this.tracking = false;
+        this.handedOver = given;
+        if (this.given > given) this.track(connection);
+      },
+      () => undefined, // it has ended, which `disconnected` hears of
+    );
+  }
+
+  /** Puts a message into the outbox as the policy has it; false if there is no room. */
+  private place(entry: OutboxEntry): boolean {
+    const { outbox, policy } = this;
+    if (policy === "drop-oldest" && entry.cost <= outbox.limit) {
+      while (!outbox.fits(entry)) {
+        const oldest = outbox.shift();
+        if (oldest !== undefined) this.host.onDrop(oldest.data);
+      }
+    }
+    // behind those that wait already, however small it is
+    if (this.waiting.length > 0 || !outbox.fits(entry)) return false;
+    outbox.push(entry);
+    return true;
+  }
+
+  private full({ cost }: OutboxEntry): WebSocketError {
+    const { limit, size } = this.outbox;
+    const why =
+      cost > limit ? `${cost} bytes are more than outbox.size` : `${size} of ${limit} bytes wait in the outbox`;
+    return protocolError("WRITE_BUFFER_FULL", why);
+  }
+
+  private unblock(connection: WebSocketConnection): void {
+    if (this.connection !== connection) return;
+    this.blocked = false;
+    this.pass();
+  }
+
+  /** Moves what waits to the connection while that has room. */
+  private pass(): void {
+    const { connection, outbox } = this;
+    if (connection === undefined) return;
+    while (!this.blocked && connection.state === "open") {
+      const entry = outbox.peek();
+      if (entry === undefined) break;
+      try {
+        this.give(connection, entry.data, entry.options);
+      } catch {
+        // it has room for one message of any size when nothing waits in it
+        this.blocked = true;
+        connection.flush().then(
+          () => this.unblock(connection),
+          () => undefined,
+        );
+        return;
+      }
+      outbox.shift();
+      this.admit();
+    }
+    if (outbox.count > 0) return;
+    this.settle("emptyWaiters");
+    if (this.blocked) return;
+    this.settle("roomWaiters");
+    if (this.needDrain) {
+      this.needDrain = false;
+      this.host.onDrain();
+    }
+  }
+
+  /** Policy `wait`: lets those who wait for room put their messages. */
+  private admit(): void {
+    for (let next = this.waiting[0]; next !== undefined && this.outbox.fits(next.entry); next = this.waiting[0]) {
+      this.waiting.shift();
+      this.outbox.push(next.entry);
+      next.resolve();
+    }
+  }
+
+  /** Resolves when messages may go straight to the connection, or there is none any more. */
+  private room(): Promise<void> {
+    if (this.connection === undefined || this.freeConnection() !== undefined) return Promise.resolve();
+    return new Promise((resolve, reject) => this.roomWaiters.push({ resolve, reject }));
+  }
+
+  private settle(which: "roomWaiters" | "emptyWaiters"): void {
+    for (const waiter of this[which].splice(0)) waiter.resolve();
+  }
+}

@@ -1,0 +1,145 @@
+import { type Message, protocolError } from "@tungstate/protocol";
+import type { WebSocketConnection } from "../types.ts";
+import type { Gap } from "./types.ts";
+
+/** One connection, as a reader sees it. */
+interface Session {
+  readonly connection: WebSocketConnection;
+  /** What is missing before it, until a reader was told. */
+  gap: Gap | undefined;
+  ended: boolean;
+}
+
+export interface SessionsHost {
+  emitMessage(message: Message): void;
+  hasMessageListeners(): boolean;
+}
+
+/**
+ * The reading half of a connection that reconnects: the messages of one connection behind those of another. They stay in the inbox of the
+ * connection that they came by until somebody reads them, so that each server is made to wait as ever. A connection that has
+ * ended is kept until it was read, but only one: of those before it, what nobody has read is dropped and counted in the gap.
+ */
+export class Sessions {
+  private readonly host: SessionsHost;
+  private readonly queue: Session[] = []; // those that have ended, then the current one
+  private readonly attached = new WeakSet<WebSocketConnection>();
+  private flowing = false;
+  private over = false;
+  private wakers: (() => void)[] = [];
+
+  constructor(host: SessionsHost) {
+    this.host = host;
+  }
+
+  add(connection: WebSocketConnection, gap: Gap | undefined): void {
+    this.queue.push({ connection, gap, ended: false });
+    this.wake();
+    this.flow();
+  }
+
+  ended(connection: WebSocketConnection): void {
+    const session = this.queue.find((each) => each.connection === connection);
+    if (session !== undefined) session.ended = true;
+    this.flow();
+    const [oldest, next] = this.queue;
+    if (oldest?.ended === true && next?.ended === true) this.discard(oldest, next);
+  }
+
+  /** No other connection will come. */
+  end(): void {
+    this.over = true;
+    this.wake();
+  }
+
+  // ---- listeners
+
+  pause(): void {
+    this.flowing = false;
+    this.queue[0]?.connection.pause();
+  }
+
+  resume(): void {
+    if (!this.host.hasMessageListeners()) return;
+    this.flowing = true;
+    this.flow();
+  }
+
+  /** A first listener has come: begin behind this turn's other `on`s. */
+  resumeSoon(): void {
+    if (!this.flowing) queueMicrotask(() => this.resume());
+  }
+
+  private flow(): void {
+    while (this.flowing) {
+      const [session] = this.queue;
+      if (session === undefined) return;
+      const { connection } = session;
+      if (!this.attached.has(connection)) {
+        this.attached.add(connection);
+        connection.on("message", (message) => this.host.emitMessage(message));
+      }
+      connection.resume();
+      // a listener may have paused, and then there may be more in it
+      if (!this.flowing || !session.ended) return;
+      this.leave(session);
+    }
+  }
+
+  // ---- iterations
+
+  async *withGaps(): AsyncIterableIterator<Message | Gap> {
+    for (let session = await this.head(); session !== undefined; session = await this.head()) {
+      const { gap } = session;
+      if (gap !== undefined) {
+        session.gap = undefined; // before the reader has its turn: it may stop here
+        yield gap;
+      }
+      yield* session.connection;
+      this.leave(session);
+    }
+  }
+
+  async *messages(): AsyncIterableIterator<Message> {
+    for (let session = await this.head(); session !== undefined; session = await this.head()) {
+      yield* session.connection;
+      this.leave(session);
+    }
+  }
+
+  async *batches(): AsyncIterableIterator<readonly Message[]> {
+    for (let session = await this.head(); session !== undefined; session = await this.head()) {
+      yield* session.connection.batches();
+      this.leave(session);
+    }
+  }
+
+  /** The connection to read from; undefined if there is none left and none will come. */
+  private async head(): Promise<Session | undefined> {
+    while (this.queue.length === 0 && !this.over && !this.flowing) {
+      await new Promise<void>((resolve) => this.wakers.push(resolve));
+    }
+    if (this.flowing) throw protocolError("INVALID_STATE", "the messages go to the listeners of the message event");
+    return this.queue[0];
+  }
+
+  /** Its messages were read. Another reader may have been quicker to see that. */
+  private leave(session: Session): void {
+    if (this.queue[0] === session) this.queue.shift();
+  }
+
+  private discard(oldest: Session, next: Session): void {
+    this.leave(oldest);
+    const count = async (): Promise<void> => {
+      let unread = 0;
+      for await (const batch of oldest.connection.batches()) unread += batch.length;
+      if (next.gap !== undefined) next.gap = { ...next.gap, unread: next.gap.unread + unread };
+    };
+    // read by somebody else after all
+    count().catch(() => undefined);
+  }
+
+  private wake(): void {
+    for (const waker of this.wakers.splice(0)) waker();
+  }
+}
