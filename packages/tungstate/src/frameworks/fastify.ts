@@ -1,0 +1,137 @@
+import { protocolError } from "@tungstate/protocol";
+import type {
+  ContextConfigDefault,
+  FastifyBaseLogger,
+  FastifyInstance,
+  FastifyPluginCallback,
+  FastifyRequest,
+  FastifySchema,
+  FastifyTypeProvider,
+  FastifyTypeProviderDefault,
+  RawReplyDefaultExpression,
+  RawRequestDefaultExpression,
+  RawServerBase,
+  RawServerDefault,
+  RequestGenericInterface,
+  RouteHandlerMethod,
+  RouteOptions,
+} from "fastify";
+import { WebSocketServer, type WebSocketServerOptions } from "../server/server.ts";
+import type { WebSocketConnection } from "../types.ts";
+import { letRequestsUpgrade, upgrade, UPGRADE_REQUIRED, type UpgradeOptions } from "./upgrades.ts";
+
+export interface WebSocketPluginOptions extends Omit<WebSocketServerOptions, "path">, UpgradeOptions {}
+
+/** Gets the connection; an error, thrown or rejected with, closes it with 1011 and is logged. */
+export type WebSocketHandler<
+  RawServer extends RawServerBase = RawServerDefault,
+  RawRequest extends RawRequestDefaultExpression<RawServer> = RawRequestDefaultExpression<RawServer>,
+  RequestGeneric extends RequestGenericInterface = RequestGenericInterface,
+  ContextConfig = ContextConfigDefault,
+  SchemaCompiler extends FastifySchema = FastifySchema,
+  TypeProvider extends FastifyTypeProvider = FastifyTypeProviderDefault,
+  Logger extends FastifyBaseLogger = FastifyBaseLogger,
+> = (
+  this: FastifyInstance,
+  connection: WebSocketConnection,
+  request: FastifyRequest<RequestGeneric, RawServer, RawRequest, SchemaCompiler, TypeProvider, ContextConfig, Logger>,
+) => unknown;
+
+declare module "fastify" {
+  interface FastifyInstance {
+    /** The connections of all WebSocket routes. */
+    readonly websocketServer: WebSocketServer;
+  }
+
+  interface RouteShorthandOptions {
+    /** Upgrades: the handler gets a connection and the request. */
+    websocket?: boolean;
+  }
+
+  interface RouteShorthandMethod<
+    RawServer extends RawServerBase = RawServerDefault,
+    RawRequest extends RawRequestDefaultExpression<RawServer> = RawRequestDefaultExpression<RawServer>,
+    RawReply extends RawReplyDefaultExpression<RawServer> = RawReplyDefaultExpression<RawServer>,
+    TypeProvider extends FastifyTypeProvider = FastifyTypeProviderDefault,
+    Logger extends FastifyBaseLogger = FastifyBaseLogger,
+  > {
+    <
+      RequestGeneric extends RequestGenericInterface = RequestGenericInterface,
+      ContextConfig = ContextConfigDefault,
+      SchemaCompiler extends FastifySchema = FastifySchema,
+      InnerLogger extends Logger = Logger,
+    >(
+      path: string,
+      options: RouteShorthandOptions<
+        RawServer,
+        RawRequest,
+        RawReply,
+        RequestGeneric,
+        ContextConfig,
+        SchemaCompiler,
+        TypeProvider,
+        InnerLogger
+      > & { websocket: true },
+      handler: WebSocketHandler<
+        RawServer,
+        RawRequest,
+        RequestGeneric,
+        ContextConfig,
+        SchemaCompiler,
+        TypeProvider,
+        InnerLogger
+      >,
+    ): FastifyInstance<RawServer, RawRequest, RawReply, InnerLogger, TypeProvider>;
+  }
+}
+
+const plugin: FastifyPluginCallback<WebSocketPluginOptions> = (app, options, done) => {
+  const { upgradeTimeout, ...rest } = options;
+  const server = new WebSocketServer(rest);
+  const stop = letRequestsUpgrade(app.server, upgradeTimeout === undefined ? {} : { upgradeTimeout });
+  app.decorate("websocketServer", server);
+  server.on("error", (error) => app.log.error({ err: error }, "a WebSocket handler failed"));
+  server.on("refused", (error) => app.log.info({ code: error.code }, `WebSocket refused: ${error.message}`));
+  app.addHook("onRoute", (route) => {
+    if (isWebSocket(route)) route.handler = upgrading(server, route);
+  });
+  // before Fastify waits for the connections of its HTTP server to end
+  app.addHook("preClose", async () => server.close());
+  app.addHook("onClose", async () => stop());
+  done();
+};
+
+function isWebSocket(route: RouteOptions): boolean {
+  return Reflect.get(route, "websocket") === true;
+}
+
+function upgrading(server: WebSocketServer, route: RouteOptions): RouteHandlerMethod {
+  const { method, url } = route;
+  if ([method].flat().some((each) => each !== "GET" && each !== "HEAD")) {
+    throw protocolError("INVALID_ARGUMENT", `a WebSocket route is for GET, got ${String(method)} for ${url}`);
+  }
+  const handler: (this: FastifyInstance, connection: WebSocketConnection, request: FastifyRequest) => unknown =
+    asWebSocketHandler(route.handler);
+  return function (request, reply) {
+    if (upgrade(server, request.raw, (connection) => handler.call(this, connection, request))) reply.hijack();
+    else void reply.code(UPGRADE_REQUIRED.status).headers(UPGRADE_REQUIRED.headers).send(UPGRADE_REQUIRED.body);
+  };
+}
+
+/** `websocket: true` says that the handler takes a connection, whatever the type of `handler` is. */
+function asWebSocketHandler(handler: unknown): WebSocketHandler {
+  return handler as WebSocketHandler;
+}
+
+/**
+ * The plugin: `await app.register(websocket, options)`, with the options of WebSocketServer, and then
+ * `app.get("/chat", { websocket: true }, (connection, request) => ...)`. The application's hooks run before the upgrade, and what they reply is the
+ * answer. Without an upgrade such a route answers 426. `app.close()` closes all connections with 1001.
+ *
+ * It is for the application that it is registered with and not only for a part of it; fastify-plugin would say so with these properties.
+ */
+export const websocket: FastifyPluginCallback<WebSocketPluginOptions> = Object.assign(plugin, {
+  [Symbol.for("skip-override")]: true,
+  [Symbol.for("fastify.display-name")]: "tungstate",
+  [Symbol.for("plugin-meta")]: { name: "tungstate", fastify: ">=5" },
+});

@@ -1,0 +1,44 @@
+import type { Context, Env, Handler } from "hono";
+import { IncomingMessage } from "node:http";
+import type { Server as NetServer } from "node:net";
+import { protocolError } from "@tungstate/protocol";
+import type { WebSocketServer } from "../server/server.ts";
+import type { WebSocketConnection } from "../types.ts";
+import { isUpgrade, letRequestsUpgrade, upgrade, UPGRADE_REQUIRED, type UpgradeOptions } from "./upgrades.ts";
+
+export type { UpgradeOptions };
+
+/** Gets the connection; an error, thrown or rejected with, closes it with 1011 and is the WebSocketServer's `error`. */
+export type WebSocketHandler<E extends Env = Env, Path extends string = string> = (
+  connection: WebSocketConnection,
+  context: Context<E, Path>,
+) => unknown;
+
+/**
+ * Lets upgrade requests through to the Hono application of an HTTP server, as `serve` of `@hono/node-server` returns it: its middleware and
+ * routes run for them as for all others. Paths that a WebSocketServer is attached for stay with it. The function returned ends that.
+ * Throws INVALID_ARGUMENT for a server of HTTP/2.
+ */
+export function acceptUpgrades(server: NetServer, options?: UpgradeOptions): () => void {
+  return letRequestsUpgrade(server, options);
+}
+
+/** A route's handler: `app.get("/chat", websocket(server, (connection, context) => ...))`. Without an upgrade it answers 426. */
+export function websocket<E extends Env = Env, Path extends string = string>(
+  server: WebSocketServer,
+  handler: WebSocketHandler<E, Path>,
+): Handler<E, Path> {
+  return async (context) => {
+    const { status, headers, body } = UPGRADE_REQUIRED;
+    const incoming: unknown = Reflect.get(Object(context.env), "incoming");
+    if (!(incoming instanceof IncomingMessage)) {
+      throw protocolError("INVALID_STATE", "WebSocket routes need Hono's server for Node, @hono/node-server");
+    }
+    if (!isUpgrade(incoming)) return context.body(body, status, headers);
+    // loaded by the first upgrade: it is an optional peer
+    const { RESPONSE_ALREADY_SENT } = await import("@hono/node-server/utils/response");
+    if (!upgrade(server, incoming, (connection) => handler(connection, context)))
+      return context.body(body, status, headers);
+    return RESPONSE_ALREADY_SENT;
+  };
+}

@@ -1,0 +1,130 @@
+import { protocolError } from "@tungstate/protocol";
+import { type IncomingMessage, Server as HttpServer, ServerResponse } from "node:http";
+import { Server as HttpsServer } from "node:https";
+import { type Server as NetServer, Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { Connection } from "../connection.ts";
+import { describe, time } from "../options.ts";
+import { routeUpgrades } from "../server/router.ts";
+import type { WebSocketServer } from "../server/server.ts";
+import type { WebSocketConnection } from "../types.ts";
+
+export interface UpgradeOptions {
+  /** How long the application may take to answer an upgrade request, or to take it, in ms. Default 10,000. */
+  readonly upgradeTimeout?: number;
+}
+
+/** An upgrade request that the application has not decided about. */
+interface Pending {
+  readonly socket: Socket;
+  readonly head: Uint8Array;
+  readonly response: ServerResponse;
+  /** Takes the socket away from `response`. */
+  readonly release: () => void;
+}
+
+const pending = new WeakMap<IncomingMessage, Pending>();
+
+const LINGER = 1_000; // ms that a refused client has to read its answer and hang up
+
+/**
+ * Gives upgrade requests to the `request` listeners of a node:http or node:https server, so that a framework's hooks, middleware and
+ * routes decide about them as about all others: what they answer is the answer, and `upgrade` takes the connection. Paths that a
+ * WebSocketServer is attached for stay with it. The function returned ends that.
+ */
+export function letRequestsUpgrade(server: NetServer, options: UpgradeOptions = {}): () => void {
+  const timeout = time(options, "upgradeTimeout", 10_000);
+  if (!(server instanceof HttpServer || server instanceof HttpsServer)) {
+    throw protocolError(
+      "INVALID_ARGUMENT",
+      `upgrades need a server of node:http or node:https, got ${describe(server)}`,
+    );
+  }
+  return routeUpgrades(server, undefined, (request, socket, head) => begin(server, request, socket, head, timeout));
+}
+
+function begin(
+  server: HttpServer | HttpsServer,
+  request: IncomingMessage,
+  socket: Duplex,
+  head: Uint8Array,
+  timeout: number,
+): void {
+  if (!(socket instanceof Socket)) {
+    socket.destroy(); // impossible: node:http knows no other streams
+    return;
+  }
+  const response = new ServerResponse(request);
+  response.shouldKeepAlive = false; // node:http has let go of the socket and would read no second request from it
+  const onError = (): void => void socket.destroy(); // without a listener it would end the process
+  const timer = setTimeout(() => socket.destroy(), timeout);
+  const release = (): void => {
+    clearTimeout(timer);
+    pending.delete(request);
+    response.off("finish", onFinish);
+    response.detachSocket(socket);
+  };
+  const onFinish = (): void => {
+    release();
+    endGently(socket);
+  };
+  socket.on("error", onError);
+  socket.once("close", () => clearTimeout(timer));
+  response.once("finish", onFinish);
+  response.assignSocket(socket);
+  pending.set(request, { socket, head, response, release });
+  server.emit("request", request, response);
+}
+
+/** Ends a socket once all is written; what still comes is dropped, so that the answer isn't lost to a reset. */
+function endGently(socket: Socket): void {
+  const timer = setTimeout(() => socket.destroy(), LINGER);
+  socket.once("close", () => clearTimeout(timer));
+  socket.resume();
+  socket.end();
+}
+
+/** Whether the request is for an upgrade that nobody has answered. */
+export function isUpgrade(request: IncomingMessage): boolean {
+  const found = pending.get(request);
+  return found !== undefined && !found.response.headersSent;
+}
+
+/**
+ * Does the handshake of an upgrade request and hands the connection to `run`. Where the handshake is refused (by the server's origin policy,
+ * its `authorize`, its limits) the client has its answer. An error of `run` closes with 1011 and is the server's `error`.
+ * False, and nothing done, for a request that `isUpgrade` says no to.
+ */
+export function upgrade(
+  server: WebSocketServer,
+  request: IncomingMessage,
+  run: (connection: WebSocketConnection) => unknown,
+): boolean {
+  const found = pending.get(request);
+  if (found === undefined || !isUpgrade(request)) return false;
+  found.release();
+  void server.handleUpgrade(request, found.socket, found.head).then(async (connection) => {
+    if (connection === undefined) return;
+    try {
+      await run(connection);
+    } catch (error) {
+      if (connection instanceof Connection) connection.handlerFailed(error);
+    }
+  });
+  return true;
+}
+
+/**
+ * The answer of a WebSocket route that is asked without an upgrade. RFC 9110 §15.5.22: "The server MUST send an Upgrade header field in a
+ * 426 response to indicate the required protocol(s)", and §7.8: "A sender of Upgrade MUST also send an "Upgrade" connection option".
+ */
+export const UPGRADE_REQUIRED = {
+  status: 426,
+  headers: {
+    "content-type": "text/plain; charset=utf-8",
+    connection: "upgrade",
+    upgrade: "websocket",
+    "sec-websocket-version": "13",
+  },
+  body: "this is a WebSocket; ask for an upgrade\n",
+} as const;

@@ -1,0 +1,135 @@
+import assert from "node:assert/strict";
+import { type ClientRequest, get, type IncomingMessage } from "node:http";
+import { after, before, describe, test } from "node:test";
+import { HandshakeRejectedError } from "../../src/client.ts";
+import { connect } from "../../src/connect.ts";
+import { WebSocketServer } from "../../src/server/server.ts";
+import { take } from "../support/connected.ts";
+import { frame, Raw, TEXT, upgradeRequest } from "../support/raw.ts";
+import { type App, echo, FRAMEWORKS, GREETING, REFUSAL } from "./support/apps.ts";
+
+for (const framework of FRAMEWORKS) {
+  describe(framework.name, () => {
+    let app: App;
+    const ws = (path: string): string => `ws://127.0.0.1:${app.port}${path}`;
+    const http = (path: string): string => `http://127.0.0.1:${app.port}${path}`;
+    before(async () => (app = await framework.start()));
+    after(() => app.close());
+
+    test("a route's handler gets the connection", async () => {
+      const connection = await connect(ws("/echo"));
+      await connection.send("one");
+      await connection.send(Uint8Array.of(1, 2));
+      assert.deepEqual(await take(connection, 2), ["one", Buffer.of(1, 2)].map(plain));
+      assert.equal((await connection.close()).code, 1000);
+    });
+
+    test("what comes right behind the request is the first message", async (t) => {
+      const raw = Raw.to(t, app).send(upgradeRequest("/echo"), frame(TEXT, "early"));
+      assert.equal((await raw.head()).status, 101);
+      assert.deepEqual(await raw.frames(1), [{ opcode: TEXT, payload: Buffer.from("early") }]);
+    });
+
+    for (const path of ["/greet", "/slow"]) {
+      test(`${path}: hooks run before the upgrade, and the handler has what they found out`, async () => {
+        const connection = await connect(ws(path), { headers: { authorization: "alice" } });
+        assert.deepEqual(await take(connection, 1), [`${GREETING}, alice`]);
+        await connection.close();
+      });
+
+      test(`${path}: what a hook replies refuses the upgrade`, async (t) => {
+        await assert.rejects(connect(ws(path)), (error) => {
+          assert.ok(error instanceof HandshakeRejectedError);
+          assert.equal(error.response.status, 401);
+          return true;
+        });
+        const answer = await Raw.to(t, app).send(upgradeRequest(path)).answer();
+        assert.equal(answer.status, 401);
+        assert.equal(answer.headers.connection, "close");
+        assert.equal(answer.rest.toString(), REFUSAL);
+      });
+    }
+
+    test("a route that is asked without an upgrade answers 426", async () => {
+      const { response, body } = await request(http("/echo"));
+      assert.equal(response.statusCode, 426);
+      assert.equal(response.headers.upgrade, "websocket");
+      assert.match(String(response.headers.connection), /upgrade/i);
+      assert.doesNotMatch(body, /Error/);
+    });
+
+    test("other routes are as they were", async () => {
+      const { response, body } = await request(http("/plain"));
+      assert.equal(response.statusCode, 200);
+      assert.equal(body, "plain");
+    });
+
+    test("an upgrade of a path that nobody has is answered with 404", async (t) => {
+      assert.equal((await Raw.to(t, app).send(upgradeRequest("/nobody")).answer()).status, 404);
+    });
+
+    test("a handshake that is wrong, or comes from another origin, is refused", async (t) => {
+      const noKey = upgradeRequest("/echo", { "Sec-WebSocket-Key": undefined });
+      assert.equal((await Raw.to(t, app).send(noKey).answer()).status, 400);
+      const foreign = upgradeRequest("/echo", { Origin: "http://elsewhere.example" });
+      assert.equal((await Raw.to(t, app).send(foreign).answer()).status, 403);
+    });
+
+    test("an error of a handler closes with 1011, and is heard of", async () => {
+      const connection = await connect(ws("/fail"));
+      assert.equal((await connection.closed).code, 1011);
+      assert.deepEqual(app.errors.map(String), ["Error: on purpose"]);
+    });
+
+    test("a client that is gone before the hooks are through hurts nobody", async (t) => {
+      const raw = Raw.to(t, app).send(upgradeRequest("/slow", { authorization: "alice" }));
+      raw.stream.once("connect", () => setImmediate(() => raw.stream.destroy()));
+      await raw.gone();
+      const connection = await connect(ws("/slow"), { headers: { authorization: "bob" } });
+      assert.deepEqual(await take(connection, 1), [`${GREETING}, bob`]);
+      await connection.close();
+    });
+
+    test("a WebSocketServer that is attached beside it keeps its path", async () => {
+      const beside = new WebSocketServer().on("connection", echo).attach(app.http, { path: "/beside" });
+      const connection = await connect(ws("/beside"));
+      await connection.send("here");
+      assert.deepEqual(await take(connection, 1), ["here"]);
+      await beside.close();
+      assert.equal((await connection.closed).code, 1001);
+    });
+  });
+
+  test(`${framework.name}: a hook that never answers holds no connection for ever`, async (t) => {
+    const app = await framework.start({ upgradeTimeout: 100 });
+    const raw = Raw.to(t, app).send(upgradeRequest("/stuck"));
+    await raw.gone();
+    assert.doesNotMatch(raw.received.toString("latin1"), /101/);
+    await app.close();
+  });
+
+  test(`${framework.name}: closing closes all connections with 1001`, async () => {
+    const app = await framework.start();
+    const connections = await Promise.all([1, 2].map(() => connect(`ws://127.0.0.1:${app.port}/echo`)));
+    const [infos] = await Promise.all([Promise.all(connections.map(({ closed }) => closed)), app.close()]);
+    assert.deepEqual(
+      infos.map(({ code }) => code),
+      [1001, 1001],
+    );
+  });
+}
+
+function plain(data: string | Uint8Array): string | Uint8Array {
+  return typeof data === "string" ? data : new Uint8Array(data);
+}
+
+/** Without keeping the connection, so that the server can close. */
+async function request(url: string): Promise<{ readonly response: IncomingMessage; readonly body: string }> {
+  const response = await new Promise<IncomingMessage>((resolve, reject) => {
+    const asked: ClientRequest = get(url, { agent: false }, resolve);
+    asked.on("error", reject);
+  });
+  let body = "";
+  for await (const chunk of response.setEncoding("utf8")) body += String(chunk);
+  return { response, body };
+}

@@ -1,0 +1,222 @@
+import { serve } from "@hono/node-server";
+import express from "express";
+import fastify from "fastify";
+import { Hono } from "hono";
+import { once } from "node:events";
+import { createServer, type Server as HttpServer } from "node:http";
+import { setTimeout as sleep } from "node:timers/promises";
+import {
+  acceptUpgrades as acceptExpressUpgrades,
+  websocket as expressWebSocket,
+} from "../../../src/frameworks/express.ts";
+import { websocket as fastifyWebSocket } from "../../../src/frameworks/fastify.ts";
+import { acceptUpgrades as acceptHonoUpgrades, websocket as honoWebSocket } from "../../../src/frameworks/hono.ts";
+import type { HandshakeRequest } from "../../../src/server/request.ts";
+import { WebSocketServer } from "../../../src/server/server.ts";
+import type { WebSocketConnection } from "../../../src/types.ts";
+
+declare module "fastify" {
+  interface FastifyInstance {
+    greeting: string;
+  }
+  interface FastifyRequest {
+    user: string;
+  }
+}
+
+/**
+ * The application of the tests, once in each framework:
+ *
+ * /plain  answers `plain`
+ * /echo   WebSocket: every message comes back
+ * /greet  WebSocket behind a hook that looks at `authorization`: "greeting, user"; 401 and `who are you?` without it
+ * /slow   as /greet, behind a hook that takes its time
+ * /stuck  WebSocket behind a hook that never answers
+ * /fail   WebSocket whose handler throws
+ */
+export interface App {
+  readonly http: HttpServer;
+  readonly port: number;
+  /** What handlers threw. */
+  readonly errors: unknown[];
+  close(): Promise<void>;
+}
+
+interface StartOptions {
+  /** ms that the hooks of an upgrade may take. */
+  readonly upgradeTimeout?: number;
+}
+
+export interface Framework {
+  readonly name: string;
+  start(options?: StartOptions): Promise<App>;
+}
+
+export const GREETING = "welcome";
+export const REFUSAL = "who are you?";
+
+export function echo(connection: WebSocketConnection): void {
+  connection.on("message", (message) => void connection.write(message));
+}
+
+function fail(): never {
+  throw new Error("on purpose");
+}
+
+function collected(server: WebSocketServer): { errors: unknown[] } {
+  const errors: unknown[] = [];
+  server.on("error", (error) => errors.push(error));
+  return { errors };
+}
+
+export function portOf(http: HttpServer): number {
+  const address = http.address();
+  if (typeof address !== "object" || address === null) throw new Error("no port");
+  return address.port;
+}
+
+async function listening(http: HttpServer): Promise<{ http: HttpServer; port: number }> {
+  if (!http.listening) await once(http.listen(0, "127.0.0.1"), "listening");
+  return { http, port: portOf(http) };
+}
+
+async function closing(server: WebSocketServer, http: HttpServer): Promise<void> {
+  await server.close();
+  await new Promise((resolve) => http.close(resolve));
+}
+
+/** node:http has no hooks: `authorize` is what runs before the upgrade. */
+async function startNode(options: StartOptions = {}): Promise<App> {
+  const greet = (request: HandshakeRequest): { status: number; body: string } | undefined => {
+    const user = request.headers.get("authorization");
+    request.data = user;
+    return user === undefined ? { status: 401, body: REFUSAL } : undefined;
+  };
+  const sayHello = (connection: WebSocketConnection, { data }: HandshakeRequest): void =>
+    void connection.write(`${GREETING}, ${String(data)}`);
+  const servers = {
+    "/echo": new WebSocketServer().on("connection", echo),
+    "/greet": new WebSocketServer({ authorize: greet }).on("connection", sayHello),
+    "/slow": new WebSocketServer({ authorize: (request) => sleep(20).then(() => greet(request)) }).on(
+      "connection",
+      sayHello,
+    ),
+    "/stuck": new WebSocketServer({
+      authorize: () => new Promise<never>(() => undefined),
+      ...(options.upgradeTimeout === undefined ? {} : { handshakeTimeout: options.upgradeTimeout }),
+    }),
+    "/fail": new WebSocketServer().stream(() => fail()),
+  };
+  const { errors } = collected(servers["/fail"]);
+  const http = createServer(({ url = "" }, response) => {
+    if (url in servers) response.writeHead(426, { connection: "upgrade", upgrade: "websocket" }).end();
+    else response.writeHead(url === "/plain" ? 200 : 404).end("plain");
+  });
+  for (const [path, server] of Object.entries(servers)) server.attach(http, { path });
+  return {
+    ...(await listening(http)),
+    errors,
+    async close() {
+      await Promise.all(Object.values(servers).map((server) => server.close()));
+      await new Promise((resolve) => http.close(resolve));
+    },
+  };
+}
+
+async function startFastify(options: StartOptions = {}): Promise<App> {
+  const app = fastify();
+  await app.register(fastifyWebSocket, options);
+  const { errors } = collected(app.websocketServer);
+  app.decorate("greeting", GREETING);
+  app.decorateRequest("user", "");
+  app.get("/plain", () => "plain");
+  app.get("/echo", { websocket: true }, echo);
+  app.get("/fail", { websocket: true }, fail);
+  await app.register(async (part) => {
+    part.addHook("onRequest", async (request, reply) => {
+      if (request.url === "/slow") await sleep(20);
+      const { authorization } = request.headers;
+      if (authorization === undefined) return reply.code(401).send(REFUSAL);
+      request.user = authorization;
+      return undefined;
+    });
+    for (const path of ["/greet", "/slow"]) {
+      part.get(path, { websocket: true }, function (connection, { user }) {
+        connection.write(`${this.greeting}, ${user}`);
+      });
+    }
+  });
+  app.get("/stuck", { websocket: true, preHandler: () => new Promise<never>(() => undefined) }, echo);
+  await app.listen({ port: 0, host: "127.0.0.1" });
+  return { ...(await listening(app.server)), errors, close: () => app.close() };
+}
+
+async function startExpress(options: StartOptions = {}): Promise<App> {
+  const app = express();
+  const server = new WebSocketServer();
+  const { errors } = collected(server);
+  app.locals.greeting = GREETING;
+  app.get("/plain", (_request, response) => void response.send("plain"));
+  app.get("/echo", expressWebSocket(server, echo));
+  app.get("/fail", expressWebSocket(server, fail));
+  app.get("/stuck", () => undefined, expressWebSocket(server, echo));
+  app.get(
+    ["/greet", "/slow"],
+    async (request, response, next) => {
+      if (request.path === "/slow") await sleep(20);
+      response.locals.user = request.get("authorization");
+      if (response.locals.user === undefined) response.status(401).send(REFUSAL);
+      else next();
+    },
+    expressWebSocket(server, (connection, { app: { locals }, res }) => {
+      connection.write(`${String(locals.greeting)}, ${String(res?.locals.user)}`);
+    }),
+  );
+  const { http, port } = await listening(createServer(app));
+  acceptExpressUpgrades(http, options);
+  return { http, port, errors, close: () => closing(server, http) };
+}
+
+interface HonoEnv {
+  Variables: { user: string };
+}
+
+async function startHono(options: StartOptions = {}): Promise<App> {
+  const app = new Hono<HonoEnv>();
+  const server = new WebSocketServer();
+  const { errors } = collected(server);
+  app.get("/plain", (context) => context.text("plain"));
+  app.get("/echo", honoWebSocket(server, echo));
+  app.get("/fail", honoWebSocket(server, fail));
+  app.use("/stuck", () => new Promise<never>(() => undefined));
+  for (const path of ["/greet", "/slow"]) {
+    app.use(path, async (context, next) => {
+      if (path === "/slow") await sleep(20);
+      const user = context.req.header("authorization");
+      if (user === undefined) return context.text(REFUSAL, 401);
+      context.set("user", user);
+      await next();
+      return undefined;
+    });
+    app.get(
+      path,
+      honoWebSocket<HonoEnv>(
+        server,
+        (connection, context) => void connection.write(`${GREETING}, ${context.get("user")}`),
+      ),
+    );
+  }
+  const served = serve({ fetch: app.fetch, port: 0, hostname: "127.0.0.1" });
+  if (!("closeAllConnections" in served)) throw new Error("not a server of node:http");
+  await once(served, "listening");
+  acceptHonoUpgrades(served, options);
+  const { http, port } = await listening(served);
+  return { http, port, errors, close: () => closing(server, http) };
+}
+
+export const FRAMEWORKS: readonly Framework[] = [
+  { name: "node:http", start: startNode },
+  { name: "Fastify", start: startFastify },
+  { name: "Express", start: startExpress },
+  { name: "Hono", start: startHono },
+];
