@@ -14,10 +14,7 @@ const fontLicence = {
   },
 };
 
-/**
- * Builds the page into the cli package. `npx vite` in this folder serves it while it is worked on, with the WebSocket of a
- * `tungstate serve --origin http://localhost:5173`.
- */
+/** Builds the page into the cli package. `npx vite` serves it while it is worked on, with the `/ws` of an `npm start` beside it. */
 export default defineConfig({
   logLevel: "warn",
   build: {

@@ -18,6 +18,7 @@ export class MessagesView {
   private readonly empty = byId("empty", HTMLElement);
   private readonly newer = byId("newer", HTMLButtonElement);
   private readonly title = document.title;
+  private readonly cut = create("li", "note", "What was said before is not kept here.");
   private readonly pending = new Map<string, HTMLElement>();
   private queue: Entry[] = [];
   private timer: number | undefined;
@@ -68,8 +69,8 @@ export class MessagesView {
 
   private enqueue(entry: Entry): void {
     this.queue.push(entry);
-    // what would be gone again at once need not be made
-    if (this.queue.length > 2 * MOST_SHOWN) this.queue = this.queue.slice(-MOST_SHOWN);
+    // what would be gone again at once need not be made; one more, so that it is told
+    if (this.queue.length > 2 * MOST_SHOWN) this.queue = this.queue.slice(-MOST_SHOWN - 1);
     this.timer ??= setTimeout(() => this.render(), RENDER_MS);
   }
 
@@ -91,14 +92,13 @@ export class MessagesView {
   }
 
   private trim(): void {
-    let surplus = this.list.childElementCount - MOST_SHOWN;
+    const surplus = this.list.childElementCount - (this.cut.isConnected ? 1 : 0) - MOST_SHOWN;
     if (surplus <= 0) return;
-    // room for the line that says so
-    for (surplus++; surplus > 0; surplus--) this.list.firstElementChild?.remove();
-    this.list.prepend(create("li", "note", "What was said before is not kept here."));
+    // Made once and then left alone: what is added to a log is read out.
+    if (!this.cut.isConnected) this.list.prepend(this.cut);
+    for (let count = 0; count < surplus; count++) this.cut.nextElementSibling?.remove();
+    this.cut.nextElementSibling?.classList.remove("follows");
     for (const [id, item] of this.pending) if (!item.isConnected) this.pending.delete(id);
-    const [, first] = this.list.children;
-    first?.classList.remove("follows");
   }
 
   private items(message: ChatMessage): HTMLElement[] {
