@@ -300,6 +300,12 @@ export class Protocol implements ReceiverSink {
     if (!this.writable) throw protocolError("NOT_OPEN", `its state is "${this.state}"`);
   }
 
+  /** Whether `send` and its like would take this, as far as maxWriteBufferSize goes. */
+  hasRoom(data: Data): boolean {
+    const waiting = this.output.size + this.inTransit;
+    return waiting === 0 || waiting + this.sender.encodedSize(payloadSize(data)) <= this.options.maxWriteBufferSize;
+  }
+
   private checkRoom(data: Data): void {
     const limit = this.options.maxWriteBufferSize;
     const waiting = this.output.size + this.inTransit;

@@ -137,7 +137,6 @@ export function endOnAbort(connection: Connection, signal: AbortSignal | undefin
   if (signal === undefined) return;
   const onAbort = (): void => {
     connection.fail(protocolError("CLOSED_BY_SIGNAL", undefined, { cause: signal.reason }));
-    connection.terminate();
   };
   if (signal.aborted) onAbort();
   signal.addEventListener("abort", onAbort);

@@ -4,33 +4,42 @@ import { describe } from "./options.ts";
 /** Compresses a part; undefined when the connection is over. */
 export type DeflateFragment = (part: Uint8Array, last: boolean) => Uint8Array | Promise<Uint8Array | undefined>;
 
+/** How fast a message in fragments is sent. */
+export interface Pace {
+  /** A part was written; a promise: wait. */
+  wrote(): Promise<void> | undefined;
+  /** Waits until all that was written has left. */
+  room(): Promise<void>;
+}
+
 /**
- * Sends one message as its parts come. Each part is a fragment, and an empty one ends it; `wrote` is called behind each and may make it wait. A
- * part of bytes must stay as it is until it is written. When the source throws, the message can't be ended properly, since what was sent of it can't be taken back: the connection is failed with 1011.
+ * Sends one message as its parts come. Each part is a fragment, and an empty one ends it. A part of bytes must stay as it is until it is
+ * written. When the source throws, the message can't be ended properly, since what was sent of it can't be taken back: the
+ * connection is failed with 1011.
  */
 export async function sendInFragments(
   core: Protocol,
   parts: AsyncIterable<string | Uint8Array> | Iterable<string | Uint8Array>,
   type: "text" | "binary",
-  wrote: () => Promise<void> | undefined,
+  pace: Pace,
   deflate?: DeflateFragment,
 ): Promise<void> {
+  checkParts(parts);
   core.beginMessage(type, deflate !== undefined);
   const send = async (part: Uint8Array, last: boolean): Promise<void> => {
     const payload = deflate === undefined ? part : await deflate(part, last);
-    if (payload !== undefined) core.sendFragment(payload, last);
+    if (payload === undefined) throw protocolError("NOT_OPEN");
+    if (!core.hasRoom(payload)) await pace.room();
+    core.sendFragment(payload, last);
+    await pace.wrote();
   };
   try {
     let half = ""; // the first half of a character whose second half comes with the next part
     for await (const part of parts) {
-      let bytes: Uint8Array;
-      if (typeof part === "string") {
-        const text = half + part;
-        half = endsInHighSurrogate(text) ? text.slice(-1) : "";
-        bytes = encode(half === "" ? text : text.slice(0, -1));
-      } else bytes = checkBytes(part);
-      await send(bytes, false);
-      await wrote();
+      const text = half + (typeof part === "string" ? part : "");
+      half = typeof part === "string" && endsInHighSurrogate(text) ? text.slice(-1) : "";
+      if (text !== "") await send(encode(half === "" ? text : text.slice(0, -1)), false);
+      if (typeof part !== "string") await send(checkBytes(part), false);
     }
     await send(encode(half), true);
   } catch (error) {
@@ -41,7 +50,14 @@ export async function sendInFragments(
     );
     throw error;
   }
-  await wrote();
+}
+
+function checkParts(parts: unknown): void {
+  const { [Symbol.asyncIterator]: later, [Symbol.iterator]: now } = Object(parts) as Record<symbol, unknown>;
+  // bytes are an iterable of numbers
+  if (!ArrayBuffer.isView(parts) && (typeof later === "function" || typeof now === "function")) return;
+  const expected = "parts are an iterable of strings and Uint8Arrays, async or not";
+  throw protocolError("INVALID_ARGUMENT", `${expected}, got ${describe(parts)}`);
 }
 
 function endsInHighSurrogate(text: string): boolean {

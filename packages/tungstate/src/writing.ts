@@ -140,8 +140,8 @@ export class Writing {
       const deflate: DeflateFragment = (part, last) => outgoing.deflateFragment(part, last);
       outgoing.inTurn(() => {
         const sending = sendInFragments(core, parts, type, pace, deflate);
-        sending.then(sent, failed);
-        return sending;
+        // what is behind it has its turn, whatever became of it
+        return sending.then(sent, failed);
       });
     });
   }
@@ -291,6 +291,7 @@ export class Writing {
     this.outgoing?.close();
     this.held = this.streamWaiter = this.roomWaiters = this.flushWaiters = undefined;
     this.core.output.clear();
+    this.core.inTransit = 0;
     streamWaiter?.reject(error);
     for (const reject of this.streams) reject(error);
     for (const waiter of roomWaiters ?? []) waiter.reject(error);

@@ -5,7 +5,8 @@ const HIGH_WATER_MARK = 64 * 1024;
 
 class End extends Duplex {
   other: End | undefined;
-  private room: (() => void) | undefined;
+  /** Lets the other end's write go on; with an error if this end is gone. */
+  private room: ((error?: Error) => void) | undefined;
 
   constructor() {
     super({ highWaterMark: HIGH_WATER_MARK, allowHalfOpen: true });
@@ -20,11 +21,11 @@ class End extends Duplex {
   override _write(chunk: Uint8Array, _encoding: string, done: (error?: Error) => void): void {
     const { other } = this;
     if (other === undefined || other.destroyed) {
-      done(Object.assign(new Error("write EPIPE"), { code: "EPIPE" }));
+      done(brokenPipe());
     } else if (other.push(Buffer.from(chunk))) {
       process.nextTick(done);
     } else {
-      other.room = () => done();
+      other.room = done;
     }
   }
 
@@ -36,7 +37,7 @@ class End extends Duplex {
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
     const { other, room } = this;
     this.room = undefined;
-    room?.();
+    room?.(brokenPipe());
     // as with a socket: an end that is gone without a word leaves the other one with a reset
     if (other !== undefined && !other.destroyed && !(this.writableFinished && this.readableEnded)) {
       process.nextTick(() => {
@@ -46,6 +47,10 @@ class End extends Duplex {
     }
     done(error);
   }
+}
+
+function brokenPipe(): Error {
+  return Object.assign(new Error("write EPIPE"), { code: "EPIPE" });
 }
 
 /** Two byte streams that are each other's other end, in memory: half-close, back pressure and reset as with a pair of sockets. */

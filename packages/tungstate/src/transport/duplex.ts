@@ -61,7 +61,8 @@ export class DuplexTransport implements Transport {
 
   write(pieces: Uint8Array | Uint8Array[]): boolean {
     const { stream } = this;
-    if (!stream.writable) return true; // it is going down: "close" follows
+    if (pieces.length === 0) return true;
+    if (!stream.writable) return false; // it was ended, and what comes too late is not written: "close" follows
     if (!Array.isArray(pieces)) {
       this.pending++;
       stream.write(pieces, this.written);
@@ -71,7 +72,7 @@ export class DuplexTransport implements Transport {
     stream.cork();
     for (const piece of pieces) stream.write(piece, this.written);
     stream.uncork();
-    return pieces.length === 0;
+    return false;
   }
 
   private readonly written = (error?: Error | null): void => {
