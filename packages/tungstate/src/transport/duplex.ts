@@ -76,7 +76,8 @@ export class DuplexTransport implements Transport {
   }
 
   private readonly written = (error?: Error | null): void => {
-    if (error) return; // "error" and "close" say it
+    // "close" says it; a socket that was destroyed calls back without an error for what it has not written
+    if (error || this.stream.destroyed) return;
     if (--this.pending === 0) this.sink?.onWritten();
   };
 
