@@ -1,4 +1,5 @@
 import {
+  checkClose,
   checkUpgrade,
   HeaderFields,
   type Message,
@@ -13,7 +14,7 @@ import type { Duplex } from "node:stream";
 import { createServer as createTlsServer, type TlsOptions } from "node:tls";
 import type { Connection, ConnectionOwner } from "../connection.ts";
 import { Emitter } from "../emitter.ts";
-import { type ConnectionOptions, type ConnectionSettings, connectionSettings, count } from "../options.ts";
+import { type ConnectionOptions, type ConnectionSettings, connectionSettings, count, time } from "../options.ts";
 import { HandleTransport } from "../transport/handle.ts";
 import { transportOf } from "../transport/of.ts";
 import { interceptHandles, type StreamHandle, system } from "../transport/system.ts";
@@ -55,7 +56,9 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
   private readonly maxConnections: number;
   private readonly maxHandshakes: number;
   private readonly handshakes = new Set<Accepting>();
-  private readonly detach: (() => void)[] = [];
+  private readonly attached: (() => void)[] = [];
+  /** Sockets in the middle of their TLS handshake. */
+  private readonly securing = new Map<string, Socket>();
   private readonly ports = new Set<NetServer>();
   private readonly streams: StreamHandler[] = [];
   private closing = false;
@@ -74,9 +77,15 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
    * none of them has gets 404, unless the server has upgrade listeners of others.
    */
   attach(server: HttpServer | HttpsServer, options: { readonly path?: string } = {}): this {
-    this.detach.push(
+    this.attached.push(
       routeUpgrades(server, options.path, (request, socket, head) => void this.handleUpgrade(request, socket, head)),
     );
+    return this;
+  }
+
+  /** Leaves the upgrade requests of the servers it was attached to to others. */
+  detach(): this {
+    for (const detach of this.attached.splice(0)) detach();
     return this;
   }
 
@@ -107,7 +116,7 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
     const { tls, ...where } = options;
     const onSocket = (socket: Socket): void => void this.accept(socket);
     const server =
-      tls === undefined ? createServer({ noDelay: this.settings.noDelay }, onSocket) : createTlsServer(tls, onSocket);
+      tls === undefined ? createServer({ noDelay: this.settings.noDelay }, onSocket) : this.tlsServer(tls, onSocket);
     this.ports.add(server);
     server.once("close", () => this.ports.delete(server));
     return new Promise((resolve, reject) => {
@@ -121,6 +130,29 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
         else resolve(address);
       });
     });
+  }
+
+  /** TLS comes before everything that is limited elsewhere, so its handshakes count as ours, and take no longer than they. */
+  private tlsServer(tls: TlsOptions, onSocket: (socket: Socket) => void): NetServer {
+    const server = createTlsServer({ handshakeTimeout: this.admission.timeout, ...tls });
+    server.on("connection", (socket: Socket) => {
+      if (this.closing || this.securing.size >= this.maxHandshakes) {
+        socket.destroy();
+        return;
+      }
+      const peer = peerOf(socket);
+      this.securing.set(peer, socket);
+      socket.once("close", () => this.securing.delete(peer));
+    });
+    server.on("secureConnection", (socket) => {
+      this.securing.delete(peerOf(socket)); // the TLS socket does not show the one below it, but has its addresses
+      onSocket(socket);
+    });
+    // a failed TLS handshake ends its socket, and is no business of anybody else
+    server.on("tlsClientError", (error) =>
+      this.emit("refused", serverError("TLS_HANDSHAKE_FAILED", error.message, { cause: error })),
+    );
+    return server;
   }
 
   private acceptHandle(handle: StreamHandle): void {
@@ -192,14 +224,16 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
 
   /**
    * Drains: no new connections (503), a Close to all, and whoever has not answered within `timeout` ms (default closeTimeout) is dropped. Resolves
-   * when none is left. The node:http servers it is attached to stay as they are.
+   * when none is left. The node:http servers it is attached to stay as they are, and get 503 for its upgrade requests until `detach`.
    */
   async close(code = 1001, reason = "", timeout: number = this.settings.closeTimeout): Promise<void> {
-    for (const detach of this.detach.splice(0)) detach();
+    checkClose(code, reason);
+    const limit = time({ timeout }, "timeout", 0);
     const stopped = [...this.ports].map((server) => new Promise<void>((resolve) => server.close(() => resolve())));
     this.closing = true;
     for (const each of this.handshakes) each.fail(new RefusedError(serverError("SERVER_CLOSING"), RETRY_LATER));
-    const cancel = this.settings.clock.after(timeout, () => {
+    for (const socket of this.securing.values()) socket.destroy();
+    const cancel = this.settings.clock.after(limit, () => {
       for (const connection of this.open) connection.terminate();
     });
     await Promise.all([...this.open].map((connection) => connection.close(code, reason)));
@@ -207,8 +241,9 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
     cancel();
   }
 
-  protected override onThrow(error: unknown): void {
-    if (this.listenerCount("error") > 0) this.emit("error", error);
+  protected override onThrow(error: unknown, event?: keyof ServerEvents): void {
+    // a listener of `error` that throws is not told of its own error
+    if (event !== "error" && this.listenerCount("error") > 0) this.emit("error", error);
     else process.emitWarning(error instanceof Error ? error : String(error), "TungstateHandlerWarning");
   }
 
@@ -225,6 +260,10 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
 
 const ignore = (): void => undefined;
 const RETRY_LATER = { status: 503, headers: { "Retry-After": "5" }, body: "Service Unavailable\n" };
+
+function peerOf(socket: Socket): string {
+  return `${socket.remoteAddress} ${socket.remotePort}`;
+}
 
 function prepare(data: string | Uint8Array | Message): PreparedMessage {
   if (typeof data === "string" || data instanceof Uint8Array) return new PreparedMessage(data);
