@@ -41,7 +41,7 @@ export async function serveCommand(options: ServeOptions): Promise<void> {
     }
     drainingSince = performance.now();
     log.info({ signal, connections: app.connections }, "draining");
-    app.close(options.drain * 1000).then(
+    app.close(Math.max(1, options.drain * 1000)).then(
       () => log.info("drained"),
       (error: unknown) => {
         log.error({ err: error }, "draining failed");

@@ -248,6 +248,14 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
   });
 }
 
+test("--drain 0: nobody is waited for", async () => {
+  await using server = await Server.start("--drain", "0");
+  const stubborn = await neverCloses(server.port);
+  server.child.kill("SIGTERM");
+  assert.deepEqual(await server.exited, { code: 0, signal: null });
+  stubborn.destroy();
+});
+
 test("without clients it ends at once", async () => {
   await using server = await Server.start("--drain", "3600");
   server.child.kill("SIGTERM");
