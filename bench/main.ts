@@ -51,10 +51,15 @@ function readPeers(list: string): readonly PeerName[] {
   });
 }
 
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => process.exit(1));
+
 try {
   const { write, json, ...options } = readOptions(process.argv.slice(2));
   const run = await runBench(options);
-  const command = ["npm run bench", ...(process.argv.length > 2 ? ["--", ...process.argv.slice(2)] : [])].join(" ");
+  const said = process.argv
+    .slice(2)
+    .filter((word, index, words) => !/^--json/.test(word) && words[index - 1] !== "--json");
+  const command = ["npm run bench", ...(said.length > 0 ? ["--", ...said] : [])].join(" ");
   const report = formatReport(run, command);
   console.log(`\n${report}`);
   if (json !== undefined) writeFileSync(json, run.results.toJson());

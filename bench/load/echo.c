@@ -324,7 +324,7 @@ int main(void) {
   epoll_fd = epoll_create1(EPOLL_CLOEXEC);
   struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL}, events[1024];
   epoll_ctl(epoll_fd, EPOLL_CTL_ADD, listener, &event);
-  printf("listening %d\n", ntohs(address.sin_port));
+  printf("listening %d C epoll\n", ntohs(address.sin_port));
   fflush(stdout);
   for (;;) {
     int n = epoll_wait(epoll_fd, events, 1024, -1);

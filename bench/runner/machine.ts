@@ -67,7 +67,7 @@ export function connectionLimit(): { readonly connections: number; readonly pref
   return { connections: (Number(hard) || Number(soft)) - SPARE_FILES, prefix: [] };
 }
 
-export function succeeds(command: string, args: readonly string[]): boolean {
+function succeeds(command: string, args: readonly string[]): boolean {
   try {
     execFileSync(command, [...args], { stdio: "ignore" });
     return true;

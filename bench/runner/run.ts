@@ -80,7 +80,7 @@ export async function runBench(options: BenchOptions): Promise<BenchRun> {
 async function probe(peer: Peer, pin: readonly string[], results: Results, peers: Map<PeerName, Peer>): Promise<void> {
   try {
     const server = await startServer([...pin, ...peer.command]);
-    results.titles.set(peer.name, server.title === "" ? peer.name : server.title);
+    results.titles.set(peer.name, server.title);
     await server.stop();
     peers.set(peer.name, peer);
   } catch (error) {

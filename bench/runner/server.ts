@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import process from "node:process";
 import { createInterface } from "node:readline";
 
@@ -17,6 +17,12 @@ export interface ServerFlags {
 
 const START_TIMEOUT = 10_000; // ms
 
+// No server outlives the benchmark, however that ends.
+const running = new Set<ChildProcess>();
+process.on("exit", () => {
+  for (const child of running) child.kill("SIGKILL");
+});
+
 /** Starts a server and waits for its line. Rejects with the first line it says on stderr where it ends instead. */
 export function startServer(command: readonly string[], flags: ServerFlags = {}): Promise<ServerProcess> {
   const [program = "", ...args] = command;
@@ -32,6 +38,8 @@ export function startServer(command: readonly string[], flags: ServerFlags = {})
   });
   let errors = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => (errors = (errors + text).slice(0, 10_000)));
+  running.add(child);
+  child.on("exit", () => running.delete(child));
   const closed = new Promise<void>((resolve) => child.on("close", () => resolve()));
   const stop = (): Promise<void> => {
     child.kill("SIGKILL");
