@@ -32,7 +32,7 @@ export {
   type ServerExtension,
 } from "./handshake/extensions.ts";
 export { HeaderFields } from "./handshake/header-fields.ts";
-export { type HeadLimits, RequestHeadParser, ResponseHeadParser } from "./handshake/http-head.ts";
+export { DEFAULT_HEAD_LIMITS, type HeadLimits, RequestHeadParser, ResponseHeadParser } from "./handshake/http-head.ts";
 export { checkHeaders, type HeaderInput } from "./handshake/outgoing-headers.ts";
 export { buildRefusal, formatResponse, type HttpResponse, type Refusal, refusalFor } from "./handshake/refusal.ts";
 export {
@@ -44,6 +44,7 @@ export {
   type ServerHandshakeProgress,
   type ServerNegotiation,
 } from "./handshake/server-handshake.ts";
+export { parseTarget, type Target } from "./handshake/target.ts";
 export { checkUpgrade, chooseProtocol, type UpgradeHead, type UpgradeRequest } from "./handshake/upgrade-request.ts";
 export { type DeflateFresh, compressedForm } from "./deflate/compressed-form.ts";
 export type { MessageCodec, MessageCodecFactory, ReceivedPayload } from "./deflate/codec.ts";

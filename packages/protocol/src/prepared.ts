@@ -28,6 +28,9 @@ export class PreparedMessage {
       throw invalidArgument("the type of a message", '"text" or "binary"', this.type);
     }
     this.compressed = options.compressed === true;
+    if (!isText && this.type === "text" && !this.compressed && !primitives.isUtf8(data)) {
+      throw invalidArgument("the payload of a text message", "UTF-8", data);
+    }
     const length = isText ? primitives.utf8Length(data) : data.length;
     const size = headerSize(length, false);
     const first = FIN | (this.compressed ? RSV1 : 0) | (this.type === "text" ? OPCODE.TEXT : OPCODE.BINARY);

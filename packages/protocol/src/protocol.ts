@@ -6,6 +6,7 @@ import type { Message } from "./message.ts";
 import { checkOptions, type ProtocolOptions } from "./options.ts";
 import { Output } from "./output.ts";
 import { primitives } from "./primitives.ts";
+import { PreparedMessage } from "./prepared.ts";
 import { Receiver, type ReceiverSink } from "./receiver.ts";
 import { type Data, payloadSize, Sender } from "./sender.ts";
 import { checkUtf8, UTF8_START } from "./utf8.ts";
@@ -185,6 +186,7 @@ export class Protocol implements ReceiverSink {
    */
   send(data: Data): void {
     this.checkOpen();
+    if (data instanceof PreparedMessage && data.compressed) this.checkCompression();
     if (this.output.size + this.inTransit > 0) this.checkRoom(data);
     this.sender.message(data);
   }
@@ -192,6 +194,7 @@ export class Protocol implements ReceiverSink {
   /** Sends a payload that says nothing of its type itself; `compressed` if it was deflated for this connection. */
   sendPayload(type: "text" | "binary", payload: Uint8Array, compressed = false): void {
     this.checkOpen();
+    if (compressed) this.checkCompression();
     if (this.output.size + this.inTransit > 0) this.checkRoom(payload);
     this.sender.payloadOf(type, payload, compressed);
   }
@@ -199,6 +202,7 @@ export class Protocol implements ReceiverSink {
   /** Begins a message in fragments; until its last one no other message can be sent. Control frames can. */
   beginMessage(type: "text" | "binary", compressed = false): void {
     this.checkOpen();
+    if (compressed) this.checkCompression();
     this.sender.begin(type, compressed);
   }
 
@@ -298,6 +302,11 @@ export class Protocol implements ReceiverSink {
 
   private checkOpen(): void {
     if (!this.writable) throw protocolError("NOT_OPEN", `its state is "${this.state}"`);
+  }
+
+  /** RFC 7692 §6.1: without the extension, RSV1 means nothing and must not be set. */
+  private checkCompression(): void {
+    if (!this.options.compression) throw protocolError("INVALID_ARGUMENT", "this connection has no compression");
   }
 
   /** Whether `send` and its like would take this, as far as maxWriteBufferSize goes. */

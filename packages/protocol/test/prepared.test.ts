@@ -111,3 +111,9 @@ describe("a chain", () => {
     assert.deepEqual(kept.chain.with(a.frame).pieces(), concat(kept.frame, a.frame));
   });
 });
+
+test("a text message is not prepared of bytes that are no UTF-8, unless they are compressed", () => {
+  const bytes = Uint8Array.of(0xff);
+  assert.throws(() => new PreparedMessage(bytes, { type: "text" }), { code: "INVALID_ARGUMENT" });
+  assert.equal(new PreparedMessage(bytes, { type: "text", compressed: true }).compressed, true);
+});

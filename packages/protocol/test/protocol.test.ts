@@ -11,8 +11,18 @@ import { framesTo } from "./support/receiving.ts";
 
 describe("messages", () => {
   for (const role of ROLES) {
+    test(`are not sent compressed by a ${role} without compression`, () => {
+      const { protocol } = new Endpoint(role);
+      const prepared = new PreparedMessage(hex("00"), { compressed: true });
+      assert.throws(() => protocol.send(prepared), { code: "INVALID_ARGUMENT" });
+      assert.throws(() => protocol.sendPayload("text", hex("00"), true), { code: "INVALID_ARGUMENT" });
+      assert.throws(() => protocol.beginMessage("text", true), { code: "INVALID_ARGUMENT" });
+      assert.equal(protocol.output.size, 0);
+      assert.equal(protocol.inMessage, false);
+    });
+
     test(`go in and out of a ${role}`, () => {
-      const end = new Endpoint(role);
+      const end = new Endpoint(role, { compression: true });
       end.receive({ opcode: 1, payload: utf8("in") }, { opcode: 2, payload: hex("00ff") }, { opcode: 10 });
       assert.deepEqual(end.heard, ["text 696e", "binary 00ff", "pong"]);
       const { protocol } = end;

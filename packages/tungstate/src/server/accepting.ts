@@ -4,7 +4,7 @@ import { Connection } from "../connection.ts";
 import { codecOf } from "../deflate/codec.ts";
 import { type Deadlines, deadlinesOf, type Timed } from "../deadlines.ts";
 import { sha1 } from "../native.ts";
-import type { ConnectionSettings } from "../options.ts";
+import { type ConnectionSettings, describe } from "../options.ts";
 import type { Transport, TransportSink } from "../transport/transport.ts";
 import { type Admission, type Admitted, RefusedError } from "./admission.ts";
 import { serverError } from "./errors.ts";
@@ -37,6 +37,10 @@ export class Accepting implements TransportSink, Timed {
   private readonly deadlines: Deadlines;
   private readonly handshake: ServerHandshake;
   private abort: AbortController | undefined;
+  private begun = false;
+  /** What has come behind the request while `authorize` is waited for. */
+  private behind: Uint8Array[] | undefined;
+  private behindSize = 0;
   private over = false;
 
   constructor(
@@ -59,14 +63,26 @@ export class Accepting implements TransportSink, Timed {
 
   /** Reads the request from the transport. */
   begin(): void {
-    if (!this.over) this.transport.start(this);
+    if (this.over || this.begun) return;
+    this.begun = true;
+    this.transport.start(this);
   }
 
   onBytes(chunk: Uint8Array, start: number, end: number): void {
     if (this.over) return;
+    if (this.behind !== undefined) {
+      this.keep(chunk, start, end);
+      return;
+    }
     const progress = this.handshake.receive(chunk.subarray(start, end));
-    if (progress.state === "refused") this.fail(new RefusedError(progress.error));
+    if (progress.state === "refused") this.fail(new RefusedError(progress.error, undefined, progress.response));
     else if (progress.state === "request") this.decide(progress.request, () => this.handshake.accept().rest);
+  }
+
+  private keep(chunk: Uint8Array, start: number, end: number): void {
+    this.behindSize += end - start;
+    if (this.behindSize <= MAX_BEHIND) this.behind?.push(new Uint8Array(chunk.subarray(start, end)));
+    else this.fail(new RefusedError(protocolError("TOO_MUCH_EARLY_DATA", `more than ${MAX_BEHIND} bytes`)));
   }
 
   onWritten(): void {
@@ -95,9 +111,11 @@ export class Accepting implements TransportSink, Timed {
         this.accept(admitted, early);
         return;
       }
-      this.transport.pause();
+      // read on, or nobody would see it if the client goes
+      this.behind = [];
+      this.begin();
       admitted.then(
-        (late) => this.accept(late, early),
+        (late) => this.accept(late, () => Buffer.concat([early(), ...(this.behind ?? [])])),
         (error: unknown) => this.fail(error),
       );
     } catch (error) {
@@ -120,7 +138,7 @@ export class Accepting implements TransportSink, Timed {
     if (error instanceof RefusedError) sayAndEnd(this.transport, error.response, this.settings.clock);
     else this.transport.destroy();
     this.outcome.failed(
-      error instanceof WebSocketError ? error : protocolError("HANDLER_FAILED", String(error), { cause: error }),
+      error instanceof WebSocketError ? error : protocolError("HANDLER_FAILED", describe(error), { cause: error }),
     );
   }
 
@@ -132,15 +150,16 @@ export class Accepting implements TransportSink, Timed {
   }
 }
 
+const MAX_BEHIND = 64 * 1024; // bytes; a client that keeps to RFC 6455 §4.1 sends none before it has its answer
 const LINGER = 1_000; // ms that a refused client has to read its answer and hang up
 
 /** Sends the last bytes and ends the stream; what still comes is read and dropped, so that the answer isn't lost to a reset. */
-function sayAndEnd(transport: Transport, bytes: Uint8Array, clock: Clock): void {
+export function sayAndEnd(transport: Transport, bytes: Uint8Array, clock: Clock): void {
   const cancel = clock.after(LINGER, () => transport.destroy());
   transport.start({
     onBytes: () => undefined,
     onWritten: () => undefined,
-    onEnd: () => transport.destroy(),
+    onEnd: () => undefined,
     onClosed: () => cancel(),
   });
   transport.write(bytes);

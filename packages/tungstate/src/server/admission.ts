@@ -48,11 +48,11 @@ const TOKEN = /^[!#$%&'*+\-.^_`|~\w]+$/; // RFC 9110 §5.6.2
 export class RefusedError extends WebSocketError {
   readonly response: Uint8Array;
 
-  constructor(error: WebSocketError, refusal?: Refusal) {
+  /** `refusal`: the answer if it is not the usual one for this error; `response`: the same in bytes. */
+  constructor(error: WebSocketError, refusal?: Refusal, response?: Uint8Array) {
     const status = refusal?.status ?? error.status ?? 500;
     super(error.code, { fault: error.fault, status, text: error.message }, undefined, { cause: error.cause });
-    const response = refusal === undefined ? refusalFor(error) : buildRefusal(refusal);
-    this.response = formatResponse(response);
+    this.response = response ?? formatResponse(refusal === undefined ? refusalFor(error) : buildRefusal(refusal));
   }
 }
 
@@ -70,9 +70,7 @@ export class Admission {
 
   constructor(options: AdmissionOptions, extensions: readonly ServerExtension[]) {
     const { path, origin, authorize, protocols } = options;
-    if (path !== undefined && !(typeof path === "string" && path.startsWith("/"))) {
-      throw protocolError("INVALID_ARGUMENT", `path begins with a slash, got ${describe(path)}`);
-    }
+    checkPath(path);
     if (
       origin !== undefined &&
       origin !== "same" &&
@@ -155,6 +153,11 @@ function whatItSays(decision: Decision): { readonly protocol?: string; readonly 
 function refuse(error: unknown): never {
   if (error instanceof RefusedError) throw error;
   throw new RefusedError(serverError("AUTHORIZE_FAILED", undefined, { cause: error }));
+}
+
+export function checkPath(path: unknown): void {
+  if (path === undefined || (typeof path === "string" && path.startsWith("/"))) return;
+  throw protocolError("INVALID_ARGUMENT", `path begins with a slash, got ${describe(path)}`);
 }
 
 /** What a server with these settings answers offers with. */

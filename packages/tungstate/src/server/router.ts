@@ -1,7 +1,10 @@
 import type { IncomingMessage, Server as HttpServer } from "node:http";
 import type { Server as HttpsServer } from "node:https";
 import type { Duplex } from "node:stream";
-import { formatResponse, protocolError, refusalFor } from "@tungstate/protocol";
+import { formatResponse, parseTarget, protocolError, refusalFor } from "@tungstate/protocol";
+import { systemClock } from "../clock.ts";
+import { transportOf } from "../transport/of.ts";
+import { sayAndEnd } from "./accepting.ts";
 import { serverError } from "./errors.ts";
 
 export type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
@@ -24,7 +27,8 @@ export function routeUpgrades(
   if (routes === undefined) {
     const byPath = new Map<string | undefined, UpgradeHandler>();
     const listener: UpgradeHandler = (request, socket, head) => {
-      const { url = "" } = request;
+      const { url: target = "" } = request;
+      const url = parseTarget(target)?.resource ?? target;
       const query = url.indexOf("?");
       const taker = byPath.get(query < 0 ? url : url.slice(0, query)) ?? byPath.get(undefined);
       if (taker !== undefined) taker(request, socket, head);
@@ -47,6 +51,6 @@ export function routeUpgrades(
 }
 
 function notFound(socket: Duplex): void {
-  socket.on("error", () => socket.destroy());
-  socket.end(formatResponse(refusalFor(serverError("PATH_NOT_FOUND"))));
+  const response = formatResponse(refusalFor(serverError("PATH_NOT_FOUND")));
+  sayAndEnd(transportOf(socket, { noDelay: true }), response, systemClock);
 }

@@ -1,8 +1,9 @@
 import {
   checkClose,
   checkUpgrade,
+  DEFAULT_HEAD_LIMITS,
   HeaderFields,
-  type Message,
+  Message,
   PreparedMessage,
   protocolError,
   type WebSocketError,
@@ -14,7 +15,7 @@ import type { Duplex } from "node:stream";
 import { createServer as createTlsServer, type TlsOptions } from "node:tls";
 import type { Connection, ConnectionOwner } from "../connection.ts";
 import { Emitter } from "../emitter.ts";
-import { type ConnectionOptions, type ConnectionSettings, connectionSettings, count, time } from "../options.ts";
+import { type ConnectionOptions, type ConnectionSettings, connectionSettings, count, describe } from "../options.ts";
 import { HandleTransport } from "../transport/handle.ts";
 import { transportOf } from "../transport/of.ts";
 import { interceptHandles, type StreamHandle, system } from "../transport/system.ts";
@@ -22,7 +23,7 @@ import type { Transport } from "../transport/transport.ts";
 import type { ByteStream, WebSocketConnection } from "../types.ts";
 import { isEncrypted } from "../url.ts";
 import { type AcceptedConnection, Accepting } from "./accepting.ts";
-import { Admission, type AdmissionOptions, extensionsOf, RefusedError } from "./admission.ts";
+import { Admission, type AdmissionOptions, checkPath, extensionsOf, RefusedError } from "./admission.ts";
 import { serverError } from "./errors.ts";
 import type { HandshakeRequest, RequestOrigin } from "./request.ts";
 import { routeUpgrades } from "./router.ts";
@@ -77,8 +78,16 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
    * none of them has gets 404, unless the server has upgrade listeners of others.
    */
   attach(server: HttpServer | HttpsServer, options: { readonly path?: string } = {}): this {
+    const { path } = options;
+    if (typeof server?.on !== "function") {
+      throw protocolError(
+        "INVALID_ARGUMENT",
+        `attach takes a server of node:http or node:https, got ${describe(server)}`,
+      );
+    }
+    checkPath(path);
     this.attached.push(
-      routeUpgrades(server, options.path, (request, socket, head) => void this.handleUpgrade(request, socket, head)),
+      routeUpgrades(server, path, (request, socket, head) => void this.handleUpgrade(request, socket, head)),
     );
     return this;
   }
@@ -99,7 +108,11 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
       const headers = new HeaderFields(pairs(request.rawHeaders));
       const { method = "", url: target = "", httpVersion: version } = request;
       const upgrade = checkUpgrade({ method, target, version, headers });
-      if (upgrade instanceof Error) accepting.fail(new RefusedError(upgrade));
+      // node:http has limits of its own for the rest of a head
+      const tooMany =
+        request.rawHeaders.length / 2 > (this.admission.limits?.maxHeaders ?? DEFAULT_HEAD_LIMITS.maxHeaders);
+      if (tooMany) accepting.fail(new RefusedError(protocolError("TOO_MANY_HEADERS")));
+      else if (upgrade instanceof Error) accepting.fail(new RefusedError(upgrade));
       else accepting.decide(upgrade, () => head);
     });
   }
@@ -199,6 +212,9 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
 
   /** Runs an async generator for each connection: what it yields is sent, its end closes with 1000, its throw with 1011. */
   stream(handler: StreamHandler): this {
+    if (typeof handler !== "function") {
+      throw protocolError("INVALID_ARGUMENT", `stream takes an async generator function, got ${describe(handler)}`);
+    }
     this.streams.push(handler);
     return this;
   }
@@ -228,12 +244,12 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
    */
   async close(code = 1001, reason = "", timeout: number = this.settings.closeTimeout): Promise<void> {
     checkClose(code, reason);
-    const limit = time({ timeout }, "timeout", 0);
+    if (!(timeout >= 0)) throw protocolError("INVALID_ARGUMENT", `timeout is milliseconds, got ${describe(timeout)}`);
     const stopped = [...this.ports].map((server) => new Promise<void>((resolve) => server.close(() => resolve())));
     this.closing = true;
     for (const each of this.handshakes) each.fail(new RefusedError(serverError("SERVER_CLOSING"), RETRY_LATER));
     for (const socket of this.securing.values()) socket.destroy();
-    const cancel = this.settings.clock.after(limit, () => {
+    const cancel = this.settings.clock.after(timeout, () => {
       for (const connection of this.open) connection.terminate();
     });
     await Promise.all([...this.open].map((connection) => connection.close(code, reason)));
@@ -266,8 +282,8 @@ function peerOf(socket: Socket): string {
 }
 
 function prepare(data: string | Uint8Array | Message): PreparedMessage {
-  if (typeof data === "string" || data instanceof Uint8Array) return new PreparedMessage(data);
-  return new PreparedMessage(data.bytes, { type: data.type });
+  if (data instanceof Message) return new PreparedMessage(data.bytes, { type: data.type });
+  return new PreparedMessage(data);
 }
 
 /** node:http's flat list of names and values. */
