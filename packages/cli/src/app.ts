@@ -1,6 +1,8 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { Logger } from "pino";
 import { type OriginPolicy, type WebSocketConnection, WebSocketServer } from "tungstate";
+import type { HubOptions } from "./hub-options.ts";
+import { HUB_PATH, startHub } from "./hub.ts";
 import { createMetrics } from "./metrics.ts";
 import { loadPage, servePage } from "./page.ts";
 
@@ -11,6 +13,7 @@ export interface AppOptions {
   /** Pages that may connect beside our own; "any" among them: all. */
   readonly origins?: readonly string[];
   readonly maxConnections?: number;
+  readonly hub?: HubOptions;
 }
 
 export interface App {
@@ -42,7 +45,8 @@ export async function startApp(options: AppOptions): Promise<App> {
   };
   const chat = new WebSocketServer({ ...websocket, ...BROADCAST_LIMITS });
   const echo = new WebSocketServer({ ...websocket, ...ECHO_LIMITS });
-  const servers = { "/ws": chat, "/echo": echo };
+  const hub = await startHub(options.hub ?? {}, websocket, log);
+  const servers = { "/ws": chat, "/echo": echo, [HUB_PATH]: hub.server };
   const metrics = createMetrics(servers);
 
   chat.on("connection", (connection) => {
@@ -69,6 +73,8 @@ export async function startApp(options: AppOptions): Promise<App> {
     const path = pathOf(request.url ?? "");
     if (path === undefined) {
       plain(response, 400, "the target of the request is neither a path nor a URL\n");
+    } else if (hub.answers(path)) {
+      await hub.answer(path, request, response);
     } else if (request.method !== "GET" && request.method !== "HEAD") {
       plain(response, 405, "only GET and HEAD\n", { allow: "GET, HEAD" });
     } else if (path in servers) {
@@ -79,10 +85,10 @@ export async function startApp(options: AppOptions): Promise<App> {
         "sec-websocket-version": "13",
       });
     } else if (path === "/health") {
-      const connections = { ws: chat.connections.size, echo: echo.connections.size };
+      const connections = { ws: chat.connections.size, echo: echo.connections.size, hub: hub.server.connections.size };
       json(response, { status: "ok", connections });
     } else if (path === "/metrics") {
-      const text = await metrics.text();
+      const text = (await metrics.text()) + hub.metrics();
       response.writeHead(200, { "content-type": metrics.contentType }).end(text);
     } else servePage(page, path, request, response);
   }
@@ -120,12 +126,12 @@ export async function startApp(options: AppOptions): Promise<App> {
     url: `http://${host}:${port}`,
     port,
     get connections() {
-      return chat.connections.size + echo.connections.size;
+      return Object.values(servers).reduce((sum, server) => sum + server.connections.size, 0);
     },
     async close(timeout) {
       const closed = new Promise<void>((resolve) => http.close(() => resolve()));
       http.closeIdleConnections();
-      await Promise.all([chat, echo].map((server) => server.close(1001, "", timeout)));
+      await Promise.all([chat.close(1001, "", timeout), echo.close(1001, "", timeout), hub.close(timeout)]);
       http.closeAllConnections();
       await closed;
       metrics.end();

@@ -1,7 +1,9 @@
 import { Command, InvalidArgumentError, Option } from "commander";
 import { createRequire } from "node:module";
 import type { ConnectFlags } from "./connect-options.ts";
+import { secondsOf } from "./duration.ts";
 import type { ServeOptions } from "./serve.ts";
+import type { TokenFlags } from "./token.ts";
 
 const { version } = createRequire(import.meta.url)("../package.json") as { version: string };
 
@@ -28,6 +30,9 @@ program
   /         a chat in the browser
   /ws       WebSocket: every message from any client goes to all of them
   /echo     WebSocket: every message comes back
+  /connection/websocket
+            WebSocket: the hub, for clients of the Centrifugo protocol; channels such as public:lobby are for all
+  /api/     the hub's HTTP API, with --api-key
   /health   whether it is alive, as JSON
   /metrics  figures for Prometheus
 
@@ -42,6 +47,17 @@ Log lines go to stderr, as JSON. SIGTERM and SIGINT drain: nobody new is let in,
   )
   .option("--max-connections <count>", "WebSocket connections at a time; more get 503", wholeNumber(1, 10_000_000))
   .option("--drain <seconds>", "how long clients have to go after SIGTERM or SIGINT", wholeNumber(0, 3600), 5)
+  .addOption(tokenSecret())
+  .addOption(
+    new Option("--api-key <key>", "turn the HTTP API on, for callers with this key; may be given several times")
+      .env("TUNGSTATE_API_KEY")
+      .argParser(collect(asIs)),
+  )
+  .option(
+    "--namespace <name>",
+    "a namespace beside `public`, whose channels take a token; may be given several times",
+    collect(asIs),
+  )
   .addOption(
     new Option("--log-level <level>", "which log lines to write")
       .choices(["silent", "error", "warn", "info", "debug"])
@@ -97,6 +113,27 @@ program
   .description("Lists the network interfaces that `connect --interface` can be given, with their addresses.")
   .option("--json", "as JSON, with all that is known of them")
   .action(async (flags: { json?: boolean }) => (await import("./interfaces.ts")).interfacesCommand(flags));
+
+program
+  .command("token")
+  .summary("make a token for a client of the hub")
+  .description("Makes a token for `tungstate serve` with the same secret, and prints it.")
+  .requiredOption("--user <name>", "who the client is")
+  .option("--ttl <time>", "how long it counts: seconds, or as 15m, 1h, 7d", ttl, 3600)
+  .option("--channel <name>", "make it a subscription token, for this channel")
+  .addOption(tokenSecret())
+  .action(async (flags: TokenFlags) => (await import("./token.ts")).tokenCommand(flags));
+
+function tokenSecret(): Option {
+  const option = new Option("--token-secret <secret>", "the secret of tokens (HS256), of at least 32 bytes");
+  return option.env("TUNGSTATE_TOKEN_SECRET");
+}
+
+function ttl(value: string): number {
+  const seconds = secondsOf(value);
+  if (seconds !== undefined) return seconds;
+  throw new InvalidArgumentError("Expected seconds, or a number with s, m, h or d behind it.");
+}
 
 function wholeNumber(least: number, most: number): (value: string) => number {
   return (value) => {

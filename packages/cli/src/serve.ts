@@ -1,8 +1,9 @@
 import { pino } from "pino";
 import { type App, startApp } from "./app.ts";
 import { explainSystem } from "./explain.ts";
+import { type HubOptions, problemsOf } from "./hub-options.ts";
 
-export interface ServeOptions {
+export interface ServeOptions extends HubOptions {
   readonly host: string;
   readonly port: number;
   readonly origin?: readonly string[];
@@ -16,6 +17,12 @@ const SAME_SIGNAL_MS = 1_000;
 
 /** `tungstate serve`: one line on stdout when it is ready, log lines on stderr, drained by SIGTERM and SIGINT. */
 export async function serveCommand(options: ServeOptions): Promise<void> {
+  const problems = problemsOf(options);
+  if (problems.length > 0) {
+    for (const problem of problems) process.stderr.write(`tungstate: ${problem}\n`);
+    process.exitCode = 1;
+    return;
+  }
   // synchronous, so that the last line of a crash is there
   const log = pino({ level: options.logLevel }, pino.destination({ dest: 2, sync: true }));
   let app: App;
@@ -24,6 +31,7 @@ export async function serveCommand(options: ServeOptions): Promise<void> {
       host: options.host,
       port: options.port,
       log,
+      hub: options,
       ...(options.origin === undefined ? {} : { origins: options.origin }),
       ...(options.maxConnections === undefined ? {} : { maxConnections: options.maxConnections }),
     });

@@ -1,0 +1,24 @@
+import { createToken } from "@tungstate/hub";
+import { problemsOf } from "./hub-options.ts";
+
+export interface TokenFlags {
+  readonly user: string;
+  /** seconds */
+  readonly ttl: number;
+  readonly channel?: string;
+  readonly tokenSecret?: string;
+}
+
+/** `tungstate token`: a token on stdout. */
+export async function tokenCommand({ user, ttl, channel, tokenSecret }: TokenFlags): Promise<void> {
+  const problems =
+    tokenSecret === undefined
+      ? ["--token-secret, or TUNGSTATE_TOKEN_SECRET, has to be given"]
+      : problemsOf({ tokenSecret });
+  if (tokenSecret === undefined || problems.length > 0) {
+    for (const problem of problems) process.stderr.write(`tungstate: ${problem}\n`);
+    process.exitCode = 1;
+    return;
+  }
+  process.stdout.write(`${await createToken({ secret: tokenSecret, user, ttl, channel })}\n`);
+}
