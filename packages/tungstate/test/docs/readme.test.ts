@@ -1,4 +1,39 @@
-import { describePage } from "./support/pages.ts";
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { describePage, readPage, sectionOf, tableRows } from "./support/pages.ts";
 
 // 8000 is that of `npm start`; the programs of the page serve on the others
-describePage("README.md", { ports: [8000, 8080, 8443], servers: [["serve", "--port", "8000"]] });
+describePage("README.md", { ports: [8000, 8080, 8081, 8082, 8443], servers: [["serve", "--port", "8000"]] });
+
+const TITLES = { tungstate: "Tungstate", ws: "ws 8.23" };
+const GROUPS = { "1 to 10": /^([1-9]|10)\./, "12 and 13": /^1[23]\./ };
+
+describe("README.md", () => {
+  test("has the results of the golden files", () => {
+    const expected = Object.entries(GROUPS).flatMap(([groups, ids]) =>
+      Object.entries(TITLES).flatMap(([target, title]) =>
+        ["server", "client"].flatMap((role) => {
+          const golden = JSON.parse(readPage(`conformance/golden/${target}-${role}.json`)) as Record<string, string>;
+          const verdicts = Object.keys(golden)
+            .filter((id) => ids.test(id))
+            .map((id) => golden[id]?.split(",")[0]);
+          if (verdicts.length === 0) return [];
+          const count = (verdict: string): string => String(verdicts.filter((each) => each === verdict).length);
+          return [
+            {
+              target: title,
+              role,
+              groups,
+              cases: String(verdicts.length),
+              OK: count("OK"),
+              informational: count("INFORMATIONAL"),
+              "non-strict": count("NON-STRICT"),
+              failed: count("FAILED"),
+            },
+          ];
+        }),
+      ),
+    );
+    assert.deepEqual(tableRows(sectionOf("README.md", "## Conformance")), expected);
+  });
+});

@@ -45,6 +45,32 @@ function blocksOf(page: string): Block[] {
   );
 }
 
+/** The part of a page below a heading, down to the next one of its level or above. */
+export function sectionOf(page: string, heading: string): string {
+  const lines = readPage(page).split("\n");
+  const start = lines.indexOf(heading);
+  assert.ok(start >= 0, `${page} has no heading "${heading}"`);
+  const level = heading.indexOf(" ");
+  const rest = lines.slice(start + 1);
+  const end = rest.findIndex((line) => /^#+ /.test(line) && line.indexOf(" ") <= level);
+  return rest.slice(0, end < 0 ? undefined : end).join("\n");
+}
+
+/** The rows of all tables in a text, each by the names of its columns. */
+export function tableRows(text: string): Record<string, string>[] {
+  const rows: Record<string, string>[] = [];
+  let columns: string[] | undefined;
+  for (const line of text.split("\n")) {
+    const cells = line.startsWith("|") ? line.slice(1, -1).split("|") : undefined;
+    if (cells === undefined) columns = undefined;
+    else if (columns === undefined) columns = cells.map((cell) => cell.trim());
+    else if (!/^[\s:-]+$/.test(cells[0])) {
+      rows.push(Object.fromEntries(columns.map((column, at) => [column, cells[at]?.trim() ?? ""])));
+    }
+  }
+  return rows;
+}
+
 /** Commands about the repository itself, such as `npm ci && npm start`: their scripts have to exist, and are run by who works on it. */
 function isAboutRepository({ code }: Block): boolean {
   return code.split("\n").every((line) => line === "" || line.startsWith("npm "));
@@ -96,6 +122,16 @@ export function describePage(page: string, { ports = [], servers = [] }: PageOpt
 
     test("names only scripts that exist", () => checkScripts(readPage(page)));
   });
+}
+
+/** Compiles a program that only has types to say. Throws with what the compiler says. */
+export async function checkTypes(code: string): Promise<void> {
+  const folder = new ProgramFolder();
+  try {
+    await folder.prepare([{ language: "ts", serves: false, code, line: 0 }], []);
+  } finally {
+    await folder.remove();
+  }
 }
 
 /** A program that was started; `text` and `errors` are what it has printed so far. */
