@@ -1,0 +1,213 @@
+import { protocolError } from "@tungstate/protocol";
+import { Socket } from "node:net";
+import { Duplex } from "node:stream";
+import { type Clock, systemClock } from "../clock.ts";
+import { isEncrypted } from "../url.ts";
+import { Lane, type LaneConditions } from "./lane.ts";
+import { seededRandom } from "./random.ts";
+
+/** When something happens: so many ms after the beginning, or as soon as so many bytes have gone through, both ways together. */
+export type When = number | { readonly after: number } | { readonly afterBytes: number };
+
+/** How bad a network is. Each direction has all of it, unless `direction` says otherwise. */
+export interface ConditionsOptions {
+  /** Milliseconds that everything takes. Default 0. */
+  readonly latency?: number;
+  /** Milliseconds of which a random part is added to that, for each segment. Bytes stay in order. Default 0. */
+  readonly jitter?: number;
+  /** Bytes per second. Default Infinity. */
+  readonly bandwidth?: number;
+  /** Cuts what goes through into pieces of so many bytes, or of a random size. Default: as it comes. */
+  readonly chunking?: number | { readonly min: number; readonly max: number };
+  /**
+   * What loss looks like over TCP: with this chance a segment comes `duration` ms late (default 200, the least time after which Linux sends it
+   * again), and all behind it with it. A number is the chance, 0 to 1. Default 0.
+   */
+  readonly stall?: number | { readonly chance: number; readonly duration?: number };
+  /** From then on nothing goes through any more, either way, and nothing tells of that: a cable was pulled. Default: never. */
+  readonly halfOpen?: When;
+  /** Then the connection is reset. Default: never. */
+  readonly reset?: When;
+  /** Which way the conditions hold, seen from the stream that is given back. Default both. */
+  readonly direction?: "both" | "in" | "out";
+  /** Decides all that is random. Default 1. */
+  readonly seed?: number;
+  /** Default the system's; for tests a VirtualClock. */
+  readonly clock?: Clock;
+}
+
+const CLEAR: LaneConditions = {
+  latency: 0,
+  jitter: 0,
+  bandwidth: Infinity,
+  chunking: undefined,
+  stall: { chance: 0, duration: 0 },
+};
+
+/**
+ * Puts a bad network between a byte stream and whoever uses the stream that is given back. With the same seed, clock and bytes, the same
+ * happens each time. The stream belongs to the one given back, and is destroyed with it. Throws INVALID_ARGUMENT.
+ */
+export function conditions(stream: Duplex, options: ConditionsOptions = {}): ConditionedStream {
+  return new ConditionedStream(stream, options);
+}
+
+/** A byte stream under conditions, which can be made worse by hand. */
+export class ConditionedStream extends Duplex {
+  /** As the stream below: see `client`. */
+  readonly encrypted: boolean;
+  private readonly below: Duplex;
+  private readonly incoming: Lane;
+  private readonly outgoing: Lane;
+  private readonly timers: (() => void)[] = [];
+  private readonly limits: { readonly bytes: number; readonly act: () => void }[] = [];
+  private bytes = 0;
+  private silent = false;
+  private ended: (() => void) | undefined;
+
+  constructor(below: Duplex, options: ConditionsOptions) {
+    super({ allowHalfOpen: true });
+    this.below = below;
+    this.encrypted = isEncrypted(below);
+    const { direction = "both", seed = 1, clock = systemClock } = options;
+    if (!["both", "in", "out"].includes(direction)) invalid("direction", '"both", "in" or "out"', direction);
+    if (!Number.isSafeInteger(seed)) invalid("seed", "an integer", seed);
+    const lane = laneConditions(options);
+    this.incoming = new Lane(direction === "out" ? CLEAR : lane, seededRandom(seed * 2), clock, {
+      deliver: (bytes) => {
+        const more = this.push(bytes);
+        this.count(bytes.length);
+        return more;
+      },
+      end: () => this.push(null),
+    });
+    this.outgoing = new Lane(direction === "in" ? CLEAR : lane, seededRandom(seed * 2 + 1), clock, {
+      deliver: (bytes) => {
+        const more = below.write(bytes);
+        this.count(bytes.length);
+        return more;
+      },
+      end: () => void below.end(() => this.finish()),
+    });
+    this.schedule("halfOpen", options.halfOpen, clock, () => this.goSilent());
+    this.schedule("reset", options.reset, clock, () => this.reset());
+    below.on("data", (bytes: Uint8Array) => {
+      if (this.silent) return;
+      below.pause();
+      this.incoming.push(bytes, () => below.resume());
+    });
+    below.on("drain", () => this.outgoing.resume());
+    below.on("end", () => this.incoming.end());
+    below.on("error", (error) => this.lost(error));
+    below.on("close", () => this.lost());
+  }
+
+  /** From now on nothing goes through, either way, and nothing tells of that. */
+  goSilent(): void {
+    this.silent = true;
+    this.incoming.close();
+    this.outgoing.close();
+    this.finish();
+  }
+
+  /** Nothing arrives for so many ms, either way; then all of it does. */
+  stall(duration: number): void {
+    this.incoming.stall(duration);
+    this.outgoing.stall(duration);
+  }
+
+  /** Resets the connection, for both ends. */
+  reset(): void {
+    if (this.below instanceof Socket) this.below.resetAndDestroy();
+    this.destroy(Object.assign(new Error("read ECONNRESET"), { code: "ECONNRESET" }));
+  }
+
+  override _read(): void {
+    this.incoming.resume();
+  }
+
+  override _write(chunk: Uint8Array, _encoding: string, done: () => void): void {
+    // a copy, since whoever wrote it may use it again while it is on its way
+    if (this.silent) done();
+    else this.outgoing.push(new Uint8Array(chunk), done);
+  }
+
+  override _final(done: () => void): void {
+    if (this.silent || this.below.destroyed) {
+      done();
+      return;
+    }
+    // not before it has arrived: a stream that has finished and ended destroys itself, and what is under way with it
+    this.ended = done;
+    this.outgoing.end();
+  }
+
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    for (const cancel of this.timers) cancel();
+    this.incoming.close();
+    this.outgoing.close();
+    this.below.destroy();
+    done(error);
+  }
+
+  /** The stream below is gone. What has arrived before an orderly end is still on its way. */
+  private lost(error?: Error): void {
+    if (this.silent || this.destroyed) return;
+    if (error !== undefined) this.destroy(error);
+    else if (!this.below.readableEnded) this.destroy();
+    else {
+      this.outgoing.close();
+      this.finish();
+    }
+  }
+
+  /** What was written is through, or lost. */
+  private finish(): void {
+    const { ended } = this;
+    this.ended = undefined;
+    ended?.();
+  }
+
+  private count(bytes: number): void {
+    this.bytes += bytes;
+    for (const limit of this.limits) if (this.bytes >= limit.bytes) limit.act();
+  }
+
+  private schedule(name: string, when: When | undefined, clock: Clock, act: () => void): void {
+    if (when === undefined) return;
+    const given = typeof when === "number" ? { after: when } : when;
+    if ("afterBytes" in given) {
+      this.limits.push({ bytes: atLeast(`${name}.afterBytes`, given.afterBytes, 1, "bytes"), act });
+    } else {
+      this.timers.push(clock.after(atLeast(`${name}.after`, given.after, 0, "milliseconds"), act));
+    }
+  }
+}
+
+function laneConditions(options: ConditionsOptions): LaneConditions {
+  const { latency = 0, jitter = 0, bandwidth = Infinity, chunking, stall = 0 } = options;
+  const { chance, duration = 200 } = typeof stall === "number" ? { chance: stall } : stall;
+  const sizes = typeof chunking === "number" ? { min: chunking, max: chunking } : chunking;
+  if (sizes !== undefined && !(Number.isInteger(sizes.min) && Number.isInteger(sizes.max) && 1 <= sizes.min)) {
+    invalid("chunking", "bytes, 1 at least, or { min, max }", JSON.stringify(chunking));
+  }
+  if (sizes !== undefined && sizes.max < sizes.min) invalid("chunking.max", `${sizes.min} at least`, sizes.max);
+  if (!(chance >= 0 && chance <= 1)) invalid("stall", "a chance from 0 to 1", chance);
+  if (bandwidth !== Infinity) atLeast("bandwidth", bandwidth, 1, "bytes per second");
+  return {
+    latency: atLeast("latency", latency, 0, "milliseconds"),
+    jitter: atLeast("jitter", jitter, 0, "milliseconds"),
+    bandwidth,
+    chunking: sizes,
+    stall: { chance, duration: atLeast("stall.duration", duration, 0, "milliseconds") },
+  };
+}
+
+function atLeast(name: string, value: number, least: number, unit: string): number {
+  if (Number.isFinite(value) && value >= least) return value;
+  return invalid(name, `${unit}, ${least} at least`, value);
+}
+
+function invalid(name: string, expected: string, got: unknown): never {
+  throw protocolError("INVALID_ARGUMENT", `${name} has to be ${expected}, not ${String(got)}`);
+}
