@@ -272,7 +272,7 @@ describe("a connection", () => {
       const bytes = filled(10, 3);
       client.write("text");
       client.write(bytes);
-      client.write(bytes.buffer);
+      client.write(bytes.buffer as ArrayBuffer);
       client.write(new DataView(bytes.buffer, 2, 4));
       client.write(new PreparedMessage("prepared"));
       client.write(new PreparedMessage(bytes));
