@@ -278,13 +278,13 @@ export class Connection
 
   // ---- reading
 
-  override on<E extends keyof ConnectionEvents>(event: E, listener: (...args: ConnectionEvents[E]) => void): this {
+  override on<E extends keyof ConnectionEvents>(event: E, listener: (...args: ConnectionEvents[E]) => unknown): this {
     super.on(event, listener);
     if (event === "message") this.reading.resumeSoon();
     return this;
   }
 
-  override off<E extends keyof ConnectionEvents>(event: E, listener: (...args: ConnectionEvents[E]) => void): this {
+  override off<E extends keyof ConnectionEvents>(event: E, listener: (...args: ConnectionEvents[E]) => unknown): this {
     super.off(event, listener);
     if (event === "message" && !this.hasMessageListeners()) this.reading.listenersGone();
     return this;

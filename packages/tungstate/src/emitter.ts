@@ -1,6 +1,7 @@
 import { isThenable } from "./thenable.ts";
 
-type Listener<Args extends unknown[]> = (...args: Args) => void;
+/** What it returns is not looked at, but for the promise of an async function, whose rejection counts as a throw. */
+type Listener<Args extends unknown[]> = (...args: Args) => unknown;
 
 /**
  * Typed events. Unlike Node's, an `error` that nobody listens to is no exception (it is told by `close` as well), and a listener

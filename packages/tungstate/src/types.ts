@@ -69,9 +69,9 @@ export interface WebSocketConnection extends AsyncIterable<Message>, AsyncDispos
   /** Stops `message` events; messages then wait in the inbox. */
   pause(): void;
   resume(): void;
-  on<E extends keyof ConnectionEvents>(event: E, listener: (...args: ConnectionEvents[E]) => void): this;
-  once<E extends keyof ConnectionEvents>(event: E, listener: (...args: ConnectionEvents[E]) => void): this;
-  off<E extends keyof ConnectionEvents>(event: E, listener: (...args: ConnectionEvents[E]) => void): this;
+  on<E extends keyof ConnectionEvents>(event: E, listener: (...args: ConnectionEvents[E]) => unknown): this;
+  once<E extends keyof ConnectionEvents>(event: E, listener: (...args: ConnectionEvents[E]) => unknown): this;
+  off<E extends keyof ConnectionEvents>(event: E, listener: (...args: ConnectionEvents[E]) => unknown): this;
   split(): { readable: ReadableStream<Message>; writable: WritableStream<MessageData> };
   /** Round-trip time in milliseconds. */
   ping(payload?: Uint8Array | string): Promise<number>;

@@ -12,7 +12,7 @@ const KiB = 1024;
 const MiB = 1024 * KiB;
 const LARGEST = 2 ** 31 - 1;
 
-const settings = (options: object) => connectionSettings("server", options as ConnectionOptions);
+const settings = (options: object) => connectionSettings("server", options);
 
 describe("options of a connection", () => {
   test("have defaults", () => {
@@ -159,13 +159,13 @@ describe("options of a server", () => {
   ];
   for (const [options, says] of wrong) {
     test(JSON.stringify(options), async () => {
-      assert.throws(() => new WebSocketServer(options as WebSocketServerOptions), {
+      assert.throws(() => new WebSocketServer(options), {
         code: "INVALID_ARGUMENT",
         message: says,
       });
       if ("maxConnections" in options || "maxHandshakes" in options) return;
       const [here, there] = memoryPipe();
-      await assert.rejects(accept(here, options as AcceptOptions), { code: "INVALID_ARGUMENT", message: says });
+      await assert.rejects(accept(here, options), { code: "INVALID_ARGUMENT", message: says });
       there.destroy();
       here.destroy();
     });
@@ -201,11 +201,11 @@ describe("options of a client", () => {
       const sent: Buffer[] = [];
       there.on("data", (chunk: Buffer) => sent.push(chunk));
       there.on("error", () => undefined);
-      await assert.rejects(client("ws://localhost/", here, options as ClientOptions), {
+      await assert.rejects(client("ws://localhost/", here, options), {
         code: "INVALID_ARGUMENT",
         message: says,
       });
-      await assert.rejects(connect("ws://127.0.0.1:1/", options as ConnectOptions), {
+      await assert.rejects(connect("ws://127.0.0.1:1/", options), {
         code: "INVALID_ARGUMENT",
         message: says,
       });

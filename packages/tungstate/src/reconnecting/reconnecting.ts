@@ -184,7 +184,10 @@ export class Reconnecting extends Emitter<ReconnectingEvents> implements Reconne
 
   // ---- reading
 
-  override on<E extends keyof ReconnectingEvents>(event: E, listener: (...args: ReconnectingEvents[E]) => void): this {
+  override on<E extends keyof ReconnectingEvents>(
+    event: E,
+    listener: (...args: ReconnectingEvents[E]) => unknown,
+  ): this {
     super.on(event, listener);
     if (event === "message") this.sessions.resumeSoon();
     return this;

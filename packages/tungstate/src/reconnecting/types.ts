@@ -90,7 +90,7 @@ export interface ReconnectingConnection extends WebSocketConnection {
   withGaps(): AsyncIterableIterator<Message | Gap>;
   /** Ends a wait, because you know that it is worth trying now. A time that the server has asked for is still waited for. */
   retryNow(): void;
-  on<E extends keyof ReconnectingEvents>(event: E, listener: (...args: ReconnectingEvents[E]) => void): this;
-  once<E extends keyof ReconnectingEvents>(event: E, listener: (...args: ReconnectingEvents[E]) => void): this;
-  off<E extends keyof ReconnectingEvents>(event: E, listener: (...args: ReconnectingEvents[E]) => void): this;
+  on<E extends keyof ReconnectingEvents>(event: E, listener: (...args: ReconnectingEvents[E]) => unknown): this;
+  once<E extends keyof ReconnectingEvents>(event: E, listener: (...args: ReconnectingEvents[E]) => unknown): this;
+  off<E extends keyof ReconnectingEvents>(event: E, listener: (...args: ReconnectingEvents[E]) => unknown): this;
 }

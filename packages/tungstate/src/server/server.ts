@@ -2,10 +2,12 @@ import {
   checkClose,
   checkUpgrade,
   DEFAULT_HEAD_LIMITS,
+  formatResponse,
   HeaderFields,
   Message,
   PreparedMessage,
   protocolError,
+  refusalFor,
   type WebSocketError,
 } from "@tungstate/protocol";
 import type { IncomingMessage, Server as HttpServer } from "node:http";
@@ -111,9 +113,10 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
       // node:http has limits of its own for the rest of a head
       const tooMany =
         request.rawHeaders.length / 2 > (this.admission.limits?.maxHeaders ?? DEFAULT_HEAD_LIMITS.maxHeaders);
-      if (tooMany) accepting.fail(new RefusedError(protocolError("TOO_MANY_HEADERS")));
-      else if (upgrade instanceof Error) accepting.fail(new RefusedError(upgrade));
-      else accepting.decide(upgrade, () => head);
+      const wrong = tooMany ? protocolError("TOO_MANY_HEADERS") : upgrade;
+      if (wrong instanceof Error) {
+        accepting.fail(new RefusedError(wrong, undefined, formatResponse(refusalFor(wrong), method)));
+      } else accepting.decide(wrong, () => head);
     });
   }
 
@@ -134,7 +137,9 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
     server.once("close", () => this.ports.delete(server));
     return new Promise((resolve, reject) => {
       server.once("error", reject);
-      server.listen({ port: 0, host: "127.0.0.1", ...where }, () => {
+      // with a port, Node looks at no path
+      const elsewhere = where.path !== undefined || "fd" in where;
+      server.listen(elsewhere ? where : { port: 0, host: "127.0.0.1", ...where }, () => {
         server.off("error", reject);
         server.on("error", (error) => this.emit("error", error));
         if (tls === undefined) interceptHandles(server, (handle) => this.acceptHandle(handle));
