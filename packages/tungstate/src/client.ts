@@ -119,7 +119,12 @@ export async function openClient(
       signal,
       receive: (bytes) => step(handshake.receive(bytes)),
       end: () => step(handshake.end()),
-      timedOut: () => connectError("HANDSHAKE_TIMEOUT", `${timeout} ms`),
+      timedOut: () => {
+        // an answer whose body does not end is an answer all the same
+        const progress = handshake.end();
+        if (progress.state === "rejected") return new HandshakeRejectedError(progress.response, progress.error);
+        return connectError("HANDSHAKE_TIMEOUT", `${timeout} ms`);
+      },
       lost: (cause) => connectError("HANDSHAKE_CLOSED", cause?.message, { cause }),
       aborted: () => abortedError(signal ?? AbortSignal.abort(), { step: "handshake" }),
     });

@@ -8,10 +8,12 @@ export interface Clock {
   endOfTurn(callback: () => void): void;
 }
 
+const LONGEST = 2 ** 31 - 1; // ms; setTimeout takes no more, and whoever waits longer looks at the time again
+
 export const systemClock: Clock = {
   now: () => performance.now(),
   after: (delay, callback) => {
-    const timer = setTimeout(callback, delay);
+    const timer = setTimeout(callback, Math.min(delay, LONGEST));
     return () => clearTimeout(timer);
   },
   endOfTurn: (callback) => {

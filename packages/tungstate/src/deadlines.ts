@@ -75,7 +75,8 @@ export class Deadlines {
       // one that stays where it was has rung for good
       if (timed.deadline > now) this.watch(timed);
     }
-    const earliest = Math.min(...this.slots.keys());
+    let earliest = Infinity;
+    for (const slot of this.slots.keys()) earliest = Math.min(earliest, slot);
     if (earliest < this.next) this.arm(earliest);
   }
 }

@@ -119,7 +119,7 @@ export class Writing {
   ): Promise<void> {
     const { outgoing, core, streams } = this;
     const pace: Pace = {
-      wrote: () => (this.afterWrite() ? undefined : this.streamRoom()),
+      wrote: () => this.streamWrote(),
       room: () => this.streamRoom(),
     };
     return new Promise<void>((resolve, reject) => {
@@ -208,7 +208,15 @@ export class Writing {
     return new Promise((resolve, reject) => (this.roomWaiters ??= []).push({ resolve, reject }));
   }
 
+  /** A fragment was written. What waits behind the message does not count: it waits for this. */
+  private streamWrote(): Promise<void> | undefined {
+    this.afterWrite();
+    const { core, settings } = this;
+    return core.output.size + core.inTransit <= settings.writeBufferSize ? undefined : this.streamRoom();
+  }
+
   private streamRoom(): Promise<void> {
+    this.flushSoon();
     return new Promise((resolve, reject) => (this.streamWaiter = { resolve, reject }));
   }
 

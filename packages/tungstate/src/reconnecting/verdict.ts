@@ -109,8 +109,13 @@ function fatalClose(code: number, reason: string): WebSocketError {
 export function retryAfter(headers: HeaderFields, now: number): number | undefined {
   const value = headers.getAll("retry-after")[0]?.trim() ?? "";
   if (/^\d+$/.test(value)) return Number(value) * 1000;
-  const until = Date.parse(value);
-  if (Number.isNaN(until)) return undefined;
-  const date = Date.parse(headers.get("date") ?? "");
-  return Math.max(0, until - (Number.isNaN(date) ? now : date));
+  const until = httpDate(value);
+  if (until === undefined) return undefined;
+  return Math.max(0, until - (httpDate(headers.get("date") ?? "") ?? now));
+}
+
+/** RFC 9110 §5.6.7: each form of a date begins with the day of the week. (Date.parse alone takes "-5" for a date.) */
+function httpDate(text: string): number | undefined {
+  const time = /^[A-Z][a-z]{2,8},? /.test(text) ? Date.parse(text) : Number.NaN;
+  return Number.isNaN(time) ? undefined : time;
 }

@@ -65,6 +65,8 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
   private readonly ports = new Set<NetServer>();
   private readonly streams: StreamHandler[] = [];
   private closing = false;
+  /** The connection that the listeners of `connection` are being told of. */
+  private opening: Connection | undefined;
 
   constructor(options: WebSocketServerOptions = {}) {
     super();
@@ -166,10 +168,10 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
       this.securing.delete(peerOf(socket)); // the TLS socket does not show the one below it, but has its addresses
       onSocket(socket);
     });
-    // a failed TLS handshake ends its socket, and is no business of anybody else
-    server.on("tlsClientError", (error) =>
-      this.emit("refused", serverError("TLS_HANDSHAKE_FAILED", error.message, { cause: error })),
-    );
+    server.on("tlsClientError", (error, socket) => {
+      socket.destroy(); // Node leaves one open that took too long
+      this.emit("refused", serverError("TLS_HANDSHAKE_FAILED", error.message, { cause: error }));
+    });
     return server;
   }
 
@@ -211,7 +213,9 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
   private opened({ connection, request }: AcceptedConnection): void {
     this.open.add(connection);
     connection.owner = this;
+    this.opening = connection;
     this.emit("connection", connection, request);
+    this.opening = undefined;
     for (const handler of this.streams) void runStream(connection, request, handler);
   }
 
@@ -263,6 +267,8 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
   }
 
   protected override onThrow(error: unknown, event?: keyof ServerEvents): void {
+    // nobody may be there to read it
+    if (event === "connection") this.opening?.fail(protocolError("HANDLER_FAILED", undefined, { cause: error }));
     // a listener of `error` that throws is not told of its own error
     if (event !== "error" && this.listenerCount("error") > 0) this.emit("error", error);
     else process.emitWarning(error instanceof Error ? error : String(error), "TungstateHandlerWarning");

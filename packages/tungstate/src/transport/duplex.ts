@@ -21,7 +21,10 @@ export class DuplexTransport implements Transport {
     }
     this.stream = stream;
     // from here on, so that an early failure finds a listener
-    stream.on("error", (error: Error) => (this.cause ??= error));
+    stream.on("error", (error: Error) => {
+      this.cause ??= error;
+      this.destroy(); // a stream may have been told not to do so itself
+    });
     stream.on("close", this.tellClosed);
   }
 
@@ -49,7 +52,10 @@ export class DuplexTransport implements Transport {
       process.nextTick(() => this.sink?.onEnd());
     } else {
       if (first) {
-        stream.on("end", () => this.sink?.onEnd());
+        stream.on("end", () => {
+          this.sink?.onEnd();
+          if (stream.writableFinished) this.destroy();
+        });
         stream.on("data", (chunk: unknown) => {
           if (chunk instanceof Uint8Array) this.sink?.onBytes(chunk, 0, chunk.length);
           else stream.destroy(new TypeError(`a byte stream gives each chunk as a Uint8Array, got ${describe(chunk)}`));
@@ -63,15 +69,17 @@ export class DuplexTransport implements Transport {
     const { stream } = this;
     if (pieces.length === 0) return true;
     if (!stream.writable) return false; // it was ended, and what comes too late is not written: "close" follows
-    if (!Array.isArray(pieces)) {
-      this.pending++;
-      stream.write(pieces, this.written);
-      return false;
+    const all = Array.isArray(pieces) ? pieces : [pieces];
+    this.pending += all.length;
+    try {
+      if (all.length > 1) stream.cork();
+      for (const piece of all) stream.write(piece, this.written);
+      if (all.length > 1) stream.uncork();
+    } catch (error) {
+      // somebody's `_write` threw
+      this.cause ??= error instanceof Error ? error : new Error(String(error));
+      this.destroy();
     }
-    this.pending += pieces.length;
-    stream.cork();
-    for (const piece of pieces) stream.write(piece, this.written);
-    stream.uncork();
     return false;
   }
 
@@ -90,10 +98,15 @@ export class DuplexTransport implements Transport {
   }
 
   end(): void {
-    this.stream.end();
+    const { stream } = this;
+    stream.end(() => {
+      if (stream.readableEnded) this.destroy();
+    });
   }
 
   destroy(): void {
     this.stream.destroy();
+    // not every stream emits "close", or soon
+    setImmediate(this.tellClosed);
   }
 }
