@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import { describePage, readPage, sectionOf, tableRows } from "./support/pages.ts";
 
 // 8000 is that of `npm start`; the programs of the page serve on the others
-describePage("README.md", { ports: [8000, 8080, 8081, 8082, 8443], servers: [["serve", "--port", "8000"]] });
+describePage("README.md", { ports: [8000, 8080, 8081, 8082, 8083, 8443], servers: [["serve", "--port", "8000"]] });
 
 const TITLES = { tungstate: "Tungstate", ws: "ws 8.23" };
 const GROUPS = { "1 to 10": /^([1-9]|10)\./, "12 and 13": /^1[23]\./ };

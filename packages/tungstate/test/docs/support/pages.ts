@@ -7,7 +7,7 @@ import { delimiter, dirname, join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 
-const root = fileURLToPath(new URL("../../../../../", import.meta.url));
+export const root: string = fileURLToPath(new URL("../../../../../", import.meta.url));
 const TUNGSTATE = join(root, "packages/cli/bin/tungstate.js");
 const TSC = join(root, "node_modules/typescript/bin/tsc");
 
