@@ -3,7 +3,7 @@ import type {
   ContextConfigDefault,
   FastifyBaseLogger,
   FastifyInstance,
-  FastifyPluginCallback,
+  FastifyPluginAsync,
   FastifyRequest,
   FastifySchema,
   FastifyTypeProvider,
@@ -85,7 +85,7 @@ declare module "fastify" {
   }
 }
 
-const plugin: FastifyPluginCallback<WebSocketPluginOptions> = (app, options, done) => {
+const plugin: FastifyPluginAsync<WebSocketPluginOptions> = async (app, options) => {
   const { upgradeTimeout, ...rest } = options;
   const server = new WebSocketServer(rest);
   const stop = letRequestsUpgrade(app.server, upgradeTimeout === undefined ? {} : { upgradeTimeout });
@@ -98,7 +98,6 @@ const plugin: FastifyPluginCallback<WebSocketPluginOptions> = (app, options, don
   // before Fastify waits for the connections of its HTTP server to end
   app.addHook("preClose", async () => server.close());
   app.addHook("onClose", async () => stop());
-  done();
 };
 
 function isWebSocket(route: RouteOptions): boolean {
@@ -130,7 +129,7 @@ function asWebSocketHandler(handler: unknown): WebSocketHandler {
  *
  * It is for the application that it is registered with and not only for a part of it; fastify-plugin would say so with these properties.
  */
-export const websocket: FastifyPluginCallback<WebSocketPluginOptions> = Object.assign(plugin, {
+export const websocket: FastifyPluginAsync<WebSocketPluginOptions> = Object.assign(plugin, {
   [Symbol.for("skip-override")]: true,
   [Symbol.for("fastify.display-name")]: "tungstate",
   [Symbol.for("plugin-meta")]: { name: "tungstate", fastify: ">=5" },

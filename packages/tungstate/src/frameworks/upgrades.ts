@@ -1,4 +1,4 @@
-import { protocolError } from "@tungstate/protocol";
+import { buildRefusal, formatResponse, protocolError } from "@tungstate/protocol";
 import { type IncomingMessage, Server as HttpServer, ServerResponse } from "node:http";
 import { Server as HttpsServer } from "node:https";
 import { type Server as NetServer, Socket } from "node:net";
@@ -54,6 +54,13 @@ function begin(
     socket.destroy(); // impossible: node:http knows no other streams
     return;
   }
+  if (hasBody(request)) {
+    // node:http has not read it and can't any more: better no answer of the application's than one without the body
+    socket.on("error", () => socket.destroy());
+    socket.write(BODY_REFUSED);
+    endGently(socket);
+    return;
+  }
   const response = new ServerResponse(request);
   response.shouldKeepAlive = false; // node:http has let go of the socket and would read no second request from it
   const onError = (): void => void socket.destroy(); // without a listener it would end the process
@@ -75,6 +82,13 @@ function begin(
   pending.set(request, { socket, head, response, release });
   server.emit("request", request, response);
 }
+
+/** By RFC 9112 §6.3 a request has one if it has either of these fields. */
+function hasBody({ headers }: IncomingMessage): boolean {
+  return headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) !== 0;
+}
+
+const BODY_REFUSED = formatResponse(buildRefusal({ status: 400, body: "a request for an upgrade has no body\n" }));
 
 /** Ends a socket once all is written; what still comes is dropped, so that the answer isn't lost to a reset. */
 function endGently(socket: Socket): void {

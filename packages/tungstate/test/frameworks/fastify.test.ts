@@ -5,6 +5,7 @@ import { test } from "node:test";
 import { connect } from "../../src/connect.ts";
 import { websocket } from "../../src/frameworks/fastify.ts";
 import { take } from "../support/connected.ts";
+import { Raw } from "../support/raw.ts";
 import { portOf } from "./support/apps.ts";
 
 test("the plugin is what fastify-plugin would make of it", () => {
@@ -12,6 +13,12 @@ test("the plugin is what fastify-plugin would make of it", () => {
   const symbols = Object.getOwnPropertySymbols(made);
   assert.equal(symbols.length, 3);
   for (const symbol of symbols) assert.deepEqual(Reflect.get(websocket, symbol), Reflect.get(made, symbol));
+});
+
+test("options that make no sense fail the registration", async () => {
+  const app = fastify();
+  await assert.rejects(async () => app.register(websocket, { maxMessageSize: -1 }), { code: "INVALID_ARGUMENT" });
+  await app.close();
 });
 
 test("WebSocket routes are for GET only", async () => {
@@ -30,7 +37,28 @@ test("an ordinary route answers an upgrade request as any other", async () => {
   await app.close();
 });
 
-test("routes of `route`, with parameters, validated", async () => {
+test("an upgrade request with a body does not reach the application, which could not read it", async (t) => {
+  const app = fastify();
+  await app.register(websocket);
+  let asked = 0;
+  app.post("/orders", () => String(++asked));
+  await app.listen({ port: 0, host: "127.0.0.1" });
+  const head =
+    "POST /orders HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nContent-Type: text/plain\r\n";
+  for (const rest of ["Content-Length: 4\r\n\r\nfour", "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"]) {
+    const answer = await Raw.to(t, { port: portOf(app.server) })
+      .send(head, rest)
+      .answer();
+    assert.deepEqual([answer.status, answer.rest.toString()], [400, "a request for an upgrade has no body\n"]);
+  }
+  const answer = await Raw.to(t, { port: portOf(app.server) })
+    .send(head, "\r\n")
+    .answer();
+  assert.deepEqual([answer.status, answer.rest.toString()], [200, "1"]);
+  await app.close();
+});
+
+test("routes with parameters, validated; `route, with parameters, validated", async () => {
   const app = fastify();
   await app.register(websocket, { protocols: ["chat"] });
   app.get<{ Params: { room: string } }>(
