@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { client, type ClientOptions } from "../src/client.ts";
-import { connect, type ConnectOptions } from "../src/connect.ts";
+import { client } from "../src/client.ts";
+import { connect } from "../src/connect.ts";
 import { type ConnectionOptions, connectionSettings, describe as named } from "../src/options.ts";
-import { accept, type AcceptOptions } from "../src/server/accept.ts";
-import { WebSocketServer, type WebSocketServerOptions } from "../src/server/server.ts";
+import { accept } from "../src/server/accept.ts";
+import { WebSocketServer } from "../src/server/server.ts";
 import { memoryPipe } from "../src/testing/memory-pipe.ts";
 import { VirtualClock } from "../src/testing/virtual-clock.ts";
 

@@ -156,7 +156,7 @@ describe("behind node:http", () => {
 
 test("behind node:https", async (t) => {
   const { key, cert } = selfSigned();
-  const { server, port } = await http(t, createHttpsServer({ key, cert }) as unknown as Server);
+  const { server, port } = await http(t, createHttpsServer({ key, cert }));
   const chat = named(t, "secure").attach(server);
   const requests: [boolean, string | undefined][] = [];
   chat.on("connection", (_connection, { encrypted, raw }) => requests.push([encrypted, raw?.url]));

@@ -1,5 +1,6 @@
+import { WebSocketError } from "@tungstate/protocol";
 import assert from "node:assert/strict";
-import { describe, test } from "node:test";
+import { describe, test, type TestContext } from "node:test";
 import type { Decision } from "../../src/server/admission.ts";
 import { accept } from "../../src/server/accept.ts";
 import type { HandshakeRequest } from "../../src/server/request.ts";
@@ -157,7 +158,9 @@ describe("an authorize that takes its time", () => {
     await clock.advance(51);
     await rejected;
     assert.equal(signal?.aborted, true);
-    assert.equal((signal?.reason as { error?: unknown; code?: string }).code, "AUTHORIZE_TIMEOUT");
+    const reason: unknown = signal?.reason;
+    assert.ok(reason instanceof WebSocketError);
+    assert.equal(reason.code, "AUTHORIZE_TIMEOUT");
     answer(true);
     assert.equal((await raw.answer()).status, 503);
     await clock.advance(2000);
@@ -247,12 +250,12 @@ describe("an authorize that takes its time", () => {
 
 describe("the subprotocol", () => {
   const choose = async (
-    t: Parameters<Parameters<typeof test>[1] & object>[0],
+    t: TestContext,
     protocols: NonNullable<WebSocketServerOptions["protocols"]> | undefined,
     offered: string | undefined,
   ): Promise<string | undefined> => {
-    const served = await serve(t as never, protocols === undefined ? {} : { protocols });
-    const raw = Raw.to(t as never, served).send(upgradeRequest("/", { "Sec-WebSocket-Protocol": offered }));
+    const served = await serve(t, protocols === undefined ? {} : { protocols });
+    const raw = Raw.to(t, served).send(upgradeRequest("/", { "Sec-WebSocket-Protocol": offered }));
     const { status, headers } = await raw.head();
     const chosen = headers["sec-websocket-protocol"];
     if (status !== 101) return String(status);
