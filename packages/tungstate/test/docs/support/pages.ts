@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { delimiter, dirname, join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -78,12 +78,28 @@ function isAboutRepository({ code }: Block): boolean {
 
 const OF_NPM: ReadonlySet<string> = new Set(["ci", "install"]);
 
-function checkScripts(text: string): void {
+/** Each `npm run x` is a script of the repository, and each `npm test -- x` runs a test. */
+export function checkScripts(text: string): void {
   const { scripts } = JSON.parse(readPage("package.json")) as { readonly scripts: Readonly<Record<string, string>> };
-  for (const [, run, name = ""] of text.matchAll(/(?:^|`|&& )npm (run )?([\w:-]+)/gm)) {
+  for (const [, run, name = "", parts = ""] of text.matchAll(/(?:^|`|&& )npm (run )?([\w:-]+)(?: -- ([\w/ -]+))?/gm)) {
     if (run === undefined && OF_NPM.has(name)) continue;
     assert.ok(name in scripts, `npm ${run ?? ""}${name}: there is no such script`);
+    if (name !== "test") continue;
+    for (const part of parts.split(" ").filter((word) => word !== "")) {
+      assert.ok(
+        testFiles().some((file) => file.includes(part)),
+        `npm test -- ${part}: there is no such test`,
+      );
+    }
   }
+}
+
+function testFiles(): string[] {
+  return ["packages", "apps", "bench", "conformance", "examples", "scripts"].flatMap((folder) =>
+    readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })
+      .filter((file) => file.endsWith(".test.ts") && !file.includes("node_modules"))
+      .map((file) => `${folder}/${file}`),
+  );
 }
 
 /** What belongs to the world around a page. */
