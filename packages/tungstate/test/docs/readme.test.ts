@@ -5,6 +5,9 @@ import { describePage, readPage, sectionOf, tableRows } from "./support/pages.ts
 // 8000 is that of `npm start`; the programs of the page serve on the others
 describePage("README.md", { ports: [8000, 8080, 8081, 8082, 8083, 8443], servers: [["serve", "--port", "8000"]] });
 
+describePage("packages/tungstate/README.md", { ports: [8080] });
+describePage("packages/protocol/README.md");
+
 const TITLES = { tungstate: "Tungstate", ws: "ws 8.23" };
 const GROUPS = { "1 to 10": /^([1-9]|10)\./, "12 and 13": /^1[23]\./ };
 
