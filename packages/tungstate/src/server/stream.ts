@@ -1,4 +1,4 @@
-import type { Message } from "@tungstate/protocol";
+import { type Message, WebSocketError } from "@tungstate/protocol";
 import type { Connection } from "../connection.ts";
 import type { MessageData, WebSocketConnection } from "../types.ts";
 import type { HandshakeRequest } from "./request.ts";
@@ -22,7 +22,7 @@ export async function runStream(
     }
     await connection.close();
   } catch (error) {
-    // a connection that ended while there was something to send is no fault of the handler
-    if (connection.state === "open") connection.handlerFailed(error);
+    // that the connection ended while there was something to send is no fault of the handler
+    if (connection.state === "open" || !(error instanceof WebSocketError)) connection.handlerFailed(error);
   }
 }

@@ -1,0 +1,194 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { PreparedMessage } from "@tungstate/protocol";
+import { client } from "../../src/client.ts";
+import { WebSocketServer, type WebSocketServerOptions } from "../../src/server/server.ts";
+import { memoryPipe } from "../../src/testing/memory-pipe.ts";
+import type { WebSocketConnection } from "../../src/types.ts";
+import { take } from "../support/connected.ts";
+import { Raw, upgradeRequest } from "../support/raw.ts";
+import { serve, turns } from "../support/server.ts";
+
+interface Room {
+  readonly server: WebSocketServer;
+  readonly near: readonly WebSocketConnection[];
+  readonly far: readonly WebSocketConnection[];
+}
+
+/** A server with connections over memory pipes. */
+async function room(count: number, options: WebSocketServerOptions = {}): Promise<Room> {
+  const server = new WebSocketServer(options);
+  const pairs = await Promise.all(
+    Array.from({ length: count }, async () => {
+      const [near, far] = memoryPipe();
+      const [one, two] = await Promise.all([client("ws://localhost/", near, options), server.accept(far)]);
+      if (two === undefined) throw new Error("refused");
+      return [one, two] as const;
+    }),
+  );
+  return { server, near: pairs.map(([one]) => one), far: pairs.map(([, two]) => two) };
+}
+
+for (const compression of [false, true]) {
+  describe(`broadcast ${compression ? "compressed" : "as it is"}`, () => {
+    test("reaches all but one, whatever kind of data it is", async () => {
+      const { server, near, far } = await room(4, { compression });
+      near[0]?.write("a message that came");
+      const [came] = await (async () => {
+        for await (const message of far[0] ?? assert.fail()) return [message];
+        return [];
+      })();
+      const long = "long enough to be compressed ".repeat(20);
+      const received = near.map((each, number) => take(each, number === 1 ? 4 : 5));
+      server.broadcast(long);
+      server.broadcast(new Uint8Array([1, 2, 3]));
+      server.broadcast(new PreparedMessage("prepared"));
+      server.broadcast("not to 1", far[1]);
+      if (came !== undefined) server.broadcast(came);
+      const all = [long, new Uint8Array([1, 2, 3]), "prepared", "not to 1", "a message that came"];
+      for (const [number, messages] of (await Promise.all(received)).entries()) {
+        assert.deepEqual(messages, number === 1 ? all.filter((each) => each !== "not to 1") : all);
+      }
+      await server.close();
+    });
+
+    test("keeps its place among what is written to each", async () => {
+      const { server, near, far } = await room(3, { compression });
+      for (let round = 0; round < 20; round++) {
+        far[0]?.write(`own ${round}`);
+        server.broadcast(`all ${round}`);
+        far[1]?.write("x".repeat(round * 1000));
+      }
+      const [first, second, third] = await Promise.all(near.map((each, number) => take(each, number === 2 ? 20 : 40)));
+      assert.deepEqual(first?.slice(0, 4), ["own 0", "all 0", "own 1", "all 1"]);
+      assert.deepEqual(second?.slice(-2), ["all 19", "x".repeat(19_000)]);
+      assert.deepEqual(
+        third,
+        Array.from({ length: 20 }, (_, round) => `all ${round}`),
+      );
+      await server.close();
+    });
+  });
+}
+
+describe("broadcast", () => {
+  test("to nobody, and past those that are closing, is fine", async () => {
+    const { server, near, far } = await room(2);
+    assert.equal(new WebSocketServer().broadcast("x"), 0);
+    const closed = far[0]?.close();
+    assert.equal(server.broadcast("x"), 0);
+    assert.deepEqual(await take(near[1] ?? assert.fail(), 1), ["x"]);
+    await closed;
+    assert.equal(near[0]?.stats.messagesReceived, 0);
+    await server.close();
+  });
+
+  test("what is no message is refused before anybody gets it", async () => {
+    const { server, near } = await room(1);
+    for (const wrong of [undefined, null, 5, {}, []]) {
+      assert.throws(() => server.broadcast(wrong as never), { code: "INVALID_ARGUMENT" });
+    }
+    server.broadcast("right");
+    assert.deepEqual(await take(near[0] ?? assert.fail(), 1), ["right"]);
+    await server.close();
+  });
+
+  test("is encoded once: what waits for many is the same bytes", async () => {
+    const { server, far } = await room(3);
+    const message = new PreparedMessage("x".repeat(1000));
+    server.broadcast(message);
+    server.broadcast(message);
+    const chains = far.map(
+      (each) => Reflect.get(Reflect.get(Reflect.get(each, "core") as object, "output") as object, "chain") as unknown,
+    );
+    assert.ok(chains[0] !== undefined && chains.every((chain) => chain === chains[0]));
+    await server.close();
+  });
+
+  test("a slow consumer is closed with 1013 while the others get everything, and memory stays bounded", async (t) => {
+    const MAX = 200_000;
+    const served = await serve(t, { maxWriteBufferSize: MAX, closeTimeout: 300 });
+    const [quick, quickFar] = await served.pair();
+    const slow = Raw.to(t, served).send(upgradeRequest());
+    await slow.head();
+    slow.stream.pause();
+    await served.until(() => served.accepted.length === 2);
+    const slowFar = served.accepted[1]?.connection ?? assert.fail();
+    const COUNT = 400;
+    const received = (async () => {
+      let count = 0;
+      for await (const message of quick) {
+        assert.equal(message.size, 50_000);
+        if (++count === COUNT) return count;
+      }
+      return count;
+    })();
+    let full = 0;
+    let most = 0;
+    for (let number = 0; number < COUNT; number++) {
+      full += served.server.broadcast(Buffer.alloc(50_000, number));
+      most = Math.max(most, slowFar.bufferedAmount);
+      await quickFar.flush();
+    }
+    assert.equal(await received, COUNT);
+    assert.ok(full > 0);
+    assert.ok(most <= MAX, `${most} bytes waited`);
+    const info = await slowFar.closed;
+    assert.equal(info.error?.code, "SLOW_CONSUMER");
+    assert.equal(quick.state, "open");
+    assert.deepEqual([...served.server.connections], [quickFar]);
+  });
+
+  test("a slow consumer that reads on is told why", async () => {
+    const { server, near, far } = await room(1, { maxWriteBufferSize: 10_000, inboxSize: 1000 });
+    while (far[0]?.state === "open") {
+      server.broadcast(Buffer.alloc(3000));
+      await turns(1);
+    }
+    const closed = near[0]?.closed;
+    for await (const _ of near[0] ?? assert.fail()) await turns(1);
+    assert.equal((await closed)?.code, 1013);
+    await server.close();
+  });
+
+  test("who closes, drops or adds connections meanwhile disturbs nobody", async () => {
+    const { server, near, far } = await room(6, { maxWriteBufferSize: 1000 });
+    // three that are full: each error is told while the broadcast is under way
+    for (const number of [1, 2, 4]) far[number]?.write("x".repeat(5000));
+    const told: number[] = [];
+    for (const [number, each] of far.entries()) {
+      each.on("error", () => {
+        told.push(number);
+        far[3]?.terminate();
+        void far[5]?.close(4005);
+        server.broadcast("in between");
+      });
+    }
+    server.broadcast("y".repeat(500));
+    assert.deepEqual((await take(near[0] ?? assert.fail(), 4)).toSorted(), [
+      ...Array(3).fill("in between"),
+      "y".repeat(500),
+    ]);
+    assert.deepEqual(told.toSorted(), [1, 2, 4]);
+    assert.equal((await near[5]?.closed)?.code, 4005);
+    await server.close();
+  });
+
+  test("from a listener of messages that then closes, or drops, its own connection or another's", async () => {
+    for (const act of ["close", "terminate"] as const) {
+      const { server, near, far } = await room(4);
+      far[0]?.on("message", (message) => {
+        server.broadcast(message);
+        void far[0]?.[act]();
+        void far[1]?.[act]();
+        server.broadcast("behind it");
+      });
+      const rest = [2, 3].map((number) => take(near[number] ?? assert.fail(), 2));
+      near[0]?.write("one");
+      near[0]?.write("two");
+      assert.deepEqual(await Promise.all(rest), Array(2).fill(["one", "behind it"]));
+      await Promise.all([near[0]?.closed, near[1]?.closed]);
+      await server.close();
+    }
+  });
+});
