@@ -1,3 +1,5 @@
+import type { NamespaceOptions } from "@tungstate/hub";
+
 /** What `tungstate serve` is told of its hub. */
 export interface HubOptions {
   /** Of connection and subscription tokens (HS256). Without it no token counts. */
@@ -6,6 +8,8 @@ export interface HubOptions {
   readonly apiKey?: readonly string[];
   /** Namespaces beside `public`, whose channels need a token. */
   readonly namespace?: readonly string[];
+  /** Namespaces and their options, which may be other ones of `public` and "" too. */
+  readonly namespaces?: Readonly<Record<string, NamespaceOptions>>;
 }
 
 const SHORTEST_SECRET = 32; // bytes; RFC 7518 §3.2 for HS256

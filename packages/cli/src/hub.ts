@@ -41,7 +41,7 @@ export interface HubService {
 
 /** The hub of `tungstate serve`. The options have to be without problems. */
 export async function startHub(
-  { tokenSecret, apiKey = [], namespace = [] }: HubOptions,
+  { tokenSecret, apiKey = [], namespace = [], namespaces = {} }: HubOptions,
   websocket: WebSocketServerOptions,
   log: Logger,
 ): Promise<HubService> {
@@ -49,7 +49,7 @@ export async function startHub(
   const hub = new Hub({
     name: "tungstate",
     anonymous: true,
-    namespaces: { public: PUBLIC, ...Object.fromEntries(withToken) },
+    namespaces: { public: PUBLIC, ...Object.fromEntries(withToken), ...namespaces },
     ...(tokenSecret === undefined
       ? {}
       : { tokens: createTokenVerifier({ keys: [{ algorithm: "HS256", secret: tokenSecret }] }) }),

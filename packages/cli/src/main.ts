@@ -63,7 +63,11 @@ Log lines go to stderr, as JSON. SIGTERM and SIGINT drain: nobody new is let in,
       .choices(["silent", "error", "warn", "info", "debug"])
       .default("info"),
   )
-  .action(async (flags: ServeOptions) => (await import("./serve.ts")).serveCommand(flags));
+  .option("--config <file>", "settings in a JSON file, by the names of flags; flags and environment go before it")
+  .action(async (flags: ServeOptions, command: Command) => {
+    const given = (flag: string): boolean => command.getOptionValueSource(flag) !== "default";
+    await (await import("./serve.ts")).serveCommand(flags, given);
+  });
 
 program
   .command("connect")

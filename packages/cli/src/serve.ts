@@ -1,5 +1,6 @@
 import { pino } from "pino";
 import { type App, startApp } from "./app.ts";
+import { readConfig } from "./config.ts";
 import { explainSystem } from "./explain.ts";
 import { type HubOptions, problemsOf } from "./hub-options.ts";
 
@@ -11,13 +12,32 @@ export interface ServeOptions extends HubOptions {
   /** seconds */
   readonly drain: number;
   readonly logLevel: string;
+  /** A file of settings. */
+  readonly config?: string;
 }
 
 const SAME_SIGNAL_MS = 1_000;
 
+/** What a flag, or its environment variable, says goes before what the file says. */
+const FLAGS = [
+  "host",
+  "port",
+  "origin",
+  "maxConnections",
+  "drain",
+  "logLevel",
+  "tokenSecret",
+  "apiKey",
+] as const satisfies readonly (keyof ServeOptions)[];
+
 /** `tungstate serve`: one line on stdout when it is ready, log lines on stderr, drained by SIGTERM and SIGINT. */
-export async function serveCommand(options: ServeOptions): Promise<void> {
-  const problems = problemsOf(options);
+export async function serveCommand(flags: ServeOptions, given: (flag: keyof ServeOptions) => boolean): Promise<void> {
+  const file = flags.config === undefined ? { settings: {}, problems: [] } : readConfig(flags.config);
+  const said = Object.fromEntries(
+    FLAGS.filter((name) => flags[name] !== undefined && given(name)).map((name) => [name, flags[name]]),
+  );
+  const options: ServeOptions = { ...flags, ...file.settings, ...said };
+  const problems = [...file.problems, ...problemsOf(options)];
   if (problems.length > 0) {
     for (const problem of problems) process.stderr.write(`tungstate: ${problem}\n`);
     process.exitCode = 1;

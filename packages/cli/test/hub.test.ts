@@ -1,6 +1,9 @@
 // `tungstate serve` as a hub, as the published client of its protocol sees it.
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import {
   Centrifuge,
@@ -250,6 +253,85 @@ test("all that is wrong with the options is said at once, and no secret is", asy
     "tungstate: --api-key has to have at least 16 characters, got 4",
     'tungstate: --namespace has to consist of letters, digits, _ and -, got "a:b"',
   ]);
+});
+
+describe("--config", () => {
+  const folder = mkdtempSync(join(tmpdir(), "tungstate-config-"));
+  after(() => rmSync(folder, { recursive: true }));
+  const written = (name: string, content: unknown): string => {
+    const file = join(folder, name);
+    writeFileSync(file, typeof content === "string" ? content : JSON.stringify(content));
+    return file;
+  };
+
+  test("has settings and namespaces; a flag goes before it", async () => {
+    const file = written("good.json", {
+      port: 1, // --port 0 of the test goes before it
+      tokenSecret: SECRET,
+      apiKey: [KEY],
+      namespaces: { chat: { subscribe: "authenticated", publish: "subscribers" } },
+    });
+    await using server = await Server.start("--config", file);
+    const token = await printed("token", "--user", "alice", "--token-secret", SECRET);
+    const alice = await connected(clientOf(server, { token }));
+    try {
+      const subscription = await subscribed(alice, "chat:lobby");
+      await subscription.publish("in");
+      await assert.rejects(subscription.history({ limit: 1 }), { code: 108 });
+      const response = await fetch(`${server.url}/api/info`, {
+        method: "POST",
+        headers: { "X-API-Key": KEY },
+        body: "{}",
+      });
+      assert.equal(response.status, 200);
+    } finally {
+      alice.disconnect();
+    }
+  });
+
+  test("all that is wrong with it is said at once, without its values", async () => {
+    const file = written("bad.json", {
+      port: "eighty",
+      tokenSecret: 12345,
+      colour: "red",
+      origin: ["https://example.com/path"],
+    });
+    await using server = new Program("serve", "--port", "0", "--config", file, "--api-key", "tiny");
+    assert.deepEqual(await server.run(), { code: 1, signal: null });
+    assert.deepEqual(server.stderr.trim().split("\n"), [
+      `tungstate: ${file}: port has to be a whole number from 0 to 65535`,
+      `tungstate: ${file}: tokenSecret has to be a string`,
+      `tungstate: ${file}: there is no setting colour`,
+      `tungstate: ${file}: origin has to be a list of origins such as "https://example.com", or "any"`,
+      "tungstate: --api-key has to have at least 16 characters, got 4",
+    ]);
+  });
+
+  for (const [name, namespace, problem] of [
+    ["type", { presence: "yes" }, ": presence has to be true or false"],
+    ["history", { history: { size: 0, ttl: 1 } }, ".history: size has to be a whole number from 1 to 10000000"],
+    ["half of a history", { history: { size: 5 } }, /history\.ttl has to be more than 0 ms/],
+    ["combination", { recovery: true }, /recovery has to be false without history/],
+    ["unknown", { subscribe: "everyone" }, ": subscribe has to be one of anyone, authenticated, nobody"],
+  ] as const) {
+    test(`a namespace that makes no sense is refused: ${name}`, async () => {
+      const file = written("namespace.json", { namespaces: { chat: namespace } });
+      await using server = new Program("serve", "--port", "0", "--config", file);
+      assert.deepEqual(await server.run(), { code: 1, signal: null });
+      if (typeof problem === "string") {
+        assert.equal(server.stderr, `tungstate: ${file}: namespaces.chat${problem}\n`);
+      } else assert.match(server.stderr, problem);
+    });
+  }
+
+  test("a file that is not there, or not JSON", async () => {
+    await using none = new Program("serve", "--port", "0", "--config", join(folder, "nowhere.json"));
+    await none.run();
+    assert.match(none.stderr, /nowhere\.json: there is no such file\n$/);
+    await using wrong = new Program("serve", "--port", "0", "--config", written("wrong.json", `{"tokenSecret":"abc`));
+    assert.deepEqual(await wrong.run(), { code: 1, signal: null });
+    assert.match(wrong.stderr, /wrong\.json: it is not JSON\n$/);
+  });
 });
 
 test("`tungstate token` says what it needs", async () => {
