@@ -64,7 +64,7 @@ const POLICIES: ReadonlySet<unknown> = new Set<OutboxOptions["policy"]>(["reject
 
 /** Throws INVALID_ARGUMENT and INVALID_URL at once for what no attempt could mend. */
 export function reconnectSettings(url: Provided<string | URL>, given: ReconnectOptions): ReconnectSettings {
-  const { headers = [], backoff = {}, outbox = {}, retry, random, connect, ...rest } = given;
+  const { headers = [], backoff: _backoff, outbox: _outbox, retry, random, connect, ...rest } = given;
   const { providerTimeout: _providerTimeout, watchNetworks: _watchNetworks, ...options } = rest;
   if (typeof url !== "function") parseUrl(url);
   for (const [name, value] of Object.entries({ retry, random, connect })) {
@@ -72,6 +72,8 @@ export function reconnectSettings(url: Provided<string | URL>, given: ReconnectO
       throw protocolError("INVALID_ARGUMENT", `${name} is a function, got ${describe(value)}`);
     }
   }
+  const backoff = group(given, "backoff");
+  const outbox = group(given, "outbox");
   const { policy = "reject" } = outbox;
   if (!POLICIES.has(policy)) {
     const expected = [...POLICIES].map((each) => JSON.stringify(each)).join(", ");
@@ -90,7 +92,7 @@ export function reconnectSettings(url: Provided<string | URL>, given: ReconnectO
       stableAfter: time(backoff, "stableAfter", stableAfter, "backoff."),
     },
     retry,
-    outbox: { size: size(outbox, "size", 1024 * 1024, 0), policy },
+    outbox: { size: size({ "outbox.size": outbox.size }, "outbox.size", 1024 * 1024, 0), policy },
     watchNetworks: flag(given, "watchNetworks", true),
     interfaces: interfaceNames(options),
     random: random ?? Math.random,
@@ -99,6 +101,13 @@ export function reconnectSettings(url: Provided<string | URL>, given: ReconnectO
     writeBufferSize: size(options, "writeBufferSize", 128 * 1024, 0),
     options,
   };
+}
+
+/** Options of one subject. */
+function group<K extends "backoff" | "outbox">(given: ReconnectOptions, name: K): NonNullable<ReconnectOptions[K]> {
+  const value = given[name] ?? {};
+  if (typeof value === "object") return value;
+  throw protocolError("INVALID_ARGUMENT", `${name} is an object, got ${describe(value)}`);
 }
 
 /** What `connect` would only find out at the first attempt. */

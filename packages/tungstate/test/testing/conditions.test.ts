@@ -155,7 +155,10 @@ describe("a stream under conditions", () => {
       sizes.reduce((sum, size) => sum + size, 0),
       1_000,
     );
-    assert.deepEqual([...new Set(sizes.slice(0, -1))].toSorted((a, b) => a - b), [2, 3, 4, 5]);
+    assert.deepEqual(
+      [...new Set(sizes.slice(0, -1))].toSorted((a, b) => a - b),
+      [2, 3, 4, 5],
+    );
   });
 
   test("stall: a lost segment holds up what is behind it", async () => {

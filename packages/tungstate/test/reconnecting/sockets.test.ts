@@ -1,0 +1,159 @@
+import assert from "node:assert/strict";
+import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
+import { once } from "node:events";
+import { afterEach, describe, test } from "node:test";
+import { accept } from "../../src/server/accept.ts";
+import { WebSocketServer, type WebSocketServerOptions } from "../../src/server/server.ts";
+import { reconnecting } from "../../src/reconnecting/reconnecting.ts";
+import type { ReconnectOptions } from "../../src/reconnecting/options.ts";
+import type { ReconnectingConnection, Waiting } from "../../src/reconnecting/types.ts";
+import { type ConditionedStream, conditions } from "../../src/testing/index.ts";
+
+const QUICK = { backoff: { base: 20, ceiling: 50 } } as const;
+
+const ending: (() => Promise<unknown>)[] = [];
+afterEach(async () => {
+  for (const end of ending.splice(0).reverse()) await end();
+});
+
+/** A server that answers each message with itself. */
+async function serve(
+  options: WebSocketServerOptions = {},
+  port = 0,
+): Promise<{ server: WebSocketServer; port: number }> {
+  const server = new WebSocketServer(options);
+  server.on("connection", (connection) => connection.on("message", (message) => connection.write(message)));
+  const address = await server.listen({ port });
+  ending.push(() => server.close());
+  return { server, port: (address as AddressInfo).port };
+}
+
+function start(port: number, options: Partial<ReconnectOptions> = {}): ReconnectingConnection {
+  const connection = reconnecting(`ws://127.0.0.1:${port}/`, { ...QUICK, ...options });
+  ending.push(() => connection.close());
+  return connection;
+}
+
+async function nextWaiting(connection: ReconnectingConnection): Promise<Waiting> {
+  return await new Promise((resolve) => connection.once("waiting", resolve));
+}
+
+/** Sends a message and waits for it to come back. */
+async function echo(connection: ReconnectingConnection, text: string): Promise<string> {
+  await connection.send(text);
+  for await (const message of connection) return message.text;
+  throw new Error("it has ended");
+}
+
+describe("reconnecting, on sockets", () => {
+  test("a server that restarts", async () => {
+    const first = await serve();
+    const connection = start(first.port);
+    assert.equal(await echo(connection, "one"), "one");
+    const waiting = nextWaiting(connection);
+    await first.server.close(1001);
+    const { after } = await waiting;
+    assert.ok(after.type === "closed" && after.info.code === 1001 && after.info.clean);
+    connection.write("meanwhile");
+    assert.equal((await nextWaiting(connection)).after.type, "failed");
+    await serve({}, first.port);
+    assert.equal(await echo(connection, "two"), "meanwhile");
+    assert.equal(await echo(connection, "three"), "two");
+  });
+
+  test("a server that is not there yet", async () => {
+    const { server, port } = await serve();
+    await server.close();
+    const connection = start(port);
+    const { after } = await nextWaiting(connection);
+    assert.ok(after.type === "failed" && after.error.code === "REFUSED");
+    await serve({}, port);
+    await connection.ready();
+    assert.equal(await echo(connection, "here"), "here");
+  });
+
+  test("503 with Retry-After", async () => {
+    let asked = 0;
+    const { port } = await serve({
+      authorize: () => (++asked === 1 ? { status: 503, headers: { "Retry-After": "1" } } : true),
+    });
+    const connection = start(port);
+    const { delay } = await nextWaiting(connection);
+    assert.ok(delay >= 1_000 && delay <= 1_050, `${delay}`);
+    const begun = performance.now();
+    await connection.ready();
+    assert.ok(performance.now() - begun > 990);
+    assert.equal(asked, 2);
+  });
+
+  test("401, and a fresh token", async () => {
+    const { port } = await serve({
+      authorize: ({ headers }) => (headers.get("authorization") === "Bearer 2" ? true : { status: 401 }),
+    });
+    let token = 0;
+    const connection = start(port, { headers: async () => [["Authorization", `Bearer ${++token}`]] });
+    await connection.ready();
+    assert.equal(token, 2);
+  });
+
+  test("a server that goes silent is found out, and another one taken", async () => {
+    const streams: ConditionedStream[] = [];
+    const sockets = new Set<Socket>();
+    const server: Server = createServer((socket) => {
+      sockets.add(socket);
+      const stream = conditions(socket, {});
+      streams.push(stream);
+      accept(stream).then(
+        (connection) => connection.on("message", (message) => connection.write(message)),
+        () => undefined, // the last one, cut short by the end
+      );
+    });
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    ending.push(async () => {
+      server.close();
+      for (const socket of sockets) socket.destroy();
+      await once(server, "close");
+    });
+    const connection = start((server.address() as AddressInfo).port, { heartbeat: { interval: 100, timeout: 100 } });
+    assert.equal(await echo(connection, "one"), "one");
+    streams[0]?.goSilent();
+    const { after } = await nextWaiting(connection);
+    assert.ok(after.type === "closed" && after.info.error?.code === "HEARTBEAT_TIMEOUT");
+    assert.equal(await echo(connection, "two"), "two");
+  });
+
+  test("a road that fails is taken last", async () => {
+    const { server, port } = await serve();
+    const connection = start(port, { interface: ["no-such-interface", "lo"] });
+    await connection.ready();
+    assert.equal(connection.road?.interface, "lo");
+    for (const each of server.connections) each.terminate();
+    await nextWaiting(connection);
+    await connection.ready();
+    assert.equal(connection.road?.interface, "lo");
+  });
+
+  test("tcpUserTimeout is no hindrance where it can't be set, and is set where it can", async () => {
+    const { port } = await serve();
+    const connection = start(port, { tcpUserTimeout: 5_000 });
+    assert.equal(await echo(connection, "one"), "one");
+  });
+
+  test("an abort ends the attempt under way", async () => {
+    const silent = createServer(() => undefined);
+    silent.listen(0, "127.0.0.1");
+    await once(silent, "listening");
+    const sockets: Socket[] = [];
+    silent.on("connection", (socket) => sockets.push(socket));
+    const controller = new AbortController();
+    const connection = start((silent.address() as AddressInfo).port, { signal: controller.signal });
+    const [socket] = (await once(silent, "connection")) as [Socket];
+    socket.resume();
+    controller.abort();
+    assert.equal((await connection.closed).error?.code, "CLOSED_BY_SIGNAL");
+    await once(socket, "close").catch(() => undefined);
+    silent.close();
+    await once(silent, "close");
+  });
+});
