@@ -112,6 +112,7 @@ export async function openClient(
     return progress.state === "open" ? progress : undefined;
   };
   try {
+    if (signal?.aborted === true) throw abortedError(signal, { step: "handshake" });
     transport.write(handshake.request());
     const agreed = await runHandshake(transport, {
       clock: settings.clock,

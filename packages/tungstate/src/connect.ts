@@ -8,8 +8,8 @@ import type { DialOptions } from "./dial/options.ts";
 import { Roads } from "./dial/roads.ts";
 import { abortedError, connectError } from "./errors.ts";
 import { checkSignal, type ConnectionSettings, connectionSettings, count, time } from "./options.ts";
-import type { TlsOptions } from "./tls/options.ts";
-import { secure } from "./tls/secure.ts";
+import { checkTlsOptions, type TlsOptions } from "./tls/options.ts";
+import { secure, type SecureOptions } from "./tls/secure.ts";
 import { transportOf } from "./transport/of.ts";
 import type { ByteStream, WebSocketConnection } from "./types.ts";
 import { parseUrl, type WebSocketUrl } from "./url.ts";
@@ -40,21 +40,23 @@ export async function clientTls(
   if (!target.secure) throw connectError("INVALID_URL", `clientTls needs a wss: URL, got ${target.href}`);
   const settings = connectionSettings("client", options);
   const opening = prepare(target, settings, options);
-  const { stream: encrypted, info: tls } = await secureStream(target, stream, options, options.signal);
+  const tlsOptions = secureOptions(target, options, options.signal);
+  const duplex = stream instanceof Duplex ? stream : Duplex.fromWeb(stream);
+  const { stream: encrypted, info: tls } = await secure(duplex, tlsOptions);
   const connection = await openClient(opening, transportOf(encrypted, settings), options.signal, { tls });
   endOnAbort(connection, options.signal);
   return connection;
 }
 
-function secureStream(
+/** Checks what TLS needs, before anything is opened for it. */
+function secureOptions(
   target: WebSocketUrl,
-  stream: ByteStream,
   options: ClientTlsOptions,
   signal: AbortSignal | undefined,
-) {
-  const duplex = stream instanceof Duplex ? stream : Duplex.fromWeb(stream);
+): SecureOptions {
   const timeout = time(options, "tlsTimeout", 10_000);
-  return secure(duplex, { ...options.tls, host: target.hostname, port: target.port, timeout, signal });
+  checkTlsOptions(options.tls ?? {});
+  return { ...options.tls, host: target.hostname, port: target.port, timeout, signal };
 }
 
 /**
@@ -112,15 +114,15 @@ async function follow(
     const next = redirect(target, location);
     const sameOrigin =
       next.secure === target.secure && next.host === target.host && next.socketPath === target.socketPath;
-    const headers = sameOrigin ? options.headers : withoutCredentials(options.headers);
     const authorization = next.authorization ?? (sameOrigin ? target.authorization : undefined);
-    const nextOptions = headers === undefined ? options : { ...options, headers };
+    const nextOptions = sameOrigin ? options : withoutCredentials(options);
     return follow({ ...next, authorization }, nextOptions, settings, roads, signal, left - 1);
   }
 }
 
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
-const CREDENTIALS: ReadonlySet<string> = new Set(["authorization", "cookie", "proxy-authorization"]);
+/** And Host, which names the one that it was meant for. */
+const CREDENTIALS: ReadonlySet<string> = new Set(["authorization", "cookie", "proxy-authorization", "host"]);
 
 function redirect(from: WebSocketUrl, location: string): WebSocketUrl {
   let next: WebSocketUrl;
@@ -130,14 +132,21 @@ function redirect(from: WebSocketUrl, location: string): WebSocketUrl {
   } catch (cause) {
     throw connectError("REDIRECT_INVALID", JSON.stringify(location.slice(0, 200)), { cause });
   }
+  // a path leads elsewhere on the same Unix socket
+  if (from.socketPath !== undefined && next.host === from.host && !URL.canParse(location)) {
+    return { ...next, socketPath: from.socketPath, port: from.port };
+  }
   // a server out there has no say over sockets on this machine
   if (next.socketPath !== undefined) throw connectError("REDIRECT_INVALID", "to a Unix socket");
   if (from.secure && !next.secure) throw connectError("REDIRECT_INSECURE", next.href);
   return next;
 }
 
-function withoutCredentials(headers: ClientOptions["headers"]): ClientOptions["headers"] {
-  return checkHeaders(headers).filter(([name]) => !CREDENTIALS.has(name.toLowerCase()));
+/** What another origin may see: no credentials, no client certificate, no name that belongs to the first host. Pins go on. */
+function withoutCredentials(options: ConnectOptions): ConnectOptions {
+  const headers = checkHeaders(options.headers).filter(([name]) => !CREDENTIALS.has(name.toLowerCase()));
+  const { cert: _cert, key: _key, pfx: _pfx, passphrase: _passphrase, servername: _name, ...tls } = options.tls ?? {};
+  return { ...options, headers, tls };
 }
 
 async function attempt(
@@ -148,11 +157,12 @@ async function attempt(
 ): Promise<Connection> {
   const { hostname: host, port, secure: encrypted, socketPath: path } = target;
   const opening = prepare(target, settings, options);
+  const tls = encrypted ? secureOptions(target, options, signal) : undefined;
   const { stream, road } = await dial(path === undefined ? { host, port, secure: encrypted } : { path }, {
     ...options,
     signal,
   });
-  if (!encrypted) return openClient(opening, transportOf(stream, settings), signal, { road });
-  const secured = await secureStream(target, stream, options, signal);
+  if (tls === undefined) return openClient(opening, transportOf(stream, settings), signal, { road });
+  const secured = await secure(stream, tls);
   return openClient(opening, transportOf(secured.stream, settings), signal, { road, tls: secured.info });
 }

@@ -215,6 +215,16 @@ describe("options of a client", () => {
     });
   }
 
+  test("those of TLS are checked before anything is opened, too", async () => {
+    for (const [options, says] of [
+      [{ tlsTimeout: 0 }, /tlsTimeout is milliseconds/],
+      [{ tls: { pins: ["sha256/short"] } }, /pins/],
+      [{ tls: { servername: "" } }, /servername/],
+    ] as const) {
+      await assert.rejects(connect("wss://127.0.0.1:1/", options), { code: "INVALID_ARGUMENT", message: says });
+    }
+  });
+
   test("the stream is one", async () => {
     for (const stream of [undefined, null, 5, "tcp", {}, { readable: true, writable: true }]) {
       const expected = { code: "INVALID_ARGUMENT", message: /a byte stream is a Duplex or a pair .*, got / };

@@ -170,7 +170,7 @@ test("thousands of connections that come and go leave nothing behind", async (t)
     }
     while (server.connections.size > 0) await turns(1);
   };
-  const COUNT = 800;
+  const COUNT = 300;
   await round(COUNT);
   const sizes = [await memoryInUse()];
   for (let again = 0; again < 3; again++) {
