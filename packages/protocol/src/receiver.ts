@@ -276,7 +276,9 @@ export class Receiver {
     }
     const seen = copyMaskedPiece(chunk, at, length, this.key, target, words, to);
     if (isText && !compressed && !isAscii(seen)) {
-      if (checkUtf8Piece(target, to, to + length, UTF8_START) !== UTF8_START) return this.fail("INVALID_UTF8");
+      const state = checkUtf8Piece(target, to, to + length, UTF8_START);
+      if (state === UTF8_INVALID) return this.fail("INVALID_UTF8");
+      if (state !== UTF8_START) return this.fail("INVALID_UTF8", "the text ends inside a character");
     }
     this.inPayload = false;
     this.deliver(new Message(isText ? "text" : "binary", target, to, length), compressed);
