@@ -26,7 +26,9 @@ export const NO_HINT: Hint = { notBefore: 0, spread: 0 };
 export class Backoff {
   private readonly options: BackoffOptions;
   private readonly random: () => number;
-  private failures = 0;
+  /** Waits since the last connection that was stable. */
+  private waits = 0;
+  private count = 1;
 
   /** `random` gives numbers from 0 to just below 1. */
   constructor(options: BackoffOptions, random: () => number) {
@@ -36,15 +38,17 @@ export class Backoff {
 
   /** The number of the next attempt: from 1, and anew behind each connection that was stable. */
   get attempt(): number {
-    return this.failures + 1;
+    return this.count;
   }
 
   /** An attempt has failed, or a connection that was open for `openFor` ms has ended. Gives the ms to wait. */
   next(openFor: number | undefined, hint: Hint = NO_HINT): number {
     const { base, ceiling, stableAfter } = this.options;
-    if (openFor !== undefined && openFor >= stableAfter) this.failures = 0;
-    else this.failures++;
-    const window = Math.min(ceiling, base * 2 ** Math.max(0, this.failures - 1));
+    if (openFor !== undefined && openFor >= stableAfter) {
+      this.waits = 0;
+      this.count = 1;
+    } else this.count++;
+    const window = Math.min(ceiling, base * 2 ** this.waits++);
     return Math.round(hint.notBefore + this.random() * Math.max(window, hint.spread));
   }
 }

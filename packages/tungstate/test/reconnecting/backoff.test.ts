@@ -36,7 +36,7 @@ describe("backoff", () => {
     for (let count = 0; count < 4; count++) backoff.next(undefined);
     assert.deepEqual([backoff.attempt, backoff.next(9_999)], [5, 8_000]);
     assert.deepEqual([backoff.attempt, backoff.next(10_000), backoff.attempt], [6, 500, 1]);
-    assert.deepEqual([backoff.next(undefined), backoff.attempt], [500, 2]);
+    assert.deepEqual([backoff.next(undefined), backoff.attempt], [1_000, 2]);
   });
 
   test("a hint of the server is waited for, and the wait then spread", () => {
