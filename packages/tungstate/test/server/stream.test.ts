@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { client } from "../../src/client.ts";
-import { WebSocketServer, type WebSocketServerOptions } from "../../src/server/server.ts";
+import type { ConnectionOptions } from "../../src/options.ts";
+import { WebSocketServer } from "../../src/server/server.ts";
 import type { StreamHandler } from "../../src/server/stream.ts";
 import { memoryPipe } from "../../src/testing/memory-pipe.ts";
 import type { WebSocketConnection } from "../../src/types.ts";
@@ -11,7 +12,7 @@ import { turns } from "../support/server.ts";
 /** A client of a server that runs this generator, and the errors that the server tells of. */
 async function running(
   handler: StreamHandler,
-  options: WebSocketServerOptions = {},
+  options: ConnectionOptions = {},
 ): Promise<{ near: WebSocketConnection; server: WebSocketServer; errors: unknown[] }> {
   const server = new WebSocketServer(options).stream(handler);
   const errors: unknown[] = [];

@@ -3,7 +3,7 @@ import type { Duplex } from "node:stream";
 import type { TestContext } from "node:test";
 
 /** The key of RFC 6455 §1.3, and the value that answers it. */
-export const KEY = "dGhlIHNhbXBsZSBub25jZQ==";
+const KEY = "dGhlIHNhbXBsZSBub25jZQ==";
 export const ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
 const UPGRADE: Readonly<Record<string, string>> = {
