@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { system } from "../src/transport/system.ts";
 
 /** Echoes over TCP and prints what took place. */
@@ -14,20 +15,12 @@ interface Ran {
   readonly warnings: string;
 }
 
-function run(before: string, flags: readonly string[] = []): Promise<Ran> {
+async function run(before: string): Promise<Ran> {
   const preload = `data:text/javascript,${encodeURIComponent(before)}`;
-  return new Promise((resolve, reject) => {
-    const env = { ...process.env, NODE_OPTIONS: "", NODE_V8_COVERAGE: undefined };
-    execFile(
-      process.execPath,
-      ["--import", preload, ...flags, "--import", "tsx", ECHO],
-      { env, timeout: 20_000 },
-      (error, stdout, stderr) => {
-        if (error !== null) reject(error);
-        else resolve({ ...(JSON.parse(stdout) as Omit<Ran, "warnings">), warnings: stderr });
-      },
-    );
-  });
+  const env = { ...process.env, NODE_OPTIONS: "", NODE_V8_COVERAGE: undefined };
+  const args = ["--import", preload, "--import", "tsx", ECHO];
+  const { stdout, stderr } = await promisify(execFile)(process.execPath, args, { env, timeout: 20_000 });
+  return { ...(JSON.parse(stdout) as Omit<Ran, "warnings">), warnings: stderr };
 }
 
 const FINE = { echoed: 20, codes: [1000, 1000] };
@@ -60,7 +53,6 @@ describe("the handles of sockets", () => {
 
   test("are left alone where a method is missing", async () => {
     const code = `
-      import { Socket } from "node:net";
       const { TCP } = process.binding("tcp_wrap");
       TCP.prototype.useUserBuffer = undefined;
     `;
