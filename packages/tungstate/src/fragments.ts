@@ -27,7 +27,9 @@ export async function sendInFragments(
   checkParts(parts);
   core.beginMessage(type, deflate !== undefined);
   const send = async (part: Uint8Array, last: boolean): Promise<void> => {
-    const payload = deflate === undefined ? part : await deflate(part, last);
+    const deflated = deflate === undefined ? part : deflate(part, last);
+    // what comes at once is lent, until the next message that any connection deflates
+    const payload = deflated instanceof Promise ? await deflated : deflated === part ? part : new Uint8Array(deflated);
     if (payload === undefined) throw protocolError("NOT_OPEN");
     if (!core.hasRoom(payload)) await pace.room();
     core.sendFragment(payload, last);
