@@ -13,6 +13,8 @@ export interface AppOptions {
   /** Pages that may connect beside our own; "any" among them: all. */
   readonly origins?: readonly string[];
   readonly maxConnections?: number;
+  /** permessage-deflate, with the clients that offer it. Default false. */
+  readonly compression?: boolean;
   readonly hub?: HubOptions;
 }
 
@@ -41,6 +43,7 @@ export async function startApp(options: AppOptions): Promise<App> {
   const websocket = {
     origin: originPolicy(options.origins),
     writeBufferSize: WRITE_BUFFER_SIZE,
+    compression: options.compression === true,
     ...(options.maxConnections === undefined ? {} : { maxConnections: options.maxConnections }),
   };
   const chat = new WebSocketServer({ ...websocket, ...BROADCAST_LIMITS });

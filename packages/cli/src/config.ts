@@ -36,6 +36,7 @@ const SETTINGS: Rules<Settings> = {
     fits: (value) => Array.isArray(value) && value.every(isOrigin),
   },
   maxConnections: whole(1, 10_000_000),
+  compression: flag,
   drain: whole(0, 3600),
   logLevel: oneOf("silent", "error", "warn", "info", "debug"),
   tokenSecret: text,

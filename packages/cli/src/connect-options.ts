@@ -18,6 +18,7 @@ export interface ConnectFlags {
   readonly timeout: number;
   /** seconds */
   readonly linger: number;
+  readonly compress?: boolean;
   readonly quiet?: boolean;
 }
 
@@ -32,6 +33,7 @@ export async function connectOptions(flags: ConnectFlags): Promise<ConnectOption
   };
   return {
     protocols: protocol,
+    compression: flags.compress === true,
     headers: header,
     timeout: flags.timeout * 1000,
     interface: flags.interface,

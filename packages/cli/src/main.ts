@@ -46,6 +46,7 @@ Log lines go to stderr, as JSON. SIGTERM and SIGINT drain: nobody new is let in,
     collect(origin),
   )
   .option("--max-connections <count>", "WebSocket connections at a time; more get 503", wholeNumber(1, 10_000_000))
+  .option("--compression", "compress messages for clients that offer it (permessage-deflate)")
   .option("--drain <seconds>", "how long clients have to go after SIGTERM or SIGINT", wholeNumber(0, 3600), 5)
   .addOption(tokenSecret())
   .addOption(
@@ -99,6 +100,7 @@ At the end of stdin it closes with 1000. The exit status is 0 if the server answ
   .option("--insecure", "take any certificate: somebody on the way may read along")
   .optionsGroup("Options:")
   .option("--timeout <seconds>", "how long connecting may take", wholeNumber(1, 86_400), 20)
+  .option("--compress", "offer the server compression (permessage-deflate)")
   .option("--linger <seconds>", "how long to go on receiving after the end of stdin", wholeNumber(0, 86_400), 0)
   .option("-q, --quiet", "nothing on stderr but errors")
   .addHelpText(

@@ -9,6 +9,7 @@ export interface ServeOptions extends HubOptions {
   readonly port: number;
   readonly origin?: readonly string[];
   readonly maxConnections?: number;
+  readonly compression?: boolean;
   /** seconds */
   readonly drain: number;
   readonly logLevel: string;
@@ -24,6 +25,7 @@ const FLAGS = [
   "port",
   "origin",
   "maxConnections",
+  "compression",
   "drain",
   "logLevel",
   "tokenSecret",
@@ -51,6 +53,7 @@ export async function serveCommand(flags: ServeOptions, given: (flag: keyof Serv
       host: options.host,
       port: options.port,
       log,
+      compression: options.compression === true,
       hub: options,
       ...(options.origin === undefined ? {} : { origins: options.origin }),
       ...(options.maxConnections === undefined ? {} : { maxConnections: options.maxConnections }),

@@ -1,0 +1,25 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { pino } from "pino";
+import { connect } from "tungstate";
+import { startApp } from "../src/app.ts";
+import { connectOptions } from "../src/connect-options.ts";
+
+for (const compression of [false, true]) {
+  test(`serve ${compression ? "--compression" : "without --compression"} answers connect --compress`, async () => {
+    const app = await startApp({ host: "127.0.0.1", port: 0, log: pino({ level: "silent" }), compression });
+    const connection = await connect(
+      `ws://127.0.0.1:${app.port}/echo`,
+      await connectOptions({ compress: true, timeout: 10 }),
+    );
+    assert.equal(connection.extensions.startsWith("permessage-deflate"), compression);
+    connection.write("a".repeat(10_000));
+    for await (const message of connection) {
+      assert.equal(message.text, "a".repeat(10_000));
+      break;
+    }
+    assert.equal(connection.stats.bytesReceived < 1000, compression);
+    await connection.close();
+    await app.close(1000);
+  });
+}
