@@ -10,7 +10,7 @@ for (const compression of [false, true]) {
     const app = await startApp({ host: "127.0.0.1", port: 0, log: pino({ level: "silent" }), compression });
     const connection = await connect(
       `ws://127.0.0.1:${app.port}/echo`,
-      await connectOptions({ compress: true, timeout: 10 }),
+      await connectOptions({ compress: true, timeout: 10, linger: 0 }),
     );
     assert.equal(connection.extensions.startsWith("permessage-deflate"), compression);
     connection.write("a".repeat(10_000));
