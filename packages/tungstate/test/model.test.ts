@@ -69,7 +69,7 @@ interface Setting {
 }
 
 const setting: fc.Arbitrary<Setting> = fc.record({
-  steps: fc.array(step, { maxLength: 40 }),
+  steps: fc.array(step, { maxLength: 40, size: "max" }),
   cuts: fc.array(fc.oneof(fc.integer({ min: 1, max: 20 }), fc.integer({ min: 100, max: 70_000 })), {
     minLength: 1,
     maxLength: 5,
@@ -124,6 +124,7 @@ class End {
         this.sent.push(data);
         // a message in fragments is to have ended before another one begins
         this.order = this.order.then(() => this.put(what, data));
+        this.order.catch(() => undefined); // looked at in the end
       }
     }
   }
@@ -213,7 +214,7 @@ describe("two connections, whatever is done with them and however the bytes come
           assert.equal(end.connection.state, "closed");
         }
       }),
-      { numRuns: 60, timeout: 20_000 },
+      { numRuns: 120 },
     );
   });
 });
