@@ -14,7 +14,12 @@ import type { IncomingMessage, Server as HttpServer } from "node:http";
 import type { Server as HttpsServer } from "node:https";
 import { type AddressInfo, createServer, type ListenOptions, type Server as NetServer, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { createServer as createTlsServer, type TlsOptions } from "node:tls";
+import {
+  createServer as createTlsServer,
+  type SecureContextOptions,
+  type Server as TlsServer,
+  type TlsOptions,
+} from "node:tls";
 import type { Connection, ConnectionOwner } from "../connection.ts";
 import { Emitter } from "../emitter.ts";
 import { type ConnectionOptions, type ConnectionSettings, connectionSettings, count, describe } from "../options.ts";
@@ -30,6 +35,7 @@ import { serverError } from "./errors.ts";
 import type { HandshakeRequest, RequestOrigin } from "./request.ts";
 import { routeUpgrades } from "./router.ts";
 import { runStream, type StreamHandler } from "./stream.ts";
+import { changedTls, portOptions } from "./tls.ts";
 
 export interface WebSocketServerOptions extends ConnectionOptions, AdmissionOptions {
   /** Open connections at a time; more get 503. Default Infinity. */
@@ -63,6 +69,8 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
   /** Sockets in the middle of their TLS handshake. */
   private readonly securing = new Map<string, Socket>();
   private readonly ports = new Set<NetServer>();
+  /** Those with TLS, and the options they were given. */
+  private readonly tlsPorts = new Map<TlsServer, TlsOptions>();
   private readonly streams: StreamHandler[] = [];
   private closing = false;
   /** The connection that the listeners of `connection` are being told of. */
@@ -129,15 +137,18 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
     });
   }
 
-  /** Listens on a port, or a Unix socket, of its own, with TLS if `tls` says how. Requests that are no upgrades get 426. */
-  listen(options: ListenOptions & { readonly tls?: TlsOptions } = {}): Promise<AddressInfo | string> {
+  /**
+   * Listens on a port, or a Unix socket, of its own, with TLS if `tls` says how. Requests that are no upgrades get 426. Rejects with
+   * INVALID_ARGUMENT for keys and certificates that can't be used, and with the system's error where it can't listen.
+   */
+  async listen(options: ListenOptions & { readonly tls?: TlsOptions } = {}): Promise<AddressInfo | string> {
     const { tls, ...where } = options;
     const onSocket = (socket: Socket): void => void this.accept(socket);
     const server =
       tls === undefined ? createServer({ noDelay: this.settings.noDelay }, onSocket) : this.tlsServer(tls, onSocket);
     this.ports.add(server);
     server.once("close", () => this.ports.delete(server));
-    return new Promise((resolve, reject) => {
+    return await new Promise((resolve, reject) => {
       server.once("error", reject);
       // with a port, Node looks at no path
       const elsewhere = where.path !== undefined || "fd" in where;
@@ -152,9 +163,27 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
     });
   }
 
+  /**
+   * Gives the TLS ports of `listen` another certificate, or other keys for tickets: what is left out stays as it was. Connections that
+   * are open, and handshakes that have begun, go on with what they have. Throws INVALID_ARGUMENT for what can't be used, and then changes nothing.
+   */
+  setTls(changes: SecureContextOptions): void {
+    if (this.tlsPorts.size === 0) throw protocolError("INVALID_STATE", "it listens on no port with TLS");
+    const changed = [...this.tlsPorts].map(([port, before]) => {
+      const tls = changedTls(before, changes);
+      return { port, tls, options: portOptions(tls) };
+    });
+    for (const { port, tls, options } of changed) {
+      port.setSecureContext(options);
+      this.tlsPorts.set(port, tls);
+    }
+  }
+
   /** TLS comes before everything that is limited elsewhere, so its handshakes count as ours, and take no longer than they. */
   private tlsServer(tls: TlsOptions, onSocket: (socket: Socket) => void): NetServer {
-    const server = createTlsServer({ handshakeTimeout: this.admission.timeout, ...tls });
+    const server = createTlsServer({ handshakeTimeout: this.admission.timeout, ...portOptions(tls) });
+    this.tlsPorts.set(server, tls);
+    server.once("close", () => this.tlsPorts.delete(server));
     server.on("connection", (socket: Socket) => {
       if (this.closing || this.securing.size >= this.maxHandshakes) {
         socket.destroy();

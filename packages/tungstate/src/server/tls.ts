@@ -1,0 +1,38 @@
+import { protocolError } from "@tungstate/protocol";
+import { createHash } from "node:crypto";
+import { createSecureContext, type SecureContextOptions, type TlsOptions } from "node:tls";
+
+/**
+ * The options of a TLS port, with what suits WebSocket servers: HTTP/1.1 by ALPN (RFC 7301 §3.2: a client that only offers other protocols
+ * is told so), and a session context that is the same in all processes whose options are. (Node's is made of the command
+ * line, so that tickets of one process would be of no use in another, even with the same `ticketKeys`.) Throws
+ * INVALID_ARGUMENT for keys and certificates that OpenSSL can't use.
+ */
+export function portOptions(tls: TlsOptions): TlsOptions {
+  const options = { ALPNProtocols: ["http/1.1"], sessionIdContext: sessionContext(tls), ...tls };
+  try {
+    createSecureContext(options);
+  } catch (cause) {
+    throw protocolError("INVALID_ARGUMENT", `tls: ${cause instanceof Error ? cause.message : String(cause)}`, {
+      cause,
+    });
+  }
+  return options;
+}
+
+/** Options with some of them changed. A PFX takes the place of a key and a certificate, and they its. */
+export function changedTls(before: TlsOptions, changes: SecureContextOptions): TlsOptions {
+  const all = { ...before, ...changes };
+  if (changes.pfx !== undefined) {
+    delete all.key;
+    delete all.cert;
+  } else if (changes.cert !== undefined) delete all.pfx;
+  return all;
+}
+
+/** A session stands for the check of the client's certificate, too: where that differs, none is resumed. */
+function sessionContext({ requestCert = false, rejectUnauthorized = true, ca }: TlsOptions): string {
+  const hash = createHash("sha256").update(`tungstate ${requestCert} ${rejectUnauthorized}`);
+  if (requestCert && ca !== undefined) for (const each of [ca].flat()) hash.update(each);
+  return hash.digest("hex").slice(0, 32); // bytes: OpenSSL's SSL_MAX_SID_CTX_LENGTH
+}
