@@ -34,9 +34,7 @@ describe("the handles of sockets", () => {
   });
 
   const without: readonly [name: string, code: string][] = [
-    ["process.binding is gone", "delete process.binding"],
     ["process.binding throws", "process.binding = () => { throw new Error('not permitted') }"],
-    ["the binding is empty", "process.binding = () => ({})"],
     ["a request is of another kind", "const b = process.binding; process.binding = (n) => ({ ...b(n), WriteWrap: 5 })"],
     [
       "the state is elsewhere",
