@@ -1,4 +1,4 @@
-import { checkHeaders } from "@tungstate/protocol";
+import { checkHeaders, protocolError } from "@tungstate/protocol";
 import { Duplex } from "node:stream";
 import { type ClientOptions, endOnAbort, HandshakeRejectedError, openClient, prepare } from "./client.ts";
 import type { Connection } from "./connection.ts";
@@ -7,7 +7,15 @@ import { dial } from "./dial/dial.ts";
 import type { DialOptions } from "./dial/options.ts";
 import { Roads } from "./dial/roads.ts";
 import { abortedError, connectError } from "./errors.ts";
-import { checkSignal, type ConnectionSettings, connectionSettings, count, time } from "./options.ts";
+import {
+  checkSignal,
+  type ConnectionSettings,
+  checkFunction,
+  connectionSettings,
+  count,
+  describe,
+  time,
+} from "./options.ts";
 import { checkTlsOptions, type TlsOptions } from "./tls/options.ts";
 import { secure, type SecureOptions } from "./tls/secure.ts";
 import { transportOf } from "./transport/of.ts";
@@ -26,6 +34,11 @@ export interface ConnectOptions extends ClientTlsOptions, Omit<DialOptions, "sig
   readonly timeout?: number;
   /** How many redirects are followed. Default 0. Never from wss: to ws:, and credentials don't go to another origin. */
   readonly maxRedirects?: number;
+  /**
+   * Gives the stream to use in place of the byte stream that was dialed, TLS included: for tests under bad conditions, and for whoever looks
+   * at the bytes. The new one owns the one it is given. Default: that stream itself.
+   */
+  readonly wrap?: (stream: Duplex) => Duplex;
 }
 
 /**
@@ -73,6 +86,7 @@ export async function connectByRoads(url: string | URL, options: ConnectOptions,
   const settings = connectionSettings("client", options);
   const left = count(options, "maxRedirects", 0, 0);
   checkSignal(options.signal);
+  checkFunction(options, "wrap");
   const { signal, abort, unlink } = linkedController(options.signal);
   let cancelTimer: (() => void) | undefined;
   if (options.timeout !== undefined) {
@@ -158,11 +172,23 @@ async function attempt(
   const { hostname: host, port, secure: encrypted, socketPath: path } = target;
   const opening = prepare(target, settings, options);
   const tls = encrypted ? secureOptions(target, options, signal) : undefined;
-  const { stream, road } = await dial(path === undefined ? { host, port, secure: encrypted } : { path }, {
+  const { stream: dialed, road } = await dial(path === undefined ? { host, port, secure: encrypted } : { path }, {
     ...options,
     signal,
   });
+  const stream = options.wrap === undefined ? dialed : wrapped(dialed, options.wrap);
   if (tls === undefined) return openClient(opening, transportOf(stream, settings), signal, { road });
   const secured = await secure(stream, tls);
   return openClient(opening, transportOf(secured.stream, settings), signal, { road, tls: secured.info });
+}
+
+function wrapped(dialed: Duplex, wrap: (stream: Duplex) => Duplex): Duplex {
+  try {
+    const stream: unknown = wrap(dialed);
+    if (stream instanceof Duplex) return stream;
+    throw protocolError("INVALID_ARGUMENT", `wrap gives a Duplex, got ${describe(stream)}`);
+  } catch (error) {
+    dialed.destroy();
+    throw error;
+  }
 }

@@ -137,6 +137,13 @@ export function flag<T extends object>(options: T, name: Keys<T, boolean>, other
   throw protocolError("INVALID_ARGUMENT", `${name} is true or false, got ${describe(value)}`);
 }
 
+/** Throws INVALID_ARGUMENT unless it is left out, or a function. */
+export function checkFunction<T extends object>(options: T, name: keyof T & string): void {
+  const value = options[name];
+  if (value === undefined || typeof value === "function") return;
+  throw protocolError("INVALID_ARGUMENT", `${name} is a function, got ${describe(value)}`);
+}
+
 function whole(value: unknown, name: string, unit: string, least: number, most: number): number {
   if (typeof value === "number" && Number.isInteger(value) && value >= least && value <= most) return value;
   throw protocolError("INVALID_ARGUMENT", `${name} is ${unit} from ${least} to ${most}, got ${describe(value)}`);

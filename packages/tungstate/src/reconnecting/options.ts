@@ -2,7 +2,7 @@ import { checkHeaders, type HeaderInput, protocolError } from "@tungstate/protoc
 import { type Clock, systemClock } from "../clock.ts";
 import type { ConnectOptions } from "../connect.ts";
 import { checkDialOptions, interfaceNames } from "../dial/options.ts";
-import { checkSignal, connectionSettings, count, describe, flag, size, time } from "../options.ts";
+import { checkFunction, checkSignal, connectionSettings, count, describe, flag, size, time } from "../options.ts";
 import { checkTlsOptions } from "../tls/options.ts";
 import type { WebSocketConnection } from "../types.ts";
 import { parseUrl } from "../url.ts";
@@ -67,11 +67,7 @@ export function reconnectSettings(url: Provided<string | URL>, given: ReconnectO
   const { headers = [], backoff: _backoff, outbox: _outbox, retry, random, connect, ...rest } = given;
   const { providerTimeout: _providerTimeout, watchNetworks: _watchNetworks, ...options } = rest;
   if (typeof url !== "function") parseUrl(url);
-  for (const [name, value] of Object.entries({ retry, random, connect })) {
-    if (value !== undefined && typeof value !== "function") {
-      throw protocolError("INVALID_ARGUMENT", `${name} is a function, got ${describe(value)}`);
-    }
-  }
+  for (const name of ["retry", "random", "connect", "wrap"] as const) checkFunction(given, name);
   const backoff = group(given, "backoff");
   const outbox = group(given, "outbox");
   const { policy = "reject" } = outbox;

@@ -98,9 +98,7 @@ describe("reconnecting, on sockets", () => {
 
   test("a server that goes silent is found out, and another one taken", async () => {
     const streams: ConditionedStream[] = [];
-    const sockets = new Set<Socket>();
     const server: Server = createServer((socket) => {
-      sockets.add(socket);
       const stream = conditions(socket, {});
       streams.push(stream);
       accept(stream).then(
@@ -112,7 +110,7 @@ describe("reconnecting, on sockets", () => {
     await once(server, "listening");
     ending.push(async () => {
       server.close();
-      for (const socket of sockets) socket.destroy();
+      for (const stream of streams) stream.destroy();
       await once(server, "close");
     });
     const connection = start((server.address() as AddressInfo).port, { heartbeat: { interval: 100, timeout: 100 } });

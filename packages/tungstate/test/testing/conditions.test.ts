@@ -5,7 +5,9 @@ import type { Duplex } from "node:stream";
 import { describe, test } from "node:test";
 import fc from "fast-check";
 import { client } from "../../src/client.ts";
+import { connect as connectTo } from "../../src/connect.ts";
 import { accept } from "../../src/server/accept.ts";
+import { WebSocketServer } from "../../src/server/server.ts";
 import {
   type ConditionedStream,
   conditions,
@@ -13,6 +15,7 @@ import {
   memoryPipe,
   VirtualClock,
 } from "../../src/testing/index.ts";
+import { selfSigned } from "../support/pairs.ts";
 
 interface Arrival {
   readonly at: number;
@@ -380,5 +383,58 @@ describe("WebSocket under conditions", () => {
     assert.equal(error.code, "ECONNRESET");
     server.close();
     await once(server, "close");
+  });
+});
+
+describe("connect with wrap", () => {
+  const { key, cert } = selfSigned();
+  for (const tls of [undefined, { key, cert }]) {
+    test(`puts conditions below ${tls === undefined ? "the handshake" : "TLS"}`, async () => {
+      const server = new WebSocketServer();
+      server.on("connection", (connection) => connection.on("message", (message) => connection.write(message)));
+      const address = await server.listen(tls === undefined ? {} : { tls });
+      const { port } = address as AddressInfo;
+      let wrapped: ConditionedStream | undefined;
+      const connection = await connectTo(`${tls === undefined ? "ws" : "wss"}://localhost:${port}/`, {
+        tls: { ca: cert },
+        wrap: (stream) => (wrapped = conditions(stream, { chunking: 5 })),
+      });
+      connection.write("hello");
+      for await (const message of connection) {
+        assert.equal(message.text, "hello");
+        break;
+      }
+      assert.equal(connection.road?.remotePort, port);
+      wrapped?.reset();
+      assert.equal((await connection.closed).error?.code, "CONNECTION_LOST");
+      await server.close();
+    });
+  }
+
+  test("has to be a function", async () => {
+    const wrap = true as unknown as (stream: Duplex) => Duplex;
+    const refused = { code: "INVALID_ARGUMENT", message: /wrap is a function, got true/ };
+    await assert.rejects(connectTo("ws://localhost:9/", { wrap }), refused);
+  });
+
+  test("one that gives no stream leaves no socket behind", async () => {
+    const server = new WebSocketServer();
+    const { port } = (await server.listen()) as AddressInfo;
+    const wraps = [
+      () => {
+        throw new TypeError("oops");
+      },
+      () => undefined as unknown as Duplex,
+    ];
+    for (const [at, wrap] of wraps.entries()) {
+      let dialed: Duplex | undefined;
+      const failure = connectTo(`ws://localhost:${port}/`, { wrap: (stream) => ((dialed = stream), wrap()) });
+      await assert.rejects(
+        failure,
+        at === 0 ? { name: "TypeError" } : { code: "INVALID_ARGUMENT", message: /wrap gives a Duplex/ },
+      );
+      assert.equal(dialed?.destroyed, true);
+    }
+    await server.close();
   });
 });
