@@ -10,7 +10,7 @@ import { TIMEOUT_MS } from "./test-watchdog.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const wanted = process.argv.slice(2);
-const files = ["packages", "apps", "bench", "conformance", "examples", "scripts"]
+const files = ["packages", "apps", "bench", "conformance", "hardening", "examples", "scripts"]
   .filter((folder) => existsSync(join(root, folder)))
   .flatMap((folder) => readdirSync(join(root, folder), { recursive: true, withFileTypes: true }))
   .filter((entry) => entry.isFile() && entry.name.endsWith(".test.ts"))

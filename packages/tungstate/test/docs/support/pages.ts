@@ -96,7 +96,7 @@ export function checkScripts(text: string): void {
 }
 
 function testFiles(): string[] {
-  return ["packages", "apps", "bench", "conformance", "examples", "scripts"].flatMap((folder) =>
+  return ["packages", "apps", "bench", "conformance", "hardening", "examples", "scripts"].flatMap((folder) =>
     readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })
       .filter((file) => file.endsWith(".test.ts") && !file.includes("node_modules"))
       .map((file) => `${folder}/${file}`),
