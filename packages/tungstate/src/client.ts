@@ -10,7 +10,7 @@ import {
 import { Connection, type Way } from "./connection.ts";
 import { codecOf } from "./deflate/codec.ts";
 import { clientCompression } from "./deflate/settings.ts";
-import { abortedError, connectError } from "./errors.ts";
+import { abortedError, connectError, type Tried } from "./errors.ts";
 import { runHandshake } from "./handshaking.ts";
 import { randomFill, sha1 } from "./native.ts";
 import { type ConnectionOptions, checkSignal, type ConnectionSettings, connectionSettings, time } from "./options.ts";
@@ -96,23 +96,26 @@ export function prepare(target: WebSocketUrl, settings: ConnectionSettings, opti
   return { handshake, settings, timeout };
 }
 
-/** `client` for a transport. `signal` ends the handshake only; `way` is how the transport came about. */
+/** `client` for a transport. `signal` ends the handshake only; `way` is how the transport came about, `tried` the same for errors. */
 export async function openClient(
   { handshake, settings, timeout }: Opening,
   transport: Transport,
   signal: AbortSignal | undefined,
   way: Way = {},
+  tried: Tried = {},
 ): Promise<Connection> {
   const step = (progress: ReturnType<ClientHandshake["receive"]>) => {
     if (progress.state === "failed") {
       const { error } = progress;
-      throw error.code === "CONNECTION_LOST" ? connectError("HANDSHAKE_CLOSED", undefined, { cause: error }) : error;
+      throw error.code === "CONNECTION_LOST"
+        ? connectError("HANDSHAKE_CLOSED", undefined, { cause: error, tried })
+        : error;
     }
     if (progress.state === "rejected") throw new HandshakeRejectedError(progress.response, progress.error);
     return progress.state === "open" ? progress : undefined;
   };
   try {
-    if (signal?.aborted === true) throw abortedError(signal, { step: "handshake" });
+    if (signal?.aborted === true) throw abortedError(signal, { step: "handshake", tried });
     transport.write(handshake.request());
     const agreed = await runHandshake(transport, {
       clock: settings.clock,
@@ -124,10 +127,10 @@ export async function openClient(
         // an answer whose body does not end is an answer all the same
         const progress = handshake.end();
         if (progress.state === "rejected") return new HandshakeRejectedError(progress.response, progress.error);
-        return connectError("HANDSHAKE_TIMEOUT", `${timeout} ms`);
+        return connectError("HANDSHAKE_TIMEOUT", `${timeout} ms`, { tried });
       },
-      lost: (cause) => connectError("HANDSHAKE_CLOSED", cause?.message, { cause }),
-      aborted: () => abortedError(signal ?? AbortSignal.abort(), { step: "handshake" }),
+      lost: (cause) => connectError("HANDSHAKE_CLOSED", cause?.message, { cause, tried }),
+      aborted: () => abortedError(signal ?? AbortSignal.abort(), { step: "handshake", tried }),
     });
     const { protocol, extensionsHeader: extensions, rest } = agreed;
     const codec = codecOf(agreed.extensions, "client", settings.deflate?.compression);

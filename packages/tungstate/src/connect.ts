@@ -3,10 +3,10 @@ import { Duplex } from "node:stream";
 import { type ClientOptions, endOnAbort, HandshakeRejectedError, openClient, prepare } from "./client.ts";
 import type { Connection } from "./connection.ts";
 import { linkedController } from "./dial/abort.ts";
-import { dial } from "./dial/dial.ts";
+import { dial, type Road } from "./dial/dial.ts";
 import type { DialOptions } from "./dial/options.ts";
 import { Roads } from "./dial/roads.ts";
-import { abortedError, connectError } from "./errors.ts";
+import { abortedError, connectError, OverallTimeout, type Tried } from "./errors.ts";
 import {
   checkSignal,
   type ConnectionSettings,
@@ -17,7 +17,7 @@ import {
   time,
 } from "./options.ts";
 import { checkTlsOptions, type TlsOptions } from "./tls/options.ts";
-import { secure, type SecureOptions } from "./tls/secure.ts";
+import { secure, secureOver, type SecureOptions } from "./tls/secure.ts";
 import { transportOf } from "./transport/of.ts";
 import type { ByteStream, WebSocketConnection } from "./types.ts";
 import { parseUrl, type WebSocketUrl } from "./url.ts";
@@ -91,13 +91,13 @@ export async function connectByRoads(url: string | URL, options: ConnectOptions,
   let cancelTimer: (() => void) | undefined;
   if (options.timeout !== undefined) {
     const timeout = time(options, "timeout", 0);
-    cancelTimer = settings.clock.after(timeout, () => abort(connectError("TIMEOUT", `timeout is ${timeout} ms`)));
+    cancelTimer = settings.clock.after(timeout, () => abort(new OverallTimeout(timeout)));
   }
   try {
     const connection = await follow(parseUrl(url), options, settings, roads, signal, left);
     if (signal.aborted) {
       connection.terminate();
-      throw abortedError(signal);
+      throw abortedError(signal, { step: "handshake" });
     }
     endOnAbort(connection, options.signal);
     return connection;
@@ -177,9 +177,19 @@ async function attempt(
     signal,
   });
   const stream = options.wrap === undefined ? dialed : wrapped(dialed, options.wrap);
-  if (tls === undefined) return openClient(opening, transportOf(stream, settings), signal, { road });
-  const secured = await secure(stream, tls);
-  return openClient(opening, transportOf(secured.stream, settings), signal, { road, tls: secured.info });
+  const tried = triedBy(road, target);
+  if (tls === undefined) return openClient(opening, transportOf(stream, settings), signal, { road }, tried);
+  const secured = await secureOver(stream, tls, tried);
+  return openClient(opening, transportOf(secured.stream, settings), signal, { road, tls: secured.info }, tried);
+}
+
+/** What is known of the way by now, for an error of TLS or the handshake. */
+function triedBy({ path, proxy, ...road }: Road, { hostname, port }: WebSocketUrl): Tried {
+  if (path !== undefined) return { path };
+  const { interface: name, localAddress, remoteAddress, remotePort } = road;
+  const common = { host: hostname, interface: name, localAddress, proxy };
+  // the addresses at the other end are the proxy's
+  return proxy === undefined ? { ...common, remoteAddress, remotePort } : { ...common, remotePort: port };
 }
 
 function wrapped(dialed: Duplex, wrap: (stream: Duplex) => Duplex): Duplex {

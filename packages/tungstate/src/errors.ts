@@ -159,35 +159,57 @@ export function showAddress(address: string, port?: number): string {
  * Never called without a failure.
  */
 export function combineFailures(failures: readonly WebSocketError[], what: string): WebSocketError {
-  const [first, ...rest] = failures;
-  if (first === undefined) throw new RangeError("no failures to combine");
-  if (rest.length === 0) return first;
-  const furthest = rest.reduce((best, failure) => (progress(failure) > progress(best) ? failure : best), first);
-  if (!(furthest instanceof ConnectError)) return furthest;
+  const speaker = furthest(failures);
+  if (speaker === undefined) throw new RangeError("no failures to combine");
+  if (failures.length === 1 || !(speaker instanceof ConnectError)) return speaker;
   const list = failures.map((failure) =>
     `${failure.code} ${failure instanceof ConnectError ? describeTried(failure.tried) : failure.message}`.trim(),
   );
-  return new ConnectError(furthest.code, `${failures.length} ${what} failed: ${list.join("; ")}`, {
-    cause: furthest,
-    step: furthest.step,
+  return new ConnectError(speaker.code, `${failures.length} ${what} failed: ${list.join("; ")}`, {
+    cause: speaker,
+    step: speaker.step,
     attempts: failures,
   });
 }
 
 const ORDER = new Map<string, number>(Object.keys(CONNECTION_ERRORS).map((code, index) => [code, index]));
+/** By step, its last row. */
+const LAST_OF_STEP = new Map(Object.values(CONNECTION_ERRORS).map(({ step }, index) => [step, index]));
 
 /** How far a failed attempt got; an error that is no row of this table comes from the WebSocket handshake, the last step. */
 function progress(error: WebSocketError): number {
+  // a timeout or an abort at another step than in its row: as far as anything of that step
+  if (error instanceof ConnectError && error.step !== CONNECTION_ERRORS[error.code].step) {
+    return LAST_OF_STEP.get(error.step) ?? ORDER.size;
+  }
   return ORDER.get(error.code) ?? ORDER.size;
+}
+
+/** The one of several errors that got furthest, the first of those that got equally far; undefined if there is none. */
+export function furthest(errors: readonly WebSocketError[]): WebSocketError | undefined {
+  return errors.reduce<WebSocketError | undefined>(
+    (best, error) => (best === undefined || progress(error) > progress(best) ? error : best),
+    undefined,
+  );
+}
+
+/** The reason of a signal when the time for all steps together is up. What it ends makes an error of it that names its step. */
+export class OverallTimeout {
+  readonly milliseconds: number;
+
+  constructor(milliseconds: number) {
+    this.milliseconds = milliseconds;
+  }
 }
 
 /**
  * What a rejection says when `signal` ended the attempt: the signal's reason where that already is one of our errors (a
- * deadline of ours), TIMEOUT for `AbortSignal.timeout()`, else ABORTED with the reason as its cause.
+ * deadline of one step), TIMEOUT with the step that was under way for the overall deadline and for `AbortSignal.timeout()`, else ABORTED with the reason as its cause.
  */
 export function abortedError(signal: AbortSignal, options: ConnectErrorOptions = {}): WebSocketError {
   const reason: unknown = signal.reason;
   if (reason instanceof WebSocketError) return reason;
+  if (reason instanceof OverallTimeout) return connectError("TIMEOUT", `timeout is ${reason.milliseconds} ms`, options);
   const timedOut = reason instanceof DOMException && reason.name === "TimeoutError";
   return new ConnectError(timedOut ? "TIMEOUT" : "ABORTED", undefined, { ...options, cause: reason });
 }

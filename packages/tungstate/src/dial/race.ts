@@ -1,5 +1,5 @@
 import { WebSocketError } from "@tungstate/protocol";
-import { abortedError, connectError } from "../errors.ts";
+import { abortedError, connectError, furthest } from "../errors.ts";
 import { asError, linkedController, type LinkedController } from "./abort.ts";
 
 export interface RaceOptions<T> {
@@ -46,8 +46,8 @@ export function race<C, T, E>(
     const onAbort = (): void => {
       finish(signal.reason);
       void Promise.allSettled(running.values()).then((outcomes) => {
-        const ended = outcomes.find((outcome) => outcome.status === "rejected")?.reason as unknown;
-        reject(ended instanceof WebSocketError ? ended : abortedError(signal));
+        const ended = outcomes.flatMap((outcome): unknown[] => (outcome.status === "rejected" ? [outcome.reason] : []));
+        reject(furthest(ended.filter((error) => error instanceof WebSocketError)) ?? abortedError(signal));
       });
     };
     const begin = (): void => {

@@ -54,9 +54,14 @@ const ignore = (): void => undefined;
  * options that make no sense) and then has destroyed the stream.
  */
 export async function secure(stream: Duplex, options: SecureOptions): Promise<Secured> {
+  return await secureOver(stream, options);
+}
+
+/** `secure`; `way`: more of what was tried, for its errors. */
+export async function secureOver(stream: Duplex, options: SecureOptions, way?: Tried): Promise<Secured> {
   const milliseconds = options.timeout ?? DEFAULT_TLS_TIMEOUT_MS;
   const host = typeof options.host === "string" ? options.host.replace(/^\[(.*)\]$/, "$1") : options.host;
-  const tried: Tried = { host, remotePort: options.port };
+  const tried: Tried = way ?? { host, remotePort: options.port };
   const { signal, abort, unlink } = linkedController(options.signal);
   let timer: ReturnType<typeof setTimeout> | undefined;
   try {
