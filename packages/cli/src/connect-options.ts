@@ -1,6 +1,7 @@
 import { X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
-import type { ConnectOptions } from "tungstate";
+import { type ConnectOptions, WebSocketError } from "tungstate";
+import { conditions, type ConditionsOptions, parseConditions } from "tungstate/testing";
 import { explainSystem, UsageError } from "./explain.ts";
 
 /** The flags of `tungstate connect`, as commander gives them. */
@@ -19,6 +20,8 @@ export interface ConnectFlags {
   /** seconds */
   readonly linger: number;
   readonly compress?: boolean;
+  /** As `parseConditions` takes it. */
+  readonly simulate?: string;
   readonly quiet?: boolean;
 }
 
@@ -41,8 +44,21 @@ export async function connectOptions(flags: ConnectFlags): Promise<ConnectOption
     localAddress,
     proxy: proxy === "environment" ? true : proxy,
     tls,
+    ...(flags.simulate === undefined ? {} : { wrap: badNetwork(flags.simulate) }),
     ...(origin === undefined ? {} : { origin }),
   };
+}
+
+/** Made for each connection: a redirect makes a second one. */
+function badNetwork(text: string): NonNullable<ConnectOptions["wrap"]> {
+  let options: ConditionsOptions;
+  try {
+    options = parseConditions(text);
+  } catch (error) {
+    if (!(error instanceof WebSocketError)) throw error;
+    throw new UsageError(`--simulate: ${error.message}`, { cause: error });
+  }
+  return (stream) => conditions(stream, options);
 }
 
 /** The text of a file of certificates. Node takes a file without any for an empty list, and then trusts nobody: told here instead. */

@@ -99,6 +99,10 @@ At the end of stdin it closes with 1000. The exit status is 0 if the server answ
   .option("--ca <file>", "trust the certificates in this PEM file, and no others")
   .option("--insecure", "take any certificate: somebody on the way may read along")
   .optionsGroup("Options:")
+  .option(
+    "--simulate <conditions>",
+    "a bad network in between, such as latency=200ms,jitter=50ms,loss-stall=1%; also bandwidth, chunk, half-open, reset, seed and direction",
+  )
   .option("--timeout <seconds>", "how long connecting may take", wholeNumber(1, 86_400), 20)
   .option("--compress", "offer the server compression (permessage-deflate)")
   .option("--linger <seconds>", "how long to go on receiving after the end of stdin", wholeNumber(0, 86_400), 0)

@@ -279,8 +279,19 @@ describe("tungstate connect: what failed, in one line", { concurrency: 3 }, () =
     [
       "handshake, no answer",
       () => ["--timeout", "1", `ws://127.0.0.1:${portOf(silent)}/`],
-      /^(connect|handshake): .*in time/,
+      /^handshake: the connection was not there in time: timeout is 1000 ms, to 127\.0\.0\.1:\d+ .*\(TIMEOUT\)$/,
     ],
+    [
+      "--simulate, a typo",
+      () => ["--simulate", "lateny=1ms", plain.ws("/ws")],
+      /^usage: --simulate: .*expected some of latency/,
+    ],
+    [
+      "--simulate, a value",
+      () => ["--simulate", "latency=soon", plain.ws("/ws")],
+      /^usage: --simulate: .*latency: .*"soon"/,
+    ],
+    ["a network that breaks", () => ["--simulate", "reset=40", plain.ws("/ws")], /^handshake: .*closed/],
     ["a header that is none", () => ["-H", "na me: x", plain.ws("/ws")], /^usage: /],
     ["a header with a line break", () => ["-H", "name: a\r\nb: c", plain.ws("/ws")], /^usage: /],
     ["a subprotocol that is no token", () => ["--protocol", "a,b", plain.ws("/ws")], /^usage: .*token/],
@@ -315,6 +326,17 @@ describe("tungstate connect: what failed, in one line", { concurrency: 3 }, () =
     await using byAddress = new Program("connect", "--local-address", "127.0.0.9", plain.ws("/echo"));
     assert.equal((await byAddress.run()).code, 0);
     assert.match(byAddress.stderr, /from 127\.0\.0\.9\n/);
+  });
+
+  test("--simulate puts a bad network in between, for wss: too", async () => {
+    await using slow = new Program("connect", "--simulate", "latency=150ms,chunk=1-3,seed=7", plain.ws("/echo"));
+    const from = performance.now();
+    assert.equal((await slow.run("x\n")).code, 0);
+    assert.equal(slow.stdout, "x\n");
+    // there and back: the handshake, then the message with the Close behind it
+    assert.ok(performance.now() - from >= 2 * 300, "it takes its time");
+    await using tlsToo = new Program("connect", "--insecure", "--simulate", "chunk=1", wss);
+    assert.deepEqual(await tlsToo.exited, { code: 0, signal: null }, tlsToo.stderr);
   });
 
   test("wrong flags are refused with what was expected", async () => {
