@@ -35,7 +35,7 @@ import { serverError } from "./errors.ts";
 import type { HandshakeRequest, RequestOrigin } from "./request.ts";
 import { routeUpgrades } from "./router.ts";
 import { runStream, type StreamHandler } from "./stream.ts";
-import { changedTls, portOptions } from "./tls.ts";
+import { changedTls, portOptions, socketBelow } from "./tls.ts";
 
 export interface WebSocketServerOptions extends ConnectionOptions, AdmissionOptions {
   /** Open connections at a time; more get 503. Default Infinity. */
@@ -67,7 +67,7 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
   private readonly handshakes = new Set<Accepting>();
   private readonly attached: (() => void)[] = [];
   /** Sockets in the middle of their TLS handshake. */
-  private readonly securing = new Map<string, Socket>();
+  private readonly securing = new Set<Socket>();
   private readonly ports = new Set<NetServer>();
   /** Those with TLS, and the options they were given. */
   private readonly tlsPorts = new Map<TlsServer, TlsOptions>();
@@ -189,12 +189,12 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
         socket.destroy();
         return;
       }
-      const peer = peerOf(socket);
-      this.securing.set(peer, socket);
-      socket.once("close", () => this.securing.delete(peer));
+      this.securing.add(socket);
+      socket.once("close", () => this.securing.delete(socket));
     });
     server.on("secureConnection", (socket) => {
-      this.securing.delete(peerOf(socket)); // the TLS socket does not show the one below it, but has its addresses
+      const below = socketBelow(socket, this.securing);
+      if (below !== undefined) this.securing.delete(below);
       onSocket(socket);
     });
     server.on("tlsClientError", (error, socket) => {
@@ -286,7 +286,7 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
     const stopped = [...this.ports].map((server) => new Promise<void>((resolve) => server.close(() => resolve())));
     this.closing = true;
     for (const each of this.handshakes) each.fail(new RefusedError(serverError("SERVER_CLOSING"), RETRY_LATER));
-    for (const socket of this.securing.values()) socket.destroy();
+    for (const socket of this.securing) socket.destroy();
     const cancel = this.settings.clock.after(timeout, () => {
       for (const connection of this.open) connection.terminate();
     });
@@ -316,10 +316,6 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
 
 const ignore = (): void => undefined;
 const RETRY_LATER = { status: 503, headers: { "Retry-After": "5" }, body: "Service Unavailable\n" };
-
-function peerOf(socket: Socket): string {
-  return `${socket.remoteAddress} ${socket.remotePort}`;
-}
 
 function prepare(data: string | Uint8Array | Message): PreparedMessage {
   if (data instanceof Message) return new PreparedMessage(data.bytes, { type: data.type });

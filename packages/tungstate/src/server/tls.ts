@@ -1,6 +1,7 @@
 import { protocolError } from "@tungstate/protocol";
 import { createHash } from "node:crypto";
-import { createSecureContext, type SecureContextOptions, type TlsOptions } from "node:tls";
+import { Socket } from "node:net";
+import { createSecureContext, type SecureContextOptions, type TlsOptions, type TLSSocket } from "node:tls";
 
 /**
  * The options of a TLS port, with what suits WebSocket servers: HTTP/1.1 by ALPN (RFC 7301 §3.2: a client that only offers other protocols
@@ -28,6 +29,17 @@ export function changedTls(before: TlsOptions, changes: SecureContextOptions): T
     delete all.cert;
   } else if (changes.cert !== undefined) delete all.pfx;
   return all;
+}
+
+/**
+ * The one of `sockets` that a TLS socket is on. Node keeps it in a property that is not public; were that gone, the addresses would tell,
+ * but not on a Unix socket, where nobody has any.
+ */
+export function socketBelow(socket: TLSSocket, sockets: ReadonlySet<Socket>): Socket | undefined {
+  const below: unknown = Reflect.get(socket, "_parent");
+  if (below instanceof Socket && sockets.has(below)) return below;
+  const { remoteAddress, remotePort } = socket;
+  return [...sockets].find((each) => each.remotePort === remotePort && each.remoteAddress === remoteAddress);
 }
 
 /** A session stands for the check of the client's certificate, too: where that differs, none is resumed. */

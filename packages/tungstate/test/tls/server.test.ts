@@ -3,7 +3,8 @@ import { type ChildProcess, fork } from "node:child_process";
 import { randomBytes, X509Certificate } from "node:crypto";
 import { once } from "node:events";
 import { createServer as createHttpsServer } from "node:https";
-import { type AddressInfo, connect as connectTcp } from "node:net";
+import { type AddressInfo, connect as connectTcp, type Socket } from "node:net";
+import { join } from "node:path";
 import { after, afterEach, before, describe, test } from "node:test";
 import { connect as connectTls, type SecureContextOptions, type TlsOptions } from "node:tls";
 import { fileURLToPath } from "node:url";
@@ -13,6 +14,7 @@ import { WebSocketServer } from "../../src/server/server.ts";
 import { secure } from "../../src/tls/secure.ts";
 import { TlsSessionCache } from "../../src/tls/session-cache.ts";
 import type { WebSocketConnection } from "../../src/types.ts";
+import { temporaryFolder } from "../dial/support/peers.ts";
 import { Authority, type Certificate } from "./support/certificates.ts";
 import type { ServeMessage } from "./support/serve.ts";
 
@@ -182,6 +184,34 @@ describe("setTls", () => {
     });
     await server.close();
   });
+});
+
+test("handshakes of TLS are counted on a Unix socket, too, where nobody has an address", async (t) => {
+  const path = join(temporaryFolder(t), "socket");
+  const server = new WebSocketServer({ maxHandshakes: 2 });
+  ending.push(() => server.close(1001, "", 100));
+  await server.listen({ path, tls: first });
+  const url = `wss+unix:${path}:/`;
+  const options = { tls: { ca: authority.cert } };
+  const dialed = async (): Promise<Socket> => {
+    const socket = connectTcp(path);
+    await once(socket, "connect");
+    return socket.on("error", () => undefined);
+  };
+  const one = await connect(url, options);
+  const two = await connect(url, options);
+  const silent = [await dialed(), await dialed()];
+  const more = await dialed();
+  await once(more, "close"); // there is no room for it
+  silent[0]?.destroy();
+  while (server.connections.size < 3) {
+    await connect(url, options).catch(() => new Promise((resolve) => setTimeout(resolve, 5)));
+  }
+  const dropped = silent[1] === undefined ? undefined : once(silent[1], "close");
+  const closed = server.close(1001, "", 5_000);
+  await dropped; // it would be here for handshakeTimeout else
+  await closed;
+  for (const connection of [one, two]) assert.equal((await connection.closed).clean, true, "they were drained");
 });
 
 test("a client that only speaks other protocols is told so", async () => {
