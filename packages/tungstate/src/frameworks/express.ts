@@ -24,7 +24,7 @@ export function acceptUpgrades(server: HttpServer | HttpsServer, options?: Upgra
  */
 export function websocket(server: WebSocketServer, handler: WebSocketHandler): RequestHandler {
   return (request, response) => {
-    if (upgrade(server, request, (connection) => handler(connection, request))) return;
+    if (upgrade(server, request, response.getHeaders(), (connection) => handler(connection, request))) return;
     response.status(UPGRADE_REQUIRED.status).set(UPGRADE_REQUIRED.headers).send(UPGRADE_REQUIRED.body);
   };
 }

@@ -112,7 +112,8 @@ function upgrading(server: WebSocketServer, route: RouteOptions): RouteHandlerMe
   const handler: (this: FastifyInstance, connection: WebSocketConnection, request: FastifyRequest) => unknown =
     asWebSocketHandler(route.handler);
   return function (request, reply) {
-    if (upgrade(server, request.raw, (connection) => handler.call(this, connection, request))) reply.hijack();
+    const run = (connection: WebSocketConnection): unknown => handler.call(this, connection, request);
+    if (upgrade(server, request.raw, reply.getHeaders(), run)) reply.hijack();
     else void reply.code(UPGRADE_REQUIRED.status).headers(UPGRADE_REQUIRED.headers).send(UPGRADE_REQUIRED.body);
   };
 }

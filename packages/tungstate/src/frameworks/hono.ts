@@ -37,7 +37,9 @@ export function websocket<E extends Env = Env, Path extends string = string>(
     if (!isUpgrade(incoming)) return context.body(body, status, headers);
     // loaded by the first upgrade: it is an optional peer
     const { RESPONSE_ALREADY_SENT } = await import("@hono/node-server/utils/response");
-    if (!upgrade(server, incoming, (connection) => handler(connection, context)))
+    // what middleware has set goes into any answer
+    const { headers: answer } = context.body(null);
+    if (!upgrade(server, incoming, answer, (connection) => handler(connection, context)))
       return context.body(body, status, headers);
     return RESPONSE_ALREADY_SENT;
   };

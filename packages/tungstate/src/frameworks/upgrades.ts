@@ -14,6 +14,9 @@ export interface UpgradeOptions {
   readonly upgradeTimeout?: number;
 }
 
+/** As frameworks have them. */
+type AnswerHeaders = Headers | Readonly<Record<string, number | string | readonly string[] | undefined>>;
+
 /** An upgrade request that the application has not decided about. */
 interface Pending {
   readonly socket: Socket;
@@ -107,17 +110,18 @@ export function isUpgrade(request: IncomingMessage): boolean {
 /**
  * Does the handshake of an upgrade request and hands the connection to `run`. Where the handshake is refused (by the server's origin policy,
  * its `authorize`, its limits) the client has its answer. An error of `run` closes with 1011 and is the server's `error`.
- * False, and nothing done, for a request that `isUpgrade` says no to.
+ * `headers` are those that hooks have set for the answer; the 101 has them, too. False, and nothing done, for a request that `isUpgrade` says no to.
  */
 export function upgrade(
   server: WebSocketServer,
   request: IncomingMessage,
+  headers: AnswerHeaders,
   run: (connection: WebSocketConnection) => unknown,
 ): boolean {
   const found = pending.get(request);
   if (found === undefined || !isUpgrade(request)) return false;
   found.release();
-  void server.handleUpgrade(request, found.socket, found.head).then(async (connection) => {
+  void server.handleUpgrade(request, found.socket, found.head, forUpgrade(headers)).then(async (connection) => {
     if (connection === undefined) return;
     try {
       await run(connection);
@@ -126,6 +130,18 @@ export function upgrade(
     }
   });
   return true;
+}
+
+/** Of a body, which a 101 has none of (RFC 9110 §8.6: "A server MUST NOT send a Content-Length header field in any response with a status code of 1xx"), or the handshake's own. */
+const NOT_FOR_UPGRADE = /^(connection|upgrade|keep-alive|transfer-encoding|trailer|content-.*|sec-websocket-.*)$/i;
+
+function forUpgrade(headers: AnswerHeaders): [name: string, value: string][] {
+  const all = headers instanceof Headers ? [...headers] : Object.entries(headers);
+  return all.flatMap(([name, value]) =>
+    value === undefined || NOT_FOR_UPGRADE.test(name)
+      ? []
+      : [value].flat().map((each): [string, string] => [name, String(each)]),
+  );
 }
 
 /**

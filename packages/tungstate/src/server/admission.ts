@@ -2,6 +2,7 @@ import {
   acceptUpgrade,
   type AcceptedUpgrade,
   buildRefusal,
+  checkHeaders,
   chooseProtocol,
   formatResponse,
   type HeaderInput,
@@ -112,20 +113,26 @@ export class Admission {
     try {
       if (!mayConnect(origin, upgrade, from.encrypted)) throw new RefusedError(serverError("ORIGIN_REFUSED"));
       const decision = authorize?.(request);
-      if (!isThenable(decision)) return this.agree(upgrade, request, decision);
+      if (!isThenable(decision)) return this.agree(upgrade, request, from.headers, decision);
       return Promise.resolve(decision)
-        .then((late) => this.agree(upgrade, request, late))
+        .then((late) => this.agree(upgrade, request, from.headers, late))
         .catch((error: unknown) => refuse(error));
     } catch (error) {
       return refuse(error);
     }
   }
 
-  private agree(upgrade: UpgradeRequest, request: HandshakeRequest, decision: Decision): Admitted {
+  private agree(
+    upgrade: UpgradeRequest,
+    request: HandshakeRequest,
+    given: HeaderInput | undefined,
+    decision: Decision,
+  ): Admitted {
     const answer = { protocol: undefined, headers: undefined, ...whatItSays(decision) };
     const protocol = answer.protocol ?? this.choose(request);
     const negotiation = { sha1, extensions: this.extensions };
-    return { request, accepted: acceptUpgrade(upgrade, negotiation, { protocol, headers: answer.headers }) };
+    const headers = given === undefined ? answer.headers : [...checkHeaders(given), ...checkHeaders(answer.headers)];
+    return { request, accepted: acceptUpgrade(upgrade, negotiation, { protocol, headers }) };
   }
 
   private choose(request: HandshakeRequest): string | undefined {

@@ -1,6 +1,7 @@
-import type { ExtensionOffer, HeaderFields, UpgradeRequest } from "@tungstate/protocol";
+import type { ExtensionOffer, HeaderFields, HeaderInput, UpgradeRequest } from "@tungstate/protocol";
 import type { IncomingMessage } from "node:http";
 import type { Transport } from "../transport/transport.ts";
+import type { Proxies } from "./proxies.ts";
 
 /** Where a handshake came from. */
 export interface RequestOrigin {
@@ -9,6 +10,10 @@ export interface RequestOrigin {
   readonly encrypted: boolean;
   /** node:http's request, where the handshake came through it. */
   readonly raw: IncomingMessage | undefined;
+  /** Told of a request before anything is decided about it. Throws a RefusedError. */
+  readonly enter?: (request: HandshakeRequest) => void;
+  /** More of what the 101 is to say, from whoever brings the request. */
+  readonly headers?: HeaderInput | undefined;
 }
 
 /** A handshake that is well formed, for the application to look at. */
@@ -30,9 +35,15 @@ export class HandshakeRequest {
   /** For the application: what `authorize` found out, such as who this is. */
   data: unknown = undefined;
   private readonly from: RequestOrigin;
+  private readonly proxies: Proxies | undefined;
   private address: string | undefined;
 
-  constructor(request: UpgradeRequest, from: RequestOrigin, signal: AbortSignal | undefined) {
+  constructor(
+    request: UpgradeRequest,
+    from: RequestOrigin,
+    proxies: Proxies | undefined,
+    signal: AbortSignal | undefined,
+  ) {
     this.target = request.target;
     const query = request.target.indexOf("?");
     this.path = query < 0 ? request.target : request.target.slice(0, query);
@@ -42,6 +53,7 @@ export class HandshakeRequest {
     this.protocols = request.protocols;
     this.offers = request.offers;
     this.from = from;
+    this.proxies = proxies;
     this.encrypted = from.encrypted;
     this.raw = from.raw;
     this.signal = signal;
@@ -50,6 +62,12 @@ export class HandshakeRequest {
   /** Asked of the system when it is first looked at: undefined if the client has gone by then. */
   get remoteAddress(): string | undefined {
     return (this.address ??= this.from.transport.remoteAddress);
+  }
+
+  /** Who is behind the trusted proxies, by what they say; without `trustProxy`, or without a proxy in between, the `remoteAddress`. */
+  get clientAddress(): string | undefined {
+    const peer = this.remoteAddress;
+    return this.proxies === undefined ? peer : this.proxies.clientOf(peer, this.headers);
   }
 
   /** The query's parameters. */

@@ -4,6 +4,7 @@ import {
   DEFAULT_HEAD_LIMITS,
   formatResponse,
   HeaderFields,
+  type HeaderInput,
   Message,
   PreparedMessage,
   protocolError,
@@ -26,7 +27,6 @@ import { type ConnectionOptions, type ConnectionSettings, connectionSettings, co
 import { HandleTransport } from "../transport/handle.ts";
 import { transportOf } from "../transport/of.ts";
 import { interceptHandles, type StreamHandle, system } from "../transport/system.ts";
-import type { Transport } from "../transport/transport.ts";
 import type { ByteStream, WebSocketConnection } from "../types.ts";
 import { isEncrypted } from "../url.ts";
 import { type AcceptedConnection, Accepting } from "./accepting.ts";
@@ -112,11 +112,17 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
 
   /**
    * Answers one upgrade request of node:http. The connection, or undefined if the handshake was refused: the client has its
-   * answer then, and `refused` says why. Never rejects.
+   * answer then, and `refused` says why. Never rejects. `answer`: more header fields of the 101, ahead of those of `authorize`.
    */
-  handleUpgrade(request: IncomingMessage, socket: Duplex, head: Uint8Array): Promise<WebSocketConnection | undefined> {
+  handleUpgrade(
+    request: IncomingMessage,
+    socket: Duplex,
+    head: Uint8Array,
+    answer?: HeaderInput,
+  ): Promise<WebSocketConnection | undefined> {
     return new Promise((resolve) => {
-      const accepting = this.accepting(transportOf(socket, this.settings), isEncrypted(socket), request, resolve);
+      const from = { transport: transportOf(socket, this.settings), encrypted: isEncrypted(socket), raw: request };
+      const accepting = this.accepting({ ...from, headers: answer }, resolve);
       const headers = new HeaderFields(pairs(request.rawHeaders));
       const { method = "", url: target = "", httpVersion: version } = request;
       const upgrade = checkUpgrade({ method, target, version, headers });
@@ -133,7 +139,8 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
   /** Does the handshake on a byte stream; else as `handleUpgrade`. */
   accept(stream: ByteStream): Promise<WebSocketConnection | undefined> {
     return new Promise((resolve) => {
-      this.accepting(transportOf(stream, this.settings), isEncrypted(stream), undefined, resolve).begin();
+      const transport = transportOf(stream, this.settings);
+      this.accepting({ transport, encrypted: isEncrypted(stream), raw: undefined }, resolve).begin();
     });
   }
 
@@ -207,18 +214,13 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
   private acceptHandle(handle: StreamHandle): void {
     if (system === undefined) return; // impossible: nothing is intercepted without it
     handle.setNoDelay?.(this.settings.noDelay);
-    this.accepting(new HandleTransport(handle, system), false, undefined, ignore).begin();
+    const transport = new HandleTransport(handle, system);
+    this.accepting({ transport, encrypted: false, raw: undefined }, ignore).begin();
   }
 
   /** A handshake of this server; it fails at once where there is no room for it. */
-  private accepting(
-    transport: Transport,
-    encrypted: boolean,
-    raw: IncomingMessage | undefined,
-    done: (connection: WebSocketConnection | undefined) => void,
-  ): Accepting {
-    const from: RequestOrigin = { transport, encrypted, raw };
-    const accepting: Accepting = new Accepting(transport, this.admission, this.settings, from, {
+  private accepting(from: RequestOrigin, done: (connection: WebSocketConnection | undefined) => void): Accepting {
+    const accepting: Accepting = new Accepting(from.transport, this.admission, this.settings, from, {
       accepted: (accepted) => {
         this.handshakes.delete(accepting);
         this.opened(accepted);

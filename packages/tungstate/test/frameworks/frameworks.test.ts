@@ -6,7 +6,7 @@ import { connect } from "../../src/connect.ts";
 import { WebSocketServer } from "../../src/server/server.ts";
 import { take } from "../support/connected.ts";
 import { frame, Raw, TEXT, upgradeRequest } from "../support/raw.ts";
-import { type App, echo, FRAMEWORKS, GREETING, REFUSAL } from "./support/apps.ts";
+import { type App, COOKIES, echo, FRAMEWORKS, GREETING, REFUSAL } from "./support/apps.ts";
 
 for (const framework of FRAMEWORKS) {
   describe(framework.name, () => {
@@ -35,6 +35,16 @@ for (const framework of FRAMEWORKS) {
         const connection = await connect(ws(path), { headers: { authorization: "alice" } });
         assert.deepEqual(await take(connection, 1), [`${GREETING}, alice`]);
         await connection.close();
+      });
+
+      test(`${path}: what hooks say of the answer is in the 101, but for what is about a body`, async (t) => {
+        const raw = Raw.to(t, app).send(upgradeRequest(path, { authorization: "alice" }));
+        const { status, headers } = await raw.head();
+        assert.equal(status, 101);
+        assert.equal(headers["x-hook"], "ran");
+        for (const cookie of COOKIES)
+          assert.match(raw.received.toString("latin1"), new RegExp(`^set-cookie: ${cookie}\r$`, "im"));
+        for (const name of Object.keys(headers)) assert.doesNotMatch(name, /^content-|^transfer-encoding$/);
       });
 
       test(`${path}: what a hook replies refuses the upgrade`, async (t) => {

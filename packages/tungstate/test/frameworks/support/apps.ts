@@ -1,3 +1,4 @@
+import type { HeaderInput, Refusal } from "@tungstate/protocol";
 import { serve } from "@hono/node-server";
 import express from "express";
 import fastify from "fastify";
@@ -30,6 +31,7 @@ declare module "fastify" {
  * /plain  answers `plain`
  * /echo   WebSocket: every message comes back
  * /greet  WebSocket behind a hook that looks at `authorization`: "greeting, user"; 401 and `who are you?` without it
+ *         The hook also sets two cookies and `x-hook`.
  * /slow   as /greet, behind a hook that takes its time
  * /stuck  WebSocket behind a hook that never answers
  * /fail   WebSocket whose handler throws
@@ -54,6 +56,7 @@ export interface Framework {
 
 export const GREETING = "welcome";
 export const REFUSAL = "who are you?";
+export const COOKIES = ["a=1; HttpOnly", "b=2"];
 
 export function echo(connection: WebSocketConnection): void {
   connection.on("message", (message) => void connection.write(message));
@@ -87,10 +90,12 @@ async function closing(server: WebSocketServer, http: HttpServer): Promise<void>
 
 /** node:http has no hooks: `authorize` is what runs before the upgrade. */
 async function startNode(options: StartOptions = {}): Promise<App> {
-  const greet = (request: HandshakeRequest): { status: number; body: string } | undefined => {
+  const greet = (request: HandshakeRequest): Refusal | { readonly headers: HeaderInput } => {
     const user = request.headers.get("authorization");
     request.data = user;
-    return user === undefined ? { status: 401, body: REFUSAL } : undefined;
+    return user === undefined
+      ? { status: 401, body: REFUSAL }
+      : { headers: { "set-cookie": COOKIES, "x-hook": "ran" } };
   };
   const sayHello = (connection: WebSocketConnection, { data }: HandshakeRequest): void =>
     void connection.write(`${GREETING}, ${String(data)}`);
@@ -138,6 +143,7 @@ async function startFastify(options: StartOptions = {}): Promise<App> {
       const { authorization } = request.headers;
       if (authorization === undefined) return reply.code(401).send(REFUSAL);
       request.user = authorization;
+      reply.header("set-cookie", COOKIES).header("x-hook", "ran").type("text/plain");
       return undefined;
     });
     for (const path of ["/greet", "/slow"]) {
@@ -166,7 +172,10 @@ async function startExpress(options: StartOptions = {}): Promise<App> {
       if (request.path === "/slow") await sleep(20);
       response.locals.user = request.get("authorization");
       if (response.locals.user === undefined) response.status(401).send(REFUSAL);
-      else next();
+      else {
+        response.set({ "set-cookie": COOKIES, "x-hook": "ran", "content-type": "text/plain" });
+        next();
+      }
     },
     expressWebSocket(server, (connection, { app: { locals }, res }) => {
       connection.write(`${String(locals.greeting)}, ${String(res?.locals.user)}`);
@@ -195,6 +204,9 @@ async function startHono(options: StartOptions = {}): Promise<App> {
       const user = context.req.header("authorization");
       if (user === undefined) return context.text(REFUSAL, 401);
       context.set("user", user);
+      for (const cookie of COOKIES) context.header("set-cookie", cookie, { append: true });
+      context.header("x-hook", "ran");
+      context.header("content-type", "text/plain");
       await next();
       return undefined;
     });
