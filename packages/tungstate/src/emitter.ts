@@ -3,12 +3,15 @@ import { isThenable } from "./thenable.ts";
 /** What it returns is not looked at, but for the promise of an async function, whose rejection counts as a throw. */
 type Listener<Args extends unknown[]> = (...args: Args) => unknown;
 
+/** What the listeners inherit from, instead of what all objects have: an event of the name "constructor" is like any other. */
+const NOTHING = Object.freeze(Object.create(null)) as object;
+
 /**
  * Typed events. Unlike Node's, an `error` that nobody listens to is no exception (it is told by `close` as well), and a listener
  * that throws does not unwind whoever emitted: `onThrow` hears of it, and the next listener is called.
  */
 export abstract class Emitter<Events extends { [E in keyof Events]: unknown[] }> {
-  private readonly listeners: { [E in keyof Events]?: readonly Listener<Events[E]>[] } = {};
+  private readonly listeners = Object.create(NOTHING) as { [E in keyof Events]?: readonly Listener<Events[E]>[] };
 
   on<E extends keyof Events>(event: E, listener: Listener<Events[E]>): this {
     checkListener(event, listener);

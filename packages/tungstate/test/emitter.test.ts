@@ -97,6 +97,17 @@ describe("an emitter", () => {
     assert.equal(new Numbers().fail(new Error("unheard")), false);
   });
 
+  test("what objects inherit is no listener, and an event may be called so", () => {
+    const numbers = new Numbers();
+    for (const name of ["__proto__", "constructor", "toString", "hasOwnProperty"] as unknown as "number"[]) {
+      const listener = (): void => undefined;
+      assert.equal(numbers.listenerCount(name), 0);
+      numbers.off(name, listener).on(name, listener);
+      assert.equal(numbers.listenerCount(name), 1);
+      assert.equal(numbers.off(name, listener).listenerCount(name), 0);
+    }
+  });
+
   test("a listener has to be a function", () => {
     for (const wrong of [undefined, null, "f", {}]) {
       const numbers = new Numbers();
