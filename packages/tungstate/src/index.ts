@@ -1,6 +1,17 @@
-export { Message, PreparedMessage, WebSocketError } from "@tungstate/protocol";
+export {
+  HeaderFields,
+  type HeaderInput,
+  type HeadLimits,
+  type Heartbeat,
+  Message,
+  PreparedMessage,
+  type Refusal,
+  type RejectedResponse,
+  WebSocketError,
+} from "@tungstate/protocol";
 export type { Clock } from "./clock.ts";
-export type { ConnectionOptions } from "./options.ts";
+export { MemoryBudget, type MemoryUse, sharedMemoryBudget } from "./budget.ts";
+export type { ConnectionOptions, MinProgress } from "./options.ts";
 export type {
   ByteStream,
   CloseInfo,
@@ -14,8 +25,9 @@ export type {
 export { accept, type AcceptOptions } from "./server/accept.ts";
 export { type AdmissionOptions, type Decision, RefusedError } from "./server/admission.ts";
 export type { OriginPolicy } from "./server/origin.ts";
+export type { TrustedProxies } from "./server/proxies.ts";
 export { HandshakeRequest } from "./server/request.ts";
-export { type ServerEvents, WebSocketServer, type WebSocketServerOptions } from "./server/server.ts";
+export { type ServerEvents, type ServerStats, WebSocketServer, type WebSocketServerOptions } from "./server/server.ts";
 export type { StreamHandler } from "./server/stream.ts";
 export { client, type ClientOptions, HandshakeRejectedError } from "./client.ts";
 export { clientTls, type ClientTlsOptions, connect, type ConnectOptions } from "./connect.ts";
