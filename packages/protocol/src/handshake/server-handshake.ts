@@ -124,8 +124,14 @@ export class ServerHandshake {
     const { request } = this;
     if (request === undefined || this.over) throw protocolError("INVALID_STATE", "there is no request to accept");
     const accepted = acceptUpgrade(request, this.negotiation, options);
+    return { ...accepted, rest: this.release() };
+  }
+
+  /** Ends it for whoever answers the request by `acceptUpgrade`; returns what came behind the request. */
+  release(): Uint8Array {
+    this.checkNotOver();
     this.over = true;
-    return { ...accepted, rest: this.early.take() };
+    return this.early.take();
   }
 
   /** The response that refuses the request, also one that is not complete (408). Throws INVALID_STATE if the handshake is over, and what `buildRefusal` throws. */

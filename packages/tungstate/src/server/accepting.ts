@@ -76,7 +76,7 @@ export class Accepting implements TransportSink, Timed {
     }
     const progress = this.handshake.receive(chunk.subarray(start, end));
     if (progress.state === "refused") this.fail(new RefusedError(progress.error, undefined, progress.response));
-    else if (progress.state === "request") this.decide(progress.request, () => this.handshake.accept().rest);
+    else if (progress.state === "request") this.decide(progress.request, () => this.handshake.release());
   }
 
   private keep(chunk: Uint8Array, start: number, end: number): void {
