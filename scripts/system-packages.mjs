@@ -18,6 +18,7 @@ const NEEDS = [
   { python: "websockets", debian: "python3-websockets", for: "interoperation with Python's websockets" },
   { commands: ["ip"], debian: "iproute2", for: "network namespaces and interfaces" },
   { commands: ["openssl"], debian: "openssl", for: "certificates for TLS" },
+  { commands: ["redis-server"], debian: "redis-server", for: "the hub on many machines" },
 ];
 
 const folders = [...(process.env.PATH ?? "").split(delimiter), "/usr/sbin", "/sbin"];
