@@ -93,6 +93,16 @@ export class Protocol implements ReceiverSink {
     return this.output.size + this.inTransit + this.receiver.pendingSize;
   }
 
+  /** Bytes held of a message that has not come to its end. */
+  get pendingSize(): number {
+    return this.receiver.pendingSize;
+  }
+
+  /** Whether a message has begun to come, be it only its header, and is not whole yet. */
+  get midMessage(): boolean {
+    return this.receiver.midMessage;
+  }
+
   // ---- in
 
   /** Takes bytes of the stream. They are borrowed for the call: not kept, not changed. */

@@ -86,9 +86,15 @@ export class Receiver {
     return this.assembly?.size ?? 0;
   }
 
+  /** Whether a message has begun to come and is not whole yet. */
+  get midMessage(): boolean {
+    return this.assembly !== undefined || (this.inPayload && (this.first & 0x08) === 0);
+  }
+
   /** Ends it, from inside a call of the sink too: nothing behind the frame in hand is taken, and what was kept is dropped. */
   stop(): void {
     this.stopped = true;
+    this.inPayload = false;
     this.assembly = undefined;
   }
 

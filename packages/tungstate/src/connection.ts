@@ -7,6 +7,7 @@ import {
   type ProtocolSink,
   type WebSocketError,
 } from "@tungstate/protocol";
+import type { Holder } from "./budget.ts";
 import { type Deadlines, deadlinesOf, type Timed } from "./deadlines.ts";
 import { Incoming, type IncomingSink } from "./deflate/incoming.ts";
 import type { Road } from "./dial/dial.ts";
@@ -54,7 +55,7 @@ export interface ConnectionOwner {
  */
 export class Connection
   extends Emitter<ConnectionEvents>
-  implements WebSocketConnection, ProtocolSink, TransportSink, ReadingHost, WritingHost, IncomingSink, Timed
+  implements WebSocketConnection, ProtocolSink, TransportSink, ReadingHost, WritingHost, IncomingSink, Timed, Holder
 {
   readonly protocol: string;
   readonly extensions: string;
@@ -62,6 +63,10 @@ export class Connection
   readonly tls: TlsInfo | undefined;
   owner: ConnectionOwner | undefined;
   slot = Infinity; // as a Timed
+  // as a Holder
+  held = 0;
+  before: Holder | undefined;
+  after: Holder | undefined;
 
   private readonly core: Protocol;
   private readonly transport: Transport;
@@ -79,6 +84,10 @@ export class Connection
   private pings: PendingPings | undefined;
   /** When the stream is dropped though the protocol does not wait for anything (yet): until then it has to take what is still written. */
   private endBy = Infinity;
+  /** A message is or was in flight: when to look at it again, and what had come before. */
+  private progress: { readonly by: number; readonly bytes: number; readonly messages: number } | undefined;
+  /** For want of memory it counts no longer. */
+  private givenUp = false;
   private over: CloseInfo | undefined;
   private errorTold = false;
   private closedPromise: Promise<CloseInfo> | undefined;
@@ -104,7 +113,7 @@ export class Connection
     const { codec } = agreed;
     this.codec = codec;
     this.core = new Protocol(codec === undefined ? settings : { ...settings, compression: true }, this);
-    this.reading = new Reading(this, settings.inboxSize);
+    this.reading = new Reading(this, settings.inboxSize, settings.memoryBudget);
     this.writing = new Writing(this.core, transport, settings, codec, this);
     if (codec !== undefined) this.incoming = new Incoming(codec, settings.maxMessageSize, this);
     this.deadlines = deadlinesOf(settings.clock);
@@ -162,6 +171,8 @@ export class Connection
     if (this.over !== undefined) return;
     this.bytesReceived += end - start;
     this.core.receive(chunk, start, end);
+    this.countHeld();
+    if (this.progress === undefined && this.core.midMessage) this.watchProgress();
     if (this.core.output.size > 0 || this.core.answerIsDue || this.core.wantsEnd) this.writing.flushSoon();
   }
 
@@ -217,6 +228,7 @@ export class Connection
     this.inflating = !on;
     this.writing.answersHeld = !on;
     if (on) this.writing.flushSoon();
+    this.countHeld();
     this.balance();
   }
 
@@ -266,14 +278,54 @@ export class Connection
   // ---- time
 
   get deadline(): number {
-    return Math.min(this.core.deadline, this.endBy);
+    return Math.min(this.core.deadline, this.endBy, this.progress?.by ?? Infinity);
   }
 
   onDeadline(now: number): void {
+    if (this.progress !== undefined && now >= this.progress.by) this.checkProgress(this.progress);
     const late = now >= this.endBy;
     if (late && this.core.state === "open") this.fail(protocolError("CLOSE_TIMEOUT"));
     if (this.core.handleTimeout(now) && !late) this.writing.flushSoon();
     else this.transport.destroy();
+  }
+
+  /** From now on a message is in flight. */
+  private watchProgress(): void {
+    const { minProgress, clock } = this.settings;
+    if (minProgress === undefined) return;
+    const by = clock.now() + minProgress.interval;
+    this.progress = { by, bytes: this.bytesReceived, messages: this.messagesReceived };
+    this.deadlines.watch(this);
+  }
+
+  private checkProgress(before: { readonly bytes: number; readonly messages: number }): void {
+    const { minProgress } = this.settings;
+    this.progress = undefined;
+    if (minProgress === undefined || !this.core.midMessage) return;
+    const bytes = this.bytesReceived - before.bytes;
+    // what is not read does not come
+    const excused = this.readingPaused || this.messagesReceived > before.messages;
+    if (excused || bytes >= minProgress.bytes) this.watchProgress();
+    else this.fail(protocolError("MESSAGE_TOO_SLOW", `${bytes} bytes in ${minProgress.interval} ms`));
+  }
+
+  // ---- memory
+
+  countHeld(): void {
+    const { core, reading, writing, incoming } = this;
+    const held = core.pendingSize + reading.countHeld() + writing.kept + (incoming?.heldSize ?? 0);
+    if (held !== this.held && this.over === undefined && !this.givenUp) this.settings.memoryBudget.hold(this, held);
+  }
+
+  letGo(): void {
+    const waits = this.writing.bufferedAmount;
+    const { limit } = this.settings.memoryBudget;
+    this.givenUp = true;
+    this.fail(protocolError("OUT_OF_BUDGET", `of ${limit} bytes this one held ${this.held}`));
+    this.reading.drop();
+    this.incoming?.close();
+    // what is left would not leave the memory before the peer has read it
+    if (waits > LITTLE) this.transport.destroy();
   }
 
   // ---- reading
@@ -326,6 +378,7 @@ export class Connection
   balance(): void {
     const pause = this.inflating || (this.reading.full && this.core.state === "open");
     if (pause === this.readingPaused) return;
+    if (!pause && this.progress !== undefined) this.watchProgress();
     this.readingPaused = this.core.readingPaused = pause;
     if (pause) this.transport.pause();
     else this.transport.resume();
@@ -398,11 +451,14 @@ export class Connection
     this.codec?.close();
     this.pings?.fail(error);
     this.reading.end();
+    this.settings.memoryBudget.hold(this, 0);
     this.owner?.onConnectionClosed(this);
     this.emit("close", info);
     this.resolveClosed?.(info);
   }
 }
+
+const LITTLE = 16 * 1024; // bytes; what a socket takes without its peer reading
 
 /** An error in code of the application that nobody listens for. */
 export function warnOfHandler(error: unknown): void {

@@ -5,6 +5,7 @@ import {
   type ProtocolLimits,
   type ProtocolOptions,
 } from "@tungstate/protocol";
+import { MemoryBudget, sharedMemoryBudget } from "./budget.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { type OutgoingSettings, outgoingSettings } from "./deflate/outgoing.ts";
 import { type CompressionOptions, type CompressionSettings, compressionSettings } from "./deflate/settings.ts";
@@ -28,6 +29,16 @@ export interface ConnectionOptions extends Partial<ProtocolLimits> {
    * turns it off.
    */
   readonly heartbeat?: Partial<Heartbeat> | false;
+  /**
+   * What a message that has begun has to bring: `bytes` in each `interval` ms, or its end; else the connection is ended with 1013. Default
+   * 1,024 and 60,000; `false` turns it off.
+   */
+  readonly minProgress?: Partial<MinProgress> | false;
+  /**
+   * What all connections with the same budget may hold together, in bytes (a budget for this server, or this connection, alone), or a budget
+   * shared with others. Default `sharedMemoryBudget`; Infinity for no limit.
+   */
+  readonly memoryBudget?: number | MemoryBudget;
   /** Switch Nagle's algorithm off on sockets. Default true. */
   readonly noDelay?: boolean;
   /** permessage-deflate, with the peers that agree to it. Default false. */
@@ -36,12 +47,22 @@ export interface ConnectionOptions extends Partial<ProtocolLimits> {
   readonly clock?: Clock;
 }
 
+/** What counts as progress of a message. */
+export interface MinProgress {
+  readonly bytes: number;
+  /** ms */
+  readonly interval: number;
+}
+
 const DEFAULT_HEARTBEAT: Heartbeat = { interval: 30_000, timeout: 15_000 };
+const DEFAULT_PROGRESS: MinProgress = { bytes: 1024, interval: 60_000 };
 
 /** Connection options, checked and complete. One object serves all connections of a server. */
 export interface ConnectionSettings extends ProtocolOptions {
   readonly writeBufferSize: number;
   readonly inboxSize: number;
+  readonly minProgress: MinProgress | undefined;
+  readonly memoryBudget: MemoryBudget;
   readonly noDelay: boolean;
   readonly clock: Clock;
   /** Undefined: no compression. */
@@ -75,6 +96,8 @@ export function connectionSettings(role: "client" | "server", options: Connectio
     noDelay: flag(options, "noDelay", true),
     closeTimeout: time(options, "closeTimeout", 5_000),
     heartbeat: heartbeat(options.heartbeat),
+    minProgress: minProgress(options.minProgress),
+    memoryBudget: memoryBudget(options.memoryBudget),
     clock: checkClock(options.clock) ?? systemClock,
   };
   const compression = compressionSettings(options.compression);
@@ -108,14 +131,39 @@ function heartbeat(value: Partial<Heartbeat> | false | undefined): Heartbeat | u
   };
 }
 
+function minProgress(value: Partial<MinProgress> | false | undefined): MinProgress | undefined {
+  if (value === false) return undefined;
+  if (value !== undefined && (typeof value !== "object" || value === null)) {
+    throw protocolError("INVALID_ARGUMENT", `minProgress is { bytes, interval } or false, got ${describe(value)}`);
+  }
+  const given = value ?? {};
+  return {
+    bytes: size(given, "bytes", DEFAULT_PROGRESS.bytes, 1, "minProgress."),
+    interval: time(given, "interval", DEFAULT_PROGRESS.interval, "minProgress."),
+  };
+}
+
+function memoryBudget(value: number | MemoryBudget | undefined): MemoryBudget {
+  if (value === undefined) return sharedMemoryBudget;
+  if (value instanceof MemoryBudget) return value;
+  if (typeof value === "number") return new MemoryBudget(value);
+  throw protocolError("INVALID_ARGUMENT", `memoryBudget is bytes or a MemoryBudget, got ${describe(value)}`);
+}
+
 type Keys<T, V> = { [K in keyof T]-?: V extends T[K] ? K : never }[keyof T] & string;
 
 /** A number of bytes. `Infinity` means the largest there can be. */
-export function size<T extends object>(options: T, name: Keys<T, number>, otherwise: number, least: number): number {
+export function size<T extends object>(
+  options: T,
+  name: Keys<T, number>,
+  otherwise: number,
+  least: number,
+  prefix = "",
+): number {
   const value: unknown = options[name];
   if (value === undefined) return otherwise;
   if (value === Infinity) return MAX_MESSAGE;
-  return whole(value, name, "bytes", least, MAX_MESSAGE);
+  return whole(value, prefix + name, "bytes", least, MAX_MESSAGE);
 }
 
 /** A time in ms, at least 1. */

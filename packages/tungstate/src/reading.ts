@@ -1,5 +1,8 @@
 import { type Message, protocolError } from "@tungstate/protocol";
+import type { MemoryBudget } from "./budget.ts";
 import { Inbox } from "./inbox.ts";
+
+const COUNTED_IN = 4096; // bytes; an inbox that is emptied message by message is not counted at each
 
 export interface ReadingHost {
   /** Gives a message to the listeners. */
@@ -8,6 +11,8 @@ export interface ReadingHost {
   hasMessageListeners(): boolean;
   /** `full` may have changed. */
   balance(): void;
+  /** What the inbox holds has changed, by more than a little. */
+  countHeld(): void;
   /** Whether the peer's messages still count: no Close was sent or received. */
   isOpen(): boolean;
 }
@@ -20,6 +25,9 @@ export class Reading {
   full = false;
   private readonly host: ReadingHost;
   private readonly inboxSize: number;
+  private readonly budget: MemoryBudget;
+  /** Bytes in the inbox when they were last counted. */
+  private counted = 0;
   private inbox: Inbox | undefined;
   private flowing = false;
   /** By a call of `pause`, so that a new listener does not end it. */
@@ -28,9 +36,20 @@ export class Reading {
   private ended = false;
   private wake: ((more: boolean) => void) | undefined;
 
-  constructor(host: ReadingHost, inboxSize: number) {
+  constructor(host: ReadingHost, inboxSize: number, budget: MemoryBudget) {
     this.host = host;
     this.inboxSize = inboxSize;
+    this.budget = budget;
+  }
+
+  /** Counts the bytes in the inbox. */
+  countHeld(): number {
+    return (this.counted = this.inbox?.size ?? 0);
+  }
+
+  /** Drops what is in the inbox. */
+  drop(): void {
+    this.inbox = undefined;
   }
 
   receive(message: Message): void {
@@ -89,7 +108,10 @@ export class Reading {
 
   private measure(): void {
     const size = this.inbox?.size ?? 0;
-    const full = this.full ? size > this.inboxSize / 2 : size > this.inboxSize;
+    if (size < this.counted - COUNTED_IN || (size === 0 && this.counted > 0)) this.host.countHeld();
+    // while memory is short, nobody gets more before what is there is taken
+    const limit = this.budget.short ? 0 : this.inboxSize;
+    const full = this.full ? size > limit / 2 : size > limit;
     if (full === this.full) return;
     this.full = full;
     this.host.balance();

@@ -25,6 +25,8 @@ interface Waiter {
 export interface WritingHost {
   /** What waited has been written, after a `write` that returned false. */
   emitDrain(): void;
+  /** `kept` has changed. */
+  countHeld(): void;
 }
 
 /**
@@ -34,6 +36,8 @@ export interface WritingHost {
 export class Writing {
   bytesSent = 0;
   messagesSent = 0;
+  /** Bytes that the end of a turn could not hand over to the system. */
+  kept = 0;
   private readonly core: Protocol;
   private readonly transport: Transport;
   private readonly settings: ConnectionSettings;
@@ -235,9 +239,15 @@ export class Writing {
   /** The end of the turn: what is due in answer to the peer goes out with what was written. */
   flushNow(): void {
     this.flushDue = false;
-    if (this.inFlight !== undefined || this.over) return;
-    if (!this.answersHeld) this.core.answer();
-    this.pass();
+    if (this.over) return;
+    if (this.inFlight === undefined) {
+      if (!this.answersHeld) this.core.answer();
+      this.pass();
+    }
+    const kept = this.bufferedAmount;
+    if (kept === this.kept) return;
+    this.kept = kept;
+    this.host.countHeld();
   }
 
   /** Hands the output to the transport if that is free. */
@@ -296,6 +306,7 @@ export class Writing {
     const lost = this.bufferedAmount > 0;
     const { streamWaiter, roomWaiters, flushWaiters } = this;
     this.over = true;
+    this.kept = 0;
     this.outgoing?.close();
     this.held = this.streamWaiter = this.roomWaiters = this.flushWaiters = undefined;
     this.core.output.clear();

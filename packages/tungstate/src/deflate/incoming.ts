@@ -23,6 +23,8 @@ export class Incoming {
   private readonly maxMessageSize: number;
   private readonly sink: IncomingSink;
   private waiting: Waiting[] | undefined;
+  /** Bytes of the message that is inflated off the loop. */
+  private inflating = 0;
   private idle: (() => void) | undefined;
   private closed = false;
 
@@ -41,6 +43,13 @@ export class Incoming {
       this.waiting = [];
       this.sink.setReading(false);
     }
+  }
+
+  /** Bytes that wait to be inflated, or are being inflated off the loop. */
+  get heldSize(): number {
+    let size = this.inflating;
+    for (const { message } of this.waiting ?? []) size += message.size;
+    return size;
   }
 
   /** Calls back when all that came so far has been delivered or dropped: at once if it has been. */
@@ -62,7 +71,9 @@ export class Incoming {
       this.inflated(message.type, inflated, true);
       return false;
     }
+    this.inflating = message.size;
     void inflated.then((result) => {
+      this.inflating = 0;
       if (result !== undefined && !this.closed) this.inflated(message.type, result, false);
       this.goOn();
     });

@@ -3,7 +3,7 @@ import { transportOf } from "../transport/of.ts";
 import type { ByteStream, WebSocketConnection } from "../types.ts";
 import { isEncrypted } from "../url.ts";
 import { Accepting } from "./accepting.ts";
-import { Admission, type AdmissionOptions, extensionsOf, RefusedError } from "./admission.ts";
+import { Admission, type AdmissionOptions, extensionsOf, RefusedError, refusedForNow } from "./admission.ts";
 import { serverError } from "./errors.ts";
 
 export interface AcceptOptions extends ConnectionOptions, AdmissionOptions {
@@ -36,6 +36,7 @@ export function accept(stream: ByteStream, options: AcceptOptions = {}): Promise
     });
     signal?.addEventListener("abort", onAbort);
     if (signal?.aborted === true) onAbort();
+    else if (settings.memoryBudget.short) accepting.fail(refusedForNow(serverError("SERVER_OVERLOADED")));
     else accepting.begin();
   });
 }

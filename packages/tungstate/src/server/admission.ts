@@ -21,6 +21,7 @@ import { type ConnectionSettings, describe, time } from "../options.ts";
 import { isThenable } from "../thenable.ts";
 import { serverError } from "./errors.ts";
 import { mayConnect, type OriginPolicy, parseOrigin } from "./origin.ts";
+import { Proxies, type TrustedProxies } from "./proxies.ts";
 import { HandshakeRequest, type RequestOrigin } from "./request.ts";
 
 /** What `authorize` may answer. Nothing or true: come in. False: 403. A refusal: that response. Else what the 101 says besides. */
@@ -37,12 +38,18 @@ export interface AdmissionOptions {
   readonly origin?: OriginPolicy;
   /** Asked last, once the request is known to be in order. Put what it finds out into `request.data`. */
   readonly authorize?: (request: HandshakeRequest) => Decision | PromiseLike<Decision>;
+  /**
+   * The proxies that are believed about who their client is: addresses, networks, or `loopback`, `linklocal`, `uniquelocal`. See
+   * `HandshakeRequest.clientAddress`. Default none.
+   */
+  readonly trustProxy?: readonly string[] | TrustedProxies;
   /** How long a handshake may take, `authorize` included, in ms. Default 10,000. */
   readonly handshakeTimeout?: number;
   /** Size of a request's head in bytes, and its other limits. */
   readonly handshakeLimits?: Partial<HeadLimits>;
 }
 
+const RETRY_AFTER = "5"; // seconds
 const TOKEN = /^[!#$%&'*+\-.^_`|~\w]+$/; // RFC 9110 §5.6.2
 
 /** A request that was turned down; `response` is what its sender gets. */
@@ -57,6 +64,12 @@ export class RefusedError extends WebSocketError {
   }
 }
 
+/** The refusal of somebody who may come again, soon and elsewhere. RFC 9110 §10.2.3, RFC 6585 §4. */
+export function refusedForNow(error: WebSocketError): RefusedError {
+  const { status, reason } = buildRefusal({ status: error.status ?? 503 });
+  return new RefusedError(error, { status, headers: { "Retry-After": RETRY_AFTER }, body: `${reason}\n` });
+}
+
 export interface Admitted {
   readonly request: HandshakeRequest;
   readonly accepted: AcceptedUpgrade;
@@ -66,6 +79,7 @@ export interface Admitted {
 export class Admission {
   readonly timeout: number;
   readonly limits: Partial<HeadLimits> | undefined;
+  readonly proxies: Proxies | undefined;
   private readonly options: AdmissionOptions;
   private readonly extensions: readonly ServerExtension[];
 
@@ -97,6 +111,7 @@ export class Admission {
     }
     new RequestHeadParser(options.handshakeLimits); // throws for a wrong limit, here and not at the first connection
     this.timeout = time(options, "handshakeTimeout", 10_000);
+    this.proxies = options.trustProxy === undefined ? undefined : new Proxies(options.trustProxy);
     this.limits = options.handshakeLimits;
     this.options = options;
     this.extensions = extensions;
@@ -108,7 +123,8 @@ export class Admission {
    */
   admit(upgrade: UpgradeRequest, from: RequestOrigin, signal: () => AbortSignal): Admitted | Promise<Admitted> {
     const { path, origin = "same", authorize } = this.options;
-    const request = new HandshakeRequest(upgrade, from, authorize === undefined ? undefined : signal());
+    const request = new HandshakeRequest(upgrade, from, this.proxies, authorize === undefined ? undefined : signal());
+    from.enter?.(request);
     if (path !== undefined && request.path !== path) throw new RefusedError(serverError("PATH_NOT_FOUND"));
     try {
       if (!mayConnect(origin, upgrade, from.encrypted)) throw new RefusedError(serverError("ORIGIN_REFUSED"));

@@ -6,6 +6,8 @@ export const SERVER_ERRORS = {
   NOT_AUTHORIZED: { fault: "peer", status: 403, text: "not authorized" },
   PATH_NOT_FOUND: { fault: "peer", status: 404, text: "there is no WebSocket at this path" },
   SERVER_FULL: { fault: "local", status: 503, text: "the server has as many connections as it may have" },
+  SERVER_OVERLOADED: { fault: "local", status: 503, text: "the connections hold nearly as much memory as they may" },
+  TOO_MANY_FROM_ADDRESS: { fault: "peer", status: 429, text: "this address has as many connections as it may have" },
   SERVER_CLOSING: { fault: "local", status: 503, text: "the server is closing" },
   ACCEPT_TIMEOUT: { fault: "peer", status: 408, text: "the handshake took too long" },
   AUTHORIZE_TIMEOUT: { fault: "local", status: 503, text: "the authorization took too long" },

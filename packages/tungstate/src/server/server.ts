@@ -21,6 +21,7 @@ import {
   type Server as TlsServer,
   type TlsOptions,
 } from "node:tls";
+import type { MemoryUse } from "../budget.ts";
 import type { Connection, ConnectionOwner } from "../connection.ts";
 import { Emitter } from "../emitter.ts";
 import { type ConnectionOptions, type ConnectionSettings, connectionSettings, count, describe } from "../options.ts";
@@ -30,7 +31,8 @@ import { interceptHandles, type StreamHandle, system } from "../transport/system
 import type { ByteStream, WebSocketConnection } from "../types.ts";
 import { isEncrypted } from "../url.ts";
 import { type AcceptedConnection, Accepting } from "./accepting.ts";
-import { Admission, type AdmissionOptions, checkPath, extensionsOf, RefusedError } from "./admission.ts";
+import { AddressPlaces } from "./addresses.ts";
+import { Admission, type AdmissionOptions, checkPath, extensionsOf, RefusedError, refusedForNow } from "./admission.ts";
 import { serverError } from "./errors.ts";
 import type { HandshakeRequest, RequestOrigin } from "./request.ts";
 import { routeUpgrades } from "./router.ts";
@@ -42,6 +44,23 @@ export interface WebSocketServerOptions extends ConnectionOptions, AdmissionOpti
   readonly maxConnections?: number;
   /** Handshakes under way at a time; more get 503. Default 1,024. */
   readonly maxHandshakes?: number;
+  /**
+   * Connections at a time from one address, handshakes included; more get 429. Of IPv6 addresses, the first 64 bits count. Behind a proxy it
+   * needs `trustProxy`, or all clients are one address. Default Infinity.
+   */
+  readonly maxConnectionsPerAddress?: number;
+}
+
+/** What a server has to do at this moment. */
+export interface ServerStats {
+  /** Open or closing. */
+  readonly connections: number;
+  /** Handshakes under way. */
+  readonly handshakes: number;
+  /** Addresses that have connections, or handshakes under way; 0 where they are not counted. */
+  readonly addresses: number;
+  /** What its budget holds, which may be that of others, too. */
+  readonly memory: MemoryUse;
 }
 
 export interface ServerEvents {
@@ -64,10 +83,13 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
   private readonly admission: Admission;
   private readonly maxConnections: number;
   private readonly maxHandshakes: number;
+  /** Where connections are counted by address: what each connection gives back. */
+  private readonly places: AddressPlaces | undefined;
+  private readonly leave = new Map<Connection, () => void>();
   private readonly handshakes = new Set<Accepting>();
   private readonly attached: (() => void)[] = [];
   /** Sockets in the middle of their TLS handshake. */
-  private readonly securing = new Set<Socket>();
+  private readonly securing = new Map<Socket, () => void>();
   private readonly ports = new Set<NetServer>();
   /** Those with TLS, and the options they were given. */
   private readonly tlsPorts = new Map<TlsServer, TlsOptions>();
@@ -83,6 +105,17 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
     this.admission = new Admission(options, extensionsOf(this.settings));
     this.maxConnections = count(options, "maxConnections", Infinity, 0);
     this.maxHandshakes = count(options, "maxHandshakes", 1024, 1);
+    const perAddress = count(options, "maxConnectionsPerAddress", Infinity, 1);
+    if (perAddress !== Infinity) this.places = new AddressPlaces(perAddress);
+  }
+
+  get stats(): ServerStats {
+    return {
+      connections: this.open.size,
+      handshakes: this.handshakes.size,
+      addresses: this.places?.size ?? 0,
+      memory: this.settings.memoryBudget.use,
+    };
   }
 
   /**
@@ -196,12 +229,18 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
         socket.destroy();
         return;
       }
-      this.securing.add(socket);
-      socket.once("close", () => this.securing.delete(socket));
+      const leave = this.placeForTls(socket);
+      if (leave === undefined) {
+        socket.destroy();
+        this.emit("refused", serverError("TOO_MANY_FROM_ADDRESS"));
+        return;
+      }
+      this.securing.set(socket, leave);
+      socket.once("close", () => this.secured(socket));
     });
     server.on("secureConnection", (socket) => {
       const below = socketBelow(socket, this.securing);
-      if (below !== undefined) this.securing.delete(below);
+      if (below !== undefined) this.secured(below);
       onSocket(socket);
     });
     server.on("tlsClientError", (error, socket) => {
@@ -209,6 +248,19 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
       this.emit("refused", serverError("TLS_HANDSHAKE_FAILED", error.message, { cause: error }));
     });
     return server;
+  }
+
+  /** Before there is a request, a proxy can't say for whom it is; then all it needs is a place among the handshakes. */
+  private placeForTls(socket: Socket): (() => void) | undefined {
+    const { remoteAddress } = socket;
+    if (this.places === undefined || this.admission.proxies?.trusts(remoteAddress) === true) return ignore;
+    return this.places.take(remoteAddress);
+  }
+
+  /** A TLS handshake has come to its end. */
+  private secured(socket: Socket): void {
+    this.securing.get(socket)?.();
+    this.securing.delete(socket);
   }
 
   private acceptHandle(handle: StreamHandle): void {
@@ -220,14 +272,24 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
 
   /** A handshake of this server; it fails at once where there is no room for it. */
   private accepting(from: RequestOrigin, done: (connection: WebSocketConnection | undefined) => void): Accepting {
-    const accepting: Accepting = new Accepting(from.transport, this.admission, this.settings, from, {
+    const { places, admission, settings } = this;
+    let leave: (() => void) | undefined;
+    const enter = (address: string | undefined): void => {
+      leave ??= places?.take(address);
+      if (leave === undefined) throw refusedForNow(serverError("TOO_MANY_FROM_ADDRESS"));
+    };
+    const origin: RequestOrigin =
+      places === undefined ? from : { ...from, enter: (request) => enter(request.clientAddress) };
+    const accepting: Accepting = new Accepting(from.transport, admission, settings, origin, {
       accepted: (accepted) => {
         this.handshakes.delete(accepting);
+        if (leave !== undefined) this.leave.set(accepted.connection, leave);
         this.opened(accepted);
         done(accepted.connection);
       },
       failed: (error) => {
         this.handshakes.delete(accepting);
+        leave?.();
         if (error.code === "AUTHORIZE_FAILED") this.onThrow(error.cause);
         this.emit("refused", error);
         done(undefined);
@@ -236,8 +298,19 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
     const full =
       this.open.size + this.handshakes.size >= this.maxConnections || this.handshakes.size >= this.maxHandshakes;
     this.handshakes.add(accepting);
-    if (this.closing) accepting.fail(new RefusedError(serverError("SERVER_CLOSING"), RETRY_LATER));
-    else if (full) accepting.fail(new RefusedError(serverError("SERVER_FULL"), RETRY_LATER));
+    if (this.closing) accepting.fail(refusedForNow(serverError("SERVER_CLOSING")));
+    else if (full) accepting.fail(refusedForNow(serverError("SERVER_FULL")));
+    else if (settings.memoryBudget.short) accepting.fail(refusedForNow(serverError("SERVER_OVERLOADED")));
+    else if (places !== undefined) {
+      // who stands behind a proxy is known from its request
+      const peer = from.transport.remoteAddress;
+      if (admission.proxies?.trusts(peer) === true) return accepting;
+      try {
+        enter(peer);
+      } catch (error) {
+        accepting.fail(error);
+      }
+    }
     return accepting;
   }
 
@@ -287,8 +360,8 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
     if (!(timeout >= 0)) throw protocolError("INVALID_ARGUMENT", `timeout is milliseconds, got ${describe(timeout)}`);
     const stopped = [...this.ports].map((server) => new Promise<void>((resolve) => server.close(() => resolve())));
     this.closing = true;
-    for (const each of this.handshakes) each.fail(new RefusedError(serverError("SERVER_CLOSING"), RETRY_LATER));
-    for (const socket of this.securing) socket.destroy();
+    for (const each of this.handshakes) each.fail(refusedForNow(serverError("SERVER_CLOSING")));
+    for (const socket of this.securing.keys()) socket.destroy();
     const cancel = this.settings.clock.after(timeout, () => {
       for (const connection of this.open) connection.terminate();
     });
@@ -309,6 +382,8 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
 
   onConnectionClosed(connection: Connection): void {
     this.open.delete(connection);
+    this.leave.get(connection)?.();
+    this.leave.delete(connection);
   }
 
   onHandlerError(error: unknown): void {
@@ -317,7 +392,6 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
 }
 
 const ignore = (): void => undefined;
-const RETRY_LATER = { status: 503, headers: { "Retry-After": "5" }, body: "Service Unavailable\n" };
 
 function prepare(data: string | Uint8Array | Message): PreparedMessage {
   if (data instanceof Message) return new PreparedMessage(data.bytes, { type: data.type });

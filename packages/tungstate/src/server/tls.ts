@@ -35,11 +35,11 @@ export function changedTls(before: TlsOptions, changes: SecureContextOptions): T
  * The one of `sockets` that a TLS socket is on. Node keeps it in a property that is not public; were that gone, the addresses would tell,
  * but not on a Unix socket, where nobody has any.
  */
-export function socketBelow(socket: TLSSocket, sockets: ReadonlySet<Socket>): Socket | undefined {
+export function socketBelow(socket: TLSSocket, sockets: ReadonlyMap<Socket, unknown>): Socket | undefined {
   const below: unknown = Reflect.get(socket, "_parent");
   if (below instanceof Socket && sockets.has(below)) return below;
   const { remoteAddress, remotePort } = socket;
-  return [...sockets].find((each) => each.remotePort === remotePort && each.remoteAddress === remoteAddress);
+  return [...sockets.keys()].find((each) => each.remotePort === remotePort && each.remoteAddress === remoteAddress);
 }
 
 /** A session stands for the check of the client's certificate, too: where that differs, none is resumed. */

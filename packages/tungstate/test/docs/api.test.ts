@@ -133,6 +133,7 @@ function stream(): Duplex {
 const GIVE: Readonly<Record<string, (options: Options) => unknown>> = {
   ConnectionOptions: (options) => new WebSocketServer(options),
   Heartbeat: (heartbeat) => new WebSocketServer({ heartbeat }),
+  MinProgress: (minProgress) => new WebSocketServer({ minProgress }),
   CompressionOptions: (compression) => new WebSocketServer({ compression }),
   HeadLimits: (handshakeLimits) => new WebSocketServer({ handshakeLimits }),
   AdmissionOptions: (options) => new WebSocketServer(options),
@@ -195,6 +196,7 @@ describe(`${PAGE}: defaults`, () => {
     for (const [rows, actual] of [
       [part("ConnectionOptions"), settings],
       [part("Heartbeat"), heartbeat],
+      [part("MinProgress"), { ...connectionSettings("server", {}).minProgress }],
     ] as const) {
       for (const row of rows) {
         const [name = ""] = namesOf(row);

@@ -1,0 +1,118 @@
+import { type HeaderFields, protocolError } from "@tungstate/protocol";
+import { BlockList, isIP } from "node:net";
+import { describe } from "../options.ts";
+
+/**
+ * Which proxies are believed about who their client is. A list: addresses, networks such as `10.0.0.0/8`, or `loopback`, `linklocal`,
+ * `uniquelocal`; what they say is read in `header`.
+ */
+export interface TrustedProxies {
+  readonly addresses: readonly string[];
+  /** Which of the two the proxies set. The other one may come from anybody, and is not looked at. Default `x-forwarded-for`. */
+  readonly header?: "x-forwarded-for" | "forwarded";
+}
+
+/** Names for networks that proxies often are in. */
+const NAMED: Readonly<Record<string, readonly string[]>> = {
+  loopback: ["127.0.0.0/8", "::1"],
+  linklocal: ["169.254.0.0/16", "fe80::/10"],
+  uniquelocal: ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"],
+};
+
+/** Finds out whom a request is from, by what trusted proxies say. */
+export class Proxies {
+  private readonly trusted: BlockList;
+  private readonly header: "x-forwarded-for" | "forwarded";
+
+  /** Throws INVALID_ARGUMENT. */
+  constructor(option: readonly string[] | TrustedProxies) {
+    const { addresses, header = "x-forwarded-for" } = isList(option) ? { addresses: option } : Object(option);
+    if (!Array.isArray(addresses) || (header !== "x-forwarded-for" && header !== "forwarded")) {
+      const expected = `a list of addresses, or { addresses, header: "x-forwarded-for" or "forwarded" }`;
+      throw protocolError("INVALID_ARGUMENT", `trustProxy is ${expected}, got ${describe(option)}`);
+    }
+    this.trusted = new BlockList();
+    this.header = header;
+    for (const each of addresses) {
+      for (const network of (typeof each === "string" ? NAMED[each] : undefined) ?? [each]) this.trust(network);
+    }
+  }
+
+  private trust(network: unknown): void {
+    const [, address = "", bits] = typeof network === "string" ? (/^([^/]+)(?:\/(\d{1,3}))?$/.exec(network) ?? []) : [];
+    const version = isIP(address);
+    const most = version === 6 ? 128 : 32;
+    const prefix = bits === undefined ? most : Number(bits);
+    if (version === 0 || address.includes("%") || prefix > most) {
+      const expected = `an address, a network such as 10.0.0.0/8, or ${Object.keys(NAMED).join(", ")}`;
+      throw protocolError("INVALID_ARGUMENT", `trustProxy: each is ${expected}, got ${describe(network)}`);
+    }
+    this.trusted.addSubnet(address, prefix, version === 6 ? "ipv6" : "ipv4");
+  }
+
+  /** Whether what comes from this address is from one of the proxies. */
+  trusts(address: string | undefined): boolean {
+    if (address === undefined) return false;
+    return this.trusted.check(address, isIP(address) === 6 ? "ipv6" : "ipv4");
+  }
+
+  /**
+   * The client of a request that came from `peer`: the last address in the header that is no trusted proxy, since what is before it
+   * may be made up. Where a proxy names no address, it is that proxy.
+   */
+  clientOf(peer: string | undefined, headers: HeaderFields): string | undefined {
+    if (!this.trusts(peer)) return peer;
+    const said = headers.getAll(this.header).join(",");
+    const hops =
+      this.header === "forwarded" ? forwardedFor(said) : said.split(",").map((each) => addressIn(each.trim()));
+    let last = peer;
+    for (const hop of hops.toReversed()) {
+      if (hop === undefined) break;
+      last = hop;
+      if (!this.trusts(hop)) break;
+    }
+    return last;
+  }
+}
+
+function isList(option: readonly string[] | TrustedProxies): option is readonly string[] {
+  return Array.isArray(option);
+}
+
+/** An address, which may have a port behind it: `192.0.2.1:80`, `[2001:db8::1]:80`. Undefined for anything else. */
+function addressIn(text: string): string | undefined {
+  const [, inBrackets, bare = text] = /^(?:\[([^\]]*)\]|([\d.]+))(?::[\w.-]+)?$/.exec(text) ?? [];
+  const address = inBrackets ?? bare;
+  return isIP(address) === 0 || address.includes("%") ? undefined : address;
+}
+
+/**
+ * The `for` of each element. RFC 7239 §4: `Forwarded = 1#forwarded-element`, pairs separated by semicolons; values may be quoted. A quote that a client
+ * has left open would make what a proxy has added a part of its own: nothing in there is believed then.
+ */
+function forwardedFor(text: string): (string | undefined)[] {
+  const hops: (string | undefined)[] = [];
+  for (const element of splitUnquoted(text, ",") ?? [""]) {
+    const values = splitUnquoted(element, ";")?.map((pair) => /^\s*for=("?)(.*)\1\s*$/is.exec(pair)?.[2]);
+    hops.push(addressIn(values?.find((value) => value !== undefined)?.trim() ?? ""));
+  }
+  return hops;
+}
+
+/** Splits where `separator` is in no quoted string (RFC 9110 §5.6.4). Undefined: one has no end. */
+function splitUnquoted(text: string, separator: string): string[] | undefined {
+  const parts: string[] = [];
+  let quoted = false;
+  let from = 0;
+  for (let at = 0; at < text.length; at++) {
+    const character = text[at];
+    if (quoted && character === "\\") at++;
+    else if (character === '"') quoted = !quoted;
+    else if (character === separator && !quoted) {
+      parts.push(text.slice(from, at));
+      from = at + 1;
+    }
+  }
+  parts.push(text.slice(from));
+  return quoted ? undefined : parts;
+}
