@@ -1,0 +1,76 @@
+import assert from "node:assert/strict";
+import process from "node:process";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+
+// What something costs, in ways that another process on the same machine does not change much: CPU time of this process, and bytes.
+
+/** `CATALOGUE=full`: the sizes of the reports. Otherwise smaller ones, which show the same in less time. */
+const isFull = process.env["CATALOGUE"] === "full";
+
+export function sized(everyDay: number, full: number): number {
+  return isFull ? full : everyDay;
+}
+
+/** CPU time of this process, all threads, in ms. */
+function cpuTime(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+}
+
+export async function cpuOf(run: () => void | Promise<void>): Promise<number> {
+  const before = cpuTime();
+  await run();
+  return cpuTime() - before;
+}
+
+const GROWTH = 3; // what is linear doubles, what is quadratic takes four times as long
+const ATTEMPTS = 3;
+
+/**
+ * Asserts that `run(2n)` costs less than three times the CPU time of `run(n)`. Other work only ever adds to the time: of each the least of
+ * some rounds counts, and the whole is tried again before it fails.
+ */
+export async function assertLinear(
+  what: string,
+  n: number,
+  prepare: (size: number) => () => void | Promise<void>,
+): Promise<void> {
+  const tried: string[] = [];
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const [small, large] = [prepare(n), prepare(2 * n)];
+    let [least, most] = [Infinity, Infinity];
+    for (let round = 0; round < 4; round++) {
+      least = Math.min(least, await cpuOf(small));
+      most = Math.min(most, await cpuOf(large));
+    }
+    // below a millisecond the clock's own grain decides
+    if (most < 1 || most / least < GROWTH) return;
+    tried.push(`${least.toFixed(2)} ms for ${n}, ${most.toFixed(2)} ms for twice that`);
+  }
+  assert.fail(`${what}: ${tried.join("; ")}`);
+}
+
+setFlagsFromString("--expose-gc");
+const gc = runInNewContext("gc") as () => void;
+
+/** Bytes in use behind a collection: the heap and what it holds outside. */
+export async function memoryInUse(): Promise<number> {
+  for (let round = 0; round < 3; round++) {
+    await new Promise((resolve) => setImmediate(resolve));
+    gc();
+  }
+  const { heapUsed, external } = process.memoryUsage();
+  return heapUsed + external;
+}
+
+/** How far the resident set of the process grows beyond the most that it has been, in bytes, while `run` runs. */
+export async function peakGrowth(run: () => Promise<void>): Promise<number> {
+  gc();
+  const before = process.resourceUsage().maxRSS;
+  await run();
+  return (process.resourceUsage().maxRSS - before) * 1024;
+}
+
+export const KiB = 1024;
+export const MiB = 1024 * 1024;

@@ -1,0 +1,112 @@
+import { once } from "node:events";
+import { connect, type Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import type { TestContext } from "node:test";
+
+/** One end of a byte stream that speaks no protocol: it sends what it is told to, and keeps what comes. */
+export class Wire {
+  readonly stream: Duplex;
+  ended = false;
+  closed = false;
+  private chunks: Buffer[] = [];
+  private wake: (() => void) | undefined;
+
+  constructor(stream: Duplex) {
+    this.stream = stream;
+    const changed = (): void => this.wake?.();
+    stream.on("data", (chunk: Buffer) => {
+      this.chunks.push(chunk);
+      changed();
+    });
+    stream.on("end", () => {
+      this.ended = true;
+      changed();
+    });
+    stream.on("error", () => undefined); // the other end may hang up at any time: `close` follows
+    stream.on("close", () => {
+      this.closed = true;
+      changed();
+    });
+  }
+
+  /** A client of a port of this host, gone when the test ends. */
+  static async to(t: TestContext, port: number): Promise<Wire> {
+    const socket: Socket = connect(port, "127.0.0.1");
+    t.after(() => socket.destroy());
+    await once(socket, "connect");
+    socket.setNoDelay(true);
+    return new Wire(socket);
+  }
+
+  get received(): Buffer {
+    if (this.chunks.length > 1) this.chunks = [Buffer.concat(this.chunks)];
+    return this.chunks[0] ?? Buffer.alloc(0);
+  }
+
+  /** Whether the other end takes no more, or says no more. */
+  get over(): boolean {
+    return this.ended || this.closed;
+  }
+
+  send(...parts: (string | Uint8Array)[]): this {
+    if (!this.over && this.stream.writable) this.stream.write(Buffer.concat(parts.map((part) => Buffer.from(part))));
+    return this;
+  }
+
+  /** Sends piece by piece at the pace of the other end; stops when that has hung up. Gives the bytes that were sent. */
+  async pour(pieces: Iterable<Uint8Array>): Promise<number> {
+    let sent = 0;
+    for (const piece of pieces) {
+      if (this.over || !this.stream.writable) break;
+      sent += piece.length;
+      if (!this.stream.write(piece)) await this.drained();
+    }
+    return sent;
+  }
+
+  private async drained(): Promise<void> {
+    while (this.stream.writableNeedDrain && !this.over) {
+      await new Promise<void>((resolve) => {
+        this.wake = resolve;
+        this.stream.once("drain", resolve);
+      });
+    }
+  }
+
+  /** Waits until `enough` says so of what has come, or nothing more will come. */
+  async until(enough: (got: Buffer) => boolean): Promise<Buffer> {
+    while (!enough(this.received) && !this.over) await new Promise<void>((resolve) => (this.wake = resolve));
+    return this.received;
+  }
+
+  /** Waits for the end of a head; what came behind it is left in `received`. */
+  async head(): Promise<Head> {
+    const got = await this.until((bytes) => bytes.includes("\r\n\r\n"));
+    const end = got.indexOf("\r\n\r\n");
+    if (end < 0) throw new Error(`no whole head: ${JSON.stringify(got.toString("latin1").slice(0, 200))}`);
+    this.chunks = [got.subarray(end + 4)];
+    const [line = "", ...fields] = got.toString("latin1", 0, end).split("\r\n");
+    return { line, status: Number(line.split(" ")[1]), fields };
+  }
+
+  /** Waits until the other end has ended its half. */
+  async end(): Promise<Buffer> {
+    return this.until(() => false);
+  }
+}
+
+export interface Head {
+  readonly line: string;
+  /** Of a response; NaN of a request. */
+  readonly status: number;
+  /** `Name: value`, as they came. */
+  readonly fields: readonly string[];
+}
+
+/** The values of a header field. */
+export function valuesOf(head: Head, name: string): string[] {
+  const prefix = `${name.toLowerCase()}:`;
+  return head.fields
+    .filter((field) => field.toLowerCase().startsWith(prefix))
+    .map((field) => field.slice(prefix.length).trim());
+}
