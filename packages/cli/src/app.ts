@@ -3,6 +3,7 @@ import type { Logger } from "pino";
 import { type OriginPolicy, type WebSocketConnection, WebSocketServer } from "tungstate";
 import type { HubOptions } from "./hub-options.ts";
 import { HUB_PATH, startHub } from "./hub.ts";
+import { Live } from "./live.ts";
 import { createMetrics } from "./metrics.ts";
 import { loadPage, servePage } from "./page.ts";
 
@@ -51,6 +52,11 @@ export async function startApp(options: AppOptions): Promise<App> {
   const hub = await startHub(options.hub ?? {}, websocket, log);
   const servers = { "/ws": chat, "/echo": echo, [HUB_PATH]: hub.server };
   const metrics = createMetrics(servers);
+  const live = new Live(
+    hub.hub,
+    () => metrics.counted(),
+    (error) => log.debug({ err: error }, "live figures"),
+  );
 
   chat.on("connection", (connection) => {
     connection.on("message", (message) => {
@@ -132,6 +138,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       return Object.values(servers).reduce((sum, server) => sum + server.connections.size, 0);
     },
     async close(timeout) {
+      live.stop();
       const closed = new Promise<void>((resolve) => http.close(() => resolve()));
       http.closeIdleConnections();
       await Promise.all([chat.close(1001, "", timeout), echo.close(1001, "", timeout), hub.close(timeout)]);

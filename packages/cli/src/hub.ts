@@ -9,8 +9,10 @@ import {
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Logger } from "pino";
 import { WebSocketServer, type WebSocketServerOptions } from "tungstate";
+import { guest } from "./guest.ts";
 import { hubMetricsText } from "./hub-metrics.ts";
 import type { HubOptions } from "./hub-options.ts";
+import { LIVE } from "./live.ts";
 
 export const HUB_PATH = "/connection/websocket";
 
@@ -24,10 +26,14 @@ const CHANNELS: NamespaceOptions = { history: { size: 1000, ttl: 3600_000 }, pre
 /** The namespace in which everybody may do everything. */
 const PUBLIC: NamespaceOptions = { ...CHANNELS, subscribe: "anyone", publish: "anyone" };
 
+/** Who types in a public channel: the page tells it in `typing:lobby` of `public:lobby`. Nothing is kept. */
+const TYPING: NamespaceOptions = { subscribe: "anyone", publish: "subscribers" };
+
 /** Subscribing takes a subscription token; who has subscribed may publish. */
 const WITH_TOKEN: NamespaceOptions = { ...CHANNELS, publish: "subscribers" };
 
 export interface HubService {
+  readonly hub: Hub;
   /** Of the route HUB_PATH, to be attached. */
   readonly server: WebSocketServer;
   /** Whether a request for this path is for `answer`: one of the HTTP API, where that is on. */
@@ -49,7 +55,8 @@ export async function startHub(
   const hub = new Hub({
     name: "tungstate",
     anonymous: true,
-    namespaces: { public: PUBLIC, ...Object.fromEntries(withToken), ...namespaces },
+    authenticate: guest,
+    namespaces: { public: PUBLIC, typing: TYPING, live: LIVE, ...Object.fromEntries(withToken), ...namespaces },
     ...(tokenSecret === undefined
       ? {}
       : { tokens: createTokenVerifier({ keys: [{ algorithm: "HS256", secret: tokenSecret }] }) }),
@@ -65,6 +72,7 @@ export async function startHub(
   const api = apiKey.length === 0 ? undefined : createHttpApi(hub, { keys: apiKey });
 
   return {
+    hub,
     server,
     answers: (path) => api !== undefined && path.startsWith(API_PATH),
     async answer(path, request, response) {

@@ -1,4 +1,5 @@
 import { collectDefaultMetrics, Counter, Gauge, Registry } from "prom-client";
+import type { Counted } from "./live.ts";
 import type { ConnectionStats, WebSocketConnection, WebSocketServer } from "tungstate";
 
 export interface Metrics {
@@ -7,6 +8,8 @@ export interface Metrics {
   opened(path: string): void;
   closed(path: string, stats: ConnectionStats, code: number): void;
   refused(path: string, reason: string): void;
+  /** The sums of all routes at this moment. */
+  counted(): Counted;
   end(): void;
 }
 
@@ -74,6 +77,13 @@ export function createMetrics(servers: Readonly<Record<string, WebSocketServer>>
     });
   }
 
+  function all(key: keyof ConnectionStats): number {
+    return Object.entries(servers).reduce(
+      (count, [path, server]) => count + (ended[path]?.[key] ?? 0) + sum(server, (each) => each.stats[key]),
+      0,
+    );
+  }
+
   return {
     contentType: registry.contentType,
     text: () => registry.metrics(),
@@ -88,6 +98,15 @@ export function createMetrics(servers: Readonly<Record<string, WebSocketServer>>
       so.bytesSent += stats.bytesSent;
     },
     refused: (path, reason) => refused.inc({ path, reason }),
+    counted: () => ({
+      connections: Object.values(servers).reduce((count, server) => count + server.connections.size, 0),
+      bufferedBytes: Object.values(servers).reduce(
+        (bytes, server) => bytes + sum(server, (each) => each.bufferedAmount),
+        0,
+      ),
+      messagesReceived: all("messagesReceived"),
+      messagesSent: all("messagesSent"),
+    }),
     end: () => registry.clear(),
   };
 }
