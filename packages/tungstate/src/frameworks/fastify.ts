@@ -16,6 +16,7 @@ import type {
   RouteHandlerMethod,
   RouteOptions,
 } from "fastify";
+import { describe } from "../options.ts";
 import { WebSocketServer, type WebSocketServerOptions } from "../server/server.ts";
 import type { WebSocketConnection } from "../types.ts";
 import { letRequestsUpgrade, upgrade, UPGRADE_REQUIRED, type UpgradeOptions } from "./upgrades.ts";
@@ -44,8 +45,8 @@ declare module "fastify" {
   }
 
   interface RouteShorthandOptions {
-    /** Upgrades: the handler gets a connection and the request. */
-    websocket?: boolean;
+    /** Upgrades: the handler gets a connection and the request. A server of your own instead of true: that one's options count, and its events tell. */
+    websocket?: boolean | WebSocketServer;
   }
 
   interface RouteShorthandMethod<
@@ -71,7 +72,7 @@ declare module "fastify" {
         SchemaCompiler,
         TypeProvider,
         InnerLogger
-      > & { websocket: true },
+      > & { websocket: true | WebSocketServer },
       handler: WebSocketHandler<
         RawServer,
         RawRequest,
@@ -88,20 +89,29 @@ declare module "fastify" {
 const plugin: FastifyPluginAsync<WebSocketPluginOptions> = async (app, options) => {
   const { upgradeTimeout, ...rest } = options;
   const server = new WebSocketServer(rest);
+  const servers = new Set([server]);
   const stop = letRequestsUpgrade(app.server, upgradeTimeout === undefined ? {} : { upgradeTimeout });
   app.decorate("websocketServer", server);
   server.on("error", (error) => app.log.error({ err: error }, "a WebSocket handler failed"));
   server.on("refused", (error) => app.log.info({ code: error.code }, `WebSocket refused: ${error.message}`));
   app.addHook("onRoute", (route) => {
-    if (isWebSocket(route)) route.handler = upgrading(server, route);
+    const own: unknown = Reflect.get(route, "websocket");
+    if (own === undefined || own === false) return;
+    const its = serverOf(own, server, route);
+    servers.add(its);
+    route.handler = upgrading(its, route);
   });
   // before Fastify waits for the connections of its HTTP server to end
-  app.addHook("preClose", async () => server.close());
+  app.addHook("preClose", async () => {
+    await Promise.all(Array.from(servers, (each) => each.close()));
+  });
   app.addHook("onClose", async () => stop());
 };
 
-function isWebSocket(route: RouteOptions): boolean {
-  return Reflect.get(route, "websocket") === true;
+function serverOf(given: unknown, server: WebSocketServer, { url }: RouteOptions): WebSocketServer {
+  if (given === true) return server;
+  if (given instanceof WebSocketServer) return given;
+  throw protocolError("INVALID_ARGUMENT", `websocket is true, or a WebSocketServer, got ${describe(given)} for ${url}`);
 }
 
 function upgrading(server: WebSocketServer, route: RouteOptions): RouteHandlerMethod {
@@ -118,7 +128,7 @@ function upgrading(server: WebSocketServer, route: RouteOptions): RouteHandlerMe
   };
 }
 
-/** `websocket: true` says that the handler takes a connection, whatever the type of `handler` is. */
+/** `websocket` says that the handler takes a connection, whatever the type of `handler` is. */
 function asWebSocketHandler(handler: unknown): WebSocketHandler {
   return handler as WebSocketHandler;
 }
@@ -126,7 +136,8 @@ function asWebSocketHandler(handler: unknown): WebSocketHandler {
 /**
  * The plugin: `await app.register(websocket, options)`, with the options of WebSocketServer, and then
  * `app.get("/chat", { websocket: true }, (connection, request) => ...)`. The application's hooks run before the upgrade, and what they reply is the
- * answer. Without an upgrade such a route answers 426. `app.close()` closes all connections with 1001.
+ * answer. Without an upgrade such a route answers 426. `app.close()` closes all connections with 1001. For a route with other options, say
+ * `{ websocket: new WebSocketServer(options) }`.
  *
  * It is for the application that it is registered with and not only for a part of it; fastify-plugin would say so with these properties.
  */

@@ -4,9 +4,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { connect } from "../../src/connect.ts";
 import { websocket } from "../../src/frameworks/fastify.ts";
+import { WebSocketServer } from "../../src/server/server.ts";
 import { take } from "../support/connected.ts";
 import { Raw } from "../support/raw.ts";
-import { portOf } from "./support/apps.ts";
+import { echo, portOf } from "./support/apps.ts";
 
 test("the plugin is what fastify-plugin would make of it", () => {
   const made = fastifyPlugin(() => undefined, { name: "tungstate", fastify: ">=5" });
@@ -25,6 +26,35 @@ test("WebSocket routes are for GET only", async () => {
   const app = fastify();
   await app.register(websocket);
   assert.throws(() => app.post("/chat", { websocket: true }, () => undefined), /is for GET, got POST for \/chat/);
+  await app.close();
+});
+
+test("a route may have a server, and so options, of its own; it is closed with the others", async () => {
+  const app = fastify();
+  await app.register(websocket);
+  const own = new WebSocketServer({ maxMessageSize: 4 });
+  const opened: string[] = [];
+  own.on("connection", (_connection, { path }) => opened.push(path));
+  const route = (path: string, server: true | WebSocketServer): unknown => app.get(path, { websocket: server }, echo);
+  route("/small", own);
+  route("/large", true);
+  await app.listen({ port: 0, host: "127.0.0.1" });
+  const url = `ws://127.0.0.1:${portOf(app.server)}`;
+  const [small, large, idle] = await Promise.all(["/small", "/large", "/small"].map((path) => connect(url + path)));
+  small?.write("12345");
+  large?.write("12345");
+  assert.equal((await small?.closed)?.code, 1009);
+  assert.deepEqual(large && (await take(large, 1)), ["12345"]);
+  assert.deepEqual(opened, ["/small", "/small"]);
+  await app.close();
+  assert.deepEqual([(await idle?.closed)?.code, (await large?.closed)?.code], [1001, 1001]);
+});
+
+test("what is no server is refused", async () => {
+  const app = fastify();
+  await app.register(websocket);
+  // @ts-expect-error: neither true nor a server
+  assert.throws(() => app.get("/chat", { websocket: "yes" }, echo), /true, or a WebSocketServer, got "yes" for \/chat/);
   await app.close();
 });
 
