@@ -106,7 +106,7 @@ export async function answering(
 
 /** A port of this host that takes one connection and says nothing. */
 export async function listening(t: TestContext): Promise<{ readonly port: number; readonly wire: Promise<Wire> }> {
-  const server = createServer({ allowHalfOpen: true });
+  const server = createServer();
   const wire = once(server, "connection").then(([socket]) => {
     t.after(() => socket.destroy());
     return new Wire(socket);
@@ -146,7 +146,8 @@ export class Served {
     for (;;) {
       const next = this.connections.shift();
       if (next !== undefined) return next;
-      if (this.refused.length > 0) throw this.refused.shift();
+      const [refused] = this.refused;
+      if (refused !== undefined) throw refused;
       await new Promise<void>((resolve) => (this.wake = resolve));
     }
   }
