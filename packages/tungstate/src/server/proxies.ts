@@ -86,33 +86,25 @@ function addressIn(text: string): string | undefined {
   return isIP(address) === 0 || address.includes("%") ? undefined : address;
 }
 
+/** RFC 7239 §4: `forwarded-pair = token "=" value`, `value = token / quoted-string`, and what comes behind it. A value may have colons besides. */
+const PAIR = /[ \t]*(?:([\w!#$%&'*+.^`|~-]+)=(?:([^\s",;]+)|"((?:[^"\\]|\\.)*)"))?[ \t]*([;,]|$)/y;
+
 /**
- * The `for` of each element. RFC 7239 §4: `Forwarded = 1#forwarded-element`, pairs separated by semicolons; values may be quoted. A quote that a client
- * has left open would make what a proxy has added a part of its own: nothing in there is believed then.
+ * The `for` of each element. A quote that a client has left open would make what a proxy has added a part of its own, but then something other
+ * than a separator is behind its end: nothing in there is believed then.
  */
 function forwardedFor(text: string): (string | undefined)[] {
   const hops: (string | undefined)[] = [];
-  for (const element of splitUnquoted(text, ",") ?? [""]) {
-    const values = splitUnquoted(element, ";")?.map((pair) => /^\s*for=("?)(.*)\1\s*$/is.exec(pair)?.[2]);
-    hops.push(addressIn(values?.find((value) => value !== undefined)?.trim() ?? ""));
+  let hop: string | undefined;
+  for (let at = 0; ; at = PAIR.lastIndex) {
+    PAIR.lastIndex = at;
+    const pair = PAIR.exec(text);
+    if (pair === null) return [undefined];
+    const [, name, token, quoted, separator] = pair;
+    if (name?.toLowerCase() === "for") hop = token ?? quoted;
+    if (separator === ";") continue;
+    hops.push(addressIn(hop ?? ""));
+    hop = undefined;
+    if (separator === "") return hops;
   }
-  return hops;
-}
-
-/** Splits where `separator` is in no quoted string (RFC 9110 §5.6.4). Undefined: one has no end. */
-function splitUnquoted(text: string, separator: string): string[] | undefined {
-  const parts: string[] = [];
-  let quoted = false;
-  let from = 0;
-  for (let at = 0; at < text.length; at++) {
-    const character = text[at];
-    if (quoted && character === "\\") at++;
-    else if (character === '"') quoted = !quoted;
-    else if (character === separator && !quoted) {
-      parts.push(text.slice(from, at));
-      from = at + 1;
-    }
-  }
-  parts.push(text.slice(from));
-  return quoted ? undefined : parts;
 }
