@@ -1,6 +1,6 @@
 import { collectDefaultMetrics, Counter, Gauge, Registry } from "prom-client";
 import type { Counted } from "./live.ts";
-import type { ConnectionStats, WebSocketConnection, WebSocketServer } from "tungstate";
+import { type ConnectionStats, sharedMemoryBudget, type WebSocketConnection, type WebSocketServer } from "tungstate";
 
 export interface Metrics {
   readonly contentType: string;
@@ -45,6 +45,11 @@ export function createMetrics(servers: Readonly<Record<string, WebSocketServer>>
   gauge("tungstate_buffered_bytes", "Bytes that wait to be written", (server) =>
     sum(server, (each) => each.bufferedAmount),
   );
+  gauge("tungstate_handshakes", "Handshakes under way", (server) => server.stats.handshakes);
+  memory("held_bytes", "Bytes that all connections together hold", () => sharedMemoryBudget.use.held);
+  memory("limit_bytes", "Bytes that they may hold", () => sharedMemoryBudget.limit);
+  memory("short", "1 while handshakes are refused for want of memory", () => Number(sharedMemoryBudget.short));
+  memory("ended", "Connections ended for want of memory", () => sharedMemoryBudget.use.ended);
   total("tungstate_messages_received_total", "Messages received", "messagesReceived");
   total("tungstate_messages_sent_total", "Messages sent", "messagesSent");
   total("tungstate_received_bytes_total", "Bytes received, frames included", "bytesReceived");
@@ -58,6 +63,18 @@ export function createMetrics(servers: Readonly<Record<string, WebSocketServer>>
       registers,
       collect() {
         for (const [path, server] of Object.entries(servers)) this.set({ path }, value(server));
+      },
+    });
+  }
+
+  /** Of the budget that all of the servers share. */
+  function memory(name: string, help: string, value: () => number): void {
+    new Gauge({
+      name: `tungstate_memory_${name}`,
+      help,
+      registers,
+      collect() {
+        this.set(value());
       },
     });
   }

@@ -56,6 +56,13 @@ describe("tungstate serve", () => {
     }
   });
 
+  test("/metrics has what all connections together hold, and may hold", async () => {
+    assert.ok((await server.metric("tungstate_memory_limit_bytes")) > 1024 * 1024);
+    for (const name of ["held_bytes", "short", "ended"])
+      assert.equal(await server.metric(`tungstate_memory_${name}`), 0);
+    assert.equal(await server.metric('tungstate_handshakes{path="/ws"}'), 0);
+  });
+
   test("/health and /metrics", async () => {
     const open = await connect(server.ws("/ws"));
     const health = await fetch(`${server.url}/health`);
