@@ -91,7 +91,7 @@ class Accepted implements Incoming {
  */
 export class Hub {
   /** What it counts. */
-  readonly metrics = new HubMetrics();
+  readonly metrics: HubMetrics;
   /** The methods below for those who have JSON as text. */
   readonly operations: Operations;
   private readonly settings: HubSettings;
@@ -108,7 +108,9 @@ export class Hub {
   constructor(options: HubOptions) {
     const settings = resolveOptions(options);
     const { broker, presence, clock } = settings;
-    const { metrics, registry } = this;
+    const { registry } = this;
+    const metrics = new HubMetrics(broker.metrics);
+    this.metrics = metrics;
     const background = new Background(settings.onError);
     const channels = new Channels({ broker, clock, metrics, background });
     this.settings = settings;

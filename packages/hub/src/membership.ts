@@ -1,5 +1,5 @@
 import type { Background } from "./background.ts";
-import type { Broker, HistoryPage, Position, Publication } from "./broker/broker.ts";
+import { type Broker, type HistoryPage, isPlaceIn, type Position, type Publication } from "./broker/broker.ts";
 import type { Channel } from "./channel.ts";
 import type { Channels } from "./channels.ts";
 import { commandError } from "./codes.ts";
@@ -172,7 +172,7 @@ export class Membership {
   private missed(): readonly Publication[] | undefined {
     const { since, page } = this;
     if (since === undefined || page === undefined) return undefined;
-    if (since.epoch !== "" && since.epoch !== page.epoch) return undefined;
+    if (!isPlaceIn(page, since)) return undefined;
     const { offset, epoch } = this.channel.position;
     if (page.epoch !== epoch) return undefined;
     // the limit may have cut the page, or the stream no longer reaches back, or never came so far

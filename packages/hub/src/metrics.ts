@@ -44,6 +44,20 @@ export class Counts<Label extends string | number> {
   }
 }
 
+/** What a hub's connections to a store count. */
+export class StoreMetrics {
+  /** Milliseconds from what was sent to its answer; publications that were sent together count once. */
+  readonly roundTrips = new Histogram(FAN_OUT_BUCKETS);
+  /** Those without an answer, or answered with an error. */
+  failures = 0;
+  /** Lost connections that were made again. */
+  reconnects = 0;
+  /** Times that publications may have been lost on the way, so that positions were checked; once for each channel. */
+  interruptions = 0;
+  /** Up and down: channels that are subscribed to at the store. */
+  subscriptions = 0;
+}
+
 /** What a hub counts. Plain numbers to be read when they are asked for; those that go up and down are called so. */
 export class HubMetrics {
   /** Up and down: connections, before and after their connect command. */
@@ -91,4 +105,11 @@ export class HubMetrics {
 
   /** Milliseconds from a publication's arrival to its last subscriber on this node. */
   readonly fanOut = new Histogram(FAN_OUT_BUCKETS);
+
+  /** Of the broker, where that has a store elsewhere. */
+  readonly store: StoreMetrics | undefined;
+
+  constructor(store?: StoreMetrics) {
+    this.store = store;
+  }
 }

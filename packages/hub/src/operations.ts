@@ -1,4 +1,4 @@
-import type { ClientInfo, FanOut, HistoryPage, Position } from "./broker/broker.ts";
+import { type ClientInfo, type FanOut, type HistoryPage, isPlaceIn, type Position } from "./broker/broker.ts";
 import { channelNameFault } from "./channel-name.ts";
 import { checkDisconnect, CommandError, commandError, DISCONNECTS, UNSUBSCRIBES } from "./codes.ts";
 import { type Control, decodeControl, encodeControl } from "./control.ts";
@@ -112,9 +112,7 @@ export class Operations {
     const page = await stored(
       this.parts.broker.history(channel, { since, limit, reverse }, namespace.publishing.metaTtl),
     );
-    if (since !== undefined && since.epoch !== "" && since.epoch !== page.epoch) {
-      throw commandError("UNRECOVERABLE_POSITION");
-    }
+    if (since !== undefined && !isPlaceIn(page, since)) throw commandError("UNRECOVERABLE_POSITION");
     return page;
   }
 

@@ -1,4 +1,10 @@
 import type { JsonText } from "../json.ts";
+import type { StoreMetrics } from "../metrics.ts";
+
+/** How long an idempotency key is remembered that comes without a time, ms. */
+export const DEFAULT_IDEMPOTENCY_TTL = 5 * 60_000;
+/** A stream that never had a publication is forgotten sooner, ms, or names made up by clients would fill the store. */
+export const EMPTY_META_TTL = 60 * 60_000;
 
 /** Who is on a connection: goes with publications, presence, joins and leaves. */
 export interface ClientInfo {
@@ -77,6 +83,17 @@ export interface HistoryFilter {
 /** The position is the top of the stream at the moment when the publications were read. */
 export interface HistoryPage extends Position {
   readonly publications: readonly Publication[];
+  /**
+   * Epochs that the stream had before, each with the offset up to which its positions hold. A store that has come back and may have
+   * lost its newest publications goes on under another epoch, as it would else give their numbers to others.
+   */
+  readonly earlier?: readonly Position[] | undefined;
+}
+
+/** Whether a position is a place in this stream, so that what is published behind it follows what its holder has. */
+export function isPlaceIn(stream: HistoryPage, { epoch, offset }: Position): boolean {
+  if (epoch === "" || epoch === stream.epoch) return true;
+  return stream.earlier?.some((each) => each.epoch === epoch && offset <= each.offset) ?? false;
 }
 
 /** What a broker hands to its hub. Called in no other channel's order but in each channel's; must not throw. */
@@ -106,6 +123,8 @@ export interface BrokerHandler {
 export interface Broker {
   /** Whether publications can be lost on the way to the handler without a call of `interrupted`. */
   readonly lossy: boolean;
+  /** Undefined: there is no store elsewhere. */
+  readonly metrics?: StoreMetrics;
   /** Called once, before anything else. Rejects where the store can't be reached. */
   start(handler: BrokerHandler): Promise<void>;
   /** No call of the handler after it resolved. Streams stay. */

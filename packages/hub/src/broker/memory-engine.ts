@@ -1,23 +1,22 @@
 import { randomBytes } from "node:crypto";
 import { type Clock, systemClock } from "../clock.ts";
-import type {
-  BrokerHandler,
-  BrokerResult,
-  ClientInfo,
-  FanOut,
-  HistoryFilter,
-  HistoryPage,
-  NewPublication,
-  Publication,
-  BrokerPublishOptions,
+import {
+  type BrokerHandler,
+  type BrokerPublishOptions,
+  type BrokerResult,
+  type ClientInfo,
+  DEFAULT_IDEMPOTENCY_TTL,
+  EMPTY_META_TTL,
+  type FanOut,
+  type HistoryFilter,
+  type HistoryPage,
+  type NewPublication,
+  type Publication,
 } from "./broker.ts";
 import { PublicationRing } from "./publication-ring.ts";
 
 const SWEEP_INTERVAL = 10_000; // ms
 const SWEEP_AT_ONCE = 10_000; // streams looked at in one go, so that a sweep takes a few ms at most
-const DEFAULT_IDEMPOTENCY_TTL = 5 * 60_000; // ms
-/** A stream that never had a publication is forgotten sooner, or names made up by clients would fill the memory. */
-const EMPTY_META_TTL = 60 * 60_000; // ms
 
 interface Stream {
   readonly epoch: string;

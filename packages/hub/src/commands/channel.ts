@@ -1,4 +1,5 @@
 import { type AccessFunction, type Audience, isAmong } from "../access.ts";
+import { isPlaceIn } from "../broker/broker.ts";
 import { commandError } from "../codes.ts";
 import { namespaceOf, type Parts } from "../parts.ts";
 import type { HistoryCommand, PresenceCommand, PresenceStatsCommand, PublishCommand } from "../protocol/command.ts";
@@ -42,9 +43,7 @@ export async function history(session: Session, parts: Parts, command: HistoryCo
   const most = parts.settings.limits.historyPage;
   const limit = command.limit < 0 ? most : Math.min(command.limit, most);
   const page = await parts.broker.history(channel, { since, limit, reverse }, namespace.publishing.metaTtl);
-  if (since !== undefined && since.epoch !== "" && since.epoch !== page.epoch) {
-    throw commandError("UNRECOVERABLE_POSITION");
-  }
+  if (since !== undefined && !isPlaceIn(page, since)) throw commandError("UNRECOVERABLE_POSITION");
   session.outbox.line(reply(command.id, "history", historyJson(page)));
 }
 

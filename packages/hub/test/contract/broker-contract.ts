@@ -175,6 +175,7 @@ export function testBrokerContract(suite: BrokerSuite): void {
         if (data === "1") inner = broker.publish("a", { data: "2" }, keep);
       };
       await publish(broker, "a", "1");
+      await settle();
       await inner;
       await settle();
       assert.deepEqual(recorder.data(), ["1", "2"]);

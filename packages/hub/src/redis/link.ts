@@ -1,0 +1,141 @@
+import { Redis, type RedisOptions as AllOptions } from "ioredis";
+import type { StoreMetrics } from "../metrics.ts";
+import type { RedisSettings } from "./options.ts";
+
+const FIRST_DELAY = 50; // ms until a lost connection is made again
+const LONGEST_DELAY = 1_000; // ms
+
+/** Of ioredis; replies have the shapes that they have with RESP2. */
+export type ConnectionOptions = Omit<AllOptions, "replyMapping">;
+
+export interface LinkContext {
+  readonly settings: RedisSettings;
+  readonly metrics: StoreMetrics;
+}
+
+export interface LinkEvents {
+  /** It is connected: for the first time, or again. */
+  up(): void;
+  /** It has lost its connection. */
+  down?(): void;
+  /** A server of a cluster no longer has a slot that was asked for or subscribed to. */
+  moved?(): void;
+}
+
+/**
+ * One connection to Redis that is made again when it is lost, and never silent for long: it is asked something all the time, and given up where no
+ * answer comes. Nothing is sent twice: what has no answer when the connection is lost has failed.
+ */
+export class Link {
+  readonly redis: Redis;
+  readonly name: string;
+  private readonly context: LinkContext;
+  private readonly pings: NodeJS.Timeout;
+  private lastError: Error | undefined;
+  private hasBeenUp = false;
+  private isClosed = false;
+  private isCorked = false;
+
+  /** `name` for messages: without credentials. */
+  constructor(name: string, options: ConnectionOptions, context: LinkContext, events: LinkEvents) {
+    const { timeout } = context.settings;
+    this.name = name;
+    this.context = context;
+    const delay = (times: number): number =>
+      Math.min(LONGEST_DELAY, FIRST_DELAY * 2 ** Math.min(times - 1, 10)) * (0.5 + Math.random() / 2);
+    this.redis = new Redis({
+      ...options,
+      lazyConnect: true,
+      connectTimeout: timeout,
+      socketTimeout: timeout, // counted from a command without an answer
+      maxLoadingRetryTime: 500,
+      retryStrategy: delay,
+      sentinelRetryStrategy: (times) => (this.hasBeenUp ? delay(times) : null),
+      sentinelCommandTimeout: timeout,
+      // a second time could be one time too many
+      autoResendUnfulfilledCommands: false,
+      maxRetriesPerRequest: 0,
+      enableOfflineQueue: false,
+      autoResubscribe: false,
+      // a primary that has become a replica
+      reconnectOnError: (error) => error.message.includes("READONLY"),
+    });
+    this.redis.on("error", (error: Error) => {
+      if (this.lastError === undefined) context.settings.onError(new Error(`${name}: ${error.message}`));
+      this.lastError = error;
+    });
+    this.redis.on("ready", () => {
+      if (this.isClosed) return;
+      if (this.hasBeenUp) context.metrics.reconnects++;
+      this.hasBeenUp = true;
+      this.lastError = undefined;
+      events.up();
+    });
+    this.redis.on("close", () => {
+      if (this.isClosed || !this.hasBeenUp) return;
+      if (this.lastError === undefined) {
+        this.lastError = new Error("the connection was closed");
+        context.settings.onError(new Error(`${name}: ${this.lastError.message}`));
+      }
+      events.down?.();
+    });
+    this.redis.on("moved", () => events.moved?.());
+    this.pings = setInterval(() => this.ping(), timeout / 2);
+    this.pings.unref();
+  }
+
+  get isUp(): boolean {
+    return this.redis.status === "ready";
+  }
+
+  /** Connects for the first time. Rejects where that fails, and is closed then. */
+  async open(): Promise<void> {
+    const { timeout } = this.context.settings;
+    let timer: NodeJS.Timeout | undefined;
+    const connected = this.redis.connect();
+    try {
+      await Promise.race([
+        connected,
+        new Promise<never>((_, reject) => {
+          timer = setTimeout(() => reject(new Error(`no answer within ${timeout} ms`)), timeout);
+        }),
+      ]);
+    } catch (error) {
+      connected.catch(() => undefined);
+      this.close();
+      // ioredis says more in the event than by the rejection
+      const { message } = this.lastError ?? (error instanceof Error ? error : new Error(String(error)));
+      throw new Error(`Redis at ${this.name} can't be used: ${message}`, { cause: error });
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** As `open`, for one that may come when it can. */
+  openLater(): void {
+    this.redis.connect().catch(() => undefined);
+  }
+
+  close(): void {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    clearInterval(this.pings);
+    this.redis.disconnect();
+  }
+
+  /** What is sent from here to the end of this callback goes out together. */
+  cork(): void {
+    if (this.isCorked) return;
+    const { stream } = this.redis;
+    this.isCorked = true;
+    stream.cork();
+    process.nextTick(() => {
+      this.isCorked = false;
+      stream.uncork();
+    });
+  }
+
+  private ping(): void {
+    if (this.isUp) this.redis.ping().catch(() => undefined); // what that means is found out by who lost the connection
+  }
+}

@@ -1,0 +1,33 @@
+import type { ConnectionOptions } from "node:tls";
+
+export interface RedisOptions {
+  /** Begins the names of all keys and pub/sub channels. Hubs with the same one are nodes of one hub. Default: "tungstate". */
+  readonly prefix?: string;
+  /**
+   * How long Redis may take to answer, ms; then its connection is given up, and another one made. A silent connection is asked every half of
+   * it. Default: 5,000.
+   */
+  readonly timeout?: number;
+  /** How long a client stays present whose node has died, ms. Default: 60,000. */
+  readonly presenceTtl?: number;
+  /** For rediss: URLs. */
+  readonly tls?: ConnectionOptions;
+  /** What went wrong with a connection; once for each time that it is lost. Never has credentials in it. */
+  readonly onError?: (error: Error) => void;
+}
+
+export interface RedisSettings {
+  readonly prefix: string;
+  readonly timeout: number;
+  readonly presenceTtl: number;
+  readonly tls: ConnectionOptions | undefined;
+  readonly onError: (error: Error) => void;
+}
+
+/** Throws a RangeError where an option makes no sense. */
+export function resolveRedisOptions(options: RedisOptions): RedisSettings {
+  const { prefix = "tungstate", timeout = 5_000, presenceTtl = 60_000, tls, onError = () => undefined } = options;
+  if (!(timeout >= 100)) throw new RangeError(`timeout has to be at least 100 ms, got ${timeout}`);
+  if (!(presenceTtl >= 100)) throw new RangeError(`presenceTtl has to be at least 100 ms, got ${presenceTtl}`);
+  return { prefix, timeout: Math.round(timeout), presenceTtl: Math.round(presenceTtl), tls, onError };
+}

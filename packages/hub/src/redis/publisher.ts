@@ -1,0 +1,105 @@
+import type { BrokerResult } from "../broker/broker.ts";
+import type { Deployment, Redirection } from "./deployment.ts";
+import { SCRIPTS } from "./scripts.ts";
+import { slotOf } from "./slots.ts";
+
+/** Publications in one call of the script: so many that a call costs little more than its publications, so few that it takes no ms. */
+const AT_ONCE = 64;
+const MOST_WAITING = 100_000; // publications without an answer, above which more are refused
+const TRIES = 5;
+
+/** A publication as the script takes it. */
+interface Item {
+  readonly name: string;
+  /** meta, stream, idempotency key or meta again */
+  readonly keys: readonly [string, string, string];
+  /** channel, body, history size, its TTL, meta TTL, idempotency TTL or "" */
+  readonly args: readonly [string, string, number, number, number, number | ""];
+  resolve(result: BrokerResult): void;
+  reject(error: unknown): void;
+}
+
+/** Publishes: what is published in one turn goes to its server in few calls, in its order. */
+export class Publisher {
+  private readonly deployment: Deployment;
+  private readonly newEpoch: () => string;
+  private waiting: Item[] = [];
+  private unanswered = 0;
+
+  /** `newEpoch` makes a string that comes only once. */
+  constructor(deployment: Deployment, newEpoch: () => string) {
+    this.deployment = deployment;
+    this.newEpoch = newEpoch;
+  }
+
+  publish(name: string, keys: Item["keys"], args: Item["args"]): Promise<BrokerResult> {
+    if (this.unanswered >= MOST_WAITING) {
+      return Promise.reject(new Error(`${MOST_WAITING} publications wait for Redis at ${this.deployment.name}`));
+    }
+    this.unanswered++;
+    return new Promise((resolve, reject) => {
+      if (this.waiting.push({ name, keys, args, resolve, reject }) === 1) setImmediate(() => this.flush());
+    });
+  }
+
+  private flush(): void {
+    const items = this.waiting;
+    this.waiting = [];
+    if (!this.deployment.isCluster) {
+      this.sendAll(items);
+      return;
+    }
+    const bySlot = new Map<number, Item[]>();
+    for (const item of items) {
+      const slot = slotOf(item.name);
+      const group = bySlot.get(slot);
+      if (group === undefined) bySlot.set(slot, [item]);
+      else group.push(item);
+    }
+    for (const group of bySlot.values()) this.sendAll(group);
+  }
+
+  /** Publications that may be in one call. */
+  private sendAll(items: readonly Item[]): void {
+    for (let i = 0; i < items.length; i += AT_ONCE) void this.send(items.slice(i, i + AT_ONCE));
+  }
+
+  private async send(items: readonly Item[]): Promise<void> {
+    const { deployment } = this;
+    const name = items[0]?.name ?? "";
+    let results: readonly unknown[];
+    try {
+      let at: Redirection = { server: deployment.serverOf(name), asking: false };
+      for (let tries = 1; ; tries++) {
+        try {
+          results = (await this.call(at, items)) as readonly unknown[];
+          break;
+        } catch (error) {
+          const next = tries < TRIES ? await deployment.redirect(error, name) : undefined;
+          if (next === undefined) throw error;
+          at = next;
+        }
+      }
+    } catch (error) {
+      this.unanswered -= items.length;
+      for (const item of items) item.reject(error);
+      return;
+    }
+    this.unanswered -= items.length;
+    for (const [i, item] of items.entries()) {
+      const offset = Number(results[3 * i]);
+      const epoch = String(results[3 * i + 1]);
+      item.resolve({ offset, epoch, duplicate: results[3 * i + 2] === 1, fanOut: undefined });
+    }
+  }
+
+  private call({ server, asking }: Redirection, items: readonly Item[]): Promise<unknown> {
+    const keys: string[] = [];
+    const args: (string | number)[] = [this.deployment.publishes, this.newEpoch()];
+    for (const item of items) {
+      keys.push(...item.keys);
+      args.push(...item.args);
+    }
+    return server.run(SCRIPTS.publish, keys, args, asking);
+  }
+}

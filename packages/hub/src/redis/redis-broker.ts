@@ -1,0 +1,212 @@
+import { randomBytes } from "node:crypto";
+import {
+  type Broker,
+  type BrokerHandler,
+  type BrokerPublishOptions,
+  type BrokerResult,
+  type ClientInfo,
+  DEFAULT_IDEMPOTENCY_TTL,
+  EMPTY_META_TTL,
+  type HistoryFilter,
+  type HistoryPage,
+  type NewPublication,
+} from "../broker/broker.ts";
+import type { StoreMetrics } from "../metrics.ts";
+import type { RedisConnections } from "./connections.ts";
+import { type Deployment, runCommand, runScript } from "./deployment.ts";
+import { IDEMPOTENCY, META, STREAM } from "./keys.ts";
+import { Publisher } from "./publisher.ts";
+import { SCRIPTS } from "./scripts.ts";
+import { Subscribers } from "./subscribers.ts";
+import { loadTracing, type Tracing } from "./tracing.ts";
+import { decodeEarlier, decodeEntry, decodeMessage, encodeBody, encodeComing } from "./wire.ts";
+
+/** What a broker has at one of the deployments that share the channels. */
+interface Shard {
+  readonly publisher: Publisher;
+  readonly subscribers: Subscribers;
+}
+
+/** Publishing, delivery and history in Redis, for the hubs of many machines. */
+export class RedisBroker implements Broker {
+  /** Redis tells nobody of messages that a subscriber did not get. */
+  readonly lossy = true;
+  readonly metrics: StoreMetrics;
+  private readonly connections: RedisConnections;
+  private readonly shards = new Map<Deployment, Shard>();
+  /** Tells this node's messages from others'. */
+  private readonly id = randomBytes(9).toString("base64url");
+  private epochs = 0;
+  private handler: BrokerHandler | undefined;
+  private tracing: Tracing | undefined;
+
+  constructor(connections: RedisConnections) {
+    this.connections = connections;
+    this.metrics = connections.metrics;
+  }
+
+  async start(handler: BrokerHandler): Promise<void> {
+    if (this.handler !== undefined) throw new Error("this broker already serves a hub");
+    this.handler = handler;
+    try {
+      this.tracing = await loadTracing();
+      await this.connections.acquire();
+      for (const deployment of this.connections.deployments) {
+        const subscribers = new Subscribers(deployment, this.connections, {
+          message: (name, message) => this.receive(name, message),
+          interrupted: (names) => this.interrupted(names),
+        });
+        this.shards.set(deployment, { publisher: new Publisher(deployment, () => this.newEpoch()), subscribers });
+        await subscribers.open();
+      }
+      const { control } = this.connections.keys;
+      await this.shardOf(control).subscribers.subscribe(control);
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
+  }
+
+  async stop(): Promise<void> {
+    if (this.handler === undefined) return;
+    this.handler = undefined;
+    for (const { subscribers } of this.shards.values()) subscribers.close();
+    this.shards.clear();
+    this.connections.release();
+  }
+
+  subscribe(channel: string): Promise<void> {
+    const name = this.connections.keys.channel(channel);
+    return this.shardOf(name).subscribers.subscribe(name);
+  }
+
+  async unsubscribe(channel: string): Promise<void> {
+    if (this.handler === undefined) return;
+    const name = this.connections.keys.channel(channel);
+    await this.shardOf(name).subscribers.unsubscribe(name);
+  }
+
+  publish(channel: string, publication: NewPublication, options: BrokerPublishOptions): Promise<BrokerResult> {
+    const { tracing } = this;
+    if (tracing === undefined) return this.send(channel, encodeBody(publication, undefined), options);
+    return tracing.publish(channel, (trace) => this.send(channel, encodeBody(publication, trace), options));
+  }
+
+  async publishJoin(channel: string, info: ClientInfo): Promise<void> {
+    await this.tell(this.connections.keys.channel(channel), encodeComing("join", info));
+  }
+
+  async publishLeave(channel: string, info: ClientInfo): Promise<void> {
+    await this.tell(this.connections.keys.channel(channel), encodeComing("leave", info));
+  }
+
+  async history(channel: string, filter: HistoryFilter, metaTtl: number): Promise<HistoryPage> {
+    const { since, reverse = false } = filter;
+    const name = this.connections.keys.channel(channel);
+    // an offset is the first half of a stream's id
+    const from = since === undefined ? (reverse ? "+" : "-") : String(Math.max(0, since.offset + (reverse ? -1 : 1)));
+    const limit = reverse && since !== undefined && since.offset < 1 ? 0 : Math.max(filter.limit, -1);
+    const reply = await runScript(
+      this.connections.of(name),
+      name,
+      SCRIPTS.history,
+      [name + META, name + STREAM],
+      [
+        this.newEpoch(),
+        from,
+        reverse ? "-" : "+",
+        limit,
+        reverse ? "XREVRANGE" : "XRANGE",
+        Math.ceil(metaTtl),
+        EMPTY_META_TTL,
+      ],
+    );
+    const [epoch, offset, earlier, entries] = reply as readonly [string, number, string, readonly unknown[]];
+    const page = { epoch, offset, publications: entries.map(decodeEntry) };
+    return earlier === "" ? page : { ...page, earlier: decodeEarlier(earlier) };
+  }
+
+  async removeHistory(channel: string): Promise<void> {
+    const name = this.connections.keys.channel(channel);
+    await runCommand(this.connections.of(name), name, "DEL", name + STREAM);
+  }
+
+  async control(message: string): Promise<void> {
+    await this.tell(this.connections.keys.control, `${this.id} ${message}`);
+  }
+
+  /** Resolves when all that Redis has sent to this node until now has been handed on. */
+  async settled(): Promise<void> {
+    await Promise.all(Array.from(this.shards.values(), ({ subscribers }) => subscribers.settled()));
+  }
+
+  private send(channel: string, body: string, options: BrokerPublishOptions): Promise<BrokerResult> {
+    const name = this.connections.keys.channel(channel);
+    const { historyTtl, metaTtl, idempotencyKey, idempotencyTtl = DEFAULT_IDEMPOTENCY_TTL } = options;
+    const size = historyTtl > 0 ? options.historySize : 0;
+    const meta = name + META;
+    return this.shardOf(name).publisher.publish(
+      name,
+      [meta, name + STREAM, idempotencyKey === undefined ? meta : name + IDEMPOTENCY + idempotencyKey],
+      [
+        name,
+        body,
+        size,
+        Math.ceil(historyTtl),
+        // offset and epoch outlive the publications that have them
+        Math.ceil(Math.max(metaTtl, historyTtl)),
+        idempotencyKey === undefined ? "" : Math.max(1, Math.ceil(idempotencyTtl)),
+      ],
+    );
+  }
+
+  private async tell(name: string, message: string): Promise<void> {
+    const deployment = this.connections.of(name);
+    await runCommand(deployment, name, deployment.publishes, name, message);
+  }
+
+  private shardOf(name: string): Shard {
+    const shard = this.shards.get(this.connections.of(name));
+    if (shard === undefined) throw new Error("the broker has not been started");
+    return shard;
+  }
+
+  private receive(name: string, message: string): void {
+    const { handler, connections, tracing } = this;
+    if (handler === undefined) return;
+    if (name === connections.keys.control) {
+      const blank = message.indexOf(" ");
+      if (message.slice(0, blank) !== this.id) handler.control(message.slice(blank + 1));
+      return;
+    }
+    const channel = connections.keys.channelOf(name);
+    if (channel === undefined) return;
+    try {
+      const decoded = decodeMessage(message);
+      if (decoded.type === "join") {
+        handler.join(channel, decoded.info);
+      } else if (decoded.type === "leave") {
+        handler.leave(channel, decoded.info);
+      } else {
+        const { publication, epoch, trace } = decoded;
+        const deliver = () => handler.publication(channel, publication, epoch);
+        if (tracing === undefined) deliver();
+        else tracing.deliver(channel, trace, deliver);
+      }
+    } catch (error) {
+      connections.settings.onError(new Error(`a message in ${name} can't be read`, { cause: error }));
+    }
+  }
+
+  private interrupted(names: readonly string[]): void {
+    const { keys } = this.connections;
+    const channels = names.map((name) => keys.channelOf(name)).filter((channel) => channel !== undefined);
+    this.metrics.interruptions += channels.length;
+    this.handler?.interrupted(channels);
+  }
+
+  /** Comes only once, on whatever node. */
+  private newEpoch(): string {
+    return `${this.id}${(this.epochs++).toString(36)}`;
+  }
+}

@@ -1,0 +1,69 @@
+import type { ClientInfo } from "../broker/broker.ts";
+import type { PresenceEntry, PresenceStats, PresenceStore } from "../presence/presence-store.ts";
+import type { RedisConnections } from "./connections.ts";
+import { runScript } from "./deployment.ts";
+import { SCRIPTS } from "./scripts.ts";
+import { decodePresent, encodePresent } from "./wire.ts";
+
+const REMOVED = "";
+
+/** Presence in Redis: for each channel who is there until when, by Redis's own clock. */
+export class RedisPresenceStore implements PresenceStore {
+  readonly ttl: number;
+  private readonly connections: RedisConnections;
+
+  constructor(connections: RedisConnections) {
+    this.connections = connections;
+    this.ttl = connections.settings.presenceTtl;
+  }
+
+  start(): Promise<void> {
+    return this.connections.acquire();
+  }
+
+  async stop(): Promise<void> {
+    this.connections.release();
+  }
+
+  async add(channel: string, info: ClientInfo): Promise<void> {
+    await this.write(channel, [info.client, encodePresent(info)]);
+  }
+
+  async remove(channel: string, info: ClientInfo): Promise<void> {
+    await this.write(channel, [info.client, REMOVED]);
+  }
+
+  async renew(entries: readonly PresenceEntry[]): Promise<void> {
+    const byChannel = new Map<string, string[]>();
+    for (const { channel, info } of entries) {
+      const values = byChannel.get(channel);
+      if (values === undefined) byChannel.set(channel, [info.client, encodePresent(info)]);
+      else values.push(info.client, encodePresent(info));
+    }
+    await Promise.all(Array.from(byChannel, ([channel, values]) => this.write(channel, values)));
+  }
+
+  async clients(channel: string): Promise<readonly ClientInfo[]> {
+    const values = (await this.run(channel, SCRIPTS.presenceRead, ["clients"])) as readonly string[];
+    return values.map(decodePresent);
+  }
+
+  async stats(channel: string): Promise<PresenceStats> {
+    const [clients, users] = (await this.run(channel, SCRIPTS.presenceRead, ["stats"])) as readonly [number, number];
+    return { clients, users };
+  }
+
+  private async write(channel: string, values: readonly string[]): Promise<void> {
+    await this.run(channel, SCRIPTS.presenceWrite, [this.ttl, ...values]);
+  }
+
+  private run(
+    channel: string,
+    script: (typeof SCRIPTS)["presenceRead" | "presenceWrite"],
+    args: readonly (string | number)[],
+  ): Promise<unknown> {
+    const { keys } = this.connections;
+    const key = keys.channel(channel);
+    return runScript(this.connections.of(key), key, script, keys.presence(channel), args);
+  }
+}

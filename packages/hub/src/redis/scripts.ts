@@ -1,0 +1,161 @@
+import { createHash } from "node:crypto";
+
+/**
+ * What a dataset of Redis is told by: `INFO replication` names another one after a restart and after a replica was promoted, which
+ * is when the newest writes may be lost. "" where a server doesn't tell.
+ */
+const DATASET = `
+local info = redis.pcall('INFO', 'replication')
+local dataset = type(info) == 'string' and string.match(info, 'master_replid:(%w+)') or ''
+`;
+
+/**
+ * Publishes a batch: each publication is numbered, kept and handed to the subscribers in one step.
+ *
+ * KEYS of each: meta, stream, idempotency key (or meta again). ARGV: PUBLISH or SPUBLISH, a new epoch, then of each: channel, body,
+ * history size ("0": not kept), history TTL, meta TTL, idempotency TTL ("": no key). Times in ms.
+ * Replies with three values for each: offset, epoch, 1 for a duplicate.
+ *
+ * The meta hash has the epoch (e), the newest offset (o), the dataset it was last written in (r), and earlier epochs with the offset
+ * up to which their positions hold (l). Where the dataset is another one than the last time, publications that somebody has seen may
+ * be missing from it, and their numbers would be given to others: so the epoch changes, and positions up to what is there still hold.
+ */
+const PUBLISH = `${DATASET}
+local verb, candidate = ARGV[1], ARGV[2]
+local reply = {}
+for i = 0, #KEYS / 3 - 1 do
+  local meta, stream, idempotency = KEYS[3 * i + 1], KEYS[3 * i + 2], KEYS[3 * i + 3]
+  local a = 6 * i + 2
+  local channel, body, size, ttl, metaTtl, idempotencyTtl =
+    ARGV[a + 1], ARGV[a + 2], ARGV[a + 3], ARGV[a + 4], ARGV[a + 5], ARGV[a + 6]
+  local offset, epoch, duplicate = 0, '', 0
+  local known = idempotencyTtl ~= '' and redis.call('GET', idempotency)
+  if known then
+    local first, rest = string.match(known, '^(%d+):(.*)$')
+    offset, epoch, duplicate = tonumber(first), rest, 1
+  else
+    if size ~= '0' then
+      local is = redis.call('HMGET', meta, 'e', 'r')
+      epoch = is[1]
+      if not epoch then
+        epoch = candidate
+        redis.call('HSET', meta, 'e', epoch, 'r', dataset)
+        redis.call('DEL', stream)
+      elseif is[2] ~= dataset then
+        local was = redis.call('HMGET', meta, 'o', 'l')
+        local earlier = epoch .. ' ' .. (was[1] or '0') .. (was[2] and ' ' .. was[2] or '')
+        epoch = candidate
+        redis.call('HSET', meta, 'e', epoch, 'r', dataset, 'l', string.sub(earlier, 1, 400))
+      end
+      offset = redis.call('HINCRBY', meta, 'o', 1)
+      redis.call('XADD', stream, 'MAXLEN', size, offset, 'p', body)
+      redis.call('PEXPIRE', stream, ttl)
+      redis.call('PEXPIRE', meta, metaTtl)
+    end
+    if idempotencyTtl ~= '' then
+      redis.call('SET', idempotency, offset .. ':' .. epoch, 'PX', idempotencyTtl)
+    end
+    redis.call(verb, channel, 'p' .. offset .. ':' .. epoch .. ':' .. body)
+  end
+  reply[3 * i + 1], reply[3 * i + 2], reply[3 * i + 3] = offset, epoch, duplicate
+end
+return reply
+`;
+
+/**
+ * Reads a stream. KEYS: meta, stream. ARGV: a new epoch, first id, last id, limit ("0": none, "-1": all), XRANGE or XREVRANGE, TTL of the
+ * meta and its TTL where there was never a publication, ms. Replies with epoch, top, earlier epochs, entries.
+ */
+const HISTORY = `
+local meta, stream = KEYS[1], KEYS[2]
+local candidate, from, to, limit, verb, ttl, emptyTtl = unpack(ARGV)
+local is = redis.call('HMGET', meta, 'e', 'o', 'l')
+local epoch, top, earlier = is[1], tonumber(is[2] or 0), is[3] or ''
+if not epoch then
+  ${DATASET}
+  epoch, top, earlier = candidate, 0, ''
+  redis.call('DEL', meta, stream)
+  redis.call('HSET', meta, 'e', epoch, 'o', 0, 'r', dataset)
+end
+ttl = tonumber(ttl)
+if top == 0 then ttl = math.min(ttl, tonumber(emptyTtl)) end
+if redis.call('PTTL', meta) < ttl then redis.call('PEXPIRE', meta, ttl) end
+local entries = {}
+if limit == '-1' then
+  entries = redis.call(verb, stream, from, to)
+elseif limit ~= '0' then
+  entries = redis.call(verb, stream, from, to, 'COUNT', limit)
+end
+return {epoch, top, earlier, entries}
+`;
+
+/** KEYS: the sorted set of expiries, the hash of values, the hash of users' counts. Values begin with the length of the user in bytes. */
+const PRESENCE = `
+local expiries, values, users = KEYS[1], KEYS[2], KEYS[3]
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local function userOf(value)
+  local length, from = string.match(value, '^(%d+):()')
+  return string.sub(value, from, from + length - 1)
+end
+local function drop(client)
+  local value = redis.call('HGET', values, client)
+  redis.call('ZREM', expiries, client)
+  if not value then return end
+  redis.call('HDEL', values, client)
+  local user = userOf(value)
+  if redis.call('HINCRBY', users, user, -1) <= 0 then redis.call('HDEL', users, user) end
+end
+for _, client in ipairs(redis.call('ZRANGEBYSCORE', expiries, '-inf', now)) do drop(client) end
+`;
+
+/**
+ * Writes presence. ARGV: TTL in ms, then of each client: its id, and its value; "" removes it. One script for all writes, so that what happens when a
+ * server does not know a script can't change their order.
+ */
+const PRESENCE_WRITE = `${PRESENCE}
+local ttl = tonumber(ARGV[1])
+local added = false
+for i = 2, #ARGV, 2 do
+  local client, value = ARGV[i], ARGV[i + 1]
+  if value == '' then
+    drop(client)
+  else
+    added = true
+    local was = redis.call('HGET', values, client)
+    if was ~= value then
+      if was then drop(client) end
+      redis.call('HSET', values, client, value)
+      redis.call('HINCRBY', users, userOf(value), 1)
+    end
+    redis.call('ZADD', expiries, now + ttl, client)
+  end
+end
+if added then
+  for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, ttl + 1000) end
+end
+return 1
+`;
+
+/** Reads presence. ARGV: "clients" for the values, "stats" for how many clients and users. */
+const PRESENCE_READ = `${PRESENCE}
+if ARGV[1] == 'clients' then return redis.call('HVALS', values) end
+return {redis.call('HLEN', values), redis.call('HLEN', users)}
+`;
+
+/** A Lua script, called by its hash. */
+export interface Script {
+  readonly text: string;
+  readonly sha: string;
+}
+
+function script(text: string): Script {
+  return { text, sha: createHash("sha1").update(text).digest("hex") };
+}
+
+export const SCRIPTS = {
+  publish: script(PUBLISH),
+  history: script(HISTORY),
+  presenceWrite: script(PRESENCE_WRITE),
+  presenceRead: script(PRESENCE_READ),
+} as const satisfies Record<string, Script>;

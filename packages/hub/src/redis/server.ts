@@ -1,0 +1,81 @@
+import { type ConnectionOptions, Link, type LinkContext, type LinkEvents } from "./link.ts";
+import { type Script, SCRIPTS } from "./scripts.ts";
+
+/** One server of a deployment that takes commands. */
+export class Server {
+  readonly name: string;
+  /** For further connections to it. */
+  readonly options: ConnectionOptions;
+  private readonly link: Link;
+  private readonly context: LinkContext;
+
+  constructor(name: string, options: ConnectionOptions, context: LinkContext, onDown?: () => void) {
+    this.name = name;
+    this.options = options;
+    this.context = context;
+    const events: LinkEvents = {
+      up: () => {
+        for (const { text } of Object.values(SCRIPTS)) this.link.redis.script("LOAD", text).catch(() => undefined);
+      },
+      ...(onDown === undefined ? {} : { down: onDown }),
+    };
+    this.link = new Link(name, options, context, events);
+  }
+
+  get isUp(): boolean {
+    return this.link.isUp;
+  }
+
+  open(): Promise<void> {
+    return this.link.open();
+  }
+
+  openLater(): void {
+    this.link.openLater();
+  }
+
+  close(): void {
+    this.link.close();
+  }
+
+  /** Any command. */
+  call(command: string, ...args: readonly string[]): Promise<unknown> {
+    return this.timed(() => this.link.redis.call(command, ...args));
+  }
+
+  /** A script. `asking`: the key is on its way to this server from another one. */
+  run(script: Script, keys: readonly string[], args: readonly (string | number)[], asking = false): Promise<unknown> {
+    return this.timed(async () => {
+      const { redis } = this.link;
+      const ask = (): void => {
+        if (asking) redis.asking().catch(() => undefined);
+      };
+      ask();
+      try {
+        return await redis.evalsha(script.sha, keys.length, ...keys, ...args);
+      } catch (error) {
+        if (!(error instanceof Error && error.message.startsWith("NOSCRIPT"))) throw error;
+        ask();
+        return await redis.eval(script.text, keys.length, ...keys, ...args);
+      }
+    });
+  }
+
+  private async timed(command: () => Promise<unknown>): Promise<unknown> {
+    const { metrics } = this.context;
+    if (!this.link.isUp) {
+      metrics.failures++;
+      throw new Error(`Redis at ${this.name} is not connected`);
+    }
+    const started = performance.now();
+    this.link.cork();
+    try {
+      return await command();
+    } catch (error) {
+      metrics.failures++;
+      throw error;
+    } finally {
+      metrics.roundTrips.observe(performance.now() - started);
+    }
+  }
+}

@@ -1,0 +1,156 @@
+import { Link, type LinkContext } from "./link.ts";
+import type { Server } from "./server.ts";
+import { slotOf } from "./slots.ts";
+
+const AT_ONCE = 512; // names in one command
+
+export interface SubscriberEvents {
+  message(name: string, message: string): void;
+  /** Messages in these may have been lost. They are subscribed to again. */
+  interrupted(names: readonly string[]): void;
+  /** The server has told that it is not, or no longer, the one for some of the names. */
+  moved(): void;
+}
+
+/** A name that is to be subscribed to, or no longer. */
+interface Wish {
+  readonly name: string;
+  readonly on: boolean;
+  /** Undefined: nobody waits; messages may have been lost before. */
+  readonly asked: { resolve(): void; reject(error: unknown): void } | undefined;
+}
+
+/** One connection that is subscribed to pub/sub channels at one server. What is asked for in one turn goes out in one command. */
+export class Subscriber {
+  private readonly link: Link;
+  private readonly context: LinkContext;
+  private readonly events: SubscriberEvents;
+  /** SSUBSCRIBE, whose names have to be of one slot, instead of SUBSCRIBE. */
+  private readonly isSharded: boolean;
+  private readonly wanted = new Set<string>();
+  private wishes: Wish[] = [];
+
+  constructor(server: Server, isSharded: boolean, context: LinkContext, events: SubscriberEvents) {
+    this.context = context;
+    this.events = events;
+    this.isSharded = isSharded;
+    this.link = new Link(server.name, server.options, context, {
+      up: () => this.resubscribe(),
+      moved: () => events.moved(),
+    });
+    this.link.redis.on(isSharded ? "smessage" : "message", (name: string, message: string) =>
+      events.message(name, message),
+    );
+  }
+
+  /** What is, or is to be, subscribed to. */
+  get names(): ReadonlySet<string> {
+    return this.wanted;
+  }
+
+  open(): Promise<void> {
+    return this.link.open();
+  }
+
+  openLater(): void {
+    this.link.openLater();
+  }
+
+  close(): void {
+    for (const name of [...this.wanted]) this.unwant(name);
+    this.link.close();
+  }
+
+  /** Resolves when messages come. Rejects where the connection is lost before. */
+  subscribe(name: string): Promise<void> {
+    if (!this.link.isUp) return Promise.reject(new Error(`Redis at ${this.link.name} is not connected`));
+    this.want(name);
+    return new Promise((resolve, reject) => this.wish({ name, on: true, asked: { resolve, reject } }));
+  }
+
+  unsubscribe(name: string): Promise<void> {
+    this.unwant(name);
+    if (!this.link.isUp) return Promise.resolve();
+    return new Promise((resolve) => this.wish({ name, on: false, asked: { resolve, reject: () => resolve() } }));
+  }
+
+  /** Takes over a name that was subscribed to elsewhere, as soon as it can: `interrupted` tells when. */
+  adopt(name: string): void {
+    this.want(name);
+    if (this.link.isUp) this.wish({ name, on: true, asked: undefined });
+  }
+
+  /** Subscribes to everything again. */
+  resubscribe(): void {
+    for (const name of this.wanted) this.wish({ name, on: true, asked: undefined });
+  }
+
+  /** Resolves when all that the server has sent until now has come. */
+  async settled(): Promise<void> {
+    await this.link.redis.ping();
+  }
+
+  private want(name: string): void {
+    if (this.wanted.has(name)) return;
+    this.wanted.add(name);
+    this.context.metrics.subscriptions++;
+  }
+
+  private unwant(name: string): void {
+    if (this.wanted.delete(name)) this.context.metrics.subscriptions--;
+  }
+
+  private wish(wish: Wish): void {
+    if (this.wishes.push(wish) === 1) setImmediate(() => this.fulfil());
+  }
+
+  private fulfil(): void {
+    const wishes = this.wishes;
+    this.wishes = [];
+    this.link.cork();
+    for (let start = 0; start < wishes.length;) {
+      let end = start + 1;
+      while (end < wishes.length && wishes[end]?.on === wishes[start]?.on) end++;
+      for (const group of this.groups(wishes.slice(start, end))) void this.send(group);
+      start = end;
+    }
+  }
+
+  /** What may go into one command. */
+  private *groups(wishes: readonly Wish[]): Iterable<readonly Wish[]> {
+    if (!this.isSharded) {
+      for (let i = 0; i < wishes.length; i += AT_ONCE) yield wishes.slice(i, i + AT_ONCE);
+      return;
+    }
+    const bySlot = new Map<number, Wish[]>();
+    for (const wish of wishes) {
+      const slot = slotOf(wish.name);
+      const group = bySlot.get(slot);
+      if (group === undefined) bySlot.set(slot, [wish]);
+      else group.push(wish);
+    }
+    yield* bySlot.values();
+  }
+
+  private async send(wishes: readonly Wish[]): Promise<void> {
+    const { redis } = this.link;
+    const names = wishes.map(({ name }) => name);
+    const on = wishes[0]?.on === true;
+    try {
+      if (on) await (this.isSharded ? redis.ssubscribe(...names) : redis.subscribe(...names));
+      else await (this.isSharded ? redis.sunsubscribe(...names) : redis.unsubscribe(...names));
+    } catch (error) {
+      for (const { name, asked } of wishes) {
+        if (asked === undefined) continue;
+        if (on) this.unwant(name);
+        asked.reject(error);
+      }
+      // where the connection was lost, all is subscribed to again with the next one
+      if (on && this.link.isUp && wishes.some(({ asked }) => asked === undefined)) this.events.moved();
+      return;
+    }
+    for (const { asked } of wishes) asked?.resolve();
+    const adopted = wishes.filter(({ name, asked }) => on && asked === undefined && this.wanted.has(name));
+    if (adopted.length > 0) this.events.interrupted(adopted.map(({ name }) => name));
+  }
+}

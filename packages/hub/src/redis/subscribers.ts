@@ -1,0 +1,119 @@
+import type { Deployment } from "./deployment.ts";
+import type { LinkContext } from "./link.ts";
+import type { Server } from "./server.ts";
+import { Subscriber, type SubscriberEvents } from "./subscriber.ts";
+
+const TRIES = 5;
+const MOVED_PAUSE = 200; // ms
+
+/** Who is subscribed to what at one deployment: a connection to each of its servers that has something, and names that go where their slot goes. */
+export class Subscribers {
+  private readonly deployment: Deployment;
+  private readonly context: LinkContext;
+  private readonly events: Pick<SubscriberEvents, "message" | "interrupted">;
+  private readonly byServer = new Map<Server, Subscriber>();
+  private stopListening: (() => void) | undefined;
+  private retry: NodeJS.Timeout | undefined;
+  private isClosed = false;
+
+  constructor(deployment: Deployment, context: LinkContext, events: Pick<SubscriberEvents, "message" | "interrupted">) {
+    this.deployment = deployment;
+    this.context = context;
+    this.events = events;
+  }
+
+  /** Rejects where a server can't be reached. */
+  async open(): Promise<void> {
+    await Promise.all(this.homes().map((server) => this.add(server).open()));
+    this.stopListening = this.deployment.onMoved(() => this.reassign());
+  }
+
+  close(): void {
+    this.isClosed = true;
+    this.stopListening?.();
+    clearTimeout(this.retry);
+    for (const subscriber of this.byServer.values()) subscriber.close();
+    this.byServer.clear();
+  }
+
+  async subscribe(name: string): Promise<void> {
+    for (let tries = 1; ; tries++) {
+      try {
+        await this.of(name).subscribe(name);
+        return;
+      } catch (error) {
+        const next = tries < TRIES ? await this.deployment.redirect(error, name) : undefined;
+        if (next === undefined) throw error;
+      }
+    }
+  }
+
+  async unsubscribe(name: string): Promise<void> {
+    // wherever it was put meanwhile
+    const where = [...this.byServer.values()].filter((each) => each.names.has(name));
+    await Promise.all(where.map((each) => each.unsubscribe(name)));
+  }
+
+  async settled(): Promise<void> {
+    await Promise.all(Array.from(this.byServer.values(), (each) => each.settled()));
+  }
+
+  /** Servers that somebody is to be subscribed at. */
+  private homes(): readonly Server[] {
+    const servers = this.deployment.servers();
+    // what is published at any server of a cluster without sharding reaches all others
+    return this.deployment.publishes === "SPUBLISH" ? servers : servers.slice(0, 1);
+  }
+
+  private homeOf(name: string): Server | undefined {
+    return this.deployment.publishes === "SPUBLISH" ? this.deployment.serverOf(name) : this.homes()[0];
+  }
+
+  private of(name: string): Subscriber {
+    const home = this.homeOf(name);
+    const subscriber = home === undefined ? undefined : this.byServer.get(home);
+    if (subscriber === undefined) throw new Error(`Redis at ${this.deployment.name} has no server for a slot`);
+    return subscriber;
+  }
+
+  private add(server: Server): Subscriber {
+    const isSharded = this.deployment.publishes === "SPUBLISH";
+    const subscriber = new Subscriber(server, isSharded, this.context, {
+      ...this.events,
+      moved: () => this.moved(),
+    });
+    this.byServer.set(server, subscriber);
+    return subscriber;
+  }
+
+  /** Takes each name to where it belongs now. */
+  private reassign(): void {
+    const homes = new Set(this.homes());
+    for (const server of homes) if (!this.byServer.has(server)) this.add(server).openLater();
+    for (const [server, subscriber] of this.byServer) {
+      for (const name of [...subscriber.names]) {
+        const home = this.homeOf(name);
+        if (home === server || home === undefined) continue;
+        void subscriber.unsubscribe(name);
+        this.byServer.get(home)?.adopt(name);
+      }
+      if (homes.has(server)) continue;
+      subscriber.close();
+      this.byServer.delete(server);
+    }
+  }
+
+  /** A server no longer has what it had: finds out who does, and subscribes again to all that is where it was. */
+  private moved(): void {
+    if (this.retry !== undefined) return;
+    this.retry = setTimeout(() => {
+      void this.deployment.refresh().then(() => {
+        this.retry = undefined;
+        if (this.isClosed) return;
+        this.reassign();
+        for (const subscriber of this.byServer.values()) subscriber.resubscribe();
+      });
+    }, MOVED_PAUSE);
+    this.retry.unref();
+  }
+}

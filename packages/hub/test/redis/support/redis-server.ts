@@ -1,0 +1,214 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Redis } from "ioredis";
+
+/** A TCP port that is free now. */
+export async function freePort(): Promise<number> {
+  // below the ephemeral ports, and with room for a cluster's bus (10,000 above)
+  for (let tries = 0; tries < 100; tries++) {
+    const port = 10_000 + Math.floor(Math.random() * 12_000);
+    if ((await isFree(port)) && (await isFree(port + 10_000))) return port;
+  }
+  throw new Error("no free port was found");
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once("error", () => resolve(false));
+    server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
+  });
+}
+
+/** A redis-server of a test's own, in a folder of its own. */
+export class RedisServer {
+  readonly port: number;
+  private readonly folder: string;
+  private readonly args: readonly string[];
+  private readonly sentinel: string | undefined;
+  private child: ChildProcess | undefined;
+  private log = "";
+
+  private constructor(port: number, args: readonly string[], sentinel: string | undefined) {
+    this.port = port;
+    this.folder = mkdtempSync(join(tmpdir(), "tungstate-redis-"));
+    this.args = args;
+    this.sentinel = sentinel;
+  }
+
+  /** `args` as on the command line of redis-server. Nothing is written to disk unless they say so. */
+  static async start(...args: readonly string[]): Promise<RedisServer> {
+    for (let tries = 1; ; tries++) {
+      const server = new RedisServer(await freePort(), args, undefined);
+      try {
+        await server.run();
+        return server;
+      } catch (error) {
+        server.end();
+        if (tries === 3) throw error; // somebody else may have taken the port
+      }
+    }
+  }
+
+  /** A sentinel with this configuration. */
+  static async startSentinel(configuration: string): Promise<RedisServer> {
+    const server = new RedisServer(await freePort(), [], configuration);
+    await server.run();
+    return server;
+  }
+
+  get url(): string {
+    return `redis://127.0.0.1:${this.port}`;
+  }
+
+  get pid(): number | undefined {
+    return this.child?.pid;
+  }
+
+  /** Starts it, or starts it again with what is in its folder. */
+  async run(): Promise<void> {
+    const common = ["--port", String(this.port), "--bind", "127.0.0.1", "--dir", this.folder];
+    let args = [...common, "--save", "", "--appendfsync", "no", ...this.args];
+    if (this.sentinel !== undefined) {
+      const file = join(this.folder, "sentinel.conf");
+      writeFileSync(file, this.sentinel);
+      args = [file, "--sentinel", ...common];
+    }
+    const child = spawn("redis-server", args, { stdio: ["ignore", "pipe", "pipe"] });
+    this.child = child;
+    child.stdout.on("data", (chunk: Buffer) => (this.log += chunk.toString()));
+    const ended = new Promise<never>((_, reject) => {
+      child.once("error", reject);
+      child.once("exit", (code) => reject(new Error(`redis-server ended with ${code}\n${this.log.slice(-2000)}`)));
+    });
+    ended.catch(() => undefined);
+    await Promise.race([ended, this.isReady()]);
+  }
+
+  /** SIGKILL: nothing is written any more. */
+  async kill(): Promise<void> {
+    const { child } = this;
+    this.child = undefined;
+    if (child === undefined || child.exitCode !== null) return;
+    const ended = new Promise((resolve) => child.once("exit", resolve));
+    child.kill("SIGKILL");
+    await ended;
+  }
+
+  /** It stops answering, with its connections open; or goes on. */
+  freeze(frozen: boolean): void {
+    this.child?.kill(frozen ? "SIGSTOP" : "SIGCONT");
+  }
+
+  async stop(): Promise<void> {
+    await this.kill();
+    this.end();
+  }
+
+  /** One command, on a connection of its own. */
+  async command(name: string, ...args: readonly string[]): Promise<unknown> {
+    const redis = new Redis({ port: this.port, lazyConnect: true, retryStrategy: () => null });
+    redis.on("error", () => undefined);
+    try {
+      await redis.connect();
+      return await redis.call(name, ...args);
+    } finally {
+      redis.disconnect();
+    }
+  }
+
+  private async isReady(): Promise<void> {
+    for (let tries = 0; tries < 500; tries++) {
+      try {
+        const info = String(await this.command("INFO"));
+        if (!/^loading:1/m.test(info)) return;
+      } catch {
+        // not yet
+      }
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    throw new Error("redis-server does not answer");
+  }
+
+  private end(): void {
+    this.child?.kill("SIGKILL");
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** A cluster of as many primaries, each with as many replicas. */
+export class RedisClusterServers {
+  readonly servers: readonly RedisServer[];
+
+  private constructor(servers: readonly RedisServer[]) {
+    this.servers = servers;
+  }
+
+  static async start(primaries: number, replicas = 0): Promise<RedisClusterServers> {
+    const count = primaries * (1 + replicas);
+    const args = ["--cluster-enabled", "yes", "--cluster-node-timeout", "1000"];
+    // a cluster that has lost a primary for a moment goes on with the other slots
+    args.push("--cluster-require-full-coverage", "no");
+    const servers: RedisServer[] = [];
+    for (let i = 0; i < count; i++) servers.push(await RedisServer.start(...args));
+    const cluster = new RedisClusterServers(servers);
+    try {
+      await cluster.join(primaries);
+    } catch (error) {
+      await cluster.stop();
+      throw error;
+    }
+    return cluster;
+  }
+
+  get url(): string {
+    return `redis+cluster://${this.servers.map(({ port }) => `127.0.0.1:${port}`).join(",")}`;
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.servers.map((server) => server.stop()));
+  }
+
+  private async join(primaries: number): Promise<void> {
+    const [first] = this.servers;
+    if (first === undefined) return;
+    for (const [i, server] of this.servers.entries()) {
+      await server.command("CLUSTER", "SET-CONFIG-EPOCH", String(i + 1));
+      if (i >= primaries) continue;
+      const slots = [i, i + 1].map((n) => Math.floor((16_384 * n) / primaries));
+      await server.command("CLUSTER", "ADDSLOTSRANGE", String(slots[0]), String((slots[1] ?? 0) - 1));
+    }
+    for (const server of this.servers) await server.command("CLUSTER", "MEET", "127.0.0.1", String(first.port));
+    await this.until(
+      (nodes) => nodes.split("\n").filter((line) => line.includes("connected")).length === this.servers.length,
+    );
+    for (const [i, server] of this.servers.entries()) {
+      if (i < primaries) continue;
+      const of = this.servers[i % primaries];
+      await server.command("CLUSTER", "REPLICATE", String(await of?.command("CLUSTER", "MYID")));
+    }
+    await this.until((_nodes, info) => info.includes("cluster_state:ok"));
+    for (const server of this.servers.slice(primaries)) {
+      for (let tries = 0; tries < 300; tries++) {
+        if (/^master_link_status:up/m.test(String(await server.command("INFO", "replication")))) break;
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    }
+  }
+
+  /** Waits until all servers see it so. */
+  private async until(isSo: (nodes: string, info: string) => boolean): Promise<void> {
+    for (const server of this.servers) {
+      for (let tries = 0; ; tries++) {
+        const nodes = String(await server.command("CLUSTER", "NODES")).trim();
+        const info = String(await server.command("CLUSTER", "INFO"));
+        if (isSo(nodes, info)) break;
+        if (tries === 500) throw new Error(`the cluster does not come together\n${nodes}\n${info}`);
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    }
+  }
+}
