@@ -424,10 +424,10 @@ export class Connection
 
   // ---- the end
 
-  close(code: number = CLOSE_CODE.NORMAL, reason = ""): Promise<CloseInfo> {
+  async close(code: number = CLOSE_CODE.NORMAL, reason = ""): Promise<CloseInfo> {
     this.writing.close(code, reason);
     if (this.core.state === "open") this.endInTime(); // it waits for its turn
-    return this.closed;
+    return await this.closed;
   }
 
   terminate(): void {

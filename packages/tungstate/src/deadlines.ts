@@ -10,6 +10,7 @@ export interface Timed {
 }
 
 const SLOT = 50; // ms; deadlines are met up to this much late
+const LATE = 500; // ms
 
 /**
  * Deadlines of many connections behind one timer. Each stands in the slot of its deadline; when that comes and the deadline has moved on
@@ -54,10 +55,15 @@ export class Deadlines {
   private arm(slot: number): void {
     this.cancel?.();
     this.next = slot;
-    this.cancel = this.clock.after(Math.max(0, slot * SLOT - this.clock.now()), () => this.due());
+    this.cancel = this.clock.after(Math.max(0, slot * SLOT - this.clock.now()), () => {
+      // The process did something else for long, or stood still. What came meanwhile has yet to be read, and peers are not to blame.
+      if (this.clock.now() - slot * SLOT > LATE) this.clock.endOfTurn(() => this.due());
+      else this.due();
+    });
   }
 
   private due(): void {
+    this.cancel?.();
     this.cancel = undefined;
     this.next = Infinity;
     const now = this.clock.now();

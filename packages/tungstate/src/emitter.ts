@@ -56,16 +56,16 @@ export abstract class Emitter<Events extends { [E in keyof Events]: unknown[] }>
       try {
         const result: unknown = listener(...args);
         // an async listener is a promise that nobody waits for
-        if (isThenable(result)) result.then(undefined, (error: unknown) => this.onThrow(error, event));
+        if (isThenable(result)) result.then(undefined, (error: unknown) => this.onThrow(error, event, args));
       } catch (error) {
-        this.onThrow(error, event);
+        this.onThrow(error, event, args);
       }
     }
     return true;
   }
 
-  /** A listener of `event` threw, or the promise of an async one was rejected. */
-  protected abstract onThrow(error: unknown, event: keyof Events): void;
+  /** A listener of `event`, called with `args`, threw; or the promise of an async one was rejected, which may be much later. */
+  protected abstract onThrow<E extends keyof Events>(error: unknown, event: E, args: Events[E]): void;
 }
 
 function checkListener(event: PropertyKey, listener: unknown): void {

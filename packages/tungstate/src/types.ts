@@ -75,7 +75,10 @@ export interface WebSocketConnection extends AsyncIterable<Message>, AsyncDispos
   split(): { readable: ReadableStream<Message>; writable: WritableStream<MessageData> };
   /** Round-trip time in milliseconds. */
   ping(payload?: Uint8Array | string): Promise<number>;
-  /** Starts the closing handshake; resolves when the connection has ended, at the latest after `closeTimeout`. */
+  /**
+   * Starts the closing handshake; resolves when the connection has ended, at the latest after `closeTimeout`. Rejects with INVALID_ARGUMENT, with
+   * nothing done, for a code or reason that no Close can carry.
+   */
   close(code?: number, reason?: string): Promise<CloseInfo>;
   /** Ends the byte stream at once. */
   terminate(): void;

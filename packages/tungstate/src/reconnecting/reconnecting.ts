@@ -256,10 +256,10 @@ export class Reconnecting extends Emitter<ReconnectingEvents> implements Reconne
     this.succession.retryNow();
   }
 
-  close(code: number = CLOSE_CODE.NORMAL, reason = ""): Promise<CloseInfo> {
+  async close(code: number = CLOSE_CODE.NORMAL, reason = ""): Promise<CloseInfo> {
     checkClose(code, reason);
     this.stop(code, reason, undefined);
-    return this.closed;
+    return await this.closed;
   }
 
   terminate(): void {

@@ -22,7 +22,7 @@ import {
   type TlsOptions,
 } from "node:tls";
 import type { MemoryUse } from "../budget.ts";
-import type { Connection, ConnectionOwner } from "../connection.ts";
+import { Connection, type ConnectionOwner } from "../connection.ts";
 import { Emitter } from "../emitter.ts";
 import { type ConnectionOptions, type ConnectionSettings, connectionSettings, count, describe } from "../options.ts";
 import { HandleTransport } from "../transport/handle.ts";
@@ -92,11 +92,9 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
   private readonly securing = new Map<Socket, () => void>();
   private readonly ports = new Set<NetServer>();
   /** Those with TLS, and the options they were given. */
-  private readonly tlsPorts = new Map<TlsServer, TlsOptions>();
+  private readonly tlsPorts = new Map<NetServer, { readonly port: TlsServer; readonly tls: TlsOptions }>();
   private readonly streams: StreamHandler[] = [];
   private closing = false;
-  /** The connection that the listeners of `connection` are being told of. */
-  private opening: Connection | undefined;
 
   constructor(options: WebSocketServerOptions = {}) {
     super();
@@ -187,14 +185,18 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
     const server =
       tls === undefined ? createServer({ noDelay: this.settings.noDelay }, onSocket) : this.tlsServer(tls, onSocket);
     this.ports.add(server);
-    server.once("close", () => this.ports.delete(server));
+    server.once("close", () => this.forget(server));
     return await new Promise((resolve, reject) => {
-      server.once("error", reject);
+      const failed = (error: Error): void => {
+        this.forget(server);
+        reject(error);
+      };
+      server.once("error", failed);
       // with a port, Node looks at no path
       const elsewhere = where.path !== undefined || "fd" in where;
       server.listen(elsewhere ? where : { port: 0, host: "127.0.0.1", ...where }, () => {
-        server.off("error", reject);
-        server.on("error", (error) => this.emit("error", error));
+        server.off("error", failed);
+        server.on("error", (error) => this.onThrow(error)); // such as EMFILE: it goes on listening
         if (tls === undefined) interceptHandles(server, (handle) => this.acceptHandle(handle));
         const address = server.address();
         if (address === null) reject(protocolError("INVALID_STATE", "the server was closed while it began to listen"));
@@ -209,21 +211,20 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
    */
   setTls(changes: SecureContextOptions): void {
     if (this.tlsPorts.size === 0) throw protocolError("INVALID_STATE", "it listens on no port with TLS");
-    const changed = [...this.tlsPorts].map(([port, before]) => {
+    const changed = [...this.tlsPorts.values()].map(({ port, tls: before }) => {
       const tls = changedTls(before, changes);
       return { port, tls, options: portOptions(tls) };
     });
     for (const { port, tls, options } of changed) {
       port.setSecureContext(options);
-      this.tlsPorts.set(port, tls);
+      this.tlsPorts.set(port, { port, tls });
     }
   }
 
   /** TLS comes before everything that is limited elsewhere, so its handshakes count as ours, and take no longer than they. */
   private tlsServer(tls: TlsOptions, onSocket: (socket: Socket) => void): NetServer {
     const server = createTlsServer({ handshakeTimeout: this.admission.timeout, ...portOptions(tls) });
-    this.tlsPorts.set(server, tls);
-    server.once("close", () => this.tlsPorts.delete(server));
+    this.tlsPorts.set(server, { port: server, tls });
     server.on("connection", (socket: Socket) => {
       if (this.closing || this.securing.size >= this.maxHandshakes) {
         socket.destroy();
@@ -248,6 +249,12 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
       this.emit("refused", serverError("TLS_HANDSHAKE_FAILED", error.message, { cause: error }));
     });
     return server;
+  }
+
+  /** A port that is no more, or never was. */
+  private forget(server: NetServer): void {
+    this.ports.delete(server);
+    this.tlsPorts.delete(server);
   }
 
   /** Before there is a request, a proxy can't say for whom it is; then all it needs is a place among the handshakes. */
@@ -317,9 +324,7 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
   private opened({ connection, request }: AcceptedConnection): void {
     this.open.add(connection);
     connection.owner = this;
-    this.opening = connection;
     this.emit("connection", connection, request);
-    this.opening = undefined;
     for (const handler of this.streams) void runStream(connection, request, handler);
   }
 
@@ -370,9 +375,14 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
     cancel();
   }
 
-  protected override onThrow(error: unknown, event?: keyof ServerEvents): void {
+  protected override onThrow(
+    error: unknown,
+    event?: keyof ServerEvents,
+    args?: ServerEvents[keyof ServerEvents],
+  ): void {
     // nobody may be there to read it
-    if (event === "connection") this.opening?.fail(protocolError("HANDLER_FAILED", undefined, { cause: error }));
+    const connection = event === "connection" ? args?.[0] : undefined;
+    if (connection instanceof Connection) connection.fail(protocolError("HANDLER_FAILED", undefined, { cause: error }));
     // a listener of `error` that throws is not told of its own error
     if (event !== "error" && this.listenerCount("error") > 0) this.emit("error", error);
     else process.emitWarning(error instanceof Error ? error : String(error), "TungstateHandlerWarning");

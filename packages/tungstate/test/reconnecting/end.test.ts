@@ -144,7 +144,7 @@ describe("close() of an open connection", () => {
     inWorld(async (world) => {
       const connection = world.start();
       await settle();
-      assert.throws(() => connection.close(1006), { code: "INVALID_ARGUMENT" });
+      await assert.rejects(connection.close(1006), { code: "INVALID_ARGUMENT" });
       assert.equal(connection.status.state, "open");
     }));
 
