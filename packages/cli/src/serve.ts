@@ -1,68 +1,82 @@
-import { pino } from "pino";
+import { type Logger, pino } from "pino";
 import { type App, startApp } from "./app.ts";
-import { readConfig } from "./config.ts";
+import { readCertificate } from "./certificate.ts";
 import { explainSystem } from "./explain.ts";
-import { type HubOptions, problemsOf } from "./hub-options.ts";
+import { planOf, type ServePlan } from "./plan.ts";
+import { type Flags, gatherSettings } from "./settings.ts";
+import { openStores } from "./stores.ts";
+import { runPrimary } from "./workers/primary.ts";
 
-export interface ServeOptions extends HubOptions {
-  readonly host: string;
-  readonly port: number;
-  readonly origin?: readonly string[];
-  readonly maxConnections?: number;
-  readonly compression?: boolean;
-  /** seconds */
-  readonly drain: number;
-  readonly logLevel: string;
-  /** A file of settings. */
-  readonly config?: string;
+/** What runs: one process, or several. */
+export interface Running {
+  readonly url: string;
+  readonly connections: number;
+  setCertificate(plan: ServePlan): void;
+  close(timeout: number): Promise<void>;
 }
 
 const SAME_SIGNAL_MS = 1_000;
 
-/** What a flag, or its environment variable, says goes before what the file says. */
-const FLAGS = [
-  "host",
-  "port",
-  "origin",
-  "maxConnections",
-  "compression",
-  "drain",
-  "logLevel",
-  "tokenSecret",
-  "apiKey",
-] as const satisfies readonly (keyof ServeOptions)[];
-
 /** `tungstate serve`: one line on stdout when it is ready, log lines on stderr, drained by SIGTERM and SIGINT. */
-export async function serveCommand(flags: ServeOptions, given: (flag: keyof ServeOptions) => boolean): Promise<void> {
-  const file = flags.config === undefined ? { settings: {}, problems: [] } : readConfig(flags.config);
-  const said = Object.fromEntries(
-    FLAGS.filter((name) => flags[name] !== undefined && given(name)).map((name) => [name, flags[name]]),
-  );
-  const options: ServeOptions = { ...flags, ...file.settings, ...said };
-  const problems = [...file.problems, ...problemsOf(options)];
-  if (problems.length > 0) {
-    for (const problem of problems) process.stderr.write(`tungstate: ${problem}\n`);
-    process.exitCode = 1;
+export async function serveCommand(flags: Flags): Promise<void> {
+  const { settings, problems } = gatherSettings(flags, process.env);
+  const { plan, problems: more } = planOf(settings);
+  if (problems.length + more.length > 0) {
+    fail(...problems, ...more);
     return;
   }
-  // synchronous, so that the last line of a crash is there
-  const log = pino({ level: options.logLevel }, pino.destination({ dest: 2, sync: true }));
+  const log = logger(plan);
+  let running: Running;
+  try {
+    running = plan.workers === 1 ? await runAlone(plan, log) : await runPrimary(plan, log);
+  } catch (error) {
+    fail(startFailure(plan, error));
+    return;
+  }
+  drainOnSignal(running, plan.drain * 1000, log);
+  if (plan.certificate !== undefined) process.on("SIGHUP", () => renewCertificate(plan, running, log));
+  process.stdout.write(`listening on ${running.url}\n`);
+}
+
+/** Synchronous, so that the last line of a crash is there. */
+export function logger({ logLevel }: Pick<ServePlan, "logLevel">, bindings: Readonly<Record<string, unknown>> = {}): Logger {
+  return pino({ level: logLevel, base: { pid: process.pid, ...bindings } }, pino.destination({ dest: 2, sync: true }));
+}
+
+async function runAlone(plan: ServePlan, log: Logger): Promise<Running> {
+  const stores = await openStores(plan, log);
   let app: App;
   try {
-    app = await startApp({
-      host: options.host,
-      port: options.port,
-      log,
-      compression: options.compression === true,
-      hub: options,
-      ...(options.origin === undefined ? {} : { origins: options.origin }),
-      ...(options.maxConnections === undefined ? {} : { maxConnections: options.maxConnections }),
-    });
+    app = await startApp({ plan, log, stores });
   } catch (error) {
-    process.stderr.write(`tungstate: cannot serve on ${options.host} port ${options.port}: ${explainSystem(error)}\n`);
-    process.exitCode = 1;
-    return;
+    stores?.close();
+    throw error;
   }
+  return {
+    url: app.url,
+    get connections() {
+      return app.connections;
+    },
+    setCertificate({ certificate }) {
+      if (certificate !== undefined) app.setCertificate(certificate);
+    },
+    close: (timeout) => app.close(timeout),
+  };
+}
+
+/** In one line, what it was that failed. */
+function startFailure({ host, port }: ServePlan, error: unknown): string {
+  const isListening = error instanceof Error && "syscall" in error && /^(listen|bind|getaddrinfo)/.test(String(error.syscall));
+  if (isListening) return `cannot serve on ${host} port ${port}: ${explainSystem(error)}`;
+  return error instanceof Error ? error.message : String(error);
+}
+
+function fail(...lines: readonly string[]): void {
+  for (const line of lines) process.stderr.write(`tungstate: ${line}\n`);
+  process.exitCode = 1;
+}
+
+function drainOnSignal(running: Running, timeout: number, log: Logger): void {
   let drainingSince: number | undefined;
   const onSignal = (signal: string): void => {
     if (drainingSince !== undefined) {
@@ -71,8 +85,8 @@ export async function serveCommand(flags: ServeOptions, given: (flag: keyof Serv
       return;
     }
     drainingSince = performance.now();
-    log.info({ signal, connections: app.connections }, "draining");
-    app.close(Math.max(1, options.drain * 1000)).then(
+    log.info({ signal, connections: running.connections }, "draining");
+    running.close(Math.max(1, timeout)).then(
       () => log.info("drained"),
       (error: unknown) => {
         log.error({ err: error }, "draining failed");
@@ -81,5 +95,18 @@ export async function serveCommand(flags: ServeOptions, given: (flag: keyof Serv
     );
   };
   process.on("SIGTERM", onSignal).on("SIGINT", onSignal);
-  process.stdout.write(`listening on ${app.url}\n`);
+}
+
+/** Reads the files again. What can't be used changes nothing. */
+function renewCertificate(plan: ServePlan, running: Running, log: Logger): void {
+  const { tlsCert, tlsKey } = plan;
+  if (tlsCert === undefined || tlsKey === undefined) return;
+  const read = readCertificate(tlsCert, tlsKey);
+  if ("problems" in read) {
+    log.error({ problems: read.problems }, "the certificate stays as it is");
+    return;
+  }
+  const { certificate, subject, validTo } = read;
+  running.setCertificate({ ...plan, certificate });
+  log.info({ subject, validTo }, "another certificate");
 }
