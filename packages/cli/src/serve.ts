@@ -16,6 +16,7 @@ export interface Running {
 }
 
 const SAME_SIGNAL_MS = 1_000;
+const HELD_LOG = 1024 * 1024; // bytes of lines that are kept to be written later, while they can't be
 
 /** `tungstate serve`: one line on stdout when it is ready, log lines on stderr, drained by SIGTERM and SIGINT. */
 export async function serveCommand(flags: Flags): Promise<void> {
@@ -40,7 +41,10 @@ export async function serveCommand(flags: Flags): Promise<void> {
 
 /** Synchronous, so that the last line of a crash is there. */
 export function logger({ logLevel }: Pick<ServePlan, "logLevel">, bindings: Readonly<Record<string, unknown>> = {}): Logger {
-  return pino({ level: logLevel, base: { pid: process.pid, ...bindings } }, pino.destination({ dest: 2, sync: true }));
+  const lines = pino.destination({ dest: 2, sync: true, maxLength: HELD_LOG });
+  // a full disk, or nobody who reads what is written any more: no reason to stop serving
+  for (const out of [lines, process.stdout]) out.on("error", () => undefined);
+  return pino({ level: logLevel, base: { pid: process.pid, ...bindings } }, lines);
 }
 
 async function runAlone(plan: ServePlan, log: Logger): Promise<Running> {
