@@ -2,6 +2,19 @@ import type { Position } from "./broker/broker.ts";
 import { checkDisconnect, CommandError } from "./codes.ts";
 import { Fields } from "./fields.ts";
 
+/** What a node says of itself. */
+export interface NodeInfo {
+  readonly id: string;
+  readonly name: string;
+  readonly version: string;
+  readonly clients: number;
+  readonly users: number;
+  readonly channels: number;
+  readonly subscriptions: number;
+  /** Seconds. */
+  readonly uptime: number;
+}
+
 /** What one node asks all others to do, or tells them. */
 export type Control =
   | {
@@ -38,7 +51,27 @@ export type Control =
       /** Unix time in seconds; undefined: never. */
       readonly expireAt: number | undefined;
     }
-  | { readonly type: "message"; readonly user: string; readonly client: string | undefined; readonly data: string };
+  | { readonly type: "message"; readonly user: string; readonly client: string | undefined; readonly data: string }
+  /** A node says how it is. `asks`: all others are to do so, too. */
+  | { readonly type: "node"; readonly node: NodeInfo; readonly asks: boolean }
+  | { readonly type: "gone"; readonly id: string }
+  /** `data` as JSON. */
+  | {
+      readonly type: "survey";
+      readonly id: string;
+      /** The node that wants to know. */
+      readonly from: string;
+      readonly name: string;
+      readonly data: string | undefined;
+    }
+  | {
+      readonly type: "answer";
+      readonly id: string;
+      readonly to: string;
+      readonly from: string;
+      readonly data: string | undefined;
+      readonly error: string | undefined;
+    };
 
 export function encodeControl(control: Control): string {
   return JSON.stringify(control);
@@ -68,6 +101,27 @@ export function decodeControl(message: string): Control | undefined {
         return { type, user, client, expireAt: fields.has("expireAt") ? fields.integer("expireAt") : undefined };
       case "message":
         return { type, user, client, data: fields.requiredString("data") };
+      case "node":
+        return { type, node: nodeOf(fields.fields("node")), asks: fields.boolean("asks") };
+      case "gone":
+        return { type, id: fields.requiredString("id") };
+      case "survey":
+        return {
+          type,
+          id: fields.requiredString("id"),
+          from: fields.requiredString("from"),
+          name: fields.string("name"),
+          data: text("data"),
+        };
+      case "answer":
+        return {
+          type,
+          id: fields.requiredString("id"),
+          to: fields.requiredString("to"),
+          from: fields.requiredString("from"),
+          data: text("data"),
+          error: text("error"),
+        };
       default:
         return undefined;
     }
@@ -75,6 +129,19 @@ export function decodeControl(message: string): Control | undefined {
     if (error instanceof CommandError || error instanceof SyntaxError || error instanceof RangeError) return undefined;
     throw error; // impossible: JSON.parse, Fields and checkDisconnect throw nothing else
   }
+}
+
+function nodeOf(node: Fields = new Fields({}, "control.node")): NodeInfo {
+  return {
+    id: node.requiredString("id"),
+    name: node.string("name"),
+    version: node.string("version"),
+    clients: node.integer("clients"),
+    users: node.integer("users"),
+    channels: node.integer("channels"),
+    subscriptions: node.integer("subscriptions"),
+    uptime: node.integer("uptime"),
+  };
 }
 
 function sinceOf(fields: Fields): Position | undefined {

@@ -5,6 +5,7 @@ import { Channels } from "./channels.ts";
 import type { ClientSession } from "./client-session.ts";
 import { type CodeAndReason, DISCONNECTS } from "./codes.ts";
 import type { HubConnection } from "./connection.ts";
+import type { NodeInfo } from "./control.ts";
 import { optionalJson, toJson } from "./json.ts";
 import { HubMetrics } from "./metrics.ts";
 import {
@@ -12,7 +13,6 @@ import {
   type ClientSelection,
   type DisconnectOptions,
   type HistoryOptions,
-  type NodeInfo,
   Operations,
   type PublishOptions,
   type PublishReport,
@@ -24,6 +24,7 @@ import type { PresenceEntry, PresenceStats } from "./presence/presence-store.ts"
 import { Reader } from "./reader.ts";
 import { Session } from "./session.ts";
 import { Sessions } from "./sessions.ts";
+import type { SurveyAnswer, SurveyHandler, SurveyOptions } from "./surveys.ts";
 
 /** Entries that are renewed with one call of the presence store. */
 const RENEW_AT_ONCE = 512;
@@ -144,9 +145,12 @@ export class Hub {
       throw error;
     }
     this.state = "open";
+    const { announceInterval, positionCheckInterval } = this.settings;
+    const { nodes } = this.operations;
+    this.background.add(nodes.announce(true));
+    this.every(announceInterval, () => nodes.announce(false));
     this.every(presence.ttl / 3, () => this.renewPresence());
     if (!broker.lossy) return;
-    const { positionCheckInterval } = this.settings;
     this.every(positionCheckInterval / CHECK_IN_PARTS, async () =>
       this.channelsHere.checkSome(CHECK_IN_PARTS, clock.now() - positionCheckInterval),
     );
@@ -171,6 +175,8 @@ export class Hub {
     }
     for (const stop of this.timers) stop();
     this.agenda.stop();
+    this.operations.surveys.close();
+    if (started) this.background.add(this.operations.nodes.leave());
     await this.background.settled();
     if (started) await Promise.all([this.settings.broker.stop(), this.settings.presence.stop()]);
   }
@@ -280,6 +286,22 @@ export class Hub {
   /** This node. */
   info(): NodeInfo {
     return this.operations.node();
+  }
+
+  /** All nodes, by what they said of themselves within the last three `announceInterval`; this one first. */
+  nodes(): readonly NodeInfo[] {
+    return this.operations.nodes.list();
+  }
+
+  /** A question that `survey` asks on all nodes, this one included. Throws if there is one of that name. */
+  onSurvey(name: string, handler: SurveyHandler): this {
+    this.operations.surveys.add(name, handler);
+    return this;
+  }
+
+  /** Asks all nodes, and gathers their answers; a node that gives none in time has an error instead. `data`: any JSON value. */
+  async survey(name: string, data?: unknown, options: SurveyOptions = {}): Promise<readonly SurveyAnswer[]> {
+    return this.operations.survey(name, optionalJson(data, "the data of a survey"), options.timeout);
   }
 
   private brokerHandler(): BrokerHandler {

@@ -22,11 +22,12 @@ export type {
   ClientSelection,
   DisconnectOptions,
   HistoryOptions,
-  NodeInfo,
   Operations,
   PublishOptions,
   PublishReport,
 } from "./operations.ts";
+export type { NodeInfo } from "./control.ts";
+export type { SurveyAnswer, SurveyHandler, SurveyOptions, SurveyRequest } from "./surveys.ts";
 export type { RpcHandler, RpcRequest } from "./parts.ts";
 export {
   type CodeAndReason,
@@ -53,7 +54,7 @@ export { createToken, type NewToken } from "./tokens/sign.ts";
 export { type HubConnection, SharedMessage, type WhenFull } from "./connection.ts";
 export { attachSocket } from "./socket.ts";
 export { type ApiHeaders, type ApiResponse, createHttpApi, type HttpApi, type HttpApiOptions } from "./api/http-api.ts";
-export type { Counts, Histogram, HubMetrics } from "./metrics.ts";
+export type { Counts, Histogram, HubMetrics, StoreMetrics } from "./metrics.ts";
 export type { Clock } from "./clock.ts";
 export type { JsonText } from "./json.ts";
 export type {

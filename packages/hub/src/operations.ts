@@ -1,14 +1,20 @@
 import { type ClientInfo, type FanOut, type HistoryPage, isPlaceIn, type Position } from "./broker/broker.ts";
 import { channelNameFault } from "./channel-name.ts";
 import { checkDisconnect, CommandError, commandError, DISCONNECTS, UNSUBSCRIBES } from "./codes.ts";
-import { type Control, decodeControl, encodeControl } from "./control.ts";
+import { type Control, decodeControl, encodeControl, type NodeInfo } from "./control.ts";
 import type { JsonText } from "./json.ts";
 import type { Namespace } from "./namespaces.ts";
+import { Nodes } from "./nodes.ts";
 import { namespaceOf, type Parts } from "./parts.ts";
 import type { PresenceStats } from "./presence/presence-store.ts";
 import { channelPush, messagePush, subscribeJson } from "./protocol/encode.ts";
 import type { Session } from "./session.ts";
+import { type SurveyAnswer, Surveys } from "./surveys.ts";
 
+/** What is about the sessions of a user. */
+type SessionControl = Extract<Control, { readonly user: string }>;
+
+const SURVEY_TIMEOUT = 5_000; // ms
 const NOTHING: FanOut = { delivered: 0, queued: 0, dropped: 0, disconnected: 0 };
 
 export interface PublishOptions {
@@ -55,28 +61,26 @@ export interface DisconnectOptions extends ClientSelection {
   readonly except?: readonly string[] | undefined;
 }
 
-export interface NodeInfo {
-  readonly id: string;
-  readonly name: string;
-  readonly version: string;
-  readonly clients: number;
-  readonly users: number;
-  readonly channels: number;
-  readonly subscriptions: number;
-  /** Seconds. */
-  readonly uptime: number;
-}
-
 /** What a server does with channels and users, with JSON as text. Rejects with CommandErrors. */
 export class Operations {
+  /** Of the hub, as far as they are known here. */
+  readonly nodes: Nodes;
+  readonly surveys: Surveys;
   private readonly parts: Parts;
   private readonly id: string;
   private readonly startedAt: number;
 
   constructor(parts: Parts) {
+    const { clock, announceInterval, newId } = parts.settings;
+    const { background } = parts;
+    const id = newId();
+    const tell = (control: Control): Promise<void> => parts.broker.control(encodeControl(control));
     this.parts = parts;
-    this.id = parts.settings.newId();
-    this.startedAt = parts.settings.clock.now();
+    this.id = id;
+    this.startedAt = clock.now();
+    this.nodes = new Nodes({ clock, announceInterval, self: () => this.node(), tell });
+    const nodes = (): string[] => this.nodes.list().map((node) => node.id);
+    this.surveys = new Surveys({ clock, id, newId, nodes, tell, background });
   }
 
   async publish(channel: string, data: JsonText, options: PublishOptions = {}): Promise<PublishReport> {
@@ -181,6 +185,13 @@ export class Operations {
     return counts;
   }
 
+  /** Asks all nodes. Rejects with a RangeError where `timeout`, in ms, makes no sense. */
+  async survey(name: string, data: JsonText | undefined, timeout = SURVEY_TIMEOUT): Promise<readonly SurveyAnswer[]> {
+    if (!(timeout > 0)) throw new RangeError(`timeout has to be more than 0 ms, got ${timeout}`);
+    return stored(this.surveys.ask(name, data, timeout));
+  }
+
+  /** This node. */
   node(): NodeInfo {
     const { settings, registry, channels, metrics } = this.parts;
     return {
@@ -198,15 +209,30 @@ export class Operations {
   /** A message from another node. */
   receive(message: string): void {
     const control = decodeControl(message);
-    if (control !== undefined) this.parts.background.add(this.apply(control));
+    const obeyed = control === undefined ? undefined : this.obey(control);
+    if (obeyed !== undefined) this.parts.background.add(obeyed);
   }
 
-  private async tellAll(control: Control): Promise<void> {
+  private obey(control: Control): Promise<void> | undefined {
+    switch (control.type) {
+      case "node":
+      case "gone":
+        return this.nodes.receive(control);
+      case "survey":
+      case "answer":
+        this.surveys.receive(control);
+        return undefined;
+      default:
+        return this.apply(control);
+    }
+  }
+
+  private async tellAll(control: SessionControl): Promise<void> {
     await Promise.all([stored(this.parts.broker.control(encodeControl(control))), this.apply(control)]);
   }
 
   /** On this node. */
-  private async apply(control: Control): Promise<void> {
+  private async apply(control: SessionControl): Promise<void> {
     const sessions = this.parts.registry.select(control.user, control.client);
     switch (control.type) {
       case "disconnect":

@@ -101,6 +101,8 @@ export interface HubOptions {
   readonly refreshGrace?: number;
   /** How long a quiet channel goes unchecked where the broker may lose publications, ms. Default: 30,000. */
   readonly positionCheckInterval?: number;
+  /** Between two times that this node tells the others of itself, ms. After three it counts as gone. Default: 3,000. */
+  readonly announceInterval?: number;
   /** The node's name in `info`. Default: "hub". */
   readonly name?: string;
   /** The version that clients and `info` are told. Default: "". */
@@ -129,6 +131,7 @@ export interface HubSettings {
   readonly connectTimeout: number;
   readonly refreshGrace: number;
   readonly positionCheckInterval: number;
+  readonly announceInterval: number;
   readonly name: string;
   readonly version: string;
   readonly onConnect: (session: ClientSession) => void;
@@ -164,6 +167,7 @@ export function resolveOptions(options: HubOptions): HubSettings {
     connectTimeout: positive("connectTimeout", options.connectTimeout ?? 10_000),
     refreshGrace: positive("refreshGrace", options.refreshGrace ?? 25_000),
     positionCheckInterval: positive("positionCheckInterval", options.positionCheckInterval ?? 30_000),
+    announceInterval: positive("announceInterval", options.announceInterval ?? 3_000),
     name: options.name ?? "hub",
     version: options.version ?? "",
     onConnect: quiet(options.onConnect ?? (() => undefined), onError),

@@ -190,7 +190,9 @@ function reportJson(report: PublishReport): JsonText {
 }
 
 function infoJson(hub: Hub): JsonText {
-  const { id, name, version, clients, users, channels, subscriptions, uptime } = hub.info();
-  const node = { uid: id, name, version, num_clients: clients, num_users: users, num_channels: channels };
-  return JSON.stringify({ nodes: [{ ...node, num_subs: subscriptions, uptime }] });
+  const nodes = hub.nodes().map(({ id, name, version, clients, users, channels, subscriptions, uptime }) => {
+    const counts = { num_clients: clients, num_users: users, num_channels: channels, num_subs: subscriptions };
+    return { uid: id, name, version, ...counts, uptime };
+  });
+  return JSON.stringify({ nodes });
 }
