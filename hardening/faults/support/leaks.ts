@@ -1,0 +1,38 @@
+import assert from "node:assert/strict";
+import process from "node:process";
+import { sharedMemoryBudget } from "tungstate";
+
+const PATIENCE = 3_000; // ms; what libuv needs to close handles takes a few turns, on a busy machine some time
+
+/** What keeps the process alive, by kind: sockets, servers, timers, requests under way. */
+function resources(): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const kind of process.getActiveResourcesInfo()) {
+    if (kind === "Immediate") continue; // gone with this turn
+    counts[kind] = (counts[kind] ?? 0) + 1;
+  }
+  return counts;
+}
+
+/** Does something that is over when it resolves; fails if a handle, a timer or a byte in the memory budget is left behind. */
+export async function leavingNothing(work: () => Promise<void>): Promise<void> {
+  const unhandled: unknown[] = [];
+  const note = (error: unknown): void => void unhandled.push(error);
+  process.on("unhandledRejection", note).on("uncaughtException", note);
+  const before = resources();
+  try {
+    await work();
+    const until = performance.now() + PATIENCE;
+    while (!same(before, resources()) && performance.now() < until)
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    assert.deepEqual(resources(), before, "left behind");
+    assert.equal(sharedMemoryBudget.use.held, 0, "bytes held");
+    assert.deepEqual(unhandled, [], "errors that reached the event loop");
+  } finally {
+    process.off("unhandledRejection", note).off("uncaughtException", note);
+  }
+}
+
+function same(a: Record<string, number>, b: Record<string, number>): boolean {
+  return [...new Set([...Object.keys(a), ...Object.keys(b)])].every((kind) => a[kind] === b[kind]);
+}
