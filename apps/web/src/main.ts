@@ -1,43 +1,191 @@
-import { Chat } from "./chat/chat.ts";
+import { Chat, type ChatListener } from "./chat/chat.ts";
+import { Outbox } from "./chat/outbox.ts";
+import type { LinkState } from "./connection/link.ts";
+import { HubLink } from "./hub/hub-link.ts";
+import { OwnClients } from "./hub/own-clients.ts";
+import { Room } from "./hub/room.ts";
+import { Feed } from "./live/feed.ts";
+import { hashOf, type Place, placeOf, titleOf } from "./places.ts";
 import { ComposerView } from "./view/composer-view.ts";
 import { byId } from "./view/elements.ts";
 import { MessagesView } from "./view/messages-view.ts";
 import { NameView } from "./view/name-view.ts";
 import { PeopleView } from "./view/people-view.ts";
+import { PlacesView } from "./view/places-view.ts";
 import { StatusView } from "./view/status-view.ts";
+import { keep, read } from "./view/store.ts";
+import { TypingView } from "./view/typing-view.ts";
 
-const url = new URL("/ws", location.href);
-url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+/** What the page does with the place where one is. */
+interface Visit {
+  stateChanged?(state: LinkState): void;
+  check(): void;
+  close(): void;
+  rename?(name: string): void;
+  say?(text: string): boolean;
+  typing?(typing: boolean): void;
+  earlier?(): Promise<void>;
+}
 
-const messages = new MessagesView();
+const CLIENTS_KEY = "tungstate.clients";
+
+const messages = new MessagesView(() => void visit?.earlier?.());
 const people = new PeopleView();
-const status = new StatusView(() => chat.open());
-const names = new NameView((name) => chat.rename(name));
+const typing = new TypingView();
+const places = new PlacesView();
+const status = new StatusView(() => (usesHub() ? hub.open() : visit?.check()));
+const names = new NameView((name) => {
+  hub.rename(name);
+  visit?.rename?.(name);
+});
+const composer = new ComposerView(
+  (text) => visit?.say?.(text) ?? false,
+  (isTyping) => visit?.typing?.(isTyping),
+);
 
-const chat = new Chat(url.href, names.name, {
-  stateChanged(state) {
-    status.show(state);
-    if (state.kind !== "open") people.known(false);
-  },
-  peopleChanged: (everybody) => people.show(everybody),
+const own = new OwnClients({
+  read: () => read(() => sessionStorage, CLIENTS_KEY),
+  keep: (ids) => keep(() => sessionStorage, CLIENTS_KEY, ids),
+});
+const hub = new HubLink(socketUrl("/connection/websocket"), names.name);
+hub.onClientId = (id) => own.add(id);
+hub.onState = (state) => visit?.stateChanged?.(state);
+
+/** What could not be delivered yet, by place: it is still there when one comes back. */
+const outboxes = new Map<string, Outbox>();
+let place: Place | undefined;
+let visit: Visit | undefined;
+
+const chatListener: ChatListener = {
+  stateChanged: showState,
+  peopleChanged: (everybody, count) => people.show(everybody, count),
   message: (message) => messages.add(message),
   delivered: (id) => messages.delivered(id),
   failed: (id) => messages.failed(id),
-  missed(milliseconds) {
-    messages.note(`Back after ${duration(milliseconds)}. What others wrote meanwhile is not here.`);
-  },
-});
-new ComposerView((text) => chat.say(text));
+  missed: (away) => messages.note(`Back after ${duration(away)}. What others wrote meanwhile is not here.`),
+};
 
-byId("terminal", HTMLElement).textContent = `npx tungstate connect ${url.href}`;
+/** Goes where the address says. */
+function go(): void {
+  const next = placeOf(location.hash);
+  if (place !== undefined && hashOf(next) === hashOf(place)) return;
+  const first = place === undefined;
+  visit?.close();
+  visit = undefined;
+  place = next;
+  places.show(next);
+  document.title = `${titleOf(next)} – Tungstate`;
+  people.known(false);
+  typing.show([]);
+  const isChat = next.kind !== "server";
+  byId("chat", HTMLElement).hidden = !isChat;
+  byId("live", HTMLElement).hidden = isChat;
+  byId("people", HTMLElement).hidden = !isChat;
+  byId("terminal-way", HTMLElement).hidden = next.kind !== "broadcast";
+  byId("way-in", HTMLElement).hidden = next.kind === "broadcast";
+  if (!usesHub()) hub.close();
+  if (next.kind === "server") {
+    visit = watch();
+    if (!first) byId("live-title", HTMLElement).focus();
+  } else {
+    byId("chat-title", HTMLElement).textContent = titleOf(next);
+    const isRoom = next.kind === "room";
+    messages.begin(document.title, isRoom ? "Nothing said here yet." : "Nothing said since you came.", isRoom);
+    visit = isRoom ? enter(next.name) : broadcast();
+    composer.begin(isRoom ? `Message to ${next.name}` : "Message to everybody");
+  }
+  if (usesHub()) {
+    visit.stateChanged?.(hub.state);
+    hub.open();
+  }
+}
 
+function enter(name: string): Visit {
+  return new Room(name, hub, own, outbox(`room ${name}`), {
+    ...chatListener,
+    past: (past, before) => messages.past(past, before),
+    earlierChanged: (more) => messages.more(more),
+    typing: (who) => typing.show(who),
+    refused: (reason) => messages.note(`The server does not let you in here: ${reason}.`),
+    recovered: (away, count) => messages.note(`${missed(count)} while you were away (${duration(away)}).`),
+    lost(away, anew) {
+      const back = away === undefined ? "" : `Back after ${duration(away)}. `;
+      messages.note(
+        anew
+          ? `${back}The server has started anew and knows nothing of before: what was said here meanwhile is lost, if anything was.`
+          : `${back}More was said meanwhile than the server keeps: some messages are missing here.`,
+      );
+    },
+  });
+}
+
+function broadcast(): Visit {
+  const chat = new Chat(socketUrl("/ws"), names.name, outbox("broadcast"), chatListener);
+  chat.open();
+  return {
+    check: () => chat.check(),
+    close: () => chat.close(),
+    rename: (name) => chat.rename(name),
+    say: (text) => chat.say(text),
+  };
+}
+
+/** The plots are fetched when somebody wants to see them. */
+function watch(): Visit {
+  let closed = false;
+  const loaded = import("./view/live-view.ts").then(({ LiveView }) => (closed ? undefined : new LiveView()));
+  const feed = new Feed(hub, {
+    stateChanged: showState,
+    figures: (figures) => void loaded.then((view) => view?.add(figures)),
+    refused: (reason) => void loaded.then((view) => view?.refused(reason)),
+  });
+  return {
+    stateChanged: (state) => feed.stateChanged(state),
+    check: () => feed.check(),
+    close() {
+      closed = true;
+      feed.close();
+      void loaded.then((view) => view?.destroy());
+    },
+  };
+}
+
+function showState(state: LinkState): void {
+  status.show(state);
+  if (state.kind !== "open") people.known(false);
+}
+
+function usesHub(): boolean {
+  return place?.kind !== "broadcast";
+}
+
+function outbox(key: string): Outbox {
+  const known = outboxes.get(key) ?? new Outbox();
+  outboxes.set(key, known);
+  return known;
+}
+
+byId("terminal", HTMLElement).textContent = `npx tungstate connect ${socketUrl("/ws")}`;
+addEventListener("hashchange", go);
 // A connection can have died while nobody looked, and browsers are slow to notice.
-document.addEventListener("visibilitychange", () => document.hidden || chat.check());
-addEventListener("offline", () => chat.check());
+document.addEventListener("visibilitychange", () => document.hidden || visit?.check());
+addEventListener("online", () => visit?.check());
+addEventListener("offline", () => (usesHub() ? hub.offline() : visit?.check()));
 // A page that is left says goodbye, and comes back as it was by the browser's back button.
-addEventListener("pagehide", () => chat.close());
-addEventListener("pageshow", () => chat.open());
-chat.open();
+addEventListener("pagehide", () => (usesHub() ? hub.close() : visit?.close()));
+addEventListener("pageshow", () => (usesHub() ? hub.open() : visit?.check()));
+go();
+
+function socketUrl(path: string): string {
+  const url = new URL(path, location.href);
+  url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+  return url.href;
+}
+
+function missed(count: number): string {
+  if (count === 0) return "Nothing was said";
+  return count === 1 ? "1 message" : `${count.toLocaleString("en")} messages`;
+}
 
 function duration(milliseconds: number): string {
   const seconds = Math.max(1, Math.round(milliseconds / 1000));

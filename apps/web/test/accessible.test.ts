@@ -18,7 +18,7 @@ after(async () => {
 const focused = (page: Page) => page.evaluate("document.activeElement.id") as Promise<string>;
 
 test("landmarks, names and live regions", async () => {
-  const page = await browser.tab(server.url);
+  const page = await browser.tab(server.broadcast);
   await connected(page);
   assert.equal(await page.title(), "Tungstate");
   assert.equal(await page.locator("html").getAttribute("lang"), "en");
@@ -67,7 +67,7 @@ test("landmarks, names and live regions", async () => {
 });
 
 test("everything by keyboard", async () => {
-  const page = await browser.tab(server.url);
+  const page = await browser.tab(server.broadcast);
   await connected(page);
   assert.equal(await focused(page), "text");
   await page.keyboard.type("two");
@@ -111,7 +111,7 @@ test("everything by keyboard", async () => {
 });
 
 test("who is here, on a phone, by keyboard", async () => {
-  const page = await browser.tab(server.url, { viewport: { width: 360, height: 640 } });
+  const page = await browser.tab(server.broadcast, { viewport: { width: 360, height: 640 } });
   await people(page, 1);
   const button = page.getByRole("button", { name: "Only you are here" });
   await button.focus();
@@ -135,7 +135,7 @@ test("who is here, on a phone, by keyboard", async () => {
 });
 
 test("a message that is too long stays, and one is told by how much", async () => {
-  const page = await browser.tab(server.url);
+  const page = await browser.tab(server.broadcast);
   await connected(page);
   const box = page.getByRole("textbox", { name: "Message" });
   await box.fill("x".repeat(4_001));
@@ -184,7 +184,10 @@ describe("contrast and size", () => {
   for (const colorScheme of ["light", "dark"] as const) {
     test(`${colorScheme}: text is at least 4.5 to 1 on what is behind it`, async () => {
       await using own = await Served.start();
-      const [page, other] = await Promise.all([browser.tab(own.url, { colorScheme }), browser.tab(own.url)]);
+      const [page, other] = await Promise.all([
+        browser.tab(own.broadcast, { colorScheme }),
+        browser.tab(own.broadcast),
+      ]);
       await people(page, 2);
       await say(page, "mine");
       await say(other, "theirs");
@@ -218,7 +221,7 @@ describe("contrast and size", () => {
     test(`${width} px: nothing sticks out, everything can be hit`, async () => {
       await using own = await Served.start();
       const viewport = { width, height: 640 };
-      const [page, other] = await Promise.all([browser.tab(own.url, { viewport }), browser.tab(own.url)]);
+      const [page, other] = await Promise.all([browser.tab(own.broadcast, { viewport }), browser.tab(own.broadcast)]);
       await people(page, 2);
       await other.getByRole("button", { name: "Change name" }).click();
       await other.getByRole("textbox", { name: "What others see" }).fill("W".repeat(32));

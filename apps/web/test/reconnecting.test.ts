@@ -24,7 +24,7 @@ async function countdown(page: Page): Promise<number> {
 
 test("the server restarts: the page says so, counts down, comes back, and has lost nothing of its own", async () => {
   await using first = await Served.start();
-  const [page, witness] = await Promise.all([browser.tab(first.url), browser.tab(first.url)]);
+  const [page, witness] = await Promise.all([browser.tab(first.broadcast), browser.tab(first.broadcast)]);
   await people(page, 2);
   await say(page, "before");
   await sees(witness, "before");
@@ -55,7 +55,7 @@ test("the server restarts: the page says so, counts down, comes back, and has lo
 
 test("Try now tries now, and gives the focus back", async () => {
   await using first = await Served.start();
-  const page = await browser.tab(first.url);
+  const page = await browser.tab(first.broadcast);
   await connected(page);
   await page.clock.install();
   await page.clock.pauseAt(Date.now() + 5_000);
@@ -73,7 +73,7 @@ test("Try now tries now, and gives the focus back", async () => {
 
 test("offline: it says so, and comes back with the network", async () => {
   await using first = await Served.start();
-  const page = await browser.tab(first.url);
+  const page = await browser.tab(first.broadcast);
   await connected(page);
   const context = page.context();
   await context.setOffline(true);

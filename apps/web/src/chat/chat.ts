@@ -1,5 +1,5 @@
 import { Link, type LinkListener, type LinkState } from "../connection/link.ts";
-import { Outbox } from "./outbox.ts";
+import type { Outbox } from "./outbox.ts";
 import { BEACON_MS, People, type Person } from "./people.ts";
 import { decodePacket, describeBinary, encodePacket, type Packet } from "./wire.ts";
 
@@ -10,14 +10,17 @@ export interface ChatMessage {
   readonly from: Person | undefined;
   readonly own: boolean;
   readonly text: string;
-  /** When it came, as Date.now(): the clocks of others may be wrong. */
+  /** As Date.now(): when it came, since the clocks of others may be wrong; of what was said before, when its writer says. */
   readonly at: number;
+  /** Others have it. One's own is shown before that. */
+  readonly delivered: boolean;
 }
 
-/** What a room tells its view. Where rooms come from later, they tell the same. */
+/** What a chat tells its view. */
 export interface ChatListener {
   stateChanged(state: LinkState): void;
-  peopleChanged(people: readonly Person[]): void;
+  /** `count` may be more than are listed. Who looks at it is the first. */
+  peopleChanged(people: readonly Person[], count: number): void;
   message(message: ChatMessage): void;
   /** One of our own messages has reached everybody; or is given up. */
   delivered(id: string): void;
@@ -37,17 +40,19 @@ export class Chat implements LinkListener {
   private readonly listener: ChatListener;
   private readonly link: Link;
   private readonly people = new People();
-  private readonly outbox = new Outbox();
+  private readonly outbox: Outbox;
   /** Ids of messages that were shown: one that is sent again is not shown again. */
   private readonly known = new Set<string>();
   private beaconTimer: number | undefined;
   private answerTimer: number | undefined;
   private lostAt: number | undefined;
 
-  constructor(url: string, name: string, listener: ChatListener) {
+  constructor(url: string, name: string, outbox: Outbox, listener: ChatListener) {
     this.name = name;
+    this.outbox = outbox;
     this.listener = listener;
     this.link = new Link(url, this);
+    for (const { id, text } of outbox.list()) this.show(id, text);
   }
 
   open(): void {
@@ -81,8 +86,7 @@ export class Chat implements LinkListener {
     if (this.outbox.full) return false;
     const id = newId();
     this.outbox.add(id, text);
-    this.remember(id);
-    this.listener.message({ id, from: this.me, own: true, text, at: Date.now() });
+    this.show(id, text);
     this.deliver(id, text);
     return true;
   }
@@ -103,6 +107,11 @@ export class Chat implements LinkListener {
     else if (packet !== "ignored") this.packet(packet);
   }
 
+  private show(id: string, text: string): void {
+    this.remember(id);
+    this.listener.message({ id, from: undefined, own: true, text, at: Date.now(), delivered: false });
+  }
+
   private packet(packet: Packet): void {
     const { client, type } = packet;
     if (type === "message") this.incoming(packet);
@@ -117,11 +126,11 @@ export class Chat implements LinkListener {
     if (this.outbox.confirm(id)) return this.listener.delivered(id);
     if (this.known.has(id)) return;
     this.remember(id);
-    this.listener.message({ id, from: { client, name }, own: false, text, at: Date.now() });
+    this.listener.message({ id, from: { client, name }, own: false, text, at: Date.now(), delivered: true });
   }
 
   private foreign(text: string): void {
-    this.listener.message({ id: newId(), from: undefined, own: false, text, at: Date.now() });
+    this.listener.message({ id: newId(), from: undefined, own: false, text, at: Date.now(), delivered: true });
   }
 
   private opened(): void {
@@ -167,7 +176,7 @@ export class Chat implements LinkListener {
   }
 
   private tellPeople(): void {
-    this.listener.peopleChanged(this.people.list());
+    this.listener.peopleChanged(this.people.list(), this.people.size);
   }
 
   private remember(id: string): void {
@@ -182,13 +191,9 @@ export class Chat implements LinkListener {
     clearTimeout(this.answerTimer);
     this.beaconTimer = this.answerTimer = undefined;
   }
-
-  private get me(): Person {
-    return { client: this.client, name: this.name };
-  }
 }
 
 /** Not crypto.randomUUID: that is only there on pages from https: and this machine. */
-function newId(): string {
+export function newId(): string {
   return Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(36).padStart(2, "0")).join("");
 }

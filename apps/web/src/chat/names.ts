@@ -15,8 +15,8 @@ export function friendlyName(random: () => number): string {
 const UNSEEN = /(?![\u200c\u200d])[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Zl}\p{Zp}\u115f\u1160\u3164\uffa0]+/gu;
 
 /** A name as it may be shown: one line, nothing invisible, not too long. Undefined if nothing is left of it. */
-export function cleanName(text: string): string | undefined {
+export function cleanName(text: string, most: number = MAX_NAME_LENGTH): string | undefined {
   const line = text.replace(UNSEEN, " ").replace(/\s+/gu, " ").trim();
-  const short = [...line].slice(0, MAX_NAME_LENGTH).join("").trim();
+  const short = [...line].slice(0, most).join("").trim();
   return /[^\s\p{M}\u200c\u200d]/u.test(short) ? short : undefined;
 }

@@ -22,6 +22,11 @@ export class Outbox {
     this.waiting.set(id, { text, tries: 0 });
   }
 
+  /** All that waits, oldest first. */
+  list(): Unsent[] {
+    return [...this.waiting].map(([id, { text }]) => ({ id, text }));
+  }
+
   /** It came back. False: it is not one of those that wait. */
   confirm(id: string): boolean {
     return this.waiting.delete(id);

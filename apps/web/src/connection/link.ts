@@ -1,11 +1,12 @@
-import { OFFLINE_DELAY_MS, retryDelay, STABLE_MS } from "./backoff.ts";
-import { explainEnding } from "./reason.ts";
+import { Retries } from "./retries.ts";
 
 /** `reason` is a sentence; `until` a time as in Date.now(). */
 export type LinkState =
   | { readonly kind: "connecting"; readonly reason: string | undefined }
   | { readonly kind: "open" }
-  | { readonly kind: "waiting"; readonly reason: string; readonly until: number };
+  | { readonly kind: "waiting"; readonly reason: string; readonly until: number }
+  /** The other side wants no further try; people may. */
+  | { readonly kind: "stopped"; readonly reason: string };
 
 export interface LinkListener {
   stateChanged(state: LinkState): void;
@@ -24,8 +25,7 @@ export class Link {
   private readonly url: string;
   private readonly listener: LinkListener;
   private socket: WebSocket | undefined;
-  private failures = 0;
-  private openedAt = 0;
+  private readonly retries = new Retries();
   private retryTimer: number | undefined;
   private connectTimer: number | undefined;
   private silenceTimer: number | undefined;
@@ -33,7 +33,6 @@ export class Link {
   constructor(url: string, listener: LinkListener) {
     this.url = url;
     this.listener = listener;
-    addEventListener("online", () => this.tryNow());
   }
 
   /** Connects, unless that is done or under way. */
@@ -50,7 +49,7 @@ export class Link {
       if (this.socket !== socket) return;
       clearTimeout(this.connectTimer);
       wasOpen = true;
-      this.openedAt = Date.now();
+      this.retries.opened();
       this.become({ kind: "open" });
     });
     socket.addEventListener("message", (event: MessageEvent<string | ArrayBuffer>) => {
@@ -107,11 +106,7 @@ export class Link {
 
   private ended(code: number, told: string, wasOpen: boolean, silent = false): void {
     this.forget();
-    if (wasOpen && Date.now() - this.openedAt >= STABLE_MS) this.failures = 0;
-    this.failures++;
-    const offline = !navigator.onLine;
-    const delay = offline ? OFFLINE_DELAY_MS : retryDelay(this.failures, code, Math.random());
-    const reason = explainEnding({ code, reason: told, wasOpen, silent, offline });
+    const { reason, delay } = this.retries.ended({ code, reason: told, wasOpen, silent });
     this.retryTimer = setTimeout(() => this.tryNow(), delay);
     this.become({ kind: "waiting", reason, until: Date.now() + delay });
   }

@@ -12,7 +12,8 @@ export class ComposerView {
   /** Whether it was taken; else what was written stays. */
   private readonly onSay: (text: string) => boolean;
 
-  constructor(onSay: (text: string) => boolean) {
+  /** `onTyping`: something was typed, or all of it deleted. */
+  constructor(onSay: (text: string) => boolean, onTyping: (typing: boolean) => void) {
     this.onSay = onSay;
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -24,11 +25,20 @@ export class ComposerView {
       event.preventDefault();
       this.submit();
     });
-    this.text.addEventListener("input", () => this.changed());
+    this.text.addEventListener("input", () => {
+      this.changed();
+      onTyping(this.text.value.trim() !== "");
+    });
     addEventListener("resize", () => this.grow());
+    this.changed();
+  }
+
+  /** Somebody has come to where one writes. */
+  begin(label: string): void {
+    byId("text-label", HTMLElement).textContent = label;
+    this.changed();
     // On a touch screen that would bring up the keyboard before anybody wants it.
     if (matchMedia("(hover: hover)").matches) this.text.focus();
-    this.changed();
   }
 
   private submit(): void {

@@ -19,9 +19,9 @@ export function create<K extends keyof HTMLElementTagNameMap>(
 
 const HUES = 12; // as many as the style sheet has
 
-/** A colour for a client, always the same. */
-export function hueOf(client: string): string {
+/** A colour for a name, always the same. */
+export function hueOf(name: string): string {
   let sum = 0;
-  for (const character of client) sum = (sum * 31 + (character.codePointAt(0) ?? 0)) >>> 0;
+  for (const character of name) sum = (sum * 31 + (character.codePointAt(0) ?? 0)) >>> 0;
   return String(sum % HUES);
 }

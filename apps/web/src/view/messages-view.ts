@@ -1,33 +1,43 @@
 import type { ChatMessage } from "../chat/chat.ts";
 import { byId, create, hueOf } from "./elements.ts";
 
-const MOST_SHOWN = 500;
+const MOST_SHOWN = 1_000;
 const LONGEST_SHOWN = 20_000; // characters of one message
 const RENDER_MS = 16; // what comes within one picture is put on the page at once
+const QUIET_MS = 300; // after which a screen reader has seen what it is not to read
 const TOGETHER_MS = 3 * 60_000; // the same person going on
 
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 const calendar = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long" });
 
-type Entry = { readonly message: ChatMessage } | { readonly note: string };
+/** `news`: it was not there before somebody came. */
+type Entry = { readonly message: ChatMessage; readonly news: boolean } | { readonly note: string };
 
-/** The conversation: the last few hundred messages, the newest at the bottom, which stays in sight unless somebody has scrolled up. */
+/** The conversation: the newest messages at the bottom, which stays in sight unless somebody has scrolled up, and no more than a browser takes. */
 export class MessagesView {
   private readonly log = byId("log", HTMLElement);
   private readonly list = byId("messages", HTMLOListElement);
   private readonly empty = byId("empty", HTMLElement);
   private readonly newer = byId("newer", HTMLButtonElement);
-  private readonly title = document.title;
-  private readonly cut = create("li", "note", "What was said before is not kept here.");
+  private readonly earlier = byId("earlier", HTMLButtonElement);
+  private readonly cut = create("li", "note cut", "What was said before is not kept here.");
   private readonly pending = new Map<string, HTMLElement>();
+  private title = document.title;
   private queue: Entry[] = [];
   private timer: number | undefined;
+  private quietTimer: number | undefined;
+  private first: ChatMessage | undefined;
   private last: ChatMessage | undefined;
   private atBottom = true;
   private below = 0;
   private unread = 0;
 
-  constructor() {
+  constructor(onEarlier: () => void) {
+    this.earlier.addEventListener("click", () => {
+      if (this.earlier.ariaBusy === "true") return;
+      this.earlier.ariaBusy = "true";
+      onEarlier();
+    });
     this.log.addEventListener("scroll", () => this.scrolled(), { passive: true });
     this.newer.addEventListener("click", () => {
       this.toBottom();
@@ -40,9 +50,41 @@ export class MessagesView {
     document.addEventListener("visibilitychange", () => this.countUnread(0));
   }
 
+  /** Another conversation, which is called so. `past`: what was said in it is still to come. */
+  begin(title: string, lead: string, past: boolean): void {
+    clearTimeout(this.timer);
+    this.timer = this.first = this.last = undefined;
+    this.queue = [];
+    this.pending.clear();
+    this.list.replaceChildren();
+    byId("lead", HTMLElement).textContent = lead;
+    this.empty.hidden = past;
+    this.atBottom = true;
+    this.title = title;
+    this.more(false);
+    this.countBelow(0);
+    this.countUnread(0);
+  }
+
   add(message: ChatMessage): void {
-    if (message.own) this.atBottom = true;
-    this.enqueue({ message });
+    if (message.own && !message.delivered) this.atBottom = true;
+    this.enqueue({ message, news: true });
+  }
+
+  /** What was said before somebody came: after what is shown, or `before` it. */
+  past(messages: readonly ChatMessage[], before: boolean): void {
+    this.quietly();
+    if (before) this.prepend(messages);
+    else for (const message of messages) this.enqueue({ message, news: false });
+    if (messages.length === 0 && this.queue.length === 0) this.empty.hidden = this.list.childElementCount > 0;
+  }
+
+  /** Whether there is more before what is shown. */
+  more(more: boolean): void {
+    const focused = document.activeElement === this.earlier;
+    this.earlier.ariaBusy = "false";
+    this.earlier.hidden = !more || this.cut.isConnected || this.list.childElementCount >= MOST_SHOWN;
+    if (focused) (this.earlier.hidden ? this.log : this.earlier).focus();
   }
 
   /** Something about the conversation that nobody has said. */
@@ -81,7 +123,7 @@ export class MessagesView {
     if (queue.length === 0) return;
     this.queue = [];
     this.empty.hidden = true;
-    const others = queue.filter((entry) => "message" in entry && !entry.message.own).length;
+    const others = queue.filter((entry) => "message" in entry && entry.news && !entry.message.own).length;
     this.list.append(
       ...queue.flatMap((entry) => ("note" in entry ? [this.noteItem(entry.note)] : this.items(entry.message))),
     );
@@ -91,11 +133,35 @@ export class MessagesView {
     if (document.hidden) this.countUnread(this.unread + others);
   }
 
+  private prepend(messages: readonly ChatMessage[]): void {
+    this.render();
+    const { first, last } = this;
+    this.last = undefined;
+    const items = messages.flatMap((message) => this.items(message));
+    const newest = this.last as ChatMessage | undefined;
+    if (newest !== undefined && first !== undefined && !isSameDay(newest, first)) items.push(dayItem(first));
+    this.first = messages[0] ?? first;
+    this.last = last ?? newest;
+    const { scrollTop, scrollHeight } = this.log;
+    this.list.prepend(...items);
+    this.empty.hidden = this.list.childElementCount > 0;
+    // whoever reads there goes on reading there
+    this.log.scrollTop = scrollTop + this.log.scrollHeight - scrollHeight;
+  }
+
+  /** What is added to a log is read out; a hundred messages of the past had better not be. */
+  private quietly(): void {
+    clearTimeout(this.quietTimer);
+    this.log.ariaLive = "off";
+    this.quietTimer = setTimeout(() => (this.log.ariaLive = "polite"), QUIET_MS);
+  }
+
   private trim(): void {
     const surplus = this.list.childElementCount - (this.cut.isConnected ? 1 : 0) - MOST_SHOWN;
     if (surplus <= 0) return;
     // Made once and then left alone: what is added to a log is read out.
     if (!this.cut.isConnected) this.list.prepend(this.cut);
+    this.earlier.hidden = true;
     for (let count = 0; count < surplus; count++) this.cut.nextElementSibling?.remove();
     this.cut.nextElementSibling?.classList.remove("follows");
     for (const [id, item] of this.pending) if (!item.isConnected) this.pending.delete(id);
@@ -104,10 +170,9 @@ export class MessagesView {
   private items(message: ChatMessage): HTMLElement[] {
     const { last } = this;
     this.last = message;
+    this.first ??= message;
     const items: HTMLElement[] = [];
-    if (last !== undefined && new Date(last.at).toDateString() !== new Date(message.at).toDateString()) {
-      items.push(create("li", "note", calendar.format(message.at)));
-    }
+    if (last !== undefined && !isSameDay(last, message)) items.push(dayItem(message));
     const follows =
       items.length === 0 &&
       last !== undefined &&
@@ -119,9 +184,9 @@ export class MessagesView {
     return items;
   }
 
-  private messageItem({ id, from, own, text, at }: ChatMessage, follows: boolean): HTMLElement {
+  private messageItem({ id, from, own, text, at, delivered }: ChatMessage, follows: boolean): HTMLElement {
     const name = own ? create("span", "name you", "You") : create("bdi", "name", from?.name ?? "someone");
-    if (from !== undefined) name.dataset.hue = hueOf(from.client);
+    if (from !== undefined) name.dataset.hue = hueOf(from.name);
     const time = create("time", "time", clock.format(at));
     time.dateTime = new Date(at).toISOString();
     const body = create("p", "text", shorten(text));
@@ -129,7 +194,7 @@ export class MessagesView {
     const item = create("li", "message", create("p", "head", name, " ", time), body);
     item.classList.add(own ? "own" : from === undefined ? "foreign" : "other");
     if (follows) item.classList.add("follows");
-    if (own) {
+    if (!delivered) {
       item.classList.add("pending");
       item.append(create("p", "delivery", "Not sent yet"));
       this.pending.set(id, item);
@@ -165,6 +230,14 @@ export class MessagesView {
     this.unread = count;
     document.title = count === 0 ? this.title : `(${count}) ${this.title}`;
   }
+}
+
+function isSameDay(one: ChatMessage, other: ChatMessage): boolean {
+  return new Date(one.at).toDateString() === new Date(other.at).toDateString();
+}
+
+function dayItem({ at }: ChatMessage): HTMLElement {
+  return create("li", "note", calendar.format(at));
 }
 
 function shorten(text: string): string {

@@ -1,5 +1,6 @@
 import { cleanName, friendlyName, MAX_NAME_LENGTH } from "../chat/names.ts";
 import { byId } from "./elements.ts";
+import { keep, read } from "./store.ts";
 
 const KEY = "tungstate.name";
 
@@ -43,7 +44,7 @@ export class NameView {
       return this.tell(`A name has at most ${MAX_NAME_LENGTH} characters; this one has ${[...given.trim()].length}.`);
     }
     this.dialog.close();
-    keep(() => localStorage, name);
+    keep(() => localStorage, KEY, name);
     this.name = name;
     this.shown.textContent = name;
     this.onChange(name);
@@ -57,26 +58,9 @@ export class NameView {
 }
 
 function storedName(): string {
-  const name = read(() => localStorage) ?? read(() => sessionStorage) ?? friendlyName(Math.random);
+  const kept = [() => localStorage, () => sessionStorage].map((store) => cleanName(read(store, KEY) ?? ""));
+  const name = kept.find((each) => each !== undefined) ?? friendlyName(Math.random);
   // the same after a reload, but another one in another tab
-  keep(() => sessionStorage, name);
+  keep(() => sessionStorage, KEY, name);
   return name;
-}
-
-// A browser may forbid both stores, already when they are looked at: the name is then one for this page.
-
-function read(store: () => Storage): string | undefined {
-  try {
-    return cleanName(store().getItem(KEY) ?? "");
-  } catch {
-    return undefined;
-  }
-}
-
-function keep(store: () => Storage, name: string): void {
-  try {
-    store().setItem(KEY, name);
-  } catch {
-    return;
-  }
 }

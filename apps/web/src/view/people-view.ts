@@ -16,21 +16,22 @@ export class PeopleView {
     });
   }
 
-  /** The first one is you. */
-  show(people: readonly Person[]): void {
-    const count = people.length.toLocaleString("en");
-    const text = people.length === 1 ? "Only you are here" : `${count} people here`;
+  /** The first one is you. `count` may be more than are listed. */
+  show(people: readonly Person[], count: number): void {
+    const text = count === 1 ? "Only you are here" : `${count.toLocaleString("en")} people here`;
     this.heading.textContent = text;
-    this.button.textContent = people.length === 1 ? "Only you" : `${count} here`;
+    this.button.textContent = count === 1 ? "Only you" : `${count.toLocaleString("en")} here`;
     this.button.ariaLabel = text;
-    const names = people.slice(0, MOST_NAMES).map(({ client, name }, index) => {
+    const names = people.slice(0, MOST_NAMES).map(({ name }, index) => {
       const bdi = create("bdi", "name", name);
       const item = create("li", "person", bdi);
       if (index === 0) item.append(create("span", "aside", " you"));
-      else bdi.dataset.hue = hueOf(client);
+      else bdi.dataset.hue = hueOf(name);
       return item;
     });
-    if (people.length > MOST_NAMES) names.push(create("li", "aside", `and ${people.length - MOST_NAMES} more`));
+    const more = count - names.length;
+    if (more > 0)
+      names.push(create("li", "aside", `${names.length > 0 ? "and " : ""}${more.toLocaleString("en")} more`));
     this.list.replaceChildren(...names);
     this.known(true);
   }

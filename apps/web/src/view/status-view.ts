@@ -27,7 +27,7 @@ export class StatusView {
     } else {
       this.countdown.textContent = state.kind === "connecting" && state.reason !== undefined ? "Trying again…" : "";
     }
-    this.showButton(state.kind === "waiting");
+    this.showButton(state.kind === "waiting" || state.kind === "stopped");
   }
 
   private count(until: number): void {

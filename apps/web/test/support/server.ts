@@ -19,8 +19,8 @@ export class Served implements AsyncDisposable {
     this.url = url;
   }
 
-  static async start(port = 0): Promise<Served> {
-    const args = ["serve", "--port", String(port), "--log-level", "warn"];
+  static async start(port = 0, ...flags: readonly string[]): Promise<Served> {
+    const args = ["serve", "--port", String(port), "--log-level", "warn", ...flags];
     const child = spawn(process.execPath, [join(cli, "bin/tungstate.js"), ...args], {
       stdio: ["ignore", "pipe", "inherit"],
     });
@@ -30,6 +30,11 @@ export class Served implements AsyncDisposable {
     if (url === undefined) throw new Error("the server said something else");
     ended.catch(() => undefined);
     return new Served(child, url);
+  }
+
+  /** The page where everybody talks to everybody over `/ws`. */
+  get broadcast(): string {
+    return `${this.url}/#/broadcast`;
   }
 
   get port(): number {
@@ -68,7 +73,7 @@ export async function pageWith(
   const address = http.address();
   if (typeof address !== "object" || address === null) throw new Error("no port");
   return {
-    url: `http://127.0.0.1:${address.port}/`,
+    url: `http://127.0.0.1:${address.port}/#/broadcast`,
     server,
     async [Symbol.asyncDispose]() {
       await server.close(1001, "", 100);

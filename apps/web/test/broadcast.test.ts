@@ -16,7 +16,7 @@ after(async () => {
 });
 
 test("two tabs: what one says shows in both, once, and told apart", async () => {
-  const one = await browser.tab(server.url);
+  const one = await browser.tab(server.broadcast);
   const other = await browser.sibling(one);
   await Promise.all([connected(one), connected(other)]);
   await Promise.all([people(one, 2), people(other, 2)]);
@@ -40,7 +40,7 @@ test("two tabs: what one says shows in both, once, and told apart", async () => 
 });
 
 test("a name is chosen, told to all, and kept", async () => {
-  const [page, witness] = await Promise.all([browser.tab(server.url), browser.tab(server.url)]);
+  const [page, witness] = await Promise.all([browser.tab(server.broadcast), browser.tab(server.broadcast)]);
   await people(witness, 2);
   const friendly = (await page.locator("#name").textContent()) ?? "";
   assert.match(friendly, /^[A-Z][a-z]+ [A-Z][a-z]+$/);
@@ -72,7 +72,7 @@ test("a name is chosen, told to all, and kept", async () => {
 });
 
 test("markup is text, wherever it comes from", async () => {
-  const [page, witness] = await Promise.all([browser.tab(server.url), browser.tab(server.url)]);
+  const [page, witness] = await Promise.all([browser.tab(server.broadcast), browser.tab(server.broadcast)]);
   await people(page, 2);
   const hostile = `<img src=x onerror="alert(1)"><script>alert(2)</script><b>bold</b>&amp;`;
   await page.getByRole("button", { name: "Change name" }).click();
@@ -103,7 +103,7 @@ test("markup is text, wherever it comes from", async () => {
 });
 
 test("what other programs send is shown as it is, from someone", async () => {
-  const page = await browser.tab(server.url);
+  const page = await browser.tab(server.broadcast);
   await connected(page);
   const client = await connect(`${server.url.replace("http", "ws")}/ws`);
   const strange = [
@@ -134,7 +134,7 @@ test("what other programs send is shown as it is, from someone", async () => {
 });
 
 test("who only says hello is counted, until a goodbye", async () => {
-  const page = await browser.tab(server.url);
+  const page = await browser.tab(server.broadcast);
   await people(page, 1);
   const client = await connect(`${server.url.replace("http", "ws")}/ws`);
   const packet = (type: string, name = "Robot") => JSON.stringify({ chat: 1, type, client: "robot-000", name });
@@ -153,7 +153,7 @@ test("who only says hello is counted, until a goodbye", async () => {
 });
 
 test("nobody can pass for another by sending an id again, or fill the page", async () => {
-  const page = await browser.tab(server.url);
+  const page = await browser.tab(server.broadcast);
   await connected(page);
   await say(page, "mine");
   const client = await connect(`${server.url.replace("http", "ws")}/ws`);
@@ -166,7 +166,7 @@ test("nobody can pass for another by sending an id again, or fill the page", asy
   assert.deepEqual(await texts(page), ["mine", "once", "next"]);
   for (let id = 3; id < 2_003; id++) await client.send(message(id, `number ${id}`));
   await sees(page, "number 2002");
-  assert.equal(await page.locator("#messages > .message").count(), 500);
+  assert.equal(await page.locator("#messages > .message").count(), 1_000);
   await page.getByText("What was said before is not kept here.").waitFor();
   await client.send(message(3_000, "y".repeat(100_000)));
   await page.getByText("(100,000 characters, cut here)").waitFor();
@@ -175,7 +175,7 @@ test("nobody can pass for another by sending an id again, or fill the page", asy
 });
 
 test("to who has scrolled up, new messages are told and wait below", async () => {
-  const page = await browser.tab(server.url, { viewport: { width: 400, height: 500 } });
+  const page = await browser.tab(server.broadcast, { viewport: { width: 400, height: 500 } });
   await connected(page);
   const client = await connect(`${server.url.replace("http", "ws")}/ws`);
   for (let line = 1; line <= 60; line++) client.write(`line ${line}`);

@@ -1,0 +1,316 @@
+import type { PublicationContext, SubscribedContext, Subscription } from "centrifuge";
+import { type ChatListener, type ChatMessage, newId } from "../chat/chat.ts";
+import type { Outbox } from "../chat/outbox.ts";
+import type { LinkState } from "../connection/link.ts";
+import { type Envelope, personOf, readEnvelope } from "./envelope.ts";
+import { codeOf, type HubLink } from "./hub-link.ts";
+import type { OwnClients } from "./own-clients.ts";
+import { Presence } from "./presence.ts";
+import { SAY_EVERY_MS, Typing } from "./typing.ts";
+
+/** What a room of the hub tells its view, beyond what any chat does. */
+export interface RoomListener extends ChatListener {
+  /** These are typing. */
+  typing(names: readonly string[]): void;
+  /** What was said before: after what is shown, or `before` it. */
+  past(messages: readonly ChatMessage[], before: boolean): void;
+  /** Whether there is more to be had by `earlier`. */
+  earlierChanged(more: boolean): void;
+  /** The server does not let us in, or has put us out; that is final. */
+  refused(reason: string): void;
+  /** There was no connection for `milliseconds`; then comes what others wrote meanwhile: so many messages. */
+  recovered(milliseconds: number, count: number): void;
+  /** What was written meanwhile can't be had, or not all of it. `anew`: the server knows nothing of the time before. */
+  lost(milliseconds: number | undefined, anew: boolean): void;
+}
+
+const PAGE = 100; // messages of the past that are asked for at a time
+const MOST_AGAIN = 1_000; // of them after a loss
+const MOST_LISTED = 300; // of the people there
+const MOST_KNOWN_IDS = 4_000;
+const RETRY_MS = 1_000; // after an error that the server calls temporary
+const TEMPORARY = 100; // codes of errors that may not be there the next time: below are those of the client library
+const TOO_MANY_REQUESTS = 111;
+
+/** A room: a channel of the hub with history, presence and recovery, and a second one beside it that tells who is typing. */
+export class Room {
+  private readonly link: HubLink;
+  private readonly own: OwnClients;
+  private readonly outbox: Outbox;
+  private readonly listener: RoomListener;
+  private readonly channel: Subscription;
+  private readonly typingChannel: Subscription;
+  private readonly presence = new Presence();
+  private readonly typists = new Typing();
+  /** Ids of messages that were shown: one that is sent again is not shown again. */
+  private readonly known = new Set<string>();
+  /** What comes while the past is asked for; undefined: it is known. */
+  private waiting: PublicationContext[] | undefined = [];
+  /** What came by recovery, which all comes in one turn. */
+  private missed: PublicationContext[] | undefined;
+  private oldest: number | undefined;
+  private epoch = "";
+  private lostAt: number | undefined;
+  private saidTypingAt = 0;
+  private typingTimer: number | undefined;
+  private retryTimer: number | undefined;
+  private closed = false;
+
+  constructor(name: string, link: HubLink, own: OwnClients, outbox: Outbox, listener: RoomListener) {
+    this.link = link;
+    this.own = own;
+    this.outbox = outbox;
+    this.listener = listener;
+    this.channel = link.client.newSubscription(`public:${name}`);
+    this.typingChannel = link.client.newSubscription(`typing:${name}`);
+    this.channel.on("subscribed", (context) => this.subscribed(context));
+    this.channel.on("publication", (publication) => this.published(publication));
+    this.channel.on("join", ({ info }) => {
+      this.presence.joined(personOf(info));
+      this.tellPeople();
+    });
+    this.channel.on("leave", ({ info: { client } }) => {
+      this.presence.left(client);
+      this.typists.stopped(client);
+      this.tellPeople();
+      this.tellTyping();
+    });
+    this.channel.on("unsubscribed", ({ code, reason }) => {
+      if (code !== 0) this.listener.refused(reason);
+    });
+    this.typingChannel.on("publication", ({ info, data }) => {
+      if (info === undefined || own.has(info.client)) return;
+      if ((data as { readonly typing?: unknown } | null)?.typing === false) this.typists.stopped(info.client);
+      else this.typists.typing(personOf(info), Date.now());
+      this.tellTyping();
+    });
+    for (const { id, text } of outbox.list()) this.show({ id, text, at: Date.now() });
+    this.channel.subscribe();
+    this.typingChannel.subscribe();
+  }
+
+  /** Leaves the room. What has not been delivered stays in the outbox. */
+  close(): void {
+    this.closed = true;
+    clearTimeout(this.typingTimer);
+    clearTimeout(this.retryTimer);
+    for (const channel of [this.channel, this.typingChannel]) {
+      channel.unsubscribe();
+      channel.removeAllListeners();
+      this.link.client.removeSubscription(channel);
+    }
+  }
+
+  stateChanged(state: LinkState): void {
+    if (state.kind !== "open" && "reason" in state && state.reason !== undefined) this.lostAt ??= Date.now();
+    if (state.kind !== "open") {
+      this.typists.clear();
+      this.tellTyping();
+    }
+    this.listener.stateChanged(state);
+  }
+
+  /** Finds out whether the connection is still one. */
+  check(): void {
+    if (this.isIn) this.askPresence();
+    else this.link.open();
+  }
+
+  /** Says something to all; once we are in, if we are not. False: too much waits already. */
+  say(text: string): boolean {
+    if (this.outbox.full) return false;
+    const envelope = { id: newId(), text, at: Date.now() };
+    this.outbox.add(envelope.id, text);
+    this.show(envelope);
+    this.saidTypingAt = 0;
+    if (this.isIn && this.waiting === undefined) void this.deliver(envelope);
+    return true;
+  }
+
+  /** Something was typed; or `typing` is false, and all of it deleted. */
+  typing(typing: boolean): void {
+    const now = Date.now();
+    if (!this.isIn || (typing ? now - this.saidTypingAt < SAY_EVERY_MS : this.saidTypingAt === 0)) return;
+    this.saidTypingAt = typing ? now : 0;
+    // nothing hangs on it
+    this.typingChannel.publish({ typing }).catch(() => undefined);
+  }
+
+  /** Asks for what was said before what is shown. */
+  async earlier(): Promise<void> {
+    const { oldest, epoch } = this;
+    if (oldest === undefined) return;
+    try {
+      const since = { offset: oldest, epoch };
+      const { publications } = await this.link.answered(this.channel.history({ limit: PAGE, since, reverse: true }));
+      if (this.closed || epoch !== this.epoch) return;
+      this.listener.past(this.unknown(publications.toReversed()), true);
+      this.oldest = publications.at(-1)?.offset ?? oldest;
+      this.listener.earlierChanged(publications.length === PAGE);
+    } catch {
+      // the epoch is another one, or there is no connection, which shows elsewhere
+      if (!this.closed) this.listener.earlierChanged(!this.isIn);
+    }
+  }
+
+  private get isIn(): boolean {
+    return this.link.state.kind === "open" && this.channel.state === "subscribed";
+  }
+
+  private subscribed({ wasRecovering, recovered, streamPosition }: SubscribedContext): void {
+    const away = this.lostAt === undefined ? undefined : Date.now() - this.lostAt;
+    this.lostAt = undefined;
+    const { epoch } = this;
+    this.epoch = streamPosition?.epoch ?? "";
+    this.askPresence();
+    if (wasRecovering && recovered && this.waiting === undefined) {
+      this.missed = [];
+      // the library hands on what was recovered before it does anything else
+      queueMicrotask(() => this.caughtUp(away));
+      return;
+    }
+    if (wasRecovering && !recovered) this.listener.lost(away, epoch !== this.epoch);
+    void this.askPast(wasRecovering && !recovered);
+  }
+
+  private caughtUp(away: number | undefined): void {
+    const missed = this.missed ?? [];
+    this.missed = undefined;
+    const others = missed.filter((each) => !this.isOwn(each) && !this.isKnown(each)).length;
+    if (away !== undefined) this.listener.recovered(away, others);
+    for (const publication of missed) this.receive(publication);
+    this.deliverAll();
+  }
+
+  /** `lost`: to what is shown, all that the server has is added, and nothing can be put before it any more. */
+  private async askPast(lost: boolean): Promise<void> {
+    this.waiting = [];
+    const { channel, epoch } = this;
+    const limit = lost ? MOST_AGAIN : PAGE;
+    try {
+      const reply = await this.link.answered(channel.history({ limit, reverse: true }));
+      if (this.closed || epoch !== this.epoch) return;
+      this.listener.past(this.unknown(reply.publications.toReversed()), false);
+      this.oldest = reply.publications.at(-1)?.offset;
+      this.listener.earlierChanged(!lost && reply.publications.length === PAGE);
+      for (const publication of this.waiting)
+        if ((publication.offset ?? Infinity) > reply.offset) this.receive(publication);
+    } catch (error) {
+      // without a connection the next one asks again; else there is no history, or it is not for us
+      if (this.closed || !this.isIn || codeOf(error) < TEMPORARY) return;
+      for (const publication of this.waiting) this.receive(publication);
+    }
+    this.waiting = undefined;
+    this.deliverAll();
+  }
+
+  private published(publication: PublicationContext): void {
+    const { waiting, missed } = this;
+    if (missed !== undefined) missed.push(publication);
+    else if (waiting !== undefined) waiting.push(publication);
+    else this.receive(publication);
+  }
+
+  private receive(publication: PublicationContext): void {
+    const { info } = publication;
+    if (info !== undefined) {
+      this.typists.stopped(info.client);
+      this.tellTyping();
+    }
+    for (const message of this.unknown([publication])) this.listener.message({ ...message, at: Date.now() });
+  }
+
+  /** As messages, those that are not shown yet. */
+  private unknown(publications: readonly PublicationContext[]): ChatMessage[] {
+    const now = Date.now();
+    return publications.flatMap((publication) => {
+      const { id, text, at } = readEnvelope(publication.data, now);
+      const own = this.isOwn(publication);
+      if (id !== undefined) {
+        if (own && this.outbox.confirm(id)) {
+          this.listener.delivered(id);
+          return [];
+        }
+        if (this.known.has(id)) return [];
+        this.remember(id);
+      }
+      const { info } = publication;
+      const from = info === undefined || id === undefined ? undefined : personOf(info);
+      return text === "" ? [] : [{ id: id ?? newId(), from, own: own && id !== undefined, text, at, delivered: true }];
+    });
+  }
+
+  private isOwn({ info }: PublicationContext): boolean {
+    return info !== undefined && this.own.has(info.client);
+  }
+
+  private isKnown({ data }: PublicationContext): boolean {
+    const { id } = readEnvelope(data, Date.now());
+    return id !== undefined && this.known.has(id);
+  }
+
+  private show({ id, text, at }: Envelope): void {
+    this.remember(id);
+    this.listener.message({ id, from: undefined, own: true, text, at, delivered: false });
+  }
+
+  /** What had not come back when the connection went: now it is known that it never arrived. */
+  private deliverAll(): void {
+    const { send, givenUp } = this.outbox.again();
+    for (const id of givenUp) this.listener.failed(id);
+    for (const { id, text } of send) void this.deliver({ id, text, at: Date.now() });
+  }
+
+  private async deliver(envelope: Envelope): Promise<void> {
+    const { id } = envelope;
+    this.outbox.tried(id);
+    try {
+      await this.link.answered(this.channel.publish(envelope));
+      if (this.outbox.confirm(id) && !this.closed) this.listener.delivered(id);
+    } catch (error) {
+      const code = codeOf(error);
+      // The connection went: whether it arrived will be seen when there is one again.
+      if (this.closed || code < TEMPORARY) return;
+      if (code === TEMPORARY || code === TOO_MANY_REQUESTS) {
+        clearTimeout(this.retryTimer);
+        this.retryTimer = setTimeout(() => this.isIn && this.waiting === undefined && this.deliverAll(), RETRY_MS);
+      } else if (this.outbox.confirm(id)) this.listener.failed(id);
+    }
+  }
+
+  private askPresence(): void {
+    this.presence.asked();
+    this.link
+      .answered(this.channel.presenceStats())
+      .then(async ({ numClients }) => {
+        if (numClients > MOST_LISTED) this.presence.answeredByCount(numClients);
+        else {
+          const { clients } = await this.link.answered(this.channel.presence());
+          this.presence.answered(Object.values(clients).map(personOf));
+        }
+        if (!this.closed) this.tellPeople();
+      })
+      // without a connection, or where the namespace has no presence, nobody knows
+      .catch(() => undefined);
+  }
+
+  private tellPeople(): void {
+    if (this.link.state.kind !== "open") return;
+    this.listener.peopleChanged(this.presence.list(this.link.clientId), this.presence.size);
+  }
+
+  private tellTyping(): void {
+    const now = Date.now();
+    this.listener.typing(this.typists.names(now));
+    clearTimeout(this.typingTimer);
+    const next = this.typists.next();
+    if (next !== undefined) this.typingTimer = setTimeout(() => this.tellTyping(), next - now + 10);
+  }
+
+  private remember(id: string): void {
+    this.known.add(id);
+    if (this.known.size <= MOST_KNOWN_IDS) return;
+    const [oldest] = this.known;
+    if (oldest !== undefined) this.known.delete(oldest);
+  }
+}

@@ -1,0 +1,70 @@
+import { bytes, CHARTS, count, upFor } from "../live/charts.ts";
+import type { Figures } from "../live/figures.ts";
+import { Series } from "../live/series.ts";
+import { byId, create } from "./elements.ts";
+import { Plot } from "./plot.ts";
+
+/** The figures of the server as plots; and of each node in a table, where there are several. */
+export class LiveView {
+  private readonly series = new Series();
+  private readonly plots = CHARTS.map((chart) => new Plot(chart));
+  private readonly note = byId("live-note", HTMLElement);
+  private readonly nodes = byId("nodes", HTMLElement);
+  private readonly list = byId("nodes-list", HTMLTableSectionElement);
+  private readonly dark = matchMedia("(prefers-color-scheme: dark)");
+  private readonly redraw = (): void => {
+    for (const plot of this.plots) plot.draw();
+  };
+
+  constructor() {
+    this.say("Waiting for the first figures…");
+    byId("plots", HTMLElement).replaceChildren(...this.plots.map(({ element }) => element));
+    this.redraw();
+    this.dark.addEventListener("change", this.redraw);
+  }
+
+  add(figures: readonly Figures[]): void {
+    for (const each of figures) this.series.add(each);
+    for (const plot of this.plots) plot.show(this.series);
+    const current = this.series.current();
+    this.nodes.hidden = current.length < 2;
+    if (!this.nodes.hidden) this.list.replaceChildren(...current.map(row));
+    const [only] = current;
+    if (only === undefined) return;
+    const of = current.length === 1 ? "One node" : `${current.length} nodes`;
+    this.say(`${of}, the last two minutes.`);
+  }
+
+  /** Why there is nothing to see. */
+  refused(reason: string): void {
+    this.say(`The server does not show its figures: ${reason}.`);
+  }
+
+  destroy(): void {
+    this.dark.removeEventListener("change", this.redraw);
+    for (const plot of this.plots) plot.destroy();
+    byId("plots", HTMLElement).replaceChildren();
+    this.nodes.hidden = true;
+  }
+
+  private say(text: string): void {
+    if (this.note.textContent !== text) this.note.textContent = text;
+  }
+}
+
+function row(figures: Figures): HTMLElement {
+  const { name, node, uptime, connections, received, sent, cpu, loopP99, queueBytes, memory } = figures;
+  const title = create("th", "", create("bdi", "", name), create("span", "aside", ` ${node.slice(0, 8)}`));
+  title.scope = "row";
+  const cells = [
+    upFor(uptime),
+    count(connections),
+    count(received),
+    count(sent),
+    `${Math.round(cpu * 100)} %`,
+    `${loopP99.toFixed(1)} ms`,
+    bytes(queueBytes),
+    bytes(memory),
+  ];
+  return create("tr", "", title, ...cells.map((text) => create("td", "", text)));
+}
