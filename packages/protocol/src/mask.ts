@@ -17,19 +17,23 @@ export function rotateKey(key: number, offset: number): number {
 const LARGEST_REMEMBERED = 1 << 20; // bytes; a remembered view keeps its buffer alive
 
 /**
- * A word view of a whole buffer, of which at least `needed` words are there. The last one is remembered: the chunks of a process
- * mostly come in one read buffer. (One that can be resized may have grown since, which a view of a fixed length does not show.)
+ * Word view and offset of the array that was asked for last: the chunks of a process mostly come in one read buffer, and asking an array
+ * for its buffer is slow. (A buffer that can be resized may have grown since, which a view of a fixed length does not show.)
  */
-let viewedBuffer: ArrayBufferLike | undefined;
+let viewed: Uint8Array | undefined;
 let view: Int32Array = new Int32Array(0);
-function wordsOf(buffer: ArrayBufferLike, needed: number): Int32Array {
-  if (buffer === viewedBuffer && view.length >= needed) return view;
-  const words = new Int32Array(buffer, 0, buffer.byteLength >> 2);
-  if (buffer.byteLength <= LARGEST_REMEMBERED) {
-    viewedBuffer = buffer;
-    view = words;
-  }
-  return words;
+let offset = 0;
+
+/** The offset of `chunk` in its buffer. */
+export function offsetOf(chunk: Uint8Array): number {
+  if (chunk !== viewed) look(chunk);
+  return offset;
+}
+
+function look(chunk: Uint8Array): void {
+  view = new Int32Array(chunk.buffer, 0, chunk.buffer.byteLength >> 2);
+  offset = chunk.byteOffset;
+  viewed = chunk.buffer.byteLength <= LARGEST_REMEMBERED ? chunk : undefined;
 }
 
 /**
@@ -57,8 +61,8 @@ export function copyMasked(
     }
     return seen;
   }
-  const sourceByte = source.byteOffset + start;
-  if (((sourceByte ^ at) & 3) !== 0) {
+  if (source !== viewed) look(source);
+  if (((offset + start) ^ at) & 3) {
     target.set(source.subarray(start, start + length), at);
     return maskInPlace(target, targetWords, at, end, key);
   }
@@ -69,9 +73,10 @@ export function copyMasked(
     target[at++] = byte;
     seen |= byte;
   }
-  let word = (source.byteOffset + from) >> 2;
+  let word = (offset + from) >> 2;
   const lastWord = end >> 2;
-  const words = wordsOf(source.buffer, word + lastWord - (at >> 2));
+  if (view.length < word + lastWord - (at >> 2)) look(source);
+  const words = view;
   from += (lastWord << 2) - at;
   for (let to = at >> 2; to < lastWord; to++, word++) {
     const value = words[word] ^ key;

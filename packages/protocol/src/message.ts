@@ -83,8 +83,8 @@ export class Message {
     return this.pieces ?? [this.bytes];
   }
 
-  /** Copies the payload to `target[at]` and returns the offset behind it. */
-  copyTo(target: Uint8Array, at: number): number {
+  /** Copies the payload to `target[at]` and returns the offset behind it. With a view of target's whole buffer, few bytes are copied faster. */
+  copyTo(target: Uint8Array, at: number, targetView?: DataView): number {
     if (this.pieces !== undefined) {
       for (const piece of this.pieces) {
         target.set(piece, at);
@@ -92,7 +92,9 @@ export class Message {
       }
       return at;
     }
-    copyBytes(this.source, this.start, this.size, target, at);
+    if (this.size <= LARGEST_SHARED && !this.owned)
+      copyShared(this.source, this.start, this.size, target, at, targetView);
+    else copyBytes(this.source, this.start, this.size, target, at);
     return at + this.size;
   }
 
@@ -106,7 +108,45 @@ function plain(source: Uint8Array, start: number, size: number): Uint8Array {
   return new Uint8Array(source.buffer, source.byteOffset + start, size);
 }
 
-const LOOP_PAYS = 64; // bytes up to which a loop beats making a view for `set`
+const NATIVE_PAYS = 192; // bytes; up to here a loop beats making a view for `set`
+
+/**
+ * What was copied from last, its buffer, and a view of it: payloads that share memory are mostly copied one after the other, and an array is
+ * slow to say what its buffer is.
+ */
+let viewed: Uint8Array = new Uint8Array(0);
+let buffer: ArrayBufferLike = viewed.buffer;
+let offset = 0;
+let view: DataView = new DataView(buffer);
+
+/** Copies a payload that shares `source` with others. `targetView` is a view of target's whole buffer, in which target starts at byte 0. */
+function copyShared(
+  source: Uint8Array,
+  start: number,
+  length: number,
+  target: Uint8Array,
+  at: number,
+  targetView: DataView | undefined,
+): void {
+  if (source !== viewed) {
+    viewed = source;
+    buffer = source.buffer;
+    offset = source.byteOffset;
+    view = new DataView(buffer, offset, source.length);
+  }
+  if (length > NATIVE_PAYS || targetView === undefined) {
+    target.set(new Uint8Array(buffer, offset + start, length), at);
+    return;
+  }
+  const end = start + length;
+  // words that need not be aligned: several times as fast as bytes
+  for (const lastWord = end - 3; start < lastWord; start += 4, at += 4) {
+    targetView.setInt32(at, view.getInt32(start, true), true);
+  }
+  for (; start < end; start++, at++) target[at] = source[start];
+}
+
+const LOOP_PAYS = 24; // bytes up to which a loop beats a call of `set`
 
 /** Copies `source[start..start + length)` to `target[at]`. */
 export function copyBytes(source: Uint8Array, start: number, length: number, target: Uint8Array, at: number): void {

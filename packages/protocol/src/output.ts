@@ -7,7 +7,10 @@ const LARGEST_COPY = 4096; // bytes; what is larger is listed where it stands in
 
 interface Block {
   readonly bytes: Uint8Array;
+  /** Kept at hand, since an array is slow to say what its buffer is. */
+  readonly buffer: ArrayBufferLike;
   readonly words: Int32Array;
+  readonly view: DataView;
 }
 
 /**
@@ -28,12 +31,21 @@ class Spare {
     const spare = this.blocks.pop();
     if (spare !== undefined) return spare;
     const bytes = primitives.allocate(this.size);
-    return { bytes, words: new Int32Array(bytes.buffer, 0, this.size >> 2) };
+    return blockOf(bytes);
   }
 
   give(block: Block): void {
     if (this.blocks.length < this.kept) this.blocks.push(block);
   }
+}
+
+function blockOf(bytes: Uint8Array): Block {
+  const { buffer } = bytes;
+  return { bytes, buffer, words: new Int32Array(buffer, 0, bytes.length >> 2), view: new DataView(buffer) };
+}
+
+function part({ buffer }: Block, start: number, end: number): Uint8Array {
+  return new Uint8Array(buffer, start, end - start);
 }
 
 const small = new Spare(SMALL_BLOCK, 2048); // 2 MiB for the process
@@ -47,17 +59,18 @@ export interface Taken {
 }
 
 const NO_BLOCKS: Block[] = [];
-const NO_BLOCK: Block = { bytes: new Uint8Array(0), words: new Int32Array(0) };
+const NO_BLOCK: Block = blockOf(new Uint8Array(0));
 
-/** Where to write: at `bytes[at...]`, of whose buffer `words` is a word view. */
+/** Where to write: at `bytes[at...]`, of whose whole buffer the others are views. */
 export interface Room {
   readonly bytes: Uint8Array;
   readonly words: Int32Array;
+  readonly view: DataView;
   readonly at: number;
 }
 
 /** `reserve` answers at each call with the same object. */
-const room = { bytes: NO_BLOCK.bytes, words: NO_BLOCK.words, at: 0 };
+const room = { bytes: NO_BLOCK.bytes, words: NO_BLOCK.words, view: NO_BLOCK.view, at: 0 };
 
 /**
  * Frame bytes on their way to the transport. Small frames are packed into blocks, large payloads are listed by reference, and
@@ -83,6 +96,7 @@ export class Output {
     if (block === undefined || this.end + length > block.bytes.length) block = this.nextBlock(length);
     room.bytes = block.bytes;
     room.words = block.words;
+    room.view = block.view;
     room.at = this.end;
     return room;
   }
@@ -127,7 +141,7 @@ export class Output {
       return { pieces, size, blocks: NO_BLOCKS };
     }
     const current =
-      this.block !== undefined && this.end > this.begin ? this.block.bytes.subarray(this.begin, this.end) : undefined;
+      this.block !== undefined && this.end > this.begin ? part(this.block, this.begin, this.end) : undefined;
     const blocks = this.blocks ?? [];
     if (this.block !== undefined) blocks.push(this.block);
     let pieces: Uint8Array | Uint8Array[];
@@ -160,7 +174,7 @@ export class Output {
   private list(bytes: Uint8Array): void {
     this.pieces ??= [];
     if (this.block !== undefined && this.end > this.begin) {
-      this.pieces.push(this.block.bytes.subarray(this.begin, this.end));
+      this.pieces.push(part(this.block, this.begin, this.end));
       this.begin = this.end;
     }
     this.pieces.push(bytes);
@@ -180,7 +194,7 @@ export class Output {
       this.end = end;
       small.give(full);
     } else {
-      if (end > begin) (this.pieces ??= []).push(full.bytes.subarray(begin, end));
+      if (end > begin) (this.pieces ??= []).push(part(full, begin, end));
       (this.blocks ??= []).push(full);
     }
     return next;

@@ -1,6 +1,6 @@
 import { CLOSE_CODE, isSendableCloseCode, MAX_CLOSE_REASON_BYTES } from "./close-codes.ts";
 import { protocolError, type WebSocketError } from "./errors.ts";
-import { MAX_CONTROL_PAYLOAD, OPCODE } from "./frame.ts";
+import { MAX_CONTROL_PAYLOAD, MAX_HEADER_SIZE, OPCODE } from "./frame.ts";
 import { invalidArgument } from "./handshake/text.ts";
 import type { Message } from "./message.ts";
 import { checkOptions, type ProtocolOptions } from "./options.ts";
@@ -329,7 +329,8 @@ export class Protocol implements ReceiverSink {
     const limit = this.options.maxWriteBufferSize;
     const waiting = this.output.size + this.inTransit;
     // how long a text is at most is known without looking through it
-    if (typeof data === "string" && waiting + this.sender.encodedSize(3 * data.length) <= limit) return;
+    const most = typeof data === "string" ? 3 * data.length : payloadSize(data);
+    if (most <= this.options.maxFrameSize && waiting + most + MAX_HEADER_SIZE <= limit) return;
     const size = this.sender.encodedSize(payloadSize(data));
     if (waiting + size > limit) {
       throw protocolError("WRITE_BUFFER_FULL", `${waiting} bytes wait, ${size} more would pass ${limit}`);

@@ -1,7 +1,7 @@
 import { Assembly } from "./assembly.ts";
 import { type ProtocolErrorCode, protocolError, type WebSocketError } from "./errors.ts";
 import { FIN, MASK_BIT, MAX_CONTROL_PAYLOAD, MAX_HEADER_SIZE, OPCODE, RSV1, RSV_BITS } from "./frame.ts";
-import { isAscii, rotateKey } from "./mask.ts";
+import { isAscii, offsetOf, rotateKey } from "./mask.ts";
 import { LARGEST_SHARED, Message } from "./message.ts";
 import { checkUtf8Piece, copyMaskedPiece, primitives } from "./primitives.ts";
 import { UTF8_INVALID, UTF8_START } from "./utf8.ts";
@@ -29,29 +29,40 @@ export interface ReceiverSink {
   onClose(payload: Uint8Array): void;
 }
 
-const SLAB_SIZE = 8192; // bytes
+const EMPTY = new Uint8Array(0);
 
 /**
  * Payloads up to LARGEST_SHARED, those of all connections, lie one behind the other in slabs, so that a message costs no array of
  * its own. A slab lives as long as any of its messages; the bytes that a message hands out are a copy.
  */
-let slab: Uint8Array = new Uint8Array(0);
-let slabWords: Int32Array = new Int32Array(0);
-let slabNext = 0;
+class Slabs {
+  /** The one in use. */
+  bytes: Uint8Array = EMPTY;
+  words: Int32Array = new Int32Array(0);
+  private readonly size: number;
+  private next = 0;
 
-/** The offset in a slab where `length` bytes fit, in step with `phase` modulo 4 so that words can be copied. */
-function slabRoom(length: number, phase: number): number {
-  let at = slabNext + ((phase - slabNext) & 3);
-  if (at + length > slab.length) {
-    slab = primitives.allocate(SLAB_SIZE);
-    slabWords = new Int32Array(slab.buffer, 0, SLAB_SIZE >> 2);
-    at = phase & 3;
+  constructor(size: number) {
+    this.size = size;
   }
-  slabNext = at + length;
-  return at;
+
+  /** The offset where `length` bytes fit, in step with `phase` modulo 4 so that words can be copied. */
+  take(length: number, phase: number): number {
+    let at = this.next + ((phase - this.next) & 3);
+    if (at + length > this.bytes.length) {
+      this.bytes = primitives.allocate(this.size);
+      this.words = new Int32Array(this.bytes.buffer, 0, this.size >> 2);
+      at = phase & 3;
+    }
+    this.next = at + length;
+    return at;
+  }
 }
 
-const EMPTY = new Uint8Array(0);
+const LARGEST_SMALL = 256; // bytes
+// apart, so that a small message that is kept keeps no large slab
+const smallSlabs = new Slabs(8 * 1024);
+const largeSlabs = new Slabs(64 * 1024);
 
 /**
  * Frames in, messages out: one pass over each chunk. Keeps no byte of a chunk and changes none. The first violation ends it:
@@ -271,11 +282,12 @@ export class Receiver {
     let words: Int32Array;
     let to: number;
     if (length <= LARGEST_SHARED) {
-      to = slabRoom(length, chunk.byteOffset + at);
-      target = slab;
-      words = slabWords;
+      const slabs = length <= LARGEST_SMALL ? smallSlabs : largeSlabs;
+      to = slabs.take(length, offsetOf(chunk) + at);
+      target = slabs.bytes;
+      words = slabs.words;
     } else {
-      to = (chunk.byteOffset + at) & 3;
+      to = (offsetOf(chunk) + at) & 3;
       target = primitives.allocate(to + length);
       for (let i = 0; i < to; i++) target[i] = 0; // part of what `bytes.buffer` shows
       words = new Int32Array(target.buffer, 0, target.length >> 2);

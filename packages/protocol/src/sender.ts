@@ -116,9 +116,9 @@ export class Sender {
     const { size } = message;
     if (size <= this.largestPacked) {
       const key = this.keys?.take();
-      const { bytes, words, at } = this.output.reserve(headerSize(size, key !== undefined) + size);
+      const { bytes, words, view, at } = this.output.reserve(headerSize(size, key !== undefined) + size);
       const payloadAt = writeHeader(bytes, at, FIN | opcode, size, key);
-      const end = message.copyTo(bytes, payloadAt);
+      const end = message.copyTo(bytes, payloadAt, view);
       if (key !== undefined) maskInPlace(bytes, words, payloadAt, end, key);
       this.output.wrote(end);
     } else if (this.keys === undefined && size <= this.maxFrameSize) {

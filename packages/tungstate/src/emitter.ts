@@ -11,7 +11,7 @@ const NOTHING = Object.freeze(Object.create(null)) as object;
  * that throws does not unwind whoever emitted: `onThrow` hears of it, and the next listener is called.
  */
 export abstract class Emitter<Events extends { [E in keyof Events]: unknown[] }> {
-  private readonly listeners = Object.create(NOTHING) as { [E in keyof Events]?: readonly Listener<Events[E]>[] };
+  protected readonly listeners = Object.create(NOTHING) as { [E in keyof Events]?: readonly Listener<Events[E]>[] };
 
   on<E extends keyof Events>(event: E, listener: Listener<Events[E]>): this {
     checkListener(event, listener);

@@ -21,6 +21,7 @@ declare const WebAssembly: {
 
 export const READ_BUFFER_SIZE = 256 * 1024; // bytes; measured: large messages gain up to here, see docs/performance.md
 const SCRATCH_SIZE = 32 * 1024; // bytes; stays in the first level cache
+const LARGEST_REMEMBERED = 2048; // bytes
 const PAGE = 64 * 1024;
 
 export interface Simd {
@@ -46,18 +47,24 @@ function load(): Simd | undefined {
   }
   const readBuffer = Buffer.from(memory.buffer, 0, READ_BUFFER_SIZE);
   const scratch = Buffer.from(memory.buffer, READ_BUFFER_SIZE, SCRATCH_SIZE);
+  /** The first bytes of `scratch`, by their number: `set` takes nothing but a whole array, and making one costs as much as copying 1 KiB. */
+  const firstOf: (Uint8Array | undefined)[] = [];
+  const scratchOf = (size: number): Uint8Array => {
+    if (size === SCRATCH_SIZE) return scratch;
+    if (size > LARGEST_REMEMBERED) return scratch.subarray(0, size);
+    return (firstOf[size] ??= scratch.subarray(0, size));
+  };
   return {
     readBuffer,
     copyMasked(source, start, length, key, target, _targetWords, at) {
-      const inMemory = source.buffer === memory.buffer;
-      const from = inMemory ? source.byteOffset + start : READ_BUFFER_SIZE;
+      const inMemory = source === readBuffer;
       let seen = 0;
       // whole pieces are multiples of 4, so that the key needs no turning in between
       for (let done = 0; done < length; done += SCRATCH_SIZE) {
         const size = Math.min(SCRATCH_SIZE, length - done);
         if (!inMemory) scratch.set(source.subarray(start + done, start + done + size));
-        seen |= mask(READ_BUFFER_SIZE, inMemory ? from + done : from, size, key);
-        target.set(size === SCRATCH_SIZE ? scratch : scratch.subarray(0, size), at + done);
+        seen |= mask(READ_BUFFER_SIZE, inMemory ? start + done : READ_BUFFER_SIZE, size, key);
+        target.set(scratchOf(size), at + done);
       }
       return seen === 0 ? 0 : 0x80;
     },

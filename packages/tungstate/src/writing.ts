@@ -199,9 +199,10 @@ export class Writing {
   /** What was written is to be flushed. False if more than `writeBufferSize` waits. */
   private afterWrite(): boolean {
     const { core, settings } = this;
-    if (core.output.size >= settings.writeBufferSize) this.pass();
+    // by halves: while one is on its way, the other one fills up
+    if (core.output.size * 2 >= settings.writeBufferSize) this.pass();
     else this.flushSoon();
-    if (this.bufferedAmount <= settings.writeBufferSize) return true;
+    if (this.hasRoom) return true;
     this.needDrain = true;
     return false;
   }
@@ -257,14 +258,14 @@ export class Writing {
     if (core.output.size > 0) {
       const taken = core.output.take();
       this.bytesSent += taken.size;
-      if (!this.transport.write(taken.pieces)) {
+      if (this.transport.write(taken.pieces)) giveBack(taken);
+      else {
         this.inFlight = taken;
         core.inTransit = taken.size;
-        return;
       }
-      giveBack(taken);
     }
-    this.drained();
+    if (this.inFlight === undefined) this.drained();
+    this.makeRoom();
   }
 
   /** The transport is done with what it was given. */
@@ -277,9 +278,32 @@ export class Writing {
     this.flushNow();
   }
 
-  /** Nothing waits: tells everybody who waited for that. */
+  private get hasRoom(): boolean {
+    return this.bufferedAmount <= this.settings.writeBufferSize;
+  }
+
+  /** Whether there is more, behind a message in fragments or one that is being compressed. */
+  private get holds(): boolean {
+    return this.held !== undefined || this.outgoing?.busy === true;
+  }
+
+  /** The transport has taken what there was. Where that is not too much, the next output can fill up while it is on its way. */
+  private makeRoom(): void {
+    if (this.holds || !this.hasRoom) return;
+    const { roomWaiters } = this;
+    if (roomWaiters !== undefined) {
+      this.roomWaiters = undefined;
+      for (const waiter of roomWaiters) waiter.resolve();
+    }
+    if (this.needDrain) {
+      this.needDrain = false;
+      this.host.emitDrain();
+    }
+  }
+
+  /** All there was is written. */
   private drained(): void {
-    const { core, streamWaiter, roomWaiters, flushWaiters } = this;
+    const { core, streamWaiter, flushWaiters } = this;
     if (streamWaiter !== undefined) {
       this.streamWaiter = undefined;
       streamWaiter.resolve();
@@ -288,17 +312,9 @@ export class Writing {
       this.endSent = true;
       this.transport.end();
     }
-    // there is more, behind a message in fragments or one that is being compressed
-    if (this.held !== undefined || this.outgoing?.busy === true) return;
-    if (roomWaiters !== undefined || flushWaiters !== undefined) {
-      this.roomWaiters = this.flushWaiters = undefined;
-      for (const waiter of roomWaiters ?? []) waiter.resolve();
-      for (const waiter of flushWaiters ?? []) waiter.resolve();
-    }
-    if (this.needDrain) {
-      this.needDrain = false;
-      this.host.emitDrain();
-    }
+    if (flushWaiters === undefined || this.holds) return;
+    this.flushWaiters = undefined;
+    for (const waiter of flushWaiters) waiter.resolve();
   }
 
   /** The connection has ended, because of `error`: what still waits won't be written. */
