@@ -52,10 +52,10 @@ export class HubClient {
     });
   }
 
-  /** One whose connect command is through. */
-  static async connect(t: TestContext, port: number): Promise<HubClient> {
+  /** One whose connect command is through; gone when the test ends, if there is one. */
+  static async connect(t: TestContext | undefined, port: number): Promise<HubClient> {
     const socket = await connect(`ws://127.0.0.1:${port}/`, { proxy: false });
-    t.after(() => socket.terminate());
+    t?.after(() => socket.terminate());
     const client = new HubClient(socket);
     await client.ask({ connect: {} });
     return client;

@@ -1,0 +1,58 @@
+import { spawn } from "node:child_process";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import process from "node:process";
+import type { TestContext } from "node:test";
+
+const BIN = join(dirname(createRequire(import.meta.url).resolve("@tungstate/cli/package.json")), "bin", "tungstate.js");
+const LIMIT_MS = 30_000; // a program that takes longer is ended
+
+/** `tungstate` with these arguments, as a process of its own, gone when the test ends. */
+export class Program {
+  stdout = "";
+  stderr = "";
+  /** Its exit code. */
+  readonly ended: Promise<number | null>;
+  private wake: (() => void) | undefined;
+  private readonly kill: (signal: NodeJS.Signals) => void;
+
+  constructor(t: TestContext, args: readonly string[], input?: string) {
+    const child = spawn(process.execPath, [BIN, ...args], { stdio: "pipe", timeout: LIMIT_MS });
+    this.kill = (signal) => void child.kill(signal);
+    t.after(() => child.kill("SIGKILL"));
+    child.stdin.on("error", () => undefined); // it may end before it has read all
+    if (input !== undefined) child.stdin.end(input);
+    child.stdout.setEncoding("utf8").on("data", (text: string) => {
+      this.stdout += text;
+      this.wake?.();
+    });
+    child.stderr.setEncoding("utf8").on("data", (text: string) => {
+      this.stderr += text;
+      this.wake?.();
+    });
+    this.ended = new Promise((resolve, reject) => {
+      child.once("error", reject);
+      child.once("close", (code) => {
+        resolve(code);
+        this.wake?.();
+      });
+    });
+  }
+
+  /** Waits until stdout or stderr match. */
+  async shows(pattern: RegExp): Promise<RegExpExecArray> {
+    let over = false;
+    void this.ended.then(() => (over = true));
+    for (;;) {
+      const match = pattern.exec(this.stdout) ?? pattern.exec(this.stderr);
+      if (match !== null) return match;
+      if (over) throw new Error(`ended without ${pattern}: ${this.stdout}${this.stderr}`);
+      await new Promise<void>((resolve) => (this.wake = resolve));
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.kill("SIGTERM");
+    await this.ended;
+  }
+}
