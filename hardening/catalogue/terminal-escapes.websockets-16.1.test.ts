@@ -134,7 +134,7 @@ test("cli: the log of tungstate serve has them as escapes, too", async (t) => {
   assertHarmless(program.stderr);
 });
 
-test("messages of errors have them as escapes", async (t) => {
+test("server and client: messages of errors have them as escapes", async (t) => {
   for (const changes of [
     { Upgrade: "\u009b31m" },
     { "Sec-WebSocket-Protocol": "\u009b" },
