@@ -143,7 +143,7 @@ describe("listeners of a connection: it ends with 1011, and the server's error e
     message: (client) => void client.write("a message"),
     ping: (client) => void client.ping().catch(() => undefined),
     pong: (_client, own) => void own.ping().catch(() => undefined),
-    drain: (_client, own) => void own.write(Buffer.alloc(1_000_000)),
+    drain: (_client, own) => void own.write(Buffer.alloc(16_000_000)),
     error: (_client, own) => own.terminate(),
     close: (client) => void client.close(),
   };
