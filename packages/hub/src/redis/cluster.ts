@@ -5,6 +5,7 @@ import { slotOf, SLOTS } from "./slots.ts";
 import { describeRedis, type RedisUrl } from "./urls.ts";
 
 const REFRESH_INTERVAL = 5_000; // ms: who has which slot may change without anybody telling
+const TRY_AGAIN_PAUSE = 50; // ms
 const REFRESH_WHEN_DOWN = 500; // ms
 const REFRESH_PAUSE = 100; // ms between two questions after errors
 
@@ -63,8 +64,10 @@ export class ClusterDeployment implements Deployment {
   async redirect(error: unknown, key: string): Promise<Redirection | undefined> {
     const [kind, , address] = error instanceof Error ? error.message.split(" ") : [];
     if (kind === "ASK" && address !== undefined) return { server: this.serverAt(address), asking: true };
-    if (kind !== "MOVED") return undefined;
-    await this.refresh();
+    if (kind === "TRYAGAIN")
+      await pause(TRY_AGAIN_PAUSE); // some keys are here, some there
+    else if (kind === "MOVED") await this.refresh();
+    else return undefined;
     return { server: this.serverOf(key), asking: false };
   }
 

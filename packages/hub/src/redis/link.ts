@@ -111,9 +111,9 @@ export class Link {
     }
   }
 
-  /** As `open`, for one that may come when it can. */
+  /** As `open`, for one that may come when it can. Does nothing where it is trying already. */
   openLater(): void {
-    this.redis.connect().catch(() => undefined);
+    if (this.redis.status === "wait") this.redis.connect().catch(() => undefined);
   }
 
   close(): void {

@@ -111,10 +111,13 @@ export class RedisServer {
   /** One command, on a connection of its own. */
   async command(name: string, ...args: readonly string[]): Promise<unknown> {
     const redis = new Redis({ port: this.port, lazyConnect: true, retryStrategy: () => null });
-    redis.on("error", () => undefined);
+    let told: Error | undefined; // more than the rejection says
+    redis.on("error", (error: Error) => (told ??= error));
     try {
       await redis.connect();
       return await redis.call(name, ...args);
+    } catch (error) {
+      throw told ?? error;
     } finally {
       redis.disconnect();
     }
@@ -125,8 +128,8 @@ export class RedisServer {
       try {
         const info = String(await this.command("INFO"));
         if (!/^loading:1/m.test(info)) return;
-      } catch {
-        // not yet
+      } catch (error) {
+        if (error instanceof Error && error.message.startsWith("NOAUTH")) return; // it is there, and wants a password
       }
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
@@ -210,5 +213,56 @@ export class RedisClusterServers {
         await new Promise((resolve) => setTimeout(resolve, 20));
       }
     }
+  }
+}
+
+/** A primary, its replica, and a sentinel that promotes it. */
+export class SentinelServers {
+  readonly primary: RedisServer;
+  readonly replica: RedisServer;
+  readonly sentinel: RedisServer;
+
+  private constructor(primary: RedisServer, replica: RedisServer, sentinel: RedisServer) {
+    this.primary = primary;
+    this.replica = replica;
+    this.sentinel = sentinel;
+  }
+
+  static async start(): Promise<SentinelServers> {
+    const primary = await RedisServer.start("--repl-diskless-sync-delay", "0");
+    const replica = await RedisServer.start("--replicaof", "127.0.0.1", String(primary.port));
+    const sentinel = await RedisServer.startSentinel(
+      [
+        `sentinel monitor main 127.0.0.1 ${primary.port} 1`,
+        "sentinel down-after-milliseconds main 500",
+        "sentinel failover-timeout main 2000",
+      ].join("\n"),
+    );
+    const servers = new SentinelServers(primary, replica, sentinel);
+    for (let tries = 0; ; tries++) {
+      const info = String(await sentinel.command("SENTINEL", "REPLICAS", "main"));
+      if (info.includes("master-link-status,ok")) return servers;
+      if (tries === 1000) throw new Error(`the sentinel does not see the replica: ${info}`);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+
+  get url(): string {
+    return `redis+sentinel://127.0.0.1:${this.sentinel.port}/main`;
+  }
+
+  /** Resolves when the replica has all that the primary has now. */
+  async replicated(): Promise<void> {
+    const offset = async (server: RedisServer, name: string): Promise<number> => {
+      const info = String(await server.command("INFO", "replication"));
+      return Number(new RegExp(`${name}:(\\d+)`).exec(info)?.[1] ?? 0);
+    };
+    const at = await offset(this.primary, "master_repl_offset");
+    while ((await offset(this.replica, "slave_repl_offset")) < at)
+      await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([this.primary, this.replica, this.sentinel].map((server) => server.stop()));
   }
 }

@@ -1,0 +1,472 @@
+import assert from "node:assert/strict";
+import { after, test } from "node:test";
+import type { BrokerPublishOptions } from "../../src/broker/broker.ts";
+import { Hub } from "../../src/hub.ts";
+import { openRedis } from "../../src/redis/open-redis.ts";
+import type { RedisOptions } from "../../src/redis/options.ts";
+import { pubsOf, TestClient } from "../support/test-client.ts";
+import { freePort, RedisClusterServers, RedisServer, SentinelServers } from "./support/redis-server.ts";
+import { TcpProxy } from "./support/tcp-proxy.ts";
+
+const TIMEOUT = 400; // ms: of the connections under test
+const KEEP: BrokerPublishOptions = { historySize: 1000, historyTtl: 60_000, metaTtl: 60_000 };
+
+let prefixes = 0;
+
+async function until(what: string, isSo: () => boolean | Promise<boolean>, ms = 20_000): Promise<void> {
+  for (const end = Date.now() + ms; !(await isSo());) {
+    if (Date.now() > end) throw new Error(`${what}: not within ${ms} ms`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+/** A hub whose clients are in memory, on a Redis at these URLs. */
+async function withHub(
+  urls: readonly string[],
+  run: (hub: Hub, told: readonly string[]) => Promise<void>,
+  options: RedisOptions = {},
+): Promise<void> {
+  const told: string[] = [];
+  const redis = await openRedis(urls, {
+    prefix: `faults${prefixes++}`,
+    timeout: TIMEOUT,
+    onError: ({ message }) => told.push(message),
+    ...options,
+  });
+  const hub = new Hub({
+    namespaces: {
+      "": { history: { size: 1000, ttl: 60_000 }, presence: true, subscribe: "anyone", publish: "anyone" },
+    },
+    anonymous: true,
+    ping: false,
+    broker: redis.broker,
+    presence: redis.presenceStore,
+    positionCheckInterval: 600,
+  });
+  await hub.start();
+  try {
+    await run(hub, told);
+  } finally {
+    await hub.close();
+  }
+}
+
+/** Publishes until it is acknowledged, once. Returns how often that took. */
+async function publish(hub: Hub, channel: string, data: unknown): Promise<number> {
+  for (let tries = 1; ; tries++) {
+    try {
+      await hub.publish(channel, data, { idempotencyKey: String(data) });
+      return tries;
+    } catch (error) {
+      assert.ok(error instanceof Error && "temporary" in error && error.temporary === true, String(error));
+      if (tries > 2000) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  }
+}
+
+/** A client that comes back to a channel whenever it is told to, and keeps the publications that it has seen. */
+class Follower {
+  readonly client: TestClient;
+  readonly seen: unknown[] = [];
+  /** Times that it came back, and times that its position was gone. */
+  returns = 0;
+  lost = 0;
+  private readonly channel: string;
+  private position: { offset: number; epoch: string } = { offset: 0, epoch: "" };
+
+  private constructor(client: TestClient, channel: string) {
+    this.client = client;
+    this.channel = channel;
+  }
+
+  static async start(hub: Hub, channel: string): Promise<Follower> {
+    const follower = new Follower(await new TestClient(hub).connect(), channel);
+    const { offset = 0, epoch = "" } = await follower.client.subscribe(channel);
+    follower.position = { offset, epoch };
+    return follower;
+  }
+
+  async read(): Promise<readonly unknown[]> {
+    const lines = this.client.take();
+    for (const pub of pubsOf(lines)) this.see(pub);
+    if (lines.some(({ push }) => push?.unsubscribe?.code === 2500)) await this.comeBack();
+    return this.seen;
+  }
+
+  private async comeBack(): Promise<void> {
+    this.returns++;
+    for (;;) {
+      const { subscribe, error } = await this.client.ask({
+        subscribe: { channel: this.channel, recover: true, ...this.position },
+      });
+      if (error !== undefined) {
+        assert.equal(error.temporary, true);
+        await new Promise((resolve) => setTimeout(resolve, 10));
+        continue;
+      }
+      const { recovered, offset = 0, epoch = "", publications = [] } = subscribe ?? {};
+      if (recovered !== true) this.lost++;
+      else assert.equal(offset, this.position.offset);
+      this.position = { offset, epoch };
+      for (const pub of publications) this.see(pub);
+      return;
+    }
+  }
+
+  private see({ offset = 0, data }: { readonly offset?: number; readonly data: unknown }): void {
+    assert.equal(offset, this.position.offset + 1, "no gap, no double");
+    this.position = { ...this.position, offset };
+    this.seen.push(data);
+  }
+}
+
+const servers = new Set<{ stop(): Promise<void> }>();
+after(async () => void (await Promise.all([...servers].map((server) => server.stop()))));
+
+function kept<T extends { stop(): Promise<void> }>(server: T): T {
+  servers.add(server);
+  return server;
+}
+
+const range = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, i) => from + i);
+
+test("start-up fails clearly where Redis can't be used, and leaves nothing behind", async () => {
+  const nobody = await freePort();
+  const server = kept(await RedisServer.start("--requirepass", "right"));
+  const cluster = kept(await RedisServer.start("--cluster-enabled", "yes"));
+  const fails = async (url: string, expected: RegExp): Promise<void> => {
+    const from = Date.now();
+    await assert.rejects(
+      openRedis([url], { timeout: 2_000 }),
+      (error) => error instanceof Error && expected.test(error.message) && !error.message.includes("wrong"),
+      url,
+    );
+    assert.ok(Date.now() - from < 15_000);
+  };
+  await fails(`redis://127.0.0.1:${nobody}`, /^Redis at redis:\/\/127.0.0.1:\d+ can't be used: connect ECONNREFUSED/);
+  await fails(`redis+cluster://127.0.0.1:${nobody}`, /^Redis at 127.0.0.1:\d+ can't be used: connect ECONNREFUSED/);
+  await fails(`redis+sentinel://127.0.0.1:${nobody}/main`, /All sentinels are unreachable/);
+  await fails(`redis://:wrong@127.0.0.1:${server.port}`, /WRONGPASS/);
+  await fails(server.url, /NOAUTH/);
+  await fails(cluster.url, /is a server of a cluster: its URL begins with redis\+cluster:/);
+  await fails(
+    `redis+cluster://:right@127.0.0.1:${server.port}`,
+    /is no server of a cluster: its URL begins with redis:/,
+  );
+  const silent = await TcpProxy.start(server.port);
+  silent.silence();
+  await fails(`redis://127.0.0.1:${silent.port}`, /can't be used/);
+  await silent.stop();
+  await assert.rejects(openRedis([]), TypeError);
+  await assert.rejects(openRedis([server.url, server.url]), /the same/);
+});
+
+test("connections that were opened are closed by the end of the hub, or by close", async () => {
+  const server = kept(await RedisServer.start());
+  const connections = async (): Promise<number> =>
+    String(await server.command("CLIENT", "LIST"))
+      .trim()
+      .split("\n").length - 1;
+  await withHub([server.url], async () => assert.equal(await connections(), 2));
+  await until("all are closed", async () => (await connections()) === 0);
+  const redis = await openRedis([server.url]);
+  redis.close();
+  redis.close();
+  await until("all are closed", async () => (await connections()) === 0);
+  await assert.rejects(redis.presenceStore.start(), /have been closed/);
+});
+
+test("a connection that is cut: nothing is missed, publishing fails for a while, and in bounded time", async () => {
+  const server = kept(await RedisServer.start());
+  const proxy = kept(await TcpProxy.start(server.port));
+  await withHub([server.url], (far) =>
+    withHub(
+      [`redis://127.0.0.1:${proxy.port}`],
+      async (near, told) => {
+        const follower = await Follower.start(near, "a");
+        for (const n of range(0, 10)) await publish(far, "a", n);
+        await until("they come", async () => (await follower.read()).length === 10);
+        proxy.cut();
+        for (const n of range(10, 20)) await publish(far, "a", n);
+        const from = performance.now();
+        await assert.rejects(near.publish("a", "x"), { code: 100, temporary: true });
+        assert.ok(performance.now() - from < TIMEOUT * 2);
+        await assert.rejects(near.history("a"), { code: 100, temporary: true });
+        await new Promise((resolve) => setTimeout(resolve, TIMEOUT));
+        assert.equal(follower.client.closedWith, undefined, "connections stay");
+        proxy.heal();
+        await publish(near, "a", 20);
+        await until("all have come", async () => (await follower.read()).length === 21);
+        assert.deepEqual(follower.seen, range(0, 21));
+        assert.deepEqual([follower.returns, follower.lost], [0, 0]);
+        assert.equal(told.length, 2, `each connection's loss is told once: ${told.join("; ")}`);
+        await until("both connections are back", () => (near.metrics.store?.reconnects ?? 0) >= 2);
+        await until("the channel was checked", () => (near.metrics.store?.interruptions ?? 0) >= 1);
+        assert.ok((near.metrics.store?.failures ?? 0) >= 1);
+        assert.ok((near.metrics.store?.roundTrips.count ?? 0) >= 1);
+      },
+      { prefix: `faults${prefixes - 1}` },
+    ),
+  );
+});
+
+test("half-open silence is found out, and nothing is missed", async () => {
+  const server = kept(await RedisServer.start());
+  const proxy = kept(await TcpProxy.start(server.port));
+  const prefix = `faults${prefixes}`;
+  await withHub([server.url], (far) =>
+    withHub(
+      [`redis://127.0.0.1:${proxy.port}`],
+      async (near) => {
+        const follower = await Follower.start(near, "a");
+        await publish(far, "a", 0);
+        await until("it comes", async () => (await follower.read()).length === 1);
+        proxy.silence();
+        for (const n of range(1, 10)) await publish(far, "a", n);
+        const from = performance.now();
+        await assert.rejects(near.publish("a", "x", { idempotencyKey: "x" }), { code: 100, temporary: true });
+        assert.ok(performance.now() - from < TIMEOUT * 4, "publishing fails in bounded time");
+        proxy.heal();
+        await until("all have come", async () => (await follower.read()).length === 10);
+        assert.deepEqual(follower.seen, range(0, 10));
+        assert.equal(await publish(near, "a", 10), 1);
+        await until("it comes", async () => (await follower.read()).length === 11);
+        assert.deepEqual([follower.returns, follower.lost], [0, 0]);
+      },
+      { prefix },
+    ),
+  );
+});
+
+test("a message that Redis never delivered is found by the check of positions", async () => {
+  const server = kept(await RedisServer.start());
+  await withHub([server.url], async (hub) => {
+    const follower = await Follower.start(hub, "a");
+    await publish(hub, "a", 0);
+    await until("it comes", async () => (await follower.read()).length === 1);
+    // as if the last message had been lost: in the stream, not in the channel
+    const [meta] = (await server.command("KEYS", "*:m")) as [string];
+    await server.command("HINCRBY", meta, "o", "1");
+    await server.command("XADD", meta.replace(/:m$/, ":s"), "2", "p", "0|1");
+    await until("it comes", async () => (await follower.read()).length === 2);
+    assert.deepEqual(follower.seen, [0, 1]);
+    assert.equal(hub.metrics.gaps, 1);
+  });
+});
+
+test("subscriptions whose connection is killed are made again", async () => {
+  const server = kept(await RedisServer.start());
+  await withHub([server.url], async (hub) => {
+    const followers = await Promise.all(range(0, 20).map((n) => Follower.start(hub, `c${n}`)));
+    for (let round = 0; round < 3; round++) {
+      await server.command("CLIENT", "KILL", "TYPE", "pubsub");
+      for (const n of range(0, 20)) await publish(hub, `c${n}`, round);
+    }
+    for (const follower of followers) {
+      await until("all have come", async () => (await follower.read()).length === 3);
+      assert.deepEqual(follower.seen, [0, 1, 2]);
+      assert.equal(follower.returns, 0);
+    }
+  });
+});
+
+test("Redis killed and restarted with its append-only file: all that was acknowledged is there, clients recover", async () => {
+  const server = kept(await RedisServer.start("--appendonly", "yes", "--appendfsync", "everysec"));
+  await withHub([server.url], async (hub) => {
+    const follower = await Follower.start(hub, "a");
+    for (const n of range(0, 20)) await publish(hub, "a", n);
+    await server.kill();
+    const publishing = publish(hub, "a", 20);
+    await server.run();
+    assert.ok((await publishing) > 1);
+    for (const n of range(21, 30)) await publish(hub, "a", n);
+    await until("all have come", async () => (await follower.read()).length === 30);
+    assert.deepEqual(follower.seen, range(0, 30));
+    assert.equal(follower.lost, 0);
+    assert.equal(follower.returns, 1, "it is another dataset: the client has to learn the new epoch");
+    const page = await hub.history("a", { limit: -1 });
+    assert.deepEqual(
+      page.publications.map(({ data }) => data),
+      range(0, 30),
+    );
+  });
+});
+
+test("Redis restarted with an old snapshot: who has seen what is gone is told, who has not goes on", async () => {
+  const server = kept(await RedisServer.start());
+  await withHub([server.url], async (hub) => {
+    const behind = await Follower.start(hub, "a");
+    const ahead = await Follower.start(hub, "a");
+    for (const n of range(0, 5)) await publish(hub, "a", n);
+    await until("they come", async () => (await behind.read()).length === 5);
+    behind.client.lose();
+    const { epoch } = await hub.history("a");
+    await server.command("SAVE");
+    for (const n of range(5, 10)) await publish(hub, "a", n);
+    await until("they come", async () => (await ahead.read()).length === 10);
+    await server.kill();
+    await server.run();
+    for (const n of range(10, 13)) await publish(hub, "a", n);
+    await until("it comes back", async () => (await ahead.read()).length === 10 && ahead.returns > 0);
+    assert.equal(ahead.lost, 1, "it has seen offsets 6 to 10, which are others now: that is told, not passed over");
+    const page = await hub.history("a", { limit: -1, since: { epoch, offset: 5 } });
+    assert.notEqual(page.epoch, epoch);
+    assert.deepEqual(
+      page.publications.map(({ offset, data }) => [offset, data]),
+      [
+        [6, 10],
+        [7, 11],
+        [8, 12],
+      ],
+      "a position of the old epoch that still holds is a place in the stream",
+    );
+    await assert.rejects(hub.history("a", { since: { epoch, offset: 6 } }), { code: 112 });
+    const again = await new TestClient(hub).connect();
+    const result = await again.subscribe("a", { recover: true, offset: 5, epoch });
+    assert.equal(result.recovered, true);
+    assert.equal(result.epoch, page.epoch);
+    assert.deepEqual(
+      result.publications?.map(({ data }) => data),
+      [10, 11, 12],
+    );
+    const gone = await new TestClient(hub).connect();
+    assert.equal((await gone.subscribe("a", { recover: true, offset: 7, epoch })).recovered, undefined);
+  });
+});
+
+test("Redis restarted with nothing: the epoch is another one", async () => {
+  const server = kept(await RedisServer.start());
+  await withHub([server.url], async (hub) => {
+    const follower = await Follower.start(hub, "a");
+    for (const n of range(0, 3)) await publish(hub, "a", n);
+    await until("they come", async () => (await follower.read()).length === 3);
+    await server.kill();
+    await server.run();
+    for (const n of range(3, 9)) await publish(hub, "a", n);
+    await until("it comes back", async () => (await follower.read()) !== undefined && follower.returns > 0);
+    assert.equal(follower.lost, 1);
+    await publish(hub, "a", 9);
+    await until("it goes on", async () => (await follower.read()).at(-1) === 9);
+  });
+});
+
+test("scripts that Redis has forgotten are loaded again, and the order is kept", async () => {
+  const server = kept(await RedisServer.start());
+  const redis = await openRedis([server.url], { prefix: "flush" });
+  await redis.broker.start({
+    publication: () => undefined,
+    join: () => {},
+    leave: () => {},
+    control: () => {},
+    interrupted: () => {},
+  });
+  await server.command("SCRIPT", "FLUSH");
+  const results = await Promise.all(range(0, 300).map((n) => redis.broker.publish("a", { data: `${n}` }, KEEP)));
+  assert.deepEqual(
+    results.map(({ offset }) => offset),
+    range(1, 301),
+  );
+  const { publications } = await redis.broker.history("a", { limit: -1 }, 60_000);
+  assert.deepEqual(
+    publications.map(({ data }) => data),
+    range(0, 300).map(String),
+  );
+  await server.command("SCRIPT", "FLUSH");
+  await Promise.all([
+    redis.presenceStore.add("a", { client: "1", user: "" }),
+    redis.presenceStore.remove("a", { client: "1", user: "" }),
+  ]);
+  assert.deepEqual(await redis.presenceStore.clients("a"), []);
+  await redis.broker.stop();
+  redis.close();
+});
+
+test("presence: the clients of a node that died vanish within the time to live, and come back with a silent one", async () => {
+  const server = kept(await RedisServer.start());
+  const prefix = `faults${prefixes}`;
+  await withHub(
+    [server.url],
+    async (hub) => {
+      const dead = await openRedis([server.url], { prefix, presenceTtl: 600 });
+      await dead.presenceStore.add("a", { client: "dead", user: "d" });
+      dead.close();
+      await (await new TestClient(hub).connect()).subscribe("a");
+      assert.equal((await hub.presenceStats("a")).clients, 2);
+      await until("it vanishes", async () => (await hub.presenceStats("a")).clients === 1, 5_000);
+      await server.command("DEL", ...((await server.command("KEYS", "*:p?")) as string[]));
+      assert.equal((await hub.presenceStats("a")).clients, 0);
+      await until("who is there is renewed", async () => (await hub.presenceStats("a")).clients === 1, 5_000);
+    },
+    { prefix, presenceTtl: 600 },
+  );
+});
+
+test("a replica promoted by sentinels: all go on with it, and are told what is not there any more", async () => {
+  const servers = kept(await SentinelServers.start());
+  await withHub([servers.url], async (hub) => {
+    const followers = await Promise.all(range(0, 5).map((n) => Follower.start(hub, `c${n}`)));
+    for (const n of range(0, 5)) for (const c of range(0, 5)) await publish(hub, `c${c}`, n);
+    await servers.replicated();
+    await servers.primary.kill();
+    for (const n of range(5, 10)) for (const c of range(0, 5)) await publish(hub, `c${c}`, n);
+    for (const follower of followers) {
+      await until("all have come", async () => (await follower.read()).length === 10);
+      assert.deepEqual(follower.seen, range(0, 10));
+      assert.deepEqual([follower.returns, follower.lost], [1, 0]);
+    }
+  });
+});
+
+test("a cluster's replica promoted: its slots go on", async () => {
+  const cluster = kept(await RedisClusterServers.start(3, 1));
+  await withHub([cluster.url], async (hub) => {
+    const followers = await Promise.all(range(0, 9).map((n) => Follower.start(hub, `c${n}`)));
+    for (const n of range(0, 3)) for (const c of range(0, 9)) await publish(hub, `c${c}`, n);
+    await new Promise((resolve) => setTimeout(resolve, 100)); // for the replicas
+    await cluster.servers[0]?.kill();
+    for (const n of range(3, 6)) for (const c of range(0, 9)) await publish(hub, `c${c}`, n);
+    for (const follower of followers) {
+      await until("all have come", async () => (await follower.read()).length === 6);
+      assert.deepEqual(follower.seen, range(0, 6));
+      assert.equal(follower.lost, 0);
+    }
+    assert.ok(followers.some(({ returns }) => returns === 1) && followers.some(({ returns }) => returns === 0));
+  });
+});
+
+test("a cluster: a slot that moves takes its subscriptions along", async () => {
+  const cluster = kept(await RedisClusterServers.start(2));
+  await withHub([cluster.url], async (hub) => {
+    const channels = range(0, 8).map((n) => `c${n}`);
+    const followers = await Promise.all(channels.map((channel) => Follower.start(hub, channel)));
+    for (const channel of channels) await publish(hub, channel, 0);
+    const [from, to] = cluster.servers;
+    assert.ok(from !== undefined && to !== undefined);
+    const owned = (await from.command("KEYS", "*:m")) as string[];
+    assert.ok(owned.length > 0 && owned.length < 8);
+    const ids = [String(await from.command("CLUSTER", "MYID")), String(await to.command("CLUSTER", "MYID"))];
+    for (const [i, meta] of owned.entries()) {
+      const slot = String(await from.command("CLUSTER", "KEYSLOT", meta));
+      await to.command("CLUSTER", "SETSLOT", slot, "IMPORTING", ids[0] ?? "");
+      await from.command("CLUSTER", "SETSLOT", slot, "MIGRATING", ids[1] ?? "");
+      const keys = (await from.command("CLUSTER", "GETKEYSINSLOT", slot, "100")) as string[];
+      await from.command("MIGRATE", "127.0.0.1", String(to.port), "", "0", "5000", "KEYS", ...keys);
+      // the keys are gone, the slot not yet: the server says ASK
+      if (i === 0) await hub.publish(meta.slice(meta.indexOf(".") + 1, meta.lastIndexOf("}")), "on the way");
+      for (const server of [to, from]) await server.command("CLUSTER", "SETSLOT", slot, "NODE", ids[1] ?? "");
+    }
+    for (const channel of channels) await publish(hub, channel, 1);
+    for (const follower of followers) {
+      await until("all have come", async () => (await follower.read()).at(-1) === 1);
+      assert.deepEqual(
+        follower.seen.filter((each) => each !== "on the way"),
+        [0, 1],
+      );
+      assert.equal(follower.lost, 0);
+    }
+    assert.equal(followers.filter(({ seen }) => seen.includes("on the way")).length, 1);
+    for (const channel of channels) await publish(hub, channel, 2);
+    for (const follower of followers) await until("it goes on", async () => (await follower.read()).at(-1) === 2);
+  });
+});
