@@ -40,7 +40,7 @@ interface Setting {
 }
 
 /** One of them where nobody asks for a result, as far as the types go: an async function fits there all the same. */
-const unasked = (fail: () => unknown): (() => void) => fail as () => void;
+const unasked = (fail: () => unknown): (() => void) => fail;
 
 /** A server whose errors are listened for. What it does is checked by `work`, and that it still works by us. */
 async function serving(options: WebSocketServerOptions, work: (setting: Setting) => Promise<void>): Promise<void> {
