@@ -1,7 +1,35 @@
 import type { Histogram, HubMetrics } from "@tungstate/hub";
 
-/** The hub's figures in Prometheus' text format. */
-export function hubMetricsText(metrics: HubMetrics): string {
+/** A metric in Prometheus' text format, with its lines: what stands before the value, and the value. */
+export interface Family {
+  readonly type: "counter" | "gauge" | "histogram";
+  readonly name: string;
+  readonly help: string;
+  readonly lines: readonly (readonly [line: string, value: number])[];
+}
+
+/** The same families of several processes, line by line. */
+export function sumFamilies(all: readonly (readonly Family[])[]): Family[] {
+  const sums = new Map<string, { family: Family; lines: Map<string, number> }>();
+  for (const family of all.flat()) {
+    let sum = sums.get(family.name);
+    if (sum === undefined) sums.set(family.name, (sum = { family, lines: new Map() }));
+    for (const [line, value] of family.lines) sum.lines.set(line, (sum.lines.get(line) ?? 0) + value);
+  }
+  return Array.from(sums.values(), ({ family, lines }) => ({ ...family, lines: [...lines] }));
+}
+
+export function familiesText(families: readonly Family[]): string {
+  return families
+    .map(({ type, name, help, lines }) => {
+      const body = lines.map(([line, value]) => `${line} ${value}\n`).join("");
+      return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${body}`;
+    })
+    .join("");
+}
+
+/** The hub's figures. */
+export function hubFamilies(metrics: HubMetrics): readonly Family[] {
   const { recovered, unrecovered } = metrics;
   const out = new Exposition();
   out.gauge("connections", "Connections of the hub, before and after their connect command", metrics.connections);
@@ -47,14 +75,14 @@ export function hubMetricsText(metrics: HubMetrics): string {
   ]);
   out.counter("recovered_publications_total", "Publications sent by recovery", metrics.recoveredPublications);
   out.milliseconds("fan_out_seconds", "From a publication to its last subscriber", metrics.fanOut);
-  return out.text;
+  return out.families;
 }
 
 type Labels = Readonly<Record<string, string>>;
 type Values = number | readonly (readonly [Labels, number])[];
 
 class Exposition {
-  text = "";
+  readonly families: Family[] = [];
 
   gauge(name: string, help: string, value: number): void {
     this.metric("gauge", name, help, value);
@@ -67,28 +95,34 @@ class Exposition {
   /** A histogram of milliseconds, in seconds. */
   milliseconds(name: string, help: string, histogram: Histogram): void {
     const { bounds, counts, sum, count } = histogram;
-    this.head("histogram", name, help);
-    for (const [index, bound] of bounds.entries()) {
-      this.line(`${name}_bucket`, { le: String(bound / 1000) }, counts[index] ?? 0);
-    }
-    this.line(`${name}_bucket`, { le: "+Inf" }, count);
-    this.line(`${name}_sum`, {}, sum / 1000);
-    this.line(`${name}_count`, {}, count);
+    const buckets = bounds.map((bound, index) =>
+      line(`${name}_bucket`, { le: String(bound / 1000) }, counts[index] ?? 0),
+    );
+    this.add("histogram", name, help, [
+      ...buckets,
+      line(`${name}_bucket`, { le: "+Inf" }, count),
+      line(`${name}_sum`, {}, sum / 1000),
+      line(`${name}_count`, {}, count),
+    ]);
   }
 
-  private metric(type: string, name: string, help: string, values: Values): void {
-    this.head(type, name, help);
-    if (typeof values === "number") this.line(name, {}, values);
-    else for (const [labels, value] of values) this.line(name, labels, value);
+  private metric(type: "counter" | "gauge", name: string, help: string, values: Values): void {
+    const all = typeof values === "number" ? ([[{}, values]] as const) : values;
+    this.add(
+      type,
+      name,
+      help,
+      all.map(([labels, value]) => line(name, labels, value)),
+    );
   }
 
-  private head(type: string, name: string, help: string): void {
-    this.text += `# HELP tungstate_hub_${name} ${help}\n# TYPE tungstate_hub_${name} ${type}\n`;
+  private add(type: Family["type"], name: string, help: string, lines: Family["lines"]): void {
+    this.families.push({ type, name: `tungstate_hub_${name}`, help, lines });
   }
+}
 
-  /** The labels are names of methods and numbers: nothing in them has to be escaped. */
-  private line(name: string, labels: Labels, value: number): void {
-    const pairs = Object.entries(labels).map(([label, text]) => `${label}="${text}"`);
-    this.text += `tungstate_hub_${name}${pairs.length === 0 ? "" : `{${pairs.join(",")}}`} ${value}\n`;
-  }
+/** The labels are names of methods and numbers: nothing in them has to be escaped. */
+function line(name: string, labels: Labels, value: number): readonly [line: string, value: number] {
+  const pairs = Object.entries(labels).map(([label, text]) => `${label}="${text}"`);
+  return [`tungstate_hub_${name}${pairs.length === 0 ? "" : `{${pairs.join(",")}}`}`, value];
 }

@@ -2,7 +2,8 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import { createRequire } from "node:module";
 import type { ConnectFlags } from "./connect-options.ts";
 import { secondsOf } from "./duration.ts";
-import type { ServeOptions } from "./serve.ts";
+import type { Flags } from "./gather.ts";
+import { flagOf, SETTINGS, variableOf } from "./settings.ts";
 import type { TokenFlags } from "./token.ts";
 
 const { version } = createRequire(import.meta.url)("../package.json") as { version: string };
@@ -21,7 +22,7 @@ Examples:
   tungstate help connect                                 all about one command`,
   );
 
-program
+const serve = program
   .command("serve")
   .summary("run a server")
   .description(
@@ -37,38 +38,23 @@ program
   /metrics  figures for Prometheus
 
 Log lines go to stderr, as JSON. SIGTERM and SIGINT drain: nobody new is let in, all are sent a Close with 1001.`,
-  )
-  .option("--host <address>", "the address to listen on; 0.0.0.0 or :: for all", "127.0.0.1")
-  .option("--port <number>", "the port to listen on; 0 picks a free one", wholeNumber(0, 65_535), 8000)
+  );
+for (const [name, { argument, help, byDefault, several, only }] of Object.entries(SETTINGS)) {
+  if (only === "file") continue;
+  const more = [
+    byDefault === undefined ? "" : `default: ${byDefault}`,
+    only === undefined ? `env: ${variableOf(name)}` : "",
+  ].filter((part) => part !== "");
+  const flags = argument === undefined ? flagOf(name) : `${flagOf(name)} ${argument}`;
+  const option = new Option(flags, more.length === 0 ? help : `${help} (${more.join(", ")})`);
+  serve.addOption(several === true ? option.argParser(collect(asIs)) : option);
+}
+serve
   .option(
-    "--origin <origin>",
-    "pages that may connect beside those served here, as https://example.com, or `any`; may be given several times",
-    collect(origin),
+    "--config <file>",
+    "settings in a JSON file, by the names of flags in camelCase; flags and environment go before it (env: TUNGSTATE_CONFIG)",
   )
-  .option("--max-connections <count>", "WebSocket connections at a time; more get 503", wholeNumber(1, 10_000_000))
-  .option("--compression", "compress messages for clients that offer it (permessage-deflate)")
-  .option("--drain <seconds>", "how long clients have to go after SIGTERM or SIGINT", wholeNumber(0, 3600), 5)
-  .addOption(tokenSecret())
-  .addOption(
-    new Option("--api-key <key>", "turn the HTTP API on, for callers with this key; may be given several times")
-      .env("TUNGSTATE_API_KEY")
-      .argParser(collect(asIs)),
-  )
-  .option(
-    "--namespace <name>",
-    "a namespace beside `public`, whose channels take a token; may be given several times",
-    collect(asIs),
-  )
-  .addOption(
-    new Option("--log-level <level>", "which log lines to write")
-      .choices(["silent", "error", "warn", "info", "debug"])
-      .default("info"),
-  )
-  .option("--config <file>", "settings in a JSON file, by the names of flags; flags and environment go before it")
-  .action(async (flags: ServeOptions, command: Command) => {
-    const given = (flag: string): boolean => command.getOptionValueSource(flag) !== "default";
-    await (await import("./serve.ts")).serveCommand(flags, given);
-  });
+  .action(async (flags: Flags) => (await import("./serve.ts")).serveCommand(flags));
 
 program
   .command("connect")
@@ -166,11 +152,6 @@ function header(value: string): readonly [string, string] {
   const colon = value.indexOf(":");
   if (colon < 1) throw new InvalidArgumentError("Expected a name, a colon and a value.");
   return [value.slice(0, colon).trim(), value.slice(colon + 1).trim()];
-}
-
-function origin(value: string): string {
-  if (value === "any" || (URL.canParse(value) && new URL(value).origin === value)) return value;
-  throw new InvalidArgumentError("Expected something like https://example.com, without a path, or `any`.");
 }
 
 await program.parseAsync();

@@ -1,10 +1,13 @@
 import { collectDefaultMetrics, Counter, Gauge, Registry } from "prom-client";
+import type { Figures } from "./figures.ts";
 import type { Counted } from "./live.ts";
 import { type ConnectionStats, sharedMemoryBudget, type WebSocketConnection, type WebSocketServer } from "tungstate";
 
 export interface Metrics {
   readonly contentType: string;
   text(): Promise<string>;
+  /** The same for another process. */
+  json(): Promise<Figures["metrics"]>;
   opened(path: string): void;
   closed(path: string, stats: ConnectionStats, code: number): void;
   refused(path: string, reason: string): void;
@@ -104,6 +107,7 @@ export function createMetrics(servers: Readonly<Record<string, WebSocketServer>>
   return {
     contentType: registry.contentType,
     text: () => registry.metrics(),
+    json: () => registry.getMetricsAsJSON(),
     opened: (path) => opened.inc({ path }),
     closed(path, stats, code) {
       closed.inc({ path, code: String(code) });

@@ -1,6 +1,5 @@
 import { createHash } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
-import type { IncomingMessage, ServerResponse } from "node:http";
 import { extname, join, relative, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -8,6 +7,12 @@ interface File {
   readonly bytes: Buffer;
   readonly type: string;
   readonly etag: string;
+}
+
+export interface PageAnswer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Buffer | undefined;
 }
 
 /** The files of the web page by URL path. */
@@ -22,7 +27,8 @@ const TYPES: Readonly<Record<string, string>> = {
   ".woff2": "font/woff2",
 };
 
-const HEADERS = {
+/** Of every answer of the page's. */
+export const PAGE_HEADERS: Readonly<Record<string, string>> = {
   "content-security-policy":
     "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
   "x-content-type-options": "nosniff",
@@ -49,23 +55,11 @@ export async function loadPage(): Promise<Page> {
   return page;
 }
 
-export function servePage(page: Page, path: string, request: IncomingMessage, response: ServerResponse): void {
-  const file = page.get(path);
-  if (file === undefined) {
-    response.writeHead(404, { "content-type": "text/plain; charset=utf-8", ...HEADERS }).end("not found\n");
-  } else if (request.headers["if-none-match"] === file.etag) {
-    response.writeHead(304, { etag: file.etag, ...HEADERS }).end();
-  } else {
-    // names of built assets carry a hash of their contents
-    const cache = path.startsWith("/assets/") ? "public, max-age=31536000, immutable" : "no-cache";
-    response
-      .writeHead(200, {
-        "content-type": file.type,
-        "cache-control": cache,
-        etag: file.etag,
-        "content-length": file.bytes.length,
-        ...HEADERS,
-      })
-      .end(file.bytes);
-  }
+/** The answer to a request for a file; `known`: what the client says by If-None-Match that it has. */
+export function pageAnswer(path: string, file: File, known: string | undefined): PageAnswer {
+  const { bytes, type, etag } = file;
+  if (known === etag) return { status: 304, headers: { etag, ...PAGE_HEADERS }, body: undefined };
+  // names of built assets carry a hash of their contents
+  const cache = path.startsWith("/assets/") ? "public, max-age=31536000, immutable" : "no-cache";
+  return { status: 200, headers: { "content-type": type, "cache-control": cache, etag, ...PAGE_HEADERS }, body: bytes };
 }

@@ -1,22 +1,16 @@
-import { type Logger, pino } from "pino";
+import type { Logger } from "pino";
 import { type App, startApp } from "./app.ts";
 import { readCertificate } from "./certificate.ts";
 import { explainSystem } from "./explain.ts";
+import { type Flags, gatherSettings } from "./gather.ts";
+import { logger } from "./log.ts";
 import { planOf, type ServePlan } from "./plan.ts";
-import { type Flags, gatherSettings } from "./settings.ts";
+
+import type { Running } from "./running.ts";
 import { openStores } from "./stores.ts";
 import { runPrimary } from "./workers/primary.ts";
 
-/** What runs: one process, or several. */
-export interface Running {
-  readonly url: string;
-  readonly connections: number;
-  setCertificate(plan: ServePlan): void;
-  close(timeout: number): Promise<void>;
-}
-
 const SAME_SIGNAL_MS = 1_000;
-const HELD_LOG = 1024 * 1024; // bytes of lines that are kept to be written later, while they can't be
 
 /** `tungstate serve`: one line on stdout when it is ready, log lines on stderr, drained by SIGTERM and SIGINT. */
 export async function serveCommand(flags: Flags): Promise<void> {
@@ -26,7 +20,7 @@ export async function serveCommand(flags: Flags): Promise<void> {
     fail(...problems, ...more);
     return;
   }
-  const log = logger(plan);
+  const log = logger(plan.logLevel);
   let running: Running;
   try {
     running = plan.workers === 1 ? await runAlone(plan, log) : await runPrimary(plan, log);
@@ -37,14 +31,6 @@ export async function serveCommand(flags: Flags): Promise<void> {
   drainOnSignal(running, plan.drain * 1000, log);
   if (plan.certificate !== undefined) process.on("SIGHUP", () => renewCertificate(plan, running, log));
   process.stdout.write(`listening on ${running.url}\n`);
-}
-
-/** Synchronous, so that the last line of a crash is there. */
-export function logger({ logLevel }: Pick<ServePlan, "logLevel">, bindings: Readonly<Record<string, unknown>> = {}): Logger {
-  const lines = pino.destination({ dest: 2, sync: true, maxLength: HELD_LOG });
-  // a full disk, or nobody who reads what is written any more: no reason to stop serving
-  for (const out of [lines, process.stdout]) out.on("error", () => undefined);
-  return pino({ level: logLevel, base: { pid: process.pid, ...bindings } }, lines);
 }
 
 async function runAlone(plan: ServePlan, log: Logger): Promise<Running> {
@@ -58,19 +44,15 @@ async function runAlone(plan: ServePlan, log: Logger): Promise<Running> {
   }
   return {
     url: app.url,
-    get connections() {
-      return app.connections;
-    },
-    setCertificate({ certificate }) {
-      if (certificate !== undefined) app.setCertificate(certificate);
-    },
+    setCertificate: (certificate) => app.setCertificate(certificate),
     close: (timeout) => app.close(timeout),
   };
 }
 
 /** In one line, what it was that failed. */
 function startFailure({ host, port }: ServePlan, error: unknown): string {
-  const isListening = error instanceof Error && "syscall" in error && /^(listen|bind|getaddrinfo)/.test(String(error.syscall));
+  const isListening =
+    error instanceof Error && "syscall" in error && /^(listen|bind|getaddrinfo)/.test(String(error.syscall));
   if (isListening) return `cannot serve on ${host} port ${port}: ${explainSystem(error)}`;
   return error instanceof Error ? error.message : String(error);
 }
@@ -89,7 +71,7 @@ function drainOnSignal(running: Running, timeout: number, log: Logger): void {
       return;
     }
     drainingSince = performance.now();
-    log.info({ signal, connections: running.connections }, "draining");
+    log.info({ signal }, "draining");
     running.close(Math.max(1, timeout)).then(
       () => log.info("drained"),
       (error: unknown) => {
@@ -111,6 +93,6 @@ function renewCertificate(plan: ServePlan, running: Running, log: Logger): void 
     return;
   }
   const { certificate, subject, validTo } = read;
-  running.setCertificate({ ...plan, certificate });
+  running.setCertificate(certificate);
   log.info({ subject, validTo }, "another certificate");
 }

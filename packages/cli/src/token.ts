@@ -1,5 +1,5 @@
 import { createToken } from "@tungstate/hub";
-import { problemsOf } from "./hub-options.ts";
+import { secretProblems } from "./token-keys.ts";
 
 export interface TokenFlags {
   readonly user: string;
@@ -14,7 +14,7 @@ export async function tokenCommand({ user, ttl, channel, tokenSecret }: TokenFla
   const problems =
     tokenSecret === undefined
       ? ["--token-secret, or TUNGSTATE_TOKEN_SECRET, has to be given"]
-      : problemsOf({ tokenSecret });
+      : secretProblems(tokenSecret);
   if (tokenSecret === undefined || problems.length > 0) {
     for (const problem of problems) process.stderr.write(`tungstate: ${problem}\n`);
     process.exitCode = 1;

@@ -4,12 +4,15 @@ import { pino } from "pino";
 import { connect } from "tungstate";
 import { startApp } from "../src/app.ts";
 import { connectOptions } from "../src/connect-options.ts";
+import { gatherSettings } from "../src/gather.ts";
+import { planOf } from "../src/plan.ts";
 
 for (const compression of [false, true]) {
   test(`serve ${compression ? "--compression" : "without --compression"} answers connect --compress`, async () => {
-    const app = await startApp({ host: "127.0.0.1", port: 0, log: pino({ level: "silent" }), compression });
+    const { settings } = gatherSettings({ port: "0", ...(compression ? { compression } : {}) }, {});
+    const app = await startApp({ plan: planOf(settings).plan, log: pino({ level: "silent" }) });
     const connection = await connect(
-      `ws://127.0.0.1:${app.port}/echo`,
+      `${app.url.replace("http:", "ws:")}/echo`,
       await connectOptions({ compress: true, timeout: 10, linger: 0 }),
     );
     assert.equal(connection.extensions.startsWith("permessage-deflate"), compression);

@@ -66,7 +66,7 @@ describe("tungstate serve", () => {
   test("/health and /metrics", async () => {
     const open = await connect(server.ws("/ws"));
     const health = await fetch(`${server.url}/health`);
-    assert.equal(health.headers.get("content-type"), "application/json");
+    assert.match(health.headers.get("content-type") ?? "", /^application\/json\b/);
     const told = (await health.json()) as { status: string; connections: Record<string, number> };
     assert.equal(told.status, "ok");
     assert.ok((told.connections.ws ?? 0) >= 1);
@@ -286,21 +286,15 @@ test("what it cannot listen on is told in one line, with status 1", async () => 
 
 test("wrong flags are refused with what was expected", async () => {
   const cases: [string[], RegExp][] = [
-    [["--port", "65536"], /whole number from 0 to 65535/],
-    [["--port", "0x10"], /whole number from 0 to 65535/],
-    [["--drain", "-1"], /whole number from 0 to 3600/],
-    [["--origin", "example.com"], /something like https:\/\/example\.com/],
-    [["--origin", "https://example.com/path"], /without a path/],
-    [["--log-level", "loud"], /silent, error, warn, info, debug/],
-    [["--nonsense"], /unknown option/],
-    [["more"], /too many arguments/],
+    [["--port", "65536"], /^tungstate: --port has to be a whole number from 0 to 65535, got "65536"\n$/],
+    [["--nonsense"], /unknown option[^]*--help/],
+    [["more"], /too many arguments[^]*--help/],
   ];
   await Promise.all(
     cases.map(async ([args, expected]) => {
       await using program = new Program("serve", ...args);
       assert.equal((await program.run()).code, 1, args.join(" "));
       assert.match(program.stderr, expected);
-      assert.match(program.stderr, /--help/);
       assert.equal(program.stdout, "");
     }),
   );

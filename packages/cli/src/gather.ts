@@ -1,0 +1,103 @@
+import { readFileSync } from "node:fs";
+import { explainSystem } from "./explain.ts";
+import { checkMembers, isObject, type Kind, object } from "./kinds.ts";
+import { namespaceProblems } from "./namespaces.ts";
+import {
+  flagOf,
+  type Name,
+  type ServeSettings,
+  type Setting,
+  SETTING_NAMES,
+  SETTINGS,
+  variableOf,
+} from "./settings.ts";
+
+/** The flags as commander gives them: texts, and true for those without an argument. */
+export type Flags = Readonly<Record<string, string | readonly string[] | true | undefined>>;
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+export interface Gathered {
+  readonly settings: ServeSettings;
+  /** All that is wrong, wherever it was said; never with a secret in it. */
+  readonly problems: readonly string[];
+}
+
+/** Puts together what flags, the environment, a file and the defaults say: whoever comes first in this list is heard. */
+export function gatherSettings(flags: Flags, environment: Environment): Gathered {
+  const problems: string[] = [];
+  const file = textOf(flags["config"]) ?? textOf(environment[variableOf("config")]);
+  const inFile = file === undefined ? {} : readFile(file, problems);
+
+  const take = <N extends Name>(name: N): Exclude<ServeSettings[N], undefined> | undefined => {
+    const setting: Setting<Exclude<ServeSettings[N], undefined>> = SETTINGS[name];
+    const { kind, several: isList, only, byDefault } = setting;
+    const parse = (from: string, given: readonly string[]): Exclude<ServeSettings[N], undefined> | undefined => {
+      const parsed = kind.parse(given);
+      if ("value" in parsed) return parsed.value;
+      const got = setting.secret === true ? "" : `, got ${JSON.stringify(parsed.wrong)}`;
+      problems.push(`${from} has to be ${kind.each ?? kind.expected}${got}`);
+      return undefined;
+    };
+    const said = flags[name];
+    if (said !== undefined) return parse(flagOf(name), said === true ? ["true"] : [said].flat());
+    const variable = only === undefined ? environment[variableOf(name)] : undefined;
+    if (variable !== undefined && variable !== "") {
+      return parse(variableOf(name), isList === true ? variable.split(",").map((each) => each.trim()) : [variable]);
+    }
+    const value = inFile[name];
+    if (value === undefined) return byDefault;
+    // what is wrong with the file has been said
+    return kind.fits(value) ? value : undefined;
+  };
+  const settings: ServeSettings = {
+    host: take("host") ?? "",
+    port: take("port") ?? 0,
+    origin: take("origin") ?? [],
+    maxConnections: take("maxConnections") ?? Infinity,
+    compression: take("compression") ?? false,
+    workers: take("workers") ?? 1,
+    drain: take("drain") ?? 0,
+    tlsCert: take("tlsCert"),
+    tlsKey: take("tlsKey"),
+    redis: take("redis") ?? [],
+    redisPrefix: take("redisPrefix") ?? "",
+    tokenSecret: take("tokenSecret"),
+    tokenPublicKey: take("tokenPublicKey") ?? [],
+    tokenJwks: take("tokenJwks"),
+    tokenAudience: take("tokenAudience") ?? [],
+    tokenIssuer: take("tokenIssuer") ?? [],
+    apiKey: take("apiKey") ?? [],
+    namespace: take("namespace") ?? [],
+    namespaces: take("namespaces") ?? {},
+    logLevel: take("logLevel") ?? "info",
+  };
+  return { settings, problems };
+}
+
+function readFile(file: string, problems: string[]): Readonly<Record<string, unknown>> {
+  let content: unknown;
+  try {
+    content = JSON.parse(readFileSync(file, "utf8"));
+  } catch (error) {
+    // what JSON.parse says quotes the file, in which there may be a secret
+    problems.push(`${file}: ${error instanceof SyntaxError ? "it is not JSON" : explainSystem(error)}`);
+    return {};
+  }
+  problems.push(...checkMembers(content, IN_FILES, file));
+  if (!isObject(content)) return {};
+  const { namespaces } = content;
+  if (isObject(namespaces)) problems.push(...namespaceProblems(namespaces, `${file}: namespaces`));
+  return content;
+}
+
+/** Namespaces are looked into by themselves. */
+const IN_FILES: Readonly<Record<string, Kind<unknown>>> = {
+  ...Object.fromEntries(
+    SETTING_NAMES.filter((name) => SETTINGS[name].only !== "flags").map((name) => [name, SETTINGS[name].kind]),
+  ),
+  namespaces: object,
+};
+
+function textOf(value: Flags[string]): string | undefined {
+  return typeof value === "string" && value !== "" ? value : undefined;
+}

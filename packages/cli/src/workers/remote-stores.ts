@@ -1,0 +1,138 @@
+import type {
+  Broker,
+  BrokerHandler,
+  BrokerPublishOptions,
+  BrokerResult,
+  ClientInfo,
+  FanOut,
+  HistoryFilter,
+  HistoryPage,
+  NewPublication,
+  PresenceEntry,
+  PresenceStats,
+  PresenceStore,
+} from "@tungstate/hub";
+import type { DeliveryCalls, StoreCalls } from "./calls.ts";
+import type { Link } from "./link.ts";
+
+/** A broker whose channels are in another process. */
+export class RemoteBroker implements Broker {
+  readonly lossy = false;
+  /** What the other process's link does here. */
+  readonly deliveries: DeliveryCalls;
+  private readonly link: () => Link<StoreCalls>;
+  private handler: BrokerHandler | undefined;
+  /** By channel, the id of the subscription: what was on its way to an earlier one is not for this one. */
+  private readonly ids = new Map<string, number>();
+  private lastId = 0;
+  private lastCall = 0;
+  /** By the call that made it, what became of a publication in this process. */
+  private readonly fanOuts = new Map<number, FanOut>();
+
+  /** `link`: asked for when it is needed; its other end has to be that of a SharedStores. */
+  constructor(link: () => Link<StoreCalls>) {
+    this.link = link;
+    const handlerOf = (channel: string, id: number): BrokerHandler | undefined =>
+      this.ids.get(channel) === id ? this.handler : undefined;
+    this.deliveries = {
+      publication: (channel, id, publication, epoch, call) => {
+        const fanOut = handlerOf(channel, id)?.publication(channel, publication, epoch);
+        if (call !== undefined && fanOut !== undefined) this.fanOuts.set(call, fanOut);
+      },
+      join: (channel, id, info) => handlerOf(channel, id)?.join(channel, info),
+      leave: (channel, id, info) => handlerOf(channel, id)?.leave(channel, info),
+      control: (message) => this.handler?.control(message),
+    };
+  }
+
+  async start(handler: BrokerHandler): Promise<void> {
+    if (this.handler !== undefined) throw new Error("this broker already serves a hub");
+    this.handler = handler;
+    await this.link().call("brokerStart");
+  }
+
+  async stop(): Promise<void> {
+    if (this.handler === undefined) return;
+    this.handler = undefined;
+    this.ids.clear();
+    await this.link().call("brokerStop");
+  }
+
+  subscribe(channel: string): Promise<void> {
+    const id = ++this.lastId;
+    this.ids.set(channel, id);
+    return this.link().call("subscribe", channel, id);
+  }
+
+  unsubscribe(channel: string): Promise<void> {
+    this.ids.delete(channel);
+    return this.link().call("unsubscribe", channel);
+  }
+
+  /** What the publication's fan-out is in other processes is not waited for: the report is of this one. */
+  async publish(channel: string, publication: NewPublication, options: BrokerPublishOptions): Promise<BrokerResult> {
+    const call = ++this.lastCall;
+    try {
+      const result = await this.link().call("publish", channel, publication, options, call);
+      return { ...result, fanOut: this.fanOuts.get(call) };
+    } finally {
+      this.fanOuts.delete(call);
+    }
+  }
+
+  publishJoin(channel: string, info: ClientInfo): Promise<void> {
+    return this.link().call("publishJoin", channel, info);
+  }
+
+  publishLeave(channel: string, info: ClientInfo): Promise<void> {
+    return this.link().call("publishLeave", channel, info);
+  }
+
+  history(channel: string, filter: HistoryFilter, metaTtl: number): Promise<HistoryPage> {
+    return this.link().call("history", channel, filter, metaTtl);
+  }
+
+  removeHistory(channel: string): Promise<void> {
+    return this.link().call("removeHistory", channel);
+  }
+
+  control(message: string): Promise<void> {
+    return this.link().call("sendControl", message);
+  }
+}
+
+/** Presence that is in another process. */
+export class RemotePresenceStore implements PresenceStore {
+  readonly ttl: number;
+  private readonly link: () => Link<StoreCalls>;
+
+  /** `ttl`: that of the store over there, ms. */
+  constructor(link: () => Link<StoreCalls>, ttl: number) {
+    this.link = link;
+    this.ttl = ttl;
+  }
+
+  async start(): Promise<void> {}
+
+  async stop(): Promise<void> {}
+
+  add(channel: string, info: ClientInfo): Promise<void> {
+    return this.link().call("presenceAdd", channel, info);
+  }
+
+  remove(channel: string, info: ClientInfo): Promise<void> {
+    return this.link().call("presenceRemove", channel, info);
+  }
+
+  renew(entries: readonly PresenceEntry[]): Promise<void> {
+    return this.link().call("presenceRenew", entries);
+  }
+
+  clients(channel: string): Promise<readonly ClientInfo[]> {
+    return this.link().call("presenceClients", channel);
+  }
+
+  stats(channel: string): Promise<PresenceStats> {
+    return this.link().call("presenceStats", channel);
+  }
+}
