@@ -12,7 +12,7 @@ import { codecOf } from "./deflate/codec.ts";
 import { clientCompression } from "./deflate/settings.ts";
 import { abortedError, connectError, type Tried } from "./errors.ts";
 import { runHandshake } from "./handshaking.ts";
-import { randomFill, sha1 } from "./native.ts";
+import { sha1 } from "./native.ts";
 import { type ConnectionOptions, checkSignal, type ConnectionSettings, connectionSettings, time } from "./options.ts";
 import type { Transport } from "./transport/transport.ts";
 import { transportOf } from "./transport/of.ts";
@@ -90,7 +90,7 @@ export function prepare(target: WebSocketUrl, settings: ConnectionSettings, opti
       target.authorization === undefined ? options.headers : withAuthorization(target.authorization, options.headers),
     limits: options.handshakeLimits,
     extensions: settings.deflate === undefined ? [] : [clientCompression(settings.deflate.compression)],
-    random: randomFill,
+    random: settings.fillRandom,
     sha1,
   });
   return { handshake, settings, timeout };

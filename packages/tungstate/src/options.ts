@@ -1,15 +1,17 @@
 import {
   DEFAULT_LIMITS,
   type Heartbeat,
+  MaskingKeys,
   protocolError,
   type ProtocolLimits,
   type ProtocolOptions,
+  type RandomSource,
 } from "@tungstate/protocol";
 import { MemoryBudget, sharedMemoryBudget } from "./budget.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { type OutgoingSettings, outgoingSettings } from "./deflate/outgoing.ts";
 import { type CompressionOptions, type CompressionSettings, compressionSettings } from "./deflate/settings.ts";
-import { maskingKeys } from "./native.ts";
+import { maskingKeys, randomFill } from "./native.ts";
 
 /** What can be set for any connection, whichever its role. Sizes are bytes, times milliseconds. */
 export interface ConnectionOptions extends Partial<ProtocolLimits> {
@@ -45,6 +47,11 @@ export interface ConnectionOptions extends Partial<ProtocolLimits> {
   readonly compression?: boolean | CompressionOptions;
   /** Time and turns; for tests. Default the system's. */
   readonly clock?: Clock;
+  /**
+   * Fills an array with random bytes, of which masking keys and the handshake's key are made; for tests that have to run the same way
+   * again. Whoever can foresee them can get a proxy to take a message for a request (RFC 6455 §10.3). Default node:crypto's.
+   */
+  readonly fillRandom?: RandomSource;
 }
 
 /** What counts as progress of a message. */
@@ -65,6 +72,7 @@ export interface ConnectionSettings extends ProtocolOptions {
   readonly memoryBudget: MemoryBudget;
   readonly noDelay: boolean;
   readonly clock: Clock;
+  readonly fillRandom: RandomSource;
   /** Undefined: no compression. */
   readonly deflate: DeflateSettings | undefined;
 }
@@ -83,9 +91,12 @@ export function connectionSettings(role: "client" | "server", options: Connectio
   if (typeof options !== "object" || options === null) {
     throw protocolError("INVALID_ARGUMENT", `options are an object, got ${describe(options)}`);
   }
+  checkFunction(options, "fillRandom");
+  const { fillRandom = randomFill } = options;
   const checked = {
     role,
-    keys: maskingKeys,
+    keys: options.fillRandom === undefined ? maskingKeys : new MaskingKeys(fillRandom),
+    fillRandom,
     compression: false,
     maxFrameSize: size(options, "maxFrameSize", DEFAULT_LIMITS.maxFrameSize, 125),
     maxMessageSize: size(options, "maxMessageSize", DEFAULT_LIMITS.maxMessageSize, 0),
