@@ -20,7 +20,7 @@ const focused = (page: Page) => page.evaluate("document.activeElement.id") as Pr
 test("landmarks, names and live regions", async () => {
   const page = await browser.tab(server.broadcast);
   await connected(page);
-  assert.equal(await page.title(), "Tungstate");
+  assert.equal(await page.title(), "Broadcast – Tungstate");
   assert.equal(await page.locator("html").getAttribute("lang"), "en");
   for (const role of ["banner", "main", "complementary"] as const) assert.equal(await page.getByRole(role).count(), 1);
   assert.equal(

@@ -25,7 +25,7 @@ export interface RoomListener extends ChatListener {
 }
 
 const PAGE = 100; // messages of the past that are asked for at a time
-const MOST_AGAIN = 1_000; // of them after a loss
+const MOST_AGAIN = 300; // of them after a loss
 const MOST_LISTED = 300; // of the people there
 const MOST_KNOWN_IDS = 4_000;
 const RETRY_MS = 1_000; // after an error that the server calls temporary
@@ -182,7 +182,7 @@ export class Room {
     this.deliverAll();
   }
 
-  /** `lost`: to what is shown, all that the server has is added, and nothing can be put before it any more. */
+  /** `lost`: what comes is added to what is shown, and nothing can be put before that any more. */
   private async askPast(lost: boolean): Promise<void> {
     this.waiting = [];
     const { channel, epoch } = this;

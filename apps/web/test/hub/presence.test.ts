@@ -1,0 +1,64 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { Presence } from "../../src/hub/presence.ts";
+
+const person = (client: string, name = client): { client: string; name: string } => ({ client, name });
+const clients = (presence: Presence): string[] => presence.list("").map(({ client }) => client);
+
+test("a list, and what came and went after it; who looks at it first, the others by name", () => {
+  const presence = new Presence();
+  presence.asked();
+  presence.answered([person("1", "Zoe"), person("2", "Ada"), person("3", "Mia")]);
+  presence.joined(person("4", "Bob"));
+  presence.left("3");
+  assert.deepEqual(
+    presence.list("1").map(({ name }) => name),
+    ["Zoe", "Ada", "Bob"],
+  );
+  assert.equal(presence.size, 3);
+});
+
+test("joins and leaves that come before the list they are in, or not, count once", () => {
+  // The server knows the truth; the list is taken of it at some point between the question and the answer.
+  const events = fc.array(fc.record({ client: fc.integer({ min: 0, max: 5 }), join: fc.boolean() }), { maxLength: 20 });
+  fc.assert(
+    fc.property(events, fc.nat(), fc.nat(), fc.nat(), (wanted, a, b, c) => {
+      const [asked = 0, taken = 0, answered = 0] = [a, b, c]
+        .map((at) => at % (wanted.length + 1))
+        .sort((x, y) => x - y);
+      const here = new Map<number, string>();
+      const presence = new Presence();
+      let list: string[] = [];
+      let id = 0;
+      for (let at = 0; at <= wanted.length; at++) {
+        if (at === asked) presence.asked();
+        if (at === taken) list = [...here.values()];
+        if (at === answered) presence.answered(list.map((client) => person(client)));
+        const event = wanted[at];
+        if (event === undefined) continue;
+        const now = here.get(event.client);
+        if (event.join && now === undefined) {
+          const client = `client-${id++}`;
+          here.set(event.client, client);
+          presence.joined(person(client));
+        } else if (!event.join && now !== undefined) {
+          here.delete(event.client);
+          presence.left(now);
+        }
+      }
+      assert.deepEqual(clients(presence).toSorted(), [...here.values()].toSorted());
+    }),
+  );
+});
+
+test("of very many only the number is known", () => {
+  const presence = new Presence();
+  presence.asked();
+  presence.answeredByCount(5_000);
+  presence.joined(person("x"));
+  presence.left("y");
+  presence.left("z");
+  assert.equal(presence.size, 4_999);
+  assert.deepEqual(presence.list(""), []);
+});

@@ -1,0 +1,173 @@
+// The view with the server's figures.
+import assert from "node:assert/strict";
+import { after, afterEach, before, test } from "node:test";
+import type { Page } from "playwright-core";
+import { connected, eventually, people, say, TestBrowser } from "./support/browser.ts";
+import { API_FLAGS, publish } from "./support/outside.ts";
+import { Served } from "./support/server.ts";
+
+let browser: TestBrowser;
+let server: Served;
+before(async () => {
+  [browser, server] = await Promise.all([TestBrowser.start(), Served.start(0, ...API_FLAGS)]);
+});
+afterEach(() => assert.deepEqual(browser.errors.splice(0), []));
+after(async () => {
+  await browser[Symbol.asyncDispose]();
+  await server[Symbol.asyncDispose]();
+});
+
+/** What is written beside a plot. */
+const readout = (page: Page, title: string): Promise<string> =>
+  page
+    .locator(".plot", { has: page.getByRole("heading", { name: title }) })
+    .locator(".readout")
+    .innerText();
+
+/** For each plot, how many of its points are of the colour of a line. */
+const DRAWN = `[...document.querySelectorAll(".plot")].map((plot) => {
+  const canvas = plot.querySelector("canvas");
+  const probe = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const rgb = (name) => {
+    probe.fillStyle = getComputedStyle(plot).getPropertyValue(name);
+    probe.fillRect(0, 0, 1, 1);
+    return probe.getImageData(0, 0, 1, 1).data;
+  };
+  const lines = [rgb("--line-one"), rgb("--line-two")];
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  let count = 0;
+  for (let at = 0; at < data.length; at += 4) {
+    if (data[at + 3] > 200 && lines.some((line) => [0, 1, 2].every((part) => Math.abs(line[part] - data[at + part]) < 12))) count++;
+  }
+  return count;
+})`;
+
+const drawn = (page: Page): Promise<number[]> => page.evaluate(DRAWN);
+
+test("figures are drawn and written, light and dark, and go on after the server was away", async () => {
+  const talker = await browser.tab(server.url);
+  await people(talker, 1);
+  const page = await browser.tab(server.url, { colorScheme: "light" });
+  await page.getByRole("link", { name: "Live figures" }).click();
+  assert.equal(await page.evaluate("document.activeElement.id"), "live-title");
+  assert.equal(await page.getByRole("main", { name: "Live figures of the server" }).count(), 1);
+  await eventually(
+    () => drawn(page),
+    (counts) => counts.length === 6 && counts.every((count) => count > 3),
+    "six plots",
+  );
+  await eventually(
+    () => readout(page, "Connections"),
+    (text) => text === "2",
+    "two tabs",
+  );
+  for (const title of ["CPU", "Event-loop delay", "Waiting to be written", "Memory"]) {
+    assert.match(await readout(page, title), /\d/);
+  }
+  for (let count = 0; count < 20; count++) await say(talker, `message ${count}`);
+  const messages = /^(\d+(?:\.\d)?)\s+received\s+(\d+(?:\.\d)?)\s+sent$/;
+  await eventually(
+    () => readout(page, "Messages per second"),
+    (text) => Number(messages.exec(text)?.[1]) >= 3,
+    "messages",
+  );
+  const picture = page.getByRole("img", { name: /^Connections in the last two minutes\. open: between 2 and 2\.$/ });
+  await picture.waitFor();
+
+  await page.emulateMedia({ colorScheme: "dark" });
+  await eventually(
+    () => drawn(page),
+    (counts) => counts.every((count) => count > 3),
+    "in other colours",
+  );
+  // what is pointed at is written instead of the newest
+  await page.locator(".u-over").first().hover();
+  await page.locator(".readout .at").first().waitFor();
+
+  await page.context().setOffline(true);
+  await page.getByText("You are offline.").waitFor();
+  await page.context().setOffline(false);
+  await connected(page);
+  const newest = (): Promise<string> => page.locator(".plot .picture").nth(1).getAttribute("aria-label").then(String);
+  await talker.context().close();
+  await page.mouse.move(0, 0);
+  await eventually(
+    () => readout(page, "Connections"),
+    (text) => text === "1",
+    "one tab",
+  );
+  assert.match(await newest(), /received: between/);
+
+  // back to the room: nobody watches any more
+  await page.getByRole("link", { name: "lobby" }).click();
+  await people(page, 1);
+  assert.equal(await page.locator("canvas").count(), 0);
+  assert.equal(await page.getByRole("main").count(), 1);
+  await page.context().close();
+});
+
+test("several nodes are listed, and added up", async () => {
+  const page = await browser.tab(`${server.url}/#/server`);
+  await eventually(
+    () => readout(page, "Connections"),
+    (text) => text === "1",
+    "this node",
+  );
+  assert.equal(await page.getByRole("region", { name: "Nodes" }).count(), 0);
+  const figures = (id: string, name: string) => ({
+    ...{
+      node: { id, name },
+      at: Date.now(),
+      uptime: 3_700,
+      connections: 41,
+      channels: 3,
+      received: 100,
+      sent: 200,
+      cpu: 0.5,
+    },
+    ...{ loopDelay: { mean: 1, p99: 2, max: 3 }, queueBytes: 2048, memory: 1024 * 1024 * 100 },
+  });
+  await publish(server, "live:server", [{ node: "of another version" }, figures("another-node", "<b>second</b>")]);
+  await eventually(
+    () => readout(page, "Connections"),
+    (text) => text === "42",
+    "both",
+  );
+  await page.getByText("2 nodes, the last two minutes.").waitFor();
+  const row = page.getByRole("row", { name: /<b>second<\/b>/ });
+  await row.waitFor();
+  assert.deepEqual(await row.getByRole("cell").allTextContents(), [
+    ...["1 h 1 min", "41", "100", "200", "50 %", "2.0 ms", "2 KiB", "100 MiB"],
+  ]);
+  assert.equal(await readout(page, "CPU"), "50 %");
+  // it is heard of no more
+  await row.waitFor({ state: "detached" });
+  await eventually(
+    () => readout(page, "Connections"),
+    (text) => text === "1",
+    "one again",
+  );
+  await page.context().close();
+});
+
+test("the whole page: what is fetched at first, and what is fetched for the plots", async () => {
+  const page = await browser.tab("about:blank");
+  const sizes = new Map<string, number>();
+  page.on("response", (response) => {
+    const { pathname, host } = new URL(response.url());
+    assert.equal(host, new URL(server.url).host, "nothing comes from elsewhere");
+    void response.body().then(({ length }) => sizes.set(pathname, length));
+  });
+  const total = (type: string): number =>
+    [...sizes].filter(([path]) => path.endsWith(type)).reduce((sum, [, size]) => sum + size, 0);
+  await page.goto(server.url);
+  await people(page, 1);
+  const first = total(".js");
+  assert.ok(first > 10_000 && first < 160_000, `${first} bytes of scripts`);
+  assert.ok(total(".css") < 30_000, `${total(".css")} bytes of style`);
+  await page.getByRole("link", { name: "Live figures" }).click();
+  await page.locator("canvas").first().waitFor();
+  const plots = total(".js") - first;
+  assert.ok(plots > 10_000 && plots < 70_000, `${plots} bytes of scripts for the plots`);
+  await page.context().close();
+});

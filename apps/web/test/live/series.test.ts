@@ -1,0 +1,80 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { bytes, count, upFor } from "../../src/live/charts.ts";
+import { type Figures, readFigures } from "../../src/live/figures.ts";
+import { Series, sum, WINDOW_S, worst } from "../../src/live/series.ts";
+
+const START = 1_800_000_000_000;
+const figures = (node: string, second: number, values: Partial<Figures> = {}): Figures => ({
+  ...{
+    node,
+    name: node,
+    at: START + second * 1_000,
+    uptime: second,
+    connections: 1,
+    channels: 0,
+    received: 0,
+    sent: 0,
+  },
+  ...{ cpu: 0.25, loopMean: 0, loopP99: 0, queueBytes: 0, memory: 0, ...values },
+});
+const connections = sum(({ connections }) => connections);
+
+test("nodes add up, or the worst counts; a node that is silent for three seconds is gone", () => {
+  const series = new Series();
+  for (let second = 0; second <= 10; second++) series.add(figures("a", second, { connections: 10 }));
+  for (let second = 4; second <= 6; second++) series.add(figures("b", second + 0.4, { connections: 5, cpu: 0.9 }));
+  const { seconds, values } = series.points([connections, worst(({ cpu }) => cpu)]);
+  assert.equal(seconds.length, WINDOW_S + 1);
+  assert.equal(seconds.at(-1), START / 1_000 + 10);
+  assert.deepEqual(values[0]?.slice(-12), [null, 10, 10, 10, 10, 10, 15, 15, 15, 15, 15, 10]);
+  assert.deepEqual(values[1]?.slice(-6), [0.9, 0.9, 0.9, 0.9, 0.9, 0.25]);
+  assert.deepEqual(
+    series.current().map(({ node }) => node),
+    ["a"],
+  );
+});
+
+test("what comes twice or late is put where it belongs; two minutes are kept", () => {
+  const series = new Series();
+  for (const second of [3, 1, 2, 3, 1]) series.add(figures("a", second, { connections: second }));
+  assert.deepEqual(series.points([connections]).values[0]?.slice(-3), [1, 2, 3]);
+  series.add(figures("a", 1_000, { connections: 7 }));
+  assert.deepEqual(
+    series.points([connections]).values[0]?.filter((value) => value !== null),
+    [7],
+  );
+  assert.equal(series.current()[0]?.uptime, 1_000);
+});
+
+test("no figures, no points, and no more than 200 nodes", () => {
+  const series = new Series();
+  assert.ok(series.points([connections]).values[0]?.every((value) => value === null));
+  for (let node = 0; node < 1_000; node++) series.add(figures(`node ${node}`, 0));
+  assert.equal(series.current().length, 200);
+});
+
+test("figures are read, and what is none is not", () => {
+  const data = {
+    ...{ node: { id: "id", name: "name" }, at: 1, uptime: 2, connections: 3, channels: 4, received: 5, sent: 6 },
+    ...{ cpu: 7, loopDelay: { mean: 8, p99: 9, max: 10 }, queueBytes: 11, memory: 12 },
+  };
+  const { node, name, loopMean, loopP99, memory } = readFigures(data) ?? figures("none", 0);
+  assert.deepEqual([node, name, loopMean, loopP99, memory], ["id", "name", 8, 9, 12]);
+  for (const key of Object.keys(data)) {
+    for (const wrong of [undefined, null, "1", NaN, {}])
+      assert.equal(readFigures({ ...data, [key]: wrong }), undefined);
+  }
+  fc.assert(fc.property(fc.jsonValue(), (value) => readFigures(value) === undefined));
+});
+
+test("numbers in words", () => {
+  assert.deepEqual([0, 0.04, 2.96, 3, 12.4, 12_345].map(count), ["0", "0", "3", "3", "12", "12,345"]);
+  assert.deepEqual([0, 0.5, 1, 1023, 1024, 1536, 10 * 1024, 3 * 1024 ** 3, 5 * 1024 ** 5].map(bytes), [
+    ...["0 B", "0.5 B", "1 B", "1,023 B", "1 KiB", "1.5 KiB", "10 KiB", "3 GiB", "5,120 TiB"],
+  ]);
+  assert.deepEqual([0, 59.9, 60, 3_599, 3_600, 86_400 * 2 + 7_200].map(upFor), [
+    ...["0 s", "59 s", "1 min 0 s", "59 min 59 s", "1 h 0 min", "2 d 2 h"],
+  ]);
+});

@@ -1,0 +1,137 @@
+// Rooms of the hub, while the connection or the server is away.
+import assert from "node:assert/strict";
+import { after, afterEach, before, test } from "node:test";
+import { connected, eventually, people, say, sees, TestBrowser, texts } from "./support/browser.ts";
+import { API_FLAGS, lines, publish } from "./support/outside.ts";
+import { Served } from "./support/server.ts";
+
+let browser: TestBrowser;
+let server: Served;
+before(async () => {
+  [browser, server] = await Promise.all([TestBrowser.start(), Served.start(0, ...API_FLAGS)]);
+});
+afterEach(() => assert.deepEqual(browser.errors.splice(0), []));
+after(async () => {
+  await browser[Symbol.asyncDispose]();
+  await server[Symbol.asyncDispose]();
+});
+
+/** A room of the test's own. */
+const at = (room: string, of: Served = server): string => `${of.url}/#/room/${room}`;
+
+test("offline and back: what others wrote meanwhile comes, in order, once, and is counted", async () => {
+  const room = at("recovery");
+  const [away, other] = await Promise.all([browser.tab(room), browser.tab(room)]);
+  await people(other, 2);
+  await say(other, "before");
+  await sees(away, "before");
+  await away.context().setOffline(true);
+  await away.getByText("You are offline.").waitFor();
+  await people(other, 1);
+  for (const text of ["one", "two", "three"]) await say(other, text);
+  await say(away, "written offline");
+  await away.getByText("Not sent yet").waitFor();
+  await away.context().setOffline(false);
+  await connected(away);
+  await away.getByText(/^3 messages while you were away \((a second|\d+ seconds)\)\.$/).waitFor();
+  await sees(other, "written offline");
+  assert.deepEqual(await texts(away), ["before", "written offline", "one", "two", "three"]);
+  assert.deepEqual(await texts(other), ["before", "one", "two", "three", "written offline"]);
+  await away.locator(".pending").waitFor({ state: "detached" });
+  await people(away, 2);
+
+  await away.context().setOffline(true);
+  await away.getByText("You are offline.").waitFor();
+  await away.context().setOffline(false);
+  await away.getByText(/^Nothing was said while you were away/).waitFor();
+  await away.context().close();
+  await other.context().close();
+});
+
+test("the server restarts: the reason, the countdown, that what was said is gone, and one's own is sent", async () => {
+  await using first = await Served.start();
+  const [page, other] = await Promise.all([browser.tab(at("lobby", first)), browser.tab(at("lobby", first))]);
+  await people(page, 2);
+  await say(page, "before");
+  await sees(other, "before");
+  await first.stop();
+  await page.getByText("The server is shutting down.").or(page.getByText("The server cannot be reached.")).waitFor();
+  await page.getByText("The server cannot be reached.").waitFor();
+  const read = async (): Promise<string> => (await page.getByRole("timer").textContent()) ?? "";
+  await eventually(read, (text) => /^Next try in \d+ s\.$/.test(text), "a countdown");
+  assert.equal(await page.getByRole("button", { name: /here/, includeHidden: true }).isVisible(), false);
+  await say(page, "meanwhile");
+  await using second = await Served.start(first.port);
+  await page.getByText(/The server has started anew and knows nothing of before/).waitFor();
+  await Promise.all([people(page, 2), people(other, 2)]);
+  await sees(other, "meanwhile");
+  await page.locator(".pending").waitFor({ state: "detached" });
+  assert.deepEqual(await texts(page), ["before", "meanwhile"]);
+  await say(other, "welcome back");
+  await sees(page, "welcome back");
+  assert.deepEqual((await texts(other)).toSorted(), ["before", "meanwhile", "welcome back"]);
+  await page.context().close();
+  await other.context().close();
+  await second.stop();
+  assert.deepEqual(
+    browser.errors.splice(0).filter((error) => !error.includes("ERR_CONNECTION_REFUSED")),
+    [],
+  );
+});
+
+test("more than the server keeps: it says that some are missing, and shows the others", async () => {
+  const page = await browser.tab(at("overflow"));
+  await connected(page);
+  await publish(server, "public:overflow", lines(0, 1));
+  await sees(page, "line 0");
+  await page.context().setOffline(true);
+  await page.getByText("You are offline.").waitFor();
+  await publish(server, "public:overflow", lines(1, 1_101));
+  await page.context().setOffline(false);
+  await page.getByText(/More was said meanwhile than the server keeps: some messages are missing here\.$/).waitFor();
+  await sees(page, "line 1100");
+  const shown = await texts(page);
+  assert.deepEqual([shown[0], shown[1], shown.length], ["line 0", "line 801", 301]);
+  await page.context().close();
+});
+
+test("a server that answers no more is noticed as soon as something is said", async () => {
+  await using own = await Served.start();
+  const page = await browser.tab("about:blank");
+  await page.clock.install();
+  await page.goto(at("lobby", own));
+  await people(page, 1);
+  own.signal("SIGSTOP");
+  await say(page, "is anybody there?");
+  await page.clock.runFor(8_100);
+  await page.getByText("The server has stopped answering.").waitFor();
+  own.signal("SIGCONT");
+  await page.getByRole("button", { name: "Try now" }).focus();
+  await page.keyboard.press("Enter");
+  await connected(page);
+  await page.clock.runFor(100);
+  await page.locator(".pending").waitFor({ state: "detached" });
+  assert.deepEqual(await texts(page), ["is anybody there?"]);
+  await page.context().close();
+});
+
+test("what could not be sent waits while one is elsewhere", async () => {
+  await using own = await Served.start();
+  const page = await browser.tab(at("waiting", own));
+  await people(page, 1);
+  await own.stop("SIGKILL");
+  await page.getByRole("button", { name: "Try now" }).waitFor();
+  await say(page, "keep this");
+  await page.getByRole("link", { name: "lobby" }).click();
+  assert.deepEqual(await texts(page), []);
+  await using again = await Served.start(own.port);
+  await people(page, 1);
+  await page.goBack();
+  await sees(page, "keep this");
+  await page.locator(".pending").waitFor({ state: "detached" });
+  const other = await browser.tab(at("waiting", again));
+  await sees(other, "keep this");
+  await page.context().close();
+  await other.context().close();
+  browser.errors.splice(0, Infinity, ...browser.errors.filter((error) => !error.includes("ERR_CONNECTION_REFUSED")));
+});

@@ -1,0 +1,260 @@
+// Rooms of the hub, in two tabs and more.
+import assert from "node:assert/strict";
+import { after, afterEach, before, test } from "node:test";
+import type { Page } from "playwright-core";
+import { connected, eventually, people, say, sees, TestBrowser, texts } from "./support/browser.ts";
+import { API_FLAGS, line, lines, publish } from "./support/outside.ts";
+import { Served } from "./support/server.ts";
+
+let browser: TestBrowser;
+let server: Served;
+before(async () => {
+  [browser, server] = await Promise.all([TestBrowser.start(), Served.start(0, ...API_FLAGS)]);
+});
+afterEach(() => assert.deepEqual(browser.errors.splice(0), []));
+after(async () => {
+  await browser[Symbol.asyncDispose]();
+  await server[Symbol.asyncDispose]();
+});
+
+/** A room of the test's own. */
+const at = (room: string, of: Served = server): string => `${of.url}/#/room/${room}`;
+
+const names = (page: Page): Promise<string[]> => page.locator("#people-list .name").allTextContents();
+const typing = (page: Page): Promise<string> => page.locator("#typing").innerText();
+const types = (page: Page, text: string | RegExp): Promise<string> =>
+  eventually(
+    () => typing(page),
+    (shown) => (typeof text === "string" ? shown === text : text.test(shown)),
+    "who is typing",
+  );
+
+test("the page opens in the lobby: what one says shows in all tabs, once; who comes and goes is told", async () => {
+  const one = await browser.tab(server.url);
+  await people(one, 1);
+  assert.equal(await one.title(), "lobby – Tungstate");
+  const other = await browser.tab(server.url);
+  await Promise.all([people(one, 2), people(other, 2)]);
+  const third = await browser.tab(server.url);
+  await Promise.all([one, other, third].map((page) => people(page, 3)));
+  const [mine, theirs] = [await one.locator("#name").innerText(), await other.locator("#name").innerText()];
+  assert.equal((await names(one))[0], mine);
+  assert.ok((await names(one)).includes(theirs));
+
+  await say(one, "hello from one");
+  await sees(other, "hello from one");
+  await say(other, "hello from the other");
+  await sees(one, "hello from the other");
+  for (const page of [one, other, third]) {
+    await sees(page, "hello from the other");
+    assert.deepEqual(await texts(page), ["hello from one", "hello from the other"]);
+  }
+  assert.equal(await one.locator(".own .text").innerText(), "hello from one");
+  assert.equal(await other.locator(".other .name").innerText(), mine);
+  await one.locator(".pending").waitFor({ state: "detached" });
+
+  await third.context().close();
+  await Promise.all([people(one, 2), people(other, 2)]);
+  await other.context().close();
+  await people(one, 1);
+  await one.context().close();
+});
+
+test("who comes later finds what was said, and one's own is still one's own", async () => {
+  const room = at("history");
+  const one = await browser.tab(room);
+  await connected(one);
+  await say(one, "before you came");
+  await one.locator(".pending").waitFor({ state: "detached" });
+  const later = await browser.tab(room);
+  await sees(later, "before you came");
+  assert.equal(await later.locator(".other").count(), 1);
+  // nobody is told of it as if it were new
+  assert.equal(await later.title(), "history – Tungstate");
+  await one.reload();
+  await sees(one, "before you came");
+  assert.equal(await one.locator(".own").count(), 1);
+  await one.context().close();
+  await later.context().close();
+});
+
+test("of a long history the newest page comes first, and the earlier ones when they are asked for", async () => {
+  await publish(server, "public:long", lines(0, 250));
+  const page = await browser.tab(at("long"), { viewport: { width: 500, height: 500 } });
+  await sees(page, "line 249");
+  const from = (first: number): string[] => Array.from({ length: 250 - first }, (_, index) => `line ${first + index}`);
+  assert.deepEqual(await texts(page), from(150));
+  const button = page.getByRole("button", { name: "Earlier messages" });
+  await button.focus();
+  const place = (await page.locator(".message").first().boundingBox())?.y;
+  await page.keyboard.press("Enter");
+  await eventually(
+    () => texts(page),
+    ({ length }) => length === 200,
+    "another page",
+  );
+  assert.deepEqual(await texts(page), from(50));
+  // whoever reads there goes on reading there
+  const now = (await page.locator(".message").nth(100).boundingBox())?.y;
+  assert.ok(Math.abs((place ?? 0) - (now ?? 1e9)) < 60, `${place} ${now}`);
+  assert.equal(await page.evaluate("document.activeElement.id"), "earlier");
+  await page.keyboard.press("Enter");
+  await eventually(
+    () => texts(page),
+    ({ length }) => length === 250,
+    "the rest",
+  );
+  assert.deepEqual(await texts(page), from(0));
+  await button.waitFor({ state: "hidden" });
+  assert.equal(await page.evaluate("document.activeElement.id"), "log");
+  await page.context().close();
+});
+
+test("who is typing is shown to the others, until it is said, deleted, or left", async () => {
+  const room = at("typing");
+  const [one, other] = await Promise.all([browser.tab(room), browser.tab(room)]);
+  await Promise.all([people(one, 2), people(other, 2)]);
+  const name = await one.locator("#name").innerText();
+  const box = one.getByRole("textbox", { name: "Message to typing" });
+  await box.pressSequentially("hel");
+  await types(other, `${name} is typing…`);
+  assert.equal(await typing(one), "");
+  await say(one, "hello");
+  await types(other, "");
+  await box.pressSequentially("x");
+  await types(other, /typing/);
+  await box.fill("");
+  await types(other, "");
+  await box.pressSequentially("x");
+  await types(other, /typing/);
+  await one.context().close();
+  await types(other, "");
+  // nothing of it is kept or shown as a message
+  assert.deepEqual(await texts(other), ["hello"]);
+  await other.context().close();
+});
+
+test("rooms are joined by any name, told apart, and found again", async () => {
+  const page = await browser.tab(server.url);
+  await people(page, 1);
+  const join = page.getByRole("textbox", { name: "Go to a room, or open a new one" });
+  const strange = "Über <b>50</b> % & 日本 / ?#x";
+  await join.fill(strange);
+  await page.keyboard.press("Enter");
+  await people(page, 1);
+  assert.equal(await page.title(), `${strange} – Tungstate`);
+  const other = await browser.tab(page.url());
+  await people(page, 2);
+  await say(other, "in here");
+  await sees(page, "in here");
+  assert.equal(await page.getByRole("link", { name: strange, exact: true }).getAttribute("aria-current"), "page");
+
+  await page.getByRole("link", { name: "lobby" }).click();
+  await people(other, 1);
+  await page.waitForFunction("document.querySelector('.message') === null || !document.title.startsWith('Ü')");
+  assert.ok(!(await texts(page)).includes("in here"));
+  await page.goBack();
+  await sees(page, "in here");
+  await page.reload();
+  await page.getByRole("link", { name: strange, exact: true }).waitFor();
+  // as a channel is written, and what is no name
+  await join.fill("public:lobby");
+  await page.keyboard.press("Enter");
+  assert.equal(await page.title(), "lobby – Tungstate");
+  await join.fill(" \u200b ");
+  await page.keyboard.press("Enter");
+  assert.match(await page.locator("#room-error").innerText(), /at least one character/);
+  await join.fill("x".repeat(61));
+  await page.keyboard.press("Enter");
+  assert.match(await page.locator("#room-error").innerText(), /at most 60 characters/);
+  await page.context().close();
+  await other.context().close();
+});
+
+test("another name is told to the others, and the conversation goes on", async () => {
+  const room = at("names");
+  const [page, witness] = await Promise.all([browser.tab(room), browser.tab(room)]);
+  await people(witness, 2);
+  await say(page, "under one name");
+  await page.getByRole("button", { name: "Change name" }).click();
+  await page.getByRole("textbox", { name: "What others see" }).fill("Ada\u202e Lovelace");
+  await page.keyboard.press("Enter");
+  await witness.locator("#people-list").getByText("Ada Lovelace", { exact: true }).waitFor();
+  await people(witness, 2);
+  await connected(page);
+  await say(page, "and under another");
+  await sees(witness, "and under another");
+  assert.equal(await witness.locator(".other .name").last().innerText(), "Ada Lovelace");
+  assert.equal(await page.locator(".own").count(), 2);
+  assert.equal(await page.locator(".note").count(), 0);
+  await page.context().close();
+  await witness.context().close();
+});
+
+test("markup is text, wherever it comes from; right-to-left and emoji are as they are", async () => {
+  const room = at(encodeURIComponent("<img src=x onerror=alert(0)>"));
+  const [page, witness] = await Promise.all([browser.tab(room), browser.tab(room)]);
+  await people(witness, 2);
+  const hostile = `<img src=x onerror="alert(1)"><script>alert(2)</script><b>bold</b>&amp;`;
+  await page.getByRole("button", { name: "Change name" }).click();
+  await page.getByRole("textbox", { name: "What others see" }).fill("<b onclick=alert(3)>x</b>");
+  await page.keyboard.press("Enter");
+  await connected(page);
+  const said = [hostile, "مرحبا بالجميع", "👩‍👩‍👧‍👦 and 🇺🇳", "[x](javascript:alert(4))", "x".repeat(4_000)];
+  for (const text of said) await say(page, text);
+  for (const text of said) await sees(witness, text);
+  await page.getByRole("textbox", { name: "Message" }).pressSequentially("x");
+  await types(witness, "<b onclick=alert(3)>x</b> is typing…");
+  assert.deepEqual(await texts(witness), said);
+  const direction = await witness.evaluate(`getComputedStyle(document.querySelectorAll(".text")[1]).direction`);
+  assert.equal(direction, "rtl");
+  const inside = "#log img, #log script, #log b, #people b, #places img, #typing b, #places-button img";
+  for (const each of [page, witness]) assert.equal(await each.locator(inside).count(), 0);
+  await page.context().close();
+  await witness.context().close();
+});
+
+test("what other programs publish is shown as text; nobody can pass for another", async () => {
+  const page = await browser.tab(at("programs"));
+  await people(page, 1);
+  await say(page, "mine");
+  await page.locator(".pending").waitFor({ state: "detached" });
+  const strange = [{ text: "with text" }, "a string", 42, null, ["<b>"], { deep: { a: 1 } }, { text: 5 }, { text: "" }];
+  await publish(server, "public:programs", strange);
+  await publish(server, "public:programs", [line(1), line(1), { id: "x", text: "a short id", at: 1e99 }]);
+  await sees(page, "a short id");
+  assert.deepEqual(await texts(page), [
+    ...[
+      "mine",
+      "with text",
+      "a string",
+      "42",
+      "null",
+      '["<b>"]',
+      '{"deep":{"a":1}}',
+      '{"text":5}',
+      "line 1",
+      "a short id",
+    ],
+  ]);
+  assert.equal(await page.locator(".own").count(), 1);
+  await page.context().close();
+});
+
+test("10,000 messages: the page keeps the newest thousand", { timeout: 60_000 }, async () => {
+  const page = await browser.tab(at("flood"));
+  await people(page, 1);
+  for (let start = 0; start < 10_000; start += 1_000) {
+    await publish(server, "public:flood", lines(start, start + 1_000));
+  }
+  await sees(page, "line 9999");
+  await eventually(
+    () => page.locator("#messages > .message").count(),
+    (count) => count === 1_000,
+    "a thousand",
+  );
+  await page.getByText("What was said before is not kept here.").waitFor();
+  await say(page, "still quick");
+  await page.locator(".pending").waitFor({ state: "detached" });
+  await page.context().close();
+});
