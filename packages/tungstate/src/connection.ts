@@ -8,7 +8,7 @@ import {
   type WebSocketError,
 } from "@tungstate/protocol";
 import type { Holder } from "./budget.ts";
-import { type Deadlines, deadlinesOf, type Timed } from "./deadlines.ts";
+import type { Deadlines, Timed } from "./deadlines.ts";
 import { Incoming, type IncomingSink } from "./deflate/incoming.ts";
 import type { Road } from "./dial/dial.ts";
 import { Emitter } from "./emitter.ts";
@@ -117,7 +117,7 @@ export class Connection
     this.reading = new Reading(this, settings.inboxSize, settings.memoryBudget);
     this.writing = new Writing(this.core, transport, settings, codec, this);
     if (codec !== undefined) this.incoming = new Incoming(codec, settings.maxMessageSize, this);
-    this.deadlines = deadlinesOf(settings.clock);
+    this.deadlines = settings.deadlines;
     this.core.start(settings.clock.now());
     this.deadlines.watch(this);
     if (greeting !== undefined) {
@@ -279,6 +279,7 @@ export class Connection
   // ---- time
 
   get deadline(): number {
+    if (this.over !== undefined) return Infinity; // it may be read to the end still
     return Math.min(this.core.deadline, this.endBy, this.progress?.by ?? Infinity);
   }
 
@@ -293,7 +294,7 @@ export class Connection
   /** From now on a message is in flight. */
   private watchProgress(): void {
     const { minProgress, clock } = this.settings;
-    if (minProgress === undefined) return;
+    if (minProgress === undefined || this.over !== undefined) return;
     const by = clock.now() + minProgress.interval;
     this.progress = { by, bytes: this.bytesReceived, messages: this.messagesReceived };
     this.deadlines.watch(this);
@@ -454,11 +455,10 @@ export class Connection
     this.over = info;
     this.deadlines.forget(this);
     this.tellError();
-    const error = info.error ?? protocolError("NOT_OPEN", "it was closed before all was written");
-    this.writing.end(error);
+    this.writing.end(info.error);
     this.incoming?.close();
     this.codec?.close();
-    this.pings?.fail(error);
+    this.pings?.fail(info.error ?? protocolError("NOT_OPEN", "it was closed before the pong"));
     this.reading.end();
     this.settings.memoryBudget.hold(this, 0);
     this.owner?.onConnectionClosed(this);

@@ -9,14 +9,16 @@ import {
 } from "@tungstate/protocol";
 import { MemoryBudget, sharedMemoryBudget } from "./budget.ts";
 import { type Clock, systemClock } from "./clock.ts";
+import { type Deadlines, deadlinesOf } from "./deadlines.ts";
 import { type OutgoingSettings, outgoingSettings } from "./deflate/outgoing.ts";
 import { type CompressionOptions, type CompressionSettings, compressionSettings } from "./deflate/settings.ts";
+import { type Flusher, flusherOf } from "./flusher.ts";
 import { maskingKeys, randomFill } from "./native.ts";
 
 /** What can be set for any connection, whichever its role. Sizes are bytes, times milliseconds. */
 export interface ConnectionOptions extends Partial<ProtocolLimits> {
   /**
-   * Output is written as soon as this much waits, at the latest at the end of the turn; above it `write` returns false and `send`
+   * Output is written as soon as half of this waits, at the latest at the end of the turn; above it `write` returns false and `send`
    * waits. Default 128 KiB.
    */
   readonly writeBufferSize?: number;
@@ -72,6 +74,9 @@ export interface ConnectionSettings extends ProtocolOptions {
   readonly memoryBudget: MemoryBudget;
   readonly noDelay: boolean;
   readonly clock: Clock;
+  /** Those of the clock. */
+  readonly flusher: Flusher;
+  readonly deadlines: Deadlines;
   readonly fillRandom: RandomSource;
   /** Undefined: no compression. */
   readonly deflate: DeflateSettings | undefined;
@@ -93,6 +98,7 @@ export function connectionSettings(role: "client" | "server", options: Connectio
   }
   checkFunction(options, "fillRandom");
   const { fillRandom = randomFill } = options;
+  const clock = checkClock(options.clock) ?? systemClock;
   const checked = {
     role,
     keys: options.fillRandom === undefined ? maskingKeys : new MaskingKeys(fillRandom),
@@ -109,7 +115,9 @@ export function connectionSettings(role: "client" | "server", options: Connectio
     heartbeat: heartbeat(options.heartbeat),
     minProgress: minProgress(options.minProgress),
     memoryBudget: memoryBudget(options.memoryBudget),
-    clock: checkClock(options.clock) ?? systemClock,
+    clock,
+    flusher: flusherOf(clock),
+    deadlines: deadlinesOf(clock),
   };
   const compression = compressionSettings(options.compression);
   const deflate = compression && { compression, outgoing: outgoingSettings(checked, compression) };

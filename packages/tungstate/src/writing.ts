@@ -11,7 +11,7 @@ import {
   type WebSocketError,
 } from "@tungstate/protocol";
 import { Outgoing } from "./deflate/outgoing.ts";
-import { type Flusher, flusherOf } from "./flusher.ts";
+import type { Flusher } from "./flusher.ts";
 import { type DeflateFragment, type Pace, sendInFragments } from "./fragments.ts";
 import { type ConnectionSettings, describe } from "./options.ts";
 import type { Transport } from "./transport/transport.ts";
@@ -61,7 +61,7 @@ export class Writing {
   private roomWaiters: Waiter[] | undefined;
   private flushWaiters: Waiter[] | undefined;
   /** Whom to tell of the connection's end: the messages in fragments, of which one may be under way and others wait. */
-  private readonly streams = new Set<(error: WebSocketError) => void>();
+  private streams: Set<(error: WebSocketError) => void> | undefined;
 
   constructor(
     core: Protocol,
@@ -77,7 +77,7 @@ export class Writing {
     this.transport = transport;
     this.settings = settings;
     this.host = host;
-    this.flusher = flusherOf(settings.clock);
+    this.flusher = settings.flusher;
   }
 
   get bufferedAmount(): number {
@@ -121,7 +121,8 @@ export class Writing {
     parts: AsyncIterable<string | Uint8Array> | Iterable<string | Uint8Array>,
     type: "text" | "binary",
   ): Promise<void> {
-    const { outgoing, core, streams } = this;
+    const { outgoing, core } = this;
+    const streams = (this.streams ??= new Set());
     const pace: Pace = {
       wrote: () => this.streamWrote(),
       room: () => this.streamRoom(),
@@ -317,18 +318,20 @@ export class Writing {
     for (const waiter of flushWaiters) waiter.resolve();
   }
 
-  /** The connection has ended, because of `error`: what still waits won't be written. */
-  end(error: WebSocketError): void {
+  /** The connection has ended, because of `cause` if anything went wrong: what still waits won't be written. */
+  end(cause: WebSocketError | undefined): void {
     const lost = this.bufferedAmount > 0;
-    const { streamWaiter, roomWaiters, flushWaiters } = this;
+    const { streams, streamWaiter, roomWaiters, flushWaiters } = this;
     this.over = true;
     this.kept = 0;
     this.outgoing?.close();
     this.held = this.streamWaiter = this.roomWaiters = this.flushWaiters = undefined;
     this.core.output.clear();
     this.core.inTransit = 0;
+    if ((streams ?? streamWaiter ?? roomWaiters ?? flushWaiters) === undefined) return;
+    const error = cause ?? protocolError("NOT_OPEN", "it was closed before all was written");
     streamWaiter?.reject(error);
-    for (const reject of this.streams) reject(error);
+    for (const reject of streams ?? []) reject(error);
     for (const waiter of roomWaiters ?? []) waiter.reject(error);
     for (const waiter of flushWaiters ?? []) {
       if (lost) waiter.reject(error);

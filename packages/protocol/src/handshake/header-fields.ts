@@ -77,19 +77,20 @@ export function hasToken(value: string | undefined, token: string): boolean {
   return value !== undefined && elements(value).some((one) => isToken(one) && one.toLowerCase() === token);
 }
 
+const FEW = 32; // fields; up to here looking through them is faster than making a map of them
+const NONE: readonly string[] = [];
+
 /** Header fields in the order they came; names are looked up in any case. */
 export class HeaderFields implements Iterable<readonly [name: string, value: string]> {
   private readonly fields: readonly (readonly [name: string, value: string])[];
-  private readonly values = new Map<string, string[]>(); // a Map: a field may be called __proto__
+  /** In lower case. */
+  private readonly names: readonly string[];
+  /** Values by name, where there are many fields and somebody asks. A Map: a field may be called __proto__. */
+  private index: Map<string, string[]> | undefined;
 
   constructor(fields: Iterable<readonly [name: string, value: string]> = []) {
     this.fields = [...fields];
-    for (const [name, value] of this.fields) {
-      const key = name.toLowerCase();
-      const values = this.values.get(key);
-      if (values === undefined) this.values.set(key, [value]);
-      else values.push(value);
-    }
+    this.names = this.fields.map(([name]) => name.toLowerCase());
   }
 
   /** From names and values in turn, as in node:http's `rawHeaders`. */
@@ -105,15 +106,32 @@ export class HeaderFields implements Iterable<readonly [name: string, value: str
 
   /** The value; of a field that came more than once, all values joined by ", " (RFC 9110 §5.3). */
   get(name: string): string | undefined {
-    return this.values.get(name.toLowerCase())?.join(", ");
+    const values = this.getAll(name);
+    return values.length > 1 ? values.join(", ") : values[0];
   }
 
   getAll(name: string): readonly string[] {
-    return this.values.get(name.toLowerCase()) ?? [];
+    const key = name.toLowerCase();
+    if (this.fields.length > FEW) return (this.index ??= this.makeIndex()).get(key) ?? NONE;
+    const first = this.names.indexOf(key);
+    if (first < 0) return NONE;
+    const values: string[] = [];
+    for (let at = first; at < this.names.length; at++) if (this.names[at] === key) values.push(this.fields[at][1]);
+    return values;
   }
 
   has(name: string): boolean {
-    return this.values.has(name.toLowerCase());
+    return this.getAll(name).length > 0;
+  }
+
+  private makeIndex(): Map<string, string[]> {
+    const index = new Map<string, string[]>();
+    for (const [at, key] of this.names.entries()) {
+      const values = index.get(key);
+      if (values === undefined) index.set(key, [this.fields[at][1]]);
+      else values.push(this.fields[at][1]);
+    }
+    return index;
   }
 
   [Symbol.iterator](): Iterator<readonly [name: string, value: string]> {

@@ -126,8 +126,12 @@ abstract class HeadParser<Start extends object> {
   private fields(source: Uint8Array): HeaderFields {
     const fields: [string, string][] = [];
     const { bounds } = this;
+    // decoded once, then cut
+    const from = bounds[0] ?? 0;
+    const text = latin1(source, from, bounds[bounds.length - 1] ?? 0);
     for (let at = 0; at < bounds.length; at += 4) {
-      fields.push([latin1(source, bounds[at], bounds[at + 1]), latin1(source, bounds[at + 2], bounds[at + 3])]);
+      const name = text.slice(bounds[at] - from, bounds[at + 1] - from);
+      fields.push([name, text.slice(bounds[at + 2] - from, bounds[at + 3] - from)]);
     }
     return new HeaderFields(fields);
   }

@@ -2,7 +2,7 @@ import { protocolError, ServerHandshake, type UpgradeRequest, WebSocketError } f
 import type { Clock } from "../clock.ts";
 import { Connection } from "../connection.ts";
 import { codecOf } from "../deflate/codec.ts";
-import { type Deadlines, deadlinesOf, type Timed } from "../deadlines.ts";
+import type { Deadlines, Timed } from "../deadlines.ts";
 import { sha1 } from "../native.ts";
 import { type ConnectionSettings, describe } from "../options.ts";
 import type { Transport, TransportSink } from "../transport/transport.ts";
@@ -56,7 +56,7 @@ export class Accepting implements TransportSink, Timed {
     this.from = from;
     this.outcome = outcome;
     this.handshake = new ServerHandshake({ sha1, limits: admission.limits });
-    this.deadlines = deadlinesOf(settings.clock);
+    this.deadlines = settings.deadlines;
     this.deadline = settings.clock.now() + admission.timeout;
     this.deadlines.watch(this);
   }

@@ -144,7 +144,7 @@ export class Admission {
     given: HeaderInput | undefined,
     decision: Decision,
   ): Admitted {
-    const answer = { protocol: undefined, headers: undefined, ...whatItSays(decision) };
+    const answer = whatItSays(decision);
     const protocol = answer.protocol ?? this.choose(request);
     const negotiation = { sha1, extensions: this.extensions };
     const headers = given === undefined ? answer.headers : [...checkHeaders(given), ...checkHeaders(answer.headers)];

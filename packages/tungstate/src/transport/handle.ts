@@ -167,6 +167,10 @@ export class HandleTransport implements Transport {
   end(): void {
     if (this.writeEnded || this.closed) return;
     this.writeEnded = true;
+    if (this.readEnded && this.pending === 0) {
+      this.destroy(); // closing ends the stream as well, behind what was written
+      return;
+    }
     const request = this.system.newShutdownRequest();
     request.handle = this.handle;
     request.oncomplete = onShutdown;
