@@ -14,7 +14,7 @@ const fontLicence = {
   },
 };
 
-/** Builds the page into the cli package. `npx vite` serves it while it is worked on, with the `/ws` of an `npm start` beside it. */
+/** Builds the page into the cli package. `npx vite` serves it while it is worked on, with the WebSockets of an `npm start` beside it. */
 export default defineConfig({
   logLevel: "warn",
   build: {
@@ -25,7 +25,10 @@ export default defineConfig({
     modulePreload: { polyfill: false },
   },
   server: {
-    proxy: { "/ws": { target: "http://127.0.0.1:8000", ws: true } },
+    proxy: {
+      "/ws": { target: "http://127.0.0.1:8000", ws: true },
+      "/connection/websocket": { target: "http://127.0.0.1:8000", ws: true },
+    },
   },
   plugins: [fontLicence],
 });

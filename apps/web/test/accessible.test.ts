@@ -30,6 +30,9 @@ test("landmarks, names and live regions", async () => {
       .then((text) => text?.trim()),
     "Tungstate",
   );
+  const places = page.getByRole("navigation", { name: "Places" });
+  assert.deepEqual(await places.getByRole("link").allInnerTexts(), ["lobby", "Broadcast", "Live figures"]);
+  assert.equal(await places.getByRole("link", { name: "Broadcast" }).getAttribute("aria-current"), "page");
   const log = page.getByRole("log", { name: "Messages" });
   assert.equal(await log.getAttribute("tabindex"), "0");
   // announced: what is said (a log is polite by itself), the state of the connection, what is wrong with a message
@@ -63,6 +66,41 @@ test("landmarks, names and live regions", async () => {
     `[...document.querySelectorAll("[id]")].map(({ id }) => id).filter((id, at, all) => all.indexOf(id) !== at)`,
   );
   assert.deepEqual(doubled, []);
+  await page.context().close();
+});
+
+test("from place to place by keyboard", async () => {
+  const page = await browser.tab(server.url);
+  await people(page, 1);
+  assert.equal(await focused(page), "text");
+  await page.getByRole("link", { name: "lobby" }).focus();
+  await page.keyboard.press("Tab");
+  assert.equal(await focused(page), "room-name");
+  await page.keyboard.type("by keyboard");
+  await page.keyboard.press("Enter");
+  await people(page, 1);
+  assert.equal(await page.title(), "by keyboard – Tungstate");
+  assert.equal(await focused(page), "text");
+  await page.getByRole("textbox", { name: "Message to by keyboard" }).waitFor();
+  await page.getByRole("link", { name: "Live figures" }).focus();
+  assert.notEqual(await page.evaluate("getComputedStyle(document.activeElement).outlineStyle"), "none");
+  await page.keyboard.press("Enter");
+  assert.equal(await focused(page), "live-title");
+  assert.equal(await page.getByRole("main").count(), 1);
+  await page.getByText("One node, the last two minutes.").waitFor();
+  // each picture says what is in it
+  assert.equal(await page.getByRole("img", { name: /in the last two minutes\. .+: between/ }).count(), 6);
+
+  // where there is no room for a column
+  await page.setViewportSize({ width: 320, height: 640 });
+  await page.getByRole("button", { name: "Server: go to another place" }).focus();
+  await page.keyboard.press("Enter");
+  await page.getByRole("navigation", { name: "Places" }).waitFor();
+  await page.keyboard.press("Tab");
+  await page.keyboard.press("Enter");
+  await people(page, 1);
+  await page.getByRole("navigation", { name: "Places" }).waitFor({ state: "hidden" });
+  assert.equal(await page.title(), "lobby – Tungstate");
   await page.context().close();
 });
 
@@ -208,6 +246,16 @@ describe("contrast and size", () => {
         for (const [text, contrast] of all) assert.ok(contrast >= 4.5, `${text}: ${contrast.toFixed(2)}`);
       };
       await check();
+      await page.goto(`${own.url}/#/room/lobby`);
+      await other.goto(`${own.url}/#/room/lobby`);
+      await people(page, 2);
+      await say(other, "in a room");
+      await other.getByRole("textbox", { name: "Message" }).pressSequentially("more");
+      await page.getByText(/ is typing…$/).waitFor();
+      await check();
+      await page.goto(`${own.url}/#/server`);
+      await page.getByText("One node, the last two minutes.").waitFor();
+      await check();
       await own.stop();
       await page.getByRole("button", { name: "Try now" }).waitFor();
       await check();
@@ -262,8 +310,8 @@ async function fits(page: Page, least = 24): Promise<void> {
       const { left, right, width, height } = element.getBoundingClientRect();
       if (width <= 1 || height <= 1) continue;
       if (left < -0.5 || right > innerWidth + 0.5) wrong.push("outside: " + element.outerHTML.slice(0, 80));
-      if (element.matches("button") && (width < ${least} || height < ${least})) wrong.push("small: " + element.outerHTML);
-      if (element.matches(".log, .people, body") && element.scrollWidth > element.clientWidth)
+      if (element.matches("button, a") && (width < ${least} || height < ${least})) wrong.push("small: " + element.outerHTML);
+      if (element.matches(".log, .people, .places, .live, body") && element.scrollWidth > element.clientWidth)
         wrong.push("scrolls: " + element.className);
     }
     const root = document.documentElement;

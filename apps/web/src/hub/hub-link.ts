@@ -76,7 +76,7 @@ export class HubLink {
     clearTimeout(this.retryTimer);
     this.socket = undefined;
     this.client.disconnect();
-    this.state = { kind: "connecting", reason: undefined };
+    this.become({ kind: "connecting", reason: undefined });
   }
 
   /** A name goes with a connection: another one takes another connection, which goes on where this one was. */

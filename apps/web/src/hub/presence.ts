@@ -2,6 +2,8 @@ import type { Person } from "../chat/people.ts";
 
 /** Who is in a room: a list that was asked for, and what came and went since then. */
 export class Presence {
+  /** There has been a list: until then nothing that is known is worth telling. */
+  isKnown = false;
   private readonly people = new Map<string, Person>();
   /** What happened since the list was asked for: the list may be older or newer than each of these. */
   private since: { readonly joined: Map<string, Person>; readonly left: Set<string> } | undefined;
@@ -15,6 +17,7 @@ export class Presence {
   answered(people: readonly Person[]): void {
     const { joined, left } = this.since ?? { joined: new Map<string, Person>(), left: new Set<string>() };
     this.since = this.counted = undefined;
+    this.isKnown = true;
     this.people.clear();
     for (const person of [...people, ...joined.values()]) {
       // a client id comes only once: who has left does not come again
@@ -24,6 +27,7 @@ export class Presence {
 
   answeredByCount(count: number): void {
     this.since = undefined;
+    this.isKnown = true;
     this.people.clear();
     this.counted = count;
   }
@@ -38,6 +42,11 @@ export class Presence {
     this.since?.left.add(client);
     if (this.counted === undefined) this.people.delete(client);
     else this.counted--;
+  }
+
+  /** There was no connection: anybody may have come or gone. */
+  forget(): void {
+    this.isKnown = false;
   }
 
   get size(): number {

@@ -51,6 +51,11 @@ export class Room {
   private oldest: number | undefined;
   private epoch = "";
   private lostAt: number | undefined;
+  private isEntered = false;
+  /** The connection went for a reason that people were told of. */
+  private inTrouble = false;
+  /** The server has put us out. */
+  private isOut = false;
   private saidTypingAt = 0;
   private typingTimer: number | undefined;
   private retryTimer: number | undefined;
@@ -76,7 +81,10 @@ export class Room {
       this.tellTyping();
     });
     this.channel.on("unsubscribed", ({ code, reason }) => {
-      if (code !== 0) this.listener.refused(reason);
+      if (code === 0) return;
+      this.isOut = true;
+      this.listener.refused(reason);
+      for (const { id } of outbox.list()) this.fail(id);
     });
     this.typingChannel.on("publication", ({ info, data }) => {
       if (info === undefined || own.has(info.client)) return;
@@ -102,8 +110,10 @@ export class Room {
   }
 
   stateChanged(state: LinkState): void {
-    if (state.kind !== "open" && "reason" in state && state.reason !== undefined) this.lostAt ??= Date.now();
     if (state.kind !== "open") {
+      if (this.isEntered) this.lostAt ??= Date.now();
+      if (state.reason !== undefined) this.inTrouble = true;
+      this.presence.forget();
       this.typists.clear();
       this.tellTyping();
     }
@@ -123,6 +133,7 @@ export class Room {
     this.outbox.add(envelope.id, text);
     this.show(envelope);
     this.saidTypingAt = 0;
+    if (this.isOut) this.fail(envelope.id);
     if (this.isIn && this.waiting === undefined) void this.deliver(envelope);
     return true;
   }
@@ -159,25 +170,29 @@ export class Room {
 
   private subscribed({ wasRecovering, recovered, streamPosition }: SubscribedContext): void {
     const away = this.lostAt === undefined ? undefined : Date.now() - this.lostAt;
+    const { inTrouble } = this;
     this.lostAt = undefined;
+    this.inTrouble = false;
+    this.isEntered = true;
     const { epoch } = this;
     this.epoch = streamPosition?.epoch ?? "";
     this.askPresence();
     if (wasRecovering && recovered && this.waiting === undefined) {
       this.missed = [];
       // the library hands on what was recovered before it does anything else
-      queueMicrotask(() => this.caughtUp(away));
+      queueMicrotask(() => this.caughtUp(away, inTrouble));
       return;
     }
     if (wasRecovering && !recovered) this.listener.lost(away, epoch !== this.epoch);
     void this.askPast(wasRecovering && !recovered);
   }
 
-  private caughtUp(away: number | undefined): void {
+  private caughtUp(away: number | undefined, inTrouble: boolean): void {
     const missed = this.missed ?? [];
     this.missed = undefined;
     const others = missed.filter((each) => !this.isOwn(each) && !this.isKnown(each)).length;
-    if (away !== undefined) this.listener.recovered(away, others);
+    // where nobody has seen it go, that nothing was missed is no news
+    if (away !== undefined && (inTrouble || others > 0)) this.listener.recovered(away, others);
     for (const publication of missed) this.receive(publication);
     this.deliverAll();
   }
@@ -274,8 +289,12 @@ export class Room {
       if (code === TEMPORARY || code === TOO_MANY_REQUESTS) {
         clearTimeout(this.retryTimer);
         this.retryTimer = setTimeout(() => this.isIn && this.waiting === undefined && this.deliverAll(), RETRY_MS);
-      } else if (this.outbox.confirm(id)) this.listener.failed(id);
+      } else this.fail(id);
     }
+  }
+
+  private fail(id: string): void {
+    if (this.outbox.confirm(id)) this.listener.failed(id);
   }
 
   private askPresence(): void {
@@ -295,7 +314,7 @@ export class Room {
   }
 
   private tellPeople(): void {
-    if (this.link.state.kind !== "open") return;
+    if (!this.presence.isKnown) return;
     this.listener.peopleChanged(this.presence.list(this.link.clientId), this.presence.size);
   }
 

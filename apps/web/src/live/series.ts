@@ -19,6 +19,17 @@ export const worst =
   (nodes) =>
     Math.max(...nodes.map(of));
 
+/** A Unix time in seconds, and the nodes as they were then. */
+export interface Second {
+  readonly second: number;
+  readonly nodes: readonly Figures[];
+}
+
+/** A line's values; null where there are no figures. */
+export function values(seconds: readonly Second[], line: Line): (number | null)[] {
+  return seconds.map(({ nodes }) => (nodes.length === 0 ? null : line(nodes)));
+}
+
 /** The figures of the last minutes, by node. */
 export class Series {
   private readonly nodes = new Map<string, Figures[]>();
@@ -50,19 +61,19 @@ export class Series {
     return this.at(this.newest / 1_000).sort((a, b) => (a.name + a.node < b.name + b.node ? -1 : 1));
   }
 
-  /** Seconds, and for each line its value then; null where there are no figures. */
-  points(lines: readonly Line[]): { readonly seconds: number[]; readonly values: (number | null)[][] } {
+  /** What was known of the nodes at each second. */
+  seconds(): Second[] {
     const newest = Math.ceil(this.newest / 1_000);
-    const seconds = Array.from({ length: WINDOW_S + 1 }, (_, index) => newest - WINDOW_S + index);
-    const nodes = seconds.map((second) => this.at(second));
-    return { seconds, values: lines.map((line) => nodes.map((each) => (each.length === 0 ? null : line(each)))) };
+    return Array.from({ length: WINDOW_S + 1 }, (_, index) => {
+      const second = newest - WINDOW_S + index;
+      return { second, nodes: this.at(second) };
+    });
   }
 
   private get newest(): number {
     return Math.max(0, ...[...this.nodes.values()].map((past) => past.at(-1)?.at ?? 0));
   }
 
-  /** What was known of each node at that second. */
   private at(second: number): Figures[] {
     return [...this.nodes.values()].flatMap((past) => {
       const figures = past.findLast(({ at }) => at <= second * 1_000);

@@ -4,6 +4,8 @@ import { Series } from "../live/series.ts";
 import { byId, create } from "./elements.ts";
 import { Plot } from "./plot.ts";
 
+const SHOW_MS = 100;
+
 /** The figures of the server as plots; and of each node in a table, where there are several. */
 export class LiveView {
   private readonly series = new Series();
@@ -12,6 +14,7 @@ export class LiveView {
   private readonly nodes = byId("nodes", HTMLElement);
   private readonly list = byId("nodes-list", HTMLTableSectionElement);
   private readonly dark = matchMedia("(prefers-color-scheme: dark)");
+  private timer: number | undefined;
   private readonly redraw = (): void => {
     for (const plot of this.plots) plot.draw();
   };
@@ -25,14 +28,8 @@ export class LiveView {
 
   add(figures: readonly Figures[]): void {
     for (const each of figures) this.series.add(each);
-    for (const plot of this.plots) plot.show(this.series);
-    const current = this.series.current();
-    this.nodes.hidden = current.length < 2;
-    if (!this.nodes.hidden) this.list.replaceChildren(...current.map(row));
-    const [only] = current;
-    if (only === undefined) return;
-    const of = current.length === 1 ? "One node" : `${current.length} nodes`;
-    this.say(`${of}, the last two minutes.`);
+    // many nodes are drawn together
+    this.timer ??= setTimeout(() => this.show(), SHOW_MS);
   }
 
   /** Why there is nothing to see. */
@@ -41,10 +38,21 @@ export class LiveView {
   }
 
   destroy(): void {
+    clearTimeout(this.timer);
     this.dark.removeEventListener("change", this.redraw);
     for (const plot of this.plots) plot.destroy();
     byId("plots", HTMLElement).replaceChildren();
     this.nodes.hidden = true;
+  }
+
+  private show(): void {
+    this.timer = undefined;
+    const seconds = this.series.seconds();
+    for (const plot of this.plots) plot.show(seconds);
+    const current = this.series.current();
+    this.nodes.hidden = current.length < 2;
+    if (!this.nodes.hidden) this.list.replaceChildren(...current.map(row));
+    this.say(`${current.length === 1 ? "One node" : `${current.length} nodes`}, the last two minutes.`);
   }
 
   private say(text: string): void {

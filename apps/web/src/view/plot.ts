@@ -1,6 +1,6 @@
 import uPlot from "uplot";
 import type { Chart } from "../live/charts.ts";
-import type { Series } from "../live/series.ts";
+import { type Second, values } from "../live/series.ts";
 import { create } from "./elements.ts";
 
 const HEIGHT = 150; // px
@@ -26,12 +26,12 @@ export class Plot {
     this.observer.observe(this.picture);
   }
 
-  show(series: Series): void {
-    const { seconds, values } = series.points(this.chart.lines.map(({ value }) => value));
-    this.data = [seconds, ...values];
+  show(seconds: readonly Second[]): void {
+    const lines = this.chart.lines.map(({ value }) => values(seconds, value));
+    this.data = [seconds.map(({ second }) => second), ...lines];
     this.plot?.setData(this.data);
     this.read();
-    this.describe(values);
+    this.describe(lines);
   }
 
   /** With the colours that the page has now. */
@@ -115,10 +115,10 @@ export class Plot {
     this.readout.replaceChildren(...parts, ...at);
   }
 
-  private describe(values: readonly (readonly (number | null)[])[]): void {
+  private describe(all: readonly (readonly (number | null)[])[]): void {
     const { title, lines, write } = this.chart;
     const sentences = lines.map(({ name }, line) => {
-      const known = (values[line] ?? []).filter((value) => value !== null);
+      const known = (all[line] ?? []).filter((value) => value !== null);
       const [least, most] = [Math.min(...known), Math.max(...known)];
       return known.length === 0 ? `${name}: nothing yet` : `${name}: between ${write(least)} and ${write(most)}`;
     });

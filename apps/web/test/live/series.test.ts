@@ -3,7 +3,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { bytes, count, upFor } from "../../src/live/charts.ts";
 import { type Figures, readFigures } from "../../src/live/figures.ts";
-import { Series, sum, WINDOW_S, worst } from "../../src/live/series.ts";
+import { type Line, Series, sum, values, WINDOW_S, worst } from "../../src/live/series.ts";
 
 const START = 1_800_000_000_000;
 const figures = (node: string, second: number, values: Partial<Figures> = {}): Figures => ({
@@ -19,17 +19,19 @@ const figures = (node: string, second: number, values: Partial<Figures> = {}): F
   },
   ...{ cpu: 0.25, loopMean: 0, loopP99: 0, queueBytes: 0, memory: 0, ...values },
 });
+const points = (series: Series, line: Line): (number | null)[] => values(series.seconds(), line);
 const connections = sum(({ connections }) => connections);
 
 test("nodes add up, or the worst counts; a node that is silent for three seconds is gone", () => {
   const series = new Series();
   for (let second = 0; second <= 10; second++) series.add(figures("a", second, { connections: 10 }));
   for (let second = 4; second <= 6; second++) series.add(figures("b", second + 0.4, { connections: 5, cpu: 0.9 }));
-  const { seconds, values } = series.points([connections, worst(({ cpu }) => cpu)]);
+  const seconds = series.seconds();
   assert.equal(seconds.length, WINDOW_S + 1);
-  assert.equal(seconds.at(-1), START / 1_000 + 10);
-  assert.deepEqual(values[0]?.slice(-12), [null, 10, 10, 10, 10, 10, 15, 15, 15, 15, 15, 10]);
-  assert.deepEqual(values[1]?.slice(-6), [0.9, 0.9, 0.9, 0.9, 0.9, 0.25]);
+  assert.equal(seconds.at(-1)?.second, START / 1_000 + 10);
+  assert.deepEqual(points(series, connections).slice(-12), [null, 10, 10, 10, 10, 10, 15, 15, 15, 15, 15, 10]);
+  const cpu = worst(({ cpu }) => cpu);
+  assert.deepEqual(points(series, cpu).slice(-6), [0.9, 0.9, 0.9, 0.9, 0.9, 0.25]);
   assert.deepEqual(
     series.current().map(({ node }) => node),
     ["a"],
@@ -39,10 +41,10 @@ test("nodes add up, or the worst counts; a node that is silent for three seconds
 test("what comes twice or late is put where it belongs; two minutes are kept", () => {
   const series = new Series();
   for (const second of [3, 1, 2, 3, 1]) series.add(figures("a", second, { connections: second }));
-  assert.deepEqual(series.points([connections]).values[0]?.slice(-3), [1, 2, 3]);
+  assert.deepEqual(points(series, connections).slice(-3), [1, 2, 3]);
   series.add(figures("a", 1_000, { connections: 7 }));
   assert.deepEqual(
-    series.points([connections]).values[0]?.filter((value) => value !== null),
+    points(series, connections).filter((value) => value !== null),
     [7],
   );
   assert.equal(series.current()[0]?.uptime, 1_000);
@@ -50,7 +52,7 @@ test("what comes twice or late is put where it belongs; two minutes are kept", (
 
 test("no figures, no points, and no more than 200 nodes", () => {
   const series = new Series();
-  assert.ok(series.points([connections]).values[0]?.every((value) => value === null));
+  assert.ok(points(series, connections).every((value) => value === null));
   for (let node = 0; node < 1_000; node++) series.add(figures(`node ${node}`, 0));
   assert.equal(series.current().length, 200);
 });
