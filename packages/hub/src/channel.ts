@@ -17,6 +17,10 @@ export interface ChannelContext {
   readonly background: Background;
 }
 
+/** Until a position that could not be checked after an interruption is checked again, ms: at first, and doubled up to. */
+const FIRST_RECHECK = 250;
+const LAST_RECHECK = 30_000;
+
 interface Arrival {
   readonly publication: Publication;
   readonly epoch: string;
@@ -49,6 +53,11 @@ export class Channel {
   /** What arrived while the channel opens, or reads what is missing; undefined: neither. */
   private arrivals: Arrival[] | undefined = [];
   private closed = false;
+  /** Times that publications may have been lost, and how many of them a check has settled. */
+  private doubts = 0;
+  private settledDoubts = 0;
+  private recheckDelay = FIRST_RECHECK;
+  private stopRecheck: (() => void) | undefined;
 
   /** `after`: what has to be over before, such as the end of the same channel's last life. */
   constructor(name: string, namespace: Namespace, context: ChannelContext, after: Promise<void> | undefined) {
@@ -132,7 +141,10 @@ export class Channel {
    * after `time`.
    */
   checkPosition(time = Infinity): void {
-    if (this.closed || !this.namespace.hasHistory || this.arrivals !== undefined || this.provenAt > time) return;
+    if (this.closed || !this.namespace.hasHistory || this.provenAt > time) return;
+    if (time === Infinity) this.doubts++;
+    // what is being read may be from before: whoever reads it comes back here
+    if (this.arrivals !== undefined) return;
     this.arrivals = [];
     this.readMissing();
   }
@@ -151,17 +163,21 @@ export class Channel {
   close(): void {
     this.closed = true;
     this.arrivals = undefined;
+    this.stopRecheck?.();
   }
 
   private async open(after: Promise<void> | undefined): Promise<void> {
     await after;
     await this.context.broker.subscribe(this.name);
     if (this.namespace.hasHistory) {
+      const { doubts } = this;
       const { offset, epoch } = await this.history(undefined, 0);
       this.offset = offset;
       this.epoch = epoch;
+      this.settledDoubts = doubts;
     }
     this.receiveArrivals();
+    this.settleDoubts();
   }
 
   private history(since: Position | undefined, limit: number): Promise<HistoryPage> {
@@ -172,14 +188,35 @@ export class Channel {
     this.fill().catch((error: unknown) => {
       this.context.background.onError(error);
       this.receiveArrivals((arrival) => this.restart({ offset: arrival.publication.offset - 1, epoch: arrival.epoch }));
+      if (this.settledDoubts < this.doubts) this.recheck();
     });
+  }
+
+  /** Publications may have been lost behind what was read. */
+  private settleDoubts(): void {
+    if (this.settledDoubts < this.doubts) this.checkPosition(this.context.clock.now());
+  }
+
+  /** Checks the position later, unless it is seen to be right until then. */
+  private recheck(): void {
+    if (this.closed || this.stopRecheck !== undefined) return;
+    const { clock } = this.context;
+    const since = clock.now();
+    this.stopRecheck = clock.after(this.recheckDelay, () => {
+      this.stopRecheck = undefined;
+      this.checkPosition(since);
+    });
+    this.recheckDelay = Math.min(this.recheckDelay * 2, LAST_RECHECK);
   }
 
   private async fill(): Promise<void> {
     const before = this.position;
+    const { doubts } = this;
     const page = await this.history(before, -1);
     if (this.closed) return;
     this.provenAt = this.context.clock.now();
+    this.settledDoubts = doubts;
+    this.recheckDelay = FIRST_RECHECK;
     // an offset that has gone back: the store lost its newest publications and will give their numbers to others
     if (page.epoch !== before.epoch || page.offset < before.offset) {
       this.restart(page);
@@ -193,6 +230,7 @@ export class Channel {
       for (const publication of page.publications) this.deliver(publication);
     }
     this.receiveArrivals();
+    this.settleDoubts();
   }
 
   /** Goes on as usual. `onGap`: what to do where even now one does not follow the other, instead of reading again. */

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { applyDelta } from "fossil-delta";
 import { FaultyBroker } from "./support/faulty-broker.ts";
 import { withHub } from "./support/hubs.ts";
-import { type Pub, pubsOf, TestClient } from "./support/test-client.ts";
+import { type Line, type Pub, pubsOf, TestClient } from "./support/test-client.ts";
 import { settle } from "./support/virtual-clock.ts";
 
 const numbers = (pubs: readonly Pub[] | undefined): unknown[] => (pubs ?? []).map(({ data }) => data);
@@ -136,6 +136,52 @@ test("what a broker loses on the way is read from history before anything behind
     broker.handler?.interrupted();
     await settle();
     assert.deepEqual(numbers(pubsOf(a.take())), [7]);
+  });
+});
+
+test("a check behind an interruption that fails is made again, until it succeeds", async () => {
+  const broker = new FaultyBroker();
+  await withHub({ broker }, async ({ hub, clock, errors }) => {
+    const a = await new TestClient(hub).connect();
+    await a.subscribe("quiet:x");
+    broker.passes = () => false;
+    await hub.publish("quiet:x", 1);
+    let reads = 0;
+    broker.onHistory = () => (++reads < 4 ? Promise.reject(new Error("away")) : Promise.resolve());
+    broker.handler?.interrupted(["quiet:x"]);
+    await clock.advance(240);
+    assert.deepEqual([a.take(), errors.length], [[], 1]);
+    await clock.advance(2_000);
+    assert.deepEqual(numbers(pubsOf(a.take())), [1]);
+    assert.equal(reads, 4);
+    await clock.advance(20_000);
+    assert.equal(reads, 4);
+  });
+});
+
+test("an interruption while history is read: what is read may be older, so it is read again", async () => {
+  const broker = new FaultyBroker();
+  await withHub({ broker }, async ({ hub }) => {
+    const a = await new TestClient(hub).connect();
+    let step: "opens" | "fills" | "done" = "opens";
+    broker.passes = () => step === "done";
+    broker.onHistory = async () => {
+      if (step === "done") return;
+      const first = step === "opens";
+      step = first ? "fills" : "done";
+      // behind the page that was read just now, and lost
+      broker.passes = () => false;
+      await hub.publish("quiet:x", first ? 1 : 2);
+      broker.passes = () => true;
+      broker.handler?.interrupted(["quiet:x"]);
+    };
+    const { offset = 0 } = await a.subscribe("quiet:x");
+    await settle();
+    assert.equal(step, "done");
+    const lines = a.frames.flatMap((frame) => frame.split("\n").map((line) => JSON.parse(line) as Line));
+    assert.deepEqual(numbers(pubsOf(lines)), [1, 2].slice(offset));
+    await hub.publish("quiet:x", 3);
+    assert.deepEqual(numbers(pubsOf(a.take())), [3]);
   });
 });
 

@@ -35,6 +35,7 @@ export class Link {
   private hasBeenUp = false;
   private isClosed = false;
   private isCorked = false;
+  private nextUp: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
 
   /** `name` for messages: without credentials. */
   constructor(name: string, options: ConnectionOptions, context: LinkContext, events: LinkEvents) {
@@ -69,6 +70,7 @@ export class Link {
       if (this.hasBeenUp) context.metrics.reconnects++;
       this.hasBeenUp = true;
       this.lastError = undefined;
+      this.nextUp?.resolve();
       events.up();
     });
     this.redis.on("close", () => {
@@ -120,7 +122,27 @@ export class Link {
     if (this.isClosed) return;
     this.isClosed = true;
     clearInterval(this.pings);
+    this.nextUp?.resolve();
     this.redis.disconnect();
+  }
+
+  /** Resolves when it is connected, at the latest after the time-out. */
+  whenUp(): Promise<void> {
+    if (this.isUp || this.isClosed) return Promise.resolve();
+    if (this.nextUp === undefined) {
+      let wake = (): void => undefined;
+      const promise = new Promise<void>((resolve) => {
+        wake = resolve;
+      });
+      const timer = setTimeout(wake, this.context.settings.timeout);
+      timer.unref();
+      this.nextUp = { promise, resolve: wake };
+      void promise.then(() => {
+        clearTimeout(timer);
+        this.nextUp = undefined;
+      });
+    }
+    return this.nextUp.promise;
   }
 
   /** What is sent from here to the end of this callback goes out together. */

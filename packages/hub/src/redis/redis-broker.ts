@@ -106,8 +106,12 @@ export class RedisBroker implements Broker {
     // an offset is the first half of a stream's id
     const from = since === undefined ? (reverse ? "+" : "-") : String(Math.max(0, since.offset + (reverse ? -1 : 1)));
     const limit = reverse && since !== undefined && since.offset < 1 ? 0 : Math.max(filter.limit, -1);
+    const deployment = this.connections.of(name);
+    const server = deployment.serverOf(name);
+    // a gap is found by the connection that is back first: those who stand at it need not be sent away for the other one's sake
+    if (!server.isUp) await server.whenUp();
     const reply = await runScript(
-      this.connections.of(name),
+      deployment,
       name,
       SCRIPTS.history,
       [name + META, name + STREAM],

@@ -38,6 +38,11 @@ export class Server {
     this.link.close();
   }
 
+  /** Resolves when it is connected, at the latest after the time-out. */
+  whenUp(): Promise<void> {
+    return this.link.whenUp();
+  }
+
   /** Any command. */
   call(command: string, ...args: readonly string[]): Promise<unknown> {
     return this.timed(() => this.link.redis.call(command, ...args));

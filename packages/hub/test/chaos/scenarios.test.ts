@@ -1,0 +1,30 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { play, SCENARIOS } from "./scenarios.ts";
+
+// `npm run chaos` plays all, with more of everything and in full length
+const SHORT = ["kill", "redis-restart", "failover", "cut", "silence", "rolling"];
+
+for (const scenario of SCENARIOS) {
+  if (!SHORT.includes(scenario.name)) continue;
+  test(`${scenario.name}: ${scenario.what}`, async () => {
+    const log: string[] = [];
+    const { ok, lines } = await play(
+      // how long something takes is for a machine that has nothing else to do
+      { ...scenario, p99: undefined },
+      {
+        seed: 1,
+        nodes: 3,
+        clients: 60,
+        channels: 6,
+        publications: 900,
+        rate: 600,
+        timeout: 400,
+        outage: 800,
+        drainWindow: 300,
+        log: (line) => log.push(line),
+      },
+    );
+    assert.ok(ok, [...log, ...lines].join("\n"));
+  });
+}
