@@ -5,12 +5,19 @@ import { fileURLToPath } from "node:url";
 
 const outDir = fileURLToPath(new URL("../../packages/cli/public", import.meta.url));
 
-/** The font's licence goes wherever the font goes. */
-const fontLicence = {
-  name: "font-licence",
+/** What is built in, and where its licence is: that goes wherever the page goes. */
+const LICENCES = {
+  "IBM-Plex-Sans": new URL("LICENSE", import.meta.resolve("@fontsource-variable/ibm-plex-sans/package.json")),
+  centrifuge: new URL("../LICENSE", import.meta.resolve("centrifuge")),
+  events: new URL("LICENSE", import.meta.resolve("events/package.json")),
+  uPlot: new URL("../LICENSE", import.meta.resolve("uplot")),
+};
+
+const licences = {
+  name: "licences",
   closeBundle() {
-    const font = import.meta.resolve("@fontsource-variable/ibm-plex-sans/package.json");
-    copyFileSync(new URL("LICENSE", font), join(outDir, "assets", "IBM-Plex-Sans.LICENSE.txt"));
+    for (const [name, file] of Object.entries(LICENCES))
+      copyFileSync(file, join(outDir, "assets", `${name}.LICENSE.txt`));
   },
 };
 
@@ -30,5 +37,5 @@ export default defineConfig({
       "/connection/websocket": { target: "http://127.0.0.1:8000", ws: true },
     },
   },
-  plugins: [fontLicence],
+  plugins: [licences],
 });

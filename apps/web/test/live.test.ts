@@ -133,7 +133,7 @@ test("several nodes are listed, and added up", async () => {
     (text) => text === "42",
     "both",
   );
-  await page.getByText("2 nodes, the last two minutes.").waitFor();
+  await page.getByText("2 nodes, the last two minutes. CPU and delay are those of the busiest.").waitFor();
   const row = page.getByRole("row", { name: /<b>second<\/b>/ });
   await row.waitFor();
   assert.deepEqual(await row.getByRole("cell").allTextContents(), [

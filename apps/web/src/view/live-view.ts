@@ -52,7 +52,8 @@ export class LiveView {
     const current = this.series.current();
     this.nodes.hidden = current.length < 2;
     if (!this.nodes.hidden) this.list.replaceChildren(...current.map(row));
-    this.say(`${current.length === 1 ? "One node" : `${current.length} nodes`}, the last two minutes.`);
+    const several = `${current.length} nodes, the last two minutes. CPU and delay are those of the busiest.`;
+    this.say(current.length === 1 ? "One node, the last two minutes." : several);
   }
 
   private say(text: string): void {
