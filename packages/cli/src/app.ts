@@ -213,8 +213,9 @@ function talkEverywhere(chat: WebSocketServer, siblings: Siblings, log: Logger):
   const arrived = (size: number): void => {
     underWay -= size;
     if (underWay > MOST_UNDER_WAY / 2) return;
-    for (const connection of waiting) connection.resume();
-    waiting.clear();
+    const before = [...waiting];
+    waiting.clear(); // first: what has been held back may fill it again
+    for (const connection of before) connection.resume();
   };
   siblings.onBroadcast((type, bytes) => chat.broadcast(new PreparedMessage(bytes, { type })));
   chat.on("connection", (connection) => {

@@ -55,9 +55,14 @@ class Primary implements Running {
   }
 
   async start(): Promise<void> {
-    // one first: what it can't do none of them can
-    this.url = await this.startOne();
-    await Promise.all(Array.from({ length: this.plan.workers - 1 }, () => this.startOne()));
+    try {
+      // one first: what it can't do none of them can
+      this.url = await this.startOne();
+      await Promise.all(Array.from({ length: this.plan.workers - 1 }, () => this.startOne()));
+    } catch (error) {
+      await this.close(0);
+      throw error;
+    }
   }
 
   setCertificate(certificate: ServePlan["certificate"]): void {
@@ -71,22 +76,21 @@ class Primary implements Running {
     this.closing = true;
     const until = performance.now() + timeout;
     const all = [...this.members];
-    await Promise.all(all.map(({ link }) => link.call("stopListening").catch(ignore)));
-    for (const [index, member] of all.entries()) {
-      const share = Math.max(1, (until - performance.now()) / (all.length - index));
-      await this.end(member, share);
+    // those that don't serve yet have nobody to say goodbye to
+    for (const { ready, worker } of all) if (!ready) worker.process.kill("SIGKILL");
+    const serving = all.filter(({ ready }) => ready);
+    await Promise.all(serving.map(({ link }) => link.call("stopListening").catch(ignore)));
+    for (const [index, member] of serving.entries()) {
+      await this.end(member, Math.max(1, (until - performance.now()) / (serving.length - index)));
     }
+    await Promise.all(all.map(({ ended }) => ended));
   }
 
   private async end({ link, worker, ended }: Member, timeout: number): Promise<void> {
-    const overdue = new AbortController();
-    void sleep(timeout + GRACE, undefined, { signal: overdue.signal }).then(
-      () => worker.process.kill("SIGKILL"),
-      ignore,
-    );
+    const overdue = setTimeout(() => worker.process.kill("SIGKILL"), timeout + GRACE);
     await link.call("close", timeout).catch(ignore);
     await ended;
-    overdue.abort();
+    clearTimeout(overdue);
   }
 
   /** Gives the URL as soon as it serves. */

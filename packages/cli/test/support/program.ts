@@ -73,14 +73,14 @@ export class Server extends Program {
 
   static async start(...args: readonly string[]): Promise<Server> {
     const server = new Server("serve", "--port", "0", ...args);
-    const [, url = ""] = await server.shows(/^listening on (http:\/\/\S+)\n/);
+    const [, url = ""] = await server.shows(/^listening on (https?:\/\/\S+)\n/);
     server.url = url;
     server.port = Number(new URL(url).port);
     return server;
   }
 
   ws(path: string): string {
-    return this.url.replace("http:", "ws:") + path;
+    return this.url.replace(/^http/, "ws") + path;
   }
 
   /** The value of one line of /metrics. */

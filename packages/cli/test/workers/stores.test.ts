@@ -1,0 +1,195 @@
+// The channels of several processes: the contracts of the hub, over links.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type MessagePort, MessageChannel } from "node:worker_threads";
+import type { BrokerHandler, BrokerPublishOptions, ClientInfo, FanOut } from "@tungstate/hub";
+import { testBrokerContract } from "../../../hub/test/contract/broker-contract.ts";
+import { testPresenceContract } from "../../../hub/test/contract/presence-contract.ts";
+import { settle, VirtualClock } from "../../../hub/test/support/virtual-clock.ts";
+import type { DeliveryCalls, StoreCalls } from "../../src/workers/calls.ts";
+import { type Channel, Link, type Message } from "../../src/workers/link.ts";
+import { RemoteBroker, RemotePresenceStore } from "../../src/workers/remote-stores.ts";
+import { SharedStores, type StoreAccess } from "../../src/workers/shared-stores.ts";
+
+/** As between processes: what is sent is cloned, and comes later. */
+function portChannel(port: MessagePort): Channel {
+  return {
+    send(messages, done) {
+      port.postMessage(messages);
+      done();
+    },
+    listen(receive, ended) {
+      port.on("message", (messages: readonly Message[]) => receive(messages));
+      port.once("close", ended);
+    },
+  };
+}
+
+/** A worker's end and its primary's. */
+interface Pair {
+  readonly broker: RemoteBroker;
+  readonly presence: RemotePresenceStore;
+  readonly access: StoreAccess;
+  /** Lets what is on its way arrive. */
+  settle(): Promise<void>;
+  close(): void;
+}
+
+function joined(stores: SharedStores): Pair {
+  const { port1, port2 } = new MessageChannel();
+  const access = stores.accessFor(() => down);
+  const down: Link<DeliveryCalls> = new Link(portChannel(port1), { ...access.calls });
+  const broker = new RemoteBroker(() => up);
+  const up: Link<StoreCalls> = new Link(portChannel(port2), { ...broker.deliveries });
+  const presence = new RemotePresenceStore(() => up, stores.presenceTtl);
+  return {
+    broker,
+    presence,
+    access,
+    async settle() {
+      // what was sent before comes before the answer
+      await up.call("presenceStats", "");
+      await settle();
+    },
+    close: () => port1.close(),
+  };
+}
+
+testBrokerContract({
+  name: "RemoteBroker",
+  tick: 1000,
+  setUp: async (count) => {
+    const clock = new VirtualClock();
+    const stores = new SharedStores(clock);
+    const pairs = Array.from({ length: count }, () => joined(stores));
+    return {
+      brokers: pairs.map(({ broker }) => broker),
+      elapse: (ms) => clock.advance(ms),
+      settle: async () => {
+        for (const pair of [...pairs, ...pairs]) await pair.settle();
+      },
+      close: async () => {
+        for (const pair of pairs) pair.close();
+        assert.equal(clock.pending, 0, "no timer is left behind");
+      },
+    };
+  },
+});
+
+testPresenceContract({
+  name: "RemotePresenceStore",
+  setUp: async () => {
+    const clock = new VirtualClock();
+    const stores = new SharedStores(clock);
+    const [a, b] = [joined(stores), joined(stores)];
+    return {
+      stores: [a.presence, b.presence],
+      elapse: (ms) => clock.advance(ms),
+      close: async () => {
+        a.close();
+        b.close();
+      },
+    };
+  },
+});
+
+const KEEP: BrokerPublishOptions = { historySize: 10, historyTtl: 60_000, metaTtl: 60_000 };
+
+function handler(heard: string[]): BrokerHandler {
+  const fanOut: FanOut = { delivered: 3, queued: 0, dropped: 0, disconnected: 0 };
+  return {
+    publication(channel, { data }) {
+      heard.push(`${channel} ${data}`);
+      return fanOut;
+    },
+    join: (channel, { client }) => void heard.push(`${channel} +${client}`),
+    leave: (channel, { client }) => void heard.push(`${channel} -${client}`),
+    control: () => undefined,
+    interrupted: () => undefined,
+  };
+}
+
+async function withTwo(run: (a: Pair, b: Pair, heard: readonly [string[], string[]]) => Promise<void>): Promise<void> {
+  const stores = new SharedStores();
+  const [a, b] = [joined(stores), joined(stores)];
+  const heard: [string[], string[]] = [[], []];
+  await a.broker.start(handler(heard[0]));
+  await b.broker.start(handler(heard[1]));
+  try {
+    await run(a, b, heard);
+  } finally {
+    await a.access.end();
+    await b.access.end();
+    a.close();
+    b.close();
+  }
+}
+
+test("a publisher is told what became of its publication in its own process", async () => {
+  await withTwo(async (a, b) => {
+    await a.broker.subscribe("x");
+    assert.equal((await a.broker.publish("x", { data: "1" }, KEEP)).fanOut?.delivered, 3);
+    assert.equal((await b.broker.publish("x", { data: "2" }, KEEP)).fanOut, undefined);
+    const both = await Promise.all(["3", "4"].map((data) => a.broker.publish("x", { data }, KEEP)));
+    assert.deepEqual(
+      both.map(({ fanOut, offset }) => [fanOut?.delivered, offset]),
+      [
+        [3, 3],
+        [3, 4],
+      ],
+    );
+  });
+});
+
+test("what was on its way to a subscription that has ended is not for the next one", async () => {
+  await withTwo(async (a, _b, [heard]) => {
+    for (const step of ["subscribe", "unsubscribe", "subscribe"] as const) await a.broker[step]("x");
+    const deliver = (id: number): void =>
+      a.broker.deliveries.publication("x", id, { data: String(id), offset: id }, "e", undefined);
+    for (const id of [1, 2, 3]) deliver(id);
+    assert.deepEqual(heard, ["x 2"]);
+  });
+});
+
+test("the clients of a process that has died vanish, by a leave where they had joined", async () => {
+  await withTwo(async (a, b, [, heard]) => {
+    const info = (client: string): ClientInfo => ({ client, user: "" });
+    await b.broker.subscribe("x");
+    for (const client of ["gone", "left before"]) {
+      await a.presence.add("x", info(client));
+      await a.broker.publishJoin("x", info(client));
+    }
+    await a.presence.remove("x", info("left before"));
+    await a.broker.publishLeave("x", info("left before"));
+    await b.presence.add("x", info("stays"));
+    await a.presence.add("y", info("gone")); // nobody is told of that channel
+    a.close();
+    await a.access.end();
+    await b.settle();
+    assert.deepEqual(heard, ["x +gone", "x +left before", "x -left before", "x -gone"]);
+    assert.deepEqual(await b.presence.clients("x"), [info("stays")]);
+    assert.deepEqual(await b.presence.clients("y"), []);
+  });
+});
+
+test("calls reject with what was thrown over there, and when the other process is gone", async () => {
+  const { port1, port2 } = new MessageChannel();
+  const failing = (): never => {
+    throw Object.assign(new Error("no"), { code: "ENO", syscall: "listen", secret: "not cloned" });
+  };
+  const never = (): Promise<never> => new Promise(() => undefined);
+  const near = new Link<{ failing(): void; never(): Promise<void> }>(portChannel(port1), {});
+  const far = new Link(portChannel(port2), { failing, never });
+  await assert.rejects(near.call("failing"), (error) => {
+    assert.ok(error instanceof Error);
+    assert.deepEqual({ ...error }, { code: "ENO", syscall: "listen" });
+    return error.message === "no";
+  });
+  const waiting = near.call("never");
+  port2.close();
+  await assert.rejects(waiting, /has ended/);
+  await assert.rejects(near.call("never"), /has ended/);
+  near.note("never"); // goes nowhere
+  await near.flushed();
+  await far.flushed();
+});
