@@ -2,9 +2,8 @@ import { connect, type WebSocketConnection } from "tungstate";
 import { type Payload, type Record, View } from "./model.ts";
 import type { Random } from "./random.ts";
 
-// of the SDKs: the first delay is between the least and twice that
-const LEAST_DELAY = 500; // ms
-const LONGEST_DELAY = 20_000; // ms
+const LONGEST_DELAY = 20_000; // ms, as the SDKs have it
+const SUBSCRIBE_DELAY = 500; // ms
 
 interface Publication {
   readonly offset?: number;
@@ -31,6 +30,8 @@ export interface ClientOptions {
   readonly pick: () => string;
   readonly record: Record;
   readonly random: Random;
+  /** ms until the first attempt to come back, at least, and twice that at the most. The SDKs have 500 unless told otherwise. */
+  readonly minReconnectDelay: number;
 }
 
 /** A client as the SDKs are: comes back by itself, with its positions, and checks all that it is sent. */
@@ -92,7 +93,8 @@ export class ModelClient {
   }
 
   private comeBack(): void {
-    const delay = Math.min(LONGEST_DELAY, LEAST_DELAY * (1 + this.options.random.next() * 2 ** this.attempts++));
+    const { random, minReconnectDelay } = this.options;
+    const delay = Math.min(LONGEST_DELAY, minReconnectDelay * (1 + random.next() * 2 ** this.attempts++));
     this.after(delay, () => void this.connect());
   }
 
@@ -144,7 +146,7 @@ export class ModelClient {
       view.begin(line.subscribe);
     } else if (error?.temporary === true) {
       // while Redis is away
-      this.after(LEAST_DELAY * (1 + this.options.random.next()), () => {
+      this.after(SUBSCRIBE_DELAY * (1 + this.options.random.next()), () => {
         if (this.socket === socket && socket.state === "open") this.subscribe(view);
       });
     } else {

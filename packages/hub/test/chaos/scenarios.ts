@@ -1,10 +1,15 @@
 import { sleep, World, type WorldOptions } from "./world.ts";
 
+const USUAL = { redis: "plain", proxied: false, minReconnectDelay: 500 } satisfies Partial<WorldOptions> as Pick<
+  WorldOptions,
+  "redis" | "proxied" | "minReconnectDelay"
+>;
+
 export interface Scenario {
   readonly name: string;
   readonly what: string;
   /** What differs from the usual world. */
-  readonly world: Partial<Pick<WorldOptions, "redis" | "proxied">>;
+  readonly world: Partial<typeof USUAL>;
   /** Of 100 deliveries 99 take less, ms; undefined: not what it is about. */
   readonly p99?: number | undefined;
   /** What happens while publications are made: begins when a quarter of them are. */
@@ -83,7 +88,8 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     name: "rolling",
     what: "each node is replaced in turn: it drains, its clients come back elsewhere",
-    world: {},
+    // the nodes spread the ends of their sessions, so that clients need not wait long
+    world: { minReconnectDelay: 100 },
     p99: 1_000,
     async happens(world) {
       for (const node of [...world.nodes]) {
@@ -127,8 +133,8 @@ export interface Verdict {
 }
 
 /** Plays a scenario: what has to hold holds, or the verdict says what does not. */
-export async function play(scenario: Scenario, options: Omit<WorldOptions, "redis" | "proxied">): Promise<Verdict> {
-  const world = await World.create({ ...options, redis: "plain", proxied: false, ...scenario.world });
+export async function play(scenario: Scenario, options: Omit<WorldOptions, keyof typeof USUAL>): Promise<Verdict> {
+  const world = await World.create({ ...options, ...USUAL, ...scenario.world });
   const { record, publisher } = world;
   const perChannel = Math.ceil(options.publications / options.channels);
   let caughtUp: number;

@@ -33,6 +33,8 @@ export interface WorldOptions {
   readonly redis: "plain" | "append-only" | "sentinel" | "cluster";
   /** Nodes reach Redis through a TCP proxy of their own. */
   readonly proxied: boolean;
+  /** Of clients, ms. */
+  readonly minReconnectDelay: number;
   readonly log: (line: string) => void;
 }
 
@@ -97,6 +99,7 @@ export class World {
           pick: () => this.pick(),
           record: this.record,
           random: this.random,
+          minReconnectDelay: options.minReconnectDelay,
         }),
     );
   }
