@@ -2,8 +2,8 @@ import type { LoadOptions } from "./load/run.ts";
 import { connectionLimit } from "./runner/machine.ts";
 import type { PeerName } from "./runner/peers.ts";
 
-/** What a row compares: messages/s, server CPU per message, milliseconds of a burst, KB per connection. */
-export type Figure = "rate" | "cpuUs" | "ms" | "kb";
+/** What a row compares: messages/s, server CPU per message, milliseconds of a burst, KB per connection, the 99th percentile of the latency. */
+export type Figure = "rate" | "cpuUs" | "ms" | "kb" | "p99Us";
 
 /** Ours divided by the peer's: at least, or at most. */
 export type Floor = { readonly atLeast: number } | { readonly atMost: number };
@@ -91,6 +91,16 @@ const EVERYDAY: readonly Row[] = [
     figure: "ms",
     load: { mode: "burst", path: "/burst", count: 100_000, bytes: 100, times: 9 },
     floors: atMost(0.08, 1),
+  },
+  {
+    ...echo("fairness", "99 connections, 64 B, 1 in flight, while another one has 4,096 in flight: p99 of the 99", {
+      connections: 100,
+      bytes: 64,
+      depth: 1,
+      floods: 1,
+      flooddepth: 4096,
+    }),
+    figure: "p99Us",
   },
   {
     name: "handshakes",

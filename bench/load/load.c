@@ -50,7 +50,7 @@ enum phase { CONNECTING, TLS_HANDSHAKE, UPGRADING, OPEN, CLOSING, DEAD };
 // ---- options ----------------------------------------------------------------------------------------------------
 static enum mode mode = ECHO;
 static const char *mode_name = "echo", *host = "127.0.0.1", *path = "/echo", *type = "binary";
-static int port, connections = 100, depth = 1, senders = 1, use_deflate, use_tls, server_pid;
+static int port, connections = 100, depth = 1, senders = 1, floods, flood_depth = 4096, use_deflate, use_tls, server_pid;
 static long payload_bytes = 64, burst_count = 100000, burst_times = 5;
 static u64 message_limit;
 static double seconds = 2, warmup = 0.5;
@@ -823,6 +823,8 @@ static void option(const char *argument) {
   else if (IS("connections")) connections = atoi(value);
   else if (IS("depth")) depth = atoi(value);
   else if (IS("senders")) senders = atoi(value);
+  else if (IS("floods")) floods = atoi(value);
+  else if (IS("flooddepth")) flood_depth = atoi(value);
   else if (IS("bytes")) payload_bytes = atol(value);
   else if (IS("count")) burst_count = atol(value);
   else if (IS("times")) burst_times = atol(value);
@@ -839,6 +841,7 @@ int main(int count, char **arguments) {
   for (int i = 1; i < count; i++) option(arguments[i]);
   if (port < 1 || port > 65535) die("port: expected 1 to 65535");
   if (connections < 1 || depth < 1 || senders < 1 || senders > connections || payload_bytes < 0) die("connections, depth and senders are at least 1, bytes at least 0");
+  if (floods < 0 || floods >= connections || flood_depth < 1) die("floods is less than connections, flooddepth at least 1");
   if (senders > 1 && payload_bytes < 2) die("several senders need at least 2 bytes");
 #ifndef WITH_TLS
   if (use_tls) die("built without OpenSSL: no TLS rows");
@@ -862,7 +865,9 @@ int main(int count, char **arguments) {
   for (int i = 0; i < connections; i++) {
     struct connection *c = &all[i];
     c->number = i;
-    if (mode == ECHO) c->times = calloc((size_t)depth, sizeof *c->times), c->send_next = c->expect = i % ring_frames;
+    if (mode == ECHO) c->send_next = c->expect = i % ring_frames;
+    // of those that flood, the last ones, no latency is taken
+    if (mode == ECHO && i < connections - floods) c->times = calloc((size_t)depth, sizeof *c->times);
     if (mode == BROADCAST && i < senders) c->sender = 1, c->send_next = i;
   }
   if (mode == IDLE) {
@@ -882,7 +887,7 @@ int main(int count, char **arguments) {
   }
   now = now_ns();
   for (int i = 0; i < connections; i++)
-    if (mode == ECHO || all[i].sender) all[i].queued = depth, pump(&all[i]);
+    if (mode == ECHO || all[i].sender) all[i].queued = i < connections - floods ? depth : flood_depth, pump(&all[i]);
   run_window(mode == ECHO ? &completed : &deliveries);
   return 0;
 }

@@ -10,6 +10,9 @@ export interface LoadOptions {
   /** Messages in flight: per connection, or per sender of a broadcast. */
   readonly depth?: number;
   readonly senders?: number;
+  /** Connections with `flooddepth` messages in flight, of which no latency is taken. */
+  readonly floods?: number;
+  readonly flooddepth?: number;
   readonly bytes?: number;
   readonly type?: "binary" | "text" | "utf8" | "json";
   readonly deflate?: 0 | 1;

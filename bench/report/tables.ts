@@ -42,6 +42,8 @@ export function figuresTable(results: Results): string {
   return formatTable(["", ...peers.map((peer) => PEER_TITLES[peer])], body);
 }
 
+const UNITS: Readonly<Record<Figure, string>> = { rate: "", cpuUs: " us", ms: " ms", kb: " KB", p99Us: " us p99" };
+
 function figureCell(results: Results, row: Row, peer: PeerName): string {
   if (results.failure(row, peer) !== undefined) return "-";
   const mark = results.isLoadBound(row, peer) ? "*" : "";
@@ -49,7 +51,7 @@ function figureCell(results: Results, row: Row, peer: PeerName): string {
   const value = results.figure(row, peer, main);
   const cpu = results.figure(row, peer, "cpuUs");
   if (value === undefined) return "";
-  const unit = main === "ms" ? " ms" : main === "kb" ? " KB" : "";
+  const unit = UNITS[main];
   const text = `${short(value.median)}${unit}${mark}${cpu === undefined ? "" : `, ${short(cpu.median)} us`}`;
   // how small a server makes a message is what it pays for with its time
   const bytes =

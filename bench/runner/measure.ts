@@ -11,6 +11,7 @@ export interface Sample {
   readonly cpuUs?: number;
   readonly ms?: number;
   readonly kb?: number;
+  readonly p99Us?: number;
   readonly latencyUs?: Latency;
   readonly wireBytes?: number;
   /** Shares of a core. */
@@ -46,7 +47,7 @@ export async function measure(row: Row, server: ServerProcess, load: LoadCommand
   if (result.checked === 0) throw new Error("no reply was compared");
   if (row.deflate === true && result.compressedReplies === 0) throw new Error("no reply was compressed");
   const { perSecond: rate, serverCpuUs: cpuUs, latencyUs, wireBytes, serverBusy, loadBusy } = result;
-  return { rate, cpuUs, latencyUs, wireBytes, serverBusy, loadBusy };
+  return { rate, cpuUs, p99Us: latencyUs.p99, latencyUs, wireBytes, serverBusy, loadBusy };
 }
 
 // Resident memory now and with more connections: what the process has without any falls out.
