@@ -1,7 +1,8 @@
 import { defineConfig } from "vite";
 import { copyFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { createRequire } from "node:module";
+import { fileURLToPath, pathToFileURL } from "node:url";
 
 const outDir = fileURLToPath(new URL("../../packages/cli/public", import.meta.url));
 
@@ -9,7 +10,8 @@ const outDir = fileURLToPath(new URL("../../packages/cli/public", import.meta.ur
 const LICENCES = {
   "IBM-Plex-Sans": new URL("LICENSE", import.meta.resolve("@fontsource-variable/ibm-plex-sans/package.json")),
   centrifuge: new URL("../LICENSE", import.meta.resolve("centrifuge")),
-  events: new URL("LICENSE", import.meta.resolve("events/package.json")),
+  // a part of centrifuge
+  events: new URL("LICENSE", pathToFileURL(createRequire(import.meta.resolve("centrifuge")).resolve("events/"))),
   uPlot: new URL("../LICENSE", import.meta.resolve("uplot")),
 };
 

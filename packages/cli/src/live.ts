@@ -2,7 +2,7 @@ import type { Hub, NamespaceOptions } from "@tungstate/hub";
 import { type IntervalHistogram, monitorEventLoopDelay } from "node:perf_hooks";
 
 /** Where the figures of all nodes are published. */
-export const LIVE_CHANNEL = "live:server";
+const LIVE_CHANNEL = "live:server";
 
 /** Everybody may watch, nobody but the server publishes, and no other channel of this namespace exists. */
 export const LIVE: NamespaceOptions = {
