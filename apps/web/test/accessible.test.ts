@@ -189,6 +189,17 @@ test("a message that is too long stays, and one is told by how much", async () =
   await page.context().close();
 });
 
+test("nothing moves for those who want it so", async () => {
+  const page = await browser.tab(server.url, { reducedMotion: "reduce" });
+  await people(page, 1);
+  await say(page, "still");
+  const durations = await page.evaluate(
+    `[...document.querySelectorAll("*")].map((element) => Number.parseFloat(getComputedStyle(element).animationDuration))`,
+  );
+  assert.ok((durations as number[]).every((seconds) => seconds < 0.001));
+  await page.context().close();
+});
+
 /** The contrast between the colour of an element's text and what is behind it (WCAG 2.2, relative luminance). */
 const CONTRASTS = `(() => {
   const canvas = document.createElement("canvas");

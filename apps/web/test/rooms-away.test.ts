@@ -1,9 +1,12 @@
 // Rooms of the hub, while the connection or the server is away.
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, afterEach, before, test } from "node:test";
 import { connected, eventually, people, say, sees, TestBrowser, texts } from "./support/browser.ts";
 import { API_FLAGS, lines, publish } from "./support/outside.ts";
-import { Served } from "./support/server.ts";
+import { pageWith, Served } from "./support/server.ts";
 
 let browser: TestBrowser;
 let server: Served;
@@ -136,4 +139,37 @@ test("what could not be sent waits while one is elsewhere", async () => {
   await page.context().close();
   await other.context().close();
   browser.errors.splice(0, Infinity, ...browser.errors.filter((error) => !error.includes("ERR_CONNECTION_REFUSED")));
+});
+
+test("a code after which a client stays away: the reason, and no countdown; people may try all the same", async () => {
+  let code = 3504;
+  await using served = await pageWith((connection) => {
+    connection.on("message", () => void connection.close(code, "connection limit"));
+  }, "/connection/websocket");
+  const page = await browser.tab(served.url);
+  await page.getByText("The server takes no more connections.", { exact: true }).waitFor();
+  assert.equal(await page.getByRole("timer").textContent(), "");
+  code = 3001;
+  await page.getByRole("button", { name: "Try now" }).click();
+  await page.getByText("The server is shutting down.").waitFor();
+  code = 4600;
+  await page.getByText("The server has ended the connection (code 4600): “connection limit”.").waitFor();
+  await page.context().close();
+});
+
+test("a room that one may not enter says so, and what is said there is not delivered", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "tungstate-"));
+  const config = join(folder, "config.json");
+  writeFileSync(config, JSON.stringify({ namespaces: { public: { history: { size: 10, ttl: 60_000 } } } }));
+  try {
+    await using own = await Served.start(0, "--config", config);
+    const page = await browser.tab(at("lobby", own));
+    await page.getByText("The server does not let you in here: permission denied.").waitFor();
+    await say(page, "let me in");
+    await page.getByText("Not delivered").waitFor();
+    await connected(page);
+    await page.context().close();
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });

@@ -59,25 +59,26 @@ export class Served implements AsyncDisposable {
 
 const TYPES: Readonly<Record<string, string>> = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css" };
 
-/** The page with another server behind its `/ws`: one that does what the test says. */
+/** The page with another server behind one of its WebSockets: one that does what the test says. */
 export async function pageWith(
   onConnection: (connection: WebSocketConnection) => void,
+  path: "/ws" | "/connection/websocket" = "/ws",
 ): Promise<{ readonly url: string; readonly server: WebSocketServer } & AsyncDisposable> {
   const http = createServer((request, response) => {
-    const path = request.url === "/" ? "/index.html" : (request.url ?? "");
-    readFile(join(cli, "public", path)).then(
-      (file) => response.writeHead(200, { "content-type": TYPES[extname(path)] ?? "" }).end(file),
+    const name = request.url === "/" ? "/index.html" : (request.url ?? "");
+    readFile(join(cli, "public", name)).then(
+      (file) => response.writeHead(200, { "content-type": TYPES[extname(name)] ?? "" }).end(file),
       () => response.writeHead(404).end(),
     );
   });
-  const server = new WebSocketServer().attach(http, { path: "/ws" });
+  const server = new WebSocketServer().attach(http, { path });
   server.on("connection", onConnection);
   http.listen(0, "127.0.0.1");
   await once(http, "listening");
   const address = http.address();
   if (typeof address !== "object" || address === null) throw new Error("no port");
   return {
-    url: `http://127.0.0.1:${address.port}/#/broadcast`,
+    url: `http://127.0.0.1:${address.port}/${path === "/ws" ? "#/broadcast" : ""}`,
     server,
     async [Symbol.asyncDispose]() {
       await server.close(1001, "", 100);
