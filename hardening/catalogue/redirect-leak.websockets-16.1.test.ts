@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer } from "node:https";
 import type { AddressInfo } from "node:net";
-import type { TLSSocket } from "node:tls";
+import { TLSSocket } from "node:tls";
 import { after, describe, test, type TestContext } from "node:test";
 import {
   connect,
@@ -155,7 +155,7 @@ describe("client: a redirect from wss:", () => {
       const https = createServer({ ...authority.issue("DNS:localhost"), ...asking });
       const server = new WebSocketServer({
         authorize: ({ raw }) => {
-          names.push((raw?.socket as TLSSocket).getPeerCertificate().subject?.CN);
+          if (raw?.socket instanceof TLSSocket) names.push(raw.socket.getPeerCertificate().subject?.CN);
           return status === 101 || { status, headers: { Location: `wss://localhost:${ports[1]}/` } };
         },
       }).attach(https);

@@ -5,7 +5,14 @@ import { test } from "node:test";
 import { checkScripts, readPage, root } from "./support/pages.ts";
 
 const pages = [
-  ...["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "conformance/README.md", "hardening/catalogue/README.md"],
+  ...[
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "conformance/README.md",
+    "hardening/catalogue/README.md",
+    "hardening/fuzz/README.md",
+  ],
   ...["protocol", "tungstate", "hub", "cli"].map((name) => `packages/${name}/README.md`),
   ...readdirSync(join(root, "docs"), { recursive: true, encoding: "utf8" })
     .filter((file) => file.endsWith(".md"))

@@ -1,0 +1,162 @@
+// npm run fuzz -- [--target frames,hub] [--inputs 1000000] [--seed 7] [--workers 2] [--only 1234] [--file FILE] [--grow]
+import { type ChildProcess, fork } from "node:child_process";
+import { availableParallelism } from "node:os";
+import process from "node:process";
+import { parseArgs } from "node:util";
+import { keep, keptOf, readHex } from "./corpus.ts";
+import { Coverage, reachesMore } from "./guide.ts";
+import { type Finding, Inputs, runCorpus, shrink, tryInput } from "./run.ts";
+import type { Target } from "./target.ts";
+import { targetOf, TARGETS } from "./targets/all.ts";
+import type { Share, Told } from "./worker.ts";
+
+interface Options {
+  readonly targets: readonly Target[];
+  /** Of each target; undefined: as many as it has by itself. */
+  readonly inputs: number | undefined;
+  readonly seed: number;
+  readonly workers: number;
+  /** The number of one input. */
+  readonly only: number | undefined;
+  /** An input by itself. */
+  readonly file: string | undefined;
+  /** Keep what reaches parts of the packages that nothing kept has reached. */
+  readonly grow: boolean;
+}
+
+function readOptions(args: readonly string[]): Options {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      target: { type: "string" },
+      inputs: { type: "string" },
+      seed: { type: "string" },
+      workers: { type: "string" },
+      only: { type: "string" },
+      file: { type: "string" },
+      grow: { type: "boolean", default: false },
+    },
+  });
+  const number = (name: "inputs" | "seed" | "workers" | "only"): number | undefined => {
+    const text = values[name];
+    if (text === undefined) return undefined;
+    if (!/^\d{1,15}$/.test(text)) throw new Error(`--${name}: expected a number, got ${text}`);
+    return Number(text);
+  };
+  const targets = values.target === undefined ? TARGETS : values.target.split(",").map(targetOf);
+  const options = {
+    targets,
+    inputs: number("inputs"),
+    seed: number("seed") ?? Date.now() % 1_000_000,
+    workers: Math.max(1, number("workers") ?? availableParallelism()),
+    only: number("only"),
+    file: values.file,
+    grow: values.grow,
+  };
+  if ((options.only !== undefined || options.file !== undefined) && targets.length !== 1) {
+    throw new Error("--only and --file: expected one --target with them");
+  }
+  return options;
+}
+
+/** Spreads the inputs over processes. The first finding ends them all. */
+async function runTarget(
+  target: Target,
+  { seed, inputs = target.inputs, workers }: Options,
+): Promise<Finding | undefined> {
+  const done = new Array<number>(workers).fill(0);
+  const start = performance.now();
+  const report = (end: string): void => {
+    const count = done.reduce((sum, each) => sum + each, 0);
+    const perSecond = Math.round((count / (performance.now() - start)) * 1000);
+    if (process.stdout.isTTY || end === "\n")
+      process.stdout.write(`\r${target.name}: ${count} inputs, ${perSecond} per second${end}`);
+  };
+  const running: ChildProcess[] = [];
+  const shares = done.map((_, worker) => {
+    const child = fork(new URL("worker.ts", import.meta.url), { serialization: "advanced" });
+    running.push(child);
+    child.send({ target: target.name, seed, from: worker, step: workers, to: inputs } satisfies Share);
+    return new Promise<Finding | undefined>((resolve, reject) => {
+      child.on("message", (told: Told) => {
+        if ("finding" in told) {
+          resolve(told.finding);
+          return;
+        }
+        done[worker] = told.done;
+        report("");
+      });
+      child.on("error", reject);
+      // what nobody caught has been printed; which input it was, more runs with fewer inputs tell
+      child.on("exit", (code) =>
+        code === 0 || child.killed
+          ? resolve(undefined)
+          : reject(
+              new Error(`${target.name}, seed ${seed}: a worker ended with ${code} behind ${done[worker]} inputs`),
+            ),
+      );
+    });
+  });
+  try {
+    const ended = Promise.all(shares).then((all) => all.find((each) => each !== undefined));
+    const first = shares.map((share) => share.then((finding) => finding ?? ended));
+    return await Promise.race(first);
+  } finally {
+    for (const child of running) child.kill();
+    report("\n");
+  }
+}
+
+async function tell(target: Target, { input, index, message }: Finding, seed: number): Promise<void> {
+  const small = await shrink(target, input);
+  const file = keep(target.name, small);
+  const replay =
+    index === undefined ? "" : `npm run fuzz -- --target ${target.name} --seed ${seed} --only ${index}\nor, shorter, `;
+  console.error(`✖ ${target.name}: ${message}\n\n${(await tryInput(target, small)) ?? "(only in the whole input)"}\n`);
+  console.error(`replay: ${replay}npm run fuzz -- --target ${target.name} --file ${file}`);
+}
+
+/** Adds to the corpus what V8's coverage says is worth it, as small as it can be. */
+async function grow(target: Target, { seed, inputs: count = GROW_INPUTS }: Options): Promise<void> {
+  const coverage = new Coverage();
+  await coverage.start();
+  for (const { input } of keptOf(target.name)) await target.run(input);
+  await coverage.fresh();
+  const inputs = new Inputs(target, seed);
+  const kept: string[] = [];
+  for (let index = 0; index < count; index++) {
+    const input = inputs.at(index);
+    if (input.length <= LARGEST_KEPT && (await reachesMore(coverage, target, input)))
+      kept.push(keep(target.name, input));
+  }
+  coverage.stop();
+  console.log([`${target.name}: ${count} inputs, ${kept.length} kept`, ...kept].join("\n"));
+}
+
+const GROW_INPUTS = 20_000;
+const LARGEST_KEPT = 4096; // bytes
+
+async function main(options: Options): Promise<boolean> {
+  const [first] = options.targets;
+  if (first !== undefined && (options.file !== undefined || options.only !== undefined)) {
+    const input =
+      options.file === undefined ? new Inputs(first, options.seed).at(options.only ?? 0) : readHex(options.file);
+    const message = await tryInput(first, input);
+    console.log(`${first.name}: ${Buffer.from(input).toString("hex")}\n${message ?? "all that has to hold does"}`);
+    return message === undefined;
+  }
+  if (options.grow) {
+    for (const target of options.targets) await grow(target, options);
+    return true;
+  }
+  console.log(`seed ${options.seed}, ${options.workers} workers`);
+  for (const target of options.targets) {
+    const finding = (await runCorpus(target)) ?? (await runTarget(target, options));
+    if (finding === undefined) continue;
+    await tell(target, finding, options.seed);
+    return false;
+  }
+  return true;
+}
+
+process.exit((await main(readOptions(process.argv.slice(2)))) ? 0 : 1);

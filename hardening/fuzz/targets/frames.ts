@@ -1,0 +1,110 @@
+import { giveBack, primitives, Protocol, usePrimitives } from "@tungstate/protocol";
+import { frames as generateFrames } from "../generate/frames.ts";
+import { hashOf, Random } from "../random.ts";
+import { check, cutsOf, type Target } from "../target.ts";
+import { differenceOf, type Received, type Setup, testKeys, transcribe } from "./transcript.ts";
+
+const portable = { ...primitives };
+await import("tungstate"); // which puts Node's own in their place
+const native = { ...primitives };
+
+/** The first byte of an input is how the connection is set up. */
+export function setupOf(first: number): Setup {
+  const limit = (first & 8) === 0 ? 1000 : 70_000;
+  return {
+    role: (first & 1) === 0 ? "server" : "client",
+    compression: (first & 2) !== 0,
+    acceptUnmaskedFrames: (first & 4) !== 0,
+    maxFrameSize: limit,
+    maxMessageSize: 2 * limit,
+  };
+}
+
+function generate(random: Random): Uint8Array {
+  const first = random.integer(16);
+  const { role, compression, maxMessageSize } = setupOf(first);
+  const most = random.chance(0.05) ? maxMessageSize + 10 : 300;
+  const stream = generateFrames(random, { masked: role === "server", compressed: compression, most });
+  return Buffer.concat([Uint8Array.of(first), stream]);
+}
+
+function run(input: Uint8Array): void {
+  const setup = setupOf(input[0] ?? 0);
+  const bytes = input.subarray(1);
+  const random = new Random(hashOf(input));
+  usePrimitives(portable);
+  const whole = transcribe(setup, bytes, [bytes.length]);
+  const cuts = cutsOf(bytes.length, random);
+  const others = [
+    ["in pieces", cuts],
+    ["in pieces, with Node's functions", cuts],
+    ["with Node's functions", [bytes.length]],
+  ] as const;
+  for (const [how, at] of others) {
+    usePrimitives(how.includes("Node") ? native : portable);
+    const difference = differenceOf(whole, transcribe(setup, bytes, at));
+    check(difference === undefined, () => `${how} (${at.join()}) it comes to something else: ${difference}`);
+  }
+  for (const received of whole.messages) checkText(received);
+  if (whole.messages.length > 0) checkRoundTrip(setup, whole.messages);
+}
+
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** What came through as text is UTF-8 for somebody else's decoder, too. */
+function checkText({ message, compressed }: Received): void {
+  if (message.type !== "text" || compressed) return;
+  let text: string | undefined;
+  try {
+    text = utf8.decode(message.bytes);
+  } catch {
+    text = undefined;
+  }
+  check(text === message.text, () => `the text ${JSON.stringify(message.text)} is ${JSON.stringify(text)} elsewhere`);
+}
+
+/** What was received, and is sent by the other role in small frames, is received again. */
+function checkRoundTrip(setup: Setup, received: readonly Received[]): void {
+  const sender = new Protocol(
+    {
+      ...setup,
+      role: setup.role === "server" ? "client" : "server",
+      keys: testKeys(),
+      maxFrameSize: 97,
+      maxWriteBufferSize: Infinity,
+      heartbeat: undefined,
+      closeTimeout: 1000,
+    },
+    NOBODY,
+  );
+  for (const { message, compressed } of received) sender.sendPayload(message.type, message.bytes, compressed);
+  const taken = sender.output.take();
+  const sent = Buffer.concat([taken.pieces].flat());
+  giveBack(taken);
+  const again = transcribe(setup, sent, [sent.length]);
+  check(again.error === undefined, () => `${again.error} in what was sent again`);
+  check(again.messages.length === received.length, "not every message came again");
+  for (const [at, { message, compressed }] of again.messages.entries()) {
+    const was = received[at];
+    const same = was?.message.type === message.type && was.compressed === compressed;
+    check(same && Buffer.compare(was.message.bytes, message.bytes) === 0, "a message came again as another one");
+  }
+}
+
+const nothing = (): void => undefined;
+const NOBODY = {
+  onMessage: nothing,
+  onCompressedMessage: nothing,
+  onPing: nothing,
+  onPong: nothing,
+  onStateChange: nothing,
+};
+
+export const frames: Target = {
+  name: "frames",
+  about:
+    "a peer's frames: the same whole and in pieces, with portable and with Node's functions; limits hold; messages go round",
+  inputs: 1_000_000,
+  generate,
+  run,
+};

@@ -1,0 +1,119 @@
+import {
+  giveBack,
+  isSendableCloseCode,
+  MaskingKeys,
+  type Message,
+  Protocol,
+  PROTOCOL_ERRORS,
+  type ProtocolErrorCode,
+} from "@tungstate/protocol";
+import { check, inPieces } from "../target.ts";
+
+export interface Setup {
+  readonly role: "client" | "server";
+  readonly compression: boolean;
+  readonly acceptUnmaskedFrames: boolean;
+  readonly maxFrameSize: number;
+  readonly maxMessageSize: number;
+}
+
+export interface Received {
+  readonly message: Message;
+  readonly compressed: boolean;
+}
+
+/** What a peer's bytes came to. */
+export interface Transcript {
+  /** Messages and control frames in order, then the error's code if there is one. */
+  readonly events: readonly string[];
+  readonly messages: readonly Received[];
+  readonly error: ProtocolErrorCode | undefined;
+  /** What is sent in answer. */
+  readonly output: string;
+  readonly state: string;
+  readonly held: number;
+}
+
+const HELD_BESIDE = 20 * 1024; // bytes: pongs (16 KiB at most), a Close, and what a piece of a message is rounded up by
+
+const latin1 = (bytes: Uint8Array): string =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
+
+/** Keys that are no secret, so that an input always comes to the same. */
+export const testKeys = (): MaskingKeys => new MaskingKeys((target) => void target.fill(0x5a));
+
+/** Gives a protocol the bytes in these pieces, and checks at each step what has to hold whatever they are. */
+export function transcribe(setup: Setup, bytes: Uint8Array, cuts: readonly number[]): Transcript {
+  const events: string[] = [];
+  const messages: Received[] = [];
+  const take = (compressed: boolean, message: Message): void => {
+    check(message.size <= setup.maxMessageSize, () => `a message of ${message.size} bytes came through`);
+    messages.push({ message, compressed });
+    events.push(`${compressed ? "compressed " : ""}${message.type} ${latin1(message.bytes)}`);
+  };
+  const protocol = new Protocol(
+    {
+      ...setup,
+      keys: setup.role === "client" ? testKeys() : undefined,
+      maxWriteBufferSize: Infinity,
+      heartbeat: undefined,
+      closeTimeout: 1000,
+    },
+    {
+      onMessage: (message) => take(false, message),
+      onCompressedMessage: (message) => take(true, message),
+      onPing: (payload) => events.push(`ping ${latin1(payload)}`),
+      onPong: (payload) => events.push(`pong ${latin1(payload)}`),
+      onStateChange: () => undefined,
+    },
+  );
+  let received = 0;
+  inPieces(bytes, cuts, (piece) => {
+    protocol.receive(piece);
+    received += piece.length;
+    check(protocol.heldSize <= received + HELD_BESIDE, () => `${protocol.heldSize} bytes are held of ${received}`);
+  });
+  const { error } = protocol;
+  if (error !== undefined) {
+    const entry = Object.hasOwn(PROTOCOL_ERRORS, error.code)
+      ? PROTOCOL_ERRORS[error.code as ProtocolErrorCode]
+      : undefined;
+    check(entry !== undefined, () => `${error.code} is in no table`);
+    check(error.fault === "peer" && error.closeCode !== undefined, () => `${error.code} is not the peer's`);
+    events.push(error.code);
+  }
+  protocol.answer();
+  const { code, reason, clean } = protocol.closing;
+  const { state, wantsEnd } = protocol;
+  check(error === undefined || (state === "closing" && wantsEnd), "an error that does not end the connection");
+  events.push(`${state} ${code} ${clean} ${reason}`);
+  check(code === 1005 || code === 1006 || isSendableCloseCode(code), () => `close code ${code} came through`);
+  const held = protocol.heldSize;
+
+  const taken = protocol.output.take();
+  const output = [taken.pieces].flat().map(latin1).join("");
+  giveBack(taken);
+  if (error?.closeCode !== undefined) {
+    const masked = setup.role === "client";
+    const close = output.slice(masked ? -8 : -4);
+    check(close.startsWith(masked ? "\x88\x82" : "\x88\x02"), () => `no Close is sent for ${error.code}`);
+  }
+  if (state !== "open") {
+    // behind the end nothing counts
+    const before = events.length;
+    protocol.receive(Uint8Array.from([0x89, 0x80, 0, 0, 0, 0]));
+    check(events.length === before, "something was taken behind the end");
+  }
+  protocol.receiveEnd();
+  check(protocol.state === "closed" && protocol.deadline === Infinity, "the end of the stream does not end it");
+  return { events, messages, error: error?.code as ProtocolErrorCode | undefined, output, state, held };
+}
+
+/** Which of two transcripts differ, for a message; undefined: they don't. */
+export function differenceOf(one: Transcript, other: Transcript): string | undefined {
+  if (one.events.length !== other.events.length || one.events.some((event, at) => event !== other.events[at])) {
+    return `${JSON.stringify(one.events)} and ${JSON.stringify(other.events)}`;
+  }
+  if (one.output !== other.output) return `${JSON.stringify(one.output)} and ${JSON.stringify(other.output)}`;
+  return undefined;
+}
