@@ -1,4 +1,4 @@
-import { Redis, type RedisOptions as AllOptions } from "ioredis";
+import type { Redis, RedisOptions as AllOptions } from "ioredis";
 import type { StoreMetrics } from "../metrics.ts";
 import type { RedisSettings } from "./options.ts";
 
@@ -7,6 +7,17 @@ const LONGEST_DELAY = 1_000; // ms
 
 /** Of ioredis; replies have the shapes that they have with RESP2. */
 export type ConnectionOptions = Omit<AllOptions, "replyMapping">;
+
+let client: typeof Redis | undefined;
+
+/** Loads ioredis, an optional peer. Rejects where it is not installed. Links can be made then. */
+export async function loadClient(): Promise<void> {
+  try {
+    ({ Redis: client } = await import("ioredis"));
+  } catch (error) {
+    throw new Error("@tungstate/hub/redis needs the package ioredis: npm install ioredis", { cause: error });
+  }
+}
 
 export interface LinkContext {
   readonly settings: RedisSettings;
@@ -44,7 +55,8 @@ export class Link {
     this.context = context;
     const delay = (times: number): number =>
       Math.min(LONGEST_DELAY, FIRST_DELAY * 2 ** Math.min(times - 1, 10)) * (0.5 + Math.random() / 2);
-    this.redis = new Redis({
+    if (client === undefined) throw new Error("links are made when ioredis is loaded");
+    this.redis = new client({
       ...options,
       lazyConnect: true,
       connectTimeout: timeout,
