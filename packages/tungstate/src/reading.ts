@@ -33,6 +33,8 @@ export class Reading {
   /** By a call of `pause`, so that a new listener does not end it. */
   private paused = false;
   private delivering = false;
+  /** A message was dropped: so are those behind it, or a reader would see a gap. */
+  private dropping = false;
   private ended = false;
   private wake: ((more: boolean) => void) | undefined;
 
@@ -59,7 +61,8 @@ export class Reading {
     }
     this.inbox ??= new Inbox();
     // behind a Close of our own, what nobody has room for any more is dropped: the peer's Close has to be seen
-    if (this.inbox.size > this.inboxSize && !this.host.isOpen()) return;
+    if (this.inbox.size > this.inboxSize && !this.host.isOpen()) this.dropping = true;
+    if (this.dropping) return;
     this.inbox.push(message);
     this.wake?.(true);
     this.measure();
@@ -103,6 +106,7 @@ export class Reading {
       this.host.emitMessage(message);
     }
     this.delivering = false;
+    if (this.dropping) this.flowing = false;
     this.measure();
   }
 
