@@ -34,9 +34,10 @@ export function tokenKeys(
     else keys.push(key);
   }
   if (jwks !== undefined) keys.push({ jwks });
+  const none = keys.length === 0 && problems.length === 0;
   const claims = { "--token-audience": settings.tokenAudience, "--token-issuer": settings.tokenIssuer };
   for (const [flag, values] of Object.entries(claims)) {
-    if (values.length > 0 && keys.length === 0 && problems.length === 0) {
+    if (values.length > 0 && none) {
       problems.push(`${flag} is about tokens: it needs --token-secret, --token-public-key or --token-jwks`);
     }
   }
