@@ -1,0 +1,217 @@
+import { type BrokerHandler, MemoryEngine, MemoryPresenceStore } from "@tungstate/hub";
+import type { Faults } from "./faulty-broker.ts";
+import { Node, type Shared } from "./node.ts";
+import { Subscriber, Truth } from "./subscriber.ts";
+import { type Directory, Talker } from "./talk.ts";
+import { CALM, Finding, hold, Trace, type Weather, World } from "./world.ts";
+
+const PRESENCE_TTL = 9_000; // ms
+const STORM = { least: 5_000, most: 30_000 }; // ms
+const RECOVERY = 60_000; // ms; what everybody has to have found back together in
+
+/** What became of a run. */
+export interface Outcome {
+  readonly seed: number;
+  /** Of everything that happened, byte by byte. */
+  readonly hash: string;
+  readonly lines: number;
+  /** What has happened, and how often. */
+  readonly counts: ReadonlyMap<string, number>;
+  /** What was wrong; undefined: nothing. */
+  readonly failure: string | undefined;
+  /** The end of the trace, where something was wrong. */
+  readonly tail: readonly string[];
+}
+
+/** Runs a world to its end. */
+export async function simulate(seed: number, onLine?: (line: string) => void): Promise<Outcome> {
+  const trace = new Trace(onLine);
+  const world = new World(seed, trace);
+  let failure: string | undefined;
+  try {
+    await play(world);
+  } catch (error) {
+    failure =
+      error instanceof Finding
+        ? error.message
+        : error instanceof Error
+          ? (error.stack ?? String(error))
+          : String(error);
+  }
+  return {
+    seed,
+    hash: trace.digest(),
+    lines: trace.lines,
+    counts: world.counts,
+    failure,
+    tail: failure === undefined ? [] : trace.last,
+  };
+}
+
+function stormOf({ dice }: World): Weather {
+  return {
+    latency: dice.whole(0, 100),
+    jitter: dice.chance(0.5) ? dice.whole(0, 50) : 0,
+    chunking: dice.chance(0.3),
+    stalls: dice.chance(0.3) ? 0.05 : 0,
+    resets: dice.pick([0, 0.2, 0.6]),
+    silences: dice.pick([0, 0.2, 0.5]),
+    within: dice.whole(50, 15_000),
+  };
+}
+
+function faultsOf({ dice }: World): Faults {
+  return {
+    on: true,
+    loss: dice.pick([0, 0.05, 0.3]),
+    delay: dice.pick([0, 0.1]),
+    rejection: dice.pick([0, 0.02, 0.1]),
+  };
+}
+
+/** A storm, in which everything may go wrong; then calm weather, in which everybody has to recover; then an orderly end. */
+async function play(world: World): Promise<void> {
+  const { dice } = world;
+  const operator = world.life("operator");
+  const truth = new Truth();
+  let epochs = 0;
+  const engine = new MemoryEngine({ clock: operator, newEpoch: () => `epoch${epochs++}` });
+  const channels = ["red", "green"].slice(0, dice.whole(1, 2));
+  const witness = engine.attach(witnessOf(truth));
+  for (const channel of channels) engine.subscribe(witness, channel);
+  const faults = faultsOf(world);
+  const presence = new MemoryPresenceStore({ clock: operator, ttl: PRESENCE_TTL });
+  const shared: Shared = { engine, presence, faults, historySize: dice.pick([3, 30]) };
+
+  let ids = 0;
+  const startNode = async (): Promise<Node> => {
+    const node = new Node(world, `node${ids++}`, shared, () => `id${ids++}`);
+    await node.start();
+    return node;
+  };
+  const dead: Node[] = [];
+  const nodes: Node[] = [];
+  for (let count = dice.whole(1, 3); count > 0; count--) nodes.push(await startNode());
+  const where = { nodes, weather: stormOf(world) };
+  const directory: Directory = where;
+  const talkers = Array.from({ length: dice.whole(0, 2) }, (_, at) => new Talker(world, `talker${at}`, directory));
+  const subscribers = Array.from(
+    { length: dice.whole(1, 4) },
+    (_, at) => new Subscriber(world, `subscriber${at}`, directory, channels, truth),
+  );
+
+  // publications, and deaths
+  let number = 0;
+  const publish = (): void => {
+    if (!operator.alive) return;
+    const alive = nodes.filter((node) => node.life.alive);
+    if (alive.length > 0) {
+      const channel = dice.pick(channels);
+      world.count("publications");
+      const data = { number: number++, padding: "z".repeat(dice.whole(0, 200)) };
+      dice
+        .pick(alive)
+        .hub.publish(channel, data)
+        .catch(() => {
+          world.count("publications rejected");
+          world.log("operator", "a publication was rejected");
+        });
+    }
+    operator.after(dice.whole(5, 1_000), publish);
+  };
+  publish();
+  const storm = dice.whole(STORM.least, STORM.most);
+  for (let deaths = dice.pick([0, 0, 1, 3]); deaths > 0; deaths--) {
+    operator.after(dice.whole(100, storm), () => {
+      const node = nodes.shift();
+      if (node === undefined) return;
+      world.count("deaths of nodes");
+      node.die(dice.chance(0.5));
+      dead.push(node);
+      operator.after(
+        dice.whole(10, 3_000),
+        () =>
+          void startNode().then(
+            (born) => nodes.push(born),
+            (error: unknown) => world.fail(error),
+          ),
+      );
+    });
+  }
+  await world.run(storm);
+
+  // calm: what is under way may still be lost, what begins now may not
+  world.log("operator", "the storm is over");
+  where.weather = CALM;
+  faults.on = false;
+  await world.runUntil(
+    RECOVERY,
+    () =>
+      nodes.length > 0 && [...talkers, ...subscribers].every(({ connection }) => connection.status.state === "open"),
+  );
+  operator.alive = false; // no more publications
+  const quiet = world.life("quiet");
+  const settled = await world.runUntil(RECOVERY, () => subscribers.every((each) => each.caughtUp()));
+  hold(settled, () => `not caught up: ${subscribers.map((each) => each.describe()).join(" | ")}`);
+  await world.run(2 * PRESENCE_TTL + 2_000);
+  for (const each of talkers)
+    hold(each.connection.status.state === "open", () => `${each.name}: ${each.connection.status.state}`);
+  await checkPresence(world, nodes, channels, subscribers);
+  for (const node of nodes) node.checkMemory();
+
+  // the end
+  for (const talker of talkers) talker.stop();
+  const closing = [...talkers, ...subscribers].map(({ connection }) => connection.close());
+  const early = dice.chance(0.5) ? nodes.map((node) => node.stop()) : [];
+  await world.run(10_000);
+  const stopped = early.length > 0 ? early : nodes.map((node) => node.stop());
+  await world.run(10_000);
+  await inTime(world, Promise.all([...closing, ...stopped]), "the end");
+  await world.run(5_000);
+  for (const each of [...talkers, ...subscribers, ...nodes]) each.checkEnd();
+  hold(quiet.pending === 0, () => "timers are left");
+}
+
+/** Every publication is seen here as the store made it. */
+function witnessOf(truth: Truth): BrokerHandler {
+  return {
+    publication: (channel, publication, epoch) => {
+      truth.publication(channel, epoch, publication.offset, publication.data);
+      return undefined;
+    },
+    join: () => undefined,
+    leave: () => undefined,
+    control: () => undefined,
+    interrupted: () => undefined,
+  };
+}
+
+/** Nodes that died have been forgotten: who is there, is there. */
+async function checkPresence(
+  world: World,
+  nodes: readonly Node[],
+  channels: readonly string[],
+  subscribers: readonly Subscriber[],
+): Promise<void> {
+  const here = subscribers.map((each) => each.client ?? "nobody").toSorted();
+  for (const channel of channels) {
+    for (const { hub, name } of nodes) {
+      const present = await inTime(world, hub.presence(channel), "presence");
+      const clients = present.map((each) => each.client).toSorted();
+      hold(
+        JSON.stringify(clients) === JSON.stringify(here),
+        () => `${name} ${channel}: present are ${clients.join()}, there are ${here.join()}`,
+      );
+    }
+  }
+}
+
+/** A promise that has to be settled by now. */
+async function inTime<T>(world: World, promise: Promise<T>, what: string): Promise<T> {
+  let settled = false;
+  const result = promise.finally(() => (settled = true));
+  result.catch(() => undefined);
+  await world.run(100);
+  hold(settled, () => `${what} does not come to its end`);
+  return result;
+}

@@ -1,0 +1,192 @@
+import { client, reconnecting, type ReconnectingConnection, type WebSocketConnection, WebSocketError } from "tungstate";
+import type { Node } from "./node.ts";
+import { read, Session } from "./sessions.ts";
+import { hold, type Life, type Weather, type World } from "./world.ts";
+
+const HEARTBEAT = { interval: 2_000, timeout: 1_000 };
+export const CONNECTION = { heartbeat: HEARTBEAT, closeTimeout: 1_000, handshakeTimeout: 3_000 };
+const OUTBOXES = [2_000, 20_000]; // bytes
+const MAX_WRITE_BUFFER = 200_000; // bytes
+const LARGEST = 40_000; // bytes
+
+/** Where nodes are, for clients. */
+export interface Directory {
+  readonly nodes: readonly Node[];
+  readonly weather: Weather;
+}
+
+/** A byte stream to a node; undefined: nobody is there. Whoever is refused finds that out by a stream that ends. */
+export function dialNode(
+  world: World,
+  where: Directory,
+  take: (node: Node, far: ReturnType<World["link"]>["far"]) => void,
+) {
+  const { near, far } = world.link(where.weather);
+  const alive = where.nodes.filter((node) => node.life.alive);
+  if (alive.length === 0) far.destroy();
+  else {
+    const node = world.dice.pick(alive);
+    node.links.add(near);
+    near.once("close", () => node.links.delete(near));
+    take(node, far);
+  }
+  return near;
+}
+
+/**
+ * A client that talks to whichever node it gets, in messages with numbers. What it writes to `reconnecting`, what that hands on to each connection,
+ * and what each node gets are compared.
+ */
+export class Talker {
+  readonly name: string;
+  readonly connection: ReconnectingConnection;
+  readonly sessions: Session[] = [];
+  private readonly world: World;
+  private readonly life: Life;
+  /** What was taken by `write`, less what was dropped. */
+  private accepted: string[] = [];
+  private given: string[] = [];
+  private dropped = 0;
+  private next = 0;
+  private stopped = false;
+
+  constructor(world: World, name: string, where: Directory) {
+    const { dice } = world;
+    this.world = world;
+    this.name = name;
+    this.life = world.life(name);
+    const compression = dice.chance(0.3) ? { asyncSize: 1 << 20, threshold: 10 } : false;
+    const policy = dice.pick(["reject", "drop-oldest"] as const);
+    const inboxSize = dice.pick([500, 20_000]);
+    this.connection = reconnecting("ws://node/talk", {
+      ...CONNECTION,
+      clock: this.life,
+      random: () => dice.number(),
+      fillRandom: (target) => dice.bytes(target),
+      watchNetworks: false,
+      backoff: { base: 100, ceiling: 1_000, stableAfter: 500 },
+      outbox: { size: dice.pick(OUTBOXES), policy },
+      compression,
+      inboxSize,
+      maxWriteBufferSize: MAX_WRITE_BUFFER,
+      writeBufferSize: 4_000,
+      connect: async (url, options) => {
+        const session = new Session(`${name}#${this.sessions.length + 1}`);
+        this.sessions.push(session);
+        const stream = dialNode(world, where, (node, far) => node.talk(far, session));
+        const made = await client(url, stream, options);
+        this.watch(made, session);
+        return made;
+      },
+    });
+    this.connection.on("drop", (data) => {
+      this.dropped++;
+      world.count("messages dropped by an outbox");
+      hold(typeof data === "string", () => "a dropped message of another type");
+      this.accepted.splice(this.accepted.indexOf(data), 1);
+    });
+    this.connection.on("gap", (gap) => world.log(name, `gap, ${gap.unsent} unsent, lost by ${gap.lost.code}`));
+    this.connection.on("close", (info) => world.log(name, `ended: ${info.code} ${info.error?.code ?? ""}`));
+    void this.writeNow();
+  }
+
+  /** One connection of the succession: what it is given, what it brings, how it ends. */
+  private watch(made: WebSocketConnection, session: Session): void {
+    const { world } = this;
+    world.count("connections");
+    world.log(session.name, "open");
+    const write = made.write.bind(made);
+    made.write = (data, options) => {
+      const open = made.state === "open";
+      const more = write(data, options);
+      if (open && typeof data === "string") {
+        session.client.sent.push(data);
+        this.given.push(data);
+      }
+      return more;
+    };
+    const close = made.close.bind(made);
+    made.close = (code, reason) => {
+      if (made.state === "open") session.client.closing = code ?? 1000;
+      return close(code, reason);
+    };
+    read(
+      made,
+      world.dice.pick(["listener", "iteration", "batches"]),
+      () => this.pause(),
+      (text) => {
+        world.count("messages received");
+        this.check(() => session.got("client", text));
+      },
+      () => (session.client.read = true),
+      (error) => world.fail(error),
+    );
+    made.on("close", (info) => {
+      world.count(info.clean ? "connections closed" : "connections lost");
+      world.log(session.name, `client: ${info.code} ${info.clean ? "clean" : (info.error?.code ?? "")}`);
+      this.check(() => session.closed("client", info));
+    });
+  }
+
+  private pause(): Promise<void> | undefined {
+    const { dice } = this.world;
+    if (!dice.chance(0.1)) return undefined;
+    return new Promise((resolve) => this.life.after(dice.whole(1, 400), resolve));
+  }
+
+  private check(what: () => void): void {
+    try {
+      what();
+    } catch (error) {
+      this.world.fail(error);
+    }
+  }
+
+  private async writeNow(): Promise<void> {
+    const { dice } = this.world;
+    while (!this.stopped) {
+      for (let burst = dice.whole(1, 4); burst > 0; burst--) this.writeOne();
+      await new Promise<void>((resolve) => this.life.after(dice.whole(5, 1_500), resolve));
+    }
+  }
+
+  private writeOne(): void {
+    const { world, connection } = this;
+    const size = world.dice.chance(0.05) ? world.dice.whole(1, LARGEST) : world.dice.whole(0, 300);
+    const text = `${this.name}:${this.next++}:${"x".repeat(size)}`;
+    if (connection.state !== "open") return;
+    // it may be handed on, or dropped, before `write` is through
+    this.accepted.push(text);
+    try {
+      connection.write(text);
+    } catch (error) {
+      this.accepted.splice(this.accepted.lastIndexOf(text), 1);
+      const full = error instanceof WebSocketError && error.code === "WRITE_BUFFER_FULL";
+      if (!full) world.fail(error);
+    }
+    this.check(() =>
+      hold(
+        connection.bufferedAmount <= Math.max(...OUTBOXES) + MAX_WRITE_BUFFER + 2 * LARGEST,
+        () => `${this.name}: ${connection.bufferedAmount} bytes wait`,
+      ),
+    );
+  }
+
+  stop(): void {
+    this.stopped = true;
+  }
+
+  /** Everything is over. */
+  checkEnd(): void {
+    const { name, given, accepted } = this;
+    // in order, none twice, and none but what was dropped left out: what was not handed on when it ended was dropped, too
+    const same = given.length === accepted.length && given.every((text, at) => text === accepted[at]);
+    hold(
+      same,
+      () =>
+        `${name}: ${accepted.length} messages were taken, ${this.dropped} dropped besides, ${given.length} handed on`,
+    );
+    for (const session of this.sessions) session.checkArrivals();
+    hold(this.life.pending === 0, () => `${name}: ${this.life.pending} timers are left`);
+  }
+}
