@@ -1,5 +1,8 @@
 import type { Person } from "../chat/people.ts";
 
+/** Of more people than that only the number is known. */
+export const MOST_LISTED = 500;
+
 /** Who is in a room: a list that was asked for, and what came and went since then. */
 export class Presence {
   /** There has been a list: until then nothing that is known is worth telling. */
@@ -34,8 +37,9 @@ export class Presence {
 
   joined(person: Person): void {
     this.since?.joined.set(person.client, person);
-    if (this.counted === undefined) this.people.set(person.client, person);
-    else this.counted++;
+    if (this.counted !== undefined) this.counted++;
+    else if (this.people.size < MOST_LISTED) this.people.set(person.client, person);
+    else this.answeredByCount(this.people.size + 1);
   }
 
   left(client: string): void {

@@ -5,7 +5,7 @@ import type { LinkState } from "../connection/link.ts";
 import { type Envelope, personOf, readEnvelope } from "./envelope.ts";
 import { codeOf, type HubLink } from "./hub-link.ts";
 import type { OwnClients } from "./own-clients.ts";
-import { Presence } from "./presence.ts";
+import { MOST_LISTED, Presence } from "./presence.ts";
 import { SAY_EVERY_MS, Typing } from "./typing.ts";
 
 /** What a room of the hub tells its view, beyond what any chat does. */
@@ -26,7 +26,7 @@ export interface RoomListener extends ChatListener {
 
 const PAGE = 100; // messages of the past that are asked for at a time
 const MOST_AGAIN = 300; // of them after a loss
-const MOST_LISTED = 300; // of the people there
+const PEOPLE_MS = 30; // within which who comes and goes is told together
 const MOST_KNOWN_IDS = 4_000;
 const RETRY_MS = 1_000; // after an error that the server calls temporary
 const TEMPORARY = 100; // codes of errors that may not be there the next time: below are those of the client library
@@ -59,6 +59,7 @@ export class Room {
   private saidTypingAt = 0;
   private typingTimer: number | undefined;
   private retryTimer: number | undefined;
+  private peopleTimer: number | undefined;
   private closed = false;
 
   constructor(name: string, link: HubLink, own: OwnClients, outbox: Outbox, listener: RoomListener) {
@@ -102,6 +103,7 @@ export class Room {
     this.closed = true;
     clearTimeout(this.typingTimer);
     clearTimeout(this.retryTimer);
+    clearTimeout(this.peopleTimer);
     for (const channel of [this.channel, this.typingChannel]) {
       channel.unsubscribe();
       channel.removeAllListeners();
@@ -242,11 +244,12 @@ export class Room {
       const { id, text, at } = readEnvelope(publication.data, now);
       const own = this.isOwn(publication);
       if (id !== undefined) {
-        if (own && this.outbox.confirm(id)) {
-          this.listener.delivered(id);
+        if (own) this.outbox.confirm(id);
+        if (this.known.has(id)) {
+          // it may be shown as waiting, though who waited for it was this room as it was entered before
+          if (own) this.listener.delivered(id);
           return [];
         }
-        if (this.known.has(id)) return [];
         this.remember(id);
       }
       const { info } = publication;
@@ -314,8 +317,12 @@ export class Room {
   }
 
   private tellPeople(): void {
-    if (!this.presence.isKnown) return;
-    this.listener.peopleChanged(this.presence.list(this.link.clientId), this.presence.size);
+    // when a server comes back, hundreds join at once
+    this.peopleTimer ??= setTimeout(() => {
+      this.peopleTimer = undefined;
+      if (this.presence.isKnown)
+        this.listener.peopleChanged(this.presence.list(this.link.clientId), this.presence.size);
+    }, PEOPLE_MS);
   }
 
   private tellTyping(): void {

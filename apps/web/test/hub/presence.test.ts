@@ -61,4 +61,11 @@ test("of very many only the number is known", () => {
   presence.left("z");
   assert.equal(presence.size, 4_999);
   assert.deepEqual(presence.list(""), []);
+
+  const crowd = new Presence();
+  crowd.asked();
+  crowd.answered([]);
+  for (let client = 0; client < 1_000; client++) crowd.joined(person(String(client)));
+  crowd.left("7");
+  assert.deepEqual([crowd.size, crowd.list("").length], [999, 0]);
 });
