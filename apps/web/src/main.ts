@@ -107,12 +107,12 @@ function enter(name: string): Visit {
     earlierChanged: (more) => messages.more(more),
     typing: (who) => typing.show(who),
     refused: (reason) => messages.note(`The server does not let you in here: ${reason}.`),
-    recovered: (away, count) => messages.note(`${missed(count)} while you were away (${duration(away)}).`),
+    recovered: (away, count) => messages.mark(`${missed(count)} while you were away (${duration(away)}).`),
     lost(away, anew) {
       const back = away === undefined ? "" : `Back after ${duration(away)}. `;
-      messages.note(
+      messages.mark(
         anew
-          ? `${back}The server has started anew and knows nothing of before: what was said here meanwhile is lost, if anything was.`
+          ? `${back}The server has started anew: whatever was said here meanwhile is lost.`
           : `${back}More was said meanwhile than the server keeps: some messages are missing here.`,
       );
     },

@@ -65,7 +65,9 @@ test("the server restarts: the reason, the countdown, that what was said is gone
   assert.equal(await page.getByRole("button", { name: /here/, includeHidden: true }).isVisible(), false);
   await say(page, "meanwhile");
   await using second = await Served.start(first.port);
-  await page.getByText(/The server has started anew and knows nothing of before/).waitFor();
+  await page
+    .getByText(/^Back after .+\. The server has started anew: whatever was said here meanwhile is lost\.$/)
+    .waitFor();
   await Promise.all([people(page, 2), people(other, 2)]);
   await sees(other, "meanwhile");
   await page.locator(".pending").waitFor({ state: "detached" });

@@ -10,8 +10,14 @@ const TOGETHER_MS = 3 * 60_000; // the same person going on
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 const calendar = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long" });
 
+/** Something about the conversation that nobody has said. */
+interface Note {
+  readonly note: string;
+  readonly className: string;
+}
+
 /** `news`: it was not there before somebody came. */
-type Entry = { readonly message: ChatMessage; readonly news: boolean } | { readonly note: string };
+type Entry = { readonly message: ChatMessage; readonly news: boolean } | Note;
 
 /** The conversation: the newest messages at the bottom, which stays in sight unless somebody has scrolled up, and no more than a browser takes. */
 export class MessagesView {
@@ -89,7 +95,12 @@ export class MessagesView {
 
   /** Something about the conversation that nobody has said. */
   note(note: string): void {
-    this.enqueue({ note });
+    this.enqueue({ note, className: "note" });
+  }
+
+  /** Where something came that was missed, or is missing. */
+  mark(note: string): void {
+    this.enqueue({ note, className: "note mark-here" });
   }
 
   delivered(id: string): void {
@@ -125,7 +136,7 @@ export class MessagesView {
     this.empty.hidden = true;
     const others = queue.filter((entry) => "message" in entry && entry.news && !entry.message.own).length;
     this.list.append(
-      ...queue.flatMap((entry) => ("note" in entry ? [this.noteItem(entry.note)] : this.items(entry.message))),
+      ...queue.flatMap((entry) => ("note" in entry ? [this.noteItem(entry)] : this.items(entry.message))),
     );
     this.trim();
     if (this.atBottom) this.toBottom();
@@ -202,9 +213,9 @@ export class MessagesView {
     return item;
   }
 
-  private noteItem(text: string): HTMLElement {
+  private noteItem({ note, className }: Note): HTMLElement {
     this.last = undefined;
-    return create("li", "note", text);
+    return create("li", className, create("span", "", note));
   }
 
   private scrolled(): void {
