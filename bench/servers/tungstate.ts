@@ -8,6 +8,9 @@ const require = createRequire(import.meta.url);
 // The defaults, but for the frame size that the row of 16 MiB and more needs.
 const server = new WebSocketServer({ maxFrameSize: MAX_MESSAGE, ...(deflate ? { compression: true } : {}) });
 
+/** Nobody reads an echo's message again. */
+const DONE_WITH = { transfer: true };
+
 server.on("connection", (connection, request) => {
   if (request.path === "/broadcast") {
     connection.on("message", (message) => void server.broadcast(message));
@@ -22,7 +25,7 @@ server.on("connection", (connection, request) => {
       });
       more();
     });
-  } else connection.on("message", (message) => void connection.write(message));
+  } else connection.on("message", (message) => void connection.write(message, DONE_WITH));
 });
 
 const address = await server.listen({ host, port, backlog: 4096, ...(tls === undefined ? {} : { tls: readTls(tls) }) });

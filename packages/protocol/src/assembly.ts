@@ -1,3 +1,4 @@
+import { takePiece } from "./pieces.ts";
 import { copyMaskedPiece, primitives } from "./primitives.ts";
 
 const FIRST_PIECE = 256; // bytes
@@ -45,7 +46,7 @@ export class Assembly {
     if (this.to > 0) this.full.push(this.piece);
     let size = Math.min(Math.max(arrived, this.size, FIRST_PIECE), LARGEST_PIECE);
     if (last) size = Math.min(size, arrived + more);
-    const piece = primitives.allocate(size);
+    const piece = takePiece(size, this.size + 2 * arrived);
     this.piece = piece;
     this.words = new Int32Array(piece.buffer, 0, piece.buffer.byteLength >> 2);
     this.to = 0;

@@ -1,3 +1,4 @@
+import { protocolError, type ProtocolErrorCode, type WebSocketError } from "./errors.ts";
 import { primitives } from "./primitives.ts";
 
 /**
@@ -39,11 +40,7 @@ export class Message {
   get bytes(): Uint8Array {
     if (this.pieces !== undefined) {
       const joined = primitives.allocate(this.size);
-      let at = 0;
-      for (const piece of this.pieces) {
-        joined.set(piece, at);
-        at += piece.length;
-      }
+      this.copyTo(joined, 0);
       this.source = plain(joined, 0, this.size);
       this.pieces = undefined;
       this.owned = true;
@@ -53,6 +50,8 @@ export class Message {
         const copy = new Uint8Array(this.size); // not `slice`, which on a Buffer is a view
         copyBytes(this.source, this.start, this.size, copy, 0);
         this.source = copy;
+      } else if (this.source.buffer.byteLength > this.start + this.size) {
+        this.source = new Uint8Array(plain(this.source, this.start, this.size)); // there is more in it, of other messages
       } else {
         this.source = plain(this.source, this.start, this.size);
       }
@@ -78,13 +77,28 @@ export class Message {
     return this.type === "text" ? this.text : this.bytes;
   }
 
-  /** The payload in the pieces it is kept in: for who passes it on without joining it. */
+  /** The payload in the pieces it is kept in: for who passes it on without joining it. Their buffers may be larger. */
   chunks(): readonly Uint8Array[] {
-    return this.pieces ?? [this.bytes];
+    if (this.pieces === GONE) throw gone();
+    if (this.pieces !== undefined) return this.pieces;
+    if (this.owned || this.size <= LARGEST_SHARED) return [this.bytes];
+    return [plain(this.source, this.start, this.size)];
+  }
+
+  /**
+   * Parts with the payload: the message can't be read any more. Returns the memory that nobody else has seen and that can be used again once
+   * the payload was sent.
+   */
+  giveUp(): readonly Uint8Array[] {
+    const pieces = this.owned || this.size <= LARGEST_SHARED ? GONE : (this.pieces ?? [this.source]);
+    this.pieces = GONE;
+    this.source = EMPTY;
+    return pieces;
   }
 
   /** Copies the payload to `target[at]` and returns the offset behind it. With a view of target's whole buffer, few bytes are copied faster. */
   copyTo(target: Uint8Array, at: number, targetView?: DataView): number {
+    if (this.pieces === GONE) throw gone();
     if (this.pieces !== undefined) {
       for (const piece of this.pieces) {
         target.set(piece, at);
@@ -101,6 +115,15 @@ export class Message {
   toString(): string {
     return this.text;
   }
+}
+
+const EMPTY = new Uint8Array(0);
+
+/** The pieces of a message that was given up. */
+const GONE: readonly Uint8Array[] = [];
+
+function gone(): WebSocketError<ProtocolErrorCode> {
+  return protocolError("INVALID_STATE", "the message was written with transfer: its bytes are gone");
 }
 
 /** A view that is a Uint8Array and nothing else, also of a runtime's own kind of array, such as a Buffer. */

@@ -1,4 +1,5 @@
 import { primitives } from "./primitives.ts";
+import { giveBackPiece } from "./pieces.ts";
 import type { Chain, PreparedMessage } from "./prepared.ts";
 
 const SMALL_BLOCK = 1024; // bytes
@@ -56,6 +57,8 @@ export interface Taken {
   readonly pieces: Uint8Array | Uint8Array[];
   readonly size: number;
   readonly blocks: Block[];
+  /** Memory of messages that are gone by then. */
+  readonly spent: Uint8Array[] | undefined;
 }
 
 const NO_BLOCKS: Block[] = [];
@@ -82,6 +85,7 @@ export class Output {
   private chain: Chain | undefined;
   private pieces: Uint8Array[] | undefined;
   private blocks: Block[] | undefined;
+  private spent: Uint8Array[] | undefined;
   private block: Block | undefined;
   private begin = 0;
   private end = 0;
@@ -119,6 +123,11 @@ export class Output {
     this.size += bytes.length;
   }
 
+  /** Memory that is to be given back when all that was added so far is written. */
+  spend(pieces: readonly Uint8Array[]): void {
+    if (pieces.length > 0) (this.spent ??= []).push(...pieces);
+  }
+
   appendPrepared(message: PreparedMessage): void {
     if (this.size === 0) {
       this.chain = message.chain;
@@ -138,11 +147,11 @@ export class Output {
     if (this.chain !== undefined) {
       const pieces = this.chain.pieces();
       this.chain = undefined;
-      return { pieces, size, blocks: NO_BLOCKS };
+      return { pieces, size, blocks: NO_BLOCKS, spent: undefined };
     }
     const current =
       this.block !== undefined && this.end > this.begin ? part(this.block, this.begin, this.end) : undefined;
-    const blocks = this.blocks ?? [];
+    const { spent, blocks = [] } = this;
     if (this.block !== undefined) blocks.push(this.block);
     let pieces: Uint8Array | Uint8Array[];
     if (this.pieces === undefined) {
@@ -151,9 +160,9 @@ export class Output {
       if (current !== undefined) this.pieces.push(current);
       pieces = this.pieces;
     }
-    this.pieces = this.blocks = this.block = undefined;
+    this.pieces = this.blocks = this.block = this.spent = undefined;
     this.begin = this.end = 0;
-    return { pieces, size, blocks };
+    return { pieces, size, blocks, spent };
   }
 
   /** Drops everything that waits. */
@@ -207,4 +216,6 @@ export function giveBack(taken: Taken): void {
     if (block.bytes.length === SMALL_BLOCK) small.give(block);
     else large.give(block);
   }
+  const { spent } = taken;
+  if (spent !== undefined) for (const piece of spent.splice(0)) giveBackPiece(piece);
 }

@@ -201,6 +201,13 @@ export class Protocol implements ReceiverSink {
     this.sender.message(data);
   }
 
+  /** Sends a received message and parts with it: it can't be read any more, and its memory serves others once it is written. */
+  transfer(message: Message): void {
+    this.checkOpen();
+    if (this.output.size + this.inTransit > 0) this.checkRoom(message);
+    this.sender.transfer(message);
+  }
+
   /** Sends a payload that says nothing of its type itself; `compressed` if it was deflated for this connection. */
   sendPayload(type: "text" | "binary", payload: Uint8Array, compressed = false): void {
     this.checkOpen();

@@ -3,6 +3,7 @@ import { type ProtocolErrorCode, protocolError, type WebSocketError } from "./er
 import { FIN, MASK_BIT, MAX_CONTROL_PAYLOAD, MAX_HEADER_SIZE, OPCODE, RSV1, RSV_BITS } from "./frame.ts";
 import { isAscii, offsetOf, rotateKey } from "./mask.ts";
 import { LARGEST_SHARED, Message } from "./message.ts";
+import { takePiece } from "./pieces.ts";
 import { checkUtf8Piece, copyMaskedPiece, primitives } from "./primitives.ts";
 import { UTF8_INVALID, UTF8_START } from "./utf8.ts";
 
@@ -288,7 +289,7 @@ export class Receiver {
       words = slabs.words;
     } else {
       to = (offsetOf(chunk) + at) & 3;
-      target = primitives.allocate(to + length);
+      target = takePiece(to + length, 2 * length);
       for (let i = 0; i < to; i++) target[i] = 0; // part of what `bytes.buffer` shows
       words = new Int32Array(target.buffer, 0, target.length >> 2);
     }

@@ -58,6 +58,16 @@ export class Sender {
     else throw notData(data);
   }
 
+  /** Encodes a received message that its owner is done with: its memory serves again once it is written. */
+  transfer(message: Message): void {
+    this.message(message);
+    const pieces = message.giveUp();
+    // what was masked, or cut into frames, was copied
+    if (this.keys === undefined && message.size > this.largestPacked && message.size <= this.maxFrameSize) {
+      this.output.spend(pieces);
+    }
+  }
+
   /** One message of the given type and payload, where the type does not follow from how the payload is held. */
   payloadOf(type: "text" | "binary", payload: Uint8Array, compressed: boolean): void {
     if (this.streaming !== "no") throw protocolError("MESSAGE_IN_PROGRESS");

@@ -99,6 +99,7 @@ export class Writing {
     if (!this.writable) return false;
     if (this.outgoing !== undefined) this.outgoing.send(checked, options?.compress);
     else if (this.core.inMessage || this.held !== undefined) return this.hold(checked);
+    else if (options?.transfer === true && checked instanceof Message) this.core.transfer(checked);
     else this.core.send(checked);
     this.messagesSent++;
     return this.afterWrite();

@@ -30,6 +30,25 @@ for (const kind of kinds) {
       });
     });
 
+    test("messages that are passed on with their memory come back unchanged, and what was kept of them stays", async () => {
+      await withConnected(kind, {}, async ({ client, server }) => {
+        const kept: [number, Uint8Array][] = [];
+        let count = 0;
+        server.on("message", (message) => {
+          const number = count++;
+          if (number % 5 === 0) kept.push([number, message.bytes]);
+          server.write(message, { transfer: true });
+          assert.throws(() => message.bytes, { code: "INVALID_STATE" });
+        });
+        const sizeOf = (number: number): number => [70_000, 20_000, 65_536, 10, 300_000, 65_536][number % 6] ?? 0;
+        const sent = Array.from({ length: 120 }, (_, number) => filled(sizeOf(number), number));
+        const received = take(client, sent.length);
+        for (const message of sent) await client.send(message);
+        assert.deepEqual(await received, sent);
+        for (const [number, bytes] of kept) assert.deepEqual(bytes, sent[number]);
+      });
+    });
+
     test("what comes back from an echo is what was sent, also where the message is passed on as it came", async () => {
       await withConnected(kind, {}, async ({ client, server }) => {
         server.on("message", (message) => void server.write(message));

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect, createServer, type Server, Socket } from "node:net";
-import { Duplex } from "node:stream";
+import { Duplex, PassThrough } from "node:stream";
 import { describe, test, type TestContext } from "node:test";
 import { accept } from "../src/server/accept.ts";
 import { client } from "../src/client.ts";
@@ -385,4 +385,22 @@ test("a Duplex of objects that are no bytes ends the transport with an error tha
   stream.push({ not: "bytes" });
   await sink.seen("closed");
   assert.match(String(sink.cause), /Uint8Array/);
+});
+
+test("a stream whose other end has not looked at the bytes when their write is done gets bytes of its own", async () => {
+  // each gives the other's bytes on as they are, and calls back at once
+  const [there, back] = [new PassThrough({ highWaterMark: 1e9 }), new PassThrough({ highWaterMark: 1e9 })];
+  const near = Duplex.from({ readable: back, writable: there });
+  const far = Duplex.from({ readable: there, writable: back });
+  const [server, connection] = await Promise.all([accept(far, { inboxSize: 1 }), client("ws://example.com", near)]);
+  const texts = Array.from({ length: 50 }, (_, number) => `message ${number} `.repeat(20));
+  for (const text of texts) {
+    connection.write(text);
+    await connection.flush(); // its memory is free for the next one
+  }
+  const received: string[] = [];
+  for await (const message of server) if (received.push(message.text) === texts.length) break;
+  assert.deepEqual(received, texts);
+  connection.terminate();
+  server.terminate();
 });

@@ -22,7 +22,11 @@ export function inflatedMessage(
   if (type === "text" && checkUtf8Piece(bytes, 0, size, UTF8_START) !== UTF8_START) {
     return protocolError("INVALID_UTF8", "in a compressed message");
   }
-  if (!borrowed) return new Message(type, bytes, 0, size);
+  if (!borrowed) {
+    const message = new Message(type, bytes, 0, size);
+    message.detach(); // whoever inflated it may know its memory
+    return message;
+  }
   if (size > LARGEST_SHARED) {
     const own = primitives.allocate(size);
     own.set(bytes);

@@ -13,6 +13,8 @@ export class DuplexTransport implements Transport {
   /** Pieces that the stream has not written yet; those of a handshake may be among them. */
   private pending = 0;
   private cause: Error | undefined;
+  /** Whether bytes may still be looked at when their write is done: by who reads the other end. A socket has handed them to the system by then. */
+  private readonly keepsBytes: boolean;
 
   /** Throws INVALID_ARGUMENT for a stream that decodes what it reads. */
   constructor(stream: Duplex) {
@@ -20,6 +22,7 @@ export class DuplexTransport implements Transport {
       throw protocolError("INVALID_ARGUMENT", `a byte stream gives bytes; setEncoding was called on this one`);
     }
     this.stream = stream;
+    this.keepsBytes = !(stream instanceof Socket);
     // from here on, so that an early failure finds a listener
     stream.on("error", (error: Error) => {
       this.cause ??= error;
@@ -69,7 +72,8 @@ export class DuplexTransport implements Transport {
     const { stream } = this;
     if (pieces.length === 0) return true;
     if (!stream.writable) return false; // it was ended, and what comes too late is not written: "close" follows
-    const all = Array.isArray(pieces) ? pieces : [pieces];
+    const given = Array.isArray(pieces) ? pieces : [pieces];
+    const all = this.keepsBytes ? given.map((piece) => Buffer.from(piece)) : given;
     this.pending += all.length;
     try {
       if (all.length > 1) stream.cork();

@@ -63,7 +63,8 @@ export class WebStreamTransport implements Transport {
 
   write(pieces: Uint8Array | Uint8Array[]): boolean {
     if (this.closed || pieces.length === 0) return true;
-    const all = Array.isArray(pieces) ? pieces : [pieces];
+    // whoever reads the other end may still hold them when the write is done
+    const all = (Array.isArray(pieces) ? pieces : [pieces]).map((piece) => new Uint8Array(piece));
     this.pending += all.length;
     // each of these promises has to be heard, or its rejection would be one that nobody handles
     for (const piece of all) this.writer.write(piece).then(this.written, this.failed);
