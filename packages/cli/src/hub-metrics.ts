@@ -78,7 +78,11 @@ export function hubFamilies(metrics: HubMetrics): readonly Family[] {
   const { store } = metrics;
   if (store !== undefined) {
     out.milliseconds("store_round_trip_seconds", "From a command to Redis to its answer", store.roundTrips);
-    out.counter("store_failures_total", "Commands to Redis without an answer, or answered with an error", store.failures);
+    out.counter(
+      "store_failures_total",
+      "Commands to Redis without an answer, or answered with an error",
+      store.failures,
+    );
     out.counter("store_reconnects_total", "Connections to Redis that were lost and made again", store.reconnects);
     out.counter("store_interruptions_total", "Times a channel was checked for lost messages", store.interruptions);
     out.gauge("store_subscriptions", "Channels that are subscribed to at Redis", store.subscriptions);
