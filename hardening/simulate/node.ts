@@ -99,10 +99,10 @@ export class Node {
         if (connection.state !== "open" || this.stopped) return;
         const text = `${session.name}:${session.server.sent.length}:${"y".repeat(dice.whole(0, dice.chance(0.1) ? 20_000 : 200))}`;
         try {
+          session.server.sent.push(text); // it may arrive before `write` is through
           connection.write(text);
-          session.server.sent.push(text);
         } catch {
-          // full: it was not sent
+          session.server.sent.pop(); // full: it was not sent
         }
         life.after(dice.whole(10, 2_000), write);
       };

@@ -144,31 +144,29 @@ async function play(world: World): Promise<void> {
   world.log("operator", "the storm is over");
   where.weather = CALM;
   faults.on = false;
-  await world.runUntil(
-    RECOVERY,
-    () =>
-      nodes.length > 0 && [...talkers, ...subscribers].every(({ connection }) => connection.status.state === "open"),
-  );
+  const all = [...talkers, ...subscribers];
+  const allOpen = (): boolean => all.every(({ connection }) => connection.status.state === "open");
+  await world.runUntil(RECOVERY, () => nodes.length > 0 && allOpen());
   operator.alive = false; // no more publications
   const quiet = world.life("quiet");
   const settled = await world.runUntil(RECOVERY, () => subscribers.every((each) => each.caughtUp()));
   hold(settled, () => `not caught up: ${subscribers.map((each) => each.describe()).join(" | ")}`);
   await world.run(2 * PRESENCE_TTL + 2_000);
-  for (const each of talkers)
-    hold(each.connection.status.state === "open", () => `${each.name}: ${each.connection.status.state}`);
+  const open = await world.runUntil(RECOVERY, allOpen);
+  hold(open, () => `not open: ${all.map(({ name, connection }) => `${name} ${connection.status.state}`).join()}`);
   await checkPresence(world, nodes, channels, subscribers);
   for (const node of nodes) node.checkMemory();
 
   // the end
   for (const talker of talkers) talker.stop();
-  const closing = [...talkers, ...subscribers].map(({ connection }) => connection.close());
+  const closing = all.map(({ connection }) => connection.close());
   const early = dice.chance(0.5) ? nodes.map((node) => node.stop()) : [];
   await world.run(10_000);
   const stopped = early.length > 0 ? early : nodes.map((node) => node.stop());
   await world.run(10_000);
   await inTime(world, Promise.all([...closing, ...stopped]), "the end");
   await world.run(5_000);
-  for (const each of [...talkers, ...subscribers, ...nodes]) each.checkEnd();
+  for (const each of [...all, ...nodes]) each.checkEnd();
   hold(quiet.pending === 0, () => "timers are left");
 }
 

@@ -97,13 +97,15 @@ export class Talker {
     world.log(session.name, "open");
     const write = made.write.bind(made);
     made.write = (data, options) => {
-      const open = made.state === "open";
-      const more = write(data, options);
-      if (open && typeof data === "string") {
-        session.client.sent.push(data);
-        this.given.push(data);
+      if (made.state !== "open" || typeof data !== "string") return write(data, options);
+      const lists = [session.client.sent, this.given];
+      for (const list of lists) list.push(data); // it may arrive before `write` is through
+      try {
+        return write(data, options);
+      } catch (error) {
+        for (const list of lists) list.pop(); // it was not sent
+        throw error;
       }
-      return more;
     };
     const close = made.close.bind(made);
     made.close = (code, reason) => {
