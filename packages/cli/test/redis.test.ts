@@ -8,7 +8,7 @@ import { Program, Server } from "./support/program.ts";
 
 let redis: RedisServer;
 before(async () => (redis = await RedisServer.start()));
-after(() => redis.end());
+after(() => redis.stop());
 
 const url = (): string => `redis://127.0.0.1:${redis.port}`;
 

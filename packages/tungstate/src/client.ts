@@ -14,6 +14,7 @@ import { abortedError, connectError, type Tried } from "./errors.ts";
 import { runHandshake } from "./handshaking.ts";
 import { sha1 } from "./native.ts";
 import { type ConnectionOptions, checkSignal, type ConnectionSettings, connectionSettings, time } from "./options.ts";
+import { checkNames, CLIENT_OPTIONS } from "./option-names.ts";
 import type { Transport } from "./transport/transport.ts";
 import { transportOf } from "./transport/of.ts";
 import type { ByteStream, WebSocketConnection } from "./types.ts";
@@ -58,6 +59,7 @@ export async function client(
   stream: ByteStream,
   options: ClientOptions = {},
 ): Promise<WebSocketConnection> {
+  checkNames(options, CLIENT_OPTIONS);
   const target = parseUrl(url);
   const settings = connectionSettings("client", options);
   if (target.secure && !isEncrypted(stream)) {

@@ -3,7 +3,7 @@ import { Duplex } from "node:stream";
 import { type ClientOptions, endOnAbort, HandshakeRejectedError, openClient, prepare } from "./client.ts";
 import type { Connection } from "./connection.ts";
 import { linkedController } from "./dial/abort.ts";
-import { dial, type Road } from "./dial/dial.ts";
+import { dialAny, type Road } from "./dial/dial.ts";
 import type { DialOptions } from "./dial/options.ts";
 import { Roads } from "./dial/roads.ts";
 import { abortedError, connectError, OverallTimeout, type Tried } from "./errors.ts";
@@ -16,6 +16,7 @@ import {
   describe,
   time,
 } from "./options.ts";
+import { checkNames, CLIENT_TLS_OPTIONS, CONNECT_OPTIONS } from "./option-names.ts";
 import { checkTlsOptions, type TlsOptions } from "./tls/options.ts";
 import { secure, secureOver, type SecureOptions } from "./tls/secure.ts";
 import { transportOf } from "./transport/of.ts";
@@ -49,6 +50,7 @@ export async function clientTls(
   stream: ByteStream,
   options: ClientTlsOptions = {},
 ): Promise<WebSocketConnection> {
+  checkNames(options, CLIENT_TLS_OPTIONS);
   const target = parseUrl(url);
   if (!target.secure) throw connectError("INVALID_URL", `clientTls needs a wss: URL, got ${target.href}`);
   const settings = connectionSettings("client", options);
@@ -78,6 +80,7 @@ function secureOptions(
  * for an answer that is no upgrade, or with the protocol's errors; no socket is left behind.
  */
 export async function connect(url: string | URL, options: ConnectOptions = {}): Promise<WebSocketConnection> {
+  checkNames(options, CONNECT_OPTIONS);
   return connectByRoads(url, options, new Roads(options));
 }
 
@@ -172,7 +175,7 @@ async function attempt(
   const { hostname: host, port, secure: encrypted, socketPath: path } = target;
   const opening = prepare(target, settings, options);
   const tls = encrypted ? secureOptions(target, options, signal) : undefined;
-  const { stream: dialed, road } = await dial(path === undefined ? { host, port, secure: encrypted } : { path }, {
+  const { stream: dialed, road } = await dialAny(path === undefined ? { host, port, secure: encrypted } : { path }, {
     ...options,
     signal,
   });

@@ -1,7 +1,8 @@
 import { protocolError, WebSocketError } from "@tungstate/protocol";
 import type { Socket } from "node:net";
 import { combineFailures, ConnectError, connectError, type Tried } from "../errors.ts";
-import { secure } from "../tls/secure.ts";
+import { checkNames, DIAL_OPTIONS } from "../option-names.ts";
+import { secureOver } from "../tls/secure.ts";
 import { linkedController } from "./abort.ts";
 import { connectTcp, connectUnix, type Endpoints } from "./connect.ts";
 import { chooseAddress, findInterface, interfaceOf, type NetworkInterface } from "./interfaces.ts";
@@ -47,6 +48,12 @@ export interface Dialed {
  * ConnectError (INVALID_ARGUMENT for options that make no sense), and then leaves no socket behind.
  */
 export async function dial(target: DialTarget, options: DialOptions = {}): Promise<Dialed> {
+  checkNames(options, DIAL_OPTIONS);
+  return await dialAny(target, options);
+}
+
+/** `dial`, for options that may be among others. */
+export async function dialAny(target: DialTarget, options: DialOptions): Promise<Dialed> {
   checkDialOptions(options);
   const to = checkTarget(target);
   const proxy = chooseProxy(to, options.proxy);
@@ -149,7 +156,7 @@ async function dialThrough(
   progress.tried = tried;
   try {
     if (proxy.scheme === "https") {
-      const secured = await secure(stream, {
+      const secured = await secureOver(stream, {
         ...options.proxyTls,
         host: proxy.host,
         port: proxy.port,

@@ -12,6 +12,7 @@ import type {
   RawRequestDefaultExpression,
   RawServerBase,
   RawServerDefault,
+  RegisterOptions,
   RequestGenericInterface,
   RouteHandlerMethod,
   RouteOptions,
@@ -86,8 +87,9 @@ declare module "fastify" {
   }
 }
 
-const plugin: FastifyPluginAsync<WebSocketPluginOptions> = async (app, options) => {
-  const { upgradeTimeout, ...rest } = options;
+const plugin: FastifyPluginAsync<WebSocketPluginOptions & Partial<RegisterOptions>> = async (app, options) => {
+  // those that `register` has for itself come along
+  const { upgradeTimeout, prefix: _prefix, logLevel: _level, logSerializers: _serializers, ...rest } = options;
   const server = new WebSocketServer(rest);
   const servers = new Set([server]);
   const stop = letRequestsUpgrade(app.server, upgradeTimeout === undefined ? {} : { upgradeTimeout });

@@ -4,6 +4,7 @@ import { Server as HttpsServer } from "node:https";
 import { type Server as NetServer, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { Connection } from "../connection.ts";
+import { checkNames } from "../option-names.ts";
 import { describe, time } from "../options.ts";
 import { routeUpgrades } from "../server/router.ts";
 import type { WebSocketServer } from "../server/server.ts";
@@ -36,6 +37,7 @@ const LINGER = 1_000; // ms that a refused client has to read its answer and han
  * WebSocketServer is attached for stay with it. The function returned ends that.
  */
 export function letRequestsUpgrade(server: NetServer, options: UpgradeOptions = {}): () => void {
+  checkNames(options, { upgradeTimeout: true });
   const timeout = time(options, "upgradeTimeout", 10_000);
   if (!(server instanceof HttpServer || server instanceof HttpsServer)) {
     throw protocolError(

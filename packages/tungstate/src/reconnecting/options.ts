@@ -2,6 +2,7 @@ import { checkHeaders, type HeaderInput, protocolError } from "@tungstate/protoc
 import { type Clock, systemClock } from "../clock.ts";
 import type { ConnectOptions } from "../connect.ts";
 import { checkDialOptions, interfaceNames } from "../dial/options.ts";
+import { checkNames, RECONNECT_OPTIONS } from "../option-names.ts";
 import { checkFunction, checkSignal, connectionSettings, count, describe, flag, size, time } from "../options.ts";
 import { checkTlsOptions } from "../tls/options.ts";
 import type { WebSocketConnection } from "../types.ts";
@@ -64,6 +65,7 @@ const POLICIES: ReadonlySet<unknown> = new Set<OutboxOptions["policy"]>(["reject
 
 /** Throws INVALID_ARGUMENT and INVALID_URL at once for what no attempt could mend. */
 export function reconnectSettings(url: Provided<string | URL>, given: ReconnectOptions): ReconnectSettings {
+  checkNames(given, RECONNECT_OPTIONS);
   const { headers = [], backoff: _backoff, outbox: _outbox, retry, random, connect, ...rest } = given;
   const { providerTimeout: _providerTimeout, watchNetworks: _watchNetworks, ...options } = rest;
   if (typeof url !== "function") parseUrl(url);

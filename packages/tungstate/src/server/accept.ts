@@ -1,3 +1,4 @@
+import { ACCEPT_OPTIONS, checkNames } from "../option-names.ts";
 import { checkSignal, type ConnectionOptions, connectionSettings } from "../options.ts";
 import { transportOf } from "../transport/of.ts";
 import type { ByteStream, WebSocketConnection } from "../types.ts";
@@ -17,6 +18,7 @@ export interface AcceptOptions extends ConnectionOptions, AdmissionOptions {
  */
 export function accept(stream: ByteStream, options: AcceptOptions = {}): Promise<WebSocketConnection> {
   return new Promise((resolve, reject) => {
+    checkNames(options, ACCEPT_OPTIONS);
     const settings = connectionSettings("server", options);
     checkSignal(options.signal);
     const admission = new Admission(options, extensionsOf(settings));

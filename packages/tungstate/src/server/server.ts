@@ -24,6 +24,7 @@ import {
 import type { MemoryUse } from "../budget.ts";
 import { Connection, type ConnectionOwner } from "../connection.ts";
 import { Emitter } from "../emitter.ts";
+import { checkNames, SERVER_OPTIONS } from "../option-names.ts";
 import { type ConnectionOptions, type ConnectionSettings, connectionSettings, count, describe } from "../options.ts";
 import { HandleTransport } from "../transport/handle.ts";
 import { transportOf } from "../transport/of.ts";
@@ -98,6 +99,7 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
 
   constructor(options: WebSocketServerOptions = {}) {
     super();
+    checkNames(options, SERVER_OPTIONS);
     this.connections = this.open;
     this.settings = connectionSettings("server", options);
     this.admission = new Admission(options, extensionsOf(this.settings));
@@ -128,6 +130,7 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
         `attach takes a server of node:http or node:https, got ${describe(server)}`,
       );
     }
+    checkNames(options, { path: true });
     checkPath(path);
     this.attached.push(
       routeUpgrades(server, path, (request, socket, head) => void this.handleUpgrade(request, socket, head)),

@@ -2,6 +2,7 @@ import { protocolError } from "@tungstate/protocol";
 import { Socket } from "node:net";
 import { Duplex } from "node:stream";
 import { type Clock, systemClock } from "../clock.ts";
+import { checkNames, type OptionNames } from "../option-names.ts";
 import { isEncrypted } from "../url.ts";
 import { Lane, type LaneConditions } from "./lane.ts";
 import { seededRandom } from "./random.ts";
@@ -36,6 +37,19 @@ export interface ConditionsOptions {
   readonly clock?: Clock;
 }
 
+const CONDITIONS: OptionNames<ConditionsOptions> = {
+  latency: true,
+  jitter: true,
+  bandwidth: true,
+  chunking: { min: true, max: true },
+  stall: { chance: true, duration: true },
+  halfOpen: { after: true, afterBytes: true },
+  reset: { after: true, afterBytes: true },
+  direction: true,
+  seed: true,
+  clock: true,
+};
+
 const CLEAR: LaneConditions = {
   latency: 0,
   jitter: 0,
@@ -69,6 +83,7 @@ export class ConditionedStream extends Duplex {
     super({ allowHalfOpen: true });
     this.below = below;
     this.encrypted = isEncrypted(below);
+    checkNames(options, CONDITIONS);
     const { direction = "both", seed = 1, clock = systemClock } = options;
     if (!["both", "in", "out"].includes(direction)) invalid("direction", '"both", "in" or "out"', direction);
     if (!Number.isSafeInteger(seed)) invalid("seed", "an integer", seed);

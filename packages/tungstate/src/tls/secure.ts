@@ -7,6 +7,7 @@ import { abortable, linkedController } from "../dial/abort.ts";
 import { withoutScope } from "../dial/ip.ts";
 import { checkInteger, MAX_TIMEOUT_MS } from "../dial/options.ts";
 import { abortedError, type ConnectError, connectError, type Tried } from "../errors.ts";
+import { checkNames, SECURE_OPTIONS } from "../option-names.ts";
 import { contextFor } from "./contexts.ts";
 import { tlsFailure } from "./failures.ts";
 import { identityOf } from "./identity.ts";
@@ -54,6 +55,12 @@ const ignore = (): void => undefined;
  * options that make no sense) and then has destroyed the stream.
  */
 export async function secure(stream: Duplex, options: SecureOptions): Promise<Secured> {
+  try {
+    checkNames(options, SECURE_OPTIONS);
+  } catch (error) {
+    stream.destroy();
+    throw error;
+  }
   return await secureOver(stream, options);
 }
 

@@ -1,4 +1,5 @@
 import { protocolError } from "@tungstate/protocol";
+import { checkNames, SESSION_CACHE_OPTIONS } from "../option-names.ts";
 
 export interface TlsSessionCacheOptions {
   /** Peers (host, port and the options that matter for security) that sessions are kept for. Default 256. */
@@ -44,6 +45,7 @@ export class TlsSessionCache {
   private readonly now: () => number;
 
   constructor(options: TlsSessionCacheOptions = {}) {
+    checkNames(options, SESSION_CACHE_OPTIONS);
     this.maxPeers = positive("maxPeers", options.maxPeers ?? 256);
     this.maxPerPeer = positive("maxPerPeer", options.maxPerPeer ?? 4);
     this.maxAge = positive("maxAge", options.maxAge ?? DAY_MS);
