@@ -106,9 +106,9 @@ export class Message {
       }
       return at;
     }
-    if (this.size <= LARGEST_SHARED && !this.owned)
-      copyShared(this.source, this.start, this.size, target, at, targetView);
-    else copyBytes(this.source, this.start, this.size, target, at);
+    if (targetView === undefined || this.owned || this.size > LARGEST_SHARED) {
+      copyBytes(this.source, this.start, this.size, target, at);
+    } else copyShared(this.source, this.start, this.size, target, at, targetView);
     return at + this.size;
   }
 
@@ -149,7 +149,7 @@ function copyShared(
   length: number,
   target: Uint8Array,
   at: number,
-  targetView: DataView | undefined,
+  targetView: DataView,
 ): void {
   if (source !== viewed) {
     viewed = source;
@@ -157,7 +157,7 @@ function copyShared(
     offset = source.byteOffset;
     view = new DataView(buffer, offset, source.length);
   }
-  if (length > NATIVE_PAYS || targetView === undefined) {
+  if (length > NATIVE_PAYS) {
     target.set(new Uint8Array(buffer, offset + start, length), at);
     return;
   }
