@@ -1,7 +1,7 @@
-// What a user gets from each published package: its manifest and types are right, and it installs and loads with nothing
-// but its own dependencies (so without its optional peers).
+// What a user gets from each published package: exactly the files that belong to it, a manifest and types that are right, and it installs and
+// loads with nothing but its own dependencies (so without its optional peers).
 import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -27,10 +27,44 @@ const packages = readPackages();
 const published = packages.filter(({ manifest }) => manifest.private !== true);
 const tarballs = new Map();
 
+function filesIn(folder, name) {
+  if (!existsSync(join(folder, name))) return [];
+  return readdirSync(join(folder, name), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1));
+}
+
+/** What belongs to a package: what the compiler makes of each source (so nothing of one that was deleted), and what `files` names beside. */
+function expectedFiles(folder, { files }) {
+  const compiled = filesIn(folder, "src")
+    .map((source) => source.replace(/^src/, "dist").replace(/\.ts$/, ""))
+    .flatMap((base) => [".js", ".js.map", ".d.ts", ".d.ts.map"].map((kind) => base + kind));
+  const others = files
+    .filter((name) => !name.startsWith("!") && name !== "dist")
+    .flatMap((name) => filesIn(folder, name));
+  return new Set(["package.json", "README.md", "LICENSE", ...compiled, ...others]);
+}
+
+function checkFiles(name, expected, paths) {
+  const wrong = [
+    ...paths.filter((path) => !expected.has(path)).map((path) => `too much: ${path}`),
+    ...[...expected].filter((path) => !paths.includes(path)).map((path) => `missing: ${path}`),
+  ];
+  if (wrong.length === 0) {
+    console.log(`✔ ${name}: exactly its ${paths.length} files`);
+    return;
+  }
+  failures++;
+  console.error(`✖ ${name}: files\n${wrong.join("\n")}`);
+}
+
 for (const { folder, manifest } of published) {
   const packed = run(`${manifest.name}: pack`, folder, "npm", ["pack", "--json", "--pack-destination", temporary]);
   if (packed === undefined) continue;
-  const tarball = join(temporary, [JSON.parse(packed)].flat()[0].filename);
+  const [{ filename, files }] = [JSON.parse(packed)].flat();
+  const paths = files.map(({ path }) => path);
+  checkFiles(manifest.name, expectedFiles(folder, manifest), paths);
+  const tarball = join(temporary, filename);
   tarballs.set(manifest.name, tarball);
   run(`${manifest.name}: publint`, root, bin("publint"), ["run", tarball, "--strict"]);
   if (manifest.exports !== undefined) {

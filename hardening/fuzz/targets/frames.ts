@@ -9,7 +9,7 @@ await import("tungstate"); // which puts Node's own in their place
 const native = { ...primitives };
 
 /** The first byte of an input is how the connection is set up. */
-export function setupOf(first: number): Setup {
+function setupOf(first: number): Setup {
   const limit = (first & 8) === 0 ? 1000 : 70_000;
   return {
     role: (first & 1) === 0 ? "server" : "client",

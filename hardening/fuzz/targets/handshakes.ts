@@ -15,7 +15,7 @@ import { requestHead, responseHead } from "../generate/heads.ts";
 import { hashOf, Random } from "../random.ts";
 import { check, cutsOf, inPieces, type Target } from "../target.ts";
 
-export const sha1 = (bytes: Uint8Array): Uint8Array => createHash("sha1").update(bytes).digest();
+const sha1 = (bytes: Uint8Array): Uint8Array => createHash("sha1").update(bytes).digest();
 
 const LIMITS = { maxHeadSize: 4096, maxHeaders: 100, maxParts: Infinity };
 const latin1 = (bytes: Uint8Array): string => Buffer.from(bytes).toString("latin1");

@@ -1,0 +1,76 @@
+import assert from "node:assert/strict";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { DEFAULT_HEAD_LIMITS, DEFAULT_LIMITS } from "@tungstate/protocol";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const read = (path: string): string => readFileSync(join(root, path), "utf8");
+const page = read("SECURITY.md");
+const api = read("docs/api.md");
+
+/** The cells of a table's rows, below a heading or the page's beginning; the row of dashes left out. */
+function rowsOf(text: string): string[][] {
+  return text
+    .split("\n")
+    .filter((line) => line.startsWith("|") && !/^\|[\s:|-]+$/.test(line))
+    .map((line) =>
+      line
+        .slice(1, -1)
+        .split("|")
+        .map((cell) => cell.trim()),
+    );
+}
+
+function between(text: string, from: string, to: string): string {
+  const start = text.indexOf(from);
+  assert.ok(start >= 0, from);
+  const end = text.indexOf(to, start + from.length);
+  return text.slice(start, end < 0 ? undefined : end);
+}
+
+/** The default that docs/api.md has for an option, whose own test holds it to the code. */
+function defaultOf(kind: string, option: string): string | undefined {
+  const [head = [], ...rows] = rowsOf(between(api, `### \`${kind}\`\n`, "\n### "));
+  const column = head.indexOf("default");
+  return rows.find(([name]) => name === `\`${option}\``)?.[column];
+}
+
+const bounds = rowsOf(between(page, "### What is bounded", "Of the hub")).slice(1);
+const hubBounds = rowsOf(between(page, "Of the hub", "###")).slice(1);
+
+describe("SECURITY.md: the defaults", () => {
+  for (const [, option = "", said] of bounds) {
+    test(`${option} is the one of docs/api.md`, () => {
+      const [kind = "", name = ""] = option.replaceAll("`", "").split(".");
+      assert.equal(said, defaultOf(kind, name));
+    });
+  }
+
+  test("of sizes are those of the code", () => {
+    const said = (option: string): number => {
+      const [, digits = "", unit = ""] =
+        /^([\d,]+)(?: ([KM])iB)?$/.exec(bounds.find((row) => row[1]?.endsWith(`.${option}\``))?.[2] ?? "") ?? [];
+      return Number(digits.replaceAll(",", "")) * (unit === "K" ? 1024 : unit === "M" ? 1024 ** 2 : 1);
+    };
+    for (const [name, value] of Object.entries({ ...DEFAULT_LIMITS, ...DEFAULT_HEAD_LIMITS }))
+      assert.equal(said(name), value, name);
+  });
+
+  test("of the hub are those of the code, all of them", () => {
+    const limits = between(read("packages/hub/src/options.ts"), "const DEFAULT_LIMITS", "};");
+    const inCode = [...limits.matchAll(/^ {2}(\w+): (\w+),$/gm)].map(([, name = "", value = ""]) => {
+      const digits = value.replaceAll("_", "");
+      return [`\`${name}\``, /^\d+$/.test(digits) ? Number(digits).toLocaleString("en") : `\`${value}\``] as const;
+    });
+    assert.ok(inCode.length > 5);
+    assert.deepEqual(new Map(hubBounds.map(([, option = "", said = ""]) => [option, said])), new Map(inCode));
+  });
+});
+
+test("SECURITY.md: its links lead somewhere, and its commands are there", () => {
+  const { scripts } = JSON.parse(read("package.json")) as { readonly scripts: Readonly<Record<string, string>> };
+  for (const [, target = ""] of page.matchAll(/\]\(([^)]+)\)/g)) assert.ok(existsSync(join(root, target)), target);
+  for (const [, name = ""] of page.matchAll(/npm run (\w+)/g)) assert.ok(name in scripts, name);
+});

@@ -1,0 +1,41 @@
+// npm run audit: whether npm knows of vulnerabilities in what is installed. Fails for those, whatever their severity; where npm can't be asked, says so and
+// fails as well, so that nobody takes silence for an answer. `--allow-offline` lets that pass.
+import { spawnSync } from "node:child_process";
+import process from "node:process";
+import { root } from "./workspaces.mjs";
+
+const { stdout, stderr } = spawnSync("npm", ["audit", "--json"], {
+  cwd: root,
+  encoding: "utf8",
+  maxBuffer: 1 << 26,
+});
+
+/** What npm has printed as JSON; undefined if that is no report. */
+function reportOf(text) {
+  try {
+    const report = JSON.parse(text);
+    return report.metadata?.vulnerabilities === undefined ? undefined : report;
+  } catch {
+    return undefined;
+  }
+}
+
+const report = reportOf(stdout);
+if (report === undefined) {
+  const [, reason = stderr.trim()] = /"(?:message|summary)": "(.*)"/.exec(stdout) ?? [];
+  console.error(`no audit: npm could not ask for advisories: ${reason}`);
+  console.error(
+    "It asks by POST /-/npm/v1/security/advisories/bulk, which registry.npmjs.org answers, and not each mirror.",
+  );
+  process.exit(process.argv.includes("--allow-offline") ? 0 : 1);
+}
+const { total, ...bySeverity } = report.metadata.vulnerabilities;
+for (const [name, { severity, via, range }] of Object.entries(report.vulnerabilities)) {
+  const titles = via.map((each) => (typeof each === "string" ? `by ${each}` : `${each.title} (${each.url})`));
+  console.error(`${name} ${range}: ${severity}: ${titles.join("; ")}`);
+}
+if (total > 0) {
+  console.error(`${total} vulnerabilities: ${JSON.stringify(bySeverity)}`);
+  process.exit(1);
+}
+console.log(`no known vulnerability in ${report.metadata.dependencies.total} packages`);

@@ -1,0 +1,42 @@
+// What somebody who installs a package gets, as a CycloneDX document on stdout:
+//   npm run --silent sbom                      all published packages together
+//   npm run --silent sbom -- @tungstate/hub    one, with all that it depends on
+//
+// It is taken of a real installation of the packed packages. In the workspace npm leaves out of it what is a dependency of one package and a
+// development dependency of another.
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { closureOf, readPackages } from "./workspaces.mjs";
+
+const packages = readPackages();
+const published = packages.filter(({ manifest }) => manifest.private !== true);
+const named = process.argv.slice(2);
+for (const name of named) {
+  if (published.some(({ manifest }) => manifest.name === name)) continue;
+  console.error(`there is no package ${name}, expected ${published.map(({ manifest }) => manifest.name).join(", ")}`);
+  process.exit(1);
+}
+
+const folder = mkdtempSync(join(tmpdir(), "tungstate-sbom-"));
+process.once("exit", () => rmSync(folder, { recursive: true }));
+
+function npm(cwd, ...args) {
+  const { status, stdout, stderr, error } = spawnSync("npm", args, { cwd, encoding: "utf8", maxBuffer: 1 << 26 });
+  if (status === 0) return stdout;
+  console.error(`npm ${args[0]} failed\n${error?.message ?? ""}${stderr}`);
+  process.exit(1);
+}
+
+const wanted = published.filter(({ manifest }) => named.length === 0 || named.includes(manifest.name));
+const names = new Set(wanted.flatMap((each) => closureOf(each, packages)));
+const tarballs = published
+  .filter(({ manifest }) => names.has(manifest.name))
+  .map((each) => JSON.parse(npm(each.folder, "pack", "--json", "--pack-destination", folder)))
+  .map((packed) => join(folder, Object.values(packed)[0].filename));
+
+writeFileSync(join(folder, "package.json"), `{ "name": "installed", "version": "0.0.0", "private": true }\n`);
+npm(folder, "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefer-offline", "--omit=peer", ...tarballs);
+process.stdout.write(npm(folder, "sbom", "--sbom-format", "cyclonedx"));
