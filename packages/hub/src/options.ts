@@ -1,6 +1,6 @@
 import { MemoryBroker } from "./broker/memory-broker.ts";
 import { MemoryEngine } from "./broker/memory-engine.ts";
-import type { Broker } from "./broker/broker.ts";
+import { type Broker, StoreUnavailableError } from "./broker/broker.ts";
 import type { ClientSession } from "./client-session.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import type { CodeAndReason } from "./codes.ts";
@@ -111,7 +111,10 @@ export interface HubOptions {
   readonly onDisconnect?: (session: ClientSession, why: CodeAndReason) => void;
   /** A message of a client that belongs to no channel. Without it, clients that send one are disconnected (3508). */
   readonly onMessage?: (session: ClientSession, data: unknown) => void;
-  /** What went wrong inside: of a broker, or in a function of the application's. Never has a token or key in it. */
+  /**
+   * What went wrong inside: of a broker, or in a function of the application's. Never has a token or key in it. Not that a store is away
+   * (StoreUnavailableError): it tells that itself.
+   */
   readonly onError?: (error: unknown) => void;
   readonly clock?: Clock;
   /** Makes the ids of clients and nodes: any string that comes only once. Default: UUIDs. */
@@ -145,7 +148,13 @@ export interface HubSettings {
 /** Throws a TypeError or RangeError where an option makes no sense: what was expected, what came. */
 export function resolveOptions(options: HubOptions): HubSettings {
   const clock = options.clock ?? systemClock;
-  const onError = quiet(options.onError ?? (() => undefined), () => undefined);
+  const { onError: tell = () => undefined } = options;
+  const onError = quiet(
+    (error: unknown) => {
+      if (!isOutage(error)) tell(error);
+    },
+    () => undefined,
+  );
   const ping = options.ping === false ? false : { interval: 25_000, timeout: 8_000, ...options.ping };
   if (ping !== false) {
     if (!(ping.interval >= 1000) || ping.interval % 1000 !== 0) {
@@ -197,6 +206,11 @@ function resolveLimits(options: LimitOptions): Limits {
     }
   }
   return { ...limits, rates };
+}
+
+/** A store that is away says so itself, once. */
+function isOutage(error: unknown): boolean {
+  return error instanceof Error && (error instanceof StoreUnavailableError || isOutage(error.cause));
 }
 
 function positive(name: string, value: number): number {

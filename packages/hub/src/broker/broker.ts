@@ -6,6 +6,11 @@ export const DEFAULT_IDEMPOTENCY_TTL = 5 * 60_000;
 /** A stream that never had a publication is forgotten sooner, ms, or names made up by clients would fill the store. */
 export const EMPTY_META_TTL = 60 * 60_000;
 
+/** A store that can't be reached at the moment. Whoever throws it tells of that once, by itself: it is no news each time. */
+export class StoreUnavailableError extends Error {
+  override readonly name = "StoreUnavailableError";
+}
+
 /** Who is on a connection: goes with publications, presence, joins and leaves. */
 export interface ClientInfo {
   /** The connection's id, unique among all nodes. */

@@ -1,3 +1,4 @@
+import { StoreUnavailableError } from "../broker/broker.ts";
 import { credentialsOf, type Deployment, factsOf, type Redirection } from "./deployment.ts";
 import type { LinkContext } from "./link.ts";
 import { Server } from "./server.ts";
@@ -57,7 +58,7 @@ export class ClusterDeployment implements Deployment {
 
   serverOf(key: string): Server {
     const server = this.slots[slotOf(key)];
-    if (server === undefined) throw new Error(`the cluster at ${this.name} has no server for a slot`);
+    if (server === undefined) throw new StoreUnavailableError(`the cluster at ${this.name} has no server for a slot`);
     return server;
   }
 

@@ -5,7 +5,9 @@ import { slotOf } from "./slots.ts";
 
 /** Publications in one call of the script: so many that a call costs little more than its publications, so few that it takes no ms. */
 const AT_ONCE = 64;
-const MOST_WAITING = 100_000; // publications without an answer, above which more are refused
+// without an answer, above which more are refused
+const MOST_WAITING = 100_000; // publications
+const MOST_WAITING_LENGTH = 128 * 1024 * 1024; // characters
 const TRIES = 5;
 
 /** A publication as the script takes it. */
@@ -25,6 +27,7 @@ export class Publisher {
   private readonly newEpoch: () => string;
   private waiting: Item[] = [];
   private unanswered = 0;
+  private unansweredLength = 0;
 
   /** `newEpoch` makes a string that comes only once. */
   constructor(deployment: Deployment, newEpoch: () => string) {
@@ -33,10 +36,12 @@ export class Publisher {
   }
 
   publish(name: string, keys: Item["keys"], args: Item["args"]): Promise<BrokerResult> {
-    if (this.unanswered >= MOST_WAITING) {
-      return Promise.reject(new Error(`${MOST_WAITING} publications wait for Redis at ${this.deployment.name}`));
+    if (this.unanswered >= MOST_WAITING || this.unansweredLength >= MOST_WAITING_LENGTH) {
+      const message = `${this.unanswered} publications wait for Redis at ${this.deployment.name}: no more are taken`;
+      return Promise.reject(new Error(message));
     }
     this.unanswered++;
+    this.unansweredLength += args[1].length;
     return new Promise((resolve, reject) => {
       if (this.waiting.push({ name, keys, args, resolve, reject }) === 1) setImmediate(() => this.flush());
     });
@@ -81,16 +86,21 @@ export class Publisher {
         }
       }
     } catch (error) {
-      this.unanswered -= items.length;
+      this.answered(items);
       for (const item of items) item.reject(error);
       return;
     }
-    this.unanswered -= items.length;
+    this.answered(items);
     for (const [i, item] of items.entries()) {
       const offset = Number(results[3 * i]);
       const epoch = String(results[3 * i + 1]);
       item.resolve({ offset, epoch, duplicate: results[3 * i + 2] === 1, fanOut: undefined });
     }
+  }
+
+  private answered(items: readonly Item[]): void {
+    this.unanswered -= items.length;
+    for (const { args } of items) this.unansweredLength -= args[1].length;
   }
 
   private call({ server, asking }: Redirection, items: readonly Item[]): Promise<unknown> {

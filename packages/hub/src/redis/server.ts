@@ -1,3 +1,4 @@
+import { StoreUnavailableError } from "../broker/broker.ts";
 import { type ConnectionOptions, Link, type LinkContext, type LinkEvents } from "./link.ts";
 import { type Script, SCRIPTS } from "./scripts.ts";
 
@@ -70,7 +71,7 @@ export class Server {
     const { metrics } = this.context;
     if (!this.link.isUp) {
       metrics.failures++;
-      throw new Error(`Redis at ${this.name} is not connected`);
+      throw new StoreUnavailableError(`Redis at ${this.name} is not connected`);
     }
     const started = performance.now();
     this.link.cork();
@@ -78,7 +79,8 @@ export class Server {
       return await command();
     } catch (error) {
       metrics.failures++;
-      throw error;
+      if (this.link.isUp) throw error;
+      throw new StoreUnavailableError(`Redis at ${this.name} was lost before it answered`, { cause: error });
     } finally {
       metrics.roundTrips.observe(performance.now() - started);
     }

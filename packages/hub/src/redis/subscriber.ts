@@ -1,3 +1,4 @@
+import { StoreUnavailableError } from "../broker/broker.ts";
 import { Link, type LinkContext } from "./link.ts";
 import type { Server } from "./server.ts";
 import { slotOf } from "./slots.ts";
@@ -63,7 +64,9 @@ export class Subscriber {
 
   /** Resolves when messages come. Rejects where the connection is lost before. */
   subscribe(name: string): Promise<void> {
-    if (!this.link.isUp) return Promise.reject(new Error(`Redis at ${this.link.name} is not connected`));
+    if (!this.link.isUp) {
+      return Promise.reject(new StoreUnavailableError(`Redis at ${this.link.name} is not connected`));
+    }
     this.want(name);
     return new Promise((resolve, reject) => this.wish({ name, on: true, asked: { resolve, reject } }));
   }
@@ -143,7 +146,9 @@ export class Subscriber {
       for (const { name, asked } of wishes) {
         if (asked === undefined) continue;
         if (on) this.unwant(name);
-        asked.reject(error);
+        asked.reject(
+          this.link.isUp ? error : new StoreUnavailableError(`Redis at ${this.link.name} was lost`, { cause: error }),
+        );
       }
       // where the connection was lost, all is subscribed to again with the next one
       if (on && this.link.isUp && wishes.some(({ asked }) => asked === undefined)) this.events.moved();

@@ -1,3 +1,4 @@
+import { StoreUnavailableError } from "../broker/broker.ts";
 import type { Deployment } from "./deployment.ts";
 import type { LinkContext } from "./link.ts";
 import type { Server } from "./server.ts";
@@ -12,6 +13,8 @@ export class Subscribers {
   private readonly context: LinkContext;
   private readonly events: Pick<SubscriberEvents, "message" | "interrupted">;
   private readonly byServer = new Map<Server, Subscriber>();
+  /** Names whose slot no server has at the moment. */
+  private readonly homeless = new Set<string>();
   private stopListening: (() => void) | undefined;
   private retry: NodeJS.Timeout | undefined;
   private isClosed = false;
@@ -49,6 +52,7 @@ export class Subscribers {
   }
 
   async unsubscribe(name: string): Promise<void> {
+    this.homeless.delete(name);
     // wherever it was put meanwhile
     const where = [...this.byServer.values()].filter((each) => each.names.has(name));
     await Promise.all(where.map((each) => each.unsubscribe(name)));
@@ -65,14 +69,22 @@ export class Subscribers {
     return this.deployment.publishes === "SPUBLISH" ? servers : servers.slice(0, 1);
   }
 
+  /** Undefined: nowhere at the moment. */
   private homeOf(name: string): Server | undefined {
-    return this.deployment.publishes === "SPUBLISH" ? this.deployment.serverOf(name) : this.homes()[0];
+    if (this.deployment.publishes === "PUBLISH") return this.homes()[0];
+    try {
+      return this.deployment.serverOf(name);
+    } catch {
+      return undefined;
+    }
   }
 
   private of(name: string): Subscriber {
     const home = this.homeOf(name);
     const subscriber = home === undefined ? undefined : this.byServer.get(home);
-    if (subscriber === undefined) throw new Error(`Redis at ${this.deployment.name} has no server for a slot`);
+    if (subscriber === undefined) {
+      throw new StoreUnavailableError(`Redis at ${this.deployment.name} has no server for a slot`);
+    }
     return subscriber;
   }
 
@@ -90,16 +102,27 @@ export class Subscribers {
   private reassign(): void {
     const homes = new Set(this.homes());
     for (const server of homes) if (!this.byServer.has(server)) this.add(server).openLater();
+    for (const name of [...this.homeless]) this.settle(name, this.homeOf(name));
     for (const [server, subscriber] of this.byServer) {
       for (const name of [...subscriber.names]) {
         const home = this.homeOf(name);
-        if (home === server || home === undefined) continue;
+        if (home === server) continue;
         void subscriber.unsubscribe(name);
-        this.byServer.get(home)?.adopt(name);
+        this.settle(name, home);
       }
       if (homes.has(server)) continue;
       subscriber.close();
       this.byServer.delete(server);
+    }
+  }
+
+  private settle(name: string, home: Server | undefined): void {
+    const subscriber = home === undefined ? undefined : this.byServer.get(home);
+    if (subscriber === undefined) {
+      this.homeless.add(name);
+    } else {
+      this.homeless.delete(name);
+      subscriber.adopt(name);
     }
   }
 

@@ -41,13 +41,8 @@ function publicationOf({ data, header }: Body, offset: number): Publication {
     data,
     offset,
     ...(info === undefined ? {} : { info }),
-    ...(tags === undefined ? {} : { tags: ownTags(tags) }),
+    ...(tags === undefined ? {} : { tags }),
   };
-}
-
-/** JSON.parse has made `__proto__` a key like any other; it stays one. */
-function ownTags(tags: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
-  return Object.fromEntries(Object.entries(tags));
 }
 
 /** What a message in a channel's pub/sub channel says. */

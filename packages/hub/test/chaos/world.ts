@@ -171,6 +171,9 @@ export class World {
       cwd: PACKAGE,
       stdio: ["ignore", "pipe", "pipe"],
     });
+    const kill = (): void => void child.kill("SIGKILL");
+    process.once("exit", kill);
+    child.once("exit", () => process.removeListener("exit", kill));
     // what it has to say of its connections is expected; what kills it is not
     let told = "";
     child.stderr.on("data", (chunk: Buffer) => (told = (told + chunk.toString()).slice(-2000)));
@@ -178,7 +181,6 @@ export class World {
       child.once("exit", (code, signal) => reject(new Error(`${name} ended with ${code ?? signal}: ${told}`)));
       createInterface(child.stdout).once("line", (line) => resolve(line.replace("listening ", "")));
     });
-    child.removeAllListeners("exit");
     child.on("exit", (code) => {
       if (code !== null && code !== 0) this.record.problem(`${name} ended with ${code}: ${told}`);
     });

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import process from "node:process";
 import { Redis } from "ioredis";
 
 /** A TCP port that is free now. */
@@ -22,6 +23,12 @@ function isFree(port: number): Promise<boolean> {
     server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
   });
 }
+
+/** None outlives the test that started it, however that ends. */
+const running = new Set<RedisServer>();
+process.once("exit", () => {
+  for (const server of running) server.end();
+});
 
 /** A redis-server of a test's own, in a folder of its own. */
 export class RedisServer {
@@ -77,6 +84,7 @@ export class RedisServer {
       writeFileSync(file, this.sentinel);
       args = [file, "--sentinel", ...common];
     }
+    running.add(this);
     const child = spawn("redis-server", args, { stdio: ["ignore", "pipe", "pipe"] });
     this.child = child;
     child.stdout.on("data", (chunk: Buffer) => (this.log += chunk.toString()));
@@ -136,7 +144,9 @@ export class RedisServer {
     throw new Error("redis-server does not answer");
   }
 
-  private end(): void {
+  /** At once, folder and all. */
+  end(): void {
+    running.delete(this);
     this.child?.kill("SIGKILL");
     rmSync(this.folder, { recursive: true, force: true });
   }
