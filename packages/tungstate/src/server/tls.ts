@@ -1,16 +1,22 @@
 import { protocolError } from "@tungstate/protocol";
-import { createHash } from "node:crypto";
+import { constants, createHash } from "node:crypto";
 import { Socket } from "node:net";
 import { createSecureContext, type SecureContextOptions, type TlsOptions, type TLSSocket } from "node:tls";
 
 /**
- * The options of a TLS port, with what suits WebSocket servers: HTTP/1.1 by ALPN (RFC 7301 §3.2: a client that only offers other protocols
+ * The options of a TLS port, with what suits WebSocket servers: no renegotiation, HTTP/1.1 by ALPN (RFC 7301 §3.2: a client that only offers other protocols
  * is told so), and a session context that is the same in all processes whose options are. (Node's is made of the command
  * line, so that tickets of one process would be of no use in another, even with the same `ticketKeys`.) Throws
  * INVALID_ARGUMENT for keys and certificates that OpenSSL can't use.
  */
 export function portOptions(tls: TlsOptions): TlsOptions {
-  const options = { ALPNProtocols: ["http/1.1"], sessionIdContext: sessionContext(tls), ...tls };
+  const options = {
+    ALPNProtocols: ["http/1.1"],
+    sessionIdContext: sessionContext(tls),
+    ...tls,
+    // a new handshake in the middle of a connection (TLS 1.2) is work that any client could ask for; TLS 1.3 has none
+    secureOptions: (tls.secureOptions ?? 0) | constants.SSL_OP_NO_RENEGOTIATION,
+  };
   try {
     createSecureContext(options);
   } catch (cause) {
