@@ -1,4 +1,5 @@
 import { after, before } from "node:test";
+import { ClusterDeployment } from "../../src/redis/cluster.ts";
 import { RedisConnections } from "../../src/redis/connections.ts";
 import { RedisBroker } from "../../src/redis/redis-broker.ts";
 import { RedisPresenceStore } from "../../src/redis/redis-presence-store.ts";
@@ -11,6 +12,7 @@ const TICK = 100; // ms
 /** What the suites run over: the URLs are known when it has started. */
 interface Place {
   readonly name: string;
+  readonly isCluster?: true;
   readonly start: () => Promise<{ readonly urls: readonly string[]; stop(): Promise<void> }>;
 }
 
@@ -24,6 +26,7 @@ const PLACES: readonly Place[] = [
   },
   {
     name: "a cluster of three",
+    isCluster: true,
     start: async () => {
       const cluster = await RedisClusterServers.start(3);
       return { urls: [cluster.url], stop: () => cluster.stop() };
@@ -64,6 +67,25 @@ for (const place of PLACES) {
     return { brokers, elapse, settle, close: async () => undefined };
   };
   testBrokerContract({ name: `RedisBroker on ${place.name}`, tick: TICK, setUp });
+
+  if (place.isCluster === true) {
+    testBrokerContract({
+      name: `RedisBroker on ${place.name} without sharded pub/sub, as before Redis 7`,
+      tick: TICK,
+      setUp: async (count) => {
+        const prefix = `test${prefixes++}`;
+        const brokers: RedisBroker[] = [];
+        for (let i = 0; i < count; i++) {
+          const connections = new RedisConnections(running?.urls ?? [], { prefix });
+          await connections.open();
+          for (const each of connections.deployments) if (each instanceof ClusterDeployment) each.publishes = "PUBLISH";
+          brokers.push(new RedisBroker(connections));
+        }
+        // from server to server no order is promised, and nothing tells when it is over
+        return { brokers, elapse, settle: () => elapse(2 * TICK), close: async () => undefined };
+      },
+    });
+  }
 
   testPresenceContract({
     name: `RedisPresenceStore on ${place.name}`,

@@ -162,11 +162,10 @@ export class RedisClusterServers {
 
   static async start(primaries: number, replicas = 0): Promise<RedisClusterServers> {
     const count = primaries * (1 + replicas);
-    const args = ["--cluster-enabled", "yes", "--cluster-node-timeout", "1000"];
+    const args = ["--cluster-enabled", "yes", "--cluster-node-timeout", "500"];
     // a cluster that has lost a primary for a moment goes on with the other slots
     args.push("--cluster-require-full-coverage", "no");
-    const servers: RedisServer[] = [];
-    for (let i = 0; i < count; i++) servers.push(await RedisServer.start(...args));
+    const servers = await Promise.all(Array.from({ length: count }, () => RedisServer.start(...args)));
     const cluster = new RedisClusterServers(servers);
     try {
       await cluster.join(primaries);
