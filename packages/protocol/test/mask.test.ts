@@ -109,6 +109,11 @@ describe("masking", () => {
     buffer.resize(128);
     new Uint8Array(buffer).set(pattern(128, 7));
     checkCopy(new Uint8Array(buffer), 0, 128, KEY, 0);
+    const same = new Uint8Array(buffer);
+    checkCopy(same, 0, 128, KEY, 0);
+    buffer.resize(200);
+    same.set(pattern(200, 3));
+    checkCopy(same, 0, 200, KEY, 0);
   });
 
   test("takes bytes of shared memory", () => {

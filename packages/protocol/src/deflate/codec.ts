@@ -1,3 +1,4 @@
+/* c8 ignore start -- types only: nothing of it runs */
 import type { WebSocketError } from "../errors.ts";
 import type { DeflateParams, WindowBits } from "./params.ts";
 
