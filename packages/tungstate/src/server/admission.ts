@@ -77,6 +77,8 @@ export interface Admitted {
 
 /** Decides about well-formed requests. */
 export class Admission {
+  /** The only path taken; undefined for any. */
+  readonly path: string | undefined;
   readonly timeout: number;
   readonly limits: Partial<HeadLimits> | undefined;
   readonly proxies: Proxies | undefined;
@@ -110,6 +112,7 @@ export class Admission {
       throw protocolError("INVALID_ARGUMENT", `protocols: each is a token, got ${describe(each)}`);
     }
     new RequestHeadParser(options.handshakeLimits); // throws for a wrong limit, here and not at the first connection
+    this.path = path;
     this.timeout = time(options, "handshakeTimeout", 10_000);
     this.proxies = options.trustProxy === undefined ? undefined : new Proxies(options.trustProxy);
     this.limits = options.handshakeLimits;
@@ -122,7 +125,8 @@ export class Admission {
    * to wait for.
    */
   admit(upgrade: UpgradeRequest, from: RequestOrigin, signal: () => AbortSignal): Admitted | Promise<Admitted> {
-    const { path, origin = "same", authorize } = this.options;
+    const { path } = this;
+    const { origin = "same", authorize } = this.options;
     const request = new HandshakeRequest(upgrade, from, this.proxies, authorize === undefined ? undefined : signal());
     from.enter?.(request);
     if (path !== undefined && request.path !== path) throw new RefusedError(serverError("PATH_NOT_FOUND"));

@@ -123,7 +123,7 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
    * none of them has gets 404, unless the server has upgrade listeners of others.
    */
   attach(server: HttpServer | HttpsServer, options: { readonly path?: string } = {}): this {
-    const { path } = options;
+    const { path = this.admission.path } = options;
     if (typeof server?.on !== "function") {
       throw protocolError(
         "INVALID_ARGUMENT",

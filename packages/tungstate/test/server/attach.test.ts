@@ -74,6 +74,14 @@ describe("behind node:http", () => {
     assert.equal(await greeting(`${url}/a/`), "rest");
   });
 
+  test("a server that has a path is attached for that, unless another one is named", async (t) => {
+    const { server, url } = await http(t);
+    named(t, "a", { path: "/a" }).attach(server);
+    named(t, "b", { path: "/b" }).attach(server);
+    assert.equal(await greeting(`${url}/a`), "a");
+    assert.equal(await greeting(`${url}/b`), "b");
+  });
+
   test("a target that is a whole URL finds its path, too", async (t) => {
     const { server, port } = await http(t);
     named(t, "a").attach(server, { path: "/a" });
