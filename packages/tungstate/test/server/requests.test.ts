@@ -179,7 +179,9 @@ describe("a client that says nothing, or too slowly", () => {
   test("or in too many pieces", async (t) => {
     const served = await serve(t, { handshakeLimits: { maxParts: 10 } });
     const raw = Raw.to(t, served);
-    for (const byte of upgradeRequest().slice(0, 11)) {
+    // some of them may be read together: as many as it takes
+    for (const byte of upgradeRequest().slice(0, -1)) {
+      if (served.refused.length > 0) break;
       raw.send(byte);
       await new Promise((resolve) => setTimeout(resolve, 2));
     }
