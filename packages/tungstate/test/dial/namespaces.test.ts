@@ -182,6 +182,61 @@ describe("two networks to one server", { skip: impossible ?? false }, () => {
     }
   });
 
+  type Talk = Extract<ClientCommand, { do: "talk" }>;
+
+  /** A connection that reconnects, in a process of its own: what it says leaves by one interface, which is told. */
+  function talker(command: Omit<Talk, "do" | "bytes">): (gaps: number) => Promise<ClientReply & { by: string[] }> {
+    const asking = networks.startClient();
+    return async (gaps) => {
+      const before = networks.sentBytes();
+      const reply = await asking({ do: "talk", bytes: BYTES, gaps, ...command });
+      const now = networks.sentBytes();
+      return { ...reply, by: (["eth1", "eth2"] as const).filter((device) => now[device] - before[device] >= BYTES) };
+    };
+  }
+
+  for (const kind of ["ws", "wss"] as const) {
+    for (const family of [4, 6] as const) {
+      test(`${kind}:, IPv${family}: a connection whose link goes down goes on over the other one`, async () => {
+        const host = family === 4 ? networks.hosts[4] : `[${networks.hosts[6]}]`;
+        const tls = kind === "wss" ? { tls: { ca: authority.cert, servername: "server.test" } } : {};
+        const url = `${kind}://${host}:${ports[kind]}/`;
+        const say = talker({ url, options: { interface: ["eth1", "eth2"], bindToDevice: true, ...tls } });
+        const first = await say(0);
+        assert.deepEqual([first.by, first.road?.interface], [["eth1"], "eth1"], JSON.stringify(first));
+        networks.linkDown(1);
+        try {
+          const second = await say(1);
+          assert.deepEqual([second.by, second.road?.interface], [["eth2"], "eth2"], JSON.stringify(second));
+        } finally {
+          networks.linkUp(1);
+        }
+        networks.linkDown(2);
+        try {
+          const third = await say(2);
+          assert.deepEqual([third.by, third.road?.interface], [["eth1"], "eth1"], JSON.stringify(third));
+        } finally {
+          networks.linkUp(2);
+        }
+      });
+    }
+  }
+
+  test("a connection whose interface gets another address goes on from that one", async () => {
+    const say = talker({ url: `ws://10.77.2.2:${ports.ws}/`, options: { interface: "eth2" } });
+    assert.equal((await say(0)).road?.localAddress, "10.77.2.1");
+    networks.onClient("address", "delete", "10.77.2.1/24", "dev", "eth2");
+    networks.onClient("address", "add", "10.77.2.34/24", "dev", "eth2");
+    try {
+      const { road, by } = await say(1);
+      assert.deepEqual([road?.interface, road?.localAddress, by], ["eth2", "10.77.2.34", ["eth2"]]);
+    } finally {
+      networks.linkUp(2);
+      networks.onClient("address", "delete", "10.77.2.34/24", "dev", "eth2");
+      networks.linkUp(2);
+    }
+  });
+
   test("of several addresses, the one in the remote's network is taken, and no deprecated one", async () => {
     networks.onClient("address", "add", "10.88.0.1/24", "dev", "eth2");
     networks.onClient("address", "add", "fd77:2::99/64", "dev", "eth2", "nodad", "preferred_lft", "0");

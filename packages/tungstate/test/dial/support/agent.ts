@@ -9,6 +9,10 @@ import { listInterfaces, type NetworkInterface } from "../../../src/dial/interfa
 import type { DialOptions } from "../../../src/dial/options.ts";
 import { Roads } from "../../../src/dial/roads.ts";
 import { ConnectError } from "../../../src/errors.ts";
+import type { ReconnectOptions } from "../../../src/reconnecting/options.ts";
+import { reconnecting } from "../../../src/reconnecting/reconnecting.ts";
+import type { ReconnectingConnection } from "../../../src/reconnecting/types.ts";
+import { WebSocketServer } from "../../../src/server/server.ts";
 import { secure } from "../../../src/tls/secure.ts";
 
 /** Ports that echo: plainly, over TLS, and behind the answer of an HTTP proxy. */
@@ -16,6 +20,9 @@ export interface Ports {
   readonly plain: number;
   readonly tls: number;
   readonly proxy: number;
+  /** WebSocket, plainly and over TLS. */
+  readonly ws: number;
+  readonly wss: number;
 }
 
 export type ClientCommand =
@@ -30,6 +37,15 @@ export type ClientCommand =
       /** Keeps what is known of the roads from one command to the next. */
       readonly keepRoads?: boolean;
     }
+  /** Sends a message of so many bytes to a WebSocket server that echoes, by the process's one reconnecting connection. */
+  | {
+      readonly do: "talk";
+      readonly url: string;
+      readonly bytes: number;
+      readonly options?: Omit<ReconnectOptions, "signal">;
+      /** Not before it has come back so many times. */
+      readonly gaps?: number;
+    }
   | { readonly do: "list" };
 
 export interface ClientReply {
@@ -42,6 +58,13 @@ async function listen(server: Server): Promise<number> {
   server.listen(0, "::");
   await once(server, "listening");
   return (server.address() as AddressInfo).port;
+}
+
+async function listenWebSocket(tls?: { readonly key: string; readonly cert: string }): Promise<number> {
+  const server = new WebSocketServer();
+  server.on("connection", (connection) => connection.on("message", (message) => connection.write(message)));
+  const address = await server.listen({ host: "::", ...(tls === undefined ? {} : { tls }) });
+  return (address as AddressInfo).port;
 }
 
 const echo = (socket: Duplex): void => {
@@ -79,10 +102,29 @@ async function transfer(command: ClientCommand & { do: "transfer" }): Promise<Ro
   return road;
 }
 
+let talking: ReconnectingConnection | undefined;
+let gaps = 0;
+
+async function talk(command: ClientCommand & { do: "talk" }): Promise<Road | undefined> {
+  const { url, bytes, options } = command;
+  talking ??= reconnecting(url, {
+    heartbeat: { interval: 100, timeout: 200 },
+    backoff: { base: 20, ceiling: 50 },
+    connectTimeout: 500,
+    ...options,
+  }).on("gap", () => gaps++);
+  while (gaps < (command.gaps ?? 0)) await new Promise<void>((resolve) => void talking?.once("gap", () => resolve()));
+  const connection = await talking.ready();
+  await talking.send(new Uint8Array(bytes));
+  for await (const { size } of talking) if (size === bytes) break;
+  return connection.road;
+}
+
 async function reply(command: ClientCommand): Promise<ClientReply> {
   try {
     if (command.do === "list") return { interfaces: listInterfaces() };
-    return { road: await transfer(command) };
+    const road = command.do === "talk" ? await talk(command) : await transfer(command);
+    return road === undefined ? {} : { road };
   } catch (error) {
     const { message } = error as Error;
     if (error instanceof ConnectError) return { error: { code: error.code, step: error.step, message } };
@@ -98,6 +140,8 @@ for await (const line of createInterface(process.stdin)) {
       plain: await listen(createServer(echo)),
       tls: await listen(createTlsServer(credentials, echo)),
       proxy: await listen(createServer(proxy)),
+      ws: await listenWebSocket(),
+      wss: await listenWebSocket(credentials),
     };
     console.log(JSON.stringify(ports));
   } else {

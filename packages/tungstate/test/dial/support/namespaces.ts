@@ -43,9 +43,14 @@ export class TwoNetworks {
       this.onClient("link", "set", here, "addrgenmode", "none");
       this.onServer("link", "set", there, "addrgenmode", "none", "up");
       this.onServer("address", "add", `10.77.${n}.2/24`, "dev", there);
-      this.onServer("address", "add", `fd77:${n}::2/64`, "dev", there, "nodad");
-      this.onServer("address", "add", "fe80::2/64", "dev", there, "nodad");
+      this.addressServer(n);
       this.linkUp(n);
+    }
+  }
+
+  private addressServer(n: number): void {
+    for (const address of [`fd77:${n}::2/64`, "fe80::2/64"]) {
+      this.onServer("address", "replace", address, "dev", `net${n}`, "nodad");
     }
   }
 
@@ -69,6 +74,8 @@ export class TwoNetworks {
   /** Takes away the carrier of a client's interface: its cable is pulled at the other end. */
   setCarrier(n: number, state: "up" | "down"): void {
     this.onServer("link", "set", `net${n}`, state);
+    // a link that goes down loses its IPv6 addresses
+    if (state === "up") this.addressServer(n);
   }
 
   /** Whether what is sent over this network is lost without a word: it is sent to a station that is not there. */
