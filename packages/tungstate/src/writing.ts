@@ -204,6 +204,7 @@ export class Writing {
     // by halves: while one is on its way, the other one fills up
     if (core.output.size * 2 >= settings.writeBufferSize) this.pass();
     else this.flushSoon();
+    if (this.inFlight !== undefined) this.flushSoon(); // what waits behind it is counted then
     if (this.hasRoom) return true;
     this.needDrain = true;
     return false;
