@@ -36,11 +36,18 @@ export async function buildCeiling(): Promise<string> {
   return file;
 }
 
+/** The load generator of the hub's rows, compiled likewise. */
+export async function buildHubLoad(): Promise<string> {
+  const file = await compile("../hub/load.c", "hub-load", ["-lm"]);
+  if (file === undefined) throw new Error("the hub's load generator does not compile");
+  return file;
+}
+
 // The program's file; undefined if the source does not compile with these flags.
 async function compile(source: string, name: string, flags: readonly string[]): Promise<string | undefined> {
   const from = join(HERE, source);
   const to = join(BUILT, name);
-  if (modified(to) > modified(from)) return to;
+  if (modified(to) > Math.max(modified(from), modified(join(HERE, "client.h")))) return to;
   mkdirSync(BUILT, { recursive: true });
   for (const compiler of COMPILERS) {
     const outcome = await run(compiler, ["-O2", "-o", to, from, ...flags]);

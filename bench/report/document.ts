@@ -63,8 +63,20 @@ export function writeDocument(run: BenchRun, command: string): readonly string[]
   return written;
 }
 
-function replaceBlock(text: string, name: string, paragraphs: readonly string[]): string {
-  const [begin, end] = [`<!-- ${name}: npm run bench -- --write -->`, `<!-- end of ${name} -->`];
+/** Replaces one part of docs/performance.md, or adds it at the end. Returns the page's file. */
+export function writeBlock(name: string, command: string, paragraphs: readonly string[]): string {
+  const text = existsSync(DOCUMENT) ? readFileSync(DOCUMENT, "utf8") : "# Performance\n";
+  writeFileSync(DOCUMENT, replaceBlock(text, name, paragraphs, command));
+  return DOCUMENT;
+}
+
+function replaceBlock(
+  text: string,
+  name: string,
+  paragraphs: readonly string[],
+  command = "npm run bench -- --write",
+): string {
+  const [begin, end] = [`<!-- ${name}: ${command} -->`, `<!-- end of ${name} -->`];
   const block = [begin, ...paragraphs, end].join("\n\n");
   const [from, to] = [text.indexOf(begin), text.indexOf(end)];
   if (from < 0 || to < from) return `${text.trimEnd()}\n\n${block}\n`;

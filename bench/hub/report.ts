@@ -1,0 +1,109 @@
+import { writeBlock } from "../report/document.ts";
+import { median, spread } from "../report/statistics.ts";
+import { formatTable, short } from "../report/tables.ts";
+import { machineText } from "../runner/machine.ts";
+import { type Peer, PEER_TITLES, type Row, type RowName } from "./rows.ts";
+import { type HubRun, isReturn, keyOf, type ReturnSample, type Sample, type StreamSample } from "./run.ts";
+
+interface Figure {
+  readonly title: string;
+  readonly unit: string;
+  readonly of: (sample: Sample) => number | undefined;
+}
+
+const stream =
+  (of: (sample: StreamSample) => number | undefined): Figure["of"] =>
+  (sample) =>
+    isReturn(sample) ? undefined : of(sample);
+const back =
+  (of: (sample: ReturnSample) => number | undefined): Figure["of"] =>
+  (sample) =>
+    isReturn(sample) ? of(sample) : undefined;
+const milliseconds =
+  (quantile: "p50" | "p99"): Figure["of"] =>
+  ({ latencyUs }) =>
+    latencyUs === undefined ? undefined : latencyUs[quantile] / 1000;
+
+const DELIVERIES: Figure = { title: "deliveries/s", unit: "", of: stream((sample) => sample.perSecond) };
+const DELIVERY_CPU: Figure = { title: "server CPU per delivery", unit: " us", of: stream((each) => each.serverCpuUs) };
+const P50: Figure = { title: "p50", unit: " ms", of: milliseconds("p50") };
+const P99: Figure = { title: "p99", unit: " ms", of: milliseconds("p99") };
+
+const RETURN: readonly Figure[] = [
+  { title: "until all are back", unit: " ms", of: back((each) => each.outSeconds * 1000) },
+  { title: "a session back, from its connect(): p50", unit: " ms", of: milliseconds("p50") },
+  P99,
+  { title: "server CPU per session", unit: " us", of: back((each) => each.outCpuUs) },
+];
+
+const FIGURES: Readonly<Record<RowName, readonly Figure[]>> = {
+  fanout: [
+    { title: "from when it is due to each subscriber: p50", unit: " ms", of: milliseconds("p50") },
+    P99,
+    DELIVERIES,
+    DELIVERY_CPU,
+    { title: "due, but not made: 100 were on their way", unit: " %", of: stream(percentSkipped) },
+  ],
+  channels: [DELIVERIES, DELIVERY_CPU, P50, P99],
+  history: [
+    { title: "in: publications/s", unit: "", of: back((each) => each.inCount / each.inSeconds) },
+    { title: "in: server CPU per publication", unit: " us", of: back((each) => each.inCpuUs) },
+    { title: "out: all of them, from connect()", unit: " ms", of: back((each) => each.outSeconds * 1000) },
+    { title: "out: server CPU per publication", unit: " us", of: back((each) => each.outCpuUs / each.inCount) },
+  ],
+  storm: RETURN,
+  lobby: RETURN,
+};
+
+function percentSkipped({ skipped, publications }: StreamSample): number {
+  return (100 * skipped) / (skipped + publications);
+}
+
+/** What was measured, on what, and how: the same for the terminal and the docs. */
+export function formatHubReport(run: HubRun, command: string): string {
+  const titles = [...run.titles.values()].join("; ");
+  const body = run.rows.flatMap((row) => [
+    [`**${row.title}**`, ...run.peers.map(() => "")],
+    ...FIGURES[row.name].map((figure) => [figure.title, ...run.peers.map((peer) => cell(run, row, peer, figure))]),
+    ...(row.name === "fanout" ? [beyondFloor(run, row)] : []),
+  ]);
+  const failed = [...run.samples].flatMap(([key, samples]) =>
+    samples.filter((each) => typeof each === "string").map((why) => `- ${key}: ${why}`),
+  );
+  return [
+    `${machineText()}; ${run.notes.join("; ")}. ${titles}.`,
+    `\`${command}\``,
+    formatTable(["", ...run.peers.map((peer) => PEER_TITLES[peer])], body),
+    ...(failed.length === 0 ? [] : ["Not measured:", failed.join("\n")]),
+  ].join("\n\n");
+}
+
+export function writeHubReport(run: HubRun, command: string): string {
+  return writeBlock("hub", "npm run bench:hub -- --write", [formatHubReport(run, command)]);
+}
+
+/** The median over the rounds, and between which values it lay. */
+function cell(run: HubRun, row: Row, peer: Peer, figure: Figure): string {
+  if (!row.peers.includes(peer)) return "";
+  const values = spread((run.samples.get(keyOf(row, peer)) ?? []).flatMap((each) => valueOf(figure, each) ?? []));
+  if (values === undefined) return "-";
+  const range = values.min === values.max ? "" : ` (${short(values.min)} - ${short(values.max)})`;
+  return `${short(values.median)}${figure.unit}${range}`;
+}
+
+function valueOf(figure: Figure, sample: Sample | string | undefined): number | undefined {
+  return sample === undefined || typeof sample === "string" ? undefined : figure.of(sample);
+}
+
+/** The p99 less that of the sockets alone in the same round, when the machine was in the same mood. */
+function beyondFloor(run: HubRun, row: Row): readonly string[] {
+  const floors = run.samples.get(keyOf(row, "sockets")) ?? [];
+  const cells = run.peers.map((peer) => {
+    const differences = (run.samples.get(keyOf(row, peer)) ?? []).flatMap((sample, round) => {
+      const [above, below] = [valueOf(P99, sample), valueOf(P99, floors[round])];
+      return above === undefined || below === undefined ? [] : above - below;
+    });
+    return peer === "sockets" || peer === "c" || differences.length === 0 ? "" : `${short(median(differences))} ms`;
+  });
+  return ["p99 beyond the floor (to reach: less than 100 ms)", ...cells];
+}
