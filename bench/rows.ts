@@ -157,6 +157,14 @@ const EVERYDAY: readonly Row[] = [
     deflate: true,
     floors: { ws: { atMost: 10 / 246 } },
   },
+  {
+    name: "deflate-idle-10k",
+    title: "KB per connection after one compressed message, 10,000 connections",
+    figure: "kb",
+    load: { mode: "idle", path: "/echo", bytes: 465, type: "json" },
+    idle: { from: 1000, to: 11_000 },
+    deflate: true,
+  },
 ];
 
 const GROWTH: readonly Row[] = [
