@@ -30,14 +30,13 @@ export class Nodes {
 
   /** This node first, then all others that have said something lately. */
   list(): NodeInfo[] {
-    const { clock, announceInterval } = this.context;
-    const since = clock.now() - announceInterval * MISSED;
-    for (const [id, { seenAt }] of this.known) if (seenAt < since) this.known.delete(id);
+    this.forget();
     return [this.context.self(), ...Array.from(this.known.values(), ({ node }) => node)];
   }
 
   /** `asks`: all others are to announce themselves, too. */
   announce(asks: boolean): Promise<void> {
+    this.forget();
     return this.context.tell({ type: "node", node: this.context.self(), asks });
   }
 
@@ -52,5 +51,12 @@ export class Nodes {
     }
     this.known.set(control.node.id, { node: control.node, seenAt: this.context.clock.now() });
     return control.asks ? this.announce(false) : undefined;
+  }
+
+  /** Those that have said nothing for too long. */
+  private forget(): void {
+    const { clock, announceInterval } = this.context;
+    const since = clock.now() - announceInterval * MISSED;
+    for (const [id, { seenAt }] of this.known) if (seenAt < since) this.known.delete(id);
   }
 }

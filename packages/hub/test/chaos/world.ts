@@ -40,8 +40,6 @@ export interface WorldOptions {
 
 interface Redis {
   readonly url: string;
-  /** Of the server that a proxy stands before. */
-  readonly port: number;
   stop(): Promise<void>;
 }
 
@@ -158,7 +156,7 @@ export class World {
 
   async addNode(): Promise<NodeProcess> {
     const name = `node ${++this.nodeCount}`;
-    const proxy = this.options.proxied ? await TcpProxy.start(this.redis.port) : undefined;
+    const proxy = this.options.proxied ? await TcpProxy.start(this.server.port) : undefined;
     const settings: NodeSettings = {
       name,
       redis: [proxy === undefined ? this.redis.url : `redis://127.0.0.1:${proxy.port}`],
