@@ -21,7 +21,8 @@ const hub = new Hub({
 });
 await hub.start();
 
-const server = new WebSocketServer({ maxMessageSize: MAX_MESSAGE_SIZE });
+// By default those beyond 1,024 handshakes at a time get 503 and come again later: the rows are about how long it takes to let all in.
+const server = new WebSocketServer({ maxMessageSize: MAX_MESSAGE_SIZE, maxHandshakes: 10_000 });
 server.on("connection", (socket, request) => void attachSocket(hub, socket, request));
 const address = await server.listen({ host, port, backlog: 4096 });
 if (typeof address === "string") throw new Error(`expected a port, got ${address}`);
