@@ -23,6 +23,24 @@ function json(size: number, seed: number): Buffer {
   return Buffer.from(text.slice(0, size));
 }
 
+const WORDS =
+  "the a to of and in is it you that for on are with as this have but not be at we they will what there can all when so if me my".split(
+    " ",
+  );
+
+/** What people write to each other: a frame of JSON around words. */
+function chat(size: number, seed: number): Buffer {
+  const next = numbers(seed);
+  let text = `{"from":"user-${next() % 1000}","text":"`;
+  while (text.length < size - 2) text += `${WORDS[next() % WORDS.length]} `;
+  return Buffer.from(`${text.slice(0, Math.max(0, size - 2))}"}`);
+}
+
+/** Different messages of people. */
+export function chats(size: number, count = 64): readonly Buffer[] {
+  return Array.from({ length: count }, (_, index) => chat(size, 77 * index + 5));
+}
+
 /** Different messages of one size: the same one again and again would be timed with all branches foretold. */
 export function payloads(size: number, count = size <= 4096 ? 64 : size <= 65_536 ? 8 : 2): readonly Buffer[] {
   return Array.from({ length: count }, (_, index) => json(size, 77 * index + 5));
