@@ -2,7 +2,15 @@ import fastify, { type FastifyReply, type FastifyRequest, LogController } from "
 import { createServer, type Server as HttpServer } from "node:http";
 import { createServer as createHttpsServer, type Server as HttpsServer } from "node:https";
 import type { Logger } from "pino";
-import { type Message, type OriginPolicy, PreparedMessage, type WebSocketConnection, WebSocketServer } from "tungstate";
+import {
+  MemoryBudget,
+  type Message,
+  type OriginPolicy,
+  PreparedMessage,
+  sharedMemoryBudget,
+  type WebSocketConnection,
+  WebSocketServer,
+} from "tungstate";
 import { websocket as upgrades } from "tungstate/fastify";
 import { addApi } from "./api.ts";
 import type { Certificate } from "./certificate.ts";
@@ -60,7 +68,11 @@ const ECHO_LIMITS = { maxMessageSize: 16 * 1024 * 1024, maxWriteBufferSize: 20 *
 /** The server behind `tungstate serve`: an application of Fastify's. Rejects if it can't listen, or has nowhere to keep channels. */
 export async function startApp({ plan, log, stores, siblings }: AppOptions): Promise<App> {
   const page = await loadPage();
+  // what all connections of a machine may hold, they may in all its workers together
+  const memory =
+    siblings === undefined ? sharedMemoryBudget : new MemoryBudget(Math.ceil(sharedMemoryBudget.limit / plan.workers));
   const websocket = {
+    memoryBudget: memory,
     origin: originPolicy(plan.origin),
     writeBufferSize: WRITE_BUFFER_SIZE,
     compression: plan.compression,
@@ -70,7 +82,7 @@ export async function startApp({ plan, log, stores, siblings }: AppOptions): Pro
   const echo = new WebSocketServer({ ...websocket, ...ECHO_LIMITS });
   const hub = await startHub(plan, websocket, log, stores);
   const servers = { "/ws": chat, "/echo": echo, [HUB_PATH]: hub.server };
-  const metrics = createMetrics(servers);
+  const metrics = createMetrics(servers, memory);
   const live = new Live(
     hub.hub,
     () => metrics.counted(),

@@ -1,7 +1,7 @@
 import { collectDefaultMetrics, Counter, Gauge, Registry } from "prom-client";
 import type { Figures } from "./figures.ts";
 import type { Counted } from "./live.ts";
-import { type ConnectionStats, sharedMemoryBudget, type WebSocketConnection, type WebSocketServer } from "tungstate";
+import type { ConnectionStats, MemoryBudget, WebSocketConnection, WebSocketServer } from "tungstate";
 
 export interface Metrics {
   readonly contentType: string;
@@ -17,7 +17,7 @@ export interface Metrics {
 }
 
 /** The figures at `/metrics`. Totals are those of the connections that have ended plus those that are open. */
-export function createMetrics(servers: Readonly<Record<string, WebSocketServer>>): Metrics {
+export function createMetrics(servers: Readonly<Record<string, WebSocketServer>>, budget: MemoryBudget): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const registers = [registry];
@@ -49,10 +49,10 @@ export function createMetrics(servers: Readonly<Record<string, WebSocketServer>>
     sum(server, (each) => each.bufferedAmount),
   );
   gauge("tungstate_handshakes", "Handshakes under way", (server) => server.stats.handshakes);
-  memory("held_bytes", "Bytes that all connections together hold", () => sharedMemoryBudget.use.held);
-  memory("limit_bytes", "Bytes that they may hold", () => sharedMemoryBudget.limit);
-  memory("short", "1 while handshakes are refused for want of memory", () => Number(sharedMemoryBudget.short));
-  memory("ended", "Connections ended for want of memory", () => sharedMemoryBudget.use.ended);
+  memory("held_bytes", "Bytes that all connections together hold", () => budget.use.held);
+  memory("limit_bytes", "Bytes that they may hold", () => budget.limit);
+  memory("short", "1 while handshakes are refused for want of memory", () => Number(budget.short));
+  memory("ended", "Connections ended for want of memory", () => budget.use.ended);
   total("tungstate_messages_received_total", "Messages received", "messagesReceived");
   total("tungstate_messages_sent_total", "Messages sent", "messagesSent");
   total("tungstate_received_bytes_total", "Bytes received, frames included", "bytesReceived");
