@@ -54,7 +54,10 @@ export class MemoryBudget {
   /** `limit`: bytes, or Infinity. Throws INVALID_ARGUMENT. */
   constructor(limit: number) {
     if (!(limit === Infinity || (Number.isSafeInteger(limit) && limit > 0))) {
-      throw protocolError("INVALID_ARGUMENT", `a memory budget is bytes, at least 1, or Infinity, got ${String(limit)}`);
+      throw protocolError(
+        "INVALID_ARGUMENT",
+        `a memory budget is bytes, at least 1, or Infinity, got ${String(limit)}`,
+      );
     }
     this.limit = limit;
   }
