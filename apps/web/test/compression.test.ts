@@ -38,9 +38,9 @@ test("permessage-deflate with Chromium at the other end: any messages come back 
     fc.asyncProperty(fc.nat({ max: OPTIONS.length - 1 }), messages, fc.nat(100_000), async (at, texts, size) => {
       const sent = [...texts, "tungstate ".repeat(size / 10)];
       const [extensions, received] = await page.evaluate(
-        ([path, all]) =>
+        ([url, all]) =>
           new Promise<[string, string[]]>((resolve, reject) => {
-            const socket = new WebSocket(`ws://${location.host}${path}`);
+            const socket = new WebSocket(url);
             const got: string[] = [];
             socket.onopen = () => {
               for (const each of all) socket.send(each);
@@ -52,7 +52,7 @@ test("permessage-deflate with Chromium at the other end: any messages come back 
             };
             socket.onerror = () => reject(new Error("it failed"));
           }),
-        [`/${at}`, sent] as const,
+        [`ws://127.0.0.1:${port}/${at}`, sent] as const,
       );
       assert.match(extensions, /permessage-deflate/);
       assert.deepEqual(received, sent);

@@ -193,10 +193,11 @@ describe(`${PAGE}: defaults`, () => {
   test("of a connection", () => {
     const settings: Options = { ...connectionSettings("server", {}), compression: false };
     const heartbeat: Options = { ...connectionSettings("server", {}).heartbeat };
+    const progress: Options = { ...connectionSettings("server", {}).minProgress };
     for (const [rows, actual] of [
       [part("ConnectionOptions"), settings],
       [part("Heartbeat"), heartbeat],
-      [part("MinProgress"), { ...connectionSettings("server", {}).minProgress }],
+      [part("MinProgress"), progress],
     ] as const) {
       for (const row of rows) {
         const [name = ""] = namesOf(row);
