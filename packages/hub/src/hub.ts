@@ -3,7 +3,7 @@ import { Background } from "./background.ts";
 import type { BrokerHandler, ClientInfo, Position } from "./broker/broker.ts";
 import { Channels } from "./channels.ts";
 import type { ClientSession } from "./client-session.ts";
-import { type CodeAndReason, DISCONNECTS } from "./codes.ts";
+import { checkDisconnect, type CodeAndReason, DISCONNECTS } from "./codes.ts";
 import type { HubConnection } from "./connection.ts";
 import type { NodeInfo } from "./control.ts";
 import { optionalJson, toJson } from "./json.ts";
@@ -158,14 +158,15 @@ export class Hub {
 
   /**
    * Ends all sessions, so that their clients go elsewhere, and takes no new ones. `window`: ms over which that is spread.
-   * Resolves when everything is told to the stores and they are left.
+   * Resolves when everything is told to the stores and they are left. Rejects with a RangeError where `why` can't be sent.
    */
   async close(options: { readonly window?: number; readonly why?: CodeAndReason } = {}): Promise<void> {
+    const { window = 0, why = DISCONNECTS.SHUTDOWN } = options;
+    checkDisconnect(why.code, why.reason);
     if (this.state === "closing") return;
     const started = this.state === "open";
     this.state = "closing";
     const sessions = this.registry.all();
-    const { window = 0, why = DISCONNECTS.SHUTDOWN } = options;
     const { clock } = this.settings;
     const from = clock.now();
     for (const [index, session] of sessions.entries()) {

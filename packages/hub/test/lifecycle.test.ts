@@ -226,3 +226,15 @@ test("options are checked when the hub is made", () => {
   assert.throws(make({ limits: { rates: { publsh: { perSecond: 1, burst: 1 } } } }), /publsh/);
   make({ limits: { connectionsPerUser: 0, rates: false } })();
 });
+
+test("a reason to close that can't be sent is refused, and nothing is closed", () =>
+  withHub({}, async ({ hub }) => {
+    const client = await new TestClient(hub).connect();
+    for (const why of [
+      { code: 1005, reason: "" },
+      { code: 3000, reason: "x".repeat(124) },
+    ]) {
+      await assert.rejects(hub.close({ why }), RangeError);
+    }
+    assert.equal(client.closedWith, undefined);
+  }));
