@@ -14,18 +14,25 @@ function resources(): Record<string, number> {
   return counts;
 }
 
-/** Does something that is over when it resolves; fails if a handle, a timer or a byte in the memory budget is left behind. */
+/** Listeners of the process, by event. */
+function listeners(): Record<string, number> {
+  return Object.fromEntries(process.eventNames().map((name) => [String(name), process.listenerCount(name)]));
+}
+
+/** Does something that is over when it resolves; fails if a handle, a timer, a listener or a byte in the memory budget is left behind. */
 export async function leavingNothing(work: () => Promise<void>): Promise<void> {
   const unhandled: unknown[] = [];
   const note = (error: unknown): void => void unhandled.push(error);
   process.on("unhandledRejection", note).on("uncaughtException", note);
   const before = resources();
+  const heard = listeners();
   try {
     await work();
     const until = performance.now() + PATIENCE;
     while (!same(before, resources()) && performance.now() < until)
       await new Promise((resolve) => setTimeout(resolve, 5));
     assert.deepEqual(resources(), before, "left behind");
+    assert.deepEqual(listeners(), heard, "listeners of the process");
     assert.equal(sharedMemoryBudget.use.held, 0, "bytes held");
     assert.deepEqual(unhandled, [], "errors that reached the event loop");
   } finally {
