@@ -136,6 +136,9 @@ export async function startApp({ plan, log, stores, siblings }: AppOptions): Pro
       return server;
     },
   });
+  // nothing here reads a body but the API, which does so in its own way
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser("*", (_request: unknown, _payload: unknown, done: (error: null) => void) => done(null));
   await app.register(upgrades, websocket);
   for (const [path, server] of Object.entries(servers)) {
     // what a connection is for is said above, by its server

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect as connectTcp, type Socket } from "node:net";
 import { request } from "node:http";
+import { networkInterfaces } from "node:os";
 import { after, before, describe, test } from "node:test";
 import { connect, ConnectError, HandshakeRejectedError, type WebSocketConnection } from "tungstate";
 import { Program, Server } from "./support/program.ts";
@@ -97,6 +98,10 @@ describe("tungstate serve", () => {
       const response = await status(path, { method: "POST", body: "x" });
       assert.equal(response.status, 405, path);
       assert.equal(response.headers.get("allow"), "GET, HEAD");
+    }
+    for (const type of ["application/json", "application/xml", "text/plain"]) {
+      const response = await status("/nothing", { method: "POST", body: "{", headers: { "content-type": type } });
+      assert.equal(response.status, 405, type);
     }
     for (const path of ["/ws", "/echo", "/ws?a=b"]) {
       const response = await status(path);
@@ -203,6 +208,28 @@ describe("tungstate serve", () => {
     assert.equal(own, 1000);
   });
 });
+
+test(
+  "a name with several addresses is listened on at all of them",
+  { skip: !hasIpv6() && "no IPv6 here" },
+  async () => {
+    await using server = await Server.start("--host", "localhost");
+    for (const host of ["127.0.0.1", "[::1]"]) {
+      assert.equal((await fetch(`http://${host}:${server.port}/health`)).status, 200);
+      const connection = await connect(`ws://${host}:${server.port}/echo`);
+      await connection.send("hello");
+      assert.equal(await nextText(connection), "hello");
+      await connection.close();
+    }
+    server.child.kill("SIGTERM");
+    assert.deepEqual(await server.exited, { code: 0, signal: null });
+  },
+);
+
+/** Whether localhost is two addresses. */
+function hasIpv6(): boolean {
+  return Object.values(networkInterfaces()).some((infos) => infos?.some(({ address }) => address === "::1"));
+}
 
 test("--max-connections: one more gets 503", async () => {
   await using server = await Server.start("--max-connections", "1");
