@@ -3,13 +3,13 @@ import process from "node:process";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { connect, type WebSocketConnection } from "tungstate";
-import type { NodeSettings } from "../chaos/node.ts";
+import type { NodeSettings } from "../chaos/world.ts";
 import { openRedis } from "../../src/redis/open-redis.ts";
 import { RedisServer } from "../redis/support/redis-server.ts";
 import { cpuOf, memoryOf, microseconds, pipelined, rate, type Say, sleep, until } from "./measure.ts";
 import { DATA, handlerThat } from "./publish.ts";
 
-const NODE = fileURLToPath(new URL("../chaos/node.ts", import.meta.url));
+const NODE = fileURLToPath(new URL("../chaos/node.mjs", import.meta.url));
 const FEW = 500;
 const MANY = 4_000;
 const CHANNEL_SIZE = 100;
@@ -25,7 +25,7 @@ export async function measureNode(say: Say): Promise<void> {
     historySize: 1000,
     drainWindow: 0,
   };
-  const child = spawn(process.execPath, ["--expose-gc", "--import", "tsx", NODE, JSON.stringify(settings)], {
+  const child = spawn(process.execPath, [NODE, JSON.stringify(settings)], {
     stdio: ["ignore", "pipe", "inherit"],
   });
   const pid = child.pid ?? 0;

@@ -19,7 +19,7 @@ for (const scenario of SCENARIOS) {
         channels: 6,
         publications: 900,
         rate: 600,
-        timeout: 400,
+        timeout: 3_000,
         outage: 800,
         drainWindow: 300,
         log: (line) => log.push(line),

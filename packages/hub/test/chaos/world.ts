@@ -6,12 +6,10 @@ import { RedisClusterServers, RedisServer, SentinelServers } from "../redis/supp
 import { TcpProxy } from "../redis/support/tcp-proxy.ts";
 import { ModelClient } from "./client.ts";
 import { Record } from "./model.ts";
-import type { NodeSettings } from "./node.ts";
 import { Publisher } from "./publisher.ts";
 import { Random } from "./random.ts";
 
-const NODE = fileURLToPath(new URL("node.ts", import.meta.url));
-const PACKAGE = fileURLToPath(new URL("../..", import.meta.url));
+const NODE = fileURLToPath(new URL("node.mjs", import.meta.url));
 /** Publications kept for each channel: more than are made while a client is away. */
 const HISTORY_SIZE = 5_000;
 
@@ -36,6 +34,18 @@ export interface WorldOptions {
   /** Of clients, ms. */
   readonly minReconnectDelay: number;
   readonly log: (line: string) => void;
+}
+
+/** What node.mjs is told. */
+export interface NodeSettings {
+  readonly name: string;
+  readonly redis: readonly string[];
+  readonly prefix: string;
+  /** Of the connections to Redis, ms. */
+  readonly timeout: number;
+  readonly historySize: number;
+  /** How long its sessions are spread over when it ends, ms. */
+  readonly drainWindow: number;
 }
 
 interface Redis {
@@ -165,8 +175,7 @@ export class World {
       historySize: HISTORY_SIZE,
       drainWindow: this.options.drainWindow,
     };
-    const child = spawn(process.execPath, ["--import", "tsx", NODE, JSON.stringify(settings)], {
-      cwd: PACKAGE,
+    const child = spawn(process.execPath, [NODE, JSON.stringify(settings)], {
       stdio: ["ignore", "pipe", "pipe"],
     });
     const kill = (): void => void child.kill("SIGKILL");
