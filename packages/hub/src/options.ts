@@ -150,9 +150,8 @@ export function resolveOptions(options: HubOptions): HubSettings {
   const clock = options.clock ?? systemClock;
   const { onError: tell = () => undefined } = options;
   const onError = quiet(
-    (error: unknown) => {
-      if (!isOutage(error)) tell(error);
-    },
+    // what it returns may be the promise of an async function
+    (error: unknown): unknown => (isOutage(error) ? undefined : tell(error)),
     () => undefined,
   );
   const ping = options.ping === false ? false : { interval: 25_000, timeout: 8_000, ...options.ping };
