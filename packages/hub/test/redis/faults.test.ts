@@ -8,7 +8,7 @@ import { pubsOf, TestClient } from "../support/test-client.ts";
 import { freePort, RedisClusterServers, RedisServer, SentinelServers } from "./support/redis-server.ts";
 import { TcpProxy } from "./support/tcp-proxy.ts";
 
-const TIMEOUT = 400; // ms: of the connections under test
+const TIMEOUT = 1_000; // ms: of the connections under test
 const KEEP: BrokerPublishOptions = { historySize: 1000, historyTtl: 60_000, metaTtl: 60_000 };
 
 let prefixes = 0;

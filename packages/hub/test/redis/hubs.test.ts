@@ -144,7 +144,7 @@ test("while Redis is away that is told once, not by each thing that fails for it
       assert.deepEqual(errors, []);
       assert.equal(told.length, 4, "two connections of two nodes");
     },
-    { timeout: 300, onError: ({ message }) => told.push(message) },
+    { timeout: 1_000, onError: ({ message }) => told.push(message) },
   );
   await server.stop();
 });

@@ -21,7 +21,7 @@ async function withBrokers(
 ): Promise<void> {
   const server = await RedisServer.start();
   const seen: unknown[] = [];
-  const [from, to] = [await openRedis([server.url], { timeout: 500 }), await openRedis([server.url])];
+  const [from, to] = [await openRedis([server.url], { timeout: 2_000 }), await openRedis([server.url])];
   const handler = { join: () => {}, leave: () => {}, control: () => {}, interrupted: () => {} };
   await from.broker.start({ ...handler, publication: () => undefined });
   await to.broker.start({
