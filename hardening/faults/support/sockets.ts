@@ -109,5 +109,8 @@ export const turns = async (count: number): Promise<void> => {
 
 /** Waits until something is so; the runner's own limit ends a wait in vain. */
 export async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await turns(1);
+  for (let turn = 0; !condition(); turn++) {
+    if (turn < 50) await turns(1);
+    else await new Promise((resolve) => setTimeout(resolve, 1));
+  }
 }

@@ -68,7 +68,7 @@ export interface ServerEvents {
   connection: [connection: WebSocketConnection, request: HandshakeRequest];
   /** A handshake that came to nothing: why. */
   refused: [error: WebSocketError];
-  /** A hook or handler of the application threw. */
+  /** A hook or handler of the application threw; or a port of ours could not take a connection, such as for want of descriptors. */
   error: [error: unknown];
 }
 
