@@ -42,8 +42,8 @@ describe("cli: tungstate connect shows as escapes what comes in", () => {
     assert.match(program.stdout, /^\\x1b\[2J\\x1b\[H\n/);
   });
 
-  test("the reason of a Close", async (t) => {
-    for (const text of ESCAPES) {
+  test("the reason of a Close, of at most 123 bytes", async (t) => {
+    for (const text of [ESCAPES.slice(0, 5).join(""), ESCAPES.slice(5).join("")]) {
       const served = await serve(t);
       const program = new Program(t, ["connect", `ws://127.0.0.1:${served.port}/`]);
       const connection = await served.connection();
@@ -56,7 +56,7 @@ describe("cli: tungstate connect shows as escapes what comes in", () => {
 
   test("a refusal: its reason, body, Location and other headers", async (t) => {
     const parts = ESCAPES.map((text) => text.replace(/[\r\n\0]/g, ""));
-    for (const text of [parts.join(""), ...parts.slice(0, 2)]) {
+    for (const text of [parts.join(""), ...parts.slice(0, 1)]) {
       const { port, wire } = await listening(t);
       const program = new Program(t, ["connect", `ws://127.0.0.1:${port}/`], "");
       const body = Buffer.from(`${text}\n${ESCAPES.join()}`);
@@ -94,18 +94,12 @@ describe("cli: tungstate connect shows as escapes what comes in", () => {
   });
 
   test("what is in its own arguments", async (t) => {
-    for (const text of ESCAPES.filter((each) => !each.includes("\0"))) {
-      for (const args of [
-        [`ws://${text}/`],
-        [text],
-        ["--protocol", text, "ws://127.0.0.1:9/"],
-        ["--interface", text, "ws://127.0.0.1:9/"],
-      ]) {
-        const program = new Program(t, ["connect", ...args], "");
-        assert.equal(await program.ended, 1);
-        assertHarmless(program.stderr);
-      }
-      break; // a process each
+    const text = ESCAPES.join("").replaceAll("\0", ""); // no argument of a process has one
+    const url = "ws://127.0.0.1:9/";
+    for (const args of [[`ws://${text}/`], [text], ["--protocol", text, url], ["--interface", text, url]]) {
+      const program = new Program(t, ["connect", ...args], "");
+      assert.equal(await program.ended, 1);
+      assertHarmless(program.stderr);
     }
   });
 });

@@ -23,4 +23,6 @@ async function work({ target, seed, ...range }: Share): Promise<void> {
   process.disconnect();
 }
 
+// whoever started it is gone: nobody would hear of what it finds
+process.once("disconnect", () => process.exit());
 process.once("message", (share: Share) => void work(share));

@@ -5,7 +5,7 @@ import process from "node:process";
 import type { TestContext } from "node:test";
 
 const BIN = join(dirname(createRequire(import.meta.url).resolve("@tungstate/cli/package.json")), "bin", "tungstate.js");
-const LIMIT_MS = 30_000; // a program that takes longer is ended
+const LIMIT_MS = 60_000; // a program that takes longer is ended
 
 /** `tungstate` with these arguments, as a process of its own, gone when the test ends. */
 export class Program {
