@@ -19,10 +19,24 @@ export function sumConnections(all: readonly Figures[]): Record<string, number> 
   return sums;
 }
 
+function aggregated(all: readonly Figures[]): Registry {
+  return AggregatorRegistry.aggregate(all.map(({ metrics }) => metrics));
+}
+
 /** In Prometheus' text format; of several processes their sums, or what else a metric of prom-client says of itself. */
 export async function figuresText(all: readonly Figures[]): Promise<string> {
-  const registry = AggregatorRegistry.aggregate(all.map(({ metrics }) => metrics));
-  return (await registry.metrics()) + familiesText(sumFamilies(all.map(({ hub }) => hub)));
+  return (await aggregated(all).metrics()) + familiesText(sumFamilies(all.map(({ hub }) => hub)));
+}
+
+export const NO_FIGURES: Figures = { connections: {}, metrics: [], hub: [] };
+
+/** The figures of several processes as those of one. */
+export async function addFigures(all: readonly Figures[]): Promise<Figures> {
+  return {
+    connections: sumConnections(all),
+    metrics: await aggregated(all).getMetricsAsJSON(),
+    hub: sumFamilies(all.map(({ hub }) => hub)),
+  };
 }
 
 /** What is left of a process that has ended: counts of things that have happened stay, what goes up and down is gone. */

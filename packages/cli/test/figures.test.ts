@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Counter, Gauge, Registry } from "prom-client";
-import { countsOf, type Figures, figuresText, sumConnections } from "../src/figures.ts";
+import { addFigures, countsOf, type Figures, figuresText, NO_FIGURES, sumConnections } from "../src/figures.ts";
 import type { Family } from "../src/hub-metrics.ts";
 
 /** What a process counts that has so many connections. */
@@ -40,7 +40,7 @@ test("figures of several processes are added up, line by line", async () => {
 });
 
 test("of a process that has ended, what has happened stays, and what goes up and down is gone", async () => {
-  const left = countsOf(await figures(4));
+  const left = await addFigures([NO_FIGURES, countsOf(await figures(3)), countsOf(await figures(1))]);
   assert.deepEqual({ ...sumConnections([left]) }, {});
   const text = await figuresText([left, await figures(1)]);
   assert.match(text, /^messages_total\{path="\/ws"\} 50$/m);

@@ -3,7 +3,8 @@ import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import type { Logger } from "pino";
-import { countsOf, type Figures } from "../figures.ts";
+import type { Certificate } from "../certificate.ts";
+import { addFigures, countsOf, type Figures, NO_FIGURES } from "../figures.ts";
 import type { ServePlan } from "../plan.ts";
 import type { Running } from "../running.ts";
 import { TICKET_KEYS_BYTES } from "../tls-options.ts";
@@ -13,6 +14,7 @@ import { Link } from "./link.ts";
 import { SharedStores, type StoreAccess } from "./shared-stores.ts";
 
 const RETRY = 1_000; // ms until another try where a worker could not be started
+const LATEST_FIGURES = 1_000; // ms that a worker has to say what it counts
 const GRACE = 2_000; // ms that a worker has beyond its time to end
 
 /** Runs `plan.workers` processes that serve one port, and takes care that there are so many. Rejects where the first one can't start. */
@@ -43,7 +45,7 @@ class Primary implements Running {
   private readonly shared: Shared;
   private readonly members = new Set<Member>();
   /** What those counted that have ended. */
-  private readonly past: Figures[] = [];
+  private past: Promise<Figures> = Promise.resolve(NO_FIGURES);
   private closing = false;
 
   constructor(plan: ServePlan, log: Logger) {
@@ -65,9 +67,8 @@ class Primary implements Running {
     }
   }
 
-  setCertificate(certificate: ServePlan["certificate"]): void {
+  setCertificate(certificate: Certificate): void {
     this.plan = { ...this.plan, certificate };
-    if (certificate === undefined) return;
     for (const { link, ready } of this.members) if (ready) link.note("setCertificate", certificate);
   }
 
@@ -136,7 +137,8 @@ class Primary implements Running {
 
   private async onEnd(member: Member, code: number | null, signal: string | null): Promise<void> {
     this.members.delete(member);
-    if (member.figures !== undefined) this.past.push(countsOf(member.figures));
+    const { figures } = member;
+    if (figures !== undefined) this.past = this.past.then((before) => addFigures([before, countsOf(figures)]));
     await member.stores.end();
     // a start that failed is told by itself
     if (this.closing || !member.ready) return;
@@ -173,15 +175,14 @@ class Primary implements Running {
   }
 
   private async allFigures(): Promise<readonly Figures[]> {
-    const asked = Array.from(this.members, async (member) => {
-      if (!member.ready) return [];
-      try {
-        return [(member.figures = await member.link.call("figures"))];
-      } catch {
-        return []; // it has ended meanwhile
-      }
+    const serving = [...this.members].filter(({ ready }) => ready);
+    const asked = serving.map(async (member) => {
+      const answer = member.link.call("figures").then((figures) => (member.figures = figures), ignore);
+      // one that is busy, or ends meanwhile, is not waited for: what it said last will do
+      await Promise.race([answer, sleep(LATEST_FIGURES, undefined, { ref: false })]);
+      return member.figures ?? NO_FIGURES;
     });
-    return [...(await Promise.all(asked)).flat(), ...this.past];
+    return [...(await Promise.all(asked)), await this.past];
   }
 }
 
