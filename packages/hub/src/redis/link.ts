@@ -43,6 +43,7 @@ export class Link {
   private readonly context: LinkContext;
   private readonly pings: NodeJS.Timeout;
   private lastError: Error | undefined;
+  private isOpening = false;
   private hasBeenUp = false;
   private isClosed = false;
   private isCorked = false;
@@ -74,7 +75,9 @@ export class Link {
       reconnectOnError: (error) => error.message.includes("READONLY"),
     });
     this.redis.on("error", (error: Error) => {
-      if (this.lastError === undefined) context.settings.onError(new Error(`${name}: ${error.message}`));
+      // the first time the rejection of `open` tells it
+      if (this.lastError === undefined && !this.isOpening)
+        context.settings.onError(new Error(`${name}: ${error.message}`));
       this.lastError = error;
     });
     this.redis.on("ready", () => {
@@ -106,6 +109,7 @@ export class Link {
   async open(): Promise<void> {
     const { timeout } = this.context.settings;
     let timer: NodeJS.Timeout | undefined;
+    this.isOpening = true;
     const connected = this.redis.connect();
     try {
       await Promise.race([
@@ -121,6 +125,7 @@ export class Link {
       const { message } = this.lastError ?? (error instanceof Error ? error : new Error(String(error)));
       throw new Error(`Redis at ${this.name} can't be used: ${message}`, { cause: error });
     } finally {
+      this.isOpening = false;
       clearTimeout(timer);
     }
   }

@@ -137,12 +137,14 @@ test("start-up fails clearly where Redis can't be used, and leaves nothing behin
   const cluster = kept(await RedisServer.start("--cluster-enabled", "yes"));
   const fails = async (url: string, expected: RegExp): Promise<void> => {
     const from = Date.now();
+    const told: Error[] = [];
     await assert.rejects(
-      openRedis([url], { timeout: 2_000 }),
+      openRedis([url], { timeout: 2_000, onError: (error) => told.push(error) }),
       (error) => error instanceof Error && expected.test(error.message) && !error.message.includes("wrong"),
       url,
     );
     assert.ok(Date.now() - from < 15_000);
+    assert.deepEqual(told, [], "the rejection says it");
   };
   await fails(`redis://127.0.0.1:${nobody}`, /^Redis at redis:\/\/127.0.0.1:\d+ can't be used: connect ECONNREFUSED/);
   await fails(`redis+cluster://127.0.0.1:${nobody}`, /^Redis at 127.0.0.1:\d+ can't be used: connect ECONNREFUSED/);
