@@ -95,8 +95,30 @@ export class Node {
       const { world, life } = this;
       const { dice } = world;
       this.talking.set(connection, session);
+      let streaming = false;
+      /** One message whose parts come one after the other; what is written meanwhile comes behind it. */
+      const stream = (): void => {
+        const parts = [
+          `${session.name}:${session.server.sent.length}:`,
+          ...Array.from({ length: dice.whole(1, 4) }, () => "s".repeat(dice.whole(0, 3_000))),
+        ];
+        async function* source(): AsyncGenerator<string> {
+          for (const part of parts) {
+            yield part;
+            await new Promise<void>((resolve) => life.after(dice.whole(1, 300), resolve));
+          }
+        }
+        streaming = true;
+        world.count("messages in fragments");
+        session.server.sent.push(parts.join(""));
+        connection.sendStream(source(), "text").then(
+          () => (streaming = false),
+          () => undefined, // the connection has ended
+        );
+      };
       const write = (): void => {
         if (connection.state !== "open" || this.stopped) return;
+        if (!streaming && dice.chance(0.1)) stream();
         const text = `${session.name}:${session.server.sent.length}:${"y".repeat(dice.whole(0, dice.chance(0.1) ? 20_000 : 200))}`;
         try {
           session.server.sent.push(text); // it may arrive before `write` is through
@@ -118,6 +140,10 @@ export class Node {
       if (dice.chance(0.3)) {
         life.after(dice.whole(100, 10_000), () => {
           if (connection.state !== "open" || !this.faults.on) return;
+          if (dice.chance(0.2)) {
+            connection.terminate();
+            return;
+          }
           session.server.closing = dice.pick([1001, 1012, 4000]);
           void connection.close(session.server.closing);
         });

@@ -92,7 +92,7 @@ async function play(world: World): Promise<void> {
   const dead: Node[] = [];
   const nodes: Node[] = [];
   for (let count = dice.whole(1, 3); count > 0; count--) nodes.push(await startNode());
-  const where = { nodes, weather: stormOf(world) };
+  const where = { nodes, weather: stormOf(world), stormy: true };
   const directory: Directory = where;
   const talkers = Array.from({ length: dice.whole(0, 2) }, (_, at) => new Talker(world, `talker${at}`, directory));
   const subscribers = Array.from(
@@ -143,6 +143,7 @@ async function play(world: World): Promise<void> {
   // calm: what is under way may still be lost, what begins now may not
   world.log("operator", "the storm is over");
   where.weather = CALM;
+  where.stormy = false;
   faults.on = false;
   const all = [...talkers, ...subscribers];
   const allOpen = (): boolean => all.every(({ connection }) => connection.status.state === "open");

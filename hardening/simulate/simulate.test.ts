@@ -24,6 +24,8 @@ describe("the simulation", () => {
       "connections closed",
       "connections lost",
       "deaths of nodes",
+      "messages in fragments",
+      "pings answered",
       "losses that a subscriber was told of",
       "messages received",
       "messages dropped by an outbox",

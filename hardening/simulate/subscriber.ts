@@ -184,6 +184,8 @@ export class Subscriber {
   }
 
   private subscribe(channel: string): void {
+    const isAsked = [...this.asked.values()].includes(channel);
+    if (this.live.has(channel) || isAsked) return;
     const place = this.places.get(channel);
     if (place === undefined) this.since.delete(channel);
     else this.since.set(channel, { ...place });
@@ -223,7 +225,7 @@ export class Subscriber {
     this.live.delete(channel);
     const { current } = this;
     this.life.after(RETRY, () => {
-      if (this.current === current && current?.state === "open" && !this.live.has(channel)) this.subscribe(channel);
+      if (this.current === current && current?.state === "open") this.subscribe(channel);
     });
   }
 

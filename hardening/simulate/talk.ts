@@ -13,6 +13,8 @@ const LARGEST = 40_000; // bytes
 export interface Directory {
   readonly nodes: readonly Node[];
   readonly weather: Weather;
+  /** Whether connections are dropped on purpose, too. */
+  readonly stormy: boolean;
 }
 
 /** A byte stream to a node; undefined: nobody is there. Whoever is refused finds that out by a stream that ends. */
@@ -43,6 +45,7 @@ export class Talker {
   readonly sessions: Session[] = [];
   private readonly world: World;
   private readonly life: Life;
+  private readonly where: Directory;
   /** What was taken by `write`, less what was dropped. */
   private accepted: string[] = [];
   private given: string[] = [];
@@ -54,6 +57,7 @@ export class Talker {
     const { dice } = world;
     this.world = world;
     this.name = name;
+    this.where = where;
     this.life = world.life(name);
     const compression = dice.chance(0.3) ? { asyncSize: 1 << 20, threshold: 10 } : false;
     const policy = dice.pick(["reject", "drop-oldest"] as const);
@@ -148,8 +152,21 @@ export class Talker {
     const { dice } = this.world;
     while (!this.stopped) {
       for (let burst = dice.whole(1, 4); burst > 0; burst--) this.writeOne();
+      if (dice.chance(0.05)) this.ping();
+      if (this.where.stormy && dice.chance(0.02)) this.connection.current?.terminate();
       await new Promise<void>((resolve) => this.life.after(dice.whole(5, 1_500), resolve));
     }
+  }
+
+  private ping(): void {
+    const { world } = this;
+    this.connection.ping().then(
+      (roundTrip) => {
+        world.count("pings answered");
+        this.check(() => hold(roundTrip >= 0, () => `${this.name}: a round trip of ${roundTrip} ms`));
+      },
+      () => undefined, // there was no connection, or it ended
+    );
   }
 
   private writeOne(): void {
