@@ -1,4 +1,4 @@
-import { takePiece } from "./pieces.ts";
+import { giveBackPiece, takePiece } from "./pieces.ts";
 import { copyMaskedPiece, primitives } from "./primitives.ts";
 
 const FIRST_PIECE = 256; // bytes
@@ -60,6 +60,7 @@ export class Assembly {
     // a last piece less than half used is copied, so that a kept message keeps no more than twice its size
     const rest = primitives.allocate(this.to); // not `slice`, which on a Buffer is a view
     rest.set(used);
+    giveBackPiece(this.piece);
     return [...this.full, rest];
   }
 }

@@ -7,6 +7,11 @@ import { primitives } from "./primitives.ts";
  */
 export const LARGEST_SHARED = 2048; // bytes
 
+/** Who knows the memory of a payload. */
+const NOBODY = 0; // but the message: others can use it when the payload is not needed any more
+const OTHERS = 1; // it is shared, or somebody else's, or was shown
+const CALLER = 2; // it is what `bytes` gives
+
 /**
  * A message as it was received. Its bytes stay as they came, text included, until somebody asks: `text` decodes, `bytes`
  * makes a view or joins the pieces of a large message.
@@ -19,21 +24,23 @@ export class Message {
   private source: Uint8Array;
   private start: number;
   private pieces: readonly Uint8Array[] | undefined;
-  private owned: boolean;
+  private knownTo: typeof NOBODY | typeof OTHERS | typeof CALLER;
 
+  /** `reusable`: the memory is of `takePiece`, and nobody else's. */
   constructor(
     type: "text" | "binary",
     source: Uint8Array,
     start: number,
     size: number,
     pieces?: readonly Uint8Array[],
+    reusable = false,
   ) {
     this.type = type;
     this.size = size;
     this.source = source;
     this.start = start;
     this.pieces = pieces;
-    this.owned = false;
+    this.knownTo = reusable ? NOBODY : OTHERS;
   }
 
   /** The payload. Yours to keep; the same array at each call. Its buffer holds nothing but it (and up to 3 zero bytes before it). */
@@ -43,9 +50,9 @@ export class Message {
       this.copyTo(joined, 0);
       this.source = plain(joined, 0, this.size);
       this.pieces = undefined;
-      this.owned = true;
+      this.knownTo = CALLER;
     }
-    if (!this.owned) {
+    if (this.knownTo !== CALLER) {
       if (this.size <= LARGEST_SHARED) {
         const copy = new Uint8Array(this.size); // not `slice`, which on a Buffer is a view
         copyBytes(this.source, this.start, this.size, copy, 0);
@@ -56,7 +63,7 @@ export class Message {
         this.source = plain(this.source, this.start, this.size);
       }
       this.start = 0;
-      this.owned = true;
+      this.knownTo = CALLER;
     }
     return this.source;
   }
@@ -79,21 +86,39 @@ export class Message {
 
   /** The payload in the pieces it is kept in: for who passes it on without joining it. Their buffers may be larger. */
   chunks(): readonly Uint8Array[] {
+    const parts = this.parts();
+    if (this.knownTo === NOBODY) {
+      this.knownTo = OTHERS;
+      for (const part of parts) wipeBehind(part);
+    }
+    return parts;
+  }
+
+  /** The same for who sees to it that nobody keeps them. */
+  parts(): readonly Uint8Array[] {
     if (this.pieces === GONE) throw gone();
     if (this.pieces !== undefined) return this.pieces;
-    if (this.owned || this.size <= LARGEST_SHARED) return [this.bytes];
+    if (this.knownTo === CALLER || this.size <= LARGEST_SHARED) return [this.bytes];
     return [plain(this.source, this.start, this.size)];
   }
 
-  /**
-   * Parts with the payload: the message can't be read any more. Returns the memory that nobody else has seen and that can be used again once
-   * the payload was sent.
-   */
-  giveUp(): readonly Uint8Array[] {
-    const pieces = this.owned || this.size <= LARGEST_SHARED ? GONE : (this.pieces ?? [this.source]);
+  /** Another message of the same payload, which stays readable when this one is given up. */
+  share(): Message {
+    if (this.pieces === GONE) throw gone();
+    if (this.knownTo === NOBODY) this.knownTo = OTHERS;
+    return new Message(this.type, this.source, this.start, this.size, this.pieces);
+  }
+
+  /** The pieces of memory that others can use once the payload is not needed any more: none if anybody has seen them. */
+  get reusable(): readonly Uint8Array[] {
+    if (this.pieces === GONE) throw gone();
+    return this.knownTo === NOBODY ? (this.pieces ?? [this.source]) : NONE;
+  }
+
+  /** Parts with the payload: the message can't be read any more. */
+  giveUp(): void {
     this.pieces = GONE;
     this.source = EMPTY;
-    return pieces;
   }
 
   /** Copies the payload to `target[at]` and returns the offset behind it. With a view of target's whole buffer, few bytes are copied faster. */
@@ -106,7 +131,7 @@ export class Message {
       }
       return at;
     }
-    if (targetView === undefined || this.owned || this.size > LARGEST_SHARED) {
+    if (targetView === undefined || this.knownTo === CALLER || this.size > LARGEST_SHARED) {
       copyBytes(this.source, this.start, this.size, target, at);
     } else copyShared(this.source, this.start, this.size, target, at, targetView);
     return at + this.size;
@@ -119,11 +144,18 @@ export class Message {
 
 const EMPTY = new Uint8Array(0);
 
+const NONE: readonly Uint8Array[] = [];
+
 /** The pieces of a message that was given up. */
 const GONE: readonly Uint8Array[] = [];
 
 function gone(): WebSocketError<ProtocolErrorCode> {
   return protocolError("INVALID_STATE", "the message was written with transfer: its bytes are gone");
+}
+
+/** Memory that is used again may hold what came on other connections, and who is shown a part of it sees its buffer. */
+function wipeBehind(part: Uint8Array): void {
+  new Uint8Array(part.buffer, part.byteOffset + part.length).fill(0);
 }
 
 /** A view that is a Uint8Array and nothing else, also of a runtime's own kind of array, such as a Buffer. */
@@ -155,7 +187,7 @@ function copyShared(
     viewed = source;
     buffer = source.buffer;
     offset = source.byteOffset;
-    view = new DataView(buffer, offset, source.length);
+    view = new DataView(buffer, offset);
   }
   if (length > NATIVE_PAYS) {
     target.set(new Uint8Array(buffer, offset + start, length), at);

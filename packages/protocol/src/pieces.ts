@@ -23,7 +23,9 @@ export function takePiece(size: number, most: number): Uint8Array {
 
 /** Lets other messages use the memory of a piece of one that nobody can read any more. */
 export function giveBackPiece(piece: Uint8Array): void {
-  if (piece.length < LEAST || kept + piece.length > MOST_KEPT) return;
-  kept += piece.length;
-  free.push(piece);
+  const { buffer } = piece;
+  const size = buffer.byteLength;
+  if (size < LEAST || kept + size > MOST_KEPT) return;
+  kept += size;
+  free.push(piece.length === size ? piece : new Uint8Array(buffer)); // the last one of a message may have been cut
 }

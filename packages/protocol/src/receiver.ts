@@ -267,8 +267,8 @@ export class Receiver {
     const only = pieces.length === 1 ? pieces[0] : undefined;
     this.deliver(
       only === undefined && pieces.length > 0
-        ? new Message(assembly.type, EMPTY, 0, assembly.size, pieces)
-        : new Message(assembly.type, only ?? EMPTY, 0, assembly.size),
+        ? new Message(assembly.type, EMPTY, 0, assembly.size, pieces, true)
+        : new Message(assembly.type, only ?? EMPTY, 0, assembly.size, undefined, true),
       assembly.compressed,
     );
     return at;
@@ -282,7 +282,8 @@ export class Receiver {
     let target: Uint8Array;
     let words: Int32Array;
     let to: number;
-    if (length <= LARGEST_SHARED) {
+    const shared = length <= LARGEST_SHARED;
+    if (shared) {
       const slabs = length <= LARGEST_SMALL ? smallSlabs : largeSlabs;
       to = slabs.take(length, offsetOf(chunk) + at);
       target = slabs.bytes;
@@ -300,7 +301,7 @@ export class Receiver {
       if (state !== UTF8_START) return this.fail("INVALID_UTF8", "the text ends inside a character");
     }
     this.inPayload = false;
-    this.deliver(new Message(isText ? "text" : "binary", target, to, length), compressed);
+    this.deliver(new Message(isText ? "text" : "binary", target, to, length, undefined, !shared), compressed);
     return at + length;
   }
 

@@ -60,12 +60,12 @@ export class Sender {
 
   /** Encodes a received message that its owner is done with: its memory serves again once it is written. */
   transfer(message: Message): void {
-    this.message(message);
-    const pieces = message.giveUp();
-    // what was masked, or cut into frames, was copied
-    if (this.keys === undefined && message.size > this.largestPacked && message.size <= this.maxFrameSize) {
-      this.output.spend(pieces);
-    }
+    if (this.streaming !== "no") throw protocolError("MESSAGE_IN_PROGRESS");
+    if (!(message instanceof Message)) throw notData(message);
+    const { reusable } = message;
+    this.received(message, true);
+    this.output.spend(reusable);
+    message.giveUp();
   }
 
   /** One message of the given type and payload, where the type does not follow from how the payload is held. */
@@ -121,7 +121,7 @@ export class Sender {
     else this.payload(opcodeOf(message.type) | (message.compressed ? RSV1 : 0), message.payload);
   }
 
-  private received(message: Message): void {
+  private received(message: Message, transferred = false): void {
     const opcode = opcodeOf(message.type);
     const { size } = message;
     if (size <= this.largestPacked) {
@@ -132,8 +132,9 @@ export class Sender {
       if (key !== undefined) maskInPlace(bytes, words, payloadAt, end, key);
       this.output.wrote(end);
     } else if (this.keys === undefined && size <= this.maxFrameSize) {
+      const parts = transferred ? message.parts() : message.chunks(); // throws for one that was given up: before anything is sent
       this.header(FIN | opcode, size);
-      for (const chunk of message.chunks()) this.output.append(chunk);
+      for (const part of parts) this.output.append(part);
     } else this.payload(opcode, message.bytes);
   }
 

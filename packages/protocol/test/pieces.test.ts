@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { MaskingKeys } from "../src/mask.ts";
 import { Message } from "../src/message.ts";
 import { giveBack, Output } from "../src/output.ts";
 import { giveBackPiece, takePiece } from "../src/pieces.ts";
@@ -33,6 +34,11 @@ describe("memory that was given back", () => {
   });
 });
 
+/** A message as a receiver makes it. */
+function received(memory: Uint8Array, size = memory.length): Message {
+  return new Message("binary", memory, 0, size, undefined, true);
+}
+
 describe("a message that is transferred", () => {
   const transferred = (message: Message): Output => {
     const output = new Output();
@@ -59,7 +65,7 @@ describe("a message that is transferred", () => {
 
   test("leaves its memory to others when it is written, and not before", () => {
     const memory = filled(90 * KIB, 1);
-    const output = transferred(new Message("binary", memory, 0, memory.length));
+    const output = transferred(received(memory));
     const taken = output.take();
     assert.deepEqual(Array.isArray(taken.pieces) && taken.pieces[1], memory);
     assert.notEqual(takePiece(memory.length, memory.length), memory);
@@ -71,12 +77,78 @@ describe("a message that is transferred", () => {
 
   test("keeps the bytes that somebody has asked for", () => {
     const memory = filled(90 * KIB, 1);
-    const message = new Message("binary", memory, 0, memory.length);
+    const message = received(memory);
     const { bytes } = message;
     giveBack(transferred(message).take());
     assert.notEqual(takePiece(memory.length, memory.length), memory);
     assert.deepEqual(bytes, filled(90 * KIB, 1));
   });
+
+  test("keeps what somebody else has of it: an application, another connection that writes it still", () => {
+    const others: ((message: Message) => void)[] = [
+      (message) => message.chunks(),
+      (message) => message.share(),
+      (message) => new Sender(new Output(), undefined, LIMIT).message(message),
+    ];
+    for (const give of others) {
+      const memory = filled(90 * KIB, 1);
+      const message = received(memory);
+      give(message);
+      giveBack(transferred(message).take());
+      assert.notEqual(takePiece(memory.length, memory.length), memory);
+    }
+  });
+
+  test("keeps memory that no receiver has made", () => {
+    const memory = Buffer.alloc(200 * KIB).subarray(50 * KIB, 140 * KIB);
+    giveBack(transferred(new Message("binary", memory, 0, memory.length)).take());
+    assert.notEqual(takePiece(memory.length, 200 * KIB).buffer, memory.buffer);
+  });
+
+  test("is refused a second time, with nothing sent", () => {
+    for (const [size, keys] of [
+      [10, undefined],
+      [90 * KIB, undefined],
+      [90 * KIB, new MaskingKeys((target) => target.fill(7))],
+    ] as const) {
+      const output = new Output();
+      const sender = new Sender(output, keys, LIMIT);
+      const message = received(filled(size, 1));
+      sender.transfer(message);
+      const before = output.size;
+      assert.throws(() => sender.transfer(message), { code: "INVALID_STATE" });
+      assert.throws(() => sender.message(message), { code: "INVALID_STATE" });
+      assert.throws(() => message.share(), { code: "INVALID_STATE" });
+      assert.equal(output.size, before);
+    }
+    const notMessage = filled(10, 1) as unknown as Message;
+    assert.throws(() => transferred(notMessage), { code: "INVALID_ARGUMENT" });
+  });
+
+  test("leaves its memory also where it was masked, and so copied", () => {
+    const memory = filled(90 * KIB, 1);
+    const output = new Output();
+    new Sender(output, new MaskingKeys((target) => target.fill(7)), LIMIT).transfer(received(memory));
+    giveBack(output.take());
+    assert.equal(takePiece(memory.length, memory.length), memory);
+  });
+
+  test("of which another one shares the payload leaves that readable", () => {
+    for (const size of [10, 3000, 90 * KIB]) {
+      const message = received(filled(size, 1));
+      const other = message.share();
+      transferred(message);
+      assert.deepEqual(other.bytes, filled(size, 1));
+    }
+  });
+});
+
+test("a piece that was cut is given back whole", () => {
+  const memory = filled(100 * KIB, 1);
+  giveBackPiece(memory.subarray(0, 60 * KIB));
+  const again = takePiece(100 * KIB, 100 * KIB);
+  assert.equal(again.buffer, memory.buffer);
+  assert.equal(again.length, memory.length);
 });
 
 test("the bytes of a message show nothing of what their memory held before", () => {
@@ -85,4 +157,20 @@ test("the bytes of a message show nothing of what their memory held before", () 
   const { bytes } = new Message("binary", memory, 0, 60 * KIB);
   assert.equal(bytes.buffer.byteLength, 60 * KIB);
   assert.deepEqual(bytes, filled(60 * KIB, 1));
+});
+
+test("nor do the buffers of its chunks", () => {
+  const memory = filled(100 * KIB, 0x55);
+  memory.fill(1, 0, 60 * KIB);
+  for (const message of [
+    received(memory.slice(), 60 * KIB),
+    new Message("binary", filled(0, 0), 0, 60 * KIB, [memory.slice().subarray(0, 60 * KIB)], true),
+  ]) {
+    const [chunk = memory] = message.chunks();
+    assert.deepEqual(chunk, filled(60 * KIB, 1));
+    assert.equal(new Uint8Array(chunk.buffer).includes(0x55), false);
+  }
+  const foreign = new Message("binary", memory, 0, 60 * KIB);
+  foreign.chunks();
+  assert.equal(memory.at(-1), 0x55, "what is not its own stays as it is");
 });
