@@ -5,11 +5,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { Hub } from "../../src/hub.ts";
+import { ClusterDeployment } from "../../src/redis/cluster.ts";
+import { RedisConnections } from "../../src/redis/connections.ts";
 import { openRedis } from "../../src/redis/open-redis.ts";
 import type { RedisOptions } from "../../src/redis/options.ts";
+import { RedisBroker } from "../../src/redis/redis-broker.ts";
 import { NAMESPACES } from "../support/hubs.ts";
 import { pubsOf, TestClient } from "../support/test-client.ts";
-import { freePort, RedisServer } from "./support/redis-server.ts";
+import { freePort, RedisClusterServers, RedisServer } from "./support/redis-server.ts";
 
 interface Nodes {
   readonly a: Hub;
@@ -123,6 +126,47 @@ test("channels are shared by several Redis, and each is in one of them", async (
     },
   );
   for (const server of servers) await server.stop();
+});
+
+test("a cluster without sharded pub/sub, as before Redis 7: what is published anywhere arrives", async () => {
+  const cluster = await RedisClusterServers.start(3);
+  const brokers: RedisBroker[] = [];
+  const seen: [string, string, number][] = [];
+  for (let i = 0; i < 2; i++) {
+    const connections = new RedisConnections([cluster.url]);
+    await connections.open();
+    for (const each of connections.deployments) if (each instanceof ClusterDeployment) each.publishes = "PUBLISH";
+    const broker = new RedisBroker(connections);
+    await broker.start({
+      publication: (channel, { data, offset }) => {
+        seen.push([channel, data, offset]);
+        return undefined;
+      },
+      join: () => {},
+      leave: () => {},
+      control: (message) => void seen.push(["", message, 0]),
+      interrupted: () => {},
+    });
+    brokers.push(broker);
+  }
+  const [from, to] = brokers;
+  const channels = Array.from({ length: 12 }, (_, i) => `c${i}`);
+  const options = { historySize: 10, historyTtl: 60_000, metaTtl: 60_000 };
+  for (const channel of channels) await to?.subscribe(channel);
+  for (const data of ["a", "b"]) for (const channel of channels) await from?.publish(channel, { data }, options);
+  await from?.control("hello");
+  await until("all have come", () => seen.length === 25);
+  for (const channel of channels) {
+    assert.deepEqual(
+      seen.filter(([name]) => name === channel),
+      [
+        [channel, "a", 1],
+        [channel, "b", 2],
+      ],
+    );
+  }
+  for (const broker of brokers) await broker.stop();
+  await cluster.stop();
 });
 
 test("while Redis is away that is told once, not by each thing that fails for it", async () => {

@@ -24,6 +24,16 @@ function isFree(port: number): Promise<boolean> {
   });
 }
 
+const ELAPSE = `
+local ms = tonumber(ARGV[2])
+for _, key in ipairs(redis.call('KEYS', ARGV[1])) do
+  if redis.call('TYPE', key).ok == 'zset' then
+    for _, member in ipairs(redis.call('ZRANGE', key, 0, -1)) do redis.call('ZINCRBY', key, -ms, member) end
+  end
+  local ttl = redis.call('PTTL', key)
+  if ttl > ms then redis.call('PEXPIRE', key, ttl - ms) elseif ttl > 0 then redis.call('DEL', key) end
+end`;
+
 /** None outlives the test that started it, however that ends. */
 const running = new Set<RedisServer>();
 process.once("exit", () => {
@@ -129,6 +139,11 @@ export class RedisServer {
     } finally {
       redis.disconnect();
     }
+  }
+
+  /** Lets so much of the time pass that its keys with this prefix have to live; for presence, too. */
+  async elapse(ms: number, prefix: string): Promise<void> {
+    await this.command("EVAL", ELAPSE, "0", `${prefix}:*`, String(Math.round(ms)));
   }
 
   private async isReady(): Promise<void> {
