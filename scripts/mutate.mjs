@@ -59,6 +59,7 @@ writeFileSync(
     coverageAnalysis: "perTest",
     concurrency: 1, // a process for each test file and mutant, which is work enough
     reporters: ["clear-text", "progress-append-only"],
+    timeoutMS: 30_000, // beside what a run usually takes: the machine may have other work
     tempDirName: temporary,
     tsconfigFile: "none", // node strips the types
     disableTypeChecks: false,
