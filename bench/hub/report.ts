@@ -36,14 +36,17 @@ const RETURN: readonly Figure[] = [
   { title: "server CPU per session", unit: " us", of: back((each) => each.outCpuUs) },
 ];
 
+const FANOUT: readonly Figure[] = [
+  { title: "from when it is due to each subscriber: p50", unit: " ms", of: milliseconds("p50") },
+  P99,
+  DELIVERIES,
+  DELIVERY_CPU,
+  { title: "due, but not made: 100 were on their way", unit: " %", of: stream(percentSkipped) },
+];
+
 const FIGURES: Readonly<Record<RowName, readonly Figure[]>> = {
-  fanout: [
-    { title: "from when it is due to each subscriber: p50", unit: " ms", of: milliseconds("p50") },
-    P99,
-    DELIVERIES,
-    DELIVERY_CPU,
-    { title: "due, but not made: 100 were on their way", unit: " %", of: stream(percentSkipped) },
-  ],
+  fanout: FANOUT,
+  calm: FANOUT,
   channels: [DELIVERIES, DELIVERY_CPU, P50, P99],
   history: [
     { title: "in: publications/s", unit: "", of: back((each) => each.inCount / each.inSeconds) },
@@ -65,7 +68,7 @@ export function formatHubReport(run: HubRun, command: string): string {
   const body = run.rows.flatMap((row) => [
     [`**${row.title}**`, ...run.peers.map(() => "")],
     ...FIGURES[row.name].map((figure) => [figure.title, ...run.peers.map((peer) => cell(run, row, peer, figure))]),
-    ...(row.name === "fanout" ? [beyondFloor(run, row)] : []),
+    ...(row.load.channels === 1 && row.load.mode === "stream" ? [beyondFloor(run, row)] : []),
   ]);
   const failed = [...run.samples].flatMap(([key, samples]) =>
     samples.filter((each) => typeof each === "string").map((why) => `- ${key}: ${why}`),
@@ -87,15 +90,19 @@ function cell(run: HubRun, row: Row, peer: Peer, figure: Figure): string {
   if (!row.peers.includes(peer)) return "";
   const values = spread((run.samples.get(keyOf(row, peer)) ?? []).flatMap((each) => valueOf(figure, each) ?? []));
   if (values === undefined) return "-";
-  const range = values.min === values.max ? "" : ` (${short(values.min)} - ${short(values.max)})`;
-  return `${short(values.median)}${figure.unit}${range}`;
+  const range = values.min === values.max ? "" : ` (${amount(values.min, "")} - ${amount(values.max, "")})`;
+  return `${amount(values.median, figure.unit)}${range}`;
+}
+
+function amount(value: number, unit: string): string {
+  return unit === " ms" && value >= 10_000 ? `${short(value / 1000)} s` : `${short(value)}${unit}`;
 }
 
 function valueOf(figure: Figure, sample: Sample | string | undefined): number | undefined {
   return sample === undefined || typeof sample === "string" ? undefined : figure.of(sample);
 }
 
-/** The p99 less that of the sockets alone in the same round, when the machine was in the same mood. */
+/** The p99 less that of the sockets alone, in the same round. */
 function beyondFloor(run: HubRun, row: Row): readonly string[] {
   const floors = run.samples.get(keyOf(row, "sockets")) ?? [];
   const cells = run.peers.map((peer) => {
@@ -103,7 +110,9 @@ function beyondFloor(run: HubRun, row: Row): readonly string[] {
       const [above, below] = [valueOf(P99, sample), valueOf(P99, floors[round])];
       return above === undefined || below === undefined ? [] : above - below;
     });
-    return peer === "sockets" || peer === "c" || differences.length === 0 ? "" : `${short(median(differences))} ms`;
+    return peer === "sockets" || peer === "c" || differences.length === 0
+      ? ""
+      : `${Math.round(median(differences)).toLocaleString("en")} ms`;
   });
-  return ["p99 beyond the floor (to reach: less than 100 ms)", ...cells];
+  return ["p99 beyond that of broadcast", ...cells];
 }

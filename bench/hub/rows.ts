@@ -38,7 +38,7 @@ export interface Row {
   readonly load: Load;
 }
 
-export const ROW_NAMES = ["fanout", "channels", "history", "storm", "lobby"] as const;
+export const ROW_NAMES = ["fanout", "calm", "channels", "history", "storm", "lobby"] as const;
 export type RowName = (typeof ROW_NAMES)[number];
 
 const PER = 100; // subscribers of one of many channels
@@ -60,6 +60,12 @@ export function rowsAt(scale: number): Readonly<Record<RowName, Row>> {
       title: `${number(subscribers)} subscribers of one channel, 64 B every 10 ms`,
       peers: PEERS,
       load: { mode: "stream", name: "feed", channels: 1, per: subscribers, every: 10 },
+    },
+    calm: {
+      name: "calm",
+      title: `${number(subscribers)} subscribers of one channel, 64 B every 200 ms`,
+      peers: PEERS,
+      load: { mode: "stream", name: "feed", channels: 1, per: subscribers, every: 200 },
     },
     channels: {
       name: "channels",

@@ -18,7 +18,7 @@ suite("the benches of the hub, small", () => {
   for (const name of ROW_NAMES) {
     test(name, async () => {
       const row = rowsAt(SCALE)[name];
-      const run = await runHubBench({ rows: [row], peers: PEERS, rounds: 1, seconds: 0.3, realtime: false });
+      const run = await runHubBench({ rows: [row], peers: PEERS, rounds: 1, seconds: 0.5, realtime: false });
       for (const peer of row.peers) {
         const [sample] = run.samples.get(keyOf(row, peer)) ?? [];
         assert.ok(sample !== undefined && typeof sample !== "string", `${peer}: ${JSON.stringify(sample)}`);
