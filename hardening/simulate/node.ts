@@ -4,7 +4,7 @@ import { MemoryBudget, WebSocketServer } from "tungstate";
 import type { ConditionedStream } from "tungstate/testing";
 import { FaultyBroker, type Faults, Mortal } from "./faulty-broker.ts";
 import { read, type Session } from "./sessions.ts";
-import { CONNECTION } from "./talk.ts";
+import { COMPRESSION, CONNECTION } from "./talk.ts";
 import { hold, type Life, type World } from "./world.ts";
 import type { MemoryEngine } from "@tungstate/hub";
 
@@ -45,7 +45,7 @@ export class Node {
     const common = { ...CONNECTION, clock: life, memoryBudget: this.budget, origin: "any" as const };
     this.talks = new WebSocketServer({
       ...common,
-      compression: { asyncSize: 1 << 20, threshold: 10 },
+      compression: COMPRESSION,
       inboxSize: dice.pick([500, 20_000]),
       writeBufferSize: 4_000,
       maxWriteBufferSize: 100_000,

@@ -5,6 +5,8 @@ import { hold, type Life, type Weather, type World } from "./world.ts";
 
 const HEARTBEAT = { interval: 2_000, timeout: 1_000 };
 export const CONNECTION = { heartbeat: HEARTBEAT, closeTimeout: 1_000, handshakeTimeout: 3_000 };
+/** Threads have no order that a seed decides: nothing is left to them. */
+export const COMPRESSION = { asyncSize: 1 << 20, threshold: 10 };
 const OUTBOXES = [2_000, 20_000]; // bytes
 const MAX_WRITE_BUFFER = 200_000; // bytes
 const LARGEST = 40_000; // bytes
@@ -59,7 +61,7 @@ export class Talker {
     this.name = name;
     this.where = where;
     this.life = world.life(name);
-    const compression = dice.chance(0.3) ? { asyncSize: 1 << 20, threshold: 10 } : false;
+    const compression = dice.chance(0.3) ? COMPRESSION : false;
     const policy = dice.pick(["reject", "drop-oldest"] as const);
     const inboxSize = dice.pick([500, 20_000]);
     this.connection = reconnecting("ws://node/talk", {
