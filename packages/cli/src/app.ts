@@ -77,6 +77,8 @@ export async function startApp({ plan, log, stores, siblings }: AppOptions): Pro
     writeBufferSize: WRITE_BUFFER_SIZE,
     compression: plan.compression,
     maxConnections: plan.maxConnections,
+    maxConnectionsPerAddress: plan.maxConnectionsPerAddress,
+    ...(plan.trustProxy.length === 0 ? {} : { trustProxy: plan.trustProxy }),
   };
   const chat = new WebSocketServer({ ...websocket, ...BROADCAST_LIMITS });
   const echo = new WebSocketServer({ ...websocket, ...ECHO_LIMITS });

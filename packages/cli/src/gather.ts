@@ -54,6 +54,8 @@ export function gatherSettings(flags: Flags, environment: Environment): Gathered
     port: take("port") ?? 0,
     origin: take("origin") ?? [],
     maxConnections: take("maxConnections") ?? Infinity,
+    maxConnectionsPerAddress: take("maxConnectionsPerAddress") ?? Infinity,
+    trustProxy: take("trustProxy") ?? [],
     compression: take("compression") ?? false,
     workers: take("workers") ?? 1,
     drain: take("drain") ?? 0,

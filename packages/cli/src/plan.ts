@@ -1,4 +1,5 @@
 import type { TokenKey } from "@tungstate/hub";
+import { WebSocketServer } from "tungstate";
 import { type Certificate, readCertificate } from "./certificate.ts";
 import type { ServeSettings } from "./settings.ts";
 import { tokenKeys } from "./token-keys.ts";
@@ -23,6 +24,11 @@ export function planOf(settings: ServeSettings): { readonly plan: ServePlan; rea
   for (const name of namespace) {
     if (!/^[-\w]+$/.test(name)) problems.push(`--namespace has to consist of letters, digits, _ and -, got "${name}"`);
     else if (name === "public") problems.push("--namespace: public is there already, and needs no token");
+  }
+  try {
+    new WebSocketServer({ trustProxy: settings.trustProxy });
+  } catch (error) {
+    problems.push(`--trust-proxy: ${error instanceof Error ? error.message : String(error)}`);
   }
   let certificate: Certificate | undefined;
   if (tlsCert !== undefined && tlsKey !== undefined) {

@@ -7,6 +7,8 @@ export interface ServeSettings {
   readonly port: number;
   readonly origin: readonly string[];
   readonly maxConnections: number;
+  readonly maxConnectionsPerAddress: number;
+  readonly trustProxy: readonly string[];
   readonly compression: boolean;
   readonly workers: number;
   /** seconds */
@@ -77,6 +79,17 @@ export const SETTINGS: { readonly [N in Name]: Setting<Exclude<ServeSettings[N],
     kind: whole(1, MOST_CONNECTIONS),
     argument: "<count>",
     help: "WebSocket connections of each route at a time, in each worker; more get 503",
+  },
+  maxConnectionsPerAddress: {
+    kind: whole(1, MOST_CONNECTIONS),
+    argument: "<count>",
+    help: "the same from one address; more get 429",
+  },
+  trustProxy: {
+    kind: texts,
+    argument: "<address>",
+    help: "a proxy that is believed about its clients' addresses: an address, a network, or `loopback`; may be given several times",
+    several,
   },
   compression: { kind: flag, help: "compress messages for clients that offer it (permessage-deflate)" },
   workers: {

@@ -232,6 +232,20 @@ test("--max-connections: one more gets 503", async () => {
   await first.close();
 });
 
+test("--max-connections-per-address: one more gets 429; behind --trust-proxy it is the client's address that counts", async () => {
+  await using server = await Server.start("--max-connections-per-address", "1", "--trust-proxy", "loopback");
+  const from = (address: string): Promise<WebSocketConnection> =>
+    connect(server.ws("/ws"), { headers: { "X-Forwarded-For": address } });
+  const open = [await from("192.0.2.1"), await from("192.0.2.2")];
+  await assert.rejects(from("192.0.2.1"), (error) => {
+    return error instanceof HandshakeRejectedError && error.response.status === 429;
+  });
+  await Promise.all(open.map((connection) => connection.close()));
+  await using wrong = new Program("serve", "--port", "0", "--trust-proxy", "nobody");
+  assert.deepEqual(await wrong.run(), { code: 1, signal: null });
+  assert.match(wrong.stderr, /^tungstate: --trust-proxy: .*nobody.*\n$/);
+});
+
 test("--origin lets other pages in, any all", async () => {
   await using some = await Server.start("--origin", "https://a.example", "--origin", "https://b.example");
   for (const origin of ["https://a.example", "https://b.example"]) {
