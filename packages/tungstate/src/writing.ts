@@ -107,11 +107,15 @@ export class Writing {
 
   /** RFC 6455 §5.4 lets no message come between the fragments of another: it waits until `sendStream` is done. */
   private hold(data: Data): boolean {
+    if (data instanceof PreparedMessage && data.compressed) {
+      throw protocolError("INVALID_ARGUMENT", "this connection has no compression");
+    }
     const size = (this.held?.size ?? 0) + sizeOf(data);
     if (size > this.settings.maxWriteBufferSize)
       throw protocolError("WRITE_BUFFER_FULL", "behind a message in fragments");
+    const kept = data instanceof Message ? data.share() : data; // it may be given up meanwhile, by who writes it to another connection
     this.held ??= { data: [], size };
-    this.held.data.push(data);
+    this.held.data.push(kept);
     this.held.size = size;
     this.needDrain = true;
     return false;
@@ -169,9 +173,9 @@ export class Writing {
   /** Sends what waited for a message in fragments; what is written meanwhile comes behind it. */
   private async release(pace: Pace): Promise<void> {
     const { core, held } = this;
-    for (let data = held?.data.shift(); data !== undefined && core.writable; data = held?.data.shift()) {
+    for (let data = held?.data.shift(); data !== undefined; data = held?.data.shift()) {
       if (!core.hasRoom(data)) await pace.room();
-      if (!core.writable) break;
+      if (!core.writable || core.inMessage) return; // its source has failed, and so has the connection: this is lost, as `flush` tells
       core.send(data);
       this.messagesSent++;
       if (held !== undefined) held.size -= sizeOf(data);
@@ -204,7 +208,8 @@ export class Writing {
     // by halves: while one is on its way, the other one fills up
     if (core.output.size * 2 >= settings.writeBufferSize) this.pass();
     else this.flushSoon();
-    if (this.inFlight !== undefined) this.flushSoon(); // what waits behind it is counted then
+    // what waits behind a write under way is counted then; and who waits for room is told then, not inside of somebody's call
+    if (this.inFlight !== undefined || this.needDrain || this.roomWaiters !== undefined) this.flushSoon();
     if (this.hasRoom) return true;
     this.needDrain = true;
     return false;
@@ -248,6 +253,7 @@ export class Writing {
       if (!this.answersHeld) this.core.answer();
       this.pass();
     }
+    this.makeRoom();
     const kept = this.bufferedAmount;
     if (kept === this.kept) return;
     this.kept = kept;
@@ -268,7 +274,6 @@ export class Writing {
       }
     }
     if (this.inFlight === undefined) this.drained();
-    this.makeRoom();
   }
 
   /** The transport is done with what it was given. */

@@ -2,6 +2,7 @@ import {
   compressedForm,
   type Data,
   type DeflateFresh,
+  Message,
   type MessageCodec,
   PreparedMessage,
   type Protocol,
@@ -69,12 +70,13 @@ export class Outgoing {
     const { core } = this;
     if (!core.writable) throw protocolError("NOT_OPEN", `its state is "${core.state}"`);
     this.checkRoom(data);
-    const run = () => this.sendNow(data, compress);
-    if (this.waiting !== undefined) this.hold({ size: sizeOf(data), run });
-    else {
+    if (this.waiting !== undefined) {
+      const kept = keep(data);
+      this.hold({ size: sizeOf(data), run: () => this.sendNow(kept, compress) });
+    } else {
       // the codec must not be asked for what is not sent then
       if (core.inMessage) throw protocolError("MESSAGE_IN_PROGRESS");
-      const pending = run();
+      const pending = this.sendNow(data, compress);
       if (pending !== undefined) this.wait(pending, sizeOf(data));
     }
   }
@@ -176,7 +178,10 @@ export class Outgoing {
       return undefined;
     }
     const deflated = codec.deflate(data);
-    if (deflated instanceof Promise) return deflated.then((bytes) => this.sendDeflated(data, type, bytes));
+    if (deflated instanceof Promise) {
+      const kept = keep(data);
+      return deflated.then((bytes) => this.sendDeflated(kept, type, bytes));
+    }
     this.sendDeflated(data, type, deflated === undefined ? undefined : lasting(deflated));
     return undefined;
   }
@@ -205,6 +210,11 @@ export class Outgoing {
 /** Borrowed bytes in a form that the protocol may keep. */
 function lasting(bytes: Uint8Array): Uint8Array {
   return bytes.length <= LARGEST_BORROWED ? bytes : new Uint8Array(bytes);
+}
+
+/** Data that waits: a message may be given up meanwhile, by who writes it to another connection. */
+function keep(data: Data): Data {
+  return data instanceof Message ? data.share() : data;
 }
 
 function sizeOf(data: Data): number {

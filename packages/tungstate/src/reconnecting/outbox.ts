@@ -76,7 +76,7 @@ function keep(data: unknown): string | Uint8Array | Message | PreparedMessage {
   if (typeof data === "string" || data instanceof PreparedMessage) return data;
   if (data instanceof Message) {
     data.detach(); // it may wait for long, and must not keep what it came with alive
-    return data;
+    return data.share(); // and may be given up, by who writes it to another connection
   }
   if (data instanceof ArrayBuffer) return new Uint8Array(data.slice(0));
   if (ArrayBuffer.isView(data)) return new Uint8Array(data.buffer, data.byteOffset, data.byteLength).slice();
