@@ -24,6 +24,7 @@ export class ClusterDeployment implements Deployment {
   private refreshing: Promise<void> | undefined;
   private lookedAt = -Infinity;
   private timer: NodeJS.Timeout | undefined;
+  private soon: NodeJS.Timeout | undefined;
   private isStopped = false;
 
   constructor(url: RedisUrl, context: LinkContext) {
@@ -47,6 +48,7 @@ export class ClusterDeployment implements Deployment {
   stop(): void {
     this.isStopped = true;
     clearInterval(this.timer);
+    clearTimeout(this.soon);
     for (const server of this.byAddress.values()) server.close();
     this.byAddress.clear();
     this.slots = [];
@@ -64,7 +66,11 @@ export class ClusterDeployment implements Deployment {
 
   async redirect(error: unknown, key: string): Promise<Redirection | undefined> {
     const [kind, , address] = error instanceof Error ? error.message.split(" ") : [];
-    if (kind === "ASK" && address !== undefined) return { server: this.serverAt(address), asking: true };
+    if (kind === "ASK" && address !== undefined) {
+      const server = this.serverAt(address);
+      await server.whenUp(); // one that has no slot yet is not connected
+      return { server, asking: true };
+    }
     if (kind === "TRYAGAIN")
       await pause(TRY_AGAIN_PAUSE); // some keys are here, some there
     else if (kind === "MOVED") await this.refresh();
@@ -76,9 +82,13 @@ export class ClusterDeployment implements Deployment {
     if (this.isStopped) return Promise.resolve();
     this.refreshing ??= this.look().finally(() => {
       this.refreshing = undefined;
-      if (this.servers().every((server) => server.isUp)) return;
+      if (this.soon !== undefined || this.servers().every((server) => server.isUp)) return;
       // until a replica has taken over
-      setTimeout(() => void this.refresh(), REFRESH_WHEN_DOWN).unref();
+      this.soon = setTimeout(() => {
+        this.soon = undefined;
+        void this.refresh();
+      }, REFRESH_WHEN_DOWN);
+      this.soon.unref();
     });
     return this.refreshing;
   }
@@ -134,7 +144,7 @@ export class ClusterDeployment implements Deployment {
 
   /** A reply of CLUSTER SLOTS. `asked` stands for hosts that it leaves out. Returns whether something is new. */
   private take(reply: unknown, asked: string): boolean {
-    const slots = new Array<Server | undefined>(SLOTS);
+    const slots = new Array<Server | undefined>(SLOTS).fill(undefined);
     for (const [first, last, [host, port]] of reply as [number, number, [string | null, number]][]) {
       const server = this.serverFor(host || asked, port);
       slots.fill(server, first, last + 1);

@@ -164,7 +164,7 @@ export class Link {
 
   /** What is sent from here to the end of this callback goes out together. */
   cork(): void {
-    if (this.isCorked) return;
+    if (this.isCorked || !this.isUp) return;
     const { stream } = this.redis;
     this.isCorked = true;
     stream.cork();

@@ -83,8 +83,9 @@ export class Subscriber {
     if (this.link.isUp) this.wish({ name, on: true, asked: undefined });
   }
 
-  /** Subscribes to everything again. */
+  /** Subscribes to everything again; where it is not connected, that happens by itself when it is. */
   resubscribe(): void {
+    if (!this.link.isUp) return;
     for (const name of this.wanted) this.wish({ name, on: true, asked: undefined });
   }
 

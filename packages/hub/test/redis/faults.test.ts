@@ -1,9 +1,13 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import type { BrokerPublishOptions } from "../../src/broker/broker.ts";
+import { type BrokerPublishOptions, StoreUnavailableError } from "../../src/broker/broker.ts";
 import { Hub } from "../../src/hub.ts";
+import { StoreMetrics } from "../../src/metrics.ts";
+import { loadClient } from "../../src/redis/link.ts";
 import { openRedis } from "../../src/redis/open-redis.ts";
-import type { RedisOptions } from "../../src/redis/options.ts";
+import { type RedisOptions, resolveRedisOptions } from "../../src/redis/options.ts";
+import { Server } from "../../src/redis/server.ts";
+import { Subscriber } from "../../src/redis/subscriber.ts";
 import { pubsOf, TestClient } from "../support/test-client.ts";
 import { freePort, RedisClusterServers, RedisServer, SentinelServers } from "./support/redis-server.ts";
 import { TcpProxy } from "./support/tcp-proxy.ts";
@@ -162,6 +166,33 @@ test("start-up fails clearly where Redis can't be used, and leaves nothing behin
   await silent.stop();
   await assert.rejects(openRedis([]), TypeError);
   await assert.rejects(openRedis([server.url, server.url]), /the same/);
+});
+
+test("what is subscribed to while there is no connection is subscribed to when there is one", async () => {
+  await loadClient();
+  const server = kept(await RedisServer.start());
+  const proxy = kept(await TcpProxy.start(server.port));
+  proxy.cut();
+  const context = { settings: resolveRedisOptions({ timeout: TIMEOUT }), metrics: new StoreMetrics() };
+  const messages: string[] = [];
+  const interrupted: string[] = [];
+  const subscriber = new Subscriber(new Server("there", { port: proxy.port }, context), false, context, {
+    message: (name, message) => messages.push(`${name} ${message}`),
+    interrupted: (names) => interrupted.push(...names),
+    moved: () => undefined,
+  });
+  subscriber.adopt("x");
+  subscriber.resubscribe();
+  await assert.rejects(subscriber.subscribe("y"), StoreUnavailableError);
+  subscriber.openLater();
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  proxy.heal();
+  await until("it is subscribed", () => interrupted.includes("x"));
+  await server.command("PUBLISH", "x", "1");
+  await until("it comes", () => messages.length > 0);
+  assert.deepEqual([messages, interrupted, [...subscriber.names]], [["x 1"], ["x"], ["x"]]);
+  assert.equal(context.metrics.subscriptions, 1);
+  subscriber.close();
 });
 
 test("connections that were opened are closed by the end of the hub, or by close", async () => {
