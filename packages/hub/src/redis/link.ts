@@ -102,7 +102,8 @@ export class Link {
   }
 
   get isUp(): boolean {
-    return this.redis.status === "ready";
+    // the status follows the end of the stream a moment later
+    return this.redis.status === "ready" && this.redis.stream.writable;
   }
 
   /** Connects for the first time. Rejects where that fails, and is closed then. */
