@@ -205,11 +205,9 @@ export class Writing {
   /** What was written is to be flushed. False if more than `writeBufferSize` waits. */
   private afterWrite(): boolean {
     const { core, settings } = this;
+    this.flushSoon(); // also of what is handed over at once: those who wait for that are told then, not inside of somebody's call
     // by halves: while one is on its way, the other one fills up
     if (core.output.size * 2 >= settings.writeBufferSize) this.pass();
-    else this.flushSoon();
-    // what waits behind a write under way is counted then; and who waits for room is told then, not inside of somebody's call
-    if (this.inFlight !== undefined || this.needDrain || this.roomWaiters !== undefined) this.flushSoon();
     if (this.hasRoom) return true;
     this.needDrain = true;
     return false;
@@ -253,7 +251,7 @@ export class Writing {
       if (!this.answersHeld) this.core.answer();
       this.pass();
     }
-    this.makeRoom();
+    this.tell();
     const kept = this.bufferedAmount;
     if (kept === this.kept) return;
     this.kept = kept;
@@ -295,10 +293,14 @@ export class Writing {
     return this.held !== undefined || this.outgoing?.busy === true;
   }
 
-  /** The transport has taken what there was. Where that is not too much, the next output can fill up while it is on its way. */
-  private makeRoom(): void {
+  /** Tells those who wait for the transport. Where what it has not taken is not too much, the next output can fill up while it is on its way. */
+  private tell(): void {
     if (this.holds || !this.hasRoom) return;
-    const { roomWaiters } = this;
+    const { roomWaiters, flushWaiters } = this;
+    if (flushWaiters !== undefined && this.bufferedAmount === 0) {
+      this.flushWaiters = undefined;
+      for (const waiter of flushWaiters) waiter.resolve();
+    }
     if (roomWaiters !== undefined) {
       this.roomWaiters = undefined;
       for (const waiter of roomWaiters) waiter.resolve();
@@ -311,7 +313,7 @@ export class Writing {
 
   /** All there was is written. */
   private drained(): void {
-    const { core, streamWaiter, flushWaiters } = this;
+    const { core, streamWaiter } = this;
     if (streamWaiter !== undefined) {
       this.streamWaiter = undefined;
       streamWaiter.resolve();
@@ -320,9 +322,6 @@ export class Writing {
       this.endSent = true;
       this.transport.end();
     }
-    if (flushWaiters === undefined || this.holds) return;
-    this.flushWaiters = undefined;
-    for (const waiter of flushWaiters) waiter.resolve();
   }
 
   /** The connection has ended, because of `cause` if anything went wrong: what still waits won't be written. */
@@ -339,8 +338,7 @@ export class Writing {
     const error = cause ?? protocolError("NOT_OPEN", "it was closed before all was written");
     streamWaiter?.reject(error);
     for (const reject of streams ?? []) reject(error);
-    for (const waiter of roomWaiters ?? []) waiter.reject(error);
-    for (const waiter of flushWaiters ?? []) {
+    for (const waiter of [...(roomWaiters ?? []), ...(flushWaiters ?? [])]) {
       if (lost) waiter.reject(error);
       else waiter.resolve();
     }

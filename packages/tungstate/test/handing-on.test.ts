@@ -125,6 +125,20 @@ describe("a message that waits", () => {
   });
 });
 
+test("send resolves for a message that was handed over, though the connection is dropped in the same turn", async () => {
+  await withConnected(memory, { server: { writeBufferSize: 0 } }, async ({ server }) => {
+    const { parts, goOn } = held();
+    const streamed = server.sendStream(parts);
+    await turn();
+    const sent = server.send("behind it");
+    goOn();
+    await streamed;
+    await server.flush();
+    server.terminate();
+    await sent;
+  });
+});
+
 describe("drain", () => {
   test("is not emitted inside of a write", async () => {
     await withConnected(memory, {}, async ({ server }) => {
