@@ -21,7 +21,7 @@ const LARGEST_REMEMBERED = 1 << 20; // bytes; a remembered view keeps its buffer
  * for its buffer is slow. (A buffer that can be resized may have grown since, which a view of a fixed length does not show.)
  */
 let viewed: Uint8Array | undefined;
-let view: Int32Array = new Int32Array(0);
+let view: Int32Array | undefined;
 let offset = 0;
 
 /** The offset of `chunk` in its buffer. */
@@ -30,10 +30,14 @@ export function offsetOf(chunk: Uint8Array): number {
   return offset;
 }
 
-function look(chunk: Uint8Array): void {
-  view = new Int32Array(chunk.buffer, 0, chunk.buffer.byteLength >> 2);
-  offset = chunk.byteOffset;
-  viewed = chunk.buffer.byteLength <= LARGEST_REMEMBERED ? chunk : undefined;
+function look(chunk: Uint8Array): Int32Array {
+  const { buffer, byteOffset } = chunk;
+  const words = new Int32Array(buffer, 0, buffer.byteLength >> 2);
+  const remembered = buffer.byteLength <= LARGEST_REMEMBERED;
+  viewed = remembered ? chunk : undefined;
+  view = remembered ? words : undefined;
+  offset = byteOffset;
+  return words;
 }
 
 /**
@@ -61,7 +65,7 @@ export function copyMasked(
     }
     return seen;
   }
-  if (source !== viewed) look(source);
+  let words = (source === viewed ? view : undefined) ?? look(source);
   if (((offset + start) ^ at) & 3) {
     target.set(source.subarray(start, start + length), at);
     return maskInPlace(target, targetWords, at, end, key);
@@ -75,8 +79,7 @@ export function copyMasked(
   }
   let word = (offset + from) >> 2;
   const lastWord = end >> 2;
-  if (view.length < word + lastWord - (at >> 2)) look(source);
-  const words = view;
+  if (words.length < word + lastWord - (at >> 2)) words = look(source);
   from += (lastWord << 2) - at;
   for (let to = at >> 2; to < lastWord; to++, word++) {
     const value = words[word] ^ key;

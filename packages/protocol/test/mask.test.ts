@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { copyMasked, isAscii, MaskingKeys, maskInPlace, rotateKey } from "../src/mask.ts";
+import { copyMasked, isAscii, MaskingKeys, maskInPlace, offsetOf, rotateKey } from "../src/mask.ts";
 import { pattern } from "./support/bytes.ts";
+import { collectGarbage } from "./support/garbage.ts";
 import { KEY, type Key, masked } from "./support/frames.ts";
 
 /** ES2024's ArrayBuffer. */
@@ -170,4 +171,16 @@ describe("masking keys", () => {
     broken = false;
     assert.deepEqual(octets(keys.take()), [7, 7, 7, 7]);
   });
+});
+
+test("a large buffer that was looked at is not kept alive", async () => {
+  const look = (): WeakRef<ArrayBufferLike> => {
+    const chunk = new Uint8Array(2 << 20);
+    offsetOf(chunk);
+    copyMasked(chunk, 0, 64, 0, new Uint8Array(64), new Int32Array(16), 0);
+    return new WeakRef(chunk.buffer);
+  };
+  const buffer = look();
+  await collectGarbage();
+  assert.equal(buffer.deref(), undefined);
 });

@@ -78,7 +78,7 @@ export function hasToken(value: string | undefined, token: string): boolean {
 }
 
 const FEW = 32; // fields; up to here looking through them is faster than making a map of them
-const NONE: readonly string[] = [];
+const NONE: readonly string[] = Object.freeze([]); // all share it
 
 /** Header fields in the order they came; names are looked up in any case. */
 export class HeaderFields implements Iterable<readonly [name: string, value: string]> {

@@ -63,6 +63,12 @@ describe("token lists", () => {
 });
 
 describe("HeaderFields", () => {
+  it("what one lacks can't be put into all of them", () => {
+    const values = new HeaderFields([["a", "1"]]).getAll("cookie") as string[];
+    assert.throws(() => values.push("evil"), TypeError);
+    assert.equal(new HeaderFields([]).has("cookie"), false);
+  });
+
   const fields = new HeaderFields([
     ["Host", "example.com"],
     ["X-List", "a"],
