@@ -35,6 +35,7 @@ export class FaultyBroker implements Broker {
   /** What is on its way, in order. */
   private readonly lane: (() => void)[] = [];
   private busy = false;
+  private stopped = false;
 
   constructor(world: World, life: Life, engine: MemoryEngine, faults: Faults) {
     this.world = world;
@@ -76,7 +77,7 @@ export class FaultyBroker implements Broker {
     const { faults, world } = this;
     const delay = faults.on && world.dice.chance(faults.delay) ? world.dice.whole(1, 800) : 0;
     const go = (): void => {
-      if (this.life.alive) deliver();
+      if (this.life.alive && !this.stopped) deliver();
       this.next();
     };
     if (delay > 0) this.life.after(delay, go);
@@ -88,6 +89,7 @@ export class FaultyBroker implements Broker {
   }
 
   stop(): Promise<void> {
+    this.stopped = true;
     return this.inner.stop();
   }
 
