@@ -331,8 +331,10 @@ static void readable(struct connection *c) {
       wire_in += (u64)n;
       size_t used = frames(c, reading, (size_t)n);
       c->in_size = (size_t)n - used;
-      grow(&c->in, &c->in_room, c->in_size);
-      memcpy(c->in, reading + used, c->in_size);
+      if (c->in_size) {
+        grow(&c->in, &c->in_room, c->in_size);
+        memcpy(c->in, reading + used, c->in_size);
+      }
     }
   } else { // what goes on from the last read is made whole
     grow(&c->in, &c->in_room, c->in_size + READ_BYTES);
@@ -613,9 +615,10 @@ static void option(const char *argument) {
 int main(int count, char **arguments) {
   for (int i = 1; i < count; i++) option(arguments[i]);
   if (port < 1 || port > 65535) die("port: expected 1 to 65535");
-  if (channels < 1 || per < 1 || per > 65535 || each < 1 || channels % each || opening < 1) die("channels, per (at most 65,535) and each are at least 1, and channels a multiple of each");
+  if (channels < 1 || per < 1 || per > 65535 || each < 1 || each > 100 || channels % each || opening < 1) die("channels, per (at most 65,535) and each (at most 100) are at least 1, and channels a multiple of each");
   if (bytes < DIGITS + 3 || bytes > 200) die("bytes: expected %d to 200, got %d", DIGITS + 3, bytes);
   if (!strcmp(mode, "return") && (each != 1 || dialect == PLAIN)) die("return: one channel for each subscriber, and a dialect that recovers");
+  if (!strcmp(mode, "return") && !server_pid) die("return: pid, the server's, is needed");
   groups = channels / each;
   subscribers = groups * per;
   signal(SIGPIPE, SIG_IGN);
