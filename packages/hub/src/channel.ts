@@ -5,9 +5,11 @@ import { UNSUBSCRIBES } from "./codes.ts";
 import { SharedMessage } from "./connection.ts";
 import type { HubMetrics } from "./metrics.ts";
 import type { Namespace } from "./namespaces.ts";
+import { Delivery, deliverTo, joinDeliveries, takesJoined } from "./delivery.ts";
 import { aboutClientJson, channelPush } from "./protocol/encode.ts";
 import { DeltaBase, PublicationPush, type PushOptions } from "./protocol/publication-push.ts";
-import { NO_BASE, type Subscription } from "./subscription.ts";
+import type { TurnEnd } from "./outbox.ts";
+import type { Subscription } from "./subscription.ts";
 
 /** What channels need of their hub. */
 export interface ChannelContext {
@@ -15,11 +17,15 @@ export interface ChannelContext {
   readonly clock: Clock;
   readonly metrics: HubMetrics;
   readonly background: Background;
+  readonly turnEnd: TurnEnd;
 }
 
 /** Until a position that could not be checked after an interruption is checked again, ms: at first, and doubled up to. */
 const FIRST_RECHECK = 250;
 const LAST_RECHECK = 30_000;
+
+/** Publications that wait for the end of a turn; more do not. */
+const MOST_DUE = 256;
 
 interface Arrival {
   readonly publication: Publication;
@@ -43,6 +49,10 @@ export class Channel {
   private subscribers: (Subscription | undefined)[] = [];
   private left = 0;
   private goingThrough = 0;
+  /** Subscribers with a buffer. */
+  private readonly recovering = new Set<Subscription>();
+  /** Publications of this turn. */
+  private due: Delivery[] = [];
   /** Of the last publication that was delivered. */
   private offset = 0;
   private epoch = "";
@@ -74,7 +84,7 @@ export class Channel {
     this.opened = this.open(after);
   }
 
-  /** Where everybody stands who has all that was delivered. */
+  /** Where everybody stands who has all that was delivered, and what is to be flushed. */
   get position(): Position {
     return { offset: this.offset, epoch: this.epoch };
   }
@@ -89,11 +99,21 @@ export class Channel {
   }
 
   add(subscription: Subscription): void {
+    subscription.after = this.context.turnEnd.last;
+    if (subscription.buffer !== undefined) this.recovering.add(subscription);
     subscription.index = this.subscribers.length;
     this.subscribers.push(subscription);
   }
 
+  /** Whoever was added with a buffer has what it has missed: all that was published so far. */
+  recovered(subscription: Subscription): void {
+    this.recovering.delete(subscription);
+    subscription.buffer = undefined;
+    subscription.after = this.context.turnEnd.last;
+  }
+
   remove(subscription: Subscription): void {
+    this.recovering.delete(subscription);
     const { index } = subscription;
     if (index < 0) return;
     subscription.index = -1;
@@ -151,6 +171,7 @@ export class Channel {
 
   /** The stream turned out to be another one. Who stood at a position of the old one has to come back. */
   restart(position: Position): void {
+    this.flush();
     this.offset = position.offset;
     this.epoch = position.epoch;
     this.last = undefined;
@@ -161,6 +182,7 @@ export class Channel {
   }
 
   close(): void {
+    this.flush();
     this.closed = true;
     this.arrivals = undefined;
     this.stopRecheck?.();
@@ -255,43 +277,51 @@ export class Channel {
     return arrivals;
   }
 
-  private deliver(publication: Publication): FanOut {
-    const started = this.context.clock.now();
-    const counts: FanOut = { delivered: 0, queued: 0, dropped: 0, disconnected: 0 };
-    const push = new PublicationPush(publication, this.pushOptions, this.last);
-    const { offset } = publication;
-    if (offset > 0) {
-      this.offset = offset;
-      this.provenAt = started;
-      if (this.namespace.delta) this.last = new DeltaBase(publication);
-    }
+  /**
+   * Hands what was published in this turn to the subscribers: to one all of it, in one message if it can be, then to the next. A subscriber's
+   * memory is spread widely, and among thousands of them it is out of the processor's caches when the next publication comes.
+   */
+  flush(): void {
+    const { due, subscribers } = this;
+    if (due.length === 0) return;
+    this.due = [];
+    const joined = joinDeliveries(due, this.pushOptions.whenFull);
     this.goingThrough++;
-    const { subscribers } = this;
-    // whoever comes in the meantime starts behind this publication
-    const count = subscribers.length;
-    for (let i = 0; i < count; i++) {
+    // whoever comes in the meantime starts behind these publications
+    for (let i = 0, count = subscribers.length; i < count; i++) {
       const subscription = subscribers[i];
       if (subscription === undefined) continue;
-      if (subscription.buffer !== undefined) {
-        subscription.buffer.push(publication);
-      } else if (subscription.live && (offset === 0 || offset > subscription.offset)) {
-        if (offset > 0) subscription.offset = offset;
-        if (!subscription.delta) {
-          subscription.outbox.share(push.plain, counts);
-        } else {
-          const base = subscription.deltaBase;
-          subscription.deltaBase = offset > 0 ? offset : NO_BASE;
-          subscription.outbox.share(base === NO_BASE ? push.full : push.deltaTo(base), counts);
-        }
+      if (joined !== undefined && takesJoined(subscription, joined)) {
+        if (joined.last > 0) subscription.offset = joined.last;
+        subscription.outbox.share(joined.message, joined.counts, joined.number);
+      } else {
+        for (const delivery of due) deliverTo(subscription, delivery);
       }
     }
     this.wentThrough();
-    this.count(counts, started);
-    return counts;
+    for (const delivery of due) this.count(delivery, joined?.counts);
+  }
+
+  private deliver(publication: Publication): FanOut {
+    const now = this.context.clock.now();
+    const push = new PublicationPush(publication, this.pushOptions, this.last);
+    const delivery = new Delivery(push, now, this.context.turnEnd.next(), this);
+    const { offset } = publication;
+    if (offset > 0) {
+      this.offset = offset;
+      this.provenAt = now;
+      if (this.namespace.delta) this.last = new DeltaBase(publication);
+    }
+    for (const { buffer } of this.recovering) buffer?.push(publication);
+    const waiting = this.due.push(delivery);
+    if (waiting === 1) this.context.turnEnd.addChannel(this);
+    else if (waiting === MOST_DUE) this.flush();
+    return delivery;
   }
 
   private shareAbout(kind: "join" | "leave", info: ClientInfo): void {
     if (this.closed) return;
+    this.flush();
     const { whenFull, channel } = this.pushOptions;
     const text = channelPush(channel, kind, aboutClientJson(info));
     const message = new SharedMessage(text, whenFull === "conflate" ? "drop-oldest" : whenFull);
@@ -312,13 +342,19 @@ export class Channel {
     for (const [index, each] of this.subscribers.entries()) if (each !== undefined) each.index = index;
   }
 
-  private count(counts: FanOut, started: number): void {
+  private count({ counts, publishedAt }: Delivery, joined: FanOut | undefined): void {
+    if (joined !== undefined) {
+      counts.delivered += joined.delivered;
+      counts.queued += joined.queued;
+      counts.dropped += joined.dropped;
+      counts.disconnected += joined.disconnected;
+    }
     const { metrics, clock } = this.context;
     metrics.publications++;
     metrics.delivered += counts.delivered;
     metrics.queued += counts.queued;
     metrics.dropped += counts.dropped;
     metrics.slowDisconnects += counts.disconnected;
-    metrics.fanOut.observe(clock.now() - started);
+    metrics.fanOut.observe(clock.now() - publishedAt);
   }
 }

@@ -113,7 +113,8 @@ export class Hub {
     const metrics = new HubMetrics(broker.metrics);
     this.metrics = metrics;
     const background = new Background(settings.onError);
-    const channels = new Channels({ broker, clock, metrics, background });
+    const turnEnd = new TurnEnd(clock);
+    const channels = new Channels({ broker, clock, metrics, background, turnEnd });
     this.settings = settings;
     this.background = background;
     this.agenda = new Agenda(clock);
@@ -127,7 +128,7 @@ export class Hub {
       background,
       registry,
       agenda: this.agenda,
-      turnEnd: new TurnEnd(clock),
+      turnEnd,
       rpc: this.handlers,
     };
     this.operations = new Operations(this.parts);

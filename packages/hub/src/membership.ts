@@ -96,7 +96,7 @@ export class Membership {
     const missed = this.missed();
     const position = this.newest(channel.position);
     if (subscription.index < 0) channel.add(subscription);
-    subscription.buffer = undefined;
+    else channel.recovered(subscription);
     subscription.live = true;
     this.state = "live";
     context.metrics.subscriptions++;
@@ -131,8 +131,14 @@ export class Membership {
     context.background.add(context.broker.publishJoin(channel.name, subscription.info));
   }
 
+  /** Sends the client what was published in this turn. */
+  flush(): void {
+    this.channel.flush();
+  }
+
   /** The client is a subscriber no longer, whatever it was before. Nothing is sent for the channel after this call. */
   end(): void {
+    this.flush(); // which may end it: its queue may be full
     if (this.state === "ended") return;
     const { subscription, channel, context } = this;
     if (this.isLive) context.metrics.subscriptions--;

@@ -91,8 +91,9 @@ export class Operations {
     const result = await stored(
       this.parts.broker.publish(channel, { data, tags }, { ...history, idempotencyKey, idempotencyTtl }),
     );
-    const { offset, epoch, duplicate, fanOut } = result;
-    return { offset, epoch, duplicate, ...(fanOut ?? NOTHING) };
+    const { offset, epoch, duplicate } = result;
+    const { delivered, queued, dropped, disconnected } = result.fanOut ?? NOTHING;
+    return { offset, epoch, duplicate, delivered, queued, dropped, disconnected };
   }
 
   /** The same to many channels; each has its own result. */

@@ -7,20 +7,47 @@ import { SendQueue } from "./send-queue.ts";
 /** More characters of replies than this leave before the turn ends. */
 const FLUSH_AT = 64 * 1024;
 
-/** Outboxes with something to flush at the end of this turn: one callback for all. */
+/** What is to be flushed at the end of this turn: one callback for all. Publications, then replies, which let those go before them that they follow. */
 export class TurnEnd {
   private readonly clock: Clock;
-  private waiting: Outbox[] = [];
+  private channels: { flush(): void }[] = [];
+  private outboxes: Outbox[] = [];
+  private isDue = false;
+  private count = 0;
 
   constructor(clock: Clock) {
     this.clock = clock;
   }
 
-  add(outbox: Outbox): void {
-    if (this.waiting.push(outbox) > 1) return;
+  /** The number of the last publication. */
+  get last(): number {
+    return this.count;
+  }
+
+  /** Numbers a publication. */
+  next(): number {
+    return ++this.count;
+  }
+
+  addChannel(channel: { flush(): void }): void {
+    this.channels.push(channel);
+    this.schedule();
+  }
+
+  addOutbox(outbox: Outbox): void {
+    this.outboxes.push(outbox);
+    this.schedule();
+  }
+
+  private schedule(): void {
+    if (this.isDue) return;
+    this.isDue = true;
     this.clock.endOfTurn(() => {
-      const outboxes = this.waiting;
-      this.waiting = [];
+      const { channels, outboxes } = this;
+      this.channels = [];
+      this.outboxes = [];
+      this.isDue = false;
+      for (const each of channels) each.flush();
       for (const each of outboxes) each.flush();
     });
   }
@@ -37,6 +64,8 @@ export class Outbox {
   private readonly queueLimit: number;
   private readonly onOverflow: () => void;
   private replies = "";
+  /** The publication behind which the replies came. */
+  private repliesAfter = 0;
   private waitsForTurnEnd = false;
   /** Between a write that returned false and `drained`. */
   private blocked = false;
@@ -70,18 +99,28 @@ export class Outbox {
   /** A line for this client alone. */
   line(text: string): void {
     if (this.closed) return;
+    // what came before a publication goes before it
+    if (this.repliesAfter !== this.turnEnd.last) {
+      this.flush();
+      this.repliesAfter = this.turnEnd.last;
+    }
     this.replies = this.replies === "" ? text : `${this.replies}\n${text}`;
     if (this.replies.length > FLUSH_AT) this.flush();
     else if (!this.waitsForTurnEnd) {
       this.waitsForTurnEnd = true;
-      this.turnEnd.add(this);
+      this.turnEnd.addOutbox(this);
     }
   }
 
-  /** A message for many, counted in `counts`. */
-  share(message: SharedMessage, counts: FanOut): void {
+  /** Whether the connection takes more. */
+  get isFree(): boolean {
+    return !this.blocked && !this.closed;
+  }
+
+  /** A message for many, counted in `counts`; `number`: of the publication, if it is one. */
+  share(message: SharedMessage, counts: FanOut, number = Infinity): void {
     if (this.closed) return;
-    if (this.replies !== "") {
+    if (this.replies !== "" && this.repliesAfter < number) {
       this.flush(); // what came before goes before
       if (this.isClosed) {
         counts.disconnected++;

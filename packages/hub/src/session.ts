@@ -218,6 +218,7 @@ export class Session implements ClientSession, SubscriptionOwner, Due {
     hub.agenda.set(this, undefined);
     if (byServer) {
       hub.metrics.disconnects.add(why.code);
+      for (const membership of this.memberships.values()) membership.flush();
       this.outbox.flush();
       this.connection.close(why.code, why.reason);
     }

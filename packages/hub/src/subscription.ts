@@ -45,6 +45,8 @@ export class Subscription {
   offset = 0;
   /** Of the publication that the next one may be a delta to. */
   deltaBase = NO_BASE;
+  /** The last publication before it came: those that wait for the end of the turn are none of its. */
+  after = 0;
   /** Its index in the channel's list; -1: not in there. */
   index = -1;
 

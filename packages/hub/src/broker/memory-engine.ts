@@ -187,9 +187,13 @@ export class MemoryEngine {
   }
 
   private handOver(channel: string, publication: Publication, epoch: string): FanOut {
-    const total: FanOut = { delivered: 0, queued: 0, dropped: 0, disconnected: 0 };
-    for (const node of this.interest.get(channel) ?? []) {
-      const fanOut = node.handler.publication(channel, publication, epoch);
+    const nodes = this.interest.get(channel) ?? [];
+    const [node] = nodes;
+    // not looked at: reading the numbers has it delivered at once
+    if (nodes.length === 1) return node?.handler.publication(channel, publication, epoch) ?? nothing();
+    const total = nothing();
+    for (const each of nodes) {
+      const fanOut = each.handler.publication(channel, publication, epoch);
       if (fanOut === undefined) continue;
       total.delivered += fanOut.delivered;
       total.queued += fanOut.queued;
@@ -237,4 +241,8 @@ export class MemoryEngine {
       else if (stream.expiresAt <= now) stream.ring.clear();
     }
   }
+}
+
+function nothing(): FanOut {
+  return { delivered: 0, queued: 0, dropped: 0, disconnected: 0 };
 }

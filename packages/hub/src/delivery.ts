@@ -1,0 +1,93 @@
+import type { FanOut } from "./broker/broker.ts";
+import { SharedMessage, type WhenFull } from "./connection.ts";
+import type { PublicationPush } from "./protocol/publication-push.ts";
+import { NO_BASE, type Subscription } from "./subscription.ts";
+
+/** Characters of publications that go in one message; more go in one each. */
+const MOST_JOINED = 64 * 1024;
+
+/** Publications of one turn as one message, for subscribers who get all of them. */
+export interface Joined {
+  readonly message: SharedMessage;
+  readonly counts: FanOut;
+  /** Of the first of them. */
+  readonly number: number;
+  /** Of the first and the last publication that have one; 0: none has. */
+  readonly first: number;
+  readonly last: number;
+}
+
+/** A publication on its way to the subscribers. Whoever asks what became of it has it delivered at once. */
+export class Delivery implements FanOut {
+  readonly push: PublicationPush;
+  readonly publishedAt: number;
+  readonly number: number;
+  readonly counts: FanOut = { delivered: 0, queued: 0, dropped: 0, disconnected: 0 };
+  private readonly channel: { flush(): void };
+
+  constructor(push: PublicationPush, publishedAt: number, number: number, channel: { flush(): void }) {
+    this.push = push;
+    this.publishedAt = publishedAt;
+    this.number = number;
+    this.channel = channel;
+  }
+
+  get delivered(): number {
+    return this.settled().delivered;
+  }
+
+  get queued(): number {
+    return this.settled().queued;
+  }
+
+  get dropped(): number {
+    return this.settled().dropped;
+  }
+
+  get disconnected(): number {
+    return this.settled().disconnected;
+  }
+
+  private settled(): FanOut {
+    this.channel.flush();
+    return this.counts;
+  }
+}
+
+/** Undefined: there is one, or they are too large, or they replace each other. */
+export function joinDeliveries(due: readonly Delivery[], whenFull: WhenFull): Joined | undefined {
+  const [first] = due;
+  if (first === undefined || due.length === 1 || whenFull === "conflate") return undefined;
+  let size = 0;
+  for (const { push } of due) size += push.publication.data.length;
+  if (size > MOST_JOINED) return undefined;
+  const text = due.map(({ push }) => push.plain.text).join("\n");
+  const offsets = due.map(({ push }) => push.publication.offset).filter((offset) => offset > 0);
+  return {
+    message: new SharedMessage(text, whenFull),
+    counts: { delivered: 0, queued: 0, dropped: 0, disconnected: 0 },
+    number: first.number,
+    first: offsets[0] ?? 0,
+    last: offsets.at(-1) ?? 0,
+  };
+}
+
+/** Whether a subscriber is to get all of it, without deltas, and can. */
+export function takesJoined(subscription: Subscription, { number, first, last }: Joined): boolean {
+  if (!subscription.live || subscription.delta || subscription.after >= number || !subscription.outbox.isFree)
+    return false;
+  return last === 0 || first > subscription.offset;
+}
+
+export function deliverTo(subscription: Subscription, { push, counts, number }: Delivery): void {
+  const { offset } = push.publication;
+  if (!subscription.live || subscription.after >= number || (offset > 0 && offset <= subscription.offset)) return;
+  if (offset > 0) subscription.offset = offset;
+  if (!subscription.delta) {
+    subscription.outbox.share(push.plain, counts, number);
+    return;
+  }
+  const base = subscription.deltaBase;
+  subscription.deltaBase = offset > 0 ? offset : NO_BASE;
+  subscription.outbox.share(base === NO_BASE ? push.full : push.deltaTo(base), counts, number);
+}
