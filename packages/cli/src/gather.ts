@@ -25,8 +25,8 @@ export interface Gathered {
 /** Puts together what flags, the environment, a file and the defaults say: whoever comes first in this list is heard. */
 export function gatherSettings(flags: Flags, environment: Environment): Gathered {
   const problems: string[] = [];
-  const file = textOf(flags["config"]) ?? textOf(environment[variableOf("config")]);
-  const inFile = file === undefined ? {} : readFile(file, problems);
+  const { config = environment[variableOf("config")] || undefined } = flags;
+  const inFile = typeof config === "string" ? readFile(config, problems) : {};
 
   const take = <N extends Name>(name: N): Exclude<ServeSettings[N], undefined> | undefined => {
     const setting: Setting<Exclude<ServeSettings[N], undefined>> = SETTINGS[name];
@@ -77,6 +77,10 @@ export function gatherSettings(flags: Flags, environment: Environment): Gathered
 }
 
 function readFile(file: string, problems: string[]): Readonly<Record<string, unknown>> {
+  if (file === "") {
+    problems.push('--config has to be the name of a file, got ""');
+    return {};
+  }
   let content: unknown;
   try {
     content = JSON.parse(readFileSync(file, "utf8"));
@@ -99,7 +103,3 @@ const IN_FILES: Readonly<Record<string, Kind<unknown>>> = {
   ),
   namespaces: object,
 };
-
-function textOf(value: Flags[string]): string | undefined {
-  return typeof value === "string" && value !== "" ? value : undefined;
-}

@@ -58,7 +58,8 @@ const texts = list(text, "a list of strings");
 /** In the order in which they are documented. */
 export const SETTINGS: { readonly [N in Name]: Setting<Exclude<ServeSettings[N], undefined>> } = {
   host: {
-    kind: text,
+    // node:net takes an empty one for all addresses
+    kind: matching("an address, or a name that is not empty", (value) => value !== ""),
     argument: "<address>",
     help: "the address to listen on; 0.0.0.0 or :: for all",
     byDefault: "127.0.0.1",

@@ -1,5 +1,7 @@
 // Servers that share channels through a Redis.
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import process from "node:process";
 import { after, before, test } from "node:test";
 import { Centrifuge, type PublicationContext, type Subscription } from "centrifuge";
 import { WebSocket } from "ws";
@@ -48,6 +50,36 @@ for (const workers of ["1", "2"]) {
     } finally {
       for (const client of clients) client.disconnect();
     }
+  });
+}
+
+test("a worker that can't start leaves no process behind, and one takes its place when Redis is back", async () => {
+  const own = await RedisServer.start();
+  try {
+    await using server = await Server.start("--redis", own.url, "--workers", "2");
+    await own.kill();
+    const [, pid] = /"pid":(\d+),"worker":2,.*"msg":"serving /.exec(server.stderr) ?? [];
+    process.kill(Number(pid), "SIGKILL");
+    await server.shows(/(?:"msg":"a worker can't be started"[^]*){3}/, "stderr");
+    // the one that is left, and at most the next try with one that is just being ended
+    const processes = childrenOf(server.child.pid);
+    assert.ok(processes.length <= 3, `${processes.length} processes`);
+    await own.run();
+    const [, next] = await server.shows(/"worker":([3-9]|\d\d),"msg":"serving /, "stderr");
+    assert.ok(Number(next) > 5);
+    while (childrenOf(server.child.pid).length > 2) await new Promise((resolve) => setTimeout(resolve, 50));
+    server.child.kill("SIGTERM");
+    assert.deepEqual(await server.exited, { code: 0, signal: null });
+  } finally {
+    await own.stop();
+  }
+});
+
+function childrenOf(pid: number | undefined): string[] {
+  const lines = execFileSync("ps", ["-ax", "-o", "ppid=,stat="], { encoding: "utf8" }).split("\n");
+  return lines.filter((line) => {
+    const [parent, state = ""] = line.trim().split(/\s+/);
+    return parent === String(pid) && !state.startsWith("Z");
   });
 }
 

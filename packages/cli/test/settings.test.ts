@@ -55,6 +55,9 @@ describe("what is said in several places", () => {
 describe("what is wrong", () => {
   const cases: [flags: Flags, environment: Environment, problem: string][] = [
     [{ port: "65536" }, {}, '--port has to be a whole number from 0 to 65535, got "65536"'],
+    // which would be all addresses, and no file: what --host "$HOST" says where HOST is not set
+    [{ host: "" }, {}, '--host has to be an address, or a name that is not empty, got ""'],
+    [{ config: "" }, { TUNGSTATE_PORT: "1" }, '--config has to be the name of a file, got ""'],
     [{ port: "0x10" }, {}, '--port has to be a whole number from 0 to 65535, got "0x10"'],
     [{ drain: "-1" }, {}, '--drain has to be a whole number from 0 to 3600, got "-1"'],
     [
@@ -79,6 +82,11 @@ describe("what is wrong", () => {
       '--port has to be a whole number from 0 to 65535, got "x"',
       'TUNGSTATE_WORKERS has to be a whole number from 1 to 1024, got "y"',
     ]);
+  });
+
+  test("an empty address in a file", () => {
+    const config = written({ host: "" });
+    assert.deepEqual(problemsOf({ config }), [`${config}: host has to be an address, or a name that is not empty`]);
   });
 
   test("what is heard elsewhere does not make a wrong file right", () => {

@@ -97,10 +97,20 @@ class Primary implements Running {
   /** Gives the URL as soon as it serves. */
   private async startOne(): Promise<string> {
     const member = this.fork();
-    await member.loaded;
-    const url = await member.link.call("start", this.plan, this.shared);
-    member.ready = true;
-    return url;
+    const { link, worker } = member;
+    try {
+      await member.loaded;
+      const { plan } = this;
+      const url = await link.call("start", plan, this.shared);
+      member.ready = true;
+      const { certificate } = this.plan;
+      // it began with the one before
+      if (certificate !== undefined && certificate !== plan.certificate) link.note("setCertificate", certificate);
+      return url;
+    } catch (error) {
+      worker.process.kill("SIGKILL"); // it would stay, and do nothing
+      throw error;
+    }
   }
 
   private fork(): Member {
