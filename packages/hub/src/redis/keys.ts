@@ -37,4 +37,11 @@ export class Keys {
 
 export const META = ":m";
 export const STREAM = ":s";
-export const IDEMPOTENCY = ":i:";
+
+/**
+ * What the key of an idempotency key has behind the channel's. Without a closing brace, so that the last one of a name is the end of the
+ * channel: else the key `y}:m` of the channel `x` would be the meta of the channel `x}:i:y`.
+ */
+export function idempotencyEnd(key: string): string {
+  return `:i:${key.replaceAll("%", "%25").replaceAll("}", "%7D")}`;
+}

@@ -14,7 +14,7 @@ import {
 import type { StoreMetrics } from "../metrics.ts";
 import type { RedisConnections } from "./connections.ts";
 import { type Deployment, runCommand, runScript } from "./deployment.ts";
-import { IDEMPOTENCY, META, STREAM } from "./keys.ts";
+import { idempotencyEnd, META, STREAM } from "./keys.ts";
 import { Publisher } from "./publisher.ts";
 import { SCRIPTS } from "./scripts.ts";
 import { Subscribers } from "./subscribers.ts";
@@ -121,7 +121,7 @@ export class RedisBroker implements Broker {
         reverse ? "-" : "+",
         limit,
         reverse ? "XREVRANGE" : "XRANGE",
-        Math.ceil(metaTtl),
+        milliseconds(metaTtl),
         EMPTY_META_TTL,
       ],
     );
@@ -151,15 +151,15 @@ export class RedisBroker implements Broker {
     const meta = name + META;
     return this.shardOf(name).publisher.publish(
       name,
-      [meta, name + STREAM, idempotencyKey === undefined ? meta : name + IDEMPOTENCY + idempotencyKey],
+      [meta, name + STREAM, idempotencyKey === undefined ? meta : name + idempotencyEnd(idempotencyKey)],
       [
         name,
         body,
         size,
-        Math.ceil(historyTtl),
+        milliseconds(historyTtl),
         // offset and epoch outlive the publications that have them
-        Math.ceil(Math.max(metaTtl, historyTtl)),
-        idempotencyKey === undefined ? "" : Math.max(1, Math.ceil(idempotencyTtl)),
+        milliseconds(Math.max(metaTtl, historyTtl)),
+        idempotencyKey === undefined ? "" : milliseconds(Math.max(1, idempotencyTtl)),
       ],
     );
   }
@@ -213,4 +213,9 @@ export class RedisBroker implements Broker {
   private newEpoch(): string {
     return `${this.id}${(this.epochs++).toString(36)}`;
   }
+}
+
+/** A time as Redis takes it: for ever is longer than it can count. */
+function milliseconds(time: number): number {
+  return Math.min(Math.ceil(time), Number.MAX_SAFE_INTEGER);
 }

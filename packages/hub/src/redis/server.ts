@@ -79,10 +79,16 @@ export class Server {
       return await command();
     } catch (error) {
       metrics.failures++;
+      forgetCommand(error);
       if (this.link.isUp) throw error;
       throw new StoreUnavailableError(`Redis at ${this.name} was lost before it answered`, { cause: error });
     } finally {
       metrics.roundTrips.observe(performance.now() - started);
     }
   }
+}
+
+/** ioredis keeps the command with its error, and whoever logs the one would log the other: what was published, by anybody. */
+function forgetCommand(error: unknown): void {
+  if (error instanceof Error && "command" in error) delete error.command;
 }

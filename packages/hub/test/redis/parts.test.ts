@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { Keys } from "../../src/redis/keys.ts";
+import { idempotencyEnd, Keys, META, STREAM } from "../../src/redis/keys.ts";
 import { resolveRedisOptions } from "../../src/redis/options.ts";
 import { Ring } from "../../src/redis/ring.ts";
 import { slotOf } from "../../src/redis/slots.ts";
@@ -110,6 +110,26 @@ test("all that belongs to a channel is in one slot, whatever its name; and the n
     }),
   );
   assert.equal(keys.channelOf(keys.control), undefined);
+});
+
+test("keys of different channels are never the same, whatever idempotency keys there are", () => {
+  const keys = new Keys("p");
+  const short = fc.stringMatching(/^(?:\}|:|i|m|x|%|7|D|pe){0,7}$/);
+  const of = (channel: string, key: string): string[] => {
+    const name = keys.channel(channel);
+    return [name, name + META, name + STREAM, ...keys.presence(channel), name + idempotencyEnd(key)];
+  };
+  const differ = (one: readonly [string, string], other: readonly [string, string]): void => {
+    if (one[0] === other[0]) {
+      assert.equal(idempotencyEnd(one[1]) === idempotencyEnd(other[1]), one[1] === other[1]);
+      return;
+    }
+    const others = new Set(of(...other));
+    for (const key of of(...one)) assert.ok(!others.has(key), key);
+  };
+  differ(["x", "y}:m"], ["x}:i:y", ""]);
+  differ(["x", "y}:i:k"], ["x}:i:y", "k"]);
+  fc.assert(fc.property(fc.tuple(short, short), fc.tuple(short, short), differ));
 });
 
 test("the ring: equal shares, the same for any order; who comes takes only its own", () => {
