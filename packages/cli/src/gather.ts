@@ -30,7 +30,7 @@ export function gatherSettings(flags: Flags, environment: Environment): Gathered
 
   const take = <N extends Name>(name: N): Exclude<ServeSettings[N], undefined> | undefined => {
     const setting: Setting<Exclude<ServeSettings[N], undefined>> = SETTINGS[name];
-    const { kind, several: isList, only, byDefault } = setting;
+    const { kind, several: isList, separator = ",", only, byDefault } = setting;
     const parse = (from: string, given: readonly string[]): Exclude<ServeSettings[N], undefined> | undefined => {
       const parsed = kind.parse(given);
       if ("value" in parsed) return parsed.value;
@@ -42,7 +42,10 @@ export function gatherSettings(flags: Flags, environment: Environment): Gathered
     if (said !== undefined) return parse(flagOf(name), said === true ? ["true"] : [said].flat());
     const variable = only === undefined ? environment[variableOf(name)] : undefined;
     if (variable !== undefined && variable !== "") {
-      return parse(variableOf(name), isList === true ? variable.split(",").map((each) => each.trim()) : [variable]);
+      return parse(
+        variableOf(name),
+        isList === true ? variable.split(separator).map((each) => each.trim()) : [variable],
+      );
     }
     const value = inFile[name];
     if (value === undefined) return byDefault;

@@ -39,6 +39,8 @@ export interface Setting<T> {
   readonly byDefault?: Extract<T, number | string>;
   /** Several flags, or elements of a list between commas in the environment. */
   readonly several?: true;
+  /** What else is between them there, as their texts have commas in them. */
+  readonly separator?: RegExp;
   /** Nothing of it is shown. */
   readonly secret?: true;
   /** Where it can be said. Default: everywhere. */
@@ -116,6 +118,7 @@ export const SETTINGS: { readonly [N in Name]: Setting<Exclude<ServeSettings[N],
     argument: "<url>",
     help: "share channels through Redis: redis://, rediss://, redis+cluster:// or redis+sentinel://; several share the load",
     several,
+    separator: /,(?=\s*\w[\w+]*:\/\/)/,
     secret,
   },
   redisPrefix: {

@@ -44,6 +44,13 @@ describe("what is said in several places", () => {
     assert.deepEqual(gatherSettings({ config: written({ origin: wanted }) }, {}).settings.origin, wanted);
   });
 
+  test("URLs of Redis have commas in them, and are separated by those that a URL comes after", () => {
+    const wanted = ["redis+cluster://a:1,b:2,c", "redis://:pass,word@d", "rediss+sentinel://e,f/main"];
+    for (const between of [",", " , "]) {
+      assert.deepEqual(gatherSettings({}, { TUNGSTATE_REDIS: wanted.join(between) }).settings.redis, wanted);
+    }
+  });
+
   test("what is there or not is true or false in the environment", () => {
     assert.equal(gatherSettings({ compression: true }, {}).settings.compression, true);
     assert.equal(gatherSettings({}, { TUNGSTATE_COMPRESSION: "true" }).settings.compression, true);

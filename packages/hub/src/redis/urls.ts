@@ -78,12 +78,11 @@ function decode(text: string): string {
   }
 }
 
-/** For messages: what stands before the last @ is nobody's business, nor is the query. */
+/** For messages: what stands before the last @ is nobody's business, nor is the query. A password may have a ? in it that it should not. */
 function withoutCredentials(url: string): string {
-  const [plain = ""] = url.split("?");
-  const at = plain.lastIndexOf("@");
-  if (at < 0) return plain;
-  return `${/^[a-z+]*:\/\//.exec(plain)?.[0] ?? ""}...@${plain.slice(at + 1)}`;
+  const at = url.lastIndexOf("@");
+  const [plain = ""] = url.slice(at + 1).split("?");
+  return at < 0 ? plain : `${/^[a-z+]*:\/\//.exec(url)?.[0] ?? ""}...@${plain}`;
 }
 
 /** A URL for people, without credentials. */

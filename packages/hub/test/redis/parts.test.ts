@@ -62,6 +62,9 @@ test("URLs that make no sense say so, without what is secret in them", () => {
     "redis+sentinel://user:secret@h/?sentinelPassword=secret",
     "redis://%zz:secret@h",
     "valkey://user:se@cret@h",
+    "redis://user:secret?more@h",
+    "redis://user:more?secret@h",
+    "redis+sentinel://h?sentinelPassword=se@cret",
   ]) {
     assert.throws(
       () => parseRedisUrl(url),
