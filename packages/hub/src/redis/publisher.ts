@@ -21,10 +21,18 @@ interface Item {
   reject(error: unknown): void;
 }
 
+/** Of a slot that has something under way, in a cluster. */
+interface Lane {
+  calls: number;
+  /** What has to wait until they are answered, as one of them was sent to another server: it would overtake. */
+  behind: Item[] | undefined;
+}
+
 /** Publishes: what is published in one turn goes to its server in few calls, in its order. */
 export class Publisher {
   private readonly deployment: Deployment;
   private readonly newEpoch: () => string;
+  private readonly lanes = new Map<number, Lane>();
   private waiting: Item[] = [];
   private unanswered = 0;
   private unansweredLength = 0;
@@ -61,15 +69,33 @@ export class Publisher {
       if (group === undefined) bySlot.set(slot, [item]);
       else group.push(item);
     }
-    for (const group of bySlot.values()) this.sendAll(group);
+    for (const [slot, group] of bySlot) this.sendIn(slot, group);
+  }
+
+  private sendIn(slot: number, items: readonly Item[]): void {
+    const lane = this.lanes.get(slot) ?? { calls: 0, behind: undefined };
+    if (lane.behind !== undefined) {
+      for (const item of items) lane.behind.push(item);
+      return;
+    }
+    this.lanes.set(slot, lane);
+    this.sendAll(items, lane, () => {
+      if (--lane.calls > 0) return;
+      this.lanes.delete(slot);
+      if (lane.behind !== undefined && lane.behind.length > 0) this.sendIn(slot, lane.behind);
+    });
   }
 
   /** Publications that may be in one call. */
-  private sendAll(items: readonly Item[]): void {
-    for (let i = 0; i < items.length; i += AT_ONCE) void this.send(items.slice(i, i + AT_ONCE));
+  private sendAll(items: readonly Item[], lane?: Lane, done?: () => void): void {
+    for (let i = 0; i < items.length; i += AT_ONCE) {
+      if (lane !== undefined) lane.calls++;
+      const sent = this.send(items.slice(i, i + AT_ONCE), lane);
+      if (done !== undefined) void sent.then(done);
+    }
   }
 
-  private async send(items: readonly Item[]): Promise<void> {
+  private async send(items: readonly Item[], lane: Lane | undefined): Promise<void> {
     const { deployment } = this;
     const name = items[0]?.name ?? "";
     let results: readonly unknown[];
@@ -80,6 +106,7 @@ export class Publisher {
           results = (await this.call(at, items)) as readonly unknown[];
           break;
         } catch (error) {
+          if (lane !== undefined) lane.behind ??= [];
           const next = tries < TRIES ? await deployment.redirect(error, name) : undefined;
           if (next === undefined) throw error;
           at = next;

@@ -1,0 +1,74 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Deployment } from "../../src/redis/deployment.ts";
+import { Publisher } from "../../src/redis/publisher.ts";
+import type { Server } from "../../src/redis/server.ts";
+
+const turn = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
+
+/** A slot that moves from one server to the other: `told` is when the old one's answers come. */
+class MovingSlot implements Deployment {
+  readonly name = "moving";
+  readonly isCluster = true;
+  readonly publishes = "SPUBLISH";
+  readonly published: string[] = [];
+  readonly told: (() => void)[] = [];
+  private hasMoved = false;
+  private readonly old = this.server(
+    () => new Promise((_, reject) => this.told.push(() => reject(new Error("MOVED 1 h:1")))),
+  );
+  private readonly next = this.server(async (args) => {
+    const bodies = args.filter((_, i) => i >= 2 && (i - 2) % 6 === 1).map(String);
+    this.published.push(...bodies);
+    return bodies.flatMap(() => [1, "e", 0]);
+  });
+
+  serverOf(): Server {
+    return this.hasMoved ? this.next : this.old;
+  }
+
+  async redirect(): Promise<{ server: Server; asking: boolean }> {
+    await turn(); // it asks who has the slot
+    this.hasMoved = true;
+    return { server: this.next, asking: false };
+  }
+
+  servers(): readonly Server[] {
+    return [];
+  }
+
+  async start(): Promise<void> {}
+  async refresh(): Promise<void> {}
+
+  stop(): void {}
+
+  onMoved(): () => void {
+    return () => undefined;
+  }
+
+  private server(run: (args: readonly (string | number)[]) => Promise<unknown>): Server {
+    return { run: (_script: unknown, _keys: unknown, args: readonly (string | number)[]) => run(args) } as Server;
+  }
+}
+
+test("a slot that moves does not change the order of what is published", async () => {
+  const slot = new MovingSlot();
+  const publisher = new Publisher(slot, () => "epoch");
+  const publish = (body: string): Promise<unknown> =>
+    publisher.publish("{a}", ["{a}:m", "{a}:s", "{a}:m"], ["{a}", body, 1, 1, 1, ""]);
+  const results = [publish("1")];
+  await turn();
+  results.push(publish("2"));
+  await turn();
+  assert.equal(slot.told.length, 2, "both are on their way to the old server");
+  slot.told[0]?.();
+  for (let i = 0; i < 5; i++) await turn();
+  results.push(publish("3"));
+  for (let i = 0; i < 5; i++) await turn();
+  slot.told[1]?.();
+  await Promise.all(results);
+  assert.deepEqual(slot.published, ["1", "2", "3"]);
+  // and goes on as usual
+  await publish("4");
+  assert.deepEqual(slot.published, ["1", "2", "3", "4"]);
+});
