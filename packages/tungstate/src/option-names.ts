@@ -3,7 +3,7 @@ import type { ClientOptions } from "./client.ts";
 import type { ClientTlsOptions, ConnectOptions } from "./connect.ts";
 import type { CompressionOptions } from "./deflate/settings.ts";
 import type { BindOptions, DialOptions } from "./dial/options.ts";
-import type { ConnectionOptions, MinProgress } from "./options.ts";
+import { type ConnectionOptions, describe, type MinProgress } from "./options.ts";
 import type { BackoffOptions } from "./reconnecting/backoff.ts";
 import type { ReconnectOptions } from "./reconnecting/options.ts";
 import type { OutboxOptions } from "./reconnecting/outbox.ts";
@@ -167,10 +167,14 @@ export const SESSION_CACHE_OPTIONS: OptionNames<TlsSessionCacheOptions> = {
 };
 
 /**
- * Throws INVALID_ARGUMENT for a name that is no option's, with the one that may have been meant: a misspelled limit is no limit. What is
- * undefined is not there. Whether `given` is an object, and what its values are, is looked at elsewhere.
+ * Throws INVALID_ARGUMENT for a name that is no option's, with the one that may have been meant: a misspelled limit is no limit. And for an
+ * option that the object has from its prototype, as with the getters and methods of a class: copies of it would not have that. What is undefined is
+ * not there. What the values are is looked at elsewhere.
  */
 export function checkNames<T>(given: T, names: OptionNames<T>): void {
+  if (typeof given !== "object" || given === null) {
+    throw protocolError("INVALID_ARGUMENT", `options are an object, got ${describe(given)}`);
+  }
   check(given, names, "");
 }
 
@@ -186,6 +190,15 @@ function check(given: unknown, names: Names, prefix: string): void {
       );
     }
     if (known !== true) check(value, known, `${prefix}${name}.`);
+  }
+  const prototype: unknown = Object.getPrototypeOf(given);
+  if (prototype === Object.prototype || prototype === null) return;
+  for (const name of Object.keys(names)) {
+    if (Object.hasOwn(given, name) || Reflect.get(given, name) === undefined) continue;
+    throw protocolError(
+      "INVALID_ARGUMENT",
+      `options are properties of the object itself, got ${prefix}${name} from its prototype`,
+    );
   }
 }
 

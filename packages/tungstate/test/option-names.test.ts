@@ -80,3 +80,42 @@ test("what may have been meant is named", () => {
   ];
   for (const [options, expected] of meant) assert.throws(() => new WebSocketServer(options), expected);
 });
+
+test("options from a prototype are refused: a copy would not have them", async () => {
+  class Bench {
+    get localAddress(): string {
+      return "192.0.2.1";
+    }
+    lookup(): void {}
+  }
+  class Own {
+    readonly signal = AbortSignal.abort();
+    readonly localAddress = undefined;
+    /** None of the options. */
+    open(): void {}
+  }
+  const inherited = (name: string): object => ({
+    code: "INVALID_ARGUMENT",
+    message: new RegExp(`options are properties of the object itself, got ${name} from its prototype`),
+  });
+  const getters = new Bench();
+  await assert.rejects(connect("ws://127.0.0.1", getters), inherited("localAddress"));
+  await assert.rejects(dial({ host: "127.0.0.1", port: 1 }, getters), inherited("localAddress"));
+  assert.throws(() => reconnecting("ws://127.0.0.1", getters), inherited("localAddress"));
+  await assert.rejects(connect("wss://127.0.0.1", { tls: Object.create({ ca: "" }) }), inherited("tls.ca"));
+  assert.throws(() => new WebSocketServer(Object.create({ maxConnections: 1 })), inherited("maxConnections"));
+  await assert.rejects(connect("ws://127.0.0.1", new Own()), { code: "ABORTED" });
+});
+
+test("options that are no object", async () => {
+  for (const none of [null, "x", 1] as unknown[] as Options[]) {
+    const expected = { code: "INVALID_ARGUMENT", message: /options are an object, got / };
+    await assert.rejects(connect("ws://127.0.0.1", none), expected);
+    await assert.rejects(client("ws://a", stream(), none), expected);
+    await assert.rejects(accept(stream(), none), expected);
+    await assert.rejects(dial({ host: "127.0.0.1", port: 1 }, none), expected);
+    assert.throws(() => reconnecting("ws://127.0.0.1", none), expected);
+    assert.throws(() => new WebSocketServer(none), expected);
+    assert.throws(() => letRequestsUpgrade(createServer(), none), expected);
+  }
+});
