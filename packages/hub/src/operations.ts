@@ -20,7 +20,7 @@ const NOTHING: FanOut = { delivered: 0, queued: 0, dropped: 0, disconnected: 0 }
 export interface PublishOptions {
   /** A second publication to the channel with the same key is not published: the first one's position comes back. */
   readonly idempotencyKey?: string | undefined;
-  /** How long the key is remembered, ms. Default: 300,000. */
+  /** How long the key is remembered, ms; a RangeError where that is not above 0. Default: 300,000. */
   readonly idempotencyTtl?: number | undefined;
   /** Go with the publication to the clients. */
   readonly tags?: Readonly<Record<string, string>> | undefined;
@@ -86,6 +86,9 @@ export class Operations {
   async publish(channel: string, data: JsonText, options: PublishOptions = {}): Promise<PublishReport> {
     const { publishing } = this.namespace(channel);
     const { idempotencyKey, idempotencyTtl, tags } = options;
+    if (idempotencyTtl !== undefined && !(idempotencyTtl > 0)) {
+      throw new RangeError(`idempotencyTtl has to be more than 0 ms, got ${idempotencyTtl}`);
+    }
     const history = options.skipHistory === true ? { ...publishing, historySize: 0 } : publishing;
     this.parts.metrics.published++;
     const result = await stored(

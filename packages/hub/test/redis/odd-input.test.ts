@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { inspect } from "node:util";
 import type { BrokerPublishOptions } from "../../src/broker/broker.ts";
+import { Hub } from "../../src/hub.ts";
 import { type OpenRedis, openRedis } from "../../src/redis/open-redis.ts";
 import { RedisServer } from "./support/redis-server.ts";
 
@@ -68,5 +69,23 @@ test("what is kept for ever is kept as long as Redis can count", async () => {
   );
   for (const end of [":m", ":s", ":i:k"]) {
     assert.ok(Number(await server.command("PTTL", `tungstate:{.forever}${end}`)) > 100 * 365 * 86_400_000, end);
+  }
+});
+
+test("a time that is none is refused before it gets into a call with other publications", async () => {
+  const { broker, presenceStore: presence } = await openRedis([server.url], { prefix: "times" });
+  const hub = new Hub({ namespaces: { "": { history: { size: 10, ttl: 60_000 } } }, broker, presence });
+  await hub.start();
+  try {
+    const results = await Promise.allSettled([
+      hub.publish("a", 1),
+      ...[Number.NaN, 0, -1].map((idempotencyTtl) => hub.publish("a", 2, { idempotencyKey: "k", idempotencyTtl })),
+      hub.publish("a", 3),
+    ]);
+    const told = results.map((each) => (each.status === "fulfilled" ? each.value.offset : String(each.reason)));
+    const refused = (got: string): string => `RangeError: idempotencyTtl has to be more than 0 ms, got ${got}`;
+    assert.deepEqual(told, [1, refused("NaN"), refused("0"), refused("-1"), 2]);
+  } finally {
+    await hub.close();
   }
 });
