@@ -15,6 +15,7 @@ import { SharedStores, type StoreAccess } from "./shared-stores.ts";
 
 const RETRY = 1_000; // ms until another try where a worker could not be started
 const LATEST_FIGURES = 1_000; // ms that a worker has to say what it counts
+const LATEST_STOP = 1_000; // ms that a worker has to let nobody in any more
 const GRACE = 2_000; // ms that a worker has beyond its time to end
 
 /** Runs `plan.workers` processes that serve one port, and takes care that there are so many. Rejects where the first one can't start. */
@@ -80,7 +81,9 @@ class Primary implements Running {
     // those that don't serve yet have nobody to say goodbye to
     for (const { ready, worker } of all) if (!ready) worker.process.kill("SIGKILL");
     const serving = all.filter(({ ready }) => ready);
-    await Promise.all(serving.map(({ link }) => link.call("stopListening").catch(ignore)));
+    const stopped = Promise.all(serving.map(({ link }) => link.call("stopListening").catch(ignore)));
+    // one that hangs keeps nobody from being sent away, and is ended when its time is over
+    await Promise.race([stopped, sleep(Math.min(timeout, LATEST_STOP), undefined, { ref: false })]);
     for (const [index, member] of serving.entries()) {
       await this.end(member, Math.max(1, (until - performance.now()) / (serving.length - index)));
     }

@@ -143,6 +143,17 @@ test("draining: nobody new, 1001 to the clients of all, and status 0", async () 
   assert.deepEqual(await server.exited, { code: 0, signal: null });
 });
 
+test("draining ends though a worker hangs", async () => {
+  await using server = await Server.start("--workers", "2", "--drain", "1");
+  const [, pid] = pidOfOther(server, 1);
+  process.kill(pid, "SIGSTOP");
+  // who hangs outlives its primary, and holds what the test reads
+  const overdue = setTimeout(() => [pid, server.child.pid ?? 0].map((each) => process.kill(each, "SIGKILL")), 15_000);
+  server.child.kill("SIGTERM");
+  assert.deepEqual(await server.exited, { code: 0, signal: null });
+  clearTimeout(overdue);
+});
+
 test("what the first worker can't do is told once, with status 1", async () => {
   await using server = await Server.start("--log-level", "silent");
   const cases: [args: string[], line: RegExp][] = [
