@@ -54,6 +54,10 @@ test("the ring is what an array would be", () => {
         model = model.slice(-size);
       }
       assert.equal(ring.length, model.length);
+      assert.equal(
+        ring.size,
+        model.reduce((sum, { data }) => sum + 200 + data.length, 0),
+      );
       for (const { offset, limit } of queries) {
         const cut = (all: Publication[]): Publication[] => (limit < 0 ? all : all.slice(0, limit));
         assert.deepEqual(ring.after(offset, limit, top), cut(model.filter((each) => each.offset > offset)));
@@ -98,4 +102,31 @@ test("a broker serves one hub", async () => {
   await broker.start(handler);
   await assert.rejects(broker.start(handler), /already/);
   await broker.stop();
+});
+
+test("channels that were quiet longest lose their publications when all together keep too much, and say so", async () => {
+  const clock = new VirtualClock();
+  const engine = new MemoryEngine({ clock, historyBytes: 100_000 });
+  const broker = new MemoryBroker(engine);
+  const keep = { historySize: 100, historyTtl: 60_000, metaTtl: 60_000 };
+  const data = JSON.stringify("x".repeat(798)); // 1,000 bytes with what is counted for one besides
+  const publish = (channel: string): unknown => broker.publish(channel, { data }, keep);
+  const countOf = async (channel: string): Promise<number> =>
+    (await broker.history(channel, { limit: -1 }, 60_000)).publications.length;
+  for (let number = 0; number < 30; number++) for (const channel of ["first", "second", "third"]) void publish(channel);
+  assert.equal(engine.historyBytes, 90_000);
+  void publish("first"); // which makes it the last one
+  for (let number = 0; number < 9; number++) void publish("new");
+  assert.equal(engine.historyBytes, 100_000);
+  void publish("new"); // too much: down to 7/8
+  assert.deepEqual(await Promise.all(["first", "second", "third", "new"].map(countOf)), [31, 0, 30, 10]);
+  assert.equal(engine.historyBytes, 71_000);
+  const { offset, publications } = await broker.history("second", { since: { offset: 5, epoch: "" }, limit: -1 }, 1);
+  assert.deepEqual([offset, publications], [30, []]); // its place is known, so that a gap is seen
+  engine.removeHistory("first");
+  assert.equal(engine.historyBytes, 40_000);
+  await clock.advance(200_000);
+  assert.deepEqual(await Promise.all(["third", "new"].map(countOf)), [0, 0]);
+  assert.equal(engine.historyBytes, 0);
+  assert.throws(() => new MemoryEngine({ historyBytes: -1 }), RangeError);
 });

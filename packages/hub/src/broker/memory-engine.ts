@@ -15,6 +15,8 @@ import {
 } from "./broker.ts";
 import { PublicationRing } from "./publication-ring.ts";
 
+const DEFAULT_HISTORY_BYTES = 256 * 1024 * 1024;
+const KEPT_SHARE = 7 / 8; // of the limit, so that not each publication looks for channels to take from
 const SWEEP_INTERVAL = 10_000; // ms
 const SWEEP_AT_ONCE = 10_000; // streams looked at in one go, so that a sweep takes a few ms at most
 
@@ -39,6 +41,11 @@ export interface EngineNode {
 
 export interface MemoryEngineOptions {
   readonly clock?: Clock;
+  /**
+   * What the publications of all channels together may take, in bytes, about; Infinity for no limit. Beyond it the channels that were published in
+   * longest ago lose theirs: who comes back to one of them is told that it can't recover. Default 256 MiB.
+   */
+  readonly historyBytes?: number;
   /** Makes the epochs of streams: any string that comes only once. */
   readonly newEpoch?: () => string;
 }
@@ -47,6 +54,9 @@ export interface MemoryEngineOptions {
 export class MemoryEngine {
   private readonly clock: Clock;
   private readonly newEpoch: () => string;
+  private readonly historyLimit: number;
+  private kept = 0;
+  /** Those that were published in last at the end. */
   private readonly streams = new Map<string, Stream>();
   private readonly nodes = new Set<EngineNode>();
   /** Nodes that want a channel. */
@@ -61,6 +71,13 @@ export class MemoryEngine {
   constructor(options: MemoryEngineOptions = {}) {
     this.clock = options.clock ?? systemClock;
     this.newEpoch = options.newEpoch ?? (() => randomBytes(6).toString("base64url"));
+    this.historyLimit = options.historyBytes ?? DEFAULT_HISTORY_BYTES;
+    if (!(this.historyLimit >= 0)) throw new RangeError(`historyBytes is bytes, got ${String(options.historyBytes)}`);
+  }
+
+  /** Bytes that the publications of all channels take, about. */
+  get historyBytes(): number {
+    return this.kept;
   }
 
   /** Streams kept, expired ones that no sweep has met included. */
@@ -113,7 +130,12 @@ export class MemoryEngine {
       offset = ++stream.top;
       epoch = stream.epoch;
       published = { ...publication, offset };
+      const before = stream.ring.size;
       stream.ring.add(published, options.historySize);
+      this.kept += stream.ring.size - before;
+      this.streams.delete(channel);
+      this.streams.set(channel, stream);
+      if (this.kept > this.historyLimit) this.evict();
       stream.expiresAt = now + options.historyTtl;
       stream.metaExpiresAt = now + options.metaTtl;
     } else {
@@ -160,7 +182,20 @@ export class MemoryEngine {
   }
 
   removeHistory(channel: string): void {
-    this.streams.get(channel)?.ring.clear();
+    const stream = this.streams.get(channel);
+    if (stream !== undefined) this.clear(stream);
+  }
+
+  private clear({ ring }: Stream): void {
+    this.kept -= ring.size;
+    ring.clear();
+  }
+
+  private evict(): void {
+    for (const stream of this.streams.values()) {
+      if (this.kept <= this.historyLimit * KEPT_SHARE) return;
+      this.clear(stream);
+    }
   }
 
   control(from: EngineNode, message: string): void {
@@ -173,9 +208,10 @@ export class MemoryEngine {
   private stream(channel: string, now: number): Stream {
     const known = this.streams.get(channel);
     if (known !== undefined && !this.isForgotten(channel, known, now)) {
-      if (known.expiresAt <= now) known.ring.clear();
+      if (known.expiresAt <= now) this.clear(known);
       return known;
     }
+    if (known !== undefined) this.clear(known);
     const stream = { epoch: this.newEpoch(), top: 0, ring: new PublicationRing(), expiresAt: 0, metaExpiresAt: 0 };
     this.streams.set(channel, stream);
     return stream;
@@ -237,8 +273,8 @@ export class MemoryEngine {
         return;
       }
       const [channel, stream] = next.value;
+      if (stream.expiresAt <= now) this.clear(stream);
       if (this.isForgotten(channel, stream, now)) this.streams.delete(channel);
-      else if (stream.expiresAt <= now) stream.ring.clear();
     }
   }
 }

@@ -1,6 +1,7 @@
 import type { Publication } from "./broker.ts";
 
 const FIRST_CAPACITY = 8;
+const OVERHEAD = 200; // bytes that a publication takes besides its texts, about
 
 /**
  * The newest publications of one stream. Their offsets follow each other, so that an offset finds its place without a search.
@@ -10,6 +11,12 @@ export class PublicationRing {
   private slots: (Publication | undefined)[] = [];
   private start = 0;
   private count = 0;
+  private bytes = 0;
+
+  /** What is kept takes about so many bytes. */
+  get size(): number {
+    return this.bytes;
+  }
 
   get length(): number {
     return this.count;
@@ -21,9 +28,11 @@ export class PublicationRing {
     if (this.count === this.slots.length) this.grow(size);
     this.slots[(this.start + this.count) % this.slots.length] = publication;
     this.count++;
+    this.bytes += sizeOf(publication);
   }
 
   clear(): void {
+    this.bytes = 0;
     this.slots = [];
     this.start = 0;
     this.count = 0;
@@ -55,6 +64,8 @@ export class PublicationRing {
   }
 
   private dropOldest(): void {
+    const oldest = this.slots[this.start];
+    if (oldest !== undefined) this.bytes -= sizeOf(oldest); // always: see slice
     this.slots[this.start] = undefined;
     this.start = (this.start + 1) % this.slots.length;
     this.count--;
@@ -67,4 +78,11 @@ export class PublicationRing {
     this.slots.length = capacity;
     this.start = 0;
   }
+}
+
+function sizeOf({ data, tags, info }: Publication): number {
+  let size = OVERHEAD + data.length;
+  if (info !== undefined) size += (info.connInfo?.length ?? 0) + (info.chanInfo?.length ?? 0);
+  if (tags !== undefined) for (const [name, value] of Object.entries(tags)) size += name.length + value.length;
+  return size;
 }
