@@ -71,6 +71,7 @@ describe("SECURITY.md: the defaults", () => {
 
 test("SECURITY.md: its links lead somewhere, and its commands are there", () => {
   const { scripts } = JSON.parse(read("package.json")) as { readonly scripts: Readonly<Record<string, string>> };
-  for (const [, target = ""] of page.matchAll(/\]\(([^)]+)\)/g)) assert.ok(existsSync(join(root, target)), target);
+  for (const [, target = ""] of page.matchAll(/\]\(([^)]+)\)/g))
+    assert.ok(existsSync(join(root, target.replace(/#.*$/, ""))), target);
   for (const [, name = ""] of page.matchAll(/npm run (\w+)/g)) assert.ok(name in scripts, name);
 });
