@@ -66,6 +66,7 @@ export class ClusterDeployment implements Deployment {
 
   async redirect(error: unknown, key: string): Promise<Redirection | undefined> {
     const [kind, , address] = error instanceof Error ? error.message.split(" ") : [];
+    if (this.isStopped) return undefined;
     if (kind === "ASK" && address !== undefined) {
       const server = this.serverAt(address);
       await server.whenUp(); // one that has no slot yet is not connected
@@ -136,6 +137,7 @@ export class ClusterDeployment implements Deployment {
         // the next one may know
       }
     }
+    if (this.isStopped) return; // meanwhile: nobody would close what is opened from here on
     // nobody is there: those of the URL may be when the others are not
     for (const { host, port } of this.url.hosts) {
       if (!this.byAddress.has(`${host}:${port}`)) this.serverFor(host, port).openLater();
