@@ -80,12 +80,12 @@ test("from place to place by keyboard", async () => {
   await page.keyboard.press("Enter");
   await people(page, 1);
   assert.equal(await page.title(), "by keyboard – Tungstate");
-  assert.equal(await focused(page), "text");
+  await page.locator("#text:focus").waitFor();
   await page.getByRole("textbox", { name: "Message to by keyboard" }).waitFor();
   await page.getByRole("link", { name: "Live figures" }).focus();
   assert.notEqual(await page.evaluate("getComputedStyle(document.activeElement).outlineStyle"), "none");
   await page.keyboard.press("Enter");
-  assert.equal(await focused(page), "live-title");
+  await page.locator("#live-title:focus").waitFor();
   assert.equal(await page.getByRole("main").count(), 1);
   await page.getByText("One node, the last two minutes.").waitFor();
   // each picture says what is in it
