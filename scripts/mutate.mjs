@@ -1,33 +1,64 @@
 // Mutation testing of files of packages/protocol, with Stryker, whose npm packages are put into node_modules/.cache:
-//   npm run mutate -- close-codes deflate/params
+//   npm run mutate -- close-codes deflate/params:deflate/negotiation utf8:1-46
 //
-// A file is tested by the tests of its name, and by those that are named behind a colon: `deflate/params:deflate/negotiation`. Each mutant that is left over
-// is one that no test tells from the code: a test is missing, or the code is more than is needed.
+// Behind a colon: more tests than those of the file's name; the lines that are wanted. Each mutant that is left over is one that no test tells from the code:
+// a test is missing, or the code is more than is needed. docs/mutation-testing.md has what was found.
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { basename, dirname, join, relative } from "node:path";
 import process from "node:process";
+import { fileURLToPath } from "node:url";
 import { root } from "./workspaces.mjs";
 
 const STRYKER = "9"; // the last one for Node 20
+const BUNDLE = "--bundle";
 const cache = join(root, "node_modules", ".cache", "stryker");
 const folder = join(root, "packages", "protocol");
+const fromPackage = relative(folder, fileURLToPath(import.meta.url));
 
 function fail(message) {
   console.error(message);
   process.exit(1);
 }
 
+if (process.argv[2] === BUNDLE) {
+  // in Stryker's copy of the package: it has a process for each mutant and test file, and most of its time would go into compiling
+  const { buildSync } = await import("esbuild");
+  buildSync({
+    entryPoints: process.argv.slice(3),
+    bundle: true,
+    packages: "external",
+    platform: "node",
+    target: "es2023",
+    format: "esm",
+    outbase: ".",
+    outdir: ".",
+    outExtension: { ".js": ".mjs" },
+    logLevel: "warning",
+  });
+  process.exit();
+}
+
+/** The tests of a file, or of a part of it: `receiver` has receiver.test.ts and receiver-limits.test.ts. */
+function testsOf(name) {
+  const inFolder = join("test", dirname(name));
+  const files = readdirSync(join(folder, inFolder)).filter((file) => file.endsWith(".test.ts"));
+  const own = files.filter((file) => new RegExp(`^${basename(name)}(-[a-z-]+)?\\.test`).test(file));
+  return own.map((file) => join(inFolder, file));
+}
+
 const wanted = process.argv.slice(2).map((argument) => {
-  const [source, ...tests] = argument.split(":");
-  return { source: `src/${source}.ts`, tests: [source, ...tests].map((name) => `test/${name}.test.ts`) };
+  const [source, ...more] = argument.split(":");
+  const lines = more.filter((each) => /^\d+-\d+$/.test(each));
+  const tests = more.filter((each) => !lines.includes(each));
+  if (!existsSync(join(folder, `src/${source}.ts`))) fail(`there is no src/${source}.ts in packages/protocol`);
+  const files = [source, ...tests].flatMap(testsOf);
+  if (files.length === 0) fail(`there are no tests of ${source}: name some, as in ${source}:index`);
+  return { source: [`src/${source}.ts`, ...lines].join(":"), tests: files };
 });
 if (wanted.length === 0)
   fail("expected files of packages/protocol/src, such as close-codes or deflate/params:deflate/negotiation");
-for (const { source } of wanted)
-  if (!existsSync(join(folder, source))) fail(`there is no ${source} in packages/protocol`);
-const tests = [...new Set(wanted.flatMap((each) => each.tests))].filter((file) => existsSync(join(folder, file)));
-if (tests.length === 0) fail(`none of ${wanted.flatMap((each) => each.tests).join(", ")} is there`);
+const tests = [...new Set(wanted.flatMap((each) => each.tests))];
 
 if (!existsSync(join(cache, "node_modules", "@stryker-mutator", "tap-runner"))) {
   mkdirSync(cache, { recursive: true });
@@ -54,14 +85,21 @@ writeFileSync(
   JSON.stringify({
     plugins: [join(modules, "tap-runner", "dist", "src", "index.js")],
     testRunner: "tap",
-    tap: { testFiles: tests, nodeArgs: ["--import", "tsx", "-r", "{{hookFile}}", "{{testFile}}"], forceBail: true },
+    tap: {
+      testFiles: tests.map((file) => file.replace(/ts$/, "mjs")),
+      nodeArgs: ["-r", "{{hookFile}}", "{{testFile}}"],
+      forceBail: true,
+    },
+    buildCommand: `node ../../${fromPackage} ${BUNDLE} ${tests.join(" ")}`, // two folders down, in its copy of the package
     mutate: wanted.map((each) => each.source),
     coverageAnalysis: "perTest",
     concurrency: 1, // a process for each test file and mutant, which is work enough
-    reporters: ["clear-text", "progress-append-only"],
-    timeoutMS: 30_000, // beside what a run usually takes: the machine may have other work
+    reporters: ["clear-text", "progress-append-only", "json"],
+    clearTextReporter: { logTests: false, reportTests: false },
+    jsonReporter: { fileName: join(cache, "report.json") },
+    timeoutMS: 15_000, // beside what a run usually takes: the machine may have other work
     tempDirName: temporary,
-    tsconfigFile: "none", // node strips the types
+    tsconfigFile: "none", // esbuild strips the types
     disableTypeChecks: false,
   }),
 );

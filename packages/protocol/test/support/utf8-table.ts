@@ -11,6 +11,10 @@ export const WELL_FORMED: readonly (readonly (readonly [number, number])[])[] = 
   [[0xf4, 0xf4], [0x80, 0x8f], [0x80, 0xbf], [0x80, 0xbf]],
 ]; // prettier-ignore
 
+const ROW_OF = Array.from({ length: 256 }, (_, byte) =>
+  WELL_FORMED.find(([lead]) => byte >= lead[0] && byte <= lead[1]),
+);
+
 /**
  * Looks the bytes up in the table: "whole" where a text may end behind them, "partial" where they end inside a character, else the
  * offset of the first byte that no continuation can mend.
@@ -18,7 +22,7 @@ export const WELL_FORMED: readonly (readonly (readonly [number, number])[])[] = 
 export function judge(bytes: Uint8Array): "whole" | "partial" | number {
   let at = 0;
   while (at < bytes.length) {
-    const row = WELL_FORMED.find(([lead]) => bytes[at] >= lead[0] && bytes[at] <= lead[1]);
+    const row = ROW_OF[bytes[at]];
     if (row === undefined) return at;
     for (const [low, high] of row) {
       if (at === bytes.length) return "partial";
