@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import type { LoadOptions } from "./load/run.ts";
 import { connectionLimit } from "./runner/machine.ts";
 import type { PeerName } from "./runner/peers.ts";
@@ -20,6 +21,8 @@ export interface Row {
   readonly tls?: boolean;
   /** For idle rows: how many connections to weigh, and how many are there before. */
   readonly idle?: { readonly from: number; readonly to: number };
+  /** How many processes serve, by node:cluster. Default: one, without it. */
+  readonly workers?: number;
   readonly floors?: Partial<Record<PeerName, Floor>>;
   /** Where the row is a point of a plot. */
   readonly point?: { readonly plot: PlotName; readonly x: number };
@@ -189,11 +192,30 @@ const GROWTH: readonly Row[] = [
   }),
 ];
 
+/** Much work for the server and little for the load, which has to share the cores with the workers. */
+export const WORKERS_WORK = "echo, compressed, 100 connections, 465 B of JSON, 16 in flight";
+
+const WORKERS: readonly Row[] = workerCounts(availableParallelism()).map((workers) => ({
+  name: `workers-${workers}`,
+  title: `${WORKERS_WORK}, ${workers} workers`,
+  figure: "rate",
+  load: { mode: "echo", path: "/echo", connections: 100, bytes: 465, depth: 16, type: "json" },
+  deflate: true,
+  workers,
+}));
+
+/** 1, 2, 4, ... and as many as there are cores. */
+export function workerCounts(cores: number): readonly number[] {
+  const doubled = Array.from({ length: 32 }, (_, power) => 2 ** power);
+  return [...doubled.filter((count) => count < cores), cores];
+}
+
 /** Names for several rows at once. */
 const GROUPS: Readonly<Record<string, readonly Row[]>> = {
-  all: [...EVERYDAY, ...GROWTH],
+  all: [...EVERYDAY, ...GROWTH, ...WORKERS],
   everyday: EVERYDAY,
   growth: GROWTH,
+  workers: WORKERS,
   compressed: EVERYDAY.filter((row) => row.deflate === true),
   tls: EVERYDAY.filter((row) => row.tls === true),
   quick: EVERYDAY.filter((row) => ["echo-1", "echo-32", "broadcast-1k", "burst"].includes(row.name)),

@@ -58,6 +58,8 @@ export interface BurstResult {
 export interface Target {
   readonly port: number;
   readonly pid: number;
+  /** Processes whose CPU time is the server's as well. */
+  readonly workers?: readonly number[];
 }
 
 /** How to start the load generator: in front, for example, the words that pin it to a core. */
@@ -67,9 +69,8 @@ export interface LoadCommand {
 }
 
 function start({ program, prefix }: LoadCommand, target: Target, options: LoadOptions): ChildProcessWithoutNullStreams {
-  const args = Object.entries({ ...options, port: target.port, pid: target.pid }).map(
-    ([name, value]) => `${name}=${value}`,
-  );
+  const pid = [target.pid, ...(target.workers ?? [])].join(",");
+  const args = Object.entries({ ...options, port: target.port, pid }).map(([name, value]) => `${name}=${value}`);
   const [command = program.file, ...rest] = [...prefix, program.file, ...args];
   return spawn(command, rest, { stdio: "pipe" });
 }

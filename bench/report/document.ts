@@ -1,11 +1,13 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { PLOTS, type PlotName } from "../rows.ts";
+import { PLOTS, type PlotName, WORKERS_WORK } from "../rows.ts";
 import { machineText } from "../runner/machine.ts";
 import type { BenchRun } from "../runner/run.ts";
 import { barPlot, growthPlot } from "./svg.ts";
 import { figuresTable, latencyTable, ratioTable, spreadTable } from "./tables.ts";
+import type { Results } from "./results.ts";
+import { workersTable } from "./workers.ts";
 
 const DOCS = fileURLToPath(new URL("../../docs/", import.meta.url));
 const DOCUMENT = join(DOCS, "performance.md");
@@ -14,12 +16,24 @@ const DOCUMENT = join(DOCS, "performance.md");
 export function formatReport({ results, notes }: BenchRun, command: string): string {
   const versions = [...results.titles.values()].join("; ");
   const failed = results.failures().map(({ row, peer, reason }) => `- ${peer}, ${row.name}: ${reason}`);
-  const marked = results.rows.some((row) => results.peers.some((peer) => results.isLoadBound(row, peer)));
-  const ratios = ratioTable(results);
-  const latencies = latencyTable(results);
+  const plain = results.rows.filter((row) => row.workers === undefined);
+  const workers = results.rows.filter((row) => row.workers !== undefined);
   const paragraphs = [
     `${machineText()}; ${notes.join("; ")}. ${versions}.`,
     `\`${command}\``,
+    ...(plain.length === 0 ? [] : compared(results.within(plain))),
+    ...(workers.length === 0 ? [] : [`With workers: ${WORKERS_WORK}.`, workersTable(results.within(workers))]),
+    ...(failed.length === 0 ? [] : ["Not measured:", failed.join("\n")]),
+  ];
+  return paragraphs.join("\n\n");
+}
+
+/** Each row, the servers side by side. */
+function compared(results: Results): readonly string[] {
+  const marked = results.rows.some((row) => results.peers.some((peer) => results.isLoadBound(row, peer)));
+  const ratios = ratioTable(results);
+  const latencies = latencyTable(results);
+  return [
     "Messages/s or what the row says, server CPU for each message, and for compressed ones their size on the wire:",
     figuresTable(results),
     ...(marked ? ["\\* the load generator was busy all the time, the server was not: there was more in it."] : []),
@@ -29,9 +43,7 @@ export function formatReport({ results, notes }: BenchRun, command: string): str
     ...(latencies === "" ? [] : ["Latency, p50 / p99 / p99.9 in us:", latencies]),
     "Lowest and highest round:",
     spreadTable(results),
-    ...(failed.length === 0 ? [] : ["Not measured:", failed.join("\n")]),
   ];
-  return paragraphs.join("\n\n");
 }
 
 /** Replaces the figures in docs/performance.md that were measured, and the plots beside it; all else in it stays. */
@@ -45,7 +57,7 @@ export function writeDocument(run: BenchRun, command: string): readonly string[]
     return [`![${title}](${name})`];
   };
   let text = existsSync(DOCUMENT) ? readFileSync(DOCUMENT, "utf8") : "# Performance\n";
-  const rows = run.results.rows.filter((row) => row.point === undefined);
+  const rows = run.results.rows.filter((row) => row.point === undefined && row.workers === undefined);
   if (rows.length > 0) {
     const part = { ...run, results: run.results.within(rows) };
     const plots = plot("performance.svg", barPlot(part.results), "Server CPU per message");
@@ -58,6 +70,11 @@ export function writeDocument(run: BenchRun, command: string): readonly string[]
       plot(`performance-${name}.svg`, growthPlot(results, name), PLOTS[name].title),
     );
     text = replaceBlock(text, "growth", [`\`${command}\``, ...plots, figuresTable(results)]);
+  }
+  const workers = run.results.rows.filter((row) => row.workers !== undefined);
+  if (workers.length > 0) {
+    const part = { ...run, results: run.results.within(workers) };
+    text = replaceBlock(text, "workers", [formatReport(part, command)]);
   }
   writeFileSync(DOCUMENT, text);
   return written;

@@ -72,6 +72,15 @@ export class Results {
     return ratios.length === 0 ? undefined : median(ratios);
   }
 
+  /** What one peer did in two rows, round by round. */
+  pairs(row: Row, other: Row, peer: PeerName): readonly (readonly [Sample, Sample])[] {
+    const others = this.samples.get(`${other.name} ${peer}`) ?? [];
+    return (this.samples.get(`${row.name} ${peer}`) ?? []).flatMap((sample, round) => {
+      const beside = others[round];
+      return sample === undefined || beside === undefined ? [] : [[sample, beside] as const];
+    });
+  }
+
   /** Every sample, for other programs. */
   toJson(): string {
     const samples = [...this.samples].map(([key, list]) => ({

@@ -19,6 +19,14 @@ export interface Peer {
   readonly command: readonly string[];
 }
 
+/** How to start a peer; with `workers`, so many of it by node:cluster. Undefined for one that is not for node:cluster. */
+export function commandOf({ name, command }: Peer, workers?: number): readonly string[] | undefined {
+  if (workers === undefined) return command;
+  const [node, script] = command;
+  if ((name !== "tungstate" && name !== "ws") || node === undefined || script === undefined) return undefined;
+  return [node, join(BUILT, "servers", "cluster.mjs"), String(workers), script];
+}
+
 export const PEER_TITLES: Readonly<Record<PeerName, string>> = {
   tungstate: "Tungstate",
   ws: "ws",
@@ -34,8 +42,11 @@ export async function preparePeers(
   names: readonly PeerName[],
   node: string,
 ): Promise<ReadonlyMap<PeerName, Peer | string>> {
-  const sources = names.filter((name) => name !== "c").map((name) => join(SERVERS, `${name}.ts`));
-  if (sources.length > 0) await compileScripts(sources, join(BUILT, "servers"));
+  const programs = ["cluster", ...names.filter((name) => name !== "c")];
+  await compileScripts(
+    programs.map((name) => join(SERVERS, `${name}.ts`)),
+    join(BUILT, "servers"),
+  );
   const peers = new Map<PeerName, Peer | string>();
   for (const name of names) peers.set(name, await prepare(name, node));
   return peers;

@@ -9,7 +9,7 @@ import { Results } from "../report/results.ts";
 import type { Row } from "../rows.ts";
 import { connectionLimit, pinning } from "./machine.ts";
 import { measure, type Timing } from "./measure.ts";
-import { type Peer, type PeerName, preparePeers } from "./peers.ts";
+import { commandOf, type Peer, type PeerName, preparePeers } from "./peers.ts";
 import { type ServerFlags, startServer } from "./server.ts";
 
 export interface BenchOptions {
@@ -33,9 +33,13 @@ export interface BenchRun {
 export async function runBench(options: BenchOptions): Promise<BenchRun> {
   const { rounds, log = () => {}, node = process.execPath } = options;
   const program = await buildLoad();
-  const pins = pinning();
+  const cores = pinning();
   const { connections, prefix } = connectionLimit();
-  const notes = [pins.text, `load average before it ${loadavg()[0]?.toFixed(2)}`];
+  const notes = [
+    ...(options.rows.some((row) => row.workers === undefined) ? [cores.text] : []),
+    ...(options.rows.some((row) => row.workers !== undefined) ? ["workers and their load are not pinned"] : []),
+    `load average before it ${loadavg()[0]?.toFixed(2)}`,
+  ];
   const rows = options.rows.filter((row) => {
     const reason = reasonToSkip(row, program, connections);
     if (reason !== undefined) notes.push(`left out: ${row.title}: ${reason}`);
@@ -45,20 +49,23 @@ export async function runBench(options: BenchOptions): Promise<BenchRun> {
   const peers = new Map<PeerName, Peer>();
   for (const [name, peer] of await preparePeers(options.peers, node)) {
     if (typeof peer === "string") results.absent.set(name, peer);
-    else await probe(peer, pins.server, results, peers);
+    else await probe(peer, cores.server, results, peers);
   }
   for (const [name, reason] of results.absent) notes.push(`not there: ${name}: ${reason}`);
   for (const note of notes) log(note);
-  const load: LoadCommand = { program, prefix: [...prefix, ...pins.load] };
   const present = [...peers.values()];
   for (let round = 0; round < rounds; round++) {
     for (const row of rows) {
+      const pins = row.workers === undefined ? cores : { server: [], load: [] };
+      const load: LoadCommand = { program, prefix: [...prefix, ...pins.load] };
       const turned = present.map((_, index) => present[(index + round) % present.length]);
       for (const peer of turned) {
         if (peer === undefined || results.failure(row, peer.name) !== undefined) continue;
         if (peer.name === "c" && (row.tls === true || row.deflate === true)) continue; // it does neither
+        const command = commandOf(peer, row.workers);
+        if (command === undefined) continue;
         try {
-          const server = await startServer([...prefix, ...pins.server, ...peer.command], flagsOf(row));
+          const server = await startServer([...prefix, ...pins.server, ...command], flagsOf(row));
           try {
             results.add(row, peer.name, round, await measure(row, server, load, options.timing));
           } finally {

@@ -4,6 +4,8 @@ import { createInterface } from "node:readline";
 
 export interface ServerProcess {
   readonly pid: number;
+  /** Its children, where it has some that serve. */
+  readonly workers: readonly number[];
   readonly port: number;
   /** What it calls itself, with its version. */
   readonly title: string;
@@ -56,11 +58,13 @@ export function startServer(command: readonly string[], flags: ServerFlags = {})
       const said = errors.split("\n").find((line) => line.trim() !== "" && !line.startsWith("    at "));
       reject(new Error(said?.trim() ?? `it ended with ${code ?? signal}`));
     });
+    let workers: readonly number[] = [];
     createInterface({ input: child.stdout }).on("line", (line) => {
+      if (line.startsWith("workers ")) workers = line.split(" ").slice(1).map(Number);
       const [, port, title = ""] = /^listening (\d+) ?(.*)$/.exec(line) ?? [];
       if (port === undefined || child.pid === undefined) return;
       clearTimeout(timer);
-      resolve({ pid: child.pid, port: Number(port), title, stop });
+      resolve({ pid: child.pid, workers, port: Number(port), title, stop });
     });
   });
 }
