@@ -11,7 +11,7 @@ const LITTLE_ENDIAN = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1;
 /** The key as it has to be for the payload octet at `offset`. */
 export function rotateKey(key: number, offset: number): number {
   const bits = (offset & 3) << 3;
-  return bits === 0 ? key : (key >>> bits) | (key << (32 - bits));
+  return (key >>> bits) | (key << (32 - bits)); // which for 0 bits is the key: a shift by 32 is one by 0
 }
 
 const LARGEST_REMEMBERED = 1 << 20; // bytes; a remembered view keeps its buffer alive

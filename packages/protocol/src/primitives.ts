@@ -52,13 +52,11 @@ export function copyMaskedPiece(
 /** `checkUtf8`, the bulk of it done by the runtime's own function where that pays. */
 export function checkUtf8Piece(bytes: Uint8Array, start: number, end: number, current: number): number {
   if (end - start < NATIVE_PAYS) return checkUtf8(bytes, start, end, current);
-  while (current > UTF8_START && start < end) current = checkUtf8(bytes, start, ++start, current);
+  while (current > UTF8_START) current = checkUtf8(bytes, start, ++start, current); // three bytes at most
   if (current === UTF8_INVALID) return UTF8_INVALID;
   // the last character may be unfinished: leave it to the incremental check
-  let whole = end;
-  while (whole > start && end - whole < 3 && (bytes[whole - 1] & 0xc0) === 0x80) whole--;
-  if (whole > start && bytes[whole - 1] >= 0xc0) whole--;
-  else whole = end;
+  let whole = end - 1;
+  while (end - whole < 4 && (bytes[whole] & 0xc0) === 0x80) whole--;
   if (!primitives.isUtf8(bytes.subarray(start, whole))) return UTF8_INVALID;
   return checkUtf8(bytes, whole, end, UTF8_START);
 }

@@ -117,6 +117,15 @@ describe("masking", () => {
     checkCopy(same, 0, 200, KEY, 0);
   });
 
+  test("knows where an array begins in its buffer, whichever was asked for before", () => {
+    const buffer = new ArrayBuffer(64);
+    const arrays = [0, 5, 8].map((offset) => new Uint8Array(buffer, offset));
+    for (const array of [...arrays, ...arrays, ...arrays.toReversed(), new Uint8Array(1)]) {
+      assert.equal(offsetOf(array), array.byteOffset);
+      assert.equal(offsetOf(array), array.byteOffset);
+    }
+  });
+
   test("takes bytes of shared memory", () => {
     const shared = new Uint8Array(new SharedArrayBuffer(128));
     shared.set(pattern(128));

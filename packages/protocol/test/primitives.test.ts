@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { isUtf8 } from "node:buffer";
 import { afterEach, describe, test } from "node:test";
 import fc from "fast-check";
-import { checkUtf8Piece, primitives, usePrimitives } from "../src/primitives.ts";
+import { isAscii } from "../src/mask.ts";
+import { checkUtf8Piece, copyMaskedPiece, primitives, usePrimitives } from "../src/primitives.ts";
 import { checkUtf8, UTF8_INVALID, UTF8_START } from "../src/utf8.ts";
 import { concat, hex, utf8 } from "./support/bytes.ts";
 import { boundsOf, MALFORMED, WELL_FORMED } from "./support/utf8-table.ts";
@@ -85,6 +86,27 @@ describe("a piece of UTF-8", () => {
     assert.deepEqual(asked, [126]); // without the last character, which might have been unfinished
     assert.equal(checkUtf8Piece(utf8("é".repeat(64)), 0, 128, UTF8_INVALID), UTF8_INVALID);
     assert.deepEqual(asked, [126]);
+  });
+});
+
+describe("a masked piece", () => {
+  test("goes to the runtime's function only where it is long, with all that it needs", () => {
+    const asked: unknown[][] = [];
+    usePrimitives({
+      copyMasked: (...given) => {
+        asked.push(given);
+        return portable.copyMasked(...given);
+      },
+    });
+    for (const length of [0, 127, 128, 129]) {
+      const source = utf8("a".repeat(length + 3));
+      const target = new Uint8Array(136);
+      const words = new Int32Array(target.buffer);
+      asked.length = 0;
+      assert.equal(isAscii(copyMaskedPiece(source, 3, length, 0x01010101, target, words, 5)), true);
+      assert.equal(Buffer.from(target).toString("latin1"), `${"\0".repeat(5)}${"`".repeat(length)}`.padEnd(136, "\0"));
+      assert.deepEqual(asked, length < 128 ? [] : [[source, 3, length, 0x01010101, target, words, 5]]);
+    }
   });
 });
 
