@@ -53,6 +53,16 @@ static double server_cpu(void) {
   return sum;
 }
 
+// Seconds of CPU that this machine has spent on anything, what its host took away included.
+static double machine_cpu(void) {
+  FILE *file = fopen("/proc/stat", "r");
+  if (!file) return NAN;
+  double user, nice, system, idle, waiting, irq, softirq, stolen;
+  int found = fscanf(file, "cpu %lf %lf %lf %lf %lf %lf %lf %lf", &user, &nice, &system, &idle, &waiting, &irq, &softirq, &stolen);
+  fclose(file);
+  return found == 8 ? (user + nice + system + irq + softirq + stolen) / (double)sysconf(_SC_CLK_TCK) : NAN;
+}
+
 // Warm is a server that has had the time on its core, each of its workers on one, however busy others keep the machine.
 static int is_warm(double cpu_begin) {
   int workers = server_processes > 1 ? server_processes - 1 : 1;
@@ -633,13 +643,14 @@ static void open_all(int upto) {
 }
 
 // ---- modes -----------------------------------------------------------------------------------------------------------
-static void report(double elapsed, u64 messages, u64 bytes, double cpu, double load_cpu) {
+static void report(double elapsed, u64 messages, u64 bytes, double cpu, double load_cpu, double all_cpu) {
   printf("{\"mode\":\"%s\",\"connections\":%d,\"bytes\":%ld,\"depth\":%d,\"type\":\"%s\",\"seconds\":%.6f,\"messages\":%llu,\"perSecond\":%.1f,", mode_name,
          connections, payload_bytes, depth, type, elapsed, (unsigned long long)messages, (double)messages / elapsed);
   if (!isnan(cpu)) printf("\"serverCpuUs\":%.5f,\"serverBusy\":%.4f,", messages ? cpu * 1e6 / (double)messages : 0, cpu / elapsed);
   if (histogram_count)
     printf("\"latencyUs\":{\"p50\":%.1f,\"p90\":%.1f,\"p99\":%.1f,\"p999\":%.1f,\"max\":%.1f},", quantile_us(0.5), quantile_us(0.9), quantile_us(0.99),
            quantile_us(0.999), (double)histogram_max / 1000.0);
+  if (!isnan(cpu + all_cpu)) printf("\"othersBusy\":%.4f,", fmax(0, all_cpu - cpu - load_cpu) / elapsed);
   printf("\"wireBytes\":%.1f,", messages ? (double)bytes / (double)messages : 0);
   printf("\"loadBusy\":%.4f,\"checked\":%llu,\"compressedReplies\":%llu}\n", load_cpu / elapsed, (unsigned long long)checked, (unsigned long long)compressed_replies);
   fflush(stdout);
@@ -649,7 +660,7 @@ static void run_window(u64 *counter) {
   u64 begin = now_ns(), from = begin + (u64)(warmup * 1e9), until = from + (u64)(seconds * 1e9);
   u64 messages_from = 0, bytes_from = 0;
   u64 latest = begin + (u64)(warmup * 4e9);
-  double cpu_begin = server_cpu(), cpu_from = 0, load_from = 0;
+  double cpu_begin = server_cpu(), cpu_from = 0, load_from = 0, all_from = 0;
   last_progress = now = begin;
   for (;;) {
     turn(20);
@@ -661,9 +672,10 @@ static void run_window(u64 *counter) {
       bytes_from = total_in;
       cpu_from = server_cpu();
       load_from = own_cpu();
+      all_from = machine_cpu();
     } else if (measuring && (now >= until || (message_limit && *counter - messages_from >= message_limit))) {
-      double cpu = server_cpu() - cpu_from, load_cpu = own_cpu() - load_from;
-      report((double)(now_ns() - from) / 1e9, *counter - messages_from, total_in - bytes_from, cpu, load_cpu);
+      double cpu = server_cpu() - cpu_from, load_cpu = own_cpu() - load_from, all_cpu = machine_cpu() - all_from;
+      report((double)(now_ns() - from) / 1e9, *counter - messages_from, total_in - bytes_from, cpu, load_cpu, all_cpu);
       finished = 1;
       return;
     }

@@ -41,6 +41,8 @@ export interface LoadResult {
   /** Share of one core. */
   readonly serverBusy: number;
   readonly loadBusy: number;
+  /** Cores that other programs had meanwhile, as far as the system tells. */
+  readonly othersBusy?: number;
   /** Bytes that came for each message, headers included. */
   readonly wireBytes: number;
   readonly latencyUs: Latency;

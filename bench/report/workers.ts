@@ -11,7 +11,8 @@ const HEAD = [
   "messages/s",
   "server CPU per message",
   "load's CPU per message",
-  "cores that the server had",
+  "cores: server",
+  "others",
   "/ one worker",
   "ideal",
   "of the ideal",
@@ -29,14 +30,17 @@ export function workersTable(results: Results, cores = availableParallelism()): 
 function line(results: Results, row: Row, peer: PeerName, one: Row | undefined, cores: number): readonly string[] {
   const { workers = 1 } = row;
   const samples = results.of(row, peer);
-  const of = (figure: (sample: Sample) => number | undefined): string =>
-    short(median(samples.flatMap((sample) => figure(sample) ?? [])));
+  const of = (figure: (sample: Sample) => number | undefined, unit = ""): string => {
+    const values = samples.flatMap((sample) => figure(sample) ?? []);
+    return values.length === 0 ? "" : `${short(median(values))}${unit}`;
+  };
   return [
     `${PEER_TITLES[peer]}, ${workers} ${workers === 1 ? "worker" : "workers"}`,
     of((sample) => sample.rate),
-    `${of((sample) => sample.cpuUs)} us`,
-    `${of(loadUs)} us`,
+    of((sample) => sample.cpuUs, " us"),
+    of(loadUs, " us"),
     of((sample) => sample.serverBusy),
+    of((sample) => sample.othersBusy),
     ...(one === undefined || workers === 1 ? [] : growth(results.pairs(row, one, peer), workers, cores)),
   ];
 }
@@ -46,7 +50,13 @@ function growth(pairs: readonly (readonly [Sample, Sample])[], workers: number, 
     const load = loadUs(sample);
     if (sample.rate === undefined || alone.rate === undefined || alone.cpuUs === undefined || load === undefined)
       return [];
-    const ideal = idealRatio({ workers, cores, serverUs: alone.cpuUs, loadUs: load });
+    const ideal = idealRatio({
+      workers,
+      cores,
+      serverUs: alone.cpuUs,
+      serverBusy: alone.serverBusy ?? 1,
+      loadUs: load,
+    });
     return [{ ratio: sample.rate / alone.rate, ideal }];
   });
   const ratio = spread(rounds.map((round) => round.ratio));
@@ -68,14 +78,16 @@ function loadUs({ loadBusy, rate }: Sample): number | undefined {
 /**
  * How many times the messages of one worker there can be at most, where a message takes the server as much CPU as it takes one worker alone, and
  * the load what it took: as many as there are workers; as fit into all cores, the load's part of them included; as the load, which is one
- * thread, can make.
+ * thread, can make. `serverBusy` is how many cores one worker had: 1 is its due, and one that works in threads has more.
  */
 export function idealRatio(given: {
   readonly workers: number;
   readonly cores: number;
   readonly serverUs: number;
+  readonly serverBusy: number;
   readonly loadUs: number;
 }): number {
-  const { workers, cores, serverUs, loadUs } = given;
-  return Math.min(workers, (cores * serverUs) / (serverUs + loadUs), serverUs / loadUs);
+  const { workers, cores, serverUs, serverBusy, loadUs } = given;
+  const most = Math.min((cores * serverUs) / (serverUs + loadUs), serverUs / loadUs); // cores for the server
+  return Math.min(workers, most / Math.max(1, serverBusy));
 }

@@ -17,6 +17,7 @@ export interface Sample {
   /** Shares of a core. */
   readonly serverBusy?: number;
   readonly loadBusy?: number;
+  readonly othersBusy?: number;
 }
 
 export interface Timing {
@@ -46,8 +47,9 @@ export async function measure(row: Row, server: ServerProcess, load: LoadCommand
   const result = await runLoad(load, server, options);
   if (result.checked === 0) throw new Error("no reply was compared");
   if (row.deflate === true && result.compressedReplies === 0) throw new Error("no reply was compressed");
-  const { perSecond: rate, serverCpuUs: cpuUs, latencyUs, wireBytes, serverBusy, loadBusy } = result;
-  return { rate, cpuUs, p99Us: latencyUs.p99, latencyUs, wireBytes, serverBusy, loadBusy };
+  const { perSecond: rate, serverCpuUs: cpuUs, latencyUs, wireBytes, serverBusy, loadBusy, othersBusy } = result;
+  const others = othersBusy === undefined ? {} : { othersBusy };
+  return { rate, cpuUs, p99Us: latencyUs.p99, latencyUs, wireBytes, serverBusy, loadBusy, ...others };
 }
 
 // Resident memory now and with more connections: what the process has without any falls out.

@@ -82,12 +82,15 @@ test("the load generator refuses what is no process", async () => {
 });
 
 test("the ideal is what is left beside the load", () => {
-  const ideal = (workers: number, cores: number, serverUs: number, loadUs: number): number =>
-    idealRatio({ workers, cores, serverUs, loadUs });
+  const ideal = (workers: number, cores: number, serverUs: number, loadUs: number, serverBusy = 1): number =>
+    idealRatio({ workers, cores, serverUs, serverBusy, loadUs });
   assert.equal(ideal(2, 2, 20, 0), 2);
   // a message takes both 25 us: 80,000 of them fill two cores, where one worker makes 50,000
   assert.equal(ideal(2, 2, 20, 5), 1.6);
   assert.equal(ideal(2, 8, 20, 5), 2);
+  // one worker made 62,500 of the 80,000 before, with its threads; or had not all of its core
+  assert.equal(ideal(2, 2, 20, 5, 1.25), 1.28);
+  assert.equal(ideal(2, 2, 20, 5, 0.9), 1.6);
   // the load, on a core of its own, makes 200,000
   assert.equal(ideal(8, 16, 20, 5), 4);
 });
@@ -95,7 +98,13 @@ test("the ideal is what is left beside the load", () => {
 test("the table has the ratio to one worker in the same round, and to the ideal", () => {
   const rows = [rowOf(1), rowOf(2)] as const;
   const results = new Results(rows, ["tungstate", "ws"]);
-  const sample = (rate: number, loadBusy: number): object => ({ rate, cpuUs: 20, serverBusy: 1, loadBusy });
+  const sample = (rate: number, loadBusy: number): object => ({
+    rate,
+    cpuUs: 20,
+    serverBusy: 1,
+    loadBusy,
+    othersBusy: 0.25,
+  });
   results.add(rows[0], "tungstate", 0, sample(50_000, 0.25));
   results.add(rows[1], "tungstate", 0, sample(80_000, 0.4));
   results.add(rows[0], "tungstate", 1, sample(20_000, 0.1));
@@ -106,7 +115,7 @@ test("the table has the ratio to one worker in the same round, and to the ideal"
     .map((line) => line.split("|").map((cell) => cell.trim()));
   assert.equal(cells.length, 4); // of ws there is nothing
   assert.deepEqual(cells[2]?.slice(1, 4), ["Tungstate, 1 worker", "35 k", "20 us"]);
-  assert.deepEqual(cells[3]?.slice(4, 9), ["5 us", "1", "1.40 (1.20 - 1.60)", "1.60", "88 %"]);
+  assert.deepEqual(cells[3]?.slice(4, 10), ["5 us", "1", "0.25", "1.40 (1.20 - 1.60)", "1.60", "88 %"]);
 });
 
 test("as many workers as there are cores, doubled on the way", () => {
