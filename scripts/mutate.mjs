@@ -14,7 +14,8 @@ const STRYKER = "9"; // the last one for Node 20
 const BUNDLE = "--bundle";
 const cache = join(root, "node_modules", ".cache", "stryker");
 const folder = join(root, "packages", "protocol");
-const fromPackage = relative(folder, fileURLToPath(import.meta.url));
+/** Where Stryker's copy of the package is, two folders down in the package, finds a file of this folder. */
+const fromCopy = (file) => `../../${relative(folder, fileURLToPath(new URL(file, import.meta.url)))}`;
 
 function fail(message) {
   console.error(message);
@@ -87,10 +88,10 @@ writeFileSync(
     testRunner: "tap",
     tap: {
       testFiles: tests.map((file) => file.replace(/ts$/, "mjs")),
-      nodeArgs: ["-r", "{{hookFile}}", "{{testFile}}"],
+      nodeArgs: ["-r", "{{hookFile}}", `--test-reporter=${fromCopy("mutate-reporter.mjs")}`, "{{testFile}}"],
       forceBail: true,
     },
-    buildCommand: `node ../../${fromPackage} ${BUNDLE} ${tests.join(" ")}`, // two folders down, in its copy of the package
+    buildCommand: `node ${fromCopy("mutate.mjs")} ${BUNDLE} ${tests.join(" ")}`,
     mutate: wanted.map((each) => each.source),
     coverageAnalysis: "perTest",
     concurrency: 1, // a process for each test file and mutant, which is work enough

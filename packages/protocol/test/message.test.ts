@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { afterEach, describe, test } from "node:test";
 import { copyBytes, LARGEST_SHARED, Message } from "../src/message.ts";
 import { primitives, usePrimitives } from "../src/primitives.ts";
-import { concat, pattern, utf8 } from "./support/bytes.ts";
+import { concat, pattern, show, utf8 } from "./support/bytes.ts";
 import { cut } from "./support/chunks.ts";
 
 const SIZES = [0, 1, 63, 64, 65, 125, 1024, LARGEST_SHARED - 1, LARGEST_SHARED, LARGEST_SHARED + 1, 70_000];
@@ -72,12 +72,16 @@ describe("the bytes of a message", () => {
     test(`are a copy where they are few, so that they keep and show nothing else, with ${name}`, () => {
       usePrimitives({ allocate });
       for (const size of SIZES.filter((size) => size <= LARGEST_SHARED)) {
-        const shared = allocate(8192);
-        shared.set(pattern(8192));
-        const { bytes } = new Message("binary", shared, 100, size);
-        assert.equal(bytes.buffer.byteLength, size);
-        shared.fill(0);
-        assert.deepEqual(Uint8Array.from(bytes), pattern(8192).slice(100, 100 + size));
+        for (const start of [100, 8192 - size]) {
+          for (const read of [(message: Message) => message.bytes, (message: Message) => message.chunks()[0]]) {
+            const shared = allocate(8192);
+            shared.set(pattern(8192));
+            const bytes = read(new Message("binary", shared, start, size));
+            assert.equal(bytes.buffer.byteLength, size);
+            shared.fill(0);
+            assert.equal(show(bytes), show(pattern(8192).slice(start, start + size)));
+          }
+        }
       }
     });
 
@@ -89,6 +93,79 @@ describe("the bytes of a message", () => {
       assert.equal(bytes.byteOffset, 2);
     });
   }
+});
+
+describe("a message that is passed on", () => {
+  const SIZES = [
+    ...Array.from({ length: 40 }, (_, size) => size),
+    191,
+    192,
+    193,
+    194,
+    195,
+    300,
+    2047,
+    2048,
+    2049,
+    3000,
+  ];
+
+  test("is copied into a larger piece, whatever was copied before", () => {
+    // in turn from two arrays that begin somewhere in their buffers, as payloads that came on two connections
+    const sources = [3, 8].map((offset) => new Uint8Array(pattern(4000, offset).buffer, offset));
+    const target = new Uint8Array(4096);
+    const view = new DataView(target.buffer);
+    for (const size of WORDS_AND_MORE) {
+      for (const start of [0, 1, 5]) {
+        for (const source of [...sources, ...sources]) {
+          const message = new Message("binary", source, start, size);
+          for (const at of [2, 7]) {
+            target.fill(0xaa);
+            assert.equal(message.copyTo(target, at, view), at + size);
+            const expected = new Uint8Array(4096).fill(0xaa);
+            expected.set(source.subarray(start, start + size), at);
+            assert.equal(show(target), show(expected), `${size} bytes from ${source.byteOffset}+${start} to ${at}`);
+          }
+        }
+      }
+    }
+  });
+
+  test("is copied also when its bytes were asked for, or came in pieces", () => {
+    const target = new Uint8Array(4096);
+    const view = new DataView(target.buffer);
+    for (const size of WORDS_AND_MORE) {
+      const payload = pattern(size, size + 1);
+      for (const message of forms("binary", payload)) {
+        for (const prepare of [() => {}, () => message.detach()]) {
+          prepare();
+          target.fill(0);
+          message.copyTo(target, 3, view);
+          assert.equal(show(target.slice(3, 3 + size)), show(payload));
+        }
+      }
+    }
+  });
+
+  test("in parts is not copied where it is large, and its memory stays its own", () => {
+    const memory = pattern(LARGEST_SHARED + 1);
+    const message = new Message("binary", memory, 0, memory.length, undefined, true);
+    const [part] = message.parts();
+    assert.equal(part.buffer, memory.buffer);
+    assert.deepEqual(message.reusable, [memory]);
+    assert.equal(message.bytes, message.chunks()[0]);
+    assert.deepEqual(message.reusable, []);
+  });
+
+  test("has the same bytes before and after it is shared", () => {
+    for (const size of [10, 3000]) {
+      for (const message of forms("binary", pattern(size))) {
+        const { bytes } = message;
+        assert.deepEqual(message.share().bytes, pattern(size));
+        assert.equal(message.bytes, bytes);
+      }
+    }
+  });
 });
 
 test("copyBytes copies what it is told and nothing else", () => {

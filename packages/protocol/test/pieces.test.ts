@@ -13,6 +13,11 @@ function filled(size: number, byte: number): Uint8Array {
   return new Uint8Array(size).fill(byte);
 }
 
+/** Leaves nothing of what other tests have given back: at most 4 MiB, in pieces of at least 16 KiB. */
+function takeAll(): void {
+  for (let i = 0; i < 256; i++) takePiece(16 * KIB, Infinity);
+}
+
 describe("memory that was given back", () => {
   test("is taken for what it is large enough for, and not more than is asked for at most", () => {
     const piece = filled(40 * KIB, 1);
@@ -31,6 +36,24 @@ describe("memory that was given back", () => {
     for (const piece of pieces) giveBackPiece(piece);
     const again = pieces.map(() => takePiece(100 * KIB, 100 * KIB)).filter((piece) => pieces.includes(piece));
     assert.equal(again.length, 40); // 4 MiB
+  });
+
+  test("is none of small pieces, which would take the room of large ones", () => {
+    takeAll();
+    for (let i = 0; i < 1000; i++) giveBackPiece(filled(8 * KIB, 1));
+    const piece = filled(4096 * KIB, 1); // all that is kept
+    giveBackPiece(piece);
+    giveBackPiece(filled(16 * KIB, 1));
+    assert.notEqual(takePiece(16 * KIB, 16 * KIB)[0], 1);
+    assert.equal(takePiece(4096 * KIB, 4096 * KIB), piece);
+  });
+
+  test("is not looked for where little is needed", () => {
+    takeAll();
+    const piece = filled(16 * KIB, 1);
+    giveBackPiece(piece);
+    assert.notEqual(takePiece(16 * KIB - 1, 16 * KIB), piece);
+    assert.equal(takePiece(16 * KIB, 16 * KIB), piece);
   });
 });
 
@@ -57,8 +80,14 @@ describe("a message that is transferred", () => {
         () => message.chunks(),
         () => message.copyTo(filled(size, 0), 0),
         () => message.detach(),
+        () => message.reusable,
       ];
-      for (const read of reads) assert.throws(read, { code: "INVALID_STATE" });
+      for (const read of reads) {
+        assert.throws(read, {
+          code: "INVALID_STATE",
+          message: /the message was written with transfer: its bytes are gone/,
+        });
+      }
       assert.equal(message.size, size);
     }
   });
@@ -73,6 +102,14 @@ describe("a message that is transferred", () => {
     giveBack(taken); // a second time it does nothing
     assert.equal(takePiece(memory.length, memory.length), memory);
     assert.notEqual(takePiece(memory.length, memory.length), memory);
+  });
+
+  test("leaves its memory also when its text was read", () => {
+    const memory = filled(90 * KIB, 0x61);
+    const message = new Message("text", memory, 0, memory.length, undefined, true);
+    assert.equal(message.text, "a".repeat(90 * KIB));
+    giveBack(transferred(message).take());
+    assert.equal(takePiece(memory.length, memory.length), memory);
   });
 
   test("keeps the bytes that somebody has asked for", () => {

@@ -41,10 +41,13 @@ describe("a prepared message", () => {
     for (const data of [undefined, null, 5, {}, [1], new ArrayBuffer(2)] as unknown as string[]) {
       assert.throws(() => new PreparedMessage(data), {
         code: "INVALID_ARGUMENT",
-        message: /string or a Uint8Array, got /,
+        message: /: a message: expected a string or a Uint8Array, got /,
       });
     }
-    assert.throws(() => new PreparedMessage("a", { type: "Text" as "text" }), { code: "INVALID_ARGUMENT" });
+    assert.throws(() => new PreparedMessage("a", { type: "Text" as "text" }), {
+      code: "INVALID_ARGUMENT",
+      message: /: the type of a message: expected "text" or "binary", got "Text"$/,
+    });
   });
 });
 
@@ -68,6 +71,16 @@ describe("a chain", () => {
     assert.equal(first.size, bytes.length);
   });
 
+  test("is the same for all connections of a broadcast, and another one for the next broadcast", () => {
+    for (const { frame } of [b, c, b]) {
+      const all = [1, 2, 3].map(() => a.chain.with(frame));
+      assert.equal(new Set(all).size, 1);
+      assert.deepEqual(all[0].pieces(), concat(a.frame, frame));
+    }
+    assert.notEqual(a.chain.with(b.frame), a.chain.with(c.frame));
+    assert.notEqual(a.chain.with(b.frame), b.chain.with(b.frame));
+  });
+
   test("is another one for other frames", () => {
     const abc = a.chain.with(b.frame).with(c.frame);
     const abd = a.chain.with(b.frame).with(d.frame);
@@ -87,6 +100,11 @@ describe("a chain", () => {
   });
 
   test("is handed over in pieces where joining would be much", () => {
+    for (const over of [0, 1]) {
+      const half = pattern(64 * 1024);
+      const pieces = new Chain(undefined, half).with(pattern(64 * 1024 + over, 2)).pieces();
+      assert.equal(Array.isArray(pieces), over === 1, `128 KiB and ${over}`);
+    }
     const large = new PreparedMessage(pattern(60_000));
     const two = large.chain.with(large.frame);
     assert.ok(!Array.isArray(two.pieces()));
@@ -114,6 +132,9 @@ describe("a chain", () => {
 
 test("a text message is not prepared of bytes that are no UTF-8, unless they are compressed", () => {
   const bytes = Uint8Array.of(0xff);
-  assert.throws(() => new PreparedMessage(bytes, { type: "text" }), { code: "INVALID_ARGUMENT" });
+  assert.throws(() => new PreparedMessage(bytes, { type: "text" }), {
+    code: "INVALID_ARGUMENT",
+    message: /: the payload of a text message: expected UTF-8, got an object$/,
+  });
   assert.equal(new PreparedMessage(bytes, { type: "text", compressed: true }).compressed, true);
 });
