@@ -88,7 +88,7 @@ writeFileSync(
     testRunner: "tap",
     tap: {
       testFiles: tests.map((file) => file.replace(/ts$/, "mjs")),
-      nodeArgs: ["-r", "{{hookFile}}", `--test-reporter=${fromCopy("mutate-reporter.mjs")}`, "{{testFile}}"],
+      nodeArgs: ["-r", "{{hookFile}}", `--test-reporter=${fromCopy("mutate-reporter.cjs")}`, "{{testFile}}"],
       forceBail: true,
     },
     buildCommand: `node ${fromCopy("mutate.mjs")} ${BUNDLE} ${tests.join(" ")}`,

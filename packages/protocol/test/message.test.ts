@@ -96,7 +96,7 @@ describe("the bytes of a message", () => {
 });
 
 describe("a message that is passed on", () => {
-  const SIZES = [
+  const WORDS_AND_MORE = [
     ...Array.from({ length: 40 }, (_, size) => size),
     191,
     192,

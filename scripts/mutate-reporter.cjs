@@ -1,9 +1,9 @@
 // A reporter of node:test for mutation testing: it says at once, and in a word, that a mutant was noticed. Differences between large arrays would take a
 // minute for being written, read and thrown away.
-import { writeSync } from "node:fs";
-import process from "node:process";
+"use strict";
+const { writeSync } = require("node:fs");
 
-export default async function* report(events) {
+module.exports = async function* report(events) {
   let count = 0;
   yield "TAP version 13\n";
   for await (const { type, data } of events) {
@@ -15,4 +15,4 @@ export default async function* report(events) {
     if (type === "test:pass" && data.nesting === 0) yield `ok ${++count} - a test\n`;
   }
   yield `1..${count}\n`;
-}
+};
