@@ -24,7 +24,7 @@ export function encodeBase64(bytes: Uint8Array): string {
   let text = "";
   for (let at = 0; at < bytes.length; at += 3) {
     const more = bytes.length - at;
-    const group = (bytes[at] << 16) | (more > 1 ? bytes[at + 1] << 8 : 0) | (more > 2 ? bytes[at + 2] : 0);
+    const group = (bytes[at] << 16) | (bytes[at + 1] << 8) | bytes[at + 2]; // what is behind the end is undefined, and its bits 0
     text += ALPHABET.charAt(group >> 18) + ALPHABET.charAt((group >> 12) & 63);
     text += more > 1 ? ALPHABET.charAt((group >> 6) & 63) : "=";
     text += more > 2 ? ALPHABET.charAt(group & 63) : "=";

@@ -76,7 +76,7 @@ describe("key and accept value", () => {
   it("a hash of another size is the caller's mistake", () => {
     assert.throws(
       () => acceptValue(SAMPLE_KEY, () => new Uint8Array(32)),
-      refusedWith("INVALID_ARGUMENT", /20 bytes.*32 bytes/),
+      refusedWith("INVALID_ARGUMENT", /sha1: expected 20 bytes, got "32 bytes"/),
     );
   });
 });
