@@ -19,13 +19,13 @@ export function isAuthority(text: string): boolean {
   return host && consistsOf(DIGIT_CODES, port) && Number(port) <= LARGEST_PORT;
 }
 
-/** Visible ASCII. Wider than RFC 3986 because browsers send some characters as they are ("|", "{"); a fragment is never sent. */
-function isPath(text: string): boolean {
+/** Whether a path is visible ASCII. Wider than RFC 3986 because browsers send some characters as they are ("|", "{"); a fragment is never sent. */
+function isVisible(text: string): boolean {
   for (let at = 0; at < text.length; at++) {
     const code = text.charCodeAt(at);
     if (code <= 0x20 || code >= 0x7f || code === 0x23) return false;
   }
-  return text.startsWith("/");
+  return true;
 }
 
 export interface Target {
@@ -40,7 +40,7 @@ export interface Target {
  * lets a client use; undefined for all others.
  */
 export function parseTarget(target: string): Target | undefined {
-  if (target.startsWith("/")) return isPath(target) ? { authority: undefined, resource: target } : undefined;
+  if (target.startsWith("/")) return isVisible(target) ? { authority: undefined, resource: target } : undefined;
   const scheme = /^https?:\/\//i.exec(target)?.[0];
   if (scheme === undefined) return undefined;
   let end = scheme.length;
@@ -48,5 +48,5 @@ export function parseTarget(target: string): Target | undefined {
   const authority = target.slice(scheme.length, end);
   const rest = target.slice(end);
   const resource = rest.startsWith("/") ? rest : `/${rest}`;
-  return isAuthority(authority) && isPath(resource) ? { authority, resource } : undefined;
+  return isAuthority(authority) && isVisible(resource) ? { authority, resource } : undefined;
 }

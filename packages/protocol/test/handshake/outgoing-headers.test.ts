@@ -47,29 +47,27 @@ describe("header fields of a caller", () => {
     it(`${name} is the handshake's own`, () => {
       assert.throws(
         () => checkHeaders({ [name]: "x" }),
-        refusedWith("INVALID_ARGUMENT", /the handshake sets itself, got "/),
+        refusedWith("INVALID_ARGUMENT", /: headers: expected no field that the handshake sets itself, got "/),
       );
     });
   }
 
-  for (const wrong of [
-    null,
-    "X-A: 1",
-    5,
-    [["X-A", 1]],
-    [["X-A"]],
-    [[]],
-    ["ab"],
-    [5],
-    { "X-A": undefined },
-    { "X-A": 5 },
-    { "X-A": [null] },
-  ]) {
+  const none: readonly (readonly [unknown, RegExp])[] = [
+    [null, /: headers: expected pairs or an object, got null$/],
+    ["X-A: 1", /: headers: expected pairs or an object, got "X-A: 1"$/],
+    [5, /: headers: expected pairs or an object, got 5$/],
+    [[["X-A", 1]], /: headers: X-A: expected a string, got 1$/],
+    [[["X-A"]], /: headers: X-A: expected a string, got undefined$/],
+    [[[]], /: headers: expected a token as a name, got undefined$/],
+    [["ab"], /: headers: expected pairs of a name and a value, got "ab"$/],
+    [[5], /: headers: expected pairs of a name and a value, got 5$/],
+    [{ "X-A": undefined }, /: headers: X-A: expected a string, got undefined$/],
+    [{ "X-A": 5 }, /: headers: X-A: expected a string, got 5$/],
+    [{ "X-A": [null] }, /: headers: X-A: expected a string, got null$/],
+  ];
+  for (const [wrong, said] of none) {
     it(`${JSON.stringify(wrong)} is none`, () => {
-      assert.throws(
-        () => checkHeaders(wrong as unknown as HeaderInput),
-        refusedWith("INVALID_ARGUMENT", /expected .*, got /),
-      );
+      assert.throws(() => checkHeaders(wrong as HeaderInput), refusedWith("INVALID_ARGUMENT", said));
     });
   }
 

@@ -41,6 +41,44 @@ describe("a refusal", () => {
     assert.equal(written({ status: 404, body: "x" }, "HEAD"), head("HTTP/1.1 404 Not Found", ...plain));
   });
 
+  it("has the name of its status", () => {
+    const names = new Map([
+      [301, "Moved Permanently"],
+      [302, "Found"],
+      [303, "See Other"],
+      [307, "Temporary Redirect"],
+      [308, "Permanent Redirect"],
+      [400, "Bad Request"],
+      [401, "Unauthorized"],
+      [402, "Payment Required"],
+      [403, "Forbidden"],
+      [404, "Not Found"],
+      [405, "Method Not Allowed"],
+      [407, "Proxy Authentication Required"],
+      [408, "Request Timeout"],
+      [409, "Conflict"],
+      [410, "Gone"],
+      [413, "Content Too Large"],
+      [414, "URI Too Long"],
+      [421, "Misdirected Request"],
+      [422, "Unprocessable Content"],
+      [426, "Upgrade Required"],
+      [429, "Too Many Requests"],
+      [431, "Request Header Fields Too Large"],
+      [451, "Unavailable For Legal Reasons"],
+      [500, "Internal Server Error"],
+      [501, "Not Implemented"],
+      [502, "Bad Gateway"],
+      [503, "Service Unavailable"],
+      [504, "Gateway Timeout"],
+      [505, "HTTP Version Not Supported"],
+      [511, "Network Authentication Required"],
+    ]);
+    for (let status = 300; status < 600; status++) {
+      if (status !== 304) assert.equal(buildRefusal({ status }).reason, names.get(status) ?? "");
+    }
+  });
+
   it("may have a status that has no name", () => {
     assert.equal(written({ status: 599 }).split("\r\n")[0], "HTTP/1.1 599 ");
     assert.equal(written({ status: 300 }).split("\r\n")[0], "HTTP/1.1 300 ");
@@ -59,7 +97,7 @@ describe("a refusal", () => {
     for (const body of [5, null, {}, [1]]) {
       assert.throws(
         () => buildRefusal({ status: 403, body: body as unknown as string }),
-        refusedWith("INVALID_ARGUMENT", /body: expected/),
+        refusedWith("INVALID_ARGUMENT", /body: expected a string or a Uint8Array, got /),
       );
     }
   });
