@@ -89,6 +89,23 @@ describe("HeaderFields", () => {
     assert.deepEqual(fields.getAll("Origin"), []);
   });
 
+  it("are found the same where there are many", () => {
+    for (const others of [28, 29, 60]) {
+      const more = Array.from({ length: others }, (_, at): [string, string] => [`X-${at}`, String(at)]);
+      const many = new HeaderFields([...fields, ...more]);
+      assert.equal(many.size, others + 4);
+      for (let asked = 0; asked < 2; asked++) {
+        assert.equal(many.get("hOST"), "example.com");
+        assert.equal(many.get("X-List"), "a, b, ");
+        assert.deepEqual(many.getAll("x-LIST"), ["a", "b", ""]);
+        assert.equal(many.get(`x-${others - 1}`), String(others - 1));
+        assert.ok(!many.has("Origin"));
+        assert.equal(many.get("__proto__"), undefined);
+        assert.throws(() => (many.getAll("Origin") as string[]).push("evil"), TypeError);
+      }
+    }
+  });
+
   it("are iterated as they came", () => {
     assert.equal(fields.size, 4);
     assert.deepEqual(

@@ -168,6 +168,32 @@ describe("an upgrade request", () => {
   }
 });
 
+describe("what is wrong with an upgrade request", () => {
+  const said: readonly (readonly [ReturnType<typeof check>, string])[] = [
+    [check({}, { version: "1.0" }), 'got HTTP/"1.0"'],
+    [check({}, { method: "POST" }), 'got "POST"'],
+    [check({}, { target: "*" }), 'the target "*"'],
+    [check({ Host: undefined }), "got none"],
+    [check({ Host: "a b" }), 'got "a b"'],
+    [check({}, {}, [["Host", "b"]]), 'got "server.example.com, b"'],
+    [check({ Upgrade: undefined }), "Upgrade: got none"],
+    [check({ Upgrade: "h2c" }), 'Upgrade: got "h2c"'],
+    [check({ Connection: "keep-alive" }), 'Connection: got "keep-alive"'],
+    [check({ "Sec-WebSocket-Version": "8" }), 'got "8"'],
+    [check({ "Sec-WebSocket-Key": "?" }), 'got "?"'],
+    [check({ "Sec-WebSocket-Key": undefined }), "got none"],
+    [check({ Origin: "http://a" }, {}, [["Origin", "http://b"]]), 'got "http://a, http://b"'],
+    [check({ "Sec-WebSocket-Protocol": "a, a" }), 'got "a, a"'],
+    [check({ "Sec-WebSocket-Extensions": "\x1b" }), 'got "\\u001b"'],
+  ];
+  for (const [result, end] of said) {
+    it(`is said as ${end}`, () => {
+      assert.ok(result instanceof Error);
+      assert.ok(result.message.endsWith(`: ${end}`), result.message);
+    });
+  }
+});
+
 describe("chooseProtocol", () => {
   it("goes by the server's preference", () => {
     assert.equal(chooseProtocol(["a", "b", "c"], ["x", "c", "a"]), "c");
