@@ -132,6 +132,16 @@ describe("Sec-WebSocket-Extensions", () => {
   }
 });
 
+it("an extension without a name, or with a value that is no text, is refused", () => {
+  for (const [wrong, got] of [
+    [offer(undefined as unknown as string), /: extensions: expected a token, got undefined$/],
+    [offer("a", ["b", 5 as unknown as string]), /: extensions: expected a token, got 5$/],
+    [offer("a", ["b", null as unknown as string]), /: extensions: expected a token, got null$/],
+  ] as const) {
+    assert.throws(() => formatExtensions([wrong]), refusedWith("INVALID_ARGUMENT", got));
+  }
+});
+
 /** Agrees to offers whose parameters are all called "ok", and remembers them. */
 function server(name: string, rsv = 0): ServerExtension<{ offered: ExtensionParams }> {
   return {
@@ -221,11 +231,14 @@ describe("extensions of a caller", () => {
     checkExtensions([server("a", 0x40), server("b", 0x40), server("c", 0x70), server("__proto__")]);
     assert.throws(
       () => checkExtensions([server("a"), server("a")]),
-      refusedWith("INVALID_ARGUMENT", /distinct names, got "a"/),
+      refusedWith("INVALID_ARGUMENT", /: extensions: expected distinct names, got "a"/),
     );
     assert.throws(() => checkExtensions([server("a b")]), refusedWith("INVALID_ARGUMENT", /a token, got "a b"/));
     for (const rsv of [1, 0x80, 0x48, 0.5, NaN, -1]) {
-      assert.throws(() => checkExtensions([server("a", rsv)]), refusedWith("INVALID_ARGUMENT", /rsv of a: expected/));
+      assert.throws(
+        () => checkExtensions([server("a", rsv)]),
+        refusedWith("INVALID_ARGUMENT", /rsv of a: expected some of the bits of 0x70, got /),
+      );
     }
   });
 });
