@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import type { ServerExtension } from "../../src/handshake/extensions.ts";
-import { ServerHandshake } from "../../src/handshake/server-handshake.ts";
+import { acceptUpgrade, ServerHandshake } from "../../src/handshake/server-handshake.ts";
 import type { ServerHandshakeOptions } from "../../src/handshake/server-handshake.ts";
 import { bytes, cut, feed, head, INJECTIONS, refusedWith, requestLines, sha1, splits, text } from "./support.ts";
 
@@ -105,6 +105,7 @@ describe("the server's handshake", () => {
       }
       assert.ok(later.state === "refused");
       assert.equal(later.error.code, "TOO_MUCH_EARLY_DATA");
+      assert.match(later.error.message, /: more than 10$/);
       assert.match(text(later.response), /^HTTP\/1\.1 400 Bad Request\r\n/);
       assert.throws(() => handshake.accept(), refusedWith("INVALID_STATE"));
     }
@@ -118,14 +119,22 @@ describe("the server's handshake", () => {
     const handshake = asked();
     assert.throws(
       () => handshake.accept({ protocol: "other" }),
-      refusedWith("INVALID_ARGUMENT", /chat, superchat.*got "other"/),
+      refusedWith("INVALID_ARGUMENT", /: protocol: expected one .*chat, superchat.*got "other"/),
     );
     assert.throws(() => handshake.accept({ headers: { Upgrade: "x" } }), refusedWith("INVALID_ARGUMENT"));
     assert.throws(() => handshake.refuse({ status: 200 }), refusedWith("INVALID_ARGUMENT"));
     assert.equal(text(handshake.accept().response), head(...SWITCHING));
     assert.throws(() => handshake.accept(), refusedWith("INVALID_STATE"));
     assert.throws(() => handshake.refuse({ status: 403 }), refusedWith("INVALID_STATE"));
-    assert.throws(() => handshake.receive(bytes("x")), refusedWith("INVALID_STATE"));
+    assert.throws(() => handshake.receive(bytes("x")), refusedWith("INVALID_STATE", /: the handshake is over$/));
+  });
+
+  it("agrees to no extension, if it knows none, for those who read requests themselves", () => {
+    const progress = new ServerHandshake({ sha1 }).receive(bytes(REQUEST));
+    assert.ok(progress.state === "request");
+    const { response, extensions } = acceptUpgrade(progress.request, { sha1 });
+    assert.equal(text(response), head(...SWITCHING));
+    assert.deepEqual(extensions, []);
   });
 
   it("can't agree to a subprotocol when none was offered", () => {
@@ -149,7 +158,7 @@ describe("the server's handshake", () => {
 
   it("refuses before the request is there: it took too long", () => {
     const handshake = new ServerHandshake({ sha1 });
-    assert.throws(() => handshake.accept(), refusedWith("INVALID_STATE"));
+    assert.throws(() => handshake.accept(), refusedWith("INVALID_STATE", /: there is no request to accept$/));
     handshake.receive(bytes("GET / HT"));
     assert.match(text(handshake.refuse({ status: 408 })), /^HTTP\/1\.1 408 Request Timeout\r\n/);
     assert.throws(() => handshake.receive(bytes("x")), refusedWith("INVALID_STATE"));
