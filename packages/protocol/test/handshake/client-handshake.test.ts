@@ -83,39 +83,39 @@ describe("the client's request", () => {
   });
 
   const wrong: readonly (readonly [string, unknown, RegExp])[] = [
-    ["host", "", /host: expected a host/],
+    ["host", "", /: host: expected a host, with a port if there is one, got ""$/],
     ["host", "a b", /host/],
     ["host", "http://a", /host/],
     ["host", "user@a", /host/],
     ["host", undefined, /host: expected .*, got undefined/],
-    ["target", "", /target: expected a path/],
+    ["target", "", /: target: expected a path, with a query if there is one, in visible ASCII and without #, got ""$/],
     ["target", "chat", /target/],
     ["target", "*", /target/],
-    ["target", "http://example.com/", /target/],
+    ["target", "http://example.com/", /target: expected a path/],
     ["target", "/#x", /target/],
     ["target", "/\u00e4", /target/],
     ["target", undefined, /target/],
-    ["origin", 5, /origin: expected a string/],
-    ["origin", "http://\u0141", /origin/],
-    ["protocols", "chat", /protocols: expected an array/],
+    ["origin", 5, /: origin: expected a string, got 5$/],
+    ["origin", "http://\u0141", /: origin: expected a header value/],
+    ["protocols", "chat", /: protocols: expected an array of tokens, got "chat"$/],
     ["protocols", ["a", "a"], /protocols: expected distinct tokens, got "a"/],
-    ["protocols", [""], /protocols: expected a token/],
-    ["protocols", ["a, b"], /protocols/],
-    ["protocols", [5], /protocols/],
+    ["protocols", [""], /: protocols: expected a token, got ""$/],
+    ["protocols", ["a, b"], /: protocols: expected a token, got "a, b"$/],
+    ["protocols", [5], /: protocols: expected a token, got 5$/],
     ["headers", { "Sec-WebSocket-Key": "x" }, /sets itself, got "Sec-WebSocket-Key"/],
     ["headers", { upgrade: "x" }, /sets itself/],
     ["headers", { CONNECTION: "x" }, /sets itself/],
     ["headers", { "Content-Length": "0" }, /sets itself/],
     ["headers", { Host: "a b" }, /host: expected a host/],
-    ["headers", { Host: ["a", "b"] }, /one Host, got "b"/],
-    ["headers", { Origin: ["a", "b"] }, /one Origin, got "a, b"/],
+    ["headers", { Host: ["a", "b"] }, /: headers: expected one Host, got "b"$/],
+    ["headers", { Origin: ["a", "b"] }, /: headers: expected one Origin, got "a, b"$/],
     ["extensions", [extension("a b", 0)], /a token/],
     ["extensions", [extension("a", 1)], /rsv of a/],
     ["extensions", [extension("a", 0), extension("a", 0)], /distinct names/],
-    ["extensions", [{ ...extension("a", 0), name: "b" }], /offers of b: expected that name, got "a"/],
+    ["extensions", [{ ...extension("a", 0), name: "b" }], /: extensions: offers of b: expected that name, got "a"$/],
     ["random", undefined, /random: expected a function/],
     ["sha1", "sha1", /sha1: expected a function/],
-    ["maxBodySize", -1, /maxBodySize/],
+    ["maxBodySize", -1, /: maxBodySize: expected an integer of at least 0, /],
     ["maxBodySize", 0.5, /maxBodySize/],
     ["limits", { maxHeaders: NaN }, /maxHeaders/],
   ];
@@ -302,8 +302,30 @@ describe("the client's handshake", () => {
       const progress = handshake.end();
       assert.ok(progress.state === "failed");
       assert.equal(progress.error.code, "CONNECTION_LOST");
+      assert.match(progress.error.message, /: the server sent no whole response to the opening handshake$/);
     }
   });
+
+  const said: readonly (readonly [readonly string[], string])[] = [
+    [["HTTP/1.0 101 x", ...AGREEING], "got HTTP/1.0"],
+    [[line, AGREEING[1], AGREEING[2]], "got none"],
+    [[line, "Upgrade: h2c", AGREEING[1], AGREEING[2]], 'got "h2c"'],
+    [[line, AGREEING[0], AGREEING[2]], "got none"],
+    [[line, AGREEING[0], "Connection: close", AGREEING[2]], 'got "close"'],
+    [[line, AGREEING[0], AGREEING[1]], `expected "${SAMPLE_ACCEPT}", got none`],
+    [[line, AGREEING[0], AGREEING[1], "Sec-WebSocket-Accept: \xe4"], `expected "${SAMPLE_ACCEPT}", got "\\u00e4"`],
+    [[...SWITCHING, "Sec-WebSocket-Protocol: other"], 'got "other"'],
+    [["HTTP/1.1 404 x", "Content-Length: 5", "Content-Length: 6"], 'expected one Content-Length, got "5, 6"'],
+    [["HTTP/1.1 404 x", "Content-Length: 5x"], 'expected one Content-Length, got "5x"'],
+    [["HTTP/1.1 404 x", "Content-Length: x5"], 'expected one Content-Length, got "x5"'],
+  ];
+  for (const [lines, end] of said) {
+    it(`says what it expected and what came: ${end}`, () => {
+      const progress = client().receive(bytes(head(...lines)));
+      assert.ok(progress.state === "failed");
+      assert.ok(progress.error.message.endsWith(`: ${end}`), progress.error.message);
+    });
+  }
 
   it("doesn't take a 2xx, 3xx, 4xx or 5xx for an agreement, whatever it holds", () => {
     for (const status of [200, 204, 302, 401, 426, 503]) {
@@ -491,8 +513,8 @@ describe("a response that is not 101", () => {
     const handshake = client();
     assert.equal(handshake.receive(bytes(head("HTTP/1.1 404 x", "Content-Length: 1"))).state, "more");
     assert.equal(handshake.receive(bytes("x")).state, "rejected");
-    assert.throws(() => handshake.receive(bytes("x")), refusedWith("INVALID_STATE"));
-    assert.throws(() => handshake.end(), refusedWith("INVALID_STATE"));
+    assert.throws(() => handshake.receive(bytes("x")), refusedWith("INVALID_STATE", /: the handshake is over$/));
+    assert.throws(() => handshake.end(), refusedWith("INVALID_STATE", /: the handshake is over$/));
   });
 });
 
