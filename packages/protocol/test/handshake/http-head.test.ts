@@ -219,6 +219,67 @@ describe("a response head", () => {
   }
 });
 
+describe("what is wrong with a head", () => {
+  const START = "GET / HTTP/1.1\r\n";
+  // [what came, what is said of it]
+  const said: readonly (readonly [string, RegExp])[] = [
+    ["GET /\0", /: expected CR LF at the end of the line, got 0x00$/],
+    [`${START}A: b\x7f`, /: expected CR LF at the end of the line, got 0x7f$/],
+    ["GET / HTTP/1.1\rX", /: expected LF behind CR, got 0x58$/],
+    [`${START}A: b\rX`, /: expected LF behind CR, got 0x58$/],
+    [`${START}\rX`, /: expected LF behind CR, got 0x58$/],
+    [`${START} `, /: expected a header name, got 0x20$/],
+    [`${START}A `, /: expected a colon behind the header name, got 0x20$/],
+    ["GET /\r\n", /: expected "METHOD target HTTP\/1\.1", got "GET \/"$/],
+    ["GET\r\n", /: expected "METHOD target HTTP\/1\.1", got "GET"$/],
+    ["GET / HTTP/1.1 x\r\n", /: expected "METHOD target HTTP\/1\.1", got "GET \/ HTTP\/1\.1 x"$/],
+    ["GET / XHTTP/1.1\r\n", /: expected "METHOD target HTTP\/1\.1", got "GET \/ XHTTP\/1\.1"$/],
+    ["GET / HTTP/1.2\r\n", /: got HTTP\/1\.2$/],
+    ["GET * HTTP/1.1\r\n", /: expected a path or an http\(s\) URL as target, got "\*"$/],
+  ];
+  for (const [source, message] of said) {
+    it(`is said: ${message.source}`, () => {
+      const progress = new RequestHeadParser().receive(bytes(source));
+      assert.ok(progress.state === "error");
+      assert.match(progress.error.message, message);
+    });
+  }
+
+  it("is said of a response too", () => {
+    for (const [source, message] of [
+      ["ICY 200 OK\r\n", /: expected "HTTP\/1\.1 status reason", got "ICY 200 OK"$/],
+      ["HTTP/1.1 2000 OK\r\n", /: expected "HTTP\/1\.1 status reason", got "HTTP\/1\.1 2000 OK"$/],
+      ["HTTP/2.0 200 OK\r\n", /: got HTTP\/2\.0$/],
+    ] as const) {
+      const progress = new ResponseHeadParser().receive(bytes(source));
+      assert.ok(progress.state === "error");
+      assert.match(progress.error.message, message);
+    }
+  });
+
+  it("is the limit that it went over", () => {
+    const source = head("GET / HTTP/1.1", "A: 1", "B: 2");
+    for (const [limits, message] of [
+      [{ maxHeadSize: 20 }, /: more than 20$/],
+      [{ maxHeaders: 1 }, /: more than 1$/],
+    ] as const) {
+      const progress = new RequestHeadParser(limits).receive(bytes(source));
+      assert.ok(progress.state === "error");
+      assert.match(progress.error.message, message);
+    }
+    assert.throws(
+      () => new RequestHeadParser({ maxHeadSize: 0 }),
+      refusedWith("INVALID_ARGUMENT", /: maxHeadSize: expected an integer of at least 1,/),
+    );
+    const parser = new RequestHeadParser();
+    parser.receive(bytes(source));
+    assert.throws(
+      () => parser.receive(bytes("x")),
+      refusedWith("INVALID_STATE", /: the head has come to its end already$/),
+    );
+  });
+});
+
 describe("limits of a head", () => {
   const source = head("GET / HTTP/1.1", "A: 1", "B: 2", "C: 3");
 
