@@ -35,6 +35,8 @@ if (process.argv[2] === BUNDLE) {
     outbase: ".",
     outdir: ".",
     outExtension: { ".js": ".mjs" },
+    // test/support/errors-page.ts finds the page from where it is
+    define: { "import.meta.url": JSON.stringify(new URL("../packages/protocol/test/support/", import.meta.url)) },
     logLevel: "warning",
   });
   process.exit();
