@@ -4,6 +4,7 @@ import { copyBytes, LARGEST_SHARED, Message } from "../src/message.ts";
 import { primitives, usePrimitives } from "../src/primitives.ts";
 import { concat, pattern, show, utf8 } from "./support/bytes.ts";
 import { cut } from "./support/chunks.ts";
+import { collectGarbage } from "./support/garbage.ts";
 
 const SIZES = [0, 1, 63, 64, 65, 125, 1024, LARGEST_SHARED - 1, LARGEST_SHARED, LARGEST_SHARED + 1, 70_000];
 
@@ -145,6 +146,18 @@ describe("a message that is passed on", () => {
         }
       }
     }
+  });
+
+  test("is not kept alive by having been copied, if it is large", async () => {
+    const copy = (): WeakRef<ArrayBufferLike> => {
+      const source = new Uint8Array(1 << 20);
+      const target = new Uint8Array(1 << 20);
+      new Message("binary", source, 0, source.length).copyTo(target, 0, new DataView(target.buffer));
+      return new WeakRef(source.buffer);
+    };
+    const buffer = copy();
+    await collectGarbage();
+    assert.equal(buffer.deref(), undefined);
   });
 
   test("in parts is not copied where it is large, and its memory stays its own", () => {

@@ -427,6 +427,13 @@ describe("a response that is not 101", () => {
     assert.equal(rejected(CHUNKED, "1\r\nb\r\n0003;x=y\r\nody\r\n00\r\n\r\n"), "body");
     assert.equal(rejected(CHUNKED, `a \t; x="\xe4"\r\n0123456789\r\nA\r\n0123456789\r\n0\r\n`), "01234567890123456789");
     assert.equal(rejected(["Transfer-Encoding: gzip, Chunked", ...length(99)], "2\r\nzz\r\n0\r\n"), "zz");
+    for (const size of [9, 10, 15, 16, 26, 255, 256]) {
+      const chunk = "x".repeat(size);
+      for (const digits of [size.toString(16), size.toString(16).toUpperCase()]) {
+        const source = bytes(`${head("HTTP/1.1 404 x", ...CHUNKED)}${digits}\r\n${chunk}\r\n0\r\n`);
+        assert.equal(outcome(client().receive(source)), chunk);
+      }
+    }
     assert.equal(rejected(CHUNKED, "4\r\nbo"), "more");
     assert.equal(rejected(CHUNKED, "4\r\nbo", {}, true), "bo...");
     assert.equal(rejected(CHUNKED, "4\r\nbody\r\n", {}, true), "body...");
