@@ -6,7 +6,8 @@ import type { WindowBits } from "../../src/deflate/params.ts";
 import { WebSocketError } from "../../src/errors.ts";
 import { Message } from "../../src/message.ts";
 import { PreparedMessage } from "../../src/prepared.ts";
-import { hex, toHex } from "../support/bytes.ts";
+import { allocatedBy } from "../support/allocations.ts";
+import { hex, pattern, toHex } from "../support/bytes.ts";
 
 describe("a prepared message, compressed", () => {
   const HELLO = hex("f248cdc9c90700");
@@ -62,6 +63,34 @@ describe("a prepared message, compressed", () => {
 });
 
 describe("an inflated message", () => {
+  test("of bytes that nobody else has is not copied if it is large", () => {
+    const bytes = pattern(3000);
+    const message = inflatedMessage("binary", bytes, false);
+    assert.ok(message instanceof Message);
+    assert.equal(message.bytes.buffer, bytes.buffer);
+  });
+
+  test("of a part of somebody's bytes shows nothing of the rest", () => {
+    for (const size of [10, 3000]) {
+      const message = inflatedMessage("binary", pattern(9000).subarray(500, 500 + size), false);
+      assert.ok(message instanceof Message);
+      assert.equal(message.bytes.buffer.byteLength, size);
+      assert.deepEqual(message.bytes, pattern(9000).slice(500, 500 + size));
+    }
+  });
+
+  test("shares memory with others if it is small: 80 KiB of them take ten or eleven times 8 KiB", () => {
+    const messages: (Message | WebSocketError)[] = [];
+    const allocated = allocatedBy(() => {
+      for (let i = 0; i < 80; i++) messages.push(inflatedMessage("binary", new Uint8Array(1024).fill(i), true));
+    });
+    assert.ok(allocated === 10 * 8192 || allocated === 11 * 8192, `${allocated} bytes`);
+    for (const [i, message] of messages.entries()) {
+      assert.ok(message instanceof Message);
+      assert.deepEqual(message.bytes, new Uint8Array(1024).fill(i));
+    }
+  });
+
   const text = (size: number, last: number) => {
     const bytes = new Uint8Array(size).fill(0x61);
     bytes[size - 1] = last;
@@ -79,6 +108,7 @@ describe("an inflated message", () => {
         const refused = inflatedMessage("text", text(size, 0xff), borrowed);
         assert.ok(refused instanceof WebSocketError);
         assert.equal(refused.code, "INVALID_UTF8");
+        assert.match(refused.message, /: in a compressed message$/);
         assert.ok(inflatedMessage("binary", text(size, 0xff), borrowed) instanceof Message);
       }
     });
