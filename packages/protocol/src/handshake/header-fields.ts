@@ -53,7 +53,7 @@ function elements(value: string): string[] {
   const found: string[] = [];
   let at = 0;
   while (at < value.length) {
-    while (at < value.length && isSpace(value.charCodeAt(at))) at++;
+    while (isSpace(value.charCodeAt(at))) at++;
     const start = at;
     let end = at; // behind the last character that is not whitespace
     for (; at < value.length && value.charCodeAt(at) !== COMMA; at++) {
