@@ -3,6 +3,7 @@ import { afterEach, describe, test } from "node:test";
 import fc from "fast-check";
 import { Assembly } from "../src/assembly.ts";
 import { rotateKey } from "../src/mask.ts";
+import { giveBackPiece, takePiece } from "../src/pieces.ts";
 import { primitives, usePrimitives } from "../src/primitives.ts";
 import { allocatedBy } from "./support/allocations.ts";
 import { concat, pattern } from "./support/bytes.ts";
@@ -92,7 +93,46 @@ describe("an assembly", () => {
     assert.ok(sizes.length < 60, `${sizes.length} pieces`);
   });
 
+  test("of small fragments is in few pieces: each leaves room for those behind it", () => {
+    const assembly = new Assembly("binary", false);
+    for (let i = 0; i < 1000; i++) appendAll(assembly, pattern(10, i), 0, false);
+    assert.ok(assembly.finish().length < 10);
+  });
+
+  test("uses memory that was given back, of at most twice what has come of a message", () => {
+    for (let i = 0; i < 256; i++) takePiece(16 * 1024, Infinity); // nothing of other tests is left
+    const bytes = pattern(16 * 1024);
+    for (const [size, taken] of [
+      [32 * 1024, true],
+      [32 * 1024 + 1, false],
+    ] as const) {
+      const memory = new Uint8Array(size);
+      giveBackPiece(memory);
+      const assembly = new Assembly("binary", false);
+      appendAll(assembly, bytes, 2 ** 20, true);
+      assert.equal(assembly.piece === memory, taken, `${size} bytes`);
+      assert.deepEqual(concat(...assembly.finish()), bytes);
+    }
+    takePiece(16 * 1024, Infinity);
+    // what is there already counts too
+    const memory = new Uint8Array(48 * 1024);
+    giveBackPiece(memory);
+    const assembly = new Assembly("binary", false);
+    appendAll(assembly, bytes, 0, false);
+    appendAll(assembly, bytes, 0, false);
+    assert.equal(assembly.piece, memory);
+  });
+
   describe("when it is finished", () => {
+    test("is not copied if at least half of its last piece is used", () => {
+      for (const size of [127, 128, 129, 256]) {
+        const assembly = new Assembly("binary", false);
+        appendAll(assembly, pattern(size), 0, false);
+        const [only] = assembly.finish();
+        assert.equal(only.buffer === assembly.piece.buffer, size >= 128, `${size} bytes`);
+      }
+    });
+
     const portable = { ...primitives };
     afterEach(() => usePrimitives(portable));
 
