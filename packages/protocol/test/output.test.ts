@@ -89,6 +89,57 @@ describe("an output", () => {
   });
 });
 
+describe("what an output hands over", () => {
+  test("has no piece without bytes, which a transport would write for nothing", () => {
+    const sizes = [0, 10, 1024, 4096, 4097, 16_000, BLOCK];
+    for (const first of sizes) {
+      for (const second of sizes) {
+        for (const third of sizes) {
+          const output = new Output();
+          for (const [i, size] of [first, second, third].entries()) {
+            if (size > 4096 && i === 1) output.append(pattern(size));
+            else write(output, pattern(Math.min(size, BLOCK - 1024)));
+          }
+          const taken = output.take();
+          const pieces = Array.isArray(taken.pieces) ? taken.pieces : [taken.pieces];
+          assert.ok(
+            pieces.every((piece) => piece.length > 0),
+            `${first}, ${second}, ${third} bytes`,
+          );
+          giveBack(taken);
+        }
+      }
+    }
+  });
+
+  test("is in a small block as long as it fits into one", () => {
+    for (const [size, block] of [
+      [1024, 1024],
+      [1025, BLOCK],
+    ]) {
+      const output = new Output();
+      write(output, pattern(size));
+      const taken = output.take();
+      assert.deepEqual(
+        taken.blocks.map(({ bytes }) => bytes.length),
+        [block],
+      );
+      giveBack(taken);
+    }
+  });
+
+  test("has memory that others may use when it is written, once", () => {
+    const output = new Output();
+    output.spend([]);
+    assert.equal(output.take().spent, undefined);
+    const memory = [pattern(100), pattern(200)];
+    output.spend([memory[0]]);
+    output.spend([memory[1]]);
+    assert.deepEqual(output.take().spent, memory);
+    assert.equal(output.take().spent, undefined);
+  });
+});
+
 describe("blocks", () => {
   test("are not written to while they are in use, and are used again afterwards", () => {
     const output = new Output();
