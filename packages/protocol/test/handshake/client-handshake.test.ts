@@ -102,6 +102,7 @@ describe("the client's request", () => {
     ["protocols", [""], /: protocols: expected a token, got ""$/],
     ["protocols", ["a, b"], /: protocols: expected a token, got "a, b"$/],
     ["protocols", [5], /: protocols: expected a token, got 5$/],
+    ["protocols", [null], /: protocols: expected a token, got null$/],
     ["headers", { "Sec-WebSocket-Key": "x" }, /sets itself, got "Sec-WebSocket-Key"/],
     ["headers", { upgrade: "x" }, /sets itself/],
     ["headers", { CONNECTION: "x" }, /sets itself/],
