@@ -47,6 +47,7 @@ function testsOf(name) {
   const inFolder = join("test", dirname(name));
   const files = readdirSync(join(folder, inFolder)).filter((file) => file.endsWith(".test.ts"));
   const own = files.filter((file) => new RegExp(`^${basename(name)}(-[a-z-]+)?\\.test`).test(file));
+  own.sort((a, b) => a.length - b.length); // the first is that of the whole file, which notices most
   return own.map((file) => join(inFolder, file));
 }
 
