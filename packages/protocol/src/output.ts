@@ -61,6 +61,9 @@ export interface Taken {
   readonly spent: Uint8Array[] | undefined;
 }
 
+/** No message is being sent in fragments. */
+export const NO_FRAGMENT = -1;
+
 const NO_BLOCKS: Block[] = [];
 const NO_BLOCK: Block = blockOf(new Uint8Array(0));
 
@@ -82,6 +85,8 @@ const room = { bytes: NO_BLOCK.bytes, words: NO_BLOCK.words, view: NO_BLOCK.view
 export class Output {
   /** Bytes that wait. */
   size = 0;
+  /** Opcode and RSV1 of the next fragment of the message that is being sent in fragments. */
+  nextFragment = NO_FRAGMENT;
   private chain: Chain | undefined;
   private pieces: Uint8Array[] | undefined;
   private blocks: Block[] | undefined;
@@ -89,6 +94,11 @@ export class Output {
   private block: Block | undefined;
   private begin = 0;
   private end = 0;
+
+  /** Whether a message is being sent in fragments, which no other message may interrupt (RFC 6455 §5.4). */
+  get inMessage(): boolean {
+    return this.nextFragment !== NO_FRAGMENT;
+  }
 
   /**
    * Room for `length` bytes (at most LARGE_BLOCK less SMALL_BLOCK) to be written at once: into `bytes[at...]`. Follow it by `wrote`, before anything else is asked of

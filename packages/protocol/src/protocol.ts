@@ -7,8 +7,8 @@ import { checkOptions, type ProtocolOptions } from "./options.ts";
 import { Output } from "./output.ts";
 import { primitives } from "./primitives.ts";
 import { PreparedMessage } from "./prepared.ts";
-import { Receiver, type ReceiverSink } from "./receiver.ts";
-import { type Data, payloadSize, Sender } from "./sender.ts";
+import { giveBackReceiver, type Receiver, type ReceiverSink, takeReceiver } from "./receiver.ts";
+import { type Data, payloadSize, type Sender, senderOf } from "./sender.ts";
 import { checkUtf8, UTF8_START } from "./utf8.ts";
 
 /** How a connection ended, as far as the protocol knows. RFC 6455 §7.1.5, §7.1.6. */
@@ -66,8 +66,9 @@ export class Protocol implements ReceiverSink {
 
   private readonly options: ProtocolOptions;
   private readonly sink: ProtocolSink;
-  private readonly receiver: Receiver;
   private readonly sender: Sender;
+  /** While a message, or a part of a frame, is under way. */
+  private receiver: Receiver | undefined;
   private closeSent = false;
   private received: { code: number; reason: string } | undefined;
   /** The payload of the newest ping that was not answered yet. */
@@ -84,23 +85,22 @@ export class Protocol implements ReceiverSink {
     checkOptions(options);
     this.options = options;
     this.sink = sink;
-    this.receiver = new Receiver(options, this);
-    this.sender = new Sender(this.output, options.role === "client" ? options.keys : undefined, options.maxFrameSize);
+    this.sender = senderOf(options);
   }
 
   /** Bytes held: what waits in the output and what came of unfinished messages. */
   get heldSize(): number {
-    return this.output.size + this.inTransit + this.receiver.pendingSize;
+    return this.output.size + this.inTransit + this.pendingSize;
   }
 
   /** Bytes held of a message that has not come to its end. */
   get pendingSize(): number {
-    return this.receiver.pendingSize;
+    return this.receiver?.pendingSize ?? 0;
   }
 
   /** Whether a message has begun to come, be it only its header, and is not whole yet. */
   get midMessage(): boolean {
-    return this.receiver.midMessage;
+    return this.receiver?.midMessage ?? false;
   }
 
   // ---- in
@@ -111,9 +111,26 @@ export class Protocol implements ReceiverSink {
     if (!(start >= 0 && end <= chunk.length)) {
       throw invalidArgument("the part of a chunk", `0 to ${chunk.length} at most`, `${start} to ${end}`);
     }
-    if (end > start) this.heard = true;
-    const error = this.receiver.receive(chunk, start, end);
+    if (end <= start) return;
+    this.heard = true;
+    if (this.state !== "open" && this.deaf) return;
+    const receiver = (this.receiver ??= takeReceiver(this.options, this));
+    const error = receiver.receive(chunk, start, end);
+    if (receiver.atRest) {
+      this.receiver = undefined;
+      giveBackReceiver(receiver);
+    }
     if (error !== undefined) this.fail(error);
+  }
+
+  /** Whether nothing that comes is taken any more: what there was to hear has come, or the connection has failed. */
+  private get deaf(): boolean {
+    return this.state === "closed" || this.error !== undefined || this.received !== undefined;
+  }
+
+  private stopReceiving(): void {
+    this.receiver?.stop();
+    this.receiver = undefined;
   }
 
   /** The peer has ended its half of the stream, or the stream broke (`cause`). */
@@ -122,7 +139,7 @@ export class Protocol implements ReceiverSink {
     if (this.closeDue !== undefined && cause === undefined) this.sendClose(this.closeDue); // our half may still be open
     this.closeDue = undefined;
     this.state = "closed";
-    this.receiver.stop();
+    this.stopReceiving();
     this.deadline = Infinity;
     if (this.received === undefined || !this.closeSent) {
       this.error ??= protocolError("CONNECTION_LOST", cause?.message, cause === undefined ? undefined : { cause });
@@ -156,7 +173,7 @@ export class Protocol implements ReceiverSink {
   }
 
   onClose(payload: Uint8Array): void {
-    this.receiver.stop(); // §5.5.1: nothing follows a Close
+    this.stopReceiving(); // §5.5.1: nothing follows a Close
     if (payload.length === 1) return this.fail(protocolError("INVALID_CLOSE_PAYLOAD"));
     let code: number = CLOSE_CODE.NO_STATUS;
     let reason = "";
@@ -180,7 +197,7 @@ export class Protocol implements ReceiverSink {
   fail(error: WebSocketError): void {
     if (this.state === "closed" || this.error !== undefined) return;
     this.error = error;
-    this.receiver.stop();
+    this.stopReceiving();
     if (!this.closeSent && error.closeCode !== undefined) {
       this.closeDue = new Uint8Array([error.closeCode >>> 8, error.closeCode]);
     }
@@ -198,14 +215,14 @@ export class Protocol implements ReceiverSink {
     this.checkOpen();
     if (data instanceof PreparedMessage && data.compressed) this.checkCompression();
     if (this.output.size + this.inTransit > 0) this.checkRoom(data);
-    this.sender.message(data);
+    this.sender.message(this.output, data);
   }
 
   /** Sends a received message and parts with it: it can't be read any more, and its memory serves others once it is written. */
   transfer(message: Message): void {
     this.checkOpen();
     if (this.output.size + this.inTransit > 0) this.checkRoom(message);
-    this.sender.transfer(message);
+    this.sender.transfer(this.output, message);
   }
 
   /** Sends a payload that says nothing of its type itself; `compressed` if it was deflated for this connection. */
@@ -213,24 +230,24 @@ export class Protocol implements ReceiverSink {
     this.checkOpen();
     if (compressed) this.checkCompression();
     if (this.output.size + this.inTransit > 0) this.checkRoom(payload);
-    this.sender.payloadOf(type, payload, compressed);
+    this.sender.payloadOf(this.output, type, payload, compressed);
   }
 
   /** Begins a message in fragments; until its last one no other message can be sent. Control frames can. */
   beginMessage(type: "text" | "binary", compressed = false): void {
     this.checkOpen();
     if (compressed) this.checkCompression();
-    this.sender.begin(type, compressed);
+    this.sender.begin(this.output, type, compressed);
   }
 
   sendFragment(payload: Uint8Array, last: boolean): void {
     this.checkOpen();
     if (this.output.size + this.inTransit > 0) this.checkRoom(payload);
-    this.sender.fragment(payload, last);
+    this.sender.fragment(this.output, payload, last);
   }
 
   get inMessage(): boolean {
-    return this.sender.inMessage;
+    return this.output.inMessage;
   }
 
   ping(payload: Uint8Array = EMPTY): void {
@@ -250,7 +267,7 @@ export class Protocol implements ReceiverSink {
     }
     this.checkOpen();
     if (this.output.size + this.inTransit > 0) this.checkRoom(payload);
-    this.sender.control(opcode, payload);
+    this.sender.control(this.output, opcode, payload);
   }
 
   /** Starts the closing handshake; without a code the Close has no payload. Does nothing when it has been started already. */
@@ -307,12 +324,12 @@ export class Protocol implements ReceiverSink {
     const payload = this.pongDue;
     if (payload === undefined) return;
     this.pongDue = undefined;
-    if (!this.closeSent) this.sender.control(OPCODE.PONG, payload);
+    if (!this.closeSent) this.sender.control(this.output, OPCODE.PONG, payload);
   }
 
   private sendClose(payload: Uint8Array): void {
     this.sendPong();
-    this.sender.control(OPCODE.CLOSE, payload);
+    this.sender.control(this.output, OPCODE.CLOSE, payload);
     this.closeSent = true;
     this.closeDue = undefined;
   }
@@ -388,7 +405,7 @@ export class Protocol implements ReceiverSink {
     } else if (!this.pinged) {
       this.pinged = true;
       this.deadline = now + heartbeat.timeout;
-      this.sender.control(OPCODE.PING, EMPTY);
+      this.sender.control(this.output, OPCODE.PING, EMPTY);
     } else {
       this.error = protocolError("HEARTBEAT_TIMEOUT", `nothing came for ${heartbeat.interval + heartbeat.timeout} ms`);
       return false;

@@ -65,14 +65,49 @@ const LARGEST_SMALL = 256; // bytes
 const smallSlabs = new Slabs(8 * 1024);
 const largeSlabs = new Slabs(64 * 1024);
 
+/** Receivers that nobody uses. The last one given back is the one still in the cache. */
+const spare: Receiver[] = [];
+const MOST_SPARE = 64;
+
+/**
+ * A receiver for the bytes at hand. Give it back as soon as it is `atRest`: between messages there is nothing to remember, so that
+ * connections need one while something is under way.
+ */
+export function takeReceiver(options: ReceiverOptions, sink: ReceiverSink): Receiver {
+  const receiver = spare.pop();
+  if (receiver === undefined) return new Receiver(options, sink);
+  receiver.serve(options, sink);
+  return receiver;
+}
+
+/** Lets others use a receiver that is at rest. */
+export function giveBackReceiver(receiver: Receiver): void {
+  receiver.serve(receiver.options, NOBODY);
+  if (spare.length < MOST_SPARE) spare.push(receiver);
+}
+
+const NOBODY: ReceiverSink = {
+  onMessage: ignore,
+  onCompressedMessage: ignore,
+  onPing: ignore,
+  onPong: ignore,
+  onClose: ignore,
+};
+
+function ignore(): void {
+  // nobody asks a receiver that was given back
+}
+
 /**
  * Frames in, messages out: one pass over each chunk. Keeps no byte of a chunk and changes none. The first violation ends it:
  * `receive` returns the error and takes nothing more.
  */
 export class Receiver {
+  options: ReceiverOptions;
   private stopped = false;
-  private readonly options: ReceiverOptions;
-  private readonly sink: ReceiverSink;
+  /** Inside of a call of `receive`. */
+  private busy = false;
+  private sink: ReceiverSink;
   // a header of which only a part has come
   private partial: Uint8Array = EMPTY;
   private partialSize = 0;
@@ -93,6 +128,17 @@ export class Receiver {
     this.sink = sink;
   }
 
+  /** For whom it works from now on. */
+  serve(options: ReceiverOptions, sink: ReceiverSink): void {
+    this.options = options;
+    this.sink = sink;
+  }
+
+  /** Whether it has nothing to remember, and nothing to do. */
+  get atRest(): boolean {
+    return !this.inPayload && this.partialSize === 0 && this.assembly === undefined && !this.busy && !this.stopped;
+  }
+
   /** Bytes kept for a message that is not whole yet. */
   get pendingSize(): number {
     return this.assembly?.size ?? 0;
@@ -111,22 +157,27 @@ export class Receiver {
   }
 
   receive(chunk: Uint8Array, at: number, end: number): WebSocketError | undefined {
-    while (!this.stopped) {
+    const within = this.busy; // whoever got a message may bring more bytes at once
+    this.busy = true;
+    at = this.take(chunk, at, end);
+    this.busy = within;
+    if (at >= 0) return undefined;
+    this.stop();
+    return this.failure;
+  }
+
+  /** Returns -1 for a violation. */
+  private take(chunk: Uint8Array, at: number, end: number): number {
+    while (at >= 0 && !this.stopped) {
       if (!this.inPayload) {
         if (at >= end) break;
         at = this.partialSize === 0 ? this.readHeader(chunk, at, end) : this.resumeHeader(chunk, at, end);
-        if (at >= 0 && !this.inPayload) break; // the header goes on in the next chunk
+        if (!this.inPayload) break; // the header goes on in the next chunk, or is wrong
       }
-      if (at >= 0) {
-        if (at >= end && this.remaining > 0) break; // so does the payload
-        at = (this.first & 0x08) !== 0 ? this.readControl(chunk, at, end) : this.readData(chunk, at, end);
-      }
-      if (at < 0) {
-        this.stop();
-        return this.failure;
-      }
+      if (at >= end && this.remaining > 0) break; // so does the payload
+      at = (this.first & 0x08) !== 0 ? this.readControl(chunk, at, end) : this.readData(chunk, at, end);
     }
-    return undefined;
+    return at;
   }
 
   private fail(code: ProtocolErrorCode, detail?: string): -1 {

@@ -3,7 +3,7 @@ import { FIN, headerSize, OPCODE, RSV1, writeHeader } from "./frame.ts";
 import { invalidArgument } from "./handshake/text.ts";
 import { type MaskingKeys, maskInPlace } from "./mask.ts";
 import { copyBytes, Message } from "./message.ts";
-import type { Output } from "./output.ts";
+import { NO_FRAGMENT, type Output } from "./output.ts";
 import { PreparedMessage } from "./prepared.ts";
 import { copyMaskedPiece, primitives } from "./primitives.ts";
 
@@ -13,30 +13,41 @@ const SHORT_TEXT = 40; // UTF-16 units whose header is 2 bytes whatever they enc
 /** A message as the caller has it. */
 export type Data = string | Uint8Array | Message | PreparedMessage;
 
+export interface SenderOptions {
+  readonly role: "client" | "server";
+  readonly keys: MaskingKeys | undefined;
+  readonly maxFrameSize: number;
+}
+
+/** One for each set of options. */
+const senders = new WeakMap<SenderOptions, Sender>();
+
+/** The sender of all connections that have these very options. */
+export function senderOf(options: SenderOptions): Sender {
+  let sender = senders.get(options);
+  if (sender === undefined) {
+    sender = new Sender(options.role === "client" ? options.keys : undefined, options.maxFrameSize);
+    senders.set(options, sender);
+  }
+  return sender;
+}
+
 /**
- * Messages and frames in, bytes in the output. `keys` is what makes it a client's: RFC 6455 §5.1, "a client MUST mask all frames that it
+ * Messages and frames in, bytes in an output. What there is to remember of a connection is in its output, so that one sender serves
+ * many. `keys` is what makes it a client's: RFC 6455 §5.1, "a client MUST mask all frames that it
  * sends to the server", "A server MUST NOT mask any frames".
  */
 export class Sender {
-  private readonly output: Output;
   private readonly keys: MaskingKeys | undefined;
   private readonly maxFrameSize: number;
   private readonly shortText: number;
   private readonly largestPacked: number;
-  private streaming: "no" | "first" | "more" = "no";
-  private streamOpcode: number = OPCODE.BINARY;
 
-  constructor(output: Output, keys: MaskingKeys | undefined, maxFrameSize: number) {
-    this.output = output;
+  constructor(keys: MaskingKeys | undefined, maxFrameSize: number) {
     this.keys = keys;
     this.maxFrameSize = maxFrameSize;
     this.shortText = Math.min(SHORT_TEXT, Math.floor(maxFrameSize / 3));
     this.largestPacked = Math.min(LARGEST_PACKED, maxFrameSize);
-  }
-
-  /** Whether a message is being sent in fragments, which no other message may interrupt (RFC 6455 §5.4). */
-  get inMessage(): boolean {
-    return this.streaming !== "no";
   }
 
   /** Bytes that a payload of this length takes in the output, its headers included. */
@@ -49,104 +60,104 @@ export class Sender {
   }
 
   /** Encodes one message. A large payload is not copied (unless it has to be masked): leave it as it is until it is written. */
-  message(data: Data): void {
-    if (this.streaming !== "no") throw protocolError("MESSAGE_IN_PROGRESS");
-    if (typeof data === "string") this.text(data);
-    else if (data instanceof Uint8Array) this.payload(OPCODE.BINARY, data);
-    else if (data instanceof PreparedMessage) this.prepared(data);
-    else if (data instanceof Message) this.received(data);
+  message(output: Output, data: Data): void {
+    if (output.inMessage) throw protocolError("MESSAGE_IN_PROGRESS");
+    if (typeof data === "string") this.text(output, data);
+    else if (data instanceof Uint8Array) this.payload(output, OPCODE.BINARY, data);
+    else if (data instanceof PreparedMessage) this.prepared(output, data);
+    else if (data instanceof Message) this.received(output, data);
     else throw notData(data);
   }
 
   /** Encodes a received message that its owner is done with: its memory serves again once it is written. */
-  transfer(message: Message): void {
-    if (this.streaming !== "no") throw protocolError("MESSAGE_IN_PROGRESS");
+  transfer(output: Output, message: Message): void {
+    if (output.inMessage) throw protocolError("MESSAGE_IN_PROGRESS");
     if (!(message instanceof Message)) throw notData(message);
     const { reusable } = message;
-    this.received(message, true);
-    this.output.spend(reusable);
+    this.received(output, message, true);
+    output.spend(reusable);
     message.giveUp();
   }
 
   /** One message of the given type and payload, where the type does not follow from how the payload is held. */
-  payloadOf(type: "text" | "binary", payload: Uint8Array, compressed: boolean): void {
-    if (this.streaming !== "no") throw protocolError("MESSAGE_IN_PROGRESS");
-    this.payload(opcodeOf(type) | (compressed ? RSV1 : 0), checkBytes(payload));
+  payloadOf(output: Output, type: "text" | "binary", payload: Uint8Array, compressed: boolean): void {
+    if (output.inMessage) throw protocolError("MESSAGE_IN_PROGRESS");
+    this.payload(output, opcodeOf(type) | (compressed ? RSV1 : 0), checkBytes(payload));
   }
 
   /** Begins a message that will be sent in fragments; `compressed` if they are deflated. */
-  begin(type: "text" | "binary", compressed = false): void {
-    if (this.streaming !== "no") throw protocolError("MESSAGE_IN_PROGRESS");
-    this.streamOpcode = opcodeOf(type) | (compressed ? RSV1 : 0);
-    this.streaming = "first";
+  begin(output: Output, type: "text" | "binary", compressed = false): void {
+    if (output.inMessage) throw protocolError("MESSAGE_IN_PROGRESS");
+    output.nextFragment = opcodeOf(type) | (compressed ? RSV1 : 0);
   }
 
   /** The next fragment; `last` ends the message. */
-  fragment(payload: Uint8Array, last: boolean): void {
-    if (this.streaming === "no") throw protocolError("NO_MESSAGE_IN_PROGRESS");
-    this.payload(this.streaming === "first" ? this.streamOpcode : OPCODE.CONTINUATION, checkBytes(payload), last);
-    this.streaming = last ? "no" : "more";
+  fragment(output: Output, payload: Uint8Array, last: boolean): void {
+    if (!output.inMessage) throw protocolError("NO_MESSAGE_IN_PROGRESS");
+    this.payload(output, output.nextFragment, checkBytes(payload), last);
+    output.nextFragment = last ? NO_FRAGMENT : OPCODE.CONTINUATION;
   }
 
   /** A control frame; the payload has at most 125 bytes. */
-  control(opcode: number, payload: Uint8Array): void {
-    this.small(FIN | opcode, payload, 0, payload.length);
+  control(output: Output, opcode: number, payload: Uint8Array): void {
+    this.small(output, FIN | opcode, payload, 0, payload.length);
   }
 
-  private text(text: string): void {
+  private text(output: Output, text: string): void {
     if (text.length <= this.shortText && this.keys === undefined) {
-      const { bytes, at } = this.output.reserve(2 + 3 * text.length);
+      const { bytes, at } = output.reserve(2 + 3 * text.length);
       const end = primitives.writeUtf8(text, bytes, at + 2);
       writeHeader(bytes, at, FIN | OPCODE.TEXT, end - at - 2, undefined);
-      this.output.wrote(end);
+      output.wrote(end);
       return;
     }
     const length = primitives.utf8Length(text);
     if (length <= this.largestPacked) {
       const key = this.keys?.take();
-      const { bytes, words, at } = this.output.reserve(headerSize(length, key !== undefined) + length);
+      const { bytes, words, at } = output.reserve(headerSize(length, key !== undefined) + length);
       const payloadAt = writeHeader(bytes, at, FIN | OPCODE.TEXT, length, key);
       const end = primitives.writeUtf8(text, bytes, payloadAt);
       if (key !== undefined) maskInPlace(bytes, words, payloadAt, end, key);
-      this.output.wrote(end);
+      output.wrote(end);
       return;
     }
     const payload = primitives.allocate(length);
     primitives.writeUtf8(text, payload, 0);
-    this.payload(OPCODE.TEXT, payload);
+    this.payload(output, OPCODE.TEXT, payload);
   }
 
-  private prepared(message: PreparedMessage): void {
-    if (this.keys === undefined && message.payload.length <= this.maxFrameSize) this.output.appendPrepared(message);
-    else this.payload(opcodeOf(message.type) | (message.compressed ? RSV1 : 0), message.payload);
+  private prepared(output: Output, message: PreparedMessage): void {
+    if (this.keys === undefined && message.payload.length <= this.maxFrameSize) output.appendPrepared(message);
+    else this.payload(output, opcodeOf(message.type) | (message.compressed ? RSV1 : 0), message.payload);
   }
 
-  private received(message: Message, transferred = false): void {
+  private received(output: Output, message: Message, transferred = false): void {
     const opcode = opcodeOf(message.type);
     const { size } = message;
     if (size <= this.largestPacked) {
       const key = this.keys?.take();
-      const { bytes, words, view, at } = this.output.reserve(headerSize(size, key !== undefined) + size);
+      const { bytes, words, view, at } = output.reserve(headerSize(size, key !== undefined) + size);
       const payloadAt = writeHeader(bytes, at, FIN | opcode, size, key);
       const end = message.copyTo(bytes, payloadAt, view);
       if (key !== undefined) maskInPlace(bytes, words, payloadAt, end, key);
-      this.output.wrote(end);
+      output.wrote(end);
     } else if (this.keys === undefined && size <= this.maxFrameSize) {
       const parts = transferred ? message.parts() : message.chunks(); // throws for one that was given up: before anything is sent
-      this.header(FIN | opcode, size);
-      for (const part of parts) this.output.append(part);
-    } else this.payload(opcode, message.bytes);
+      this.header(output, FIN | opcode, size);
+      for (const part of parts) output.append(part);
+    } else this.payload(output, opcode, message.bytes);
   }
 
   /** A message, or the fragment of one, cut into frames of at most maxFrameSize bytes. `opcode` may have RSV1 set. */
-  private payload(opcode: number, payload: Uint8Array, last = true): void {
+  private payload(output: Output, opcode: number, payload: Uint8Array, last = true): void {
     if (payload.length <= this.maxFrameSize) {
-      this.frame((last ? FIN : 0) | opcode, payload, 0, payload.length);
+      this.frame(output, (last ? FIN : 0) | opcode, payload, 0, payload.length);
       return;
     }
     for (let at = 0; at < payload.length; at += this.maxFrameSize) {
       const end = Math.min(at + this.maxFrameSize, payload.length);
       this.frame(
+        output,
         (last && end === payload.length ? FIN : 0) | (at === 0 ? opcode : OPCODE.CONTINUATION),
         payload,
         at,
@@ -155,37 +166,37 @@ export class Sender {
     }
   }
 
-  private frame(first: number, payload: Uint8Array, start: number, end: number): void {
+  private frame(output: Output, first: number, payload: Uint8Array, start: number, end: number): void {
     const length = end - start;
     if (length <= LARGEST_PACKED) {
-      this.small(first, payload, start, length);
+      this.small(output, first, payload, start, length);
       return;
     }
-    const key = this.header(first, length);
+    const key = this.header(output, first, length);
     const part = length === payload.length ? payload : payload.subarray(start, end);
     if (key === undefined) {
-      this.output.append(part);
+      output.append(part);
       return;
     }
     const masked = primitives.allocate(length);
     copyMaskedPiece(part, 0, length, key, masked, new Int32Array(masked.buffer, 0, length >> 2), 0);
-    this.output.append(masked);
+    output.append(masked);
   }
 
-  private header(first: number, length: number): number | undefined {
+  private header(output: Output, first: number, length: number): number | undefined {
     const key = this.keys?.take();
-    const { bytes, at } = this.output.reserve(headerSize(length, key !== undefined));
-    this.output.wrote(writeHeader(bytes, at, first, length, key));
+    const { bytes, at } = output.reserve(headerSize(length, key !== undefined));
+    output.wrote(writeHeader(bytes, at, first, length, key));
     return key;
   }
 
-  private small(first: number, payload: Uint8Array, start: number, length: number): void {
+  private small(output: Output, first: number, payload: Uint8Array, start: number, length: number): void {
     const key = this.keys?.take();
-    const { bytes, words, at } = this.output.reserve(headerSize(length, key !== undefined) + length);
+    const { bytes, words, at } = output.reserve(headerSize(length, key !== undefined) + length);
     const payloadAt = writeHeader(bytes, at, first, length, key);
     if (key === undefined) copyBytes(payload, start, length, bytes, payloadAt);
     else copyMaskedPiece(payload, start, length, key, bytes, words, payloadAt);
-    this.output.wrote(payloadAt + length);
+    output.wrote(payloadAt + length);
   }
 }
 

@@ -65,7 +65,7 @@ function received(memory: Uint8Array, size = memory.length): Message {
 describe("a message that is transferred", () => {
   const transferred = (message: Message): Output => {
     const output = new Output();
-    new Sender(output, undefined, LIMIT).transfer(message);
+    new Sender(undefined, LIMIT).transfer(output, message);
     return output;
   };
 
@@ -125,7 +125,7 @@ describe("a message that is transferred", () => {
     const others: ((message: Message) => void)[] = [
       (message) => message.chunks(),
       (message) => message.share(),
-      (message) => new Sender(new Output(), undefined, LIMIT).message(message),
+      (message) => new Sender(undefined, LIMIT).message(new Output(), message),
     ];
     for (const give of others) {
       const memory = filled(90 * KIB, 1);
@@ -149,12 +149,12 @@ describe("a message that is transferred", () => {
       [90 * KIB, new MaskingKeys((target) => target.fill(7))],
     ] as const) {
       const output = new Output();
-      const sender = new Sender(output, keys, LIMIT);
+      const sender = new Sender(keys, LIMIT);
       const message = received(filled(size, 1));
-      sender.transfer(message);
+      sender.transfer(output, message);
       const before = output.size;
-      assert.throws(() => sender.transfer(message), { code: "INVALID_STATE" });
-      assert.throws(() => sender.message(message), { code: "INVALID_STATE" });
+      assert.throws(() => sender.transfer(output, message), { code: "INVALID_STATE" });
+      assert.throws(() => sender.message(output, message), { code: "INVALID_STATE" });
       assert.throws(() => message.share(), { code: "INVALID_STATE" });
       assert.equal(output.size, before);
     }
@@ -165,7 +165,7 @@ describe("a message that is transferred", () => {
   test("leaves its memory also where it was masked, and so copied", () => {
     const memory = filled(90 * KIB, 1);
     const output = new Output();
-    new Sender(output, new MaskingKeys((target) => target.fill(7)), LIMIT).transfer(received(memory));
+    new Sender(new MaskingKeys((target) => target.fill(7)), LIMIT).transfer(output, received(memory));
     giveBack(output.take());
     assert.equal(takePiece(memory.length, memory.length), memory);
   });

@@ -15,14 +15,14 @@ import { drain, drainFrames, joined, keysOf, showFrame } from "./support/sent.ts
 
 function newSender(role: Role, maxFrameSize = 1 << 24): { sender: Sender; output: Output } {
   const output = new Output();
-  return { output, sender: new Sender(output, keysOf(role), maxFrameSize) };
+  return { output, sender: new Sender(keysOf(role), maxFrameSize) };
 }
 
 /** What a role sends for one message. */
 function sent(role: Role, data: Data, maxFrameSize?: number): Frame[] {
   const { sender, output } = newSender(role, maxFrameSize);
   const before = data instanceof Uint8Array ? Uint8Array.from(data) : undefined;
-  sender.message(data);
+  sender.message(output, data);
   assert.equal(output.size, sender.encodedSize(payloadSize(data)));
   const frames = drainFrames(output, role);
   if (before !== undefined) assert.deepEqual(data, before, "the caller's bytes are as they were");
@@ -53,33 +53,33 @@ function forms(length: number): [string, Data, "text" | "binary", Uint8Array][] 
 describe("the examples of RFC 6455 §5.7, sent", () => {
   test("a text message in one unmasked frame", () => {
     const { sender, output } = newSender("server");
-    sender.message("Hello");
+    sender.message(output, "Hello");
     assert.equal(toHex(drain(output)), "810548656c6c6f");
   });
   test("a text message in one masked frame", () => {
     const output = new Output();
-    new Sender(output, new MaskingKeys((target) => target.set(KEY)), 100).message("Hello");
+    new Sender(new MaskingKeys((target) => target.set(KEY)), 100).message(output, "Hello");
     assert.equal(toHex(drain(output)), "818537fa213d7f9f4d5158");
   });
   test("a text message in two fragments", () => {
     const { sender, output } = newSender("server");
-    sender.begin("text");
-    sender.fragment(utf8("Hel"), false);
-    sender.fragment(utf8("lo"), true);
+    sender.begin(output, "text");
+    sender.fragment(output, utf8("Hel"), false);
+    sender.fragment(output, utf8("lo"), true);
     assert.equal(toHex(drain(output)), "010348656c80026c6f");
   });
   test("a ping, and a masked pong", () => {
     const { sender, output } = newSender("server");
-    sender.control(OPCODE.PING, utf8("Hello"));
+    sender.control(output, OPCODE.PING, utf8("Hello"));
     assert.equal(toHex(drain(output)), "890548656c6c6f");
-    new Sender(output, new MaskingKeys((target) => target.set(KEY)), 100).control(OPCODE.PONG, utf8("Hello"));
+    new Sender(new MaskingKeys((target) => target.set(KEY)), 100).control(output, OPCODE.PONG, utf8("Hello"));
     assert.equal(toHex(drain(output)), "8a8537fa213d7f9f4d5158");
   });
   test("256 bytes and 64 KiB in one frame", () => {
     const { sender, output } = newSender("server");
-    sender.message(pattern(256));
+    sender.message(output, pattern(256));
     assert.equal(toHex(drain(output).subarray(0, 4)), "827e0100");
-    sender.message(pattern(65536));
+    sender.message(output, pattern(65536));
     assert.equal(toHex(drain(output).subarray(0, 10)), "827f0000000000010000");
   });
 });
@@ -119,12 +119,12 @@ describe("many messages", () => {
       for (let i = 0; i < 1500; i++) {
         const all = forms((i * 7) % 130);
         const [, data, type, payload] = all[i % all.length];
-        sender.message(data);
+        sender.message(output, data);
         expected.push([`${type} ${show(payload)}`.trimEnd(), "fin"].join(" "));
       }
       assert.deepEqual(drainFrames(output, role).map(showFrame), expected);
       for (const part of [ascii(40), ascii(41), pattern(4096), new Message("text", utf8(ascii(4096)), 0, 4096)]) {
-        for (let i = 0; i < 500; i++) sender.message(part);
+        for (let i = 0; i < 500; i++) sender.message(output, part);
         const frames = drainFrames(output, role);
         assert.equal(frames.length, 500);
         const payload = typeof part === "string" ? utf8(part) : part instanceof Message ? part.bytes : part;
@@ -134,18 +134,18 @@ describe("many messages", () => {
 
     test(`of a ${role} that are small cost no memory but the blocks they are packed into`, () => {
       const { sender, output } = newSender(role);
-      sender.control(OPCODE.PING, hex("00"));
+      sender.control(output, OPCODE.PING, hex("00"));
       drain(output); // a spare block there is now
       const small = [ascii(5), ascii(41), ascii(4096), pattern(4096), new Message("text", utf8("a"), 0, 1)];
       const large = new PreparedMessage(pattern(100));
       const allocated = allocatedBy(() => {
         for (const data of small) {
-          sender.message(data);
+          sender.message(output, data);
           drain(output);
         }
-        sender.message(large);
+        sender.message(output, large);
         drain(output);
-        sender.control(OPCODE.PONG, pattern(125));
+        sender.control(output, OPCODE.PONG, pattern(125));
         drain(output);
       });
       assert.equal(allocated, 0);
@@ -198,8 +198,8 @@ describe("compressed payloads", () => {
         ["binary", 2],
       ] as const) {
         const { sender, output } = newSender(role, 4);
-        sender.payloadOf(type, hex("010203040506"), true);
-        sender.payloadOf(type, hex("07"), false);
+        sender.payloadOf(output, type, hex("010203040506"), true);
+        sender.payloadOf(output, type, hex("07"), false);
         const summary = drainFrames(output, role).map((each) => [each.opcode, each.rsv, each.fin, toHex(each.payload)]);
         assert.deepEqual(summary, [
           [opcode, 4, false, "01020304"],
@@ -213,11 +213,11 @@ describe("compressed payloads", () => {
   test("have it on the first frame of a message that is sent in fragments", () => {
     for (const role of ROLES) {
       const { sender, output } = newSender(role, 2);
-      sender.begin("text", true);
-      sender.fragment(hex("010203"), false);
-      sender.fragment(hex("04"), true);
-      sender.begin("text");
-      sender.fragment(hex("05"), true);
+      sender.begin(output, "text", true);
+      sender.fragment(output, hex("010203"), false);
+      sender.fragment(output, hex("04"), true);
+      sender.begin(output, "text");
+      sender.fragment(output, hex("05"), true);
       assert.deepEqual(drainFrames(output, role).map(showFrame), [
         "text 0102 rsv 4",
         "continuation 03",
@@ -240,19 +240,19 @@ describe("a message in fragments", () => {
   for (const role of ROLES) {
     test(`from a ${role}: frame by frame, with control frames between`, () => {
       const { sender, output } = newSender(role);
-      assert.equal(sender.inMessage, false);
-      sender.begin("text");
-      assert.equal(sender.inMessage, true);
+      assert.equal(output.inMessage, false);
+      sender.begin(output, "text");
+      assert.equal(output.inMessage, true);
       assert.equal(output.size, 0, "nothing goes out before there is something");
-      sender.control(OPCODE.PING, hex("aa"));
-      sender.fragment(utf8("a"), false);
-      sender.fragment(new Uint8Array(0), false);
-      sender.control(OPCODE.PONG, hex("bb"));
-      sender.fragment(pattern(5000), false);
-      assert.equal(sender.inMessage, true);
-      sender.fragment(utf8("z"), true);
-      assert.equal(sender.inMessage, false);
-      sender.message("next");
+      sender.control(output, OPCODE.PING, hex("aa"));
+      sender.fragment(output, utf8("a"), false);
+      sender.fragment(output, new Uint8Array(0), false);
+      sender.control(output, OPCODE.PONG, hex("bb"));
+      sender.fragment(output, pattern(5000), false);
+      assert.equal(output.inMessage, true);
+      sender.fragment(output, utf8("z"), true);
+      assert.equal(output.inMessage, false);
+      sender.message(output, "next");
       assert.deepEqual(drainFrames(output, role).map(showFrame), [
         "ping aa fin",
         "text 61",
@@ -266,13 +266,13 @@ describe("a message in fragments", () => {
 
     test(`from a ${role}: of one fragment, of none, and of empty ones`, () => {
       const { sender, output } = newSender(role);
-      sender.begin("binary");
-      sender.fragment(hex("01"), true);
-      sender.begin("binary");
-      sender.fragment(hex(""), true);
-      sender.begin("text");
-      sender.fragment(hex(""), false);
-      sender.fragment(hex(""), true);
+      sender.begin(output, "binary");
+      sender.fragment(output, hex("01"), true);
+      sender.begin(output, "binary");
+      sender.fragment(output, hex(""), true);
+      sender.begin(output, "text");
+      sender.fragment(output, hex(""), false);
+      sender.fragment(output, hex(""), true);
       assert.deepEqual(drainFrames(output, role).map(showFrame), [
         "binary 01 fin",
         "binary fin",
@@ -283,9 +283,9 @@ describe("a message in fragments", () => {
 
     test(`from a ${role}: a fragment larger than maxFrameSize is several`, () => {
       const { sender, output } = newSender(role, 2);
-      sender.begin("binary");
-      sender.fragment(hex("0102030405"), false);
-      sender.fragment(hex("060708"), true);
+      sender.begin(output, "binary");
+      sender.fragment(output, hex("0102030405"), false);
+      sender.fragment(output, hex("060708"), true);
       assert.deepEqual(drainFrames(output, role).map(showFrame), [
         "binary 0102",
         "continuation 0304",
@@ -297,20 +297,20 @@ describe("a message in fragments", () => {
 
     test(`from a ${role}: no other message comes between, nor a fragment without one`, () => {
       const { sender, output } = newSender(role);
-      assert.throws(() => sender.fragment(hex("01"), true), { code: "NO_MESSAGE_IN_PROGRESS", fault: "local" });
-      sender.begin("text");
+      assert.throws(() => sender.fragment(output, hex("01"), true), { code: "NO_MESSAGE_IN_PROGRESS", fault: "local" });
+      sender.begin(output, "text");
       const between: (() => void)[] = [
-        () => sender.message("no"),
-        () => sender.message(hex("01")),
-        () => sender.payloadOf("text", hex("01"), false),
-        () => sender.begin("binary"),
+        () => sender.message(output, "no"),
+        () => sender.message(output, hex("01")),
+        () => sender.payloadOf(output, "text", hex("01"), false),
+        () => sender.begin(output, "binary"),
       ];
       for (const state of [false, true]) {
-        if (state) sender.fragment(hex("01"), false);
+        if (state) sender.fragment(output, hex("01"), false);
         for (const call of between) assert.throws(call, { code: "MESSAGE_IN_PROGRESS", fault: "local" });
       }
-      sender.fragment(hex("02"), true);
-      assert.throws(() => sender.fragment(hex("03"), true), { code: "NO_MESSAGE_IN_PROGRESS" });
+      sender.fragment(output, hex("02"), true);
+      assert.throws(() => sender.fragment(output, hex("03"), true), { code: "NO_MESSAGE_IN_PROGRESS" });
       assert.deepEqual(drainFrames(output, role).map(showFrame), ["text 01", "continuation 02 fin"]);
     });
   }
@@ -319,14 +319,14 @@ describe("a message in fragments", () => {
 describe("a client's masking", () => {
   test("takes its keys from the source, one a frame, in order", () => {
     const { sender, output } = newSender("client", 4100);
-    sender.message("short");
-    sender.message(pattern(9000));
-    sender.message(new Message("text", utf8("received"), 0, 8));
-    sender.message(new PreparedMessage("prepared"));
-    sender.control(OPCODE.PING, hex("01"));
-    sender.message(ascii(4099));
-    sender.begin("text");
-    sender.fragment(hex("61"), true);
+    sender.message(output, "short");
+    sender.message(output, pattern(9000));
+    sender.message(output, new Message("text", utf8("received"), 0, 8));
+    sender.message(output, new PreparedMessage("prepared"));
+    sender.control(output, OPCODE.PING, hex("01"));
+    sender.message(output, ascii(4099));
+    sender.begin(output, "text");
+    sender.fragment(output, hex("61"), true);
     const keys = drainFrames(output, "client").map(({ key }) => key);
     assert.deepEqual(
       keys,
@@ -342,11 +342,11 @@ describe("a client's masking", () => {
       const before = Uint8Array.from(buffer);
       for (let offset = 0; offset < 4; offset++) {
         const payload = buffer.subarray(offset, offset + length);
-        sender.message(payload);
-        sender.message(new PreparedMessage(payload));
-        sender.message(new Message("binary", buffer, offset, length));
-        sender.begin("binary");
-        sender.fragment(payload, true);
+        sender.message(output, payload);
+        sender.message(output, new PreparedMessage(payload));
+        sender.message(output, new Message("binary", buffer, offset, length));
+        sender.begin(output, "binary");
+        sender.fragment(output, payload, true);
         for (const frame of drainFrames(output, "client")) assert.equal(show(frame.payload), show(payload));
         assert.deepEqual(buffer, before);
       }
@@ -360,15 +360,15 @@ describe("a client's masking", () => {
       if (broken) throw new Error("no randomness");
       target.fill(1);
     });
-    const sender = new Sender(output, keys, 1000);
+    const sender = new Sender(keys, 1000);
     for (const data of ["text", pattern(10), pattern(5000), new Message("text", utf8("a"), 0, 1)]) {
-      assert.throws(() => sender.message(data), /no randomness/);
+      assert.throws(() => sender.message(output, data), /no randomness/);
     }
-    sender.begin("binary");
-    assert.throws(() => sender.fragment(hex("01"), true), /no randomness/);
+    sender.begin(output, "binary");
+    assert.throws(() => sender.fragment(output, hex("01"), true), /no randomness/);
     assert.equal(output.size, 0);
     broken = false;
-    sender.fragment(hex("02"), true);
+    sender.fragment(output, hex("02"), true);
     assert.deepEqual(drainFrames(output, "client").map(showFrame), ["binary 02 fin"]);
   });
 });
@@ -378,8 +378,8 @@ describe("a server's large payloads", () => {
     const { sender, output } = newSender("server");
     const payload = pattern(4097);
     const pieces = [pattern(5000), pattern(6000)];
-    sender.message(payload);
-    sender.message(new Message("binary", new Uint8Array(0), 0, 11_000, pieces));
+    sender.message(output, payload);
+    sender.message(output, new Message("binary", new Uint8Array(0), 0, 11_000, pieces));
     const taken = output.take();
     for (const piece of [payload, ...pieces]) assert.ok(taken.pieces.includes(piece as never));
   });
@@ -458,23 +458,26 @@ describe("what can't be sent", () => {
     test(`is refused with what was expected and what came, and a ${role} goes on as before`, () => {
       const { sender, output } = newSender(role);
       for (const data of NO_DATA as unknown as Uint8Array[]) {
-        assert.throws(() => sender.message(data), { code: "INVALID_ARGUMENT", message: /expected a string, .* got / });
+        assert.throws(() => sender.message(output, data), {
+          code: "INVALID_ARGUMENT",
+          message: /expected a string, .* got /,
+        });
         assert.throws(() => payloadSize(data), { code: "INVALID_ARGUMENT" });
-        assert.throws(() => sender.payloadOf("text", data, false), {
+        assert.throws(() => sender.payloadOf(output, "text", data, false), {
           code: "INVALID_ARGUMENT",
           message: /Uint8Array, got /,
         });
       }
-      assert.throws(() => sender.payloadOf("Text" as "text", hex("01"), false), { code: "INVALID_ARGUMENT" });
-      assert.throws(() => sender.begin("blob" as "text"), { code: "INVALID_ARGUMENT", message: /got "blob"/ });
-      assert.equal(sender.inMessage, false);
-      sender.begin("text");
+      assert.throws(() => sender.payloadOf(output, "Text" as "text", hex("01"), false), { code: "INVALID_ARGUMENT" });
+      assert.throws(() => sender.begin(output, "blob" as "text"), { code: "INVALID_ARGUMENT", message: /got "blob"/ });
+      assert.equal(output.inMessage, false);
+      sender.begin(output, "text");
       for (const data of ["text", ...NO_DATA] as unknown as Uint8Array[]) {
-        assert.throws(() => sender.fragment(data, true), { code: "INVALID_ARGUMENT" });
+        assert.throws(() => sender.fragment(output, data, true), { code: "INVALID_ARGUMENT" });
       }
-      assert.equal(sender.inMessage, true);
+      assert.equal(output.inMessage, true);
       assert.equal(output.size, 0);
-      sender.fragment(utf8("a"), true);
+      sender.fragment(output, utf8("a"), true);
       assert.deepEqual(drainFrames(output, role).map(showFrame), ["text 61 fin"]);
     });
   }
