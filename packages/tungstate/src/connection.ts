@@ -2,6 +2,7 @@ import {
   CLOSE_CODE,
   type Message,
   type MessageCodec,
+  type PreparedMessage,
   Protocol,
   protocolError,
   type ProtocolSink,
@@ -12,6 +13,7 @@ import type { Deadlines, Timed } from "./deadlines.ts";
 import { Incoming, type IncomingSink } from "./deflate/incoming.ts";
 import type { Road } from "./dial/dial.ts";
 import { Emitter } from "./emitter.ts";
+import type { Feed, Follower } from "./feed.ts";
 import { type ConnectionSettings, describe } from "./options.ts";
 import { PendingPings } from "./pings.ts";
 import { Reading, type ReadingHost } from "./reading.ts";
@@ -46,6 +48,8 @@ export interface Agreed extends Way {
 
 /** Whoever made a connection and keeps account of it. */
 export interface ConnectionOwner {
+  /** What is sent to all of its connections. */
+  readonly feed: Feed;
   onConnectionClosed(connection: Connection): void;
   onHandlerError(error: unknown): void;
 }
@@ -56,25 +60,36 @@ export interface ConnectionOwner {
  */
 export class Connection
   extends Emitter<ConnectionEvents>
-  implements WebSocketConnection, ProtocolSink, TransportSink, ReadingHost, WritingHost, IncomingSink, Timed, Holder
+  implements
+    WebSocketConnection,
+    ProtocolSink,
+    TransportSink,
+    ReadingHost,
+    WritingHost,
+    IncomingSink,
+    Timed,
+    Holder,
+    Follower
 {
+  fed = 0; // as a Follower
+  private readonly writing: Writing;
+
   readonly protocol: string;
   readonly extensions: string;
   readonly road: Road | undefined;
   readonly tls: TlsInfo | undefined;
-  owner: ConnectionOwner | undefined;
   slot = Infinity; // as a Timed
   // as a Holder
   held = 0;
   before: Holder | undefined;
   after: Holder | undefined;
 
+  private owner: ConnectionOwner | undefined;
   private readonly core: Protocol;
   private readonly transport: Transport;
   private readonly settings: ConnectionSettings;
   private readonly deadlines: Deadlines;
   private readonly reading: Reading;
-  private readonly writing: Writing;
   private readonly codec: MessageCodec | undefined;
   private readonly incoming: Incoming | undefined;
   /** A message is being inflated off the loop: what is behind it waits in the transport. */
@@ -139,6 +154,7 @@ export class Connection
   }
 
   get bufferedAmount(): number {
+    this.catchUp();
     return this.writing.bufferedAmount;
   }
 
@@ -151,6 +167,7 @@ export class Connection
   }
 
   get stats(): ConnectionStats {
+    this.catchUp();
     const { messagesReceived, bytesReceived } = this;
     const { messagesSent, bytesSent } = this.writing;
     return { messagesReceived, messagesSent, bytesReceived, bytesSent };
@@ -185,6 +202,7 @@ export class Connection
 
   onEnd(): void {
     this.takeEarly();
+    this.catchUp();
     this.core.receiveEnd();
     // our half ends behind what is still to be written
     this.endInTime();
@@ -206,6 +224,7 @@ export class Connection
   }
 
   onWritten(): void {
+    this.catchUp();
     this.writing.onWritten();
   }
 
@@ -394,6 +413,42 @@ export class Connection
     else this.transport.resume();
   }
 
+  // ---- what all connections of a server get
+
+  /** Whose connection it is from now on. */
+  belongTo(owner: ConnectionOwner): void {
+    this.owner = owner;
+    this.fed = owner.feed.count;
+  }
+
+  /** What all were sent goes ahead of what this one is sent now. */
+  private catchUp(): void {
+    const { owner } = this;
+    if (owner !== undefined && this.fed < owner.feed.count) owner.feed.catchUp(this);
+  }
+
+  isClear(): boolean {
+    return this.writing.clear;
+  }
+
+  passOn(frames: Uint8Array, count: number): number {
+    return this.writing.passOn(frames, count);
+  }
+
+  feed(message: PreparedMessage): void {
+    if (this.core.error !== undefined || !this.writing.writable) return;
+    try {
+      this.writing.write(message);
+    } catch (error) {
+      // the one error that an open connection and a prepared message leave: WRITE_BUFFER_FULL
+      this.fail(protocolError("SLOW_CONSUMER", undefined, { cause: error }));
+    }
+  }
+
+  isBehind(more: number): boolean {
+    return this.over === undefined && this.writing.isBehind(more);
+  }
+
   // ---- writing
 
   emitDrain(): void {
@@ -401,15 +456,18 @@ export class Connection
   }
 
   write(data: MessageData, options?: WriteOptions): boolean {
+    this.catchUp();
     return this.writing.write(data, options);
   }
 
   async send(data: MessageData, options?: WriteOptions): Promise<void> {
+    this.catchUp();
     if (!this.writing.write(data, options)) await this.writing.room();
   }
 
   /** Waits until no more than `writeBufferSize` bytes wait. */
   room(): Promise<void> {
+    this.catchUp();
     return this.writing.room();
   }
 
@@ -417,16 +475,19 @@ export class Connection
     parts: AsyncIterable<string | Uint8Array> | Iterable<string | Uint8Array>,
     type: "text" | "binary" = "binary",
   ): Promise<void> {
+    this.catchUp();
     return this.writing.sendStream(parts, type);
   }
 
   flush(): Promise<void> {
+    this.catchUp();
     return this.writing.flush();
   }
 
   async ping(payload?: Uint8Array | string): Promise<number> {
     this.pings ??= new PendingPings();
     const bytes = this.pings.payload(payload);
+    this.catchUp();
     this.core.ping(bytes);
     this.writing.flushSoon();
     return this.pings.wait(bytes, this.settings.clock.now());
@@ -435,6 +496,7 @@ export class Connection
   // ---- the end
 
   async close(code: number = CLOSE_CODE.NORMAL, reason = ""): Promise<CloseInfo> {
+    this.catchUp();
     this.writing.close(code, reason);
     if (this.core.state === "open") this.endInTime(); // it waits for its turn
     return await this.closed;

@@ -4,21 +4,42 @@ interface Flushable {
   flushNow(): void;
 }
 
+interface Distributor {
+  distribute(): void;
+}
+
 /** Who has something to write, to be flushed together at the end of the turn: one write for all that a turn brought. */
 export class Flusher {
   private readonly clock: Clock;
   private due: Flushable[] = [];
   private spare: Flushable[] = [];
+  private readonly feeds: Distributor[] = [];
+  private awaited = false;
 
   constructor(clock: Clock) {
     this.clock = clock;
   }
 
   add(flushable: Flushable): void {
-    if (this.due.push(flushable) === 1) this.clock.endOfTurn(this.run);
+    this.due.push(flushable);
+    if (!this.awaited) this.awaitEnd();
+  }
+
+  /** What it distributes is flushed in the same turn. */
+  addFeed(feed: Distributor): void {
+    this.feeds.push(feed);
+    if (!this.awaited) this.awaitEnd();
+  }
+
+  private awaitEnd(): void {
+    this.awaited = true;
+    this.clock.endOfTurn(this.run);
   }
 
   private readonly run = (): void => {
+    for (const feed of this.feeds) feed.distribute();
+    this.feeds.length = 0;
+    this.awaited = false;
     const due = this.due;
     this.due = this.spare;
     for (const flushable of due) flushable.flushNow();

@@ -11,7 +11,6 @@ import {
   type WebSocketError,
 } from "@tungstate/protocol";
 import { Outgoing } from "./deflate/outgoing.ts";
-import type { Flusher } from "./flusher.ts";
 import { type DeflateFragment, type Pace, sendInFragments } from "./fragments.ts";
 import { type ConnectionSettings, describe } from "./options.ts";
 import type { Transport } from "./transport/transport.ts";
@@ -34,34 +33,37 @@ export interface WritingHost {
  * one per turn unless `writeBufferSize` is reached before.
  */
 export class Writing {
-  bytesSent = 0;
-  messagesSent = 0;
-  /** Bytes that the end of a turn could not hand over to the system. */
-  kept = 0;
-  private readonly core: Protocol;
-  private readonly transport: Transport;
-  private readonly settings: ConnectionSettings;
-  private readonly host: WritingHost;
-  private readonly flusher: Flusher;
+  // first what `clear` looks at, so that it lies together
+  private flushDue = false;
+  private inFlight: Taken | undefined;
+  /** Nothing more is to be sent: a Close has gone out, or the connection is over. */
+  private sealed = false;
   /** Where messages are compressed, if they are. */
   private readonly outgoing: Outgoing | undefined;
-  private inFlight: Taken | undefined;
-  /** A Close is to follow what is still being compressed. */
-  private closeHeld = false;
-  /** Messages that came are still being inflated: what is due behind them waits, so that they can be answered first. */
-  answersHeld = false;
-  private flushDue = false;
-  private needDrain = false;
-  private endSent = false;
-  private over = false;
   /** Messages that were written while another one could not be finished yet, and the Close behind them. */
   private held: { readonly data: Data[]; size: number } | undefined;
   private heldClose: (() => void) | undefined;
+  /** A Close is to follow what is still being compressed. */
+  private closeHeld = false;
+  /** Whom to tell of the connection's end: the messages in fragments, of which one may be under way and others wait. */
+  private streams: Set<(error: WebSocketError) => void> | undefined;
+  messagesSent = 0;
+  bytesSent = 0;
+  private readonly transport: Transport;
+
+  private readonly core: Protocol;
+  private readonly settings: ConnectionSettings;
+  private readonly host: WritingHost;
+  /** Bytes that the end of a turn could not hand over to the system. */
+  kept = 0;
+  /** Messages that came are still being inflated: what is due behind them waits, so that they can be answered first. */
+  answersHeld = false;
+  private needDrain = false;
+  private endSent = false;
+  private over = false;
   private streamWaiter: Waiter | undefined;
   private roomWaiters: Waiter[] | undefined;
   private flushWaiters: Waiter[] | undefined;
-  /** Whom to tell of the connection's end: the messages in fragments, of which one may be under way and others wait. */
-  private streams: Set<(error: WebSocketError) => void> | undefined;
 
   constructor(
     core: Protocol,
@@ -77,7 +79,6 @@ export class Writing {
     this.transport = transport;
     this.settings = settings;
     this.host = host;
-    this.flusher = settings.flusher;
   }
 
   get bufferedAmount(): number {
@@ -103,6 +104,33 @@ export class Writing {
     else this.core.send(checked);
     this.messagesSent++;
     return this.afterWrite();
+  }
+
+  /** Whether frames that others get as well can go to the transport at once. Looks at nothing but fields of its own and the transport's: whatever is due has asked for a flush. */
+  get clear(): boolean {
+    if (this.flushDue || this.inFlight !== undefined || this.sealed || this.outgoing !== undefined) return false;
+    if (this.held !== undefined || this.closeHeld || (this.streams !== undefined && this.streams.size > 0))
+      return false;
+    return !this.transport.closed;
+  }
+
+  /** Hands such frames to the transport, and tells how many bytes wait then; -1, and nothing done, where it is not `clear`. */
+  passOn(frames: Uint8Array, count: number): number {
+    if (!this.clear) return -1;
+    this.messagesSent += count;
+    const size = frames.length;
+    this.bytesSent += size;
+    if (this.transport.write(frames)) return 0;
+    this.inFlight = { pieces: frames, size, blocks: [], spent: undefined };
+    this.core.inTransit = size;
+    if (!this.hasRoom) this.needDrain = true;
+    this.flushSoon(); // it is counted as kept then
+    return size;
+  }
+
+  /** Whether more than `writeBufferSize` waits, with `more` on top. */
+  isBehind(more: number): boolean {
+    return this.bufferedAmount + more > this.settings.writeBufferSize;
   }
 
   /** RFC 6455 §5.4 lets no message come between the fragments of another: it waits until `sendStream` is done. */
@@ -240,7 +268,7 @@ export class Writing {
   flushSoon(): void {
     if (this.flushDue) return;
     this.flushDue = true;
-    this.flusher.add(this);
+    this.settings.flusher.add(this);
   }
 
   /** The end of the turn: what is due in answer to the peer goes out with what was written. */
@@ -251,6 +279,7 @@ export class Writing {
       if (!this.answersHeld) this.core.answer();
       this.pass();
     }
+    if (!this.core.writable) this.sealed = true;
     this.tell();
     const kept = this.bufferedAmount;
     if (kept === this.kept) return;
@@ -285,7 +314,7 @@ export class Writing {
   }
 
   private get hasRoom(): boolean {
-    return this.bufferedAmount <= this.settings.writeBufferSize;
+    return !this.isBehind(0);
   }
 
   /** Whether there is more, behind a message in fragments or one that is being compressed. */
@@ -328,7 +357,7 @@ export class Writing {
   end(cause: WebSocketError | undefined): void {
     const lost = this.bufferedAmount > 0;
     const { streams, streamWaiter, roomWaiters, flushWaiters } = this;
-    this.over = true;
+    this.over = this.sealed = true;
     this.kept = 0;
     this.outgoing?.close();
     this.held = this.streamWaiter = this.roomWaiters = this.flushWaiters = undefined;

@@ -24,6 +24,7 @@ import {
 import type { MemoryUse } from "../budget.ts";
 import { Connection, type ConnectionOwner } from "../connection.ts";
 import { Emitter } from "../emitter.ts";
+import { Feed } from "../feed.ts";
 import { checkNames, SERVER_OPTIONS } from "../option-names.ts";
 import { type ConnectionOptions, type ConnectionSettings, connectionSettings, count, describe } from "../options.ts";
 import { HandleTransport } from "../transport/handle.ts";
@@ -80,6 +81,7 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
   /** The connections that are open or closing. */
   readonly connections: ReadonlySet<WebSocketConnection>;
   private readonly open = new Set<Connection>();
+  readonly feed: Feed;
   private readonly settings: ConnectionSettings;
   private readonly admission: Admission;
   private readonly maxConnections: number;
@@ -102,6 +104,7 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
     checkNames(options, SERVER_OPTIONS);
     this.connections = this.open;
     this.settings = connectionSettings("server", options);
+    this.feed = new Feed(this.open, this.settings);
     this.admission = new Admission(options, extensionsOf(this.settings));
     this.maxConnections = count(options, "maxConnections", Infinity, 0);
     this.maxHandshakes = count(options, "maxHandshakes", 1024, 1);
@@ -326,7 +329,7 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
 
   private opened({ connection, request }: AcceptedConnection): void {
     this.open.add(connection);
-    connection.owner = this;
+    connection.belongTo(this);
     this.emit("connection", connection, request);
     for (const handler of this.streams) void runStream(connection, request, handler);
   }
@@ -341,22 +344,13 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
   }
 
   /**
-   * Sends to all open connections but `except`, encoded once. A connection that has no room for it (see `maxWriteBufferSize`) is closed with
-   * 1013: it would miss a message otherwise. Returns how many have more waiting now than their `writeBufferSize`.
+   * Sends to all open connections but `except`, encoded once, and to each in one write for all that the turn brings. A connection that has no room for it
+   * (see `maxWriteBufferSize`) is closed with 1013: it would miss a message otherwise. Returns how many have more waiting than their
+   * `writeBufferSize`, as far as the last write has told.
    */
   broadcast(data: string | Uint8Array | Message | PreparedMessage, except?: WebSocketConnection): number {
     const prepared = data instanceof PreparedMessage ? data : prepare(data);
-    let slow = 0;
-    for (const connection of this.open) {
-      if (connection === except || connection.state !== "open") continue;
-      try {
-        if (!connection.write(prepared)) slow++;
-      } catch (error) {
-        // the one error that an open connection and a prepared message leave: WRITE_BUFFER_FULL
-        connection.fail(protocolError("SLOW_CONSUMER", undefined, { cause: error }));
-      }
-    }
-    return slow;
+    return this.feed.add(prepared, except instanceof Connection && this.open.has(except) ? except : undefined);
   }
 
   /**

@@ -45,6 +45,10 @@ export class DuplexTransport implements Transport {
     return this.stream instanceof Socket ? this.stream.remoteAddress : undefined;
   }
 
+  get closed(): boolean {
+    return this.stream.destroyed;
+  }
+
   start(sink: TransportSink): void {
     const { stream } = this;
     const first = this.sink === undefined;

@@ -15,6 +15,7 @@ let spareRequest: WriteRequest | undefined;
 
 /** A socket without `net.Socket` around it: reads into the shared buffer, writes without a queue in between. */
 export class HandleTransport implements Transport {
+  closed = false;
   private readonly handle: StreamHandle;
   private readonly system: System;
   private readonly husk: Socket | undefined;
@@ -31,8 +32,7 @@ export class HandleTransport implements Transport {
   private readEnded = false;
   private writeEnded = false;
   private writeDone = false;
-  /** Told to close, and done with it. */
-  private closed = false;
+  /** Closed to its end. */
   private gone = false;
   private cause: Error | undefined;
 
@@ -139,7 +139,6 @@ export class HandleTransport implements Transport {
     if (this.closed || pieces.length === 0) return true; // libuv ends the process for a write of nothing
     const request = spareRequest ?? this.system.newWriteRequest();
     spareRequest = undefined;
-    request.handle = this.handle;
     const status = Array.isArray(pieces)
       ? this.handle.writev(request, pieces, true)
       : this.handle.writeBuffer(request, pieces);
@@ -152,6 +151,7 @@ export class HandleTransport implements Transport {
       return true;
     }
     this.pending++;
+    request.handle = this.handle;
     request.oncomplete = onWritten;
     request.bytes = pieces;
     return false;

@@ -14,6 +14,8 @@ export interface TransportSink {
 export interface Transport {
   readonly localAddress: string | undefined;
   readonly remoteAddress: string | undefined;
+  /** Dropped, or told to be: what is written goes nowhere. */
+  readonly closed: boolean;
   /** Begins to read for `sink`, or goes on reading for another one. */
   start(sink: TransportSink): void;
   /** True: written, or taken over by the system, already. False: `onWritten` will be called, and until then the bytes must not be changed. */

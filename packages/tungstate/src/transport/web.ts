@@ -17,7 +17,7 @@ export class WebStreamTransport implements Transport {
   private readEnded = false;
   private writeEnded = false;
   private writeDone = false;
-  private closed = false;
+  closed = false;
   /** Pieces that the stream has not written yet; those of a handshake may be among them. */
   private pending = 0;
   private cause: Error | undefined;

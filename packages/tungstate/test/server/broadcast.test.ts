@@ -19,15 +19,18 @@ interface Room {
 /** A server with connections over memory pipes. */
 async function room(count: number, options: ConnectionOptions = {}): Promise<Room> {
   const server = new WebSocketServer(options);
-  const pairs = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const [near, far] = memoryPipe();
-      const [one, two] = await Promise.all([client("ws://localhost/", near, options), server.accept(far)]);
-      if (two === undefined) throw new Error("refused");
-      return [one, two] as const;
-    }),
-  );
+  const pairs = await Promise.all(Array.from({ length: count }, () => join(server, options)));
   return { server, near: pairs.map(([one]) => one), far: pairs.map(([, two]) => two) };
+}
+
+async function join(
+  server: WebSocketServer,
+  options: ConnectionOptions = {},
+): Promise<[near: WebSocketConnection, far: WebSocketConnection]> {
+  const [near, far] = memoryPipe();
+  const [one, two] = await Promise.all([client("ws://localhost/", near, options), server.accept(far)]);
+  if (two === undefined) throw new Error("refused");
+  return [one, two];
 }
 
 for (const compression of [false, true]) {
@@ -94,15 +97,74 @@ describe("broadcast", () => {
     await server.close();
   });
 
-  test("is encoded once: what waits for many is the same bytes", async () => {
-    const { server, far } = await room(3);
-    const message = new PreparedMessage("x".repeat(1000));
-    server.broadcast(message);
-    server.broadcast(message);
-    const chains = far.map(
-      (each) => Reflect.get(Reflect.get(Reflect.get(each, "core") as object, "output") as object, "chain") as unknown,
-    );
-    assert.ok(chains[0] !== undefined && chains.every((chain) => chain === chains[0]));
+  test("is encoded once: all are written the same bytes, in one write for all that a turn brings", async () => {
+    const { server, near, far } = await room(3);
+    const written: unknown[] = [];
+    for (const each of far) {
+      const transport = Reflect.get(each, "transport") as { write(pieces: unknown): boolean };
+      const write = transport.write.bind(transport);
+      transport.write = (pieces) => {
+        written.push(pieces);
+        return write(pieces);
+      };
+    }
+    server.broadcast("x".repeat(1000));
+    server.broadcast("y");
+    for (const each of near) assert.deepEqual(await take(each, 2), ["x".repeat(1000), "y"]);
+    assert.ok(written[0] instanceof Uint8Array);
+    assert.equal(written.length, 3);
+    assert.ok(written.every((bytes) => bytes === written[0]));
+    await server.close();
+  });
+
+  test("goes ahead of whatever is written, streamed, pinged or closed behind it in the same turn", async () => {
+    const { server, near, far } = await room(5);
+    const [written, streamed, sent, closed, looked] = far;
+    server.broadcast("all");
+    written?.write("own");
+    const streaming = streamed?.sendStream(["ow", "n"], "text");
+    const sending = sent?.send("own");
+    const closing = closed?.close(4001);
+    assert.equal(looked?.bufferedAmount, 5);
+    assert.equal(looked?.stats.messagesSent, 1);
+    looked?.write("own");
+    server.broadcast("again");
+    for (const each of near.filter((_, number) => number !== 3 && number !== 1)) {
+      assert.deepEqual(await take(each, 3), ["all", "own", "again"]);
+    }
+    // the fragments take turns of their own
+    assert.deepEqual(await take(near[1] ?? assert.fail(), 3), ["all", "own", "again"]);
+    assert.deepEqual(await take(near[3] ?? assert.fail(), 1), ["all"]);
+    await Promise.all([streaming, sending, closing]);
+    assert.equal((await near[3]?.closed)?.code, 4001);
+    await server.close();
+  });
+
+  test("who comes gets what is sent from then on, and nothing that the same turn had before", async () => {
+    const server: WebSocketServer = new WebSocketServer({
+      authorize: () => void server.broadcast("before"),
+    });
+    const [first] = await join(server);
+    server.on("connection", () => server.broadcast("welcome"));
+    const [second] = await join(server);
+    assert.deepEqual(await take(first, 2), ["before", "welcome"]);
+    assert.deepEqual(await take(second, 1), ["welcome"]);
+    await server.close();
+  });
+
+  test("more than half of writeBufferSize goes out at once, and who does not read is counted as slow", async () => {
+    const { server, near, far } = await room(2, { writeBufferSize: 1000 });
+    near[0]?.pause();
+    let slow = 0;
+    for (let round = 0; slow === 0; round++) {
+      assert.ok(round < 10_000);
+      slow = server.broadcast("x".repeat(600));
+      await near[1]?.flush();
+      if (round % 10 === 0) await turns(1);
+    }
+    assert.ok(slow >= 1);
+    assert.ok((far[0]?.bufferedAmount ?? 0) > 1000 || (far[1]?.bufferedAmount ?? 0) > 1000);
+    for (const each of far) each.terminate();
     await server.close();
   });
 
