@@ -1,4 +1,5 @@
 import { copyMasked } from "./mask.ts";
+import { decodeLatin1, encodeLatin1 } from "./latin1.ts";
 import { checkUtf8, decodeUtf8, utf8Length, UTF8_INVALID, UTF8_START, writeUtf8 } from "./utf8.ts";
 
 /**
@@ -14,6 +15,10 @@ export interface Primitives {
   isUtf8(bytes: Uint8Array): boolean;
   /** Decodes bytes known to be UTF-8. */
   decodeUtf8(bytes: Uint8Array, start: number, end: number): string;
+  /** Decodes bytes, one character each. */
+  decodeLatin1(bytes: Uint8Array, start: number, end: number): string;
+  /** Text as bytes, one each, of text in which no character is above U+00FF. */
+  encodeLatin1(text: string): Uint8Array;
   utf8Length(text: string): number;
   /** Writes text at `target[at]`, where there is room, and returns the offset behind it. */
   writeUtf8(text: string, target: Uint8Array, at: number): number;
@@ -24,6 +29,8 @@ export const primitives: Primitives = {
   copyMasked: copyMasked,
   isUtf8: (bytes) => checkUtf8(bytes, 0, bytes.length, UTF8_START) === UTF8_START,
   decodeUtf8,
+  decodeLatin1,
+  encodeLatin1,
   utf8Length,
   writeUtf8,
 };

@@ -188,7 +188,7 @@ export class Protocol implements ReceiverSink {
     }
     this.received = { code, reason };
     // §5.5.1: "the endpoint MUST send a Close frame in response ... it typically echos the status code it received."
-    if (!this.closeSent) this.closeDue = payload.subarray(0, 2);
+    if (!this.closeSent) this.closeDue = payload.length <= 2 ? payload : payload.slice(0, 2);
     this.state = "closing";
     this.sink.onStateChange();
   }

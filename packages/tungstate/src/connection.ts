@@ -48,8 +48,6 @@ export interface Agreed extends Way {
 
 /** Whoever made a connection and keeps account of it. */
 export interface ConnectionOwner {
-  /** What is sent to all of its connections. */
-  readonly feed: Feed;
   onConnectionClosed(connection: Connection): void;
   onHandlerError(error: unknown): void;
 }
@@ -72,6 +70,7 @@ export class Connection
     Follower
 {
   fed = 0; // as a Follower
+  private shared: Feed | undefined;
   private readonly writing: Writing;
 
   readonly protocol: string;
@@ -385,18 +384,22 @@ export class Connection
 
   /** As `emit`, for the one event that happens a million times a second: no array of arguments, no look-up by a name that varies. */
   emitMessage(message: Message): void {
-    for (const listener of this.listeners.message ?? NO_LISTENERS) {
-      try {
-        const result: unknown = listener(message);
-        if (isThenable(result)) result.then(undefined, (error: unknown) => this.handlerFailed(error));
-      } catch (error) {
-        this.handlerFailed(error);
-      }
+    const present = this.listeners.message;
+    if (typeof present === "function") this.giveTo(present, message);
+    else for (const listener of present ?? NO_LISTENERS) this.giveTo(listener, message);
+  }
+
+  private giveTo(listener: (message: Message) => unknown, message: Message): void {
+    try {
+      const result: unknown = listener(message);
+      if (isThenable(result)) result.then(undefined, (error: unknown) => this.handlerFailed(error));
+    } catch (error) {
+      this.handlerFailed(error);
     }
   }
 
   hasMessageListeners(): boolean {
-    return this.listenerCount("message") > 0;
+    return this.listeners.message !== undefined;
   }
 
   isOpen(): boolean {
@@ -415,16 +418,17 @@ export class Connection
 
   // ---- what all connections of a server get
 
-  /** Whose connection it is from now on. */
-  belongTo(owner: ConnectionOwner): void {
+  /** Whose connection it is from now on, and what all of its connections are sent. */
+  belongTo(owner: ConnectionOwner, shared: Feed): void {
     this.owner = owner;
-    this.fed = owner.feed.count;
+    this.shared = shared;
+    this.fed = shared.count;
   }
 
   /** What all were sent goes ahead of what this one is sent now. */
   private catchUp(): void {
-    const { owner } = this;
-    if (owner !== undefined && this.fed < owner.feed.count) owner.feed.catchUp(this);
+    const { shared } = this;
+    if (shared !== undefined && this.fed < shared.count) shared.catchUp(this);
   }
 
   isClear(): boolean {

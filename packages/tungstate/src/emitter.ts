@@ -11,12 +11,15 @@ const NOTHING = Object.freeze(Object.create(null)) as object;
  * that throws does not unwind whoever emitted: `onThrow` hears of it, and the next listener is called.
  */
 export abstract class Emitter<Events extends { [E in keyof Events]: unknown[] }> {
-  protected readonly listeners = Object.create(NOTHING) as { [E in keyof Events]?: readonly Listener<Events[E]>[] };
+  /** A single listener of an event stands by itself. */
+  protected readonly listeners = Object.create(NOTHING) as {
+    [E in keyof Events]?: Listener<Events[E]> | readonly Listener<Events[E]>[];
+  };
 
   on<E extends keyof Events>(event: E, listener: Listener<Events[E]>): this {
     checkListener(event, listener);
     const present = this.listeners[event];
-    this.listeners[event] = present === undefined ? [listener] : [...present, listener];
+    this.listeners[event] = present === undefined ? listener : [...several(present), listener];
     return this;
   }
 
@@ -31,7 +34,7 @@ export abstract class Emitter<Events extends { [E in keyof Events]: unknown[] }>
   }
 
   off<E extends keyof Events>(event: E, listener: Listener<Events[E]>): this {
-    const present = this.listeners[event] ?? [];
+    const present = several(this.listeners[event] ?? []);
     const at = present.findLastIndex((each) => each === listener || originals.get(each) === listener);
     if (at < 0) return this;
     if (present.length === 1) delete this.listeners[event];
@@ -45,14 +48,15 @@ export abstract class Emitter<Events extends { [E in keyof Events]: unknown[] }>
   }
 
   listenerCount(event: keyof Events): number {
-    return this.listeners[event]?.length ?? 0;
+    const present = this.listeners[event];
+    return present === undefined ? 0 : several(present).length;
   }
 
   /** Calls the listeners in order; false if there is none. Listeners put on or taken off meanwhile count from the next time. */
   protected emit<E extends keyof Events>(event: E, ...args: Events[E]): boolean {
     const present = this.listeners[event];
     if (present === undefined) return false;
-    for (const listener of present) {
+    for (const listener of several(present)) {
       try {
         const result: unknown = listener(...args);
         // an async listener is a promise that nobody waits for
@@ -66,6 +70,11 @@ export abstract class Emitter<Events extends { [E in keyof Events]: unknown[] }>
 
   /** A listener of `event`, called with `args`, threw; or the promise of an async one was rejected, which may be much later. */
   protected abstract onThrow<E extends keyof Events>(error: unknown, event: E, args: Events[E]): void;
+}
+
+/** All listeners of an event. */
+export function several<L>(present: L | readonly L[]): readonly L[] {
+  return Array.isArray(present) ? (present as readonly L[]) : [present as L];
 }
 
 function checkListener(event: PropertyKey, listener: unknown): void {

@@ -20,6 +20,8 @@ usePrimitives({
     }
     return asBuffer(bytes).toString("utf8", start, end);
   },
+  decodeLatin1: (bytes, start, end) => asBuffer(bytes).toString("latin1", start, end),
+  encodeLatin1: (text) => Buffer.from(text, "latin1"),
   utf8Length: (text) => Buffer.byteLength(text),
   writeUtf8: (text, target, at) => {
     if (text.length <= LOOP_PAYS) {

@@ -74,7 +74,9 @@ export function parseTokenList(value: string): readonly string[] | undefined {
 /** Whether a list has this element in any case. `token` is in lower case. */
 export function hasToken(value: string | undefined, token: string): boolean {
   // isToken: outside of ASCII there are letters whose lower case is in ASCII
-  return value !== undefined && elements(value).some((one) => isToken(one) && one.toLowerCase() === token);
+  if (value === undefined) return false;
+  const matches = (one: string): boolean => isToken(one) && one.toLowerCase() === token;
+  return value.length === token.length ? matches(value) : elements(value).some(matches);
 }
 
 const FEW = 32; // fields; up to here looking through them is faster than making a map of them
@@ -106,6 +108,12 @@ export class HeaderFields implements Iterable<readonly [name: string, value: str
 
   /** The value; of a field that came more than once, all values joined by ", " (RFC 9110 §5.3). */
   get(name: string): string | undefined {
+    if (this.fields.length <= FEW) {
+      const key = name.toLowerCase();
+      const first = this.names.indexOf(key);
+      if (first < 0) return undefined;
+      if (this.names.indexOf(key, first + 1) < 0) return this.fields[first][1];
+    }
     const values = this.getAll(name);
     return values.length > 1 ? values.join(", ") : values[0];
   }
@@ -121,7 +129,7 @@ export class HeaderFields implements Iterable<readonly [name: string, value: str
   }
 
   has(name: string): boolean {
-    return this.getAll(name).length > 0;
+    return this.get(name) !== undefined;
   }
 
   private makeIndex(): Map<string, string[]> {

@@ -3,7 +3,8 @@ import type { ProtocolErrorCode, WebSocketError } from "../errors.ts";
 import { ByteBuffer } from "./byte-buffer.ts";
 import { HeaderFields, isFieldValueCode, isSpace, isToken, TOKEN_CODES } from "./header-fields.ts";
 import { parseTarget } from "./target.ts";
-import { checkLimit, latin1, quote } from "./text.ts";
+import { primitives } from "../primitives.ts";
+import { checkLimit, quote } from "./text.ts";
 
 /** What a head may cost. Each is counted before anything is kept; Infinity turns one off. */
 export interface HeadLimits {
@@ -16,6 +17,15 @@ export interface HeadLimits {
 }
 
 export const DEFAULT_HEAD_LIMITS: HeadLimits = { maxHeadSize: 16 * 1024, maxHeaders: 100, maxParts: 1024 };
+
+function checkLimits(limits: Partial<HeadLimits>): HeadLimits {
+  const { maxHeadSize, maxHeaders, maxParts } = DEFAULT_HEAD_LIMITS;
+  return {
+    maxHeadSize: checkLimit("maxHeadSize", limits.maxHeadSize, 1, maxHeadSize),
+    maxHeaders: checkLimit("maxHeaders", limits.maxHeaders, 0, maxHeaders),
+    maxParts: checkLimit("maxParts", limits.maxParts, 1, maxParts),
+  };
+}
 
 export interface RequestLine {
   readonly method: string;
@@ -72,7 +82,8 @@ function malformed(expected: string, byte: number): WebSocketError<ProtocolError
  */
 abstract class HeadParser<Start extends object> {
   private readonly limits: HeadLimits;
-  private readonly kept = new ByteBuffer();
+  /** What has come of a head that does not come in one piece. */
+  private kept: ByteBuffer | undefined;
   private parts = 0;
   private finished = false;
   private at = 0; // all positions count from the first byte received
@@ -82,17 +93,14 @@ abstract class HeadParser<Start extends object> {
   private fieldCount = 0;
   private bounds: number[] = []; // of each field: where its name starts and ends, where its value starts and ends
 
-  constructor(limits: Partial<HeadLimits> = {}) {
-    const { maxHeadSize, maxHeaders, maxParts } = DEFAULT_HEAD_LIMITS;
-    this.limits = {
-      maxHeadSize: checkLimit("maxHeadSize", limits.maxHeadSize, 1, maxHeadSize),
-      maxHeaders: checkLimit("maxHeaders", limits.maxHeaders, 0, maxHeaders),
-      maxParts: checkLimit("maxParts", limits.maxParts, 1, maxParts),
-    };
+  constructor(limits?: Partial<HeadLimits>) {
+    this.limits = limits === undefined ? DEFAULT_HEAD_LIMITS : checkLimits(limits);
   }
 
   /** Understands the start line. Undefined: this line is to be skipped. */
   protected abstract parseStart(line: string): Start | WebSocketError<ProtocolErrorCode> | undefined;
+  /** Both together; one by one, because the spreading of an object of a type that varies is slow. */
+  protected abstract headOf(start: Start, headers: HeaderFields): Start & { readonly headers: HeaderFields };
   /** Whether another head follows, and only that one counts. */
   protected abstract isInterim(start: Start): boolean;
 
@@ -101,19 +109,20 @@ abstract class HeadParser<Start extends object> {
     if (this.finished) throw protocolError("INVALID_STATE", "the head has come to its end already");
     if (bytes.length === 0) return MORE;
     if (++this.parts > this.limits.maxParts) return this.fail("TOO_MANY_PARTS", this.limits.maxParts);
-    const before = this.kept.length;
+    const { kept } = this;
+    const before = kept === undefined ? 0 : kept.length;
     const taken = Math.min(bytes.length, this.limits.maxHeadSize - before);
-    if (before > 0) this.kept.append(bytes, 0, taken);
-    const source = before > 0 ? this.kept.bytes : bytes;
+    kept?.append(bytes, 0, taken);
+    const source = kept === undefined ? bytes : kept.bytes;
     const result = this.scan(source, before + taken);
     if (result === undefined) {
       if (before + taken === this.limits.maxHeadSize) return this.fail("HEAD_TOO_BIG", this.limits.maxHeadSize);
-      if (before === 0) this.kept.append(bytes, 0, taken);
+      if (kept === undefined) (this.kept = new ByteBuffer()).append(bytes, 0, taken);
       return MORE;
     }
     this.finished = true;
     if (result instanceof Error) return { state: "error", error: result };
-    const head = { ...result, headers: this.fields(source) };
+    const head = this.headOf(result, this.fields(source));
     const rest = bytes.length === this.at - before ? NO_BYTES : new Uint8Array(bytes.subarray(this.at - before));
     return { state: "done", head, rest };
   }
@@ -128,7 +137,7 @@ abstract class HeadParser<Start extends object> {
     const { bounds } = this;
     // decoded once, then cut
     const from = bounds[0] ?? 0;
-    const text = latin1(source, from, bounds[bounds.length - 1] ?? 0);
+    const text = primitives.decodeLatin1(source, from, bounds[bounds.length - 1] ?? 0);
     for (let at = 0; at < bounds.length; at += 4) {
       const name = text.slice(bounds[at] - from, bounds[at + 1] - from);
       fields.push([name, text.slice(bounds[at + 2] - from, bounds[at + 3] - from)]);
@@ -151,7 +160,7 @@ abstract class HeadParser<Start extends object> {
         }
         case LINE_LF: {
           if (byte !== LF) return malformed("LF behind CR", byte);
-          const start = this.parseStart(latin1(source, this.from, this.at - 2));
+          const start = this.parseStart(primitives.decodeLatin1(source, this.from, this.at - 2));
           if (start instanceof Error) return start;
           this.start = start;
           this.from = this.at;
@@ -226,9 +235,12 @@ export class RequestHeadParser extends HeadParser<RequestLine> {
     // RFC 9112 §2.2: "a server that is expecting to receive and parse a request-line SHOULD ignore at least one empty line"
     if (line === "") return undefined;
     // RFC 9112 §3: request-line = method SP request-target SP HTTP-version
-    const [method, target, name, ...more] = line.split(" ", 4);
-    const version = parseVersion(name ?? "");
-    if (version === undefined || more.length > 0 || !isToken(method)) {
+    const first = line.indexOf(" ");
+    const second = line.indexOf(" ", first + 1);
+    const method = line.slice(0, Math.max(first, 0));
+    const target = line.slice(first + 1, Math.max(second, 0));
+    const version = parseVersion(line.slice(second + 1));
+    if (version === undefined || !isToken(method)) {
       return protocolError("MALFORMED_HEAD", `expected "METHOD target HTTP/1.1", got ${quote(line)}`);
     }
     if (version !== "1.1") return protocolError("UNSUPPORTED_HTTP_VERSION", `got HTTP/${version}`);
@@ -236,6 +248,10 @@ export class RequestHeadParser extends HeadParser<RequestLine> {
       return protocolError("MALFORMED_HEAD", `expected a path or an http(s) URL as target, got ${quote(target)}`);
     }
     return { method, target, version };
+  }
+
+  protected headOf({ method, target, version }: RequestLine, headers: HeaderFields): RequestHead {
+    return { method, target, version, headers };
   }
 
   protected isInterim(): boolean {
@@ -258,6 +274,10 @@ export class ResponseHeadParser extends HeadParser<StatusLine> {
       return protocolError("UNSUPPORTED_HTTP_VERSION", `got HTTP/${version}`);
     }
     return { version, status: Number(line.slice(9, 12)), reason: line.slice(13) };
+  }
+
+  protected headOf({ version, status, reason }: StatusLine, headers: HeaderFields): ResponseHead {
+    return { version, status, reason, headers };
   }
 
   protected isInterim(start: StatusLine): boolean {

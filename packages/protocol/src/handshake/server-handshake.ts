@@ -1,5 +1,6 @@
 import { protocolError } from "../errors.ts";
 import type { ProtocolErrorCode, WebSocketError } from "../errors.ts";
+import { primitives } from "../primitives.ts";
 import { acceptValue } from "./accept-key.ts";
 import type { Sha1 } from "./accept-key.ts";
 import { ByteBuffer } from "./byte-buffer.ts";
@@ -11,7 +12,7 @@ import { checkHeaders, formatHead } from "./outgoing-headers.ts";
 import type { HeaderInput } from "./outgoing-headers.ts";
 import { buildRefusal, formatResponse, refusalFor } from "./refusal.ts";
 import type { Refusal } from "./refusal.ts";
-import { checkLimit, invalidArgument, latin1Bytes } from "./text.ts";
+import { checkLimit, invalidArgument } from "./text.ts";
 import { checkUpgrade } from "./upgrade-request.ts";
 import type { UpgradeRequest } from "./upgrade-request.ts";
 
@@ -63,7 +64,7 @@ export function acceptUpgrade(
   ];
   if (protocol !== "") fields.push(["Sec-WebSocket-Protocol", protocol]);
   if (extensionsHeader !== "") fields.push(["Sec-WebSocket-Extensions", extensionsHeader]);
-  const response = latin1Bytes(formatHead("HTTP/1.1 101 Switching Protocols", [...fields, ...own]));
+  const response = primitives.encodeLatin1(formatHead("HTTP/1.1 101 Switching Protocols", [...fields, ...own]));
   return { response, protocol, extensions: negotiated, extensionsHeader };
 }
 
@@ -81,6 +82,7 @@ export type ServerHandshakeProgress =
   | { readonly state: "refused"; readonly error: WebSocketError<ProtocolErrorCode>; readonly response: Uint8Array };
 
 const MORE = { state: "more" } as const;
+const NO_BYTES = new Uint8Array(0);
 const DEFAULT_MAX_EARLY_DATA = 64 * 1024; // bytes
 
 /** The server's opening handshake: a request in, a 101 or a refusal out. */
@@ -88,16 +90,16 @@ export class ServerHandshake {
   private readonly negotiation: ServerNegotiation;
   private readonly maxEarlyData: number;
   private readonly parser: RequestHeadParser;
-  private readonly early = new ByteBuffer();
+  private early: ByteBuffer | undefined;
   private request: UpgradeRequest | undefined;
   private method = "GET";
   private over = false;
 
   constructor(options: ServerHandshakeOptions) {
-    const { sha1, extensions = [], limits, maxEarlyData } = options;
+    const { sha1, extensions, limits, maxEarlyData } = options;
     if (typeof sha1 !== "function") throw invalidArgument("sha1", "a function", sha1);
-    checkExtensions(extensions);
-    this.negotiation = { sha1, extensions };
+    if (extensions !== undefined) checkExtensions(extensions);
+    this.negotiation = options;
     this.parser = new RequestHeadParser(limits);
     this.maxEarlyData = checkLimit("maxEarlyData", maxEarlyData, 0, DEFAULT_MAX_EARLY_DATA);
   }
@@ -131,7 +133,7 @@ export class ServerHandshake {
   release(): Uint8Array {
     this.checkNotOver();
     this.over = true;
-    return this.early.take();
+    return this.early?.take() ?? NO_BYTES;
   }
 
   /** The response that refuses the request, also one that is not complete (408). Throws INVALID_STATE if the handshake is over, and what `buildRefusal` throws. */
@@ -143,6 +145,8 @@ export class ServerHandshake {
   }
 
   private keep(bytes: Uint8Array): ServerHandshakeProgress | undefined {
+    if (bytes.length === 0) return undefined;
+    this.early ??= new ByteBuffer();
     if (this.early.length + bytes.length > this.maxEarlyData) {
       return this.reject(protocolError("TOO_MUCH_EARLY_DATA", `more than ${this.maxEarlyData}`));
     }
@@ -152,7 +156,7 @@ export class ServerHandshake {
 
   private reject(error: WebSocketError<ProtocolErrorCode>): ServerHandshakeProgress {
     this.over = true;
-    this.early.take();
+    this.early = undefined;
     return { state: "refused", error, response: formatResponse(refusalFor(error), this.method) };
   }
 

@@ -16,7 +16,7 @@ export function isAuthority(text: string): boolean {
     bracket === -1
       ? hostEnd > 0 && consistsOf(REG_NAME_CODES, text, 0, hostEnd)
       : bracket > 1 && hostEnd === bracket + 1 && consistsOf(IP_LITERAL_CODES, text, 1, bracket);
-  return host && consistsOf(DIGIT_CODES, port) && Number(port) <= LARGEST_PORT;
+  return host && (port === "" || (consistsOf(DIGIT_CODES, port) && Number(port) <= LARGEST_PORT));
 }
 
 /** Whether a path is visible ASCII. Wider than RFC 3986 because browsers send some characters as they are ("|", "{"); a fragment is never sent. */

@@ -1,27 +1,6 @@
 import { protocolError } from "../errors.ts";
 import type { ProtocolErrorCode, WebSocketError } from "../errors.ts";
 
-const CHUNK = 4096; // String.fromCharCode takes its arguments on the stack
-
-/** Bytes as text, one character each: how header fields are read (RFC 9110 §5.5: bytes above 0x7f are opaque data). */
-export function latin1(bytes: Uint8Array, start: number, end: number): string {
-  let text = "";
-  for (let at = start; at < end; at += CHUNK) {
-    // an array of numbers, because spreading typed arrays is several times slower
-    const units = new Array<number>(Math.min(CHUNK, end - at));
-    for (let unit = 0; unit < units.length; unit++) units[unit] = bytes[at + unit];
-    text += String.fromCharCode(...units);
-  }
-  return text;
-}
-
-/** Text as bytes, one each, of text in which no character is above U+00FF. */
-export function latin1Bytes(text: string): Uint8Array {
-  const bytes = new Uint8Array(text.length);
-  for (let at = 0; at < text.length; at++) bytes[at] = text.charCodeAt(at);
-  return bytes;
-}
-
 const SHOWN = 64; // characters of somebody else's text in one of our messages
 
 /** Text from outside for a message: printable ASCII only, so that it can be logged and shown, and not too much of it. */

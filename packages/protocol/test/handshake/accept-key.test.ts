@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { acceptValue, decodeBase64, encodeBase64, isKey, makeKey } from "../../src/handshake/accept-key.ts";
+import { acceptValue, encodeBase64, isKey, makeKey } from "../../src/handshake/accept-key.ts";
 import { bytes, refusedWith, SAMPLE_ACCEPT, SAMPLE_KEY, sampleNonce, sha1 } from "./support.ts";
 
 // RFC 4648 §10
@@ -18,33 +19,15 @@ const VECTORS: readonly (readonly [string, string])[] = [
 
 describe("base64", () => {
   for (const [plain, encoded] of VECTORS) {
-    it(`${JSON.stringify(encoded)}`, () => {
-      assert.equal(encodeBase64(bytes(plain)), encoded);
-      assert.deepEqual(decodeBase64(encoded), bytes(plain));
-    });
+    it(`${JSON.stringify(encoded)}`, () => assert.equal(encodeBase64(bytes(plain)), encoded));
   }
 
-  for (const wrong of [
-    "Z",
-    "Zg",
-    "Zg=",
-    "Zm9",
-    "====",
-    "=",
-    "Z===",
-    "Zg==Zg==",
-    "Zm9v\n",
-    "Zm9 ",
-    "Zm-_",
-    "Zm9\u0141",
-    " Zg==",
-    "Z=g=",
-  ]) {
-    it(`is not ${JSON.stringify(wrong)}`, () => assert.equal(decodeBase64(wrong), undefined));
-  }
-
-  it("decodes what it encoded", () => {
-    fc.assert(fc.property(fc.uint8Array(), (source) => assert.deepEqual(decodeBase64(encodeBase64(source)), source)));
+  it("is what others make of the same bytes", () => {
+    fc.assert(
+      fc.property(fc.uint8Array(), (source) =>
+        assert.equal(encodeBase64(source), Buffer.from(source).toString("base64")),
+      ),
+    );
   });
 });
 
@@ -67,6 +50,13 @@ describe("key and accept value", () => {
       `${SAMPLE_KEY}=`,
       "A".repeat(24),
       `${"A".repeat(20)}A===`,
+      `${"A".repeat(21)} ==`,
+      `${"A".repeat(21)}\n==`,
+      `${"A".repeat(21)}-==`,
+      `${"A".repeat(21)}_==`,
+      `${"A".repeat(21)}\u0141==`,
+      `=${"A".repeat(21)}==`,
+      `${"A".repeat(10)}=${"A".repeat(11)}==`,
     ]) {
       assert.ok(!isKey(wrong), wrong);
     }

@@ -1,25 +1,26 @@
 import assert from "node:assert/strict";
 import { describe as suite, it } from "node:test";
 import { ByteBuffer } from "../../src/handshake/byte-buffer.ts";
-import { checkLimit, describe, invalidArgument, latin1, latin1Bytes, quote } from "../../src/handshake/text.ts";
+import { checkLimit, describe, invalidArgument, quote } from "../../src/handshake/text.ts";
+import { decodeLatin1, encodeLatin1 } from "../../src/latin1.ts";
 import { bytes, refusedWith } from "./support.ts";
 
 suite("latin1", () => {
   const all = Uint8Array.from({ length: 256 }, (_, code) => code);
 
   it("maps each byte to the character of the same number, and back", () => {
-    const text = latin1(all, 0, 256);
+    const text = decodeLatin1(all, 0, 256);
     assert.deepEqual(
       Array.from(text, (character) => character.charCodeAt(0)),
       [...all],
     );
-    assert.deepEqual(latin1Bytes(text), all);
+    assert.deepEqual(encodeLatin1(text), all);
   });
 
   for (const size of [0, 1, 4095, 4096, 4097, 10_000]) {
     it(`takes ${size} bytes from the middle`, () => {
       const source = Uint8Array.from({ length: size + 2 }, (_, at) => at % 251);
-      assert.deepEqual(latin1Bytes(latin1(source, 1, size + 1)), source.slice(1, size + 1));
+      assert.deepEqual(encodeLatin1(decodeLatin1(source, 1, size + 1)), source.slice(1, size + 1));
     });
   }
 });

@@ -27,11 +27,11 @@ export function accept(stream: ByteStream, options: AcceptOptions = {}): Promise
     const { signal } = options;
     const onAbort = (): void => accepting.fail(new RefusedError(serverError("SERVER_CLOSING")));
     const accepting = new Accepting(transport, admission, settings, from, {
-      accepted: ({ connection }) => {
+      accepted: (_, { connection }) => {
         signal?.removeEventListener("abort", onAbort);
         resolve(connection);
       },
-      failed: (error) => {
+      failed: (_, error) => {
         signal?.removeEventListener("abort", onAbort);
         reject(error);
       },

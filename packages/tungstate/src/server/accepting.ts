@@ -2,10 +2,10 @@ import { protocolError, ServerHandshake, type UpgradeRequest, WebSocketError } f
 import type { Clock } from "../clock.ts";
 import { Connection } from "../connection.ts";
 import { codecOf } from "../deflate/codec.ts";
-import type { Deadlines, Timed } from "../deadlines.ts";
-import { sha1 } from "../native.ts";
+import type { Timed } from "../deadlines.ts";
 import { type ConnectionSettings, describe } from "../options.ts";
 import type { Transport, TransportSink } from "../transport/transport.ts";
+import type { WebSocketConnection } from "../types.ts";
 import { type Admission, type Admitted, RefusedError } from "./admission.ts";
 import { serverError } from "./errors.ts";
 import type { HandshakeRequest, RequestOrigin } from "./request.ts";
@@ -15,12 +15,15 @@ export interface AcceptedConnection {
   readonly request: HandshakeRequest;
 }
 
-/** How a server's handshake ended: one of the two is called, once. */
-export interface Outcome {
-  accepted(accepted: AcceptedConnection): void;
+/** Whoever hears how handshakes ended: of each, one of the two is called, once. */
+export interface AcceptingOwner {
+  accepted(accepting: Accepting, accepted: AcceptedConnection): void;
   /** The client has its answer, or is gone. */
-  failed(error: WebSocketError): void;
+  failed(accepting: Accepting, error: WebSocketError): void;
 }
+
+/** Who wants to know of one handshake what came of it: the connection, if any. */
+export type Done = (connection: WebSocketConnection | undefined) => void;
 
 /**
  * A server's handshake under way on one transport. Where nothing has to be waited for, the connection is there in the same turn as the last
@@ -29,13 +32,16 @@ export interface Outcome {
 export class Accepting implements TransportSink, Timed {
   readonly deadline: number;
   slot = Infinity; // as a Timed
+  readonly done: Done | undefined;
+  /** Gives back the place among those of its address. */
+  leave: (() => void) | undefined;
   private readonly transport: Transport;
   private readonly admission: Admission;
   private readonly settings: ConnectionSettings;
   private readonly from: RequestOrigin;
-  private readonly outcome: Outcome;
-  private readonly deadlines: Deadlines;
-  private readonly handshake: ServerHandshake;
+  private readonly owner: AcceptingOwner;
+  /** From the first byte of the request on. */
+  private handshake: ServerHandshake | undefined;
   private abort: AbortController | undefined;
   private begun = false;
   /** What has come behind the request while `authorize` is waited for. */
@@ -48,17 +54,17 @@ export class Accepting implements TransportSink, Timed {
     admission: Admission,
     settings: ConnectionSettings,
     from: RequestOrigin,
-    outcome: Outcome,
+    owner: AcceptingOwner,
+    done?: Done,
   ) {
     this.transport = transport;
     this.admission = admission;
     this.settings = settings;
     this.from = from;
-    this.outcome = outcome;
-    this.handshake = new ServerHandshake({ sha1, limits: admission.limits });
-    this.deadlines = settings.deadlines;
+    this.owner = owner;
+    this.done = done;
     this.deadline = settings.clock.now() + admission.timeout;
-    this.deadlines.watch(this);
+    settings.deadlines.watch(this);
   }
 
   /** Reads the request from the transport. */
@@ -74,9 +80,10 @@ export class Accepting implements TransportSink, Timed {
       this.keep(chunk, start, end);
       return;
     }
-    const progress = this.handshake.receive(chunk.subarray(start, end));
+    const handshake = (this.handshake ??= new ServerHandshake(this.admission.handshake));
+    const progress = handshake.receive(chunk.subarray(start, end));
     if (progress.state === "refused") this.fail(new RefusedError(progress.error, undefined, progress.response));
-    else if (progress.state === "request") this.decide(progress.request, () => this.handshake.release());
+    else if (progress.state === "request") this.decide(progress.request, () => handshake.release());
   }
 
   private keep(chunk: Uint8Array, start: number, end: number): void {
@@ -128,7 +135,7 @@ export class Accepting implements TransportSink, Timed {
     const codec = codecOf(accepted.extensions, "server", this.settings.deflate?.compression);
     const agreed = { protocol: accepted.protocol, extensions: accepted.extensionsHeader, codec };
     const connection = new Connection(this.transport, this.settings, agreed, early(), accepted.response);
-    this.outcome.accepted({ connection, request });
+    this.owner.accepted(this, { connection, request });
   }
 
   /** Answers the client if there is something to say, and ends the transport. */
@@ -137,7 +144,8 @@ export class Accepting implements TransportSink, Timed {
     this.abort?.abort(error);
     if (error instanceof RefusedError) sayAndEnd(this.transport, error.response, this.settings.clock);
     else this.transport.destroy();
-    this.outcome.failed(
+    this.owner.failed(
+      this,
       error instanceof WebSocketError ? error : protocolError("HANDLER_FAILED", describe(error), { cause: error }),
     );
   }
@@ -145,7 +153,7 @@ export class Accepting implements TransportSink, Timed {
   private finish(): boolean {
     if (this.over) return false;
     this.over = true;
-    this.deadlines.forget(this);
+    this.settings.deadlines.forget(this);
     return true;
   }
 }

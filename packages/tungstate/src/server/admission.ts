@@ -12,6 +12,7 @@ import {
   refusalFor,
   RequestHeadParser,
   type ServerExtension,
+  type ServerHandshakeOptions,
   type UpgradeRequest,
   WebSocketError,
 } from "@tungstate/protocol";
@@ -83,7 +84,8 @@ export class Admission {
   readonly limits: Partial<HeadLimits> | undefined;
   readonly proxies: Proxies | undefined;
   private readonly options: AdmissionOptions;
-  private readonly extensions: readonly ServerExtension[];
+  /** One for all handshakes. */
+  readonly handshake: ServerHandshakeOptions;
 
   constructor(options: AdmissionOptions, extensions: readonly ServerExtension[]) {
     const { path, origin, authorize, protocols } = options;
@@ -116,8 +118,8 @@ export class Admission {
     this.timeout = time(options, "handshakeTimeout", 10_000);
     this.proxies = options.trustProxy === undefined ? undefined : new Proxies(options.trustProxy);
     this.limits = options.handshakeLimits;
+    this.handshake = { sha1, extensions, limits: options.handshakeLimits };
     this.options = options;
-    this.extensions = extensions;
   }
 
   /**
@@ -150,9 +152,8 @@ export class Admission {
   ): Admitted {
     const answer = whatItSays(decision);
     const protocol = answer.protocol ?? this.choose(request);
-    const negotiation = { sha1, extensions: this.extensions };
     const headers = given === undefined ? answer.headers : [...checkHeaders(given), ...checkHeaders(answer.headers)];
-    return { request, accepted: acceptUpgrade(upgrade, negotiation, { protocol, headers }) };
+    return { request, accepted: acceptUpgrade(upgrade, this.handshake, { protocol, headers }) };
   }
 
   private choose(request: HandshakeRequest): string | undefined {

@@ -32,7 +32,7 @@ import { transportOf } from "../transport/of.ts";
 import { interceptHandles, type StreamHandle, system } from "../transport/system.ts";
 import type { ByteStream, WebSocketConnection } from "../types.ts";
 import { isEncrypted } from "../url.ts";
-import { type AcceptedConnection, Accepting } from "./accepting.ts";
+import { type AcceptedConnection, Accepting, type AcceptingOwner, type Done } from "./accepting.ts";
 import { AddressPlaces } from "./addresses.ts";
 import { Admission, type AdmissionOptions, checkPath, extensionsOf, RefusedError, refusedForNow } from "./admission.ts";
 import { serverError } from "./errors.ts";
@@ -81,7 +81,7 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
   /** The connections that are open or closing. */
   readonly connections: ReadonlySet<WebSocketConnection>;
   private readonly open = new Set<Connection>();
-  readonly feed: Feed;
+  private readonly feed: Feed;
   private readonly settings: ConnectionSettings;
   private readonly admission: Admission;
   private readonly maxConnections: number;
@@ -90,6 +90,10 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
   private readonly places: AddressPlaces | undefined;
   private readonly leave = new Map<Connection, () => void>();
   private readonly handshakes = new Set<Accepting>();
+  private readonly outcomes: AcceptingOwner = {
+    accepted: (accepting, accepted) => this.accepted(accepting, accepted),
+    failed: (accepting, error) => this.failed(accepting, error),
+  };
   private readonly attached: (() => void)[] = [];
   /** Sockets in the middle of their TLS handshake. */
   private readonly securing = new Map<Socket, () => void>();
@@ -280,34 +284,17 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
     if (system === undefined) return; // impossible: nothing is intercepted without it
     handle.setNoDelay?.(this.settings.noDelay);
     const transport = new HandleTransport(handle, system);
-    this.accepting({ transport, encrypted: false, raw: undefined }, ignore).begin();
+    this.accepting({ transport, encrypted: false, raw: undefined }).begin();
   }
 
   /** A handshake of this server; it fails at once where there is no room for it. */
-  private accepting(from: RequestOrigin, done: (connection: WebSocketConnection | undefined) => void): Accepting {
+  private accepting(from: RequestOrigin, done?: Done): Accepting {
     const { places, admission, settings } = this;
-    let leave: (() => void) | undefined;
-    const enter = (address: string | undefined): void => {
-      leave ??= places?.take(address);
-      if (leave === undefined) throw refusedForNow(serverError("TOO_MANY_FROM_ADDRESS"));
-    };
     const origin: RequestOrigin =
-      places === undefined ? from : { ...from, enter: (request) => enter(request.clientAddress) };
-    const accepting: Accepting = new Accepting(from.transport, admission, settings, origin, {
-      accepted: (accepted) => {
-        this.handshakes.delete(accepting);
-        if (leave !== undefined) this.leave.set(accepted.connection, leave);
-        this.opened(accepted);
-        done(accepted.connection);
-      },
-      failed: (error) => {
-        this.handshakes.delete(accepting);
-        leave?.();
-        if (error.code === "AUTHORIZE_FAILED") this.onThrow(error.cause);
-        this.emit("refused", error);
-        done(undefined);
-      },
-    });
+      places === undefined
+        ? from
+        : { ...from, enter: (request) => this.enter(accepting, places, request.clientAddress) };
+    const accepting: Accepting = new Accepting(from.transport, admission, settings, origin, this.outcomes, done);
     const full =
       this.open.size + this.handshakes.size >= this.maxConnections || this.handshakes.size >= this.maxHandshakes;
     this.handshakes.add(accepting);
@@ -319,7 +306,7 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
       const peer = from.transport.remoteAddress;
       if (admission.proxies?.trusts(peer) === true) return accepting;
       try {
-        enter(peer);
+        this.enter(accepting, places, peer);
       } catch (error) {
         accepting.fail(error);
       }
@@ -327,11 +314,27 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
     return accepting;
   }
 
-  private opened({ connection, request }: AcceptedConnection): void {
+  private enter(accepting: Accepting, places: AddressPlaces, address: string | undefined): void {
+    accepting.leave ??= places.take(address);
+    if (accepting.leave === undefined) throw refusedForNow(serverError("TOO_MANY_FROM_ADDRESS"));
+  }
+
+  private accepted(accepting: Accepting, { connection, request }: AcceptedConnection): void {
+    this.handshakes.delete(accepting);
+    if (accepting.leave !== undefined) this.leave.set(connection, accepting.leave);
     this.open.add(connection);
-    connection.belongTo(this);
+    connection.belongTo(this, this.feed);
     this.emit("connection", connection, request);
     for (const handler of this.streams) void runStream(connection, request, handler);
+    accepting.done?.(connection);
+  }
+
+  private failed(accepting: Accepting, error: WebSocketError): void {
+    this.handshakes.delete(accepting);
+    accepting.leave?.();
+    if (error.code === "AUTHORIZE_FAILED") this.onThrow(error.cause);
+    this.emit("refused", error);
+    accepting.done?.(undefined);
   }
 
   /** Runs an async generator for each connection: what it yields is sent, its end closes with 1000, its throw with 1011. */
