@@ -3,7 +3,7 @@ import { protocolError, type WebSocketError } from "./errors.ts";
 import { MAX_CONTROL_PAYLOAD, MAX_HEADER_SIZE, OPCODE } from "./frame.ts";
 import { invalidArgument } from "./handshake/text.ts";
 import type { Message } from "./message.ts";
-import { checkOptions, type ProtocolOptions } from "./options.ts";
+import type { ProtocolOptions } from "./options.ts";
 import { Output } from "./output.ts";
 import { primitives } from "./primitives.ts";
 import { PreparedMessage } from "./prepared.ts";
@@ -82,10 +82,9 @@ export class Protocol implements ReceiverSink {
 
   /** Throws INVALID_ARGUMENT for an option that can't be. */
   constructor(options: ProtocolOptions, sink: ProtocolSink) {
-    checkOptions(options);
+    this.sender = senderOf(options);
     this.options = options;
     this.sink = sink;
-    this.sender = senderOf(options);
   }
 
   /** Bytes held: what waits in the output and what came of unfinished messages. */

@@ -3,6 +3,7 @@ import { FIN, headerSize, OPCODE, RSV1, writeHeader } from "./frame.ts";
 import { invalidArgument } from "./handshake/text.ts";
 import { type MaskingKeys, maskInPlace } from "./mask.ts";
 import { copyBytes, Message } from "./message.ts";
+import { checkOptions, type ProtocolOptions } from "./options.ts";
 import { NO_FRAGMENT, type Output } from "./output.ts";
 import { PreparedMessage } from "./prepared.ts";
 import { copyMaskedPiece, primitives } from "./primitives.ts";
@@ -13,22 +14,16 @@ const SHORT_TEXT = 40; // UTF-16 units whose header is 2 bytes whatever they enc
 /** A message as the caller has it. */
 export type Data = string | Uint8Array | Message | PreparedMessage;
 
-export interface SenderOptions {
-  readonly role: "client" | "server";
-  readonly keys: MaskingKeys | undefined;
-  readonly maxFrameSize: number;
-}
-
 /** One for each set of options. */
-const senders = new WeakMap<SenderOptions, Sender>();
+const senders = new WeakMap<ProtocolOptions, Sender>();
 
-/** The sender of all connections that have these very options. */
-export function senderOf(options: SenderOptions): Sender {
-  let sender = senders.get(options);
-  if (sender === undefined) {
-    sender = new Sender(options.role === "client" ? options.keys : undefined, options.maxFrameSize);
-    senders.set(options, sender);
-  }
+/** The sender of all connections that have these very options, which are checked when it is made: throws INVALID_ARGUMENT. */
+export function senderOf(options: ProtocolOptions): Sender {
+  const known = senders.get(options);
+  if (known !== undefined) return known;
+  checkOptions(options);
+  const sender = new Sender(options.role === "client" ? options.keys : undefined, options.maxFrameSize);
+  senders.set(options, sender);
   return sender;
 }
 

@@ -9,7 +9,7 @@ import {
   type WebSocketError,
 } from "@tungstate/protocol";
 import type { Holder } from "./budget.ts";
-import type { Deadlines, Timed } from "./deadlines.ts";
+import { NOWHERE, type Timed } from "./deadlines.ts";
 import { Incoming, type IncomingSink } from "./deflate/incoming.ts";
 import type { Road } from "./dial/dial.ts";
 import { Emitter } from "./emitter.ts";
@@ -73,11 +73,7 @@ export class Connection
   private shared: Feed | undefined;
   private readonly writing: Writing;
 
-  readonly protocol: string;
-  readonly extensions: string;
-  readonly road: Road | undefined;
-  readonly tls: TlsInfo | undefined;
-  slot = Infinity; // as a Timed
+  slot = NOWHERE; // as a Timed
   // as a Holder
   held = 0;
   before: Holder | undefined;
@@ -87,9 +83,8 @@ export class Connection
   private readonly core: Protocol;
   private readonly transport: Transport;
   private readonly settings: ConnectionSettings;
-  private readonly deadlines: Deadlines;
   private readonly reading: Reading;
-  private readonly codec: MessageCodec | undefined;
+  private readonly agreed: Agreed;
   private readonly incoming: Incoming | undefined;
   /** A message is being inflated off the loop: what is behind it waits in the transport. */
   private inflating = false;
@@ -98,15 +93,15 @@ export class Connection
   private early: Uint8Array | undefined;
   private pings: PendingPings | undefined;
   /** When the stream is dropped though the protocol does not wait for anything (yet): until then it has to take what is still written. */
-  private endBy = Infinity;
+  private endBy: number | undefined;
   /** A message is or was in flight: when to look at it again, and what had come before. */
   private progress: { readonly by: number; readonly bytes: number; readonly messages: number } | undefined;
   /** For want of memory it counts no longer. */
   private givenUp = false;
   private over: CloseInfo | undefined;
   private errorTold = false;
-  private closedPromise: Promise<CloseInfo> | undefined;
-  private resolveClosed: ((info: CloseInfo) => void) | undefined;
+  /** For whoever asked for it. */
+  private end: { readonly promise: Promise<CloseInfo>; readonly resolve: (info: CloseInfo) => void } | undefined;
   private messagesReceived = 0;
   private bytesReceived = 0;
 
@@ -121,19 +116,14 @@ export class Connection
     super();
     this.transport = transport;
     this.settings = settings;
-    this.protocol = agreed.protocol;
-    this.extensions = agreed.extensions;
-    this.road = agreed.road;
-    this.tls = agreed.tls;
+    this.agreed = agreed;
     const { codec } = agreed;
-    this.codec = codec;
-    this.core = new Protocol(codec === undefined ? settings : { ...settings, compression: true }, this);
-    this.reading = new Reading(this, settings.inboxSize, settings.memoryBudget);
+    this.core = new Protocol(codec === undefined ? settings : (settings.deflate?.protocol ?? settings), this);
+    this.reading = new Reading(this, settings);
     this.writing = new Writing(this.core, transport, settings, codec, this);
     if (codec !== undefined) this.incoming = new Incoming(codec, settings.maxMessageSize, this);
-    this.deadlines = settings.deadlines;
     this.core.start(settings.clock.now());
-    this.deadlines.watch(this);
+    this.settings.deadlines.watch(this);
     if (greeting !== undefined) {
       this.core.output.append(greeting);
       this.writing.flushSoon();
@@ -146,6 +136,22 @@ export class Connection
   }
 
   // ---- what it is
+
+  get protocol(): string {
+    return this.agreed.protocol;
+  }
+
+  get extensions(): string {
+    return this.agreed.extensions;
+  }
+
+  get road(): Road | undefined {
+    return this.agreed.road;
+  }
+
+  get tls(): TlsInfo | undefined {
+    return this.agreed.tls;
+  }
 
   get state(): ConnectionState {
     if (this.over !== undefined) return "closed";
@@ -173,12 +179,13 @@ export class Connection
   }
 
   get closed(): Promise<CloseInfo> {
-    if (this.closedPromise === undefined) {
-      const over = this.over;
-      this.closedPromise =
-        over === undefined ? new Promise((resolve) => (this.resolveClosed = resolve)) : Promise.resolve(over);
+    if (this.end === undefined) {
+      let resolve: (info: CloseInfo) => void = () => undefined;
+      const promise = new Promise<CloseInfo>((resolver) => (resolve = resolver));
+      this.end = { promise, resolve };
+      if (this.over !== undefined) resolve(this.over);
     }
-    return this.closedPromise;
+    return this.end.promise;
   }
 
   // ---- from the transport
@@ -209,8 +216,8 @@ export class Connection
   }
 
   private endInTime(): void {
-    this.endBy = Math.min(this.endBy, this.settings.clock.now() + this.settings.closeTimeout);
-    this.deadlines.watch(this);
+    this.endBy ??= this.settings.clock.now() + this.settings.closeTimeout;
+    this.settings.deadlines.watch(this);
   }
 
   onClosed(cause?: Error): void {
@@ -264,7 +271,7 @@ export class Connection
     this.tellError();
     if (this.core.state !== "closing") return;
     this.core.startClosing(this.settings.clock.now());
-    this.deadlines.watch(this);
+    this.settings.deadlines.watch(this);
     this.balance();
     this.writing.flushSoon();
   }
@@ -298,12 +305,12 @@ export class Connection
 
   get deadline(): number {
     if (this.over !== undefined) return Infinity; // it may be read to the end still
-    return Math.min(this.core.deadline, this.endBy, this.progress?.by ?? Infinity);
+    return Math.min(this.core.deadline, this.endBy ?? Infinity, this.progress?.by ?? Infinity);
   }
 
   onDeadline(now: number): void {
     if (this.progress !== undefined && now >= this.progress.by) this.checkProgress(this.progress);
-    const late = now >= this.endBy;
+    const late = this.endBy !== undefined && now >= this.endBy;
     if (late && this.core.state === "open") this.fail(protocolError("CLOSE_TIMEOUT"));
     if (this.core.handleTimeout(now) && !late) this.writing.flushSoon();
     else this.transport.destroy();
@@ -315,7 +322,7 @@ export class Connection
     if (minProgress === undefined || this.over !== undefined) return;
     const by = clock.now() + minProgress.interval;
     this.progress = { by, bytes: this.bytesReceived, messages: this.messagesReceived };
-    this.deadlines.watch(this);
+    this.settings.deadlines.watch(this);
   }
 
   private checkProgress(before: { readonly bytes: number; readonly messages: number }): void {
@@ -519,17 +526,17 @@ export class Connection
     if (this.over !== undefined) return;
     const info = this.core.closing;
     this.over = info;
-    this.deadlines.forget(this);
+    this.settings.deadlines.forget(this);
     this.tellError();
     this.writing.end(info.error);
     this.incoming?.close();
-    this.codec?.close();
+    this.agreed.codec?.close();
     this.pings?.fail(info.error ?? protocolError("NOT_OPEN", "it was closed before the pong"));
     this.reading.end();
     this.settings.memoryBudget.hold(this, 0);
     this.owner?.onConnectionClosed(this);
     this.emit("close", info);
-    this.resolveClosed?.(info);
+    this.end?.resolve(info);
   }
 }
 

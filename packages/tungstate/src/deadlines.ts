@@ -4,10 +4,13 @@ import type { Clock } from "./clock.ts";
 export interface Timed {
   /** In ms on the clock; Infinity for none. */
   readonly deadline: number;
-  /** Where it stands in the table of a Deadlines; Infinity while it does not. */
+  /** Where it stands in the table of a Deadlines; NOWHERE while it does not. */
   slot: number;
   onDeadline(now: number): void;
 }
+
+/** A whole number, as all slots are: Infinity would cost every connection memory of its own for a number. */
+export const NOWHERE = 2 ** 31 - 1;
 
 const SLOT = 50; // ms; deadlines are met up to this much late
 const LATE = 500; // ms
@@ -28,10 +31,9 @@ export class Deadlines {
 
   /** To be called when a deadline is new or has become earlier. */
   watch(timed: Timed): void {
-    const slot = Math.ceil(timed.deadline / SLOT);
+    const slot = Math.min(Math.ceil(timed.deadline / SLOT), NOWHERE); // that far away is never
     if (slot >= timed.slot) return; // it will be looked at in time
     this.forget(timed);
-    if (slot === Infinity) return;
     timed.slot = slot;
     const others = this.slots.get(slot);
     if (others === undefined) this.slots.set(slot, new Set([timed]));
@@ -40,11 +42,11 @@ export class Deadlines {
   }
 
   forget(timed: Timed): void {
-    if (timed.slot === Infinity) return;
+    if (timed.slot === NOWHERE) return;
     const others = this.slots.get(timed.slot);
     others?.delete(timed);
     if (others?.size === 0) this.slots.delete(timed.slot);
-    timed.slot = Infinity;
+    timed.slot = NOWHERE;
     if (this.slots.size > 0) return;
     // a timer that nobody needs would keep the process from ending
     this.cancel?.();
@@ -72,7 +74,7 @@ export class Deadlines {
       if (slot * SLOT > now) continue;
       this.slots.delete(slot);
       for (const timed of all) {
-        timed.slot = Infinity;
+        timed.slot = NOWHERE;
         passed.push(timed);
       }
     }

@@ -86,6 +86,8 @@ export interface ConnectionSettings extends ProtocolOptions {
 export interface DeflateSettings {
   readonly compression: CompressionSettings;
   readonly outgoing: OutgoingSettings;
+  /** What the protocol is given where it is in use. */
+  readonly protocol: ProtocolOptions;
 }
 
 const MAX_MESSAGE = 2 ** 31 - 1; // bytes; what one array can hold on every supported Node
@@ -120,7 +122,11 @@ export function connectionSettings(role: "client" | "server", options: Connectio
     deadlines: deadlinesOf(clock),
   };
   const compression = compressionSettings(options.compression);
-  const deflate = compression && { compression, outgoing: outgoingSettings(checked, compression) };
+  const deflate = compression && {
+    compression,
+    outgoing: outgoingSettings(checked, compression),
+    protocol: { ...checked, compression: true },
+  };
   return { ...checked, deflate };
 }
 

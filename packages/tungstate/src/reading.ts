@@ -17,6 +17,11 @@ export interface ReadingHost {
   isOpen(): boolean;
 }
 
+export interface ReadingSettings {
+  readonly inboxSize: number;
+  readonly memoryBudget: MemoryBudget;
+}
+
 /**
  * The reading half of a connection: where messages go. To the listeners while they flow; else to the inbox, until an iteration takes them.
  */
@@ -24,8 +29,7 @@ export class Reading {
   /** Whether the inbox holds more than it should: nothing more is to be read until it is half empty. */
   full = false;
   private readonly host: ReadingHost;
-  private readonly inboxSize: number;
-  private readonly budget: MemoryBudget;
+  private readonly settings: ReadingSettings;
   /** Bytes in the inbox when they were last counted. */
   private counted = 0;
   private inbox: Inbox | undefined;
@@ -38,10 +42,9 @@ export class Reading {
   private ended = false;
   private wake: ((more: boolean) => void) | undefined;
 
-  constructor(host: ReadingHost, inboxSize: number, budget: MemoryBudget) {
+  constructor(host: ReadingHost, settings: ReadingSettings) {
     this.host = host;
-    this.inboxSize = inboxSize;
-    this.budget = budget;
+    this.settings = settings;
   }
 
   /** Counts the bytes in the inbox. */
@@ -61,7 +64,7 @@ export class Reading {
     }
     this.inbox ??= new Inbox();
     // behind a Close of our own, what nobody has room for any more is dropped: the peer's Close has to be seen
-    if (this.inbox.size > this.inboxSize && !this.host.isOpen()) this.dropping = true;
+    if (this.inbox.size > this.settings.inboxSize && !this.host.isOpen()) this.dropping = true;
     if (this.dropping) return;
     this.inbox.push(message);
     this.wake?.(true);
@@ -114,7 +117,8 @@ export class Reading {
     const size = this.inbox?.size ?? 0;
     if (size < this.counted - COUNTED_IN || (size === 0 && this.counted > 0)) this.host.countHeld();
     // while memory is short, nobody gets more before what is there is taken
-    const limit = this.budget.short ? 0 : this.inboxSize;
+    const { memoryBudget, inboxSize } = this.settings;
+    const limit = memoryBudget.short ? 0 : inboxSize;
     const full = this.full ? size > limit / 2 : size > limit;
     if (full === this.full) return;
     this.full = full;

@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { Deadlines, deadlinesOf, type Timed } from "../src/deadlines.ts";
+import { Deadlines, NOWHERE, deadlinesOf, type Timed } from "../src/deadlines.ts";
 import { systemClock } from "../src/clock.ts";
 import { VirtualClock } from "../src/testing/virtual-clock.ts";
 
 const SLOT = 50; // ms
 
 class Alarm implements Timed {
-  slot = Infinity;
+  slot = NOWHERE;
   deadline: number;
   readonly rung: number[] = [];
   private readonly next: ((alarm: Alarm) => number) | undefined;

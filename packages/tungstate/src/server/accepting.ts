@@ -1,8 +1,8 @@
 import { protocolError, ServerHandshake, type UpgradeRequest, WebSocketError } from "@tungstate/protocol";
 import type { Clock } from "../clock.ts";
-import { Connection } from "../connection.ts";
+import { type Agreed, Connection } from "../connection.ts";
 import { codecOf } from "../deflate/codec.ts";
-import type { Timed } from "../deadlines.ts";
+import { NOWHERE, type Timed } from "../deadlines.ts";
 import { type ConnectionSettings, describe } from "../options.ts";
 import type { Transport, TransportSink } from "../transport/transport.ts";
 import type { WebSocketConnection } from "../types.ts";
@@ -31,7 +31,7 @@ export type Done = (connection: WebSocketConnection | undefined) => void;
  */
 export class Accepting implements TransportSink, Timed {
   readonly deadline: number;
-  slot = Infinity; // as a Timed
+  slot = NOWHERE; // as a Timed
   readonly done: Done | undefined;
   /** Gives back the place among those of its address. */
   leave: (() => void) | undefined;
@@ -133,7 +133,8 @@ export class Accepting implements TransportSink, Timed {
   private accept({ request, accepted }: Admitted, early: () => Uint8Array): void {
     if (!this.finish()) return;
     const codec = codecOf(accepted.extensions, "server", this.settings.deflate?.compression);
-    const agreed = { protocol: accepted.protocol, extensions: accepted.extensionsHeader, codec };
+    const { protocol, extensionsHeader: extensions } = accepted;
+    const agreed = protocol === "" && extensions === "" ? NOTHING_AGREED : { protocol, extensions, codec };
     const connection = new Connection(this.transport, this.settings, agreed, early(), accepted.response);
     this.owner.accepted(this, { connection, request });
   }
@@ -158,6 +159,8 @@ export class Accepting implements TransportSink, Timed {
   }
 }
 
+/** What most connections have agreed on; all of those share it. */
+const NOTHING_AGREED: Agreed = { protocol: "", extensions: "" };
 const MAX_BEHIND = 64 * 1024; // bytes; a client that keeps to RFC 6455 §4.1 sends none before it has its answer
 const LINGER = 1_000; // ms that a refused client has to read its answer and hang up
 
