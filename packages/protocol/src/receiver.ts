@@ -65,25 +65,25 @@ const LARGEST_SMALL = 256; // bytes
 const smallSlabs = new Slabs(8 * 1024);
 const largeSlabs = new Slabs(64 * 1024);
 
-/** Receivers that nobody uses. The last one given back is the one still in the cache. */
-const spare: Receiver[] = [];
-const MOST_SPARE = 64;
+/** A receiver that nobody uses. */
+let spare: Receiver | undefined;
 
 /**
- * A receiver for the bytes at hand. Give it back as soon as it is `atRest`: between messages there is nothing to remember, so that
- * connections need one while something is under way.
+ * A receiver for the bytes at hand. Give it back as soon as it is `atRest`: between messages there is nothing to remember, so that a
+ * connection needs one while something is under way, and mostly it is the same one that the last connection had.
  */
 export function takeReceiver(options: ReceiverOptions, sink: ReceiverSink): Receiver {
-  const receiver = spare.pop();
+  const receiver = spare;
   if (receiver === undefined) return new Receiver(options, sink);
+  spare = undefined;
   receiver.serve(options, sink);
   return receiver;
 }
 
 /** Lets others use a receiver that is at rest. */
 export function giveBackReceiver(receiver: Receiver): void {
-  receiver.serve(receiver.options, NOBODY);
-  if (spare.length < MOST_SPARE) spare.push(receiver);
+  receiver.serve(receiver.options, NOBODY); // it keeps no connection alive
+  spare = receiver;
 }
 
 const NOBODY: ReceiverSink = {
