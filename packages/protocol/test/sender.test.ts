@@ -389,23 +389,31 @@ describe("a frame at the end of a block", () => {
   const BLOCK = 16 * 1024;
   const FULL = pattern(4096);
   const LARGE = pattern(4097);
-  const sends: [string, (sender: Sender) => void, expected: string][] = [
-    ["a text", (sender) => sender.message("twenty bytes of text"), `text ${toHex(utf8("twenty bytes of text"))} fin`],
-    ["a long text", (sender) => sender.message(ascii(50)), `text ${toHex(utf8(ascii(50)))} fin`],
-    ["bytes", (sender) => sender.message(pattern(20)), `binary ${toHex(pattern(20))} fin`],
+  const sends: [string, (sender: Sender, output: Output) => void, expected: string][] = [
+    [
+      "a text",
+      (sender, output) => sender.message(output, "twenty bytes of text"),
+      `text ${toHex(utf8("twenty bytes of text"))} fin`,
+    ],
+    ["a long text", (sender, output) => sender.message(output, ascii(50)), `text ${toHex(utf8(ascii(50)))} fin`],
+    ["bytes", (sender, output) => sender.message(output, pattern(20)), `binary ${toHex(pattern(20))} fin`],
     [
       "a message",
-      (sender) => sender.message(new Message("text", pattern(20), 0, 20)),
+      (sender, output) => sender.message(output, new Message("text", pattern(20), 0, 20)),
       `text ${toHex(pattern(20))} fin`,
     ],
     [
       "a prepared one",
-      (sender) => sender.message(new PreparedMessage(pattern(20))),
+      (sender, output) => sender.message(output, new PreparedMessage(pattern(20))),
       `binary ${toHex(pattern(20))} fin`,
     ],
-    ["a ping", (sender) => sender.control(OPCODE.PING, pattern(20)), `ping ${toHex(pattern(20))} fin`],
-    ["large bytes", (sender) => sender.message(LARGE), `binary ${show(LARGE)} fin`],
-    ["a large message", (sender) => sender.message(new Message("text", LARGE, 0, 4097)), `text ${show(LARGE)} fin`],
+    ["a ping", (sender, output) => sender.control(output, OPCODE.PING, pattern(20)), `ping ${toHex(pattern(20))} fin`],
+    ["large bytes", (sender, output) => sender.message(output, LARGE), `binary ${show(LARGE)} fin`],
+    [
+      "a large message",
+      (sender, output) => sender.message(output, new Message("text", LARGE, 0, 4097)),
+      `text ${show(LARGE)} fin`,
+    ],
   ];
   for (const role of ROLES) {
     for (const [what, send, expected] of sends) {
@@ -413,11 +421,11 @@ describe("a frame at the end of a block", () => {
         const header = role === "client" ? 8 : 4;
         for (let gap = 0; gap < 70; gap++) {
           const { sender, output } = newSender(role);
-          for (let i = 0; i < 3; i++) sender.message(FULL);
-          sender.message(FULL.subarray(0, 4096 - 4 * header - gap));
+          for (let i = 0; i < 3; i++) sender.message(output, FULL);
+          sender.message(output, FULL.subarray(0, 4096 - 4 * header - gap));
           assert.equal(output.size, BLOCK - gap);
-          send(sender);
-          sender.control(OPCODE.PONG, hex("01"));
+          send(sender, output);
+          sender.control(output, OPCODE.PONG, hex("01"));
           const frames = drainFrames(output, role).slice(4).map(showFrame);
           assert.deepEqual(frames, [expected, "pong 01 fin"], `${gap} bytes before the end`);
         }
@@ -435,7 +443,7 @@ describe("a server's prepared message", () => {
     ] as const) {
       const { sender, output } = newSender("server", limit);
       const message = new PreparedMessage(pattern(10_000));
-      sender.message(message);
+      sender.message(output, message);
       assert.equal(output.take().pieces === message.frame, shared, `a limit of ${limit}`);
     }
   });
