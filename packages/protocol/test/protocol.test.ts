@@ -8,6 +8,7 @@ import { chunkings } from "./support/chunks.ts";
 import { Endpoint, Pair } from "./support/endpoint.ts";
 import { type FrameSpec, ROLES } from "./support/frames.ts";
 import { framesTo } from "./support/receiving.ts";
+import { keysOf } from "./support/sent.ts";
 
 describe("messages", () => {
   for (const role of ROLES) {
@@ -165,6 +166,56 @@ describe("pings", () => {
       end.protocol.close(1000, "", 0);
       end.receive({ opcode: 9, payload: hex("02") });
       assert.deepEqual(end.sent(), ["pong 01 fin", "close 03e8 fin"]);
+    });
+  }
+});
+
+describe("a server", () => {
+  test("masks nothing, also with keys at hand", () => {
+    // RFC 6455 §5.1: "A server MUST NOT mask any frames that it sends to the client."
+    const end = new Endpoint("server", { keys: keysOf("client") });
+    end.protocol.send("a");
+    assert.equal(toHex(end.sentBytes()), "810161");
+  });
+
+  test("answers a ping at once as long as less than 16 KiB wait", () => {
+    for (const [waiting, atOnce] of [
+      [16 * 1024 - 1, true],
+      [16 * 1024, false],
+    ] as const) {
+      const end = new Endpoint("server");
+      end.protocol.send(pattern(waiting - 4));
+      assert.equal(end.protocol.output.size, waiting);
+      end.receive({ opcode: 9 });
+      assert.equal(end.protocol.answerIsDue, !atOnce);
+      assert.equal(end.protocol.output.size, atOnce ? waiting + 2 : waiting);
+    }
+  });
+});
+
+describe("once all is over", () => {
+  for (const role of ROLES) {
+    test(`a ping that comes behind the Close of a ${role} leaves nothing to answer`, () => {
+      const end = new Endpoint(role);
+      end.protocol.close(1000, "", 0);
+      end.protocol.inTransit = 1;
+      end.receive({ opcode: 9, payload: hex("01") });
+      assert.deepEqual(end.heard, ["state closing", "ping 01"]);
+      assert.equal(end.protocol.answerIsDue, false);
+    });
+
+    test(`an error that is found later changes nothing about the clean end of a ${role}`, () => {
+      const end = new Endpoint(role);
+      end.receive({ opcode: 8, payload: hex("03e8") });
+      end.sent();
+      end.protocol.receiveEnd();
+      const { closing } = end.protocol;
+      assert.deepEqual(closing, { code: 1000, reason: "", clean: true, error: undefined });
+      end.protocol.fail(protocolError("HANDLER_FAILED"));
+      assert.equal(end.protocol.state, "closed");
+      assert.deepEqual(end.protocol.closing, closing);
+      assert.deepEqual(end.heard, ["state closing", "state closed"]);
+      assert.deepEqual(end.sent(), []);
     });
   }
 });
@@ -374,7 +425,7 @@ describe("the end of the stream", () => {
     test(`without a cause is an error without one, to a ${role}`, () => {
       const end = new Endpoint(role);
       end.protocol.receiveEnd();
-      assert.equal(end.protocol.error?.cause, undefined);
+      assert.equal(end.protocol.error !== undefined && "cause" in end.protocol.error, false);
       assert.equal(end.protocol.error?.message, PROTOCOL_ERRORS.CONNECTION_LOST.text);
     });
   }
