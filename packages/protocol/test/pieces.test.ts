@@ -162,6 +162,18 @@ describe("a message that is transferred", () => {
     assert.throws(() => transferred(notMessage), { code: "INVALID_ARGUMENT" });
   });
 
+  test("is not sent into a message that goes out in fragments, and stays readable", () => {
+    const output = new Output();
+    const sender = new Sender(undefined, LIMIT);
+    sender.begin(output, "binary");
+    const message = received(filled(10, 1));
+    assert.throws(() => sender.transfer(output, message), { code: "MESSAGE_IN_PROGRESS" });
+    assert.deepEqual(message.bytes, filled(10, 1));
+    sender.fragment(output, filled(1, 2), true);
+    sender.transfer(output, message);
+    assert.throws(() => message.bytes, { code: "INVALID_STATE" });
+  });
+
   test("leaves its memory also where it was masked, and so copied", () => {
     const memory = filled(90 * KIB, 1);
     const output = new Output();

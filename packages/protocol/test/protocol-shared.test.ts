@@ -3,11 +3,12 @@ import { describe, test } from "node:test";
 import fc from "fast-check";
 import { DEFAULT_LIMITS, type ProtocolOptions } from "../src/options.ts";
 import { Protocol } from "../src/protocol.ts";
+import { giveBackReceiver, takeReceiver } from "../src/receiver.ts";
 import { hex, pattern, show, utf8 } from "./support/bytes.ts";
 import { Endpoint } from "./support/endpoint.ts";
 import { type FrameSpec, type Role, ROLES } from "./support/frames.ts";
 import { collectGarbage } from "./support/garbage.ts";
-import { framesTo } from "./support/receiving.ts";
+import { framesTo, Listener, RECEIVER_DEFAULTS } from "./support/receiving.ts";
 import { drainFrames, keysOf, showFrame } from "./support/sent.ts";
 
 // Connections share what receives and what sends: nothing of one may show in another.
@@ -136,6 +137,25 @@ describe("connections that get their bytes in turn", () => {
     await collectGarbage();
     assert.equal(end.deref(), undefined);
   });
+});
+
+test("a receiver that was given back tells the last one nothing more", () => {
+  const listener = new Listener();
+  const options = { ...RECEIVER_DEFAULTS, role: "server", compression: true } as const;
+  const receiver = takeReceiver(options, listener);
+  const bytes = framesTo("server", [
+    { opcode: 1, payload: utf8("a") },
+    { opcode: 2, rsv: 4, payload: hex("01") },
+    { opcode: 9 },
+    { opcode: 10 },
+    { opcode: 8 },
+  ]);
+  receiver.receive(bytes, 0, bytes.length);
+  const heard = ["text 61", "compressed binary 01", "ping", "pong", "close"];
+  assert.deepEqual(listener.log, heard);
+  giveBackReceiver(receiver);
+  receiver.receive(bytes, 0, bytes.length);
+  assert.deepEqual(listener.log, heard);
 });
 
 describe("connections that have the same options", () => {
