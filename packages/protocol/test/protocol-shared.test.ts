@@ -153,6 +153,9 @@ test("a receiver that was given back tells the last one nothing more", () => {
   receiver.receive(bytes, 0, bytes.length);
   const heard = ["text 61", "compressed binary 01", "ping", "pong", "close"];
   assert.deepEqual(listener.log, heard);
+  assert.equal(receiver.atRest, true);
+  giveBackReceiver(receiver);
+  assert.equal(takeReceiver(options, new Listener()), receiver, "the next one gets it");
   giveBackReceiver(receiver);
   receiver.receive(bytes, 0, bytes.length);
   assert.deepEqual(listener.log, heard);

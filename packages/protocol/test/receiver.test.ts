@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import type { Message } from "../src/message.ts";
 import { Receiver } from "../src/receiver.ts";
+import { allocatedBy } from "./support/allocations.ts";
 import { concat, hex, pattern, show, toHex, utf8 } from "./support/bytes.ts";
 import { frame, type FrameSpec, KEY, keyTo, ROLES } from "./support/frames.ts";
 import { expectBytes, expectFrames, framesTo, listen, Listener, newReceiver } from "./support/receiving.ts";
@@ -324,6 +326,33 @@ describe("a receiver", () => {
       });
     }
     assert.deepEqual([first.listener.log, second.listener.log], expected);
+  });
+
+  test("shares it so that messages which nobody has read yet stay what they are", () => {
+    const receivers = [newReceiver("server"), newReceiver("client")];
+    const kept: { message: Message; payload: Uint8Array }[] = [];
+    const payloads = Array.from({ length: 2000 }, (_, i) => pattern((i * 53) % (i % 7 === 0 ? 2100 : 300), i));
+    for (const [i, payload] of payloads.entries()) {
+      const { receiver, listener } = receivers[i % 2];
+      listener.onMessage = (message) => kept.push({ message, payload });
+      const bytes = frame({ opcode: 2, payload, key: i % 2 === 0 ? KEY : undefined });
+      const chunk = concat(new Uint8Array(i % 5), bytes);
+      assert.equal(receiver.receive(chunk, i % 5, chunk.length), undefined);
+    }
+    assert.equal(kept.length, payloads.length);
+    for (const { message, payload } of kept) assert.equal(show(message.bytes), show(payload));
+  });
+
+  test("shares it without wasting it: a thousand messages of 100 bytes take 14 times 8 KiB at most", () => {
+    const { receiver, listener } = newReceiver("server");
+    listener.onMessage = () => undefined;
+    const allocated = allocatedBy(() => {
+      for (let i = 0; i < 1000; i++) {
+        const chunk = concat(new Uint8Array(i % 4), frame({ opcode: 2, payload: pattern(100), key: KEY }));
+        receiver.receive(chunk, i % 4, chunk.length);
+      }
+    });
+    assert.ok(allocated > 0 && allocated <= 14 * 8192, `${allocated} bytes`);
   });
 
   test("may be left from the middle of a message by another one", () => {
