@@ -22,16 +22,19 @@ const LATE = 500; // ms
 export class Deadlines {
   private readonly clock: Clock;
   private readonly slots = new Map<number, Set<Timed>>();
+  /** What slots count from, in ms on the clock: a clock may count from 1970, and slots have to stay small. */
+  private readonly origin: number;
   private next = Infinity;
   private cancel: (() => void) | undefined;
 
   constructor(clock: Clock) {
     this.clock = clock;
+    this.origin = Math.floor(clock.now());
   }
 
   /** To be called when a deadline is new or has become earlier. */
   watch(timed: Timed): void {
-    const slot = Math.min(Math.ceil(timed.deadline / SLOT), NOWHERE); // that far away is never
+    const slot = Math.min(Math.ceil((timed.deadline - this.origin) / SLOT), NOWHERE); // that far away is never
     if (slot >= timed.slot) return; // it will be looked at in time
     this.forget(timed);
     timed.slot = slot;
@@ -54,12 +57,16 @@ export class Deadlines {
     this.next = Infinity;
   }
 
+  private timeOf(slot: number): number {
+    return this.origin + slot * SLOT;
+  }
+
   private arm(slot: number): void {
     this.cancel?.();
     this.next = slot;
-    this.cancel = this.clock.after(Math.max(0, slot * SLOT - this.clock.now()), () => {
+    this.cancel = this.clock.after(Math.max(0, this.timeOf(slot) - this.clock.now()), () => {
       // The process did something else for long, or stood still. What came meanwhile has yet to be read, and peers are not to blame.
-      if (this.clock.now() - slot * SLOT > LATE) this.clock.endOfTurn(() => this.due());
+      if (this.clock.now() - this.timeOf(slot) > LATE) this.clock.endOfTurn(() => this.due());
       else this.due();
     });
   }
@@ -71,7 +78,7 @@ export class Deadlines {
     const now = this.clock.now();
     const passed: Timed[] = [];
     for (const [slot, all] of this.slots) {
-      if (slot * SLOT > now) continue;
+      if (this.timeOf(slot) > now) continue;
       this.slots.delete(slot);
       for (const timed of all) {
         timed.slot = NOWHERE;

@@ -45,6 +45,17 @@ describe("deadlines", () => {
     );
   });
 
+  test("are met on a clock that counts from 1970", async () => {
+    const clock = new VirtualClock(1_795_000_000_000.5);
+    const deadlines = new Deadlines(clock);
+    const alarm = new Alarm(clock.now() + 1000);
+    deadlines.watch(alarm);
+    await clock.advance(999);
+    assert.deepEqual(alarm.rung, []);
+    await clock.advance(1 + SLOT);
+    assert.equal(alarm.rung.length, 1);
+  });
+
   test("one that was moved later is met later, without having told", async () => {
     const clock = new VirtualClock();
     const deadlines = new Deadlines(clock);
