@@ -17,12 +17,14 @@ export type Data = string | Uint8Array | Message | PreparedMessage;
 /** One for each set of options. */
 const senders = new WeakMap<ProtocolOptions, Sender>();
 
-/** The sender of all connections that have these very options, which are checked when it is made: throws INVALID_ARGUMENT. */
+/** The sender of all connections that have these very options. Throws INVALID_ARGUMENT for options that can't be. */
 export function senderOf(options: ProtocolOptions): Sender {
-  const known = senders.get(options);
-  if (known !== undefined) return known;
   checkOptions(options);
-  const sender = new Sender(options.role === "client" ? options.keys : undefined, options.maxFrameSize);
+  const keys = options.role === "client" ? options.keys : undefined;
+  const known = senders.get(options);
+  // somebody may have changed them since
+  if (known !== undefined && known.keys === keys && known.maxFrameSize === options.maxFrameSize) return known;
+  const sender = new Sender(keys, options.maxFrameSize);
   senders.set(options, sender);
   return sender;
 }
@@ -33,8 +35,8 @@ export function senderOf(options: ProtocolOptions): Sender {
  * sends to the server", "A server MUST NOT mask any frames".
  */
 export class Sender {
-  private readonly keys: MaskingKeys | undefined;
-  private readonly maxFrameSize: number;
+  readonly keys: MaskingKeys | undefined;
+  readonly maxFrameSize: number;
   private readonly shortText: number;
   private readonly largestPacked: number;
 

@@ -162,6 +162,14 @@ test("a receiver that was given back tells the last one nothing more", () => {
 });
 
 describe("connections that have the same options", () => {
+  const sink = {
+    onMessage: () => undefined,
+    onCompressedMessage: () => undefined,
+    onPing: () => undefined,
+    onPong: () => undefined,
+    onStateChange: () => undefined,
+  };
+
   for (const role of ROLES) {
     test(`send messages in fragments of their own: a ${role}`, () => {
       const options: ProtocolOptions = {
@@ -172,13 +180,6 @@ describe("connections that have the same options", () => {
         compression: false,
         heartbeat: undefined,
         closeTimeout: 5000,
-      };
-      const sink = {
-        onMessage: () => undefined,
-        onCompressedMessage: () => undefined,
-        onPing: () => undefined,
-        onPong: () => undefined,
-        onStateChange: () => undefined,
       };
       const [a, b] = [new Protocol(options, sink), new Protocol(options, sink)];
       a.beginMessage("text");
@@ -194,4 +195,28 @@ describe("connections that have the same options", () => {
       assert.deepEqual(drainFrames(b.output, role).map(showFrame), ["text 62 fin", "binary 01 fin"]);
     });
   }
+
+  test("share what sends while those stay the same: who changes them changes what comes", () => {
+    const options = {
+      ...DEFAULT_LIMITS,
+      role: "client" as Role,
+      keys: keysOf("client"),
+      acceptUnmaskedFrames: false,
+      compression: false,
+      heartbeat: undefined,
+      closeTimeout: 5000,
+    };
+    const sent = (): string[] => {
+      const protocol = new Protocol(options, sink);
+      protocol.send("ab");
+      return drainFrames(protocol.output, options.role).map(showFrame);
+    };
+    assert.deepEqual(sent(), ["text 6162 fin"]);
+    options.role = "server";
+    assert.deepEqual(sent(), ["text 6162 fin"]);
+    options.maxFrameSize = 1;
+    assert.deepEqual(sent(), ["text 61", "continuation 62 fin"]);
+    options.maxFrameSize = 0;
+    assert.throws(sent, { code: "INVALID_ARGUMENT" });
+  });
 });
