@@ -6,7 +6,7 @@ import {
   Protocol,
   protocolError,
   type ProtocolSink,
-  type WebSocketError,
+  WebSocketError,
 } from "@tungstate/protocol";
 import type { Holder } from "./budget.ts";
 import { NOWHERE, type Timed } from "./deadlines.ts";
@@ -442,7 +442,7 @@ export class Connection
     return this.writing.clear;
   }
 
-  passOn(frames: Uint8Array, count: number): number {
+  passOn(frames: Uint8Array, count: number): boolean {
     return this.writing.passOn(frames, count);
   }
 
@@ -451,13 +451,14 @@ export class Connection
     try {
       this.writing.write(message);
     } catch (error) {
-      // the one error that an open connection and a prepared message leave: WRITE_BUFFER_FULL
-      this.fail(protocolError("SLOW_CONSUMER", undefined, { cause: error }));
+      // nothing else is wrong with it but, maybe, that it is compressed and this connection has no compression
+      const full = error instanceof WebSocketError && error.code === "WRITE_BUFFER_FULL";
+      this.fail(protocolError(full ? "SLOW_CONSUMER" : "HANDLER_FAILED", undefined, { cause: error }));
     }
   }
 
   isBehind(more: number): boolean {
-    return this.over === undefined && this.writing.isBehind(more);
+    return this.state === "open" && this.writing.isBehind(more);
   }
 
   // ---- writing

@@ -5,13 +5,13 @@ import type { Flusher } from "./flusher.ts";
 export interface Follower {
   /** How many of a feed's messages it has had. The feed's to change. */
   fed: number;
-  /** Whether `passOn` would do it. */
+  /** Whether nothing but `passOn` is needed. */
   isClear(): boolean;
-  /** Hands over `frames`, which are `count` messages, as they are, and returns how many bytes wait then; -1, and nothing done, if there is more to think of. */
-  passOn(frames: Uint8Array, count: number): number;
+  /** Hands over `frames`, which are `count` messages, as they are. False if they wait. */
+  passOn(frames: Uint8Array, count: number): boolean;
   /** Encodes a message behind everything else. */
   feed(message: PreparedMessage): void;
-  /** Whether more than `writeBufferSize` waits, with `more` bytes on top. */
+  /** Whether it is open, and more than `writeBufferSize` waits, with `more` bytes on top. */
   isBehind(more: number): boolean;
 }
 
@@ -44,7 +44,7 @@ export class Feed {
   private size = 0;
   private due = false;
   /** Who had more than `writeBufferSize` waiting when everybody was last visited. */
-  private behind: Follower[] = [];
+  private behind = new Set<Follower>();
 
   constructor(followers: Iterable<Follower>, settings: FeedSettings) {
     this.followers = followers;
@@ -70,11 +70,15 @@ export class Feed {
     return slow;
   }
 
+  // What a follower does may call code of the application, which may come back to any of these at once: so each message counts as had before it is given.
+
   /** Gives a connection what it has not had. */
   catchUp(follower: Follower): void {
-    const next = follower.fed - this.first;
-    follower.fed = this.count;
-    for (const message of this.messages.slice(next)) follower.feed(message);
+    if (follower.fed < this.first) follower.fed = this.first; // it has ended before
+    while (follower.fed < this.count) {
+      const message = this.messages[follower.fed++ - this.first];
+      if (message !== undefined) follower.feed(message);
+    }
   }
 
   /** Gives everybody what they have not had. */
@@ -83,31 +87,37 @@ export class Feed {
     const { messages, first, count } = this;
     if (messages.length === 0) return;
     const frames = messages.every((message) => this.isSameForAll(message)) ? joined(messages) : undefined;
-    this.behind = [];
+    this.behind = new Set();
     let clear: Follower[] = [];
     for (const follower of this.followers) {
       if (frames === undefined || follower.fed !== first || !follower.isClear()) {
         this.catchUp(follower);
-        if (follower.isBehind(0)) this.behind.push(follower);
+        if (follower.isBehind(0)) this.behind.add(follower);
       } else if (clear.push(follower) === LOOKED_AHEAD) {
-        this.pass(clear, frames, count);
+        this.pass(clear, frames, first, count);
         clear = [];
       }
     }
-    if (frames !== undefined) this.pass(clear, frames, count);
-    // whoever was told of something meanwhile may have added more, or come here himself
-    if (this.first >= count) return;
-    this.messages = this.messages.slice(count - this.first);
+    if (frames !== undefined) this.pass(clear, frames, first, count);
+    if (this.first !== first) return; // somebody came here meanwhile, and everybody has had all of these
+    // there may be more meanwhile
+    this.messages = this.messages.slice(count - first);
     this.first = count;
     this.size = this.messages.reduce((size, { frame }) => size + frame.length, 0);
   }
 
-  private pass(followers: readonly Follower[], frames: Uint8Array, count: number): void {
+  /** A follower that has ended is let go. */
+  forget(follower: Follower): void {
+    this.behind.delete(follower);
+  }
+
+  private pass(followers: readonly Follower[], frames: Uint8Array, first: number, count: number): void {
     for (const follower of followers) {
-      const waits = follower.passOn(frames, count - follower.fed);
-      if (waits < 0) this.catchUp(follower);
-      else follower.fed = count;
-      if (waits !== 0 && follower.isBehind(0)) this.behind.push(follower);
+      if (follower.fed === first && follower.isClear()) {
+        follower.fed = count;
+        if (follower.passOn(frames, count - first)) continue;
+      } else this.catchUp(follower);
+      if (follower.isBehind(0)) this.behind.add(follower);
     }
   }
 

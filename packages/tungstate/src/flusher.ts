@@ -13,7 +13,7 @@ export class Flusher {
   private readonly clock: Clock;
   private due: Flushable[] = [];
   private spare: Flushable[] = [];
-  private readonly feeds: Distributor[] = [];
+  private feeds: Distributor[] = [];
   private awaited = false;
 
   constructor(clock: Clock) {
@@ -37,15 +37,22 @@ export class Flusher {
   }
 
   private readonly run = (): void => {
-    for (const feed of this.feeds) feed.distribute();
-    this.feeds.length = 0;
+    if (this.feeds.length > 0) this.distribute();
     this.awaited = false;
+    if (this.feeds.length > 0) this.awaitEnd();
     const due = this.due;
     this.due = this.spare;
     for (const flushable of due) flushable.flushNow();
     due.length = 0;
     this.spare = due;
   };
+
+  /** What is added meanwhile waits for the next turn, or one connection that answers a broadcast with another could keep this turn from ending. */
+  private distribute(): void {
+    const { feeds } = this;
+    this.feeds = [];
+    for (const feed of feeds) feed.distribute();
+  }
 }
 
 const perClock = new WeakMap<Clock, Flusher>();

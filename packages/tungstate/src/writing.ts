@@ -114,18 +114,17 @@ export class Writing {
     return !this.transport.closed;
   }
 
-  /** Hands such frames to the transport, and tells how many bytes wait then; -1, and nothing done, where it is not `clear`. */
-  passOn(frames: Uint8Array, count: number): number {
-    if (!this.clear) return -1;
+  /** Hands such frames to the transport, where it is `clear`. False if they wait. */
+  passOn(frames: Uint8Array, count: number): boolean {
     this.messagesSent += count;
     const size = frames.length;
     this.bytesSent += size;
-    if (this.transport.write(frames)) return 0;
+    if (this.transport.write(frames)) return true;
     this.inFlight = { pieces: frames, size, blocks: [], spent: undefined };
     this.core.inTransit = size;
     if (!this.hasRoom) this.needDrain = true;
     this.flushSoon(); // it is counted as kept then
-    return size;
+    return false;
   }
 
   /** Whether more than `writeBufferSize` waits, with `more` on top. */

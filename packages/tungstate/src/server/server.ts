@@ -353,6 +353,9 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
    */
   broadcast(data: string | Uint8Array | Message | PreparedMessage, except?: WebSocketConnection): number {
     const prepared = data instanceof PreparedMessage ? data : prepare(data);
+    if (prepared.compressed && this.settings.deflate === undefined) {
+      throw protocolError("INVALID_ARGUMENT", "a message is compressed, and this server has no compression");
+    }
     return this.feed.add(prepared, except instanceof Connection && this.open.has(except) ? except : undefined);
   }
 
@@ -392,6 +395,7 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
 
   onConnectionClosed(connection: Connection): void {
     this.open.delete(connection);
+    this.feed.forget(connection);
     this.leave.get(connection)?.();
     this.leave.delete(connection);
   }

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { constants, deflateRawSync } from "node:zlib";
 import { PreparedMessage } from "@tungstate/protocol";
 import { client } from "../../src/client.ts";
 import type { ConnectionOptions } from "../../src/options.ts";
@@ -237,6 +238,85 @@ describe("broadcast", () => {
       told.toSorted((a, b) => a - b),
       [1, 2, 3, 4],
     );
+    await server.close();
+  });
+
+  test("a stream that asks, writes and broadcasts while it is written to gets each once, and in its order", async () => {
+    const server = new WebSocketServer();
+    const [near, far] = memoryPipe();
+    const [one, two] = await Promise.all([client("ws://localhost/", near), server.accept(far)]);
+    const [other] = await join(server);
+    const write = far._write.bind(far);
+    const sent: number[] = [];
+    far._write = (chunk: unknown, encoding, done) => {
+      far._write = write;
+      sent.push(two?.stats.messagesSent ?? 0);
+      two?.write("own");
+      server.broadcast("c");
+      server.broadcast("not to this one", two);
+      two?.write("own again");
+      write(chunk, encoding, done);
+    };
+    server.broadcast("a");
+    server.broadcast("b");
+    assert.deepEqual(await take(one, 5), ["a", "b", "own", "c", "own again"]);
+    assert.deepEqual(await take(other, 4), ["a", "b", "c", "not to this one"]);
+    assert.deepEqual(sent, [2]);
+    assert.equal(two?.stats.messagesSent, 5);
+    await server.close();
+  });
+
+  test("from a listener of errors, where one is full, gives nobody anything twice", async (t) => {
+    const served = await serve(t, { maxWriteBufferSize: 100_000, writeBufferSize: 1000, closeTimeout: 300 });
+    const quick = await Promise.all(Array.from({ length: 3 }, async () => (await served.pair())[0]));
+    const slow = Raw.to(t, served).send(upgradeRequest());
+    await slow.head();
+    slow.stream.pause();
+    await served.until(() => served.accepted.length === 4);
+    const full = served.accepted[3]?.connection ?? assert.fail();
+    // the others are known to be clear before the one that is full is found to be
+    while (full.bufferedAmount < 99_900) {
+      full.write(Buffer.alloc(Math.min(50_000, 99_990 - full.bufferedAmount)));
+      await turns(1);
+    }
+    full.on("error", () => server.broadcast("y".repeat(300)));
+    const { server } = served;
+    server.broadcast("x".repeat(400));
+    await full.closed;
+    server.broadcast("z");
+    for (const each of quick) assert.deepEqual(await take(each, 3), ["x".repeat(400), "y".repeat(300), "z"]);
+  });
+
+  test("counts nobody as slow who is closing", async () => {
+    const { server, near, far } = await room(2, { writeBufferSize: 1000, inboxSize: 1000 });
+    near[0]?.pause();
+    const slow = async (): Promise<number> => {
+      const count = server.broadcast("x".repeat(600));
+      await near[1]?.flush();
+      await turns(2);
+      return count;
+    };
+    while ((far[0]?.bufferedAmount ?? 0) < 10_000) await slow();
+    assert.ok((await slow()) > 0);
+    void far[0]?.close();
+    far[1]?.terminate();
+    await far[1]?.closed;
+    assert.equal(server.broadcast("x"), 0);
+    far[0]?.terminate();
+    await server.close();
+  });
+
+  test("of what is compressed already: not where nobody is, and who is not hears that it was no fault of his", async () => {
+    const deflated = deflateRawSync("a b c d e f", { finishFlush: constants.Z_SYNC_FLUSH }).subarray(0, -4);
+    const message = new PreparedMessage(deflated, { type: "text", compressed: true });
+    assert.throws(() => new WebSocketServer().broadcast(message), { code: "INVALID_ARGUMENT" });
+    const server = new WebSocketServer({ compression: true });
+    const [one] = await join(server, { compression: true });
+    const [plain, farPlain] = await join(server, { compression: false });
+    server.broadcast(message);
+    assert.deepEqual(await take(one, 1), ["a b c d e f"]);
+    assert.equal((await farPlain.closed).error?.code, "HANDLER_FAILED");
+    assert.equal((await plain.closed).code, 1011);
     await server.close();
   });
 
