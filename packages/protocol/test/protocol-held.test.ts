@@ -56,6 +56,31 @@ describe("room for a message", () => {
   });
 });
 
+describe("one thing is always taken when nothing waits, whatever its size", () => {
+  const sends: [string, (end: Endpoint) => void][] = [
+    ["send", ({ protocol }) => protocol.send(filled(20))],
+    ["transfer", ({ protocol }) => protocol.transfer(new Message("binary", filled(20), 0, 20))],
+    ["sendPayload", ({ protocol }) => protocol.sendPayload("text", filled(20))],
+    ["ping", ({ protocol }) => protocol.ping(filled(20))],
+    ["pong", ({ protocol }) => protocol.pong(filled(20))],
+  ];
+  for (const [what, send] of sends) {
+    test(`${what}, but not behind bytes that are still being written`, () => {
+      for (const [inTransit, taken] of [
+        [0, true],
+        [1, false],
+      ] as const) {
+        const end = new Endpoint("server", { maxWriteBufferSize: 10 });
+        end.protocol.inTransit = inTransit;
+        assert.equal(end.protocol.hasRoom(filled(20)), taken);
+        if (taken) send(end);
+        else assert.throws(() => send(end), { code: "WRITE_BUFFER_FULL" });
+        assert.equal(end.protocol.output.size, taken ? 22 : 0);
+      }
+    });
+  }
+});
+
 describe("a message that is passed on with transfer", () => {
   const received = (size: number): Message => new Message("binary", filled(size), 0, size);
 

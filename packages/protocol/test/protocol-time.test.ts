@@ -20,6 +20,7 @@ for (const role of ROLES) {
       off.protocol.start(START);
       assert.equal(off.protocol.deadline, Infinity);
       assert.equal(off.protocol.handleTimeout(START + 1e9), true);
+      assert.equal(off.protocol.handleTimeout(Infinity), true);
       const on = new Endpoint(role, HEARTBEAT);
       assert.equal(on.protocol.deadline, Infinity);
       on.protocol.start(START);

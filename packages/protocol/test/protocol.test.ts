@@ -195,6 +195,21 @@ describe("a server", () => {
 
 describe("once all is over", () => {
   for (const role of ROLES) {
+    test(`or nearly: a Close alone is an answer that a ${role} owes`, () => {
+      const end = new Endpoint(role);
+      assert.equal(end.protocol.answerIsDue, false);
+      end.receive({ opcode: 8, payload: hex("03e8") });
+      assert.equal(end.protocol.answerIsDue, true);
+      assert.deepEqual(end.sent(), ["close 03e8 fin"]);
+      assert.equal(end.protocol.answerIsDue, false);
+    });
+
+    test(`or nearly: a Close of a ${role} that nobody has answered is no clean end yet`, () => {
+      const end = new Endpoint(role);
+      end.protocol.close(1000, "", 0);
+      assert.deepEqual(end.protocol.closing, { code: 1006, reason: "", clean: false, error: undefined });
+    });
+
     test(`a ping that comes behind the Close of a ${role} leaves nothing to answer`, () => {
       const end = new Endpoint(role);
       end.protocol.close(1000, "", 0);
