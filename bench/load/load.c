@@ -656,6 +656,9 @@ static void report(double elapsed, u64 messages, u64 bytes, double cpu, double l
   fflush(stdout);
 }
 
+// A machine that does something else for the whole of a short window has measured nothing: the window then is longer.
+#define PATIENCE ((u64)20e9) // ns
+
 static void run_window(u64 *counter) {
   u64 begin = now_ns(), from = begin + (u64)(warmup * 1e9), until = from + (u64)(seconds * 1e9);
   u64 messages_from = 0, bytes_from = 0;
@@ -673,7 +676,7 @@ static void run_window(u64 *counter) {
       cpu_from = server_cpu();
       load_from = own_cpu();
       all_from = machine_cpu();
-    } else if (measuring && (now >= until || (message_limit && *counter - messages_from >= message_limit))) {
+    } else if (measuring && ((now >= until && (checked > 0 || now >= until + PATIENCE)) || (message_limit && *counter - messages_from >= message_limit))) {
       double cpu = server_cpu() - cpu_from, load_cpu = own_cpu() - load_from, all_cpu = machine_cpu() - all_from;
       report((double)(now_ns() - from) / 1e9, *counter - messages_from, total_in - bytes_from, cpu, load_cpu, all_cpu);
       finished = 1;
