@@ -73,7 +73,7 @@ export abstract class Emitter<Events extends { [E in keyof Events]: unknown[] }>
 }
 
 /** All listeners of an event. */
-export function several<L>(present: L | readonly L[]): readonly L[] {
+function several<L>(present: L | readonly L[]): readonly L[] {
   return Array.isArray(present) ? (present as readonly L[]) : [present as L];
 }
 
