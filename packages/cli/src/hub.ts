@@ -65,7 +65,7 @@ export async function startHub(
     namespaces: { public: PUBLIC, typing: TYPING, live: LIVE, ...Object.fromEntries(withToken), ...namespaces },
     ...(tokenKeys.length === 0 ? {} : { tokens: createTokenVerifier({ keys: tokenKeys, ...claims }) }),
     limits: { messageSize: MAX_MESSAGE_SIZE },
-    ...stores,
+    ...(stores === undefined ? {} : { broker: stores.broker, presence: stores.presence }),
     onConnect: ({ client, user }) => log.debug({ client, user }, "client connected"),
     onDisconnect: ({ client, user }, { code, reason }) =>
       log.debug({ client, user, code, reason }, "client disconnected"),

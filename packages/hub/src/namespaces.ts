@@ -2,6 +2,7 @@ import type { AccessFunction, Audience, SubscribeFunction } from "./access.ts";
 import type { BrokerPublishOptions } from "./broker/broker.ts";
 import { namespaceOf } from "./channel-name.ts";
 import type { WhenFull } from "./connection.ts";
+import { checkNames } from "./option-names.ts";
 
 const DEFAULT_META_TTL = 30 * 24 * 3600_000; // ms
 const MAX_HISTORY = 10_000_000; // publications
@@ -89,12 +90,29 @@ export class Namespaces {
   }
 }
 
+const NAMES: Readonly<Record<keyof NamespaceOptions, true>> = {
+  history: true,
+  recovery: true,
+  recoveryLimit: true,
+  presence: true,
+  joinLeave: true,
+  delta: true,
+  slowConsumer: true,
+  conflateBy: true,
+  subscribe: true,
+  publish: true,
+  readPresence: true,
+  readHistory: true,
+};
+
 function resolve(name: string, options: NamespaceOptions): Namespace {
+  checkNames(`namespace "${name}"`, options, NAMES);
   const fail = (option: string, expected: string, got: unknown): never => {
     throw new TypeError(`namespace "${name}": ${option} has to be ${expected}, got ${String(got)}`);
   };
   const { history } = options;
   if (history !== undefined) {
+    checkNames(`namespace "${name}": history`, history, { size: true, ttl: true, metaTtl: true });
     if (!isCount(history.size) || history.size > MAX_HISTORY) {
       fail("history.size", `an integer from 1 to ${MAX_HISTORY}`, history.size);
     }

@@ -6,6 +6,7 @@ import { type Clock, systemClock } from "./clock.ts";
 import type { CodeAndReason } from "./codes.ts";
 import type { Authenticate, TokenVerifier } from "./credentials.ts";
 import { type NamespaceOptions, Namespaces } from "./namespaces.ts";
+import { checkNames } from "./option-names.ts";
 import { MemoryPresenceStore } from "./presence/memory-presence-store.ts";
 import type { PresenceStore } from "./presence/presence-store.ts";
 import { type Method, METHODS } from "./protocol/command.ts";
@@ -121,6 +122,41 @@ export interface HubOptions {
   readonly newId?: () => string;
 }
 
+const HUB_OPTIONS: Readonly<Record<keyof HubOptions, true>> = {
+  namespaces: true,
+  broker: true,
+  presence: true,
+  tokens: true,
+  authenticate: true,
+  anonymous: true,
+  limits: true,
+  ping: true,
+  connectTimeout: true,
+  refreshGrace: true,
+  positionCheckInterval: true,
+  announceInterval: true,
+  name: true,
+  version: true,
+  onConnect: true,
+  onDisconnect: true,
+  onMessage: true,
+  onError: true,
+  clock: true,
+  newId: true,
+};
+
+const LIMIT_NAMES: Readonly<Record<keyof Limits, true>> = {
+  channels: true,
+  channelLength: true,
+  messageSize: true,
+  depth: true,
+  queueBytes: true,
+  pending: true,
+  historyPage: true,
+  connectionsPerUser: true,
+  rates: true,
+};
+
 /** Options with all defaults in place. */
 export interface HubSettings {
   readonly namespaces: Namespaces;
@@ -147,6 +183,7 @@ export interface HubSettings {
 
 /** Throws a TypeError or RangeError where an option makes no sense: what was expected, what came. */
 export function resolveOptions(options: HubOptions): HubSettings {
+  checkNames("the options of a hub", options, HUB_OPTIONS);
   const clock = options.clock ?? systemClock;
   const { onError: tell = () => undefined } = options;
   const onError = quiet(
@@ -156,6 +193,7 @@ export function resolveOptions(options: HubOptions): HubSettings {
   );
   const ping = options.ping === false ? false : { interval: 25_000, timeout: 8_000, ...options.ping };
   if (ping !== false) {
+    checkNames("ping", ping, { interval: true, timeout: true });
     if (!(ping.interval >= 1000) || ping.interval % 1000 !== 0) {
       throw new RangeError(`ping.interval has to be whole seconds in ms, at least 1,000, got ${ping.interval}`);
     }
@@ -189,6 +227,7 @@ export function resolveOptions(options: HubOptions): HubSettings {
 
 function resolveLimits(options: LimitOptions): Limits {
   const limits = { ...DEFAULT_LIMITS, ...options };
+  checkNames("limits", limits, LIMIT_NAMES);
   for (const [name, value] of Object.entries(limits)) {
     if (name === "rates") continue;
     const least = name === "connectionsPerUser" ? 0 : 1;

@@ -3,6 +3,7 @@ import { COMMAND_ERRORS, CommandError, commandError } from "../codes.ts";
 import { Fields } from "../fields.ts";
 import type { Hub } from "../hub.ts";
 import { elementsOf, isDeeperThan, type JsonText, sliceAt } from "../json.ts";
+import { checkNames } from "../option-names.ts";
 import { errorJson } from "../protocol/encode.ts";
 import { prepareCall, type PreparedCall } from "./methods.ts";
 
@@ -35,6 +36,7 @@ export type HttpApi = (method: string, body: string, headers: ApiHeaders) => Pro
 
 /** The server API over HTTP, with the names of Centrifugo's. Throws a TypeError where there is no key, or one is too short. */
 export function createHttpApi(hub: Hub, options: HttpApiOptions): HttpApi {
+  checkNames("the options of the HTTP API", options, { keys: true });
   if (options.keys.length === 0) throw new TypeError("keys has to have at least one key in it");
   for (const { length } of options.keys) {
     if (length < SHORTEST_KEY) {

@@ -13,6 +13,7 @@ import {
   type NewPublication,
   type Publication,
 } from "./broker.ts";
+import { checkNames } from "../option-names.ts";
 import { PublicationRing } from "./publication-ring.ts";
 
 const DEFAULT_HISTORY_BYTES = 256 * 1024 * 1024;
@@ -69,6 +70,7 @@ export class MemoryEngine {
   private sweep: Iterator<[string, Stream], undefined> | undefined;
 
   constructor(options: MemoryEngineOptions = {}) {
+    checkNames("the options of a MemoryEngine", options, { clock: true, historyBytes: true, newEpoch: true });
     this.clock = options.clock ?? systemClock;
     this.newEpoch = options.newEpoch ?? (() => randomBytes(6).toString("base64url"));
     this.historyLimit = options.historyBytes ?? DEFAULT_HISTORY_BYTES;

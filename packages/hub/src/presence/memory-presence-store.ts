@@ -1,5 +1,6 @@
 import type { ClientInfo } from "../broker/broker.ts";
 import { type Clock, systemClock } from "../clock.ts";
+import { checkNames } from "../option-names.ts";
 import type { PresenceEntry, PresenceStats, PresenceStore } from "./presence-store.ts";
 
 interface Present {
@@ -57,6 +58,7 @@ export class MemoryPresenceStore implements PresenceStore {
   private readonly rooms = new Map<string, Room>();
 
   constructor(options: MemoryPresenceStoreOptions = {}) {
+    checkNames("the options of a MemoryPresenceStore", options, { clock: true, ttl: true });
     this.clock = options.clock ?? systemClock;
     this.ttl = options.ttl ?? 60_000;
   }

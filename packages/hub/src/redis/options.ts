@@ -1,4 +1,5 @@
 import type { ConnectionOptions } from "node:tls";
+import { checkNames } from "../option-names.ts";
 
 export interface RedisOptions {
   /** Begins the names of all keys and pub/sub channels. Hubs with the same one are nodes of one hub. Default: "tungstate". */
@@ -26,6 +27,13 @@ export interface RedisSettings {
 
 /** Throws a RangeError where an option makes no sense. */
 export function resolveRedisOptions(options: RedisOptions): RedisSettings {
+  checkNames("the options of Redis", options, {
+    prefix: true,
+    timeout: true,
+    presenceTtl: true,
+    tls: true,
+    onError: true,
+  });
   const { prefix = "tungstate", timeout = 5_000, presenceTtl = 60_000, tls, onError = () => undefined } = options;
   if (!(timeout >= 100)) throw new RangeError(`timeout has to be at least 100 ms, got ${timeout}`);
   if (!(presenceTtl >= 100)) throw new RangeError(`presenceTtl has to be at least 100 ms, got ${presenceTtl}`);

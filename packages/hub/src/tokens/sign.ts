@@ -1,5 +1,6 @@
 import { SignJWT } from "jose";
 import { type Clock, systemClock } from "../clock.ts";
+import { checkNames } from "../option-names.ts";
 
 export interface NewToken {
   /** The secret that the verifier has for HS256, of at least 32 bytes. */
@@ -14,12 +15,19 @@ export interface NewToken {
   readonly clock?: Clock;
 }
 
-/** Makes a connection or subscription token (HS256). */
-export function createToken(options: NewToken): Promise<string> {
+/** Makes a connection or subscription token (HS256). Rejects with a TypeError for a secret that is too short, and for a name that is none. */
+export async function createToken(options: NewToken): Promise<string> {
+  checkNames("what a token is made of", options, {
+    secret: true,
+    user: true,
+    channel: true,
+    ttl: true,
+    info: true,
+    clock: true,
+  });
   const { user, channel, ttl, info, clock = systemClock } = options;
   const secret = typeof options.secret === "string" ? new TextEncoder().encode(options.secret) : options.secret;
-  if (secret.length < 32)
-    return Promise.reject(new TypeError(`a secret has to have at least 32 bytes, got ${secret.length}`));
+  if (secret.length < 32) throw new TypeError(`a secret has to have at least 32 bytes, got ${secret.length}`);
   const now = Math.floor(clock.unix() / 1000);
   const token = new SignJWT({
     ...(channel === undefined ? {} : { channel }),
@@ -27,5 +35,5 @@ export function createToken(options: NewToken): Promise<string> {
   });
   token.setProtectedHeader({ alg: "HS256" }).setSubject(user).setIssuedAt(now);
   if (ttl !== undefined) token.setExpirationTime(now + ttl);
-  return token.sign(secret);
+  return await token.sign(secret);
 }

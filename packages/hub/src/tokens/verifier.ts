@@ -15,6 +15,7 @@ import {
 import { type Clock, systemClock } from "../clock.ts";
 import { CommandError } from "../codes.ts";
 import { TokenError, type TokenVerifier } from "../credentials.ts";
+import { checkNames } from "../option-names.ts";
 import { connectionCredentials, subscriptionCredentials } from "./claims.ts";
 
 const SECRET_ALGORITHMS = ["HS256", "HS384", "HS512"] as const;
@@ -65,6 +66,13 @@ const INVALID = [
  */
 export function createTokenVerifier(options: TokenOptions): TokenVerifier {
   const { audience, issuer, clockTolerance = 0, clock = systemClock } = options;
+  checkNames("the options of a token verifier", options, {
+    keys: true,
+    audience: true,
+    issuer: true,
+    clockTolerance: true,
+    clock: true,
+  });
   if (options.keys.length === 0) throw new TypeError("keys has to have at least one key in it");
   const candidates = options.keys.map(candidate);
 
