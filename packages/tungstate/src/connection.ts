@@ -293,6 +293,7 @@ export class Connection
 
   /** Code of the application threw: closes with 1011, and sees to it that somebody hears of it. */
   handlerFailed(error: unknown): void {
+    this.catchUp(); // what was broadcast before goes ahead of the Close
     const willBeTold = this.core.error === undefined && this.core.state !== "closed" && this.listenerCount("error") > 0;
     if (this.owner !== undefined) this.owner.onHandlerError(error);
     else if (!willBeTold) warnOfHandler(error);

@@ -166,6 +166,11 @@ export class Outgoing {
   private sendNow(data: Data, compress: boolean): Promise<void> | undefined {
     const { core, codec } = this;
     const { compression, fresh } = this.settings;
+    if (data instanceof PreparedMessage && data.compressed) {
+      core.send(data);
+      codec.resetDeflate(); // the peer's window has now what is not known here
+      return undefined;
+    }
     const type = typeof data === "string" ? "text" : data instanceof Uint8Array ? "binary" : data.type;
     if (!compress || (type === "binary" && !compression.binary)) {
       core.send(data);

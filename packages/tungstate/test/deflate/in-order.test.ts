@@ -9,6 +9,7 @@ import {
 import fc from "fast-check";
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
+import { constants, deflateRawSync } from "node:zlib";
 import { connectionSettings } from "../../src/options.ts";
 import { Incoming } from "../../src/deflate/incoming.ts";
 import { jobCounts } from "../../src/deflate/off-loop.ts";
@@ -234,6 +235,27 @@ describe("compressed messages, sent", () => {
     );
     from.close();
     to.close();
+  });
+
+  test("a message that the caller has compressed goes as it is, and what is sent behind it is understood", async () => {
+    for (const compress of [true, false]) {
+      const from = new End("server", TAKEOVER, { ...SMALL, contextTakeover: true });
+      const to = new End("client", TAKEOVER, { ...SMALL, contextTakeover: true });
+      const own = "words of its own, ".repeat(20);
+      const deflated = deflateRawSync(own, { finishFlush: constants.Z_SYNC_FLUSH }).subarray(0, -4);
+      const words = Array.from({ length: 6 }, (_, number) => `some words to refer to ${number}, `.repeat(9));
+      for (const text of words) {
+        from.outgoing.send(text);
+        from.outgoing.send(new PreparedMessage(deflated, { type: "text", compressed: true }), compress);
+      }
+      to.core.receive(await from.bytes());
+      assert.deepEqual(
+        await to.settled(),
+        words.flatMap((text) => [text, own]),
+      );
+      from.close();
+      to.close();
+    }
   });
 
   test("a connection that is over drops what waits", async () => {

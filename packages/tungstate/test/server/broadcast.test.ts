@@ -169,6 +169,19 @@ describe("broadcast", () => {
     await server.close();
   });
 
+  test("a handler that throws behind a broadcast takes it from nobody", async () => {
+    const { server, near, far } = await room(2);
+    far[0]?.on("message", (message) => {
+      server.broadcast(message);
+      throw new Error("of the application");
+    });
+    server.on("error", () => undefined);
+    near[0]?.write("one");
+    for (const each of near) assert.deepEqual(await take(each, 1), ["one"]);
+    assert.equal((await near[0]?.closed)?.code, 1011);
+    await server.close();
+  });
+
   test("a slow consumer is closed with 1013 while the others get everything, and memory stays bounded", async (t) => {
     const MAX = 200_000;
     const served = await serve(t, { maxWriteBufferSize: MAX, closeTimeout: 300 });
