@@ -343,6 +343,45 @@ describe("a receiver", () => {
     for (const { message, payload } of kept) assert.equal(show(message.bytes), show(payload));
   });
 
+  test("lets others use the memory of large ones when they are given up, and never what is shared", () => {
+    for (const role of ROLES) {
+      const { receiver, listener } = newReceiver(role);
+      const kept: Message[] = [];
+      listener.onMessage = (message) => kept.push(message);
+      for (const size of [0, 1, 256, 257, 2048]) {
+        const bytes = framesTo(role, [{ opcode: 2, payload: pattern(size) }]);
+        receiver.receive(bytes, 0, bytes.length);
+        assert.deepEqual(kept.pop()?.reusable, [], `${size} bytes`);
+      }
+      const large = framesTo(role, [{ opcode: 2, payload: pattern(5000) }]);
+      for (const cut of [0, 4999]) {
+        receiver.receive(large, 0, cut);
+        receiver.receive(large, cut, large.length);
+        assert.equal(kept.pop()?.reusable.length, cut === 0 ? 1 : 2);
+      }
+      // in fragments, but in one piece
+      const first = framesTo(role, [{ opcode: 2, fin: false, payload: pattern(200) }]);
+      const second = framesTo(role, [{ opcode: 0 }]);
+      receiver.receive(concat(first, second), 0, first.length + second.length);
+      assert.equal(kept.pop()?.reusable.length, 1);
+    }
+  });
+
+  test("shows nothing in front of a message of what its memory held before", () => {
+    allocatedBy(() => {
+      // memory that is not zero
+      for (let offset = 0; offset < 4; offset++) {
+        const { receiver, listener } = newReceiver("client");
+        const chunk = concat(new Uint8Array(offset), frame({ opcode: 2, payload: pattern(3000) }));
+        receiver.receive(chunk, offset, chunk.length);
+        const { bytes } = listener.messages[0];
+        assert.equal(bytes.byteOffset, offset); // the header has four bytes
+        assert.deepEqual(new Uint8Array(bytes.buffer, 0, offset), new Uint8Array(offset));
+        assert.equal(show(bytes), show(pattern(3000)));
+      }
+    });
+  });
+
   test("shares it without wasting it: a thousand messages of 100 bytes take 14 times 8 KiB at most", () => {
     const { receiver, listener } = newReceiver("server");
     listener.onMessage = () => undefined;
