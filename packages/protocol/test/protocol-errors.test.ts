@@ -45,6 +45,18 @@ describe("of a violation the error says what came", () => {
   }
 });
 
+test("of text that no byte behind it can mend the error says no more than that", () => {
+  for (const role of ROLES) {
+    for (const payload of [hex("ff"), hex("6180"), hex("c341")]) {
+      for (const fin of [true, false]) {
+        const end = new Endpoint(role);
+        end.receive({ opcode: 1, fin, payload });
+        assert.equal(end.protocol.error?.message, "text that is not UTF-8");
+      }
+    }
+  }
+});
+
 describe("of a wrong call the error says what was expected and what came", () => {
   const five = 5 as unknown as Uint8Array;
   const calls: readonly (readonly [what: string, call: (end: Endpoint) => void, code: string, detail: string])[] = [
