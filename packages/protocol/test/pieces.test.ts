@@ -159,7 +159,10 @@ describe("a message that is transferred", () => {
       assert.equal(output.size, before);
     }
     const notMessage = filled(10, 1) as unknown as Message;
-    assert.throws(() => transferred(notMessage), { code: "INVALID_ARGUMENT", message: /: a message: expected a string, / });
+    assert.throws(() => transferred(notMessage), {
+      code: "INVALID_ARGUMENT",
+      message: /: a message: expected a string, /,
+    });
   });
 
   test("is not sent into a message that goes out in fragments, and stays readable", () => {
