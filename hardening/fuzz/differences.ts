@@ -106,7 +106,9 @@ export const REFUSED_THERE: readonly Difference<RequestVerdicts>[] = [
     source: "RFC 9110 §5.6.1.2",
     why: '"A recipient MUST parse and ignore a reasonable number of empty list elements", which ws and Node do not.',
     is: ({ request }) =>
-      /^(sec-websocket-(protocol|extensions)|connection|upgrade)[ \t]*:[ \t]*(,|\r$)|,[ \t]*,|,[ \t]*\r$/im.test(request),
+      /^(sec-websocket-(protocol|extensions)|connection|upgrade)[ \t]*:[ \t]*(,|\r$)|,[ \t]*,|,[ \t]*\r$/im.test(
+        request,
+      ),
   },
   {
     name: "an offer that can't be taken",
