@@ -281,6 +281,15 @@ describe("what is wrong with a head", () => {
 });
 
 describe("limits of a head", () => {
+  it("end it: nothing more is taken", () => {
+    for (const limits of [{ maxHeadSize: 5 }, { maxParts: 1 }]) {
+      const parser = new RequestHeadParser(limits);
+      parser.receive(bytes("GET "));
+      parser.receive(bytes("/"));
+      assert.throws(() => parser.receive(bytes(" ")), refusedWith("INVALID_STATE"));
+    }
+  });
+
   const source = head("GET / HTTP/1.1", "A: 1", "B: 2", "C: 3");
 
   for (const [Parser, whole] of [
