@@ -194,10 +194,15 @@ export class Connection
     if (this.early !== undefined) this.takeEarly();
     if (this.over !== undefined) return;
     this.bytesReceived += end - start;
+    const { flusher } = this.settings;
+    flusher.reading = this.writing;
     this.core.receive(chunk, start, end);
     this.countHeld();
     if (this.progress === undefined && this.core.midMessage) this.watchProgress();
-    if (this.core.output.size > 0 || this.core.answerIsDue || this.core.wantsEnd) this.writing.flushSoon();
+    const ends = this.core.answerIsDue || this.core.wantsEnd;
+    if (ends) flusher.holdAll();
+    if (ends || this.core.output.size > 0) this.writing.flushSoon();
+    flusher.wasRead();
   }
 
   private takeEarly(): void {

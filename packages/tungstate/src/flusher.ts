@@ -8,13 +8,23 @@ interface Distributor {
   distribute(): void;
 }
 
-/** Who has something to write, to be flushed together at the end of the turn: one write for all that a turn brought. */
+const MANY = 32; // connections, of which the kernel's part, too, is still in the processor's caches when the last of them has been read
+
+/**
+ * Who has something to write, to be flushed together at the end of the turn: one write for all that a turn brought. Of connections that have only
+ * answered their own peers there will be no more, so that these need not wait for each other: where a turn reads thousands, they are flushed by and by, as
+ * long as their memory is at hand.
+ */
 export class Flusher {
+  /** Who is being read now. */
+  reading: Flushable | undefined;
   private readonly clock: Clock;
   private due: Flushable[] = [];
   private spare: Flushable[] = [];
   private feeds: Distributor[] = [];
   private awaited = false;
+  /** More may come for those who wait: somebody was given something that is no answer to what came from his own peer. */
+  private mixed = false;
 
   constructor(clock: Clock) {
     this.clock = clock;
@@ -22,7 +32,19 @@ export class Flusher {
 
   add(flushable: Flushable): void {
     this.due.push(flushable);
+    if (flushable !== this.reading) this.mixed = true;
     if (!this.awaited) this.awaitEnd();
+  }
+
+  /** Nobody is flushed before the turn has ended: a Close is due, which is to come behind what may still be written. */
+  holdAll(): void {
+    this.mixed = true;
+  }
+
+  /** Whoever was being read has been. */
+  wasRead(): void {
+    this.reading = undefined;
+    if (this.due.length >= MANY && !this.mixed && this.feeds.length === 0) this.flush();
   }
 
   /** What it distributes is flushed in the same turn. */
@@ -40,12 +62,17 @@ export class Flusher {
     if (this.feeds.length > 0) this.distribute();
     this.awaited = false;
     if (this.feeds.length > 0) this.awaitEnd();
-    const due = this.due;
+    this.mixed = false;
+    this.flush();
+  };
+
+  private flush(): void {
+    const { due } = this;
     this.due = this.spare;
     for (const flushable of due) flushable.flushNow();
     due.length = 0;
     this.spare = due;
-  };
+  }
 
   /** What is added meanwhile waits for the next turn, or one connection that answers a broadcast with another could keep this turn from ending. */
   private distribute(): void {
