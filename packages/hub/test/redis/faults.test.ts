@@ -456,7 +456,7 @@ test("a cluster's replica promoted: its slots go on", async () => {
   await withHub([cluster.url], async (hub) => {
     const followers = await Promise.all(range(0, 9).map((n) => Follower.start(hub, `c${n}`)));
     for (const n of range(0, 3)) for (const c of range(0, 9)) await publish(hub, `c${c}`, n);
-    await new Promise((resolve) => setTimeout(resolve, 100)); // for the replicas
+    await cluster.replicated();
     await cluster.servers[0]?.kill();
     for (const n of range(3, 6)) for (const c of range(0, 9)) await publish(hub, `c${c}`, n);
     for (const follower of followers) {

@@ -167,6 +167,21 @@ export class RedisServer {
   }
 }
 
+async function replicated(servers: readonly RedisServer[]): Promise<void> {
+  const look = (): Promise<(readonly [port: number, info: string])[]> =>
+    Promise.all(
+      servers.map(async (server) => [server.port, String(await server.command("INFO", "replication"))] as const),
+    );
+  const number = (info: string, name: string): number => Number(new RegExp(`${name}:(\\d+)`).exec(info)?.[1] ?? 0);
+  const wanted = new Map((await look()).map(([port, info]) => [port, number(info, "master_repl_offset")]));
+  const isBehind = (info: string): boolean =>
+    !info.includes("master_link_status:up") ||
+    number(info, "slave_repl_offset") < (wanted.get(number(info, "master_port")) ?? 0);
+  while ((await look()).some(([, info]) => info.includes("role:slave") && isBehind(info))) {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
 /** A cluster of as many primaries, each with as many replicas. */
 export class RedisClusterServers {
   readonly servers: readonly RedisServer[];
@@ -193,6 +208,11 @@ export class RedisClusterServers {
 
   get url(): string {
     return `redis+cluster://${this.servers.map(({ port }) => `127.0.0.1:${port}`).join(",")}`;
+  }
+
+  /** Waits until the replicas have all that their primaries have now. */
+  async replicated(): Promise<void> {
+    await replicated(this.servers);
   }
 
   async stop(): Promise<void> {
@@ -277,13 +297,7 @@ export class SentinelServers {
 
   /** Resolves when the replica has all that the primary has now. */
   async replicated(): Promise<void> {
-    const offset = async (server: RedisServer, name: string): Promise<number> => {
-      const info = String(await server.command("INFO", "replication"));
-      return Number(new RegExp(`${name}:(\\d+)`).exec(info)?.[1] ?? 0);
-    };
-    const at = await offset(this.primary, "master_repl_offset");
-    while ((await offset(this.replica, "slave_repl_offset")) < at)
-      await new Promise((resolve) => setTimeout(resolve, 20));
+    await replicated([this.primary, this.replica]);
   }
 
   async stop(): Promise<void> {
