@@ -1,15 +1,15 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { DEFAULT_LIMITS, type ProtocolOptions } from "../src/options.ts";
+import type { ProtocolOptions } from "../src/options.ts";
 import { Protocol } from "../src/protocol.ts";
 import { giveBackReceiver, takeReceiver } from "../src/receiver.ts";
 import { hex, pattern, show, utf8 } from "./support/bytes.ts";
-import { Endpoint } from "./support/endpoint.ts";
+import { Endpoint, optionsOf } from "./support/endpoint.ts";
 import { type FrameSpec, type Role, ROLES } from "./support/frames.ts";
 import { collectGarbage } from "./support/garbage.ts";
 import { framesTo, Listener, RECEIVER_DEFAULTS } from "./support/receiving.ts";
-import { drainFrames, keysOf, showFrame } from "./support/sent.ts";
+import { drainFrames, showFrame } from "./support/sent.ts";
 
 // Connections share what receives and what sends: nothing of one may show in another.
 
@@ -172,15 +172,7 @@ describe("connections that have the same options", () => {
 
   for (const role of ROLES) {
     test(`send messages in fragments of their own: a ${role}`, () => {
-      const options: ProtocolOptions = {
-        ...DEFAULT_LIMITS,
-        role,
-        keys: keysOf(role),
-        acceptUnmaskedFrames: false,
-        compression: false,
-        heartbeat: undefined,
-        closeTimeout: 5000,
-      };
+      const options = optionsOf(role);
       const [a, b] = [new Protocol(options, sink), new Protocol(options, sink)];
       a.beginMessage("text");
       a.sendFragment(utf8("a"), false);
@@ -197,15 +189,7 @@ describe("connections that have the same options", () => {
   }
 
   test("share what sends while those stay the same: who changes them changes what comes", () => {
-    const options = {
-      ...DEFAULT_LIMITS,
-      role: "client" as Role,
-      keys: keysOf("client"),
-      acceptUnmaskedFrames: false,
-      compression: false,
-      heartbeat: undefined,
-      closeTimeout: 5000,
-    };
+    const options: { -readonly [K in keyof ProtocolOptions]: ProtocolOptions[K] } = optionsOf("client");
     const sent = (): string[] => {
       const protocol = new Protocol(options, sink);
       protocol.send("ab");

@@ -289,6 +289,7 @@ export class Connection
 
   /** Ends the connection for a reason of our own; its close code is told to the peer. */
   fail(error: WebSocketError): void {
+    this.catchUp(); // what was broadcast before goes ahead of the Close
     this.core.fail(error);
   }
 
@@ -298,7 +299,6 @@ export class Connection
 
   /** Code of the application threw: closes with 1011, and sees to it that somebody hears of it. */
   handlerFailed(error: unknown): void {
-    this.catchUp(); // what was broadcast before goes ahead of the Close
     const willBeTold = this.core.error === undefined && this.core.state !== "closed" && this.listenerCount("error") > 0;
     if (this.owner !== undefined) this.owner.onHandlerError(error);
     else if (!willBeTold) warnOfHandler(error);
@@ -459,7 +459,8 @@ export class Connection
     } catch (error) {
       // nothing else is wrong with it but, maybe, that it is compressed and this connection has no compression
       const full = error instanceof WebSocketError && error.code === "WRITE_BUFFER_FULL";
-      this.fail(protocolError(full ? "SLOW_CONSUMER" : "HANDLER_FAILED", undefined, { cause: error }));
+      // at once: nothing may come behind a message that is missing
+      this.core.fail(protocolError(full ? "SLOW_CONSUMER" : "HANDLER_FAILED", undefined, { cause: error }));
     }
   }
 

@@ -7,6 +7,19 @@ import type { FrameSpec, Role } from "./frames.ts";
 import { framesTo } from "./receiving.ts";
 import { drain, drainFrames, keysOf, showFrame } from "./sent.ts";
 
+/** Options with no heartbeat and no compression. */
+export function optionsOf(role: Role): ProtocolOptions {
+  return {
+    ...DEFAULT_LIMITS,
+    role,
+    keys: keysOf(role),
+    acceptUnmaskedFrames: false,
+    compression: false,
+    heartbeat: undefined,
+    closeTimeout: 5000,
+  };
+}
+
 /** A protocol, and everything that it tells and sends. */
 export class Endpoint implements ProtocolSink {
   readonly role: Role;
@@ -18,19 +31,7 @@ export class Endpoint implements ProtocolSink {
 
   constructor(role: Role, options: Partial<ProtocolOptions> = {}) {
     this.role = role;
-    this.protocol = new Protocol(
-      {
-        ...DEFAULT_LIMITS,
-        role,
-        keys: keysOf(role),
-        acceptUnmaskedFrames: false,
-        compression: false,
-        heartbeat: undefined,
-        closeTimeout: 5000,
-        ...options,
-      },
-      this,
-    );
+    this.protocol = new Protocol({ ...optionsOf(role), ...options }, this);
   }
 
   onMessage(message: Message): void {

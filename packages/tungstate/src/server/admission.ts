@@ -81,7 +81,6 @@ export class Admission {
   /** The only path taken; undefined for any. */
   readonly path: string | undefined;
   readonly timeout: number;
-  readonly limits: Partial<HeadLimits> | undefined;
   readonly proxies: Proxies | undefined;
   private readonly options: AdmissionOptions;
   /** One for all handshakes. */
@@ -117,7 +116,6 @@ export class Admission {
     this.path = path;
     this.timeout = time(options, "handshakeTimeout", 10_000);
     this.proxies = options.trustProxy === undefined ? undefined : new Proxies(options.trustProxy);
-    this.limits = options.handshakeLimits;
     this.handshake = { sha1, extensions, limits: options.handshakeLimits };
     this.options = options;
   }

@@ -169,7 +169,7 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
       const upgrade = checkUpgrade({ method, target, version, headers });
       // node:http has limits of its own for the rest of a head
       const tooMany =
-        request.rawHeaders.length / 2 > (this.admission.limits?.maxHeaders ?? DEFAULT_HEAD_LIMITS.maxHeaders);
+        request.rawHeaders.length / 2 > (this.admission.handshake.limits?.maxHeaders ?? DEFAULT_HEAD_LIMITS.maxHeaders);
       const wrong = tooMany ? protocolError("TOO_MANY_HEADERS") : upgrade;
       if (wrong instanceof Error) {
         accepting.fail(new RefusedError(wrong, undefined, formatResponse(refusalFor(wrong), method)));

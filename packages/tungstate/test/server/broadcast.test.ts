@@ -182,6 +182,19 @@ describe("broadcast", () => {
     await server.close();
   });
 
+  test("nor does one that throws for a new connection", async () => {
+    const server = new WebSocketServer();
+    server.on("connection", () => {
+      server.broadcast("welcome");
+      throw new Error("of the application");
+    });
+    server.on("error", () => undefined);
+    const [near] = await join(server);
+    assert.deepEqual(await take(near, 1), ["welcome"]);
+    assert.equal((await near.closed).code, 1011);
+    await server.close();
+  });
+
   test("a slow consumer is closed with 1013 while the others get everything, and memory stays bounded", async (t) => {
     const MAX = 200_000;
     const served = await serve(t, { maxWriteBufferSize: MAX, closeTimeout: 300 });
