@@ -1,10 +1,10 @@
-// npm run bench -- [--rows everyday] [--peers tungstate,ws,uws,bun,c] [--rounds 5] [--seconds 2] [--quick] [--node PATH] [--json FILE] [--write]
+// npm run bench: `--help` lists the options.
 import { writeFileSync } from "node:fs";
 import process from "node:process";
-import { parseArgs } from "node:util";
+import { commandLine, flag, integer, number, someOf, text } from "../scripts/command-line.mjs";
 import { formatReport, writeDocument } from "./report/document.ts";
 import { selectRows } from "./rows.ts";
-import { isPeerName, PEER_NAMES, type PeerName } from "./runner/peers.ts";
+import { PEER_NAMES } from "./runner/peers.ts";
 import { type BenchOptions, runBench } from "./runner/run.ts";
 
 interface Options extends BenchOptions {
@@ -12,29 +12,34 @@ interface Options extends BenchOptions {
   readonly json: string | undefined;
 }
 
-function readOptions(args: readonly string[]): Options {
-  const { values } = parseArgs({
-    args: [...args],
+function readOptions(): Options {
+  const values = commandLine({
+    command: "npm run bench --",
+    summary: "Measures Tungstate and its peers side by side: the figures of docs/performance.md.",
     options: {
-      rows: { type: "string" },
-      peers: { type: "string", default: PEER_NAMES.join(",") },
-      rounds: { type: "string" },
-      seconds: { type: "string" },
-      quick: { type: "boolean", default: false },
-      node: { type: "string", default: process.execPath },
-      json: { type: "string" },
-      write: { type: "boolean", default: false },
+      rows: text({
+        argument: "names",
+        help: "rows or groups of rows (default: everyday, with --quick: quick)",
+        read(names) {
+          selectRows(names);
+          return names;
+        },
+      }),
+      peers: someOf({ of: PEER_NAMES, help: "whom to measure", byDefault: PEER_NAMES }),
+      rounds: integer({ least: 1, help: "rounds (default: 5, with --quick: 1)" }),
+      seconds: number({ least: 0.01, most: 600, help: "seconds of each measurement (default: 2, with --quick: 0.4)" }),
+      quick: flag("four rows, once"),
+      node: text({ argument: "path", help: "the Node.js that runs the servers", byDefault: process.execPath }),
+      json: text({ argument: "file", help: "where to write the results as JSON" }),
+      write: flag("put the figures and plots into docs/performance.md"),
     },
   });
-  const { quick, node, json, write } = values;
-  const rounds = Number(values.rounds ?? (quick ? 1 : 5));
-  const seconds = Number(values.seconds ?? (quick ? 0.4 : 2));
-  if (!Number.isInteger(rounds) || rounds < 1)
-    throw new Error(`--rounds: expected a number above 0, got ${values.rounds}`);
-  if (!(seconds > 0 && seconds <= 600)) throw new Error(`--seconds: expected a time above 0, got ${values.seconds}`);
+  const { quick, peers, node, json, write } = values;
+  const rounds = values.rounds ?? (quick ? 1 : 5);
+  const seconds = values.seconds ?? (quick ? 0.4 : 2);
   return {
     rows: selectRows(values.rows ?? (quick ? "quick" : "everyday")),
-    peers: readPeers(values.peers),
+    peers,
     rounds,
     timing: { seconds, warmup: Math.min(seconds / 2, 1), scale: 1 },
     node,
@@ -44,17 +49,10 @@ function readOptions(args: readonly string[]): Options {
   };
 }
 
-function readPeers(list: string): readonly PeerName[] {
-  return list.split(",").map((name) => {
-    if (!isPeerName(name)) throw new Error(`--peers: expected some of ${PEER_NAMES.join(", ")}; got ${name}`);
-    return name;
-  });
-}
-
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => process.exit(1));
 
 try {
-  const { write, json, ...options } = readOptions(process.argv.slice(2));
+  const { write, json, ...options } = readOptions();
   const run = await runBench(options);
   const said = process.argv
     .slice(2)

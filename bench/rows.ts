@@ -228,7 +228,7 @@ export function selectRows(list: string): readonly Row[] {
     const found = GROUPS[name] ?? GROUPS["all"]?.filter((row) => row.name === name) ?? [];
     if (found.length === 0) {
       const names = [...Object.keys(GROUPS), ...EVERYDAY.map((row) => row.name)].join(", ");
-      throw new Error(`--rows: expected some of ${names}; got ${name}`);
+      throw new Error(`expected some of ${names}; got ${name}`);
     }
     for (const row of found) rows.add(row);
   }

@@ -1,15 +1,15 @@
-// npm run conformance -- [--groups 1-7,9,10] [--cases 6.4.1,9.3.1] [--target tungstate] [--role both] [--messages 1000] [--write]
+// npm run conformance: `--help` lists the options.
 import process from "node:process";
-import { parseArgs } from "node:util";
+import { commandLine, flag, integer, oneOf, text } from "../scripts/command-line.mjs";
 import type { ConformanceCase } from "./cases/case.ts";
 import { CASES, GROUP_TITLES, groupOf } from "./cases/table.ts";
 import { differences, readGolden, writeGolden } from "./golden.ts";
 import { formatFindings, formatTable } from "./report.ts";
 import { type Role, runCases } from "./runner/run.ts";
-import { isTargetName, loadTarget, TARGET_NAMES, type TargetName } from "./targets/load.ts";
+import { loadTarget, TARGET_NAMES, type TargetName } from "./targets/load.ts";
 
 const DEFAULT_GROUPS = "1-7,9,10";
-const DEFAULT_MESSAGES = "1000";
+const ROLES = ["server", "client", "both"] as const;
 
 interface Options {
   readonly target: TargetName;
@@ -19,30 +19,40 @@ interface Options {
   readonly write: boolean;
 }
 
-function readOptions(args: readonly string[]): Options {
-  const { values } = parseArgs({
-    args: [...args],
+function readOptions(): Options {
+  const { groups, cases, target, role, messages, write, fail } = commandLine({
+    command: "npm run conformance --",
+    summary:
+      "Runs the cases of the Autobahn Testsuite, as a server and as a client, and compares the results with the golden files.",
     options: {
-      groups: { type: "string" },
-      cases: { type: "string" },
-      target: { type: "string", default: "tungstate" },
-      role: { type: "string", default: "both" },
-      messages: { type: "string", default: DEFAULT_MESSAGES },
-      write: { type: "boolean", default: false },
+      groups: text({
+        argument: "numbers",
+        help: `groups of cases, as numbers and ranges (default: ${DEFAULT_GROUPS})`,
+        read(list) {
+          casesOfGroups(list);
+          return list;
+        },
+      }),
+      cases: text({
+        argument: "ids",
+        help: "cases, such as 6.4.1,9.3.1",
+        read(ids) {
+          casesById(ids.split(","));
+          return ids;
+        },
+      }),
+      target: oneOf({ of: TARGET_NAMES, help: "which implementation", byDefault: "tungstate" }),
+      role: oneOf({ of: ROLES, help: "its role", byDefault: "both" }),
+      messages: integer({ least: 1, help: "messages of each case of the groups 12 and 13", byDefault: 1000 }),
+      write: flag("write the golden files instead of comparing with them"),
     },
   });
-  const { groups, cases, target, role, messages, write } = values;
-  if (!isTargetName(target)) throw new Error(`--target: expected ${TARGET_NAMES.join(" or ")}, got ${target}`);
-  if (role !== "server" && role !== "client" && role !== "both") {
-    throw new Error(`--role: expected server, client or both, got ${role}`);
-  }
-  if (groups !== undefined && cases !== undefined) throw new Error("--groups and --cases: expected one of them");
-  if (!/^[1-9]\d*$/.test(messages)) throw new Error(`--messages: expected a number above 0, got ${messages}`);
+  if (groups !== undefined && cases !== undefined) fail("--groups and --cases cannot be combined");
   return {
     target,
     roles: role === "both" ? ["server", "client"] : [role],
     cases: cases === undefined ? casesOfGroups(groups ?? DEFAULT_GROUPS) : casesById(cases.split(",")),
-    messages: Number(messages),
+    messages,
     write,
   };
 }
@@ -52,8 +62,7 @@ function casesOfGroups(list: string): readonly ConformanceCase[] {
   for (const item of list.split(",")) {
     const [, first, last = first] = /^(\d+)(?:-(\d+))?$/.exec(item) ?? [];
     const groups = [...GROUP_TITLES.keys()].filter((group) => group >= Number(first) && group <= Number(last));
-    if (groups.length === 0)
-      throw new Error(`--groups: expected numbers and ranges such as ${DEFAULT_GROUPS}, got ${item}`);
+    if (groups.length === 0) throw new Error(`expected numbers and ranges such as ${DEFAULT_GROUPS}, got ${item}`);
     for (const group of groups) wanted.add(group);
   }
   return CASES.filter(({ id }) => wanted.has(groupOf(id)));
@@ -62,7 +71,7 @@ function casesOfGroups(list: string): readonly ConformanceCase[] {
 function casesById(ids: readonly string[]): readonly ConformanceCase[] {
   return ids.map((id) => {
     const test = CASES.find((candidate) => candidate.id === id);
-    if (test === undefined) throw new Error(`--cases: there is no case ${id}`);
+    if (test === undefined) throw new Error(`unknown case ${id}`);
     return test;
   });
 }
@@ -92,7 +101,7 @@ async function main({ target: name, roles, cases, messages, write }: Options): P
 }
 
 try {
-  if (!(await main(readOptions(process.argv.slice(2))))) process.exitCode = 1;
+  if (!(await main(readOptions()))) process.exitCode = 1;
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);
   process.exitCode = 1;

@@ -2,7 +2,14 @@
 // fails as well, so that nobody takes silence for an answer. `--allow-offline` lets that pass.
 import { spawnSync } from "node:child_process";
 import process from "node:process";
+import { commandLine, flag } from "./command-line.mjs";
 import { root } from "./workspaces.mjs";
+
+const { "allow-offline": allowOffline } = commandLine({
+  command: "npm run audit --",
+  summary: "Asks npm for known vulnerabilities in what is installed.",
+  options: { "allow-offline": flag("status 0 where npm cannot be asked") },
+});
 
 const { stdout, stderr } = spawnSync("npm", ["audit", "--json"], {
   cwd: root,
@@ -27,7 +34,7 @@ if (report === undefined) {
   console.error(
     "It asks by POST /-/npm/v1/security/advisories/bulk, which registry.npmjs.org answers, and not each mirror.",
   );
-  process.exit(process.argv.includes("--allow-offline") ? 0 : 1);
+  process.exit(allowOffline ? 0 : 1);
 }
 const { total, ...bySeverity } = report.metadata.vulnerabilities;
 for (const [name, { severity, via, range }] of Object.entries(report.vulnerabilities)) {

@@ -8,6 +8,7 @@ import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:
 import { basename, dirname, join, relative } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { commandLine } from "./command-line.mjs";
 import { root } from "./workspaces.mjs";
 
 const STRYKER = "9"; // the last one for Node 20
@@ -51,7 +52,12 @@ function testsOf(name) {
   return own.map((file) => join(inFolder, file));
 }
 
-const wanted = process.argv.slice(2).map((argument) => {
+const { operands } = commandLine({
+  command: "npm run mutate --",
+  summary: "Finds changes of files of packages/protocol that no test notices (Stryker).",
+  operands: { name: "file[:tests][:lines]", help: "files of packages/protocol/src, such as close-codes or utf8:1-46" },
+});
+const wanted = operands.map((argument) => {
   const [source, ...more] = argument.split(":");
   const lines = more.filter((each) => /^\d+-\d+$/.test(each));
   const tests = more.filter((each) => !lines.includes(each));

@@ -9,16 +9,24 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
+import { commandLine } from "./command-line.mjs";
 import { closureOf, readPackages } from "./workspaces.mjs";
 
 const packages = readPackages();
 const published = packages.filter(({ manifest }) => manifest.private !== true);
-const named = process.argv.slice(2);
-for (const name of named) {
-  if (published.some(({ manifest }) => manifest.name === name)) continue;
-  console.error(`there is no package ${name}, expected ${published.map(({ manifest }) => manifest.name).join(", ")}`);
-  process.exit(1);
-}
+const known = published.map(({ manifest }) => manifest.name);
+const { operands: named } = commandLine({
+  command: "npm run sbom --",
+  summary: "Prints what an installation of the published packages consists of, as a CycloneDX document.",
+  operands: {
+    name: "package",
+    help: `${known.join(", ")} (default: all)`,
+    read(name) {
+      if (known.includes(name)) return name;
+      throw new Error(`unknown package ${JSON.stringify(name)}, expected ${known.join(", ")}`);
+    },
+  },
+});
 
 const folder = mkdtempSync(join(tmpdir(), "tungstate-sbom-"));
 process.once("exit", () => rmSync(folder, { recursive: true }));

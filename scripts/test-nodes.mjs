@@ -6,12 +6,25 @@ import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
 import process from "node:process";
+import { commandLine } from "./command-line.mjs";
 import { root } from "./workspaces.mjs";
 
 const VERSIONS = ["22", "24", "26"];
 
 const end = process.argv.indexOf("--", 2);
-const named = process.argv.slice(2, end === -1 ? undefined : end);
+const { operands: named } = commandLine({
+  command: "npm run test:nodes --",
+  summary: "Runs the tests with other versions of Node.js. Behind a second `--`: parts of the paths of test files.",
+  operands: {
+    name: "version",
+    help: `major versions of Node.js (default: ${VERSIONS.join(", ")})`,
+    read(version) {
+      if (/^\d+$/.test(version)) return version;
+      throw new Error(`a version must be a number, got ${JSON.stringify(version)}`);
+    },
+  },
+  argv: process.argv.slice(2, end === -1 ? undefined : end),
+});
 const versions = named.length === 0 ? VERSIONS : named;
 const parts = end === -1 ? ["packages/"] : process.argv.slice(end + 1);
 

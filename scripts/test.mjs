@@ -6,10 +6,15 @@ import { availableParallelism } from "node:os";
 import { join, relative } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { commandLine } from "./command-line.mjs";
 import { TIMEOUT_MS } from "./test-watchdog.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-const wanted = process.argv.slice(2);
+const { operands: wanted } = commandLine({
+  command: "npm test --",
+  summary: "Runs the test files of the workspaces.",
+  operands: { name: "part", help: "only files whose path contains one of these parts" },
+});
 const files = ["packages", "apps", "bench", "conformance", "hardening", "examples", "scripts"]
   .filter((folder) => existsSync(join(root, folder)))
   .flatMap((folder) => readdirSync(join(root, folder), { recursive: true, withFileTypes: true }))

@@ -1,46 +1,33 @@
-// npm run bench:hub -- [--only fanout,storm] [--peers tungstate,socketio,sockets,c] [--rounds 3] [--seconds 3] [--scale 0.1] [--realtime] [--write]
+// npm run bench:hub: `--help` lists the options.
 import process from "node:process";
-import { parseArgs } from "node:util";
+import { commandLine, flag, integer, number, someOf } from "../../scripts/command-line.mjs";
 import { formatHubReport, writeHubReport } from "./report.ts";
 import { PEERS, ROW_NAMES, rowsAt } from "./rows.ts";
 import { runHubBench } from "./run.ts";
 
-const { values } = parseArgs({
+const values = commandLine({
+  command: "npm run bench:hub --",
+  summary: "Measures the hub beside Socket.IO and beside the sockets alone.",
   options: {
-    only: { type: "string", default: ROW_NAMES.join(",") },
-    peers: { type: "string", default: PEERS.join(",") },
-    rounds: { type: "string", default: "3" },
-    seconds: { type: "string", default: "3" },
-    scale: { type: "string", default: "1" },
-    realtime: { type: "boolean", default: false },
-    write: { type: "boolean", default: false },
+    only: someOf({ of: ROW_NAMES, help: "rows", byDefault: ROW_NAMES }),
+    peers: someOf({ of: PEERS, help: "whom to measure", byDefault: PEERS }),
+    rounds: integer({ least: 1, most: 100, help: "rounds", byDefault: 3 }),
+    seconds: number({ least: 0.01, most: 60, help: "seconds of each measurement", byDefault: 3 }),
+    scale: number({ least: 0.001, most: 10, help: "multiplies clients and channels", byDefault: 1 }),
+    realtime: flag("run with real-time priority, where that is allowed"),
+    write: flag("put the figures into docs/performance.md"),
   },
 });
-
-function someOf<Name extends string>(option: string, list: string, names: readonly Name[]): readonly Name[] {
-  return list.split(",").map((word) => {
-    const name = names.find((each) => each === word);
-    if (name === undefined) throw new Error(`--${option}: expected some of ${names.join(", ")}; got ${word}`);
-    return name;
-  });
-}
-
-function positive(option: "rounds" | "seconds" | "scale", most: number): number {
-  const value = Number(values[option]);
-  if (!(value > 0 && value <= most) || (option === "rounds" && !Number.isInteger(value)))
-    throw new Error(`--${option}: expected a number above 0, at most ${most}; got ${values[option]}`);
-  return value;
-}
 
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => process.exit(1));
 
 try {
-  const rows = rowsAt(positive("scale", 10));
+  const rows = rowsAt(values.scale);
   const run = await runHubBench({
-    rows: someOf("only", values.only, ROW_NAMES).map((name) => rows[name]),
-    peers: someOf("peers", values.peers, PEERS),
-    rounds: positive("rounds", 100),
-    seconds: positive("seconds", 60),
+    rows: values.only.map((name) => rows[name]),
+    peers: values.peers,
+    rounds: values.rounds,
+    seconds: values.seconds,
     realtime: values.realtime,
     log: (line) => process.stderr.write(`${line}\n`),
   });

@@ -1,14 +1,18 @@
-// node --import tsx bench/reconnect/main.ts [--write]
+// node --import tsx bench/reconnect/main.ts
 // How 10,000 clients come back to a server that restarts; --write puts the plot into docs/guides.
 import { writeFileSync } from "node:fs";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
+import { commandLine, flag } from "../../scripts/command-line.mjs";
 import { plot } from "./plot.ts";
 import { SCENARIOS } from "./scenarios.ts";
 import { type Outcome, peak, simulate, timeUntil, totalAttempts } from "./simulation.ts";
 
-const { values } = parseArgs({ options: { write: { type: "boolean", default: false } } });
+const values = commandLine({
+  command: "node --import tsx bench/reconnect/main.ts",
+  summary: "Simulates how 10,000 clients come back to a server that restarts.",
+  options: { write: flag("put the plot into docs/guides") },
+});
 
 const outcomes: Outcome[] = [];
 console.log("| clients | attempts in the worst 100 ms | in the worst second | in all | half are back | 99% are back |");

@@ -1,4 +1,4 @@
-// node --import tsx bench/tls/main.ts [--seconds 2] [--in-flight 4]
+// node --import tsx bench/tls/main.ts: `--help` lists the options.
 // TLS handshakes per second and their bytes, full against resumed, through the client's `secure`. The server is node:tls in a process
 // of its own; each connection ends as soon as both sides have what they need for the next one.
 import { execFileSync, fork } from "node:child_process";
@@ -9,15 +9,18 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
+import { commandLine, integer, number } from "../../scripts/command-line.mjs";
 import { secure } from "tungstate";
 import type { ServerOptions } from "./server.ts";
 
-const { values } = parseArgs({
-  options: { seconds: { type: "string", default: "2" }, "in-flight": { type: "string", default: "4" } },
+const { seconds, "in-flight": inFlight } = commandLine({
+  command: "node --import tsx bench/tls/main.ts",
+  summary: "Measures TLS handshakes per second and their bytes, full against resumed.",
+  options: {
+    seconds: number({ least: 0.1, help: "seconds of each measurement", byDefault: 2 }),
+    "in-flight": integer({ least: 1, help: "handshakes at a time", byDefault: 4 }),
+  },
 });
-const seconds = Number(values.seconds);
-const inFlight = Number(values["in-flight"]);
 if (!(seconds > 0) || !(Number.isInteger(inFlight) && inFlight > 0)) {
   throw new Error("--seconds takes a number above 0, --in-flight an integer above 0");
 }

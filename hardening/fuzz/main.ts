@@ -1,8 +1,8 @@
-// npm run fuzz -- [--target frames,hub] [--inputs 1000000] [--seed 7] [--workers 2] [--only 1234] [--file FILE] [--grow]
+// npm run fuzz: `--help` lists the options.
 import { type ChildProcess, fork } from "node:child_process";
 import { availableParallelism } from "node:os";
 import process from "node:process";
-import { parseArgs } from "node:util";
+import { commandLine, flag, integer, someOf, text } from "../../scripts/command-line.mjs";
 import { keep, keptOf, readHex } from "./corpus.ts";
 import { Coverage, reachesMore } from "./guide.ts";
 import { type Finding, Inputs, runCorpus, shrink, tryInput } from "./run.ts";
@@ -24,39 +24,27 @@ interface Options {
   readonly grow: boolean;
 }
 
-function readOptions(args: readonly string[]): Options {
-  const { values } = parseArgs({
-    args: [...args],
+function readOptions(): Options {
+  const { fail, ...values } = commandLine({
+    command: "npm run fuzz --",
+    summary:
+      "Fuzzes everything that a peer can send. A finding is shrunk, kept in the corpus and printed with the command that replays it.",
     options: {
-      target: { type: "string" },
-      inputs: { type: "string" },
-      seed: { type: "string" },
-      workers: { type: "string" },
-      only: { type: "string" },
-      file: { type: "string" },
-      grow: { type: "boolean", default: false },
+      target: someOf({ of: TARGETS.map(({ name }) => name), help: "what to fuzz (default: all)" }),
+      inputs: integer({ help: "inputs of each target (default: as many as the target says)" }),
+      seed: integer({ help: "seed of the inputs", byDefault: Date.now() % 1_000_000 }),
+      workers: integer({ least: 1, help: "processes", byDefault: availableParallelism() }),
+      only: integer({ help: "run the input with this number; needs one --target" }),
+      file: text({ argument: "file", help: "run the input in this file of hexadecimal digits; needs one --target" }),
+      grow: flag("add inputs to the corpus that reach code which no kept input reaches"),
     },
   });
-  const number = (name: "inputs" | "seed" | "workers" | "only"): number | undefined => {
-    const text = values[name];
-    if (text === undefined) return undefined;
-    if (!/^\d{1,15}$/.test(text)) throw new Error(`--${name}: expected a number, got ${text}`);
-    return Number(text);
-  };
-  const targets = values.target === undefined ? TARGETS : values.target.split(",").map(targetOf);
-  const options = {
-    targets,
-    inputs: number("inputs"),
-    seed: number("seed") ?? Date.now() % 1_000_000,
-    workers: Math.max(1, number("workers") ?? availableParallelism()),
-    only: number("only"),
-    file: values.file,
-    grow: values.grow,
-  };
-  if ((options.only !== undefined || options.file !== undefined) && targets.length !== 1) {
-    throw new Error("--only and --file: expected one --target with them");
+  const { target, inputs, seed, workers, only, file, grow: isGrowing } = values;
+  const targets = target === undefined ? TARGETS : target.map(targetOf);
+  if ((only !== undefined || file !== undefined) && targets.length !== 1) {
+    fail(`--only and --file need one --target, got ${targets.length}`);
   }
-  return options;
+  return { targets, inputs, seed, workers, only, file, grow: isGrowing };
 }
 
 /** Spreads the inputs over processes. The first finding ends them all. */
@@ -159,4 +147,4 @@ async function main(options: Options): Promise<boolean> {
   return true;
 }
 
-process.exit((await main(readOptions(process.argv.slice(2)))) ? 0 : 1);
+process.exit((await main(readOptions())) ? 0 : 1);

@@ -1,8 +1,8 @@
-// npm run simulate -- [--seeds COUNT] [--from SEED] [--seed SEED] [--workers COUNT]
+// npm run simulate: `--help` lists the options.
 
 import { availableParallelism } from "node:os";
 import process from "node:process";
-import { parseArgs } from "node:util";
+import { commandLine, integer } from "../../scripts/command-line.mjs";
 import { runSeeds } from "./pool.ts";
 import { simulate } from "./run.ts";
 import type { Report } from "./worker.ts";
@@ -10,21 +10,16 @@ import type { Report } from "./worker.ts";
 const TWICE_EVERY = 20; // seeds
 const TOLD_EVERY = 1_000; // seeds
 
-const { values } = parseArgs({
+const values = commandLine({
+  command: "npm run simulate --",
+  summary: "Runs worlds with bad networks, nodes that die and faulty brokers, each from a seed, in virtual time.",
   options: {
-    seeds: { type: "string", default: "1000" },
-    from: { type: "string", default: "1" },
-    seed: { type: "string" },
-    workers: { type: "string", default: String(availableParallelism()) },
+    seeds: integer({ least: 1, help: "how many seeds", byDefault: 1000 }),
+    from: integer({ help: "the first seed", byDefault: 1 }),
+    seed: integer({ help: "run this seed only, and print everything that happens" }),
+    workers: integer({ least: 1, help: "processes", byDefault: availableParallelism() }),
   },
 });
-
-function whole(name: "seeds" | "from" | "seed" | "workers", least: number): number {
-  const value = Number(values[name]);
-  if (Number.isSafeInteger(value) && value >= least) return value;
-  console.error(`--${name} is a whole number of at least ${least}, not ${values[name]}`);
-  process.exit(1);
-}
 
 /** One seed, with all that happens. */
 async function replay(seed: number): Promise<boolean> {
@@ -35,10 +30,10 @@ async function replay(seed: number): Promise<boolean> {
 
 async function many(): Promise<boolean> {
   const batch = {
-    from: whole("from", 0),
-    count: whole("seeds", 1),
+    from: values.from,
+    count: values.seeds,
     twiceEvery: TWICE_EVERY,
-    workers: whole("workers", 1),
+    workers: values.workers,
   };
   const counts = new Map<string, number>();
   let done = 0;
@@ -67,5 +62,5 @@ async function many(): Promise<boolean> {
   return false;
 }
 
-const fine = values.seed === undefined ? await many() : await replay(whole("seed", 0));
+const fine = values.seed === undefined ? await many() : await replay(values.seed);
 process.exitCode = fine ? 0 : 1;

@@ -1,29 +1,24 @@
-// npm run soak -- [--minutes N] [--connections N] [--svg FILE]
+// npm run soak: `--help` lists the options.
 
 import { writeFileSync } from "node:fs";
 import process from "node:process";
-import { parseArgs } from "node:util";
+import { commandLine, integer, number, text } from "../../scripts/command-line.mjs";
 import { plot } from "./plot.ts";
 import { soak } from "./run.ts";
 
-const { values } = parseArgs({
+const values = commandLine({
+  command: "npm run soak --",
+  summary: "Keeps thousands of connections busy with a mix of work. Memory, handles and times must stay flat.",
   options: {
-    minutes: { type: "string", default: "10" },
-    connections: { type: "string", default: "2000" },
-    svg: { type: "string", default: "soak.svg" },
+    minutes: number({ least: 0.1, help: "how long", byDefault: 10 }),
+    connections: integer({ least: 10, help: "how many connections", byDefault: 2000 }),
+    svg: text({ argument: "file", help: "where to plot the samples", byDefault: "soak.svg" }),
   },
 });
 
-function number(name: "minutes" | "connections", least: number): number {
-  const value = Number(values[name]);
-  if (value >= least && value < Infinity) return value;
-  console.error(`--${name} is a number of at least ${least}, not ${values[name]}`);
-  process.exit(1);
-}
-
 const SAMPLES = 240;
-const seconds = number("minutes", 0.1) * 60;
-const connections = Math.floor(number("connections", 10));
+const seconds = values.minutes * 60;
+const { connections } = values;
 const report = await soak({
   seconds,
   connections,

@@ -1,6 +1,7 @@
 // What a node and a Redis carry. Each figure of docs/capacity.md comes from here.
-// npm run capacity -- [publish] [peers] [redis] [node]
+// npm run capacity: `--help` lists the parts.
 import process from "node:process";
+import { commandLine } from "../../../../scripts/command-line.mjs";
 import { measureNode } from "./node.ts";
 import { measurePeers } from "./peers.ts";
 import { measurePublishing } from "./publish.ts";
@@ -8,12 +9,18 @@ import { measureRedis } from "./redis.ts";
 
 const PARTS = { publish: measurePublishing, peers: measurePeers, redis: measureRedis, node: measureNode } as const;
 
-const asked = process.argv.slice(2);
-const unknown = asked.find((name) => !(name in PARTS));
-if (unknown !== undefined) {
-  console.error(`capacity: there is no part ${unknown}; there are ${Object.keys(PARTS).join(", ")}`);
-  process.exit(2);
-}
+const { operands: asked } = commandLine({
+  command: "npm run capacity --",
+  summary: "Measures what a node and a Redis carry: the figures of docs/capacity.md.",
+  operands: {
+    name: "part",
+    help: `${Object.keys(PARTS).join(", ")} (default: all)`,
+    read(name) {
+      if (name in PARTS) return name;
+      throw new Error(`unknown part ${JSON.stringify(name)}, expected ${Object.keys(PARTS).join(", ")}`);
+    },
+  },
+});
 for (const [name, measure] of Object.entries(PARTS)) {
   if (asked.length > 0 && !asked.includes(name)) continue;
   console.log(`\n${name}`);

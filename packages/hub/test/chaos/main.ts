@@ -1,48 +1,40 @@
 // Plays what may happen to a hub of several nodes, with a model of what each client has seen.
-// npm run chaos -- [--scenario NAME] [--seed N] [--clients N] [--channels N] [--publications N] [--rate N] [--rounds N]
+// npm run chaos: `--help` lists the options.
 import process from "node:process";
-import { parseArgs } from "node:util";
+import { commandLine, integer, oneOf } from "../../../../scripts/command-line.mjs";
 import { play, SCENARIOS } from "./scenarios.ts";
 
-const { values } = parseArgs({
+const values = commandLine({
+  command: "npm run chaos --",
+  summary: `Starts Redis, nodes and clients, and breaks something while publications are made. Each client checks what it is sent.
+
+Scenarios:
+${SCENARIOS.map(({ name, what }) => `  ${name.padEnd(18)} ${what}`).join("\n")}`,
   options: {
-    scenario: { type: "string" },
-    seed: { type: "string" },
-    clients: { type: "string", default: "1000" },
-    channels: { type: "string", default: "50" },
-    publications: { type: "string", default: "10000" },
-    rate: { type: "string", default: "1000" },
-    rounds: { type: "string", default: "1" },
+    scenario: oneOf({ of: SCENARIOS.map(({ name }) => name), help: "one scenario (default: all)" }),
+    seed: integer({ least: 1, help: "seed of the first round", byDefault: 1 + Math.floor(Math.random() * 1_000_000) }),
+    clients: integer({ least: 1, help: "clients", byDefault: 1000 }),
+    channels: integer({ least: 1, help: "channels", byDefault: 50 }),
+    publications: integer({ least: 1, help: "publications", byDefault: 10_000 }),
+    rate: integer({ least: 1, help: "publications per second", byDefault: 1000 }),
+    rounds: integer({ least: 1, help: "how often, each time with the next seed", byDefault: 1 }),
   },
 });
 
-function integer(name: "clients" | "channels" | "publications" | "rate" | "rounds" | "seed", text: string): number {
-  const value = Number(text);
-  if (Number.isSafeInteger(value) && value > 0) return value;
-  console.error(`chaos: --${name} has to be an integer of at least 1, got ${text}`);
-  process.exit(2);
-}
-
-const { scenario: asked } = values;
+const { scenario: asked, clients, channels, publications, rate } = values;
 const wanted = SCENARIOS.filter(({ name }) => asked === undefined || asked === name);
-if (wanted.length === 0) {
-  console.error(`chaos: there is no scenario ${asked ?? ""}. There are:`);
-  for (const { name, what } of SCENARIOS) console.error(`  ${name.padEnd(18)} ${what}`);
-  process.exit(2);
-}
-const firstSeed = values.seed === undefined ? 1 + Math.floor(Math.random() * 1_000_000) : integer("seed", values.seed);
 let failed = 0;
-for (let round = 0; round < integer("rounds", values.rounds); round++) {
-  const seed = firstSeed + round;
+for (let round = 0; round < values.rounds; round++) {
+  const seed = values.seed + round;
   for (const scenario of wanted) {
     console.log(`\n${scenario.name} (--seed ${seed}): ${scenario.what}`);
     const { ok, lines } = await play(scenario, {
       seed,
       nodes: 3,
-      clients: integer("clients", values.clients),
-      channels: integer("channels", values.channels),
-      publications: integer("publications", values.publications),
-      rate: integer("rate", values.rate),
+      clients,
+      channels,
+      publications,
+      rate,
       timeout: 5_000,
       outage: 5_000,
       drainWindow: 3_000,
