@@ -7,6 +7,7 @@ import {
   type RejectedResponse,
   WebSocketError,
 } from "@tungstate/protocol";
+import { onAbort } from "./abort-signal.ts";
 import { Connection, type Way } from "./connection.ts";
 import { codecOf } from "./deflate/codec.ts";
 import { clientCompression } from "./deflate/settings.ts";
@@ -146,12 +147,11 @@ export async function openClient(
 /** Lets the caller's signal end the connection, too. */
 export function endOnAbort(connection: Connection, signal: AbortSignal | undefined): void {
   if (signal === undefined) return;
-  const onAbort = (): void => {
+  const abort = (): void => {
     connection.fail(protocolError("CLOSED_BY_SIGNAL", undefined, { cause: signal.reason }));
   };
-  if (signal.aborted) onAbort();
-  signal.addEventListener("abort", onAbort);
-  connection.once("close", () => signal.removeEventListener("abort", onAbort));
+  if (signal.aborted) abort();
+  else if (connection.state !== "closed") connection.once("close", onAbort(signal, abort));
 }
 
 /** The user and password of the URL, unless the caller sets the header itself. */

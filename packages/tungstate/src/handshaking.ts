@@ -1,4 +1,5 @@
 import type { WebSocketError } from "@tungstate/protocol";
+import { onAbort } from "./abort-signal.ts";
 import type { Clock } from "./clock.ts";
 import type { Transport, TransportSink } from "./transport/transport.ts";
 
@@ -29,7 +30,7 @@ export function runHandshake<T>(transport: Transport, handshake: Handshaking<T>)
       if (over) return;
       over = true;
       cancelTimer();
-      signal?.removeEventListener("abort", onAbort);
+      forget();
       transport.pause();
       act();
     };
@@ -42,7 +43,7 @@ export function runHandshake<T>(transport: Transport, handshake: Handshaking<T>)
         finish(() => reject(error));
       }
     };
-    const onAbort = (): void => finish(() => reject(handshake.aborted(signal?.reason)));
+    const abort = (): void => finish(() => reject(handshake.aborted(signal?.reason)));
     const sink: TransportSink = {
       onBytes: (chunk, start, end) => attempt(() => handshake.receive(chunk.subarray(start, end))),
       onEnd: () =>
@@ -55,8 +56,8 @@ export function runHandshake<T>(transport: Transport, handshake: Handshaking<T>)
       onWritten: () => undefined,
     };
     const cancelTimer = clock.after(timeout, () => finish(() => reject(handshake.timedOut())));
-    signal?.addEventListener("abort", onAbort);
-    if (signal?.aborted === true) onAbort();
+    const forget = onAbort(signal, abort);
+    if (signal?.aborted === true) abort();
     else transport.start(sink);
   });
 }

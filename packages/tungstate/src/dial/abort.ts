@@ -1,3 +1,4 @@
+import { onAbort } from "../abort-signal.ts";
 import { abortedError, type ConnectErrorOptions } from "../errors.ts";
 
 /**
@@ -14,12 +15,10 @@ export function abortable<T>(
       reject(abortedError(signal, options));
       return;
     }
-    const onAbort = (): void => {
+    const settled = onAbort(signal, () => {
       undo();
       reject(abortedError(signal, options));
-    };
-    signal.addEventListener("abort", onAbort, { once: true });
-    const settled = (): void => signal.removeEventListener("abort", onAbort);
+    });
     const undo = start(
       (value) => {
         settled();
@@ -43,13 +42,12 @@ export interface LinkedController {
 
 export function linkedController(parent: AbortSignal | undefined): LinkedController {
   const controller = new AbortController();
-  const onAbort = (): void => controller.abort(parent?.reason);
-  if (parent?.aborted === true) onAbort();
-  else parent?.addEventListener("abort", onAbort, { once: true });
+  if (parent?.aborted === true) controller.abort(parent.reason);
+  const unlink = onAbort(parent, () => controller.abort(parent?.reason));
   return {
     signal: controller.signal,
     abort: (reason) => controller.abort(reason),
-    unlink: () => parent?.removeEventListener("abort", onAbort),
+    unlink,
   };
 }
 

@@ -1,4 +1,5 @@
 import { WebSocketError } from "@tungstate/protocol";
+import { onAbort } from "../abort-signal.ts";
 import { abortedError, connectError, furthest } from "../errors.ts";
 import { asError, linkedController, type LinkedController } from "./abort.ts";
 
@@ -37,13 +38,13 @@ export function race<C, T, E>(
     const finish = (reason: unknown): void => {
       over = true;
       clearTimeout(timer);
-      signal.removeEventListener("abort", onAbort);
+      forget();
       for (const controller of running.keys()) {
         controller.abort(reason);
         controller.unlink();
       }
     };
-    const onAbort = (): void => {
+    const abort = (): void => {
       finish(signal.reason);
       void Promise.allSettled(running.values()).then((outcomes) => {
         const ended = outcomes.flatMap((outcome): unknown[] => (outcome.status === "rejected" ? [outcome.reason] : []));
@@ -96,7 +97,7 @@ export function race<C, T, E>(
       reject(abortedError(signal));
       return;
     }
-    signal.addEventListener("abort", onAbort);
+    const forget = onAbort(signal, abort);
     begin();
   });
 }

@@ -1,3 +1,4 @@
+import { onAbort } from "../abort-signal.ts";
 import type { Clock } from "../clock.ts";
 import { linkedController } from "../dial/abort.ts";
 import { reconnectingError } from "./errors.ts";
@@ -36,8 +37,8 @@ function isFunction<T>(given: Provided<T>): given is (attempt: Attempt) => T | P
 
 function rejection(signal: AbortSignal): Promise<never> {
   return new Promise((_resolve, reject) => {
-    const onAbort = (): void => reject(signal.reason);
-    if (signal.aborted) onAbort();
-    else signal.addEventListener("abort", onAbort, { once: true });
+    const abort = (): void => reject(signal.reason);
+    if (signal.aborted) abort();
+    else onAbort(signal, abort);
   });
 }

@@ -1,4 +1,5 @@
 import { checkClose, CLOSE_CODE, type Message, protocolError, type WebSocketError } from "@tungstate/protocol";
+import { onAbort } from "../abort-signal.ts";
 import { warnOfHandler } from "../connection.ts";
 import type { Road } from "../dial/dial.ts";
 import { Emitter } from "../emitter.ts";
@@ -62,14 +63,13 @@ export class Reconnecting extends Emitter<ReconnectingEvents> implements Reconne
       hasMessageListeners: () => this.listenerCount("message") > 0,
     });
     const { signal } = options;
-    const onAbort = (): void => {
+    const abort = (): void => {
       this.finish({ ...NEVER_OPEN, error: protocolError("CLOSED_BY_SIGNAL", undefined, { cause: signal?.reason }) });
     };
-    signal?.addEventListener("abort", onAbort);
-    this.unlink = () => signal?.removeEventListener("abort", onAbort);
+    this.unlink = onAbort(signal, abort);
     // behind this turn, so that whoever made it can put listeners on
     queueMicrotask(() => {
-      if (signal?.aborted === true) onAbort();
+      if (signal?.aborted === true) abort();
       this.succession.run().catch((error: unknown) => this.onThrow(error));
     });
   }

@@ -1,3 +1,4 @@
+import { onAbort } from "../abort-signal.ts";
 import { ACCEPT_OPTIONS, checkNames } from "../option-names.ts";
 import { checkSignal, type ConnectionOptions, connectionSettings } from "../options.ts";
 import { transportOf } from "../transport/of.ts";
@@ -25,19 +26,19 @@ export function accept(stream: ByteStream, options: AcceptOptions = {}): Promise
     const transport = transportOf(stream, settings);
     const from = { transport, encrypted: isEncrypted(stream), raw: undefined };
     const { signal } = options;
-    const onAbort = (): void => accepting.fail(new RefusedError(serverError("SERVER_CLOSING")));
+    const abort = (): void => accepting.fail(new RefusedError(serverError("SERVER_CLOSING")));
+    const forget = onAbort(signal, abort);
     const accepting = new Accepting(transport, admission, settings, from, {
       accepted: (_, { connection }) => {
-        signal?.removeEventListener("abort", onAbort);
+        forget();
         resolve(connection);
       },
       failed: (_, error) => {
-        signal?.removeEventListener("abort", onAbort);
+        forget();
         reject(error);
       },
     });
-    signal?.addEventListener("abort", onAbort);
-    if (signal?.aborted === true) onAbort();
+    if (signal?.aborted === true) abort();
     else if (settings.memoryBudget.short) accepting.fail(refusedForNow(serverError("SERVER_OVERLOADED")));
     else accepting.begin();
   });

@@ -1,0 +1,51 @@
+/**
+ * The callbacks that wait for each signal. All of them share one listener on the signal, so that a signal may serve any number of connections: Node.js
+ * prints MaxListenersExceededWarning from the eleventh listener of an AbortSignal on.
+ */
+const waiting = new WeakMap<AbortSignal, Set<() => void>>();
+const listeners = new WeakMap<AbortSignal, () => void>();
+
+/**
+ * Calls `callback` once when `signal` aborts, and returns a function that prevents it. Call that function when the work is done: a signal may live as
+ * long as the process. Does not call back for a signal that has aborted already: check `signal.aborted` first.
+ */
+export function onAbort(signal: AbortSignal | undefined, callback: () => void): () => void {
+  if (signal === undefined) return nothing;
+  let callbacks = waiting.get(signal);
+  if (callbacks === undefined) waiting.set(signal, (callbacks = listenTo(signal)));
+  const entry = (): void => callback(); // the same callback may be registered twice
+  callbacks.add(entry);
+  return () => {
+    if (callbacks.delete(entry) && callbacks.size === 0) stopListening(signal);
+  };
+}
+
+function listenTo(signal: AbortSignal): Set<() => void> {
+  const callbacks = new Set<() => void>();
+  const listener = (): void => {
+    stopListening(signal);
+    for (const callback of callbacks) {
+      try {
+        callback();
+      } catch (error) {
+        // such as a stream whose `destroy` throws: the other callbacks run all the same
+        process.emitWarning(error instanceof Error ? error : String(error), "TungstateHandlerWarning");
+      }
+    }
+    callbacks.clear();
+  };
+  listeners.set(signal, listener);
+  signal.addEventListener("abort", listener);
+  return callbacks;
+}
+
+function stopListening(signal: AbortSignal): void {
+  const listener = listeners.get(signal);
+  waiting.delete(signal);
+  listeners.delete(signal);
+  if (listener !== undefined) signal.removeEventListener("abort", listener);
+}
+
+function nothing(): void {
+  // there is no signal
+}
