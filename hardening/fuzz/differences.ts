@@ -131,7 +131,7 @@ export const EXTENSION_DIFFERENCES: readonly Difference<ExtensionVerdicts>[] = [
     name: "empty elements of a list",
     source: "RFC 6455 §9.1, RFC 2616 §2.1",
     why: '"Empty elements are allowed, but do not contribute to the count of elements present", which ws refuses.',
-    is: ({ value, ours }) => ours && /^[ \t]*,|,[ \t]*,|,[ \t]*$/.test(value),
+    is: ({ value, ours }) => ours && /^[ \t]*,|,[ \t]*,|,[ \t]*$|^[ \t]*$/.test(value),
   },
   {
     name: "whitespace between any two parts",

@@ -31,6 +31,23 @@ describe("tungstate serve", () => {
     assert.match(server.stdout, /^listening on http:\/\/127\.0\.0\.1:\d+\n$/);
   });
 
+  test("takes handshakes whose lists of subprotocols and extensions are empty, on every WebSocket route", async () => {
+    const fields = [
+      "Host: localhost",
+      "Upgrade: websocket",
+      "Connection: Upgrade",
+      "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+      "Sec-WebSocket-Version: 13",
+      "Sec-WebSocket-Protocol:",
+      "Sec-WebSocket-Extensions: ",
+      "Sec-WebSocket-Extensions: ,",
+    ];
+    for (const path of ["/ws", "/echo", "/connection/websocket"]) {
+      const answer = await raw(server.port, `GET ${path} HTTP/1.1\r\n${fields.join("\r\n")}\r\n\r\n`);
+      assert.match(answer, /^HTTP\/1\.1 101 /, path);
+    }
+  });
+
   test("serves the page with a policy that allows nothing inline", async () => {
     const response = await fetch(server.url);
     const html = await response.text();

@@ -157,7 +157,8 @@ export class ClientHandshake {
     if (head.version !== "1.1") return this.fail(protocolError("UNSUPPORTED_HTTP_VERSION", `got HTTP/${head.version}`));
     // 2. "contains a value that is not an ASCII case-insensitive match for the value "websocket""
     const upgrade = headers.get("upgrade");
-    if (!parseTokenList(upgrade ?? "")?.every((value) => value.toLowerCase() === "websocket")) {
+    const upgrades = parseTokenList(upgrade ?? "") ?? [];
+    if (upgrades.length === 0 || !upgrades.every((value) => value.toLowerCase() === "websocket")) {
       return this.fail(protocolError("INVALID_UPGRADE_HEADER", shown(upgrade)));
     }
     // 3. "doesn't contain a token that is an ASCII case-insensitive match for the value "Upgrade""
@@ -176,10 +177,17 @@ export class ClientHandshake {
     if (extensions instanceof Error) return this.fail(extensions);
     // 6. "a subprotocol that was not present in the client's handshake"
     const chosen = headers.get("sec-websocket-protocol");
-    const protocol = chosen === undefined ? "" : this.protocols.find((offered) => offered === chosen);
+    const protocol = this.chosenProtocol(chosen ?? "");
     if (protocol === undefined) return this.fail(protocolError("UNREQUESTED_SUBPROTOCOL", shown(chosen)));
     this.over = true;
     return { state: "open", protocol, extensions, extensionsHeader: formatExtensions(extensions), headers, rest };
+  }
+
+  /** The subprotocol that a server's value names: "" if the value is an empty list, undefined if it is not one that was offered. */
+  private chosenProtocol(value: string): string | undefined {
+    const [chosen = "", ...others] = parseTokenList(value) ?? [value];
+    if (chosen === "") return chosen;
+    return others.length === 0 && this.protocols.includes(chosen) ? chosen : undefined;
   }
 }
 

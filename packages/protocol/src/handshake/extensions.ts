@@ -97,7 +97,8 @@ class Scanner {
 
 /**
  * Reads a Sec-WebSocket-Extensions value; undefined if it is not well formed (RFC 6455 §9.1). Its grammar is RFC 2616's:
- * whitespace may stand between any two parts, and empty list elements don't count.
+ * whitespace may stand between any two parts, and empty list elements do not count. A value without elements is an empty list,
+ * which means the same as no header field (RFC 9110 §5.6.1).
  */
 export function parseExtensions(value: string): readonly ExtensionOffer[] | undefined {
   const scanner = new Scanner(value);
@@ -117,7 +118,7 @@ export function parseExtensions(value: string): readonly ExtensionOffer[] | unde
     if (!scanner.take(",") && !scanner.done) return undefined;
     while (scanner.take(","));
   }
-  return offers.length > 0 ? offers : undefined;
+  return offers;
 }
 
 /** Writes a Sec-WebSocket-Extensions value. Throws INVALID_ARGUMENT for names and values that are no tokens. */

@@ -45,6 +45,15 @@ export function isSpace(code: number): boolean {
   return code === SPACE || code === TAB;
 }
 
+/** Text without the optional whitespace around it. (`trim` takes more for whitespace: U+00A0, for example, which is data here.) */
+export function trimSpace(text: string): string {
+  let start = 0;
+  let end = text.length;
+  while (start < end && isSpace(text.charCodeAt(start))) start++;
+  while (end > start && isSpace(text.charCodeAt(end - 1))) end--;
+  return text.slice(start, end);
+}
+
 /**
  * The elements of a list, without the whitespace around them. RFC 9110 §5.6.1.2: "A recipient MUST parse and ignore a reasonable
  * number of empty list elements". Not for lists with quoted strings.
@@ -65,10 +74,13 @@ function elements(value: string): string[] {
   return found;
 }
 
-/** A list of at least one token, such as `Connection: keep-alive, Upgrade`; undefined if it is anything else. */
+/**
+ * The tokens of a list such as `Connection: keep-alive, Upgrade`; undefined if an element is no token. A value without elements, such
+ * as "" or ",", is an empty list: RFC 9110 §5.6.1 makes no difference between that and a field that is absent.
+ */
 export function parseTokenList(value: string): readonly string[] | undefined {
   const list = elements(value);
-  return list.length > 0 && list.every(isToken) ? list : undefined;
+  return list.every(isToken) ? list : undefined;
 }
 
 /** Whether a list has this element in any case. `token` is in lower case. */

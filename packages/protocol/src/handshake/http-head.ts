@@ -1,7 +1,7 @@
 import { protocolError } from "../errors.ts";
 import type { ProtocolErrorCode, WebSocketError } from "../errors.ts";
 import { ByteBuffer } from "./byte-buffer.ts";
-import { HeaderFields, isFieldValueCode, isSpace, isToken, TOKEN_CODES } from "./header-fields.ts";
+import { HeaderFields, isFieldValueCode, isSpace, isToken, TOKEN_CODES, trimSpace } from "./header-fields.ts";
 import { parseTarget } from "./target.ts";
 import { primitives } from "../primitives.ts";
 import { checkLimit, quote } from "./text.ts";
@@ -78,7 +78,8 @@ function malformed(expected: string, byte: number): WebSocketError<ProtocolError
 /**
  * A head from bytes as they come. Every byte is looked at once; they are kept only when the head does not come in one piece.
  * Strict, because what two readers of the same head understand differently can be used against one of them (RFC 9112 §11):
- * lines end in CR LF, a name is directly followed by its colon, no line continues another.
+ * lines end in CR LF, a name is directly followed by its colon. Of what RFC 9112 allows a recipient to repair, only that is repaired
+ * which it requires or recommends: a bare LF as the end of a line (§2.2: "MAY") is refused, in responses too.
  */
 abstract class HeadParser<Start extends object> {
   private readonly limits: HeadLimits;
@@ -92,6 +93,7 @@ abstract class HeadParser<Start extends object> {
   private start: Start | undefined;
   private fieldCount = 0;
   private bounds: number[] = []; // of each field: where its name starts and ends, where its value starts and ends
+  private folded = false; // whether a value has a line break in it
 
   constructor(limits?: Partial<HeadLimits>) {
     this.limits = limits === undefined ? DEFAULT_HEAD_LIMITS : checkLimits(limits);
@@ -103,6 +105,8 @@ abstract class HeadParser<Start extends object> {
   protected abstract headOf(start: Start, headers: HeaderFields): Start & { readonly headers: HeaderFields };
   /** Whether another head follows, and only that one counts. */
   protected abstract isInterim(start: Start): boolean;
+  /** Whether a line that begins with whitespace continues the field before it (RFC 9112 §5.2: obs-fold). */
+  protected abstract unfoldsLines(): boolean;
 
   /** Takes the next bytes, which are only borrowed. Throws INVALID_STATE once the head is done or was refused. */
   receive(bytes: Uint8Array): HeadProgress<Start & { readonly headers: HeaderFields }> {
@@ -140,7 +144,8 @@ abstract class HeadParser<Start extends object> {
     const text = primitives.decodeLatin1(source, from, bounds[bounds.length - 1] ?? 0);
     for (let at = 0; at < bounds.length; at += 4) {
       const name = text.slice(bounds[at] - from, bounds[at + 1] - from);
-      fields.push([name, text.slice(bounds[at + 2] - from, bounds[at + 3] - from)]);
+      const value = text.slice(bounds[at + 2] - from, bounds[at + 3] - from);
+      fields.push([name, this.folded ? unfold(value) : value]);
     }
     return new HeaderFields(fields);
   }
@@ -172,10 +177,16 @@ abstract class HeadParser<Start extends object> {
             this.state = LAST_LF;
             break;
           }
+          if (isSpace(byte) && this.unfoldsLines() && this.bounds.length > 0) {
+            this.bounds.pop(); // the value ends later
+            this.from = this.bounds.pop() ?? 0;
+            this.folded = true;
+            this.state = VALUE;
+            break;
+          }
           if (++this.fieldCount > this.limits.maxHeaders) {
             return protocolError("TOO_MANY_HEADERS", `more than ${this.limits.maxHeaders}`);
           }
-          // RFC 9112 §5.2: "A server that receives an obs-fold in a request message [...] MUST either reject the message [...]"
           if (TOKEN_CODES[byte] !== 1) return malformed("a header name", byte);
           this.from = this.at - 1;
           this.state = NAME;
@@ -204,6 +215,7 @@ abstract class HeadParser<Start extends object> {
           const start = this.start as Start; // the only way to LAST_LF is over a start line
           if (!this.isInterim(start)) return start;
           this.bounds = [];
+          this.folded = false;
           this.from = this.at;
           this.state = LINE;
         }
@@ -223,6 +235,11 @@ abstract class HeadParser<Start extends object> {
     this.bounds.push(this.from, end);
     this.state = VALUE_LF;
   }
+}
+
+/** A value of several lines on one. RFC 9112 §5.2: "a user agent [...] MUST replace each received obs-fold with one or more SP octets". */
+function unfold(value: string): string {
+  return value.includes("\r\n") ? trimSpace(value.split("\r\n").map(trimSpace).join(" ")) : value;
 }
 
 /** "1.1" of "HTTP/1.1"; undefined if it is no HTTP version. */
@@ -257,23 +274,28 @@ export class RequestHeadParser extends HeadParser<RequestLine> {
   protected isInterim(): boolean {
     return false;
   }
+
+  protected unfoldsLines(): boolean {
+    // RFC 9112 §5.2: "A server that receives an obs-fold in a request message [...] MUST either reject the message [...]"
+    return false;
+  }
 }
 
 /**
  * Skips interim responses (100, 103, ...) in front of the final one or 101; all together are held to the limits. HTTP/1.0 is
- * let through: that is how some proxies answer CONNECT and some servers a request that they don't like.
+ * let through: some proxies answer CONNECT with it, and some servers a request that they refuse.
  */
 export class ResponseHeadParser extends HeadParser<StatusLine> {
   protected parseStart(line: string): StatusLine | WebSocketError<ProtocolErrorCode> {
-    // RFC 9112 §4: status-line = HTTP-version SP status-code SP [ reason-phrase ]
+    // RFC 9112 §4: status-line = HTTP-version SP status-code SP [ reason-phrase ]. Some servers send no reason phrase and leave out the
+    // second SP with it. RFC 9110 §15: a status code below 100 or above 599 is processed "as if it had a 5xx (Server Error) status code".
     const version = parseVersion(line.slice(0, 8));
-    if (version === undefined || !/^ [1-9]\d\d $/.test(line.slice(8, 13))) {
+    if (version === undefined || !/^ \d\d\d(?: |$)/.test(line.slice(8))) {
       return protocolError("MALFORMED_HEAD", `expected "HTTP/1.1 status reason", got ${quote(line)}`);
     }
-    if (version !== "1.0" && version !== "1.1") {
-      return protocolError("UNSUPPORTED_HTTP_VERSION", `got HTTP/${version}`);
-    }
-    return { version, status: Number(line.slice(9, 12)), reason: line.slice(13) };
+    if (!version.startsWith("1.")) return protocolError("UNSUPPORTED_HTTP_VERSION", `got HTTP/${version}`);
+    // RFC 9110 §2.5: a message with a higher minor version than that implemented is processed "as if it was in the highest minor version"
+    return { version: version === "1.0" ? "1.0" : "1.1", status: Number(line.slice(9, 12)), reason: line.slice(13) };
   }
 
   protected headOf({ version, status, reason }: StatusLine, headers: HeaderFields): ResponseHead {
@@ -282,6 +304,10 @@ export class ResponseHeadParser extends HeadParser<StatusLine> {
 
   protected isInterim(start: StatusLine): boolean {
     // RFC 9110 §15.2: "A client MUST be able to parse one or more 1xx responses received prior to a final response"
-    return start.status < 200 && start.status !== 101;
+    return start.status >= 100 && start.status < 200 && start.status !== 101;
+  }
+
+  protected unfoldsLines(): boolean {
+    return true;
   }
 }

@@ -11,19 +11,22 @@ type Framing = { readonly kind: "length"; readonly length: number } | { readonly
 /** RFC 9112 §6.3, for a response to a GET request; an error where "the message framing is invalid". */
 function framing({ version, status, headers }: ResponseHead): Framing | WebSocketError<ProtocolErrorCode> {
   if (status === 204 || status === 304) return { kind: "length", length: 0 };
-  const coding = headers.get("transfer-encoding");
-  if (coding !== undefined) {
+  const codings = parseTokenList(headers.get("transfer-encoding") ?? "");
+  if (codings?.length !== 0) {
     // RFC 9112 §6.3: "if [...] the chunked transfer coding is not the final encoding, the message body length is determined by
     // reading the connection until it is closed by the server"; §6.1: HTTP/1.0 knows no transfer codings
-    const last = parseTokenList(coding)?.at(-1)?.toLowerCase();
+    const last = codings?.at(-1)?.toLowerCase();
     return { kind: version === "1.1" && last === "chunked" ? "chunked" : "until-end" };
   }
-  const lengths = headers.getAll("content-length");
-  if (lengths.length === 0) return { kind: "until-end" };
-  if (!lengths.every((length) => /^\d+$/.test(length) && length === lengths[0])) {
-    return protocolError("MALFORMED_HEAD", `expected one Content-Length, got ${quote(lengths.join(", "))}`);
+  const value = headers.get("content-length");
+  if (value === undefined) return { kind: "until-end" };
+  // RFC 9112 §6.3: a Content-Length is invalid "unless the field value can be successfully parsed as a comma-separated list [...],
+  // all values in the list are valid, and all values in the list are the same"
+  const [length = "", ...others] = parseTokenList(value) ?? [];
+  if (!/^\d+$/.test(length) || others.some((other) => other !== length)) {
+    return protocolError("MALFORMED_HEAD", `expected one Content-Length, got ${quote(value)}`);
   }
-  return { kind: "length", length: Number(lengths[0]) };
+  return { kind: "length", length: Number(length) };
 }
 
 const CR = 0x0d;

@@ -220,6 +220,30 @@ describe("the client's handshake", () => {
   });
 
   const line = "HTTP/1.1 101 Switching Protocols";
+  const [UPGRADE, CONNECTION, ACCEPT] = AGREEING;
+  const agreed: readonly (readonly [string, readonly string[], string?])[] = [
+    ["no reason phrase", ["HTTP/1.1 101 ", ...AGREEING]],
+    ["no space behind the status", ["HTTP/1.1 101", ...AGREEING]],
+    ["a higher minor version", ["HTTP/1.2 101", ...AGREEING]],
+    ["folded fields", [line, "Upgrade:", " websocket", "Connection: keep-alive,", "\tUpgrade", "Sec-WebSocket-Accept:", ` ${SAMPLE_ACCEPT} `]], // prettier-ignore
+    ["an interim response with a folded field", ["HTTP/1.1 103", "Link: </a>;", " rel=x", "", line, ...AGREEING]],
+    ["an empty list of extensions", [...SWITCHING, "Sec-WebSocket-Extensions:"]],
+    ["several empty lists of extensions", [...SWITCHING, "Sec-WebSocket-Extensions: ,", "Sec-WebSocket-Extensions: "]],
+    ["an empty list of subprotocols", [...SWITCHING, "Sec-WebSocket-Protocol:"]],
+    ["several empty lists of subprotocols", [...SWITCHING, "Sec-WebSocket-Protocol: ", "Sec-WebSocket-Protocol:\t, ,"]],
+    ["a subprotocol among empty elements", [...SWITCHING, "Sec-WebSocket-Protocol:", "Sec-WebSocket-Protocol: chat,"], "chat"], // prettier-ignore
+    ["empty elements in Upgrade and Connection", [line, `${UPGRADE},`, "Connection: , upgrade", "Upgrade:", ACCEPT]],
+  ];
+  for (const [name, lines, protocol = ""] of agreed) {
+    it(`opens with ${name}`, () => {
+      for (const chunks of splits(head(...lines))) {
+        const { progress } = feed(client({ protocols: ["chat"], extensions: [extension("a", 0x40)] }), chunks);
+        assert.ok(progress.state === "open", progress.state === "failed" ? progress.error.message : progress.state);
+        assert.deepEqual([progress.protocol, progress.extensions], [protocol, []]);
+      }
+    });
+  }
+
   const failed: readonly (readonly [string, readonly string[], string])[] = [
     ["HTTP/1.0", ["HTTP/1.0 101 Switching Protocols", ...AGREEING], "UNSUPPORTED_HTTP_VERSION"],
     ["HTTP/2", ["HTTP/2.0 101 Switching Protocols", ...AGREEING], "UNSUPPORTED_HTTP_VERSION"],
@@ -227,6 +251,8 @@ describe("the client's handshake", () => {
     ["another Upgrade", [line, "Upgrade: h2c", AGREEING[1], AGREEING[2]], "INVALID_UPGRADE_HEADER"],
     ["two Upgrades", [...SWITCHING, "Upgrade: h2c"], "INVALID_UPGRADE_HEADER"],
     ["an empty Upgrade", [line, "Upgrade:", AGREEING[1], AGREEING[2]], "INVALID_UPGRADE_HEADER"],
+    ["an Upgrade of no elements", [line, "Upgrade: ,", CONNECTION, ACCEPT], "INVALID_UPGRADE_HEADER"],
+    ["a Connection of no elements", [line, UPGRADE, "Connection: ,", ACCEPT], "INVALID_CONNECTION_HEADER"],
     ["no Connection", [line, AGREEING[0], AGREEING[2]], "INVALID_CONNECTION_HEADER"],
     ["another Connection", [line, AGREEING[0], "Connection: keep-alive", AGREEING[2]], "INVALID_CONNECTION_HEADER"],
     ["no accept value", [line, AGREEING[0], AGREEING[1]], "INVALID_ACCEPT"],
@@ -259,23 +285,24 @@ describe("the client's handshake", () => {
       "UNREQUESTED_EXTENSION",
     ],
     ["malformed extensions", [...SWITCHING, "Sec-WebSocket-Extensions: a;"], "INVALID_EXTENSIONS"],
-    ["no extension", [...SWITCHING, "Sec-WebSocket-Extensions:"], "INVALID_EXTENSIONS"],
     ["a subprotocol that was not offered", [...SWITCHING, "Sec-WebSocket-Protocol: other"], "UNREQUESTED_SUBPROTOCOL"],
     ["a subprotocol in another case", [...SWITCHING, "Sec-WebSocket-Protocol: Chat"], "UNREQUESTED_SUBPROTOCOL"],
-    ["an empty subprotocol", [...SWITCHING, "Sec-WebSocket-Protocol:"], "UNREQUESTED_SUBPROTOCOL"],
+    ["a subprotocol that is no token", [...SWITCHING, "Sec-WebSocket-Protocol: chat x"], "UNREQUESTED_SUBPROTOCOL"],
     [
       "two subprotocols",
       [...SWITCHING, "Sec-WebSocket-Protocol: chat", "Sec-WebSocket-Protocol: superchat"],
       "UNREQUESTED_SUBPROTOCOL",
     ],
-    ["a folded line", [line, "A: b", " c"], "MALFORMED_HEAD"],
+    ["a folded line before the first field", [line, " A: b", ...AGREEING], "MALFORMED_HEAD"],
+    ["an accept value cut by a fold", [line, AGREEING[0], AGREEING[1], "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZ", " RbK+xOo="], "INVALID_ACCEPT"], // prettier-ignore
     ["something else than HTTP", ["SSH-2.0-OpenSSH_9.2p1"], "MALFORMED_HEAD"],
     ["a head that is too big", [line, `A: ${"a".repeat(1000)}`], "HEAD_TOO_BIG"],
     ["too many fields", [line, ...new Array<string>(30).fill("A:")], "TOO_MANY_HEADERS"],
     ["two lengths", ["HTTP/1.1 404 x", "Content-Length: 5", "Content-Length: 6"], "MALFORMED_HEAD"],
     ["a length that is none", ["HTTP/1.1 404 x", "Content-Length: -5"], "MALFORMED_HEAD"],
-    ["a list of lengths", ["HTTP/1.1 404 x", "Content-Length: 5, 5"], "MALFORMED_HEAD"],
+    ["a list of lengths", ["HTTP/1.1 404 x", "Content-Length: 5, 6"], "MALFORMED_HEAD"],
     ["an empty length", ["HTTP/1.1 404 x", "Content-Length:"], "MALFORMED_HEAD"],
+    ["a list of no length", ["HTTP/1.1 404 x", "Content-Length: ,"], "MALFORMED_HEAD"],
   ];
   for (const [name, lines, code] of failed) {
     it(`fails with ${name}: ${code}`, () => {
@@ -327,6 +354,20 @@ describe("the client's handshake", () => {
       assert.ok(progress.error.message.endsWith(`: ${end}`), progress.error.message);
     });
   }
+
+  it("reports the status of a response without a reason phrase, or with folded fields", () => {
+    for (const version of ["1.0", "1.1"]) {
+      for (const status of [200, 302, 401, 403, 407, 429, 503]) {
+        for (const chunks of splits(head(`HTTP/${version} ${status}`, "A: b", " c", "Content-Length: 2") + "no")) {
+          const { progress } = feed(client(), chunks);
+          assert.ok(progress.state === "rejected");
+          const { response, error } = progress;
+          assert.deepEqual([response.status, response.reason, text(response.body)], [status, "", "no"]);
+          assert.match(error.message, new RegExp(`: expected 101, got ${status}$`));
+        }
+      }
+    }
+  });
 
   it("doesn't take a 2xx, 3xx, 4xx or 5xx for an agreement, whatever it holds", () => {
     for (const status of [200, 204, 302, 401, 426, 503]) {
@@ -394,6 +435,8 @@ describe("a response that is not 101", () => {
   it("has a body as long as it says", () => {
     assert.equal(rejected(length(4), "body"), "body");
     assert.equal(rejected(length("04"), "body"), "body");
+    assert.equal(rejected(length("4, 4"), "body"), "body");
+    assert.equal(rejected(length("4,,4,"), "body"), "body");
     assert.equal(rejected([...length(4), ...length(4)], "body"), "body");
     assert.equal(rejected(length(4), "body and more"), "body");
     assert.equal(rejected(length(0), "more"), "");
@@ -407,6 +450,7 @@ describe("a response that is not 101", () => {
     assert.equal(rejected([], "", {}, true), "");
     assert.equal(rejected(["Transfer-Encoding: gzip"], "body", {}, true), "body");
     assert.equal(rejected(["Transfer-Encoding: ,"], "body", {}, true), "body");
+    assert.equal(rejected(["Transfer-Encoding:", ...length(4)], "body"), "body", "an empty list counts as absent");
     assert.equal(rejected(["Transfer-Encoding: chunked, gzip"], "4\r\n", {}, true), "4\r\n");
   });
 

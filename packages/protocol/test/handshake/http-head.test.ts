@@ -184,7 +184,17 @@ describe("a response head", () => {
   const lines: readonly (readonly [string, string, number, string])[] = [
     ["HTTP/1.1 200 OK", "1.1", 200, "OK"],
     ["HTTP/1.1 404 ", "1.1", 404, ""],
+    ["HTTP/1.1 101", "1.1", 101, ""],
+    ["HTTP/1.0 200", "1.0", 200, ""],
+    ["HTTP/1.1 407", "1.1", 407, ""],
     ["HTTP/1.0 200 Connection established", "1.0", 200, "Connection established"],
+    // RFC 9110 §2.5: a higher minor version is processed as 1.1
+    ["HTTP/1.2 101 OK", "1.1", 101, "OK"],
+    ["HTTP/1.9 403", "1.1", 403, ""],
+    // RFC 9110 §15: codes out of range are final, like any 5xx
+    ["HTTP/1.1 000", "1.1", 0, ""],
+    ["HTTP/1.1 099 OK", "1.1", 99, "OK"],
+    ["HTTP/1.1 600 ", "1.1", 600, ""],
     ["HTTP/1.1 999 \t\xe4 x ", "1.1", 999, "\t\xe4 x "],
   ];
   for (const [line, version, status, reason] of lines) {
@@ -195,11 +205,17 @@ describe("a response head", () => {
 
   const wrong: readonly (readonly [string, string])[] = [
     ["", "MALFORMED_HEAD"],
-    ["HTTP/1.1 101", "MALFORMED_HEAD"],
+    ["HTTP/1.1", "MALFORMED_HEAD"],
+    ["HTTP/1.1 ", "MALFORMED_HEAD"],
+    ["HTTP/1.1 10", "MALFORMED_HEAD"],
+    ["HTTP/1.1 1010", "MALFORMED_HEAD"],
+    ["HTTP/1.1 101OK", "MALFORMED_HEAD"],
+    ["HTTP/1.1 101\tOK", "MALFORMED_HEAD"],
+    ["HTTP/1.1101 OK", "MALFORMED_HEAD"],
+    ["101 OK", "MALFORMED_HEAD"],
     ["HTTP/1.1  101 OK", "MALFORMED_HEAD"],
     ["HTTP/1.1 1010 OK", "MALFORMED_HEAD"],
     ["HTTP/1.1 10 OK", "MALFORMED_HEAD"],
-    ["HTTP/1.1 099 OK", "MALFORMED_HEAD"],
     ["HTTP/1.1 +99 OK", "MALFORMED_HEAD"],
     ["HTTP/1.1\t101 OK", "MALFORMED_HEAD"],
     ["http/1.1 101 OK", "MALFORMED_HEAD"],
@@ -207,7 +223,6 @@ describe("a response head", () => {
     ["ICY 200 OK", "MALFORMED_HEAD"],
     ["SSH-2.0-OpenSSH_9.2p1", "MALFORMED_HEAD"],
     ["HTTP/2.0 200 OK", "UNSUPPORTED_HTTP_VERSION"],
-    ["HTTP/1.2 101 OK", "UNSUPPORTED_HTTP_VERSION"],
     ["HTTP/0.9 200 OK", "UNSUPPORTED_HTTP_VERSION"],
   ];
   for (const [line, code] of wrong) {
@@ -217,6 +232,80 @@ describe("a response head", () => {
       }
     });
   }
+
+  const LINE = "HTTP/1.1 401";
+  // [the lines of a field, its value]
+  const folded: readonly (readonly [readonly string[], string])[] = [
+    [["A: b", " c"], "b c"],
+    [["A: b", "\tc"], "b c"],
+    [["A: b \t", " \t c  "], "b c"],
+    [["A:", " b"], "b"],
+    [["A: ", "\t", " b"], "b"],
+    [["A: b", " ", "\t", " "], "b"],
+    [["A: b", " ", " c"], "b  c"],
+    [["A: b,", " c", "\td"], "b, c d"],
+    [["A:b", " X: y"], "b X: y"],
+    [["A: \xa0", " \xe4\xa0"], "\xa0 \xe4\xa0"],
+    [["A:", " "], ""],
+  ];
+  for (const [field, value] of folded) {
+    it(`has each line break of a folded field replaced by a space: ${JSON.stringify(field)}`, () => {
+      for (const chunks of splits(`${head(LINE, "X: y", ...field, "Z: z", ...field)}rest`)) {
+        const { progress, left } = feed(new ResponseHeadParser(), chunks);
+        assert.ok(progress.state === "done");
+        const expected = [["X", "y"], ["A", value], ["Z", "z"], ["A", value]]; // prettier-ignore
+        assert.deepEqual([...progress.head.headers], expected);
+        assert.equal(text(progress.rest) + left.map(text).join(""), "rest");
+      }
+    });
+  }
+
+  it("may be folded in an interim response, in the final one, or in both", () => {
+    const interim = head("HTTP/1.1 103", "Link: </a>;", " rel=preload");
+    for (const chunks of splits(interim + head("HTTP/1.1 101", "A: b", "C:", " d"))) {
+      assert.deepEqual(plain(feed(new ResponseHeadParser(), chunks).progress), {
+        version: "1.1",
+        status: 101,
+        reason: "",
+        headers: [["A", "b"], ["C", "d"]],
+        rest: "",
+      }); // prettier-ignore
+    }
+  });
+
+  it("has no folded line before its first field", () => {
+    for (const before of ["", head("HTTP/1.1 103", "A: b", " c")]) {
+      for (const space of [" ", "\t"]) {
+        assert.equal(parse(ResponseHeadParser, `${before}${head(LINE, `${space}A: b`)}`), "MALFORMED_HEAD");
+      }
+    }
+  });
+
+  it("has lines that end in CR LF", () => {
+    for (const source of [
+      "HTTP/1.1 200\n",
+      "HTTP/1.1 200\r\nA: b\n",
+      "HTTP/1.1 200\r\nA: b\r\n c\n",
+      "HTTP/1.1 200\r\n\n",
+      "HTTP/1.1 200\rX",
+      "HTTP/1.1 200\r\nA: b\r\n c\rX",
+    ]) {
+      assert.equal(parse(ResponseHeadParser, source), "MALFORMED_HEAD", JSON.stringify(source));
+    }
+  });
+
+  it("is held to its limits where its fields are folded", () => {
+    const source = head(LINE, "A: b", " c", " d", "E: f", " g");
+    for (const chunks of splits(source)) {
+      assert.equal(
+        plain(feed(new ResponseHeadParser({ maxHeadSize: source.length - 1 }), chunks).progress),
+        "HEAD_TOO_BIG",
+      );
+      const limits = { maxHeadSize: source.length, maxHeaders: 2 };
+      assert.equal(feed(new ResponseHeadParser(limits), chunks).progress.state, "done");
+      assert.equal(plain(feed(new ResponseHeadParser({ maxHeaders: 1 }), chunks).progress), "TOO_MANY_HEADERS");
+    }
+  });
 });
 
 describe("what is wrong with a head", () => {

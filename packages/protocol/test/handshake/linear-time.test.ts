@@ -101,6 +101,21 @@ describe("time grows no faster than size, up to 64 KiB, for", () => {
     });
   }
 
+  const folds: Readonly<Record<string, (size: number) => string>> = {
+    "many folds": (size) => head("HTTP/1.1 200", `A: b${"\r\n c".repeat(size / 4)}`),
+    "folds of nothing but spaces": (size) => head("HTTP/1.1 200", `A:${"\r\n ".repeat(size / 3)}`),
+    "long folds of spaces": (size) => head("HTTP/1.1 200", `A: b\r\n${" ".repeat(size)}\r\n c${" ".repeat(size)}d`),
+    "folds of many fields": (size) => head("HTTP/1.1 200", ...new Array<string>(size / 8).fill("A: b\r\n c")),
+  };
+  for (const [name, source] of Object.entries(folds)) {
+    it(`a response with ${name}`, () => {
+      assertLinear(SIZE, (size) => {
+        const whole = bytes(source(size));
+        return () => assert.equal(new ResponseHeadParser(unlimited).receive(whole).state, "done");
+      });
+    });
+  }
+
   it("interim responses", () => {
     assertLinear(SIZE, (size) => {
       const source = bytes(head("HTTP/1.1 100 x").repeat(size / 18) + head("HTTP/1.1 200 x"));
