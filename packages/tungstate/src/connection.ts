@@ -8,7 +8,7 @@ import {
   type ProtocolSink,
   WebSocketError,
 } from "@tungstate/protocol";
-import type { Holder } from "./budget.ts";
+import type { MemoryHolder } from "./budget.ts";
 import { NOWHERE, type Timed } from "./deadlines.ts";
 import { Incoming, type IncomingSink } from "./deflate/incoming.ts";
 import type { Road } from "./dial/dial.ts";
@@ -66,7 +66,7 @@ export class Connection
     WritingHost,
     IncomingSink,
     Timed,
-    Holder,
+    MemoryHolder,
     Follower
 {
   fed = 0; // as a Follower
@@ -74,10 +74,10 @@ export class Connection
   private readonly writing: Writing;
 
   slot = NOWHERE; // as a Timed
-  // as a Holder
+  // as a MemoryHolder
   held = 0;
-  before: Holder | undefined;
-  after: Holder | undefined;
+  before: MemoryHolder | undefined;
+  after: MemoryHolder | undefined;
 
   private owner: ConnectionOwner | undefined;
   private readonly core: Protocol;
@@ -350,7 +350,8 @@ export class Connection
     if (held !== this.held && this.over === undefined && !this.givenUp) this.settings.memoryBudget.hold(this, held);
   }
 
-  letGo(): void {
+  /** The budget is exceeded: ends the connection, and all that it holds. */
+  release(): number {
     const waits = this.writing.bufferedAmount;
     const { limit } = this.settings.memoryBudget;
     this.givenUp = true;
@@ -359,6 +360,8 @@ export class Connection
     this.incoming?.close();
     // what is left would not leave the memory before the peer has read it
     if (waits > LITTLE) this.transport.destroy();
+    this.settings.memoryBudget.hold(this, 0);
+    return 1;
   }
 
   // ---- reading

@@ -10,7 +10,7 @@ export {
   WebSocketError,
 } from "@tungstate/protocol";
 export type { Clock } from "./clock.ts";
-export { MemoryBudget, type MemoryUse, sharedMemoryBudget } from "./budget.ts";
+export { MemoryBudget, type MemoryPart, type MemoryPartOptions, type MemoryUse, sharedMemoryBudget } from "./budget.ts";
 export type { ConnectionOptions, MinProgress } from "./options.ts";
 export type {
   ByteStream,

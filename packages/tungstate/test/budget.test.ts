@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { type Holder, MemoryBudget, sharedMemoryBudget } from "../src/budget.ts";
+import { getHeapStatistics } from "node:v8";
+import { MemoryBudget, type MemoryHolder, sharedMemoryBudget } from "../src/budget.ts";
 import { client } from "../src/client.ts";
 import { accept } from "../src/server/accept.ts";
 import { WebSocketServer } from "../src/server/server.ts";
@@ -9,36 +10,44 @@ import { take } from "./support/connected.ts";
 import { frame, Raw, upgradeRequest } from "./support/raw.ts";
 import { serve, turns } from "./support/server.ts";
 
-class Held implements Holder {
+const MiB = 1024 * 1024;
+
+class Held implements MemoryHolder {
   held = 0;
-  before: Holder | undefined;
-  after: Holder | undefined;
-  letGone = 0;
-  onLetGo = (): void => undefined;
-  letGo(): void {
-    this.letGone++;
-    this.onLetGo();
+  before: MemoryHolder | undefined;
+  after: MemoryHolder | undefined;
+  released = 0;
+  onRelease = (): void => undefined;
+  private readonly budget: MemoryBudget;
+  constructor(budget: MemoryBudget) {
+    this.budget = budget;
+  }
+  release(): number {
+    this.released++;
+    this.onRelease();
+    this.budget.hold(this, 0);
+    return 1;
   }
 }
 
 describe("a memory budget", () => {
   test("adds up what its holders hold", () => {
     const budget = new MemoryBudget(1000);
-    const [a, b, c] = [new Held(), new Held(), new Held()];
+    const [a, b, c] = [new Held(budget), new Held(budget), new Held(budget)];
     budget.hold(a, 100);
     budget.hold(b, 200);
     budget.hold(c, 50);
     budget.hold(b, 0);
     budget.hold(a, 20);
-    assert.deepEqual(budget.use, { limit: 1000, held: 70, peak: 350, holders: 2, short: false, ended: 0 });
+    assert.deepEqual(budget.use, { limit: 1000, held: 70, peak: 350, holders: 2, short: false, ended: 0, parts: {} });
     for (const each of [c, a]) budget.hold(each, 0);
-    assert.deepEqual(budget.use, { limit: 1000, held: 0, peak: 350, holders: 0, short: false, ended: 0 });
-    assert.deepEqual([a.letGone, b.letGone, c.letGone], [0, 0, 0]);
+    assert.deepEqual(budget.use, { limit: 1000, held: 0, peak: 350, holders: 0, short: false, ended: 0, parts: {} });
+    assert.deepEqual([a.released, b.released, c.released], [0, 0, 0]);
   });
 
   test("is short above three quarters, until five eighths", () => {
     const budget = new MemoryBudget(800);
-    const holder = new Held();
+    const holder = new Held(budget);
     for (const [bytes, short] of [
       [600, false],
       [601, true],
@@ -54,19 +63,19 @@ describe("a memory budget", () => {
   test("beyond the limit ends who holds most, until seven eighths are left; at the limit nobody", () => {
     const budget = new MemoryBudget(800);
     const holders = [100, 300, 150, 250].map((bytes) => {
-      const holder = new Held();
+      const holder = new Held(budget);
       budget.hold(holder, bytes);
       return holder;
     });
     assert.equal(budget.use.held, 800);
     assert.deepEqual(
-      holders.map((each) => each.letGone),
+      holders.map((each) => each.released),
       [0, 0, 0, 0],
     );
-    const last = new Held();
+    const last = new Held(budget);
     budget.hold(last, 1);
     assert.deepEqual(
-      [...holders, last].map((each) => each.letGone),
+      [...holders, last].map((each) => each.released),
       [0, 1, 0, 0, 0],
     );
     assert.deepEqual([budget.use.held, budget.use.ended], [501, 1]);
@@ -74,19 +83,19 @@ describe("a memory budget", () => {
 
   test("may be told of more while it ends somebody", () => {
     const budget = new MemoryBudget(100);
-    const [large, other] = [new Held(), new Held()];
-    large.onLetGo = () => budget.hold(other, 500);
+    const [large, other] = [new Held(budget), new Held(budget)];
+    large.onRelease = () => budget.hold(other, 500);
     budget.hold(large, 101);
-    assert.deepEqual([large.letGone, other.letGone], [1, 0]);
+    assert.deepEqual([large.released, other.released], [1, 0]);
     budget.hold(other, 501); // the next time it grows
-    assert.deepEqual([budget.use.held, other.letGone], [0, 1]);
+    assert.deepEqual([budget.use.held, other.released], [0, 1]);
   });
 
   test("without a limit never is short", () => {
     const budget = new MemoryBudget(Infinity);
-    const holder = new Held();
+    const holder = new Held(budget);
     budget.hold(holder, Number.MAX_SAFE_INTEGER);
-    assert.deepEqual([budget.short, holder.letGone], [false, 0]);
+    assert.deepEqual([budget.short, holder.released], [false, 0]);
   });
 
   test("is bytes, at least 1", () => {
@@ -101,11 +110,67 @@ describe("a memory budget", () => {
     }
   });
 
+  test("counts parts under their names, together with connections", () => {
+    const budget = new MemoryBudget(1000);
+    const connection = new Held(budget);
+    const [queues, more, bodies] = [budget.part("queues"), budget.part("queues"), budget.part("bodies")];
+    budget.hold(connection, 100);
+    queues.add(30);
+    more.set(20);
+    bodies.add(7);
+    queues.add(-10);
+    assert.deepEqual([budget.use.held, budget.use.holders], [147, 4]);
+    assert.deepEqual(budget.use.parts, { queues: 40, bodies: 7 });
+    for (const part of [queues, more, bodies]) part.set(0);
+    assert.deepEqual([budget.use.held, budget.use.parts], [100, {}]);
+  });
+
+  test("asks caches before it is short, and only for what is above three quarters", () => {
+    const budget = new MemoryBudget(80 * MiB);
+    const asked: number[] = [];
+    const cache = budget.part("history", {
+      cache: true,
+      release: (excess) => {
+        asked.push(excess);
+        cache.add(-Math.min(excess, cache.held));
+        return 0;
+      },
+    });
+    const connection = new Held(budget);
+    cache.set(40 * MiB);
+    budget.hold(connection, 20 * MiB);
+    assert.deepEqual(asked, [], "at three quarters nothing is asked for");
+    budget.hold(connection, 30 * MiB);
+    assert.deepEqual([asked, cache.held, budget.short], [[10 * MiB], 30 * MiB, false]);
+    budget.hold(connection, 30 * MiB + 1);
+    assert.deepEqual([asked[1], budget.short], [1 * MiB, false], "in steps that are not too small");
+    budget.hold(connection, 62 * MiB);
+    assert.deepEqual([cache.held, budget.short, connection.released], [0, true, 0]);
+  });
+
+  test("asks a part that holds most before a connection that holds less", () => {
+    const budget = new MemoryBudget(1000);
+    const connection = new Held(budget);
+    const queues = budget.part("queues", {
+      release: (excess) => {
+        queues.add(-excess);
+        return 3;
+      },
+    });
+    budget.hold(connection, 400);
+    queues.set(700);
+    assert.deepEqual([queues.held, connection.released, budget.use.ended], [475, 0, 3]);
+  });
+
   test("is half of the memory where nothing is said, and the same for all", () => {
     const [one, other] = [new WebSocketServer(), new WebSocketServer()];
     assert.equal(one.stats.memory.limit, sharedMemoryBudget.limit);
     assert.deepEqual(one.stats.memory, other.stats.memory);
-    assert.ok(sharedMemoryBudget.limit > 64 * 1024 * 1024 && sharedMemoryBudget.limit < 2 ** 47);
+    assert.ok(sharedMemoryBudget.limit > 64 * MiB && sharedMemoryBudget.limit < 2 ** 47);
+    assert.ok(
+      sharedMemoryBudget.limit <= getHeapStatistics().heap_size_limit / 2,
+      "of the heap, where that is smaller",
+    );
   });
 });
 
@@ -211,7 +276,7 @@ describe("a server whose budget is short", () => {
 
   test("reads no more for whoever has messages waiting, and goes on when they are read", async (t) => {
     const budget = new MemoryBudget(10_000_000);
-    const other = new Held();
+    const other = new Held(budget);
     const served = await serve(t, { memoryBudget: budget });
     const [near, far] = await served.pair({ memoryBudget: Infinity });
     budget.hold(other, 7_600_000);
@@ -220,7 +285,7 @@ describe("a server whose budget is short", () => {
     await turns(20);
     // what one read brings, and the message that it begins
     assert.ok(budget.use.held < 7_600_000 + 500_000, `${budget.use.held} bytes`);
-    assert.equal(other.letGone, 0);
+    assert.equal(other.released, 0);
     assert.equal((await take(far, 50)).length, 50);
   });
 });
@@ -263,7 +328,10 @@ describe("beyond the budget", () => {
     for (let number = 0; number < 20; number++) connection?.write(Buffer.alloc(100_000));
     const info = await connection?.closed;
     assert.deepEqual([info?.error?.code, errors], ["OUT_OF_BUDGET", ["OUT_OF_BUDGET"]]);
-    assert.deepEqual({ ...budget.use, peak: 0 }, { limit: 1e6, held: 0, peak: 0, holders: 0, short: false, ended: 1 });
+    assert.deepEqual(
+      { ...budget.use, peak: 0 },
+      { limit: 1e6, held: 0, peak: 0, holders: 0, short: false, ended: 1, parts: {} },
+    );
     near.destroy();
   });
 
