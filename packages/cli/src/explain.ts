@@ -1,3 +1,4 @@
+import { isUtf8 } from "node:buffer";
 import { ConnectError, HandshakeRejectedError, WebSocketError } from "tungstate";
 
 const BODY_SHOWN = 200; // characters of a refusal's first line
@@ -24,9 +25,15 @@ function stepOf(error: WebSocketError): string {
 function explainResponse({ status, reason, headers, body }: HandshakeRejectedError["response"]): string {
   const location = headers.get("location");
   const [firstLine = ""] = Buffer.from(body).toString("utf8").trim().split("\n");
-  const more = [location === undefined ? "" : `Location ${location}`, firstLine.slice(0, BODY_SHOWN)];
+  const more = [location === undefined ? "" : `Location ${utf8Of(location)}`, firstLine.slice(0, BODY_SHOWN)];
   const answer = `the server answered ${status} ${reason}`.trimEnd();
   return [answer, ...more.filter((part) => part !== "")].join(": ");
+}
+
+/** A header value, which has a character for each byte, as the UTF-8 that its bytes may be. */
+function utf8Of(value: string): string {
+  const bytes = Buffer.from(value, "latin1");
+  return isUtf8(bytes) ? bytes.toString("utf8") : value;
 }
 
 /** Why the system refused something, without its error's stack of names. */

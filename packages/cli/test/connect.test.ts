@@ -230,6 +230,7 @@ describe("tungstate connect: what failed, in one line", { concurrency: 3 }, () =
   let closed = 0; // a port where nobody listens
   let silent: NetServer;
   let http: NetServer;
+  let moved: NetServer;
   let rude: NetServer;
   let tls: WebSocketServer;
   let wss = "";
@@ -244,6 +245,7 @@ describe("tungstate connect: what failed, in one line", { concurrency: 3 }, () =
       write("HTTP/1.1 302 Found\r\nLocation: /else\u001b\r\nContent-Length: 0\r\n\r\n");
       end();
     });
+    moved = await listening((write) => write("HTTP/1.1 302\r\nLocation:\r\n /caf\u00e9\r\nContent-Length: 0\r\n\r\n"));
     tls = new WebSocketServer();
     tls.on("connection", (connection) => void connection.close(1000));
     const address = await tls.listen({ port: 0, tls: { cert, key } });
@@ -251,7 +253,7 @@ describe("tungstate connect: what failed, in one line", { concurrency: 3 }, () =
   });
   after(async () => {
     await plain[Symbol.asyncDispose]();
-    for (const server of [silent, http, rude]) server.close();
+    for (const server of [silent, http, moved, rude]) server.close();
     await tls.close();
     rmSync(folder, { recursive: true });
   });
@@ -275,6 +277,11 @@ describe("tungstate connect: what failed, in one line", { concurrency: 3 }, () =
     ["handshake, 404", () => [plain.ws("/nope")], /^handshake: the server answered 404 Not Found/],
     ["handshake, 403", () => ["--origin", "http://b.example", plain.ws("/ws")], /^handshake: .* 403 Forbidden/],
     ["handshake, a redirect", () => [`ws://127.0.0.1:${portOf(http)}/`], /^handshake: /],
+    [
+      "handshake, a redirect to UTF-8",
+      () => [`ws://127.0.0.1:${portOf(moved)}/`],
+      /^handshake: the server answered 302: Location \/caf\u00e9$/,
+    ],
     ["handshake, closed", () => [`ws://127.0.0.1:${portOf(rude)}/`], /^handshake: /],
     [
       "handshake, no answer",

@@ -17,6 +17,7 @@ import {
   time,
 } from "./options.ts";
 import { checkNames, CLIENT_TLS_OPTIONS, CONNECT_OPTIONS } from "./option-names.ts";
+import { isRedirect, isSameOrigin, redirectTarget } from "./redirect.ts";
 import { checkTlsOptions, type TlsOptions } from "./tls/options.ts";
 import { secure, secureOver, type SecureOptions } from "./tls/secure.ts";
 import { transportOf } from "./transport/of.ts";
@@ -125,39 +126,18 @@ async function follow(
     });
   } catch (error) {
     if (!(error instanceof HandshakeRejectedError) || options.maxRedirects === undefined) throw error;
-    const location = REDIRECTS.has(error.response.status) ? error.response.headers.get("location") : undefined;
-    if (location === undefined) throw error;
+    if (!isRedirect(error.response)) throw error;
     if (left === 0) throw connectError("REDIRECT_LIMIT", `${options.maxRedirects}`, { cause: error });
-    const next = redirect(target, location);
-    const sameOrigin =
-      next.secure === target.secure && next.host === target.host && next.socketPath === target.socketPath;
+    const next = redirectTarget(target, error.response);
+    const sameOrigin = isSameOrigin(next, target);
     const authorization = next.authorization ?? (sameOrigin ? target.authorization : undefined);
     const nextOptions = sameOrigin ? options : withoutCredentials(options);
     return follow({ ...next, authorization }, nextOptions, settings, roads, signal, left - 1);
   }
 }
 
-const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 /** And Host, which names the one that it was meant for. */
 const CREDENTIALS: ReadonlySet<string> = new Set(["authorization", "cookie", "proxy-authorization", "host"]);
-
-function redirect(from: WebSocketUrl, location: string): WebSocketUrl {
-  let next: WebSocketUrl;
-  try {
-    const base = `${from.secure ? "wss" : "ws"}://${from.host}${from.resource}`;
-    next = parseUrl(new URL(location, base));
-  } catch (cause) {
-    throw connectError("REDIRECT_INVALID", JSON.stringify(location.slice(0, 200)), { cause });
-  }
-  // a path leads elsewhere on the same Unix socket
-  if (from.socketPath !== undefined && next.host === from.host && !URL.canParse(location)) {
-    return { ...next, socketPath: from.socketPath, port: from.port };
-  }
-  // a server out there has no say over sockets on this machine
-  if (next.socketPath !== undefined) throw connectError("REDIRECT_INVALID", "to a Unix socket");
-  if (from.secure && !next.secure) throw connectError("REDIRECT_INSECURE", next.href);
-  return next;
-}
 
 /** What another origin may see: no credentials, no client certificate, no name that belongs to the first host. Pins go on. */
 function withoutCredentials(options: ConnectOptions): ConnectOptions {

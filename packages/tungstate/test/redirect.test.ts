@@ -40,7 +40,7 @@ async function stop(
         return;
       }
       const to = typeof location === "string" ? location : location(port);
-      socket.end(`HTTP/1.1 ${status} Over there\r\nLocation: ${to}\r\nContent-Length: 0\r\n\r\n`);
+      socket.end(`HTTP/1.1 ${status} Over there\r\nLocation: ${to}\r\nContent-Length: 0\r\n\r\n`, "latin1");
     });
   };
   const server: Server = tls
@@ -143,12 +143,86 @@ describe("a redirect", () => {
       "ftp://127.0.0.1/",
       "ws://127.0.0.1:99999/",
       "http://",
-      "ws://127.0.0.1/#x",
       "mailto:a@b",
       "ws+unix:/run/docker.sock:/x",
     ]) {
       await assert.rejects(connect(local(await stop(t, to)), options()), { code: "REDIRECT_INVALID" }, to);
     }
+  });
+
+  // [Location, where it leads on the host of the first request, or on another one]
+  const LOCATIONS: readonly (readonly [string, string])[] = [
+    ["/caf\u00e9?q=\u{1d11e}", "/caf%C3%A9?q=%F0%9D%84%9E"],
+    ["//HOST/\u65e5\u672c", "/%E6%97%A5%E6%9C%AC"],
+    ["http://HOST/\u00fc", "/%C3%BC"],
+    ["ws://HOST/caf%C3%A9", "/caf%C3%A9"],
+    ["/a#fragment", "/a"],
+    ["ws://HOST/a?b#", "/a?b"],
+    ["#fragment", "/folder/page?x=1"],
+    ["?y=2#\u00e9", "/folder/page?y=2"],
+    ["", "/folder/page?x=1"],
+    ["//HOST/other", "/other"],
+    ["../other/./page", "/other/page"],
+    ["http://HOST", "/"],
+    ["HTTP://HOST/a", "/a"],
+    ["ws:other", "/folder/other"],
+  ];
+  for (const [location, target] of LOCATIONS) {
+    test(`to ${JSON.stringify(location)} asks for ${target}`, async (t) => {
+      let asked = 0;
+      const last = await stop(t);
+      const from = await stop(t, (port) => {
+        const to = ++asked === 1 ? location.replace("HOST", `127.0.0.1:${port}`) : local(last);
+        return Buffer.from(to, "utf8").toString("latin1");
+      });
+      await opens(local(from, "/folder/page?x=1"), { maxRedirects: 2 });
+      assert.equal(from.requests[1]?.split(" ")[1], target);
+    });
+  }
+
+  test("to a host in UTF-8 asks for its ASCII form", async (t) => {
+    const to = await stop(t);
+    const location = Buffer.from(`ws://b\u00fccher.example:${to.port}/`, "utf8").toString("latin1");
+    const names: string[] = [];
+    const lookup: ConnectOptions["lookup"] = (name, _options, callback) => {
+      names.push(name);
+      callback(null, [{ address: "127.0.0.1", family: 4 }]);
+    };
+    await opens(local(await stop(t, location)), { lookup });
+    assert.deepEqual(names, ["xn--bcher-kva.example"]);
+    assert.match(to.requests[0] ?? "", /^Host: xn--bcher-kva\.example:/m);
+  });
+
+  test("to bytes that are no UTF-8 asks for those bytes", async (t) => {
+    const to = await stop(t);
+    await opens(local(await stop(t, `${local(to)}caf\xe9/\xff\xfe`)));
+    assert.match(to.requests[0] ?? "", /^GET \/caf%E9\/%FF%FE /);
+  });
+
+  test("from wss: to a path, another host without a scheme, or https: stays on TLS", async (t) => {
+    const to = await stop(t, undefined, { tls: true });
+    for (const location of [`//localhost:${to.port}/`, `https://localhost:${to.port}/#x`]) {
+      const from = await stop(t, location, { tls: true });
+      await opens(`wss://localhost:${from.port}/`, { family: 4 });
+    }
+    assert.equal(to.requests.length, 2);
+  });
+
+  test("with several Locations is followed only if all are the same", async (t) => {
+    const to = await stop(t);
+    const same = `${local(to)}\r\nLocation: ${local(to)}`;
+    await opens(local(await stop(t, same)));
+    const other = `${local(to)}\r\nLocation: ws://127.0.0.1:1/`;
+    await assert.rejects(connect(local(await stop(t, other)), options()), { code: "REDIRECT_INVALID" });
+    assert.equal(to.requests.length, 1);
+  });
+
+  test("that is refused is shown without characters that a terminal obeys", async (t) => {
+    const from = await stop(t, "ftp://\x9b31m\xe9");
+    await assert.rejects(connect(local(from), options()), {
+      code: "REDIRECT_INVALID",
+      message: /"ftp:\/\/\\x9b31m\\xe9"/,
+    });
   });
 
   test("to the same origin keeps credentials, to another one loses them, for good, and the Host that was set", async (t) => {
