@@ -35,6 +35,8 @@ export type Control =
       readonly info: string | undefined;
       readonly data: string | undefined;
       readonly since: Position | undefined;
+      /** Unix time in seconds at which the subscription ends; undefined: never. */
+      readonly expireAt: number | undefined;
     }
   | {
       readonly type: "unsubscribe";
@@ -50,6 +52,8 @@ export type Control =
       readonly client: string | undefined;
       /** Unix time in seconds; undefined: never. */
       readonly expireAt: number | undefined;
+      /** As JSON; undefined: it stays as it is. */
+      readonly info: string | undefined;
     }
   | { readonly type: "message"; readonly user: string; readonly client: string | undefined; readonly data: string }
   /** A node says how it is. `asks`: all others are to do so, too. */
@@ -85,6 +89,7 @@ export function decodeControl(message: string): Control | undefined {
     const client = fields.string("client") || undefined;
     const channel = fields.string("channel");
     const text = (name: string): string | undefined => fields.string(name) || undefined;
+    const expireAt = fields.has("expireAt") ? fields.integer("expireAt") : undefined;
     const type = fields.string("type");
     switch (type) {
       case "disconnect": {
@@ -94,11 +99,20 @@ export function decodeControl(message: string): Control | undefined {
         return { type, user, client, code, reason, except: fields.strings("except") };
       }
       case "subscribe":
-        return { type, user, client, channel, info: text("info"), data: text("data"), since: sinceOf(fields) };
+        return {
+          type,
+          user,
+          client,
+          channel,
+          info: text("info"),
+          data: text("data"),
+          since: sinceOf(fields),
+          expireAt,
+        };
       case "unsubscribe":
         return { type, user, client, channel, code: fields.integer("code"), reason: fields.string("reason") };
       case "refresh":
-        return { type, user, client, expireAt: fields.has("expireAt") ? fields.integer("expireAt") : undefined };
+        return { type, user, client, expireAt, info: text("info") };
       case "message":
         return { type, user, client, data: fields.requiredString("data") };
       case "node":

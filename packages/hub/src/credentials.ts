@@ -1,3 +1,5 @@
+import { hasOnly, isTimeOrAbsent } from "./access.ts";
+
 /** A client's connect command, as those see it who decide who it is. Of a refresh, all but the token is empty. */
 export interface ConnectRequest {
   /** The id that the connection will have. */
@@ -23,7 +25,7 @@ export interface ServerSubscription {
   readonly data?: unknown;
 }
 
-/** Who a client is. */
+/** Who a client is. An object with other fields, or without `user`, is nobody's. */
 export interface Credentials {
   /** "" is an anonymous user. */
   readonly user: string;
@@ -35,34 +37,71 @@ export interface Credentials {
   readonly data?: unknown;
   /** Unix time in seconds at which the connection ends, unless it is refreshed. */
   readonly expireAt?: number | undefined;
-  /** Channels that the client is subscribed to without asking. */
+  /**
+   * Channels that the client is subscribed to without asking. Credentials of a refresh replace those of before: the client is unsubscribed from
+   * channels that they no longer name, and subscribed to new ones.
+   */
   readonly subs?: ReadonlyMap<string, ServerSubscription>;
 }
 
+const CREDENTIAL_FIELDS: ReadonlySet<string> = new Set([
+  "user",
+  "info",
+  "meta",
+  "data",
+  "expireAt",
+  "subs",
+] satisfies (keyof Credentials)[]);
+
+/** Whether `value` has the shape of Credentials. */
+export function isCredentials(value: unknown): value is Credentials {
+  if (!hasOnly(value, CREDENTIAL_FIELDS)) return false;
+  const { user, expireAt, subs } = value;
+  return typeof user === "string" && isTimeOrAbsent(expireAt) && (subs === undefined || isMap(subs));
+}
+
+/** Of any realm: a test runner may have a Map of its own. */
+function isMap(value: unknown): boolean {
+  return Object.prototype.toString.call(value) === "[object Map]";
+}
+
 /**
- * Says who a client is; undefined: nobody (101). A CommandError or Disconnect thrown reaches the client; anything else is an
- * internal error (100), after which the client tries again.
+ * Says who a client is; anything but Credentials, or a promise of them, is nobody (101). A CommandError or Disconnect thrown reaches the
+ * client; anything else is an internal error (100), after which the client tries again.
  */
-export type Authenticate = (request: ConnectRequest) => Credentials | undefined | Promise<Credentials | undefined>;
+export type Authenticate = (request: ConnectRequest) => Credentials | undefined | PromiseLike<Credentials | undefined>;
 
 /** What a subscription token says. */
 export interface SubscriptionCredentials {
   readonly user: string;
   readonly channel: string;
+  /** The only client that may use the token; undefined: any client of the user. */
+  readonly client?: string | undefined;
   readonly info?: unknown;
   readonly data?: unknown;
   /** Unix time in seconds at which the subscription ends, unless it is refreshed. */
   readonly expireAt?: number | undefined;
 }
 
-/** Why a token does not count. `expired`: the client should get another one. */
+export interface TokenErrorOptions extends ErrorOptions {
+  /** The claim of a properly signed token that is wrong. The hub reports such an error to `onError`. */
+  readonly claim?: string | undefined;
+  /** The same token may be accepted later: the client is answered with a temporary error. Default: false. */
+  readonly temporary?: boolean | undefined;
+}
+
+/** Why a token is refused. `expired`: the client should get another one. The client is not told the message. */
 export class TokenError extends Error {
   override readonly name = "TokenError";
   readonly expired: boolean;
+  readonly claim: string | undefined;
+  readonly temporary: boolean;
 
-  constructor(message: string, expired: boolean, options?: ErrorOptions) {
+  constructor(message: string, expired: boolean, options?: TokenErrorOptions) {
     super(message, options);
     this.expired = expired;
+    this.claim = options?.claim;
+    this.temporary = options?.temporary ?? false;
   }
 }
 

@@ -86,6 +86,15 @@ export class Fields {
     return value;
   }
 
+  /** Throws where there is any other field: nobody would see that it has no effect. */
+  only(...names: readonly string[]): void {
+    for (const name of Object.keys(this.object)) {
+      if (names.includes(name) || this.raw(name) === undefined) continue;
+      const known = names.length === 0 ? "there are none" : `there are ${[...names].sort().join(", ")}`;
+      throw commandError("BAD_REQUEST", `${this.what} has no field ${JSON.stringify(name.slice(0, 40))}; ${known}`);
+    }
+  }
+
   keys(): readonly string[] {
     return Object.keys(this.object);
   }

@@ -241,12 +241,20 @@ export class Hub {
   async subscribe(
     user: string,
     channel: string,
-    options: ClientSelection & { readonly info?: unknown; readonly data?: unknown; readonly since?: Position } = {},
+    options: ClientSelection & {
+      /** What others may know of the client in the channel. */
+      readonly info?: unknown;
+      /** For the client: comes with the subscription. */
+      readonly data?: unknown;
+      readonly since?: Position;
+      /** Unix time in seconds at which the subscription ends. Default: never. */
+      readonly expireAt?: number | undefined;
+    } = {},
   ): Promise<void> {
-    const { client, since } = options;
+    const { client, since, expireAt } = options;
     const info = optionalJson(options.info, "the info of a subscription");
     const data = optionalJson(options.data, "the data of a subscription");
-    await this.operations.subscribe(user, channel, { client, since, info, data });
+    await this.operations.subscribe(user, channel, { client, since, info, data, expireAt });
   }
 
   unsubscribe(user: string, channel: string, options?: ClientSelection): Promise<void> {
@@ -259,8 +267,13 @@ export class Hub {
   }
 
   /** `expireAt`: Unix time in seconds; undefined: never. One that has passed ends the connections (3005). Rejects with a RangeError. */
-  refresh(user: string, expireAt: number | undefined, options?: ClientSelection): Promise<void> {
-    return this.operations.refresh(user, expireAt, options);
+  async refresh(
+    user: string,
+    expireAt: number | undefined,
+    options: ClientSelection & { /** Replaces what others may know of the clients. */ readonly info?: unknown } = {},
+  ): Promise<void> {
+    const info = optionalJson(options.info, "the info of a client");
+    await this.operations.refresh(user, expireAt, { client: options.client, info });
   }
 
   /** A message to a user's clients that belongs to no channel. */

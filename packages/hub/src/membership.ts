@@ -1,5 +1,12 @@
 import type { Background } from "./background.ts";
-import { type Broker, type HistoryPage, isPlaceIn, type Position, type Publication } from "./broker/broker.ts";
+import {
+  type Broker,
+  type ClientInfo,
+  type HistoryPage,
+  isPlaceIn,
+  type Position,
+  type Publication,
+} from "./broker/broker.ts";
 import type { Channel } from "./channel.ts";
 import type { Channels } from "./channels.ts";
 import { commandError } from "./codes.ts";
@@ -37,6 +44,8 @@ export interface Beginning {
 export class Membership {
   readonly subscription: Subscription;
   readonly namespace: Namespace;
+  /** The client's credentials name the channel: it ends when they no longer do. */
+  byCredentials = false;
   private readonly context: MembershipContext;
   private readonly channel: Channel;
   private state: "preparing" | "live" | "ended" = "preparing";
@@ -129,6 +138,15 @@ export class Membership {
     if (this.namespace.joinLeave === false || !this.isLive) return;
     this.isAnnounced = true;
     context.background.add(context.broker.publishJoin(channel.name, subscription.info));
+  }
+
+  /** Others may know something else of the client from now on. */
+  describe(info: ClientInfo): void {
+    const { subscription, context, channel } = this;
+    const { connInfo, chanInfo } = subscription.info;
+    if (info.connInfo === connInfo && info.chanInfo === chanInfo) return;
+    subscription.info = info;
+    if (this.isPresent) context.background.add(context.presence.add(channel.name, info));
   }
 
   /** Sends the client what was published in this turn. */

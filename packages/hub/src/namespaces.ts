@@ -110,6 +110,13 @@ function resolve(name: string, options: NamespaceOptions): Namespace {
   const fail = (option: string, expected: string, got: unknown): never => {
     throw new TypeError(`namespace "${name}": ${option} has to be ${expected}, got ${String(got)}`);
   };
+  for (const option of ["recovery", "presence", "delta"] as const) {
+    const value: unknown = options[option];
+    if (value !== undefined && typeof value !== "boolean") fail(option, "true or false", JSON.stringify(value));
+  }
+  if (![undefined, true, false, "asking"].includes(options.joinLeave)) {
+    fail("joinLeave", 'true, false or "asking"', JSON.stringify(options.joinLeave));
+  }
   const { history } = options;
   if (history !== undefined) {
     checkNames(`namespace "${name}": history`, history, { size: true, ttl: true, metaTtl: true });

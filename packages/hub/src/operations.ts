@@ -7,7 +7,8 @@ import type { Namespace } from "./namespaces.ts";
 import { Nodes } from "./nodes.ts";
 import { namespaceOf, type Parts } from "./parts.ts";
 import type { PresenceStats } from "./presence/presence-store.ts";
-import { channelPush, messagePush, subscribeJson } from "./protocol/encode.ts";
+import { messagePush } from "./protocol/encode.ts";
+import { subscribeByServer } from "./server-subscription.ts";
 import type { Session } from "./session.ts";
 import { type SurveyAnswer, Surveys } from "./surveys.ts";
 
@@ -26,6 +27,8 @@ export interface PublishOptions {
   readonly tags?: Readonly<Record<string, string>> | undefined;
   /** Delivers it, and does not keep it. */
   readonly skipHistory?: boolean | undefined;
+  /** Requires that subscribers can get it as a delta: rejects with a CommandError (108) where the namespace has none. Default: false. */
+  readonly delta?: boolean | undefined;
 }
 
 /** Where a publication is in its stream, and what became of it where that is known: on this node, at this moment. */
@@ -84,8 +87,9 @@ export class Operations {
   }
 
   async publish(channel: string, data: JsonText, options: PublishOptions = {}): Promise<PublishReport> {
-    const { publishing } = this.namespace(channel);
+    const { publishing, delta } = this.namespace(channel);
     const { idempotencyKey, idempotencyTtl, tags } = options;
+    if (options.delta === true && !delta) throw commandError("NOT_AVAILABLE", "the namespace has no deltas");
     if (idempotencyTtl !== undefined && !(idempotencyTtl > 0)) {
       throw new RangeError(`idempotencyTtl has to be more than 0 ms, got ${idempotencyTtl}`);
     }
@@ -147,11 +151,16 @@ export class Operations {
       readonly info?: JsonText | undefined;
       readonly data?: JsonText | undefined;
       readonly since?: Position | undefined;
+      readonly expireAt?: number | undefined;
     } = {},
   ): Promise<void> {
     this.namespace(channel);
-    const { client, info, data, since } = options;
-    await this.tellAll({ type: "subscribe", user, client, channel, info, data, since });
+    const { client, info, data, since, expireAt } = options;
+    checkExpireAt(expireAt);
+    if (expireAt !== undefined && expireAt * 1000 <= this.parts.settings.clock.unix()) {
+      throw commandError("BAD_REQUEST", "the subscription would have expired already");
+    }
+    await this.tellAll({ type: "subscribe", user, client, channel, info, data, since, expireAt });
   }
 
   async unsubscribe(user: string, channel: string, options: ClientSelection = {}): Promise<void> {
@@ -167,12 +176,17 @@ export class Operations {
     await this.tellAll({ type: "disconnect", user, client, code, reason, except });
   }
 
-  /** `expireAt`: Unix time in seconds; undefined: never. One that has passed ends the connections (3005). */
-  async refresh(user: string, expireAt: number | undefined, options: ClientSelection = {}): Promise<void> {
-    if (expireAt !== undefined && !(Number.isSafeInteger(expireAt) && expireAt > 0)) {
-      throw new RangeError(`expireAt has to be a Unix time in seconds, got ${String(expireAt)}`);
-    }
-    await this.tellAll({ type: "refresh", user, client: options.client, expireAt });
+  /**
+   * `expireAt`: Unix time in seconds; undefined: never. One that has passed ends the connections (3005). `info`, where it is given, replaces
+   * what others may know of the clients. Throws a RangeError.
+   */
+  async refresh(
+    user: string,
+    expireAt: number | undefined,
+    options: ClientSelection & { readonly info?: JsonText | undefined } = {},
+  ): Promise<void> {
+    checkExpireAt(expireAt);
+    await this.tellAll({ type: "refresh", user, client: options.client, expireAt, info: options.info });
   }
 
   /** A message that belongs to no channel. */
@@ -252,43 +266,21 @@ export class Operations {
         for (const session of sessions) {
           if ((session.secondsTo(control.expireAt) ?? 1) <= 0) session.close(DISCONNECTS.EXPIRED);
           else session.refresh(control.expireAt, true);
+          if (control.info !== undefined) session.describe(JSON.parse(control.info) as unknown, undefined);
         }
         return;
       case "subscribe":
-        await Promise.all(sessions.map((session) => this.subscribeSession(session, control)));
+        await this.subscribeSessions(sessions, control);
     }
   }
 
-  private async subscribeSession(session: Session, control: Extract<Control, { type: "subscribe" }>): Promise<void> {
-    const { channel, info, data, since } = control;
-    if (session.memberships.has(channel)) return;
-    if (session.memberships.size >= this.parts.settings.limits.channels) {
-      session.close(DISCONNECTS.CHANNEL_LIMIT);
-      return;
-    }
-    const namespace = this.namespace(channel);
-    const membership = session.join(channel, namespace, {
-      serverSide: true,
-      positioned: namespace.recovery,
-      delta: false,
-      hearsJoins: namespace.joinLeave === true,
-      info: session.makeInfo(info),
-      expireAt: undefined,
-    });
-    try {
-      await membership.prepare(since);
-    } catch (error) {
-      if (session.memberships.get(channel) !== membership) return; // it was unsubscribed meanwhile, or has gone
-      session.leave(channel);
-      throw error;
-    }
-    const { publications, ...beginning } = membership.commit();
-    const name = JSON.stringify(channel);
-    const result = { ...beginning, publications: [], recoverable: namespace.recovery, expiry: undefined, delta: false };
-    session.outbox.line(channelPush(name, "subscribe", subscribeJson({ ...result, data })));
-    // the push has no place for them
-    for (const publication of publications) session.outbox.line(channelPush(name, "pub", publication));
-    membership.announce();
+  private async subscribeSessions(
+    sessions: readonly Session[],
+    control: Extract<SessionControl, { type: "subscribe" }>,
+  ): Promise<void> {
+    const namespace = this.namespace(control.channel);
+    const request = { ...control, byCredentials: false };
+    await Promise.all(sessions.map((session) => subscribeByServer(session, this.parts, namespace, request)));
   }
 
   private namespace(channel: string): Namespace {
@@ -300,6 +292,14 @@ export class Operations {
   private checkPresence(channel: string): void {
     if (!this.namespace(channel).presence) throw commandError("NOT_AVAILABLE", "the channel has no presence");
   }
+}
+
+/** Throws a RangeError where `expireAt` is no Unix time in seconds. */
+function checkExpireAt(expireAt: number | undefined): void {
+  if (expireAt === undefined || (Number.isSafeInteger(expireAt) && expireAt > 0)) return;
+  throw new RangeError(
+    `expireAt must be a Unix time in seconds, an integer from 1 to 2^53 - 1, got ${String(expireAt)}`,
+  );
 }
 
 /** What a store was asked for; where it can't be had, a temporary error. */

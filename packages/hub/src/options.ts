@@ -4,12 +4,13 @@ import { type Broker, StoreUnavailableError } from "./broker/broker.ts";
 import type { ClientSession } from "./client-session.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import type { CodeAndReason } from "./codes.ts";
-import type { Authenticate, TokenVerifier } from "./credentials.ts";
+import type { Authenticate, TokenError, TokenVerifier } from "./credentials.ts";
 import { type NamespaceOptions, Namespaces } from "./namespaces.ts";
 import { checkNames } from "./option-names.ts";
 import { MemoryPresenceStore } from "./presence/memory-presence-store.ts";
 import type { PresenceStore } from "./presence/presence-store.ts";
 import { type Method, METHODS } from "./protocol/command.ts";
+import { quiet } from "./quiet.ts";
 
 /** Commands of one kind on one connection: so many per second, and so many at once after a pause. */
 export interface Rate {
@@ -177,6 +178,8 @@ export interface HubSettings {
   readonly onDisconnect: (session: ClientSession, why: CodeAndReason) => void;
   readonly onMessage: ((session: ClientSession, data: unknown) => void) | undefined;
   readonly onError: (error: unknown) => void;
+  /** A token was refused. */
+  readonly onTokenRefused: (error: TokenError) => void;
   readonly clock: Clock;
   readonly newId: () => string;
 }
@@ -207,7 +210,7 @@ export function resolveOptions(options: HubOptions): HubSettings {
     presence: options.presence ?? new MemoryPresenceStore({ clock }),
     tokens: options.tokens,
     authenticate: options.authenticate,
-    anonymous: options.anonymous ?? false,
+    anonymous: flag("anonymous", options.anonymous),
     limits: resolveLimits(options.limits ?? {}),
     ping,
     connectTimeout: positive("connectTimeout", options.connectTimeout ?? 10_000),
@@ -220,6 +223,7 @@ export function resolveOptions(options: HubOptions): HubSettings {
     onDisconnect: quiet(options.onDisconnect ?? (() => undefined), onError),
     onMessage: options.onMessage === undefined ? undefined : quiet(options.onMessage, onError),
     onError,
+    onTokenRefused: wrongClaims(onError, clock),
     clock,
     newId: options.newId ?? (() => crypto.randomUUID()),
   };
@@ -246,6 +250,31 @@ function resolveLimits(options: LimitOptions): Limits {
   return { ...limits, rates };
 }
 
+/** Default: false. */
+function flag(name: string, value: unknown = false): boolean {
+  if (typeof value === "boolean") return value;
+  throw new TypeError(`${name} must be true or false, got ${JSON.stringify(value)}`);
+}
+
+const SAME_CLAIM_INTERVAL = 60_000; // ms between two reports of the same fault
+const MAX_REPORTED = 100; // different faults in that time
+
+/**
+ * Reports wrong claims to the operator, the same fault once a minute: a client that is refused may come back at once. Anything else that is
+ * wrong with a token anybody can cause, without a key, as often as he likes; it is not reported.
+ */
+function wrongClaims(onError: (error: unknown) => void, clock: Clock): (error: TokenError) => void {
+  const reportedAt = new Map<string, number>();
+  return (error) => {
+    if (error.claim === undefined) return;
+    const now = clock.now();
+    for (const [message, at] of reportedAt) if (now - at >= SAME_CLAIM_INTERVAL) reportedAt.delete(message);
+    if (reportedAt.has(error.message) || reportedAt.size >= MAX_REPORTED) return;
+    reportedAt.set(error.message, now);
+    onError(error);
+  };
+}
+
 /** A store that is away says so itself, once. */
 function isOutage(error: unknown): boolean {
   return error instanceof Error && (error instanceof StoreUnavailableError || isOutage(error.cause));
@@ -254,19 +283,4 @@ function isOutage(error: unknown): boolean {
 function positive(name: string, value: number): number {
   if (!(value > 0)) throw new RangeError(`${name} has to be more than 0 ms, got ${value}`);
   return value;
-}
-
-/** A function of the application's that can neither throw nor reject. */
-function quiet<Args extends unknown[]>(
-  callback: (...args: Args) => unknown,
-  onError: (error: unknown) => void,
-): (...args: Args) => void {
-  return (...args) => {
-    try {
-      const result = callback(...args);
-      if (result instanceof Promise) result.catch(onError);
-    } catch (error) {
-      onError(error);
-    }
-  };
 }

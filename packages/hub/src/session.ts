@@ -21,6 +21,9 @@ export interface SessionContext extends MembershipContext {
   readonly registry: { begin(session: Session): void; add(session: Session): void; end(session: Session): void };
 }
 
+/** The longest time that a client is told, s: the protocol's field has 32 bits, and many clients keep it in 31. It refreshes earlier then. */
+const MAX_TTL = 2 ** 31 - 1;
+
 const pingMessage = new SharedMessage(PING);
 const uncounted = { delivered: 0, queued: 0, dropped: 0, disconnected: 0 };
 
@@ -98,6 +101,19 @@ export class Session implements ClientSession, SubscriptionOwner, Due {
     this.expireAt = credentials.expireAt;
   }
 
+  /** New credentials say something else of the client: what is undefined stays as it is. */
+  describe(info: unknown, meta: unknown): void {
+    if (meta !== undefined) this.meta = meta;
+    if (info === undefined) return;
+    const connInfo = toJson(info, "the info of a client");
+    this.info = info;
+    if (connInfo === this.connInfo) return;
+    this.connInfo = connInfo;
+    for (const membership of this.memberships.values()) {
+      membership.describe({ ...membership.subscription.info, connInfo });
+    }
+  }
+
   /** The session is there for everybody. */
   connected(): void {
     this.state = "connected";
@@ -155,7 +171,8 @@ export class Session implements ClientSession, SubscriptionOwner, Due {
   }
 
   secondsTo(expireAt: number | undefined): Expiry {
-    return expireAt === undefined ? undefined : Math.ceil(expireAt - this.hub.settings.clock.unix() / 1000);
+    if (expireAt === undefined) return undefined;
+    return Math.min(Math.ceil(expireAt - this.hub.settings.clock.unix() / 1000), MAX_TTL);
   }
 
   /** The connection expires at another time, or never. `tellClient` by a push. */

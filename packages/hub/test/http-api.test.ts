@@ -11,7 +11,7 @@ interface Answer {
   readonly status: number;
   readonly body: {
     readonly result?: Record<string, unknown>;
-    readonly error?: { readonly code: number };
+    readonly error?: { readonly code: number; readonly message?: string };
     readonly replies?: unknown[];
   };
 }
@@ -266,4 +266,69 @@ test("a batch: one after the other or at once, each with its answer", () =>
       );
     }
     assert.deepEqual((await call("batch", { commands: [] })).body, { replies: [] });
+  }));
+
+test("each field is obeyed or refused by name", () =>
+  withApi(async (call, { hub, clock }) => {
+    const a = await new TestClient(hub).connect({ data: "alice" });
+    const user = "alice";
+    const channel = "public:x";
+    const base64 = (text: string): string => Buffer.from(text).toString("base64");
+    const calls: readonly (readonly [method: string, fields: object])[] = [
+      ["publish", { channel, data: 1 }],
+      ["broadcast", { channels: [channel], data: 1 }],
+      ["subscribe", { user, channel }],
+      ["unsubscribe", { user, channel: "public:y" }],
+      ["disconnect", { user: "nobody" }],
+      ["refresh", { user }],
+      ["presence", { channel }],
+      ["presence_stats", { channel }],
+      ["history", { channel }],
+      ["history_remove", { channel }],
+      ["info", {}],
+      ["batch", { commands: [] }],
+    ];
+    for (const [method, fields] of calls) {
+      const { status, body } = await call(method, { ...fields, misspelled: 1 });
+      assert.deepEqual([status, body.error?.code], [400, 107], method);
+      assert.match(String(body.error?.message), /no field "misspelled"/, method);
+      // as some libraries send what they leave out
+      assert.equal((await call(method, { ...fields, misspelled: null })).status, 200, method);
+    }
+    for (const [method, fields, wrong] of [
+      ["disconnect", { user: "nobody", disconnect: { code: 4000, reason: "", reconnect: true } }, "reconnect"],
+      ["history", { channel, since: { offset: 0, epoch: "", generation: 1 } }, "generation"],
+    ] as const) {
+      assert.match(String((await call(method, fields)).body.error?.message), new RegExp(`no field "${wrong}"`));
+    }
+    a.take();
+    await call("publish", { channel, b64data: base64('{"n":\n"ü"}'), data: null });
+    await call("publish", { channel, b64data: "", data: null });
+    await settle();
+    assert.deepEqual(
+      pubsOf(a.take()).map(({ data }) => data),
+      [{ n: "ü" }, null],
+    );
+    for (const b64data of [base64("no JSON"), "//79", "?"]) {
+      assert.equal((await call("publish", { channel, b64data })).body.error?.code, 108, b64data);
+    }
+    assert.equal((await call("publish", { channel, data: 1, delta: true })).body.error?.code, 108);
+    assert.equal((await call("publish", { channel: "delta:x", data: 1, delta: true })).body.error, undefined);
+
+    await call("refresh", { user, info: { name: "B" } });
+    await settle();
+    assert.deepEqual((await hub.presence(channel))[0]?.connInfo, { name: "B" });
+    const expire_at = Math.floor(clock.unix() / 1000) + 10;
+    const b64 = { b64info: base64("5"), b64data: base64("6") };
+    await call("subscribe", { user, channel: "public:z", expire_at, ...b64 });
+    await settle();
+    assert.equal((await hub.presence("public:z"))[0]?.chanInfo, 5);
+    assert.equal(a.take().find(({ push }) => push?.subscribe !== undefined)?.push?.subscribe?.data, 6);
+    const past = await call("subscribe", { user, channel: "public:y", expire_at: expire_at - 20 });
+    assert.equal(past.body.error?.code, 107);
+    const code = (): number | undefined => a.closedWith?.code;
+    await clock.advance(34_000);
+    assert.equal(code(), undefined);
+    await clock.advance(2_000);
+    assert.equal(code(), 3006, "it has expired, and the time for a refresh is over");
   }));

@@ -66,6 +66,7 @@ async function single(hub: Hub, method: string, body: string): Promise<string> {
 /** All calls are checked before the first one is made. */
 async function batch(hub: Hub, body: string): Promise<string> {
   const request = new Fields(parse(body), "batch");
+  request.only("commands", "parallel");
   const isParallel = request.boolean("parallel");
   const commands = request.array("commands");
   const texts = elementsOf(sliceAt(body, ["commands"]) ?? "[]");

@@ -14,10 +14,26 @@ type Prepare = (hub: Hub, params: Fields, text: JsonText) => PreparedCall;
 
 const DONE: JsonText = "{}";
 
+/** Fields of publish and broadcast, besides the channels. */
+const PUBLISH_FIELDS = [
+  "data",
+  "b64data",
+  "skip_history",
+  "tags",
+  "idempotency_key",
+  "delta",
+  "version",
+  "version_epoch",
+] as const;
+
+/** Fields that say which clients a call is about. */
+const SELECTION = ["user", "client", "session"] as const;
+
 const METHODS: ReadonlyMap<string, Prepare> = new Map<string, Prepare>([
   [
     "publish",
     ({ operations }, params, text) => {
+      params.only("channel", ...PUBLISH_FIELDS);
       const channel = params.requiredString("channel");
       const data = dataOf(params, text);
       const options = publishOptions(params);
@@ -27,6 +43,7 @@ const METHODS: ReadonlyMap<string, Prepare> = new Map<string, Prepare>([
   [
     "broadcast",
     ({ operations }, params, text) => {
+      params.only("channels", ...PUBLISH_FIELDS);
       const channels = params.strings("channels");
       if (channels.length === 0) throw commandError("BAD_REQUEST", "channels is missing");
       const data = dataOf(params, text);
@@ -43,14 +60,26 @@ const METHODS: ReadonlyMap<string, Prepare> = new Map<string, Prepare>([
   [
     "subscribe",
     ({ operations }, params, text) => {
-      notOffered(params, "override", "b64info", "b64data");
+      params.only(
+        "channel",
+        ...SELECTION,
+        "info",
+        "b64info",
+        "data",
+        "b64data",
+        "recover_since",
+        "expire_at",
+        "override",
+      );
+      notOffered(params, "override");
       const { user, client } = selection(params);
       const channel = params.requiredString("channel");
       const since = position(params, "recover_since");
-      const info = optionalJson(params, text, "info");
-      const data = optionalJson(params, text, "data");
+      const info = optionalJson(params, text, "info", "b64info");
+      const data = optionalJson(params, text, "data", "b64data");
+      const expireAt = params.integer("expire_at") || undefined;
       return async () => {
-        await operations.subscribe(user, channel, { client, info, data, since });
+        await operations.subscribe(user, channel, { client, info, data, since, expireAt });
         return DONE;
       };
     },
@@ -58,6 +87,7 @@ const METHODS: ReadonlyMap<string, Prepare> = new Map<string, Prepare>([
   [
     "unsubscribe",
     ({ operations }, params) => {
+      params.only("channel", ...SELECTION);
       const { user, client } = selection(params);
       const channel = params.requiredString("channel");
       return async () => {
@@ -69,9 +99,11 @@ const METHODS: ReadonlyMap<string, Prepare> = new Map<string, Prepare>([
   [
     "disconnect",
     ({ operations }, params) => {
+      params.only(...SELECTION, "whitelist", "disconnect");
       const { user, client } = selection(params);
       const except = params.strings("whitelist");
       const why = params.fields("disconnect");
+      why?.only("code", "reason");
       const code = why?.integer("code");
       const reason = why?.string("reason");
       return async () => {
@@ -87,12 +119,14 @@ const METHODS: ReadonlyMap<string, Prepare> = new Map<string, Prepare>([
   ],
   [
     "refresh",
-    ({ operations }, params) => {
+    ({ operations }, params, text) => {
+      params.only(...SELECTION, "expired", "expire_at", "info");
       const { user, client } = selection(params);
       // 1970 has passed
       const expireAt = params.boolean("expired") ? 1 : params.integer("expire_at") || undefined;
+      const info = optionalJson(params, text, "info");
       return async () => {
-        await operations.refresh(user, expireAt, { client });
+        await operations.refresh(user, expireAt, { client, info });
         return DONE;
       };
     },
@@ -100,6 +134,7 @@ const METHODS: ReadonlyMap<string, Prepare> = new Map<string, Prepare>([
   [
     "presence",
     ({ operations }, params) => {
+      params.only("channel");
       const channel = params.requiredString("channel");
       return async () => presenceJson(await operations.presence(channel));
     },
@@ -107,6 +142,7 @@ const METHODS: ReadonlyMap<string, Prepare> = new Map<string, Prepare>([
   [
     "presence_stats",
     ({ operations }, params) => {
+      params.only("channel");
       const channel = params.requiredString("channel");
       return async () => presenceStatsJson(await operations.presenceStats(channel));
     },
@@ -114,6 +150,7 @@ const METHODS: ReadonlyMap<string, Prepare> = new Map<string, Prepare>([
   [
     "history",
     ({ operations }, params) => {
+      params.only("channel", "limit", "since", "reverse");
       const channel = params.requiredString("channel");
       const since = position(params, "since");
       const limit = Math.max(params.integer("limit", -(2 ** 31)), -1);
@@ -124,6 +161,7 @@ const METHODS: ReadonlyMap<string, Prepare> = new Map<string, Prepare>([
   [
     "history_remove",
     ({ operations }, params) => {
+      params.only("channel");
       const channel = params.requiredString("channel");
       return async () => {
         await operations.removeHistory(channel);
@@ -131,7 +169,13 @@ const METHODS: ReadonlyMap<string, Prepare> = new Map<string, Prepare>([
       };
     },
   ],
-  ["info", (hub) => () => Promise.resolve(infoJson(hub))],
+  [
+    "info",
+    (hub, params) => {
+      params.only();
+      return () => Promise.resolve(infoJson(hub));
+    },
+  ],
 ]);
 
 /** Checks a call. Throws a CommandError: no such method (104), or parameters that it does not take (107). */
@@ -142,24 +186,43 @@ export function prepareCall(hub: Hub, method: string, params: unknown, text: Jso
 }
 
 function dataOf(params: Fields, text: JsonText): JsonText {
-  notOffered(params, "b64data");
-  const data = sliceAt(text, ["data"]);
+  // null is JSON that may be published; in a field that may be left out it counts as absent
+  const data =
+    params.string("b64data") === "" ? sliceAt(text, ["data"]) : optionalJson(params, text, "data", "b64data");
   if (data === undefined) throw commandError("BAD_REQUEST", "data is missing");
   return onOneLine(data);
 }
 
-function optionalJson(params: Fields, text: JsonText, name: string): JsonText | undefined {
-  const value = params.raw(name) === undefined ? undefined : sliceAt(text, [name]);
+/** The JSON of the field `name`, or of `encoded`, which has it in base64. */
+function optionalJson(params: Fields, text: JsonText, name: string, encoded?: string): JsonText | undefined {
+  const isGiven = params.raw(name) !== undefined;
+  const base64 = encoded === undefined ? "" : params.string(encoded);
+  if (base64 !== "") {
+    if (isGiven) throw commandError("NOT_AVAILABLE", `${encoded} must not come with ${name}`);
+    return jsonInBase64(base64, encoded ?? name);
+  }
+  const value = isGiven ? sliceAt(text, [name]) : undefined;
   return value === undefined ? undefined : onOneLine(value);
+}
+
+/** Bytes that are not JSON could go to no client: the hub speaks the JSON variant of the protocol. */
+function jsonInBase64(base64: string, name: string): JsonText {
+  try {
+    const decoded = new TextDecoder("utf-8", { fatal: true }).decode(Buffer.from(base64, "base64"));
+    JSON.parse(decoded);
+    return onOneLine(decoded);
+  } catch (error) {
+    throw commandError("NOT_AVAILABLE", `${name} must be JSON in base64`, { cause: error });
+  }
 }
 
 function publishOptions(params: Fields): PublishOptions {
   notOffered(params, "version", "version_epoch");
-  params.boolean("delta"); // who gets deltas is up to the namespace and the subscriber
   return {
     idempotencyKey: params.string("idempotency_key") || undefined,
     tags: params.stringRecord("tags"),
     skipHistory: params.boolean("skip_history"),
+    delta: params.boolean("delta"),
   };
 }
 
@@ -172,6 +235,7 @@ function selection(params: Fields): { readonly user: string; readonly client: st
 
 function position(params: Fields, name: string): Position | undefined {
   const since = params.fields(name);
+  since?.only("offset", "epoch");
   return since === undefined ? undefined : { offset: since.integer("offset"), epoch: since.string("epoch") };
 }
 
@@ -179,7 +243,7 @@ function notOffered(params: Fields, ...names: readonly string[]): void {
   for (const name of names) {
     const value = params.raw(name);
     if (value !== undefined && value !== "" && value !== 0)
-      throw commandError("NOT_AVAILABLE", `${name} is not offered`);
+      throw commandError("NOT_AVAILABLE", `${name} is not supported`);
   }
 }
 

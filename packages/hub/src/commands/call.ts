@@ -7,7 +7,8 @@ import type { Session } from "../session.ts";
 
 export async function rpc(session: Session, parts: Parts, command: RpcCommand): Promise<void> {
   const handler = parts.rpc.get(command.name);
-  if (handler === undefined) throw commandError("METHOD_NOT_FOUND");
+  // as in Centrifugo: 108 where there are no functions at all, 104 where there are others
+  if (handler === undefined) throw commandError(parts.rpc.size === 0 ? "NOT_AVAILABLE" : "METHOD_NOT_FOUND");
   const result = await handler({ session, method: command.name, data: command.data });
   const data = result === undefined ? "" : `"data":${toJson(result, "the result of a call")}`;
   session.outbox.line(reply(command.id, "rpc", `{${data}}`));

@@ -1,4 +1,4 @@
-import { type AccessFunction, type Audience, isAmong } from "../access.ts";
+import { type AccessFunction, type Audience, isAmong, judge, type SubscribeGrant } from "../access.ts";
 import { isPlaceIn } from "../broker/broker.ts";
 import { commandError } from "../codes.ts";
 import { namespaceOf, type Parts } from "../parts.ts";
@@ -64,12 +64,12 @@ function allow(
     if (isAmong(access, session, session.memberships.get(channel)?.isLive === true)) return undefined;
     throw commandError("PERMISSION_DENIED");
   }
-  const allowed = access({ session, channel, data: data() });
-  if (allowed instanceof Promise) return allowed.then(check);
-  check(allowed);
+  const judged = judge(access({ session, channel, data: data() }), false);
+  if (judged instanceof Promise) return judged.then(check);
+  check(judged);
   return undefined;
 }
 
-function check(allowed: boolean): void {
-  if (!allowed) throw commandError("PERMISSION_DENIED");
+function check(grant: SubscribeGrant | undefined): void {
+  if (grant === undefined) throw commandError("PERMISSION_DENIED");
 }

@@ -1,11 +1,15 @@
-import { commandError, DISCONNECTS } from "../codes.ts";
-import { type Credentials, TokenError, type TokenVerifier } from "../credentials.ts";
+import { commandError, DISCONNECTS, UNSUBSCRIBES } from "../codes.ts";
+import { type Credentials, type ServerSubscription, TokenError } from "../credentials.ts";
 import { type JsonText, optionalJson } from "../json.ts";
 import type { Membership } from "../membership.ts";
 import { disconnect, namespaceOf, type Parts } from "../parts.ts";
 import type { ConnectCommand, RefreshCommand } from "../protocol/command.ts";
 import { connectJson, refreshJson, reply, subscribeJson } from "../protocol/encode.ts";
+import { subscribeByServer } from "../server-subscription.ts";
 import type { Session } from "../session.ts";
+import { identify, type Identity, type IdentityClaims, tokenRefusal } from "./identity.ts";
+
+const NO_SUBS: ReadonlyMap<string, ServerSubscription> = new Map();
 
 /** A membership that is prepared, and what the client is told with it. */
 interface Prepared {
@@ -16,11 +20,12 @@ interface Prepared {
 /** Who the client is, then its server-side subscriptions, then the answer. On an error the session is as before. */
 export async function connect(session: Session, parts: Parts, command: ConnectCommand): Promise<void> {
   const { settings } = parts;
-  const credentials = await identify(session, parts, command);
+  const { credentials, byToken } = await identified(session, parts, command);
   if (session.isClosed) return;
   session.identify(credentials);
   const { expiry } = session;
-  if (expiry !== undefined && expiry <= 0) throw commandError("EXPIRED", "the connection's time has passed");
+  // after TOKEN_EXPIRED the client gets another token; EXPIRED ends it for good
+  if (expiry !== undefined && expiry <= 0) throw commandError(byToken ? "TOKEN_EXPIRED" : "EXPIRED");
   const data = optionalJson(credentials.data, "the data of a connection");
   let prepared: readonly Prepared[];
   try {
@@ -52,41 +57,57 @@ export async function connect(session: Session, parts: Parts, command: ConnectCo
   settings.onConnect(session);
 }
 
-/** A new token for the same user: the connection expires later. */
+/** New credentials for the same user: the connection expires later, and has what they say. */
 export async function refresh(session: Session, parts: Parts, command: RefreshCommand): Promise<void> {
   const { token } = command;
-  const credentials = await identify(session, parts, { token, data: undefined, name: "", version: "", headers: {} });
+  const { settings } = parts;
+  let identity: Identity;
+  try {
+    identity = await identify(session, parts, { token, data: undefined, name: "", version: "", headers: {} });
+  } catch (error) {
+    // after 3005 the client comes back with a new token; any command error that is not temporary would end it for good
+    throw tokenRefusal(error, parts, disconnect(DISCONNECTS.EXPIRED));
+  }
   if (session.isClosed) return;
-  if (credentials.user !== session.user) throw disconnect(DISCONNECTS.INVALID_TOKEN);
+  const { credentials } = identity;
+  if (credentials.user !== session.user) {
+    const fault = new TokenError("token.sub is not the user of the connection", false, { claim: "sub" });
+    throw tokenRefusal(fault, parts, commandError("TOKEN_EXPIRED"));
+  }
   session.refresh(credentials.expireAt, false);
   const { expiry } = session;
   if (expiry !== undefined && expiry <= 0) throw disconnect(DISCONNECTS.EXPIRED);
-  session.outbox.line(reply(command.id, "refresh", refreshJson(session.client, parts.settings.version, expiry)));
+  session.describe(credentials.info, credentials.meta);
+  await renewServerSide(session, parts, credentials);
+  if (session.isClosed) return;
+  session.outbox.line(reply(command.id, "refresh", refreshJson(session.client, settings.version, session.expiry)));
 }
 
-/** What a client says of itself. */
-type Claims = Pick<ConnectCommand, "token" | "data" | "name" | "version" | "headers">;
-
-async function identify(session: Session, parts: Parts, claims: Claims): Promise<Credentials> {
-  const { tokens, authenticate, anonymous } = parts.settings;
-  const { token, data, name, version, headers } = claims;
-  if (token !== "" && tokens !== undefined) return checkToken(tokens, token);
-  const { client, context } = session;
-  const credentials = await authenticate?.({ client, data, name, version, headers, token, context });
-  if (credentials !== undefined) return credentials;
-  // a token that nobody knows of is no way in as nobody
-  if (token !== "") throw disconnect(DISCONNECTS.INVALID_TOKEN);
-  if (anonymous) return { user: "" };
-  throw commandError("UNAUTHORIZED");
-}
-
-async function checkToken(tokens: TokenVerifier, token: string): Promise<Credentials> {
+async function identified(session: Session, parts: Parts, claims: IdentityClaims): Promise<Identity> {
   try {
-    return await tokens.connection(token);
+    return await identify(session, parts, claims);
   } catch (error) {
-    if (!(error instanceof TokenError)) throw error;
-    throw error.expired ? commandError("TOKEN_EXPIRED") : disconnect(DISCONNECTS.INVALID_TOKEN);
+    throw tokenRefusal(error, parts, commandError("TOKEN_EXPIRED"));
   }
+}
+
+/** Server-side subscriptions follow the credentials: those that they no longer name end, new ones begin. */
+async function renewServerSide(session: Session, parts: Parts, { subs = NO_SUBS }: Credentials): Promise<void> {
+  for (const [channel, { byCredentials }] of [...session.memberships]) {
+    if (byCredentials && !subs.has(channel)) session.expel(channel, UNSUBSCRIBES.SERVER);
+  }
+  const added: Promise<void>[] = [];
+  for (const [channel, subscription] of subs) {
+    const namespace = namespaceOf(parts, channel);
+    const info = optionalJson(subscription.info, "the info of a subscription");
+    const membership = session.memberships.get(channel);
+    if (membership?.byCredentials === true) membership.describe(session.makeInfo(info));
+    if (membership !== undefined) continue;
+    const data = optionalJson(subscription.data, "the data of a subscription");
+    const request = { channel, info, data, since: undefined, expireAt: undefined, byCredentials: true };
+    added.push(subscribeByServer(session, parts, namespace, request));
+  }
+  await Promise.all(added);
 }
 
 async function prepareServerSide(
@@ -108,6 +129,7 @@ async function prepareServerSide(
       info: session.makeInfo(optionalJson(info, "the info of a subscription")),
       expireAt: undefined,
     });
+    membership.byCredentials = true;
     return { membership, data: optionalJson(data, "the data of a subscription") };
   });
   await Promise.all(

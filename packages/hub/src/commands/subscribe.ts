@@ -1,9 +1,9 @@
-import { isAmong, type SubscribeGrant } from "../access.ts";
-import { commandError } from "../codes.ts";
-import { type SubscriptionCredentials, TokenError, type TokenVerifier } from "../credentials.ts";
+import { isAmong, judge, type SubscribeGrant } from "../access.ts";
+import { commandError, DISCONNECTS } from "../codes.ts";
+import { type SubscriptionCredentials, TokenError } from "../credentials.ts";
 import { optionalJson } from "../json.ts";
 import type { Namespace } from "../namespaces.ts";
-import { namespaceOf, type Parts } from "../parts.ts";
+import { disconnect, namespaceOf, type Parts } from "../parts.ts";
 import type { SubRefreshCommand, SubscribeCommand, UnsubscribeCommand } from "../protocol/command.ts";
 import { reply, subRefreshJson, subscribeJson } from "../protocol/encode.ts";
 import type { Session } from "../session.ts";
@@ -12,14 +12,22 @@ export async function subscribe(session: Session, parts: Parts, command: Subscri
   const { channel, since } = command;
   const namespace = namespaceOf(parts, channel);
   if (session.memberships.has(channel)) throw commandError("ALREADY_SUBSCRIBED");
-  const grant = await authorize(session, parts, namespace, command);
+  let grant: SubscribeGrant;
+  try {
+    grant = await authorize(session, parts, namespace, command);
+  } catch (error) {
+    throw refusal(error, commandError("TOKEN_EXPIRED"));
+  }
   if (session.state === "closed") return;
   // it may have been subscribed by the server meanwhile
   if (session.memberships.has(channel)) throw commandError("ALREADY_SUBSCRIBED");
   const limit = parts.settings.limits.channels;
   if (session.memberships.size >= limit) throw commandError("LIMIT_EXCEEDED", `at most ${limit} channels`);
   const expiry = session.secondsTo(grant.expireAt);
-  if (expiry !== undefined && expiry <= 0) throw commandError("EXPIRED", "the subscription's time has passed");
+  if (expiry !== undefined && expiry <= 0) {
+    // after TOKEN_EXPIRED the client gets another token; EXPIRED ends the subscription for good
+    throw commandError(isByToken(parts, command.token) ? "TOKEN_EXPIRED" : "EXPIRED");
+  }
   const chanInfo = optionalJson(grant.info, "the info of a subscription");
   const data = optionalJson(grant.data, "the data of a subscription");
   const positioned = namespace.recovery || (namespace.hasHistory && command.positioned);
@@ -55,52 +63,81 @@ export function unsubscribe(session: Session, _parts: Parts, command: Unsubscrib
   session.outbox.line(reply(command.id, "unsubscribe", "{}"));
 }
 
-/** A new token for the same subscription: it expires later. */
+/** A new token for the same subscription: it expires later, and has what the token says. */
 export async function subRefresh(session: Session, parts: Parts, command: SubRefreshCommand): Promise<void> {
   const { channel, token } = command;
   const membership = session.memberships.get(channel);
   if (membership?.isLive !== true) throw commandError("PERMISSION_DENIED", "not subscribed");
-  const { expireAt } = await authorize(session, parts, membership.namespace, { channel, token, data: undefined });
+  let grant: SubscribeGrant;
+  try {
+    grant = await authorize(session, parts, membership.namespace, { channel, token, data: undefined });
+  } catch (error) {
+    // after 3006 the client comes back and subscribes with a new token; an error would end its subscription for good
+    throw refusal(error, disconnect(DISCONNECTS.SUBSCRIPTION_EXPIRED));
+  }
   if (!membership.isLive) throw commandError("PERMISSION_DENIED", "not subscribed");
-  membership.subscription.expireAt = expireAt;
-  const expiry = session.secondsTo(expireAt);
-  if (expiry !== undefined && expiry <= 0) throw commandError("EXPIRED", "the subscription's time has passed");
+  const expiry = session.secondsTo(grant.expireAt);
+  if (expiry !== undefined && expiry <= 0) throw disconnect(DISCONNECTS.SUBSCRIPTION_EXPIRED);
+  membership.subscription.expireAt = grant.expireAt;
+  const chanInfo = optionalJson(grant.info, "the info of a subscription");
+  if (chanInfo !== undefined) membership.describe(session.makeInfo(chanInfo));
   session.reschedule();
   session.outbox.line(reply(command.id, "sub_refresh", subRefreshJson(expiry)));
+}
+
+function isByToken(parts: Parts, token: string): boolean {
+  return token !== "" && parts.settings.tokens !== undefined;
 }
 
 async function authorize(
   session: Session,
   parts: Parts,
-  { subscribe }: Namespace,
+  { name, subscribe }: Namespace,
   { channel, token, data }: Pick<SubscribeCommand, "channel" | "token" | "data">,
 ): Promise<SubscribeGrant> {
   const { tokens } = parts.settings;
-  if (token !== "" && tokens !== undefined) return checkToken(session, tokens, token, channel);
+  if (token !== "" && tokens !== undefined) {
+    try {
+      const credentials = await tokens.subscription(token);
+      checkBinding(credentials, session, channel);
+      return credentials;
+    } catch (error) {
+      if (error instanceof TokenError) parts.settings.onTokenRefused(error);
+      throw error;
+    }
+  }
   if (typeof subscribe !== "function") {
     if (token === "" && isAmong(subscribe, session, false)) return {};
     throw commandError("PERMISSION_DENIED");
   }
-  const granted = await subscribe({ session, channel, data, token });
-  if (granted === false) throw commandError("PERMISSION_DENIED");
-  return granted === true ? {} : granted;
+  const answer: unknown = await subscribe({ session, channel, data, token });
+  const grant = await judge(answer, true);
+  if (grant !== undefined) return grant;
+  if (answer) parts.background.onError(noGrant(name, answer));
+  throw commandError("PERMISSION_DENIED");
 }
 
-async function checkToken(
-  session: Session,
-  tokens: TokenVerifier,
-  token: string,
-  channel: string,
-): Promise<SubscriptionCredentials> {
-  let credentials: SubscriptionCredentials;
-  try {
-    credentials = await tokens.subscription(token);
-  } catch (error) {
-    if (!(error instanceof TokenError)) throw error;
-    throw error.expired ? commandError("TOKEN_EXPIRED") : commandError("PERMISSION_DENIED", "the token is not valid");
-  }
-  if (credentials.user !== session.user || credentials.channel !== channel) {
-    throw commandError("PERMISSION_DENIED", "the token is for another user or channel");
-  }
-  return credentials;
+/** What a client is answered where `authorize` failed: `whenExpired` for a token that is too old. */
+function refusal(error: unknown, whenExpired: Error): unknown {
+  if (!(error instanceof TokenError)) return error;
+  if (error.temporary) return commandError("INTERNAL");
+  return error.expired ? whenExpired : commandError("PERMISSION_DENIED", "the token is not valid");
+}
+
+/** Throws a TokenError where the token is for someone else, for another channel or another connection. */
+function checkBinding(credentials: SubscriptionCredentials, session: Session, channel: string): void {
+  const wrong = (claim: string, what: string): TokenError =>
+    new TokenError(`token.${claim} is not the ${what}`, false, { claim });
+  if (credentials.user !== session.user) throw wrong("sub", "user of the connection");
+  if (credentials.channel !== channel) throw wrong("channel", "channel of the subscription");
+  const { client } = credentials;
+  if (client !== undefined && client !== session.client) throw wrong("client", "id of the connection");
+}
+
+function noGrant(namespace: string, answer: unknown): TypeError {
+  const what =
+    typeof answer === "object" && answer !== null ? `an object with ${Object.keys(answer).join(", ")}` : typeof answer;
+  return new TypeError(
+    `namespace "${namespace}": subscribe must return true, or an object with no fields but info, data and expireAt, to allow; got ${what}`,
+  );
 }

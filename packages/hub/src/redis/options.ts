@@ -1,5 +1,6 @@
 import type { ConnectionOptions } from "node:tls";
 import { checkNames } from "../option-names.ts";
+import { quiet } from "../quiet.ts";
 
 export interface RedisOptions {
   /** Begins the names of all keys and pub/sub channels. Hubs with the same one are nodes of one hub. Default: "tungstate". */
@@ -37,5 +38,11 @@ export function resolveRedisOptions(options: RedisOptions): RedisSettings {
   const { prefix = "tungstate", timeout = 5_000, presenceTtl = 60_000, tls, onError = () => undefined } = options;
   if (!(timeout >= 100)) throw new RangeError(`timeout has to be at least 100 ms, got ${timeout}`);
   if (!(presenceTtl >= 100)) throw new RangeError(`presenceTtl has to be at least 100 ms, got ${presenceTtl}`);
-  return { prefix, timeout: Math.round(timeout), presenceTtl: Math.round(presenceTtl), tls, onError };
+  return {
+    prefix,
+    timeout: Math.round(timeout),
+    presenceTtl: Math.round(presenceTtl),
+    tls,
+    onError: quiet(onError, () => undefined),
+  };
 }

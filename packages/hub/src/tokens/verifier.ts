@@ -1,6 +1,5 @@
 import {
   createLocalJWKSet,
-  createRemoteJWKSet,
   type CryptoKey,
   decodeProtectedHeader,
   errors,
@@ -13,10 +12,11 @@ import {
   type JWTVerifyGetKey,
 } from "jose";
 import { type Clock, systemClock } from "../clock.ts";
-import { CommandError } from "../codes.ts";
 import { TokenError, type TokenVerifier } from "../credentials.ts";
 import { checkNames } from "../option-names.ts";
+import { quiet } from "../quiet.ts";
 import { connectionCredentials, subscriptionCredentials } from "./claims.ts";
+import { RemoteKeys, type RemoteKeysOptions } from "./remote-keys.ts";
 
 const SECRET_ALGORITHMS = ["HS256", "HS384", "HS512"] as const;
 const PUBLIC_ALGORITHMS = ["RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "EdDSA"] as const;
@@ -37,8 +37,10 @@ export interface TokenOptions {
   readonly audience?: string | readonly string[];
   /** What the claim `iss` has to be. Default: not looked at. */
   readonly issuer?: string | readonly string[];
-  /** How far the clocks of whoever makes the tokens may be off, s. Default: 0. */
+  /** How far the clocks of whoever makes the tokens may be off, s: tokens, and connections made with them, are valid for longer. Default: 0. */
   readonly clockTolerance?: number;
+  /** Told when a set of keys could not be fetched. Default: the check of the token that needed it rejects with the error. */
+  readonly onError?: (error: Error) => void;
   readonly clock?: Clock;
 }
 
@@ -48,7 +50,7 @@ interface Candidate {
   readonly key: JWTVerifyGetKey;
 }
 
-/** Thrown by jose for a token that does not count, as opposed to keys that can't be had. */
+/** Thrown by jose for a token that is refused, as opposed to keys that cannot be had. */
 const INVALID = [
   errors.JWTClaimValidationFailed,
   errors.JWTInvalid,
@@ -60,27 +62,41 @@ const INVALID = [
   errors.JWKSMultipleMatchingKeys,
 ] as const;
 
+/** Another key may be the right one. */
+const WRONG_KEY = [
+  errors.JWSSignatureVerificationFailed,
+  errors.JWKSNoMatchingKey,
+  errors.JWKSMultipleMatchingKeys,
+] as const;
+
 /**
  * Checks connection and subscription tokens: JWT with the claims that Centrifugo defined. Throws a TypeError where an option makes
  * no sense; a public key that is none is found out by the first token.
  */
 export function createTokenVerifier(options: TokenOptions): TokenVerifier {
-  const { audience, issuer, clockTolerance = 0, clock = systemClock } = options;
+  const { audience, issuer, clockTolerance = 0, clock = systemClock, onError } = options;
   checkNames("the options of a token verifier", options, {
     keys: true,
     audience: true,
     issuer: true,
     clockTolerance: true,
+    onError: true,
     clock: true,
   });
   if (options.keys.length === 0) throw new TypeError("keys has to have at least one key in it");
-  const candidates = options.keys.map(candidate);
+  if (!Number.isFinite(clockTolerance) || clockTolerance < 0) {
+    throw new TypeError(`clockTolerance must be a number of seconds, from 0, got ${JSON.stringify(clockTolerance)}`);
+  }
+  const report = onError === undefined ? undefined : quiet(onError, () => undefined);
+  const remote: RemoteKeysOptions = { clock, onError: report, random: Math.random };
+  const candidates = options.keys.map((key) => candidate(key, remote));
 
   const verify = async (token: string): Promise<JWTPayload> => {
     const { alg } = headerOf(token);
-    const fitting = candidates.filter((each) => each.algorithms.includes(alg));
-    let failure: unknown = new TokenError(`no key for tokens with the algorithm ${alg}`, false);
-    for (const { algorithms, key } of fitting) {
+    let failure: unknown = new TokenError(`no key for tokens with the algorithm ${alg.slice(0, 40)}`, false);
+    let isSettled = true;
+    for (const { algorithms, key } of candidates) {
+      if (!algorithms.includes(alg)) continue;
       try {
         const { payload } = await jwtVerify(token, key, {
           algorithms: [...algorithms],
@@ -91,31 +107,24 @@ export function createTokenVerifier(options: TokenOptions): TokenVerifier {
         });
         return payload;
       } catch (error) {
-        failure = asTokenError(error);
-        // another key of the same algorithm may be the right one
-        if (!isWrongKey(error)) break;
+        const isWrongKey = WRONG_KEY.some((each) => error instanceof each);
+        if (!isWrongKey && INVALID.some((each) => error instanceof each)) throw asTokenError(error);
+        if (error instanceof errors.JWTExpired) throw asTokenError(error);
+        // keys that cannot be had may be the right ones: that outweighs a key that is wrong
+        if (isSettled) failure = asTokenError(error);
+        if (!isWrongKey) isSettled = false;
       }
     }
     throw failure;
   };
 
-  const claims = async <T>(token: string, read: (payload: JWTPayload) => T): Promise<T> => {
-    const payload = await verify(token);
-    try {
-      return read(payload);
-    } catch (error) {
-      if (error instanceof CommandError) throw new TokenError(error.message, false, { cause: error });
-      throw error;
-    }
-  };
-
   return {
-    connection: (token) => claims(token, connectionCredentials),
-    subscription: (token) => claims(token, subscriptionCredentials),
+    connection: async (token) => connectionCredentials(await verify(token), clockTolerance),
+    subscription: async (token) => subscriptionCredentials(await verify(token), clockTolerance),
   };
 }
 
-function candidate(key: TokenKey): Candidate {
+function candidate(key: TokenKey, remote: RemoteKeysOptions): Candidate {
   if ("secret" in key) {
     checkAlgorithm(key.algorithm, SECRET_ALGORITHMS);
     const secret = typeof key.secret === "string" ? new TextEncoder().encode(key.secret) : key.secret;
@@ -132,7 +141,7 @@ function candidate(key: TokenKey): Candidate {
   const isAddress = typeof jwks === "string" || jwks instanceof URL;
   return {
     algorithms: PUBLIC_ALGORITHMS,
-    key: isAddress ? createRemoteJWKSet(new URL(jwks)) : createLocalJWKSet(jwks),
+    key: isAddress ? new RemoteKeys(new URL(jwks), remote).find : createLocalJWKSet(jwks),
   };
 }
 
@@ -155,16 +164,25 @@ function headerOf(token: string): { readonly alg: string } {
   throw new TokenError("a JWT without an algorithm", false);
 }
 
-function isWrongKey(error: unknown): boolean {
-  return error instanceof errors.JWSSignatureVerificationFailed || error instanceof errors.JWKSNoMatchingKey;
-}
-
 function asTokenError(error: unknown): unknown {
   if (error instanceof errors.JWTExpired) return new TokenError("the token has expired", true, { cause: error });
+  if (error instanceof errors.JWTClaimValidationFailed) return claimFault(error);
   if (INVALID.some((each) => error instanceof each)) {
     return new TokenError(error instanceof Error ? error.message : "not valid", false, { cause: error });
   }
   return error;
+}
+
+/** A claim that jose has checked. A token whose `nbf` is to come will be valid. */
+function claimFault(error: errors.JWTClaimValidationFailed): TokenError {
+  const { claim, reason } = error;
+  const temporary = claim === "nbf" && reason === "check_failed";
+  const value = JSON.stringify(error.payload[claim]) ?? "nothing";
+  return new TokenError(`token.${claim} is not accepted: ${error.message}; got ${value.slice(0, 80)}`, false, {
+    cause: error,
+    claim,
+    temporary,
+  });
 }
 
 function listOf(value: string | readonly string[]): string[] {

@@ -1,0 +1,60 @@
+import type { Position } from "./broker/broker.ts";
+import { DISCONNECTS } from "./codes.ts";
+import type { JsonText } from "./json.ts";
+import type { Namespace } from "./namespaces.ts";
+import type { Parts } from "./parts.ts";
+import { channelPush, subscribeJson } from "./protocol/encode.ts";
+import type { Session } from "./session.ts";
+
+/** A subscription that the server makes for a connected client. */
+export interface ServerSubscriptionRequest {
+  readonly channel: string;
+  /** What others may know of the client in the channel. */
+  readonly info: JsonText | undefined;
+  /** For the client: comes with the push. */
+  readonly data: JsonText | undefined;
+  /** The client's position, where it gets what it missed. */
+  readonly since: Position | undefined;
+  /** Unix time in seconds; undefined: never. */
+  readonly expireAt: number | undefined;
+  /** The client's credentials name the channel. */
+  readonly byCredentials: boolean;
+}
+
+/** Subscribes a connected session and tells its client by a push. Does nothing where it is subscribed already. */
+export async function subscribeByServer(
+  session: Session,
+  parts: Parts,
+  namespace: Namespace,
+  { channel, info, data, since, expireAt, byCredentials }: ServerSubscriptionRequest,
+): Promise<void> {
+  if (session.memberships.has(channel)) return;
+  if (session.memberships.size >= parts.settings.limits.channels) {
+    session.close(DISCONNECTS.CHANNEL_LIMIT);
+    return;
+  }
+  const membership = session.join(channel, namespace, {
+    serverSide: true,
+    positioned: namespace.recovery,
+    delta: false,
+    hearsJoins: namespace.joinLeave === true,
+    info: session.makeInfo(info),
+    expireAt,
+  });
+  membership.byCredentials = byCredentials;
+  try {
+    await membership.prepare(since);
+  } catch (error) {
+    if (session.memberships.get(channel) !== membership) return; // it was unsubscribed meanwhile, or has gone
+    session.leave(channel);
+    throw error;
+  }
+  const { publications, ...beginning } = membership.commit();
+  const name = JSON.stringify(channel);
+  const result = { ...beginning, publications: [], recoverable: namespace.recovery, expiry: undefined, delta: false };
+  session.outbox.line(channelPush(name, "subscribe", subscribeJson({ ...result, data })));
+  // the push has no place for them
+  for (const publication of publications) session.outbox.line(channelPush(name, "pub", publication));
+  membership.announce();
+  if (expireAt !== undefined) session.reschedule();
+}

@@ -1,0 +1,146 @@
+import { createLocalJWKSet, type CryptoKey, errors, type JSONWebKeySet, type JWTVerifyGetKey } from "jose";
+import type { Clock } from "../clock.ts";
+import { commandError } from "../codes.ts";
+
+const FETCH_TIMEOUT = 5_000; // ms
+const MAX_BODY = 1_048_576; // bytes
+const FRESH_FOR = 600_000; // ms, after which keys are fetched again while those known stay in use
+const USABLE_FOR = 3_600_000; // ms without a successful fetch, after which no key is trusted any more
+const FIRST_RETRY_DELAY = 1_000; // ms
+const MAX_RETRY_DELAY = 60_000; // ms
+const UNKNOWN_KEY_BURST = 3; // fetches for unknown keys at once
+const UNKNOWN_KEY_INTERVAL = 5_000; // ms per further fetch
+
+type Local = ReturnType<typeof createLocalJWKSet>;
+
+export interface RemoteKeysOptions {
+  readonly clock: Clock;
+  /** Told when a fetch has failed, once for each. */
+  readonly onError: ((error: Error) => void) | undefined;
+  /** A number from 0 to 1, for jitter. */
+  readonly random: () => number;
+}
+
+/**
+ * The public keys at an address (a JWK set), for tokens of anybody: at most one fetch runs at a time, a failed one is repeated after 1 s to
+ * 60 s, and an unknown key is fetched for at once, but no more often than every 5 s after the first three.
+ */
+export class RemoteKeys {
+  private readonly url: URL;
+  private readonly options: RemoteKeysOptions;
+  private keys: { readonly local: Local; readonly fetchedAt: number } | undefined;
+  private fetching: Promise<void> | undefined;
+  private failures = 0;
+  private retryAt = -Infinity;
+  private unknownKeyFetches = UNKNOWN_KEY_BURST;
+  private countedAt: number;
+
+  constructor(url: URL, options: RemoteKeysOptions) {
+    this.url = url;
+    this.options = options;
+    this.countedAt = options.clock.now();
+  }
+
+  /**
+   * The key that a token names. Rejects with JWKSNoMatchingKey where the set, fetched after the token came, has none; with a temporary CommandError
+   * while that is not known; with an Error where a fetch has just failed.
+   */
+  readonly find: JWTVerifyGetKey = async (header, token): Promise<CryptoKey> => {
+    const keys = this.usable() ?? (await this.fetched());
+    try {
+      return await keys(header, token);
+    } catch (error) {
+      if (!(error instanceof errors.JWKSNoMatchingKey)) throw error;
+    }
+    // a fetch under way may have been answered before the key was added
+    const isFresh = this.fetching === undefined;
+    if (isFresh && !this.takeUnknownKeyFetch()) throw commandError("INTERNAL");
+    try {
+      return await (
+        await this.fetched()
+      )(header, token);
+    } catch (error) {
+      if (!isFresh && error instanceof errors.JWKSNoMatchingKey) throw commandError("INTERNAL");
+      throw error;
+    }
+  };
+
+  /** The keys at hand; keys that are no longer fresh are fetched again meanwhile. */
+  private usable(): Local | undefined {
+    if (this.keys === undefined) return undefined;
+    const age = this.options.clock.now() - this.keys.fetchedAt;
+    if (age >= USABLE_FOR) return undefined;
+    if (age >= FRESH_FOR && this.mayFetch()) this.fetch().catch(() => undefined); // it has been told
+    return this.keys.local;
+  }
+
+  /** The keys, fetched now. */
+  private async fetched(): Promise<Local> {
+    if (this.fetching === undefined) {
+      if (!this.mayFetch()) throw commandError("INTERNAL");
+      await this.fetch();
+    } else {
+      await this.fetching.catch(() => {
+        throw commandError("INTERNAL"); // whoever began it has the error itself
+      });
+    }
+    const { keys } = this;
+    if (keys === undefined) throw commandError("INTERNAL");
+    return keys.local;
+  }
+
+  private mayFetch(): boolean {
+    return this.fetching === undefined && this.options.clock.now() >= this.retryAt;
+  }
+
+  private takeUnknownKeyFetch(): boolean {
+    const now = this.options.clock.now();
+    const earned = (now - this.countedAt) / UNKNOWN_KEY_INTERVAL;
+    this.unknownKeyFetches = Math.min(this.unknownKeyFetches + earned, UNKNOWN_KEY_BURST);
+    this.countedAt = now;
+    if (this.unknownKeyFetches < 1) return false;
+    this.unknownKeyFetches--;
+    return true;
+  }
+
+  private fetch(): Promise<void> {
+    this.fetching = this.load().finally(() => {
+      this.fetching = undefined;
+    });
+    return this.fetching;
+  }
+
+  private async load(): Promise<void> {
+    const { clock, onError, random } = this.options;
+    try {
+      const local = createLocalJWKSet(await fetchKeys(this.url));
+      this.keys = { local, fetchedAt: clock.now() };
+      this.failures = 0;
+    } catch (cause) {
+      const delay = Math.min(FIRST_RETRY_DELAY * 2 ** this.failures++, MAX_RETRY_DELAY);
+      this.retryAt = clock.now() + delay * (0.5 + random() / 2);
+      const { origin, pathname } = this.url; // the rest may be secret
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      const error = new Error(`cannot fetch keys from ${origin}${pathname}: ${reason}`, { cause });
+      onError?.(error);
+      throw onError === undefined ? error : commandError("INTERNAL", undefined, { cause: error });
+    }
+  }
+}
+
+async function fetchKeys(url: URL): Promise<JSONWebKeySet> {
+  const headers = { accept: "application/json, application/jwk-set+json" };
+  const response = await fetch(url, { headers, redirect: "error", signal: AbortSignal.timeout(FETCH_TIMEOUT) });
+  if (response.status !== 200) {
+    await response.body?.cancel();
+    throw new Error(`expected status 200, got ${response.status}`);
+  }
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of response.body ?? []) {
+    size += chunk.byteLength;
+    if (size > MAX_BODY) throw new Error(`expected at most ${MAX_BODY} bytes`);
+    chunks.push(chunk);
+  }
+  return JSON.parse(Buffer.concat(chunks).toString()) as JSONWebKeySet;
+}
