@@ -16,10 +16,7 @@ export const DEFAULT_LIMITS: ProtocolLimits = {
   maxWriteBufferSize: 64 * 1024 * 1024,
 };
 
-/**
- * Pings an idle peer, and gives it up when nothing came for `timeout` ms more. It is looked at every `interval` ms: the ping goes
- * out between one and two intervals after the last byte.
- */
+/** Pings a peer that has been silent for `interval` ms, and ends the connection when nothing comes for `timeout` ms after that. */
 export interface Heartbeat {
   readonly interval: number;
   readonly timeout: number;

@@ -3,7 +3,7 @@ import { protocolError, type WebSocketError } from "./errors.ts";
 import { MAX_CONTROL_PAYLOAD, MAX_HEADER_SIZE, OPCODE } from "./frame.ts";
 import { invalidArgument } from "./handshake/text.ts";
 import type { Message } from "./message.ts";
-import type { ProtocolOptions } from "./options.ts";
+import type { Heartbeat, ProtocolOptions } from "./options.ts";
 import { Output } from "./output.ts";
 import { primitives } from "./primitives.ts";
 import { PreparedMessage } from "./prepared.ts";
@@ -75,8 +75,10 @@ export class Protocol implements ReceiverSink {
   private pongDue: Uint8Array | undefined;
   /** The payload of the Close that is to be sent in answer to what came. */
   private closeDue: Uint8Array | undefined;
-  private heard = false;
-  private pinged = false;
+  /** When bytes last came; Infinity for bytes that came without a time. */
+  private receivedAt = 0;
+  /** When the peer has to have answered a ping; Infinity while none waits for an answer. Any byte is an answer. */
+  private answerBy = Infinity;
   private paused = false;
   private closingTimed = false;
 
@@ -104,14 +106,18 @@ export class Protocol implements ReceiverSink {
 
   // ---- in
 
-  /** Takes bytes of the stream. They are borrowed for the call: not kept, not changed. */
-  receive(chunk: Uint8Array, start = 0, end = chunk?.length): void {
+  /**
+   * Takes bytes of the stream. They are borrowed for the call: not kept, not changed. `now` is for the heartbeat: without it, bytes count as received when
+   * `handleTimeout` is called next, and a ping is sent up to one interval late.
+   */
+  receive(chunk: Uint8Array, start = 0, end = chunk?.length, now = Infinity): void {
     if (!(chunk instanceof Uint8Array)) throw invalidArgument("a chunk", "a Uint8Array", chunk);
     if (!(start >= 0 && end <= chunk.length)) {
       throw invalidArgument("the part of a chunk", `0 to ${chunk.length} at most`, `${start} to ${end}`);
     }
     if (end <= start) return;
-    this.heard = true;
+    this.receivedAt = now;
+    this.answerBy = Infinity;
     if (this.state !== "open" && this.deaf) return;
     const receiver = (this.receiver ??= takeReceiver(this.options, this));
     const error = receiver.receive(chunk, start, end);
@@ -365,7 +371,9 @@ export class Protocol implements ReceiverSink {
   /** Starts the heartbeat. */
   start(now: number): void {
     const heartbeat = this.options.heartbeat;
-    if (heartbeat !== undefined) this.deadline = now + heartbeat.interval;
+    if (heartbeat === undefined) return;
+    this.receivedAt = now;
+    this.deadline = now + heartbeat.interval;
   }
 
   /** Sets the deadline by which the stream has to end. To be called when the state has become `closing`; a second call changes nothing. */
@@ -375,14 +383,27 @@ export class Protocol implements ReceiverSink {
     this.deadline = now + this.options.closeTimeout;
   }
 
-  /** Whether the caller reads no bytes at the moment: silence then says nothing about the peer, and the heartbeat waits. */
+  /** Whether the caller reads no bytes at the moment. */
   get readingPaused(): boolean {
     return this.paused;
   }
 
-  set readingPaused(paused: boolean) {
-    if (this.paused && !paused) this.heard = true; // what came meanwhile has yet to be read
-    this.paused = paused;
+  /**
+   * The caller reads no more bytes until `resumeReading`. Silence then does not say that the peer is dead: pings are still sent, since writing to a peer
+   * that has gone fails, but the connection does not end for want of an answer.
+   */
+  pauseReading(): void {
+    this.paused = true;
+  }
+
+  /** The caller reads again. The answer to a ping may be among what came meanwhile, so the peer has `heartbeat.timeout` from now on. May move `deadline`. */
+  resumeReading(now: number): void {
+    if (!this.paused) return;
+    this.paused = false;
+    const heartbeat = this.options.heartbeat;
+    if (heartbeat === undefined || this.state !== "open" || this.answerBy === Infinity) return;
+    this.answerBy = now + heartbeat.timeout;
+    this.deadline = Math.min(this.answerBy, now + heartbeat.interval);
   }
 
   /** To be called when `deadline` has passed. Returns false when the stream is to be destroyed at once. */
@@ -397,19 +418,37 @@ export class Protocol implements ReceiverSink {
     }
     const heartbeat = this.options.heartbeat;
     if (this.state === "closed" || heartbeat === undefined) return true;
-    if (this.heard || this.paused) {
-      this.heard = false;
-      this.pinged = false;
-      this.deadline = now + heartbeat.interval;
-    } else if (!this.pinged) {
-      this.pinged = true;
-      this.deadline = now + heartbeat.timeout;
-      this.sender.control(this.output, OPCODE.PING, EMPTY);
-    } else {
-      this.error = protocolError("HEARTBEAT_TIMEOUT", `nothing came for ${heartbeat.interval + heartbeat.timeout} ms`);
-      return false;
+    return this.beat(now, heartbeat);
+  }
+
+  /** One step of the heartbeat of an open connection. False: the peer is dead. */
+  private beat(now: number, { interval, timeout }: Heartbeat): boolean {
+    if (this.receivedAt > now) this.receivedAt = now;
+    if (now >= this.answerBy) {
+      if (!this.paused) {
+        const silence = Math.round(now - this.receivedAt);
+        this.error = protocolError("HEARTBEAT_TIMEOUT", `nothing came for ${silence} ms`);
+        return false;
+      }
+      // The first ping to a peer that has gone brings a reset, upon which writing another one fails.
+      this.answerBy = Infinity;
+      this.sendPing();
+      this.deadline = now + interval;
+      return true;
     }
+    const pingAt = this.receivedAt + interval;
+    if (this.answerBy === Infinity && now >= pingAt) {
+      this.answerBy = now + timeout;
+      this.sendPing();
+    }
+    // a peer that answers at once is pinged again after `interval`, however long `timeout` is
+    this.deadline = this.answerBy === Infinity ? pingAt : Math.min(this.answerBy, now + interval);
     return true;
+  }
+
+  /** While the peer does not take what was written before, another ping tells nothing more. */
+  private sendPing(): void {
+    if (this.output.size + this.inTransit === 0 || !this.paused) this.sender.control(this.output, OPCODE.PING, EMPTY);
   }
 
   /** How it ended. 1006 where no Close came: RFC 6455 §7.1.5. */

@@ -48,57 +48,132 @@ for (const role of ROLES) {
 
     test("is content with any byte, before the ping and after", () => {
       const end = new Endpoint(role, HEARTBEAT);
-      end.protocol.start(START);
-      end.protocol.receive(hex("8a")); // the first byte of a frame
+      const { protocol } = end;
+      protocol.start(START);
+      protocol.receive(hex("8a"), 0, 1, START + 5); // the first byte of a frame
       assert.equal(pass(end), true);
       assert.deepEqual(end.sent(), []);
-      end.protocol.receive(new Uint8Array(0)); // is no byte
+      assert.equal(protocol.deadline, START + 35);
+      protocol.receive(new Uint8Array(0), 0, 0, START + 31); // is no byte
       assert.equal(pass(end), true);
       assert.deepEqual(end.sent(), ["ping fin"]);
-      end.protocol.receive(role === "server" ? hex("80") : hex("00"));
-      for (let round = 0; round < 3; round++) {
-        assert.equal(pass(end), true);
+      protocol.receive(role === "server" ? hex("80") : hex("00"), 0, 1, START + 44);
+      assert.equal(pass(end), true);
+      for (let round = 1; round < 4; round++) {
+        assert.equal(protocol.deadline, START + 8 + 36 * round + 30);
         assert.deepEqual(end.sent(), []);
         assert.equal(pass(end), true);
         assert.deepEqual(end.sent(), ["ping fin"]);
-        end.protocol.receive(role === "server" ? hex("00000000 8a80") : hex("8a00"));
+        const rest = role === "server" ? hex("00000000 8a80") : hex("8a00");
+        protocol.receive(rest, 0, rest.length, START + 8 + 36 * (round + 1));
+        assert.equal(pass(end), true);
       }
-      assert.equal(end.protocol.error, undefined);
+      assert.equal(protocol.error, undefined);
     });
 
-    test("pings at the latest two intervals after the last byte", () => {
+    for (const timeout of [10, 30, 31, 1000]) {
+      test(`pings one interval after the last byte, with a timeout of ${timeout} ms`, () => {
+        const end = new Endpoint(role, { heartbeat: { interval: 30, timeout } });
+        const { protocol } = end;
+        protocol.start(START);
+        for (let last = START; last < START + 500; last += 37) {
+          while (protocol.deadline < last + 30) assert.equal(pass(end), true);
+          assert.deepEqual(end.sent(), []);
+          assert.equal(protocol.deadline, last + 30);
+          assert.equal(pass(end), true);
+          assert.deepEqual(end.sent(), ["ping fin"]);
+          end.receiveAt(last + 37, { opcode: 10 });
+        }
+        // a peer that answers no more
+        while (pass(end)) assert.ok(protocol.deadline < START + 3000);
+        const silence = Number(/(\d+) ms$/.exec(protocol.error?.message ?? "")?.[1]);
+        assert.equal(silence, 30 + timeout);
+      });
+    }
+
+    test("takes bytes without a time for as late as they can be", () => {
       const end = new Endpoint(role, HEARTBEAT);
       end.protocol.start(START);
       end.receive({ opcode: 10 });
-      pass(end);
+      assert.equal(end.protocol.handleTimeout(START + 30), true);
       assert.equal(end.protocol.deadline, START + 60);
       pass(end);
       assert.deepEqual(end.sent(), ["ping fin"]);
     });
 
-    test("waits while nobody reads, and then for the first read", () => {
+    test("pings while nobody reads, and ends the connection only when somebody does", () => {
       const end = new Endpoint(role, HEARTBEAT);
       const { protocol } = end;
       protocol.start(START);
-      protocol.readingPaused = true;
+      protocol.pauseReading();
       assert.equal(protocol.readingPaused, true);
-      for (let i = 0; i < 10; i++) assert.equal(pass(end), true);
-      assert.deepEqual(end.sent(), []);
-      // pinged, then paused up to the moment before the deadline: the answer lies unread
-      protocol.readingPaused = false;
+      const times: number[] = [];
+      for (let i = 0; i < 6; i++) {
+        times.push(protocol.deadline - START);
+        assert.equal(pass(end), true);
+        assert.deepEqual(end.sent(), ["ping fin"]);
+      }
+      // the second of two finds out whether the first was answered by a reset
+      assert.deepEqual(times, [30, 40, 70, 80, 110, 120]);
       assert.equal(pass(end), true);
+      // pinged; the answer may lie unread
+      protocol.resumeReading(START + 155);
+      assert.equal(protocol.readingPaused, false);
+      assert.equal(protocol.deadline, START + 165);
+      protocol.resumeReading(START + 160); // which is no news
+      assert.equal(protocol.deadline, START + 165);
+      end.receiveAt(START + 164, { opcode: 10 });
       assert.equal(pass(end), true);
-      assert.deepEqual(end.sent(), ["ping fin"]);
-      protocol.readingPaused = true;
-      protocol.readingPaused = true;
-      protocol.readingPaused = false;
-      assert.equal(pass(end), true);
-      assert.equal(protocol.error, undefined);
+      assert.equal(protocol.deadline, START + 194);
       // silence again
       assert.equal(pass(end), true);
-      assert.deepEqual(end.sent(), ["ping fin"]);
-      protocol.readingPaused = false; // which is no news
       assert.equal(pass(end), false);
+      assert.equal(end.code, "HEARTBEAT_TIMEOUT");
+    });
+
+    test("sends no more pings to a peer that does not take them, while nobody reads", () => {
+      const end = new Endpoint(role, HEARTBEAT);
+      const { protocol } = end;
+      protocol.start(START);
+      protocol.pauseReading();
+      protocol.inTransit = 100;
+      for (let i = 0; i < 4; i++) assert.equal(pass(end), true);
+      assert.deepEqual(end.sent(), []);
+      protocol.inTransit = 0;
+      for (let i = 0; i < 4; i++) assert.equal(pass(end), true);
+      assert.deepEqual(end.sent(), ["ping fin"]); // the first is waiting
+    });
+
+    test("goes on with a new interval where reading was paused between two pings", () => {
+      const end = new Endpoint(role, { heartbeat: { interval: 30, timeout: 100 } });
+      const { protocol } = end;
+      protocol.start(START);
+      protocol.pauseReading();
+      protocol.resumeReading(START + 20);
+      assert.equal(protocol.deadline, START + 30);
+      assert.equal(pass(end), true);
+      protocol.pauseReading();
+      protocol.resumeReading(START + 50);
+      assert.equal(protocol.deadline, START + 80); // an answer may come by then, and the next ping be due
+      assert.equal(protocol.handleTimeout(START + 80), true);
+      assert.equal(protocol.handleTimeout(START + 110), true);
+      assert.equal(protocol.handleTimeout(START + 140), true);
+      assert.equal(protocol.handleTimeout(START + 150), false);
+      assert.deepEqual(end.sent(), ["ping fin"]);
+    });
+
+    test("changes no deadline of a closing handshake when reading goes on", () => {
+      const end = new Endpoint(role, { ...HEARTBEAT, closeTimeout: 100 });
+      end.protocol.start(START);
+      pass(end);
+      end.protocol.pauseReading();
+      end.protocol.close(1000, "", START + 35);
+      end.protocol.resumeReading(START + 36);
+      assert.equal(end.protocol.deadline, START + 135);
+      const off = new Endpoint(role);
+      off.protocol.pauseReading();
+      off.protocol.resumeReading(START);
+      assert.equal(off.protocol.deadline, Infinity);
     });
 
     test("pings between the fragments of a message, without a word to the sink", () => {

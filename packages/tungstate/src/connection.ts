@@ -194,9 +194,9 @@ export class Connection
     if (this.early !== undefined) this.takeEarly();
     if (this.over !== undefined) return;
     this.bytesReceived += end - start;
-    const { flusher } = this.settings;
+    const { flusher, heartbeat } = this.settings;
     flusher.reading = this.writing;
-    this.core.receive(chunk, start, end);
+    this.core.receive(chunk, start, end, heartbeat === undefined ? undefined : flusher.now());
     this.countHeld();
     if (this.progress === undefined && this.core.midMessage) this.watchProgress();
     const ends = this.core.answerIsDue || this.core.wantsEnd;
@@ -427,9 +427,15 @@ export class Connection
     const pause = this.inflating || (this.reading.full && this.core.state === "open");
     if (pause === this.readingPaused) return;
     if (!pause && this.progress !== undefined) this.watchProgress();
-    this.readingPaused = this.core.readingPaused = pause;
-    if (pause) this.transport.pause();
-    else this.transport.resume();
+    this.readingPaused = pause;
+    if (pause) {
+      this.core.pauseReading();
+      this.transport.pause();
+    } else {
+      this.core.resumeReading(this.settings.clock.now());
+      this.settings.deadlines.watch(this);
+      this.transport.resume();
+    }
   }
 
   // ---- what all connections of a server get

@@ -12,8 +12,8 @@ export interface Timed {
 /** A whole number, as all slots are: Infinity would cost every connection memory of its own for a number. */
 export const NOWHERE = 2 ** 31 - 1;
 
-const SLOT = 50; // ms; deadlines are met up to this much late
-const LATE = 500; // ms
+const SLOT = 25; // ms; deadlines are met up to this much late, and what the event loop adds
+const LATE = 25; // ms
 
 /**
  * Deadlines of many connections behind one timer. Each stands in the slot of its deadline; when that comes and the deadline has moved on
@@ -77,8 +77,12 @@ export class Deadlines {
     this.next = Infinity;
     const now = this.clock.now();
     const passed: Timed[] = [];
+    let earliest = Infinity;
     for (const [slot, all] of this.slots) {
-      if (this.timeOf(slot) > now) continue;
+      if (this.timeOf(slot) > now) {
+        earliest = Math.min(earliest, slot);
+        continue;
+      }
       this.slots.delete(slot);
       for (const timed of all) {
         timed.slot = NOWHERE;
@@ -90,9 +94,8 @@ export class Deadlines {
       // one that stays where it was has rung for good
       if (timed.deadline > now) this.watch(timed);
     }
-    let earliest = Infinity;
-    for (const slot of this.slots.keys()) earliest = Math.min(earliest, slot);
-    if (earliest < this.next) this.arm(earliest);
+    // if nothing is left in that slot, nothing happens then but the search for the next
+    if (earliest < this.next && this.slots.size > 0) this.arm(earliest);
   }
 }
 

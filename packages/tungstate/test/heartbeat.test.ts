@@ -117,6 +117,28 @@ for (const role of ["client", "server"] as const) {
       }
     });
 
+    for (const [interval, timeout] of [
+      [INTERVAL, TIMEOUT],
+      [300, 1000],
+    ] as const) {
+      test(`pings ${interval} ms after the last byte, at most ${SLOT} ms late, with a timeout of ${timeout} ms`, async () => {
+        const { connection, clock, send, pings } = await setting(role, { heartbeat: { interval, timeout } });
+        let seen = 0;
+        for (const moment of [0, 1, 26, interval / 2, interval - 30, interval - 1]) {
+          await clock.advance(moment);
+          send(TEXT, "the last byte");
+          await turns(2);
+          await clock.advance(interval - 1);
+          assert.equal(await pings(), seen);
+          await clock.advance(1 + SLOT);
+          assert.equal(await pings(), ++seen);
+          send(PONG);
+          await turns(2);
+        }
+        connection.terminate();
+      });
+    }
+
     test("takes part of a frame for a sign of life, too", async () => {
       const { connection, clock, raw } = await setting(role, { minProgress: false });
       const bytes = frame(TEXT, "x".repeat(60), { masked: role === "server" });
@@ -168,7 +190,7 @@ for (const role of ["client", "server"] as const) {
         accept(far, { clock, heartbeat: false }),
       ]);
       const pinged = new Promise<void>((resolve) => two.once("ping", () => resolve()));
-      await clock.advance(60_000 + 2 * SLOT);
+      await clock.advance(30_000 + SLOT);
       await pinged;
       assert.equal(one.state, "open");
       one.terminate();

@@ -63,6 +63,11 @@ export class Endpoint implements ProtocolSink {
     this.receiveChunks([framesTo(this.role, frames)]);
   }
 
+  /** The same at a time of the heartbeat's. */
+  receiveAt(now: number, ...frames: FrameSpec[]): void {
+    lend([framesTo(this.role, frames)], (chunk, start, end) => this.protocol.receive(chunk, start, end, now));
+  }
+
   receiveChunks(chunks: readonly Uint8Array[]): void {
     lend(chunks, (chunk, start, end) => this.protocol.receive(chunk, start, end));
   }

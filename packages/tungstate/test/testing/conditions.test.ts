@@ -351,7 +351,7 @@ describe("WebSocket under conditions", () => {
     await clock.advance(30_000);
     const info = await one.closed;
     assert.deepEqual([info.code, info.error?.code], [1006, "HEARTBEAT_TIMEOUT"]);
-    assert.ok(endedAt > 65_000 && endedAt <= 85_100, `${endedAt}`);
+    assert.ok(endedAt >= 65_000 && endedAt <= 65_100, `${endedAt}`); // a deadline is met up to 50 ms late
     await two.closed;
   });
 
