@@ -9,10 +9,6 @@ import { compileScripts } from "./compile.ts";
 export const PEER_NAMES = ["tungstate", "ws", "uws", "bun", "c"] as const;
 export type PeerName = (typeof PEER_NAMES)[number];
 
-export function isPeerName(name: string): name is PeerName {
-  return (PEER_NAMES as readonly string[]).includes(name);
-}
-
 export interface Peer {
   readonly name: PeerName;
   /** Program and arguments. */

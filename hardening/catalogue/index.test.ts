@@ -18,12 +18,15 @@ const rows = read("README.md")
   })
   .filter(({ file }) => file !== "");
 
+/** What is not known from others: found in this project itself. */
+const OWN = "Tungstate 0.1";
+
 test("the table has every file of the folder, once, and no other", () => {
   const files = readdirSync(fileURLToPath(folder)).filter(
     (file) => file.endsWith(".test.ts") && file !== "index.test.ts",
   );
   assert.deepEqual(rows.map(({ file }) => file).toSorted(), files.toSorted());
-  assert.equal(rows.length, 20);
+  assert.ok(rows.length > 20);
 });
 
 for (const { name, known, file, ends, holds } of rows) {
@@ -32,7 +35,7 @@ for (const { name, known, file, ends, holds } of rows) {
     const numbers = [...known.matchAll(/CVE-\d+-\d+/g)].map(([number]) => number.toLowerCase());
     const inName = file.slice(0, -".test.ts".length).split(".").slice(1);
     if (numbers.length > 0) assert.deepEqual(inName, numbers);
-    else assert.match(known, /websockets 16\.1/);
+    else assert.deepEqual(inName.join("."), known === OWN ? "tungstate-0.1" : "websockets-16.1");
     const text = read(file);
     for (const [number] of known.matchAll(/CVE-\d+-\d+/g))
       assert.ok(text.startsWith("//") && text.includes(number), number);

@@ -4,7 +4,11 @@ import { dirname, join } from "node:path";
 import process from "node:process";
 import type { TestContext } from "node:test";
 
-const BIN = join(dirname(createRequire(import.meta.url).resolve("@tungstate/cli/package.json")), "bin", "tungstate.js");
+export const BIN = join(
+  dirname(createRequire(import.meta.url).resolve("@tungstate/cli/package.json")),
+  "bin",
+  "tungstate.js",
+);
 const LIMIT_MS = 60_000; // a program that takes longer is ended
 
 /** `tungstate` with these arguments, as a process of its own, gone when the test ends. */

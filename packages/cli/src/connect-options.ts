@@ -2,6 +2,7 @@ import { X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { type ConnectOptions, WebSocketError } from "tungstate";
 import { conditions, type ConditionsOptions, parseConditions } from "tungstate/testing";
+import { type CertificateFlags, readCertificate } from "./certificate.ts";
 import { explainSystem, UsageError } from "./explain.ts";
 
 /** The flags of `tungstate connect`, as commander gives them. */
@@ -14,6 +15,11 @@ export interface ConnectFlags {
   readonly localAddress?: string;
   readonly proxy?: string;
   readonly ca?: string;
+  /** A file with the client's certificates. */
+  readonly cert?: string;
+  /** A file with their private key. */
+  readonly key?: string;
+  readonly passphrase?: string;
   readonly insecure?: boolean;
   /** seconds */
   readonly timeout: number;
@@ -22,6 +28,8 @@ export interface ConnectFlags {
   readonly compress?: boolean;
   /** As `parseConditions` takes it. */
   readonly simulate?: string;
+  /** Bytes of a line of output. */
+  readonly maxLine: number;
   readonly quiet?: boolean;
 }
 
@@ -32,6 +40,7 @@ export async function connectOptions(flags: ConnectFlags): Promise<ConnectOption
     throw new UsageError("--bind-device needs --interface");
   const tls = {
     ...(flags.ca === undefined ? {} : { ca: await readCertificates(flags.ca) }),
+    ...clientCertificate(flags),
     ...(flags.insecure === true ? { rejectUnauthorized: false } : {}),
   };
   return {
@@ -47,6 +56,24 @@ export async function connectOptions(flags: ConnectFlags): Promise<ConnectOption
     ...(flags.simulate === undefined ? {} : { wrap: badNetwork(flags.simulate) }),
     ...(origin === undefined ? {} : { origin }),
   };
+}
+
+const CLIENT_FLAGS: CertificateFlags = {
+  cert: "--cert",
+  key: "--key",
+  passphrase: "--passphrase or TUNGSTATE_PASSPHRASE",
+};
+
+/** What the client shows to a server that asks for a certificate. */
+function clientCertificate({ cert, key, passphrase }: ConnectFlags): NonNullable<ConnectOptions["tls"]> {
+  if (cert === undefined) {
+    if (key !== undefined) throw new UsageError("--key needs --cert, the certificate that it belongs to");
+    return {};
+  }
+  // one file may have both
+  const read = readCertificate(cert, key ?? cert, CLIENT_FLAGS, passphrase);
+  if ("problems" in read) throw new UsageError(read.problems.join("; "));
+  return { ...read.certificate, ...(passphrase === undefined ? {} : { passphrase }) };
 }
 
 /** Made for each connection: a redirect makes a second one. */

@@ -1,9 +1,14 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { type CloseInfo, connect, type Message, type WebSocketConnection } from "tungstate";
+import { type CloseInfo, connect, type WebSocketConnection } from "tungstate";
 import { type ConnectFlags, connectOptions } from "./connect-options.ts";
 import { escapeControls } from "./escape.ts";
 import { explainFailure, explainSystem } from "./explain.ts";
 import { LineError, linesOf } from "./lines.ts";
+import { MessagePrinter } from "./printer.ts";
+import { onStopSignals } from "./signals.ts";
+import { fail } from "./stdio.ts";
+
+const LAST_WORDS = 1_000; // ms for the closing handshake where nobody reads what comes
 
 /** `tungstate connect URL`: lines of stdin out, messages in; everything but the messages goes to stderr. */
 export async function connectCommand(url: string, flags: ConnectFlags): Promise<void> {
@@ -14,37 +19,28 @@ export async function connectCommand(url: string, flags: ConnectFlags): Promise<
   try {
     connection = await connect(url, await connectOptions(flags));
   } catch (error) {
-    return fail(explainFailure(error));
+    failHere(explainFailure(error));
+    return;
   }
-  const onSignal = closeOnSignal(connection);
+  const stopListening = onStopSignals({
+    first: () => void connection.close(1000),
+    again: (signal) => process.exit(signal === "SIGINT" ? 130 : 143),
+  });
   say(describeConnection(url, connection));
   const input = sendLines(connection, flags.linger * 1000);
-  const output = printMessages(connection);
+  const output = await printMessages(connection, flags.maxLine);
   const info = await connection.closed;
-  process.off("SIGINT", onSignal).off("SIGTERM", onSignal);
-  await output;
+  stopListening();
   process.stdin.destroy();
+  if (output === "nobody reads") return;
 
   const problem = input.problem ?? problemOf(info, input.done);
-  if (problem !== undefined) fail(problem);
+  if (problem !== undefined) failHere(problem);
   else say(describeClose(info));
 }
 
-function fail(text: string): void {
-  process.stderr.write(`tungstate: ${escapeControls(text)}\n`);
-  process.exitCode = 1;
-}
-
-/** The first signal closes in good order, the second one ends at once. */
-function closeOnSignal(connection: WebSocketConnection): () => void {
-  let seen = false;
-  const onSignal = (): void => {
-    if (seen) process.exit(130);
-    seen = true;
-    void connection.close(1000);
-  };
-  process.on("SIGINT", onSignal).on("SIGTERM", onSignal);
-  return onSignal;
+function failHere(text: string): void {
+  fail(escapeControls(text));
 }
 
 /** What became of stdin: whether all of it was sent, or why not. */
@@ -75,29 +71,44 @@ function sendLines(connection: WebSocketConnection, linger: number): Input {
   return input;
 }
 
-/** Prints at the pace of whoever reads stdout; until the connection has ended, or nobody reads any more. */
-async function printMessages(connection: WebSocketConnection): Promise<void> {
+/** Prints at the pace of stdout's reader until the connection has ended, or until the reader is gone: then it ends the connection. */
+async function printMessages(
+  connection: WebSocketConnection,
+  maxLineBytes: number,
+): Promise<"all printed" | "nobody reads"> {
   const { stdout } = process;
   let gone = false;
   let wake = (): void => undefined;
-  stdout
-    .on("drain", () => wake())
-    .on("error", () => {
-      gone = true;
-      wake();
-      void connection.close(1000);
-    });
+  const onDrain = (): void => wake();
+  const onError = (): void => {
+    gone = true;
+    wake();
+    void connection.close(1000);
+    // the peer may never answer, and nobody is there to wait for it
+    setTimeout(() => connection.terminate(), LAST_WORDS).unref();
+  };
+  stdout.on("drain", onDrain).on("error", onError);
+  let lines = 0;
+  const printer = new MessagePrinter({
+    maxLineBytes,
+    write(chunk) {
+      if (gone || stdout.write(chunk)) return undefined;
+      return new Promise((resolve) => (wake = resolve));
+    },
+    onCut(printed, size) {
+      const most = `--max-line is ${maxLineBytes} bytes`;
+      process.stderr.write(`tungstate: message ${lines}: printed ${printed} of ${size} bytes: ${most}\n`);
+    },
+  });
   for await (const batch of connection.batches()) {
-    if (gone) continue;
-    const text = batch.map((message) => `${showMessage(message)}\n`).join("");
-    const room = new Promise<void>((resolve) => (wake = resolve));
-    if (!stdout.write(text)) await room;
+    for (const message of batch) {
+      if (gone) break;
+      lines++;
+      await printer.print(message);
+    }
+    if (!gone) await printer.flush();
   }
-}
-
-function showMessage(message: Message): string {
-  if (message.type === "text") return escapeControls(message.text);
-  return `base64:${Buffer.from(message.bytes).toString("base64")}`;
+  return gone ? "nobody reads" : "all printed";
 }
 
 function describeConnection(url: string, { protocol, road }: WebSocketConnection): string {
@@ -120,8 +131,11 @@ function describeClose({ code, reason }: CloseInfo): string {
   return `closed with ${code}${reason === "" ? "" : ` ${reason}`}`;
 }
 
-/** Why it did not end well: all was sent and the server has answered the Close, or the server was done. */
+/**
+ * Why the connection did not end in good order. It did where the server answered the Close behind the last line, whatever its code, and where the
+ * server closed by itself with 1000 or without a code (1005). It did not where the server went away (1001), told a problem, or no Close came (1006).
+ */
 function problemOf(info: CloseInfo, done: boolean): string | undefined {
-  if (info.clean && (info.code === 1000 || done)) return undefined;
+  if (info.clean && (info.code === 1000 || info.code === 1005 || done)) return undefined;
   return info.error === undefined ? describeClose(info) : `${describeClose(info)}: ${info.error.message}`;
 }

@@ -4,6 +4,7 @@ import type { ConnectFlags } from "./connect-options.ts";
 import { secondsOf } from "./duration.ts";
 import type { Flags } from "./gather.ts";
 import { flagOf, SETTINGS, variableOf } from "./settings.ts";
+import { guardOutput } from "./stdio.ts";
 import type { TokenFlags } from "./token.ts";
 
 const { version } = createRequire(import.meta.url)("../package.json") as { version: string };
@@ -62,7 +63,7 @@ program
   .description(
     `Sends each line of stdin as a text message, and prints each message that comes as a line on stdout: text with its control characters as escapes, binary messages as \`base64:\` and their bytes in base64. Everything else goes to stderr.
 
-At the end of stdin it closes with 1000. The exit status is 0 if the server answered that, or closed with 1000 itself; else it is 1, with a line that says what failed: usage, resolve, bind, connect, proxy, TLS, handshake, stdin or the connection.`,
+At the end of stdin it closes with 1000. The exit status is 0 if the server answered that, or closed by itself with 1000 or without a code, or if nobody reads stdout any more. Otherwise it is 1, with a line that says what failed: usage, resolve, bind, connect, proxy, TLS, handshake, stdin or the connection. The first SIGINT or SIGTERM closes with 1000, the second one ends the program with 130 or 143.`,
   )
   .argument("<url>", "ws:, wss: or ws+unix: URL")
   .optionsGroup("Handshake:")
@@ -83,6 +84,9 @@ At the end of stdin it closes with 1000. The exit status is 0 if the server answ
   )
   .optionsGroup("TLS:")
   .option("--ca <file>", "trust the certificates in this PEM file, and no others")
+  .option("--cert <file>", "show the server the client certificates in this PEM file")
+  .option("--key <file>", "their private key, in PEM; default: in the file of --cert")
+  .addOption(new Option("--passphrase <text>", "the passphrase of the private key").env("TUNGSTATE_PASSPHRASE"))
   .option("--insecure", "take any certificate: somebody on the way may read along")
   .optionsGroup("Options:")
   .option(
@@ -92,6 +96,12 @@ At the end of stdin it closes with 1000. The exit status is 0 if the server answ
   .option("--timeout <seconds>", "how long connecting may take", wholeNumber(1, 86_400), 20)
   .option("--compress", "offer the server compression (permessage-deflate)")
   .option("--linger <seconds>", "how long to go on receiving after the end of stdin", wholeNumber(0, 86_400), 0)
+  .option(
+    "--max-line <bytes>",
+    "cut a line of output behind so many bytes; its end and stderr say so",
+    wholeNumber(1, 1024 ** 3),
+    16 * 1024 ** 2,
+  )
   .option("-q, --quiet", "nothing on stderr but errors")
   .addHelpText(
     "after",
@@ -154,4 +164,5 @@ function header(value: string): readonly [string, string] {
   return [value.slice(0, colon).trim(), value.slice(colon + 1).trim()];
 }
 
+guardOutput();
 await program.parseAsync();

@@ -7,6 +7,7 @@ import { logger } from "./log.ts";
 import { planOf, type ServePlan } from "./plan.ts";
 
 import type { Running } from "./running.ts";
+import { fail } from "./stdio.ts";
 import { openStores } from "./stores.ts";
 import { runPrimary } from "./workers/primary.ts";
 
@@ -55,11 +56,6 @@ function startFailure({ host, port }: ServePlan, error: unknown): string {
     error instanceof Error && "syscall" in error && /^(listen|bind|getaddrinfo)/.test(String(error.syscall));
   if (isListening) return `cannot serve on ${host} port ${port}: ${explainSystem(error)}`;
   return error instanceof Error ? error.message : String(error);
-}
-
-function fail(...lines: readonly string[]): void {
-  for (const line of lines) process.stderr.write(`tungstate: ${line}\n`);
-  process.exitCode = 1;
 }
 
 function drainOnSignal(running: Running, timeout: number, log: Logger): void {

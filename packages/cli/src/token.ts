@@ -1,4 +1,5 @@
 import { createToken } from "@tungstate/hub";
+import { fail } from "./stdio.ts";
 import { secretProblems } from "./token-keys.ts";
 
 export interface TokenFlags {
@@ -16,8 +17,7 @@ export async function tokenCommand({ user, ttl, channel, tokenSecret }: TokenFla
       ? ["--token-secret, or TUNGSTATE_TOKEN_SECRET, has to be given"]
       : secretProblems(tokenSecret);
   if (tokenSecret === undefined || problems.length > 0) {
-    for (const problem of problems) process.stderr.write(`tungstate: ${problem}\n`);
-    process.exitCode = 1;
+    fail(...problems);
     return;
   }
   process.stdout.write(`${await createToken({ secret: tokenSecret, user, ttl, channel })}\n`);

@@ -13,7 +13,7 @@ for (const compression of [false, true]) {
     const app = await startApp({ plan: planOf(settings).plan, log: pino({ level: "silent" }) });
     const connection = await connect(
       `${app.url.replace("http:", "ws:")}/echo`,
-      await connectOptions({ compress: true, timeout: 10, linger: 0 }),
+      await connectOptions({ compress: true, timeout: 10, linger: 0, maxLine: 1024 }),
     );
     assert.equal(connection.extensions.startsWith("permessage-deflate"), compression);
     connection.write("a".repeat(10_000));

@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { createServer, type Server as NetServer } from "node:net";
+import { type AddressInfo, createServer, type Server as NetServer } from "node:net";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { type WebSocketConnection, WebSocketServer, type WebSocketServerOptions } from "tungstate";
+import { WebSocketServer as WsServer } from "ws";
 import { selfSigned } from "./support/certificate.ts";
 import { Program, Server } from "./support/program.ts";
 
@@ -172,24 +173,57 @@ test("--header, --protocol and --origin are in the request; credentials are not 
   assert.doesNotMatch(program.stderr, /secret/);
 });
 
-test("the server closes: 0 for 1000, else 1 and why", async () => {
+describe("the server closes before the end of stdin", () => {
   for (const [code, status] of [
     [1000, 0],
+    [undefined, 0],
     [1001, 1],
+    [1011, 1],
     [4000, 1],
   ] as const) {
-    await using here = await serving((connection) => void connection.close(code, "so it is"));
-    await using program = new Program("connect", "-q", here.url);
-    assert.deepEqual(await program.exited, { code: status, signal: null });
-    assert.equal(program.stderr, status === 0 ? "" : `tungstate: closed with ${code} so it is\n`);
+    test(`${code ?? "without a code"}: status ${status}`, async () => {
+      // ws sends a Close without a code where it is given none
+      const server = new WsServer({ port: 0 });
+      server.on("connection", (socket) => socket.close(code, code === undefined ? undefined : "so it is"));
+      const { port } = server.address() as AddressInfo;
+      await using program = new Program("connect", `ws://127.0.0.1:${port}/`);
+      assert.deepEqual(await program.exited, { code: status, signal: null });
+      server.close();
+      const [, ending] = program.stderr.split("\n");
+      const said = code === undefined ? "closed with 1005" : `closed with ${code} so it is`;
+      assert.equal(ending, status === 0 ? said : `tungstate: ${said}`);
+    });
   }
-  await using here = await serving((connection) => {
-    connection.write("cut");
-    void connection.flush().then(() => connection.terminate());
+
+  test("without a Close (1006): status 1, and why", async () => {
+    await using here = await serving((connection) => {
+      connection.write("cut");
+      void connection.flush().then(() => connection.terminate());
+    });
+    await using program = new Program("connect", "-q", here.url);
+    assert.deepEqual(await program.exited, { code: 1, signal: null });
+    assert.match(program.stderr, /^tungstate: closed with 1006: [^\n]+\n$/);
   });
-  await using program = new Program("connect", "-q", here.url);
-  assert.deepEqual(await program.exited, { code: 1, signal: null });
-  assert.match(program.stderr, /^tungstate: closed with 1006: [^\n]+\n$/);
+});
+
+test("a line longer than --max-line is cut, and stderr says so; the status stays 0", async () => {
+  await using here = await serving((connection) => {
+    connection.write("x".repeat(100_001));
+    connection.write("\u0001".repeat(100_000));
+    connection.write("short");
+    void connection.close(1000);
+  });
+  await using program = new Program("connect", "-q", "--max-line", "100000", here.url);
+  assert.deepEqual(await program.exited, { code: 0, signal: null });
+  const [first, second, third] = program.stdout.split("\n");
+  assert.equal(first, `${"x".repeat(100_000)} [cut: 1 more bytes]`);
+  assert.equal(second, `${"\\x01".repeat(25_000)} [cut: 75000 more bytes]`);
+  assert.equal(third, "short");
+  assert.equal(
+    program.stderr,
+    "tungstate: message 1: printed 100000 of 100001 bytes: --max-line is 100000 bytes\n" +
+      "tungstate: message 2: printed 25000 of 100000 bytes: --max-line is 100000 bytes\n",
+  );
 });
 
 test("a server that does not read makes stdin wait, and gets every line in the end", async () => {
