@@ -62,6 +62,7 @@ export function serverVerdict(
       accepted: false,
     };
   }
+  check(last.state === "request", "a request that nobody asked for was passed on");
   const { request } = last;
   check(
     /^[A-Za-z0-9+/]{22}==$/.test(request.key) && !/[\r\n\0]/.test(request.target + request.host),
@@ -77,6 +78,21 @@ export function serverVerdict(
     code: undefined,
     accepted: true,
   };
+}
+
+/** A request that is passed on to an HTTP server has lost no byte. */
+function checkPassesOn(bytes: Uint8Array, cuts: readonly number[]): void {
+  const handshake = new ServerHandshake({ sha1, limits: LIMITS, passOn: () => true });
+  let fed = "";
+  let over = false;
+  inPieces(bytes, cuts, (piece) => {
+    if (over) return;
+    fed += latin1(piece);
+    const progress = handshake.receive(piece);
+    over = progress.state !== "more";
+    check(progress.state !== "request", "a request was not passed on");
+    if (progress.state === "passed") check(latin1(progress.bytes) === fed, "bytes in front of a request were lost");
+  });
 }
 
 /** What a server answers, a client that has asked for it takes. */
@@ -107,6 +123,7 @@ export const requests: Target = {
     const whole = serverVerdict(input, [input.length]);
     const cuts = cutsOf(input.length, new Random(hashOf(input)));
     const pieces = serverVerdict(input, cuts);
+    checkPassesOn(input, cuts);
     check(whole.text === pieces.text, () => `in pieces (${cuts.join()}) ${pieces.text}, whole ${whole.text}`);
   },
 };

@@ -2,8 +2,10 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { type IncomingMessage, request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { after, before, describe, test } from "node:test";
 import {
   Centrifuge,
@@ -208,6 +210,24 @@ describe("with a secret and an API key", () => {
     const asked = await fetch(`${server.url}/api/info`, { headers: { "X-API-Key": KEY } });
     assert.deepEqual([asked.status, asked.headers.get("allow")], [405, "POST"]);
     assert.equal((await subscription.history({ limit: 10 })).publications.length, 1);
+  });
+
+  test("a request for an upgrade to h2c, as Java's HttpClient sends, is an ordinary one, with its body", async () => {
+    const body = `{"channel":"public:java","data":{}}`;
+    const sent = request(`${server.url}/api/publish`, {
+      method: "POST",
+      agent: false,
+      headers: {
+        "X-API-Key": KEY,
+        Connection: "Upgrade, HTTP2-Settings",
+        Upgrade: "h2c",
+        "HTTP2-Settings": "AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA",
+        "Content-Length": body.length,
+      },
+    });
+    const [response] = (await once(sent.end(body), "response")) as [IncomingMessage];
+    assert.equal(response.statusCode, 200);
+    assert.match(await text(response), /"offset":1/);
   });
 
   test("neither secret nor key is in what it prints", () => {

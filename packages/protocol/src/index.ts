@@ -45,7 +45,14 @@ export {
   type ServerNegotiation,
 } from "./handshake/server-handshake.ts";
 export { parseTarget, type Target } from "./handshake/target.ts";
-export { checkUpgrade, chooseProtocol, type UpgradeHead, type UpgradeRequest } from "./handshake/upgrade-request.ts";
+export {
+  checkUpgrade,
+  chooseProtocol,
+  isWebSocketUpgrade,
+  type UpgradeFields,
+  type UpgradeHead,
+  type UpgradeRequest,
+} from "./handshake/upgrade-request.ts";
 export { type DeflateFresh, compressedForm } from "./deflate/compressed-form.ts";
 export type { MessageCodec, MessageCodecFactory, ReceivedPayload } from "./deflate/codec.ts";
 export { inflatedMessage } from "./deflate/inflated-message.ts";

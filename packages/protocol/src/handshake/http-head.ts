@@ -85,6 +85,8 @@ abstract class HeadParser<Start extends object> {
   private readonly limits: HeadLimits;
   /** What has come of a head that does not come in one piece. */
   private kept: ByteBuffer | undefined;
+  /** Bytes that came before the last call of `receive`. */
+  private earlier = 0;
   private parts = 0;
   private finished = false;
   private at = 0; // all positions count from the first byte received
@@ -114,7 +116,7 @@ abstract class HeadParser<Start extends object> {
     if (bytes.length === 0) return MORE;
     if (++this.parts > this.limits.maxParts) return this.fail("TOO_MANY_PARTS", this.limits.maxParts);
     const { kept } = this;
-    const before = kept === undefined ? 0 : kept.length;
+    const before = (this.earlier = kept === undefined ? 0 : kept.length);
     const taken = Math.min(bytes.length, this.limits.maxHeadSize - before);
     kept?.append(bytes, 0, taken);
     const source = kept === undefined ? bytes : kept.bytes;
@@ -129,6 +131,15 @@ abstract class HeadParser<Start extends object> {
     const head = this.headOf(result, this.fields(source));
     const rest = bytes.length === this.at - before ? NO_BYTES : new Uint8Array(bytes.subarray(this.at - before));
     return { state: "done", head, rest };
+  }
+
+  /** Returns a copy of all bytes received; `last` are those of the last call of `receive`. */
+  received(last: Uint8Array): Uint8Array {
+    const { earlier } = this;
+    const all = new Uint8Array(earlier + last.length);
+    if (this.kept !== undefined) all.set(this.kept.bytes.subarray(0, earlier));
+    all.set(last, earlier);
+    return all;
   }
 
   private fail(code: "HEAD_TOO_BIG" | "TOO_MANY_PARTS", limit: number): HeadProgress<never> {

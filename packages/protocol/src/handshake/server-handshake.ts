@@ -14,7 +14,7 @@ import { buildRefusal, formatResponse, refusalFor } from "./refusal.ts";
 import type { Refusal } from "./refusal.ts";
 import { checkLimit, invalidArgument } from "./text.ts";
 import { checkUpgrade } from "./upgrade-request.ts";
-import type { UpgradeRequest } from "./upgrade-request.ts";
+import type { UpgradeHead, UpgradeRequest } from "./upgrade-request.ts";
 
 /** What a server adds to its agreement. */
 export interface AcceptOptions {
@@ -72,12 +72,19 @@ export interface ServerHandshakeOptions extends ServerNegotiation {
   readonly limits?: Partial<HeadLimits> | undefined;
   /** Bytes that may come behind the head before `accept`. Default 64 KiB, Infinity for no limit. */
   readonly maxEarlyData?: number | undefined;
+  /**
+   * Returns whether a request is left to an HTTP server. Called with each head within the limits; with undefined for a head that is
+   * malformed or of another HTTP version. Default: no request is.
+   */
+  readonly passOn?: ((head: UpgradeHead | undefined) => boolean) | undefined;
 }
 
 export type ServerHandshakeProgress =
   | { readonly state: "more" }
   /** To be answered by `accept` or `refuse`. Given once; after it `receive` says "more" and keeps the bytes. */
   | { readonly state: "request"; readonly request: UpgradeRequest }
+  /** The end: `passOn` returned true. `bytes` is a copy of all bytes received. */
+  | { readonly state: "passed"; readonly bytes: Uint8Array }
   /** The end: send the response, then close. */
   | { readonly state: "refused"; readonly error: WebSocketError<ProtocolErrorCode>; readonly response: Uint8Array };
 
@@ -85,21 +92,27 @@ const MORE = { state: "more" } as const;
 const NO_BYTES = new Uint8Array(0);
 const DEFAULT_MAX_EARLY_DATA = 64 * 1024; // bytes
 
+/** What another HTTP implementation may accept all the same. The others are limits, which hold for every request. */
+const NOT_OUR_HTTP: ReadonlySet<ProtocolErrorCode> = new Set(["MALFORMED_HEAD", "UNSUPPORTED_HTTP_VERSION"]);
+
 /** The server's opening handshake: a request in, a 101 or a refusal out. */
 export class ServerHandshake {
   private readonly negotiation: ServerNegotiation;
   private readonly maxEarlyData: number;
   private readonly parser: RequestHeadParser;
+  private readonly passOn: ((head: UpgradeHead | undefined) => boolean) | undefined;
   private early: ByteBuffer | undefined;
   private request: UpgradeRequest | undefined;
   private method = "GET";
   private over = false;
 
   constructor(options: ServerHandshakeOptions) {
-    const { sha1, extensions, limits, maxEarlyData } = options;
+    const { sha1, extensions, limits, maxEarlyData, passOn } = options;
     if (typeof sha1 !== "function") throw invalidArgument("sha1", "a function", sha1);
     if (extensions !== undefined) checkExtensions(extensions);
+    if (passOn !== undefined && typeof passOn !== "function") throw invalidArgument("passOn", "a function", passOn);
     this.negotiation = options;
+    this.passOn = passOn;
     this.parser = new RequestHeadParser(limits);
     this.maxEarlyData = checkLimit("maxEarlyData", maxEarlyData, 0, DEFAULT_MAX_EARLY_DATA);
   }
@@ -110,7 +123,11 @@ export class ServerHandshake {
     if (this.request !== undefined) return this.keep(bytes) ?? MORE;
     const progress = this.parser.receive(bytes);
     if (progress.state === "more") return progress;
-    if (progress.state === "error") return this.reject(progress.error);
+    if (progress.state === "error") {
+      const passed = NOT_OUR_HTTP.has(progress.error.code) && this.passOn?.(undefined) === true;
+      return passed ? this.pass(bytes) : this.reject(progress.error);
+    }
+    if (this.passOn?.(progress.head) === true) return this.pass(bytes);
     this.method = progress.head.method;
     const request = checkUpgrade(progress.head);
     if (request instanceof Error) return this.reject(request);
@@ -152,6 +169,11 @@ export class ServerHandshake {
     }
     this.early.append(bytes, 0, bytes.length);
     return undefined;
+  }
+
+  private pass(last: Uint8Array): ServerHandshakeProgress {
+    this.over = true;
+    return { state: "passed", bytes: this.parser.received(last) };
   }
 
   private reject(error: WebSocketError<ProtocolErrorCode>): ServerHandshakeProgress {

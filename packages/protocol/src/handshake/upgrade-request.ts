@@ -34,6 +34,26 @@ export interface UpgradeHead {
   readonly headers: HeaderFields;
 }
 
+/** What of a request says whether it asks for an upgrade to WebSocket. */
+export interface UpgradeFields {
+  /** "1.1". */
+  readonly version: string;
+  /** The value of a field, joined by ", " where it came more than once. `name` is in lower case. */
+  readonly headers: { get(name: string): string | undefined };
+}
+
+/**
+ * Returns whether a request asks for an upgrade to WebSocket, rightly or not. All others are ordinary HTTP requests, an
+ * upgrade to something else included. RFC 9110 §7.8: "A server MAY ignore a received Upgrade header field if it wishes to
+ * continue using the current protocol on that connection."
+ */
+export function isWebSocketUpgrade({ version, headers }: UpgradeFields): boolean {
+  // "A server MUST ignore an Upgrade header field that is received in an HTTP/1.0 request."
+  if (version === "1.0") return false;
+  // "The Upgrade header field value contains a list of protocols"; "A sender of Upgrade MUST also send an "Upgrade" connection option"
+  return hasToken(headers.get("upgrade"), "websocket") && hasToken(headers.get("connection"), "upgrade");
+}
+
 function shown(value: string | undefined): string {
   return value === undefined ? "got none" : `got ${quote(value)}`;
 }

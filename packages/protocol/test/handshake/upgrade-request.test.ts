@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { HeaderFields } from "../../src/handshake/header-fields.ts";
-import { checkUpgrade, chooseProtocol } from "../../src/handshake/upgrade-request.ts";
+import { checkUpgrade, chooseProtocol, isWebSocketUpgrade } from "../../src/handshake/upgrade-request.ts";
 import type { UpgradeHead, UpgradeRequest } from "../../src/handshake/upgrade-request.ts";
 import { SAMPLE_KEY } from "./support.ts";
 
@@ -210,4 +210,36 @@ describe("chooseProtocol", () => {
     assert.equal(chooseProtocol(["a"], []), undefined);
     assert.equal(chooseProtocol(["constructor"], ["__proto__"]), undefined);
   });
+});
+
+describe("a request asks for an upgrade to WebSocket", () => {
+  const asks = (upgrade: string | undefined, connection: string | undefined, version = "1.1"): boolean =>
+    isWebSocketUpgrade({
+      version,
+      headers: { get: (name) => (name === "upgrade" ? upgrade : name === "connection" ? connection : undefined) },
+    });
+
+  for (const upgrade of [
+    "websocket",
+    "WebSocket",
+    "h2c, websocket",
+    "TLS/1.0,websocket",
+    "websocket, h2c",
+    " ,websocket",
+  ]) {
+    it(`by Upgrade: ${upgrade}`, () => {
+      for (const connection of ["Upgrade", "upgrade", "keep-alive, UPGRADE", "Upgrade, HTTP2-Settings"])
+        assert.ok(asks(upgrade, connection), connection);
+    });
+  }
+
+  for (const upgrade of [undefined, "", "h2c", "TLS/1.0", "websocket/13", "web socket", "websockets", "x-websocket"]) {
+    it(`not by Upgrade: ${String(upgrade)}`, () => assert.ok(!asks(upgrade, "Upgrade")));
+  }
+
+  it("not without Connection: upgrade", () => {
+    for (const connection of [undefined, "", "keep-alive", "upgrades"]) assert.ok(!asks("websocket", connection));
+  });
+
+  it("not over HTTP/1.0", () => assert.ok(!asks("websocket", "Upgrade", "1.0")));
 });

@@ -45,7 +45,11 @@ export function letRequestsUpgrade(server: NetServer, options: UpgradeOptions = 
       `upgrades need a server of node:http or node:https, got ${describe(server)}`,
     );
   }
-  return routeUpgrades(server, undefined, (request, socket, head) => begin(server, request, socket, head, timeout));
+  return routeUpgrades(server, undefined, {
+    // an ordinary request keeps its connection, and its body can be read
+    wants: (request) => request.method === "GET" && !hasBody(request),
+    take: (request, socket, head) => begin(server, request, socket, head, timeout),
+  });
 }
 
 function begin(

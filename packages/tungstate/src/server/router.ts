@@ -1,53 +1,95 @@
 import type { IncomingMessage, Server as HttpServer } from "node:http";
 import type { Server as HttpsServer } from "node:https";
 import type { Duplex } from "node:stream";
-import { formatResponse, parseTarget, protocolError, refusalFor } from "@tungstate/protocol";
+import { formatResponse, isWebSocketUpgrade, parseTarget, protocolError, refusalFor } from "@tungstate/protocol";
 import { systemClock } from "../clock.ts";
 import { transportOf } from "../transport/of.ts";
 import { sayAndEnd } from "./accepting.ts";
 import { serverError } from "./errors.ts";
+import { chooseUpgrades } from "./upgrade-choice.ts";
 
 export type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
 
+/** Whoever gets the upgrade requests for a path. */
+export interface UpgradeTaker {
+  readonly take: UpgradeHandler;
+  /** Returns whether it wants this request, which asks for WebSocket. The others are ordinary requests. Default: all. */
+  wants?(request: IncomingMessage): boolean;
+}
+
 interface Routes {
-  readonly byPath: Map<string | undefined, UpgradeHandler>;
-  readonly listener: UpgradeHandler;
+  readonly byPath: Map<string | undefined, UpgradeTaker>;
+  /** Takes the listener off the server. */
+  readonly remove: () => void;
 }
 
 /** One upgrade listener per server, however many share it, so that exactly one of them answers. */
 const routesOf = new WeakMap<HttpServer | HttpsServer, Routes>();
 
-/** Sends the upgrade requests for a path (undefined: for all that have no other taker) to `handler`. The function returned ends that. */
+/**
+ * Sends the requests for an upgrade to WebSocket on a path (undefined: on every path that has no other taker) to `taker`. The function
+ * returned ends that.
+ */
 export function routeUpgrades(
   server: HttpServer | HttpsServer,
   path: string | undefined,
-  handler: UpgradeHandler,
+  taker: UpgradeTaker,
 ): () => void {
-  let routes = routesOf.get(server);
-  if (routes === undefined) {
-    const byPath = new Map<string | undefined, UpgradeHandler>();
-    const listener: UpgradeHandler = (request, socket, head) => {
-      const { url: target = "" } = request;
-      const url = parseTarget(target)?.resource ?? target;
-      const query = url.indexOf("?");
-      const taker = byPath.get(query < 0 ? url : url.slice(0, query)) ?? byPath.get(undefined);
-      if (taker !== undefined) taker(request, socket, head);
-      else if (server.listenerCount("upgrade") === 1) notFound(socket);
-    };
-    routes = { byPath, listener };
-    routesOf.set(server, routes);
-    server.on("upgrade", listener);
-  }
-  const { byPath, listener } = routes;
+  const routes = routesOf.get(server) ?? listenTo(server);
+  const { byPath } = routes;
   if (byPath.has(path))
     throw protocolError("INVALID_STATE", `upgrades for ${path ?? "every path"} have a taker already`);
-  byPath.set(path, handler);
+  byPath.set(path, taker);
   return () => {
     byPath.delete(path);
     if (byPath.size > 0) return;
-    server.off("upgrade", listener);
+    routes.remove();
     routesOf.delete(server);
   };
+}
+
+function listenTo(server: HttpServer | HttpsServer): Routes {
+  const byPath = new Map<string | undefined, UpgradeTaker>();
+  const find = ({ url: target = "" }: IncomingMessage): UpgradeTaker | undefined => {
+    const url = parseTarget(target)?.resource ?? target;
+    const query = url.indexOf("?");
+    return byPath.get(query < 0 ? url : url.slice(0, query)) ?? byPath.get(undefined);
+  };
+  const wanted = (request: IncomingMessage): boolean =>
+    asksForWebSocket(request) && find(request)?.wants?.(request) !== false;
+  const listener: UpgradeHandler = (request, socket, head) => {
+    const others = server.listenerCount("upgrade") > 1;
+    if (others && !wanted(request)) return;
+    const taker = find(request);
+    if (taker !== undefined) taker.take(request, socket, head);
+    else if (!others) notFound(socket);
+  };
+  const release = chooseUpgrades(server, wanted);
+  server.on("upgrade", listener);
+  const routes = {
+    byPath,
+    remove: () => {
+      release?.();
+      server.off("upgrade", listener);
+    },
+  };
+  routesOf.set(server, routes);
+  return routes;
+}
+
+function asksForWebSocket({ httpVersion, rawHeaders }: IncomingMessage): boolean {
+  return isWebSocketUpgrade({ version: httpVersion, headers: { get: (name) => valueOf(rawHeaders, name) } });
+}
+
+/** By `headers` every request would pay for an object of all fields. */
+function valueOf(rawHeaders: readonly string[], wanted: string): string | undefined {
+  let value: string | undefined;
+  for (let at = 0; at + 1 < rawHeaders.length; at += 2) {
+    const name = rawHeaders[at];
+    if (name?.length !== wanted.length || name.toLowerCase() !== wanted) continue;
+    value = value === undefined ? rawHeaders[at + 1] : `${value}, ${rawHeaders[at + 1]}`;
+  }
+  return value;
 }
 
 function notFound(socket: Duplex): void {

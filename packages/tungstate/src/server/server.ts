@@ -140,7 +140,7 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
     checkNames(options, { path: true });
     checkPath(path);
     this.attached.push(
-      routeUpgrades(server, path, (request, socket, head) => void this.handleUpgrade(request, socket, head)),
+      routeUpgrades(server, path, { take: (request, socket, head) => void this.handleUpgrade(request, socket, head) }),
     );
     return this;
   }

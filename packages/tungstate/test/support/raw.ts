@@ -1,6 +1,7 @@
 import { connect, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { TestContext } from "node:test";
+import { connect as connectTls } from "node:tls";
 
 /** The key of RFC 6455 §1.3, and the value that answers it. */
 const KEY = "dGhlIHNhbXBsZSBub25jZQ==";
@@ -88,9 +89,10 @@ export class Raw {
     });
   }
 
-  /** A client of a port of this host, or of a Unix socket, gone when the test ends. */
-  static to(t: TestContext, where: { readonly port: number } | { readonly path: string }): Raw {
-    const socket: Socket = connect("port" in where ? { ...where, host: "127.0.0.1" } : where);
+  /** A client of a port of this host, or of a Unix socket, gone when the test ends; over TLS if it is told whom to trust. */
+  static to(t: TestContext, where: { readonly port: number } | { readonly path: string }, ca?: string): Raw {
+    const place = "port" in where ? { ...where, host: "127.0.0.1" } : where;
+    const socket: Socket = ca === undefined ? connect(place) : connectTls({ ...place, ca, servername: "localhost" });
     socket.setNoDelay(true);
     t.after(() => socket.destroy());
     return new Raw(socket);
