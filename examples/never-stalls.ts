@@ -10,8 +10,9 @@ let notes = 0; // what the clients wrote meanwhile
 let mostWaiting = 0; // bytes, at the server
 server.on("connection", (connection) => {
   connection.on("message", (message) => {
-    if (message.text === "note") notes++;
-    else void sendPackets(connection, Number(message.text));
+    if (message.text !== "note") return sendPackets(connection, Number(message.text));
+    notes++;
+    return undefined;
   });
 });
 const address = await server.listen({ port: 0 });

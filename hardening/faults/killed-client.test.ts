@@ -103,8 +103,8 @@ const open: Readonly<Record<string, Step>> = {
     const connection = await scene.open();
     scene.peer.wire.stream.pause();
     for (let number = 0; number < 4; number++) connection.write(LARGE);
-    const sent = assert.rejects(connection.send(LARGE), { code: "CONNECTION_LOST" });
-    const flushed = assert.rejects(connection.flush(), { code: "CONNECTION_LOST" });
+    const sent = assert.rejects(connection.send(LARGE), { code: "NOT_OPEN" });
+    const flushed = assert.rejects(connection.flush(), { code: "NOT_OPEN" });
     await turns(3);
     return async () => {
       await Promise.all([sent, flushed]);
@@ -124,7 +124,7 @@ const open: Readonly<Record<string, Step>> = {
         finished = true;
       }
     }
-    const sent = assert.rejects(connection.sendStream(parts(), "text"), { code: "CONNECTION_LOST" });
+    const sent = assert.rejects(connection.sendStream(parts(), "text"), { code: "NOT_OPEN" });
     await turns(3);
     return async () => {
       await sent;
@@ -134,7 +134,7 @@ const open: Readonly<Record<string, Step>> = {
   },
   "while a pong is waited for": async (scene) => {
     const connection = await scene.open();
-    const pinged = assert.rejects(connection.ping(), { code: "CONNECTION_LOST" });
+    const pinged = assert.rejects(connection.ping(), { code: "NOT_OPEN" });
     return async () => {
       await pinged;
       await lost(connection);

@@ -116,8 +116,8 @@ const open: Readonly<Record<string, (scene: Scene) => Promise<() => Promise<void
   "while `send` waits for room": async ({ client, peer }) => {
     peer.wire.stream.pause();
     for (let number = 0; number < 4; number++) client.write(LARGE);
-    const sent = assert.rejects(client.send(LARGE), { code: "CONNECTION_LOST" });
-    const flushed = assert.rejects(client.flush(), { code: "CONNECTION_LOST" });
+    const sent = assert.rejects(client.send(LARGE), { code: "NOT_OPEN" });
+    const flushed = assert.rejects(client.flush(), { code: "NOT_OPEN" });
     await turns(3);
     return async () => void (await Promise.all([sent, flushed, lost(client)]));
   },
@@ -126,12 +126,12 @@ const open: Readonly<Record<string, (scene: Scene) => Promise<() => Promise<void
       yield "first";
       await client.closed;
     }
-    const sent = assert.rejects(client.sendStream(parts(), "text"), { code: "CONNECTION_LOST" });
+    const sent = assert.rejects(client.sendStream(parts(), "text"), { code: "NOT_OPEN" });
     await turns(3);
     return () => sent;
   },
   "while a pong is waited for": async ({ client }) => {
-    const pinged = assert.rejects(client.ping(), { code: "CONNECTION_LOST" });
+    const pinged = assert.rejects(client.ping(), { code: "NOT_OPEN" });
     return () => pinged;
   },
   "when a Close was sent to it": async ({ client, peer }) => {

@@ -57,7 +57,8 @@ function sendLines(connection: WebSocketConnection, linger: number): Input {
       for await (const lines of linesOf(process.stdin)) {
         for (const line of lines) await connection.send(line);
       }
-      await connection.flush();
+      // nothing waits if the server, having all, has begun to close
+      if (connection.bufferedAmount > 0) await connection.flush();
       input.done = true;
       if (linger > 0) await Promise.race([sleep(linger, undefined, { ref: false }), connection.closed]);
     } catch (error) {

@@ -1,4 +1,4 @@
-export { CLOSE_CODE, isSendableCloseCode, MAX_CLOSE_REASON_BYTES } from "./close-codes.ts";
+export { CLOSE_CODE, isSendableCloseCode, MAX_CLOSE_REASON_BYTES, sendableClose } from "./close-codes.ts";
 export {
   type ErrorEntry,
   type Fault,
@@ -7,7 +7,7 @@ export {
   type ProtocolErrorCode,
   WebSocketError,
 } from "./errors.ts";
-export { OPCODE } from "./frame.ts";
+export { MAX_CONTROL_PAYLOAD, OPCODE } from "./frame.ts";
 export { MaskingKeys, type RandomSource } from "./mask.ts";
 export { Message } from "./message.ts";
 export { DEFAULT_LIMITS, type Heartbeat, type ProtocolLimits, type ProtocolOptions } from "./options.ts";

@@ -1,4 +1,5 @@
 import {
+  checkClose,
   CLOSE_CODE,
   type Message,
   type MessageCodec,
@@ -16,6 +17,7 @@ import { Emitter } from "./emitter.ts";
 import type { Feed, Follower } from "./feed.ts";
 import { type ConnectionSettings, describe } from "./options.ts";
 import { PendingPings } from "./pings.ts";
+import { failedCall, notOpen } from "./promises.ts";
 import { Reading, type ReadingHost } from "./reading.ts";
 import { splitConnection } from "./split.ts";
 import { isThenable } from "./thenable.ts";
@@ -297,8 +299,14 @@ export class Connection
     this.handlerFailed(error);
   }
 
+  /** Whether an error of a handler says only that this connection has ended: then the handler did nothing wrong. */
+  excuses(error: unknown): boolean {
+    return this.state !== "open" && error instanceof WebSocketError && error.code === "NOT_OPEN";
+  }
+
   /** Code of the application threw: closes with 1011, and sees to it that somebody hears of it. */
   handlerFailed(error: unknown): void {
+    if (this.excuses(error)) return;
     const willBeTold = this.core.error === undefined && this.core.state !== "closed" && this.listenerCount("error") > 0;
     if (this.owner !== undefined) this.owner.onHandlerError(error);
     else if (!willBeTold) warnOfHandler(error);
@@ -488,9 +496,9 @@ export class Connection
     return this.writing.write(data, options);
   }
 
-  async send(data: MessageData, options?: WriteOptions): Promise<void> {
+  send(data: MessageData, options?: WriteOptions): Promise<void> {
     this.catchUp();
-    if (!this.writing.write(data, options)) await this.writing.room();
+    return this.writing.send(data, options);
   }
 
   /** Waits until no more than `writeBufferSize` bytes wait. */
@@ -512,22 +520,27 @@ export class Connection
     return this.writing.flush();
   }
 
-  async ping(payload?: Uint8Array | string): Promise<number> {
+  ping(payload?: Uint8Array | string): Promise<number> {
     this.pings ??= new PendingPings();
     const bytes = this.pings.payload(payload);
     this.catchUp();
-    this.core.ping(bytes);
+    try {
+      this.core.ping(bytes);
+    } catch (error) {
+      return failedCall(error);
+    }
     this.writing.flushSoon();
     return this.pings.wait(bytes, this.settings.clock.now());
   }
 
   // ---- the end
 
-  async close(code: number = CLOSE_CODE.NORMAL, reason = ""): Promise<CloseInfo> {
+  close(code: number = CLOSE_CODE.NORMAL, reason = ""): Promise<CloseInfo> {
+    checkClose(code, reason);
     this.catchUp();
     this.writing.close(code, reason);
     if (this.core.state === "open") this.endInTime(); // it waits for its turn
-    return await this.closed;
+    return this.closed;
   }
 
   terminate(): void {
@@ -548,7 +561,7 @@ export class Connection
     this.writing.end(info.error);
     this.incoming?.close();
     this.agreed.codec?.close();
-    this.pings?.fail(info.error ?? protocolError("NOT_OPEN", "it was closed before the pong"));
+    this.pings?.fail(notOpen("it ended before the pong came", info.error));
     this.reading.end();
     this.settings.memoryBudget.hold(this, 0);
     this.owner?.onConnectionClosed(this);

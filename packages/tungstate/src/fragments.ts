@@ -24,7 +24,6 @@ export async function sendInFragments(
   pace: Pace,
   deflate?: DeflateFragment,
 ): Promise<void> {
-  checkParts(parts);
   core.beginMessage(type, deflate !== undefined);
   const send = async (part: Uint8Array, last: boolean): Promise<void> => {
     const deflated = deflate === undefined ? part : deflate(part, last);
@@ -54,7 +53,11 @@ export async function sendInFragments(
   }
 }
 
-function checkParts(parts: unknown): void {
+/** Throws INVALID_ARGUMENT for what is no source of parts, and no type of a message. */
+export function checkStream(parts: unknown, type: unknown): void {
+  if (type !== "text" && type !== "binary") {
+    throw protocolError("INVALID_ARGUMENT", `the type of a message is "text" or "binary", got ${describe(type)}`);
+  }
   const { [Symbol.asyncIterator]: later, [Symbol.iterator]: now } = Object(parts) as Record<symbol, unknown>;
   // bytes are an iterable of numbers
   if (!ArrayBuffer.isView(parts) && (typeof later === "function" || typeof now === "function")) return;

@@ -7,6 +7,7 @@ export {
   PreparedMessage,
   type Refusal,
   type RejectedResponse,
+  sendableClose,
   WebSocketError,
 } from "@tungstate/protocol";
 export type { Clock } from "./clock.ts";

@@ -1,5 +1,6 @@
-import { primitives, protocolError, type WebSocketError } from "@tungstate/protocol";
+import { MAX_CONTROL_PAYLOAD, primitives, protocolError, type WebSocketError } from "@tungstate/protocol";
 import { describe } from "./options.ts";
+import { handled } from "./promises.ts";
 
 interface Pending {
   readonly payload: Uint8Array;
@@ -15,10 +16,8 @@ export class PendingPings {
 
   /** The caller's payload as bytes, or one of our own that no other pending ping has. */
   payload(given: Uint8Array | string | undefined): Uint8Array {
+    checkPing(given);
     if (given instanceof Uint8Array) return new Uint8Array(given); // not `slice`, which on a Buffer is a view
-    if (given !== undefined && typeof given !== "string") {
-      throw protocolError("INVALID_ARGUMENT", `a ping's payload is a string or a Uint8Array, got ${describe(given)}`);
-    }
     const text = given ?? `tungstate ${this.next++}`;
     const bytes = new Uint8Array(primitives.utf8Length(text));
     primitives.writeUtf8(text, bytes, 0);
@@ -26,7 +25,7 @@ export class PendingPings {
   }
 
   wait(payload: Uint8Array, sentAt: number): Promise<number> {
-    return new Promise((resolve, reject) => this.pending.push({ payload, sentAt, resolve, reject }));
+    return handled(new Promise((resolve, reject) => this.pending.push({ payload, sentAt, resolve, reject })));
   }
 
   /** RFC 6455 §5.5.3: a peer may answer only the newest of several pings, so that its pong answers those before it, too. */
@@ -40,6 +39,18 @@ export class PendingPings {
     for (const each of this.pending) each.reject(error);
     this.pending = [];
   }
+}
+
+/** Throws INVALID_ARGUMENT for what no ping can carry. */
+export function checkPing(payload: unknown): asserts payload is Uint8Array | string | undefined {
+  if (payload === undefined) return;
+  if (typeof payload !== "string" && !(payload instanceof Uint8Array)) {
+    throw protocolError("INVALID_ARGUMENT", `a ping's payload is a string or a Uint8Array, got ${describe(payload)}`);
+  }
+  // RFC 6455 §5.5: "All control frames MUST have a payload length of 125 bytes or less"
+  const size = typeof payload === "string" ? primitives.utf8Length(payload) : payload.length;
+  if (size <= MAX_CONTROL_PAYLOAD) return;
+  throw protocolError("INVALID_ARGUMENT", `a ping's payload is at most ${MAX_CONTROL_PAYLOAD} bytes, got ${size}`);
 }
 
 function sameBytes(a: Uint8Array, b: Uint8Array): boolean {

@@ -52,22 +52,35 @@ export interface ConnectionEvents {
   error: [error: WebSocketError];
 }
 
-/** One WebSocket connection, the same for clients and servers. Paused until somebody reads. */
+/**
+ * One WebSocket connection, the same for clients and servers. Paused until somebody reads.
+ *
+ * You may ignore the promises that its methods return: they cause no unhandled rejection.
+ */
 export interface WebSocketConnection extends AsyncIterable<Message>, AsyncDisposable {
   /**
-   * Buffers a message. False: more than `writeBufferSize` bytes wait; wait for `drain`, or use `send`. False as well when the
-   * connection is not open any more: the message goes nowhere then, and nothing is thrown, since the peer may leave at any time. Throws
-   * WRITE_BUFFER_FULL beyond `maxWriteBufferSize`, with nothing sent, and INVALID_ARGUMENT.
+   * Buffers a message. Returns false when more than `writeBufferSize` bytes wait: wait for `flush` or `drain` before you write more, or use `send`.
+   * Returns false also when the connection is no longer open: the message is dropped, and `flush` and `send` reject with
+   * NOT_OPEN. Throws WRITE_BUFFER_FULL beyond `maxWriteBufferSize`, with nothing sent, and INVALID_ARGUMENT.
    */
   write(data: MessageData, options?: WriteOptions): boolean;
-  /** Writes, then waits until there is room for more. Rejects with NOT_OPEN when the connection is not open, or ends meanwhile. */
+  /**
+   * Writes, then waits until there is room for more. Throws INVALID_ARGUMENT. Rejects with NOT_OPEN when the connection is not open, or ends while
+   * this waits (`cause` says why), and with WRITE_BUFFER_FULL.
+   */
   send(data: MessageData, options?: WriteOptions): Promise<void>;
-  /** Sends one message in fragments as its parts come, keeping no more than `writeBufferSize` of it. */
+  /**
+   * Sends one message in fragments as its parts come, keeping no more than `writeBufferSize` of it. Throws INVALID_ARGUMENT. Rejects with NOT_OPEN as
+   * `send`, with what the source threw, and with MESSAGE_IN_PROGRESS.
+   */
   sendStream(
     parts: AsyncIterable<string | Uint8Array> | Iterable<string | Uint8Array>,
     type?: "text" | "binary",
   ): Promise<void>;
-  /** Resolves when all that was written has been handed to the transport. */
+  /**
+   * Resolves when all that was written has been handed to the transport. Rejects with NOT_OPEN when the connection ends before that, and when nothing
+   * waits and nothing can be written any more.
+   */
   flush(): Promise<void>;
   /** All messages that wait at this moment, as often as there are any: an iteration by batches. */
   batches(): AsyncIterable<readonly Message[]>;
@@ -78,11 +91,14 @@ export interface WebSocketConnection extends AsyncIterable<Message>, AsyncDispos
   once<E extends keyof ConnectionEvents>(event: E, listener: (...args: ConnectionEvents[E]) => unknown): this;
   off<E extends keyof ConnectionEvents>(event: E, listener: (...args: ConnectionEvents[E]) => unknown): this;
   split(): { readable: ReadableStream<Message>; writable: WritableStream<MessageData> };
-  /** Round-trip time in milliseconds. */
+  /**
+   * Resolves with the round-trip time in milliseconds. Throws INVALID_ARGUMENT for a payload of more than 125 bytes. Rejects with NOT_OPEN when the
+   * connection is not open, or ends before the pong comes.
+   */
   ping(payload?: Uint8Array | string): Promise<number>;
   /**
-   * Starts the closing handshake; resolves when the connection has ended, at the latest after `closeTimeout`. Rejects with INVALID_ARGUMENT, with
-   * nothing done, for a code or reason that no Close can carry.
+   * Starts the closing handshake; resolves when the connection has ended, at the latest after `closeTimeout`. Never rejects. Throws INVALID_ARGUMENT,
+   * with nothing done, for a code or reason that no Close can carry; `sendableClose` makes one of any CloseInfo.
    */
   close(code?: number, reason?: string): Promise<CloseInfo>;
   /** Ends the byte stream at once. */

@@ -11,8 +11,10 @@ import {
   type WebSocketError,
 } from "@tungstate/protocol";
 import { Outgoing } from "./deflate/outgoing.ts";
-import { type DeflateFragment, type Pace, sendInFragments } from "./fragments.ts";
-import { type ConnectionSettings, describe } from "./options.ts";
+import { checkStream, type DeflateFragment, type Pace, sendInFragments } from "./fragments.ts";
+import { asData, waitingSize } from "./message-data.ts";
+import type { ConnectionSettings } from "./options.ts";
+import { DONE, failedCall, handled, notOpen, rejected } from "./promises.ts";
 import type { Transport } from "./transport/transport.ts";
 import type { MessageData, WriteOptions } from "./types.ts";
 
@@ -90,9 +92,19 @@ export class Writing {
     return this.outgoing === undefined ? (this.held?.size ?? 0) : this.outgoing.heldSize;
   }
 
-  /** Whether messages are still taken. */
+  /** Whether messages are still taken. Not behind a Close, and not when the stream is gone, which the protocol hears of a little later. */
   get writable(): boolean {
-    return this.core.writable && !this.closeHeld;
+    return this.core.writable && !this.closeHeld && !this.transport.closed;
+  }
+
+  /** Writes, then waits for room. Throws INVALID_ARGUMENT and INVALID_STATE; rejects with NOT_OPEN and WRITE_BUFFER_FULL. */
+  send(data: MessageData, options?: WriteOptions): Promise<void> {
+    try {
+      if (this.write(data, options)) return DONE;
+    } catch (error) {
+      return failedCall(error);
+    }
+    return this.room();
   }
 
   write(data: MessageData, options?: WriteOptions): boolean {
@@ -137,7 +149,7 @@ export class Writing {
     if (data instanceof PreparedMessage && data.compressed) {
       throw protocolError("INVALID_ARGUMENT", "this connection has no compression");
     }
-    const size = (this.held?.size ?? 0) + sizeOf(data);
+    const size = (this.held?.size ?? 0) + waitingSize(data);
     if (size > this.settings.maxWriteBufferSize)
       throw protocolError("WRITE_BUFFER_FULL", "behind a message in fragments");
     const kept = data instanceof Message ? data.share() : data; // it may be given up meanwhile, by who writes it to another connection
@@ -148,18 +160,23 @@ export class Writing {
     return false;
   }
 
-  /** Rejects at once when the connection ends, though the source may be waiting for something else. */
+  /**
+   * Rejects at once when the connection ends, though the source may be waiting for something else. Throws INVALID_ARGUMENT for what is no
+   * iterable and no type.
+   */
   sendStream(
     parts: AsyncIterable<string | Uint8Array> | Iterable<string | Uint8Array>,
     type: "text" | "binary",
   ): Promise<void> {
+    checkStream(parts, type);
+    if (!this.writable) return rejected(this.notOpen());
     const { outgoing, core } = this;
     const streams = (this.streams ??= new Set());
     const pace: Pace = {
       wrote: () => this.streamWrote(),
       room: () => this.streamRoom(),
     };
-    return new Promise<void>((resolve, reject) => {
+    const sent = new Promise<void>((resolve, reject) => {
       streams.add(reject);
       const sent = (): void => {
         streams.delete(reject);
@@ -181,6 +198,7 @@ export class Writing {
         return sending.then(sent, failed);
       });
     });
+    return handled(sent);
   }
 
   private async sendUncompressed(
@@ -188,7 +206,6 @@ export class Writing {
     type: "text" | "binary",
     pace: Pace,
   ): Promise<void> {
-    if (!this.writable) throw protocolError("NOT_OPEN");
     if (this.core.inMessage || this.held !== undefined) throw protocolError("MESSAGE_IN_PROGRESS");
     try {
       await sendInFragments(this.core, parts, type, pace);
@@ -205,7 +222,7 @@ export class Writing {
       if (!core.writable || core.inMessage) return; // its source has failed, and so has the connection: this is lost, as `flush` tells
       core.send(data);
       this.messagesSent++;
-      if (held !== undefined) held.size -= sizeOf(data);
+      if (held !== undefined) held.size -= waitingSize(data);
       await pace.wrote();
     }
     this.held = undefined;
@@ -240,10 +257,14 @@ export class Writing {
     return false;
   }
 
-  /** Waits until no more than `writeBufferSize` bytes wait. */
+  /** Waits until no more than `writeBufferSize` bytes wait. Rejects with NOT_OPEN. */
   room(): Promise<void> {
-    if (!this.writable) return Promise.reject(protocolError("NOT_OPEN"));
-    return new Promise((resolve, reject) => (this.roomWaiters ??= []).push({ resolve, reject }));
+    if (!this.writable) return rejected(this.notOpen());
+    return handled(new Promise((resolve, reject) => (this.roomWaiters ??= []).push({ resolve, reject })));
+  }
+
+  private notOpen(): WebSocketError {
+    return notOpen(this.over ? "it has ended" : "it is closing", this.core.error);
   }
 
   /** A fragment was written. What waits behind the message does not count: it waits for this. */
@@ -258,10 +279,13 @@ export class Writing {
     return new Promise((resolve, reject) => (this.streamWaiter = { resolve, reject }));
   }
 
-  /** Waits until the transport has taken everything. */
+  /**
+   * Waits until the transport has taken everything. Rejects with NOT_OPEN when the connection ends before; and when nothing waits and nothing can be written any
+   * more: a loop that writes, and flushes where `write` returns false, would never end otherwise.
+   */
   flush(): Promise<void> {
-    if (this.bufferedAmount === 0) return Promise.resolve();
-    return new Promise((resolve, reject) => (this.flushWaiters ??= []).push({ resolve, reject }));
+    if (this.bufferedAmount === 0) return this.writable ? DONE : rejected(this.notOpen());
+    return handled(new Promise((resolve, reject) => (this.flushWaiters ??= []).push({ resolve, reject })));
   }
 
   flushSoon(): void {
@@ -363,7 +387,7 @@ export class Writing {
     this.core.output.clear();
     this.core.inTransit = 0;
     if ((streams ?? streamWaiter ?? roomWaiters ?? flushWaiters) === undefined) return;
-    const error = cause ?? protocolError("NOT_OPEN", "it was closed before all was written");
+    const error = notOpen(lost ? "it ended before all was written" : "it has ended", cause);
     streamWaiter?.reject(error);
     for (const reject of streams ?? []) reject(error);
     for (const waiter of [...(roomWaiters ?? []), ...(flushWaiters ?? [])]) {
@@ -371,20 +395,4 @@ export class Writing {
       else waiter.resolve();
     }
   }
-}
-
-function sizeOf(data: Data): number {
-  if (typeof data === "string") return Buffer.byteLength(data);
-  if (data instanceof Uint8Array) return data.length;
-  return data instanceof Message ? data.size : data.frame.length;
-}
-
-function asData(data: unknown): Data {
-  if (data instanceof Uint8Array || data instanceof PreparedMessage) return data;
-  if (data instanceof ArrayBuffer) return new Uint8Array(data);
-  if (ArrayBuffer.isView(data)) return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-  throw protocolError(
-    "INVALID_ARGUMENT",
-    `a message is a string, an ArrayBuffer or a view of one, a Message or a PreparedMessage, got ${describe(data)}`,
-  );
 }

@@ -149,7 +149,7 @@ for (const kind of kinds) {
           assert.equal(atOne.code === 1006 || before === "closing", true);
           assert.deepEqual([one.state, two.state, one.bufferedAmount], ["closed", "closed", 0]);
           await assert.rejects(one.ping(), { code: "NOT_OPEN" });
-          await one.flush();
+          await assert.rejects(one.flush(), { code: "NOT_OPEN" });
           assert.equal(await one.close(), await one.closed);
         });
       }
@@ -174,7 +174,7 @@ for (const kind of kinds) {
         );
         await turns(2);
         two.terminate();
-        assert.deepEqual(await Promise.all(waits), Array(3).fill("CONNECTION_LOST"));
+        assert.deepEqual(await Promise.all(waits), Array(3).fill("NOT_OPEN"));
         assert.equal(await reading, "read");
         await one.closed;
         assert.equal(told, 1);

@@ -42,7 +42,7 @@ describe("ping", () => {
       await client.ping(new Uint8Array(0));
       assert.deepEqual(seen, ["", "ä".repeat(62), "x".repeat(125), ""]);
       for (const wrong of ["x".repeat(126), "ä".repeat(63), Buffer.alloc(126), 5, null, {}, [1], new ArrayBuffer(2)]) {
-        await assert.rejects(client.ping(wrong as string), { code: "INVALID_ARGUMENT" });
+        assert.throws(() => client.ping(wrong as string), { code: "INVALID_ARGUMENT" });
       }
       assert.equal(seen.length, 4);
     });
@@ -95,7 +95,7 @@ describe("ping", () => {
   test("rejects when the connection ends before, whichever way, and at once when it has ended", async () => {
     for (const end of ["close", "terminate"] as const) {
       const [connection, raw] = await served();
-      const trip = assert.rejects(connection.ping(), { code: end === "close" ? "NOT_OPEN" : "CONNECTION_LOST" });
+      const trip = assert.rejects(connection.ping(), { code: "NOT_OPEN" });
       if (end === "terminate") connection.terminate();
       else {
         const closed = connection.close();

@@ -1,5 +1,5 @@
-import { Message, PreparedMessage, protocolError } from "@tungstate/protocol";
-import { describe } from "../options.ts";
+import { type Data, Message } from "@tungstate/protocol";
+import { asData, sizeOf } from "../message-data.ts";
 import type { MessageData, WriteOptions } from "../types.ts";
 
 /**
@@ -72,22 +72,12 @@ export class Outbox {
   }
 }
 
-function keep(data: unknown): string | Uint8Array | Message | PreparedMessage {
-  if (typeof data === "string" || data instanceof PreparedMessage) return data;
+function keep(given: unknown): Data {
+  const data = asData(given);
+  if (data instanceof Uint8Array) return new Uint8Array(data); // not `slice`, which on a Buffer is a view
   if (data instanceof Message) {
     data.detach(); // it may wait for long, and must not keep what it came with alive
     return data.share(); // and may be given up, by who writes it to another connection
   }
-  if (data instanceof ArrayBuffer) return new Uint8Array(data.slice(0));
-  if (ArrayBuffer.isView(data)) return new Uint8Array(data.buffer, data.byteOffset, data.byteLength).slice();
-  throw protocolError(
-    "INVALID_ARGUMENT",
-    `a message is a string, an ArrayBuffer or a view of one, a Message or a PreparedMessage, got ${describe(data)}`,
-  );
-}
-
-function sizeOf(data: string | Uint8Array | Message | PreparedMessage): number {
-  if (typeof data === "string") return Buffer.byteLength(data);
-  if (data instanceof Uint8Array) return data.length;
-  return data instanceof Message ? data.size : data.frame.length;
+  return data;
 }

@@ -1,9 +1,13 @@
-import { checkClose, CLOSE_CODE, type Message, protocolError, type WebSocketError } from "@tungstate/protocol";
+import { checkClose, CLOSE_CODE, type Message, protocolError, WebSocketError } from "@tungstate/protocol";
 import { onAbort } from "../abort-signal.ts";
 import { warnOfHandler } from "../connection.ts";
 import type { Road } from "../dial/dial.ts";
 import { Emitter } from "../emitter.ts";
+import { checkStream } from "../fragments.ts";
+import { asData } from "../message-data.ts";
 import { describe } from "../options.ts";
+import { checkPing } from "../pings.ts";
+import { handled, notOpen, rejected } from "../promises.ts";
 import { splitConnection } from "../split.ts";
 import type { TlsInfo } from "../tls/secure.ts";
 import type {
@@ -135,8 +139,8 @@ export class Reconnecting extends Emitter<ReconnectingEvents> implements Reconne
   ready(): Promise<WebSocketConnection> {
     const { present } = this;
     if (present.state === "open") return Promise.resolve(present.connection);
-    if (present.state === "closed") return Promise.reject(endOf(present.info));
-    return new Promise((resolve, reject) => this.readyWaiters.push({ resolve, reject }));
+    if (present.state === "closed") return rejected(endOf(present.info));
+    return handled(new Promise((resolve, reject) => this.readyWaiters.push({ resolve, reject })));
   }
 
   // ---- from the succession
@@ -177,6 +181,8 @@ export class Reconnecting extends Emitter<ReconnectingEvents> implements Reconne
 
   /** Code of the application threw: closes with 1011 for good, and sees to it that somebody hears of it. */
   protected override onThrow(error: unknown): void {
+    // a listener that could not send because all has ended did nothing wrong
+    if (this.state !== "open" && error instanceof WebSocketError && error.code === "NOT_OPEN") return;
     if (this.state !== "open" || this.listenerCount("error") === 0) warnOfHandler(error);
     const text = error instanceof Error ? error.message : describe(error);
     this.stop(CLOSE_CODE.INTERNAL_ERROR, "", protocolError("HANDLER_FAILED", text, { cause: error }));
@@ -220,34 +226,65 @@ export class Reconnecting extends Emitter<ReconnectingEvents> implements Reconne
   // ---- writing
 
   write(data: MessageData, options?: WriteOptions): boolean {
-    return this.state === "open" && this.sending.write(data, options);
+    if (this.state === "open") return this.sending.write(data, options);
+    asData(data);
+    return false;
   }
 
-  async send(data: MessageData, options?: WriteOptions): Promise<void> {
-    if (this.state !== "open") throw protocolError("NOT_OPEN");
-    await this.sending.send(data, options);
+  send(data: MessageData, options?: WriteOptions): Promise<void> {
+    if (this.state === "open") return this.sending.send(data, options);
+    asData(data);
+    return rejected(this.notOpen());
   }
 
-  async sendStream(
+  sendStream(
     parts: AsyncIterable<string | Uint8Array> | Iterable<string | Uint8Array>,
     type: "text" | "binary" = "binary",
   ): Promise<void> {
-    let connection = await this.ready();
+    checkStream(parts, type);
+    return handled(this.sendStreamWhenReady(parts, type));
+  }
+
+  private async sendStreamWhenReady(
+    parts: AsyncIterable<string | Uint8Array> | Iterable<string | Uint8Array>,
+    type: "text" | "binary",
+  ): Promise<void> {
+    let connection = await this.connected();
     await this.sending.empty(); // what was written before goes before
     while (connection !== this.current) {
-      connection = await this.ready();
+      connection = await this.connected();
       await this.sending.empty();
     }
     await connection.sendStream(parts, type);
   }
 
-  flush(): Promise<void> {
-    return this.sending.flush();
+  /** As `ready`, for a call that needs a connection: rejects with NOT_OPEN when there will be none. */
+  private async connected(): Promise<WebSocketConnection> {
+    if (this.state !== "open") throw this.notOpen();
+    try {
+      return await this.ready();
+    } catch (error) {
+      throw error instanceof WebSocketError ? notOpen("there will be no other connection", error) : error;
+    }
   }
 
-  async ping(payload?: Uint8Array | string): Promise<number> {
-    if (this.connection === undefined) throw protocolError("NOT_OPEN", "there is no connection at the moment");
-    return await this.connection.ping(payload);
+  flush(): Promise<void> {
+    // when nothing waits and nothing can be written any more, a loop that writes and flushes would never end otherwise
+    if (this.state !== "open" && this.bufferedAmount === 0) return rejected(this.notOpen());
+    return handled(this.sending.flush());
+  }
+
+  ping(payload?: Uint8Array | string): Promise<number> {
+    const { connection } = this;
+    if (connection !== undefined) return connection.ping(payload);
+    checkPing(payload);
+    return rejected(this.state === "open" ? notOpen("there is no connection at the moment") : this.notOpen());
+  }
+
+  private notOpen(): WebSocketError {
+    const { present } = this;
+    if (present.state === "closed") return notOpen("it has ended", present.info.error);
+    return notOpen("it is closing", this.failure);
   }
 
   // ---- the end
@@ -256,10 +293,10 @@ export class Reconnecting extends Emitter<ReconnectingEvents> implements Reconne
     this.succession.retryNow();
   }
 
-  async close(code: number = CLOSE_CODE.NORMAL, reason = ""): Promise<CloseInfo> {
+  close(code: number = CLOSE_CODE.NORMAL, reason = ""): Promise<CloseInfo> {
     checkClose(code, reason);
     this.stop(code, reason, undefined);
-    return await this.closed;
+    return this.closed;
   }
 
   terminate(): void {

@@ -1,4 +1,5 @@
-import { protocolError, type WebSocketError } from "@tungstate/protocol";
+import { protocolError, WebSocketError } from "@tungstate/protocol";
+import { DONE, failedCall, handled, notOpen, rejected } from "../promises.ts";
 import type { MessageData, WebSocketConnection, WriteOptions } from "../types.ts";
 import { Outbox, type OutboxEntry, outboxEntry, type OutboxOptions } from "./outbox.ts";
 
@@ -88,32 +89,47 @@ export class Sending {
     return false;
   }
 
-  async send(data: MessageData, options?: WriteOptions): Promise<void> {
-    if (this.over !== undefined) throw this.over;
-    const free = this.freeConnection();
-    if (free !== undefined) {
-      if (!this.give(free, data, options)) await this.room();
-      return;
-    }
-    const entry = outboxEntry(data, options);
-    if (!this.place(entry)) {
+  /** Throws INVALID_ARGUMENT and INVALID_STATE; rejects with NOT_OPEN and WRITE_BUFFER_FULL. */
+  send(data: MessageData, options?: WriteOptions): Promise<void> {
+    if (this.over !== undefined) return rejected(notOpen("it has ended", this.over));
+    try {
+      const free = this.freeConnection();
+      if (free !== undefined) return this.give(free, data, options) ? DONE : this.room();
+      const entry = outboxEntry(data, options);
+      if (this.place(entry)) return this.connection === undefined ? DONE : this.room();
       if (this.policy !== "wait" || entry.cost > this.outbox.limit) throw this.full(entry);
-      await new Promise<void>((resolve, reject) => this.waiting.push({ entry, resolve, reject }));
+      return handled(this.wait(entry));
+    } catch (error) {
+      return failedCall(error);
     }
+  }
+
+  private async wait(entry: OutboxEntry): Promise<void> {
+    await new Promise<void>((resolve, reject) => this.waiting.push({ entry, resolve, reject }));
     if (this.connection !== undefined) await this.room();
   }
 
-  /** Resolves when nothing waits any more, here or in the connection. */
+  /**
+   * Resolves when nothing waits any more, here or in the connection. Rejects with NOT_OPEN when it ends for good before, and with what has ended
+   * the connection if that takes something down with it.
+   */
   async flush(): Promise<void> {
-    while (this.outbox.count > 0 || this.waiting.length > 0) {
-      await new Promise<void>((resolve, reject) => this.emptyWaiters.push({ resolve, reject }));
+    while (this.outbox.count > 0 || this.waiting.length > 0) await this.empty();
+    if (this.over !== undefined) throw notOpen("it has ended", this.over);
+    const { connection } = this;
+    if (connection === undefined || connection.bufferedAmount === 0) return;
+    try {
+      await connection.flush();
+    } catch (error) {
+      if (this.over !== undefined) throw notOpen("it ended before all was written", this.over);
+      // there will be another connection: NOT_OPEN would say that there is none
+      throw error instanceof WebSocketError && error.cause instanceof WebSocketError ? error.cause : error;
     }
-    await this.connection?.flush();
   }
 
   /** Resolves when the outbox is empty. */
   async empty(): Promise<void> {
-    if (this.over !== undefined) throw this.over;
+    if (this.over !== undefined) throw notOpen("it has ended", this.over);
     if (this.outbox.count === 0) return;
     await new Promise<void>((resolve, reject) => this.emptyWaiters.push({ resolve, reject }));
   }
@@ -133,7 +149,7 @@ export class Sending {
       }
     }
     this.settle("emptyWaiters");
-    void connection.close(code, reason);
+    void handled(connection.close(code, reason)); // a connector of the application's may have made it
   }
 
   /** Nothing will be sent any more, because of `error`. What waits is dropped. */
@@ -144,7 +160,7 @@ export class Sending {
       this.host.onDrop(entry.data);
     }
     for (const waiter of [...this.waiting.splice(0), ...this.roomWaiters.splice(0), ...this.emptyWaiters.splice(0)]) {
-      waiter.reject(error);
+      waiter.reject(notOpen("it ended before all was written", error));
     }
   }
 
@@ -250,8 +266,8 @@ export class Sending {
 
   /** Resolves when messages may go straight to the connection, or there is none any more. */
   private room(): Promise<void> {
-    if (this.connection === undefined || this.freeConnection() !== undefined) return Promise.resolve();
-    return new Promise((resolve, reject) => this.roomWaiters.push({ resolve, reject }));
+    if (this.connection === undefined || this.freeConnection() !== undefined) return DONE;
+    return handled(new Promise((resolve, reject) => this.roomWaiters.push({ resolve, reject })));
   }
 
   private settle(which: "roomWaiters" | "emptyWaiters"): void {

@@ -1,6 +1,7 @@
 import {
   checkClose,
   checkUpgrade,
+  CLOSE_CODE,
   DEFAULT_HEAD_LIMITS,
   formatResponse,
   HeaderFields,
@@ -27,6 +28,7 @@ import { Emitter } from "../emitter.ts";
 import { Feed } from "../feed.ts";
 import { checkNames, SERVER_OPTIONS } from "../option-names.ts";
 import { type ConnectionOptions, type ConnectionSettings, connectionSettings, count, describe } from "../options.ts";
+import { handled } from "../promises.ts";
 import { HandleTransport } from "../transport/handle.ts";
 import { transportOf } from "../transport/of.ts";
 import { interceptHandles, type StreamHandle, system } from "../transport/system.ts";
@@ -361,11 +363,22 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
 
   /**
    * Drains: no new connections (503), a Close to all, and whoever has not answered within `timeout` ms (default closeTimeout) is dropped. Resolves
-   * when none is left. The node:http servers it is attached to stay as they are, and get 503 for its upgrade requests until `detach`.
+   * when none is left. The node:http servers it is attached to stay as they are, and get 503 for its upgrade requests until `detach`. Throws
+   * INVALID_ARGUMENT, with nothing done.
    */
-  async close(code = 1001, reason = "", timeout: number = this.settings.closeTimeout): Promise<void> {
+  close(
+    code: number = CLOSE_CODE.GOING_AWAY,
+    reason = "",
+    timeout: number = this.settings.closeTimeout,
+  ): Promise<void> {
     checkClose(code, reason);
-    if (!(timeout >= 0)) throw protocolError("INVALID_ARGUMENT", `timeout is milliseconds, got ${describe(timeout)}`);
+    if (typeof timeout !== "number" || !(timeout >= 0)) {
+      throw protocolError("INVALID_ARGUMENT", `timeout is milliseconds, got ${describe(timeout)}`);
+    }
+    return handled(this.drain(code, reason, timeout));
+  }
+
+  private async drain(code: number, reason: string, timeout: number): Promise<void> {
     const stopped = [...this.ports].map((server) => new Promise<void>((resolve) => server.close(() => resolve())));
     this.closing = true;
     for (const each of this.handshakes) each.fail(refusedForNow(serverError("SERVER_CLOSING")));
@@ -385,6 +398,7 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
   ): void {
     // nobody may be there to read it
     const connection = event === "connection" ? args?.[0] : undefined;
+    if (connection instanceof Connection && connection.excuses(error)) return;
     if (connection instanceof Connection) connection.fail(protocolError("HANDLER_FAILED", undefined, { cause: error }));
     // a listener of `error` that throws is not told of its own error
     if (event !== "error" && this.listenerCount("error") > 0) this.emit("error", error);

@@ -94,7 +94,7 @@ for (const [state, reach] of Object.entries(states)) {
         await connection.close();
         await Promise.all(rejected);
         assert.deepEqual(dropped, ["one", "two"]);
-        await connection.flush();
+        await assert.rejects(connection.flush(), { code: "NOT_OPEN" });
       }));
   });
 }
@@ -144,7 +144,7 @@ describe("close() of an open connection", () => {
     inWorld(async (world) => {
       const connection = world.start();
       await settle();
-      await assert.rejects(connection.close(1006), { code: "INVALID_ARGUMENT" });
+      assert.throws(() => connection.close(1006), { code: "INVALID_ARGUMENT" });
       assert.equal(connection.status.state, "open");
     }));
 
