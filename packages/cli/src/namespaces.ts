@@ -24,6 +24,7 @@ const HISTORY: Kinds<NonNullable<NamespaceOptions["history"]>> = {
   size: whole(1, 10_000_000),
   ttl: whole(1, MS),
   metaTtl: whole(1, MS),
+  maxChannels: whole(1, 100_000_000),
 };
 
 export type Namespaces = Readonly<Record<string, NamespaceOptions>>;

@@ -70,7 +70,7 @@ export type {
   Position,
   Publication,
 } from "./broker/broker.ts";
-export { StoreUnavailableError } from "./broker/broker.ts";
+export { QuotaExceededError, StoreUnavailableError } from "./broker/broker.ts";
 export { MemoryBroker } from "./broker/memory-broker.ts";
 export { MemoryEngine, type MemoryEngineOptions } from "./broker/memory-engine.ts";
 export type { PresenceEntry, PresenceStats, PresenceStore } from "./presence/presence-store.ts";

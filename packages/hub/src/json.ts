@@ -39,14 +39,20 @@ const OPEN_BRACE = 123;
 const CLOSE_BRACE = 125;
 const SPACE = 32; // tab, newline and carriage return are below it
 
-/** Whether `text`, which JSON.parse has accepted, nests objects and arrays deeper than `limit`. */
+/**
+ * Whether `text` nests objects and arrays deeper than `limit`. Any text: it is asked before JSON.parse makes objects of it. Of what is no JSON it
+ * may say anything, in linear time.
+ */
 export function isDeeperThan(text: string, limit: number): boolean {
-  if (text.length <= 2 * limit) return false; // each level takes two characters
+  if (text.length <= limit) return false; // each level takes a character at least
   let depth = 0;
   for (let at = 0; at < text.length; at++) {
     const code = text.charCodeAt(at);
-    if (code === QUOTE) at = endOfString(text, at) - 1;
-    else if (code === OPEN_BRACE || code === OPEN_BRACKET) {
+    if (code === QUOTE) {
+      const end = endOfString(text, at);
+      if (end <= at) return false; // the string has no end, and JSON.parse will refuse it
+      at = end - 1;
+    } else if (code === OPEN_BRACE || code === OPEN_BRACKET) {
       if (++depth > limit) return true;
     } else if (code === CLOSE_BRACE || code === CLOSE_BRACKET) depth--;
   }
@@ -134,7 +140,7 @@ function endOfValue(text: string, start: number): number {
   return at;
 }
 
-/** The offset behind the string literal that starts at `start`. */
+/** The offset behind the string literal that starts at `start`; 0 if it has no end. */
 function endOfString(text: string, start: number): number {
   let end = text.indexOf('"', start + 1);
   while (text.charCodeAt(end - 1) === BACKSLASH && isEscaped(text, end)) end = text.indexOf('"', end + 1);

@@ -6,6 +6,8 @@ import { checkNames } from "./option-names.ts";
 
 const DEFAULT_META_TTL = 30 * 24 * 3600_000; // ms
 const MAX_HISTORY = 10_000_000; // publications
+const DEFAULT_MAX_CHANNELS = 100_000;
+const MOST_CHANNELS = 100_000_000;
 
 export interface HistorySettings {
   /** How many publications a channel keeps: 1 to 10,000,000. */
@@ -14,6 +16,11 @@ export interface HistorySettings {
   readonly ttl: number;
   /** How long epoch and offset outlive them, ms. Default: 30 days, at least `ttl`. */
   readonly metaTtl?: number;
+  /**
+   * The most channels of the namespace that keep anything while they have no subscriber: 1 to 100,000,000. The one that was used longest ago
+   * is forgotten then: a client that comes back to it is told that it can't recover. Default: 100,000.
+   */
+  readonly maxChannels?: number;
 }
 
 /** What the channels of a namespace are like. */
@@ -54,7 +61,7 @@ export interface NamespaceOptions {
 export interface Namespace {
   readonly name: string;
   /** For the broker; sizes are 0 where there is no history. */
-  readonly publishing: BrokerPublishOptions;
+  readonly publishing: BrokerPublishOptions & { readonly maxChannels: number };
   readonly hasHistory: boolean;
   readonly recovery: boolean;
   /** -1: no limit. */
@@ -105,6 +112,13 @@ const NAMES: Readonly<Record<keyof NamespaceOptions, true>> = {
   readHistory: true,
 };
 
+const HISTORY_NAMES: Readonly<Record<keyof HistorySettings, true>> = {
+  size: true,
+  ttl: true,
+  metaTtl: true,
+  maxChannels: true,
+};
+
 function resolve(name: string, options: NamespaceOptions): Namespace {
   checkNames(`namespace "${name}"`, options, NAMES);
   const fail = (option: string, expected: string, got: unknown): never => {
@@ -119,13 +133,17 @@ function resolve(name: string, options: NamespaceOptions): Namespace {
   }
   const { history } = options;
   if (history !== undefined) {
-    checkNames(`namespace "${name}": history`, history, { size: true, ttl: true, metaTtl: true });
+    checkNames(`namespace "${name}": history`, history, HISTORY_NAMES);
     if (!isCount(history.size) || history.size > MAX_HISTORY) {
       fail("history.size", `an integer from 1 to ${MAX_HISTORY}`, history.size);
     }
     if (!(history.ttl > 0)) fail("history.ttl", "more than 0 ms", history.ttl);
     if (history.metaTtl !== undefined && !(history.metaTtl >= history.ttl)) {
       fail("history.metaTtl", `at least history.ttl (${history.ttl} ms)`, history.metaTtl);
+    }
+    const { maxChannels } = history;
+    if (maxChannels !== undefined && (!isCount(maxChannels) || maxChannels > MOST_CHANNELS)) {
+      fail("history.maxChannels", `an integer from 1 to ${MOST_CHANNELS}`, maxChannels);
     }
   }
   const recovery = options.recovery ?? history !== undefined;
@@ -164,6 +182,7 @@ function resolve(name: string, options: NamespaceOptions): Namespace {
       historySize: history?.size ?? 0,
       historyTtl: history?.ttl ?? 0,
       metaTtl: history?.metaTtl ?? Math.max(DEFAULT_META_TTL, history?.ttl ?? 0),
+      maxChannels: history?.maxChannels ?? DEFAULT_MAX_CHANNELS,
     },
     hasHistory: history !== undefined,
     recovery,

@@ -1,4 +1,11 @@
-import { type ClientInfo, type FanOut, type HistoryPage, isPlaceIn, type Position } from "./broker/broker.ts";
+import {
+  type ClientInfo,
+  type FanOut,
+  type HistoryPage,
+  isPlaceIn,
+  type Position,
+  QuotaExceededError,
+} from "./broker/broker.ts";
 import { channelNameFault } from "./channel-name.ts";
 import { checkDisconnect, CommandError, commandError, DISCONNECTS, UNSUBSCRIBES } from "./codes.ts";
 import { type Control, decodeControl, encodeControl, type NodeInfo } from "./control.ts";
@@ -307,6 +314,7 @@ async function stored<T>(asked: Promise<T>): Promise<T> {
   try {
     return await asked;
   } catch (error) {
+    if (error instanceof QuotaExceededError) throw commandError("LIMIT_EXCEEDED", error.message, { cause: error });
     throw commandError("INTERNAL", undefined, { cause: error });
   }
 }

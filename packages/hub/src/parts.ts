@@ -1,3 +1,4 @@
+import { QuotaExceededError } from "./broker/broker.ts";
 import type { ClientSession } from "./client-session.ts";
 import { CommandError, commandError, Disconnect, type CodeAndReason } from "./codes.ts";
 import type { Namespace } from "./namespaces.ts";
@@ -35,6 +36,7 @@ export function disconnect(why: CodeAndReason): Disconnect {
 /** What a client is told of an error: of one that was not meant for it, only that there was one. */
 export function tellable(error: unknown, onError: (error: unknown) => void): CommandError | Disconnect {
   if (error instanceof CommandError || error instanceof Disconnect) return error;
+  if (error instanceof QuotaExceededError) return commandError("LIMIT_EXCEEDED", error.message);
   onError(error);
   return commandError("INTERNAL");
 }

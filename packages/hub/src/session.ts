@@ -8,6 +8,7 @@ import { type JsonText, optionalJson, toJson } from "./json.ts";
 import { Membership, type MembershipContext } from "./membership.ts";
 import type { Namespace } from "./namespaces.ts";
 import type { HubSettings } from "./options.ts";
+import { own } from "./owned.ts";
 import { Outbox, type TurnEnd } from "./outbox.ts";
 import { channelPush, type Expiry, messagePush, PING, refreshPush, unsubscribeJson } from "./protocol/encode.ts";
 import { Subscription, type SubscriptionOptions, type SubscriptionOwner } from "./subscription.ts";
@@ -94,7 +95,7 @@ export class Session implements ClientSession, SubscriptionOwner, Due {
 
   /** Takes what the credentials say. Nobody else knows of the session yet. */
   identify(credentials: Credentials): void {
-    this.user = credentials.user;
+    this.user = own(credentials.user);
     this.info = credentials.info;
     this.meta = credentials.meta;
     this.connInfo = optionalJson(credentials.info, "the info of a client");

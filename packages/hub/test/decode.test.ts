@@ -213,6 +213,15 @@ test("depth has a limit, and the answer is still to its id", () => {
   assert.equal(verdict(publish("[".repeat(30_000) + "]".repeat(30_000))), "107");
 });
 
+test("depth is looked at before anything is parsed: what is no JSON is refused for it too", () => {
+  assert.equal(verdict('{"id":7,"rpc":' + "[".repeat(65)), "107");
+  const withoutId = read("[".repeat(65));
+  assert.ok(withoutId.method === "malformed");
+  assert.match(withoutId.fault, /nested deeper than 64/);
+  assert.equal(read('{"rpc":' + "[".repeat(65) + ',"id":7').method, "malformed", "an id that is not in front");
+  assert.equal(read('{"id":4294967296,"rpc":' + "[".repeat(65)).method, "malformed");
+});
+
 test("nothing throws", () => {
   fc.assert(fc.property(fc.string({ unit: "binary" }), (line) => void decode(line, limits)));
   const any = fc.object({

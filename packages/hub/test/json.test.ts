@@ -60,6 +60,16 @@ test("depth counts objects and arrays, not what is in strings", () => {
   assert.equal(isDeeperThan("[".repeat(100_000) + "]".repeat(100_000), 64), true);
 });
 
+test("depth of what is no JSON: an answer, and in linear time", () => {
+  fc.assert(
+    fc.property(
+      fc.string({ unit: fc.constantFrom('"', "\\", "[", "{", "x", "]") }),
+      (text) => void isDeeperThan(text, 2),
+    ),
+  );
+  for (const piece of ['"', '\\"', "\\\\", '["', '"[', '{"\\']) isDeeperThan(piece.repeat(500_000), 1_000_000);
+});
+
 test("JSON on one line says the same", () => {
   const value = { a: ["\n", "\r\n", { b: "\\n" }] };
   const line = onOneLine(JSON.stringify(value, undefined, 2));

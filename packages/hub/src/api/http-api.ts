@@ -101,14 +101,12 @@ function repliesJson(replies: readonly JsonText[]): JsonText {
 }
 
 function parse(body: string): unknown {
-  let value: unknown;
+  if (isDeeperThan(body, MAX_DEPTH)) throw commandError("BAD_REQUEST", `the body nests deeper than ${MAX_DEPTH}`);
   try {
-    value = JSON.parse(body);
+    return JSON.parse(body);
   } catch (error) {
     throw commandError("BAD_REQUEST", "the body is not JSON", { cause: error });
   }
-  if (isDeeperThan(body, MAX_DEPTH)) throw commandError("BAD_REQUEST", `the body nests deeper than ${MAX_DEPTH}`);
-  return value;
 }
 
 /** By digests, so that the time that it takes tells neither length nor content of a key. */

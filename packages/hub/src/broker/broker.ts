@@ -11,6 +11,11 @@ export class StoreUnavailableError extends Error {
   override readonly name = "StoreUnavailableError";
 }
 
+/** A store that keeps as much as it may: what was asked for was not done. The message says which quota, and what to do. */
+export class QuotaExceededError extends Error {
+  override readonly name = "QuotaExceededError";
+}
+
 /** Who is on a connection: goes with publications, presence, joins and leaves. */
 export interface ClientInfo {
   /** The connection's id, unique among all nodes. */
@@ -51,6 +56,8 @@ export interface BrokerPublishOptions {
   readonly historyTtl: number;
   /** How long epoch and offset outlive the publications, ms, after the last publish or history call. */
   readonly metaTtl: number;
+  /** The most channels of the namespace that are remembered without a subscriber; the one used longest ago gives way. Default: no limit. */
+  readonly maxChannels?: number | undefined;
   /** A second publication to the channel with this key is not published; the first one's result is returned. */
   readonly idempotencyKey?: string | undefined;
   /** How long the key is remembered, ms. */
@@ -81,11 +88,21 @@ export interface HistoryFilter {
   readonly since?: Position | undefined;
   /** The most publications to return. 0: none, just the position. -1: all. */
   readonly limit: number;
+  /**
+   * About the most bytes that the publications may have as JSON. The page ends before the publication that is too much, but has one at least.
+   * Default: no limit.
+   */
+  readonly maxBytes?: number | undefined;
+  /** As for publishing. */
+  readonly maxChannels?: number | undefined;
   /** From the newest to the oldest. */
   readonly reverse?: boolean | undefined;
 }
 
-/** The position is the top of the stream at the moment when the publications were read. */
+/**
+ * The position is the top of the stream at the moment when the publications were read. Where `limit` or `maxBytes` has cut the page, the
+ * offset of its last publication is where the next one begins (`since`).
+ */
 export interface HistoryPage extends Position {
   readonly publications: readonly Publication[];
   /**

@@ -1,4 +1,6 @@
 import { randomBytes } from "node:crypto";
+import { getHeapStatistics } from "node:v8";
+import { type MemoryBudget, type MemoryPart, sharedMemoryBudget } from "tungstate";
 import { type Clock, systemClock } from "../clock.ts";
 import {
   type BrokerHandler,
@@ -12,26 +14,23 @@ import {
   type HistoryPage,
   type NewPublication,
   type Publication,
+  QuotaExceededError,
 } from "./broker.ts";
 import { checkNames } from "../option-names.ts";
-import { PublicationRing } from "./publication-ring.ts";
+import { own, sizeOf, sizeOfOptional, type Tally } from "../owned.ts";
+import { type Stream, Streams } from "./streams.ts";
 
-const DEFAULT_HISTORY_BYTES = 256 * 1024 * 1024;
-const KEPT_SHARE = 7 / 8; // of the limit, so that not each publication looks for channels to take from
+const MOST_HISTORY_BYTES = 256 * 1024 * 1024; // by default, where V8's heap is large enough for it
+const HEAP_SHARE = 1 / 8; // of V8's heap, for what channels keep
+const KEYS_SHARE = 1 / 8; // of the limit, for idempotency keys
+const KEY_BYTES = 200; // bytes of memory that an idempotency key takes besides its text, about
 const SWEEP_INTERVAL = 10_000; // ms
 const SWEEP_AT_ONCE = 10_000; // streams looked at in one go, so that a sweep takes a few ms at most
 
-interface Stream {
-  readonly epoch: string;
-  /** The newest offset ever given. */
-  top: number;
-  readonly ring: PublicationRing;
-  expiresAt: number;
-  metaExpiresAt: number;
-}
-
 interface RememberedResult extends BrokerResult {
   readonly expiresAt: number;
+  /** Of memory. */
+  readonly bytes: number;
 }
 
 /** One hub's place at the engine. */
@@ -43,10 +42,13 @@ export interface EngineNode {
 export interface MemoryEngineOptions {
   readonly clock?: Clock;
   /**
-   * What the publications of all channels together may take, in bytes, about; Infinity for no limit. Beyond it the channels that were published in
-   * longest ago lose theirs: who comes back to one of them is told that it can't recover. Default 256 MiB.
+   * Bytes of memory that all channels together may take, about: publications, positions and idempotency keys. Infinity: no limit. Beyond it
+   * the channels that were published in longest ago lose their publications, then their positions: a client that comes back to one is told
+   * that it can't recover. Default: an eighth of V8's heap, at most 256 MiB.
    */
   readonly historyBytes?: number;
+  /** What that counts in. Above three quarters of it, channels lose what they keep, as beyond `historyBytes`. Default `sharedMemoryBudget`. */
+  readonly memoryBudget?: MemoryBudget;
   /** Makes the epochs of streams: any string that comes only once. */
   readonly newEpoch?: () => string;
 }
@@ -56,30 +58,43 @@ export class MemoryEngine {
   private readonly clock: Clock;
   private readonly newEpoch: () => string;
   private readonly historyLimit: number;
-  private kept = 0;
-  /** Those that were published in last at the end. */
-  private readonly streams = new Map<string, Stream>();
+  private readonly memory: MemoryPart;
+  private readonly streams = new Streams();
   private readonly nodes = new Set<EngineNode>();
   /** Nodes that want a channel. */
   private readonly interest = new Map<string, EngineNode[]>();
   private readonly results = new Map<string, RememberedResult>();
+  private resultBytes = 0;
+  /** Of the texts that are being owned. */
+  private readonly tally: Tally = { bytes: 0 };
   /** Deliveries that were asked for while another was under way: order is kept, whatever a handler does. */
   private readonly waiting: (() => void)[] = [];
   private delivering = false;
   private stopSweeping: (() => void) | undefined;
-  private sweep: Iterator<[string, Stream], undefined> | undefined;
+  private sweep: Iterator<Stream, undefined> | undefined;
+  private keySweep: Iterator<[string, RememberedResult], undefined> | undefined;
 
   constructor(options: MemoryEngineOptions = {}) {
-    checkNames("the options of a MemoryEngine", options, { clock: true, historyBytes: true, newEpoch: true });
+    const names = { clock: true, historyBytes: true, memoryBudget: true, newEpoch: true } as const;
+    checkNames("the options of a MemoryEngine", options, names);
     this.clock = options.clock ?? systemClock;
     this.newEpoch = options.newEpoch ?? (() => randomBytes(6).toString("base64url"));
-    this.historyLimit = options.historyBytes ?? DEFAULT_HISTORY_BYTES;
-    if (!(this.historyLimit >= 0)) throw new RangeError(`historyBytes is bytes, got ${String(options.historyBytes)}`);
+    this.historyLimit = options.historyBytes ?? defaultHistoryBytes();
+    if (!(this.historyLimit >= 0)) {
+      throw new RangeError(`historyBytes must be a number of bytes, at least 0, got ${String(options.historyBytes)}`);
+    }
+    this.memory = (options.memoryBudget ?? sharedMemoryBudget).part("hub history", {
+      cache: true,
+      release: (excess) => {
+        this.shrinkTo(this.historyBytes - excess);
+        return 0;
+      },
+    });
   }
 
-  /** Bytes that the publications of all channels take, about. */
+  /** Bytes of memory that all channels take, about. */
   get historyBytes(): number {
-    return this.kept;
+    return this.streams.bytes + this.resultBytes;
   }
 
   /** Streams kept, expired ones that no sweep has met included. */
@@ -91,6 +106,7 @@ export class MemoryEngine {
     const node: EngineNode = { handler, channels: new Set() };
     this.nodes.add(node);
     if (this.nodes.size === 1) this.scheduleSweep();
+    this.count();
     return node;
   }
 
@@ -98,6 +114,7 @@ export class MemoryEngine {
     for (const channel of [...node.channels]) this.unsubscribe(node, channel);
     this.nodes.delete(node);
     if (this.nodes.size === 0) this.stopSweeping?.();
+    this.count();
   }
 
   subscribe(node: EngineNode, channel: string): void {
@@ -106,13 +123,18 @@ export class MemoryEngine {
     const interested = this.interest.get(channel);
     // a new array: a delivery may be going through the old one
     this.interest.set(channel, interested === undefined ? [node] : [...interested, node]);
+    if (interested === undefined) this.streams.subscribed(channel, true);
   }
 
   unsubscribe(node: EngineNode, channel: string): void {
     if (!node.channels.delete(channel)) return;
     const rest = (this.interest.get(channel) ?? []).filter((each) => each !== node);
-    if (rest.length === 0) this.interest.delete(channel);
-    else this.interest.set(channel, rest);
+    if (rest.length > 0) {
+      this.interest.set(channel, rest);
+      return;
+    }
+    this.interest.delete(channel);
+    this.streams.subscribed(channel, false);
   }
 
   publish(channel: string, publication: NewPublication, options: BrokerPublishOptions): Promise<BrokerResult> {
@@ -124,30 +146,29 @@ export class MemoryEngine {
         return Promise.resolve({ offset: known.offset, epoch: known.epoch, duplicate: true, fanOut: undefined });
       }
     }
+    const keyBytes = key === undefined ? 0 : this.roomForKey(key);
     let offset = 0;
     let epoch = "";
     let published: Publication;
     if (options.historySize > 0 && options.historyTtl > 0) {
-      const stream = this.stream(channel, now);
+      const stream = this.stream(channel, now, options.maxChannels);
       offset = ++stream.top;
       epoch = stream.epoch;
-      published = { ...publication, offset };
-      const before = stream.ring.size;
-      stream.ring.add(published, options.historySize);
-      this.kept += stream.ring.size - before;
-      this.streams.delete(channel);
-      this.streams.set(channel, stream);
-      if (this.kept > this.historyLimit) this.evict();
+      published = this.keep(stream, publication, options.historySize);
       stream.expiresAt = now + options.historyTtl;
       stream.metaExpiresAt = now + options.metaTtl;
+      this.streams.use(stream, now);
     } else {
       published = { ...publication, offset };
     }
     if (key !== undefined) {
       const expiresAt = now + (options.idempotencyTtl ?? DEFAULT_IDEMPOTENCY_TTL);
-      this.results.delete(key); // to the end of the map, whose front is looked at first by the sweep
-      this.results.set(key, { offset, epoch, duplicate: false, fanOut: undefined, expiresAt });
+      const result = { offset, epoch, duplicate: false, fanOut: undefined, expiresAt, bytes: keyBytes };
+      this.results.set(own(key), result);
+      this.resultBytes += keyBytes;
     }
+    if (this.historyBytes > this.historyLimit) this.shrinkTo(this.historyLimit);
+    this.count();
     return new Promise((resolve) => {
       this.deliver(() => {
         resolve({ offset, epoch, duplicate: false, fanOut: this.handOver(channel, published, epoch) });
@@ -169,35 +190,73 @@ export class MemoryEngine {
 
   history(channel: string, filter: HistoryFilter, metaTtl: number): HistoryPage {
     const now = this.clock.now();
-    const stream = this.stream(channel, now);
+    const stream = this.stream(channel, now, filter.maxChannels);
     const { top, epoch, ring } = stream;
     const kept = top === 0 ? Math.min(metaTtl, EMPTY_META_TTL) : metaTtl;
     stream.metaExpiresAt = Math.max(stream.metaExpiresAt, now + kept);
+    this.streams.use(stream, now);
     let publications: Publication[] = [];
-    if (filter.limit !== 0) {
+    if (filter.limit !== 0 && ring !== undefined) {
+      const slice = { limit: filter.limit, maxBytes: filter.maxBytes ?? Infinity };
       publications =
         filter.reverse === true
-          ? ring.before(filter.since?.offset ?? top + 1, filter.limit, top)
-          : ring.after(filter.since?.offset ?? 0, filter.limit, top);
+          ? ring.before(filter.since?.offset ?? top + 1, slice, top)
+          : ring.after(filter.since?.offset ?? 0, slice, top);
     }
     return { offset: top, epoch, publications };
   }
 
   removeHistory(channel: string): void {
     const stream = this.streams.get(channel);
-    if (stream !== undefined) this.clear(stream);
+    if (stream !== undefined) this.streams.clear(stream);
+    this.count();
   }
 
-  private clear({ ring }: Stream): void {
-    this.kept -= ring.size;
-    ring.clear();
-  }
-
-  private evict(): void {
-    for (const stream of this.streams.values()) {
-      if (this.kept <= this.historyLimit * KEPT_SHARE) return;
-      this.clear(stream);
+  /** The publication as it is kept: its texts share no memory with what they came in. */
+  private keep(stream: Stream, { data, info, tags }: NewPublication, size: number): Publication {
+    const { tally } = this;
+    tally.bytes = 0;
+    const kept: { -readonly [Name in keyof Publication]: Publication[Name] } = {
+      data: own(data, tally),
+      offset: stream.top,
+    };
+    if (info !== undefined) {
+      kept.info = info; // of a session, which owns its texts
+      tally.bytes += sizeOfOptional(info.connInfo) + sizeOfOptional(info.chanInfo);
     }
+    if (tags !== undefined) {
+      kept.tags = tags;
+      for (const [name, value] of Object.entries(tags)) tally.bytes += sizeOf(name) + sizeOf(value);
+    }
+    this.streams.add(stream, kept, tally.bytes, size);
+    return kept;
+  }
+
+  /** Bytes that a new idempotency key takes. Throws a QuotaExceededError where too many are remembered. */
+  private roomForKey(key: string): number {
+    const known = this.results.get(key);
+    if (known !== undefined) this.forgetKey(key, known); // it has expired
+    const bytes = KEY_BYTES + sizeOf(key);
+    const limit = this.historyLimit * KEYS_SHARE;
+    if (this.resultBytes + bytes <= limit) return bytes;
+    throw new QuotaExceededError(
+      `idempotency keys may take ${Math.floor(limit)} bytes of memory, and all are in use: give them a shorter idempotencyTtl`,
+    );
+  }
+
+  private forgetKey(key: string, { bytes }: RememberedResult): void {
+    this.results.delete(key);
+    this.resultBytes -= bytes;
+  }
+
+  private shrinkTo(bytes: number): void {
+    this.streams.shrinkTo(bytes - this.resultBytes);
+    this.count();
+  }
+
+  /** Counts what is kept in the memory budget, as long as a hub is served. */
+  private count(): void {
+    this.memory.set(this.nodes.size === 0 ? 0 : this.historyBytes);
   }
 
   control(from: EngineNode, message: string): void {
@@ -207,21 +266,23 @@ export class MemoryEngine {
   }
 
   /** The channel's stream as it is now: without what has expired, made if there is none. */
-  private stream(channel: string, now: number): Stream {
-    const known = this.streams.get(channel);
-    if (known !== undefined && !this.isForgotten(channel, known, now)) {
-      if (known.expiresAt <= now) this.clear(known);
+  private stream(channel: string, now: number, maxChannels = Infinity): Stream {
+    const { streams } = this;
+    const known = streams.get(channel);
+    if (known !== undefined && !this.isForgotten(known, now)) {
+      if (known.expiresAt <= now) streams.clear(known);
       return known;
     }
-    if (known !== undefined) this.clear(known);
-    const stream = { epoch: this.newEpoch(), top: 0, ring: new PublicationRing(), expiresAt: 0, metaExpiresAt: 0 };
-    this.streams.set(channel, stream);
+    if (known !== undefined) streams.forget(known);
+    const stream = streams.create(channel, this.newEpoch(), this.interest.has(channel), maxChannels, now);
+    if (this.historyBytes > this.historyLimit) this.shrinkTo(this.historyLimit);
+    this.count();
     return stream;
   }
 
   /** Whether epoch and offset have expired. Not while a node is subscribed: its subscribers stand at a position of the stream. */
-  private isForgotten(channel: string, stream: Stream, now: number): boolean {
-    return stream.expiresAt <= now && stream.metaExpiresAt <= now && !this.interest.has(channel);
+  private isForgotten(stream: Stream, now: number): boolean {
+    return stream.expiresAt <= now && stream.metaExpiresAt <= now && !this.interest.has(stream.channel);
   }
 
   private handOver(channel: string, publication: Publication, epoch: string): FanOut {
@@ -263,22 +324,37 @@ export class MemoryEngine {
   }
 
   private sweepOnce(now: number): void {
-    for (const [key, result] of this.results) {
-      if (result.expiresAt > now) break;
-      this.results.delete(key);
-    }
-    this.sweep ??= this.streams.entries(); // goes on where the last sweep stopped
+    this.sweepKeys(now);
+    this.sweep ??= this.streams.values(); // goes on where the last sweep stopped
     for (let looked = 0; looked < SWEEP_AT_ONCE; looked++) {
       const next = this.sweep.next();
       if (next.done === true) {
         this.sweep = undefined;
+        break;
+      }
+      const stream = next.value;
+      if (stream.expiresAt <= now) this.streams.clear(stream);
+      if (this.isForgotten(stream, now)) this.streams.forget(stream);
+    }
+    this.count();
+  }
+
+  private sweepKeys(now: number): void {
+    this.keySweep ??= this.results.entries();
+    for (let looked = 0; looked < SWEEP_AT_ONCE; looked++) {
+      const next = this.keySweep.next();
+      if (next.done === true) {
+        this.keySweep = undefined;
         return;
       }
-      const [channel, stream] = next.value;
-      if (stream.expiresAt <= now) this.clear(stream);
-      if (this.isForgotten(channel, stream, now)) this.streams.delete(channel);
+      const [key, result] = next.value;
+      if (result.expiresAt <= now) this.forgetKey(key, result);
     }
   }
+}
+
+function defaultHistoryBytes(): number {
+  return Math.min(MOST_HISTORY_BYTES, Math.floor(getHeapStatistics().heap_size_limit * HEAP_SHARE));
 }
 
 function nothing(): FanOut {

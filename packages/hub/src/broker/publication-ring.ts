@@ -1,7 +1,17 @@
 import type { Publication } from "./broker.ts";
 
-const FIRST_CAPACITY = 8;
-const OVERHEAD = 200; // bytes that a publication takes besides its texts, about
+/** Bytes that a publication takes on its way to a client besides its texts, about: what a page counts for each. */
+const FRAMING = 64;
+/** Bytes of memory that a kept publication takes besides its texts, about. */
+const OVERHEAD = 200;
+
+/** How much of the ring is read. */
+export interface RingSlice {
+  /** The most publications; -1: all. */
+  readonly limit: number;
+  /** The most bytes, FRAMING for each publication included; one publication is returned at least. */
+  readonly maxBytes: number;
+}
 
 /**
  * The newest publications of one stream. Their offsets follow each other, so that an offset finds its place without a search.
@@ -9,11 +19,13 @@ const OVERHEAD = 200; // bytes that a publication takes besides its texts, about
  */
 export class PublicationRing {
   private slots: (Publication | undefined)[] = [];
+  /** Bytes of the texts of each, in the same places. */
+  private sizes: number[] = [];
   private start = 0;
   private count = 0;
   private bytes = 0;
 
-  /** What is kept takes about so many bytes. */
+  /** Bytes of memory that the kept publications take, about. */
   get size(): number {
     return this.bytes;
   }
@@ -22,67 +34,75 @@ export class PublicationRing {
     return this.count;
   }
 
-  /** Adds the publication that follows the last one, and keeps no more than `size`. */
-  add(publication: Publication, size: number): void {
+  /** Adds the publication that follows the last one, whose texts take `bytes`, and keeps no more than `size`. */
+  add(publication: Publication, bytes: number, size: number): void {
     while (this.count >= size) this.dropOldest();
     if (this.count === this.slots.length) this.grow(size);
-    this.slots[(this.start + this.count) % this.slots.length] = publication;
+    const at = (this.start + this.count) % this.slots.length;
+    this.slots[at] = publication;
+    this.sizes[at] = bytes;
     this.count++;
-    this.bytes += sizeOf(publication);
+    this.bytes += bytes + OVERHEAD;
   }
 
   clear(): void {
     this.bytes = 0;
     this.slots = [];
+    this.sizes = [];
     this.start = 0;
     this.count = 0;
   }
 
-  /** Up to `limit` publications (-1: all) with offsets above `after`, oldest first. `top` is the newest one's offset. */
-  after(after: number, limit: number, top: number): Publication[] {
+  /** Publications with offsets above `after`, oldest first. `top` is the newest one's offset. */
+  after(after: number, { limit, maxBytes }: RingSlice, top: number): Publication[] {
     const first = top - this.count + 1;
     const skipped = Math.min(Math.max(after + 1 - first, 0), this.count);
-    const wanted = this.count - skipped;
-    return this.slice(skipped, limit < 0 ? wanted : Math.min(limit, wanted));
-  }
-
-  /** Up to `limit` publications (-1: all) with offsets below `before`, newest first. */
-  before(before: number, limit: number, top: number): Publication[] {
-    const first = top - this.count + 1;
-    const wanted = Math.min(Math.max(before - first, 0), this.count);
-    const taken = limit < 0 ? wanted : Math.min(limit, wanted);
-    return this.slice(wanted - taken, taken).reverse();
-  }
-
-  private slice(from: number, length: number): Publication[] {
+    const end = limit < 0 ? this.count : Math.min(skipped + limit, this.count);
     const publications: Publication[] = [];
-    for (let index = from; index < from + length; index++) {
-      const publication = this.slots[(this.start + index) % this.slots.length];
-      if (publication !== undefined) publications.push(publication); // always: each of the `count` slots is filled
+    for (let index = skipped, bytes = 0; index < end; index++) {
+      bytes += this.sizeAt(index);
+      if (bytes > maxBytes && publications.length > 0) break;
+      this.push(publications, index);
     }
     return publications;
   }
 
+  /** Publications with offsets below `before`, newest first. */
+  before(before: number, { limit, maxBytes }: RingSlice, top: number): Publication[] {
+    const first = top - this.count + 1;
+    const wanted = Math.min(Math.max(before - first, 0), this.count);
+    const end = limit < 0 ? 0 : Math.max(wanted - limit, 0);
+    const publications: Publication[] = [];
+    for (let index = wanted - 1, bytes = 0; index >= end; index--) {
+      bytes += this.sizeAt(index);
+      if (bytes > maxBytes && publications.length > 0) break;
+      this.push(publications, index);
+    }
+    return publications;
+  }
+
+  private sizeAt(index: number): number {
+    return (this.sizes[(this.start + index) % this.sizes.length] ?? 0) + FRAMING;
+  }
+
+  private push(publications: Publication[], index: number): void {
+    const publication = this.slots[(this.start + index) % this.slots.length];
+    if (publication !== undefined) publications.push(publication); // always: each of the `count` slots is filled
+  }
+
   private dropOldest(): void {
-    const oldest = this.slots[this.start];
-    if (oldest !== undefined) this.bytes -= sizeOf(oldest); // always: see slice
+    this.bytes -= (this.sizes[this.start] ?? 0) + OVERHEAD;
     this.slots[this.start] = undefined;
     this.start = (this.start + 1) % this.slots.length;
     this.count--;
   }
 
   private grow(size: number): void {
-    const kept = this.slice(0, this.count);
-    const capacity = Math.min(Math.max(kept.length * 2, FIRST_CAPACITY), size);
-    this.slots = kept;
-    this.slots.length = capacity;
+    const { start, slots, sizes } = this;
+    const capacity = Math.min(Math.max(this.count * 2, 1), size);
+    this.slots = slots.slice(start).concat(slots.slice(0, start));
+    this.sizes = sizes.slice(start).concat(sizes.slice(0, start));
+    this.slots.length = this.sizes.length = capacity;
     this.start = 0;
   }
-}
-
-function sizeOf({ data, tags, info }: Publication): number {
-  let size = OVERHEAD + data.length;
-  if (info !== undefined) size += (info.connInfo?.length ?? 0) + (info.chanInfo?.length ?? 0);
-  if (tags !== undefined) for (const [name, value] of Object.entries(tags)) size += name.length + value.length;
-  return size;
 }

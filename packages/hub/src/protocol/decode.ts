@@ -8,6 +8,8 @@ import { type Command, type Method, METHODS } from "./command.ts";
 /** Bits of a subscribe request's `flag`. The other one allows numbers instead of channel names, which is not used. */
 const REJECT_UNRECOVERED = 2;
 const MAX_ID = 2 ** 32 - 1; // `id` is a uint32
+/** The id where a command begins with it, as the SDKs write it: of a command that is not parsed. */
+const LEADING_ID = /^\s*\{\s*"id"\s*:\s*(\d{1,10})\s*,/;
 
 export interface DecodeLimits {
   /** Bytes of a channel's name. */
@@ -33,6 +35,7 @@ export type Decoded =
 /** One line of a frame to a command. Never throws. */
 export function decode(line: string, limits: DecodeLimits): Decoded {
   if (line === "{}") return { method: "pong" };
+  if (isDeeperThan(line, limits.depth)) return tooDeep(line, limits.depth);
   let value: unknown;
   try {
     value = JSON.parse(line);
@@ -53,14 +56,19 @@ export function decode(line: string, limits: DecodeLimits): Decoded {
   if (method === undefined) return { method: "refused", asked: "unknown", id, error: commandError("METHOD_NOT_FOUND") };
   try {
     if (asked.length > 1) throw commandError("BAD_REQUEST", `one request at a time, got ${asked.join(" and ")}`);
-    if (isDeeperThan(line, limits.depth)) {
-      throw commandError("BAD_REQUEST", `nested deeper than ${limits.depth}`);
-    }
     return decodeRequest(id, method, new Fields(value[method], method), line, limits);
   } catch (error) {
     if (error instanceof CommandError) return { method: "refused", asked: method, id, error };
     throw error; // impossible: what Fields and decodeRequest throw is a CommandError
   }
+}
+
+/** Decided before anything is parsed: what is nested deeply costs much memory. */
+function tooDeep(line: string, depth: number): Decoded {
+  const fault = `nested deeper than ${depth}`;
+  const id = Number(LEADING_ID.exec(line)?.[1] ?? 0);
+  if (id === 0 || id > MAX_ID) return { method: "malformed", fault };
+  return { method: "refused", asked: "unknown", id, error: commandError("BAD_REQUEST", fault) };
 }
 
 function hasRequest(command: JsonObject, method: Method): boolean {
