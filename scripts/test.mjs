@@ -2,12 +2,15 @@
 // contains one of them: `npm test -- utf8 handshake`.
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
-import { availableParallelism } from "node:os";
 import { join, relative } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { commandLine } from "./command-line.mjs";
-import { TIMEOUT_MS } from "./test-watchdog.mjs";
+import { compileAll } from "./testing/compile.mjs";
+import { TIMEOUT_MS } from "./testing/watchdog.mjs";
+
+/** What takes longest starts first: at the end of a run no file is left that one processor waits for. */
+const FIRST = ["apps/web/", "scripts/no-globals/", "conformance/", "bench/"];
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const { operands: wanted } = commandLine({
@@ -15,27 +18,33 @@ const { operands: wanted } = commandLine({
   summary: "Runs the test files of the workspaces.",
   operands: { name: "part", help: "only files whose path contains one of these parts" },
 });
-const files = ["packages", "apps", "bench", "conformance", "hardening", "examples", "scripts"]
+const sources = ["packages", "apps", "bench", "conformance", "hardening", "examples", "scripts"]
   .filter((folder) => existsSync(join(root, folder)))
   .flatMap((folder) => readdirSync(join(root, folder), { recursive: true, withFileTypes: true }))
-  .filter((entry) => entry.isFile() && entry.name.endsWith(".test.ts"))
+  .filter((entry) => entry.isFile() && entry.name.endsWith(".ts") && !entry.name.endsWith(".d.ts"))
   .map((entry) => relative(root, join(entry.parentPath, entry.name)))
-  .filter((file) => !file.includes("node_modules"))
+  .filter((file) => !file.includes("node_modules"));
+
+const rank = (file) => {
+  const first = FIRST.findIndex((prefix) => file.startsWith(prefix));
+  return first === -1 ? FIRST.length : first;
+};
+const files = sources
+  .filter((file) => file.endsWith(".test.ts"))
   .filter((file) => wanted.length === 0 || wanted.some((part) => file.includes(part)))
-  .toSorted((a, b) => (a < b ? -1 : 1));
+  .toSorted((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1));
 if (files.length === 0) {
   console.error(wanted.length === 0 ? "no test files" : `no test file's path contains ${wanted.join(" or ")}`);
   process.exit(1);
 }
+await compileAll(sources.map((file) => join(root, file)));
 const run = spawnSync(
   process.execPath,
   [
-    "--import=tsx",
-    "--import=./scripts/test-watchdog.mjs",
-    "--test",
-    "--test-reporter=spec",
-    `--test-concurrency=${availableParallelism()}`,
+    "--import=./scripts/testing/typescript.mjs",
+    "--import=./scripts/testing/watchdog.mjs",
     `--test-timeout=${TIMEOUT_MS}`,
+    "scripts/testing/run.mjs",
     ...files,
   ],
   { cwd: root, stdio: "inherit" },

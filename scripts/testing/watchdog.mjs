@@ -1,0 +1,60 @@
+// Preloaded into the process of each test file. Shortly before the runner ends a file that takes too long, it says which
+// tests of the file are still running and what keeps the process alive, which the runner does not know. It ends the
+// processes that a file leaves behind: one that has the runner's output open would keep the runner waiting for ever.
+import { readdirSync, readFileSync } from "node:fs";
+import { afterEach, beforeEach } from "node:test";
+import process from "node:process";
+
+/** For each test and, since the runner counts a file as a test, for each file. */
+export const TIMEOUT_MS = 180_000;
+
+const REPORT_BEFORE_MS = 2_000;
+
+/** The processes that `pid` started, and those that they started: from /proc, so none but on Linux. */
+function startedBy(pid) {
+  const found = [];
+  try {
+    for (const thread of readdirSync(`/proc/${pid}/task`)) {
+      for (const child of readFileSync(`/proc/${pid}/task/${thread}/children`, "utf8").split(" ").filter(Boolean)) {
+        const command = readFileSync(`/proc/${child}/cmdline`, "utf8").split("\0").join(" ").trim();
+        // one that has ended, but has not been waited for, has no command line
+        if (command !== "") found.push({ pid: Number(child), command });
+        found.push(...startedBy(child));
+      }
+    }
+  } catch {
+    // it has ended meanwhile
+  }
+  return found;
+}
+
+/** Ends all processes that this one started. Returns what they were. */
+function endChildren() {
+  return startedBy("self").map(({ pid, command }) => {
+    try {
+      process.kill(pid, "SIGKILL");
+    } catch {
+      // it has ended meanwhile
+    }
+    return `process ${pid} (${command})`;
+  });
+}
+
+if (process.env.NODE_TEST_CONTEXT !== undefined) {
+  const running = new Map();
+  beforeEach((context) => running.set(context, context.name));
+  afterEach((context) => running.delete(context));
+  // A timer and no signal handler: with one, a file in an endless loop could not be ended by the runner's SIGTERM.
+  setTimeout(() => {
+    const tests = [...running.values()].map((name) => JSON.stringify(name)).join(", ") || "no test";
+    const open = process.getActiveResourcesInfo().filter((kind) => kind !== "PipeWrap");
+    const all = [...open, ...endChildren()].join(", ") || "nothing";
+    console.error(`${process.argv[1]} is about to be ended: running: ${tests}; open: ${all}`);
+  }, TIMEOUT_MS - REPORT_BEFORE_MS).unref();
+  process.once("exit", () => {
+    const left = endChildren();
+    if (left.length === 0) return;
+    console.error(`${process.argv[1]} has left behind: ${left.join(", ")}`);
+    process.exitCode ||= 1;
+  });
+}
