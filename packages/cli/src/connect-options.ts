@@ -14,6 +14,7 @@ export interface ConnectFlags {
   readonly bindDevice?: boolean;
   readonly localAddress?: string;
   readonly proxy?: string;
+  readonly proxyHeader?: readonly (readonly [name: string, value: string])[];
   readonly ca?: string;
   /** A file with the client's certificates. */
   readonly cert?: string;
@@ -35,9 +36,10 @@ export interface ConnectFlags {
 
 /** What the flags mean to `connect`. Throws UsageError. */
 export async function connectOptions(flags: ConnectFlags): Promise<ConnectOptions> {
-  const { header = [], protocol = [], origin, localAddress, proxy } = flags;
+  const { header = [], protocol = [], origin, localAddress, proxy, proxyHeader } = flags;
   if (flags.bindDevice === true && flags.interface === undefined)
     throw new UsageError("--bind-device needs --interface");
+  if (proxyHeader !== undefined && proxy === undefined) throw new UsageError("--proxy-header needs --proxy");
   const tls = {
     ...(flags.ca === undefined ? {} : { ca: await readCertificates(flags.ca) }),
     ...clientCertificate(flags),
@@ -52,6 +54,7 @@ export async function connectOptions(flags: ConnectFlags): Promise<ConnectOption
     bindToDevice: flags.bindDevice,
     localAddress,
     proxy: proxy === "environment" ? true : proxy,
+    ...(proxyHeader === undefined ? {} : { proxyHeaders: proxyHeader }),
     tls,
     ...(flags.simulate === undefined ? {} : { wrap: badNetwork(flags.simulate) }),
     ...(origin === undefined ? {} : { origin }),

@@ -5,7 +5,6 @@ import {
   createTokenVerifier,
   type HttpApi,
   Hub,
-  HUB_SUBPROTOCOLS,
   type NamespaceOptions,
   type PresenceStore,
 } from "@tungstate/hub";
@@ -23,13 +22,7 @@ const CLOSES_PER_MS = 1; // how fast sessions are sent away: all at once, they w
 const CHANNELS: NamespaceOptions = { history: { size: 1000, ttl: 3600_000 }, presence: true, joinLeave: true };
 
 /** The namespace in which everybody may do everything. */
-const PUBLIC: NamespaceOptions = {
-  ...CHANNELS,
-  subscribe: "anyone",
-  publish: "anyone",
-  readHistory: "anyone",
-  readPresence: "anyone",
-};
+const PUBLIC: NamespaceOptions = { ...CHANNELS, subscribe: "anyone", publish: "anyone" };
 
 /** Who types in a public channel: the page tells it in `typing:lobby` of `public:lobby`. Nothing is kept. */
 const TYPING: NamespaceOptions = { subscribe: "anyone", publish: "subscribers" };
@@ -79,7 +72,7 @@ export async function startHub(
     onError: (error) => log.error({ err: error }, "hub"),
   });
   await hub.start();
-  const server = new WebSocketServer({ ...websocket, maxMessageSize: MAX_MESSAGE_SIZE, protocols: HUB_SUBPROTOCOLS });
+  const server = new WebSocketServer({ ...websocket, maxMessageSize: MAX_MESSAGE_SIZE });
   server.on("connection", (socket, request) => void attachSocket(hub, socket, request));
   return {
     hub,

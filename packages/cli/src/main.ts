@@ -80,7 +80,12 @@ At the end of stdin it closes with 1000. The exit status is 0 if the server answ
   .option("--local-address <address>", "the local IP address to connect from")
   .option(
     "--proxy <url>",
-    "http:, https:, socks5: or socks5h: URL of a proxy; `environment`: as HTTPS_PROXY and NO_PROXY say",
+    "http:, https:, socks4:, socks4a:, socks5:, socks5h: or socks: URL of a proxy; `environment`: as HTTPS_PROXY and NO_PROXY say",
+  )
+  .option(
+    "--proxy-header <name: value>",
+    "a header field for an http: or https: proxy; may be given several times",
+    collect(header),
   )
   .optionsGroup("TLS:")
   .option("--ca <file>", "trust the certificates in this PEM file, and no others")

@@ -255,6 +255,34 @@ test("a server that does not read makes stdin wait, and gets every line in the e
   assert.deepEqual(await program.exited, { code: 0, signal: null });
 });
 
+test("--proxy-header goes to the proxy, and nowhere else", async () => {
+  const heads: string[] = [];
+  const proxy = createServer((socket) => {
+    socket.on("error", () => undefined);
+    socket.on("data", (bytes: Buffer) => {
+      heads.push(bytes.toString("latin1"));
+      socket.write(heads.length === 1 ? "HTTP/1.1 200\r\n\r\n" : "HTTP/1.1 403\r\nContent-Length: 0\r\n\r\n");
+    });
+  });
+  proxy.listen(0, "127.0.0.1");
+  await once(proxy, "listening");
+  const headers = ["--proxy-header", "User-Agent: mine", "--proxy-header", "X-B: c"];
+  await using program = new Program(
+    "connect",
+    ...["--proxy", `http://127.0.0.1:${portOf(proxy)}`],
+    ...headers,
+    "ws://server.example/",
+  );
+  assert.equal((await program.run()).code, 1);
+  proxy.close();
+  assert.match(program.stderr, /^tungstate: handshake: the server answered 403\n$/);
+  assert.equal(
+    heads[0],
+    "CONNECT server.example:80 HTTP/1.1\r\nHost: server.example:80\r\nUser-Agent: mine\r\nX-B: c\r\n\r\n",
+  );
+  assert.doesNotMatch(heads[1] ?? "", /User-Agent|X-B/);
+});
+
 describe("tungstate connect: what failed, in one line", { concurrency: 3 }, () => {
   const folder = mkdtempSync(join(tmpdir(), "tungstate-cli-"));
   const { certFile, cert, key } = selfSigned(folder);
@@ -303,6 +331,23 @@ describe("tungstate connect: what failed, in one line", { concurrency: 3 }, () =
     ["bind, a device without its name", () => ["--bind-device", plain.ws("/echo")], /^usage: --bind-device needs/],
     ["connect", () => [`ws://127.0.0.1:${closed}/`], /^connect: .*refused/],
     ["proxy", () => ["--proxy", `http://127.0.0.1:${portOf(rude)}`, plain.ws("/echo")], /^proxy: /],
+    [
+      "proxy, SOCKS4a",
+      () => ["--proxy", `socks4a://me@127.0.0.1:${portOf(rude)}`, plain.ws("/echo")],
+      /^proxy: .*closed/,
+    ],
+    ["proxy, SOCKS4 and IPv6", () => ["--proxy", "socks4://127.0.0.1", "ws://[::1]/"], /^proxy: .*no IPv6/],
+    ["proxy, a header without it", () => ["--proxy-header", "A: b", plain.ws("/")], /^usage: --proxy-header needs/],
+    [
+      "proxy, a header that cannot be sent",
+      () => ["--proxy", `http://127.0.0.1:${closed}`, "--proxy-header", "A b: c", plain.ws("/")],
+      /^usage: .*proxyHeaders: expected a token/,
+    ],
+    [
+      "proxy, headers for SOCKS",
+      () => ["--proxy", `socks://127.0.0.1:${closed}`, "--proxy-header", "A: b", plain.ws("/")],
+      /^usage: .*proxyHeaders need an http: or https: proxy/,
+    ],
     ["proxy, a wrong one", () => ["--proxy", "gopher://a", plain.ws("/echo")], /^proxy: .*gopher/],
     ["TLS, a plain port", () => [plain.ws("/echo").replace("ws:", "wss:")], /^TLS: /],
     ["TLS, an unknown authority", () => [wss], /^TLS: .*self-signed/],

@@ -44,7 +44,7 @@ export {
   type ServerHandshakeProgress,
   type ServerNegotiation,
 } from "./handshake/server-handshake.ts";
-export { parseTarget, type Target } from "./handshake/target.ts";
+export { isAuthority, parseTarget, type Target } from "./handshake/target.ts";
 export {
   checkUpgrade,
   chooseProtocol,

@@ -93,6 +93,7 @@ export const DIAL_OPTIONS: OptionNames<DialOptions> = {
   lookup: true,
   family: true,
   proxy: true,
+  proxyHeaders: true,
   proxyTls: { ...TLS },
   connectTimeout: true,
   raceDelay: true,

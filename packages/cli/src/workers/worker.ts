@@ -3,7 +3,7 @@ import cluster from "node:cluster";
 import type { Message } from "tungstate";
 import { type App, type Siblings, startApp } from "../app.ts";
 import type { Stores } from "../hub.ts";
-import { openLog, type ServeLog } from "../logging/logger.ts";
+import { logger } from "../log.ts";
 import type { ServePlan } from "../plan.ts";
 import { openStores } from "../stores.ts";
 import type { PrimaryCalls, Shared, WorkerCalls } from "./calls.ts";
@@ -11,10 +11,7 @@ import { toPrimary } from "./channels.ts";
 import { Link } from "./link.ts";
 import { RemoteBroker, RemotePresenceStore } from "./remote-stores.ts";
 
-const LAST_LINES = 500; // ms for the last log lines, where nobody reads them
-
 let app: App | undefined;
-let log: ServeLog | undefined;
 let hear: (type: Message["type"], bytes: Uint8Array) => void = () => undefined;
 const broker = new RemoteBroker(() => link);
 
@@ -27,7 +24,6 @@ const calls: WorkerCalls = {
   stopListening: () => app?.stopListening(),
   async close(timeout) {
     await app?.close(timeout);
-    await log?.flush(LAST_LINES);
     // the answer leaves first
     setImmediate(() => setImmediate(() => process.disconnect()));
   },
@@ -43,16 +39,16 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal
 process.once("disconnect", () => process.exit());
 
 async function start(plan: ServePlan, { ticketKeys, presenceTtl }: Shared): Promise<string> {
-  log = openLog(plan.logLevel, { worker: cluster.worker?.id ?? 0 });
+  const log = logger(plan.logLevel, { worker: cluster.worker?.id ?? 0 });
   const here: Stores = { broker, presence: new RemotePresenceStore(() => link, presenceTtl) };
-  const stores = (await openStores(plan, log.logger)) ?? here;
+  const stores = (await openStores(plan, log)) ?? here;
   const siblings: Siblings = {
     ticketKeys: Buffer.from(ticketKeys),
     broadcast: ({ type, bytes }) => link.call("broadcast", type, bytes),
     onBroadcast: (listener) => void (hear = listener),
     figures: () => link.call("allFigures"),
   };
-  app = await startApp({ plan, log: log.logger, stores, siblings });
+  app = await startApp({ plan, log, stores, siblings });
   return app.url;
 }
 

@@ -34,17 +34,20 @@ export function checkFieldValue(what: string, value: string): void {
 
 /**
  * The caller's header fields, flat. Throws INVALID_ARGUMENT for names that are no tokens or belong to the handshake, and for values
- * that could end the line (CR, LF, NUL and all else that is not allowed in one).
+ * that could end the line (CR, LF, NUL and all else that is not allowed in one). `option`: the name of the option in its message.
  */
-export function checkHeaders(input: HeaderInput = []): readonly (readonly [name: string, value: string])[] {
-  if (typeof input !== "object" || input === null) throw invalidArgument("headers", "pairs or an object", input);
+export function checkHeaders(
+  input: HeaderInput = [],
+  option = "headers",
+): readonly (readonly [name: string, value: string])[] {
+  if (typeof input !== "object" || input === null) throw invalidArgument(option, "pairs or an object", input);
   const fields: (readonly [string, string])[] = [];
   for (const pair of pairs(input)) {
-    if (!Array.isArray(pair)) throw invalidArgument("headers", "pairs of a name and a value", pair);
+    if (!Array.isArray(pair)) throw invalidArgument(option, "pairs of a name and a value", pair);
     const [name, value] = pair;
-    if (typeof name !== "string" || !isToken(name)) throw invalidArgument("headers", "a token as a name", name);
-    if (isReserved(name)) throw invalidArgument("headers", "no field that the handshake sets itself", name);
-    checkFieldValue(`headers: ${name}`, value);
+    if (typeof name !== "string" || !isToken(name)) throw invalidArgument(option, "a token as a name", name);
+    if (isReserved(name)) throw invalidArgument(option, "no field that the handshake sets itself", name);
+    checkFieldValue(`${option}: ${name}`, value);
     fields.push([name, value]);
   }
   return fields;

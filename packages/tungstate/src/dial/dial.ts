@@ -17,11 +17,12 @@ import {
   interfaceNames,
   onlyFamily,
 } from "./options.ts";
-import { parseProxy, type Proxy, proxyFromEnvironment } from "./proxy.ts";
+import { parseProxy, type Proxy, proxyFromEnvironment, socksKind } from "./proxy.ts";
+import { checkProxyHeaders } from "./proxy-headers.ts";
 import { race } from "./race.ts";
 import { resolve, type ResolvedAddress } from "./resolve.ts";
 import { Roads } from "./roads.ts";
-import { openSocks } from "./socks.ts";
+import { openSocks, socks4Obstacle } from "./socks.ts";
 import { openTunnel } from "./tunnel.ts";
 
 /** The way that a byte stream takes. Through a proxy, the addresses are those of the connection to the proxy. */
@@ -56,8 +57,9 @@ export async function dial(target: DialTarget, options: DialOptions = {}): Promi
 export async function dialAny(target: DialTarget, options: DialOptions): Promise<Dialed> {
   checkDialOptions(options);
   const to = checkTarget(target);
-  const proxy = chooseProxy(to, options.proxy);
+  const proxy = chooseProxy(to, options);
   if (to.path !== undefined) refuseForUnixSocket(options, proxy);
+  else if (proxy !== undefined) checkSocks4(to.host, options, proxy);
   return await new Roads(options).take(
     (road, signal) => dialRoad(to, { ...options, interface: road.interface }, proxy, signal),
     {
@@ -122,11 +124,15 @@ async function dialHost(
     const stream = await reach(target, options, undefined, progress, signal);
     return { stream, road: roadOf(stream, options, undefined) };
   }
-  // socks5: the name is resolved here, and the addresses are asked for one after the other.
+  // a name that is resolved here: the proxy is asked for its addresses one after the other
   let addresses: readonly string[] = [target.host];
-  if (proxy.scheme === "socks5") {
-    const { lookup, family } = options;
-    addresses = (await resolve(target.host, { lookup, family }, signal)).map(({ address }) => address);
+  const socks = socksKind(proxy.scheme);
+  if (socks?.resolves === "here") {
+    const { lookup } = options;
+    const family = socks.version === 4 ? 4 : options.family;
+    const tried: Tried = { host: target.host, proxy: proxy.shown };
+    progress.tried = tried;
+    addresses = (await resolve(target.host, { lookup, family }, signal, tried)).map(({ address }) => address);
   }
   const result = await race<string, Dialed, WebSocketError>(
     addresses,
@@ -165,8 +171,9 @@ async function dialThrough(
       });
       stream = secured.stream;
     }
-    if (proxy.scheme === "http" || proxy.scheme === "https") {
-      await openTunnel(stream, proxy, target.host, target.port, tried, signal);
+    if (socksKind(proxy.scheme) === undefined) {
+      const headers = checkProxyHeaders(options.proxyHeaders);
+      await openTunnel(stream, proxy, target.host, target.port, headers, tried, signal);
     } else {
       await openSocks(stream, proxy, target.host, target.port, tried, signal);
     }
@@ -251,12 +258,28 @@ function endpoints(
   throw connectError("NO_ADDRESS_OF_FAMILY", `${families} is needed, ${name} has ${has}`, { tried: common });
 }
 
-function chooseProxy(target: DialTarget, proxy: DialOptions["proxy"]): Proxy | undefined {
-  if (proxy === undefined || proxy === false) return undefined;
-  if (proxy === true || proxy === "environment") {
+function chooseProxy(target: DialTarget, { proxy: option, proxyHeaders }: DialOptions): Proxy | undefined {
+  if (option === undefined || option === false) return undefined;
+  if (option === true || option === "environment") {
     return target.path === undefined ? proxyFromEnvironment(target) : undefined;
   }
-  return parseProxy(proxy);
+  const proxy = parseProxy(option);
+  // that of the environment is the user's choice, which a program cannot know
+  if (proxyHeaders !== undefined && socksKind(proxy.scheme) !== undefined) {
+    throw protocolError("INVALID_ARGUMENT", `proxyHeaders need an http: or https: proxy, got ${proxy.shown}`);
+  }
+  return proxy;
+}
+
+/** What SOCKS4 has no way to say, told before anything is opened. */
+function checkSocks4(host: string, { family }: DialOptions, proxy: Proxy): void {
+  const socks = socksKind(proxy.scheme);
+  if (socks?.version !== 4) return;
+  const obstacle = socks4Obstacle(host);
+  if (obstacle !== undefined) throw connectError("INVALID_PROXY", obstacle, { tried: { host, proxy: proxy.shown } });
+  if (family === 6 && socks.resolves === "here") {
+    throw protocolError("INVALID_ARGUMENT", `family is 6, but ${proxy.shown} connects to IPv4 addresses only`);
+  }
 }
 
 function refuseForUnixSocket(options: DialOptions, proxy: Proxy | undefined): void {

@@ -1,5 +1,6 @@
-import { protocolError } from "@tungstate/protocol";
+import { type HeaderInput, protocolError } from "@tungstate/protocol";
 import { type Family, familyOf } from "./ip.ts";
+import { checkProxyHeaders } from "./proxy-headers.ts";
 import type { Lookup } from "./resolve.ts";
 import type { TlsOptions } from "../tls/options.ts";
 
@@ -37,10 +38,16 @@ export interface DialOptions extends BindOptions {
   /** Only addresses of this family. Default: both. */
   readonly family?: 4 | 6 | undefined;
   /**
-   * `http://`, `https://`, `socks5://` (names resolved here) or `socks5h://` (by the proxy), with credentials if it needs
-   * any; `environment` or true: as HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY say. Default: none.
+   * The URL of a proxy: `http://`, `https://`, `socks4://` and `socks5://` (names resolved here), `socks4a://` and `socks5h://` (by the
+   * proxy) or `socks://` (as `socks5h://`), with credentials if it needs any. `environment` or true: as HTTPS_PROXY, HTTP_PROXY, ALL_PROXY
+   * and NO_PROXY say. Default: none.
    */
   readonly proxy?: string | URL | boolean | undefined;
+  /**
+   * Header fields of the CONNECT request to an `http:` or `https:` proxy. Proxy-Authorization goes before the credentials in the proxy's
+   * URL, Host before the target's name. Default: none.
+   */
+  readonly proxyHeaders?: HeaderInput | undefined;
   /** TLS towards an `https:` proxy. */
   readonly proxyTls?: TlsOptions | undefined;
   /** Milliseconds until the byte stream has to be there, per road: name, connection and proxy. 0: no limit. Default 10,000. */
@@ -88,6 +95,7 @@ export function checkDialOptions(options: DialOptions): void {
   if (bindToDevice === true && interfaces.length === 0) {
     throw protocolError("INVALID_ARGUMENT", "bindToDevice needs `interface`: the name of the device");
   }
+  checkProxyHeaders(options.proxyHeaders);
   if (localAddress === undefined) return;
   if (interfaces.length > 0 && bindToDevice !== true) {
     throw protocolError(
@@ -103,9 +111,7 @@ export function checkDialOptions(options: DialOptions): void {
 /** The host without brackets, and checked. Throws INVALID_ARGUMENT. */
 export function checkTarget(target: DialTarget): DialTarget {
   if (target.path !== undefined) {
-    // a zero byte in front: the name of an abstract socket
-    const { path } = target;
-    if (typeof path !== "string" || path === "" || path === "\0" || path.includes("\0", 1)) {
+    if (typeof target.path !== "string" || target.path === "" || target.path.includes("\0")) {
       invalid("path", "the path of a Unix socket", target.path);
     }
     return target;

@@ -1,9 +1,13 @@
 import { isIP } from "node:net";
 import { connectError } from "../errors.ts";
+import { describe } from "../options.ts";
 import { inSubnet, sameAddress } from "./ip.ts";
 
-/** How a proxy is spoken to. `socks5`: names are resolved here; `socks5h`: by the proxy. */
-export type ProxyScheme = "http" | "https" | "socks5" | "socks5h";
+/**
+ * The protocol of a proxy. `socks4` and `socks5`: names are resolved here; `socks4a` and `socks5h`: by the proxy (as in curl). `socks` is
+ * `socks5h`, as for the proxy agents of Node; to curl alone it is `socks4`.
+ */
+export type ProxyScheme = "http" | "https" | "socks" | "socks4" | "socks4a" | "socks5" | "socks5h";
 
 export interface Proxy {
   readonly scheme: ProxyScheme;
@@ -14,19 +18,54 @@ export interface Proxy {
   readonly shown: string;
 }
 
-const DEFAULT_PORTS: Readonly<Record<ProxyScheme, number>> = { http: 80, https: 443, socks5: 1080, socks5h: 1080 };
+/** What a SOCKS proxy is asked in, and which end resolves names. */
+export interface SocksKind {
+  readonly version: 4 | 5;
+  readonly resolves: "here" | "proxy";
+}
 
-/** RFC 1929 §2: one byte counts the user name, one the password; both are at least one byte long. */
+interface SchemeEntry {
+  readonly port: number;
+  /** Undefined: HTTP. */
+  readonly socks?: SocksKind;
+}
+
+const SCHEMES: Readonly<Record<ProxyScheme, SchemeEntry>> = {
+  http: { port: 80 },
+  https: { port: 443 },
+  socks: { port: 1080, socks: { version: 5, resolves: "proxy" } },
+  socks4: { port: 1080, socks: { version: 4, resolves: "here" } },
+  socks4a: { port: 1080, socks: { version: 4, resolves: "proxy" } },
+  socks5: { port: 1080, socks: { version: 5, resolves: "here" } },
+  socks5h: { port: 1080, socks: { version: 5, resolves: "proxy" } },
+};
+
+/** Undefined for HTTP proxies. */
+export function socksKind(scheme: ProxyScheme): SocksKind | undefined {
+  return SCHEMES[scheme].socks;
+}
+
+/** RFC 1929 §2: one byte counts the user name, one the password; both are at least one byte long. SOCKS4's user id has no limit of its own. */
 const MAX_SOCKS_CREDENTIAL_BYTES = 255;
 
-/** Parses a proxy's URL. Throws INVALID_PROXY, whose text holds nothing of the URL that could be a secret. */
-export function parseProxy(value: string | URL, source = "proxy"): Proxy {
+/**
+ * Parses a proxy's URL. Throws INVALID_PROXY, whose text holds nothing of the URL that could be a secret. `value`: whatever came as the
+ * option; `source`: where from.
+ */
+export function parseProxy(value: unknown, source = "proxy"): Proxy {
+  if (typeof value !== "string" && !(value instanceof URL)) {
+    throw invalidProxy(
+      source,
+      `expected a URL such as "http://user:password@host:3128" (a string or a URL object), "environment", true or false, got ${describe(value)}`,
+    );
+  }
   const text = String(value);
   if (!URL.canParse(text)) throw invalidProxy(source, "no URL such as http://user:password@host:3128");
   const url = new URL(text);
   const scheme = url.protocol.slice(0, -1);
   if (!isProxyScheme(scheme)) {
-    throw invalidProxy(source, `http:, https:, socks5: or socks5h: was expected, not ${url.protocol}`);
+    const schemes = Object.keys(SCHEMES).map((each) => `${each}:`);
+    throw invalidProxy(source, `one of ${schemes.join(", ")} was expected, not ${url.protocol}`);
   }
   const host = url.hostname.replace(/^\[(.*)\]$/, "$1");
   if (host === "" || (isIP(host) === 0 && !/^[\w.-]{1,255}$/.test(host))) {
@@ -36,7 +75,7 @@ export function parseProxy(value: string | URL, source = "proxy"): Proxy {
   if (!["", "/"].includes(url.pathname) || url.search !== "" || url.hash !== "") {
     throw invalidProxy(source, "a proxy's URL ends after its port");
   }
-  const port = url.port === "" ? DEFAULT_PORTS[scheme] : Number(url.port);
+  const port = url.port === "" ? SCHEMES[scheme].port : Number(url.port);
   const shown = `${scheme}://${isIP(host) === 6 ? `[${host}]` : host}:${port}`;
   return { scheme, host, port, credentials: credentialsOf(url, scheme, source), shown };
 }
@@ -51,11 +90,17 @@ function credentialsOf(url: URL, scheme: ProxyScheme, source: string): Proxy["cr
   } catch {
     throw invalidProxy(source, "its credentials are not percent-encoded UTF-8");
   }
-  if (scheme === "http" || scheme === "https") {
+  const socks = socksKind(scheme);
+  if (socks === undefined) {
     // RFC 7617 §2: "a user-id containing a colon character is invalid, as the first colon in a user-pass string separates [them]".
     if (username.includes(":")) throw invalidProxy(source, "its user name contains a colon");
     // RFC 7617 §2: "The user-id and password MUST NOT contain any control characters".
     if (/\p{Cc}/u.test(username + password)) throw invalidProxy(source, "its credentials contain control characters");
+  } else if (socks.version === 4) {
+    if (password !== "") throw invalidProxy(source, "SOCKS4 takes a user id and no password");
+    if (username.includes("\0") || Buffer.byteLength(username) > MAX_SOCKS_CREDENTIAL_BYTES) {
+      throw invalidProxy(source, "SOCKS4 takes a user id of up to 255 bytes without NUL");
+    }
   } else {
     for (const part of [username, password]) {
       const length = Buffer.byteLength(part);
@@ -134,7 +179,7 @@ function splitPort(entry: string): readonly [host: string, port: number | undefi
 }
 
 function isProxyScheme(scheme: string): scheme is ProxyScheme {
-  return Object.hasOwn(DEFAULT_PORTS, scheme);
+  return Object.hasOwn(SCHEMES, scheme);
 }
 
 function invalidProxy(source: string, detail: string): Error {

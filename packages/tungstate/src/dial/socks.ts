@@ -1,16 +1,25 @@
-import { Duplex } from "node:stream";
+import type { Duplex } from "node:stream";
 import { type ConnectError, connectError, type ConnectionErrorCode, type Tried } from "../errors.ts";
-import { abortable } from "./abort.ts";
-import type { Proxy } from "./proxy.ts";
+import { familyOf, hexDigits } from "./ip.ts";
+import { type Proxy, socksKind } from "./proxy.ts";
 import { take } from "./take.ts";
 
-/** The package keeps a timer for each connection until this has passed, whether or not it is done; ours ends it before. */
-const PACKAGE_TIMEOUT_MS = 120_000;
-
 /**
- * Asks a SOCKS5 proxy (RFC 1928, RFC 1929) for a connection, through the npm package socks. The bytes behind the proxy's
- * answer stay in the stream. `host` is an IP address, or a name that the proxy is to resolve.
+ * What one end says to a SOCKS proxy: sends, yields how many bytes of the answer it needs next, and is given them. Returns once the proxy
+ * has connected; throws a ConnectError if it has not.
  */
+type Dialogue = Generator<number, void, Buffer>;
+
+interface Exchange {
+  readonly proxy: Proxy;
+  /** An IP address, or a name that the proxy resolves. */
+  readonly host: string;
+  readonly port: number;
+  readonly send: (...parts: readonly (readonly number[] | Uint8Array)[]) => void;
+  readonly fail: (code: ConnectionErrorCode, detail: string) => ConnectError;
+}
+
+/** Asks a SOCKS proxy for a connection to `host`. The bytes behind the proxy's answer stay in the stream. */
 export async function openSocks(
   stream: Duplex,
   proxy: Proxy,
@@ -19,120 +28,134 @@ export async function openSocks(
   tried: Tried,
   signal: AbortSignal,
 ): Promise<void> {
-  const { SocksClient } = await loadSocks(tried);
-  const leg = new SocksLeg(stream);
-  const { credentials } = proxy;
-  const options = { step: "proxy", tried } as const;
-  const negotiation = SocksClient.createConnection({
-    proxy: {
-      host: proxy.host,
-      port: proxy.port,
-      type: 5,
-      ...(credentials === undefined ? {} : { userId: credentials.username, password: credentials.password }),
-    },
-    command: "connect",
-    destination: { host, port },
-    existing_socket: leg,
-    timeout: PACKAGE_TIMEOUT_MS,
+  const speak = socksKind(proxy.scheme)?.version === 4 ? speakSocks4 : speakSocks5;
+  const dialogue = speak({
+    proxy,
+    host,
+    port,
+    send: (...parts) => stream.write(Buffer.concat(parts.map((part) => Uint8Array.from(part)))),
+    fail: (code, detail) => connectError(code, detail, { tried }),
   });
-  // What the package rejects with holds the proxy's credentials: only its text goes on.
-  const outcome = negotiation.then(
-    ({ remoteHost }) =>
-      // It lets an address of an unknown type pass, with the address unread.
-      remoteHost === undefined
-        ? connectError("PROXY_FAILED", "its answer has an address of no known type", options)
-        : undefined,
-    (error: Error) => socksError(error.message, proxy, tried),
-  );
-  const bytes = take(stream, (chunk) => leg.feed(chunk), signal, options);
-  try {
-    const failure = await abortable<ConnectError | undefined>(
-      signal,
-      (resolve, reject) => {
-        void outcome.then(resolve);
-        bytes.catch(reject);
-        return () => undefined;
-      },
-      options,
-    );
-    if (failure !== undefined) throw failure;
-    await bytes;
-  } finally {
-    leg.destroy();
-  }
+  await take(stream, feeding(dialogue), signal, { step: "proxy", tried });
 }
 
-/**
- * What the package speaks through, in place of the socket: it reads ahead and hands back what was too much by an event that
- * may find no listener. So it gets one byte at a time, until it pauses its stream, which it does when it is done.
- */
-class SocksLeg extends Duplex {
-  private stream: Duplex | undefined;
-  private done = false;
-
-  constructor(stream: Duplex) {
-    super();
-    this.stream = stream;
-  }
-
-  feed(chunk: Buffer): { result: undefined; rest: Buffer } | undefined {
-    for (let at = 0; at < chunk.length; at++) {
-      this.emit("data", chunk.subarray(at, at + 1));
-      if (this.done) return { result: undefined, rest: chunk.subarray(at + 1) };
+/** Begins a dialogue, and gives it the bytes that come; whatever comes behind its last ones is handed back. */
+function feeding(dialogue: Dialogue): (chunk: Buffer) => { readonly result: void; readonly rest: Buffer } | undefined {
+  let next = dialogue.next();
+  let pending: Buffer = Buffer.alloc(0);
+  return (chunk) => {
+    pending = Buffer.concat([pending, chunk]);
+    while (next.done !== true && pending.length >= next.value) {
+      const part = pending.subarray(0, next.value);
+      pending = pending.subarray(next.value);
+      next = dialogue.next(part);
     }
-    return undefined;
-  }
-
-  override pause(): this {
-    this.done = true;
-    return super.pause();
-  }
-
-  override _read(): void {
-    // bytes come by feed()
-  }
-
-  override _write(chunk: Buffer, _encoding: BufferEncoding, callback: (error?: Error | null) => void): void {
-    this.stream?.write(chunk);
-    callback();
-  }
-
-  override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
-    this.stream = undefined; // the package's timer holds this object for a while; not the connection too
-    callback(error);
-  }
+    return next.done === true ? { result: undefined, rest: pending } : undefined;
+  };
 }
 
-async function loadSocks(tried: Tried): Promise<typeof import("socks")> {
-  try {
-    return await import("socks");
-  } catch (cause) {
-    throw connectError("PACKAGE_MISSING", "a SOCKS proxy is spoken to through the package socks: npm install socks", {
-      step: "proxy",
-      cause,
-      tried,
-    });
+/** Why a SOCKS4 or SOCKS4a proxy cannot be asked for this host; undefined if it can. */
+export function socks4Obstacle(host: string): string | undefined {
+  if (familyOf(host) === 6) {
+    return `SOCKS4 has no IPv6 addresses, and the host is ${host}: use a SOCKS5 proxy (socks5: or socks5h:)`;
   }
+  // SOCKS4a gives these addresses another meaning
+  return /^0\.0\.0\.[1-9]/.test(host) ? `SOCKS4 cannot name the address ${host}` : undefined;
 }
 
-/** What the package's message means; the reply's name, where there is one, is its last word. */
-function socksError(message: string, proxy: Proxy, tried: Tried): ConnectError {
-  const cause = new Error(message);
-  const fail = (code: ConnectionErrorCode, detail: string): ConnectError =>
-    connectError(code, detail, { cause, tried });
-  if (/authentication failed/i.test(message)) return fail("PROXY_AUTH", "those given were refused");
-  if (/no accepted authentication type/i.test(message)) {
-    return fail(
-      "PROXY_AUTH",
-      proxy.credentials === undefined ? "none were given" : "it accepts no user name and password",
-    );
+const SOCKS4 = 4;
+const SOCKS4_GRANTED = 90;
+const CONNECT = 1;
+
+/** The SOCKS4 protocol's replies, and what the proxy means by them. */
+const SOCKS4_FAILURES: ReadonlyMap<number, readonly [code: ConnectionErrorCode, detail: string]> = new Map([
+  [91, ["PROXY_FAILED", "it answers Rejected (or failed to connect)"]],
+  [92, ["PROXY_AUTH", "it answers IdentUnreachable: it asks an ident server on this machine for the user id"]],
+  [93, ["PROXY_AUTH", "it answers IdentMismatch: the ident server on this machine names another user id"]],
+]);
+
+/** SOCKS 4 (Ying-Da Lee, "SOCKS: A protocol for TCP proxy across firewalls") and its extension 4a. */
+function* speakSocks4({ proxy, host, port, send, fail }: Exchange): Dialogue {
+  const userId = Buffer.from(proxy.credentials?.username ?? "");
+  const head = [SOCKS4, CONNECT, port >> 8, port & 0xff];
+  if (familyOf(host) === 4) send(head, addressBytes(host), userId, [0]);
+  // 4a: an address 0.0.0.x, x not 0, says that a name follows the user id
+  else send(head, [0, 0, 0, 1], userId, [0], Buffer.from(host), [0]);
+  const [version, reply] = yield 2;
+  // "VN is the version of the reply code and should be 0"
+  if (version !== 0) throw fail("PROXY_FAILED", `expected a SOCKS4 reply, which begins with 0, got ${version}`);
+  if (reply !== SOCKS4_GRANTED) {
+    throw fail(...(SOCKS4_FAILURES.get(reply) ?? (["PROXY_FAILED", unknownCode(reply)] as const)));
   }
-  const [, reply] = /rejected connection - (\w+)/.exec(message) ?? [];
-  if (reply === "NotAllowed" || reply === "CommandNotSupported" || reply === "AddressNotSupported") {
-    return fail("PROXY_DENIED", `it answers ${reply}`);
+  yield 6; // a port and an address, without meaning for CONNECT
+}
+
+const SOCKS5 = 5;
+const NO_AUTHENTICATION = 0;
+const USERNAME_PASSWORD = 2;
+const NO_ACCEPTABLE_METHOD = 0xff;
+const ADDRESS_TYPE = { ipv4: 1, name: 3, ipv6: 4 } as const;
+
+/** RFC 1928 §6: the replies. */
+const SOCKS5_FAILURES: ReadonlyMap<number, readonly [code: ConnectionErrorCode, name: string]> = new Map([
+  [1, ["PROXY_FAILED", "Failure"]],
+  [2, ["PROXY_DENIED", "NotAllowed"]],
+  [3, ["PROXY_FAILED", "NetworkUnreachable"]],
+  [4, ["PROXY_FAILED", "HostUnreachable"]],
+  [5, ["PROXY_FAILED", "ConnectionRefused"]],
+  [6, ["PROXY_FAILED", "TTLExpired"]],
+  [7, ["PROXY_DENIED", "CommandNotSupported"]],
+  [8, ["PROXY_DENIED", "AddressNotSupported"]],
+]);
+
+/** RFC 1928, with a user name and password by RFC 1929. */
+function* speakSocks5({ proxy, host, port, send, fail }: Exchange): Dialogue {
+  const { credentials } = proxy;
+  const methods = credentials === undefined ? [NO_AUTHENTICATION] : [NO_AUTHENTICATION, USERNAME_PASSWORD];
+  send([SOCKS5, methods.length, ...methods]);
+  const [version, method] = yield 2;
+  if (version !== SOCKS5) throw fail("PROXY_FAILED", `expected version 5 of SOCKS, got ${version}`);
+  if (method === USERNAME_PASSWORD && credentials !== undefined) {
+    const username = Buffer.from(credentials.username);
+    const password = Buffer.from(credentials.password);
+    send([1, username.length], username, [password.length], password);
+    const [, status] = yield 2;
+    if (status !== 0) throw fail("PROXY_AUTH", "those given were refused");
+  } else if (method === NO_ACCEPTABLE_METHOD) {
+    throw fail("PROXY_AUTH", credentials === undefined ? "none were given" : "it accepts no user name and password");
+  } else if (method !== NO_AUTHENTICATION) {
+    throw fail("PROXY_FAILED", `it chose the authentication method ${method}, which was not offered`);
   }
-  return fail(
-    "PROXY_FAILED",
-    reply === undefined ? message : `it answers ${reply === "undefined" ? "with an unknown code" : reply}`,
-  );
+  send([SOCKS5, CONNECT, 0], socks5Address(host), [port >> 8, port & 0xff]);
+  const [replyVersion, reply] = yield 2;
+  if (replyVersion !== SOCKS5) throw fail("PROXY_FAILED", `expected a reply of version 5, got ${replyVersion}`);
+  if (reply !== 0) {
+    const [code, name] = SOCKS5_FAILURES.get(reply) ?? [];
+    throw fail(code ?? "PROXY_FAILED", name === undefined ? unknownCode(reply) : `it answers ${name}`);
+  }
+  const [, type] = yield 2;
+  let length: number; // of the address that the proxy connects from
+  if (type === ADDRESS_TYPE.ipv4) length = 4;
+  else if (type === ADDRESS_TYPE.ipv6) length = 16;
+  else if (type === ADDRESS_TYPE.name) [length] = yield 1;
+  else throw fail("PROXY_FAILED", `its answer has an address of the unknown type ${type}`);
+  yield length + 2;
+}
+
+/** RFC 1928 §5: ATYP and DST.ADDR. */
+function socks5Address(host: string): Uint8Array {
+  const family = familyOf(host);
+  if (family !== undefined) {
+    return Buffer.concat([Buffer.of(family === 4 ? ADDRESS_TYPE.ipv4 : ADDRESS_TYPE.ipv6), addressBytes(host)]);
+  }
+  const name = Buffer.from(host);
+  return Buffer.concat([Buffer.of(ADDRESS_TYPE.name, name.length), name]);
+}
+
+function addressBytes(address: string): Uint8Array {
+  return Buffer.from(hexDigits(address), "hex");
+}
+
+function unknownCode(reply: number): string {
+  return `it answers with an unknown code (${reply})`;
 }

@@ -9,24 +9,23 @@ const MAX_SHOWN_REASON = 80;
 
 /**
  * Asks an HTTP proxy for a tunnel (CONNECT, RFC 9110 §9.3.6), for `ws:` as for `wss:` (RFC 6455 §4.1). The bytes behind
- * the proxy's answer stay in the stream.
+ * the proxy's answer stay in the stream. `headers` have been checked (`checkProxyHeaders`); a Host or Proxy-Authorization among them
+ * takes the place of the one made from the target, or from the proxy's URL.
  */
 export async function openTunnel(
   stream: Duplex,
   proxy: Proxy,
   host: string,
   port: number,
+  headers: readonly (readonly [name: string, value: string])[],
   tried: Tried,
   signal: AbortSignal,
 ): Promise<void> {
   const authority = showAddress(host, port);
-  // RFC 9112 §3.2.3: authority-form; §3.2: a client MUST send Host in every HTTP/1.1 request.
-  let request = `CONNECT ${authority} HTTP/1.1\r\nHost: ${authority}\r\n`;
-  if (proxy.credentials !== undefined) {
-    const { username, password } = proxy.credentials;
-    request += `Proxy-Authorization: Basic ${Buffer.from(`${username}:${password}`).toString("base64")}\r\n`;
-  }
-  stream.write(`${request}\r\n`);
+  const fields = [...ownFields(authority, proxy, headers), ...headers];
+  const lines = fields.map(([name, value]) => `${name}: ${value}\r\n`).join("");
+  // RFC 9112 §3.2.3: authority-form
+  stream.write(Buffer.from(`CONNECT ${authority} HTTP/1.1\r\n${lines}\r\n`, "latin1"));
   const parser = new ResponseHeadParser();
   const head = await take(
     stream,
@@ -45,14 +44,32 @@ export async function openTunnel(
   // RFC 9110 §9.3.6: "Any 2xx (Successful) response indicates that the sender (and all inbound proxies) will switch to tunnel
   // mode immediately after the response header section", and "A client MUST ignore any Content-Length or Transfer-Encoding".
   if (head.status >= 200 && head.status <= 299) return;
-  throw statusError(head.status, head.reason, head.headers.get("proxy-authenticate"), proxy, tried);
+  const authorized = fields.some(([name]) => name.toLowerCase() === "proxy-authorization");
+  throw statusError(head.status, head.reason, head.headers.get("proxy-authenticate"), authorized, tried);
+}
+
+/** The fields that a request needs, unless the caller's take their place. */
+function ownFields(
+  authority: string,
+  { credentials }: Proxy,
+  headers: readonly (readonly [name: string, value: string])[],
+): (readonly [name: string, value: string])[] {
+  const given = new Set(headers.map(([name]) => name.toLowerCase()));
+  const fields: (readonly [string, string])[] = [];
+  // RFC 9112 §3.2: "A client MUST send a Host header field in all HTTP/1.1 request messages."
+  if (!given.has("host")) fields.push(["Host", authority]);
+  if (credentials !== undefined && !given.has("proxy-authorization")) {
+    const pair = Buffer.from(`${credentials.username}:${credentials.password}`);
+    fields.push(["Proxy-Authorization", `Basic ${pair.toString("base64")}`]);
+  }
+  return fields;
 }
 
 function statusError(
   status: number,
   reason: string,
   challenge: string | undefined,
-  proxy: Proxy,
+  authorized: boolean,
   tried: Tried,
 ): ConnectError {
   // JSON.stringify: whatever a proxy says is shown without effect on a terminal.
@@ -61,7 +78,7 @@ function statusError(
   if (status === 407 || status === 401) {
     const wants =
       challenge === undefined ? "" : `, it asks for ${JSON.stringify(challenge.slice(0, MAX_SHOWN_REASON))}`;
-    const given = proxy.credentials === undefined ? "none were given" : "those given were refused";
+    const given = authorized ? "those given were refused" : "none were given";
     return connectError("PROXY_AUTH", `${given} (${shown}${wants})`, { tried });
   }
   // 5xx, 429 and 408 may pass with time; any other 4xx is the proxy's opinion of this request.

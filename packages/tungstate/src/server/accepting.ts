@@ -135,8 +135,7 @@ export class Accepting implements TransportSink, Timed {
     const codec = codecOf(accepted.extensions, "server", this.settings.deflate?.compression);
     const { protocol, extensionsHeader: extensions } = accepted;
     const agreed = protocol === "" && extensions === "" ? NOTHING_AGREED : { protocol, extensions, codec };
-    const { headers } = request;
-    const connection = new Connection(this.transport, this.settings, agreed, headers, early(), accepted.response);
+    const connection = new Connection(this.transport, this.settings, agreed, early(), accepted.response);
     this.owner.accepted(this, { connection, request });
   }
 

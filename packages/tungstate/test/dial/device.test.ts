@@ -82,11 +82,6 @@ test("without the optional packages, and on another system, errors say what to d
       "an optional package is needed that is not installed: tcpUserTimeout calls the C library through koffi: npm install koffi, to 127.0.0.1:9",
     ],
     [
-      "PACKAGE_MISSING",
-      "proxy",
-      "an optional package is needed that is not installed: a SOCKS proxy is spoken to through the package socks: npm install socks, to 127.0.0.1:9 through socks5://127.0.0.1:PORT",
-    ],
-    [
       "NOT_SUPPORTED",
       "bind",
       `this system cannot do that: bindToDevice needs Linux, this is darwin; leave it out, to 127.0.0.1:9 on ${LOOPBACK}`,

@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
+import { connect } from "../../src/connect.ts";
+import { dial } from "../../src/dial/dial.ts";
 import { type Environment, isExempt, parseProxy, proxyFromEnvironment } from "../../src/dial/proxy.ts";
 import { ConnectError } from "../../src/errors.ts";
+import { reconnecting } from "../../src/reconnecting/reconnecting.ts";
 
 describe("a proxy's URL", () => {
   test("is taken apart", () => {
@@ -16,6 +19,17 @@ describe("a proxy's URL", () => {
     assert.equal(parseProxy("http://proxy.example/").port, 80);
     assert.equal(parseProxy("https://proxy.example").port, 443);
     assert.equal(parseProxy("socks5://proxy.example").port, 1080);
+    for (const scheme of ["socks", "socks4", "socks4a", "socks5h"]) {
+      assert.deepEqual(parseProxy(`${scheme}://proxy.example`), {
+        scheme,
+        host: "proxy.example",
+        port: 1080,
+        credentials: undefined,
+        shown: `${scheme}://proxy.example:1080`,
+      });
+    }
+    assert.deepEqual(parseProxy("socks4://user@proxy").credentials, { username: "user", password: "" });
+    assert.equal(parseProxy("SOCKS4A://proxy").scheme, "socks4a");
     assert.equal(parseProxy("socks5h://[::1]:9050").host, "::1");
     assert.equal(parseProxy("socks5h://[::1]:9050").shown, "socks5h://[::1]:9050");
     assert.equal(parseProxy(new URL("http://127.0.0.1:1")).host, "127.0.0.1");
@@ -29,6 +43,11 @@ describe("a proxy's URL", () => {
       `http//user:${secret}@proxy`,
       `ftp://user:${secret}@proxy`,
       `socks4://user:${secret}@proxy`,
+      `socks4a://:${secret}@proxy`,
+      `socks4://${secret}%00@proxy`,
+      `socks4a://${secret.padEnd(256, "x")}@proxy`,
+      `socks://${secret}@proxy`,
+      `socks6://user:${secret}@proxy`,
       `http://user:${secret}@proxy/path`,
       `http://user:${secret}@proxy?query`,
       `http://user:${secret}@proxy#fragment`,
@@ -56,10 +75,44 @@ describe("a proxy's URL", () => {
   });
 });
 
+describe("a proxy that is neither text nor a URL object", () => {
+  const secret = "s3cret";
+  class HttpsProxyAgent {
+    readonly password = secret;
+  }
+  const wrong: readonly (readonly [unknown, string])[] = [
+    [3128, "3128"],
+    [null, "null"],
+    [Symbol("x"), "Symbol(x)"],
+    [{ host: "proxy", port: 3128, auth: { password: secret } }, "Object"],
+    [[`http://user:${secret}@proxy`], "Array"],
+    [new HttpsProxyAgent(), "HttpsProxyAgent"],
+    [() => secret, "a function"],
+    [Object.create(null), "an object"],
+  ];
+  for (const [value, got] of wrong) {
+    test(`is refused, and the error says what it is: ${got}`, async () => {
+      const expected = (error: unknown): boolean => {
+        assert.ok(error instanceof ConnectError);
+        assert.deepEqual([error.code, error.step], ["INVALID_PROXY", "proxy"]);
+        assert.match(error.message, /proxy: expected a URL such as "http:/);
+        assert.ok(error.message.endsWith(`got ${got}`), error.message);
+        assert.ok(!error.message.includes(secret));
+        return true;
+      };
+      assert.throws(() => parseProxy(value), expected);
+      const proxy = value as string; // as a program without types has it
+      await assert.rejects(dial({ host: "127.0.0.1", port: 9 }, { proxy }), expected);
+      await assert.rejects(connect("ws://127.0.0.1:9/", { proxy }), expected);
+      await assert.rejects(reconnecting("ws://127.0.0.1:9/", { proxy }).ready(), expected);
+    });
+  }
+});
+
 test("whatever text comes, it is a proxy that can be spoken to or INVALID_PROXY", () => {
   const url = fc
     .tuple(
-      fc.constantFrom("http", "https", "socks5", "socks5h", "ftp"),
+      fc.constantFrom("http", "https", "socks", "socks4", "socks4a", "socks5", "socks5h", "ftp"),
       fc.string(),
       fc.string(),
       fc.webAuthority(),
@@ -94,6 +147,10 @@ describe("the environment's proxy", () => {
     assert.equal(shown(ws, { ALL_PROXY: "socks5://all:3" }), "socks5://all:3");
     assert.equal(shown(wss, { HTTP_PROXY: "http://plain:1", all_proxy: "socks5h://all:3" }), "socks5h://all:3");
     assert.equal(shown(wss, { ...environment, https_proxy: "http://lower:4" }), "http://lower:4");
+    for (const scheme of ["socks", "socks4", "socks4a", "socks5", "socks5h"]) {
+      const credentials = scheme.startsWith("socks4") ? "user" : "user:pass";
+      assert.equal(shown(ws, { all_proxy: `${scheme}://${credentials}@all/` }), `${scheme}://all:1080`);
+    }
     assert.equal(shown(ws, {}), undefined);
     assert.equal(shown(wss, { https_proxy: "", HTTPS_PROXY: " http://upper:5 " }), "http://upper:5");
   });
@@ -112,7 +169,7 @@ describe("the environment's proxy", () => {
     assert.throws(() => proxyFromEnvironment(wss, { HTTPS_PROXY: "gopher://user:s3cret@proxy" }), {
       code: "INVALID_PROXY",
       message:
-        "the proxy is not one that can be used: HTTPS_PROXY: http:, https:, socks5: or socks5h: was expected, not gopher:",
+        "the proxy is not one that can be used: HTTPS_PROXY: one of http:, https:, socks:, socks4:, socks4a:, socks5:, socks5h: was expected, not gopher:",
     });
   });
 

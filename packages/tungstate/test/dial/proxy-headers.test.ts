@@ -1,0 +1,155 @@
+import assert from "node:assert/strict";
+import { describe, test, type TestContext } from "node:test";
+import { inspect } from "node:util";
+import { HeaderFields, type HeaderInput } from "@tungstate/protocol";
+import { connect, type ConnectOptions } from "../../src/connect.ts";
+import { dial } from "../../src/dial/dial.ts";
+import { ConnectError } from "../../src/errors.ts";
+import { reconnecting } from "../../src/reconnecting/reconnecting.ts";
+import type { WebSocketConnection } from "../../src/types.ts";
+import { respondingPort } from "../support/client-routes.ts";
+import { upgradeResponse } from "../support/raw.ts";
+import { listen } from "./support/peers.ts";
+import { listenSocks } from "./support/socks.ts";
+
+interface ConnectProxy {
+  readonly url: (credentials?: string) => string;
+  /** The CONNECT requests, and the requests that came through the tunnels. */
+  readonly requests: string[];
+}
+
+/** A proxy that answers CONNECT with this status, and the handshake behind it as a server. */
+async function connectProxy(t: TestContext, status = 200): Promise<ConnectProxy> {
+  const requests: string[] = [];
+  const port = await respondingPort(t, (request, accept) => {
+    requests.push(request);
+    return request.startsWith("CONNECT ") ? `HTTP/1.1 ${status}\r\n\r\n` : upgradeResponse(accept);
+  });
+  return { requests, url: (credentials = "") => `http://${credentials}127.0.0.1:${port}` };
+}
+
+const basic = (pair: string): string => `Basic ${Buffer.from(pair).toString("base64")}`;
+
+const ROUTES: Readonly<Record<string, (options: ConnectOptions) => Promise<WebSocketConnection>>> = {
+  connect: (options) => connect("ws://server.example/", options),
+  reconnecting: async (options) => {
+    const connection = reconnecting("ws://server.example/", options);
+    await connection.ready();
+    return connection;
+  },
+};
+
+describe("proxyHeaders", () => {
+  for (const [name, open] of Object.entries(ROUTES)) {
+    test(`${name}: are sent with CONNECT, and not through the tunnel`, async (t) => {
+      const proxy = await connectProxy(t);
+      const connection = await open({
+        proxy: proxy.url("user:secret@"),
+        proxyHeaders: { "User-Agent": "mine/1", "X-Many": ["1", "2"], "X-Latin1": "\xe9" },
+        headers: { "X-Server": "yes" },
+      });
+      connection.terminate();
+      const [asked, through = ""] = proxy.requests;
+      assert.equal(
+        asked,
+        "CONNECT server.example:80 HTTP/1.1\r\nHost: server.example:80\r\n" +
+          `Proxy-Authorization: ${basic("user:secret")}\r\n` +
+          "User-Agent: mine/1\r\nX-Many: 1\r\nX-Many: 2\r\nX-Latin1: \xe9\r\n\r\n",
+      );
+      assert.match(through, /^GET \/ HTTP\/1\.1\r\nHost: server\.example\r\n/);
+      assert.match(through, /X-Server: yes/);
+      assert.doesNotMatch(through, /User-Agent|X-Many|Proxy-/i);
+    });
+  }
+
+  test("take the place of Host, and of the credentials in the proxy's URL", async (t) => {
+    const forms: readonly HeaderInput[] = [
+      { host: "other.example:8443", "proxy-authorization": "Bearer token" },
+      [["host", "other.example:8443"], ["proxy-authorization", "Bearer token"]], // prettier-ignore
+      new Map([
+        ["host", "other.example:8443"],
+        ["proxy-authorization", "Bearer token"],
+      ]),
+      new HeaderFields([["host", "other.example:8443"], ["proxy-authorization", "Bearer token"]]), // prettier-ignore
+    ];
+    for (const proxyHeaders of forms) {
+      const proxy = await connectProxy(t);
+      (await connect("ws://server.example/", { proxy: proxy.url("user:secret@"), proxyHeaders })).terminate();
+      assert.equal(
+        proxy.requests[0],
+        "CONNECT server.example:80 HTTP/1.1\r\nhost: other.example:8443\r\nproxy-authorization: Bearer token\r\n\r\n",
+      );
+    }
+  });
+
+  test("with Proxy-Authorization count as credentials in an error, which does not show them", async (t) => {
+    const proxy = await connectProxy(t, 407);
+    const proxyHeaders = { "Proxy-Authorization": "Bearer s3cret" };
+    await assert.rejects(connect("ws://server.example/", { proxy: proxy.url(), proxyHeaders }), (error: unknown) => {
+      assert.ok(error instanceof ConnectError);
+      assert.deepEqual([error.code, error.step], ["PROXY_AUTH", "proxy"]);
+      assert.match(error.message, /those given were refused/);
+      assert.ok(!inspect(error, { depth: 9, showHidden: true }).includes("s3cret"));
+      return true;
+    });
+  });
+
+  // a program without types may pass anything
+  const wrong: readonly (readonly [string, unknown, RegExp])[] = [
+    ["CR LF in a value", { "X-A": "b\r\nX-Evil: 1" }, /proxyHeaders: X-A/],
+    ["LF in a value", { "X-A": "b\nc" }, /proxyHeaders: X-A/],
+    ["CR in a value", { "X-A": "b\rc" }, /proxyHeaders: X-A/],
+    ["NUL in a value", { "X-A": "b\0" }, /proxyHeaders: X-A/],
+    ["a character above U+00FF", { "X-A": "\u{1f600}" }, /proxyHeaders: X-A/],
+    ["CR LF in a name", { "X-A\r\nX-Evil": "1" }, /proxyHeaders: expected a token as a name/],
+    ["an empty name", { "": "1" }, /proxyHeaders: expected a token as a name/],
+    ["a number as a value", { "X-A": 1 }, /proxyHeaders: X-A: expected a string, got 1/],
+    ["Content-Length", { "Content-Length": "5" }, /got "Content-Length"/],
+    ["Transfer-Encoding", { "transfer-encoding": "chunked" }, /got "transfer-encoding"/],
+    ["two Hosts", [["Host", "a"], ["host", "b"]], /expected one Host, got 2/], // prettier-ignore
+    ["a Host that is none", { Host: "a b" }, /expected a host as Host, got "a b"/],
+    ["a Host with a user", { Host: "user@a" }, /expected a host as Host/],
+    ["two Proxy-Authorizations", { "Proxy-Authorization": ["a", "b"] }, /expected one Proxy-Authorization, got 2/],
+    ["text", "X-A: b", /proxyHeaders: expected pairs/],
+    ["a number", 5, /proxyHeaders: expected pairs or an object, got 5/],
+    ["null", null, /proxyHeaders: expected pairs or an object, got null/],
+  ];
+  for (const [name, given, message] of wrong) {
+    test(`with ${name} are refused before anything is opened`, async (t) => {
+      const peer = await listen(t);
+      const proxyHeaders = given as HeaderInput;
+      const expected = { code: "INVALID_ARGUMENT", message };
+      for (const proxy of [`http://127.0.0.1:${peer.port}`, undefined]) {
+        await assert.rejects(dial({ host: "127.0.0.1", port: peer.port }, { proxy, proxyHeaders }), expected);
+        await assert.rejects(connect(`ws://127.0.0.1:${peer.port}/`, { proxy, proxyHeaders }), expected);
+      }
+      assert.equal(peer.sockets.size, 0);
+    });
+  }
+
+  test("have no meaning for a SOCKS proxy: an error if the program chose it, not if the environment did", async (t) => {
+    const socks = await listenSocks(t, { reply: () => 5 });
+    const proxyHeaders = { "User-Agent": "mine" };
+    for (const scheme of ["socks", "socks4", "socks4a", "socks5", "socks5h"]) {
+      const proxy = `${scheme}://127.0.0.1:${socks.port}`;
+      await assert.rejects(connect("ws://192.0.2.1/", { proxy, proxyHeaders }), {
+        code: "INVALID_ARGUMENT",
+        message: /proxyHeaders need an http: or https: proxy, got socks/,
+      });
+    }
+    const saved = { ...process.env };
+    t.after(() => {
+      process.env = saved;
+    });
+    for (const name of ["HTTP_PROXY", "NO_PROXY"]) {
+      delete process.env[name];
+      delete process.env[name.toLowerCase()];
+    }
+    process.env["ALL_PROXY"] = process.env["all_proxy"] = `socks5://127.0.0.1:${socks.port}`;
+    await assert.rejects(connect("ws://192.0.2.1/", { proxy: true, proxyHeaders }), {
+      code: "PROXY_FAILED",
+      message: /it answers ConnectionRefused/,
+    });
+    assert.equal(socks.requests.length, 1);
+  });
+});
