@@ -1,4 +1,4 @@
-import { protocolError } from "@tungstate/protocol";
+import { HeaderFields, protocolError } from "@tungstate/protocol";
 import type { CloseInfo, ConnectionEvents, ConnectionState, Message, WebSocketConnection } from "tungstate";
 
 type Never = () => never;
@@ -7,10 +7,13 @@ const notSimulated: Never = () => {
   throw new Error("nothing is sent in this simulation");
 };
 
+const NO_HEADERS = new HeaderFields();
+
 /** A connection that is only open or ended: nothing is sent on it, and there is no stream below it. */
 export class SimulatedConnection implements WebSocketConnection {
   readonly protocol = "";
   readonly extensions = "";
+  readonly headers = NO_HEADERS;
   readonly bufferedAmount = 0;
   readonly road = undefined;
   readonly tls = undefined;

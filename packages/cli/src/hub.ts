@@ -5,6 +5,7 @@ import {
   createTokenVerifier,
   type HttpApi,
   Hub,
+  HUB_SUBPROTOCOLS,
   type NamespaceOptions,
   type PresenceStore,
 } from "@tungstate/hub";
@@ -22,7 +23,13 @@ const CLOSES_PER_MS = 1; // how fast sessions are sent away: all at once, they w
 const CHANNELS: NamespaceOptions = { history: { size: 1000, ttl: 3600_000 }, presence: true, joinLeave: true };
 
 /** The namespace in which everybody may do everything. */
-const PUBLIC: NamespaceOptions = { ...CHANNELS, subscribe: "anyone", publish: "anyone" };
+const PUBLIC: NamespaceOptions = {
+  ...CHANNELS,
+  subscribe: "anyone",
+  publish: "anyone",
+  readHistory: "anyone",
+  readPresence: "anyone",
+};
 
 /** Who types in a public channel: the page tells it in `typing:lobby` of `public:lobby`. Nothing is kept. */
 const TYPING: NamespaceOptions = { subscribe: "anyone", publish: "subscribers" };
@@ -72,7 +79,7 @@ export async function startHub(
     onError: (error) => log.error({ err: error }, "hub"),
   });
   await hub.start();
-  const server = new WebSocketServer({ ...websocket, maxMessageSize: MAX_MESSAGE_SIZE });
+  const server = new WebSocketServer({ ...websocket, maxMessageSize: MAX_MESSAGE_SIZE, protocols: HUB_SUBPROTOCOLS });
   server.on("connection", (socket, request) => void attachSocket(hub, socket, request));
   return {
     hub,

@@ -3,15 +3,16 @@ import { type App, startApp } from "./app.ts";
 import { readCertificate } from "./certificate.ts";
 import { explainSystem } from "./explain.ts";
 import { type Flags, gatherSettings } from "./gather.ts";
-import { logger } from "./log.ts";
+import { openLog, type ServeLog } from "./logging/logger.ts";
 import { planOf, type ServePlan } from "./plan.ts";
 
 import type { Running } from "./running.ts";
+import { onStopSignals } from "./signals.ts";
 import { fail } from "./stdio.ts";
 import { openStores } from "./stores.ts";
 import { runPrimary } from "./workers/primary.ts";
 
-const SAME_SIGNAL_MS = 1_000;
+const LAST_LINES = 1_000; // ms for the last log lines, where nobody reads them
 
 /** `tungstate serve`: one line on stdout when it is ready, log lines on stderr, drained by SIGTERM and SIGINT. */
 export async function serveCommand(flags: Flags): Promise<void> {
@@ -21,16 +22,18 @@ export async function serveCommand(flags: Flags): Promise<void> {
     fail(...problems, ...more);
     return;
   }
-  const log = logger(plan.logLevel);
+  const log = openLog(plan.logLevel);
   let running: Running;
   try {
-    running = plan.workers === 1 ? await runAlone(plan, log) : await runPrimary(plan, log);
+    running = plan.workers === 1 ? await runAlone(plan, log.logger) : await runPrimary(plan, log.logger);
   } catch (error) {
     fail(startFailure(plan, error));
+    // what stderr does not take would keep the process
+    setTimeout(() => process.exit(), LAST_LINES).unref();
     return;
   }
   drainOnSignal(running, plan.drain * 1000, log);
-  if (plan.certificate !== undefined) process.on("SIGHUP", () => renewCertificate(plan, running, log));
+  if (plan.certificate !== undefined) process.on("SIGHUP", () => renewCertificate(plan, running, log.logger));
   process.stdout.write(`listening on ${running.url}\n`);
 }
 
@@ -58,25 +61,34 @@ function startFailure({ host, port }: ServePlan, error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-function drainOnSignal(running: Running, timeout: number, log: Logger): void {
-  let drainingSince: number | undefined;
-  const onSignal = (signal: string): void => {
-    if (drainingSince !== undefined) {
-      // A shell and npm both pass on a Ctrl+C: what comes at once is the same one.
-      if (performance.now() - drainingSince > SAME_SIGNAL_MS) process.exit(1);
-      return;
-    }
-    drainingSince = performance.now();
-    log.info({ signal }, "draining");
-    running.close(Math.max(1, timeout)).then(
-      () => log.info("drained"),
-      (error: unknown) => {
-        log.error({ err: error }, "draining failed");
-        process.exitCode = 1;
-      },
-    );
+/**
+ * SIGTERM or SIGINT drains; another one ends the time that clients have. Both end with status 0: what was asked for has been done, and whoever is
+ * still there after the drain time is dropped as well.
+ */
+function drainOnSignal(running: Running, timeout: number, log: ServeLog): void {
+  const exit = async (status: number): Promise<void> => {
+    await log.flush(LAST_LINES);
+    process.exit(status);
   };
-  process.on("SIGTERM", onSignal).on("SIGINT", onSignal);
+  onStopSignals({
+    first(signal) {
+      log.logger.info({ signal }, "draining");
+      running.close(Math.max(1, timeout)).then(
+        () => {
+          log.logger.info("drained");
+          return exit(0);
+        },
+        (error: unknown) => {
+          log.logger.error({ err: error }, "draining failed");
+          return exit(1);
+        },
+      );
+    },
+    again(signal) {
+      log.logger.warn({ signal }, "the drain was cut short");
+      void exit(0);
+    },
+  });
 }
 
 /** Reads the files again. What can't be used changes nothing. */

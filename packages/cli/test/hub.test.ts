@@ -99,6 +99,35 @@ describe("without any configuration", () => {
     assert.deepEqual(heard, ["one", "two"]);
   });
 
+  test("the state of a `public` channel can be loaded before the first subscription, as the guide does it", async () => {
+    const [reader, writer] = [await connected(client()), await connected(client())];
+    for (const n of [1, 2]) await writer.publish("public:state", n);
+    let shown: unknown[] = [];
+    const subscription = reader.newSubscription("public:state", {
+      getState: async () => {
+        const page = await reader.history("public:state", { limit: 100, reverse: true });
+        shown = page.publications.reverse().map(({ data }) => data as unknown);
+        return { offset: page.offset, epoch: page.epoch };
+      },
+    });
+    const heard = next<PublicationContext>((done) => subscription.once("publication", done));
+    subscription.subscribe();
+    await subscription.ready(10_000);
+    await writer.publish("public:state", 3);
+    assert.deepEqual([shown, (await heard).data], [[1, 2], 3]);
+    assert.equal((await reader.presenceStats("public:state")).numClients, 1);
+  });
+
+  test("a client that speaks Protobuf gets the subprotocol that it offers, and is told why it cannot stay", async () => {
+    const socket = new WebSocket(server.ws("/connection/websocket"), "centrifuge-protobuf");
+    await once(socket, "open");
+    const closed = once(socket, "close");
+    socket.send(Buffer.from([4, 0x08, 1, 0x22, 0])); // {id: 1, connect: {}}
+    const [code, reason] = (await closed) as [number, Buffer];
+    assert.deepEqual([socket.protocol, code], ["centrifuge-protobuf", 3506]);
+    assert.match(reason.toString(), /speaks JSON in text messages, not Protobuf/);
+  });
+
   test("other channels need a token, and there are no others than those", async () => {
     const here = await connected(client());
     for (const [channel, code] of [

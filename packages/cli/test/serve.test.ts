@@ -305,6 +305,27 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
   });
 }
 
+for (const workers of ["1", "2"]) {
+  for (const signals of [
+    ["SIGTERM", "SIGTERM"],
+    ["SIGINT", "SIGINT"],
+    ["SIGINT", "SIGTERM"],
+  ] as const) {
+    test(`${signals.join(", then ")} with --workers ${workers}: the second one ends the drain, with status 0`, async () => {
+      await using server = await Server.start("--drain", "3600", "--workers", workers);
+      const stubborn = await neverCloses(server.port);
+      server.child.kill(signals[0]);
+      await server.shows(/"draining"/, "stderr");
+      // within a second it would be the same signal
+      const again = setInterval(() => server.child.kill(signals[1]), 100);
+      assert.deepEqual(await server.exited, { code: 0, signal: null });
+      clearInterval(again);
+      assert.match(server.stderr, /"the drain was cut short"/);
+      stubborn.destroy();
+    });
+  }
+}
+
 test("--drain 0: nobody is waited for", async () => {
   await using server = await Server.start("--drain", "0");
   const stubborn = await neverCloses(server.port);

@@ -52,7 +52,7 @@ export {
 export { createTokenVerifier, type TokenKey, type TokenOptions } from "./tokens/verifier.ts";
 export { createToken, type NewToken } from "./tokens/sign.ts";
 export { type HubConnection, SharedMessage, type WhenFull } from "./connection.ts";
-export { attachSocket } from "./socket.ts";
+export { attachSocket, HUB_SUBPROTOCOLS } from "./socket.ts";
 export { type ApiHeaders, type ApiResponse, createHttpApi, type HttpApi, type HttpApiOptions } from "./api/http-api.ts";
 export type { Counts, Histogram, HubMetrics, StoreMetrics } from "./metrics.ts";
 export type { Clock } from "./clock.ts";

@@ -1,8 +1,9 @@
 import { PreparedMessage, type WebSocketConnection, WebSocketError } from "tungstate";
 import type { ClientSession } from "./client-session.ts";
-import { DISCONNECTS } from "./codes.ts";
+import { type CodeAndReason, DISCONNECTS } from "./codes.ts";
 import type { HubConnection, SharedMessage } from "./connection.ts";
 import type { Hub } from "./hub.ts";
+import { protobufDisconnect } from "./protocol/protobuf-refusal.ts";
 
 /** A WebSocketConnection as the hub's connection. */
 class SocketConnection implements HubConnection {
@@ -49,18 +50,43 @@ class SocketConnection implements HubConnection {
 }
 
 /**
+ * The subprotocols for the option `protocols` of the server that the hub is behind. Clients that offer one of them fail where none is chosen,
+ * and come back for ever; those that speak Protobuf are told by the hub that it does not (3506).
+ */
+export const HUB_SUBPROTOCOLS = ["centrifuge-json", "centrifuge-protobuf"] as const;
+
+const OPEN_BRACE = 0x7b;
+const PROTOBUF_ID = 0x08;
+
+const NO_PROTOBUF: CodeAndReason = {
+  code: DISCONNECTS.INAPPROPRIATE_PROTOCOL.code,
+  reason: `${DISCONNECTS.INAPPROPRIATE_PROTOCOL.reason}: this server speaks JSON in text messages, not Protobuf`,
+};
+
+/**
  * Hands a WebSocket connection over to the hub, which reads it from now on. `context` is what the application wants to know of
  * it later, such as the request. Throws where the hub has not been started.
  */
 export function attachSocket(hub: Hub, socket: WebSocketConnection, context?: unknown): ClientSession {
   const connection = new SocketConnection(socket);
   const incoming = hub.accept(connection, context);
+  let speaksJson = false;
   socket.on("drain", () => incoming.drained());
   socket.on("close", () => incoming.closed());
   socket.on("message", (message) => {
-    if (message.type === "text") incoming.receive(message.text);
-    // the protocol has a binary variant, which is not offered
-    else connection.close(DISCONNECTS.INAPPROPRIATE_PROTOCOL.code, DISCONNECTS.INAPPROPRIATE_PROTOCOL.reason);
+    if (message.type === "text") {
+      speaksJson = true;
+      incoming.receive(message.text);
+      return;
+    }
+    const why = isJson(message.bytes) ? DISCONNECTS.INAPPROPRIATE_PROTOCOL : NO_PROTOBUF;
+    if (!speaksJson && why === NO_PROTOBUF && socket.state === "open") socket.write(protobufDisconnect(why));
+    incoming.session.disconnect(why.code, why.reason);
   });
   return incoming.session;
+}
+
+/** JSON in a binary message. In Protobuf the second byte of a command is the tag of its id, or more of its length. */
+function isJson(bytes: Uint8Array): boolean {
+  return bytes[0] === OPEN_BRACE && bytes[1] !== PROTOBUF_ID;
 }

@@ -135,9 +135,9 @@ export async function openClient(
       lost: (cause) => connectError("HANDSHAKE_CLOSED", cause?.message, { cause, tried }),
       aborted: () => abortedError(signal ?? AbortSignal.abort(), { step: "handshake", tried }),
     });
-    const { protocol, extensionsHeader: extensions, rest } = agreed;
+    const { protocol, extensionsHeader: extensions, headers, rest } = agreed;
     const codec = codecOf(agreed.extensions, "client", settings.deflate?.compression);
-    return new Connection(transport, settings, { protocol, extensions, codec, ...way }, rest);
+    return new Connection(transport, settings, { protocol, extensions, codec, ...way }, headers, rest);
   } catch (error) {
     transport.destroy();
     throw error;

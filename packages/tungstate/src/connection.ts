@@ -1,6 +1,7 @@
 import {
   checkClose,
   CLOSE_CODE,
+  type HeaderFields,
   type Message,
   type MessageCodec,
   type PreparedMessage,
@@ -16,6 +17,7 @@ import type { Road } from "./dial/dial.ts";
 import { Emitter } from "./emitter.ts";
 import type { Feed, Follower } from "./feed.ts";
 import { type ConnectionSettings, describe } from "./options.ts";
+import { packHeaders, unpackHeaders } from "./packed-headers.ts";
 import { PendingPings } from "./pings.ts";
 import { failedCall, notOpen } from "./promises.ts";
 import { Reading, type ReadingHost } from "./reading.ts";
@@ -87,6 +89,8 @@ export class Connection
   private readonly settings: ConnectionSettings;
   private readonly reading: Reading;
   private readonly agreed: Agreed;
+  /** Packed until somebody asks for them. */
+  private head: string | HeaderFields;
   private readonly incoming: Incoming | undefined;
   /** A message is being inflated off the loop: what is behind it waits in the transport. */
   private inflating = false;
@@ -107,11 +111,15 @@ export class Connection
   private messagesReceived = 0;
   private bytesReceived = 0;
 
-  /** `early`: bytes that came behind the handshake. `greeting`: its last bytes, to be sent ahead of everything. */
+  /**
+   * `headers`: those that the peer's handshake had. `early`: bytes that came behind the handshake. `greeting`: its last bytes, to be sent
+   * ahead of everything.
+   */
   constructor(
     transport: Transport,
     settings: ConnectionSettings,
     agreed: Agreed,
+    headers: HeaderFields,
     early: Uint8Array,
     greeting?: Uint8Array,
   ) {
@@ -119,6 +127,7 @@ export class Connection
     this.transport = transport;
     this.settings = settings;
     this.agreed = agreed;
+    this.head = packHeaders(headers);
     const { codec } = agreed;
     this.core = new Protocol(codec === undefined ? settings : (settings.deflate?.protocol ?? settings), this);
     this.reading = new Reading(this, settings);
@@ -145,6 +154,11 @@ export class Connection
 
   get extensions(): string {
     return this.agreed.extensions;
+  }
+
+  get headers(): HeaderFields {
+    if (typeof this.head === "string") this.head = unpackHeaders(this.head);
+    return this.head;
   }
 
   get road(): Road | undefined {

@@ -1,4 +1,4 @@
-import type { Message, PreparedMessage, WebSocketError } from "@tungstate/protocol";
+import type { HeaderFields, Message, PreparedMessage, WebSocketError } from "@tungstate/protocol";
 import type { Road } from "./dial/dial.ts";
 import type { TlsInfo } from "./tls/secure.ts";
 import type { Duplex } from "node:stream";
@@ -109,6 +109,8 @@ export interface WebSocketConnection extends AsyncIterable<Message>, AsyncDispos
   readonly protocol: string;
   /** The extensions in use, as in Sec-WebSocket-Extensions, "" for none. */
   readonly extensions: string;
+  /** The header fields of the peer's handshake: for a client those of the 101 response, for a server those of the request. */
+  readonly headers: HeaderFields;
   /** Bytes written and not yet handed to the transport. */
   readonly bufferedAmount: number;
   readonly state: ConnectionState;

@@ -30,7 +30,7 @@ const SECURE = new Map([
 ]);
 
 /**
- * Takes `ws:`, `wss:`, `http:` and `https:` URLs, and `ws+unix:/path/of/socket:/resource`. Throws INVALID_URL. RFC 6455 §3: "Fragment identifiers are
+ * Takes `ws:`, `wss:`, `http:` and `https:` URLs, `ws+unix:/path/of/socket:/resource` and `wss+unix:`. Throws INVALID_URL. RFC 6455 §3: "Fragment identifiers are
  * meaningless in the context of WebSocket URIs and MUST NOT be used on these URIs."
  */
 export function parseUrl(given: string | URL): WebSocketUrl {
@@ -47,22 +47,10 @@ export function parseUrl(given: string | URL): WebSocketUrl {
     throw connectError("INVALID_URL", `a fragment (${url.hash || "#"}) has no meaning here`);
   const authorization = authorizationOf(url);
   if (url.protocol.endsWith("+unix:")) {
-    const [socketPath, path, ...more] = url.pathname.split(":");
-    if (socketPath === "" || more.length > 0) {
-      throw connectError("INVALID_URL", `expected ws+unix:/path/of/socket:/resource, got ${shorten(url.pathname)}`);
-    }
-    const resource = (path === undefined || path === "" ? "/" : path) + url.search;
+    const { socketPath, resource } = parseUnixPath(url);
     const host = url.host === "" ? "localhost" : url.host;
-    return {
-      secure,
-      host,
-      hostname: host,
-      port: 0,
-      resource,
-      socketPath: decode(socketPath, "the path of the socket"),
-      authorization,
-      href: `${url.protocol}${url.pathname}`,
-    };
+    const href = `${url.protocol}${url.pathname}`;
+    return { secure, host, hostname: host, port: 0, resource, socketPath, authorization, href };
   }
   if (url.hostname === "") throw connectError("INVALID_URL", "there is no host in it");
   return {
@@ -75,6 +63,29 @@ export function parseUrl(given: string | URL): WebSocketUrl {
     authorization,
     href: `${url.protocol}//${url.host}${url.pathname}`,
   };
+}
+
+/**
+ * Splits the path of a `ws+unix:` URL at its first colon, as the npm package ws does: before it the path of the socket, behind it the path
+ * of the resource, which may have colons of its own. A colon in the path of the socket is written `%3A`, the zero byte in front of the name
+ * of an abstract socket (Linux) `%00`.
+ */
+function parseUnixPath(url: URL): { readonly socketPath: string; readonly resource: string } {
+  const { pathname, search } = url;
+  const colon = pathname.indexOf(":");
+  const socketPath = decode(colon < 0 ? pathname : pathname.slice(0, colon), "the path of the socket");
+  const path = colon < 0 ? "" : pathname.slice(colon + 1);
+  if (socketPath === "" || (path !== "" && !path.startsWith("/"))) {
+    throw connectError("INVALID_URL", `expected ws+unix:/path/of/socket:/resource, got ${shorten(pathname)}`);
+  }
+  if (socketPath.includes("\0", 1)) {
+    throw connectError(
+      "INVALID_URL",
+      `the path of the socket has a zero byte (%00) behind its start: ${shorten(pathname)}`,
+    );
+  }
+  // a URL whose path begins with no slash keeps its spaces
+  return { socketPath, resource: (path === "" ? "/" : path.replaceAll(" ", "%20")) + search };
 }
 
 /** RFC 7617 §2: base64 of user, a colon and password in UTF-8. */

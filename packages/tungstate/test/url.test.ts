@@ -56,6 +56,28 @@ describe("a WebSocket URL", () => {
     assert.equal(of("ws+unix://example.com/run/app.sock:/x").host, "example.com");
   });
 
+  const unix: readonly [url: string, socketPath: string, resource: string][] = [
+    ["ws+unix:/sock:/path/with:colon", "/sock", "/path/with:colon"],
+    ["ws+unix:/sock:/a:b:/c?d=e:f&g=/h:", "/sock", "/a:b:/c?d=e:f&g=/h:"],
+    ["ws+unix:///sock:/a:b", "/sock", "/a:b"],
+    ["wss+unix:///sock:/a:b", "/sock", "/a:b"],
+    ["ws+unix://host/sock:/a:b", "/sock", "/a:b"],
+    ["ws+unix:///sock", "/sock", "/"],
+    ["ws+unix:/sock:", "/sock", "/"],
+    ["ws+unix:/sock:?a=b:c", "/sock", "/?a=b:c"],
+    ["ws+unix:/sock?a=b:c", "/sock", "/?a=b:c"],
+    ["ws+unix:/with%3Acolon:/a%3Ab", "/with:colon", "/a%3Ab"],
+    ["ws+unix:/grüße:/grüße", "/grüße", "/gr%C3%BC%C3%9Fe"],
+    ["ws+unix:./a b:/c d", "./a b", "/c%20d"],
+    ["ws+unix:%00abstract:/a:b", "\0abstract", "/a:b"],
+  ];
+  for (const [url, socketPath, resource] of unix) {
+    test(`of a Unix socket: ${url}`, () => {
+      const parsed = parseUrl(url);
+      assert.deepEqual([parsed.socketPath, parsed.resource], [socketPath, resource]);
+    });
+  }
+
   test("user and password become credentials, and are in no message", () => {
     const url = parseUrl("wss://m%C3%BCller:p%3Aw@example.com/chat?token=1");
     assert.equal(url.authorization, `Basic ${Buffer.from("müller:p:w").toString("base64")}`);
@@ -75,7 +97,9 @@ describe("a WebSocket URL", () => {
     ["mailto:a@example.com", /got mailto:/],
     ["ws://example.com/#there", /a fragment \(#there\)/],
     ["ws://example.com/#", /a fragment \(#\)/],
-    ["ws+unix:/run/a.sock:/b:/c", /expected ws\+unix:/],
+    ["ws+unix:/run/a.sock:b", /expected ws\+unix:/],
+    ["ws+unix:", /expected ws\+unix:/],
+    ["ws+unix:/run/a%00b.sock:/", /zero byte/],
     ["ws+unix::/b", /expected ws\+unix:/],
     ["ws+unix:/run/%zz.sock", /percent/],
     ["ws://%zz@example.com/", /percent/],

@@ -3,7 +3,7 @@ import cluster from "node:cluster";
 import type { Message } from "tungstate";
 import { type App, type Siblings, startApp } from "../app.ts";
 import type { Stores } from "../hub.ts";
-import { logger } from "../log.ts";
+import { openLog, type ServeLog } from "../logging/logger.ts";
 import type { ServePlan } from "../plan.ts";
 import { openStores } from "../stores.ts";
 import type { PrimaryCalls, Shared, WorkerCalls } from "./calls.ts";
@@ -11,7 +11,10 @@ import { toPrimary } from "./channels.ts";
 import { Link } from "./link.ts";
 import { RemoteBroker, RemotePresenceStore } from "./remote-stores.ts";
 
+const LAST_LINES = 500; // ms for the last log lines, where nobody reads them
+
 let app: App | undefined;
+let log: ServeLog | undefined;
 let hear: (type: Message["type"], bytes: Uint8Array) => void = () => undefined;
 const broker = new RemoteBroker(() => link);
 
@@ -24,6 +27,7 @@ const calls: WorkerCalls = {
   stopListening: () => app?.stopListening(),
   async close(timeout) {
     await app?.close(timeout);
+    await log?.flush(LAST_LINES);
     // the answer leaves first
     setImmediate(() => setImmediate(() => process.disconnect()));
   },
@@ -39,16 +43,16 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal
 process.once("disconnect", () => process.exit());
 
 async function start(plan: ServePlan, { ticketKeys, presenceTtl }: Shared): Promise<string> {
-  const log = logger(plan.logLevel, { worker: cluster.worker?.id ?? 0 });
+  log = openLog(plan.logLevel, { worker: cluster.worker?.id ?? 0 });
   const here: Stores = { broker, presence: new RemotePresenceStore(() => link, presenceTtl) };
-  const stores = (await openStores(plan, log)) ?? here;
+  const stores = (await openStores(plan, log.logger)) ?? here;
   const siblings: Siblings = {
     ticketKeys: Buffer.from(ticketKeys),
     broadcast: ({ type, bytes }) => link.call("broadcast", type, bytes),
     onBroadcast: (listener) => void (hear = listener),
     figures: () => link.call("allFigures"),
   };
-  app = await startApp({ plan, log, stores, siblings });
+  app = await startApp({ plan, log: log.logger, stores, siblings });
   return app.url;
 }
 

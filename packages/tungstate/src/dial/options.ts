@@ -111,7 +111,9 @@ export function checkDialOptions(options: DialOptions): void {
 /** The host without brackets, and checked. Throws INVALID_ARGUMENT. */
 export function checkTarget(target: DialTarget): DialTarget {
   if (target.path !== undefined) {
-    if (typeof target.path !== "string" || target.path === "" || target.path.includes("\0")) {
+    // a zero byte in front: the name of an abstract socket
+    const { path } = target;
+    if (typeof path !== "string" || path === "" || path === "\0" || path.includes("\0", 1)) {
       invalid("path", "the path of a Unix socket", target.path);
     }
     return target;

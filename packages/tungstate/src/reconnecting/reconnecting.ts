@@ -1,4 +1,4 @@
-import { checkClose, CLOSE_CODE, type Message, protocolError, WebSocketError } from "@tungstate/protocol";
+import { checkClose, CLOSE_CODE, HeaderFields, type Message, protocolError, WebSocketError } from "@tungstate/protocol";
 import { onAbort } from "../abort-signal.ts";
 import { warnOfHandler } from "../connection.ts";
 import type { Road } from "../dial/dial.ts";
@@ -99,6 +99,10 @@ export class Reconnecting extends Emitter<ReconnectingEvents> implements Reconne
 
   get extensions(): string {
     return this.current?.extensions ?? "";
+  }
+
+  get headers(): HeaderFields {
+    return this.current?.headers ?? NO_HEADERS;
   }
 
   get road(): Road | undefined {
@@ -352,6 +356,9 @@ export class Reconnecting extends Emitter<ReconnectingEvents> implements Reconne
     this.resolveClosed?.(info);
   }
 }
+
+/** While there is no connection. */
+const NO_HEADERS = new HeaderFields();
 
 /** Why there is nothing more, for whoever waited for something. */
 function endOf({ error }: CloseInfo): WebSocketError {

@@ -135,7 +135,8 @@ export class Accepting implements TransportSink, Timed {
     const codec = codecOf(accepted.extensions, "server", this.settings.deflate?.compression);
     const { protocol, extensionsHeader: extensions } = accepted;
     const agreed = protocol === "" && extensions === "" ? NOTHING_AGREED : { protocol, extensions, codec };
-    const connection = new Connection(this.transport, this.settings, agreed, early(), accepted.response);
+    const { headers } = request;
+    const connection = new Connection(this.transport, this.settings, agreed, headers, early(), accepted.response);
     this.owner.accepted(this, { connection, request });
   }
 

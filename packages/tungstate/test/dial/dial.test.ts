@@ -340,6 +340,6 @@ describe("what dialing fails with", () => {
     for (const port of [0, 65_536, 1.5, Number.NaN]) {
       await assert.rejects(dial({ host: "127.0.0.1", port }), { code: "INVALID_ARGUMENT" });
     }
-    for (const path of ["", "a\0b"]) await assert.rejects(dial({ path }), { code: "INVALID_ARGUMENT" });
+    for (const path of ["", "\0", "a\0b", "\0a\0b"]) await assert.rejects(dial({ path }), { code: "INVALID_ARGUMENT" });
   });
 });

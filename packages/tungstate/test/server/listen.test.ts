@@ -32,9 +32,26 @@ describe("listen", () => {
     const server = new WebSocketServer();
     t.after(() => end(server));
     assert.equal(await server.listen({ path }), path);
-    server.on("connection", (connection, request) => void connection.write(`${request.path} ${request.remoteAddress}`));
-    const client = await connect(`ws+unix:${path}:/chat`, { proxy: false });
-    assert.deepEqual(await take(client, 1), ["/chat undefined"]);
+    server.on(
+      "connection",
+      (connection, request) => void connection.write(`${request.target} ${request.remoteAddress}`),
+    );
+    for (const resource of ["/chat", "/a:b:/c?d:e"]) {
+      const client = await connect(`ws+unix:${path}:${resource}`, { proxy: false });
+      assert.deepEqual(await take(client, 1), [`${resource} undefined`]);
+      await client.close();
+    }
+  });
+
+  const abstract = process.platform === "linux" ? {} : { skip: "abstract sockets are Linux's" };
+  test("on an abstract Unix socket", abstract, async (t) => {
+    const name = `tungstate-${process.pid}`;
+    const server = new WebSocketServer();
+    t.after(() => end(server));
+    await server.listen({ path: `\0${name}` });
+    server.on("connection", (connection, request) => void connection.write(request.path));
+    const client = await connect(`ws+unix:%00${name}:/chat`, { proxy: false });
+    assert.deepEqual(await take(client, 1), ["/chat"]);
     await client.close();
   });
 
