@@ -59,7 +59,8 @@ export interface ConnectionEvents {
  */
 export interface WebSocketConnection extends AsyncIterable<Message>, AsyncDisposable {
   /**
-   * Buffers a message. Returns false when more than `writeBufferSize` bytes wait: wait for `flush` or `drain` before you write more, or use `send`.
+   * Buffers a message. Returns false when more than `writeBufferSize` bytes wait: wait for `flush` or `drain` before you write more, or use `send`. Returns false
+   * also when more than 1 MiB has left in this tick of the event loop, to let others have their turn.
    * Returns false also when the connection is no longer open: the message is dropped, and `flush` and `send` reject with
    * NOT_OPEN. Throws WRITE_BUFFER_FULL beyond `maxWriteBufferSize`, with nothing sent, and INVALID_ARGUMENT.
    */

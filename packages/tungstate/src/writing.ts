@@ -31,6 +31,12 @@ export interface WritingHost {
 }
 
 /**
+ * Bytes that the transport may take in one tick before the writer is told to wait for the end of the tick: a peer that reads as fast as a loop
+ * writes would else let nothing else run.
+ */
+const TICK_LIMIT = 1024 * 1024;
+
+/**
  * The writing half of a connection: messages into the protocol, its output to the transport, one write at a time and at most
  * one per turn unless `writeBufferSize` is reached before.
  */
@@ -56,6 +62,8 @@ export class Writing {
   private readonly core: Protocol;
   private readonly settings: ConnectionSettings;
   private readonly host: WritingHost;
+  /** Bytes that the transport took in this tick. */
+  private passed = 0;
   /** Bytes that the end of a turn could not hand over to the system. */
   kept = 0;
   /** Messages that came are still being inflated: what is due behind them waits, so that they can be answered first. */
@@ -252,7 +260,7 @@ export class Writing {
     this.flushSoon(); // also of what is handed over at once: those who wait for that are told then, not inside of somebody's call
     // by halves: while one is on its way, the other one fills up
     if (core.output.size * 2 >= settings.writeBufferSize) this.pass();
-    if (this.hasRoom) return true;
+    if (this.hasRoom && this.passed <= TICK_LIMIT) return true;
     this.needDrain = true;
     return false;
   }
@@ -271,7 +279,8 @@ export class Writing {
   private streamWrote(): Promise<void> | undefined {
     this.afterWrite();
     const { core, settings } = this;
-    return core.output.size + core.inTransit <= settings.writeBufferSize ? undefined : this.streamRoom();
+    const hasRoom = core.output.size + core.inTransit <= settings.writeBufferSize && this.passed <= TICK_LIMIT;
+    return hasRoom ? undefined : this.streamRoom();
   }
 
   private streamRoom(): Promise<void> {
@@ -284,7 +293,10 @@ export class Writing {
    * more: a loop that writes, and flushes where `write` returns false, would never end otherwise.
    */
   flush(): Promise<void> {
-    if (this.bufferedAmount === 0) return this.writable ? DONE : rejected(this.notOpen());
+    if (this.bufferedAmount === 0) {
+      if (!this.writable) return rejected(this.notOpen());
+      if (this.passed <= TICK_LIMIT) return DONE;
+    }
     return handled(new Promise((resolve, reject) => (this.flushWaiters ??= []).push({ resolve, reject })));
   }
 
@@ -302,6 +314,7 @@ export class Writing {
       if (!this.answersHeld) this.core.answer();
       this.pass();
     }
+    this.passed = 0;
     if (!this.core.writable) this.sealed = true;
     this.tell();
     const kept = this.bufferedAmount;
@@ -317,23 +330,29 @@ export class Writing {
     if (core.output.size > 0) {
       const taken = core.output.take();
       this.bytesSent += taken.size;
-      if (this.transport.write(taken.pieces)) giveBack(taken);
-      else {
+      if (this.transport.write(taken.pieces)) {
+        this.passed += taken.size;
+        giveBack(taken);
+      } else {
         this.inFlight = taken;
         core.inTransit = taken.size;
       }
     }
-    if (this.inFlight === undefined) this.drained();
+    if (this.inFlight === undefined) this.endIfWanted();
   }
 
-  /** The transport is done with what it was given. */
+  /** The transport is done with what it was given. Who waits for that is told at the end of the tick: streams may say so again and again within one. */
   onWritten(): void {
     const taken = this.inFlight;
     if (taken === undefined) return;
     this.inFlight = undefined;
     this.core.inTransit = 0;
+    this.passed += taken.size;
     giveBack(taken);
-    this.flushNow();
+    if (this.over) return;
+    if (!this.answersHeld) this.core.answer();
+    this.pass();
+    this.flushSoon();
   }
 
   private get hasRoom(): boolean {
@@ -347,6 +366,11 @@ export class Writing {
 
   /** Tells those who wait for the transport. Where what it has not taken is not too much, the next output can fill up while it is on its way. */
   private tell(): void {
+    const { streamWaiter } = this;
+    if (streamWaiter !== undefined && this.inFlight === undefined && this.core.output.size === 0) {
+      this.streamWaiter = undefined;
+      streamWaiter.resolve();
+    }
     if (this.holds || !this.hasRoom) return;
     const { roomWaiters, flushWaiters } = this;
     if (flushWaiters !== undefined && this.bufferedAmount === 0) {
@@ -363,17 +387,12 @@ export class Writing {
     }
   }
 
-  /** All there was is written. */
-  private drained(): void {
-    const { core, streamWaiter } = this;
-    if (streamWaiter !== undefined) {
-      this.streamWaiter = undefined;
-      streamWaiter.resolve();
-    }
-    if (core.wantsEnd && !this.endSent && core.output.size === 0) {
-      this.endSent = true;
-      this.transport.end();
-    }
+  /** All there was is written: ends our half of the stream, where a Close has gone both ways. */
+  private endIfWanted(): void {
+    const { core } = this;
+    if (!core.wantsEnd || this.endSent || core.output.size > 0) return;
+    this.endSent = true;
+    this.transport.end();
   }
 
   /** The connection has ended, because of `cause` if anything went wrong: what still waits won't be written. */

@@ -275,7 +275,20 @@ export class Reconnecting extends Emitter<ReconnectingEvents> implements Reconne
   flush(): Promise<void> {
     // when nothing waits and nothing can be written any more, a loop that writes and flushes would never end otherwise
     if (this.state !== "open" && this.bufferedAmount === 0) return rejected(this.notOpen());
-    return handled(this.sending.flush());
+    return handled(this.flushSending());
+  }
+
+  private async flushSending(): Promise<void> {
+    try {
+      await this.sending.flush();
+    } catch (error) {
+      if (this.state !== "open") throw this.notOpen();
+      // NOT_OPEN would say that there will be no other connection
+      const { cause } = error instanceof WebSocketError ? error : {};
+      throw cause instanceof WebSocketError
+        ? cause
+        : protocolError("CONNECTION_LOST", "before all was written", { cause: error });
+    }
   }
 
   ping(payload?: Uint8Array | string): Promise<number> {

@@ -1,4 +1,4 @@
-import { protocolError, WebSocketError } from "@tungstate/protocol";
+import { protocolError, type WebSocketError } from "@tungstate/protocol";
 import { DONE, failedCall, handled, notOpen, rejected } from "../promises.ts";
 import type { MessageData, WebSocketConnection, WriteOptions } from "../types.ts";
 import { Outbox, type OutboxEntry, outboxEntry, type OutboxOptions } from "./outbox.ts";
@@ -109,22 +109,12 @@ export class Sending {
     if (this.connection !== undefined) await this.room();
   }
 
-  /**
-   * Resolves when nothing waits any more, here or in the connection. Rejects with NOT_OPEN when it ends for good before, and with what has ended
-   * the connection if that takes something down with it.
-   */
+  /** Resolves when nothing waits any more, here or in the connection. Rejects as the connection does if that takes something down with it. */
   async flush(): Promise<void> {
     while (this.outbox.count > 0 || this.waiting.length > 0) await this.empty();
     if (this.over !== undefined) throw notOpen("it has ended", this.over);
     const { connection } = this;
-    if (connection === undefined || connection.bufferedAmount === 0) return;
-    try {
-      await connection.flush();
-    } catch (error) {
-      if (this.over !== undefined) throw notOpen("it ended before all was written", this.over);
-      // there will be another connection: NOT_OPEN would say that there is none
-      throw error instanceof WebSocketError && error.cause instanceof WebSocketError ? error.cause : error;
-    }
+    if (connection !== undefined && connection.bufferedAmount > 0) await connection.flush();
   }
 
   /** Resolves when the outbox is empty. */
