@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { explainSystem } from "./explain.ts";
 import { checkMembers, isObject, type Kind, object } from "./kinds.ts";
+import { HUB_KINDS, type HubFileOptions, readHubOptions } from "./hub-settings.ts";
 import { namespaceProblems } from "./namespaces.ts";
 import {
   flagOf,
@@ -26,7 +27,7 @@ export interface Gathered {
 export function gatherSettings(flags: Flags, environment: Environment): Gathered {
   const problems: string[] = [];
   const { config = environment[variableOf("config")] || undefined } = flags;
-  const inFile = typeof config === "string" ? readFile(config, problems) : {};
+  const { content: inFile, hub } = typeof config === "string" ? readFile(config, problems) : { content: {}, hub: {} };
 
   const take = <N extends Name>(name: N): Exclude<ServeSettings[N], undefined> | undefined => {
     const setting: Setting<Exclude<ServeSettings[N], undefined>> = SETTINGS[name];
@@ -74,15 +75,22 @@ export function gatherSettings(flags: Flags, environment: Environment): Gathered
     apiKey: take("apiKey") ?? [],
     namespace: take("namespace") ?? [],
     namespaces: take("namespaces") ?? {},
+    hub,
     logLevel: take("logLevel") ?? "info",
   };
   return { settings, problems };
 }
 
-function readFile(file: string, problems: string[]): Readonly<Record<string, unknown>> {
+interface FromFile {
+  readonly content: Readonly<Record<string, unknown>>;
+  readonly hub: HubFileOptions;
+}
+
+function readFile(file: string, problems: string[]): FromFile {
+  const nothing: FromFile = { content: {}, hub: {} };
   if (file === "") {
     problems.push('--config has to be the name of a file, got ""');
-    return {};
+    return nothing;
   }
   let content: unknown;
   try {
@@ -90,13 +98,15 @@ function readFile(file: string, problems: string[]): Readonly<Record<string, unk
   } catch (error) {
     // what JSON.parse says quotes the file, in which there may be a secret
     problems.push(`${file}: ${error instanceof SyntaxError ? "it is not JSON" : explainSystem(error)}`);
-    return {};
+    return nothing;
   }
   problems.push(...checkMembers(content, IN_FILES, file));
-  if (!isObject(content)) return {};
+  if (!isObject(content)) return nothing;
   const { namespaces } = content;
   if (isObject(namespaces)) problems.push(...namespaceProblems(namespaces, `${file}: namespaces`));
-  return content;
+  const hub = readHubOptions(content, file);
+  problems.push(...hub.problems);
+  return { content, hub: hub.options };
 }
 
 /** Namespaces are looked into by themselves. */
@@ -105,4 +115,5 @@ const IN_FILES: Readonly<Record<string, Kind<unknown>>> = {
     SETTING_NAMES.filter((name) => SETTINGS[name].only !== "flags").map((name) => [name, SETTINGS[name].kind]),
   ),
   namespaces: object,
+  ...HUB_KINDS,
 };

@@ -17,7 +17,6 @@ import { LIVE } from "./live.ts";
 
 export const HUB_PATH = "/connection/websocket";
 
-const MAX_MESSAGE_SIZE = 65_536; // bytes; the hub's own limit for a frame
 const CLOSES_PER_MS = 1; // how fast sessions are sent away: all at once, they would all come back at once
 
 const CHANNELS: NamespaceOptions = { history: { size: 1000, ttl: 3600_000 }, presence: true, joinLeave: true };
@@ -55,7 +54,7 @@ export interface HubService {
 
 /** The hub of `tungstate serve`. Rejects where the stores can't be reached. */
 export async function startHub(
-  { tokenKeys, tokenAudience, tokenIssuer, apiKey, namespace, namespaces }: ServePlan,
+  { tokenKeys, tokenAudience, tokenIssuer, apiKey, namespace, namespaces, hub: options }: ServePlan,
   websocket: WebSocketServerOptions,
   log: Logger,
   stores: Stores | undefined,
@@ -68,10 +67,10 @@ export async function startHub(
   const hub = new Hub({
     name: "tungstate",
     anonymous: true,
+    ...options,
     authenticate: guest,
     namespaces: { public: PUBLIC, typing: TYPING, live: LIVE, ...Object.fromEntries(withToken), ...namespaces },
     ...(tokenKeys.length === 0 ? {} : { tokens: createTokenVerifier({ keys: tokenKeys, ...claims }) }),
-    limits: { messageSize: MAX_MESSAGE_SIZE },
     ...(stores === undefined ? {} : { broker: stores.broker, presence: stores.presence }),
     onConnect: ({ client, user }) => log.debug({ client, user }, "client connected"),
     onDisconnect: ({ client, user }, { code, reason }) =>
@@ -79,7 +78,11 @@ export async function startHub(
     onError: (error) => log.error({ err: error }, "hub"),
   });
   await hub.start();
-  const server = new WebSocketServer({ ...websocket, maxMessageSize: MAX_MESSAGE_SIZE, protocols: HUB_SUBPROTOCOLS });
+  const server = new WebSocketServer({
+    ...websocket,
+    maxMessageSize: hub.limits.messageSize,
+    protocols: HUB_SUBPROTOCOLS,
+  });
   server.on("connection", (socket, request) => void attachSocket(hub, socket, request));
   return {
     hub,

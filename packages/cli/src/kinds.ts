@@ -70,8 +70,19 @@ export function inFiles<T>(expected: string, fits: (value: unknown) => value is 
   return { expected, fits, parse: ([given = ""]) => ({ wrong: given }) };
 }
 
+/** A number of JSON's. Something else knows its range. */
+export const number: Kind<number> = inFiles("a number", (value): value is number => typeof value === "number");
+
 /** An object that something else looks into. */
 export const object: Kind<Readonly<Record<string, unknown>>> = inFiles("an object", isObject);
+
+export const objectOrFalse: Kind<Readonly<Record<string, unknown>> | false> = inFiles(
+  "an object or false",
+  (value): value is Readonly<Record<string, unknown>> | false => value === false || isObject(value),
+);
+
+/** A kind for each member. */
+export type Kinds<T> = { readonly [Name in keyof Required<T>]: Kind<unknown> };
 
 export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null && !Array.isArray(value);

@@ -1,9 +1,7 @@
 import { Hub, type NamespaceOptions } from "@tungstate/hub";
-import { checkMembers, flag, isObject, type Kind, object, oneOf, text, whole } from "./kinds.ts";
+import { checkMembers, flag, isObject, type Kinds, object, oneOf, text, whole } from "./kinds.ts";
 
-type Kinds<T> = { readonly [Name in keyof Required<T>]: Kind<unknown> };
-
-const NAMESPACE: Kinds<NamespaceOptions> = {
+export const NAMESPACE_KINDS: Kinds<NamespaceOptions> = {
   history: object,
   recovery: flag,
   recoveryLimit: whole(1, 10_000_000),
@@ -35,7 +33,7 @@ export function namespaceProblems(namespaces: Readonly<Record<string, unknown>>,
 }
 
 function problemsOf(name: string, options: unknown, where: string): string[] {
-  const problems = checkMembers(options, NAMESPACE, where);
+  const problems = checkMembers(options, NAMESPACE_KINDS, where);
   if (!isObject(options)) return problems;
   if (isObject(options["history"])) problems.push(...checkMembers(options["history"], HISTORY, `${where}.history`));
   if (problems.length > 0) return problems;

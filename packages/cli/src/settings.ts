@@ -1,3 +1,4 @@
+import type { HubFileOptions } from "./hub-settings.ts";
 import { flag, inFiles, isObject, type Kind, list, matching, oneOf, text, whole } from "./kinds.ts";
 import type { Namespaces } from "./namespaces.ts";
 
@@ -25,10 +26,12 @@ export interface ServeSettings {
   readonly apiKey: readonly string[];
   readonly namespace: readonly string[];
   readonly namespaces: Namespaces;
+  /** Options of the hub; in a file they stand beside the others. */
+  readonly hub: HubFileOptions;
   readonly logLevel: string;
 }
 
-export type Name = keyof ServeSettings;
+export type Name = Exclude<keyof ServeSettings, "hub">;
 
 /** One of them, as it is documented and checked. */
 export interface Setting<T> {

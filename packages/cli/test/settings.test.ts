@@ -4,6 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { type Environment, type Flags, gatherSettings } from "../src/gather.ts";
+import { Hub, RATES } from "@tungstate/hub";
+import { HUB_KINDS } from "../src/hub-settings.ts";
+import { NAMESPACE_KINDS } from "../src/namespaces.ts";
 import { flagOf, SETTING_NAMES, SETTINGS, variableOf } from "../src/settings.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "tungstate-settings-"));
@@ -118,4 +121,76 @@ test("README.md has every setting, by flag, variable and default, and no other",
   const byFlag = (a: { flag: string }, b: { flag: string }): number => (a.flag < b.flag ? -1 : 1);
   assert.deepEqual(found.filter(({ flag }) => flag !== "--config").toSorted(byFlag), wanted.toSorted(byFlag));
   assert.equal(variableOf("maxConnections"), "TUNGSTATE_MAX_CONNECTIONS");
+});
+
+describe("options of the hub, in a file", () => {
+  const given = {
+    anonymous: false,
+    limits: {
+      ...{ channels: 1000, channelLength: 300, messageSize: 300_000, depth: 20, queueBytes: 2_000_000 },
+      ...{ pending: 50, historyPage: 10, connectionsPerUser: 3, rates: { publish: { perSecond: 1000, burst: 2000 } } },
+    },
+    ping: { interval: 10_000, timeout: 3_000 },
+    connectTimeout: 1_000,
+    refreshGrace: 2_000,
+    positionCheckInterval: 3_000,
+    announceInterval: 4_000,
+    name: "node",
+    version: "7",
+  };
+
+  test("each of them reaches the hub", () => {
+    const { settings, problems } = gatherSettings({ config: written(given) }, {});
+    assert.deepEqual(problems, []);
+    assert.deepEqual(settings.hub, given);
+    assert.deepEqual(Object.keys(given).toSorted(), Object.keys(HUB_KINDS).toSorted());
+    const { limits } = new Hub({ namespaces: {}, ...settings.hub });
+    assert.deepEqual(limits, { ...given.limits, rates: { ...RATES, ...given.limits.rates } });
+  });
+
+  test("each limit of the hub is among them", () => {
+    assert.deepEqual(Object.keys(given.limits).toSorted(), Object.keys(new Hub({ namespaces: {} }).limits).toSorted());
+  });
+
+  test("without any the hub's own defaults hold", () => {
+    const { settings } = gatherSettings({ config: written({}) }, {});
+    assert.deepEqual(settings.hub, {});
+  });
+
+  for (const [content, problem] of [
+    [{ limits: { channel: 1 } }, /limits: .*\bchannel\b/],
+    [{ limits: { channels: 0 } }, /limits\.channels .* 0$/],
+    [{ limits: { channels: "many" } }, /limits\.channels .*"many"/],
+    [{ limits: { rates: { shout: { perSecond: 1, burst: 1 } } } }, /limits\.rates: .*shout/],
+    [{ limits: [] }, /limits has to be an object/],
+    [{ connectTimeout: "soon" }, /connectTimeout has to be a number/],
+    [{ connectTimeout: -1 }, /connectTimeout .*-1/],
+    [{ ping: true }, /ping has to be an object or false/],
+    [{ ping: { interval: 1 } }, /ping\.interval .* 1$/],
+    [{ onError: "x" }, /there is no setting onError/],
+  ] as const) {
+    test(`${JSON.stringify(content)} is told in one line`, () => {
+      const config = written(content);
+      const [line = "", ...more] = problemsOf({ config });
+      assert.deepEqual(more, []);
+      assert.ok(line.startsWith(`${config}: `), line);
+      assert.match(line, problem);
+    });
+  }
+
+  test("README.md has each of them, and each limit and option of a namespace", () => {
+    const page = readFileSync(new URL("../README.md", import.meta.url), "utf8");
+    const namesIn = (from: string, to: string): readonly string[] => {
+      const part = page.slice(page.indexOf(from), page.indexOf(to, page.indexOf(from)));
+      const rows = part.split("\n").filter((line) => line.startsWith("| `"));
+      return rows.flatMap((row) => [...(row.split("|")[1] ?? "").matchAll(/`(\w+)`/g)].map(([, name = ""]) => name));
+    };
+    assert.deepEqual(namesIn("Options of the hub", "`limits`, all").toSorted(), Object.keys(HUB_KINDS).toSorted());
+    const limits = Object.keys(new Hub({ namespaces: {} }).limits);
+    assert.deepEqual(namesIn("`limits`, all", "Options of a namespace").toSorted(), limits.toSorted());
+    assert.deepEqual(
+      namesIn("Options of a namespace", "## tungstate token").toSorted(),
+      Object.keys(NAMESPACE_KINDS).toSorted(),
+    );
+  });
 });

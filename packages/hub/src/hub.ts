@@ -17,7 +17,7 @@ import {
   type PublishOptions,
   type PublishReport,
 } from "./operations.ts";
-import { type HubOptions, type HubSettings, resolveOptions } from "./options.ts";
+import { type HubOptions, type HubSettings, type Limits, resolveOptions } from "./options.ts";
 import { TurnEnd } from "./outbox.ts";
 import type { Parts, RpcHandler } from "./parts.ts";
 import type { PresenceEntry, PresenceStats } from "./presence/presence-store.ts";
@@ -132,6 +132,11 @@ export class Hub {
       rpc: this.handlers,
     };
     this.operations = new Operations(this.parts);
+  }
+
+  /** What one client may take, with all defaults in place. */
+  get limits(): Limits {
+    return this.settings.limits;
   }
 
   /** Connects broker and presence store. Rejects where they can't be reached. */

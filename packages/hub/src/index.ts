@@ -3,6 +3,7 @@ export {
   type HubOptions,
   type LimitedMethod,
   type LimitOptions,
+  type Limits,
   type PingOptions,
   type Rate,
   RATES,
