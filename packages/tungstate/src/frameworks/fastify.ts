@@ -4,6 +4,7 @@ import type {
   FastifyBaseLogger,
   FastifyInstance,
   FastifyPluginAsync,
+  FastifyReply,
   FastifyRequest,
   FastifySchema,
   FastifyTypeProvider,
@@ -20,7 +21,7 @@ import type {
 import { describe } from "../options.ts";
 import { WebSocketServer, type WebSocketServerOptions } from "../server/server.ts";
 import type { WebSocketConnection } from "../types.ts";
-import { letRequestsUpgrade, upgrade, UPGRADE_REQUIRED, type UpgradeOptions } from "./upgrades.ts";
+import { acceptUpgrade, letRequestsUpgrade, UPGRADE_REQUIRED, type UpgradeOptions } from "./upgrades.ts";
 
 export interface WebSocketPluginOptions extends Omit<WebSocketServerOptions, "path">, UpgradeOptions {}
 
@@ -48,6 +49,8 @@ declare module "fastify" {
   interface RouteShorthandOptions {
     /** Upgrades: the handler gets a connection and the request. A server of your own instead of true: that one's options count, and its events tell. */
     websocket?: boolean | WebSocketServer;
+    /** Gets the connection where the route answers requests without an upgrade, too: its `handler` is for those. With a server of your own beside it, in `websocket`, that one's options count. */
+    wsHandler?: WebSocketHandler;
   }
 
   interface RouteShorthandMethod<
@@ -73,7 +76,7 @@ declare module "fastify" {
         SchemaCompiler,
         TypeProvider,
         InnerLogger
-      > & { websocket: true | WebSocketServer },
+      > & { websocket: true | WebSocketServer; wsHandler?: undefined },
       handler: WebSocketHandler<
         RawServer,
         RawRequest,
@@ -98,10 +101,18 @@ const plugin: FastifyPluginAsync<WebSocketPluginOptions & Partial<RegisterOption
   server.on("refused", (error) => app.log.info({ code: error.code }, `WebSocket refused: ${error.message}`));
   app.addHook("onRoute", (route) => {
     const own: unknown = Reflect.get(route, "websocket");
-    if (own === undefined || own === false) return;
-    const its = serverOf(own, server, route);
+    const wsHandler: unknown = Reflect.get(route, "wsHandler");
+    if (own === undefined || own === false) {
+      if (wsHandler === undefined) return;
+      if (own === false)
+        throw protocolError("INVALID_ARGUMENT", `websocket is false beside a wsHandler for ${route.url}`);
+    }
+    const its = serverOf(own ?? true, server, route);
     servers.add(its);
-    route.handler = upgrading(its, route);
+    route.handler =
+      wsHandler === undefined
+        ? upgrading(its, route, asWebSocketHandler(route.handler), upgradeRequired)
+        : upgrading(its, route, checkedHandler(wsHandler, route), route.handler);
   });
   // before Fastify waits for the connections of its HTTP server to end
   app.addHook("preClose", async () => {
@@ -116,30 +127,47 @@ function serverOf(given: unknown, server: WebSocketServer, { url }: RouteOptions
   throw protocolError("INVALID_ARGUMENT", `websocket is true, or a WebSocketServer, got ${describe(given)} for ${url}`);
 }
 
-function upgrading(server: WebSocketServer, route: RouteOptions): RouteHandlerMethod {
-  const { method, url } = route;
-  if ([method].flat().some((each) => each !== "GET" && each !== "HEAD")) {
+type Handler = (this: FastifyInstance, connection: WebSocketConnection, request: FastifyRequest) => unknown;
+
+/** `otherwise` answers requests without an upgrade. */
+function upgrading(
+  server: WebSocketServer,
+  { method, url }: RouteOptions,
+  handler: Handler,
+  otherwise: RouteHandlerMethod,
+): RouteHandlerMethod {
+  const methods = [method].flat();
+  const isFor = (each: string): boolean => each === "GET" || each === "HEAD";
+  if (otherwise === upgradeRequired ? !methods.every(isFor) : !methods.some(isFor)) {
     throw protocolError("INVALID_ARGUMENT", `a WebSocket route is for GET, got ${String(method)} for ${url}`);
   }
-  const handler: (this: FastifyInstance, connection: WebSocketConnection, request: FastifyRequest) => unknown =
-    asWebSocketHandler(route.handler);
   return function (request, reply) {
-    const run = (connection: WebSocketConnection): unknown => handler.call(this, connection, request);
-    if (upgrade(server, request.raw, reply.getHeaders(), run)) reply.hijack();
-    else void reply.code(UPGRADE_REQUIRED.status).headers(UPGRADE_REQUIRED.headers).send(UPGRADE_REQUIRED.body);
+    if (!acceptUpgrade(server, request.raw, (connection) => handler.call(this, connection, request))) {
+      return otherwise.call(this, request, reply);
+    }
+    return reply.code(101).send();
   };
 }
 
-/** `websocket` says that the handler takes a connection, whatever the type of `handler` is. */
-function asWebSocketHandler(handler: unknown): WebSocketHandler {
-  return handler as WebSocketHandler;
+function upgradeRequired(_request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  return reply.code(UPGRADE_REQUIRED.status).headers(UPGRADE_REQUIRED.headers).send(UPGRADE_REQUIRED.body);
+}
+
+function checkedHandler(wsHandler: unknown, { url }: RouteOptions): Handler {
+  if (typeof wsHandler === "function") return asWebSocketHandler(wsHandler);
+  throw protocolError("INVALID_ARGUMENT", `wsHandler is a function, got ${describe(wsHandler)} for ${url}`);
+}
+
+/** The option that a handler is given by says that it takes a connection, whatever its type is. */
+function asWebSocketHandler(handler: unknown): Handler {
+  return handler as Handler;
 }
 
 /**
  * The plugin: `await app.register(websocket, options)`, with the options of WebSocketServer, and then
  * `app.get("/chat", { websocket: true }, (connection, request) => ...)`. The application's hooks run before the upgrade, and what they reply is the
- * answer. Without an upgrade such a route answers 426. `app.close()` closes all connections with 1001. For a route with other options, say
- * `{ websocket: new WebSocketServer(options) }`.
+ * answer. Without an upgrade such a route answers 426, or what its `handler` answers if the one for connections is its `wsHandler`. `app.close()` closes all
+ * connections with 1001. For a route with other options, say `{ websocket: new WebSocketServer(options) }`.
  *
  * It is for the application that it is registered with and not only for a part of it; fastify-plugin would say so with these properties.
  */

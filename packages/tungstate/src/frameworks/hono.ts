@@ -4,7 +4,8 @@ import type { Server as NetServer } from "node:net";
 import { protocolError } from "@tungstate/protocol";
 import type { WebSocketServer } from "../server/server.ts";
 import type { WebSocketConnection } from "../types.ts";
-import { isUpgrade, letRequestsUpgrade, upgrade, UPGRADE_REQUIRED, type UpgradeOptions } from "./upgrades.ts";
+import { SWITCH_BY_HEADER } from "./switching.ts";
+import { acceptUpgrade, letRequestsUpgrade, UPGRADE_REQUIRED, type UpgradeOptions } from "./upgrades.ts";
 
 export type { UpgradeOptions };
 
@@ -23,24 +24,27 @@ export function acceptUpgrades(server: NetServer, options?: UpgradeOptions): () 
   return letRequestsUpgrade(server, options);
 }
 
-/** A route's handler: `app.get("/chat", websocket(server, (connection, context) => ...))`. Without an upgrade it answers 426. */
+/**
+ * A route's handler: `app.get("/chat", websocket(server, (connection, context) => ...))`. Without an upgrade, the next handler of the same path
+ * answers; if there is none, the answer is 426. What middleware answers in place of this handler is the answer.
+ */
 export function websocket<E extends Env = Env, Path extends string = string>(
   server: WebSocketServer,
   handler: WebSocketHandler<E, Path>,
 ): Handler<E, Path> {
-  return async (context) => {
-    const { status, headers, body } = UPGRADE_REQUIRED;
+  return async (context, next) => {
     const incoming: unknown = Reflect.get(Object(context.env), "incoming");
     if (!(incoming instanceof IncomingMessage)) {
       throw protocolError("INVALID_STATE", "WebSocket routes need Hono's server for Node, @hono/node-server");
     }
-    if (!isUpgrade(incoming)) return context.body(body, status, headers);
-    // loaded by the first upgrade: it is an optional peer
-    const { RESPONSE_ALREADY_SENT } = await import("@hono/node-server/utils/response");
-    // what middleware has set goes into any answer
-    const { headers: answer } = context.body(null);
-    if (!upgrade(server, incoming, answer, (connection) => handler(connection, context)))
-      return context.body(body, status, headers);
-    return RESPONSE_ALREADY_SENT;
+    if (acceptUpgrade(server, incoming, (connection) => handler(connection, context))) {
+      const { status, headers } = SWITCH_BY_HEADER;
+      return context.body(null, status, headers);
+    }
+    // loaded by the first request without an upgrade: it is an optional peer
+    const { matchedRoutes } = await import("hono/route");
+    if (matchedRoutes(context).length > context.req.routeIndex + 1) return next();
+    const { status, headers, body } = UPGRADE_REQUIRED;
+    return context.body(body, status, headers);
   };
 }

@@ -9,20 +9,19 @@ import { describe, time } from "../options.ts";
 import { routeUpgrades } from "../server/router.ts";
 import type { WebSocketServer } from "../server/server.ts";
 import type { WebSocketConnection } from "../types.ts";
+import { type ResponseHeaders, SwitchingResponse } from "./switching.ts";
 
 export interface UpgradeOptions {
   /** How long the application may take to answer an upgrade request, or to take it, in ms. Default 10,000. */
   readonly upgradeTimeout?: number;
 }
 
-/** As frameworks have them. */
-type AnswerHeaders = Headers | Readonly<Record<string, number | string | readonly string[] | undefined>>;
-
 /** An upgrade request that the application has not decided about. */
 interface Pending {
   readonly socket: Socket;
   readonly head: Uint8Array;
   readonly response: ServerResponse;
+  readonly switching: SwitchingResponse;
   /** Takes the socket away from `response`. */
   readonly release: () => void;
 }
@@ -33,7 +32,7 @@ const LINGER = 1_000; // ms that a refused client has to read its answer and han
 
 /**
  * Gives upgrade requests to the `request` listeners of a node:http or node:https server, so that a framework's hooks, middleware and
- * routes decide about them as about all others: what they answer is the answer, and `upgrade` takes the connection. Paths that a
+ * routes decide about them as about all others: what they answer is the answer, and `acceptUpgrade` takes the connection. Paths that a
  * WebSocketServer is attached for stay with it. The function returned ends that.
  */
 export function letRequestsUpgrade(server: NetServer, options: UpgradeOptions = {}): () => void {
@@ -88,7 +87,7 @@ function begin(
   socket.once("close", () => clearTimeout(timer));
   response.once("finish", onFinish);
   response.assignSocket(socket);
-  pending.set(request, { socket, head, response, release });
+  pending.set(request, { socket, head, response, switching: new SwitchingResponse(response), release });
   server.emit("request", request, response);
 }
 
@@ -107,46 +106,51 @@ function endGently(socket: Socket): void {
   socket.end();
 }
 
-/** Whether the request is for an upgrade that nobody has answered. */
-export function isUpgrade(request: IncomingMessage): boolean {
-  const found = pending.get(request);
-  return found !== undefined && !found.response.headersSent;
-}
-
 /**
- * Does the handshake of an upgrade request and hands the connection to `run`. Where the handshake is refused (by the server's origin policy,
- * its `authorize`, its limits) the client has its answer. An error of `run` closes with 1011 and is the server's `error`.
- * `headers` are those that hooks have set for the answer; the 101 has them, too. False, and nothing done, for a request that `isUpgrade` says no to.
+ * Lets an upgrade request become a connection: when the application ends its response with the status 101 (or SWITCH_BY_HEADER), the
+ * handshake is done, and `run` gets the connection. Header fields of that response are in the 101. Where the handshake is refused (by the
+ * server's origin policy, its `authorize`, its limits) the client has its answer. An error of `run` closes with 1011 and is the server's
+ * `error`. If the application ends the response with another status, that is the answer. False, and nothing done, for a request that is no upgrade, or is answered already.
  */
-export function upgrade(
+export function acceptUpgrade(
   server: WebSocketServer,
   request: IncomingMessage,
-  headers: AnswerHeaders,
   run: (connection: WebSocketConnection) => unknown,
 ): boolean {
   const found = pending.get(request);
-  if (found === undefined || !isUpgrade(request)) return false;
-  found.release();
-  void server.handleUpgrade(request, found.socket, found.head, forUpgrade(headers)).then(async (connection) => {
-    if (connection === undefined) return;
-    try {
-      await run(connection);
-    } catch (error) {
-      if (connection instanceof Connection) connection.handlerFailed(error);
-    }
+  if (found?.switching.undecided !== true) return false;
+  found.switching.onSwitch((headers) => {
+    found.release();
+    void upgrade(server, request, found, headers, run);
   });
   return true;
+}
+
+async function upgrade(
+  server: WebSocketServer,
+  request: IncomingMessage,
+  { socket, head, response }: Pending,
+  headers: ResponseHeaders,
+  run: (connection: WebSocketConnection) => unknown,
+): Promise<void> {
+  const connection = await server.handleUpgrade(request, socket, head, forUpgrade(headers));
+  // hooks that run behind each answer, such as those that log it
+  if (connection !== undefined) response.emit("finish");
+  response.emit("close");
+  if (connection === undefined) return;
+  try {
+    await run(connection);
+  } catch (error) {
+    if (connection instanceof Connection) connection.handlerFailed(error);
+  }
 }
 
 /** Of a body, which a 101 has none of (RFC 9110 §8.6: "A server MUST NOT send a Content-Length header field in any response with a status code of 1xx"), or the handshake's own. */
 const NOT_FOR_UPGRADE = /^(connection|upgrade|keep-alive|transfer-encoding|trailer|content-.*|sec-websocket-.*)$/i;
 
-function forUpgrade(headers: AnswerHeaders): [name: string, value: string][] {
-  const all = headers instanceof Headers ? [...headers] : Object.entries(headers);
-  return all.flatMap(([name, value]) =>
-    value === undefined || NOT_FOR_UPGRADE.test(name)
-      ? []
-      : [value].flat().map((each): [string, string] => [name, String(each)]),
+function forUpgrade(headers: ResponseHeaders): [name: string, value: string][] {
+  return headers.flatMap(([name, value]) =>
+    NOT_FOR_UPGRADE.test(name) ? [] : [value].flat().map((each): [string, string] => [name, String(each)]),
   );
 }
 

@@ -58,6 +58,42 @@ test("what is no server is refused", async () => {
   await app.close();
 });
 
+test("one route answers requests and takes connections, with a server of its own if it has one", async () => {
+  const app = fastify();
+  await app.register(websocket);
+  const own = new WebSocketServer({ maxMessageSize: 4 });
+  app.get("/own", { websocket: own, wsHandler: echo }, () => "page");
+  app.route({
+    method: ["GET", "POST"],
+    url: "/all",
+    handler: ({ method }) => method,
+    wsHandler: (connection, { method }) => connection.write(`${method} as a WebSocket`),
+  });
+  await app.listen({ port: 0, host: "127.0.0.1" });
+  const authority = `127.0.0.1:${portOf(app.server)}`;
+  assert.equal(await (await fetch(`http://${authority}/own`)).text(), "page");
+  for (const method of ["GET", "POST"]) {
+    assert.equal(await (await fetch(`http://${authority}/all`, { method })).text(), method);
+  }
+  const small = await connect(`ws://${authority}/own`);
+  small.write("12345");
+  assert.equal((await small.closed).code, 1009);
+  const all = await connect(`ws://${authority}/all`);
+  assert.deepEqual(await take(all, 1), ["GET as a WebSocket"]);
+  await app.close();
+  assert.equal((await all.closed).code, 1001);
+});
+
+test("a wsHandler that makes no sense is refused", async () => {
+  const app = fastify();
+  await app.register(websocket);
+  const page = (): string => "page";
+  assert.throws(() => app.get("/a", { wsHandler: "yes" as never }, page), /wsHandler is a function, got "yes" for \/a/);
+  assert.throws(() => app.get("/a", { websocket: false, wsHandler: echo }, page), /websocket is false/);
+  assert.throws(() => app.post("/a", { wsHandler: echo }, page), /is for GET, got POST for \/a/);
+  await app.close();
+});
+
 test("an ordinary route answers an upgrade request as any other", async () => {
   const app = fastify();
   await app.register(websocket);

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type ClientRequest, get, type IncomingMessage } from "node:http";
+import { type ClientRequest, get, type IncomingMessage, type RequestOptions } from "node:http";
 import { after, before, describe, test } from "node:test";
 import { HandshakeRejectedError } from "../../src/client.ts";
 import { connect } from "../../src/connect.ts";
@@ -68,6 +68,49 @@ for (const framework of FRAMEWORKS) {
       assert.doesNotMatch(body, /Error/);
     });
 
+    test("one path serves pages and WebSockets", async (t) => {
+      for (const method of ["GET", "HEAD"]) {
+        const { response, body } = await request(http("/both"), { method });
+        assert.deepEqual([response.statusCode, body], [200, method === "GET" ? "page" : ""]);
+      }
+      const raw = Raw.to(t, app).send("GET /both HTTP/1.1\r\nHost: localhost\r\n\r\n");
+      await raw.until((got) => got.toString("latin1").endsWith("page"));
+      // on the same connection
+      const before = raw.received.length;
+      raw.send(upgradeRequest("/both"));
+      const all = await raw.until((got) => got.includes("\r\n\r\n", before));
+      assert.match(all.toString("latin1", before), /^HTTP\/1\.1 101 /);
+      const connection = await connect(ws("/both"));
+      await connection.send("one");
+      assert.deepEqual(await take(connection, 1), ["one"]);
+      await connection.close();
+    });
+
+    if (framework.name !== "node:http") {
+      test("hooks that run when the head is written, run for the 101", async () => {
+        const connection = await connect(ws("/late"));
+        assert.equal(connection.headers.get("x-late"), "ran");
+        await connection.send("one");
+        assert.deepEqual(await take(connection, 1), ["one"]);
+        await connection.close();
+      });
+
+      test("hooks that run behind each answer, run behind the 101", async () => {
+        app.finished.length = 0;
+        const connection = await connect(ws("/echo"));
+        await connection.close();
+        assert.deepEqual(app.finished, ["101 /echo"]);
+      });
+    }
+
+    if (framework.name === "Fastify" || framework.name === "Hono") {
+      test("what a hook answers at the last moment refuses the upgrade", async (t) => {
+        const answer = await Raw.to(t, app).send(upgradeRequest("/late?refuse")).answer();
+        assert.equal(answer.status, 403);
+        assert.match(answer.rest.toString(), /too late/);
+      });
+    }
+
     test("other routes are as they were", async () => {
       const { response, body } = await request(http("/plain"));
       assert.equal(response.statusCode, 200);
@@ -134,9 +177,12 @@ function plain(data: string | Uint8Array): string | Uint8Array {
 }
 
 /** Without keeping the connection, so that the server can close. */
-async function request(url: string): Promise<{ readonly response: IncomingMessage; readonly body: string }> {
+async function request(
+  url: string,
+  options: RequestOptions = {},
+): Promise<{ readonly response: IncomingMessage; readonly body: string }> {
   const response = await new Promise<IncomingMessage>((resolve, reject) => {
-    const asked: ClientRequest = get(url, { agent: false }, resolve);
+    const asked: ClientRequest = get(url, { ...options, agent: false }, resolve);
     asked.on("error", reject);
   });
   let body = "";

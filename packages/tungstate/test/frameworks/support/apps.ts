@@ -1,6 +1,6 @@
 import type { HeaderInput, Refusal } from "@tungstate/protocol";
-import { serve } from "@hono/node-server";
-import express from "express";
+import { type HttpBindings, serve } from "@hono/node-server";
+import express, { type NextFunction, type Request as ExpressRequest, type Response as ExpressResponse } from "express";
 import fastify from "fastify";
 import { Hono } from "hono";
 import { once } from "node:events";
@@ -35,12 +35,17 @@ declare module "fastify" {
  * /slow   as /greet, behind a hook that takes its time
  * /stuck  WebSocket behind a hook that never answers
  * /fail   WebSocket whose handler throws
+ * /both   echoes as a WebSocket, and answers `page` to other requests
+ * /late   echoes as a WebSocket, behind a hook that runs when the head of an answer is written, and sets `x-late`. With `?refuse` that hook
+ *         answers 403 instead (Fastify and Hono)
  */
 export interface App {
   readonly http: HttpServer;
   readonly port: number;
   /** What handlers threw. */
   readonly errors: unknown[];
+  /** Status and path of answers, as hooks hear of them that run behind each answer. */
+  readonly finished: string[];
   close(): Promise<void>;
 }
 
@@ -111,16 +116,19 @@ async function startNode(options: StartOptions = {}): Promise<App> {
       ...(options.upgradeTimeout === undefined ? {} : { handshakeTimeout: options.upgradeTimeout }),
     }),
     "/fail": new WebSocketServer().stream(() => fail()),
+    "/both": new WebSocketServer().on("connection", echo),
   };
   const { errors } = collected(servers["/fail"]);
   const http = createServer(({ url = "" }, response) => {
-    if (url in servers) response.writeHead(426, { connection: "upgrade", upgrade: "websocket" }).end();
+    if (url === "/both") response.end("page");
+    else if (url in servers) response.writeHead(426, { connection: "upgrade", upgrade: "websocket" }).end();
     else response.writeHead(url === "/plain" ? 200 : 404).end("plain");
   });
   for (const [path, server] of Object.entries(servers)) server.attach(http, { path });
   return {
     ...(await listening(http)),
     errors,
+    finished: [],
     async close() {
       await Promise.all(Object.values(servers).map((server) => server.close()));
       await new Promise((resolve) => http.close(resolve));
@@ -137,6 +145,19 @@ async function startFastify(options: StartOptions = {}): Promise<App> {
   app.get("/plain", () => "plain");
   app.get("/echo", { websocket: true }, echo);
   app.get("/fail", { websocket: true }, fail);
+  app.get("/both", { wsHandler: echo }, () => "page");
+  const finished: string[] = [];
+  app.addHook("onResponse", (request, reply, done) => {
+    finished.push(`${reply.statusCode} ${request.url}`);
+    done();
+  });
+  await app.register(async (part) => {
+    part.addHook("onSend", async ({ url }, reply) => {
+      if (url.endsWith("?refuse")) throw Object.assign(new Error("too late"), { statusCode: 403 });
+      reply.header("x-late", "ran");
+    });
+    part.get("/late", { websocket: true }, echo);
+  });
   await app.register(async (part) => {
     part.addHook("onRequest", async (request, reply) => {
       if (request.url === "/slow") await sleep(20);
@@ -154,7 +175,7 @@ async function startFastify(options: StartOptions = {}): Promise<App> {
   });
   app.get("/stuck", { websocket: true, preHandler: () => new Promise<never>(() => undefined) }, echo);
   await app.listen({ port: 0, host: "127.0.0.1" });
-  return { ...(await listening(app.server)), errors, close: () => app.close() };
+  return { ...(await listening(app.server)), errors, finished, close: () => app.close() };
 }
 
 async function startExpress(options: StartOptions = {}): Promise<App> {
@@ -162,6 +183,14 @@ async function startExpress(options: StartOptions = {}): Promise<App> {
   const server = new WebSocketServer();
   const { errors } = collected(server);
   app.locals.greeting = GREETING;
+  const finished: string[] = [];
+  app.use((request, response, next) => {
+    response.on("finish", () => finished.push(`${response.statusCode} ${request.url}`));
+    next();
+  });
+  app.get("/both", expressWebSocket(server, echo));
+  app.get("/both", (_request, response) => void response.send("page"));
+  app.get("/late", beforeHead, expressWebSocket(server, echo));
   app.get("/plain", (_request, response) => void response.send("plain"));
   app.get("/echo", expressWebSocket(server, echo));
   app.get("/fail", expressWebSocket(server, fail));
@@ -183,10 +212,21 @@ async function startExpress(options: StartOptions = {}): Promise<App> {
   );
   const { http, port } = await listening(createServer(app));
   acceptExpressUpgrades(http, options);
-  return { http, port, errors, close: () => closing(server, http) };
+  return { http, port, errors, finished, close: () => closing(server, http) };
+}
+
+/** Acts when a head is written, as on-headers does, and so express-session, cookie-session and others. */
+function beforeHead(_request: ExpressRequest, response: ExpressResponse, next: NextFunction): void {
+  const writeHead = Reflect.get(response, "writeHead") as (...args: unknown[]) => unknown;
+  Reflect.set(response, "writeHead", (...args: unknown[]): unknown => {
+    response.setHeader("x-late", "ran");
+    return Reflect.apply(writeHead, response, args);
+  });
+  next();
 }
 
 interface HonoEnv {
+  Bindings: HttpBindings;
   Variables: { user: string };
 }
 
@@ -194,6 +234,18 @@ async function startHono(options: StartOptions = {}): Promise<App> {
   const app = new Hono<HonoEnv>();
   const server = new WebSocketServer();
   const { errors } = collected(server);
+  const finished: string[] = [];
+  app.use(async ({ env: { outgoing }, req }, next) => {
+    outgoing.on("finish", () => finished.push(`${outgoing.statusCode} ${req.path}`));
+    await next();
+  });
+  app.get("/both", honoWebSocket(server, echo), (context) => context.text("page"));
+  app.use("/late", async (context, next) => {
+    await next();
+    if (context.req.query("refuse") !== undefined) context.res = new Response("too late", { status: 403 });
+    context.header("x-late", "ran");
+  });
+  app.get("/late", honoWebSocket(server, echo));
   app.get("/plain", (context) => context.text("plain"));
   app.get("/echo", honoWebSocket(server, echo));
   app.get("/fail", honoWebSocket(server, fail));
@@ -223,7 +275,7 @@ async function startHono(options: StartOptions = {}): Promise<App> {
   await once(served, "listening");
   acceptHonoUpgrades(served, options);
   const { http, port } = await listening(served);
-  return { http, port, errors, close: () => closing(server, http) };
+  return { http, port, errors, finished, close: () => closing(server, http) };
 }
 
 export const FRAMEWORKS: readonly Framework[] = [
