@@ -193,7 +193,7 @@ export class Channel {
     await this.context.broker.subscribe(this.name);
     if (this.namespace.hasHistory) {
       const { doubts } = this;
-      const { offset, epoch } = await this.history(undefined, 0);
+      const { offset, epoch } = await this.history(undefined, 0, false);
       this.offset = offset;
       this.epoch = epoch;
       this.settledDoubts = doubts;
@@ -202,8 +202,8 @@ export class Channel {
     this.settleDoubts();
   }
 
-  private history(since: Position | undefined, limit: number): Promise<HistoryPage> {
-    return this.context.broker.history(this.name, { since, limit }, this.namespace.publishing.metaTtl);
+  private history(since: Position | undefined, limit: number, patient: boolean): Promise<HistoryPage> {
+    return this.context.broker.history(this.name, { since, limit, patient }, this.namespace.publishing.metaTtl);
   }
 
   private readMissing(): void {
@@ -234,7 +234,7 @@ export class Channel {
   private async fill(): Promise<void> {
     const before = this.position;
     const { doubts } = this;
-    const page = await this.history(before, -1);
+    const page = await this.history(before, -1, true);
     if (this.closed) return;
     this.provenAt = this.context.clock.now();
     this.settledDoubts = doubts;

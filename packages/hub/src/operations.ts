@@ -102,7 +102,7 @@ export class Operations {
     }
     const history = options.skipHistory === true ? { ...publishing, historySize: 0 } : publishing;
     this.parts.metrics.published++;
-    const result = await stored(
+    const result = await this.stored(
       this.parts.broker.publish(channel, { data, tags }, { ...history, idempotencyKey, idempotencyTtl }),
     );
     const { offset, epoch, duplicate } = result;
@@ -128,7 +128,7 @@ export class Operations {
     const namespace = this.namespace(channel);
     if (!namespace.hasHistory) throw commandError("NOT_AVAILABLE", "the channel has no history");
     const { since, limit = 0, reverse } = options;
-    const page = await stored(
+    const page = await this.stored(
       this.parts.broker.history(channel, { since, limit, reverse }, namespace.publishing.metaTtl),
     );
     if (since !== undefined && !isPlaceIn(page, since)) throw commandError("UNRECOVERABLE_POSITION");
@@ -137,17 +137,17 @@ export class Operations {
 
   async removeHistory(channel: string): Promise<void> {
     if (!this.namespace(channel).hasHistory) throw commandError("NOT_AVAILABLE", "the channel has no history");
-    await stored(this.parts.broker.removeHistory(channel));
+    await this.stored(this.parts.broker.removeHistory(channel));
   }
 
   async presence(channel: string): Promise<readonly ClientInfo[]> {
     this.checkPresence(channel);
-    return stored(this.parts.presence.clients(channel));
+    return this.stored(this.parts.presence.clients(channel));
   }
 
   async presenceStats(channel: string): Promise<PresenceStats> {
     this.checkPresence(channel);
-    return stored(this.parts.presence.stats(channel));
+    return this.stored(this.parts.presence.stats(channel));
   }
 
   /** Subscribes the clients that a user has now, on all nodes. */
@@ -213,7 +213,7 @@ export class Operations {
   /** Asks all nodes. Rejects with a RangeError where `timeout`, in ms, makes no sense. */
   async survey(name: string, data: JsonText | undefined, timeout = SURVEY_TIMEOUT): Promise<readonly SurveyAnswer[]> {
     if (!(timeout > 0)) throw new RangeError(`timeout has to be more than 0 ms, got ${timeout}`);
-    return stored(this.surveys.ask(name, data, timeout));
+    return this.stored(this.surveys.ask(name, data, timeout));
   }
 
   /** This node. */
@@ -253,7 +253,7 @@ export class Operations {
   }
 
   private async tellAll(control: SessionControl): Promise<void> {
-    await Promise.all([stored(this.parts.broker.control(encodeControl(control))), this.apply(control)]);
+    await Promise.all([this.stored(this.parts.broker.control(encodeControl(control))), this.apply(control)]);
   }
 
   /** On this node. */
@@ -290,6 +290,17 @@ export class Operations {
     await Promise.all(sessions.map((session) => subscribeByServer(session, this.parts, namespace, request)));
   }
 
+  /** What a store was asked for; where it cannot be had, a temporary error. What went wrong is told to `onError`, however it is answered. */
+  private async stored<T>(asked: Promise<T>): Promise<T> {
+    try {
+      return await asked;
+    } catch (error) {
+      if (error instanceof QuotaExceededError) throw commandError("LIMIT_EXCEEDED", error.message, { cause: error });
+      this.parts.background.onError(error);
+      throw commandError("INTERNAL", undefined, { cause: error });
+    }
+  }
+
   private namespace(channel: string): Namespace {
     const fault = channelNameFault(channel, this.parts.settings.limits.channelLength);
     if (fault !== undefined) throw commandError("BAD_REQUEST", fault);
@@ -307,14 +318,4 @@ function checkExpireAt(expireAt: number | undefined): void {
   throw new RangeError(
     `expireAt must be a Unix time in seconds, an integer from 1 to 2^53 - 1, got ${String(expireAt)}`,
   );
-}
-
-/** What a store was asked for; where it can't be had, a temporary error. */
-async function stored<T>(asked: Promise<T>): Promise<T> {
-  try {
-    return await asked;
-  } catch (error) {
-    if (error instanceof QuotaExceededError) throw commandError("LIMIT_EXCEEDED", error.message, { cause: error });
-    throw commandError("INTERNAL", undefined, { cause: error });
-  }
 }

@@ -97,6 +97,8 @@ export interface HistoryFilter {
   readonly maxChannels?: number | undefined;
   /** From the newest to the oldest. */
   readonly reverse?: boolean | undefined;
+  /** Waits for a store that is away for a moment, to fill a gap. Default: a store that is away is an error at once. */
+  readonly patient?: boolean | undefined;
 }
 
 /**

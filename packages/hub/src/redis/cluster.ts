@@ -13,6 +13,7 @@ const REFRESH_PAUSE = 100; // ms between two questions after errors
 /** A Redis Cluster: a connection to each primary, and who has which slot. */
 export class ClusterDeployment implements Deployment {
   readonly name: string;
+  readonly database = 0; // a cluster has no others
   readonly isCluster = true;
   /** Sharded pub/sub is there from Redis 7 on. */
   publishes: "PUBLISH" | "SPUBLISH" = "SPUBLISH";
@@ -105,7 +106,7 @@ export class ClusterDeployment implements Deployment {
       const server = this.serverFor(host, port);
       try {
         await server.open();
-        const { isCluster, major } = await factsOf(server);
+        const { isCluster, major } = await factsOf(server, true);
         if (!isCluster)
           throw new Error(`Redis at ${server.name} is no server of a cluster: its URL begins with redis://`);
         if (major < 7) this.publishes = "PUBLISH";

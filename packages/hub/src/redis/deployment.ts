@@ -17,6 +17,8 @@ export interface Redirection {
 export interface Deployment {
   /** Without credentials. */
   readonly name: string;
+  /** The number of the database. */
+  readonly database: number;
   /** Whether keys of different slots are on different servers. */
   readonly isCluster: boolean;
   /** How to publish: SPUBLISH reaches those who SSUBSCRIBE to the slot's server. */
@@ -89,26 +91,66 @@ export interface ServerFacts {
   readonly major: number;
 }
 
-/** Throws where the server is too old. */
-export async function factsOf(server: Server): Promise<ServerFacts> {
-  const info = String(await server.call("INFO", "server"));
-  const version = /^redis_version:(\d+)\.(\d+)/m.exec(info);
-  const [major, minor] = [Number(version?.[1] ?? 0), Number(version?.[2] ?? 0)];
-  if (version !== null && (major < OLDEST[0] || (major === OLDEST[0] && minor < OLDEST[1]))) {
+/**
+ * Asks a server what it is. HELLO may be called by every user; INFO, which a rule may forbid, is for servers that have no HELLO. Throws where the
+ * server is too old; one that answers neither is taken for a new one, and for a cluster's where `expectsCluster`.
+ */
+export async function factsOf(server: Server, expectsCluster: boolean): Promise<ServerFacts> {
+  const { version, mode } = (await factsByHello(server)) ?? (await factsByInfo(server));
+  const [, first, second] = /^(\d+)\.(\d+)/.exec(version) ?? [];
+  if (first === undefined) return { isCluster: mode === "" ? expectsCluster : mode === "cluster", major: OLDEST[0] };
+  const [major, minor] = [Number(first), Number(second)];
+  if (major < OLDEST[0] || (major === OLDEST[0] && minor < OLDEST[1])) {
     throw new Error(`Redis at ${server.name} can't be used: it has to be 6.2 or later, it is ${major}.${minor}`);
   }
-  return { isCluster: /^redis_mode:cluster/m.test(info), major };
+  return { isCluster: mode === "cluster", major };
+}
+
+interface ToldFacts {
+  /** "" where a server does not tell. */
+  readonly version: string;
+  readonly mode: string;
+}
+
+/** The reply is a list of names and values, or an object of them. */
+async function factsByHello(server: Server): Promise<ToldFacts | undefined> {
+  try {
+    const reply = await server.call("HELLO");
+    const pairs = new Map<string, string>();
+    if (Array.isArray(reply)) {
+      for (let i = 0; i + 1 < reply.length; i += 2) pairs.set(String(reply[i]), String(reply[i + 1]));
+    } else {
+      for (const [name, value] of Object.entries(Object(reply))) pairs.set(name, String(value));
+    }
+    const version = pairs.get("version");
+    return version === undefined ? undefined : { version, mode: pairs.get("mode") ?? "" };
+  } catch {
+    return undefined;
+  }
+}
+
+async function factsByInfo(server: Server): Promise<ToldFacts> {
+  try {
+    const info = String(await server.call("INFO", "server"));
+    const field = (name: string): string => new RegExp(`^${name}:(\\S+)`, "m").exec(info)?.[1] ?? "";
+    return { version: field("redis_version"), mode: field("redis_mode") };
+  } catch (error) {
+    if (!server.isUp) throw error;
+    return { version: "", mode: "" };
+  }
 }
 
 /** One Redis, or the primary that sentinels tell of. */
 export class SingleDeployment implements Deployment {
   readonly name: string;
+  readonly database: number;
   readonly isCluster = false;
   readonly publishes = "PUBLISH";
   private readonly server: Server;
 
   constructor(url: RedisUrl, context: LinkContext) {
     this.name = describeRedis(url);
+    this.database = url.db;
     const [first = { host: "127.0.0.1", port: 6379 }] = url.hosts;
     const { sentinelUsername, sentinelPassword, tls } = url;
     const address: ConnectionOptions =
@@ -126,7 +168,7 @@ export class SingleDeployment implements Deployment {
 
   async start(): Promise<void> {
     await this.server.open();
-    if (!(await factsOf(this.server)).isCluster) return;
+    if (!(await factsOf(this.server, false)).isCluster) return;
     throw new Error(`Redis at ${this.name} is a server of a cluster: its URL begins with redis+cluster://`);
   }
 

@@ -13,20 +13,33 @@ export class Keys {
     this.prefix = prefix;
   }
 
-  /** The channel's pub/sub channel, and what its other keys begin with. */
+  /** What the channel's keys begin with, and what says at which Redis of several it is. */
   channel(channel: string): string {
     return `${this.prefix}:{.${channel}}`;
   }
 
-  /** The channel of a pub/sub channel. Undefined: not a channel's. */
-  channelOf(name: string): string | undefined {
-    const start = this.prefix.length + 3;
-    return name.length > start && name.endsWith("}") ? name.slice(start, -1) : undefined;
+  /** What says at which Redis of several the nodes talk to each other. */
+  get nodes(): string {
+    return `${this.prefix}:control`;
+  }
+
+  /**
+   * The pub/sub channel of a channel, in the slot of its keys. Pub/sub knows no databases: without the number in the name, hubs on two databases of
+   * one Redis would have each other's messages.
+   */
+  topic(channel: string, database: number): string {
+    return `${this.prefix}:${database}:{.${channel}}`;
   }
 
   /** The pub/sub channel of what nodes tell each other. */
-  get control(): string {
-    return `${this.prefix}:control`;
+  control(database: number): string {
+    return `${this.prefix}:${database}:control`;
+  }
+
+  /** The channel of a pub/sub channel. Undefined: not a channel's. */
+  channelOf(topic: string, database: number): string | undefined {
+    const start = this.topic("", database).length - 1;
+    return topic.length > start && topic.endsWith("}") ? topic.slice(start, -1) : undefined;
   }
 
   presence(channel: string): readonly [expiries: string, values: string, users: string] {

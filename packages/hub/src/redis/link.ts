@@ -3,7 +3,10 @@ import type { StoreMetrics } from "../metrics.ts";
 import type { RedisSettings } from "./options.ts";
 
 const FIRST_DELAY = 50; // ms until a lost connection is made again
-const LONGEST_DELAY = 1_000; // ms
+const MAX_DELAY = 1_000; // ms
+const MAX_READ_ONLY_DELAY = 5_000; // ms, where each connection leads to a replica
+const RESET_AFTER = 5_000; // ms that a connection has to last for the delays to begin anew
+const LOADING_PAUSE = 500; // ms between two questions whether the data has been loaded
 
 /** Of ioredis; replies have the shapes that they have with RESP2. */
 export type ConnectionOptions = Omit<AllOptions, "replyMapping">;
@@ -45,6 +48,11 @@ export class Link {
   private lastError: Error | undefined;
   private isOpening = false;
   private hasBeenUp = false;
+  /** The server has loaded its data and is what was asked for. */
+  private isChecked = false;
+  private checkedAt = 0;
+  private attempts = 0;
+  private isReadOnly = false;
   private isClosed = false;
   private isCorked = false;
   private nextUp: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
@@ -54,17 +62,16 @@ export class Link {
     const { timeout } = context.settings;
     this.name = name;
     this.context = context;
-    const delay = (times: number): number =>
-      Math.min(LONGEST_DELAY, FIRST_DELAY * 2 ** Math.min(times - 1, 10)) * (0.5 + Math.random() / 2);
     if (client === undefined) throw new Error("links are made when ioredis is loaded");
     this.redis = new client({
       ...options,
       lazyConnect: true,
       connectTimeout: timeout,
       socketTimeout: timeout, // counted from a command without an answer
-      maxLoadingRetryTime: 500,
-      retryStrategy: delay,
-      sentinelRetryStrategy: (times) => (this.hasBeenUp ? delay(times) : null),
+      // it asks INFO, which a rule may forbid, and writes to the console where it does: `check` asks instead
+      enableReadyCheck: false,
+      retryStrategy: () => this.nextDelay(),
+      sentinelRetryStrategy: () => (this.hasBeenUp ? this.nextDelay() : null),
       sentinelCommandTimeout: timeout,
       // a second time could be one time too many
       autoResendUnfulfilledCommands: false,
@@ -72,7 +79,11 @@ export class Link {
       enableOfflineQueue: false,
       autoResubscribe: false,
       // a primary that has become a replica
-      reconnectOnError: (error) => error.message.includes("READONLY"),
+      reconnectOnError: (error) => {
+        if (!error.message.startsWith("READONLY")) return false;
+        this.isReadOnly = true;
+        return true;
+      },
     });
     this.redis.on("error", (error: Error) => {
       // the first time the rejection of `open` tells it
@@ -80,15 +91,9 @@ export class Link {
         context.settings.onError(new Error(`${name}: ${error.message}`));
       this.lastError = error;
     });
-    this.redis.on("ready", () => {
-      if (this.isClosed) return;
-      if (this.hasBeenUp) context.metrics.reconnects++;
-      this.hasBeenUp = true;
-      this.lastError = undefined;
-      this.nextUp?.resolve();
-      events.up();
-    });
+    this.redis.on("ready", () => void this.check(events, "sentinels" in options));
     this.redis.on("close", () => {
+      this.isChecked = false;
       if (this.isClosed || !this.hasBeenUp) return;
       if (this.lastError === undefined) {
         this.lastError = new Error("the connection was closed");
@@ -103,7 +108,7 @@ export class Link {
 
   get isUp(): boolean {
     // the status follows the end of the stream a moment later
-    return this.redis.status === "ready" && this.redis.stream.writable;
+    return this.isChecked && this.redis.status === "ready" && this.redis.stream.writable;
   }
 
   /** Connects for the first time. Rejects where that fails, and is closed then. */
@@ -114,7 +119,7 @@ export class Link {
     const connected = this.redis.connect();
     try {
       await Promise.race([
-        connected,
+        connected.then(() => this.whenUp()),
         new Promise<never>((_, reject) => {
           timer = setTimeout(() => reject(new Error(`no answer within ${timeout} ms`)), timeout);
         }),
@@ -142,6 +147,13 @@ export class Link {
     clearInterval(this.pings);
     this.nextUp?.resolve();
     this.redis.disconnect();
+  }
+
+  /** The server is no primary: makes the connection again, which may lead to one. */
+  leaveReplica(): void {
+    if (this.isReadOnly || !this.isUp) return;
+    this.isReadOnly = true;
+    this.redis.disconnect(true);
   }
 
   /** Resolves when it is connected, at the latest after the time-out. */
@@ -173,6 +185,61 @@ export class Link {
       this.isCorked = false;
       stream.uncork();
     });
+  }
+
+  /**
+   * A new connection can be used once the server has loaded its data; what sentinels name has to be a primary. INFO says both, PING the first to those
+   * who may not call INFO.
+   */
+  private async check(events: LinkEvents, isPrimary: boolean): Promise<void> {
+    const { redis, context } = this;
+    const { stream } = redis;
+    const isCurrent = (): boolean => !this.isClosed && redis.status === "ready" && redis.stream === stream;
+    for (;;) {
+      const state = await this.stateOf(isPrimary);
+      if (!isCurrent()) return;
+      if (state === "not primary") {
+        redis.disconnect(true);
+        return;
+      }
+      if (state === "ready") break;
+      await new Promise<void>((resolve) => void setTimeout(resolve, LOADING_PAUSE).unref());
+      if (!isCurrent()) return;
+    }
+    if (this.hasBeenUp) context.metrics.reconnects++;
+    this.hasBeenUp = true;
+    this.isChecked = true;
+    this.checkedAt = performance.now();
+    this.lastError = undefined;
+    this.nextUp?.resolve();
+    events.up();
+  }
+
+  private async stateOf(isPrimary: boolean): Promise<"ready" | "loading" | "not primary"> {
+    try {
+      const info = String(await this.redis.call("INFO"));
+      if (/^loading:[1-9]/m.test(info)) return "loading";
+      return isPrimary && /^role:(?!master)/m.test(info) ? "not primary" : "ready";
+    } catch {
+      // forbidden, or the connection is lost, which the caller sees
+    }
+    try {
+      await this.redis.ping();
+      return "ready";
+    } catch (error) {
+      return error instanceof Error && error.message.startsWith("LOADING") ? "loading" : "ready";
+    }
+  }
+
+  /** ms until the next try, longer each time, by chance up to a half less: not all nodes come back at once. */
+  private nextDelay(): number {
+    if (this.hasBeenUp && this.checkedAt > 0 && performance.now() - this.checkedAt >= RESET_AFTER && !this.isReadOnly) {
+      this.attempts = 0;
+    }
+    this.checkedAt = 0;
+    const longest = this.isReadOnly ? MAX_READ_ONLY_DELAY : MAX_DELAY;
+    this.isReadOnly = false;
+    return Math.min(longest, FIRST_DELAY * 2 ** Math.min(this.attempts++, 10)) * (0.5 + Math.random() / 2);
   }
 
   private ping(): void {

@@ -9,6 +9,9 @@ const AT_ONCE = 64;
 const MOST_WAITING = 100_000; // publications
 const MOST_WAITING_LENGTH = 128 * 1024 * 1024; // characters
 const TRIES = 5;
+// the third value of a publication's reply
+const DUPLICATE = 1;
+const FAILED = -1;
 
 /** A publication as the script takes it. */
 interface Item {
@@ -99,8 +102,9 @@ export class Publisher {
     const { deployment } = this;
     const name = items[0]?.name ?? "";
     let results: readonly unknown[];
+    let at: Redirection;
     try {
-      let at: Redirection = { server: deployment.serverOf(name), asking: false };
+      at = { server: deployment.serverOf(name), asking: false };
       for (let tries = 1; ; tries++) {
         try {
           results = (await this.call(at, items)) as readonly unknown[];
@@ -121,7 +125,9 @@ export class Publisher {
     for (const [i, item] of items.entries()) {
       const offset = Number(results[3 * i]);
       const epoch = String(results[3 * i + 1]);
-      item.resolve({ offset, epoch, duplicate: results[3 * i + 2] === 1, fanOut: undefined });
+      const state = results[3 * i + 2];
+      if (state === FAILED) item.reject(at.server.refusal(epoch));
+      else item.resolve({ offset, epoch, duplicate: state === DUPLICATE, fanOut: undefined });
     }
   }
 

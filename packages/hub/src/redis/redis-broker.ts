@@ -53,14 +53,15 @@ export class RedisBroker implements Broker {
       await this.connections.acquire();
       for (const deployment of this.connections.deployments) {
         const subscribers = new Subscribers(deployment, this.connections, {
-          message: (name, message) => this.receive(name, message),
-          interrupted: (names) => this.interrupted(names),
+          message: (name, message) => this.receive(deployment.database, name, message),
+          interrupted: (names) => this.interrupted(deployment.database, names),
         });
         this.shards.set(deployment, { publisher: new Publisher(deployment, () => this.newEpoch()), subscribers });
         await subscribers.open();
       }
-      const { control } = this.connections.keys;
-      await this.shardOf(control).subscribers.subscribe(control);
+      const { keys } = this.connections;
+      const deployment = this.connections.of(keys.nodes);
+      await this.shardAt(deployment).subscribers.subscribe(keys.control(deployment.database));
     } catch (error) {
       await this.stop();
       throw error;
@@ -76,14 +77,14 @@ export class RedisBroker implements Broker {
   }
 
   subscribe(channel: string): Promise<void> {
-    const name = this.connections.keys.channel(channel);
-    return this.shardOf(name).subscribers.subscribe(name);
+    const { subscribers, topic } = this.placeOf(channel);
+    return subscribers.subscribe(topic);
   }
 
   async unsubscribe(channel: string): Promise<void> {
     if (this.handler === undefined) return;
-    const name = this.connections.keys.channel(channel);
-    await this.shardOf(name).subscribers.unsubscribe(name);
+    const { subscribers, topic } = this.placeOf(channel);
+    await subscribers.unsubscribe(topic);
   }
 
   publish(channel: string, publication: NewPublication, options: BrokerPublishOptions): Promise<BrokerResult> {
@@ -93,11 +94,11 @@ export class RedisBroker implements Broker {
   }
 
   async publishJoin(channel: string, info: ClientInfo): Promise<void> {
-    await this.tell(this.connections.keys.channel(channel), encodeComing("join", info));
+    await this.tell(channel, encodeComing("join", info));
   }
 
   async publishLeave(channel: string, info: ClientInfo): Promise<void> {
-    await this.tell(this.connections.keys.channel(channel), encodeComing("leave", info));
+    await this.tell(channel, encodeComing("leave", info));
   }
 
   async history(channel: string, filter: HistoryFilter, metaTtl: number): Promise<HistoryPage> {
@@ -109,7 +110,7 @@ export class RedisBroker implements Broker {
     const deployment = this.connections.of(name);
     const server = deployment.serverOf(name);
     // a gap is found by the connection that is back first: those who stand at it need not be sent away for the other one's sake
-    if (!server.isUp) await server.whenUp();
+    if (filter.patient === true && !server.isUp) await server.whenUp();
     const reply = await runScript(
       deployment,
       name,
@@ -136,7 +137,10 @@ export class RedisBroker implements Broker {
   }
 
   async control(message: string): Promise<void> {
-    await this.tell(this.connections.keys.control, `${this.id} ${message}`);
+    const { keys } = this.connections;
+    const deployment = this.connections.of(keys.nodes);
+    const topic = keys.control(deployment.database);
+    await runCommand(deployment, topic, deployment.publishes, topic, `${this.id} ${message}`);
   }
 
   /** Resolves when all that Redis has sent to this node until now has been handed on. */
@@ -149,11 +153,12 @@ export class RedisBroker implements Broker {
     const { historyTtl, metaTtl, idempotencyKey, idempotencyTtl = DEFAULT_IDEMPOTENCY_TTL } = options;
     const size = historyTtl > 0 ? options.historySize : 0;
     const meta = name + META;
-    return this.shardOf(name).publisher.publish(
+    const deployment = this.connections.of(name);
+    return this.shardAt(deployment).publisher.publish(
       name,
       [meta, name + STREAM, idempotencyKey === undefined ? meta : name + idempotencyEnd(idempotencyKey)],
       [
-        name,
+        this.connections.keys.topic(channel, deployment.database),
         body,
         size,
         milliseconds(historyTtl),
@@ -164,26 +169,35 @@ export class RedisBroker implements Broker {
     );
   }
 
-  private async tell(name: string, message: string): Promise<void> {
-    const deployment = this.connections.of(name);
-    await runCommand(deployment, name, deployment.publishes, name, message);
+  /** To the nodes that are subscribed to the channel. */
+  private async tell(channel: string, message: string): Promise<void> {
+    const deployment = this.connections.of(this.connections.keys.channel(channel));
+    const topic = this.connections.keys.topic(channel, deployment.database);
+    await runCommand(deployment, topic, deployment.publishes, topic, message);
   }
 
-  private shardOf(name: string): Shard {
-    const shard = this.shards.get(this.connections.of(name));
+  /** Where messages of the channel come from. */
+  private placeOf(channel: string): { readonly subscribers: Subscribers; readonly topic: string } {
+    const { keys } = this.connections;
+    const deployment = this.connections.of(keys.channel(channel));
+    return { subscribers: this.shardAt(deployment).subscribers, topic: keys.topic(channel, deployment.database) };
+  }
+
+  private shardAt(deployment: Deployment): Shard {
+    const shard = this.shards.get(deployment);
     if (shard === undefined) throw new Error("the broker has not been started");
     return shard;
   }
 
-  private receive(name: string, message: string): void {
+  private receive(database: number, name: string, message: string): void {
     const { handler, connections, tracing } = this;
     if (handler === undefined) return;
-    if (name === connections.keys.control) {
+    if (name === connections.keys.control(database)) {
       const blank = message.indexOf(" ");
       if (message.slice(0, blank) !== this.id) handler.control(message.slice(blank + 1));
       return;
     }
-    const channel = connections.keys.channelOf(name);
+    const channel = connections.keys.channelOf(name, database);
     if (channel === undefined) return;
     try {
       const decoded = decodeMessage(message);
@@ -202,9 +216,9 @@ export class RedisBroker implements Broker {
     }
   }
 
-  private interrupted(names: readonly string[]): void {
+  private interrupted(database: number, names: readonly string[]): void {
     const { keys } = this.connections;
-    const channels = names.map((name) => keys.channelOf(name)).filter((channel) => channel !== undefined);
+    const channels = names.map((name) => keys.channelOf(name, database)).filter((channel) => channel !== undefined);
     this.metrics.interruptions += channels.length;
     this.handler?.interrupted(channels);
   }

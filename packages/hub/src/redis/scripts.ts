@@ -14,7 +14,8 @@ local dataset = type(info) == 'string' and string.match(info, 'master_replid:(%w
  *
  * KEYS of each: meta, stream, idempotency key (or meta again). ARGV: PUBLISH or SPUBLISH, a new epoch, then of each: channel, body,
  * history size ("0": not kept), history TTL, meta TTL, idempotency TTL ("": no key). Times in ms.
- * Replies with three values for each: offset, epoch, 1 for a duplicate.
+ * Replies with three values for each: offset, epoch, 1 for a duplicate; or 0, the error, -1. An error of one leaves the others alone, and nothing of
+ * the one that has it.
  *
  * The meta hash has the epoch (e), the newest offset (o), the dataset it was last written in (r), and earlier epochs with the offset
  * up to which their positions hold (l). Where the dataset is another one than the last time, publications that somebody has seen may
@@ -22,40 +23,51 @@ local dataset = type(info) == 'string' and string.match(info, 'master_replid:(%w
  */
 const PUBLISH = `${DATASET}
 local verb, candidate = ARGV[1], ARGV[2]
-local reply = {}
-for i = 0, #KEYS / 3 - 1 do
+local function publish(i)
   local meta, stream, idempotency = KEYS[3 * i + 1], KEYS[3 * i + 2], KEYS[3 * i + 3]
   local a = 6 * i + 2
   local channel, body, size, ttl, metaTtl, idempotencyTtl =
     ARGV[a + 1], ARGV[a + 2], ARGV[a + 3], ARGV[a + 4], ARGV[a + 5], ARGV[a + 6]
-  local offset, epoch, duplicate = 0, '', 0
+  local offset, epoch = 0, ''
   local known = idempotencyTtl ~= '' and redis.call('GET', idempotency)
   if known then
     local first, rest = string.match(known, '^(%d+):(.*)$')
-    offset, epoch, duplicate = tonumber(first), rest, 1
-  else
-    if size ~= '0' then
-      local is = redis.call('HMGET', meta, 'e', 'r')
-      epoch = is[1]
-      if not epoch then
-        epoch = candidate
-        redis.call('HSET', meta, 'e', epoch, 'r', dataset)
-        redis.call('DEL', stream)
-      elseif is[2] ~= dataset then
-        local was = redis.call('HMGET', meta, 'o', 'l')
-        local earlier = epoch .. ' ' .. (was[1] or '0') .. (was[2] and ' ' .. was[2] or '')
-        epoch = candidate
-        redis.call('HSET', meta, 'e', epoch, 'r', dataset, 'l', string.sub(earlier, 1, 400))
-      end
-      offset = redis.call('HINCRBY', meta, 'o', 1)
-      redis.call('XADD', stream, 'MAXLEN', size, offset, 'p', body)
-      redis.call('PEXPIRE', stream, ttl)
-      redis.call('PEXPIRE', meta, metaTtl)
+    return tonumber(first), rest, 1
+  end
+  if size ~= '0' then
+    local is = redis.call('HMGET', meta, 'e', 'r')
+    epoch = is[1]
+    if not epoch then
+      epoch = candidate
+      redis.call('HSET', meta, 'e', epoch, 'r', dataset)
+      redis.call('DEL', stream)
+    elseif is[2] ~= dataset then
+      local was = redis.call('HMGET', meta, 'o', 'l')
+      local earlier = epoch .. ' ' .. (was[1] or '0') .. (was[2] and ' ' .. was[2] or '')
+      epoch = candidate
+      redis.call('HSET', meta, 'e', epoch, 'r', dataset, 'l', string.sub(earlier, 1, 400))
     end
-    if idempotencyTtl ~= '' then
-      redis.call('SET', idempotency, offset .. ':' .. epoch, 'PX', idempotencyTtl)
+    offset = redis.call('HINCRBY', meta, 'o', 1)
+    local added = redis.pcall('XADD', stream, 'MAXLEN', size, offset, 'p', body)
+    if type(added) == 'table' then
+      redis.pcall('HINCRBY', meta, 'o', -1) -- its number is the next one's
+      error(added)
     end
-    redis.call(verb, channel, 'p' .. offset .. ':' .. epoch .. ':' .. body)
+    redis.call('PEXPIRE', stream, ttl)
+    redis.call('PEXPIRE', meta, metaTtl)
+  end
+  if idempotencyTtl ~= '' then
+    redis.call('SET', idempotency, offset .. ':' .. epoch, 'PX', idempotencyTtl)
+  end
+  redis.call(verb, channel, 'p' .. offset .. ':' .. epoch .. ':' .. body)
+  return offset, epoch, 0
+end
+local reply = {}
+for i = 0, #KEYS / 3 - 1 do
+  local done, offset, epoch, duplicate = pcall(publish, i)
+  if not done then
+    -- an error is a table from Redis 7 on, before it is text
+    offset, epoch, duplicate = 0, type(offset) == 'table' and tostring(offset.err) or tostring(offset), -1
   end
   reply[3 * i + 1], reply[3 * i + 2], reply[3 * i + 3] = offset, epoch, duplicate
 end

@@ -1,5 +1,6 @@
 import { StoreUnavailableError } from "../broker/broker.ts";
 import { type ConnectionOptions, Link, type LinkContext, type LinkEvents } from "./link.ts";
+import { Refusals } from "./refusals.ts";
 import { type Script, SCRIPTS } from "./scripts.ts";
 
 /** One server of a deployment that takes commands. */
@@ -8,6 +9,7 @@ export class Server {
   /** For further connections to it. */
   readonly options: ConnectionOptions;
   private readonly link: Link;
+  private readonly refusals: Refusals;
   private readonly context: LinkContext;
 
   constructor(name: string, options: ConnectionOptions, context: LinkContext, onDown?: () => void) {
@@ -21,6 +23,7 @@ export class Server {
       ...(onDown === undefined ? {} : { down: onDown }),
     };
     this.link = new Link(name, options, context, events);
+    this.refusals = new Refusals(name);
   }
 
   get isUp(): boolean {
@@ -67,6 +70,13 @@ export class Server {
     });
   }
 
+  /** The error for a part of a reply that tells of one. */
+  refusal(message: string): unknown {
+    this.context.metrics.failures++;
+    if (message.includes("READONLY")) this.link.leaveReplica();
+    return this.refusals.of(new Error(message));
+  }
+
   private async timed(command: () => Promise<unknown>): Promise<unknown> {
     const { metrics } = this.context;
     if (!this.link.isUp) {
@@ -80,12 +90,17 @@ export class Server {
     } catch (error) {
       metrics.failures++;
       forgetCommand(error);
-      if (this.link.isUp) throw error;
+      if (this.link.isUp || isRefusal(error)) throw this.refusals.of(error);
       throw new StoreUnavailableError(`Redis at ${this.name} was lost before it answered`, { cause: error });
     } finally {
       metrics.roundTrips.observe(performance.now() - started);
     }
   }
+}
+
+/** A reply, as opposed to a connection that was lost. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof Error && error.name === "ReplyError";
 }
 
 /** ioredis keeps the command with its error, and whoever logs the one would log the other: what was published, by anybody. */

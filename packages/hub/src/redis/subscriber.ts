@@ -1,5 +1,6 @@
 import { StoreUnavailableError } from "../broker/broker.ts";
 import { Link, type LinkContext } from "./link.ts";
+import { Refusals } from "./refusals.ts";
 import type { Server } from "./server.ts";
 import { slotOf } from "./slots.ts";
 
@@ -24,6 +25,7 @@ interface Wish {
 /** One connection that is subscribed to pub/sub channels at one server. What is asked for in one turn goes out in one command. */
 export class Subscriber {
   private readonly link: Link;
+  private readonly refusals: Refusals;
   private readonly context: LinkContext;
   private readonly events: SubscriberEvents;
   /** SSUBSCRIBE, whose names have to be of one slot, instead of SUBSCRIBE. */
@@ -35,6 +37,7 @@ export class Subscriber {
     this.context = context;
     this.events = events;
     this.isSharded = isSharded;
+    this.refusals = new Refusals(server.name);
     this.link = new Link(server.name, server.options, context, {
       up: () => this.resubscribe(),
       moved: () => events.moved(),
@@ -148,7 +151,9 @@ export class Subscriber {
         if (asked === undefined) continue;
         if (on) this.unwant(name);
         asked.reject(
-          this.link.isUp ? error : new StoreUnavailableError(`Redis at ${this.link.name} was lost`, { cause: error }),
+          this.link.isUp
+            ? this.refusals.of(error)
+            : new StoreUnavailableError(`Redis at ${this.link.name} was lost`, { cause: error }),
         );
       }
       // where the connection was lost, all is subscribed to again with the next one

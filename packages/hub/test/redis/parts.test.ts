@@ -109,10 +109,27 @@ test("all that belongs to a channel is in one slot, whatever its name; and the n
       const name = keys.channel(channel);
       for (const key of [`${name}:m`, `${name}:i:}{`, ...keys.presence(channel)])
         assert.equal(slotOf(key), slotOf(name));
-      assert.equal(keys.channelOf(name), channel);
+      const topic = keys.topic(channel, 12);
+      assert.equal(slotOf(topic), slotOf(name));
+      assert.equal(keys.channelOf(topic, 12), channel);
     }),
   );
-  assert.equal(keys.channelOf(keys.control), undefined);
+  assert.equal(keys.channelOf(keys.control(0), 0), undefined);
+});
+
+test("pub/sub channels of different prefixes and databases are never the same", () => {
+  const part = fc.stringMatching(/^[p:0-9]{1,5}$/);
+  const names = (prefix: string, database: number): string[] => {
+    const keys = new Keys(prefix);
+    return [keys.control(database), keys.topic("x", database)];
+  };
+  fc.assert(
+    fc.property(part, fc.nat(20), part, fc.nat(20), (prefix, database, other, otherDatabase) => {
+      if (prefix === other && database === otherDatabase) return;
+      const others = new Set(names(other, otherDatabase));
+      for (const name of names(prefix, database)) assert.ok(!others.has(name), name);
+    }),
+  );
 });
 
 test("keys of different channels are never the same, whatever idempotency keys there are", () => {

@@ -9,6 +9,7 @@ const turn = (): Promise<void> => new Promise((resolve) => void setImmediate(res
 /** A slot that moves from one server to the other: `told` is when the old one's answers come. */
 class MovingSlot implements Deployment {
   readonly name = "moving";
+  readonly database = 0;
   readonly isCluster = true;
   readonly publishes = "SPUBLISH";
   readonly published: string[] = [];

@@ -1,0 +1,48 @@
+import { StoreUnavailableError } from "../broker/broker.ts";
+
+const SAME_REFUSAL_INTERVAL = 10_000; // ms between two reports that a server refuses for the same reason
+
+/** What the first word of an error reply means, and what to do. */
+const MEANINGS: ReadonlyMap<string, string> = new Map([
+  ["OOM", "is full (maxmemory): raise maxmemory, or keep less history"],
+  ["READONLY", "is a read-only replica: connect to the primary"],
+  ["MISCONF", "does not write because it cannot save its data: see its log"],
+  ["NOREPLICAS", "does not write because too few replicas are connected (min-replicas-to-write)"],
+  ["MASTERDOWN", "is a replica that has lost its primary"],
+  ["CLUSTERDOWN", "is in a cluster that has lost some of its slots"],
+  ["LOADING", "is loading its data"],
+  ["BUSY", "is busy with a script"],
+  ["NOPERM", "does not allow the user what the hub needs: docs/redis.md lists the commands"],
+  ["NOAUTH", "wants a password"],
+  ["WRONGTYPE", "has something else under a key of the hub's: choose another prefix, or delete the key"],
+]);
+
+/** What steers the caller: where a key is, or that a script has to be sent. */
+const STEERING = ["MOVED", "ASK", "TRYAGAIN", "NOSCRIPT"];
+
+/**
+ * Error replies of one server, as errors for the hub. The first one of a kind within 10 s is an error that the hub reports; the next ones say the
+ * same, and are not reported again, whoever causes them.
+ */
+export class Refusals {
+  private readonly name: string;
+  private readonly reportedAt = new Map<string, number>();
+
+  constructor(name: string) {
+    this.name = name;
+  }
+
+  /** `error`: what came instead of a reply. An error that steers the caller is returned as it is. */
+  of(error: unknown): unknown {
+    if (!(error instanceof Error)) return error;
+    const kind = /\b([A-Z]{3,})\b/.exec(error.message)?.[1] ?? "";
+    if (STEERING.includes(kind)) return error;
+    const meaning = MEANINGS.get(kind);
+    const message = `Redis at ${this.name} ${meaning ?? "refuses a command"} (${error.message})`;
+    const now = performance.now();
+    const at = this.reportedAt.get(kind);
+    if (at !== undefined && now - at < SAME_REFUSAL_INTERVAL) return new StoreUnavailableError(message);
+    this.reportedAt.set(kind, now);
+    return new Error(message);
+  }
+}

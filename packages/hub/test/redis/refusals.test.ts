@@ -1,0 +1,272 @@
+// Redis that answers with errors: of one key, of all writes, or because a user may not.
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test, type TestContext } from "node:test";
+import type { BrokerPublishOptions } from "../../src/broker/broker.ts";
+import { Hub } from "../../src/hub.ts";
+import { type OpenRedis, openRedis } from "../../src/redis/open-redis.ts";
+import { pubsOf, TestClient } from "../support/test-client.ts";
+import { RedisClusterServers, RedisServer } from "./support/redis-server.ts";
+
+const KEEP: BrokerPublishOptions = { historySize: 10, historyTtl: 60_000, metaTtl: 60_000 };
+const ANYONE = { subscribe: "anyone", publish: "anyone" } as const;
+
+interface HubOnRedis {
+  readonly hub: Hub;
+  readonly redis: OpenRedis;
+  /** What the hub reports, and what the connections report. */
+  readonly told: string[];
+}
+
+async function hubOn(t: TestContext, url: string): Promise<HubOnRedis> {
+  const told: string[] = [];
+  const tell = (error: unknown): void => void told.push(String(error));
+  const redis = await openRedis([url], { timeout: 1_000, onError: tell });
+  const { broker, presenceStore: presence } = redis;
+  const kept = { history: { size: 100, ttl: 60_000 }, presence: true, ...ANYONE };
+  const hub = new Hub({
+    namespaces: { "": kept, loose: ANYONE },
+    anonymous: true,
+    broker,
+    presence,
+    ping: false,
+    onError: tell,
+  });
+  t.after(() => hub.close());
+  await hub.start();
+  return { hub, redis, told };
+}
+
+async function serverFor(t: TestContext, ...args: string[]): Promise<RedisServer> {
+  const server = await RedisServer.start(...args);
+  t.after(() => server.stop());
+  return server;
+}
+
+async function until(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
+  for (const end = Date.now() + 10_000; !(await isSo());) {
+    assert.ok(Date.now() < end, what);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+for (const broken of ["m", "s"]) {
+  test(`a key of a wrong type (:${broken}) harms only its own channel`, async (t) => {
+    const server = await serverFor(t);
+    const { hub, told } = await hubOn(t, server.url);
+    const client = await new TestClient(hub).connect();
+    for (const channel of ["a", "taken", "b"]) await client.subscribe(channel);
+    await hub.publish("taken", 0);
+    await server.command("DEL", `tungstate:{.taken}:${broken}`);
+    await server.command("SET", `tungstate:{.taken}:${broken}`, "not ours");
+    await until("they are there", () => pubsOf(client.take()).length > 0);
+    // all in one call of the script, with publications of clients and of the server
+    client.send(
+      { id: 101, publish: { channel: "a", data: 1 } },
+      { id: 102, publish: { channel: "taken", data: 2 } },
+      { id: 103, publish: { channel: "b", data: 3 } },
+    );
+    const reports = await hub.broadcast(["a", "taken", "b"], "all");
+    const got: (readonly [string, number | undefined])[] = reports.map((each) => [
+      each.channel,
+      "report" in each ? each.report.offset : each.error.code,
+    ]);
+    assert.deepEqual(got, [
+      ["a", 2],
+      ["taken", 100],
+      ["b", 2],
+    ]);
+    const lines = client.take();
+    const data: unknown[] = [];
+    await until("the publications of the others", () => {
+      lines.push(...client.take());
+      data.splice(0, data.length, ...pubsOf(lines).map((each) => each.data));
+      return data.length === 4;
+    });
+    assert.deepEqual([...data].sort(), [1, 3, "all", "all"]);
+    for (const [id, code] of [
+      [101, undefined],
+      [102, 100],
+      [103, undefined],
+    ] as const) {
+      assert.equal(lines.find((line) => line.id === id)?.error?.code, code, String(id));
+    }
+    assert.equal(told.filter((each) => each.includes("WRONGTYPE")).length, 1, told.join("\n"));
+    assert.match(told.join(), /has something else under a key of the hub's: choose another prefix, or delete the key/);
+  });
+}
+
+test("a publication that is refused takes no number", async (t) => {
+  const server = await serverFor(t);
+  const { redis } = await hubOn(t, server.url);
+  const { broker } = redis;
+  assert.equal((await broker.publish("x", { data: "1" }, KEEP)).offset, 1);
+  await server.command("RENAME", "tungstate:{.x}:s", "aside");
+  await server.command("SET", "tungstate:{.x}:s", "not ours");
+  await assert.rejects(broker.publish("x", { data: "2" }, KEEP), /WRONGTYPE/);
+  await server.command("RENAME", "aside", "tungstate:{.x}:s");
+  assert.equal((await broker.publish("x", { data: "3" }, KEEP)).offset, 2);
+});
+
+test("a Redis that is full refuses what would be kept, in few lines, and nothing else", async (t) => {
+  const server = await serverFor(t);
+  const { hub, told } = await hubOn(t, server.url);
+  const client = await new TestClient(hub).connect();
+  await client.subscribe("loose:x");
+  await client.subscribe("x");
+  await server.command("CONFIG", "SET", "maxmemory", "1mb");
+  const frame = Array.from({ length: 200 }, (_, i) => ({ id: 1000 + i, publish: { channel: `x${i % 7}`, data: i } }));
+  client.send(...frame);
+  const codes: unknown[] = [];
+  await until("all are answered", () => {
+    codes.push(...client.take().flatMap(({ id = 0, error }) => (id < 1000 ? [] : [error?.code])));
+    return codes.length === frame.length;
+  });
+  assert.deepEqual(new Set(codes), new Set([100]));
+  await assert.rejects(
+    hub.publish("x", 1),
+    (error) => error instanceof Error && /is full \(maxmemory\)/.test(String(error.cause)),
+  );
+  assert.equal(told.length, 1, told.join("\n"));
+  assert.match(told[0] ?? "", /Redis at redis:.* is full \(maxmemory\): raise maxmemory, or keep less history/);
+  await hub.publish("loose:x", "not kept");
+  await until("it comes", () => pubsOf(client.take()).some(({ data }) => data === "not kept"));
+  await server.command("CONFIG", "SET", "maxmemory", "0");
+  assert.equal((await hub.publish("x", 2)).offset, 1);
+});
+
+test("a read-only replica: clear errors, few lines, and connections that are made again with back-off", async (t) => {
+  const primary = await serverFor(t);
+  const replica = await serverFor(t, "--replicaof", "127.0.0.1", String(primary.port));
+  await until("it replicates", async () =>
+    String(await replica.command("INFO", "replication")).includes("master_link_status:up"),
+  );
+  const { hub, told } = await hubOn(t, replica.url);
+  const causes = new Set<string>();
+  const end = performance.now() + 5_000;
+  for (let n = 0; performance.now() < end; n++) {
+    const error = await hub.publish("x", n).then(
+      () => assert.fail("it is read-only"),
+      (reason: Error & { temporary: boolean }) => reason,
+    );
+    assert.equal(error.temporary, true);
+    causes.add(String(error.cause).replace(/ \(READONLY.*/, ""));
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+  assert.ok(hub.metrics.store !== undefined && hub.metrics.store.reconnects <= 10, `${hub.metrics.store?.reconnects}`);
+  assert.ok(told.length <= 25, told.join("\n"));
+  assert.match([...causes].join("\n"), /is a read-only replica: connect to the primary/);
+});
+
+test("history and presence fail as fast as publish while Redis is away", async (t) => {
+  const server = await serverFor(t);
+  const { hub } = await hubOn(t, server.url);
+  const client = await new TestClient(hub).connect();
+  await client.subscribe("x");
+  await server.kill();
+  await until("it is noticed", async () =>
+    hub.publish("x", 1).then(
+      () => false,
+      () => true,
+    ),
+  );
+  const calls: Readonly<Record<string, () => Promise<unknown>>> = {
+    publish: () => hub.publish("x", 1),
+    history: () => hub.history("x", { limit: 10 }),
+    removeHistory: () => hub.removeHistory("x"),
+    presence: () => hub.presence("x"),
+    presenceStats: () => hub.presenceStats("x"),
+    "a client's history": async () => assert.equal(await client.refused({ history: { channel: "x" } }), undefined),
+    "a client's presence": async () => assert.equal(await client.refused({ presence: { channel: "x" } }), undefined),
+    "a client's recovery": async () =>
+      assert.equal(
+        await client.refused({ subscribe: { channel: "y", recover: true, offset: 0, epoch: "" } }),
+        undefined,
+      ),
+  };
+  for (const [name, call] of Object.entries(calls)) {
+    const started = performance.now();
+    await assert.rejects(call(), () => true, name);
+    // timers of the connections are 1,000 ms; none may be waited for
+    assert.ok(performance.now() - started < 500, `${name}: ${performance.now() - started} ms`);
+  }
+});
+
+/** The commands that docs/redis.md lists for a user of the hub, by the name of their list. */
+function documentedCommands(list: string): string[] {
+  const page = readFileSync(new URL("../../../../docs/redis.md", import.meta.url), "utf8");
+  const row = page.split("\n").find((line) => line.startsWith(`| ${list} `));
+  assert.ok(row !== undefined, `docs/redis.md has no row "${list}"`);
+  return [...row.matchAll(/`(\+[^`]+)`/g)].flatMap(([, commands = ""]) => commands.replaceAll("\\|", "|").split(" "));
+}
+
+async function allow(server: RedisServer, ...commands: string[]): Promise<void> {
+  const rules = ["on", ">secret", "resetkeys", "~tungstate:*", "resetchannels", "&tungstate:*", "-@all", ...commands];
+  await server.command("ACL", "SETUSER", "hub", ...rules);
+}
+
+async function exercise(hub: Hub): Promise<void> {
+  const client = await new TestClient(hub).connect();
+  await client.subscribe("x");
+  const { offset, epoch } = await hub.publish("x", 1, { idempotencyKey: "k" });
+  assert.equal((await hub.publish("x", 2, { idempotencyKey: "k" })).duplicate, true);
+  await until("it comes", () => pubsOf(client.take()).length === 1);
+  assert.equal((await hub.history("x", { limit: 10 })).publications.length, 1);
+  assert.equal((await hub.history("x", { limit: 10, reverse: true })).publications.length, 1);
+  assert.equal((await hub.presence("x")).length, 1);
+  assert.deepEqual(await hub.presenceStats("x"), { clients: 1, users: 1 });
+  const other = await new TestClient(hub).connect();
+  assert.equal((await other.subscribe("x", { recover: true, offset: offset - 1, epoch })).recovered, true);
+  await other.succeed({ unsubscribe: { channel: "x" } });
+  await hub.removeHistory("x");
+  await hub.disconnect("nobody");
+}
+
+for (const info of [[], ["+info"]]) {
+  test(`a user who may call only what the docs list${info.length === 0 ? ", without INFO" : ""}`, async (t) => {
+    const server = await serverFor(t);
+    await allow(server, ...documentedCommands("always"), ...info);
+    const url = server.url.replace("//", "//hub:secret@");
+    const { hub, told } = await hubOn(t, url);
+    await exercise(hub);
+    assert.deepEqual(told, []);
+    const log = (await server.command("ACL", "LOG")) as unknown[];
+    const refused = JSON.stringify(log.map((entry) => (entry as string[])[7]));
+    for (const command of documentedCommands("always")) assert.ok(!refused.includes(`"${command.slice(1)}"`), refused);
+  });
+}
+
+test("a user of another database may select it", async (t) => {
+  const server = await serverFor(t);
+  await allow(server, ...documentedCommands("always"), ...documentedCommands("a database other than 0"));
+  const { hub, told } = await hubOn(t, `${server.url.replace("//", "//hub:secret@")}/3`);
+  await exercise(hub);
+  assert.deepEqual(told, []);
+});
+
+test("a user of a cluster who may call only what the docs list", async (t) => {
+  const cluster = await RedisClusterServers.start(3);
+  t.after(() => cluster.stop());
+  for (const server of cluster.servers) {
+    await allow(server, ...documentedCommands("always"), ...documentedCommands("a cluster"));
+  }
+  const { hub, told } = await hubOn(t, cluster.url.replace("//", "//hub:secret@"));
+  await exercise(hub);
+  assert.deepEqual(told, []);
+});
+
+test("a user who may not call what the hub needs gets a clear error", async (t) => {
+  const server = await serverFor(t);
+  const url = server.url.replace("//", "//hub:secret@");
+  const all = documentedCommands("always");
+  await allow(server, ...all.filter((command) => command !== "+subscribe"));
+  await assert.rejects(hubOn(t, url), /does not allow the user what the hub needs: docs\/redis\.md lists the commands/);
+  await allow(server, ...all.filter((command) => command !== "+evalsha" && command !== "+eval"));
+  const { hub, told } = await hubOn(t, url);
+  for (let i = 0; i < 20; i++) await assert.rejects(hub.publish("x", 1), { code: 100 });
+  assert.equal(
+    told.filter((each) => /does not allow the user what the hub needs/.test(each)).length,
+    1,
+    told.join("\n"),
+  );
+});
