@@ -80,6 +80,7 @@ export class Protocol implements ReceiverSink {
   /** When the peer has to have answered a ping; Infinity while none waits for an answer. Any byte is an answer. */
   private answerBy = Infinity;
   private paused = false;
+  private stopped = false;
   private closingTimed = false;
 
   /** Throws INVALID_ARGUMENT for an option that can't be. */
@@ -118,7 +119,7 @@ export class Protocol implements ReceiverSink {
     if (end <= start) return;
     this.receivedAt = now;
     this.answerBy = Infinity;
-    if (this.state !== "open" && this.deaf) return;
+    if (this.stopped) return;
     const receiver = (this.receiver ??= takeReceiver(this.options, this));
     const error = receiver.receive(chunk, start, end);
     if (receiver.atRest) {
@@ -128,12 +129,12 @@ export class Protocol implements ReceiverSink {
     if (error !== undefined) this.fail(error);
   }
 
-  /** Whether nothing that comes is taken any more: what there was to hear has come, or the connection has failed. */
-  private get deaf(): boolean {
-    return this.state === "closed" || this.error !== undefined || this.received !== undefined;
-  }
-
-  private stopReceiving(): void {
+  /**
+   * Takes nothing more from the peer, from inside a call of the sink too: the rest of the chunk in hand is dropped, and so is what was kept of a message. It
+   * happens by itself when a Close has come, when the connection fails, and at the end of the stream.
+   */
+  stopReceiving(): void {
+    this.stopped = true;
     this.receiver?.stop();
     this.receiver = undefined;
   }

@@ -399,6 +399,7 @@ describe("the sink", () => {
         ],
         [(end) => end.protocol.fail(protocolError("HANDLER_FAILED")), ["text 31", "state closing"], ["close 03f3 fin"]],
         [(end) => end.protocol.receiveEnd(), ["text 31", "state closed"], []],
+        [(end) => end.protocol.stopReceiving(), ["text 31"], []],
       ];
       for (const [act, heard, sent] of doing) {
         const end = new Endpoint(role);
@@ -409,6 +410,17 @@ describe("the sink", () => {
         assert.deepEqual(end.heard, heard);
         assert.deepEqual(end.sent(), sent);
       }
+    });
+
+    test(`that takes nothing more of a ${role} gets nothing of later chunks either, and may still send and close`, () => {
+      const end = new Endpoint(role);
+      end.receiveChunks([framesTo(role, three).subarray(0, 1)]); // a part of a header
+      end.protocol.stopReceiving();
+      end.receive(...three, { opcode: 9 }, { opcode: 8 });
+      assert.deepEqual(end.heard, []);
+      end.protocol.send("x");
+      end.protocol.close(1000, "", 0);
+      assert.deepEqual(end.sent(), ["text 78 fin", "close 03e8 fin"]);
     });
   }
 });

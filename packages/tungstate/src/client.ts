@@ -148,7 +148,7 @@ export async function openClient(
 export function endOnAbort(connection: Connection, signal: AbortSignal | undefined): void {
   if (signal === undefined) return;
   const abort = (): void => {
-    connection.fail(protocolError("CLOSED_BY_SIGNAL", undefined, { cause: signal.reason }));
+    connection.endFor(protocolError("CLOSED_BY_SIGNAL", undefined, { cause: signal.reason }));
   };
   if (signal.aborted) abort();
   else if (connection.state !== "closed") connection.once("close", onAbort(signal, abort));

@@ -104,6 +104,9 @@ export class Connection
   private progress: { readonly by: number; readonly bytes: number; readonly messages: number } | undefined;
   /** For want of memory it counts no longer. */
   private givenUp = false;
+  /** The application has ended it: its listeners get nothing but `error` and `close`. */
+  private silent = false;
+  private terminated = false;
   private over: CloseInfo | undefined;
   private errorTold = false;
   /** For whoever asked for it. */
@@ -208,7 +211,7 @@ export class Connection
 
   onBytes(chunk: Uint8Array, start: number, end: number): void {
     if (this.early !== undefined) this.takeEarly();
-    if (this.over !== undefined) return;
+    if (this.over !== undefined || this.terminated) return; // a stream that was destroyed may still have chunks
     this.bytesReceived += end - start;
     const { flusher, heartbeat } = this.settings;
     flusher.reading = this.writing;
@@ -309,6 +312,23 @@ export class Connection
     this.core.fail(error);
   }
 
+  /** As `fail`, where it is the application that ends the connection: it gets no more messages, pings or pongs. */
+  endFor(error: WebSocketError): void {
+    this.silence();
+    this.fail(error);
+  }
+
+  private silence(): void {
+    this.silent = true;
+    this.core.stopReceiving();
+    this.reading.stop();
+    this.incoming?.close();
+  }
+
+  protected override isSilenced(event: keyof ConnectionEvents): boolean {
+    return this.silent && event !== "error" && event !== "close";
+  }
+
   protected override onThrow(error: unknown): void {
     this.handlerFailed(error);
   }
@@ -322,6 +342,7 @@ export class Connection
   handlerFailed(error: unknown): void {
     if (this.excuses(error)) return;
     const willBeTold = this.core.error === undefined && this.core.state !== "closed" && this.listenerCount("error") > 0;
+    this.silence();
     if (this.owner !== undefined) this.owner.onHandlerError(error);
     else if (!willBeTold) warnOfHandler(error);
     this.fail(
@@ -378,7 +399,7 @@ export class Connection
     const { limit } = this.settings.memoryBudget;
     this.givenUp = true;
     this.fail(protocolError("OUT_OF_BUDGET", `of ${limit} bytes this one held ${this.held}`));
-    this.reading.drop();
+    this.reading.stop();
     this.incoming?.close();
     // what is left would not leave the memory before the peer has read it
     if (waits > LITTLE) this.transport.destroy();
@@ -424,7 +445,12 @@ export class Connection
   emitMessage(message: Message): void {
     const present = this.listeners.message;
     if (typeof present === "function") this.giveTo(present, message);
-    else for (const listener of present ?? NO_LISTENERS) this.giveTo(listener, message);
+    else {
+      for (const listener of present ?? NO_LISTENERS) {
+        if (this.silent) return;
+        this.giveTo(listener, message);
+      }
+    }
   }
 
   private giveTo(listener: (message: Message) => unknown, message: Message): void {
@@ -558,7 +584,8 @@ export class Connection
   }
 
   terminate(): void {
-    this.incoming?.close();
+    this.terminated = true;
+    this.silence();
     this.transport.destroy();
   }
 

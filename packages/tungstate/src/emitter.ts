@@ -57,6 +57,7 @@ export abstract class Emitter<Events extends { [E in keyof Events]: unknown[] }>
     const present = this.listeners[event];
     if (present === undefined) return false;
     for (const listener of several(present)) {
+      if (this.isSilenced(event)) break;
       try {
         const result: unknown = listener(...args);
         // an async listener is a promise that nobody waits for
@@ -66,6 +67,11 @@ export abstract class Emitter<Events extends { [E in keyof Events]: unknown[] }>
       }
     }
     return true;
+  }
+
+  /** Whether the listeners of an event are not to be called any more. Asked before each of them: the one before may have brought it about. */
+  protected isSilenced(_event: keyof Events): boolean {
+    return false;
   }
 
   /** A listener of `event`, called with `args`, threw; or the promise of an async one was rejected, which may be much later. */

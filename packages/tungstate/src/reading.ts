@@ -40,6 +40,7 @@ export class Reading {
   /** A message was dropped: so are those behind it, or a reader would see a gap. */
   private dropping = false;
   private ended = false;
+  private stopped = false;
   private wake: ((more: boolean) => void) | undefined;
 
   constructor(host: ReadingHost, settings: ReadingSettings) {
@@ -52,9 +53,12 @@ export class Reading {
     return (this.counted = this.inbox?.size ?? 0);
   }
 
-  /** Drops what is in the inbox. */
-  drop(): void {
+  /** Drops what is in the inbox, and all that comes: listeners get nothing more, and iterations end. */
+  stop(): void {
     this.inbox = undefined;
+    this.flowing = false;
+    this.stopped = true;
+    this.wake?.(false);
   }
 
   receive(message: Message): void {
@@ -62,6 +66,7 @@ export class Reading {
       this.host.emitMessage(message);
       return;
     }
+    if (this.stopped) return;
     this.inbox ??= new Inbox();
     // behind a Close of our own, what nobody has room for any more is dropped: the peer's Close has to be seen
     if (this.inbox.size > this.settings.inboxSize && !this.host.isOpen()) this.dropping = true;
@@ -98,7 +103,7 @@ export class Reading {
   }
 
   private flow(): void {
-    if (this.paused || !this.host.hasMessageListeners()) return;
+    if (this.paused || this.stopped || !this.host.hasMessageListeners()) return;
     this.flowing = true;
     // a listener that pauses and resumes leaves the next message to the loop that called it
     if (this.delivering) return;
@@ -146,7 +151,7 @@ export class Reading {
   private readable(): Promise<boolean> | boolean {
     if (this.flowing) throw protocolError("INVALID_STATE", "the messages go to the listeners of the message event");
     if (this.inbox !== undefined && this.inbox.count > 0) return true;
-    if (this.ended) return false;
+    if (this.ended || this.stopped) return false;
     return new Promise((resolve) => {
       const before = this.wake;
       this.wake = (more) => {

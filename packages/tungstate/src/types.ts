@@ -102,7 +102,7 @@ export interface WebSocketConnection extends AsyncIterable<Message>, AsyncDispos
    * with nothing done, for a code or reason that no Close can carry; `sendableClose` makes one of any CloseInfo.
    */
   close(code?: number, reason?: string): Promise<CloseInfo>;
-  /** Ends the byte stream at once. */
+  /** Ends the byte stream at once, and drops what nobody has read. No listener but those of `error` and `close` is called any more. */
   terminate(): void;
   /** Resolves when the connection has ended; never rejects. */
   readonly closed: Promise<CloseInfo>;

@@ -49,6 +49,8 @@ export class Reconnecting extends Emitter<ReconnectingEvents> implements Reconne
   private connection: WebSocketConnection | undefined;
   /** An end was decided on: why, if not by the caller. */
   private failure: WebSocketError | undefined;
+  /** The application has ended it: its listeners get nothing but `error`, `drop` and `close`. */
+  private silent = false;
   private past: ConnectionStats = { messagesReceived: 0, messagesSent: 0, bytesReceived: 0, bytesSent: 0 };
   private readyWaiters: ReadyWaiter[] = [];
   private closedPromise: Promise<CloseInfo> | undefined;
@@ -68,6 +70,7 @@ export class Reconnecting extends Emitter<ReconnectingEvents> implements Reconne
     });
     const { signal } = options;
     const abort = (): void => {
+      this.silence();
       this.finish({ ...NEVER_OPEN, error: protocolError("CLOSED_BY_SIGNAL", undefined, { cause: signal?.reason }) });
     };
     this.unlink = onAbort(signal, abort);
@@ -161,8 +164,8 @@ export class Reconnecting extends Emitter<ReconnectingEvents> implements Reconne
     connection.on("pong", (payload) => this.emit("pong", payload));
     if (gap !== undefined) this.emit("gap", gap);
     this.emit("open", connection, gap);
-    // a listener may have closed it
-    if (this.connection !== connection) return;
+    // a listener may have ended it
+    if (this.connection !== connection || this.silent) return;
     for (const waiter of this.readyWaiters.splice(0)) waiter.resolve(connection);
     this.sessions.add(connection, gap);
     this.sending.connected(connection);
@@ -188,8 +191,18 @@ export class Reconnecting extends Emitter<ReconnectingEvents> implements Reconne
     // a listener that could not send because all has ended did nothing wrong
     if (this.state !== "open" && error instanceof WebSocketError && error.code === "NOT_OPEN") return;
     if (this.state !== "open" || this.listenerCount("error") === 0) warnOfHandler(error);
+    this.silence();
     const text = error instanceof Error ? error.message : describe(error);
     this.stop(CLOSE_CODE.INTERNAL_ERROR, "", protocolError("HANDLER_FAILED", text, { cause: error }));
+  }
+
+  private silence(): void {
+    this.silent = true;
+    this.sessions.stop();
+  }
+
+  protected override isSilenced(event: keyof ReconnectingEvents): boolean {
+    return this.silent && event !== "error" && event !== "drop" && event !== "close";
   }
 
   // ---- reading
@@ -317,6 +330,7 @@ export class Reconnecting extends Emitter<ReconnectingEvents> implements Reconne
   }
 
   terminate(): void {
+    this.silence();
     const { connection } = this;
     if (connection === undefined) {
       this.finish({ ...NEVER_OPEN, error: undefined });

@@ -26,6 +26,7 @@ export class Sessions {
   private readonly attached = new WeakSet<WebSocketConnection>();
   private flowing = false;
   private over = false;
+  private stopped = false;
   private wakers: (() => void)[] = [];
 
   constructor(host: SessionsHost) {
@@ -52,6 +53,15 @@ export class Sessions {
     this.wake();
   }
 
+  /** Drops what nobody has read, and all that comes: listeners get nothing more, and iterations end. */
+  stop(): void {
+    this.stopped = this.over = true;
+    this.flowing = false;
+    // they have ended, and have nothing left but what is unread
+    for (const { connection, ended } of this.queue.splice(0)) if (ended) connection.terminate();
+    this.wake();
+  }
+
   // ---- listeners
 
   pause(): void {
@@ -60,7 +70,7 @@ export class Sessions {
   }
 
   resume(): void {
-    if (!this.host.hasMessageListeners()) return;
+    if (this.stopped || !this.host.hasMessageListeners()) return;
     this.flowing = true;
     this.flow();
   }
@@ -95,21 +105,30 @@ export class Sessions {
         session.gap = undefined; // before the reader has its turn: it may stop here
         yield gap;
       }
-      yield* session.connection;
+      for await (const message of session.connection) {
+        if (this.stopped) return;
+        yield message;
+      }
       this.leave(session);
     }
   }
 
   async *messages(): AsyncIterableIterator<Message> {
     for (let session = await this.head(); session !== undefined; session = await this.head()) {
-      yield* session.connection;
+      for await (const message of session.connection) {
+        if (this.stopped) return;
+        yield message;
+      }
       this.leave(session);
     }
   }
 
   async *batches(): AsyncIterableIterator<readonly Message[]> {
     for (let session = await this.head(); session !== undefined; session = await this.head()) {
-      yield* session.connection.batches();
+      for await (const batch of session.connection.batches()) {
+        if (this.stopped) return;
+        yield batch;
+      }
       this.leave(session);
     }
   }

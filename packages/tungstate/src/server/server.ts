@@ -398,8 +398,10 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
   ): void {
     // nobody may be there to read it
     const connection = event === "connection" ? args?.[0] : undefined;
-    if (connection instanceof Connection && connection.excuses(error)) return;
-    if (connection instanceof Connection) connection.fail(protocolError("HANDLER_FAILED", undefined, { cause: error }));
+    if (connection instanceof Connection) {
+      if (connection.excuses(error)) return;
+      connection.endFor(protocolError("HANDLER_FAILED", undefined, { cause: error }));
+    }
     // a listener of `error` that throws is not told of its own error
     if (event !== "error" && this.listenerCount("error") > 0) this.emit("error", error);
     else process.emitWarning(error instanceof Error ? error : String(error), "TungstateHandlerWarning");

@@ -26,7 +26,7 @@ export interface ClientRoute {
 }
 
 /** Options that every route takes. */
-export type RouteOptions = Pick<ConnectOptions, "protocols" | "compression" | "headers">;
+export type RouteOptions = Pick<ConnectOptions, "protocols" | "compression" | "headers" | "signal">;
 
 /** Answers each request head that comes over a stream. */
 export function speak(stream: Duplex, respond: Respond): void {

@@ -13,7 +13,7 @@ import { selfSigned } from "./pairs.ts";
 import { Raw } from "./raw.ts";
 import { end } from "./server.ts";
 
-/** A server that echoes every message, reached by one of the routes into it. */
+/** A server reached by one of the routes into it. It echoes every message unless it is given something else to do. */
 export class EchoServer {
   readonly target: string;
   private readonly open: () => Promise<Duplex>;
@@ -62,11 +62,19 @@ async function tls(port: number): Promise<Duplex> {
   return socket;
 }
 
-function ownPort(name: string, options: WebSocketServerOptions, secure: boolean): ServerRoute {
+/** What a server does with a connection. */
+type OnConnection = (connection: WebSocketConnection) => void;
+
+function ownPort(
+  name: string,
+  options: WebSocketServerOptions,
+  secure: boolean,
+  onConnection: OnConnection,
+): ServerRoute {
   return {
     name,
     async start() {
-      const server = new WebSocketServer(options).on("connection", echo);
+      const server = new WebSocketServer(options).on("connection", onConnection);
       const { port } = (await server.listen(secure ? { tls: selfSigned() } : {})) as AddressInfo;
       return new EchoServer(
         "/",
@@ -77,12 +85,17 @@ function ownPort(name: string, options: WebSocketServerOptions, secure: boolean)
   };
 }
 
-function attached(name: string, options: WebSocketServerOptions, create: () => HttpServer): ServerRoute {
+function attached(
+  name: string,
+  options: WebSocketServerOptions,
+  create: () => HttpServer,
+  onConnection: OnConnection,
+): ServerRoute {
   return {
     name,
     async start() {
       const http = create();
-      const server = new WebSocketServer(options).on("connection", echo);
+      const server = new WebSocketServer(options).on("connection", onConnection);
       server.attach(http);
       await once(http.listen(0, "127.0.0.1"), "listening");
       const { port } = http.address() as AddressInfo;
@@ -98,13 +111,13 @@ function attached(name: string, options: WebSocketServerOptions, create: () => H
   };
 }
 
-function stream(options: WebSocketServerOptions): ServerRoute {
+function stream(options: WebSocketServerOptions, onConnection: OnConnection): ServerRoute {
   return {
     name: "accept on a stream",
     async start() {
       const open = async (): Promise<Duplex> => {
         const [near, far] = memoryPipe();
-        accept(far, options).then(echo, () => undefined); // a refused handshake is seen on the stream
+        accept(far, options).then(onConnection, () => undefined); // a refused handshake is seen on the stream
         return near;
       };
       return new EchoServer("/", open, async () => undefined);
@@ -113,13 +126,16 @@ function stream(options: WebSocketServerOptions): ServerRoute {
 }
 
 /** The routes to a server with these options. */
-export function serverRoutes(options: WebSocketServerOptions = {}): readonly ServerRoute[] {
+export function serverRoutes(
+  options: WebSocketServerOptions = {},
+  onConnection: OnConnection = echo,
+): readonly ServerRoute[] {
   return [
-    ownPort("a port of its own", options, false),
-    ownPort("a port of its own with TLS", options, true),
-    attached("attached to node:http", options, () => createServer()),
-    attached("attached to node:https", options, () => createHttpsServer(selfSigned())),
-    stream(options),
+    ownPort("a port of its own", options, false, onConnection),
+    ownPort("a port of its own with TLS", options, true, onConnection),
+    attached("attached to node:http", options, () => createServer(), onConnection),
+    attached("attached to node:https", options, () => createHttpsServer(selfSigned()), onConnection),
+    stream(options, onConnection),
   ];
 }
 
