@@ -72,7 +72,7 @@ export class Node {
       newId: ids,
       positionCheckInterval: 3_000,
       ping: { interval: 4_000, timeout: 2_000 },
-      limits: { queueBytes: dice.pick([3_000, 100_000]), rates: false },
+      limits: { queueBytes: dice.pick([3_000, 100_000]), pageBytes: dice.pick([1, 500, 65_536]), rates: false },
       onError: (error) => {
         if (!(error instanceof Error && error.message.startsWith("fault:"))) world.fail(error);
       },

@@ -38,9 +38,9 @@ export function hubFamilies(metrics: HubMetrics): readonly Family[] {
   out.gauge("channels", "Channels with a subscriber", metrics.channels);
   out.gauge("queue_bytes", "Bytes that wait in the queues of slow connections", metrics.queueBytes);
   out.counter("frames_received_total", "Frames from clients", metrics.framesReceived);
-  out.counter("received_characters_total", "Characters in frames from clients", metrics.charactersReceived);
+  out.counter("received_bytes_total", "Bytes in frames from clients", metrics.bytesReceived);
   out.counter("messages_sent_total", "Messages to clients", metrics.messagesSent);
-  out.counter("sent_characters_total", "Characters in messages to clients", metrics.charactersSent);
+  out.counter("sent_bytes_total", "Bytes in messages to clients", metrics.bytesSent);
   out.counter(
     "commands_total",
     "Commands of clients",
@@ -73,6 +73,7 @@ export function hubFamilies(metrics: HubMetrics): readonly Family[] {
     [{ recovered: "true" }, recovered],
     [{ recovered: "false" }, unrecovered],
   ]);
+  out.counter("catch_ups_total", "Clients that missed more than a page and have got all of it", metrics.caughtUp);
   out.counter("recovered_publications_total", "Publications sent by recovery", metrics.recoveredPublications);
   out.milliseconds("fan_out_seconds", "From a publication to its last subscriber", metrics.fanOut);
   const { store } = metrics;

@@ -4,12 +4,16 @@ import type { Clock } from "./clock.ts";
 import { UNSUBSCRIBES } from "./codes.ts";
 import { SharedMessage } from "./connection.ts";
 import type { HubMetrics } from "./metrics.ts";
+import type { JsonText } from "./json.ts";
 import type { Namespace } from "./namespaces.ts";
+import { sizeOf } from "./owned.ts";
 import { Delivery, deliverTo, joinDeliveries, takesJoined } from "./delivery.ts";
 import { aboutClientJson, channelPush } from "./protocol/encode.ts";
 import { DeltaBase, PublicationPush, type PushOptions } from "./protocol/publication-push.ts";
+import type { PageLimits } from "./catch-up.ts";
 import type { TurnEnd } from "./outbox.ts";
 import type { Subscription } from "./subscription.ts";
+import type { TimeSlices } from "./time-slices.ts";
 
 /** What channels need of their hub. */
 export interface ChannelContext {
@@ -18,6 +22,7 @@ export interface ChannelContext {
   readonly metrics: HubMetrics;
   readonly background: Background;
   readonly turnEnd: TurnEnd;
+  readonly slices: TimeSlices;
 }
 
 /** Until a position that could not be checked after an interruption is checked again, ms: at first, and doubled up to. */
@@ -26,6 +31,12 @@ const LAST_RECHECK = 30_000;
 
 /** Publications that wait for the end of a turn; more do not. */
 const MOST_DUE = 256;
+
+/** How much of a gap is read from history at a time. */
+const GAP_PAGE = { historyPage: 1000, pageBytes: 256 * 1024 };
+
+/** Bytes of publications that wait while a gap is filled. What is more is read from history, too. */
+const MOST_ARRIVALS = 256 * 1024;
 
 interface Arrival {
   readonly publication: Publication;
@@ -49,8 +60,8 @@ export class Channel {
   private subscribers: (Subscription | undefined)[] = [];
   private left = 0;
   private goingThrough = 0;
-  /** Subscribers with a buffer. */
-  private readonly recovering = new Set<Subscription>();
+  /** Subscribers that read a page of history, and what is published meanwhile ahead of it. */
+  private readonly reading = new Set<Subscription>();
   /** Publications of this turn. */
   private due: Delivery[] = [];
   /** Of the last publication that was delivered. */
@@ -62,6 +73,7 @@ export class Channel {
   private last: DeltaBase | undefined;
   /** What arrived while the channel opens, or reads what is missing; undefined: neither. */
   private arrivals: Arrival[] | undefined = [];
+  private arrivalBytes = 0;
   private closed = false;
   /** Times that publications may have been lost, and how many of them a check has settled. */
   private doubts = 0;
@@ -89,6 +101,11 @@ export class Channel {
     return { offset: this.offset, epoch: this.epoch };
   }
 
+  /** The name, serialised. */
+  get nameJson(): JsonText {
+    return this.pushOptions.channel;
+  }
+
   get subscriberCount(): number {
     return this.subscribers.length - this.left;
   }
@@ -100,20 +117,43 @@ export class Channel {
 
   add(subscription: Subscription): void {
     subscription.after = this.context.turnEnd.last;
-    if (subscription.buffer !== undefined) this.recovering.add(subscription);
     subscription.index = this.subscribers.length;
     this.subscribers.push(subscription);
   }
 
-  /** Whoever was added with a buffer has what it has missed: all that was published so far. */
-  recovered(subscription: Subscription): void {
-    this.recovering.delete(subscription);
-    subscription.buffer = undefined;
+  /** From here on what is published is read ahead for a subscriber, up to so many bytes, until `goLive` or `stopBuffering`. */
+  buffer(subscription: Subscription, bytes: number): void {
+    subscription.readAhead = { publications: [], room: bytes };
+    this.reading.add(subscription);
+  }
+
+  stopBuffering(subscription: Subscription): void {
+    subscription.readAhead = undefined;
+    this.reading.delete(subscription);
+  }
+
+  /**
+   * A subscriber has everything up to the offset `last`. Returns what it misses of what was published since, and counts it among those that get
+   * the rest as it comes. Undefined: that is not known here, and has to be read.
+   */
+  goLive(subscription: Subscription, last: number): readonly Publication[] | undefined {
+    const { readAhead } = subscription;
+    this.stopBuffering(subscription);
+    const missed: Publication[] = [];
+    let next = last + 1;
+    for (const publication of readAhead === undefined || readAhead.room < 0 ? [] : readAhead.publications) {
+      if (publication.offset < next) continue;
+      if (publication.offset > next) return undefined;
+      missed.push(publication);
+      next++;
+    }
+    if (next <= this.offset) return undefined;
     subscription.after = this.context.turnEnd.last;
+    return missed;
   }
 
   remove(subscription: Subscription): void {
-    this.recovering.delete(subscription);
+    this.stopBuffering(subscription);
     const { index } = subscription;
     if (index < 0) return;
     subscription.index = -1;
@@ -134,7 +174,7 @@ export class Channel {
     if (this.closed) return undefined;
     if (publication.offset === 0) return this.deliver(publication);
     if (this.arrivals !== undefined) {
-      this.arrivals.push({ publication, epoch });
+      this.arrive({ publication, epoch });
       return undefined;
     }
     if (epoch !== this.epoch) this.restart({ offset: publication.offset - 1, epoch });
@@ -143,7 +183,8 @@ export class Channel {
       this.context.metrics.duplicates++;
       return undefined;
     }
-    this.arrivals = [{ publication, epoch }];
+    this.arrivals = [];
+    this.arrive({ publication, epoch });
     this.readMissing();
     return undefined;
   }
@@ -175,8 +216,8 @@ export class Channel {
     this.offset = position.offset;
     this.epoch = position.epoch;
     this.last = undefined;
+    for (const { readAhead } of this.reading) if (readAhead !== undefined) readAhead.publications.length = 0;
     for (const each of this) {
-      if (each.buffer !== undefined) each.buffer = [];
       if (each.positioned && each.live) each.owner.lost(each, UNSUBSCRIBES.INSUFFICIENT_STATE);
     }
   }
@@ -193,7 +234,8 @@ export class Channel {
     await this.context.broker.subscribe(this.name);
     if (this.namespace.hasHistory) {
       const { doubts } = this;
-      const { offset, epoch } = await this.history(undefined, 0, false);
+      const { metaTtl, maxChannels } = this.namespace.publishing;
+      const { offset, epoch } = await this.context.broker.history(this.name, { limit: 0, maxChannels }, metaTtl);
       this.offset = offset;
       this.epoch = epoch;
       this.settledDoubts = doubts;
@@ -202,8 +244,11 @@ export class Channel {
     this.settleDoubts();
   }
 
-  private history(since: Position | undefined, limit: number, patient: boolean): Promise<HistoryPage> {
-    return this.context.broker.history(this.name, { since, limit, patient }, this.namespace.publishing.metaTtl);
+  /** A page of the stream, from `since` on. `patient`: as for a HistoryFilter. */
+  readPage(since: Position, page: PageLimits, patient: boolean): Promise<HistoryPage> {
+    const { metaTtl, maxChannels } = this.namespace.publishing;
+    const filter = { since, limit: page.historyPage, maxBytes: page.pageBytes, maxChannels, patient };
+    return this.context.broker.history(this.name, filter, metaTtl);
   }
 
   private readMissing(): void {
@@ -232,27 +277,52 @@ export class Channel {
   }
 
   private async fill(): Promise<void> {
-    const before = this.position;
-    const { doubts } = this;
-    const page = await this.history(before, -1, true);
-    if (this.closed) return;
-    this.provenAt = this.context.clock.now();
-    this.settledDoubts = doubts;
-    this.recheckDelay = FIRST_RECHECK;
-    // an offset that has gone back: the store lost its newest publications and will give their numbers to others
-    if (page.epoch !== before.epoch || page.offset < before.offset) {
-      this.restart(page);
-    } else {
-      const [first] = page.publications;
-      if (page.offset > before.offset) this.context.metrics.gaps++;
-      // what was missed is no longer kept
-      if (page.offset > before.offset && first?.offset !== before.offset + 1) {
-        this.restart({ offset: (first?.offset ?? page.offset + 1) - 1, epoch: page.epoch });
-      }
-      for (const publication of page.publications) this.deliver(publication);
+    for (let isFirst = true; ; isFirst = false) {
+      const before = this.position;
+      const { doubts } = this;
+      const page = await this.readPage(before, GAP_PAGE, true);
+      if (this.closed) return;
+      this.provenAt = this.context.clock.now();
+      this.settledDoubts = doubts;
+      this.recheckDelay = FIRST_RECHECK;
+      if (isFirst && page.epoch === before.epoch && page.offset > before.offset) this.context.metrics.gaps++;
+      this.deliverMissing(page, before);
+      if (this.offset >= page.offset) break;
+      // others have their turn between two pages
+      const loop = this.context.slices.loop();
+      await loop.next();
+      loop.end();
+      if (this.isClosed) return;
     }
     this.receiveArrivals();
     this.settleDoubts();
+  }
+
+  private deliverMissing(page: HistoryPage, before: Position): void {
+    // an offset that has gone back: the store lost its newest publications and will give their numbers to others
+    if (page.epoch !== before.epoch || page.offset < before.offset) {
+      this.restart(page);
+      return;
+    }
+    const [first] = page.publications;
+    // what was missed is no longer kept
+    if (page.offset > before.offset && first?.offset !== before.offset + 1) {
+      this.restart({ offset: (first?.offset ?? page.offset + 1) - 1, epoch: page.epoch });
+    }
+    for (const publication of page.publications) this.deliver(publication);
+  }
+
+  private get isClosed(): boolean {
+    return this.closed;
+  }
+
+  private arrive(arrival: Arrival): void {
+    const { arrivals } = this;
+    if (arrivals === undefined) return;
+    this.arrivalBytes += sizeOf(arrival.publication.data);
+    // the newest one tells that those between are missing
+    if (this.arrivalBytes > MOST_ARRIVALS) arrivals.pop();
+    arrivals.push(arrival);
   }
 
   /** Goes on as usual. `onGap`: what to do where even now one does not follow the other, instead of reading again. */
@@ -265,7 +335,7 @@ export class Channel {
       this.receive(arrival.publication, arrival.epoch);
       if (this.closed) return;
       if (this.arrivals !== undefined) {
-        this.arrivals.push(...arrivals.slice(index + 1));
+        for (const each of arrivals.slice(index + 1)) this.arrive(each);
         return;
       }
     }
@@ -274,6 +344,7 @@ export class Channel {
   private takeArrivals(): readonly Arrival[] {
     const { arrivals = [] } = this;
     this.arrivals = undefined;
+    this.arrivalBytes = 0;
     return arrivals;
   }
 
@@ -312,11 +383,21 @@ export class Channel {
       this.provenAt = now;
       if (this.namespace.delta) this.last = new DeltaBase(publication);
     }
-    for (const { buffer } of this.recovering) buffer?.push(publication);
+    if (offset > 0 && this.reading.size > 0) this.readAhead(publication);
     const waiting = this.due.push(delivery);
     if (waiting === 1) this.context.turnEnd.addChannel(this);
     else if (waiting === MOST_DUE) this.flush();
     return delivery;
+  }
+
+  private readAhead(publication: Publication): void {
+    const bytes = sizeOf(publication.data);
+    for (const { readAhead } of this.reading) {
+      if (readAhead === undefined || readAhead.room < 0) continue;
+      readAhead.room -= bytes;
+      if (readAhead.room < 0) readAhead.publications.length = 0;
+      else readAhead.publications.push(publication);
+    }
   }
 
   private shareAbout(kind: "join" | "leave", info: ClientInfo): void {

@@ -31,9 +31,10 @@ export class SharedMessage {
   /** For a connection's own use: what it makes of the text once for all of its kind. */
   prepared: unknown = undefined;
 
-  constructor(text: string, whenFull: WhenFull = "disconnect", key = "") {
+  /** `size`: bytes of the text in UTF-8, where they are known. */
+  constructor(text: string, whenFull: WhenFull = "disconnect", key = "", size = Buffer.byteLength(text)) {
     this.text = text;
-    this.size = Buffer.byteLength(text);
+    this.size = size;
     this.whenFull = whenFull;
     this.key = key;
   }

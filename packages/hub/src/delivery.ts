@@ -3,7 +3,7 @@ import { SharedMessage, type WhenFull } from "./connection.ts";
 import type { PublicationPush } from "./protocol/publication-push.ts";
 import { NO_BASE, type Subscription } from "./subscription.ts";
 
-/** Characters of publications that go in one message; more go in one each. */
+/** Bytes of pushes that go in one message; more go in one each. */
 const MOST_JOINED = 64 * 1024;
 
 /** Publications of one turn as one message, for subscribers who get all of them. */
@@ -59,12 +59,12 @@ export function joinDeliveries(due: readonly Delivery[], whenFull: WhenFull): Jo
   const [first] = due;
   if (first === undefined || due.length === 1 || whenFull === "conflate") return undefined;
   let size = 0;
-  for (const { push } of due) size += push.publication.data.length;
+  for (const { push } of due) size += push.plain.size + 1;
   if (size > MOST_JOINED) return undefined;
   const text = due.map(({ push }) => push.plain.text).join("\n");
   const offsets = due.map(({ push }) => push.publication.offset).filter((offset) => offset > 0);
   return {
-    message: new SharedMessage(text, whenFull),
+    message: new SharedMessage(text, whenFull, "", size - 1),
     counts: { delivered: 0, queued: 0, dropped: 0, disconnected: 0 },
     number: first.number,
     first: offsets[0] ?? 0,
@@ -74,14 +74,21 @@ export function joinDeliveries(due: readonly Delivery[], whenFull: WhenFull): Jo
 
 /** Whether a subscriber is to get all of it, without deltas, and can. */
 export function takesJoined(subscription: Subscription, { number, first, last }: Joined): boolean {
-  if (!subscription.live || subscription.delta || subscription.after >= number || !subscription.outbox.isFree)
+  if (
+    !subscription.live ||
+    subscription.isBehind ||
+    subscription.delta ||
+    subscription.after >= number ||
+    !subscription.outbox.isFree
+  )
     return false;
   return last === 0 || first > subscription.offset;
 }
 
 export function deliverTo(subscription: Subscription, { push, counts, number }: Delivery): void {
   const { offset } = push.publication;
-  if (!subscription.live || subscription.after >= number || (offset > 0 && offset <= subscription.offset)) return;
+  if (!subscription.live || subscription.after >= number) return;
+  if (offset > 0 && (subscription.isBehind || offset <= subscription.offset)) return;
   if (offset > 0) subscription.offset = offset;
   if (!subscription.delta) {
     subscription.outbox.share(push.plain, counts, number);

@@ -25,6 +25,7 @@ import { Reader } from "./reader.ts";
 import { Session } from "./session.ts";
 import { Sessions } from "./sessions.ts";
 import type { SurveyAnswer, SurveyHandler, SurveyOptions } from "./surveys.ts";
+import { TimeSlices } from "./time-slices.ts";
 
 /** Entries that are renewed with one call of the presence store. */
 const RENEW_AT_ONCE = 512;
@@ -55,8 +56,8 @@ export interface PastPublications extends Position {
 /** One connection at the hub: what its owner calls when something happens to it. */
 export interface Incoming {
   readonly session: ClientSession;
-  /** A text message has come. */
-  receive(text: string): void;
+  /** A text message has come. `bytes`: of its UTF-8, where they are known. */
+  receive(text: string, bytes?: number): void;
   /** The connection takes more again, after a `write` that returned false. */
   drained(): void;
   /** The connection has ended. */
@@ -72,8 +73,8 @@ class Accepted implements Incoming {
     this.reader = reader;
   }
 
-  receive(text: string): void {
-    this.reader.receive(text);
+  receive(text: string, bytes = Buffer.byteLength(text)): void {
+    this.reader.receive(text, bytes);
   }
 
   drained(): void {
@@ -114,7 +115,8 @@ export class Hub {
     this.metrics = metrics;
     const background = new Background(settings.onError);
     const turnEnd = new TurnEnd(clock);
-    const channels = new Channels({ broker, clock, metrics, background, turnEnd });
+    const slices = new TimeSlices(clock);
+    const channels = new Channels({ broker, clock, metrics, background, turnEnd, slices });
     this.settings = settings;
     this.background = background;
     this.agenda = new Agenda(clock);
@@ -129,6 +131,7 @@ export class Hub {
       registry,
       agenda: this.agenda,
       turnEnd,
+      slices,
       rpc: this.handlers,
     };
     this.operations = new Operations(this.parts);

@@ -1,30 +1,17 @@
-import type { Background } from "./background.ts";
-import {
-  type Broker,
-  type ClientInfo,
-  type HistoryPage,
-  isPlaceIn,
-  type Position,
-  type Publication,
-} from "./broker/broker.ts";
+import type { ClientInfo, HistoryPage, Position, Publication } from "./broker/broker.ts";
+import { CatchUp, type CatchUpContext, following, recoveredJson } from "./catch-up.ts";
 import type { Channel } from "./channel.ts";
 import type { Channels } from "./channels.ts";
 import { commandError } from "./codes.ts";
 import type { JsonText } from "./json.ts";
-import type { HubMetrics } from "./metrics.ts";
 import type { Namespace } from "./namespaces.ts";
 import type { PresenceStore } from "./presence/presence-store.ts";
-import { publicationJson } from "./protocol/encode.ts";
-import { wholeJson } from "./protocol/publication-push.ts";
 import type { Subscription } from "./subscription.ts";
 
 /** What memberships need of their hub. */
-export interface MembershipContext {
+export interface MembershipContext extends CatchUpContext {
   readonly channels: Channels;
-  readonly broker: Broker;
   readonly presence: PresenceStore;
-  readonly metrics: HubMetrics;
-  readonly background: Background;
 }
 
 /** What a client is told when it becomes a subscriber. */
@@ -33,7 +20,7 @@ export interface Beginning {
   readonly position: Position | undefined;
   readonly wasRecovering: boolean;
   readonly recovered: boolean;
-  /** What it missed, serialised, in order. */
+  /** What it missed, serialised, in order: all of it, or the first page. The rest follows by pushes. */
   readonly publications: readonly JsonText[];
 }
 
@@ -54,6 +41,7 @@ export class Membership {
   /** Where the client wants to go on, and what the stream has behind it. */
   private since: Position | undefined;
   private page: HistoryPage | undefined;
+  private catchUp: CatchUp | undefined;
 
   constructor(subscription: Subscription, namespace: Namespace, context: MembershipContext) {
     this.subscription = subscription;
@@ -67,10 +55,10 @@ export class Membership {
   }
 
   /**
-   * Everything that takes time. `since`: the client's position, where it wants what it missed. Rejects with a CommandError;
-   * `end` is to be called then, too.
+   * Everything that takes time. `since`: the client's position, where it wants what it missed. `pageBytes`: how much of that may be read at once.
+   * Rejects with a CommandError; `end` is to be called then, too.
    */
-  async prepare(since: Position | undefined): Promise<void> {
+  async prepare(since: Position | undefined, pageBytes = this.context.settings.limits.pageBytes): Promise<void> {
     const { subscription, channel, namespace, context } = this;
     try {
       await channel.opened;
@@ -82,9 +70,8 @@ export class Membership {
       }
       if (since !== undefined && namespace.recovery) {
         this.since = since;
-        subscription.buffer = []; // from here on nothing is missed
-        channel.add(subscription);
-        this.page = await this.readSince(since);
+        channel.buffer(subscription, pageBytes); // from here on nothing is missed
+        this.page = await this.readSince(since, pageBytes);
         this.checkWanted();
       }
     } catch (error) {
@@ -99,17 +86,20 @@ export class Membership {
     return this.missed() !== undefined;
   }
 
-  /** The client is a subscriber: what is published from now on is sent to it, behind what the caller writes now. */
-  commit(): Beginning {
+  /**
+   * The client is a subscriber: what is published from now on is sent to it, behind what the caller writes now. `room`: bytes that the
+   * publications may take in what the caller writes; where they take more, there are none, and all follow by pushes.
+   */
+  commit(room = Infinity): Beginning {
     const { subscription, channel, context, since } = this;
     const missed = this.missed();
     const position = this.newest(channel.position);
-    if (subscription.index < 0) channel.add(subscription);
-    else channel.recovered(subscription);
+    channel.add(subscription);
     subscription.live = true;
     this.state = "live";
     context.metrics.subscriptions++;
     if (since === undefined || missed === undefined) {
+      channel.stopBuffering(subscription);
       subscription.offset = position.offset;
       if (since !== undefined) context.metrics.unrecovered++;
       return {
@@ -119,17 +109,32 @@ export class Membership {
         publications: [],
       };
     }
-    const last = missed.at(-1)?.offset ?? since.offset;
-    subscription.offset = last;
-    if (missed.length > 0) subscription.deltaBase = last;
     context.metrics.recovered++;
-    context.metrics.recoveredPublications += missed.length;
     return {
       position: { offset: since.offset, epoch: position.epoch },
       wasRecovering: true,
       recovered: true,
-      publications: missed.map((each) => (subscription.delta ? wholeJson(each) : publicationJson(each))),
+      publications: this.recover(since, missed, room),
     };
+  }
+
+  /** The publications for the answer: all that the client missed, or the first page; what follows is up to a CatchUp then. */
+  private recover(since: Position, missed: readonly Publication[], room: number): readonly JsonText[] {
+    const { subscription, channel, context, page } = this;
+    const last = missed.at(-1)?.offset ?? since.offset;
+    const rest = page === undefined || last < page.offset ? undefined : channel.goLive(subscription, last);
+    const publications = rest === undefined ? missed : [...missed, ...rest];
+    const texts = publications.map((each) => recoveredJson(each, subscription));
+    const fits = room === Infinity || texts.reduce((bytes, text) => bytes + Buffer.byteLength(text), 0) <= room;
+    subscription.offset = fits ? (publications.at(-1)?.offset ?? since.offset) : since.offset;
+    if (fits && texts.length > 0) subscription.deltaBase = subscription.offset;
+    if (rest === undefined || !fits) {
+      this.catchUp = new CatchUp(subscription, channel, channel.position.epoch, context);
+      this.catchUp.start();
+    }
+    if (!fits) return [];
+    context.metrics.recoveredPublications += texts.length;
+    return texts;
   }
 
   /** Tells the others that the client is there. To be called once the client knows it. */
@@ -162,7 +167,7 @@ export class Membership {
     if (this.isLive) context.metrics.subscriptions--;
     this.state = "ended";
     subscription.live = false;
-    subscription.buffer = undefined;
+    this.catchUp?.stop();
     channel.remove(subscription);
     if (this.isPresent) context.background.add(context.presence.remove(channel.name, subscription.info));
     if (this.isAnnounced) context.background.add(context.broker.publishLeave(channel.name, subscription.info));
@@ -173,14 +178,14 @@ export class Membership {
     if (this.state === "ended") throw commandError("UNAUTHORIZED", "the subscription was ended meanwhile");
   }
 
-  private async readSince(since: Position): Promise<HistoryPage> {
-    const { channel, namespace, context } = this;
+  private async readSince(since: Position, pageBytes: number): Promise<HistoryPage> {
+    const { channel, context } = this;
     const { position } = channel;
     if (since.offset === position.offset && (since.epoch === "" || since.epoch === position.epoch)) {
       return { ...position, publications: [] };
     }
-    const filter = { since, limit: namespace.recoveryLimit };
-    const page = await context.broker.history(channel.name, filter, namespace.publishing.metaTtl);
+    const { historyPage } = context.settings.limits;
+    const page = await channel.readPage(since, { historyPage, pageBytes }, false);
     if (page.epoch !== channel.position.epoch && this.state !== "ended") channel.restart(page);
     return page;
   }
@@ -192,25 +197,12 @@ export class Membership {
     return { offset: page.offset, epoch: page.epoch };
   }
 
-  /** All that was published behind the client's position until now; undefined where that can't be had. */
+  /** The first page of what was published behind the client's position; undefined where not all of it can be had. */
   private missed(): readonly Publication[] | undefined {
-    const { since, page } = this;
-    if (since === undefined || page === undefined) return undefined;
-    if (!isPlaceIn(page, since)) return undefined;
-    const { offset, epoch } = this.channel.position;
-    if (page.epoch !== epoch) return undefined;
-    // the limit may have cut the page, or the stream no longer reaches back, or never came so far
-    const last = page.publications.at(-1)?.offset ?? since.offset;
-    if (last !== page.offset) return undefined;
-    const missed = [...page.publications];
-    let next = since.offset + 1;
-    for (const publication of page.publications) if (publication.offset !== next++) return undefined;
-    for (const publication of this.subscription.buffer ?? []) {
-      if (publication.offset < next) continue;
-      if (publication.offset > next) return undefined;
-      missed.push(publication);
-      next++;
-    }
-    return next > offset ? missed : undefined;
+    const { since, page, channel } = this;
+    if (since === undefined || page === undefined || page.epoch !== channel.position.epoch) return undefined;
+    const { recoveryLimit } = this.namespace;
+    if (recoveryLimit >= 0 && page.offset - since.offset > recoveryLimit) return undefined;
+    return following(page, since);
   }
 }

@@ -71,12 +71,12 @@ export class HubMetrics {
   /** Up and down: bytes that wait in the queues of slow connections. */
   queueBytes = 0;
 
-  /** Frames from clients, and the characters in them. */
+  /** Frames from clients, and the bytes in them. */
   framesReceived = 0;
-  charactersReceived = 0;
-  /** Messages to clients; a message to many counts once for each. */
+  bytesReceived = 0;
+  /** Messages to clients, and the bytes in them; a message to many counts once for each. */
   messagesSent = 0;
-  charactersSent = 0;
+  bytesSent = 0;
   /** By method. */
   readonly commands = new Counts<string>();
   /** By `method code`. */
@@ -102,6 +102,8 @@ export class HubMetrics {
   recovered = 0;
   unrecovered = 0;
   recoveredPublications = 0;
+  /** Clients that missed more than a page, and have got all of it. */
+  caughtUp = 0;
 
   /** Milliseconds from a publication's arrival to its last subscriber on this node. */
   readonly fanOut = new Histogram(FAN_OUT_BUCKETS);

@@ -35,8 +35,13 @@ export interface Limits {
   readonly queueBytes: number;
   /** Commands under way, above which nothing more is read. Default: 256. */
   readonly pending: number;
-  /** Publications that a history command returns. Default: 1,000. */
+  /** Publications in one answer to a client: of a history command, and of what it has missed. Default: 1,000. */
   readonly historyPage: number;
+  /**
+   * Bytes, about, that one answer to a client may have of what is read from a store. A publication that is larger comes alone. What a client
+   * has missed follows page by page, as fast as it reads; of history it asks for the next page by `since`. Default: 65,536.
+   */
+  readonly pageBytes: number;
   /** Connections of one user on this node; anonymous ones are not counted. Default: 0, no limit. */
   readonly connectionsPerUser: number;
   /** Commands per second, by method; false: no limit. Defaults: RATES. */
@@ -65,6 +70,7 @@ const DEFAULT_LIMITS: Limits = {
   queueBytes: 1_048_576,
   pending: 256,
   historyPage: 1_000,
+  pageBytes: 65_536,
   connectionsPerUser: 0,
   rates: RATES,
 };
@@ -154,6 +160,7 @@ const LIMIT_NAMES: Readonly<Record<keyof Limits, true>> = {
   queueBytes: true,
   pending: true,
   historyPage: true,
+  pageBytes: true,
   connectionsPerUser: true,
   rates: true,
 };

@@ -4,7 +4,7 @@ import { type HubConnection, SharedMessage } from "./connection.ts";
 import type { HubMetrics } from "./metrics.ts";
 import { SendQueue } from "./send-queue.ts";
 
-/** More characters of replies than this leave before the turn ends. */
+/** More bytes of replies than this leave before the turn ends. */
 const FLUSH_AT = 64 * 1024;
 
 /** What is to be flushed at the end of this turn: one callback for all. Publications, then replies, which let those go before them that they follow. */
@@ -63,7 +63,10 @@ export class Outbox {
   private readonly metrics: HubMetrics;
   private readonly queueLimit: number;
   private readonly onOverflow: () => void;
+  /** Called when the connection takes more and nothing waits for it. */
+  onFree: (() => void) | undefined;
   private replies = "";
+  private replyBytes = 0;
   /** The publication behind which the replies came. */
   private repliesAfter = 0;
   private waitsForTurnEnd = false;
@@ -104,8 +107,15 @@ export class Outbox {
       this.flush();
       this.repliesAfter = this.turnEnd.last;
     }
-    this.replies = this.replies === "" ? text : `${this.replies}\n${text}`;
-    if (this.replies.length > FLUSH_AT) this.flush();
+    const bytes = Buffer.byteLength(text);
+    if (this.replies === "") {
+      this.replies = text;
+      this.replyBytes = bytes;
+    } else {
+      this.replies = `${this.replies}\n${text}`;
+      this.replyBytes += bytes + 1;
+    }
+    if (this.replyBytes > FLUSH_AT) this.flush();
     else if (!this.waitsForTurnEnd) {
       this.waitsForTurnEnd = true;
       this.turnEnd.addOutbox(this);
@@ -115,6 +125,11 @@ export class Outbox {
   /** Whether the connection takes more. */
   get isFree(): boolean {
     return !this.blocked && !this.closed;
+  }
+
+  /** Whether so many bytes can be written without ending the connection. */
+  hasRoomFor(bytes: number): boolean {
+    return !this.blocked || this.queueBytes + this.replyBytes + bytes <= this.queueLimit;
   }
 
   /** A message for many, counted in `counts`; `number`: of the publication, if it is one. */
@@ -138,15 +153,16 @@ export class Outbox {
   /** Sends the lines that wait for the end of the turn. */
   flush(): void {
     this.waitsForTurnEnd = false;
-    const text = this.replies;
+    const { replies: text, replyBytes } = this;
     if (text === "" || this.closed) return;
     this.replies = "";
+    this.replyBytes = 0;
     if (this.blocked) {
-      this.enqueue(new SharedMessage(text), undefined);
+      this.enqueue(new SharedMessage(text, "disconnect", "", replyBytes), undefined);
       return;
     }
     this.metrics.messagesSent++;
-    this.metrics.charactersSent += text.length;
+    this.metrics.bytesSent += replyBytes;
     if (!this.connection.write(text)) this.blocked = true;
   }
 
@@ -157,24 +173,27 @@ export class Outbox {
       const message = this.queue.take();
       if (message === undefined) {
         this.queue = undefined;
-        return;
+        break;
       }
       this.metrics.queueBytes -= message.size;
       this.send(message);
     }
+    if (this.isFree) this.onFree?.();
   }
 
   /** Nothing is sent any more, and what waits is forgotten. */
   close(): void {
     this.closed = true;
     this.replies = "";
+    this.replyBytes = 0;
+    this.onFree = undefined;
     this.metrics.queueBytes -= this.queueBytes;
     this.queue = undefined;
   }
 
   private send(message: SharedMessage): void {
     this.metrics.messagesSent++;
-    this.metrics.charactersSent += message.text.length;
+    this.metrics.bytesSent += message.size;
     if (!this.connection.writeShared(message)) this.blocked = true;
   }
 

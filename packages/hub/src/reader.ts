@@ -41,13 +41,13 @@ export class Reader {
     this.rateLimit = new RateLimit(parts.settings.limits.rates);
   }
 
-  /** A frame: commands separated by newlines. */
-  receive(text: string): void {
+  /** A frame: commands separated by newlines. `bytes`: of its UTF-8. */
+  receive(text: string, bytes: number): void {
     const { session, parts } = this;
     if (session.state === "closed") return;
     parts.metrics.framesReceived++;
-    parts.metrics.charactersReceived += text.length;
-    if (text.length > parts.settings.limits.messageSize) return session.close(MESSAGE_TOO_BIG);
+    parts.metrics.bytesReceived += bytes;
+    if (bytes > parts.settings.limits.messageSize) return session.close(MESSAGE_TOO_BIG);
     session.seen();
     if (!text.includes("\n")) return this.line(text);
     let lines = 0;

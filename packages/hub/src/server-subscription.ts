@@ -42,19 +42,23 @@ export async function subscribeByServer(
     expireAt,
   });
   membership.byCredentials = byCredentials;
-  try {
-    await membership.prepare(since);
-  } catch (error) {
-    if (session.memberships.get(channel) !== membership) return; // it was unsubscribed meanwhile, or has gone
-    session.leave(channel);
-    throw error;
-  }
-  const { publications, ...beginning } = membership.commit();
-  const name = JSON.stringify(channel);
-  const result = { ...beginning, publications: [], recoverable: namespace.recovery, expiry: undefined, delta: false };
-  session.outbox.line(channelPush(name, "subscribe", subscribeJson({ ...result, data })));
-  // the push has no place for them
-  for (const publication of publications) session.outbox.line(channelPush(name, "pub", publication));
-  membership.announce();
-  if (expireAt !== undefined) session.reschedule();
+  const begin = async (): Promise<void> => {
+    try {
+      await membership.prepare(since);
+    } catch (error) {
+      if (session.memberships.get(channel) !== membership) return; // it was unsubscribed meanwhile, or has gone
+      session.leave(channel);
+      throw error;
+    }
+    const { publications, ...beginning } = membership.commit();
+    const name = JSON.stringify(channel);
+    const result = { ...beginning, publications: [], recoverable: namespace.recovery, expiry: undefined, delta: false };
+    session.outbox.line(channelPush(name, "subscribe", subscribeJson({ ...result, data })));
+    // the push has no place for them
+    for (const publication of publications) session.outbox.line(channelPush(name, "pub", publication));
+    membership.announce();
+    if (expireAt !== undefined) session.reschedule();
+  };
+  // what it missed is read when the connection takes it
+  await (since === undefined ? begin() : session.pages.run(begin));
 }

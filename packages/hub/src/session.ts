@@ -7,6 +7,8 @@ import type { Credentials } from "./credentials.ts";
 import { type JsonText, optionalJson, toJson } from "./json.ts";
 import { Membership, type MembershipContext } from "./membership.ts";
 import type { Namespace } from "./namespaces.ts";
+import { Pages } from "./pages.ts";
+import type { TimeSlices } from "./time-slices.ts";
 import type { HubSettings } from "./options.ts";
 import { own } from "./owned.ts";
 import { Outbox, type TurnEnd } from "./outbox.ts";
@@ -18,6 +20,7 @@ export interface SessionContext extends MembershipContext {
   readonly settings: HubSettings;
   readonly agenda: Agenda;
   readonly turnEnd: TurnEnd;
+  readonly slices: TimeSlices;
   /** Told when a session begins, is connected, has ended. */
   readonly registry: { begin(session: Session): void; add(session: Session): void; end(session: Session): void };
 }
@@ -41,6 +44,7 @@ export class Session implements ClientSession, SubscriptionOwner, Due {
   slot = NO_SLOT;
   /** By channel: those that are being prepared too. */
   readonly memberships = new Map<string, Membership>();
+  private pagesMade: Pages | undefined;
   private readonly hub: SessionContext;
   private readonly connection: HubConnection;
   private connInfo: JsonText | undefined;
@@ -64,6 +68,17 @@ export class Session implements ClientSession, SubscriptionOwner, Due {
     hub.agenda.set(this, this.connectBy);
     hub.registry.begin(this);
     hub.metrics.connections++;
+  }
+
+  /** What it reads from stores, page by page. */
+  get pages(): Pages {
+    if (this.pagesMade === undefined) {
+      const pages = new Pages(this.outbox, this.hub.slices);
+      this.outbox.onFree = () => pages.next();
+      if (this.isClosed) pages.close();
+      this.pagesMade = pages;
+    }
+    return this.pagesMade;
   }
 
   get isClosed(): boolean {
@@ -241,6 +256,7 @@ export class Session implements ClientSession, SubscriptionOwner, Due {
       this.connection.close(why.code, why.reason);
     }
     this.outbox.close();
+    this.pagesMade?.close();
     for (const membership of this.memberships.values()) membership.end();
     this.memberships.clear();
     hub.registry.end(this);

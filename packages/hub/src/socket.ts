@@ -76,7 +76,7 @@ export function attachSocket(hub: Hub, socket: WebSocketConnection, context?: un
   socket.on("message", (message) => {
     if (message.type === "text") {
       speaksJson = true;
-      incoming.receive(message.text);
+      incoming.receive(message.text, message.size);
       return;
     }
     const why = isJson(message.bytes) ? DISCONNECTS.INAPPROPRIATE_PROTOCOL : NO_PROTOBUF;

@@ -1,10 +1,12 @@
 import type { ClientInfo, Publication } from "./broker/broker.ts";
 import type { CodeAndReason } from "./codes.ts";
 import type { Outbox } from "./outbox.ts";
+import type { Pages } from "./pages.ts";
 
 /** Whoever has subscriptions: told where one ended for a reason of the channel. */
 export interface SubscriptionOwner {
   readonly outbox: Outbox;
+  readonly pages: Pages;
   /** The client's place in the stream is lost: it has to come back. */
   lost(subscription: Subscription, why: CodeAndReason): void;
 }
@@ -23,6 +25,13 @@ export interface SubscriptionOptions {
   readonly expireAt: number | undefined;
 }
 
+/** What was published while a page of history is read, in the order of the offsets. */
+export interface ReadAhead {
+  readonly publications: Publication[];
+  /** Bytes that it may still take. Below 0 it is incomplete, and the rest has to be read. */
+  room: number;
+}
+
 /** No offset: what a subscriber has that can make nothing of a delta. */
 export const NO_BASE = -1;
 
@@ -39,8 +48,9 @@ export class Subscription {
   expireAt: number | undefined;
   /** Between preparation and commit nothing is sent. */
   live = false;
-  /** What was published while the client's missed publications are read. */
-  buffer: Publication[] | undefined;
+  /** It gets what is in the stream from history, until it has met the top: see `CatchUp`. */
+  isBehind = false;
+  readAhead: ReadAhead | undefined;
   /** Of the last publication that it was sent, or that it had when it subscribed. */
   offset = 0;
   /** Of the publication that the next one may be a delta to. */

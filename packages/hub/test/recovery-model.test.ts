@@ -203,13 +203,15 @@ interface Scenario {
   readonly losses: number;
   readonly steps: number;
   readonly queueBytes: number;
+  /** Default: a page is larger than what any client misses. */
+  readonly pageBytes?: number;
 }
 
 /** Returns how much was lost to clients, and how often they were told. */
 async function play(
   seed: number,
   scenario: Scenario,
-): Promise<{ lost: number; seen: number; slow: number; gaps: number }> {
+): Promise<{ lost: number; seen: number; slow: number; gaps: number; caughtUp: number }> {
   const random = randomFrom(seed);
   const clock = new VirtualClock();
   const engine = new MemoryEngine({ clock });
@@ -226,7 +228,7 @@ async function play(
         },
         anonymous: true,
         ping: false,
-        limits: { queueBytes: scenario.queueBytes, rates: false },
+        limits: { queueBytes: scenario.queueBytes, pageBytes: scenario.pageBytes ?? 1_000_000, rates: false },
         clock,
         broker,
         presence,
@@ -293,23 +295,25 @@ async function play(
   }
   const slow = hubs.reduce((sum, { metrics }) => sum + metrics.slowDisconnects, 0);
   const gaps = hubs.reduce((sum, { metrics }) => sum + metrics.gaps, 0);
+  const caughtUp = hubs.reduce((sum, { metrics }) => sum + metrics.caughtUp, 0);
   for (const hub of hubs) await hub.close();
   for (const { metrics } of hubs) {
     assert.deepEqual([metrics.connections, metrics.subscriptions, metrics.channels, metrics.queueBytes], [0, 0, 0, 0]);
   }
   assert.equal((await presence.stats("m:a")).clients, 0);
-  return { lost, seen, slow, gaps };
+  return { lost, seen, slow, gaps, caughtUp };
 }
 
 async function playMany(seeds: number, scenario: Scenario): Promise<Awaited<ReturnType<typeof play>>> {
-  const total = { lost: 0, seen: 0, slow: 0, gaps: 0 };
+  const total = { lost: 0, seen: 0, slow: 0, gaps: 0, caughtUp: 0 };
   for (let seed = 1; seed <= seeds; seed++) {
     try {
-      const { lost, seen, slow, gaps } = await play(seed, scenario);
+      const { lost, seen, slow, gaps, caughtUp } = await play(seed, scenario);
       total.lost += lost;
       total.seen += seen;
       total.slow += slow;
       total.gaps += gaps;
+      total.caughtUp += caughtUp;
     } catch (error) {
       throw new Error(`seed ${seed}`, { cause: error });
     }
@@ -344,4 +348,29 @@ test("the same on three nodes whose broker loses and doubles what it delivers", 
 test("with too little history some is lost, and each client is told of all that it lost", async () => {
   const { lost, seen } = await playMany(12, { nodes: 2, historySize: 5, losses: 10, steps: 1200, queueBytes: 3000 });
   assert.ok(lost > 100 && seen > 2_000, `${lost} lost, ${seen} seen`);
+});
+
+test("the same with pages of two publications: what is missed comes page by page, and nothing twice", async () => {
+  const { lost, seen, gaps, caughtUp } = await playMany(12, {
+    nodes: 3,
+    historySize: 10_000,
+    losses: 10,
+    steps: 1200,
+    queueBytes: 3000,
+    pageBytes: 160,
+  });
+  assert.equal(lost, 0);
+  assert.ok(seen > 5_000 && gaps > 10 && caughtUp > 100, `${seen} seen, ${gaps} gaps, ${caughtUp} caught up`);
+});
+
+test("pages and too little history: who can't be given the next page is told of all that it lost", async () => {
+  const { lost, seen, caughtUp } = await playMany(12, {
+    nodes: 2,
+    historySize: 5,
+    losses: 10,
+    steps: 1200,
+    queueBytes: 3000,
+    pageBytes: 1,
+  });
+  assert.ok(lost > 100 && seen > 2_000 && caughtUp > 20, `${lost} lost, ${seen} seen, ${caughtUp} caught up`);
 });

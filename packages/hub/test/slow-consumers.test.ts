@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { FaultyBroker } from "./support/faulty-broker.ts";
 import { withHub } from "./support/hubs.ts";
 import { pubsOf, TestClient } from "./support/test-client.ts";
 import { settle } from "./support/virtual-clock.ts";
@@ -125,14 +126,55 @@ test("answers wait in the same queue, in order, and are never dropped", () =>
     );
   }));
 
-test("a client that reads nothing and asks on is ended", () =>
-  withHub({ limits: { queueBytes: 10_000 } }, async ({ hub }) => {
+test("a client that reads nothing and asks on: what it asks of stores is read when it reads, in order", async () => {
+  const broker = new FaultyBroker();
+  await withHub({ broker, limits: { pageBytes: 100_000 } }, async ({ hub }) => {
     const slow = await new TestClient(hub).connect();
     await slow.subscribe("quiet:x");
-    for (let n = 0; n < 10; n++) await hub.publish("quiet:x", big(n));
+    for (let n = 0; n < 10; n++) await hub.publish("quiet:x", "x".repeat(7000));
+    slow.take();
+    slow.drain(1);
+    let reads = 0;
+    broker.onHistory = async () => void reads++;
+    for (let n = 0; n < 20; n++) slow.send({ id: 50 + n, history: { channel: "quiet:x", limit: 10 } });
+    await settle();
+    assert.deepEqual([reads, hub.metrics.queueBytes], [1, 0], "one page is on its way");
+    for (let taken = 2; taken <= 20; taken++) {
+      slow.drain(1);
+      await settle();
+      assert.equal(reads, taken);
+    }
+    assert.equal(slow.closedWith, undefined);
+    assert.deepEqual(
+      slow.take().map(({ id, history: page }) => [id, page?.publications.length]),
+      Array.from({ length: 20 }, (_, n) => [50 + n, 10]),
+    );
+  });
+});
+
+test("what a client asked of stores is abandoned when it has gone", async () => {
+  const broker = new FaultyBroker();
+  await withHub({ broker, limits: { pageBytes: 100_000 } }, async ({ hub }) => {
+    const slow = await new TestClient(hub).connect();
+    await slow.subscribe("quiet:x");
+    for (let n = 0; n < 10; n++) await hub.publish("quiet:x", "x".repeat(7000));
+    slow.drain(1);
+    let reads = 0;
+    broker.onHistory = async () => void reads++;
+    for (let n = 0; n < 20; n++) slow.send({ id: 50 + n, history: { channel: "quiet:x", limit: 10 } });
+    slow.lose();
+    await settle();
+    assert.equal(reads, 1);
+  });
+});
+
+test("a client that reads nothing and asks for what takes no store is ended", () =>
+  withHub({ limits: { queueBytes: 10_000 } }, async ({ hub }) => {
+    hub.rpc("much", () => big(1).repeat(10));
+    const slow = await new TestClient(hub).connect();
     slow.drain(1);
     for (let n = 0; n < 20 && slow.closedWith === undefined; n++) {
-      slow.send({ id: 50 + n, history: { channel: "quiet:x", limit: 10 } });
+      slow.send({ id: 50 + n, rpc: { method: "much" } });
       await settle();
     }
     assert.equal(slow.closedWith?.code, 3008);

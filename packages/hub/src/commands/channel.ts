@@ -40,11 +40,14 @@ export async function history(session: Session, parts: Parts, command: HistoryCo
   if (!namespace.hasHistory) throw commandError("NOT_AVAILABLE", "the channel has no history");
   const allowed = allow(session, namespace.readHistory, channel, () => undefined);
   if (allowed !== undefined) await allowed;
-  const most = parts.settings.limits.historyPage;
-  const limit = command.limit < 0 ? most : Math.min(command.limit, most);
-  const page = await parts.broker.history(channel, { since, limit, reverse }, namespace.publishing.metaTtl);
-  if (since !== undefined && !isPlaceIn(page, since)) throw commandError("UNRECOVERABLE_POSITION");
-  session.outbox.line(reply(command.id, "history", historyJson(page)));
+  const { historyPage, pageBytes: maxBytes } = parts.settings.limits;
+  const limit = command.limit < 0 ? historyPage : Math.min(command.limit, historyPage);
+  await session.pages.run(async () => {
+    const { metaTtl, maxChannels } = namespace.publishing;
+    const page = await parts.broker.history(channel, { since, limit, reverse, maxBytes, maxChannels }, metaTtl);
+    if (since !== undefined && !isPlaceIn(page, since)) throw commandError("UNRECOVERABLE_POSITION");
+    if (!session.isClosed) session.outbox.line(reply(command.id, "history", historyJson(page)));
+  });
 }
 
 async function allowPresence(session: Session, parts: Parts, channel: string): Promise<void> {

@@ -41,9 +41,12 @@ export async function connect(session: Session, parts: Parts, command: ConnectCo
   }
   // from here on in one step, so that nothing is published between a subscription and the answer that tells of it
   const subs = new Map<string, JsonText>();
+  let room = settings.limits.pageBytes;
   for (const { membership, data } of prepared) {
     const recoverable = membership.namespace.recovery;
-    const result = { ...membership.commit(), recoverable, expiry: undefined, delta: false, data };
+    const beginning = membership.commit(room);
+    for (const publication of beginning.publications) room -= Buffer.byteLength(publication);
+    const result = { ...beginning, recoverable, expiry: undefined, delta: false, data };
     subs.set(membership.subscription.channel, subscribeJson(result));
   }
   const ping = settings.ping === false ? 0 : settings.ping.interval / 1000;
@@ -132,8 +135,12 @@ async function prepareServerSide(
     membership.byCredentials = true;
     return { membership, data: optionalJson(data, "the data of a subscription") };
   });
+  // all of them share a page
+  const pageBytes = Math.floor(parts.settings.limits.pageBytes / Math.max(1, command.positions.size));
   await Promise.all(
-    prepared.map(({ membership }) => membership.prepare(command.positions.get(membership.subscription.channel))),
+    prepared.map(({ membership }) =>
+      membership.prepare(command.positions.get(membership.subscription.channel), pageBytes),
+    ),
   );
   return prepared;
 }

@@ -40,22 +40,26 @@ export async function subscribe(session: Session, parts: Parts, command: Subscri
     info: session.makeInfo(chanInfo),
     expireAt: grant.expireAt,
   });
-  try {
-    await membership.prepare(since);
-    if (command.rejectUnrecovered && since !== undefined && !membership.isRecoverable) {
-      throw commandError("UNRECOVERABLE_POSITION");
+  const begin = async (): Promise<void> => {
+    try {
+      await membership.prepare(since);
+      if (command.rejectUnrecovered && since !== undefined && !membership.isRecoverable) {
+        throw commandError("UNRECOVERABLE_POSITION");
+      }
+    } catch (error) {
+      if (session.memberships.get(channel) === membership) session.leave(channel);
+      throw error;
     }
-  } catch (error) {
-    if (session.memberships.get(channel) === membership) session.leave(channel);
-    throw error;
-  }
-  const beginning = membership.commit();
-  const recoverable = namespace.recovery;
-  session.outbox.line(
-    reply(command.id, "subscribe", subscribeJson({ ...beginning, recoverable, expiry, delta, data })),
-  );
-  membership.announce();
-  if (grant.expireAt !== undefined) session.reschedule();
+    const beginning = membership.commit();
+    const recoverable = namespace.recovery;
+    session.outbox.line(
+      reply(command.id, "subscribe", subscribeJson({ ...beginning, recoverable, expiry, delta, data })),
+    );
+    membership.announce();
+    if (grant.expireAt !== undefined) session.reschedule();
+  };
+  // what it missed is read when the connection takes it
+  await (since === undefined ? begin() : session.pages.run(begin));
 }
 
 export function unsubscribe(session: Session, _parts: Parts, command: UnsubscribeCommand): void {

@@ -65,8 +65,9 @@ export class PublicationPush {
 
   private makeDelta(base: DeltaBase): SharedMessage {
     const { publication } = this;
-    const delta = createDelta(base.bytes, Buffer.from(publication.data));
-    if (delta.length >= publication.data.length) return this.full;
+    const data = Buffer.from(publication.data);
+    const delta = createDelta(base.bytes, data);
+    if (Buffer.byteLength(delta) >= data.length) return this.full;
     return this.message(publicationJson(publication, JSON.stringify(delta), true));
   }
 

@@ -1,0 +1,160 @@
+import type { Clock } from "./clock.ts";
+
+/** How long work may hold up the event loop in one tick, ms. */
+const SLICE = 5;
+/** Pieces of work that may wait for a store in one slice. */
+const AT_ONCE = 16;
+
+/** A piece of work. It neither throws nor rejects; undefined: it is done. */
+export type Work = () => Promise<void> | undefined;
+
+interface Waiting {
+  readonly work: Work;
+  /** Nothing else is started before it is done or the tick is over. */
+  readonly alone: boolean;
+}
+
+/**
+ * Shares the event loop: work that may take long is done in slices of a few milliseconds, one in each tick of the loop, in the order in which
+ * it came. A piece of work should take less than a slice; what has more to do asks for another slice.
+ */
+export class TimeSlices {
+  private readonly clock: Clock;
+  private waiting: Waiting[] = [];
+  private head = 0;
+  /** This tick has its slice already. */
+  private isOpen = false;
+  /** Tells the slices apart: work that was started in an earlier one does not count in this one. */
+  private slice = 0;
+  private startedAt = 0;
+  private unfinished = 0;
+  private isAlone = false;
+  private isStarting = false;
+
+  constructor(clock: Clock) {
+    this.clock = clock;
+  }
+
+  /** Pieces of work that wait. */
+  get size(): number {
+    return this.waiting.length - this.head;
+  }
+
+  /** When this tick's slice began. */
+  get sliceBegan(): number {
+    return this.startedAt;
+  }
+
+  /** Does the work in its turn: at once where nothing else waits and this tick's slice is not used up. */
+  add(work: Work, alone = false): void {
+    this.waiting.push({ work, alone });
+    if (!this.isOpen) this.open();
+    this.start();
+  }
+
+  /** A loop over many items that gives way to others: see `Loop`. */
+  loop(): Loop {
+    return new Loop(this, this.clock);
+  }
+
+  private open(): void {
+    this.isOpen = true;
+    this.slice++;
+    this.startedAt = this.clock.now();
+    this.unfinished = 0;
+    this.isAlone = false;
+    this.clock.endOfTurn(() => {
+      this.isOpen = false;
+      if (this.size === 0) return;
+      this.open();
+      this.start();
+    });
+  }
+
+  private start(): void {
+    if (this.isStarting) return;
+    this.isStarting = true;
+    while (this.size > 0 && !this.isAlone && this.unfinished < AT_ONCE) {
+      if (this.clock.now() - this.startedAt >= SLICE) break;
+      const { work, alone } = this.take();
+      const done = work();
+      if (done === undefined) continue;
+      const { slice } = this;
+      this.unfinished++;
+      this.isAlone = alone;
+      void done.then(() => {
+        if (slice !== this.slice) return;
+        this.unfinished--;
+        if (alone) this.isAlone = false;
+        this.start();
+      });
+    }
+    this.isStarting = false;
+  }
+
+  private take(): Waiting {
+    const next = this.waiting[this.head++];
+    if (next === undefined) throw new Error("nothing waits"); // impossible: asked by `size`
+    if (this.head === this.waiting.length) {
+      this.waiting = [];
+      this.head = 0;
+    } else if (this.head > 1024 && this.head * 2 > this.waiting.length) {
+      this.waiting = this.waiting.slice(this.head);
+      this.head = 0;
+    }
+    return next;
+  }
+}
+
+/** Steps between two looks at the clock. */
+const STEPS = 16;
+
+/**
+ * A loop over many items that gives way when its slice is over:
+ *
+ *     const loop = slices.loop();
+ *     for (const item of items) {
+ *       if (loop.isOver()) await loop.next();
+ *       ...
+ *     }
+ *     loop.end();
+ */
+export class Loop {
+  private readonly slices: TimeSlices;
+  private readonly clock: Clock;
+  private startedAt: number;
+  private steps = 0;
+  private endSlice: (() => void) | undefined;
+
+  constructor(slices: TimeSlices, clock: Clock) {
+    this.slices = slices;
+    this.clock = clock;
+    this.startedAt = clock.now();
+  }
+
+  /** Whether the slice is over. `weight`: steps that this item counts for. */
+  isOver(weight = 1): boolean {
+    this.steps += weight;
+    if (this.steps < STEPS) return false;
+    this.steps = 0;
+    return this.clock.now() - this.startedAt >= SLICE;
+  }
+
+  /** Resolves when the next slice is this loop's. */
+  async next(): Promise<void> {
+    this.end();
+    await new Promise<void>((resolve) => {
+      this.slices.add(() => {
+        this.startedAt = this.slices.sliceBegan;
+        resolve();
+        return new Promise<void>((end) => (this.endSlice = end));
+      }, true);
+    });
+  }
+
+  /** The loop is done. */
+  end(): void {
+    this.endSlice?.();
+    this.endSlice = undefined;
+  }
+}
