@@ -56,5 +56,11 @@ export {
 export { type DeflateFresh, compressedForm } from "./deflate/compressed-form.ts";
 export type { MessageCodec, MessageCodecFactory, ReceivedPayload } from "./deflate/codec.ts";
 export { inflatedMessage } from "./deflate/inflated-message.ts";
-export { clientDeflate, type DeflateWishes, PERMESSAGE_DEFLATE, serverDeflate } from "./deflate/negotiation.ts";
+export {
+  clientDeflate,
+  clientDeflateWithFallback,
+  type DeflateWishes,
+  PERMESSAGE_DEFLATE,
+  serverDeflate,
+} from "./deflate/negotiation.ts";
 export { type DeflateDirection, deflateDirections, type DeflateParams, type WindowBits } from "./deflate/params.ts";

@@ -26,6 +26,7 @@ const HEAD_LIMITS: OptionNames<HeadLimits> = { maxHeadSize: true, maxHeaders: tr
 const COMPRESSION: OptionNames<CompressionOptions> = {
   contextTakeover: true,
   windowBits: true,
+  fallbackOffers: true,
   memoryLevel: true,
   level: true,
   threshold: true,

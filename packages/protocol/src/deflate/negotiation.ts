@@ -101,18 +101,57 @@ function agreed(answer: RawDeflateParams): DeflateParams {
   };
 }
 
+/** An offer, and what the client keeps to if a server takes it. */
+interface Candidate {
+  readonly offer: RawDeflateParams;
+  readonly own: Required<DeflateWishes>;
+}
+
 /**
  * permessage-deflate as a client negotiates it. Each element of `wishes` becomes one offer, most wanted first: a server
  * takes the first that it can live with, or none. Throws INVALID_ARGUMENT for wishes that are not what they have to be.
  */
 export function clientDeflate(...wishes: readonly DeflateWishes[]): ClientExtension<DeflateParams> {
-  const wanted = (wishes.length === 0 ? [{}] : wishes).map(checked);
-  const offers = wanted.map(offerOf);
+  return clientExtension(candidates(wishes));
+}
+
+/**
+ * `clientDeflate` with two more offers behind those of the wishes, for servers that decline them or answer without the parameters asked
+ * for: `client_max_window_bits` alone, which is what browsers offer, and no parameter at all. A server that takes one of them may refer
+ * back to earlier messages, up to 32 KiB, whatever the wishes say. What the first wishes say of the client's own messages still holds.
+ */
+export function clientDeflateWithFallback(...wishes: readonly DeflateWishes[]): ClientExtension<DeflateParams> {
+  const preferred = candidates(wishes);
+  const [{ own }] = preferred;
+  return clientExtension([...preferred, ...FALLBACK_OFFERS.map((offer) => ({ offer, own }))]);
+}
+
+const NO_PARAMETERS: RawDeflateParams = {
+  serverNoContextTakeover: false,
+  clientNoContextTakeover: false,
+  serverMaxWindowBits: undefined,
+  clientMaxWindowBits: undefined,
+};
+const FALLBACK_OFFERS: readonly RawDeflateParams[] = [{ ...NO_PARAMETERS, clientMaxWindowBits: true }, NO_PARAMETERS];
+
+function candidates(wishes: readonly DeflateWishes[]): readonly [Candidate, ...Candidate[]] {
+  const [first = {}, ...more] = wishes;
+  const candidate = (one: DeflateWishes): Candidate => {
+    const own = checked(one);
+    return { offer: offerOf(own), own };
+  };
+  return [candidate(first), ...more.map(candidate)];
+}
+
+function clientExtension(offered: readonly Candidate[]): ClientExtension<DeflateParams> {
   return {
     name: PERMESSAGE_DEFLATE,
     rsv: RSV1,
-    offers: offers.map((raw): ExtensionOffer => ({ name: PERMESSAGE_DEFLATE, params: writeDeflateParams(raw) })),
-    accept: (params) => acceptAnswer(params, offers, wanted),
+    offers: offered.map(({ offer }): ExtensionOffer => ({
+      name: PERMESSAGE_DEFLATE,
+      params: writeDeflateParams(offer),
+    })),
+    accept: (params) => acceptAnswer(params, offered),
   };
 }
 
@@ -127,23 +166,20 @@ function offerOf(wanted: Required<DeflateWishes>): RawDeflateParams {
   };
 }
 
-function acceptAnswer(
-  params: ExtensionParams,
-  offers: readonly RawDeflateParams[],
-  wanted: readonly Required<DeflateWishes>[],
-): DeflateParams | string {
+/** An answer does not say which offer it accepts: the first that it fits. */
+function acceptAnswer(params: ExtensionParams, offered: readonly Candidate[]): DeflateParams | string {
   const answer = readDeflateParams(params, "answer");
   if (typeof answer === "string") return answer;
   let wrong = "";
-  for (const [index, offer] of offers.entries()) {
+  for (const { offer, own } of offered) {
     const mismatch = mismatchOf(offer, answer);
     if (mismatch === undefined) {
       const params = agreed(answer);
-      // What limits the client itself it keeps to, whatever the answer says of it.
+      // the client keeps to its own limits, whatever the answer says: it may always use less than it is allowed
       return {
         ...params,
-        clientNoContextTakeover: params.clientNoContextTakeover || offer.clientNoContextTakeover,
-        clientMaxWindowBits: smaller(params.clientMaxWindowBits, wanted[index].clientMaxWindowBits),
+        clientNoContextTakeover: params.clientNoContextTakeover || !own.clientContextTakeover,
+        clientMaxWindowBits: smaller(params.clientMaxWindowBits, own.clientMaxWindowBits),
       };
     }
     wrong ||= mismatch;
@@ -162,7 +198,8 @@ function mismatchOf(offer: RawDeflateParams, answer: RawDeflateParams): string |
   if (offer.serverMaxWindowBits !== undefined && (answer.serverMaxWindowBits ?? 16) > offer.serverMaxWindowBits) {
     return `server_max_window_bits was to be at most ${offer.serverMaxWindowBits}, got ${answer.serverMaxWindowBits ?? "none"}`;
   }
-  // §7.1.2.2: "a value equal to or smaller than the received value"
+  // §7.1.2.2: "a value equal to or smaller than the received value". (To an offer without the parameter, an answer "MUST NOT include" it;
+  // of the offers made here, only the last one is without, and an answer that has it accepts the one before.)
   const limit = offer.clientMaxWindowBits;
   if (
     typeof limit === "number" &&

@@ -1,7 +1,12 @@
 import fc from "fast-check";
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { clientDeflate, type DeflateWishes, serverDeflate } from "../../src/deflate/negotiation.ts";
+import {
+  clientDeflate,
+  clientDeflateWithFallback,
+  type DeflateWishes,
+  serverDeflate,
+} from "../../src/deflate/negotiation.ts";
 import { type DeflateParams, deflateDirections, type WindowBits } from "../../src/deflate/params.ts";
 import { WebSocketError } from "../../src/errors.ts";
 import { acceptAnswer, answerOffers, formatExtensions, parseExtensions } from "../../src/handshake/extensions.ts";
@@ -28,7 +33,11 @@ function serverSays(offers: string, wishes?: DeflateWishes): { header: string; a
 
 /** What a client makes of an answer; a text if it fails the handshake. */
 function clientSays(answer: string, ...wishes: DeflateWishes[]): Short["agreed"] | string {
-  const result = acceptAnswer([clientDeflate(...wishes)], answer);
+  return clientTakes(clientDeflate(...wishes), answer);
+}
+
+function clientTakes(client: ReturnType<typeof clientDeflate>, answer: string): Short["agreed"] | string {
+  const result = acceptAnswer([client], answer);
   if (result instanceof WebSocketError) {
     assert.equal(result.code, "UNREQUESTED_EXTENSION");
     return result.message;
@@ -215,6 +224,75 @@ describe("permessage-deflate, the client's side", () => {
   test("an empty value is refused", () => {
     const accepted = clientDeflate(KEEP).accept([["server_max_window_bits", ""]]);
     assert.equal(accepted, 'server_max_window_bits is an integer from 8 to 15, got ""');
+  });
+});
+
+describe("permessage-deflate, the client's side, with fallback offers", () => {
+  const FALLBACK = "permessage-deflate; client_max_window_bits, permessage-deflate";
+  const SMALL: DeflateWishes = { ...KEEP, serverMaxWindowBits: 10, clientMaxWindowBits: 11 };
+
+  test("offers what it wishes, then what any server can take", () => {
+    const offers = (...wishes: DeflateWishes[]): string =>
+      formatExtensions(clientDeflateWithFallback(...wishes).offers);
+    assert.equal(offers(), `permessage-deflate; ${NONE}; client_max_window_bits, ${FALLBACK}`);
+    assert.equal(
+      offers(SMALL, {}),
+      `permessage-deflate; server_max_window_bits=10; client_max_window_bits=11, permessage-deflate; ${NONE}; client_max_window_bits, ${FALLBACK}`,
+    );
+  });
+
+  // [wishes, the parameters of the answer, agreed]
+  const ACCEPTED: readonly [DeflateWishes[], string, Short["agreed"]][] = [
+    // an answer without what was asked for takes a fallback offer; the client keeps to its own limits all the same
+    [[], "", [true, false, 15, 15]],
+    [[], "client_no_context_takeover", [true, false, 15, 15]],
+    [[], "server_no_context_takeover", [false, false, 15, 15]],
+    [[], NONE, [false, false, 15, 15]],
+    [[], "server_max_window_bits=9", [true, false, 9, 15]],
+    [[], "client_max_window_bits=9", [true, false, 15, 9]],
+    [[], "client_max_window_bits=15", [true, false, 15, 15]],
+    [[], "server_max_window_bits=8; client_max_window_bits=8", [true, false, 8, 8]],
+    [[SMALL], "", [true, true, 15, 11]],
+    [[SMALL], "server_max_window_bits=15", [true, true, 15, 11]],
+    [[SMALL], "server_max_window_bits=12; client_max_window_bits=15", [true, true, 12, 11]],
+    [[SMALL], "server_max_window_bits=10; client_max_window_bits=9", [true, true, 10, 9]],
+    [[SMALL, {}], "", [true, true, 15, 11]],
+    [[SMALL, {}], "server_no_context_takeover", [false, false, 15, 15]],
+    [[SMALL, {}], "client_no_context_takeover", [true, false, 15, 11]],
+  ];
+  for (const [wishes, params, agreed] of ACCEPTED) {
+    const answer = params === "" ? "permessage-deflate" : `permessage-deflate; ${params}`;
+    test(`accepts ${answer} wishing ${JSON.stringify(wishes)}`, () => {
+      assert.deepEqual(clientTakes(clientDeflateWithFallback(...wishes), answer), agreed);
+    });
+  }
+
+  // RFC 7692 §7.1: what no offer makes valid
+  const REFUSED: readonly [string, RegExp][] = [
+    ["client_max_window_bits", /got no value/],
+    ["server_max_window_bits", /got no value/],
+    ["server_max_window_bits=7", /from 8 to 15/],
+    ["server_max_window_bits=16", /from 8 to 15/],
+    ["client_max_window_bits=08", /from 8 to 15/],
+    ["client_max_window_bits=10; client_max_window_bits=10", /came twice/],
+    ["server_no_context_takeover; server_no_context_takeover", /came twice/],
+    ["server_no_context_takeover=true", /has no value/],
+    ["client_no_context_takeover=1", /has no value/],
+    ["unknown", /is not a parameter/],
+    ["__proto__", /is not a parameter/],
+  ];
+  for (const [params, message] of REFUSED) {
+    test(`fails for ${params}`, () => {
+      const result = clientTakes(clientDeflateWithFallback(), `permessage-deflate; ${params}`);
+      assert.ok(typeof result === "string");
+      assert.match(result, message);
+    });
+  }
+
+  test("fails for an answer to several of its offers", () => {
+    const result = clientTakes(clientDeflateWithFallback(), "permessage-deflate, permessage-deflate");
+    assert.ok(typeof result === "string");
+    assert.match(result, /came twice/);
   });
 });
 

@@ -1,5 +1,6 @@
 import {
   clientDeflate,
+  clientDeflateWithFallback,
   type ClientExtension,
   type DeflateParams,
   type DeflateWishes,
@@ -21,6 +22,12 @@ export interface CompressionOptions {
    * the peer for its messages too, but without `contextTakeover` only if less than 15.
    */
   readonly windowBits?: WindowBits;
+  /**
+   * Client only: behind the offers that ask for the above come two that any server can take. A server that does may refer back to
+   * earlier messages, which costs the connection up to 32 KiB; a server that takes none of the offers is talked to uncompressed, or
+   * refuses the handshake. Default true.
+   */
+  readonly fallbackOffers?: boolean;
   /** zlib's memLevel, 1 to 9: what deflating uses while it works, in three or so places of the process. Default 8. */
   readonly memoryLevel?: number;
   /** zlib's level, 1 (fastest) to 9 (smallest). Default 2. */
@@ -53,6 +60,7 @@ export function compressionSettings(option: boolean | CompressionOptions | undef
   return {
     contextTakeover,
     windowBits: integer("windowBits", given.windowBits, 8, 15, contextTakeover ? 12 : 15) as WindowBits,
+    fallbackOffers: flag("fallbackOffers", given.fallbackOffers, true),
     memoryLevel: integer("memoryLevel", given.memoryLevel, 1, 9, DEFAULT_MEMORY_LEVEL),
     level: integer("level", given.level, 1, 9, DEFAULT_LEVEL),
     threshold: integer("threshold", given.threshold, 0, Infinity, contextTakeover ? 32 : 128),
@@ -88,8 +96,8 @@ export function serverCompression(settings: CompressionSettings): ServerExtensio
 
 /** Asks for what is set; a server that can't promise a window of that size may take the second offer, without context takeover. */
 export function clientCompression(settings: CompressionSettings): ClientExtension<DeflateParams> {
-  const wanted = wishes(settings, "client");
-  return settings.contextTakeover ? clientDeflate(wanted, {}) : clientDeflate(wanted);
+  const wanted = settings.contextTakeover ? [wishes(settings, "client"), {}] : [wishes(settings, "client")];
+  return settings.fallbackOffers ? clientDeflateWithFallback(...wanted) : clientDeflate(...wanted);
 }
 
 function wishes({ contextTakeover, windowBits }: CompressionSettings, role: "client" | "server"): DeflateWishes {

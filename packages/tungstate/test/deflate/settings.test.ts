@@ -25,6 +25,7 @@ describe("the compression option", () => {
     assert.deepEqual(compressionSettings({}), {
       contextTakeover: false,
       windowBits: 15,
+      fallbackOffers: true,
       memoryLevel: 8,
       level: 2,
       threshold: 128,
@@ -45,6 +46,7 @@ describe("the compression option", () => {
     ["asyncSize", [1024, 16 * 1024 * 1024], [1023, 16 * 1024 * 1024 + 1, Infinity, {}]],
     ["contextTakeover", [true, false], [0, "yes", null]],
     ["binary", [true, false], [1, "no"]],
+    ["fallbackOffers", [true, false], [1, "no", null]],
   ];
   for (const [name, good, bad] of RANGES) {
     test(`${name} is checked`, () => {
@@ -93,10 +95,17 @@ describe("what is negotiated", () => {
   });
 
   test("by a client", () => {
-    assert.equal(offers(true), `${NONE}; client_max_window_bits`);
-    assert.equal(offers({ windowBits: 9 }), `${NONE}; client_max_window_bits=9`);
+    const fallback = "permessage-deflate; client_max_window_bits, permessage-deflate";
     const wanted = "permessage-deflate; server_max_window_bits=12; client_max_window_bits=12";
-    assert.equal(offers({ contextTakeover: true }), `${wanted}, ${NONE}; client_max_window_bits`);
+    for (const [option, preferred] of [
+      [{}, `${NONE}; client_max_window_bits`],
+      [{ windowBits: 9 }, `${NONE}; client_max_window_bits=9`],
+      [{ contextTakeover: true }, `${wanted}, ${NONE}; client_max_window_bits`],
+    ] as const) {
+      assert.equal(offers(option), `${preferred}, ${fallback}`);
+      assert.equal(offers({ ...option, fallbackOffers: false }), preferred);
+    }
+    assert.equal(offers(true), offers({}));
   });
 
   test("between the two: both keep to the smaller of what they were set to", () => {

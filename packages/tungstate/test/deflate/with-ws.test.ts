@@ -21,7 +21,7 @@ const ours: fc.Arbitrary<CompressionOptions> = fc.record({
   threshold: fc.constantFrom(0, 32, 1000),
   asyncSize: fc.constantFrom(1024, 65_536),
 });
-// What ws is told not to do, and what it is told to do otherwise than it is asked, it refuses: that is for the tests of negotiation.
+// A server of ours may ask a client of ws for less than that is told to do, which it then refuses.
 const wish = fc.option(fc.constant(true), { nil: undefined });
 const theirs: fc.Arbitrary<PerMessageDeflateOptions> = fc.record({
   serverNoContextTakeover: wish,
@@ -38,6 +38,42 @@ const message: fc.Arbitrary<string | Buffer> = fc.oneof(
 const messages = fc.array(message, { minLength: 1, maxLength: 12 });
 
 const RUNS = { numRuns: 25, endOnFailure: true };
+
+// Whatever a server of ws is told to do and not to do, it takes one of the offers. (false: it refuses offers that ask for it.)
+const flags = [undefined, true, false];
+const limits = [undefined, false, 9, 15];
+const anyServer = fc.record({
+  serverNoContextTakeover: fc.constantFrom(...flags),
+  clientNoContextTakeover: fc.constantFrom(...flags),
+  serverMaxWindowBits: fc.oneof(bits, fc.constantFrom(undefined, false)),
+  clientMaxWindowBits: fc.oneof(bits, fc.constantFrom(undefined, false)),
+  threshold: fc.constantFrom(0, 1000),
+});
+
+/** A server of ws that sends every message back. */
+async function echoServer(perMessageDeflate: object): Promise<{ url: string; close: () => void }> {
+  // its types do not have `false` for a number of bits
+  const server = new WsServer({ port: 0, host: "127.0.0.1", perMessageDeflate });
+  server.on("connection", (socket) => {
+    socket.on("message", (data: Buffer, isBinary) => socket.send(data, { binary: isBinary }));
+  });
+  await once(server, "listening");
+  const close = (): void => {
+    for (const socket of server.clients) socket.terminate();
+    server.close();
+  };
+  return { url: `ws://127.0.0.1:${(server.address() as AddressInfo).port}/`, close };
+}
+
+/** Sends messages through a connection that compresses, and expects them back. */
+async function echoes(url: string, compression: CompressionOptions, sent: readonly (string | Buffer)[]): Promise<void> {
+  const connection = await connect(url, { compression });
+  assert.match(connection.extensions, /permessage-deflate/);
+  const echoed = take(connection, sent.length);
+  for (const each of sent) await connection.send(each);
+  assert.deepEqual((await echoed).map(shown), sent.map(shown));
+  connection.terminate();
+}
 
 function shown(data: string | Uint8Array): string {
   return typeof data === "string" ? data : `bytes ${Buffer.from(data).toString("base64")}`;
@@ -73,22 +109,54 @@ describe("permessage-deflate with ws at the other end", () => {
 
   test("as a client of ours", async () => {
     await fc.assert(
-      fc.asyncProperty(ours, theirs, messages, async (compression, perMessageDeflate, sent) => {
-        const server = new WsServer({ port: 0, host: "127.0.0.1", perMessageDeflate });
-        server.on("connection", (socket) => {
-          socket.on("message", (data: Buffer, isBinary) => socket.send(data, { binary: isBinary }));
-        });
-        await once(server, "listening");
-        const connection = await connect(`ws://127.0.0.1:${(server.address() as AddressInfo).port}/`, { compression });
-        assert.match(connection.extensions, /permessage-deflate/);
-        const echoed = take(connection, sent.length);
-        for (const each of sent) await connection.send(each);
-        assert.deepEqual((await echoed).map(shown), sent.map(shown));
-        connection.terminate();
-        for (const socket of server.clients) socket.terminate();
-        server.close();
+      fc.asyncProperty(ours, anyServer, messages, async (compression, perMessageDeflate, sent) => {
+        const { url, close } = await echoServer(perMessageDeflate);
+        await echoes(url, compression, sent);
+        close();
       }),
       RUNS,
     );
+  });
+
+  test("as a client of ours, with every kind of setting of the server", async () => {
+    // each message is like the one before, so that a window that is not kept, or too small, is noticed
+    const text = "a message that is like the next one, but for its number: ".repeat(20);
+    const sent = [1, 2, 3].map((number) => `${text}${number}`);
+    const clients: readonly CompressionOptions[] = [
+      { threshold: 0 },
+      { threshold: 0, windowBits: 9 },
+      { threshold: 0, contextTakeover: true },
+      { threshold: 0, contextTakeover: true, windowBits: 15 },
+    ];
+    for (const serverNoContextTakeover of flags) {
+      for (const clientNoContextTakeover of flags) {
+        for (const serverMaxWindowBits of limits) {
+          for (const clientMaxWindowBits of limits) {
+            const settings = {
+              serverNoContextTakeover,
+              clientNoContextTakeover,
+              serverMaxWindowBits,
+              clientMaxWindowBits,
+              threshold: 0,
+            };
+            const { url, close } = await echoServer(settings);
+            try {
+              await Promise.all(clients.map((compression) => echoes(url, compression, sent)));
+            } catch (error) {
+              throw new Error(`with ${JSON.stringify(settings)}`, { cause: error });
+            } finally {
+              close();
+            }
+          }
+        }
+      }
+    }
+  });
+
+  test("without fallback offers, a server of ws that takes none of the others refuses the handshake", async () => {
+    const { url, close } = await echoServer({ serverNoContextTakeover: false });
+    await assert.rejects(connect(url, { compression: { fallbackOffers: false } }), { code: "UNEXPECTED_STATUS" });
+    await echoes(url, {}, ["hello"]);
+    close();
   });
 });
