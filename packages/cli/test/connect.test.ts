@@ -154,6 +154,7 @@ test("--header, --protocol and --origin are in the request; credentials are not 
       const names = ["x-one", "x-two", "origin", "authorization"];
       seen = Object.fromEntries(names.map((name) => [name, headers.get(name)]));
       seen.offered = protocols.join(" ");
+      return true;
     },
   });
   const flags = ["-H", "X-One: 1: one", "--header", "X-Two:2", "--protocol", "one", "--protocol", "two"];

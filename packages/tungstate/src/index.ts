@@ -24,7 +24,8 @@ export type {
   WriteOptions,
 } from "./types.ts";
 export { accept, type AcceptOptions } from "./server/accept.ts";
-export { type AdmissionOptions, type Decision, RefusedError } from "./server/admission.ts";
+export { type AdmissionOptions, RefusedError } from "./server/admission.ts";
+export type { Decision, Grant } from "./server/decision.ts";
 export type { OriginPolicy } from "./server/origin.ts";
 export type { TrustedProxies } from "./server/proxies.ts";
 export { HandshakeRequest } from "./server/request.ts";

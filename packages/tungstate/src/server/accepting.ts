@@ -106,7 +106,7 @@ export class Accepting implements TransportSink, Timed {
 
   onDeadline(): void {
     const limit = `${this.admission.timeout} ms`;
-    this.fail(new RefusedError(serverError(this.abort === undefined ? "ACCEPT_TIMEOUT" : "AUTHORIZE_TIMEOUT", limit)));
+    this.fail(new RefusedError(serverError(this.behind === undefined ? "ACCEPT_TIMEOUT" : "AUTHORIZE_TIMEOUT", limit)));
   }
 
   /** Answers a request that was read here or elsewhere. `early` gives the bytes that came behind it. */

@@ -19,32 +19,36 @@ import {
 import { serverCompression } from "../deflate/settings.ts";
 import { sha1 } from "../native.ts";
 import { type ConnectionSettings, describe, time } from "../options.ts";
-import { isThenable } from "../thenable.ts";
+import { isThenable, whenKnown } from "../thenable.ts";
+import { type Decision, judge } from "./decision.ts";
 import { serverError } from "./errors.ts";
 import { mayConnect, type OriginPolicy, parseOrigin } from "./origin.ts";
 import { Proxies, type TrustedProxies } from "./proxies.ts";
 import { HandshakeRequest, type RequestOrigin } from "./request.ts";
 
-/** What `authorize` may answer. Nothing or true: come in. False: 403. A refusal: that response. Else what the 101 says besides. */
-export type Decision = void | boolean | Refusal | { readonly protocol?: string; readonly headers?: HeaderInput };
-
 /** Who is let in, and how a server's handshake goes. */
 export interface AdmissionOptions {
   /** The only path taken; others get 404. Default: any. */
   readonly path?: string;
-  /** Subprotocols spoken here, most wanted first; or a function that chooses one. Default none. */
+  /**
+   * Subprotocols spoken here, most wanted first; or a function that chooses one of those offered, or none. It chooses at once: anything but a string that was
+   * offered or undefined, a promise included, fails the handshake with 500. Default none.
+   */
   readonly protocols?:
     readonly string[] | ((offered: readonly string[], request: HandshakeRequest) => string | undefined);
   /** Which pages may connect. Default `same`. */
   readonly origin?: OriginPolicy;
-  /** Asked last, once the request is known to be in order. Put what it finds out into `request.data`. */
+  /**
+   * Decides about a request that is in order, after everything else has been checked. Only `true` and a Grant, or a promise of one, admit: see Decision. Put what
+   * you find out into `request.data`. Default: every such request is admitted.
+   */
   readonly authorize?: (request: HandshakeRequest) => Decision | PromiseLike<Decision>;
   /**
    * The proxies that are believed about who their client is: addresses, networks, or `loopback`, `linklocal`, `uniquelocal`. See
    * `HandshakeRequest.clientAddress`. Default none.
    */
   readonly trustProxy?: readonly string[] | TrustedProxies;
-  /** How long a handshake may take, `authorize` included, in ms. Default 10,000. */
+  /** How long a handshake may take, with what `origin` and `authorize` wait for, in ms. Default 10,000. */
   readonly handshakeTimeout?: number;
   /** Size of a request's head in bytes, and its other limits. */
   readonly handshakeLimits?: Partial<HeadLimits>;
@@ -131,12 +135,13 @@ export class Admission {
     from.enter?.(request);
     if (path !== undefined && request.path !== path) throw new RefusedError(serverError("PATH_NOT_FOUND"));
     try {
-      if (!mayConnect(origin, upgrade, from.encrypted)) throw new RefusedError(serverError("ORIGIN_REFUSED"));
-      const decision = authorize?.(request);
-      if (!isThenable(decision)) return this.agree(upgrade, request, from.headers, decision);
-      return Promise.resolve(decision)
-        .then((late) => this.agree(upgrade, request, from.headers, late))
-        .catch((error: unknown) => refuse(error));
+      const admitted = whenKnown(mayConnect(origin, upgrade, from.encrypted), (may) => {
+        if (may !== true)
+          throw refused("ORIGIN_REFUSED", may === false ? undefined : `${ORIGIN_EXPECTED}, got ${describe(may)}`);
+        if (authorize === undefined) return this.agree(upgrade, request, from.headers, true);
+        return whenKnown(authorize(request), (decision) => this.agree(upgrade, request, from.headers, decision));
+      });
+      return admitted instanceof Promise ? admitted.catch(refuse) : admitted;
     } catch (error) {
       return refuse(error);
     }
@@ -146,33 +151,40 @@ export class Admission {
     upgrade: UpgradeRequest,
     request: HandshakeRequest,
     given: HeaderInput | undefined,
-    decision: Decision,
+    decision: unknown,
   ): Admitted {
-    const answer = whatItSays(decision);
-    const protocol = answer.protocol ?? this.choose(request);
-    const headers = given === undefined ? answer.headers : [...checkHeaders(given), ...checkHeaders(answer.headers)];
+    const judgement = judge(decision);
+    if (!judgement.admits) throw refused("NOT_AUTHORIZED", judgement.detail, judgement.refusal);
+    const { grant } = judgement;
+    const protocol = grant.protocol ?? this.choose(request);
+    const headers = given === undefined ? grant.headers : [...checkHeaders(given), ...checkHeaders(grant.headers)];
     return { request, accepted: acceptUpgrade(upgrade, this.handshake, { protocol, headers }) };
   }
 
   private choose(request: HandshakeRequest): string | undefined {
     const { protocols } = this.options;
     if (protocols === undefined) return undefined;
-    if (typeof protocols === "function") return protocols(request.protocols, request);
-    return chooseProtocol(request.protocols, protocols);
+    if (typeof protocols !== "function") return chooseProtocol(request.protocols, protocols);
+    const chosen: unknown = protocols(request.protocols, request);
+    if (chosen === undefined || typeof chosen === "string") return chosen;
+    if (isThenable(chosen)) Promise.resolve(chosen).catch(() => undefined); // refused as it is, and its error with it
+    throw protocolError(
+      "INVALID_ARGUMENT",
+      `a function for protocols returns a string that was offered, or undefined, got ${describe(chosen)}`,
+    );
   }
 }
 
-function whatItSays(decision: Decision): { readonly protocol?: string; readonly headers?: HeaderInput } {
-  if (decision === undefined || decision === true) return {};
-  if (decision === false) throw new RefusedError(serverError("NOT_AUTHORIZED"));
-  if (typeof decision !== "object" || decision === null) {
-    throw protocolError(
-      "INVALID_ARGUMENT",
-      `authorize returns a boolean, nothing or an object, got ${describe(decision)}`,
-    );
-  }
-  if ("status" in decision) throw new RefusedError(serverError("NOT_AUTHORIZED"), decision);
-  return decision;
+const ORIGIN_EXPECTED = "a function for origin has to return true or false";
+
+/** `detail` says what a hook returned that it should not: that is for the application, and not for the client. */
+function refused(
+  code: "ORIGIN_REFUSED" | "NOT_AUTHORIZED",
+  detail: string | undefined,
+  refusal?: Refusal,
+): RefusedError {
+  const { status = 403, message } = serverError(code);
+  return new RefusedError(serverError(code, detail), refusal ?? { status, body: `${message}\n` });
 }
 
 /** A hook threw, or returned what can't be sent: not the client's business. */

@@ -1,25 +1,28 @@
-import { protocolError, type UpgradeRequest } from "@tungstate/protocol";
-import { describe } from "../options.ts";
+import type { UpgradeRequest } from "@tungstate/protocol";
 
 /**
  * Who may connect from a browser. `same`: pages of the host that the request was sent to. `any`: every page. Else a list of origins, or
- * a function of your own. A request without Origin comes from no browser and passes.
+ * a function, async or not: only `true`, or a promise of it, admits. A request without Origin comes from no browser and passes.
  */
-export type OriginPolicy = "same" | "any" | readonly string[] | ((origin: string, host: string) => boolean);
+export type OriginPolicy =
+  "same" | "any" | readonly string[] | ((origin: string, host: string) => boolean | PromiseLike<boolean>);
 
 const DEFAULT_PORTS = new Map([
   ["http:", "80"],
   ["https:", "443"],
 ]);
 
-/** RFC 6455 §10.2: servers "SHOULD verify the |Origin| field is an origin they expect." `encrypted`: the request came over TLS. */
+/**
+ * Returns whether a request may connect; of a function, what that returned: a promise of any kind, or anything else but `true`, which denies.
+ * RFC 6455 §10.2: servers "SHOULD verify the |Origin| field is an origin they expect." `encrypted`: the request came over TLS.
+ */
 export function mayConnect(
   policy: OriginPolicy,
   { origin, host }: Pick<UpgradeRequest, "origin" | "host">,
   encrypted: boolean,
-): boolean {
+): unknown {
   if (origin === undefined || policy === "any") return true;
-  if (typeof policy === "function") return answerOf(policy, origin, host);
+  if (typeof policy === "function") return policy(origin, host);
   const url = parseOrigin(origin);
   if (url === undefined) return false; // "null", and whatever is no origin
   if (policy === "same") return sameHost(url, host) && (url.protocol === "https:" || !encrypted);
@@ -27,13 +30,6 @@ export function mayConnect(
     const other = parseOrigin(allowed);
     return other !== undefined && other.protocol === url.protocol && authority(other) === authority(url);
   });
-}
-
-/** A promise, which is neither, would pass for a yes. */
-function answerOf(policy: (origin: string, host: string) => boolean, origin: string, host: string): boolean {
-  const answer: unknown = policy(origin, host);
-  if (typeof answer === "boolean") return answer;
-  throw protocolError("INVALID_ARGUMENT", `a function for origin returns true or false, got ${describe(answer)}`);
 }
 
 /** An origin and nothing more: scheme, host, perhaps port. */

@@ -224,7 +224,9 @@ describe("handleUpgrade", () => {
   }
 
   test("bytes that came with the upgrade are the first of the connection, those that came soon after the next", async (t) => {
-    const { port, results } = await handing(t, { authorize: () => new Promise((resolve) => setTimeout(resolve, 30)) });
+    const { port, results } = await handing(t, {
+      authorize: () => new Promise((resolve) => setTimeout(() => resolve(true), 30)),
+    });
     const raw = Raw.to(t, { port });
     raw.send(upgradeRequest(), frame(TEXT, "one"), frame(TEXT, "two"));
     await new Promise((resolve) => setTimeout(resolve, 10));

@@ -143,7 +143,10 @@ describe("broadcast", () => {
 
   test("who comes gets what is sent from then on, and nothing that the same turn had before", async () => {
     const server: WebSocketServer = new WebSocketServer({
-      authorize: () => void server.broadcast("before"),
+      authorize: () => {
+        server.broadcast("before");
+        return true;
+      },
     });
     const [first] = await join(server);
     server.on("connection", () => server.broadcast("welcome"));
