@@ -1,3 +1,5 @@
+import { MAX_TIME } from "tungstate/internal/time-options";
+
 /** Where the hub has its time and its turns from, so that a test can bring its own. */
 export interface Clock {
   /** Milliseconds that only ever go forward, from any origin. */
@@ -14,7 +16,8 @@ export const systemClock: Clock = {
   now: () => performance.now(),
   unix: () => Date.now(),
   after: (delay, callback) => {
-    const timer = setTimeout(callback, delay);
+    // who waits longer looks at the time again
+    const timer = setTimeout(callback, Math.min(delay, MAX_TIME));
     timer.unref(); // the hub alone keeps no process alive
     return () => clearTimeout(timer);
   },

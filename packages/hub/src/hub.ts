@@ -1,3 +1,4 @@
+import { timeFault } from "tungstate/internal/time-options";
 import { Agenda } from "./agenda.ts";
 import { Background } from "./background.ts";
 import type { BrokerHandler, ClientInfo, Position } from "./broker/broker.ts";
@@ -146,6 +147,8 @@ export class Hub {
   async start(): Promise<void> {
     if (this.state !== "new") throw new Error("the hub has been started before");
     const { broker, presence, clock } = this.settings;
+    const fault = timeFault("ttl of the presence store", presence.ttl);
+    if (fault !== undefined) throw new RangeError(fault);
     await broker.start(this.brokerHandler());
     try {
       await presence.start();
@@ -159,7 +162,7 @@ export class Hub {
     this.background.add(nodes.announce(true));
     this.every(announceInterval, () => nodes.announce(false));
     this.every(presence.ttl / 3, () => this.renewPresence());
-    if (!broker.lossy) return;
+    if (!broker.lossy || positionCheckInterval === Infinity) return;
     this.every(positionCheckInterval / CHECK_IN_PARTS, async () =>
       this.channelsHere.checkSome(CHECK_IN_PARTS, clock.now() - positionCheckInterval),
     );
@@ -172,6 +175,8 @@ export class Hub {
   async close(options: { readonly window?: number; readonly why?: CodeAndReason } = {}): Promise<void> {
     const { window = 0, why = DISCONNECTS.SHUTDOWN } = options;
     checkDisconnect(why.code, why.reason);
+    const fault = timeFault("window", typeof window === "number" ? Math.ceil(window) : window, 0);
+    if (fault !== undefined) throw new RangeError(fault);
     if (this.state === "closing") return;
     const started = this.state === "open";
     this.state = "closing";

@@ -1,3 +1,4 @@
+import { timeFault } from "tungstate/internal/time-options";
 import {
   type ClientInfo,
   type FanOut,
@@ -212,7 +213,8 @@ export class Operations {
 
   /** Asks all nodes. Rejects with a RangeError where `timeout`, in ms, makes no sense. */
   async survey(name: string, data: JsonText | undefined, timeout = SURVEY_TIMEOUT): Promise<readonly SurveyAnswer[]> {
-    if (!(timeout > 0)) throw new RangeError(`timeout has to be more than 0 ms, got ${timeout}`);
+    const fault = timeFault("timeout", timeout);
+    if (fault !== undefined) throw new RangeError(fault);
     return this.stored(this.surveys.ask(name, data, timeout));
   }
 

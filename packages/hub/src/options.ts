@@ -1,3 +1,4 @@
+import { timeFault } from "tungstate/internal/time-options";
 import { MemoryBroker } from "./broker/memory-broker.ts";
 import { MemoryEngine } from "./broker/memory-engine.ts";
 import { type Broker, StoreUnavailableError } from "./broker/broker.ts";
@@ -107,7 +108,7 @@ export interface HubOptions {
   readonly connectTimeout?: number;
   /** How long an expired connection or subscription is kept for its refresh, ms. Default: 25,000. */
   readonly refreshGrace?: number;
-  /** How long a quiet channel goes unchecked where the broker may lose publications, ms. Default: 30,000. */
+  /** How long a quiet channel goes unchecked where the broker may lose publications, ms; Infinity: for ever. Default: 30,000. */
   readonly positionCheckInterval?: number;
   /** Between two times that this node tells the others of itself, ms. After three it counts as gone. Default: 3,000. */
   readonly announceInterval?: number;
@@ -204,9 +205,10 @@ export function resolveOptions(options: HubOptions): HubSettings {
   const ping = options.ping === false ? false : { interval: 25_000, timeout: 8_000, ...options.ping };
   if (ping !== false) {
     checkNames("ping", ping, { interval: true, timeout: true });
-    if (!(ping.interval >= 1000) || ping.interval % 1000 !== 0) {
+    if (checkedTime("ping.interval", ping.interval, 1000) % 1000 !== 0) {
       throw new RangeError(`ping.interval has to be whole seconds in ms, at least 1,000, got ${ping.interval}`);
     }
+    checkedTime("ping.timeout", ping.timeout);
     if (!(ping.timeout > 0) || ping.timeout >= ping.interval) {
       throw new RangeError(`ping.timeout has to be more than 0 and less than ping.interval, got ${ping.timeout}`);
     }
@@ -220,10 +222,10 @@ export function resolveOptions(options: HubOptions): HubSettings {
     anonymous: flag("anonymous", options.anonymous),
     limits: resolveLimits(options.limits ?? {}),
     ping,
-    connectTimeout: positive("connectTimeout", options.connectTimeout ?? 10_000),
-    refreshGrace: positive("refreshGrace", options.refreshGrace ?? 25_000),
-    positionCheckInterval: positive("positionCheckInterval", options.positionCheckInterval ?? 30_000),
-    announceInterval: positive("announceInterval", options.announceInterval ?? 3_000),
+    connectTimeout: checkedTime("connectTimeout", options.connectTimeout ?? 10_000),
+    refreshGrace: checkedTime("refreshGrace", options.refreshGrace ?? 25_000),
+    positionCheckInterval: positionCheckInterval(options.positionCheckInterval),
+    announceInterval: checkedTime("announceInterval", options.announceInterval ?? 3_000),
     name: options.name ?? "hub",
     version: options.version ?? "",
     onConnect: quiet(options.onConnect ?? (() => undefined), onError),
@@ -287,7 +289,14 @@ function isOutage(error: unknown): boolean {
   return error instanceof Error && (error instanceof StoreUnavailableError || isOutage(error.cause));
 }
 
-function positive(name: string, value: number): number {
-  if (!(value > 0)) throw new RangeError(`${name} has to be more than 0 ms, got ${value}`);
+/** Infinity: positions are not checked. */
+function positionCheckInterval(value = 30_000): number {
+  return value === Infinity ? value : checkedTime("positionCheckInterval (or Infinity: never)", value);
+}
+
+/** Throws a RangeError unless a timer can express it. */
+function checkedTime(name: string, value: number, least = 1): number {
+  const fault = timeFault(name, value, least);
+  if (fault !== undefined) throw new RangeError(fault);
   return value;
 }

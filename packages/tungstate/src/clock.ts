@@ -1,3 +1,5 @@
+import { MAX_TIME } from "./time-options.ts";
+
 /** Where a connection has its time and its turns from, so that a test can bring its own. */
 export interface Clock {
   /** Milliseconds that only ever go forward, from any origin. */
@@ -8,12 +10,11 @@ export interface Clock {
   endOfTurn(callback: () => void): void;
 }
 
-const LONGEST = 2 ** 31 - 1; // ms; setTimeout takes no more, and whoever waits longer looks at the time again
-
 export const systemClock: Clock = {
   now: () => performance.now(),
   after: (delay, callback) => {
-    const timer = setTimeout(callback, Math.min(delay, LONGEST));
+    // who waits longer looks at the time again
+    const timer = setTimeout(callback, Math.min(delay, MAX_TIME));
     return () => clearTimeout(timer);
   },
   endOfTurn: (callback) => {

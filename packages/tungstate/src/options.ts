@@ -14,6 +14,7 @@ import { type OutgoingSettings, outgoingSettings } from "./deflate/outgoing.ts";
 import { type CompressionOptions, type CompressionSettings, compressionSettings } from "./deflate/settings.ts";
 import { type Flusher, flusherOf } from "./flusher.ts";
 import { maskingKeys, randomFill } from "./native.ts";
+import { timeFault } from "./time-options.ts";
 
 /** What can be set for any connection, whichever its role. Sizes are bytes, times milliseconds. */
 export interface ConnectionOptions extends Partial<ProtocolLimits> {
@@ -91,7 +92,6 @@ export interface DeflateSettings {
 }
 
 const MAX_MESSAGE = 2 ** 31 - 1; // bytes; what one array can hold on every supported Node
-const MAX_TIME = 2 ** 31 - 1; // ms; what setTimeout takes
 
 /** Checks every option; throws INVALID_ARGUMENT saying what was expected and what came. */
 export function connectionSettings(role: "client" | "server", options: ConnectionOptions): ConnectionSettings {
@@ -194,7 +194,10 @@ export function size<T extends object>(
 /** A time in ms, at least 1. */
 export function time<T extends object>(options: T, name: Keys<T, number>, otherwise: number, prefix = ""): number {
   const value: unknown = options[name];
-  return value === undefined ? otherwise : whole(value, prefix + name, "milliseconds", 1, MAX_TIME);
+  if (value === undefined) return otherwise;
+  const fault = timeFault(prefix + name, value);
+  if (fault !== undefined) throw protocolError("INVALID_ARGUMENT", fault);
+  return Number(value);
 }
 
 /** A count, at least `least`. `Infinity` means no limit. */

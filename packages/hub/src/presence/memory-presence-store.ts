@@ -1,3 +1,4 @@
+import { timeFault } from "tungstate/internal/time-options";
 import type { ClientInfo } from "../broker/broker.ts";
 import { type Clock, systemClock } from "../clock.ts";
 import { checkNames } from "../option-names.ts";
@@ -61,6 +62,8 @@ export class MemoryPresenceStore implements PresenceStore {
     checkNames("the options of a MemoryPresenceStore", options, { clock: true, ttl: true });
     this.clock = options.clock ?? systemClock;
     this.ttl = options.ttl ?? 60_000;
+    const fault = timeFault("ttl", this.ttl);
+    if (fault !== undefined) throw new RangeError(fault);
   }
 
   async start(): Promise<void> {}

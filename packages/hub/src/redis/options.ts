@@ -1,4 +1,5 @@
 import type { ConnectionOptions } from "node:tls";
+import { timeFault } from "tungstate/internal/time-options";
 import { checkNames } from "../option-names.ts";
 import { quiet } from "../quiet.ts";
 
@@ -36,12 +37,12 @@ export function resolveRedisOptions(options: RedisOptions): RedisSettings {
     onError: true,
   });
   const { prefix = "tungstate", timeout = 5_000, presenceTtl = 60_000, tls, onError = () => undefined } = options;
-  if (!(timeout >= 100)) throw new RangeError(`timeout has to be at least 100 ms, got ${timeout}`);
-  if (!(presenceTtl >= 100)) throw new RangeError(`presenceTtl has to be at least 100 ms, got ${presenceTtl}`);
+  const fault = timeFault("timeout", timeout, 100) ?? timeFault("presenceTtl", presenceTtl, 100);
+  if (fault !== undefined) throw new RangeError(fault);
   return {
     prefix,
-    timeout: Math.round(timeout),
-    presenceTtl: Math.round(presenceTtl),
+    timeout,
+    presenceTtl,
     tls,
     onError: quiet(onError, () => undefined),
   };

@@ -28,6 +28,11 @@ export async function createToken(options: NewToken): Promise<string> {
   const { user, channel, ttl, info, clock = systemClock } = options;
   const secret = typeof options.secret === "string" ? new TextEncoder().encode(options.secret) : options.secret;
   if (secret.length < 32) throw new TypeError(`a secret has to have at least 32 bytes, got ${secret.length}`);
+  if (ttl !== undefined && !Number.isFinite(ttl)) {
+    throw new TypeError(
+      `ttl must be a number of seconds, or absent for a token that does not expire, got ${String(ttl)}`,
+    );
+  }
   const now = Math.floor(clock.unix() / 1000);
   const token = new SignJWT({
     ...(channel === undefined ? {} : { channel }),

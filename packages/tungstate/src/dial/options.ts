@@ -2,6 +2,7 @@ import { type HeaderInput, protocolError } from "@tungstate/protocol";
 import { type Family, familyOf } from "./ip.ts";
 import { checkProxyHeaders } from "./proxy-headers.ts";
 import type { Lookup } from "./resolve.ts";
+import { MAX_TIME } from "../time-options.ts";
 import type { TlsOptions } from "../tls/options.ts";
 
 /** Where to: a host (a name or an IP address) and port, or the path of a Unix socket. */
@@ -68,9 +69,6 @@ export const DEFAULT_CONNECT_TIMEOUT_MS = 10_000;
 /** RFC 8305 §8: the Connection Attempt Delay that it recommends. */
 export const DEFAULT_RACE_DELAY_MS = 250;
 
-/** The longest delay of a Node timer. */
-export const MAX_TIMEOUT_MS = 2 ** 31 - 1;
-
 /** Throws INVALID_ARGUMENT: what was expected, and what came. */
 export function checkDialOptions(options: DialOptions): void {
   const { localAddress, localPort, family, bindToDevice, interfaceStrategy, keepAlive } = options;
@@ -79,10 +77,10 @@ export function checkDialOptions(options: DialOptions): void {
     invalid("localAddress", "an IPv4 or IPv6 address", localAddress);
   }
   checkInteger("localPort", localPort, 1, 65_535);
-  checkInteger("connectTimeout", options.connectTimeout, 0, MAX_TIMEOUT_MS);
-  checkInteger("raceDelay", options.raceDelay, 0, MAX_TIMEOUT_MS);
-  checkInteger("tcpUserTimeout", options.tcpUserTimeout, 1, MAX_TIMEOUT_MS);
-  if (typeof keepAlive === "number") checkInteger("keepAlive", keepAlive, 1, MAX_TIMEOUT_MS);
+  checkInteger("connectTimeout", options.connectTimeout, 0, MAX_TIME);
+  checkInteger("raceDelay", options.raceDelay, 0, MAX_TIME);
+  checkInteger("tcpUserTimeout", options.tcpUserTimeout, 1, MAX_TIME);
+  if (typeof keepAlive === "number") checkInteger("keepAlive", keepAlive, 1, MAX_TIME);
   if (family !== undefined && family !== 4 && family !== 6) invalid("family", "4 or 6", family);
   if (interfaceStrategy !== undefined && interfaceStrategy !== "ordered" && interfaceStrategy !== "race") {
     invalid("interfaceStrategy", '"ordered" or "race"', interfaceStrategy);

@@ -5,9 +5,10 @@ import type { Duplex } from "node:stream";
 import { connect as tlsConnect, type PeerCertificate, type TLSSocket } from "node:tls";
 import { abortable, linkedController } from "../dial/abort.ts";
 import { withoutScope } from "../dial/ip.ts";
-import { checkInteger, MAX_TIMEOUT_MS } from "../dial/options.ts";
+import { checkInteger } from "../dial/options.ts";
 import { abortedError, type ConnectError, connectError, type Tried } from "../errors.ts";
 import { checkNames, SECURE_OPTIONS } from "../option-names.ts";
+import { MAX_TIME } from "../time-options.ts";
 import { contextFor } from "./contexts.ts";
 import { tlsFailure } from "./failures.ts";
 import { identityOf } from "./identity.ts";
@@ -73,7 +74,7 @@ export async function secureOver(stream: Duplex, options: SecureOptions, way?: T
   let timer: ReturnType<typeof setTimeout> | undefined;
   try {
     checkTlsOptions(options);
-    checkInteger("timeout", milliseconds, 0, MAX_TIMEOUT_MS);
+    checkInteger("timeout", milliseconds, 0, MAX_TIME);
     if (typeof host !== "string" || host === "") {
       throw protocolError("INVALID_ARGUMENT", "host has to be a host name or an IP address");
     }
