@@ -1,6 +1,7 @@
 // Intervals and time-outs that no timer can express are off by a value that says so, or refused.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { inspect } from "node:util";
 import { Hub } from "../src/hub.ts";
 import type { HubOptions } from "../src/options.ts";
 import { MemoryPresenceStore } from "../src/presence/memory-presence-store.ts";
@@ -40,7 +41,7 @@ for (const [name, take] of Object.entries(OPTIONS)) {
       assert.throws(
         () => take(value),
         (error) => error instanceof RangeError && error.message.includes(name) && /got /.test(error.message),
-        `${name}: ${typeof value} ${String(value)}`,
+        `${name}: ${inspect(value)}`,
       );
     }
     take(name === "ping.interval" ? 2_147_483_000 : name === "ping.timeout" ? 1 : MOST);
@@ -51,7 +52,7 @@ test("a time-out of a survey, the window of a close and the ttl of any presence 
   withHub({}, async ({ hub }) => {
     for (const value of WRONG) {
       if (value === null) continue;
-      await assert.rejects(hub.survey("x", 1, { timeout: value as number }), RangeError, String(value));
+      await assert.rejects(hub.survey("x", 1, { timeout: value as number }), RangeError, inspect(value));
       if (value !== 0 && value !== 1.5) await assert.rejects(hub.close({ window: value as number }), RangeError);
       const presence = Object.assign(new MemoryPresenceStore(), { ttl: value as number });
       await assert.rejects(new Hub({ namespaces: {}, presence }).start(), RangeError);
