@@ -189,8 +189,9 @@ abstract class HeadParser<Start extends object> {
             break;
           }
           if (isSpace(byte) && this.unfoldsLines() && this.bounds.length > 0) {
-            this.bounds.pop(); // the value ends later
-            this.from = this.bounds.pop() ?? 0;
+            // the value ends later: its bounds are taken back
+            this.from = this.bounds[this.bounds.length - 2];
+            this.bounds.length -= 2;
             this.folded = true;
             this.state = VALUE;
             break;
