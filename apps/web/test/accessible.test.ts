@@ -1,13 +1,14 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";
 import type { Page } from "playwright-core";
-import { connected, eventually, people, say, sees, TestBrowser } from "./support/browser.ts";
+import { connected, eventually, people, say, sees, TestBrowser, titled } from "./support/browser.ts";
 import { Served } from "./support/server.ts";
 
 let browser: TestBrowser;
 let server: Served;
 before(async () => {
-  [browser, server] = await Promise.all([TestBrowser.start(), Served.start()]);
+  browser = await TestBrowser.start();
+  server = await Served.start();
 });
 afterEach(() => assert.deepEqual(browser.errors.splice(0), []));
 after(async () => {
@@ -20,7 +21,7 @@ const focused = (page: Page) => page.evaluate("document.activeElement.id") as Pr
 test("landmarks, names and live regions", async () => {
   const page = await browser.tab(server.broadcast);
   await connected(page);
-  assert.equal(await page.title(), "Broadcast – Tungstate");
+  await titled(page, "Broadcast – Tungstate");
   assert.equal(await page.locator("html").getAttribute("lang"), "en");
   for (const role of ["banner", "main", "complementary"] as const) assert.equal(await page.getByRole(role).count(), 1);
   assert.equal(
@@ -79,7 +80,7 @@ test("from place to place by keyboard", async () => {
   await page.keyboard.type("by keyboard");
   await page.keyboard.press("Enter");
   await people(page, 1);
-  assert.equal(await page.title(), "by keyboard – Tungstate");
+  await titled(page, "by keyboard – Tungstate");
   await page.locator("#text:focus").waitFor();
   await page.getByRole("textbox", { name: "Message to by keyboard" }).waitFor();
   await page.getByRole("link", { name: "Live figures" }).focus();
@@ -100,7 +101,7 @@ test("from place to place by keyboard", async () => {
   await page.keyboard.press("Enter");
   await people(page, 1);
   await page.getByRole("navigation", { name: "Places" }).waitFor({ state: "hidden" });
-  assert.equal(await page.title(), "lobby – Tungstate");
+  await titled(page, "lobby – Tungstate");
   await page.context().close();
 });
 
@@ -261,6 +262,7 @@ describe("contrast and size", () => {
       await other.goto(`${own.url}/#/room/lobby`);
       await people(page, 2);
       await say(other, "in a room");
+      await page.clock.setFixedTime(Date.now()); // else the line would go by itself after a while
       await other.getByRole("textbox", { name: "Message" }).pressSequentially("more");
       await page.getByText(/ is typing…$/).waitFor();
       await check();

@@ -7,7 +7,8 @@ import { Served } from "./support/server.ts";
 let browser: TestBrowser;
 let server: Served;
 before(async () => {
-  [browser, server] = await Promise.all([TestBrowser.start(), Served.start()]);
+  browser = await TestBrowser.start();
+  server = await Served.start();
 });
 afterEach(() => assert.deepEqual(browser.errors.splice(0), []));
 after(async () => {

@@ -4,14 +4,27 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, before, test } from "node:test";
-import { connected, eventually, people, say, sees, TestBrowser, texts } from "./support/browser.ts";
+import {
+  comesBack,
+  connected,
+  countdown,
+  delivered,
+  people,
+  say,
+  sees,
+  shows,
+  TestBrowser,
+  texts,
+  triesNow,
+} from "./support/browser.ts";
 import { API_FLAGS, lines, publish } from "./support/outside.ts";
 import { pageWith, Served } from "./support/server.ts";
 
 let browser: TestBrowser;
 let server: Served;
 before(async () => {
-  [browser, server] = await Promise.all([TestBrowser.start(), Served.start(0, ...API_FLAGS)]);
+  browser = await TestBrowser.start();
+  server = await Served.start(0, ...API_FLAGS);
 });
 afterEach(() => assert.deepEqual(browser.errors.splice(0), []));
 after(async () => {
@@ -53,27 +66,31 @@ test("offline and back: what others wrote meanwhile comes, in order, once, and i
 
 test("the server restarts: the reason, the countdown, that what was said is gone, and one's own is sent", async () => {
   await using first = await Served.start();
-  const [page, other] = await Promise.all([browser.tab(at("lobby", first)), browser.tab(at("lobby", first))]);
-  await people(page, 2);
+  const [page, other] = await Promise.all([browser.timeless(at("lobby", first)), browser.tab(at("lobby", first))]);
+  await people(other, 2);
   await say(page, "before");
   await sees(other, "before");
+  await shows(page, ["before"]);
   await first.stop();
-  await page.getByText("The server is shutting down.").or(page.getByText("The server cannot be reached.")).waitFor();
+  await page.getByText("The server is shutting down.").waitFor();
+  await page.clock.runFor((await countdown(page)) * 1_000);
   await page.getByText("The server cannot be reached.").waitFor();
-  const read = async (): Promise<string> => (await page.getByRole("timer").textContent()) ?? "";
-  await eventually(read, (text) => /^Next try in \d+ s\.$/.test(text), "a countdown");
   assert.equal(await page.getByRole("button", { name: /here/, includeHidden: true }).isVisible(), false);
   await say(page, "meanwhile");
+  await shows(page, ["before", "meanwhile"]);
   await using second = await Served.start(first.port);
+  await comesBack(page);
   await page
     .getByText(/^Back after .+\. The server has started anew: whatever was said here meanwhile is lost\.$/)
     .waitFor();
-  await Promise.all([people(page, 2), people(other, 2)]);
+  await triesNow(other);
+  await people(other, 2);
   await sees(other, "meanwhile");
-  await page.locator(".pending").waitFor({ state: "detached" });
-  assert.deepEqual(await texts(page), ["before", "meanwhile"]);
+  await shows(page, ["before", "meanwhile"]);
+  await delivered(page);
   await say(other, "welcome back");
-  await sees(page, "welcome back");
+  await shows(page, ["before", "meanwhile", "welcome back"]);
+  await people(page, 2);
   assert.deepEqual((await texts(other)).toSorted(), ["before", "meanwhile", "welcome back"]);
   await page.context().close();
   await other.context().close();
@@ -102,22 +119,15 @@ test("more than the server keeps: it says that some are missing, and shows the o
 
 test("a server that answers no more is noticed as soon as something is said", async () => {
   await using own = await Served.start();
-  const page = await browser.tab("about:blank");
-  await page.clock.install();
-  await page.goto(at("lobby", own));
-  await people(page, 1);
+  const page = await browser.timeless(at("lobby", own));
+  await connected(page);
   own.signal("SIGSTOP");
   await say(page, "is anybody there?");
   await page.clock.runFor(8_100);
   await page.getByText("The server has stopped answering.").waitFor();
   own.signal("SIGCONT");
-  // it may be between two tries, or in one
-  const text = async (): Promise<string | null> => {
-    await page.clock.runFor(500);
-    return page.locator("#status-text").textContent();
-  };
-  await eventually(text, (state) => state === "Connected", "it is back");
-  await page.locator(".pending").waitFor({ state: "detached" });
+  await comesBack(page);
+  await delivered(page);
   assert.deepEqual(await texts(page), ["is anybody there?"]);
   await page.context().close();
 });
@@ -132,6 +142,7 @@ test("what could not be sent waits while one is elsewhere", async () => {
   await page.getByRole("link", { name: "lobby" }).click();
   assert.deepEqual(await texts(page), []);
   await using again = await Served.start(own.port);
+  await triesNow(page);
   await people(page, 1);
   await page.goBack();
   await sees(page, "keep this");

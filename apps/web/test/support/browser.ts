@@ -3,7 +3,8 @@ import { delimiter, join } from "node:path";
 import process from "node:process";
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
 
-const NAMES = ["chromium", "chromium-browser", "google-chrome"];
+/** The first one that is on PATH. The headless shell draws no window of its own, which would take twice the time of the page. */
+const NAMES = ["chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"];
 const FLAGS = [
   "--headless",
   "--no-sandbox",
@@ -14,11 +15,11 @@ const FLAGS = [
   "--disable-component-update",
   "--disable-sync",
 ];
-const PATIENCE_MS = 30_000; // for whatever a test waits for
+const PATIENCE_MS = 60_000; // for what a test waits for: it ends a test that would hang
 
 function findChromium(): string {
-  for (const folder of (process.env.PATH ?? "").split(delimiter)) {
-    for (const name of NAMES) {
+  for (const name of NAMES) {
+    for (const folder of (process.env.PATH ?? "").split(delimiter)) {
       try {
         accessSync(join(folder, name), constants.X_OK);
         return join(folder, name);
@@ -49,6 +50,16 @@ export class TestBrowser implements AsyncDisposable {
     const context = await this.browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
     const page = await context.newPage();
     await this.watch(page, url);
+    return page;
+  }
+
+  /** A tab whose page finds that no time passes: none but what the test lets pass with `page.clock`. */
+  async timeless(url: string, options: BrowserContextOptions = {}): Promise<Page> {
+    const page = await this.tab("about:blank", options);
+    await page.clock.install();
+    // Time passes between these two lines, but nothing on a blank page waits for it.
+    await page.clock.pauseAt(Date.now() + 3_600_000);
+    await page.goto(url);
     return page;
   }
 
@@ -91,6 +102,15 @@ export async function eventually<T>(read: () => Promise<T> | T, is: (value: T) =
   }
 }
 
+/** Waits until the page has this title. */
+export function titled(page: Page, title: string): Promise<string> {
+  return eventually(
+    () => page.title(),
+    (now) => now === title,
+    `the title is ${title}`,
+  );
+}
+
 export async function say(page: Page, text: string): Promise<void> {
   await page.getByRole("textbox", { name: "Message" }).fill(text);
   await page.keyboard.press("Enter");
@@ -103,6 +123,57 @@ export function texts(page: Page): Promise<string[]> {
 
 export function sees(page: Page, text: string): Promise<unknown> {
   return page.locator(".message .text").getByText(text, { exact: true }).first().waitFor();
+}
+
+/** Lets time pass in a page that is `timeless`, no faster than it does, until `read` gives what `is` wants. */
+export function inTime<T>(page: Page, read: () => Promise<T>, is: (value: T) => boolean, what: string): Promise<T> {
+  const next = async () => {
+    await page.clock.runFor(20);
+    return read();
+  };
+  return eventually(next, is, what);
+}
+
+/** Waits until a `timeless` page shows these messages. */
+export function shows(page: Page, messages: readonly string[]): Promise<string[]> {
+  return inTime(
+    page,
+    () => texts(page),
+    (shown) => shown.join("\n") === messages.join("\n"),
+    "the messages shown",
+  );
+}
+
+/** Waits until a `timeless` page has nothing left that was not delivered yet. */
+export function delivered(page: Page): Promise<number> {
+  return inTime(
+    page,
+    () => page.locator(".pending").count(),
+    (count) => count === 0,
+    "messages that were not delivered yet",
+  );
+}
+
+/** The seconds until the next try to connect, of a `timeless` page. */
+export async function countdown(page: Page): Promise<number> {
+  const read = async () => /^Next try in (\d+) s\.$/.exec((await page.getByRole("timer").textContent()) ?? "");
+  const found = await eventually(read, (match) => match !== null, "a countdown");
+  return Number(found?.[1]);
+}
+
+/** Lets the time pass that a `timeless` page counts down, and waits for its connection. */
+export async function comesBack(page: Page): Promise<void> {
+  await page.clock.runFor((await countdown(page)) * 1_000);
+  await connected(page);
+}
+
+/** Does not wait for a page's next try, which some tests are not about. */
+export async function triesNow(page: Page): Promise<void> {
+  const state = async () => {
+    await page.locator("#try-now").dispatchEvent("click");
+    return page.locator("#status-text").textContent();
+  };
+  await eventually(state, (text) => text === "Connected", "it is connected");
 }
 
 export async function connected(page: Page): Promise<void> {
