@@ -64,18 +64,19 @@ export async function startHub(
     ...(tokenAudience.length === 0 ? {} : { audience: tokenAudience }),
     ...(tokenIssuer.length === 0 ? {} : { issuer: tokenIssuer }),
   };
+  const onError = (error: unknown): void => log.error({ err: error }, "hub");
   const hub = new Hub({
     name: "tungstate",
     anonymous: true,
     ...options,
     authenticate: guest,
     namespaces: { public: PUBLIC, typing: TYPING, live: LIVE, ...Object.fromEntries(withToken), ...namespaces },
-    ...(tokenKeys.length === 0 ? {} : { tokens: createTokenVerifier({ keys: tokenKeys, ...claims }) }),
+    ...(tokenKeys.length === 0 ? {} : { tokens: createTokenVerifier({ keys: tokenKeys, ...claims, onError }) }),
     ...(stores === undefined ? {} : { broker: stores.broker, presence: stores.presence }),
     onConnect: ({ client, user }) => log.debug({ client, user }, "client connected"),
     onDisconnect: ({ client, user }, { code, reason }) =>
       log.debug({ client, user, code, reason }, "client disconnected"),
-    onError: (error) => log.error({ err: error }, "hub"),
+    onError,
   });
   await hub.start();
   const server = new WebSocketServer({

@@ -350,3 +350,30 @@ test("a hundred channels in one frame; a closing hub sends its clients away to c
     await served.hub.close();
     assert.deepEqual((await codes.upTo(1))[0], 3001);
   }));
+
+test("a client whose new token has expired already comes back by itself, and gets another one", () =>
+  ServedHub.run({ namespaces: NAMESPACES, tokens }, async (served) => {
+    const ttls = [1, -5, 60]; // s: of the first token, of the one for its refresh, and of the next
+    const connects = new Events<unknown>();
+    const reasons = new Events<unknown>();
+    const client = served.client({
+      getToken: () => createToken({ secret, user: "alice", ttl: ttls.shift() ?? 60 }),
+    });
+    client.on("connected", () => connects.push("connected"));
+    client.on("connecting", ({ code }) => reasons.push(code));
+    client.on("disconnected", ({ code }) => reasons.push(`ended with ${code}`));
+    client.connect();
+    await connects.upTo(2);
+    assert.deepEqual(reasons.all, [0, 3005]);
+
+    const subscriptionTtls = [1, -5, 60];
+    const subscription = client.newSubscription("private:x", {
+      getToken: ({ channel }) => createToken({ secret, user: "alice", channel, ttl: subscriptionTtls.shift() ?? 60 }),
+    });
+    const subscribes = new Events<unknown>();
+    subscription.on("subscribed", () => subscribes.push("subscribed"));
+    subscription.on("unsubscribed", ({ code }) => reasons.push(`unsubscribed with ${code}`));
+    subscription.subscribe();
+    await subscribes.upTo(2);
+    assert.deepEqual(reasons.all, [0, 3005, 3006]);
+  }));
