@@ -42,6 +42,11 @@ export class Keys {
     return topic.length > start && topic.endsWith("}") ? topic.slice(start, -1) : undefined;
   }
 
+  /** Which channels of a namespace have a stream. */
+  index(namespace: string): string {
+    return `${this.prefix}:channels:${namespace}`;
+  }
+
   presence(channel: string): readonly [expiries: string, values: string, users: string] {
     const base = this.channel(channel);
     return [`${base}:pe`, `${base}:pv`, `${base}:pu`];

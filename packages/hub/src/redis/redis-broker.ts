@@ -12,6 +12,7 @@ import {
   type NewPublication,
 } from "../broker/broker.ts";
 import type { StoreMetrics } from "../metrics.ts";
+import { ChannelIndex } from "./channel-index.ts";
 import type { RedisConnections } from "./connections.ts";
 import { type Deployment, runCommand, runScript } from "./deployment.ts";
 import { idempotencyEnd, META, STREAM } from "./keys.ts";
@@ -24,6 +25,7 @@ import { decodeEarlier, decodeEntry, decodeMessage, encodeBody, encodeComing } f
 /** What a broker has at one of the deployments that share the channels. */
 interface Shard {
   readonly publisher: Publisher;
+  readonly index: ChannelIndex;
   readonly subscribers: Subscribers;
 }
 
@@ -56,7 +58,11 @@ export class RedisBroker implements Broker {
           message: (name, message) => this.receive(deployment.database, name, message),
           interrupted: (names) => this.interrupted(deployment.database, names),
         });
-        this.shards.set(deployment, { publisher: new Publisher(deployment, () => this.newEpoch()), subscribers });
+        this.shards.set(deployment, {
+          publisher: new Publisher(deployment, () => this.newEpoch()),
+          index: new ChannelIndex(deployment, this.connections.keys, this.connections.settings.onError),
+          subscribers,
+        });
         await subscribers.open();
       }
       const { keys } = this.connections;
@@ -109,6 +115,7 @@ export class RedisBroker implements Broker {
     const limit = reverse && since !== undefined && since.offset < 1 ? 0 : Math.max(filter.limit, -1);
     const deployment = this.connections.of(name);
     const server = deployment.serverOf(name);
+    this.shardAt(deployment).index.used(channel, filter.maxChannels);
     // a gap is found by the connection that is back first: those who stand at it need not be sent away for the other one's sake
     if (filter.patient === true && !server.isUp) await server.whenUp();
     const reply = await runScript(
@@ -154,7 +161,9 @@ export class RedisBroker implements Broker {
     const size = historyTtl > 0 ? options.historySize : 0;
     const meta = name + META;
     const deployment = this.connections.of(name);
-    return this.shardAt(deployment).publisher.publish(
+    const { publisher, index } = this.shardAt(deployment);
+    if (size > 0) index.used(channel, options.maxChannels);
+    return publisher.publish(
       name,
       [meta, name + STREAM, idempotencyKey === undefined ? meta : name + idempotencyEnd(idempotencyKey)],
       [

@@ -155,6 +155,24 @@ if ARGV[1] == 'clients' then return redis.call('HVALS', values) end
 return {redis.call('HLEN', values), redis.call('HLEN', users)}
 `;
 
+/**
+ * Notes that channels are used. KEYS: the sorted set of a namespace's channels, by time. ARGV: the most channels, the TTL of the set in ms, channels.
+ * Replies with those that are too many, the ones used longest ago first, about two for each that is noted; they are in the set no longer. A Redis that is
+ * full notes nothing, and still gives them.
+ */
+const NOTE_CHANNELS = `
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+for i = 3, #ARGV do redis.pcall('ZADD', KEYS[1], now, ARGV[i]) end
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+local excess = redis.call('ZCARD', KEYS[1]) - tonumber(ARGV[1])
+if excess <= 0 then return {} end
+local popped = redis.call('ZPOPMIN', KEYS[1], math.min(excess, 2 * #ARGV))
+local oldest = {}
+for i = 1, #popped, 2 do oldest[#oldest + 1] = popped[i] end
+return oldest
+`;
+
 /** A Lua script, called by its hash. */
 export interface Script {
   readonly text: string;
@@ -170,4 +188,5 @@ export const SCRIPTS = {
   history: script(HISTORY),
   presenceWrite: script(PRESENCE_WRITE),
   presenceRead: script(PRESENCE_READ),
+  noteChannels: script(NOTE_CHANNELS),
 } as const satisfies Record<string, Script>;

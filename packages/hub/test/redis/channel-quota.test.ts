@@ -1,0 +1,119 @@
+// How many channels have records in Redis is bounded for each namespace.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Hub } from "../../src/hub.ts";
+import { openRedis } from "../../src/redis/open-redis.ts";
+import { TestClient } from "../support/test-client.ts";
+import { RedisClusterServers, RedisServer } from "./support/redis-server.ts";
+
+const history = { size: 10, ttl: 60_000, maxChannels: 5 };
+const PLACES = {
+  "one Redis": async () => {
+    const server = await RedisServer.start();
+    return { url: server.url, servers: [server], stop: () => server.stop() };
+  },
+  "a cluster": async () => {
+    const cluster = await RedisClusterServers.start(3);
+    return { url: cluster.url, servers: cluster.servers, stop: () => cluster.stop() };
+  },
+} as const;
+
+for (const [name, start] of Object.entries(PLACES)) {
+  test(`beyond maxChannels the channel that was used longest ago is forgotten, and its clients are told: ${name}`, async () => {
+    const { url, servers, stop } = await start();
+    const errors: unknown[] = [];
+    const onError = (error: unknown): void => void errors.push(error);
+    const redis = await openRedis([url], { onError });
+    const few = { history, subscribe: "anyone", publish: "anyone" } as const;
+    const hub = new Hub({
+      namespaces: { few, other: { ...few, history: { ...history, maxChannels: 100 } } },
+      anonymous: true,
+      ping: false,
+      broker: redis.broker,
+      presence: redis.presenceStore,
+      onError,
+    });
+    try {
+      await hub.start();
+      /** Numbers of the channels of a namespace that have records. */
+      const kept = async (namespace: string): Promise<number[]> => {
+        const keys = await Promise.all(
+          servers.map((server) => server.command("KEYS", `tungstate:{.${namespace}:*}:m`)),
+        );
+        const numbers = keys.flatMap((each) => (each as string[]).map((key) => Number(/(\d+)\}:m$/.exec(key)?.[1])));
+        return numbers.sort((a, b) => a - b);
+      };
+      const until = async (isSo: () => Promise<boolean>): Promise<void> => {
+        for (const end = Date.now() + 10_000; !(await isSo());) {
+          assert.ok(Date.now() < end, `few: ${String(await kept("few"))}`);
+          await new Promise((resolve) => setTimeout(resolve, 5));
+        }
+      };
+      const millisecond = async (): Promise<number> => {
+        const [seconds, micros] = (await servers[0]?.command("TIME")) as [string, string];
+        return Number(seconds) * 1000 + Math.floor(Number(micros) / 1000);
+      };
+      const client = await new TestClient(hub).connect();
+      await client.subscribe("few:0");
+      const places = [];
+      for (let i = 0; i < 12; i++) {
+        places.push(await hub.publish(`few:${i}`, i));
+        await hub.publish(`other:${i}`, i);
+        // the next one is noted in another ms
+        const noted = await millisecond();
+        await until(async () => (await millisecond()) !== noted);
+      }
+      await until(async () => (await kept("few")).length <= 6);
+      const left = await kept("few");
+      assert.ok(left.includes(0), "one with a subscriber stays");
+      assert.ok(left.includes(11), "the newest stays");
+      assert.ok(!left.includes(1) && !left.includes(2), "the oldest are gone");
+      assert.equal((await kept("other")).length, 12, "of another namespace");
+      const [, one] = places;
+      const since = { recover: true, offset: one?.offset, epoch: one?.epoch };
+      const { recovered = false, was_recovering } = await client.subscribe("few:1", since);
+      assert.deepEqual([recovered, was_recovering], [false, true]);
+      assert.deepEqual(errors, []);
+    } finally {
+      await hub.close();
+      await stop();
+    }
+  });
+
+  test(`channels with subscribers are all kept, without end of the work: ${name}`, async () => {
+    const { url, servers, stop } = await start();
+    const redis = await openRedis([url]);
+    const hub = new Hub({
+      namespaces: { few: { history, subscribe: "anyone", publish: "anyone" } },
+      anonymous: true,
+      ping: false,
+      broker: redis.broker,
+      presence: redis.presenceStore,
+    });
+    try {
+      await hub.start();
+      const client = await new TestClient(hub).connect();
+      for (let i = 0; i < 10; i++) await client.subscribe(`few:${i}`);
+      for (let i = 0; i < 10; i++) await hub.publish(`few:${i}`, i);
+      const calls = async (): Promise<number> => {
+        const each = await Promise.all(servers.map((server) => server.command("INFO", "commandstats")));
+        return each.reduce(
+          (sum: number, stats) => sum + Number(/cmdstat_zpopmin:calls=(\d+)/.exec(String(stats))?.[1] ?? 0),
+          0,
+        );
+      };
+      // a ping goes behind all that is under way: once nothing is popped between two, there is rest
+      let before = -1;
+      for (let rounds = 0; before !== (await calls()); rounds++) {
+        assert.ok(rounds < 100, "it pops and notes again and again");
+        before = await calls();
+        await redis.broker.settled();
+        await hub.publish("few:0", "again");
+      }
+      for (let i = 0; i < 10; i++) assert.ok((await hub.history(`few:${i}`, { limit: 10 })).publications.length > 0);
+    } finally {
+      await hub.close();
+      await stop();
+    }
+  });
+}
