@@ -50,7 +50,9 @@ for (const [name, start] of Object.entries(PLACES)) {
         }
       };
       const millisecond = async (): Promise<number> => {
-        const [seconds, micros] = (await servers[0]?.command("TIME")) as [string, string];
+        const [first] = servers;
+        assert.ok(first !== undefined);
+        const [seconds, micros] = (await first.command("TIME")) as [string, string];
         return Number(seconds) * 1000 + Math.floor(Number(micros) / 1000);
       };
       const client = await new TestClient(hub).connect();
