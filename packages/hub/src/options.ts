@@ -121,8 +121,8 @@ export interface HubOptions {
   /** A message of a client that belongs to no channel. Without it, clients that send one are disconnected (3508). */
   readonly onMessage?: (session: ClientSession, data: unknown) => void;
   /**
-   * What went wrong inside: of a broker, or in a function of the application's. Never has a token or key in it. Not that a store is away
-   * (StoreUnavailableError): it tells that itself.
+   * What went wrong inside: of a broker, or in a function of the application's; and, as a TokenError, which claim of a properly signed token was wrong,
+   * the same once a minute. Never has a token or key in it. Not that a store is away (StoreUnavailableError): it tells that itself.
    */
   readonly onError?: (error: unknown) => void;
   readonly clock?: Clock;

@@ -225,6 +225,25 @@ test("the operator is told which claim was wrong, once a minute; the client is n
   });
 });
 
+test("a token that names a channel that there is not is refused, and the operator is told which", () =>
+  withHub({ tokens: verifier(), anonymous: false, clock }, async ({ hub, errors }) => {
+    for (const claims of [
+      { channels: ["nowhere:x"] },
+      { subs: { "nowhere:y": {} } },
+      { channels: ["x".repeat(300)] },
+    ]) {
+      assert.equal(
+        await new TestClient(hub).refused({ connect: { token: await sign({ sub: "42", ...claims }) } }),
+        102,
+      );
+    }
+    assert.equal(errors.length, 3);
+    assert.match(String(errors[0]), /token\.channels or credentials name the channel "nowhere:x": no such namespace/);
+    const client = await new TestClient(hub).connect({ token: await sign({ sub: "42", channels: ["public:a"] }) });
+    const token = await sign({ sub: "42", channels: ["public:a", "nowhere:x"] });
+    assert.equal(await client.refused({ refresh: { token } }), 102);
+  }));
+
 test("a token that is not valid yet can be tried again", () =>
   withHub({ tokens: verifier(), anonymous: false, clock }, async ({ hub, errors }) => {
     const { error } = await new TestClient(hub).ask({ connect: { token: await sign({ nbf: now + 10 }) } });

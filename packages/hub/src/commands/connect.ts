@@ -1,8 +1,10 @@
+import { channelNameFault } from "../channel-name.ts";
 import { commandError, DISCONNECTS, UNSUBSCRIBES } from "../codes.ts";
 import { type Credentials, type ServerSubscription, TokenError } from "../credentials.ts";
 import { type JsonText, optionalJson } from "../json.ts";
 import type { Membership } from "../membership.ts";
-import { disconnect, namespaceOf, type Parts } from "../parts.ts";
+import type { Namespace } from "../namespaces.ts";
+import { disconnect, type Parts } from "../parts.ts";
 import type { ConnectCommand, RefreshCommand } from "../protocol/command.ts";
 import { connectJson, refreshJson, reply, subscribeJson } from "../protocol/encode.ts";
 import { subscribeByServer } from "../server-subscription.ts";
@@ -86,6 +88,17 @@ export async function refresh(session: Session, parts: Parts, command: RefreshCo
   session.outbox.line(reply(command.id, "refresh", refreshJson(session.client, settings.version, session.expiry)));
 }
 
+/** The namespace of a channel that credentials name. Throws a CommandError, and tells the operator, where there is no such channel. */
+function grantedNamespace(parts: Parts, channel: string): Namespace {
+  const { namespaces, limits } = parts.settings;
+  const namespace = namespaces.of(channel);
+  const fault = channelNameFault(channel, limits.channelLength) ?? (namespace === undefined ? "no such namespace" : "");
+  if (namespace !== undefined && fault === "") return namespace;
+  const message = `token.subs, token.channels or credentials name the channel ${JSON.stringify(channel.slice(0, 80))}: ${fault}`;
+  parts.settings.onTokenRefused(new TokenError(message, false, { claim: "channels" }));
+  throw commandError("UNKNOWN_CHANNEL");
+}
+
 async function identified(session: Session, parts: Parts, claims: IdentityClaims): Promise<Identity> {
   try {
     return await identify(session, parts, claims);
@@ -101,7 +114,7 @@ async function renewServerSide(session: Session, parts: Parts, { subs = NO_SUBS 
   }
   const added: Promise<void>[] = [];
   for (const [channel, subscription] of subs) {
-    const namespace = namespaceOf(parts, channel);
+    const namespace = grantedNamespace(parts, channel);
     const info = optionalJson(subscription.info, "the info of a subscription");
     const membership = session.memberships.get(channel);
     if (membership?.byCredentials === true) membership.describe(session.makeInfo(info));
@@ -123,7 +136,7 @@ async function prepareServerSide(
   if (subs === undefined) return [];
   if (subs.size > parts.settings.limits.channels) throw disconnect(DISCONNECTS.CHANNEL_LIMIT);
   const prepared = Array.from(subs, ([channel, { info, data }]): Prepared => {
-    const namespace = namespaceOf(parts, channel);
+    const namespace = grantedNamespace(parts, channel);
     const membership = session.join(channel, namespace, {
       serverSide: true,
       positioned: namespace.recovery,
