@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { describe, test, type TestContext } from "node:test";
+import { describe, test } from "node:test";
 import { connect, type ConnectOptions } from "../src/connect.ts";
 import { ConnectError } from "../src/errors.ts";
 import { VirtualClock } from "../src/testing/virtual-clock.ts";
-import { listen, type Peer, silentPort } from "./dial/support/peers.ts";
+import { listen, silentPeer, silentPort } from "./dial/support/peers.ts";
 
 /** What `connect` rejects with when its time is up as soon as `reached` resolves. */
 async function timedOut(url: string, options: ConnectOptions, reached: Promise<unknown>): Promise<ConnectError> {
@@ -21,14 +21,6 @@ async function timedOut(url: string, options: ConnectOptions, reached: Promise<u
   return error;
 }
 
-/** A server that reads and says nothing, and when it has read something. */
-async function silent(t: TestContext): Promise<{ peer: Peer; spokenTo: Promise<unknown> }> {
-  let spoken = (): void => undefined;
-  const spokenTo = new Promise<void>((resolve) => (spoken = resolve));
-  const peer = await listen(t, (socket) => socket.on("data", () => spoken()));
-  return { peer, spokenTo };
-}
-
 describe("the time for all steps together names the step that was under way", () => {
   test("resolve", async () => {
     let asked = (): void => undefined;
@@ -39,13 +31,19 @@ describe("the time for all steps together names the step that was under way", ()
 
   test("connect", async (t) => {
     const port = await silentPort(t);
-    const error = await timedOut(`ws://127.0.0.1:${port}`, {}, new Promise((resolve) => setTimeout(resolve, 20)));
+    let asked = (): void => undefined;
+    const reached = new Promise<void>((resolve) => (asked = resolve));
+    const lookup: ConnectOptions["lookup"] = (_name, _options, answer) => {
+      answer(null, [{ address: "127.0.0.1", family: 4 }]);
+      setImmediate(asked);
+    };
+    const error = await timedOut(`ws://silent.example:${port}`, { lookup }, reached);
     assert.deepEqual([error.step, error.tried.remotePort], ["connect", port]);
   });
 
   test("proxy, of both kinds", async (t) => {
     for (const scheme of ["http", "socks5h"]) {
-      const { peer, spokenTo } = await silent(t);
+      const { peer, spokenTo } = await silentPeer(t);
       const proxy = `${scheme}://127.0.0.1:${peer.port}`;
       const error = await timedOut("ws://a.example", { proxy }, spokenTo);
       assert.deepEqual([error.step, error.tried.proxy, error.tried.host], ["proxy", proxy, "a.example"]);
@@ -54,14 +52,14 @@ describe("the time for all steps together names the step that was under way", ()
   });
 
   test("proxy, where that is TLS's with the proxy", async (t) => {
-    const { peer, spokenTo } = await silent(t);
+    const { peer, spokenTo } = await silentPeer(t);
     const error = await timedOut("ws://a.example", { proxy: `https://127.0.0.1:${peer.port}` }, spokenTo);
     assert.equal(error.step, "proxy");
     await peer.idle();
   });
 
   test("tls", async (t) => {
-    const { peer, spokenTo } = await silent(t);
+    const { peer, spokenTo } = await silentPeer(t);
     const error = await timedOut(`wss://127.0.0.1:${peer.port}`, {}, spokenTo);
     assert.deepEqual([error.step, error.tried.remotePort], ["tls", peer.port]);
     assert.notEqual(error.tried.localAddress, undefined);
@@ -69,7 +67,7 @@ describe("the time for all steps together names the step that was under way", ()
   });
 
   test("handshake", async (t) => {
-    const { peer, spokenTo } = await silent(t);
+    const { peer, spokenTo } = await silentPeer(t);
     const error = await timedOut(`ws://127.0.0.1:${peer.port}`, {}, spokenTo);
     assert.deepEqual([error.step, error.tried.remotePort], ["handshake", peer.port]);
     await peer.idle();

@@ -3,11 +3,9 @@ import { describe, test } from "node:test";
 import { PreparedMessage } from "@tungstate/protocol";
 import type { CloseInfo, WebSocketConnection } from "../src/types.ts";
 import { take, withConnected } from "./support/connected.ts";
+import { filled } from "./support/filled.ts";
 import { kinds, memory } from "./support/pairs.ts";
-
-function filled(size: number, seed: number): Uint8Array {
-  return Uint8Array.from({ length: size }, (_, at) => (at * 31 + seed) & 0xff);
-}
+import { until } from "./support/until.ts";
 
 const SIZES = [0, 1, 125, 126, 127, 1024, 2048, 2049, 4096, 4097, 16_384, 65_535, 65_536, 300_000, 2_000_000];
 
@@ -116,7 +114,7 @@ for (const kind of kinds) {
             assert.ok(client.bufferedAmount <= 12_000, `${client.bufferedAmount} bytes wait`);
           }
         })();
-        await new Promise((resolve) => setTimeout(resolve, 20));
+        await until(() => fulls > 0 && server.stats.messagesReceived * 1064 > small.inboxSize);
         const received = await take(server, COUNT);
         await writing;
         received.forEach((message, number) => assert.deepEqual(message, filled(1000, number)));

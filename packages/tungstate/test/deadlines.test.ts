@@ -126,11 +126,11 @@ describe("deadlines", () => {
     let alarm: Alarm | undefined;
     alarm = new Alarm(100, (one) => {
       deadlines.forget(one);
-      return 100;
+      // without a limit a table that rings for ever would never come to its end
+      return one.rung.length < 10 ? 100 : Infinity;
     });
     deadlines.watch(alarm);
-    // without a limit this would never come to its end
-    await Promise.race([clock.advance(1000), new Promise((resolve) => setTimeout(resolve, 200))]);
+    await clock.advance(1000);
     assert.deepEqual(alarm.rung, [100]);
     alarm = undefined;
   });

@@ -3,11 +3,8 @@ import { test, describe } from "node:test";
 import { type Message, PreparedMessage } from "@tungstate/protocol";
 import type { WebSocketConnection } from "../src/types.ts";
 import { take, withConnected } from "./support/connected.ts";
+import { filled } from "./support/filled.ts";
 import { kinds, memory } from "./support/pairs.ts";
-
-function filled(size: number, seed: number): Uint8Array {
-  return Uint8Array.from({ length: size }, (_, at) => (at * 31 + seed) & 0xff);
-}
 
 async function received(from: WebSocketConnection, to: WebSocketConnection, data: Uint8Array): Promise<Message> {
   const next = to[Symbol.asyncIterator]().next();

@@ -6,6 +6,7 @@ import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { dial } from "../../src/dial/dial.ts";
 import { deviceError } from "../../src/dial/device.ts";
+import { until } from "../support/until.ts";
 import { closedPort, listenEcho, LOOPBACK } from "./support/peers.ts";
 
 describe("bindToDevice", { skip: process.platform !== "linux" && "SO_BINDTODEVICE is a thing of Linux" }, () => {
@@ -46,12 +47,7 @@ describe("bindToDevice", { skip: process.platform !== "linux" && "SO_BINDTODEVIC
     for (let count = 0; count < 5; count++) await tries();
     await peer.idle();
     // A leak would be of 5 for each kind of failure; one or two come and go with what else Node does.
-    let after = descriptors();
-    for (let wait = 0; after >= before + 5 && wait < 200; wait++) {
-      await new Promise((resolve) => setTimeout(resolve, 10));
-      after = descriptors();
-    }
-    assert.ok(after < before + 5, `${after} after ${before}`);
+    await until(() => descriptors() < before + 5, `fewer than 5 descriptors beside the ${before} from before`);
   });
 
   test("what an errno means, and what to do about it", () => {

@@ -6,6 +6,8 @@ import { describe, test } from "node:test";
 import { dial } from "../../src/dial/dial.ts";
 import { interleave, type Lookup } from "../../src/dial/resolve.ts";
 import { ConnectError } from "../../src/errors.ts";
+import { turns } from "../support/server.ts";
+import { until } from "../support/until.ts";
 import { closedPort, HAS_IPV6, LOOPBACK, listen, listenEcho, silentPort, temporaryFolder } from "./support/peers.ts";
 
 /** A lookup that knows these names. */
@@ -53,7 +55,7 @@ describe("dial", () => {
   test("bytes that come before anybody listens are kept", async (t) => {
     const peer = await listen(t, (socket) => socket.end("early"));
     const { stream } = await dial({ host: "127.0.0.1", port: peer.port });
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await until(() => stream.readableLength > 0);
     assert.equal(String((await once(stream, "data"))[0]), "early");
   });
 
@@ -141,7 +143,13 @@ describe("dial", () => {
   test("the next address is tried beside one that does not answer", async (t) => {
     const port = await silentPort(t);
     const lookup = names({ "slow.example": ["127.0.0.1", "127.0.0.2"] });
-    const error = await failure(dial({ host: "slow.example", port }, { lookup, raceDelay: 5, connectTimeout: 200 }));
+    t.mock.timers.enable({ apis: ["setTimeout"] });
+    const failing = failure(dial({ host: "slow.example", port }, { lookup, raceDelay: 5, connectTimeout: 200 }));
+    await turns(5); // the first address has been asked
+    t.mock.timers.tick(5);
+    await turns(5); // the second one has refused
+    t.mock.timers.tick(195);
+    const error = await failing;
     assert.equal(error.code, "CONNECT_TIMEOUT");
     assert.deepEqual(
       error.attempts.map(({ code }) => code),
@@ -187,7 +195,7 @@ describe("dial", () => {
       controller.abort();
       await outcome;
     }
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await turns(5); // one that was connected is accepted by now
     await peer.idle();
   });
 });

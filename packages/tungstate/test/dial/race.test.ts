@@ -165,12 +165,17 @@ describe("race", () => {
     const controller = new AbortController();
     const lanes = [withResolvers<string>(), withResolvers<string>()];
     const discarded: string[] = [];
-    const result = race([0, 1], (index) => (lanes[index] ?? lanes[0]).promise, asText, {
+    const begun = withResolvers<void>();
+    const attempt = (index: number): Promise<string> => {
+      if (index === 1) begun.resolve();
+      return (lanes[index] ?? lanes[0]).promise;
+    };
+    const result = race([0, 1], attempt, asText, {
       stagger: 1,
       signal: controller.signal,
       discard: (late) => discarded.push(late),
     });
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await begun.promise;
     controller.abort();
     let settled = false;
     void result.catch(() => (settled = true));

@@ -6,6 +6,8 @@ import { connect } from "../../src/connect.ts";
 import { WebSocketServer } from "../../src/server/server.ts";
 import { take } from "../support/connected.ts";
 import { frame, Raw, TEXT, upgradeRequest } from "../support/raw.ts";
+import { turns } from "../support/server.ts";
+import { until } from "../support/until.ts";
 import { type App, COOKIES, echo, FRAMEWORKS, GREETING, REFUSAL } from "./support/apps.ts";
 
 for (const framework of FRAMEWORKS) {
@@ -135,9 +137,13 @@ for (const framework of FRAMEWORKS) {
     });
 
     test("a client that is gone before the hooks are through hurts nobody", async (t) => {
+      const release = app.slow.hold();
       const raw = Raw.to(t, app).send(upgradeRequest("/slow", { authorization: "alice" }));
-      raw.stream.once("connect", () => setImmediate(() => raw.stream.destroy()));
+      await until(() => app.slow.waiting === 1);
+      raw.stream.destroy();
       await raw.gone();
+      await turns(2); // the server has read that
+      release();
       const connection = await connect(ws("/slow"), { headers: { authorization: "bob" } });
       assert.deepEqual(await take(connection, 1), [`${GREETING}, bob`]);
       await connection.close();

@@ -7,7 +7,7 @@ import { WebSocketServer, type WebSocketServerOptions } from "../../src/server/s
 import { reconnecting } from "../../src/reconnecting/reconnecting.ts";
 import type { ReconnectOptions } from "../../src/reconnecting/options.ts";
 import type { ReconnectingConnection, Waiting } from "../../src/reconnecting/types.ts";
-import { type ConditionedStream, conditions } from "../../src/testing/index.ts";
+import { type ConditionedStream, conditions, VirtualClock } from "../../src/testing/index.ts";
 
 const QUICK = { backoff: { base: 20, ceiling: 50 } } as const;
 
@@ -113,10 +113,16 @@ describe("reconnecting, on sockets", () => {
       for (const stream of streams) stream.destroy();
       await once(server, "close");
     });
-    const connection = start((server.address() as AddressInfo).port, { heartbeat: { interval: 100, timeout: 100 } });
+    const clock = new VirtualClock();
+    const heartbeat = { interval: 100, timeout: 100 };
+    const connection = start((server.address() as AddressInfo).port, { clock, heartbeat });
     assert.equal(await echo(connection, "one"), "one");
     streams[0]?.goSilent();
-    const { after } = await nextWaiting(connection);
+    const waiting = nextWaiting(connection);
+    await clock.advance(100);
+    await clock.advance(100);
+    const { after, delay } = await waiting;
+    await clock.advance(delay);
     assert.ok(after.type === "closed" && after.info.error?.code === "HEARTBEAT_TIMEOUT");
     assert.equal(await echo(connection, "two"), "two");
   });

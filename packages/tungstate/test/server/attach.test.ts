@@ -11,7 +11,8 @@ import type { WebSocketConnection } from "../../src/types.ts";
 import { take } from "../support/connected.ts";
 import { selfSigned } from "../support/pairs.ts";
 import { CLOSE, closePayload, frame, Raw, TEXT, upgradeRequest } from "../support/raw.ts";
-import { end } from "../support/server.ts";
+import { end, turns } from "../support/server.ts";
+import { until } from "../support/until.ts";
 
 async function http(t: TestContext, server: Server = createServer((_request, response) => response.end("page"))) {
   const sockets: Socket[] = [];
@@ -47,7 +48,7 @@ const countOf = (server: Server): Promise<number> =>
   new Promise((resolve, reject) => server.getConnections((error, count) => (error ? reject(error) : resolve(count))));
 
 async function idle(server: Server): Promise<void> {
-  while ((await countOf(server)) > 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  await until(async () => (await countOf(server)) === 0, "no connection left");
 }
 
 describe("behind node:http", () => {
@@ -224,13 +225,14 @@ describe("handleUpgrade", () => {
   }
 
   test("bytes that came with the upgrade are the first of the connection, those that came soon after the next", async (t) => {
-    const { port, results } = await handing(t, {
-      authorize: () => new Promise((resolve) => setTimeout(() => resolve(true), 30)),
-    });
+    let decide: ((decision: boolean) => void) | undefined;
+    const { port, results } = await handing(t, { authorize: () => new Promise((resolve) => (decide = resolve)) });
     const raw = Raw.to(t, { port });
     raw.send(upgradeRequest(), frame(TEXT, "one"), frame(TEXT, "two"));
-    await new Promise((resolve) => setTimeout(resolve, 10));
+    await until(() => decide !== undefined);
     raw.send(frame(TEXT, "three"));
+    await turns(2); // it is read meanwhile
+    decide?.(true);
     const head = await raw.head();
     assert.equal(head.status, 101);
     raw.send(frame(TEXT, "four"));

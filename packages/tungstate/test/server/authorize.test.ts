@@ -10,6 +10,7 @@ import { VirtualClock } from "../../src/testing/virtual-clock.ts";
 import { connect } from "../../src/connect.ts";
 import { frame, Raw, TEXT, upgradeRequest } from "../support/raw.ts";
 import { serve, turns } from "../support/server.ts";
+import { until } from "../support/until.ts";
 
 type Authorize = NonNullable<WebSocketServerOptions["authorize"]>;
 
@@ -191,12 +192,18 @@ describe("an authorize that takes its time", () => {
   });
 
   test("what the client sends meanwhile is kept, up to a limit", async (t) => {
+    let asked = 0;
     let answer: (decision: boolean) => void = () => undefined;
-    const served = await serve(t, { authorize: () => new Promise((resolve) => (answer = resolve)) });
+    const served = await serve(t, {
+      authorize() {
+        asked++;
+        return new Promise((resolve) => (answer = resolve));
+      },
+    });
     const raw = Raw.to(t, served).send(upgradeRequest(), frame(TEXT, "with it"));
-    await turns(5);
+    await until(() => asked === 1);
     raw.send(frame(TEXT, "behind it"));
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await turns(2); // it is read meanwhile
     served.server.on("connection", (connection) => {
       connection.on("message", (message) => void connection.write(`heard ${message.text}`));
     });
@@ -207,7 +214,7 @@ describe("an authorize that takes its time", () => {
     );
 
     const flood = Raw.to(t, served).send(upgradeRequest());
-    await turns(5);
+    await until(() => asked === 2);
     flood.send(Buffer.alloc(70_000));
     assert.equal((await flood.answer()).status, 400);
     assert.equal(served.refused[0]?.code, "TOO_MUCH_EARLY_DATA");

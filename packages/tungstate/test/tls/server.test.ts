@@ -15,6 +15,7 @@ import { secure } from "../../src/tls/secure.ts";
 import { TlsSessionCache } from "../../src/tls/session-cache.ts";
 import type { WebSocketConnection } from "../../src/types.ts";
 import { temporaryFolder } from "../dial/support/peers.ts";
+import { until } from "../support/until.ts";
 import { Authority, type Certificate } from "./support/certificates.ts";
 import type { ServeMessage } from "./support/serve.ts";
 
@@ -204,11 +205,12 @@ test("handshakes of TLS are counted on a Unix socket, too, where nobody has an a
   const more = await dialed();
   await once(more, "close"); // there is no room for it
   silent[0]?.destroy();
-  while (server.connections.size < 3) {
-    await connect(url, options).catch(() => new Promise((resolve) => setTimeout(resolve, 5)));
-  }
+  await until(async () => {
+    await connect(url, options).catch(() => undefined);
+    return server.connections.size === 3;
+  }, "room for another one");
   const dropped = silent[1] === undefined ? undefined : once(silent[1], "close");
-  const closed = server.close(1001, "", 5_000);
+  const closed = server.close(1001, "", 60_000);
   await dropped; // it would be here for handshakeTimeout else
   await closed;
   for (const connection of [one, two]) assert.equal((await connection.closed).clean, true, "they were drained");

@@ -13,6 +13,7 @@ import type { ReconnectOptions } from "../../../src/reconnecting/options.ts";
 import { reconnecting } from "../../../src/reconnecting/reconnecting.ts";
 import type { ReconnectingConnection } from "../../../src/reconnecting/types.ts";
 import { WebSocketServer } from "../../../src/server/server.ts";
+import { VirtualClock } from "../../../src/testing/virtual-clock.ts";
 import { secure } from "../../../src/tls/secure.ts";
 
 /** Ports that echo: plainly, over TLS, and behind the answer of an HTTP proxy. */
@@ -104,17 +105,32 @@ async function transfer(command: ClientCommand & { do: "transfer" }): Promise<Ro
 
 let talking: ReconnectingConnection | undefined;
 let gaps = 0;
+const clock = new VirtualClock();
+
+/** Lets time pass for the connection, slowly beside what the network does, until `task` is done: a link that is down is told by silence. */
+async function inTime<T>(task: Promise<T>): Promise<T> {
+  let isDone = false;
+  const end = (): void => void (isDone = true);
+  task.then(end, end);
+  while (!isDone) {
+    await clock.advance(5);
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+  return await task;
+}
 
 async function talk(command: ClientCommand & { do: "talk" }): Promise<Road | undefined> {
   const { url, bytes, options } = command;
   talking ??= reconnecting(url, {
     heartbeat: { interval: 100, timeout: 200 },
     backoff: { base: 20, ceiling: 50 },
-    connectTimeout: 500,
+    clock,
     ...options,
   }).on("gap", () => gaps++);
-  while (gaps < (command.gaps ?? 0)) await new Promise<void>((resolve) => void talking?.once("gap", () => resolve()));
-  const connection = await talking.ready();
+  while (gaps < (command.gaps ?? 0)) {
+    await inTime(new Promise<void>((resolve) => void talking?.once("gap", () => resolve())));
+  }
+  const connection = await inTime(talking.ready());
   await talking.send(new Uint8Array(bytes));
   for await (const { size } of talking) if (size === bytes) break;
   return connection.road;

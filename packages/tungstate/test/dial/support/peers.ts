@@ -54,6 +54,14 @@ export async function listen(
   };
 }
 
+/** A server that reads and says nothing, and when it has read something. */
+export async function silentPeer(t: TestContext): Promise<{ peer: Peer; spokenTo: Promise<unknown> }> {
+  let spoken = (): void => undefined;
+  const spokenTo = new Promise<void>((resolve) => (spoken = resolve));
+  const peer = await listen(t, (socket) => socket.on("data", () => spoken()));
+  return { peer, spokenTo };
+}
+
 /** A server that echoes. */
 export function listenEcho(
   t: TestContext,

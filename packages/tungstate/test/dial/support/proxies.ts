@@ -4,6 +4,7 @@ import { writeFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
+import { until } from "../../support/until.ts";
 import { closedPort, temporaryFolder } from "./peers.ts";
 
 export interface RealProxy {
@@ -40,10 +41,10 @@ async function start(t: TestContext, port: number, program: string, args: readon
     child.kill("SIGKILL");
     await ended;
   });
-  while (!(await answers(port))) {
+  await until(() => {
     if (child.exitCode !== null) throw new Error(`${program} ended with ${child.exitCode}`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
+    return answers(port);
+  }, `${program} listens`);
   return { port };
 }
 

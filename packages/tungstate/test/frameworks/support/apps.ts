@@ -5,7 +5,6 @@ import fastify from "fastify";
 import { Hono } from "hono";
 import { once } from "node:events";
 import { createServer, type Server as HttpServer } from "node:http";
-import { setTimeout as sleep } from "node:timers/promises";
 import {
   acceptUpgrades as acceptExpressUpgrades,
   websocket as expressWebSocket,
@@ -15,6 +14,7 @@ import { acceptUpgrades as acceptHonoUpgrades, websocket as honoWebSocket } from
 import type { HandshakeRequest } from "../../../src/server/request.ts";
 import { WebSocketServer } from "../../../src/server/server.ts";
 import type { WebSocketConnection } from "../../../src/types.ts";
+import { turns } from "../../support/server.ts";
 
 declare module "fastify" {
   interface FastifyInstance {
@@ -46,7 +46,30 @@ export interface App {
   readonly errors: unknown[];
   /** Status and path of answers, as hooks hear of them that run behind each answer. */
   readonly finished: string[];
+  /** What runs before a connection of /slow. */
+  readonly slow: SlowHook;
   close(): Promise<void>;
+}
+
+/** A hook that takes a few turns of the event loop, and as much longer as it is held. */
+export class SlowHook {
+  /** How many upgrades wait for it. */
+  waiting = 0;
+  private held: Promise<void> = Promise.resolve();
+
+  /** Lets nothing through until what this returns is called. */
+  hold(): () => void {
+    let release = (): void => undefined;
+    this.held = new Promise((resolve) => (release = resolve));
+    return release;
+  }
+
+  async run(): Promise<void> {
+    this.waiting++;
+    await turns(5);
+    await this.held;
+    this.waiting--;
+  }
 }
 
 interface StartOptions {
@@ -95,6 +118,7 @@ async function closing(server: WebSocketServer, http: HttpServer): Promise<void>
 
 /** node:http has no hooks: `authorize` is what runs before the upgrade. */
 async function startNode(options: StartOptions = {}): Promise<App> {
+  const slow = new SlowHook();
   const greet = (request: HandshakeRequest): Refusal | { readonly headers: HeaderInput } => {
     const user = request.headers.get("authorization");
     request.data = user;
@@ -107,7 +131,7 @@ async function startNode(options: StartOptions = {}): Promise<App> {
   const servers = {
     "/echo": new WebSocketServer().on("connection", echo),
     "/greet": new WebSocketServer({ authorize: greet }).on("connection", sayHello),
-    "/slow": new WebSocketServer({ authorize: (request) => sleep(20).then(() => greet(request)) }).on(
+    "/slow": new WebSocketServer({ authorize: (request) => slow.run().then(() => greet(request)) }).on(
       "connection",
       sayHello,
     ),
@@ -129,6 +153,7 @@ async function startNode(options: StartOptions = {}): Promise<App> {
     ...(await listening(http)),
     errors,
     finished: [],
+    slow,
     async close() {
       await Promise.all(Object.values(servers).map((server) => server.close()));
       await new Promise((resolve) => http.close(resolve));
@@ -137,6 +162,7 @@ async function startNode(options: StartOptions = {}): Promise<App> {
 }
 
 async function startFastify(options: StartOptions = {}): Promise<App> {
+  const slow = new SlowHook();
   const app = fastify();
   await app.register(fastifyWebSocket, options);
   const { errors } = collected(app.websocketServer);
@@ -160,7 +186,7 @@ async function startFastify(options: StartOptions = {}): Promise<App> {
   });
   await app.register(async (part) => {
     part.addHook("onRequest", async (request, reply) => {
-      if (request.url === "/slow") await sleep(20);
+      if (request.url === "/slow") await slow.run();
       const { authorization } = request.headers;
       if (authorization === undefined) return reply.code(401).send(REFUSAL);
       request.user = authorization;
@@ -175,10 +201,11 @@ async function startFastify(options: StartOptions = {}): Promise<App> {
   });
   app.get("/stuck", { websocket: true, preHandler: () => new Promise<never>(() => undefined) }, echo);
   await app.listen({ port: 0, host: "127.0.0.1" });
-  return { ...(await listening(app.server)), errors, finished, close: () => app.close() };
+  return { ...(await listening(app.server)), errors, finished, slow, close: () => app.close() };
 }
 
 async function startExpress(options: StartOptions = {}): Promise<App> {
+  const slow = new SlowHook();
   const app = express();
   const server = new WebSocketServer();
   const { errors } = collected(server);
@@ -198,7 +225,7 @@ async function startExpress(options: StartOptions = {}): Promise<App> {
   app.get(
     ["/greet", "/slow"],
     async (request, response, next) => {
-      if (request.path === "/slow") await sleep(20);
+      if (request.path === "/slow") await slow.run();
       response.locals.user = request.get("authorization");
       if (response.locals.user === undefined) response.status(401).send(REFUSAL);
       else {
@@ -212,7 +239,7 @@ async function startExpress(options: StartOptions = {}): Promise<App> {
   );
   const { http, port } = await listening(createServer(app));
   acceptExpressUpgrades(http, options);
-  return { http, port, errors, finished, close: () => closing(server, http) };
+  return { http, port, errors, finished, slow, close: () => closing(server, http) };
 }
 
 /** Acts when a head is written, as on-headers does, and so express-session, cookie-session and others. */
@@ -231,6 +258,7 @@ interface HonoEnv {
 }
 
 async function startHono(options: StartOptions = {}): Promise<App> {
+  const slow = new SlowHook();
   const app = new Hono<HonoEnv>();
   const server = new WebSocketServer();
   const { errors } = collected(server);
@@ -252,7 +280,7 @@ async function startHono(options: StartOptions = {}): Promise<App> {
   app.use("/stuck", () => new Promise<never>(() => undefined));
   for (const path of ["/greet", "/slow"]) {
     app.use(path, async (context, next) => {
-      if (path === "/slow") await sleep(20);
+      if (path === "/slow") await slow.run();
       const user = context.req.header("authorization");
       if (user === undefined) return context.text(REFUSAL, 401);
       context.set("user", user);
@@ -275,7 +303,7 @@ async function startHono(options: StartOptions = {}): Promise<App> {
   await once(served, "listening");
   acceptHonoUpgrades(served, options);
   const { http, port } = await listening(served);
-  return { http, port, errors, finished, close: () => closing(server, http) };
+  return { http, port, errors, finished, slow, close: () => closing(server, http) };
 }
 
 export const FRAMEWORKS: readonly Framework[] = [
