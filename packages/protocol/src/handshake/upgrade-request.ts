@@ -103,14 +103,14 @@ export function checkUpgrade(head: UpgradeHead): UpgradeRequest | WebSocketError
 
   // 8. "Optionally, a |Sec-WebSocket-Protocol| header field"; §4.1: its elements "MUST all be unique strings"
   const named = headers.get("sec-websocket-protocol");
-  const protocols = parseTokenList(named ?? "");
+  const protocols = named === undefined ? [] : parseTokenList(named);
   if (protocols === undefined || new Set(protocols).size < protocols.length) {
     return protocolError("INVALID_SUBPROTOCOL", shown(named));
   }
 
   // 9. "Optionally, a |Sec-WebSocket-Extensions| header field"; §9.1: malformed data "MUST immediately _Fail the WebSocket Connection_"
   const extensions = headers.get("sec-websocket-extensions");
-  const offers = parseExtensions(extensions ?? "");
+  const offers = extensions === undefined ? [] : parseExtensions(extensions);
   if (offers === undefined) return protocolError("INVALID_EXTENSIONS", shown(extensions));
 
   // RFC 9112 §3.2.2: with an absolute target, the origin server "MUST ignore the received Host header field"

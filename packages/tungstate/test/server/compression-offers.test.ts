@@ -1,10 +1,11 @@
 // The offers of permessage-deflate that clients send, and messages both ways under what was agreed.
 
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
-import { LivePeer, bytesOf } from "../deflate/support.ts";
+import { describe, test } from "node:test";
+import type { WebSocketConnection } from "../../src/types.ts";
+import { bytesOf, LivePeer } from "../deflate/support.ts";
 import { frame, TEXT, upgradeRequest } from "../support/raw.ts";
-import { type EchoServer, serverRoutes } from "../support/server-routes.ts";
+import { routes } from "../support/routes.ts";
 
 const RSV1 = 0x40;
 const NONE = "server_no_context_takeover; client_no_context_takeover";
@@ -58,21 +59,22 @@ const OFFERS: readonly (readonly [string, string, Expected])[] = [
   ],
 ];
 
+function echo(connection: WebSocketConnection): void {
+  connection.on("message", (message) => void connection.write(message));
+}
+
 const bitsOf = (params: string, name: string): number => Number(new RegExp(`${name}=(\\d+)`).exec(params)?.[1] ?? 15);
 
 for (const [kind, compression] of [
   ["fresh", { threshold: 0 }],
   ["takeover", { threshold: 0, contextTakeover: true }],
 ] as const) {
-  for (const route of serverRoutes({ compression })) {
+  for (const route of routes) {
     describe(`${route.name}, ${kind === "fresh" ? "with default options" : "with context takeover"}`, () => {
-      let echo: EchoServer;
-      before(async () => (echo = await route.start()));
-      after(() => echo.close());
-
       for (const [who, offer, expected] of OFFERS) {
         test(`takes the offer of ${who}`, async (t) => {
-          const raw = (await echo.raw()).send(upgradeRequest(echo.target, { "Sec-WebSocket-Extensions": offer }));
+          const served = await route.start(t, { compression }, echo);
+          const raw = (await served.raw(t)).send(upgradeRequest("/", { "Sec-WebSocket-Extensions": offer }));
           const { status, headers } = await raw.head();
           const answer = headers["sec-websocket-extensions"] ?? "";
           assert.deepEqual([status, answer], [101, `permessage-deflate; ${expected[kind]}`]);
@@ -104,9 +106,10 @@ for (const [kind, compression] of [
         });
       }
 
-      test("declines what it does not know, and opens without an extension", async () => {
+      test("declines what it does not know, and opens without an extension", async (t) => {
+        const served = await route.start(t, { compression }, echo);
         for (const offer of ["x-webkit-deflate-frame", "permessage-deflate; from_the_future", "permessage-bzip2"]) {
-          const raw = (await echo.raw()).send(upgradeRequest(echo.target, { "Sec-WebSocket-Extensions": offer }));
+          const raw = (await served.raw(t)).send(upgradeRequest("/", { "Sec-WebSocket-Extensions": offer }));
           const { status, headers } = await raw.head();
           assert.deepEqual([status, headers["sec-websocket-extensions"]], [101, undefined]);
         }

@@ -6,7 +6,8 @@ import { Hono } from "hono";
 import { once } from "node:events";
 import { createServer as createHttpServer, type Server as HttpServer } from "node:http";
 import { createServer as createHttpsServer, Server as HttpsServer } from "node:https";
-import { type AddressInfo, createServer, type Server as NetServer, type Socket } from "node:net";
+import { type AddressInfo, connect as connectTcp, createServer, type Server as NetServer, type Socket } from "node:net";
+import { connect as connectTls } from "node:tls";
 import { connect, type ConnectOptions } from "../../src/connect.ts";
 import {
   acceptUpgrades as acceptExpressUpgrades,
@@ -18,6 +19,7 @@ import { accept } from "../../src/server/accept.ts";
 import { WebSocketServer, type WebSocketServerOptions } from "../../src/server/server.ts";
 import type { WebSocketConnection } from "../../src/types.ts";
 import { selfSigned } from "./pairs.ts";
+import { Raw } from "./raw.ts";
 
 /** What a test context is needed for: to end what was started. */
 export interface Cleanup {
@@ -65,6 +67,15 @@ export class RouteServer {
   connect(options: ConnectOptions = {}): Promise<WebSocketConnection> {
     const tls = this.secure ? { tls: { ca: selfSigned().cert } } : {};
     return connect(this.url, { proxy: false, ...tls, ...options });
+  }
+
+  /** A client that speaks bytes, gone when the test ends. */
+  async raw(t: Cleanup): Promise<Raw> {
+    const where = { port: this.port, host: "127.0.0.1" };
+    const socket = this.secure ? connectTls({ ...where, ca: selfSigned().cert }) : connectTcp(where);
+    t.after(() => socket.destroy());
+    await once(socket, this.secure ? "secureConnect" : "connect");
+    return new Raw(socket);
   }
 
   /** Waits until the server has reported enough. */
