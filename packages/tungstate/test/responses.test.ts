@@ -76,19 +76,14 @@ for (const route of clientRoutes) {
       });
     }
 
-    if (route.name !== "reconnecting") {
-      // what a server sends that speaks no HTTP may be gone when it is asked again: that route tries again
-      for (const [name, response] of Object.entries(REFUSED)) {
-        test(`with ${name} fails the handshake`, async (t) => {
-          const error = await failure(t, route, (_request, accept) => response(accept));
-          assert.equal(error.code, "MALFORMED_HEAD");
-        });
-      }
+    for (const [name, response] of Object.entries(REFUSED)) {
+      test(`with ${name} fails the handshake`, async (t) => {
+        const error = await failure(t, route, (_request, accept) => response(accept));
+        assert.equal(error.code, "MALFORMED_HEAD");
+      });
     }
 
-    // reconnecting rejects, and does not try again, at what another attempt does not change
-    const statuses = route.name === "reconnecting" ? [401, 403, 404] : [200, 302, 401, 403, 407, 426, 503];
-    for (const status of statuses) {
+    for (const status of [200, 302, 401, 403, 407, 426, 503]) {
       test(`of ${status} without a reason phrase, and folded, is reported with its status`, async (t) => {
         for (const version of ["1.0", "1.1"]) {
           const error = await failure(
@@ -121,6 +116,20 @@ describe("reconnecting", () => {
     await connection.ready();
     assert.equal(asked, 2);
   });
+
+  for (const status of [401, 403, 404]) {
+    test(`ends at a ${status} without a reason phrase`, async (t) => {
+      let asked = 0;
+      const port = await respondingPort(t, () => {
+        asked++;
+        return `HTTP/1.1 ${status}\r\nContent-Length: 0\r\n\r\n`;
+      });
+      const connection = reconnecting(`ws://127.0.0.1:${port}/`, quick);
+      const { error } = await connection.closed;
+      assert.ok(error instanceof HandshakeRejectedError);
+      assert.deepEqual([error.response.status, asked], [status, 1]);
+    });
+  }
 
   test("asks for other credentials once after a 401 without a reason phrase, then gives up", async (t) => {
     let asked = 0;

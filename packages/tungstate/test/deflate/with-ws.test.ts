@@ -111,8 +111,11 @@ describe("permessage-deflate with ws at the other end", () => {
     await fc.assert(
       fc.asyncProperty(ours, anyServer, messages, async (compression, perMessageDeflate, sent) => {
         const { url, close } = await echoServer(perMessageDeflate);
-        await echoes(url, compression, sent);
-        close();
+        try {
+          await echoes(url, compression, sent);
+        } finally {
+          close();
+        }
       }),
       RUNS,
     );
@@ -155,8 +158,11 @@ describe("permessage-deflate with ws at the other end", () => {
 
   test("without fallback offers, a server of ws that takes none of the others refuses the handshake", async () => {
     const { url, close } = await echoServer({ serverNoContextTakeover: false });
-    await assert.rejects(connect(url, { compression: { fallbackOffers: false } }), { code: "UNEXPECTED_STATUS" });
-    await echoes(url, {}, ["hello"]);
-    close();
+    try {
+      await assert.rejects(connect(url, { compression: { fallbackOffers: false } }), { code: "UNEXPECTED_STATUS" });
+      await echoes(url, {}, ["hello"]);
+    } finally {
+      close();
+    }
   });
 });

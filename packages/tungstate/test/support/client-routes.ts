@@ -21,7 +21,7 @@ export type Respond = (request: string, accept: string) => string | Buffer;
 /** A route by which a client reaches a server. The server answers each head that it reads by `respond`; it stays open. */
 export interface ClientRoute {
   readonly name: string;
-  /** Opens a connection, which the caller ends; rejects if it cannot be opened. */
+  /** Opens a connection, which the caller ends; rejects if the first attempt fails. */
   open(t: TestContext, respond: Respond, options?: RouteOptions): Promise<WebSocketConnection>;
 }
 
@@ -143,7 +143,10 @@ export const clientRoutes: readonly ClientRoute[] = [
       const url = `ws://127.0.0.1:${await respondingPort(t, respond)}/`;
       const connection = reconnecting(url, { proxy: false, backoff: { base: 1, ceiling: 1 }, ...options });
       t.after(() => connection.terminate());
-      return await connection.ready();
+      const failed = new Promise<never>((_resolve, reject) => {
+        connection.once("waiting", ({ after }) => reject(after.type === "failed" ? after.error : after.info.error));
+      });
+      return await Promise.race([connection.ready(), failed]);
     },
   },
 ];
