@@ -144,7 +144,9 @@ export const clientRoutes: readonly ClientRoute[] = [
       const connection = reconnecting(url, { proxy: false, backoff: { base: 1, ceiling: 1 }, ...options });
       t.after(() => connection.terminate());
       const failed = new Promise<never>((_resolve, reject) => {
-        connection.once("waiting", ({ after }) => reject(after.type === "failed" ? after.error : after.info.error));
+        connection.once("waiting", ({ after }) =>
+          reject(after.type === "failed" ? after.error : new Error(String(after.info.error))),
+        );
       });
       return await Promise.race([connection.ready(), failed]);
     },
