@@ -18,10 +18,10 @@ interface HubOnRedis {
   readonly told: string[];
 }
 
-async function hubOn(t: TestContext, url: string): Promise<HubOnRedis> {
+async function hubOn(t: TestContext, url: string, timeout = 1_000): Promise<HubOnRedis> {
   const told: string[] = [];
   const tell = (error: unknown): void => void told.push(String(error));
-  const redis = await openRedis([url], { timeout: 1_000, onError: tell });
+  const redis = await openRedis([url], { timeout, onError: tell });
   const { broker, presenceStore: presence } = redis;
   const kept = { history: { size: 100, ttl: 60_000 }, presence: true, ...ANYONE };
   const hub = new Hub({
@@ -160,7 +160,7 @@ test("a read-only replica: clear errors, few lines, and connections that are mad
 
 test("history and presence fail as fast as publish while Redis is away", async (t) => {
   const server = await serverFor(t);
-  const { hub } = await hubOn(t, server.url);
+  const { hub } = await hubOn(t, server.url, 60_000);
   const client = await new TestClient(hub).connect();
   await client.subscribe("x");
   await server.kill();
@@ -187,8 +187,8 @@ test("history and presence fail as fast as publish while Redis is away", async (
   for (const [name, call] of Object.entries(calls)) {
     const started = performance.now();
     await assert.rejects(call(), () => true, name);
-    // timers of the connections are 1,000 ms; none may be waited for
-    assert.ok(performance.now() - started < 500, `${name}: ${performance.now() - started} ms`);
+    // none may wait for a connection, which would take 60 s; machines may be slow
+    assert.ok(performance.now() - started < 10_000, `${name}: ${performance.now() - started} ms`);
   }
 });
 
