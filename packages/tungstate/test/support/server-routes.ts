@@ -8,7 +8,6 @@ import { accept } from "../../src/server/accept.ts";
 import { WebSocketServer, type WebSocketServerOptions } from "../../src/server/server.ts";
 import { memoryPipe } from "../../src/testing/memory-pipe.ts";
 import type { WebSocketConnection } from "../../src/types.ts";
-import { FRAMEWORKS } from "../frameworks/support/apps.ts";
 import { selfSigned } from "./pairs.ts";
 import { Raw } from "./raw.ts";
 import { end } from "./server.ts";
@@ -138,16 +137,3 @@ export function serverRoutes(
     stream(options, onConnection),
   ];
 }
-
-/** The routes that a framework's router is part of; their servers have default options. */
-export const frameworkRoutes: readonly ServerRoute[] = FRAMEWORKS.map((framework) => ({
-  name: `a route of ${framework.name}`,
-  async start() {
-    const app = await framework.start();
-    return new EchoServer(
-      "/echo",
-      () => tcp(app.port),
-      () => app.close(),
-    );
-  },
-}));
