@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { Hub } from "../../src/hub.ts";
 import { openRedis } from "../../src/redis/open-redis.ts";
 import { TestClient } from "../support/test-client.ts";
+import { until } from "../support/until.ts";
 import { RedisClusterServers, RedisServer } from "./support/redis-server.ts";
 
 const history = { size: 10, ttl: 60_000, maxChannels: 5 };
@@ -43,12 +44,6 @@ for (const [name, start] of Object.entries(PLACES)) {
         const numbers = keys.flatMap((each) => (each as string[]).map((key) => Number(/(\d+)\}:m$/.exec(key)?.[1])));
         return numbers.sort((a, b) => a - b);
       };
-      const until = async (isSo: () => Promise<boolean>): Promise<void> => {
-        for (const end = Date.now() + 10_000; !(await isSo());) {
-          assert.ok(Date.now() < end, `few: ${String(await kept("few"))}`);
-          await new Promise((resolve) => setTimeout(resolve, 5));
-        }
-      };
       const millisecond = async (): Promise<number> => {
         const [first] = servers;
         assert.ok(first !== undefined);
@@ -63,9 +58,9 @@ for (const [name, start] of Object.entries(PLACES)) {
         await hub.publish(`other:${i}`, i);
         // the next one is noted in another ms
         const noted = await millisecond();
-        await until(async () => (await millisecond()) !== noted);
+        await until("another ms", async () => (await millisecond()) !== noted);
       }
-      await until(async () => (await kept("few")).length <= 6);
+      await until("some are forgotten", async () => (await kept("few")).length <= 6);
       const left = await kept("few");
       assert.ok(left.includes(0), "one with a subscriber stays");
       assert.ok(left.includes(11), "the newest stays");

@@ -5,6 +5,7 @@ import { Hub } from "../../src/hub.ts";
 import { openRedis } from "../../src/redis/open-redis.ts";
 import { NAMESPACES } from "../support/hubs.ts";
 import { pubsOf, TestClient } from "../support/test-client.ts";
+import { until } from "../support/until.ts";
 import { RedisServer, SentinelServers } from "./support/redis-server.ts";
 
 interface Place {
@@ -62,13 +63,6 @@ async function startHub(urls: readonly string[]): Promise<Hub> {
   return hub;
 }
 
-async function until(isSo: () => boolean): Promise<void> {
-  for (const end = Date.now() + 10_000; !isSo();) {
-    assert.ok(Date.now() < end);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-}
-
 for (const place of PLACES) {
   test(`hubs on different databases exchange nothing: ${place.name}`, async () => {
     const running = await place.start();
@@ -95,11 +89,13 @@ for (const place of PLACES) {
         for (const { push } of lines) if (push?.join !== undefined) all.joins.push(push.join.info.client);
         return all;
       };
-      await until(() => [a, b, c].every((client) => read(client).data.length >= channels.length));
+      await until("all publications come", () =>
+        [a, b, c].every((client) => read(client).data.length >= channels.length),
+      );
       // what one hub says to all its nodes
       await one.disconnect("alice", { code: 4000, reason: "by one" });
-      await until(() => b.closedWith !== undefined);
-      await until(() => one.nodes().length === 2);
+      await until("it is sent away", () => b.closedWith !== undefined);
+      await until("they know each other", () => one.nodes().length === 2);
       assert.deepEqual([a.closedWith?.code, b.closedWith?.code, c.closedWith], [4000, 4000, undefined]);
       for (const client of [a, b]) assert.deepEqual(new Set(read(client).data), new Set(["of one"]));
       assert.deepEqual(new Set(read(c).data), new Set(["of the other"]));

@@ -9,20 +9,15 @@ import { type RedisOptions, resolveRedisOptions } from "../../src/redis/options.
 import { Server } from "../../src/redis/server.ts";
 import { Subscriber } from "../../src/redis/subscriber.ts";
 import { pubsOf, TestClient } from "../support/test-client.ts";
+import { until } from "../support/until.ts";
 import { freePort, RedisClusterServers, RedisServer, SentinelServers } from "./support/redis-server.ts";
 import { TcpProxy } from "./support/tcp-proxy.ts";
 
 const TIMEOUT = 1_000; // ms: of the connections under test
+const BOUND = 30_000; // ms: whatever takes longer on a machine that has other work, too, has no bound
 const KEEP: BrokerPublishOptions = { historySize: 1000, historyTtl: 60_000, metaTtl: 60_000 };
 
 let prefixes = 0;
-
-async function until(what: string, isSo: () => boolean | Promise<boolean>, ms = 20_000): Promise<void> {
-  for (const end = Date.now() + ms; !(await isSo());) {
-    if (Date.now() > end) throw new Error(`${what}: not within ${ms} ms`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-}
 
 /** A hub whose clients are in memory, on a Redis at these URLs. */
 async function withHub(
@@ -63,7 +58,7 @@ async function publish(hub: Hub, channel: string, data: unknown): Promise<number
       return tries;
     } catch (error) {
       assert.ok(error instanceof Error && "temporary" in error && error.temporary === true, String(error));
-      if (tries > 2000) throw error;
+      if (tries > 6000) throw error;
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
   }
@@ -147,7 +142,7 @@ test("start-up fails clearly where Redis can't be used, and leaves nothing behin
       (error) => error instanceof Error && expected.test(error.message) && !error.message.includes("wrong"),
       url,
     );
-    assert.ok(Date.now() - from < 15_000);
+    assert.ok(Date.now() - from < BOUND);
     assert.deepEqual(told, [], "the rejection says it");
   };
   await fails(`redis://127.0.0.1:${nobody}`, /^Redis at redis:\/\/127.0.0.1:\d+ can't be used: connect ECONNREFUSED/);
@@ -184,8 +179,9 @@ test("what is subscribed to while there is no connection is subscribed to when t
   subscriber.adopt("x");
   subscriber.resubscribe();
   await assert.rejects(subscriber.subscribe("y"), StoreUnavailableError);
+  const refused = proxy.refused;
   subscriber.openLater();
-  await new Promise((resolve) => setTimeout(resolve, 50));
+  await until("it has tried", () => proxy.refused > refused);
   proxy.heal();
   await until("it is subscribed", () => interrupted.includes("x"));
   await server.command("PUBLISH", "x", "1");
@@ -224,9 +220,10 @@ test("a connection that is cut: nothing is missed, publishing fails for a while,
         for (const n of range(10, 20)) await publish(far, "a", n);
         const from = performance.now();
         await assert.rejects(near.publish("a", "x"), { code: 100, temporary: true });
-        assert.ok(performance.now() - from < TIMEOUT * 2);
+        assert.ok(performance.now() - from < BOUND);
         await assert.rejects(near.history("a"), { code: 100, temporary: true });
-        await new Promise((resolve) => setTimeout(resolve, TIMEOUT));
+        const refused = proxy.refused;
+        await until("both connections have tried again", () => proxy.refused >= refused + 6);
         assert.equal(follower.client.closedWith, undefined, "connections stay");
         proxy.heal();
         await publish(near, "a", 20);
@@ -259,7 +256,7 @@ test("half-open silence is found out, and nothing is missed", async () => {
         for (const n of range(1, 10)) await publish(far, "a", n);
         const from = performance.now();
         await assert.rejects(near.publish("a", "x", { idempotencyKey: "x" }), { code: 100, temporary: true });
-        assert.ok(performance.now() - from < TIMEOUT * 4, "publishing fails in bounded time");
+        assert.ok(performance.now() - from < BOUND, "publishing fails in bounded time");
         proxy.heal();
         await until("all have come", async () => (await follower.read()).length === 10);
         assert.deepEqual(follower.seen, range(0, 10));
@@ -421,17 +418,20 @@ test("presence: the clients of a node that died vanish within the time to live, 
   await withHub(
     [server.url],
     async (hub) => {
-      const dead = await openRedis([server.url], { prefix, presenceTtl: 2_000 });
+      const dead = await openRedis([server.url], { prefix, presenceTtl: 600_000 });
       await dead.presenceStore.add("a", { client: "dead", user: "d" });
       dead.close();
       await (await new TestClient(hub).connect()).subscribe("a");
       assert.equal((await hub.presenceStats("a")).clients, 2);
-      await until("it vanishes", async () => (await hub.presenceStats("a")).clients === 1);
-      await server.command("DEL", ...((await server.command("KEYS", "*:p?")) as string[]));
-      assert.equal((await hub.presenceStats("a")).clients, 0);
+      await server.elapse(600_000, prefix);
+      await until("only who is renewed is there", async () => (await hub.presenceStats("a")).clients === 1);
+      await until("all are lost", async () => {
+        await server.command("DEL", ...((await server.command("KEYS", "*:p?")) as string[]), "none");
+        return (await hub.presenceStats("a")).clients === 0;
+      });
       await until("who is there is renewed", async () => (await hub.presenceStats("a")).clients === 1);
     },
-    { prefix, presenceTtl: 2_000 },
+    { prefix, presenceTtl: 6_000 },
   );
 });
 

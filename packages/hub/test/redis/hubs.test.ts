@@ -12,6 +12,7 @@ import type { RedisOptions } from "../../src/redis/options.ts";
 import { RedisBroker } from "../../src/redis/redis-broker.ts";
 import { NAMESPACES } from "../support/hubs.ts";
 import { pubsOf, TestClient } from "../support/test-client.ts";
+import { until } from "../support/until.ts";
 import { freePort, RedisClusterServers, RedisServer } from "./support/redis-server.ts";
 
 interface Nodes {
@@ -46,13 +47,6 @@ async function withNodes(
     await run({ a: await add("a"), b: await add("b"), errors });
   } finally {
     for (const hub of hubs) await hub.close();
-  }
-}
-
-async function until(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
-  for (const end = Date.now() + 10_000; !(await isSo());) {
-    assert.ok(Date.now() < end, what);
-    await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }
 

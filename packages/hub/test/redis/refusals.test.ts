@@ -6,6 +6,7 @@ import type { BrokerPublishOptions } from "../../src/broker/broker.ts";
 import { Hub } from "../../src/hub.ts";
 import { type OpenRedis, openRedis } from "../../src/redis/open-redis.ts";
 import { pubsOf, TestClient } from "../support/test-client.ts";
+import { until } from "../support/until.ts";
 import { RedisClusterServers, RedisServer } from "./support/redis-server.ts";
 
 const KEEP: BrokerPublishOptions = { historySize: 10, historyTtl: 60_000, metaTtl: 60_000 };
@@ -41,13 +42,6 @@ async function serverFor(t: TestContext, ...args: string[]): Promise<RedisServer
   const server = await RedisServer.start(...args);
   t.after(() => server.stop());
   return server;
-}
-
-async function until(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
-  for (const end = Date.now() + 10_000; !(await isSo());) {
-    assert.ok(Date.now() < end, what);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
 }
 
 for (const broken of ["m", "s"]) {

@@ -6,6 +6,8 @@ import { Hub } from "../../src/hub.ts";
 import type { HubOptions } from "../../src/options.ts";
 import { attachSocket } from "../../src/socket.ts";
 
+const PATIENCE = 60_000; // ms: it ends a test that would hang
+
 /** A hub behind a WebSocket server on loopback, and published clients for it. */
 export class ServedHub {
   readonly hub: Hub;
@@ -41,7 +43,7 @@ export class ServedHub {
       websocket: WebSocket,
       minReconnectDelay: 5,
       maxReconnectDelay: 20,
-      timeout: 10_000,
+      timeout: PATIENCE,
       ...options,
     });
     this.clients.push(client);
@@ -67,14 +69,16 @@ export class Events<T> {
   /** Resolves once there are `count`, all of them. */
   async upTo(count: number): Promise<readonly T[]> {
     while (this.all.length < count) {
-      const timer = setTimeout(() => this.fail(count), 10_000);
-      await new Promise<void>((resolve) => this.waiting.push(resolve));
-      clearTimeout(timer);
+      const more = new Promise<void>((resolve, reject) => {
+        const fail = (): void => reject(new Error(`waited for ${count} events, there are ${JSON.stringify(this.all)}`));
+        const timer = setTimeout(fail, PATIENCE);
+        this.waiting.push(() => {
+          clearTimeout(timer);
+          resolve();
+        });
+      });
+      await more;
     }
     return this.all;
-  }
-
-  private fail(count: number): void {
-    throw new Error(`waited for ${count} events, there are ${JSON.stringify(this.all)}`);
   }
 }

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import type { HubConnection, SharedMessage } from "../../src/connection.ts";
 import type { Hub, Incoming } from "../../src/hub.ts";
 import { settle } from "./virtual-clock.ts";
+import { until } from "./until.ts";
 
 /** What a server can send, read loosely: tests look at what they expect. */
 export interface Line {
@@ -140,21 +141,25 @@ export class TestClient implements HubConnection {
     const id = this.nextId++;
     this.send({ id, ...request });
     const answers: Line[] = [];
-    // some of the answers need threads of their own, for cryptography
-    for (let tries = 0; tries < 1000 && answers.length === 0 && this.closedWith === undefined; tries++) {
+    const look = async (): Promise<boolean> => {
       await settle();
-      // and some come from elsewhere
-      if (tries > 100) await new Promise((resolve) => setTimeout(resolve, 10));
       answers.push(...this.take().filter((line) => line.id === id));
-    }
+      return answers.length > 0 || this.closedWith !== undefined;
+    };
+    for (let tries = 0; tries < 100 && !(await look());) tries++;
+    // some of the answers need threads of their own, for cryptography, and some come from elsewhere
+    if (answers.length === 0) await until(`an answer to ${JSON.stringify(request)}`, look);
     assert.equal(answers.length, 1, `one answer to ${JSON.stringify(request)}, got ${JSON.stringify(answers)}`);
     return answers[0] ?? {};
   }
 
   /** Resolves when the hub has ended the connection. */
   async ended(): Promise<void> {
-    for (let tries = 0; tries < 1000 && this.closedWith === undefined; tries++) await settle();
-    assert.ok(this.closedWith);
+    const look = async (): Promise<boolean> => {
+      await settle();
+      return this.closedWith !== undefined;
+    };
+    await until("the end of the connection", look);
   }
 
   /** As `ask`, for a command that is to be done. */

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { Redis } from "ioredis";
+import { until } from "../../support/until.ts";
 
 /** A TCP port that is free now. */
 export async function freePort(): Promise<number> {
@@ -147,16 +148,13 @@ export class RedisServer {
   }
 
   private async isReady(): Promise<void> {
-    for (let tries = 0; tries < 500; tries++) {
+    await until("redis-server answers", async () => {
       try {
-        const info = String(await this.command("INFO"));
-        if (!/^loading:1/m.test(info)) return;
+        return !/^loading:1/m.test(String(await this.command("INFO")));
       } catch (error) {
-        if (error instanceof Error && error.message.startsWith("NOAUTH")) return; // it is there, and wants a password
+        return error instanceof Error && error.message.startsWith("NOAUTH"); // it is there, and wants a password
       }
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
-    throw new Error("redis-server does not answer");
+    });
   }
 
   /** At once, folder and all. */
@@ -177,9 +175,9 @@ async function replicated(servers: readonly RedisServer[]): Promise<void> {
   const isBehind = (info: string): boolean =>
     !info.includes("master_link_status:up") ||
     number(info, "slave_repl_offset") < (wanted.get(number(info, "master_port")) ?? 0);
-  while ((await look()).some(([, info]) => info.includes("role:slave") && isBehind(info))) {
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
+  await until("the replicas have everything", async () =>
+    (await look()).every(([, info]) => !info.includes("role:slave") || !isBehind(info)),
+  );
 }
 
 /** A cluster of as many primaries, each with as many replicas. */
@@ -192,7 +190,8 @@ export class RedisClusterServers {
 
   static async start(primaries: number, replicas = 0): Promise<RedisClusterServers> {
     const count = primaries * (1 + replicas);
-    const args = ["--cluster-enabled", "yes", "--cluster-node-timeout", "500"];
+    // None is given up for being slow: one that is to be given up is dead.
+    const args = ["--cluster-enabled", "yes", "--cluster-node-timeout", replicas === 0 ? "30000" : "1000"];
     // a cluster that has lost a primary for a moment goes on with the other slots
     args.push("--cluster-require-full-coverage", "no");
     const servers = await Promise.all(Array.from({ length: count }, () => RedisServer.start(...args)));
@@ -239,23 +238,18 @@ export class RedisClusterServers {
     }
     await this.until((_nodes, info) => info.includes("cluster_state:ok"));
     for (const server of this.servers.slice(primaries)) {
-      for (let tries = 0; tries < 300; tries++) {
-        if (/^master_link_status:up/m.test(String(await server.command("INFO", "replication")))) break;
-        await new Promise((resolve) => setTimeout(resolve, 20));
-      }
+      await until("a replica has its primary", async () =>
+        /^master_link_status:up/m.test(String(await server.command("INFO", "replication"))),
+      );
     }
   }
 
   /** Waits until all servers see it so. */
   private async until(isSo: (nodes: string, info: string) => boolean): Promise<void> {
     for (const server of this.servers) {
-      for (let tries = 0; ; tries++) {
-        const nodes = String(await server.command("CLUSTER", "NODES")).trim();
-        const info = String(await server.command("CLUSTER", "INFO"));
-        if (isSo(nodes, info)) break;
-        if (tries === 500) throw new Error(`the cluster does not come together\n${nodes}\n${info}`);
-        await new Promise((resolve) => setTimeout(resolve, 20));
-      }
+      await until("the cluster comes together", async () =>
+        isSo(String(await server.command("CLUSTER", "NODES")).trim(), String(await server.command("CLUSTER", "INFO"))),
+      );
     }
   }
 }
@@ -278,17 +272,15 @@ export class SentinelServers {
     const sentinel = await RedisServer.startSentinel(
       [
         `sentinel monitor main 127.0.0.1 ${primary.port} 1`,
-        "sentinel down-after-milliseconds main 500",
+        "sentinel down-after-milliseconds main 1000",
         "sentinel failover-timeout main 2000",
       ].join("\n"),
     );
     const servers = new SentinelServers(primary, replica, sentinel);
-    for (let tries = 0; ; tries++) {
-      const info = String(await sentinel.command("SENTINEL", "REPLICAS", "main"));
-      if (info.includes("master-link-status,ok")) return servers;
-      if (tries === 1000) throw new Error(`the sentinel does not see the replica: ${info}`);
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
+    await until("the sentinel sees the replica", async () =>
+      String(await sentinel.command("SENTINEL", "REPLICAS", "main")).includes("master-link-status,ok"),
+    );
+    return servers;
   }
 
   get url(): string {

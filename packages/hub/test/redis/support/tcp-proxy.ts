@@ -10,6 +10,8 @@ export class TcpProxy {
   private readonly server: Server;
   private readonly target: number;
   private readonly pairs = new Set<Pair>();
+  /** Connections that it ended at once, as it was cut. */
+  refused = 0;
   private state: "passes" | "silent" | "cut" = "passes";
 
   private constructor(target: number) {
@@ -66,6 +68,7 @@ export class TcpProxy {
   private take(near: Socket): void {
     near.on("error", () => undefined);
     if (this.state === "cut") {
+      this.refused++;
       near.destroy();
       return;
     }
