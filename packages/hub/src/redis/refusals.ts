@@ -17,6 +17,9 @@ const MEANINGS: ReadonlyMap<string, string> = new Map([
   ["WRONGTYPE", "has something else under a key of the hub's: choose another prefix, or delete the key"],
 ]);
 
+/** How Redis 7 says NOPERM of a command inside a script. */
+const DENIED_IN_SCRIPT = /\bThe user executing the script can't /;
+
 /** What steers the caller: where a key is, or that a script has to be sent. */
 const STEERING = ["MOVED", "ASK", "TRYAGAIN", "NOSCRIPT"];
 
@@ -35,7 +38,7 @@ export class Refusals {
   /** `error`: what came instead of a reply. An error that steers the caller is returned as it is. */
   of(error: unknown): unknown {
     if (!(error instanceof Error)) return error;
-    const kind = /\b([A-Z]{3,})\b/.exec(error.message)?.[1] ?? "";
+    const kind = DENIED_IN_SCRIPT.test(error.message) ? "NOPERM" : (/\b([A-Z]{3,})\b/.exec(error.message)?.[1] ?? "");
     if (STEERING.includes(kind)) return error;
     const meaning = MEANINGS.get(kind);
     const message = `Redis at ${this.name} ${meaning ?? "refuses a command"} (${error.message})`;

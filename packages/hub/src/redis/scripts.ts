@@ -20,6 +20,7 @@ local dataset = type(info) == 'string' and string.match(info, 'master_replid:(%w
  * The meta hash has the epoch (e), the newest offset (o), the dataset it was last written in (r), and earlier epochs with the offset
  * up to which their positions hold (l). Where the dataset is another one than the last time, publications that somebody has seen may
  * be missing from it, and their numbers would be given to others: so the epoch changes, and positions up to what is there still hold.
+ * A user who may not call INFO cannot tell (''): the epoch and the dataset stay as they are.
  */
 const PUBLISH = `${DATASET}
 local verb, candidate = ARGV[1], ARGV[2]
@@ -41,7 +42,7 @@ local function publish(i)
       epoch = candidate
       redis.call('HSET', meta, 'e', epoch, 'r', dataset)
       redis.call('DEL', stream)
-    elseif is[2] ~= dataset then
+    elseif dataset ~= '' and is[2] ~= dataset then
       local was = redis.call('HMGET', meta, 'o', 'l')
       local earlier = epoch .. ' ' .. (was[1] or '0') .. (was[2] and ' ' .. was[2] or '')
       epoch = candidate

@@ -230,6 +230,16 @@ for (const info of [[], ["+info"]]) {
   });
 }
 
+test("hubs whose users may and may not call INFO keep one epoch", async (t) => {
+  const server = await serverFor(t);
+  await allow(server, ...documentedCommands("always"));
+  const informed = await hubOn(t, server.url);
+  const uninformed = await hubOn(t, server.url.replace("//", "//hub:secret@"));
+  const epochs: string[] = [];
+  for (const { hub } of [informed, uninformed, informed, uninformed]) epochs.push((await hub.publish("x", 1)).epoch);
+  assert.deepEqual(new Set(epochs).size, 1, epochs.join(" "));
+});
+
 test("a user of another database may select it", async (t) => {
   const server = await serverFor(t);
   await allow(server, ...documentedCommands("always"), ...documentedCommands("a database other than 0"));
@@ -264,3 +274,16 @@ test("a user who may not call what the hub needs gets a clear error", async (t) 
     told.join("\n"),
   );
 });
+
+for (const missing of ["+publish", "+xadd", "+hset", "+zadd"]) {
+  test(`a command that is forbidden inside a script (${missing.slice(1)}) gets the same clear error`, async (t) => {
+    const server = await serverFor(t);
+    await allow(server, ...documentedCommands("always").filter((command) => command !== missing));
+    const { hub, told } = await hubOn(t, server.url.replace("//", "//hub:secret@"));
+    const client = await new TestClient(hub).connect();
+    if (missing === "+zadd") await client.refused({ subscribe: { channel: "x" } });
+    else await assert.rejects(hub.publish("x", 1), { code: 100 });
+    assert.ok(told.length > 0, "nothing was told");
+    for (const each of told) assert.match(each, /does not allow the user what the hub needs: docs\/redis\.md/);
+  });
+}
