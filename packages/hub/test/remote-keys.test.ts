@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { createServer, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { test } from "node:test";
-import { type CryptoKey, exportJWK, generateKeyPair, type JWK, SignJWT } from "jose";
+import { inspect } from "node:util";
+import { type CryptoKey, exportJWK, generateKeyPair, type JWK, type JWTPayload, SignJWT } from "jose";
 import { CommandError } from "../src/codes.ts";
 import { TokenError } from "../src/credentials.ts";
 import { createTokenVerifier, type TokenKey, type TokenOptions } from "../src/tokens/verifier.ts";
@@ -13,15 +14,15 @@ import { settle, VirtualClock } from "./support/virtual-clock.ts";
 
 interface Key {
   readonly jwk: JWK;
-  token(): Promise<string>;
+  token(claims?: JWTPayload): Promise<string>;
 }
 
 async function newKey(kid: string): Promise<Key> {
   const { publicKey, privateKey } = await generateKeyPair("ES256", { extractable: true });
   const jwk = { ...(await exportJWK(publicKey)), kid, alg: "ES256" };
-  const signWith = (key: CryptoKey): Promise<string> =>
-    new SignJWT({ sub: kid }).setProtectedHeader({ alg: "ES256", kid }).sign(key);
-  return { jwk, token: () => signWith(privateKey) };
+  const signWith = (key: CryptoKey, claims?: JWTPayload): Promise<string> =>
+    new SignJWT({ sub: kid, ...claims }).setProtectedHeader({ alg: "ES256", kid }).sign(key);
+  return { jwk, token: (claims) => signWith(privateKey, claims) };
 }
 
 /** An identity provider that publishes its keys. */
@@ -29,11 +30,14 @@ class Provider {
   keys: readonly JWK[] = [];
   fetches = 0;
   answer: (response: ServerResponse) => void = (response) => response.end(JSON.stringify({ keys: this.keys }));
+  /** The last request's header field. */
+  authorization: string | undefined;
   private readonly server: Server;
 
   private constructor() {
-    this.server = createServer((_request, response) => {
+    this.server = createServer((request, response) => {
       this.fetches++;
+      this.authorization = request.headers.authorization;
       this.answer(response);
     });
   }
@@ -213,4 +217,57 @@ test("keys that cannot be fetched do not keep out tokens of other keys", () =>
     const other = await (await newKey("other")).token();
     assert.equal(await outcome(verifier.connection(other)), "temporary", "it may be one of those");
     await settle();
+  }));
+
+test("user and password of an address are sent as credentials, and no error shows them", () =>
+  Provider.run(async (provider) => {
+    const key = await newKey("a");
+    provider.keys = [key.jwk];
+    const clock = new VirtualClock();
+    const told: string[] = [];
+    const verifier = createTokenVerifier({
+      keys: [{ jwks: provider.url.replace("//", "//m%C3%A9:p%40ss@") }],
+      clock,
+      onError: (error) => told.push(inspect(error)),
+    });
+    provider.answer = (response) => response.writeHead(503).end();
+    assert.equal(await outcome(verifier.connection(await key.token())), "temporary");
+    assert.match(told.join(), /got 503/);
+    assert.doesNotMatch(told.join(), /p%40ss|p@ss|hidden/);
+    assert.equal(provider.authorization, `Basic ${Buffer.from("mé:p@ss").toString("base64")}`);
+  }));
+
+test("the error of a fetch says what happened to the connection", () =>
+  Provider.run(async (provider) => {
+    const key = await newKey("a");
+    const told: string[] = [];
+    const verifier = provider.verifier(new VirtualClock(), { onError: ({ message }) => told.push(message) });
+    provider.answer = (response) => response.writeHead(302, { location: "/other" }).end();
+    await outcome(verifier.connection(await key.token()));
+    assert.match(told.join(), /jwks: fetch failed: .*redirect/);
+  }));
+
+test("an address that keys cannot be fetched from is refused at once, and not shown", () => {
+  for (const jwks of ["secret", "ftp://x/secret", "file:///secret", "", { keys: 5 }, 5, undefined]) {
+    assert.throws(
+      () => createTokenVerifier({ keys: [{ jwks } as TokenKey] }),
+      (error) => error instanceof TypeError && /jwks must be/.test(error.message) && !error.message.includes("secret"),
+      inspect(jwks),
+    );
+  }
+});
+
+test("of several keys in a set that fit a token, each is tried", () =>
+  Provider.run(async (provider) => {
+    const [a, b, other] = [await newKey("same"), await newKey("same"), await newKey("same")];
+    provider.keys = [a.jwk, b.jwk];
+    for (const verifier of [
+      provider.verifier(new VirtualClock()),
+      createTokenVerifier({ keys: [{ jwks: { keys: [a.jwk, b.jwk] } }] }),
+    ]) {
+      assert.equal(await outcome(verifier.connection(await a.token())), "user same");
+      assert.equal(await outcome(verifier.connection(await b.token())), "user same");
+      assert.equal(await outcome(verifier.connection(await other.token())), "invalid");
+      await assert.rejects(verifier.connection(await b.token({ nbf: 1e12 })), { claim: "nbf" });
+    }
   }));

@@ -1,3 +1,4 @@
+import { unescape } from "node:querystring";
 import { createLocalJWKSet, type CryptoKey, errors, type JSONWebKeySet, type JWTVerifyGetKey } from "jose";
 import type { Clock } from "../clock.ts";
 import { commandError } from "../codes.ts";
@@ -27,6 +28,7 @@ export interface RemoteKeysOptions {
  */
 export class RemoteKeys {
   private readonly url: URL;
+  private readonly headers: Readonly<Record<string, string>>;
   private readonly options: RemoteKeysOptions;
   private keys: { readonly local: Local; readonly fetchedAt: number } | undefined;
   private fetching: Promise<void> | undefined;
@@ -35,8 +37,11 @@ export class RemoteKeys {
   private unknownKeyFetches = UNKNOWN_KEY_BURST;
   private countedAt: number;
 
-  constructor(url: URL, options: RemoteKeysOptions) {
+  /** Throws a TypeError unless keys can be fetched from `address`. */
+  constructor(address: string | URL, options: RemoteKeysOptions) {
+    const { url, headers } = parseAddress(address);
     this.url = url;
+    this.headers = headers;
     this.options = options;
     this.countedAt = options.clock.now();
   }
@@ -113,23 +118,51 @@ export class RemoteKeys {
   private async load(): Promise<void> {
     const { clock, onError, random } = this.options;
     try {
-      const local = createLocalJWKSet(await fetchKeys(this.url));
+      const local = createLocalJWKSet(await fetchKeys(this.url, this.headers));
       this.keys = { local, fetchedAt: clock.now() };
       this.failures = 0;
     } catch (cause) {
       const delay = Math.min(FIRST_RETRY_DELAY * 2 ** this.failures++, MAX_RETRY_DELAY);
       this.retryAt = clock.now() + delay * (0.5 + random() / 2);
       const { origin, pathname } = this.url; // the rest may be secret
-      const reason = cause instanceof Error ? cause.message : String(cause);
-      const error = new Error(`cannot fetch keys from ${origin}${pathname}: ${reason}`, { cause });
+      const error = new Error(`cannot fetch keys from ${origin}${pathname}: ${reasonOf(cause)}`, { cause });
       onError?.(error);
       throw onError === undefined ? error : commandError("INTERNAL", undefined, { cause: error });
     }
   }
 }
 
-async function fetchKeys(url: URL): Promise<JSONWebKeySet> {
-  const headers = { accept: "application/json, application/jwk-set+json" };
+const ACCEPT = { accept: "application/json, application/jwk-set+json" } as const;
+
+/** The address without user and password, and the header fields of a request. Errors do not have the address in them: it may be secret. */
+function parseAddress(address: string | URL): {
+  readonly url: URL;
+  readonly headers: Readonly<Record<string, string>>;
+} {
+  const url = URL.canParse(String(address)) ? new URL(address) : undefined;
+  if (url?.protocol !== "http:" && url?.protocol !== "https:") {
+    const got = url === undefined ? "text that is no address" : `an address with ${url.protocol}`;
+    throw new TypeError(`jwks must be a JWK set, or an address with http: or https:, got ${got}`);
+  }
+  const { username, password } = url;
+  if (username === "" && password === "") return { url, headers: ACCEPT };
+  url.username = "";
+  url.password = "";
+  // fetch refuses an address with credentials, by an error that shows them
+  const credentials = Buffer.from(`${unescape(username)}:${unescape(password)}`).toString("base64");
+  return { url, headers: { ...ACCEPT, authorization: `Basic ${credentials}` } };
+}
+
+/** Why a fetch failed: the message of fetch is the same for all that can happen to a connection, and its cause says more. */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const { cause } = error;
+  if (!(cause instanceof Error)) return error.message;
+  const detail = cause.message === "" && "code" in cause ? String(cause.code) : cause.message;
+  return `${error.message}: ${detail}`;
+}
+
+async function fetchKeys(url: URL, headers: Readonly<Record<string, string>>): Promise<JSONWebKeySet> {
   const response = await fetch(url, { headers, redirect: "error", signal: AbortSignal.timeout(FETCH_TIMEOUT) });
   if (response.status !== 200) {
     await response.body?.cancel();

@@ -10,6 +10,7 @@ import {
   type JWTPayload,
   jwtVerify,
   type JWTVerifyGetKey,
+  type JWTVerifyOptions,
 } from "jose";
 import { type Clock, systemClock } from "../clock.ts";
 import { TokenError, type TokenVerifier } from "../credentials.ts";
@@ -98,14 +99,13 @@ export function createTokenVerifier(options: TokenOptions): TokenVerifier {
     for (const { algorithms, key } of candidates) {
       if (!algorithms.includes(alg)) continue;
       try {
-        const { payload } = await jwtVerify(token, key, {
+        return await verifyByAny(token, key, {
           algorithms: [...algorithms],
           currentDate: new Date(clock.unix()),
           clockTolerance,
           ...(audience === undefined ? {} : { audience: listOf(audience) }),
           ...(issuer === undefined ? {} : { issuer: listOf(issuer) }),
         });
-        return payload;
       } catch (error) {
         const isWrongKey = WRONG_KEY.some((each) => error instanceof each);
         if (!isWrongKey && INVALID.some((each) => error instanceof each)) throw asTokenError(error);
@@ -122,6 +122,25 @@ export function createTokenVerifier(options: TokenOptions): TokenVerifier {
     connection: async (token) => connectionCredentials(await verify(token), clockTolerance),
     subscription: async (token) => subscriptionCredentials(await verify(token), clockTolerance),
   };
+}
+
+/** The claims of a token. A set of keys may have several that fit, as for a token without `kid`: each is tried. */
+async function verifyByAny(token: string, key: JWTVerifyGetKey, options: JWTVerifyOptions): Promise<JWTPayload> {
+  try {
+    return (await jwtVerify(token, key, options)).payload;
+  } catch (error) {
+    if (!(error instanceof errors.JWKSMultipleMatchingKeys)) throw error;
+    let failure: unknown = error;
+    for await (const each of error) {
+      try {
+        return (await jwtVerify(token, each, options)).payload;
+      } catch (cause) {
+        if (!(cause instanceof errors.JWSSignatureVerificationFailed)) throw cause;
+        failure = cause;
+      }
+    }
+    throw failure;
+  }
 }
 
 function candidate(key: TokenKey, remote: RemoteKeysOptions): Candidate {
@@ -141,8 +160,16 @@ function candidate(key: TokenKey, remote: RemoteKeysOptions): Candidate {
   const isAddress = typeof jwks === "string" || jwks instanceof URL;
   return {
     algorithms: PUBLIC_ALGORITHMS,
-    key: isAddress ? new RemoteKeys(new URL(jwks), remote).find : createLocalJWKSet(jwks),
+    key: isAddress ? new RemoteKeys(jwks, remote).find : localKeys(jwks),
   };
+}
+
+function localKeys(jwks: JSONWebKeySet): JWTVerifyGetKey {
+  try {
+    return createLocalJWKSet(jwks);
+  } catch (cause) {
+    throw new TypeError("jwks must be a JWK set ({ keys: [...] }), or an address with http: or https:", { cause });
+  }
 }
 
 function importPublicKey(key: string | JWK, algorithm: string): Promise<CryptoKey | Uint8Array> {
