@@ -69,7 +69,7 @@ export function hasOnly(value: unknown, fields: ReadonlySet<string>): value is J
   const prototype: unknown = Object.getPrototypeOf(value);
   // an object of a class, such as an Error or a Map, is no grant
   if (prototype !== null && Object.getPrototypeOf(prototype) !== null) return false;
-  return Object.keys(value).every((name) => fields.has(name));
+  return Reflect.ownKeys(value).every((name) => typeof name === "string" && fields.has(name));
 }
 
 /** Whether `value` is a Unix time that can be compared with others, or absent. */

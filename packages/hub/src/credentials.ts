@@ -53,15 +53,25 @@ const CREDENTIAL_FIELDS: ReadonlySet<string> = new Set([
   "subs",
 ] satisfies (keyof Credentials)[]);
 
+const SUBSCRIPTION_FIELDS: ReadonlySet<string> = new Set(["info", "data"] satisfies (keyof ServerSubscription)[]);
+
 /** Whether `value` has the shape of Credentials. */
 export function isCredentials(value: unknown): value is Credentials {
   if (!hasOnly(value, CREDENTIAL_FIELDS)) return false;
   const { user, expireAt, subs } = value;
-  return typeof user === "string" && isTimeOrAbsent(expireAt) && (subs === undefined || isMap(subs));
+  return typeof user === "string" && isTimeOrAbsent(expireAt) && (subs === undefined || areSubscriptions(subs));
+}
+
+function areSubscriptions(value: unknown): boolean {
+  if (!isMap(value)) return false;
+  for (const [channel, subscription] of value) {
+    if (typeof channel !== "string" || !hasOnly(subscription, SUBSCRIPTION_FIELDS)) return false;
+  }
+  return true;
 }
 
 /** Of any realm: a test runner may have a Map of its own. */
-function isMap(value: unknown): boolean {
+function isMap(value: unknown): value is ReadonlyMap<unknown, unknown> {
   return Object.prototype.toString.call(value) === "[object Map]";
 }
 

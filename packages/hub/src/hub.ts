@@ -250,7 +250,7 @@ export class Hub {
     return this.operations.presenceStats(channel);
   }
 
-  /** Subscribes the clients that a user has now, on all nodes. */
+  /** Subscribes the clients that a user has now, on all nodes. Those that are subscribed already get `info` and `expireAt` where they are given. */
   async subscribe(
     user: string,
     channel: string,
@@ -354,7 +354,7 @@ export class Hub {
     this.timers.add(stop);
   }
 
-  /** Who leaves while one batch is on its way is in none of the following ones. */
+  /** A client that leaves while one batch is on its way is in none of the following ones. A batch that fails does not keep the next ones from being renewed. */
   private async renewPresence(): Promise<void> {
     let entries: PresenceEntry[] = [];
     for (const channel of this.channelsHere.values()) {
@@ -363,11 +363,19 @@ export class Hub {
         if (!live) continue;
         entries.push({ channel: channel.name, info });
         if (entries.length < RENEW_AT_ONCE) continue;
-        await this.settings.presence.renew(entries);
+        await this.renew(entries);
         entries = [];
       }
     }
-    if (entries.length > 0) await this.settings.presence.renew(entries);
+    if (entries.length > 0) await this.renew(entries);
+  }
+
+  private async renew(entries: readonly PresenceEntry[]): Promise<void> {
+    try {
+      await this.settings.presence.renew(entries);
+    } catch (error) {
+      this.background.onError(error);
+    }
   }
 }
 

@@ -151,7 +151,7 @@ export class Operations {
     return this.stored(this.parts.presence.stats(channel));
   }
 
-  /** Subscribes the clients that a user has now, on all nodes. */
+  /** Subscribes the clients that a user has now, on all nodes. Those that are subscribed already get `info` and `expireAt` where they are given. */
   async subscribe(
     user: string,
     channel: string,

@@ -21,14 +21,24 @@ export interface ServerSubscriptionRequest {
   readonly byCredentials: boolean;
 }
 
-/** Subscribes a connected session and tells its client by a push. Does nothing where it is subscribed already. */
+/**
+ * Subscribes a connected session and tells its client by a push. One that is subscribed already gets the info and the expiry where they are given, without
+ * a push.
+ */
 export async function subscribeByServer(
   session: Session,
   parts: Parts,
   namespace: Namespace,
   { channel, info, data, since, expireAt, byCredentials }: ServerSubscriptionRequest,
 ): Promise<void> {
-  if (session.memberships.has(channel)) return;
+  const existing = session.memberships.get(channel);
+  if (existing !== undefined) {
+    if (info !== undefined) existing.describe(session.makeInfo(info));
+    if (expireAt === undefined) return;
+    existing.subscription.expireAt = expireAt;
+    session.reschedule();
+    return;
+  }
   if (session.memberships.size >= parts.settings.limits.channels) {
     session.close(DISCONNECTS.CHANNEL_LIMIT);
     return;

@@ -86,6 +86,7 @@ test("what is malformed gets 400, and nothing happens", () =>
       ["disconnect", { user: "u", disconnect: { code: 4000, reason: "x".repeat(200) } }],
       ["refresh", {}],
       ["refresh", { user: "u", expire_at: -1 }],
+      ["refresh", { user: "u", expired: true, expire_at: 4_000_000_000 }],
       ["presence", {}],
       ["presence_stats", { channel: [] }],
       ["history", { channel, limit: "1" }],
@@ -331,4 +332,27 @@ test("each field is obeyed or refused by name", () =>
     assert.equal(code(), undefined);
     await clock.advance(2_000);
     assert.equal(code(), 3006, "it has expired, and the time for a refresh is over");
+  }));
+
+test("subscribe for clients that are subscribed already changes their info and their expiry", () =>
+  withApi(async (call, { hub, clock }) => {
+    const byServer = await new TestClient(hub).connect({ data: "alice" });
+    const byClient = await new TestClient(hub).connect({ data: "alice" });
+    const [user, channel] = ["alice", "public:x"];
+    const now = Math.floor(clock.unix() / 1000);
+    await byClient.subscribe(channel);
+    await call("subscribe", { user, channel, client: byServer.session.client, expire_at: now + 10, info: 1 });
+    await call("subscribe", { user, channel, expire_at: now + 100, info: 2 });
+    await call("subscribe", { user, channel });
+    await settle();
+    assert.deepEqual(
+      (await hub.presence(channel)).map(({ chanInfo }) => chanInfo),
+      [2, 2],
+    );
+    byClient.take();
+    await clock.advance(124_000);
+    assert.deepEqual([byServer.session.channels, byClient.session.channels], [[channel], [channel]]);
+    await clock.advance(2_000);
+    assert.equal(byServer.closedWith?.code, 3006);
+    assert.equal(byClient.take().find(({ push }) => push?.unsubscribe !== undefined)?.push?.unsubscribe?.code, 2501);
   }));

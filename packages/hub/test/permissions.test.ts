@@ -58,6 +58,8 @@ const DENIALS: readonly unknown[] = [
   { expireAt: NaN },
   { expireAt: "tomorrow" },
   { expireAt: Infinity },
+  { [Symbol("denied")]: true },
+  Object.defineProperty({}, "denied", { value: true }),
 ];
 
 /** What throws, once it is called or once it is awaited. */
@@ -201,7 +203,17 @@ test("who a client is: credentials, or nobody", async () => {
   for (const [form, wrap] of FORMS) {
     assert.equal((await known(() => wrap({ user: "alice" }), false)).error, undefined, form);
     assert.equal((await known(() => wrap({ user: "alice", meta: 1, subs: new Map() }), false)).error, undefined, form);
-    const none = [...DENIALS, true, {}, { user: 1 }, { user: "alice", expireAt: NaN }, { user: "alice", subs: ["a"] }];
+    const none = [
+      ...DENIALS,
+      true,
+      {},
+      { user: 1 },
+      { user: "alice", expireAt: NaN },
+      { user: "alice", subs: ["a"] },
+      { user: "alice", subs: new Map([[1, {}]]) },
+      { user: "alice", subs: new Map([["public:x", undefined]]) },
+      { user: "alice", subs: new Map([["public:x", { expireAt: 1 }]]) },
+    ];
     for (const denial of none) {
       assert.equal(
         (await known(() => wrap(denial), false)).error?.code,

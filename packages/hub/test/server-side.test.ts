@@ -5,6 +5,7 @@ import { MemoryEngine } from "../src/broker/memory-engine.ts";
 import type { Credentials } from "../src/credentials.ts";
 import { Hub } from "../src/hub.ts";
 import { MemoryPresenceStore } from "../src/presence/memory-presence-store.ts";
+import type { PresenceStore } from "../src/presence/presence-store.ts";
 import { FaultyBroker } from "./support/faulty-broker.ts";
 import { NAMESPACES, withHub } from "./support/hubs.ts";
 import { type Line, pubsOf, TestClient } from "./support/test-client.ts";
@@ -181,6 +182,33 @@ test("presence is renewed while a client is there, and a dead node's clients van
   assert.equal((await living.presence("public:x")).length, 1);
   await Promise.all([dying.close(), living.close()]);
   assert.deepEqual([clock.pending, clockOfDying.pending], [0, 0]);
+});
+
+test("presence of one channel that cannot be renewed does not keep others from being renewed", async () => {
+  const clock = new VirtualClock();
+  const inner = new MemoryPresenceStore({ clock, ttl: 60_000 });
+  const broken = new Error("WRONGTYPE");
+  const presence: PresenceStore = {
+    ttl: inner.ttl,
+    start: () => inner.start(),
+    stop: () => inner.stop(),
+    add: (...args) => inner.add(...args),
+    remove: (...args) => inner.remove(...args),
+    clients: (...args) => inner.clients(...args),
+    stats: (...args) => inner.stats(...args),
+    async renew(entries) {
+      await inner.renew(entries.filter(({ channel }) => channel !== "public:broken"));
+      if (entries.some(({ channel }) => channel === "public:broken")) throw broken;
+    },
+  };
+  await withHub({ clock, presence }, async ({ hub, errors }) => {
+    const clients = await Promise.all(Array.from({ length: 600 }, () => new TestClient(hub).connect()));
+    for (const client of clients) await client.subscribe("public:broken");
+    await clients[0]?.subscribe("public:healthy");
+    await clock.advance(150_000);
+    assert.equal((await hub.presence("public:healthy")).length, 1);
+    assert.ok(errors.length > 0 && errors.every((error) => error === broken));
+  });
 });
 
 test("nodes act together: publications, joins, presence, and what is done to users", async () => {

@@ -122,6 +122,9 @@ const METHODS: ReadonlyMap<string, Prepare> = new Map<string, Prepare>([
     ({ operations }, params, text) => {
       params.only(...SELECTION, "expired", "expire_at", "info");
       const { user, client } = selection(params);
+      if (params.boolean("expired") && params.integer("expire_at") !== 0) {
+        throw commandError("BAD_REQUEST", "refresh.expire_at must not come with expired");
+      }
       // 1970 has passed
       const expireAt = params.boolean("expired") ? 1 : params.integer("expire_at") || undefined;
       const info = optionalJson(params, text, "info");

@@ -44,6 +44,6 @@ function noCredentials(source: string, answer: unknown): TypeError {
   const fields =
     typeof answer === "object" && answer !== null ? ` with the fields ${Object.keys(answer).join(", ")}` : "";
   return new TypeError(
-    `${source} must return credentials: user, and no fields but info, meta, data, expireAt and subs; got ${typeof answer}${fields}`,
+    `${source} must return credentials: user, and no fields but info, meta, data, expireAt and subs, a Map of { info?, data? }; got ${typeof answer}${fields}`,
   );
 }
