@@ -3,6 +3,8 @@ import type { StoreMetrics } from "../metrics.ts";
 
 /** How long an idempotency key is remembered that comes without a time, ms. */
 export const DEFAULT_IDEMPOTENCY_TTL = 5 * 60_000;
+/** Bytes that a publication takes on its way to a client besides its texts, about: what a page counts for each. */
+export const FRAMING_BYTES = 64;
 /** A stream that never had a publication is forgotten sooner, ms, or names made up by clients would fill the store. */
 export const EMPTY_META_TTL = 60 * 60_000;
 

@@ -1,7 +1,5 @@
-import type { Publication } from "./broker.ts";
+import { FRAMING_BYTES, type Publication } from "./broker.ts";
 
-/** Bytes that a publication takes on its way to a client besides its texts, about: what a page counts for each. */
-const FRAMING = 64;
 /** Bytes of memory that a kept publication takes besides its texts, about. */
 const OVERHEAD = 200;
 
@@ -9,7 +7,7 @@ const OVERHEAD = 200;
 export interface RingSlice {
   /** The most publications; -1: all. */
   readonly limit: number;
-  /** The most bytes, FRAMING for each publication included; one publication is returned at least. */
+  /** The most bytes, FRAMING_BYTES for each publication included; one publication is returned at least. */
   readonly maxBytes: number;
 }
 
@@ -82,7 +80,7 @@ export class PublicationRing {
   }
 
   private sizeAt(index: number): number {
-    return (this.sizes[(this.start + index) % this.sizes.length] ?? 0) + FRAMING;
+    return (this.sizes[(this.start + index) % this.sizes.length] ?? 0) + FRAMING_BYTES;
   }
 
   private push(publications: Publication[], index: number): void {

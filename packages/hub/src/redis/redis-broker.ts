@@ -131,6 +131,7 @@ export class RedisBroker implements Broker {
         reverse ? "XREVRANGE" : "XRANGE",
         milliseconds(metaTtl),
         EMPTY_META_TTL,
+        Math.min(filter.maxBytes ?? Infinity, Number.MAX_SAFE_INTEGER),
       ],
     );
     const [epoch, offset, earlier, entries] = reply as readonly [string, number, string, readonly unknown[]];

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { FRAMING_BYTES } from "../broker/broker.ts";
 
 /**
  * What a dataset of Redis is told by: `INFO replication` names another one after a restart and after a replica was promoted, which
@@ -75,13 +76,18 @@ end
 return reply
 `;
 
+/** Publications that a script reads from a stream in one go. */
+const ENTRIES_AT_ONCE = 16;
+
 /**
  * Reads a stream. KEYS: meta, stream. ARGV: a new epoch, first id, last id, limit ("0": none, "-1": all), XRANGE or XREVRANGE, TTL of the
- * meta and its TTL where there was never a publication, ms. Replies with epoch, top, earlier epochs, entries.
+ * meta and its TTL where there was never a publication, ms, the most bytes. Replies with epoch, top, earlier epochs, entries.
+ *
+ * The entries are read a few at a time, so that what is too much for the page is not read.
  */
 const HISTORY = `
 local meta, stream = KEYS[1], KEYS[2]
-local candidate, from, to, limit, verb, ttl, emptyTtl = unpack(ARGV)
+local candidate, from, to, limit, verb, ttl, emptyTtl, most = unpack(ARGV)
 local is = redis.call('HMGET', meta, 'e', 'o', 'l')
 local epoch, top, earlier = is[1], tonumber(is[2] or 0), is[3] or ''
 if not epoch then
@@ -93,11 +99,26 @@ end
 ttl = tonumber(ttl)
 if top == 0 then ttl = math.min(ttl, tonumber(emptyTtl)) end
 if redis.call('PTTL', meta) < ttl then redis.call('PEXPIRE', meta, ttl) end
-local entries = {}
-if limit == '-1' then
-  entries = redis.call(verb, stream, from, to)
-elseif limit ~= '0' then
-  entries = redis.call(verb, stream, from, to, 'COUNT', limit)
+local entries, bytes = {}, 0
+limit, most = tonumber(limit), tonumber(most)
+while limit ~= 0 do
+  local count = ${ENTRIES_AT_ONCE}
+  if limit > 0 and limit < count then count = limit end
+  local part = redis.call(verb, stream, from, to, 'COUNT', count)
+  for _, entry in ipairs(part) do
+    bytes = bytes + #entry[2][2] + ${FRAMING_BYTES}
+    if bytes > most and #entries > 0 then return {epoch, top, earlier, entries} end
+    entries[#entries + 1] = entry
+  end
+  if #part < count then break end
+  if limit > 0 then limit = limit - count end
+  local last = tonumber(string.match(part[count][1], '^%d+'))
+  if verb == 'XRANGE' then
+    from = string.format('%.0f', last + 1)
+  else
+    if last <= 1 then break end
+    from = string.format('%.0f', last - 1)
+  end
 end
 return {epoch, top, earlier, entries}
 `;

@@ -246,6 +246,37 @@ export function testBrokerContract(suite: BrokerSuite): void {
     assert.deepEqual(await read(-1, 100, true), [10, 9, 8, 7, 6, 5]);
   });
 
+  withBroker(
+    "a page has no more bytes than it may, one publication at least, and the next one goes on behind it",
+    async (broker) => {
+      const data = (number: number): string => JSON.stringify("x".repeat(number % 5 === 0 ? 2_000 : 100));
+      for (let number = 1; number <= 60; number++) await broker.publish("a", { data: data(number) }, keep);
+      const { epoch } = await broker.history("a", { limit: 0 }, keep.metaTtl);
+      for (const maxBytes of [0, 1, 500, 1_500, 5_000, 1_000_000]) {
+        for (const reverse of [false, true]) {
+          for (const limit of [-1, 1, 7, 16, 17, 33, 1000]) {
+            const seen: number[] = [];
+            for (let isOver = false; !isOver;) {
+              const last = seen.at(-1);
+              const since = last === undefined ? undefined : { offset: last, epoch };
+              const page = await broker.history("a", { since, limit, reverse, maxBytes }, keep.metaTtl);
+              const { publications } = page;
+              assert.equal(page.offset, 60);
+              const bytes = publications.reduce((sum, each) => sum + each.data.length, 0);
+              assert.ok(publications.length <= 1 || bytes <= maxBytes, `${bytes} bytes in a page of ${maxBytes}`);
+              assert.ok(limit < 0 || publications.length <= limit);
+              if (maxBytes > 60 * 2_100 && limit < 0 && last === undefined) assert.equal(publications.length, 60);
+              seen.push(...publications.map(({ offset }) => offset));
+              isOver = publications.length === 0;
+            }
+            const all = Array.from({ length: 60 }, (_, i) => i + 1);
+            assert.deepEqual(seen, reverse ? all.toReversed() : all, `${maxBytes} ${reverse} ${limit}`);
+          }
+        }
+      }
+    },
+  );
+
   withBroker("the position of a channel without publications is where its first one follows", async (broker) => {
     const before = await broker.history("a", { limit: -1 }, keep.metaTtl);
     assert.deepEqual([before.offset, before.publications.length], [0, 0]);
