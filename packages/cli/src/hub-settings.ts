@@ -17,6 +17,7 @@ const WIRED = {
   onDisconnect: true,
   onMessage: true,
   onError: true,
+  memoryBudget: true,
   clock: true,
   newId: true,
 } as const satisfies Partial<Readonly<Record<keyof HubOptions, true>>>;

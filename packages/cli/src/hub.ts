@@ -10,7 +10,7 @@ import {
   type PresenceStore,
 } from "@tungstate/hub";
 import type { Logger } from "pino";
-import { WebSocketServer, type WebSocketServerOptions } from "tungstate";
+import { type MemoryBudget, WebSocketServer, type WebSocketServerOptions } from "tungstate";
 import { guest } from "./guest.ts";
 import type { ServePlan } from "./plan.ts";
 import { LIVE } from "./live.ts";
@@ -55,7 +55,7 @@ export interface HubService {
 /** The hub of `tungstate serve`. Rejects where the stores can't be reached. */
 export async function startHub(
   { tokenKeys, tokenAudience, tokenIssuer, apiKey, namespace, namespaces, hub: options }: ServePlan,
-  websocket: WebSocketServerOptions,
+  websocket: WebSocketServerOptions & { readonly memoryBudget: MemoryBudget },
   log: Logger,
   stores: Stores | undefined,
 ): Promise<HubService> {
@@ -70,6 +70,7 @@ export async function startHub(
     anonymous: true,
     ...options,
     authenticate: guest,
+    memoryBudget: websocket.memoryBudget,
     namespaces: { public: PUBLIC, typing: TYPING, live: LIVE, ...Object.fromEntries(withToken), ...namespaces },
     ...(tokenKeys.length === 0 ? {} : { tokens: createTokenVerifier({ keys: tokenKeys, ...claims, onError }) }),
     ...(stores === undefined ? {} : { broker: stores.broker, presence: stores.presence }),

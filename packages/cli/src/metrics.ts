@@ -49,10 +49,20 @@ export function createMetrics(servers: Readonly<Record<string, WebSocketServer>>
     sum(server, (each) => each.bufferedAmount),
   );
   gauge("tungstate_handshakes", "Handshakes under way", (server) => server.stats.handshakes);
-  memory("held_bytes", "Bytes that all connections together hold", () => budget.use.held);
+  memory("held_bytes", "Bytes that connections and parts together hold", () => budget.use.held);
   memory("limit_bytes", "Bytes that they may hold", () => budget.limit);
   memory("short", "1 while handshakes are refused for want of memory", () => Number(budget.short));
   memory("ended", "Connections ended for want of memory", () => budget.use.ended);
+  new Gauge({
+    name: "tungstate_memory_part_bytes",
+    help: "Bytes held by parts that belong to no connection, such as the history of the hub",
+    labelNames: ["part"],
+    registers,
+    collect() {
+      this.reset();
+      for (const [part, bytes] of Object.entries(budget.use.parts)) this.set({ part }, bytes);
+    },
+  });
   total("tungstate_messages_received_total", "Messages received", "messagesReceived");
   total("tungstate_messages_sent_total", "Messages sent", "messagesSent");
   total("tungstate_received_bytes_total", "Bytes received, frames included", "bytesReceived");

@@ -128,6 +128,7 @@ describe("options of the hub, in a file", () => {
     anonymous: false,
     limits: {
       ...{ channels: 1000, channelLength: 300, messageSize: 300_000, depth: 20, queueBytes: 2_000_000 },
+      ...{ pageBytes: 8192, cost: { perSecond: 1e6, burst: 2e6 } },
       ...{ pending: 50, historyPage: 10, connectionsPerUser: 3, rates: { publish: { perSecond: 1000, burst: 2000 } } },
     },
     ping: { interval: 10_000, timeout: 3_000 },

@@ -119,7 +119,9 @@ export class CatchUp {
     context.metrics.recoveredPublications += lines.length;
     subscription.offset = newest.offset;
     subscription.deltaBase = newest.offset;
-    subscription.outbox.line(lines.join("\n"));
+    const text = lines.join("\n");
+    subscription.owner.charge(text.length);
+    subscription.outbox.line(text);
   }
 
   private lose(): void {

@@ -7,7 +7,8 @@ import type { HubMetrics } from "./metrics.ts";
 import type { JsonText } from "./json.ts";
 import type { Namespace } from "./namespaces.ts";
 import { sizeOf } from "./owned.ts";
-import { Delivery, deliverTo, joinDeliveries, takesJoined } from "./delivery.ts";
+import { Comings } from "./comings.ts";
+import { Delivery, deliverTo, joinDeliveries, MOST_JOINED, takesJoined } from "./delivery.ts";
 import { aboutClientJson, channelPush } from "./protocol/encode.ts";
 import { DeltaBase, PublicationPush, type PushOptions } from "./protocol/publication-push.ts";
 import type { PageLimits } from "./catch-up.ts";
@@ -62,8 +63,12 @@ export class Channel {
   private goingThrough = 0;
   /** Subscribers that read a page of history, and what is published meanwhile ahead of it. */
   private readonly reading = new Set<Subscription>();
-  /** Publications of this turn. */
+  /** Publications of this tick. */
   private due: Delivery[] = [];
+  /** Joins and leaves of this tick, where anybody wants to know. */
+  private comings: Comings | undefined;
+  /** Subscribers that are told who comes and goes. */
+  listeners = 0;
   /** Of the last publication that was delivered. */
   private offset = 0;
   private epoch = "";
@@ -119,6 +124,7 @@ export class Channel {
     subscription.after = this.context.turnEnd.last;
     subscription.index = this.subscribers.length;
     this.subscribers.push(subscription);
+    if (subscription.hearsJoins) this.listeners++;
   }
 
   /** From here on what is published is read ahead for a subscriber, up to so many bytes, until `goLive` or `stopBuffering`. */
@@ -157,6 +163,7 @@ export class Channel {
     const { index } = subscription;
     if (index < 0) return;
     subscription.index = -1;
+    if (subscription.hearsJoins) this.listeners--;
     if (this.goingThrough > 0) {
       // the loop counts on places to stay
       this.subscribers[index] = undefined;
@@ -190,11 +197,11 @@ export class Channel {
   }
 
   join(info: ClientInfo): void {
-    this.shareAbout("join", info);
+    this.changes()?.join(info);
   }
 
   leave(info: ClientInfo): void {
-    this.shareAbout("leave", info);
+    this.changes()?.leave(info);
   }
 
   /**
@@ -353,6 +360,28 @@ export class Channel {
    * memory is spread widely, and among thousands of them it is out of the processor's caches when the next publication comes.
    */
   flush(): void {
+    const { comings } = this;
+    if (comings === undefined) {
+      this.flushDue();
+      return;
+    }
+    // who came in this tick may have published in it, and who has published may have gone
+    this.comings = undefined;
+    const { leaves, joins } = comings.net();
+    const returned = new Set(joins.map(({ client }) => client));
+    this.shareComings(
+      "leave",
+      leaves.filter(({ client }) => returned.has(client)),
+    );
+    this.shareComings("join", joins);
+    this.flushDue();
+    this.shareComings(
+      "leave",
+      leaves.filter(({ client }) => !returned.has(client)),
+    );
+  }
+
+  private flushDue(): void {
     const { due, subscribers } = this;
     if (due.length === 0) return;
     this.due = [];
@@ -385,7 +414,7 @@ export class Channel {
     }
     if (offset > 0 && this.reading.size > 0) this.readAhead(publication);
     const waiting = this.due.push(delivery);
-    if (waiting === 1) this.context.turnEnd.addChannel(this);
+    if (waiting === 1 && this.comings === undefined) this.context.turnEnd.addChannel(this);
     else if (waiting === MOST_DUE) this.flush();
     return delivery;
   }
@@ -400,12 +429,33 @@ export class Channel {
     }
   }
 
-  private shareAbout(kind: "join" | "leave", info: ClientInfo): void {
-    if (this.closed) return;
-    this.flush();
+  /** Who has come and gone in this tick; undefined: nobody wants to know. */
+  private changes(): Comings | undefined {
+    if (this.closed || this.listeners === 0) return undefined;
+    if (this.comings === undefined) {
+      this.comings = new Comings();
+      if (this.due.length === 0) this.context.turnEnd.addChannel(this);
+    }
+    return this.comings;
+  }
+
+  /** Tells who has come and gone: to each listener in one message, or in few. */
+  private shareComings(kind: "join" | "leave", infos: readonly ClientInfo[]): void {
     const { whenFull, channel } = this.pushOptions;
-    const text = channelPush(channel, kind, aboutClientJson(info));
-    const message = new SharedMessage(text, whenFull === "conflate" ? "drop-oldest" : whenFull);
+    let lines: string[] = [];
+    let size = 0;
+    for (const [index, info] of infos.entries()) {
+      const line = channelPush(channel, kind, aboutClientJson(info));
+      lines.push(line);
+      size += line.length;
+      if (size < MOST_JOINED && index < infos.length - 1) continue;
+      this.share(new SharedMessage(lines.join("\n"), whenFull === "conflate" ? "drop-oldest" : whenFull));
+      lines = [];
+      size = 0;
+    }
+  }
+
+  private share(message: SharedMessage): void {
     const counts: FanOut = { delivered: 0, queued: 0, dropped: 0, disconnected: 0 };
     this.goingThrough++;
     const { subscribers } = this;

@@ -2,6 +2,9 @@ import type { ClientInfo, FanOut, Publication } from "./broker/broker.ts";
 import { Channel, type ChannelContext } from "./channel.ts";
 import type { Namespace } from "./namespaces.ts";
 
+/** Positions that are checked between two looks at the time. */
+const CHECKS_AT_ONCE = 16;
+
 /** The channels of this node. One is subscribed to the broker as long as somebody needs it. */
 export class Channels {
   private readonly context: ChannelContext;
@@ -66,26 +69,32 @@ export class Channels {
     this.channels.get(name)?.leave(info);
   }
 
-  /** Publications of these channels, or of all, may have been lost. */
-  interrupted(names: Iterable<string> | undefined): void {
-    if (names === undefined) {
-      for (const channel of this.channels.values()) channel.checkPosition();
-    } else {
-      for (const name of names) this.channels.get(name)?.checkPosition();
-    }
+  /** Publications of these channels, or of all, may have been lost. Other work has its turn while they are checked. */
+  async interrupted(names: Iterable<string> | undefined): Promise<void> {
+    const channels = names === undefined ? [...this.channels.values()] : this.known(names);
+    await this.context.slices.each(channels, CHECKS_AT_ONCE, (some) => {
+      for (const channel of some) channel.checkPosition();
+    });
   }
 
   /** Checks the positions of some channels that were not proven since `time`: of all in as many calls as there are `parts`. */
-  checkSome(parts: number, time: number): void {
+  async checkSome(parts: number, time: number): Promise<void> {
+    const loop = this.context.slices.loop();
     for (let wanted = Math.ceil(this.channels.size / parts); wanted > 0; wanted--) {
+      if (loop.isOver()) await loop.next();
       let next = this.round?.next();
       if (next === undefined || next.done === true) {
         this.round = this.channels.values();
         next = this.round.next();
-        if (next.done === true) return;
+        if (next.done === true) break;
       }
       next.value.checkPosition(time);
     }
+    loop.end();
+  }
+
+  private known(names: Iterable<string>): Channel[] {
+    return Array.from(names, (name) => this.channels.get(name)).filter((channel) => channel !== undefined);
   }
 
   private async unsubscribe(channel: Channel): Promise<void> {

@@ -1,5 +1,7 @@
 /** What a session needs of a connection. Whoever has the connection calls the session's `receive`, `drained` and `closed`. */
 export interface HubConnection {
+  /** What counts as one client where the client is anonymous, such as the address: see `limits.rates`. Undefined: each connection does. */
+  readonly address?: string | undefined;
   /** Sends a text message. False: it takes no more for now, and `drained` will be called. The message was taken all the same. */
   write(text: string): boolean;
   /** As `write`, with a message that goes to many connections. */
@@ -30,6 +32,8 @@ export class SharedMessage {
   readonly key: string;
   /** For a connection's own use: what it makes of the text once for all of its kind. */
   prepared: unknown = undefined;
+  /** Queues that it waits in. */
+  waiting = 0;
 
   /** `size`: bytes of the text in UTF-8, where they are known. */
   constructor(text: string, whenFull: WhenFull = "disconnect", key = "", size = Buffer.byteLength(text)) {

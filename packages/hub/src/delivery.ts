@@ -4,7 +4,7 @@ import type { PublicationPush } from "./protocol/publication-push.ts";
 import { NO_BASE, type Subscription } from "./subscription.ts";
 
 /** Bytes of pushes that go in one message; more go in one each. */
-const MOST_JOINED = 64 * 1024;
+export const MOST_JOINED = 64 * 1024;
 
 /** Publications of one turn as one message, for subscribers who get all of them. */
 export interface Joined {

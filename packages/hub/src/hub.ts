@@ -1,10 +1,11 @@
 import { timeFault } from "tungstate/internal/time-options";
 import { Agenda } from "./agenda.ts";
 import { Background } from "./background.ts";
-import type { BrokerHandler, ClientInfo, Position } from "./broker/broker.ts";
+import type { BrokerHandler, ClientInfo, Position, Publication } from "./broker/broker.ts";
 import { Channels } from "./channels.ts";
 import type { ClientSession } from "./client-session.ts";
 import { checkDisconnect, type CodeAndReason, DISCONNECTS } from "./codes.ts";
+import { Announcements } from "./comings.ts";
 import type { HubConnection } from "./connection.ts";
 import type { NodeInfo } from "./control.ts";
 import { optionalJson, toJson } from "./json.ts";
@@ -22,6 +23,8 @@ import { type HubOptions, type HubSettings, type Limits, resolveOptions } from "
 import { TurnEnd } from "./outbox.ts";
 import type { Parts, RpcHandler } from "./parts.ts";
 import type { PresenceEntry, PresenceStats } from "./presence/presence-store.ts";
+import { QueueMemory } from "./queue-memory.ts";
+import { Allowances } from "./rate-limit.ts";
 import { Reader } from "./reader.ts";
 import { Session } from "./session.ts";
 import { Sessions } from "./sessions.ts";
@@ -30,6 +33,8 @@ import { TimeSlices } from "./time-slices.ts";
 
 /** Entries that are renewed with one call of the presence store. */
 const RENEW_AT_ONCE = 512;
+/** Publications that are parsed between two looks at the time. */
+const PARSE_AT_ONCE = 16;
 /** Parts of an interval over which the checks of positions are spread. */
 const CHECK_IN_PARTS = 30;
 
@@ -102,6 +107,7 @@ export class Hub {
   private readonly agenda: Agenda;
   private readonly background: Background;
   private readonly channelsHere: Channels;
+  private readonly announcements: Announcements;
   private readonly registry = new Sessions();
   private readonly handlers = new Map<string, RpcHandler>();
   private readonly timers = new Set<() => void>();
@@ -117,6 +123,10 @@ export class Hub {
     const background = new Background(settings.onError);
     const turnEnd = new TurnEnd(clock);
     const slices = new TimeSlices(clock);
+    this.announcements = new Announcements(turnEnd, {
+      join: (channel, info) => background.add(broker.publishJoin(channel, info)),
+      leave: (channel, info) => background.add(broker.publishLeave(channel, info)),
+    });
     const channels = new Channels({ broker, clock, metrics, background, turnEnd, slices });
     this.settings = settings;
     this.background = background;
@@ -133,6 +143,9 @@ export class Hub {
       agenda: this.agenda,
       turnEnd,
       slices,
+      allowances: new Allowances(settings.limits, clock),
+      memory: new QueueMemory(settings.memoryBudget, metrics),
+      announcements: this.announcements,
       rpc: this.handlers,
     };
     this.operations = new Operations(this.parts);
@@ -192,6 +205,7 @@ export class Hub {
     this.agenda.stop();
     this.operations.surveys.close();
     if (started) this.background.add(this.operations.nodes.leave());
+    this.announcements.flush();
     await this.background.settled();
     if (started) await Promise.all([this.settings.broker.stop(), this.settings.presence.stop()]);
   }
@@ -204,6 +218,7 @@ export class Hub {
     if (this.state === "new") throw new Error("the hub has not been started");
     const session = new Session(this.parts, connection, context);
     const reader = new Reader(session, this.parts, connection);
+    session.reader = reader;
     if (this.state === "closing") session.close(DISCONNECTS.SHUTDOWN);
     return new Accepted(session, reader);
   }
@@ -224,16 +239,9 @@ export class Hub {
 
   async history(channel: string, options?: HistoryOptions): Promise<PastPublications> {
     const { offset, epoch, publications } = await this.operations.history(channel, options);
-    return {
-      offset,
-      epoch,
-      publications: publications.map((each) => ({
-        offset: each.offset,
-        data: JSON.parse(each.data) as unknown,
-        info: each.info === undefined ? undefined : presentClient(each.info),
-        tags: each.tags,
-      })),
-    };
+    const past: PastPublication[] = [];
+    await this.parts.slices.each(publications, PARSE_AT_ONCE, (some) => void past.push(...some.map(pastPublication)));
+    return { offset, epoch, publications: past };
   }
 
   /** Forgets a channel's publications. Its position stays. */
@@ -338,7 +346,7 @@ export class Hub {
       join: (channel, info) => this.channelsHere.join(channel, info),
       leave: (channel, info) => this.channelsHere.leave(channel, info),
       control: (message) => this.operations.receive(message),
-      interrupted: (channels) => this.channelsHere.interrupted(channels),
+      interrupted: (channels) => this.background.add(this.channelsHere.interrupted(channels)),
     };
   }
 
@@ -356,8 +364,10 @@ export class Hub {
 
   /** A client that leaves while one batch is on its way is in none of the following ones. A batch that fails does not keep the next ones from being renewed. */
   private async renewPresence(): Promise<void> {
+    const loop = this.parts.slices.loop();
     let entries: PresenceEntry[] = [];
     for (const channel of this.channelsHere.values()) {
+      if (loop.isOver()) await loop.next();
       if (!channel.namespace.presence) continue;
       for (const { live, info } of channel) {
         if (!live) continue;
@@ -365,8 +375,10 @@ export class Hub {
         if (entries.length < RENEW_AT_ONCE) continue;
         await this.renew(entries);
         entries = [];
+        if (loop.isOver(RENEW_AT_ONCE)) await loop.next();
       }
     }
+    loop.end();
     if (entries.length > 0) await this.renew(entries);
   }
 
@@ -377,6 +389,15 @@ export class Hub {
       this.background.onError(error);
     }
   }
+}
+
+function pastPublication({ offset, data, info, tags }: Publication): PastPublication {
+  return {
+    offset,
+    data: JSON.parse(data) as unknown,
+    info: info === undefined ? undefined : presentClient(info),
+    tags,
+  };
 }
 
 function presentClient({ client, user, connInfo, chanInfo }: ClientInfo): PresentClient {

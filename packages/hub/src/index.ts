@@ -1,5 +1,6 @@
 export { Hub, type Incoming, type PastPublication, type PastPublications, type PresentClient } from "./hub.ts";
 export {
+  COST,
   type HubOptions,
   type LimitedMethod,
   type LimitOptions,
@@ -74,5 +75,11 @@ export type {
 export { QuotaExceededError, StoreUnavailableError } from "./broker/broker.ts";
 export { MemoryBroker } from "./broker/memory-broker.ts";
 export { MemoryEngine, type MemoryEngineOptions } from "./broker/memory-engine.ts";
-export type { PresenceEntry, PresenceStats, PresenceStore } from "./presence/presence-store.ts";
+export type {
+  PresenceEntry,
+  PresenceFilter,
+  PresencePage,
+  PresenceStats,
+  PresenceStore,
+} from "./presence/presence-store.ts";
 export { MemoryPresenceStore, type MemoryPresenceStoreOptions } from "./presence/memory-presence-store.ts";

@@ -3,6 +3,7 @@ import { CatchUp, type CatchUpContext, following, recoveredJson } from "./catch-
 import type { Channel } from "./channel.ts";
 import type { Channels } from "./channels.ts";
 import { commandError } from "./codes.ts";
+import type { Announcements } from "./comings.ts";
 import type { JsonText } from "./json.ts";
 import type { Namespace } from "./namespaces.ts";
 import type { PresenceStore } from "./presence/presence-store.ts";
@@ -12,6 +13,7 @@ import type { Subscription } from "./subscription.ts";
 export interface MembershipContext extends CatchUpContext {
   readonly channels: Channels;
   readonly presence: PresenceStore;
+  readonly announcements: Announcements;
 }
 
 /** What a client is told when it becomes a subscriber. */
@@ -142,7 +144,7 @@ export class Membership {
     const { context, channel, subscription } = this;
     if (this.namespace.joinLeave === false || !this.isLive) return;
     this.isAnnounced = true;
-    context.background.add(context.broker.publishJoin(channel.name, subscription.info));
+    context.announcements.join(channel.name, subscription.info);
   }
 
   /** Others may know something else of the client from now on. */
@@ -170,7 +172,7 @@ export class Membership {
     this.catchUp?.stop();
     channel.remove(subscription);
     if (this.isPresent) context.background.add(context.presence.remove(channel.name, subscription.info));
-    if (this.isAnnounced) context.background.add(context.broker.publishLeave(channel.name, subscription.info));
+    if (this.isAnnounced) context.announcements.leave(channel.name, subscription.info);
     context.channels.release(channel);
   }
 

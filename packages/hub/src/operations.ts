@@ -2,6 +2,7 @@ import { timeFault } from "tungstate/internal/time-options";
 import {
   type ClientInfo,
   type FanOut,
+  type HistoryFilter,
   type HistoryPage,
   isPlaceIn,
   type Position,
@@ -12,18 +13,20 @@ import { checkDisconnect, CommandError, commandError, DISCONNECTS, UNSUBSCRIBES 
 import { type Control, decodeControl, encodeControl, type NodeInfo } from "./control.ts";
 import type { JsonText } from "./json.ts";
 import type { Namespace } from "./namespaces.ts";
+import { own } from "./owned.ts";
 import { Nodes } from "./nodes.ts";
 import { namespaceOf, type Parts } from "./parts.ts";
+import { readClients } from "./presence/pages.ts";
 import type { PresenceStats } from "./presence/presence-store.ts";
-import { messagePush } from "./protocol/encode.ts";
-import { subscribeByServer } from "./server-subscription.ts";
-import type { Session } from "./session.ts";
+import { applyControl, type SessionControl } from "./session-controls.ts";
 import { type SurveyAnswer, Surveys } from "./surveys.ts";
-
-/** What is about the sessions of a user. */
-type SessionControl = Extract<Control, { readonly user: string }>;
+import type { Loop } from "./time-slices.ts";
 
 const SURVEY_TIMEOUT = 5_000; // ms
+/** Publications that are made between two looks at the time. */
+const AT_ONCE = 64;
+/** How much of a history is read at a time. */
+const PAGE = { limit: 1000, maxBytes: 256 * 1024 };
 const NOTHING: FanOut = { delivered: 0, queued: 0, dropped: 0, disconnected: 0 };
 
 export interface PublishOptions {
@@ -57,6 +60,11 @@ export interface HistoryOptions {
   readonly limit?: number | undefined;
   /** From the newest to the oldest. */
   readonly reverse?: boolean | undefined;
+  /**
+   * About the most bytes that the publications may have as JSON, one at least: of what is left, the offset of the last one is where the next page
+   * begins (`since`). Default: no limit.
+   */
+  readonly maxBytes?: number | undefined;
 }
 
 /** Which of a user's clients; undefined: all. */
@@ -94,7 +102,12 @@ export class Operations {
     this.surveys = new Surveys({ clock, id, newId, nodes, tell, background });
   }
 
-  async publish(channel: string, data: JsonText, options: PublishOptions = {}): Promise<PublishReport> {
+  publish(channel: string, data: JsonText, options?: PublishOptions): Promise<PublishReport> {
+    return this.publishOwned(channel, own(data), options);
+  }
+
+  /** `data` shares no memory with what is to be forgotten. */
+  private async publishOwned(channel: string, data: JsonText, options: PublishOptions = {}): Promise<PublishReport> {
     const { publishing, delta } = this.namespace(channel);
     const { idempotencyKey, idempotencyTtl, tags } = options;
     if (options.delta === true && !delta) throw commandError("NOT_AVAILABLE", "the namespace has no deltas");
@@ -104,36 +117,75 @@ export class Operations {
     const history = options.skipHistory === true ? { ...publishing, historySize: 0 } : publishing;
     this.parts.metrics.published++;
     const result = await this.stored(
-      this.parts.broker.publish(channel, { data, tags }, { ...history, idempotencyKey, idempotencyTtl }),
+      this.parts.broker.publish(channel, { data, tags }, { ...history, idempotencyKey, idempotencyTtl, isOwned: true }),
     );
     const { offset, epoch, duplicate } = result;
     const { delivered, queued, dropped, disconnected } = result.fanOut ?? NOTHING;
     return { offset, epoch, duplicate, delivered, queued, dropped, disconnected };
   }
 
-  /** The same to many channels; each has its own result. */
-  broadcast(channels: readonly string[], data: JsonText, options?: PublishOptions): Promise<BroadcastReport[]> {
-    return Promise.all(
-      channels.map(async (channel) => {
-        try {
-          return { channel, report: await this.publish(channel, data, options) };
-        } catch (error) {
-          if (error instanceof CommandError) return { channel, error };
-          throw error;
-        }
-      }),
-    );
+  /** The same to many channels; each has its own result. Other work has its turn meanwhile. */
+  async broadcast(
+    channels: readonly string[],
+    data: JsonText,
+    options?: PublishOptions,
+  ): Promise<readonly BroadcastReport[]> {
+    const reports: BroadcastReport[] = [];
+    await this.broadcastTo(channels, data, options, (some) => void reports.push(...some));
+    return reports;
   }
 
+  /** As `broadcast`; `take` is called with some results at a time, in the order of the channels. */
+  async broadcastTo(
+    channels: readonly string[],
+    data: JsonText,
+    options: PublishOptions | undefined,
+    take: (reports: readonly BroadcastReport[]) => void,
+  ): Promise<void> {
+    const kept = own(data); // once for all channels
+    const publish = async (channel: string): Promise<BroadcastReport> => {
+      try {
+        return { channel, report: await this.publishOwned(channel, kept, options) };
+      } catch (error) {
+        if (error instanceof CommandError) return { channel, error };
+        throw error;
+      }
+    };
+    await this.parts.slices.each(channels, AT_ONCE, async (some) => take(await Promise.all(some.map(publish))));
+  }
+
+  /** Reads as much as is asked for, page by page; of a page with `maxBytes` no more than that. */
   async history(channel: string, options: HistoryOptions = {}): Promise<HistoryPage> {
     const namespace = this.namespace(channel);
     if (!namespace.hasHistory) throw commandError("NOT_AVAILABLE", "the channel has no history");
-    const { since, limit = 0, reverse } = options;
-    const page = await this.stored(
-      this.parts.broker.history(channel, { since, limit, reverse }, namespace.publishing.metaTtl),
-    );
-    if (since !== undefined && !isPlaceIn(page, since)) throw commandError("UNRECOVERABLE_POSITION");
-    return page;
+    const { since, limit = 0, reverse, maxBytes } = options;
+    const first = await this.historyPage(channel, namespace, {
+      since,
+      limit: atMost(limit, PAGE.limit),
+      reverse,
+      maxBytes,
+    });
+    if (since !== undefined && !isPlaceIn(first, since)) throw commandError("UNRECOVERABLE_POSITION");
+    let publications = [...first.publications];
+    const loop = this.parts.slices.loop();
+    for (let page = first; maxBytes === undefined && page.publications.length > 0;) {
+      const last = publications.at(-1)?.offset ?? 0;
+      if (publications.length === limit || (reverse === true ? last <= 1 : last >= first.offset)) break;
+      if (loop.isOver(page.publications.length)) await loop.next();
+      const more = {
+        since: { offset: last, epoch: first.epoch },
+        limit: atMost(left(limit, publications), PAGE.limit),
+        reverse,
+      };
+      page = await this.historyPage(channel, namespace, more);
+      if (page.epoch !== first.epoch) break;
+      // what was read before has gone meanwhile, and with it what comes between
+      if (reverse !== true && (page.publications[0]?.offset ?? last + 1) > last + 1) publications = [];
+      for (const publication of page.publications)
+        if (publication.offset <= first.offset) publications.push(publication);
+    }
+    loop.end();
+    return { ...first, publications };
   }
 
   async removeHistory(channel: string): Promise<void> {
@@ -141,9 +193,35 @@ export class Operations {
     await this.stored(this.parts.broker.removeHistory(channel));
   }
 
+  /** All who are there. Other work has its turn meanwhile. */
   async presence(channel: string): Promise<readonly ClientInfo[]> {
+    const all: ClientInfo[] = [];
+    await this.presencePage(channel, undefined, Infinity, (info) => {
+      all.push(info);
+      return 0;
+    });
+    return all;
+  }
+
+  /**
+   * Some of those who are there, from `cursor` on, until the sizes that `take` returns for them are more than `size`. Returns the cursor of
+   * the next page; undefined: that was all.
+   */
+  async presencePage(
+    channel: string,
+    cursor: string | undefined,
+    size: number,
+    take: (info: ClientInfo) => number,
+  ): Promise<string | undefined> {
     this.checkPresence(channel);
-    return this.stored(this.parts.presence.clients(channel));
+    const { presence, slices } = this.parts;
+    let taken = 0;
+    return this.stored(
+      readClients(presence, slices, channel, cursor, (clients) => {
+        for (const info of clients) taken += take(info);
+        return taken < size;
+      }),
+    );
   }
 
   async presenceStats(channel: string): Promise<PresenceStats> {
@@ -218,6 +296,11 @@ export class Operations {
     return this.stored(this.surveys.ask(name, data, timeout));
   }
 
+  /** For those who have many items to go through: other work has its turn meanwhile. */
+  loop(): Loop {
+    return this.parts.slices.loop();
+  }
+
   /** This node. */
   node(): NodeInfo {
     const { settings, registry, channels, metrics } = this.parts;
@@ -259,37 +342,8 @@ export class Operations {
   }
 
   /** On this node. */
-  private async apply(control: SessionControl): Promise<void> {
-    const sessions = this.parts.registry.select(control.user, control.client);
-    switch (control.type) {
-      case "disconnect":
-        for (const session of sessions) if (!control.except.includes(session.client)) session.close(control);
-        return;
-      case "unsubscribe":
-        for (const session of sessions) session.expel(control.channel, control);
-        return;
-      case "message":
-        for (const session of sessions) session.outbox.line(messagePush(control.data));
-        return;
-      case "refresh":
-        for (const session of sessions) {
-          if ((session.secondsTo(control.expireAt) ?? 1) <= 0) session.close(DISCONNECTS.EXPIRED);
-          else session.refresh(control.expireAt, true);
-          if (control.info !== undefined) session.describe(JSON.parse(control.info) as unknown, undefined);
-        }
-        return;
-      case "subscribe":
-        await this.subscribeSessions(sessions, control);
-    }
-  }
-
-  private async subscribeSessions(
-    sessions: readonly Session[],
-    control: Extract<SessionControl, { type: "subscribe" }>,
-  ): Promise<void> {
-    const namespace = this.namespace(control.channel);
-    const request = { ...control, byCredentials: false };
-    await Promise.all(sessions.map((session) => subscribeByServer(session, this.parts, namespace, request)));
+  private apply(control: SessionControl): Promise<void> {
+    return applyControl(control, this.parts, (channel) => this.namespace(channel));
   }
 
   /** What a store was asked for; where it cannot be had, a temporary error. What went wrong is told to `onError`, however it is answered. */
@@ -301,6 +355,12 @@ export class Operations {
       this.parts.background.onError(error);
       throw commandError("INTERNAL", undefined, { cause: error });
     }
+  }
+
+  private historyPage(channel: string, { publishing }: Namespace, filter: HistoryFilter): Promise<HistoryPage> {
+    const { metaTtl, maxChannels } = publishing;
+    const { maxBytes = PAGE.maxBytes } = filter;
+    return this.stored(this.parts.broker.history(channel, { ...filter, maxBytes, maxChannels }, metaTtl));
   }
 
   private namespace(channel: string): Namespace {
@@ -320,4 +380,14 @@ function checkExpireAt(expireAt: number | undefined): void {
   throw new RangeError(
     `expireAt must be a Unix time in seconds, an integer from 1 to 2^53 - 1, got ${String(expireAt)}`,
   );
+}
+
+/** Of two numbers of publications the lower one; -1 is no limit. */
+function atMost(limit: number, most: number): number {
+  return limit < 0 ? most : Math.min(limit, most);
+}
+
+/** How many more are wanted. */
+function left(limit: number, got: readonly unknown[]): number {
+  return limit < 0 ? limit : limit - got.length;
 }

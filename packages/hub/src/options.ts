@@ -1,3 +1,4 @@
+import { type MemoryBudget, sharedMemoryBudget } from "tungstate";
 import { timeFault } from "tungstate/internal/time-options";
 import { MemoryBroker } from "./broker/memory-broker.ts";
 import { MemoryEngine } from "./broker/memory-engine.ts";
@@ -13,14 +14,14 @@ import type { PresenceStore } from "./presence/presence-store.ts";
 import { type Method, METHODS } from "./protocol/command.ts";
 import { quiet } from "./quiet.ts";
 
-/** Commands of one kind on one connection: so many per second, and so many at once after a pause. */
+/** So much per second, and so much at once after a pause. */
 export interface Rate {
   readonly perSecond: number;
   readonly burst: number;
 }
 
 /** Kinds of commands that have a rate. */
-export type LimitedMethod = Exclude<Method, "ping" | "unsubscribe">;
+export type LimitedMethod = Method;
 
 /** What one client may take. */
 export interface Limits {
@@ -34,7 +35,7 @@ export interface Limits {
   readonly depth: number;
   /** Bytes that wait for a connection which takes no more. Default: 1,048,576. */
   readonly queueBytes: number;
-  /** Commands under way, above which nothing more is read. Default: 256. */
+  /** Commands under way, above which nothing more is read, not even of the same frame. Default: 256. */
   readonly pending: number;
   /** Publications in one answer to a client: of a history command, and of what it has missed. Default: 1,000. */
   readonly historyPage: number;
@@ -45,8 +46,17 @@ export interface Limits {
   readonly pageBytes: number;
   /** Connections of one user on this node; anonymous ones are not counted. Default: 0, no limit. */
   readonly connectionsPerUser: number;
-  /** Commands per second, by method; false: no limit. Defaults: RATES. */
+  /**
+   * Commands per second, by method; false: no limit. More are answered with an error (111). Of all connections of a user together; of those
+   * of an address, where the client is anonymous, each has its own, up to 32, and has no more for coming again. Defaults: RATES.
+   */
   readonly rates: Readonly<Record<LimitedMethod, Rate>> | false;
+  /**
+   * Bytes of work per second, for a user or connection as `rates`; false: no limit. A publication costs its bytes for each subscriber on this node, a
+   * subscription what others are told of it, an answer its bytes, an error and a command that there is not a lot. More is done later:
+   * nothing is read meanwhile. Default: 8 MiB, and 16 MiB at once; false where `rates` is false.
+   */
+  readonly cost: Rate | false;
 }
 
 /** High enough for any application, low enough that one client is no load. */
@@ -61,7 +71,12 @@ export const RATES: Readonly<Record<LimitedMethod, Rate>> = {
   send: { perSecond: 100, burst: 500 },
   refresh: { perSecond: 1, burst: 10 },
   sub_refresh: { perSecond: 100, burst: 500 },
+  unsubscribe: { perSecond: 100, burst: 500 },
+  ping: { perSecond: 20, burst: 100 },
 };
+
+/** What the commands of one user, or of one connection of an address, may cost, in bytes of work. */
+export const COST: Rate = { perSecond: 8 * 1024 * 1024, burst: 16 * 1024 * 1024 };
 
 const DEFAULT_LIMITS: Limits = {
   channels: 128,
@@ -74,6 +89,7 @@ const DEFAULT_LIMITS: Limits = {
   pageBytes: 65_536,
   connectionsPerUser: 0,
   rates: RATES,
+  cost: COST,
 };
 
 export interface PingOptions {
@@ -83,9 +99,10 @@ export interface PingOptions {
   readonly timeout: number;
 }
 
-export interface LimitOptions extends Partial<Omit<Limits, "rates">> {
+export interface LimitOptions extends Partial<Omit<Limits, "rates" | "cost">> {
   /** Rates that differ from RATES; false: none at all. */
   readonly rates?: Partial<Record<LimitedMethod, Rate>> | false;
+  readonly cost?: Partial<Rate> | false;
 }
 
 export interface HubOptions {
@@ -125,6 +142,8 @@ export interface HubOptions {
    * the same once a minute. Never has a token or key in it. Not that a store is away (StoreUnavailableError): it tells that itself.
    */
   readonly onError?: (error: unknown) => void;
+  /** What the hub keeps and queues counts in it; see MemoryBudget of tungstate. Default: `sharedMemoryBudget`. */
+  readonly memoryBudget?: MemoryBudget;
   readonly clock?: Clock;
   /** Makes the ids of clients and nodes: any string that comes only once. Default: UUIDs. */
   readonly newId?: () => string;
@@ -149,6 +168,7 @@ const HUB_OPTIONS: Readonly<Record<keyof HubOptions, true>> = {
   onDisconnect: true,
   onMessage: true,
   onError: true,
+  memoryBudget: true,
   clock: true,
   newId: true,
 };
@@ -164,6 +184,7 @@ const LIMIT_NAMES: Readonly<Record<keyof Limits, true>> = {
   pageBytes: true,
   connectionsPerUser: true,
   rates: true,
+  cost: true,
 };
 
 /** Options with all defaults in place. */
@@ -188,6 +209,7 @@ export interface HubSettings {
   readonly onError: (error: unknown) => void;
   /** A token was refused. */
   readonly onTokenRefused: (error: TokenError) => void;
+  readonly memoryBudget: MemoryBudget;
   readonly clock: Clock;
   readonly newId: () => string;
 }
@@ -195,7 +217,7 @@ export interface HubSettings {
 /** Throws a TypeError or RangeError where an option makes no sense: what was expected, what came. */
 export function resolveOptions(options: HubOptions): HubSettings {
   checkNames("the options of a hub", options, HUB_OPTIONS);
-  const clock = options.clock ?? systemClock;
+  const { clock = systemClock, memoryBudget = sharedMemoryBudget } = options;
   const { onError: tell = () => undefined } = options;
   const onError = quiet(
     // what it returns may be the promise of an async function
@@ -215,8 +237,8 @@ export function resolveOptions(options: HubOptions): HubSettings {
   }
   return {
     namespaces: new Namespaces(options.namespaces),
-    broker: options.broker ?? new MemoryBroker(new MemoryEngine({ clock })),
-    presence: options.presence ?? new MemoryPresenceStore({ clock }),
+    broker: options.broker ?? new MemoryBroker(new MemoryEngine({ clock, memoryBudget })),
+    presence: options.presence ?? new MemoryPresenceStore({ clock, memoryBudget }),
     tokens: options.tokens,
     authenticate: options.authenticate,
     anonymous: flag("anonymous", options.anonymous),
@@ -233,30 +255,37 @@ export function resolveOptions(options: HubOptions): HubSettings {
     onMessage: options.onMessage === undefined ? undefined : quiet(options.onMessage, onError),
     onError,
     onTokenRefused: wrongClaims(onError, clock),
+    memoryBudget,
     clock,
     newId: options.newId ?? (() => crypto.randomUUID()),
   };
 }
 
 function resolveLimits(options: LimitOptions): Limits {
-  const limits = { ...DEFAULT_LIMITS, ...options };
-  checkNames("limits", limits, LIMIT_NAMES);
-  for (const [name, value] of Object.entries(limits)) {
-    if (name === "rates") continue;
+  const { rates: givenRates, cost: givenCost, ...numbers } = { ...DEFAULT_LIMITS, ...options };
+  checkNames("limits", { ...DEFAULT_LIMITS, ...options }, LIMIT_NAMES);
+  for (const [name, value] of Object.entries(numbers)) {
     const least = name === "connectionsPerUser" ? 0 : 1;
     if (typeof value !== "number" || !Number.isInteger(value) || value < least) {
       throw new RangeError(`limits.${name} has to be an integer of at least ${least}, got ${JSON.stringify(value)}`);
     }
   }
-  if (options.rates === false) return { ...limits, rates: false };
-  const rates = { ...RATES, ...options.rates };
+  const cost = givenCost === false ? false : { ...COST, ...givenCost };
+  if (cost !== false) checkRate("limits.cost", cost);
+  if (givenRates === false) return { ...numbers, rates: false, cost: options.cost === undefined ? false : cost };
+  const rates = { ...RATES, ...givenRates };
   for (const [method, rate] of Object.entries(rates)) {
     if (!METHODS.some((each) => each === method)) throw new TypeError(`limits.rates: there is no command ${method}`);
-    if (!(rate.perSecond > 0) || !(rate.burst >= 1)) {
-      throw new RangeError(`limits.rates.${method} has to have perSecond above 0 and burst of at least 1`);
-    }
+    checkRate(`limits.rates.${method}`, rate);
   }
-  return { ...limits, rates };
+  return { ...numbers, rates, cost };
+}
+
+function checkRate(name: string, rate: Rate): void {
+  checkNames(name, rate, { perSecond: true, burst: true });
+  if (!(rate.perSecond > 0) || !(rate.burst >= 1)) {
+    throw new RangeError(`${name} has to have perSecond above 0 and burst of at least 1`);
+  }
 }
 
 /** Default: false. */

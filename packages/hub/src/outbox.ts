@@ -2,14 +2,19 @@ import type { FanOut } from "./broker/broker.ts";
 import type { Clock } from "./clock.ts";
 import { type HubConnection, SharedMessage } from "./connection.ts";
 import type { HubMetrics } from "./metrics.ts";
+import type { Queueing, QueueMemory } from "./queue-memory.ts";
 import { SendQueue } from "./send-queue.ts";
 
 /** More bytes of replies than this leave before the turn ends. */
 const FLUSH_AT = 64 * 1024;
 
-/** What is to be flushed at the end of this turn: one callback for all. Publications, then replies, which let those go before them that they follow. */
+/**
+ * What is to be flushed at the end of this tick: one callback for all. Joins and leaves to the broker, then what channels have for their
+ * subscribers, then replies, which let the publications go first that they follow.
+ */
 export class TurnEnd {
   private readonly clock: Clock;
+  private first: { flush(): void }[] = [];
   private channels: { flush(): void }[] = [];
   private outboxes: Outbox[] = [];
   private isDue = false;
@@ -29,6 +34,12 @@ export class TurnEnd {
     return ++this.count;
   }
 
+  /** `each` may add channels, which are flushed behind it. */
+  addFirst(each: { flush(): void }): void {
+    this.first.push(each);
+    this.schedule();
+  }
+
   addChannel(channel: { flush(): void }): void {
     this.channels.push(channel);
     this.schedule();
@@ -43,6 +54,9 @@ export class TurnEnd {
     if (this.isDue) return;
     this.isDue = true;
     this.clock.endOfTurn(() => {
+      const { first } = this;
+      this.first = [];
+      for (const each of first) each.flush();
       const { channels, outboxes } = this;
       this.channels = [];
       this.outboxes = [];
@@ -53,14 +67,22 @@ export class TurnEnd {
   }
 }
 
+/** What outboxes share. */
+export interface OutboxContext {
+  readonly turnEnd: TurnEnd;
+  readonly metrics: HubMetrics;
+  readonly memory: QueueMemory;
+}
+
 /**
  * The way out of one session. Replies of one turn are joined to one frame; shared messages go on as they are, behind the replies
  * before them. Where the connection takes no more, all wait in a queue bounded in bytes.
  */
-export class Outbox {
+export class Outbox implements Queueing {
   private readonly connection: HubConnection;
   private readonly turnEnd: TurnEnd;
   private readonly metrics: HubMetrics;
+  private readonly memory: QueueMemory;
   private readonly queueLimit: number;
   private readonly onOverflow: () => void;
   /** Called when the connection takes more and nothing waits for it. */
@@ -76,16 +98,11 @@ export class Outbox {
   private queue: SendQueue | undefined;
 
   /** `queueLimit` in bytes. `onOverflow`: the queue is full of what must not be dropped; the connection has to end. */
-  constructor(
-    connection: HubConnection,
-    turnEnd: TurnEnd,
-    metrics: HubMetrics,
-    queueLimit: number,
-    onOverflow: () => void,
-  ) {
+  constructor(connection: HubConnection, context: OutboxContext, queueLimit: number, onOverflow: () => void) {
     this.connection = connection;
-    this.turnEnd = turnEnd;
-    this.metrics = metrics;
+    this.turnEnd = context.turnEnd;
+    this.metrics = context.metrics;
+    this.memory = context.memory;
     this.queueLimit = queueLimit;
     this.onOverflow = onOverflow;
   }
@@ -173,9 +190,9 @@ export class Outbox {
       const message = this.queue.take();
       if (message === undefined) {
         this.queue = undefined;
+        this.memory.end(this);
         break;
       }
-      this.metrics.queueBytes -= message.size;
       this.send(message);
     }
     if (this.isFree) this.onFree?.();
@@ -187,8 +204,14 @@ export class Outbox {
     this.replies = "";
     this.replyBytes = 0;
     this.onFree = undefined;
-    this.metrics.queueBytes -= this.queueBytes;
+    if (this.queue === undefined) return;
+    this.queue.clear();
     this.queue = undefined;
+    this.memory.end(this);
+  }
+
+  giveUp(): void {
+    this.onOverflow();
   }
 
   private send(message: SharedMessage): void {
@@ -197,16 +220,19 @@ export class Outbox {
     if (!this.connection.writeShared(message)) this.blocked = true;
   }
 
+  private makeQueue(): SendQueue {
+    this.memory.begin(this);
+    return new SendQueue(this.queueLimit, this.memory);
+  }
+
   private enqueue(message: SharedMessage, counts: FanOut | undefined): void {
-    const queue = (this.queue ??= new SendQueue(this.queueLimit));
+    const queue = (this.queue ??= this.makeQueue());
     const droppedBefore = queue.dropped;
-    const bytesBefore = queue.bytes;
     const became = queue.add(message);
-    this.metrics.queueBytes += queue.bytes - bytesBefore;
     if (counts !== undefined) {
       counts.dropped += queue.dropped - droppedBefore;
-      if (became === "queued") counts.queued++;
-      else if (became === "full") counts.disconnected++;
+      if (became === "full" || this.closed) counts.disconnected++;
+      else if (became === "queued") counts.queued++;
     }
     if (became === "full") this.onOverflow();
   }

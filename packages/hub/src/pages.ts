@@ -1,9 +1,12 @@
+import type { Clock } from "./clock.ts";
+import type { Allowance } from "./rate-limit.ts";
 import type { TimeSlices } from "./time-slices.ts";
 
-/** What pages are written to. */
-export interface PageRoom {
-  /** Whether the connection takes more, and nothing waits for it. */
-  readonly isFree: boolean;
+/** What pages are for. */
+export interface PageReader {
+  /** `isFree`: the connection takes more, and nothing waits for it. */
+  readonly outbox: { readonly isFree: boolean };
+  readonly allowance: Allowance;
 }
 
 interface Page {
@@ -18,16 +21,19 @@ interface Page {
  * connection takes more, so that a session never holds more than one page of what it has not read. When it ends, what is left is abandoned.
  */
 export class Pages {
-  private readonly room: PageRoom;
+  private readonly reader: PageReader;
   private readonly slices: TimeSlices;
+  private readonly clock: Clock;
   private waiting: Page[] = [];
   /** A page is being made, or has its turn soon. */
   private isBusy = false;
   private isClosed = false;
+  private stopTimer: (() => void) | undefined;
 
-  constructor(room: PageRoom, slices: TimeSlices) {
-    this.room = room;
+  constructor(reader: PageReader, slices: TimeSlices, clock: Clock) {
+    this.reader = reader;
     this.slices = slices;
+    this.clock = clock;
   }
 
   /** Calls `make` in its turn. Settles as it does; resolves where the session ends before. */
@@ -39,22 +45,31 @@ export class Pages {
     });
   }
 
-  /** The connection takes more. */
+  /** The connection takes more, or what it cost is paid. */
   next(): void {
-    if (this.isBusy || this.waiting.length === 0 || !this.room.isFree) return;
+    if (this.isBusy || this.waiting.length === 0 || !this.reader.outbox.isFree) return;
     this.isBusy = true;
-    this.slices.add(() => this.make());
+    const delay = this.reader.allowance.delay(this.clock.now());
+    if (delay === 0) {
+      this.slices.add(() => this.make());
+      return;
+    }
+    this.stopTimer = this.clock.after(delay, () => {
+      this.isBusy = false;
+      this.next();
+    });
   }
 
   close(): void {
     const { waiting } = this;
     this.isClosed = true;
     this.waiting = [];
+    this.stopTimer?.();
     for (const { abandon } of waiting) abandon();
   }
 
   private make(): Promise<void> | undefined {
-    const page = this.room.isFree ? this.waiting.shift() : undefined;
+    const page = this.reader.outbox.isFree ? this.waiting.shift() : undefined;
     if (page === undefined) {
       this.isBusy = false; // `next` is called when there is room
       return undefined;

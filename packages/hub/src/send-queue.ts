@@ -1,5 +1,11 @@
 import type { SharedMessage } from "./connection.ts";
 
+/** Who keeps account of what waits in queues. */
+export interface QueueAccount {
+  added(message: SharedMessage): void;
+  removed(message: SharedMessage): void;
+}
+
 /** Slots at the front that were emptied before the array is cut. */
 const CUT_AT = 1024;
 
@@ -14,6 +20,7 @@ export class SendQueue {
   /** Messages dropped or replaced, since ever. */
   dropped = 0;
   private readonly limit: number;
+  private readonly account: QueueAccount | undefined;
   /** Undefined: dropped, replaced or sent. */
   private messages: (SharedMessage | undefined)[] = [];
   private head = 0;
@@ -24,8 +31,9 @@ export class SendQueue {
   private waitingBytes = 0;
 
   /** `limit` in bytes. */
-  constructor(limit: number) {
+  constructor(limit: number, account?: QueueAccount) {
     this.limit = limit;
+    this.account = account;
   }
 
   get bytes(): number {
@@ -45,6 +53,7 @@ export class SendQueue {
     if (message.whenFull === "conflate") (this.byKey ??= new Map()).set(message.key, this.messages.length);
     this.messages.push(message);
     this.waitingBytes += message.size;
+    this.account?.added(message);
     return "queued";
   }
 
@@ -62,6 +71,7 @@ export class SendQueue {
   }
 
   clear(): void {
+    for (let at = this.head; at < this.messages.length; at++) this.remove(at);
     this.messages = [];
     this.head = 0;
     this.dropFrom = 0;
@@ -91,6 +101,7 @@ export class SendQueue {
     if (message === undefined) return undefined;
     this.messages[index] = undefined;
     this.waitingBytes -= message.size;
+    this.account?.removed(message);
     return message;
   }
 

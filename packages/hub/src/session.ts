@@ -8,19 +8,20 @@ import { type JsonText, optionalJson, toJson } from "./json.ts";
 import { Membership, type MembershipContext } from "./membership.ts";
 import type { Namespace } from "./namespaces.ts";
 import { Pages } from "./pages.ts";
+import type { Allowance, Allowances, AllowanceUse } from "./rate-limit.ts";
 import type { TimeSlices } from "./time-slices.ts";
 import type { HubSettings } from "./options.ts";
 import { own } from "./owned.ts";
-import { Outbox, type TurnEnd } from "./outbox.ts";
+import { Outbox, type OutboxContext } from "./outbox.ts";
 import { channelPush, type Expiry, messagePush, PING, refreshPush, unsubscribeJson } from "./protocol/encode.ts";
 import { Subscription, type SubscriptionOptions, type SubscriptionOwner } from "./subscription.ts";
 
 /** What sessions need of their hub. */
-export interface SessionContext extends MembershipContext {
+export interface SessionContext extends MembershipContext, OutboxContext {
   readonly settings: HubSettings;
   readonly agenda: Agenda;
-  readonly turnEnd: TurnEnd;
   readonly slices: TimeSlices;
+  readonly allowances: Allowances;
   /** Told when a session begins, is connected, has ended. */
   readonly registry: { begin(session: Session): void; add(session: Session): void; end(session: Session): void };
 }
@@ -42,9 +43,12 @@ export class Session implements ClientSession, SubscriptionOwner, Due {
   info: unknown = undefined;
   meta: unknown = undefined;
   slot = NO_SLOT;
+  /** Closed when it ends. */
+  reader: { close(): void } | undefined;
   /** By channel: those that are being prepared too. */
   readonly memberships = new Map<string, Membership>();
   private pagesMade: Pages | undefined;
+  private allowanceUse: AllowanceUse | undefined;
   private readonly hub: SessionContext;
   private readonly connection: HubConnection;
   private connInfo: JsonText | undefined;
@@ -61,19 +65,30 @@ export class Session implements ClientSession, SubscriptionOwner, Due {
     this.context = context;
     this.hub = hub;
     this.connection = connection;
-    this.outbox = new Outbox(connection, hub.turnEnd, hub.metrics, hub.settings.limits.queueBytes, () =>
-      this.close(DISCONNECTS.SLOW),
-    );
+    this.outbox = new Outbox(connection, hub, hub.settings.limits.queueBytes, () => this.close(DISCONNECTS.SLOW));
     this.connectBy = hub.settings.clock.now() + hub.settings.connectTimeout;
     hub.agenda.set(this, this.connectBy);
     hub.registry.begin(this);
     hub.metrics.connections++;
   }
 
+  /** What its commands may take: by its user, or by its address. */
+  get allowance(): Allowance {
+    const { allowances } = this.hub;
+    this.allowanceUse ??=
+      this.user === "" ? allowances.ofAddress(this.connection.address) : allowances.ofUser(this.user);
+    return this.allowanceUse.allowance;
+  }
+
+  /** Something that it asked for has cost so many bytes. */
+  charge(bytes: number): void {
+    this.allowance.charge(bytes, this.hub.settings.clock.now());
+  }
+
   /** What it reads from stores, page by page. */
   get pages(): Pages {
     if (this.pagesMade === undefined) {
-      const pages = new Pages(this.outbox, this.hub.slices);
+      const pages = new Pages(this, this.hub.slices, this.hub.settings.clock);
       this.outbox.onFree = () => pages.next();
       if (this.isClosed) pages.close();
       this.pagesMade = pages;
@@ -133,6 +148,10 @@ export class Session implements ClientSession, SubscriptionOwner, Due {
   /** The session is there for everybody. */
   connected(): void {
     this.state = "connected";
+    if (this.user !== "") {
+      this.allowanceUse?.close();
+      this.allowanceUse = undefined; // of its user from now on
+    }
     this.hub.registry.add(this);
     this.hub.metrics.sessions++;
     this.seen();
@@ -257,6 +276,8 @@ export class Session implements ClientSession, SubscriptionOwner, Due {
     }
     this.outbox.close();
     this.pagesMade?.close();
+    this.allowanceUse?.close();
+    this.reader?.close();
     for (const membership of this.memberships.values()) membership.end();
     this.memberships.clear();
     hub.registry.end(this);

@@ -1,4 +1,4 @@
-import { PreparedMessage, type WebSocketConnection, WebSocketError } from "tungstate";
+import { clientOf, HandshakeRequest, PreparedMessage, type WebSocketConnection, WebSocketError } from "tungstate";
 import type { ClientSession } from "./client-session.ts";
 import { type CodeAndReason, DISCONNECTS } from "./codes.ts";
 import type { HubConnection, SharedMessage } from "./connection.ts";
@@ -8,9 +8,16 @@ import { protobufDisconnect } from "./protocol/protobuf-refusal.ts";
 /** A WebSocketConnection as the hub's connection. */
 class SocketConnection implements HubConnection {
   private readonly socket: WebSocketConnection;
+  private readonly request: HandshakeRequest | undefined;
 
-  constructor(socket: WebSocketConnection) {
+  constructor(socket: WebSocketConnection, request: HandshakeRequest | undefined) {
     this.socket = socket;
+    this.request = request;
+  }
+
+  get address(): string | undefined {
+    const address = this.request === undefined ? this.socket.remoteAddress : this.request.clientAddress;
+    return address === undefined ? undefined : clientOf(address);
   }
 
   write(text: string): boolean {
@@ -65,10 +72,11 @@ const NO_PROTOBUF: CodeAndReason = {
 
 /**
  * Hands a WebSocket connection over to the hub, which reads it from now on. `context` is what the application wants to know of
- * it later, such as the request. Throws where the hub has not been started.
+ * it later, such as the request. If it is the HandshakeRequest, limits for anonymous clients are by its `clientAddress`; else by the
+ * connection's `remoteAddress`. Throws where the hub has not been started.
  */
 export function attachSocket(hub: Hub, socket: WebSocketConnection, context?: unknown): ClientSession {
-  const connection = new SocketConnection(socket);
+  const connection = new SocketConnection(socket, context instanceof HandshakeRequest ? context : undefined);
   const incoming = hub.accept(connection, context);
   let speaksJson = false;
   socket.on("drain", () => incoming.drained());

@@ -7,6 +7,8 @@ import type { Pages } from "./pages.ts";
 export interface SubscriptionOwner {
   readonly outbox: Outbox;
   readonly pages: Pages;
+  /** Something that it asked for has cost so many bytes of work. */
+  charge(bytes: number): void;
   /** The client's place in the stream is lost: it has to come back. */
   lost(subscription: Subscription, why: CodeAndReason): void;
 }

@@ -2,6 +2,8 @@ import type { Clock } from "./clock.ts";
 
 /** How long work may hold up the event loop in one tick, ms. */
 const SLICE = 5;
+/** Steps between two looks at the clock. */
+const STEPS = 16;
 /** Pieces of work that may wait for a store in one slice. */
 const AT_ONCE = 16;
 
@@ -30,6 +32,10 @@ export class TimeSlices {
   private unfinished = 0;
   private isAlone = false;
   private isStarting = false;
+  /** When the first step outside of slices was done in this tick. */
+  private tickBegan: number | undefined;
+  private steps = 0;
+  private late = false;
 
   constructor(clock: Clock) {
     this.clock = clock;
@@ -40,9 +46,28 @@ export class TimeSlices {
     return this.waiting.length - this.head;
   }
 
-  /** When this tick's slice began. */
-  get sliceBegan(): number {
-    return this.startedAt;
+  /**
+   * Whether what is done outside of slices has taken as long as a slice in this tick: what is left should be added then. `weight`: steps, of which
+   * 16 are done between two looks at the clock.
+   */
+  isLate(weight = 1): boolean {
+    if (this.tickBegan === undefined) {
+      this.tickBegan = this.clock.now();
+      this.steps = 0;
+      this.late = false;
+      this.clock.endOfTurn(() => (this.tickBegan = undefined));
+    }
+    this.steps += weight;
+    if (this.steps >= STEPS && !this.late) {
+      this.steps = 0;
+      this.late = this.clock.now() - this.tickBegan >= SLICE;
+    }
+    return this.late;
+  }
+
+  /** Whether this tick's slice is over. */
+  get isOver(): boolean {
+    return this.clock.now() - this.startedAt >= SLICE;
   }
 
   /** Does the work in its turn: at once where nothing else waits and this tick's slice is not used up. */
@@ -54,7 +79,24 @@ export class TimeSlices {
 
   /** A loop over many items that gives way to others: see `Loop`. */
   loop(): Loop {
-    return new Loop(this, this.clock);
+    return new Loop(this);
+  }
+
+  /** Calls `work` with some of the items at a time, in their order. Other work has its turn in between. */
+  async each<T>(
+    items: readonly T[],
+    atOnce: number,
+    work: (some: readonly T[]) => void | Promise<void>,
+  ): Promise<void> {
+    const loop = this.loop();
+    try {
+      for (let at = 0; at < items.length; at += atOnce) {
+        if (loop.isOver(atOnce)) await loop.next();
+        await work(items.slice(at, at + atOnce));
+      }
+    } finally {
+      loop.end();
+    }
   }
 
   private open(): void {
@@ -75,7 +117,7 @@ export class TimeSlices {
     if (this.isStarting) return;
     this.isStarting = true;
     while (this.size > 0 && !this.isAlone && this.unfinished < AT_ONCE) {
-      if (this.clock.now() - this.startedAt >= SLICE) break;
+      if (this.isOver) break;
       const { work, alone } = this.take();
       const done = work();
       if (done === undefined) continue;
@@ -106,9 +148,6 @@ export class TimeSlices {
   }
 }
 
-/** Steps between two looks at the clock. */
-const STEPS = 16;
-
 /**
  * A loop over many items that gives way when its slice is over:
  *
@@ -121,23 +160,22 @@ const STEPS = 16;
  */
 export class Loop {
   private readonly slices: TimeSlices;
-  private readonly clock: Clock;
-  private startedAt: number;
   private steps = 0;
+  /** It has a slice: what it did before counts with what is done outside of slices. */
+  private isInSlice = false;
   private endSlice: (() => void) | undefined;
 
-  constructor(slices: TimeSlices, clock: Clock) {
+  constructor(slices: TimeSlices) {
     this.slices = slices;
-    this.clock = clock;
-    this.startedAt = clock.now();
   }
 
   /** Whether the slice is over. `weight`: steps that this item counts for. */
   isOver(weight = 1): boolean {
+    if (!this.isInSlice) return this.slices.isLate(weight);
     this.steps += weight;
     if (this.steps < STEPS) return false;
     this.steps = 0;
-    return this.clock.now() - this.startedAt >= SLICE;
+    return this.slices.isOver;
   }
 
   /** Resolves when the next slice is this loop's. */
@@ -145,7 +183,8 @@ export class Loop {
     this.end();
     await new Promise<void>((resolve) => {
       this.slices.add(() => {
-        this.startedAt = this.slices.sliceBegan;
+        this.isInSlice = true;
+        this.steps = 0;
         resolve();
         return new Promise<void>((end) => (this.endSlice = end));
       }, true);
@@ -154,6 +193,7 @@ export class Loop {
 
   /** The loop is done. */
   end(): void {
+    this.isInSlice = false;
     this.endSlice?.();
     this.endSlice = undefined;
   }

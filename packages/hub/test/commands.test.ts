@@ -113,8 +113,8 @@ test("a command before connect ends the connection; a second connect is refused"
     assert.deepEqual(
       b.take().map(({ id, error }) => [id, error?.code]),
       [
-        [2, 107],
         [1, undefined],
+        [2, 107],
       ],
     );
     assert.equal(await b.refused({ connect: {} }), 107);

@@ -84,7 +84,8 @@ class Part implements MemoryPart, MemoryHolder {
 
 const SHORT_FROM = 3 / 4; // of the limit
 const SHORT_UNTIL = 5 / 8; // of the limit; so that it does not flutter
-const CACHE_STEP = 1024 * 1024; // bytes that caches give back at a time, at least
+const CACHE_STEP = 1024 * 1024; // bytes that caches give back at a time, at least; less where the limit is low
+const CACHE_SHARE = 1 / 64; // of the limit
 
 /**
  * What many connections together may hold: messages in receive queues, fragments of messages that are not whole, what waits to be inflated or
@@ -167,7 +168,8 @@ export class MemoryBudget {
     for (const cache of [...this.caches]) {
       const excess = this.total - this.limit * SHORT_FROM;
       if (excess <= 0) break;
-      this.ended += cache.release(Math.max(excess, Math.min(CACHE_STEP, cache.held)));
+      const step = Math.min(CACHE_STEP, this.limit * CACHE_SHARE, cache.held);
+      this.ended += cache.release(Math.max(excess, step));
     }
     this.releasing = false;
   }

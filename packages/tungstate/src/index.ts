@@ -26,6 +26,7 @@ export type {
 export { accept, type AcceptOptions } from "./server/accept.ts";
 export { type AdmissionOptions, RefusedError } from "./server/admission.ts";
 export type { Decision, Grant } from "./server/decision.ts";
+export { clientOf } from "./server/addresses.ts";
 export type { OriginPolicy } from "./server/origin.ts";
 export type { TrustedProxies } from "./server/proxies.ts";
 export { HandshakeRequest } from "./server/request.ts";

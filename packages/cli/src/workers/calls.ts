@@ -6,6 +6,8 @@ import type {
   HistoryPage,
   NewPublication,
   PresenceEntry,
+  PresenceFilter,
+  PresencePage,
   PresenceStats,
   Publication,
 } from "@tungstate/hub";
@@ -34,7 +36,7 @@ export interface StoreCalls {
   presenceAdd(channel: string, info: ClientInfo): Promise<void>;
   presenceRemove(channel: string, info: ClientInfo): Promise<void>;
   presenceRenew(entries: readonly PresenceEntry[]): Promise<void>;
-  presenceClients(channel: string): Promise<readonly ClientInfo[]>;
+  presenceClients(channel: string, filter: PresenceFilter): Promise<PresencePage>;
   presenceStats(channel: string): Promise<PresenceStats>;
 }
 

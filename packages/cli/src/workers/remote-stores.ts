@@ -9,6 +9,8 @@ import type {
   HistoryPage,
   NewPublication,
   PresenceEntry,
+  PresenceFilter,
+  PresencePage,
   PresenceStats,
   PresenceStore,
 } from "@tungstate/hub";
@@ -128,8 +130,8 @@ export class RemotePresenceStore implements PresenceStore {
     return this.link().call("presenceRenew", entries);
   }
 
-  clients(channel: string): Promise<readonly ClientInfo[]> {
-    return this.link().call("presenceClients", channel);
+  clients(channel: string, filter: PresenceFilter = {}): Promise<PresencePage> {
+    return this.link().call("presenceClients", channel, filter);
   }
 
   stats(channel: string): Promise<PresenceStats> {

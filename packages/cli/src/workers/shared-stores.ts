@@ -104,7 +104,7 @@ export class SharedStores {
         return presence.remove(channel, info);
       },
       presenceRenew: (entries) => presence.renew(entries),
-      presenceClients: (channel) => presence.clients(channel),
+      presenceClients: (channel, filter) => presence.clients(channel, filter),
       presenceStats: (channel) => presence.stats(channel),
     };
     return {

@@ -167,8 +167,8 @@ test("the clients of a process that has died vanish, by a leave where they had j
     await a.access.end();
     await b.settle();
     assert.deepEqual(heard, ["x +gone", "x +left before", "x -left before", "x -gone"]);
-    assert.deepEqual(await b.presence.clients("x"), [info("stays")]);
-    assert.deepEqual(await b.presence.clients("y"), []);
+    assert.deepEqual((await b.presence.clients("x")).clients, [info("stays")]);
+    assert.deepEqual((await b.presence.clients("y")).clients, []);
   });
 });
 

@@ -3,11 +3,14 @@ import { COMMAND_ERRORS, CommandError, commandError } from "../codes.ts";
 import { Fields } from "../fields.ts";
 import type { Hub } from "../hub.ts";
 import { elementsOf, isDeeperThan, type JsonText, sliceAt } from "../json.ts";
+import { parseInSlices } from "../json-slices.ts";
 import { checkNames } from "../option-names.ts";
 import { errorJson } from "../protocol/encode.ts";
 import { prepareCall, type PreparedCall } from "./methods.ts";
 
 const MAX_DEPTH = 256;
+const LONG_BODY = 64 * 1024; // characters; shorter ones are parsed in less than a millisecond
+const CALLS_AT_ONCE = 64; // of a parallel batch
 const SHORTEST_KEY = 16; // characters
 
 export interface HttpApiOptions {
@@ -59,22 +62,35 @@ export function createHttpApi(hub: Hub, options: HttpApiOptions): HttpApi {
 }
 
 async function single(hub: Hub, method: string, body: string): Promise<string> {
-  const params = parse(body);
+  const params = await parse(hub, body);
   return `{"result":${await prepareCall(hub, method, params, body)()}}`;
 }
 
 /** All calls are checked before the first one is made. */
 async function batch(hub: Hub, body: string): Promise<string> {
-  const request = new Fields(parse(body), "batch");
+  const request = new Fields(await parse(hub, body), "batch");
   request.only("commands", "parallel");
   const isParallel = request.boolean("parallel");
   const commands = request.array("commands");
   const texts = elementsOf(sliceAt(body, ["commands"]) ?? "[]");
-  const calls = commands.map((command, index) => prepareCommand(hub, command, texts[index] ?? ""));
-  if (isParallel) return repliesJson(await Promise.all(calls.map((call) => call())));
-  const replies: JsonText[] = [];
-  for (const call of calls) replies.push(await call());
-  return repliesJson(replies);
+  const loop = hub.operations.loop();
+  try {
+    const calls: PreparedCall[] = [];
+    for (const [index, command] of commands.entries()) {
+      if (loop.isOver()) await loop.next();
+      calls.push(prepareCommand(hub, command, texts[index] ?? ""));
+    }
+    const replies: JsonText[] = [];
+    const atOnce = isParallel ? CALLS_AT_ONCE : 1;
+    for (let at = 0; at < calls.length; at += atOnce) {
+      if (loop.isOver(atOnce)) await loop.next();
+      const some = calls.slice(at, at + atOnce);
+      replies.push((await Promise.all(some.map((call) => call()))).join(","));
+    }
+    return `{"replies":[${replies.join(",")}]}`;
+  } finally {
+    loop.end();
+  }
 }
 
 /** A command of a batch is an object with the method as its one key. Its reply has the same key, or `error`. */
@@ -96,16 +112,16 @@ function prepareCommand(hub: Hub, command: unknown, text: JsonText): PreparedCal
   };
 }
 
-function repliesJson(replies: readonly JsonText[]): JsonText {
-  return `{"replies":[${replies.join(",")}]}`;
-}
-
-function parse(body: string): unknown {
+/** In slices where it is long, so that other work has its turn meanwhile. */
+async function parse(hub: Hub, body: string): Promise<unknown> {
   if (isDeeperThan(body, MAX_DEPTH)) throw commandError("BAD_REQUEST", `the body nests deeper than ${MAX_DEPTH}`);
+  const loop = hub.operations.loop();
   try {
-    return JSON.parse(body);
+    return body.length > LONG_BODY ? await parseInSlices(body, loop) : (JSON.parse(body) as unknown);
   } catch (error) {
     throw commandError("BAD_REQUEST", "the body is not JSON", { cause: error });
+  } finally {
+    loop.end();
   }
 }
 

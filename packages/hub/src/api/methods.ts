@@ -3,8 +3,8 @@ import { commandError } from "../codes.ts";
 import { Fields } from "../fields.ts";
 import type { Hub } from "../hub.ts";
 import { type JsonText, onOneLine, sliceAt } from "../json.ts";
-import type { PublishOptions, PublishReport } from "../operations.ts";
-import { errorJson, historyJson, presenceJson, presenceStatsJson } from "../protocol/encode.ts";
+import type { BroadcastReport, PublishOptions, PublishReport } from "../operations.ts";
+import { errorJson, historyJson, presenceEntryJson, presenceJson, presenceStatsJson } from "../protocol/encode.ts";
 
 /** A call whose parameters have been checked, ready to be made. Its result is JSON. */
 export type PreparedCall = () => Promise<JsonText>;
@@ -13,6 +13,10 @@ export type PreparedCall = () => Promise<JsonText>;
 type Prepare = (hub: Hub, params: Fields, text: JsonText) => PreparedCall;
 
 const DONE: JsonText = "{}";
+
+/** About the most bytes of publications or clients in one result: the rest is asked for by `since`, or by `cursor`. */
+const PAGE_BYTES = 1024 * 1024;
+const PAGE_LIMIT = 10_000; // publications
 
 /** Fields of publish and broadcast, besides the channels. */
 const PUBLISH_FIELDS = [
@@ -49,10 +53,10 @@ const METHODS: ReadonlyMap<string, Prepare> = new Map<string, Prepare>([
       const data = dataOf(params, text);
       const options = publishOptions(params);
       return async () => {
-        const reports = await operations.broadcast(channels, data, options);
-        const responses = reports.map((each) =>
-          "error" in each ? `{"error":${errorJson(each.error)}}` : `{"result":${reportJson(each.report)}}`,
-        );
+        const responses: JsonText[] = [];
+        await operations.broadcastTo(channels, data, options, (reports) => {
+          responses.push(reports.map(broadcastJson).join(","));
+        });
         return `{"responses":[${responses.join(",")}]}`;
       };
     },
@@ -137,9 +141,18 @@ const METHODS: ReadonlyMap<string, Prepare> = new Map<string, Prepare>([
   [
     "presence",
     ({ operations }, params) => {
-      params.only("channel");
+      params.only("channel", "cursor");
       const channel = params.requiredString("channel");
-      return async () => presenceJson(await operations.presence(channel));
+      const cursor = params.string("cursor") || undefined;
+      return async () => {
+        const entries: JsonText[] = [];
+        const next = await operations.presencePage(channel, cursor, PAGE_BYTES, (info) => {
+          const entry = presenceEntryJson(info);
+          entries.push(entry);
+          return Buffer.byteLength(entry);
+        });
+        return presenceJson(entries, next);
+      };
     },
   ],
   [
@@ -158,7 +171,13 @@ const METHODS: ReadonlyMap<string, Prepare> = new Map<string, Prepare>([
       const since = position(params, "since");
       const limit = Math.max(params.integer("limit", -(2 ** 31)), -1);
       const reverse = params.boolean("reverse");
-      return async () => historyJson(await operations.history(channel, { since, limit, reverse }));
+      const asked = {
+        since,
+        limit: limit < 0 ? PAGE_LIMIT : Math.min(limit, PAGE_LIMIT),
+        reverse,
+        maxBytes: PAGE_BYTES,
+      };
+      return async () => historyJson(await operations.history(channel, asked));
     },
   ],
   [
@@ -248,6 +267,10 @@ function notOffered(params: Fields, ...names: readonly string[]): void {
     if (value !== undefined && value !== "" && value !== 0)
       throw commandError("NOT_AVAILABLE", `${name} is not supported`);
   }
+}
+
+function broadcastJson(report: BroadcastReport): JsonText {
+  return "error" in report ? `{"error":${errorJson(report.error)}}` : `{"result":${reportJson(report.report)}}`;
 }
 
 function reportJson(report: PublishReport): JsonText {

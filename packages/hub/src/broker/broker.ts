@@ -64,6 +64,8 @@ export interface BrokerPublishOptions {
   readonly idempotencyKey?: string | undefined;
   /** How long the key is remembered, ms. */
   readonly idempotencyTtl?: number | undefined;
+  /** The texts of the publication share no memory with others that are forgotten sooner, and need not be copied to be kept. */
+  readonly isOwned?: boolean | undefined;
 }
 
 /** What became of a publication on its way to subscribers. */

@@ -154,7 +154,7 @@ export class MemoryEngine {
       const stream = this.stream(channel, now, options.maxChannels);
       offset = ++stream.top;
       epoch = stream.epoch;
-      published = this.keep(stream, publication, options.historySize);
+      published = this.keep(stream, publication, options);
       stream.expiresAt = now + options.historyTtl;
       stream.metaExpiresAt = now + options.metaTtl;
       this.streams.use(stream, now);
@@ -213,11 +213,15 @@ export class MemoryEngine {
   }
 
   /** The publication as it is kept: its texts share no memory with what they came in. */
-  private keep(stream: Stream, { data, info, tags }: NewPublication, size: number): Publication {
+  private keep(
+    stream: Stream,
+    { data, info, tags }: NewPublication,
+    { historySize: size, isOwned }: BrokerPublishOptions,
+  ): Publication {
     const { tally } = this;
-    tally.bytes = 0;
+    tally.bytes = isOwned === true ? sizeOf(data) : 0;
     const kept: { -readonly [Name in keyof Publication]: Publication[Name] } = {
-      data: own(data, tally),
+      data: isOwned === true ? data : own(data, tally),
       offset: stream.top,
     };
     if (info !== undefined) {

@@ -1,9 +1,11 @@
 import { type AccessFunction, type Audience, isAmong, judge, type SubscribeGrant } from "../access.ts";
 import { isPlaceIn } from "../broker/broker.ts";
 import { commandError } from "../codes.ts";
+import type { JsonText } from "../json.ts";
 import { namespaceOf, type Parts } from "../parts.ts";
 import type { HistoryCommand, PresenceCommand, PresenceStatsCommand, PublishCommand } from "../protocol/command.ts";
-import { historyJson, presenceJson, presenceStatsJson, reply } from "../protocol/encode.ts";
+import { historyJson, presenceEntryJson, presenceJson, presenceStatsJson, reply } from "../protocol/encode.ts";
+import { readClients } from "../presence/pages.ts";
 import type { Session } from "../session.ts";
 
 /** Whether the session may publish. Undefined: yes, at once. */
@@ -23,9 +25,27 @@ export function publish(session: Session, parts: Parts, command: PublishCommand)
 }
 
 export async function presence(session: Session, parts: Parts, command: PresenceCommand): Promise<void> {
-  await allowPresence(session, parts, command.channel);
-  const clients = await parts.presence.clients(command.channel);
-  session.outbox.line(reply(command.id, "presence", presenceJson(clients)));
+  const { channel } = command;
+  await allowPresence(session, parts, channel);
+  // the protocol has one answer for all: it has to fit into what may wait for a connection
+  const most = parts.settings.limits.queueBytes;
+  await session.pages.run(async () => {
+    const entries: JsonText[] = [];
+    let bytes = 0;
+    const rest = await readClients(parts.presence, parts.slices, channel, undefined, (clients) => {
+      for (const info of clients) {
+        const entry = presenceEntryJson(info);
+        bytes += Buffer.byteLength(entry) + 1;
+        entries.push(entry);
+      }
+      return bytes <= most && !session.isClosed;
+    });
+    session.charge(bytes);
+    if (rest !== undefined || bytes > most) {
+      throw commandError("LIMIT_EXCEEDED", `presence takes more than ${most} bytes: ask for presence_stats`);
+    }
+    if (!session.isClosed) session.outbox.line(reply(command.id, "presence", presenceJson(entries)));
+  });
 }
 
 export async function presenceStats(session: Session, parts: Parts, command: PresenceStatsCommand): Promise<void> {
@@ -46,8 +66,15 @@ export async function history(session: Session, parts: Parts, command: HistoryCo
     const { metaTtl, maxChannels } = namespace.publishing;
     const page = await parts.broker.history(channel, { since, limit, reverse, maxBytes, maxChannels }, metaTtl);
     if (since !== undefined && !isPlaceIn(page, since)) throw commandError("UNRECOVERABLE_POSITION");
-    if (!session.isClosed) session.outbox.line(reply(command.id, "history", historyJson(page)));
+    answerFrom(session, reply(command.id, "history", historyJson(page)));
   });
+}
+
+/** An answer that was read from a store: it costs what it is. */
+function answerFrom(session: Session, text: string): void {
+  if (session.isClosed) return;
+  session.charge(text.length);
+  session.outbox.line(text);
 }
 
 async function allowPresence(session: Session, parts: Parts, channel: string): Promise<void> {

@@ -52,9 +52,9 @@ export async function subscribe(session: Session, parts: Parts, command: Subscri
     }
     const beginning = membership.commit();
     const recoverable = namespace.recovery;
-    session.outbox.line(
-      reply(command.id, "subscribe", subscribeJson({ ...beginning, recoverable, expiry, delta, data })),
-    );
+    const text = reply(command.id, "subscribe", subscribeJson({ ...beginning, recoverable, expiry, delta, data }));
+    session.charge(text.length);
+    session.outbox.line(text);
     membership.announce();
     if (grant.expireAt !== undefined) session.reschedule();
   };

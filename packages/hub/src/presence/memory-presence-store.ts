@@ -1,74 +1,148 @@
+import { type MemoryBudget, type MemoryPart, sharedMemoryBudget } from "tungstate";
 import { timeFault } from "tungstate/internal/time-options";
 import type { ClientInfo } from "../broker/broker.ts";
 import { type Clock, systemClock } from "../clock.ts";
+import { Entry, List } from "../list.ts";
 import { checkNames } from "../option-names.ts";
-import type { PresenceEntry, PresenceStats, PresenceStore } from "./presence-store.ts";
+import { own, sizeOf, sizeOfOptional } from "../owned.ts";
+import type { PresenceEntry, PresenceFilter, PresencePage, PresenceStats, PresenceStore } from "./presence-store.ts";
+
+/** Bytes of memory that an entry takes besides its texts, about. */
+const ENTRY_BYTES = 300;
+/** Bytes that an entry has as JSON besides its texts, about. */
+const FRAMING_BYTES = 64;
 
 interface Present {
-  readonly info: ClientInfo;
-  readonly expiresAt: number;
+  info: ClientInfo;
+  expiresAt: number;
+  /** Counts the additions: in the order of the list. */
+  order: number;
 }
 
-/** Those in one channel. All live equally long, so the map, in the order of additions, is also in the order of expiry. */
+/** Those in one channel. All live equally long, so the list, in the order of additions, is also in the order of expiry. */
 class Room {
-  private readonly present = new Map<string, Present>();
+  private readonly entries = new Map<string, Entry<Present>>();
+  private readonly list = new List<Present>();
   /** How many clients each user has. */
   private readonly users = new Map<string, number>();
+  private additions = 0;
+  /** Of memory. */
+  bytes = 0;
 
   add(info: ClientInfo, expiresAt: number): void {
-    this.remove(info.client);
-    this.present.set(info.client, { info, expiresAt });
-    this.users.set(info.user, (this.users.get(info.user) ?? 0) + 1);
+    const known = this.entries.get(info.client);
+    if (known === undefined) {
+      const entry = new Entry<Present>({ info, expiresAt, order: ++this.additions });
+      this.entries.set(info.client, entry);
+      this.list.add(entry);
+      this.count(info, 1);
+      return;
+    }
+    const { value } = known;
+    if (value.info !== info) {
+      this.count(value.info, -1);
+      this.count(info, 1);
+      value.info = info;
+    }
+    value.expiresAt = expiresAt;
+    value.order = ++this.additions;
+    this.list.add(known);
   }
 
   remove(client: string): void {
-    const present = this.present.get(client);
-    if (present === undefined) return;
-    this.present.delete(client);
-    const rest = (this.users.get(present.info.user) ?? 1) - 1;
-    if (rest === 0) this.users.delete(present.info.user);
-    else this.users.set(present.info.user, rest);
+    const entry = this.entries.get(client);
+    if (entry === undefined) return;
+    this.entries.delete(client);
+    this.list.remove(entry);
+    this.count(entry.value.info, -1);
   }
 
   expire(now: number): void {
-    for (const [client, present] of this.present) {
-      if (present.expiresAt > now) return;
-      this.remove(client);
+    for (let first = this.list.first; first !== undefined && first.value.expiresAt <= now; first = this.list.first) {
+      this.remove(first.value.info.client);
     }
   }
 
   get stats(): PresenceStats {
-    return { clients: this.present.size, users: this.users.size };
+    return { clients: this.entries.size, users: this.users.size };
   }
 
-  infos(): ClientInfo[] {
-    return Array.from(this.present.values(), ({ info }) => info);
+  page({ after, limit = Infinity, maxBytes = Infinity }: PresenceFilter): PresencePage {
+    const clients: ClientInfo[] = [];
+    let bytes = 0;
+    let last: Present | undefined;
+    for (let each = this.behind(after); each !== undefined; each = each.after) {
+      const { value } = each;
+      bytes += textBytes(value.info) + FRAMING_BYTES;
+      if (clients.length > 0 && (clients.length >= limit || bytes > maxBytes)) {
+        return { clients, next: last === undefined ? undefined : `${last.order} ${last.info.client}` };
+      }
+      clients.push(value.info);
+      last = value;
+    }
+    return { clients, next: undefined };
   }
+
+  /** The first entry behind the one where a page ended, which may have gone or been added again since. */
+  private behind(cursor: string | undefined): Entry<Present> | undefined {
+    if (cursor === undefined) return this.list.first;
+    const blank = cursor.indexOf(" ");
+    const order = Number(cursor.slice(0, blank));
+    const known = this.entries.get(cursor.slice(blank + 1));
+    if (known?.value.order === order) return known.after;
+    let entry = this.list.first;
+    while (entry !== undefined && entry.value.order <= order) entry = entry.after;
+    return entry;
+  }
+
+  private count(info: ClientInfo, by: 1 | -1): void {
+    this.bytes += by * (textBytes(info) + ENTRY_BYTES);
+    const count = (this.users.get(info.user) ?? 0) + by;
+    if (count === 0) this.users.delete(info.user);
+    else this.users.set(info.user, count);
+  }
+}
+
+function textBytes({ client, user, connInfo, chanInfo }: ClientInfo): number {
+  return sizeOf(client) + sizeOf(user) + sizeOfOptional(connInfo) + sizeOfOptional(chanInfo);
 }
 
 export interface MemoryPresenceStoreOptions {
   readonly clock?: Clock;
   /** How long an entry lives without being renewed, ms. Default: 60,000. */
   readonly ttl?: number;
+  /** What the entries count in, while a hub is served. Default: `sharedMemoryBudget`. */
+  readonly memoryBudget?: MemoryBudget;
 }
 
 /** Presence in the memory of this process; hubs of one process may share a store. */
 export class MemoryPresenceStore implements PresenceStore {
   readonly ttl: number;
   private readonly clock: Clock;
+  private readonly memory: MemoryPart;
   private readonly rooms = new Map<string, Room>();
+  private bytes = 0;
+  private hubs = 0;
 
   constructor(options: MemoryPresenceStoreOptions = {}) {
-    checkNames("the options of a MemoryPresenceStore", options, { clock: true, ttl: true });
+    const names = { clock: true, ttl: true, memoryBudget: true } as const;
+    checkNames("the options of a MemoryPresenceStore", options, names);
     this.clock = options.clock ?? systemClock;
     this.ttl = options.ttl ?? 60_000;
     const fault = timeFault("ttl", this.ttl);
     if (fault !== undefined) throw new RangeError(fault);
+    this.memory = (options.memoryBudget ?? sharedMemoryBudget).part("hub presence");
   }
 
-  async start(): Promise<void> {}
+  async start(): Promise<void> {
+    this.hubs++;
+    this.count(0);
+  }
 
-  async stop(): Promise<void> {}
+  async stop(): Promise<void> {
+    this.hubs--;
+    this.count(0);
+  }
 
   async add(channel: string, info: ClientInfo): Promise<void> {
     this.addAt(channel, info, this.clock.now());
@@ -76,8 +150,7 @@ export class MemoryPresenceStore implements PresenceStore {
 
   async remove(channel: string, info: ClientInfo): Promise<void> {
     const room = this.room(channel);
-    room?.remove(info.client);
-    if (room?.stats.clients === 0) this.rooms.delete(channel);
+    if (room !== undefined) this.change(channel, room, () => room.remove(info.client));
   }
 
   async renew(entries: readonly PresenceEntry[]): Promise<void> {
@@ -85,8 +158,8 @@ export class MemoryPresenceStore implements PresenceStore {
     for (const { channel, info } of entries) this.addAt(channel, info, now);
   }
 
-  async clients(channel: string): Promise<readonly ClientInfo[]> {
-    return this.room(channel)?.infos() ?? [];
+  async clients(channel: string, filter: PresenceFilter = {}): Promise<PresencePage> {
+    return this.room(channel)?.page(filter) ?? { clients: [], next: undefined };
   }
 
   async stats(channel: string): Promise<PresenceStats> {
@@ -95,17 +168,30 @@ export class MemoryPresenceStore implements PresenceStore {
 
   private addAt(channel: string, info: ClientInfo, now: number): void {
     let room = this.rooms.get(channel);
-    if (room === undefined) this.rooms.set(channel, (room = new Room()));
+    if (room === undefined) this.rooms.set(own(channel), (room = new Room()));
+    const { bytes } = room;
     room.add(info, now + this.ttl);
+    this.count(room.bytes - bytes);
   }
 
   /** The room as it is now, undefined where nobody is. */
   private room(channel: string): Room | undefined {
     const room = this.rooms.get(channel);
     if (room === undefined) return undefined;
-    room.expire(this.clock.now());
-    if (room.stats.clients > 0) return room;
-    this.rooms.delete(channel);
-    return undefined;
+    this.change(channel, room, () => room.expire(this.clock.now()));
+    return room.stats.clients > 0 ? room : undefined;
+  }
+
+  /** Some may leave the room: it is forgotten when nobody is left. */
+  private change(channel: string, room: Room, leave: () => void): void {
+    const { bytes } = room;
+    leave();
+    if (room.stats.clients === 0) this.rooms.delete(channel);
+    this.count(room.bytes - bytes);
+  }
+
+  private count(more: number): void {
+    this.bytes += more;
+    this.memory.set(this.hubs === 0 ? 0 : this.bytes);
   }
 }

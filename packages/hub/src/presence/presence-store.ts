@@ -12,6 +12,22 @@ export interface PresenceEntry {
   readonly info: ClientInfo;
 }
 
+/** Which of a channel's clients to return. */
+export interface PresenceFilter {
+  /** Where the page before ended: its `next`. Default: from the beginning. */
+  readonly after?: string | undefined;
+  /** About the most clients. Default: all. */
+  readonly limit?: number | undefined;
+  /** About the most bytes that they may take as JSON; one is returned at least. Default: no limit. */
+  readonly maxBytes?: number | undefined;
+}
+
+export interface PresencePage {
+  readonly clients: readonly ClientInfo[];
+  /** Where the next page begins; undefined: this was the last one. */
+  readonly next: string | undefined;
+}
+
 /**
  * Who is in which channel, for all nodes.
  *
@@ -30,7 +46,10 @@ export interface PresenceStore {
   remove(channel: string, info: ClientInfo): Promise<void>;
   /** Adds the time to live to many entries at once; one that has expired is there again. */
   renew(entries: readonly PresenceEntry[]): Promise<void>;
-  /** In no order; empty where nobody is. */
-  clients(channel: string): Promise<readonly ClientInfo[]>;
+  /**
+   * In no order; empty where nobody is. Who is there from the first page to the last is in one of them, and may be in two of them; who comes or
+   * goes meanwhile may be in one.
+   */
+  clients(channel: string, filter?: PresenceFilter): Promise<PresencePage>;
   stats(channel: string): Promise<PresenceStats>;
 }

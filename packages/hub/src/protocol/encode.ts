@@ -137,8 +137,15 @@ export function subRefreshJson(expiry: Expiry): JsonText {
   return `{${expiryFields(expiry).slice(1)}}`;
 }
 
-export function presenceJson(clients: readonly ClientInfo[]): JsonText {
-  return `{"presence":${mapJson(new Map(clients.map((info) => [info.client, clientInfoJson(info)])))}}`;
+/** A client in a presence: the key and the value of an entry. */
+export function presenceEntryJson(info: ClientInfo): JsonText {
+  return `${JSON.stringify(info.client)}:${clientInfoJson(info)}`;
+}
+
+/** `entries`: by `presenceEntryJson`. `cursor`: where the next page begins. */
+export function presenceJson(entries: readonly JsonText[], cursor?: string): JsonText {
+  const next = cursor === undefined ? "" : `,"cursor":${JSON.stringify(cursor)}`;
+  return `{"presence":{${entries.join(",")}}${next}}`;
 }
 
 export function presenceStatsJson(stats: { readonly clients: number; readonly users: number }): JsonText {

@@ -1,11 +1,19 @@
 import type { ClientInfo } from "../broker/broker.ts";
-import type { PresenceEntry, PresenceStats, PresenceStore } from "../presence/presence-store.ts";
+import type {
+  PresenceEntry,
+  PresenceFilter,
+  PresencePage,
+  PresenceStats,
+  PresenceStore,
+} from "../presence/presence-store.ts";
 import type { RedisConnections } from "./connections.ts";
 import { runScript } from "./deployment.ts";
 import { SCRIPTS } from "./scripts.ts";
 import { decodePresent, encodePresent } from "./wire.ts";
 
 const REMOVED = "";
+const FIRST_CURSOR = "0"; // of HSCAN, and where it ends
+const CLIENTS_AT_ONCE = 128; // about; a large hash is read by so many fields
 
 /** Presence in Redis: for each channel who is there until when, by Redis's own clock. */
 export class RedisPresenceStore implements PresenceStore {
@@ -43,9 +51,12 @@ export class RedisPresenceStore implements PresenceStore {
     await Promise.all(Array.from(byChannel, ([channel, values]) => this.write(channel, values)));
   }
 
-  async clients(channel: string): Promise<readonly ClientInfo[]> {
-    const values = (await this.run(channel, SCRIPTS.presenceRead, ["clients"])) as readonly string[];
-    return values.map(decodePresent);
+  /** `limit` and `maxBytes` are what Redis makes of them: few clients at a time, or all of a small channel. */
+  async clients(channel: string, { after = FIRST_CURSOR }: PresenceFilter = {}): Promise<PresencePage> {
+    const reply = await this.run(channel, SCRIPTS.presenceRead, ["clients", after, CLIENTS_AT_ONCE]);
+    const [next, fields] = reply as readonly [string, readonly string[]];
+    const values = fields.filter((_, index) => index % 2 === 1); // each behind its client
+    return { clients: values.map(decodePresent), next: next === FIRST_CURSOR ? undefined : next };
   }
 
   async stats(channel: string): Promise<PresenceStats> {

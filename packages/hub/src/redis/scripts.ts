@@ -171,9 +171,9 @@ end
 return 1
 `;
 
-/** Reads presence. ARGV: "clients" for the values, "stats" for how many clients and users. */
+/** Reads presence. ARGV: "clients", a cursor of HSCAN and how many, for some clients with their values; or "stats" for how many clients and users. */
 const PRESENCE_READ = `${PRESENCE}
-if ARGV[1] == 'clients' then return redis.call('HVALS', values) end
+if ARGV[1] == 'clients' then return redis.call('HSCAN', values, ARGV[2], 'COUNT', ARGV[3]) end
 return {redis.call('HLEN', values), redis.call('HLEN', users)}
 `;
 

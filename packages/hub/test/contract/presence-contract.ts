@@ -33,7 +33,7 @@ export function testPresenceContract(suite: PresenceSuite): void {
     });
   };
   const names = async (store: PresenceStore, channel: string): Promise<string[]> =>
-    (await store.clients(channel)).map((info) => info.client).sort();
+    (await store.clients(channel)).clients.map((info) => info.client).sort();
 
   withStores("who was added is there, for all, until removed", async ({ stores: [a, b] }) => {
     await a.add("x", client("1"));
@@ -52,9 +52,44 @@ export function testPresenceContract(suite: PresenceSuite): void {
     const info = { client: "1", user: "ü", connInfo: '{"a":1}', chanInfo: "[12345678901234567890]" };
     await a.add("x", client("1"));
     await a.add("x", info);
-    assert.deepEqual(await b.clients("x"), [info]);
+    assert.deepEqual((await b.clients("x")).clients, [info]);
     assert.deepEqual(await b.stats("x"), { clients: 1, users: 1 });
   });
+
+  withStores(
+    "clients come in pages, each of them once or twice, whoever comes and goes meanwhile",
+    async ({ stores: [a] }) => {
+      const count = 1500;
+      const info = (number: number): ClientInfo => ({
+        ...client(`${number}`),
+        connInfo: JSON.stringify("x".repeat(100)),
+      });
+      for (let number = 0; number < count; number++) await a.add("x", info(number));
+      const seen = new Map<string, number>();
+      let pages = 0;
+      let after: string | undefined;
+      do {
+        const page = await a.clients("x", { after, limit: 200, maxBytes: 20_000 });
+        assert.ok(page.clients.length < 1000, `${page.clients.length} in a page`);
+        for (const { client: name } of page.clients) seen.set(name, (seen.get(name) ?? 0) + 1);
+        // one of them is gone, one is renewed, another one comes
+        await a.remove("x", info(1400 + pages));
+        await a.renew([{ channel: "x", info: info(pages) }]);
+        await a.add("x", info(count + pages));
+        after = page.next;
+        pages++;
+      } while (after !== undefined);
+      assert.ok(pages > 3, `${pages} pages`);
+      for (let number = 0; number < 1400; number++)
+        assert.ok((seen.get(`${number}`) ?? 0) >= 1, `${number} is missing`);
+      const twice = [...seen.values()].filter((times) => times > 1).length;
+      assert.ok(twice <= pages + 10 && Math.max(...seen.values()) <= 2, `${twice} came twice`);
+      assert.deepEqual(await a.clients("nobody", { after: after ?? undefined, limit: 1 }), {
+        clients: [],
+        next: undefined,
+      });
+    },
+  );
 
   withStores("clients and users are counted", async ({ stores: [a] }) => {
     assert.deepEqual(await a.stats("x"), { clients: 0, users: 0 });

@@ -407,7 +407,7 @@ test("scripts that Redis has forgotten are loaded again, and the order is kept",
     redis.presenceStore.add("a", { client: "1", user: "" }),
     redis.presenceStore.remove("a", { client: "1", user: "" }),
   ]);
-  assert.deepEqual(await redis.presenceStore.clients("a"), []);
+  assert.deepEqual((await redis.presenceStore.clients("a")).clients, []);
   await redis.broker.stop();
   redis.close();
 });

@@ -76,12 +76,14 @@ export class TestClient implements HubConnection {
   isPaused = false;
   /** Messages that it still takes before it says that it takes no more. */
   capacity = Infinity;
+  readonly address: string | undefined;
   /** Undefined while the hub takes it, which may end it at once. */
   private readonly incoming: Incoming | undefined;
   private seen = 0;
   private nextId = 1;
 
-  constructor(hub: Hub, context?: unknown) {
+  constructor(hub: Hub, context?: unknown, address?: string) {
+    this.address = address;
     this.incoming = hub.accept(this, context);
   }
 

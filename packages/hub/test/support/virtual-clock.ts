@@ -34,6 +34,11 @@ export class VirtualClock implements Clock {
     setImmediate(callback);
   }
 
+  /** What is being done takes so long: no timer goes off meanwhile. */
+  spend(ms: number): void {
+    this.time += ms;
+  }
+
   /** Timers that have not gone off. */
   get pending(): number {
     return this.timers.size;

@@ -1,0 +1,34 @@
+import type { ClientInfo } from "../broker/broker.ts";
+import type { TimeSlices } from "../time-slices.ts";
+import type { PresenceStore } from "./presence-store.ts";
+
+/** How much is read from a store at a time. */
+const PAGE = { limit: 512, maxBytes: 64 * 1024 };
+
+/**
+ * Reads a channel's clients page by page, each client once, until all are read or `take` returns false; other work has its turn meanwhile. Returns the cursor
+ * of the next page where it was stopped before the end.
+ */
+export async function readClients(
+  store: PresenceStore,
+  slices: TimeSlices,
+  channel: string,
+  from: string | undefined,
+  take: (clients: readonly ClientInfo[]) => boolean,
+): Promise<string | undefined> {
+  const seen = new Set<string>(); // one that is renewed meanwhile may come twice
+  const loop = slices.loop();
+  try {
+    for (let after = from; ;) {
+      const { clients, next } = await store.clients(channel, { ...PAGE, after });
+      const fresh = clients.filter(({ client }) => !seen.has(client));
+      for (const { client } of fresh) seen.add(client);
+      const goesOn = take(fresh);
+      if (next === undefined || !goesOn) return next;
+      after = next;
+      if (loop.isOver(clients.length)) await loop.next();
+    }
+  } finally {
+    loop.end();
+  }
+}
