@@ -29,8 +29,15 @@ export type { Decision, Grant } from "./server/decision.ts";
 export { clientOf } from "./server/addresses.ts";
 export type { OriginPolicy } from "./server/origin.ts";
 export type { TrustedProxies } from "./server/proxies.ts";
+export type { HttpApp } from "./server/http-app.ts";
 export { HandshakeRequest } from "./server/request.ts";
-export { type ServerEvents, type ServerStats, WebSocketServer, type WebSocketServerOptions } from "./server/server.ts";
+export {
+  type ServerEvents,
+  type ServerListenOptions,
+  type ServerStats,
+  WebSocketServer,
+  type WebSocketServerOptions,
+} from "./server/server.ts";
 export type { StreamHandler } from "./server/stream.ts";
 export { client, type ClientOptions, HandshakeRejectedError } from "./client.ts";
 export { clientTls, type ClientTlsOptions, connect, type ConnectOptions } from "./connect.ts";

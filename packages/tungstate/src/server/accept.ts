@@ -37,6 +37,7 @@ export function accept(stream: ByteStream, options: AcceptOptions = {}): Promise
         forget();
         reject(error);
       },
+      passed: () => undefined, // impossible: there is no HTTP server
     });
     if (signal?.aborted === true) abort();
     else if (settings.memoryBudget.short) accepting.fail(refusedForNow(serverError("SERVER_OVERLOADED")));

@@ -4,6 +4,7 @@ import { type Agreed, Connection } from "../connection.ts";
 import { codecOf } from "../deflate/codec.ts";
 import { NOWHERE, type Timed } from "../deadlines.ts";
 import { type ConnectionSettings, describe } from "../options.ts";
+import { releaseStream } from "../transport/of.ts";
 import type { Transport, TransportSink } from "../transport/transport.ts";
 import type { WebSocketConnection } from "../types.ts";
 import { type Admission, type Admitted, RefusedError } from "./admission.ts";
@@ -15,11 +16,13 @@ export interface AcceptedConnection {
   readonly request: HandshakeRequest;
 }
 
-/** Whoever hears how handshakes ended: of each, one of the two is called, once. */
+/** Whoever hears how handshakes ended: of each, one of these is called, once. */
 export interface AcceptingOwner {
   accepted(accepting: Accepting, accepted: AcceptedConnection): void;
   /** The client has its answer, or is gone. */
   failed(accepting: Accepting, error: WebSocketError): void;
+  /** It is none: the HTTP server of its origin gets the connection. */
+  passed(accepting: Accepting): void;
 }
 
 /** Who wants to know of one handshake what came of it: the connection, if any. */
@@ -80,10 +83,17 @@ export class Accepting implements TransportSink, Timed {
       this.keep(chunk, start, end);
       return;
     }
-    const handshake = (this.handshake ??= new ServerHandshake(this.admission.handshake));
+    const handshake = (this.handshake ??= new ServerHandshake(this.from.http?.handshake ?? this.admission.handshake));
     const progress = handshake.receive(chunk.subarray(start, end));
     if (progress.state === "refused") this.fail(new RefusedError(progress.error, undefined, progress.response));
     else if (progress.state === "request") this.decide(progress.request, () => handshake.release());
+    else if (progress.state === "passed") this.pass(progress.bytes);
+  }
+
+  private pass(bytes: Uint8Array): void {
+    if (!this.finish()) return;
+    this.owner.passed(this);
+    this.from.http?.take(releaseStream(this.transport), bytes);
   }
 
   private keep(chunk: Uint8Array, start: number, end: number): void {

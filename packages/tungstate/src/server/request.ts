@@ -1,6 +1,7 @@
 import type { ExtensionOffer, HeaderFields, HeaderInput, UpgradeRequest } from "@tungstate/protocol";
 import type { IncomingMessage } from "node:http";
 import type { Transport } from "../transport/transport.ts";
+import type { HttpBackend } from "./http-backend.ts";
 import type { Proxies } from "./proxies.ts";
 
 /** Where a handshake came from. */
@@ -14,6 +15,8 @@ export interface RequestOrigin {
   readonly enter?: (request: HandshakeRequest) => void;
   /** More of what the 101 is to say, from whoever brings the request. */
   readonly headers?: HeaderInput | undefined;
+  /** Gets the connection if it begins with a request that is no WebSocket handshake for this server. Default: such a request is refused. */
+  readonly http?: HttpBackend | undefined;
 }
 
 /** A handshake that is well formed, for the application to look at. */

@@ -5,6 +5,7 @@ import { formatResponse, isWebSocketUpgrade, parseTarget, protocolError, refusal
 import { systemClock } from "../clock.ts";
 import { transportOf } from "../transport/of.ts";
 import { sayAndEnd } from "./accepting.ts";
+import { behindResponses } from "./earlier-responses.ts";
 import { serverError } from "./errors.ts";
 import { chooseUpgrades } from "./upgrade-choice.ts";
 
@@ -48,21 +49,30 @@ export function routeUpgrades(
   };
 }
 
+/** Returns who has this path, or all others if it is undefined. */
+export function takerOf(server: HttpServer | HttpsServer, path: string | undefined): UpgradeTaker | undefined {
+  return routesOf.get(server)?.byPath.get(path);
+}
+
+/** The path of a request's target, without the query. */
+export function pathOf(target: string): string {
+  const url = parseTarget(target)?.resource ?? target;
+  const query = url.indexOf("?");
+  return query < 0 ? url : url.slice(0, query);
+}
+
 function listenTo(server: HttpServer | HttpsServer): Routes {
   const byPath = new Map<string | undefined, UpgradeTaker>();
-  const find = ({ url: target = "" }: IncomingMessage): UpgradeTaker | undefined => {
-    const url = parseTarget(target)?.resource ?? target;
-    const query = url.indexOf("?");
-    return byPath.get(query < 0 ? url : url.slice(0, query)) ?? byPath.get(undefined);
-  };
+  const find = ({ url = "" }: IncomingMessage): UpgradeTaker | undefined =>
+    byPath.get(pathOf(url)) ?? byPath.get(undefined);
   const wanted = (request: IncomingMessage): boolean =>
     asksForWebSocket(request) && find(request)?.wants?.(request) !== false;
   const listener: UpgradeHandler = (request, socket, head) => {
     const others = server.listenerCount("upgrade") > 1;
     if (others && !wanted(request)) return;
     const taker = find(request);
-    if (taker !== undefined) taker.take(request, socket, head);
-    else if (!others) notFound(socket);
+    if (taker !== undefined) behindResponses(socket, () => taker.take(request, socket, head));
+    else if (!others) behindResponses(socket, () => notFound(socket));
   };
   const release = chooseUpgrades(server, wanted);
   server.on("upgrade", listener);

@@ -6,53 +6,55 @@ import {
   formatResponse,
   HeaderFields,
   type HeaderInput,
+  isWebSocketUpgrade,
   Message,
   PreparedMessage,
   protocolError,
   refusalFor,
+  type UpgradeHead,
   type WebSocketError,
 } from "@tungstate/protocol";
 import type { IncomingMessage, Server as HttpServer } from "node:http";
-import type { Server as HttpsServer } from "node:https";
-import { type AddressInfo, createServer, type ListenOptions, type Server as NetServer, type Socket } from "node:net";
+import { Server as HttpsServer } from "node:https";
+import type { AddressInfo, ListenOptions, Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import {
-  createServer as createTlsServer,
-  type SecureContextOptions,
-  type Server as TlsServer,
-  type TlsOptions,
-} from "node:tls";
+import type { SecureContextOptions, TlsOptions } from "node:tls";
 import type { MemoryUse } from "../budget.ts";
 import { Connection, type ConnectionOwner } from "../connection.ts";
 import { Emitter } from "../emitter.ts";
 import { Feed } from "../feed.ts";
 import { checkNames, SERVER_OPTIONS } from "../option-names.ts";
-import { type ConnectionOptions, type ConnectionSettings, connectionSettings, count, describe } from "../options.ts";
+import { type ConnectionOptions, type ConnectionSettings, connectionSettings, describe } from "../options.ts";
 import { handled } from "../promises.ts";
+import { DuplexTransport } from "../transport/duplex.ts";
 import { HandleTransport } from "../transport/handle.ts";
 import { transportOf } from "../transport/of.ts";
-import { interceptHandles, type StreamHandle, system } from "../transport/system.ts";
+import { type StreamHandle, system } from "../transport/system.ts";
 import type { ByteStream, WebSocketConnection } from "../types.ts";
 import { isEncrypted } from "../url.ts";
 import { type AcceptedConnection, Accepting, type AcceptingOwner, type Done } from "./accepting.ts";
-import { AddressPlaces } from "./addresses.ts";
 import { Admission, type AdmissionOptions, checkPath, extensionsOf, RefusedError, refusedForNow } from "./admission.ts";
 import { serverError } from "./errors.ts";
+import { type HttpApp, httpServerOf } from "./http-app.ts";
+import { HttpBackend } from "./http-backend.ts";
+import { Port, type PortHost } from "./port.ts";
 import type { HandshakeRequest, RequestOrigin } from "./request.ts";
-import { routeUpgrades } from "./router.ts";
+import { pathOf, routeUpgrades, takerOf, type UpgradeTaker } from "./router.ts";
+import { Room, type RoomOptions } from "./room.ts";
 import { runStream, type StreamHandler } from "./stream.ts";
-import { changedTls, portOptions, socketBelow } from "./tls.ts";
 
-export interface WebSocketServerOptions extends ConnectionOptions, AdmissionOptions {
-  /** Open connections at a time; more get 503. Default Infinity. */
-  readonly maxConnections?: number;
-  /** Handshakes under way at a time; more get 503. Default 1,024. */
-  readonly maxHandshakes?: number;
+export interface WebSocketServerOptions extends ConnectionOptions, AdmissionOptions, RoomOptions {}
+
+/** What a port of a server is, beside the options of node:net's `listen`. */
+export interface ServerListenOptions {
+  /** Those of node:tls. Default: no TLS. */
+  readonly tls?: TlsOptions;
   /**
-   * Connections at a time from one address, handshakes included; more get 429. Of IPv6 addresses, the first 64 bits count. Behind a proxy it
-   * needs `trustProxy`, or all clients are one address. Default Infinity.
+   * Answers all requests that are no WebSocket handshakes, and those for another `path`: a request listener, a server of node:http, or an
+   * application of Express, Fastify, Koa or Hono. `handshakeTimeout`, `handshakeLimits`, `maxHandshakes` and
+   * `maxConnectionsPerAddress` hold for the head of the first request of each connection. Default: such requests get 426.
    */
-  readonly maxConnectionsPerAddress?: number;
+  readonly http?: HttpApp;
 }
 
 /** What a server has to do at this moment. */
@@ -86,22 +88,23 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
   private readonly feed: Feed;
   private readonly settings: ConnectionSettings;
   private readonly admission: Admission;
-  private readonly maxConnections: number;
-  private readonly maxHandshakes: number;
+  private readonly room: Room;
   /** Where connections are counted by address: what each connection gives back. */
-  private readonly places: AddressPlaces | undefined;
   private readonly leave = new Map<Connection, () => void>();
-  private readonly handshakes = new Set<Accepting>();
   private readonly outcomes: AcceptingOwner = {
     accepted: (accepting, accepted) => this.accepted(accepting, accepted),
     failed: (accepting, error) => this.failed(accepting, error),
+    passed: (accepting) => this.passed(accepting),
+  };
+  /** What it is for servers of node:http. */
+  private readonly taker: UpgradeTaker = {
+    take: (request, socket, head) => void this.handleUpgrade(request, socket, head),
   };
   private readonly attached: (() => void)[] = [];
-  /** Sockets in the middle of their TLS handshake. */
-  private readonly securing = new Map<Socket, () => void>();
-  private readonly ports = new Set<NetServer>();
-  /** Those with TLS, and the options they were given. */
-  private readonly tlsPorts = new Map<NetServer, { readonly port: TlsServer; readonly tls: TlsOptions }>();
+  private readonly portHost: PortHost;
+  private readonly ports = new Set<Port>();
+  /** HTTP servers behind ports. */
+  private readonly backends = new Map<HttpServer | HttpsServer, HttpBackend>();
   private readonly streams: StreamHandler[] = [];
   private closing = false;
 
@@ -112,17 +115,27 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
     this.settings = connectionSettings("server", options);
     this.feed = new Feed(this.open, this.settings);
     this.admission = new Admission(options, extensionsOf(this.settings));
-    this.maxConnections = count(options, "maxConnections", Infinity, 0);
-    this.maxHandshakes = count(options, "maxHandshakes", 1024, 1);
-    const perAddress = count(options, "maxConnectionsPerAddress", Infinity, 1);
-    if (perAddress !== Infinity) this.places = new AddressPlaces(perAddress);
+    this.room = new Room(options, {
+      proxies: this.admission.proxies,
+      openConnections: () => this.open.size,
+      shortOfMemory: () => this.settings.memoryBudget.short,
+    });
+    this.portHost = {
+      noDelay: this.settings.noDelay,
+      handshakeTimeout: this.admission.timeout,
+      onTlsHandshake: (socket, http) => this.startTls(socket, http !== undefined),
+      onHandle: (handle, http) => this.acceptHandle(handle, http),
+      onSocket: (socket, http) => this.acceptSocket(socket, http),
+      onRefused: (error) => this.emit("refused", error),
+      onError: (error) => this.onThrow(error),
+    };
   }
 
   get stats(): ServerStats {
     return {
       connections: this.open.size,
-      handshakes: this.handshakes.size,
-      addresses: this.places?.size ?? 0,
+      handshakes: this.room.handshakes.size,
+      addresses: this.room.addresses,
       memory: this.settings.memoryBudget.use,
     };
   }
@@ -141,9 +154,7 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
     }
     checkNames(options, { path: true });
     checkPath(path);
-    this.attached.push(
-      routeUpgrades(server, path, { take: (request, socket, head) => void this.handleUpgrade(request, socket, head) }),
-    );
+    this.attached.push(routeUpgrades(server, path, this.taker));
     return this;
   }
 
@@ -188,33 +199,40 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
   }
 
   /**
-   * Listens on a port, or a Unix socket, of its own, with TLS if `tls` says how. Requests that are no upgrades get 426. Rejects with
-   * INVALID_ARGUMENT for keys and certificates that can't be used, and with the system's error where it can't listen.
+   * Listens on a port, or a Unix socket, of its own, with TLS if `tls` says how. Requests that are no WebSocket handshakes go to `http`; without
+   * it they get 426. Rejects with INVALID_ARGUMENT for keys and certificates that can't be used and for an `http` that is none, and with the system's error
+   * where it can't listen.
    */
-  async listen(options: ListenOptions & { readonly tls?: TlsOptions } = {}): Promise<AddressInfo | string> {
-    const { tls, ...where } = options;
-    const onSocket = (socket: Socket): void => void this.accept(socket);
-    const server =
-      tls === undefined ? createServer({ noDelay: this.settings.noDelay }, onSocket) : this.tlsServer(tls, onSocket);
-    this.ports.add(server);
-    server.once("close", () => this.forget(server));
-    return await new Promise((resolve, reject) => {
-      const failed = (error: Error): void => {
-        this.forget(server);
-        reject(error);
-      };
-      server.once("error", failed);
-      // with a port, Node looks at no path
-      const elsewhere = where.path !== undefined || "fd" in where;
-      server.listen(elsewhere ? where : { port: 0, host: "127.0.0.1", ...where }, () => {
-        server.off("error", failed);
-        server.on("error", (error) => this.onThrow(error)); // such as EMFILE: it goes on listening
-        if (tls === undefined) interceptHandles(server, (handle) => this.acceptHandle(handle));
-        const address = server.address();
-        if (address === null) reject(protocolError("INVALID_STATE", "the server was closed while it began to listen"));
-        else resolve(address);
-      });
+  async listen(options: ListenOptions & ServerListenOptions = {}): Promise<AddressInfo | string> {
+    const { tls, http: app, ...where } = options;
+    const http = app === undefined ? undefined : this.backendOf(await httpServerOf(app), tls !== undefined);
+    try {
+      const port = new Port(this.portHost, tls, http);
+      this.ports.add(port);
+      return await port.listen(where, () => this.ports.delete(port));
+    } catch (error) {
+      if (![...this.ports].some((port) => port.http === http)) await http?.close();
+      throw error;
+    }
+  }
+
+  /** The HTTP server gets the upgrades of connections that began with another request, and those are for us as on any server attached to. */
+  private backendOf(http: HttpServer | HttpsServer, tls: boolean): HttpBackend {
+    if (http instanceof HttpsServer && !tls) {
+      throw protocolError("INVALID_ARGUMENT", "http is a server of node:https, which needs a port with tls");
+    }
+    const known = this.backends.get(http);
+    if (known !== undefined) return known;
+    const { path, handshake } = this.admission;
+    const detach = takerOf(http, path) === this.taker ? ignore : routeUpgrades(http, path, this.taker);
+    const passOn = (head: UpgradeHead | undefined): boolean =>
+      head === undefined || !isWebSocketUpgrade(head) || (path !== undefined && pathOf(head.target) !== path);
+    const backend = new HttpBackend(http, { ...handshake, passOn }, this.settings.clock, () => {
+      detach();
+      this.backends.delete(http);
     });
+    this.backends.set(http, backend);
+    return backend;
   }
 
   /**
@@ -222,107 +240,61 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
    * are open, and handshakes that have begun, go on with what they have. Throws INVALID_ARGUMENT for what can't be used, and then changes nothing.
    */
   setTls(changes: SecureContextOptions): void {
-    if (this.tlsPorts.size === 0) throw protocolError("INVALID_STATE", "it listens on no port with TLS");
-    const changed = [...this.tlsPorts.values()].map(({ port, tls: before }) => {
-      const tls = changedTls(before, changes);
-      return { port, tls, options: portOptions(tls) };
-    });
-    for (const { port, tls, options } of changed) {
-      port.setSecureContext(options);
-      this.tlsPorts.set(port, { port, tls });
-    }
+    const ports = [...this.ports].filter(({ secure }) => secure);
+    if (ports.length === 0) throw protocolError("INVALID_STATE", "it listens on no port with TLS");
+    for (const change of ports.map((port) => port.prepareTls(changes))) change();
   }
 
-  /** TLS comes before everything that is limited elsewhere, so its handshakes count as ours, and take no longer than they. */
-  private tlsServer(tls: TlsOptions, onSocket: (socket: Socket) => void): NetServer {
-    const server = createTlsServer({ handshakeTimeout: this.admission.timeout, ...portOptions(tls) });
-    this.tlsPorts.set(server, { port: server, tls });
-    server.on("connection", (socket: Socket) => {
-      if (this.closing || this.securing.size >= this.maxHandshakes) {
-        socket.destroy();
-        return;
-      }
-      const leave = this.placeForTls(socket);
-      if (leave === undefined) {
-        socket.destroy();
-        this.emit("refused", serverError("TOO_MANY_FROM_ADDRESS"));
-        return;
-      }
-      this.securing.set(socket, leave);
-      socket.once("close", () => this.secured(socket));
-    });
-    server.on("secureConnection", (socket) => {
-      const below = socketBelow(socket, this.securing);
-      if (below !== undefined) this.secured(below);
-      onSocket(socket);
-    });
-    server.on("tlsClientError", (error, socket) => {
-      socket.destroy(); // Node leaves one open that took too long
-      this.emit("refused", serverError("TLS_HANDSHAKE_FAILED", error.message, { cause: error }));
-    });
-    return server;
+  /** TLS comes before everything that is limited elsewhere, so its handshakes count as ours. */
+  private startTls({ remoteAddress }: Socket, withHttp: boolean): (() => void) | undefined {
+    if (this.closing) return undefined;
+    const started = this.room.startTls(remoteAddress, withHttp);
+    if (!(started instanceof Error)) return started;
+    this.emit("refused", started);
+    return undefined;
   }
 
-  /** A port that is no more, or never was. */
-  private forget(server: NetServer): void {
-    this.ports.delete(server);
-    this.tlsPorts.delete(server);
-  }
-
-  /** Before there is a request, a proxy can't say for whom it is; then all it needs is a place among the handshakes. */
-  private placeForTls(socket: Socket): (() => void) | undefined {
-    const { remoteAddress } = socket;
-    if (this.places === undefined || this.admission.proxies?.trusts(remoteAddress) === true) return ignore;
-    return this.places.take(remoteAddress);
-  }
-
-  /** A TLS handshake has come to its end. */
-  private secured(socket: Socket): void {
-    this.securing.get(socket)?.();
-    this.securing.delete(socket);
-  }
-
-  private acceptHandle(handle: StreamHandle): void {
+  private acceptHandle(handle: StreamHandle, http: HttpBackend | undefined): void {
     if (system === undefined) return; // impossible: nothing is intercepted without it
     handle.setNoDelay?.(this.settings.noDelay);
     const transport = new HandleTransport(handle, system);
-    this.accepting({ transport, encrypted: false, raw: undefined }).begin();
+    this.accepting({ transport, encrypted: false, raw: undefined, http }).begin();
+  }
+
+  private acceptSocket(socket: Socket, http: HttpBackend | undefined): void {
+    if (http === undefined) {
+      void this.accept(socket);
+      return;
+    }
+    socket.setNoDelay(this.settings.noDelay);
+    // not `transportOf`: the HTTP server may need the socket as it is
+    const transport = new DuplexTransport(socket);
+    this.accepting({ transport, encrypted: isEncrypted(socket), raw: undefined, http }).begin();
   }
 
   /** A handshake of this server; it fails at once where there is no room for it. */
   private accepting(from: RequestOrigin, done?: Done): Accepting {
-    const { places, admission, settings } = this;
+    const { room, admission, settings } = this;
+    const { transport } = from;
+    const withHttp = from.http !== undefined;
     const origin: RequestOrigin =
-      places === undefined
-        ? from
-        : { ...from, enter: (request) => this.enter(accepting, places, request.clientAddress) };
-    const accepting: Accepting = new Accepting(from.transport, admission, settings, origin, this.outcomes, done);
-    const full =
-      this.open.size + this.handshakes.size >= this.maxConnections || this.handshakes.size >= this.maxHandshakes;
-    this.handshakes.add(accepting);
+      room.counts || withHttp
+        ? { ...from, enter: (request) => room.enter(accepting, request.clientAddress, withHttp) }
+        : from;
+    const accepting: Accepting = new Accepting(transport, admission, settings, origin, this.outcomes, done);
+    const refusal = room.begin(accepting, room.counts ? transport.remoteAddress : undefined, withHttp);
     if (this.closing) accepting.fail(refusedForNow(serverError("SERVER_CLOSING")));
-    else if (full) accepting.fail(refusedForNow(serverError("SERVER_FULL")));
-    else if (settings.memoryBudget.short) accepting.fail(refusedForNow(serverError("SERVER_OVERLOADED")));
-    else if (places !== undefined) {
-      // who stands behind a proxy is known from its request
-      const peer = from.transport.remoteAddress;
-      if (admission.proxies?.trusts(peer) === true) return accepting;
-      try {
-        this.enter(accepting, places, peer);
-      } catch (error) {
-        accepting.fail(error);
-      }
-    }
+    else if (refusal !== undefined) accepting.fail(refusedForNow(refusal));
     return accepting;
   }
 
-  private enter(accepting: Accepting, places: AddressPlaces, address: string | undefined): void {
-    accepting.leave ??= places.take(address);
-    if (accepting.leave === undefined) throw refusedForNow(serverError("TOO_MANY_FROM_ADDRESS"));
+  private passed(accepting: Accepting): void {
+    this.room.end(accepting);
+    accepting.leave?.();
   }
 
   private accepted(accepting: Accepting, { connection, request }: AcceptedConnection): void {
-    this.handshakes.delete(accepting);
+    this.room.end(accepting);
     if (accepting.leave !== undefined) this.leave.set(connection, accepting.leave);
     this.open.add(connection);
     connection.belongTo(this, this.feed);
@@ -332,7 +304,7 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
   }
 
   private failed(accepting: Accepting, error: WebSocketError): void {
-    this.handshakes.delete(accepting);
+    this.room.end(accepting);
     accepting.leave?.();
     if (error.code === "AUTHORIZE_FAILED") this.onThrow(error.cause);
     this.emit("refused", error);
@@ -379,12 +351,12 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
   }
 
   private async drain(code: number, reason: string, timeout: number): Promise<void> {
-    const stopped = [...this.ports].map((server) => new Promise<void>((resolve) => server.close(() => resolve())));
+    const backends = [...this.backends.values()];
+    const stopped = [...this.ports, ...backends].map((each) => each.close());
     this.closing = true;
-    for (const each of this.handshakes) each.fail(refusedForNow(serverError("SERVER_CLOSING")));
-    for (const socket of this.securing.keys()) socket.destroy();
+    for (const each of this.room.handshakes) each.fail(refusedForNow(serverError("SERVER_CLOSING")));
     const cancel = this.settings.clock.after(timeout, () => {
-      for (const connection of this.open) connection.terminate();
+      for (const each of [...this.open, ...backends]) each.terminate();
     });
     await Promise.all([...this.open].map((connection) => connection.close(code, reason)));
     await Promise.all(stopped);

@@ -2,10 +2,10 @@ import { protocolError } from "@tungstate/protocol";
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { describe } from "../options.ts";
-import type { Transport, TransportSink } from "./transport.ts";
+import type { ReleasableTransport, TransportSink } from "./transport.ts";
 
 /** Any Node stream with two directions. */
-export class DuplexTransport implements Transport {
+export class DuplexTransport implements ReleasableTransport {
   private readonly stream: Duplex;
   private sink: TransportSink | undefined;
   /** Which sink has heard of the end. */
@@ -24,12 +24,24 @@ export class DuplexTransport implements Transport {
     this.stream = stream;
     this.keepsBytes = !(stream instanceof Socket);
     // from here on, so that an early failure finds a listener
-    stream.on("error", (error: Error) => {
-      this.cause ??= error;
-      this.destroy(); // a stream may have been told not to do so itself
-    });
+    stream.on("error", this.failed);
     stream.on("close", this.tellClosed);
   }
+
+  private readonly failed = (error: Error): void => {
+    this.cause ??= error;
+    this.destroy(); // a stream may have been told not to do so itself
+  };
+
+  private readonly ended = (): void => {
+    this.sink?.onEnd();
+    if (this.stream.writableFinished) this.destroy();
+  };
+
+  private readonly read = (chunk: unknown): void => {
+    if (chunk instanceof Uint8Array) this.sink?.onBytes(chunk, 0, chunk.length);
+    else this.stream.destroy(new TypeError(`a byte stream gives each chunk as a Uint8Array, got ${describe(chunk)}`));
+  };
 
   private readonly tellClosed = (): void => {
     if (this.told === this.sink) return;
@@ -59,14 +71,8 @@ export class DuplexTransport implements Transport {
       process.nextTick(() => this.sink?.onEnd());
     } else {
       if (first) {
-        stream.on("end", () => {
-          this.sink?.onEnd();
-          if (stream.writableFinished) this.destroy();
-        });
-        stream.on("data", (chunk: unknown) => {
-          if (chunk instanceof Uint8Array) this.sink?.onBytes(chunk, 0, chunk.length);
-          else stream.destroy(new TypeError(`a byte stream gives each chunk as a Uint8Array, got ${describe(chunk)}`));
-        });
+        stream.on("end", this.ended);
+        stream.on("data", this.read);
       }
       stream.resume();
     }
@@ -116,5 +122,16 @@ export class DuplexTransport implements Transport {
     this.stream.destroy();
     // not every stream emits "close", or soon
     setImmediate(this.tellClosed);
+  }
+
+  release(): Duplex {
+    const { stream } = this;
+    this.sink = undefined;
+    stream.pause();
+    stream.off("data", this.read);
+    stream.off("end", this.ended);
+    stream.off("close", this.tellClosed);
+    stream.off("error", this.failed);
+    return stream;
   }
 }

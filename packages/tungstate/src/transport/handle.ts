@@ -1,8 +1,8 @@
 import type { Socket } from "node:net";
 import { getSystemErrorName } from "node:util";
 import { READ_BUFFER_SIZE, simd } from "../simd.ts";
-import { type ShutdownRequest, type StreamHandle, system, type System, type WriteRequest } from "./system.ts";
-import type { Transport, TransportSink } from "./transport.ts";
+import { type ShutdownRequest, socketOn, type StreamHandle, system, type System, type WriteRequest } from "./system.ts";
+import type { ReleasableTransport, TransportSink } from "./transport.ts";
 
 /** What all sockets of the process read into: one chunk at a time, looked at before the next one comes. */
 const readBuffer = simd?.readBuffer ?? Buffer.allocUnsafeSlow(READ_BUFFER_SIZE);
@@ -14,7 +14,7 @@ const FULL_READS_PER_TURN = 4; // 1 MiB; then the other connections have their t
 let spareRequest: WriteRequest | undefined;
 
 /** A socket without `net.Socket` around it: reads into the shared buffer, writes without a queue in between. */
-export class HandleTransport implements Transport {
+export class HandleTransport implements ReleasableTransport {
   closed = false;
   private readonly handle: StreamHandle;
   private readonly system: System;
@@ -191,6 +191,14 @@ export class HandleTransport implements Transport {
       this.sink?.onClosed(this.cause);
       this.husk?.destroy();
     });
+  }
+
+  release(): Socket {
+    this.pause();
+    this.closed = true; // for this transport
+    this.sink = undefined;
+    this.handle.transport = undefined;
+    return this.husk ?? socketOn(this.handle, readBuffer);
   }
 
   private fail(status: number, call: string): void {

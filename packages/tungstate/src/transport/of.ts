@@ -26,3 +26,9 @@ export function transportOf(stream: ByteStream, settings: { readonly noDelay: bo
     `a byte stream is a Duplex or a pair { readable, writable } of Web streams, got ${describe(stream)}`,
   );
 }
+
+/** Ends a transport whose stream somebody else goes on with. Throws INVALID_STATE for one that can't do without, such as that of a Web stream. */
+export function releaseStream(transport: Transport): Duplex {
+  if (transport instanceof HandleTransport || transport instanceof DuplexTransport) return transport.release();
+  throw protocolError("INVALID_STATE", "this transport cannot give its stream back");
+}

@@ -1,4 +1,4 @@
-import { type Server, Socket } from "node:net";
+import { type OnReadOpts, type Server, Socket, type SocketConstructorOpts } from "node:net";
 
 /**
  * Node's stream handles, the layer below `net.Socket`. They are not public: everything taken from there is checked here, once, and
@@ -106,6 +106,7 @@ export function takeHandle(
   socket.pause();
   const early: Uint8Array[] = [];
   for (let chunk: unknown; (chunk = socket.read()) instanceof Uint8Array;) early.push(chunk);
+  handle.readStop(); // a socket with a read buffer of its own (`socketOn`) goes on reading when it is read from
   Reflect.set(socket, "_handle", null);
   return { handle, early };
 }
@@ -123,4 +124,25 @@ export function interceptHandles(server: Server, onHandle: (handle: StreamHandle
     else Reflect.apply(original, this, [status, handle]);
   };
   return Reflect.set(listening, "onconnection", intercepted);
+}
+
+interface HandleOptions {
+  readonly handle: StreamHandle;
+  readonly pauseOnCreate: boolean;
+  readonly onread: OnReadOpts;
+}
+
+/**
+ * Makes a socket of a handle that reads into `buffer`, paused, as those of an HTTP server are made: each end of it is ended by itself.
+ */
+export function socketOn(handle: StreamHandle, buffer: Uint8Array): Socket {
+  const options: SocketConstructorOpts & HandleOptions = {
+    handle,
+    allowHalfOpen: true,
+    pauseOnCreate: true,
+    // what is read next overwrites it
+    onread: { buffer, callback: (size, bytes) => socket.push(Buffer.from(bytes.subarray(0, size))) },
+  };
+  const socket: Socket = new Socket(options);
+  return socket;
 }

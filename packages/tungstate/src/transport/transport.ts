@@ -1,3 +1,5 @@
+import type { Duplex } from "node:stream";
+
 /** What a transport tells whoever uses it: the handshake first, then the connection. */
 export interface TransportSink {
   /** Bytes came: `chunk[start..end)`, lent for the call. */
@@ -26,4 +28,13 @@ export interface Transport {
   end(): void;
   /** Drops the stream at once. */
   destroy(): void;
+}
+
+/** A transport whose stream can go on without it. */
+export interface ReleasableTransport extends Transport {
+  /**
+   * Ends this transport and returns its stream, paused, for somebody else to read what comes next. The sink hears of nothing more. Nothing may
+   * be waiting to be written.
+   */
+  release(): Duplex;
 }

@@ -1,9 +1,8 @@
 import type { AddressInfo, ListenOptions } from "node:net";
 import type { TestContext } from "node:test";
-import type { TlsOptions } from "node:tls";
 import type { WebSocketError } from "@tungstate/protocol";
 import { connect, type ConnectOptions } from "../../src/connect.ts";
-import { WebSocketServer, type WebSocketServerOptions } from "../../src/server/server.ts";
+import { type ServerListenOptions, WebSocketServer, type WebSocketServerOptions } from "../../src/server/server.ts";
 import type { HandshakeRequest } from "../../src/server/request.ts";
 import type { WebSocketConnection } from "../../src/types.ts";
 
@@ -54,7 +53,7 @@ export class Served {
 export async function serve(
   t: TestContext,
   options: WebSocketServerOptions = {},
-  where: ListenOptions & { readonly tls?: TlsOptions } = {},
+  where: ListenOptions & ServerListenOptions = {},
 ): Promise<Served> {
   const server = new WebSocketServer(options);
   const address = (await server.listen(where)) as AddressInfo;

@@ -1,115 +1,13 @@
-import { serve as serveHono } from "@hono/node-server";
-import express from "express";
-import fastify from "fastify";
-import { Hono } from "hono";
 import assert from "node:assert/strict";
-import { once } from "node:events";
-import { createServer, IncomingMessage, type RequestListener, type Server, type ServerOptions } from "node:http";
-import { createServer as createHttpsServer } from "node:https";
+import { createServer, IncomingMessage, type ServerOptions } from "node:http";
 import type { Duplex } from "node:stream";
-import { text } from "node:stream/consumers";
 import { describe, test, type TestContext } from "node:test";
-import { acceptUpgrades as acceptExpressUpgrades } from "../../src/frameworks/express.ts";
-import { websocket as fastifyWebSocket } from "../../src/frameworks/fastify.ts";
-import { acceptUpgrades as acceptHonoUpgrades } from "../../src/frameworks/hono.ts";
 import { WebSocketServer } from "../../src/server/server.ts";
-import { portOf } from "../frameworks/support/apps.ts";
-import { ACCEPT, Raw, upgradeRequest } from "../support/raw.ts";
 import { selfSigned } from "../support/pairs.ts";
+import { ACCEPT, Raw, upgradeRequest } from "../support/raw.ts";
+import { answered, app, HTTP_ROUTES, type HttpRoute, listening } from "./support/http-routes.ts";
 
-/** What an HTTP server answers to bytes, with WebSockets on it or without. */
-interface Route {
-  readonly name: string;
-  readonly tls?: boolean;
-  /** Whether its routes decide what becomes of a WebSocket handshake. */
-  readonly framework?: boolean;
-  /** Returns a server that is closed when the test ends. */
-  start(t: TestContext, withWebSockets: boolean): Promise<Server>;
-}
-
-/** Says what it was asked. */
-async function answer(request: IncomingMessage): Promise<string> {
-  const body = await text(request);
-  const { method, url, httpVersion, rawHeaders } = request;
-  return JSON.stringify([method, url, httpVersion, rawHeaders, body, Reflect.get(request, "upgrade")]);
-}
-
-const app: RequestListener = (request, response) => void answer(request).then((said) => response.end(said));
-
-async function listening(t: TestContext, server: Server): Promise<Server> {
-  if (!server.listening) await once(server.listen(0, "127.0.0.1"), "listening");
-  t.after(() => {
-    server.close();
-    server.closeAllConnections();
-  });
-  return server;
-}
-
-const { key, cert } = selfSigned();
-
-const ROUTES: readonly Route[] = [
-  {
-    name: "node:http",
-    start: async (t, withWebSockets) => {
-      const server = createServer(app);
-      if (withWebSockets) new WebSocketServer().attach(server);
-      return listening(t, server);
-    },
-  },
-  {
-    name: "node:http, with paths",
-    start: async (t, withWebSockets) => {
-      const server = createServer(app);
-      if (withWebSockets) for (const path of ["/a", "/b"]) new WebSocketServer().attach(server, { path });
-      return listening(t, server);
-    },
-  },
-  {
-    name: "node:https",
-    tls: true,
-    start: async (t, withWebSockets) => {
-      const server = createHttpsServer({ key, cert }, app);
-      if (withWebSockets) new WebSocketServer().attach(server);
-      return listening(t, server);
-    },
-  },
-  {
-    name: "Express",
-    framework: true,
-    start: async (t, withWebSockets) => {
-      const server = createServer(express().use((request, response) => app(request, response)));
-      if (withWebSockets) acceptExpressUpgrades(server);
-      return listening(t, server);
-    },
-  },
-  {
-    name: "Fastify",
-    framework: true,
-    start: async (t, withWebSockets) => {
-      const instance = fastify();
-      instance.removeAllContentTypeParsers();
-      instance.addContentTypeParser("*", (_request: unknown, _payload: unknown, done: (error: null) => void) =>
-        done(null),
-      );
-      if (withWebSockets) await instance.register(fastifyWebSocket);
-      instance.all("*", ({ raw }) => answer(raw));
-      await instance.listen({ port: 0, host: "127.0.0.1" });
-      return listening(t, instance.server);
-    },
-  },
-  {
-    name: "Hono",
-    framework: true,
-    start: async (t, withWebSockets) => {
-      const hono = new Hono<{ Bindings: { incoming: IncomingMessage } }>();
-      hono.all("*", async (context) => context.text(await answer(context.env.incoming)));
-      const server = serveHono({ fetch: hono.fetch, port: 0, hostname: "127.0.0.1" }) as Server;
-      await once(server, "listening");
-      if (withWebSockets) acceptHonoUpgrades(server);
-      return listening(t, server);
-    },
-  },
-];
+const { cert } = selfSigned();
 
 const H2C = { Connection: "Upgrade, HTTP2-Settings", Upgrade: "h2c", "HTTP2-Settings": "AAMAAABkAARAAAAAAAIAAAAA" };
 
@@ -123,9 +21,6 @@ const LAST = head("GET /last", { Connection: "close" });
 
 /** What is sent, step by step: after each step what is to come before the next one is sent. */
 type Steps = readonly (readonly [send: string, until: RegExp])[];
-
-/** The answer to a request for this path, to its end. */
-const answered = (path: string): RegExp => new RegExp(`"${path}","1.1".*,(true|false|null)\\]`, "s");
 
 const CASES: readonly [name: string, steps: Steps][] = [
   ["h2c, as curl asks for it", [[head("GET /a", H2C), answered("/a")]]],
@@ -175,12 +70,38 @@ const CASES: readonly [name: string, steps: Steps][] = [
       [head("GET /a", H2C).slice(30), answered("/a")],
     ],
   ],
+  ["no upgrade", [[head("GET /a"), answered("/a")]]],
+  ["three requests at once", [[head("GET /a") + head("GET /b") + head("GET /c"), answered("/c")]]],
+  [
+    "a body with a request behind it",
+    [[`${head("POST /a", { "Content-Length": "5" })}hello${head("GET /b")}`, answered("/b")]],
+  ],
+  ["a large body", [[head("POST /a", { "Content-Length": "300000" }) + "x".repeat(300_000), answered("/a")]]],
+  [
+    "a large body behind its head",
+    [
+      [head("POST /a", { "Content-Length": "300000" }), /^/],
+      ["x".repeat(300_000), answered("/a")],
+    ],
+  ],
+  ["an expectation that nobody has", [[head("POST /a", { Expect: "a miracle", "Content-Length": "0" }), /417/]]],
+  ["a whole URL", [[head("GET http://localhost/a"), /\r\n\r\n.*\]/s]]],
+  ["HTTP/1.0", [["GET /a HTTP/1.0\r\n\r\n", answered("/a")]]],
+  ["HTTP/1.0 that keeps its connection", [["GET /a HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", answered("/a")]]],
+  ["HTTP/2", [["PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", /^$/]]],
+  ["no Host", [["GET /a HTTP/1.1\r\n\r\n", /400/]]],
+  ["empty lines in front", [[`\r\n\r\n${head("GET /a")}`, answered("/a")]]],
+  ["lines that end in LF", [["GET /a HTTP/1.1\nHost: localhost\n\n", /HTTP/]]],
+  ["CONNECT", [["CONNECT localhost:80 HTTP/1.1\r\nHost: localhost\r\n\r\n", /^$/]]],
+  ["a method that is none", [["FETCH /a HTTP/1.1\r\nHost: localhost\r\n\r\n", /400/]]],
+  ["no HTTP at all", [["\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", /400/]]],
   ["a head that is none", [["GET /a HTTP/1.1\r\nUpgrade: h2c\r\nConnection: Upgrade\r\nno colon\r\n\r\n", /400/]]],
 ];
 
 /** Returns all that the server answered. */
-async function exchange(t: TestContext, route: Route, server: Server, steps: Steps): Promise<string> {
-  const raw = Raw.to(t, { port: portOf(server) }, route.tls === true ? cert : undefined);
+async function exchange(t: TestContext, route: HttpRoute, withWebSockets: boolean, steps: Steps): Promise<string> {
+  const port = await route.start(t, withWebSockets);
+  const raw = Raw.to(t, { port }, route.tls === true ? cert : undefined);
   for (const [send, until] of steps) {
     const before = raw.received.length;
     raw.send(send);
@@ -191,21 +112,18 @@ async function exchange(t: TestContext, route: Route, server: Server, steps: Ste
   return raw.received.toString("latin1").replace(/^date: .*\r\n/gim, "");
 }
 
-for (const route of ROUTES) {
+for (const route of HTTP_ROUTES) {
   describe(`${route.name}: what asks for no WebSocket is an ordinary request`, () => {
     for (const [name, steps] of CASES) {
       test(name, async (t) => {
-        const [without, with_] = await Promise.all(
-          [false, true].map(async (some) => exchange(t, route, await route.start(t, some), steps)),
-        );
+        const [without, with_] = await Promise.all([false, true].map((some) => exchange(t, route, some, steps)));
         assert.equal(with_, without);
-        assert.match(String(without), /^HTTP\/1\.1 /);
+        if (name !== "CONNECT") assert.match(String(without), /^HTTP\/1\.1 /);
       });
     }
 
     test("a list with websocket in it is a handshake", async (t) => {
-      const server = await route.start(t, true);
-      const raw = Raw.to(t, { port: portOf(server) }, route.tls === true ? cert : undefined);
+      const raw = Raw.to(t, { port: await route.start(t, true) }, route.tls === true ? cert : undefined);
       raw.send(
         upgradeRequest("/a", { Upgrade: "h2c, WebSocket", Connection: "keep-alive, upgrade", "HTTP2-Settings": "" }),
       );
@@ -232,7 +150,7 @@ describe("other listeners", () => {
       if (order === "before") server.on("upgrade", theirs);
       new WebSocketServer().attach(server);
       if (order === "after") server.on("upgrade", theirs);
-      const port = portOf(await listening(t, server));
+      const port = await listening(t, server);
       assert.equal((await Raw.to(t, { port }).send(TIME).answer()).rest.toString(), "noon");
       assert.equal((await Raw.to(t, { port }).send(head("GET /a", H2C)).answer()).status, 501);
       assert.equal((await Raw.to(t, { port }).send(upgradeRequest()).head()).headers["sec-websocket-accept"], ACCEPT);
@@ -258,7 +176,7 @@ describe("other listeners", () => {
     server.on("upgrade", ({ headers }: IncomingMessage, socket: Duplex) => {
       if (headers.upgrade !== "websocket") socket.end(`HTTP/1.1 101 Switching Protocols\r\n\r\n${headers.upgrade}`);
     });
-    const port = portOf(await listening(t, server));
+    const port = await listening(t, server);
     assert.equal((await Raw.to(t, { port }).send(TIME).answer()).rest.toString(), "time");
     assert.equal((await Raw.to(t, { port }).send(upgradeRequest()).head()).status, 101);
     if (!("shouldUpgradeCallback" in server)) return; // this version of Node does not know the option
@@ -276,7 +194,7 @@ describe("other listeners", () => {
       );
     });
     new WebSocketServer().attach(server);
-    const port = portOf(await listening(t, server));
+    const port = await listening(t, server);
     for (const fields of [{}, { Upgrade: "h2c" }]) {
       const request = head("GET /", { ...fields, Connection: "upgrade, close" });
       assert.equal((await Raw.to(t, { port }).send(request).answer()).rest.toString(), "true,Request,false");
@@ -294,7 +212,7 @@ test("detached, a server is what it was", async (t) => {
     assert.deepEqual(Reflect.get(fresh, name), Reflect.get(before, name), String(name));
   }
   assert.equal(server.listenerCount("upgrade"), 0);
-  const port = portOf(await listening(t, server));
+  const port = await listening(t, server);
   const answer = await Raw.to(t, { port })
     .send(upgradeRequest("/", { Connection: "upgrade, close" }))
     .answer();
@@ -304,7 +222,7 @@ test("detached, a server is what it was", async (t) => {
 test("HTTP/1.0 has no upgrades", async (t) => {
   const server = createServer(app);
   new WebSocketServer().attach(server);
-  const port = portOf(await listening(t, server));
+  const port = await listening(t, server);
   const answer = await Raw.to(t, { port })
     .send(upgradeRequest("/", {}, "GET / HTTP/1.0"))
     .answer();

@@ -1,0 +1,48 @@
+import { protocolError } from "@tungstate/protocol";
+import { createServer, type RequestListener, Server as HttpServer } from "node:http";
+import { Server as HttpsServer } from "node:https";
+import { describe } from "../options.ts";
+
+/**
+ * What answers HTTP requests: a request listener of node:http (an Express application is one), a server of node:http or node:https, or the
+ * application of a framework: Fastify (`ready`, `server`), Koa (`callback`), or one with a `fetch` function such as Hono, which needs
+ * `@hono/node-server`.
+ */
+export type HttpApp =
+  | RequestListener
+  | HttpServer
+  | HttpsServer
+  | { readonly server: HttpServer | HttpsServer; ready(): PromiseLike<unknown> }
+  | { callback(): RequestListener }
+  | FetchApp;
+
+interface FetchApp {
+  fetch(request: Request, env?: unknown): Response | Promise<Response>;
+}
+
+/** Returns the server of an application, made for it if it has none. Rejects with INVALID_ARGUMENT for anything else. */
+export async function httpServerOf(app: HttpApp): Promise<HttpServer | HttpsServer> {
+  if (app instanceof HttpServer || app instanceof HttpsServer) return app;
+  if (typeof app === "function") return createServer(app);
+  if (typeof app === "object" && app !== null) {
+    if ("ready" in app && typeof app.ready === "function") {
+      await app.ready();
+      const server: unknown = app.server;
+      if (server instanceof HttpServer || server instanceof HttpsServer) return server;
+    } else if ("fetch" in app && typeof app.fetch === "function") return createServer(await listenerOf(app));
+    else if ("callback" in app && typeof app.callback === "function") return createServer(app.callback());
+  }
+  const expected = "a request listener, a server of node:http, or the application of a framework";
+  throw protocolError("INVALID_ARGUMENT", `http: expected ${expected}, got ${describe(app)}`);
+}
+
+async function listenerOf(app: FetchApp): Promise<RequestListener> {
+  // an optional peer
+  const { getRequestListener } = await import("@hono/node-server").catch((cause: unknown) => {
+    const message = "http: an application with a fetch function needs the npm package @hono/node-server: install it";
+    throw protocolError("INVALID_ARGUMENT", message, { cause });
+  });
+  const options = { overrideGlobalObjects: false, hostname: "localhost" }; // the host of requests without one (HTTP/1.0)
+  const listener = getRequestListener((request, env) => app.fetch(request, env), options);
+  return (request, response) => void listener(request, response).catch(() => response.destroy());
+}

@@ -1,0 +1,107 @@
+import type { ServerHandshakeOptions } from "@tungstate/protocol";
+import { Server as HttpServer } from "node:http";
+import { Server as HttpsServer } from "node:https";
+import { Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import type { Clock } from "../clock.ts";
+
+const DRAIN_INTERVAL = 100; // ms between two looks for connections that have become idle
+
+/**
+ * An HTTP server behind ports of ours: it gets the connections that begin with something else than a WebSocket handshake, and deals with
+ * them as if they had come to a port of its own.
+ */
+export class HttpBackend {
+  readonly server: HttpServer | HttpsServer;
+  /** How the first request of a connection is read: what is for the HTTP server is passed on. */
+  readonly handshake: ServerHandshakeOptions;
+  private readonly connections = new Set<Duplex>();
+  private readonly clock: Clock;
+  /** Ends what was done to the server. */
+  private readonly detach: () => void;
+  private empty: (() => void) | undefined;
+
+  /** `detach` is called when no more connections will come. */
+  constructor(server: HttpServer | HttpsServer, handshake: ServerHandshakeOptions, clock: Clock, detach: () => void) {
+    this.server = server;
+    this.handshake = handshake;
+    this.clock = clock;
+    const stopWatching = watchConnections(server);
+    this.detach = () => {
+      stopWatching();
+      detach();
+    };
+  }
+
+  /** Takes over a paused stream, of which `bytes` have been read already. */
+  take(stream: Duplex, bytes: Uint8Array): void {
+    const { server, connections } = this;
+    stream.on("error", ignore); // until the server listens for it
+    if (stream instanceof Socket && connections.size >= (server.maxConnections ?? Infinity)) {
+      drop(server, stream);
+      return;
+    }
+    connections.add(stream);
+    stream.once("close", () => {
+      connections.delete(stream);
+      if (connections.size === 0) this.empty?.();
+    });
+    // Once the server reads from below the stream, what the stream has must have come out: TLS may have several pieces of the same bytes to give.
+    process.nextTick(() => {
+      if (stream.destroyed) return;
+      server.emit(server instanceof HttpsServer ? "secureConnection" : "connection", stream);
+      stream.off("error", ignore);
+      stream.unshift(bytes);
+      stream.resume();
+    });
+  }
+
+  /** Closes connections as they become idle; resolves when none is left. */
+  async close(): Promise<void> {
+    const { server, connections } = this;
+    let cancel = ignore;
+    const closeIdle = (): void => {
+      server.closeIdleConnections();
+      cancel = this.clock.after(DRAIN_INTERVAL, closeIdle);
+    };
+    if (connections.size > 0) {
+      closeIdle();
+      await new Promise<void>((resolve) => (this.empty = resolve));
+      cancel();
+    }
+    this.detach();
+  }
+
+  /** Drops all connections. */
+  terminate(): void {
+    for (const stream of this.connections) stream.destroy();
+  }
+}
+
+const ignore = (): void => undefined;
+
+/** How many backends a server is, of those that do not listen themselves. */
+const watched = new WeakMap<HttpServer | HttpsServer, number>();
+
+/**
+ * A server of node:http begins to watch its connections (`headersTimeout`, `requestTimeout`, `closeIdleConnections`) when it listens. One that
+ * does not listen itself begins by the same listener, which every server has. The function returned ends that.
+ */
+function watchConnections(server: HttpServer | HttpsServer): () => void {
+  if (server.listening) return ignore;
+  const [watch] = new HttpServer().listeners("listening");
+  if (watch !== undefined && server.listeners("listening").includes(watch)) Reflect.apply(watch, server, []);
+  watched.set(server, (watched.get(server) ?? 0) + 1);
+  return () => {
+    const left = (watched.get(server) ?? 1) - 1;
+    watched.set(server, left);
+    if (left === 0 && !server.listening) server.close();
+  };
+}
+
+/** As node:net does with a connection that is one too many. */
+function drop(server: HttpServer | HttpsServer, socket: Socket): void {
+  const { localAddress, localPort, localFamily, remoteAddress, remotePort, remoteFamily } = socket;
+  socket.destroy();
+  server.emit("drop", { localAddress, localPort, localFamily, remoteAddress, remotePort, remoteFamily });
+}
