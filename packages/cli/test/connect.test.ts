@@ -365,8 +365,8 @@ describe("tungstate connect: what failed, in one line", { concurrency: 3 }, () =
     ["handshake, closed", () => [`ws://127.0.0.1:${portOf(rude)}/`], /^handshake: /],
     [
       "handshake, no answer",
-      () => ["--timeout", "1", `ws://127.0.0.1:${portOf(silent)}/`],
-      /^handshake: the connection was not there in time: timeout is 1000 ms, to 127\.0\.0\.1:\d+ .*\(TIMEOUT\)$/,
+      () => ["--timeout", "4", `ws://127.0.0.1:${portOf(silent)}/`],
+      /^handshake: the connection was not there in time: timeout is 4000 ms, to 127\.0\.0\.1:\d+ .*\(TIMEOUT\)$/,
     ],
     [
       "--simulate, a typo",
@@ -381,13 +381,13 @@ describe("tungstate connect: what failed, in one line", { concurrency: 3 }, () =
     ["a network that breaks", () => ["--simulate", "reset=40", plain.ws("/ws")], /^handshake: .*closed/],
     [
       "proxy, no answer",
-      () => ["--timeout", "1", "--proxy", `http://127.0.0.1:${portOf(silent)}`, plain.ws("/echo")],
-      /^proxy: the connection was not there in time: timeout is 1000 ms, to 127\.0\.0\.1:\d+ .*through http:.*\(TIMEOUT\)$/,
+      () => ["--timeout", "4", "--proxy", `http://127.0.0.1:${portOf(silent)}`, plain.ws("/echo")],
+      /^proxy: the connection was not there in time: timeout is 4000 ms, to 127\.0\.0\.1:\d+ .*through http:.*\(TIMEOUT\)$/,
     ],
     [
       "TLS, no answer",
-      () => ["--timeout", "1", `wss://127.0.0.1:${portOf(silent)}/`],
-      /^TLS: the connection was not there in time: timeout is 1000 ms, to 127\.0\.0\.1:\d+ .*\(TIMEOUT\)$/,
+      () => ["--timeout", "4", `wss://127.0.0.1:${portOf(silent)}/`],
+      /^TLS: the connection was not there in time: timeout is 4000 ms, to 127\.0\.0\.1:\d+ .*\(TIMEOUT\)$/,
     ],
     ["a header that is none", () => ["-H", "na me: x", plain.ws("/ws")], /^usage: /],
     ["a header with a line break", () => ["-H", "name: a\r\nb: c", plain.ws("/ws")], /^usage: /],

@@ -30,21 +30,21 @@ function clientOf(server: Server, options: Partial<Options> = {}): Centrifuge {
     websocket: WebSocket,
     minReconnectDelay: 20,
     maxReconnectDelay: 100,
-    timeout: 10_000,
+    timeout: 60_000,
     ...options,
   });
 }
 
 async function connected(client: Centrifuge): Promise<Centrifuge> {
   client.connect();
-  await client.ready(10_000);
+  await client.ready(60_000);
   return client;
 }
 
 async function subscribed(client: Centrifuge, channel: string, token?: string): Promise<Subscription> {
   const subscription = client.newSubscription(channel, token === undefined ? {} : { token });
   subscription.subscribe();
-  await subscription.ready(10_000);
+  await subscription.ready(60_000);
   return subscription;
 }
 
@@ -112,7 +112,7 @@ describe("without any configuration", () => {
     });
     const heard = next<PublicationContext>((done) => subscription.once("publication", done));
     subscription.subscribe();
-    await subscription.ready(10_000);
+    await subscription.ready(60_000);
     await writer.publish("public:state", 3);
     assert.deepEqual([shown, (await heard).data], [[1, 2], 3]);
     assert.equal((await reader.presenceStats("public:state")).numClients, 1);

@@ -7,6 +7,7 @@ import { Centrifuge, type PublicationContext, type Subscription } from "centrifu
 import { WebSocket } from "ws";
 import { RedisServer } from "../../hub/test/redis/support/redis-server.ts";
 import { Program, Server } from "./support/program.ts";
+import { until } from "./support/until.ts";
 
 let redis: RedisServer;
 before(async () => (redis = await RedisServer.start()));
@@ -20,7 +21,7 @@ async function subscribed(server: Server, channel: string, clients: Centrifuge[]
   client.connect();
   const subscription = client.newSubscription(channel);
   subscription.subscribe();
-  await subscription.ready(10_000);
+  await subscription.ready(60_000);
   return subscription;
 }
 
@@ -67,7 +68,7 @@ test("a worker that can't start leaves no process behind, and one takes its plac
     await own.run();
     const [, next] = await server.shows(/"worker":([3-9]|\d\d),"msg":"serving /, "stderr");
     assert.ok(Number(next) > 5);
-    while (childrenOf(server.child.pid).length > 2) await new Promise((resolve) => setTimeout(resolve, 50));
+    await until("two workers", () => childrenOf(server.child.pid).length <= 2);
     server.child.kill("SIGTERM");
     assert.deepEqual(await server.exited, { code: 0, signal: null });
   } finally {

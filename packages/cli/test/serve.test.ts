@@ -275,7 +275,7 @@ test("--origin lets other pages in, any all", async () => {
 
 for (const signal of ["SIGTERM", "SIGINT"] as const) {
   test(`${signal} drains: Close 1001 to all, nobody new, exit 0 in time`, async () => {
-    await using server = await Server.start("--drain", "1");
+    await using server = await Server.start("--drain", "4");
     const clients = await Promise.all(["/ws", "/echo"].map((path) => connect(server.ws(path))));
     const idle = await keptAlive(server.port);
     const stubborn = await neverCloses(server.port);
@@ -297,8 +297,8 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
     );
     assert.deepEqual(await server.exited, { code: 0, signal: null });
     const took = performance.now() - started;
-    assert.ok(took >= 900, `the one that does not answer had its time: ${took}`);
-    assert.ok(took < 10_000, `${took} ms`);
+    assert.ok(took >= 3_900, `the one that does not answer had its time: ${took}`);
+    assert.ok(took < 60_000, `${took} ms`);
     assert.match(server.stdout, /^listening on \S+\n$/);
     idle.destroy();
     stubborn.destroy();

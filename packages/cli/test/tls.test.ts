@@ -9,6 +9,7 @@ import { connect as connectTls } from "node:tls";
 import { connect, TlsSessionCache, type WebSocketConnection } from "tungstate";
 import { selfSigned } from "./support/certificate.ts";
 import { Program, Server } from "./support/program.ts";
+import { until } from "./support/until.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "tungstate-tls-"));
 /** Two certificates with their keys, and what is none. */
@@ -113,7 +114,7 @@ for (const workers of ["1", "2"]) {
       show(files.otherCert, files.otherKey);
       server.child.kill("SIGHUP");
       await server.shows(/"msg":"another certificate"/, "stderr");
-      while ((await shown(server.port)) !== second.fingerprint256) await new Promise((done) => setTimeout(done, 10));
+      await until("the other certificate", async () => (await shown(server.port)) === second.fingerprint256);
       assert.equal(await echo(open, "still here"), "still here");
 
       cpSync(files.key, key);

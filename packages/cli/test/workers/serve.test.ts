@@ -5,6 +5,7 @@ import { Centrifuge, type LeaveContext, type PublicationContext, type Subscripti
 import { connect, type WebSocketConnection } from "tungstate";
 import { WebSocket } from "ws";
 import { Program, Server } from "../support/program.ts";
+import { until } from "../support/until.ts";
 
 const clients: Centrifuge[] = [];
 afterEach(() => {
@@ -17,7 +18,7 @@ async function subscribed(server: Server, channel: string): Promise<Subscription
   client.connect();
   const subscription = client.newSubscription(channel);
   subscription.subscribe();
-  await subscription.ready(10_000);
+  await subscription.ready(60_000);
   return subscription;
 }
 
@@ -123,9 +124,9 @@ test("a worker that dies is replaced; its clients vanish, and come back", async 
   await Promise.all(gone);
   await server.shows(/"msg":"a worker has ended; another one takes its place"/, "stderr");
   await server.shows(/"worker":3,.*"msg":"serving /, "stderr");
-  for (const each of others) await each.ready(10_000);
+  for (const each of others) await each.ready(60_000);
   await others[0]?.publish("again");
-  while ((await watching.presenceStats()).numClients !== 4) await new Promise((resolve) => setTimeout(resolve, 20));
+  await until("all are back", async () => (await watching.presenceStats()).numClients === 4);
   const clients = new Set(Object.keys((await watching.presence()).clients));
   for (const victim of victims) assert.equal(clients.has(victim), false);
   assert.ok((await server.metric("tungstate_hub_published_total")) >= 1);
@@ -148,7 +149,7 @@ test("draining ends though a worker hangs", async () => {
   const [, pid] = pidOfOther(server, 1);
   process.kill(pid, "SIGSTOP");
   // who hangs outlives its primary, and holds what the test reads
-  const overdue = setTimeout(() => [pid, server.child.pid ?? 0].map((each) => process.kill(each, "SIGKILL")), 15_000);
+  const overdue = setTimeout(() => [pid, server.child.pid ?? 0].map((each) => process.kill(each, "SIGKILL")), 100_000);
   server.child.kill("SIGTERM");
   assert.deepEqual(await server.exited, { code: 0, signal: null });
   clearTimeout(overdue);
