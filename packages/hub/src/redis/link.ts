@@ -46,7 +46,8 @@ export class Link {
   private readonly context: LinkContext;
   private readonly pings: NodeJS.Timeout;
   private lastError: Error | undefined;
-  private isOpening = false;
+  /** Ends `open`, while that waits. */
+  private rejectOpen: ((error: Error) => void) | undefined;
   private hasBeenUp = false;
   /** The server has loaded its data and is what was asked for. */
   private isChecked = false;
@@ -87,11 +88,11 @@ export class Link {
     });
     this.redis.on("error", (error: Error) => {
       // the first time the rejection of `open` tells it
-      if (this.lastError === undefined && !this.isOpening)
+      if (this.lastError === undefined && this.rejectOpen === undefined)
         context.settings.onError(new Error(`${name}: ${error.message}`));
       this.lastError = error;
     });
-    this.redis.on("ready", () => void this.check(events, "sentinels" in options));
+    this.redis.on("ready", () => void this.check(events, options.db ?? 0, "sentinels" in options));
     this.redis.on("close", () => {
       this.isChecked = false;
       if (this.isClosed || !this.hasBeenUp) return;
@@ -115,15 +116,13 @@ export class Link {
   async open(): Promise<void> {
     const { timeout } = this.context.settings;
     let timer: NodeJS.Timeout | undefined;
-    this.isOpening = true;
+    const failed = new Promise<never>((_, reject) => {
+      this.rejectOpen = reject;
+      timer = setTimeout(() => reject(new Error(`no answer within ${timeout} ms`)), timeout);
+    });
     const connected = this.redis.connect();
     try {
-      await Promise.race([
-        connected.then(() => this.whenUp()),
-        new Promise<never>((_, reject) => {
-          timer = setTimeout(() => reject(new Error(`no answer within ${timeout} ms`)), timeout);
-        }),
-      ]);
+      await Promise.race([connected.then(() => this.whenUp()), failed]);
     } catch (error) {
       connected.catch(() => undefined);
       this.close();
@@ -131,7 +130,7 @@ export class Link {
       const { message } = this.lastError ?? (error instanceof Error ? error : new Error(String(error)));
       throw new Error(`Redis at ${this.name} can't be used: ${message}`, { cause: error });
     } finally {
-      this.isOpening = false;
+      this.rejectOpen = undefined;
       clearTimeout(timer);
     }
   }
@@ -191,10 +190,24 @@ export class Link {
    * A new connection can be used once the server has loaded its data; what sentinels name has to be a primary. INFO says both, PING the first to those
    * who may not call INFO.
    */
-  private async check(events: LinkEvents, isPrimary: boolean): Promise<void> {
+  private async check(events: LinkEvents, database: number, isPrimary: boolean): Promise<void> {
     const { redis, context } = this;
     const { stream } = redis;
     const isCurrent = (): boolean => !this.isClosed && redis.status === "ready" && redis.stream === stream;
+    // ioredis goes on in database 0 where the server refuses another one
+    const refusal = database === 0 ? undefined : await this.selectionFault(database);
+    if (!isCurrent()) return;
+    if (refusal !== undefined) {
+      const isNews = this.lastError?.message !== refusal.message;
+      this.lastError = refusal;
+      if (this.rejectOpen !== undefined) {
+        this.rejectOpen(refusal);
+        return;
+      }
+      if (isNews) context.settings.onError(new Error(`${this.name}: ${refusal.message}`));
+      redis.disconnect(true);
+      return;
+    }
     for (;;) {
       const state = await this.stateOf(isPrimary);
       if (!isCurrent()) return;
@@ -213,6 +226,16 @@ export class Link {
     this.lastError = undefined;
     this.nextUp?.resolve();
     events.up();
+  }
+
+  private async selectionFault(database: number): Promise<Error | undefined> {
+    try {
+      await this.redis.select(database);
+      return undefined;
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      return new Error(`database ${database} cannot be selected: ${reason}`, { cause });
+    }
   }
 
   private async stateOf(isPrimary: boolean): Promise<"ready" | "loading" | "not primary"> {

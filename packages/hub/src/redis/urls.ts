@@ -54,8 +54,13 @@ export function parseRedisUrl(url: string): RedisUrl {
   const [db = "0", ...rest] = parts;
   if (rest.length > 0 || !/^\d+$/.test(db)) fail("the path of a Redis URL is the number of a database");
   if (kind === "cluster" && db !== "0") fail("a cluster has no databases");
-  const colon = credentials.indexOf(":");
   const params = new URLSearchParams(query);
+  const known = kind === "sentinel" ? ["sentinelUsername", "sentinelPassword"] : [];
+  if ([...params.keys()].some((key) => !known.includes(key))) {
+    const parameters = "sentinelUsername and sentinelPassword";
+    fail(`a Redis URL has no query${kind === "sentinel" ? ` parameters but ${parameters}` : ""}`);
+  }
+  const colon = credentials.indexOf(":");
   return {
     kind,
     tls: scheme === "rediss",

@@ -65,6 +65,9 @@ test("URLs that make no sense say so, without what is secret in them", () => {
     "redis://user:secret?more@h",
     "redis://user:more?secret@h",
     "redis+sentinel://h?sentinelPassword=se@cret",
+    "redis://user:secret@h/1?db=2",
+    "redis+cluster://h?password=secret",
+    "redis+sentinel://h/main?password=secret",
   ]) {
     assert.throws(
       () => parseRedisUrl(url),

@@ -248,6 +248,23 @@ test("a user of another database may select it", async (t) => {
   assert.deepEqual(told, []);
 });
 
+test("a database that cannot be selected is an error, not database 0", async (t) => {
+  const server = await serverFor(t);
+  await allow(server, ...documentedCommands("always"));
+  const forbidden = `${server.url.replace("//", "//hub:secret@")}/3`;
+  await assert.rejects(hubOn(t, forbidden), /database 3 cannot be selected: NOPERM/);
+  await assert.rejects(hubOn(t, `${server.url}/16`), /database 16 cannot be selected: ERR DB index is out of range/);
+  // forbidden later, for the connections that are made from then on
+  await allow(server, ...documentedCommands("always"), "+select");
+  const { hub, told } = await hubOn(t, forbidden);
+  await hub.publish("x", 1);
+  await allow(server, ...documentedCommands("always"), "-select");
+  await server.command("CLIENT", "KILL", "USER", "hub");
+  await until("it is told", () => told.some((each) => each.includes("database 3 cannot be selected: NOPERM")));
+  await assert.rejects(hub.publish("x", 2), { code: 100 });
+  assert.equal(await server.command("EXISTS", "tungstate:{.x}:m"), 0, "nothing is in database 0");
+});
+
 test("a user of a cluster who may call only what the docs list", async (t) => {
   const cluster = await RedisClusterServers.start(3);
   t.after(() => cluster.stop());
