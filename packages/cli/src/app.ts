@@ -1,35 +1,37 @@
 import fastify, { type FastifyReply, type FastifyRequest, LogController } from "fastify";
-import { createServer, type Server as HttpServer } from "node:http";
-import { createServer as createHttpsServer, type Server as HttpsServer } from "node:https";
+import type { Server as HttpServer } from "node:http";
+import type { Server as HttpsServer } from "node:https";
 import type { Logger } from "pino";
-import {
-  MemoryBudget,
-  type Message,
-  type OriginPolicy,
-  PreparedMessage,
-  sharedMemoryBudget,
-  type WebSocketConnection,
-  WebSocketServer,
-} from "tungstate";
+import { MemoryBudget, type OriginPolicy, sharedMemoryBudget, WebSocketServer } from "tungstate";
 import { websocket as upgrades } from "tungstate/fastify";
-import { addApi } from "./api.ts";
 import type { Certificate } from "./certificate.ts";
+import {
+  BROADCAST_LIMITS,
+  ECHO_LIMITS,
+  echoAll,
+  type OtherClients,
+  talkEverywhere,
+  talkHere,
+  WRITE_BUFFER_SIZE,
+} from "./chat.ts";
 import { type Figures, figuresText, sumConnections } from "./figures.ts";
+import { answerApi } from "./http/api.ts";
+import { Bodies } from "./http/bodies.ts";
+import { type Answer, answerEndpoint, type Endpoints } from "./http/endpoints.ts";
+import { loadPage, PAGE_HEADERS, pageAnswer } from "./http/page.ts";
+import { Refreshed, type RefreshRate } from "./http/refreshed.ts";
+import { createPacedServer } from "./http/server.ts";
+import { pathAndQuery } from "./http/target.ts";
 import { familiesText, hubFamilies } from "./hub-metrics.ts";
 import { HUB_PATH, startHub, type Stores } from "./hub.ts";
 import { Live } from "./live.ts";
 import { createMetrics } from "./metrics.ts";
-import { loadPage, PAGE_HEADERS, pageAnswer } from "./page.ts";
 import type { ServePlan } from "./plan.ts";
 import { type TicketKeys, tlsOptions } from "./tls-options.ts";
 
 /** Other processes that serve the same port. */
-export interface Siblings {
+export interface Siblings extends OtherClients {
   readonly ticketKeys: TicketKeys;
-  /** A message for the clients of `/ws` of all, this process included. Resolves when the others have it. */
-  broadcast(message: Message): Promise<void>;
-  /** Who is told of such messages, in the same order in all processes. */
-  onBroadcast(listener: (type: Message["type"], bytes: Uint8Array) => void): void;
   /** The figures of all. */
   figures(): Promise<readonly Figures[]>;
 }
@@ -54,16 +56,8 @@ export interface App {
   close(timeout: number): Promise<void>;
 }
 
-const WRITE_BUFFER_SIZE = 128 * 1024; // bytes that wait before a connection's sender has to
-
-/** Bytes. A message that goes to all has to be small against what may wait for each, or one of them could close everybody. */
-const BROADCAST_LIMITS = { maxMessageSize: 1024 * 1024, maxWriteBufferSize: 8 * 1024 * 1024 };
-
-/** Bytes that may be on their way to other processes before their senders have to wait. */
-const MOST_UNDER_WAY = 1024 * 1024;
-
-/** An echo reads no further than it is read from, so that it never has much more to write than one message. */
-const ECHO_LIMITS = { maxMessageSize: 16 * 1024 * 1024, maxWriteBufferSize: 20 * 1024 * 1024 };
+/** Monitoring asks every few seconds. Whoever asks more often gets what was computed last. */
+const FIGURES_RATE: RefreshRate = { interval: 1_000, burst: 20 };
 
 /** The server behind `tungstate serve`: an application of Fastify's. Rejects if it can't listen, or has nowhere to keep channels. */
 export async function startApp({ plan, log, stores, siblings }: AppOptions): Promise<App> {
@@ -92,13 +86,9 @@ export async function startApp({ plan, log, stores, siblings }: AppOptions): Pro
   );
   let draining = false;
 
-  if (siblings === undefined) chat.on("connection", (connection) => talkHere(chat, connection));
+  if (siblings === undefined) talkHere(chat);
   else talkEverywhere(chat, siblings, log);
-  echo.on("connection", (connection) => {
-    connection.on("message", (message) => {
-      if (!connection.write(message)) pauseUntilDrain(connection);
-    });
-  });
+  echoAll(echo);
   for (const [path, server] of Object.entries(servers)) {
     server.on("connection", (connection, request) => {
       metrics.opened(path);
@@ -120,25 +110,53 @@ export async function startApp({ plan, log, stores, siblings }: AppOptions): Pro
     metrics: await metrics.json(),
     hub: hubFamilies(hub.hub.metrics),
   });
-  const allFigures = async (): Promise<readonly Figures[]> => (await siblings?.figures()) ?? [await figures()];
+  const allFigures = new Refreshed(async () => (await siblings?.figures()) ?? [await figures()], FIGURES_RATE);
+  const endpoints: Endpoints = {
+    "/health": async () => {
+      const { "/ws": ws = 0, "/echo": echoes = 0, [HUB_PATH]: clients = 0 } = sumConnections(await allFigures.get());
+      return json(200, {
+        status: draining ? "draining" : "ok",
+        connections: { ws, echo: echoes, hub: clients },
+      });
+    },
+    "/health/ready": () => {
+      const reasons = [...(draining ? ["the server is draining"] : []), ...(stores?.unavailable() ?? [])];
+      return reasons.length === 0 ? json(200, { status: "ready" }) : json(503, { status: "not ready", reasons });
+    },
+    "/metrics": async () => ({ status: 200, type: metrics.contentType, body: await metricsText.get() }),
+  };
+  const metricsText = new Refreshed(async () => {
+    // of a single process there is more to say than what can be added up
+    const text =
+      siblings === undefined
+        ? (await metrics.text()) + familiesText(hubFamilies(hub.hub.metrics))
+        : await figuresText(await allFigures.get());
+    return Buffer.from(text);
+  }, FIGURES_RATE);
 
   // a name such as localhost may have several addresses, with a server each
   const listening: (HttpServer | HttpsServer)[] = [];
   const { certificate } = plan;
+  const bodies = new Bodies(memory);
   const app = fastify<HttpServer | HttpsServer>({
     loggerInstance: log,
     logController: new LogController({ disableRequestLogging: true }),
     rewriteUrl: ({ url = "" }) => pathAndQuery(url) ?? url,
     serverFactory: (handler) => {
-      const server =
-        certificate === undefined
-          ? createServer(handler)
-          : createHttpsServer(tlsOptions(certificate, siblings?.ticketKeys), handler);
+      const server = createPacedServer(
+        (request, response) => {
+          if (answerEndpoint(endpoints, request, response)) return;
+          if (hub.api !== undefined && answerApi(hub.api, bodies, request, response)) return;
+          handler(request, response);
+        },
+        certificate,
+        siblings?.ticketKeys,
+      );
       listening.push(server);
       return server;
     },
   });
-  // nothing here reads a body but the API, which does so in its own way
+  // no route reads a body
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("*", (_request: unknown, _payload: unknown, done: (error: null) => void) => done(null));
   await app.register(upgrades, websocket);
@@ -146,30 +164,14 @@ export async function startApp({ plan, log, stores, siblings }: AppOptions): Pro
     // what a connection is for is said above, by its server
     app.get(path, { websocket: server }, () => undefined);
   }
-  app.get("/health", async (_request, reply) => {
-    const connections = sumConnections(await allFigures());
-    const { "/ws": ws = 0, "/echo": echoes = 0, [HUB_PATH]: clients = 0 } = connections;
-    return reply
-      .code(draining ? 503 : 200)
-      .header("cache-control", "no-store")
-      .send({ status: draining ? "draining" : "ok", connections: { ws, echo: echoes, hub: clients } });
-  });
-  app.get("/metrics", async (_request, reply) => {
-    // of a single process there is more to say than what can be added up
-    const text =
-      siblings === undefined
-        ? (await metrics.text()) + familiesText(hubFamilies(hub.hub.metrics))
-        : await figuresText(await allFigures());
-    return reply.header("content-type", metrics.contentType).send(text);
-  });
   for (const [path, file] of page) {
     app.get(path, (request, reply) => {
       const { status, headers, body } = pageAnswer(path, file, request.headers["if-none-match"]);
       return reply.code(status).headers(headers).send(body);
     });
   }
-  if (hub.api !== undefined) addApi(app, hub.api);
-  app.setNotFoundHandler(notFound);
+  const paths = new Set([...Object.keys(servers), ...page.keys()]);
+  app.setNotFoundHandler((request, reply) => notFound(paths, request, reply));
   app.setErrorHandler<Error & { readonly statusCode?: number }>((error, _request, reply) => {
     const { statusCode = 500 } = error;
     if (statusCode >= 500) log.error({ err: error }, "request failed");
@@ -214,59 +216,12 @@ export async function startApp({ plan, log, stores, siblings }: AppOptions): Pro
   };
 }
 
-/** Everybody is in this process. */
-function talkHere(chat: WebSocketServer, connection: WebSocketConnection): void {
-  connection.on("message", (message) => {
-    chat.broadcast(message);
-    // It gets all that it sends, and so may send as fast as it reads. Others who read more slowly than that are closed.
-    if (connection.bufferedAmount > WRITE_BUFFER_SIZE) pauseUntilDrain(connection);
-  });
-}
-
-/** Others are elsewhere: all processes hear of all messages in one order, each its own ones too. */
-function talkEverywhere(chat: WebSocketServer, siblings: Siblings, log: Logger): void {
-  const waiting = new Set<WebSocketConnection>();
-  let underWay = 0;
-  const arrived = (size: number): void => {
-    underWay -= size;
-    if (underWay > MOST_UNDER_WAY / 2) return;
-    const before = [...waiting];
-    waiting.clear(); // first: what has been held back may fill it again
-    for (const connection of before) connection.resume();
-  };
-  siblings.onBroadcast((type, bytes) => chat.broadcast(new PreparedMessage(bytes, { type })));
-  chat.on("connection", (connection) => {
-    connection.on("message", (message) => {
-      const { size } = message;
-      underWay += size;
-      siblings.broadcast(message).then(
-        () => arrived(size),
-        (error: unknown) => {
-          log.error({ err: error }, "broadcast");
-          arrived(size);
-        },
-      );
-      if (underWay > MOST_UNDER_WAY) {
-        connection.pause();
-        waiting.add(connection);
-      } else if (connection.bufferedAmount > WRITE_BUFFER_SIZE) pauseUntilDrain(connection);
-    });
-    connection.on("close", () => waiting.delete(connection));
-  });
-}
-
-/** While it does not read what was written, it is not read from. */
-function pauseUntilDrain(connection: WebSocketConnection): void {
-  connection.pause();
-  connection.once("drain", () => connection.resume());
-}
-
-function notFound(request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  const { method, raw } = request;
-  if (pathAndQuery(raw.url ?? "") === undefined) {
-    return plain(reply, 400, "the target of the request is neither a path nor a URL");
-  }
-  if (method !== "GET" && method !== "HEAD") return plain(reply.header("allow", "GET, HEAD"), 405, "only GET and HEAD");
+/** No route has taken it: the path is another one, or the method is. */
+function notFound(paths: ReadonlySet<string>, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const target = pathAndQuery(request.raw.url ?? "");
+  if (target === undefined) return plain(reply, 400, "the target of the request is neither a path nor a URL");
+  const [path = ""] = target.split("?");
+  if (paths.has(path)) return plain(reply.header("allow", "GET, HEAD"), 405, "only GET and HEAD");
   return plain(reply.headers(PAGE_HEADERS), 404, "not found");
 }
 
@@ -274,12 +229,8 @@ function plain(reply: FastifyReply, status: number, text: string): FastifyReply 
   return reply.code(status).type("text/plain; charset=utf-8").send(`${text}\n`);
 }
 
-/** Path and query of a request's target. RFC 9112 §3.2.2: "a server MUST accept the absolute-form in requests". */
-function pathAndQuery(target: string): string | undefined {
-  if (target.startsWith("/")) return target;
-  if (!URL.canParse(target)) return undefined;
-  const { pathname, search } = new URL(target);
-  return pathname.startsWith("/") ? pathname + search : undefined;
+function json(status: number, value: unknown): Answer {
+  return { status, type: "application/json; charset=utf-8", body: JSON.stringify(value) };
 }
 
 function originPolicy(origins: readonly string[]): OriginPolicy {

@@ -21,7 +21,7 @@ export interface CertificateFlags {
   readonly passphrase?: string;
 }
 
-export const SERVER_FLAGS: CertificateFlags = { cert: "--tls-cert", key: "--tls-key" };
+const SERVER_FLAGS: CertificateFlags = { cert: "--tls-cert", key: "--tls-key" };
 
 /** Reads a certificate with its chain, and its private key. The problems name the flags and files. */
 export function readCertificate(

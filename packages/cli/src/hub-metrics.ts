@@ -50,7 +50,7 @@ export function hubFamilies(metrics: HubMetrics): readonly Family[] {
     "command_errors_total",
     "Commands answered with an error",
     [...metrics.commandErrors.entries()].map(([label, count]) => {
-      const [method = "", code = ""] = label.split(" ");
+      const [method = "", code = "other"] = label.split(" ");
       return [{ method, code }, count];
     }),
   );

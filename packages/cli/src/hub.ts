@@ -40,6 +40,8 @@ const WITH_TOKEN: NamespaceOptions = { ...CHANNELS, publish: "subscribers" };
 export interface Stores {
   readonly broker: Broker;
   readonly presence: PresenceStore;
+  /** Why they can't be used at the moment, for anybody to read. */
+  readonly unavailable: () => readonly string[];
 }
 
 export interface HubService {

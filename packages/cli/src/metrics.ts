@@ -1,7 +1,16 @@
+import { DISCONNECTS } from "@tungstate/hub";
 import { collectDefaultMetrics, Counter, Gauge, Registry } from "prom-client";
 import type { Figures } from "./figures.ts";
 import type { Counted } from "./live.ts";
 import type { ConnectionStats, MemoryBudget, WebSocketConnection, WebSocketServer } from "tungstate";
+
+const HUB_CODES: ReadonlySet<number> = new Set(Object.values(DISCONNECTS).map(({ code }) => code));
+
+/** A peer may close with any code from 3000 to 4999: but for those of the hub they share one label. */
+function codeLabel(code: number): string {
+  const isRegistered = code >= 1000 && code <= 1015; // RFC 6455 §7.4.1 and the IANA registry
+  return isRegistered || HUB_CODES.has(code) ? String(code) : "other";
+}
 
 export interface Metrics {
   readonly contentType: string;
@@ -120,7 +129,7 @@ export function createMetrics(servers: Readonly<Record<string, WebSocketServer>>
     json: () => registry.getMetricsAsJSON(),
     opened: (path) => opened.inc({ path }),
     closed(path, stats, code) {
-      closed.inc({ path, code: String(code) });
+      closed.inc({ path, code: codeLabel(code) });
       const so = ended[path];
       if (so === undefined) return;
       so.messagesReceived += stats.messagesReceived;

@@ -1,7 +1,7 @@
 import { explainSystem } from "./explain.ts";
 
 /** Whether a write failed because the other end of the pipe was closed, as in `tungstate interfaces | head -1`. */
-export function isReaderGone(error: NodeJS.ErrnoException): boolean {
+function isReaderGone(error: NodeJS.ErrnoException): boolean {
   return error.code === "EPIPE" || error.code === "ECONNRESET";
 }
 

@@ -3,6 +3,7 @@ import type { Stores } from "./hub.ts";
 import type { ServePlan } from "./plan.ts";
 
 export interface OpenStores extends Stores {
+  readonly unavailable: () => readonly string[];
   close(): void;
 }
 
@@ -15,5 +16,10 @@ export async function openStores(
   const { openRedis } = await import("@tungstate/hub/redis");
   const onError = (error: Error): void => log.error({ err: error }, "redis");
   const opened = await openRedis(redis, { prefix, onError });
-  return { broker: opened.broker, presence: opened.presenceStore, close: () => opened.close() };
+  return {
+    broker: opened.broker,
+    presence: opened.presenceStore,
+    unavailable: () => (opened.unavailable().length > 0 ? ["Redis is not connected"] : []),
+    close: () => opened.close(),
+  };
 }

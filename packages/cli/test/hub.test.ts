@@ -145,7 +145,7 @@ describe("without any configuration", () => {
 
   test("the HTTP API is off", async () => {
     const response = await fetch(`${server.url}/api/info`, { method: "POST", body: "{}" });
-    assert.equal(response.status, 405);
+    assert.equal(response.status, 404);
   });
 
   test("the route is told of: 426 without an upgrade, in /health and in /metrics", async () => {

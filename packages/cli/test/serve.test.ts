@@ -5,6 +5,7 @@ import { connect as connectTcp, type Socket } from "node:net";
 import { request } from "node:http";
 import { after, before, describe, test } from "node:test";
 import { connect, ConnectError, HandshakeRejectedError, type WebSocketConnection } from "tungstate";
+import { neverCloses } from "./support/clients.ts";
 import { Program, Server } from "./support/program.ts";
 
 /** The status line and headers that the server answers with to these bytes, and what follows in the same breath. */
@@ -93,11 +94,25 @@ describe("tungstate serve", () => {
     await open.send("counted");
     await nextText(open);
     await open.close(4321);
+    await (await connect(server.ws("/ws"))).close(3999);
+    await (await connect(server.ws("/ws"))).close(1000);
+    await (await connect(server.ws("/ws"))).close(3500);
     const metrics = await fetch(`${server.url}/metrics`);
     assert.match(metrics.headers.get("content-type") ?? "", /^text\/plain; version=0\.0\.4/);
-    await metrics.text();
     assert.equal(await server.metric('tungstate_messages_received_total{path="/ws"}'), sentBefore + 1);
-    assert.equal(await server.metric('tungstate_closes_total{path="/ws",code="4321"}'), 1);
+    // codes that a peer makes up are one label; a connection counts when its stream has ended
+    const wanted = [
+      ["1000", 1],
+      ["3500", 1],
+      ["other", 2],
+    ] as const;
+    for (let isThere = false; !isThere;) {
+      const text = await (await fetch(`${server.url}/metrics`)).text();
+      assert.doesNotMatch(text, /code="(4321|3999)"/);
+      isThere = wanted.every(([code, count]) =>
+        text.includes(`tungstate_closes_total{path="/ws",code="${code}"} ${count}\n`),
+      );
+    }
   });
 
   test("answers with 404, 405, 426 and 400, and with nothing else", async () => {
@@ -111,14 +126,16 @@ describe("tungstate serve", () => {
     assert.equal((await status("/..%2fpackage.json")).status, 404);
     assert.equal((await status("/__proto__")).status, 404);
     assert.equal((await status("/health?with=query")).status, 200);
-    for (const path of ["/", "/health", "/ws", "/echo", "/nothing"]) {
+    for (const path of ["/", "/health", "/health/ready", "/metrics", "/ws", "/echo"]) {
       const response = await status(path, { method: "POST", body: "x" });
       assert.equal(response.status, 405, path);
       assert.equal(response.headers.get("allow"), "GET, HEAD");
     }
     for (const type of ["application/json", "application/xml", "text/plain"]) {
-      const response = await status("/nothing", { method: "POST", body: "{", headers: { "content-type": type } });
-      assert.equal(response.status, 405, type);
+      for (const path of ["/nothing", "/api/publish", "/api"]) {
+        const response = await status(path, { method: "POST", body: "{", headers: { "content-type": type } });
+        assert.equal(response.status, 404, `${path}, ${type}`);
+      }
     }
     for (const path of ["/ws", "/echo", "/ws?a=b"]) {
       const response = await status(path);
@@ -380,18 +397,5 @@ async function keptAlive(port: number): Promise<Socket> {
   const { socket } = response;
   socket.on("error", () => undefined);
   response.resume();
-  return socket;
-}
-
-/** A WebSocket client that takes no notice of a Close. */
-async function neverCloses(port: number): Promise<Socket> {
-  const socket = connectTcp(port, "127.0.0.1");
-  socket.on("error", () => undefined);
-  socket.write(
-    "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n",
-  );
-  const [answer] = (await once(socket, "data")) as [Buffer];
-  assert.match(answer.toString("latin1"), /^HTTP\/1\.1 101 /);
-  socket.resume();
   return socket;
 }

@@ -27,19 +27,27 @@ export class Histogram {
   }
 }
 
+/** Labels that are told apart; an application may make up codes of its own without an end. */
+const MAX_LABELS = 200;
+
+/** The label of everything that is counted beyond that. */
+const OTHER = "other";
+
 /** Counts by a label, such as the method of a command. */
 export class Counts<Label extends string | number> {
-  private readonly byLabel = new Map<Label, number>();
+  private readonly byLabel = new Map<Label | typeof OTHER, number>();
 
   add(label: Label, count = 1): void {
-    this.byLabel.set(label, (this.byLabel.get(label) ?? 0) + count);
+    const before = this.byLabel.get(label);
+    if (before !== undefined || this.byLabel.size < MAX_LABELS) this.byLabel.set(label, (before ?? 0) + count);
+    else this.byLabel.set(OTHER, (this.byLabel.get(OTHER) ?? 0) + count);
   }
 
-  get(label: Label): number {
+  get(label: Label | typeof OTHER): number {
     return this.byLabel.get(label) ?? 0;
   }
 
-  entries(): IterableIterator<[Label, number]> {
+  entries(): IterableIterator<[Label | typeof OTHER, number]> {
     return this.byLabel.entries();
   }
 }

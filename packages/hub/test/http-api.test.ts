@@ -42,6 +42,10 @@ test("only who has the key gets in", () =>
     assert.equal(await status({ "x-api-key": [key] }), 401);
     assert.equal(await status({ authorization: `Bearer ${key}` }), 401);
     assert.equal((await api("no such method", body, {})).status, 401);
+    // the same without a body, for those who have not read one yet
+    assert.deepEqual(api.unauthorized({}), await api("publish", body, {}));
+    assert.equal(api.unauthorized({ "x-api-key": `${key} ` })?.status, 401);
+    assert.equal(api.unauthorized({ "x-api-key": key }), undefined);
     assert.equal(hub.metrics.published, 0);
     assert.equal(await status({ "x-api-key": key }), 200);
     assert.equal(await status({ authorization: `apikey ${key}` }), 200);

@@ -44,12 +44,13 @@ process.once("disconnect", () => process.exit());
 
 async function start(plan: ServePlan, { ticketKeys, presenceTtl }: Shared): Promise<string> {
   log = openLog(plan.logLevel, { worker: cluster.worker?.id ?? 0 });
-  const here: Stores = { broker, presence: new RemotePresenceStore(() => link, presenceTtl) };
+  const here: Stores = { broker, presence: new RemotePresenceStore(() => link, presenceTtl), unavailable: () => [] };
   const stores = (await openStores(plan, log.logger)) ?? here;
   const siblings: Siblings = {
     ticketKeys: Buffer.from(ticketKeys),
     broadcast: ({ type, bytes }) => link.call("broadcast", type, bytes),
     onBroadcast: (listener) => void (hear = listener),
+    onBroadcastLoss: () => undefined,
     figures: () => link.call("allFigures"),
   };
   app = await startApp({ plan, log: log.logger, stores, siblings });

@@ -35,7 +35,14 @@ export interface ApiResponse {
  * takes, and nothing was done. 401: no key, or a wrong one. 404: no such method. With the header
  * `X-Centrifugo-Error-Mode: transport` each error has a status of its own and is the whole body.
  */
-export type HttpApi = (method: string, body: string, headers: ApiHeaders) => Promise<ApiResponse>;
+export interface HttpApi {
+  (method: string, body: string, headers: ApiHeaders): Promise<ApiResponse>;
+  /**
+   * The response to a request without one of the keys; undefined where the key is one of them. Ask before you read a body: otherwise anybody can
+   * make you keep as many as you read at a time.
+   */
+  unauthorized(headers: ApiHeaders): ApiResponse | undefined;
+}
 
 /** The server API over HTTP, with the names of Centrifugo's. Throws a TypeError where there is no key, or one is too short. */
 export function createHttpApi(hub: Hub, options: HttpApiOptions): HttpApi {
@@ -47,8 +54,11 @@ export function createHttpApi(hub: Hub, options: HttpApiOptions): HttpApi {
     }
   }
   const digests = options.keys.map(digest);
-  return async (method, body, headers) => {
-    if (!isAuthorized(headers, digests)) return respond(401, `{"error":${errorJson(commandError("UNAUTHORIZED"))}}`);
+  const unauthorized: HttpApi["unauthorized"] = (headers) =>
+    isAuthorized(headers, digests) ? undefined : respond(401, `{"error":${errorJson(commandError("UNAUTHORIZED"))}}`);
+  const call = async (method: string, body: string, headers: ApiHeaders): Promise<ApiResponse> => {
+    const refusal = unauthorized(headers);
+    if (refusal !== undefined) return refusal;
     try {
       return respond(200, method === "batch" ? await batch(hub, body) : await single(hub, method, body));
     } catch (error) {
@@ -59,6 +69,7 @@ export function createHttpApi(hub: Hub, options: HttpApiOptions): HttpApi {
       return respond(isFault ? statusOf(code) : 200, `{"error":${errorJson(told)}}`);
     }
   };
+  return Object.assign(call, { unauthorized });
 }
 
 async function single(hub: Hub, method: string, body: string): Promise<string> {

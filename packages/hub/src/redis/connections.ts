@@ -42,6 +42,16 @@ export class RedisConnections implements LinkContext {
     return (this.opening ??= this.openAll());
   }
 
+  /** Names of servers that are not connected. */
+  unavailable(): readonly string[] {
+    return this.deployments.flatMap((each) =>
+      each
+        .servers()
+        .filter(({ isUp }) => !isUp)
+        .map(({ name }) => name),
+    );
+  }
+
   close(): void {
     this.isClosed = true;
     for (const each of this.deployments) each.stop();

@@ -7,6 +7,8 @@ import { RedisPresenceStore } from "./redis-presence-store.ts";
 export interface OpenRedis {
   readonly broker: RedisBroker;
   readonly presenceStore: RedisPresenceStore;
+  /** Names of servers that are not connected at the moment: their channels can't be published to. Without credentials. */
+  unavailable(): readonly string[];
   /** Ends the connections. The end of the hub does the same. */
   close(): void;
 }
@@ -21,6 +23,7 @@ export async function openRedis(urls: readonly string[], options: RedisOptions =
   return {
     broker: new RedisBroker(connections),
     presenceStore: new RedisPresenceStore(connections),
+    unavailable: () => connections.unavailable(),
     close: () => connections.close(),
   };
 }

@@ -37,7 +37,7 @@ export const PAGE_HEADERS: Readonly<Record<string, string>> = {
 
 /** Reads the page that was built into `public`, once: it is small. Throws if it is not there. */
 export async function loadPage(): Promise<Page> {
-  const root = fileURLToPath(new URL("../public", import.meta.url));
+  const root = fileURLToPath(new URL("../../public", import.meta.url));
   const page = new Map<string, File>();
   for (const entry of await readdir(root, { recursive: true, withFileTypes: true })) {
     if (!entry.isFile()) continue;
