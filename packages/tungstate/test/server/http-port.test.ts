@@ -1,3 +1,4 @@
+import fastify from "fastify";
 import assert from "node:assert/strict";
 import { createServer, type RequestListener, Server as HttpServer } from "node:http";
 import { createServer as createHttpsServer } from "node:https";
@@ -10,6 +11,7 @@ import { describe, test, type TestContext } from "node:test";
 import { WebSocketServer as WsServer } from "ws";
 import { MemoryBudget } from "../../src/budget.ts";
 import { connect } from "../../src/connect.ts";
+import { websocket } from "../../src/frameworks/fastify.ts";
 import { type ServerListenOptions, WebSocketServer, type WebSocketServerOptions } from "../../src/server/server.ts";
 import { VirtualClock } from "../../src/testing/virtual-clock.ts";
 import type { WebSocketConnection } from "../../src/types.ts";
@@ -310,6 +312,24 @@ describe("the HTTP server behind a port", () => {
     assert.ok(http.listening);
     assert.match(await ask(Raw.to(t, { port: own })), /page \/page/);
     assert.equal(http.listenerCount("upgrade"), 1);
+  });
+
+  test("may be Fastify's, whose own WebSocket routes stay with it", async (t) => {
+    const app = fastify();
+    await app.register(websocket);
+    app.get("/fastify", { websocket: true }, (connection) => void connection.write("fastify"));
+    app.get("/page", () => "page");
+    t.after(() => app.close());
+    const served = await serve(t, { path: "/ours" }, { http: app });
+    served.server.on("connection", (connection) => void connection.write("ours"));
+    assert.match(await ask(Raw.to(t, served)), /page$/);
+    for (const name of ["ours", "fastify"]) {
+      const client = await connect(`ws://127.0.0.1:${served.port}/${name}`, { proxy: false });
+      assert.deepEqual(await take(client, 1), [name]);
+      await client.close();
+    }
+    assert.equal(served.accepted.length, 1);
+    assert.equal((await Raw.to(t, served).send(upgradeRequest("/nobody")).answer()).status, 404);
   });
 
   test("is left as it was when the port is closed, or cannot be had", async (t) => {
