@@ -1,4 +1,5 @@
 import type { Redis, RedisOptions as AllOptions } from "ioredis";
+import { jittered, systemRandom } from "../jitter.ts";
 import type { StoreMetrics } from "../metrics.ts";
 import type { RedisSettings } from "./options.ts";
 
@@ -262,7 +263,7 @@ export class Link {
     this.checkedAt = 0;
     const longest = this.isReadOnly ? MAX_READ_ONLY_DELAY : MAX_DELAY;
     this.isReadOnly = false;
-    return Math.min(longest, FIRST_DELAY * 2 ** Math.min(this.attempts++, 10)) * (0.5 + Math.random() / 2);
+    return jittered(Math.min(longest, FIRST_DELAY * 2 ** Math.min(this.attempts++, 10)), systemRandom);
   }
 
   private ping(): void {

@@ -2,6 +2,7 @@ import { unescape } from "node:querystring";
 import { createLocalJWKSet, type CryptoKey, errors, type JSONWebKeySet, type JWTVerifyGetKey } from "jose";
 import type { Clock } from "../clock.ts";
 import { commandError } from "../codes.ts";
+import { jittered, type Random } from "../jitter.ts";
 
 const FETCH_TIMEOUT = 5_000; // ms
 const MAX_BODY = 1_048_576; // bytes
@@ -18,8 +19,7 @@ export interface RemoteKeysOptions {
   readonly clock: Clock;
   /** Told when a fetch has failed, once for each. */
   readonly onError: ((error: Error) => void) | undefined;
-  /** A number from 0 to 1, for jitter. */
-  readonly random: () => number;
+  readonly random: Random;
 }
 
 /**
@@ -123,7 +123,7 @@ export class RemoteKeys {
       this.failures = 0;
     } catch (cause) {
       const delay = Math.min(FIRST_RETRY_DELAY * 2 ** this.failures++, MAX_RETRY_DELAY);
-      this.retryAt = clock.now() + delay * (0.5 + random() / 2);
+      this.retryAt = clock.now() + jittered(delay, random);
       const { origin, pathname } = this.url; // the rest may be secret
       const error = new Error(`cannot fetch keys from ${origin}${pathname}: ${reasonOf(cause)}`, { cause });
       onError?.(error);

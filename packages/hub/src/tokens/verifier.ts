@@ -14,6 +14,7 @@ import {
 } from "jose";
 import { type Clock, systemClock } from "../clock.ts";
 import { TokenError, type TokenVerifier } from "../credentials.ts";
+import { systemRandom } from "../jitter.ts";
 import { checkNames } from "../option-names.ts";
 import { quiet } from "../quiet.ts";
 import { connectionCredentials, subscriptionCredentials } from "./claims.ts";
@@ -89,7 +90,7 @@ export function createTokenVerifier(options: TokenOptions): TokenVerifier {
     throw new TypeError(`clockTolerance must be a number of seconds, from 0, got ${JSON.stringify(clockTolerance)}`);
   }
   const report = onError === undefined ? undefined : quiet(onError, () => undefined);
-  const remote: RemoteKeysOptions = { clock, onError: report, random: Math.random };
+  const remote: RemoteKeysOptions = { clock, onError: report, random: systemRandom };
   const candidates = options.keys.map((key) => candidate(key, remote));
 
   const verify = async (token: string): Promise<JWTPayload> => {
