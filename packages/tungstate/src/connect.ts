@@ -5,6 +5,7 @@ import type { Connection } from "./connection.ts";
 import { linkedController } from "./dial/abort.ts";
 import { dialAny, type Road } from "./dial/dial.ts";
 import type { DialOptions } from "./dial/options.ts";
+import { checkProxyHeaders } from "./dial/proxy-headers.ts";
 import { Roads } from "./dial/roads.ts";
 import { abortedError, connectError, OverallTimeout, type Tried } from "./errors.ts";
 import {
@@ -86,7 +87,13 @@ export async function connect(url: string | URL, options: ConnectOptions = {}): 
 }
 
 /** `connect` with what is known of the roads from earlier connections. */
-export async function connectByRoads(url: string | URL, options: ConnectOptions, roads: Roads): Promise<Connection> {
+export async function connectByRoads(url: string | URL, given: ConnectOptions, roads: Roads): Promise<Connection> {
+  // an iterator can be read once, and each attempt and each redirect sends these fields
+  const options = {
+    ...given,
+    headers: checkHeaders(given.headers),
+    proxyHeaders: checkProxyHeaders(given.proxyHeaders),
+  };
   const settings = connectionSettings("client", options);
   const left = count(options, "maxRedirects", 0, 0);
   checkSignal(options.signal);

@@ -101,7 +101,7 @@ function agreed(answer: RawDeflateParams): DeflateParams {
   };
 }
 
-/** An offer, and what the client keeps to if a server takes it. */
+/** An offer, and the limits that the client observes for its own messages if a server accepts it. */
 interface Candidate {
   readonly offer: RawDeflateParams;
   readonly own: Required<DeflateWishes>;
@@ -166,7 +166,7 @@ function offerOf(wanted: Required<DeflateWishes>): RawDeflateParams {
   };
 }
 
-/** An answer does not say which offer it accepts: the first that it fits. */
+/** An answer does not name the offer that it accepts: it counts as acceptance of the first offer that it fits. */
 function acceptAnswer(params: ExtensionParams, offered: readonly Candidate[]): DeflateParams | string {
   const answer = readDeflateParams(params, "answer");
   if (typeof answer === "string") return answer;

@@ -78,8 +78,8 @@ function malformed(expected: string, byte: number): WebSocketError<ProtocolError
 /**
  * A head from bytes as they come. Every byte is looked at once; they are kept only when the head does not come in one piece.
  * Strict, because what two readers of the same head understand differently can be used against one of them (RFC 9112 §11):
- * lines end in CR LF, a name is directly followed by its colon. Of what RFC 9112 allows a recipient to repair, only that is repaired
- * which it requires or recommends: a bare LF as the end of a line (§2.2: "MAY") is refused, in responses too.
+ * lines end in CR LF, a name is directly followed by its colon. Deviations are repaired where RFC 9112 requires or recommends it (folded
+ * lines in responses), and refused where it only allows it: a bare LF at the end of a line (§2.2: "MAY") is an error in responses too.
  */
 abstract class HeadParser<Start extends object> {
   private readonly limits: HeadLimits;

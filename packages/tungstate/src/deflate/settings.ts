@@ -23,9 +23,9 @@ export interface CompressionOptions {
    */
   readonly windowBits?: WindowBits;
   /**
-   * Client only: behind the offers that ask for the above come two that any server can take. A server that does may refer back to
-   * earlier messages, which costs the connection up to 32 KiB; a server that takes none of the offers is talked to uncompressed, or
-   * refuses the handshake. Default true.
+   * Client only: adds two offers after those made from the options above, for servers that decline these: `client_max_window_bits` alone,
+   * as browsers offer, and no parameter. A server that accepts one of the two may refer back to earlier messages, which costs the
+   * connection up to 32 KiB. With false, the connection to such a server is uncompressed, or the handshake fails. Default true.
    */
   readonly fallbackOffers?: boolean;
   /** zlib's memLevel, 1 to 9: what deflating uses while it works, in three or so places of the process. Default 8. */

@@ -17,8 +17,8 @@ import {
   interfaceNames,
   onlyFamily,
 } from "./options.ts";
-import { parseProxy, type Proxy, proxyFromEnvironment, socksKind } from "./proxy.ts";
-import { checkProxyHeaders } from "./proxy-headers.ts";
+import { type Proxy, proxyFromEnvironment, proxyFromOption, socksKind } from "./proxy.ts";
+import { checkProxyHeaders, type HeaderList } from "./proxy-headers.ts";
 import { race } from "./race.ts";
 import { resolve, type ResolvedAddress } from "./resolve.ts";
 import { Roads } from "./roads.ts";
@@ -54,7 +54,9 @@ export async function dial(target: DialTarget, options: DialOptions = {}): Promi
 }
 
 /** `dial`, for options that may be among others. */
-export async function dialAny(target: DialTarget, options: DialOptions): Promise<Dialed> {
+export async function dialAny(target: DialTarget, given: DialOptions): Promise<Dialed> {
+  // an iterator can be read once, and each attempt sends these fields
+  const options = { ...given, proxyHeaders: checkProxyHeaders(given.proxyHeaders) };
   checkDialOptions(options);
   const to = checkTarget(target);
   const proxy = chooseProxy(to, options);
@@ -76,7 +78,10 @@ interface Progress {
   failures: WebSocketError[];
 }
 
-type RoadOptions = DialOptions & { readonly interface: string | undefined };
+interface RoadOptions extends DialOptions {
+  readonly interface: string | undefined;
+  readonly proxyHeaders: HeaderList;
+}
 
 async function dialRoad(
   target: DialTarget,
@@ -172,8 +177,7 @@ async function dialThrough(
       stream = secured.stream;
     }
     if (socksKind(proxy.scheme) === undefined) {
-      const headers = checkProxyHeaders(options.proxyHeaders);
-      await openTunnel(stream, proxy, target.host, target.port, headers, tried, signal);
+      await openTunnel(stream, proxy, target.host, target.port, options.proxyHeaders, tried, signal);
     } else {
       await openSocks(stream, proxy, target.host, target.port, tried, signal);
     }
@@ -258,20 +262,14 @@ function endpoints(
   throw connectError("NO_ADDRESS_OF_FAMILY", `${families} is needed, ${name} has ${has}`, { tried: common });
 }
 
-function chooseProxy(target: DialTarget, { proxy: option, proxyHeaders }: DialOptions): Proxy | undefined {
-  if (option === undefined || option === false) return undefined;
+function chooseProxy(target: DialTarget, { proxy: option }: DialOptions): Proxy | undefined {
   if (option === true || option === "environment") {
     return target.path === undefined ? proxyFromEnvironment(target) : undefined;
   }
-  const proxy = parseProxy(option);
-  // that of the environment is the user's choice, which a program cannot know
-  if (proxyHeaders !== undefined && socksKind(proxy.scheme) !== undefined) {
-    throw protocolError("INVALID_ARGUMENT", `proxyHeaders need an http: or https: proxy, got ${proxy.shown}`);
-  }
-  return proxy;
+  return proxyFromOption(option);
 }
 
-/** What SOCKS4 has no way to say, told before anything is opened. */
+/** Throws, before any socket is opened, for a target or options that SOCKS4 cannot express. */
 function checkSocks4(host: string, { family }: DialOptions, proxy: Proxy): void {
   const socks = socksKind(proxy.scheme);
   if (socks?.version !== 4) return;

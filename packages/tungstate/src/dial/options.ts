@@ -1,5 +1,6 @@
 import { type HeaderInput, protocolError } from "@tungstate/protocol";
 import { type Family, familyOf } from "./ip.ts";
+import { proxyFromOption, socksKind } from "./proxy.ts";
 import { checkProxyHeaders } from "./proxy-headers.ts";
 import type { Lookup } from "./resolve.ts";
 import { MAX_TIME } from "../time-options.ts";
@@ -69,7 +70,7 @@ export const DEFAULT_CONNECT_TIMEOUT_MS = 10_000;
 /** RFC 8305 §8: the Connection Attempt Delay that it recommends. */
 export const DEFAULT_RACE_DELAY_MS = 250;
 
-/** Throws INVALID_ARGUMENT: what was expected, and what came. */
+/** `proxyHeaders` must not be an iterator here: this reads them. Throws INVALID_ARGUMENT, or INVALID_PROXY for `proxy`. */
 export function checkDialOptions(options: DialOptions): void {
   const { localAddress, localPort, family, bindToDevice, interfaceStrategy, keepAlive } = options;
   const interfaces = interfaceNames(options);
@@ -93,7 +94,12 @@ export function checkDialOptions(options: DialOptions): void {
   if (bindToDevice === true && interfaces.length === 0) {
     throw protocolError("INVALID_ARGUMENT", "bindToDevice needs `interface`: the name of the device");
   }
-  checkProxyHeaders(options.proxyHeaders);
+  const proxy = proxyFromOption(options.proxy);
+  const hasProxyHeaders = checkProxyHeaders(options.proxyHeaders).length > 0;
+  // no error for a SOCKS proxy from the environment: the program does not know which kind of proxy that is
+  if (hasProxyHeaders && proxy !== undefined && socksKind(proxy.scheme) !== undefined) {
+    throw protocolError("INVALID_ARGUMENT", `proxyHeaders need an http: or https: proxy, got ${proxy.shown}`);
+  }
   if (localAddress === undefined) return;
   if (interfaces.length > 0 && bindToDevice !== true) {
     throw protocolError(

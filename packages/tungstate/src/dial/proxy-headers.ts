@@ -1,10 +1,14 @@
 import { checkHeaders, type HeaderInput, isAuthority, protocolError } from "@tungstate/protocol";
 
+/** Header fields that can be read more than once. */
+export type HeaderList = readonly (readonly [name: string, value: string])[];
+
 /**
- * The header fields that the caller adds to a CONNECT request. Throws INVALID_ARGUMENT for those that cannot be sent: no token as a name, a
- * control character in a value, a field that says how the message is read, more than one Host or Proxy-Authorization, a Host that is none.
+ * Returns the header fields that the caller adds to a CONNECT request, as a flat list. Throws INVALID_ARGUMENT if a name is not a token, a
+ * value has a control character, a field belongs to the handshake or the message framing (`checkHeaders`), Host or Proxy-Authorization
+ * comes more than once, or Host is not a host.
  */
-export function checkProxyHeaders(input: HeaderInput | undefined): readonly (readonly [name: string, value: string])[] {
+export function checkProxyHeaders(input: HeaderInput | undefined): HeaderList {
   const fields = checkHeaders(input, "proxyHeaders");
   for (const name of ["host", "proxy-authorization"]) {
     const values = fields.filter(([each]) => each.toLowerCase() === name);

@@ -18,7 +18,7 @@ export interface Proxy {
   readonly shown: string;
 }
 
-/** What a SOCKS proxy is asked in, and which end resolves names. */
+/** The version of SOCKS that a proxy speaks, and which end resolves host names. */
 export interface SocksKind {
   readonly version: 4 | 5;
   readonly resolves: "here" | "proxy";
@@ -26,7 +26,7 @@ export interface SocksKind {
 
 interface SchemeEntry {
   readonly port: number;
-  /** Undefined: HTTP. */
+  /** Undefined for HTTP proxies. */
   readonly socks?: SocksKind;
 }
 
@@ -45,12 +45,11 @@ export function socksKind(scheme: ProxyScheme): SocksKind | undefined {
   return SCHEMES[scheme].socks;
 }
 
-/** RFC 1929 §2: one byte counts the user name, one the password; both are at least one byte long. SOCKS4's user id has no limit of its own. */
+/** RFC 1929 §2: a user name and a password have 1 to 255 bytes each. SOCKS4 sets no limit for its user id; the same one is used. */
 const MAX_SOCKS_CREDENTIAL_BYTES = 255;
 
 /**
- * Parses a proxy's URL. Throws INVALID_PROXY, whose text holds nothing of the URL that could be a secret. `value`: whatever came as the
- * option; `source`: where from.
+ * Parses a proxy's URL. `value` is what the caller gave; `source` is the name of the option or environment variable, for errors. Throws INVALID_PROXY. The error shows no part of the URL that may be a user name or a password.
  */
 export function parseProxy(value: unknown, source = "proxy"): Proxy {
   if (typeof value !== "string" && !(value instanceof URL)) {
@@ -60,12 +59,15 @@ export function parseProxy(value: unknown, source = "proxy"): Proxy {
     );
   }
   const text = String(value);
-  if (!URL.canParse(text)) throw invalidProxy(source, "no URL such as http://user:password@host:3128");
-  const url = new URL(text);
+  // without "//", what stands in front of the first colon may be a user name: user:password@host
+  const url = text.includes("://") && URL.canParse(text) ? new URL(text) : undefined;
+  if (url === undefined) {
+    throw invalidProxy(source, "expected a URL such as http://user:password@host:3128, got other text (not shown)");
+  }
   const scheme = url.protocol.slice(0, -1);
   if (!isProxyScheme(scheme)) {
     const schemes = Object.keys(SCHEMES).map((each) => `${each}:`);
-    throw invalidProxy(source, `one of ${schemes.join(", ")} was expected, not ${url.protocol}`);
+    throw invalidProxy(source, `expected one of ${schemes.join(", ")}, got ${url.protocol}`);
   }
   const host = url.hostname.replace(/^\[(.*)\]$/, "$1");
   if (host === "" || (isIP(host) === 0 && !/^[\w.-]{1,255}$/.test(host))) {
@@ -112,7 +114,16 @@ function credentialsOf(url: URL, scheme: ProxyScheme, source: string): Proxy["cr
   return { username, password };
 }
 
-/** What of a URL the environment's rules look at. `secure`: whether TLS will follow. */
+/**
+ * Returns the proxy that the option names; undefined for no proxy, and where the environment decides (`proxyFromEnvironment`). Throws
+ * INVALID_PROXY.
+ */
+export function proxyFromOption(option: unknown): Proxy | undefined {
+  if (option === undefined || typeof option === "boolean" || option === "environment") return undefined;
+  return parseProxy(option);
+}
+
+/** The parts of a URL that decide which of the environment's proxies applies. `secure`: whether TLS will follow. */
 export interface ProxiedTarget {
   readonly host: string;
   readonly port: number;
@@ -154,9 +165,9 @@ export function isExempt(target: ProxiedTarget, noProxy: string): boolean {
 }
 
 function matches(entry: string, host: string, port: number): boolean {
-  if (entry === "*") return true;
   const [pattern, wantedPort] = splitPort(entry);
   if (wantedPort !== undefined && wantedPort !== port) return false;
+  if (pattern === "*") return true;
   const [network = "", prefix] = pattern.split("/");
   const family = isIP(network);
   if (family !== 0) {

@@ -5,8 +5,8 @@ import { type Proxy, socksKind } from "./proxy.ts";
 import { take } from "./take.ts";
 
 /**
- * What one end says to a SOCKS proxy: sends, yields how many bytes of the answer it needs next, and is given them. Returns once the proxy
- * has connected; throws a ConnectError if it has not.
+ * The client's side of the SOCKS protocol. It sends requests, yields the number of bytes that it needs next, and receives exactly these. It
+ * returns when the proxy has connected, and throws a ConnectError if the proxy has not.
  */
 type Dialogue = Generator<number, void, Buffer>;
 
@@ -19,7 +19,7 @@ interface Exchange {
   readonly fail: (code: ConnectionErrorCode, detail: string) => ConnectError;
 }
 
-/** Asks a SOCKS proxy for a connection to `host`. The bytes behind the proxy's answer stay in the stream. */
+/** Asks a SOCKS proxy for a connection to `host`. Bytes after the proxy's reply stay in the stream. */
 export async function openSocks(
   stream: Duplex,
   proxy: Proxy,
@@ -39,7 +39,7 @@ export async function openSocks(
   await take(stream, feeding(dialogue), signal, { step: "proxy", tried });
 }
 
-/** Begins a dialogue, and gives it the bytes that come; whatever comes behind its last ones is handed back. */
+/** Starts a dialogue. The function returned takes each chunk from the proxy; at the end it returns the bytes after the last reply. */
 function feeding(dialogue: Dialogue): (chunk: Buffer) => { readonly result: void; readonly rest: Buffer } | undefined {
   let next = dialogue.next();
   let pending: Buffer = Buffer.alloc(0);

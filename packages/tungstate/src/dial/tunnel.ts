@@ -2,6 +2,7 @@ import { ResponseHeadParser } from "@tungstate/protocol";
 import type { Duplex } from "node:stream";
 import { type ConnectError, connectError, showAddress, type Tried } from "../errors.ts";
 import type { Proxy } from "./proxy.ts";
+import type { HeaderList } from "./proxy-headers.ts";
 import { take } from "./take.ts";
 
 /** Of what a proxy says, an error shows no more than this many characters. */
@@ -17,7 +18,7 @@ export async function openTunnel(
   proxy: Proxy,
   host: string,
   port: number,
-  headers: readonly (readonly [name: string, value: string])[],
+  headers: HeaderList,
   tried: Tried,
   signal: AbortSignal,
 ): Promise<void> {
@@ -52,7 +53,7 @@ export async function openTunnel(
 function ownFields(
   authority: string,
   { credentials }: Proxy,
-  headers: readonly (readonly [name: string, value: string])[],
+  headers: HeaderList,
 ): (readonly [name: string, value: string])[] {
   const given = new Set(headers.map(([name]) => name.toLowerCase()));
   const fields: (readonly [string, string])[] = [];

@@ -1,9 +1,11 @@
 import { checkHeaders, type HeaderInput, protocolError } from "@tungstate/protocol";
+import { prepare } from "../client.ts";
 import { type Clock, systemClock } from "../clock.ts";
 import type { ConnectOptions } from "../connect.ts";
 import { checkDialOptions, interfaceNames } from "../dial/options.ts";
+import { checkProxyHeaders } from "../dial/proxy-headers.ts";
 import { checkNames, RECONNECT_OPTIONS } from "../option-names.ts";
-import { checkFunction, checkSignal, connectionSettings, count, describe, flag, size, time } from "../options.ts";
+import { checkFunction, connectionSettings, count, describe, flag, size, time } from "../options.ts";
 import { checkTlsOptions } from "../tls/options.ts";
 import type { WebSocketConnection } from "../types.ts";
 import { parseUrl } from "../url.ts";
@@ -63,11 +65,13 @@ export interface ReconnectSettings {
 
 const POLICIES: ReadonlySet<unknown> = new Set<OutboxOptions["policy"]>(["reject", "drop-oldest", "wait"]);
 
-/** Throws INVALID_ARGUMENT and INVALID_URL at once for what no attempt could mend. */
+/** Throws INVALID_ARGUMENT, INVALID_URL or INVALID_PROXY at once for options with which every attempt would fail. */
 export function reconnectSettings(url: Provided<string | URL>, given: ReconnectOptions): ReconnectSettings {
   checkNames(given, RECONNECT_OPTIONS);
   const { headers = [], backoff: _backoff, outbox: _outbox, retry, random, connect, ...rest } = given;
-  const { providerTimeout: _providerTimeout, watchNetworks: _watchNetworks, ...options } = rest;
+  const { providerTimeout: _providerTimeout, watchNetworks: _watchNetworks, proxyHeaders, ...others } = rest;
+  const options: ConnectOptions =
+    proxyHeaders === undefined ? others : { ...others, proxyHeaders: checkProxyHeaders(proxyHeaders) };
   if (typeof url !== "function") parseUrl(url);
   for (const name of ["retry", "random", "connect", "wrap"] as const) checkFunction(given, name);
   const backoff = group(given, "backoff");
@@ -108,14 +112,12 @@ function group<K extends "backoff" | "outbox">(given: ReconnectOptions, name: K)
   throw protocolError("INVALID_ARGUMENT", `${name} is an object, got ${describe(value)}`);
 }
 
-/** What `connect` would only find out at the first attempt. */
+/** Checks what `connect` would check at the first attempt. */
 function checkAttempts(options: ConnectOptions): void {
-  connectionSettings("client", options);
-  checkSignal(options.signal);
+  prepare(parseUrl("ws://localhost/"), connectionSettings("client", options), options);
   checkDialOptions(options);
   checkTlsOptions(options.tls ?? {});
   time(options, "timeout", 1);
   time(options, "tlsTimeout", 1);
-  time(options, "handshakeTimeout", 1);
   count(options, "maxRedirects", 0, 0);
 }

@@ -27,7 +27,7 @@ import type { Attempt, Gap, ReconnectingConnection, ReconnectingEvents, Reconnec
 /**
  * Connects, and connects again whenever the connection ends, until `close()`, an abort of `signal`, or an end that trying
  * again would not change. `url` and `headers` can be functions, asked before each attempt. Returns at once: see `ready`, and
- * the events. Throws INVALID_ARGUMENT and INVALID_URL.
+ * the events. Throws INVALID_ARGUMENT, INVALID_URL and INVALID_PROXY.
  */
 export function reconnecting(url: Provided<string | URL>, options: ReconnectOptions = {}): ReconnectingConnection {
   return new Reconnecting(url, options);

@@ -62,6 +62,34 @@ describe("proxyHeaders", () => {
     });
   }
 
+  for (const [name, open] of Object.entries(ROUTES)) {
+    test(`${name}: given as an iterator, they and headers are sent again after a redirect`, async (t) => {
+      const requests: string[] = [];
+      const port = await respondingPort(t, (request, accept) => {
+        requests.push(request);
+        if (request.startsWith("CONNECT ")) return "HTTP/1.1 200\r\n\r\n";
+        if (request.startsWith("GET / ")) return "HTTP/1.1 302\r\nLocation: /next\r\nContent-Length: 0\r\n\r\n";
+        return upgradeResponse(accept);
+      });
+      const connection = await open({
+        maxRedirects: 1,
+        proxy: `http://127.0.0.1:${port}`,
+        proxyHeaders: new Map([["X-Proxy", "a"]]).entries(),
+        headers: new Map([["X-Server", "b"]]).entries(),
+      });
+      connection.terminate();
+      assert.deepEqual(
+        requests.map((request) => [request.split(" ")[0], /^X-(?:Proxy|Server): .*(?=\r$)/m.exec(request)?.[0]]),
+        [
+          ["CONNECT", "X-Proxy: a"],
+          ["GET", "X-Server: b"],
+          ["CONNECT", "X-Proxy: a"],
+          ["GET", "X-Server: b"],
+        ],
+      );
+    });
+  }
+
   test("take the place of Host, and of the credentials in the proxy's URL", async (t) => {
     const forms: readonly HeaderInput[] = [
       { host: "other.example:8443", "proxy-authorization": "Bearer token" },
@@ -122,6 +150,7 @@ describe("proxyHeaders", () => {
       for (const proxy of [`http://127.0.0.1:${peer.port}`, undefined]) {
         await assert.rejects(dial({ host: "127.0.0.1", port: peer.port }, { proxy, proxyHeaders }), expected);
         await assert.rejects(connect(`ws://127.0.0.1:${peer.port}/`, { proxy, proxyHeaders }), expected);
+        assert.throws(() => reconnecting(`ws://127.0.0.1:${peer.port}/`, { proxy, proxyHeaders }), expected);
       }
       assert.equal(peer.sockets.size, 0);
     });
@@ -132,10 +161,9 @@ describe("proxyHeaders", () => {
     const proxyHeaders = { "User-Agent": "mine" };
     for (const scheme of ["socks", "socks4", "socks4a", "socks5", "socks5h"]) {
       const proxy = `${scheme}://127.0.0.1:${socks.port}`;
-      await assert.rejects(connect("ws://192.0.2.1/", { proxy, proxyHeaders }), {
-        code: "INVALID_ARGUMENT",
-        message: /proxyHeaders need an http: or https: proxy, got socks/,
-      });
+      const expected = { code: "INVALID_ARGUMENT", message: /proxyHeaders need an http: or https: proxy, got socks/ };
+      await assert.rejects(connect("ws://192.0.2.1/", { proxy, proxyHeaders }), expected);
+      assert.throws(() => reconnecting("ws://192.0.2.1/", { proxy, proxyHeaders }), expected);
     }
     const saved = { ...process.env };
     t.after(() => {

@@ -59,6 +59,9 @@ describe("a proxy's URL", () => {
       `socks5://:${secret}@proxy`,
       `socks5://user:${secret}@a%20b`,
       `socks5://${secret}@proxy`,
+      `${secret}:pass@proxy:3128`,
+      `user:${secret}@proxy:3128`,
+      `${secret}:3128`,
       secret,
     ];
     for (const url of wrong) {
@@ -104,7 +107,7 @@ describe("a proxy that is neither text nor a URL object", () => {
       const proxy = value as string; // as a program without types has it
       await assert.rejects(dial({ host: "127.0.0.1", port: 9 }, { proxy }), expected);
       await assert.rejects(connect("ws://127.0.0.1:9/", { proxy }), expected);
-      await assert.rejects(reconnecting("ws://127.0.0.1:9/", { proxy }).ready(), expected);
+      assert.throws(() => reconnecting("ws://127.0.0.1:9/", { proxy }), expected);
     });
   }
 });
@@ -169,7 +172,7 @@ describe("the environment's proxy", () => {
     assert.throws(() => proxyFromEnvironment(wss, { HTTPS_PROXY: "gopher://user:s3cret@proxy" }), {
       code: "INVALID_PROXY",
       message:
-        "the proxy is not one that can be used: HTTPS_PROXY: one of http:, https:, socks:, socks4:, socks4a:, socks5:, socks5h: was expected, not gopher:",
+        "the proxy is not one that can be used: HTTPS_PROXY: expected one of http:, https:, socks:, socks4:, socks4a:, socks5:, socks5h:, got gopher:",
     });
   });
 
@@ -185,6 +188,9 @@ describe("NO_PROXY", () => {
     ["", "example.com", 80, false],
     ["*", "example.com", 80, true],
     ["a.test, *", "example.com", 80, true],
+    ["*:8080", "example.com", 8080, true],
+    ["*:8080", "example.com", 80, false],
+    ["*:443", "::1", 443, true],
     ["example.com", "example.com", 80, true],
     ["example.com", "www.example.com", 80, true],
     ["example.com", "notexample.com", 80, false],

@@ -241,6 +241,10 @@ describe("options that make no sense", () => {
     ["tls", { tls: { pins: [] } }, /pins/],
     ["heartbeat", { heartbeat: { interval: 0 } }, /heartbeat\.interval/],
     ["signal", { signal: "stop" }, /signal is an AbortSignal/],
+    ["protocols", { protocols: ["a b"] }, /protocols: expected a token/],
+    ["origin", { origin: "a\nb" }, /origin: expected a header value/],
+    ["handshakeTimeout", { handshakeTimeout: 0 }, /handshakeTimeout is milliseconds/],
+    ["handshakeLimits", { handshakeLimits: { maxHeaders: -1 } }, /maxHeaders/],
   ];
   for (const [name, options, message] of wrong) {
     test(name, () => {
