@@ -137,9 +137,10 @@ function resolve(name: string, options: NamespaceOptions): Namespace {
     if (!isCount(history.size) || history.size > MAX_HISTORY) {
       fail("history.size", `an integer from 1 to ${MAX_HISTORY}`, history.size);
     }
-    if (!(history.ttl > 0)) fail("history.ttl", "more than 0 ms", history.ttl);
-    if (history.metaTtl !== undefined && !(history.metaTtl >= history.ttl)) {
-      fail("history.metaTtl", `at least history.ttl (${history.ttl} ms)`, history.metaTtl);
+    if (typeof history.ttl !== "number" || !(history.ttl > 0)) fail("history.ttl", "more than 0 ms", history.ttl);
+    const { metaTtl } = history;
+    if (metaTtl !== undefined && (typeof metaTtl !== "number" || !(metaTtl >= history.ttl))) {
+      fail("history.metaTtl", `at least history.ttl (${history.ttl} ms)`, metaTtl);
     }
     const { maxChannels } = history;
     if (maxChannels !== undefined && (!isCount(maxChannels) || maxChannels > MOST_CHANNELS)) {

@@ -1,3 +1,4 @@
+import { inspect } from "node:util";
 import { type MemoryBudget, sharedMemoryBudget } from "tungstate";
 import { timeFault } from "tungstate/internal/time-options";
 import { MemoryBroker } from "./broker/memory-broker.ts";
@@ -7,6 +8,7 @@ import type { ClientSession } from "./client-session.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import type { CodeAndReason } from "./codes.ts";
 import type { Authenticate, TokenError, TokenVerifier } from "./credentials.ts";
+import { isObject } from "./json.ts";
 import { type NamespaceOptions, Namespaces } from "./namespaces.ts";
 import { checkNames } from "./option-names.ts";
 import { MemoryPresenceStore } from "./presence/memory-presence-store.ts";
@@ -173,6 +175,9 @@ const HUB_OPTIONS: Readonly<Record<keyof HubOptions, true>> = {
   newId: true,
 };
 
+/** Options that are functions. */
+const FUNCTIONS = ["authenticate", "onConnect", "onDisconnect", "onMessage", "onError", "newId"] as const;
+
 const LIMIT_NAMES: Readonly<Record<keyof Limits, true>> = {
   channels: true,
   channelLength: true,
@@ -217,6 +222,11 @@ export interface HubSettings {
 /** Throws a TypeError or RangeError where an option makes no sense: what was expected, what came. */
 export function resolveOptions(options: HubOptions): HubSettings {
   checkNames("the options of a hub", options, HUB_OPTIONS);
+  for (const name of FUNCTIONS) checkFunction(name, options[name]);
+  if (options.tokens !== undefined) {
+    checkFunction("tokens.connection", options.tokens?.connection, true);
+    checkFunction("tokens.subscription", options.tokens?.subscription, true);
+  }
   const { clock = systemClock, memoryBudget = sharedMemoryBudget } = options;
   const { onError: tell = () => undefined } = options;
   const onError = quiet(
@@ -273,6 +283,9 @@ function resolveLimits(options: LimitOptions): Limits {
   const cost = givenCost === false ? false : { ...COST, ...givenCost };
   if (cost !== false) checkRate("limits.cost", cost);
   if (givenRates === false) return { ...numbers, rates: false, cost: options.cost === undefined ? false : cost };
+  if (givenRates !== undefined && !isObject(givenRates)) {
+    throw new TypeError(`limits.rates must be an object, or false, got ${inspect(givenRates)}`);
+  }
   const rates = { ...RATES, ...givenRates };
   for (const [method, rate] of Object.entries(rates)) {
     if (!METHODS.some((each) => each === method)) throw new TypeError(`limits.rates: there is no command ${method}`);
@@ -283,9 +296,17 @@ function resolveLimits(options: LimitOptions): Limits {
 
 function checkRate(name: string, rate: Rate): void {
   checkNames(name, rate, { perSecond: true, burst: true });
-  if (!(rate.perSecond > 0) || !(rate.burst >= 1)) {
-    throw new RangeError(`${name} has to have perSecond above 0 and burst of at least 1`);
-  }
+  const { perSecond, burst } = rate;
+  if (typeof perSecond === "number" && perSecond > 0 && typeof burst === "number" && burst >= 1) return;
+  throw new RangeError(
+    `${name} must have the numbers perSecond, above 0, and burst, from 1, got ${inspect(perSecond)} and ${inspect(burst)}`,
+  );
+}
+
+/** Throws a TypeError unless `value` is a function, or absent where it need not be there. */
+function checkFunction(name: string, value: unknown, isRequired = false): void {
+  if (typeof value === "function" || (value === undefined && !isRequired)) return;
+  throw new TypeError(`${name} must be a function, got ${inspect(value, { depth: 0 })}`);
 }
 
 /** Default: false. */

@@ -50,3 +50,38 @@ test("a token of which something is misspelled is not made", async () => {
 test("options that are none at all are refused", () => {
   for (const none of [null, 5, "x"]) assert.throws(() => new Hub(none as never), /the options of a hub are an object/);
 });
+
+const hubWith = (options: object) => (): unknown => new Hub({ namespaces, ...options });
+const verifierWith = (options: object) => (): unknown =>
+  createTokenVerifier({ keys: [{ algorithm: "HS256", secret: SECRET }], ...options });
+const historyWith = (options: object): (() => unknown) =>
+  hubWith({ namespaces: { "": { history: { ...history, ...options } } } });
+
+const wrongKinds: readonly (readonly [string, () => unknown])[] = [
+  ["authenticate must be a function, got 'x'", hubWith({ authenticate: "x" })],
+  ["onError must be a function, got {}", hubWith({ onError: {} })],
+  ["onConnect must be a function, got null", hubWith({ onConnect: null })],
+  ["tokens.connection must be a function, got undefined", hubWith({ tokens: {} })],
+  ["tokens.subscription must be a function", hubWith({ tokens: { connection: () => undefined } })],
+  [
+    "limits.rates.publish must .* got '100' and 5",
+    hubWith({ limits: { rates: { publish: { perSecond: "100", burst: 5 } } } }),
+  ],
+  [
+    "limits.rates.publish must .* got 1 and '5'",
+    hubWith({ limits: { rates: { publish: { perSecond: 1, burst: "5" } } } }),
+  ],
+  ["limits.rates must be an object, or false, got true", hubWith({ limits: { rates: true } })],
+  ['namespace "": history.ttl has to be more than 0 ms, got 5', historyWith({ ttl: "5" })],
+  ['namespace "": history.metaTtl has to be .* got 5', historyWith({ metaTtl: "5" })],
+  ["audience must be a string .* got \\[\\]", verifierWith({ audience: [] })],
+  ["audience must be a string .* got 5", verifierWith({ audience: 5 })],
+  ['issuer must be a string .* got ""', verifierWith({ issuer: "" })],
+  ["onError must be a function, got number", verifierWith({ onError: 5 })],
+];
+
+for (const [message, make] of wrongKinds) {
+  test(`an option of a wrong kind is refused: ${message}`, () => {
+    assert.throws(make, (error) => error instanceof Error && new RegExp(message).test(error.message));
+  });
+}

@@ -89,6 +89,11 @@ export function createTokenVerifier(options: TokenOptions): TokenVerifier {
   if (!Number.isFinite(clockTolerance) || clockTolerance < 0) {
     throw new TypeError(`clockTolerance must be a number of seconds, from 0, got ${JSON.stringify(clockTolerance)}`);
   }
+  checkTexts("audience", audience);
+  checkTexts("issuer", issuer);
+  if (onError !== undefined && typeof onError !== "function") {
+    throw new TypeError(`onError must be a function, got ${typeof onError}`);
+  }
   const report = onError === undefined ? undefined : quiet(onError, () => undefined);
   const remote: RemoteKeysOptions = { clock, onError: report, random: systemRandom };
   const candidates = options.keys.map((key) => candidate(key, remote));
@@ -211,6 +216,13 @@ function claimFault(error: errors.JWTClaimValidationFailed): TokenError {
     claim,
     temporary,
   });
+}
+
+/** Throws a TypeError unless `value` is text, or a list of texts, or absent. */
+function checkTexts(name: string, value: unknown): void {
+  const list: unknown[] = Array.isArray(value) ? value : [value];
+  if (value === undefined || (list.length > 0 && list.every((each) => typeof each === "string" && each !== ""))) return;
+  throw new TypeError(`${name} must be a string that is not empty, or an array of them, got ${JSON.stringify(value)}`);
 }
 
 function listOf(value: string | readonly string[]): string[] {
