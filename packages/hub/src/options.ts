@@ -224,8 +224,10 @@ export function resolveOptions(options: HubOptions): HubSettings {
   checkNames("the options of a hub", options, HUB_OPTIONS);
   for (const name of FUNCTIONS) checkFunction(name, options[name]);
   if (options.tokens !== undefined) {
-    checkFunction("tokens.connection", options.tokens?.connection, true);
-    checkFunction("tokens.subscription", options.tokens?.subscription, true);
+    for (const name of ["connection", "subscription"] as const) {
+      const check: unknown = options.tokens?.[name];
+      checkFunction(`tokens.${name}`, check, true);
+    }
   }
   const { clock = systemClock, memoryBudget = sharedMemoryBudget } = options;
   const { onError: tell = () => undefined } = options;
