@@ -17,11 +17,13 @@ interface Key {
   token(claims?: JWTPayload): Promise<string>;
 }
 
-async function newKey(kid: string): Promise<Key> {
+/** Without `kid`, its tokens do not name it. */
+async function newKey(kid?: string): Promise<Key> {
   const { publicKey, privateKey } = await generateKeyPair("ES256", { extractable: true });
-  const jwk = { ...(await exportJWK(publicKey)), kid, alg: "ES256" };
+  const named = kid === undefined ? {} : { kid };
+  const jwk = { ...(await exportJWK(publicKey)), ...named, alg: "ES256" };
   const signWith = (key: CryptoKey, claims?: JWTPayload): Promise<string> =>
-    new SignJWT({ sub: kid, ...claims }).setProtectedHeader({ alg: "ES256", kid }).sign(key);
+    new SignJWT({ sub: kid ?? "nameless", ...claims }).setProtectedHeader({ alg: "ES256", ...named }).sign(key);
   return { jwk, token: (claims) => signWith(privateKey, claims) };
 }
 
@@ -270,4 +272,22 @@ test("of several keys in a set that fit a token, each is tried", () =>
       assert.equal(await outcome(verifier.connection(await other.token())), "invalid");
       await assert.rejects(verifier.connection(await b.token({ nbf: 1e12 })), { claim: "nbf" });
     }
+  }));
+
+test("a token without kid whose key was added or replaced moments ago has it fetched, at the same rate", () =>
+  Provider.run(async (provider) => {
+    const [a, b, c] = [await newKey(), await newKey(), await newKey()];
+    const verifier = provider.verifier(new VirtualClock());
+    provider.keys = [a.jwk];
+    assert.equal(await outcome(verifier.connection(await a.token())), "user nameless");
+    provider.keys = [b.jwk];
+    assert.equal(await outcome(verifier.connection(await b.token())), "user nameless");
+    provider.keys = [b.jwk, c.jwk];
+    assert.equal(await outcome(verifier.connection(await c.token())), "user nameless");
+    assert.equal(provider.fetches, 3);
+    const outcomes: string[] = [];
+    for (let i = 0; i < 5; i++) outcomes.push(await outcome(verifier.connection(await a.token())));
+    assert.deepEqual(outcomes, ["invalid", ...Array(4).fill("temporary")]);
+    assert.equal(await outcome(verifier.connection(await c.token())), "user nameless");
+    assert.equal(provider.fetches, 4);
   }));

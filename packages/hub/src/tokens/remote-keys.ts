@@ -57,6 +57,11 @@ export class RemoteKeys {
     } catch (error) {
       if (!(error instanceof errors.JWKSNoMatchingKey)) throw error;
     }
+    return await this.findAgain(header, token);
+  };
+
+  /** As `find`, among keys that are fetched now: for a token that none of those at hand fits. */
+  readonly findAgain = async (...[header, token]: Parameters<JWTVerifyGetKey>): Promise<CryptoKey> => {
     // a fetch under way may have been answered before the key was added
     const isFresh = this.fetching === undefined;
     if (isFresh && !this.takeUnknownKeyFetch()) throw commandError("INTERNAL");

@@ -50,6 +50,8 @@ export interface TokenOptions {
 interface Candidate {
   readonly algorithms: readonly string[];
   readonly key: JWTVerifyGetKey;
+  /** Gives keys that are newer, for a token that does not name its key and that none fits. */
+  readonly newerKey?: JWTVerifyGetKey;
 }
 
 /** Thrown by jose for a token that is refused, as opposed to keys that cannot be had. */
@@ -99,19 +101,20 @@ export function createTokenVerifier(options: TokenOptions): TokenVerifier {
   const candidates = options.keys.map((key) => candidate(key, remote));
 
   const verify = async (token: string): Promise<JWTPayload> => {
-    const { alg } = headerOf(token);
+    const { alg, kid } = headerOf(token);
     let failure: unknown = new TokenError(`no key for tokens with the algorithm ${alg.slice(0, 40)}`, false);
     let isSettled = true;
-    for (const { algorithms, key } of candidates) {
+    for (const { algorithms, key, newerKey } of candidates) {
       if (!algorithms.includes(alg)) continue;
       try {
-        return await verifyByAny(token, key, {
+        const options: JWTVerifyOptions = {
           algorithms: [...algorithms],
           currentDate: new Date(clock.unix()),
           clockTolerance,
           ...(audience === undefined ? {} : { audience: listOf(audience) }),
           ...(issuer === undefined ? {} : { issuer: listOf(issuer) }),
-        });
+        };
+        return await verifyByAny(token, key, kid === undefined ? newerKey : undefined, options);
       } catch (error) {
         const isWrongKey = WRONG_KEY.some((each) => error instanceof each);
         if (!isWrongKey && INVALID.some((each) => error instanceof each)) throw asTokenError(error);
@@ -130,8 +133,23 @@ export function createTokenVerifier(options: TokenOptions): TokenVerifier {
   };
 }
 
+/** The claims of a token. Where none of the keys at hand fits it, one of `newerKey` may. */
+async function verifyByAny(
+  token: string,
+  key: JWTVerifyGetKey,
+  newerKey: JWTVerifyGetKey | undefined,
+  options: JWTVerifyOptions,
+): Promise<JWTPayload> {
+  try {
+    return await verifyByEach(token, key, options);
+  } catch (error) {
+    if (newerKey === undefined || !(error instanceof errors.JWSSignatureVerificationFailed)) throw error;
+    return await verifyByEach(token, newerKey, options);
+  }
+}
+
 /** The claims of a token. A set of keys may have several that fit, as for a token without `kid`: each is tried. */
-async function verifyByAny(token: string, key: JWTVerifyGetKey, options: JWTVerifyOptions): Promise<JWTPayload> {
+async function verifyByEach(token: string, key: JWTVerifyGetKey, options: JWTVerifyOptions): Promise<JWTPayload> {
   try {
     return (await jwtVerify(token, key, options)).payload;
   } catch (error) {
@@ -163,11 +181,11 @@ function candidate(key: TokenKey, remote: RemoteKeysOptions): Candidate {
     return { algorithms: [key.algorithm], key: () => (imported ??= importPublicKey(key.publicKey, key.algorithm)) };
   }
   const { jwks } = key;
-  const isAddress = typeof jwks === "string" || jwks instanceof URL;
-  return {
-    algorithms: PUBLIC_ALGORITHMS,
-    key: isAddress ? new RemoteKeys(jwks, remote).find : localKeys(jwks),
-  };
+  if (typeof jwks !== "string" && !(jwks instanceof URL)) {
+    return { algorithms: PUBLIC_ALGORITHMS, key: localKeys(jwks) };
+  }
+  const { find, findAgain } = new RemoteKeys(jwks, remote);
+  return { algorithms: PUBLIC_ALGORITHMS, key: find, newerKey: findAgain };
 }
 
 function localKeys(jwks: JSONWebKeySet): JWTVerifyGetKey {
@@ -187,10 +205,10 @@ function checkAlgorithm(algorithm: string, known: readonly string[]): void {
     throw new TypeError(`algorithm has to be one of ${known.join(", ")}, got ${algorithm}`);
 }
 
-function headerOf(token: string): { readonly alg: string } {
+function headerOf(token: string): { readonly alg: string; readonly kid: unknown } {
   try {
-    const { alg } = decodeProtectedHeader(token);
-    if (typeof alg === "string") return { alg };
+    const { alg, kid } = decodeProtectedHeader(token);
+    if (typeof alg === "string") return { alg, kid };
   } catch (error) {
     throw new TokenError("not a JWT", false, { cause: error });
   }
