@@ -170,6 +170,34 @@ describe("a message that is passed on", () => {
     assert.deepEqual(message.reusable, []);
   });
 
+  test("moves out of memory that it shares, if it is small, and stays what it was", () => {
+    for (const size of [0, 10, LARGEST_SHARED]) {
+      const payload = pattern(size);
+      const shared = new Uint8Array([...pattern(7, 3), ...payload, 9, 9]);
+      const message = new Message("text", shared, 7, size);
+      const target = new Uint8Array(size + 20).fill(0xaa);
+      assert.equal(message.moveTo(target, 5), true);
+      shared.fill(0);
+      const expected = new Uint8Array(size + 20).fill(0xaa);
+      expected.set(payload, 5);
+      assert.equal(show(target), show(expected));
+      assert.deepEqual([message.size, message.reusable], [size, []]);
+      const { bytes } = message;
+      assert.equal(show(bytes), show(payload));
+      assert.equal(bytes.buffer.byteLength, size); // which shows nothing of the memory it lay in
+      assert.equal(message.moveTo(target, 0), false); // it has memory of its own by now
+      assert.equal(show(target), show(expected));
+    }
+  });
+
+  test("does not move what shares no memory, or is large", () => {
+    const target = new Uint8Array(5000);
+    const large = new Message("binary", pattern(5000), 0, LARGEST_SHARED + 1);
+    const inPieces = new Message("binary", new Uint8Array(0), 0, 4, [pattern(2), pattern(2)], true);
+    for (const message of [large, inPieces]) assert.equal(message.moveTo(target, 0), false);
+    assert.ok(target.every((byte) => byte === 0));
+  });
+
   test("has the same bytes before and after it is shared", () => {
     for (const size of [10, 3000]) {
       for (const message of forms("binary", pattern(size))) {

@@ -142,6 +142,11 @@ export class MemoryBudget {
     return this.isShort;
   }
 
+  /** Whether no more than half of it is held: enough to read ahead of readers that take nothing. */
+  get ample(): boolean {
+    return this.total <= this.limit / 2;
+  }
+
   /** `holder` holds so many bytes now. Those that hold most may be asked to release theirs before it returns. */
   hold(holder: MemoryHolder, bytes: number): void {
     const had = holder.held;

@@ -95,6 +95,7 @@ export class Connection
   /** A message is being inflated off the loop: what is behind it waits in the transport. */
   private inflating = false;
   private readingPaused = false;
+  private hostProbed = false;
   /** Bytes that came behind the handshake, until they are looked at. */
   private early: Uint8Array | undefined;
   private pings: PendingPings | undefined;
@@ -354,11 +355,12 @@ export class Connection
 
   get deadline(): number {
     if (this.over !== undefined) return Infinity; // it may be read to the end still
-    return Math.min(this.core.deadline, this.endBy ?? Infinity, this.progress?.by ?? Infinity);
+    return Math.min(this.core.deadline, this.reading.checkAt, this.endBy ?? Infinity, this.progress?.by ?? Infinity);
   }
 
   onDeadline(now: number): void {
     if (this.progress !== undefined && now >= this.progress.by) this.checkProgress(this.progress);
+    if (now >= this.reading.checkAt) this.reading.check(now);
     const late = this.endBy !== undefined && now >= this.endBy;
     if (late && this.core.state === "open") this.fail(protocolError("CLOSE_TIMEOUT"));
     if (this.core.handleTimeout(now) && !late) this.writing.flushSoon();
@@ -473,17 +475,29 @@ export class Connection
   /** Stops reading from the transport while there is no room for more. A connection that is closing has to see the peer's Close. */
   balance(): void {
     const pause = this.inflating || (this.reading.full && this.core.state === "open");
-    if (pause === this.readingPaused) return;
-    if (!pause && this.progress !== undefined) this.watchProgress();
+    if (pause && this.reading.exhausted) this.probeHost();
+    if (pause !== this.readingPaused) this.pauseReading(pause);
+    this.settings.deadlines.watch(this);
+  }
+
+  private pauseReading(pause: boolean): void {
     this.readingPaused = pause;
     if (pause) {
       this.core.pauseReading();
       this.transport.pause();
-    } else {
-      this.core.resumeReading(this.settings.clock.now());
-      this.settings.deadlines.watch(this);
-      this.transport.resume();
+      return;
     }
+    if (this.progress !== undefined) this.watchProgress();
+    this.core.resumeReading(this.settings.clock.now());
+    this.transport.resume();
+  }
+
+  /** Nothing is read, so that neither a pong nor the end of the stream would be seen: lets the system find out whether the peer's host is there. */
+  private probeHost(): void {
+    const { heartbeat } = this.settings;
+    if (heartbeat === undefined || this.hostProbed) return;
+    this.hostProbed = true;
+    this.transport.keepAlive(heartbeat.interval / 3);
   }
 
   // ---- what all connections of a server get

@@ -40,6 +40,7 @@ const CONNECTION: OptionNames<ConnectionOptions> = {
   maxWriteBufferSize: true,
   writeBufferSize: true,
   inboxSize: true,
+  readAheadSize: true,
   acceptUnmaskedFrames: true,
   closeTimeout: true,
   heartbeat: { ...HEARTBEAT },

@@ -25,6 +25,11 @@ export interface ConnectionOptions extends Partial<ProtocolLimits> {
   readonly writeBufferSize?: number;
   /** What may wait for a reader before the peer is made to wait (64 bytes are counted for each message on top of its own). Default 1 MiB. */
   readonly inboxSize?: number;
+  /**
+   * How many bytes more are read while nobody takes what waits, so that pings are answered and the end of the connection is noticed all the same: `inboxSize`
+   * and this are the most that waits for a reader. Default 16 MiB; 0 for none.
+   */
+  readonly readAheadSize?: number;
   /** Server only: take frames that are not masked, which RFC 6455 forbids. Default false. */
   readonly acceptUnmaskedFrames?: boolean;
   /** How long the closing handshake may take before the stream is dropped. Default 5,000. */
@@ -71,6 +76,7 @@ const DEFAULT_PROGRESS: MinProgress = { bytes: 1024, interval: 60_000 };
 export interface ConnectionSettings extends ProtocolOptions {
   readonly writeBufferSize: number;
   readonly inboxSize: number;
+  readonly readAheadSize: number;
   readonly minProgress: MinProgress | undefined;
   readonly memoryBudget: MemoryBudget;
   readonly noDelay: boolean;
@@ -111,6 +117,7 @@ export function connectionSettings(role: "client" | "server", options: Connectio
     maxWriteBufferSize: size(options, "maxWriteBufferSize", DEFAULT_LIMITS.maxWriteBufferSize, 1),
     writeBufferSize: size(options, "writeBufferSize", 128 * 1024, 0),
     inboxSize: size(options, "inboxSize", 1024 * 1024, 0),
+    readAheadSize: size(options, "readAheadSize", 16 * 1024 * 1024, 0),
     acceptUnmaskedFrames: flag(options, "acceptUnmaskedFrames", false),
     noDelay: flag(options, "noDelay", true),
     closeTimeout: time(options, "closeTimeout", 5_000),

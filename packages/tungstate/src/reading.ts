@@ -1,6 +1,6 @@
 import { type Message, protocolError } from "@tungstate/protocol";
-import type { MemoryBudget } from "./budget.ts";
 import { Inbox } from "./inbox.ts";
+import { ReadAhead, type ReadAheadSettings } from "./read-ahead.ts";
 
 const COUNTED_IN = 4096; // bytes; an inbox that is emptied message by message is not counted at each
 
@@ -17,22 +17,17 @@ export interface ReadingHost {
   isOpen(): boolean;
 }
 
-export interface ReadingSettings {
-  readonly inboxSize: number;
-  readonly memoryBudget: MemoryBudget;
-}
-
 /**
  * The reading half of a connection: where messages go. To the listeners while they flow; else to the inbox, until an iteration takes them.
  */
 export class Reading {
-  /** Whether the inbox holds more than it should: nothing more is to be read until it is half empty. */
-  full = false;
   private readonly host: ReadingHost;
-  private readonly settings: ReadingSettings;
+  private readonly settings: ReadAheadSettings;
   /** Bytes in the inbox when they were last counted. */
   private counted = 0;
   private inbox: Inbox | undefined;
+  /** From the first message that had to wait. */
+  private readAhead: ReadAhead | undefined;
   private flowing = false;
   /** By a call of `pause`, so that a new listener does not end it. */
   private paused = false;
@@ -43,9 +38,30 @@ export class Reading {
   private stopped = false;
   private wake: ((more: boolean) => void) | undefined;
 
-  constructor(host: ReadingHost, settings: ReadingSettings) {
+  constructor(host: ReadingHost, settings: ReadAheadSettings) {
     this.host = host;
     this.settings = settings;
+  }
+
+  /** Whether the inbox holds so much that nothing is to be read from the stream for now. */
+  get full(): boolean {
+    return this.readAhead?.full === true;
+  }
+
+  /** Whether nothing more is read from the stream however long nobody takes anything. */
+  get exhausted(): boolean {
+    return this.readAhead?.exhausted === true;
+  }
+
+  /** When `check` is to be called; Infinity for never. */
+  get checkAt(): number {
+    return this.readAhead?.checkAt ?? Infinity;
+  }
+
+  /** Reads ahead of a reader that takes nothing, or no longer. */
+  check(now: number): void {
+    this.readAhead?.check(now);
+    this.host.balance();
   }
 
   /** Counts the bytes in the inbox. */
@@ -69,7 +85,8 @@ export class Reading {
     if (this.stopped) return;
     this.inbox ??= new Inbox();
     // behind a Close of our own, what nobody has room for any more is dropped: the peer's Close has to be seen
-    if (this.inbox.size > this.settings.inboxSize && !this.host.isOpen()) this.dropping = true;
+    const { inboxSize, readAheadSize } = this.settings;
+    if (this.inbox.size > inboxSize + readAheadSize && !this.host.isOpen()) this.dropping = true;
     if (this.dropping) return;
     this.inbox.push(message);
     this.wake?.(true);
@@ -121,13 +138,11 @@ export class Reading {
   private measure(): void {
     const size = this.inbox?.size ?? 0;
     if (size < this.counted - COUNTED_IN || (size === 0 && this.counted > 0)) this.host.countHeld();
-    // while memory is short, nobody gets more before what is there is taken
-    const { memoryBudget, inboxSize } = this.settings;
-    const limit = memoryBudget.short ? 0 : inboxSize;
-    const full = this.full ? size > limit / 2 : size > limit;
-    if (full === this.full) return;
-    this.full = full;
-    this.host.balance();
+    if (this.readAhead === undefined) {
+      if (size === 0) return;
+      this.readAhead = new ReadAhead(this.settings);
+    }
+    if (this.readAhead.measure(size)) this.host.balance();
   }
 
   async *messages(): AsyncIterableIterator<Message> {

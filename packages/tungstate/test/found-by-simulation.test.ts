@@ -12,7 +12,7 @@ for (const way of ["listener", "iteration", "batches"] as const) {
   test(`seed 1792: what is dropped behind a Close of one's own leaves no gap (${way})`, async () => {
     const [near, far] = memoryPipe();
     const raw = new Raw(near).send(upgradeRequest());
-    const connection = await accept(far, { inboxSize: 300 });
+    const connection = await accept(far, { inboxSize: 300, readAheadSize: 0 });
     await raw.head();
     const closed = connection.close();
     for (let number = 0; number < 8; number++) raw.send(frame(TEXT, `${number}${"x".repeat(50)}`));

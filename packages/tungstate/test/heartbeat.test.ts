@@ -152,7 +152,7 @@ for (const role of ["client", "server"] as const) {
     });
 
     test("does not take a full inbox of ours for a dead peer, nor a peer that fell silent meanwhile for a living one", async () => {
-      const { connection, clock, send } = await setting(role, { inboxSize: 1000 });
+      const { connection, clock, send } = await setting(role, { inboxSize: 1000, readAheadSize: 0 });
       for (let number = 0; number < 40; number++) send(TEXT, "x".repeat(100));
       await turns(5);
       assert.ok(connection.stats.messagesReceived < 40, "reading has stopped");

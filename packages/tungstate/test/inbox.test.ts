@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import { Message } from "@tungstate/protocol";
 import fc from "fast-check";
 import { Inbox } from "../src/inbox.ts";
-import { collectGarbage } from "./support/memory.ts";
+import { collectGarbage, memoryInUse } from "./support/memory.ts";
 
 const message = (size: number): Message => new Message("binary", new Uint8Array(size), 0, size);
 
@@ -38,6 +38,31 @@ describe("an inbox", () => {
       ),
       { numRuns: 15 },
     );
+  });
+
+  test("holds thousands of small messages in little more memory than it counts", async () => {
+    const COUNT = 20_000;
+    for (const size of [0, 20, 200, 2000]) {
+      const fill = (): Inbox => {
+        const inbox = new Inbox();
+        for (let number = 0; number < COUNT; number++) {
+          // as they come: in memory that each shares with messages of other connections
+          inbox.push(new Message("binary", new Uint8Array(8192).fill(number & 0xff, 100), 100, size));
+        }
+        return inbox;
+      };
+      const before = await memoryInUse();
+      const inbox = fill();
+      const growth = (await memoryInUse()) - before;
+      assert.ok(
+        growth < 128 * 8400 + 1.5 * inbox.size, // the first 128 stay where they came
+        `${growth / COUNT} bytes for each message, counted as ${inbox.size / COUNT}`,
+      );
+      for (let number = 0; number < COUNT; number++) {
+        const bytes = inbox.shift()?.bytes;
+        assert.ok(bytes?.length === size && bytes.every((byte) => byte === (number & 0xff)));
+      }
+    }
   });
 
   test("does not keep what was taken, though it is never empty", async () => {

@@ -16,15 +16,17 @@ const settings = (options: object) => connectionSettings("server", options);
 
 describe("options of a connection", () => {
   test("have defaults", () => {
-    const { maxFrameSize, maxMessageSize, maxWriteBufferSize, writeBufferSize, inboxSize, ...rest } = settings({});
+    const { maxFrameSize, maxMessageSize, maxWriteBufferSize, writeBufferSize, ...others } = settings({});
+    const { inboxSize, readAheadSize, ...rest } = others;
     assert.deepEqual(
-      { maxFrameSize, maxMessageSize, maxWriteBufferSize, writeBufferSize, inboxSize },
+      { maxFrameSize, maxMessageSize, maxWriteBufferSize, writeBufferSize, inboxSize, readAheadSize },
       {
         maxFrameSize: 16 * MiB,
         maxMessageSize: 64 * MiB,
         maxWriteBufferSize: 64 * MiB,
         writeBufferSize: 128 * KiB,
         inboxSize: MiB,
+        readAheadSize: 16 * MiB,
       },
     );
     const { acceptUnmaskedFrames, noDelay, closeTimeout, heartbeat, deflate } = rest;
@@ -46,6 +48,7 @@ describe("options of a connection", () => {
     ["maxWriteBufferSize", 1],
     ["writeBufferSize", 0],
     ["inboxSize", 0],
+    ["readAheadSize", 0],
   ];
   for (const [name, least] of sizes) {
     test(`${name} is a number of bytes from ${least}`, () => {
@@ -155,6 +158,7 @@ describe("options of a server", () => {
     [{ maxConnections: 1.5 }, /maxConnections is a count/],
     [{ maxHandshakes: 0 }, /maxHandshakes is a count from 1/],
     [{ inboxSize: -1 }, /inboxSize is bytes/],
+    [{ readAheadSize: -1 }, /readAheadSize is bytes/],
     [{ compression: "yes" }, /compression/],
   ];
   for (const [options, says] of wrong) {

@@ -111,6 +111,11 @@ export class DuplexTransport implements ReleasableTransport {
     this.stream.resume();
   }
 
+  keepAlive(idle: number): void {
+    const { stream } = this;
+    if (stream instanceof Socket) stream.setKeepAlive(true, Math.max(1_000, idle));
+  }
+
   end(): void {
     const { stream } = this;
     stream.end(() => {

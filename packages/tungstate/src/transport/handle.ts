@@ -164,6 +164,10 @@ export class HandleTransport implements ReleasableTransport {
     else if (!this.closed && this.pending === 0) this.sink?.onWritten();
   }
 
+  keepAlive(idle: number): void {
+    if (!this.closed) this.handle.setKeepAlive?.(true, Math.max(1, Math.round(idle / 1000)), 1, 10);
+  }
+
   end(): void {
     if (this.writeEnded || this.closed) return;
     this.writeEnded = true;

@@ -16,6 +16,8 @@ export interface StreamHandle {
   shutdown(request: ShutdownRequest): number;
   close(callback?: () => void): void;
   setNoDelay?(on: boolean): number;
+  /** Times in seconds. Node.js before 25 ignores `interval` and `count`, and has libuv's: 1 and 10. */
+  setKeepAlive?(on: boolean, idle: number, interval: number, count: number): number;
   getsockname?(out: Partial<AddressOut>): number;
   getpeername?(out: Partial<AddressOut>): number;
   /** For whoever drives the handle. */

@@ -24,6 +24,11 @@ export interface Transport {
   write(pieces: Uint8Array | Uint8Array[]): boolean;
   pause(): void;
   resume(): void;
+  /**
+   * Has the system probe the peer's host after `idle` ms of silence (TCP keep-alive), where it can. When the host does not answer, reading fails, and so does
+   * the next write.
+   */
+  keepAlive(idle: number): void;
   /** Ends our half behind everything written. */
   end(): void;
   /** Drops the stream at once. */

@@ -33,7 +33,9 @@ export class WebStreamTransport implements Transport {
     }
     this.reader = streams.readable.getReader();
     this.writer = streams.writable.getWriter();
+    // also while nothing is read or written
     this.writer.closed.catch(this.failed);
+    this.reader.closed.catch(this.failed);
   }
 
   start(sink: TransportSink): void {
@@ -84,6 +86,10 @@ export class WebStreamTransport implements Transport {
   resume(): void {
     this.paused = false;
     this.read();
+  }
+
+  keepAlive(): void {
+    // Web streams know of no host
   }
 
   end(): void {
