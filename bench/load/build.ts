@@ -1,6 +1,7 @@
 import { execFile } from "node:child_process";
-import { mkdirSync, statSync } from "node:fs";
+import { mkdirSync, renameSync, statSync } from "node:fs";
 import { join } from "node:path";
+import process from "node:process";
 import { fileURLToPath } from "node:url";
 
 const HERE = fileURLToPath(new URL(".", import.meta.url));
@@ -49,9 +50,14 @@ async function compile(source: string, name: string, flags: readonly string[]): 
   const to = join(BUILT, name);
   if (modified(to) > Math.max(modified(from), modified(join(HERE, "client.h")))) return to;
   mkdirSync(BUILT, { recursive: true });
+  // who compiles the same at the same time finds a whole program, or none
+  const made = `${to}.${process.pid}`;
   for (const compiler of COMPILERS) {
-    const outcome = await run(compiler, ["-O2", "-o", to, from, ...flags]);
-    if (outcome === "ok") return to;
+    const outcome = await run(compiler, ["-O2", "-o", made, from, ...flags]);
+    if (outcome === "ok") {
+      renameSync(made, to);
+      return to;
+    }
     if (outcome === "failed") return undefined;
   }
   throw new Error(

@@ -17,7 +17,7 @@ export interface ServerFlags {
   readonly tls?: { readonly key: string; readonly cert: string };
 }
 
-const START_TIMEOUT = 10_000; // ms
+const START_TIMEOUT = 60_000; // ms
 
 // No server outlives the benchmark, however that ends.
 const running = new Set<ChildProcess>();

@@ -34,6 +34,7 @@ export interface SoakReport {
 /** Shares of the connections, by what they do. The rest echoes. */
 const SHARES = { room: 0.2, deflate: 0.15, subscribers: 0.2, coming: 0.05 };
 const CHANNELS = 10;
+const LEAST_SAMPLES = 5; // also where a busy machine takes its time for each
 const AT_ONCE = 50; // connections that are made side by side
 
 const MiB = 1024 * 1024;
@@ -58,8 +59,8 @@ export async function soak({ seconds, connections, every, onSample }: SoakOption
   const [servers, drivers, times, bareTimes]: [ServerSample[], Held[], number[], number[]] = [[], [], [], []];
   seen.p99(); // those while it began
   const until = performance.now() + seconds * 1000;
-  while (performance.now() < until) {
-    await sleep(Math.min(every * 1000, until - performance.now()));
+  while (performance.now() < until || servers.length < LEAST_SAMPLES) {
+    await sleep(Math.max(0, Math.min(every * 1000, until - performance.now())));
     times.push(seen.p99());
     bareTimes.push(machine.seen.p99());
     const server = await ask();
@@ -76,7 +77,7 @@ export async function soak({ seconds, connections, every, onSample }: SoakOption
   control.disconnect();
   await controlEnded;
   let left = await ask();
-  for (let wait = 0; wait < 50 && left.connections > 0; wait++) {
+  for (let wait = 0; wait < 600 && left.connections > 0; wait++) {
     await sleep(100);
     left = await ask();
   }
@@ -94,7 +95,7 @@ export async function soak({ seconds, connections, every, onSample }: SoakOption
   if (left.connections > 0 || left.budget > 0) {
     problems.push(`at the end ${left.connections} connections and ${left.budget} bytes in the budget are left`);
   }
-  for (let wait = 0; wait < 50 && held().handles > before; wait++) await sleep(100);
+  for (let wait = 0; wait < 600 && held().handles > before; wait++) await sleep(100);
   if (held().handles > before) problems.push(`the clients have left ${held().handles - before} handles`);
   return { panels, problems, messages: seen.messages, reconnects: seen.reconnects, samples: servers.length };
 }

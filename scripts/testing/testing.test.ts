@@ -96,4 +96,16 @@ describe("the test runner", () => {
     assert.equal(status, 1, output);
     assert.match(output, /has left behind: process \d+ \(sleep 1000\)/);
   });
+
+  test("ends processes that would have ended with a file, and succeeds", () => {
+    const { status, output } = runTests([
+      `import { spawn } from "node:child_process";
+         test("leaves a process", () => {
+           const child = spawn("sleep", ["1000"], { stdio: ["pipe", "ignore", "inherit"] });
+           child.stdin.unref();
+           child.unref();
+         });`,
+    ]);
+    assert.equal(status, 0, output);
+  });
 });

@@ -1,7 +1,7 @@
 // Preloaded into the process of each test file. Shortly before the runner ends a file that takes too long, it says which
 // tests of the file are still running and what keeps the process alive, which the runner does not know. It ends the
 // processes that a file leaves behind: one that has the runner's output open would keep the runner waiting for ever.
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { afterEach, beforeEach } from "node:test";
 import process from "node:process";
 
@@ -10,33 +10,41 @@ export const TIMEOUT_MS = 180_000;
 
 const REPORT_BEFORE_MS = 2_000;
 
+/** Its input ends with the process that started it, and so may it. */
+function readsFromPipe(pid) {
+  return /^(?:pipe|socket):/.test(readlinkSync(`/proc/${pid}/fd/0`));
+}
+
+/** What `read` returns; undefined where a process has ended meanwhile. */
+function unlessEnded(read) {
+  try {
+    return read();
+  } catch {
+    return undefined;
+  }
+}
+
 /** The processes that `pid` started, and those that they started: from /proc, so none but on Linux. */
 function startedBy(pid) {
-  const found = [];
-  try {
-    for (const thread of readdirSync(`/proc/${pid}/task`)) {
-      for (const child of readFileSync(`/proc/${pid}/task/${thread}/children`, "utf8").split(" ").filter(Boolean)) {
-        const command = readFileSync(`/proc/${child}/cmdline`, "utf8").split("\0").join(" ").trim();
-        // one that has ended, but has not been waited for, has no command line
-        if (command !== "") found.push({ pid: Number(child), command });
-        found.push(...startedBy(child));
-      }
-    }
-  } catch {
-    // it has ended meanwhile
-  }
-  return found;
+  const threads = unlessEnded(() => readdirSync(`/proc/${pid}/task`)) ?? [];
+  const children = threads.flatMap((thread) => {
+    const list = unlessEnded(() => readFileSync(`/proc/${pid}/task/${thread}/children`, "utf8")) ?? "";
+    return list.split(" ").filter((child) => child !== "");
+  });
+  return children.flatMap((child) => {
+    const command = unlessEnded(() => readFileSync(`/proc/${child}/cmdline`, "utf8").split("\0").join(" ").trim());
+    const endsWithUs = unlessEnded(() => readsFromPipe(child)) ?? true;
+    // one that has ended, but has not been waited for, has no command line
+    const itself = command === undefined || command === "" ? [] : [{ pid: Number(child), command, endsWithUs }];
+    return [...itself, ...startedBy(child)];
+  });
 }
 
 /** Ends all processes that this one started. Returns what they were. */
 function endChildren() {
-  return startedBy("self").map(({ pid, command }) => {
-    try {
-      process.kill(pid, "SIGKILL");
-    } catch {
-      // it has ended meanwhile
-    }
-    return `process ${pid} (${command})`;
+  return startedBy("self").map(({ pid, command, endsWithUs }) => {
+    unlessEnded(() => process.kill(pid, "SIGKILL"));
+    return { endsWithUs, text: `process ${pid} (${command})` };
   });
 }
 
@@ -48,13 +56,13 @@ if (process.env.NODE_TEST_CONTEXT !== undefined) {
   setTimeout(() => {
     const tests = [...running.values()].map((name) => JSON.stringify(name)).join(", ") || "no test";
     const open = process.getActiveResourcesInfo().filter((kind) => kind !== "PipeWrap");
-    const all = [...open, ...endChildren()].join(", ") || "nothing";
+    const all = [...open, ...endChildren().map(({ text }) => text)].join(", ") || "nothing";
     console.error(`${process.argv[1]} is about to be ended: running: ${tests}; open: ${all}`);
   }, TIMEOUT_MS - REPORT_BEFORE_MS).unref();
   process.once("exit", () => {
-    const left = endChildren();
+    const left = endChildren().filter(({ endsWithUs }) => !endsWithUs);
     if (left.length === 0) return;
-    console.error(`${process.argv[1]} has left behind: ${left.join(", ")}`);
+    console.error(`${process.argv[1]} has left behind: ${left.map(({ text }) => text).join(", ")}`);
     process.exitCode ||= 1;
   });
 }

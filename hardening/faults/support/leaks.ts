@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import process from "node:process";
 import { sharedMemoryBudget } from "tungstate";
 
-const PATIENCE = 3_000; // ms; what libuv needs to close handles takes a few turns, on a busy machine some time
+const PATIENCE = 60_000; // ms; what libuv needs to close handles takes a few turns, on a busy machine some time
 
 /** What keeps the process alive, by kind: sockets, servers, timers, requests under way. */
 function resources(): Record<string, number> {
