@@ -1,6 +1,6 @@
 import { hasOnly, isTimeOrAbsent } from "./access.ts";
 
-/** A client's connect command, as those see it who decide who it is. Of a refresh, all but the token is empty. */
+/** A client's connect command, as `authenticate` gets it. For a refresh, all but the token is empty. */
 export interface ConnectRequest {
   /** The id that the connection will have. */
   readonly client: string;
@@ -13,7 +13,7 @@ export interface ConnectRequest {
   readonly headers: Readonly<Record<string, string>>;
   /** "" where there is none. */
   readonly token: string;
-  /** What whoever accepted the connection gave to the hub, such as the request. */
+  /** The `context` of `attachSocket`, such as the request. */
   readonly context: unknown;
 }
 
@@ -25,7 +25,7 @@ export interface ServerSubscription {
   readonly data?: unknown;
 }
 
-/** Who a client is. An object with other fields, or without `user`, is nobody's. */
+/** Who a client is. An object with unknown fields, or without `user`, is refused. */
 export interface Credentials {
   /** "" is an anonymous user. */
   readonly user: string;
@@ -76,7 +76,7 @@ function isMap(value: unknown): value is ReadonlyMap<unknown, unknown> {
 }
 
 /**
- * Says who a client is; anything but Credentials, or a promise of them, is nobody (101). A CommandError or Disconnect thrown reaches the
+ * Returns who a client is, or a promise of it. Any value but Credentials refuses the client (101). A CommandError or Disconnect thrown reaches the
  * client; anything else is an internal error (100), after which the client tries again.
  */
 export type Authenticate = (request: ConnectRequest) => Credentials | undefined | PromiseLike<Credentials | undefined>;

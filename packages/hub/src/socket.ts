@@ -57,8 +57,8 @@ class SocketConnection implements HubConnection {
 }
 
 /**
- * The subprotocols for the option `protocols` of the server that the hub is behind. Clients that offer one of them fail where none is chosen,
- * and come back for ever; those that speak Protobuf are told by the hub that it does not (3506).
+ * The subprotocols for the option `protocols` of the server that the hub is behind. A client that offers one of them fails when none is chosen,
+ * and reconnects forever. The hub closes connections of clients that speak Protobuf with 3506.
  */
 export const HUB_SUBPROTOCOLS = ["centrifuge-json", "centrifuge-protobuf"] as const;
 

@@ -13,7 +13,7 @@ export interface Identity {
   readonly byToken: boolean;
 }
 
-/** Says who a client is. Rejects with a CommandError or Disconnect where nobody knows, and with a TokenError. */
+/** Returns who a client is. Rejects with a CommandError or Disconnect for an unknown client, and with a TokenError. */
 export async function identify(session: Session, parts: Parts, claims: IdentityClaims): Promise<Identity> {
   const { tokens, authenticate, anonymous } = parts.settings;
   const { token, data, name, version, headers } = claims;
@@ -26,7 +26,7 @@ export async function identify(session: Session, parts: Parts, claims: IdentityC
   const answer: unknown = await authenticate?.({ client, data, name, version, headers, token, context });
   if (isCredentials(answer)) return { credentials: answer, byToken: false };
   if (answer) parts.background.onError(noCredentials("authenticate", answer));
-  // a token that nobody knows is no way in as an anonymous user
+  // an unknown token does not admit its client as an anonymous one
   if (token !== "") throw disconnect(DISCONNECTS.INVALID_TOKEN);
   if (anonymous && (answer === undefined || answer === null)) return { credentials: { user: "" }, byToken: false };
   throw commandError("UNAUTHORIZED");

@@ -101,7 +101,7 @@ export async function factsOf(server: Server, expectsCluster: boolean): Promise<
   if (first === undefined) return { isCluster: mode === "" ? expectsCluster : mode === "cluster", major: OLDEST[0] };
   const [major, minor] = [Number(first), Number(second)];
   if (major < OLDEST[0] || (major === OLDEST[0] && minor < OLDEST[1])) {
-    throw new Error(`Redis at ${server.name} can't be used: it has to be 6.2 or later, it is ${major}.${minor}`);
+    throw new Error(`Redis at ${server.name} can't be used: expected version 6.2 or later, got ${major}.${minor}`);
   }
   return { isCluster: mode === "cluster", major };
 }

@@ -2,7 +2,7 @@ import { StoreUnavailableError } from "../broker/broker.ts";
 
 const SAME_REFUSAL_INTERVAL = 10_000; // ms between two reports that a server refuses for the same reason
 
-/** What the first word of an error reply means, and what to do. */
+/** By the first word of an error reply: what it means, and what to do. */
 const MEANINGS: ReadonlyMap<string, string> = new Map([
   ["OOM", "is full (maxmemory): raise maxmemory, or keep less history"],
   ["READONLY", "is a read-only replica: connect to the primary"],
@@ -13,19 +13,19 @@ const MEANINGS: ReadonlyMap<string, string> = new Map([
   ["LOADING", "is loading its data"],
   ["BUSY", "is busy with a script"],
   ["NOPERM", "does not allow the user what the hub needs: docs/redis.md lists the commands"],
-  ["NOAUTH", "wants a password"],
+  ["NOAUTH", "requires a password: add it to the URL"],
   ["WRONGTYPE", "has something else under a key of the hub's: choose another prefix, or delete the key"],
 ]);
 
 /** How Redis 7 says NOPERM of a command inside a script. */
 const DENIED_IN_SCRIPT = /\bThe user executing the script can't /;
 
-/** What steers the caller: where a key is, or that a script has to be sent. */
+/** Error replies that tell the caller where a key is, or to send a script. */
 const STEERING = ["MOVED", "ASK", "TRYAGAIN", "NOSCRIPT"];
 
 /**
- * Error replies of one server, as errors for the hub. The first one of a kind within 10 s is an error that the hub reports; the next ones say the
- * same, and are not reported again, whoever causes them.
+ * Error replies of one server, as errors for the hub. The hub reports the first of a kind; those of the same kind within the next
+ * 10 s are a StoreUnavailableError, which it does not report.
  */
 export class Refusals {
   private readonly name: string;

@@ -15,8 +15,8 @@ local dataset = type(info) == 'string' and string.match(info, 'master_replid:(%w
  *
  * KEYS of each: meta, stream, idempotency key (or meta again). ARGV: PUBLISH or SPUBLISH, a new epoch, then of each: channel, body,
  * history size ("0": not kept), history TTL, meta TTL, idempotency TTL ("": no key). Times in ms.
- * Replies with three values for each: offset, epoch, 1 for a duplicate; or 0, the error, -1. An error of one leaves the others alone, and nothing of
- * the one that has it.
+ * Replies with three values for each: offset, epoch, 1 for a duplicate; or 0, the error, -1. An error of one does not affect the others, and a
+ * publication that its stream refuses takes no number.
  *
  * The meta hash has the epoch (e), the newest offset (o), the dataset it was last written in (r), and earlier epochs with the offset
  * up to which their positions hold (l). Where the dataset is another one than the last time, publications that somebody has seen may

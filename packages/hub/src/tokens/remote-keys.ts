@@ -17,13 +17,13 @@ type Local = ReturnType<typeof createLocalJWKSet>;
 
 export interface RemoteKeysOptions {
   readonly clock: Clock;
-  /** Told when a fetch has failed, once for each. */
+  /** Called once for each fetch that failed. */
   readonly onError: ((error: Error) => void) | undefined;
   readonly random: Random;
 }
 
 /**
- * The public keys at an address (a JWK set), for tokens of anybody: at most one fetch runs at a time, a failed one is repeated after 1 s to
+ * The public keys at an address (a JWK set). Anyone can send tokens, so at most one fetch runs at a time, a failed one is repeated after 1 s to
  * 60 s, and an unknown key is fetched for at once, but no more often than every 5 s after the first three.
  */
 export class RemoteKeys {
@@ -80,7 +80,7 @@ export class RemoteKeys {
     if (this.keys === undefined) return undefined;
     const age = this.options.clock.now() - this.keys.fetchedAt;
     if (age >= USABLE_FOR) return undefined;
-    if (age >= FRESH_FOR && this.mayFetch()) this.fetch().catch(() => undefined); // it has been told
+    if (age >= FRESH_FOR && this.mayFetch()) this.fetch().catch(() => undefined); // onError was called
     return this.keys.local;
   }
 
@@ -91,7 +91,7 @@ export class RemoteKeys {
       await this.fetch();
     } else {
       await this.fetching.catch(() => {
-        throw commandError("INTERNAL"); // whoever began it has the error itself
+        throw commandError("INTERNAL"); // the caller that started the fetch gets the error itself
       });
     }
     const { keys } = this;

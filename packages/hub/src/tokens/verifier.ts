@@ -25,23 +25,23 @@ const PUBLIC_ALGORITHMS = ["RS256", "RS384", "RS512", "ES256", "ES384", "ES512",
 
 /** Where the signature of a token is checked. An algorithm belongs to its key: a token can't choose another one for it. */
 export type TokenKey =
-  /** A secret shared with whoever makes the tokens, of at least 32 bytes. */
+  /** A secret shared with the issuer of the tokens, of at least 32 bytes. */
   | { readonly algorithm: (typeof SECRET_ALGORITHMS)[number]; readonly secret: string | Uint8Array }
   /** A public key: SPKI in PEM, or a JWK. */
   | { readonly algorithm: (typeof PUBLIC_ALGORITHMS)[number]; readonly publicKey: string | JWK }
-  /** A set of public keys: the address it is fetched from, again from time to time, or the set itself. */
+  /** A set of public keys (JWKS): its http: or https: address, fetched again from time to time, or the set itself. */
   | { readonly jwks: string | URL | JSONWebKeySet };
 
 export interface TokenOptions {
-  /** One of them has to fit: old and new ones side by side while keys are changed. */
+  /** Keys that a token may be signed with. To rotate a key, list the old and the new one. */
   readonly keys: readonly TokenKey[];
-  /** What the claim `aud` has to have in it. Default: not looked at. */
+  /** Accepted values of the claim `aud`. Default: any. */
   readonly audience?: string | readonly string[];
-  /** What the claim `iss` has to be. Default: not looked at. */
+  /** Accepted values of the claim `iss`. Default: any. */
   readonly issuer?: string | readonly string[];
-  /** How far the clocks of whoever makes the tokens may be off, s: tokens, and connections made with them, are valid for longer. Default: 0. */
+  /** How far the issuer's clock may be off, s. Tokens, and connections and subscriptions made with them, are valid that much longer. Default: 0. */
   readonly clockTolerance?: number;
-  /** Told when a set of keys could not be fetched. Default: the check of the token that needed it rejects with the error. */
+  /** Called when a set of keys could not be fetched. Default: the check of the token that needed it rejects with the error. */
   readonly onError?: (error: Error) => void;
   readonly clock?: Clock;
 }
@@ -54,7 +54,7 @@ interface Candidate {
   readonly newerKey?: JWTVerifyGetKey;
 }
 
-/** Thrown by jose for a token that is refused, as opposed to keys that cannot be had. */
+/** Errors of jose for an invalid token. Its other errors are about keys that could not be fetched or read. */
 const INVALID = [
   errors.JWTClaimValidationFailed,
   errors.JWTInvalid,
@@ -66,7 +66,7 @@ const INVALID = [
   errors.JWKSMultipleMatchingKeys,
 ] as const;
 
-/** Another key may be the right one. */
+/** Errors of jose after which the next key is tried. */
 const WRONG_KEY = [
   errors.JWSSignatureVerificationFailed,
   errors.JWKSNoMatchingKey,
@@ -74,8 +74,8 @@ const WRONG_KEY = [
 ] as const;
 
 /**
- * Checks connection and subscription tokens: JWT with the claims that Centrifugo defined. Throws a TypeError where an option makes
- * no sense; a public key that is none is found out by the first token.
+ * Checks connection and subscription tokens: JWT with the claims that Centrifugo defined. Throws a TypeError for an
+ * invalid option. An invalid public key makes the check of the first token fail.
  */
 export function createTokenVerifier(options: TokenOptions): TokenVerifier {
   const { audience, issuer, clockTolerance = 0, clock = systemClock, onError } = options;
@@ -119,7 +119,7 @@ export function createTokenVerifier(options: TokenOptions): TokenVerifier {
         const isWrongKey = WRONG_KEY.some((each) => error instanceof each);
         if (!isWrongKey && INVALID.some((each) => error instanceof each)) throw asTokenError(error);
         if (error instanceof errors.JWTExpired) throw asTokenError(error);
-        // keys that cannot be had may be the right ones: that outweighs a key that is wrong
+        // keys that could not be fetched may include the right one: report that rather than a wrong key
         if (isSettled) failure = asTokenError(error);
         if (!isWrongKey) isSettled = false;
       }
