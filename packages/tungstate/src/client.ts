@@ -72,6 +72,12 @@ export async function client(
   return connection;
 }
 
+/**
+ * ms that the body of a response other than 101 may take after its head. Some servers send no Content-Length and leave the connection open,
+ * and the caller needs the status.
+ */
+const REJECTION_BODY_TIMEOUT = 1_000;
+
 /** A handshake that has not begun. */
 export interface Opening {
   readonly handshake: ClientHandshake;
@@ -117,6 +123,11 @@ export async function openClient(
     if (progress.state === "rejected") throw new HandshakeRejectedError(progress.response, progress.error);
     return progress.state === "open" ? progress : undefined;
   };
+  /** The response whose head has come, although its body has not ended; else `error`. */
+  const rejectionOr = (error: () => WebSocketError): WebSocketError => {
+    const progress = handshake.cut();
+    return progress.state === "rejected" ? new HandshakeRejectedError(progress.response, progress.error) : error();
+  };
   try {
     if (signal?.aborted === true) throw abortedError(signal, { step: "handshake", tried });
     transport.write(handshake.request());
@@ -124,15 +135,14 @@ export async function openClient(
       clock: settings.clock,
       timeout,
       signal,
-      receive: (bytes) => step(handshake.receive(bytes)),
-      end: () => step(handshake.end()),
-      timedOut: () => {
-        // an answer whose body does not end is an answer all the same
-        const progress = handshake.end();
-        if (progress.state === "rejected") return new HandshakeRejectedError(progress.response, progress.error);
-        return connectError("HANDSHAKE_TIMEOUT", `${timeout} ms`, { tried });
+      receive: (bytes, limit) => {
+        const result = step(handshake.receive(bytes));
+        if (result === undefined && handshake.isRejected) limit(REJECTION_BODY_TIMEOUT);
+        return result;
       },
-      lost: (cause) => connectError("HANDSHAKE_CLOSED", cause?.message, { cause, tried }),
+      end: () => step(handshake.end()),
+      timedOut: () => rejectionOr(() => connectError("HANDSHAKE_TIMEOUT", `${timeout} ms`, { tried })),
+      lost: (cause) => rejectionOr(() => connectError("HANDSHAKE_CLOSED", cause?.message, { cause, tried })),
       aborted: () => abortedError(signal ?? AbortSignal.abort(), { step: "handshake", tried }),
     });
     const { protocol, extensionsHeader: extensions, headers, rest } = agreed;

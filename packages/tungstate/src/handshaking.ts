@@ -8,8 +8,8 @@ export interface Handshaking<T> {
   /** ms */
   readonly timeout: number;
   readonly signal: AbortSignal | undefined;
-  /** The next bytes, borrowed; a result ends the handshake. May throw. */
-  receive(bytes: Uint8Array): T | undefined;
+  /** The next bytes, borrowed; a result ends the handshake. May throw. `limit(ms)`: it may take no longer than `ms` from now. */
+  receive(bytes: Uint8Array, limit: (ms: number) => void): T | undefined;
   /** The peer has ended its half. */
   end(): T | undefined;
   /** The errors for what can happen on the way. */
@@ -45,7 +45,7 @@ export function runHandshake<T>(transport: Transport, handshake: Handshaking<T>)
     };
     const abort = (): void => finish(() => reject(handshake.aborted(signal?.reason)));
     const sink: TransportSink = {
-      onBytes: (chunk, start, end) => attempt(() => handshake.receive(chunk.subarray(start, end))),
+      onBytes: (chunk, start, end) => attempt(() => handshake.receive(chunk.subarray(start, end), limit)),
       onEnd: () =>
         attempt(() => {
           const result = handshake.end();
@@ -55,7 +55,15 @@ export function runHandshake<T>(transport: Transport, handshake: Handshaking<T>)
       onClosed: (cause) => finish(() => reject(handshake.lost(cause))),
       onWritten: () => undefined,
     };
-    const cancelTimer = clock.after(timeout, () => finish(() => reject(handshake.timedOut())));
+    const expire = (): void => finish(() => reject(handshake.timedOut()));
+    let deadline = clock.now() + timeout;
+    let cancelTimer = clock.after(timeout, expire);
+    const limit = (ms: number): void => {
+      if (over || clock.now() + ms >= deadline) return;
+      deadline = clock.now() + ms;
+      cancelTimer();
+      cancelTimer = clock.after(ms, expire);
+    };
     const forget = onAbort(signal, abort);
     if (signal?.aborted === true) abort();
     else transport.start(sink);

@@ -226,6 +226,57 @@ describe("another answer", () => {
   });
 });
 
+describe("another answer whose body does not end", () => {
+  const cut = async (connecting: Promise<unknown>, body: string): Promise<void> =>
+    await assert.rejects(connecting, (error) => {
+      assert.ok(error instanceof HandshakeRejectedError, String(error));
+      const { status, truncated } = error.response;
+      assert.deepEqual([status, truncated, Buffer.from(error.response.body).toString()], [401, true, body]);
+      return true;
+    });
+
+  test("is reported 1 s after its head, however its bytes come", async () => {
+    for (const head of ["HTTP/1.1 401\r\n\r\n", "HTTP/1.1 401\r\nContent-Length: 99\r\n\r\n"]) {
+      const clock = new VirtualClock();
+      const { raw, connecting, stream } = start({ clock });
+      await asked(raw);
+      const rejected = cut(connecting, "ab");
+      raw.send(head);
+      await turns(2);
+      await clock.advance(600);
+      raw.send("ab");
+      await turns(2);
+      await clock.advance(399);
+      assert.equal(stream.destroyed, false);
+      await clock.advance(1);
+      await rejected;
+      await gone(stream);
+      assert.equal(clock.pending, 0);
+    }
+  });
+
+  test("is reported no later than handshakeTimeout", async () => {
+    const clock = new VirtualClock();
+    const { raw, connecting } = start({ clock, handshakeTimeout: 300 });
+    await asked(raw);
+    const rejected = cut(connecting, "");
+    raw.send("HTTP/1.1 401\r\n\r\n");
+    await turns(2);
+    await clock.advance(300);
+    await rejected;
+  });
+
+  test("is reported when the connection breaks", async () => {
+    const { raw, connecting } = start();
+    await asked(raw);
+    const rejected = cut(connecting, "a");
+    raw.send("HTTP/1.1 401\r\nContent-Length: 9\r\n\r\na");
+    await turns(2);
+    raw.stream.destroy();
+    await rejected;
+  });
+});
+
 describe("a server that", () => {
   test("ends the stream, or breaks it, at any byte of its answer: HANDSHAKE_CLOSED", async () => {
     const length = upgradeResponse("x".repeat(28)).length;

@@ -125,10 +125,29 @@ export class ClientHandshake {
 
   /** The byte stream has ended: the end of a response whose length was not given, else of the handshake. Throws INVALID_STATE once the handshake is over. */
   end(): ClientHandshakeProgress {
+    return this.endBy("end");
+  }
+
+  /**
+   * No more bytes come, and the end of the byte stream was not seen: it broke, or time is up. A response other than 101 whose head has come is
+   * reported, with `truncated`. Throws INVALID_STATE once the handshake is over.
+   */
+  cut(): ClientHandshakeProgress {
+    return this.endBy("cut");
+  }
+
+  /** Whether the head of a response other than 101 has come; its body may be incomplete. */
+  get isRejected(): boolean {
+    return this.rejection !== undefined;
+  }
+
+  private endBy(how: "end" | "cut"): ClientHandshakeProgress {
     this.checkNotOver();
-    this.rejection?.body.end();
-    if (this.rejection !== undefined) return this.progress();
-    return this.fail(protocolError("CONNECTION_LOST", "the server sent no whole response to the opening handshake"));
+    if (this.rejection === undefined) {
+      return this.fail(protocolError("CONNECTION_LOST", "the server sent no whole response to the opening handshake"));
+    }
+    this.rejection.body[how]();
+    return this.progress();
   }
 
   private checkNotOver(): void {

@@ -101,7 +101,8 @@ export class ResponseBody {
     return this.kept.take();
   }
 
-  private cut(): void {
+  /** Ends the body here, although its end was not seen. */
+  cut(): void {
     this.done = true;
     this.truncated = true;
   }

@@ -561,6 +561,25 @@ describe("a response that is not 101", () => {
     assert.ok(!end.response.truncated);
   });
 
+  it("is truncated by cut(), which before the end of the head fails the handshake", () => {
+    for (const fields of [[], ["Content-Length: 9"], ["Transfer-Encoding: chunked"]]) {
+      const handshake = client();
+      assert.equal(handshake.receive(bytes("HTTP/1.1 401\r\n")).state, "more");
+      assert.ok(!handshake.isRejected);
+      assert.equal(handshake.receive(bytes([...fields, "", ""].join("\r\n"))).state, "more");
+      assert.ok(handshake.isRejected);
+      const cut = handshake.cut();
+      assert.ok(cut.state === "rejected");
+      assert.deepEqual([cut.response.status, cut.response.truncated], [401, true]);
+      assert.throws(() => handshake.cut(), refusedWith("INVALID_STATE", /: the handshake is over$/));
+    }
+    const early = client();
+    early.receive(bytes("HTTP/1.1 401\r\n"));
+    const cut = early.cut();
+    assert.ok(cut.state === "failed");
+    assert.equal(cut.error.code, "CONNECTION_LOST");
+  });
+
   it("ends the handshake", () => {
     const handshake = client();
     assert.equal(handshake.receive(bytes(head("HTTP/1.1 404 x", "Content-Length: 1"))).state, "more");
