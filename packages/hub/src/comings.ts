@@ -48,6 +48,20 @@ function isSame(a: ClientInfo, b: ClientInfo): boolean {
   return a === b || (a.user === b.user && a.connInfo === b.connInfo && a.chanInfo === b.chanInfo);
 }
 
+/** A channel of this node. */
+interface Announced {
+  readonly name: string;
+  /** Subscribers that are told who comes and goes. */
+  readonly listeners: number;
+}
+
+interface Announcement {
+  readonly comings: Comings;
+  /** By client. */
+  readonly charges: Map<string, (listeners: number) => void>;
+  channel: Announced;
+}
+
 /** Where joins and leaves are published. */
 export interface AnnouncementSink {
   join(channel: string, info: ClientInfo): void;
@@ -58,38 +72,46 @@ export interface AnnouncementSink {
 export class Announcements {
   private readonly turnEnd: TurnEnd;
   private readonly sink: AnnouncementSink;
-  private byChannel = new Map<string, Comings>();
+  private byChannel = new Map<string, Announcement>();
 
   constructor(turnEnd: TurnEnd, sink: AnnouncementSink) {
     this.turnEnd = turnEnd;
     this.sink = sink;
   }
 
-  join(channel: string, info: ClientInfo): void {
-    this.of(channel).join(info);
+  /** `charge`: called where others are told of the join, with how many on this node. */
+  join(channel: Announced, info: ClientInfo, charge: (listeners: number) => void): void {
+    const { comings, charges } = this.of(channel);
+    comings.join(info);
+    charges.set(info.client, charge);
   }
 
-  leave(channel: string, info: ClientInfo): void {
-    this.of(channel).leave(info);
+  leave(channel: Announced, info: ClientInfo): void {
+    this.of(channel).comings.leave(info);
   }
 
   flush(): void {
     const { byChannel } = this;
     if (byChannel.size === 0) return;
     this.byChannel = new Map();
-    for (const [channel, comings] of byChannel) {
+    for (const [name, { comings, charges, channel }] of byChannel) {
       const { leaves, joins } = comings.net();
-      for (const info of leaves) this.sink.leave(channel, info);
-      for (const info of joins) this.sink.join(channel, info);
+      for (const info of leaves) this.sink.leave(name, info);
+      for (const info of joins) {
+        charges.get(info.client)?.(channel.listeners);
+        this.sink.join(name, info);
+      }
     }
   }
 
-  private of(channel: string): Comings {
-    let comings = this.byChannel.get(channel);
-    if (comings === undefined) {
+  private of(channel: Announced): Announcement {
+    let announcement = this.byChannel.get(channel.name);
+    if (announcement === undefined) {
       if (this.byChannel.size === 0) this.turnEnd.addFirst(this);
-      this.byChannel.set(channel, (comings = new Comings()));
+      announcement = { comings: new Comings(), charges: new Map(), channel };
+      this.byChannel.set(channel.name, announcement);
     }
-    return comings;
+    announcement.channel = channel; // it may have been closed and opened again
+    return announcement;
   }
 }

@@ -8,25 +8,21 @@ export const LINE_COST = 128;
 /** Of a line that says nothing: an answer to a ping that may not have been sent, or a blank. */
 export const EMPTY_LINE_COST = 2 * 1024;
 /** Of an answer that is an error. */
-export const ERROR_COST = 20 * 1024;
+export const ERROR_COST = 12 * 1024;
+/** Of a join and the leave that follows it, for each who is told. */
+export const COMING_COST = 256;
 /** Of a command that there is not: no SDK sends one. */
 export const UNKNOWN_COST = 256 * 1024;
 
 const TOKEN_COST = 32 * 1024; // a signature to be checked
 /** Bytes that a push has besides its data, about. */
 const PUSH_BYTES = 64;
-/** Bytes of a join and of the leave that follows it, about. */
-const COMING_BYTES = 256;
 
-/** What a command does in a channel of this node. */
-export interface Audience {
-  readonly subscribers: number;
-  /** Those who are told who comes and goes. */
-  readonly listeners: number;
-}
-
-/** `bytes`: of the line. `audience`: of the channel that the command is about. What it reads from a store is charged when it is read. */
-export function costOf(command: Command, bytes: number, audience: Audience): number {
+/**
+ * `bytes`: of the line. `subscribers`: on this node, of the channel that the command is about. What is read from a store for it is charged when it is
+ * read, and that others are told who comes when they are.
+ */
+export function costOf(command: Command, bytes: number, subscribers: number): number {
   switch (command.method) {
     case "connect":
     case "refresh":
@@ -34,9 +30,9 @@ export function costOf(command: Command, bytes: number, audience: Audience): num
     case "sub_refresh":
       return TOKEN_COST;
     case "subscribe":
-      return 4 * 1024 + (command.token === "" ? 0 : TOKEN_COST) + audience.listeners * COMING_BYTES;
+      return 4 * 1024 + (command.token === "" ? 0 : TOKEN_COST);
     case "publish":
-      return bytes + audience.subscribers * (bytes + PUSH_BYTES);
+      return bytes + subscribers * (bytes + PUSH_BYTES);
     case "unsubscribe":
     case "presence":
     case "presence_stats":

@@ -4,6 +4,7 @@ import type { Channel } from "./channel.ts";
 import type { Channels } from "./channels.ts";
 import { commandError } from "./codes.ts";
 import type { Announcements } from "./comings.ts";
+import { COMING_COST } from "./cost.ts";
 import type { JsonText } from "./json.ts";
 import type { Namespace } from "./namespaces.ts";
 import type { PresenceStore } from "./presence/presence-store.ts";
@@ -144,7 +145,9 @@ export class Membership {
     const { context, channel, subscription } = this;
     if (this.namespace.joinLeave === false || !this.isLive) return;
     this.isAnnounced = true;
-    context.announcements.join(channel.name, subscription.info);
+    context.announcements.join(channel, subscription.info, (listeners) => {
+      subscription.owner.charge(listeners * COMING_COST);
+    });
   }
 
   /** Others may know something else of the client from now on. */
@@ -172,7 +175,7 @@ export class Membership {
     this.catchUp?.stop();
     channel.remove(subscription);
     if (this.isPresent) context.background.add(context.presence.remove(channel.name, subscription.info));
-    if (this.isAnnounced) context.announcements.leave(channel.name, subscription.info);
+    if (this.isAnnounced) context.announcements.leave(channel, subscription.info);
     context.channels.release(channel);
   }
 

@@ -56,7 +56,7 @@ export interface Limits {
   /**
    * Bytes of work per second, for a user or connection as `rates`; false: no limit. A publication costs its bytes for each subscriber on this node, a
    * subscription what others are told of it, an answer its bytes, an error and a command that there is not a lot. More is done later:
-   * nothing is read meanwhile. Default: 8 MiB, and 16 MiB at once; false where `rates` is false.
+   * nothing is read meanwhile. Default: 8 MiB, and as much at once; false where `rates` is false.
    */
   readonly cost: Rate | false;
 }
@@ -78,7 +78,7 @@ export const RATES: Readonly<Record<LimitedMethod, Rate>> = {
 };
 
 /** What the commands of one user, or of one connection of an address, may cost, in bytes of work. */
-export const COST: Rate = { perSecond: 8 * 1024 * 1024, burst: 16 * 1024 * 1024 };
+export const COST: Rate = { perSecond: 8 * 1024 * 1024, burst: 8 * 1024 * 1024 };
 
 const DEFAULT_LIMITS: Limits = {
   channels: 128,

@@ -8,15 +8,28 @@ import { SendQueue } from "./send-queue.ts";
 /** More bytes of replies than this leave before the turn ends. */
 const FLUSH_AT = 64 * 1024;
 
+/** How long fan-out may hold up the event loop in one tick, ms. */
+const FAN_OUT_SLICE = 10;
+
+/** Channels and outboxes between two looks at the clock. */
+const LOOKS_EVERY = 8;
+
+interface Flushed {
+  flush(): void;
+}
+
 /**
  * What is to be flushed at the end of this tick: one callback for all. Joins and leaves to the broker, then what channels have for their
- * subscribers, then replies, which let the publications go first that they follow.
+ * subscribers, then replies, which let the publications go first that they follow. What takes too long goes on in the next tick.
  */
 export class TurnEnd {
   private readonly clock: Clock;
-  private first: { flush(): void }[] = [];
-  private channels: { flush(): void }[] = [];
-  private outboxes: Outbox[] = [];
+  private first: Flushed[] = [];
+  private channels: Flushed[] = [];
+  private outboxes: Flushed[] = [];
+  /** What is being flushed, and how far that is. */
+  private batch: Flushed[] = [];
+  private done = 0;
   private isDue = false;
   private count = 0;
 
@@ -35,17 +48,17 @@ export class TurnEnd {
   }
 
   /** `each` may add channels, which are flushed behind it. */
-  addFirst(each: { flush(): void }): void {
+  addFirst(each: Flushed): void {
     this.first.push(each);
     this.schedule();
   }
 
-  addChannel(channel: { flush(): void }): void {
+  addChannel(channel: Flushed): void {
     this.channels.push(channel);
     this.schedule();
   }
 
-  addOutbox(outbox: Outbox): void {
+  addOutbox(outbox: Flushed): void {
     this.outboxes.push(outbox);
     this.schedule();
   }
@@ -53,17 +66,28 @@ export class TurnEnd {
   private schedule(): void {
     if (this.isDue) return;
     this.isDue = true;
-    this.clock.endOfTurn(() => {
-      const { first } = this;
-      this.first = [];
-      for (const each of first) each.flush();
-      const { channels, outboxes } = this;
+    this.clock.endOfTurn(() => this.flush());
+  }
+
+  private flush(): void {
+    this.isDue = false;
+    const { first } = this;
+    this.first = [];
+    for (const each of first) each.flush();
+    if (this.done === this.batch.length) {
+      this.batch = this.channels.concat(this.outboxes);
+      this.done = 0;
       this.channels = [];
       this.outboxes = [];
-      this.isDue = false;
-      for (const each of channels) each.flush();
-      for (const each of outboxes) each.flush();
-    });
+    }
+    const { batch } = this;
+    const from = this.clock.now();
+    while (this.done < batch.length) {
+      batch[this.done++]?.flush();
+      if (this.done % LOOKS_EVERY === 0 && this.clock.now() - from >= FAN_OUT_SLICE) break;
+    }
+    if (this.done < batch.length || this.channels.length + this.outboxes.length + this.first.length > 0)
+      this.schedule();
   }
 }
 

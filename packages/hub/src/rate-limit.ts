@@ -4,6 +4,8 @@ import type { LimitedMethod, Limits, Rate } from "./options.ts";
 
 /** Buckets that the connections of one address share, at most: behind one address there may be many people. */
 const MOST_PER_ADDRESS = 32;
+/** For who owes something, ms: then there is more to be done at once than a line. */
+const SHORTEST_DELAY = 100;
 /** Allowances of users and addresses without a connection that are remembered, at most. */
 const MOST_REMEMBERED = 20_000;
 
@@ -35,7 +37,7 @@ class Bucket {
   /** ms until it has more than nothing; 0: it has. */
   delay(now: number): number {
     const level = this.levelAt(now);
-    return level > 0 ? 0 : ((1 - level) * 1000) / this.rate.perSecond;
+    return level > 0 ? 0 : Math.max(SHORTEST_DELAY, ((1 - level) * 1000) / this.rate.perSecond);
   }
 
   /** When it is full. */

@@ -199,9 +199,8 @@ export class Reader {
       this.fail(asked, command.id, command.error);
       return undefined;
     }
-    const channel = "channel" in command ? parts.channels.get(command.channel) : undefined;
-    const audience = { subscribers: channel?.subscriberCount ?? 0, listeners: channel?.listeners ?? 0 };
-    allowance.charge(costOf(command, bytes, audience), now);
+    const subscribers = command.method === "publish" ? (parts.channels.get(command.channel)?.subscriberCount ?? 0) : 0;
+    allowance.charge(costOf(command, bytes, subscribers), now);
     if (command.method === "connect") return this.connect(command);
     if ("channel" in command) return this.inOrder(command);
     return this.answer(command, () => this.call(command));

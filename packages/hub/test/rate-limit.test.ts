@@ -181,6 +181,6 @@ test("fan-out is paid by who causes it, in bytes for each subscriber: more waits
   }));
 
 test("defaults: what a client may do at once, and for how long it waits at most", () => {
-  assert.deepEqual(COST, { perSecond: 8_388_608, burst: 16_777_216 });
+  assert.deepEqual(COST, { perSecond: 8_388_608, burst: 8_388_608 });
   assert.ok(COST.burst / COST.perSecond < 8, "less than a ping may take");
 });

@@ -31,20 +31,22 @@ export async function presence(session: Session, parts: Parts, command: Presence
   const most = parts.settings.limits.queueBytes;
   await session.pages.run(async () => {
     const entries: JsonText[] = [];
-    let bytes = 0;
+    let length = 0; // its bytes are this, or more
     const rest = await readClients(parts.presence, parts.slices, channel, undefined, (clients) => {
       for (const info of clients) {
         const entry = presenceEntryJson(info);
-        bytes += Buffer.byteLength(entry) + 1;
+        length += entry.length + 1;
         entries.push(entry);
       }
-      return bytes <= most && !session.isClosed;
+      return length <= most && !session.isClosed;
     });
-    session.charge(bytes);
-    if (rest !== undefined || bytes > most) {
+    session.charge(length);
+    if (session.isClosed) return;
+    const text = reply(command.id, "presence", presenceJson(entries));
+    if (rest !== undefined || Buffer.byteLength(text) > most) {
       throw commandError("LIMIT_EXCEEDED", `presence takes more than ${most} bytes: ask for presence_stats`);
     }
-    if (!session.isClosed) session.outbox.line(reply(command.id, "presence", presenceJson(entries)));
+    session.outbox.line(text);
   });
 }
 

@@ -17,6 +17,8 @@ interface Present {
   expiresAt: number;
   /** Counts the additions: in the order of the list. */
   order: number;
+  /** Of its texts. */
+  bytes: number;
 }
 
 /** Those in one channel. All live equally long, so the list, in the order of additions, is also in the order of expiry. */
@@ -32,17 +34,19 @@ class Room {
   add(info: ClientInfo, expiresAt: number): void {
     const known = this.entries.get(info.client);
     if (known === undefined) {
-      const entry = new Entry<Present>({ info, expiresAt, order: ++this.additions });
+      const present = { info, expiresAt, order: ++this.additions, bytes: textBytes(info) };
+      const entry = new Entry<Present>(present);
       this.entries.set(info.client, entry);
       this.list.add(entry);
-      this.count(info, 1);
+      this.count(present, 1);
       return;
     }
     const { value } = known;
     if (value.info !== info) {
-      this.count(value.info, -1);
-      this.count(info, 1);
+      this.count(value, -1);
       value.info = info;
+      value.bytes = textBytes(info);
+      this.count(value, 1);
     }
     value.expiresAt = expiresAt;
     value.order = ++this.additions;
@@ -54,7 +58,7 @@ class Room {
     if (entry === undefined) return;
     this.entries.delete(client);
     this.list.remove(entry);
-    this.count(entry.value.info, -1);
+    this.count(entry.value, -1);
   }
 
   expire(now: number): void {
@@ -73,7 +77,7 @@ class Room {
     let last: Present | undefined;
     for (let each = this.behind(after); each !== undefined; each = each.after) {
       const { value } = each;
-      bytes += textBytes(value.info) + FRAMING_BYTES;
+      bytes += value.bytes + FRAMING_BYTES;
       if (clients.length > 0 && (clients.length >= limit || bytes > maxBytes)) {
         return { clients, next: last === undefined ? undefined : `${last.order} ${last.info.client}` };
       }
@@ -95,8 +99,8 @@ class Room {
     return entry;
   }
 
-  private count(info: ClientInfo, by: 1 | -1): void {
-    this.bytes += by * (textBytes(info) + ENTRY_BYTES);
+  private count({ info, bytes }: Present, by: 1 | -1): void {
+    this.bytes += by * (bytes + ENTRY_BYTES);
     const count = (this.users.get(info.user) ?? 0) + by;
     if (count === 0) this.users.delete(info.user);
     else this.users.set(info.user, count);

@@ -21,8 +21,8 @@ export async function readClients(
   try {
     for (let after = from; ;) {
       const { clients, next } = await store.clients(channel, { ...PAGE, after });
-      const fresh = clients.filter(({ client }) => !seen.has(client));
-      for (const { client } of fresh) seen.add(client);
+      const fresh = seen.size === 0 ? clients : clients.filter(({ client }) => !seen.has(client));
+      if (next !== undefined) for (const { client } of fresh) seen.add(client);
       const goesOn = take(fresh);
       if (next === undefined || !goesOn) return next;
       after = next;

@@ -139,8 +139,16 @@ export function subRefreshJson(expiry: Expiry): JsonText {
 
 /** A client in a presence: the key and the value of an entry. */
 export function presenceEntryJson(info: ClientInfo): JsonText {
-  return `${JSON.stringify(info.client)}:${clientInfoJson(info)}`;
+  let entry = presenceEntries.get(info);
+  if (entry === undefined) {
+    entry = `${JSON.stringify(info.client)}:${clientInfoJson(info)}`;
+    presenceEntries.set(info, entry);
+  }
+  return entry;
 }
+
+/** A store in memory returns the same objects again and again. */
+const presenceEntries = new WeakMap<ClientInfo, JsonText>();
 
 /** `entries`: by `presenceEntryJson`. `cursor`: where the next page begins. */
 export function presenceJson(entries: readonly JsonText[], cursor?: string): JsonText {
