@@ -55,7 +55,10 @@ const publishing = setInterval(() => {
 process.on("message", (what) => {
   if (what === "sample") {
     const connections = Object.values(servers).reduce((sum, server) => sum + server.connections.size, 0);
-    process.send?.({ ...held(), connections, budget: sharedMemoryBudget.use.held, errors });
+    const { held: all, parts } = sharedMemoryBudget.use;
+    // what the channels' history has stays when nobody is connected
+    const budget = all - (parts["hub history"] ?? 0);
+    process.send?.({ ...held(), connections, budget, errors });
     return;
   }
   clearInterval(broadcasting);
