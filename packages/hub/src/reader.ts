@@ -355,7 +355,7 @@ export class Reader {
   private hold(): void {
     const isHeld = this.frames.length > 0 || this.isFull;
     if (isHeld === this.paused || this.session.isClosed) return;
-    this.paused = isHeld;
+    this.paused = this.session.readingPaused = isHeld;
     this.countWaiting(isHeld ? this.frames.reduce((sum, { bytes }) => sum + bytes, this.pendingBytes) : 0);
     if (isHeld) this.connection.pause();
     else this.connection.resume();

@@ -58,6 +58,8 @@ export class Session implements ClientSession, SubscriptionOwner, Due {
   private nextPing: number | undefined;
   private pingedAt = 0;
   private pongBy: number | undefined;
+  /** Nothing is read from the connection: the pong may wait there, so that its absence says nothing about the client. */
+  readingPaused = false;
   private seenAt = 0;
 
   constructor(hub: SessionContext, connection: HubConnection, context: unknown) {
@@ -230,10 +232,13 @@ export class Session implements ClientSession, SubscriptionOwner, Due {
     }
     const { ping } = this.hub.settings;
     if (this.pongBy !== undefined && now >= this.pongBy) {
-      this.pongBy = undefined;
-      if (this.seenAt < this.pingedAt) {
-        this.close(DISCONNECTS.NO_PONG);
-        return undefined;
+      if (this.readingPaused && ping !== false) this.pongBy = now + ping.timeout;
+      else {
+        this.pongBy = undefined;
+        if (this.seenAt < this.pingedAt) {
+          this.close(DISCONNECTS.NO_PONG);
+          return undefined;
+        }
       }
     }
     if (ping !== false && this.nextPing !== undefined && now >= this.nextPing) {

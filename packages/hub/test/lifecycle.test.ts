@@ -32,6 +32,26 @@ test("pings, answered and not", () =>
     assert.equal(pings(there), 5);
   }));
 
+test("a client is not disconnected for want of a pong while the hub does not read from it", () =>
+  withHub({ ping: { interval: 25_000, timeout: 8_000 }, limits: { pending: 1 } }, async ({ hub, clock }) => {
+    const answers: (() => void)[] = [];
+    hub.rpc("wait", () => new Promise<void>((resolve) => answers.push(resolve)));
+    const client = await new TestClient(hub).connect();
+    client.send({ id: 50, rpc: { method: "wait" } });
+    await settle();
+    assert.equal(client.isPaused, true);
+    await clock.advance(100_000);
+    assert.equal(client.closedWith, undefined);
+    for (const answer of answers) answer();
+    await settle();
+    assert.equal(client.isPaused, false);
+    client.send("{}"); // which waited
+    await clock.advance(8_500);
+    assert.equal(client.closedWith, undefined);
+    await clock.advance(25_000 + 8_500);
+    assert.deepEqual(client.closedWith, { code: 3012, reason: "no pong" });
+  }));
+
 test("the client is told of pings; of none where there are none", async () => {
   await withHub({ ping: { interval: 10_000 } }, async ({ hub }) => {
     const { connect } = await new TestClient(hub).ask({ connect: {} });
