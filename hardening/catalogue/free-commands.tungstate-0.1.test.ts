@@ -1,0 +1,62 @@
+// Version 0.1 of this project: unknown methods, pings, unsubscribes and errors cost nothing, and a subscription taken back was told to all.
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { CHEAP_LINES, comingsAndGoings, fullFrame } from "./support/attacks.ts";
+import { turns } from "./support/ends.ts";
+import { HubClient, serveHub } from "./support/hub.ts";
+
+const OPEN = { subscribe: "anyone", publish: "anyone" } as const;
+const namespaces = { public: { ...OPEN, presence: true, joinLeave: true } };
+
+describe("hub: lines that cost a client little", () => {
+  for (const [what, line] of Object.entries(CHEAP_LINES)) {
+    test(`a frame full of ${what}: the rest waits when so much is done, and others are served meanwhile`, async (t) => {
+      // so much that nothing is done within the test once it is used up
+      const cost = { perSecond: 1_000, burst: 8 * 1024 * 1024 };
+      const { hub, port, errors } = await serveHub(t, { namespaces, limits: { cost } });
+      const [greedy, other] = [await HubClient.connect(t, port), await HubClient.connect(t, port)];
+      greedy.socket.write(fullFrame(line));
+      greedy.socket.write(fullFrame(line));
+      greedy.socket.write(fullFrame(line));
+      await turns(20);
+      for (let number = 0; number < 20; number++)
+        assert.equal((await other.ask({ publish: { channel: "public:y", data: 1 } })).error, undefined);
+      const answered = [...hub.metrics.commands.entries()].reduce((sum, [, count]) => sum + count, 0);
+      assert.ok(answered < 2_000, `${answered} commands`);
+      assert.deepEqual(errors, []);
+    });
+  }
+
+  test("480 subscriptions that are taken back in the same frame are told to nobody", async (t) => {
+    const { hub, port } = await serveHub(t, { namespaces, limits: { rates: false } });
+    const watcher = await HubClient.connect(t, port);
+    await watcher.ask({ subscribe: { channel: "public:x" } });
+    const greedy = await HubClient.connect(t, port);
+    let told = 0;
+    watcher.socket.on("message", ({ text }) => {
+      for (const line of text.split("\n")) if (/"(join|leave)":/.test(line) && !line.includes("presence")) told++;
+    });
+    greedy.socket.write(comingsAndGoings("public:x", 480));
+    await greedy.askText(JSON.stringify({ id: 5000, unsubscribe: { channel: "public:x" } }));
+    await watcher.ask({ ping: {} });
+    // a frame is worked through in several ticks of a busy machine: one that falls between them is told
+    assert.ok(told <= 60, `${told} of 960 were told`);
+    assert.equal((await hub.presenceStats("public:x")).clients, 1);
+  });
+
+  test("a client has no more for coming again", async (t) => {
+    const limits = { rates: { publish: { perSecond: 0.001, burst: 5 } } };
+    const { port } = await serveHub(t, { namespaces, limits });
+    let accepted = 0;
+    for (let connection = 0; connection < 4; connection++) {
+      const client = await HubClient.connect(t, port);
+      for (let number = 0; number < 5; number++) {
+        if ((await client.ask({ publish: { channel: "public:x", data: 1 } })).error === undefined) accepted++;
+      }
+      client.socket.terminate();
+      await client.socket.closed;
+      await turns(20);
+    }
+    assert.equal(accepted, 5);
+  });
+});
