@@ -122,5 +122,5 @@ test("a server that does not start says why", async () => {
 });
 
 test("an unknown row is refused with the names there are", () => {
-  assert.throws(() => selectRows("echo-1,nonsense"), /--rows: expected some of .*echo-1.*; got nonsense/);
+  assert.throws(() => selectRows("echo-1,nonsense"), /^Error: expected some of .*echo-1.*; got nonsense$/);
 });

@@ -6,7 +6,7 @@
 // before the package is loaded.
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { basename, dirname, join, relative, resolve, sep } from "node:path";
+import { dirname, join, relative, resolve, sep } from "node:path";
 import process from "node:process";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { runInNewContext } from "node:vm";
@@ -83,30 +83,29 @@ if (tests.length === 0) throw new Error(`${packageFolder} has no tests`);
 const inject = join(out, "inject.mjs");
 writeFileSync(inject, `export { ${given.join(", ")} } from "no-globals";\n`);
 
-const runnable = [];
-for (const [index, test] of tests.entries()) {
-  const bundle = join(out, `${index}-bundle.mjs`);
-  await build({
-    entryPoints: [join(packageFolder, "test", test)],
-    outfile: bundle,
-    bundle: true,
-    packages: "external",
-    format: "esm",
-    platform: "node",
-    target: "esnext",
-    inject: [inject],
-    plugins: [compiled],
-    logLevel: "warning",
-  });
-  // The bundle's imports, and so the package, are evaluated after the line that takes the globals away.
-  const entry = join(out, `${test.replaceAll(sep, "-").slice(0, -".ts".length)}.mjs`);
-  writeFileSync(entry, `import "./globals.mjs";\nimport "./${basename(bundle)}";\n`);
-  runnable.push(entry);
-}
+await build({
+  entryPoints: tests.map((test) => join(packageFolder, "test", test)),
+  outdir: out,
+  outbase: join(packageFolder, "test"),
+  outExtension: { ".js": ".mjs" },
+  bundle: true,
+  packages: "external",
+  format: "esm",
+  platform: "node",
+  target: "esnext",
+  inject: [inject],
+  plugins: [compiled],
+  logLevel: "warning",
+});
+// All in one process, which takes half of the time. The bundles' imports, and so the package, are evaluated after the line
+// that takes the globals away.
+const entry = join(out, "all.test.mjs");
+const bundles = tests.map((test) => `./${test.replaceAll(sep, "/").slice(0, -".ts".length)}.mjs`);
+writeFileSync(entry, ["./globals.mjs", ...bundles].map((module) => `import ${JSON.stringify(module)};\n`).join(""));
 
 // Set for a test file that a test runner started; this is a runner of its own.
 const { NODE_TEST_CONTEXT: _, ...env } = process.env;
-const run = spawnSync(process.execPath, ["--test", "--test-reporter=spec", ...runnable], {
+const run = spawnSync(process.execPath, ["--test", "--test-reporter=spec", entry], {
   cwd: root,
   stdio: "inherit",
   env,

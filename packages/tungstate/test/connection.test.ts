@@ -253,7 +253,7 @@ describe("a connection", () => {
         // a peer that is stuck: it does not read any more
         client.write("fill");
         client.write("fill");
-        await new Promise((resolve) => setTimeout(resolve, 10));
+        await until(() => server.stats.messagesReceived > 0);
         const info = await client.close(1000);
         assert.equal(info.code, 1006);
         assert.equal(info.error?.code, "CLOSE_TIMEOUT");
