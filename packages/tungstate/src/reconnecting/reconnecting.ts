@@ -216,6 +216,15 @@ export class Reconnecting extends Emitter<ReconnectingEvents> implements Reconne
     return this;
   }
 
+  override off<E extends keyof ReconnectingEvents>(
+    event: E,
+    listener: (...args: ReconnectingEvents[E]) => unknown,
+  ): this {
+    super.off(event, listener);
+    if (event === "message" && this.listenerCount("message") === 0) this.sessions.listenersGone();
+    return this;
+  }
+
   pause(): void {
     this.sessions.pause();
   }

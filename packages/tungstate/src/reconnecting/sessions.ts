@@ -25,6 +25,9 @@ export class Sessions {
   private readonly queue: Session[] = []; // those that have ended, then the current one
   private readonly attached = new WeakSet<WebSocketConnection>();
   private flowing = false;
+  /** By a call of `pause`: a new listener does not end it. */
+  private paused = false;
+  private delivering = false;
   private over = false;
   private stopped = false;
   private wakers: (() => void)[] = [];
@@ -65,22 +68,45 @@ export class Sessions {
   // ---- listeners
 
   pause(): void {
-    this.flowing = false;
-    this.queue[0]?.connection.pause();
+    this.paused = true;
+    this.hold();
   }
 
   resume(): void {
-    if (this.stopped || !this.host.hasMessageListeners()) return;
-    this.flowing = true;
-    this.flow();
+    this.paused = false;
+    this.begin();
   }
 
   /** A first listener has come: begin behind this turn's other `on`s. */
   resumeSoon(): void {
-    if (!this.flowing) queueMicrotask(() => this.resume());
+    if (!this.flowing) queueMicrotask(() => this.begin());
+  }
+
+  /** The last listener has gone: messages wait for the next one, or for an iteration. */
+  listenersGone(): void {
+    if (this.flowing) this.hold();
+  }
+
+  private hold(): void {
+    this.flowing = false;
+    this.queue[0]?.connection.pause();
+  }
+
+  private begin(): void {
+    if (this.paused || this.stopped || !this.host.hasMessageListeners()) return;
+    this.flowing = true;
+    // a listener that pauses and resumes leaves the next message to the loop that called it
+    if (this.delivering) this.queue[0]?.connection.resume();
+    else this.flow();
   }
 
   private flow(): void {
+    this.delivering = true;
+    this.deliver();
+    this.delivering = false;
+  }
+
+  private deliver(): void {
     while (this.flowing) {
       const [session] = this.queue;
       if (session === undefined) return;

@@ -197,6 +197,51 @@ describe("listeners for messages", () => {
       assert.deepEqual(heard, ["a", "b", "c", "d", "e"]);
     }));
 
+  test("a listener that pauses and resumes keeps the order across connections", () =>
+    inWorld(async (world) => {
+      const connection = world.start();
+      await sendAndLose(world, "a", "b", "c");
+      world.server.write("d");
+      await settle();
+      const heard: string[] = [];
+      connection.on("message", ({ text }) => {
+        heard.push(text);
+        connection.pause();
+        connection.resume();
+      });
+      await settle();
+      assert.deepEqual(heard, ["a", "b", "c", "d"]);
+    }));
+
+  test("a listener added after pause() gets nothing before resume()", () =>
+    inWorld(async (world) => {
+      const connection = world.start();
+      connection.pause();
+      const heard = listen(connection);
+      await sendAndLose(world, "a");
+      world.server.write("b");
+      connection.on("message", () => undefined);
+      await settle();
+      assert.deepEqual(heard, []);
+      connection.resume();
+      assert.deepEqual(heard, ["a", "b"]);
+    }));
+
+  test("messages wait when the last listener has gone", () =>
+    inWorld(async (world) => {
+      const connection = world.start();
+      const heard: string[] = [];
+      connection.once("message", ({ text }) => heard.push(text));
+      await sendAndLose(world, "a", "b", "c");
+      world.server.write("d");
+      await settle();
+      assert.deepEqual(heard, ["a"]);
+      assert.deepEqual(await take(connection, 1), ["b"]);
+      const later = listen(connection);
+      await settle();
+      assert.deepEqual(later, ["c", "d"]);
+    }));
+
   test("leave nothing for a loop", () =>
     inWorld(async (world) => {
       const connection = world.start();
