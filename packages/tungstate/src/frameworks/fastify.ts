@@ -18,7 +18,10 @@ import type {
   RouteHandlerMethod,
   RouteOptions,
 } from "fastify";
+import { Server as HttpServer } from "node:http";
+import { Server as HttpsServer } from "node:https";
 import { describe } from "../options.ts";
+import { choosePassedOn } from "../server/router.ts";
 import { WebSocketServer, type WebSocketServerOptions } from "../server/server.ts";
 import type { WebSocketConnection } from "../types.ts";
 import { acceptUpgrade, letRequestsUpgrade, UPGRADE_REQUIRED, type UpgradeOptions } from "./upgrades.ts";
@@ -118,8 +121,31 @@ const plugin: FastifyPluginAsync<WebSocketPluginOptions & Partial<RegisterOption
   app.addHook("preClose", async () => {
     await Promise.all(Array.from(servers, (each) => each.close()));
   });
-  app.addHook("onClose", async () => stop());
+  const stops = [stop];
+  app.addHook("onListen", async () => {
+    for (const each of otherServersOf(app)) stops.push(choosePassedOn(each, app.server));
+  });
+  app.addHook("onClose", async () => {
+    for (const each of stops) each();
+  });
 };
+
+/**
+ * For a host with several addresses, such as localhost, Fastify makes a server for each, and these pass their `upgrade` events on to
+ * `app.server`. The property that has them has no public name.
+ */
+function otherServersOf(app: FastifyInstance): (HttpServer | HttpsServer)[] {
+  const keys: symbol[] = [];
+  for (let at: object | null = app; at !== null; at = Reflect.getPrototypeOf(at))
+    keys.push(...Object.getOwnPropertySymbols(at));
+  const key = keys.find(({ description }) => description === "fastify.serverBindings");
+  const servers: unknown = key === undefined ? undefined : Reflect.get(app, key);
+  return Array.isArray(servers)
+    ? servers.filter(
+        (each): each is HttpServer | HttpsServer => each instanceof HttpServer || each instanceof HttpsServer,
+      )
+    : [];
+}
 
 function serverOf(given: unknown, server: WebSocketServer, { url }: RouteOptions): WebSocketServer {
   if (given === true) return server;

@@ -1,20 +1,33 @@
 import { ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 
+const MAX_EARLY_BYTES = 64 * 1024; // a client that keeps to RFC 6455 §4.1 sends none before it has its answer
+
 /**
  * Calls `act` once all responses to earlier requests on this socket are written. RFC 9112 §9.3.2: a server "MUST send the corresponding
- * responses in the same order that the requests were received", but node:http emits `upgrade` for a pipelined request at once.
+ * responses in the same order that the requests were received", but node:http emits `upgrade` for a pipelined request at once. `act` gets
+ * `head` and the bytes that came meanwhile. It is not called if the client goes, or if a response closes the connection (§9.6: a server that
+ * sends "close" "MUST NOT process any further requests received on that connection").
  */
-export function behindResponses(socket: Duplex, act: () => void): void {
+export function behindResponses(socket: Duplex, head: Buffer, act: (head: Buffer) => void): void {
   const response = responseOn(socket);
   if (response === undefined) {
-    act();
+    act(head);
     return;
   }
-  // node:http has taken its own listeners off the socket; without them an error would end the process, and a full buffer stop the response
+  // node:http has taken its own listeners off the socket; without them an error would end the process, a full buffer would stop the
+  // response, and the end of the client would not be noticed
+  const early = [head];
+  let size = head.length;
   const onError = (): void => undefined;
   const onDrain = (): void => void responseOn(socket)?.emit("drain");
-  socket.on("error", onError).on("drain", onDrain);
+  const onData = (chunk: Buffer): void => {
+    size += chunk.length;
+    if (size <= MAX_EARLY_BYTES) early.push(chunk);
+    else socket.destroy();
+  };
+  const onEnd = (): void => void socket.end(); // as node:http does
+  socket.on("error", onError).on("drain", onDrain).on("data", onData).on("end", onEnd).resume();
   const next = (): void => {
     const following = responseOn(socket);
     if (following !== undefined) {
@@ -22,9 +35,9 @@ export function behindResponses(socket: Duplex, act: () => void): void {
       return;
     }
     socket.off("drain", onDrain);
-    if (socket.destroyed) return; // the client has gone
-    socket.off("error", onError);
-    act();
+    if (!socket.writable) return;
+    socket.pause().off("data", onData).off("end", onEnd).off("error", onError);
+    act(Buffer.concat(early));
   };
   response.once("close", next);
 }

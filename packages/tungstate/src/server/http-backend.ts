@@ -20,6 +20,7 @@ export class HttpBackend {
   /** Ends what was done to the server. */
   private readonly detach: () => void;
   private empty: (() => void) | undefined;
+  private closed: Promise<void> | undefined;
 
   /** `detach` is called when no more connections will come. */
   constructor(server: HttpServer | HttpsServer, handshake: ServerHandshakeOptions, clock: Clock, detach: () => void) {
@@ -57,7 +58,11 @@ export class HttpBackend {
   }
 
   /** Closes connections as they become idle; resolves when none is left. */
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    return (this.closed ??= this.drain());
+  }
+
+  private async drain(): Promise<void> {
     const { server, connections } = this;
     let cancel = ignore;
     const closeIdle = (): void => {

@@ -20,6 +20,8 @@ export interface UpgradeTaker {
 
 interface Routes {
   readonly byPath: Map<string | undefined, UpgradeTaker>;
+  /** Returns whether a request becomes an upgrade here. */
+  wants(request: IncomingMessage): boolean;
   /** Takes the listener off the server. */
   readonly remove: () => void;
 }
@@ -49,6 +51,18 @@ export function routeUpgrades(
   };
 }
 
+/**
+ * Makes a server that passes its `upgrade` events on to `main` do so only for the requests that `main` would emit `upgrade` for. The others are
+ * ordinary requests, as on `main`. The function returned ends that.
+ */
+export function choosePassedOn(server: HttpServer | HttpsServer, main: HttpServer | HttpsServer): () => void {
+  const wanted = (request: IncomingMessage): boolean => {
+    const routes = routesOf.get(main);
+    return main.listenerCount("upgrade") > (routes === undefined ? 0 : 1) || routes?.wants(request) === true;
+  };
+  return chooseUpgrades(server, wanted) ?? (() => undefined);
+}
+
 /** Returns who has this path, or all others if it is undefined. */
 export function takerOf(server: HttpServer | HttpsServer, path: string | undefined): UpgradeTaker | undefined {
   return routesOf.get(server)?.byPath.get(path);
@@ -71,13 +85,14 @@ function listenTo(server: HttpServer | HttpsServer): Routes {
     const others = server.listenerCount("upgrade") > 1;
     if (others && !wanted(request)) return;
     const taker = find(request);
-    if (taker !== undefined) behindResponses(socket, () => taker.take(request, socket, head));
-    else if (!others) behindResponses(socket, () => notFound(socket));
+    if (taker !== undefined) behindResponses(socket, head, (all) => taker.take(request, socket, all));
+    else if (!others) behindResponses(socket, head, () => notFound(socket));
   };
   const release = chooseUpgrades(server, wanted);
   server.on("upgrade", listener);
   const routes = {
     byPath,
+    wants: wanted,
     remove: () => {
       release?.();
       server.off("upgrade", listener);

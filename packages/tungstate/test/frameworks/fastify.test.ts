@@ -1,12 +1,14 @@
 import fastify from "fastify";
 import fastifyPlugin from "fastify-plugin";
 import assert from "node:assert/strict";
+import dns from "node:dns";
+import type { AddressInfo } from "node:net";
 import { test } from "node:test";
 import { connect } from "../../src/connect.ts";
 import { websocket } from "../../src/frameworks/fastify.ts";
 import { WebSocketServer } from "../../src/server/server.ts";
 import { take } from "../support/connected.ts";
-import { Raw } from "../support/raw.ts";
+import { frame, Raw, TEXT, upgradeRequest } from "../support/raw.ts";
 import { echo, portOf } from "./support/apps.ts";
 
 test("the plugin is what fastify-plugin would make of it", () => {
@@ -116,6 +118,39 @@ test("a request with a body is no WebSocket handshake, and reaches the applicati
         .answer();
       assert.deepEqual([answer.status, answer.rest.toString()], [200, "ordered four"]);
     }
+  }
+  await app.close();
+});
+
+test("on every address of a host, requests for other upgrades stay ordinary requests", async (t) => {
+  // Fastify listens on the address that the system finds first, and on the others that this lookup finds
+  const { lookup } = dns;
+  t.mock.method(
+    dns,
+    "lookup",
+    (host: string, options: { readonly all?: boolean }, callback: (...found: unknown[]) => void) => {
+      if (options.all !== true) return Reflect.apply(lookup, dns, [host, options, callback]);
+      return process.nextTick(callback, null, [{ address: "127.0.0.2", family: 4 }]);
+    },
+  );
+  const app = fastify();
+  await app.register(websocket);
+  app.post("/orders", ({ body }) => `ordered ${String(body)}`);
+  app.get("/chat", { websocket: true }, echo);
+  await app.listen({ port: 0, host: "localhost" });
+  const addresses = app.addresses();
+  assert.equal(addresses.length, 2);
+  const post = "POST /orders HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nContent-Length: 4\r\n";
+  for (const { address: host, port } of addresses as AddressInfo[]) {
+    const raw = Raw.to(t, { host, port }).send(post, "Connection: Upgrade\r\nUpgrade: h2c\r\n\r\nfour");
+    await raw.until((got) => got.includes("four"));
+    raw.send(post, "Connection: close\r\n\r\nmore");
+    await raw.gone();
+    assert.match(raw.received.toString(), /ordered four.*ordered more$/s);
+    const upgraded = Raw.to(t, { host, port }).send(upgradeRequest("/chat"), frame(TEXT, "one"));
+    await upgraded.until((got) => got.toString().endsWith("one"));
+    assert.match(upgraded.received.toString(), /^HTTP\/1\.1 101 .*one$/s);
+    upgraded.stream.destroy();
   }
   await app.close();
 });

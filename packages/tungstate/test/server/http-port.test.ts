@@ -167,6 +167,17 @@ for (const [name, where, ca] of PORTS) {
       await closing;
     });
 
+    test("close may be called again while the first call waits for an answer", async (t) => {
+      const answers: (() => void)[] = [];
+      const served = await serving(t, {}, (_request, response) => void answers.push(() => void response.end("page")));
+      const busy = Raw.to(t, served, ca).send(GET);
+      while (answers.length === 0) await turns(1);
+      const closing = [served.server.close(), served.server.close()];
+      answers[0]?.();
+      await Promise.all(closing);
+      await busy.gone();
+    });
+
     test("close drops who is not done in time", async (t) => {
       const clock = new VirtualClock();
       let asked = false;

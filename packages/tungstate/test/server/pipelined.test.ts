@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
-import { describe, test } from "node:test";
+import { createServer, type RequestListener } from "node:http";
+import type { AddressInfo } from "node:net";
+import { describe, test, type TestContext } from "node:test";
+import { WebSocketServer } from "../../src/server/server.ts";
 import { selfSigned } from "../support/pairs.ts";
 import { frame, Raw, TEXT, upgradeRequest } from "../support/raw.ts";
-import { turns } from "../support/server.ts";
-import { answered, HTTP_ROUTES, STREAMED, waiting } from "./support/http-routes.ts";
+import { end, turns } from "../support/server.ts";
+import { answered, HTTP_ROUTES, listening, STREAMED, waiting } from "./support/http-routes.ts";
 
 const { cert } = selfSigned();
 
@@ -41,6 +44,26 @@ for (const route of HTTP_ROUTES) {
       await other.until((got) => answered("/b").test(got.toString("latin1")));
     });
 
+    test("is dropped when the client ends its side before their responses", async (t) => {
+      const before = waiting.length;
+      const raw = Raw.to(t, { port: await route.start(t, true) }, route.tls === true ? cert : undefined);
+      raw.send(get("/wait"), upgradeRequest("/a"));
+      while (waiting.length === before) await turns(1);
+      raw.stream.end();
+      await raw.gone();
+      waiting.pop()?.();
+    });
+
+    test("is dropped when much comes behind it before their responses", async (t) => {
+      const before = waiting.length;
+      const raw = Raw.to(t, { port: await route.start(t, true) }, route.tls === true ? cert : undefined);
+      raw.send(get("/wait"), upgradeRequest("/a"));
+      while (waiting.length === before) await turns(1);
+      raw.send(Buffer.alloc(64 * 1024 + 1));
+      await raw.gone();
+      waiting.pop()?.();
+    });
+
     if (/Fastify|Hono/.test(route.name)) return;
     test("waits for a response that is written in several parts", async (t) => {
       const raw = Raw.to(t, { port: await route.start(t, true) }, route.tls === true ? cert : undefined);
@@ -50,5 +73,51 @@ for (const route of HTTP_ROUTES) {
       assert.equal(got.indexOf("HTTP/1.1", 1) > size, true);
       assert.ok(got.includes(Buffer.alloc(50_000, STREAMED.length)));
     });
+  });
+}
+
+for (const name of ["attach", "a port with http"]) {
+  const serving = async (t: TestContext, listener: RequestListener): Promise<[WebSocketServer, number]> => {
+    const server = new WebSocketServer();
+    t.after(() => end(server));
+    if (name === "attach") {
+      const http = createServer(listener);
+      server.attach(http);
+      return [server, await listening(t, http)];
+    }
+    return [server, ((await server.listen({ http: listener })) as AddressInfo).port];
+  };
+
+  test(`${name}: an upgrade behind a response that closes the connection is not processed`, async (t) => {
+    const answers: (() => void)[] = [];
+    const [server, port] = await serving(t, (_request, response) => {
+      answers.push(() => void response.setHeader("Connection", "close").end("last"));
+    });
+    let connections = 0;
+    server.on("connection", () => connections++);
+    const raw = Raw.to(t, { port }).send(get("/"), upgradeRequest("/a"));
+    while (answers.length === 0) await turns(1);
+    answers[0]?.();
+    await raw.gone();
+    assert.match(raw.received.toString(), /^HTTP\/1\.1 200 OK\r\n.*\r\n\r\nlast$/s);
+    assert.equal(connections, 0);
+  });
+
+  test(`${name}: messages that come before the response to an earlier request are not lost`, async (t) => {
+    const answers: (() => void)[] = [];
+    const [server, port] = await serving(
+      t,
+      (_request, response) => void answers.push(() => void response.end("first")),
+    );
+    const texts: string[] = [];
+    server.on("connection", (connection) => connection.on("message", ({ text }) => void texts.push(text)));
+    const raw = Raw.to(t, { port }).send(get("/"), upgradeRequest("/a"), frame(TEXT, "one"));
+    while (answers.length === 0) await turns(1);
+    raw.send(frame(TEXT, "two"));
+    await turns(10);
+    answers[0]?.();
+    raw.send(frame(TEXT, "three"));
+    while (texts.length < 3) await turns(1);
+    assert.deepEqual(texts, ["one", "two", "three"]);
   });
 }

@@ -91,8 +91,12 @@ export class Raw {
   }
 
   /** A client of a port of this host, or of a Unix socket, gone when the test ends; over TLS if it is told whom to trust. */
-  static to(t: TestContext, where: { readonly port: number } | { readonly path: string }, ca?: string): Raw {
-    const place = "port" in where ? { ...where, host: "127.0.0.1" } : where;
+  static to(
+    t: TestContext,
+    where: { readonly port: number; readonly host?: string } | { readonly path: string },
+    ca?: string,
+  ): Raw {
+    const place = "port" in where ? { host: "127.0.0.1", ...where } : where;
     const socket: Socket = ca === undefined ? connect(place) : connectTls({ ...place, ca, servername: "localhost" });
     socket.setNoDelay(true);
     t.after(() => socket.destroy());
