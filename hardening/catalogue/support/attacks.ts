@@ -8,7 +8,7 @@ export function fullFrame(line: string): string {
 }
 
 /** Commands with ids from `from` on, a line each. */
-export function commands(count: number, from: number, command: (index: number) => object): string {
+function commands(count: number, from: number, command: (index: number) => object): string {
   return Array.from({ length: count }, (_, index) => JSON.stringify({ id: from + index, ...command(index) })).join(
     "\n",
   );
