@@ -65,7 +65,9 @@ export class SwitchingResponse {
     const { act, headers } = this;
     if (act === undefined || headers === undefined) return false;
     this.act = undefined;
-    Reflect.set(this.response, "finished", true); // it has ended, for those who look
+    // it has ended and is closed: what is written to it from now on is dropped, and is no `error` event
+    Reflect.set(this.response, "finished", true);
+    this.response.destroyed = true;
     act(headers);
     return true;
   }

@@ -92,3 +92,15 @@ test("an application that is part of another one leaves requests to that", async
     await echoes("/part/chat");
   }
 });
+
+test("what middleware writes to the response behind the 101 is dropped", async (t) => {
+  const served = await serve(t, (app, server) => {
+    app.use((_request, response, next) => {
+      next();
+      response.write("more");
+      response.end("late");
+    });
+    app.get("/chat", websocket(server, echo));
+  });
+  await served.echoes("/chat");
+});
