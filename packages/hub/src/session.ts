@@ -84,6 +84,7 @@ export class Session implements ClientSession, SubscriptionOwner, Due {
 
   /** Something that it asked for has cost so many bytes. */
   charge(bytes: number): void {
+    if (this.isClosed) return; // its allowance is given back
     this.allowance.charge(bytes, this.hub.settings.clock.now());
   }
 
