@@ -54,9 +54,14 @@ export class HubClient {
 
   /** One whose connect command is through; gone when the test ends, if there is one. */
   static async connect(t: TestContext | undefined, port: number): Promise<HubClient> {
-    const socket = await connect(`ws://127.0.0.1:${port}/`, { proxy: false });
-    t?.after(() => socket.terminate());
-    const client = new HubClient(socket);
+    const client = await HubClient.open(`ws://127.0.0.1:${port}/`);
+    t?.after(() => client.socket.terminate());
+    return client;
+  }
+
+  /** The same at a URL; it stays until it is ended. */
+  static async open(url: string): Promise<HubClient> {
+    const client = new HubClient(await connect(url, { proxy: false }));
     await client.ask({ connect: {} });
     return client;
   }

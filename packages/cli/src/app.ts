@@ -1,7 +1,6 @@
 import fastify, { type FastifyReply, type FastifyRequest, LogController } from "fastify";
 import type { Server as HttpServer } from "node:http";
 import type { Server as HttpsServer } from "node:https";
-import type { Logger } from "pino";
 import { MemoryBudget, type OriginPolicy, sharedMemoryBudget, WebSocketServer } from "tungstate";
 import { websocket as upgrades } from "tungstate/fastify";
 import type { Certificate } from "./certificate.ts";
@@ -25,6 +24,7 @@ import { pathAndQuery } from "./http/target.ts";
 import { familiesText, hubFamilies } from "./hub-metrics.ts";
 import { HUB_PATH, startHub, type Stores } from "./hub.ts";
 import { Live } from "./live.ts";
+import type { ServeLog } from "./logging/logger.ts";
 import { createMetrics } from "./metrics.ts";
 import type { ServePlan } from "./plan.ts";
 import { type TicketKeys, tlsOptions } from "./tls-options.ts";
@@ -38,7 +38,7 @@ export interface Siblings extends OtherClients {
 
 export interface AppOptions {
   readonly plan: ServePlan;
-  readonly log: Logger;
+  readonly log: ServeLog;
   /** Default: the memory of this process. */
   readonly stores?: Stores | undefined;
   readonly siblings?: Siblings | undefined;
@@ -60,7 +60,8 @@ export interface App {
 const FIGURES_RATE: RefreshRate = { interval: 1_000, burst: 20 };
 
 /** The server behind `tungstate serve`: an application of Fastify's. Rejects if it can't listen, or has nowhere to keep channels. */
-export async function startApp({ plan, log, stores, siblings }: AppOptions): Promise<App> {
+export async function startApp({ plan, log: serveLog, stores, siblings }: AppOptions): Promise<App> {
+  const log = serveLog.logger;
   const page = await loadPage();
   // what all connections of a machine may hold, they may in all its workers together
   const memory =
@@ -78,7 +79,7 @@ export async function startApp({ plan, log, stores, siblings }: AppOptions): Pro
   const echo = new WebSocketServer({ ...websocket, ...ECHO_LIMITS });
   const hub = await startHub(plan, websocket, log, stores);
   const servers = { "/ws": chat, "/echo": echo, [HUB_PATH]: hub.server };
-  const metrics = createMetrics(servers, memory);
+  const metrics = createMetrics(servers, memory, serveLog);
   const live = new Live(
     hub.hub,
     () => metrics.counted(),

@@ -26,7 +26,11 @@ export interface Metrics {
 }
 
 /** The figures at `/metrics`. Totals are those of the connections that have ended plus those that are open. */
-export function createMetrics(servers: Readonly<Record<string, WebSocketServer>>, budget: MemoryBudget): Metrics {
+export function createMetrics(
+  servers: Readonly<Record<string, WebSocketServer>>,
+  budget: MemoryBudget,
+  log: { readonly droppedLines: number },
+): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const registers = [registry];
@@ -70,6 +74,15 @@ export function createMetrics(servers: Readonly<Record<string, WebSocketServer>>
     collect() {
       this.reset();
       for (const [part, bytes] of Object.entries(budget.use.parts)) this.set({ part }, bytes);
+    },
+  });
+  new Counter({
+    name: "tungstate_log_dropped_lines_total",
+    help: "Log lines dropped because nobody read stderr in time",
+    registers,
+    collect() {
+      this.reset();
+      this.inc(log.droppedLines);
     },
   });
   total("tungstate_messages_received_total", "Messages received", "messagesReceived");

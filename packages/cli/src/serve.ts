@@ -25,7 +25,7 @@ export async function serveCommand(flags: Flags): Promise<void> {
   const log = openLog(plan.logLevel);
   let running: Running;
   try {
-    running = plan.workers === 1 ? await runAlone(plan, log.logger) : await runPrimary(plan, log.logger);
+    running = plan.workers === 1 ? await runAlone(plan, log) : await runPrimary(plan, log.logger);
   } catch (error) {
     fail(startFailure(plan, error));
     // what stderr does not take would keep the process
@@ -37,8 +37,8 @@ export async function serveCommand(flags: Flags): Promise<void> {
   process.stdout.write(`listening on ${running.url}\n`);
 }
 
-async function runAlone(plan: ServePlan, log: Logger): Promise<Running> {
-  const stores = await openStores(plan, log);
+async function runAlone(plan: ServePlan, log: ServeLog): Promise<Running> {
+  const stores = await openStores(plan, log.logger);
   let app: App;
   try {
     app = await startApp({ plan, log, stores });

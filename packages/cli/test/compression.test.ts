@@ -1,16 +1,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { pino } from "pino";
 import { connect } from "tungstate";
 import { startApp } from "../src/app.ts";
 import { connectOptions } from "../src/connect-options.ts";
 import { gatherSettings } from "../src/gather.ts";
+import { openLog } from "../src/logging/logger.ts";
 import { planOf } from "../src/plan.ts";
 
 for (const compression of [false, true]) {
   test(`serve ${compression ? "--compression" : "without --compression"} answers connect --compress`, async () => {
     const { settings } = gatherSettings({ port: "0", ...(compression ? { compression } : {}) }, {});
-    const app = await startApp({ plan: planOf(settings).plan, log: pino({ level: "silent" }) });
+    const app = await startApp({ plan: planOf(settings).plan, log: openLog("silent") });
     const connection = await connect(
       `${app.url.replace("http:", "ws:")}/echo`,
       await connectOptions({ compress: true, timeout: 10, linger: 0, maxLine: 1024 }),

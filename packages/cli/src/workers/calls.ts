@@ -57,9 +57,7 @@ export interface DeliveryCalls {
 
 /** What a primary does for a worker. */
 export interface PrimaryCalls extends StoreCalls {
-  /** It can be spoken to now. */
-  loaded(): void;
-  /** To the clients of `/ws` of all workers. Resolves when all of them have been sent it. */
+  /** To the clients of `/ws` of all workers. Resolves when more may be sent: no worker that takes what it is sent has much waiting. */
   broadcast(type: "text" | "binary", bytes: Uint8Array): Promise<void>;
   allFigures(): Promise<readonly Figures[]>;
 }
@@ -76,6 +74,10 @@ export interface WorkerCalls extends DeliveryCalls {
   /** Returns the URL. */
   start(plan: ServePlan, shared: Shared): Promise<string>;
   broadcast(type: "text" | "binary", bytes: Uint8Array): void;
+  /** It has not taken what it was sent: publications, joins and leaves, or messages of `/ws`, were dropped. */
+  lost(what: { readonly publications: boolean; readonly broadcasts: boolean }): void;
+  /** The answer shows that its event loop goes on. */
+  ping(): void;
   figures(): Promise<Figures>;
   setCertificate(certificate: Certificate): void;
   stopListening(): void;

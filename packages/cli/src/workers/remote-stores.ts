@@ -1,21 +1,22 @@
-import type {
-  Broker,
-  BrokerHandler,
-  BrokerPublishOptions,
-  BrokerResult,
-  ClientInfo,
-  FanOut,
-  HistoryFilter,
-  HistoryPage,
-  NewPublication,
-  PresenceEntry,
-  PresenceFilter,
-  PresencePage,
-  PresenceStats,
-  PresenceStore,
+import {
+  type Broker,
+  type BrokerHandler,
+  type BrokerPublishOptions,
+  type BrokerResult,
+  type ClientInfo,
+  type FanOut,
+  type HistoryFilter,
+  type HistoryPage,
+  type NewPublication,
+  type PresenceEntry,
+  type PresenceFilter,
+  type PresencePage,
+  type PresenceStats,
+  type PresenceStore,
+  StoreUnavailableError,
 } from "@tungstate/hub";
 import type { DeliveryCalls, StoreCalls } from "./calls.ts";
-import type { Link } from "./link.ts";
+import { type Link, LinkError } from "./link.ts";
 
 /** A broker whose channels are in another process. */
 export class RemoteBroker implements Broker {
@@ -47,35 +48,40 @@ export class RemoteBroker implements Broker {
     };
   }
 
+  /** Publications may have been lost on their way here: clients get what they missed out of the history. */
+  interrupted(): void {
+    this.handler?.interrupted();
+  }
+
   async start(handler: BrokerHandler): Promise<void> {
     if (this.handler !== undefined) throw new Error("this broker already serves a hub");
     this.handler = handler;
-    await this.link().call("brokerStart");
+    await ask(this.link(), "brokerStart");
   }
 
   async stop(): Promise<void> {
     if (this.handler === undefined) return;
     this.handler = undefined;
     this.ids.clear();
-    await this.link().call("brokerStop");
+    await ask(this.link(), "brokerStop");
   }
 
   subscribe(channel: string): Promise<void> {
     const id = ++this.lastId;
     this.ids.set(channel, id);
-    return this.link().call("subscribe", channel, id);
+    return ask(this.link(), "subscribe", channel, id);
   }
 
   unsubscribe(channel: string): Promise<void> {
     this.ids.delete(channel);
-    return this.link().call("unsubscribe", channel);
+    return ask(this.link(), "unsubscribe", channel);
   }
 
   /** What the publication's fan-out is in other processes is not waited for: the report is of this one. */
   async publish(channel: string, publication: NewPublication, options: BrokerPublishOptions): Promise<BrokerResult> {
     const call = ++this.lastCall;
     try {
-      const result = await this.link().call("publish", channel, publication, options, call);
+      const result = await ask(this.link(), "publish", channel, publication, options, call);
       return { ...result, fanOut: this.fanOuts.get(call) };
     } finally {
       this.fanOuts.delete(call);
@@ -83,23 +89,23 @@ export class RemoteBroker implements Broker {
   }
 
   publishJoin(channel: string, info: ClientInfo): Promise<void> {
-    return this.link().call("publishJoin", channel, info);
+    return ask(this.link(), "publishJoin", channel, info);
   }
 
   publishLeave(channel: string, info: ClientInfo): Promise<void> {
-    return this.link().call("publishLeave", channel, info);
+    return ask(this.link(), "publishLeave", channel, info);
   }
 
   history(channel: string, filter: HistoryFilter, metaTtl: number): Promise<HistoryPage> {
-    return this.link().call("history", channel, filter, metaTtl);
+    return ask(this.link(), "history", channel, filter, metaTtl);
   }
 
   removeHistory(channel: string): Promise<void> {
-    return this.link().call("removeHistory", channel);
+    return ask(this.link(), "removeHistory", channel);
   }
 
   control(message: string): Promise<void> {
-    return this.link().call("sendControl", message);
+    return ask(this.link(), "sendControl", message);
   }
 }
 
@@ -119,22 +125,36 @@ export class RemotePresenceStore implements PresenceStore {
   async stop(): Promise<void> {}
 
   add(channel: string, info: ClientInfo): Promise<void> {
-    return this.link().call("presenceAdd", channel, info);
+    return ask(this.link(), "presenceAdd", channel, info);
   }
 
   remove(channel: string, info: ClientInfo): Promise<void> {
-    return this.link().call("presenceRemove", channel, info);
+    return ask(this.link(), "presenceRemove", channel, info);
   }
 
   renew(entries: readonly PresenceEntry[]): Promise<void> {
-    return this.link().call("presenceRenew", entries);
+    return ask(this.link(), "presenceRenew", entries);
   }
 
   clients(channel: string, filter: PresenceFilter = {}): Promise<PresencePage> {
-    return this.link().call("presenceClients", channel, filter);
+    return ask(this.link(), "presenceClients", channel, filter);
   }
 
   stats(channel: string): Promise<PresenceStats> {
-    return this.link().call("presenceStats", channel);
+    return ask(this.link(), "presenceStats", channel);
+  }
+}
+
+/** Rejects with a StoreUnavailableError where the other process does not answer: its clients may try again. */
+async function ask<N extends keyof StoreCalls>(
+  link: Link<StoreCalls>,
+  name: N,
+  ...args: Parameters<StoreCalls[N]>
+): Promise<Awaited<ReturnType<StoreCalls[N]>>> {
+  try {
+    return await link.call(name, ...args);
+  } catch (error) {
+    if (!(error instanceof LinkError)) throw error;
+    throw new StoreUnavailableError(error.message, { cause: error });
   }
 }

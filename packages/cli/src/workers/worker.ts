@@ -7,8 +7,8 @@ import { openLog, type ServeLog } from "../logging/logger.ts";
 import type { ServePlan } from "../plan.ts";
 import { openStores } from "../stores.ts";
 import type { PrimaryCalls, Shared, WorkerCalls } from "./calls.ts";
-import { toPrimary } from "./channels.ts";
 import { Link } from "./link.ts";
+import { pipeToPrimary } from "./pipe.ts";
 import { RemoteBroker, RemotePresenceStore } from "./remote-stores.ts";
 
 const LAST_LINES = 500; // ms for the last log lines, where nobody reads them
@@ -16,12 +16,18 @@ const LAST_LINES = 500; // ms for the last log lines, where nobody reads them
 let app: App | undefined;
 let log: ServeLog | undefined;
 let hear: (type: Message["type"], bytes: Uint8Array) => void = () => undefined;
+let hearLoss: () => void = () => undefined;
 const broker = new RemoteBroker(() => link);
 
 const calls: WorkerCalls = {
   ...broker.deliveries,
   start,
   broadcast: (type, bytes) => hear(type, bytes),
+  lost({ publications, broadcasts }) {
+    if (publications) broker.interrupted();
+    if (broadcasts) hearLoss();
+  },
+  ping: () => undefined,
   figures: () => started().figures(),
   setCertificate: (certificate) => started().setCertificate(certificate),
   stopListening: () => app?.stopListening(),
@@ -29,13 +35,10 @@ const calls: WorkerCalls = {
     await app?.close(timeout);
     await log?.flush(LAST_LINES);
     // the answer leaves first
-    setImmediate(() => setImmediate(() => process.disconnect()));
+    setImmediate(() => setImmediate(() => process.exit()));
   },
 };
-const link: Link<PrimaryCalls> = new Link(toPrimary(), { ...calls });
-
-// what node:cluster is sent before somebody listens is lost
-link.note("loaded");
+const link: Link<PrimaryCalls> = new Link(pipeToPrimary(), { ...calls });
 
 // The terminal and the system send these to all processes; what follows from them is the primary's to say.
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => undefined);
@@ -44,16 +47,20 @@ process.once("disconnect", () => process.exit());
 
 async function start(plan: ServePlan, { ticketKeys, presenceTtl }: Shared): Promise<string> {
   log = openLog(plan.logLevel, { worker: cluster.worker?.id ?? 0 });
-  const here: Stores = { broker, presence: new RemotePresenceStore(() => link, presenceTtl), unavailable: () => [] };
+  const here: Stores = {
+    broker,
+    presence: new RemotePresenceStore(() => link, presenceTtl),
+    unavailable: () => (link.isTaking ? [] : ["the primary process does not answer"]),
+  };
   const stores = (await openStores(plan, log.logger)) ?? here;
   const siblings: Siblings = {
     ticketKeys: Buffer.from(ticketKeys),
     broadcast: ({ type, bytes }) => link.call("broadcast", type, bytes),
     onBroadcast: (listener) => void (hear = listener),
-    onBroadcastLoss: () => undefined,
+    onBroadcastLoss: (listener) => void (hearLoss = listener),
     figures: () => link.call("allFigures"),
   };
-  app = await startApp({ plan, log: log.logger, stores, siblings });
+  app = await startApp({ plan, log, stores, siblings });
   return app.url;
 }
 

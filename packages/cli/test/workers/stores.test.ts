@@ -1,29 +1,15 @@
 // The channels of several processes: the contracts of the hub, over links.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type MessagePort, MessageChannel } from "node:worker_threads";
+import { memoryPipe } from "tungstate/testing";
 import type { BrokerHandler, BrokerPublishOptions, ClientInfo, FanOut } from "@tungstate/hub";
 import { testBrokerContract } from "../../../hub/test/contract/broker-contract.ts";
 import { testPresenceContract } from "../../../hub/test/contract/presence-contract.ts";
 import { settle, VirtualClock } from "../../../hub/test/support/virtual-clock.ts";
 import type { DeliveryCalls, StoreCalls } from "../../src/workers/calls.ts";
-import { type Channel, Link, type Message } from "../../src/workers/link.ts";
+import { Link } from "../../src/workers/link.ts";
 import { RemoteBroker, RemotePresenceStore } from "../../src/workers/remote-stores.ts";
 import { SharedStores, type StoreAccess } from "../../src/workers/shared-stores.ts";
-
-/** As between processes: what is sent is cloned, and comes later. */
-function portChannel(port: MessagePort): Channel {
-  return {
-    send(messages, done) {
-      port.postMessage(messages);
-      done();
-    },
-    listen(receive, ended) {
-      port.on("message", (messages: readonly Message[]) => receive(messages));
-      port.once("close", ended);
-    },
-  };
-}
 
 /** A worker's end and its primary's. */
 interface Pair {
@@ -36,11 +22,11 @@ interface Pair {
 }
 
 function joined(stores: SharedStores): Pair {
-  const { port1, port2 } = new MessageChannel();
+  const [primary, worker] = memoryPipe();
   const access = stores.accessFor(() => down);
-  const down: Link<DeliveryCalls> = new Link(portChannel(port1), { ...access.calls });
+  const down: Link<DeliveryCalls> = new Link(primary, { ...access.calls });
   const broker = new RemoteBroker(() => up);
-  const up: Link<StoreCalls> = new Link(portChannel(port2), { ...broker.deliveries });
+  const up: Link<StoreCalls> = new Link(worker, { ...broker.deliveries });
   const presence = new RemotePresenceStore(() => up, stores.presenceTtl);
   return {
     broker,
@@ -51,7 +37,7 @@ function joined(stores: SharedStores): Pair {
       await up.call("presenceStats", "");
       await settle();
     },
-    close: () => port1.close(),
+    close: () => void primary.destroy(),
   };
 }
 
@@ -170,26 +156,4 @@ test("the clients of a process that has died vanish, by a leave where they had j
     assert.deepEqual((await b.presence.clients("x")).clients, [info("stays")]);
     assert.deepEqual((await b.presence.clients("y")).clients, []);
   });
-});
-
-test("calls reject with what was thrown over there, and when the other process is gone", async () => {
-  const { port1, port2 } = new MessageChannel();
-  const failing = (): never => {
-    throw Object.assign(new Error("no"), { code: "ENO", syscall: "listen", secret: "not cloned" });
-  };
-  const never = (): Promise<never> => new Promise(() => undefined);
-  const near = new Link<{ failing(): void; never(): Promise<void> }>(portChannel(port1), {});
-  const far = new Link(portChannel(port2), { failing, never });
-  await assert.rejects(near.call("failing"), (error) => {
-    assert.ok(error instanceof Error);
-    assert.deepEqual({ ...error }, { code: "ENO", syscall: "listen" });
-    return error.message === "no";
-  });
-  const waiting = near.call("never");
-  port2.close();
-  await assert.rejects(waiting, /has ended/);
-  await assert.rejects(near.call("never"), /has ended/);
-  near.note("never"); // goes nowhere
-  await near.flushed();
-  await far.flushed();
 });

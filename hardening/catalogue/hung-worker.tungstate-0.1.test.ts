@@ -1,0 +1,73 @@
+// Tungstate 0.1: SIGSTOP of one of two workers of tungstate serve stopped /ws in the other one after 1 MiB, the primary grew without a bound, nothing was
+// logged, and the worker was not replaced.
+import assert from "node:assert/strict";
+import process from "node:process";
+import { test } from "node:test";
+import { connect } from "tungstate";
+import { sized } from "./support/cost.ts";
+import { HubClient } from "./support/hub.ts";
+import { Watched } from "../support/watched.ts";
+
+const SIZE = 100_000; // bytes of a message
+const COUNT = sized(300, 3_000);
+const MOST_GROWTH = 150e6; // bytes of resident memory of the primary; /ws and the hub bring 60 MB
+
+interface Line {
+  readonly msg: string;
+  readonly pid: number;
+  readonly worker: number;
+}
+
+test("cli: a worker that hangs stops nobody, costs its primary a bounded amount of memory, and is replaced", async (t) => {
+  const server = await Watched.start("--workers", "2", "--log-level", "debug");
+  t.after(() => server.stop());
+  const lines = (msg: string): readonly Line[] => {
+    const found = server.stderr.split("\n").filter((line) => line.includes(`"msg":"${msg}`));
+    return found.map((line) => JSON.parse(line) as Line);
+  };
+  const [first, second] = lines("serving ");
+  assert.ok(first !== undefined && second !== undefined);
+  // connections go to the workers in turn, and the log says to which
+  const sockets = [
+    await connect(server.ws("/ws"), { proxy: false }),
+    await connect(server.ws("/ws"), { proxy: false }),
+  ];
+  const clients = [
+    await HubClient.open(server.ws("/connection/websocket")),
+    await HubClient.open(server.ws("/connection/websocket")),
+  ];
+  await server.shows(/("msg":"client connected"[^]*){2}/, "stderr");
+  const workerOf = (msg: string, index: number): number | undefined => lines(msg)[index]?.worker;
+  const socket = sockets.find((_, index) => workerOf("connected", index) === second.worker);
+  const client = clients.find((_, index) => workerOf("client connected", index) === second.worker);
+  assert.ok(socket !== undefined && client !== undefined);
+  await client.ask({ subscribe: { channel: "public:room" } });
+
+  const before = server.load(0).find(({ pid }) => pid === server.child.pid)?.rss ?? 0;
+  process.kill(first.pid, "SIGSTOP");
+  const text = "x".repeat(SIZE);
+  let echoed = 0;
+  let wake = (): void => undefined;
+  socket.on("message", () => {
+    echoed++;
+    wake();
+  });
+  for (let sent = 0; sent < COUNT; sent++) await socket.send(text);
+  while (echoed < COUNT) await new Promise<void>((resolve) => (wake = resolve));
+  const data = "x".repeat(SIZE / 2);
+  for (let sent = 0; sent < COUNT; sent++) {
+    // faster than the rate limit lets anybody publish, with pauses
+    const { error } = await client.ask({ publish: { channel: "public:room", data } });
+    if (error !== undefined) sent--;
+  }
+  await client.published(COUNT);
+  const primary = (await server.settled()).find(({ pid }) => pid === server.child.pid);
+  assert.ok((primary?.rss ?? Infinity) < before + MOST_GROWTH, `${before} to ${primary?.rss} bytes`);
+
+  await server.shows(/"msg":"a worker is ended"/, "stderr");
+  await server.shows(/"worker":3,"msg":"serving /, "stderr");
+  const response = await fetch(`${server.url}/health/ready`);
+  assert.equal(response.status, 200);
+  for (const each of sockets) each.terminate();
+  for (const { socket: each } of clients) each.terminate();
+});

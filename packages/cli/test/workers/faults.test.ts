@@ -1,0 +1,176 @@
+// Workers that stop, die at once, or die all together.
+import assert from "node:assert/strict";
+import process from "node:process";
+import { test } from "node:test";
+import { Centrifuge, type PublicationContext } from "centrifuge";
+import { connect, type WebSocketConnection } from "tungstate";
+import { WebSocket } from "ws";
+import { Server } from "../support/program.ts";
+
+interface Worker {
+  readonly worker: number;
+  readonly pid: number;
+  /** Unix time, ms. */
+  readonly time: number;
+}
+
+/** Workers that have begun to serve, in that order. */
+function workersOf(server: Server): readonly Worker[] {
+  return linesOf(server, "serving ");
+}
+
+function linesOf(server: Server, msg: string): readonly Worker[] {
+  const lines = server.stderr.split("\n").filter((line) => line.includes(`"msg":"${msg}`));
+  return lines.map((line) => JSON.parse(line) as Worker);
+}
+
+/** Waits until so many workers have begun to serve, the first two included. */
+async function serving(server: Server, count: number): Promise<Worker> {
+  for (;;) {
+    const last = workersOf(server)[count - 1];
+    if (last !== undefined) return last;
+    await new Promise((resolve) => server.child.stderr?.once("data", resolve));
+  }
+}
+
+async function take(connection: WebSocketConnection, count: number): Promise<string[]> {
+  const texts: string[] = [];
+  for await (const { text } of connection) if (texts.push(text) === count) break;
+  return texts;
+}
+
+/** Connections to /ws by the worker that has them. */
+async function connectToEach(server: Server): Promise<ReadonlyMap<number, WebSocketConnection>> {
+  const byWorker = new Map<number, WebSocketConnection>();
+  while (byWorker.size < 2) {
+    const before = linesOf(server, "connected").length;
+    const connection = await connect(server.ws("/ws"));
+    while (linesOf(server, "connected").length === before) {
+      await new Promise((resolve) => server.child.stderr?.once("data", resolve));
+    }
+    const { worker } = linesOf(server, "connected").at(-1) ?? { worker: 0 };
+    if (byWorker.has(worker)) connection.terminate();
+    else byWorker.set(worker, connection);
+  }
+  return byWorker;
+}
+
+/** Stops a worker. It would outlive its primary. */
+function stop(server: Server, pid: number): void {
+  process.kill(pid, "SIGSTOP");
+  server.child.once("exit", () => {
+    try {
+      process.kill(pid, "SIGKILL");
+    } catch {
+      // it has ended
+    }
+  });
+}
+
+test("a worker that stops is ended and replaced; meanwhile /ws goes on in the other one", async () => {
+  await using server = await Server.start("--workers", "2", "--log-level", "debug");
+  const connections = await connectToEach(server);
+  const [stopped, going] = workersOf(server);
+  assert.ok(stopped !== undefined && going !== undefined);
+  const healthy = connections.get(going.worker);
+  assert.ok(healthy !== undefined);
+  stop(server, stopped.pid);
+  // much more than may be on its way
+  const texts = Array.from({ length: 400 }, (_, index) => `${index} ${"x".repeat(100_000)}`);
+  const heard = take(healthy, texts.length);
+  for (const text of texts) await healthy.send(text);
+  assert.deepEqual(
+    (await heard).map((text) => text.slice(0, 4)),
+    texts.map((text) => text.slice(0, 4)),
+  );
+  const ended = await server.shows(/"why":"no sign of life for 10000 ms","msg":"a worker is ended"/, "stderr");
+  assert.ok(ended.length > 0);
+  const third = await serving(server, 3);
+  assert.notEqual(third.pid, stopped.pid);
+  assert.equal(await server.metric("tungstate_workers_replaced_total"), 1);
+  assert.equal((await connections.get(stopped.worker)?.closed)?.code, 1006);
+  const again = await connectToEach(server);
+  assert.ok(again.has(third.worker));
+  server.child.kill("SIGTERM");
+  assert.deepEqual(await server.exited, { code: 0, signal: null });
+});
+
+test("a worker that was stopped for a while makes up for what it missed", async () => {
+  await using server = await Server.start("--workers", "2", "--log-level", "debug");
+  const connections = await connectToEach(server);
+  const clients: Centrifuge[] = [];
+  const client = async (): Promise<Centrifuge> => {
+    const made = new Centrifuge(server.ws("/connection/websocket"), { websocket: WebSocket, minReconnectDelay: 20 });
+    clients.push(made);
+    made.connect();
+    await made.ready(10_000);
+    return made;
+  };
+  const count = 300;
+  const everybody = [];
+  for (let number = 0; number < 4; number++) {
+    const subscription = (await client()).newSubscription("public:room");
+    const heard: number[] = [];
+    const all = new Promise<void>((resolve) => {
+      subscription.on("publication", ({ data }: PublicationContext) => {
+        heard.push((data as { n: number }).n);
+        if (heard.length === count) resolve();
+      });
+    });
+    subscription.subscribe();
+    await subscription.ready(10_000);
+    everybody.push({ subscription, heard, all });
+  }
+  const [stopped, going] = workersOf(server);
+  assert.ok(stopped !== undefined && going !== undefined);
+  const workerOf = new Map(
+    linesOf(server, "client connected").map((line) => [(line as Worker & { client: string }).client, line.worker]),
+  );
+  const speaking = everybody.find((_, index) => {
+    const [id = ""] = [...workerOf.keys()].slice(index, index + 1);
+    return workerOf.get(id) === going.worker;
+  });
+  assert.ok(speaking !== undefined);
+  stop(server, stopped.pid);
+  // 12 MB: more than may wait for a worker
+  const text = "x".repeat(40_000);
+  for (let n = 0; n < count; n++) await speaking.subscription.publish({ n, text });
+  // and as much of what can't be had again
+  const healthy = connections.get(going.worker);
+  assert.ok(healthy !== undefined);
+  const echoed = take(healthy, 150);
+  for (let n = 0; n < 150; n++) await healthy.send("x".repeat(100_000));
+  await echoed;
+  process.kill(stopped.pid, "SIGCONT");
+  await Promise.all(everybody.map(({ all }) => all));
+  const wanted = Array.from({ length: count }, (_, n) => n);
+  for (const { heard } of everybody) assert.deepEqual(heard, wanted);
+  assert.equal((await connections.get(stopped.worker)?.closed)?.code, 1013);
+  assert.equal(healthy.state, "open");
+  assert.ok((await server.metric('tungstate_worker_dropped_total{kind="publication"}')) > 0);
+  assert.ok((await server.metric('tungstate_worker_dropped_total{kind="broadcast"}')) > 0);
+  assert.match(server.stderr, /"msg":"a worker did not take what it was sent: it was dropped"/);
+  for (const each of clients) each.disconnect();
+});
+
+test("with --port 0 those who take the place of all workers serve the same port", async () => {
+  await using server = await Server.start("--workers", "2");
+  for (const { pid } of workersOf(server)) process.kill(pid, "SIGKILL");
+  await serving(server, 4);
+  assert.equal((await fetch(`${server.url}/health`)).status, 200);
+  await (await connect(server.ws("/echo"))).close();
+});
+
+test("workers that die again and again are started later and later", async () => {
+  await using server = await Server.start("--workers", "2");
+  const delays: number[] = [];
+  for (let count = 2; count < 6; count++) {
+    const { pid } = await serving(server, count);
+    process.kill(pid, "SIGKILL");
+    const next = await serving(server, count + 1);
+    const ended = linesOf(server, "a worker has ended").at(-1);
+    delays.push(next.time - (ended?.time ?? 0));
+  }
+  const [, second = 0, third = 0, fourth = 0] = delays;
+  assert.ok(second >= 1_000 && third >= 2_000 && fourth >= 4_000, delays.join(" ms, "));
+});
