@@ -468,8 +468,9 @@ export class Connection
     return this.listeners.message !== undefined;
   }
 
+  /** Whether messages are wanted: not behind a Close of our own, but all that came before the peer's, which may have waited to be inflated. */
   isOpen(): boolean {
-    return this.core.state === "open";
+    return this.core.state === "open" || this.core.closing.code !== CLOSE_CODE.ABNORMAL;
   }
 
   /** Stops reading from the transport while there is no room for more. A connection that is closing has to see the peer's Close. */
