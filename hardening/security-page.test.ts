@@ -38,7 +38,7 @@ function defaultOf(kind: string, option: string): string | undefined {
 }
 
 const bounds = rowsOf(between(page, "### What is bounded", "Of the hub")).slice(1);
-const hubBounds = rowsOf(between(page, "Of the hub", "###")).slice(1);
+const hubBounds = rowsOf(between(page, "Of the hub", "How the hub keeps")).slice(1);
 
 describe("SECURITY.md: the defaults", () => {
   for (const [, option = "", said] of bounds) {
