@@ -16,12 +16,14 @@ for (const workers of ["1", "2"]) {
         const server = await Watched.start("--workers", workers, "--api-key", "a key of sixteen characters or more");
         t.after(() => server.stop());
         const before = Math.max(...server.load(0).map(({ rss }) => rss));
-        const wires = await Promise.all(Array.from({ length: CONNECTIONS }, () => Wire.to(t, server.port)));
         const head = `POST /api/publish HTTP/1.1\r\nHost: a\r\nX-API-Key: wrong\r\n${declared}\r\n\r\n`;
         const chunk = declared.startsWith("Transfer")
           ? Buffer.concat([Buffer.from(`${PIECE.length.toString(16)}\r\n`), PIECE, Buffer.from("\r\n")])
           : PIECE;
-        for (const wire of wires) wire.send(head, ...Array.from({ length: 60 }, () => chunk));
+        const request = Buffer.concat([Buffer.from(head), ...Array.from({ length: 60 }, () => chunk)]);
+        // At once: the server's deadline for heads runs from the start of a connection.
+        const open = async (): Promise<Wire> => (await Wire.to(t, server.port)).send(request);
+        const wires = await Promise.all(Array.from({ length: CONNECTIONS }, open));
         // refused at once, and dropped within seconds: the bodies never end
         for (const wire of wires) {
           const { status } = await wire.head();
