@@ -31,8 +31,10 @@ export interface ProtocolOptions extends ProtocolLimits {
   readonly acceptUnmaskedFrames: boolean;
   readonly compression: boolean;
   readonly heartbeat: Heartbeat | undefined;
-  /** How long the closing handshake may take, in ms. */
+  /** How long the closing handshake may take, in ms, counted from when output was last sent: see `Protocol.outputSent`. */
   readonly closeTimeout: number;
+  /** How long closing may take in all, in ms, however much is still sent. Default Infinity. */
+  readonly maxCloseTime?: number;
 }
 
 /** Throws INVALID_ARGUMENT for the first option that can't be. */
@@ -47,6 +49,7 @@ export function checkOptions(options: ProtocolOptions): void {
   checkSize("maxMessageSize", options.maxMessageSize, 0);
   checkSize("maxWriteBufferSize", options.maxWriteBufferSize, 0);
   checkTime("closeTimeout", options.closeTimeout);
+  if (options.maxCloseTime !== undefined) checkTime("maxCloseTime", options.maxCloseTime);
   if (heartbeat !== undefined) {
     checkTime("heartbeat.interval", heartbeat.interval);
     checkTime("heartbeat.timeout", heartbeat.timeout);

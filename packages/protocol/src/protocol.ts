@@ -47,6 +47,8 @@ export interface ProtocolSink {
 export type ProtocolState = "open" | "closing" | "closed";
 
 const EMPTY = new Uint8Array(0);
+/** Errors after which the peer gets what was written before, as it does ahead of any Close: it did nothing wrong. */
+const NO_FAILURES: ReadonlySet<string> = new Set(["HANDLER_FAILED", "CONNECTION_LOST"]);
 const ANSWERED_AT_ONCE = 16 * 1024; // bytes of output up to which each ping is answered in its place
 
 /**
@@ -81,7 +83,8 @@ export class Protocol implements ReceiverSink {
   private answerBy = Infinity;
   private paused = false;
   private stopped = false;
-  private closingTimed = false;
+  /** Since when the stream is to end. */
+  private endingSince: number | undefined;
 
   /** Throws INVALID_ARGUMENT for an option that can't be. */
   constructor(options: ProtocolOptions, sink: ProtocolSink) {
@@ -379,9 +382,36 @@ export class Protocol implements ReceiverSink {
 
   /** Sets the deadline by which the stream has to end. To be called when the state has become `closing`; a second call changes nothing. */
   startClosing(now: number): void {
-    if (this.state !== "closing" || this.closingTimed) return;
-    this.closingTimed = true;
-    this.deadline = now + this.options.closeTimeout;
+    if (this.state === "closing") this.startEnding(now);
+  }
+
+  /**
+   * As `startClosing`, in any state: where a Close has to wait for what is still to be sent, and where the peer has ended its half of the stream while
+   * output waits.
+   */
+  startEnding(now: number): void {
+    if (this.endingSince !== undefined && this.deadline !== Infinity) return;
+    this.endingSince ??= now;
+    this.setEnd(now);
+  }
+
+  /** Whether the stream has to end by `deadline`. */
+  get isEnding(): boolean {
+    return this.endingSince !== undefined;
+  }
+
+  /**
+   * To be called when the system has taken output while the stream has to end: `closeTimeout` counts from there, up to `maxCloseTime` in all, so that a peer gets
+   * what was written before the Close as long as it takes it. Changes nothing where the connection has failed: then the peer gets what it takes in `closeTimeout`.
+   */
+  outputSent(now: number): void {
+    if (this.endingSince === undefined || this.deadline === Infinity) return;
+    if (this.error === undefined || NO_FAILURES.has(this.error.code)) this.setEnd(now);
+  }
+
+  private setEnd(now: number): void {
+    const { closeTimeout, maxCloseTime = Infinity } = this.options;
+    this.deadline = Math.min(now + closeTimeout, (this.endingSince ?? now) + maxCloseTime);
   }
 
   /** Whether the caller reads no bytes at the moment. */
@@ -402,7 +432,7 @@ export class Protocol implements ReceiverSink {
     if (!this.paused) return;
     this.paused = false;
     const heartbeat = this.options.heartbeat;
-    if (heartbeat === undefined || this.state !== "open" || this.answerBy === Infinity) return;
+    if (heartbeat === undefined || this.state !== "open" || this.isEnding || this.answerBy === Infinity) return;
     this.answerBy = now + heartbeat.timeout;
     this.deadline = Math.min(this.answerBy, now + heartbeat.interval);
   }
@@ -411,15 +441,20 @@ export class Protocol implements ReceiverSink {
   handleTimeout(now: number): boolean {
     if (now < this.deadline) return true;
     this.deadline = Infinity;
-    if (this.state === "closing") {
-      const done = this.received !== undefined && this.closeSent;
-      this.error ??= done ? undefined : protocolError("CLOSE_TIMEOUT");
+    if (this.endingSince !== undefined) {
+      const done = this.received !== undefined && this.closeSent && this.inTransit === 0;
+      this.error ??= done ? undefined : this.tooLate(now - this.endingSince);
       this.closeDue = undefined; // the stream that it would have gone to is destroyed
       return false;
     }
     const heartbeat = this.options.heartbeat;
     if (this.state === "closed" || heartbeat === undefined) return true;
     return this.beat(now, heartbeat);
+  }
+
+  private tooLate(after: number): WebSocketError {
+    const { maxCloseTime = Infinity } = this.options;
+    return protocolError("CLOSE_TIMEOUT", after >= maxCloseTime ? `maxCloseTime is ${maxCloseTime} ms` : undefined);
   }
 
   /** One step of the heartbeat of an open connection. False: the peer is dead. */

@@ -30,6 +30,8 @@ describe("options", () => {
       { keys: countingKeys() },
       { maxFrameSize: 1, maxMessageSize: 0, maxWriteBufferSize: 0, closeTimeout: 0.5 },
       { maxFrameSize: Infinity, maxMessageSize: Infinity, maxWriteBufferSize: Infinity, closeTimeout: Infinity },
+      { maxCloseTime: 0.5 },
+      { maxCloseTime: Infinity },
       { heartbeat: undefined },
       { heartbeat: { interval: 1, timeout: Infinity } },
     ];
@@ -46,6 +48,7 @@ describe("options", () => {
     ["maxMessageSize", [undefined, -1, 0.5, NaN, "1"], "expected bytes, an integer of at least 0"],
     ["maxWriteBufferSize", [undefined, -1, 0.5, NaN, {}], "expected bytes, an integer of at least 0"],
     ["closeTimeout", [undefined, 0, -1, NaN, "5s"], "expected milliseconds, more than 0"],
+    ["maxCloseTime", [null, 0, -1, NaN, "5s"], "expected milliseconds, more than 0"],
   ];
   for (const [name, values, expected] of WRONG) {
     test(`${name}: a wrong one is refused, with what was expected and what came`, () => {

@@ -255,6 +255,86 @@ for (const role of ROLES) {
       assert.equal(end.code, "HANDLER_FAILED");
     });
 
+    test("counted anew whenever output is sent, up to maxCloseTime in all", () => {
+      const end = new Endpoint(role, { closeTimeout: 100, maxCloseTime: 250 });
+      const { protocol } = end;
+      protocol.outputSent(START); // it does not have to end yet
+      assert.deepEqual([protocol.deadline, protocol.isEnding], [Infinity, false]);
+      protocol.close(1000, "", START);
+      assert.equal(protocol.isEnding, true);
+      for (const [at, deadline] of [
+        [90, 190],
+        [150, 250],
+        [240, 250],
+      ] as const) {
+        assert.equal(protocol.handleTimeout(START + at), true);
+        protocol.outputSent(START + at);
+        assert.equal(protocol.deadline, START + deadline);
+      }
+      assert.equal(protocol.handleTimeout(START + 250), false);
+      assert.equal(end.code, "CLOSE_TIMEOUT");
+      assert.match(protocol.error?.message ?? "", /maxCloseTime is 250 ms$/);
+      protocol.outputSent(START + 251); // it is over
+      assert.equal(protocol.deadline, Infinity);
+    });
+
+    test("counted from an error of the peer's, whatever is sent then; from output that is sent after one of our own", () => {
+      for (const [code, deadline] of [
+        ["INVALID_OPCODE", 100],
+        ["SLOW_CONSUMER", 100],
+        ["CLOSED_BY_SIGNAL", 100],
+        ["HANDLER_FAILED", 150],
+      ] as const) {
+        const end = new Endpoint(role, { closeTimeout: 100 });
+        end.protocol.fail(protocolError(code));
+        end.protocol.startClosing(START);
+        end.protocol.outputSent(START + 50);
+        assert.equal(end.protocol.deadline, START + deadline, code);
+      }
+    });
+
+    test("which runs by startEnding while it is open, instead of the heartbeat: a Close is to follow what is still to be sent", () => {
+      const end = new Endpoint(role, { ...HEARTBEAT, closeTimeout: 100 });
+      const { protocol } = end;
+      protocol.start(START);
+      pass(end);
+      protocol.pauseReading();
+      protocol.startEnding(START + 35);
+      protocol.resumeReading(START + 36);
+      assert.deepEqual([protocol.state, protocol.deadline], ["open", START + 135]);
+      protocol.close(1000, "", START + 50);
+      assert.equal(protocol.deadline, START + 135);
+      const other = new Endpoint(role, { closeTimeout: 100 });
+      other.protocol.startEnding(START);
+      assert.equal(other.protocol.handleTimeout(START + 100), false);
+      assert.equal(other.code, "CLOSE_TIMEOUT");
+    });
+
+    test("which runs by startEnding when the peer has ended its half: output may wait", () => {
+      const end = new Endpoint(role, { closeTimeout: 100, maxCloseTime: 150 });
+      const { protocol } = end;
+      protocol.close(1000, "", START);
+      protocol.receiveEnd();
+      assert.equal(protocol.deadline, Infinity);
+      protocol.startEnding(START + 20);
+      assert.equal(protocol.deadline, START + 120);
+      protocol.outputSent(START + 60);
+      assert.equal(protocol.deadline, START + 150);
+      assert.equal(protocol.handleTimeout(START + 150), false);
+      assert.equal(end.code, "CONNECTION_LOST");
+    });
+
+    test("is an error though both have closed, if output of ours was not sent", () => {
+      const end = new Endpoint(role, { closeTimeout: 100 });
+      const { protocol } = end;
+      protocol.close(1000, "", START);
+      protocol.inTransit = protocol.output.size;
+      end.receive({ opcode: 8, payload: hex("03e8") });
+      assert.equal(protocol.handleTimeout(START + 100), false);
+      assert.equal(end.code, "CLOSE_TIMEOUT");
+      assert.equal(protocol.closing.clean, false);
+    });
+
     test("which does not run while it is open, or when it has ended", () => {
       const end = new Endpoint(role, { closeTimeout: 100 });
       end.protocol.startClosing(START);

@@ -15,6 +15,7 @@ import { NOWHERE, type Timed } from "./deadlines.ts";
 import { Incoming, type IncomingSink } from "./deflate/incoming.ts";
 import type { Road } from "./dial/dial.ts";
 import { Emitter } from "./emitter.ts";
+import { Ending } from "./ending.ts";
 import type { Feed, Follower } from "./feed.ts";
 import { type ConnectionSettings, describe } from "./options.ts";
 import { packHeaders, unpackHeaders } from "./packed-headers.ts";
@@ -99,8 +100,8 @@ export class Connection
   /** Bytes that came behind the handshake, until they are looked at. */
   private early: Uint8Array | undefined;
   private pings: PendingPings | undefined;
-  /** When the stream is dropped though the protocol does not wait for anything (yet): until then it has to take what is still written. */
-  private endBy: number | undefined;
+  /** While the stream has to end. */
+  private ending: Ending | undefined;
   /** A message is or was in flight: when to look at it again, and what had come before. */
   private progress: { readonly by: number; readonly bytes: number; readonly messages: number } | undefined;
   /** For want of memory it counts no longer. */
@@ -240,9 +241,26 @@ export class Connection
     this.writing.flushNow();
   }
 
+  /** The stream has to end: within `closeTimeout` from now, or from when output has left last. */
   private endInTime(): void {
-    this.endBy ??= this.settings.clock.now() + this.settings.closeTimeout;
-    this.settings.deadlines.watch(this);
+    const { clock, closeTimeout, deadlines } = this.settings;
+    const now = clock.now();
+    this.core.startEnding(now);
+    this.ending ??= new Ending(now, this.writing.bytesLeft, closeTimeout);
+    deadlines.watch(this);
+  }
+
+  onOutputSent(): void {
+    if (this.ending !== undefined) this.lookAtOutput(this.ending, this.settings.clock.now());
+  }
+
+  /** Gives the peer time as long as output leaves. A transport may take long for one write and say nothing meanwhile, so it is looked at now and then. */
+  private lookAtOutput(ending: Ending, now: number): void {
+    const { bytesLeft, bytesSent, isUnfinished, isCompressing } = this.writing;
+    if (ending.look(bytesLeft) || isCompressing) {
+      this.core.outputSent(isUnfinished ? now : now + ending.timeInSystem(bytesSent, now));
+    }
+    ending.next(now, isUnfinished);
   }
 
   onClosed(cause?: Error): void {
@@ -295,8 +313,7 @@ export class Connection
   onStateChange(): void {
     this.tellError();
     if (this.core.state !== "closing") return;
-    this.core.startClosing(this.settings.clock.now());
-    this.settings.deadlines.watch(this);
+    this.endInTime();
     this.balance();
     this.writing.flushSoon();
   }
@@ -355,15 +372,15 @@ export class Connection
 
   get deadline(): number {
     if (this.over !== undefined) return Infinity; // it may be read to the end still
-    return Math.min(this.core.deadline, this.reading.checkAt, this.endBy ?? Infinity, this.progress?.by ?? Infinity);
+    const { ending, progress } = this;
+    return Math.min(this.core.deadline, this.reading.checkAt, ending?.at ?? Infinity, progress?.by ?? Infinity);
   }
 
   onDeadline(now: number): void {
     if (this.progress !== undefined && now >= this.progress.by) this.checkProgress(this.progress);
     if (now >= this.reading.checkAt) this.reading.check(now);
-    const late = this.endBy !== undefined && now >= this.endBy;
-    if (late && this.core.state === "open") this.fail(protocolError("CLOSE_TIMEOUT"));
-    if (this.core.handleTimeout(now) && !late) this.writing.flushSoon();
+    if (this.ending !== undefined && now >= this.ending.at) this.lookAtOutput(this.ending, now);
+    if (this.core.handleTimeout(now)) this.writing.flushSoon();
     else this.transport.destroy();
   }
 

@@ -43,6 +43,7 @@ const CONNECTION: OptionNames<ConnectionOptions> = {
   readAheadSize: true,
   acceptUnmaskedFrames: true,
   closeTimeout: true,
+  maxCloseTime: true,
   heartbeat: { ...HEARTBEAT },
   minProgress: { ...PROGRESS },
   memoryBudget: true,

@@ -32,8 +32,13 @@ export interface ConnectionOptions extends Partial<ProtocolLimits> {
   readonly readAheadSize?: number;
   /** Server only: take frames that are not masked, which RFC 6455 forbids. Default false. */
   readonly acceptUnmaskedFrames?: boolean;
-  /** How long the closing handshake may take before the stream is dropped. Default 5,000. */
+  /**
+   * How long the end of the connection may take before the stream is dropped, counted from when output has last left: a peer that reads, however slowly, gets all
+   * that was written before the Close. After an error of the peer's, counted from the error. Default 5,000.
+   */
   readonly closeTimeout?: number;
+  /** How long the end of the connection may take in all, however steadily the peer reads. Default 300,000; Infinity for no limit. */
+  readonly maxCloseTime?: number;
   /**
    * Ping a peer that was silent for `interval`, drop the connection after `timeout` more. Default 30,000 and 15,000; `false`
    * turns it off.
@@ -74,6 +79,7 @@ const DEFAULT_PROGRESS: MinProgress = { bytes: 1024, interval: 60_000 };
 
 /** Connection options, checked and complete. One object serves all connections of a server. */
 export interface ConnectionSettings extends ProtocolOptions {
+  readonly maxCloseTime: number;
   readonly writeBufferSize: number;
   readonly inboxSize: number;
   readonly readAheadSize: number;
@@ -121,6 +127,7 @@ export function connectionSettings(role: "client" | "server", options: Connectio
     acceptUnmaskedFrames: flag(options, "acceptUnmaskedFrames", false),
     noDelay: flag(options, "noDelay", true),
     closeTimeout: time(options, "closeTimeout", 5_000),
+    maxCloseTime: options.maxCloseTime === Infinity ? Infinity : time(options, "maxCloseTime", 300_000),
     heartbeat: heartbeat(options.heartbeat),
     minProgress: minProgress(options.minProgress),
     memoryBudget: memoryBudget(options.memoryBudget),

@@ -24,6 +24,8 @@ interface Waiter {
 }
 
 export interface WritingHost {
+  /** The transport has taken output, and the stream has to end in time. */
+  onOutputSent(): void;
   /** What waited has been written, after a `write` that returned false. */
   emitDrain(): void;
   /** `kept` has changed. */
@@ -98,6 +100,21 @@ export class Writing {
   /** Bytes that wait for their turn, before they are encoded. */
   private get heldSize(): number {
     return this.outgoing === undefined ? (this.held?.size ?? 0) : this.outgoing.heldSize;
+  }
+
+  /** Bytes that have left: the system, or the stream, has taken them. */
+  get bytesLeft(): number {
+    return this.bytesSent - this.transport.unsent;
+  }
+
+  /** Whether something is still to be sent before the stream can end. */
+  get isUnfinished(): boolean {
+    return this.bufferedAmount > 0 || this.closeHeld || this.core.writable;
+  }
+
+  /** Whether messages wait for their compression, and not for the peer or for a source of parts. */
+  get isCompressing(): boolean {
+    return this.outgoing?.busy === true && (this.streams === undefined || this.streams.size === 0);
   }
 
   /** Whether messages are still taken. Not behind a Close, and not when the stream is gone, which the protocol hears of a little later. */
@@ -333,6 +350,7 @@ export class Writing {
       if (this.transport.write(taken.pieces)) {
         this.passed += taken.size;
         giveBack(taken);
+        if (core.isEnding) this.host.onOutputSent();
       } else {
         this.inFlight = taken;
         core.inTransit = taken.size;
@@ -350,6 +368,7 @@ export class Writing {
     this.passed += taken.size;
     giveBack(taken);
     if (this.over) return;
+    if (this.core.isEnding) this.host.onOutputSent();
     if (!this.answersHeld) this.core.answer();
     this.pass();
     this.flushSoon();

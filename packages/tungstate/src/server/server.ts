@@ -334,33 +334,30 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
   }
 
   /**
-   * Drains: no new connections (503), a Close to all, and whoever has not answered within `timeout` ms (default closeTimeout) is dropped. Resolves
-   * when none is left. The node:http servers it is attached to stay as they are, and get 503 for its upgrade requests until `detach`. Throws
-   * INVALID_ARGUMENT, with nothing done.
+   * Drains: no new connections (503), and a Close to all, behind what was written to them. `closeTimeout` and `maxCloseTime` end each connection; after `timeout`
+   * ms, if given, all that are left are dropped. HTTP requests of its own ports have `timeout`, by default `closeTimeout`. Resolves when nothing is left. The node:http
+   * servers it is attached to stay as they are, and get 503 for its upgrade requests until `detach`. Throws INVALID_ARGUMENT, with nothing done.
    */
-  close(
-    code: number = CLOSE_CODE.GOING_AWAY,
-    reason = "",
-    timeout: number = this.settings.closeTimeout,
-  ): Promise<void> {
+  close(code: number = CLOSE_CODE.GOING_AWAY, reason = "", timeout?: number): Promise<void> {
     checkClose(code, reason);
-    if (typeof timeout !== "number" || !(timeout >= 0)) {
+    if (timeout !== undefined && !(typeof timeout === "number" && timeout >= 0)) {
       throw protocolError("INVALID_ARGUMENT", `timeout is milliseconds, got ${describe(timeout)}`);
     }
     return handled(this.drain(code, reason, timeout));
   }
 
-  private async drain(code: number, reason: string, timeout: number): Promise<void> {
+  private async drain(code: number, reason: string, timeout: number | undefined): Promise<void> {
     const backends = [...this.backends.values()];
     const stopped = [...this.ports, ...backends].map((each) => each.close());
     this.closing = true;
     for (const each of this.room.handshakes) each.fail(refusedForNow(serverError("SERVER_CLOSING")));
-    const cancel = this.settings.clock.after(timeout, () => {
-      for (const each of [...this.open, ...backends]) each.terminate();
-    });
+    const { clock, closeTimeout } = this.settings;
+    // connections end in time by themselves, HTTP requests do not
+    const cancels = [clock.after(timeout ?? closeTimeout, () => dropAll(backends))];
+    if (timeout !== undefined) cancels.push(clock.after(timeout, () => dropAll(this.open)));
     await Promise.all([...this.open].map((connection) => connection.close(code, reason)));
     await Promise.all(stopped);
-    cancel();
+    for (const cancel of cancels) cancel();
   }
 
   protected override onThrow(
@@ -391,6 +388,10 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
   onHandlerError(error: unknown): void {
     this.onThrow(error);
   }
+}
+
+function dropAll(all: Iterable<{ terminate(): void }>): void {
+  for (const each of all) each.terminate();
 }
 
 const ignore = (): void => undefined;

@@ -2,16 +2,19 @@ import { protocolError } from "@tungstate/protocol";
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { describe } from "../options.ts";
+import { Batches, type BatchStream } from "./batches.ts";
 import type { ReleasableTransport, TransportSink } from "./transport.ts";
 
 /** Any Node stream with two directions. */
-export class DuplexTransport implements ReleasableTransport {
+export class DuplexTransport implements ReleasableTransport, BatchStream {
   private readonly stream: Duplex;
   private sink: TransportSink | undefined;
   /** Which sink has heard of the end. */
   private told: TransportSink | undefined;
-  /** Pieces that the stream has not written yet; those of a handshake may be among them. */
-  private pending = 0;
+  private readonly batches = new Batches(this);
+  /** Our half is to end when all has been written. */
+  private endDue = false;
+  private readonly allowedHalfOpen: boolean;
   private cause: Error | undefined;
   /** Whether bytes may still be looked at when their write is done: by who reads the other end. A socket has handed them to the system by then. */
   private readonly keepsBytes: boolean;
@@ -22,6 +25,8 @@ export class DuplexTransport implements ReleasableTransport {
       throw protocolError("INVALID_ARGUMENT", `a byte stream gives bytes; setEncoding was called on this one`);
     }
     this.stream = stream;
+    this.allowedHalfOpen = stream.allowHalfOpen;
+    stream.allowHalfOpen = true; // our half ends behind what is written, whenever the peer ends its own
     this.keepsBytes = !(stream instanceof Socket);
     // from here on, so that an early failure finds a listener
     stream.on("error", this.failed);
@@ -61,6 +66,10 @@ export class DuplexTransport implements ReleasableTransport {
     return this.stream.destroyed;
   }
 
+  get unsent(): number {
+    return this.batches.unsent;
+  }
+
   start(sink: TransportSink): void {
     const { stream } = this;
     const first = this.sink === undefined;
@@ -82,9 +91,13 @@ export class DuplexTransport implements ReleasableTransport {
     const { stream } = this;
     if (pieces.length === 0) return true;
     if (!stream.writable) return false; // it was ended, and what comes too late is not written: "close" follows
-    const given = Array.isArray(pieces) ? pieces : [pieces];
-    const all = this.keepsBytes ? given.map((piece) => Buffer.from(piece)) : given;
-    this.pending += all.length;
+    this.batches.write(Array.isArray(pieces) ? pieces : [pieces]);
+    return false;
+  }
+
+  writeBatch(pieces: readonly Uint8Array[]): void {
+    const { stream } = this;
+    const all = this.keepsBytes ? pieces.map((piece) => Buffer.from(piece)) : pieces;
     try {
       if (all.length > 1) stream.cork();
       for (const piece of all) stream.write(piece, this.written);
@@ -94,14 +107,18 @@ export class DuplexTransport implements ReleasableTransport {
       this.cause ??= error instanceof Error ? error : new Error(String(error));
       this.destroy();
     }
-    return false;
   }
 
   private readonly written = (error?: Error | null): void => {
     // "close" says it; a socket that was destroyed calls back without an error for what it has not written
     if (error || this.stream.destroyed) return;
-    if (--this.pending === 0) this.sink?.onWritten();
+    this.batches.written();
   };
+
+  onBatchesWritten(): void {
+    if (this.endDue) this.endStream();
+    this.sink?.onWritten();
+  }
 
   pause(): void {
     this.stream.pause();
@@ -117,6 +134,11 @@ export class DuplexTransport implements ReleasableTransport {
   }
 
   end(): void {
+    if (this.unsent === 0) this.endStream();
+    else this.endDue = true;
+  }
+
+  private endStream(): void {
     const { stream } = this;
     stream.end(() => {
       if (stream.readableEnded) this.destroy();
@@ -124,6 +146,7 @@ export class DuplexTransport implements ReleasableTransport {
   }
 
   destroy(): void {
+    this.batches.clear();
     this.stream.destroy();
     // not every stream emits "close", or soon
     setImmediate(this.tellClosed);
@@ -132,6 +155,7 @@ export class DuplexTransport implements ReleasableTransport {
   release(): Duplex {
     const { stream } = this;
     this.sink = undefined;
+    stream.allowHalfOpen = this.allowedHalfOpen;
     stream.pause();
     stream.off("data", this.read);
     stream.off("end", this.ended);

@@ -48,6 +48,10 @@ export class HandleTransport implements ReleasableTransport {
     husk?.on("close", () => this.destroy());
   }
 
+  get unsent(): number {
+    return this.closed ? 0 : this.handle.writeQueueSize;
+  }
+
   get localAddress(): string | undefined {
     return this.husk?.localAddress ?? this.address("getsockname");
   }

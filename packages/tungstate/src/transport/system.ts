@@ -15,6 +15,8 @@ export interface StreamHandle {
   writev(request: WriteRequest, chunks: readonly Uint8Array[], allBuffers: true): number;
   shutdown(request: ShutdownRequest): number;
   close(callback?: () => void): void;
+  /** Bytes of writes that the system has not taken. */
+  readonly writeQueueSize: number;
   setNoDelay?(on: boolean): number;
   /** Times in seconds. Node.js before 25 ignores `interval` and `count`, and has libuv's: 1 and 10. */
   setKeepAlive?(on: boolean, idle: number, interval: number, count: number): number;
@@ -85,7 +87,8 @@ function isStreamHandle(value: unknown): value is StreamHandle {
   return (
     typeof value === "object" &&
     value !== null &&
-    METHODS.every((name) => typeof Reflect.get(value, name) === "function")
+    METHODS.every((name) => typeof Reflect.get(value, name) === "function") &&
+    typeof Reflect.get(value, "writeQueueSize") === "number"
   );
 }
 

@@ -18,6 +18,8 @@ export interface Transport {
   readonly remoteAddress: string | undefined;
   /** Dropped, or told to be: what is written goes nowhere. */
   readonly closed: boolean;
+  /** Bytes of what was written that have not left: not taken by the system, or by the stream. It shrinks as long as the peer reads, also in the middle of a write. */
+  readonly unsent: number;
   /** Begins to read for `sink`, or goes on reading for another one. */
   start(sink: TransportSink): void;
   /** True: written, or taken over by the system, already. False: `onWritten` will be called, and until then the bytes must not be changed. */

@@ -1,12 +1,13 @@
 import { protocolError } from "@tungstate/protocol";
 import { describe } from "../options.ts";
+import { Batches, type BatchStream } from "./batches.ts";
 import type { Transport, TransportSink } from "./transport.ts";
 
 /**
  * A pair of Web streams, such as a WebTransport stream or a Deno socket. (Of a Node Duplex use the Duplex itself: what `Duplex.toWeb` makes of
  * it tells the end of one direction only when the other has ended, too.)
  */
-export class WebStreamTransport implements Transport {
+export class WebStreamTransport implements Transport, BatchStream {
   readonly localAddress = undefined;
   readonly remoteAddress = undefined;
   private readonly reader: ReadableStreamDefaultReader<Uint8Array>;
@@ -18,8 +19,9 @@ export class WebStreamTransport implements Transport {
   private writeEnded = false;
   private writeDone = false;
   closed = false;
-  /** Pieces that the stream has not written yet; those of a handshake may be among them. */
-  private pending = 0;
+  private readonly batches = new Batches(this);
+  /** Our half is to end when all has been written. */
+  private endDue = false;
   private cause: Error | undefined;
 
   /** Throws INVALID_ARGUMENT for streams that somebody else uses. */
@@ -65,17 +67,31 @@ export class WebStreamTransport implements Transport {
 
   write(pieces: Uint8Array | Uint8Array[]): boolean {
     if (this.closed || pieces.length === 0) return true;
-    // whoever reads the other end may still hold them when the write is done
-    const all = (Array.isArray(pieces) ? pieces : [pieces]).map((piece) => new Uint8Array(piece));
-    this.pending += all.length;
-    // each of these promises has to be heard, or its rejection would be one that nobody handles
-    for (const piece of all) this.writer.write(piece).then(this.written, this.failed);
+    this.batches.write(Array.isArray(pieces) ? pieces : [pieces]);
     return false;
   }
 
+  writeBatch(pieces: readonly Uint8Array[]): void {
+    for (const piece of pieces) {
+      // whoever reads the other end may still hold it when the write is done
+      const copy = new Uint8Array(piece);
+      // each of these promises has to be heard, or its rejection would be one that nobody handles
+      this.writer.write(copy).then(this.written, this.failed);
+    }
+  }
+
   private readonly written = (): void => {
-    if (--this.pending === 0 && !this.closed) this.sink?.onWritten();
+    if (!this.closed) this.batches.written();
   };
+
+  onBatchesWritten(): void {
+    if (this.endDue) this.endStream();
+    this.sink?.onWritten();
+  }
+
+  get unsent(): number {
+    return this.batches.unsent;
+  }
 
   private readonly failed = (error: unknown): void => this.over(error);
 
@@ -95,6 +111,11 @@ export class WebStreamTransport implements Transport {
   end(): void {
     if (this.writeEnded || this.closed) return;
     this.writeEnded = true;
+    if (this.unsent === 0) this.endStream();
+    else this.endDue = true;
+  }
+
+  private endStream(): void {
     this.writer.close().then(() => {
       this.writeDone = true;
       if (this.readEnded) this.over();
@@ -108,6 +129,7 @@ export class WebStreamTransport implements Transport {
   private over(error?: unknown): void {
     if (this.closed) return;
     this.closed = true;
+    this.batches.clear();
     const ignore = (): void => undefined; // what fails now fails because it is over
     this.reader.cancel(error).catch(ignore);
     this.writer.abort(error).catch(ignore);
