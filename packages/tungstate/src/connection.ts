@@ -93,7 +93,7 @@ export class Connection
   /** Packed until somebody asks for them. */
   private head: string | HeaderFields;
   private readonly incoming: Incoming | undefined;
-  /** A message is being inflated off the loop: what is behind it waits in the transport. */
+  /** Messages are being inflated off the loop, or in the next tick: what is behind them waits in the transport. */
   private inflating = false;
   private readingPaused = false;
   private hostProbed = false;
@@ -137,7 +137,10 @@ export class Connection
     this.core = new Protocol(codec === undefined ? settings : (settings.deflate?.protocol ?? settings), this);
     this.reading = new Reading(this, settings);
     this.writing = new Writing(this.core, transport, settings, codec, this);
-    if (codec !== undefined) this.incoming = new Incoming(codec, settings.maxMessageSize, this);
+    if (codec !== undefined) {
+      this.incoming = new Incoming(codec, settings.maxMessageSize, this);
+      this.reading.heldBack = this.incoming;
+    }
     this.core.start(settings.clock.now());
     this.settings.deadlines.watch(this);
     if (greeting !== undefined) {
@@ -217,7 +220,10 @@ export class Connection
     this.bytesReceived += end - start;
     const { flusher, heartbeat } = this.settings;
     flusher.reading = this.writing;
+    const { incoming } = this;
+    incoming?.beginChunk();
     this.core.receive(chunk, start, end, heartbeat === undefined ? undefined : flusher.now());
+    if (incoming !== undefined && incoming.heldSize > 0) this.reading.measure();
     this.countHeld();
     if (this.progress === undefined && this.core.midMessage) this.watchProgress();
     const ends = this.core.answerIsDue || this.core.wantsEnd;
@@ -267,7 +273,7 @@ export class Connection
     this.takeEarly();
     if (this.over !== undefined) return;
     this.core.receiveEnd(cause);
-    // what came before an orderly end is still delivered
+    // what came before an orderly end is still delivered, as far as the reader has room
     if (this.incoming === undefined) this.finish();
     else this.incoming.whenIdle(() => this.finish());
   }
@@ -280,23 +286,36 @@ export class Connection
   // ---- from the protocol
 
   onMessage(message: Message): void {
+    this.messagesReceived++;
     if (this.incoming === undefined) this.deliver(message);
     else this.incoming.receive(message, false);
   }
 
   onCompressedMessage(message: Message): void {
+    this.messagesReceived++;
     this.incoming?.receive(message, true);
   }
 
+  // ---- from what is inflated
+
   deliver(message: Message): void {
-    this.messagesReceived++;
     this.reading.receive(message);
   }
 
+  hasRoom(): boolean {
+    return this.reading.hasRoom;
+  }
+
+  overflows(): boolean {
+    return this.reading.overflows;
+  }
+
   setReading(on: boolean): void {
+    if (this.over !== undefined) return; // what came before may still be inflated
     this.inflating = !on;
     this.writing.answersHeld = !on;
     if (on) this.writing.flushSoon();
+    this.reading.measure();
     this.countHeld();
     this.balance();
   }
@@ -492,6 +511,7 @@ export class Connection
 
   /** Stops reading from the transport while there is no room for more. A connection that is closing has to see the peer's Close. */
   balance(): void {
+    if (this.over !== undefined) return;
     const pause = this.inflating || (this.reading.full && this.core.state === "open");
     if (pause && this.reading.exhausted) this.probeHost();
     if (pause !== this.readingPaused) this.pauseReading(pause);
@@ -632,14 +652,20 @@ export class Connection
     this.settings.deadlines.forget(this);
     this.tellError();
     this.writing.end(info.error);
-    this.incoming?.close();
-    this.agreed.codec?.close();
     this.pings?.fail(notOpen("it ended before the pong came", info.error));
-    this.reading.end();
+    if (this.incoming === undefined) this.reading.end();
+    else this.incoming.whenEmpty(() => this.endReading());
     this.settings.memoryBudget.hold(this, 0);
     this.owner?.onConnectionClosed(this);
     this.emit("close", info);
     this.end?.resolve(info);
+  }
+
+  /** The connection is over, and nothing waits to be inflated. */
+  private endReading(): void {
+    this.incoming?.close();
+    this.agreed.codec?.close();
+    this.reading.end();
   }
 }
 

@@ -20,6 +20,8 @@ const SLOW = 1_000; // ms in which a reader has not made room
  * behind the data, so that they would not be seen. Therefore a connection reads ahead when its reader takes nothing for STALLED ms, or has made no room for
  * SLOW ms: up to `readAheadSize` bytes more. A reader that takes something again makes the peer wait again.
  *
+ * Compressed messages that wait for room in the queue count as they came.
+ *
  * Nothing is read ahead while more than half of the memory budget is in use.
  */
 export class ReadAhead {
@@ -28,7 +30,7 @@ export class ReadAhead {
   /** When `check` is to be called; Infinity for never. */
   checkAt = Infinity;
   private readonly settings: ReadAheadSettings;
-  /** Bytes in the queue. */
+  /** Bytes in the queue, and of compressed messages behind it. */
   private size = 0;
   private ahead = false;
   /** Since when the queue holds more than `inboxSize`, as far as this reading goes. */
@@ -52,6 +54,11 @@ export class ReadAhead {
   /** A reader that is slow is looked at after so many ms. The end of a peer is to be seen about as soon as its heartbeat is missed. */
   private get patience(): number {
     return Math.max(STALLED, Math.min(SLOW, this.settings.heartbeat?.interval ?? SLOW));
+  }
+
+  /** The reader has taken something, though as much may have moved up. */
+  noteTaken(): void {
+    this.taken = true;
   }
 
   /** The queue holds `size` bytes now. Returns whether `full` has changed: true above the limit, false again when the reader has made room. */

@@ -17,10 +17,20 @@ export interface ReadingHost {
   isOpen(): boolean;
 }
 
+/** Messages that wait, compressed, for room in the inbox. */
+export interface HeldBack {
+  /** Bytes of them. */
+  readonly heldSize: number;
+  /** Delivers them while there is room. */
+  goOn(): void;
+}
+
 /**
  * The reading half of a connection: where messages go. To the listeners while they flow; else to the inbox, until an iteration takes them.
  */
 export class Reading {
+  /** Where there is compression. */
+  heldBack: HeldBack | undefined;
   private readonly host: ReadingHost;
   private readonly settings: ReadAheadSettings;
   /** Bytes in the inbox when they were last counted. */
@@ -51,6 +61,23 @@ export class Reading {
   /** Whether nothing more is read from the stream however long nobody takes anything. */
   get exhausted(): boolean {
     return this.readAhead?.exhausted === true;
+  }
+
+  /** Whether there is room for a message that has to be inflated. */
+  get hasRoom(): boolean {
+    const size = this.inbox?.size ?? 0;
+    return size === 0 || (size <= this.settings.inboxSize && !this.settings.memoryBudget.short);
+  }
+
+  /** Whether nobody has room any more for what comes behind a Close of our own. */
+  get overflows(): boolean {
+    const { inboxSize, readAheadSize } = this.settings;
+    return this.waitingSize > inboxSize + readAheadSize && !this.host.isOpen();
+  }
+
+  /** Bytes that wait for the reader, here and compressed. */
+  private get waitingSize(): number {
+    return (this.inbox?.size ?? 0) + (this.heldBack?.heldSize ?? 0);
   }
 
   /** When `check` is to be called; Infinity for never. */
@@ -132,23 +159,35 @@ export class Reading {
     }
     this.delivering = false;
     if (this.dropping) this.flowing = false;
+    this.taken();
+  }
+
+  /** The reader has taken something: what waits for room moves up. */
+  private taken(): void {
+    if (this.heldBack !== undefined && this.heldBack.heldSize > 0) {
+      this.readAhead?.noteTaken();
+      this.heldBack.goOn();
+      this.host.countHeld();
+    }
     this.measure();
   }
 
-  private measure(): void {
+  /** To be called when what waits has changed. */
+  measure(): void {
     const size = this.inbox?.size ?? 0;
     if (size < this.counted - COUNTED_IN || (size === 0 && this.counted > 0)) this.host.countHeld();
+    const waiting = this.waitingSize;
     if (this.readAhead === undefined) {
-      if (size === 0) return;
+      if (waiting === 0) return;
       this.readAhead = new ReadAhead(this.settings);
     }
-    if (this.readAhead.measure(size)) this.host.balance();
+    if (this.readAhead.measure(waiting)) this.host.balance();
   }
 
   async *messages(): AsyncIterableIterator<Message> {
     while (await this.readable()) {
       for (let message = this.inbox?.shift(); message !== undefined; message = this.inbox?.shift()) {
-        this.measure();
+        this.taken();
         yield message;
       }
     }
@@ -157,7 +196,7 @@ export class Reading {
   async *batches(): AsyncIterableIterator<readonly Message[]> {
     while (await this.readable()) {
       const batch = this.inbox?.drain() ?? [];
-      this.measure();
+      this.taken();
       if (batch.length > 0) yield batch;
     }
   }

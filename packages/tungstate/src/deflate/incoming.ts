@@ -1,31 +1,51 @@
 import { inflatedMessage, type Message, type MessageCodec, WebSocketError } from "@tungstate/protocol";
+import { Inbox } from "../inbox.ts";
 
 export interface IncomingSink {
   /** A whole message, in the order in which they came. */
   deliver(message: Message): void;
   /** The connection fails: what came does not inflate, is too big, or is no UTF-8. */
   fail(error: WebSocketError): void;
-  /** Whether bytes should be read from the transport: not while messages wait for one that is inflated elsewhere. */
+  /** Whether bytes should be read from the transport: not while messages wait for one that is inflated elsewhere, or for the next tick. */
   setReading(on: boolean): void;
+  /** Whether the reader has room for another message. If not, `goOn` is to be called when it has. */
+  hasRoom(): boolean;
+  /** Whether what waits can no longer be read in time, so that what comes behind it is dropped. */
+  overflows(): boolean;
 }
 
-interface Waiting {
-  readonly message: Message;
-  readonly compressed: boolean;
-}
+/** Bytes inflated in one event-loop tick before the rest waits for the next one. */
+const MOST_PER_TICK = 1024 * 1024;
+const COST_OF_A_MESSAGE = 512; // bytes as which a message of no length counts: setting up the inflater takes time as well
 
 /**
- * Puts a codec between the protocol and the reader, and keeps the messages in order. What waits here came in one chunk with
- * a message that is inflated off the loop, so it is no more than a chunk.
+ * Puts a codec between the protocol and the reader, and keeps the messages in order. Messages wait here, as they came,
+ *
+ * - while the reader has no room: a few bytes may inflate to `maxMessageSize`, and one chunk may have thousands of such messages;
+ * - while the message before them is inflated off the loop, and for the next tick when enough was inflated in this one. Nothing is read meanwhile.
  */
 export class Incoming {
   private readonly codec: MessageCodec;
   private readonly maxMessageSize: number;
   private readonly sink: IncomingSink;
-  private waiting: Waiting[] | undefined;
+  /** In order; undefined if nothing waits and nothing is being inflated. */
+  private waiting: Inbox | undefined;
+  /** Those of them that are not compressed. */
+  private plain: Set<Message> | undefined;
   /** Bytes of the message that is inflated off the loop. */
   private inflating = 0;
+  /** Bytes inflated in this tick. */
+  private inflated = 0;
+  /** It goes on by itself: when a message is inflated off the loop, or in the next tick. */
+  private busy = false;
+  /** What the sink was told: reading is off. */
+  private readingOff = false;
+  /** Messages are being delivered, so that the reader may call `goOn`. */
+  private running = false;
+  /** A message was dropped: so are those behind it. */
+  private dropping = false;
   private idle: (() => void) | undefined;
+  private empty: (() => void) | undefined;
   private closed = false;
 
   constructor(codec: MessageCodec, maxMessageSize: number, sink: IncomingSink) {
@@ -34,75 +54,140 @@ export class Incoming {
     this.sink = sink;
   }
 
+  /** A chunk begins, and a tick with it. */
+  beginChunk(): void {
+    this.inflated = 0;
+  }
+
   /** A message from the protocol. */
   receive(message: Message, compressed: boolean): void {
-    if (this.closed) return;
-    if (this.waiting !== undefined) this.waiting.push({ message, compressed });
-    else if (!compressed) this.sink.deliver(message);
-    else if (this.inflate(message)) {
-      this.waiting = [];
-      this.sink.setReading(false);
+    if (this.closed || this.dropping) return;
+    if (this.waiting !== undefined) {
+      // while it is busy nothing is read, so that no more than a chunk comes
+      if (!this.busy && this.sink.overflows()) this.dropping = true;
+      else this.hold(this.waiting, message, compressed);
+    } else if (!compressed) this.sink.deliver(message);
+    else if (this.inflated >= MOST_PER_TICK || !this.sink.hasRoom()) {
+      this.waiting = new Inbox();
+      this.hold(this.waiting, message, true);
+      this.goOn();
+    } else {
+      this.inflate(message);
+      this.settle();
     }
   }
 
-  /** Bytes that wait to be inflated, or are being inflated off the loop. */
-  get heldSize(): number {
-    let size = this.inflating;
-    for (const { message } of this.waiting ?? []) size += message.size;
-    return size;
+  private hold(waiting: Inbox, message: Message, compressed: boolean): void {
+    waiting.push(message);
+    if (!compressed) (this.plain ??= new Set()).add(message);
   }
 
-  /** Calls back when all that came so far has been delivered or dropped: at once if it has been. */
+  /** Bytes that wait, and of the message that is being inflated off the loop. */
+  get heldSize(): number {
+    return this.inflating + (this.waiting?.size ?? 0);
+  }
+
+  /** Calls back when nothing more is delivered before the reader makes room: at once if it is so. */
   whenIdle(callback: () => void): void {
+    if (this.busy) this.idle = callback;
+    else callback();
+  }
+
+  /** Calls back when all that came has been delivered or dropped: at once if it has been. */
+  whenEmpty(callback: () => void): void {
     if (this.waiting === undefined) callback();
-    else this.idle = callback;
+    else this.empty = callback;
   }
 
   /** Drops what waits, and takes nothing more. */
   close(): void {
     this.closed = true;
     this.end();
+    this.settle();
   }
 
-  /** Inflates a message; true if that goes on elsewhere. */
-  private inflate(message: Message): boolean {
+  /** Delivers what waits while the reader has room. To be called when it may have; does nothing in a call of the sink. */
+  goOn(): void {
+    if (this.busy || this.running) return;
+    this.running = true;
+    this.deliverWaiting();
+    this.running = false;
+    this.settle();
+  }
+
+  private deliverWaiting(): void {
+    while (this.waiting !== undefined && !this.busy) {
+      if (this.waiting.count > 0) {
+        if (!this.sink.hasRoom()) return;
+        if (this.inflated >= MOST_PER_TICK) return this.waitForTick();
+      }
+      const next = this.waiting.shift();
+      if (next === undefined) this.end();
+      else if (this.plain?.delete(next) === true) this.sink.deliver(next);
+      else this.inflate(next);
+    }
+  }
+
+  private waitForTick(): void {
+    this.busy = true;
+    setImmediate(() => {
+      this.inflated = 0;
+      if (this.closed) return;
+      this.busy = false;
+      this.goOn();
+    });
+  }
+
+  /** Inflates a message and delivers it, or begins to inflate it elsewhere. */
+  private inflate(message: Message): void {
+    const { type } = message;
     const inflated = this.codec.inflate(message, this.maxMessageSize);
     if (!(inflated instanceof Promise)) {
-      this.inflated(message.type, inflated, true);
-      return false;
+      this.inflated += COST_OF_A_MESSAGE + (inflated instanceof Uint8Array ? inflated.length : 0);
+      this.take(type, inflated, true);
+      return;
     }
+    this.waiting ??= new Inbox();
+    this.busy = true;
     this.inflating = message.size;
     void inflated.then((result) => {
       this.inflating = 0;
-      if (result !== undefined && !this.closed) this.inflated(message.type, result, false);
+      if (this.closed) return;
+      this.busy = false;
+      this.running = true;
+      if (result !== undefined) this.take(type, result, false);
+      this.running = false;
       this.goOn();
     });
-    return true;
   }
 
-  private inflated(type: "text" | "binary", result: Uint8Array | WebSocketError, borrowed: boolean): void {
+  private take(type: "text" | "binary", result: Uint8Array | WebSocketError, borrowed: boolean): void {
     const message = result instanceof WebSocketError ? result : inflatedMessage(type, result, borrowed);
     if (message instanceof WebSocketError) {
       this.closed = true;
       this.sink.fail(message);
+      this.end();
     } else this.sink.deliver(message);
   }
 
-  private goOn(): void {
-    while (!this.closed) {
-      const next = this.waiting?.shift();
-      if (next === undefined) break;
-      if (!next.compressed) this.sink.deliver(next.message);
-      else if (this.inflate(next.message)) return;
-    }
-    this.end();
+  private end(): void {
+    this.waiting = undefined;
+    this.plain = undefined;
+    this.busy = false;
   }
 
-  private end(): void {
-    if (this.waiting === undefined) return;
-    this.waiting = undefined;
-    this.sink.setReading(true);
-    this.idle?.();
+  /** Tells of what has changed. */
+  private settle(): void {
+    if (this.busy !== this.readingOff) {
+      this.readingOff = this.busy;
+      this.sink.setReading(!this.readingOff);
+    }
+    if (this.busy) return;
+    const { idle, empty } = this;
     this.idle = undefined;
+    idle?.();
+    if (this.waiting !== undefined || empty === undefined) return;
+    this.empty = undefined;
+    empty();
   }
 }

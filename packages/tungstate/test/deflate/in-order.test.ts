@@ -45,6 +45,8 @@ class End implements ProtocolSink {
         this.core.fail(error);
       },
       setReading: (on) => this.reading.push(on),
+      hasRoom: () => true,
+      overflows: () => false,
     });
   }
 
@@ -374,6 +376,8 @@ describe("compressed messages, received", () => {
       deliver: (message) => kept.push(message),
       fail: (error) => assert.fail(error),
       setReading: () => {},
+      hasRoom: () => true,
+      overflows: () => false,
     });
     to.onCompressedMessage = (message) => incoming.receive(message, true);
     const sent = Array.from({ length: 300 }, (_, at) => `${at} `.repeat(30 + ((at * 37) % 900)));

@@ -1,0 +1,276 @@
+import assert from "node:assert/strict";
+import type { Duplex } from "node:stream";
+import { describe, test, type TestContext } from "node:test";
+import { MemoryBudget } from "../../src/budget.ts";
+import { client } from "../../src/client.ts";
+import { jobCounts } from "../../src/deflate/off-loop.ts";
+import { accept } from "../../src/server/accept.ts";
+import { memoryPipe } from "../../src/testing/memory-pipe.ts";
+import type { WebSocketConnection } from "../../src/types.ts";
+import { BINARY, CLOSE, closePayload, frame, PING } from "../support/raw.ts";
+import { until } from "../support/until.ts";
+import { codec, NO_TAKEOVER, TAKEOVER } from "./support.ts";
+
+const KiB = 1024;
+const MiB = 1024 * KiB;
+const INBOX = 256 * KiB;
+const READ_AHEAD = 512 * KiB;
+const RSV1 = 0x40;
+
+/** What one chunk holds: many messages that inflate to far more than the chunk. */
+const CHUNKS = [
+  { name: "50 messages of 1 MiB, inflated by threads", count: 50, size: MiB },
+  { name: "1500 messages of 32 KiB, inflated at once", count: 1500, size: 32 * KiB },
+] as const;
+type Chunk = (typeof CHUNKS)[number];
+type Role = "client" | "server";
+/** Every so many messages there is one without compression. */
+const PLAIN = 7;
+
+function numbered(number: number, size: number): Uint8Array {
+  const payload = Buffer.alloc(size, number);
+  payload.writeUInt32BE(number);
+  return payload;
+}
+
+/** The messages in compressed frames, each `PLAIN`th without compression and short; every fifth one in two fragments. */
+function framesOf({ count, size }: Chunk, contextTakeover: boolean, masked: boolean): Buffer {
+  const deflater = codec(contextTakeover ? TAKEOVER : NO_TAKEOVER, masked ? "client" : "server", {
+    threshold: 0,
+    asyncSize: 2 * MiB,
+  });
+  const frames: Buffer[] = [];
+  for (let number = 0; number < count; number++) {
+    if (number % PLAIN === PLAIN - 1) {
+      frames.push(frame(BINARY, numbered(number, 4), { masked }));
+      continue;
+    }
+    const deflated = deflater.deflate(numbered(number, size));
+    assert.ok(deflated instanceof Uint8Array);
+    const cut = number % 5 === 0 ? 3 : deflated.length;
+    const first = frame(BINARY, deflated.slice(0, cut), { masked, fin: cut === deflated.length });
+    first.writeUInt8(first.readUInt8(0) | RSV1, 0);
+    frames.push(first);
+    if (cut < deflated.length) frames.push(frame(0, deflated.slice(cut), { masked }));
+  }
+  deflater.close();
+  return Buffer.concat(frames);
+}
+
+interface Unread {
+  readonly near: WebSocketConnection;
+  /** Sends bytes to it. */
+  readonly stream: Duplex;
+  readonly budget: MemoryBudget;
+  readonly masked: boolean;
+}
+
+/** A connection in the given role, and the stream of its peer. */
+async function unread(t: TestContext, role: Role, contextTakeover: boolean): Promise<Unread> {
+  const [mine, theirs] = memoryPipe();
+  const budget = new MemoryBudget(10_000 * MiB);
+  const options = {
+    compression: { contextTakeover, windowBits: 15 },
+    heartbeat: false,
+    inboxSize: INBOX,
+    readAheadSize: READ_AHEAD,
+    memoryBudget: budget,
+  } as const;
+  const peer = { ...options, memoryBudget: Infinity };
+  const [near, far] =
+    role === "client"
+      ? await Promise.all([client("ws://localhost/", mine, options), accept(theirs, peer)])
+      : await Promise.all([accept(mine, options), client("ws://localhost/", theirs, peer)]);
+  t.after(() => {
+    near.terminate();
+    far.terminate();
+  });
+  return { near, stream: theirs, budget, masked: role === "server" };
+}
+
+/** Sends one chunk, and waits until no more of it is inflated. Returns the bytes that are held then. */
+async function fill({ near, stream, budget, masked }: Unread, chunk: Buffer): Promise<number> {
+  const pinged = new Promise<void>((resolve) => near.once("ping", () => resolve()));
+  stream.write(Buffer.concat([chunk, frame(PING, "all came", { masked })]));
+  await pinged;
+  await until(() => budget.use.held > INBOX && jobCounts().running === 0);
+  return budget.use.held;
+}
+
+/** Checks which message it is, and that it is whole. */
+function check(data: string | Uint8Array, number: number, { size }: Chunk): void {
+  const plain = number % PLAIN === PLAIN - 1;
+  assert.ok(data instanceof Uint8Array && Buffer.from(data).equals(numbered(number, plain ? 4 : size)), `${number}`);
+}
+
+/** Takes `count` messages, and looks at what is held at each. */
+const READERS: Readonly<
+  Record<
+    string,
+    (connection: WebSocketConnection, count: number, each: (data: string | Uint8Array) => void) => Promise<void>
+  >
+> = {
+  "a listener": (connection, count, each) =>
+    new Promise<void>((resolve) => {
+      let taken = 0;
+      connection.on("message", (message) => {
+        each(message.data);
+        // one that pauses now and then leaves the next message to whoever delivers
+        if (taken % 10 === 3) {
+          connection.pause();
+          setImmediate(() => connection.resume());
+        } else if (taken % 10 === 6) {
+          connection.pause();
+          connection.resume();
+        }
+        if (++taken === count) resolve();
+      });
+    }),
+  "an iteration": async (connection, count, each) => {
+    let taken = 0;
+    for await (const message of connection) {
+      each(message.data);
+      if (++taken === count) return;
+    }
+  },
+  "an iteration by batches": async (connection, count, each) => {
+    let taken = 0;
+    for await (const batch of connection.batches()) {
+      for (const message of batch) each(message.data);
+      if ((taken += batch.length) === count) return;
+    }
+  },
+};
+
+function listen(
+  connection: WebSocketConnection,
+  count: number,
+  each: (data: string | Uint8Array) => void,
+): Promise<void> {
+  return new Promise((resolve) => {
+    let taken = 0;
+    connection.on("message", (message) => {
+      each(message.data);
+      if (++taken === count) resolve();
+    });
+  });
+}
+
+for (const role of ["client", "server"] as const) {
+  describe(`an unread ${role} that gets one chunk of compressed messages`, () => {
+    for (const chunk of CHUNKS) {
+      const most = INBOX + READ_AHEAD + chunk.size + 64 * KiB;
+      for (const contextTakeover of [false, true]) {
+        const how = `${chunk.name}, ${contextTakeover ? "with" : "without"} context takeover`;
+        for (const [reader, readBy] of Object.entries(READERS)) {
+          test(`keeps them compressed and gives all to ${reader}: ${how}`, async (t) => {
+            const end = await unread(t, role, contextTakeover);
+            const bytes = framesOf(chunk, contextTakeover, end.masked);
+            assert.ok(bytes.length < 256 * KiB, `${bytes.length} bytes`);
+            const held = await fill(end, bytes);
+            assert.ok(held <= most, `${held} bytes are held`);
+            let number = 0;
+            let peak = 0;
+            await readBy(end.near, chunk.count, (data) => {
+              check(data, number++, chunk);
+              peak = Math.max(peak, end.budget.use.held);
+            });
+            assert.equal(number, chunk.count);
+            assert.ok(peak <= most, `${peak} bytes were held`);
+            // it reads again
+            const pinged = new Promise<void>((resolve) => end.near.once("ping", () => resolve()));
+            end.stream.write(frame(PING, "more", { masked: end.masked }));
+            await pinged;
+          });
+        }
+
+        test(`notices a Close and the end behind them, and gives them all then: ${how}`, async (t) => {
+          const end = await unread(t, role, contextTakeover);
+          const bytes = framesOf(chunk, contextTakeover, end.masked);
+          const close = frame(CLOSE, closePayload(4000, "enough"), { masked: end.masked });
+          end.stream.write(Buffer.concat([bytes, close]));
+          end.stream.end();
+          const info = await end.near.closed;
+          assert.deepEqual([info.code, info.clean], [4000, true]);
+          assert.equal(end.near.state, "closed");
+          let number = 0;
+          for await (const message of end.near) check(message.data, number++, chunk);
+          assert.equal(number, chunk.count);
+        });
+      }
+
+      test(`drops them when it is terminated by their reader: ${chunk.name}`, async (t) => {
+        const end = await unread(t, role, false);
+        await fill(end, framesOf(chunk, false, end.masked));
+        let number = 0;
+        for await (const message of end.near) {
+          check(message.data, number++, chunk);
+          if (number === 20) end.near.terminate();
+        }
+        assert.equal(number, 20);
+        await end.near.closed;
+        assert.equal(end.budget.use.held, 0);
+        await until(() => jobCounts().running === 0);
+      });
+
+      test(`drops them when it is terminated after its end: ${chunk.name}`, async (t) => {
+        const end = await unread(t, role, false);
+        await fill(end, framesOf(chunk, false, end.masked));
+        end.stream.end();
+        end.stream.destroy();
+        end.near.terminate();
+        await end.near.closed;
+        for await (const message of end.near) assert.fail(`${message.size} bytes`);
+      });
+
+      test(`closes in time though nobody reads: ${chunk.name}`, async (t) => {
+        const end = await unread(t, role, false);
+        await fill(end, framesOf(chunk, false, end.masked));
+        const closing = end.near.close(1000, "done");
+        end.stream.write(frame(CLOSE, closePayload(1000), { masked: end.masked }));
+        const info = await closing;
+        assert.deepEqual([info.code, info.clean], [1000, true]);
+        let number = 0;
+        for await (const message of end.near) check(message.data, number++, chunk);
+        assert.equal(number, chunk.count);
+      });
+    }
+  });
+}
+
+for (const role of ["client", "server"] as const) {
+  test(`an unread ${role} notices a Close that comes later, while messages wait compressed`, async (t) => {
+    const end = await unread(t, role, true);
+    const chunk = CHUNKS[1];
+    await fill(end, framesOf(chunk, true, end.masked));
+    end.stream.end(frame(CLOSE, closePayload(4001), { masked: end.masked }));
+    const { code, clean } = await end.near.closed;
+    assert.deepEqual([code, clean], [4001, true]);
+    let number = 0;
+    for await (const message of end.near) check(message.data, number++, chunk);
+    assert.equal(number, chunk.count);
+  });
+
+  for (const [reader, readBy] of Object.entries({ ...READERS, "a listener that never pauses": listen })) {
+    test(`a ${role} that gets 1500 compressed messages in one chunk lets other work have its turn: ${reader}`, async (t) => {
+      const end = await unread(t, role, false);
+      const chunk = CHUNKS[1];
+      const ticks: number[] = [];
+      let inTick = 0;
+      let done = false;
+      const tick = (): void => {
+        ticks.push(inTick);
+        inTick = 0;
+        if (!done) setImmediate(tick);
+      };
+      setImmediate(tick);
+      const read = readBy(end.near, chunk.count, () => inTick++);
+      end.stream.write(framesOf(chunk, false, end.masked));
+      await read;
+      done = true;
+      // 1 MiB are 32 messages, and what was in the inbox before
+      const most = Math.max(...ticks, inTick);
+      assert.ok(most <= 100, `${most} messages in a tick`);
+    });
+  }
+}
