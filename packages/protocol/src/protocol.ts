@@ -392,7 +392,7 @@ export class Protocol implements ReceiverSink {
   startEnding(now: number): void {
     if (this.endingSince !== undefined && this.deadline !== Infinity) return;
     this.endingSince ??= now;
-    this.setEnd(now);
+    this.setEnd(now, this.endingSince);
   }
 
   /** Whether the stream has to end by `deadline`. */
@@ -405,13 +405,14 @@ export class Protocol implements ReceiverSink {
    * what was written before the Close as long as it takes it. Changes nothing where the connection has failed: then the peer gets what it takes in `closeTimeout`.
    */
   outputSent(now: number): void {
-    if (this.endingSince === undefined || this.deadline === Infinity) return;
-    if (this.error === undefined || NO_FAILURES.has(this.error.code)) this.setEnd(now);
+    const { endingSince } = this;
+    if (endingSince === undefined || this.deadline === Infinity) return;
+    if (this.error === undefined || NO_FAILURES.has(this.error.code)) this.setEnd(now, endingSince);
   }
 
-  private setEnd(now: number): void {
+  private setEnd(now: number, since: number): void {
     const { closeTimeout, maxCloseTime = Infinity } = this.options;
-    this.deadline = Math.min(now + closeTimeout, (this.endingSince ?? now) + maxCloseTime);
+    this.deadline = Math.min(now + closeTimeout, since + maxCloseTime);
   }
 
   /** Whether the caller reads no bytes at the moment. */
