@@ -16,7 +16,7 @@ function run(command: string, ...args: readonly string[]): { status: number | nu
 
 /** Scripts that take options or operands of their own. The others are programs of other packages, or take none. */
 const NAMES = [
-  ...["fuzz", "simulate", "soak", "chaos", "capacity", "conformance", "bench", "bench:hub", "bench:micro"],
+  ...["fuzz", "simulate", "soak", "abuse", "chaos", "capacity", "conformance", "bench", "bench:hub", "bench:micro"],
   ...["test", "test:nodes", "audit", "sbom", "mutate"],
 ];
 

@@ -77,6 +77,11 @@ export class Watched {
     return server;
   }
 
+  /** How another process is started so that it is watched together with this one. */
+  get watching(): { readonly execArgv: readonly string[]; readonly env: Readonly<Record<string, string>> } {
+    return { execArgv: [`--import=${WATCH}`], env: { WATCH_FOLDER: this.folder } };
+  }
+
   get isRunning(): boolean {
     return this.child.exitCode === null && this.child.signalCode === null;
   }
@@ -114,13 +119,14 @@ export class Watched {
     });
   }
 
-  /** The same as `load`, once each process that did something before has told what it did until now. */
+  /** The same as `load`, once each of its processes has told what it did until now; one that has ended or stands still is not waited for. */
   async settled(from = this.from): Promise<readonly Load[]> {
     const until = Date.now();
-    const isTold = (): boolean =>
-      this.load(0).length > 0 &&
-      this.load(until).length >= this.load(until - 1_000).length &&
-      this.load(until).length > 0;
+    const isTold = (): boolean => {
+      const [before, now] = [this.load(until - 1_000), this.load(until)];
+      const own = now.some(({ pid }) => pid === this.child.pid);
+      return own && (now.length >= before.length || Date.now() > until + 1_000);
+    };
     while (this.isRunning && !isTold()) await new Promise((resolve) => setTimeout(resolve, 20));
     return this.load(from);
   }
