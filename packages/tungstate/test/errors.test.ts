@@ -46,7 +46,9 @@ describe("an aborted signal's error", () => {
     assert.equal(abortedError(AbortSignal.abort(reason)), reason);
   });
 
-  test("is TIMEOUT for AbortSignal.timeout(), else ABORTED, with the reason as its cause", async () => {
+  test("is TIMEOUT for AbortSignal.timeout(), else ABORTED, with the reason as its cause", async (t) => {
+    const alive = setInterval(() => undefined, 1_000); // the timer of AbortSignal.timeout() does not keep the process running
+    t.after(() => clearInterval(alive));
     const timeout = AbortSignal.timeout(1);
     await new Promise((resolve) => timeout.addEventListener("abort", resolve));
     assert.equal(abortedError(timeout).code, "TIMEOUT");

@@ -122,18 +122,24 @@ test("a request with a body is no WebSocket handshake, and reaches the applicati
   await app.close();
 });
 
+type Found = (error: Error | null, ...found: unknown[]) => void;
+
 test("on every address of a host, requests for other upgrades stay ordinary requests", async (t) => {
-  // Fastify listens on the address that the system finds first, and on the others that this lookup finds
+  // Fastify listens on the first address of "localhost", and then on its other ones. Node.js 22 and later ask for all addresses even to
+  // listen on one.
   const { lookup } = dns;
-  t.mock.method(
-    dns,
-    "lookup",
-    (host: string, options: { readonly all?: boolean }, callback: (...found: unknown[]) => void) => {
-      if (options.all !== true) return Reflect.apply(lookup, dns, [host, options, callback]);
-      return process.nextTick(callback, null, [{ address: "127.0.0.2", family: 4 }]);
-    },
-  );
+  t.mock.method(dns, "lookup", (host: string, ...rest: [...options: object[], callback: Found]) => {
+    if (host !== "localhost") return Reflect.apply(lookup, dns, [host, ...rest]);
+    const callback = rest.pop() as Found;
+    const [options = {}] = rest as { readonly all?: boolean }[];
+    const all = [
+      { address: "127.0.0.1", family: 4 },
+      { address: "127.0.0.2", family: 4 },
+    ];
+    return process.nextTick(callback, null, ...(options.all === true ? [all] : ["127.0.0.1", 4]));
+  });
   const app = fastify();
+  t.after(() => app.close());
   await app.register(websocket);
   app.post("/orders", ({ body }) => `ordered ${String(body)}`);
   app.get("/chat", { websocket: true }, echo);
@@ -152,7 +158,6 @@ test("on every address of a host, requests for other upgrades stay ordinary requ
     assert.match(upgraded.received.toString(), /^HTTP\/1\.1 101 .*one$/s);
     upgraded.stream.destroy();
   }
-  await app.close();
 });
 
 test("routes with parameters, validated; `route, with parameters, validated", async () => {
