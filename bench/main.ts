@@ -25,7 +25,7 @@ function readOptions(): Options {
           return names;
         },
       }),
-      peers: someOf({ of: PEER_NAMES, help: "whom to measure", byDefault: PEER_NAMES }),
+      peers: someOf({ of: PEER_NAMES, help: "peers to measure", byDefault: PEER_NAMES }),
       rounds: integer({ least: 1, help: "rounds (default: 5, with --quick: 1)" }),
       seconds: number({ least: 0.01, most: 600, help: "seconds of each measurement (default: 2, with --quick: 0.4)" }),
       quick: flag("four rows, once"),

@@ -10,7 +10,7 @@ const values = commandLine({
   summary: "Measures the hub beside Socket.IO and beside the sockets alone.",
   options: {
     only: someOf({ of: ROW_NAMES, help: "rows", byDefault: ROW_NAMES }),
-    peers: someOf({ of: PEERS, help: "whom to measure", byDefault: PEERS }),
+    peers: someOf({ of: PEERS, help: "peers to measure", byDefault: PEERS }),
     rounds: integer({ least: 1, most: 100, help: "rounds", byDefault: 3 }),
     seconds: number({ least: 0.01, most: 60, help: "seconds of each measurement", byDefault: 3 }),
     scale: number({ least: 0.001, most: 10, help: "multiplies clients and channels", byDefault: 1 }),

@@ -23,7 +23,7 @@ describe("hub: what is kept of what clients send", () => {
     assert.ok(used < 8 * MiB, `${used} bytes of ${count * 65_000} are kept`);
   });
 
-  test("names that are used once take bounded memory, and whoever comes back to one that was forgotten is told so", async (t) => {
+  test("names that are used once take bounded memory, and a client that returns to an evicted channel is told so", async (t) => {
     const engine = new MemoryEngine({ historyBytes: MiB });
     const { hub, port } = await serveHub(t, { namespaces, limits, broker: new MemoryBroker(engine) });
     const client = await HubClient.connect(t, port);

@@ -12,7 +12,7 @@ const namespaces = { public: OPEN };
 const PAGE = 65_536; // bytes: limits.pageBytes
 
 describe("hub: what a client asks of a store and does not read", () => {
-  test("is a page for each connection, however much it asks for; who has gone is read for no longer", async (t) => {
+  test("is a page for each connection, however much it asks for; nothing is read for a connection that has closed", async (t) => {
     const memoryBudget = new MemoryBudget(256 * MiB);
     const { hub, port } = await serveHub(t, { namespaces, memoryBudget });
     for (let number = 0; number < 200; number++) await hub.publish("public:x", "x".repeat(60_000));

@@ -106,7 +106,7 @@ test("1012 and 1013: the delays that they ask for, and what the server says as t
   await using served = await pageWith((connection) => {
     void connection.close(code, "new <b>version</b>");
   });
-  // no time passes: what is counted down is the whole delay, and no try comes before somebody wants it
+  // no time passes: the countdown shows the whole delay, and no attempt starts before the test asks for it
   const page = await browser.timeless(served.url);
   await trouble(page, /^The server is restarting: “new <b>version<\/b>”\.$/);
   const restart = await countdown(page);

@@ -16,7 +16,7 @@ function commands(count: number, from: number, command: (index: number) => objec
 
 /** Lines that are answered with an error, or with nothing to do. */
 export const CHEAP_LINES: Readonly<Record<string, string>> = {
-  "a command that there is not": '{"id":1}',
+  "an unknown command": '{"id":1}',
   "an unknown method": '{"id":1,"nothing":{}}',
   "a ping": '{"id":1,"ping":{}}',
   "an answer to a ping": "{}",

@@ -11,7 +11,7 @@ export const EMPTY_LINE_COST = 2 * 1024;
 export const ERROR_COST = 12 * 1024;
 /** Of a join and the leave that follows it, for each who is told. */
 export const COMING_COST = 256;
-/** Of a command that there is not: no SDK sends one. */
+/** Of an unknown command: no SDK sends one. */
 export const UNKNOWN_COST = 256 * 1024;
 
 const TOKEN_COST = 32 * 1024; // a signature to be checked

@@ -1,18 +1,11 @@
+import { BACKSLASH, CLOSE_BRACE, CLOSE_BRACKET, COMMA, OPEN_BRACE, OPEN_BRACKET, QUOTE, SPACE } from "./json.ts";
 import type { Loop } from "./time-slices.ts";
 
 /** Characters that are parsed in one go. */
 const CHUNK = 32 * 1024;
 const STEP = 4 * 1024; // characters that count as a step of a loop
 
-const QUOTE = 34;
-const COMMA = 44;
 const COLON = 58;
-const OPEN_BRACKET = 91;
-const BACKSLASH = 92;
-const CLOSE_BRACKET = 93;
-const OPEN_BRACE = 123;
-const CLOSE_BRACE = 125;
-const SPACE = 32; // tab, newline and carriage return are below it
 
 /** As JSON.parse, for long texts: other work has its turn meanwhile. Rejects with a SyntaxError. */
 export function parseInSlices(text: string, loop: Loop): Promise<unknown> {

@@ -30,14 +30,14 @@ export function optionalJson(value: unknown, what: string): JsonText | undefined
   return value === undefined ? undefined : toJson(value, what);
 }
 
-const QUOTE = 34;
-const BACKSLASH = 92;
-const COMMA = 44;
-const OPEN_BRACKET = 91;
-const CLOSE_BRACKET = 93;
-const OPEN_BRACE = 123;
-const CLOSE_BRACE = 125;
-const SPACE = 32; // tab, newline and carriage return are below it
+export const QUOTE = 34;
+export const BACKSLASH = 92;
+export const COMMA = 44;
+export const OPEN_BRACKET = 91;
+export const CLOSE_BRACKET = 93;
+export const OPEN_BRACE = 123;
+export const CLOSE_BRACE = 125;
+export const SPACE = 32; // tab, newline and carriage return are below it
 
 /**
  * Whether `text` nests objects and arrays deeper than `limit`. Any text: it is asked before JSON.parse makes objects of it. Of what is no JSON it

@@ -55,7 +55,7 @@ export interface Limits {
   readonly rates: Readonly<Record<LimitedMethod, Rate>> | false;
   /**
    * Bytes of work per second, for a user or connection as `rates`; false: no limit. A publication costs its bytes for each subscriber on this node, a
-   * subscription what others are told of it, an answer its bytes, an error and a command that there is not a lot. More is done later:
+   * subscription what others are told of it, an answer its bytes, an error and an unknown command a lot. More is done later:
    * nothing is read meanwhile. Default: 8 MiB, and as much at once; false where `rates` is false.
    */
   readonly cost: Rate | false;

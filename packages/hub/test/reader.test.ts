@@ -9,7 +9,7 @@ const idsOf = (lines: readonly Line[]): number[] => lines.map(({ id = 0 }) => id
 const times = <T>(count: number, make: (index: number) => T): T[] => Array.from({ length: count }, (_, i) => make(i));
 
 for (const [what, line, most] of [
-  ["a command that there is not", '{"id":1}', 100],
+  ["an unknown command", '{"id":1}', 100],
   ["a method that there is not", '{"id":1,"nothing":{}}', 100],
   ["a ping", '{"id":1,"ping":{}}', 1_400],
   ["an unsubscribe of nothing", '{"id":1,"unsubscribe":{"channel":"x"}}', 1_400],

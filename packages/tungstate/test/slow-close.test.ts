@@ -43,6 +43,17 @@ interface Ends {
   readonly clock: VirtualClock;
 }
 
+/** Ends both sides and the pair of streams with the test. */
+function endAfter(t: TestContext, pair: { cleanup(): void | Promise<void> }, ends: Ends): Ends {
+  t.after(async () => {
+    ends.connection.terminate();
+    ends.peer.destroy();
+    await ends.connection.closed;
+    await pair.cleanup();
+  });
+  return ends;
+}
+
 async function over(t: TestContext, kind: Kind, options: AcceptOptions = {}): Promise<Ends> {
   const clock = new VirtualClock();
   const pair = await kind.make();
@@ -50,14 +61,7 @@ async function over(t: TestContext, kind: Kind, options: AcceptOptions = {}): Pr
   const accepted = accept(pair.server, { clock, closeTimeout: CLOSE_TIMEOUT, heartbeat: false, ...options });
   const peer = new SlowPeer(stream, true);
   await peer.handshake();
-  const connection = await accepted;
-  t.after(async () => {
-    connection.terminate();
-    peer.destroy();
-    await connection.closed;
-    await pair.cleanup();
-  });
-  return { connection, peer, clock };
+  return endAfter(t, pair, { connection: await accepted, peer, clock });
 }
 
 /** As `over`, with the roles exchanged: the connection is a client's. */
@@ -70,14 +74,7 @@ async function clientOver(t: TestContext, kind: Kind): Promise<Ends> {
   const opened = client("ws://localhost/", pair.client, common);
   const peer = new SlowPeer(stream, false);
   await peer.answerHandshake();
-  const connection = await opened;
-  t.after(async () => {
-    connection.terminate();
-    peer.destroy();
-    await connection.closed;
-    await pair.cleanup();
-  });
-  return { connection, peer, clock };
+  return endAfter(t, pair, { connection: await opened, peer, clock });
 }
 
 function fillWithOnes(bytes: Uint8Array): void {
