@@ -1,4 +1,4 @@
-export { CLOSE_CODE, isSendableCloseCode, MAX_CLOSE_REASON_BYTES, sendableClose } from "./close-codes.ts";
+export { CLOSE_CODE, isSendableCloseCode, MAX_CLOSE_REASON_BYTES, sendableClose } from "./frames/close-codes.ts";
 export {
   type ErrorEntry,
   type Fault,
@@ -7,15 +7,15 @@ export {
   type ProtocolErrorCode,
   WebSocketError,
 } from "./errors.ts";
-export { MAX_CONTROL_PAYLOAD, OPCODE } from "./frame.ts";
-export { MaskingKeys, type RandomSource } from "./mask.ts";
-export { Message } from "./message.ts";
-export { DEFAULT_LIMITS, type Heartbeat, type ProtocolLimits, type ProtocolOptions } from "./options.ts";
-export { giveBack, type Output, type Taken } from "./output.ts";
-export { PreparedMessage } from "./prepared.ts";
-export { type Primitives, primitives, usePrimitives } from "./primitives.ts";
-export { checkClose, type Closing, Protocol, type ProtocolSink, type ProtocolState } from "./protocol.ts";
-export type { Data } from "./sender.ts";
+export { MAX_CONTROL_PAYLOAD, OPCODE } from "./frames/frame.ts";
+export { MaskingKeys, type RandomSource } from "./bytes/mask.ts";
+export { Message } from "./messages/message.ts";
+export { DEFAULT_LIMITS, type Heartbeat, type ProtocolLimits, type ProtocolOptions } from "./endpoint/options.ts";
+export { giveBack, type Output, type Taken } from "./endpoint/output.ts";
+export { PreparedMessage } from "./messages/prepared.ts";
+export { type Primitives, primitives, usePrimitives } from "./bytes/primitives.ts";
+export { checkClose, type Closing, Protocol, type ProtocolSink, type ProtocolState } from "./endpoint/protocol.ts";
+export type { Data } from "./endpoint/sender.ts";
 export { acceptValue, makeKey, type Random, type Sha1 } from "./handshake/accept-key.ts";
 export {
   ClientHandshake,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { isSendableCloseCode } from "../src/close-codes.ts";
+import { isSendableCloseCode } from "../src/frames/close-codes.ts";
 import { type ErrorEntry, PROTOCOL_ERRORS, protocolError, WebSocketError } from "../src/errors.ts";
 import { checkErrorsPage, documentedErrors } from "./support/errors-page.ts";
 

@@ -1,4 +1,4 @@
-import { PreparedMessage } from "../prepared.ts";
+import { PreparedMessage } from "../messages/prepared.ts";
 import { MIN_WINDOW_BITS, type WindowBits } from "./params.ts";
 
 /** Deflates a payload with an empty window, in the terms of `MessageCodec.deflate`. */

@@ -1,7 +1,7 @@
 import { protocolError, type WebSocketError } from "../errors.ts";
-import { LARGEST_SHARED, Message } from "../message.ts";
-import { checkUtf8Piece, primitives } from "../primitives.ts";
-import { UTF8_START } from "../utf8.ts";
+import { LARGEST_SHARED, Message } from "../messages/message.ts";
+import { checkUtf8Piece, primitives } from "../bytes/primitives.ts";
+import { UTF8_START } from "../bytes/utf8.ts";
 
 const SLAB_SIZE = 8192; // bytes
 

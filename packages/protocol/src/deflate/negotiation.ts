@@ -1,6 +1,6 @@
-import { RSV1 } from "../frame.ts";
+import { RSV1 } from "../frames/frame.ts";
 import type { ClientExtension, ExtensionOffer, ExtensionParams, ServerExtension } from "../handshake/extensions.ts";
-import { invalidArgument } from "../handshake/text.ts";
+import { invalidArgument } from "../arguments.ts";
 import {
   type DeflateParams,
   MAX_WINDOW_BITS,

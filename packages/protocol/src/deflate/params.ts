@@ -1,5 +1,5 @@
 import type { ExtensionParams } from "../handshake/extensions.ts";
-import { quote } from "../handshake/text.ts";
+import { quote } from "../arguments.ts";
 
 /** The base-2 logarithm of an LZ77 window in bytes: 256 bytes to 32 KiB. RFC 7692 §7.1.2. */
 export type WindowBits = 8 | 9 | 10 | 11 | 12 | 13 | 14 | 15;

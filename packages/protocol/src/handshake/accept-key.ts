@@ -1,6 +1,6 @@
-import { primitives } from "../primitives.ts";
+import { primitives } from "../bytes/primitives.ts";
 import { codes, consistsOf } from "./header-fields.ts";
-import { invalidArgument } from "./text.ts";
+import { invalidArgument } from "../arguments.ts";
 
 /** SHA-1 of bytes: 20 bytes. */
 export type Sha1 = (bytes: Uint8Array) => Uint8Array;

@@ -1,6 +1,6 @@
 import { protocolError } from "../errors.ts";
 import type { ProtocolErrorCode, WebSocketError } from "../errors.ts";
-import { primitives } from "../primitives.ts";
+import { primitives } from "../bytes/primitives.ts";
 import { acceptValue, makeKey } from "./accept-key.ts";
 import type { Random, Sha1 } from "./accept-key.ts";
 import { acceptAnswer, checkExtensions, formatExtensions } from "./extensions.ts";
@@ -13,7 +13,7 @@ import { checkFieldValue, checkHeaders, formatHead } from "./outgoing-headers.ts
 import type { HeaderInput } from "./outgoing-headers.ts";
 import { ResponseBody } from "./response-body.ts";
 import { isAuthority, parseTarget } from "./target.ts";
-import { checkLimit, invalidArgument, quote } from "./text.ts";
+import { checkLimit, invalidArgument, quote } from "../arguments.ts";
 
 export interface ClientHandshakeOptions {
   /** Host, and port if it is not the scheme's own: "example.com:8080". A Host among `headers` takes its place. */

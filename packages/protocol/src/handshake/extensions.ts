@@ -1,8 +1,8 @@
 import { protocolError } from "../errors.ts";
 import type { ProtocolErrorCode, WebSocketError } from "../errors.ts";
-import { RSV_BITS } from "../frame.ts";
+import { RSV_BITS } from "../frames/frame.ts";
 import { isSpace, isToken, TOKEN_CODES } from "./header-fields.ts";
-import { invalidArgument, quote } from "./text.ts";
+import { invalidArgument, quote } from "../arguments.ts";
 
 /** In order, repeated ones too: what to make of them is the extension's business. `true`: a parameter without a value. */
 export type ExtensionParams = readonly (readonly [name: string, value: string | true])[];

@@ -3,8 +3,8 @@ import type { ProtocolErrorCode, WebSocketError } from "../errors.ts";
 import { ByteBuffer } from "./byte-buffer.ts";
 import { HeaderFields, isFieldValueCode, isSpace, isToken, TOKEN_CODES, trimSpace } from "./header-fields.ts";
 import { parseTarget } from "./target.ts";
-import { primitives } from "../primitives.ts";
-import { checkLimit, quote } from "./text.ts";
+import { primitives } from "../bytes/primitives.ts";
+import { checkLimit, quote } from "../arguments.ts";
 
 /** What a head may cost. Each is counted before anything is kept; Infinity turns one off. */
 export interface HeadLimits {

@@ -1,5 +1,5 @@
 import { isFieldValue, isToken } from "./header-fields.ts";
-import { invalidArgument } from "./text.ts";
+import { invalidArgument } from "../arguments.ts";
 
 /** Header fields to send: names and values in order (an array of pairs, a Map, a HeaderFields), or an object of them. */
 export type HeaderInput =

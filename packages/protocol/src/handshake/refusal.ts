@@ -1,9 +1,9 @@
 import type { WebSocketError } from "../errors.ts";
-import { primitives } from "../primitives.ts";
-import { utf8Length, writeUtf8 } from "../utf8.ts";
+import { primitives } from "../bytes/primitives.ts";
+import { utf8Length, writeUtf8 } from "../bytes/utf8.ts";
 import { checkHeaders, formatHead } from "./outgoing-headers.ts";
 import type { HeaderInput } from "./outgoing-headers.ts";
-import { invalidArgument } from "./text.ts";
+import { invalidArgument } from "../arguments.ts";
 
 /** How to refuse an upgrade. */
 export interface Refusal {

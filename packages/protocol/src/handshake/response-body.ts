@@ -3,7 +3,7 @@ import type { ProtocolErrorCode, WebSocketError } from "../errors.ts";
 import { ByteBuffer } from "./byte-buffer.ts";
 import { isFieldValueCode, isSpace, parseTokenList } from "./header-fields.ts";
 import type { ResponseHead } from "./http-head.ts";
-import { quote } from "./text.ts";
+import { quote } from "../arguments.ts";
 
 /** How the end of a body is known. */
 type Framing = { readonly kind: "length"; readonly length: number } | { readonly kind: "chunked" | "until-end" };

@@ -1,6 +1,6 @@
 import { protocolError } from "../errors.ts";
 import type { ProtocolErrorCode, WebSocketError } from "../errors.ts";
-import { primitives } from "../primitives.ts";
+import { primitives } from "../bytes/primitives.ts";
 import { acceptValue } from "./accept-key.ts";
 import type { Sha1 } from "./accept-key.ts";
 import { ByteBuffer } from "./byte-buffer.ts";
@@ -12,7 +12,7 @@ import { checkHeaders, formatHead } from "./outgoing-headers.ts";
 import type { HeaderInput } from "./outgoing-headers.ts";
 import { buildRefusal, formatResponse, refusalFor } from "./refusal.ts";
 import type { Refusal } from "./refusal.ts";
-import { checkLimit, invalidArgument } from "./text.ts";
+import { checkLimit, invalidArgument } from "../arguments.ts";
 import { checkUpgrade } from "./upgrade-request.ts";
 import type { UpgradeHead, UpgradeRequest } from "./upgrade-request.ts";
 

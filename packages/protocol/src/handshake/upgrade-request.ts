@@ -6,7 +6,7 @@ import type { ExtensionOffer } from "./extensions.ts";
 import { hasToken, parseTokenList } from "./header-fields.ts";
 import type { HeaderFields } from "./header-fields.ts";
 import { isAuthority, parseTarget } from "./target.ts";
-import { quote } from "./text.ts";
+import { quote } from "../arguments.ts";
 
 /** A client's opening handshake (RFC 6455 §4.2.1) that was found to be in order. */
 export interface UpgradeRequest {

@@ -4,8 +4,8 @@ import { compressedForm } from "../../src/deflate/compressed-form.ts";
 import { inflatedMessage } from "../../src/deflate/inflated-message.ts";
 import type { WindowBits } from "../../src/deflate/params.ts";
 import { WebSocketError } from "../../src/errors.ts";
-import { Message } from "../../src/message.ts";
-import { PreparedMessage } from "../../src/prepared.ts";
+import { Message } from "../../src/messages/message.ts";
+import { PreparedMessage } from "../../src/messages/prepared.ts";
 import { allocatedBy } from "../support/allocations.ts";
 import { hex, pattern, toHex } from "../support/bytes.ts";
 

@@ -1,4 +1,4 @@
-import { primitives, usePrimitives } from "../../src/primitives.ts";
+import { primitives, usePrimitives } from "../../src/bytes/primitives.ts";
 
 /**
  * Counts the bytes allocated while `run` runs. What is allocated holds no zeros, as with a runtime that does not clear memory:

@@ -1,6 +1,6 @@
-import type { Message } from "../../src/message.ts";
-import { DEFAULT_LIMITS, type ProtocolOptions } from "../../src/options.ts";
-import { Protocol, type ProtocolSink } from "../../src/protocol.ts";
+import type { Message } from "../../src/messages/message.ts";
+import { DEFAULT_LIMITS, type ProtocolOptions } from "../../src/endpoint/options.ts";
+import { Protocol, type ProtocolSink } from "../../src/endpoint/protocol.ts";
 import { show } from "./bytes.ts";
 import { lend } from "./chunks.ts";
 import type { FrameSpec, Role } from "./frames.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { WebSocketError } from "../../src/errors.ts";
-import type { Message } from "../../src/message.ts";
-import { Receiver, type ReceiverOptions, type ReceiverSink } from "../../src/receiver.ts";
+import type { Message } from "../../src/messages/message.ts";
+import { Receiver, type ReceiverOptions, type ReceiverSink } from "../../src/endpoint/receiver.ts";
 import { concat, show } from "./bytes.ts";
 import { chunkings, lend } from "./chunks.ts";
 import { type FrameSpec, frame, keyTo, type Role, ROLES } from "./frames.ts";

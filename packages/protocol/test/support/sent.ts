@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { MaskingKeys } from "../../src/mask.ts";
-import { giveBack, type Output, type Taken } from "../../src/output.ts";
+import { MaskingKeys } from "../../src/bytes/mask.ts";
+import { giveBack, type Output, type Taken } from "../../src/endpoint/output.ts";
 import { concat, show } from "./bytes.ts";
 import { type Frame, readFrames, type Role } from "./frames.ts";
 

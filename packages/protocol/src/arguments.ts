@@ -1,0 +1,35 @@
+import { protocolError } from "./errors.ts";
+import type { ProtocolErrorCode, WebSocketError } from "./errors.ts";
+
+const SHOWN = 64; // characters of somebody else's text in one of our messages
+
+/** Text from outside for a message: printable ASCII only, so that it can be logged and shown, and not too much of it. */
+export function quote(text: string): string {
+  let shown = "";
+  for (let at = 0; at < text.length && at < SHOWN; at++) {
+    const code = text.charCodeAt(at);
+    if (code < 0x20 || code > 0x7e) shown += `\\u${code.toString(16).padStart(4, "0")}`;
+    else shown += code === 0x22 || code === 0x5c ? `\\${text.charAt(at)}` : text.charAt(at);
+  }
+  return text.length > SHOWN ? `"${shown}"... (${text.length} characters)` : `"${shown}"`;
+}
+
+/** What an argument is, for a message. */
+export function describe(value: unknown): string {
+  if (typeof value === "string") return quote(value);
+  if (typeof value === "function") return "a function";
+  if (typeof value === "object" && value !== null) return Array.isArray(value) ? "an array" : "an object";
+  return String(value);
+}
+
+/** The error to throw at a caller: what was expected, and what came. */
+export function invalidArgument(what: string, expected: string, got: unknown): WebSocketError<ProtocolErrorCode> {
+  return protocolError("INVALID_ARGUMENT", `${what}: expected ${expected}, got ${describe(got)}`);
+}
+
+/** A limit as it was given, or its default. */
+export function checkLimit(what: string, value: number | undefined, least: number, otherwise: number): number {
+  if (value === undefined) return otherwise;
+  if (value === Infinity || (Number.isInteger(value) && value >= least)) return value;
+  throw invalidArgument(what, `an integer of at least ${least}, or Infinity for no limit`, value);
+}

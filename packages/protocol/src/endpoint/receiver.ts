@@ -1,0 +1,383 @@
+import { Assembly } from "../messages/assembly.ts";
+import { type ProtocolErrorCode, protocolError, type WebSocketError } from "../errors.ts";
+import { FIN, MASK_BIT, MAX_CONTROL_PAYLOAD, MAX_HEADER_SIZE, OPCODE, RSV1, RSV_BITS } from "../frames/frame.ts";
+import { isAscii, offsetOf, rotateKey } from "../bytes/mask.ts";
+import { LARGEST_SHARED, Message } from "../messages/message.ts";
+import { takePiece } from "../bytes/pieces.ts";
+import { checkUtf8Piece, copyMaskedPiece, primitives } from "../bytes/primitives.ts";
+import { UTF8_INVALID, UTF8_START } from "../bytes/utf8.ts";
+
+export interface ReceiverOptions {
+  readonly role: "client" | "server";
+  /** Largest frame payload in bytes. */
+  readonly maxFrameSize: number;
+  /** Largest message in bytes, all its fragments together. */
+  readonly maxMessageSize: number;
+  /** Server only: take frames of clients that do not mask. */
+  readonly acceptUnmaskedFrames: boolean;
+  /** Whether an extension gives RSV1 its RFC 7692 meaning. */
+  readonly compression: boolean;
+}
+
+/** What a receiver hands on, in the order of the bytes. */
+export interface ReceiverSink {
+  onMessage(message: Message): void;
+  /** A message whose first frame had RSV1: its payload is still compressed and its text unchecked. */
+  onCompressedMessage(message: Message): void;
+  onPing(payload: Uint8Array): void;
+  onPong(payload: Uint8Array): void;
+  /** The payload of a Close frame, unchecked. */
+  onClose(payload: Uint8Array): void;
+}
+
+const EMPTY = new Uint8Array(0);
+
+/**
+ * Payloads up to LARGEST_SHARED, those of all connections, lie one behind the other in slabs, so that a message costs no array of
+ * its own. A slab lives as long as any of its messages; the bytes that a message hands out are a copy.
+ */
+class Slabs {
+  /** The one in use. */
+  bytes: Uint8Array = EMPTY;
+  words: Int32Array = new Int32Array(0);
+  private readonly size: number;
+  private next = 0;
+
+  constructor(size: number) {
+    this.size = size;
+  }
+
+  /** The offset where `length` bytes fit, in step with `phase` modulo 4 so that words can be copied. */
+  take(length: number, phase: number): number {
+    let at = this.next + ((phase - this.next) & 3);
+    if (at + length > this.bytes.length) {
+      this.bytes = primitives.allocate(this.size);
+      this.words = new Int32Array(this.bytes.buffer, 0, this.size >> 2);
+      at = phase & 3;
+    }
+    this.next = at + length;
+    return at;
+  }
+}
+
+const LARGEST_SMALL = 256; // bytes
+// apart, so that a small message that is kept keeps no large slab
+const smallSlabs = new Slabs(8 * 1024);
+const largeSlabs = new Slabs(64 * 1024);
+
+/** A receiver that nobody uses. */
+let spare: Receiver | undefined;
+
+/**
+ * A receiver for the bytes at hand. Give it back as soon as it is `atRest`: between messages there is nothing to remember, so that a
+ * connection needs one while something is under way, and mostly it is the same one that the last connection had.
+ */
+export function takeReceiver(options: ReceiverOptions, sink: ReceiverSink): Receiver {
+  const receiver = spare;
+  if (receiver === undefined) return new Receiver(options, sink);
+  spare = undefined;
+  receiver.serve(options, sink);
+  return receiver;
+}
+
+/** Lets others use a receiver that is at rest. */
+export function giveBackReceiver(receiver: Receiver): void {
+  receiver.serve(receiver.options, NOBODY); // it keeps no connection alive
+  spare = receiver;
+}
+
+const NOBODY: ReceiverSink = {
+  onMessage: ignore,
+  onCompressedMessage: ignore,
+  onPing: ignore,
+  onPong: ignore,
+  onClose: ignore,
+};
+
+function ignore(): void {
+  // nobody asks a receiver that was given back
+}
+
+/**
+ * Frames in, messages out: one pass over each chunk. Keeps no byte of a chunk and changes none. The first violation ends it:
+ * `receive` returns the error and takes nothing more.
+ */
+export class Receiver {
+  options: ReceiverOptions;
+  private stopped = false;
+  /** Inside of a call of `receive`. */
+  private busy = false;
+  private sink: ReceiverSink;
+  // a header of which only a part has come
+  private partial: Uint8Array = EMPTY;
+  private partialSize = 0;
+  // the frame in hand
+  private first = 0;
+  private key = 0;
+  private length = 0;
+  private remaining = 0;
+  private inPayload = false;
+  private failure: WebSocketError | undefined;
+  // the message in hand, and the control frame whose payload goes on in the next chunk
+  private assembly: Assembly | undefined;
+  private utf8 = UTF8_START;
+  private control: Uint8Array | undefined;
+
+  constructor(options: ReceiverOptions, sink: ReceiverSink) {
+    this.options = options;
+    this.sink = sink;
+  }
+
+  /** For whom it works from now on. */
+  serve(options: ReceiverOptions, sink: ReceiverSink): void {
+    this.options = options;
+    this.sink = sink;
+  }
+
+  /** Whether it has nothing to remember, and nothing to do. */
+  get atRest(): boolean {
+    return !this.inPayload && this.partialSize === 0 && this.assembly === undefined && !this.busy && !this.stopped;
+  }
+
+  /** Bytes kept for a message that is not whole yet. */
+  get pendingSize(): number {
+    return this.assembly?.size ?? 0;
+  }
+
+  /** Whether a message has begun to come and is not whole yet. */
+  get midMessage(): boolean {
+    return this.assembly !== undefined || (this.inPayload && (this.first & 0x08) === 0);
+  }
+
+  /** Ends it, from inside a call of the sink too: nothing behind the frame in hand is taken, and what was kept is dropped. */
+  stop(): void {
+    this.stopped = true;
+    this.inPayload = false;
+    this.assembly = undefined;
+  }
+
+  receive(chunk: Uint8Array, at: number, end: number): WebSocketError | undefined {
+    const within = this.busy; // whoever got a message may bring more bytes at once
+    this.busy = true;
+    at = this.take(chunk, at, end);
+    this.busy = within;
+    if (at >= 0) return undefined;
+    this.stop();
+    return this.failure;
+  }
+
+  /** Returns -1 for a violation. */
+  private take(chunk: Uint8Array, at: number, end: number): number {
+    while (at >= 0 && !this.stopped) {
+      if (!this.inPayload) {
+        if (at >= end) break;
+        at = this.partialSize === 0 ? this.readHeader(chunk, at, end) : this.resumeHeader(chunk, at, end);
+        if (!this.inPayload) break; // the header goes on in the next chunk, or is wrong
+      }
+      if (at >= end && this.remaining > 0) break; // so does the payload
+      at = (this.first & 0x08) !== 0 ? this.readControl(chunk, at, end) : this.readData(chunk, at, end);
+    }
+    return at;
+  }
+
+  private fail(code: ProtocolErrorCode, detail?: string): -1 {
+    this.failure = protocolError(code, detail);
+    return -1;
+  }
+
+  /** Reads the header at `at`; returns the offset behind it, `end` if it goes on in the next chunk, -1 for a violation. */
+  private readHeader(chunk: Uint8Array, at: number, end: number): number {
+    const size = this.parseHeader(chunk, at, end);
+    if (size !== 0) return size < 0 ? size : at + size;
+    if (this.partial === EMPTY) this.partial = new Uint8Array(MAX_HEADER_SIZE);
+    this.partialSize = end - at;
+    for (let to = 0; at < end; at++, to++) this.partial[to] = chunk[at];
+    return end;
+  }
+
+  private resumeHeader(chunk: Uint8Array, at: number, end: number): number {
+    const { partial, partialSize: had } = this;
+    const taken = Math.min(MAX_HEADER_SIZE - had, end - at);
+    for (let from = 0; from < taken; from++) partial[had + from] = chunk[at + from];
+    const size = this.parseHeader(partial, 0, had + taken);
+    if (size < 0) return size;
+    if (size === 0) {
+      this.partialSize = had + taken;
+      return end;
+    }
+    this.partialSize = 0;
+    return at + size - had;
+  }
+
+  /** Returns the header's size, 0 if there is more of it to come, -1 for a violation. RFC 6455 §5.2. */
+  private parseHeader(bytes: Uint8Array, at: number, end: number): number {
+    if (end - at < 2) return 0;
+    const first = bytes[at];
+    const second = bytes[at + 1];
+    const opcode = first & 0x0f;
+
+    // §5.2: "MUST be 0 unless an extension is negotiated that defines meanings for non-zero values."
+    if ((first & RSV_BITS) !== 0) {
+      // RFC 7692 §6.1: RSV1 is set on the first frame of a compressed message, never on a control frame
+      const allowed = this.options.compression && (opcode === OPCODE.TEXT || opcode === OPCODE.BINARY) ? RSV1 : 0;
+      if ((first & RSV_BITS & ~allowed) !== 0) return this.fail("RESERVED_BITS");
+    }
+    if (opcode > OPCODE.PONG || (opcode > OPCODE.BINARY && opcode < OPCODE.CLOSE)) {
+      // §5.2: "If an unknown opcode is received, the receiving endpoint MUST _Fail the WebSocket Connection_."
+      return this.fail("INVALID_OPCODE", `opcode ${opcode}`);
+    }
+    const masked = (second & MASK_BIT) !== 0;
+    if (this.options.role === "server") {
+      // §5.1: "The server MUST close the connection upon receiving a frame that is not masked."
+      if (!masked && !this.options.acceptUnmaskedFrames) return this.fail("UNMASKED_FRAME");
+    } else if (masked) {
+      // §5.1: "A client MUST close a connection if it detects a masked frame."
+      return this.fail("MASKED_FRAME");
+    }
+
+    let length = second & 0x7f;
+    let size = 2;
+    if (opcode >= OPCODE.CLOSE) {
+      // §5.5: "All control frames MUST have a payload length of 125 bytes or less and MUST NOT be fragmented."
+      if ((first & FIN) === 0) return this.fail("FRAGMENTED_CONTROL");
+      if (length > MAX_CONTROL_PAYLOAD) return this.fail("CONTROL_TOO_LONG");
+    } else {
+      // §5.4: a fragmented message is a frame with an opcode, then continuation frames until one with FIN; no other
+      // message may begin in between
+      if (opcode === OPCODE.CONTINUATION) {
+        if (this.assembly === undefined) return this.fail("UNEXPECTED_CONTINUATION");
+      } else if (this.assembly !== undefined) return this.fail("EXPECTED_CONTINUATION");
+      if (length === 126) {
+        size = 4;
+        if (end - at < size) return 0;
+        length = (bytes[at + 2] << 8) | bytes[at + 3];
+        // §5.2: "the minimal number of bytes MUST be used to encode the length"
+        if (length < 126) return this.fail("NON_MINIMAL_LENGTH", `${length} in 16 bits`);
+      } else if (length === 127) {
+        size = 10;
+        if (end - at < size) return 0;
+        // §5.2: "the most significant bit MUST be 0"
+        if (bytes[at + 2] & 0x80) return this.fail("INVALID_LENGTH");
+        const high = readUint32(bytes, at + 2);
+        // beyond 2^53 the number is rounded, and far above any limit
+        length = high * 0x1_0000_0000 + readUint32(bytes, at + 6);
+        if (length <= 0xffff) return this.fail("NON_MINIMAL_LENGTH", `${length} in 64 bits`);
+      }
+      if (length > this.options.maxFrameSize) {
+        return this.fail("FRAME_TOO_BIG", `${length} bytes, limit ${this.options.maxFrameSize}`);
+      }
+      const whole = length + (this.assembly === undefined ? 0 : this.assembly.size);
+      if (whole > this.options.maxMessageSize) {
+        return this.fail("MESSAGE_TOO_BIG", `at least ${whole} bytes, limit ${this.options.maxMessageSize}`);
+      }
+    }
+    if (masked) {
+      const keyAt = at + size;
+      size += 4;
+      if (end - at < size) return 0;
+      this.key = bytes[keyAt] | (bytes[keyAt + 1] << 8) | (bytes[keyAt + 2] << 16) | (bytes[keyAt + 3] << 24);
+    } else {
+      this.key = 0;
+    }
+    this.first = first;
+    this.length = length;
+    this.remaining = length;
+    this.inPayload = true;
+    return size;
+  }
+
+  private readData(chunk: Uint8Array, at: number, end: number): number {
+    const available = end - at;
+    if (this.assembly === undefined) {
+      if (available >= this.length && (this.first & FIN) !== 0) return this.readWholeMessage(chunk, at);
+      this.assembly = new Assembly((this.first & 0x0f) === OPCODE.TEXT ? "text" : "binary", (this.first & RSV1) !== 0);
+      this.utf8 = UTF8_START;
+    }
+    const assembly = this.assembly;
+    const stop = at + Math.min(available, this.remaining);
+    const last = (this.first & FIN) !== 0;
+    const checked = assembly.type === "text" && !assembly.compressed;
+    while (at < stop) {
+      const key = rotateKey(this.key, this.length - this.remaining);
+      const seen = assembly.append(chunk, at, stop, key, this.remaining - (stop - at), last);
+      if (checked && (this.utf8 !== UTF8_START || !isAscii(seen))) {
+        this.utf8 = checkUtf8Piece(assembly.piece, assembly.from, assembly.to, this.utf8);
+        // §8.1: text that is not UTF-8 fails the connection; here at its first impossible byte
+        if (this.utf8 === UTF8_INVALID) return this.fail("INVALID_UTF8");
+      }
+      const kept = assembly.to - assembly.from;
+      at += kept;
+      this.remaining -= kept;
+    }
+    if (this.remaining > 0) return at;
+    this.inPayload = false;
+    if (!last) return at;
+    if (checked && this.utf8 !== UTF8_START) return this.fail("INVALID_UTF8", "the text ends inside a character");
+    this.assembly = undefined;
+    const pieces = assembly.finish();
+    const only = pieces.length === 1 ? pieces[0] : undefined;
+    this.deliver(
+      only === undefined && pieces.length > 0
+        ? new Message(assembly.type, EMPTY, 0, assembly.size, pieces, true)
+        : new Message(assembly.type, only ?? EMPTY, 0, assembly.size, undefined, true),
+      assembly.compressed,
+    );
+    return at;
+  }
+
+  /** The hot path: a message of one frame, all of it in the chunk. */
+  private readWholeMessage(chunk: Uint8Array, at: number): number {
+    const length = this.length;
+    const isText = (this.first & 0x0f) === OPCODE.TEXT;
+    const compressed = (this.first & RSV1) !== 0;
+    let target: Uint8Array;
+    let words: Int32Array;
+    let to: number;
+    const shared = length <= LARGEST_SHARED;
+    if (shared) {
+      const slabs = length <= LARGEST_SMALL ? smallSlabs : largeSlabs;
+      to = slabs.take(length, offsetOf(chunk) + at);
+      target = slabs.bytes;
+      words = slabs.words;
+    } else {
+      to = (offsetOf(chunk) + at) & 3;
+      target = takePiece(to + length, 2 * length);
+      for (let i = 0; i < to; i++) target[i] = 0; // part of what `bytes.buffer` shows
+      words = new Int32Array(target.buffer, 0, target.length >> 2);
+    }
+    const seen = copyMaskedPiece(chunk, at, length, this.key, target, words, to);
+    if (isText && !compressed && !isAscii(seen)) {
+      const state = checkUtf8Piece(target, to, to + length, UTF8_START);
+      if (state === UTF8_INVALID) return this.fail("INVALID_UTF8");
+      if (state !== UTF8_START) return this.fail("INVALID_UTF8", "the text ends inside a character");
+    }
+    this.inPayload = false;
+    this.deliver(new Message(isText ? "text" : "binary", target, to, length, undefined, !shared), compressed);
+    return at + length;
+  }
+
+  private deliver(message: Message, compressed: boolean): void {
+    if (compressed) this.sink.onCompressedMessage(message);
+    else this.sink.onMessage(message);
+  }
+
+  private readControl(chunk: Uint8Array, at: number, end: number): number {
+    const payload = (this.control ??= this.length === 0 ? EMPTY : new Uint8Array(this.length));
+    const done = this.length - this.remaining;
+    const taken = Math.min(end - at, this.remaining);
+    for (let i = 0; i < taken; i++) payload[done + i] = chunk[at + i] ^ rotateKey(this.key, done + i);
+    this.remaining -= taken;
+    if (this.remaining > 0) return at + taken;
+    this.inPayload = false;
+    this.control = undefined;
+    const opcode = this.first & 0x0f;
+    if (opcode === OPCODE.PING) this.sink.onPing(payload);
+    else if (opcode === OPCODE.PONG) this.sink.onPong(payload);
+    else this.sink.onClose(payload);
+    return at + taken;
+  }
+}
+
+function readUint32(bytes: Uint8Array, at: number): number {
+  return ((bytes[at] << 24) | (bytes[at + 1] << 16) | (bytes[at + 2] << 8) | bytes[at + 3]) >>> 0;
+}

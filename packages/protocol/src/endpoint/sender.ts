@@ -1,0 +1,222 @@
+import { protocolError } from "../errors.ts";
+import { FIN, headerSize, OPCODE, RSV1, writeHeader } from "../frames/frame.ts";
+import { invalidArgument } from "../arguments.ts";
+import { type MaskingKeys, maskInPlace } from "../bytes/mask.ts";
+import { copyBytes, Message } from "../messages/message.ts";
+import { checkOptions, type ProtocolOptions } from "./options.ts";
+import { NO_FRAGMENT, type Output } from "./output.ts";
+import { PreparedMessage } from "../messages/prepared.ts";
+import { copyMaskedPiece, primitives } from "../bytes/primitives.ts";
+
+const LARGEST_PACKED = 4096; // bytes of payload that are copied to a block together with their header
+const SHORT_TEXT = 40; // UTF-16 units whose header is 2 bytes whatever they encode to (at most 3 bytes each)
+
+/** A message as the caller has it. */
+export type Data = string | Uint8Array | Message | PreparedMessage;
+
+/** One for each set of options. */
+const senders = new WeakMap<ProtocolOptions, Sender>();
+
+/** The sender of all connections that have these very options. Throws INVALID_ARGUMENT for options that can't be. */
+export function senderOf(options: ProtocolOptions): Sender {
+  checkOptions(options);
+  const keys = options.role === "client" ? options.keys : undefined;
+  const known = senders.get(options);
+  // somebody may have changed them since
+  if (known !== undefined && known.keys === keys && known.maxFrameSize === options.maxFrameSize) return known;
+  const sender = new Sender(keys, options.maxFrameSize);
+  senders.set(options, sender);
+  return sender;
+}
+
+/**
+ * Messages and frames in, bytes in an output. What there is to remember of a connection is in its output, so that one sender serves
+ * many. `keys` is what makes it a client's: RFC 6455 §5.1, "a client MUST mask all frames that it
+ * sends to the server", "A server MUST NOT mask any frames".
+ */
+export class Sender {
+  readonly keys: MaskingKeys | undefined;
+  readonly maxFrameSize: number;
+  private readonly shortText: number;
+  private readonly largestPacked: number;
+
+  constructor(keys: MaskingKeys | undefined, maxFrameSize: number) {
+    this.keys = keys;
+    this.maxFrameSize = maxFrameSize;
+    this.shortText = Math.min(SHORT_TEXT, Math.floor(maxFrameSize / 3));
+    this.largestPacked = Math.min(LARGEST_PACKED, maxFrameSize);
+  }
+
+  /** Bytes that a payload of this length takes in the output, its headers included. */
+  encodedSize(length: number): number {
+    const masked = this.keys !== undefined;
+    if (length <= this.maxFrameSize) return length + headerSize(length, masked);
+    const rest = length % this.maxFrameSize;
+    const headers = ((length - rest) / this.maxFrameSize) * headerSize(this.maxFrameSize, masked);
+    return length + headers + (rest === 0 ? 0 : headerSize(rest, masked));
+  }
+
+  /** Encodes one message. A large payload is not copied (unless it has to be masked): leave it as it is until it is written. */
+  message(output: Output, data: Data): void {
+    if (output.inMessage) throw protocolError("MESSAGE_IN_PROGRESS");
+    if (typeof data === "string") this.text(output, data);
+    else if (data instanceof Uint8Array) this.payload(output, OPCODE.BINARY, data);
+    else if (data instanceof PreparedMessage) this.prepared(output, data);
+    else if (data instanceof Message) this.received(output, data);
+    else throw notData(data);
+  }
+
+  /** Encodes a received message that its owner is done with: its memory serves again once it is written. */
+  transfer(output: Output, message: Message): void {
+    if (output.inMessage) throw protocolError("MESSAGE_IN_PROGRESS");
+    if (!(message instanceof Message)) throw notData(message);
+    const { reusable } = message;
+    this.received(output, message, true);
+    output.spend(reusable);
+    message.giveUp();
+  }
+
+  /** One message of the given type and payload, where the type does not follow from how the payload is held. */
+  payloadOf(output: Output, type: "text" | "binary", payload: Uint8Array, compressed: boolean): void {
+    if (output.inMessage) throw protocolError("MESSAGE_IN_PROGRESS");
+    this.payload(output, opcodeOf(type) | (compressed ? RSV1 : 0), checkBytes(payload));
+  }
+
+  /** Begins a message that will be sent in fragments; `compressed` if they are deflated. */
+  begin(output: Output, type: "text" | "binary", compressed = false): void {
+    if (output.inMessage) throw protocolError("MESSAGE_IN_PROGRESS");
+    output.nextFragment = opcodeOf(type) | (compressed ? RSV1 : 0);
+  }
+
+  /** The next fragment; `last` ends the message. */
+  fragment(output: Output, payload: Uint8Array, last: boolean): void {
+    if (!output.inMessage) throw protocolError("NO_MESSAGE_IN_PROGRESS");
+    this.payload(output, output.nextFragment, checkBytes(payload), last);
+    output.nextFragment = last ? NO_FRAGMENT : OPCODE.CONTINUATION;
+  }
+
+  /** A control frame; the payload has at most 125 bytes. */
+  control(output: Output, opcode: number, payload: Uint8Array): void {
+    this.small(output, FIN | opcode, payload, 0, payload.length);
+  }
+
+  private text(output: Output, text: string): void {
+    if (text.length <= this.shortText && this.keys === undefined) {
+      const { bytes, at } = output.reserve(2 + 3 * text.length);
+      const end = primitives.writeUtf8(text, bytes, at + 2);
+      writeHeader(bytes, at, FIN | OPCODE.TEXT, end - at - 2, undefined);
+      output.wrote(end);
+      return;
+    }
+    const length = primitives.utf8Length(text);
+    if (length <= this.largestPacked) {
+      const key = this.keys?.take();
+      const { bytes, words, at } = output.reserve(headerSize(length, key !== undefined) + length);
+      const payloadAt = writeHeader(bytes, at, FIN | OPCODE.TEXT, length, key);
+      const end = primitives.writeUtf8(text, bytes, payloadAt);
+      if (key !== undefined) maskInPlace(bytes, words, payloadAt, end, key);
+      output.wrote(end);
+      return;
+    }
+    const payload = primitives.allocate(length);
+    primitives.writeUtf8(text, payload, 0);
+    this.payload(output, OPCODE.TEXT, payload);
+  }
+
+  private prepared(output: Output, message: PreparedMessage): void {
+    if (this.keys === undefined && message.payload.length <= this.maxFrameSize) output.appendPrepared(message);
+    else this.payload(output, opcodeOf(message.type) | (message.compressed ? RSV1 : 0), message.payload);
+  }
+
+  private received(output: Output, message: Message, transferred = false): void {
+    const opcode = opcodeOf(message.type);
+    const { size } = message;
+    if (size <= this.largestPacked) {
+      const key = this.keys?.take();
+      const { bytes, words, view, at } = output.reserve(headerSize(size, key !== undefined) + size);
+      const payloadAt = writeHeader(bytes, at, FIN | opcode, size, key);
+      const end = message.copyTo(bytes, payloadAt, view);
+      if (key !== undefined) maskInPlace(bytes, words, payloadAt, end, key);
+      output.wrote(end);
+    } else if (this.keys === undefined && size <= this.maxFrameSize) {
+      const parts = transferred ? message.parts() : message.chunks(); // throws for one that was given up: before anything is sent
+      this.header(output, FIN | opcode, size);
+      for (const part of parts) output.append(part);
+    } else this.payload(output, opcode, message.bytes);
+  }
+
+  /** A message, or the fragment of one, cut into frames of at most maxFrameSize bytes. `opcode` may have RSV1 set. */
+  private payload(output: Output, opcode: number, payload: Uint8Array, last = true): void {
+    if (payload.length <= this.maxFrameSize) {
+      this.frame(output, (last ? FIN : 0) | opcode, payload, 0, payload.length);
+      return;
+    }
+    for (let at = 0; at < payload.length; at += this.maxFrameSize) {
+      const end = Math.min(at + this.maxFrameSize, payload.length);
+      this.frame(
+        output,
+        (last && end === payload.length ? FIN : 0) | (at === 0 ? opcode : OPCODE.CONTINUATION),
+        payload,
+        at,
+        end,
+      );
+    }
+  }
+
+  private frame(output: Output, first: number, payload: Uint8Array, start: number, end: number): void {
+    const length = end - start;
+    if (length <= LARGEST_PACKED) {
+      this.small(output, first, payload, start, length);
+      return;
+    }
+    const key = this.header(output, first, length);
+    const part = length === payload.length ? payload : payload.subarray(start, end);
+    if (key === undefined) {
+      output.append(part);
+      return;
+    }
+    const masked = primitives.allocate(length);
+    copyMaskedPiece(part, 0, length, key, masked, new Int32Array(masked.buffer, 0, length >> 2), 0);
+    output.append(masked);
+  }
+
+  private header(output: Output, first: number, length: number): number | undefined {
+    const key = this.keys?.take();
+    const { bytes, at } = output.reserve(headerSize(length, key !== undefined));
+    output.wrote(writeHeader(bytes, at, first, length, key));
+    return key;
+  }
+
+  private small(output: Output, first: number, payload: Uint8Array, start: number, length: number): void {
+    const key = this.keys?.take();
+    const { bytes, words, at } = output.reserve(headerSize(length, key !== undefined) + length);
+    const payloadAt = writeHeader(bytes, at, first, length, key);
+    if (key === undefined) copyBytes(payload, start, length, bytes, payloadAt);
+    else copyMaskedPiece(payload, start, length, key, bytes, words, payloadAt);
+    output.wrote(payloadAt + length);
+  }
+}
+
+function opcodeOf(type: "text" | "binary"): number {
+  if (type === "text") return OPCODE.TEXT;
+  if (type === "binary") return OPCODE.BINARY;
+  throw invalidArgument("the type of a message", '"text" or "binary"', type);
+}
+
+function checkBytes(payload: Uint8Array): Uint8Array {
+  if (payload instanceof Uint8Array) return payload;
+  throw invalidArgument("a payload", "a Uint8Array", payload);
+}
+
+function notData(data: unknown): Error {
+  return invalidArgument("a message", "a string, a Uint8Array, a Message or a PreparedMessage", data);
+}
+
+/** Bytes of payload that `data` has. */
+export function payloadSize(data: Data): number {
+  if (typeof data === "string") return primitives.utf8Length(data);
+  if (data instanceof Uint8Array) return data.length;
+  if (data instanceof PreparedMessage) return data.payload.length;
+  if (data instanceof Message) return data.size;
+  throw notData(data);
+}

@@ -1,0 +1,69 @@
+import { giveBackPiece, takePiece } from "../bytes/pieces.ts";
+import { copyMaskedPiece, primitives } from "../bytes/primitives.ts";
+
+const FIRST_PIECE = 256; // bytes
+const LARGEST_PIECE = 120 * 1024; // bytes; below what C libraries map anew from the kernel, page by page, for each allocation (128 KiB)
+
+/**
+ * A message that is still coming. Its pieces grow with what has arrived: each new one is as large as all that is kept so far, and
+ * never larger than what the frame in hand still brings when that frame is the last. So the memory held is at most
+ * twice the bytes received (plus 256), whatever lengths were declared and however many fragments they came in.
+ */
+export class Assembly {
+  readonly type: "text" | "binary";
+  readonly compressed: boolean;
+  size = 0;
+  /** Where `append` put the bytes of its last call, unmasked: `piece[from..to)`. */
+  piece: Uint8Array;
+  from = 0;
+  to = 0;
+  private words: Int32Array;
+  private readonly full: Uint8Array[] = [];
+
+  constructor(type: "text" | "binary", compressed: boolean) {
+    this.type = type;
+    this.compressed = compressed;
+    this.piece = EMPTY;
+    this.words = EMPTY_WORDS;
+  }
+
+  /**
+   * Keeps as many bytes of `source[start..end)` as fit in the current piece, XORed with `key`; returns the OR of them (see
+   * `copyMasked`). Call it again from `start + (to - from)` until all are kept. `more` is what the frame brings behind `end`;
+   * `last` whether the message ends with it.
+   */
+  append(source: Uint8Array, start: number, end: number, key: number, more: number, last: boolean): number {
+    if (this.to === this.piece.length) this.grow(end - start, more, last);
+    const length = Math.min(end - start, this.piece.length - this.to);
+    const seen = copyMaskedPiece(source, start, length, key, this.piece, this.words, this.to);
+    this.from = this.to;
+    this.to += length;
+    this.size += length;
+    return seen;
+  }
+
+  private grow(arrived: number, more: number, last: boolean): void {
+    if (this.to > 0) this.full.push(this.piece);
+    let size = Math.min(Math.max(arrived, this.size, FIRST_PIECE), LARGEST_PIECE);
+    if (last) size = Math.min(size, arrived + more);
+    const piece = takePiece(size, this.size + 2 * arrived);
+    this.piece = piece;
+    this.words = new Int32Array(piece.buffer, 0, piece.buffer.byteLength >> 2);
+    this.to = 0;
+  }
+
+  /** All pieces, in order, cut to what they hold. */
+  finish(): readonly Uint8Array[] {
+    if (this.to === this.piece.length) return this.to === 0 ? [] : [...this.full, this.piece];
+    const used = this.piece.subarray(0, this.to);
+    if (this.to >= this.piece.length / 2) return [...this.full, used];
+    // a last piece less than half used is copied, so that a kept message keeps no more than twice its size
+    const rest = primitives.allocate(this.to); // not `slice`, which on a Buffer is a view
+    rest.set(used);
+    giveBackPiece(this.piece);
+    return [...this.full, rest];
+  }
+}
+
+const EMPTY = new Uint8Array(0);
+const EMPTY_WORDS = new Int32Array(0);

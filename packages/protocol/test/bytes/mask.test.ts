@@ -1,0 +1,195 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { copyMasked, isAscii, MaskingKeys, maskInPlace, offsetOf, rotateKey } from "../../src/bytes/mask.ts";
+import { pattern } from "../support/bytes.ts";
+import { collectGarbage } from "../support/garbage.ts";
+import { KEY, type Key, masked } from "../support/frames.ts";
+
+/** ES2024's ArrayBuffer. */
+interface Resizable extends ArrayBuffer {
+  resize(size: number): void;
+}
+
+const wordOf = (key: Key): number => key[0] | (key[1] << 8) | (key[2] << 16) | (key[3] << 24);
+const wordsOf = (bytes: Uint8Array): Int32Array => new Int32Array(bytes.buffer, 0, bytes.length >> 2);
+const allAscii = (bytes: Uint8Array): boolean => bytes.every((byte) => byte < 0x80);
+
+const KEYS: readonly Key[] = [KEY, [0, 0, 0, 0], [255, 255, 255, 255], [0x80, 1, 2, 3], [0, 0, 0, 0x80]];
+
+/** Copies by the function under test and by the reference, and compares everything around it too. */
+function checkCopy(source: Uint8Array, start: number, length: number, key: Key, at: number): void {
+  const target = new Uint8Array(at + length + 9).fill(0xcc);
+  const before = Uint8Array.from(source);
+  const seen = copyMasked(source, start, length, wordOf(key), target, wordsOf(target), at);
+  const expected = new Uint8Array(target.length).fill(0xcc);
+  const copied = masked(source.slice(start, start + length), key);
+  expected.set(copied, at);
+  const where = `${length} bytes from ${source.byteOffset}+${start} to ${at}`;
+  assert.deepEqual(target, expected, where);
+  assert.deepEqual(source, before, `the source of ${where}`);
+  assert.equal(isAscii(seen), allAscii(copied), `ASCII of ${where}`);
+}
+
+function checkInPlace(length: number, key: Key, start: number): void {
+  const target = pattern(start + length + 9, length + 1);
+  const expected = Uint8Array.from(target);
+  const result = masked(target.slice(start, start + length), key);
+  expected.set(result, start);
+  const seen = maskInPlace(target, wordsOf(target), start, start + length, wordOf(key));
+  assert.deepEqual(target, expected, `${length} bytes at ${start}`);
+  assert.equal(isAscii(seen), allAscii(result), `ASCII of ${length} bytes at ${start}`);
+}
+
+describe("masking", () => {
+  test("of a copy is that of the reference, at every alignment and length", () => {
+    const buffer = pattern(300).buffer;
+    for (let length = 0; length <= 200; length++) {
+      const key = KEYS[length % KEYS.length];
+      for (let from = 0; from < 4; from++) {
+        for (let at = 0; at < 4; at++) checkCopy(new Uint8Array(buffer, from, 290), 0, length, key, at);
+      }
+    }
+  });
+
+  test("of a copy is that of the reference, in long ones, from the middle of views", () => {
+    for (const length of [1023, 1024, 4096, 65535, 65536, 65537, 1 << 20]) {
+      const buffer = pattern(length + 64, length).buffer;
+      for (const [offset, start, at] of [
+        [0, 0, 0],
+        [3, 8, 7],
+        [5, 3, 2],
+        [1, 2, 3],
+      ] as const) {
+        checkCopy(new Uint8Array(buffer, offset), start, length, KEY, at);
+      }
+    }
+  });
+
+  test("takes a source at the very end of a buffer that is no whole number of words", () => {
+    for (let size = 24; size < 60; size++) {
+      for (let length = 24; length <= size; length++) {
+        checkCopy(new Uint8Array(pattern(size).buffer, size - length), 0, length, KEY, (size - length) & 3);
+      }
+    }
+  });
+
+  test("in place is that of the reference, at every alignment and length", () => {
+    for (let length = 0; length <= 200; length++) {
+      for (let start = 0; start < 4; start++) checkInPlace(length, KEYS[length % KEYS.length], start);
+    }
+    for (const length of [4095, 65536, 1 << 20]) checkInPlace(length, KEY, 3);
+  });
+
+  test("tells ASCII from the rest, wherever the one byte that is not stands", () => {
+    for (const key of KEYS) {
+      for (const length of [1, 7, 23, 24, 25, 31, 64, 130]) {
+        for (let odd = -1; odd < length; odd++) {
+          const text = new Uint8Array(length).fill(0x41);
+          if (odd >= 0) text[odd] = 0x80;
+          for (let start = 0; start < 4; start++) {
+            const source = new Uint8Array(length + 4);
+            source.set(masked(text, key), start);
+            const target = new Uint8Array(length + 8);
+            const seen = copyMasked(source, start, length, wordOf(key), target, wordsOf(target), start);
+            assert.equal(isAscii(seen), odd < 0, `${length} bytes, byte ${odd}`);
+          }
+        }
+      }
+    }
+  });
+
+  test("looks at the bytes that a buffer has now, whatever it had before", () => {
+    // the view of a buffer is remembered from one chunk to the next
+    const buffer = Reflect.construct(ArrayBuffer, [64, { maxByteLength: 256 }]) as Resizable;
+    checkCopy(new Uint8Array(buffer), 0, 64, KEY, 0);
+    buffer.resize(256);
+    new Uint8Array(buffer).set(pattern(256));
+    checkCopy(new Uint8Array(buffer), 0, 256, KEY, 0);
+    buffer.resize(32);
+    checkCopy(new Uint8Array(buffer), 0, 32, KEY, 0);
+    buffer.resize(128);
+    new Uint8Array(buffer).set(pattern(128, 7));
+    checkCopy(new Uint8Array(buffer), 0, 128, KEY, 0);
+    const same = new Uint8Array(buffer);
+    checkCopy(same, 0, 128, KEY, 0);
+    buffer.resize(200);
+    same.set(pattern(200, 3));
+    checkCopy(same, 0, 200, KEY, 0);
+  });
+
+  test("knows where an array begins in its buffer, whichever was asked for before", () => {
+    const buffer = new ArrayBuffer(64);
+    const arrays = [0, 5, 8].map((offset) => new Uint8Array(buffer, offset));
+    for (const array of [...arrays, ...arrays, ...arrays.toReversed(), new Uint8Array(1)]) {
+      assert.equal(offsetOf(array), array.byteOffset);
+      assert.equal(offsetOf(array), array.byteOffset);
+    }
+  });
+
+  test("takes bytes of shared memory", () => {
+    const shared = new Uint8Array(new SharedArrayBuffer(128));
+    shared.set(pattern(128));
+    checkCopy(shared, 0, 128, KEY, 0);
+    checkCopy(shared, 1, 100, KEY, 0);
+  });
+
+  test("goes on inside a payload with the key turned", () => {
+    for (let offset = 0; offset < 9; offset++) {
+      const turned: Key = [KEY[offset % 4], KEY[(offset + 1) % 4], KEY[(offset + 2) % 4], KEY[(offset + 3) % 4]];
+      for (const far of [0, 2 ** 31, 2 ** 32, 2 ** 53 - 8]) {
+        assert.equal(rotateKey(wordOf(KEY), offset + far) | 0, wordOf(turned), `${offset + far}`);
+      }
+    }
+  });
+});
+
+describe("masking keys", () => {
+  const octets = (key: number): number[] => [key & 255, (key >>> 8) & 255, (key >>> 16) & 255, key >>> 24];
+
+  test("are the bytes of the source, in order, each used once", () => {
+    let asked = 0;
+    const given: number[] = [];
+    const keys = new MaskingKeys((target) => {
+      asked++;
+      target.set(pattern(target.length, asked));
+      given.push(...target);
+    });
+    assert.equal(asked, 0, "nothing is drawn before it is needed");
+    const taken: number[] = [];
+    for (let i = 0; i < 2500; i++) taken.push(...octets(keys.take()));
+    assert.equal(asked, 3);
+    assert.deepEqual(taken, given.slice(0, taken.length));
+  });
+
+  test("are forgotten once they are used", () => {
+    let pool: Uint8Array = new Uint8Array(0);
+    const keys = new MaskingKeys((target) => {
+      pool = target.fill(0xff);
+    });
+    assert.equal(keys.take(), -1);
+    assert.deepEqual([...pool.subarray(0, 8)], [0, 0, 0, 0, 255, 255, 255, 255]);
+  });
+
+  test("are drawn again after a source that failed", () => {
+    let broken = true;
+    const keys = new MaskingKeys((target) => {
+      if (broken) throw new Error("no randomness");
+      target.fill(7);
+    });
+    assert.throws(() => keys.take(), /no randomness/);
+    broken = false;
+    assert.deepEqual(octets(keys.take()), [7, 7, 7, 7]);
+  });
+});
+
+test("a large buffer that was looked at is not kept alive", async () => {
+  const look = (): WeakRef<ArrayBufferLike> => {
+    const chunk = new Uint8Array(2 << 20);
+    offsetOf(chunk);
+    copyMasked(chunk, 0, 64, 0, new Uint8Array(64), new Int32Array(16), 0);
+    return new WeakRef(chunk.buffer);
+  };
+  const buffer = look();
+  await collectGarbage();
+  assert.equal(buffer.deref(), undefined);
+});

@@ -1,0 +1,347 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { protocolError } from "../../src/errors.ts";
+import { hex } from "../support/bytes.ts";
+import { Endpoint } from "../support/endpoint.ts";
+import { ROLES } from "../support/frames.ts";
+
+const START = 1_000_000;
+const HEARTBEAT = { heartbeat: { interval: 30, timeout: 10 } };
+
+/** Lets the time pass up to the deadline; whether the stream may live on. */
+function pass(end: Endpoint): boolean {
+  return end.protocol.handleTimeout(end.protocol.deadline);
+}
+
+for (const role of ROLES) {
+  describe(`the heartbeat of a ${role}`, () => {
+    test("is off without options, and does not begin before start", () => {
+      const off = new Endpoint(role);
+      off.protocol.start(START);
+      assert.equal(off.protocol.deadline, Infinity);
+      assert.equal(off.protocol.handleTimeout(START + 1e9), true);
+      assert.equal(off.protocol.handleTimeout(Infinity), true);
+      const on = new Endpoint(role, HEARTBEAT);
+      assert.equal(on.protocol.deadline, Infinity);
+      on.protocol.start(START);
+      assert.equal(on.protocol.deadline, START + 30);
+    });
+
+    test("pings a silent peer, then gives it up", () => {
+      const end = new Endpoint(role, HEARTBEAT);
+      end.protocol.start(START);
+      assert.equal(end.protocol.handleTimeout(START + 29), true);
+      assert.deepEqual(end.sent(), []);
+      assert.equal(end.protocol.deadline, START + 30);
+      assert.equal(end.protocol.handleTimeout(START + 30), true);
+      assert.deepEqual(end.sent(), ["ping fin"]);
+      assert.equal(end.protocol.deadline, START + 40);
+      assert.equal(end.protocol.handleTimeout(START + 39), true);
+      assert.equal(end.protocol.handleTimeout(START + 40), false);
+      assert.equal(end.code, "HEARTBEAT_TIMEOUT");
+      assert.equal(end.protocol.error?.fault, "transport");
+      assert.match(end.protocol.error?.message ?? "", /40 ms$/);
+      end.protocol.receiveEnd(new Error("destroyed"));
+      assert.equal(end.code, "HEARTBEAT_TIMEOUT");
+      assert.equal(end.protocol.closing.code, 1006);
+    });
+
+    test("is content with any byte, before the ping and after", () => {
+      const end = new Endpoint(role, HEARTBEAT);
+      const { protocol } = end;
+      protocol.start(START);
+      protocol.receive(hex("8a"), 0, 1, START + 5); // the first byte of a frame
+      assert.equal(pass(end), true);
+      assert.deepEqual(end.sent(), []);
+      assert.equal(protocol.deadline, START + 35);
+      protocol.receive(new Uint8Array(0), 0, 0, START + 31); // is no byte
+      assert.equal(pass(end), true);
+      assert.deepEqual(end.sent(), ["ping fin"]);
+      protocol.receive(role === "server" ? hex("80") : hex("00"), 0, 1, START + 44);
+      assert.equal(pass(end), true);
+      for (let round = 1; round < 4; round++) {
+        assert.equal(protocol.deadline, START + 8 + 36 * round + 30);
+        assert.deepEqual(end.sent(), []);
+        assert.equal(pass(end), true);
+        assert.deepEqual(end.sent(), ["ping fin"]);
+        const rest = role === "server" ? hex("00000000 8a80") : hex("8a00");
+        protocol.receive(rest, 0, rest.length, START + 8 + 36 * (round + 1));
+        assert.equal(pass(end), true);
+      }
+      assert.equal(protocol.error, undefined);
+    });
+
+    for (const timeout of [10, 30, 31, 1000]) {
+      test(`pings one interval after the last byte, with a timeout of ${timeout} ms`, () => {
+        const end = new Endpoint(role, { heartbeat: { interval: 30, timeout } });
+        const { protocol } = end;
+        protocol.start(START);
+        for (let last = START; last < START + 500; last += 37) {
+          while (protocol.deadline < last + 30) assert.equal(pass(end), true);
+          assert.deepEqual(end.sent(), []);
+          assert.equal(protocol.deadline, last + 30);
+          assert.equal(pass(end), true);
+          assert.deepEqual(end.sent(), ["ping fin"]);
+          end.receiveAt(last + 37, { opcode: 10 });
+        }
+        // a peer that answers no more
+        while (pass(end)) assert.ok(protocol.deadline < START + 3000);
+        const silence = Number(/(\d+) ms$/.exec(protocol.error?.message ?? "")?.[1]);
+        assert.equal(silence, 30 + timeout);
+      });
+    }
+
+    test("takes bytes without a time for as late as they can be", () => {
+      const end = new Endpoint(role, HEARTBEAT);
+      end.protocol.start(START);
+      end.receive({ opcode: 10 });
+      assert.equal(end.protocol.handleTimeout(START + 30), true);
+      assert.equal(end.protocol.deadline, START + 60);
+      pass(end);
+      assert.deepEqual(end.sent(), ["ping fin"]);
+    });
+
+    test("pings while nobody reads, and ends the connection only when somebody does", () => {
+      const end = new Endpoint(role, HEARTBEAT);
+      const { protocol } = end;
+      protocol.start(START);
+      protocol.pauseReading();
+      assert.equal(protocol.readingPaused, true);
+      const times: number[] = [];
+      for (let i = 0; i < 6; i++) {
+        times.push(protocol.deadline - START);
+        assert.equal(pass(end), true);
+        assert.deepEqual(end.sent(), ["ping fin"]);
+      }
+      // the second of two finds out whether the first was answered by a reset
+      assert.deepEqual(times, [30, 40, 70, 80, 110, 120]);
+      assert.equal(pass(end), true);
+      // pinged; the answer may lie unread
+      protocol.resumeReading(START + 155);
+      assert.equal(protocol.readingPaused, false);
+      assert.equal(protocol.deadline, START + 165);
+      protocol.resumeReading(START + 160); // which is no news
+      assert.equal(protocol.deadline, START + 165);
+      end.receiveAt(START + 164, { opcode: 10 });
+      assert.equal(pass(end), true);
+      assert.equal(protocol.deadline, START + 194);
+      // silence again
+      assert.equal(pass(end), true);
+      assert.equal(pass(end), false);
+      assert.equal(end.code, "HEARTBEAT_TIMEOUT");
+    });
+
+    test("sends no more pings to a peer that does not take them, while nobody reads", () => {
+      const end = new Endpoint(role, HEARTBEAT);
+      const { protocol } = end;
+      protocol.start(START);
+      protocol.pauseReading();
+      protocol.inTransit = 100;
+      for (let i = 0; i < 4; i++) assert.equal(pass(end), true);
+      assert.deepEqual(end.sent(), []);
+      protocol.inTransit = 0;
+      for (let i = 0; i < 4; i++) assert.equal(pass(end), true);
+      assert.deepEqual(end.sent(), ["ping fin"]); // the first is waiting
+    });
+
+    test("goes on with a new interval where reading was paused between two pings", () => {
+      const end = new Endpoint(role, { heartbeat: { interval: 30, timeout: 100 } });
+      const { protocol } = end;
+      protocol.start(START);
+      protocol.pauseReading();
+      protocol.resumeReading(START + 20);
+      assert.equal(protocol.deadline, START + 30);
+      assert.equal(pass(end), true);
+      protocol.pauseReading();
+      protocol.resumeReading(START + 50);
+      assert.equal(protocol.deadline, START + 80); // an answer may come by then, and the next ping be due
+      assert.equal(protocol.handleTimeout(START + 80), true);
+      assert.equal(protocol.handleTimeout(START + 110), true);
+      assert.equal(protocol.handleTimeout(START + 140), true);
+      assert.equal(protocol.handleTimeout(START + 150), false);
+      assert.deepEqual(end.sent(), ["ping fin"]);
+    });
+
+    test("changes no deadline of a closing handshake when reading goes on", () => {
+      const end = new Endpoint(role, { ...HEARTBEAT, closeTimeout: 100 });
+      end.protocol.start(START);
+      pass(end);
+      end.protocol.pauseReading();
+      end.protocol.close(1000, "", START + 35);
+      end.protocol.resumeReading(START + 36);
+      assert.equal(end.protocol.deadline, START + 135);
+      const off = new Endpoint(role);
+      off.protocol.pauseReading();
+      off.protocol.resumeReading(START);
+      assert.equal(off.protocol.deadline, Infinity);
+    });
+
+    test("pings between the fragments of a message, without a word to the sink", () => {
+      const end = new Endpoint(role, HEARTBEAT);
+      end.protocol.start(START);
+      end.protocol.beginMessage("binary");
+      end.protocol.sendFragment(hex("01"), false);
+      pass(end);
+      end.protocol.sendFragment(hex("02"), true);
+      assert.deepEqual(end.sent(), ["binary 01", "ping fin", "continuation 02 fin"]);
+      assert.deepEqual(end.heard, []);
+    });
+
+    test("ends with the connection", () => {
+      const end = new Endpoint(role, HEARTBEAT);
+      end.protocol.start(START);
+      end.protocol.receiveEnd();
+      assert.equal(end.protocol.deadline, Infinity);
+      assert.equal(end.protocol.handleTimeout(Infinity), true);
+      assert.deepEqual(end.sent(), []);
+    });
+  });
+
+  describe(`the closing handshake of a ${role} has closeTimeout`, () => {
+    test("from close() on, whatever comes", () => {
+      const end = new Endpoint(role, { ...HEARTBEAT, closeTimeout: 100 });
+      end.protocol.start(START);
+      end.protocol.close(1000, "", START + 5);
+      assert.equal(end.protocol.deadline, START + 105);
+      end.receive({ opcode: 1 }, { opcode: 9 });
+      end.protocol.startClosing(START + 50); // as callers do at each change of state
+      assert.equal(end.protocol.deadline, START + 105);
+      assert.equal(end.protocol.handleTimeout(START + 104), true);
+      assert.equal(end.protocol.handleTimeout(START + 105), false);
+      assert.equal(end.code, "CLOSE_TIMEOUT");
+      assert.equal(end.protocol.closing.clean, false);
+      assert.deepEqual(end.sent(), ["close 03e8 fin"]);
+    });
+
+    test("for the end of the stream, too, which is no error when both have closed", () => {
+      const end = new Endpoint(role, { closeTimeout: 100 });
+      end.protocol.close(1000, "", START);
+      end.receive({ opcode: 8, payload: hex("03e8") });
+      end.protocol.startClosing(START + 90);
+      assert.equal(end.protocol.deadline, START + 100);
+      assert.equal(end.protocol.handleTimeout(START + 100), false);
+      end.protocol.receiveEnd();
+      assert.deepEqual(end.protocol.closing, { code: 1000, reason: "", clean: true, error: undefined });
+    });
+
+    test("from the peer's Close on", () => {
+      const end = new Endpoint(role, { ...HEARTBEAT, closeTimeout: 100 });
+      end.protocol.start(START);
+      end.receive({ opcode: 8 });
+      end.protocol.startClosing(START + 7);
+      assert.equal(end.protocol.deadline, START + 107);
+      assert.deepEqual(end.sent(), ["close fin"]);
+      assert.equal(end.protocol.handleTimeout(START + 107), false);
+      assert.equal(end.code, undefined);
+    });
+
+    test("for its own Close, too, which may never get past what waits before it", () => {
+      const end = new Endpoint(role, { closeTimeout: 100 });
+      end.receive({ opcode: 8 });
+      end.protocol.startClosing(START);
+      assert.equal(end.protocol.handleTimeout(START + 100), false);
+      assert.equal(end.code, "CLOSE_TIMEOUT");
+      end.protocol.receiveEnd();
+      assert.deepEqual(end.sent(), []);
+      assert.equal(end.protocol.closing.clean, false);
+    });
+
+    test("from an error on, which stays the error", () => {
+      const end = new Endpoint(role, { closeTimeout: 100 });
+      end.protocol.fail(protocolError("HANDLER_FAILED"));
+      end.protocol.startClosing(START);
+      assert.equal(end.protocol.deadline, START + 100);
+      assert.equal(end.protocol.handleTimeout(START + 100), false);
+      assert.equal(end.code, "HANDLER_FAILED");
+    });
+
+    test("counted anew whenever output is sent, up to maxCloseTime in all", () => {
+      const end = new Endpoint(role, { closeTimeout: 100, maxCloseTime: 250 });
+      const { protocol } = end;
+      protocol.outputSent(START); // it does not have to end yet
+      assert.deepEqual([protocol.deadline, protocol.isEnding], [Infinity, false]);
+      protocol.close(1000, "", START);
+      assert.equal(protocol.isEnding, true);
+      for (const [at, deadline] of [
+        [90, 190],
+        [150, 250],
+        [240, 250],
+      ] as const) {
+        assert.equal(protocol.handleTimeout(START + at), true);
+        protocol.outputSent(START + at);
+        assert.equal(protocol.deadline, START + deadline);
+      }
+      assert.equal(protocol.handleTimeout(START + 250), false);
+      assert.equal(end.code, "CLOSE_TIMEOUT");
+      assert.match(protocol.error?.message ?? "", /maxCloseTime is 250 ms$/);
+      protocol.outputSent(START + 251); // it is over
+      assert.equal(protocol.deadline, Infinity);
+    });
+
+    test("counted from an error of the peer's, whatever is sent then; from output that is sent after one of our own", () => {
+      for (const [code, deadline] of [
+        ["INVALID_OPCODE", 100],
+        ["SLOW_CONSUMER", 100],
+        ["CLOSED_BY_SIGNAL", 100],
+        ["HANDLER_FAILED", 150],
+      ] as const) {
+        const end = new Endpoint(role, { closeTimeout: 100 });
+        end.protocol.fail(protocolError(code));
+        end.protocol.startClosing(START);
+        end.protocol.outputSent(START + 50);
+        assert.equal(end.protocol.deadline, START + deadline, code);
+      }
+    });
+
+    test("which runs by startEnding while it is open, instead of the heartbeat: a Close is to follow what is still to be sent", () => {
+      const end = new Endpoint(role, { ...HEARTBEAT, closeTimeout: 100 });
+      const { protocol } = end;
+      protocol.start(START);
+      pass(end);
+      protocol.pauseReading();
+      protocol.startEnding(START + 35);
+      protocol.resumeReading(START + 36);
+      assert.deepEqual([protocol.state, protocol.deadline], ["open", START + 135]);
+      protocol.close(1000, "", START + 50);
+      assert.equal(protocol.deadline, START + 135);
+      const other = new Endpoint(role, { closeTimeout: 100 });
+      other.protocol.startEnding(START);
+      assert.equal(other.protocol.handleTimeout(START + 100), false);
+      assert.equal(other.code, "CLOSE_TIMEOUT");
+    });
+
+    test("which runs by startEnding when the peer has ended its half: output may wait", () => {
+      const end = new Endpoint(role, { closeTimeout: 100, maxCloseTime: 150 });
+      const { protocol } = end;
+      protocol.close(1000, "", START);
+      protocol.receiveEnd();
+      assert.equal(protocol.deadline, Infinity);
+      protocol.startEnding(START + 20);
+      assert.equal(protocol.deadline, START + 120);
+      protocol.outputSent(START + 60);
+      assert.equal(protocol.deadline, START + 150);
+      assert.equal(protocol.handleTimeout(START + 150), false);
+      assert.equal(end.code, "CONNECTION_LOST");
+    });
+
+    test("is an error though both have closed, if output of ours was not sent", () => {
+      const end = new Endpoint(role, { closeTimeout: 100 });
+      const { protocol } = end;
+      protocol.close(1000, "", START);
+      protocol.inTransit = protocol.output.size;
+      end.receive({ opcode: 8, payload: hex("03e8") });
+      assert.equal(protocol.handleTimeout(START + 100), false);
+      assert.equal(end.code, "CLOSE_TIMEOUT");
+      assert.equal(protocol.closing.clean, false);
+    });
+
+    test("which does not run while it is open, or when it has ended", () => {
+      const end = new Endpoint(role, { closeTimeout: 100 });
+      end.protocol.startClosing(START);
+      assert.equal(end.protocol.deadline, Infinity);
+      end.protocol.receiveEnd();
+      end.protocol.startClosing(START);
+      assert.equal(end.protocol.deadline, Infinity);
+    });
+  });
+}
