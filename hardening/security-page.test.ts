@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -8,7 +8,9 @@ import { DEFAULT_HEAD_LIMITS, DEFAULT_LIMITS } from "@tungstate/protocol";
 const root = fileURLToPath(new URL("..", import.meta.url));
 const read = (path: string): string => readFileSync(join(root, path), "utf8");
 const page = read("SECURITY.md");
-const api = read("docs/api.md");
+const api = readdirSync(join(root, "docs/api"))
+  .map((file) => read(`docs/api/${file}`))
+  .join("\n## \n");
 
 /** The cells of a table's rows, below a heading or the page's beginning; the row of dashes left out. */
 function rowsOf(text: string): string[][] {
@@ -30,9 +32,9 @@ function between(text: string, from: string, to: string): string {
   return text.slice(start, end < 0 ? undefined : end);
 }
 
-/** The default that docs/api.md has for an option, whose own test holds it to the code. */
+/** The default that docs/api has for an option, whose own test holds it to the code. */
 function defaultOf(kind: string, option: string): string | undefined {
-  const [head = [], ...rows] = rowsOf(between(api, `### \`${kind}\`\n`, "\n### "));
+  const [head = [], ...rows] = rowsOf(between(api, `## \`${kind}\`\n`, "\n## "));
   const column = head.indexOf("default");
   return rows.find(([name]) => name === `\`${option}\``)?.[column];
 }
@@ -42,7 +44,7 @@ const hubBounds = rowsOf(between(page, "Of the hub", "How the hub keeps")).slice
 
 describe("SECURITY.md: the defaults", () => {
   for (const [, option = "", said] of bounds) {
-    test(`${option} is the one of docs/api.md`, () => {
+    test(`${option} is the one of docs/api`, () => {
       const [kind = "", name = ""] = option.replaceAll("`", "").split(".");
       assert.equal(said, defaultOf(kind, name));
     });

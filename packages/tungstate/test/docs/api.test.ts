@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import { describe, test } from "node:test";
 import { Protocol, type ProtocolSink } from "@tungstate/protocol";
@@ -10,11 +12,13 @@ import { connectionSettings } from "../../src/options.ts";
 import { WebSocketServer } from "../../src/server/server.ts";
 import { memoryPipe } from "../../src/testing/memory-pipe.ts";
 import { secure } from "../../src/tls/secure.ts";
-import { checkTypes, describePage, readPage, sectionOf, tableRows } from "./support/pages.ts";
+import { apiPages, namesOf, type Part } from "./support/api-pages.ts";
+import { checkTypes, describePage, readPage, root, sectionOf, tableRows } from "./support/pages.ts";
 
-const PAGE = "docs/api.md";
+const PAGES = apiPages();
+const PARTS = PAGES.flatMap(({ parts }) => parts);
 
-describePage(PAGE, { ports: [8080] });
+for (const { path } of PAGES) describePage(path, { ports: [8080] });
 
 /** What is imported, and the file that says what it exports. */
 const ENTRIES = {
@@ -32,14 +36,6 @@ const INTERNAL: Readonly<Record<string, readonly string[]>> = {
   WebSocketServer: ["onConnectionClosed", "onHandlerError"],
 };
 
-/** A part of the page about one interface or class. */
-interface Part {
-  readonly name: string;
-  /** Those whose members it has besides those in its table. */
-  readonly parents: readonly string[];
-  readonly rows: readonly Readonly<Record<string, string>>[];
-}
-
 function exportedNames(entry: Entry): string[] {
   const text = readPage(ENTRIES[entry]).replace(/\/\*.*?\*\//gs, "");
   const lists = [...text.matchAll(/^export (?:type )?\{([^}]*)\}/gm)].flatMap(([, list = ""]) => list.split(","));
@@ -49,71 +45,69 @@ function exportedNames(entry: Entry): string[] {
   );
 }
 
-/** The names in code at the beginning of a table's row: of `a`, `b(c)` both. */
-function namesOf(row: Readonly<Record<string, string>>): string[] {
-  return [...(Object.values(row)[0] ?? "").matchAll(/`(\w+)[^`]*`/g)].map(([, name = ""]) => name);
-}
+describe("docs/api", () => {
+  test("documents no entry that does not exist", () => {
+    const documented = new Set(PAGES.flatMap((page) => page.exports.map(({ entry }) => entry)));
+    assert.deepEqual([...documented].sort(), Object.keys(ENTRIES).sort());
+  });
 
-function partsOf(entry: Entry): Part[] {
-  return [...sectionOf(PAGE, `## ${entry}`).matchAll(/^### `(\w+)`\n(.*?)(?=^### |$(?![^]))/gms)].map(
-    ([, name = "", text = ""]) => {
-      const [inherited = ""] = /^All of .*$/m.exec(text) ?? [];
-      return {
-        name,
-        parents: [...inherited.matchAll(/`(\w+)`/g)].map(([, parent = ""]) => parent),
-        rows: tableRows(text),
-      };
-    },
-  );
-}
-
-/** All names that a part of the page explains, as exports: those in headings, and those in tables that are about no other name. */
-function explainedNames(entry: Entry): string[] {
-  const text = sectionOf(PAGE, `## ${entry}`).replace(/^### `\w+`\n.*?(?=^### |$(?![^]))/gms, "");
-  return [...partsOf(entry).map(({ name }) => name), ...tableRows(text).flatMap(namesOf)];
-}
-
-describe(PAGE, () => {
-  const ofProtocol = new Set(exportedNames("@tungstate/protocol"));
   for (const entry of Object.keys(ENTRIES) as Entry[]) {
-    test(`explains every export of ${entry}, and nothing else`, () => {
-      const exported = new Set(exportedNames(entry));
-      const explained = explainedNames(entry);
-      assert.ok(exported.size > 0);
-      assert.deepEqual(
-        [...exported].filter((name) => !explained.includes(name)),
-        [],
-        "exported, and not on the page",
-      );
-      const unknown = explained.filter((name) => !exported.has(name) && !ofProtocol.has(name));
-      assert.deepEqual(unknown, [], "on the page, and not exported");
-      assert.deepEqual(
-        explained.filter((name, at) => explained.indexOf(name) !== at),
-        [],
-        "explained twice",
-      );
+    test(`documents every export of ${entry} once, and nothing else`, () => {
+      const exported = exportedNames(entry).sort();
+      const documented = PAGES.flatMap((page) => page.exports)
+        .filter((each) => each.entry === entry)
+        .map(({ name }) => name)
+        .sort();
+      assert.ok(exported.length > 0);
+      assert.deepEqual(documented, [...new Set(exported)]);
     });
   }
 
-  test("has every option and every member, and no other", async () => {
-    const exported = new Set(exportedNames("tungstate"));
-    const typeOf = (name: string): string => `${exported.has(name) ? "tungstate" : "protocol"}.${name}`;
-    const checks = (["tungstate", "@tungstate/protocol"] as const).flatMap(partsOf).map(({ name, parents, rows }) => {
-      const listed = [...rows.flatMap(namesOf), ...(INTERNAL[name] ?? [])].map((each) => JSON.stringify(each));
-      assert.ok(listed.length > 0, `${name} has a table`);
-      const inherited = parents.map((parent) => `keyof ${typeOf(parent)}`);
-      return `check<Difference<keyof ${typeOf(name)}, ${[...inherited, "never"].join(" | ")}, ${listed.join(" | ")}>>({});`;
+  test("documents every option and every member, and no other", async () => {
+    const withMembers = PARTS.filter(({ members }) => members.length > 0);
+    const modules = [...new Set(withMembers.map(({ entry }) => entry))];
+    const typeOf = (entry: string, name: string): string => `Module${modules.indexOf(entry)}.${name}`;
+    const checks = withMembers.map(({ entry, name, parents, members }) => {
+      const listed = [...members, ...(INTERNAL[name] ?? [])].map((each) => JSON.stringify(each));
+      assert.equal(new Set(listed).size, listed.length, `${name}: each member once`);
+      const inherited = parents.map((parent) => `keyof ${parent === "Duplex" ? parent : typeOf(entry, parent)}`);
+      return `check<Difference<keyof ${typeOf(entry, name)}, ${[...inherited, "never"].join(" | ")}, ${listed.join(" | ")}>>({});`;
     });
-    assert.ok(checks.length > 20);
+    assert.ok(checks.length > 50);
     await checkTypes(`
-      import type * as tungstate from "tungstate";
-      import type * as protocol from "@tungstate/protocol";
+      import type { Duplex } from "node:stream";
+      ${modules.map((entry, index) => `import type * as Module${index} from "${entry}";`).join("\n")}
       interface Difference<Real, Inherited, Listed> {
         notOnThePage?: Exclude<Extract<Real, string>, Inherited | Listed>;
         onlyOnThePage?: Exclude<Listed, Real>;
       }
       function check<T extends { notOnThePage?: never; onlyOnThePage?: never }>(_: T): void {}
       ${checks.join("\n")}`);
+  });
+
+  test("an export with a heading is a function, or has a table of members", () => {
+    const empty = PARTS.filter(
+      ({ members, name, page }) => members.length === 0 && !readPage(page).includes(`\`${name}(`),
+    );
+    assert.deepEqual(
+      empty.map(({ name }) => name),
+      [],
+    );
+  });
+
+  test("describes every export, option and member", () => {
+    for (const { name, rows } of PARTS) {
+      for (const row of rows) assert.ok((row["description"] ?? "") !== "", `${name}: ${namesOf(row).join()}`);
+    }
+  });
+
+  test("has an index with a link to every page", () => {
+    const index = readPage("docs/api/README.md");
+    const files = readdirSync(join(root, "docs/api")).filter((file) => file !== "README.md");
+    assert.deepEqual(
+      files.filter((file) => !index.includes(`](${file})`)),
+      [],
+    );
   });
 });
 
@@ -161,12 +155,12 @@ async function refuses(kind: string, options: Options): Promise<boolean> {
 const RANGE = /^([\d,]+) to ([\d,]+|Infinity)(, Infinity)?$/;
 const numberOf = (text: string): number => Number(text.replaceAll(",", ""));
 
-for (const { name: kind, rows } of partsOf("tungstate").concat(partsOf("@tungstate/protocol"))) {
+for (const { name: kind, rows, page } of PARTS) {
   for (const row of rows) {
     const [, least, most, orInfinity] = RANGE.exec(row["range"] ?? "") ?? [];
     const [name = ""] = namesOf(row);
     if (least === undefined || most === undefined || !(kind in GIVE)) continue;
-    test(`${PAGE}: ${kind}.${name} is a number from ${least} to ${most}`, async () => {
+    test(`${page}: ${kind}.${name} is a number from ${least} to ${most}`, async () => {
       const [low, high] = [numberOf(least), numberOf(most)];
       const good = [low, low + 1, high, ...(orInfinity === undefined ? [] : [Infinity])];
       const bad = [low - 1, high + 1, low + 0.5, NaN, -Infinity, String(low)];
@@ -187,8 +181,8 @@ function plainDefault(text: string): unknown {
   return text === "true" ? true : text === "false" ? false : undefined;
 }
 
-describe(`${PAGE}: defaults`, () => {
-  const part = (name: string): Part["rows"] => partsOf("tungstate").find((each) => each.name === name)?.rows ?? [];
+describe("docs/api: defaults", () => {
+  const part = (name: string): Part["rows"] => PARTS.find((each) => each.name === name)?.rows ?? [];
 
   test("of a connection", () => {
     const settings: Options = { ...connectionSettings("server", {}), compression: false };
@@ -220,7 +214,7 @@ describe(`${PAGE}: defaults`, () => {
   });
 
   test("in README.md are the same", () => {
-    const all = partsOf("tungstate").flatMap(({ rows }) => rows);
+    const all = PARTS.filter(({ entry }) => entry === "tungstate").flatMap(({ rows }) => rows);
     const rows = tableRows(sectionOf("README.md", "## Limits"));
     assert.ok(rows.length > 10);
     for (const row of rows) {

@@ -1,0 +1,21 @@
+import assert from "node:assert/strict";
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { readPage, root, tableRows } from "./support/pages.ts";
+
+const MAX_CELL = 150; // characters; a longer text is a paragraph below the table
+
+const pages = readdirSync(join(root, "docs/api"))
+  .filter((file) => file.endsWith(".md"))
+  .map((file) => `docs/api/${file}`);
+
+for (const page of pages) {
+  test(`${page}: no table cell has more than ${MAX_CELL} characters`, () => {
+    const cells = tableRows(readPage(page)).flatMap((row) => Object.values(row));
+    assert.deepEqual(
+      cells.filter((cell) => cell.length > MAX_CELL),
+      [],
+    );
+  });
+}
