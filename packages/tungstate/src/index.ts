@@ -10,9 +10,9 @@ export {
   sendableClose,
   WebSocketError,
 } from "@tungstate/protocol";
-export type { Clock } from "./clock.ts";
-export { MemoryBudget, type MemoryPart, type MemoryPartOptions, type MemoryUse, sharedMemoryBudget } from "./budget.ts";
-export type { ConnectionOptions, MinProgress } from "./options.ts";
+export type { Clock } from "./schedule/clock.ts";
+export { MemoryBudget, type MemoryPart, type MemoryPartOptions, type MemoryUse, sharedMemoryBudget } from "./connection/memory-budget.ts";
+export type { ConnectionOptions, MinProgress } from "./connection/options.ts";
 export type {
   ByteStream,
   CloseInfo,
@@ -22,7 +22,7 @@ export type {
   MessageData,
   WebSocketConnection,
   WriteOptions,
-} from "./types.ts";
+} from "./connection/types.ts";
 export { accept, type AcceptOptions } from "./server/accept.ts";
 export { type AdmissionOptions, RefusedError } from "./server/admission.ts";
 export type { Decision, Grant } from "./server/decision.ts";
@@ -39,8 +39,8 @@ export {
   type WebSocketServerOptions,
 } from "./server/server.ts";
 export type { StreamHandler } from "./server/stream.ts";
-export { client, type ClientOptions, HandshakeRejectedError } from "./client.ts";
-export { clientTls, type ClientTlsOptions, connect, type ConnectOptions } from "./connect.ts";
+export { client, type ClientOptions, HandshakeRejectedError } from "./client/client.ts";
+export { clientTls, type ClientTlsOptions, connect, type ConnectOptions } from "./client/connect.ts";
 export { type ConnectionErrorCode, ConnectError, CONNECTION_ERRORS, type ConnectStep, type Tried } from "./errors.ts";
 export { dial, type Dialed, type Road } from "./dial/dial.ts";
 export type { DialOptions, DialTarget } from "./dial/options.ts";
@@ -48,7 +48,7 @@ export { type InterfaceAddress, listInterfaces, type NetworkInterface } from "./
 export { secure, type Secured, type SecureOptions, type TlsInfo } from "./tls/secure.ts";
 export type { TlsOptions } from "./tls/options.ts";
 export type { CompressionOptions } from "./deflate/settings.ts";
-export { Roads } from "./dial/roads.ts";
+export { Roads } from "./dial/routes.ts";
 export type { InterfaceStrategy } from "./dial/options.ts";
 export type { Lookup } from "./dial/resolve.ts";
 export { pinOf } from "./tls/options.ts";

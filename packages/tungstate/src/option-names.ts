@@ -1,9 +1,9 @@
 import { type HeadLimits, type Heartbeat, protocolError } from "@tungstate/protocol";
-import type { ClientOptions } from "./client.ts";
-import type { ClientTlsOptions, ConnectOptions } from "./connect.ts";
+import type { ClientOptions } from "./client/client.ts";
+import type { ClientTlsOptions, ConnectOptions } from "./client/connect.ts";
 import type { CompressionOptions } from "./deflate/settings.ts";
 import type { BindOptions, DialOptions } from "./dial/options.ts";
-import { type ConnectionOptions, describe, type MinProgress } from "./options.ts";
+import { type ConnectionOptions, describe, type MinProgress } from "./connection/options.ts";
 import type { BackoffOptions } from "./reconnecting/backoff.ts";
 import type { ReconnectOptions } from "./reconnecting/options.ts";
 import type { OutboxOptions } from "./reconnecting/outbox.ts";

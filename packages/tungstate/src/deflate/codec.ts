@@ -10,8 +10,8 @@ import {
   type WebSocketError,
   type WindowBits,
 } from "@tungstate/protocol";
-import { deflateLater, inflateLater, type Job } from "./off-loop.ts";
-import { copied, deflateNow, encodeText, inflateNow, storedBlocks, SYNC_TAIL_SIZE } from "./on-loop.ts";
+import { deflateLater, inflateLater, type Job } from "./asynchronous.ts";
+import { copied, deflateNow, encodeText, inflateNow, storedBlocks, SYNC_TAIL_SIZE } from "./synchronous.ts";
 import type { CompressionSettings } from "./settings.ts";
 import { Window } from "./window.ts";
 

@@ -17,13 +17,13 @@ import {
   interfaceNames,
   onlyFamily,
 } from "./options.ts";
-import { type Proxy, proxyFromEnvironment, proxyFromOption, socksKind } from "./proxy.ts";
-import { checkProxyHeaders, type HeaderList } from "./proxy-headers.ts";
+import { type Proxy, proxyFromEnvironment, proxyFromOption, socksKind } from "./proxy/proxy.ts";
+import { checkProxyHeaders, type HeaderList } from "./proxy/headers.ts";
 import { race } from "./race.ts";
 import { resolve, type ResolvedAddress } from "./resolve.ts";
-import { Roads } from "./roads.ts";
-import { openSocks, socks4Obstacle } from "./socks.ts";
-import { openTunnel } from "./tunnel.ts";
+import { Roads } from "./routes.ts";
+import { openSocks, socks4Obstacle } from "./proxy/socks.ts";
+import { openTunnel } from "./proxy/tunnel.ts";
 
 /** The way that a byte stream takes. Through a proxy, the addresses are those of the connection to the proxy. */
 export interface Road {

@@ -1,9 +1,9 @@
 import { type HeaderInput, protocolError } from "@tungstate/protocol";
 import { type Family, familyOf } from "./ip.ts";
-import { proxyFromOption, socksKind } from "./proxy.ts";
-import { checkProxyHeaders } from "./proxy-headers.ts";
+import { proxyFromOption, socksKind } from "./proxy/proxy.ts";
+import { checkProxyHeaders } from "./proxy/headers.ts";
 import type { Lookup } from "./resolve.ts";
-import { MAX_TIME } from "../time-options.ts";
+import { MAX_TIME } from "../options/time.ts";
 import type { TlsOptions } from "../tls/options.ts";
 
 /** Where to: a host (a name or an IP address) and port, or the path of a Unix socket. */

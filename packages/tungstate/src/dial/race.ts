@@ -1,5 +1,5 @@
 import { WebSocketError } from "@tungstate/protocol";
-import { onAbort } from "../abort-signal.ts";
+import { onAbort } from "../schedule/abort-signal.ts";
 import { abortedError, connectError, furthest } from "../errors.ts";
 import { asError, linkedController, type LinkedController } from "./abort.ts";
 

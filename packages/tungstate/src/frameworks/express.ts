@@ -2,7 +2,7 @@ import type { Application, Request, RequestHandler } from "express";
 import type { Server as HttpServer } from "node:http";
 import type { Server as HttpsServer } from "node:https";
 import type { WebSocketServer } from "../server/server.ts";
-import type { WebSocketConnection } from "../types.ts";
+import type { WebSocketConnection } from "../connection/types.ts";
 import { acceptUpgrade, letRequestsUpgrade, UPGRADE_REQUIRED, type UpgradeOptions } from "./upgrades.ts";
 
 export type { UpgradeOptions };

@@ -3,7 +3,7 @@ import { IncomingMessage } from "node:http";
 import type { Server as NetServer } from "node:net";
 import { protocolError } from "@tungstate/protocol";
 import type { WebSocketServer } from "../server/server.ts";
-import type { WebSocketConnection } from "../types.ts";
+import type { WebSocketConnection } from "../connection/types.ts";
 import { SWITCH_BY_HEADER } from "./switching.ts";
 import { acceptUpgrade, letRequestsUpgrade, UPGRADE_REQUIRED, type UpgradeOptions } from "./upgrades.ts";
 

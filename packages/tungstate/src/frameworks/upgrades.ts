@@ -3,12 +3,12 @@ import { type IncomingMessage, Server as HttpServer, ServerResponse } from "node
 import { Server as HttpsServer } from "node:https";
 import { type Server as NetServer, Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { Connection } from "../connection.ts";
+import { Connection } from "../connection/connection.ts";
 import { checkNames } from "../option-names.ts";
-import { describe, time } from "../options.ts";
+import { describe, time } from "../connection/options.ts";
 import { routeUpgrades } from "../server/router.ts";
 import type { WebSocketServer } from "../server/server.ts";
-import type { WebSocketConnection } from "../types.ts";
+import type { WebSocketConnection } from "../connection/types.ts";
 import { type ResponseHeaders, SwitchingResponse } from "./switching.ts";
 
 export interface UpgradeOptions {

@@ -1,5 +1,5 @@
 import { type NetworkInterfaceInfo, networkInterfaces } from "node:os";
-import type { Clock } from "../clock.ts";
+import type { Clock } from "../schedule/clock.ts";
 import { scopeOf } from "../dial/ip.ts";
 
 /** What `os.networkInterfaces` gives. */

@@ -1,6 +1,6 @@
 import { type Data, Message } from "@tungstate/protocol";
-import { asData, sizeOf } from "../message-data.ts";
-import type { MessageData, WriteOptions } from "../types.ts";
+import { asData, sizeOf } from "../connection/writing/message-data.ts";
+import type { MessageData, WriteOptions } from "../connection/types.ts";
 
 /**
  * What happens to a message that the outbox has no room for: `reject` refuses it with WRITE_BUFFER_FULL; `drop-oldest` drops the

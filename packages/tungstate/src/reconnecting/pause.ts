@@ -1,4 +1,4 @@
-import type { Clock } from "../clock.ts";
+import type { Clock } from "../schedule/clock.ts";
 
 /** A wait that can be cut short, but not below what the server has asked for. */
 export interface Pause {

@@ -1,5 +1,5 @@
-import { onAbort } from "../abort-signal.ts";
-import type { Clock } from "../clock.ts";
+import { onAbort } from "../schedule/abort-signal.ts";
+import type { Clock } from "../schedule/clock.ts";
 import { linkedController } from "../dial/abort.ts";
 import { reconnectingError } from "./errors.ts";
 import type { Provided } from "./options.ts";

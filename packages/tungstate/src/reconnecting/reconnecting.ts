@@ -1,14 +1,14 @@
 import { checkClose, CLOSE_CODE, HeaderFields, type Message, protocolError, WebSocketError } from "@tungstate/protocol";
-import { onAbort } from "../abort-signal.ts";
-import { warnOfHandler } from "../connection.ts";
+import { onAbort } from "../schedule/abort-signal.ts";
+import { warnOfHandler } from "../connection/connection.ts";
 import type { Road } from "../dial/dial.ts";
-import { Emitter } from "../emitter.ts";
-import { checkStream } from "../fragments.ts";
-import { asData } from "../message-data.ts";
-import { describe } from "../options.ts";
-import { checkPing } from "../pings.ts";
-import { handled, notOpen, rejected } from "../promises.ts";
-import { splitConnection } from "../split.ts";
+import { Emitter } from "../schedule/emitter.ts";
+import { checkStream } from "../connection/writing/fragments.ts";
+import { asData } from "../connection/writing/message-data.ts";
+import { describe } from "../connection/options.ts";
+import { checkPing } from "../connection/pings.ts";
+import { handled, notOpen, rejected } from "../schedule/promises.ts";
+import { splitConnection } from "../connection/split.ts";
 import type { TlsInfo } from "../tls/secure.ts";
 import type {
   CloseInfo,
@@ -17,11 +17,11 @@ import type {
   MessageData,
   WebSocketConnection,
   WriteOptions,
-} from "../types.ts";
+} from "../connection/types.ts";
 import { type Provided, type ReconnectOptions, reconnectSettings } from "./options.ts";
 import { Sending } from "./sending.ts";
 import { Sessions } from "./sessions.ts";
-import { NEVER_OPEN, Succession, type SuccessionHost, type Surroundings } from "./succession.ts";
+import { NEVER_OPEN, Succession, type SuccessionHost, type Surroundings } from "./reconnect-loop.ts";
 import type { Attempt, Gap, ReconnectingConnection, ReconnectingEvents, ReconnectingStatus, Waiting } from "./types.ts";
 
 /**

@@ -1,6 +1,6 @@
 import { protocolError, type WebSocketError } from "@tungstate/protocol";
-import { DONE, failedCall, handled, notOpen, rejected } from "../promises.ts";
-import type { MessageData, WebSocketConnection, WriteOptions } from "../types.ts";
+import { DONE, failedCall, handled, notOpen, rejected } from "../schedule/promises.ts";
+import type { MessageData, WebSocketConnection, WriteOptions } from "../connection/types.ts";
 import { Outbox, type OutboxEntry, outboxEntry, type OutboxOptions } from "./outbox.ts";
 
 export interface SendingHost {

@@ -1,5 +1,5 @@
 import { type Message, protocolError } from "@tungstate/protocol";
-import type { WebSocketConnection } from "../types.ts";
+import type { WebSocketConnection } from "../connection/types.ts";
 import type { Gap } from "./types.ts";
 
 /** One connection, as a reader sees it. */

@@ -1,5 +1,5 @@
 import type { Message, WebSocketError } from "@tungstate/protocol";
-import type { CloseInfo, ConnectionEvents, MessageData, WebSocketConnection } from "../types.ts";
+import type { CloseInfo, ConnectionEvents, MessageData, WebSocketConnection } from "../connection/types.ts";
 
 /** Why there is no connection at the moment: an open one has ended, or an attempt to make one has failed. */
 export type Ending =

@@ -1,9 +1,9 @@
-import { onAbort } from "../abort-signal.ts";
+import { onAbort } from "../schedule/abort-signal.ts";
 import { ACCEPT_OPTIONS, checkNames } from "../option-names.ts";
-import { checkSignal, type ConnectionOptions, connectionSettings } from "../options.ts";
+import { checkSignal, type ConnectionOptions, connectionSettings } from "../connection/options.ts";
 import { transportOf } from "../transport/of.ts";
-import type { ByteStream, WebSocketConnection } from "../types.ts";
-import { isEncrypted } from "../url.ts";
+import type { ByteStream, WebSocketConnection } from "../connection/types.ts";
+import { isEncrypted } from "../client/url.ts";
 import { Accepting } from "./accepting.ts";
 import { Admission, type AdmissionOptions, extensionsOf, RefusedError, refusedForNow } from "./admission.ts";
 import { serverError } from "./errors.ts";

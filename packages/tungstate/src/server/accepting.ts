@@ -1,12 +1,12 @@
 import { protocolError, ServerHandshake, type UpgradeRequest, WebSocketError } from "@tungstate/protocol";
-import type { Clock } from "../clock.ts";
-import { type Agreed, Connection } from "../connection.ts";
+import type { Clock } from "../schedule/clock.ts";
+import { type Agreed, Connection } from "../connection/connection.ts";
 import { codecOf } from "../deflate/codec.ts";
-import { NOWHERE, type Timed } from "../deadlines.ts";
-import { type ConnectionSettings, describe } from "../options.ts";
+import { NOWHERE, type Timed } from "../schedule/deadlines.ts";
+import { type ConnectionSettings, describe } from "../connection/options.ts";
 import { releaseStream } from "../transport/of.ts";
 import type { Transport, TransportSink } from "../transport/transport.ts";
-import type { WebSocketConnection } from "../types.ts";
+import type { WebSocketConnection } from "../connection/types.ts";
 import { type Admission, type Admitted, RefusedError } from "./admission.ts";
 import { serverError } from "./errors.ts";
 import type { HandshakeRequest, RequestOrigin } from "./request.ts";

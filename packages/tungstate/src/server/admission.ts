@@ -17,9 +17,9 @@ import {
   WebSocketError,
 } from "@tungstate/protocol";
 import { serverCompression } from "../deflate/settings.ts";
-import { sha1 } from "../native.ts";
-import { type ConnectionSettings, describe, time } from "../options.ts";
-import { isThenable, whenKnown } from "../thenable.ts";
+import { sha1 } from "../native/primitives.ts";
+import { type ConnectionSettings, describe, time } from "../connection/options.ts";
+import { isThenable, whenKnown } from "../schedule/thenable.ts";
 import { type Decision, judge } from "./decision.ts";
 import { serverError } from "./errors.ts";
 import { mayConnect, type OriginPolicy, parseOrigin } from "./origin.ts";

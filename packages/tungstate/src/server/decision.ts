@@ -1,5 +1,5 @@
 import type { HeaderInput, Refusal } from "@tungstate/protocol";
-import { describe } from "../options.ts";
+import { describe } from "../connection/options.ts";
 
 /** Admits, and adds to the 101. */
 export interface Grant {

@@ -6,7 +6,7 @@ import {
   type Server as TlsServer,
   type TlsOptions,
 } from "node:tls";
-import { interceptHandles, type StreamHandle } from "../transport/system.ts";
+import { interceptHandles, type StreamHandle } from "../native/system.ts";
 import { serverError } from "./errors.ts";
 import type { HttpBackend } from "./http-backend.ts";
 import { changedTls, portOptions, socketBelow } from "./tls.ts";

@@ -1,5 +1,5 @@
 import type { WebSocketError } from "@tungstate/protocol";
-import { count } from "../options.ts";
+import { count } from "../connection/options.ts";
 import type { Accepting } from "./accepting.ts";
 import { AddressPlaces } from "./addresses.ts";
 import { refusedForNow } from "./admission.ts";

@@ -2,7 +2,7 @@ import type { IncomingMessage, Server as HttpServer } from "node:http";
 import type { Server as HttpsServer } from "node:https";
 import type { Duplex } from "node:stream";
 import { formatResponse, isWebSocketUpgrade, parseTarget, protocolError, refusalFor } from "@tungstate/protocol";
-import { systemClock } from "../clock.ts";
+import { systemClock } from "../schedule/clock.ts";
 import { transportOf } from "../transport/of.ts";
 import { sayAndEnd } from "./accepting.ts";
 import { behindResponses } from "./earlier-responses.ts";

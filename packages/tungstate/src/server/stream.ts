@@ -1,6 +1,6 @@
 import { type Message, WebSocketError } from "@tungstate/protocol";
-import type { Connection } from "../connection.ts";
-import type { MessageData, WebSocketConnection } from "../types.ts";
+import type { Connection } from "../connection/connection.ts";
+import type { MessageData, WebSocketConnection } from "../connection/types.ts";
 import type { HandshakeRequest } from "./request.ts";
 
 /** What a connection does, as a generator: messages in, messages out. */

@@ -1,4 +1,4 @@
-import type { Clock } from "../clock.ts";
+import type { Clock } from "../schedule/clock.ts";
 
 /** What happens to bytes that go one way. */
 export interface LaneConditions {

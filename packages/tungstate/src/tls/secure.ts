@@ -8,7 +8,7 @@ import { withoutScope } from "../dial/ip.ts";
 import { checkInteger } from "../dial/options.ts";
 import { abortedError, type ConnectError, connectError, type Tried } from "../errors.ts";
 import { checkNames, SECURE_OPTIONS } from "../option-names.ts";
-import { MAX_TIME } from "../time-options.ts";
+import { MAX_TIME } from "../options/time.ts";
 import { contextFor } from "./contexts.ts";
 import { tlsFailure } from "./failures.ts";
 import { identityOf } from "./identity.ts";

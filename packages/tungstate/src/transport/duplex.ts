@@ -1,7 +1,7 @@
 import { protocolError } from "@tungstate/protocol";
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { describe } from "../options.ts";
+import { describe } from "../connection/options.ts";
 import { Batches, type BatchStream } from "./batches.ts";
 import type { ReleasableTransport, TransportSink } from "./transport.ts";
 

@@ -1,11 +1,11 @@
 import { protocolError } from "@tungstate/protocol";
 import { Socket } from "node:net";
 import { Duplex } from "node:stream";
-import { describe } from "../options.ts";
-import type { ByteStream } from "../types.ts";
+import { describe } from "../connection/options.ts";
+import type { ByteStream } from "../connection/types.ts";
 import { DuplexTransport } from "./duplex.ts";
 import { HandleTransport } from "./handle.ts";
-import { system, takeHandle } from "./system.ts";
+import { system, takeHandle } from "../native/system.ts";
 import type { Transport } from "./transport.ts";
 import { WebStreamTransport } from "./web.ts";
 

@@ -1,5 +1,5 @@
 import { protocolError } from "@tungstate/protocol";
-import { describe } from "../options.ts";
+import { describe } from "../connection/options.ts";
 import { Batches, type BatchStream } from "./batches.ts";
 import type { Transport, TransportSink } from "./transport.ts";
 

@@ -3,9 +3,9 @@ import fc from "fast-check";
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
 import zlib from "node:zlib";
-import { keepStreams } from "../../src/deflate/kept.ts";
-import { jobCounts } from "../../src/deflate/off-loop.ts";
-import { MAX_FINAL_BLOCKS, releaseKept } from "../../src/deflate/on-loop.ts";
+import { keepStreams } from "../../src/native/pooled-zlib.ts";
+import { jobCounts } from "../../src/deflate/asynchronous.ts";
+import { MAX_FINAL_BLOCKS, releaseKept } from "../../src/deflate/synchronous.ts";
 import {
   anyMessage,
   anyParams,

@@ -2,10 +2,10 @@
 
 import assert from "node:assert/strict";
 import { describe, test, type TestContext } from "node:test";
-import { client } from "../../src/client.ts";
+import { client } from "../../src/client/client.ts";
 import type { CompressionOptions } from "../../src/deflate/settings.ts";
 import { memoryPipe } from "../../src/testing/memory-pipe.ts";
-import type { WebSocketConnection } from "../../src/types.ts";
+import type { WebSocketConnection } from "../../src/connection/types.ts";
 import { type ClientRoute, clientRoutes, speak } from "../support/client-routes.ts";
 import { take } from "../support/connected.ts";
 import { frame, TEXT, upgradeResponse } from "../support/raw.ts";

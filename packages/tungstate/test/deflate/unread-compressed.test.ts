@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import type { Duplex } from "node:stream";
 import { describe, test, type TestContext } from "node:test";
-import { MemoryBudget } from "../../src/budget.ts";
-import { client } from "../../src/client.ts";
-import { jobCounts } from "../../src/deflate/off-loop.ts";
+import { MemoryBudget } from "../../src/connection/memory-budget.ts";
+import { client } from "../../src/client/client.ts";
+import { jobCounts } from "../../src/deflate/asynchronous.ts";
 import { accept } from "../../src/server/accept.ts";
 import { memoryPipe } from "../../src/testing/memory-pipe.ts";
-import type { WebSocketConnection } from "../../src/types.ts";
+import type { WebSocketConnection } from "../../src/connection/types.ts";
 import { BINARY, CLOSE, closePayload, frame, PING } from "../support/raw.ts";
 import { until } from "../support/until.ts";
 import { codec, NO_TAKEOVER, TAKEOVER } from "./support.ts";

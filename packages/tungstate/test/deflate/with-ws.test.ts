@@ -5,7 +5,7 @@ import { describe, test } from "node:test";
 import type { WindowBits } from "@tungstate/protocol";
 import fc from "fast-check";
 import WebSocketOfWs, { type PerMessageDeflateOptions, WebSocketServer as WsServer } from "ws";
-import { connect } from "../../src/connect.ts";
+import { connect } from "../../src/client/connect.ts";
 import type { CompressionOptions } from "../../src/deflate/settings.ts";
 import { WebSocketServer } from "../../src/server/server.ts";
 import { take } from "../support/connected.ts";

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { connect } from "../../src/connect.ts";
+import { connect } from "../../src/client/connect.ts";
 import { dial } from "../../src/dial/dial.ts";
-import { type Environment, isExempt, parseProxy, proxyFromEnvironment } from "../../src/dial/proxy.ts";
+import { type Environment, isExempt, parseProxy, proxyFromEnvironment } from "../../src/dial/proxy/proxy.ts";
 import { ConnectError } from "../../src/errors.ts";
 import { reconnecting } from "../../src/reconnecting/reconnecting.ts";
 

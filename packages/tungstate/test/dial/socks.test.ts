@@ -3,7 +3,7 @@ import { once } from "node:events";
 import type { Socket } from "node:net";
 import { describe, test } from "node:test";
 import { inspect } from "node:util";
-import { connect, type ConnectOptions } from "../../src/connect.ts";
+import { connect, type ConnectOptions } from "../../src/client/connect.ts";
 import { dial } from "../../src/dial/dial.ts";
 import type { DialOptions } from "../../src/dial/options.ts";
 import { ConnectError } from "../../src/errors.ts";

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import dns from "node:dns";
 import type { AddressInfo } from "node:net";
 import { test } from "node:test";
-import { connect } from "../../src/connect.ts";
+import { connect } from "../../src/client/connect.ts";
 import { websocket } from "../../src/frameworks/fastify.ts";
 import { WebSocketServer } from "../../src/server/server.ts";
 import { take } from "../support/connected.ts";

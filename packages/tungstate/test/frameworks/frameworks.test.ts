@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { type ClientRequest, get, type IncomingMessage, type RequestOptions } from "node:http";
 import { after, before, describe, test } from "node:test";
-import { HandshakeRejectedError } from "../../src/client.ts";
-import { connect } from "../../src/connect.ts";
+import { HandshakeRejectedError } from "../../src/client/client.ts";
+import { connect } from "../../src/client/connect.ts";
 import { WebSocketServer } from "../../src/server/server.ts";
 import { take } from "../support/connected.ts";
 import { frame, Raw, TEXT, upgradeRequest } from "../support/raw.ts";

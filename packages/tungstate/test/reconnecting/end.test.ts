@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, test } from "node:test";
 import type { ReconnectOptions } from "../../src/reconnecting/options.ts";
 import { reconnecting } from "../../src/reconnecting/reconnecting.ts";
 import type { ReconnectingConnection } from "../../src/reconnecting/types.ts";
-import type { MessageData } from "../../src/types.ts";
+import type { MessageData } from "../../src/connection/types.ts";
 import { inWorld, settle, type World } from "./support.ts";
 
 /** Brings a connection into each of its states. */

@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import { Message, PreparedMessage } from "@tungstate/protocol";
 import fc from "fast-check";
 import { Outbox, outboxEntry } from "../../src/reconnecting/outbox.ts";
-import type { MessageData } from "../../src/types.ts";
+import type { MessageData } from "../../src/connection/types.ts";
 
 const entry = (data: MessageData): ReturnType<typeof outboxEntry> => outboxEntry(data, undefined);
 

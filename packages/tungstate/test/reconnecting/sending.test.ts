@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { MessageData, WebSocketConnection } from "../../src/types.ts";
+import type { MessageData, WebSocketConnection } from "../../src/connection/types.ts";
 import { inWorld, settle, type World } from "./support.ts";
 
 /** What the server's end of the newest connection gets, as text. */

@@ -1,5 +1,5 @@
 import type { Refusal } from "@tungstate/protocol";
-import { client } from "../../src/client.ts";
+import { client } from "../../src/client/client.ts";
 import { connectError, type ConnectionErrorCode } from "../../src/errors.ts";
 import { type Interfaces, Networks } from "../../src/reconnecting/networks.ts";
 import type { ReconnectOptions } from "../../src/reconnecting/options.ts";
@@ -7,7 +7,7 @@ import { Reconnecting } from "../../src/reconnecting/reconnecting.ts";
 import { accept } from "../../src/server/accept.ts";
 import type { HandshakeRequest } from "../../src/server/request.ts";
 import { type ConditionedStream, conditions, memoryPipe, VirtualClock } from "../../src/testing/index.ts";
-import type { WebSocketConnection } from "../../src/types.ts";
+import type { WebSocketConnection } from "../../src/connection/types.ts";
 
 /** What becomes of an attempt: a connection, a response that refuses it, or an error on the way. */
 export type Answer = "open" | Refusal | ConnectionErrorCode;

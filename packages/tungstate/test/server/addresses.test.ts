@@ -244,7 +244,7 @@ describe("maxConnectionsPerAddress", () => {
     while (served.server.stats.addresses > 0) await turns(1);
     const tls = { ca: selfSigned().cert, servername: "localhost" };
     const url = `wss://127.0.0.1:${served.port}/`;
-    const { connect } = await import("../../src/connect.ts");
+    const { connect } = await import("../../src/client/connect.ts");
     for (let number = 0; number < 2; number++) assert.equal((await connect(url, { tls, proxy: false })).state, "open");
     assert.deepEqual([served.server.stats.addresses, served.server.stats.connections], [1, 2]);
     await assert.rejects(connect(url, { tls, proxy: false }));

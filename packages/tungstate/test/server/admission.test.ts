@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test, type TestContext } from "node:test";
-import { HandshakeRejectedError } from "../../src/client.ts";
-import type { ConnectOptions } from "../../src/connect.ts";
+import { HandshakeRejectedError } from "../../src/client/client.ts";
+import type { ConnectOptions } from "../../src/client/connect.ts";
 import type { WebSocketServerOptions } from "../../src/server/server.ts";
 import { type Route, routes, type RouteServer } from "../support/routes.ts";
 import { turns } from "../support/server.ts";

@@ -7,7 +7,7 @@ import type { HandshakeRequest } from "../../src/server/request.ts";
 import type { WebSocketServerOptions } from "../../src/server/server.ts";
 import { memoryPipe } from "../../src/testing/memory-pipe.ts";
 import { VirtualClock } from "../../src/testing/virtual-clock.ts";
-import { connect } from "../../src/connect.ts";
+import { connect } from "../../src/client/connect.ts";
 import { frame, Raw, TEXT, upgradeRequest } from "../support/raw.ts";
 import { serve, turns } from "../support/server.ts";
 import { until } from "../support/until.ts";

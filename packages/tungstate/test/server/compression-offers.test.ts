@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { WebSocketConnection } from "../../src/types.ts";
+import type { WebSocketConnection } from "../../src/connection/types.ts";
 import { bytesOf, LivePeer } from "../deflate/support.ts";
 import { frame, TEXT, upgradeRequest } from "../support/raw.ts";
 import { routes } from "../support/routes.ts";

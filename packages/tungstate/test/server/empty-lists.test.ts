@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, test, type TestContext } from "node:test";
-import type { WebSocketConnection } from "../../src/types.ts";
+import type { WebSocketConnection } from "../../src/connection/types.ts";
 import { frame, type Raw, TEXT, upgradeRequest } from "../support/raw.ts";
 import { type Route, routes } from "../support/routes.ts";
 

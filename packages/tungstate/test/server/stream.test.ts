@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { client } from "../../src/client.ts";
-import type { ConnectionOptions } from "../../src/options.ts";
+import { client } from "../../src/client/client.ts";
+import type { ConnectionOptions } from "../../src/connection/options.ts";
 import { WebSocketServer } from "../../src/server/server.ts";
 import type { StreamHandler } from "../../src/server/stream.ts";
 import { memoryPipe } from "../../src/testing/memory-pipe.ts";
-import type { WebSocketConnection } from "../../src/types.ts";
+import type { WebSocketConnection } from "../../src/connection/types.ts";
 import { take } from "../support/connected.ts";
 import { turns } from "../support/server.ts";
 

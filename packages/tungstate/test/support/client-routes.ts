@@ -7,12 +7,12 @@ import { Duplex } from "node:stream";
 import type { TestContext } from "node:test";
 import { createServer as createTlsServer } from "node:tls";
 import { acceptValue } from "@tungstate/protocol";
-import { client } from "../../src/client.ts";
-import { clientTls, connect, type ConnectOptions } from "../../src/connect.ts";
-import { sha1 } from "../../src/native.ts";
+import { client } from "../../src/client/client.ts";
+import { clientTls, connect, type ConnectOptions } from "../../src/client/connect.ts";
+import { sha1 } from "../../src/native/primitives.ts";
 import { reconnecting } from "../../src/reconnecting/reconnecting.ts";
 import { memoryPipe } from "../../src/testing/memory-pipe.ts";
-import type { WebSocketConnection } from "../../src/types.ts";
+import type { WebSocketConnection } from "../../src/connection/types.ts";
 import { selfSigned } from "./pairs.ts";
 
 /** What a server that speaks bytes sends in response to a request: text is Latin-1. `accept`: the Sec-WebSocket-Accept for its key. */

@@ -1,7 +1,7 @@
 import { accept } from "../../src/server/accept.ts";
 import type { AcceptOptions } from "../../src/server/accept.ts";
-import { client, type ClientOptions } from "../../src/client.ts";
-import type { WebSocketConnection } from "../../src/types.ts";
+import { client, type ClientOptions } from "../../src/client/client.ts";
+import type { WebSocketConnection } from "../../src/connection/types.ts";
 import type { Kind } from "./pairs.ts";
 
 export interface Connected {

@@ -1,4 +1,4 @@
-import { connect } from "../../src/connect.ts";
+import { connect } from "../../src/client/connect.ts";
 import { WebSocketServer } from "../../src/server/server.ts";
 
 // A program for tests: a server and a client that talk over TCP. Prints a line of JSON and ends by itself.

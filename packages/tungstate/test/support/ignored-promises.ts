@@ -1,8 +1,8 @@
-import { client } from "../../src/client.ts";
+import { client } from "../../src/client/client.ts";
 import { reconnecting } from "../../src/reconnecting/reconnecting.ts";
 import { accept } from "../../src/server/accept.ts";
 import { memoryPipe } from "../../src/testing/memory-pipe.ts";
-import type { WebSocketConnection } from "../../src/types.ts";
+import type { WebSocketConnection } from "../../src/connection/types.ts";
 import { WebSocketServer } from "../../src/server/server.ts";
 import { type Cleanup, routes } from "./routes.ts";
 import { turns } from "./server.ts";

@@ -8,7 +8,7 @@ import { createServer as createHttpServer, type Server as HttpServer } from "nod
 import { createServer as createHttpsServer, Server as HttpsServer } from "node:https";
 import { type AddressInfo, connect as connectTcp, createServer, type Server as NetServer, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
-import { connect, type ConnectOptions } from "../../src/connect.ts";
+import { connect, type ConnectOptions } from "../../src/client/connect.ts";
 import {
   acceptUpgrades as acceptExpressUpgrades,
   websocket as expressWebSocket,
@@ -17,7 +17,7 @@ import { websocket as fastifyWebSocket } from "../../src/frameworks/fastify.ts";
 import { acceptUpgrades as acceptHonoUpgrades, websocket as honoWebSocket } from "../../src/frameworks/hono.ts";
 import { accept } from "../../src/server/accept.ts";
 import { WebSocketServer, type WebSocketServerOptions } from "../../src/server/server.ts";
-import type { WebSocketConnection } from "../../src/types.ts";
+import type { WebSocketConnection } from "../../src/connection/types.ts";
 import { selfSigned } from "./pairs.ts";
 import { Raw } from "./raw.ts";
 

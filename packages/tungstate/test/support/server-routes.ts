@@ -7,7 +7,7 @@ import { connect as tlsConnect } from "node:tls";
 import { accept } from "../../src/server/accept.ts";
 import { WebSocketServer, type WebSocketServerOptions } from "../../src/server/server.ts";
 import { memoryPipe } from "../../src/testing/memory-pipe.ts";
-import type { WebSocketConnection } from "../../src/types.ts";
+import type { WebSocketConnection } from "../../src/connection/types.ts";
 import { selfSigned } from "./pairs.ts";
 import { Raw } from "./raw.ts";
 import { end } from "./server.ts";

@@ -1,10 +1,10 @@
 import type { AddressInfo, ListenOptions } from "node:net";
 import type { TestContext } from "node:test";
 import type { WebSocketError } from "@tungstate/protocol";
-import { connect, type ConnectOptions } from "../../src/connect.ts";
+import { connect, type ConnectOptions } from "../../src/client/connect.ts";
 import { type ServerListenOptions, WebSocketServer, type WebSocketServerOptions } from "../../src/server/server.ts";
 import type { HandshakeRequest } from "../../src/server/request.ts";
-import type { WebSocketConnection } from "../../src/types.ts";
+import type { WebSocketConnection } from "../../src/connection/types.ts";
 
 /** A server under test, and all that it has told. */
 export class Served {

@@ -1,6 +1,6 @@
 import { acceptValue } from "@tungstate/protocol";
 import type { Duplex } from "node:stream";
-import { sha1 } from "../../src/native.ts";
+import { sha1 } from "../../src/native/primitives.ts";
 import type { VirtualClock } from "../../src/testing/virtual-clock.ts";
 import { CLOSE, closePayload, frame, upgradeRequest, upgradeResponse } from "./raw.ts";
 

@@ -4,8 +4,8 @@ import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { client } from "../../src/client.ts";
-import { connect as connectTo } from "../../src/connect.ts";
+import { client } from "../../src/client/client.ts";
+import { connect as connectTo } from "../../src/client/connect.ts";
 import { accept } from "../../src/server/accept.ts";
 import { WebSocketServer } from "../../src/server/server.ts";
 import {

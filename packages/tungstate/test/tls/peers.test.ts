@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
 import { after, afterEach, before, describe, test } from "node:test";
-import { connect } from "../../src/connect.ts";
+import { connect } from "../../src/client/connect.ts";
 import { WebSocketServer } from "../../src/server/server.ts";
 import { take } from "../support/connected.ts";
 import { CLOSE, frame, TEXT, upgradeRequest } from "../support/raw.ts";

@@ -7,7 +7,7 @@ import { createServer as createTlsServer } from "node:tls";
 import { dial, type Dialed, type Road } from "../../../src/dial/dial.ts";
 import { listInterfaces, type NetworkInterface } from "../../../src/dial/interfaces.ts";
 import type { DialOptions } from "../../../src/dial/options.ts";
-import { Roads } from "../../../src/dial/roads.ts";
+import { Roads } from "../../../src/dial/routes.ts";
 import { ConnectError } from "../../../src/errors.ts";
 import type { ReconnectOptions } from "../../../src/reconnecting/options.ts";
 import { reconnecting } from "../../../src/reconnecting/reconnecting.ts";

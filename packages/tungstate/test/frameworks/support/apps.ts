@@ -13,7 +13,7 @@ import { websocket as fastifyWebSocket } from "../../../src/frameworks/fastify.t
 import { acceptUpgrades as acceptHonoUpgrades, websocket as honoWebSocket } from "../../../src/frameworks/hono.ts";
 import type { HandshakeRequest } from "../../../src/server/request.ts";
 import { WebSocketServer } from "../../../src/server/server.ts";
-import type { WebSocketConnection } from "../../../src/types.ts";
+import type { WebSocketConnection } from "../../../src/connection/types.ts";
 import { turns } from "../../support/server.ts";
 
 declare module "fastify" {

@@ -1,0 +1,194 @@
+import { checkHeaders, protocolError } from "@tungstate/protocol";
+import { Duplex } from "node:stream";
+import { type ClientOptions, endOnAbort, HandshakeRejectedError, openClient, prepare } from "./client.ts";
+import type { Connection } from "../connection/connection.ts";
+import { linkedController } from "../dial/abort.ts";
+import { dialAny, type Road } from "../dial/dial.ts";
+import type { DialOptions } from "../dial/options.ts";
+import { checkProxyHeaders } from "../dial/proxy/headers.ts";
+import { Roads } from "../dial/routes.ts";
+import { abortedError, connectError, OverallTimeout, type Tried } from "../errors.ts";
+import {
+  checkSignal,
+  type ConnectionSettings,
+  checkFunction,
+  connectionSettings,
+  count,
+  describe,
+  time,
+} from "../connection/options.ts";
+import { checkNames, CLIENT_TLS_OPTIONS, CONNECT_OPTIONS } from "../option-names.ts";
+import { isRedirect, isSameOrigin, redirectTarget } from "./redirect.ts";
+import { checkTlsOptions, type TlsOptions } from "../tls/options.ts";
+import { secure, secureOver, type SecureOptions } from "../tls/secure.ts";
+import { transportOf } from "../transport/of.ts";
+import type { ByteStream, WebSocketConnection } from "../connection/types.ts";
+import { parseUrl, type WebSocketUrl } from "./url.ts";
+
+export interface ClientTlsOptions extends ClientOptions {
+  /** As in node:tls, and `pins` and `sessionCache`. Default: verified against Node's root certificates. */
+  readonly tls?: TlsOptions;
+  /** How long the TLS handshake may take, in ms. Default 10,000. */
+  readonly tlsTimeout?: number;
+}
+
+export interface ConnectOptions extends ClientTlsOptions, Omit<DialOptions, "signal" | "noDelay"> {
+  /** How long all of it may take, in ms: name, connection, proxy, TLS, handshake, on all roads. Default: each step has its own limit only. */
+  readonly timeout?: number;
+  /** How many redirects are followed. Default 0. Never from wss: to ws:, and credentials don't go to another origin. */
+  readonly maxRedirects?: number;
+  /**
+   * Gives the stream to use in place of the byte stream that was dialed, TLS included: for tests under bad conditions, and for whoever looks
+   * at the bytes. The new one owns the one it is given. Default: that stream itself.
+   */
+  readonly wrap?: (stream: Duplex) => Duplex;
+}
+
+/**
+ * TLS over a byte stream, then `client` over that, and what that rejects with, too. For a `ws:` URL, it is an error to ask for TLS.
+ */
+export async function clientTls(
+  url: string | URL,
+  stream: ByteStream,
+  options: ClientTlsOptions = {},
+): Promise<WebSocketConnection> {
+  checkNames(options, CLIENT_TLS_OPTIONS);
+  const target = parseUrl(url);
+  if (!target.secure) throw connectError("INVALID_URL", `clientTls needs a wss: URL, got ${target.href}`);
+  const settings = connectionSettings("client", options);
+  const opening = prepare(target, settings, options);
+  const tlsOptions = secureOptions(target, options, options.signal);
+  const duplex = stream instanceof Duplex ? stream : Duplex.fromWeb(stream);
+  const { stream: encrypted, info: tls } = await secure(duplex, tlsOptions);
+  const connection = await openClient(opening, transportOf(encrypted, settings), options.signal, { tls });
+  endOnAbort(connection, options.signal);
+  return connection;
+}
+
+/** Checks what TLS needs, before anything is opened for it. */
+function secureOptions(
+  target: WebSocketUrl,
+  options: ClientTlsOptions,
+  signal: AbortSignal | undefined,
+): SecureOptions {
+  const timeout = time(options, "tlsTimeout", 10_000);
+  checkTlsOptions(options.tls ?? {});
+  return { ...options.tls, host: target.hostname, port: target.port, timeout, signal };
+}
+
+/**
+ * Dials, does TLS for `wss:`, and the WebSocket handshake: over all addresses, interfaces and the proxy that the options name. The first road
+ * whose handshake succeeds wins. Rejects with a ConnectError that says which step failed and what was tried, with HandshakeRejectedError
+ * for an answer that is no upgrade, or with the protocol's errors; no socket is left behind.
+ */
+export async function connect(url: string | URL, options: ConnectOptions = {}): Promise<WebSocketConnection> {
+  checkNames(options, CONNECT_OPTIONS);
+  return connectByRoads(url, options, new Roads(options));
+}
+
+/** `connect` with what is known of the roads from earlier connections. */
+export async function connectByRoads(url: string | URL, given: ConnectOptions, roads: Roads): Promise<Connection> {
+  // an iterator can be read once, and each attempt and each redirect sends these fields
+  const options = {
+    ...given,
+    headers: checkHeaders(given.headers),
+    proxyHeaders: checkProxyHeaders(given.proxyHeaders),
+  };
+  const settings = connectionSettings("client", options);
+  const left = count(options, "maxRedirects", 0, 0);
+  checkSignal(options.signal);
+  checkFunction(options, "wrap");
+  const { signal, abort, unlink } = linkedController(options.signal);
+  let cancelTimer: (() => void) | undefined;
+  if (options.timeout !== undefined) {
+    const timeout = time(options, "timeout", 0);
+    cancelTimer = settings.clock.after(timeout, () => abort(new OverallTimeout(timeout)));
+  }
+  try {
+    const connection = await follow(parseUrl(url), options, settings, roads, signal, left);
+    if (signal.aborted) {
+      connection.terminate();
+      throw abortedError(signal, { step: "handshake" });
+    }
+    endOnAbort(connection, options.signal);
+    return connection;
+  } finally {
+    cancelTimer?.();
+    unlink();
+  }
+}
+
+async function follow(
+  target: WebSocketUrl,
+  options: ConnectOptions,
+  settings: ConnectionSettings,
+  roads: Roads,
+  signal: AbortSignal,
+  left: number,
+): Promise<Connection> {
+  try {
+    return await roads.take((road, roadSignal) => attempt(target, { ...options, ...road }, settings, roadSignal), {
+      signal,
+      discard: (connection) => connection.terminate(),
+    });
+  } catch (error) {
+    if (!(error instanceof HandshakeRejectedError) || options.maxRedirects === undefined) throw error;
+    if (!isRedirect(error.response)) throw error;
+    if (left === 0) throw connectError("REDIRECT_LIMIT", `${options.maxRedirects}`, { cause: error });
+    const next = redirectTarget(target, error.response);
+    const sameOrigin = isSameOrigin(next, target);
+    const authorization = next.authorization ?? (sameOrigin ? target.authorization : undefined);
+    const nextOptions = sameOrigin ? options : withoutCredentials(options);
+    return follow({ ...next, authorization }, nextOptions, settings, roads, signal, left - 1);
+  }
+}
+
+/** And Host, which names the one that it was meant for. */
+const CREDENTIALS: ReadonlySet<string> = new Set(["authorization", "cookie", "proxy-authorization", "host"]);
+
+/** What another origin may see: no credentials, no client certificate, no name that belongs to the first host. Pins go on. */
+function withoutCredentials(options: ConnectOptions): ConnectOptions {
+  const headers = checkHeaders(options.headers).filter(([name]) => !CREDENTIALS.has(name.toLowerCase()));
+  const { cert: _cert, key: _key, pfx: _pfx, passphrase: _passphrase, servername: _name, ...tls } = options.tls ?? {};
+  return { ...options, headers, tls };
+}
+
+async function attempt(
+  target: WebSocketUrl,
+  options: ConnectOptions & { readonly interface: string | undefined },
+  settings: ConnectionSettings,
+  signal: AbortSignal,
+): Promise<Connection> {
+  const { hostname: host, port, secure: encrypted, socketPath: path } = target;
+  const opening = prepare(target, settings, options);
+  const tls = encrypted ? secureOptions(target, options, signal) : undefined;
+  const { stream: dialed, road } = await dialAny(path === undefined ? { host, port, secure: encrypted } : { path }, {
+    ...options,
+    signal,
+  });
+  const stream = options.wrap === undefined ? dialed : wrapped(dialed, options.wrap);
+  const tried = triedBy(road, target);
+  if (tls === undefined) return openClient(opening, transportOf(stream, settings), signal, { road }, tried);
+  const secured = await secureOver(stream, tls, tried);
+  return openClient(opening, transportOf(secured.stream, settings), signal, { road, tls: secured.info }, tried);
+}
+
+/** What is known of the way by now, for an error of TLS or the handshake. */
+function triedBy({ path, proxy, ...road }: Road, { hostname, port }: WebSocketUrl): Tried {
+  if (path !== undefined) return { path };
+  const { interface: name, localAddress, remoteAddress, remotePort } = road;
+  const common = { host: hostname, interface: name, localAddress, proxy };
+  // the addresses at the other end are the proxy's
+  return proxy === undefined ? { ...common, remoteAddress, remotePort } : { ...common, remotePort: port };
+}
+
+function wrapped(dialed: Duplex, wrap: (stream: Duplex) => Duplex): Duplex {
+  try {
+    const stream: unknown = wrap(dialed);
+    if (stream instanceof Duplex) return stream;
+    throw protocolError("INVALID_ARGUMENT", `wrap gives a Duplex, got ${describe(stream)}`);
+  } catch (error) {
+    dialed.destroy();
+    throw error;
+  }
+}

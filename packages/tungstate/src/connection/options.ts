@@ -1,0 +1,249 @@
+import {
+  DEFAULT_LIMITS,
+  type Heartbeat,
+  MaskingKeys,
+  protocolError,
+  type ProtocolLimits,
+  type ProtocolOptions,
+  type RandomSource,
+} from "@tungstate/protocol";
+import { MemoryBudget, sharedMemoryBudget } from "./memory-budget.ts";
+import { type Clock, systemClock } from "../schedule/clock.ts";
+import { type Deadlines, deadlinesOf } from "../schedule/deadlines.ts";
+import { type OutgoingSettings, outgoingSettings } from "../deflate/outgoing.ts";
+import { type CompressionOptions, type CompressionSettings, compressionSettings } from "../deflate/settings.ts";
+import { type Flusher, flusherOf } from "../schedule/flusher.ts";
+import { maskingKeys, randomFill } from "../native/primitives.ts";
+import { timeFault } from "../options/time.ts";
+
+/** What can be set for any connection, whichever its role. Sizes are bytes, times milliseconds. */
+export interface ConnectionOptions extends Partial<ProtocolLimits> {
+  /**
+   * Output is written as soon as half of this waits, at the latest at the end of the turn; above it `write` returns false and `send`
+   * waits. Default 128 KiB.
+   */
+  readonly writeBufferSize?: number;
+  /** What may wait for a reader before the peer is made to wait (64 bytes are counted for each message on top of its own). Default 1 MiB. */
+  readonly inboxSize?: number;
+  /**
+   * How many bytes more are read while nobody takes what waits, so that pings are answered and the end of the connection is noticed all the same: `inboxSize`
+   * and this are the most that waits for a reader. Default 16 MiB; 0 for none.
+   */
+  readonly readAheadSize?: number;
+  /** Server only: take frames that are not masked, which RFC 6455 forbids. Default false. */
+  readonly acceptUnmaskedFrames?: boolean;
+  /**
+   * How long the end of the connection may take before the stream is dropped, counted from when output has last left: a peer that reads, however slowly, gets all
+   * that was written before the Close. After an error of the peer's, counted from the error. Default 5,000.
+   */
+  readonly closeTimeout?: number;
+  /** How long the end of the connection may take in all, however steadily the peer reads. Default 300,000; Infinity for no limit. */
+  readonly maxCloseTime?: number;
+  /**
+   * Ping a peer that was silent for `interval`, drop the connection after `timeout` more. Default 30,000 and 15,000; `false`
+   * turns it off.
+   */
+  readonly heartbeat?: Partial<Heartbeat> | false;
+  /**
+   * What a message that has begun has to bring: `bytes` in each `interval` ms, or its end; else the connection is ended with 1013. Default
+   * 1,024 and 60,000; `false` turns it off.
+   */
+  readonly minProgress?: Partial<MinProgress> | false;
+  /**
+   * What all connections with the same budget may hold together, in bytes (a budget for this server, or this connection, alone), or a budget
+   * shared with others. Default `sharedMemoryBudget`; Infinity for no limit.
+   */
+  readonly memoryBudget?: number | MemoryBudget;
+  /** Switch Nagle's algorithm off on sockets. Default true. */
+  readonly noDelay?: boolean;
+  /** permessage-deflate, with the peers that agree to it. Default false. */
+  readonly compression?: boolean | CompressionOptions;
+  /** Time and turns; for tests. Default the system's. */
+  readonly clock?: Clock;
+  /**
+   * Fills an array with random bytes, of which masking keys and the handshake's key are made; for tests that have to run the same way
+   * again. Whoever can foresee them can get a proxy to take a message for a request (RFC 6455 §10.3). Default node:crypto's.
+   */
+  readonly fillRandom?: RandomSource;
+}
+
+/** What counts as progress of a message. */
+export interface MinProgress {
+  readonly bytes: number;
+  /** ms */
+  readonly interval: number;
+}
+
+const DEFAULT_HEARTBEAT: Heartbeat = { interval: 30_000, timeout: 15_000 };
+const DEFAULT_PROGRESS: MinProgress = { bytes: 1024, interval: 60_000 };
+
+/** Connection options, checked and complete. One object serves all connections of a server. */
+export interface ConnectionSettings extends ProtocolOptions {
+  readonly maxCloseTime: number;
+  readonly writeBufferSize: number;
+  readonly inboxSize: number;
+  readonly readAheadSize: number;
+  readonly minProgress: MinProgress | undefined;
+  readonly memoryBudget: MemoryBudget;
+  readonly noDelay: boolean;
+  readonly clock: Clock;
+  /** Those of the clock. */
+  readonly flusher: Flusher;
+  readonly deadlines: Deadlines;
+  readonly fillRandom: RandomSource;
+  /** Undefined: no compression. */
+  readonly deflate: DeflateSettings | undefined;
+}
+
+/** What all compressed connections with the same settings share. */
+export interface DeflateSettings {
+  readonly compression: CompressionSettings;
+  readonly outgoing: OutgoingSettings;
+  /** What the protocol is given where it is in use. */
+  readonly protocol: ProtocolOptions;
+}
+
+const MAX_MESSAGE = 2 ** 31 - 1; // bytes; what one array can hold on every supported Node
+
+/** Checks every option; throws INVALID_ARGUMENT saying what was expected and what came. */
+export function connectionSettings(role: "client" | "server", options: ConnectionOptions): ConnectionSettings {
+  if (typeof options !== "object" || options === null) {
+    throw protocolError("INVALID_ARGUMENT", `options are an object, got ${describe(options)}`);
+  }
+  checkFunction(options, "fillRandom");
+  const { fillRandom = randomFill } = options;
+  const clock = checkClock(options.clock) ?? systemClock;
+  const checked = {
+    role,
+    keys: options.fillRandom === undefined ? maskingKeys : new MaskingKeys(fillRandom),
+    fillRandom,
+    compression: false,
+    maxFrameSize: size(options, "maxFrameSize", DEFAULT_LIMITS.maxFrameSize, 125),
+    maxMessageSize: size(options, "maxMessageSize", DEFAULT_LIMITS.maxMessageSize, 0),
+    maxWriteBufferSize: size(options, "maxWriteBufferSize", DEFAULT_LIMITS.maxWriteBufferSize, 1),
+    writeBufferSize: size(options, "writeBufferSize", 128 * 1024, 0),
+    inboxSize: size(options, "inboxSize", 1024 * 1024, 0),
+    readAheadSize: size(options, "readAheadSize", 16 * 1024 * 1024, 0),
+    acceptUnmaskedFrames: flag(options, "acceptUnmaskedFrames", false),
+    noDelay: flag(options, "noDelay", true),
+    closeTimeout: time(options, "closeTimeout", 5_000),
+    maxCloseTime: options.maxCloseTime === Infinity ? Infinity : time(options, "maxCloseTime", 300_000),
+    heartbeat: heartbeat(options.heartbeat),
+    minProgress: minProgress(options.minProgress),
+    memoryBudget: memoryBudget(options.memoryBudget),
+    clock,
+    flusher: flusherOf(clock),
+    deadlines: deadlinesOf(clock),
+  };
+  const compression = compressionSettings(options.compression);
+  const deflate = compression && {
+    compression,
+    outgoing: outgoingSettings(checked, compression),
+    protocol: { ...checked, compression: true },
+  };
+  return { ...checked, deflate };
+}
+
+function checkClock(clock: Clock | undefined): Clock | undefined {
+  const { now, after, endOfTurn }: Partial<Clock> = clock === undefined ? systemClock : Object(clock);
+  if ([now, after, endOfTurn].every((each) => typeof each === "function")) return clock;
+  throw protocolError("INVALID_ARGUMENT", `clock is { now, after, endOfTurn }, got ${describe(clock)}`);
+}
+
+/** An abort signal, of Node's or of another make. */
+export function checkSignal(signal: AbortSignal | undefined): void {
+  if (signal === undefined) return;
+  const { aborted, addEventListener }: Partial<AbortSignal> = Object(signal);
+  if (typeof aborted === "boolean" && typeof addEventListener === "function") return;
+  throw protocolError("INVALID_ARGUMENT", `signal is an AbortSignal, got ${describe(signal)}`);
+}
+
+function heartbeat(value: Partial<Heartbeat> | false | undefined): Heartbeat | undefined {
+  if (value === false) return undefined;
+  if (value !== undefined && (typeof value !== "object" || value === null)) {
+    throw protocolError("INVALID_ARGUMENT", `heartbeat is { interval, timeout } or false, got ${describe(value)}`);
+  }
+  const given = value ?? {};
+  return {
+    interval: time(given, "interval", DEFAULT_HEARTBEAT.interval, "heartbeat."),
+    timeout: time(given, "timeout", DEFAULT_HEARTBEAT.timeout, "heartbeat."),
+  };
+}
+
+function minProgress(value: Partial<MinProgress> | false | undefined): MinProgress | undefined {
+  if (value === false) return undefined;
+  if (value !== undefined && (typeof value !== "object" || value === null)) {
+    throw protocolError("INVALID_ARGUMENT", `minProgress is { bytes, interval } or false, got ${describe(value)}`);
+  }
+  const given = value ?? {};
+  return {
+    bytes: size(given, "bytes", DEFAULT_PROGRESS.bytes, 1, "minProgress."),
+    interval: time(given, "interval", DEFAULT_PROGRESS.interval, "minProgress."),
+  };
+}
+
+function memoryBudget(value: number | MemoryBudget | undefined): MemoryBudget {
+  if (value === undefined) return sharedMemoryBudget;
+  if (value instanceof MemoryBudget) return value;
+  if (typeof value === "number") return new MemoryBudget(value);
+  throw protocolError("INVALID_ARGUMENT", `memoryBudget is bytes or a MemoryBudget, got ${describe(value)}`);
+}
+
+type Keys<T, V> = { [K in keyof T]-?: V extends T[K] ? K : never }[keyof T] & string;
+
+/** A number of bytes. `Infinity` means the largest there can be. */
+export function size<T extends object>(
+  options: T,
+  name: Keys<T, number>,
+  otherwise: number,
+  least: number,
+  prefix = "",
+): number {
+  const value: unknown = options[name];
+  if (value === undefined) return otherwise;
+  if (value === Infinity) return MAX_MESSAGE;
+  return whole(value, prefix + name, "bytes", least, MAX_MESSAGE);
+}
+
+/** A time in ms, at least 1. */
+export function time<T extends object>(options: T, name: Keys<T, number>, otherwise: number, prefix = ""): number {
+  const value: unknown = options[name];
+  if (value === undefined) return otherwise;
+  const fault = timeFault(prefix + name, value);
+  if (fault !== undefined) throw protocolError("INVALID_ARGUMENT", fault);
+  return Number(value);
+}
+
+/** A count, at least `least`. `Infinity` means no limit. */
+export function count<T extends object>(options: T, name: Keys<T, number>, otherwise: number, least: number): number {
+  const value: unknown = options[name];
+  if (value === undefined) return otherwise;
+  return value === Infinity ? Infinity : whole(value, name, "a count", least, Number.MAX_SAFE_INTEGER);
+}
+
+export function flag<T extends object>(options: T, name: Keys<T, boolean>, otherwise: boolean): boolean {
+  const value: unknown = options[name];
+  if (value === undefined || typeof value === "boolean") return value ?? otherwise;
+  throw protocolError("INVALID_ARGUMENT", `${name} is true or false, got ${describe(value)}`);
+}
+
+/** Throws INVALID_ARGUMENT unless it is left out, or a function. */
+export function checkFunction<T extends object>(options: T, name: keyof T & string): void {
+  const value = options[name];
+  if (value === undefined || typeof value === "function") return;
+  throw protocolError("INVALID_ARGUMENT", `${name} is a function, got ${describe(value)}`);
+}
+
+function whole(value: unknown, name: string, unit: string, least: number, most: number): number {
+  if (typeof value === "number" && Number.isInteger(value) && value >= least && value <= most) return value;
+  throw protocolError("INVALID_ARGUMENT", `${name} is ${unit} from ${least} to ${most}, got ${describe(value)}`);
+}
+
+/** A value for an error text: short, and without its contents where they may be large or secret. */
+export function describe(value: unknown): string {
+  if (typeof value === "string")
+    return value.length <= 40 ? JSON.stringify(value) : `a string of ${value.length} characters`;
+  if (typeof value === "function") return "a function";
+  if (typeof value === "object" && value !== null) return value.constructor?.name ?? "an object";
+  return String(value);
+}

@@ -1,0 +1,58 @@
+import { MAX_CONTROL_PAYLOAD, primitives, protocolError, type WebSocketError } from "@tungstate/protocol";
+import { describe } from "./options.ts";
+import { handled } from "../schedule/promises.ts";
+
+interface Pending {
+  readonly payload: Uint8Array;
+  readonly sentAt: number;
+  resolve(roundTrip: number): void;
+  reject(error: WebSocketError): void;
+}
+
+/** Pings whose pongs are awaited, oldest first. */
+export class PendingPings {
+  private pending: Pending[] = [];
+  private next = 0;
+
+  /** The caller's payload as bytes, or one of our own that no other pending ping has. */
+  payload(given: Uint8Array | string | undefined): Uint8Array {
+    checkPing(given);
+    if (given instanceof Uint8Array) return new Uint8Array(given); // not `slice`, which on a Buffer is a view
+    const text = given ?? `tungstate ${this.next++}`;
+    const bytes = new Uint8Array(primitives.utf8Length(text));
+    primitives.writeUtf8(text, bytes, 0);
+    return bytes;
+  }
+
+  wait(payload: Uint8Array, sentAt: number): Promise<number> {
+    return handled(new Promise((resolve, reject) => this.pending.push({ payload, sentAt, resolve, reject })));
+  }
+
+  /** RFC 6455 §5.5.3: a peer may answer only the newest of several pings, so that its pong answers those before it, too. */
+  answered(payload: Uint8Array, now: number): void {
+    const at = this.pending.findIndex((each) => sameBytes(each.payload, payload));
+    if (at < 0) return;
+    for (const each of this.pending.splice(0, at + 1)) each.resolve(now - each.sentAt);
+  }
+
+  fail(error: WebSocketError): void {
+    for (const each of this.pending) each.reject(error);
+    this.pending = [];
+  }
+}
+
+/** Throws INVALID_ARGUMENT for what no ping can carry. */
+export function checkPing(payload: unknown): asserts payload is Uint8Array | string | undefined {
+  if (payload === undefined) return;
+  if (typeof payload !== "string" && !(payload instanceof Uint8Array)) {
+    throw protocolError("INVALID_ARGUMENT", `a ping's payload is a string or a Uint8Array, got ${describe(payload)}`);
+  }
+  // RFC 6455 §5.5: "All control frames MUST have a payload length of 125 bytes or less"
+  const size = typeof payload === "string" ? primitives.utf8Length(payload) : payload.length;
+  if (size <= MAX_CONTROL_PAYLOAD) return;
+  throw protocolError("INVALID_ARGUMENT", `a ping's payload is at most ${MAX_CONTROL_PAYLOAD} bytes, got ${size}`);
+}
+
+function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, at) => byte === b[at]);
+}

@@ -1,0 +1,218 @@
+import { type Message, protocolError } from "@tungstate/protocol";
+import { Inbox } from "./receive-queue.ts";
+import { ReadAhead, type ReadAheadSettings } from "./read-ahead.ts";
+
+const COUNTED_IN = 4096; // bytes; an inbox that is emptied message by message is not counted at each
+
+export interface ReadingHost {
+  /** Gives a message to the listeners. */
+  emitMessage(message: Message): void;
+  /** Whether there are any. */
+  hasMessageListeners(): boolean;
+  /** `full` may have changed. */
+  balance(): void;
+  /** What the inbox holds has changed, by more than a little. */
+  countHeld(): void;
+  /** Whether the peer's messages still count: no Close was sent or received. */
+  isOpen(): boolean;
+}
+
+/** Messages that wait, compressed, for room in the inbox. */
+export interface HeldBack {
+  /** Bytes of them. */
+  readonly heldSize: number;
+  /** Delivers them while there is room. */
+  goOn(): void;
+}
+
+/**
+ * The reading half of a connection: where messages go. To the listeners while they flow; else to the inbox, until an iteration takes them.
+ */
+export class Reading {
+  /** Where there is compression. */
+  heldBack: HeldBack | undefined;
+  private readonly host: ReadingHost;
+  private readonly settings: ReadAheadSettings;
+  /** Bytes in the inbox when they were last counted. */
+  private counted = 0;
+  private inbox: Inbox | undefined;
+  /** From the first message that had to wait. */
+  private readAhead: ReadAhead | undefined;
+  private flowing = false;
+  /** By a call of `pause`, so that a new listener does not end it. */
+  private paused = false;
+  private delivering = false;
+  /** A message was dropped: so are those behind it, or a reader would see a gap. */
+  private dropping = false;
+  private ended = false;
+  private stopped = false;
+  private wake: ((more: boolean) => void) | undefined;
+
+  constructor(host: ReadingHost, settings: ReadAheadSettings) {
+    this.host = host;
+    this.settings = settings;
+  }
+
+  /** Whether the inbox holds so much that nothing is to be read from the stream for now. */
+  get full(): boolean {
+    return this.readAhead?.full === true;
+  }
+
+  /** Whether nothing more is read from the stream however long nobody takes anything. */
+  get exhausted(): boolean {
+    return this.readAhead?.exhausted === true;
+  }
+
+  /** Whether there is room for a message that has to be inflated. */
+  get hasRoom(): boolean {
+    const size = this.inbox?.size ?? 0;
+    return size === 0 || (size <= this.settings.inboxSize && !this.settings.memoryBudget.short);
+  }
+
+  /** Whether nobody has room any more for what comes behind a Close of our own. */
+  get overflows(): boolean {
+    const { inboxSize, readAheadSize } = this.settings;
+    return this.waitingSize > inboxSize + readAheadSize && !this.host.isOpen();
+  }
+
+  /** Bytes that wait for the reader, here and compressed. */
+  private get waitingSize(): number {
+    return (this.inbox?.size ?? 0) + (this.heldBack?.heldSize ?? 0);
+  }
+
+  /** When `check` is to be called; Infinity for never. */
+  get checkAt(): number {
+    return this.readAhead?.checkAt ?? Infinity;
+  }
+
+  /** Reads ahead of a reader that takes nothing, or no longer. */
+  check(now: number): void {
+    this.readAhead?.check(now);
+    this.host.balance();
+  }
+
+  /** Counts the bytes in the inbox. */
+  countHeld(): number {
+    return (this.counted = this.inbox?.size ?? 0);
+  }
+
+  /** Drops what is in the inbox, and all that comes: listeners get nothing more, and iterations end. */
+  stop(): void {
+    this.inbox = undefined;
+    this.flowing = false;
+    this.stopped = true;
+    this.wake?.(false);
+  }
+
+  receive(message: Message): void {
+    if (this.flowing && (this.inbox === undefined || this.inbox.count === 0)) {
+      this.host.emitMessage(message);
+      return;
+    }
+    if (this.stopped) return;
+    this.inbox ??= new Inbox();
+    // behind a Close of our own, what nobody has room for any more is dropped: the peer's Close has to be seen
+    const { inboxSize, readAheadSize } = this.settings;
+    if (this.inbox.size > inboxSize + readAheadSize && !this.host.isOpen()) this.dropping = true;
+    if (this.dropping) return;
+    this.inbox.push(message);
+    this.wake?.(true);
+    this.measure();
+  }
+
+  /** No more messages will come. What is in the inbox can still be taken. */
+  end(): void {
+    this.ended = true;
+    this.wake?.(false);
+  }
+
+  pause(): void {
+    this.paused = true;
+    this.flowing = false;
+  }
+
+  resume(): void {
+    this.paused = false;
+    this.flow();
+  }
+
+  /** A listener has come: begin behind this turn's other `on`s. */
+  resumeSoon(): void {
+    if (!this.flowing) queueMicrotask(() => this.flow());
+  }
+
+  /** The last listener has gone: what comes now is for the next one, or for an iteration. */
+  listenersGone(): void {
+    this.flowing = false;
+  }
+
+  private flow(): void {
+    if (this.paused || this.stopped || !this.host.hasMessageListeners()) return;
+    this.flowing = true;
+    // a listener that pauses and resumes leaves the next message to the loop that called it
+    if (this.delivering) return;
+    this.delivering = true;
+    while (this.flowing) {
+      const message = this.inbox?.shift();
+      if (message === undefined) break;
+      this.host.emitMessage(message);
+    }
+    this.delivering = false;
+    if (this.dropping) this.flowing = false;
+    this.taken();
+  }
+
+  /** The reader has taken something: what waits for room moves up. */
+  private taken(): void {
+    if (this.heldBack !== undefined && this.heldBack.heldSize > 0) {
+      this.readAhead?.noteTaken();
+      this.heldBack.goOn();
+      this.host.countHeld();
+    }
+    this.measure();
+  }
+
+  /** To be called when what waits has changed. */
+  measure(): void {
+    const size = this.inbox?.size ?? 0;
+    if (size < this.counted - COUNTED_IN || (size === 0 && this.counted > 0)) this.host.countHeld();
+    const waiting = this.waitingSize;
+    if (this.readAhead === undefined) {
+      if (waiting === 0) return;
+      this.readAhead = new ReadAhead(this.settings);
+    }
+    if (this.readAhead.measure(waiting)) this.host.balance();
+  }
+
+  async *messages(): AsyncIterableIterator<Message> {
+    while (await this.readable()) {
+      for (let message = this.inbox?.shift(); message !== undefined; message = this.inbox?.shift()) {
+        this.taken();
+        yield message;
+      }
+    }
+  }
+
+  async *batches(): AsyncIterableIterator<readonly Message[]> {
+    while (await this.readable()) {
+      const batch = this.inbox?.drain() ?? [];
+      this.taken();
+      if (batch.length > 0) yield batch;
+    }
+  }
+
+  /** Waits until there is a message; false if there will be none. */
+  private readable(): Promise<boolean> | boolean {
+    if (this.flowing) throw protocolError("INVALID_STATE", "the messages go to the listeners of the message event");
+    if (this.inbox !== undefined && this.inbox.count > 0) return true;
+    if (this.ended || this.stopped) return false;
+    return new Promise((resolve) => {
+      const before = this.wake;
+      this.wake = (more) => {
+        this.wake = undefined;
+        before?.(more);
+        resolve(more);
+      };
+    });
+  }
+}

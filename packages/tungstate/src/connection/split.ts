@@ -1,0 +1,110 @@
+import type { Message } from "@tungstate/protocol";
+import type {
+  ReadableStreamGetReaderOptions,
+  ReadableStreamReader,
+  ReadableStreamReadResult,
+  StreamPipeOptions,
+} from "node:stream/web";
+import { handled, notOpen } from "../schedule/promises.ts";
+import type { MessageData, WebSocketConnection } from "./types.ts";
+
+/**
+ * The two halves of a connection as Web Streams, for two places that need not know of each other. Reading takes one message at a time, so
+ * that the connection's own limits keep the peer waiting; ending the writable closes the connection with 1000, and
+ * aborting it, or cancelling the readable, drops it. When the connection ends, writing rejects with NOT_OPEN.
+ */
+export function splitConnection(connection: WebSocketConnection): {
+  readable: ReadableStream<Message>;
+  writable: WritableStream<MessageData>;
+} {
+  const messages = connection[Symbol.asyncIterator]();
+  const readable = new MessageReadable(
+    {
+      async pull(controller) {
+        const { done, value } = await messages.next();
+        if (done !== true) {
+          controller.enqueue(value);
+          return;
+        }
+        const { error } = await connection.closed;
+        if (error === undefined) controller.close();
+        else controller.error(error);
+      },
+      cancel: () => connection.terminate(),
+    },
+    { highWaterMark: 0 },
+  );
+  let closing = false;
+  const writable = new MessageWritable({
+    start(controller) {
+      void connection.closed.then(({ error }) => {
+        if (!closing) controller.error(notOpen("it has ended", error));
+      });
+    },
+    write: (data) => connection.send(data),
+    async close() {
+      closing = true;
+      await connection.close();
+    },
+    abort: () => connection.terminate(),
+  });
+  return { readable, writable };
+}
+
+// The platform's streams and their readers and writers return promises whose rejection is unhandled when the caller ignores them. These
+// classes return the same promises, marked as handled. (The platform marks `ready` and `closed` itself.)
+
+class MessageReadable extends ReadableStream<Message> {
+  override getReader(options: { mode: "byob" }): ReadableStreamBYOBReader;
+  override getReader(): ReadableStreamDefaultReader<Message>;
+  override getReader(options?: ReadableStreamGetReaderOptions): ReadableStreamReader<Message>;
+  override getReader(options?: ReadableStreamGetReaderOptions): ReadableStreamReader<Message> {
+    return options?.mode === undefined ? new MessageReader(this) : super.getReader(options);
+  }
+
+  override pipeTo(destination: WritableStream<Message>, options?: StreamPipeOptions): Promise<void> {
+    return handled(super.pipeTo(destination, options));
+  }
+
+  override cancel(reason?: unknown): Promise<void> {
+    return handled(super.cancel(reason));
+  }
+}
+
+class MessageReader extends ReadableStreamDefaultReader<Message> {
+  override read(): Promise<ReadableStreamReadResult<Message>> {
+    return handled(super.read());
+  }
+
+  override cancel(reason?: unknown): Promise<void> {
+    return handled(super.cancel(reason));
+  }
+}
+
+class MessageWritable extends WritableStream<MessageData> {
+  override getWriter(): WritableStreamDefaultWriter<MessageData> {
+    return new MessageWriter(this);
+  }
+
+  override close(): Promise<void> {
+    return handled(super.close());
+  }
+
+  override abort(reason?: unknown): Promise<void> {
+    return handled(super.abort(reason));
+  }
+}
+
+class MessageWriter extends WritableStreamDefaultWriter<MessageData> {
+  override write(data: MessageData): Promise<void> {
+    return handled(super.write(data));
+  }
+
+  override close(): Promise<void> {
+    return handled(super.close());
+  }
+
+  override abort(reason?: unknown): Promise<void> {
+    return handled(super.abort(reason));
+  }
+}

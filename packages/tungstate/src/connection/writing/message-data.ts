@@ -1,0 +1,28 @@
+import { type Data, Message, PreparedMessage, protocolError } from "@tungstate/protocol";
+import { describe } from "../options.ts";
+
+/** What the caller gave, as the protocol takes it. Throws INVALID_ARGUMENT for anything that is no message. */
+export function asData(data: unknown): Data {
+  if (typeof data === "string" || data instanceof Uint8Array) return data;
+  if (data instanceof Message || data instanceof PreparedMessage) return data;
+  if (data instanceof ArrayBuffer) return new Uint8Array(data);
+  if (ArrayBuffer.isView(data)) return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  throw protocolError(
+    "INVALID_ARGUMENT",
+    `a message is a string, an ArrayBuffer or a view of one, a Message or a PreparedMessage, got ${describe(data)}`,
+  );
+}
+
+const LEAST_HEADER = 2; // bytes, RFC 6455 §5.2: an empty message counts, too, or any number of them could wait
+
+/** Bytes that a message takes at least when it is encoded. */
+export function waitingSize(data: Data): number {
+  return LEAST_HEADER + sizeOf(data);
+}
+
+/** Bytes of a message. */
+export function sizeOf(data: Data): number {
+  if (typeof data === "string") return Buffer.byteLength(data);
+  if (data instanceof Uint8Array) return data.length;
+  return data instanceof Message ? data.size : data.frame.length;
+}

@@ -1,0 +1,436 @@
+import {
+  checkClose,
+  type Data,
+  giveBack,
+  Message,
+  type MessageCodec,
+  PreparedMessage,
+  type Protocol,
+  protocolError,
+  type Taken,
+  type WebSocketError,
+} from "@tungstate/protocol";
+import { Outgoing } from "../../deflate/outgoing.ts";
+import { checkStream, type DeflateFragment, type Pace, sendInFragments } from "./fragments.ts";
+import { asData, waitingSize } from "./message-data.ts";
+import type { ConnectionSettings } from "../options.ts";
+import { DONE, failedCall, handled, notOpen, rejected } from "../../schedule/promises.ts";
+import type { Transport } from "../../transport/transport.ts";
+import type { MessageData, WriteOptions } from "../types.ts";
+
+interface Waiter {
+  resolve(): void;
+  reject(error: WebSocketError): void;
+}
+
+export interface WritingHost {
+  /** The transport has taken output, and the stream has to end in time. */
+  onOutputSent(): void;
+  /** What waited has been written, after a `write` that returned false. */
+  emitDrain(): void;
+  /** `kept` has changed. */
+  countHeld(): void;
+}
+
+/**
+ * Bytes that the transport may take in one tick before the writer is told to wait for the end of the tick: a peer that reads as fast as a loop
+ * writes would else let nothing else run.
+ */
+const TICK_LIMIT = 1024 * 1024;
+
+/**
+ * The writing half of a connection: messages into the protocol, its output to the transport, one write at a time and at most
+ * one per turn unless `writeBufferSize` is reached before.
+ */
+export class Writing {
+  // first what `clear` looks at, so that it lies together
+  private flushDue = false;
+  private inFlight: Taken | undefined;
+  /** Nothing more is to be sent: a Close has gone out, or the connection is over. */
+  private sealed = false;
+  /** Where messages are compressed, if they are. */
+  private readonly outgoing: Outgoing | undefined;
+  /** Messages that were written while another one could not be finished yet, and the Close behind them. */
+  private held: { readonly data: Data[]; size: number } | undefined;
+  private heldClose: (() => void) | undefined;
+  /** A Close is to follow what is still being compressed. */
+  private closeHeld = false;
+  /** Whom to tell of the connection's end: the messages in fragments, of which one may be under way and others wait. */
+  private streams: Set<(error: WebSocketError) => void> | undefined;
+  messagesSent = 0;
+  bytesSent = 0;
+  private readonly transport: Transport;
+
+  private readonly core: Protocol;
+  private readonly settings: ConnectionSettings;
+  private readonly host: WritingHost;
+  /** Bytes that the transport took in this tick. */
+  private passed = 0;
+  /** Bytes that the end of a turn could not hand over to the system. */
+  kept = 0;
+  /** Messages that came are still being inflated: what is due behind them waits, so that they can be answered first. */
+  answersHeld = false;
+  private needDrain = false;
+  private endSent = false;
+  private over = false;
+  private streamWaiter: Waiter | undefined;
+  private roomWaiters: Waiter[] | undefined;
+  private flushWaiters: Waiter[] | undefined;
+
+  constructor(
+    core: Protocol,
+    transport: Transport,
+    settings: ConnectionSettings,
+    codec: MessageCodec | undefined,
+    host: WritingHost,
+  ) {
+    this.core = core;
+    if (codec !== undefined && settings.deflate !== undefined) {
+      this.outgoing = new Outgoing(core, codec, settings.deflate.outgoing, () => this.flushSoon());
+    }
+    this.transport = transport;
+    this.settings = settings;
+    this.host = host;
+  }
+
+  get bufferedAmount(): number {
+    return this.core.output.size + this.core.inTransit + this.heldSize;
+  }
+
+  /** Bytes that wait for their turn, before they are encoded. */
+  private get heldSize(): number {
+    return this.outgoing === undefined ? (this.held?.size ?? 0) : this.outgoing.heldSize;
+  }
+
+  /** Bytes that have left: the system, or the stream, has taken them. */
+  get bytesLeft(): number {
+    return this.bytesSent - this.transport.unsent;
+  }
+
+  /** Whether something is still to be sent before the stream can end. */
+  get isUnfinished(): boolean {
+    return this.bufferedAmount > 0 || this.closeHeld || this.core.writable;
+  }
+
+  /** Whether messages wait for their compression, and not for the peer or for a source of parts. */
+  get isCompressing(): boolean {
+    return this.outgoing?.busy === true && (this.streams === undefined || this.streams.size === 0);
+  }
+
+  /** Whether messages are still taken. Not behind a Close, and not when the stream is gone, which the protocol hears of a little later. */
+  get writable(): boolean {
+    return this.core.writable && !this.closeHeld && !this.transport.closed;
+  }
+
+  /** Writes, then waits for room. Throws INVALID_ARGUMENT and INVALID_STATE; rejects with NOT_OPEN and WRITE_BUFFER_FULL. */
+  send(data: MessageData, options?: WriteOptions): Promise<void> {
+    try {
+      if (this.write(data, options)) return DONE;
+    } catch (error) {
+      return failedCall(error);
+    }
+    return this.room();
+  }
+
+  write(data: MessageData, options?: WriteOptions): boolean {
+    const checked = typeof data === "string" || data instanceof Message ? data : asData(data);
+    if (!this.writable) return false;
+    if (this.outgoing !== undefined) this.outgoing.send(checked, options?.compress);
+    else if (this.core.inMessage || this.held !== undefined) return this.hold(checked);
+    else if (options?.transfer === true && checked instanceof Message) this.core.transfer(checked);
+    else this.core.send(checked);
+    this.messagesSent++;
+    return this.afterWrite();
+  }
+
+  /** Whether frames that others get as well can go to the transport at once. Looks at nothing but fields of its own and the transport's: whatever is due has asked for a flush. */
+  get clear(): boolean {
+    if (this.flushDue || this.inFlight !== undefined || this.sealed || this.outgoing !== undefined) return false;
+    if (this.held !== undefined || this.closeHeld || (this.streams !== undefined && this.streams.size > 0))
+      return false;
+    return !this.transport.closed;
+  }
+
+  /** Hands such frames to the transport, where it is `clear`. False if they wait. */
+  passOn(frames: Uint8Array, count: number): boolean {
+    this.messagesSent += count;
+    const size = frames.length;
+    this.bytesSent += size;
+    if (this.transport.write(frames)) return true;
+    this.inFlight = { pieces: frames, size, blocks: [], spent: undefined };
+    this.core.inTransit = size;
+    if (!this.hasRoom) this.needDrain = true;
+    this.flushSoon(); // it is counted as kept then
+    return false;
+  }
+
+  /** Whether more than `writeBufferSize` waits, with `more` on top. */
+  isBehind(more: number): boolean {
+    return this.bufferedAmount + more > this.settings.writeBufferSize;
+  }
+
+  /** RFC 6455 §5.4 lets no message come between the fragments of another: it waits until `sendStream` is done. */
+  private hold(data: Data): boolean {
+    if (data instanceof PreparedMessage && data.compressed) {
+      throw protocolError("INVALID_ARGUMENT", "this connection has no compression");
+    }
+    const size = (this.held?.size ?? 0) + waitingSize(data);
+    if (size > this.settings.maxWriteBufferSize)
+      throw protocolError("WRITE_BUFFER_FULL", "behind a message in fragments");
+    const kept = data instanceof Message ? data.share() : data; // it may be given up meanwhile, by who writes it to another connection
+    this.held ??= { data: [], size };
+    this.held.data.push(kept);
+    this.held.size = size;
+    this.needDrain = true;
+    return false;
+  }
+
+  /**
+   * Rejects at once when the connection ends, though the source may be waiting for something else. Throws INVALID_ARGUMENT for what is no
+   * iterable and no type.
+   */
+  sendStream(
+    parts: AsyncIterable<string | Uint8Array> | Iterable<string | Uint8Array>,
+    type: "text" | "binary",
+  ): Promise<void> {
+    checkStream(parts, type);
+    if (!this.writable) return rejected(this.notOpen());
+    const { outgoing, core } = this;
+    const streams = (this.streams ??= new Set());
+    const pace: Pace = {
+      wrote: () => this.streamWrote(),
+      room: () => this.streamRoom(),
+    };
+    const sent = new Promise<void>((resolve, reject) => {
+      streams.add(reject);
+      const sent = (): void => {
+        streams.delete(reject);
+        this.messagesSent++;
+        resolve();
+      };
+      const failed = (error: unknown): void => {
+        streams.delete(reject);
+        reject(error);
+      };
+      if (outgoing === undefined) {
+        this.sendUncompressed(parts, type, pace).then(sent, failed);
+        return;
+      }
+      const deflate: DeflateFragment = (part, last) => outgoing.deflateFragment(part, last);
+      outgoing.inTurn(() => {
+        const sending = sendInFragments(core, parts, type, pace, deflate);
+        // what is behind it has its turn, whatever became of it
+        return sending.then(sent, failed);
+      });
+    });
+    return handled(sent);
+  }
+
+  private async sendUncompressed(
+    parts: AsyncIterable<string | Uint8Array> | Iterable<string | Uint8Array>,
+    type: "text" | "binary",
+    pace: Pace,
+  ): Promise<void> {
+    if (this.core.inMessage || this.held !== undefined) throw protocolError("MESSAGE_IN_PROGRESS");
+    try {
+      await sendInFragments(this.core, parts, type, pace);
+    } finally {
+      await this.release(pace);
+    }
+  }
+
+  /** Sends what waited for a message in fragments; what is written meanwhile comes behind it. */
+  private async release(pace: Pace): Promise<void> {
+    const { core, held } = this;
+    for (let data = held?.data.shift(); data !== undefined; data = held?.data.shift()) {
+      if (!core.hasRoom(data)) await pace.room();
+      if (!core.writable || core.inMessage) return; // its source has failed, and so has the connection: this is lost, as `flush` tells
+      core.send(data);
+      this.messagesSent++;
+      if (held !== undefined) held.size -= waitingSize(data);
+      await pace.wrote();
+    }
+    this.held = undefined;
+    this.heldClose?.();
+    this.flushSoon();
+  }
+
+  /** Starts the closing handshake, behind everything that was written. */
+  close(code: number, reason: string): void {
+    checkClose(code, reason);
+    const close = (): undefined => {
+      this.core.close(code, reason, this.settings.clock.now());
+    };
+    if (this.closeHeld) return;
+    if (this.outgoing?.busy === true) {
+      this.closeHeld = true;
+      this.outgoing.inTurn(close);
+    } else if (this.core.inMessage || this.held !== undefined) {
+      this.closeHeld = true;
+      this.heldClose = close;
+    } else close();
+  }
+
+  /** What was written is to be flushed. False if more than `writeBufferSize` waits. */
+  private afterWrite(): boolean {
+    const { core, settings } = this;
+    this.flushSoon(); // also of what is handed over at once: those who wait for that are told then, not inside of somebody's call
+    // by halves: while one is on its way, the other one fills up
+    if (core.output.size * 2 >= settings.writeBufferSize) this.pass();
+    if (this.hasRoom && this.passed <= TICK_LIMIT) return true;
+    this.needDrain = true;
+    return false;
+  }
+
+  /** Waits until no more than `writeBufferSize` bytes wait. Rejects with NOT_OPEN. */
+  room(): Promise<void> {
+    if (!this.writable) return rejected(this.notOpen());
+    return handled(new Promise((resolve, reject) => (this.roomWaiters ??= []).push({ resolve, reject })));
+  }
+
+  private notOpen(): WebSocketError {
+    return notOpen(this.over ? "it has ended" : "it is closing", this.core.error);
+  }
+
+  /** A fragment was written. What waits behind the message does not count: it waits for this. */
+  private streamWrote(): Promise<void> | undefined {
+    this.afterWrite();
+    const { core, settings } = this;
+    const hasRoom = core.output.size + core.inTransit <= settings.writeBufferSize && this.passed <= TICK_LIMIT;
+    return hasRoom ? undefined : this.streamRoom();
+  }
+
+  private streamRoom(): Promise<void> {
+    this.flushSoon();
+    return new Promise((resolve, reject) => (this.streamWaiter = { resolve, reject }));
+  }
+
+  /**
+   * Waits until the transport has taken everything. Rejects with NOT_OPEN when the connection ends before; and when nothing waits and nothing can be written any
+   * more: a loop that writes, and flushes where `write` returns false, would never end otherwise.
+   */
+  flush(): Promise<void> {
+    if (this.bufferedAmount === 0) {
+      if (!this.writable) return rejected(this.notOpen());
+      if (this.passed <= TICK_LIMIT) return DONE;
+    }
+    return handled(new Promise((resolve, reject) => (this.flushWaiters ??= []).push({ resolve, reject })));
+  }
+
+  flushSoon(): void {
+    if (this.flushDue) return;
+    this.flushDue = true;
+    this.settings.flusher.add(this);
+  }
+
+  /** The end of the turn: what is due in answer to the peer goes out with what was written. */
+  flushNow(): void {
+    this.flushDue = false;
+    if (this.over) return;
+    if (this.inFlight === undefined) {
+      if (!this.answersHeld) this.core.answer();
+      this.pass();
+    }
+    this.passed = 0;
+    if (!this.core.writable) this.sealed = true;
+    this.tell();
+    const kept = this.bufferedAmount;
+    if (kept === this.kept) return;
+    this.kept = kept;
+    this.host.countHeld();
+  }
+
+  /** Hands the output to the transport if that is free. */
+  private pass(): void {
+    if (this.inFlight !== undefined || this.over) return;
+    const { core } = this;
+    if (core.output.size > 0) {
+      const taken = core.output.take();
+      this.bytesSent += taken.size;
+      if (this.transport.write(taken.pieces)) {
+        this.passed += taken.size;
+        giveBack(taken);
+        if (core.isEnding) this.host.onOutputSent();
+      } else {
+        this.inFlight = taken;
+        core.inTransit = taken.size;
+      }
+    }
+    if (this.inFlight === undefined) this.endIfWanted();
+  }
+
+  /** The transport is done with what it was given. Who waits for that is told at the end of the tick: streams may say so again and again within one. */
+  onWritten(): void {
+    const taken = this.inFlight;
+    if (taken === undefined) return;
+    this.inFlight = undefined;
+    this.core.inTransit = 0;
+    this.passed += taken.size;
+    giveBack(taken);
+    if (this.over) return;
+    if (this.core.isEnding) this.host.onOutputSent();
+    if (!this.answersHeld) this.core.answer();
+    this.pass();
+    this.flushSoon();
+  }
+
+  private get hasRoom(): boolean {
+    return !this.isBehind(0);
+  }
+
+  /** Whether there is more, behind a message in fragments or one that is being compressed. */
+  private get holds(): boolean {
+    return this.held !== undefined || this.outgoing?.busy === true;
+  }
+
+  /** Tells those who wait for the transport. Where what it has not taken is not too much, the next output can fill up while it is on its way. */
+  private tell(): void {
+    const { streamWaiter } = this;
+    if (streamWaiter !== undefined && this.inFlight === undefined && this.core.output.size === 0) {
+      this.streamWaiter = undefined;
+      streamWaiter.resolve();
+    }
+    if (this.holds || !this.hasRoom) return;
+    const { roomWaiters, flushWaiters } = this;
+    if (flushWaiters !== undefined && this.bufferedAmount === 0) {
+      this.flushWaiters = undefined;
+      for (const waiter of flushWaiters) waiter.resolve();
+    }
+    if (roomWaiters !== undefined) {
+      this.roomWaiters = undefined;
+      for (const waiter of roomWaiters) waiter.resolve();
+    }
+    if (this.needDrain) {
+      this.needDrain = false;
+      this.host.emitDrain();
+    }
+  }
+
+  /** All there was is written: ends our half of the stream, where a Close has gone both ways. */
+  private endIfWanted(): void {
+    const { core } = this;
+    if (!core.wantsEnd || this.endSent || core.output.size > 0) return;
+    this.endSent = true;
+    this.transport.end();
+  }
+
+  /** The connection has ended, because of `cause` if anything went wrong: what still waits won't be written. */
+  end(cause: WebSocketError | undefined): void {
+    const lost = this.bufferedAmount > 0;
+    const { streams, streamWaiter, roomWaiters, flushWaiters } = this;
+    this.over = this.sealed = true;
+    this.kept = 0;
+    this.outgoing?.close();
+    this.held = this.streamWaiter = this.roomWaiters = this.flushWaiters = undefined;
+    this.core.output.clear();
+    this.core.inTransit = 0;
+    if ((streams ?? streamWaiter ?? roomWaiters ?? flushWaiters) === undefined) return;
+    const error = notOpen(lost ? "it ended before all was written" : "it has ended", cause);
+    streamWaiter?.reject(error);
+    for (const reject of streams ?? []) reject(error);
+    for (const waiter of [...(roomWaiters ?? []), ...(flushWaiters ?? [])]) {
+      if (lost) waiter.reject(error);
+      else waiter.resolve();
+    }
+  }
+}

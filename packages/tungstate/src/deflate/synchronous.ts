@@ -1,0 +1,279 @@
+import { protocolError, type ReceivedPayload, type WebSocketError, type WindowBits } from "@tungstate/protocol";
+import zlib from "node:zlib";
+import { type KeptStream, openKept } from "../native/pooled-zlib.ts";
+import type { Window } from "./window.ts";
+
+/** What deflating needs to know besides the data. */
+export interface DeflateTuning {
+  readonly level: number;
+  readonly memoryLevel: number;
+}
+
+/** RFC 7692 §7.2.1: what a sender removes from the end of a message, and a receiver puts back. */
+export const SYNC_TAIL_SIZE = 4;
+/**
+ * What is put behind a payload before it is inflated: the 00 00 ff ff of RFC 7692 §7.2.2, an empty final block, and one
+ * byte more. If inflating stops just before the last byte, the payload was whole; if there is nothing left over, it was cut off inside a block.
+ */
+export const TRAILER = Uint8Array.of(0x00, 0x00, 0xff, 0xff, 0x03, 0x00, 0x00);
+/**
+ * How often a payload may end a DEFLATE stream (BFINAL) and begin another. RFC 7692 §7.2.3.4 allows final blocks;
+ * each costs a reset of the inflater, which two bytes of payload must not be able to buy without end.
+ */
+export const MAX_FINAL_BLOCKS = 256;
+
+const STORED_HEADER_SIZE = 5; // bytes of a block without compression, RFC 1951 §3.2.4
+const LARGEST_STORED = 0xffff; // bytes in such a block
+
+/** Buffers and zlib streams that all connections of the process share, one message at a time. */
+let input: Buffer = Buffer.alloc(0);
+let output: Buffer = Buffer.alloc(0);
+
+function makeRoom(inputSize: number, outputSize: number): void {
+  if (input.length < inputSize) input = Buffer.allocUnsafeSlow(roundUp(inputSize));
+  if (output.length < outputSize) output = Buffer.allocUnsafeSlow(roundUp(outputSize));
+}
+
+function roundUp(size: number): number {
+  return Math.ceil(size / 65536) * 65536;
+}
+
+const MAX_KEPT_DEFLATERS = 8; // about 230 KB each; one for each window, level and memory level in use
+const deflaters = new Map<number, KeptStream>();
+let inflater: KeptStream | undefined;
+
+function keptDeflater(windowBits: WindowBits, tuning: DeflateTuning): KeptStream | undefined {
+  const key = (windowBits << 8) | (tuning.level << 4) | tuning.memoryLevel;
+  let deflater = deflaters.get(key);
+  if (deflater === undefined) {
+    deflater = openKept(deflateOptions(windowBits, tuning, undefined));
+    if (deflater === undefined) return undefined;
+    const oldest = deflaters.size < MAX_KEPT_DEFLATERS ? undefined : deflaters.entries().next().value;
+    if (oldest !== undefined) {
+      oldest[1].close();
+      deflaters.delete(oldest[0]);
+    }
+    deflaters.set(key, deflater);
+  }
+  return deflater;
+}
+
+/** Gives back the zlib streams and buffers that are kept for the process. They come back when they are needed. */
+export function releaseKept(): void {
+  for (const deflater of deflaters.values()) deflater.close();
+  deflaters.clear();
+  inflater?.close();
+  inflater = undefined;
+  input = output = Buffer.alloc(0);
+}
+
+/** Text as bytes in the shared input buffer. */
+export function encodeText(text: string): Uint8Array {
+  // a UTF-16 unit is at most 3 bytes of UTF-8
+  if (text.length * 3 > input.length) makeRoom(Buffer.byteLength(text), 0);
+  return input.subarray(0, input.write(text, 0, "utf8"));
+}
+
+/** A received payload as one piece in the shared input buffer. */
+export function copied(payload: ReceivedPayload): Uint8Array {
+  makeRoom(payload.size, 0);
+  return input.subarray(0, payload.copyTo(input, 0));
+}
+
+/**
+ * Deflates a message or a fragment, referring to the window if there is one. Returns all that zlib makes of it, up to the
+ * SYNC_TAIL_SIZE bytes at the end, or undefined if that, less the tail, is not smaller than the payload. Borrowed.
+ */
+export function deflateNow(
+  payload: Uint8Array,
+  windowBits: WindowBits,
+  tuning: DeflateTuning,
+  window: Window | undefined,
+): Uint8Array | undefined {
+  // what fills this has not become smaller
+  const most = payload.length + SYNC_TAIL_SIZE + (window === undefined ? 0 : mayGrow(payload, window));
+  // a stream that is open already can't be given a window to refer to
+  const deflater = window === undefined || window.length === 0 ? keptDeflater(windowBits, tuning) : undefined;
+  if (deflater !== undefined) {
+    makeRoom(0, most);
+    deflater.reset();
+    if (!deflater.run(payload, 0, payload.length, output, 0, most)) {
+      releaseKept(); // no data makes a deflater fail; whatever did, begin anew
+      return undefined;
+    }
+    return deflater.outputEnd < most ? output.subarray(0, deflater.outputEnd) : undefined;
+  }
+  const options = deflateOptions(windowBits, tuning, window);
+  options.chunkSize = Math.max(most, SMALLEST_CHUNK);
+  const deflated = zlib.deflateRawSync(payload, options);
+  return deflated.length < most ? deflated : undefined;
+}
+
+const SMALLEST_CHUNK = 64; // bytes; zlib's output buffers are no smaller
+
+const SEEDED = 512; // bytes in a window
+const LARGEST_SEED = 128; // bytes of a message
+const GROWTH = 6; // bytes: a block without compression adds as many
+
+/**
+ * By how many bytes a message may grow. A short one hardly becomes smaller by itself, so that a connection that has only
+ * short ones would never have anything to refer to: the first few go out compressed whether that pays or not.
+ */
+function mayGrow(payload: Uint8Array, window: Window): number {
+  return window.length < SEEDED && payload.length <= LARGEST_SEED ? GROWTH : 0;
+}
+
+/** For a stream that is used once. */
+export function deflateOptions(
+  windowBits: WindowBits,
+  tuning: DeflateTuning,
+  window: Window | undefined,
+): zlib.ZlibOptions {
+  const options: zlib.ZlibOptions = {
+    // zlib makes no raw streams with a window of 8 bits; with 9 it refers back no further than 512 - 262 = 250 bytes
+    windowBits: Math.max(windowBits, 9),
+    level: tuning.level,
+    memLevel: tuning.memoryLevel,
+    finishFlush: zlib.constants.Z_SYNC_FLUSH,
+  };
+  if (window !== undefined && window.length > 0) options.dictionary = window.bytes;
+  return options;
+}
+
+/** A payload as blocks without compression, for a fragment that must be deflated and does not become smaller. */
+export function storedBlocks(payload: Uint8Array): Uint8Array {
+  const blocks = Math.ceil(payload.length / LARGEST_STORED);
+  const stored = Buffer.allocUnsafeSlow(payload.length + blocks * STORED_HEADER_SIZE + SYNC_TAIL_SIZE + 1);
+  let to = 0;
+  for (let at = 0; at < payload.length; at += LARGEST_STORED) {
+    const end = Math.min(at + LARGEST_STORED, payload.length);
+    to = writeStoredHeader(stored, to, end - at);
+    stored.set(payload.subarray(at, end), to);
+    to += end - at;
+  }
+  writeStoredHeader(stored, to, 0);
+  return stored;
+}
+
+function writeStoredHeader(target: Buffer, at: number, length: number): number {
+  target[at] = 0; // not final, type 00, and the bits up to the next byte
+  target.writeUInt16LE(length, at + 1);
+  target.writeUInt16LE(~length & 0xffff, at + 3);
+  return at + STORED_HEADER_SIZE;
+}
+
+/**
+ * Inflates a message. Undefined: it has more than `most` bytes, and `limit` allows that. What comes back is borrowed, and
+ * has been added to the window if there is one.
+ */
+export function inflateNow(
+  payload: ReceivedPayload,
+  limit: number,
+  most: number,
+  window: Window | undefined,
+): Uint8Array | WebSocketError | undefined {
+  // The window goes in first, as a block without compression: that is how to give it to a stream that is open already.
+  const before = window === undefined ? 0 : window.length;
+  const largest = Math.min(limit, most);
+  makeRoom(STORED_HEADER_SIZE + before + payload.size + TRAILER.length, before + largest + 1);
+  let start = 0;
+  if (window !== undefined && before > 0) {
+    start = writeStoredHeader(input, 0, before);
+    input.set(window.bytes, start);
+    start += before;
+  }
+  const payloadEnd = payload.copyTo(input, start);
+  input.set(TRAILER, payloadEnd);
+  inflater ??= openKept("inflate");
+  const outputEnd =
+    inflater === undefined
+      ? inflateOnce(start, payloadEnd, largest, window)
+      : inflateKept(inflater, payloadEnd, before + largest);
+  if (typeof outputEnd !== "number") return outputEnd;
+  if (outputEnd > before + largest) return limit > most ? undefined : tooBig(limit);
+  const inflated = output.subarray(before, outputEnd);
+  window?.append(inflated);
+  return inflated;
+}
+
+/** Inflates `input` up to the end of the trailer; returns where the output ends, which is beyond `most` if there is more. */
+function inflateKept(stream: KeptStream, payloadEnd: number, most: number): number | WebSocketError {
+  const inputEnd = payloadEnd + TRAILER.length;
+  let at = 0;
+  let to = 0;
+  for (let streams = 0; streams <= MAX_FINAL_BLOCKS; streams++) {
+    stream.reset();
+    if (!stream.run(input, at, inputEnd, output, to, most + 1)) {
+      inflater = undefined;
+      return brokenData();
+    }
+    at = stream.inputEnd;
+    to = stream.outputEnd;
+    if (to > most || isWhole(at, payloadEnd)) return to;
+    if (at === inputEnd) return cutOff();
+  }
+  return tooManyStreams();
+}
+
+/** The same with nothing but public functions. */
+function inflateOnce(
+  start: number,
+  payloadEnd: number,
+  most: number,
+  window: Window | undefined,
+): number | WebSocketError {
+  const inputEnd = payloadEnd + TRAILER.length;
+  const before = window === undefined ? 0 : window.length;
+  const options: zlib.ZlibOptions = { finishFlush: zlib.constants.Z_SYNC_FLUSH, info: true };
+  if (window !== undefined && before > 0) {
+    output.set(window.bytes);
+    options.dictionary = window.bytes;
+  }
+  let at = start;
+  let to = before;
+  for (let streams = 0; streams <= MAX_FINAL_BLOCKS; streams++) {
+    const left = before + most - to;
+    let part: { buffer: Buffer; engine: zlib.InflateRaw };
+    try {
+      // with `info` it is this that comes back, which its type does not say
+      part = zlib.inflateRawSync(input.subarray(at, inputEnd), {
+        ...options,
+        maxOutputLength: Math.max(left, 1),
+      }) as unknown as typeof part;
+    } catch (error) {
+      return (error as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE" ? before + most + 1 : brokenData(error);
+    }
+    if (part.buffer.length > left) return before + most + 1;
+    output.set(part.buffer, to);
+    to += part.buffer.length;
+    at += part.engine.bytesWritten;
+    if (isWhole(at, payloadEnd)) return to;
+    if (at === inputEnd) return cutOff();
+    delete options.dictionary;
+  }
+  return tooManyStreams();
+}
+
+/**
+ * Whether a stream that ended at `end` ended where the payload does: with the trailer, or with a final block of the
+ * payload's own that nothing follows, which RFC 7692 §7.2.3.4 would have followed by one byte more.
+ */
+export function isWhole(end: number, payloadEnd: number): boolean {
+  return end === payloadEnd + TRAILER.length - 1 || end === payloadEnd;
+}
+
+export function tooBig(limit: number): WebSocketError {
+  return protocolError("MESSAGE_TOO_BIG", `it inflates to more than ${limit} bytes`);
+}
+
+export function brokenData(cause?: unknown): WebSocketError {
+  return protocolError("INVALID_DEFLATE", undefined, cause === undefined ? undefined : { cause });
+}
+
+export function cutOff(): WebSocketError {
+  return protocolError("INVALID_DEFLATE", "the data ends inside a block");
+}
+
+export function tooManyStreams(): WebSocketError {
+  return protocolError("INVALID_DEFLATE", `more than ${MAX_FINAL_BLOCKS} final blocks in a message`);
+}

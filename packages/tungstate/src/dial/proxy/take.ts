@@ -1,0 +1,60 @@
+import type { Duplex } from "node:stream";
+import { connectError, type ConnectErrorOptions } from "../../errors.ts";
+import { abortable, asError } from "../abort.ts";
+
+/**
+ * Reads from a stream just as much as it takes: `feed` gets each chunk and gives back a result with the bytes behind it,
+ * which the stream keeps for its next reader, or undefined while it needs more. What `feed` throws is the rejection.
+ */
+export function take<T>(
+  stream: Duplex,
+  feed: (chunk: Buffer) => { readonly result: T; readonly rest: Buffer } | undefined,
+  signal: AbortSignal,
+  options: ConnectErrorOptions,
+): Promise<T> {
+  return abortable<T>(
+    signal,
+    (resolve, reject) => {
+      const stop = (): void => {
+        stream.off("readable", onReadable);
+        stream.off("end", onEnd);
+        stream.off("close", onEnd);
+        stream.off("error", onError);
+      };
+      const onReadable = (): void => {
+        for (;;) {
+          const chunk = stream.read() as Buffer | null;
+          if (chunk === null) return;
+          let done: ReturnType<typeof feed>;
+          try {
+            done = feed(chunk);
+          } catch (error) {
+            stop();
+            reject(asError(error));
+            return;
+          }
+          if (done === undefined) continue;
+          stop();
+          if (done.rest.length > 0) stream.unshift(done.rest);
+          resolve(done.result);
+          return;
+        }
+      };
+      const onEnd = (): void => {
+        stop();
+        reject(connectError("PROXY_FAILED", "it closed the connection", options));
+      };
+      const onError = (cause: Error): void => {
+        stop();
+        reject(connectError("PROXY_FAILED", cause.message, { ...options, cause }));
+      };
+      stream.on("readable", onReadable);
+      stream.on("end", onEnd);
+      stream.on("close", onEnd);
+      stream.on("error", onError);
+      if (stream.destroyed) onEnd();
+      return stop;
+    },
+    options,
+  );
+}

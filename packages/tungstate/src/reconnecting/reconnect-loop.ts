@@ -1,0 +1,183 @@
+import { CLOSE_CODE, WebSocketError } from "@tungstate/protocol";
+import { connectByRoads } from "../client/connect.ts";
+import { Roads } from "../dial/routes.ts";
+import type { CloseInfo, WebSocketConnection } from "../connection/types.ts";
+import { Backoff, type Hint } from "./backoff.ts";
+import { reconnectingError } from "./errors.ts";
+import { type Networks, networksOf } from "./networks.ts";
+import type { Connector, ReconnectSettings } from "./options.ts";
+import { type Pause, pause } from "./pause.ts";
+import { provide } from "./provide.ts";
+import type { Attempt, Ending, Gap, Waiting } from "./types.ts";
+import { canSetUserTimeout } from "./user-timeout.ts";
+import { AGAIN, givenUp, judge, refusesCredentials, type Verdict } from "./classify-close.ts";
+
+/** What it is about, told as it happens. */
+export interface SuccessionHost {
+  onConnecting(attempt: Pick<Attempt, "attempt" | "after">): void;
+  onOpen(connection: WebSocketConnection, gap: Gap | undefined): void;
+  /** Gives how many messages it had not handed to its byte stream. */
+  onLost(connection: WebSocketConnection): number;
+  onWaiting(waiting: Waiting): void;
+  /** There will be no other connection. */
+  onEnd(info: CloseInfo): void;
+}
+
+/** What is around it, for tests. */
+export interface Surroundings {
+  readonly networks?: Networks;
+  /** Milliseconds since 1970. */
+  readonly wallClock?: () => number;
+}
+
+/** How it ends where no connection was open. */
+export const NEVER_OPEN = { code: CLOSE_CODE.ABNORMAL, reason: "", clean: false } as const;
+
+/** The least time between two attempts that a change of networks can bring about: interfaces may come and go all the time. */
+const LEAST_BETWEEN = 1_000; // ms
+
+/** One connection after the other: attempts, waits between them, and when to give up. */
+export class Succession {
+  private readonly settings: ReconnectSettings;
+  private readonly host: SuccessionHost;
+  private readonly networks: Networks;
+  private readonly wallClock: () => number;
+  private readonly connect: Connector;
+  private readonly roads: Roads;
+  private readonly backoff: Backoff;
+  private readonly life = new AbortController();
+  private waiting: { readonly pause: Pause; readonly hint: Hint } | undefined;
+  private last = false;
+  /** The connection before, while there is none. */
+  private lost: { readonly info: CloseInfo; readonly at: number; readonly unsent: number } | undefined;
+  private attempts = 0;
+  private begunAt = 0;
+  /** An attempt with other credentials was made since they were refused. */
+  private refreshed = false;
+  private userTimeout: Promise<boolean> | undefined;
+
+  constructor(settings: ReconnectSettings, host: SuccessionHost, surroundings: Surroundings) {
+    this.settings = settings;
+    this.host = host;
+    this.networks = surroundings.networks ?? networksOf(settings.clock);
+    this.wallClock = surroundings.wallClock ?? Date.now;
+    this.roads = new Roads(settings.options);
+    this.connect = settings.connect ?? ((url, options) => connectByRoads(url, options, this.roads));
+    this.backoff = new Backoff(settings.backoff, settings.random);
+  }
+
+  /** Makes connections until there is no sense in it, or `abort`. Rejects if a function of the application throws. */
+  async run(): Promise<void> {
+    const { signal } = this.life;
+    let after: Ending | undefined;
+    while (!signal.aborted) {
+      const made = await this.attempt(after);
+      let openFor: number | undefined;
+      if (made instanceof WebSocketError) after = { type: "failed", error: made };
+      else if (signal.aborted) made.terminate();
+      else {
+        const begun = this.settings.clock.now();
+        after = { type: "closed", info: await this.serve(made) };
+        openFor = this.settings.clock.now() - begun;
+      }
+      if (signal.aborted || after === undefined) return;
+      const verdict = this.judge(after);
+      if (!verdict.again) {
+        this.host.onEnd(endOf(after, verdict.error));
+        return;
+      }
+      await this.wait(after, verdict.hint, openFor);
+    }
+  }
+
+  /** The current connection is the last one. */
+  endAfterThis(): void {
+    this.last = true;
+  }
+
+  /** Ends what is under way; nothing more is told. */
+  abort(reason: unknown): void {
+    this.life.abort(reason);
+    this.waiting?.pause.end();
+  }
+
+  retryNow(): void {
+    this.waiting?.pause.hurry(this.waiting.hint.notBefore);
+  }
+
+  private async attempt(after: Ending | undefined): Promise<WebSocketConnection | WebSocketError> {
+    const { settings, host } = this;
+    const { signal } = this.life;
+    const attempt = this.backoff.attempt;
+    this.begunAt = settings.clock.now();
+    this.attempts++;
+    host.onConnecting({ attempt, after });
+    try {
+      const wanted = [settings.url, settings.headers] as const;
+      const given = await provide(wanted, { attempt, after, signal }, settings.clock, settings.providerTimeout);
+      const [url, headers] = given;
+      let { options } = settings;
+      if (options.tcpUserTimeout !== undefined && !(await (this.userTimeout ??= canSetUserTimeout()))) {
+        options = { ...options, tcpUserTimeout: undefined };
+      }
+      return await this.connect(url, { ...options, headers, signal });
+    } catch (error) {
+      if (error instanceof WebSocketError) return error;
+      return reconnectingError("PROVIDER_FAILED", String(error), { cause: error });
+    }
+  }
+
+  /** From the opening of a connection to its end. */
+  private async serve(connection: WebSocketConnection): Promise<CloseInfo> {
+    const { clock } = this.settings;
+    const { lost, attempts } = this;
+    this.refreshed = false;
+    this.attempts = 0;
+    this.host.onOpen(
+      connection,
+      lost && {
+        type: "gap",
+        lost: lost.info,
+        duration: clock.now() - lost.at,
+        attempts,
+        unsent: lost.unsent,
+        unread: 0,
+      },
+    );
+    const info = await connection.closed;
+    this.lost = { info, at: clock.now(), unsent: this.host.onLost(connection) };
+    if (info.error?.fault === "transport") this.roads.failed(connection.road?.interface);
+    return info;
+  }
+
+  private judge(ending: Ending): Verdict {
+    if (this.last) return { again: false, error: undefined };
+    const { url, headers, backoff, retry } = this.settings;
+    const mayRefresh = (typeof url === "function" || typeof headers === "function") && !this.refreshed;
+    const verdict = judge(ending, { ceiling: backoff.ceiling, mayRefresh, now: this.wallClock() });
+    if (refusesCredentials(ending)) this.refreshed = true;
+    const wish = retry?.(ending, this.backoff.attempt);
+    if (wish === undefined || wish === verdict.again) return verdict;
+    return wish ? AGAIN : givenUp(ending);
+  }
+
+  private async wait(after: Ending, hint: Hint, openFor: number | undefined): Promise<void> {
+    const { settings, networks } = this;
+    const { clock, watchNetworks } = settings;
+    const delay = this.backoff.next(openFor, hint);
+    const wait = pause(clock, delay);
+    this.waiting = { pause: wait, hint };
+    const earliest = Math.max(hint.notBefore, this.begunAt + LEAST_BETWEEN - clock.now());
+    const unwatch = watchNetworks ? networks.watch(settings.interfaces, () => wait.hurry(earliest)) : undefined;
+    this.host.onWaiting({ delay, after, attempt: this.backoff.attempt, offline: watchNetworks && networks.offline });
+    await wait.over;
+    unwatch?.();
+    this.waiting = undefined;
+  }
+}
+
+/** How all of it has ended, when it has ended so. */
+function endOf(ending: Ending, error: WebSocketError | undefined): CloseInfo {
+  if (ending.type === "failed") return { ...NEVER_OPEN, error: error ?? ending.error };
+  return { ...ending.info, error: ending.info.error ?? error };
+}

@@ -1,0 +1,173 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { PreparedMessage } from "@tungstate/protocol";
+import fc from "fast-check";
+import { systemClock } from "../../src/schedule/clock.ts";
+import { Feed, type Follower } from "../../src/broadcast/broadcast-queue.ts";
+import { Flusher } from "../../src/schedule/flusher.ts";
+import { turns } from "../support/server.ts";
+
+const DIGITS = 6;
+const FRAME = 2 + DIGITS; // bytes
+const HALF = 5 * FRAME; // what is distributed at once
+
+/** Keeps what it is given, and may do something else whenever it is given something: as a stream does whose `write` calls the application. */
+class Listener implements Follower {
+  fed: number;
+  clear = true;
+  waiting = 0;
+  over = false;
+  readonly got: string[] = [];
+  readonly joinedAt: number;
+  private readonly given: (listener: Listener) => void;
+
+  constructor(feed: Feed, given: (listener: Listener) => void = () => undefined) {
+    this.fed = this.joinedAt = feed.count;
+    this.given = given;
+  }
+
+  isClear(): boolean {
+    return this.clear && !this.over;
+  }
+
+  passOn(frames: Uint8Array, count: number): boolean {
+    assert.ok(this.isClear());
+    assert.equal(frames.length, count * FRAME);
+    for (let at = 0; at < frames.length; at += FRAME) {
+      this.got.push(Buffer.from(frames.subarray(at + 2, at + FRAME)).toString());
+    }
+    this.given(this);
+    return this.waiting === 0;
+  }
+
+  feed(message: PreparedMessage): void {
+    if (this.over) return; // as a connection that has ended
+    this.got.push(Buffer.from(message.payload).toString());
+    this.given(this);
+  }
+
+  isBehind(more: number): boolean {
+    return this.waiting + more > 2 * HALF;
+  }
+}
+
+interface Fed {
+  readonly feed: Feed;
+  readonly listeners: Set<Listener>;
+}
+
+function feedFor(): Fed {
+  const listeners = new Set<Listener>();
+  const settings = { flusher: new Flusher(systemClock), writeBufferSize: 2 * HALF, maxFrameSize: 1000 };
+  return { feed: new Feed(listeners, settings), listeners };
+}
+
+const messageOf = (number: number): PreparedMessage => new PreparedMessage(String(number).padStart(DIGITS, "0"));
+
+describe("a feed", () => {
+  test("gives everybody each message once, in one order, whatever they do when they are given one", async () => {
+    const act = fc.record({
+      kind: fc.constantFrom(
+        "none",
+        "none",
+        "add",
+        "addAll",
+        "except",
+        "catchUp",
+        "distribute",
+        "join",
+        "leave",
+        "block",
+      ),
+      who: fc.nat(40),
+    });
+    await fc.assert(
+      fc.asyncProperty(fc.array(act, { maxLength: 60 }), fc.array(act, { maxLength: 60 }), async (outside, script) => {
+        const inside = [...script];
+        const { feed, listeners } = feedFor();
+        const left = new Set<Listener>();
+        const excepted = new Map<string, Listener>();
+        let number = 0;
+        const add = (except?: Listener): void => {
+          const message = messageOf(number++);
+          if (except !== undefined) excepted.set(Buffer.from(message.payload).toString(), except);
+          feed.add(message, except);
+        };
+        const perform = ({ kind, who }: { readonly kind: string; readonly who: number }): void => {
+          const someone = [...listeners][1 + (who % Math.max(1, listeners.size - 1))];
+          if (kind === "add") add();
+          else if (kind === "addAll") for (let i = 0; i < 5; i++) add();
+          else if (kind === "except") add(someone);
+          else if (kind === "distribute") feed.distribute();
+          else if (kind === "join") listeners.add(new Listener(feed, given));
+          else if (someone === undefined) return;
+          else if (kind === "catchUp") feed.catchUp(someone);
+          else if (kind === "block") someone.clear = !someone.clear;
+          else if (kind === "leave") {
+            listeners.delete(someone);
+            feed.forget(someone);
+            someone.over = true;
+            left.add(someone);
+          }
+        };
+        const given = (): void => {
+          const next = inside.pop();
+          if (next !== undefined) perform(next);
+        };
+        const witness = new Listener(feed);
+        listeners.add(witness);
+        for (let i = 0; i < 20; i++) listeners.add(new Listener(feed, given));
+        for (const each of outside) {
+          perform(each);
+          if (each.who === 0) await turns(1);
+        }
+        while (inside.length > 0) {
+          add();
+          feed.distribute();
+        }
+        feed.distribute();
+        assert.equal(witness.got.length, feed.count);
+        for (const listener of listeners) {
+          const due = witness.got.slice(listener.joinedAt).filter((each) => excepted.get(each) !== listener);
+          assert.deepEqual(listener.got, due);
+        }
+        for (const listener of left) {
+          const due = witness.got.slice(listener.joinedAt).filter((each) => excepted.get(each) !== listener);
+          assert.deepEqual(listener.got, due.slice(0, listener.got.length));
+        }
+      }),
+      { numRuns: 150 },
+    );
+  });
+
+  test("who adds one each time that he is given one does not keep the turn from ending", async () => {
+    const { feed, listeners } = feedFor();
+    const echo = new Listener(feed, () => void feed.add(messageOf(feed.count), undefined));
+    listeners.add(echo);
+    feed.add(messageOf(0), undefined);
+    await turns(5);
+    assert.ok(echo.got.length >= 2 && echo.got.length <= 6, `${echo.got.length} in 5 turns`);
+    listeners.delete(echo);
+    await turns(2);
+  });
+
+  test("counts each that is behind once, and none that has left", () => {
+    const { feed, listeners } = feedFor();
+    const first = new Listener(feed, () => {
+      if (feed.count < 3) {
+        feed.add(messageOf(feed.count), undefined);
+        feed.distribute();
+      }
+    });
+    const slow = new Listener(feed);
+    slow.waiting = 1000;
+    listeners.add(slow).add(first);
+    feed.add(messageOf(0), undefined);
+    feed.distribute();
+    assert.equal(feed.add(messageOf(3), undefined), 1);
+    assert.equal(feed.add(messageOf(4), slow), 0);
+    listeners.delete(slow);
+    feed.forget(slow);
+    assert.equal(feed.add(messageOf(5), undefined), 0);
+  });
+});

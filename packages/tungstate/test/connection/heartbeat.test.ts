@@ -1,0 +1,214 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { client } from "../../src/client/client.ts";
+import type { ConnectionOptions } from "../../src/connection/options.ts";
+import { accept } from "../../src/server/accept.ts";
+import { memoryPipe } from "../../src/testing/memory-pipe.ts";
+import { VirtualClock } from "../../src/testing/virtual-clock.ts";
+import type { WebSocketConnection } from "../../src/connection/types.ts";
+import { take } from "../support/connected.ts";
+import { frame, PING, PONG, Raw, TEXT, upgradeRequest, upgradeResponse } from "../support/raw.ts";
+import { createHash } from "node:crypto";
+import { turns } from "../support/server.ts";
+
+const SLOT = 50; // ms by which a deadline may be met late
+const INTERVAL = 10_000;
+const TIMEOUT = 5000;
+
+interface Setting {
+  readonly connection: WebSocketConnection;
+  readonly raw: Raw;
+  readonly clock: VirtualClock;
+  /** A frame from the other end. */
+  send(opcode: number, payload?: string): void;
+  /** How many pings have come. */
+  pings(): Promise<number>;
+}
+
+type Role = "client" | "server";
+
+/** A connection of ours in one of the roles, and an end that says only what it is told to. */
+async function setting(role: Role, options: ConnectionOptions = {}): Promise<Setting> {
+  const clock = new VirtualClock();
+  const [near, far] = memoryPipe();
+  const raw = new Raw(far);
+  const all = { clock, heartbeat: { interval: INTERVAL, timeout: TIMEOUT }, ...options };
+  const opening = role === "client" ? client("ws://localhost/", near, all) : accept(near, all);
+  if (role === "server") raw.send(upgradeRequest());
+  else {
+    const request = (await raw.until((got) => got.includes("\r\n\r\n"))).toString();
+    const key = /Sec-WebSocket-Key: (\S+)/.exec(request)?.[1] ?? "";
+    raw.send(upgradeResponse(createHash("sha1").update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest("base64")));
+  }
+  const connection = await opening;
+  await turns(2);
+  const head = raw.received.indexOf("\r\n\r\n") + 4;
+  return {
+    connection,
+    raw,
+    clock,
+    send: (opcode, payload = "") => void raw.send(frame(opcode, payload, { masked: role === "server" })),
+    pings: async () => {
+      await turns(2);
+      // a ping without payload: 2 bytes, or 6 with a mask
+      const size = role === "client" ? 6 : 2;
+      let count = 0;
+      for (let at = head; at < raw.received.length; at += size) {
+        assert.equal(raw.received[at], 0x80 | PING);
+        count++;
+      }
+      return count;
+    },
+  };
+}
+
+for (const role of ["client", "server"] as const) {
+  describe(`the heartbeat of a ${role}`, () => {
+    test("finds a dead peer: a ping behind the interval, the end behind the timeout", async () => {
+      const { connection, clock, pings } = await setting(role);
+      const errors: string[] = [];
+      connection.on("error", (error) => errors.push(error.code));
+      await clock.advance(INTERVAL - 1);
+      assert.equal(await pings(), 0);
+      await clock.advance(1 + SLOT);
+      assert.equal(await pings(), 1);
+      await clock.advance(TIMEOUT - SLOT - 1);
+      assert.equal(connection.state, "open");
+      await clock.advance(2 * SLOT);
+      const info = await connection.closed;
+      assert.deepEqual(
+        [info.code, info.clean, info.error?.code, info.error?.fault],
+        [1006, false, "HEARTBEAT_TIMEOUT", "transport"],
+      );
+      assert.deepEqual(errors, ["HEARTBEAT_TIMEOUT"]);
+      assert.equal(clock.pending, 0);
+    });
+
+    test("keeps a peer that answers", async () => {
+      const { connection, clock, send, pings } = await setting(role);
+      let seen = 0;
+      for (let round = 0; round < 20; round++) {
+        await clock.advance(INTERVAL / 2);
+        if ((await pings()) > seen) {
+          seen++;
+          send(PONG);
+        }
+        await turns(2);
+      }
+      assert.ok(seen >= 4 && seen <= 10, `${seen} pings`);
+      assert.equal(connection.state, "open");
+      connection.terminate();
+    });
+
+    test("leaves a busy peer alone, whatever it sends", async () => {
+      for (const [opcode, payload] of [
+        [TEXT, "hello"],
+        [PONG, "unasked"],
+      ] as const) {
+        const { connection, clock, send, pings } = await setting(role);
+        for (let round = 0; round < 30; round++) {
+          await clock.advance(INTERVAL * 0.9);
+          send(opcode, payload);
+          await turns(2);
+        }
+        assert.equal(await pings(), 0);
+        assert.equal(connection.state, "open");
+        connection.terminate();
+      }
+    });
+
+    for (const [interval, timeout] of [
+      [INTERVAL, TIMEOUT],
+      [300, 1000],
+    ] as const) {
+      test(`pings ${interval} ms after the last byte, at most ${SLOT} ms late, with a timeout of ${timeout} ms`, async () => {
+        const { connection, clock, send, pings } = await setting(role, { heartbeat: { interval, timeout } });
+        let seen = 0;
+        for (const moment of [0, 1, 26, interval / 2, interval - 30, interval - 1]) {
+          await clock.advance(moment);
+          send(TEXT, "the last byte");
+          await turns(2);
+          await clock.advance(interval - 1);
+          assert.equal(await pings(), seen);
+          await clock.advance(1 + SLOT);
+          assert.equal(await pings(), ++seen);
+          send(PONG);
+          await turns(2);
+        }
+        connection.terminate();
+      });
+    }
+
+    test("takes part of a frame for a sign of life, too", async () => {
+      const { connection, clock, raw } = await setting(role, { minProgress: false });
+      const bytes = frame(TEXT, "x".repeat(60), { masked: role === "server" });
+      for (const byte of bytes.subarray(0, 30)) {
+        raw.send(Buffer.from([byte]));
+        await turns(2);
+        await clock.advance(INTERVAL * 0.9);
+      }
+      assert.equal(connection.state, "open");
+      connection.terminate();
+    });
+
+    test("does not take a full inbox of ours for a dead peer, nor a peer that fell silent meanwhile for a living one", async () => {
+      const { connection, clock, send } = await setting(role, { inboxSize: 1000, readAheadSize: 0 });
+      for (let number = 0; number < 40; number++) send(TEXT, "x".repeat(100));
+      await turns(5);
+      assert.ok(connection.stats.messagesReceived < 40, "reading has stopped");
+      await clock.advance(10 * (INTERVAL + TIMEOUT));
+      assert.equal(connection.state, "open");
+      assert.equal((await take(connection, 40)).length, 40);
+      await turns(2);
+      await clock.advance(2 * INTERVAL + TIMEOUT + 3 * SLOT);
+      assert.equal((await connection.closed).error?.code, "HEARTBEAT_TIMEOUT");
+    });
+
+    test("finds a peer that does not read", async () => {
+      const { connection, clock, raw } = await setting(role, { writeBufferSize: 1000 });
+      raw.stream.pause();
+      for (let number = 0; number < 100; number++) connection.write(Buffer.alloc(10_000));
+      await turns(5);
+      await clock.advance(2 * INTERVAL + TIMEOUT + 3 * SLOT);
+      assert.equal((await connection.closed).error?.code, "HEARTBEAT_TIMEOUT");
+    });
+
+    test("can be switched off, and leaves no timer then", async () => {
+      const { connection, clock, pings } = await setting(role, { heartbeat: false });
+      await clock.advance(1_000_000);
+      assert.equal(await pings(), 0);
+      assert.equal(clock.pending, 0);
+      assert.equal(connection.state, "open");
+      connection.terminate();
+    });
+
+    test("is on by default", async () => {
+      const [near, far] = memoryPipe();
+      const clock = new VirtualClock();
+      const [one, two] = await Promise.all([
+        client("ws://localhost/", near, { clock }),
+        accept(far, { clock, heartbeat: false }),
+      ]);
+      const pinged = new Promise<void>((resolve) => two.once("ping", () => resolve()));
+      await clock.advance(30_000 + SLOT);
+      await pinged;
+      assert.equal(one.state, "open");
+      one.terminate();
+      await two.closed;
+    });
+  });
+}
+
+test("200 connections have one timer between them", async () => {
+  const clock = new VirtualClock();
+  const ends: WebSocketConnection[] = [];
+  for (let number = 0; number < 100; number++) {
+    const [near, far] = memoryPipe();
+    ends.push(...(await Promise.all([client("ws://localhost/", near, { clock }), accept(far, { clock })])));
+    if (number % 10 === 0) await clock.advance(30);
+  }
+  assert.equal(clock.pending, 1);
+  for (const end of ends) end.terminate();
+  await Promise.all(ends.map((end) => end.closed));
+  assert.equal(clock.pending, 0);
+});

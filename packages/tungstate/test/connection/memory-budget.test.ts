@@ -1,0 +1,349 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { getHeapStatistics } from "node:v8";
+import { MemoryBudget, type MemoryHolder, sharedMemoryBudget } from "../../src/connection/memory-budget.ts";
+import { client } from "../../src/client/client.ts";
+import { accept } from "../../src/server/accept.ts";
+import { WebSocketServer } from "../../src/server/server.ts";
+import { memoryPipe } from "../../src/testing/memory-pipe.ts";
+import { take } from "../support/connected.ts";
+import { frame, Raw, upgradeRequest } from "../support/raw.ts";
+import { serve, turns } from "../support/server.ts";
+
+const MiB = 1024 * 1024;
+
+class Held implements MemoryHolder {
+  held = 0;
+  before: MemoryHolder | undefined;
+  after: MemoryHolder | undefined;
+  released = 0;
+  onRelease = (): void => undefined;
+  private readonly budget: MemoryBudget;
+  constructor(budget: MemoryBudget) {
+    this.budget = budget;
+  }
+  release(): number {
+    this.released++;
+    this.onRelease();
+    this.budget.hold(this, 0);
+    return 1;
+  }
+}
+
+describe("a memory budget", () => {
+  test("adds up what its holders hold", () => {
+    const budget = new MemoryBudget(1000);
+    const [a, b, c] = [new Held(budget), new Held(budget), new Held(budget)];
+    budget.hold(a, 100);
+    budget.hold(b, 200);
+    budget.hold(c, 50);
+    budget.hold(b, 0);
+    budget.hold(a, 20);
+    assert.deepEqual(budget.use, { limit: 1000, held: 70, peak: 350, holders: 2, short: false, ended: 0, parts: {} });
+    for (const each of [c, a]) budget.hold(each, 0);
+    assert.deepEqual(budget.use, { limit: 1000, held: 0, peak: 350, holders: 0, short: false, ended: 0, parts: {} });
+    assert.deepEqual([a.released, b.released, c.released], [0, 0, 0]);
+  });
+
+  test("is short above three quarters, until five eighths", () => {
+    const budget = new MemoryBudget(800);
+    const holder = new Held(budget);
+    for (const [bytes, short] of [
+      [600, false],
+      [601, true],
+      [501, true],
+      [500, false],
+      [600, false],
+    ] as const) {
+      budget.hold(holder, bytes);
+      assert.equal(budget.short, short, String(bytes));
+    }
+  });
+
+  test("beyond the limit ends who holds most, until seven eighths are left; at the limit nobody", () => {
+    const budget = new MemoryBudget(800);
+    const holders = [100, 300, 150, 250].map((bytes) => {
+      const holder = new Held(budget);
+      budget.hold(holder, bytes);
+      return holder;
+    });
+    assert.equal(budget.use.held, 800);
+    assert.deepEqual(
+      holders.map((each) => each.released),
+      [0, 0, 0, 0],
+    );
+    const last = new Held(budget);
+    budget.hold(last, 1);
+    assert.deepEqual(
+      [...holders, last].map((each) => each.released),
+      [0, 1, 0, 0, 0],
+    );
+    assert.deepEqual([budget.use.held, budget.use.ended], [501, 1]);
+  });
+
+  test("may be told of more while it ends somebody", () => {
+    const budget = new MemoryBudget(100);
+    const [large, other] = [new Held(budget), new Held(budget)];
+    large.onRelease = () => budget.hold(other, 500);
+    budget.hold(large, 101);
+    assert.deepEqual([large.released, other.released], [1, 0]);
+    budget.hold(other, 501); // the next time it grows
+    assert.deepEqual([budget.use.held, other.released], [0, 1]);
+  });
+
+  test("without a limit never is short", () => {
+    const budget = new MemoryBudget(Infinity);
+    const holder = new Held(budget);
+    budget.hold(holder, Number.MAX_SAFE_INTEGER);
+    assert.deepEqual([budget.short, holder.released], [false, 0]);
+  });
+
+  test("is bytes, at least 1", () => {
+    for (const wrong of [0, -1, 1.5, Number.NaN, -Infinity]) {
+      assert.throws(() => new MemoryBudget(wrong), { code: "INVALID_ARGUMENT" });
+      assert.throws(() => new WebSocketServer({ memoryBudget: wrong }), { code: "INVALID_ARGUMENT" });
+    }
+    for (const wrong of ["1000", {}, null]) {
+      assert.throws(() => new WebSocketServer({ memoryBudget: wrong as unknown as number }), {
+        code: "INVALID_ARGUMENT",
+      });
+    }
+  });
+
+  test("counts parts under their names, together with connections", () => {
+    const budget = new MemoryBudget(1000);
+    const connection = new Held(budget);
+    const [queues, more, bodies] = [budget.part("queues"), budget.part("queues"), budget.part("bodies")];
+    budget.hold(connection, 100);
+    queues.add(30);
+    more.set(20);
+    bodies.add(7);
+    queues.add(-10);
+    assert.deepEqual([budget.use.held, budget.use.holders], [147, 4]);
+    assert.deepEqual(budget.use.parts, { queues: 40, bodies: 7 });
+    for (const part of [queues, more, bodies]) part.set(0);
+    assert.deepEqual([budget.use.held, budget.use.parts], [100, {}]);
+  });
+
+  test("asks caches before it is short, and only for what is above three quarters", () => {
+    const budget = new MemoryBudget(80 * MiB);
+    const asked: number[] = [];
+    const cache = budget.part("history", {
+      cache: true,
+      release: (excess) => {
+        asked.push(excess);
+        cache.add(-Math.min(excess, cache.held));
+        return 0;
+      },
+    });
+    const connection = new Held(budget);
+    cache.set(40 * MiB);
+    budget.hold(connection, 20 * MiB);
+    assert.deepEqual(asked, [], "at three quarters nothing is asked for");
+    budget.hold(connection, 30 * MiB);
+    assert.deepEqual([asked, cache.held, budget.short], [[10 * MiB], 30 * MiB, false]);
+    budget.hold(connection, 30 * MiB + 1);
+    assert.deepEqual([asked[1], budget.short], [1 * MiB, false], "in steps that are not too small");
+    budget.hold(connection, 62 * MiB);
+    assert.deepEqual([cache.held, budget.short, connection.released], [0, true, 0]);
+  });
+
+  test("asks a part that holds most before a connection that holds less", () => {
+    const budget = new MemoryBudget(1000);
+    const connection = new Held(budget);
+    const queues = budget.part("queues", {
+      release: (excess) => {
+        queues.add(-excess);
+        return 3;
+      },
+    });
+    budget.hold(connection, 400);
+    queues.set(700);
+    assert.deepEqual([queues.held, connection.released, budget.use.ended], [475, 0, 3]);
+  });
+
+  test("is half of the memory where nothing is said, and the same for all", () => {
+    const [one, other] = [new WebSocketServer(), new WebSocketServer()];
+    assert.equal(one.stats.memory.limit, sharedMemoryBudget.limit);
+    assert.deepEqual(one.stats.memory, other.stats.memory);
+    assert.ok(sharedMemoryBudget.limit > 64 * MiB && sharedMemoryBudget.limit < 2 ** 47);
+    assert.ok(
+      sharedMemoryBudget.limit <= getHeapStatistics().heap_size_limit / 2,
+      "of the heap, where that is smaller",
+    );
+  });
+});
+
+describe("what counts", () => {
+  test("messages that nobody reads, until they are read", async (t) => {
+    const served = await serve(t, { memoryBudget: 1e9 });
+    const { memory: before } = served.server.stats;
+    const [near, far] = await served.pair();
+    for (let number = 0; number < 10; number++) await near.send(Buffer.alloc(1000));
+    while (served.server.stats.memory.held < 10_640) await turns(1);
+    assert.deepEqual({ ...served.server.stats.memory, peak: 0 }, { ...before, held: 10_640, holders: 1, peak: 0 });
+    await take(far, 10);
+    assert.deepEqual({ ...served.server.stats.memory, peak: 0 }, { ...before, peak: 0 });
+  });
+
+  test("fragments of a message that is not whole, and nothing of one that is", async (t) => {
+    const served = await serve(t, { memoryBudget: 1e9 });
+    const raw = Raw.to(t, served).send(upgradeRequest());
+    await raw.head();
+    await served.until(() => served.accepted.length === 1);
+    const got: number[] = [];
+    served.accepted[0]?.connection.on("message", (message) => got.push(message.size));
+    raw.send(frame(2, Buffer.alloc(5000), { fin: false }));
+    while (served.server.stats.memory.held < 5000) await turns(1);
+    raw.send(frame(0, Buffer.alloc(3000), { fin: false }));
+    while (served.server.stats.memory.held < 8000) await turns(1);
+    raw.send(frame(0, Buffer.alloc(10), { fin: true }));
+    while (got.length === 0) await turns(1);
+    assert.deepEqual([got[0], served.server.stats.memory.held], [8010, 0]);
+  });
+
+  test("what a peer does not read, until it reads it, and nothing of a connection that has ended", async () => {
+    const server = new WebSocketServer({ memoryBudget: 1e9 });
+    const held = (): number => server.stats.memory.held;
+    for (const end of ["read", "drop"] as const) {
+      const [near, far] = memoryPipe();
+      const accepted = server.accept(far);
+      const raw = new Raw(near).send(upgradeRequest());
+      await raw.head();
+      const connection = await accepted;
+      assert.ok(connection !== undefined);
+      near.pause();
+      for (let number = 0; number < 20; number++) connection.write(Buffer.alloc(100_000));
+      await turns(3);
+      assert.ok(held() > 1_500_000, `${held()} bytes`);
+      assert.equal(held(), connection.bufferedAmount);
+      if (end === "read") {
+        near.resume();
+        await connection.flush();
+        await turns(2);
+        assert.equal(held(), 0);
+      }
+      connection.terminate();
+      await connection.closed;
+      assert.deepEqual([held(), server.stats.memory.holders], [0, 0]);
+      near.destroy();
+    }
+  });
+
+  test("compressed messages that wait to be inflated", async () => {
+    const budget = new MemoryBudget(1e9);
+    const [near, far] = memoryPipe();
+    const [sender, receiver] = await Promise.all([
+      client("ws://localhost/", near, { compression: true, memoryBudget: Infinity }),
+      accept(far, { compression: { asyncSize: 1024 }, memoryBudget: budget }),
+    ]);
+    const random = Buffer.from(Array.from({ length: 40_000 }, (_, at) => (at * 2_654_435_761) >>> 24));
+    const received = new Promise<void>((resolve) => receiver.once("message", () => resolve()));
+    await sender.send(random);
+    while (budget.use.held === 0) await turns(1);
+    await received;
+    await turns(2);
+    assert.ok(budget.use.peak > 1000 && budget.use.peak < 45_000, `${budget.use.peak} bytes`);
+    assert.equal(budget.use.held, 0);
+    for (const each of [sender, receiver]) each.terminate();
+    await Promise.all([sender.closed, receiver.closed]);
+  });
+});
+
+describe("a server whose budget is short", () => {
+  test("refuses handshakes with 503, on streams of one's own, too, and takes them again", async (t) => {
+    const budget = new MemoryBudget(100_000);
+    const served = await serve(t, { memoryBudget: budget });
+    const [near, far] = await served.pair({ memoryBudget: Infinity });
+    await near.send(Buffer.alloc(75_000 - 64));
+    while (budget.use.held < 75_000) await turns(1);
+    const [, second] = await served.pair({ memoryBudget: Infinity }); // at three quarters it is not short
+    await near.send("");
+    while (!budget.short) await turns(1);
+    const answer = await Raw.to(t, served).send(upgradeRequest()).answer();
+    assert.deepEqual([answer.status, answer.headers["retry-after"]], [503, "5"]);
+    assert.equal(served.refused[0]?.code, "SERVER_OVERLOADED");
+    const [here, there] = memoryPipe();
+    const refused = assert.rejects(accept(there, { memoryBudget: budget }), { code: "SERVER_OVERLOADED" });
+    const raw = await new Raw(here).send(upgradeRequest()).answer();
+    assert.deepEqual([raw.status, raw.headers["retry-after"]], [503, "5"]);
+    await refused;
+    here.destroy();
+    await take(far, 2);
+    await served.pair();
+    assert.equal(second.state, "open");
+  });
+
+  test("reads no more for whoever has messages waiting, and goes on when they are read", async (t) => {
+    const budget = new MemoryBudget(10_000_000);
+    const other = new Held(budget);
+    const served = await serve(t, { memoryBudget: budget });
+    const [near, far] = await served.pair({ memoryBudget: Infinity });
+    budget.hold(other, 7_600_000);
+    for (let number = 0; number < 50; number++) near.write(Buffer.alloc(100_000));
+    while (budget.use.holders < 2) await turns(1);
+    await turns(20);
+    // what one read brings, and the message that it begins
+    assert.ok(budget.use.held < 7_600_000 + 500_000, `${budget.use.held} bytes`);
+    assert.equal(other.released, 0);
+    assert.equal((await take(far, 50)).length, 50);
+  });
+});
+
+describe("beyond the budget", () => {
+  test("who holds most in fragments is told 1013, and the others go on", async (t) => {
+    const served = await serve(t, { memoryBudget: 60_000 });
+    const raws = [1, 2].map(() => Raw.to(t, served).send(upgradeRequest()));
+    for (const raw of raws) await raw.head();
+    await served.until(() => served.accepted.length === 2);
+    const [large, small] = raws;
+    assert.ok(large !== undefined && small !== undefined);
+    small.send(frame(2, Buffer.alloc(10_000), { fin: false }));
+    for (let number = 0; number < 6; number++)
+      large.send(frame(number === 0 ? 2 : 0, Buffer.alloc(10_000), { fin: false }));
+    const frames = await large.frames();
+    assert.deepEqual(
+      frames.map((each) => each.payload.readUInt16BE(0)),
+      [1013],
+    );
+    assert.equal(served.server.stats.memory.ended, 1);
+    const closed = served.accepted.map(({ connection }) => connection.state);
+    assert.equal(closed.filter((state) => state === "open").length, 1);
+    const other = served.accepted.find(({ connection }) => connection.state === "open")?.connection;
+    small.send(frame(0, "end"));
+    assert.ok(other !== undefined);
+    assert.equal((await take(other, 1))[0]?.length, 10_003);
+  });
+
+  test("a peer that does not read is dropped at once, with what waits for it", async () => {
+    const budget = new MemoryBudget(1_000_000);
+    const server = new WebSocketServer({ memoryBudget: budget });
+    const [near, far] = memoryPipe();
+    const accepted = server.accept(far);
+    await new Raw(near).send(upgradeRequest()).head();
+    const connection = await accepted;
+    near.pause();
+    const errors: string[] = [];
+    connection?.on("error", (error) => errors.push(error.code));
+    for (let number = 0; number < 20; number++) connection?.write(Buffer.alloc(100_000));
+    const info = await connection?.closed;
+    assert.deepEqual([info?.error?.code, errors], ["OUT_OF_BUDGET", ["OUT_OF_BUDGET"]]);
+    assert.deepEqual(
+      { ...budget.use, peak: 0 },
+      { limit: 1e6, held: 0, peak: 0, holders: 0, short: false, ended: 1, parts: {} },
+    );
+    near.destroy();
+  });
+
+  test("who does not read its messages loses them, and knows by the error", async (t) => {
+    const served = await serve(t, { memoryBudget: 50_000, inboxSize: 100_000 });
+    const [near, far] = await served.pair({ memoryBudget: Infinity });
+    for (let number = 0; number < 3; number++) near.write(Buffer.alloc(20_000));
+    const info = await far.closed;
+    assert.equal(info.error?.code, "OUT_OF_BUDGET");
+    const left: unknown[] = [];
+    for await (const message of far) left.push(message);
+    assert.deepEqual(left, []);
+    assert.equal((await near.closed).code, 1013);
+  });
+});

@@ -1,0 +1,509 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { type AddressInfo, connect as connectTcp, type Socket } from "node:net";
+import { describe, test, type TestContext } from "node:test";
+import { connect as connectTls } from "node:tls";
+import { MemoryBudget } from "../../src/connection/memory-budget.ts";
+import { client } from "../../src/client/client.ts";
+import type { ConnectionOptions } from "../../src/connection/options.ts";
+import { accept } from "../../src/server/accept.ts";
+import { WebSocketServer } from "../../src/server/server.ts";
+import { memoryPipe } from "../../src/testing/memory-pipe.ts";
+import { VirtualClock } from "../../src/testing/virtual-clock.ts";
+import type { CloseInfo, WebSocketConnection } from "../../src/connection/types.ts";
+import { inWorld, settle } from "../reconnecting/support.ts";
+import { withConnected } from "../support/connected.ts";
+import { type Kind, kinds, memory, selfSigned } from "../support/pairs.ts";
+import { BINARY, CLOSE, closePayload, frame, PING, PONG, Raw, TEXT, upgradeRequest } from "../support/raw.ts";
+import { serverRoutes } from "../support/server-routes.ts";
+import { turns } from "../support/server.ts";
+
+const KiB = 1024;
+const MiB = 1024 * KiB;
+const MESSAGE = 48 * KiB; // bytes
+const MESSAGES = (3 * MiB) / MESSAGE;
+const HEARTBEAT = { heartbeat: { interval: 300, timeout: 300 } };
+const STALLED = 100; // ms
+const SLOW = 1000; // ms
+const SLOT = 25; // ms by which a deadline may be met late
+
+/** How a connection comes not to be read. */
+const UNREAD: Readonly<Record<string, (connection: WebSocketConnection) => Promise<void> | void>> = {
+  "that nobody reads": () => undefined,
+  "that is paused": (connection) => {
+    connection.on("message", () => undefined);
+    connection.pause();
+  },
+  "that is paused while messages come": async (connection) => {
+    await new Promise<void>((resolve) =>
+      connection.once("message", () => {
+        connection.on("message", () => undefined);
+        connection.pause();
+        resolve();
+      }),
+    );
+  },
+  "with an iteration that has stopped in between": async (connection) => {
+    await connection[Symbol.asyncIterator]().next();
+  },
+  "with a stream that nobody pulls from": async (connection) => {
+    await connection.split().readable.getReader().read();
+  },
+};
+
+/** All bytes that are still to be read. */
+async function rest(connection: WebSocketConnection): Promise<number> {
+  let size = 0;
+  connection.pause();
+  for await (const message of connection) size += message.size;
+  return size;
+}
+
+for (const kind of kinds) {
+  describe(`over ${kind.name}, a connection`, () => {
+    for (const [name, leave] of Object.entries(UNREAD)) {
+      for (const reader of ["client", "server"] as const) {
+        test(`${name} answers a ping and a Close behind 3 MiB, as a ${reader}`, async () => {
+          await withConnected(kind, {}, async ({ client: one, server: two }) => {
+            const [near, far] = reader === "client" ? [one, two] : [two, one];
+            const closes: CloseInfo[] = [];
+            near.on("close", (info) => closes.push(info));
+            const left = leave(near);
+            for (let number = 0; number < MESSAGES; number++) far.write(Buffer.alloc(MESSAGE, number));
+            await left;
+            await far.ping();
+            const info = await far.close(4000, "enough");
+            assert.deepEqual([info.code, info.clean], [4000, true]);
+            await near.closed;
+            assert.equal(near.state, "closed");
+            assert.deepEqual(closes, [{ code: 4000, reason: "enough", clean: true, error: undefined }]);
+            // what nobody has taken is still there
+            const taken = near.stats.messagesReceived === MESSAGES ? MESSAGES * MESSAGE - (await rest(near)) : -1;
+            assert.ok([0, MESSAGE].includes(taken), `${taken} bytes are gone`);
+          });
+        });
+      }
+    }
+  });
+}
+
+/** A client that speaks bytes on a socket, behind its handshake. */
+async function rawSocket(t: TestContext, port: number, secure = false): Promise<Raw> {
+  const socket: Socket = secure
+    ? connectTls({ port, host: "127.0.0.1", ca: selfSigned().cert, servername: "localhost" })
+    : connectTcp(port, "127.0.0.1");
+  t.after(() => socket.destroy());
+  const raw = new Raw(socket).send(upgradeRequest());
+  await raw.head();
+  return raw;
+}
+
+/** How a peer is gone. */
+const DISAPPEARANCES: Readonly<Record<string, (socket: Socket) => void>> = {
+  "has ended its half": (socket) => socket.end(),
+  "has reset": (socket) => socket.resetAndDestroy(),
+  "has dropped its socket": (socket) => socket.destroy(),
+  "says nothing more": () => undefined,
+};
+
+for (const secure of [false, true]) {
+  for (const [how, disappear] of Object.entries(DISAPPEARANCES)) {
+    if (secure && how === "has reset") continue; // of a TLS socket, Node.js makes an end
+    for (const [name, leave] of Object.entries(UNREAD)) {
+      test(`a server${secure ? " with TLS" : ""} frees a connection ${name}, whose peer ${how} behind 14,000 messages`, async (t) => {
+        const server = new WebSocketServer({ ...HEARTBEAT, closeTimeout: 300 });
+        const opened = once(server as never, "connection") as Promise<[WebSocketConnection]>;
+        const { port } = (await server.listen(secure ? { tls: selfSigned() } : {})) as AddressInfo;
+        const raw = await rawSocket(t, port, secure);
+        const [connection] = await opened;
+        const left = leave(connection);
+        const small = frame(TEXT, "a small message");
+        raw.send(Buffer.concat(Array.from({ length: 14_000 }, () => small)));
+        await left;
+        disappear(raw.stream as Socket);
+        const { error } = await connection.closed;
+        assert.equal(error?.code, how === "says nothing more" ? "HEARTBEAT_TIMEOUT" : "CONNECTION_LOST");
+        assert.equal(server.connections.size, 0);
+        await server.close();
+      });
+    }
+  }
+}
+
+describe("over each route to a server, a handler that only writes", () => {
+  for (const how of ["has dropped its socket", "says nothing more"] as const) {
+    let ended: Promise<CloseInfo> | undefined;
+    const routes = serverRoutes({ ...HEARTBEAT, closeTimeout: 300 }, (connection) => {
+      connection.write("welcome");
+      ended = connection.closed;
+    });
+    for (const route of routes) {
+      test(`loses a peer that ${how}: ${route.name}`, async () => {
+        const server = await route.start();
+        const raw = await server.raw();
+        raw.send(upgradeRequest(server.target));
+        await raw.head();
+        const small = frame(TEXT, "a small message");
+        raw.send(Buffer.concat(Array.from({ length: 14_000 }, () => small)));
+        DISAPPEARANCES[how]?.(raw.stream as Socket);
+        assert.ok(ended !== undefined);
+        const { error } = await ended;
+        assert.equal(error?.code, how === "says nothing more" ? "HEARTBEAT_TIMEOUT" : "CONNECTION_LOST");
+        await server.close();
+      });
+    }
+  }
+});
+
+/** A connection on a memory pipe with a virtual clock, and what it has sent. */
+async function virtual(
+  options: ConnectionOptions = {},
+): Promise<{ connection: WebSocketConnection; raw: Raw; clock: VirtualClock; sent: (opcode: number) => number }> {
+  const clock = new VirtualClock();
+  const [near, far] = memoryPipe();
+  const raw = new Raw(far).send(upgradeRequest());
+  const connection = await accept(near, { clock, heartbeat: false, ...options });
+  await raw.head();
+  const head = raw.received.indexOf("\r\n\r\n") + 4;
+  // control frames without a payload
+  const sent = (opcode: number): number => {
+    let count = 0;
+    for (let at = head; at < raw.received.length; at += 2 + ((raw.received[at + 1] ?? 0) & 0x7f)) {
+      if (raw.received[at] === (0x80 | opcode)) count++;
+    }
+    return count;
+  };
+  return { connection, raw, clock, sent };
+}
+
+/** Sends so many messages of 1,000 bytes, which count 1,064 each, in a chunk each; behind them a frame. */
+function pour(raw: Raw, count: number, last?: Buffer): void {
+  for (let number = 0; number < count; number++) raw.send(frame(BINARY, Buffer.alloc(1000, number)));
+  if (last !== undefined) raw.send(last);
+}
+
+const SMALL = { inboxSize: 10_000, readAheadSize: 100_000 };
+const WIRE = 1008; // bytes of such a message with its header
+
+/** Lets the streams move until nothing moves any more. */
+async function standstill(connection: WebSocketConnection): Promise<number> {
+  for (let before = -1; before !== connection.stats.bytesReceived;) {
+    before = connection.stats.bytesReceived;
+    await turns(20);
+  }
+  return connection.stats.bytesReceived;
+}
+
+describe("a peer", () => {
+  test("is made to wait at inboxSize by a reader that takes something now and then", async () => {
+    const { connection, raw, clock, sent } = await virtual({ ...SMALL, inboxSize: 100_000 });
+    pour(raw, 150, frame(PING));
+    const messages = connection[Symbol.asyncIterator]();
+    // a message every 50 ms, which does not make room
+    for (let time = 0; time <= SLOW - 2 * STALLED; time += 50) {
+      assert.equal(await standstill(connection), 94 * WIRE);
+      await messages.next();
+      await clock.advance(50);
+    }
+    assert.equal(sent(PONG), 0);
+    connection.terminate();
+  });
+
+  test(`is read ahead behind ${STALLED} ms in which nobody takes anything`, async () => {
+    const { connection, raw, clock, sent } = await virtual(SMALL);
+    pour(raw, 50, frame(PING));
+    assert.equal(await standstill(connection), 10 * WIRE);
+    await clock.advance(STALLED - 1);
+    assert.equal(await standstill(connection), 10 * WIRE);
+    assert.equal(sent(PONG), 0);
+    await clock.advance(1 + SLOT);
+    await standstill(connection);
+    assert.equal(sent(PONG), 1);
+    assert.equal(connection.stats.messagesReceived, 50);
+    connection.terminate();
+  });
+
+  test(`is read ahead behind ${SLOW} ms in which a slow reader has made no room, and then waits again`, async () => {
+    const { connection, raw, clock, sent } = await virtual({ ...SMALL, inboxSize: 100_000 });
+    pour(raw, 150, frame(PING));
+    const messages = connection[Symbol.asyncIterator]();
+    const first = await standstill(connection);
+    assert.equal(first, 94 * WIRE);
+    let time = 0;
+    for (; sent(PONG) === 0; time += 50) {
+      assert.equal(await standstill(connection), first);
+      await messages.next();
+      await clock.advance(50);
+      await standstill(connection);
+    }
+    assert.ok(time >= SLOW && time <= SLOW + 2 * STALLED, `${time} ms`);
+    // the reader goes on: after a while it is not read ahead any more
+    for (; time < 2 * SLOW + 2 * STALLED; time += 50) {
+      await messages.next();
+      await clock.advance(50);
+    }
+    pour(raw, 100, frame(PING));
+    await standstill(connection);
+    assert.ok(connection.stats.messagesReceived < 250);
+    assert.equal(sent(PONG), 1);
+    connection.terminate();
+  });
+
+  test("is made to wait at inboxSize, however long, when readAheadSize is 0", async () => {
+    const { connection, raw, clock, sent } = await virtual({ ...SMALL, readAheadSize: 0 });
+    pour(raw, 50, frame(PING));
+    await standstill(connection);
+    await clock.advance(100_000);
+    assert.equal(await standstill(connection), 10 * WIRE);
+    assert.equal(sent(PONG), 0);
+    connection.terminate();
+  });
+
+  test("is made to wait at inboxSize and readAheadSize, of which nothing is lost", async () => {
+    const budget = new MemoryBudget(10 * MiB);
+    const { connection, raw, clock } = await virtual({ ...SMALL, memoryBudget: budget });
+    const COUNT = 1000;
+    pour(raw, COUNT);
+    for (let round = 0; round < 10; round++) {
+      await standstill(connection);
+      await clock.advance(10_000);
+    }
+    assert.equal(connection.stats.messagesReceived, Math.floor(110_000 / 1064) + 1);
+    assert.equal(budget.use.held, connection.stats.messagesReceived * 1064);
+    let number = 0;
+    for await (const { bytes } of connection) {
+      assert.equal(bytes[0], number & 0xff);
+      if (++number === COUNT) break;
+    }
+    assert.equal(budget.use.held, 0);
+    connection.terminate();
+  });
+
+  test("is not read ahead while more than half of the memory budget is in use", async () => {
+    const budget = new MemoryBudget(1_000_000);
+    const other = budget.part("something else");
+    other.set(600_000);
+    const { connection, raw, clock, sent } = await virtual({ ...SMALL, memoryBudget: budget });
+    pour(raw, 50, frame(PING));
+    await standstill(connection);
+    await clock.advance(10_000);
+    assert.equal(await standstill(connection), 10 * WIRE);
+    other.set(0);
+    await clock.advance(SLOW + SLOT);
+    await standstill(connection);
+    assert.equal(sent(PONG), 1);
+    connection.terminate();
+  });
+
+  test("is read again when memory is not short any more, though nobody has taken anything", async () => {
+    const budget = new MemoryBudget(1_000_000);
+    const other = budget.part("something else");
+    const { connection, raw, clock } = await virtual({ ...SMALL, memoryBudget: budget });
+    other.set(900_000);
+    pour(raw, 2);
+    await standstill(connection);
+    await clock.advance(10_000);
+    assert.equal(await standstill(connection), WIRE);
+    other.set(0);
+    await clock.advance(SLOW + SLOT);
+    assert.equal(await standstill(connection), 2 * WIRE);
+    connection.terminate();
+  });
+});
+
+describe("the heartbeat of a connection that nobody reads", () => {
+  const INTERVAL = 300;
+  const heartbeat = { interval: INTERVAL, timeout: 200 };
+
+  test("notices a silent peer behind its data, within interval and timeout", async () => {
+    const { connection, raw, clock, sent } = await virtual({ heartbeat });
+    const small = frame(TEXT, "a small message");
+    raw.send(Buffer.concat(Array.from({ length: 14_000 }, () => small)));
+    await standstill(connection);
+    await clock.advance(STALLED + SLOT);
+    await standstill(connection); // the rest has come now
+    assert.equal(connection.stats.messagesReceived, 14_000);
+    await clock.advance(INTERVAL + SLOT);
+    assert.equal(sent(PING), 1);
+    await clock.advance(200 + SLOT);
+    assert.equal((await connection.closed).error?.code, "HEARTBEAT_TIMEOUT");
+    assert.equal(clock.pending, 0);
+  });
+
+  test("keeps a peer that answers", async () => {
+    const { connection, raw, clock, sent } = await virtual({ heartbeat });
+    const small = frame(TEXT, "a small message");
+    raw.send(Buffer.concat(Array.from({ length: 14_000 }, () => small)));
+    for (let answered = 0; answered < 20;) {
+      await clock.advance(50);
+      await standstill(connection);
+      for (; answered < sent(PING); answered++) raw.send(frame(PONG));
+      await standstill(connection);
+    }
+    assert.equal(connection.state, "open");
+    connection.terminate();
+  });
+
+  test("pings a peer that is made to wait, and keeps it", async () => {
+    const { connection, raw, clock, sent } = await virtual({ heartbeat, ...SMALL });
+    pour(raw, 1000);
+    await standstill(connection);
+    for (let time = 0; time < 10_000; time += 100) {
+      await clock.advance(100);
+      await standstill(connection);
+    }
+    assert.ok(sent(PING) >= 2 * (9_000 / 500) && sent(PING) <= 2 * (10_000 / 500), `${sent(PING)} pings`);
+    assert.equal(connection.state, "open");
+    // it has the time to answer when it is read again
+    let taken = 0;
+    for await (const _ of connection) if (++taken === 1000) break;
+    await clock.advance(190);
+    raw.send(frame(PONG));
+    await standstill(connection);
+    await clock.advance(INTERVAL - 1);
+    assert.equal(connection.state, "open");
+    await clock.advance(1 + 200 + 3 * SLOT);
+    assert.equal((await connection.closed).error?.code, "HEARTBEAT_TIMEOUT");
+  });
+
+  const sockets = kinds.filter(({ name }) => /TCP|Unix|TLS/.test(name));
+  for (const kind of sockets) {
+    for (const role of ["client", "server"] as const) {
+      test(`notices over ${kind.name} that a peer which is made to wait has dropped its socket, as a ${role}`, async () => {
+        await exhausted(kind, role, async (connection, { peer }) => {
+          peer.terminate();
+          const { code, error } = await connection.closed;
+          assert.deepEqual([code, error?.code], [1006, "CONNECTION_LOST"]);
+        });
+      });
+    }
+  }
+
+  for (const kind of kinds.filter(({ name }) => name.startsWith("TCP"))) {
+    test(`has the system probe the host of a peer that is made to wait, over ${kind.name}`, async () => {
+      await exhausted(kind, "server", async (connection, { socket }) => {
+        const remotePort = socket.remotePort ?? 0;
+        // proc(5), of a socket: its addresses, ..., "tr": which timer is on, and 02 is that of keep-alive
+        const port = remotePort.toString(16).toUpperCase().padStart(4, "0");
+        const row = new RegExp(`: \\w+:\\w+ \\w+:${port} \\w+ \\w+:\\w+ (\\w+):`);
+        let timer: string | undefined;
+        // while a ping is on its way, that is what is timed
+        for (; timer !== "02"; await turns(1)) {
+          timer = row.exec(readFileSync("/proc/net/tcp", "latin1"))?.[1];
+          assert.equal(connection.state, "open");
+        }
+      });
+    });
+  }
+});
+
+/** A connection whose queue and read-ahead are full, its socket, and its peer. */
+async function exhausted(
+  kind: Kind,
+  role: "client" | "server",
+  check: (
+    connection: WebSocketConnection,
+    ends: { readonly socket: Socket; readonly peer: WebSocketConnection },
+  ) => Promise<void>,
+): Promise<void> {
+  const pair = await kind.make();
+  const options = { heartbeat: { interval: 100, timeout: 100 }, inboxSize: 1000, readAheadSize: 10_000 };
+  const [mine, theirs] = role === "client" ? [pair.client, pair.server] : [pair.server, pair.client];
+  const peer = { heartbeat: false, closeTimeout: 1 } as const;
+  const [connection, other] = await Promise.all(
+    role === "client"
+      ? [client("ws://localhost/", mine, options), accept(theirs, peer)]
+      : [accept(mine, options), client("ws://localhost/", theirs, peer)],
+  );
+  other.on("message", () => undefined);
+  while (other.bufferedAmount < 1 * MiB) {
+    other.write(Buffer.alloc(MESSAGE));
+    await turns(1);
+  }
+  await standstill(connection);
+  try {
+    await check(connection, { socket: mine as Socket, peer: other });
+  } finally {
+    connection.terminate();
+    other.terminate();
+    await Promise.all([connection.closed, other.closed]);
+    await pair.cleanup();
+  }
+}
+
+test("Web streams that fail are noticed while nothing is read", async () => {
+  for (const which of ["readable", "writable"] as const) {
+    let fail = (_error: Error): void => undefined;
+    const [near, far] = memoryPipe();
+    const raw = new Raw(far).send(upgradeRequest());
+    const readable = new ReadableStream<Uint8Array>({
+      start(controller) {
+        near.on("data", (bytes: Buffer) => controller.enqueue(bytes));
+        if (which === "readable") fail = (error) => controller.error(error);
+      },
+    });
+    const writable = new WritableStream<Uint8Array>({
+      start(controller) {
+        if (which === "writable") fail = (error) => controller.error(error);
+      },
+      write: (bytes) => void near.write(bytes),
+    });
+    const connection = await accept({ readable, writable }, { inboxSize: 0, readAheadSize: 0, heartbeat: false });
+    await raw.head();
+    pour(raw, 10);
+    await standstill(connection);
+    fail(new Error("the network is down"));
+    const { error } = await connection.closed;
+    assert.deepEqual([error?.code, String(error?.cause)], ["CONNECTION_LOST", "Error: the network is down"]);
+    near.destroy();
+    far.destroy();
+  }
+});
+
+test("messages that come behind our Close are kept up to inboxSize and readAheadSize, and dropped beyond", async () => {
+  const { connection, raw } = await virtual(SMALL);
+  void connection.close();
+  pour(raw, 200, frame(CLOSE, closePayload(1000)));
+  raw.stream.end();
+  await connection.closed;
+  let kept = 0;
+  for await (const message of connection) kept += message.size + 64;
+  assert.ok(kept > 110_000 && kept <= 110_000 + 1064, `${kept} bytes`);
+});
+
+test("a compressed message behind a full queue is inflated, and the Close behind it seen", async () => {
+  const compression = { asyncSize: 1024, threshold: 0 };
+  await withConnected(
+    memory,
+    { client: { compression, inboxSize: 1000 }, server: { compression } },
+    async ({ client: near, server: far }) => {
+      near.on("message", () => undefined);
+      near.pause();
+      for (let number = 0; number < 100; number++) far.write(Buffer.alloc(number % 2 === 0 ? 20_000 : 100, number));
+      await far.ping();
+      const info = await far.close(4000);
+      assert.deepEqual([info.code, info.clean], [4000, true]);
+      await near.closed;
+      assert.equal(near.stats.messagesReceived, 100);
+    },
+  );
+});
+
+test("a reconnecting connection that nobody reads reconnects, and its messages wait", () =>
+  inWorld(async (world) => {
+    const connection = world.start({ inboxSize: 1000, heartbeat: { interval: 300, timeout: 300 } });
+    await connection.ready();
+    for (let number = 0; number < 500; number++) world.server.write(`message ${number}`.padEnd(1000));
+    void world.server.close(1001);
+    await world.advance(30_000);
+    assert.equal(connection.status.state, "open");
+    assert.equal(world.served.length, 2);
+    let number = 0;
+    for await (const item of connection.withGaps()) {
+      if (item.type === "gap") break;
+      assert.equal(item.text.trim(), `message ${number++}`);
+    }
+    assert.equal(number, 500);
+    await settle();
+  }));

@@ -1,0 +1,61 @@
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { describe, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { system } from "../../src/native/system.ts";
+
+/** Echoes over TCP and prints what took place. */
+const ECHO = fileURLToPath(new URL("../support/echo.ts", import.meta.url));
+
+interface Ran {
+  readonly kind: string;
+  readonly echoed: number;
+  readonly codes: readonly number[];
+  readonly warnings: string;
+}
+
+async function run(before: string): Promise<Ran> {
+  const preload = `data:text/javascript,${encodeURIComponent(before)}`;
+  const env = { ...process.env, NODE_OPTIONS: "", NODE_V8_COVERAGE: undefined };
+  const args = ["--import", preload, "--import", "tsx", ECHO];
+  const { stdout, stderr } = await promisify(execFile)(process.execPath, args, { env, timeout: 20_000 });
+  return { ...(JSON.parse(stdout) as Omit<Ran, "warnings">), warnings: stderr };
+}
+
+const FINE = { echoed: 20, codes: [1000, 1000] };
+
+describe("the handles of sockets", () => {
+  test("are used where Node has them", async () => {
+    assert.ok(system !== undefined);
+    const { warnings, ...ran } = await run("");
+    assert.deepEqual(ran, { ...FINE, kind: "HandleTransport" });
+    assert.equal(warnings, "");
+  });
+
+  const without: readonly [name: string, code: string][] = [
+    ["process.binding throws", "process.binding = () => { throw new Error('not permitted') }"],
+    ["a request is of another kind", "const b = process.binding; process.binding = (n) => ({ ...b(n), WriteWrap: 5 })"],
+    [
+      "the state is elsewhere",
+      "const b = process.binding; process.binding = (n) => ({ ...b(n), streamBaseState: undefined })",
+    ],
+  ];
+  for (const [name, code] of without) {
+    test(`are left alone where ${name}: sockets work by their public interface`, async () => {
+      const { warnings, ...ran } = await run(code);
+      assert.deepEqual(ran, { ...FINE, kind: "DuplexTransport" });
+      assert.equal(warnings, "");
+    });
+  }
+
+  test("are left alone where a method is missing", async () => {
+    const code = `
+      const { TCP } = process.binding("tcp_wrap");
+      TCP.prototype.useUserBuffer = undefined;
+    `;
+    const { warnings, ...ran } = await run(code);
+    assert.deepEqual(ran, { ...FINE, kind: "DuplexTransport" });
+    assert.equal(warnings, "");
+  });
+});

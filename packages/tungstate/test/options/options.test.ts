@@ -1,0 +1,239 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { client } from "../../src/client/client.ts";
+import { connect } from "../../src/client/connect.ts";
+import { type ConnectionOptions, connectionSettings, describe as named } from "../../src/connection/options.ts";
+import { accept } from "../../src/server/accept.ts";
+import { WebSocketServer } from "../../src/server/server.ts";
+import { memoryPipe } from "../../src/testing/memory-pipe.ts";
+import { VirtualClock } from "../../src/testing/virtual-clock.ts";
+
+const KiB = 1024;
+const MiB = 1024 * KiB;
+const LARGEST = 2 ** 31 - 1;
+
+const settings = (options: object) => connectionSettings("server", options);
+
+describe("options of a connection", () => {
+  test("have defaults", () => {
+    const { maxFrameSize, maxMessageSize, maxWriteBufferSize, writeBufferSize, ...others } = settings({});
+    const { inboxSize, readAheadSize, ...rest } = others;
+    assert.deepEqual(
+      { maxFrameSize, maxMessageSize, maxWriteBufferSize, writeBufferSize, inboxSize, readAheadSize },
+      {
+        maxFrameSize: 16 * MiB,
+        maxMessageSize: 64 * MiB,
+        maxWriteBufferSize: 64 * MiB,
+        writeBufferSize: 128 * KiB,
+        inboxSize: MiB,
+        readAheadSize: 16 * MiB,
+      },
+    );
+    const { acceptUnmaskedFrames, noDelay, closeTimeout, heartbeat, deflate } = rest;
+    assert.deepEqual(
+      { acceptUnmaskedFrames, noDelay, closeTimeout, heartbeat, deflate },
+      {
+        acceptUnmaskedFrames: false,
+        noDelay: true,
+        closeTimeout: 5000,
+        heartbeat: { interval: 30_000, timeout: 15_000 },
+        deflate: undefined,
+      },
+    );
+  });
+
+  const sizes: readonly [name: keyof ConnectionOptions, least: number][] = [
+    ["maxFrameSize", 125],
+    ["maxMessageSize", 0],
+    ["maxWriteBufferSize", 1],
+    ["writeBufferSize", 0],
+    ["inboxSize", 0],
+    ["readAheadSize", 0],
+  ];
+  for (const [name, least] of sizes) {
+    test(`${name} is a number of bytes from ${least}`, () => {
+      for (const value of [least, least + 1, LARGEST])
+        assert.equal(settings({ [name]: value })[name as "inboxSize"], value);
+      assert.equal(settings({ [name]: Infinity })[name as "inboxSize"], LARGEST);
+      for (const value of [least - 1, LARGEST + 1, -Infinity, NaN, 0.5, "1024", null, true, 1024n, {}]) {
+        const got = typeof value === "string" ? `"${value}"` : named(value);
+        assert.throws(() => settings({ [name]: value }), {
+          code: "INVALID_ARGUMENT",
+          fault: "local",
+          message: `an argument is not what it has to be: ${name} is bytes from ${least} to ${LARGEST}, got ${got}`,
+        });
+      }
+    });
+  }
+
+  for (const name of ["closeTimeout", "interval", "timeout"]) {
+    const within = (value: unknown) => (name === "closeTimeout" ? { [name]: value } : { heartbeat: { [name]: value } });
+    test(`${name} is a time in ms`, () => {
+      for (const value of [1, LARGEST]) assert.doesNotThrow(() => settings(within(value)));
+      for (const value of [0, -1, LARGEST + 1, 1.5, NaN, Infinity, "5s", null]) {
+        assert.throws(() => settings(within(value)), {
+          code: "INVALID_ARGUMENT",
+          message: /(closeTimeout|heartbeat\.interval|heartbeat\.timeout) is milliseconds from 1 to 2147483647, got /,
+        });
+      }
+    });
+  }
+
+  test("heartbeat is off, or takes what is given and keeps the other default", () => {
+    assert.equal(settings({ heartbeat: false }).heartbeat, undefined);
+    assert.deepEqual(settings({ heartbeat: { interval: 5 } }).heartbeat, { interval: 5, timeout: 15_000 });
+    assert.deepEqual(settings({ heartbeat: { timeout: 5 } }).heartbeat, { interval: 30_000, timeout: 5 });
+    for (const value of [true, null, 5, "on"]) {
+      assert.throws(() => settings({ heartbeat: value }), {
+        message: /heartbeat is \{ interval, timeout \} or false, got/,
+      });
+    }
+  });
+
+  for (const name of ["acceptUnmaskedFrames", "noDelay"] as const) {
+    test(`${name} is true or false`, () => {
+      for (const value of [true, false]) assert.equal(settings({ [name]: value })[name], value);
+      for (const value of [0, 1, "true", null, {}]) {
+        assert.throws(() => settings({ [name]: value }), {
+          code: "INVALID_ARGUMENT",
+          message: new RegExp(`${name} is true or false, got `),
+        });
+      }
+    });
+  }
+
+  test("clock has the three functions of one", () => {
+    const clock = new VirtualClock();
+    assert.equal(settings({ clock }).clock, clock);
+    for (const value of [{}, 5, "now", null, { ...clock }]) {
+      assert.throws(() => settings({ clock: value }), { code: "INVALID_ARGUMENT", message: /clock is .*, got / });
+    }
+  });
+
+  test("are an object", () => {
+    for (const value of [null, 5, "fast"]) {
+      assert.throws(() => settings(value as unknown as object), {
+        code: "INVALID_ARGUMENT",
+        message: /options are an object, got /,
+      });
+    }
+  });
+});
+
+describe("values in an error's text", () => {
+  test("are short, and tell nothing that may be secret", () => {
+    assert.equal(named("short"), '"short"');
+    assert.equal(named("x".repeat(41)), "a string of 41 characters");
+    assert.equal(named([1]), "Array");
+    assert.equal(named(new Map()), "Map");
+    assert.equal(named(Object.create(null)), "an object");
+    assert.equal(named({ constructor: "what" }), "an object");
+    assert.equal(
+      named(() => 5),
+      "a function",
+    );
+    assert.equal(named(Symbol("s")), "Symbol(s)");
+    assert.equal(named(undefined), "undefined");
+    assert.equal(named(-0.5), "-0.5");
+  });
+});
+
+describe("options of a server", () => {
+  const wrong: readonly [options: object, says: RegExp][] = [
+    [{ path: "chat" }, /path begins with a slash, got "chat"/],
+    [{ path: 5 }, /path begins with a slash, got 5/],
+    [{ origin: "https://example.com" }, /origin is "same", "any", a list or a function, got "https:\/\/example.com"/],
+    [{ origin: ["example.com"] }, /origin: .*got "example.com"/],
+    [{ origin: ["https://example.com/"] }, /origin: .*got "https:\/\/example.com\/"/],
+    [{ origin: ["null"] }, /origin: .*got "null"/],
+    [{ origin: [5] }, /origin: .*got 5/],
+    [{ authorize: true }, /authorize is a function, got true/],
+    [{ protocols: "chat" }, /protocols is a list or a function, got "chat"/],
+    [{ protocols: ["chat", "a b"] }, /protocols: .*got "a b"/],
+    [{ protocols: [5] }, /protocols: .*got 5/],
+    [{ handshakeTimeout: 0 }, /handshakeTimeout is milliseconds from 1/],
+    [{ handshakeLimits: { maxHeaders: -1 } }, /maxHeaders: expected an integer of at least 0/],
+    [{ handshakeLimits: { maxHeadSize: "1k" } }, /maxHeadSize: expected an integer of at least 1/],
+    [{ maxConnections: -1 }, /maxConnections is a count from 0/],
+    [{ maxConnections: 1.5 }, /maxConnections is a count/],
+    [{ maxHandshakes: 0 }, /maxHandshakes is a count from 1/],
+    [{ inboxSize: -1 }, /inboxSize is bytes/],
+    [{ readAheadSize: -1 }, /readAheadSize is bytes/],
+    [{ compression: "yes" }, /compression/],
+  ];
+  for (const [options, says] of wrong) {
+    test(JSON.stringify(options), async () => {
+      assert.throws(() => new WebSocketServer(options), {
+        code: "INVALID_ARGUMENT",
+        message: says,
+      });
+      if ("maxConnections" in options || "maxHandshakes" in options) return;
+      const [here, there] = memoryPipe();
+      await assert.rejects(accept(here, options), { code: "INVALID_ARGUMENT", message: says });
+      there.destroy();
+      here.destroy();
+    });
+  }
+
+  test("no limit is Infinity", () => {
+    assert.doesNotThrow(() => new WebSocketServer({ maxConnections: Infinity, maxHandshakes: Infinity }));
+    assert.doesNotThrow(() => new WebSocketServer({ maxConnections: 0, maxHandshakes: 1 }));
+  });
+});
+
+describe("options of a client", () => {
+  const wrong: readonly [options: object, says: RegExp][] = [
+    [{ handshakeTimeout: -1 }, /handshakeTimeout is milliseconds from 1/],
+    [{ handshakeLimits: { maxParts: 0 } }, /maxParts: expected an integer of at least 1/],
+    [{ protocols: "a b" }, /protocols: expected a token, got "a b"/],
+    [{ protocols: ["a", "a"] }, /protocols: expected distinct tokens/],
+    [{ protocols: 5 }, /protocols: expected/],
+    [{ headers: { "X-A": "b\r\nX-C: d" } }, /headers: X-A: expected a header value/],
+    [{ headers: { "X-A": "b\0" } }, /headers: X-A: expected a header value/],
+    [{ headers: { "X A": "b" } }, /headers: expected a token/],
+    [{ headers: { Upgrade: "h2c" } }, /headers: expected no field that the handshake sets itself, got "Upgrade"/],
+    [{ headers: { "Sec-WebSocket-Key": "x" } }, /expected no field that the handshake sets itself/],
+    [{ headers: 5 }, /headers: expected pairs or an object/],
+    [{ origin: "a\nb" }, /origin: expected a header value/],
+    [{ origin: "https://a.example", headers: { Origin: "https://b.example" } }, /one Origin/],
+    [{ signal: {} }, /signal is an AbortSignal, got Object/],
+    [{ maxFrameSize: 1 }, /maxFrameSize is bytes from 125/],
+  ];
+  for (const [options, says] of wrong) {
+    test(JSON.stringify(options), async () => {
+      const [here, there] = memoryPipe();
+      const sent: Buffer[] = [];
+      there.on("data", (chunk: Buffer) => sent.push(chunk));
+      there.on("error", () => undefined);
+      await assert.rejects(client("ws://localhost/", here, options), {
+        code: "INVALID_ARGUMENT",
+        message: says,
+      });
+      await assert.rejects(connect("ws://127.0.0.1:1/", options), {
+        code: "INVALID_ARGUMENT",
+        message: says,
+      });
+      assert.equal(sent.length, 0);
+      assert.equal(here.destroyed, false);
+      here.destroy();
+    });
+  }
+
+  test("those of TLS are checked before anything is opened, too", async () => {
+    for (const [options, says] of [
+      [{ tlsTimeout: 0 }, /tlsTimeout is milliseconds/],
+      [{ tls: { pins: ["sha256/short"] } }, /pins/],
+      [{ tls: { servername: "" } }, /servername/],
+    ] as const) {
+      await assert.rejects(connect("wss://127.0.0.1:1/", options), { code: "INVALID_ARGUMENT", message: says });
+    }
+  });
+
+  test("the stream is one", async () => {
+    for (const stream of [undefined, null, 5, "tcp", {}, { readable: true, writable: true }]) {
+      const expected = { code: "INVALID_ARGUMENT", message: /a byte stream is a Duplex or a pair .*, got / };
+      await assert.rejects(client("ws://localhost/", stream as never), expected);
+      await assert.rejects(accept(stream as never), expected);
+    }
+  });
+});

@@ -1,0 +1,145 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import type { Clock } from "../../src/schedule/clock.ts";
+import { Flusher } from "../../src/schedule/flusher.ts";
+
+/** A clock whose turns end when the test says so. */
+class Turns implements Clock {
+  private readonly ends: (() => void)[] = [];
+
+  now(): number {
+    return 0;
+  }
+
+  after(): () => void {
+    return () => undefined;
+  }
+
+  endOfTurn(callback: () => void): void {
+    this.ends.push(callback);
+  }
+
+  /** Returns how many had waited for it. */
+  end(): number {
+    const ends = this.ends.splice(0);
+    for (const end of ends) end();
+    return ends.length;
+  }
+}
+
+interface Peer {
+  flushed: number;
+  flushNow(): void;
+}
+
+function setUp(count: number): { turns: Turns; flusher: Flusher; peers: Peer[]; flushed: () => number } {
+  const turns = new Turns();
+  const peers = Array.from({ length: count }, () => ({
+    flushed: 0,
+    flushNow() {
+      this.flushed++;
+    },
+  }));
+  return {
+    turns,
+    flusher: new Flusher(turns),
+    peers,
+    flushed: () => peers.reduce((sum, peer) => sum + peer.flushed, 0),
+  };
+}
+
+function read(flusher: Flusher, peer: Peer, handle: () => void): void {
+  flusher.reading = peer;
+  handle();
+  flusher.wasRead();
+}
+
+describe("who answers its own peer", () => {
+  test("is flushed at the end of the turn, where there are few", () => {
+    const { turns, flusher, peers, flushed } = setUp(31);
+    for (const peer of peers) read(flusher, peer, () => flusher.add(peer));
+    assert.equal(flushed(), 0);
+    assert.equal(turns.end(), 1);
+    assert.equal(flushed(), 31);
+    assert.ok(peers.every((peer) => peer.flushed === 1));
+    assert.equal(turns.end(), 0);
+  });
+
+  test("is flushed by and by, where there are many, and once", () => {
+    const { turns, flusher, peers, flushed } = setUp(100);
+    for (const [number, peer] of peers.entries()) {
+      read(flusher, peer, () => flusher.add(peer));
+      assert.equal(flushed(), number + 1 - ((number + 1) % 32));
+    }
+    assert.equal(turns.end(), 1);
+    assert.ok(peers.every((peer) => peer.flushed === 1));
+  });
+});
+
+describe("waits for the end of the turn, however many they are", () => {
+  test("whoever was written to because of another one", () => {
+    const { turns, flusher, peers, flushed } = setUp(100);
+    const other: Peer = { flushed: 0, flushNow: () => undefined };
+    read(flusher, other, () => {
+      for (const peer of peers) flusher.add(peer);
+    });
+    for (const peer of peers.slice(0, 50)) read(flusher, peer, () => flusher.add(other));
+    assert.equal(flushed(), 0);
+    turns.end();
+    assert.equal(flushed(), 100);
+  });
+
+  test("whoever was written to by nobody that is being read, until there is another turn", () => {
+    const { turns, flusher, peers, flushed } = setUp(40);
+    flusher.add(peers[0] ?? assert.fail());
+    for (const peer of peers.slice(1)) read(flusher, peer, () => flusher.add(peer));
+    assert.equal(flushed(), 0);
+    turns.end();
+    assert.equal(flushed(), 40);
+    for (const peer of peers) read(flusher, peer, () => flusher.add(peer));
+    assert.equal(flushed(), 72);
+    turns.end();
+    assert.equal(flushed(), 80);
+  });
+
+  test("everybody, where a Close is due", () => {
+    const { turns, flusher, peers, flushed } = setUp(40);
+    for (const [number, peer] of peers.entries()) {
+      read(flusher, peer, () => {
+        flusher.add(peer);
+        if (number === 31) flusher.holdAll();
+      });
+    }
+    assert.equal(flushed(), 0);
+    turns.end();
+    assert.equal(flushed(), 40);
+  });
+
+  test("everybody, while something for all is to be distributed", () => {
+    const { turns, flusher, peers, flushed } = setUp(40);
+    const order: string[] = [];
+    flusher.addFeed({ distribute: () => order.push(`distributed before ${flushed()}`) });
+    for (const peer of peers) read(flusher, peer, () => flusher.add(peer));
+    assert.equal(flushed(), 0);
+    turns.end();
+    assert.deepEqual(order, ["distributed before 0"]);
+    assert.equal(flushed(), 40);
+  });
+
+  test("whoever writes while others are flushed", () => {
+    const { turns, flusher, peers, flushed } = setUp(40);
+    const late: Peer = { flushed: 0, flushNow: () => late.flushed++ };
+    const [first] = peers;
+    assert.ok(first !== undefined);
+    first.flushNow = () => {
+      first.flushed++;
+      if (late.flushed === 0) flusher.add(late);
+    };
+    for (const peer of peers) read(flusher, peer, () => flusher.add(peer));
+    assert.equal(flushed(), 32);
+    assert.equal(late.flushed, 0);
+    turns.end();
+    assert.equal(flushed(), 40);
+    assert.equal(late.flushed, 1);
+  });
+});
