@@ -1,7 +1,8 @@
-// What no linter looks at: versions in step, a licence in every package, a lockfile for any registry.
+// What no linter checks: versions in step, a licence in every package, a lockfile for any registry, layers.
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
+import { checkImports } from "./repository/imports.mjs";
 import { readPackages, root } from "./workspaces.mjs";
 
 const read = (path) => readFileSync(path, "utf8");
@@ -42,6 +43,8 @@ for (const [path, { link, optionalDependencies = {}, resolved }] of Object.entri
     }
   }
 }
+
+wrong.push(...checkImports());
 
 for (const line of wrong) console.error(line);
 if (wrong.length > 0) process.exit(1);

@@ -1,4 +1,4 @@
-import { MAX_TIME } from "tungstate/internal/time-options";
+import { MAX_TIME } from "tungstate/internal";
 
 /** Where the hub has its time and its turns from, so that a test can bring its own. */
 export interface Clock {

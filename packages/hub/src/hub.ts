@@ -1,4 +1,4 @@
-import { timeFault } from "tungstate/internal/time-options";
+import { timeFault } from "tungstate/internal";
 import { Agenda } from "./agenda.ts";
 import { Background } from "./background.ts";
 import type { BrokerHandler, ClientInfo, Position, Publication } from "./broker/broker.ts";

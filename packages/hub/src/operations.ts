@@ -1,4 +1,4 @@
-import { timeFault } from "tungstate/internal/time-options";
+import { timeFault } from "tungstate/internal";
 import {
   type ClientInfo,
   type FanOut,

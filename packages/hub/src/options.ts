@@ -1,6 +1,6 @@
 import { inspect } from "node:util";
 import { type MemoryBudget, sharedMemoryBudget } from "tungstate";
-import { timeFault } from "tungstate/internal/time-options";
+import { timeFault } from "tungstate/internal";
 import { MemoryBroker } from "./broker/memory-broker.ts";
 import { MemoryEngine } from "./broker/memory-engine.ts";
 import { type Broker, StoreUnavailableError } from "./broker/broker.ts";

@@ -11,10 +11,15 @@ export {
   WebSocketError,
 } from "@tungstate/protocol";
 export type { Clock } from "./schedule/clock.ts";
-export { MemoryBudget, type MemoryPart, type MemoryPartOptions, type MemoryUse, sharedMemoryBudget } from "./connection/memory-budget.ts";
+export {
+  MemoryBudget,
+  type MemoryPart,
+  type MemoryPartOptions,
+  type MemoryUse,
+  sharedMemoryBudget,
+} from "./connection/memory-budget.ts";
 export type { ConnectionOptions, MinProgress } from "./connection/options.ts";
 export type {
-  ByteStream,
   CloseInfo,
   ConnectionEvents,
   ConnectionState,
@@ -24,13 +29,13 @@ export type {
   WriteOptions,
 } from "./connection/types.ts";
 export { accept, type AcceptOptions } from "./server/accept.ts";
-export { type AdmissionOptions, RefusedError } from "./server/admission.ts";
-export type { Decision, Grant } from "./server/decision.ts";
-export { clientOf } from "./server/addresses.ts";
-export type { OriginPolicy } from "./server/origin.ts";
-export type { TrustedProxies } from "./server/proxies.ts";
-export type { HttpApp } from "./server/http-app.ts";
-export { HandshakeRequest } from "./server/request.ts";
+export { type AdmissionOptions, RefusedError } from "./server/admission/admission.ts";
+export type { Decision, Grant } from "./server/admission/decision.ts";
+export { clientOf } from "./server/admission/addresses.ts";
+export type { OriginPolicy } from "./server/admission/origin.ts";
+export type { TrustedProxies } from "./server/admission/proxies.ts";
+export type { HttpApp } from "./server/http/app.ts";
+export { HandshakeRequest } from "./server/admission/request.ts";
 export {
   type ServerEvents,
   type ServerListenOptions,
@@ -42,10 +47,10 @@ export type { StreamHandler } from "./server/stream.ts";
 export { client, type ClientOptions, HandshakeRejectedError } from "./client/client.ts";
 export { clientTls, type ClientTlsOptions, connect, type ConnectOptions } from "./client/connect.ts";
 export { type ConnectionErrorCode, ConnectError, CONNECTION_ERRORS, type ConnectStep, type Tried } from "./errors.ts";
-export { dial, type Dialed, type Road } from "./dial/dial.ts";
+export { dial, type Dialed } from "./dial/dial.ts";
 export type { DialOptions, DialTarget } from "./dial/options.ts";
 export { type InterfaceAddress, listInterfaces, type NetworkInterface } from "./dial/interfaces.ts";
-export { secure, type Secured, type SecureOptions, type TlsInfo } from "./tls/secure.ts";
+export { secure, type Secured, type SecureOptions } from "./tls/secure.ts";
 export type { TlsOptions } from "./tls/options.ts";
 export type { CompressionOptions } from "./deflate/settings.ts";
 export { Roads } from "./dial/routes.ts";
@@ -67,3 +72,6 @@ export type {
   ReconnectingStatus,
   Waiting,
 } from "./reconnecting/types.ts";
+export type { ByteStream } from "./transport/byte-stream.ts";
+export type { Road } from "./transport/route.ts";
+export type { TlsInfo } from "./transport/tls-info.ts";

@@ -1,5 +1,5 @@
 import { type MemoryBudget, type MemoryPart, sharedMemoryBudget } from "tungstate";
-import { timeFault } from "tungstate/internal/time-options";
+import { timeFault } from "tungstate/internal";
 import type { ClientInfo } from "../broker/broker.ts";
 import { type Clock, systemClock } from "../clock.ts";
 import { Entry, List } from "../list.ts";

@@ -1,5 +1,5 @@
 import type { ConnectionOptions } from "node:tls";
-import { timeFault } from "tungstate/internal/time-options";
+import { timeFault } from "tungstate/internal";
 import { checkNames } from "../option-names.ts";
 import { quiet } from "../quiet.ts";
 

@@ -14,12 +14,20 @@ import { clientCompression } from "../deflate/settings.ts";
 import { abortedError, connectError, type Tried } from "../errors.ts";
 import { runHandshake } from "./handshaking.ts";
 import { sha1 } from "../native/primitives.ts";
-import { type ConnectionOptions, checkSignal, type ConnectionSettings, connectionSettings, time } from "../connection/options.ts";
-import { checkNames, CLIENT_OPTIONS } from "../option-names.ts";
+import {
+  CONNECTION_OPTIONS,
+  type ConnectionOptions,
+  type ConnectionSettings,
+  connectionSettings,
+} from "../connection/options.ts";
 import type { Transport } from "../transport/transport.ts";
 import { transportOf } from "../transport/of.ts";
-import type { ByteStream, WebSocketConnection } from "../connection/types.ts";
+import type { WebSocketConnection } from "../connection/types.ts";
 import { isEncrypted, parseUrl, type WebSocketUrl } from "./url.ts";
+import { HEAD_LIMIT_OPTIONS } from "../options/head-limits.ts";
+import { type OptionNames, checkNames } from "../options/names.ts";
+import { checkSignal, time } from "../options/check.ts";
+import type { ByteStream } from "../transport/byte-stream.ts";
 
 /** What a client can say in its handshake, and how long that may take. */
 export interface ClientOptions extends ConnectionOptions {
@@ -36,6 +44,16 @@ export interface ClientOptions extends ConnectionOptions {
   /** Aborting it ends the handshake, and later the connection. */
   readonly signal?: AbortSignal;
 }
+
+export const CLIENT_OPTIONS: OptionNames<ClientOptions> = {
+  ...CONNECTION_OPTIONS,
+  protocols: true,
+  headers: true,
+  origin: true,
+  handshakeTimeout: true,
+  handshakeLimits: { ...HEAD_LIMIT_OPTIONS },
+  signal: true,
+};
 
 /** The server answered with something else than 101. */
 export class HandshakeRejectedError extends WebSocketError {

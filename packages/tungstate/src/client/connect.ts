@@ -1,29 +1,32 @@
 import { checkHeaders, protocolError } from "@tungstate/protocol";
 import { Duplex } from "node:stream";
-import { type ClientOptions, endOnAbort, HandshakeRejectedError, openClient, prepare } from "./client.ts";
+import {
+  CLIENT_OPTIONS,
+  type ClientOptions,
+  endOnAbort,
+  HandshakeRejectedError,
+  openClient,
+  prepare,
+} from "./client.ts";
 import type { Connection } from "../connection/connection.ts";
-import { linkedController } from "../dial/abort.ts";
-import { dialAny, type Road } from "../dial/dial.ts";
+import { linkedController } from "../schedule/abortable.ts";
+import { dialAny } from "../dial/dial.ts";
 import type { DialOptions } from "../dial/options.ts";
 import { checkProxyHeaders } from "../dial/proxy/headers.ts";
 import { Roads } from "../dial/routes.ts";
 import { abortedError, connectError, OverallTimeout, type Tried } from "../errors.ts";
-import {
-  checkSignal,
-  type ConnectionSettings,
-  checkFunction,
-  connectionSettings,
-  count,
-  describe,
-  time,
-} from "../connection/options.ts";
-import { checkNames, CLIENT_TLS_OPTIONS, CONNECT_OPTIONS } from "../option-names.ts";
+import { type ConnectionSettings, connectionSettings } from "../connection/options.ts";
 import { isRedirect, isSameOrigin, redirectTarget } from "./redirect.ts";
-import { checkTlsOptions, type TlsOptions } from "../tls/options.ts";
+import { checkTlsOptions, TLS_OPTIONS, type TlsOptions } from "../tls/options.ts";
 import { secure, secureOver, type SecureOptions } from "../tls/secure.ts";
 import { transportOf } from "../transport/of.ts";
-import type { ByteStream, WebSocketConnection } from "../connection/types.ts";
+import type { WebSocketConnection } from "../connection/types.ts";
 import { parseUrl, type WebSocketUrl } from "./url.ts";
+import { DIAL_OPTIONS } from "../dial/options.ts";
+import { type OptionNames, checkNames } from "../options/names.ts";
+import { checkFunction, checkSignal, count, describe, time } from "../options/check.ts";
+import type { ByteStream } from "../transport/byte-stream.ts";
+import type { Road } from "../transport/route.ts";
 
 export interface ClientTlsOptions extends ClientOptions {
   /** As in node:tls, and `pins` and `sessionCache`. Default: verified against Node's root certificates. */
@@ -31,6 +34,12 @@ export interface ClientTlsOptions extends ClientOptions {
   /** How long the TLS handshake may take, in ms. Default 10,000. */
   readonly tlsTimeout?: number;
 }
+
+export const CLIENT_TLS_OPTIONS: OptionNames<ClientTlsOptions> = {
+  ...CLIENT_OPTIONS,
+  tls: { ...TLS_OPTIONS },
+  tlsTimeout: true,
+};
 
 export interface ConnectOptions extends ClientTlsOptions, Omit<DialOptions, "signal" | "noDelay"> {
   /** How long all of it may take, in ms: name, connection, proxy, TLS, handshake, on all roads. Default: each step has its own limit only. */
@@ -43,6 +52,14 @@ export interface ConnectOptions extends ClientTlsOptions, Omit<DialOptions, "sig
    */
   readonly wrap?: (stream: Duplex) => Duplex;
 }
+
+export const CONNECT_OPTIONS: OptionNames<ConnectOptions> = {
+  ...DIAL_OPTIONS,
+  ...CLIENT_TLS_OPTIONS,
+  timeout: true,
+  maxRedirects: true,
+  wrap: true,
+};
 
 /**
  * TLS over a byte stream, then `client` over that, and what that rejects with, too. For a `ws:` URL, it is an error to ask for TLS.

@@ -1,5 +1,5 @@
-import type { ByteStream } from "../connection/types.ts";
 import { connectError } from "../errors.ts";
+import type { ByteStream } from "../transport/byte-stream.ts";
 
 /** A WebSocket URL, taken apart (RFC 6455 §3). */
 export interface WebSocketUrl {

@@ -12,19 +12,17 @@ import {
 } from "@tungstate/protocol";
 import type { MemoryHolder } from "./memory-budget.ts";
 import { NOWHERE, type Timed } from "../schedule/deadlines.ts";
-import { Incoming, type IncomingSink } from "../deflate/incoming.ts";
-import type { Road } from "../dial/dial.ts";
+import { Incoming, type IncomingSink } from "./reading/incoming.ts";
 import { Emitter } from "../schedule/emitter.ts";
 import { Ending } from "./ending.ts";
 import type { Feed, Follower } from "../broadcast/broadcast-queue.ts";
-import { type ConnectionSettings, describe } from "./options.ts";
+import { type ConnectionSettings } from "./options.ts";
 import { packHeaders, unpackHeaders } from "./packed-headers.ts";
 import { PendingPings } from "./pings.ts";
 import { failedCall, notOpen } from "../schedule/promises.ts";
 import { Reading, type ReadingHost } from "./reading/reading.ts";
 import { splitConnection } from "./split.ts";
 import { isThenable } from "../schedule/thenable.ts";
-import type { TlsInfo } from "../tls/secure.ts";
 import type { Transport, TransportSink } from "../transport/transport.ts";
 import type {
   CloseInfo,
@@ -36,6 +34,9 @@ import type {
   WriteOptions,
 } from "./types.ts";
 import { Writing, type WritingHost } from "./writing/writing.ts";
+import { describe } from "../options/check.ts";
+import type { Road } from "../transport/route.ts";
+import type { TlsInfo } from "../transport/tls-info.ts";
 
 /** How the byte stream of a connection came about, as far as it is known. */
 export interface Way {

@@ -11,10 +11,16 @@ import { MemoryBudget, sharedMemoryBudget } from "./memory-budget.ts";
 import { type Clock, systemClock } from "../schedule/clock.ts";
 import { type Deadlines, deadlinesOf } from "../schedule/deadlines.ts";
 import { type OutgoingSettings, outgoingSettings } from "../deflate/outgoing.ts";
-import { type CompressionOptions, type CompressionSettings, compressionSettings } from "../deflate/settings.ts";
+import {
+  COMPRESSION_OPTIONS,
+  type CompressionOptions,
+  type CompressionSettings,
+  compressionSettings,
+} from "../deflate/settings.ts";
 import { type Flusher, flusherOf } from "../schedule/flusher.ts";
 import { maskingKeys, randomFill } from "../native/primitives.ts";
-import { timeFault } from "../options/time.ts";
+import { checkFunction, describe, flag, size, time } from "../options/check.ts";
+import type { OptionNames } from "../options/names.ts";
 
 /** What can be set for any connection, whichever its role. Sizes are bytes, times milliseconds. */
 export interface ConnectionOptions extends Partial<ProtocolLimits> {
@@ -74,6 +80,28 @@ export interface MinProgress {
   readonly interval: number;
 }
 
+const HEARTBEAT: OptionNames<Heartbeat> = { interval: true, timeout: true };
+const PROGRESS: OptionNames<MinProgress> = { bytes: true, interval: true };
+
+export const CONNECTION_OPTIONS: OptionNames<ConnectionOptions> = {
+  maxFrameSize: true,
+  maxMessageSize: true,
+  maxWriteBufferSize: true,
+  writeBufferSize: true,
+  inboxSize: true,
+  readAheadSize: true,
+  acceptUnmaskedFrames: true,
+  closeTimeout: true,
+  maxCloseTime: true,
+  heartbeat: { ...HEARTBEAT },
+  minProgress: { ...PROGRESS },
+  memoryBudget: true,
+  noDelay: true,
+  compression: { ...COMPRESSION_OPTIONS },
+  clock: true,
+  fillRandom: true,
+};
+
 const DEFAULT_HEARTBEAT: Heartbeat = { interval: 30_000, timeout: 15_000 };
 const DEFAULT_PROGRESS: MinProgress = { bytes: 1024, interval: 60_000 };
 
@@ -102,8 +130,6 @@ export interface DeflateSettings {
   /** What the protocol is given where it is in use. */
   readonly protocol: ProtocolOptions;
 }
-
-const MAX_MESSAGE = 2 ** 31 - 1; // bytes; what one array can hold on every supported Node
 
 /** Checks every option; throws INVALID_ARGUMENT saying what was expected and what came. */
 export function connectionSettings(role: "client" | "server", options: ConnectionOptions): ConnectionSettings {
@@ -150,14 +176,6 @@ function checkClock(clock: Clock | undefined): Clock | undefined {
   throw protocolError("INVALID_ARGUMENT", `clock is { now, after, endOfTurn }, got ${describe(clock)}`);
 }
 
-/** An abort signal, of Node's or of another make. */
-export function checkSignal(signal: AbortSignal | undefined): void {
-  if (signal === undefined) return;
-  const { aborted, addEventListener }: Partial<AbortSignal> = Object(signal);
-  if (typeof aborted === "boolean" && typeof addEventListener === "function") return;
-  throw protocolError("INVALID_ARGUMENT", `signal is an AbortSignal, got ${describe(signal)}`);
-}
-
 function heartbeat(value: Partial<Heartbeat> | false | undefined): Heartbeat | undefined {
   if (value === false) return undefined;
   if (value !== undefined && (typeof value !== "object" || value === null)) {
@@ -187,63 +205,4 @@ function memoryBudget(value: number | MemoryBudget | undefined): MemoryBudget {
   if (value instanceof MemoryBudget) return value;
   if (typeof value === "number") return new MemoryBudget(value);
   throw protocolError("INVALID_ARGUMENT", `memoryBudget is bytes or a MemoryBudget, got ${describe(value)}`);
-}
-
-type Keys<T, V> = { [K in keyof T]-?: V extends T[K] ? K : never }[keyof T] & string;
-
-/** A number of bytes. `Infinity` means the largest there can be. */
-export function size<T extends object>(
-  options: T,
-  name: Keys<T, number>,
-  otherwise: number,
-  least: number,
-  prefix = "",
-): number {
-  const value: unknown = options[name];
-  if (value === undefined) return otherwise;
-  if (value === Infinity) return MAX_MESSAGE;
-  return whole(value, prefix + name, "bytes", least, MAX_MESSAGE);
-}
-
-/** A time in ms, at least 1. */
-export function time<T extends object>(options: T, name: Keys<T, number>, otherwise: number, prefix = ""): number {
-  const value: unknown = options[name];
-  if (value === undefined) return otherwise;
-  const fault = timeFault(prefix + name, value);
-  if (fault !== undefined) throw protocolError("INVALID_ARGUMENT", fault);
-  return Number(value);
-}
-
-/** A count, at least `least`. `Infinity` means no limit. */
-export function count<T extends object>(options: T, name: Keys<T, number>, otherwise: number, least: number): number {
-  const value: unknown = options[name];
-  if (value === undefined) return otherwise;
-  return value === Infinity ? Infinity : whole(value, name, "a count", least, Number.MAX_SAFE_INTEGER);
-}
-
-export function flag<T extends object>(options: T, name: Keys<T, boolean>, otherwise: boolean): boolean {
-  const value: unknown = options[name];
-  if (value === undefined || typeof value === "boolean") return value ?? otherwise;
-  throw protocolError("INVALID_ARGUMENT", `${name} is true or false, got ${describe(value)}`);
-}
-
-/** Throws INVALID_ARGUMENT unless it is left out, or a function. */
-export function checkFunction<T extends object>(options: T, name: keyof T & string): void {
-  const value = options[name];
-  if (value === undefined || typeof value === "function") return;
-  throw protocolError("INVALID_ARGUMENT", `${name} is a function, got ${describe(value)}`);
-}
-
-function whole(value: unknown, name: string, unit: string, least: number, most: number): number {
-  if (typeof value === "number" && Number.isInteger(value) && value >= least && value <= most) return value;
-  throw protocolError("INVALID_ARGUMENT", `${name} is ${unit} from ${least} to ${most}, got ${describe(value)}`);
-}
-
-/** A value for an error text: short, and without its contents where they may be large or secret. */
-export function describe(value: unknown): string {
-  if (typeof value === "string")
-    return value.length <= 40 ? JSON.stringify(value) : `a string of ${value.length} characters`;
-  if (typeof value === "function") return "a function";
-  if (typeof value === "object" && value !== null) return value.constructor?.name ?? "an object";
-  return String(value);
 }

@@ -1,6 +1,6 @@
 import { MAX_CONTROL_PAYLOAD, primitives, protocolError, type WebSocketError } from "@tungstate/protocol";
-import { describe } from "./options.ts";
 import { handled } from "../schedule/promises.ts";
+import { describe } from "../options/check.ts";
 
 interface Pending {
   readonly payload: Uint8Array;

@@ -1,14 +1,9 @@
 import type { HeaderFields, Message, PreparedMessage, WebSocketError } from "@tungstate/protocol";
-import type { Road } from "../dial/dial.ts";
-import type { TlsInfo } from "../tls/secure.ts";
-import type { Duplex } from "node:stream";
+import type { Road } from "../transport/route.ts";
+import type { TlsInfo } from "../transport/tls-info.ts";
 
 /** What can be sent as one message: text, bytes, a message as it was received, or one prepared for many receivers. */
 export type MessageData = string | ArrayBuffer | ArrayBufferView | Message | PreparedMessage;
-
-/** Anything with bytes going both ways: a Node Duplex (`net.Socket`, `tls.TLSSocket`, ...) or a Web stream pair. */
-export type ByteStream =
-  Duplex | { readonly readable: ReadableStream<Uint8Array>; readonly writable: WritableStream<Uint8Array> };
 
 export interface WriteOptions {
   /** False: do not compress this message, which would not get smaller by it. Default true, where compression is in use. */

@@ -9,6 +9,7 @@ import {
   type ServerExtension,
   type WindowBits,
 } from "@tungstate/protocol";
+import type { OptionNames } from "../options/names.ts";
 
 /** permessage-deflate (RFC 7692). `docs/compression.md` has the figures behind the defaults. */
 export interface CompressionOptions {
@@ -42,6 +43,17 @@ export interface CompressionOptions {
   /** Whether binary messages are compressed too. Set it to false where they are images, audio and the like. Default true. */
   readonly binary?: boolean;
 }
+
+export const COMPRESSION_OPTIONS: OptionNames<CompressionOptions> = {
+  contextTakeover: true,
+  windowBits: true,
+  fallbackOffers: true,
+  memoryLevel: true,
+  level: true,
+  threshold: true,
+  asyncSize: true,
+  binary: true,
+};
 
 /** The same, checked and complete. */
 export interface CompressionSettings extends Required<CompressionOptions> {}

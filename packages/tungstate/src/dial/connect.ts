@@ -1,9 +1,9 @@
 import { Socket, type TcpSocketConnectOpts } from "node:net";
 import { type ConnectError, connectError, type ConnectionErrorCode, type Tried } from "../errors.ts";
-import { abortable } from "./abort.ts";
+import { abortable } from "../schedule/abortable.ts";
 import { openSocket } from "./device.ts";
 import { findInterface } from "./interfaces.ts";
-import { type Family, familyOf, scopeOf } from "./ip.ts";
+import { type Family, familyOf, scopeOf } from "../transport/ip.ts";
 import type { DialOptions } from "./options.ts";
 
 /** One try: from here, to there. */

@@ -1,6 +1,6 @@
 import { type ConnectError, connectError, type Tried } from "../errors.ts";
 import { describeInterfaces, listInterfaces } from "./interfaces.ts";
-import type { Family } from "./ip.ts";
+import type { Family } from "../transport/ip.ts";
 
 /** What Node can't set on a socket before it connects, and Linux can. */
 export interface SocketSettings {

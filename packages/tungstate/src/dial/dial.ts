@@ -1,17 +1,18 @@
 import { protocolError, WebSocketError } from "@tungstate/protocol";
 import type { Socket } from "node:net";
 import { combineFailures, ConnectError, connectError, type Tried } from "../errors.ts";
-import { checkNames, DIAL_OPTIONS } from "../option-names.ts";
+import { checkNames } from "../options/names.ts";
 import { secureOver } from "../tls/secure.ts";
-import { linkedController } from "./abort.ts";
+import { linkedController } from "../schedule/abortable.ts";
 import { connectTcp, connectUnix, type Endpoints } from "./connect.ts";
 import { chooseAddress, findInterface, interfaceOf, type NetworkInterface } from "./interfaces.ts";
-import { scopeOf } from "./ip.ts";
+import { scopeOf } from "../transport/ip.ts";
 import {
   checkDialOptions,
   checkTarget,
   DEFAULT_CONNECT_TIMEOUT_MS,
   DEFAULT_RACE_DELAY_MS,
+  DIAL_OPTIONS,
   type DialOptions,
   type DialTarget,
   interfaceNames,
@@ -24,20 +25,7 @@ import { resolve, type ResolvedAddress } from "./resolve.ts";
 import { Roads } from "./routes.ts";
 import { openSocks, socks4Obstacle } from "./proxy/socks.ts";
 import { openTunnel } from "./proxy/tunnel.ts";
-
-/** The way that a byte stream takes. Through a proxy, the addresses are those of the connection to the proxy. */
-export interface Road {
-  /** The network interface that was asked for, else the one that has the local address. */
-  readonly interface: string | undefined;
-  readonly localAddress: string | undefined;
-  readonly localPort: number | undefined;
-  readonly remoteAddress: string | undefined;
-  readonly remotePort: number | undefined;
-  /** The path of a Unix socket. */
-  readonly path: string | undefined;
-  /** The proxy's URL, without credentials. */
-  readonly proxy: string | undefined;
-}
+import type { Road } from "../transport/route.ts";
 
 export interface Dialed {
   readonly stream: Socket;

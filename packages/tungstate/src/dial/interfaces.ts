@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { networkInterfaces } from "node:os";
 import { connectError, type Tried } from "../errors.ts";
-import { type Family, familyOf, hexDigits, inSubnet, sameAddress, type Scope, scopeOf } from "./ip.ts";
+import { type Family, familyOf, hexDigits, inSubnet, sameAddress, type Scope, scopeOf } from "../transport/ip.ts";
 
 export interface InterfaceAddress {
   /** As it can be bound to: a link-local IPv6 address has its scope (`fe80::1%eth0`). */

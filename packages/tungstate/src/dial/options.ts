@@ -1,10 +1,13 @@
 import { type HeaderInput, protocolError } from "@tungstate/protocol";
-import { type Family, familyOf } from "./ip.ts";
+import { type Family, familyOf } from "../transport/ip.ts";
 import { proxyFromOption, socksKind } from "./proxy/proxy.ts";
 import { checkProxyHeaders } from "./proxy/headers.ts";
 import type { Lookup } from "./resolve.ts";
 import { MAX_TIME } from "../options/time.ts";
 import type { TlsOptions } from "../tls/options.ts";
+import type { OptionNames } from "../options/names.ts";
+import { TLS_OPTIONS } from "../tls/options.ts";
+import { checkInteger, invalid } from "../options/check.ts";
 
 /** Where to: a host (a name or an IP address) and port, or the path of a Unix socket. */
 export type DialTarget =
@@ -33,6 +36,14 @@ export interface BindOptions {
   /** Linux: SO_BINDTODEVICE to `interface`, so that the routing table can't send it elsewhere. Needs koffi. Default false. */
   readonly bindToDevice?: boolean | undefined;
 }
+
+export const BIND_OPTIONS: OptionNames<BindOptions> = {
+  localAddress: true,
+  localPort: true,
+  interface: true,
+  interfaceStrategy: true,
+  bindToDevice: true,
+};
 
 export interface DialOptions extends BindOptions {
   /** As in node:net. Default `dns.lookup`. */
@@ -64,6 +75,21 @@ export interface DialOptions extends BindOptions {
   readonly tcpUserTimeout?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
+
+export const DIAL_OPTIONS: OptionNames<DialOptions> = {
+  ...BIND_OPTIONS,
+  lookup: true,
+  family: true,
+  proxy: true,
+  proxyHeaders: true,
+  proxyTls: { ...TLS_OPTIONS },
+  connectTimeout: true,
+  raceDelay: true,
+  noDelay: true,
+  keepAlive: true,
+  tcpUserTimeout: true,
+  signal: true,
+};
 
 export const DEFAULT_CONNECT_TIMEOUT_MS = 10_000;
 
@@ -142,14 +168,4 @@ export function interfaceNames(options: Pick<BindOptions, "interface">): readonl
 /** The family that the options leave, if they leave only one. */
 export function onlyFamily(options: Pick<DialOptions, "family" | "localAddress">): Family | undefined {
   return options.family ?? (options.localAddress === undefined ? undefined : familyOf(options.localAddress));
-}
-
-/** Throws INVALID_ARGUMENT unless it is undefined or an integer in this range. */
-export function checkInteger(name: string, value: number | undefined, min: number, max: number): void {
-  if (value === undefined) return;
-  if (!Number.isInteger(value) || value < min || value > max) invalid(name, `an integer from ${min} to ${max}`, value);
-}
-
-function invalid(name: string, expected: string, got: unknown): never {
-  throw protocolError("INVALID_ARGUMENT", `${name} has to be ${expected}, not ${JSON.stringify(got) ?? String(got)}`);
 }

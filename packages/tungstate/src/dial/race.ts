@@ -1,7 +1,7 @@
 import { WebSocketError } from "@tungstate/protocol";
 import { onAbort } from "../schedule/abort-signal.ts";
 import { abortedError, connectError, furthest } from "../errors.ts";
-import { asError, linkedController, type LinkedController } from "./abort.ts";
+import { asError, linkedController, type LinkedController } from "../schedule/abortable.ts";
 
 export interface RaceOptions<T> {
   /** Milliseconds after which the next candidate is begun although the last one is still trying; Infinity: one after the other. */

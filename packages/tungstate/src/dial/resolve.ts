@@ -1,7 +1,7 @@
 import { lookup as dnsLookup, type LookupAddress, type LookupOptions } from "node:dns";
 import { connectError, type Tried } from "../errors.ts";
-import { abortable } from "./abort.ts";
-import { type Family, familyOf } from "./ip.ts";
+import { abortable } from "../schedule/abortable.ts";
+import { type Family, familyOf } from "../transport/ip.ts";
 
 /** As `lookup` in node:net: anything that answers like `dns.lookup`. */
 export type Lookup = (

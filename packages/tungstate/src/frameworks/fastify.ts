@@ -20,11 +20,11 @@ import type {
 } from "fastify";
 import { Server as HttpServer } from "node:http";
 import { Server as HttpsServer } from "node:https";
-import { describe } from "../connection/options.ts";
-import { choosePassedOn } from "../server/router.ts";
+import { choosePassedOn } from "../server/http/router.ts";
 import { WebSocketServer, type WebSocketServerOptions } from "../server/server.ts";
 import type { WebSocketConnection } from "../connection/types.ts";
 import { acceptUpgrade, letRequestsUpgrade, UPGRADE_REQUIRED, type UpgradeOptions } from "./upgrades.ts";
+import { describe } from "../options/check.ts";
 
 export interface WebSocketPluginOptions extends Omit<WebSocketServerOptions, "path">, UpgradeOptions {}
 

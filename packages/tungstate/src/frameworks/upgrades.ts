@@ -4,12 +4,12 @@ import { Server as HttpsServer } from "node:https";
 import { type Server as NetServer, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { Connection } from "../connection/connection.ts";
-import { checkNames } from "../option-names.ts";
-import { describe, time } from "../connection/options.ts";
-import { routeUpgrades } from "../server/router.ts";
+import { checkNames } from "../options/names.ts";
+import { routeUpgrades } from "../server/http/router.ts";
 import type { WebSocketServer } from "../server/server.ts";
 import type { WebSocketConnection } from "../connection/types.ts";
 import { type ResponseHeaders, SwitchingResponse } from "./switching.ts";
+import { describe, time } from "../options/check.ts";
 
 export interface UpgradeOptions {
   /** How long the application may take to answer an upgrade request, or to take it, in ms. Default 10,000. */

@@ -1,3 +1,4 @@
+import type { OptionNames } from "../options/names.ts";
 /** How long is waited between attempts. */
 export interface BackoffOptions {
   /** The first wait is a random time from 0 to this, in ms; the next ones up to twice as long each. Default 2,000. */
@@ -7,6 +8,8 @@ export interface BackoffOptions {
   /** A connection that was open this long, in ms, was stable: the waits behind it begin with `base` again. Default 10,000. */
   readonly stableAfter: number;
 }
+
+export const BACKOFF_OPTIONS: OptionNames<BackoffOptions> = { base: true, ceiling: true, stableAfter: true };
 
 export const DEFAULT_BACKOFF: BackoffOptions = { base: 2_000, ceiling: 30_000, stableAfter: 10_000 };
 

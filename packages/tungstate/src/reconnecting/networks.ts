@@ -1,6 +1,6 @@
 import { type NetworkInterfaceInfo, networkInterfaces } from "node:os";
 import type { Clock } from "../schedule/clock.ts";
-import { scopeOf } from "../dial/ip.ts";
+import { scopeOf } from "../transport/ip.ts";
 
 /** What `os.networkInterfaces` gives. */
 export type Interfaces = NodeJS.Dict<NetworkInterfaceInfo[]>;

@@ -4,14 +4,17 @@ import { type Clock, systemClock } from "../schedule/clock.ts";
 import type { ConnectOptions } from "../client/connect.ts";
 import { checkDialOptions, interfaceNames } from "../dial/options.ts";
 import { checkProxyHeaders } from "../dial/proxy/headers.ts";
-import { checkNames, RECONNECT_OPTIONS } from "../option-names.ts";
-import { checkFunction, connectionSettings, count, describe, flag, size, time } from "../connection/options.ts";
+import { connectionSettings } from "../connection/options.ts";
 import { checkTlsOptions } from "../tls/options.ts";
 import type { WebSocketConnection } from "../connection/types.ts";
 import { parseUrl } from "../client/url.ts";
-import { type BackoffOptions, DEFAULT_BACKOFF } from "./backoff.ts";
+import { BACKOFF_OPTIONS, type BackoffOptions, DEFAULT_BACKOFF } from "./backoff.ts";
 import type { OutboxOptions } from "./outbox.ts";
 import type { Attempt, Ending } from "./types.ts";
+import { CONNECT_OPTIONS } from "../client/connect.ts";
+import { OUTBOX_OPTIONS } from "./outbox.ts";
+import { type OptionNames, checkNames } from "../options/names.ts";
+import { checkFunction, count, describe, flag, size, time } from "../options/check.ts";
 
 /** Something, or a function that is asked for it before each attempt: for tokens that expire. */
 export type Provided<T> = T | ((attempt: Attempt) => T | Promise<T>);
@@ -43,6 +46,17 @@ export interface ReconnectOptions extends Omit<ConnectOptions, "headers"> {
    */
   readonly tcpUserTimeout?: number | undefined;
 }
+
+export const RECONNECT_OPTIONS: OptionNames<ReconnectOptions> = {
+  ...CONNECT_OPTIONS,
+  providerTimeout: true,
+  backoff: { ...BACKOFF_OPTIONS },
+  retry: true,
+  outbox: { ...OUTBOX_OPTIONS },
+  watchNetworks: true,
+  random: true,
+  connect: true,
+};
 
 /** Checked and complete. */
 export interface ReconnectSettings {

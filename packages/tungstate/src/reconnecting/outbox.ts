@@ -1,6 +1,7 @@
 import { type Data, Message } from "@tungstate/protocol";
 import { asData, sizeOf } from "../connection/writing/message-data.ts";
 import type { MessageData, WriteOptions } from "../connection/types.ts";
+import type { OptionNames } from "../options/names.ts";
 
 /**
  * What happens to a message that the outbox has no room for: `reject` refuses it with WRITE_BUFFER_FULL; `drop-oldest` drops the
@@ -15,6 +16,8 @@ export interface OutboxOptions {
   /** Default `reject`. */
   readonly policy: OutboxPolicy;
 }
+
+export const OUTBOX_OPTIONS: OptionNames<OutboxOptions> = { size: true, policy: true };
 
 export interface OutboxEntry {
   readonly data: MessageData;

@@ -1,6 +1,6 @@
 import { onAbort } from "../schedule/abort-signal.ts";
 import type { Clock } from "../schedule/clock.ts";
-import { linkedController } from "../dial/abort.ts";
+import { linkedController } from "../schedule/abortable.ts";
 import { reconnectingError } from "./errors.ts";
 import type { Provided } from "./options.ts";
 import type { Attempt } from "./types.ts";

@@ -1,15 +1,12 @@
 import { checkClose, CLOSE_CODE, HeaderFields, type Message, protocolError, WebSocketError } from "@tungstate/protocol";
 import { onAbort } from "../schedule/abort-signal.ts";
 import { warnOfHandler } from "../connection/connection.ts";
-import type { Road } from "../dial/dial.ts";
 import { Emitter } from "../schedule/emitter.ts";
 import { checkStream } from "../connection/writing/fragments.ts";
 import { asData } from "../connection/writing/message-data.ts";
-import { describe } from "../connection/options.ts";
 import { checkPing } from "../connection/pings.ts";
 import { handled, notOpen, rejected } from "../schedule/promises.ts";
 import { splitConnection } from "../connection/split.ts";
-import type { TlsInfo } from "../tls/secure.ts";
 import type {
   CloseInfo,
   ConnectionState,
@@ -23,6 +20,9 @@ import { Sending } from "./sending.ts";
 import { Sessions } from "./sessions.ts";
 import { NEVER_OPEN, Succession, type SuccessionHost, type Surroundings } from "./reconnect-loop.ts";
 import type { Attempt, Gap, ReconnectingConnection, ReconnectingEvents, ReconnectingStatus, Waiting } from "./types.ts";
+import { describe } from "../options/check.ts";
+import type { Road } from "../transport/route.ts";
+import type { TlsInfo } from "../transport/tls-info.ts";
 
 /**
  * Connects, and connects again whenever the connection ends, until `close()`, an abort of `signal`, or an end that trying

@@ -1,17 +1,28 @@
 import { onAbort } from "../schedule/abort-signal.ts";
-import { ACCEPT_OPTIONS, checkNames } from "../option-names.ts";
-import { checkSignal, type ConnectionOptions, connectionSettings } from "../connection/options.ts";
+import { CONNECTION_OPTIONS, type ConnectionOptions, connectionSettings } from "../connection/options.ts";
 import { transportOf } from "../transport/of.ts";
-import type { ByteStream, WebSocketConnection } from "../connection/types.ts";
+import type { WebSocketConnection } from "../connection/types.ts";
 import { isEncrypted } from "../client/url.ts";
 import { Accepting } from "./accepting.ts";
-import { Admission, type AdmissionOptions, extensionsOf, RefusedError, refusedForNow } from "./admission.ts";
+import {
+  Admission,
+  ADMISSION_OPTIONS,
+  type AdmissionOptions,
+  extensionsOf,
+  RefusedError,
+  refusedForNow,
+} from "./admission/admission.ts";
 import { serverError } from "./errors.ts";
+import { type OptionNames, checkNames } from "../options/names.ts";
+import { checkSignal } from "../options/check.ts";
+import type { ByteStream } from "../transport/byte-stream.ts";
 
 export interface AcceptOptions extends ConnectionOptions, AdmissionOptions {
   /** Aborting it ends the handshake with 503. */
   readonly signal?: AbortSignal;
 }
+
+export const ACCEPT_OPTIONS: OptionNames<AcceptOptions> = { ...CONNECTION_OPTIONS, ...ADMISSION_OPTIONS, signal: true };
 
 /**
  * Does the server's handshake on a byte stream, and gives the connection on it. When it rejects, the client has been answered as

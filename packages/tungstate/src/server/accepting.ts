@@ -3,13 +3,14 @@ import type { Clock } from "../schedule/clock.ts";
 import { type Agreed, Connection } from "../connection/connection.ts";
 import { codecOf } from "../deflate/codec.ts";
 import { NOWHERE, type Timed } from "../schedule/deadlines.ts";
-import { type ConnectionSettings, describe } from "../connection/options.ts";
+import { type ConnectionSettings } from "../connection/options.ts";
 import { releaseStream } from "../transport/of.ts";
 import type { Transport, TransportSink } from "../transport/transport.ts";
 import type { WebSocketConnection } from "../connection/types.ts";
-import { type Admission, type Admitted, RefusedError } from "./admission.ts";
+import { type Admission, type Admitted, RefusedError } from "./admission/admission.ts";
 import { serverError } from "./errors.ts";
-import type { HandshakeRequest, RequestOrigin } from "./request.ts";
+import type { HandshakeRequest, RequestOrigin } from "./admission/request.ts";
+import { describe } from "../options/check.ts";
 
 export interface AcceptedConnection {
   readonly connection: Connection;

@@ -23,27 +23,50 @@ import type { MemoryUse } from "../connection/memory-budget.ts";
 import { Connection, type ConnectionOwner } from "../connection/connection.ts";
 import { Emitter } from "../schedule/emitter.ts";
 import { Feed } from "../broadcast/broadcast-queue.ts";
-import { checkNames, SERVER_OPTIONS } from "../option-names.ts";
-import { type ConnectionOptions, type ConnectionSettings, connectionSettings, describe } from "../connection/options.ts";
+import {
+  CONNECTION_OPTIONS,
+  type ConnectionOptions,
+  type ConnectionSettings,
+  connectionSettings,
+} from "../connection/options.ts";
 import { handled } from "../schedule/promises.ts";
 import { DuplexTransport } from "../transport/duplex.ts";
 import { HandleTransport } from "../transport/handle.ts";
 import { transportOf } from "../transport/of.ts";
 import { type StreamHandle, system } from "../native/system.ts";
-import type { ByteStream, WebSocketConnection } from "../connection/types.ts";
+import type { WebSocketConnection } from "../connection/types.ts";
 import { isEncrypted } from "../client/url.ts";
 import { type AcceptedConnection, Accepting, type AcceptingOwner, type Done } from "./accepting.ts";
-import { Admission, type AdmissionOptions, checkPath, extensionsOf, RefusedError, refusedForNow } from "./admission.ts";
+import {
+  Admission,
+  ADMISSION_OPTIONS,
+  type AdmissionOptions,
+  checkPath,
+  extensionsOf,
+  RefusedError,
+  refusedForNow,
+} from "./admission/admission.ts";
 import { serverError } from "./errors.ts";
-import { type HttpApp, httpServerOf } from "./http-app.ts";
-import { HttpBackend } from "./http-backend.ts";
-import { Port, type PortHost } from "./port.ts";
-import type { HandshakeRequest, RequestOrigin } from "./request.ts";
-import { pathOf, routeUpgrades, takerOf, type UpgradeTaker } from "./router.ts";
-import { Room, type RoomOptions } from "./room.ts";
+import { type HttpApp, httpServerOf } from "./http/app.ts";
+import { HttpBackend } from "./http/backend.ts";
+import { Port, type PortHost } from "./http/port.ts";
+import type { HandshakeRequest, RequestOrigin } from "./admission/request.ts";
+import { pathOf, routeUpgrades, takerOf, type UpgradeTaker } from "./http/router.ts";
+import { Room, type RoomOptions } from "./admission/room.ts";
 import { runStream, type StreamHandler } from "./stream.ts";
+import { type OptionNames, checkNames } from "../options/names.ts";
+import { describe } from "../options/check.ts";
+import type { ByteStream } from "../transport/byte-stream.ts";
 
 export interface WebSocketServerOptions extends ConnectionOptions, AdmissionOptions, RoomOptions {}
+
+export const SERVER_OPTIONS: OptionNames<WebSocketServerOptions> = {
+  ...CONNECTION_OPTIONS,
+  ...ADMISSION_OPTIONS,
+  maxConnections: true,
+  maxHandshakes: true,
+  maxConnectionsPerAddress: true,
+};
 
 /** What a port of a server is, beside the options of node:net's `listen`. */
 export interface ServerListenOptions {

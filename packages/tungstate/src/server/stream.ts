@@ -1,7 +1,7 @@
 import { type Message, WebSocketError } from "@tungstate/protocol";
 import type { Connection } from "../connection/connection.ts";
 import type { MessageData, WebSocketConnection } from "../connection/types.ts";
-import type { HandshakeRequest } from "./request.ts";
+import type { HandshakeRequest } from "./admission/request.ts";
 
 /** What a connection does, as a generator: messages in, messages out. */
 export type StreamHandler = (

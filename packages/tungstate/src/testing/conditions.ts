@@ -2,7 +2,7 @@ import { protocolError } from "@tungstate/protocol";
 import { Socket } from "node:net";
 import { Duplex } from "node:stream";
 import { type Clock, systemClock } from "../schedule/clock.ts";
-import { checkNames, type OptionNames } from "../option-names.ts";
+import { checkNames, type OptionNames } from "../options/names.ts";
 import { isEncrypted } from "../client/url.ts";
 import { Lane, type LaneConditions } from "./lane.ts";
 import { seededRandom } from "./random.ts";

@@ -2,6 +2,7 @@ import { protocolError } from "@tungstate/protocol";
 import { createHash, X509Certificate } from "node:crypto";
 import type { ConnectionOptions } from "node:tls";
 import type { TlsSessionCache } from "./session-cache.ts";
+import type { OptionNames } from "../options/names.ts";
 
 /** The options of node:tls that decide who is trusted and how is encrypted. */
 type NodeTlsOptions = Pick<
@@ -35,6 +36,26 @@ export interface TlsOptions extends NodeTlsOptions {
   /** Where sessions are kept to be resumed; false: nowhere. Default: one cache for the whole process. */
   readonly sessionCache?: TlsSessionCache | false | undefined;
 }
+
+export const TLS_OPTIONS: OptionNames<TlsOptions> = {
+  ca: true,
+  cert: true,
+  key: true,
+  pfx: true,
+  passphrase: true,
+  crl: true,
+  ciphers: true,
+  sigalgs: true,
+  ecdhCurve: true,
+  minVersion: true,
+  maxVersion: true,
+  checkServerIdentity: true,
+  servername: true,
+  rejectUnauthorized: true,
+  pins: true,
+  alpnProtocols: true,
+  sessionCache: true,
+};
 
 const SHA256_BASE64 = /^[A-Za-z0-9+/]{43}=$/;
 

@@ -3,18 +3,19 @@ import { X509Certificate } from "node:crypto";
 import { isIP } from "node:net";
 import type { Duplex } from "node:stream";
 import { connect as tlsConnect, type PeerCertificate, type TLSSocket } from "node:tls";
-import { abortable, linkedController } from "../dial/abort.ts";
-import { withoutScope } from "../dial/ip.ts";
-import { checkInteger } from "../dial/options.ts";
+import { abortable, linkedController } from "../schedule/abortable.ts";
+import { withoutScope } from "../transport/ip.ts";
 import { abortedError, type ConnectError, connectError, type Tried } from "../errors.ts";
-import { checkNames, SECURE_OPTIONS } from "../option-names.ts";
 import { MAX_TIME } from "../options/time.ts";
 import { contextFor } from "./contexts.ts";
 import { tlsFailure } from "./failures.ts";
 import { identityOf } from "./identity.ts";
-import { checkTlsOptions, isPinned, pinOf, type TlsOptions } from "./options.ts";
+import { checkTlsOptions, isPinned, pinOf, TLS_OPTIONS, type TlsOptions } from "./options.ts";
 import { checkIpv6Identity } from "./server-identity.ts";
 import { type KeptSession, sharedTlsSessions, type TlsSessionCache } from "./session-cache.ts";
+import { type OptionNames, checkNames } from "../options/names.ts";
+import { checkInteger } from "../options/check.ts";
+import type { TlsInfo } from "../transport/tls-info.ts";
 
 export interface SecureOptions extends TlsOptions {
   /** The host of the URL: what the certificate has to be for, unless `servername` says otherwise. */
@@ -26,21 +27,13 @@ export interface SecureOptions extends TlsOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What was agreed on. */
-export interface TlsInfo {
-  /** `TLSv1.2` or `TLSv1.3`. */
-  readonly protocol: string;
-  /** The cipher suite's name in the standards (`TLS_AES_128_GCM_SHA256`). */
-  readonly cipher: string;
-  /** What the server chose by ALPN; undefined if it did not choose. */
-  readonly alpn: string | undefined;
-  /** The name sent in SNI; undefined for an IP address, which is never sent (RFC 6066 §3). */
-  readonly servername: string | undefined;
-  /** Whether an earlier session went on: no certificate was sent, none was verified anew. */
-  readonly resumed: boolean;
-  /** False only with `rejectUnauthorized: false`. */
-  readonly authorized: boolean;
-}
+export const SECURE_OPTIONS: OptionNames<SecureOptions> = {
+  ...TLS_OPTIONS,
+  host: true,
+  port: true,
+  timeout: true,
+  signal: true,
+};
 
 export interface Secured {
   readonly stream: TLSSocket;

@@ -1,5 +1,5 @@
 import { protocolError } from "@tungstate/protocol";
-import { checkNames, SESSION_CACHE_OPTIONS } from "../option-names.ts";
+import { type OptionNames, checkNames } from "../options/names.ts";
 
 export interface TlsSessionCacheOptions {
   /** Peers (host, port and the options that matter for security) that sessions are kept for. Default 256. */
@@ -17,6 +17,14 @@ export interface TlsSessionCacheOptions {
   /** Milliseconds since 1970. Default `Date.now`. */
   readonly now?: () => number;
 }
+
+export const SESSION_CACHE_OPTIONS: OptionNames<TlsSessionCacheOptions> = {
+  maxPeers: true,
+  maxPerPeer: true,
+  maxAge: true,
+  reuseTickets: true,
+  now: true,
+};
 
 /** A session as it was kept: what node:tls calls `session`, and until when it may be used. */
 export interface KeptSession {

@@ -1,9 +1,9 @@
 import { protocolError } from "@tungstate/protocol";
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { describe } from "../connection/options.ts";
 import { Batches, type BatchStream } from "./batches.ts";
 import type { ReleasableTransport, TransportSink } from "./transport.ts";
+import { describe } from "../options/check.ts";
 
 /** Any Node stream with two directions. */
 export class DuplexTransport implements ReleasableTransport, BatchStream {

@@ -1,7 +1,14 @@
 import type { Socket } from "node:net";
 import { getSystemErrorName } from "node:util";
 import { READ_BUFFER_SIZE, simd } from "../native/simd.ts";
-import { type ShutdownRequest, socketOn, type StreamHandle, system, type System, type WriteRequest } from "../native/system.ts";
+import {
+  type ShutdownRequest,
+  socketOn,
+  type StreamHandle,
+  system,
+  type System,
+  type WriteRequest,
+} from "../native/system.ts";
 import type { ReleasableTransport, TransportSink } from "./transport.ts";
 
 /** What all sockets of the process read into: one chunk at a time, looked at before the next one comes. */

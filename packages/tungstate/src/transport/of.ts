@@ -1,13 +1,13 @@
 import { protocolError } from "@tungstate/protocol";
 import { Socket } from "node:net";
 import { Duplex } from "node:stream";
-import { describe } from "../connection/options.ts";
-import type { ByteStream } from "../connection/types.ts";
 import { DuplexTransport } from "./duplex.ts";
 import { HandleTransport } from "./handle.ts";
 import { system, takeHandle } from "../native/system.ts";
 import type { Transport } from "./transport.ts";
 import { WebStreamTransport } from "./web.ts";
+import { describe } from "../options/check.ts";
+import type { ByteStream } from "./byte-stream.ts";
 
 /** The transport for a byte stream, whichever kind it is. */
 export function transportOf(stream: ByteStream, settings: { readonly noDelay: boolean }): Transport {

@@ -1,7 +1,7 @@
 import { protocolError } from "@tungstate/protocol";
-import { describe } from "../connection/options.ts";
 import { Batches, type BatchStream } from "./batches.ts";
 import type { Transport, TransportSink } from "./transport.ts";
+import { describe } from "../options/check.ts";
 
 /**
  * A pair of Web streams, such as a WebTransport stream or a Deno socket. (Of a Node Duplex use the Duplex itself: what `Duplex.toWeb` makes of

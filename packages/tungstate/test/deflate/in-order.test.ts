@@ -11,7 +11,7 @@ import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
 import { constants, deflateRawSync } from "node:zlib";
 import { connectionSettings } from "../../src/connection/options.ts";
-import { Incoming } from "../../src/deflate/incoming.ts";
+import { Incoming } from "../../src/connection/reading/incoming.ts";
 import { jobCounts } from "../../src/deflate/asynchronous.ts";
 import { Outgoing, outgoingSettings } from "../../src/deflate/outgoing.ts";
 import { type CompressionOptions, compressionSettings } from "../../src/deflate/settings.ts";

@@ -14,7 +14,7 @@ import {
   parseDevices,
   parseIfInet6,
 } from "../../src/dial/interfaces.ts";
-import { familyOf, hexDigits, inSubnet, sameAddress, scopeOf } from "../../src/dial/ip.ts";
+import { familyOf, hexDigits, inSubnet, sameAddress, scopeOf } from "../../src/transport/ip.ts";
 import { LOOPBACK } from "./support/peers.ts";
 
 function address(cidr: string, flags: Partial<InterfaceAddress> = {}): InterfaceAddress {

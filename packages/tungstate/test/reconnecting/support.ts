@@ -5,7 +5,7 @@ import { type Interfaces, Networks } from "../../src/reconnecting/networks.ts";
 import type { ReconnectOptions } from "../../src/reconnecting/options.ts";
 import { Reconnecting } from "../../src/reconnecting/reconnecting.ts";
 import { accept } from "../../src/server/accept.ts";
-import type { HandshakeRequest } from "../../src/server/request.ts";
+import type { HandshakeRequest } from "../../src/server/admission/request.ts";
 import { type ConditionedStream, conditions, memoryPipe, VirtualClock } from "../../src/testing/index.ts";
 import type { WebSocketConnection } from "../../src/connection/types.ts";
 

@@ -1,9 +1,9 @@
 import { WebSocketError } from "@tungstate/protocol";
 import assert from "node:assert/strict";
 import { describe, test, type TestContext } from "node:test";
-import type { Decision } from "../../src/server/decision.ts";
+import type { Decision } from "../../src/server/admission/decision.ts";
 import { accept } from "../../src/server/accept.ts";
-import type { HandshakeRequest } from "../../src/server/request.ts";
+import type { HandshakeRequest } from "../../src/server/admission/request.ts";
 import type { WebSocketServerOptions } from "../../src/server/server.ts";
 import { memoryPipe } from "../../src/testing/memory-pipe.ts";
 import { VirtualClock } from "../../src/testing/virtual-clock.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { mayConnect, type OriginPolicy } from "../../src/server/origin.ts";
+import { mayConnect, type OriginPolicy } from "../../src/server/admission/origin.ts";
 
 const may = (policy: OriginPolicy, origin: string | undefined, host = "example.com", encrypted = false): unknown =>
   mayConnect(policy, { origin, host }, encrypted);

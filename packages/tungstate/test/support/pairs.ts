@@ -5,8 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect as tlsConnect, createServer as createTlsServer } from "node:tls";
 import { once } from "node:events";
-import type { ByteStream } from "../../src/connection/types.ts";
 import { memoryPipe } from "../../src/testing/memory-pipe.ts";
+import type { ByteStream } from "../../src/transport/byte-stream.ts";
 
 /** Two ends of a byte stream: what a client gets, and what a server gets. */
 export interface Pair {

@@ -3,7 +3,7 @@ import type { TestContext } from "node:test";
 import type { WebSocketError } from "@tungstate/protocol";
 import { connect, type ConnectOptions } from "../../src/client/connect.ts";
 import { type ServerListenOptions, WebSocketServer, type WebSocketServerOptions } from "../../src/server/server.ts";
-import type { HandshakeRequest } from "../../src/server/request.ts";
+import type { HandshakeRequest } from "../../src/server/admission/request.ts";
 import type { WebSocketConnection } from "../../src/connection/types.ts";
 
 /** A server under test, and all that it has told. */

@@ -9,8 +9,8 @@ import { HandleTransport } from "../../src/transport/handle.ts";
 import { transportOf } from "../../src/transport/of.ts";
 import { takeHandle } from "../../src/native/system.ts";
 import type { Transport, TransportSink } from "../../src/transport/transport.ts";
-import type { ByteStream } from "../../src/connection/types.ts";
 import { kinds } from "../support/pairs.ts";
+import type { ByteStream } from "../../src/transport/byte-stream.ts";
 
 /** Two sockets that are connected, gone when the test ends. */
 async function sockets(t: TestContext, options: { readonly allowHalfOpen?: boolean } = {}): Promise<[Socket, Socket]> {

@@ -1,5 +1,5 @@
 import { primitives, type Protocol, protocolError } from "@tungstate/protocol";
-import { describe } from "../options.ts";
+import { describe } from "../../options/check.ts";
 
 /** Compresses a part; undefined when the connection is over. */
 export type DeflateFragment = (part: Uint8Array, last: boolean) => Uint8Array | Promise<Uint8Array | undefined>;

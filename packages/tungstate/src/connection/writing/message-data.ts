@@ -1,5 +1,5 @@
 import { type Data, Message, PreparedMessage, protocolError } from "@tungstate/protocol";
-import { describe } from "../options.ts";
+import { describe } from "../../options/check.ts";
 
 /** What the caller gave, as the protocol takes it. Throws INVALID_ARGUMENT for anything that is no message. */
 export function asData(data: unknown): Data {

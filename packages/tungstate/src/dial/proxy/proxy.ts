@@ -1,7 +1,7 @@
 import { isIP } from "node:net";
 import { connectError } from "../../errors.ts";
-import { describe } from "../../connection/options.ts";
-import { inSubnet, sameAddress } from "../ip.ts";
+import { inSubnet, sameAddress } from "../../transport/ip.ts";
+import { describe } from "../../options/check.ts";
 
 /**
  * The protocol of a proxy. `socks4` and `socks5`: names are resolved here; `socks4a` and `socks5h`: by the proxy (as in curl). `socks` is

@@ -1,6 +1,6 @@
 import type { Duplex } from "node:stream";
 import { type ConnectError, connectError, type ConnectionErrorCode, type Tried } from "../../errors.ts";
-import { familyOf, hexDigits } from "../ip.ts";
+import { familyOf, hexDigits } from "../../transport/ip.ts";
 import { type Proxy, socksKind } from "./proxy.ts";
 import { take } from "./take.ts";
 

@@ -1,6 +1,6 @@
 import type { Duplex } from "node:stream";
 import { connectError, type ConnectErrorOptions } from "../../errors.ts";
-import { abortable, asError } from "../abort.ts";
+import { abortable, asError } from "../../schedule/abortable.ts";
 
 /**
  * Reads from a stream just as much as it takes: `feed` gets each chunk and gives back a result with the bytes behind it,

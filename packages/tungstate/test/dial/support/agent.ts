@@ -4,7 +4,7 @@ import { type AddressInfo, createServer, type Server, type Socket } from "node:n
 import { createInterface } from "node:readline";
 import type { Duplex } from "node:stream";
 import { createServer as createTlsServer } from "node:tls";
-import { dial, type Dialed, type Road } from "../../../src/dial/dial.ts";
+import { dial, type Dialed } from "../../../src/dial/dial.ts";
 import { listInterfaces, type NetworkInterface } from "../../../src/dial/interfaces.ts";
 import type { DialOptions } from "../../../src/dial/options.ts";
 import { Roads } from "../../../src/dial/routes.ts";
@@ -15,6 +15,7 @@ import type { ReconnectingConnection } from "../../../src/reconnecting/types.ts"
 import { WebSocketServer } from "../../../src/server/server.ts";
 import { VirtualClock } from "../../../src/testing/virtual-clock.ts";
 import { secure } from "../../../src/tls/secure.ts";
+import type { Road } from "../../../src/transport/route.ts";
 
 /** Ports that echo: plainly, over TLS, and behind the answer of an HTTP proxy. */
 export interface Ports {

@@ -11,7 +11,7 @@ import {
 } from "../../../src/frameworks/express.ts";
 import { websocket as fastifyWebSocket } from "../../../src/frameworks/fastify.ts";
 import { acceptUpgrades as acceptHonoUpgrades, websocket as honoWebSocket } from "../../../src/frameworks/hono.ts";
-import type { HandshakeRequest } from "../../../src/server/request.ts";
+import type { HandshakeRequest } from "../../../src/server/admission/request.ts";
 import { WebSocketServer } from "../../../src/server/server.ts";
 import type { WebSocketConnection } from "../../../src/connection/types.ts";
 import { turns } from "../../support/server.ts";

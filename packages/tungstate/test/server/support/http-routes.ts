@@ -12,7 +12,7 @@ import type { TestContext } from "node:test";
 import { acceptUpgrades as acceptExpressUpgrades } from "../../../src/frameworks/express.ts";
 import { websocket as fastifyWebSocket } from "../../../src/frameworks/fastify.ts";
 import { acceptUpgrades as acceptHonoUpgrades } from "../../../src/frameworks/hono.ts";
-import type { HttpApp } from "../../../src/server/http-app.ts";
+import type { HttpApp } from "../../../src/server/http/app.ts";
 import { WebSocketServer } from "../../../src/server/server.ts";
 import { portOf } from "../../frameworks/support/apps.ts";
 import { selfSigned } from "../../support/pairs.ts";

@@ -1,6 +1,6 @@
 import { type HeaderFields, protocolError } from "@tungstate/protocol";
 import { BlockList, isIP } from "node:net";
-import { describe } from "../connection/options.ts";
+import { describe } from "../../options/check.ts";
 
 /**
  * Which proxies are believed about who their client is. A list: addresses, networks such as `10.0.0.0/8`, or `loopback`, `linklocal`,

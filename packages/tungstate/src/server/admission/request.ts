@@ -1,7 +1,7 @@
 import type { ExtensionOffer, HeaderFields, HeaderInput, UpgradeRequest } from "@tungstate/protocol";
 import type { IncomingMessage } from "node:http";
-import type { Transport } from "../transport/transport.ts";
-import type { HttpBackend } from "./http-backend.ts";
+import type { Transport } from "../../transport/transport.ts";
+import type { HttpBackend } from "../http/backend.ts";
 import type { Proxies } from "./proxies.ts";
 
 /** Where a handshake came from. */

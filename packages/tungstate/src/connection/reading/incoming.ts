@@ -1,5 +1,5 @@
 import { inflatedMessage, type Message, type MessageCodec, WebSocketError } from "@tungstate/protocol";
-import { Inbox } from "../connection/reading/receive-queue.ts";
+import { Inbox } from "./receive-queue.ts";
 
 export interface IncomingSink {
   /** A whole message, in the order in which they came. */

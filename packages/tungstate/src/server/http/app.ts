@@ -1,7 +1,7 @@
 import { protocolError } from "@tungstate/protocol";
 import { createServer, type RequestListener, Server as HttpServer } from "node:http";
 import { Server as HttpsServer } from "node:https";
-import { describe } from "../connection/options.ts";
+import { describe } from "../../options/check.ts";
 
 /**
  * What answers HTTP requests: a request listener of node:http (an Express application is one), a server of node:http or node:https, or the

@@ -3,7 +3,7 @@ import { Server as HttpServer } from "node:http";
 import { Server as HttpsServer } from "node:https";
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import type { Clock } from "../schedule/clock.ts";
+import type { Clock } from "../../schedule/clock.ts";
 
 const DRAIN_INTERVAL = 100; // ms between two looks for connections that have become idle
 

@@ -1,10 +1,10 @@
 import type { WebSocketError } from "@tungstate/protocol";
-import { count } from "../connection/options.ts";
-import type { Accepting } from "./accepting.ts";
+import type { Accepting } from "../accepting.ts";
 import { AddressPlaces } from "./addresses.ts";
 import { refusedForNow } from "./admission.ts";
-import { serverError } from "./errors.ts";
+import { serverError } from "../errors.ts";
 import type { Proxies } from "./proxies.ts";
+import { count } from "../../options/check.ts";
 
 export interface RoomOptions {
   /** Open connections at a time; more get 503. Default Infinity. */

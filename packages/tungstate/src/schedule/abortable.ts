@@ -1,4 +1,4 @@
-import { onAbort } from "../schedule/abort-signal.ts";
+import { onAbort } from "./abort-signal.ts";
 import { abortedError, type ConnectErrorOptions } from "../errors.ts";
 
 /**

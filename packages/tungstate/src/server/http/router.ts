@@ -2,11 +2,11 @@ import type { IncomingMessage, Server as HttpServer } from "node:http";
 import type { Server as HttpsServer } from "node:https";
 import type { Duplex } from "node:stream";
 import { formatResponse, isWebSocketUpgrade, parseTarget, protocolError, refusalFor } from "@tungstate/protocol";
-import { systemClock } from "../schedule/clock.ts";
-import { transportOf } from "../transport/of.ts";
-import { sayAndEnd } from "./accepting.ts";
+import { systemClock } from "../../schedule/clock.ts";
+import { transportOf } from "../../transport/of.ts";
+import { sayAndEnd } from "../accepting.ts";
 import { behindResponses } from "./earlier-responses.ts";
-import { serverError } from "./errors.ts";
+import { serverError } from "../errors.ts";
 import { chooseUpgrades } from "./upgrade-choice.ts";
 
 export type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;

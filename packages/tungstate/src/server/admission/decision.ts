@@ -1,5 +1,5 @@
 import type { HeaderInput, Refusal } from "@tungstate/protocol";
-import { describe } from "../connection/options.ts";
+import { describe } from "../../options/check.ts";
 
 /** Admits, and adds to the 101. */
 export interface Grant {

@@ -1,4 +1,4 @@
-import { hexDigits, familyOf, withoutScope } from "../dial/ip.ts";
+import { hexDigits, familyOf, withoutScope } from "../../transport/ip.ts";
 
 /**
  * What counts as one client: an IPv4 address, or the 64 bits that say which network an IPv6 address is in, since whoever has such a network has 2^64 addresses

@@ -16,15 +16,18 @@ import {
   type UpgradeRequest,
   WebSocketError,
 } from "@tungstate/protocol";
-import { serverCompression } from "../deflate/settings.ts";
-import { sha1 } from "../native/primitives.ts";
-import { type ConnectionSettings, describe, time } from "../connection/options.ts";
-import { isThenable, whenKnown } from "../schedule/thenable.ts";
+import { serverCompression } from "../../deflate/settings.ts";
+import { sha1 } from "../../native/primitives.ts";
+import { type ConnectionSettings } from "../../connection/options.ts";
+import { isThenable, whenKnown } from "../../schedule/thenable.ts";
 import { type Decision, judge } from "./decision.ts";
-import { serverError } from "./errors.ts";
+import { serverError } from "../errors.ts";
 import { mayConnect, type OriginPolicy, parseOrigin } from "./origin.ts";
 import { Proxies, type TrustedProxies } from "./proxies.ts";
 import { HandshakeRequest, type RequestOrigin } from "./request.ts";
+import { HEAD_LIMIT_OPTIONS } from "../../options/head-limits.ts";
+import type { OptionNames } from "../../options/names.ts";
+import { describe, time } from "../../options/check.ts";
 
 /** Who is let in, and how a server's handshake goes. */
 export interface AdmissionOptions {
@@ -53,6 +56,16 @@ export interface AdmissionOptions {
   /** Size of a request's head in bytes, and its other limits. */
   readonly handshakeLimits?: Partial<HeadLimits>;
 }
+
+export const ADMISSION_OPTIONS: OptionNames<AdmissionOptions> = {
+  path: true,
+  protocols: true,
+  origin: true,
+  authorize: true,
+  trustProxy: true,
+  handshakeTimeout: true,
+  handshakeLimits: { ...HEAD_LIMIT_OPTIONS },
+};
 
 const RETRY_AFTER = "5"; // seconds
 const TOKEN = /^[!#$%&'*+\-.^_`|~\w]+$/; // RFC 9110 §5.6.2

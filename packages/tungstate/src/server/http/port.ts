@@ -6,9 +6,9 @@ import {
   type Server as TlsServer,
   type TlsOptions,
 } from "node:tls";
-import { interceptHandles, type StreamHandle } from "../native/system.ts";
-import { serverError } from "./errors.ts";
-import type { HttpBackend } from "./http-backend.ts";
+import { interceptHandles, type StreamHandle } from "../../native/system.ts";
+import { serverError } from "../errors.ts";
+import type { HttpBackend } from "./backend.ts";
 import { changedTls, portOptions, socketBelow } from "./tls.ts";
 
 /** Whose port it is. */

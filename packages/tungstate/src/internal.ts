@@ -1,0 +1,2 @@
+// For the other packages of this repository alone: no promise is made about this entry.
+export { MAX_TIME, timeFault } from "./options/time.ts";

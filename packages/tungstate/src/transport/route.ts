@@ -1,0 +1,13 @@
+/** The way that a byte stream takes. Through a proxy, the addresses are those of the connection to the proxy. */
+export interface Road {
+  /** The network interface that was asked for, else the one that has the local address. */
+  readonly interface: string | undefined;
+  readonly localAddress: string | undefined;
+  readonly localPort: number | undefined;
+  readonly remoteAddress: string | undefined;
+  readonly remotePort: number | undefined;
+  /** The path of a Unix socket. */
+  readonly path: string | undefined;
+  /** The proxy's URL, without credentials. */
+  readonly proxy: string | undefined;
+}

@@ -1,0 +1,98 @@
+// The layers of each package, held by a check: an import points down, never up and never around.
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join, posix } from "node:path";
+import { root } from "../workspaces.mjs";
+
+/**
+ * The folders (and single files) of a package's `src`, the lowest first. A file may import from its own folder and from lower ones.
+ * `index.ts` and other entry files come last.
+ */
+const LAYERS = {
+  "packages/tungstate/src": [
+    "errors.ts",
+    "options",
+    "schedule",
+    "native",
+    "transport",
+    "broadcast",
+    "deflate",
+    "connection",
+    "tls",
+    "dial",
+    "client",
+    "server",
+    "frameworks",
+    "reconnecting",
+    "testing",
+    "internal.ts",
+    "index.ts",
+  ],
+};
+
+/** Private interfaces of Node.js, and where they may be used. */
+const PRIVATE_API = /\bprocess\.binding\b|\._handle\b|\["_handle"\]|\b_handle:|internalBinding|\b_events\b/;
+const PRIVATE_API_FOLDER = "packages/tungstate/src/native/";
+
+const IMPORT = /^(?:import|export)\s[^;]*?from\s+"(\.[^"]+)"|\bimport\("(\.[^"]+)"\)/gm;
+
+/** The relative imports of a file, type imports included, as paths from the repository's root. */
+function importsOf(file, text) {
+  return [...text.matchAll(IMPORT)].map(([, from, dynamic]) => posix.join(dirname(file), from ?? dynamic));
+}
+
+function filesOf(source) {
+  return readdirSync(join(root, source), { recursive: true })
+    .map((name) => posix.join(source, name.replaceAll("\\", "/")))
+    .filter((name) => name.endsWith(".ts"));
+}
+
+/** Upward imports, and files in a folder that no layer names. */
+export function layerFaults(source, layers, graph) {
+  const layerOf = (file) => file.slice(source.length + 1).split("/")[0];
+  const faults = [];
+  for (const [file, imports] of graph) {
+    const from = layers.indexOf(layerOf(file));
+    if (from === -1) faults.push(`${file}: ${layerOf(file)} is in no layer of ${source}`);
+    for (const target of imports) {
+      const to = layers.indexOf(layerOf(target));
+      if (from !== -1 && to > from) faults.push(`${file} imports ${target}, which is in a higher layer`);
+    }
+  }
+  return faults;
+}
+
+/** The first cycle of each strongly connected group of files, type imports included. */
+export function cycles(graph) {
+  const found = [];
+  const state = new Map(); // 1: on the path, 2: done
+  const path = [];
+  const visit = (file) => {
+    state.set(file, 1);
+    path.push(file);
+    for (const target of graph.get(file) ?? []) {
+      if (state.get(target) === 1) found.push([...path.slice(path.indexOf(target)), target]);
+      else if (!state.has(target)) visit(target);
+    }
+    path.pop();
+    state.set(file, 2);
+  };
+  for (const file of graph.keys()) if (!state.has(file)) visit(file);
+  return found;
+}
+
+export function checkImports() {
+  const faults = [];
+  for (const [source, layers] of Object.entries(LAYERS)) {
+    const texts = new Map(filesOf(source).map((file) => [file, readFileSync(join(root, file), "utf8")]));
+    const graph = new Map([...texts].map(([file, text]) => [file, importsOf(file, text)]));
+    faults.push(...layerFaults(source, layers, graph));
+    faults.push(...cycles(graph).map((cycle) => `import cycle: ${cycle.join(" -> ")}`));
+    for (const [file, text] of texts) {
+      if (file.startsWith(PRIVATE_API_FOLDER)) continue;
+      const code = text.replaceAll(/\/\*[^]*?\*\/|\/\/.*$/gm, "");
+      if (PRIVATE_API.test(code))
+        faults.push(`${file} uses a private interface of Node.js outside ${PRIVATE_API_FOLDER}`);
+    }
+  }
+  return faults;
+}
