@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import type { WebSocketConnection } from "../../src/connection/types.ts";
 import { routes } from "../support/routes.ts";
 
-const PROGRAM = fileURLToPath(new URL("support/ignored-promises.ts", import.meta.url));
+const PROGRAM = fileURLToPath(new URL("../support/ignored-promises.ts", import.meta.url));
 
 test("no promise that is ignored ends the process, by any route, in any state", async () => {
   const child = spawn(process.execPath, ["--unhandled-rejections=strict", "--import", "tsx", PROGRAM], {
