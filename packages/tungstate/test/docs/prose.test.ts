@@ -6,9 +6,11 @@ import { readPage, root, tableRows } from "./support/pages.ts";
 
 const MAX_CELL = 150; // characters; a longer text is a paragraph below the table
 
-const pages = readdirSync(join(root, "docs/api"))
-  .filter((file) => file.endsWith(".md"))
-  .map((file) => `docs/api/${file}`);
+const pages = ["docs/api", "docs/guides"].flatMap((folder) =>
+  readdirSync(join(root, folder))
+    .filter((file) => file.endsWith(".md"))
+    .map((file) => `${folder}/${file}`),
+);
 
 for (const page of pages) {
   test(`${page}: no table cell has more than ${MAX_CELL} characters`, () => {
