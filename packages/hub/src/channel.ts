@@ -1,37 +1,25 @@
 import type { Background } from "./background.ts";
-import type { Broker, ClientInfo, FanOut, HistoryPage, Position, Publication } from "./broker/broker.ts";
-import type { Clock } from "./clock.ts";
+import type { Broker, ClientInfo, HistoryPage, PendingFanOut, Position, Publication } from "./broker/broker.ts";
+import { ChannelSubscribers, type SubscribersContext } from "./channel-subscribers.ts";
 import { UNSUBSCRIBES } from "./codes.ts";
-import { SharedMessage } from "./connection.ts";
-import type { HubMetrics } from "./metrics.ts";
 import type { JsonText } from "./json.ts";
 import type { Namespace } from "./namespaces.ts";
 import { sizeOf } from "./owned.ts";
-import { Comings } from "./comings.ts";
-import { Delivery, deliverTo, joinDeliveries, MOST_JOINED, takesJoined } from "./delivery.ts";
-import { aboutClientJson, channelPush } from "./protocol/encode.ts";
-import { DeltaBase, PublicationPush, type PushOptions } from "./protocol/publication-push.ts";
+import { DeltaBase } from "./protocol/publication-push.ts";
 import type { PageLimits } from "./catch-up.ts";
-import type { TurnEnd } from "./outbox.ts";
 import type { Subscription } from "./subscription.ts";
 import type { TimeSlices } from "./time-slices.ts";
 
 /** What channels need of their hub. */
-export interface ChannelContext {
+export interface ChannelContext extends SubscribersContext {
   readonly broker: Broker;
-  readonly clock: Clock;
-  readonly metrics: HubMetrics;
   readonly background: Background;
-  readonly turnEnd: TurnEnd;
   readonly slices: TimeSlices;
 }
 
 /** Until a position that could not be checked after an interruption is checked again, ms: at first, and doubled up to. */
 const FIRST_RECHECK = 250;
 const LAST_RECHECK = 30_000;
-
-/** Publications that wait for the end of a turn; more do not. */
-const MOST_DUE = 256;
 
 /** How much of a gap is read from history at a time. */
 const GAP_PAGE = { historyPage: 1000, pageBytes: 256 * 1024 };
@@ -56,19 +44,11 @@ export class Channel {
   /** Subscriptions in the making and made; the channel is closed when it falls to 0. */
   references = 0;
   private readonly context: ChannelContext;
-  private readonly pushOptions: PushOptions;
-  /** Undefined: one that left while the list was gone through. */
-  private subscribers: (Subscription | undefined)[] = [];
-  private left = 0;
-  private goingThrough = 0;
+  /** The name, serialised. */
+  readonly nameJson: JsonText;
+  readonly subscribers: ChannelSubscribers;
   /** Subscribers that read a page of history, and what is published meanwhile ahead of it. */
   private readonly reading = new Set<Subscription>();
-  /** Publications of this tick. */
-  private due: Delivery[] = [];
-  /** Joins and leaves of this tick, where anybody wants to know. */
-  private comings: Comings | undefined;
-  /** Subscribers that are told who comes and goes. */
-  listeners = 0;
   /** Of the last publication that was delivered. */
   private offset = 0;
   private epoch = "";
@@ -91,12 +71,12 @@ export class Channel {
     this.name = name;
     this.namespace = namespace;
     this.context = context;
-    this.pushOptions = {
-      channel: JSON.stringify(name),
-      whenFull: namespace.slowConsumer,
-      keyPrefix: `${name}\n`,
-      conflateBy: namespace.conflateBy,
-    };
+    this.nameJson = JSON.stringify(name);
+    const { slowConsumer: whenFull, conflateBy } = namespace;
+    this.subscribers = new ChannelSubscribers(
+      { channel: this.nameJson, whenFull, keyPrefix: `${name}\n`, conflateBy },
+      context,
+    );
     this.provenAt = context.clock.now();
     this.opened = this.open(after);
   }
@@ -106,25 +86,13 @@ export class Channel {
     return { offset: this.offset, epoch: this.epoch };
   }
 
-  /** The name, serialised. */
-  get nameJson(): JsonText {
-    return this.pushOptions.channel;
-  }
-
   get subscriberCount(): number {
-    return this.subscribers.length - this.left;
+    return this.subscribers.count;
   }
 
-  /** The subscriptions of the moment. */
-  *[Symbol.iterator](): IterableIterator<Subscription> {
-    for (const each of [...this.subscribers]) if (each !== undefined) yield each;
-  }
-
-  add(subscription: Subscription): void {
-    subscription.after = this.context.turnEnd.last;
-    subscription.index = this.subscribers.length;
-    this.subscribers.push(subscription);
-    if (subscription.hearsJoins) this.listeners++;
+  /** Subscribers that are told who comes and goes. */
+  get listeners(): number {
+    return this.subscribers.listeners;
   }
 
   /** From here on what is published is read ahead for a subscriber, up to so many bytes, until `goLive` or `stopBuffering`. */
@@ -145,6 +113,7 @@ export class Channel {
   goLive(subscription: Subscription, last: number): readonly Publication[] | undefined {
     const { readAhead } = subscription;
     this.stopBuffering(subscription);
+    this.subscribers.flushTo(subscription); // what is in no stream
     const missed: Publication[] = [];
     let next = last + 1;
     for (const publication of readAhead === undefined || readAhead.room < 0 ? [] : readAhead.publications) {
@@ -154,30 +123,17 @@ export class Channel {
       next++;
     }
     if (next <= this.offset) return undefined;
-    subscription.after = this.context.turnEnd.last;
+    subscription.after = this.context.tickEnd.last;
     return missed;
   }
 
   remove(subscription: Subscription): void {
     this.stopBuffering(subscription);
-    const { index } = subscription;
-    if (index < 0) return;
-    subscription.index = -1;
-    if (subscription.hearsJoins) this.listeners--;
-    if (this.goingThrough > 0) {
-      // the loop counts on places to stay
-      this.subscribers[index] = undefined;
-      this.left++;
-      return;
-    }
-    const last = this.subscribers.pop();
-    if (last === undefined || last === subscription) return;
-    this.subscribers[index] = last;
-    last.index = index;
+    this.subscribers.remove(subscription);
   }
 
   /** A publication from the broker. Undefined: what becomes of it is not known yet. */
-  receive(publication: Publication, epoch: string): FanOut | undefined {
+  receive(publication: Publication, epoch: string): PendingFanOut | undefined {
     if (this.closed) return undefined;
     if (publication.offset === 0) return this.deliver(publication);
     if (this.arrivals !== undefined) {
@@ -197,11 +153,11 @@ export class Channel {
   }
 
   join(info: ClientInfo): void {
-    this.changes()?.join(info);
+    if (!this.closed) this.subscribers.join(info);
   }
 
   leave(info: ClientInfo): void {
-    this.changes()?.leave(info);
+    if (!this.closed) this.subscribers.leave(info);
   }
 
   /**
@@ -219,19 +175,24 @@ export class Channel {
 
   /** The stream turned out to be another one. Who stood at a position of the old one has to come back. */
   restart(position: Position): void {
-    this.flush();
     this.offset = position.offset;
     this.epoch = position.epoch;
     this.last = undefined;
     for (const { readAhead } of this.reading) if (readAhead !== undefined) readAhead.publications.length = 0;
-    for (const each of this) {
-      if (each.positioned && each.live) each.owner.lost(each, UNSUBSCRIBES.INSUFFICIENT_STATE);
+    for (const each of this.subscribers) {
+      if (!each.live) continue;
+      if (each.positioned) {
+        each.owner.lost(each, UNSUBSCRIBES.INSUFFICIENT_STATE);
+        continue;
+      }
+      this.subscribers.flushTo(each);
+      each.offset = position.offset;
     }
   }
 
   close(): void {
-    this.flush();
     this.closed = true;
+    this.subscribers.close();
     this.arrivals = undefined;
     this.stopRecheck?.();
   }
@@ -355,67 +316,15 @@ export class Channel {
     return arrivals;
   }
 
-  /**
-   * Hands what was published in this turn to the subscribers: to one all of it, in one message if it can be, then to the next. A subscriber's
-   * memory is spread widely, and among thousands of them it is out of the processor's caches when the next publication comes.
-   */
-  flush(): void {
-    const { comings } = this;
-    if (comings === undefined) {
-      this.flushDue();
-      return;
-    }
-    // who came in this tick may have published in it, and who has published may have gone
-    this.comings = undefined;
-    const { leaves, joins } = comings.net();
-    const returned = new Set(joins.map(({ client }) => client));
-    this.shareComings(
-      "leave",
-      leaves.filter(({ client }) => returned.has(client)),
-    );
-    this.shareComings("join", joins);
-    this.flushDue();
-    this.shareComings(
-      "leave",
-      leaves.filter(({ client }) => !returned.has(client)),
-    );
-  }
-
-  private flushDue(): void {
-    const { due, subscribers } = this;
-    if (due.length === 0) return;
-    this.due = [];
-    const joined = joinDeliveries(due, this.pushOptions.whenFull);
-    this.goingThrough++;
-    // whoever comes in the meantime starts behind these publications
-    for (let i = 0, count = subscribers.length; i < count; i++) {
-      const subscription = subscribers[i];
-      if (subscription === undefined) continue;
-      if (joined !== undefined && takesJoined(subscription, joined)) {
-        if (joined.last > 0) subscription.offset = joined.last;
-        subscription.outbox.share(joined.message, joined.counts, joined.number);
-      } else {
-        for (const delivery of due) deliverTo(subscription, delivery);
-      }
-    }
-    this.wentThrough();
-    for (const delivery of due) this.count(delivery, joined?.counts);
-  }
-
-  private deliver(publication: Publication): FanOut {
-    const now = this.context.clock.now();
-    const push = new PublicationPush(publication, this.pushOptions, this.last);
-    const delivery = new Delivery(push, now, this.context.turnEnd.next(), this);
+  private deliver(publication: Publication): PendingFanOut {
+    const delivery = this.subscribers.publish(publication, this.last);
     const { offset } = publication;
     if (offset > 0) {
       this.offset = offset;
-      this.provenAt = now;
+      this.provenAt = delivery.publishedAt;
       if (this.namespace.delta) this.last = new DeltaBase(publication);
+      if (this.reading.size > 0) this.readAhead(publication);
     }
-    if (offset > 0 && this.reading.size > 0) this.readAhead(publication);
-    const waiting = this.due.push(delivery);
-    if (waiting === 1 && this.comings === undefined) this.context.turnEnd.addChannel(this);
-    else if (waiting === MOST_DUE) this.flush();
     return delivery;
   }
 
@@ -427,65 +336,5 @@ export class Channel {
       if (readAhead.room < 0) readAhead.publications.length = 0;
       else readAhead.publications.push(publication);
     }
-  }
-
-  /** Who has come and gone in this tick; undefined: nobody wants to know. */
-  private changes(): Comings | undefined {
-    if (this.closed || this.listeners === 0) return undefined;
-    if (this.comings === undefined) {
-      this.comings = new Comings();
-      if (this.due.length === 0) this.context.turnEnd.addChannel(this);
-    }
-    return this.comings;
-  }
-
-  /** Tells who has come and gone: to each listener in one message, or in few. */
-  private shareComings(kind: "join" | "leave", infos: readonly ClientInfo[]): void {
-    const { whenFull, channel } = this.pushOptions;
-    let lines: string[] = [];
-    let size = 0;
-    for (const [index, info] of infos.entries()) {
-      const line = channelPush(channel, kind, aboutClientJson(info));
-      lines.push(line);
-      size += line.length;
-      if (size < MOST_JOINED && index < infos.length - 1) continue;
-      this.share(new SharedMessage(lines.join("\n"), whenFull === "conflate" ? "drop-oldest" : whenFull));
-      lines = [];
-      size = 0;
-    }
-  }
-
-  private share(message: SharedMessage): void {
-    const counts: FanOut = { delivered: 0, queued: 0, dropped: 0, disconnected: 0 };
-    this.goingThrough++;
-    const { subscribers } = this;
-    for (let i = 0, count = subscribers.length; i < count; i++) {
-      const subscription = subscribers[i];
-      if (subscription?.live === true && subscription.hearsJoins) subscription.outbox.share(message, counts);
-    }
-    this.wentThrough();
-  }
-
-  private wentThrough(): void {
-    if (--this.goingThrough > 0 || this.left === 0) return;
-    this.subscribers = this.subscribers.filter((each) => each !== undefined);
-    this.left = 0;
-    for (const [index, each] of this.subscribers.entries()) if (each !== undefined) each.index = index;
-  }
-
-  private count({ counts, publishedAt }: Delivery, joined: FanOut | undefined): void {
-    if (joined !== undefined) {
-      counts.delivered += joined.delivered;
-      counts.queued += joined.queued;
-      counts.dropped += joined.dropped;
-      counts.disconnected += joined.disconnected;
-    }
-    const { metrics, clock } = this.context;
-    metrics.publications++;
-    metrics.delivered += counts.delivered;
-    metrics.queued += counts.queued;
-    metrics.dropped += counts.dropped;
-    metrics.slowDisconnects += counts.disconnected;
-    metrics.fanOut.observe(clock.now() - publishedAt);
   }
 }

@@ -1,4 +1,4 @@
-import type { ClientInfo, FanOut, Publication } from "./broker/broker.ts";
+import type { ClientInfo, PendingFanOut, Publication } from "./broker/broker.ts";
 import { Channel, type ChannelContext } from "./channel.ts";
 import type { Namespace } from "./namespaces.ts";
 
@@ -57,7 +57,7 @@ export class Channels {
     this.context.background.add(closing);
   }
 
-  publication(name: string, publication: Publication, epoch: string): FanOut | undefined {
+  publication(name: string, publication: Publication, epoch: string): PendingFanOut | undefined {
     return this.channels.get(name)?.receive(publication, epoch);
   }
 

@@ -1,5 +1,5 @@
 import type { ClientInfo } from "./broker/broker.ts";
-import type { TurnEnd } from "./outbox.ts";
+import type { TickEnd } from "./tick-end.ts";
 
 interface Change {
   /** What came first in the tick, and of whom. */
@@ -70,12 +70,12 @@ export interface AnnouncementSink {
 
 /** Joins and leaves of this node's clients: told to the broker at the end of the tick, as far as anything is left of them. */
 export class Announcements {
-  private readonly turnEnd: TurnEnd;
+  private readonly tickEnd: TickEnd;
   private readonly sink: AnnouncementSink;
   private byChannel = new Map<string, Announcement>();
 
-  constructor(turnEnd: TurnEnd, sink: AnnouncementSink) {
-    this.turnEnd = turnEnd;
+  constructor(tickEnd: TickEnd, sink: AnnouncementSink) {
+    this.tickEnd = tickEnd;
     this.sink = sink;
   }
 
@@ -107,7 +107,7 @@ export class Announcements {
   private of(channel: Announced): Announcement {
     let announcement = this.byChannel.get(channel.name);
     if (announcement === undefined) {
-      if (this.byChannel.size === 0) this.turnEnd.addFirst(this);
+      if (this.byChannel.size === 0) this.tickEnd.addFirst(this);
       announcement = { comings: new Comings(), charges: new Map(), channel };
       this.byChannel.set(channel.name, announcement);
     }

@@ -1,4 +1,4 @@
-import type { FanOut } from "./broker/broker.ts";
+import type { FanOut, PendingFanOut } from "./broker/broker.ts";
 import { SharedMessage, type WhenFull } from "./connection.ts";
 import type { PublicationPush } from "./protocol/publication-push.ts";
 import { NO_BASE, type Subscription } from "./subscription.ts";
@@ -6,7 +6,7 @@ import { NO_BASE, type Subscription } from "./subscription.ts";
 /** Bytes of pushes that go in one message; more go in one each. */
 export const MOST_JOINED = 64 * 1024;
 
-/** Publications of one turn as one message, for subscribers who get all of them. */
+/** Publications of one tick as one message, for subscribers who get all of them. */
 export interface Joined {
   readonly message: SharedMessage;
   readonly counts: FanOut;
@@ -17,40 +17,29 @@ export interface Joined {
   readonly last: number;
 }
 
-/** A publication on its way to the subscribers. Whoever asks what became of it has it delivered at once. */
-export class Delivery implements FanOut {
+/** A publication on its way to the subscribers of this node. */
+export class Delivery implements PendingFanOut {
   readonly push: PublicationPush;
   readonly publishedAt: number;
   readonly number: number;
   readonly counts: FanOut = { delivered: 0, queued: 0, dropped: 0, disconnected: 0 };
-  private readonly channel: { flush(): void };
+  private isDone = false;
+  private readonly waiting: ((counts: FanOut) => void)[] = [];
 
-  constructor(push: PublicationPush, publishedAt: number, number: number, channel: { flush(): void }) {
+  constructor(push: PublicationPush, publishedAt: number, number: number) {
     this.push = push;
     this.publishedAt = publishedAt;
     this.number = number;
-    this.channel = channel;
   }
 
-  get delivered(): number {
-    return this.settled().delivered;
+  settled(): Promise<FanOut> {
+    return this.isDone ? Promise.resolve(this.counts) : new Promise((resolve) => this.waiting.push(resolve));
   }
 
-  get queued(): number {
-    return this.settled().queued;
-  }
-
-  get dropped(): number {
-    return this.settled().dropped;
-  }
-
-  get disconnected(): number {
-    return this.settled().disconnected;
-  }
-
-  private settled(): FanOut {
-    this.channel.flush();
-    return this.counts;
+  /** It has reached all subscribers. */
+  done(): void {
+    this.isDone = true;
+    for (const resolve of this.waiting) resolve(this.counts);
   }
 }
 

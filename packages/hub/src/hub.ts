@@ -20,7 +20,6 @@ import {
   type PublishReport,
 } from "./operations.ts";
 import { type HubOptions, type HubSettings, type Limits, resolveOptions } from "./options.ts";
-import { TurnEnd } from "./outbox.ts";
 import type { Parts, RpcHandler } from "./parts.ts";
 import type { PresenceEntry, PresenceStats } from "./presence/presence-store.ts";
 import { QueueMemory } from "./queue-memory.ts";
@@ -29,6 +28,7 @@ import { Reader } from "./reader.ts";
 import { Session } from "./session.ts";
 import { Sessions } from "./sessions.ts";
 import type { SurveyAnswer, SurveyHandler, SurveyOptions } from "./surveys.ts";
+import { TickEnd } from "./tick-end.ts";
 import { TimeSlices } from "./time-slices.ts";
 
 /** Entries that are renewed with one call of the presence store. */
@@ -121,13 +121,13 @@ export class Hub {
     const metrics = new HubMetrics(broker.metrics);
     this.metrics = metrics;
     const background = new Background(settings.onError);
-    const turnEnd = new TurnEnd(clock);
+    const tickEnd = new TickEnd(clock);
     const slices = new TimeSlices(clock);
-    this.announcements = new Announcements(turnEnd, {
+    this.announcements = new Announcements(tickEnd, {
       join: (channel, info) => background.add(broker.publishJoin(channel, info)),
       leave: (channel, info) => background.add(broker.publishLeave(channel, info)),
     });
-    const channels = new Channels({ broker, clock, metrics, background, turnEnd, slices });
+    const channels = new Channels({ broker, clock, metrics, background, tickEnd, slices });
     this.settings = settings;
     this.background = background;
     this.agenda = new Agenda(clock);
@@ -141,7 +141,7 @@ export class Hub {
       background,
       registry,
       agenda: this.agenda,
-      turnEnd,
+      tickEnd,
       slices,
       allowances: new Allowances(settings.limits, clock),
       memory: new QueueMemory(settings.memoryBudget, metrics),
@@ -369,7 +369,7 @@ export class Hub {
     for (const channel of this.channelsHere.values()) {
       if (loop.isOver()) await loop.next();
       if (!channel.namespace.presence) continue;
-      for (const { live, info } of channel) {
+      for (const { live, info } of channel.subscribers) {
         if (!live) continue;
         entries.push({ channel: channel.name, info });
         if (entries.length < RENEW_AT_ONCE) continue;

@@ -66,6 +66,7 @@ export type {
   BrokerResult,
   ClientInfo,
   FanOut,
+  PendingFanOut,
   HistoryFilter,
   HistoryPage,
   NewPublication,

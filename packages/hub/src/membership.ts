@@ -97,7 +97,7 @@ export class Membership {
     const { subscription, channel, context, since } = this;
     const missed = this.missed();
     const position = this.newest(channel.position);
-    channel.add(subscription);
+    channel.subscribers.add(subscription);
     subscription.live = true;
     this.state = "live";
     context.metrics.subscriptions++;
@@ -159,9 +159,9 @@ export class Membership {
     if (this.isPresent) context.background.add(context.presence.add(channel.name, info));
   }
 
-  /** Sends the client what was published in this turn. */
+  /** Sends the client what was published before. */
   flush(): void {
-    this.channel.flush();
+    this.channel.subscribers.flushTo(this.subscription);
   }
 
   /** The client is a subscriber no longer, whatever it was before. Nothing is sent for the channel after this call. */

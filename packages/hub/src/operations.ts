@@ -120,7 +120,7 @@ export class Operations {
       this.parts.broker.publish(channel, { data, tags }, { ...history, idempotencyKey, idempotencyTtl, isOwned: true }),
     );
     const { offset, epoch, duplicate } = result;
-    const { delivered, queued, dropped, disconnected } = result.fanOut ?? NOTHING;
+    const { delivered, queued, dropped, disconnected } = (await result.fanOut?.settled()) ?? NOTHING;
     return { offset, epoch, duplicate, delivered, queued, dropped, disconnected };
   }
 

@@ -1,110 +1,27 @@
 import type { FanOut } from "./broker/broker.ts";
-import type { Clock } from "./clock.ts";
 import { type HubConnection, SharedMessage } from "./connection.ts";
 import type { HubMetrics } from "./metrics.ts";
 import type { Queueing, QueueMemory } from "./queue-memory.ts";
 import { SendQueue } from "./send-queue.ts";
+import type { TickEnd } from "./tick-end.ts";
 
-/** More bytes of replies than this leave before the turn ends. */
+/** More bytes of replies than this leave before the tick ends. */
 const FLUSH_AT = 64 * 1024;
-
-/** How long fan-out may hold up the event loop in one tick, ms. */
-const FAN_OUT_SLICE = 10;
-
-/** Channels and outboxes between two looks at the clock. */
-const LOOKS_EVERY = 8;
-
-interface Flushed {
-  flush(): void;
-}
-
-/**
- * What is to be flushed at the end of this tick: one callback for all. Joins and leaves to the broker, then what channels have for their
- * subscribers, then replies, which let the publications go first that they follow. What takes too long goes on in the next tick.
- */
-export class TurnEnd {
-  private readonly clock: Clock;
-  private first: Flushed[] = [];
-  private channels: Flushed[] = [];
-  private outboxes: Flushed[] = [];
-  /** What is being flushed, and how far that is. */
-  private batch: Flushed[] = [];
-  private done = 0;
-  private isDue = false;
-  private count = 0;
-
-  constructor(clock: Clock) {
-    this.clock = clock;
-  }
-
-  /** The number of the last publication. */
-  get last(): number {
-    return this.count;
-  }
-
-  /** Numbers a publication. */
-  next(): number {
-    return ++this.count;
-  }
-
-  /** `each` may add channels, which are flushed behind it. */
-  addFirst(each: Flushed): void {
-    this.first.push(each);
-    this.schedule();
-  }
-
-  addChannel(channel: Flushed): void {
-    this.channels.push(channel);
-    this.schedule();
-  }
-
-  addOutbox(outbox: Flushed): void {
-    this.outboxes.push(outbox);
-    this.schedule();
-  }
-
-  private schedule(): void {
-    if (this.isDue) return;
-    this.isDue = true;
-    this.clock.endOfTurn(() => this.flush());
-  }
-
-  private flush(): void {
-    this.isDue = false;
-    const { first } = this;
-    this.first = [];
-    for (const each of first) each.flush();
-    if (this.done === this.batch.length) {
-      this.batch = this.channels.concat(this.outboxes);
-      this.done = 0;
-      this.channels = [];
-      this.outboxes = [];
-    }
-    const { batch } = this;
-    const from = this.clock.now();
-    while (this.done < batch.length) {
-      batch[this.done++]?.flush();
-      if (this.done % LOOKS_EVERY === 0 && this.clock.now() - from >= FAN_OUT_SLICE) break;
-    }
-    if (this.done < batch.length || this.channels.length + this.outboxes.length + this.first.length > 0)
-      this.schedule();
-  }
-}
 
 /** What outboxes share. */
 export interface OutboxContext {
-  readonly turnEnd: TurnEnd;
+  readonly tickEnd: TickEnd;
   readonly metrics: HubMetrics;
   readonly memory: QueueMemory;
 }
 
 /**
- * The way out of one session. Replies of one turn are joined to one frame; shared messages go on as they are, behind the replies
+ * The way out of one session. Replies of one tick are joined to one frame; shared messages go on as they are, behind the replies
  * before them. Where the connection takes no more, all wait in a queue bounded in bytes.
  */
 export class Outbox implements Queueing {
   private readonly connection: HubConnection;
-  private readonly turnEnd: TurnEnd;
+  private readonly tickEnd: TickEnd;
   private readonly metrics: HubMetrics;
   private readonly memory: QueueMemory;
   private readonly queueLimit: number;
@@ -115,7 +32,7 @@ export class Outbox implements Queueing {
   private replyBytes = 0;
   /** The publication behind which the replies came. */
   private repliesAfter = 0;
-  private waitsForTurnEnd = false;
+  private waitsForTickEnd = false;
   /** Between a write that returned false and `drained`. */
   private blocked = false;
   private closed = false;
@@ -124,7 +41,7 @@ export class Outbox implements Queueing {
   /** `queueLimit` in bytes. `onOverflow`: the queue is full of what must not be dropped; the connection has to end. */
   constructor(connection: HubConnection, context: OutboxContext, queueLimit: number, onOverflow: () => void) {
     this.connection = connection;
-    this.turnEnd = context.turnEnd;
+    this.tickEnd = context.tickEnd;
     this.metrics = context.metrics;
     this.memory = context.memory;
     this.queueLimit = queueLimit;
@@ -136,6 +53,11 @@ export class Outbox implements Queueing {
     return this.queue?.bytes ?? 0;
   }
 
+  /** Bytes of lines that wait for the end of the tick. */
+  get replySize(): number {
+    return this.replyBytes;
+  }
+
   private get isClosed(): boolean {
     return this.closed;
   }
@@ -144,9 +66,9 @@ export class Outbox implements Queueing {
   line(text: string): void {
     if (this.closed) return;
     // what came before a publication goes before it
-    if (this.repliesAfter !== this.turnEnd.last) {
+    if (this.repliesAfter !== this.tickEnd.last) {
       this.flush();
-      this.repliesAfter = this.turnEnd.last;
+      this.repliesAfter = this.tickEnd.last;
     }
     const bytes = Buffer.byteLength(text);
     if (this.replies === "") {
@@ -157,9 +79,9 @@ export class Outbox implements Queueing {
       this.replyBytes += bytes + 1;
     }
     if (this.replyBytes > FLUSH_AT) this.flush();
-    else if (!this.waitsForTurnEnd) {
-      this.waitsForTurnEnd = true;
-      this.turnEnd.addOutbox(this);
+    else if (!this.waitsForTickEnd) {
+      this.waitsForTickEnd = true;
+      this.tickEnd.addOutbox(this);
     }
   }
 
@@ -191,9 +113,9 @@ export class Outbox implements Queueing {
     this.send(message);
   }
 
-  /** Sends the lines that wait for the end of the turn. */
+  /** Sends the lines that wait for the end of the tick. */
   flush(): void {
-    this.waitsForTurnEnd = false;
+    this.waitsForTickEnd = false;
     const { replies: text, replyBytes } = this;
     if (text === "" || this.closed) return;
     this.replies = "";

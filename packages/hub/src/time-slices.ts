@@ -1,4 +1,5 @@
 import type { Clock } from "./clock.ts";
+import { Queue } from "./queue.ts";
 
 /** How long work may hold up the event loop in one tick, ms. */
 const SLICE = 5;
@@ -22,8 +23,7 @@ interface Waiting {
  */
 export class TimeSlices {
   private readonly clock: Clock;
-  private waiting: Waiting[] = [];
-  private head = 0;
+  private readonly waiting = new Queue<Waiting>();
   /** This tick has its slice already. */
   private isOpen = false;
   /** Tells the slices apart: work that was started in an earlier one does not count in this one. */
@@ -43,7 +43,7 @@ export class TimeSlices {
 
   /** Pieces of work that wait. */
   get size(): number {
-    return this.waiting.length - this.head;
+    return this.waiting.size;
   }
 
   /**
@@ -72,7 +72,7 @@ export class TimeSlices {
 
   /** Does the work in its turn: at once where nothing else waits and this tick's slice is not used up. */
   add(work: Work, alone = false): void {
-    this.waiting.push({ work, alone });
+    this.waiting.add({ work, alone });
     if (!this.isOpen) this.open();
     this.start();
   }
@@ -116,9 +116,11 @@ export class TimeSlices {
   private start(): void {
     if (this.isStarting) return;
     this.isStarting = true;
-    while (this.size > 0 && !this.isAlone && this.unfinished < AT_ONCE) {
+    while (!this.isAlone && this.unfinished < AT_ONCE) {
       if (this.isOver) break;
-      const { work, alone } = this.take();
+      const next = this.waiting.take();
+      if (next === undefined) break;
+      const { work, alone } = next;
       const done = work();
       if (done === undefined) continue;
       const { slice } = this;
@@ -132,19 +134,6 @@ export class TimeSlices {
       });
     }
     this.isStarting = false;
-  }
-
-  private take(): Waiting {
-    const next = this.waiting[this.head++];
-    if (next === undefined) throw new Error("nothing waits"); // impossible: asked by `size`
-    if (this.head === this.waiting.length) {
-      this.waiting = [];
-      this.head = 0;
-    } else if (this.head > 1024 && this.head * 2 > this.waiting.length) {
-      this.waiting = this.waiting.slice(this.head);
-      this.head = 0;
-    }
-    return next;
   }
 }
 

@@ -4,10 +4,10 @@ import {
   type BrokerPublishOptions,
   type BrokerResult,
   type ClientInfo,
-  type FanOut,
   type HistoryFilter,
   type HistoryPage,
   type NewPublication,
+  type PendingFanOut,
   type PresenceEntry,
   type PresenceFilter,
   type PresencePage,
@@ -29,8 +29,8 @@ export class RemoteBroker implements Broker {
   private readonly ids = new Map<string, number>();
   private lastId = 0;
   private lastCall = 0;
-  /** By the call that made it, what became of a publication in this process. */
-  private readonly fanOuts = new Map<number, FanOut>();
+  /** By the call that made it, what becomes of a publication in this process. */
+  private readonly fanOuts = new Map<number, PendingFanOut>();
 
   /** `link`: asked for when it is needed; its other end has to be that of a SharedStores. */
   constructor(link: () => Link<StoreCalls>) {

@@ -86,7 +86,7 @@ function handler(heard: string[]): BrokerHandler {
   return {
     publication(channel, { data }) {
       heard.push(`${channel} ${data}`);
-      return fanOut;
+      return { settled: () => Promise.resolve(fanOut) };
     },
     join: (channel, { client }) => void heard.push(`${channel} +${client}`),
     leave: (channel, { client }) => void heard.push(`${channel} -${client}`),
@@ -114,11 +114,12 @@ async function withTwo(run: (a: Pair, b: Pair, heard: readonly [string[], string
 test("a publisher is told what became of its publication in its own process", async () => {
   await withTwo(async (a, b) => {
     await a.broker.subscribe("x");
-    assert.equal((await a.broker.publish("x", { data: "1" }, KEEP)).fanOut?.delivered, 3);
+    assert.equal((await (await a.broker.publish("x", { data: "1" }, KEEP)).fanOut?.settled())?.delivered, 3);
     assert.equal((await b.broker.publish("x", { data: "2" }, KEEP)).fanOut, undefined);
     const both = await Promise.all(["3", "4"].map((data) => a.broker.publish("x", { data }, KEEP)));
+    const settled = await Promise.all(both.map(({ fanOut }) => fanOut?.settled()));
     assert.deepEqual(
-      both.map(({ fanOut, offset }) => [fanOut?.delivered, offset]),
+      both.map(({ offset }, index) => [settled[index]?.delivered, offset]),
       [
         [3, 3],
         [3, 4],

@@ -80,11 +80,17 @@ export interface FanOut {
   disconnected: number;
 }
 
+/** What becomes of a publication on its way to subscribers, while it is on that way. */
+export interface PendingFanOut {
+  /** Resolves when it has reached all subscribers of the nodes that had it when the call was answered. */
+  settled(): Promise<FanOut>;
+}
+
 export interface BrokerResult extends Position {
   /** Nothing was published: the idempotency key was known, and the position is that of the first publication. */
   readonly duplicate: boolean;
-  /** What became of it on the nodes that had it when the call was answered; undefined where it travels on by itself. */
-  readonly fanOut: FanOut | undefined;
+  /** What becomes of it on the nodes that had it when the call was answered; undefined where it travels on by itself. */
+  readonly fanOut: PendingFanOut | undefined;
 }
 
 export interface HistoryFilter {
@@ -126,8 +132,8 @@ export function isPlaceIn(stream: HistoryPage, { epoch, offset }: Position): boo
 
 /** What a broker hands to its hub. Called in no other channel's order but in each channel's; must not throw. */
 export interface BrokerHandler {
-  /** `epoch` is "" for a publication with offset 0. Returns what became of it on this node. */
-  publication(channel: string, publication: Publication, epoch: string): FanOut | undefined;
+  /** `epoch` is "" for a publication with offset 0. Returns what becomes of it on this node; undefined: that is not known. */
+  publication(channel: string, publication: Publication, epoch: string): PendingFanOut | undefined;
   join(channel: string, info: ClientInfo): void;
   leave(channel: string, info: ClientInfo): void;
   /** A message of `control` from another node. */

@@ -13,6 +13,7 @@ import {
   type HistoryFilter,
   type HistoryPage,
   type NewPublication,
+  type PendingFanOut,
   type Publication,
   QuotaExceededError,
 } from "./broker.ts";
@@ -289,21 +290,17 @@ export class MemoryEngine {
     return stream.expiresAt <= now && stream.metaExpiresAt <= now && !this.interest.has(stream.channel);
   }
 
-  private handOver(channel: string, publication: Publication, epoch: string): FanOut {
+  /** Undefined: on no node there is a subscriber who is known to get it. */
+  private handOver(channel: string, publication: Publication, epoch: string): PendingFanOut | undefined {
     const nodes = this.interest.get(channel) ?? [];
     const [node] = nodes;
-    // not looked at: reading the numbers has it delivered at once
-    if (nodes.length === 1) return node?.handler.publication(channel, publication, epoch) ?? nothing();
-    const total = nothing();
+    if (nodes.length === 1) return node?.handler.publication(channel, publication, epoch);
+    const pending: PendingFanOut[] = [];
     for (const each of nodes) {
       const fanOut = each.handler.publication(channel, publication, epoch);
-      if (fanOut === undefined) continue;
-      total.delivered += fanOut.delivered;
-      total.queued += fanOut.queued;
-      total.dropped += fanOut.dropped;
-      total.disconnected += fanOut.disconnected;
+      if (fanOut !== undefined) pending.push(fanOut);
     }
-    return total;
+    return pending.length === 0 ? undefined : { settled: () => sumOf(pending) };
   }
 
   private deliver(delivery: () => void): void {
@@ -361,6 +358,13 @@ function defaultHistoryBytes(): number {
   return Math.min(MOST_HISTORY_BYTES, Math.floor(getHeapStatistics().heap_size_limit * HEAP_SHARE));
 }
 
-function nothing(): FanOut {
-  return { delivered: 0, queued: 0, dropped: 0, disconnected: 0 };
+async function sumOf(pending: readonly PendingFanOut[]): Promise<FanOut> {
+  const total = { delivered: 0, queued: 0, dropped: 0, disconnected: 0 };
+  for (const fanOut of await Promise.all(pending.map((each) => each.settled()))) {
+    total.delivered += fanOut.delivered;
+    total.queued += fanOut.queued;
+    total.dropped += fanOut.dropped;
+    total.disconnected += fanOut.disconnected;
+  }
+  return total;
 }

@@ -1,11 +1,15 @@
 import type { Span } from "@opentelemetry/api";
-import type { FanOut } from "../broker/broker.ts";
+import type { PendingFanOut } from "../broker/broker.ts";
 import type { TraceContext } from "./wire.ts";
 
 /** Spans around what goes to Redis and what comes from there; the second is a child of the first, on whatever node it is. */
 export interface Tracing {
   publish<T>(channel: string, publish: (trace: TraceContext | undefined) => Promise<T>): Promise<T>;
-  deliver(channel: string, trace: TraceContext | undefined, deliver: () => FanOut | undefined): FanOut | undefined;
+  deliver(
+    channel: string,
+    trace: TraceContext | undefined,
+    deliver: () => PendingFanOut | undefined,
+  ): PendingFanOut | undefined;
 }
 
 /** By OpenTelemetry's API, where the application has it; else undefined. */
@@ -44,19 +48,20 @@ export async function loadTracing(): Promise<Tracing | undefined> {
       if (carrier === undefined) return deliver();
       const parent = propagation.extract(context.active(), carrier);
       const span = tracer.startSpan("fan out", { kind: SpanKind.CONSUMER, attributes: attributes(channel) }, parent);
-      try {
-        const fanOut = context.with(trace.setSpan(parent, span), deliver);
-        if (fanOut !== undefined) {
-          span.setAttributes({
-            "tungstate.delivered": fanOut.delivered,
-            "tungstate.queued": fanOut.queued,
-            "tungstate.dropped": fanOut.dropped,
-          });
-        }
-        return fanOut;
-      } finally {
+      const fanOut = context.with(trace.setSpan(parent, span), deliver);
+      if (fanOut === undefined) {
         span.end();
+        return undefined;
       }
+      void fanOut.settled().then(({ delivered, queued, dropped }) => {
+        span.setAttributes({
+          "tungstate.delivered": delivered,
+          "tungstate.queued": queued,
+          "tungstate.dropped": dropped,
+        });
+        span.end();
+      });
+      return fanOut;
     },
   };
 }

@@ -5,6 +5,7 @@ import type {
   BrokerHandler,
   ClientInfo,
   FanOut,
+  PendingFanOut,
   Publication,
   BrokerPublishOptions,
 } from "../../src/broker/broker.ts";
@@ -41,10 +42,10 @@ class Recorder implements BrokerHandler {
   readonly controls: string[] = [];
   onPublication: ((publication: Publication) => void) | undefined;
 
-  publication(channel: string, publication: Publication, epoch: string): FanOut {
+  publication(channel: string, publication: Publication, epoch: string): PendingFanOut {
     this.delivered.push({ channel, publication, epoch });
     this.onPublication?.(publication);
-    return { ...NO_FAN_OUT, delivered: 1 };
+    return { settled: () => Promise.resolve({ ...NO_FAN_OUT, delivered: 1 }) };
   }
 
   join(channel: string, info: ClientInfo): void {

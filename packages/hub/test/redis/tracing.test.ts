@@ -28,7 +28,7 @@ async function withBrokers(
     ...handler,
     publication: (_channel, publication) => {
       seen.push(publication);
-      return FAN_OUT;
+      return { settled: () => Promise.resolve(FAN_OUT) };
     },
   });
   await to.broker.subscribe("a");

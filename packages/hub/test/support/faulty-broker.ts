@@ -1,4 +1,4 @@
-import type { Broker, BrokerHandler, FanOut, HistoryPage, Publication } from "../../src/broker/broker.ts";
+import type { Broker, BrokerHandler, HistoryPage, PendingFanOut, Publication } from "../../src/broker/broker.ts";
 import { MemoryBroker } from "../../src/broker/memory-broker.ts";
 
 /** A broker whose deliveries and history are what a test makes of them. */
@@ -17,7 +17,7 @@ export class FaultyBroker implements Broker {
     this.handler = handler;
     return this.inner.start({
       ...handler,
-      publication: (channel, publication, epoch): FanOut | undefined =>
+      publication: (channel, publication, epoch): PendingFanOut | undefined =>
         this.passes(publication) ? handler.publication(channel, publication, epoch) : undefined,
     });
   }
