@@ -117,7 +117,7 @@ test("a publisher is told what became of its publication in its own process", as
     assert.equal((await (await a.broker.publish("x", { data: "1" }, KEEP)).fanOut?.settled())?.delivered, 3);
     assert.equal((await b.broker.publish("x", { data: "2" }, KEEP)).fanOut, undefined);
     const both = await Promise.all(["3", "4"].map((data) => a.broker.publish("x", { data }, KEEP)));
-    const settled = await Promise.all(both.map(({ fanOut }) => fanOut?.settled()));
+    const settled = await Promise.all(both.map(({ fanOut }) => Promise.resolve(fanOut?.settled())));
     assert.deepEqual(
       both.map(({ offset }, index) => [settled[index]?.delivered, offset]),
       [
