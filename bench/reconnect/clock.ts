@@ -22,7 +22,7 @@ export class SimulationClock implements Clock {
     return () => (timer.callback = undefined);
   }
 
-  endOfTurn(callback: () => void): void {
+  endOfTick(callback: () => void): void {
     setImmediate(callback);
   }
 

@@ -15,7 +15,7 @@ export class SimulatedConnection implements WebSocketConnection {
   readonly extensions = "";
   readonly headers = NO_HEADERS;
   readonly bufferedAmount = 0;
-  readonly road = undefined;
+  readonly route = undefined;
   readonly tls = undefined;
   readonly localAddress = undefined;
   readonly remoteAddress = undefined;

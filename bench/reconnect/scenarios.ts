@@ -19,7 +19,7 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     ...BASE,
     name: "every second, as many scripts do it; 503 without Retry-After",
-    client: { backoff: { base: 1_000, ceiling: 1_000 } },
+    client: { backoff: { initialDelay: 1_000, maxDelay: 1_000 } },
     jitter: false,
     retryAfter: undefined,
   },

@@ -70,7 +70,7 @@ describe("a process that did nothing else for longer than a deadline", () => {
 
   test("a message in flight", () =>
     leavingNothing(() =>
-      withServer({ minProgress: { bytes: 1000, interval: 2_000 } }, async (server, port) => {
+      withServer({ minDataRate: { bytes: 1000, interval: 2_000 } }, async (server, port) => {
         const peer = await dialPeer(port);
         peer.wire.send(request());
         await peer.wire.head();

@@ -239,7 +239,7 @@ describe("listeners of a connection: it ends with 1011, and the server's error e
 });
 
 describe("functions that a reconnecting connection is given", () => {
-  const options: ReconnectOptions = { proxy: false, watchNetworks: false, backoff: { base: 1, ceiling: 1 } };
+  const options: ReconnectOptions = { proxy: false, watchNetworks: false, backoff: { initialDelay: 1, maxDelay: 1 } };
   for (const [how, fail] of Object.entries(FAILURES)) {
     test(`url ${how}: the attempt has failed, the next one is made`, () =>
       serving({}, async ({ url }) => {

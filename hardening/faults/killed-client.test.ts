@@ -90,7 +90,7 @@ const open: Readonly<Record<string, Step>> = {
       assert.deepEqual(texts, ["one", "two"]); // what has arrived has arrived
     };
   },
-  "while nothing is read because the inbox is full": async (scene) => {
+  "while nothing is read because the receive queue is full": async (scene) => {
     const connection = await scene.open();
     scene.peer.wire.send(frame(BINARY, LARGE, true), frame(TEXT, "behind it", true));
     await until(() => scene.server.stats.memory.held > LARGE.length);
@@ -279,7 +279,7 @@ for (const death of DEATHS) {
 
     for (const [when, step] of Object.entries(open)) test(when, () => play(death, {}, undefined, step));
     for (const [when, step] of Object.entries(compressed)) {
-      test(when, () => play(death, { compression: { asyncSize: 1024 } }, "permessage-deflate", step));
+      test(when, () => play(death, { compression: { asyncThreshold: 1024 } }, "permessage-deflate", step));
     }
 
     test("behind node:http, while `authorize` is waited for and when it is open", () =>

@@ -290,7 +290,7 @@ for (const death of DEATHS) {
         const connection = reconnecting(`ws://127.0.0.1:${port.port}/`, {
           proxy: false,
           watchNetworks: false,
-          backoff: { base: 1, ceiling: 1, stableAfter: 1 },
+          backoff: { initialDelay: 1, maxDelay: 1, resetAfter: 1 },
         });
         for (const step of Object.values(attempts)) {
           const peer = await port.next();

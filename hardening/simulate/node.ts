@@ -46,7 +46,7 @@ export class Node {
     this.talks = new WebSocketServer({
       ...common,
       compression: COMPRESSION,
-      inboxSize: dice.pick([500, 20_000]),
+      receiveQueueSize: dice.pick([500, 20_000]),
       writeBufferSize: 4_000,
       maxWriteBufferSize: 100_000,
       maxConnections: dice.pick([2, 100]),

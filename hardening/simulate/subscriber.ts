@@ -84,8 +84,8 @@ export class Subscriber {
       random: () => dice.number(),
       fillRandom: (target) => dice.bytes(target),
       watchNetworks: false,
-      backoff: { base: 100, ceiling: 1_000, stableAfter: 500 },
-      inboxSize: dice.pick([200, 50_000]),
+      backoff: { initialDelay: 100, maxDelay: 1_000, resetAfter: 500 },
+      receiveQueueSize: dice.pick([200, 50_000]),
       connect: (url, options) =>
         client(
           url,

@@ -6,7 +6,7 @@ import { hold, type Life, type Weather, type World } from "./world.ts";
 const HEARTBEAT = { interval: 2_000, timeout: 1_000 };
 export const CONNECTION = { heartbeat: HEARTBEAT, closeTimeout: 1_000, handshakeTimeout: 3_000 };
 /** Threads have no order that a seed decides: nothing is left to them. */
-export const COMPRESSION = { asyncSize: 1 << 20, threshold: 10 };
+export const COMPRESSION = { asyncThreshold: 1 << 20, threshold: 10 };
 const OUTBOXES = [2_000, 20_000]; // bytes
 const MAX_WRITE_BUFFER = 200_000; // bytes
 const LARGEST = 40_000; // bytes
@@ -63,17 +63,17 @@ export class Talker {
     this.life = world.life(name);
     const compression = dice.chance(0.3) ? COMPRESSION : false;
     const policy = dice.pick(["reject", "drop-oldest"] as const);
-    const inboxSize = dice.pick([500, 20_000]);
+    const receiveQueueSize = dice.pick([500, 20_000]);
     this.connection = reconnecting("ws://node/talk", {
       ...CONNECTION,
       clock: this.life,
       random: () => dice.number(),
       fillRandom: (target) => dice.bytes(target),
       watchNetworks: false,
-      backoff: { base: 100, ceiling: 1_000, stableAfter: 500 },
+      backoff: { initialDelay: 100, maxDelay: 1_000, resetAfter: 500 },
       outbox: { size: dice.pick(OUTBOXES), policy },
       compression,
-      inboxSize,
+      receiveQueueSize,
       maxWriteBufferSize: MAX_WRITE_BUFFER,
       writeBufferSize: 4_000,
       connect: async (url, options) => {

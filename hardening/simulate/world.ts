@@ -107,7 +107,7 @@ export class Life implements Clock, HubClock {
     return () => void this.world.timers.delete(timer);
   }
 
-  endOfTurn(callback: () => void): void {
+  endOfTick(callback: () => void): void {
     this.due.push(callback);
   }
 

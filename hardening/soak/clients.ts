@@ -118,7 +118,7 @@ export async function coming(url: string, seen: Seen): Promise<Client> {
   const connection: ReconnectingConnection = reconnecting(url, {
     proxy: false,
     watchNetworks: false,
-    backoff: { base: 100, ceiling: 500 },
+    backoff: { initialDelay: 100, maxDelay: 500 },
     retry: () => true,
   });
   connection.on("open", (current) => {

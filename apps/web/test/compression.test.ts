@@ -10,7 +10,7 @@ const OPTIONS: readonly CompressionOptions[] = [
   {},
   { threshold: 0, windowBits: 9, level: 9 },
   { contextTakeover: true, threshold: 0 },
-  { contextTakeover: true, windowBits: 15, memoryLevel: 1, asyncSize: 1024 },
+  { contextTakeover: true, windowBits: 15, memLevel: 1, asyncThreshold: 1024 },
 ];
 
 test("permessage-deflate with Chromium at the other end: any messages come back as they were", async () => {

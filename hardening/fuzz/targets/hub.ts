@@ -194,7 +194,7 @@ async function run(input: Uint8Array): Promise<void> {
     now: () => time.now(),
     unix: () => time.now(),
     after: (delay, callback) => time.after(delay, callback),
-    endOfTurn: (callback) => time.endOfTurn(callback),
+    endOfTick: (callback) => time.endOfTick(callback),
   };
   const errors: unknown[] = [];
   const hub = new Hub({

@@ -112,12 +112,12 @@ async function printMessages(
   return gone ? "nobody reads" : "all printed";
 }
 
-function describeConnection(url: string, { protocol, road }: WebSocketConnection): string {
+function describeConnection(url: string, { protocol, route }: WebSocketConnection): string {
   const way = [
     protocol === "" ? "" : `protocol ${protocol}`,
-    road?.interface === undefined ? "" : `by ${road.interface}`,
-    road?.localAddress === undefined ? "" : `from ${road.localAddress}`,
-    road?.proxy === undefined ? "" : `through ${road.proxy}`,
+    route?.interface === undefined ? "" : `by ${route.interface}`,
+    route?.localAddress === undefined ? "" : `from ${route.localAddress}`,
+    route?.proxy === undefined ? "" : `through ${route.proxy}`,
   ];
   return [`connected to ${withoutCredentials(url)}`, ...way.filter((part) => part !== "")].join(", ");
 }

@@ -217,7 +217,7 @@ describe("tungstate serve", () => {
   });
 
   test("who reads too slowly is closed with 1013, and what waits stays bounded", async () => {
-    const slow = await connect(server.ws("/ws"), { inboxSize: 1 });
+    const slow = await connect(server.ws("/ws"), { receiveQueueSize: 1 });
     const sender = await connect(server.ws("/ws"));
     const payload = new Uint8Array(256 * 1024);
     const count = 200; // 50 MiB, of which the system keeps some and the server 8 at most

@@ -9,7 +9,7 @@ export interface Clock {
   /** Calls `callback` once after at least `delay` ms; the function returned prevents it. */
   after(delay: number, callback: () => void): () => void;
   /** Calls `callback` behind the I/O of this turn of the event loop. */
-  endOfTurn(callback: () => void): void;
+  endOfTick(callback: () => void): void;
 }
 
 export const systemClock: Clock = {
@@ -21,7 +21,7 @@ export const systemClock: Clock = {
     timer.unref(); // the hub alone keeps no process alive
     return () => clearTimeout(timer);
   },
-  endOfTurn: (callback) => {
+  endOfTick: (callback) => {
     setImmediate(callback);
   },
 };

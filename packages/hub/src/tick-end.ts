@@ -110,7 +110,7 @@ export class TickEnd {
   private schedule(): void {
     if (this.isDue) return;
     this.isDue = true;
-    this.clock.endOfTurn(() => this.run());
+    this.clock.endOfTick(() => this.run());
   }
 
   private run(): void {

@@ -55,7 +55,7 @@ export class TimeSlices {
       this.tickBegan = this.clock.now();
       this.steps = 0;
       this.late = false;
-      this.clock.endOfTurn(() => (this.tickBegan = undefined));
+      this.clock.endOfTick(() => (this.tickBegan = undefined));
     }
     this.steps += weight;
     if (this.steps >= STEPS && !this.late) {
@@ -105,7 +105,7 @@ export class TimeSlices {
     this.startedAt = this.clock.now();
     this.unfinished = 0;
     this.isAlone = false;
-    this.clock.endOfTurn(() => {
+    this.clock.endOfTick(() => {
       this.isOpen = false;
       if (this.size === 0) return;
       this.open();

@@ -16,7 +16,7 @@ class WorkClock implements Clock {
   after(): () => void {
     return () => undefined;
   }
-  endOfTurn(callback: () => void): void {
+  endOfTick(callback: () => void): void {
     this.ends.push(callback);
   }
   /** Ends the tick. Returns how long what was done in it has taken. */

@@ -45,7 +45,7 @@ export const PROTOCOL_ERRORS = {
   // liveness
   HEARTBEAT_TIMEOUT: { fault: "transport", text: "the peer answered no ping within heartbeat.timeout" },
   CLOSE_TIMEOUT: { fault: "peer", text: "the closing handshake took longer than closeTimeout" },
-  MESSAGE_TOO_SLOW: { fault: "peer", closeCode: 1013, text: "a message brought less than minProgress asks for" },
+  MESSAGE_TOO_SLOW: { fault: "peer", closeCode: 1013, text: "a message brought less than minDataRate asks for" },
   CONNECTION_LOST: { fault: "transport", text: "the byte stream ended without a closing handshake" },
   // use
   NOT_OPEN: { fault: "local", text: "the connection is not open" },

@@ -9,7 +9,7 @@ export interface ConnectionErrorEntry extends ErrorEntry {
 }
 
 /**
- * Everything that can go wrong before a connection is open, in the order of how far it got: where several roads or
+ * Everything that can go wrong before a connection is open, in the order of how far it got: where several routes or
  * addresses failed, the error that speaks for all of them is the one furthest down in this table.
  */
 export const CONNECTION_ERRORS = {
@@ -103,7 +103,7 @@ export interface ConnectErrorOptions {
   readonly tried?: Tried;
   /** Where it happened, if not where this code usually does (a timeout, an abort). */
   readonly step?: ConnectStep;
-  /** The failures of all the addresses or roads that were tried, where there were several. */
+  /** The failures of all the addresses or routes that were tried, where there were several. */
   readonly attempts?: readonly WebSocketError[];
 }
 

@@ -18,7 +18,7 @@ export {
   type MemoryUse,
   sharedMemoryBudget,
 } from "./connection/memory-budget.ts";
-export type { ConnectionOptions, MinProgress } from "./connection/options.ts";
+export type { ConnectionOptions, MinDataRate } from "./connection/options.ts";
 export type {
   CloseInfo,
   ConnectionEvents,
@@ -53,7 +53,7 @@ export { type InterfaceAddress, listInterfaces, type NetworkInterface } from "./
 export { secure, type Secured, type SecureOptions } from "./tls/secure.ts";
 export type { TlsOptions } from "./tls/options.ts";
 export type { CompressionOptions } from "./deflate/settings.ts";
-export { Roads } from "./dial/routes.ts";
+export { Routes } from "./dial/routes.ts";
 export type { InterfaceStrategy } from "./dial/options.ts";
 export type { Lookup } from "./dial/resolve.ts";
 export { pinOf } from "./tls/options.ts";
@@ -73,5 +73,5 @@ export type {
   Waiting,
 } from "./reconnecting/types.ts";
 export type { ByteStream } from "./transport/byte-stream.ts";
-export type { Road } from "./transport/route.ts";
+export type { Route } from "./transport/route.ts";
 export type { TlsInfo } from "./transport/tls-info.ts";

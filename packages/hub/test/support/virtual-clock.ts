@@ -30,7 +30,7 @@ export class VirtualClock implements Clock {
     return () => void this.timers.delete(timer);
   }
 
-  endOfTurn(callback: () => void): void {
+  endOfTick(callback: () => void): void {
     setImmediate(callback);
   }
 

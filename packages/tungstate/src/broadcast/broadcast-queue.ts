@@ -2,7 +2,7 @@ import type { PreparedMessage } from "@tungstate/protocol";
 import type { Flusher } from "../schedule/flusher.ts";
 
 /** A connection that is given what all are given. */
-export interface Follower {
+export interface Subscriber {
   /** How many of a feed's messages it has had. The feed's to change. */
   fed: number;
   /** Whether nothing but `passOn` is needed. */
@@ -15,7 +15,7 @@ export interface Follower {
   isBehind(more: number): boolean;
 }
 
-export interface FeedSettings {
+export interface BroadcastQueueSettings {
   readonly flusher: Flusher;
   readonly writeBufferSize: number;
   readonly maxFrameSize: number;
@@ -32,11 +32,11 @@ const LOOKED_AHEAD = 16;
  * that the turn brought in one write; for most of them that is the very same bytes. A connection that has something of its own to write meanwhile catches
  * up first, so that all comes in the order in which it was written.
  */
-export class Feed {
+export class BroadcastQueue {
   /** How many messages there were in all. */
   count = 0;
-  private readonly followers: Iterable<Follower>;
-  private readonly settings: FeedSettings;
+  private readonly followers: Iterable<Subscriber>;
+  private readonly settings: BroadcastQueueSettings;
   /** Those that somebody may not have had; number `first` and on. */
   private messages: PreparedMessage[] = [];
   private first = 0;
@@ -44,15 +44,15 @@ export class Feed {
   private size = 0;
   private due = false;
   /** Who had more than `writeBufferSize` waiting when everybody was last visited. */
-  private behind = new Set<Follower>();
+  private behind = new Set<Subscriber>();
 
-  constructor(followers: Iterable<Follower>, settings: FeedSettings) {
+  constructor(followers: Iterable<Subscriber>, settings: BroadcastQueueSettings) {
     this.followers = followers;
     this.settings = settings;
   }
 
   /** Adds a message, for all followers but `except`. Returns how many are known to have more than `writeBufferSize` waiting. */
-  add(message: PreparedMessage, except: Follower | undefined): number {
+  add(message: PreparedMessage, except: Subscriber | undefined): number {
     if (except !== undefined) {
       this.catchUp(except);
       except.fed++;
@@ -73,7 +73,7 @@ export class Feed {
   // What a follower does may call code of the application, which may come back to any of these at once: so each message counts as had before it is given.
 
   /** Gives a connection what it has not had. */
-  catchUp(follower: Follower): void {
+  catchUp(follower: Subscriber): void {
     if (follower.fed < this.first) follower.fed = this.first; // it has ended before
     while (follower.fed < this.count) {
       const message = this.messages[follower.fed++ - this.first];
@@ -88,7 +88,7 @@ export class Feed {
     if (messages.length === 0) return;
     const frames = messages.every((message) => this.isSameForAll(message)) ? joined(messages) : undefined;
     this.behind = new Set();
-    let clear: Follower[] = [];
+    let clear: Subscriber[] = [];
     for (const follower of this.followers) {
       if (frames === undefined || follower.fed !== first || !follower.isClear()) {
         this.catchUp(follower);
@@ -107,11 +107,11 @@ export class Feed {
   }
 
   /** A follower that has ended is let go. */
-  forget(follower: Follower): void {
+  forget(follower: Subscriber): void {
     this.behind.delete(follower);
   }
 
-  private pass(followers: readonly Follower[], frames: Uint8Array, first: number, count: number): void {
+  private pass(followers: readonly Subscriber[], frames: Uint8Array, first: number, count: number): void {
     for (const follower of followers) {
       if (follower.fed === first && follower.isClear()) {
         follower.fed = count;

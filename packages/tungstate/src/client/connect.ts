@@ -13,7 +13,7 @@ import { linkedController } from "../schedule/abortable.ts";
 import { dialAny } from "../dial/dial.ts";
 import type { DialOptions } from "../dial/options.ts";
 import { checkProxyHeaders } from "../dial/proxy/headers.ts";
-import { Roads } from "../dial/routes.ts";
+import { Routes } from "../dial/routes.ts";
 import { abortedError, connectError, OverallTimeout, type Tried } from "../errors.ts";
 import { type ConnectionSettings, connectionSettings } from "../connection/options.ts";
 import { isRedirect, isSameOrigin, redirectTarget } from "./redirect.ts";
@@ -26,7 +26,7 @@ import { DIAL_OPTIONS } from "../dial/options.ts";
 import { type OptionNames, checkNames } from "../options/names.ts";
 import { checkFunction, checkSignal, count, describe, time } from "../options/check.ts";
 import type { ByteStream } from "../transport/byte-stream.ts";
-import type { Road } from "../transport/route.ts";
+import type { Route } from "../transport/route.ts";
 
 export interface ClientTlsOptions extends ClientOptions {
   /** As in node:tls, and `pins` and `sessionCache`. Default: verified against Node's root certificates. */
@@ -42,7 +42,7 @@ export const CLIENT_TLS_OPTIONS: OptionNames<ClientTlsOptions> = {
 };
 
 export interface ConnectOptions extends ClientTlsOptions, Omit<DialOptions, "signal" | "noDelay"> {
-  /** How long all of it may take, in ms: name, connection, proxy, TLS, handshake, on all roads. Default: each step has its own limit only. */
+  /** How long all of it may take, in ms: name, connection, proxy, TLS, handshake, on all routes. Default: each step has its own limit only. */
   readonly timeout?: number;
   /** How many redirects are followed. Default 0. Never from wss: to ws:, and credentials don't go to another origin. */
   readonly maxRedirects?: number;
@@ -94,17 +94,17 @@ function secureOptions(
 }
 
 /**
- * Dials, does TLS for `wss:`, and the WebSocket handshake: over all addresses, interfaces and the proxy that the options name. The first road
+ * Dials, does TLS for `wss:`, and the WebSocket handshake: over all addresses, interfaces and the proxy that the options name. The first route
  * whose handshake succeeds wins. Rejects with a ConnectError that says which step failed and what was tried, with HandshakeRejectedError
  * for an answer that is no upgrade, or with the protocol's errors; no socket is left behind.
  */
 export async function connect(url: string | URL, options: ConnectOptions = {}): Promise<WebSocketConnection> {
   checkNames(options, CONNECT_OPTIONS);
-  return connectByRoads(url, options, new Roads(options));
+  return connectByRoutes(url, options, new Routes(options));
 }
 
-/** `connect` with what is known of the roads from earlier connections. */
-export async function connectByRoads(url: string | URL, given: ConnectOptions, roads: Roads): Promise<Connection> {
+/** `connect` with what is known of the routes from earlier connections. */
+export async function connectByRoutes(url: string | URL, given: ConnectOptions, routes: Routes): Promise<Connection> {
   // an iterator can be read once, and each attempt and each redirect sends these fields
   const options = {
     ...given,
@@ -122,7 +122,7 @@ export async function connectByRoads(url: string | URL, given: ConnectOptions, r
     cancelTimer = settings.clock.after(timeout, () => abort(new OverallTimeout(timeout)));
   }
   try {
-    const connection = await follow(parseUrl(url), options, settings, roads, signal, left);
+    const connection = await follow(parseUrl(url), options, settings, routes, signal, left);
     if (signal.aborted) {
       connection.terminate();
       throw abortedError(signal, { step: "handshake" });
@@ -139,12 +139,12 @@ async function follow(
   target: WebSocketUrl,
   options: ConnectOptions,
   settings: ConnectionSettings,
-  roads: Roads,
+  routes: Routes,
   signal: AbortSignal,
   left: number,
 ): Promise<Connection> {
   try {
-    return await roads.take((road, roadSignal) => attempt(target, { ...options, ...road }, settings, roadSignal), {
+    return await routes.take((route, routeSignal) => attempt(target, { ...options, ...route }, settings, routeSignal), {
       signal,
       discard: (connection) => connection.terminate(),
     });
@@ -156,7 +156,7 @@ async function follow(
     const sameOrigin = isSameOrigin(next, target);
     const authorization = next.authorization ?? (sameOrigin ? target.authorization : undefined);
     const nextOptions = sameOrigin ? options : withoutCredentials(options);
-    return follow({ ...next, authorization }, nextOptions, settings, roads, signal, left - 1);
+    return follow({ ...next, authorization }, nextOptions, settings, routes, signal, left - 1);
   }
 }
 
@@ -179,21 +179,21 @@ async function attempt(
   const { hostname: host, port, secure: encrypted, socketPath: path } = target;
   const opening = prepare(target, settings, options);
   const tls = encrypted ? secureOptions(target, options, signal) : undefined;
-  const { stream: dialed, road } = await dialAny(path === undefined ? { host, port, secure: encrypted } : { path }, {
+  const { stream: dialed, route } = await dialAny(path === undefined ? { host, port, secure: encrypted } : { path }, {
     ...options,
     signal,
   });
   const stream = options.wrap === undefined ? dialed : wrapped(dialed, options.wrap);
-  const tried = triedBy(road, target);
-  if (tls === undefined) return openClient(opening, transportOf(stream, settings), signal, { road }, tried);
+  const tried = triedBy(route, target);
+  if (tls === undefined) return openClient(opening, transportOf(stream, settings), signal, { route }, tried);
   const secured = await secureOver(stream, tls, tried);
-  return openClient(opening, transportOf(secured.stream, settings), signal, { road, tls: secured.info }, tried);
+  return openClient(opening, transportOf(secured.stream, settings), signal, { route, tls: secured.info }, tried);
 }
 
 /** What is known of the way by now, for an error of TLS or the handshake. */
-function triedBy({ path, proxy, ...road }: Road, { hostname, port }: WebSocketUrl): Tried {
+function triedBy({ path, proxy, ...route }: Route, { hostname, port }: WebSocketUrl): Tried {
   if (path !== undefined) return { path };
-  const { interface: name, localAddress, remoteAddress, remotePort } = road;
+  const { interface: name, localAddress, remoteAddress, remotePort } = route;
   const common = { host: hostname, interface: name, localAddress, proxy };
   // the addresses at the other end are the proxy's
   return proxy === undefined ? { ...common, remoteAddress, remotePort } : { ...common, remotePort: port };

@@ -15,7 +15,7 @@ import { NOWHERE, type Timed } from "../schedule/deadlines.ts";
 import { Incoming, type IncomingSink } from "./reading/incoming.ts";
 import { Emitter } from "../schedule/emitter.ts";
 import { Ending } from "./ending.ts";
-import type { Feed, Follower } from "../broadcast/broadcast-queue.ts";
+import type { BroadcastQueue, Subscriber } from "../broadcast/broadcast-queue.ts";
 import { type ConnectionSettings } from "./options.ts";
 import { packHeaders, unpackHeaders } from "./packed-headers.ts";
 import { PendingPings } from "./pings.ts";
@@ -35,12 +35,12 @@ import type {
 } from "./types.ts";
 import { Writing, type WritingHost } from "./writing/writing.ts";
 import { describe } from "../options/check.ts";
-import type { Road } from "../transport/route.ts";
+import type { Route } from "../transport/route.ts";
 import type { TlsInfo } from "../transport/tls-info.ts";
 
 /** How the byte stream of a connection came about, as far as it is known. */
 export interface Way {
-  readonly road?: Road | undefined;
+  readonly route?: Route | undefined;
   readonly tls?: TlsInfo | undefined;
 }
 
@@ -73,10 +73,10 @@ export class Connection
     IncomingSink,
     Timed,
     MemoryHolder,
-    Follower
+    Subscriber
 {
-  fed = 0; // as a Follower
-  private shared: Feed | undefined;
+  fed = 0; // as a Subscriber
+  private shared: BroadcastQueue | undefined;
   private readonly writing: Writing;
 
   slot = NOWHERE; // as a Timed
@@ -170,8 +170,8 @@ export class Connection
     return this.head;
   }
 
-  get road(): Road | undefined {
-    return this.agreed.road;
+  get route(): Route | undefined {
+    return this.agreed.route;
   }
 
   get tls(): TlsInfo | undefined {
@@ -406,22 +406,22 @@ export class Connection
 
   /** From now on a message is in flight. */
   private watchProgress(): void {
-    const { minProgress, clock } = this.settings;
-    if (minProgress === undefined || this.over !== undefined) return;
-    const by = clock.now() + minProgress.interval;
+    const { minDataRate, clock } = this.settings;
+    if (minDataRate === undefined || this.over !== undefined) return;
+    const by = clock.now() + minDataRate.interval;
     this.progress = { by, bytes: this.bytesReceived, messages: this.messagesReceived };
     this.settings.deadlines.watch(this);
   }
 
   private checkProgress(before: { readonly bytes: number; readonly messages: number }): void {
-    const { minProgress } = this.settings;
+    const { minDataRate } = this.settings;
     this.progress = undefined;
-    if (minProgress === undefined || !this.core.midMessage) return;
+    if (minDataRate === undefined || !this.core.midMessage) return;
     const bytes = this.bytesReceived - before.bytes;
     // what is not read does not come
     const excused = this.readingPaused || this.messagesReceived > before.messages;
-    if (excused || bytes >= minProgress.bytes) this.watchProgress();
-    else this.fail(protocolError("MESSAGE_TOO_SLOW", `${bytes} bytes in ${minProgress.interval} ms`));
+    if (excused || bytes >= minDataRate.bytes) this.watchProgress();
+    else this.fail(protocolError("MESSAGE_TOO_SLOW", `${bytes} bytes in ${minDataRate.interval} ms`));
   }
 
   // ---- memory
@@ -542,7 +542,7 @@ export class Connection
   // ---- what all connections of a server get
 
   /** Whose connection it is from now on, and what all of its connections are sent. */
-  belongTo(owner: ConnectionOwner, shared: Feed): void {
+  belongTo(owner: ConnectionOwner, shared: BroadcastQueue): void {
     this.owner = owner;
     this.shared = shared;
     this.fed = shared.count;

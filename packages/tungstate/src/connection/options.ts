@@ -30,9 +30,9 @@ export interface ConnectionOptions extends Partial<ProtocolLimits> {
    */
   readonly writeBufferSize?: number;
   /** What may wait for a reader before the peer is made to wait (64 bytes are counted for each message on top of its own). Default 1 MiB. */
-  readonly inboxSize?: number;
+  readonly receiveQueueSize?: number;
   /**
-   * How many bytes more are read while nobody takes what waits, so that pings are answered and the end of the connection is noticed all the same: `inboxSize`
+   * How many bytes more are read while nobody takes what waits, so that pings are answered and the end of the connection is noticed all the same: `receiveQueueSize`
    * and this are the most that waits for a reader. Default 16 MiB; 0 for none.
    */
   readonly readAheadSize?: number;
@@ -54,7 +54,7 @@ export interface ConnectionOptions extends Partial<ProtocolLimits> {
    * What a message that has begun has to bring: `bytes` in each `interval` ms, or its end; else the connection is ended with 1013. Default
    * 1,024 and 60,000; `false` turns it off.
    */
-  readonly minProgress?: Partial<MinProgress> | false;
+  readonly minDataRate?: Partial<MinDataRate> | false;
   /**
    * What all connections with the same budget may hold together, in bytes (a budget for this server, or this connection, alone), or a budget
    * shared with others. Default `sharedMemoryBudget`; Infinity for no limit.
@@ -74,27 +74,27 @@ export interface ConnectionOptions extends Partial<ProtocolLimits> {
 }
 
 /** What counts as progress of a message. */
-export interface MinProgress {
+export interface MinDataRate {
   readonly bytes: number;
   /** ms */
   readonly interval: number;
 }
 
 const HEARTBEAT: OptionNames<Heartbeat> = { interval: true, timeout: true };
-const PROGRESS: OptionNames<MinProgress> = { bytes: true, interval: true };
+const PROGRESS: OptionNames<MinDataRate> = { bytes: true, interval: true };
 
 export const CONNECTION_OPTIONS: OptionNames<ConnectionOptions> = {
   maxFrameSize: true,
   maxMessageSize: true,
   maxWriteBufferSize: true,
   writeBufferSize: true,
-  inboxSize: true,
+  receiveQueueSize: true,
   readAheadSize: true,
   acceptUnmaskedFrames: true,
   closeTimeout: true,
   maxCloseTime: true,
   heartbeat: { ...HEARTBEAT },
-  minProgress: { ...PROGRESS },
+  minDataRate: { ...PROGRESS },
   memoryBudget: true,
   noDelay: true,
   compression: { ...COMPRESSION_OPTIONS },
@@ -103,15 +103,15 @@ export const CONNECTION_OPTIONS: OptionNames<ConnectionOptions> = {
 };
 
 const DEFAULT_HEARTBEAT: Heartbeat = { interval: 30_000, timeout: 15_000 };
-const DEFAULT_PROGRESS: MinProgress = { bytes: 1024, interval: 60_000 };
+const DEFAULT_DATA_RATE: MinDataRate = { bytes: 1024, interval: 60_000 };
 
 /** Connection options, checked and complete. One object serves all connections of a server. */
 export interface ConnectionSettings extends ProtocolOptions {
   readonly maxCloseTime: number;
   readonly writeBufferSize: number;
-  readonly inboxSize: number;
+  readonly receiveQueueSize: number;
   readonly readAheadSize: number;
-  readonly minProgress: MinProgress | undefined;
+  readonly minDataRate: MinDataRate | undefined;
   readonly memoryBudget: MemoryBudget;
   readonly noDelay: boolean;
   readonly clock: Clock;
@@ -148,14 +148,14 @@ export function connectionSettings(role: "client" | "server", options: Connectio
     maxMessageSize: size(options, "maxMessageSize", DEFAULT_LIMITS.maxMessageSize, 0),
     maxWriteBufferSize: size(options, "maxWriteBufferSize", DEFAULT_LIMITS.maxWriteBufferSize, 1),
     writeBufferSize: size(options, "writeBufferSize", 128 * 1024, 0),
-    inboxSize: size(options, "inboxSize", 1024 * 1024, 0),
+    receiveQueueSize: size(options, "receiveQueueSize", 1024 * 1024, 0),
     readAheadSize: size(options, "readAheadSize", 16 * 1024 * 1024, 0),
     acceptUnmaskedFrames: flag(options, "acceptUnmaskedFrames", false),
     noDelay: flag(options, "noDelay", true),
     closeTimeout: time(options, "closeTimeout", 5_000),
     maxCloseTime: options.maxCloseTime === Infinity ? Infinity : time(options, "maxCloseTime", 300_000),
     heartbeat: heartbeat(options.heartbeat),
-    minProgress: minProgress(options.minProgress),
+    minDataRate: minDataRate(options.minDataRate),
     memoryBudget: memoryBudget(options.memoryBudget),
     clock,
     flusher: flusherOf(clock),
@@ -171,9 +171,9 @@ export function connectionSettings(role: "client" | "server", options: Connectio
 }
 
 function checkClock(clock: Clock | undefined): Clock | undefined {
-  const { now, after, endOfTurn }: Partial<Clock> = clock === undefined ? systemClock : Object(clock);
-  if ([now, after, endOfTurn].every((each) => typeof each === "function")) return clock;
-  throw protocolError("INVALID_ARGUMENT", `clock is { now, after, endOfTurn }, got ${describe(clock)}`);
+  const { now, after, endOfTick }: Partial<Clock> = clock === undefined ? systemClock : Object(clock);
+  if ([now, after, endOfTick].every((each) => typeof each === "function")) return clock;
+  throw protocolError("INVALID_ARGUMENT", `clock is { now, after, endOfTick }, got ${describe(clock)}`);
 }
 
 function heartbeat(value: Partial<Heartbeat> | false | undefined): Heartbeat | undefined {
@@ -188,15 +188,15 @@ function heartbeat(value: Partial<Heartbeat> | false | undefined): Heartbeat | u
   };
 }
 
-function minProgress(value: Partial<MinProgress> | false | undefined): MinProgress | undefined {
+function minDataRate(value: Partial<MinDataRate> | false | undefined): MinDataRate | undefined {
   if (value === false) return undefined;
   if (value !== undefined && (typeof value !== "object" || value === null)) {
-    throw protocolError("INVALID_ARGUMENT", `minProgress is { bytes, interval } or false, got ${describe(value)}`);
+    throw protocolError("INVALID_ARGUMENT", `minDataRate is { bytes, interval } or false, got ${describe(value)}`);
   }
   const given = value ?? {};
   return {
-    bytes: size(given, "bytes", DEFAULT_PROGRESS.bytes, 1, "minProgress."),
-    interval: time(given, "interval", DEFAULT_PROGRESS.interval, "minProgress."),
+    bytes: size(given, "bytes", DEFAULT_DATA_RATE.bytes, 1, "minDataRate."),
+    interval: time(given, "interval", DEFAULT_DATA_RATE.interval, "minDataRate."),
   };
 }
 

@@ -1,5 +1,5 @@
 import type { HeaderFields, Message, PreparedMessage, WebSocketError } from "@tungstate/protocol";
-import type { Road } from "../transport/route.ts";
+import type { Route } from "../transport/route.ts";
 import type { TlsInfo } from "../transport/tls-info.ts";
 
 /** What can be sent as one message: text, bytes, a message as it was received, or one prepared for many receivers. */
@@ -80,7 +80,7 @@ export interface WebSocketConnection extends AsyncIterable<Message>, AsyncDispos
   flush(): Promise<void>;
   /** All messages that wait at this moment, as often as there are any: an iteration by batches. */
   batches(): AsyncIterable<readonly Message[]>;
-  /** Stops `message` events; messages then wait in the inbox. */
+  /** Stops `message` events; messages then wait in the receive queue. */
   pause(): void;
   resume(): void;
   on<E extends keyof ConnectionEvents>(event: E, listener: (...args: ConnectionEvents[E]) => unknown): this;
@@ -111,7 +111,7 @@ export interface WebSocketConnection extends AsyncIterable<Message>, AsyncDispos
   readonly bufferedAmount: number;
   readonly state: ConnectionState;
   /** The way to the server: interface, addresses, proxy. Only of connections that `connect` has made. */
-  readonly road: Road | undefined;
+  readonly route: Route | undefined;
   /** What TLS has agreed on. Only of connections that `connect` or `clientTls` has made. */
   readonly tls: TlsInfo | undefined;
   readonly localAddress: string | undefined;

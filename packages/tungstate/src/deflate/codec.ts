@@ -45,9 +45,9 @@ export class NodeMessageCodec implements MessageCodec {
     limit: number,
   ): Uint8Array | WebSocketError | Promise<Uint8Array | WebSocketError | undefined> {
     checkIdle(this.inflating);
-    const { asyncSize } = this.settings;
-    if (payload.size <= asyncSize) {
-      const inflated = inflateNow(payload, limit, asyncSize, this.received);
+    const { asyncThreshold } = this.settings;
+    if (payload.size <= asyncThreshold) {
+      const inflated = inflateNow(payload, limit, asyncThreshold, this.received);
       if (inflated !== undefined) return inflated;
     }
     if (this.closed) return Promise.resolve(undefined);
@@ -61,15 +61,15 @@ export class NodeMessageCodec implements MessageCodec {
   }
 
   deflate(data: Uint8Array | string | ReceivedPayload): Deflated | Promise<Deflated> {
-    const { threshold, asyncSize } = this.settings;
+    const { threshold, asyncThreshold } = this.settings;
     let payload: Uint8Array;
     if (typeof data === "string") {
       if (data.length < threshold && Buffer.byteLength(data) < threshold) return undefined;
-      payload = data.length > asyncSize ? Buffer.from(data) : encodeText(data);
+      payload = data.length > asyncThreshold ? Buffer.from(data) : encodeText(data);
       // what is worked on later can't stay in the buffer that all share
-      if (payload.length > asyncSize) payload = new Uint8Array(payload);
+      if (payload.length > asyncThreshold) payload = new Uint8Array(payload);
     } else if (data instanceof Uint8Array) payload = data;
-    else payload = data.size > asyncSize ? joined(data) : copied(data);
+    else payload = data.size > asyncThreshold ? joined(data) : copied(data);
     if (payload.length < threshold || payload.length === 0) return undefined;
     return this.deflateBytes(payload, SYNC_TAIL_SIZE);
   }
@@ -90,7 +90,7 @@ export class NodeMessageCodec implements MessageCodec {
 
   private deflateBytes(payload: Uint8Array, cut: number): Deflated | Promise<Deflated> {
     checkIdle(this.deflating);
-    if (payload.length <= this.settings.asyncSize) {
+    if (payload.length <= this.settings.asyncThreshold) {
       const deflated = deflateNow(payload, this.deflateWindowBits, this.settings, this.sent);
       if (deflated === undefined) return undefined;
       this.sent?.append(payload);
@@ -146,7 +146,7 @@ function fresh(deflated: Uint8Array | undefined): Deflated {
 export function deflateFresh(settings: CompressionSettings): DeflateFresh {
   return (payload, windowBits) => {
     if (payload.length < settings.threshold || payload.length === 0) return undefined;
-    if (payload.length <= settings.asyncSize) return fresh(deflateNow(payload, windowBits, settings, undefined));
+    if (payload.length <= settings.asyncThreshold) return fresh(deflateNow(payload, windowBits, settings, undefined));
     return deflateLater(payload, windowBits, settings, undefined).result.then(fresh);
   };
 }

@@ -30,7 +30,7 @@ export interface CompressionOptions {
    */
   readonly fallbackOffers?: boolean;
   /** zlib's memLevel, 1 to 9: what deflating uses while it works, in three or so places of the process. Default 8. */
-  readonly memoryLevel?: number;
+  readonly memLevel?: number;
   /** zlib's level, 1 (fastest) to 9 (smallest). Default 2. */
   readonly level?: number;
   /** Messages of fewer bytes go out as they are. Default 128, or 32 with `contextTakeover`. */
@@ -39,7 +39,7 @@ export interface CompressionOptions {
    * Messages of more bytes (uncompressed) are deflated and inflated off the event loop, and up to so many bytes of one message block it.
    * 1 KiB to 16 MiB; default 64 KiB.
    */
-  readonly asyncSize?: number;
+  readonly asyncThreshold?: number;
   /** Whether binary messages are compressed too. Set it to false where they are images, audio and the like. Default true. */
   readonly binary?: boolean;
 }
@@ -48,10 +48,10 @@ export const COMPRESSION_OPTIONS: OptionNames<CompressionOptions> = {
   contextTakeover: true,
   windowBits: true,
   fallbackOffers: true,
-  memoryLevel: true,
+  memLevel: true,
   level: true,
   threshold: true,
-  asyncSize: true,
+  asyncThreshold: true,
   binary: true,
 };
 
@@ -73,10 +73,10 @@ export function compressionSettings(option: boolean | CompressionOptions | undef
     contextTakeover,
     windowBits: integer("windowBits", given.windowBits, 8, 15, contextTakeover ? 12 : 15) as WindowBits,
     fallbackOffers: flag("fallbackOffers", given.fallbackOffers, true),
-    memoryLevel: integer("memoryLevel", given.memoryLevel, 1, 9, DEFAULT_MEMORY_LEVEL),
+    memLevel: integer("memLevel", given.memLevel, 1, 9, DEFAULT_MEMORY_LEVEL),
     level: integer("level", given.level, 1, 9, DEFAULT_LEVEL),
     threshold: integer("threshold", given.threshold, 0, Infinity, contextTakeover ? 32 : 128),
-    asyncSize: integer("asyncSize", given.asyncSize, 1024, LARGEST_ASYNC_SIZE, DEFAULT_ASYNC_SIZE),
+    asyncThreshold: integer("asyncThreshold", given.asyncThreshold, 1024, LARGEST_ASYNC_SIZE, DEFAULT_ASYNC_SIZE),
     binary: flag("binary", given.binary, true),
   };
 }

@@ -6,7 +6,7 @@ import type { Window } from "./window.ts";
 /** What deflating needs to know besides the data. */
 export interface DeflateTuning {
   readonly level: number;
-  readonly memoryLevel: number;
+  readonly memLevel: number;
 }
 
 /** RFC 7692 §7.2.1: what a sender removes from the end of a message, and a receiver puts back. */
@@ -43,7 +43,7 @@ const deflaters = new Map<number, KeptStream>();
 let inflater: KeptStream | undefined;
 
 function keptDeflater(windowBits: WindowBits, tuning: DeflateTuning): KeptStream | undefined {
-  const key = (windowBits << 8) | (tuning.level << 4) | tuning.memoryLevel;
+  const key = (windowBits << 8) | (tuning.level << 4) | tuning.memLevel;
   let deflater = deflaters.get(key);
   if (deflater === undefined) {
     deflater = openKept(deflateOptions(windowBits, tuning, undefined));
@@ -133,7 +133,7 @@ export function deflateOptions(
     // zlib makes no raw streams with a window of 8 bits; with 9 it refers back no further than 512 - 262 = 250 bytes
     windowBits: Math.max(windowBits, 9),
     level: tuning.level,
-    memLevel: tuning.memoryLevel,
+    memLevel: tuning.memLevel,
     finishFlush: zlib.constants.Z_SYNC_FLUSH,
   };
   if (window !== undefined && window.length > 0) options.dictionary = window.bytes;

@@ -11,7 +11,7 @@ import {
   checkDialOptions,
   checkTarget,
   DEFAULT_CONNECT_TIMEOUT_MS,
-  DEFAULT_RACE_DELAY_MS,
+  DEFAULT_ATTEMPT_DELAY_MS,
   DIAL_OPTIONS,
   type DialOptions,
   type DialTarget,
@@ -22,18 +22,18 @@ import { type Proxy, proxyFromEnvironment, proxyFromOption, socksKind } from "./
 import { checkProxyHeaders, type HeaderList } from "./proxy/headers.ts";
 import { race } from "./race.ts";
 import { resolve, type ResolvedAddress } from "./resolve.ts";
-import { Roads } from "./routes.ts";
+import { Routes } from "./routes.ts";
 import { openSocks, socks4Obstacle } from "./proxy/socks.ts";
 import { openTunnel } from "./proxy/tunnel.ts";
-import type { Road } from "../transport/route.ts";
+import type { Route } from "../transport/route.ts";
 
 export interface Dialed {
   readonly stream: Socket;
-  readonly road: Road;
+  readonly route: Route;
 }
 
 /**
- * A byte stream to a host, by any road: it knows no WebSocket, and no TLS but that of an `https:` proxy. Rejects with a
+ * A byte stream to a host, by any route: it knows no WebSocket, and no TLS but that of an `https:` proxy. Rejects with a
  * ConnectError (INVALID_ARGUMENT for options that make no sense), and then leaves no socket behind.
  */
 export async function dial(target: DialTarget, options: DialOptions = {}): Promise<Dialed> {
@@ -50,8 +50,8 @@ export async function dialAny(target: DialTarget, given: DialOptions): Promise<D
   const proxy = chooseProxy(to, options);
   if (to.path !== undefined) refuseForUnixSocket(options, proxy);
   else if (proxy !== undefined) checkSocks4(to.host, options, proxy);
-  return await new Roads(options).take(
-    (road, signal) => dialRoad(to, { ...options, interface: road.interface }, proxy, signal),
+  return await new Routes(options).take(
+    (route, signal) => dialRoute(to, { ...options, interface: route.interface }, proxy, signal),
     {
       signal: options.signal,
       discard: ({ stream }) => stream.destroy(),
@@ -66,14 +66,14 @@ interface Progress {
   failures: WebSocketError[];
 }
 
-interface RoadOptions extends DialOptions {
+interface RouteOptions extends DialOptions {
   readonly interface: string | undefined;
   readonly proxyHeaders: HeaderList;
 }
 
-async function dialRoad(
+async function dialRoute(
   target: DialTarget,
-  options: RoadOptions,
+  options: RouteOptions,
   proxy: Proxy | undefined,
   parent: AbortSignal,
 ): Promise<Dialed> {
@@ -86,7 +86,7 @@ async function dialRoad(
     if (target.path !== undefined) {
       progress.step = "connect";
       progress.tried = { path: target.path };
-      return { stream: await connectUnix(target.path, signal), road: unixRoad(target.path) };
+      return { stream: await connectUnix(target.path, signal), route: unixRoute(target.path) };
     }
     return await dialHost(target, options, proxy, progress, signal);
   } finally {
@@ -108,14 +108,14 @@ type HostTarget = Extract<DialTarget, { readonly host: string }>;
 
 async function dialHost(
   target: HostTarget,
-  options: RoadOptions,
+  options: RouteOptions,
   proxy: Proxy | undefined,
   progress: Progress,
   signal: AbortSignal,
 ): Promise<Dialed> {
   if (proxy === undefined) {
     const stream = await reach(target, options, undefined, progress, signal);
-    return { stream, road: roadOf(stream, options, undefined) };
+    return { stream, route: routeOf(stream, options, undefined) };
   }
   // a name that is resolved here: the proxy is asked for its addresses one after the other
   let addresses: readonly string[] = [target.host];
@@ -144,12 +144,12 @@ async function dialHost(
 async function dialThrough(
   proxy: Proxy,
   target: HostTarget,
-  options: RoadOptions,
+  options: RouteOptions,
   progress: Progress,
   signal: AbortSignal,
 ): Promise<Dialed> {
   let stream = await reach(proxy, options, proxy, progress, signal);
-  const road = roadOf(stream, options, proxy);
+  const route = routeOf(stream, options, proxy);
   const tried: Tried = { host: target.host, remotePort: target.port, interface: options.interface, proxy: proxy.shown };
   progress.step = "proxy";
   progress.tried = tried;
@@ -173,7 +173,7 @@ async function dialThrough(
     stream.destroy();
     throw atProxy(error, tried);
   }
-  return { stream, road };
+  return { stream, route };
 }
 
 /** A TLS error on the way to a proxy is the proxy's. */
@@ -185,7 +185,7 @@ function atProxy(error: unknown, tried: Tried): unknown {
 /** A TCP connection to a host: its addresses raced as in RFC 8305, each from the local address that fits it. */
 async function reach(
   to: { readonly host: string; readonly port: number },
-  options: RoadOptions,
+  options: RouteOptions,
   proxy: Proxy | undefined,
   progress: Progress,
   signal: AbortSignal,
@@ -193,7 +193,7 @@ async function reach(
   const { host, port } = to;
   const { lookup } = options;
   const common: Tried = { host, remotePort: port, interface: options.interface, proxy: proxy?.shown };
-  // Before the name is asked for: without the interface there is no road, whatever the name says.
+  // Before the name is asked for: without the interface there is no route, whatever the name says.
   const networkInterface = options.interface === undefined ? undefined : findInterface(options.interface, common);
   if (networkInterface?.up === false) throw connectError("INTERFACE_DOWN", undefined, { tried: common });
   progress.step = "resolve";
@@ -214,7 +214,7 @@ async function reach(
       progress.failures.push(error);
       return error;
     },
-    { stagger: options.raceDelay ?? DEFAULT_RACE_DELAY_MS, signal, discard: (late) => late.destroy() },
+    { stagger: options.attemptDelay ?? DEFAULT_ATTEMPT_DELAY_MS, signal, discard: (late) => late.destroy() },
   );
   if (result.won) return result.value;
   throw combineFailures(result.failures, "addresses");
@@ -225,7 +225,7 @@ function endpoints(
   addresses: readonly ResolvedAddress[],
   remotePort: number,
   networkInterface: NetworkInterface | undefined,
-  options: RoadOptions,
+  options: RouteOptions,
   common: Tried,
 ): Endpoints[] {
   const { localAddress, localPort } = options;
@@ -276,7 +276,7 @@ function refuseForUnixSocket(options: DialOptions, proxy: Proxy | undefined): vo
   }
 }
 
-function roadOf(stream: Socket, options: RoadOptions, proxy: Proxy | undefined): Road {
+function routeOf(stream: Socket, options: RouteOptions, proxy: Proxy | undefined): Route {
   const { localAddress, localPort, remoteAddress, remotePort } = stream;
   return {
     interface: options.interface ?? (localAddress === undefined ? undefined : interfaceOf(localAddress)),
@@ -289,7 +289,7 @@ function roadOf(stream: Socket, options: RoadOptions, proxy: Proxy | undefined):
   };
 }
 
-function unixRoad(path: string): Road {
+function unixRoute(path: string): Route {
   const nothing = undefined;
   return {
     interface: nothing,

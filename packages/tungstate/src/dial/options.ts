@@ -20,7 +20,7 @@ export type DialTarget =
     }
   | { readonly path: string; readonly host?: undefined };
 
-/** `ordered`: an interface is tried when the one before it has failed. `race`: also when that one takes longer than `raceDelay`. */
+/** `ordered`: an interface is tried when the one before it has failed. `race`: also when that one takes longer than `attemptDelay`. */
 export type InterfaceStrategy = "ordered" | "race";
 
 /** How a connection is to leave this machine. */
@@ -63,10 +63,10 @@ export interface DialOptions extends BindOptions {
   readonly proxyHeaders?: HeaderInput | undefined;
   /** TLS towards an `https:` proxy. */
   readonly proxyTls?: TlsOptions | undefined;
-  /** Milliseconds until the byte stream has to be there, per road: name, connection and proxy. 0: no limit. Default 10,000. */
+  /** Milliseconds until the byte stream has to be there, per route: name, connection and proxy. 0: no limit. Default 10,000. */
   readonly connectTimeout?: number | undefined;
   /** Milliseconds until the next address, or interface, is tried beside the last (RFC 8305 §5). Default 250. */
-  readonly raceDelay?: number | undefined;
+  readonly attemptDelay?: number | undefined;
   /** Whether small writes leave at once (TCP_NODELAY). Default true. */
   readonly noDelay?: boolean | undefined;
   /** TCP keep-alive: true, or the milliseconds of silence before the first probe. Default false: WebSocket pings do more. */
@@ -84,7 +84,7 @@ export const DIAL_OPTIONS: OptionNames<DialOptions> = {
   proxyHeaders: true,
   proxyTls: { ...TLS_OPTIONS },
   connectTimeout: true,
-  raceDelay: true,
+  attemptDelay: true,
   noDelay: true,
   keepAlive: true,
   tcpUserTimeout: true,
@@ -94,7 +94,7 @@ export const DIAL_OPTIONS: OptionNames<DialOptions> = {
 export const DEFAULT_CONNECT_TIMEOUT_MS = 10_000;
 
 /** RFC 8305 §8: the Connection Attempt Delay that it recommends. */
-export const DEFAULT_RACE_DELAY_MS = 250;
+export const DEFAULT_ATTEMPT_DELAY_MS = 250;
 
 /** `proxyHeaders` must not be an iterator here: this reads them. Throws INVALID_ARGUMENT, or INVALID_PROXY for `proxy`. */
 export function checkDialOptions(options: DialOptions): void {
@@ -105,7 +105,7 @@ export function checkDialOptions(options: DialOptions): void {
   }
   checkInteger("localPort", localPort, 1, 65_535);
   checkInteger("connectTimeout", options.connectTimeout, 0, MAX_TIME);
-  checkInteger("raceDelay", options.raceDelay, 0, MAX_TIME);
+  checkInteger("attemptDelay", options.attemptDelay, 0, MAX_TIME);
   checkInteger("tcpUserTimeout", options.tcpUserTimeout, 1, MAX_TIME);
   if (typeof keepAlive === "number") checkInteger("keepAlive", keepAlive, 1, MAX_TIME);
   if (family !== undefined && family !== 4 && family !== 6) invalid("family", "4 or 6", family);

@@ -2,16 +2,16 @@ import type { OptionNames } from "../options/names.ts";
 /** How long is waited between attempts. */
 export interface BackoffOptions {
   /** The first wait is a random time from 0 to this, in ms; the next ones up to twice as long each. Default 2,000. */
-  readonly base: number;
+  readonly initialDelay: number;
   /** The longest of these, in ms. Default 30,000. */
-  readonly ceiling: number;
-  /** A connection that was open this long, in ms, was stable: the waits behind it begin with `base` again. Default 10,000. */
-  readonly stableAfter: number;
+  readonly maxDelay: number;
+  /** A connection that was open this long, in ms, was stable: the waits behind it begin with `initialDelay` again. Default 10,000. */
+  readonly resetAfter: number;
 }
 
-export const BACKOFF_OPTIONS: OptionNames<BackoffOptions> = { base: true, ceiling: true, stableAfter: true };
+export const BACKOFF_OPTIONS: OptionNames<BackoffOptions> = { initialDelay: true, maxDelay: true, resetAfter: true };
 
-export const DEFAULT_BACKOFF: BackoffOptions = { base: 2_000, ceiling: 30_000, stableAfter: 10_000 };
+export const DEFAULT_BACKOFF: BackoffOptions = { initialDelay: 2_000, maxDelay: 30_000, resetAfter: 10_000 };
 
 /** What the server has asked for: not before so many ms, and spread over so many behind that. */
 export interface Hint {
@@ -46,12 +46,12 @@ export class Backoff {
 
   /** An attempt has failed, or a connection that was open for `openFor` ms has ended. Gives the ms to wait. */
   next(openFor: number | undefined, hint: Hint = NO_HINT): number {
-    const { base, ceiling, stableAfter } = this.options;
-    if (openFor !== undefined && openFor >= stableAfter) {
+    const { initialDelay, maxDelay, resetAfter } = this.options;
+    if (openFor !== undefined && openFor >= resetAfter) {
       this.waits = 0;
       this.count = 1;
     } else this.count++;
-    const window = Math.min(ceiling, base * 2 ** this.waits++);
+    const window = Math.min(maxDelay, initialDelay * 2 ** this.waits++);
     return Math.round(hint.notBefore + this.random() * Math.max(window, hint.spread));
   }
 }

@@ -11,7 +11,7 @@ export type Verdict =
 
 export interface Circumstances {
   /** ms: the longest wait of the backoff */
-  readonly ceiling: number;
+  readonly maxDelay: number;
   /** Whether the next attempt can have other credentials. */
   readonly mayRefresh: boolean;
   /** Milliseconds since 1970. */
@@ -59,7 +59,7 @@ export function judge(ending: Ending, circumstances: Circumstances): Verdict {
   return ending.type === "closed" ? judgeClose(ending.info, circumstances) : judgeFailure(ending.error, circumstances);
 }
 
-function judgeClose({ code, reason, error }: CloseInfo, { ceiling }: Circumstances): Verdict {
+function judgeClose({ code, reason, error }: CloseInfo, { maxDelay }: Circumstances): Verdict {
   if (error !== undefined && error.fault === "local") return { again: false, error };
   // a violation by the server, which its Close only answers
   if (error !== undefined && error.closeCode !== undefined) return AGAIN;
@@ -70,7 +70,7 @@ function judgeClose({ code, reason, error }: CloseInfo, { ceiling }: Circumstanc
   }
   if (code === CLOSE_CODE.SERVICE_RESTART) return { again: true, hint: RESTART_HINT };
   // overloaded: not before the longest wait, and at leisure
-  if (code === CLOSE_CODE.TRY_AGAIN_LATER) return { again: true, hint: { notBefore: ceiling, spread: ceiling } };
+  if (code === CLOSE_CODE.TRY_AGAIN_LATER) return { again: true, hint: { notBefore: maxDelay, spread: maxDelay } };
   return AGAIN;
 }
 

@@ -38,7 +38,7 @@ export interface ReconnectOptions extends Omit<ConnectOptions, "headers"> {
   readonly watchNetworks?: boolean;
   /** Numbers from 0 to just below 1, by which waits are spread. Default Math.random. */
   readonly random?: () => number;
-  /** Default: `connect`, which remembers the roads that failed. */
+  /** Default: `connect`, which remembers the routes that failed. */
   readonly connect?: Connector;
   /**
    * As for `connect`; but where it can't be set, without Linux or the package koffi, it is left out, and the heartbeat alone finds out
@@ -96,16 +96,16 @@ export function reconnectSettings(url: Provided<string | URL>, given: ReconnectO
     throw protocolError("INVALID_ARGUMENT", `outbox.policy is one of ${expected}, got ${describe(policy)}`);
   }
   checkAttempts(options);
-  const { base, ceiling, stableAfter } = DEFAULT_BACKOFF;
+  const { initialDelay, maxDelay, resetAfter } = DEFAULT_BACKOFF;
   return {
     url,
     // checked now, and taken out of what may be an iterator: it is needed more than once
     headers: typeof headers === "function" ? headers : checkHeaders(headers),
     providerTimeout: time(given, "providerTimeout", 10_000),
     backoff: {
-      base: time(backoff, "base", base, "backoff."),
-      ceiling: time(backoff, "ceiling", ceiling, "backoff."),
-      stableAfter: time(backoff, "stableAfter", stableAfter, "backoff."),
+      initialDelay: time(backoff, "initialDelay", initialDelay, "backoff."),
+      maxDelay: time(backoff, "maxDelay", maxDelay, "backoff."),
+      resetAfter: time(backoff, "resetAfter", resetAfter, "backoff."),
     },
     retry,
     outbox: { size: size({ "outbox.size": outbox.size }, "outbox.size", 1024 * 1024, 0), policy },

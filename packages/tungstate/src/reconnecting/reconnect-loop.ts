@@ -1,6 +1,6 @@
 import { CLOSE_CODE, WebSocketError } from "@tungstate/protocol";
-import { connectByRoads } from "../client/connect.ts";
-import { Roads } from "../dial/routes.ts";
+import { connectByRoutes } from "../client/connect.ts";
+import { Routes } from "../dial/routes.ts";
 import type { CloseInfo, WebSocketConnection } from "../connection/types.ts";
 import { Backoff, type Hint } from "./backoff.ts";
 import { reconnectingError } from "./errors.ts";
@@ -43,7 +43,7 @@ export class Succession {
   private readonly networks: Networks;
   private readonly wallClock: () => number;
   private readonly connect: Connector;
-  private readonly roads: Roads;
+  private readonly routes: Routes;
   private readonly backoff: Backoff;
   private readonly life = new AbortController();
   private waiting: { readonly pause: Pause; readonly hint: Hint } | undefined;
@@ -61,8 +61,8 @@ export class Succession {
     this.host = host;
     this.networks = surroundings.networks ?? networksOf(settings.clock);
     this.wallClock = surroundings.wallClock ?? Date.now;
-    this.roads = new Roads(settings.options);
-    this.connect = settings.connect ?? ((url, options) => connectByRoads(url, options, this.roads));
+    this.routes = new Routes(settings.options);
+    this.connect = settings.connect ?? ((url, options) => connectByRoutes(url, options, this.routes));
     this.backoff = new Backoff(settings.backoff, settings.random);
   }
 
@@ -146,7 +146,7 @@ export class Succession {
     );
     const info = await connection.closed;
     this.lost = { info, at: clock.now(), unsent: this.host.onLost(connection) };
-    if (info.error?.fault === "transport") this.roads.failed(connection.road?.interface);
+    if (info.error?.fault === "transport") this.routes.failed(connection.route?.interface);
     return info;
   }
 
@@ -154,7 +154,7 @@ export class Succession {
     if (this.last) return { again: false, error: undefined };
     const { url, headers, backoff, retry } = this.settings;
     const mayRefresh = (typeof url === "function" || typeof headers === "function") && !this.refreshed;
-    const verdict = judge(ending, { ceiling: backoff.ceiling, mayRefresh, now: this.wallClock() });
+    const verdict = judge(ending, { maxDelay: backoff.maxDelay, mayRefresh, now: this.wallClock() });
     if (refusesCredentials(ending)) this.refreshed = true;
     const wish = retry?.(ending, this.backoff.attempt);
     if (wish === undefined || wish === verdict.again) return verdict;

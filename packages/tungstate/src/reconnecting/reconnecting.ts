@@ -21,7 +21,7 @@ import { Sessions } from "./sessions.ts";
 import { NEVER_OPEN, Succession, type SuccessionHost, type Surroundings } from "./reconnect-loop.ts";
 import type { Attempt, Gap, ReconnectingConnection, ReconnectingEvents, ReconnectingStatus, Waiting } from "./types.ts";
 import { describe } from "../options/check.ts";
-import type { Road } from "../transport/route.ts";
+import type { Route } from "../transport/route.ts";
 import type { TlsInfo } from "../transport/tls-info.ts";
 
 /**
@@ -108,8 +108,8 @@ export class Reconnecting extends Emitter<ReconnectingEvents> implements Reconne
     return this.current?.headers ?? NO_HEADERS;
   }
 
-  get road(): Road | undefined {
-    return this.current?.road;
+  get route(): Route | undefined {
+    return this.current?.route;
   }
 
   get tls(): TlsInfo | undefined {

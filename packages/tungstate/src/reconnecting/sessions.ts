@@ -16,7 +16,7 @@ export interface SessionsHost {
 }
 
 /**
- * The reading half of a connection that reconnects: the messages of one connection behind those of another. They stay in the inbox of the
+ * The reading half of a connection that reconnects: the messages of one connection behind those of another. They stay in the receive queue of the
  * connection that they came by until somebody reads them, so that each server is made to wait as ever. A connection that has
  * ended is kept until it was read, but only one: of those before it, what nobody has read is dropped and counted in the gap.
  */

@@ -77,7 +77,7 @@ export interface ReconnectingEvents extends ConnectionEvents {
  * - What is written while there is no connection waits in the outbox.
  * - Reading goes on with the next connection's messages behind those of the last one.
  * - `close` and `error` come once, at the end: after `close()`, or when it makes no sense to try again.
- * - `protocol`, `headers`, `road`, `tls` and the addresses are those of the current connection, empty while there is none; `stats` are of all.
+ * - `protocol`, `headers`, `route`, `tls` and the addresses are those of the current connection, empty while there is none; `stats` are of all.
  * - `sendStream` waits for a connection, and rejects when that one ends under way. `ping` rejects while there is none.
  * - `flush` waits for a connection where something waits for one. It rejects with what ended a connection that takes something down with it.
  * - Once it has ended for good, `send`, `sendStream`, `flush` and `ping` reject with NOT_OPEN.

@@ -7,7 +7,7 @@ export interface Clock {
   /** Calls `callback` once after at least `delay` ms; the function returned prevents it. */
   after(delay: number, callback: () => void): () => void;
   /** Calls `callback` behind the I/O of this turn of the event loop. */
-  endOfTurn(callback: () => void): void;
+  endOfTick(callback: () => void): void;
 }
 
 export const systemClock: Clock = {
@@ -17,7 +17,7 @@ export const systemClock: Clock = {
     const timer = setTimeout(callback, Math.min(delay, MAX_TIME));
     return () => clearTimeout(timer);
   },
-  endOfTurn: (callback) => {
+  endOfTick: (callback) => {
     setImmediate(callback);
   },
 };

@@ -66,7 +66,7 @@ export class Deadlines {
     this.next = slot;
     this.cancel = this.clock.after(Math.max(0, this.timeOf(slot) - this.clock.now()), () => {
       // The process did something else for long, or stood still. What came meanwhile has yet to be read, and peers are not to blame.
-      if (this.clock.now() - this.timeOf(slot) > LATE) this.clock.endOfTurn(() => this.due());
+      if (this.clock.now() - this.timeOf(slot) > LATE) this.clock.endOfTick(() => this.due());
       else this.due();
     });
   }

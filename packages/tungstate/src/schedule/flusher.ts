@@ -63,7 +63,7 @@ export class Flusher {
 
   private awaitEnd(): void {
     this.awaited = true;
-    this.clock.endOfTurn(this.run);
+    this.clock.endOfTick(this.run);
   }
 
   private readonly run = (): void => {

@@ -22,7 +22,7 @@ import type { SecureContextOptions, TlsOptions } from "node:tls";
 import type { MemoryUse } from "../connection/memory-budget.ts";
 import { Connection, type ConnectionOwner } from "../connection/connection.ts";
 import { Emitter } from "../schedule/emitter.ts";
-import { Feed } from "../broadcast/broadcast-queue.ts";
+import { BroadcastQueue } from "../broadcast/broadcast-queue.ts";
 import {
   CONNECTION_OPTIONS,
   type ConnectionOptions,
@@ -108,7 +108,7 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
   /** The connections that are open or closing. */
   readonly connections: ReadonlySet<WebSocketConnection>;
   private readonly open = new Set<Connection>();
-  private readonly feed: Feed;
+  private readonly feed: BroadcastQueue;
   private readonly settings: ConnectionSettings;
   private readonly admission: Admission;
   private readonly room: Room;
@@ -136,7 +136,7 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
     checkNames(options, SERVER_OPTIONS);
     this.connections = this.open;
     this.settings = connectionSettings("server", options);
-    this.feed = new Feed(this.open, this.settings);
+    this.feed = new BroadcastQueue(this.open, this.settings);
     this.admission = new Admission(options, extensionsOf(this.settings));
     this.room = new Room(options, {
       proxies: this.admission.proxies,

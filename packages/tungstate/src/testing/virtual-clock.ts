@@ -26,7 +26,7 @@ export class VirtualClock implements Clock {
     return () => this.timers.delete(timer);
   }
 
-  endOfTurn(callback: () => void): void {
+  endOfTick(callback: () => void): void {
     setImmediate(callback);
   }
 

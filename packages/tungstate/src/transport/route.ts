@@ -1,5 +1,5 @@
 /** The way that a byte stream takes. Through a proxy, the addresses are those of the connection to the proxy. */
-export interface Road {
+export interface Route {
   /** The network interface that was asked for, else the one that has the local address. */
   readonly interface: string | undefined;
   readonly localAddress: string | undefined;

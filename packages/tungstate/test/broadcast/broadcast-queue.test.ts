@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import { PreparedMessage } from "@tungstate/protocol";
 import fc from "fast-check";
 import { systemClock } from "../../src/schedule/clock.ts";
-import { Feed, type Follower } from "../../src/broadcast/broadcast-queue.ts";
+import { BroadcastQueue, type Subscriber } from "../../src/broadcast/broadcast-queue.ts";
 import { Flusher } from "../../src/schedule/flusher.ts";
 import { turns } from "../support/server.ts";
 
@@ -12,7 +12,7 @@ const FRAME = 2 + DIGITS; // bytes
 const HALF = 5 * FRAME; // what is distributed at once
 
 /** Keeps what it is given, and may do something else whenever it is given something: as a stream does whose `write` calls the application. */
-class Listener implements Follower {
+class Listener implements Subscriber {
   fed: number;
   clear = true;
   waiting = 0;
@@ -21,7 +21,7 @@ class Listener implements Follower {
   readonly joinedAt: number;
   private readonly given: (listener: Listener) => void;
 
-  constructor(feed: Feed, given: (listener: Listener) => void = () => undefined) {
+  constructor(feed: BroadcastQueue, given: (listener: Listener) => void = () => undefined) {
     this.fed = this.joinedAt = feed.count;
     this.given = given;
   }
@@ -52,14 +52,14 @@ class Listener implements Follower {
 }
 
 interface Fed {
-  readonly feed: Feed;
+  readonly feed: BroadcastQueue;
   readonly listeners: Set<Listener>;
 }
 
 function feedFor(): Fed {
   const listeners = new Set<Listener>();
   const settings = { flusher: new Flusher(systemClock), writeBufferSize: 2 * HALF, maxFrameSize: 1000 };
-  return { feed: new Feed(listeners, settings), listeners };
+  return { feed: new BroadcastQueue(listeners, settings), listeners };
 }
 
 const messageOf = (number: number): PreparedMessage => new PreparedMessage(String(number).padStart(DIGITS, "0"));

@@ -103,7 +103,7 @@ for (const route of clientRoutes) {
 }
 
 describe("reconnecting", () => {
-  const quick = { proxy: false, backoff: { base: 1, ceiling: 1 } } as const;
+  const quick = { proxy: false, backoff: { initialDelay: 1, maxDelay: 1 } } as const;
 
   test("tries again after a 503 without a reason phrase, and waits for what a folded Retry-After says", async (t) => {
     let asked = 0;
@@ -194,7 +194,7 @@ describe("a response of an HTTP proxy", () => {
     const port = await respondingPort(t, () => `HTTP/1.1 ${statuses[asked++]}\r\n\r\n`);
     const connection = reconnecting("ws://server.example/", {
       proxy: `http://127.0.0.1:${port}`,
-      backoff: { base: 1, ceiling: 1 },
+      backoff: { initialDelay: 1, maxDelay: 1 },
     });
     await assert.rejects(connection.ready(), { code: "PROXY_AUTH" });
     assert.equal(asked, 3);

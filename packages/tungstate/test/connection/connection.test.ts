@@ -101,7 +101,7 @@ for (const kind of kinds) {
     });
 
     test("write says when to wait, send waits, and a reader that begins late gets everything", async () => {
-      const small = { writeBufferSize: 10_000, inboxSize: 20_000 };
+      const small = { writeBufferSize: 10_000, receiveQueueSize: 20_000 };
       await withConnected(kind, { client: small, server: small }, async ({ client, server }) => {
         const COUNT = 4000;
         let fulls = 0;
@@ -114,7 +114,7 @@ for (const kind of kinds) {
             assert.ok(client.bufferedAmount <= 12_000, `${client.bufferedAmount} bytes wait`);
           }
         })();
-        await until(() => fulls > 0 && server.stats.messagesReceived * 1064 > small.inboxSize);
+        await until(() => fulls > 0 && server.stats.messagesReceived * 1064 > small.receiveQueueSize);
         const received = await take(server, COUNT);
         await writing;
         received.forEach((message, number) => assert.deepEqual(message, filled(1000, number)));
@@ -248,7 +248,7 @@ describe("a connection", () => {
   test("close finishes by itself when the peer does not answer", async () => {
     await withConnected(
       memory,
-      { client: { closeTimeout: 60 }, server: { inboxSize: 0 } },
+      { client: { closeTimeout: 60 }, server: { receiveQueueSize: 0 } },
       async ({ client, server }) => {
         // a peer that is stuck: it does not read any more
         client.write("fill");

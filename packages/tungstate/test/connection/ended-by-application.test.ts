@@ -167,7 +167,7 @@ for (const [name, ending] of Object.entries(ENDINGS)) {
         const abort = new AbortController();
         const [near, far] = memoryPipe();
         const opening = client("ws://localhost/", near, {
-          compression: { asyncSize: 1024 },
+          compression: { asyncThreshold: 1024 },
           signal: abort.signal,
         });
         const request = await new Promise<string>((resolve) =>

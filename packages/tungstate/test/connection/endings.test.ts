@@ -156,7 +156,7 @@ for (const kind of kinds) {
     });
 
     test("who waits is told of the end", async () => {
-      const small = { writeBufferSize: 1000, inboxSize: 1000 };
+      const small = { writeBufferSize: 1000, receiveQueueSize: 1000 };
       await withConnected(kind, { client: small, server: small }, async ({ client: one, server: two }) => {
         const reading = (async () => {
           for await (const _ of one) assert.fail("nothing is sent");

@@ -12,7 +12,7 @@ for (const way of ["listener", "iteration", "batches"] as const) {
   test(`seed 1792: what is dropped behind a Close of one's own leaves no gap (${way})`, async () => {
     const [near, far] = memoryPipe();
     const raw = new Raw(near).send(upgradeRequest());
-    const connection = await accept(far, { inboxSize: 300, readAheadSize: 0 });
+    const connection = await accept(far, { receiveQueueSize: 300, readAheadSize: 0 });
     await raw.head();
     const closed = connection.close();
     for (let number = 0; number < 8; number++) raw.send(frame(TEXT, `${number}${"x".repeat(50)}`));
@@ -40,7 +40,7 @@ test("seed 11: a connection that was lost in the middle of a message, and is rea
   const clock = new VirtualClock();
   const [near, far] = memoryPipe();
   const raw = new Raw(near).send(upgradeRequest());
-  const connection = await accept(far, { clock, heartbeat: false, inboxSize: 100 });
+  const connection = await accept(far, { clock, heartbeat: false, receiveQueueSize: 100 });
   await raw.head();
   raw.send(frame(TEXT, "x".repeat(200)), frame(TEXT, "begun", { fin: false }));
   await turns(5);

@@ -233,7 +233,7 @@ for (const compression of [false, true]) {
     });
 
     test("keeps no more than writeBufferSize of it, and so waits for the reader", async () => {
-      const limits = { writeBufferSize: 10_000, inboxSize: 10_000 };
+      const limits = { writeBufferSize: 10_000, receiveQueueSize: 10_000 };
       await run({ client: limits, server: limits }, async ({ client, server }) => {
         let given = 0;
         const PART = 1000;

@@ -54,7 +54,7 @@ for (const kind of kinds) {
 
 describe("a message that waits", () => {
   for (const size of [10, 100_000]) {
-    for (const compression of [false, { asyncSize: 1024 }]) {
+    for (const compression of [false, { asyncThreshold: 1024 }]) {
       test(`of ${size} bytes${compression === false ? "" : ", compressed"}: is sent though another connection was given it with transfer`, async () => {
         await withConnected(memory, { client: { compression }, server: { compression } }, async (one) => {
           await withConnected(memory, {}, async (two) => {
@@ -78,7 +78,7 @@ describe("a message that waits", () => {
   }
 
   test("is deflated off the loop and sent though another connection was given it with transfer", async () => {
-    const compression = { asyncSize: 1024 };
+    const compression = { asyncThreshold: 1024 };
     await withConnected(memory, { client: { compression }, server: { compression } }, async (one) => {
       await withConnected(memory, {}, async (two) => {
         const data = new Uint8Array(100_000).map(() => Math.random() * 256); // does not get smaller, so it is sent as it is

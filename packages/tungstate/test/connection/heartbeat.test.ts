@@ -140,7 +140,7 @@ for (const role of ["client", "server"] as const) {
     }
 
     test("takes part of a frame for a sign of life, too", async () => {
-      const { connection, clock, raw } = await setting(role, { minProgress: false });
+      const { connection, clock, raw } = await setting(role, { minDataRate: false });
       const bytes = frame(TEXT, "x".repeat(60), { masked: role === "server" });
       for (const byte of bytes.subarray(0, 30)) {
         raw.send(Buffer.from([byte]));
@@ -151,8 +151,8 @@ for (const role of ["client", "server"] as const) {
       connection.terminate();
     });
 
-    test("does not take a full inbox of ours for a dead peer, nor a peer that fell silent meanwhile for a living one", async () => {
-      const { connection, clock, send } = await setting(role, { inboxSize: 1000, readAheadSize: 0 });
+    test("does not take a full receive queue of ours for a dead peer, nor a peer that fell silent meanwhile for a living one", async () => {
+      const { connection, clock, send } = await setting(role, { receiveQueueSize: 1000, readAheadSize: 0 });
       for (let number = 0; number < 40; number++) send(TEXT, "x".repeat(100));
       await turns(5);
       assert.ok(connection.stats.messagesReceived < 40, "reading has stopped");

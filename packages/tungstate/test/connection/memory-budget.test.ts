@@ -235,7 +235,7 @@ describe("what counts", () => {
     const [near, far] = memoryPipe();
     const [sender, receiver] = await Promise.all([
       client("ws://localhost/", near, { compression: true, memoryBudget: Infinity }),
-      accept(far, { compression: { asyncSize: 1024 }, memoryBudget: budget }),
+      accept(far, { compression: { asyncThreshold: 1024 }, memoryBudget: budget }),
     ]);
     const random = Buffer.from(Array.from({ length: 40_000 }, (_, at) => (at * 2_654_435_761) >>> 24));
     const received = new Promise<void>((resolve) => receiver.once("message", () => resolve()));
@@ -336,7 +336,7 @@ describe("beyond the budget", () => {
   });
 
   test("who does not read its messages loses them, and knows by the error", async (t) => {
-    const served = await serve(t, { memoryBudget: 50_000, inboxSize: 100_000 });
+    const served = await serve(t, { memoryBudget: 50_000, receiveQueueSize: 100_000 });
     const [near, far] = await served.pair({ memoryBudget: Infinity });
     for (let number = 0; number < 3; number++) near.write(Buffer.alloc(20_000));
     const info = await far.closed;

@@ -83,7 +83,7 @@ describe("a connection that is idle again", () => {
 });
 
 test("a slow reader of many small messages keeps little more than them", async (t) => {
-  const served = await serve(t, { inboxSize: 1_000_000 });
+  const served = await serve(t, { receiveQueueSize: 1_000_000 });
   const [near, far] = await served.pair();
   const before = await memoryInUse();
   // of 50 messages one is kept: it must not keep the memory that the others lay in

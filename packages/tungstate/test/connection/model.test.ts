@@ -75,10 +75,10 @@ const setting: fc.Arbitrary<Setting> = fc.record({
     maxLength: 5,
   }),
   options: fc.record({
-    inboxSize: fc.constantFrom(0, 1000, 1_000_000),
+    receiveQueueSize: fc.constantFrom(0, 1000, 1_000_000),
     writeBufferSize: fc.constantFrom(0, 1000, 100_000),
     maxFrameSize: fc.constantFrom(125, 1000, 1_000_000),
-    compression: fc.constantFrom(false, true, { contextTakeover: true }, { asyncSize: 1024 }),
+    compression: fc.constantFrom(false, true, { contextTakeover: true }, { asyncThreshold: 1024 }),
     heartbeat: fc.constant(false as const),
   }),
   ending,

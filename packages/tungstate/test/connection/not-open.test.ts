@@ -105,7 +105,7 @@ for (const route of routes) {
 for (const kind of kinds) {
   describe(`over ${kind.name}`, () => {
     test("all that waits for a peer that does not read rejects with NOT_OPEN and the cause when it is gone", async () => {
-      const small = { writeBufferSize: 1000, inboxSize: 1000 };
+      const small = { writeBufferSize: 1000, receiveQueueSize: 1000 };
       await withConnected(kind, { client: small, server: small }, async ({ client: own, server: peer }) => {
         const writer = own.split().writable.getWriter();
         // more than any stream takes, since nobody reads
@@ -168,7 +168,7 @@ describe("reconnecting", () => {
     const server = { connection: undefined as WebSocketConnection | undefined };
     let left = 1;
     const connection = reconnecting("ws://server/", {
-      backoff: { base: 1, ceiling: 1 },
+      backoff: { initialDelay: 1, maxDelay: 1 },
       outbox: { policy: "wait" },
       connect: async (url, options) => {
         if (left-- === 0) throw new Error("no more");

@@ -111,8 +111,8 @@ describe("ping", () => {
 
 for (const kind of kinds) {
   describe(`pings that come, over ${kind.name}`, () => {
-    test("are answered though nobody reads and the inbox is full of other things", async () => {
-      await withConnected(kind, { server: { inboxSize: 100_000 } }, async ({ client, server }) => {
+    test("are answered though nobody reads and the receive queue is full of other things", async () => {
+      await withConnected(kind, { server: { receiveQueueSize: 100_000 } }, async ({ client, server }) => {
         client.write(Buffer.alloc(50_000));
         for (let number = 0; number < 10; number++) assert.ok((await client.ping()) >= 0);
         assert.ok(server.stats.messagesReceived <= 1);

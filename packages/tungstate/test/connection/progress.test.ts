@@ -25,7 +25,7 @@ async function slow(t: TestContext, options: ConnectionOptions = {}): Promise<Sl
   const connection = await accept(far, {
     clock,
     heartbeat: false,
-    minProgress: { bytes: 100, interval: 1000 },
+    minDataRate: { bytes: 100, interval: 1000 },
     ...options,
   });
   let info: CloseInfo | undefined;
@@ -54,7 +54,7 @@ async function told(raw: Raw): Promise<number | undefined> {
   return (await raw.frames()).at(-1)?.payload.readUInt16BE(0);
 }
 
-describe("minProgress", () => {
+describe("minDataRate", () => {
   for (const [bytes, goesOn] of [
     [99, false],
     [100, true],
@@ -141,7 +141,7 @@ describe("minProgress", () => {
   });
 
   test("does not count while nothing is read because nobody takes what came", async (t) => {
-    const { clock, send, connection } = await slow(t, { inboxSize: 100, readAheadSize: 0 });
+    const { clock, send, connection } = await slow(t, { receiveQueueSize: 100, readAheadSize: 0 });
     await send(Buffer.concat([frame(2, Buffer.alloc(200)), BEGIN]));
     await clock.advance(5000);
     assert.equal(connection.state, "open");
@@ -153,7 +153,7 @@ describe("minProgress", () => {
   });
 
   test("false turns it off", async (t) => {
-    const { clock, send, connection } = await slow(t, { minProgress: false });
+    const { clock, send, connection } = await slow(t, { minDataRate: false });
     await send(BEGIN);
     await clock.advance(10_000_000);
     assert.equal(connection.state, "open");
@@ -161,7 +161,7 @@ describe("minProgress", () => {
   });
 
   test("parts that are left out have their defaults", async (t) => {
-    const { clock, send, connection } = await slow(t, { minProgress: {} });
+    const { clock, send, connection } = await slow(t, { minDataRate: {} });
     await send(BEGIN);
     await clock.advance(59_900);
     assert.equal(connection.state, "open");
@@ -172,9 +172,9 @@ describe("minProgress", () => {
   test("what it can't be is refused", async () => {
     for (const wrong of [true, 5, null, { bytes: 0 }, { interval: 0 }, { bytes: "1" }]) {
       const [, far] = memoryPipe();
-      await assert.rejects(accept(far, { minProgress: wrong as false }), {
+      await assert.rejects(accept(far, { minDataRate: wrong as false }), {
         code: "INVALID_ARGUMENT",
-        message: /minProgress/,
+        message: /minDataRate/,
       });
     }
   });

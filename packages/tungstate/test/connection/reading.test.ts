@@ -97,7 +97,7 @@ describe("listeners", () => {
         assert.deepEqual(seen, upTo(0, COUNT));
         assert.equal(far.state, "open");
       },
-      { server: { inboxSize: Infinity } },
+      { server: { receiveQueueSize: Infinity } },
     );
   });
 
@@ -190,10 +190,10 @@ describe("iterations", () => {
   });
 });
 
-describe("the inbox", () => {
-  for (const inboxSize of [0, 1, 1000, 100_000]) {
-    test(`of ${inboxSize} bytes holds the peer back, and nothing is lost`, async () => {
-      const limits = { inboxSize, readAheadSize: 0, writeBufferSize: 1000 };
+describe("the receive queue", () => {
+  for (const receiveQueueSize of [0, 1, 1000, 100_000]) {
+    test(`of ${receiveQueueSize} bytes holds the peer back, and nothing is lost`, async () => {
+      const limits = { receiveQueueSize, readAheadSize: 0, writeBufferSize: 1000 };
       await run(
         async (near, far) => {
           const COUNT = 3000;
@@ -206,7 +206,7 @@ describe("the inbox", () => {
             await turns(10);
           }
           // what the pipe and the two ends hold
-          const most = inboxSize + 2 * 64 * 1024 + 64 * 1024 + 2 * 1000;
+          const most = receiveQueueSize + 2 * 64 * 1024 + 64 * 1024 + 2 * 1000;
           assert.ok(sent * 100 <= most, `${sent} messages left`);
           const before = sent;
           await turns(10);
@@ -232,7 +232,7 @@ describe("the inbox", () => {
         const info = await far.close(4002);
         assert.deepEqual([info.code, info.clean], [4001, true]);
       },
-      { server: { inboxSize: 1000 } },
+      { server: { receiveQueueSize: 1000 } },
     );
   });
 });

@@ -2,12 +2,12 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { Message } from "@tungstate/protocol";
 import fc from "fast-check";
-import { Inbox } from "../../src/connection/reading/receive-queue.ts";
+import { ReceiveQueue } from "../../src/connection/reading/receive-queue.ts";
 import { collectGarbage, memoryInUse } from "../support/memory.ts";
 
 const message = (size: number): Message => new Message("binary", new Uint8Array(size), 0, size);
 
-describe("an inbox", () => {
+describe("an receive queue", () => {
   test("gives back what was put in, in order, and counts 64 bytes for each message besides its own", () => {
     fc.assert(
       fc.property(
@@ -16,21 +16,21 @@ describe("an inbox", () => {
           size: "max",
         }),
         (steps) => {
-          const inbox = new Inbox();
+          const receiveQueue = new ReceiveQueue();
           let model: Message[] = [];
           for (const step of steps) {
             if (typeof step === "number") {
               const one = message(step);
-              inbox.push(one);
+              receiveQueue.push(one);
               model.push(one);
-            } else if (step === "shift") assert.equal(inbox.shift(), model.shift());
+            } else if (step === "shift") assert.equal(receiveQueue.shift(), model.shift());
             else {
-              assert.deepEqual(inbox.drain(), model);
+              assert.deepEqual(receiveQueue.drain(), model);
               model = [];
             }
-            assert.equal(inbox.count, model.length);
+            assert.equal(receiveQueue.count, model.length);
             assert.equal(
-              inbox.size,
+              receiveQueue.size,
               model.reduce((sum, one) => sum + one.size + 64, 0),
             );
           }
@@ -43,39 +43,39 @@ describe("an inbox", () => {
   test("holds thousands of small messages in little more memory than it counts", async () => {
     const COUNT = 20_000;
     for (const size of [0, 20, 200, 2000]) {
-      const fill = (): Inbox => {
-        const inbox = new Inbox();
+      const fill = (): ReceiveQueue => {
+        const receiveQueue = new ReceiveQueue();
         for (let number = 0; number < COUNT; number++) {
           // as they come: in memory that each shares with messages of other connections
-          inbox.push(new Message("binary", new Uint8Array(8192).fill(number & 0xff, 100), 100, size));
+          receiveQueue.push(new Message("binary", new Uint8Array(8192).fill(number & 0xff, 100), 100, size));
         }
-        return inbox;
+        return receiveQueue;
       };
       const before = await memoryInUse();
-      const inbox = fill();
+      const receiveQueue = fill();
       const growth = (await memoryInUse()) - before;
       assert.ok(
-        growth < 128 * 8400 + 1.5 * inbox.size, // the first 128 stay where they came
-        `${growth / COUNT} bytes for each message, counted as ${inbox.size / COUNT}`,
+        growth < 128 * 8400 + 1.5 * receiveQueue.size, // the first 128 stay where they came
+        `${growth / COUNT} bytes for each message, counted as ${receiveQueue.size / COUNT}`,
       );
       for (let number = 0; number < COUNT; number++) {
-        const bytes = inbox.shift()?.bytes;
+        const bytes = receiveQueue.shift()?.bytes;
         assert.ok(bytes?.length === size && bytes.every((byte) => byte === (number & 0xff)));
       }
     }
   });
 
   test("does not keep what was taken, though it is never empty", async () => {
-    const inbox = new Inbox();
-    inbox.push(message(10));
+    const receiveQueue = new ReceiveQueue();
+    receiveQueue.push(message(10));
     const taken: WeakRef<Message>[] = [];
     for (let round = 0; round < 500; round++) {
-      inbox.push(message(10));
-      const one = inbox.shift();
+      receiveQueue.push(message(10));
+      const one = receiveQueue.shift();
       if (one !== undefined) taken.push(new WeakRef(one));
     }
     await collectGarbage();
     assert.ok(taken.filter((ref) => ref.deref() !== undefined).length <= 1);
-    assert.equal(inbox.count, 1);
+    assert.equal(receiveQueue.count, 1);
   });
 });

@@ -312,7 +312,7 @@ for (const route of routes) {
 test("close() waits for messages that are being compressed off the loop, and delivers them", async (t) => {
   const clock = new VirtualClock();
   const [near, far] = memoryPipe();
-  const compression = { asyncSize: 1024, level: 9 };
+  const compression = { asyncThreshold: 1024, level: 9 };
   const accepted = accept(far, { clock, closeTimeout: CLOSE_TIMEOUT, heartbeat: false, compression });
   const peer = new SlowPeer(near, true);
   await peer.handshake("/", { "Sec-WebSocket-Extensions": "permessage-deflate" });

@@ -183,7 +183,7 @@ function pour(raw: Raw, count: number, last?: Buffer): void {
   if (last !== undefined) raw.send(last);
 }
 
-const SMALL = { inboxSize: 10_000, readAheadSize: 100_000 };
+const SMALL = { receiveQueueSize: 10_000, readAheadSize: 100_000 };
 const WIRE = 1008; // bytes of such a message with its header
 
 /** Lets the streams move until nothing moves any more. */
@@ -196,8 +196,8 @@ async function standstill(connection: WebSocketConnection): Promise<number> {
 }
 
 describe("a peer", () => {
-  test("is made to wait at inboxSize by a reader that takes something now and then", async () => {
-    const { connection, raw, clock, sent } = await virtual({ ...SMALL, inboxSize: 100_000 });
+  test("is made to wait at receiveQueueSize by a reader that takes something now and then", async () => {
+    const { connection, raw, clock, sent } = await virtual({ ...SMALL, receiveQueueSize: 100_000 });
     pour(raw, 150, frame(PING));
     const messages = connection[Symbol.asyncIterator]();
     // a message every 50 ms, which does not make room
@@ -225,7 +225,7 @@ describe("a peer", () => {
   });
 
   test(`is read ahead behind ${SLOW} ms in which a slow reader has made no room, and then waits again`, async () => {
-    const { connection, raw, clock, sent } = await virtual({ ...SMALL, inboxSize: 100_000 });
+    const { connection, raw, clock, sent } = await virtual({ ...SMALL, receiveQueueSize: 100_000 });
     pour(raw, 150, frame(PING));
     const messages = connection[Symbol.asyncIterator]();
     const first = await standstill(connection);
@@ -250,7 +250,7 @@ describe("a peer", () => {
     connection.terminate();
   });
 
-  test("is made to wait at inboxSize, however long, when readAheadSize is 0", async () => {
+  test("is made to wait at receiveQueueSize, however long, when readAheadSize is 0", async () => {
     const { connection, raw, clock, sent } = await virtual({ ...SMALL, readAheadSize: 0 });
     pour(raw, 50, frame(PING));
     await standstill(connection);
@@ -260,7 +260,7 @@ describe("a peer", () => {
     connection.terminate();
   });
 
-  test("is made to wait at inboxSize and readAheadSize, of which nothing is lost", async () => {
+  test("is made to wait at receiveQueueSize and readAheadSize, of which nothing is lost", async () => {
     const budget = new MemoryBudget(10 * MiB);
     const { connection, raw, clock } = await virtual({ ...SMALL, memoryBudget: budget });
     const COUNT = 1000;
@@ -408,7 +408,7 @@ async function exhausted(
   ) => Promise<void>,
 ): Promise<void> {
   const pair = await kind.make();
-  const options = { heartbeat: { interval: 100, timeout: 100 }, inboxSize: 1000, readAheadSize: 10_000 };
+  const options = { heartbeat: { interval: 100, timeout: 100 }, receiveQueueSize: 1000, readAheadSize: 10_000 };
   const [mine, theirs] = role === "client" ? [pair.client, pair.server] : [pair.server, pair.client];
   const peer = { heartbeat: false, closeTimeout: 1 } as const;
   const [connection, other] = await Promise.all(
@@ -449,7 +449,10 @@ test("Web streams that fail are noticed while nothing is read", async () => {
       },
       write: (bytes) => void near.write(bytes),
     });
-    const connection = await accept({ readable, writable }, { inboxSize: 0, readAheadSize: 0, heartbeat: false });
+    const connection = await accept(
+      { readable, writable },
+      { receiveQueueSize: 0, readAheadSize: 0, heartbeat: false },
+    );
     await raw.head();
     pour(raw, 10);
     await standstill(connection);
@@ -461,7 +464,7 @@ test("Web streams that fail are noticed while nothing is read", async () => {
   }
 });
 
-test("messages that come behind our Close are kept up to inboxSize and readAheadSize, and dropped beyond", async () => {
+test("messages that come behind our Close are kept up to receiveQueueSize and readAheadSize, and dropped beyond", async () => {
   const { connection, raw } = await virtual(SMALL);
   void connection.close();
   pour(raw, 200, frame(CLOSE, closePayload(1000)));
@@ -473,10 +476,10 @@ test("messages that come behind our Close are kept up to inboxSize and readAhead
 });
 
 test("a compressed message behind a full queue is inflated, and the Close behind it seen", async () => {
-  const compression = { asyncSize: 1024, threshold: 0 };
+  const compression = { asyncThreshold: 1024, threshold: 0 };
   await withConnected(
     memory,
-    { client: { compression, inboxSize: 1000 }, server: { compression } },
+    { client: { compression, receiveQueueSize: 1000 }, server: { compression } },
     async ({ client: near, server: far }) => {
       near.on("message", () => undefined);
       near.pause();
@@ -492,7 +495,7 @@ test("a compressed message behind a full queue is inflated, and the Close behind
 
 test("a reconnecting connection that nobody reads reconnects, and its messages wait", () =>
   inWorld(async (world) => {
-    const connection = world.start({ inboxSize: 1000, heartbeat: { interval: 300, timeout: 300 } });
+    const connection = world.start({ receiveQueueSize: 1000, heartbeat: { interval: 300, timeout: 300 } });
     await connection.ready();
     for (let number = 0; number < 500; number++) world.server.write(`message ${number}`.padEnd(1000));
     void world.server.close(1001);

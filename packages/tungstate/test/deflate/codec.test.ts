@@ -185,7 +185,7 @@ describe("deflating", () => {
     test(`is the same as zlib's, by ${keep ? "a kept stream" : "public functions"}`, () => {
       releaseKept();
       keepStreams(keep);
-      const one = codec(NO_TAKEOVER, "server", { threshold: 0, level: 6, memoryLevel: 7 });
+      const one = codec(NO_TAKEOVER, "server", { threshold: 0, level: 6, memLevel: 7 });
       for (let index = 0; index < 20; index++) {
         const message = bytesOf(JSON.stringify(Array.from({ length: index * 10 + 5 }, (_, at) => ({ at, index }))));
         const expected = zlib.deflateRawSync(message, { memLevel: 7, finishFlush: zlib.constants.Z_SYNC_FLUSH });
@@ -198,7 +198,7 @@ describe("deflating", () => {
     keepStreams(true);
     let state = 1;
     const noise = new Uint8Array(70_000).map(() => (state = Math.imul(state, 1664525) + 1013904223) >>> 24);
-    const one = codec(TAKEOVER, "server", { threshold: 100, asyncSize: 2000 });
+    const one = codec(TAKEOVER, "server", { threshold: 100, asyncThreshold: 2000 });
     assert.equal(one.deflate(noise.subarray(0, 500)), undefined);
     const later = one.deflate(noise);
     assert.ok(later instanceof Promise);
@@ -220,7 +220,7 @@ describe("deflating", () => {
   test("text and its bytes give the same, on the loop and off it", async () => {
     const texts = ["abc".repeat(100), "äöü".repeat(300), "\u{1f600}!".repeat(400), "a".repeat(999), "ä".repeat(999)];
     for (const text of texts) {
-      const one = codec(NO_TAKEOVER, "client", { threshold: 0, asyncSize: 1024 });
+      const one = codec(NO_TAKEOVER, "client", { threshold: 0, asyncThreshold: 1024 });
       assert.equal(
         toHex((await kept(one.deflate(text))) ?? assert.fail()),
         toHex((await kept(one.deflate(bytesOf(text)))) ?? assert.fail()),
@@ -229,9 +229,9 @@ describe("deflating", () => {
   });
 
   test("with context takeover, similar messages become smaller, and nothing else does that", async () => {
-    const size = async (params: DeflateParams, asyncSize: number) => {
-      const one = codec(params, "server", { threshold: 0, asyncSize });
-      const pad = asyncSize === 1024 ? JSON.stringify(Array.from({ length: 300 }, (_, at) => at * 3)) : "";
+    const size = async (params: DeflateParams, asyncThreshold: number) => {
+      const one = codec(params, "server", { threshold: 0, asyncThreshold });
+      const pad = asyncThreshold === 1024 ? JSON.stringify(Array.from({ length: 300 }, (_, at) => at * 3)) : "";
       let last = 0;
       for (let index = 0; index < 5; index++) {
         const deflated = await kept(one.deflate(Buffer.concat([similar(index), bytesOf(pad)])));
@@ -241,8 +241,8 @@ describe("deflating", () => {
       one.close();
       return last;
     };
-    for (const asyncSize of [65536, 1024]) {
-      assert.ok((await size(TAKEOVER, asyncSize)) < (await size(NO_TAKEOVER, asyncSize)) / 2);
+    for (const asyncThreshold of [65536, 1024]) {
+      assert.ok((await size(TAKEOVER, asyncThreshold)) < (await size(NO_TAKEOVER, asyncThreshold)) / 2);
     }
   });
 
@@ -346,9 +346,14 @@ describe("messages there and back", () => {
 
   for (const role of ["server", "client"] as const) {
     test(`from a ${role}, between two of ours, whatever the parameters`, async () => {
-      const run = async (params: DeflateParams, list: readonly Step[], asyncSize: number, cuts: readonly number[]) => {
-        const sender = codec(params, role, { threshold: 0, asyncSize });
-        const receiver = codec(params, role === "server" ? "client" : "server", { threshold: 0, asyncSize: 1024 });
+      const run = async (
+        params: DeflateParams,
+        list: readonly Step[],
+        asyncThreshold: number,
+        cuts: readonly number[],
+      ) => {
+        const sender = codec(params, role, { threshold: 0, asyncThreshold });
+        const receiver = codec(params, role === "server" ? "client" : "server", { threshold: 0, asyncThreshold: 1024 });
         let cut = 0;
         await send(sender, list, async (payload, message) => {
           if (payload === undefined) return;
@@ -368,8 +373,8 @@ describe("messages there and back", () => {
   }
 
   test("to one who keeps a live inflater with no larger window than agreed", async () => {
-    const run = async (params: DeflateParams, list: readonly Step[], asyncSize: number) => {
-      const sender = codec(params, "server", { threshold: 0, asyncSize });
+    const run = async (params: DeflateParams, list: readonly Step[], asyncThreshold: number) => {
+      const sender = codec(params, "server", { threshold: 0, asyncThreshold });
       const peer = new LivePeer("inflate", params.serverMaxWindowBits);
       await send(sender, list, async (payload, message) => {
         if (payload === undefined) return;
@@ -382,8 +387,8 @@ describe("messages there and back", () => {
   });
 
   test("from one who keeps a live deflater", async () => {
-    const run = async (windowBits: 9 | 10 | 15, messages: readonly Uint8Array[], asyncSize: number) => {
-      const receiver = codec({ ...TAKEOVER, clientMaxWindowBits: windowBits }, "server", { asyncSize });
+    const run = async (windowBits: 9 | 10 | 15, messages: readonly Uint8Array[], asyncThreshold: number) => {
+      const receiver = codec({ ...TAKEOVER, clientMaxWindowBits: windowBits }, "server", { asyncThreshold });
       const peer = new LivePeer("deflate", windowBits);
       for (const message of messages) {
         const payload = await peer.deflate(message);

@@ -90,7 +90,7 @@ class End implements ProtocolSink {
 after(() => assert.deepEqual(jobCounts(), { running: 0, waiting: 0 }));
 
 const LARGE = "a large message ".repeat(1000);
-const SMALL = { threshold: 0, asyncSize: 1024 };
+const SMALL = { threshold: 0, asyncThreshold: 1024 };
 
 describe("compressed messages, sent", () => {
   test("those behind one that is deflated off the loop wait for it", async () => {
@@ -399,10 +399,10 @@ test("any messages through any parameters, chunks and kinds come out the same an
     role: "client" | "server",
     messages: readonly { bytes: Uint8Array; kind: string }[],
     chunk: number,
-    asyncSize: number,
+    asyncThreshold: number,
     maxFrameSize: number,
   ) => {
-    const from = new End(role, params, { threshold: 20, asyncSize }, { maxFrameSize });
+    const from = new End(role, params, { threshold: 20, asyncThreshold }, { maxFrameSize });
     const to = new End(role === "server" ? "client" : "server", params, SMALL);
     const sent: string[] = [];
     for (const { bytes, kind } of messages) {

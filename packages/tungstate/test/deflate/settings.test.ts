@@ -26,10 +26,10 @@ describe("the compression option", () => {
       contextTakeover: false,
       windowBits: 15,
       fallbackOffers: true,
-      memoryLevel: 8,
+      memLevel: 8,
       level: 2,
       threshold: 128,
-      asyncSize: 65536,
+      asyncThreshold: 65536,
       binary: true,
     });
     const keeping = settings({ contextTakeover: true });
@@ -40,10 +40,10 @@ describe("the compression option", () => {
   // [name, in range, out of range]
   const RANGES: readonly [keyof CompressionOptions, readonly unknown[], readonly unknown[]][] = [
     ["windowBits", [8, 15], [7, 16, 0, 10.5, NaN, Infinity, "10", null]],
-    ["memoryLevel", [1, 9], [0, 10, 1.5, "8"]],
+    ["memLevel", [1, 9], [0, 10, 1.5, "8"]],
     ["level", [1, 9], [0, 10, -1, "6"]],
     ["threshold", [0, 1, 1e9, Infinity], [-1, 0.5, NaN, "1"]],
-    ["asyncSize", [1024, 16 * 1024 * 1024], [1023, 16 * 1024 * 1024 + 1, Infinity, {}]],
+    ["asyncThreshold", [1024, 16 * 1024 * 1024], [1023, 16 * 1024 * 1024 + 1, Infinity, {}]],
     ["contextTakeover", [true, false], [0, "yes", null]],
     ["binary", [true, false], [1, "no"]],
     ["fallbackOffers", [true, false], [1, "no", null]],

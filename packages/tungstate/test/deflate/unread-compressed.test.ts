@@ -37,7 +37,7 @@ function numbered(number: number, size: number): Uint8Array {
 function framesOf({ count, size }: Chunk, contextTakeover: boolean, masked: boolean): Buffer {
   const deflater = codec(contextTakeover ? TAKEOVER : NO_TAKEOVER, masked ? "client" : "server", {
     threshold: 0,
-    asyncSize: 2 * MiB,
+    asyncThreshold: 2 * MiB,
   });
   const frames: Buffer[] = [];
   for (let number = 0; number < count; number++) {
@@ -72,7 +72,7 @@ async function unread(t: TestContext, role: Role, contextTakeover: boolean): Pro
   const options = {
     compression: { contextTakeover, windowBits: 15 },
     heartbeat: false,
-    inboxSize: INBOX,
+    receiveQueueSize: INBOX,
     readAheadSize: READ_AHEAD,
     memoryBudget: budget,
   } as const;
@@ -268,7 +268,7 @@ for (const role of ["client", "server"] as const) {
       end.stream.write(framesOf(chunk, false, end.masked));
       await read;
       done = true;
-      // 1 MiB are 32 messages, and what was in the inbox before
+      // 1 MiB are 32 messages, and what was in the receive queue before
       const most = Math.max(...ticks, inTick);
       assert.ok(most <= 100, `${most} messages in a tick`);
     });

@@ -16,10 +16,10 @@ const bits = fc.integer({ min: 9, max: 15 }); // zlib has no window of 8 bits
 const ours: fc.Arbitrary<CompressionOptions> = fc.record({
   contextTakeover: fc.boolean(),
   windowBits: bits as fc.Arbitrary<WindowBits>,
-  memoryLevel: fc.integer({ min: 1, max: 9 }),
+  memLevel: fc.integer({ min: 1, max: 9 }),
   level: fc.integer({ min: 1, max: 9 }),
   threshold: fc.constantFrom(0, 32, 1000),
-  asyncSize: fc.constantFrom(1024, 65_536),
+  asyncThreshold: fc.constantFrom(1024, 65_536),
 });
 // A server of ours may ask a client of ws for less than that is told to do, which it then refuses.
 const wish = fc.option(fc.constant(true), { nil: undefined });

@@ -12,11 +12,11 @@ import { closedPort, listenEcho, LOOPBACK } from "./support/peers.ts";
 describe("bindToDevice", { skip: process.platform !== "linux" && "SO_BINDTODEVICE is a thing of Linux" }, () => {
   test("a connection bound to the loopback device", async (t) => {
     const peer = await listenEcho(t);
-    const { stream, road } = await dial(
+    const { stream, route } = await dial(
       { host: "127.0.0.1", port: peer.port },
       { interface: LOOPBACK, bindToDevice: true, localAddress: "127.0.0.5", tcpUserTimeout: 10_000 },
     );
-    assert.deepEqual([road.interface, road.localAddress], [LOOPBACK, "127.0.0.5"]);
+    assert.deepEqual([route.interface, route.localAddress], [LOOPBACK, "127.0.0.5"]);
     stream.write("hello");
     assert.equal(String((await once(stream, "data"))[0]), "hello");
     stream.end();

@@ -34,12 +34,12 @@ async function failure(promise: Promise<unknown>): Promise<ConnectError> {
 }
 
 describe("dial", () => {
-  test("a byte stream, and the road it took", async (t) => {
+  test("a byte stream, and the route it took", async (t) => {
     const peer = await listenEcho(t);
-    const { stream, road } = await dial({ host: "127.0.0.1", port: peer.port });
+    const { stream, route } = await dial({ host: "127.0.0.1", port: peer.port });
     stream.write("hello");
     assert.equal(String((await once(stream, "data"))[0]), "hello");
-    assert.deepEqual(road, {
+    assert.deepEqual(route, {
       interface: LOOPBACK,
       localAddress: "127.0.0.1",
       localPort: stream.localPort,
@@ -62,10 +62,10 @@ describe("dial", () => {
   test("over a Unix socket", async (t) => {
     const path = join(temporaryFolder(t), "socket");
     await listenEcho(t, { path });
-    const { stream, road } = await dial({ path });
+    const { stream, route } = await dial({ path });
     stream.write("hello");
     assert.equal(String((await once(stream, "data"))[0]), "hello");
-    assert.equal(road.path, path);
+    assert.equal(route.path, path);
     stream.destroy();
     const missing = await failure(dial({ path: `${path}-not` }));
     assert.equal(missing.code, "REFUSED");
@@ -86,29 +86,29 @@ describe("dial", () => {
     const peer = await listen(t);
     const localPort = await closedPort("127.0.0.2");
     const accepted = peer.accepted();
-    const { stream, road } = await dial(
+    const { stream, route } = await dial(
       { host: "127.0.0.1", port: peer.port },
       { localAddress: "127.0.0.2", localPort },
     );
     const socket = await accepted;
     assert.equal(socket.remoteAddress, "127.0.0.2");
     assert.equal(socket.remotePort, localPort);
-    assert.deepEqual([road.interface, road.localAddress, road.localPort], [LOOPBACK, "127.0.0.2", localPort]);
+    assert.deepEqual([route.interface, route.localAddress, route.localPort], [LOOPBACK, "127.0.0.2", localPort]);
     stream.destroy();
   });
 
   test("from an IPv6 address", { skip: !HAS_IPV6 && "there is no IPv6 here" }, async (t) => {
     const peer = await listen(t, undefined, { host: "::1" });
-    const { stream, road } = await dial({ host: "[::1]", port: peer.port }, { localAddress: "::1" });
-    assert.deepEqual([road.localAddress, road.remoteAddress], ["::1", "::1"]);
+    const { stream, route } = await dial({ host: "[::1]", port: peer.port }, { localAddress: "::1" });
+    assert.deepEqual([route.localAddress, route.remoteAddress], ["::1", "::1"]);
     stream.destroy();
   });
 
   test("by an interface: its address of the family in use", async (t) => {
     for (const host of HAS_IPV6 ? ["127.0.0.1", "::1"] : ["127.0.0.1"]) {
       const peer = await listen(t, undefined, { host });
-      const { stream, road } = await dial({ host, port: peer.port }, { interface: LOOPBACK });
-      assert.deepEqual([road.interface, road.localAddress], [LOOPBACK, host]);
+      const { stream, route } = await dial({ host, port: peer.port }, { interface: LOOPBACK });
+      assert.deepEqual([route.interface, route.localAddress], [LOOPBACK, host]);
       stream.destroy();
     }
   });
@@ -117,7 +117,7 @@ describe("dial", () => {
     const peer = await listen(t);
     const plain = await dial({ host: "127.0.0.1", port: peer.port });
     const kept = await dial({ host: "127.0.0.1", port: peer.port }, { keepAlive: 5_000 });
-    const timers = [plain, kept].map(({ road }) => socketTimer(road.localPort));
+    const timers = [plain, kept].map(({ route }) => socketTimer(route.localPort));
     if (timers.includes(undefined))
       t.diagnostic("ss (Debian: iproute2) is missing: only that it connects was looked at");
     else assert.deepEqual(timers, ["", "keepalive"]);
@@ -144,7 +144,7 @@ describe("dial", () => {
     const port = await silentPort(t);
     const lookup = names({ "slow.example": ["127.0.0.1", "127.0.0.2"] });
     t.mock.timers.enable({ apis: ["setTimeout"] });
-    const failing = failure(dial({ host: "slow.example", port }, { lookup, raceDelay: 5, connectTimeout: 200 }));
+    const failing = failure(dial({ host: "slow.example", port }, { lookup, attemptDelay: 5, connectTimeout: 200 }));
     await turns(5); // the first address has been asked
     t.mock.timers.tick(5);
     await turns(5); // the second one has refused
@@ -162,8 +162,8 @@ describe("dial", () => {
     const port = await silentPort(t);
     const peer = await listen(t, undefined, { host: "127.0.0.3", port });
     const lookup = names({ "slow.example": ["127.0.0.1", "127.0.0.3"] });
-    const { stream, road } = await dial({ host: "slow.example", port }, { lookup, raceDelay: 5 });
-    assert.equal(road.remoteAddress, "127.0.0.3");
+    const { stream, route } = await dial({ host: "slow.example", port }, { lookup, attemptDelay: 5 });
+    assert.equal(route.remoteAddress, "127.0.0.3");
     stream.destroy();
     await peer.idle();
   });
@@ -334,7 +334,7 @@ describe("what dialing fails with", () => {
       [{ interfaceStrategy: "random" as "race" }, /interfaceStrategy has to be "ordered" or "race"/],
       [{ connectTimeout: -1 }, /connectTimeout/],
       [{ connectTimeout: 2 ** 31 }, /connectTimeout/],
-      [{ raceDelay: 0.5 }, /raceDelay/],
+      [{ attemptDelay: 0.5 }, /attemptDelay/],
       [{ keepAlive: 0 }, /keepAlive/],
       [{ tcpUserTimeout: 0 }, /tcpUserTimeout/],
     ] as const;

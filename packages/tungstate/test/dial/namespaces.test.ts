@@ -71,15 +71,15 @@ describe("two networks to one server", { skip: impossible ?? false }, () => {
         try {
           assert.equal((await transfer(target)).by, "eth1");
           for (const n of [1, 2]) {
-            const { by, road } = await transfer({ ...target, options: { interface: `eth${n}` } });
+            const { by, route } = await transfer({ ...target, options: { interface: `eth${n}` } });
             assert.equal(by, `eth${n}`);
-            assert.equal(road?.interface, `eth${n}`);
-            assert.equal(road?.localAddress, family === 4 ? `10.77.${n}.1` : `fd77:${n}::1`);
-            assert.equal(road?.remoteAddress, networks.hosts[family]);
+            assert.equal(route?.interface, `eth${n}`);
+            assert.equal(route?.localAddress, family === 4 ? `10.77.${n}.1` : `fd77:${n}::1`);
+            assert.equal(route?.remoteAddress, networks.hosts[family]);
           }
           const localAddress = family === 4 ? "10.77.2.1" : "fd77:2::1";
-          const { by, road } = await transfer({ ...target, options: { localAddress } });
-          assert.deepEqual([by, road?.interface, road?.localAddress], ["eth2", "eth2", localAddress]);
+          const { by, route } = await transfer({ ...target, options: { localAddress } });
+          assert.deepEqual([by, route?.interface, route?.localAddress], ["eth2", "eth2", localAddress]);
         } finally {
           networks.routeBySource(false);
         }
@@ -91,14 +91,14 @@ describe("two networks to one server", { skip: impossible ?? false }, () => {
         assert.equal(unbound.by, "eth1", "the address alone does not choose the way");
         for (const n of [1, 2]) {
           const options = { interface: `eth${n}`, bindToDevice: true };
-          const { by, road } = await transfer({ ...target, options });
+          const { by, route } = await transfer({ ...target, options });
           assert.equal(by, `eth${n}`);
-          assert.equal(road?.interface, `eth${n}`);
-          assert.equal(road?.localAddress, family === 4 ? `10.77.${n}.1` : `fd77:${n}::1`);
+          assert.equal(route?.interface, `eth${n}`);
+          assert.equal(route?.localAddress, family === 4 ? `10.77.${n}.1` : `fd77:${n}::1`);
         }
         const localAddress = family === 4 ? "10.77.2.1" : "fd77:2::1";
         const both = await transfer({ ...target, options: { interface: "eth2", bindToDevice: true, localAddress } });
-        assert.deepEqual([both.by, both.road?.localAddress], ["eth2", localAddress]);
+        assert.deepEqual([both.by, both.route?.localAddress], ["eth2", localAddress]);
       });
     }
   }
@@ -106,17 +106,20 @@ describe("two networks to one server", { skip: impossible ?? false }, () => {
   test("the way to a proxy is bound too", async () => {
     const proxy = `http://${networks.hosts[4]}:${ports.proxy}`;
     const options = { interface: "eth2", bindToDevice: true, proxy };
-    const { by, road } = await transfer({ host: "anything.test", port: 9, options });
-    assert.deepEqual([by, road?.interface, road?.proxy], ["eth2", "eth2", proxy]);
+    const { by, route } = await transfer({ host: "anything.test", port: 9, options });
+    assert.deepEqual([by, route?.interface, route?.proxy], ["eth2", "eth2", proxy]);
   });
 
   test("a link-local address is reached over the interface that was named, or by its scope", async () => {
     for (const n of [1, 2]) {
       const ends = [`fe80::1%eth${n}`, `fe80::2%eth${n}`];
-      const { by, road } = await transfer({ host: "fe80::2", options: { interface: `eth${n}` } });
-      assert.deepEqual([by, road?.localAddress, road?.remoteAddress], [`eth${n}`, ...ends]);
+      const { by, route } = await transfer({ host: "fe80::2", options: { interface: `eth${n}` } });
+      assert.deepEqual([by, route?.localAddress, route?.remoteAddress], [`eth${n}`, ...ends]);
       const scoped = await transfer({ host: `fe80::2%eth${n}`, options: { localAddress: `fe80::1%eth${n}` } });
-      assert.deepEqual([scoped.by, scoped.road?.interface, scoped.road?.localAddress], [`eth${n}`, `eth${n}`, ends[0]]);
+      assert.deepEqual(
+        [scoped.by, scoped.route?.interface, scoped.route?.localAddress],
+        [`eth${n}`, `eth${n}`, ends[0]],
+      );
     }
   });
 
@@ -126,18 +129,18 @@ describe("two networks to one server", { skip: impossible ?? false }, () => {
     assert.equal((await transfer({ options })).by, "eth2");
   });
 
-  test("a downed link fails over, and its road is tried last from then on", async () => {
+  test("a downed link fails over, and its route is tried last from then on", async () => {
     const options = { interface: ["eth1", "eth2"], bindToDevice: true };
-    const first = await transfer({ options, keepRoads: true });
+    const first = await transfer({ options, keepRoutes: true });
     assert.equal(first.by, "eth1");
     networks.linkDown(1);
-    const second = await transfer({ options, keepRoads: true });
-    assert.deepEqual([second.by, second.road?.interface], ["eth2", "eth2"]);
+    const second = await transfer({ options, keepRoutes: true });
+    assert.deepEqual([second.by, second.route?.interface], ["eth2", "eth2"]);
     networks.linkUp(1);
-    const third = await transfer({ options, keepRoads: true });
+    const third = await transfer({ options, keepRoutes: true });
     assert.equal(third.by, "eth2", "eth1 is back, but it failed last");
     networks.linkDown(2);
-    const fourth = await transfer({ options, keepRoads: true });
+    const fourth = await transfer({ options, keepRoutes: true });
     assert.equal(fourth.by, "eth1");
     networks.linkUp(2);
   });
@@ -155,13 +158,13 @@ describe("two networks to one server", { skip: impossible ?? false }, () => {
   test("a network that swallows everything: raced, the other one wins and nothing is left of the first", async () => {
     networks.blackHole(1, true);
     try {
-      const options = { interface: ["eth1", "eth2"], bindToDevice: true, raceDelay: 20 };
+      const options = { interface: ["eth1", "eth2"], bindToDevice: true, attemptDelay: 20 };
       const raced = await transfer({ options: { ...options, interfaceStrategy: "race" } });
-      assert.deepEqual([raced.by, raced.road?.interface], ["eth2", "eth2"]);
+      assert.deepEqual([raced.by, raced.route?.interface], ["eth2", "eth2"]);
       assert.deepEqual(networks.connections("syn-sent"), []);
       // long enough for eth2 on a busy machine, too
       const ordered = await transfer({ options: { ...options, connectTimeout: 2_000 } });
-      assert.equal(ordered.road?.interface, "eth2");
+      assert.equal(ordered.route?.interface, "eth2");
       const error = await failure({ options: { interface: "eth1", connectTimeout: 100 } });
       assert.deepEqual([error.code, error.step], ["CONNECT_TIMEOUT", "connect"]);
     } finally {
@@ -174,8 +177,8 @@ describe("two networks to one server", { skip: impossible ?? false }, () => {
     networks.onClient("address", "delete", "10.77.2.1/24", "dev", "eth2");
     try {
       networks.onClient("address", "replace", "10.77.2.33/24", "dev", "eth2");
-      const { road } = await transfer({ host: "10.77.2.2", options: { interface: "eth2" } });
-      assert.equal(road?.localAddress, "10.77.2.33");
+      const { route } = await transfer({ host: "10.77.2.2", options: { interface: "eth2" } });
+      assert.equal(route?.localAddress, "10.77.2.33");
     } finally {
       networks.linkUp(2);
       networks.onClient("address", "delete", "10.77.2.33/24", "dev", "eth2");
@@ -204,18 +207,18 @@ describe("two networks to one server", { skip: impossible ?? false }, () => {
         const url = `${kind}://${host}:${ports[kind]}/`;
         const say = talker({ url, options: { interface: ["eth1", "eth2"], bindToDevice: true, ...tls } });
         const first = await say(0);
-        assert.deepEqual([first.by, first.road?.interface], [["eth1"], "eth1"], JSON.stringify(first));
+        assert.deepEqual([first.by, first.route?.interface], [["eth1"], "eth1"], JSON.stringify(first));
         networks.linkDown(1);
         try {
           const second = await say(1);
-          assert.deepEqual([second.by, second.road?.interface], [["eth2"], "eth2"], JSON.stringify(second));
+          assert.deepEqual([second.by, second.route?.interface], [["eth2"], "eth2"], JSON.stringify(second));
         } finally {
           networks.linkUp(1);
         }
         networks.linkDown(2);
         try {
           const third = await say(2);
-          assert.deepEqual([third.by, third.road?.interface], [["eth1"], "eth1"], JSON.stringify(third));
+          assert.deepEqual([third.by, third.route?.interface], [["eth1"], "eth1"], JSON.stringify(third));
         } finally {
           networks.linkUp(2);
         }
@@ -225,12 +228,12 @@ describe("two networks to one server", { skip: impossible ?? false }, () => {
 
   test("a connection whose interface gets another address goes on from that one", async () => {
     const say = talker({ url: `ws://10.77.2.2:${ports.ws}/`, options: { interface: "eth2" } });
-    assert.equal((await say(0)).road?.localAddress, "10.77.2.1");
+    assert.equal((await say(0)).route?.localAddress, "10.77.2.1");
     networks.onClient("address", "delete", "10.77.2.1/24", "dev", "eth2");
     networks.onClient("address", "add", "10.77.2.34/24", "dev", "eth2");
     try {
-      const { road, by } = await say(1);
-      assert.deepEqual([road?.interface, road?.localAddress, by], ["eth2", "10.77.2.34", ["eth2"]]);
+      const { route, by } = await say(1);
+      assert.deepEqual([route?.interface, route?.localAddress, by], ["eth2", "10.77.2.34", ["eth2"]]);
     } finally {
       networks.linkUp(2);
       networks.onClient("address", "delete", "10.77.2.34/24", "dev", "eth2");
@@ -243,9 +246,9 @@ describe("two networks to one server", { skip: impossible ?? false }, () => {
     networks.onClient("address", "add", "fd77:2::99/64", "dev", "eth2", "nodad", "preferred_lft", "0");
     try {
       const four = await transfer({ host: "10.77.2.2", options: { interface: "eth2" } });
-      assert.equal(four.road?.localAddress, "10.77.2.1");
+      assert.equal(four.route?.localAddress, "10.77.2.1");
       const six = await transfer({ host: "fd77:2::2", options: { interface: "eth2" } });
-      assert.equal(six.road?.localAddress, "fd77:2::1");
+      assert.equal(six.route?.localAddress, "fd77:2::1");
       const { interfaces } = await ask({ do: "list" });
       const old = interfaces?.flatMap(({ addresses }) => addresses).find(({ address }) => address === "fd77:2::99");
       assert.equal(old?.deprecated, true);
@@ -287,7 +290,7 @@ describe("two networks to one server", { skip: impossible ?? false }, () => {
     assert.deepEqual([all.code, all.step], ["REFUSED", "connect"]);
     assert.match(
       all.message,
-      /3 roads failed: INTERFACE_DOWN .* on eth2; REFUSED .* on eth1; NO_SUCH_INTERFACE .* on eth7/,
+      /3 routes failed: INTERFACE_DOWN .* on eth2; REFUSED .* on eth1; NO_SUCH_INTERFACE .* on eth7/,
     );
     networks.linkUp(2);
     networks.onClient("link", "delete", "only4");

@@ -46,15 +46,15 @@ async function echoes(stream: Socket): Promise<void> {
 }
 
 describe("tinyproxy", { skip: !isInstalled("tinyproxy") && "tinyproxy is not installed" }, () => {
-  test("a tunnel, and the road it took", async (t) => {
+  test("a tunnel, and the route it took", async (t) => {
     const peer = await listenEcho(t);
     const proxy = await startTinyproxy(t);
-    const { stream, road } = await dial(
+    const { stream, route } = await dial(
       { host: "127.0.0.1", port: peer.port },
       { proxy: `http://127.0.0.1:${proxy.port}` },
     );
-    assert.equal(road.proxy, `http://127.0.0.1:${proxy.port}`);
-    assert.equal(road.remotePort, proxy.port);
+    assert.equal(route.proxy, `http://127.0.0.1:${proxy.port}`);
+    assert.equal(route.remotePort, proxy.port);
     await echoes(stream);
   });
 
@@ -72,11 +72,11 @@ describe("tinyproxy", { skip: !isInstalled("tinyproxy") && "tinyproxy is not ins
   test("with credentials", async (t) => {
     const peer = await listenEcho(t);
     const proxy = await startTinyproxy(t, [`BasicAuth user ${SECRET}`]);
-    const { stream, road } = await dial(
+    const { stream, route } = await dial(
       { host: "127.0.0.1", port: peer.port },
       { proxy: `http://user:${SECRET}@127.0.0.1:${proxy.port}` },
     );
-    assert.equal(road.proxy, `http://127.0.0.1:${proxy.port}`);
+    assert.equal(route.proxy, `http://127.0.0.1:${proxy.port}`);
     await echoes(stream);
     const none = await failure(`http://127.0.0.1:${proxy.port}`, {}, peer.port);
     assert.deepEqual([none.code, none.step], ["PROXY_AUTH", "proxy"]);
@@ -96,12 +96,12 @@ describe("tinyproxy", { skip: !isInstalled("tinyproxy") && "tinyproxy is not ins
 
 describe("microsocks", { skip: !isInstalled("microsocks") && "microsocks is not installed" }, () => {
   for (const scheme of ["socks5", "socks5h"]) {
-    test(`${scheme}: a connection, and the road it took`, async (t) => {
+    test(`${scheme}: a connection, and the route it took`, async (t) => {
       const peer = await listenEcho(t);
       const proxy = await startMicrosocks(t);
       const url = `${scheme}://127.0.0.1:${proxy.port}`;
-      const { stream, road } = await dial({ host: "localhost", port: peer.port }, { proxy: url, family: 4 });
-      assert.equal(road.proxy, url);
+      const { stream, route } = await dial({ host: "localhost", port: peer.port }, { proxy: url, family: 4 });
+      assert.equal(route.proxy, url);
       await echoes(stream);
     });
   }
@@ -280,13 +280,13 @@ describe("an HTTP proxy", () => {
     }
     process.env["HTTPS_PROXY"] = `http://127.0.0.1:${proxy.port}`;
     for (const value of [true, "environment"]) {
-      const { stream, road } = await dial({ host: "127.0.0.1", port: peer.port, secure: true }, { proxy: value });
-      assert.equal(road.proxy, `http://127.0.0.1:${proxy.port}`);
+      const { stream, route } = await dial({ host: "127.0.0.1", port: peer.port, secure: true }, { proxy: value });
+      assert.equal(route.proxy, `http://127.0.0.1:${proxy.port}`);
       stream.destroy();
     }
     process.env["NO_PROXY"] = "127.0.0.0/8";
     const direct = await dial({ host: "127.0.0.1", port: peer.port, secure: true }, { proxy: true });
-    assert.equal(direct.road.proxy, undefined);
+    assert.equal(direct.route.proxy, undefined);
     await echoes(direct.stream);
   });
 });
@@ -309,13 +309,13 @@ describe("an https: proxy", () => {
 
   test("is spoken to over TLS", async (t) => {
     const port = await listenTls(t);
-    const { stream, road } = await dial(
+    const { stream, route } = await dial(
       { host: "example.test", port: 9 },
       { proxy: `https://localhost:${port}`, proxyTls: { ca: authority.cert }, family: 4 },
     );
     assert.equal(String((await once(stream, "data"))[0]), "behind");
-    assert.equal(road.proxy, `https://localhost:${port}`);
-    assert.equal(road.remoteAddress, "127.0.0.1");
+    assert.equal(route.proxy, `https://localhost:${port}`);
+    assert.equal(route.remoteAddress, "127.0.0.1");
     stream.destroy();
   });
 

@@ -69,9 +69,9 @@ describe("a SOCKS proxy", () => {
         },
       });
       const url = `${scheme}://127.0.0.1:${proxy.port}`;
-      const { stream, road } = await dial({ host: "two.example", port: peer.port }, { proxy: url, lookup });
-      assert.equal(road.proxy, url);
-      assert.equal(road.remotePort, proxy.port);
+      const { stream, route } = await dial({ host: "two.example", port: peer.port }, { proxy: url, lookup });
+      assert.equal(route.proxy, url);
+      assert.equal(route.remotePort, proxy.port);
       await echoes(stream);
       assert.deepEqual(asked(proxy), requests);
       assert.deepEqual(new Set(proxy.requests.map(({ port }) => port)), new Set([peer.port]));
@@ -120,7 +120,7 @@ describe("a SOCKS proxy", () => {
       for (const options of [{ proxy: url }, { proxy: "environment" }] satisfies ConnectOptions[]) {
         const connection = await connect(`ws://server.example:${port}/`, { ...options, lookup });
         assert.deepEqual(await take(connection, 1), ["hello"]);
-        assert.equal(connection.road?.proxy, url.slice(0, -1));
+        assert.equal(connection.route?.proxy, url.slice(0, -1));
         connection.terminate();
         const again = reconnecting(`ws://server.example:${port}/`, { ...options, lookup });
         assert.deepEqual(await take(again, 1), ["hello"]);
@@ -204,11 +204,11 @@ describe("a SOCKS4 proxy", () => {
     const peer = await listenEcho(t);
     const proxy = await listenSocks(t);
     for (const scheme of ["socks4", "socks4a"]) {
-      const { stream, road } = await dial(
+      const { stream, route } = await dial(
         { host: "127.0.0.1", port: peer.port },
         { proxy: `${scheme}://j%C3%BCrgen%40home@127.0.0.1:${proxy.port}` },
       );
-      assert.equal(road.proxy, `${scheme}://127.0.0.1:${proxy.port}`);
+      assert.equal(route.proxy, `${scheme}://127.0.0.1:${proxy.port}`);
       await echoes(stream);
     }
     assert.deepEqual(

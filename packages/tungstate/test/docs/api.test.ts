@@ -132,7 +132,7 @@ function stream(): Duplex {
 const GIVE: Readonly<Record<string, (options: Options) => unknown>> = {
   ConnectionOptions: (options) => new WebSocketServer(options),
   Heartbeat: (heartbeat) => new WebSocketServer({ heartbeat }),
-  MinProgress: (minProgress) => new WebSocketServer({ minProgress }),
+  MinDataRate: (minDataRate) => new WebSocketServer({ minDataRate }),
   CompressionOptions: (compression) => new WebSocketServer({ compression }),
   HeadLimits: (handshakeLimits) => new WebSocketServer({ handshakeLimits }),
   AdmissionOptions: (options) => new WebSocketServer(options),
@@ -192,11 +192,11 @@ describe("docs/api: defaults", () => {
   test("of a connection", () => {
     const settings: Options = { ...connectionSettings("server", {}), compression: false };
     const heartbeat: Options = { ...connectionSettings("server", {}).heartbeat };
-    const progress: Options = { ...connectionSettings("server", {}).minProgress };
+    const progress: Options = { ...connectionSettings("server", {}).minDataRate };
     for (const [rows, actual] of [
       [part("ConnectionOptions"), settings],
       [part("Heartbeat"), heartbeat],
-      [part("MinProgress"), progress],
+      [part("MinDataRate"), progress],
     ] as const) {
       for (const row of rows) {
         const [name = ""] = namesOf(row);

@@ -37,7 +37,7 @@ const TAKERS: Readonly<Record<string, (options: Options) => unknown>> = {
   accept: (options) => accept(stream(), { ...aborted, ...options }),
   WebSocketServer: (options) => new WebSocketServer(options),
   "WebSocketServer, compression": (compression) => new WebSocketServer({ compression }),
-  "WebSocketServer, minProgress": (minProgress) => new WebSocketServer({ minProgress }),
+  "WebSocketServer, minDataRate": (minDataRate) => new WebSocketServer({ minDataRate }),
   "WebSocketServer, handshakeLimits": (handshakeLimits) => new WebSocketServer({ handshakeLimits }),
   attach: (options) => new WebSocketServer().attach(createServer(), options),
   reconnecting: (options) => reconnecting("ws://127.0.0.1", options).close(),

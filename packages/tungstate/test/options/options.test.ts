@@ -18,15 +18,15 @@ const settings = (options: object) => connectionSettings("server", options);
 describe("options of a connection", () => {
   test("have defaults", () => {
     const { maxFrameSize, maxMessageSize, maxWriteBufferSize, writeBufferSize, ...others } = settings({});
-    const { inboxSize, readAheadSize, ...rest } = others;
+    const { receiveQueueSize, readAheadSize, ...rest } = others;
     assert.deepEqual(
-      { maxFrameSize, maxMessageSize, maxWriteBufferSize, writeBufferSize, inboxSize, readAheadSize },
+      { maxFrameSize, maxMessageSize, maxWriteBufferSize, writeBufferSize, receiveQueueSize, readAheadSize },
       {
         maxFrameSize: 16 * MiB,
         maxMessageSize: 64 * MiB,
         maxWriteBufferSize: 64 * MiB,
         writeBufferSize: 128 * KiB,
-        inboxSize: MiB,
+        receiveQueueSize: MiB,
         readAheadSize: 16 * MiB,
       },
     );
@@ -48,14 +48,14 @@ describe("options of a connection", () => {
     ["maxMessageSize", 0],
     ["maxWriteBufferSize", 1],
     ["writeBufferSize", 0],
-    ["inboxSize", 0],
+    ["receiveQueueSize", 0],
     ["readAheadSize", 0],
   ];
   for (const [name, least] of sizes) {
     test(`${name} is a number of bytes from ${least}`, () => {
       for (const value of [least, least + 1, LARGEST])
-        assert.equal(settings({ [name]: value })[name as "inboxSize"], value);
-      assert.equal(settings({ [name]: Infinity })[name as "inboxSize"], LARGEST);
+        assert.equal(settings({ [name]: value })[name as "receiveQueueSize"], value);
+      assert.equal(settings({ [name]: Infinity })[name as "receiveQueueSize"], LARGEST);
       for (const value of [least - 1, LARGEST + 1, -Infinity, NaN, 0.5, "1024", null, true, 1024n, {}]) {
         const got = typeof value === "string" ? `"${value}"` : named(value);
         assert.throws(() => settings({ [name]: value }), {
@@ -158,7 +158,7 @@ describe("options of a server", () => {
     [{ maxConnections: -1 }, /maxConnections is a count from 0/],
     [{ maxConnections: 1.5 }, /maxConnections is a count/],
     [{ maxHandshakes: 0 }, /maxHandshakes is a count from 1/],
-    [{ inboxSize: -1 }, /inboxSize is bytes/],
+    [{ receiveQueueSize: -1 }, /receiveQueueSize is bytes/],
     [{ readAheadSize: -1 }, /readAheadSize is bytes/],
     [{ compression: "yes" }, /compression/],
   ];

@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import fc from "fast-check";
 import { Backoff } from "../../src/reconnecting/backoff.ts";
 
-const OPTIONS = { base: 1_000, ceiling: 30_000, stableAfter: 10_000 };
+const OPTIONS = { initialDelay: 1_000, maxDelay: 30_000, resetAfter: 10_000 };
 
 /** The waits behind attempts that fail. */
 function waits(count: number, random: number): number[] {
@@ -12,12 +12,12 @@ function waits(count: number, random: number): number[] {
 }
 
 describe("backoff", () => {
-  test("the window begins with base and doubles up to the ceiling", () => {
+  test("the window begins with initialDelay and doubles up to the maxDelay", () => {
     assert.deepEqual(waits(7, 0.5), [500, 1_000, 2_000, 4_000, 8_000, 15_000, 15_000]);
     assert.deepEqual(waits(3, 0), [0, 0, 0]);
   });
 
-  test("never more than the ceiling, however often it fails", () => {
+  test("never more than the maxDelay, however often it fails", () => {
     assert.equal(Math.max(...waits(2_000, 0.999_999)), 30_000);
   });
 
@@ -50,9 +50,9 @@ describe("backoff", () => {
   test("a wait is a whole number in its bounds", () => {
     const random = fc.double({ min: 0, max: 0.999_999_9, noNaN: true });
     const options = fc.record({
-      base: fc.integer({ min: 1, max: 100_000 }),
-      ceiling: fc.integer({ min: 1, max: 100_000 }),
-      stableAfter: fc.integer({ min: 1, max: 100_000 }),
+      initialDelay: fc.integer({ min: 1, max: 100_000 }),
+      maxDelay: fc.integer({ min: 1, max: 100_000 }),
+      resetAfter: fc.integer({ min: 1, max: 100_000 }),
     });
     const history = fc.array(fc.option(fc.integer({ min: 0, max: 200_000 }), { nil: undefined }), { maxLength: 60 });
     fc.assert(
@@ -60,8 +60,8 @@ describe("backoff", () => {
         const backoff = new Backoff(given, () => value);
         for (const openFor of ends) {
           const delay = backoff.next(openFor);
-          assert.ok(Number.isInteger(delay) && delay >= 0 && delay <= given.ceiling);
-          if (openFor !== undefined && openFor >= given.stableAfter) assert.ok(delay <= given.base);
+          assert.ok(Number.isInteger(delay) && delay >= 0 && delay <= given.maxDelay);
+          if (openFor !== undefined && openFor >= given.resetAfter) assert.ok(delay <= given.initialDelay);
         }
       }),
     );

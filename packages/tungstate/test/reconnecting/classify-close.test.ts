@@ -6,7 +6,7 @@ import { connectError, CONNECTION_ERRORS, type ConnectionErrorCode } from "../..
 import { reconnectingError } from "../../src/reconnecting/errors.ts";
 import { judge, retryAfter } from "../../src/reconnecting/classify-close.ts";
 
-const CIRCUMSTANCES = { ceiling: 30_000, mayRefresh: false, now: Date.UTC(2026, 10, 21) };
+const CIRCUMSTANCES = { maxDelay: 30_000, mayRefresh: false, now: Date.UTC(2026, 10, 21) };
 
 /** `again`, with the ms not before which, or the code of the error. */
 function closed(code: number, error?: WebSocketError): string {

@@ -220,9 +220,9 @@ describe("a listener that throws", () => {
 
 describe("options that make no sense", () => {
   const wrong: [string, ReconnectOptions | Record<string, unknown>, RegExp][] = [
-    ["backoff.base", { backoff: { base: 0 } }, /backoff\.base is milliseconds/],
-    ["backoff.ceiling", { backoff: { ceiling: -1 } }, /backoff\.ceiling is milliseconds/],
-    ["backoff.stableAfter", { backoff: { stableAfter: 1.5 } }, /backoff\.stableAfter is milliseconds/],
+    ["backoff.initialDelay", { backoff: { initialDelay: 0 } }, /backoff\.initialDelay is milliseconds/],
+    ["backoff.maxDelay", { backoff: { maxDelay: -1 } }, /backoff\.maxDelay is milliseconds/],
+    ["backoff.resetAfter", { backoff: { resetAfter: 1.5 } }, /backoff\.resetAfter is milliseconds/],
     ["outbox.size", { outbox: { size: -1 } }, /outbox\.size is bytes/],
     [
       "outbox.policy",

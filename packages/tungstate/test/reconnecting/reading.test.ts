@@ -132,7 +132,7 @@ describe("reading across connections", () => {
 
   test("a slow reader makes the server wait, as ever", () =>
     inWorld(async (world) => {
-      const connection = world.start({ inboxSize: 10_000 });
+      const connection = world.start({ receiveQueueSize: 10_000 });
       await settle();
       const text = "x".repeat(100_000);
       for (let count = 0; count < 40; count++) world.server.write(text);

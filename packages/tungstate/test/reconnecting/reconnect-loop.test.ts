@@ -332,7 +332,7 @@ describe("a change of networks", () => {
       world.interfaces = { eth0, wlan0: [{ ...ETHERNET, address: "10.0.0.7", cidr: null }] };
       world.random = 0.99;
       world.otherwise = "UNREACHABLE";
-      world.start({ backoff: { base: 30_000 } });
+      world.start({ backoff: { initialDelay: 30_000 } });
       await world.advance(2_000);
       world.interfaces = { eth0 };
       await world.advance(2_000);
@@ -348,7 +348,7 @@ describe("a change of networks", () => {
     inWorld(async (world) => {
       world.random = 0.99;
       world.otherwise = "UNREACHABLE";
-      world.start({ interface: ["wwan0"], backoff: { base: 30_000 } });
+      world.start({ interface: ["wwan0"], backoff: { initialDelay: 30_000 } });
       await world.advance(2_000);
       const eth0 = [{ ...ETHERNET, address: "192.168.1.7", cidr: null }];
       world.interfaces = { eth0 };
@@ -363,7 +363,7 @@ describe("a change of networks", () => {
     inWorld(async (world) => {
       world.random = 0.99;
       world.otherwise = "UNREACHABLE";
-      world.start({ backoff: { base: 30_000 } });
+      world.start({ backoff: { initialDelay: 30_000 } });
       for (let count = 0; count < 100; count++) {
         world.interfaces = { eth0: [{ ...ETHERNET, address: `10.0.0.${count}`, cidr: null }] };
         await world.advance(100);
@@ -376,7 +376,7 @@ describe("a change of networks", () => {
     inWorld(async (world) => {
       world.random = 0.9;
       world.answers.push({ status: 503, headers: { "Retry-After": "20" } });
-      const connection = world.start({ backoff: { base: 30_000 } });
+      const connection = world.start({ backoff: { initialDelay: 30_000 } });
       await world.advance(5_000);
       world.interfaces = { eth0: [{ ...ETHERNET, address: "192.168.1.7", cidr: null }] };
       connection.retryNow();
@@ -389,7 +389,7 @@ describe("a change of networks", () => {
   test("can be left out", () =>
     inWorld(async (world) => {
       world.otherwise = "UNREACHABLE";
-      world.start({ watchNetworks: false, backoff: { base: 30_000 } });
+      world.start({ watchNetworks: false, backoff: { initialDelay: 30_000 } });
       await world.advance(2_000);
       world.interfaces = { eth0: [{ ...ETHERNET, address: "192.168.1.7", cidr: null }] };
       await world.advance(5_000);
@@ -399,7 +399,7 @@ describe("a change of networks", () => {
   test("retryNow: whoever knows better need not wait", () =>
     inWorld(async (world) => {
       world.answers.push("UNREACHABLE");
-      const connection = world.start({ backoff: { base: 30_000 } });
+      const connection = world.start({ backoff: { initialDelay: 30_000 } });
       connection.retryNow(); // there is no wait
       await world.advance(300);
       connection.retryNow();

@@ -9,7 +9,7 @@ import type { ReconnectOptions } from "../../src/reconnecting/options.ts";
 import type { ReconnectingConnection, Waiting } from "../../src/reconnecting/types.ts";
 import { type ConditionedStream, conditions, VirtualClock } from "../../src/testing/index.ts";
 
-const QUICK = { backoff: { base: 20, ceiling: 50 } } as const;
+const QUICK = { backoff: { initialDelay: 20, maxDelay: 50 } } as const;
 
 const ending: (() => Promise<unknown>)[] = [];
 afterEach(async () => {
@@ -127,15 +127,15 @@ describe("reconnecting, on sockets", () => {
     assert.equal(await echo(connection, "two"), "two");
   });
 
-  test("a road that fails is taken last", async () => {
+  test("a route that fails is taken last", async () => {
     const { server, port } = await serve();
     const connection = start(port, { interface: ["no-such-interface", "lo"] });
     await connection.ready();
-    assert.equal(connection.road?.interface, "lo");
+    assert.equal(connection.route?.interface, "lo");
     for (const each of server.connections) each.terminate();
     await nextWaiting(connection);
     await connection.ready();
-    assert.equal(connection.road?.interface, "lo");
+    assert.equal(connection.route?.interface, "lo");
   });
 
   test("tcpUserTimeout is no hindrance where it can't be set, and is set where it can", async () => {

@@ -15,7 +15,7 @@ class Turns implements Clock {
     return () => undefined;
   }
 
-  endOfTurn(callback: () => void): void {
+  endOfTick(callback: () => void): void {
     this.ends.push(callback);
   }
 

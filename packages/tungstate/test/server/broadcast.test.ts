@@ -233,7 +233,7 @@ describe("broadcast", () => {
   });
 
   test("a slow consumer that reads on is told why", async () => {
-    const { server, near, far } = await room(1, { maxWriteBufferSize: 10_000, inboxSize: 1000 });
+    const { server, near, far } = await room(1, { maxWriteBufferSize: 10_000, receiveQueueSize: 1000 });
     while (far[0]?.state === "open") {
       server.broadcast(Buffer.alloc(3000));
       await turns(1);
@@ -317,7 +317,7 @@ describe("broadcast", () => {
   });
 
   test("counts nobody as slow who is closing", async () => {
-    const { server, near, far } = await room(2, { writeBufferSize: 1000, inboxSize: 1000 });
+    const { server, near, far } = await room(2, { writeBufferSize: 1000, receiveQueueSize: 1000 });
     near[0]?.pause();
     const slow = async (): Promise<number> => {
       const count = server.broadcast("x".repeat(600));

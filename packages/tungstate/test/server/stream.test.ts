@@ -113,7 +113,7 @@ describe("a generator for each connection", () => {
           ended();
         }
       },
-      { writeBufferSize: 10_000, inboxSize: 10_000 },
+      { writeBufferSize: 10_000, receiveQueueSize: 10_000 },
     );
     while (near.stats.messagesReceived === 0) await turns(1);
     await turns(20);
@@ -154,7 +154,7 @@ describe("a generator for each connection", () => {
       async function* () {
         for (let number = 0; number < 2000; number++) yield Buffer.alloc(1000, number);
       },
-      { writeBufferSize: 10_000, inboxSize: 10_000 },
+      { writeBufferSize: 10_000, receiveQueueSize: 10_000 },
     );
     let number = 0;
     for await (const { bytes } of near) {

@@ -141,7 +141,7 @@ export const clientRoutes: readonly ClientRoute[] = [
     name: "reconnecting",
     open: async (t, respond, options) => {
       const url = `ws://127.0.0.1:${await respondingPort(t, respond)}/`;
-      const connection = reconnecting(url, { proxy: false, backoff: { base: 1, ceiling: 1 }, ...options });
+      const connection = reconnecting(url, { proxy: false, backoff: { initialDelay: 1, maxDelay: 1 }, ...options });
       t.after(() => connection.terminate());
       const failed = new Promise<never>((_resolve, reject) => {
         connection.once("waiting", ({ after }) =>

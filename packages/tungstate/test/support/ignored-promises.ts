@@ -142,7 +142,7 @@ await run("reconnecting", async () => {
   for (const state of [...Object.keys(STATES), "never open"]) {
     const others: WebSocketConnection[] = [];
     const own = reconnecting("ws://server/", {
-      backoff: { base: 1, ceiling: 1 },
+      backoff: { initialDelay: 1, maxDelay: 1 },
       connect: async (url, options) => {
         if (state === "never open") throw new Error("no server");
         const [near, far] = memoryPipe();

@@ -404,7 +404,7 @@ describe("connect with wrap", () => {
         assert.equal(message.text, "hello");
         break;
       }
-      assert.equal(connection.road?.remotePort, port);
+      assert.equal(connection.route?.remotePort, port);
       wrapped?.reset();
       assert.equal((await connection.closed).error?.code, "CONNECTION_LOST");
       await server.close();

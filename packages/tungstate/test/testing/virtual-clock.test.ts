@@ -48,7 +48,7 @@ describe("a virtual clock", () => {
   test("lets the event loop turn in between", async () => {
     const clock = new VirtualClock();
     const seen: string[] = [];
-    clock.after(1, () => clock.endOfTurn(() => seen.push("turn")));
+    clock.after(1, () => clock.endOfTick(() => seen.push("turn")));
     clock.after(2, () => seen.push("two"));
     await clock.advance(2);
     assert.deepEqual(seen, ["turn", "two"]);

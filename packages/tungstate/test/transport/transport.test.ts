@@ -392,7 +392,10 @@ test("a stream whose other end has not looked at the bytes when their write is d
   const [there, back] = [new PassThrough({ highWaterMark: 1e9 }), new PassThrough({ highWaterMark: 1e9 })];
   const near = Duplex.from({ readable: back, writable: there });
   const far = Duplex.from({ readable: there, writable: back });
-  const [server, connection] = await Promise.all([accept(far, { inboxSize: 1 }), client("ws://example.com", near)]);
+  const [server, connection] = await Promise.all([
+    accept(far, { receiveQueueSize: 1 }),
+    client("ws://example.com", near),
+  ]);
   const texts = Array.from({ length: 50 }, (_, number) => `message ${number} `.repeat(20));
   for (const text of texts) {
     connection.write(text);

@@ -1,5 +1,5 @@
 import { inflatedMessage, type Message, type MessageCodec, WebSocketError } from "@tungstate/protocol";
-import { Inbox } from "./receive-queue.ts";
+import { ReceiveQueue } from "./receive-queue.ts";
 
 export interface IncomingSink {
   /** A whole message, in the order in which they came. */
@@ -29,7 +29,7 @@ export class Incoming {
   private readonly maxMessageSize: number;
   private readonly sink: IncomingSink;
   /** In order; undefined if nothing waits and nothing is being inflated. */
-  private waiting: Inbox | undefined;
+  private waiting: ReceiveQueue | undefined;
   /** Those of them that are not compressed. */
   private plain: Set<Message> | undefined;
   /** Bytes of the message that is inflated off the loop. */
@@ -68,7 +68,7 @@ export class Incoming {
       else this.hold(this.waiting, message, compressed);
     } else if (!compressed) this.sink.deliver(message);
     else if (this.inflated >= MOST_PER_TICK || !this.sink.hasRoom()) {
-      this.waiting = new Inbox();
+      this.waiting = new ReceiveQueue();
       this.hold(this.waiting, message, true);
       this.goOn();
     } else {
@@ -77,7 +77,7 @@ export class Incoming {
     }
   }
 
-  private hold(waiting: Inbox, message: Message, compressed: boolean): void {
+  private hold(waiting: ReceiveQueue, message: Message, compressed: boolean): void {
     waiting.push(message);
     if (!compressed) (this.plain ??= new Set()).add(message);
   }
@@ -147,7 +147,7 @@ export class Incoming {
       this.take(type, inflated, true);
       return;
     }
-    this.waiting ??= new Inbox();
+    this.waiting ??= new ReceiveQueue();
     this.busy = true;
     this.inflating = message.size;
     void inflated.then((result) => {

@@ -3,7 +3,7 @@ import type { MemoryBudget } from "../memory-budget.ts";
 import type { Clock } from "../../schedule/clock.ts";
 
 export interface ReadAheadSettings {
-  readonly inboxSize: number;
+  readonly receiveQueueSize: number;
   readonly readAheadSize: number;
   readonly memoryBudget: MemoryBudget;
   readonly heartbeat: Heartbeat | undefined;
@@ -16,7 +16,7 @@ const SLOW = 1_000; // ms in which a reader has not made room
 /**
  * Decides when a connection reads from its stream, by what its receive queue holds.
  *
- * Above `inboxSize` reading stops, so that the peer has to wait for the reader, until half of that is left. Control frames and the end of the stream lie
+ * Above `receiveQueueSize` reading stops, so that the peer has to wait for the reader, until half of that is left. Control frames and the end of the stream lie
  * behind the data, so that they would not be seen. Therefore a connection reads ahead when its reader takes nothing for STALLED ms, or has made no room for
  * SLOW ms: up to `readAheadSize` bytes more. A reader that takes something again makes the peer wait again.
  *
@@ -33,7 +33,7 @@ export class ReadAhead {
   /** Bytes in the queue, and of compressed messages behind it. */
   private size = 0;
   private ahead = false;
-  /** Since when the queue holds more than `inboxSize`, as far as this reading goes. */
+  /** Since when the queue holds more than `receiveQueueSize`, as far as this reading goes. */
   private since = 0;
   /** The reader has taken something since the last check. */
   private taken = false;
@@ -63,12 +63,12 @@ export class ReadAhead {
 
   /** The queue holds `size` bytes now. Returns whether `full` has changed: true above the limit, false again when the reader has made room. */
   measure(size: number): boolean {
-    const { inboxSize, readAheadSize, memoryBudget, clock } = this.settings;
+    const { receiveQueueSize, readAheadSize, memoryBudget, clock } = this.settings;
     if (size < this.size) this.taken = true;
     this.size = size;
-    if (this.ahead && size <= inboxSize / 2) this.ahead = false;
+    if (this.ahead && size <= receiveQueueSize / 2) this.ahead = false;
     // while memory is short, nobody gets more before what is there is taken
-    const limit = memoryBudget.short ? 0 : inboxSize;
+    const limit = memoryBudget.short ? 0 : receiveQueueSize;
     const more = this.ahead && this.allowed ? readAheadSize : 0;
     const most = limit + more;
     const full = size > (this.full ? (more > 0 ? most - more / 2 : most / 2) : most);

@@ -1,8 +1,8 @@
 import { type Message, protocolError } from "@tungstate/protocol";
-import { Inbox } from "./receive-queue.ts";
+import { ReceiveQueue } from "./receive-queue.ts";
 import { ReadAhead, type ReadAheadSettings } from "./read-ahead.ts";
 
-const COUNTED_IN = 4096; // bytes; an inbox that is emptied message by message is not counted at each
+const COUNTED_IN = 4096; // bytes; an receiveQueue that is emptied message by message is not counted at each
 
 export interface ReadingHost {
   /** Gives a message to the listeners. */
@@ -11,13 +11,13 @@ export interface ReadingHost {
   hasMessageListeners(): boolean;
   /** `full` may have changed. */
   balance(): void;
-  /** What the inbox holds has changed, by more than a little. */
+  /** What the receive queue holds has changed, by more than a little. */
   countHeld(): void;
   /** Whether the peer's messages still count: no Close was sent or received. */
   isOpen(): boolean;
 }
 
-/** Messages that wait, compressed, for room in the inbox. */
+/** Messages that wait, compressed, for room in the receive queue. */
 export interface HeldBack {
   /** Bytes of them. */
   readonly heldSize: number;
@@ -26,16 +26,16 @@ export interface HeldBack {
 }
 
 /**
- * The reading half of a connection: where messages go. To the listeners while they flow; else to the inbox, until an iteration takes them.
+ * The reading half of a connection: where messages go. To the listeners while they flow; else to the receive queue, until an iteration takes them.
  */
 export class Reading {
   /** Where there is compression. */
   heldBack: HeldBack | undefined;
   private readonly host: ReadingHost;
   private readonly settings: ReadAheadSettings;
-  /** Bytes in the inbox when they were last counted. */
+  /** Bytes in the receive queue when they were last counted. */
   private counted = 0;
-  private inbox: Inbox | undefined;
+  private receiveQueue: ReceiveQueue | undefined;
   /** From the first message that had to wait. */
   private readAhead: ReadAhead | undefined;
   private flowing = false;
@@ -53,7 +53,7 @@ export class Reading {
     this.settings = settings;
   }
 
-  /** Whether the inbox holds so much that nothing is to be read from the stream for now. */
+  /** Whether the receive queue holds so much that nothing is to be read from the stream for now. */
   get full(): boolean {
     return this.readAhead?.full === true;
   }
@@ -65,19 +65,19 @@ export class Reading {
 
   /** Whether there is room for a message that has to be inflated. */
   get hasRoom(): boolean {
-    const size = this.inbox?.size ?? 0;
-    return size === 0 || (size <= this.settings.inboxSize && !this.settings.memoryBudget.short);
+    const size = this.receiveQueue?.size ?? 0;
+    return size === 0 || (size <= this.settings.receiveQueueSize && !this.settings.memoryBudget.short);
   }
 
   /** Whether nobody has room any more for what comes behind a Close of our own. */
   get overflows(): boolean {
-    const { inboxSize, readAheadSize } = this.settings;
-    return this.waitingSize > inboxSize + readAheadSize && !this.host.isOpen();
+    const { receiveQueueSize, readAheadSize } = this.settings;
+    return this.waitingSize > receiveQueueSize + readAheadSize && !this.host.isOpen();
   }
 
   /** Bytes that wait for the reader, here and compressed. */
   private get waitingSize(): number {
-    return (this.inbox?.size ?? 0) + (this.heldBack?.heldSize ?? 0);
+    return (this.receiveQueue?.size ?? 0) + (this.heldBack?.heldSize ?? 0);
   }
 
   /** When `check` is to be called; Infinity for never. */
@@ -91,36 +91,36 @@ export class Reading {
     this.host.balance();
   }
 
-  /** Counts the bytes in the inbox. */
+  /** Counts the bytes in the receive queue. */
   countHeld(): number {
-    return (this.counted = this.inbox?.size ?? 0);
+    return (this.counted = this.receiveQueue?.size ?? 0);
   }
 
-  /** Drops what is in the inbox, and all that comes: listeners get nothing more, and iterations end. */
+  /** Drops what is in the receive queue, and all that comes: listeners get nothing more, and iterations end. */
   stop(): void {
-    this.inbox = undefined;
+    this.receiveQueue = undefined;
     this.flowing = false;
     this.stopped = true;
     this.wake?.(false);
   }
 
   receive(message: Message): void {
-    if (this.flowing && (this.inbox === undefined || this.inbox.count === 0)) {
+    if (this.flowing && (this.receiveQueue === undefined || this.receiveQueue.count === 0)) {
       this.host.emitMessage(message);
       return;
     }
     if (this.stopped) return;
-    this.inbox ??= new Inbox();
+    this.receiveQueue ??= new ReceiveQueue();
     // behind a Close of our own, what nobody has room for any more is dropped: the peer's Close has to be seen
-    const { inboxSize, readAheadSize } = this.settings;
-    if (this.inbox.size > inboxSize + readAheadSize && !this.host.isOpen()) this.dropping = true;
+    const { receiveQueueSize, readAheadSize } = this.settings;
+    if (this.receiveQueue.size > receiveQueueSize + readAheadSize && !this.host.isOpen()) this.dropping = true;
     if (this.dropping) return;
-    this.inbox.push(message);
+    this.receiveQueue.push(message);
     this.wake?.(true);
     this.measure();
   }
 
-  /** No more messages will come. What is in the inbox can still be taken. */
+  /** No more messages will come. What is in the receive queue can still be taken. */
   end(): void {
     this.ended = true;
     this.wake?.(false);
@@ -153,7 +153,7 @@ export class Reading {
     if (this.delivering) return;
     this.delivering = true;
     while (this.flowing) {
-      const message = this.inbox?.shift();
+      const message = this.receiveQueue?.shift();
       if (message === undefined) break;
       this.host.emitMessage(message);
     }
@@ -174,7 +174,7 @@ export class Reading {
 
   /** To be called when what waits has changed. */
   measure(): void {
-    const size = this.inbox?.size ?? 0;
+    const size = this.receiveQueue?.size ?? 0;
     if (size < this.counted - COUNTED_IN || (size === 0 && this.counted > 0)) this.host.countHeld();
     const waiting = this.waitingSize;
     if (this.readAhead === undefined) {
@@ -186,7 +186,7 @@ export class Reading {
 
   async *messages(): AsyncIterableIterator<Message> {
     while (await this.readable()) {
-      for (let message = this.inbox?.shift(); message !== undefined; message = this.inbox?.shift()) {
+      for (let message = this.receiveQueue?.shift(); message !== undefined; message = this.receiveQueue?.shift()) {
         this.taken();
         yield message;
       }
@@ -195,7 +195,7 @@ export class Reading {
 
   async *batches(): AsyncIterableIterator<readonly Message[]> {
     while (await this.readable()) {
-      const batch = this.inbox?.drain() ?? [];
+      const batch = this.receiveQueue?.drain() ?? [];
       this.taken();
       if (batch.length > 0) yield batch;
     }
@@ -204,7 +204,7 @@ export class Reading {
   /** Waits until there is a message; false if there will be none. */
   private readable(): Promise<boolean> | boolean {
     if (this.flowing) throw protocolError("INVALID_STATE", "the messages go to the listeners of the message event");
-    if (this.inbox !== undefined && this.inbox.count > 0) return true;
+    if (this.receiveQueue !== undefined && this.receiveQueue.count > 0) return true;
     if (this.ended || this.stopped) return false;
     return new Promise((resolve) => {
       const before = this.wake;

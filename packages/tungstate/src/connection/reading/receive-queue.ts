@@ -5,7 +5,7 @@ const SHARING = 128; // messages, each of which may keep 8 KiB alive
 const BLOCK_SIZE = 16 * 1024; // bytes
 
 /** Messages that wait for a reader, in order, counted in bytes. */
-export class Inbox {
+export class ReceiveQueue {
   /** Payload bytes, and COST_OF_A_MESSAGE for each message. */
   size = 0;
   private messages: (Message | undefined)[] = [];

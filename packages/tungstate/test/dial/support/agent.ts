@@ -7,7 +7,7 @@ import { createServer as createTlsServer } from "node:tls";
 import { dial, type Dialed } from "../../../src/dial/dial.ts";
 import { listInterfaces, type NetworkInterface } from "../../../src/dial/interfaces.ts";
 import type { DialOptions } from "../../../src/dial/options.ts";
-import { Roads } from "../../../src/dial/routes.ts";
+import { Routes } from "../../../src/dial/routes.ts";
 import { ConnectError } from "../../../src/errors.ts";
 import type { ReconnectOptions } from "../../../src/reconnecting/options.ts";
 import { reconnecting } from "../../../src/reconnecting/reconnecting.ts";
@@ -15,7 +15,7 @@ import type { ReconnectingConnection } from "../../../src/reconnecting/types.ts"
 import { WebSocketServer } from "../../../src/server/server.ts";
 import { VirtualClock } from "../../../src/testing/virtual-clock.ts";
 import { secure } from "../../../src/tls/secure.ts";
-import type { Road } from "../../../src/transport/route.ts";
+import type { Route } from "../../../src/transport/route.ts";
 
 /** Ports that echo: plainly, over TLS, and behind the answer of an HTTP proxy. */
 export interface Ports {
@@ -36,8 +36,8 @@ export type ClientCommand =
       readonly bytes: number;
       readonly options?: Omit<DialOptions, "signal" | "lookup">;
       readonly tls?: { readonly ca: string; readonly host: string };
-      /** Keeps what is known of the roads from one command to the next. */
-      readonly keepRoads?: boolean;
+      /** Keeps what is known of the routes from one command to the next. */
+      readonly keepRoutes?: boolean;
     }
   /** Sends a message of so many bytes to a WebSocket server that echoes, by the process's one reconnecting connection. */
   | {
@@ -51,7 +51,7 @@ export type ClientCommand =
   | { readonly do: "list" };
 
 export interface ClientReply {
-  readonly road?: Road;
+  readonly route?: Route;
   readonly interfaces?: readonly NetworkInterface[];
   readonly error?: { readonly code: string; readonly step: string; readonly message: string };
 }
@@ -81,13 +81,13 @@ const proxy = (socket: Socket): void => {
   });
 };
 
-let kept: Roads | undefined;
+let kept: Routes | undefined;
 
-async function transfer(command: ClientCommand & { do: "transfer" }): Promise<Road> {
+async function transfer(command: ClientCommand & { do: "transfer" }): Promise<Route> {
   const { host, port, bytes, tls } = command;
   const options = command.options ?? {};
-  const roads = command.keepRoads === true ? (kept ??= new Roads(options)) : new Roads(options);
-  const connected = await roads.take<Dialed>(
+  const routes = command.keepRoutes === true ? (kept ??= new Routes(options)) : new Routes(options);
+  const connected = await routes.take<Dialed>(
     async (choice, signal) => {
       const dialed = await dial({ host, port }, { ...options, interface: choice.interface, signal });
       if (tls === undefined) return dialed;
@@ -96,12 +96,12 @@ async function transfer(command: ClientCommand & { do: "transfer" }): Promise<Ro
     },
     { discard: ({ stream }) => stream.destroy() },
   );
-  const { stream, road } = connected;
+  const { stream, route } = connected;
   stream.write(Buffer.alloc(bytes));
   let left = bytes;
   while (left > 0) left -= ((await once(stream, "data")) as [Buffer])[0].length;
   stream.destroy();
-  return road;
+  return route;
 }
 
 let talking: ReconnectingConnection | undefined;
@@ -120,11 +120,11 @@ async function inTime<T>(task: Promise<T>): Promise<T> {
   return await task;
 }
 
-async function talk(command: ClientCommand & { do: "talk" }): Promise<Road | undefined> {
+async function talk(command: ClientCommand & { do: "talk" }): Promise<Route | undefined> {
   const { url, bytes, options } = command;
   talking ??= reconnecting(url, {
     heartbeat: { interval: 100, timeout: 200 },
-    backoff: { base: 20, ceiling: 50 },
+    backoff: { initialDelay: 20, maxDelay: 50 },
     clock,
     ...options,
   }).on("gap", () => gaps++);
@@ -134,14 +134,14 @@ async function talk(command: ClientCommand & { do: "talk" }): Promise<Road | und
   const connection = await inTime(talking.ready());
   await talking.send(new Uint8Array(bytes));
   for await (const { size } of talking) if (size === bytes) break;
-  return connection.road;
+  return connection.route;
 }
 
 async function reply(command: ClientCommand): Promise<ClientReply> {
   try {
     if (command.do === "list") return { interfaces: listInterfaces() };
-    const road = command.do === "talk" ? await talk(command) : await transfer(command);
-    return road === undefined ? {} : { road };
+    const route = command.do === "talk" ? await talk(command) : await transfer(command);
+    return route === undefined ? {} : { route };
   } catch (error) {
     const { message } = error as Error;
     if (error instanceof ConnectError) return { error: { code: error.code, step: error.step, message } };
