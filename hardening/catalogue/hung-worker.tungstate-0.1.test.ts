@@ -64,7 +64,7 @@ test("cli: a worker that hangs stops nobody, costs its primary a bounded amount 
   const primary = (await server.settled()).find(({ pid }) => pid === server.child.pid);
   assert.ok((primary?.rss ?? Infinity) < before + MOST_GROWTH, `${before} to ${primary?.rss} bytes`);
 
-  await server.shows(/"msg":"a worker is ended"/, "stderr");
+  await server.shows(/"msg":"killing a worker"/, "stderr");
   await server.shows(/"worker":3,"msg":"serving /, "stderr");
   const response = await fetch(`${server.url}/health/ready`);
   assert.equal(response.status, 200);

@@ -5,18 +5,20 @@ import { pathOf } from "./target.ts";
 
 const PREFIX = "/api/";
 const TEXT = "text/plain; charset=utf-8";
-const LINGER = 5_000; // ms that a client may go on sending a body that nobody wants, so that it reads the response before the end
+// ms that a client may keep sending a body after the response, so that it can read the response
+// before the connection closes
+const LINGER = 5_000;
 
 /**
- * Answers requests below `/api/` by the hub's HTTP API; false: the path is another one. The key is checked before anything of the body is read. JSON is
- * read as it comes, whatever content type the request says.
+ * Answers requests below `/api/` with the hub's HTTP API. Returns false for other paths. The key is
+ * checked before the body is read. The content type is ignored: the body is always JSON.
  */
 export function answerApi(api: HttpApi, bodies: Bodies, request: IncomingMessage, response: ServerResponse): boolean {
   const path = pathOf(request.url ?? "");
   if (path?.startsWith(PREFIX) !== true) return false;
   if (request.method !== "POST") {
     response.setHeader("allow", "POST");
-    say(request, response, 405, "only POST");
+    sendText(request, response, 405, "the method must be POST");
     return true;
   }
   const unauthorized = api.unauthorized(request.headers);
@@ -36,23 +38,23 @@ async function call(
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  // who waits for leave to send the body gets it now, and not before the key was checked
+  // the client may send the body now that the key was checked
   if (/^100-continue$/i.test(request.headers.expect ?? "")) response.writeContinue();
   const result = await bodies.read(request, async (bytes): Promise<BodyRefusal | undefined> => {
     let text: string;
     try {
       text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
     } catch {
-      return { status: 400, text: "the body is not UTF-8" };
+      return { status: 400, text: "the body must be UTF-8" };
     }
     const { status, headers, body } = await api(method, text, request.headers);
     send(request, response, status, headers, body);
     return undefined;
   });
-  if (result !== undefined) say(request, response, result.status, result.text);
+  if (result !== undefined) sendText(request, response, result.status, result.text);
 }
 
-function say(request: IncomingMessage, response: ServerResponse, status: number, text: string): void {
+function sendText(request: IncomingMessage, response: ServerResponse, status: number, text: string): void {
   send(request, response, status, { "content-type": TEXT }, `${text}\n`);
 }
 
@@ -67,7 +69,7 @@ function send(
   response.writeHead(status, { ...headers, "content-length": Buffer.byteLength(body) });
   response.end(body);
   if (request.complete) return;
-  // node:http drops the rest of the body
+  // node:http discards the rest of the body
   setTimeout(() => {
     if (!request.complete) request.socket.destroy();
   }, LINGER).unref();

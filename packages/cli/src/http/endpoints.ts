@@ -1,19 +1,22 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { pathOf } from "./target.ts";
 
-/** What a GET is answered with. */
+/** A response to a GET request. */
 export interface Answer {
   readonly status: number;
   readonly type: string;
   readonly body: string | Buffer;
 }
 
-/** The answers by path. They are made again for each request: what is expensive is kept by whoever makes it. */
+/**
+ * The responses by path. Functions are called for each request; cache expensive results inside
+ * them.
+ */
 export type Endpoints = Readonly<Record<string, () => Answer | Promise<Answer>>>;
 
 /**
- * Answers requests for one of the paths; false: it is none of them. These answers do without a framework's routes and hooks: monitoring asks for
- * them often, and so may anybody.
+ * Answers a request if its path is one of the endpoints; otherwise returns false. Bypasses the
+ * framework's routes and hooks, because these endpoints are requested often and by anyone.
  */
 export function answerEndpoint(endpoints: Endpoints, request: IncomingMessage, response: ServerResponse): boolean {
   const path = pathOf(request.url ?? "");
@@ -21,21 +24,21 @@ export function answerEndpoint(endpoints: Endpoints, request: IncomingMessage, r
   const { method } = request;
   if (method !== "GET" && method !== "HEAD") {
     response.setHeader("allow", "GET, HEAD");
-    send(response, { status: 405, type: TEXT, body: "only GET and HEAD\n" }, true);
+    send(response, { status: 405, type: TEXT, body: "the method must be GET or HEAD\n" }, true);
     return true;
   }
-  const answer = endpoints[path]?.() ?? NOTHING;
+  const answer = endpoints[path]?.() ?? INTERNAL_ERROR;
   if (answer instanceof Promise) {
     void answer.then(
       (later) => send(response, later, method === "GET"),
-      () => send(response, NOTHING, method === "GET"),
+      () => send(response, INTERNAL_ERROR, method === "GET"),
     );
   } else send(response, answer, method === "GET");
   return true;
 }
 
 const TEXT = "text/plain; charset=utf-8";
-const NOTHING: Answer = { status: 500, type: TEXT, body: "something went wrong here\n" };
+const INTERNAL_ERROR: Answer = { status: 500, type: TEXT, body: "internal server error\n" };
 
 function send(response: ServerResponse, { status, type, body }: Answer, hasBody: boolean): void {
   response.writeHead(status, {

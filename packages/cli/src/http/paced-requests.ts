@@ -2,45 +2,50 @@ import type { IncomingMessage, Server as HttpServer, ServerResponse } from "node
 import { Server as HttpsServer } from "node:https";
 import type { Socket } from "node:net";
 
-const TICK = 5; // ms of a tick that requests may take before the others wait for the next one
-const LINES = 64; // of a slice: a request has at least two
+const TICK = 5; // ms of requests for each event-loop tick
+const MAX_LINES = 64; // lines in a slice; a request has at least two
 const LF = 0x0a;
 
-/** A connection whose bytes are given to node:http in slices. What waits is in the buffer of its socket, which is paused then. */
-interface Line {
+/**
+ * A connection whose bytes are passed to node:http in slices. While bytes wait, its socket is
+ * paused and buffers them.
+ */
+interface PacedConnection {
   readonly socket: Socket;
   readonly onData: (chunk: Buffer) => void;
   readonly onEnd: () => void;
-  /** node:http's own listeners for these two events. */
-  readonly giveData: Listener;
-  readonly giveEnd: Listener;
-  /** Its listener for `drain`: once that is off, node:http has let go of the socket. */
-  readonly sign: Listener;
-  /** Requests without a whole response. */
-  open: number;
+  /** node:http's own listeners for `data` and `end`. */
+  readonly forwardData: Listener;
+  readonly forwardEnd: Listener;
+  /** node:http's listener for `drain`. It is removed when node:http releases the socket. */
+  readonly drainListener: Listener;
+  /** Requests without a complete response. */
+  openRequests: number;
   last: IncomingMessage | undefined;
   isQueued: boolean;
-  /** By us, because of what waits. */
+  /** Whether the socket was paused here because bytes wait. */
   isPaused: boolean;
-  /** Nothing more comes, and node:http has not been told. */
+  /** The client has ended its side, and node:http has not been notified. */
   hasEnded: boolean;
 }
 
 type Listener = (...args: unknown[]) => void;
 
 /**
- * Lets pipelined requests take turns. node:http parses all requests of a chunk of up to 64 KiB at once, and there may be 2,000 of them. Here each
- * connection gives it a few at a time: when the ones before have their responses, and while the tick has time for them. Until then its socket is paused.
+ * Processes pipelined requests in slices. node:http parses all requests of a chunk of up to 64 KiB
+ * at once, which can be 2,000 requests. With this function each connection passes a few requests at
+ * a time: after the previous ones have their responses, and within the time limit of the tick.
+ * Until then the socket is paused.
  *
- * It takes the place of node:http's listener for the `data` of a socket. Where there is none, the connection stays as it is.
+ * Replaces node:http's `data` listener. Connections without that listener are not changed.
  */
 export function paceRequests(server: HttpServer | HttpsServer): void {
   new Pacing(server);
 }
 
 class Pacing {
-  private readonly lines = new WeakMap<Socket, Line>();
-  private queue: Line[] = [];
+  private readonly connections = new WeakMap<Socket, PacedConnection>();
+  private queue: PacedConnection[] = [];
   private tickStart: number | undefined;
   private isScheduled = false;
 
@@ -51,75 +56,80 @@ class Pacing {
   }
 
   private open(socket: Socket): void {
-    // the stream has listeners of its own, which came first
-    const [giveData, giveEnd, sign] = ["data", "end", "drain"].map((event) => socket.listeners(event).at(-1));
-    if (giveData === undefined || giveEnd === undefined || sign === undefined) return;
-    const line: Line = {
+    // listeners of node:http are the last: those of the stream were added first
+    const [forwardData, forwardEnd, drainListener] = ["data", "end", "drain"].map((event) =>
+      socket.listeners(event).at(-1),
+    );
+    if (forwardData === undefined || forwardEnd === undefined || drainListener === undefined) return;
+    const connection: PacedConnection = {
       socket,
-      onData: (chunk) => this.receive(line, chunk),
+      onData: (chunk) => this.receive(connection, chunk),
       onEnd: () => {
-        line.hasEnded = true;
-        this.end(line);
+        connection.hasEnded = true;
+        this.end(connection);
       },
-      giveData: giveData as Listener,
-      giveEnd: giveEnd as Listener,
-      sign: sign as Listener,
-      open: 0,
+      forwardData: forwardData as Listener,
+      forwardEnd: forwardEnd as Listener,
+      drainListener: drainListener as Listener,
+      openRequests: 0,
       last: undefined,
       isQueued: false,
       isPaused: false,
       hasEnded: false,
     };
-    this.lines.set(socket, line);
-    // node:http reads past the stream until somebody else listens
-    socket.on("data", line.onData).on("end", line.onEnd);
-    socket.off("data", line.giveData).off("end", line.giveEnd);
+    this.connections.set(socket, connection);
+    // node:http bypasses the stream until another listener is added
+    socket.on("data", connection.onData).on("end", connection.onEnd);
+    socket.off("data", connection.forwardData).off("end", connection.forwardEnd);
   }
 
   private count(request: IncomingMessage, response: ServerResponse): void {
-    const line = this.lines.get(request.socket);
-    if (line === undefined) return;
-    line.open++;
-    line.last = request;
+    const connection = this.connections.get(request.socket);
+    if (connection === undefined) return;
+    connection.openRequests++;
+    connection.last = request;
     response.once("close", () => {
-      line.open--;
-      if (line.isPaused) this.enqueue(line);
-      this.end(line);
+      connection.openRequests--;
+      if (connection.isPaused) this.enqueue(connection);
+      this.end(connection);
     });
   }
 
-  private receive(line: Line, chunk: Buffer): void {
-    const { socket } = line;
-    const end = isBlocked(line) || line.isQueued || !this.hasTime() ? 0 : sliceEnd(chunk);
+  private receive(connection: PacedConnection, chunk: Buffer): void {
+    const { socket } = connection;
+    const end = isBlocked(connection) || connection.isQueued || !this.hasTime() ? 0 : sliceEnd(chunk);
     if (end < chunk.length) {
-      line.isPaused = true;
+      connection.isPaused = true;
       socket.pause();
       socket.unshift(chunk.subarray(end));
-      this.enqueue(line);
+      this.enqueue(connection);
     }
     if (end === 0) return;
-    // whoever takes the socket behind an upgrade must not find a listener for data
-    socket.off("data", line.onData);
-    Reflect.apply(line.giveData, socket, [chunk.subarray(0, end)]);
-    if (socket.listeners("drain").some((each) => each === line.sign)) {
-      socket.on("data", line.onData);
+    // the handler of an upgrade must not find a `data` listener
+    socket.off("data", connection.onData);
+    Reflect.apply(connection.forwardData, socket, [chunk.subarray(0, end)]);
+    if (socket.listeners("drain").some((each) => each === connection.drainListener)) {
+      socket.on("data", connection.onData);
       return;
     }
-    socket.off("end", line.onEnd);
-    this.lines.delete(socket);
+    socket.off("end", connection.onEnd);
+    this.connections.delete(socket);
   }
 
-  /** The end of the client's side comes behind the responses: node:http ends its own side then, whatever it has not sent. */
-  private end(line: Line): void {
-    if (!line.hasEnded || isBlocked(line)) return;
-    line.hasEnded = false;
-    Reflect.apply(line.giveEnd, line.socket, []);
+  /**
+   * Notifies node:http of the client's end after all responses. Otherwise it would end its own side
+   * before they are sent.
+   */
+  private end(connection: PacedConnection): void {
+    if (!connection.hasEnded || isBlocked(connection)) return;
+    connection.hasEnded = false;
+    Reflect.apply(connection.forwardEnd, connection.socket, []);
   }
 
-  private enqueue(line: Line): void {
-    if (line.isQueued || isBlocked(line)) return;
-    line.isQueued = true;
-    this.queue.push(line);
+  private enqueue(connection: PacedConnection): void {
+    if (connection.isQueued || isBlocked(connection)) return;
+    connection.isQueued = true;
+    this.queue.push(connection);
     this.schedule();
   }
 
@@ -143,13 +153,13 @@ class Pacing {
     this.tickStart = undefined;
     const { queue } = this;
     let next = 0;
-    for (let line = queue[next]; line !== undefined && this.hasTime(); line = queue[++next]) {
-      line.isQueued = false;
-      const { socket } = line;
-      if (socket.destroyed || !this.lines.has(socket)) continue;
+    for (let connection = queue[next]; connection !== undefined && this.hasTime(); connection = queue[++next]) {
+      connection.isQueued = false;
+      const { socket } = connection;
+      if (socket.destroyed || !this.connections.has(socket)) continue;
       if (socket.readableLength > 0) socket.read(); // calls `receive`, which may enqueue it again
-      if (line.isQueued || socket.readableLength > 0) continue;
-      line.isPaused = false;
+      if (connection.isQueued || socket.readableLength > 0) continue;
+      connection.isPaused = false;
       socket.resume();
     }
     this.queue = queue.slice(next);
@@ -158,17 +168,21 @@ class Pacing {
 }
 
 /**
- * Whether requests that it has given have no responses yet. The body of a single one goes on. (Where another one is ahead of it node:http may have
- * paused the socket until that is sent, and takes no data then.)
+ * Returns whether requests passed to node:http have no response yet. The body of a single request
+ * may continue. If another request is ahead of it, node:http may have paused the socket and accepts
+ * no data.
  */
-function isBlocked({ open, last }: Line): boolean {
-  return open > 1 || (open === 1 && last?.complete === true);
+function isBlocked({ openRequests, last }: PacedConnection): boolean {
+  return openRequests > 1 || (openRequests === 1 && last?.complete === true);
 }
 
-/** Where the slice at the beginning of `bytes` ends: behind so many lines. A handshake is not cut off from what is behind it. */
+/**
+ * Returns the end of the first slice of `bytes`, in lines. A handshake is not separated from the
+ * bytes after it.
+ */
 function sliceEnd(bytes: Buffer): number {
   let end = 0;
-  for (let count = 0; count < LINES; count++) {
+  for (let count = 0; count < MAX_LINES; count++) {
     const found = bytes.indexOf(LF, end);
     if (found < 0) return bytes.length;
     end = found + 1;
@@ -176,7 +190,9 @@ function sliceEnd(bytes: Buffer): number {
   return isHandshake(bytes) ? bytes.length : end;
 }
 
-/** node:http stops behind a handshake, and gives the rest to whoever takes the socket. */
+/**
+ * node:http stops parsing after a handshake and passes the remaining bytes to the upgrade handler.
+ */
 function isHandshake(bytes: Buffer): boolean {
   if (!bytes.subarray(0, 4).equals(GET)) return false;
   const end = bytes.indexOf("\r\n\r\n");

@@ -27,7 +27,7 @@ const TYPES: Readonly<Record<string, string>> = {
   ".woff2": "font/woff2",
 };
 
-/** Of every answer of the page's. */
+/** Header fields of all responses that belong to the page. */
 export const PAGE_HEADERS: Readonly<Record<string, string>> = {
   "content-security-policy":
     "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
@@ -35,7 +35,7 @@ export const PAGE_HEADERS: Readonly<Record<string, string>> = {
   "referrer-policy": "no-referrer",
 };
 
-/** Reads the page that was built into `public`, once: it is small. Throws if it is not there. */
+/** Reads the page from the folder `public`. Throws if it has not been built. */
 export async function loadPage(): Promise<Page> {
   const root = fileURLToPath(new URL("../../public", import.meta.url));
   const page = new Map<string, File>();
@@ -51,15 +51,15 @@ export async function loadPage(): Promise<Page> {
     };
     page.set(url === "/index.html" ? "/" : url, file);
   }
-  if (!page.has("/")) throw new Error("the page has not been built");
+  if (!page.has("/")) throw new Error("the web page has not been built: run npm run build");
   return page;
 }
 
-/** The answer to a request for a file; `known`: what the client says by If-None-Match that it has. */
+/** Returns the response for a file. `known` is the value of If-None-Match. */
 export function pageAnswer(path: string, file: File, known: string | undefined): PageAnswer {
   const { bytes, type, etag } = file;
   if (known === etag) return { status: 304, headers: { etag, ...PAGE_HEADERS }, body: undefined };
-  // names of built assets carry a hash of their contents
+  // names of built assets contain a hash of their contents
   const cache = path.startsWith("/assets/") ? "public, max-age=31536000, immutable" : "no-cache";
   return { status: 200, headers: { "content-type": type, "cache-control": cache, etag, ...PAGE_HEADERS }, body: bytes };
 }

@@ -1,13 +1,16 @@
 import { createServer, type RequestListener, type Server as HttpServer } from "node:http";
 import { createServer as createHttpsServer, type Server as HttpsServer } from "node:https";
-import type { Certificate } from "../certificate.ts";
-import { type TicketKeys, tlsOptions } from "../tls-options.ts";
+import type { Certificate } from "../tls/certificate.ts";
+import { type TicketKeys, tlsOptions } from "../tls/server-options.ts";
 import { paceRequests } from "./paced-requests.ts";
 
-/** What a request may take, ms. Node's defaults are a minute for a head, five for a request, and half a minute between two looks. */
-const TIMES = { headersTimeout: 10_000, requestTimeout: 60_000, connectionsCheckingInterval: 1_000 };
+/** Time limits of a request in ms. Node's defaults are 60,000, 300,000 and 30,000. */
+const TIMEOUTS = { headersTimeout: 10_000, requestTimeout: 60_000, connectionsCheckingInterval: 1_000 };
 
-/** A server of node:http or node:https whose requests have deadlines, and take turns. */
+/**
+ * Creates a node:http or node:https server with time limits for requests and fair processing of
+ * pipelined ones.
+ */
 export function createPacedServer(
   listener: RequestListener,
   certificate: Certificate | undefined,
@@ -15,10 +18,10 @@ export function createPacedServer(
 ): HttpServer | HttpsServer {
   const server =
     certificate === undefined
-      ? createServer(TIMES, listener)
-      : // as node:http has it: a client that ends its side still gets its responses
-        createHttpsServer({ ...TIMES, allowHalfOpen: true, ...tlsOptions(certificate, ticketKeys) }, listener);
-  // leave to send a body is given by whoever reads it
+      ? createServer(TIMEOUTS, listener)
+      : // as in node:http: a client that ends its side still receives its responses
+        createHttpsServer({ ...TIMEOUTS, allowHalfOpen: true, ...tlsOptions(certificate, ticketKeys) }, listener);
+  // `100 Continue` is sent when the body is read
   server.on("checkContinue", (request, response) => server.emit("request", request, response));
   paceRequests(server);
   return server;

@@ -1,4 +1,7 @@
-/** Path and query of a request's target. RFC 9112 §3.2.2: "a server MUST accept the absolute-form in requests". */
+/**
+ * Returns the path and query of a request target, or undefined. RFC 9112 §3.2.2: "a server MUST
+ * accept the absolute-form in requests".
+ */
 export function pathAndQuery(target: string): string | undefined {
   if (target.startsWith("/")) return target;
   if (!URL.canParse(target)) return undefined;
@@ -6,9 +9,9 @@ export function pathAndQuery(target: string): string | undefined {
   return pathname.startsWith("/") ? pathname + search : undefined;
 }
 
-/** The same without the query. */
+/** Returns the path of a request target without its query. */
 export function pathOf(target: string): string | undefined {
-  const whole = pathAndQuery(target);
-  const query = whole?.indexOf("?") ?? -1;
-  return query < 0 ? whole : whole?.slice(0, query);
+  const integer = pathAndQuery(target);
+  const query = integer?.indexOf("?") ?? -1;
+  return query < 0 ? integer : integer?.slice(0, query);
 }

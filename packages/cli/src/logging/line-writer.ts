@@ -1,34 +1,37 @@
-/** Where lines go, one write at a time. It must not wait for a reader. */
+/** A destination for lines that accepts one write at a time and never blocks. */
 export interface Sink {
-  /** `done` is called once, also after a failure: what was written then is lost. */
+  /** Calls `done` once, also after a failure. After a failure the bytes are lost. */
   write(bytes: string, done: (error?: Error | null) => void): void;
-  /** Writes at once as much as can be written without waiting. */
+  /** Synchronously writes as much as possible without blocking. */
   writeNow(bytes: string): void;
 }
 
 export interface LineWriterOptions {
-  /** Bytes of lines that may wait. */
+  /** Maximum bytes of queued lines. */
   readonly maxBytes: number;
-  /** The line that tells how many were dropped. */
+  /** Returns the line that reports dropped lines. */
   readonly dropped: (count: number) => string;
 }
 
-/** POSIX: a pipe takes up to PIPE_BUF bytes as a whole, so that lines of several processes do not mix. Linux has 4,096 bytes. */
+/**
+ * POSIX: a pipe write of up to PIPE_BUF bytes is atomic, so lines of several processes do not mix.
+ * PIPE_BUF is 4,096 on Linux.
+ */
 const BATCH = 4096;
 
 /**
- * Writes lines to a sink that may stop taking them. Lines wait up to a limit; beyond it new ones are dropped and counted, and the count is written
- * as soon as there is room. A line is never written in part.
+ * Writes lines to a sink that may stop accepting them. Queues lines up to a limit, drops and counts
+ * further ones, and writes the count when there is room. Never writes part of a line.
  */
 export class LineWriter {
   private readonly sink: Sink;
   private readonly options: LineWriterOptions;
   private queue: string[] = [];
-  /** The next one of the queue. */
+  /** Index in the queue of the next line to write. */
   private next = 0;
-  private waiting = 0; // bytes
-  private missing = 0; // lines since the last one that told of it
-  private total = 0;
+  private queuedBytes = 0; // bytes
+  private unreported = 0; // lines dropped since the last report
+  private dropped = 0;
   private isWriting = false;
   private onIdle: (() => void)[] = [];
 
@@ -37,25 +40,25 @@ export class LineWriter {
     this.options = options;
   }
 
-  /** Lines that were dropped since the beginning. */
+  /** Number of lines dropped since the start. */
   get droppedLines(): number {
-    return this.total;
+    return this.dropped;
   }
 
-  /** `line`: with its end. */
+  /** Queues a line. `line` includes its line ending. */
   write(line: string): void {
     const size = Buffer.byteLength(line);
-    if (this.waiting + size > this.options.maxBytes) {
-      this.missing++;
-      this.total++;
+    if (this.queuedBytes + size > this.options.maxBytes) {
+      this.unreported++;
+      this.dropped++;
       return;
     }
     this.queue.push(line);
-    this.waiting += size;
+    this.queuedBytes += size;
     this.advance();
   }
 
-  /** Resolves when all lines are written, or after so many ms. */
+  /** Resolves when all lines are written, or after `timeout` ms. */
   flush(timeout: number): Promise<void> {
     if (!this.isWriting) return Promise.resolve();
     return new Promise((resolve) => {
@@ -67,9 +70,9 @@ export class LineWriter {
     });
   }
 
-  /** For the end of the process: whatever can be written without waiting. */
+  /** Synchronously writes what the sink accepts. Call it when the process exits. */
   flushNow(): void {
-    this.tellDropped();
+    this.reportDropped();
     const rest = this.queue.slice(this.next).join("");
     this.queue = [];
     if (rest !== "") this.sink.writeNow(rest);
@@ -86,13 +89,13 @@ export class LineWriter {
     const size = Buffer.byteLength(batch);
     this.sink.write(batch, () => {
       this.isWriting = false;
-      this.waiting -= size;
-      this.tellDropped();
+      this.queuedBytes -= size;
+      this.reportDropped();
       this.advance();
     });
   }
 
-  /** Whole lines: as many as fit into a batch, or one that is longer. */
+  /** Returns whole lines: as many as fit into a batch, or a single longer one. */
   private takeBatch(): string {
     let batch = "";
     while (this.next < this.queue.length) {
@@ -108,11 +111,11 @@ export class LineWriter {
     return batch;
   }
 
-  private tellDropped(): void {
-    if (this.missing === 0) return;
-    const line = this.options.dropped(this.missing);
-    this.missing = 0;
+  private reportDropped(): void {
+    if (this.unreported === 0) return;
+    const line = this.options.dropped(this.unreported);
+    this.unreported = 0;
     this.queue.push(line);
-    this.waiting += Buffer.byteLength(line);
+    this.queuedBytes += Buffer.byteLength(line);
   }
 }

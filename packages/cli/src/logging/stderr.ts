@@ -5,25 +5,28 @@ import { isatty } from "node:tty";
 import type { Sink } from "./line-writer.ts";
 
 const STDERR = 2;
-const RETRY = 50; // ms until a terminal that takes no more is tried again
+const RETRY = 50; // ms before writing to a full terminal again
 
 /**
- * The process's stderr as a sink that never waits for its reader.
+ * Returns a sink for the process's stderr that never blocks.
  *
- * - A pipe or terminal is opened once more where the system has /proc/self/fd (Linux), so that not waiting is a property of this process alone: a
- *   process that shares stderr may set it back. Node also writes to a terminal synchronously, and one that is stopped (Ctrl+S) would stop the process.
- * - A socket, or a pipe or terminal elsewhere: Node's own stream, which does not wait for pipes and sockets.
- * - A file or device: a write in the thread pool.
+ * - A pipe or terminal is opened again through /proc/self/fd where it exists (Linux). The
+ *   non-blocking mode then belongs to this process alone; on a shared descriptor another process
+ *   could reset it. Node writes to terminals synchronously, so a stopped terminal (Ctrl+S) would
+ *   block the process.
+ * - For sockets, and for pipes and terminals on other systems, Node's own stream is used. It does
+ *   not block on pipes and sockets.
+ * - Files and devices are written in the thread pool.
  */
 export function stderrSink(): Sink {
   const stat = statOf(STDERR);
   const isTerminal = isatty(STDERR);
   if (stat?.isFIFO() === true) {
-    const fd = openAgain((own) => statOf(own)?.isFIFO() === true);
+    const fd = reopen((own) => statOf(own)?.isFIFO() === true);
     return fd === undefined ? streamSink(process.stderr, STDERR) : streamSink(new Socket({ fd, readable: false }), fd);
   }
   if (isTerminal) {
-    const fd = openAgain(isatty);
+    const fd = reopen(isatty);
     return fd === undefined ? streamSink(process.stderr, STDERR) : terminalSink(fd);
   }
   return stat?.isSocket() === true ? streamSink(process.stderr, STDERR) : fileSink();
@@ -37,8 +40,11 @@ function statOf(fd: number): Stats | undefined {
   }
 }
 
-/** What stderr is, under a descriptor that does not wait; undefined where the system can't do that, or has given something else. */
-function openAgain(isSame: (fd: number) => boolean): number | undefined {
+/**
+ * Opens stderr again in non-blocking mode. Returns undefined if the system does not support that or
+ * opens another file.
+ */
+function reopen(isSame: (fd: number) => boolean): number | undefined {
   let fd: number;
   try {
     fd = openSync("/proc/self/fd/2", constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
@@ -51,7 +57,7 @@ function openAgain(isSame: (fd: number) => boolean): number | undefined {
 }
 
 function streamSink(stream: Writable, fd: number): Sink {
-  // a reader that is gone is no reason to stop
+  // a closed reader must not end the process
   stream.on("error", () => undefined);
   return { write: (bytes, done) => void stream.write(bytes, done), writeNow: (bytes) => writeNow(fd, bytes) };
 }
@@ -73,7 +79,7 @@ function terminalSink(fd: number): Sink {
       else setImmediate(done, error instanceof Error ? error : new Error(String(error)));
       return;
     }
-    // not from within `write`: many lines would be as many calls deep
+    // asynchronous, to avoid recursion from within `write`
     setImmediate(done);
   };
   return {
@@ -86,11 +92,11 @@ function isFull(error: unknown): boolean {
   return error instanceof Error && "code" in error && error.code === "EAGAIN";
 }
 
-/** A descriptor that does not wait takes what it has room for; a file takes all. */
+/** Writes synchronously what a non-blocking descriptor accepts. A file accepts everything. */
 function writeNow(fd: number, bytes: string): void {
   try {
     writeSync(fd, bytes);
   } catch {
-    // it takes no more, or is gone
+    // the descriptor is full or closed
   }
 }

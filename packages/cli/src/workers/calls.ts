@@ -11,17 +11,20 @@ import type {
   PresenceStats,
   Publication,
 } from "@tungstate/hub";
-import type { Certificate } from "../certificate.ts";
-import type { Figures } from "../figures.ts";
-import type { ServePlan } from "../plan.ts";
+import type { Certificate } from "../tls/certificate.ts";
+import type { ProcessMetrics } from "../metrics/process-metrics.ts";
+import type { ServeConfig } from "../settings/config.ts";
 
-/** What a primary does for a worker's hub. `id` tells one subscription from an earlier one to the same channel. */
+/**
+ * Store functions that the primary process provides to a worker's hub. `id` distinguishes a
+ * subscription from an earlier one to the same channel.
+ */
 export interface StoreCalls {
   brokerStart(): Promise<void>;
   brokerStop(): Promise<void>;
   subscribe(channel: string, id: number): Promise<void>;
   unsubscribe(channel: string): Promise<void>;
-  /** `call`: by which the worker knows its own publication when it is delivered. */
+  /** `call` identifies the publication when it is delivered back to the worker. */
   publish(
     channel: string,
     publication: NewPublication,
@@ -40,14 +43,14 @@ export interface StoreCalls {
   presenceStats(channel: string): Promise<PresenceStats>;
 }
 
-/** What a worker's hub is told by the primary. */
+/** Deliveries from the primary process to a worker's hub. */
 export interface DeliveryCalls {
   publication(
     channel: string,
     id: number,
     publication: Publication,
     epoch: string,
-    /** Of the worker's own call that published it. */
+    /** The worker's own `publish` call, if this worker published it. */
     call: number | undefined,
   ): void;
   join(channel: string, id: number, info: ClientInfo): void;
@@ -55,30 +58,36 @@ export interface DeliveryCalls {
   control(message: string): void;
 }
 
-/** What a primary does for a worker. */
+/** Functions that the primary process provides to a worker. */
 export interface PrimaryCalls extends StoreCalls {
-  /** To the clients of `/ws` of all workers. Resolves when more may be sent: no worker that takes what it is sent has much waiting. */
+  /**
+   * Sends a message to the clients of `/ws` in all workers. Resolves when no worker that accepts
+   * messages has many queued.
+   */
   broadcast(type: "text" | "binary", bytes: Uint8Array): Promise<void>;
-  allFigures(): Promise<readonly Figures[]>;
+  allMetrics(): Promise<readonly ProcessMetrics[]>;
 }
 
-/** What all workers have to agree on. */
+/** Values that all workers must agree on. */
 export interface Shared {
   readonly ticketKeys: Uint8Array;
-  /** ms */
+  /** Milliseconds. */
   readonly presenceTtl: number;
 }
 
-/** What a worker does for its primary. */
+/** Functions that a worker provides to the primary process. */
 export interface WorkerCalls extends DeliveryCalls {
-  /** Returns the URL. */
-  start(plan: ServePlan, shared: Shared): Promise<string>;
+  /** Resolves with the URL. */
+  start(config: ServeConfig, shared: Shared): Promise<string>;
   broadcast(type: "text" | "binary", bytes: Uint8Array): void;
-  /** It has not taken what it was sent: publications, joins and leaves, or messages of `/ws`, were dropped. */
+  /**
+   * Reports that messages were dropped because the worker did not accept them: publications, joins
+   * and leaves, or messages of `/ws`.
+   */
   lost(what: { readonly publications: boolean; readonly broadcasts: boolean }): void;
-  /** The answer shows that its event loop goes on. */
+  /** Answering shows that the worker's event loop is running. */
   ping(): void;
-  figures(): Promise<Figures>;
+  ownMetrics(): Promise<ProcessMetrics>;
   setCertificate(certificate: Certificate): void;
   stopListening(): void;
   close(timeout: number): Promise<void>;

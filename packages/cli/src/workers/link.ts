@@ -1,55 +1,65 @@
 import type { Duplex } from "node:stream";
 import { deserialize } from "node:v8";
-import { type Losses, type Message, Outgoing, type OutgoingLimits, type PlainError } from "./outgoing.ts";
+import { type Losses, type Message, SendQueue, type SendQueueLimits, type PlainError } from "./send-queue.ts";
 import { Packets } from "./packets.ts";
 
-const SLICE = 5; // ms of messages that are handled before anything else has its turn
-const DEADLINE = 10_000; // ms for the answer to a call
-const LOOK = 1_000; // ms between two looks for calls that are overdue, and for waiters
+const SLICE_MS = 5; // ms of handling messages before yielding to the event loop
+const DEADLINE = 10_000; // ms for the reply to a call
+const CHECK_INTERVAL = 1_000; // ms between two checks for calls past their deadline
 
-/** Why a call has no result: it had no answer in time, too much waits for the other end, or that is gone. */
+/** A call failed: no reply in time, too many bytes queued, or the other process has ended. */
 export class LinkError extends Error {
   override readonly name = "LinkError";
 }
 
-/** What one end does for the other, by name. */
+/** The functions that one process provides to the other, by name. */
 type Functions<T> = { readonly [N in keyof T]: (...args: never[]) => unknown };
 
 interface Waiting {
   readonly name: string;
-  /** When it is overdue. */
+  /** Deadline, in ms. */
   readonly until: number;
   resolve(value: unknown): void;
   reject(error: Error): void;
 }
 
 export interface LinkOptions {
-  readonly limits?: OutgoingLimits;
-  /** Names of notes that may be lost. Default: none. */
+  readonly limits?: SendQueueLimits;
+  /** Names of notifications that may be dropped. Default: none. */
   readonly droppable?: ReadonlySet<string>;
-  /** Notes were lost, and may be sent again now: what is sent from here goes ahead of them. */
+  /**
+   * Called when notifications were dropped and can be sent again. Notifications sent from this
+   * callback precede all others.
+   */
   readonly onLoss?: (losses: Losses) => void;
-  /** The other end does not take what it has to. */
+  /** Called when messages that must not be dropped exceed their limit. */
   readonly onOverflow?: () => void;
-  /** How many bytes wait. */
-  readonly onHeld?: (bytes: number) => void;
-  /** Stops reading while the other end does not take its answers. One end of the two only, or they would wait for each other. Default: false. */
+  /** Called with the number of queued bytes. */
+  readonly onQueued?: (bytes: number) => void;
+  /**
+   * Stops reading while the other process does not accept replies. Set it on one side only,
+   * otherwise both can wait for each other. Default: false.
+   */
   readonly pauses?: boolean;
-  /** ms */
+  /** Returns ms. */
   readonly now?: () => number;
-  /** Calls `callback` once after `delay` ms; the process does not wait for that. Returns how to prevent it. */
+  /**
+   * Calls `callback` once after `delay` ms without keeping the process alive. Returns a function
+   * that cancels it.
+   */
   readonly after?: (delay: number, callback: () => void) => () => void;
 }
 
-const LIMITS: OutgoingLimits = { held: 8 * 1024 * 1024, essential: 32 * 1024 * 1024 };
+const LIMITS: SendQueueLimits = { queuedBytes: 8 * 1024 * 1024, undroppable: 32 * 1024 * 1024 };
 
 /**
- * Calls and notes between two processes. What is said in one tick leaves together. Whatever waits for the other end is bounded, and each call has a
- * deadline. `Theirs`: what the other end does for this one.
+ * Calls and notifications between two processes. Messages of one event-loop tick are sent together.
+ * Queued bytes are bounded and each call has a deadline. `Theirs` lists the functions of the other
+ * process.
  */
 export class Link<Theirs extends Functions<Theirs>> {
   private readonly packets: Packets;
-  private readonly outgoing: Outgoing;
+  private readonly outgoing: SendQueue;
   private readonly ours: ReadonlyMap<string, (...args: never[]) => unknown>;
   private readonly options: LinkOptions;
   private readonly now: () => number;
@@ -60,8 +70,8 @@ export class Link<Theirs extends Functions<Theirs>> {
   private next = 0;
   private isScheduled = false;
   private calls = 0;
-  private over = false;
-  private stopLooking: (() => void) | undefined;
+  private isClosed = false;
+  private cancelCheck: (() => void) | undefined;
 
   constructor(
     stream: Duplex,
@@ -76,7 +86,7 @@ export class Link<Theirs extends Functions<Theirs>> {
       receive: (payload) => this.receive(deserialize(payload) as Message[]),
       ended: () => this.end(),
     });
-    this.outgoing = new Outgoing({
+    this.outgoing = new SendQueue({
       limits: options.limits ?? LIMITS,
       droppable: options.droppable ?? new Set(),
       send: (packet, done) => this.packets.send(packet, done),
@@ -87,17 +97,19 @@ export class Link<Theirs extends Functions<Theirs>> {
     });
   }
 
-  /** Bytes that wait for the other end. */
-  get held(): number {
-    return this.outgoing.held;
+  /** Bytes queued for the other process. */
+  get queuedBytes(): number {
+    return this.outgoing.queuedBytes;
   }
 
-  /** Whether the other end takes what it is sent, as far as that is known. */
+  /** Whether the other process accepts messages, as far as known. */
   get isTaking(): boolean {
-    return !this.over && !this.outgoing.isFull;
+    return !this.isClosed && !this.outgoing.isFull;
   }
 
-  /** Rejects with what the other end threw, or with a LinkError. */
+  /**
+   * Calls a function of the other process. Rejects with the error it threw, or with a `LinkError`.
+   */
   call<N extends keyof Theirs & string>(
     name: N,
     ...args: Parameters<Theirs[N]>
@@ -105,14 +117,14 @@ export class Link<Theirs extends Functions<Theirs>> {
     return this.callWithin(DEADLINE, name, ...args);
   }
 
-  /** The same with another deadline than 10 s, in ms. */
+  /** As `call`, with a deadline in ms. The default is 10 s. */
   callWithin<N extends keyof Theirs & string>(
     deadline: number,
     name: N,
     ...args: Parameters<Theirs[N]>
   ): Promise<Awaited<ReturnType<Theirs[N]>>> {
     return new Promise((resolve, reject) => {
-      if (this.over) return reject(new LinkError("the other process has ended"));
+      if (this.isClosed) return reject(new LinkError("the other process has ended"));
       if (this.outgoing.isFull) return reject(new LinkError("the other process takes no more calls"));
       const id = ++this.calls;
       this.waiting.set(id, {
@@ -122,43 +134,46 @@ export class Link<Theirs extends Functions<Theirs>> {
         reject,
       });
       this.outgoing.push(["call", id, name, args]);
-      this.look();
+      this.scheduleCheck();
     });
   }
 
-  /** Without an answer. One of the names that may be lost is lost while too much waits. */
+  /**
+   * Calls a function without waiting for a reply. Droppable notifications are dropped while too
+   * many bytes are queued.
+   */
   note<N extends keyof Theirs & string>(name: N, ...args: Parameters<Theirs[N]>): void {
     this.outgoing.push(["note", name, args]);
   }
 
-  /** Resolves when the other end has taken nearly all, or is not to be waited for. */
+  /** Resolves when the other process has accepted almost everything, or need not be waited for. */
   room(): Promise<void> {
     if (this.outgoing.isReady) return Promise.resolve();
     return new Promise((resolve) => {
       this.roomWaiters.push(resolve);
-      this.look();
+      this.scheduleCheck();
     });
   }
 
   private taken(): void {
-    this.options.onHeld?.(this.outgoing.held);
+    this.options.onQueued?.(this.outgoing.queuedBytes);
     if (this.roomWaiters.length > 0 && this.outgoing.isReady)
       for (const resolve of this.roomWaiters.splice(0)) resolve();
     this.read();
   }
 
-  /** While anything is waited for, looks whether that takes too long. */
-  private look(): void {
-    this.stopLooking ??= this.after(LOOK, () => {
-      this.stopLooking = undefined;
+  /** Checks deadlines every second while calls or waiters are pending. */
+  private scheduleCheck(): void {
+    this.cancelCheck ??= this.after(CHECK_INTERVAL, () => {
+      this.cancelCheck = undefined;
       const now = this.now();
       for (const [id, waiting] of this.waiting) {
         if (waiting.until > now) continue;
         this.waiting.delete(id);
-        waiting.reject(new LinkError(`the other process has not answered in time: ${waiting.name}`));
+        waiting.reject(new LinkError(`the other process did not reply in time: ${waiting.name}`));
       }
       if (this.outgoing.isReady) for (const resolve of this.roomWaiters.splice(0)) resolve();
-      if (this.waiting.size > 0 || this.roomWaiters.length > 0) this.look();
+      if (this.waiting.size > 0 || this.roomWaiters.length > 0) this.scheduleCheck();
     });
   }
 
@@ -167,15 +182,15 @@ export class Link<Theirs extends Functions<Theirs>> {
     if (!this.isScheduled) this.handle();
   }
 
-  /** Handles what has come, for so long at a time. Nothing more is read meanwhile. */
+  /** Handles received messages for one time slice. Nothing more is read until all are handled. */
   private handle(): void {
     const start = performance.now();
-    while (!this.over) {
+    while (!this.isClosed) {
       const message = this.incoming[this.next];
       if (message === undefined) break;
       this.next++;
       this.take(message);
-      if (performance.now() - start < SLICE || this.next === this.incoming.length) continue;
+      if (performance.now() - start < SLICE_MS || this.next === this.incoming.length) continue;
       this.isScheduled = true;
       setImmediate(() => {
         this.isScheduled = false;
@@ -190,9 +205,9 @@ export class Link<Theirs extends Functions<Theirs>> {
     this.read();
   }
 
-  /** Reads more if that may be. */
+  /** Resumes or pauses reading. */
   private read(): void {
-    if (this.over) return;
+    if (this.isClosed) return;
     const waits = this.options.pauses === true && this.outgoing.isFull;
     if (this.isScheduled || waits) this.packets.pause();
     else this.packets.resume();
@@ -220,7 +235,7 @@ export class Link<Theirs extends Functions<Theirs>> {
     }
   }
 
-  /** Both ends are of one version: what comes is what the types say. */
+  /** Both processes run the same version, so the types of messages hold. */
   private run(name: string, args: readonly unknown[]): unknown {
     return this.ours.get(name)?.(...([...args] as never[]));
   }
@@ -244,10 +259,10 @@ export class Link<Theirs extends Functions<Theirs>> {
   }
 
   private end(): void {
-    this.over = true;
-    this.stopLooking?.();
+    this.isClosed = true;
+    this.cancelCheck?.();
     this.outgoing.end();
-    this.options.onHeld?.(0);
+    this.options.onQueued?.(0);
     for (const waiting of this.waiting.values()) waiting.reject(new LinkError("the other process has ended"));
     this.waiting.clear();
     for (const resolve of this.roomWaiters.splice(0)) resolve();

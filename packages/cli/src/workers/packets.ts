@@ -1,9 +1,13 @@
 import type { Duplex } from "node:stream";
 
-const HEADER = 4; // bytes: the length of the payload, little-endian
-const MAX_PAYLOAD = 256 * 1024 * 1024; // bytes; the ends are of one version and never come near it
+const HEADER = 4; // bytes; payload length, little-endian
+// bytes; both processes run the same version and stay far below this
+const MAX_PAYLOAD = 256 * 1024 * 1024;
 
-/** Packets over a byte stream: each arrives whole and in order, or not at all once the stream has ended. */
+/**
+ * Packets over a byte stream. Each packet arrives whole and in order, or not at all if the stream
+ * ends.
+ */
 export class Packets {
   private readonly stream: Duplex;
   private chunks: Buffer[] = [];
@@ -23,7 +27,7 @@ export class Packets {
     stream.once("close", on.ended);
   }
 
-  /** `done`: the system has taken it, or it is lost. */
+  /** Sends a packet. `done` is called when the system has accepted it or it is lost. */
   send(payload: Buffer, done: () => void): void {
     const header = Buffer.allocUnsafe(HEADER);
     header.writeUInt32LE(payload.length);

@@ -18,21 +18,21 @@ import {
 import type { DeliveryCalls, StoreCalls } from "./calls.ts";
 import { type Link, LinkError } from "./link.ts";
 
-/** A broker whose channels are in another process. */
+/** A broker whose channels are stored in the primary process. */
 export class RemoteBroker implements Broker {
   readonly lossy = false;
-  /** What the other process's link does here. */
+  /** Functions that the primary's link calls here. */
   readonly deliveries: DeliveryCalls;
   private readonly link: () => Link<StoreCalls>;
   private handler: BrokerHandler | undefined;
-  /** By channel, the id of the subscription: what was on its way to an earlier one is not for this one. */
+  /** Subscription ID by channel. Deliveries for an earlier subscription are ignored. */
   private readonly ids = new Map<string, number>();
   private lastId = 0;
   private lastCall = 0;
-  /** By the call that made it, what becomes of a publication in this process. */
+  /** Fan-out of this process by `publish` call. */
   private readonly fanOuts = new Map<number, PendingFanOut>();
 
-  /** `link`: asked for when it is needed; its other end has to be that of a SharedStores. */
+  /** `link` is called when it is needed. The other end of the link must be a `SharedStores`. */
   constructor(link: () => Link<StoreCalls>) {
     this.link = link;
     const handlerOf = (channel: string, id: number): BrokerHandler | undefined =>
@@ -48,7 +48,7 @@ export class RemoteBroker implements Broker {
     };
   }
 
-  /** Publications may have been lost on their way here: clients get what they missed out of the history. */
+  /** Reports that publications may have been lost. Clients then recover from history. */
   interrupted(): void {
     this.handler?.interrupted();
   }
@@ -77,7 +77,7 @@ export class RemoteBroker implements Broker {
     return ask(this.link(), "unsubscribe", channel);
   }
 
-  /** What the publication's fan-out is in other processes is not waited for: the report is of this one. */
+  /** Publishes. The returned fan-out covers this process only. */
   async publish(channel: string, publication: NewPublication, options: BrokerPublishOptions): Promise<BrokerResult> {
     const call = ++this.lastCall;
     try {
@@ -109,12 +109,12 @@ export class RemoteBroker implements Broker {
   }
 }
 
-/** Presence that is in another process. */
+/** A presence store in the primary process. */
 export class RemotePresenceStore implements PresenceStore {
   readonly ttl: number;
   private readonly link: () => Link<StoreCalls>;
 
-  /** `ttl`: that of the store over there, ms. */
+  /** `ttl` is that of the primary's store, in ms. */
   constructor(link: () => Link<StoreCalls>, ttl: number) {
     this.link = link;
     this.ttl = ttl;
@@ -145,7 +145,10 @@ export class RemotePresenceStore implements PresenceStore {
   }
 }
 
-/** Rejects with a StoreUnavailableError where the other process does not answer: its clients may try again. */
+/**
+ * Calls the primary. Rejects with a `StoreUnavailableError` if it does not answer; clients may
+ * retry.
+ */
 async function ask<N extends keyof StoreCalls>(
   link: Link<StoreCalls>,
   name: N,

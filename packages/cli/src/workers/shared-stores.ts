@@ -2,8 +2,8 @@ import { type ClientInfo, MemoryBroker, MemoryEngine, MemoryPresenceStore, type 
 import type { DeliveryCalls, StoreCalls } from "./calls.ts";
 import type { Link } from "./link.ts";
 
-/** What a worker has told that has to be taken back when it dies. */
-class Traces {
+/** Client information that must be withdrawn when a worker ends. */
+class ClientRecords {
   private readonly byClient = new Map<string, Map<string, ClientInfo>>();
 
   add(channel: string, info: ClientInfo): void {
@@ -23,19 +23,25 @@ class Traces {
   }
 }
 
-/** One worker's access to the stores. */
+/** Access of one worker to the stores. */
 export interface StoreAccess {
-  /** What its link does for it. */
+  /** Functions that the worker's link calls here. */
   readonly calls: StoreCalls;
-  /** The worker is gone: so are its clients, from presence, and by a leave where they had joined. */
+  /**
+   * Removes the clients of a worker that has ended from presence, and publishes leaves for those
+   * that had joined.
+   */
   end(): Promise<void>;
 }
 
-/** Channels and presence of all workers, in the memory of their primary. */
+/** Channels and presence of all workers, in the memory of the primary process. */
 export class SharedStores {
   private readonly engine: MemoryEngine;
   private readonly presence: MemoryPresenceStore;
-  /** The call that is being published: what the engine hands over meanwhile is its publication. */
+  /**
+   * The `publish` call in progress. The publication that the engine delivers meanwhile belongs to
+   * it.
+   */
   private publishing: { readonly worker: unknown; readonly call: number } | undefined;
 
   constructor(clock?: Clock) {
@@ -44,14 +50,14 @@ export class SharedStores {
     this.presence = new MemoryPresenceStore(options);
   }
 
-  /** `link`: asked for when there is something to tell. */
+  /** `link` is called when a delivery is sent. */
   accessFor(link: () => Link<DeliveryCalls>): StoreAccess {
     const { presence } = this;
     const broker = new MemoryBroker(this.engine);
     const worker = {};
     const ids = new Map<string, number>();
-    const present = new Traces();
-    const joined = new Traces();
+    const present = new ClientRecords();
+    const joined = new ClientRecords();
     const idOf = (channel: string): number => ids.get(channel) ?? 0;
     const calls: StoreCalls = {
       brokerStart: () =>
@@ -59,13 +65,13 @@ export class SharedStores {
           publication: (channel, publication, epoch) => {
             const call = this.publishing?.worker === worker ? this.publishing.call : undefined;
             link().note("publication", channel, idOf(channel), publication, epoch, call);
-            // what becomes of it is known elsewhere
+            // the fan-out is reported by the workers
             return undefined;
           },
           join: (channel, info) => link().note("join", channel, idOf(channel), info),
           leave: (channel, info) => link().note("leave", channel, idOf(channel), info),
           control: (message) => link().note("control", message),
-          interrupted: () => undefined, // impossible: nothing is lost in memory
+          interrupted: () => undefined, // unreachable: a memory broker loses nothing
         }),
       brokerStop: () => broker.stop(),
       subscribe(channel, id) {
@@ -117,7 +123,7 @@ export class SharedStores {
     };
   }
 
-  /** How long an entry of presence lives without being renewed, ms. */
+  /** Lifetime of a presence entry without renewal, in ms. */
   get presenceTtl(): number {
     return this.presence.ttl;
   }

@@ -1,66 +1,66 @@
-// One of the processes of `tungstate serve --workers N`, forked by the primary, which tells it everything.
+// Entry point of a worker process of `tungstate serve --workers N`, forked by the primary.
 import cluster from "node:cluster";
 import type { Message } from "tungstate";
-import { type App, type Siblings, startApp } from "../app.ts";
-import type { Stores } from "../hub.ts";
+import { type App, type Siblings, startApp } from "../server/app.ts";
+import type { Stores } from "../server/hub.ts";
 import { openLog, type ServeLog } from "../logging/logger.ts";
-import type { ServePlan } from "../plan.ts";
-import { openStores } from "../stores.ts";
+import type { ServeConfig } from "../settings/config.ts";
+import { openStores } from "../server/stores.ts";
 import type { PrimaryCalls, Shared, WorkerCalls } from "./calls.ts";
 import { Link } from "./link.ts";
 import { pipeToPrimary } from "./pipe.ts";
 import { RemoteBroker, RemotePresenceStore } from "./remote-stores.ts";
 
-const LAST_LINES = 500; // ms for the last log lines, where nobody reads them
+const FLUSH_TIMEOUT = 500; // ms for writing the last log lines if stderr is not read
 
 let app: App | undefined;
 let log: ServeLog | undefined;
-let hear: (type: Message["type"], bytes: Uint8Array) => void = () => undefined;
-let hearLoss: () => void = () => undefined;
+let onBroadcast: (type: Message["type"], bytes: Uint8Array) => void = () => undefined;
+let onBroadcastLoss: () => void = () => undefined;
 const broker = new RemoteBroker(() => link);
 
 const calls: WorkerCalls = {
   ...broker.deliveries,
   start,
-  broadcast: (type, bytes) => hear(type, bytes),
+  broadcast: (type, bytes) => onBroadcast(type, bytes),
   lost({ publications, broadcasts }) {
     if (publications) broker.interrupted();
-    if (broadcasts) hearLoss();
+    if (broadcasts) onBroadcastLoss();
   },
   ping: () => undefined,
-  figures: () => started().figures(),
+  ownMetrics: () => started().ownMetrics(),
   setCertificate: (certificate) => started().setCertificate(certificate),
   stopListening: () => app?.stopListening(),
   async close(timeout) {
     await app?.close(timeout);
-    await log?.flush(LAST_LINES);
-    // the answer leaves first
+    await log?.flush(FLUSH_TIMEOUT);
+    // send the reply before exiting
     setImmediate(() => setImmediate(() => process.exit()));
   },
 };
 const link: Link<PrimaryCalls> = new Link(pipeToPrimary(), { ...calls });
 
-// The terminal and the system send these to all processes; what follows from them is the primary's to say.
+// Terminals and service managers signal all processes; the primary decides what to do.
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => undefined);
-// without it nobody would end this process, or tell it of others
+// a worker without its primary would run unattended
 process.once("disconnect", () => process.exit());
 
-async function start(plan: ServePlan, { ticketKeys, presenceTtl }: Shared): Promise<string> {
-  log = openLog(plan.logLevel, { worker: cluster.worker?.id ?? 0 });
+async function start(config: ServeConfig, { ticketKeys, presenceTtl }: Shared): Promise<string> {
+  log = openLog(config.logLevel, { worker: cluster.worker?.id ?? 0 });
   const here: Stores = {
     broker,
     presence: new RemotePresenceStore(() => link, presenceTtl),
     unavailable: () => (link.isTaking ? [] : ["the primary process does not answer"]),
   };
-  const stores = (await openStores(plan, log.logger)) ?? here;
+  const stores = (await openStores(config, log.logger)) ?? here;
   const siblings: Siblings = {
     ticketKeys: Buffer.from(ticketKeys),
     broadcast: ({ type, bytes }) => link.call("broadcast", type, bytes),
-    onBroadcast: (listener) => void (hear = listener),
-    onBroadcastLoss: (listener) => void (hearLoss = listener),
-    figures: () => link.call("allFigures"),
+    onBroadcast: (listener) => void (onBroadcast = listener),
+    onBroadcastLoss: (listener) => void (onBroadcastLoss = listener),
+    ownMetrics: () => link.call("allMetrics"),
   };
-  app = await startApp({ plan, log, stores, siblings });
+  app = await startApp({ config, log, stores, siblings });
   return app.url;
 }
 

@@ -58,7 +58,7 @@ test("a body up to the limit is read, one byte more is 413, declared or not", as
   const inChunks = await setup.send("Transfer-Encoding: chunked", chunked(SIZE + 1));
   for (const { request } of [declared, inChunks]) {
     const result = await setup.bodies.read(request, size);
-    assert.deepEqual(result, { status: 413, text: `a body has at most ${SIZE} bytes` });
+    assert.deepEqual(result, { status: 413, text: `the body must not exceed ${SIZE} bytes` });
   }
   assert.equal(held(setup), 0);
 });
@@ -69,7 +69,7 @@ test("so many are read at a time; one more is 503, until one of them has been us
   const others = [await setup.send("Content-Length: 4", "ab"), await setup.send("Content-Length: 4", "ab")];
   const reading = [first, ...others].map(({ request: each }) => setup.bodies.read(each, size));
   const { request } = await setup.send("Content-Length: 4", "abcd");
-  assert.deepEqual(await setup.bodies.read(request, size), { status: 503, text: "too many bodies at a time" });
+  assert.deepEqual(await setup.bodies.read(request, size), { status: 503, text: "too many concurrent request bodies" });
   first.socket.write("cd");
   assert.equal(await reading[0], 4);
   const again = await setup.send("Content-Length: 4", "abcd");
@@ -80,7 +80,7 @@ test("while memory is short none is read", async (t) => {
   const setup = await setUp(t);
   setup.budget.part("something else").set(900_000);
   const { request } = await setup.send("Content-Length: 4", "abcd");
-  assert.deepEqual(await setup.bodies.read(request, size), { status: 503, text: "too many bodies at a time" });
+  assert.deepEqual(await setup.bodies.read(request, size), { status: 503, text: "too many concurrent request bodies" });
 });
 
 test("its bytes count in the budget until it has been used", async (t) => {
@@ -104,12 +104,15 @@ test("its bytes count in the budget until it has been used", async (t) => {
 test("a body that takes too long is 408, one that is cut off 400; neither leaves anything behind", async (t) => {
   const setup = await setUp(t, 50);
   const slow = await setup.send("Content-Length: 10", "abc");
-  assert.deepEqual(await setup.bodies.read(slow.request, size), { status: 408, text: "a body has 50 ms" });
+  assert.deepEqual(await setup.bodies.read(slow.request, size), {
+    status: 408,
+    text: "the body must arrive within 50 ms",
+  });
   const patient = await setUp(t);
   const cut = await patient.send("Content-Length: 10", "abc");
   const result = patient.bodies.read(cut.request, size);
   cut.socket.destroy();
-  assert.deepEqual(await result, { status: 400, text: "the body was cut off" });
+  assert.deepEqual(await result, { status: 400, text: "the body is incomplete" });
   for (const each of [setup, patient]) assert.equal(held(each), 0);
 });
 

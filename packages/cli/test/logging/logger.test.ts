@@ -4,7 +4,7 @@ import { describe, test } from "node:test";
 import { connect } from "tungstate";
 import { Server } from "../support/program.ts";
 
-interface Line {
+interface PacedConnection {
   readonly level: number;
   readonly msg: string;
   readonly pid: number;
@@ -13,11 +13,11 @@ interface Line {
   readonly worker?: number;
 }
 
-function linesOf(server: Server): readonly Line[] {
+function linesOf(server: Server): readonly PacedConnection[] {
   return server.stderr
     .split("\n")
     .filter((line) => line !== "")
-    .map((line) => JSON.parse(line) as Line);
+    .map((line) => JSON.parse(line) as PacedConnection);
 }
 
 async function refuse(server: Server, times: number): Promise<void> {

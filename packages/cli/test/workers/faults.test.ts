@@ -83,7 +83,7 @@ test("a worker that stops is ended and replaced; meanwhile /ws goes on in the ot
     (await heard).map((text) => text.slice(0, 4)),
     texts.map((text) => text.slice(0, 4)),
   );
-  const ended = await server.shows(/"why":"no sign of life for 10000 ms","msg":"a worker is ended"/, "stderr");
+  const ended = await server.shows(/"why":"no answer for 10000 ms","msg":"killing a worker"/, "stderr");
   assert.ok(ended.length > 0);
   const third = await serving(server, 3);
   assert.notEqual(third.pid, stopped.pid);
@@ -149,7 +149,7 @@ test("a worker that was stopped for a while makes up for what it missed", async 
   assert.equal(healthy.state, "open");
   assert.ok((await server.metric('tungstate_worker_dropped_total{kind="publication"}')) > 0);
   assert.ok((await server.metric('tungstate_worker_dropped_total{kind="broadcast"}')) > 0);
-  assert.match(server.stderr, /"msg":"a worker did not take what it was sent: it was dropped"/);
+  assert.match(server.stderr, /"msg":"messages to a worker were dropped: it did not accept them in time"/);
   for (const each of clients) each.disconnect();
 });
 

@@ -5,10 +5,10 @@ import { serialize } from "node:v8";
 import { describe, test } from "node:test";
 import { memoryPipe, VirtualClock } from "tungstate/testing";
 import { Link, LinkError, type LinkOptions } from "../../src/workers/link.ts";
-import type { Losses } from "../../src/workers/outgoing.ts";
+import type { Losses } from "../../src/workers/send-queue.ts";
 
 const KIB = 1024;
-const LIMITS = { held: 64 * KIB, essential: 256 * KIB };
+const LIMITS = { queuedBytes: 64 * KIB, undroppable: 256 * KIB };
 
 /** What the far end does. */
 interface Far {
@@ -101,7 +101,7 @@ describe("calls", () => {
     assert.deepEqual(rejected, []);
     await clock.advance(2_000);
     await tick();
-    assert.deepEqual(rejected, ["ten: LinkError: the other process has not answered in time: never"]);
+    assert.deepEqual(rejected, ["ten: LinkError: the other process did not reply in time: never"]);
     await clock.advance(50_000);
     await tick();
     assert.equal(rejected.at(-1), "sixty: LinkError");
@@ -117,7 +117,7 @@ describe("calls", () => {
     await assert.rejects(near.call("echo", 1), /has ended/);
     near.note("count", "goes nowhere");
     await near.room();
-    assert.equal(near.held, 0);
+    assert.equal(near.queuedBytes, 0);
   });
 
   test("reject at once while too much waits", async () => {
@@ -129,7 +129,7 @@ describe("calls", () => {
       calls.push(call);
       await tick();
     }
-    assert.ok(near.held <= LIMITS.held + 300 * KIB);
+    assert.ok(near.queuedBytes <= LIMITS.queuedBytes + 300 * KIB);
     await assert.rejects(near.call("echo", 1), /takes no more calls/);
     thaw();
     assert.equal((await Promise.all(calls)).length, calls.length);
@@ -169,7 +169,7 @@ describe("notes that may be lost", () => {
     for (let number = 0; number < sent; number++) {
       near.note("count", `${number} ${text}`);
       if (number % 10 === 9) await tick();
-      assert.ok(near.held <= LIMITS.held + 300 * KIB, `${near.held} bytes`);
+      assert.ok(near.queuedBytes <= LIMITS.queuedBytes + 300 * KIB, `${near.queuedBytes} bytes`);
     }
     assert.equal(tellings, 0);
     thaw();
@@ -192,14 +192,14 @@ describe("notes that may be lost", () => {
     assert.ok(answers.length > 0);
     thaw();
     assert.equal((await Promise.all(answers))[0], 0);
-    await until(() => near.held === 0);
+    await until(() => near.queuedBytes === 0);
     assert.ok(counted.length < 500);
   });
 
   test("one tick's burst is not dropped where the other end takes it", async () => {
     const { near, counted, losses } = setUp();
     // more than may wait, but nothing waited
-    near.note("count", "x".repeat(2 * LIMITS.held));
+    near.note("count", "x".repeat(2 * LIMITS.queuedBytes));
     await until(() => counted.length === 1);
     assert.deepEqual(losses, []);
   });
@@ -212,14 +212,14 @@ test("what must not be lost and is not taken is bounded as well: the owner is to
     await tick();
   }
   assert.ok(overflows() > 0);
-  assert.ok(near.held <= LIMITS.essential + 300 * KIB, `${near.held} bytes`);
+  assert.ok(near.queuedBytes <= LIMITS.undroppable + 300 * KIB, `${near.queuedBytes} bytes`);
 });
 
 describe("room", () => {
   test("waits while the other end is behind", async () => {
     const { near, thaw } = setUp({ frozen: true });
     // more than the pipe takes by itself
-    near.note("other", "x".repeat(LIMITS.held * 2));
+    near.note("other", "x".repeat(LIMITS.queuedBytes * 2));
     await tick();
     let hasRoom = false;
     const room = near.room().then(() => (hasRoom = true));
@@ -232,7 +232,7 @@ describe("room", () => {
   test("does not wait for one that takes nothing for a second", async () => {
     const { near, clock } = setUp({ frozen: true });
     // more than the pipe takes by itself
-    near.note("other", "x".repeat(LIMITS.held * 2));
+    near.note("other", "x".repeat(LIMITS.queuedBytes * 2));
     await tick();
     let hasRoom = false;
     void near.room().then(() => (hasRoom = true));
@@ -264,12 +264,12 @@ test("an end that pauses stops reading while its answers are not taken, and read
   for (let id = 1; id <= 200; id++) {
     farStream.write(packet(id));
     await tick();
-    assert.ok(primary.held <= LIMITS.held + 300 * KIB, `${primary.held} bytes`);
+    assert.ok(primary.queuedBytes <= LIMITS.queuedBytes + 300 * KIB, `${primary.queuedBytes} bytes`);
   }
   const waiting = asked;
   assert.ok(waiting < 200, `${waiting} answers wait`);
   farStream.resume();
-  await until(() => asked === 200 && primary.held === 0);
+  await until(() => asked === 200 && primary.queuedBytes === 0);
 });
 
 test("messages are handled a few milliseconds at a time", async () => {
@@ -281,14 +281,14 @@ test("messages are handled a few milliseconds at a time", async () => {
   const near = new Link<{ busy(): void }>(nearStream, {});
   void new Link<Record<never, never>>(farStream, { busy });
   let ticks = 0;
-  let isOver = false;
+  let finished = false;
   const count = (): void => {
     ticks++;
-    if (!isOver) setImmediate(count);
+    if (!finished) setImmediate(count);
   };
   setImmediate(count);
   await Promise.all(Array.from({ length: 100 }, () => near.call("busy")));
-  isOver = true;
+  finished = true;
   assert.ok(ticks > 10, `${ticks} ticks`);
 });
 

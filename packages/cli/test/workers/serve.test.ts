@@ -122,7 +122,7 @@ test("a worker that dies is replaced; its clients vanish, and come back", async 
   const gone = victims.map((client) => new Promise<void>((resolve) => left.set(client, resolve)));
   process.kill(pid, "SIGKILL");
   await Promise.all(gone);
-  await server.shows(/"msg":"a worker has ended; another one takes its place"/, "stderr");
+  await server.shows(/"msg":"a worker has ended and will be replaced"/, "stderr");
   await server.shows(/"worker":3,.*"msg":"serving /, "stderr");
   for (const each of others) await each.ready(60_000);
   await others[0]?.publish("again");

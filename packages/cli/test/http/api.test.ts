@@ -1,0 +1,108 @@
+// The HTTP API of `tungstate serve`: what a caller without a key can cost.
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { connect as connectTcp, type Socket } from "node:net";
+import { after, before, describe, test } from "node:test";
+import { Server } from "../support/program.ts";
+
+const KEY = "a key of sixteen characters or more";
+const BODY = `{"channel":"public:a","data":1}`;
+
+for (const workers of ["1", "2"]) {
+  describe(`the HTTP API with --workers ${workers}`, () => {
+    let server: Server;
+    before(async () => (server = await Server.start("--api-key", KEY, "--workers", workers)));
+    after(() => server[Symbol.asyncDispose]());
+
+    const open = async (...lines: readonly string[]): Promise<Socket> => {
+      const socket = connectTcp(server.port, "127.0.0.1");
+      await once(socket, "connect");
+      socket.setEncoding("latin1").write(`POST /api/publish HTTP/1.1\r\nHost: a\r\n${lines.join("\r\n")}\r\n\r\n`);
+      return socket;
+    };
+    const read = async (socket: Socket, enough: RegExp): Promise<string> => {
+      let text = "";
+      for await (const chunk of socket.iterator({ destroyOnReturn: false })) {
+        text += chunk;
+        if (enough.test(text)) break;
+      }
+      return text;
+    };
+
+    for (const [title, lines] of [
+      ["no key", []],
+      ["a wrong key", ["X-API-Key: not the key of this server"]],
+    ] as const) {
+      test(`${title}: 401 before anything of the body has come`, async () => {
+        for (const declared of ["Content-Length: 4000000", "Transfer-Encoding: chunked"]) {
+          const socket = await open(...lines, declared);
+          assert.match(await read(socket, /\}$/), /^HTTP\/1\.1 401 [^]*"code":101/);
+          socket.destroy();
+        }
+      });
+
+      test(`${title}: nobody is given leave to send a body`, async () => {
+        const socket = await open(...lines, "Content-Length: 31", "Expect: 100-continue");
+        assert.match(await read(socket, /\}$/), /^HTTP\/1\.1 401 /);
+        socket.destroy();
+      });
+    }
+
+    test("the right key: leave to send the body, which is read then", async () => {
+      const socket = await open(`X-API-Key: ${KEY}`, `Content-Length: ${BODY.length}`, "Expect: 100-continue");
+      assert.equal(await read(socket, /\r\n\r\n/), "HTTP/1.1 100 Continue\r\n\r\n");
+      socket.write(BODY);
+      assert.match(await read(socket, /\}$/), /^HTTP\/1\.1 200 [^]*"offset":1/);
+      socket.destroy();
+    });
+
+    test("a refused connection serves the next request once its body is over", async () => {
+      const socket = await open(`Content-Length: ${BODY.length}`);
+      await read(socket, /\}$/);
+      socket.write(`${BODY}GET /health/ready HTTP/1.1\r\nHost: a\r\n\r\n`);
+      assert.match(await read(socket, /\}$/), /^HTTP\/1\.1 200 [^]*"ready"/);
+      socket.destroy();
+    });
+
+    test("many bodies at a time: more than 64 are 503, and all are counted", async () => {
+      const sockets = await Promise.all(
+        Array.from({ length: 160 }, () => open(`X-API-Key: ${KEY}`, "Content-Length: 400000")),
+      );
+      for (const socket of sockets) socket.write("x".repeat(100_000));
+      // each worker has its own 64
+      const refused = 160 - 64 * Number(workers);
+      const answers = sockets.map((socket) => read(socket, /\n$/));
+      let told = 0;
+      await new Promise<void>((resolve) => {
+        for (const answer of answers) {
+          void answer.then(
+            (text) => {
+              if (text.startsWith("HTTP/1.1 503") && ++told === refused) resolve();
+            },
+            () => undefined, // one that was being read when it was destroyed below
+          );
+        }
+      });
+      let held = 0;
+      while (held < 6_000_000) held = await server.metric('tungstate_memory_part_bytes{part="bodies"}');
+      for (const socket of sockets) socket.destroy();
+      while (held > 0) held = await server.metric('tungstate_memory_part_bytes{part="bodies"}');
+    });
+  });
+}
+
+test("with the API off there is nothing at its paths", async () => {
+  await using server = await Server.start();
+  for (const method of ["GET", "POST", "PUT"]) {
+    const response = await fetch(`${server.url}/api/publish`, { method });
+    assert.deepEqual([response.status, response.headers.get("allow")], [404, null], method);
+  }
+});
+
+test("with the API on other methods are 405", async () => {
+  await using server = await Server.start("--api-key", KEY);
+  for (const method of ["GET", "PUT", "DELETE", "OPTIONS"]) {
+    const response = await fetch(`${server.url}/api/publish`, { method });
+    assert.deepEqual([response.status, response.headers.get("allow")], [405, "POST"], method);
+  }
+});
