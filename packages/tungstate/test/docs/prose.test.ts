@@ -6,11 +6,29 @@ import { readPage, root, tableRows } from "./support/pages.ts";
 
 const MAX_CELL = 150; // characters; a longer text is a paragraph below the table
 
-const pages = ["docs/api", "docs/guides"].flatMap((folder) =>
-  readdirSync(join(root, folder))
-    .filter((file) => file.endsWith(".md"))
-    .map((file) => `${folder}/${file}`),
-);
+const NOT_YET = [
+  "hub.md",
+  "redis.md",
+  "performance.md",
+  "compression.md",
+  "capacity.md",
+  "simulation.md",
+  "soak.md",
+  "mutation-testing.md",
+  "architecture.md",
+].map((file) => `docs/${file}`);
+
+const pages = ["docs", "docs/api", "docs/guides"]
+  .flatMap((folder) =>
+    readdirSync(join(root, folder))
+      .filter((file) => file.endsWith(".md"))
+      .map((file) => `${folder}/${file}`),
+  )
+  .filter((page) => !NOT_YET.includes(page))
+  .concat(
+    "README.md",
+    ["protocol", "tungstate", "hub"].map((name) => `packages/${name}/README.md`),
+  );
 
 for (const page of pages) {
   test(`${page}: no table cell has more than ${MAX_CELL} characters`, () => {
