@@ -61,7 +61,7 @@ describe("SECURITY.md: the defaults", () => {
   });
 
   test("of the hub are those of the code, all of them", () => {
-    const limits = between(read("packages/hub/src/options.ts"), "const DEFAULT_LIMITS", "};");
+    const limits = between(read("packages/hub/src/settings/options.ts"), "const DEFAULT_LIMITS", "};");
     const inCode = [...limits.matchAll(/^ {2}(\w+): (\w+),$/gm)].map(([, name = "", value = ""]) => {
       const digits = value.replaceAll("_", "");
       return [`\`${name}\``, /^\d+$/.test(digits) ? Number(digits).toLocaleString("en") : `\`${value}\``] as const;

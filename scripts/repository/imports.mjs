@@ -8,6 +8,17 @@ import { root } from "../workspaces.mjs";
  * `index.ts` and other entry files come last.
  */
 const LAYERS = {
+  "packages/protocol/src": [
+    "errors.ts",
+    "arguments.ts",
+    "bytes",
+    "frames",
+    "messages",
+    "handshake",
+    "deflate",
+    "endpoint",
+    "index.ts",
+  ],
   "packages/tungstate/src": [
     "errors.ts",
     "options",
@@ -25,6 +36,28 @@ const LAYERS = {
     "reconnecting",
     "testing",
     "internal.ts",
+    "index.ts",
+  ],
+  "packages/hub/src": [
+    "codes.ts",
+    "metrics.ts",
+    "schedule",
+    "json",
+    "options",
+    "memory",
+    "broker",
+    "presence",
+    "output",
+    "protocol",
+    "settings",
+    "limits",
+    "tokens",
+    "redis",
+    "channels",
+    "nodes",
+    "sessions",
+    "hub",
+    "api",
     "index.ts",
   ],
 };

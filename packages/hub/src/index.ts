@@ -1,4 +1,4 @@
-export { Hub, type Incoming, type PastPublication, type PastPublications, type PresentClient } from "./hub.ts";
+export { Hub, type Incoming, type PastPublication, type PastPublications, type PresentClient } from "./hub/hub.ts";
 export {
   COST,
   type HubOptions,
@@ -8,8 +8,8 @@ export {
   type PingOptions,
   type Rate,
   RATES,
-} from "./options.ts";
-export type { HistorySettings, NamespaceOptions } from "./namespaces.ts";
+} from "./settings/options.ts";
+export type { HistorySettings, NamespaceOptions } from "./settings/namespaces.ts";
 export type {
   AccessFunction,
   AccessRequest,
@@ -17,8 +17,8 @@ export type {
   SubscribeFunction,
   SubscribeGrant,
   SubscribeRequest,
-} from "./access.ts";
-export type { ClientSession } from "./client-session.ts";
+} from "./settings/access.ts";
+export type { ClientSession } from "./settings/client-session.ts";
 export type {
   BroadcastReport,
   ClientSelection,
@@ -27,10 +27,10 @@ export type {
   Operations,
   PublishOptions,
   PublishReport,
-} from "./operations.ts";
-export type { NodeInfo } from "./control.ts";
-export type { SurveyAnswer, SurveyHandler, SurveyOptions, SurveyRequest } from "./surveys.ts";
-export type { RpcHandler, RpcRequest } from "./parts.ts";
+} from "./hub/operations.ts";
+export type { NodeInfo } from "./nodes/control.ts";
+export type { SurveyAnswer, SurveyHandler, SurveyOptions, SurveyRequest } from "./nodes/surveys.ts";
+export type { RpcHandler, RpcRequest } from "./sessions/parts.ts";
 export {
   type CodeAndReason,
   COMMAND_ERRORS,
@@ -50,15 +50,15 @@ export {
   type SubscriptionCredentials,
   TokenError,
   type TokenVerifier,
-} from "./credentials.ts";
+} from "./settings/credentials.ts";
 export { createTokenVerifier, type TokenKey, type TokenOptions } from "./tokens/verifier.ts";
 export { createToken, type NewToken } from "./tokens/sign.ts";
-export { type HubConnection, SharedMessage, type WhenFull } from "./connection.ts";
-export { attachSocket, HUB_SUBPROTOCOLS } from "./socket.ts";
+export { type HubConnection, SharedMessage, type WhenFull } from "./output/connection.ts";
+export { attachSocket, HUB_SUBPROTOCOLS } from "./hub/socket.ts";
 export { type ApiHeaders, type ApiResponse, createHttpApi, type HttpApi, type HttpApiOptions } from "./api/http-api.ts";
 export type { Counts, Histogram, HubMetrics, StoreMetrics } from "./metrics.ts";
-export type { Clock } from "./clock.ts";
-export type { JsonText } from "./json.ts";
+export type { Clock } from "./schedule/clock.ts";
+export type { JsonText } from "./json/json.ts";
 export type {
   Broker,
   BrokerHandler,

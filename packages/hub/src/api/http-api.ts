@@ -1,10 +1,10 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { COMMAND_ERRORS, CommandError, commandError } from "../codes.ts";
-import { Fields } from "../fields.ts";
-import type { Hub } from "../hub.ts";
-import { elementsOf, isDeeperThan, type JsonText, sliceAt } from "../json.ts";
-import { parseInSlices } from "../json-slices.ts";
-import { checkNames } from "../option-names.ts";
+import { Fields } from "../json/fields.ts";
+import type { Hub } from "../hub/hub.ts";
+import { elementsOf, isDeeperThan, type JsonText, sliceAt } from "../json/json.ts";
+import { parseInSlices } from "../json/json-slices.ts";
+import { checkNames } from "../options/names.ts";
 import { errorJson } from "../protocol/encode.ts";
 import { prepareCall, type PreparedCall } from "./methods.ts";
 

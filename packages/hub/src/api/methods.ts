@@ -1,9 +1,9 @@
 import type { Position } from "../broker/broker.ts";
 import { commandError } from "../codes.ts";
-import { Fields } from "../fields.ts";
-import type { Hub } from "../hub.ts";
-import { type JsonText, onOneLine, sliceAt } from "../json.ts";
-import type { BroadcastReport, PublishOptions, PublishReport } from "../operations.ts";
+import { Fields } from "../json/fields.ts";
+import type { Hub } from "../hub/hub.ts";
+import { type JsonText, onOneLine, sliceAt } from "../json/json.ts";
+import type { BroadcastReport, PublishOptions, PublishReport } from "../hub/operations.ts";
 import { errorJson, historyJson, presenceEntryJson, presenceJson, presenceStatsJson } from "../protocol/encode.ts";
 
 /** A call whose parameters have been checked, ready to be made. Its result is JSON. */

@@ -1,4 +1,4 @@
-import type { JsonText } from "../json.ts";
+import type { JsonText } from "../json/json.ts";
 import type { StoreMetrics } from "../metrics.ts";
 
 /** How long an idempotency key is remembered that comes without a time, ms. */

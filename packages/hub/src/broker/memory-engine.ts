@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { getHeapStatistics } from "node:v8";
 import { type MemoryBudget, type MemoryPart, sharedMemoryBudget } from "tungstate";
-import { type Clock, systemClock } from "../clock.ts";
+import { type Clock, systemClock } from "../schedule/clock.ts";
 import {
   type BrokerHandler,
   type BrokerPublishOptions,
@@ -17,8 +17,8 @@ import {
   type Publication,
   QuotaExceededError,
 } from "./broker.ts";
-import { checkNames } from "../option-names.ts";
-import { own, sizeOf, sizeOfOptional, type Tally } from "../owned.ts";
+import { checkNames } from "../options/names.ts";
+import { own, sizeOf, sizeOfOptional, type Tally } from "../memory/owned.ts";
 import { type Stream, Streams } from "./streams.ts";
 
 const MOST_HISTORY_BYTES = 256 * 1024 * 1024; // by default, where V8's heap is large enough for it

@@ -1,6 +1,6 @@
-import { namespaceOf } from "../channel-name.ts";
-import { Entry, List } from "../list.ts";
-import { own, sizeOf } from "../owned.ts";
+import { namespaceOf } from "../options/channel-name.ts";
+import { Entry, List } from "../schedule/list.ts";
+import { own, sizeOf } from "../memory/owned.ts";
 import type { Publication } from "./broker.ts";
 import { PublicationRing } from "./publication-ring.ts";
 

@@ -1,10 +1,10 @@
 import { type MemoryBudget, type MemoryPart, sharedMemoryBudget } from "tungstate";
 import { timeFault } from "tungstate/internal";
 import type { ClientInfo } from "../broker/broker.ts";
-import { type Clock, systemClock } from "../clock.ts";
-import { Entry, List } from "../list.ts";
-import { checkNames } from "../option-names.ts";
-import { own, sizeOf, sizeOfOptional } from "../owned.ts";
+import { type Clock, systemClock } from "../schedule/clock.ts";
+import { Entry, List } from "../schedule/list.ts";
+import { checkNames } from "../options/names.ts";
+import { own, sizeOf, sizeOfOptional } from "../memory/owned.ts";
 import type { PresenceEntry, PresenceFilter, PresencePage, PresenceStats, PresenceStore } from "./presence-store.ts";
 
 /** Bytes of memory that an entry takes besides its texts, about. */

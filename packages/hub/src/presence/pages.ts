@@ -1,5 +1,5 @@
 import type { ClientInfo } from "../broker/broker.ts";
-import type { TimeSlices } from "../time-slices.ts";
+import type { TimeSlices } from "../schedule/time-slices.ts";
 import type { PresenceStore } from "./presence-store.ts";
 
 /** How much is read from a store at a time. */

@@ -1,5 +1,5 @@
 import type { Position } from "../broker/broker.ts";
-import type { JsonText } from "../json.ts";
+import type { JsonText } from "../json/json.ts";
 
 /** What clients can ask for, by the name of the field that holds the request. */
 export const METHODS = [

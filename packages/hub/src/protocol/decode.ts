@@ -1,8 +1,8 @@
 import type { Position } from "../broker/broker.ts";
-import { channelNameFault } from "../channel-name.ts";
+import { channelNameFault } from "../options/channel-name.ts";
 import { CommandError, commandError } from "../codes.ts";
-import { Fields } from "../fields.ts";
-import { isDeeperThan, isObject, type JsonObject, sliceAt } from "../json.ts";
+import { Fields } from "../json/fields.ts";
+import { isDeeperThan, isObject, type JsonObject, sliceAt } from "../json/json.ts";
 import { type Command, type Method, METHODS } from "./command.ts";
 
 /** Bits of a subscribe request's `flag`. The other one allows numbers instead of channel names, which is not used. */

@@ -1,6 +1,6 @@
 import type { ClientInfo, Publication } from "../broker/broker.ts";
 import type { CodeAndReason, CommandError } from "../codes.ts";
-import type { JsonText } from "../json.ts";
+import type { JsonText } from "../json/json.ts";
 import type { Method } from "./command.ts";
 
 /** A server's ping: an empty reply. */

@@ -1,6 +1,6 @@
 import type { Publication } from "../broker/broker.ts";
-import { SharedMessage, type WhenFull } from "../connection.ts";
-import type { JsonText } from "../json.ts";
+import { SharedMessage, type WhenFull } from "../output/connection.ts";
+import type { JsonText } from "../json/json.ts";
 import { channelPush, publicationJson } from "./encode.ts";
 import { createDelta } from "./fossil-delta.ts";
 

@@ -1,5 +1,5 @@
 import { StoreUnavailableError } from "../broker/broker.ts";
-import { namespaceOf } from "../channel-name.ts";
+import { namespaceOf } from "../options/channel-name.ts";
 import { type Deployment, runCommand, runScript } from "./deployment.ts";
 import { type Keys, META, STREAM } from "./keys.ts";
 import { SCRIPTS } from "./scripts.ts";

@@ -1,5 +1,5 @@
 import type { Redis, RedisOptions as AllOptions } from "ioredis";
-import { jittered, systemRandom } from "../jitter.ts";
+import { jittered, systemRandom } from "../schedule/jitter.ts";
 import type { StoreMetrics } from "../metrics.ts";
 import type { RedisSettings } from "./options.ts";
 

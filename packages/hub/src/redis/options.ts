@@ -1,7 +1,7 @@
 import type { ConnectionOptions } from "node:tls";
 import { timeFault } from "tungstate/internal";
-import { checkNames } from "../option-names.ts";
-import { quiet } from "../quiet.ts";
+import { checkNames } from "../options/names.ts";
+import { quiet } from "../schedule/quiet.ts";
 
 export interface RedisOptions {
   /** Begins the names of all keys and pub/sub channels. Hubs with the same one are nodes of one hub. Default: "tungstate". */

@@ -1,5 +1,5 @@
 import type { ClientInfo, NewPublication, Position, Publication } from "../broker/broker.ts";
-import type { JsonText } from "../json.ts";
+import type { JsonText } from "../json/json.ts";
 
 /** What goes with a publication besides its data. Absent where there is nothing. */
 interface Header {

@@ -1,6 +1,6 @@
-import type { Credentials, ServerSubscription, SubscriptionCredentials } from "../credentials.ts";
-import { TokenError } from "../credentials.ts";
-import { isObject, type JsonObject } from "../json.ts";
+import type { Credentials, ServerSubscription, SubscriptionCredentials } from "../settings/credentials.ts";
+import { TokenError } from "../settings/credentials.ts";
+import { isObject, type JsonObject } from "../json/json.ts";
 
 // The claims are those that Centrifugo defines. Each is obeyed or refused by name; claims that neither Centrifugo nor RFC 7519 defines are
 // ignored, as RFC 7519 §4 asks. Where a claim says who may use a token, a mistake must not let in anybody else.

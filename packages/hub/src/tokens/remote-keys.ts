@@ -1,8 +1,8 @@
 import { unescape } from "node:querystring";
 import { createLocalJWKSet, type CryptoKey, errors, type JSONWebKeySet, type JWTVerifyGetKey } from "jose";
-import type { Clock } from "../clock.ts";
+import type { Clock } from "../schedule/clock.ts";
 import { commandError } from "../codes.ts";
-import { jittered, type Random } from "../jitter.ts";
+import { jittered, type Random } from "../schedule/jitter.ts";
 
 const FETCH_TIMEOUT = 5_000; // ms
 const MAX_BODY = 1_048_576; // bytes

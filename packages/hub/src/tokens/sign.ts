@@ -1,6 +1,6 @@
 import { SignJWT } from "jose";
-import { type Clock, systemClock } from "../clock.ts";
-import { checkNames } from "../option-names.ts";
+import { type Clock, systemClock } from "../schedule/clock.ts";
+import { checkNames } from "../options/names.ts";
 
 export interface NewToken {
   /** The secret that the verifier has for HS256, of at least 32 bytes. */

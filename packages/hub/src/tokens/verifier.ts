@@ -12,11 +12,11 @@ import {
   type JWTVerifyGetKey,
   type JWTVerifyOptions,
 } from "jose";
-import { type Clock, systemClock } from "../clock.ts";
-import { TokenError, type TokenVerifier } from "../credentials.ts";
-import { systemRandom } from "../jitter.ts";
-import { checkNames } from "../option-names.ts";
-import { quiet } from "../quiet.ts";
+import { type Clock, systemClock } from "../schedule/clock.ts";
+import { TokenError, type TokenVerifier } from "../settings/credentials.ts";
+import { systemRandom } from "../schedule/jitter.ts";
+import { checkNames } from "../options/names.ts";
+import { quiet } from "../schedule/quiet.ts";
 import { connectionCredentials, subscriptionCredentials } from "./claims.ts";
 import { RemoteKeys, type RemoteKeysOptions } from "./remote-keys.ts";
 

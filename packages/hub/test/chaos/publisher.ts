@@ -1,5 +1,5 @@
 import { CommandError } from "../../src/codes.ts";
-import { Hub } from "../../src/hub.ts";
+import { Hub } from "../../src/hub/hub.ts";
 import { openRedis } from "../../src/redis/open-redis.ts";
 import type { Payload } from "./model.ts";
 

@@ -1,7 +1,7 @@
 // How many channels have records in Redis is bounded for each namespace.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Hub } from "../../src/hub.ts";
+import { Hub } from "../../src/hub/hub.ts";
 import { openRedis } from "../../src/redis/open-redis.ts";
 import { TestClient } from "../support/test-client.ts";
 import { until } from "../support/until.ts";

@@ -1,7 +1,7 @@
 // Hubs on different databases of one Redis, with the same prefix, are different hubs.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Hub } from "../../src/hub.ts";
+import { Hub } from "../../src/hub/hub.ts";
 import { openRedis } from "../../src/redis/open-redis.ts";
 import { NAMESPACES } from "../support/hubs.ts";
 import { pubsOf, TestClient } from "../support/test-client.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { type BrokerPublishOptions, StoreUnavailableError } from "../../src/broker/broker.ts";
-import { Hub } from "../../src/hub.ts";
+import { Hub } from "../../src/hub/hub.ts";
 import { StoreMetrics } from "../../src/metrics.ts";
 import { loadClient } from "../../src/redis/link.ts";
 import { openRedis } from "../../src/redis/open-redis.ts";

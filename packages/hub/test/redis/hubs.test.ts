@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { Hub } from "../../src/hub.ts";
+import { Hub } from "../../src/hub/hub.ts";
 import { ClusterDeployment } from "../../src/redis/cluster.ts";
 import { RedisConnections } from "../../src/redis/connections.ts";
 import { openRedis } from "../../src/redis/open-redis.ts";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { inspect } from "node:util";
 import type { BrokerPublishOptions } from "../../src/broker/broker.ts";
-import { Hub } from "../../src/hub.ts";
+import { Hub } from "../../src/hub/hub.ts";
 import { type OpenRedis, openRedis } from "../../src/redis/open-redis.ts";
 import { RedisServer } from "./support/redis-server.ts";
 

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test, type TestContext } from "node:test";
 import type { BrokerPublishOptions } from "../../src/broker/broker.ts";
-import { Hub } from "../../src/hub.ts";
+import { Hub } from "../../src/hub/hub.ts";
 import { type OpenRedis, openRedis } from "../../src/redis/open-redis.ts";
 import { pubsOf, TestClient } from "../support/test-client.ts";
 import { until } from "../support/until.ts";

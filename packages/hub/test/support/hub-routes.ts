@@ -15,8 +15,8 @@ import { WebSocketServer } from "tungstate";
 import { acceptUpgrades as acceptExpressUpgrades, websocket as expressWebSocket } from "tungstate/express";
 import { websocket as fastifyWebSocket } from "tungstate/fastify";
 import { acceptUpgrades as acceptHonoUpgrades, websocket as honoWebSocket } from "tungstate/hono";
-import type { Hub } from "../../src/hub.ts";
-import { attachSocket, HUB_SUBPROTOCOLS } from "../../src/socket.ts";
+import type { Hub } from "../../src/hub/hub.ts";
+import { attachSocket, HUB_SUBPROTOCOLS } from "../../src/hub/socket.ts";
 
 export const HUB_PATH = "/connection/websocket";
 

@@ -1,5 +1,5 @@
-import { Hub } from "../../src/hub.ts";
-import type { HubOptions } from "../../src/options.ts";
+import { Hub } from "../../src/hub/hub.ts";
+import type { HubOptions } from "../../src/settings/options.ts";
 import { VirtualClock } from "./virtual-clock.ts";
 
 export interface HubUnderTest {

@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { Centrifuge, type Options } from "centrifuge";
 import { WebSocketServer } from "tungstate";
 import { WebSocket } from "ws";
-import { Hub } from "../../src/hub.ts";
-import type { HubOptions } from "../../src/options.ts";
-import { attachSocket } from "../../src/socket.ts";
+import { Hub } from "../../src/hub/hub.ts";
+import type { HubOptions } from "../../src/settings/options.ts";
+import { attachSocket } from "../../src/hub/socket.ts";
 
 const PATIENCE = 60_000; // ms: it ends a test that would hang
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import type { HubConnection, SharedMessage } from "../../src/connection.ts";
-import type { Hub, Incoming } from "../../src/hub.ts";
+import type { HubConnection, SharedMessage } from "../../src/output/connection.ts";
+import type { Hub, Incoming } from "../../src/hub/hub.ts";
 import { settle } from "./virtual-clock.ts";
 import { until } from "./until.ts";
 

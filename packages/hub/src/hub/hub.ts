@@ -1,0 +1,406 @@
+import { timeFault } from "tungstate/internal";
+import { Agenda } from "../schedule/agenda.ts";
+import { Background } from "../schedule/background.ts";
+import type { BrokerHandler, ClientInfo, Position, Publication } from "../broker/broker.ts";
+import { Channels } from "../channels/channels.ts";
+import type { ClientSession } from "../settings/client-session.ts";
+import { checkDisconnect, type CodeAndReason, DISCONNECTS } from "../codes.ts";
+import { Announcements } from "../channels/comings.ts";
+import type { HubConnection } from "../output/connection.ts";
+import type { NodeInfo } from "../nodes/control.ts";
+import { optionalJson, toJson } from "../json/json.ts";
+import { HubMetrics } from "../metrics.ts";
+import {
+  type BroadcastReport,
+  type ClientSelection,
+  type DisconnectOptions,
+  type HistoryOptions,
+  Operations,
+  type PublishOptions,
+  type PublishReport,
+} from "./operations.ts";
+import { type HubOptions, type HubSettings, type Limits, resolveOptions } from "../settings/options.ts";
+import type { Parts, RpcHandler } from "../sessions/parts.ts";
+import type { PresenceEntry, PresenceStats } from "../presence/presence-store.ts";
+import { QueueMemory } from "../output/queue-memory.ts";
+import { Allowances } from "../limits/rate-limit.ts";
+import { Reader } from "../sessions/reader.ts";
+import { Session } from "../sessions/session.ts";
+import { Sessions } from "../sessions/sessions.ts";
+import type { SurveyAnswer, SurveyHandler, SurveyOptions } from "../nodes/surveys.ts";
+import { TickEnd } from "../schedule/tick-end.ts";
+import { TimeSlices } from "../schedule/time-slices.ts";
+
+/** Entries that are renewed with one call of the presence store. */
+const RENEW_AT_ONCE = 512;
+/** Publications that are parsed between two looks at the time. */
+const PARSE_AT_ONCE = 16;
+/** Parts of an interval over which the checks of positions are spread. */
+const CHECK_IN_PARTS = 30;
+
+/** A client in a channel. */
+export interface PresentClient {
+  readonly client: string;
+  readonly user: string;
+  readonly connInfo: unknown;
+  readonly chanInfo: unknown;
+}
+
+export interface PastPublication {
+  readonly offset: number;
+  readonly data: unknown;
+  /** The client that published it; undefined: the server did. */
+  readonly info: PresentClient | undefined;
+  readonly tags: Readonly<Record<string, string>> | undefined;
+}
+
+/** The position is the top of the stream at the moment when it was read. */
+export interface PastPublications extends Position {
+  readonly publications: readonly PastPublication[];
+}
+
+/** One connection at the hub: what its owner calls when something happens to it. */
+export interface Incoming {
+  readonly session: ClientSession;
+  /** A text message has come. `bytes`: of its UTF-8, where they are known. */
+  receive(text: string, bytes?: number): void;
+  /** The connection takes more again, after a `write` that returned false. */
+  drained(): void;
+  /** The connection has ended. */
+  closed(): void;
+}
+
+class Accepted implements Incoming {
+  readonly session: Session;
+  private readonly reader: Reader;
+
+  constructor(session: Session, reader: Reader) {
+    this.session = session;
+    this.reader = reader;
+  }
+
+  receive(text: string, bytes = Buffer.byteLength(text)): void {
+    this.reader.receive(text, bytes);
+  }
+
+  drained(): void {
+    this.session.seen();
+    this.session.outbox.drained();
+  }
+
+  closed(): void {
+    this.session.closed();
+  }
+}
+
+/**
+ * Sessions, channels, presence, history and recovery. Hubs of many nodes that share a broker and a presence store are one hub to
+ * their clients.
+ */
+export class Hub {
+  /** What it counts. */
+  readonly metrics: HubMetrics;
+  /** The methods below for those who have JSON as text. */
+  readonly operations: Operations;
+  private readonly settings: HubSettings;
+  private readonly parts: Parts;
+  private readonly agenda: Agenda;
+  private readonly background: Background;
+  private readonly channelsHere: Channels;
+  private readonly announcements: Announcements;
+  private readonly registry = new Sessions();
+  private readonly handlers = new Map<string, RpcHandler>();
+  private readonly timers = new Set<() => void>();
+  private state: "new" | "open" | "closing" = "new";
+
+  /** Throws where an option makes no sense. */
+  constructor(options: HubOptions) {
+    const settings = resolveOptions(options);
+    const { broker, presence, clock } = settings;
+    const { registry } = this;
+    const metrics = new HubMetrics(broker.metrics);
+    this.metrics = metrics;
+    const background = new Background(settings.onError);
+    const tickEnd = new TickEnd(clock);
+    const slices = new TimeSlices(clock);
+    this.announcements = new Announcements(tickEnd, {
+      join: (channel, info) => background.add(broker.publishJoin(channel, info)),
+      leave: (channel, info) => background.add(broker.publishLeave(channel, info)),
+    });
+    const channels = new Channels({ broker, clock, metrics, background, tickEnd, slices });
+    this.settings = settings;
+    this.background = background;
+    this.agenda = new Agenda(clock);
+    this.channelsHere = channels;
+    this.parts = {
+      settings,
+      broker,
+      presence,
+      metrics,
+      channels,
+      background,
+      registry,
+      agenda: this.agenda,
+      tickEnd,
+      slices,
+      allowances: new Allowances(settings.limits, clock),
+      memory: new QueueMemory(settings.memoryBudget, metrics),
+      announcements: this.announcements,
+      rpc: this.handlers,
+    };
+    this.operations = new Operations(this.parts);
+  }
+
+  /** What one client may take, with all defaults in place. */
+  get limits(): Limits {
+    return this.settings.limits;
+  }
+
+  /** Connects broker and presence store. Rejects where they can't be reached. */
+  async start(): Promise<void> {
+    if (this.state !== "new") throw new Error("the hub has been started before");
+    const { broker, presence, clock } = this.settings;
+    const fault = timeFault("ttl of the presence store", presence.ttl);
+    if (fault !== undefined) throw new RangeError(fault);
+    await broker.start(this.brokerHandler());
+    try {
+      await presence.start();
+    } catch (error) {
+      await broker.stop();
+      throw error;
+    }
+    this.state = "open";
+    const { announceInterval, positionCheckInterval } = this.settings;
+    const { nodes } = this.operations;
+    this.background.add(nodes.announce(true));
+    this.every(announceInterval, () => nodes.announce(false));
+    this.every(presence.ttl / 3, () => this.renewPresence());
+    if (!broker.lossy || positionCheckInterval === Infinity) return;
+    this.every(positionCheckInterval / CHECK_IN_PARTS, async () =>
+      this.channelsHere.checkSome(CHECK_IN_PARTS, clock.now() - positionCheckInterval),
+    );
+  }
+
+  /**
+   * Ends all sessions, so that their clients go elsewhere, and takes no new ones. `window`: ms over which that is spread.
+   * Resolves when everything is told to the stores and they are left. Rejects with a RangeError where `why` can't be sent.
+   */
+  async close(options: { readonly window?: number; readonly why?: CodeAndReason } = {}): Promise<void> {
+    const { window = 0, why = DISCONNECTS.SHUTDOWN } = options;
+    checkDisconnect(why.code, why.reason);
+    const fault = timeFault("window", typeof window === "number" ? Math.ceil(window) : window, 0);
+    if (fault !== undefined) throw new RangeError(fault);
+    if (this.state === "closing") return;
+    const started = this.state === "open";
+    this.state = "closing";
+    const sessions = this.registry.all();
+    const { clock } = this.settings;
+    const from = clock.now();
+    for (const [index, session] of sessions.entries()) {
+      const at = from + (window * index) / sessions.length;
+      if (at > clock.now()) await new Promise<void>((resolve) => clock.after(at - clock.now(), resolve));
+      session.close(why);
+    }
+    for (const stop of this.timers) stop();
+    this.agenda.stop();
+    this.operations.surveys.close();
+    if (started) this.background.add(this.operations.nodes.leave());
+    this.announcements.flush();
+    await this.background.settled();
+    if (started) await Promise.all([this.settings.broker.stop(), this.settings.presence.stop()]);
+  }
+
+  /**
+   * A new connection. `context` is what the application wants to know of it later, such as the request. While the hub closes, the
+   * connection is ended at once.
+   */
+  accept(connection: HubConnection, context?: unknown): Incoming {
+    if (this.state === "new") throw new Error("the hub has not been started");
+    const session = new Session(this.parts, connection, context);
+    const reader = new Reader(session, this.parts, connection);
+    session.reader = reader;
+    if (this.state === "closing") session.close(DISCONNECTS.SHUTDOWN);
+    return new Accepted(session, reader);
+  }
+
+  /** Publishes `data`, any JSON value. Rejects with a CommandError: no such channel, or the store can't be reached. */
+  async publish(channel: string, data: unknown, options?: PublishOptions): Promise<PublishReport> {
+    return this.operations.publish(channel, toJson(data, "the data of a publication"), options);
+  }
+
+  /** The same to many channels; each has its own result. */
+  async broadcast(
+    channels: readonly string[],
+    data: unknown,
+    options?: PublishOptions,
+  ): Promise<readonly BroadcastReport[]> {
+    return this.operations.broadcast(channels, toJson(data, "the data of a publication"), options);
+  }
+
+  async history(channel: string, options?: HistoryOptions): Promise<PastPublications> {
+    const { offset, epoch, publications } = await this.operations.history(channel, options);
+    const past: PastPublication[] = [];
+    await this.parts.slices.each(publications, PARSE_AT_ONCE, (some) => void past.push(...some.map(pastPublication)));
+    return { offset, epoch, publications: past };
+  }
+
+  /** Forgets a channel's publications. Its position stays. */
+  removeHistory(channel: string): Promise<void> {
+    return this.operations.removeHistory(channel);
+  }
+
+  /** Who is in a channel, on all nodes. */
+  async presence(channel: string): Promise<readonly PresentClient[]> {
+    return (await this.operations.presence(channel)).map(presentClient);
+  }
+
+  presenceStats(channel: string): Promise<PresenceStats> {
+    return this.operations.presenceStats(channel);
+  }
+
+  /** Subscribes the clients that a user has now, on all nodes. Those that are subscribed already get `info` and `expireAt` where they are given. */
+  async subscribe(
+    user: string,
+    channel: string,
+    options: ClientSelection & {
+      /** What others may know of the client in the channel. */
+      readonly info?: unknown;
+      /** For the client: comes with the subscription. */
+      readonly data?: unknown;
+      readonly since?: Position;
+      /** Unix time in seconds at which the subscription ends. Default: never. */
+      readonly expireAt?: number | undefined;
+    } = {},
+  ): Promise<void> {
+    const { client, since, expireAt } = options;
+    const info = optionalJson(options.info, "the info of a subscription");
+    const data = optionalJson(options.data, "the data of a subscription");
+    await this.operations.subscribe(user, channel, { client, since, info, data, expireAt });
+  }
+
+  unsubscribe(user: string, channel: string, options?: ClientSelection): Promise<void> {
+    return this.operations.unsubscribe(user, channel, options);
+  }
+
+  /** Ends a user's connections, on all nodes. Rejects with a RangeError where code or reason can't be sent. */
+  disconnect(user: string, options?: DisconnectOptions): Promise<void> {
+    return this.operations.disconnect(user, options);
+  }
+
+  /** `expireAt`: Unix time in seconds; undefined: never. One that has passed ends the connections (3005). Rejects with a RangeError. */
+  async refresh(
+    user: string,
+    expireAt: number | undefined,
+    options: ClientSelection & { /** Replaces what others may know of the clients. */ readonly info?: unknown } = {},
+  ): Promise<void> {
+    const info = optionalJson(options.info, "the info of a client");
+    await this.operations.refresh(user, expireAt, { client: options.client, info });
+  }
+
+  /** A message to a user's clients that belongs to no channel. */
+  async send(user: string, data: unknown, options?: ClientSelection): Promise<void> {
+    await this.operations.send(user, toJson(data, "a message"), options);
+  }
+
+  /** A function that clients can call. Throws if there is one of that name. */
+  rpc(name: string, handler: RpcHandler): this {
+    if (this.handlers.has(name)) throw new Error(`there is a function ${name} already`);
+    this.handlers.set(name, handler);
+    return this;
+  }
+
+  /** The sessions of this node; of one user only, if one is given. */
+  sessions(user?: string): readonly ClientSession[] {
+    return user === undefined ? this.registry.connected() : this.registry.select(user, undefined);
+  }
+
+  /** Channels with subscribers on this node, and how many. */
+  channels(): ReadonlyMap<string, number> {
+    return this.operations.channels();
+  }
+
+  /** This node. */
+  info(): NodeInfo {
+    return this.operations.node();
+  }
+
+  /** All nodes, by what they said of themselves within the last three `announceInterval`; this one first. */
+  nodes(): readonly NodeInfo[] {
+    return this.operations.nodes.list();
+  }
+
+  /** A question that `survey` asks on all nodes, this one included. Throws if there is one of that name. */
+  onSurvey(name: string, handler: SurveyHandler): this {
+    this.operations.surveys.add(name, handler);
+    return this;
+  }
+
+  /** Asks all nodes, and gathers their answers; a node that gives none in time has an error instead. `data`: any JSON value. */
+  async survey(name: string, data?: unknown, options: SurveyOptions = {}): Promise<readonly SurveyAnswer[]> {
+    return this.operations.survey(name, optionalJson(data, "the data of a survey"), options.timeout);
+  }
+
+  private brokerHandler(): BrokerHandler {
+    return {
+      publication: (channel, publication, epoch) => this.channelsHere.publication(channel, publication, epoch),
+      join: (channel, info) => this.channelsHere.join(channel, info),
+      leave: (channel, info) => this.channelsHere.leave(channel, info),
+      control: (message) => this.operations.receive(message),
+      interrupted: (channels) => this.background.add(this.channelsHere.interrupted(channels)),
+    };
+  }
+
+  /** Calls `work` again and again, `interval` ms after it was through. */
+  private every(interval: number, work: () => Promise<void>): void {
+    const stop = this.settings.clock.after(interval, () => {
+      this.timers.delete(stop);
+      const done = work().finally(() => {
+        if (this.state === "open") this.every(interval, work);
+      });
+      this.background.add(done);
+    });
+    this.timers.add(stop);
+  }
+
+  /** A client that leaves while one batch is on its way is in none of the following ones. A batch that fails does not keep the next ones from being renewed. */
+  private async renewPresence(): Promise<void> {
+    const loop = this.parts.slices.loop();
+    let entries: PresenceEntry[] = [];
+    for (const channel of this.channelsHere.values()) {
+      if (loop.isOver()) await loop.next();
+      if (!channel.namespace.presence) continue;
+      for (const { live, info } of channel.subscribers) {
+        if (!live) continue;
+        entries.push({ channel: channel.name, info });
+        if (entries.length < RENEW_AT_ONCE) continue;
+        await this.renew(entries);
+        entries = [];
+        if (loop.isOver(RENEW_AT_ONCE)) await loop.next();
+      }
+    }
+    loop.end();
+    if (entries.length > 0) await this.renew(entries);
+  }
+
+  private async renew(entries: readonly PresenceEntry[]): Promise<void> {
+    try {
+      await this.settings.presence.renew(entries);
+    } catch (error) {
+      this.background.onError(error);
+    }
+  }
+}
+
+function pastPublication({ offset, data, info, tags }: Publication): PastPublication {
+  return {
+    offset,
+    data: JSON.parse(data) as unknown,
+    info: info === undefined ? undefined : presentClient(info),
+    tags,
+  };
+}
+
+function presentClient({ client, user, connInfo, chanInfo }: ClientInfo): PresentClient {
+  const parse = (text: string | undefined): unknown => (text === undefined ? undefined : JSON.parse(text));
+  return { client, user, connInfo: parse(connInfo), chanInfo: parse(chanInfo) };
+}

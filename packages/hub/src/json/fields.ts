@@ -1,0 +1,110 @@
+import { commandError } from "../codes.ts";
+import { isObject, type JsonObject } from "./json.ts";
+
+/** What JSON calls a value, for messages about it. */
+function kindOf(value: unknown): string {
+  return value === null ? "null" : Array.isArray(value) ? "array" : typeof value;
+}
+
+/**
+ * The fields of an object that came from outside, each checked as it is read. null is as good as absent, as in protobuf's JSON.
+ * Throws a CommandError (107) that says what was expected and what came; fields that nobody asks for are ignored.
+ */
+export class Fields {
+  private readonly object: JsonObject;
+  private readonly what: string;
+
+  /** `what` is the name of the object in messages. */
+  constructor(value: unknown, what: string) {
+    if (!isObject(value)) throw commandError("BAD_REQUEST", `${what} has to be an object, got ${kindOf(value)}`);
+    this.object = value;
+    this.what = what;
+  }
+
+  /** As it is; undefined if it is absent or null. */
+  raw(name: string): unknown {
+    // `in` and plain access would find what every object inherits
+    return Object.hasOwn(this.object, name) ? (this.object[name] ?? undefined) : undefined;
+  }
+
+  has(name: string): boolean {
+    return Object.hasOwn(this.object, name);
+  }
+
+  string(name: string): string {
+    const value = this.raw(name) ?? "";
+    if (typeof value !== "string") throw this.unexpected(name, "a string", value);
+    return value;
+  }
+
+  requiredString(name: string): string {
+    const value = this.string(name);
+    if (value === "") throw commandError("BAD_REQUEST", `${this.what}.${name} is missing`);
+    return value;
+  }
+
+  boolean(name: string): boolean {
+    const value = this.raw(name) ?? false;
+    if (typeof value !== "boolean") throw this.unexpected(name, "a boolean", value);
+    return value;
+  }
+
+  /** An integer of at least `min` that a number keeps exactly; 0 if it is absent. */
+  integer(name: string, min = 0): number {
+    const value = this.raw(name) ?? 0;
+    if (typeof value !== "number" || !Number.isSafeInteger(value) || value < min) {
+      throw this.unexpected(name, `an integer from ${min} to 2^53 - 1`, value);
+    }
+    return value;
+  }
+
+  fields(name: string): Fields | undefined {
+    const value = this.raw(name);
+    return value === undefined ? undefined : new Fields(value, `${this.what}.${name}`);
+  }
+
+  array(name: string): readonly unknown[] {
+    const value: unknown = this.raw(name) ?? [];
+    if (!Array.isArray(value)) throw this.unexpected(name, "an array", value);
+    return value;
+  }
+
+  strings(name: string): readonly string[] {
+    return this.array(name).map((value, index) => {
+      if (typeof value !== "string") throw this.unexpected(`${name}[${index}]`, "a string", value);
+      return value;
+    });
+  }
+
+  /** The entries of an object whose values are all strings; undefined if it is absent. */
+  stringRecord(name: string): Readonly<Record<string, string>> | undefined {
+    const value = this.raw(name);
+    if (value === undefined) return undefined;
+    if (!isObject(value)) throw this.unexpected(name, "an object", value);
+    if (!isStringRecord(value))
+      throw commandError("BAD_REQUEST", `${this.what}.${name} has to have only strings in it`);
+    return value;
+  }
+
+  /** Throws where there is any other field: nobody would see that it has no effect. */
+  only(...names: readonly string[]): void {
+    for (const name of Object.keys(this.object)) {
+      if (names.includes(name) || this.raw(name) === undefined) continue;
+      const known = names.length === 0 ? "there are none" : `there are ${[...names].sort().join(", ")}`;
+      throw commandError("BAD_REQUEST", `${this.what} has no field ${JSON.stringify(name.slice(0, 40))}; ${known}`);
+    }
+  }
+
+  keys(): readonly string[] {
+    return Object.keys(this.object);
+  }
+
+  private unexpected(name: string, expected: string, value: unknown): Error {
+    const got = typeof value === "number" ? String(value) : kindOf(value);
+    return commandError("BAD_REQUEST", `${this.what}.${name} has to be ${expected}, got ${got}`);
+  }
+}
+
+function isStringRecord(value: JsonObject): value is Readonly<Record<string, string>> {
+  return Object.values(value).every((each) => typeof each === "string");
+}

@@ -1,0 +1,82 @@
+import type { Clock } from "../schedule/clock.ts";
+import type { Allowance } from "./rate-limit.ts";
+import type { TimeSlices } from "../schedule/time-slices.ts";
+
+/** What pages are for. */
+export interface PageReader {
+  /** `isFree`: the connection takes more, and nothing waits for it. */
+  readonly outbox: { readonly isFree: boolean };
+  readonly allowance: Allowance;
+}
+
+interface Page {
+  /** Neither throws nor rejects. */
+  readonly make: () => Promise<void>;
+  /** The session has ended, and the page with it. */
+  readonly abandon: () => void;
+}
+
+/**
+ * The pages that one session has asked for: replies and publications that are read from a store. They are made one at a time, each when the
+ * connection takes more, so that a session never holds more than one page of what it has not read. When it ends, what is left is abandoned.
+ */
+export class Pages {
+  private readonly reader: PageReader;
+  private readonly slices: TimeSlices;
+  private readonly clock: Clock;
+  private waiting: Page[] = [];
+  /** A page is being made, or has its turn soon. */
+  private isBusy = false;
+  private isClosed = false;
+  private stopTimer: (() => void) | undefined;
+
+  constructor(reader: PageReader, slices: TimeSlices, clock: Clock) {
+    this.reader = reader;
+    this.slices = slices;
+    this.clock = clock;
+  }
+
+  /** Calls `make` in its turn. Settles as it does; resolves where the session ends before. */
+  run(make: () => Promise<void>): Promise<void> {
+    if (this.isClosed) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      this.waiting.push({ make: () => make().then(resolve, reject), abandon: resolve });
+      this.next();
+    });
+  }
+
+  /** The connection takes more, or what it cost is paid. */
+  next(): void {
+    if (this.isBusy || this.waiting.length === 0 || !this.reader.outbox.isFree) return;
+    this.isBusy = true;
+    const delay = this.reader.allowance.delay(this.clock.now());
+    if (delay === 0) {
+      this.slices.add(() => this.make());
+      return;
+    }
+    this.stopTimer = this.clock.after(delay, () => {
+      this.isBusy = false;
+      this.next();
+    });
+  }
+
+  close(): void {
+    const { waiting } = this;
+    this.isClosed = true;
+    this.waiting = [];
+    this.stopTimer?.();
+    for (const { abandon } of waiting) abandon();
+  }
+
+  private make(): Promise<void> | undefined {
+    const page = this.reader.outbox.isFree ? this.waiting.shift() : undefined;
+    if (page === undefined) {
+      this.isBusy = false; // `next` is called when there is room
+      return undefined;
+    }
+    return page.make().then(() => {
+      this.isBusy = false;
+      this.next();
+    });
+  }
+}

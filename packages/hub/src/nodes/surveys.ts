@@ -1,0 +1,132 @@
+import type { Background } from "../schedule/background.ts";
+import type { Clock } from "../schedule/clock.ts";
+import { CommandError } from "../codes.ts";
+import type { Control } from "./control.ts";
+import { type JsonText, optionalJson } from "../json/json.ts";
+
+/** A question to all nodes, on one of them. */
+export interface SurveyRequest {
+  readonly name: string;
+  readonly data: unknown;
+}
+
+/** What it returns goes to whoever asks, as JSON; of what it throws, the message does. */
+export type SurveyHandler = (request: SurveyRequest) => unknown;
+
+export interface SurveyOptions {
+  /** For all answers, ms. Default: 5,000. */
+  readonly timeout?: number | undefined;
+}
+
+/** What became of the question on one node, by its id. */
+export type SurveyAnswer =
+  { readonly node: string; readonly result: unknown } | { readonly node: string; readonly error: string };
+
+export interface SurveysContext {
+  readonly clock: Clock;
+  /** This node's id. */
+  readonly id: string;
+  readonly newId: () => string;
+  /** The ids of all nodes, this one's included. */
+  readonly nodes: () => readonly string[];
+  readonly tell: (control: Control) => Promise<void>;
+  readonly background: Background;
+}
+
+interface Open {
+  readonly missing: Set<string>;
+  readonly answers: SurveyAnswer[];
+  readonly done: () => void;
+}
+
+/** Questions to all nodes. */
+export class Surveys {
+  private readonly context: SurveysContext;
+  private readonly handlers = new Map<string, SurveyHandler>();
+  /** This node's own, by id. */
+  private readonly open = new Map<string, Open>();
+  private isClosed = false;
+
+  constructor(context: SurveysContext) {
+    this.context = context;
+  }
+
+  /** Throws if there is one of that name. */
+  add(name: string, handler: SurveyHandler): void {
+    if (this.handlers.has(name)) throw new Error(`there is a survey ${name} already`);
+    this.handlers.set(name, handler);
+  }
+
+  /** Resolves when all nodes that are known have answered, or the time is up; those that have not then have an error. */
+  async ask(name: string, data: JsonText | undefined, timeout: number): Promise<readonly SurveyAnswer[]> {
+    const { clock, id, newId, nodes, tell } = this.context;
+    const survey = newId();
+    const missing = new Set(nodes());
+    const answers: SurveyAnswer[] = [];
+    await new Promise<void>((resolve, reject) => {
+      const stop = clock.after(timeout, resolve);
+      const done = (): void => {
+        stop();
+        resolve();
+      };
+      this.open.set(survey, { missing, answers, done });
+      tell({ type: "survey", id: survey, from: id, name, data }).catch((error: unknown) => {
+        stop();
+        reject(error instanceof Error ? error : new Error(String(error)));
+      });
+      void this.answer({ name, data }).then((answer) => this.take(survey, id, answer));
+    }).finally(() => this.open.delete(survey));
+    for (const node of missing) answers.push({ node, error: `no answer within ${timeout} ms` });
+    return answers;
+  }
+
+  receive(control: Extract<Control, { type: "survey" | "answer" }>): void {
+    const { id, tell, background } = this.context;
+    if (control.type === "answer") {
+      if (control.to === id) this.take(control.id, control.from, control);
+      return;
+    }
+    // the end of the hub does not wait for what the application takes its time for
+    void this.answer(control).then((answer) => {
+      if (this.isClosed) return;
+      background.add(tell({ type: "answer", id: control.id, to: control.from, from: id, ...answer }));
+    });
+  }
+
+  /** Nothing is answered any more, and this node's own surveys have the answers that they have. */
+  close(): void {
+    this.isClosed = true;
+    for (const { done } of this.open.values()) done();
+  }
+
+  private take(
+    survey: string,
+    node: string,
+    { data, error }: { readonly data: JsonText | undefined; readonly error: string | undefined },
+  ): void {
+    const open = this.open.get(survey);
+    if (open?.missing.delete(node) !== true) return; // too late, twice, or a node that was not known
+    if (error !== undefined) open.answers.push({ node, error });
+    else open.answers.push({ node, result: data === undefined ? undefined : (JSON.parse(data) as unknown) });
+    if (open.missing.size === 0) open.done();
+  }
+
+  private async answer({
+    name,
+    data,
+  }: {
+    readonly name: string;
+    readonly data: JsonText | undefined;
+  }): Promise<{ readonly data: JsonText | undefined; readonly error: string | undefined }> {
+    const handler = this.handlers.get(name);
+    if (handler === undefined) return { data: undefined, error: `there is no survey ${name}` };
+    try {
+      const asked = data === undefined ? undefined : (JSON.parse(data) as unknown);
+      const result = await handler({ name, data: asked });
+      return { data: optionalJson(result, "the result of a survey"), error: undefined };
+    } catch (error) {
+      if (!(error instanceof CommandError)) this.context.background.onError(error);
+      return { data: undefined, error: error instanceof Error ? error.message : String(error) };
+    }
+  }
+}

@@ -1,0 +1,26 @@
+import { commandError, DISCONNECTS } from "../../codes.ts";
+import { toJson } from "../../json/json.ts";
+import { disconnect, type Parts } from "../parts.ts";
+import type { PingCommand, RpcCommand, SendCommand } from "../../protocol/command.ts";
+import { reply } from "../../protocol/encode.ts";
+import type { Session } from "../session.ts";
+
+export async function rpc(session: Session, parts: Parts, command: RpcCommand): Promise<void> {
+  const handler = parts.rpc.get(command.name);
+  // as in Centrifugo: 108 where there are no functions at all, 104 where there are others
+  if (handler === undefined) throw commandError(parts.rpc.size === 0 ? "NOT_AVAILABLE" : "METHOD_NOT_FOUND");
+  const result = await handler({ session, method: command.name, data: command.data });
+  const data = result === undefined ? "" : `"data":${toJson(result, "the result of a call")}`;
+  session.outbox.line(reply(command.id, "rpc", `{${data}}`));
+}
+
+/** A message for the application. There is no answer, so an error has nowhere to go but the end of the connection. */
+export function send(session: Session, parts: Parts, command: SendCommand): void {
+  const { onMessage } = parts.settings;
+  if (onMessage === undefined) throw disconnect(DISCONNECTS.NOT_AVAILABLE);
+  onMessage(session, command.data);
+}
+
+export function ping(session: Session, _parts: Parts, command: PingCommand): void {
+  session.outbox.line(reply(command.id, "ping", "{}"));
+}

@@ -1,0 +1,107 @@
+import { type AccessFunction, type Audience, isAmong, judge, type SubscribeGrant } from "../../settings/access.ts";
+import { isPlaceIn } from "../../broker/broker.ts";
+import { commandError } from "../../codes.ts";
+import type { JsonText } from "../../json/json.ts";
+import { namespaceOf, type Parts } from "../parts.ts";
+import type { HistoryCommand, PresenceCommand, PresenceStatsCommand, PublishCommand } from "../../protocol/command.ts";
+import { historyJson, presenceEntryJson, presenceJson, presenceStatsJson, reply } from "../../protocol/encode.ts";
+import { readClients } from "../../presence/pages.ts";
+import type { Session } from "../session.ts";
+
+/** Whether the session may publish. Undefined: yes, at once. */
+export function authorizePublish(session: Session, parts: Parts, command: PublishCommand): Promise<void> | undefined {
+  const { publish } = namespaceOf(parts, command.channel);
+  return allow(session, publish, command.channel, () => JSON.parse(command.data) as unknown);
+}
+
+/** Publishes: the call of the broker is made before this returns, so that publications keep their order. */
+export function publish(session: Session, parts: Parts, command: PublishCommand): Promise<void> {
+  const { channel, data } = command;
+  const { publishing } = namespaceOf(parts, channel);
+  parts.metrics.published++;
+  return parts.broker.publish(channel, { data, info: session.infoIn(channel) }, publishing).then(() => {
+    session.outbox.line(reply(command.id, "publish", "{}"));
+  });
+}
+
+export async function presence(session: Session, parts: Parts, command: PresenceCommand): Promise<void> {
+  const { channel } = command;
+  await allowPresence(session, parts, channel);
+  // the protocol has one answer for all: it has to fit into what may wait for a connection
+  const most = parts.settings.limits.queueBytes;
+  await session.pages.run(async () => {
+    const entries: JsonText[] = [];
+    let length = 0; // its bytes are this, or more
+    const rest = await readClients(parts.presence, parts.slices, channel, undefined, (clients) => {
+      for (const info of clients) {
+        const entry = presenceEntryJson(info);
+        length += entry.length + 1;
+        entries.push(entry);
+      }
+      return length <= most && !session.isClosed;
+    });
+    session.charge(length);
+    if (session.isClosed) return;
+    const text = reply(command.id, "presence", presenceJson(entries));
+    if (rest !== undefined || Buffer.byteLength(text) > most) {
+      throw commandError("LIMIT_EXCEEDED", `presence takes more than ${most} bytes: ask for presence_stats`);
+    }
+    session.outbox.line(text);
+  });
+}
+
+export async function presenceStats(session: Session, parts: Parts, command: PresenceStatsCommand): Promise<void> {
+  await allowPresence(session, parts, command.channel);
+  const stats = await parts.presence.stats(command.channel);
+  session.outbox.line(reply(command.id, "presence_stats", presenceStatsJson(stats)));
+}
+
+export async function history(session: Session, parts: Parts, command: HistoryCommand): Promise<void> {
+  const { channel, since, reverse } = command;
+  const namespace = namespaceOf(parts, channel);
+  if (!namespace.hasHistory) throw commandError("NOT_AVAILABLE", "the channel has no history");
+  const allowed = allow(session, namespace.readHistory, channel, () => undefined);
+  if (allowed !== undefined) await allowed;
+  const { historyPage, pageBytes: maxBytes } = parts.settings.limits;
+  const limit = command.limit < 0 ? historyPage : Math.min(command.limit, historyPage);
+  await session.pages.run(async () => {
+    const { metaTtl, maxChannels } = namespace.publishing;
+    const page = await parts.broker.history(channel, { since, limit, reverse, maxBytes, maxChannels }, metaTtl);
+    if (since !== undefined && !isPlaceIn(page, since)) throw commandError("UNRECOVERABLE_POSITION");
+    answerFrom(session, reply(command.id, "history", historyJson(page)));
+  });
+}
+
+/** An answer that was read from a store: it costs what it is. */
+function answerFrom(session: Session, text: string): void {
+  if (session.isClosed) return;
+  session.charge(text.length);
+  session.outbox.line(text);
+}
+
+async function allowPresence(session: Session, parts: Parts, channel: string): Promise<void> {
+  const namespace = namespaceOf(parts, channel);
+  if (!namespace.presence) throw commandError("NOT_AVAILABLE", "the channel has no presence");
+  await allow(session, namespace.readPresence, channel, () => undefined);
+}
+
+/** Throws or rejects where it is not allowed. Undefined: it is, without asking anybody. */
+function allow(
+  session: Session,
+  access: Audience | AccessFunction,
+  channel: string,
+  data: () => unknown,
+): Promise<void> | undefined {
+  if (typeof access !== "function") {
+    if (isAmong(access, session, session.memberships.get(channel)?.isLive === true)) return undefined;
+    throw commandError("PERMISSION_DENIED");
+  }
+  const judged = judge(access({ session, channel, data: data() }), false);
+  if (judged instanceof Promise) return judged.then(check);
+  check(judged);
+  return undefined;
+}
+
+function check(grant: SubscribeGrant | undefined): void {
+  if (grant === undefined) throw commandError("PERMISSION_DENIED");
+}

@@ -1,0 +1,354 @@
+import { inspect } from "node:util";
+import { type MemoryBudget, sharedMemoryBudget } from "tungstate";
+import { timeFault } from "tungstate/internal";
+import { MemoryBroker } from "../broker/memory-broker.ts";
+import { MemoryEngine } from "../broker/memory-engine.ts";
+import { type Broker, StoreUnavailableError } from "../broker/broker.ts";
+import type { ClientSession } from "./client-session.ts";
+import { type Clock, systemClock } from "../schedule/clock.ts";
+import type { CodeAndReason } from "../codes.ts";
+import type { Authenticate, TokenError, TokenVerifier } from "./credentials.ts";
+import { isObject } from "../json/json.ts";
+import { type NamespaceOptions, Namespaces } from "./namespaces.ts";
+import { checkNames } from "../options/names.ts";
+import { MemoryPresenceStore } from "../presence/memory-presence-store.ts";
+import type { PresenceStore } from "../presence/presence-store.ts";
+import { type Method, METHODS } from "../protocol/command.ts";
+import { quiet } from "../schedule/quiet.ts";
+
+/** So much per second, and so much at once after a pause. */
+export interface Rate {
+  readonly perSecond: number;
+  readonly burst: number;
+}
+
+/** Kinds of commands that have a rate. */
+export type LimitedMethod = Method;
+
+/** What one client may take. */
+export interface Limits {
+  /** Subscriptions, the server's own included. Default: 128. */
+  readonly channels: number;
+  /** Bytes of a channel's name. Default: 255. */
+  readonly channelLength: number;
+  /** Bytes of a frame. Default: 65,536. Whoever accepts connections should set their `maxMessageSize` to it. */
+  readonly messageSize: number;
+  /** How deep objects and arrays may nest in a command. Default: 64. */
+  readonly depth: number;
+  /** Bytes that wait for a connection which takes no more. Default: 1,048,576. */
+  readonly queueBytes: number;
+  /** Commands under way, above which nothing more is read, not even of the same frame. Default: 256. */
+  readonly pending: number;
+  /** Publications in one answer to a client: of a history command, and of what it has missed. Default: 1,000. */
+  readonly historyPage: number;
+  /**
+   * Bytes, about, that one answer to a client may have of what is read from a store. A publication that is larger comes alone. What a client
+   * has missed follows page by page, as fast as it reads; of history it asks for the next page by `since`. Default: 65,536.
+   */
+  readonly pageBytes: number;
+  /** Connections of one user on this node; anonymous ones are not counted. Default: 0, no limit. */
+  readonly connectionsPerUser: number;
+  /**
+   * Commands per second, by method; false: no limit. More are answered with an error (111). Of all connections of a user together; of those
+   * of an address, where the client is anonymous, each has its own, up to 32, and has no more for coming again. Defaults: RATES.
+   */
+  readonly rates: Readonly<Record<LimitedMethod, Rate>> | false;
+  /**
+   * Bytes of work per second, for a user or connection as `rates`; false: no limit. A publication costs its bytes for each subscriber on this node, a
+   * subscription what others are told of it, an answer its bytes, an error and an unknown command a lot. More is done later:
+   * nothing is read meanwhile. Default: 8 MiB, and as much at once; false where `rates` is false.
+   */
+  readonly cost: Rate | false;
+}
+
+/** High enough for any application, low enough that one client is no load. */
+export const RATES: Readonly<Record<LimitedMethod, Rate>> = {
+  connect: { perSecond: 1, burst: 5 },
+  subscribe: { perSecond: 100, burst: 500 },
+  publish: { perSecond: 100, burst: 500 },
+  presence: { perSecond: 20, burst: 100 },
+  presence_stats: { perSecond: 20, burst: 100 },
+  history: { perSecond: 20, burst: 100 },
+  rpc: { perSecond: 100, burst: 500 },
+  send: { perSecond: 100, burst: 500 },
+  refresh: { perSecond: 1, burst: 10 },
+  sub_refresh: { perSecond: 100, burst: 500 },
+  unsubscribe: { perSecond: 100, burst: 500 },
+  ping: { perSecond: 20, burst: 100 },
+};
+
+/** What the commands of one user, or of one connection of an address, may cost, in bytes of work. */
+export const COST: Rate = { perSecond: 8 * 1024 * 1024, burst: 8 * 1024 * 1024 };
+
+const DEFAULT_LIMITS: Limits = {
+  channels: 128,
+  channelLength: 255,
+  messageSize: 65_536,
+  depth: 64,
+  queueBytes: 1_048_576,
+  pending: 256,
+  historyPage: 1_000,
+  pageBytes: 65_536,
+  connectionsPerUser: 0,
+  rates: RATES,
+  cost: COST,
+};
+
+export interface PingOptions {
+  /** Between two pings, ms, in whole seconds. Default: 25,000. */
+  readonly interval: number;
+  /** For the answer, ms; less than the interval. Default: 8,000. */
+  readonly timeout: number;
+}
+
+export interface LimitOptions extends Partial<Omit<Limits, "rates" | "cost">> {
+  /** Rates that differ from RATES; false: none at all. */
+  readonly rates?: Partial<Record<LimitedMethod, Rate>> | false;
+  readonly cost?: Partial<Rate> | false;
+}
+
+export interface HubOptions {
+  /** What channels there are: options by what stands before the first colon of a name; "" for names without one. */
+  readonly namespaces: Readonly<Record<string, NamespaceOptions>>;
+  /** Default: a MemoryBroker of its own. */
+  readonly broker?: Broker;
+  /** Default: a MemoryPresenceStore of its own. */
+  readonly presence?: PresenceStore;
+  /** Checks the tokens of clients. Default: none; tokens then are for `authenticate` and the functions of namespaces to check. */
+  readonly tokens?: TokenVerifier;
+  /** Says who the clients are that have no token that `tokens` has checked. Asked again when such a client refreshes. */
+  readonly authenticate?: Authenticate;
+  /** Whether clients may come without a token and without being known to `authenticate`. Default: false. */
+  readonly anonymous?: boolean;
+  readonly limits?: LimitOptions;
+  /** false: none; connections then have to have a heartbeat of their own. */
+  readonly ping?: Partial<PingOptions> | false;
+  /** How long a connection may take to be connected, ms. Default: 10,000. */
+  readonly connectTimeout?: number;
+  /** How long an expired connection or subscription is kept for its refresh, ms. Default: 25,000. */
+  readonly refreshGrace?: number;
+  /** How long a quiet channel goes unchecked where the broker may lose publications, ms; Infinity: for ever. Default: 30,000. */
+  readonly positionCheckInterval?: number;
+  /** Between two times that this node tells the others of itself, ms. After three it counts as gone. Default: 3,000. */
+  readonly announceInterval?: number;
+  /** The node's name in `info`. Default: "hub". */
+  readonly name?: string;
+  /** The version that clients and `info` are told. Default: "". */
+  readonly version?: string;
+  readonly onConnect?: (session: ClientSession) => void;
+  readonly onDisconnect?: (session: ClientSession, why: CodeAndReason) => void;
+  /** A message of a client that belongs to no channel. Without it, clients that send one are disconnected (3508). */
+  readonly onMessage?: (session: ClientSession, data: unknown) => void;
+  /**
+   * What went wrong inside: of a broker, or in a function of the application's; and, as a TokenError, which claim of a properly signed token was wrong,
+   * the same once a minute. Never has a token or key in it. Not that a store is away (StoreUnavailableError): it tells that itself.
+   */
+  readonly onError?: (error: unknown) => void;
+  /** What the hub keeps and queues counts in it; see MemoryBudget of tungstate. Default: `sharedMemoryBudget`. */
+  readonly memoryBudget?: MemoryBudget;
+  readonly clock?: Clock;
+  /** Makes the ids of clients and nodes: any string that comes only once. Default: UUIDs. */
+  readonly newId?: () => string;
+}
+
+const HUB_OPTIONS: Readonly<Record<keyof HubOptions, true>> = {
+  namespaces: true,
+  broker: true,
+  presence: true,
+  tokens: true,
+  authenticate: true,
+  anonymous: true,
+  limits: true,
+  ping: true,
+  connectTimeout: true,
+  refreshGrace: true,
+  positionCheckInterval: true,
+  announceInterval: true,
+  name: true,
+  version: true,
+  onConnect: true,
+  onDisconnect: true,
+  onMessage: true,
+  onError: true,
+  memoryBudget: true,
+  clock: true,
+  newId: true,
+};
+
+/** Options that are functions. */
+const FUNCTIONS = ["authenticate", "onConnect", "onDisconnect", "onMessage", "onError", "newId"] as const;
+
+const LIMIT_NAMES: Readonly<Record<keyof Limits, true>> = {
+  channels: true,
+  channelLength: true,
+  messageSize: true,
+  depth: true,
+  queueBytes: true,
+  pending: true,
+  historyPage: true,
+  pageBytes: true,
+  connectionsPerUser: true,
+  rates: true,
+  cost: true,
+};
+
+/** Options with all defaults in place. */
+export interface HubSettings {
+  readonly namespaces: Namespaces;
+  readonly broker: Broker;
+  readonly presence: PresenceStore;
+  readonly tokens: TokenVerifier | undefined;
+  readonly authenticate: Authenticate | undefined;
+  readonly anonymous: boolean;
+  readonly limits: Limits;
+  readonly ping: PingOptions | false;
+  readonly connectTimeout: number;
+  readonly refreshGrace: number;
+  readonly positionCheckInterval: number;
+  readonly announceInterval: number;
+  readonly name: string;
+  readonly version: string;
+  readonly onConnect: (session: ClientSession) => void;
+  readonly onDisconnect: (session: ClientSession, why: CodeAndReason) => void;
+  readonly onMessage: ((session: ClientSession, data: unknown) => void) | undefined;
+  readonly onError: (error: unknown) => void;
+  /** A token was refused. */
+  readonly onTokenRefused: (error: TokenError) => void;
+  readonly memoryBudget: MemoryBudget;
+  readonly clock: Clock;
+  readonly newId: () => string;
+}
+
+/** Throws a TypeError or RangeError where an option makes no sense: what was expected, what came. */
+export function resolveOptions(options: HubOptions): HubSettings {
+  checkNames("the options of a hub", options, HUB_OPTIONS);
+  for (const name of FUNCTIONS) checkFunction(name, options[name]);
+  if (options.tokens !== undefined) {
+    for (const name of ["connection", "subscription"] as const) {
+      const check: unknown = options.tokens?.[name];
+      checkFunction(`tokens.${name}`, check, true);
+    }
+  }
+  const { clock = systemClock, memoryBudget = sharedMemoryBudget } = options;
+  const { onError: tell = () => undefined } = options;
+  const onError = quiet(
+    // what it returns may be the promise of an async function
+    (error: unknown): unknown => (isOutage(error) ? undefined : tell(error)),
+    () => undefined,
+  );
+  const ping = options.ping === false ? false : { interval: 25_000, timeout: 8_000, ...options.ping };
+  if (ping !== false) {
+    checkNames("ping", ping, { interval: true, timeout: true });
+    if (checkedTime("ping.interval", ping.interval, 1000) % 1000 !== 0) {
+      throw new RangeError(`ping.interval has to be whole seconds in ms, at least 1,000, got ${ping.interval}`);
+    }
+    checkedTime("ping.timeout", ping.timeout);
+    if (!(ping.timeout > 0) || ping.timeout >= ping.interval) {
+      throw new RangeError(`ping.timeout has to be more than 0 and less than ping.interval, got ${ping.timeout}`);
+    }
+  }
+  return {
+    namespaces: new Namespaces(options.namespaces),
+    broker: options.broker ?? new MemoryBroker(new MemoryEngine({ clock, memoryBudget })),
+    presence: options.presence ?? new MemoryPresenceStore({ clock, memoryBudget }),
+    tokens: options.tokens,
+    authenticate: options.authenticate,
+    anonymous: flag("anonymous", options.anonymous),
+    limits: resolveLimits(options.limits ?? {}),
+    ping,
+    connectTimeout: checkedTime("connectTimeout", options.connectTimeout ?? 10_000),
+    refreshGrace: checkedTime("refreshGrace", options.refreshGrace ?? 25_000),
+    positionCheckInterval: positionCheckInterval(options.positionCheckInterval),
+    announceInterval: checkedTime("announceInterval", options.announceInterval ?? 3_000),
+    name: options.name ?? "hub",
+    version: options.version ?? "",
+    onConnect: quiet(options.onConnect ?? (() => undefined), onError),
+    onDisconnect: quiet(options.onDisconnect ?? (() => undefined), onError),
+    onMessage: options.onMessage === undefined ? undefined : quiet(options.onMessage, onError),
+    onError,
+    onTokenRefused: wrongClaims(onError, clock),
+    memoryBudget,
+    clock,
+    newId: options.newId ?? (() => crypto.randomUUID()),
+  };
+}
+
+function resolveLimits(options: LimitOptions): Limits {
+  const { rates: givenRates, cost: givenCost, ...numbers } = { ...DEFAULT_LIMITS, ...options };
+  checkNames("limits", { ...DEFAULT_LIMITS, ...options }, LIMIT_NAMES);
+  for (const [name, value] of Object.entries(numbers)) {
+    const least = name === "connectionsPerUser" ? 0 : 1;
+    if (typeof value !== "number" || !Number.isInteger(value) || value < least) {
+      throw new RangeError(`limits.${name} has to be an integer of at least ${least}, got ${JSON.stringify(value)}`);
+    }
+  }
+  const cost = givenCost === false ? false : { ...COST, ...givenCost };
+  if (cost !== false) checkRate("limits.cost", cost);
+  if (givenRates === false) return { ...numbers, rates: false, cost: options.cost === undefined ? false : cost };
+  if (givenRates !== undefined && !isObject(givenRates)) {
+    throw new TypeError(`limits.rates must be an object, or false, got ${inspect(givenRates)}`);
+  }
+  const rates = { ...RATES, ...givenRates };
+  for (const [method, rate] of Object.entries(rates)) {
+    if (!METHODS.some((each) => each === method)) throw new TypeError(`limits.rates: there is no command ${method}`);
+    checkRate(`limits.rates.${method}`, rate);
+  }
+  return { ...numbers, rates, cost };
+}
+
+function checkRate(name: string, rate: Rate): void {
+  checkNames(name, rate, { perSecond: true, burst: true });
+  const { perSecond, burst } = rate;
+  if (typeof perSecond === "number" && perSecond > 0 && typeof burst === "number" && burst >= 1) return;
+  throw new RangeError(
+    `${name} must have the numbers perSecond, above 0, and burst, from 1, got ${inspect(perSecond)} and ${inspect(burst)}`,
+  );
+}
+
+/** Throws a TypeError unless `value` is a function, or absent where it need not be there. */
+function checkFunction(name: string, value: unknown, isRequired = false): void {
+  if (typeof value === "function" || (value === undefined && !isRequired)) return;
+  throw new TypeError(`${name} must be a function, got ${inspect(value, { depth: 0 })}`);
+}
+
+/** Default: false. */
+function flag(name: string, value: unknown = false): boolean {
+  if (typeof value === "boolean") return value;
+  throw new TypeError(`${name} must be true or false, got ${JSON.stringify(value)}`);
+}
+
+const SAME_CLAIM_INTERVAL = 60_000; // ms between two reports of the same fault
+const MAX_REPORTED = 100; // different faults in that time
+
+/**
+ * Reports wrong claims to the operator, the same fault once a minute: a client that is refused may come back at once. Anything else that is
+ * wrong with a token anybody can cause, without a key, as often as he likes; it is not reported.
+ */
+function wrongClaims(onError: (error: unknown) => void, clock: Clock): (error: TokenError) => void {
+  const reportedAt = new Map<string, number>();
+  return (error) => {
+    if (error.claim === undefined) return;
+    const now = clock.now();
+    for (const [message, at] of reportedAt) if (now - at >= SAME_CLAIM_INTERVAL) reportedAt.delete(message);
+    if (reportedAt.has(error.message) || reportedAt.size >= MAX_REPORTED) return;
+    reportedAt.set(error.message, now);
+    onError(error);
+  };
+}
+
+/** A store that is away says so itself, once. */
+function isOutage(error: unknown): boolean {
+  return error instanceof Error && (error instanceof StoreUnavailableError || isOutage(error.cause));
+}
+
+/** Infinity: positions are not checked. */
+function positionCheckInterval(value = 30_000): number {
+  return value === Infinity ? value : checkedTime("positionCheckInterval (or Infinity: never)", value);
+}
+
+/** Throws a RangeError unless a timer can express it. */
+function checkedTime(name: string, value: number, least = 1): number {
+  const fault = timeFault(name, value, least);
+  if (fault !== undefined) throw new RangeError(fault);
+  return value;
+}
