@@ -21,6 +21,7 @@ import { packHeaders, unpackHeaders } from "./packed-headers.ts";
 import { PendingPings } from "./pings.ts";
 import { failedCall, notOpen } from "../schedule/promises.ts";
 import { Reading, type ReadingHost } from "./reading/reading.ts";
+import type { ScheduledReader } from "../schedule/read-scheduler.ts";
 import { splitConnection } from "./split.ts";
 import { isThenable } from "../schedule/thenable.ts";
 import type { Transport, TransportSink } from "../transport/transport.ts";
@@ -73,6 +74,7 @@ export class Connection
     IncomingSink,
     Timed,
     MemoryHolder,
+    ScheduledReader,
     Subscriber
 {
   fed = 0; // as a Subscriber
@@ -100,6 +102,11 @@ export class Connection
   private hostProbed = false;
   /** Bytes that came behind the handshake, until they are looked at. */
   private early: Uint8Array | undefined;
+  /** Bytes that were read and wait for a turn: see ReadScheduler. The transport is paused. */
+  private unprocessed: Uint8Array | undefined;
+  private isQueued = false;
+  /** The end of the stream, which came behind these bytes. */
+  private endBehind: (() => void) | undefined;
   private pings: PendingPings | undefined;
   /** While the stream has to end. */
   private ending: Ending | undefined;
@@ -218,6 +225,57 @@ export class Connection
   onBytes(chunk: Uint8Array, start: number, end: number): void {
     if (this.early !== undefined) this.takeEarly();
     if (this.over !== undefined || this.terminated) return; // a stream that was destroyed may still have chunks
+    if (this.unprocessed === undefined) {
+      const at = this.settings.readScheduler.process(this, chunk, start, end);
+      if (at < end) this.defer(new Uint8Array(chunk.subarray(at, end)));
+      return;
+    }
+    // a stream that was paused may still have chunks, too
+    this.defer(Buffer.concat([this.unprocessed, chunk.subarray(start, end)]));
+  }
+
+  /** Keeps bytes until the next turn. */
+  private defer(bytes: Uint8Array): void {
+    this.unprocessed = bytes;
+    this.transport.pause();
+    this.countHeld();
+    this.awaitTurn();
+  }
+
+  private awaitTurn(): void {
+    if (this.isQueued) return;
+    this.isQueued = true;
+    this.settings.readScheduler.enqueue(this);
+  }
+
+  onTurn(): void {
+    this.isQueued = false;
+    const { unprocessed: bytes, endBehind } = this;
+    // while there is no room, the bytes stay: `pauseReading` goes on with them
+    if (bytes === undefined || (this.readingPaused && endBehind === undefined)) return;
+    this.unprocessed = undefined;
+    const at = this.settings.readScheduler.process(this, bytes, 0, bytes.length);
+    if (at < bytes.length && this.over === undefined && !this.terminated) return this.defer(bytes.subarray(at));
+    this.countHeld();
+    this.endBehind = undefined;
+    if (endBehind !== undefined) endBehind();
+    else if (!this.readingPaused) this.transport.resume();
+  }
+
+  /** Whether `end`, the end of the stream, has to wait for bytes that wait for a turn. */
+  private isBehindBytes(end: () => void): boolean {
+    if (this.unprocessed === undefined || this.terminated) return false;
+    const { endBehind: before } = this;
+    this.endBehind = () => {
+      before?.();
+      end();
+    };
+    this.awaitTurn();
+    return true;
+  }
+
+  processBytes(chunk: Uint8Array, start: number, end: number): void {
+    if (this.over !== undefined || this.terminated) return;
     this.bytesReceived += end - start;
     const { flusher, heartbeat } = this.settings;
     flusher.reading = this.writing;
@@ -241,6 +299,7 @@ export class Connection
 
   onEnd(): void {
     this.takeEarly();
+    if (this.isBehindBytes(() => this.onEnd())) return;
     this.catchUp();
     this.core.receiveEnd();
     // our half ends behind what is still to be written
@@ -272,6 +331,7 @@ export class Connection
 
   onClosed(cause?: Error): void {
     this.takeEarly();
+    if (this.isBehindBytes(() => this.onClosed(cause))) return;
     if (this.over !== undefined) return;
     this.core.receiveEnd(cause);
     // what came before an orderly end is still delivered, as far as the reader has room
@@ -428,7 +488,8 @@ export class Connection
 
   countHeld(): void {
     const { core, reading, writing, incoming } = this;
-    const held = core.pendingSize + reading.countHeld() + writing.kept + (incoming?.heldSize ?? 0);
+    const unread = this.unprocessed?.length ?? 0;
+    const held = core.pendingSize + reading.countHeld() + writing.kept + (incoming?.heldSize ?? 0) + unread;
     if (held !== this.held && this.over === undefined && !this.givenUp) this.settings.memoryBudget.hold(this, held);
   }
 
@@ -528,7 +589,8 @@ export class Connection
     }
     if (this.progress !== undefined) this.watchProgress();
     this.core.resumeReading(this.settings.clock.now());
-    this.transport.resume();
+    if (this.unprocessed === undefined) this.transport.resume();
+    else this.awaitTurn();
   }
 
   /** Nothing is read, so that neither a pong nor the end of the stream would be seen: lets the system find out whether the peer's host is there. */

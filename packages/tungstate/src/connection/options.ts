@@ -18,6 +18,7 @@ import {
   compressionSettings,
 } from "../deflate/settings.ts";
 import { type Flusher, flusherOf } from "../schedule/flusher.ts";
+import { type ReadScheduler, readSchedulerOf } from "../schedule/read-scheduler.ts";
 import { maskingKeys, randomFill } from "../native/primitives.ts";
 import { checkFunction, describe, flag, size, time } from "../options/check.ts";
 import type { OptionNames } from "../options/names.ts";
@@ -117,6 +118,7 @@ export interface ConnectionSettings extends ProtocolOptions {
   readonly clock: Clock;
   /** Those of the clock. */
   readonly flusher: Flusher;
+  readonly readScheduler: ReadScheduler;
   readonly deadlines: Deadlines;
   readonly fillRandom: RandomSource;
   /** Undefined: no compression. */
@@ -159,6 +161,7 @@ export function connectionSettings(role: "client" | "server", options: Connectio
     memoryBudget: memoryBudget(options.memoryBudget),
     clock,
     flusher: flusherOf(clock),
+    readScheduler: readSchedulerOf(clock),
     deadlines: deadlinesOf(clock),
   };
   const compression = compressionSettings(options.compression);
