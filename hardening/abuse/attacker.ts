@@ -1,9 +1,10 @@
 // One attack, in a process of its own: its argument is the name, the target comes by IPC.
-import { setPriority } from "node:os";
 import process from "node:process";
-import { ATTACKS, type Target } from "./attacks.ts";
+import type { Target } from "./attacks/attack.ts";
+import { ATTACKS } from "./attacks/all.ts";
+import { restrain } from "./cores.ts";
 
-setPriority(19); // what it costs to attack is not what is measured
+restrain(process.pid); // what it costs to attack is not what is measured
 process.on("unhandledRejection", () => undefined);
 process.once("disconnect", () => process.exit());
 process.once("message", (target: Target) => {

@@ -1,87 +1,156 @@
-import { fork } from "node:child_process";
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { Watched } from "../support/watched.ts";
-import type { Attack } from "./attacks.ts";
-import { Honest } from "./honest.ts";
+import { type Load, Watched } from "../support/watched.ts";
+import type { Attack, Surroundings } from "./attacks/attack.ts";
+import { favour, favourHonest } from "./cores.ts";
+import type { HonestReport } from "./honest-clients.ts";
+import type { HonestOrder } from "./honest.ts";
 
 const WARM_UP = 1_000; // ms
 const CATCH_UP = 20_000; // ms that honest clients have for what they missed at the end
+const SECOND_SIGNAL = 1_200; // ms behind the first SIGTERM
+const LATEST_EXIT = 20_000; // ms from the first SIGTERM; --drain is 5 s
 
 /** What holds while a server is attacked. */
 export interface Limits {
-  /** The longest iteration of an event loop, ms. */
-  readonly turn: number;
-  /** Echo of honest clients, ms. */
+  /** The longest iteration of an event loop, ms of CPU time at most. */
+  readonly tick: number;
+  /** Echo of honest clients less the delay of their own process, ms. */
   readonly p99: number;
   /** Resident memory of each process, bytes. */
   readonly rss: number;
+  /** What the server logs, bytes per second. */
+  readonly log: number;
 }
 
-export const LIMITS: Limits = { turn: 100, p99: 100, rss: 400e6 };
+export const LIMITS: Limits = { tick: 100, p99: 100, rss: 400e6, log: 50e3 };
 
-export interface Result {
+export interface Result extends Omit<HonestReport, "echoes"> {
   readonly name: string;
-  readonly turn: number;
-  readonly p99: number;
+  /** The longest iteration of an event loop of the server: CPU time at most, ms. */
+  readonly tick: number;
+  /** The most that a timer of the server was late, other processes of the machine included, ms. */
+  readonly lag: number;
   readonly rss: number;
-  readonly published: number;
-  readonly lost: number;
+  /** Cores that the server used, and the attackers. */
+  readonly cores: { readonly server: number; readonly attackers: number };
+  /** Bytes per second. */
+  readonly log: number;
   /** What does not hold. */
   readonly problems: readonly string[];
 }
 
-/** Attacks a `tungstate serve` for so many seconds, beside honest clients. */
+/** Attacks a `tungstate serve` for so many seconds, beside honest clients. In the end it gets SIGTERM, still under attack, and drains. */
 export async function abuse(attack: Attack, seconds: number, limits: Limits = LIMITS): Promise<Result> {
-  const server = await Watched.start(...(attack.args ?? []));
+  const surroundings = await attack.surroundings?.();
   try {
-    const honest = await Honest.start(server.url);
+    return await attackServer(attack, surroundings, seconds, limits);
+  } finally {
+    await surroundings?.stop();
+  }
+}
+
+async function attackServer(
+  attack: Attack,
+  surroundings: Surroundings | undefined,
+  seconds: number,
+  limits: Limits,
+): Promise<Result> {
+  const server = await Watched.start(...(attack.args ?? []), ...(surroundings?.args ?? []));
+  const children: ChildProcess[] = [];
+  const over = new AbortController();
+  try {
+    for (const { pid } of server.load(0)) favour(pid);
+    const honest = run("honest.ts");
+    children.push(honest);
+    if (honest.pid !== undefined) favourHonest(honest.pid);
+    await ask(honest, { order: "start", url: server.url });
     await sleep(WARM_UP);
     // from here on nobody takes what it writes
-    if (attack.unread === true) server.child.stderr?.pause();
-    const attacker = fork(fileURLToPath(new URL("./attacker.ts", import.meta.url)), [attack.name], {
-      execArgv: [...process.execArgv, ...server.watching.execArgv],
-      env: { ...process.env, ...server.watching.env },
-      stdio: "ignore",
-    });
+    if (attack.isUnread === true) server.child.stderr?.pause();
+    const attacker = run("attacker.ts", [attack.name], server.watching);
+    children.push(attacker);
     attacker.send({ url: server.url, port: server.port });
-    honest.reset();
-    const from = Date.now();
-    if (attack.stops === true) stopOne(server);
+    honest.send({ order: "reset" } satisfies HonestOrder);
+    const [from, logged] = [Date.now(), server.stderrBytes];
+    const disturbing = Promise.all([attack.disturb?.(server, over.signal), surroundings?.disturb?.(over.signal)]);
     await sleep(seconds * 1_000);
-    const isRunning = server.isRunning;
-    const { p99, published, lost } = await honest.stop(CATCH_UP);
-    attacker.kill("SIGKILL");
-    const loads = (await server.settled(from)).filter(({ pid }) => pid !== attacker.pid);
-    const turn = Math.max(...loads.map((load) => load.turn));
-    const rss = Math.max(...loads.map((load) => load.rss));
-    const problems = [
-      ...(isRunning && server.isRunning ? [] : ["it has ended"]),
-      ...(turn <= limits.turn ? [] : [`an iteration of the event loop took ${turn.toFixed(0)} ms`]),
-      ...(p99 <= limits.p99 ? [] : [`p99 of honest echoes is ${p99.toFixed(0)} ms`]),
-      ...(rss <= limits.rss ? [] : [`${(rss / 1e6).toFixed(0)} MB are resident`]),
-      ...(lost === 0 ? [] : [`honest subscribers miss ${lost} publications`]),
-      ...(published > 0 ? [] : ["honest clients could not publish"]),
+    const log = (server.stderrBytes - logged) / seconds;
+    const loads = await server.settled(from);
+    const wasRunning = server.isRunning;
+    over.abort();
+    await disturbing;
+    const report = (await ask(honest, { order: "stop", timeout: CATCH_UP })) as HonestReport;
+    const end = await drained(server);
+    const own = loads.filter(({ parent }) => parent === process.pid || parent === server.child.pid);
+    const [ofServer, ofAttackers] = [
+      own.filter(({ pid }) => pid !== attacker.pid),
+      loads.filter((each) => !own.includes(each)),
     ];
-    return { name: attack.name, turn, p99, rss, published, lost, problems };
+    // what it starts is watched for the same limits, the attacker itself is not
+    const watched = [...ofServer, ...ofAttackers.filter(({ pid }) => pid !== attacker.pid)];
+    const most = (of: (load: Load) => number): number => Math.max(...watched.map(of));
+    const cpu = (some: readonly Load[]): number => some.reduce((sum, each) => sum + each.cpu, 0) / 1_000 / seconds;
+    const { p99, ownDelay, published, lost } = report;
+    const figures = { tick: most((load) => load.turn), lag: most((load) => load.lag), rss: most((load) => load.rss) };
+    const mayNotPublish = attack.stopsPublishing === true;
+    const problems = [
+      ...(wasRunning ? [] : ["it has ended"]),
+      ...(end === undefined ? [] : [end]),
+      ...(figures.tick <= limits.tick ? [] : [`an iteration of the event loop took ${figures.tick.toFixed(0)} ms`]),
+      ...(p99 - ownDelay <= limits.p99 ? [] : [`p99 of honest echoes is ${p99.toFixed(0)} ms`]),
+      ...(figures.rss <= limits.rss ? [] : [`${(figures.rss / 1e6).toFixed(0)} MB are resident`]),
+      ...(log <= limits.log ? [] : [`${(log / 1e3).toFixed(0)} KB of log lines a second`]),
+      ...(lost === 0 ? [] : [`honest subscribers miss ${lost} publications`]),
+      ...(published > 0 || mayNotPublish ? [] : ["honest clients could not publish"]),
+      ...(surroundings?.problems() ?? []),
+    ];
+    const attackers = cpu(loads.filter((load) => !ofServer.includes(load)));
+    const cores = { server: cpu(ofServer), attackers };
+    return { name: attack.name, ...figures, p99, ownDelay, cores, log, published, lost, problems };
   } finally {
+    over.abort();
+    for (const child of children) child.kill("SIGKILL");
     await server.stop();
   }
 }
 
-function stopOne(server: Watched): void {
-  const worker = server.load(0).find(({ pid }) => pid !== server.child.pid);
-  if (worker === undefined) throw new Error("there is no worker");
-  process.kill(worker.pid, "SIGSTOP");
-  server.child.once("exit", () => {
-    try {
-      process.kill(worker.pid, "SIGKILL");
-    } catch {
-      // it has been ended
-    }
+/** Ends the server as an impatient operator does. Returns what is wrong with its end. */
+async function drained(server: Watched): Promise<string | undefined> {
+  const { child } = server;
+  if (!server.isRunning) return undefined;
+  const exited = once(child, "exit") as Promise<[code: number | null, signal: string | null]>;
+  child.kill("SIGTERM");
+  await Promise.race([exited, sleep(SECOND_SIGNAL)]);
+  if (server.isRunning) child.kill("SIGTERM");
+  const end = await Promise.race([exited, sleep(LATEST_EXIT)]);
+  if (end === undefined) return `it does not end within ${LATEST_EXIT} ms of SIGTERM`;
+  const [code, signal] = end;
+  return code === 0 ? undefined : `it ends with ${code ?? signal}`;
+}
+
+function run(script: string, args: readonly string[] = [], watching?: Watched["watching"]): ChildProcess {
+  return fork(fileURLToPath(new URL(script, import.meta.url)), args, {
+    execArgv: [...process.execArgv, ...(watching?.execArgv ?? [])],
+    env: { ...process.env, ...watching?.env },
+    stdio: ["ignore", "ignore", "inherit", "ipc"],
   });
 }
 
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
+/** Sends an order, and waits for the answer. */
+async function ask(child: ChildProcess, order: HonestOrder): Promise<unknown> {
+  const answer = once(child, "message");
+  const ended = once(child, "exit").then(() => {
+    throw new Error("the honest clients have ended");
+  });
+  ended.catch(() => undefined);
+  child.send(order);
+  const [value] = (await Promise.race([answer, ended])) as [unknown];
+  return value;
+}
+
+function sleep(ms: number): Promise<undefined> {
+  return new Promise((resolve) => setTimeout(resolve, ms, undefined));
 }

@@ -1,3 +1,9 @@
+import {
+  ChannelFollower,
+  type HubLine,
+  type HubPublication,
+  type SubscribeResult,
+} from "../support/channel-follower.ts";
 import { client, reconnecting, type ReconnectingConnection, type WebSocketConnection } from "tungstate";
 import { CONNECTION, dialNode, type Directory } from "./talk.ts";
 import { hold, type Life, type World } from "./world.ts";
@@ -26,29 +32,6 @@ export class Truth {
   }
 }
 
-interface Place {
-  epoch: string;
-  offset: number;
-}
-
-interface Pub {
-  readonly data: unknown;
-  readonly offset?: number;
-}
-
-interface Line {
-  readonly id?: number;
-  readonly error?: { readonly code: number; readonly message: string };
-  readonly connect?: { readonly client: string };
-  readonly subscribe?: {
-    readonly epoch?: string;
-    readonly offset?: number;
-    readonly recovered?: boolean;
-    readonly publications?: readonly Pub[];
-  };
-  readonly push?: { readonly channel?: string; readonly pub?: Pub; readonly unsubscribe?: { readonly code: number } };
-}
-
 const RETRY = 500; // ms
 
 /** A client of the hub, by its protocol. What it sees of each channel has no gap and no double but those that it is told of. */
@@ -60,12 +43,9 @@ export class Subscriber {
   private readonly world: World;
   private readonly life: Life;
   private readonly truth: Truth;
-  private readonly channels: readonly string[];
-  private readonly places = new Map<string, Place>();
+  private readonly followers: ReadonlyMap<string, ChannelFollower>;
   private readonly live = new Set<string>();
   private readonly asked = new Map<number, string>();
-  /** Where it wants to go on, by channel. */
-  private readonly since = new Map<string, Place>();
   private current: WebSocketConnection | undefined;
   private nextId = 1;
   /** The id of the first command on the current connection. */
@@ -76,7 +56,7 @@ export class Subscriber {
     this.world = world;
     this.name = name;
     this.truth = truth;
-    this.channels = channels;
+    this.followers = new Map(channels.map((channel) => [channel, new ChannelFollower(channel)]));
     this.life = world.life(name);
     this.connection = reconnecting("ws://node/hub", {
       ...CONNECTION,
@@ -103,9 +83,8 @@ export class Subscriber {
 
   /** Whether it is subscribed to everything, and has everything. */
   caughtUp(): boolean {
-    return this.channels.every((channel) => {
+    return [...this.followers.values()].every(({ channel, place }) => {
       const top = this.truth.top(channel);
-      const place = this.places.get(channel);
       return (
         this.live.has(channel) && (top === undefined || (top.epoch === place?.epoch && top.offset === place.offset))
       );
@@ -113,8 +92,8 @@ export class Subscriber {
   }
 
   describe(): string {
-    const at = this.channels.map((channel) => {
-      const [place, top] = [this.places.get(channel), this.truth.top(channel)];
+    const at = Array.from(this.followers.values(), ({ channel, place }) => {
+      const top = this.truth.top(channel);
       return `${channel} ${this.live.has(channel) ? "live" : "not live"} at ${place?.epoch} ${place?.offset} of ${top?.epoch} ${top?.offset}`;
     });
     return `${this.name} (${this.connection.status.state}): ${at.join("; ")}`;
@@ -155,7 +134,7 @@ export class Subscriber {
       this.current?.write("{}");
       return;
     }
-    const line = JSON.parse(text) as Line;
+    const line = JSON.parse(text) as HubLine;
     try {
       if (line.push !== undefined) this.pushed(line.push);
       else this.answered(line);
@@ -164,7 +143,7 @@ export class Subscriber {
     }
   }
 
-  private answered({ id = 0, error, connect, subscribe }: Line): void {
+  private answered({ id = 0, error, connect, subscribe }: HubLine): void {
     const what = this.asked.get(id);
     // an answer of a connection before: its messages come first, and they were told of its end
     if (what === undefined) return;
@@ -179,46 +158,33 @@ export class Subscriber {
       });
     } else if (connect !== undefined) {
       this.client = connect.client;
-      for (const channel of this.channels) this.subscribe(channel);
+      for (const channel of this.followers.keys()) this.subscribe(channel);
     } else if (subscribe !== undefined) this.subscribed(what, subscribe);
   }
 
   private subscribe(channel: string): void {
     const isAsked = [...this.asked.values()].includes(channel);
     if (this.live.has(channel) || isAsked) return;
-    const place = this.places.get(channel);
-    if (place === undefined) this.since.delete(channel);
-    else this.since.set(channel, { ...place });
-    this.ask({ subscribe: { channel, ...(place !== undefined && { recover: true, ...place }) } }, channel);
+    const follower = this.followers.get(channel);
+    if (follower !== undefined) this.ask(follower.subscribeCommand(), channel);
   }
 
-  private subscribed(channel: string, result: NonNullable<Line["subscribe"]>): void {
-    const { epoch = "", offset = 0, recovered = false, publications = [] } = result;
-    const place = this.places.get(channel);
+  private subscribed(channel: string, result: SubscribeResult): void {
+    const { offset = 0, publications = [] } = result;
+    const follower = this.followers.get(channel);
+    hold(follower !== undefined, () => `${this.name}: a subscription to ${channel}`);
     this.live.add(channel);
-    if (place !== undefined && recovered) {
-      const since = this.since.get(channel);
-      hold(epoch === place.epoch, () => `${this.name} ${channel}: recovered from another stream`);
-      // where it stands before the publications
-      hold(
-        offset === since?.offset && offset === place.offset,
-        () =>
-          `${this.name} ${channel}: wanted to go on at ${since?.offset}, stands at ${place.offset}, was told ${offset}`,
-      );
+    const { outcome, fault } = follower.subscribed(result);
+    hold(fault === undefined, () => `${this.name} ${channel}: ${fault}`);
+    if (outcome === "recovered") {
       this.world.count("recoveries");
       this.world.count("publications recovered", publications.length);
       for (const publication of publications) this.follow(channel, publication);
-    } else {
-      if (place !== undefined) this.world.count("losses that a subscriber was told of");
-      this.places.set(channel, { epoch, offset });
-    }
-    this.world.log(
-      this.name,
-      `${channel} at ${offset}${place === undefined ? "" : recovered ? ", recovered" : ", not recovered"}`,
-    );
+    } else if (outcome === "lost") this.world.count("losses that a subscriber was told of");
+    this.world.log(this.name, `${channel} at ${offset}, ${outcome}`);
   }
 
-  private pushed({ channel = "", pub, unsubscribe }: NonNullable<Line["push"]>): void {
+  private pushed({ channel = "", pub, unsubscribe }: NonNullable<HubLine["push"]>): void {
     if (pub !== undefined) this.follow(channel, pub);
     if (unsubscribe === undefined) return;
     this.world.log(this.name, `${channel} unsubscribed by ${unsubscribe.code}`);
@@ -230,20 +196,22 @@ export class Subscriber {
   }
 
   /** A publication has to be the next one, and what was published there. */
-  private follow(channel: string, { data, offset = 0 }: Pub): void {
-    const place = this.places.get(channel);
+  private follow(channel: string, publication: HubPublication): void {
+    const { data, offset = 0 } = publication;
+    const follower = this.followers.get(channel);
     hold(
-      place !== undefined && this.live.has(channel),
+      follower?.place !== undefined && this.live.has(channel),
       () => `${this.name} ${channel}: ${offset} without a subscription`,
     );
-    hold(offset === place.offset + 1, () => `${this.name} ${channel}: ${offset} behind ${place.offset}`);
+    const { epoch } = follower.place;
+    const fault = follower.published(publication);
+    hold(fault === undefined, () => `${this.name} ${channel}: ${fault}`);
     this.world.count("publications received");
-    const published = this.truth.at(channel, place.epoch, offset);
+    const published = this.truth.at(channel, epoch, offset);
     hold(
       JSON.stringify(data) === published,
       () => `${this.name} ${channel} ${offset}: ${JSON.stringify(data)}, published was ${published}`,
     );
-    place.offset = offset;
   }
 
   checkEnd(): void {

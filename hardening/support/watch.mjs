@@ -33,6 +33,6 @@ setInterval(() => {
 
 setInterval(() => {
   const { rss, heapUsed } = process.memoryUsage();
-  appendFileSync(file, `${JSON.stringify({ at: Date.now(), turn, lag, cpu, rss, heapUsed })}\n`);
+  appendFileSync(file, `${JSON.stringify({ at: Date.now(), turn, lag, cpu, parent: process.ppid, rss, heapUsed })}\n`);
   turn = lag = 0;
 }, TELL).unref();

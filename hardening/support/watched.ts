@@ -19,6 +19,7 @@ interface Sample {
   readonly lag: number;
   /** CPU time since the start, ms. */
   readonly cpu: number;
+  readonly parent: number;
   /** Bytes. */
   readonly rss: number;
   readonly heapUsed: number;
@@ -27,6 +28,8 @@ interface Sample {
 /** What a process did in a while. */
 export interface Load {
   readonly pid: number;
+  /** Its parent process. */
+  readonly parent: number;
   readonly turn: number;
   readonly lag: number;
   readonly cpu: number;
@@ -37,6 +40,8 @@ export interface Load {
 export class Watched {
   stdout = "";
   stderr = "";
+  /** Of which `stderr` has the last million. */
+  stderrBytes = 0;
   url = "";
   port = 0;
   readonly child: ChildProcess;
@@ -51,11 +56,16 @@ export class Watched {
     const env = { ...process.env, WATCH_FOLDER: this.folder };
     const child = spawn(process.execPath, words, { stdio: ["ignore", "pipe", "pipe"], env });
     this.child = child;
+    // it would outlive this process
+    const end = (): void => void child.kill("SIGKILL");
+    process.once("exit", end);
+    child.once("exit", () => process.off("exit", end));
     child.stdout.setEncoding("utf8").on("data", (text: string) => {
       this.stdout += text;
       this.wake();
     });
     child.stderr.setEncoding("utf8").on("data", (text: string) => {
+      this.stderrBytes += Buffer.byteLength(text);
       this.stderr = (this.stderr + text).slice(-1_000_000);
       this.wake();
     });
@@ -111,6 +121,7 @@ export class Watched {
       const before = all.findLast(({ at }) => at < from);
       return {
         pid: Number.parseInt(name, 10),
+        parent: last.parent,
         turn: Math.max(...samples.map(({ turn }) => turn)),
         lag: Math.max(...samples.map(({ lag }) => lag)),
         cpu: last.cpu - (before?.cpu ?? 0),
