@@ -108,7 +108,8 @@ export class Accepting implements TransportSink, Timed {
   }
 
   onEnd(): void {
-    this.fail(serverError("REQUEST_LOST"));
+    const isIncomplete = this.handshake !== undefined && this.behind === undefined;
+    this.fail(isIncomplete ? incompleteRequest() : serverError("REQUEST_LOST"));
   }
 
   onClosed(cause?: Error): void {
@@ -169,6 +170,15 @@ export class Accepting implements TransportSink, Timed {
     this.settings.deadlines.forget(this);
     return true;
   }
+}
+
+/**
+ * The client has ended its half of the stream within the head of its request, and may read on. RFC 9112 §8: "A server that receives an
+ * incomplete request message [...] MAY send an error response prior to closing the connection."
+ */
+function incompleteRequest(): RefusedError {
+  const error = serverError("REQUEST_LOST", "the request ends within its head");
+  return new RefusedError(error, { status: 400, body: "the request ends within its head\n" });
 }
 
 /** What most connections have agreed on; all of those share it. */

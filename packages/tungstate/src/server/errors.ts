@@ -12,6 +12,7 @@ export const SERVER_ERRORS = {
   ACCEPT_TIMEOUT: { fault: "peer", status: 408, text: "the handshake took too long" },
   AUTHORIZE_TIMEOUT: { fault: "local", status: 503, text: "the authorization took too long" },
   AUTHORIZE_FAILED: { fault: "local", status: 500, text: "the authorization failed" },
+  RESPONSE_FAILED: { fault: "local", status: 500, text: "the response to the handshake cannot be sent" },
   TLS_HANDSHAKE_FAILED: { fault: "peer", text: "the TLS handshake failed" },
   REQUEST_LOST: { fault: "peer", text: "the client went away during the handshake" },
 } as const satisfies Record<string, ErrorEntry>;

@@ -49,6 +49,7 @@ import {
 import { serverError } from "./errors.ts";
 import { type HttpApp, httpServerOf } from "./http/app.ts";
 import { HttpBackend } from "./http/backend.ts";
+import { handOver } from "./http/handover.ts";
 import { Port, type PortHost } from "./http/port.ts";
 import type { HandshakeRequest, RequestOrigin } from "./admission/request.ts";
 import { pathOf, routeUpgrades, takerOf, type UpgradeTaker } from "./http/router.ts";
@@ -198,6 +199,7 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
     answer?: HeaderInput,
   ): Promise<WebSocketConnection | undefined> {
     return new Promise((resolve) => {
+      handOver(socket);
       const from = { transport: transportOf(socket, this.settings), encrypted: isEncrypted(socket), raw: request };
       const accepting = this.accepting({ ...from, headers: answer }, resolve);
       const headers = new HeaderFields(pairs(request.rawHeaders));
@@ -223,12 +225,15 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
 
   /**
    * Listens on a port, or a Unix socket, of its own, with TLS if `tls` says how. Requests that are no WebSocket handshakes go to `http`; without
-   * it they get 426. Rejects with INVALID_ARGUMENT for keys and certificates that can't be used and for an `http` that is none, and with the system's error
-   * where it can't listen.
+   * it they get 426. Rejects with INVALID_ARGUMENT for keys and certificates that can't be used and for an `http` that is none, with INVALID_STATE once
+   * `close` was called, and with the system's error where it can't listen.
    */
   async listen(options: ListenOptions & ServerListenOptions = {}): Promise<AddressInfo | string> {
     const { tls, http: app, ...where } = options;
-    const http = app === undefined ? undefined : this.backendOf(await httpServerOf(app), tls !== undefined);
+    this.checkNotClosed();
+    const httpServer = app === undefined ? undefined : await httpServerOf(app);
+    this.checkNotClosed(); // an application may take a while to be ready
+    const http = httpServer === undefined ? undefined : this.backendOf(httpServer, tls !== undefined);
     try {
       const port = new Port(this.portHost, tls, http);
       this.ports.add(port);
@@ -237,6 +242,10 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
       if (![...this.ports].some((port) => port.http === http)) await http?.close();
       throw error;
     }
+  }
+
+  private checkNotClosed(): void {
+    if (this.closing) throw protocolError("INVALID_STATE", "this WebSocketServer was closed: make another one");
   }
 
   /** The HTTP server gets the upgrades of connections that began with another request, and those are for us as on any server attached to. */
@@ -329,7 +338,7 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
   private failed(accepting: Accepting, error: WebSocketError): void {
     this.room.end(accepting);
     accepting.leave?.();
-    if (error.code === "AUTHORIZE_FAILED") this.onThrow(error.cause);
+    if (error.code === "AUTHORIZE_FAILED" || error.code === "RESPONSE_FAILED") this.onThrow(error.cause);
     this.emit("refused", error);
     accepting.done?.(undefined);
   }

@@ -21,7 +21,7 @@ import { sha1 } from "../../native/primitives.ts";
 import { type ConnectionSettings } from "../../connection/options.ts";
 import { isThenable, whenKnown } from "../../schedule/thenable.ts";
 import { type Decision, judge } from "./decision.ts";
-import { serverError } from "../errors.ts";
+import { SERVER_ERRORS, serverError } from "../errors.ts";
 import { mayConnect, type OriginPolicy, parseOrigin } from "./origin.ts";
 import { Proxies, type TrustedProxies } from "./proxies.ts";
 import { HandshakeRequest, type RequestOrigin } from "./request.ts";
@@ -170,7 +170,7 @@ export class Admission {
     if (!judgement.admits) throw refused("NOT_AUTHORIZED", judgement.detail, judgement.refusal);
     const { grant } = judgement;
     const protocol = grant.protocol ?? this.choose(request);
-    const headers = given === undefined ? grant.headers : [...checkHeaders(given), ...checkHeaders(grant.headers)];
+    const headers = given === undefined ? grant.headers : [...checkResponse(given), ...checkHeaders(grant.headers)];
     return { request, accepted: acceptUpgrade(upgrade, this.handshake, { protocol, headers }) };
   }
 
@@ -200,10 +200,25 @@ function refused(
   return new RefusedError(serverError(code, detail), refusal ?? { status, body: `${message}\n` });
 }
 
-/** A hook threw, or returned what can't be sent: not the client's business. */
+/** Checks the header fields of a framework's response. Throws a RefusedError for fields that cannot be sent. */
+function checkResponse(headers: HeaderInput): ReturnType<typeof checkHeaders> {
+  try {
+    return checkHeaders(headers, "the response's headers");
+  } catch (error) {
+    throw failure("RESPONSE_FAILED", error);
+  }
+}
+
+/** A hook threw, or returned what cannot be sent. */
 function refuse(error: unknown): never {
-  if (error instanceof RefusedError) throw error;
-  throw new RefusedError(serverError("AUTHORIZE_FAILED", undefined, { cause: error }));
+  throw error instanceof RefusedError ? error : failure("AUTHORIZE_FAILED", error);
+}
+
+/** A mistake of the application: its details are in the error, and not in the response to the client. */
+function failure(code: "AUTHORIZE_FAILED" | "RESPONSE_FAILED", cause: unknown): RefusedError {
+  const { status, text } = SERVER_ERRORS[code];
+  const detail = cause instanceof Error ? cause.message : describe(cause);
+  return new RefusedError(serverError(code, detail, { cause }), { status, body: `${text}\n` });
 }
 
 export function checkPath(path: unknown): void {

@@ -4,6 +4,7 @@ import { Server as HttpsServer } from "node:https";
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Clock } from "../../schedule/clock.ts";
+import { onHandover } from "./handover.ts";
 
 const DRAIN_INTERVAL = 100; // ms between two looks for connections that have become idle
 
@@ -15,6 +16,7 @@ export class HttpBackend {
   readonly server: HttpServer | HttpsServer;
   /** How the first request of a connection is read: what is for the HTTP server is passed on. */
   readonly handshake: ServerHandshakeOptions;
+  /** HTTP connections. One that becomes a WebSocket belongs to the WebSocketServer that accepts it. */
   private readonly connections = new Set<Duplex>();
   private readonly clock: Clock;
   /** Ends what was done to the server. */
@@ -43,10 +45,11 @@ export class HttpBackend {
       return;
     }
     connections.add(stream);
-    stream.once("close", () => {
-      connections.delete(stream);
-      if (connections.size === 0) this.empty?.();
-    });
+    const forget = (): void => {
+      if (connections.delete(stream) && connections.size === 0) this.empty?.();
+    };
+    stream.once("close", forget);
+    onHandover(stream, forget);
     // Once the server reads from below the stream, what the stream has must have come out: TLS may have several pieces of the same bytes to give.
     process.nextTick(() => {
       if (stream.destroyed) return;
@@ -85,12 +88,12 @@ export class HttpBackend {
 
 const ignore = (): void => undefined;
 
-/** How many backends a server is, of those that do not listen themselves. */
+/** The number of backends of each HTTP server that does not listen itself. */
 const watched = new WeakMap<HttpServer | HttpsServer, number>();
 
 /**
  * A server of node:http begins to watch its connections (`headersTimeout`, `requestTimeout`, `closeIdleConnections`) when it listens. One that
- * does not listen itself begins by the same listener, which every server has. The function returned ends that.
+ * does not listen itself begins by the same listener, which every server has. The returned function ends that.
  */
 function watchConnections(server: HttpServer | HttpsServer): () => void {
   if (server.listening) return ignore;
@@ -100,8 +103,17 @@ function watchConnections(server: HttpServer | HttpsServer): () => void {
   return () => {
     const left = (watched.get(server) ?? 1) - 1;
     watched.set(server, left);
-    if (left === 0 && !server.listening) server.close();
+    if (left === 0 && !server.listening) stopWatching(server);
   };
+}
+
+/**
+ * `close` of node:http stops the watching. It is called on an object that inherits from the server, so that its other effects are left out:
+ * the server never listened, so it emits no `close`, and it keeps the connections that other code has given it.
+ */
+function stopWatching(server: HttpServer | HttpsServer): void {
+  const withoutEffects = { emit: { value: ignore }, closeIdleConnections: { value: ignore } };
+  HttpServer.prototype.close.call(Object.create(server, withoutEffects) as HttpServer);
 }
 
 /** As node:net does with a connection that is one too many. */

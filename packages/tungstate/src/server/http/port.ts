@@ -9,6 +9,7 @@ import {
 import { interceptHandles, type StreamHandle } from "../../native/system.ts";
 import { serverError } from "../errors.ts";
 import type { HttpBackend } from "./backend.ts";
+import { onHandover } from "./handover.ts";
 import { changedTls, portOptions, socketBelow } from "./tls.ts";
 
 /** Whose port it is. */
@@ -35,6 +36,10 @@ export class Port {
   readonly http: HttpBackend | undefined;
   /** Sockets in the middle of their TLS handshake, and what is to be called at its end. */
   private readonly securing = new Map<Socket, () => void>();
+  /** Sockets that came here and are still this server's. */
+  private readonly sockets = new Set<Socket>();
+  private empty: (() => void) | undefined;
+  private closing: Promise<void> | undefined;
 
   /** `http` gets what is no WebSocket handshake. Throws INVALID_ARGUMENT for keys and certificates that can't be used. */
   constructor(host: PortHost, tls: TlsOptions | undefined, http: HttpBackend | undefined) {
@@ -44,7 +49,17 @@ export class Port {
   }
 
   private plainServer(): NetServer {
-    return createServer({ noDelay: this.host.noDelay }, (socket) => this.host.onSocket(socket, this.http));
+    return createServer({ noDelay: this.host.noDelay }, (socket) => this.pass(socket));
+  }
+
+  private pass(socket: Socket): void {
+    this.sockets.add(socket);
+    const forget = (): void => {
+      if (this.sockets.delete(socket) && this.sockets.size === 0) this.empty?.();
+    };
+    socket.once("close", forget);
+    onHandover(socket, forget);
+    this.host.onSocket(socket, this.http);
   }
 
   /** TLS comes before everything that is limited elsewhere, so its handshakes count as ours, and take no longer than they. */
@@ -64,7 +79,7 @@ export class Port {
     server.on("secureConnection", (socket) => {
       const below = socketBelow(socket, this.securing);
       if (below !== undefined) this.secured(below);
-      host.onSocket(socket, this.http);
+      this.pass(socket);
     });
     server.on("tlsClientError", (error, socket) => {
       socket.destroy(); // Node leaves one open that took too long
@@ -79,25 +94,32 @@ export class Port {
     this.securing.delete(socket);
   }
 
-  /** Resolves with the address; rejects with the system's error. `closed` is called when it listens no longer, or never did. */
+  /**
+   * Resolves with the address. Rejects with the system's error, or with INVALID_STATE if the port is closed before it listens. `closed` is
+   * called when it listens no longer, or never did.
+   */
   async listen(where: ListenOptions, closed: () => void): Promise<AddressInfo | string> {
     const { server, host } = this;
-    server.once("close", closed);
     return await new Promise((resolve, reject) => {
       const failed = (error: Error): void => {
         closed();
         reject(error);
       };
       server.once("error", failed);
+      server.once("close", () => failed(protocolError("INVALID_STATE", "the server was closed before it listened")));
       // with a port, Node looks at no path
       const elsewhere = where.path !== undefined || "fd" in where;
       server.listen(elsewhere ? where : { port: 0, host: "127.0.0.1", ...where }, () => {
+        const address = server.address();
+        // Node listens once the host's name is looked up, closed or not
+        if (this.closing !== undefined || address === null) {
+          server.close();
+          return;
+        }
         server.off("error", failed);
         server.on("error", (error) => host.onError(error)); // such as EMFILE: it goes on listening
         if (this.tls === undefined) interceptHandles(server, (handle) => host.onHandle(handle, this.http));
-        const address = server.address();
-        if (address === null) reject(protocolError("INVALID_STATE", "the server was closed while it began to listen"));
-        else resolve(address);
+        resolve(address);
       });
     });
   }
@@ -121,10 +143,17 @@ export class Port {
     };
   }
 
-  /** Takes no more connections, and drops those in their TLS handshake; resolves when the others of its server are gone. */
-  async close(): Promise<void> {
-    const closed = new Promise<void>((resolve) => this.server.close(() => resolve()));
+  /**
+   * Takes no more connections, and drops those in their TLS handshake. Resolves when no socket is left but those that other servers have taken
+   * over; connections whose handles were intercepted are not waited for.
+   */
+  close(): Promise<void> {
+    return (this.closing ??= this.drain());
+  }
+
+  private async drain(): Promise<void> {
+    this.server.close();
     for (const socket of this.securing.keys()) socket.destroy();
-    await closed;
+    if (this.sockets.size > 0) await new Promise<void>((resolve) => (this.empty = resolve));
   }
 }

@@ -7,6 +7,7 @@ import { transportOf } from "../../transport/of.ts";
 import { sayAndEnd } from "../accepting.ts";
 import { behindResponses } from "./earlier-responses.ts";
 import { serverError } from "../errors.ts";
+import { handOver } from "./handover.ts";
 import { chooseUpgrades } from "./upgrade-choice.ts";
 
 export type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
@@ -83,10 +84,10 @@ function listenTo(server: HttpServer | HttpsServer): Routes {
     asksForWebSocket(request) && find(request)?.wants?.(request) !== false;
   const listener: UpgradeHandler = (request, socket, head) => {
     const others = server.listenerCount("upgrade") > 1;
-    if (others && !wanted(request)) return;
-    const taker = find(request);
+    const taker = others && !wanted(request) ? undefined : find(request);
     if (taker !== undefined) behindResponses(socket, head, (all) => taker.take(request, socket, all));
-    else if (!others) behindResponses(socket, head, () => notFound(socket));
+    else if (others) handOver(socket);
+    else behindResponses(socket, head, () => notFound(socket));
   };
   const release = chooseUpgrades(server, wanted);
   server.on("upgrade", listener);
