@@ -1,7 +1,7 @@
 // Version 0.1 of this project: unknown methods, pings, unsubscribes and errors cost nothing, and a subscription taken back was told to all.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { CHEAP_LINES, comingsAndGoings, fullFrame } from "./support/attacks.ts";
+import { CHEAP_LINES, comingsAndGoings, fullFrame, NO_COMMANDS } from "./support/attacks.ts";
 import { turns } from "./support/ends.ts";
 import { HubClient, serveHub } from "./support/hub.ts";
 
@@ -23,6 +23,35 @@ describe("hub: lines that cost a client little", () => {
         assert.equal((await other.ask({ publish: { channel: "public:y", data: 1 } })).error, undefined);
       const answered = [...hub.metrics.commands.entries()].reduce((sum, [, count]) => sum + count, 0);
       assert.ok(answered < 2_000, `${answered} commands`);
+      assert.deepEqual(errors, []);
+    });
+  }
+
+  for (const [what, line] of Object.entries(NO_COMMANDS)) {
+    test(`a frame full of ${what} ends its connection at the first of them`, async (t) => {
+      const { hub, port, errors } = await serveHub(t, { namespaces });
+      const greedy = await HubClient.connect(t, port);
+      greedy.socket.write(fullFrame(line));
+      assert.equal((await greedy.socket.closed).code, 3501);
+      assert.equal(hub.metrics.commandErrors.get("unknown 104"), 0);
+      assert.deepEqual(errors, []);
+    });
+  }
+
+  for (const [what, line] of Object.entries(CHEAP_LINES)) {
+    test(`a frame full of ${what} that is a few bytes when compressed: no more lines are read than bytes have come`, async (t) => {
+      const { hub, port, errors } = await serveHub(t, { namespaces, limits: { rates: false } }, { compression: true });
+      const greedy = await HubClient.connect(t, port, { compression: true });
+      const { bytesSent } = greedy.socket.stats;
+      let replies = 0;
+      greedy.socket.on("message", ({ text }) => (replies += text.split("\n").length));
+      greedy.socket.write(fullFrame(line));
+      assert.equal((await greedy.socket.closed).code, 3501);
+      const sent = greedy.socket.stats.bytesSent - bytesSent;
+      assert.ok(sent < 1_000, `${sent} bytes`);
+      const answered = [...hub.metrics.commands.entries()].reduce((sum, [, count]) => sum + count, 0);
+      // the handshake and the connect command have bytes, too
+      assert.ok(answered + replies <= 2 * (sent + 2_000), `${answered} commands for ${sent} bytes`);
       assert.deepEqual(errors, []);
     });
   }

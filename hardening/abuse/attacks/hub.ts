@@ -5,6 +5,7 @@ import {
   hundredHistories,
   hundredPresences,
   newNames,
+  NO_COMMANDS,
   paddedPublication,
 } from "../../catalogue/support/attacks.ts";
 import type { Attack, Target } from "./attack.ts";
@@ -94,7 +95,7 @@ export const HUB_ATTACKS: readonly Attack[] = [
     name: "cheap lines",
     what: "frames full of unknown and empty commands",
     run: (target) => {
-      const texts = Object.values(CHEAP_LINES).map(fullFrame);
+      const texts = Object.values({ ...CHEAP_LINES, ...NO_COMMANDS }).map(fullFrame);
       return forever(texts.length, (index) => flood(target, () => texts[index] ?? ""));
     },
   },
@@ -103,7 +104,7 @@ export const HUB_ATTACKS: readonly Attack[] = [
     what: "the same, compressed to a few hundred bytes",
     args: ["--compression"],
     run: (target) => {
-      const texts = Object.values(CHEAP_LINES).map(fullFrame);
+      const texts = Object.values({ ...CHEAP_LINES, ...NO_COMMANDS }).map(fullFrame);
       return forever(texts.length, (index) => flood(target, () => texts[index] ?? "", { compression: true }));
     },
   },

@@ -14,10 +14,14 @@ function commands(count: number, from: number, command: (index: number) => objec
   );
 }
 
-/** Lines that are answered with an error, or with nothing to do. */
-export const CHEAP_LINES: Readonly<Record<string, string>> = {
+/** Lines that are no command: version 0.1 answered each with an error. */
+export const NO_COMMANDS: Readonly<Record<string, string>> = {
   "an unknown command": '{"id":1}',
   "an unknown method": '{"id":1,"nothing":{}}',
+};
+
+/** Lines that are answered with an error, or with nothing to do. */
+export const CHEAP_LINES: Readonly<Record<string, string>> = {
   "a ping": '{"id":1,"ping":{}}',
   "an answer to a ping": "{}",
   "a blank line": "",

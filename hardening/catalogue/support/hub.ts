@@ -1,7 +1,13 @@
 import type { AddressInfo } from "node:net";
 import type { TestContext } from "node:test";
 import { attachSocket, Hub, type HubOptions } from "@tungstate/hub";
-import { connect, type WebSocketConnection, WebSocketServer } from "tungstate";
+import {
+  connect,
+  type ConnectOptions,
+  type WebSocketConnection,
+  WebSocketServer,
+  type WebSocketServerOptions,
+} from "tungstate";
 
 export interface Reply {
   readonly id?: number;
@@ -21,11 +27,12 @@ const OPEN: HubOptions["namespaces"] = { "": { subscribe: "anyone", publish: "an
 export async function serveHub(
   t: TestContext,
   options: Partial<HubOptions> = {},
+  serverOptions: WebSocketServerOptions = {},
 ): Promise<{ readonly hub: Hub; readonly port: number; readonly errors: unknown[] }> {
   const errors: unknown[] = [];
   const hub = new Hub({ namespaces: OPEN, anonymous: true, onError: (error) => errors.push(error), ...options });
   await hub.start();
-  const server = new WebSocketServer({ maxMessageSize: 65_536 });
+  const server = new WebSocketServer({ maxMessageSize: 65_536, ...serverOptions });
   server.on("connection", (socket, request) => void attachSocket(hub, socket, request));
   server.on("error", (error) => errors.push(error));
   const { port } = (await server.listen()) as AddressInfo;
@@ -53,15 +60,15 @@ export class HubClient {
   }
 
   /** One whose connect command is through; gone when the test ends, if there is one. */
-  static async connect(t: TestContext | undefined, port: number): Promise<HubClient> {
-    const client = await HubClient.open(`ws://127.0.0.1:${port}/`);
+  static async connect(t: TestContext | undefined, port: number, options: ConnectOptions = {}): Promise<HubClient> {
+    const client = await HubClient.open(`ws://127.0.0.1:${port}/`, options);
     t?.after(() => client.socket.terminate());
     return client;
   }
 
   /** The same at a URL; it stays until it is ended. */
-  static async open(url: string): Promise<HubClient> {
-    const client = new HubClient(await connect(url, { proxy: false }));
+  static async open(url: string, options: ConnectOptions = {}): Promise<HubClient> {
+    const client = new HubClient(await connect(url, { proxy: false, ...options }));
     await client.ask({ connect: {} });
     return client;
   }

@@ -42,11 +42,28 @@ export class CommandError extends Error {
   }
 }
 
-/** The error for a row of COMMAND_ERRORS. `detail` says what was expected and what came. */
+/**
+ * The error for a row of COMMAND_ERRORS. `detail` says what was expected and what came. It has no stack trace: to capture one takes longer than most
+ * commands, and clients can cause such errors as often as they like.
+ */
 export function commandError(name: CommandErrorName, detail?: string, options?: ErrorOptions): CommandError {
   const entry: CommandErrorEntry = COMMAND_ERRORS[name];
   const message = detail === undefined ? entry.text : `${entry.text}: ${detail}`;
-  return new CommandError(entry.code, message, { ...options, temporary: entry.temporary ?? false });
+  return withoutStack(() => new CommandError(entry.code, message, { ...options, temporary: entry.temporary ?? false }));
+}
+
+/** Where intrinsics are frozen, the limit is not to be changed. */
+const canChangeLimit = Object.getOwnPropertyDescriptor(Error, "stackTraceLimit")?.writable === true;
+
+function withoutStack<T extends Error>(make: () => T): T {
+  if (!canChangeLimit) return make();
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0;
+  try {
+    return make();
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
+  }
 }
 
 /** A code and a reason: of an unsubscribe push or of the end of a connection. */

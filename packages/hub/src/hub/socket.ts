@@ -20,6 +20,10 @@ class SocketConnection implements HubConnection {
     return address === undefined ? undefined : clientOf(address);
   }
 
+  get bytesReceived(): number {
+    return this.socket.stats.bytesReceived;
+  }
+
   write(text: string): boolean {
     return this.send(text);
   }

@@ -5,14 +5,16 @@ import type { Command } from "../protocol/command.ts";
 
 /** Of each line, besides its bytes. */
 export const LINE_COST = 128;
+/** Of each byte of a line: JSON of many small values takes long. */
+export const PARSE_COST = 2;
 /** Of a line that says nothing: an answer to a ping that may not have been sent, or a blank. */
 export const EMPTY_LINE_COST = 2 * 1024;
 /** Of an answer that is an error. */
 export const ERROR_COST = 12 * 1024;
 /** Of a join and the leave that follows it, for each who is told. */
 export const COMING_COST = 256;
-/** Of an unknown command: no SDK sends one. */
-export const UNKNOWN_COST = 256 * 1024;
+/** Of a command that nests too deeply to be read: no SDK sends one. */
+export const UNREAD_COST = 256 * 1024;
 
 const TOKEN_COST = 32 * 1024; // a signature to be checked
 /** Bytes that a push has besides its data, about. */

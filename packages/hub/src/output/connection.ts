@@ -2,6 +2,8 @@
 export interface HubConnection {
   /** What counts as one client where the client is anonymous, such as the address: see `limits.rates`. Undefined: each connection does. */
   readonly address?: string | undefined;
+  /** Bytes that have come over the network so far, compressed messages as they came. A client may send no more lines than bytes. Undefined: not known. */
+  readonly bytesReceived?: number | undefined;
   /** Sends a text message. False: it takes no more for now, and `drained` will be called. The message was taken all the same. */
   write(text: string): boolean;
   /** As `write`, with a message that goes to many connections. */

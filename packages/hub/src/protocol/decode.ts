@@ -53,7 +53,8 @@ export function decode(line: string, limits: DecodeLimits): Decoded {
     if (method === undefined) return { method: "pong" };
     return { method: "malformed", fault: `${method} needs an id` };
   }
-  if (method === undefined) return { method: "refused", asked: "unknown", id, error: commandError("METHOD_NOT_FOUND") };
+  // as in Centrifugo: no SDK asks for what the protocol does not have
+  if (method === undefined) return { method: "malformed", fault: "there is no such command" };
   try {
     if (asked.length > 1) throw commandError("BAD_REQUEST", `one request at a time, got ${asked.join(" and ")}`);
     return decodeRequest(id, method, new Fields(value[method], method), line, limits);

@@ -2,7 +2,7 @@ import type { Clock } from "./clock.ts";
 import { Queue } from "./queue.ts";
 
 /** How long work may hold up the event loop in one tick, ms. */
-const SLICE = 5;
+const SLICE = 4;
 /** Steps between two looks at the clock. */
 const STEPS = 16;
 /** Pieces of work that may wait for a store in one slice. */

@@ -4,7 +4,7 @@ import { authorizePublish, history, presence, presenceStats, publish } from "./c
 import { connect, refresh } from "./commands/connect.ts";
 import { subRefresh, subscribe, unsubscribe } from "./commands/subscribe.ts";
 import type { HubConnection } from "../output/connection.ts";
-import { costOf, EMPTY_LINE_COST, ERROR_COST, LINE_COST, UNKNOWN_COST } from "../limits/cost.ts";
+import { costOf, EMPTY_LINE_COST, ERROR_COST, LINE_COST, PARSE_COST, UNREAD_COST } from "../limits/cost.ts";
 import { type Parts, tellable } from "./parts.ts";
 import type { Command, ConnectCommand, Method, PublishCommand } from "../protocol/command.ts";
 import { decode, type Decoded } from "../protocol/decode.ts";
@@ -21,6 +21,8 @@ type OtherCommand = Exclude<Command, ChannelCommand | ConnectCommand>;
 const LINES_AT_ONCE = 64;
 /** Bytes of a line that count as one more step. */
 const STEP_BYTES = 512;
+/** Lines that a client may send beyond one for each byte that has come from it. */
+const FREE_LINES = 64;
 
 /** A message of the client's, until all of its commands are answered. */
 interface Frame {
@@ -61,6 +63,9 @@ export class Reader {
   private now = 0;
   private refused = false;
   private hasAskedToConnect = false;
+  /** Lines that were read, and how many may be before the connection is asked how many bytes have come. */
+  private lines = 0;
+  private mostLines = FREE_LINES;
   private pending = 0;
   /** Of frames with commands under way. */
   private pendingBytes = 0;
@@ -150,13 +155,18 @@ export class Reader {
 
   private line(line: string, frame: Frame): void {
     const { session, parts, now } = this;
+    if (++this.lines > this.mostLines) {
+      // compressed, thousands of lines take a few bytes: each line is work, and a byte of what comes has to be worth it
+      this.mostLines = (this.connection.bytesReceived ?? Infinity) + FREE_LINES;
+      if (this.lines > this.mostLines) return this.malformed("more lines than bytes");
+    }
     if (line === "{}" || isBlank(line)) {
       session.allowance.charge(EMPTY_LINE_COST, now);
       if (line === "{}") frame.lines++;
       return;
     }
     frame.lines++;
-    session.allowance.charge(LINE_COST + line.length, now);
+    session.allowance.charge(LINE_COST + line.length * PARSE_COST, now);
     const decoded = decode(line, parts.settings.limits);
     if (decoded.method === "pong") return;
     if (decoded.method === "malformed") return this.malformed(decoded.fault);
@@ -185,7 +195,7 @@ export class Reader {
     const { allowance } = session;
     const asked = command.method === "refused" ? command.asked : command.method;
     parts.metrics.commands.add(asked);
-    if (asked === "unknown") allowance.charge(UNKNOWN_COST, now);
+    if (asked === "unknown") allowance.charge(UNREAD_COST, now);
     if (asked !== "connect" && session.state === "new") {
       if (this.refused) this.fail(asked, command.id, commandError("UNAUTHORIZED"));
       else this.malformed("the first command has to be connect");

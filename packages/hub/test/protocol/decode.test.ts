@@ -139,9 +139,9 @@ test("ids at their bounds", () => {
 test("what is wrong with a command is its answer", () => {
   const channel = "a";
   const table: readonly (readonly [string, object])[] = [
-    ["104", { foo: {} }],
-    ["104", {}],
-    ["104", { __proto__x: {} }],
+    ["malformed", { foo: {} }],
+    ["malformed", {}],
+    ["malformed", { __proto__x: {} }],
     ["107", { connect: [] }],
     ["107", { connect: "x" }],
     ["107", { connect: { token: 1 } }],
@@ -201,7 +201,7 @@ test("`__proto__` is a key like any other", () => {
   assert.ok(decoded.method === "connect");
   assert.deepEqual([...decoded.positions.keys()], ["__proto__", "constructor"]);
   assert.equal(decoded.token, "");
-  assert.equal(read('{"id":1,"__proto__":{"ping":{}}}').method, "refused");
+  assert.equal(read('{"id":1,"__proto__":{"ping":{}}}').method, "malformed");
 });
 
 test("depth has a limit, and the answer is still to its id", () => {

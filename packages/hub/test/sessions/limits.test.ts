@@ -76,14 +76,14 @@ test("a thousand commands in one frame: each gets its one answer", () =>
 test("repeated ids: an answer for each", () =>
   withHub({}, async ({ hub }) => {
     const a = await new TestClient(hub).connect();
-    a.send({ id: 7, ping: {} }, { id: 7, ping: {} }, { id: 7, foo: {} });
+    a.send({ id: 7, ping: {} }, { id: 7, ping: {} }, { id: 7, publish: {} });
     await settle();
     assert.deepEqual(
       a.take().map(({ id, error }) => [id, error?.code]),
       [
         [7, undefined],
         [7, undefined],
-        [7, 104],
+        [7, 107],
       ],
     );
   }));

@@ -9,8 +9,6 @@ const idsOf = (lines: readonly Line[]): number[] => lines.map(({ id = 0 }) => id
 const times = <T>(count: number, make: (index: number) => T): T[] => Array.from({ length: count }, (_, i) => make(i));
 
 for (const [what, line, most] of [
-  ["an unknown command", '{"id":1}', 100],
-  ["a method that there is not", '{"id":1,"nothing":{}}', 100],
   ["a ping", '{"id":1,"ping":{}}', 1_400],
   ["an unsubscribe of nothing", '{"id":1,"unsubscribe":{"channel":"x"}}', 1_400],
   ["a request that makes no sense", '{"id":1,"publish":{}}', 1_400],
@@ -44,6 +42,35 @@ for (const [what, line] of [
       await clock.advance(3600_000);
       assert.deepEqual(idsOf(client.take()), [7]);
       assert.equal(client.isPaused, false);
+    }));
+}
+
+test("a command that there is not ends the connection, as in Centrifugo", () =>
+  withHub({}, async ({ hub }) => {
+    for (const line of ['{"id":1}', '{"id":1,"nothing":{}}', '{"id":1,"ping":null}']) {
+      const client = await new TestClient(hub).connect();
+      client.send({ id: 7, ping: {} }, ...times(2_000, () => line));
+      await settle();
+      assert.equal(client.closedWith?.code, 3501, line);
+      assert.deepEqual(idsOf(client.take()), [7]);
+    }
+  }));
+
+for (const line of ["{}", "", '{"id":1,"ping":{}}', '{"id":1,"publish":{"channel":"x","data":1}}']) {
+  test(`a client sends no more lines than bytes, however they are compressed: ${line === "" ? "blank lines" : line}`, () =>
+    withHub({}, async ({ hub, clock }) => {
+      const frame = times(300, () => line);
+      const honest = await new TestClient(hub).connect();
+      honest.bytesReceived = 300;
+      honest.send(...frame, { id: 7, ping: {} });
+      await clock.advance(60_000);
+      assert.deepEqual([honest.closedWith, idsOf(honest.take()).includes(7)], [undefined, true]);
+      const greedy = await new TestClient(hub).connect();
+      greedy.bytesReceived = 200;
+      greedy.send(...frame, { id: 7, ping: {} });
+      await clock.advance(60_000);
+      assert.deepEqual(greedy.closedWith, { code: 3501, reason: "bad request: more lines than bytes" });
+      assert.ok(greedy.take().length <= 264);
     }));
 }
 
@@ -144,6 +171,7 @@ test("what takes long is done in slices, in the order in which it came; others h
       assert.ok(ticks.length < 300);
     }
     assert.ok(Math.max(...ticks) <= 16, ticks.join(" "));
+    await settle();
     const at = done.findIndex((each) => each.endsWith("other"));
     assert.ok(at < 60, `the other one is number ${at}`);
     assert.deepEqual(

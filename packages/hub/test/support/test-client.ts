@@ -77,6 +77,8 @@ export class TestClient implements HubConnection {
   /** Messages that it still takes before it says that it takes no more. */
   capacity = Infinity;
   readonly address: string | undefined;
+  /** Bytes that it has sent; undefined: the hub does not know. */
+  bytesReceived: number | undefined;
   /** Undefined while the hub takes it, which may end it at once. */
   private readonly incoming: Incoming | undefined;
   private seen = 0;
