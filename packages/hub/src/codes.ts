@@ -26,12 +26,15 @@ export const COMMAND_ERRORS = {
   UNRECOVERABLE_POSITION: { code: 112, text: "unrecoverable position" },
 } as const satisfies Record<string, CommandErrorEntry>;
 
+/** A name of COMMAND_ERRORS. */
 export type CommandErrorName = keyof typeof COMMAND_ERRORS;
 
 /** What a client's command is answered with. Thrown by handlers of the application, it reaches the client as it is. */
 export class CommandError extends Error {
   override readonly name = "CommandError";
+  /** The code of the reply: see COMMAND_ERRORS; the application's own are 400 to 1999. */
   readonly code: number;
+  /** Whether the client may send the same command again later. */
   readonly temporary: boolean;
 
   /** `code`: 400 to 1999 for errors of an application's own. */
@@ -68,7 +71,9 @@ function withoutStack<T extends Error>(make: () => T): T {
 
 /** A code and a reason: of an unsubscribe push or of the end of a connection. */
 export interface CodeAndReason {
+  /** The code, such as 3503. */
   readonly code: number;
+  /** The text that goes with it. */
   readonly reason: string;
 }
 
@@ -118,7 +123,9 @@ const MAX_REASON_BYTES = 123; // of a close frame: 125 less the 2-byte code (RFC
 /** Thrown by a handler of the application, it ends the client's connection. */
 export class Disconnect extends Error implements CodeAndReason {
   override readonly name = "Disconnect";
+  /** The close code, 3000 to 4999. */
   readonly code: number;
+  /** The close reason, at most 123 bytes. */
   readonly reason: string;
 
   /** `code`: 3000 to 4999. `reason`: at most 123 bytes, which the client is told. */

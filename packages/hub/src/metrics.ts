@@ -3,9 +3,11 @@ const FAN_OUT_BUCKETS = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1
 
 /** A distribution in cumulative buckets, as Prometheus has it. */
 export class Histogram {
+  /** Upper bounds of the buckets, ascending. */
   readonly bounds: readonly number[];
   /** How many values were at most bounds[i]; one more at the end for all. */
   readonly counts: number[];
+  /** Sum of all values. */
   sum = 0;
 
   constructor(bounds: readonly number[]) {
@@ -13,10 +15,12 @@ export class Histogram {
     this.counts = new Array<number>(bounds.length + 1).fill(0);
   }
 
+  /** Number of all values. */
   get count(): number {
     return this.counts[this.bounds.length] ?? 0;
   }
 
+  /** Adds a value. */
   observe(value: number): void {
     this.sum += value;
     for (let i = this.counts.length - 1; i >= 0; i--) {
@@ -37,16 +41,19 @@ const OTHER = "other";
 export class Counts<Label extends string | number> {
   private readonly byLabel = new Map<Label | typeof OTHER, number>();
 
+  /** Adds `count` (default 1) to a label. */
   add(label: Label, count = 1): void {
     const before = this.byLabel.get(label);
     if (before !== undefined || this.byLabel.size < MAX_LABELS) this.byLabel.set(label, (before ?? 0) + count);
     else this.byLabel.set(OTHER, (this.byLabel.get(OTHER) ?? 0) + count);
   }
 
+  /** Returns the count of a label, 0 where nothing was counted. */
   get(label: Label | typeof OTHER): number {
     return this.byLabel.get(label) ?? 0;
   }
 
+  /** Returns all labels with their counts. */
   entries(): IterableIterator<[Label | typeof OTHER, number]> {
     return this.byLabel.entries();
   }
@@ -81,9 +88,11 @@ export class HubMetrics {
 
   /** Frames from clients, and the bytes in them. */
   framesReceived = 0;
+  /** Bytes in the frames from clients. */
   bytesReceived = 0;
   /** Messages to clients, and the bytes in them; a message to many counts once for each. */
   messagesSent = 0;
+  /** Bytes in the messages to clients. */
   bytesSent = 0;
   /** By method. */
   readonly commands = new Counts<string>();
@@ -98,8 +107,11 @@ export class HubMetrics {
   publications = 0;
   /** What became of them, once for each subscriber. */
   delivered = 0;
+  /** Publications put into a connection's queue, once for each subscriber. */
   queued = 0;
+  /** Publications that gave way in a full queue, once for each subscriber. */
   dropped = 0;
+  /** Connections ended because their queue was full. */
   slowDisconnects = 0;
   /** Publications that came twice or late, and were not delivered again. */
   duplicates = 0;
@@ -108,7 +120,9 @@ export class HubMetrics {
 
   /** Clients that came back with a position and got what they had missed; and those who had to be told that it is gone. */
   recovered = 0;
+  /** Clients that came back with a position that history no longer reaches. */
   unrecovered = 0;
+  /** Publications sent from history to clients that had missed them. */
   recoveredPublications = 0;
   /** Clients that missed more than a page, and have got all of it. */
   caughtUp = 0;

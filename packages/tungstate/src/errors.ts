@@ -82,15 +82,22 @@ export const CONNECTION_ERRORS = {
   REDIRECT_LIMIT: { step: "handshake", fault: "peer", text: "the server redirects more often than maxRedirects" },
 } as const satisfies Record<string, ConnectionErrorEntry>;
 
+/** A name of CONNECTION_ERRORS. */
 export type ConnectionErrorCode = keyof typeof CONNECTION_ERRORS;
 
 /** What was tried when it failed. Never holds credentials. */
 export interface Tried {
+  /** The host name or IP address. */
   readonly host?: string | undefined;
+  /** The network interface. */
   readonly interface?: string | undefined;
+  /** The local IP address. */
   readonly localAddress?: string | undefined;
+  /** The local port. */
   readonly localPort?: number | undefined;
+  /** The IP address of the server, or of the proxy. */
   readonly remoteAddress?: string | undefined;
+  /** The port of the server, or of the proxy. */
   readonly remotePort?: number | undefined;
   /** The path of a Unix socket. */
   readonly path?: string | undefined;
@@ -109,8 +116,11 @@ export interface ConnectErrorOptions {
 
 /** A connection that did not come about: `step` says where it ended, `tried` what was tried. */
 export class ConnectError extends WebSocketError<ConnectionErrorCode> {
+  /** The step that failed: resolve, bind, connect, proxy, tls or handshake. */
   readonly step: ConnectStep;
+  /** What was tried when it failed. */
   readonly tried: Tried;
+  /** The failures of all addresses or routes, where there were several; else empty. */
   readonly attempts: readonly WebSocketError[];
 
   constructor(code: ConnectionErrorCode, detail?: string, options: ConnectErrorOptions = {}) {

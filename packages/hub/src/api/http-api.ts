@@ -13,6 +13,7 @@ const LONG_BODY = 64 * 1024; // characters; shorter ones are parsed in less than
 const CALLS_AT_ONCE = 64; // of a parallel batch
 const SHORTEST_KEY = 16; // characters
 
+/** Options of `createHttpApi`. */
 export interface HttpApiOptions {
   /** The keys that callers have to send one of, of at least 16 characters; several while keys are changed. */
   readonly keys: readonly string[];
@@ -21,8 +22,11 @@ export interface HttpApiOptions {
 /** Header fields as node:http has them: names in lower case. */
 export type ApiHeaders = Readonly<Record<string, string | readonly string[] | undefined>>;
 
+/** A response of the HTTP API. */
 export interface ApiResponse {
+  /** The HTTP status code. */
   readonly status: number;
+  /** Header fields, names in lower case. */
   readonly headers: Readonly<Record<string, string>>;
   /** JSON. */
   readonly body: string;

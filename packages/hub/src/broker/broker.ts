@@ -40,8 +40,11 @@ export interface Position {
 
 /** What is published. */
 export interface NewPublication {
+  /** The content, as JSON. */
   readonly data: JsonText;
+  /** The client that publishes; undefined: the server does. */
   readonly info?: ClientInfo | undefined;
+  /** Go with the publication to the clients. */
   readonly tags?: Readonly<Record<string, string>> | undefined;
 }
 
@@ -51,6 +54,7 @@ export interface Publication extends NewPublication {
   readonly offset: number;
 }
 
+/** Options of `Broker.publish`. */
 export interface BrokerPublishOptions {
   /** The newest publications to keep. 0: this one is not kept, gets offset 0, and nothing else of the stream changes. */
   readonly historySize: number;
@@ -86,6 +90,7 @@ export interface PendingFanOut {
   settled(): Promise<FanOut>;
 }
 
+/** Result of `Broker.publish`: the position of the publication. */
 export interface BrokerResult extends Position {
   /** Nothing was published: the idempotency key was known, and the position is that of the first publication. */
   readonly duplicate: boolean;
@@ -93,6 +98,7 @@ export interface BrokerResult extends Position {
   readonly fanOut: PendingFanOut | undefined;
 }
 
+/** Which publications `Broker.history` returns. */
 export interface HistoryFilter {
   /** Only what comes behind this place (before it, in reverse). Its epoch is not looked at: the page tells the stream's. */
   readonly since?: Position | undefined;
@@ -116,6 +122,7 @@ export interface HistoryFilter {
  * offset of its last publication is where the next one begins (`since`).
  */
 export interface HistoryPage extends Position {
+  /** In the order of their offsets; the other way round with `reverse`. */
   readonly publications: readonly Publication[];
   /**
    * Epochs that the stream had before, each with the offset up to which its positions hold. A store that has come back and may have
@@ -134,7 +141,9 @@ export function isPlaceIn(stream: HistoryPage, { epoch, offset }: Position): boo
 export interface BrokerHandler {
   /** `epoch` is "" for a publication with offset 0. Returns what becomes of it on this node; undefined: that is not known. */
   publication(channel: string, publication: Publication, epoch: string): PendingFanOut | undefined;
+  /** A client has joined a channel. */
   join(channel: string, info: ClientInfo): void;
+  /** A client has left a channel. */
   leave(channel: string, info: ClientInfo): void;
   /** A message of `control` from another node. */
   control(message: string): void;
@@ -163,10 +172,18 @@ export interface Broker {
   start(handler: BrokerHandler): Promise<void>;
   /** No call of the handler after it resolved. Streams stay. */
   stop(): Promise<void>;
+  /**
+   * Begins the delivery of a channel to the handler. Resolves when nothing published from then on
+   * is missed.
+   */
   subscribe(channel: string): Promise<void>;
+  /** Ends the delivery of a channel. */
   unsubscribe(channel: string): Promise<void>;
+  /** Publishes to a channel. Rejects with a StoreUnavailableError or a QuotaExceededError. */
   publish(channel: string, publication: NewPublication, options: BrokerPublishOptions): Promise<BrokerResult>;
+  /** Tells the nodes that a client has joined a channel. */
   publishJoin(channel: string, info: ClientInfo): Promise<void>;
+  /** Tells the nodes that a client has left a channel. */
   publishLeave(channel: string, info: ClientInfo): Promise<void>;
   /** A channel without a stream gets one: offset 0 and an epoch that later publications continue, for `metaTtl` ms. */
   history(channel: string, filter: HistoryFilter, metaTtl: number): Promise<HistoryPage>;

@@ -40,7 +40,9 @@ export interface EngineNode {
   readonly channels: Set<string>;
 }
 
+/** Options of a MemoryEngine. */
 export interface MemoryEngineOptions {
+  /** Time and ticks; for tests. Default: the system's. */
   readonly clock?: Clock;
   /**
    * Bytes of memory that all channels together may take, about: publications, positions and idempotency keys. Infinity: no limit. Beyond it
@@ -103,6 +105,7 @@ export class MemoryEngine {
     return this.streams.size;
   }
 
+  /** Adds the handler of a hub; returns its node. */
   attach(handler: BrokerHandler): EngineNode {
     const node: EngineNode = { handler, channels: new Set() };
     this.nodes.add(node);
@@ -111,6 +114,7 @@ export class MemoryEngine {
     return node;
   }
 
+  /** Removes a node and its subscriptions. */
   detach(node: EngineNode): void {
     for (const channel of [...node.channels]) this.unsubscribe(node, channel);
     this.nodes.delete(node);
@@ -118,6 +122,7 @@ export class MemoryEngine {
     this.count();
   }
 
+  /** Begins the delivery of a channel to a node. */
   subscribe(node: EngineNode, channel: string): void {
     if (node.channels.has(channel)) return;
     node.channels.add(channel);
@@ -127,6 +132,7 @@ export class MemoryEngine {
     if (interested === undefined) this.streams.subscribed(channel, true);
   }
 
+  /** Ends the delivery of a channel to a node. */
   unsubscribe(node: EngineNode, channel: string): void {
     if (!node.channels.delete(channel)) return;
     const rest = (this.interest.get(channel) ?? []).filter((each) => each !== node);
@@ -138,6 +144,7 @@ export class MemoryEngine {
     this.streams.subscribed(channel, false);
   }
 
+  /** Publishes to a channel: see Broker. */
   publish(channel: string, publication: NewPublication, options: BrokerPublishOptions): Promise<BrokerResult> {
     const key = options.idempotencyKey === undefined ? undefined : `${channel}\n${options.idempotencyKey}`;
     const now = this.clock.now();
@@ -177,18 +184,21 @@ export class MemoryEngine {
     });
   }
 
+  /** Tells all nodes that a client has joined a channel. */
   publishJoin(channel: string, info: ClientInfo): void {
     this.deliver(() => {
       for (const node of this.interest.get(channel) ?? []) node.handler.join(channel, info);
     });
   }
 
+  /** Tells all nodes that a client has left a channel. */
   publishLeave(channel: string, info: ClientInfo): void {
     this.deliver(() => {
       for (const node of this.interest.get(channel) ?? []) node.handler.leave(channel, info);
     });
   }
 
+  /** Reads publications of a channel's stream: see Broker. */
   history(channel: string, filter: HistoryFilter, metaTtl: number): HistoryPage {
     const now = this.clock.now();
     const stream = this.stream(channel, now, filter.maxChannels);
@@ -207,6 +217,7 @@ export class MemoryEngine {
     return { offset: top, epoch, publications };
   }
 
+  /** Removes the publications of a channel's stream. */
   removeHistory(channel: string): void {
     const stream = this.streams.get(channel);
     if (stream !== undefined) this.streams.clear(stream);
@@ -264,6 +275,7 @@ export class MemoryEngine {
     this.memory.set(this.nodes.size === 0 ? 0 : this.historyBytes);
   }
 
+  /** Hands a message to the handlers of all other nodes. */
   control(from: EngineNode, message: string): void {
     this.deliver(() => {
       for (const node of this.nodes) if (node !== from) node.handler.control(message);

@@ -40,27 +40,37 @@ const CHECK_IN_PARTS = 30;
 
 /** A client in a channel. */
 export interface PresentClient {
+  /** The client's id, unique among all nodes. */
   readonly client: string;
+  /** The user; "" is an anonymous one. */
   readonly user: string;
+  /** `info` of the connection's credentials. */
   readonly connInfo: unknown;
+  /** `info` of the subscription. */
   readonly chanInfo: unknown;
 }
 
+/** A publication read from history. */
 export interface PastPublication {
+  /** Its number in the stream, from 1. */
   readonly offset: number;
+  /** What was published. */
   readonly data: unknown;
   /** The client that published it; undefined: the server did. */
   readonly info: PresentClient | undefined;
+  /** The `tags` that it was published with. */
   readonly tags: Readonly<Record<string, string>> | undefined;
 }
 
 /** The position is the top of the stream at the moment when it was read. */
 export interface PastPublications extends Position {
+  /** In the order of their offsets; the other way round with `reverse`. */
   readonly publications: readonly PastPublication[];
 }
 
 /** One connection at the hub: what its owner calls when something happens to it. */
 export interface Incoming {
+  /** The session of this connection. */
   readonly session: ClientSession;
   /** A text message has come. `bytes`: of its UTF-8, where they are known. */
   receive(text: string, bytes?: number): void;
@@ -237,6 +247,10 @@ export class Hub {
     return this.operations.broadcast(channels, toJson(data, "the data of a publication"), options);
   }
 
+  /**
+   * Reads publications of a channel's stream. Rejects with a CommandError: 102 for an unknown
+   * channel, 108 without history, 112 where `since` is of another stream.
+   */
   async history(channel: string, options?: HistoryOptions): Promise<PastPublications> {
     const { offset, epoch, publications } = await this.operations.history(channel, options);
     const past: PastPublication[] = [];
@@ -254,6 +268,10 @@ export class Hub {
     return (await this.operations.presence(channel)).map(presentClient);
   }
 
+  /**
+   * Counts the clients and users of a channel. Rejects with a CommandError: 102 for an unknown
+   * channel, 108 without presence.
+   */
   presenceStats(channel: string): Promise<PresenceStats> {
     return this.operations.presenceStats(channel);
   }
@@ -278,6 +296,10 @@ export class Hub {
     await this.operations.subscribe(user, channel, { client, since, info, data, expireAt });
   }
 
+  /**
+   * Unsubscribes the clients of a user from a channel (code 2000), on all nodes. Rejects with a
+   * CommandError.
+   */
   unsubscribe(user: string, channel: string, options?: ClientSelection): Promise<void> {
     return this.operations.unsubscribe(user, channel, options);
   }

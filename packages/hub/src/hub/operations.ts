@@ -29,6 +29,7 @@ const AT_ONCE = 64;
 const PAGE = { limit: 1000, maxBytes: 256 * 1024 };
 const NOTHING: FanOut = { delivered: 0, queued: 0, dropped: 0, disconnected: 0 };
 
+/** Options of `publish` and `broadcast`. */
 export interface PublishOptions {
   /** A second publication to the channel with the same key is not published: the first one's position comes back. */
   readonly idempotencyKey?: string | undefined;
@@ -50,9 +51,20 @@ export interface PublishReport extends Position, Readonly<FanOut> {
 
 /** What became of a broadcast in one channel. */
 export type BroadcastReport =
-  | { readonly channel: string; readonly report: PublishReport }
-  | { readonly channel: string; readonly error: CommandError };
+  | {
+      /** The channel. */
+      readonly channel: string;
+      /** What became of the publication in this channel. */
+      readonly report: PublishReport;
+    }
+  | {
+      /** The channel. */
+      readonly channel: string;
+      /** Why nothing was published in this channel. */
+      readonly error: CommandError;
+    };
 
+/** Options of `history`. */
 export interface HistoryOptions {
   /** Only what comes behind this position (before it, in reverse). */
   readonly since?: Position | undefined;
@@ -69,12 +81,15 @@ export interface HistoryOptions {
 
 /** Which of a user's clients; undefined: all. */
 export interface ClientSelection {
+  /** The id of the only client meant; undefined: all clients of the user. */
   readonly client?: string | undefined;
 }
 
+/** Options of `disconnect`. */
 export interface DisconnectOptions extends ClientSelection {
   /** Default: 3503, after which clients do not come back by themselves. */
   readonly code?: number | undefined;
+  /** What the client is told, at most 123 bytes. Default: "force disconnect". */
   readonly reason?: string | undefined;
   /** Clients to leave alone. */
   readonly except?: readonly string[] | undefined;
@@ -84,6 +99,7 @@ export interface DisconnectOptions extends ClientSelection {
 export class Operations {
   /** Of the hub, as far as they are known here. */
   readonly nodes: Nodes;
+  /** The questions to all nodes. */
   readonly surveys: Surveys;
   private readonly parts: Parts;
   private readonly id: string;
@@ -102,6 +118,7 @@ export class Operations {
     this.surveys = new Surveys({ clock, id, newId, nodes, tell, background });
   }
 
+  /** Publishes to a channel. Rejects with a CommandError. */
   publish(channel: string, data: JsonText, options?: PublishOptions): Promise<PublishReport> {
     return this.publishOwned(channel, own(data), options);
   }
@@ -188,6 +205,10 @@ export class Operations {
     return { ...first, publications };
   }
 
+  /**
+   * Removes the publications of a channel's stream; offset and epoch stay. Rejects with a
+   * CommandError.
+   */
   async removeHistory(channel: string): Promise<void> {
     if (!this.namespace(channel).hasHistory) throw commandError("NOT_AVAILABLE", "the channel has no history");
     await this.stored(this.parts.broker.removeHistory(channel));
@@ -224,6 +245,7 @@ export class Operations {
     );
   }
 
+  /** Counts the clients and users of a channel. Rejects with a CommandError. */
   async presenceStats(channel: string): Promise<PresenceStats> {
     this.checkPresence(channel);
     return this.stored(this.parts.presence.stats(channel));
@@ -249,6 +271,10 @@ export class Operations {
     await this.tellAll({ type: "subscribe", user, client, channel, info, data, since, expireAt });
   }
 
+  /**
+   * Unsubscribes the clients of a user from a channel (code 2000), on all nodes. Rejects with a
+   * CommandError.
+   */
   async unsubscribe(user: string, channel: string, options: ClientSelection = {}): Promise<void> {
     this.namespace(channel);
     await this.tellAll({ type: "unsubscribe", user, client: options.client, channel, ...UNSUBSCRIBES.SERVER });

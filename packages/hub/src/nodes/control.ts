@@ -4,12 +4,19 @@ import { Fields } from "../json/fields.ts";
 
 /** What a node says of itself. */
 export interface NodeInfo {
+  /** The node's id, unique among all nodes. */
   readonly id: string;
+  /** The option `name` of its hub. */
   readonly name: string;
+  /** The option `version` of its hub. */
   readonly version: string;
+  /** Connected clients. */
   readonly clients: number;
+  /** Different users among them. */
   readonly users: number;
+  /** Channels with a subscriber on the node. */
   readonly channels: number;
+  /** Subscriptions of all its clients. */
   readonly subscriptions: number;
   /** Seconds. */
   readonly uptime: number;

@@ -6,13 +6,16 @@ import { type JsonText, optionalJson } from "../json/json.ts";
 
 /** A question to all nodes, on one of them. */
 export interface SurveyRequest {
+  /** The name of the survey. */
   readonly name: string;
+  /** What the asking node sent with it. */
   readonly data: unknown;
 }
 
 /** What it returns goes to whoever asks, as JSON; of what it throws, the message does. */
 export type SurveyHandler = (request: SurveyRequest) => unknown;
 
+/** Options of `survey`. */
 export interface SurveyOptions {
   /** For all answers, ms. Default: 5,000. */
   readonly timeout?: number | undefined;
@@ -20,7 +23,18 @@ export interface SurveyOptions {
 
 /** What became of the question on one node, by its id. */
 export type SurveyAnswer =
-  { readonly node: string; readonly result: unknown } | { readonly node: string; readonly error: string };
+  | {
+      /** The node's id. */
+      readonly node: string;
+      /** What its handler returned. */
+      readonly result: unknown;
+    }
+  | {
+      /** The node's id. */
+      readonly node: string;
+      /** The message of what its handler threw, or why there is no answer. */
+      readonly error: string;
+    };
 
 export interface SurveysContext {
   readonly clock: Clock;

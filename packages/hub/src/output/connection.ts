@@ -10,6 +10,7 @@ export interface HubConnection {
   writeShared(message: SharedMessage): boolean;
   /** Reads no more until `resume`. */
   pause(): void;
+  /** Reads again after `pause`. */
   resume(): void;
   /** Ends the connection: 3000 to 4999, or 1009. What was written before still goes out as far as the peer takes it. */
   close(code: number, reason: string): void;
@@ -26,9 +27,11 @@ export type WhenFull =
 
 /** A message serialised once for many connections. */
 export class SharedMessage {
+  /** The message as it is sent. */
   readonly text: string;
   /** Bytes of the text in UTF-8. */
   readonly size: number;
+  /** What gives way when a connection's queue is full. */
   readonly whenFull: WhenFull;
   /** Which messages replace each other where `whenFull` is "conflate". */
   readonly key: string;

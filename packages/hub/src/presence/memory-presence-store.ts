@@ -111,7 +111,9 @@ function textBytes({ client, user, connInfo, chanInfo }: ClientInfo): number {
   return sizeOf(client) + sizeOf(user) + sizeOfOptional(connInfo) + sizeOfOptional(chanInfo);
 }
 
+/** Options of a MemoryPresenceStore. */
 export interface MemoryPresenceStoreOptions {
+  /** Time; for tests. Default: the system's. */
   readonly clock?: Clock;
   /** How long an entry lives without being renewed, ms. Default: 60,000. */
   readonly ttl?: number;

@@ -1,6 +1,8 @@
 import type { ClientInfo } from "../broker/broker.ts";
 
+/** How many clients a channel has. */
 export interface PresenceStats {
+  /** Clients in the channel. */
   readonly clients: number;
   /** Different users among them; all anonymous clients are one user. */
   readonly users: number;
@@ -8,7 +10,9 @@ export interface PresenceStats {
 
 /** A client in a channel. */
 export interface PresenceEntry {
+  /** The channel. */
   readonly channel: string;
+  /** The client. */
   readonly info: ClientInfo;
 }
 
@@ -22,7 +26,9 @@ export interface PresenceFilter {
   readonly maxBytes?: number | undefined;
 }
 
+/** Some of a channel's clients. */
 export interface PresencePage {
+  /** The clients, in no order. */
   readonly clients: readonly ClientInfo[];
   /** Where the next page begins; undefined: this was the last one. */
   readonly next: string | undefined;
@@ -38,7 +44,9 @@ export interface PresencePage {
 export interface PresenceStore {
   /** How long an entry lives without being renewed, ms. */
   readonly ttl: number;
+  /** Called once, before anything else. Rejects where the store can't be reached. */
   start(): Promise<void>;
+  /** Ends the use of the store. Entries stay until they expire. */
   stop(): Promise<void>;
   /** Adds a client, or replaces its information. */
   add(channel: string, info: ClientInfo): Promise<void>;
@@ -51,5 +59,6 @@ export interface PresenceStore {
    * goes meanwhile may be in one.
    */
   clients(channel: string, filter?: PresenceFilter): Promise<PresencePage>;
+  /** Counts the clients and users of a channel. */
   stats(channel: string): Promise<PresenceStats>;
 }

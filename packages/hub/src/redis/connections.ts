@@ -12,8 +12,11 @@ import { parseRedisUrl, type RedisUrl } from "./urls.ts";
  * and a presence store may have the same connections; they are closed when both have stopped.
  */
 export class RedisConnections implements LinkContext {
+  /** The options, checked and complete. */
   readonly settings: RedisSettings;
+  /** Names of keys and pub/sub channels. */
   readonly keys: Keys;
+  /** What these connections count. */
   readonly metrics = new StoreMetrics();
   /** Known once they are opened. */
   deployments: readonly Deployment[] = [];
@@ -52,6 +55,7 @@ export class RedisConnections implements LinkContext {
     );
   }
 
+  /** Ends the connections. */
   close(): void {
     this.isClosed = true;
     for (const each of this.deployments) each.stop();
@@ -63,6 +67,7 @@ export class RedisConnections implements LinkContext {
     await this.open();
   }
 
+  /** Undoes `acquire`; the last one ends the connections. */
   release(): void {
     if (--this.users === 0) this.close();
   }

@@ -5,7 +5,9 @@ import { RedisPresenceStore } from "./redis-presence-store.ts";
 
 /** What a hub takes as `broker` and `presence`. */
 export interface OpenRedis {
+  /** For the hub's option `broker`. */
   readonly broker: RedisBroker;
+  /** For the hub's option `presence`. */
   readonly presenceStore: RedisPresenceStore;
   /** Names of servers that are not connected at the moment: their channels can't be published to. Without credentials. */
   unavailable(): readonly string[];

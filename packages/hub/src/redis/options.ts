@@ -3,6 +3,7 @@ import { timeFault } from "tungstate/internal";
 import { checkNames } from "../options/names.ts";
 import { quiet } from "../schedule/quiet.ts";
 
+/** Options of the connections to Redis. */
 export interface RedisOptions {
   /** Begins the names of all keys and pub/sub channels. Hubs with the same one are nodes of one hub. Default: "tungstate". */
   readonly prefix?: string;

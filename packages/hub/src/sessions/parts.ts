@@ -7,8 +7,11 @@ import type { Sessions } from "./sessions.ts";
 
 /** A client calls a function of the application's. */
 export interface RpcRequest {
+  /** The session that calls. */
   readonly session: ClientSession;
+  /** The name of the function. */
   readonly method: string;
+  /** The argument that the client sent. */
   readonly data: unknown;
 }
 

@@ -3,7 +3,9 @@ import { isObject, type JsonObject } from "../json/json.ts";
 
 /** A client wants something of a channel. */
 export interface AccessRequest {
+  /** The session that asks. */
   readonly session: ClientSession;
+  /** The channel that it asks for. */
   readonly channel: string;
   /** Of a publication, or what the client gave its subscription for the server. */
   readonly data: unknown;

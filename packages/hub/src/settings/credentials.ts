@@ -8,6 +8,7 @@ export interface ConnectRequest {
   readonly data: unknown;
   /** Of the client's software. */
   readonly name: string;
+  /** The version of the client's software. */
   readonly version: string;
   /** Headers that a browser can't send in the handshake, in the names that the client wrote. */
   readonly headers: Readonly<Record<string, string>>;
@@ -83,11 +84,15 @@ export type Authenticate = (request: ConnectRequest) => Credentials | undefined 
 
 /** What a subscription token says. */
 export interface SubscriptionCredentials {
+  /** The user that the token is for; "" is an anonymous one. */
   readonly user: string;
+  /** The channel that the token is for. */
   readonly channel: string;
   /** The only client that may use the token; undefined: any client of the user. */
   readonly client?: string | undefined;
+  /** What others may know of this client in this channel. */
   readonly info?: unknown;
+  /** For the client: comes with the subscription. */
   readonly data?: unknown;
   /** Unix time in seconds at which the subscription ends, unless it is refreshed. */
   readonly expireAt?: number | undefined;
@@ -103,8 +108,11 @@ export interface TokenErrorOptions extends ErrorOptions {
 /** Why a token is refused. `expired`: the client should get another one. The client is not told the message. */
 export class TokenError extends Error {
   override readonly name = "TokenError";
+  /** Whether the client should get another token. */
   readonly expired: boolean;
+  /** The claim that is wrong, of a properly signed token. */
   readonly claim: string | undefined;
+  /** Whether the same token may be accepted later. */
   readonly temporary: boolean;
 
   constructor(message: string, expired: boolean, options?: TokenErrorOptions) {
@@ -117,6 +125,8 @@ export class TokenError extends Error {
 
 /** Checks tokens. Rejects with a TokenError, or with another error where it can't tell, such as keys that can't be fetched. */
 export interface TokenVerifier {
+  /** Checks a connection token. Rejects with a TokenError. */
   connection(token: string): Promise<Credentials>;
+  /** Checks a subscription token. Rejects with a TokenError. */
   subscription(token: string): Promise<SubscriptionCredentials>;
 }

@@ -9,6 +9,7 @@ const MAX_HISTORY = 10_000_000; // publications
 const DEFAULT_MAX_CHANNELS = 100_000;
 const MOST_CHANNELS = 100_000_000;
 
+/** How much history the channels of a namespace keep. */
 export interface HistorySettings {
   /** How many publications a channel keeps: 1 to 10,000,000. */
   readonly size: number;

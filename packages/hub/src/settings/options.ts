@@ -18,7 +18,9 @@ import { quiet } from "../schedule/quiet.ts";
 
 /** So much per second, and so much at once after a pause. */
 export interface Rate {
+  /** Units added to the bucket per second. */
   readonly perSecond: number;
+  /** The most units that the bucket holds. */
   readonly burst: number;
 }
 
@@ -94,6 +96,7 @@ const DEFAULT_LIMITS: Limits = {
   cost: COST,
 };
 
+/** How the hub pings its clients. */
 export interface PingOptions {
   /** Between two pings, ms, in whole seconds. Default: 25,000. */
   readonly interval: number;
@@ -101,12 +104,15 @@ export interface PingOptions {
   readonly timeout: number;
 }
 
+/** Limits to change; what is left out keeps its default. */
 export interface LimitOptions extends Partial<Omit<Limits, "rates" | "cost">> {
   /** Rates that differ from RATES; false: none at all. */
   readonly rates?: Partial<Record<LimitedMethod, Rate>> | false;
+  /** Changes `cost`; false: no limit. */
   readonly cost?: Partial<Rate> | false;
 }
 
+/** Options of a hub. */
 export interface HubOptions {
   /** What channels there are: options by what stands before the first colon of a name; "" for names without one. */
   readonly namespaces: Readonly<Record<string, NamespaceOptions>>;
@@ -120,6 +126,7 @@ export interface HubOptions {
   readonly authenticate?: Authenticate;
   /** Whether clients may come without a token and without being known to `authenticate`. Default: false. */
   readonly anonymous?: boolean;
+  /** What one client may use. Default: see Limits. */
   readonly limits?: LimitOptions;
   /** false: none; connections then have to have a heartbeat of their own. */
   readonly ping?: Partial<PingOptions> | false;
@@ -135,7 +142,12 @@ export interface HubOptions {
   readonly name?: string;
   /** The version that clients and `info` are told. Default: "". */
   readonly version?: string;
+  /**
+   * Called when a client is connected: its credentials are checked, and its connect command is
+   * answered.
+   */
   readonly onConnect?: (session: ClientSession) => void;
+  /** Called when a connected client has gone, with the code and reason of its end. */
   readonly onDisconnect?: (session: ClientSession, why: CodeAndReason) => void;
   /** A message of a client that belongs to no channel. Without it, clients that send one are disconnected (3508). */
   readonly onMessage?: (session: ClientSession, data: unknown) => void;
@@ -146,6 +158,7 @@ export interface HubOptions {
   readonly onError?: (error: unknown) => void;
   /** What the hub keeps and queues counts in it; see MemoryBudget of tungstate. Default: `sharedMemoryBudget`. */
   readonly memoryBudget?: MemoryBudget;
+  /** Time and ticks; for tests. Default: the system's. */
   readonly clock?: Clock;
   /** Makes the ids of clients and nodes: any string that comes only once. Default: UUIDs. */
   readonly newId?: () => string;

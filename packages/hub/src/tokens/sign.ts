@@ -2,9 +2,11 @@ import { SignJWT } from "jose";
 import { type Clock, systemClock } from "../schedule/clock.ts";
 import { checkNames } from "../options/names.ts";
 
+/** What `createToken` puts into a token. */
 export interface NewToken {
   /** The secret that the verifier has for HS256, of at least 32 bytes. */
   readonly secret: string | Uint8Array;
+  /** The user; "" is an anonymous one. */
   readonly user: string;
   /** Makes it a subscription token for this channel. */
   readonly channel?: string | undefined;
@@ -12,6 +14,7 @@ export interface NewToken {
   readonly ttl?: number | undefined;
   /** What others may know of the client. */
   readonly info?: unknown;
+  /** Time; for tests. Default: the system's. */
   readonly clock?: Clock;
 }
 

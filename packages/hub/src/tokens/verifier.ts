@@ -32,6 +32,7 @@ export type TokenKey =
   /** A set of public keys (JWKS): its http: or https: address, fetched again from time to time, or the set itself. */
   | { readonly jwks: string | URL | JSONWebKeySet };
 
+/** Options of `createTokenVerifier`. */
 export interface TokenOptions {
   /** Keys that a token may be signed with. To rotate a key, list the old and the new one. */
   readonly keys: readonly TokenKey[];
@@ -43,6 +44,7 @@ export interface TokenOptions {
   readonly clockTolerance?: number;
   /** Called when a set of keys could not be fetched. Default: the check of the token that needed it rejects with the error. */
   readonly onError?: (error: Error) => void;
+  /** Time; for tests. Default: the system's. */
   readonly clock?: Clock;
 }
 

@@ -57,6 +57,7 @@ export const CLIENT_OPTIONS: OptionNames<ClientOptions> = {
 
 /** The server answered with something else than 101. */
 export class HandshakeRejectedError extends WebSocketError {
+  /** The response of the server: status, header fields, and the beginning of its body. */
   readonly response: RejectedResponse;
 
   constructor(response: RejectedResponse, error: WebSocketError) {

@@ -28,6 +28,7 @@ import { checkFunction, checkSignal, count, describe, time } from "../options/ch
 import type { ByteStream } from "../transport/byte-stream.ts";
 import type { Route } from "../transport/route.ts";
 
+/** Options of `clientTls`: those of `client`, and of TLS. */
 export interface ClientTlsOptions extends ClientOptions {
   /** As in node:tls, and `pins` and `sessionCache`. Default: verified against Node's root certificates. */
   readonly tls?: TlsOptions;
@@ -41,6 +42,7 @@ export const CLIENT_TLS_OPTIONS: OptionNames<ClientTlsOptions> = {
   tlsTimeout: true,
 };
 
+/** Options of `connect`: those of `dial`, of TLS and of `client`. */
 export interface ConnectOptions extends ClientTlsOptions, Omit<DialOptions, "signal" | "noDelay"> {
   /** How long all of it may take, in ms: name, connection, proxy, TLS, handshake, on all routes. Default: each step has its own limit only. */
   readonly timeout?: number;

@@ -35,6 +35,7 @@ export interface MemoryHolder {
   release(excess: number): number;
 }
 
+/** Options of `MemoryBudget.part`. */
 export interface MemoryPartOptions {
   /** As `MemoryHolder.release`. Default: nothing is given back. */
   readonly release?: (excess: number) => number;
@@ -44,6 +45,7 @@ export interface MemoryPartOptions {
 
 /** Memory that belongs to no single connection, such as the history of a hub: counted in a budget under a name. */
 export interface MemoryPart {
+  /** The name in `MemoryUse.parts` and in metrics. */
   readonly name: string;
   /** Bytes that are counted now. */
   readonly held: number;
@@ -124,6 +126,7 @@ export class MemoryBudget {
     this.limit = limit;
   }
 
+  /** Returns what the budget counts at this moment. */
   get use(): MemoryUse {
     const { limit, total: held, highest: peak, count: holders, isShort: short, ended } = this;
     const parts: Record<string, number> = {};
@@ -138,6 +141,7 @@ export class MemoryBudget {
     return new Part(this, name, options);
   }
 
+  /** Whether nearly all of the limit is held: handshakes are refused, and less is read. */
   get short(): boolean {
     return this.isShort;
   }

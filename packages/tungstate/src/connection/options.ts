@@ -76,6 +76,7 @@ export interface ConnectionOptions extends Partial<ProtocolLimits> {
 
 /** What counts as progress of a message. */
 export interface MinDataRate {
+  /** The least payload bytes that have to come in each interval. */
   readonly bytes: number;
   /** ms */
   readonly interval: number;

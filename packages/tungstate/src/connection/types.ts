@@ -5,6 +5,7 @@ import type { TlsInfo } from "../transport/tls-info.ts";
 /** What can be sent as one message: text, bytes, a message as it was received, or one prepared for many receivers. */
 export type MessageData = string | ArrayBuffer | ArrayBufferView | Message | PreparedMessage;
 
+/** Options of `write` and `send`. */
 export interface WriteOptions {
   /** False: do not compress this message, which would not get smaller by it. Default true, where compression is in use. */
   readonly compress?: boolean;
@@ -19,6 +20,7 @@ export interface WriteOptions {
 export interface CloseInfo {
   /** The peer's close code; 1005 if its Close had none, 1006 if none came (RFC 6455 §7.1.5). */
   readonly code: number;
+  /** The reason in the peer's Close; "" for none. */
   readonly reason: string;
   /** Whether the closing handshake was completed. */
   readonly clean: boolean;
@@ -29,19 +31,32 @@ export interface CloseInfo {
 /** `open`: both ways. `closing`: a Close was sent or received. `closed`: nothing more will happen. */
 export type ConnectionState = "open" | "closing" | "closed";
 
+/** Counters of a connection. */
 export interface ConnectionStats {
+  /** Messages received from the peer. */
   readonly messagesReceived: number;
+  /** Messages written. */
   readonly messagesSent: number;
+  /** Bytes read from the transport. */
   readonly bytesReceived: number;
+  /** Bytes handed to the transport. */
   readonly bytesSent: number;
 }
 
+/** Events of a connection, with the arguments of their listeners. */
 export interface ConnectionEvents {
+  /**
+   * A message has come. While there is such a listener, and no iterator or stream reads, messages
+   * are read.
+   */
   message: [message: Message];
+  /** A ping has come; it is answered by itself (RFC 6455 §5.5.3). */
   ping: [payload: Uint8Array];
+  /** A pong has come, asked for or not. */
   pong: [payload: Uint8Array];
   /** What was waiting has been handed to the transport; write again. Only after a `write` that returned false. */
   drain: [];
+  /** The connection has ended. It is the last event. */
   close: [info: CloseInfo];
   /** Why the connection is about to end; always followed by `close`. */
   error: [error: WebSocketError];
@@ -82,10 +97,18 @@ export interface WebSocketConnection extends AsyncIterable<Message>, AsyncDispos
   batches(): AsyncIterable<readonly Message[]>;
   /** Stops `message` events; messages then wait in the receive queue. */
   pause(): void;
+  /** Emits `message` events again after `pause`. */
   resume(): void;
+  /**
+   * Adds a listener. A listener that throws, or whose promise rejects, ends the connection with
+   * 1011.
+   */
   on<E extends keyof ConnectionEvents>(event: E, listener: (...args: ConnectionEvents[E]) => unknown): this;
+  /** Adds a listener that is called once. */
   once<E extends keyof ConnectionEvents>(event: E, listener: (...args: ConnectionEvents[E]) => unknown): this;
+  /** Removes a listener. */
   off<E extends keyof ConnectionEvents>(event: E, listener: (...args: ConnectionEvents[E]) => unknown): this;
+  /** Returns the two halves as Web Streams, each with its own back pressure. */
   split(): { readable: ReadableStream<Message>; writable: WritableStream<MessageData> };
   /**
    * Resolves with the round-trip time in milliseconds. Throws INVALID_ARGUMENT for a payload of more than 125 bytes. Rejects with NOT_OPEN when the
@@ -109,12 +132,18 @@ export interface WebSocketConnection extends AsyncIterable<Message>, AsyncDispos
   readonly headers: HeaderFields;
   /** Bytes written and not yet handed to the transport. */
   readonly bufferedAmount: number;
+  /** What the connection can still do: see ConnectionState. */
   readonly state: ConnectionState;
   /** The way to the server: interface, addresses, proxy. Only of connections that `connect` has made. */
   readonly route: Route | undefined;
   /** What TLS has agreed on. Only of connections that `connect` or `clientTls` has made. */
   readonly tls: TlsInfo | undefined;
+  /** The local IP address; undefined where the byte stream has none. */
   readonly localAddress: string | undefined;
+  /**
+   * The peer's IP address; undefined where the byte stream has none. Behind a proxy, the proxy's.
+   */
   readonly remoteAddress: string | undefined;
+  /** Messages and bytes so far. */
   readonly stats: ConnectionStats;
 }

@@ -27,8 +27,11 @@ import { openSocks, socks4Obstacle } from "./proxy/socks.ts";
 import { openTunnel } from "./proxy/tunnel.ts";
 import type { Route } from "../transport/route.ts";
 
+/** Result of `dial`. */
 export interface Dialed {
+  /** The connected socket. */
   readonly stream: Socket;
+  /** The route that it takes. */
   readonly route: Route;
 }
 

@@ -3,11 +3,15 @@ import { networkInterfaces } from "node:os";
 import { connectError, type Tried } from "../errors.ts";
 import { type Family, familyOf, hexDigits, inSubnet, sameAddress, type Scope, scopeOf } from "../transport/ip.ts";
 
+/** An address of a network interface. */
 export interface InterfaceAddress {
   /** As it can be bound to: a link-local IPv6 address has its scope (`fe80::1%eth0`). */
   readonly address: string;
+  /** 4 or 6. */
   readonly family: Family;
+  /** Bits of the network prefix, 0 to 32 (IPv4) or 128 (IPv6). */
   readonly prefixLength: number;
+  /** How far the address reaches (RFC 6724 §3.1). */
   readonly scope: Scope;
   /** A privacy address (RFC 8981), replaced after some hours. Known on Linux only. */
   readonly temporary: boolean;
@@ -15,13 +19,17 @@ export interface InterfaceAddress {
   readonly deprecated: boolean;
 }
 
+/** A network interface of this machine. */
 export interface NetworkInterface {
+  /** The name, such as `eth0`. */
   readonly name: string;
   /** False: it exists, but is down, has no carrier or no address. */
   readonly up: boolean;
   /** Whether it never leaves the machine (`lo`). */
   readonly internal: boolean;
+  /** The MAC address; undefined where there is none. */
   readonly mac: string | undefined;
+  /** The addresses that it can be bound to. */
   readonly addresses: readonly InterfaceAddress[];
 }
 

@@ -12,13 +12,21 @@ import { checkInteger, invalid } from "../options/check.ts";
 /** Where to: a host (a name or an IP address) and port, or the path of a Unix socket. */
 export type DialTarget =
   | {
+      /** The host name or IP address. */
       readonly host: string;
+      /** The TCP port, 1 to 65,535. */
       readonly port: number;
       /** Whether TLS will follow: which of the environment's proxies applies. */
       readonly secure?: boolean;
+      /** Not with a host. */
       readonly path?: undefined;
     }
-  | { readonly path: string; readonly host?: undefined };
+  | {
+      /** The path of a Unix socket; a zero byte in front names an abstract socket (Linux). */
+      readonly path: string;
+      /** Not with a path. */
+      readonly host?: undefined;
+    };
 
 /** `ordered`: an interface is tried when the one before it has failed. `race`: also when that one takes longer than `attemptDelay`. */
 export type InterfaceStrategy = "ordered" | "race";
@@ -45,6 +53,7 @@ export const BIND_OPTIONS: OptionNames<BindOptions> = {
   bindToDevice: true,
 };
 
+/** Options of `dial`. */
 export interface DialOptions extends BindOptions {
   /** As in node:net. Default `dns.lookup`. */
   readonly lookup?: Lookup | undefined;
@@ -73,6 +82,7 @@ export interface DialOptions extends BindOptions {
   readonly keepAlive?: boolean | number | undefined;
   /** Linux: milliseconds that sent data may stay unacknowledged (TCP_USER_TIMEOUT). Needs koffi. Default: the system's. */
   readonly tcpUserTimeout?: number | undefined;
+  /** Aborts the attempt: it then rejects with ABORTED. */
   readonly signal?: AbortSignal | undefined;
 }
 

@@ -26,6 +26,7 @@ import type { WebSocketConnection } from "../connection/types.ts";
 import { acceptUpgrade, letRequestsUpgrade, UPGRADE_REQUIRED, type UpgradeOptions } from "./upgrades.ts";
 import { describe } from "../options/check.ts";
 
+/** Options of the plugin: those of a WebSocketServer. */
 export interface WebSocketPluginOptions extends Omit<WebSocketServerOptions, "path">, UpgradeOptions {}
 
 /** Gets the connection; an error, thrown or rejected with, closes it with 1011 and is logged. */

@@ -7,6 +7,7 @@ export const RECONNECTING_ERRORS = {
   PROVIDER_TIMEOUT: { fault: "local", text: "a function that was given for url or headers did not answer in time" },
 } as const satisfies Record<string, ErrorEntry>;
 
+/** A name of RECONNECTING_ERRORS. */
 export type ReconnectingErrorCode = keyof typeof RECONNECTING_ERRORS;
 
 export function reconnectingError(

@@ -24,15 +24,18 @@ export type Connector = (url: string | URL, options: ConnectOptions) => Promise<
 
 /** As for `connect`, for each of the connections; and when and how there is another one. */
 export interface ReconnectOptions extends Omit<ConnectOptions, "headers"> {
+  /** Header fields of each handshake, or a function that returns them for an attempt. */
   readonly headers?: Provided<HeaderInput>;
   /** How long the functions for `url` and `headers` may take, in ms. Default 10,000. */
   readonly providerTimeout?: number;
+  /** The waits between attempts. */
   readonly backoff?: Partial<BackoffOptions>;
   /**
    * Asked after each connection and each failed attempt; `attempt` is its number. True: try again; false: give up; undefined: as
    * without this function, which gives up after close codes and answers that would come again. Default: none.
    */
   readonly retry?: (ending: Ending, attempt: number) => boolean | undefined;
+  /** What is kept while there is no connection. */
   readonly outbox?: Partial<OutboxOptions>;
   /** Whether a wait ends when this machine gets an address. Default true. */
   readonly watchNetworks?: boolean;

@@ -3,7 +3,18 @@ import type { CloseInfo, ConnectionEvents, MessageData, WebSocketConnection } fr
 
 /** Why there is no connection at the moment: an open one has ended, or an attempt to make one has failed. */
 export type Ending =
-  { readonly type: "closed"; readonly info: CloseInfo } | { readonly type: "failed"; readonly error: WebSocketError };
+  | {
+      /** An open connection has ended. */
+      readonly type: "closed";
+      /** How it has ended. */
+      readonly info: CloseInfo;
+    }
+  | {
+      /** An attempt has failed. */
+      readonly type: "failed";
+      /** Why it has failed. */
+      readonly error: WebSocketError;
+    };
 
 /** What is known when an attempt begins. */
 export interface Attempt {
@@ -19,6 +30,7 @@ export interface Attempt {
 export interface Waiting {
   /** Milliseconds until the next attempt. */
   readonly delay: number;
+  /** Why there is no connection. */
   readonly after: Ending;
   /** The number that the next attempt will have. */
   readonly attempt: number;
@@ -31,6 +43,7 @@ export interface Waiting {
  * behind it. It stands among messages, so it has a `type` as they do.
  */
 export interface Gap {
+  /** Tells a gap from a message. */
   readonly type: "gap";
   /** How the connection before has ended. */
   readonly lost: CloseInfo;
@@ -47,13 +60,34 @@ export interface Gap {
   readonly unread: number;
 }
 
+/** What a reconnecting connection is doing. */
 export type ReconnectingStatus =
-  | ({ readonly state: "connecting" } & Pick<Attempt, "attempt" | "after">)
-  | { readonly state: "open"; readonly connection: WebSocketConnection }
-  | ({ readonly state: "waiting" } & Waiting)
-  | { readonly state: "closing" }
-  | { readonly state: "closed"; readonly info: CloseInfo };
+  | ({
+      /** An attempt is under way. */
+      readonly state: "connecting";
+    } & Pick<Attempt, "attempt" | "after">)
+  | {
+      /** There is a connection. */
+      readonly state: "open";
+      /** The connection. */
+      readonly connection: WebSocketConnection;
+    }
+  | ({
+      /** The next attempt has not begun yet. */
+      readonly state: "waiting";
+    } & Waiting)
+  | {
+      /** `close` was called, and the connection ends. */
+      readonly state: "closing";
+    }
+  | {
+      /** It has ended for good. */
+      readonly state: "closed";
+      /** How it has ended. */
+      readonly info: CloseInfo;
+    };
 
+/** Events of a reconnecting connection, with the arguments of their listeners. */
 export interface ReconnectingEvents extends ConnectionEvents {
   /** An attempt begins. */
   connecting: [attempt: Pick<Attempt, "attempt" | "after">];
@@ -83,6 +117,7 @@ export interface ReconnectingEvents extends ConnectionEvents {
  * - Once it has ended for good, `send`, `sendStream`, `flush` and `ping` reject with NOT_OPEN.
  */
 export interface ReconnectingConnection extends WebSocketConnection {
+  /** What is going on: the attempt, the connection, the wait, or how it ended. */
   readonly status: ReconnectingStatus;
   /** The connection, while there is one. */
   readonly current: WebSocketConnection | undefined;
@@ -92,7 +127,10 @@ export interface ReconnectingConnection extends WebSocketConnection {
   withGaps(): AsyncIterableIterator<Message | Gap>;
   /** Ends a wait, because you know that it is worth trying now. A time that the server has asked for is still waited for. */
   retryNow(): void;
+  /** Adds a listener. One that throws, or whose promise rejects, ends the connection with 1011. */
   on<E extends keyof ReconnectingEvents>(event: E, listener: (...args: ReconnectingEvents[E]) => unknown): this;
+  /** Adds a listener that is called once. */
   once<E extends keyof ReconnectingEvents>(event: E, listener: (...args: ReconnectingEvents[E]) => unknown): this;
+  /** Removes a listener. */
   off<E extends keyof ReconnectingEvents>(event: E, listener: (...args: ReconnectingEvents[E]) => unknown): this;
 }

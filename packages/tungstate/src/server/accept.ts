@@ -17,6 +17,7 @@ import { type OptionNames, checkNames } from "../options/names.ts";
 import { checkSignal } from "../options/check.ts";
 import type { ByteStream } from "../transport/byte-stream.ts";
 
+/** Options of `accept`: those of a connection and of its admission. */
 export interface AcceptOptions extends ConnectionOptions, AdmissionOptions {
   /** Aborting it ends the handshake with 503. */
   readonly signal?: AbortSignal;

@@ -59,6 +59,7 @@ import { type OptionNames, checkNames } from "../options/names.ts";
 import { describe } from "../options/check.ts";
 import type { ByteStream } from "../transport/byte-stream.ts";
 
+/** Options of a server: those of each connection, of admission, and limits on all of them. */
 export interface WebSocketServerOptions extends ConnectionOptions, AdmissionOptions, RoomOptions {}
 
 export const SERVER_OPTIONS: OptionNames<WebSocketServerOptions> = {
@@ -93,7 +94,12 @@ export interface ServerStats {
   readonly memory: MemoryUse;
 }
 
+/** Events of a server, with the arguments of their listeners. */
 export interface ServerEvents {
+  /**
+   * A handshake was accepted. Add the listeners of the connection at once: messages wait until
+   * somebody reads.
+   */
   connection: [connection: WebSocketConnection, request: HandshakeRequest];
   /** A handshake that came to nothing: why. */
   refused: [error: WebSocketError];
@@ -155,6 +161,7 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
     };
   }
 
+  /** Connections, handshakes and memory of this server at this moment. */
   get stats(): ServerStats {
     return {
       connections: this.open.size,
@@ -410,6 +417,7 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
 
   // what its connections tell it
 
+  /** For the connections of this server. */
   onConnectionClosed(connection: Connection): void {
     this.open.delete(connection);
     this.feed.forget(connection);
@@ -417,6 +425,7 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
     this.leave.delete(connection);
   }
 
+  /** For the connections of this server. */
   onHandlerError(error: unknown): void {
     this.onThrow(error);
   }

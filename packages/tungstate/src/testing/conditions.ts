@@ -8,7 +8,16 @@ import { Lane, type LaneConditions } from "./lane.ts";
 import { seededRandom } from "./random.ts";
 
 /** When something happens: so many ms after the beginning, or as soon as so many bytes have gone through, both ways together. */
-export type When = number | { readonly after: number } | { readonly afterBytes: number };
+export type When =
+  | number
+  | {
+      /** Milliseconds after the beginning. */
+      readonly after: number;
+    }
+  | {
+      /** Bytes that have gone through, both directions together. */
+      readonly afterBytes: number;
+    };
 
 /** How bad a network is. Each direction has all of it, unless `direction` says otherwise. */
 export interface ConditionsOptions {

@@ -21,6 +21,10 @@ type NodeTlsOptions = Pick<
   | "checkServerIdentity"
 >;
 
+/**
+ * Options of TLS as a client: those of node:tls that make sense for it, pins, and the cache of
+ * sessions.
+ */
 export interface TlsOptions extends NodeTlsOptions {
   /** The name that is asked for (SNI) and that the certificate has to be for. Default: the URL's host. */
   readonly servername?: string | undefined;

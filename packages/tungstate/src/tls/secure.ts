@@ -17,6 +17,7 @@ import { type OptionNames, checkNames } from "../options/names.ts";
 import { checkInteger } from "../options/check.ts";
 import type { TlsInfo } from "../transport/tls-info.ts";
 
+/** Options of `secure`. */
 export interface SecureOptions extends TlsOptions {
   /** The host of the URL: what the certificate has to be for, unless `servername` says otherwise. */
   readonly host: string;
@@ -24,6 +25,7 @@ export interface SecureOptions extends TlsOptions {
   readonly port?: number | undefined;
   /** Milliseconds until the handshake has to be done. 0: no limit. Default 10,000. */
   readonly timeout?: number | undefined;
+  /** Aborts the handshake: it then rejects with ABORTED. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -35,8 +37,11 @@ export const SECURE_OPTIONS: OptionNames<SecureOptions> = {
   signal: true,
 };
 
+/** Result of `secure`. */
 export interface Secured {
+  /** The encrypted stream. */
   readonly stream: TLSSocket;
+  /** What the handshake agreed on. */
   readonly info: TlsInfo;
 }
 

@@ -1,6 +1,7 @@
 import { protocolError } from "@tungstate/protocol";
 import { type OptionNames, checkNames } from "../options/names.ts";
 
+/** Options of a TlsSessionCache. */
 export interface TlsSessionCacheOptions {
   /** Peers (host, port and the options that matter for security) that sessions are kept for. Default 256. */
   readonly maxPeers?: number;
@@ -83,6 +84,7 @@ export class TlsSessionCache {
     return newest;
   }
 
+  /** Keeps a session. */
   put(key: string, session: Buffer, protocol: string, certificateExpires: number): void {
     const expires = Math.min(this.now() + this.maxAge, certificateExpires);
     const kept = { session, protocol, certificateExpires, expires };
@@ -94,6 +96,7 @@ export class TlsSessionCache {
     this.peers.delete(key);
   }
 
+  /** Forgets all sessions. */
   clear(): void {
     this.peers.clear();
   }

@@ -2,9 +2,13 @@
 export interface Route {
   /** The network interface that was asked for, else the one that has the local address. */
   readonly interface: string | undefined;
+  /** The local IP address. */
   readonly localAddress: string | undefined;
+  /** The local port. */
   readonly localPort: number | undefined;
+  /** The IP address of the server, or of the proxy. */
   readonly remoteAddress: string | undefined;
+  /** The port of the server, or of the proxy. */
   readonly remotePort: number | undefined;
   /** The path of a Unix socket. */
   readonly path: string | undefined;

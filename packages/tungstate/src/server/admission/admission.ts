@@ -72,6 +72,7 @@ const TOKEN = /^[!#$%&'*+\-.^_`|~\w]+$/; // RFC 9110 §5.6.2
 
 /** A request that was turned down; `response` is what its sender gets. */
 export class RefusedError extends WebSocketError {
+  /** The response that the client gets, in bytes. */
   readonly response: Uint8Array;
 
   /** `refusal`: the answer if it is not the usual one for this error; `response`: the same in bytes. */

@@ -7,6 +7,7 @@ import { describe } from "../../options/check.ts";
  * `uniquelocal`; what they say is read in `header`.
  */
 export interface TrustedProxies {
+  /** IP addresses, networks such as `10.0.0.0/8`, or `loopback`, `linklocal`, `uniquelocal`. */
   readonly addresses: readonly string[];
   /** Which of the two the proxies set. The other one may come from anybody, and is not looked at. Default `x-forwarded-for`. */
   readonly header?: "x-forwarded-for" | "forwarded";

@@ -25,13 +25,19 @@ export class HandshakeRequest {
   readonly target: string;
   /** The path alone. */
   readonly path: string;
+  /** The Host header field, as sent. */
   readonly host: string;
+  /** The Origin header field; undefined for a client that is no browser. */
   readonly origin: string | undefined;
+  /** All header fields of the request. */
   readonly headers: HeaderFields;
   /** The subprotocols offered, most wanted first. */
   readonly protocols: readonly string[];
+  /** The extensions offered, most wanted first. */
   readonly offers: readonly ExtensionOffer[];
+  /** Whether the request came over TLS. */
   readonly encrypted: boolean;
+  /** The request of node:http; undefined where the handshake did not come through it. */
   readonly raw: IncomingMessage | undefined;
   /** For `authorize`: aborted when the handshake takes too long, or the server closes, before it is answered. */
   readonly signal: AbortSignal | undefined;

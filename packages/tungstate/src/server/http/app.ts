@@ -12,8 +12,16 @@ export type HttpApp =
   | RequestListener
   | HttpServer
   | HttpsServer
-  | { readonly server: HttpServer | HttpsServer; ready(): PromiseLike<unknown> }
-  | { callback(): RequestListener }
+  | {
+      /** The server of the application. */
+      readonly server: HttpServer | HttpsServer;
+      /** Resolves when its plugins are loaded. */
+      ready(): PromiseLike<unknown>;
+    }
+  | {
+      /** Returns the request listener of the application. */
+      callback(): RequestListener;
+    }
   | FetchApp;
 
 interface FetchApp {
