@@ -27,7 +27,10 @@ const pages = ["docs", "docs/api", "docs/guides"]
   .filter((page) => !NOT_YET.includes(page))
   .concat(
     "README.md",
-    ["protocol", "tungstate", "hub"].map((name) => `packages/${name}/README.md`),
+    "SECURITY.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    ["protocol", "tungstate", "hub", "cli"].map((name) => `packages/${name}/README.md`),
   );
 
 for (const page of pages) {

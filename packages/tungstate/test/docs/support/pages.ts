@@ -174,7 +174,7 @@ class ProgramFolder {
 
   /** Writes the programs down, and compiles those that are TypeScript: all at once, which checks their types. */
   async prepare(blocks: readonly Block[], ports: readonly number[]): Promise<void> {
-    for (const port of ports) this.ports.set(port, await freePort());
+    for (const port of ports) this.ports.set(port, await freePort([...this.ports.values()]));
     this.write("package.json", `{ "private": true, "type": "module" }\n`);
     symlinkSync(join(root, "node_modules"), join(this.path, "node_modules")); // where npx looks for programs
     for (const block of blocks.filter(isProgram)) {
@@ -276,9 +276,10 @@ function replaceNumbers(text: string, numbers: ReadonlyMap<number, number>): str
  * A port that nobody listens on, and that nobody will get by chance before it is used: it is below those that Linux gives to
  * connections and to `listen(0)` (32,768 and up).
  */
-async function freePort(): Promise<number> {
+async function freePort(taken: readonly number[]): Promise<number> {
   for (let tries = 0; tries < 100; tries++) {
     const port = randomInt(20_000, 32_000);
+    if (taken.includes(port)) continue;
     const server = createServer();
     const isFree = await new Promise<boolean>((resolve) => {
       server.once("error", () => resolve(false));
