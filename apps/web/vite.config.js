@@ -6,11 +6,11 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 
 const outDir = fileURLToPath(new URL("../../packages/cli/public", import.meta.url));
 
-/** What is built in, and where its licence is: that goes wherever the page goes. */
+/** The bundled packages and their licence files, which are served with the page. */
 const LICENCES = {
   "IBM-Plex-Sans": new URL("LICENSE", import.meta.resolve("@fontsource-variable/ibm-plex-sans/package.json")),
   centrifuge: new URL("../LICENSE", import.meta.resolve("centrifuge")),
-  // a part of centrifuge
+  // part of centrifuge
   events: new URL("LICENSE", pathToFileURL(createRequire(import.meta.resolve("centrifuge")).resolve("events/"))),
   uPlot: new URL("../LICENSE", import.meta.resolve("uplot")),
 };
@@ -23,13 +23,16 @@ const licences = {
   },
 };
 
-/** Builds the page into the cli package. `npx vite` serves it while it is worked on, with the WebSockets of an `npm start` beside it. */
+/**
+ * Builds the page into the cli package. `npx vite` serves it during development, with the
+ * WebSockets of an `npm start` on the same machine.
+ */
 export default defineConfig({
   logLevel: "warn",
   build: {
     outDir,
     emptyOutDir: true,
-    // The Content-Security-Policy allows files of our own and nothing inline.
+    // The Content-Security-Policy allows only files of the server and nothing inline.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
   },

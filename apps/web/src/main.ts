@@ -4,7 +4,7 @@ import type { LinkState } from "./connection/link.ts";
 import { HubLink } from "./hub/hub-link.ts";
 import { OwnClients } from "./hub/own-clients.ts";
 import { Room } from "./hub/room.ts";
-import { Feed } from "./live/feed.ts";
+import { StatsSubscription } from "./live/stats-subscription.ts";
 import { hashOf, type Place, placeOf, titleOf } from "./places.ts";
 import { ComposerView } from "./view/composer-view.ts";
 import { byId } from "./view/elements.ts";
@@ -16,7 +16,7 @@ import { StatusView } from "./view/status-view.ts";
 import { keep, read } from "./view/store.ts";
 import { TypingView } from "./view/typing-view.ts";
 
-/** What the page does with the place where one is. */
+/** What the page does at its current place. */
 interface Visit {
   stateChanged?(state: LinkState): void;
   check(): void;
@@ -51,7 +51,7 @@ const hub = new HubLink(socketUrl("/connection/websocket"), names.name);
 hub.onClientId = (id) => own.add(id);
 hub.onState = (state) => visit?.stateChanged?.(state);
 
-/** What could not be delivered yet, by place: it is still there when one comes back. */
+/** Undelivered messages by place. They are kept while the user visits other places. */
 const outboxes = new Map<string, Outbox>();
 let place: Place | undefined;
 let visit: Visit | undefined;
@@ -62,10 +62,10 @@ const chatListener: ChatListener = {
   message: (message) => messages.add(message),
   delivered: (id) => messages.delivered(id),
   failed: (id) => messages.failed(id),
-  missed: (away) => messages.note(`Back after ${duration(away)}. What others wrote meanwhile is not here.`),
+  missed: (away) => messages.note(`Back after ${duration(away)}. Messages sent meanwhile are not available.`),
 };
 
-/** Goes where the address says. */
+/** Goes to the place in the address. */
 function go(): void {
   const next = placeOf(location.hash);
   if (place !== undefined && hashOf(next) === hashOf(place)) return;
@@ -81,8 +81,8 @@ function go(): void {
   byId("chat", HTMLElement).hidden = !isChat;
   byId("live", HTMLElement).hidden = isChat;
   byId("people", HTMLElement).hidden = !isChat;
-  byId("terminal-way", HTMLElement).hidden = next.kind !== "broadcast";
-  byId("way-in", HTMLElement).hidden = next.kind === "broadcast";
+  byId("terminal-invitation", HTMLElement).hidden = next.kind !== "broadcast";
+  byId("invitation", HTMLElement).hidden = next.kind === "broadcast";
   if (!usesHub()) hub.close();
   if (next.kind === "server") {
     visit = watch();
@@ -90,7 +90,7 @@ function go(): void {
   } else {
     byId("chat-title", HTMLElement).textContent = titleOf(next);
     const isRoom = next.kind === "room";
-    messages.begin(document.title, isRoom ? "Nothing said here yet." : "Nothing said since you came.", isRoom);
+    messages.begin(document.title, isRoom ? "No messages yet." : "No messages since you came.", isRoom);
     visit = isRoom ? enter(next.name) : broadcast();
     composer.begin(isRoom ? `Message to ${next.name}` : "Message to everybody");
   }
@@ -106,14 +106,14 @@ function enter(name: string): Visit {
     past: (past, before) => messages.past(past, before),
     earlierChanged: (more) => messages.more(more),
     typing: (who) => typing.show(who),
-    refused: (reason) => messages.note(`The server does not let you in here: ${reason}.`),
+    refused: (reason) => messages.note(`The server denied access: ${reason}.`),
     recovered: (away, count) => messages.mark(`${missed(count)} while you were away (${duration(away)}).`),
     lost(away, anew) {
       const back = away === undefined ? "" : `Back after ${duration(away)}. `;
       messages.mark(
         anew
-          ? `${back}The server has started anew: whatever was said here meanwhile is lost.`
-          : `${back}More was said meanwhile than the server keeps: some messages are missing here.`,
+          ? `${back}The server has restarted: messages sent meanwhile are lost.`
+          : `${back}Some messages are missing: the server does not keep that many.`,
       );
     },
   });
@@ -130,13 +130,13 @@ function broadcast(): Visit {
   };
 }
 
-/** The plots are fetched when somebody wants to see them. */
+/** Loads the plots on demand. */
 function watch(): Visit {
   let closed = false;
   const loaded = import("./view/live-view.ts").then(({ LiveView }) => (closed ? undefined : new LiveView()));
-  const feed = new Feed(hub, {
+  const feed = new StatsSubscription(hub, {
     stateChanged: showState,
-    figures: (figures) => void loaded.then((view) => view?.add(figures)),
+    stats: (stats) => void loaded.then((view) => view?.add(stats)),
     refused: (reason) => void loaded.then((view) => view?.refused(reason)),
   });
   return {
@@ -167,11 +167,12 @@ function outbox(key: string): Outbox {
 
 byId("terminal", HTMLElement).textContent = `npx tungstate connect ${socketUrl("/ws")}`;
 addEventListener("hashchange", go);
-// A connection can have died while nobody looked, and browsers are slow to notice.
+// A connection can die while the page is in the background, and browsers notice that late.
 document.addEventListener("visibilitychange", () => document.hidden || visit?.check());
 addEventListener("online", () => visit?.check());
 addEventListener("offline", () => (usesHub() ? hub.offline() : visit?.check()));
-// A page that is left says goodbye, and comes back as it was by the browser's back button.
+// Announce the departure when the page is left, and resume when the browser's back button returns
+// to it.
 addEventListener("pagehide", () => (usesHub() ? hub.close() : visit?.close()));
 addEventListener("pageshow", () => (usesHub() ? hub.open() : visit?.check()));
 go();
@@ -183,7 +184,7 @@ function socketUrl(path: string): string {
 }
 
 function missed(count: number): string {
-  if (count === 0) return "Nothing was said";
+  if (count === 0) return "No messages";
   return count === 1 ? "1 message" : `${count.toLocaleString("en")} messages`;
 }
 

@@ -1,22 +1,28 @@
 import { cleanName } from "./chat/names.ts";
 
-/** Where one can be on the page: a room of the hub, the chat with everybody over `/ws`, or with the server's figures. */
+/** A place of the page: a room of the hub, the chat over `/ws`, or the server's statistics. */
 export type Place =
   { readonly kind: "room"; readonly name: string } | { readonly kind: "broadcast" } | { readonly kind: "server" };
 
 export const LOBBY: Place = { kind: "room", name: "lobby" };
 
-/** Characters of a room's name; with four bytes each, and a namespace, it is a channel that any hub takes. */
+/**
+ * Maximum length of a room name in characters. With four bytes each, and a namespace, it fits the
+ * default limit for channel names.
+ */
 export const MAX_ROOM_LENGTH = 60;
 
 const ROOM = "#/room/";
 
-/** A room's name as people write it: perhaps as a channel, or with a hash. Undefined if nothing is left of it. */
+/**
+ * Parses a room name as typed by a user, with an optional namespace or hash sign. Returns undefined
+ * if nothing is left of it.
+ */
 export function roomName(text: string): string | undefined {
   return cleanName(text.trim().replace(/^(public:|#)/, ""), MAX_ROOM_LENGTH);
 }
 
-/** The place that the address of the page names; the lobby if it names none. */
+/** Returns the place in the page's address, or the lobby. */
 export function placeOf(hash: string): Place {
   if (hash === "#/broadcast") return { kind: "broadcast" };
   if (hash === "#/server") return { kind: "server" };
@@ -33,7 +39,7 @@ export function hashOf(place: Place): string {
   return place.kind === "room" ? ROOM + encodeURIComponent(place.name) : `#/${place.kind}`;
 }
 
-/** What a place is called. */
+/** Returns the title of a place. */
 export function titleOf(place: Place): string {
   if (place.kind === "room") return place.name;
   return place.kind === "broadcast" ? "Broadcast" : "Server";

@@ -18,7 +18,7 @@ after(async () => {
 
 const focused = (page: Page) => page.evaluate("document.activeElement.id") as Promise<string>;
 
-test("landmarks, names and live regions", async () => {
+test("the page has landmarks, names and live regions", async () => {
   const page = await browser.tab(server.broadcast);
   await connected(page);
   await titled(page, "Broadcast – Tungstate");
@@ -32,14 +32,15 @@ test("landmarks, names and live regions", async () => {
     "Tungstate",
   );
   const places = page.getByRole("navigation", { name: "Places" });
-  assert.deepEqual(await places.getByRole("link").allInnerTexts(), ["lobby", "Broadcast", "Live figures"]);
+  assert.deepEqual(await places.getByRole("link").allInnerTexts(), ["lobby", "Broadcast", "Live statistics"]);
   assert.equal(await places.getByRole("link", { name: "Broadcast" }).getAttribute("aria-current"), "page");
   const log = page.getByRole("log", { name: "Messages" });
   assert.equal(await log.getAttribute("tabindex"), "0");
-  // announced: what is said (a log is polite by itself), the state of the connection, what is wrong with a message
+  // announced: messages (a log is polite by default), the state of the connection, errors in a
+  // message
   assert.equal(await page.locator("#status-text").getAttribute("role"), "status");
   assert.equal(await page.locator("#hint").getAttribute("role"), "status");
-  // not announced: each second of a countdown
+  // not announced: the countdown
   assert.equal(await page.getByRole("timer", { includeHidden: true }).getAttribute("aria-live"), "off");
   await page.getByRole("textbox", { name: "Message" }).waitFor();
   await page.getByRole("button", { name: "Send" }).waitFor();
@@ -49,7 +50,7 @@ test("landmarks, names and live regions", async () => {
   await sees(page, "b");
   const items = await page.getByRole("log").getByRole("listitem").allInnerTexts();
   assert.equal(items.length, 2);
-  // of the second one, too, it is said whose it is, though that is not drawn
+  // grouped messages name their author for screen readers only
   assert.deepEqual(await page.locator(".message .name").allTextContents(), ["You", "You"]);
 
   const unnamed =
@@ -70,7 +71,7 @@ test("landmarks, names and live regions", async () => {
   await page.context().close();
 });
 
-test("from place to place by keyboard", async () => {
+test("all places can be reached by keyboard", async () => {
   const page = await browser.tab(server.url);
   await people(page, 1);
   assert.equal(await focused(page), "text");
@@ -83,16 +84,16 @@ test("from place to place by keyboard", async () => {
   await titled(page, "by keyboard – Tungstate");
   await page.locator("#text:focus").waitFor();
   await page.getByRole("textbox", { name: "Message to by keyboard" }).waitFor();
-  await page.getByRole("link", { name: "Live figures" }).focus();
+  await page.getByRole("link", { name: "Live statistics" }).focus();
   assert.notEqual(await page.evaluate("getComputedStyle(document.activeElement).outlineStyle"), "none");
   await page.keyboard.press("Enter");
   await page.locator("#live-title:focus").waitFor();
   assert.equal(await page.getByRole("main").count(), 1);
   await page.getByText("One node, the last two minutes.").waitFor();
-  // each picture says what is in it
+  // each plot has a text alternative
   assert.equal(await page.getByRole("img", { name: /in the last two minutes\. .+: between/ }).count(), 6);
 
-  // where there is no room for a column
+  // a window too narrow for the column
   await page.setViewportSize({ width: 320, height: 640 });
   await page.getByRole("button", { name: "Server: go to another place" }).focus();
   await page.keyboard.press("Enter");
@@ -105,7 +106,7 @@ test("from place to place by keyboard", async () => {
   await page.context().close();
 });
 
-test("everything by keyboard", async () => {
+test("all controls work by keyboard", async () => {
   const page = await browser.tab(server.broadcast);
   await connected(page);
   assert.equal(await focused(page), "text");
@@ -149,7 +150,7 @@ test("everything by keyboard", async () => {
   await page.context().close();
 });
 
-test("who is here, on a phone, by keyboard", async () => {
+test("the list of people opens by keyboard on a phone", async () => {
   const page = await browser.tab(server.broadcast, { viewport: { width: 360, height: 640 } });
   await people(page, 1);
   const button = page.getByRole("button", { name: "Only you are here" });
@@ -160,25 +161,25 @@ test("who is here, on a phone, by keyboard", async () => {
   await page.keyboard.press("Escape");
   await panel.waitFor({ state: "hidden" });
   assert.equal(await focused(page), "people-button");
-  // without a connection nobody knows
+  // without a connection the list is unknown
   await button.click();
   await page.setViewportSize({ width: 1280, height: 640 });
   await eventually(
     () => page.evaluate(`people.matches(":popover-open")`),
     (open) => open === false,
-    "a column now",
+    "now a column",
   );
   assert.equal(await panel.isVisible(), true);
   assert.equal(await button.isVisible(), false);
   await page.context().close();
 });
 
-test("a message that is too long stays, and one is told by how much", async () => {
+test("a message that is too long stays in the field, with a note by how much", async () => {
   const page = await browser.tab(server.broadcast);
   await connected(page);
   const box = page.getByRole("textbox", { name: "Message" });
   await box.fill("x".repeat(4_001));
-  await page.getByText("1 character too many for one message.").waitFor();
+  await page.getByText("1 character too long.").waitFor();
   assert.equal(await page.getByRole("button", { name: "Send" }).isDisabled(), true);
   assert.equal(await box.getAttribute("aria-invalid"), "true");
   await page.keyboard.press("Enter");
@@ -190,7 +191,7 @@ test("a message that is too long stays, and one is told by how much", async () =
   await page.context().close();
 });
 
-test("nothing moves for those who want it so", async () => {
+test("nothing moves with prefers-reduced-motion", async () => {
   const page = await browser.tab(server.url, { reducedMotion: "reduce" });
   await people(page, 1);
   await say(page, "still");
@@ -201,7 +202,9 @@ test("nothing moves for those who want it so", async () => {
   await page.context().close();
 });
 
-/** The contrast between the colour of an element's text and what is behind it (WCAG 2.2, relative luminance). */
+/**
+ * Returns the contrast between an element's text and its background (WCAG 2.2, relative luminance).
+ */
 const CONTRASTS = `(() => {
   const canvas = document.createElement("canvas");
   const context = canvas.getContext("2d", { willReadFrequently: true });
@@ -232,7 +235,7 @@ const CONTRASTS = `(() => {
 
 describe("contrast and size", () => {
   for (const colorScheme of ["light", "dark"] as const) {
-    test(`${colorScheme}: text is at least 4.5 to 1 on what is behind it`, async () => {
+    test(`${colorScheme}: text has a contrast of at least 4.5 to 1`, async () => {
       await using own = await Served.start();
       const [page, other] = await Promise.all([
         browser.tab(own.broadcast, { colorScheme }),
@@ -242,7 +245,7 @@ describe("contrast and size", () => {
       await say(page, "mine");
       await say(other, "theirs");
       await sees(page, "theirs");
-      // each of the colours that names can have
+      // each colour that a name can have
       await page.evaluate(`(() => {
         const name = document.querySelector(".other .name");
         for (let hue = 0; hue < 12; hue++) {
@@ -262,7 +265,7 @@ describe("contrast and size", () => {
       await other.goto(`${own.url}/#/room/lobby`);
       await people(page, 2);
       await say(other, "in a room");
-      await page.clock.setFixedTime(Date.now()); // else the line would go by itself after a while
+      await page.clock.setFixedTime(Date.now()); // the indicator would expire by itself
       await other.getByRole("textbox", { name: "Message" }).pressSequentially("more");
       await page.getByText(/ is typing…$/).waitFor();
       await check();
@@ -279,7 +282,7 @@ describe("contrast and size", () => {
   }
 
   for (const width of [320, 360, 768, 1280]) {
-    test(`${width} px: nothing sticks out, everything can be hit`, async () => {
+    test(`${width} px: nothing overflows, and all controls are large enough`, async () => {
       await using own = await Served.start();
       const viewport = { width, height: 640 };
       const [page, other] = await Promise.all([browser.tab(own.broadcast, { viewport }), browser.tab(own.broadcast)]);
@@ -305,7 +308,7 @@ describe("contrast and size", () => {
       await own.stop();
       await page.getByRole("button", { name: "Try now" }).waitFor();
       await fits(page);
-      // text of twice the size
+      // text at twice the size
       await page.evaluate(`document.documentElement.style.fontSize = "200%"`);
       await fits(page, 0);
       await page.context().close();
@@ -314,7 +317,10 @@ describe("contrast and size", () => {
   }
 });
 
-/** No horizontal scrolling, no element outside of the window, no control smaller than WCAG 2.2 §2.5.8 allows. */
+/**
+ * Checks for horizontal scrolling, elements outside the window, and controls smaller than WCAG 2.2
+ * §2.5.8 allows.
+ */
 async function fits(page: Page, least = 24): Promise<void> {
   const found = await page.evaluate(`(() => {
     const wrong = [];

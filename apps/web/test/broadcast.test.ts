@@ -16,7 +16,7 @@ after(async () => {
   await server[Symbol.asyncDispose]();
 });
 
-test("two tabs: what one says shows in both, once, and told apart", async () => {
+test("a message of one tab is shown once in both tabs, with its author", async () => {
   const one = await browser.tab(server.broadcast);
   const other = await browser.sibling(one);
   await Promise.all([connected(one), connected(other)]);
@@ -32,7 +32,7 @@ test("two tabs: what one says shows in both, once, and told apart", async () => 
   const name = await one.locator("#name").textContent();
   assert.equal(await other.locator(".other .name").textContent(), name);
   assert.match((await other.locator(".other time").getAttribute("datetime")) ?? "", /^\d{4}-\d\d-\d\dT/);
-  // what has come back is no longer waiting
+  // a message that came back is no longer marked as unsent
   await one.locator(".pending").waitFor({ state: "detached" });
 
   await other.close();
@@ -40,7 +40,7 @@ test("two tabs: what one says shows in both, once, and told apart", async () => 
   await one.context().close();
 });
 
-test("a name is chosen, told to all, and kept", async () => {
+test("a new name is announced and kept", async () => {
   const [page, witness] = await Promise.all([browser.tab(server.broadcast), browser.tab(server.broadcast)]);
   await people(witness, 2);
   const friendly = (await page.locator("#name").textContent()) ?? "";
@@ -72,7 +72,7 @@ test("a name is chosen, told to all, and kept", async () => {
   await witness.context().close();
 });
 
-test("markup is text, wherever it comes from", async () => {
+test("markup is shown as text", async () => {
   const [page, witness] = await Promise.all([browser.tab(server.broadcast), browser.tab(server.broadcast)]);
   await people(page, 2);
   const hostile = `<img src=x onerror="alert(1)"><script>alert(2)</script><b>bold</b>&amp;`;
@@ -93,7 +93,7 @@ test("markup is text, wherever it comes from", async () => {
     "someone",
     hostile.slice(0, 32),
   ]);
-  // beyond what the page does: nothing inline can run
+  // the policy forbids inline scripts and styles
   const policy = await page.evaluate(
     "document.querySelector('script:not([src]), style, [style]:not(textarea)') === null",
   );
@@ -103,7 +103,7 @@ test("markup is text, wherever it comes from", async () => {
   await witness.context().close();
 });
 
-test("what other programs send is shown as it is, from someone", async () => {
+test("messages of other programs are shown as they are, from someone", async () => {
   const page = await browser.tab(server.broadcast);
   await connected(page);
   const client = await connect(`${server.url.replace("http", "ws")}/ws`);
@@ -134,7 +134,7 @@ test("what other programs send is shown as it is, from someone", async () => {
   await page.context().close();
 });
 
-test("who only says hello is counted, until a goodbye", async () => {
+test("a client that only announces itself is counted until it leaves", async () => {
   const page = await browser.tab(server.broadcast);
   await people(page, 1);
   const client = await connect(`${server.url.replace("http", "ws")}/ws`);
@@ -144,7 +144,7 @@ test("who only says hello is counted, until a goodbye", async () => {
   await page.getByRole("listitem").getByText("Robot", { exact: true }).waitFor();
   client.write(packet("here", "Machine"));
   await page.getByRole("listitem").getByText("Machine", { exact: true }).waitFor();
-  // the page has answered the hello
+  // the page has answered the announcement
   for await (const message of client) if (/"type":"here".*"name":"(?!Machine)/.test(message.text)) break;
   client.write(packet("bye"));
   await people(page, 1);
@@ -153,7 +153,7 @@ test("who only says hello is counted, until a goodbye", async () => {
   await page.context().close();
 });
 
-test("nobody can pass for another by sending an id again, or fill the page", async () => {
+test("other clients cannot impersonate by repeating an ID, or fill the page", async () => {
   const page = await browser.tab(server.broadcast);
   await connected(page);
   await say(page, "mine");
@@ -168,14 +168,14 @@ test("nobody can pass for another by sending an id again, or fill the page", asy
   for (let id = 3; id < 2_003; id++) await client.send(message(id, `number ${id}`));
   await sees(page, "number 2002");
   assert.equal(await page.locator("#messages > .message").count(), 1_000);
-  await page.getByText("What was said before is not kept here.").waitFor();
+  await page.getByText("Earlier messages are not kept.").waitFor();
   await client.send(message(3_000, "y".repeat(100_000)));
-  await page.getByText("(100,000 characters, cut here)").waitFor();
+  await page.getByText("(100,000 characters, truncated)").waitFor();
   await client.close();
   await page.context().close();
 });
 
-test("to who has scrolled up, new messages are told and wait below", async () => {
+test("while the user has scrolled up, new messages are counted and not scrolled to", async () => {
   const page = await browser.tab(server.broadcast, { viewport: { width: 400, height: 500 } });
   await connected(page);
   const client = await connect(`${server.url.replace("http", "ws")}/ws`);

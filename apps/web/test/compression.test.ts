@@ -13,7 +13,7 @@ const OPTIONS: readonly CompressionOptions[] = [
   { contextTakeover: true, windowBits: 15, memLevel: 1, asyncThreshold: 1024 },
 ];
 
-test("permessage-deflate with Chromium at the other end: any messages come back as they were", async () => {
+test("permessage-deflate with Chromium returns any message unchanged", async () => {
   const http = createServer((_, response) => response.end("<!doctype html><title>empty</title>"));
   const servers = OPTIONS.map((compression, at) => new WebSocketServer({ compression, path: `/${at}` }).attach(http));
   for (const server of servers) {

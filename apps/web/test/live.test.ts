@@ -1,4 +1,4 @@
-// The view with the server's figures.
+// The view of the server's statistics.
 import assert from "node:assert/strict";
 import { after, afterEach, before, test } from "node:test";
 import type { Page } from "playwright-core";
@@ -19,14 +19,14 @@ after(async () => {
   await server[Symbol.asyncDispose]();
 });
 
-/** What is written beside a plot. */
+/** Returns the text beside a plot. */
 const readout = (page: Page, title: string): Promise<string> =>
   page
     .locator(".plot", { has: page.getByRole("heading", { name: title }) })
     .locator(".readout")
     .innerText();
 
-/** For each plot, how many of its points are of the colour of a line. */
+/** Returns for each plot how many of its points have the colour of a line. */
 const DRAWN = `[...document.querySelectorAll(".plot")].map((plot) => {
   const canvas = plot.querySelector("canvas");
   const probe = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
@@ -46,13 +46,13 @@ const DRAWN = `[...document.querySelectorAll(".plot")].map((plot) => {
 
 const drawn = (page: Page): Promise<number[]> => page.evaluate(DRAWN);
 
-test("figures are drawn and written, light and dark, and go on after the server was away", async () => {
+test("statistics are plotted and written, in light and dark, and continue after a server restart", async () => {
   const talker = await browser.tab(server.url);
   await people(talker, 1);
   const page = await browser.tab(server.url, { colorScheme: "light" });
-  await page.getByRole("link", { name: "Live figures" }).click();
+  await page.getByRole("link", { name: "Live statistics" }).click();
   assert.equal(await page.evaluate("document.activeElement.id"), "live-title");
-  assert.equal(await page.getByRole("main", { name: "Live figures of the server" }).count(), 1);
+  assert.equal(await page.getByRole("main", { name: "Live statistics of the server" }).count(), 1);
   await eventually(
     () => drawn(page),
     (counts) => counts.length === 6 && counts.every((count) => count > 3),
@@ -63,13 +63,13 @@ test("figures are drawn and written, light and dark, and go on after the server 
     (text) => text === "2",
     "two tabs",
   );
-  for (const title of ["CPU", "Event-loop delay", "Waiting to be written", "Memory"]) {
+  for (const title of ["CPU", "Event-loop delay", "Queued output", "Memory"]) {
     assert.match(await readout(page, title), /\d/);
   }
-  const picture = page.getByRole("img", { name: /^Connections in the last two minutes\. open: between 2 and 2\.$/ });
+  const picture = page.getByRole("img", { name: /^Connections, the last two minutes\. open: between 2 and 2\.$/ });
   await picture.waitFor();
   assert.match(await readout(page, "Messages per second"), /^(\d+(?:\.\d)?)\s+received\s+(\d+(?:\.\d)?)\s+sent$/);
-  // more in a moment than the pages send: it is in the picture longer than beside it
+  // a short burst is faster than the pages send: the plot shows it longer than the text
   const client = await connect(`${server.url.replace("http", "ws")}/echo`);
   for (let count = 0; count < 1_000; count++) client.write(`message ${count}`);
   await client.close();
@@ -84,7 +84,7 @@ test("figures are drawn and written, light and dark, and go on after the server 
     (counts) => counts.every((count) => count > 3),
     "in other colours",
   );
-  // what is pointed at is written instead of the newest
+  // the values at the pointer replace the newest
   await page.locator(".u-over").first().hover();
   await page.locator(".readout .at").first().waitFor();
 
@@ -102,7 +102,7 @@ test("figures are drawn and written, light and dark, and go on after the server 
   );
   assert.match(await newest(), /received: between/);
 
-  // back to the room: nobody watches any more
+  // back in the room, there is no subscription to the statistics
   await page.getByRole("link", { name: "lobby" }).click();
   await people(page, 1);
   assert.equal(await page.locator("canvas").count(), 0);
@@ -110,13 +110,13 @@ test("figures are drawn and written, light and dark, and go on after the server 
   await page.context().close();
 });
 
-test("several nodes are listed, and added up", async () => {
-  // no time passes but in `inTime`: what is shown stays while it is looked at
+test("several nodes are listed and summed", async () => {
+  // time only passes in `inTime`, so that the display does not change during assertions
   const page = await browser.timeless(`${server.url}/#/server`);
   const connections = () => readout(page, "Connections");
   await inTime(page, connections, (text) => text === "1", "this node");
   assert.equal(await page.getByRole("region", { name: "Nodes" }).count(), 0);
-  const figures = (id: string, name: string) => ({
+  const stats = (id: string, name: string) => ({
     ...{
       node: { id, name },
       at: Date.now(),
@@ -130,18 +130,18 @@ test("several nodes are listed, and added up", async () => {
     ...{ loopDelay: { mean: 1, p99: 2, max: 3 }, queueBytes: 2048, memory: 1024 * 1024 * 100 },
   });
   const both = async () => {
-    await publish(server, "live:server", [{ node: "of another version" }, figures("another-node", "<b>second</b>")]);
+    await publish(server, "live:server", [{ node: "of another version" }, stats("another-node", "<b>second</b>")]);
     return connections();
   };
   await inTime(page, both, (text) => text === "42", "both");
-  await page.getByText("2 nodes, the last two minutes. CPU and delay are those of the busiest.").waitFor();
+  await page.getByText("2 nodes, the last two minutes. CPU and delay are those of the busiest node.").waitFor();
   const row = page.getByRole("row", { name: /<b>second<\/b>/ });
   await row.waitFor();
   assert.deepEqual(await row.getByRole("cell").allTextContents(), [
     ...["1 h 1 min", "41", "100", "200", "50 %", "2.0 ms", "2 KiB", "100 MiB"],
   ]);
   assert.equal(await readout(page, "CPU"), "50 %");
-  // it is heard of no more
+  // its statistics have expired
   await inTime(
     page,
     () => row.count(),
@@ -152,7 +152,7 @@ test("several nodes are listed, and added up", async () => {
   await page.context().close();
 });
 
-test("the whole page: what is fetched at first, and what is fetched for the plots", async () => {
+test("the size of the page is bounded, without and with the plots", async () => {
   const page = await browser.tab("about:blank");
   const sizes = new Map<string, number>();
   const bodies: Promise<unknown>[] = [];
@@ -171,7 +171,7 @@ test("the whole page: what is fetched at first, and what is fetched for the plot
   assert.ok(first > 10_000 && first < 160_000, `${first} bytes of scripts`);
   const style = await total(".css");
   assert.ok(style < 30_000, `${style} bytes of style`);
-  await page.getByRole("link", { name: "Live figures" }).click();
+  await page.getByRole("link", { name: "Live statistics" }).click();
   await page.locator("canvas").first().waitFor();
   const plots = (await total(".js")) - first;
   assert.ok(plots > 10_000 && plots < 70_000, `${plots} bytes of scripts for the plots`);

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { hashOf, LOBBY, placeOf, roomName, titleOf } from "../src/places.ts";
 
-test("a place has an address, and an address is a place", () => {
+test("placeOf reverses hashOf", () => {
   for (const place of [LOBBY, { kind: "broadcast" }, { kind: "server" }, { kind: "room", name: "a/b ?#%&" }] as const) {
     assert.deepEqual(placeOf(hashOf(place)), place);
   }
@@ -13,7 +13,7 @@ test("a place has an address, and an address is a place", () => {
   assert.deepEqual([LOBBY, placeOf("#/broadcast"), placeOf("#/server")].map(titleOf), ["lobby", "Broadcast", "Server"]);
 });
 
-test("a room may be called anything that can be seen, and is then a channel", () => {
+test("a room name may have any visible characters, and is the name of a channel", () => {
   assert.equal(roomName(" public:lobby "), "lobby");
   assert.equal(roomName("#lobby"), "lobby");
   assert.equal(roomName("two\nlines\u202e"), "two lines");

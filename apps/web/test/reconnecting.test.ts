@@ -23,13 +23,13 @@ before(async () => (browser = await TestBrowser.start()));
 afterEach(() => assert.deepEqual(browser.errors.splice(0), []));
 after(() => browser[Symbol.asyncDispose]());
 
-/** The sentence that says why there is no connection, once it matches. */
+/** Waits until the sentence about the connection matches. */
 function trouble(page: Page, sentence: RegExp): Promise<string> {
   const read = async () => (await page.locator("#status-text").textContent()) ?? "";
   return eventually(read, (text) => sentence.test(text), `the reason is ${sentence}`);
 }
 
-test("the server restarts: the page says so, counts down, comes back, and has lost nothing of its own", async () => {
+test("after a server restart the page shows the reason and a countdown, reconnects, and keeps its messages", async () => {
   await using first = await Served.start();
   const page = await browser.timeless(first.broadcast);
   await people(page, 1);
@@ -65,14 +65,14 @@ test("the server restarts: the page says so, counts down, comes back, and has lo
   await second.stop();
 });
 
-test("Try now tries now, and gives the focus back", async () => {
+test("Try now reconnects and returns the focus", async () => {
   await using first = await Served.start();
   const page = await browser.timeless(first.broadcast);
   await connected(page);
   await first.stop("SIGKILL");
   await trouble(page, /^The connection was lost\.$/);
   await using _second = await Served.start(first.port);
-  // no time passes: it won't come back by itself
+  // no time passes, so the page does not reconnect by itself
   await page.getByRole("button", { name: "Try now" }).focus();
   await page.keyboard.press("Enter");
   await connected(page);
@@ -81,13 +81,13 @@ test("Try now tries now, and gives the focus back", async () => {
   await page.context().close();
 });
 
-test("offline: it says so, and comes back with the network", async () => {
+test("offline is reported, and the page reconnects with the network", async () => {
   await using first = await Served.start();
   const page = await browser.timeless(first.broadcast);
   await connected(page);
   const context = page.context();
   await context.setOffline(true);
-  // nothing says yet that the connection is lost
+  // nothing tells yet that the connection is lost
   await say(page, "still here");
   await shows(page, ["still here"]);
   await connected(page);
@@ -95,18 +95,19 @@ test("offline: it says so, and comes back with the network", async () => {
   await trouble(page, /^You are offline\.$/);
   assert.ok((await countdown(page)) > 10);
   await using _second = await Served.start(first.port);
-  // no time passes: it does not wait for the next try
+  // no time passes, so the page does not wait for the next attempt
   await context.setOffline(false);
   await connected(page);
   await context.close();
 });
 
-test("1012 and 1013: the delays that they ask for, and what the server says as text", async () => {
+test("1012 and 1013 delay as they ask for, and their reason is shown as text", async () => {
   let code = 1012;
   await using served = await pageWith((connection) => {
     void connection.close(code, "new <b>version</b>");
   });
-  // no time passes: the countdown shows the whole delay, and no attempt starts before the test asks for it
+  // no time passes: the countdown shows the whole delay, and no attempt starts before the test asks
+  // for it
   const page = await browser.timeless(served.url);
   await trouble(page, /^The server is restarting: “new <b>version<\/b>”\.$/);
   const restart = await countdown(page);
@@ -118,22 +119,22 @@ test("1012 and 1013: the delays that they ask for, and what the server says as t
   assert.ok(overload >= 12 && overload <= 60, String(overload));
   code = 4321;
   await page.getByRole("button", { name: "Try now" }).click();
-  await trouble(page, /^The server has ended the connection \(code 4321\): “new/);
+  await trouble(page, /^The server closed the connection \(code 4321\): “new/);
   await page.context().close();
 });
 
-test("a server that answers no more is noticed", async () => {
+test("a server that no longer replies is detected", async () => {
   await using served = await pageWith((connection) => {
     connection.on("message", () => undefined);
   });
   const page = await browser.timeless(served.url);
   await connected(page);
   await page.clock.runFor(8_100);
-  await trouble(page, /^The server has stopped answering\.$/);
+  await trouble(page, /^The server does not respond\.$/);
   await page.context().close();
 });
 
-test("who has said nothing for two minutes is not counted any more; who has, is", async () => {
+test("a person without an announcement for two minutes is removed; others stay", async () => {
   await using served = await pageWith((connection) => {
     connection.on("message", (message) => served.server.broadcast(message));
   });
@@ -148,7 +149,7 @@ test("who has said nothing for two minutes is not counted any more; who has, is"
   for (let minute = 0; minute < 3; minute++) {
     await page.clock.fastForward(45_000);
     say("robot-two");
-    // what was sent has come once this has
+    // earlier messages have arrived when this one has
     later.push(`after ${minute}`);
     served.server.broadcast(`after ${minute}`);
     await shows(page, later);
@@ -158,7 +159,7 @@ test("who has said nothing for two minutes is not counted any more; who has, is"
   await page.context().close();
 });
 
-test("a message that ends every connection is given up after three tries, and says so", async () => {
+test("a message that ends every connection is given up after three attempts, with a note", async () => {
   await using served = await pageWith((connection) => {
     connection.on("message", (message) => {
       if (message.text.includes("poison")) connection.terminate();

@@ -1,4 +1,4 @@
-// Rooms of the hub, while the connection or the server is away.
+// Rooms of the hub while the connection or the server is away.
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -32,10 +32,10 @@ after(async () => {
   await server[Symbol.asyncDispose]();
 });
 
-/** A room of the test's own. */
+/** Returns the name of a room used by one test only. */
 const at = (room: string, of: Served = server): string => `${of.url}/#/room/${room}`;
 
-test("offline and back: what others wrote meanwhile comes, in order, once, and is counted", async () => {
+test("after being offline, missed messages arrive in order, once, and are counted", async () => {
   const room = at("recovery");
   const [away, other] = await Promise.all([browser.tab(room), browser.tab(room)]);
   await people(other, 2);
@@ -59,12 +59,12 @@ test("offline and back: what others wrote meanwhile comes, in order, once, and i
   await away.context().setOffline(true);
   await away.getByText("You are offline.").waitFor();
   await away.context().setOffline(false);
-  await away.getByText(/^Nothing was said while you were away/).waitFor();
+  await away.getByText(/^No messages while you were away/).waitFor();
   await away.context().close();
   await other.context().close();
 });
 
-test("the server restarts: the reason, the countdown, that what was said is gone, and one's own is sent", async () => {
+test("after a server restart the page shows the reason, the countdown and the loss, and sends its own message", async () => {
   await using first = await Served.start();
   const [page, other] = await Promise.all([browser.timeless(at("lobby", first)), browser.tab(at("lobby", first))]);
   await people(other, 2);
@@ -80,9 +80,7 @@ test("the server restarts: the reason, the countdown, that what was said is gone
   await shows(page, ["before", "meanwhile"]);
   await using second = await Served.start(first.port);
   await comesBack(page);
-  await page
-    .getByText(/^Back after .+\. The server has started anew: whatever was said here meanwhile is lost\.$/)
-    .waitFor();
+  await page.getByText(/^Back after .+\. The server has restarted: messages sent meanwhile are lost\.$/).waitFor();
   await triesNow(other);
   await people(other, 2);
   await sees(other, "meanwhile");
@@ -101,7 +99,7 @@ test("the server restarts: the reason, the countdown, that what was said is gone
   );
 });
 
-test("more than the server keeps: it says that some are missing, and shows the others", async () => {
+test("if the server does not keep all missed messages, the page notes the loss and shows the rest", async () => {
   const page = await browser.tab(at("overflow"));
   await connected(page);
   await publish(server, "public:overflow", lines(0, 1));
@@ -110,21 +108,21 @@ test("more than the server keeps: it says that some are missing, and shows the o
   await page.getByText("You are offline.").waitFor();
   await publish(server, "public:overflow", lines(1, 1_101));
   await page.context().setOffline(false);
-  await page.getByText(/More was said meanwhile than the server keeps: some messages are missing here\.$/).waitFor();
+  await page.getByText(/Some messages are missing: the server does not keep that many\.$/).waitFor();
   await sees(page, "line 1100");
   const shown = await texts(page);
   assert.deepEqual([shown[0], shown[1], shown.length], ["line 0", "line 801", 301]);
   await page.context().close();
 });
 
-test("a server that answers no more is noticed as soon as something is said", async () => {
+test("a server that no longer replies is detected when a message is sent", async () => {
   await using own = await Served.start();
   const page = await browser.timeless(at("lobby", own));
   await connected(page);
   own.signal("SIGSTOP");
   await say(page, "is anybody there?");
   await page.clock.runFor(8_100);
-  await page.getByText("The server has stopped answering.").waitFor();
+  await page.getByText("The server does not respond.").waitFor();
   own.signal("SIGCONT");
   await comesBack(page);
   await delivered(page);
@@ -132,7 +130,7 @@ test("a server that answers no more is noticed as soon as something is said", as
   await page.context().close();
 });
 
-test("what could not be sent waits while one is elsewhere", async () => {
+test("an unsent message is kept while the user visits another place", async () => {
   await using own = await Served.start();
   const page = await browser.tab(at("waiting", own));
   await people(page, 1);
@@ -154,30 +152,30 @@ test("what could not be sent waits while one is elsewhere", async () => {
   browser.errors.splice(0, Infinity, ...browser.errors.filter((error) => !error.includes("ERR_CONNECTION_REFUSED")));
 });
 
-test("a code after which a client stays away: the reason, and no countdown; people may try all the same", async () => {
+test("a code that forbids reconnecting shows the reason without a countdown, and Try now", async () => {
   let code = 3504;
   await using served = await pageWith((connection) => {
     connection.on("message", () => void connection.close(code, "connection limit"));
   }, "/connection/websocket");
   const page = await browser.tab(served.url);
-  await page.getByText("The server takes no more connections.", { exact: true }).waitFor();
+  await page.getByText("The server accepts no more connections.", { exact: true }).waitFor();
   assert.equal(await page.getByRole("timer").textContent(), "");
   code = 3001;
   await page.getByRole("button", { name: "Try now" }).click();
   await page.getByText("The server is shutting down.").waitFor();
   code = 4600;
-  await page.getByText("The server has ended the connection (code 4600): “connection limit”.").waitFor();
+  await page.getByText("The server closed the connection (code 4600): “connection limit”.").waitFor();
   await page.context().close();
 });
 
-test("a room that one may not enter says so, and what is said there is not delivered", async () => {
+test("a room that denies access says so, and its messages are not delivered", async () => {
   const folder = mkdtempSync(join(tmpdir(), "tungstate-"));
   const config = join(folder, "config.json");
   writeFileSync(config, JSON.stringify({ namespaces: { public: { history: { size: 10, ttl: 60_000 } } } }));
   try {
     await using own = await Served.start(0, "--config", config);
     const page = await browser.tab(at("lobby", own));
-    await page.getByText("The server does not let you in here: permission denied.").waitFor();
+    await page.getByText("The server denied access: permission denied.").waitFor();
     await say(page, "let me in");
     await page.getByText("Not delivered").waitFor();
     await connected(page);

@@ -1,4 +1,4 @@
-// Rooms of the hub, in two tabs and more.
+// Rooms of the hub, in several tabs.
 import assert from "node:assert/strict";
 import { after, afterEach, before, test } from "node:test";
 import type { Page } from "playwright-core";
@@ -18,7 +18,7 @@ after(async () => {
   await server[Symbol.asyncDispose]();
 });
 
-/** A room of the test's own. */
+/** Returns the name of a room used by one test only. */
 const at = (room: string, of: Served = server): string => `${of.url}/#/room/${room}`;
 
 const names = (page: Page): Promise<string[]> => page.locator("#people-list .name").allTextContents();
@@ -30,7 +30,7 @@ const types = (page: Page, text: string | RegExp): Promise<string> =>
     "who is typing",
   );
 
-test("the page opens in the lobby: what one says shows in all tabs, once; who comes and goes is told", async () => {
+test("the page opens in the lobby; messages appear in all tabs once, and presence is updated", async () => {
   const one = await browser.tab(server.url);
   await people(one, 1);
   await titled(one, "lobby – Tungstate");
@@ -61,7 +61,7 @@ test("the page opens in the lobby: what one says shows in all tabs, once; who co
   await one.context().close();
 });
 
-test("who comes later finds what was said, and one's own is still one's own", async () => {
+test("a later visitor sees history, and own messages stay own", async () => {
   const room = at("history");
   const one = await browser.tab(room);
   await connected(one);
@@ -70,7 +70,7 @@ test("who comes later finds what was said, and one's own is still one's own", as
   const later = await browser.tab(room);
   await sees(later, "before you came");
   assert.equal(await later.locator(".other").count(), 1);
-  // nobody is told of it as if it were new
+  // history is not announced as new
   await titled(later, "history – Tungstate");
   await one.reload();
   await sees(one, "before you came");
@@ -79,7 +79,7 @@ test("who comes later finds what was said, and one's own is still one's own", as
   await later.context().close();
 });
 
-test("of a long history the newest page comes first, and the earlier ones when they are asked for", async () => {
+test("a long history starts with its newest page; earlier pages load on demand", async () => {
   await publish(server, "public:long", lines(0, 250));
   const page = await browser.tab(at("long"), { viewport: { width: 500, height: 500 } });
   await sees(page, "line 249");
@@ -95,7 +95,7 @@ test("of a long history the newest page comes first, and the earlier ones when t
     "another page",
   );
   assert.deepEqual(await texts(page), from(50));
-  // whoever reads there goes on reading there
+  // the reader's position is kept
   const now = (await page.locator(".message").nth(100).boundingBox())?.y;
   assert.ok(Math.abs((place ?? 0) - (now ?? 1e9)) < 60, `${place} ${now}`);
   assert.equal(await page.evaluate("document.activeElement.id"), "earlier");
@@ -111,13 +111,13 @@ test("of a long history the newest page comes first, and the earlier ones when t
   await page.context().close();
 });
 
-test("who is typing is shown to the others, until it is said, deleted, or left", async () => {
+test("a typing indicator is shown to others until the message is sent, deleted, or the room is left", async () => {
   const room = at("typing");
   const [one, other] = await Promise.all([browser.tab(room), browser.tab(room)]);
   await Promise.all([people(one, 2), people(other, 2)]);
   const name = await one.locator("#name").innerText();
   const box = one.getByRole("textbox", { name: "Message to typing" });
-  await other.clock.setFixedTime(Date.now()); // else the line would go by itself after a while
+  await other.clock.setFixedTime(Date.now()); // the indicator would expire by itself
   await box.pressSequentially("hel");
   await types(other, `${name} is typing…`);
   assert.equal(await typing(one), "");
@@ -131,12 +131,12 @@ test("who is typing is shown to the others, until it is said, deleted, or left",
   await types(other, /typing/);
   await one.context().close();
   await types(other, "");
-  // nothing of it is kept or shown as a message
+  // typing indicators are not stored or shown as messages
   assert.deepEqual(await texts(other), ["hello"]);
   await other.context().close();
 });
 
-test("rooms are joined by any name, told apart, and found again", async () => {
+test("rooms of any name can be joined, are distinct, and are listed again", async () => {
   const page = await browser.tab(server.url);
   await people(page, 1);
   const join = page.getByRole("textbox", { name: "Go to a room, or open a new one" });
@@ -159,7 +159,7 @@ test("rooms are joined by any name, told apart, and found again", async () => {
   await sees(page, "in here");
   await page.reload();
   await page.getByRole("link", { name: strange, exact: true }).waitFor();
-  // as a channel is written, and what is no name
+  // a name written as a channel, and an empty one
   await join.fill("public:lobby");
   await page.keyboard.press("Enter");
   await titled(page, "lobby – Tungstate");
@@ -173,7 +173,7 @@ test("rooms are joined by any name, told apart, and found again", async () => {
   await other.context().close();
 });
 
-test("another name is told to the others, and the conversation goes on", async () => {
+test("a new name is announced, and the conversation continues", async () => {
   const room = at("names");
   const [page, witness] = await Promise.all([browser.tab(room), browser.tab(room)]);
   await people(witness, 2);
@@ -193,7 +193,7 @@ test("another name is told to the others, and the conversation goes on", async (
   await witness.context().close();
 });
 
-test("markup is text, wherever it comes from; right-to-left and emoji are as they are", async () => {
+test("markup is shown as text; right-to-left text and emoji are unchanged", async () => {
   const room = at(encodeURIComponent("<img src=x onerror=alert(0)>"));
   const [page, witness] = await Promise.all([browser.tab(room), browser.tab(room)]);
   await people(witness, 2);
@@ -217,7 +217,7 @@ test("markup is text, wherever it comes from; right-to-left and emoji are as the
   await witness.context().close();
 });
 
-test("what other programs publish is shown as text; nobody can pass for another", async () => {
+test("publications of other programs are shown as text and cannot impersonate", async () => {
   const page = await browser.tab(at("programs"));
   await people(page, 1);
   await say(page, "mine");
@@ -244,7 +244,7 @@ test("what other programs publish is shown as text; nobody can pass for another"
   await page.context().close();
 });
 
-test("10,000 messages: the page keeps the newest thousand", async () => {
+test("of 10,000 messages the page keeps the newest thousand", async () => {
   const page = await browser.tab(at("flood"));
   await people(page, 1);
   for (let start = 0; start < 10_000; start += 1_000) {
@@ -256,7 +256,7 @@ test("10,000 messages: the page keeps the newest thousand", async () => {
     (count) => count === 1_000,
     "a thousand",
   );
-  await page.getByText("What was said before is not kept here.").waitFor();
+  await page.getByText("Earlier messages are not kept.").waitFor();
   await say(page, "still quick");
   await page.locator(".pending").waitFor({ state: "detached" });
   await page.context().close();

@@ -3,37 +3,40 @@ import type { Outbox } from "./outbox.ts";
 import { BEACON_MS, People, type Person } from "./people.ts";
 import { decodePacket, describeBinary, encodePacket, type Packet } from "./wire.ts";
 
-/** One message as it is shown. */
+/** A message as it is displayed. */
 export interface ChatMessage {
   readonly id: string;
-  /** Who wrote it; undefined if it was no page like this one. */
+  /** The author; undefined if the message was not sent by a page like this one. */
   readonly from: Person | undefined;
   readonly own: boolean;
   readonly text: string;
-  /** As Date.now(): when it came, since the clocks of others may be wrong; of what was said before, when its writer says. */
+  /**
+   * Unix time in ms. Live messages have the time of receipt, because other clocks may be wrong;
+   * messages of history have the author's time.
+   */
   readonly at: number;
-  /** Others have it. One's own is shown before that. */
+  /** Whether others have received it. Own messages are displayed before that. */
   readonly delivered: boolean;
 }
 
-/** What a chat tells its view. */
+/** Notifications of a chat to its views. */
 export interface ChatListener {
   stateChanged(state: LinkState): void;
-  /** `count` may be more than are listed. Who looks at it is the first. */
+  /** `count` may exceed the length of the list. The user of this page is the first entry. */
   peopleChanged(people: readonly Person[], count: number): void;
   message(message: ChatMessage): void;
-  /** One of our own messages has reached everybody; or is given up. */
+  /** An own message has reached everyone, or was given up. */
   delivered(id: string): void;
   failed(id: string): void;
-  /** There was no connection for that many milliseconds; what others said meanwhile is not known. */
+  /** There was no connection for so many ms. Messages sent by others meanwhile are unknown. */
   missed(milliseconds: number): void;
 }
 
 const MOST_KNOWN_IDS = 2_000;
-const HELLO_ANSWER_MS = 20; // per person there: so that not all answer a newcomer at once
+const HELLO_ANSWER_MS = 20; // ms for each person present, so that not all answer a newcomer at once
 const LONGEST_ANSWER_MS = 3_000;
 
-/** Everybody on this server, over its plain broadcast route. */
+/** A chat with all clients of the server, over its broadcast route. */
 export class Chat implements LinkListener {
   private readonly client = newId();
   private name: string;
@@ -41,7 +44,7 @@ export class Chat implements LinkListener {
   private readonly link: Link;
   private readonly people = new People();
   private readonly outbox: Outbox;
-  /** Ids of messages that were shown: one that is sent again is not shown again. */
+  /** IDs of displayed messages. A message that is sent again is not displayed again. */
   private readonly known = new Set<string>();
   private beaconTimer: number | undefined;
   private answerTimer: number | undefined;
@@ -59,7 +62,7 @@ export class Chat implements LinkListener {
     this.link.tryNow();
   }
 
-  /** Says goodbye. */
+  /** Announces that this page leaves, and closes the connection. */
   close(): void {
     this.send({ type: "bye", client: this.client });
     if (this.link.state.kind === "open") this.lostAt = Date.now();
@@ -67,7 +70,7 @@ export class Chat implements LinkListener {
     this.quieten();
   }
 
-  /** Finds out whether the connection is still one. */
+  /** Checks whether the connection is still alive. */
   check(): void {
     if (this.link.state.kind === "open") this.beacon();
     else this.link.tryNow();
@@ -81,7 +84,10 @@ export class Chat implements LinkListener {
     this.send({ type: "here", client: this.client, name });
   }
 
-  /** Says something to all; once there is a connection, if there is none. False: too much waits already. */
+  /**
+   * Sends a message to everyone, or queues it until there is a connection. Returns false if too
+   * many are queued.
+   */
   say(text: string): boolean {
     if (this.outbox.full) return false;
     const id = newId();
@@ -115,7 +121,7 @@ export class Chat implements LinkListener {
   private packet(packet: Packet): void {
     const { client, type } = packet;
     if (type === "message") this.incoming(packet);
-    // our own words about ourselves come back as everybody's do
+    // own announcements are received like those of others
     if (client === this.client) return;
     const changed = type === "bye" ? this.people.left(client) : this.people.seen(client, packet.name, Date.now());
     if (changed) this.tellPeople();
@@ -156,7 +162,7 @@ export class Chat implements LinkListener {
     this.link.expectAnswer();
   }
 
-  /** Tells a newcomer that we are here; several newcomers at a time get one answer. */
+  /** Announces this page to a newcomer. Several newcomers at the same time get one announcement. */
   private answerSoon(): void {
     const spread = Math.min(LONGEST_ANSWER_MS, HELLO_ANSWER_MS * this.people.size);
     this.answerTimer ??= setTimeout(() => {
@@ -193,7 +199,7 @@ export class Chat implements LinkListener {
   }
 }
 
-/** Not crypto.randomUUID: that is only there on pages from https: and this machine. */
+/** Creates an ID. crypto.randomUUID only exists on https: pages and on localhost. */
 export function newId(): string {
   return Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(36).padStart(2, "0")).join("");
 }

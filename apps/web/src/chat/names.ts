@@ -1,20 +1,24 @@
-/** Names of people: what they may be, and one for those who have not chosen theirs. */
+/** Names of people: validation, and a generated name for those who have not chosen one. */
 
-export const MAX_NAME_LENGTH = 32; // characters as people count them, or nearly: code points
+export const MAX_NAME_LENGTH = 32; // code points
 
 const FIRST = "Amber Bold Brisk Calm Clear Curious Deft Early Gentle Glad Keen Kind Late Lucid Merry Mild Neat Nimble Patient Quick Quiet Steady Sunny Warm".split(" "); // prettier-ignore
 const SECOND = "Badger Crane Dormouse Falcon Finch Fox Gecko Hare Heron Ibis Jay Kestrel Lark Lynx Marten Newt Otter Owl Plover Robin Seal Stoat Swift Wren".split(" "); // prettier-ignore
 
-/** Something like "Quiet Heron". `random` gives numbers from 0 to less than 1. */
+/** Returns a name such as "Quiet Heron". `random` returns numbers from 0 to below 1. */
 export function friendlyName(random: () => number): string {
   const pick = (words: readonly string[]): string => words[Math.floor(random() * words.length)] ?? "";
   return `${pick(FIRST)} ${pick(SECOND)}`;
 }
 
-// Format characters but the joiners, which emoji and some scripts need; controls; letters that show nothing.
+// Format characters except the joiners, which emoji and some scripts need; control characters;
+// letters without a glyph.
 const UNSEEN = /(?![\u200c\u200d])[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Zl}\p{Zp}\u115f\u1160\u3164\uffa0]+/gu;
 
-/** A name as it may be shown: one line, nothing invisible, not too long. Undefined if nothing is left of it. */
+/**
+ * Cleans a name for display: one line, no invisible characters, limited length. Returns undefined
+ * if nothing is left.
+ */
 export function cleanName(text: string, most: number = MAX_NAME_LENGTH): string | undefined {
   const line = text.replace(UNSEEN, " ").replace(/\s+/gu, " ").trim();
   const short = [...line].slice(0, most).join("").trim();

@@ -1,9 +1,14 @@
-/** What was written here and has not come back yet: since everything comes back, it has not reached the others either. */
+/**
+ * Own messages that have not come back. The server returns every message, so they have not reached
+ * others either.
+ */
 
-/** How often a message is sent before it is given up: something about it may be what ends the connection. */
+/**
+ * Attempts to send a message before it is given up. The message may be what ends the connection.
+ */
 const MOST_TRIES = 3;
 
-/** How many may wait. */
+/** Maximum number of queued messages. */
 const MOST_WAITING = 50;
 
 export interface Unsent {
@@ -22,23 +27,25 @@ export class Outbox {
     this.waiting.set(id, { text, tries: 0 });
   }
 
-  /** All that waits, oldest first. */
+  /** All queued messages, oldest first. */
   list(): Unsent[] {
     return [...this.waiting].map(([id, { text }]) => ({ id, text }));
   }
 
-  /** It came back. False: it is not one of those that wait. */
+  /** Removes a message that came back. Returns false if it was not queued. */
   confirm(id: string): boolean {
     return this.waiting.delete(id);
   }
 
-  /** It is about to be sent. */
+  /** Records that the message is being sent. */
   tried(id: string): void {
     const entry = this.waiting.get(id);
     if (entry !== undefined) entry.tries++;
   }
 
-  /** With a new connection: what to send (again), oldest first, and what is given up. */
+  /**
+   * Called with a new connection. Returns the messages to send, oldest first, and those given up.
+   */
   again(): { readonly send: readonly Unsent[]; readonly givenUp: readonly string[] } {
     const send: Unsent[] = [];
     const givenUp: string[] = [];

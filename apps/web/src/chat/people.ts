@@ -1,12 +1,17 @@
-/** Who is here, as far as they have said so: everybody repeats it, and is gone when that stops. */
+/**
+ * The people present. Each page repeats its announcement; when announcements stop, the person is
+ * removed.
+ */
 
-/** How often a page says that it is here. Browsers let a page in the background act once a minute at worst. */
+/**
+ * Interval of a page's announcements in ms. Browsers run background pages at least once a minute.
+ */
 export const BEACON_MS = 40_000;
 
-/** How long that holds: one beacon may be lost. */
+/** How long an announcement is valid in ms. One may be lost. */
 const HOLDS_MS = 130_000;
 
-/** Beyond this many nobody is added: whoever invents clients can't fill the memory. */
+/** Maximum number of people, so that invented clients cannot fill the memory. */
 const MOST = 1_000;
 
 export interface Person {
@@ -17,7 +22,7 @@ export interface Person {
 export class People {
   private readonly until = new Map<string, { readonly name: string; readonly until: number }>();
 
-  /** Whether that changes what `list` gives. */
+  /** Returns whether the result of `list` changes. */
   seen(client: string, name: string, now: number): boolean {
     const before = this.until.get(client);
     if (before === undefined && this.until.size >= MOST) return false;
@@ -29,7 +34,7 @@ export class People {
     return this.until.delete(client);
   }
 
-  /** Forgets those who have said nothing for too long. */
+  /** Removes people whose announcement has expired. */
   expire(now: number): boolean {
     let changed = false;
     for (const [client, { until }] of this.until) if (until <= now) changed = this.until.delete(client) || changed;

@@ -1,8 +1,8 @@
 import { cleanName } from "./names.ts";
 
 /**
- * What pages say to each other over `/ws`, where every message goes to everybody and the server adds nothing: JSON objects with
- * `chat: 1`. Whatever else comes is from other programs, and shown as it is.
+ * The messages between pages over `/ws`, where every message goes to everyone unchanged: JSON
+ * objects with `chat: 1`. Other messages come from other programs and are displayed as they are.
  */
 export type Packet =
   | {
@@ -12,9 +12,9 @@ export type Packet =
       readonly id: string;
       readonly text: string;
     }
-  /** I have come; say that you are here. */
+  /** Announces a newcomer and asks the others to announce themselves. */
   | { readonly type: "hello"; readonly client: string; readonly name: string }
-  /** I am here, and called so. */
+  /** Announces presence and name. */
   | { readonly type: "here"; readonly client: string; readonly name: string }
   | { readonly type: "bye"; readonly client: string };
 
@@ -25,7 +25,10 @@ export function encodePacket(packet: Packet): string {
   return JSON.stringify({ chat: VERSION, ...packet });
 }
 
-/** A packet; `foreign` if it is none of ours; `ignored` if it is one that only a later page understands. */
+/**
+ * Decodes a message. Returns `foreign` for messages of other programs, `ignored` for those of a
+ * later version of the page.
+ */
 export function decodePacket(data: string): Packet | "foreign" | "ignored" {
   const value = parseObject(data);
   if (value === undefined || typeof value.chat !== "number") return "foreign";
@@ -48,7 +51,7 @@ function parseObject(data: string): Readonly<Record<string, unknown>> | undefine
   }
 }
 
-/** Bytes that no page has sent, in words. */
+/** Describes bytes of a foreign message. */
 export function describeBinary(bytes: Uint8Array): string {
   const shown = Array.from(bytes.subarray(0, 16), (byte) => byte.toString(16).padStart(2, "0")).join(" ");
   const count = bytes.length === 1 ? "1 byte" : `${bytes.length.toLocaleString("en")} bytes`;

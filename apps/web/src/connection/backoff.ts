@@ -1,24 +1,24 @@
-/** When to try again: times in milliseconds. */
+/** Delays before reconnecting, in ms. */
 
 const BASE_MS = 1_000;
 const MOST_MS = 30_000;
 
-/** A connection that held this long was a success: the next failure starts again at the shortest delays. */
+/** A connection that lasted this long resets the delay. */
 export const STABLE_MS = 10_000;
 
-/** Service Restart asks for a randomized delay of 5 to 30 s (the registration of close code 1012). */
+/** Close code 1012 (Service Restart) asks for a random delay of 5 to 30 s. */
 const RESTART_MS = [5_000, 30_000] as const;
 
-/** Try Again Later comes from a server that has too much to do (1013). */
+/** Close code 1013 (Try Again Later) comes from an overloaded server. */
 const OVERLOAD_MS = [15_000, 60_000] as const;
 
 /**
- * How long to wait before the next try. Full jitter: anything from nothing to a ceiling that doubles with each failure, so that the clients
- * of a server that comes back don't all come back at once.
+ * Returns the delay before the next attempt. It uses full jitter: a random delay up to a limit that
+ * doubles with each failure. Clients of a restarted server then do not all reconnect at once.
  *
- * @param failures how often it has failed in a row, this time included: 1 or more
- * @param closeCode with which the connection ended
- * @param random from 0 to less than 1
+ * @param failures number of consecutive failures, including this one: 1 or more
+ * @param closeCode close code of the connection
+ * @param random from 0 to below 1
  */
 export function retryDelay(failures: number, closeCode: number, random: number): number {
   if (closeCode === 1012) return between(RESTART_MS, random);
@@ -27,7 +27,10 @@ export function retryDelay(failures: number, closeCode: number, random: number):
   return Math.round(random * ceiling);
 }
 
-/** Without a network a try can only succeed on this machine: they are few, and the browser says when it is back. */
+/**
+ * Delay without a network. Only a server on this machine can be reached then, and the browser
+ * reports when the network is back.
+ */
 export const OFFLINE_DELAY_MS = MOST_MS;
 
 function between([least, most]: readonly [number, number], random: number): number {

@@ -1,11 +1,11 @@
 import { Retries } from "./retries.ts";
 
-/** `reason` is a sentence; `until` a time as in Date.now(). */
+/** `reason` is a sentence, `until` a Unix time in ms. */
 export type LinkState =
   | { readonly kind: "connecting"; readonly reason: string | undefined }
   | { readonly kind: "open" }
   | { readonly kind: "waiting"; readonly reason: string; readonly until: number }
-  /** The other side wants no further try; people may. */
+  /** The server does not want reconnects. The user may still try. */
   | { readonly kind: "stopped"; readonly reason: string };
 
 export interface LinkListener {
@@ -14,11 +14,12 @@ export interface LinkListener {
 }
 
 const CONNECT_TIMEOUT_MS = 10_000;
-const SILENCE_MS = 8_000; // that may follow a message which has to come back
+const SILENCE_MS = 8_000; // ms for a reply, after a message that requires one
 
 /**
- * A WebSocket that comes back: it says why it went and when it tries again, and notices when the server answers no more. Messages are
- * not kept for later; whoever sends them knows which ones still matter.
+ * A WebSocket that reconnects. It reports why a connection ended and when it reconnects, and
+ * detects a server that no longer replies. It does not queue messages; the sender knows which ones
+ * are still relevant.
  */
 export class Link {
   state: LinkState = { kind: "connecting", reason: undefined };
@@ -35,7 +36,7 @@ export class Link {
     this.listener = listener;
   }
 
-  /** Connects, unless that is done or under way. */
+  /** Connects, unless connected or connecting. */
   tryNow(): void {
     if (this.socket !== undefined) return;
     clearTimeout(this.retryTimer);
@@ -63,26 +64,29 @@ export class Link {
     this.become({ kind: "connecting", reason });
   }
 
-  /** Sends, if there is a connection; whether there was one. */
+  /** Sends a message if there is a connection. Returns whether there was one. */
   send(data: string): boolean {
     if (this.socket?.readyState !== WebSocket.OPEN) return false;
     this.socket.send(data);
     return true;
   }
 
-  /** Something was sent that has to come back: if nothing at all comes, the connection is dead, whatever the browser thinks. */
+  /**
+   * Starts waiting for a reply. If nothing arrives in time, the connection is considered dead,
+   * whatever the browser reports.
+   */
   expectAnswer(): void {
     if (this.silenceTimer !== undefined || this.state.kind !== "open") return;
     const due = Date.now() + SILENCE_MS;
     this.silenceTimer = setTimeout(() => {
       this.silenceTimer = undefined;
-      // This timer is late after a machine's sleep, and what has come meanwhile is only now being read.
+      // After the machine slept this timer is late, and received data is only now being read.
       if (Date.now() > due + 2_000) this.expectAnswer();
       else this.giveUp();
     }, SILENCE_MS);
   }
 
-  /** Ends it for good, or until `tryNow`. */
+  /** Closes the connection until `tryNow`. */
   close(): void {
     const { socket } = this;
     this.forget();
@@ -99,7 +103,7 @@ export class Link {
   private giveUp(): void {
     const { socket } = this;
     if (socket === undefined) return;
-    // A closing handshake with nobody takes the browser a while: it ends for us now.
+    // The browser waits for a closing handshake with a dead peer; do not wait for the browser.
     socket.close();
     this.ended(1006, "", true, true);
   }

@@ -1,13 +1,16 @@
 import { OFFLINE_DELAY_MS, retryDelay, STABLE_MS } from "./backoff.ts";
 import { type Ending, explainEnding } from "./reason.ts";
 
-/** What follows from the end of a connection: a sentence for people, and in how many milliseconds to try again. */
+/**
+ * The result of a lost connection: a sentence for the user, and the delay in ms before the next
+ * attempt.
+ */
 export interface Consequence {
   readonly reason: string;
   readonly delay: number;
 }
 
-/** Counts failures: a connection that held for a while was a success. */
+/** Counts consecutive failures. A connection that lasted long enough resets the count. */
 export class Retries {
   private failures = 0;
   private openedAt = 0;

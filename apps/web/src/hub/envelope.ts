@@ -2,18 +2,18 @@ import type { ClientInfo } from "centrifuge";
 import type { Person } from "../chat/people.ts";
 import { cleanName } from "../chat/names.ts";
 
-/** What this page publishes to a room. Who wrote it is said by the server: the client id, and the name that it was given. */
+/** What this page publishes to a room. The server adds the author: client ID and name. */
 export interface Envelope {
   readonly id: string;
   readonly text: string;
-  /** Unix time, ms, by the clock of whoever wrote it. */
+  /** Unix time in ms by the author's clock. */
   readonly at: number;
 }
 
 const ID = /^[\w-]{8,64}$/;
 const EARLIEST = Date.UTC(2020, 0);
 
-/** A publication of a page; or, with no id, what other programs have published, as text. */
+/** Decodes a publication. Publications of other programs have no ID and are displayed as text. */
 export function readEnvelope(data: unknown, now: number): Omit<Envelope, "id"> & { readonly id: string | undefined } {
   if (typeof data === "string") return { id: undefined, text: data, at: now };
   if (typeof data !== "object" || data === null || !("text" in data) || typeof data.text !== "string") {
@@ -24,7 +24,7 @@ export function readEnvelope(data: unknown, now: number): Omit<Envelope, "id"> &
   return { id, text: data.text, at: claimed >= EARLIEST && claimed <= now ? claimed : now };
 }
 
-/** Who that is. The name is what they say, the id the server's. */
+/** Returns the author of a publication. The author chose the name; the server assigned the ID. */
 export function personOf({ client, connInfo }: ClientInfo): Person {
   const info: unknown = connInfo;
   const named = typeof info === "object" && info !== null && "name" in info && typeof info.name === "string";

@@ -2,23 +2,24 @@ import { Centrifuge } from "centrifuge";
 import type { LinkState } from "../connection/link.ts";
 import { Retries } from "../connection/retries.ts";
 
-/** Codes of the client library for what it notices itself. */
+/** Codes of the client library for errors that it detects itself. */
 const NO_PING = 2;
 const NO_ANSWER_TO_SUBSCRIBE = 3;
-const TIMEOUT = 1; // of a command
+const TIMEOUT = 1; // ms for the reply to a command
 
 const COMMAND_TIMEOUT_MS = 8_000;
 
 /**
- * The connection to the hub. The client library speaks the protocol and recovers what was missed; when to try again is decided here, so that
- * the page can say when that is, and the reasons are those of the WebSocket, which say more.
+ * The connection to the hub. The client library implements the protocol and recovers missed
+ * messages. This class decides when to reconnect, so that the page can show the time, and derives
+ * the reasons from the WebSocket, which has more information.
  */
 export class HubLink {
   state: LinkState = { kind: "connecting", reason: undefined };
-  /** The id that the server has given this connection. */
+  /** The ID that the server assigned to this connection. */
   clientId = "";
   readonly client: Centrifuge;
-  /** What to do with a new state, and with a new id. */
+  /** Listeners for a new state and a new client ID. */
   onState: (state: LinkState) => void = () => undefined;
   onClientId: (id: string) => void = () => undefined;
   private readonly retries = new Retries();
@@ -38,7 +39,7 @@ export class HubLink {
           watch(this);
         }
       },
-      // these events are the page's to act on
+      // without the library's reaction: this class handles these events
       networkEventTarget: new EventTarget(),
       pageEventTarget: new EventTarget(),
     });
@@ -60,7 +61,7 @@ export class HubLink {
     });
   }
 
-  /** Connects, unless that is done or under way. */
+  /** Connects, unless connected or connecting. */
   open(): void {
     this.wanted = true;
     if (this.socket !== undefined) return;
@@ -70,7 +71,7 @@ export class HubLink {
     this.client.connect();
   }
 
-  /** Ends it until `open`. */
+  /** Closes the connection until `open`. */
   close(): void {
     this.wanted = false;
     clearTimeout(this.retryTimer);
@@ -79,7 +80,7 @@ export class HubLink {
     this.become({ kind: "connecting", reason: undefined });
   }
 
-  /** A name goes with a connection: another one takes another connection, which goes on where this one was. */
+  /** Changes the name. A name belongs to a connection, so this reconnects and resumes. */
   rename(name: string): void {
     this.client.setData({ name });
     if (this.socket === undefined) return;
@@ -88,12 +89,15 @@ export class HubLink {
     this.open();
   }
 
-  /** The browser says that there is no network: what is open is not worth much, and nothing is lost by coming back. */
+  /** Reconnects when the browser reports no network. Nothing is lost by that. */
   offline(): void {
     if (this.socket !== undefined) this.ended(0, "", true);
   }
 
-  /** A command that the server has to answer: if it doesn't, the connection is dead, whatever the browser thinks. */
+  /**
+   * Waits for the reply to a command. If none arrives in time, the connection is considered dead,
+   * whatever the browser reports.
+   */
   async answered<T>(command: Promise<T>): Promise<T> {
     const { socket } = this;
     try {
@@ -108,7 +112,7 @@ export class HubLink {
     this.socket = socket;
     let wasOpen = false;
     socket.addEventListener("open", () => (wasOpen = true));
-    // before the library's own listener, which then has nothing left to do
+    // runs before the library's own listener, which then finds nothing to do
     socket.addEventListener("close", ({ code, reason }) => {
       if (socket === this.socket) this.ended(code, reason, wasOpen, false, isFinal(code));
     });
@@ -132,12 +136,12 @@ export class HubLink {
   }
 }
 
-/** After these close codes of the protocol a client stays away. */
+/** Returns whether the client must stay disconnected after this close code of the protocol. */
 function isFinal(code: number): boolean {
   return (code >= 3500 && code < 4000) || (code >= 4500 && code < 5000);
 }
 
-/** The code of an error of the client library. */
+/** Returns the code of an error of the client library. */
 export function codeOf(error: unknown): number {
   return typeof error === "object" && error !== null && "code" in error && typeof error.code === "number"
     ? error.code

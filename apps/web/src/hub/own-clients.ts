@@ -1,14 +1,14 @@
 const MOST = 100;
 
-/** Where the ids are kept, so that a reload does not forget them. */
+/** Where the IDs are stored, so that they survive a reload. */
 export interface Store {
   read(): string | null;
   keep(ids: string): void;
 }
 
 /**
- * The ids that the server has given this tab's connections: what was published by one of them is ours. Nobody else can publish with
- * them.
+ * The client IDs that the server assigned to this tab. Publications with one of them are own
+ * messages; no one else can publish with them.
  */
 export class OwnClients {
   private readonly store: Store;

@@ -1,16 +1,16 @@
 import type { Person } from "../chat/people.ts";
 
-/** Of more people than that only the number is known. */
+/** Above this number only the count is kept. */
 export const MOST_LISTED = 500;
 
-/** Who is in a room: a list that was asked for, and what came and went since then. */
+/** The people in a room: a requested list, and the joins and leaves since then. */
 export class Presence {
-  /** There has been a list: until then nothing that is known is worth telling. */
+  /** Whether a list has been received. Before that nothing is reported. */
   isKnown = false;
   private readonly people = new Map<string, Person>();
-  /** What happened since the list was asked for: the list may be older or newer than each of these. */
+  /** Events since the list was requested. The list may be older or newer than each of them. */
   private since: { readonly joined: Map<string, Person>; readonly left: Set<string> } | undefined;
-  /** More than are worth a list: only their number is known. */
+  /** Whether there are too many for a list. Then only the count is known. */
   private counted: number | undefined;
 
   asked(): void {
@@ -23,7 +23,7 @@ export class Presence {
     this.isKnown = true;
     this.people.clear();
     for (const person of [...people, ...joined.values()]) {
-      // a client id comes only once: who has left does not come again
+      // client IDs are not reused: one that has left does not return
       if (!left.has(person.client)) this.people.set(person.client, person);
     }
   }
@@ -48,7 +48,7 @@ export class Presence {
     else this.counted--;
   }
 
-  /** There was no connection: anybody may have come or gone. */
+  /** Discards the list after a lost connection, because anyone may have joined or left. */
   forget(): void {
     this.isKnown = false;
   }
@@ -57,7 +57,9 @@ export class Presence {
     return Math.max(0, this.counted ?? this.people.size);
   }
 
-  /** `first` first, the others by name; empty if only their number is known. */
+  /**
+   * Returns the people, `first` at the front, the others by name. Empty if only the count is known.
+   */
   list(first: string): Person[] {
     const rank = ({ client }: Person): number => (client === first ? 0 : 1);
     return [...this.people.values()].sort((a, b) => rank(a) - rank(b) || a.name.localeCompare(b.name));

@@ -8,31 +8,40 @@ import type { OwnClients } from "./own-clients.ts";
 import { MOST_LISTED, Presence } from "./presence.ts";
 import { SAY_EVERY_MS, Typing } from "./typing.ts";
 
-/** What a room of the hub tells its view, beyond what any chat does. */
+/** Notifications of a room to its views, in addition to those of a chat. */
 export interface RoomListener extends ChatListener {
-  /** These are typing. */
+  /** The people who are typing. */
   typing(names: readonly string[]): void;
-  /** What was said before: after what is shown, or `before` it. */
+  /** Messages of history: after what is displayed, or `before` it. */
   past(messages: readonly ChatMessage[], before: boolean): void;
-  /** Whether there is more to be had by `earlier`. */
+  /** Whether `earlier` can load more. */
   earlierChanged(more: boolean): void;
-  /** The server does not let us in, or has put us out; that is final. */
+  /** The server denied access or ended the subscription. This is final. */
   refused(reason: string): void;
-  /** There was no connection for `milliseconds`; then comes what others wrote meanwhile: so many messages. */
+  /**
+   * There was no connection for `milliseconds`. The next `count` messages are those missed
+   * meanwhile.
+   */
   recovered(milliseconds: number, count: number): void;
-  /** What was written meanwhile can't be had, or not all of it. `anew`: the server knows nothing of the time before. */
+  /**
+   * Missed messages are not available, or not all of them. `anew`: the server has lost its history.
+   */
   lost(milliseconds: number | undefined, anew: boolean): void;
 }
 
-const PAGE = 100; // messages of the past that are asked for at a time
-const MOST_AGAIN = 300; // of them after a loss
-const PEOPLE_MS = 30; // within which who comes and goes is told together
+const PAGE = 100; // messages requested from history at a time
+const MOST_AGAIN = 300; // messages requested after a loss
+const PEOPLE_MS = 30; // ms during which joins and leaves are collected
 const MOST_KNOWN_IDS = 4_000;
-const RETRY_MS = 1_000; // after an error that the server calls temporary
-const TEMPORARY = 100; // codes of errors that may not be there the next time: below are those of the client library
+const RETRY_MS = 1_000; // ms before retrying after a temporary error
+// lowest code of temporary errors of the server; lower codes belong to the client library
+const TEMPORARY = 100;
 const TOO_MANY_REQUESTS = 111;
 
-/** A room: a channel of the hub with history, presence and recovery, and a second one beside it that tells who is typing. */
+/**
+ * A room: a channel of the hub with history, presence and recovery, and a second channel for typing
+ * indicators.
+ */
 export class Room {
   private readonly link: HubLink;
   private readonly own: OwnClients;
@@ -42,19 +51,19 @@ export class Room {
   private readonly typingChannel: Subscription;
   private readonly presence = new Presence();
   private readonly typists = new Typing();
-  /** Ids of messages that were shown: one that is sent again is not shown again. */
+  /** IDs of displayed messages. A message that is sent again is not displayed again. */
   private readonly known = new Set<string>();
-  /** What comes while the past is asked for; undefined: it is known. */
+  /** Messages received while history is requested; undefined when history is known. */
   private waiting: PublicationContext[] | undefined = [];
-  /** What came by recovery, which all comes in one turn. */
+  /** Recovered messages. They all arrive in one event-loop tick. */
   private missed: PublicationContext[] | undefined;
   private oldest: number | undefined;
   private epoch = "";
   private lostAt: number | undefined;
   private isEntered = false;
-  /** The connection went for a reason that people were told of. */
+  /** Whether the user was told why the connection was lost. */
   private inTrouble = false;
-  /** The server has put us out. */
+  /** Whether the server ended the subscription. */
   private isOut = false;
   private saidTypingAt = 0;
   private typingTimer: number | undefined;
@@ -98,7 +107,7 @@ export class Room {
     this.typingChannel.subscribe();
   }
 
-  /** Leaves the room. What has not been delivered stays in the outbox. */
+  /** Leaves the room. Undelivered messages stay in the outbox. */
   close(): void {
     this.closed = true;
     clearTimeout(this.typingTimer);
@@ -122,13 +131,16 @@ export class Room {
     this.listener.stateChanged(state);
   }
 
-  /** Finds out whether the connection is still one. */
+  /** Checks whether the connection is still alive. */
   check(): void {
     if (this.isIn) this.askPresence();
     else this.link.open();
   }
 
-  /** Says something to all; once we are in, if we are not. False: too much waits already. */
+  /**
+   * Sends a message to everyone, or queues it until there is a subscription. Returns false if too
+   * many are queued.
+   */
   say(text: string): boolean {
     if (this.outbox.full) return false;
     const envelope = { id: newId(), text, at: Date.now() };
@@ -140,16 +152,16 @@ export class Room {
     return true;
   }
 
-  /** Something was typed; or `typing` is false, and all of it deleted. */
+  /** Reports that the user typed, or with `typing` false that the text was deleted. */
   typing(typing: boolean): void {
     const now = Date.now();
     if (!this.isIn || (typing ? now - this.saidTypingAt < SAY_EVERY_MS : this.saidTypingAt === 0)) return;
     this.saidTypingAt = typing ? now : 0;
-    // nothing hangs on it
+    // a failure has no consequence
     this.typingChannel.publish({ typing }).catch(() => undefined);
   }
 
-  /** Asks for what was said before what is shown. */
+  /** Requests the history before the first displayed message. */
   async earlier(): Promise<void> {
     const { oldest, epoch } = this;
     if (oldest === undefined) return;
@@ -161,7 +173,7 @@ export class Room {
       this.oldest = publications.at(-1)?.offset ?? oldest;
       this.listener.earlierChanged(publications.length === PAGE);
     } catch {
-      // the epoch is another one, or there is no connection, which shows elsewhere
+      // the epoch has changed, or there is no connection; both are shown elsewhere
       if (!this.closed) this.listener.earlierChanged(!this.isIn);
     }
   }
@@ -181,7 +193,7 @@ export class Room {
     this.askPresence();
     if (wasRecovering && recovered && this.waiting === undefined) {
       this.missed = [];
-      // the library hands on what was recovered before it does anything else
+      // the library delivers recovered messages before anything else
       queueMicrotask(() => this.caughtUp(away, inTrouble));
       return;
     }
@@ -193,13 +205,16 @@ export class Room {
     const missed = this.missed ?? [];
     this.missed = undefined;
     const others = missed.filter((each) => !this.isOwn(each) && !this.isKnown(each)).length;
-    // where nobody has seen it go, that nothing was missed is no news
+    // report an empty recovery only if the user saw the connection lost
     if (away !== undefined && (inTrouble || others > 0)) this.listener.recovered(away, others);
     for (const publication of missed) this.receive(publication);
     this.deliverAll();
   }
 
-  /** `lost`: what comes is added to what is shown, and nothing can be put before that any more. */
+  /**
+   * Requests history. With `lost` the messages are appended, and nothing can be inserted before
+   * them any more.
+   */
   private async askPast(lost: boolean): Promise<void> {
     this.waiting = [];
     const { channel, epoch } = this;
@@ -213,7 +228,8 @@ export class Room {
       for (const publication of this.waiting)
         if ((publication.offset ?? Infinity) > reply.offset) this.receive(publication);
     } catch (error) {
-      // without a connection the next one asks again; else there is no history, or it is not for us
+      // without a connection, the next one requests again; otherwise there is no history or no
+      // permission
       if (this.closed || !this.isIn || codeOf(error) < TEMPORARY) return;
       for (const publication of this.waiting) this.receive(publication);
     }
@@ -237,7 +253,7 @@ export class Room {
     for (const message of this.unknown([publication])) this.listener.message({ ...message, at: Date.now() });
   }
 
-  /** As messages, those that are not shown yet. */
+  /** Converts publications that are not displayed yet to messages. */
   private unknown(publications: readonly PublicationContext[]): ChatMessage[] {
     const now = Date.now();
     return publications.flatMap((publication) => {
@@ -246,7 +262,7 @@ export class Room {
       if (id !== undefined) {
         if (own) this.outbox.confirm(id);
         if (this.known.has(id)) {
-          // it may be shown as waiting, though who waited for it was this room as it was entered before
+          // it may be displayed as queued by an earlier visit of this room
           if (own) this.listener.delivered(id);
           return [];
         }
@@ -272,7 +288,9 @@ export class Room {
     this.listener.message({ id, from: undefined, own: true, text, at, delivered: false });
   }
 
-  /** What had not come back when the connection went: now it is known that it never arrived. */
+  /**
+   * Sends messages again that had not come back when the connection was lost: they never arrived.
+   */
   private deliverAll(): void {
     const { send, givenUp } = this.outbox.again();
     for (const id of givenUp) this.listener.failed(id);
@@ -287,7 +305,7 @@ export class Room {
       if (this.outbox.confirm(id) && !this.closed) this.listener.delivered(id);
     } catch (error) {
       const code = codeOf(error);
-      // The connection went: whether it arrived will be seen when there is one again.
+      // The connection was lost: whether the message arrived is known after the next recovery.
       if (this.closed || code < TEMPORARY) return;
       if (code === TEMPORARY || code === TOO_MANY_REQUESTS) {
         clearTimeout(this.retryTimer);
@@ -312,12 +330,12 @@ export class Room {
         }
         if (!this.closed) this.tellPeople();
       })
-      // without a connection, or where the namespace has no presence, nobody knows
+      // without a connection, or without presence in the namespace, the list is unknown
       .catch(() => undefined);
   }
 
   private tellPeople(): void {
-    // when a server comes back, hundreds join at once
+    // when a server restarts, hundreds of clients join at once
     this.peopleTimer ??= setTimeout(() => {
       this.peopleTimer = undefined;
       if (this.presence.isKnown)

@@ -1,11 +1,11 @@
 import type { Person } from "../chat/people.ts";
 
-/** How often it is said that somebody goes on typing, and how long that holds. */
+/** Interval of typing indicators, and how long one is valid, in ms. */
 export const SAY_EVERY_MS = 3_000;
 const HOLDS_MS = 6_000;
-const MOST = 50; // beyond whom nobody is added
+const MOST = 50; // maximum number of people
 
-/** Who is typing, as far as they have said so lately. */
+/** The people who announced recently that they are typing. */
 export class Typing {
   private readonly until = new Map<string, { readonly name: string; readonly until: number }>();
 
@@ -13,7 +13,7 @@ export class Typing {
     if (this.until.size < MOST || this.until.has(client)) this.until.set(client, { name, until: now + HOLDS_MS });
   }
 
-  /** Has said it, or gone, or thought better of it. */
+  /** Removes a person who sent a message, left, or deleted the text. */
   stopped(client: string): void {
     this.until.delete(client);
   }
@@ -22,7 +22,7 @@ export class Typing {
     this.until.clear();
   }
 
-  /** When the next one is to be forgotten. */
+  /** Returns when the next entry expires. */
   next(): number | undefined {
     const times = [...this.until.values()].map(({ until }) => until);
     return times.length === 0 ? undefined : Math.min(...times);

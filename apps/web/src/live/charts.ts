@@ -1,20 +1,20 @@
 import { type Line, sum, worst } from "./series.ts";
 
-/** One plot: what it is called, how its numbers are written, its lines. */
+/** A plot: title, number format, lines. */
 export interface Chart {
   readonly title: string;
   readonly lines: readonly { readonly name: string; readonly value: Line }[];
   readonly write: (value: number) => string;
-  /** The scale reaches at least so far up: what is next to nothing should look like it. */
+  /** Minimum upper end of the scale, so that tiny values look tiny. */
   readonly least: number;
-  /** What may lie between two lines of the grid. */
+  /** Possible distances between grid lines. */
   readonly steps: number[];
 }
 
 const TENS = [0.5, ...Array.from({ length: 12 }, (_, power) => [1, 2, 5].map((digit) => digit * 10 ** power)).flat()];
 const TWOS = Array.from({ length: 50 }, (_, power) => 2 ** power);
 
-/** Several nodes add up where that makes sense; of the others, the worst. */
+/** Values of several nodes are summed where that makes sense; otherwise the worst value is used. */
 export const CHARTS: readonly Chart[] = [
   {
     title: "Connections",
@@ -51,7 +51,7 @@ export const CHARTS: readonly Chart[] = [
     steps: TENS,
   },
   {
-    title: "Waiting to be written",
+    title: "Queued output",
     lines: [{ name: "queues", value: sum(({ queueBytes }) => queueBytes) }],
     write: bytes,
     least: 1024,
@@ -77,7 +77,7 @@ export function bytes(value: number): string {
   return `${count(shown)} ${units[power]}`;
 }
 
-/** A number of seconds in its two largest units. */
+/** Formats seconds in the two largest units. */
 export function upFor(seconds: number): string {
   const whole = Math.floor(seconds);
   const [days, hours, minutes] = [Math.floor(whole / 86_400), Math.floor(whole / 3_600) % 24, Math.floor(whole / 60) % 60]; // prettier-ignore

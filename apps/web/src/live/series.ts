@@ -1,48 +1,48 @@
-import type { Figures } from "./figures.ts";
+import type { NodeStats } from "./node-stats.ts";
 
-/** What the plots show: so many seconds up to the newest figures. */
+/** Time span of the plots in seconds, up to the newest statistics. */
 export const WINDOW_S = 120;
 
-const HOLDS_S = 3; // how long a node counts as it was: it may be late, and is then gone
-const MOST_NODES = 200;
+const VALID_S = 3; // seconds that a node's last statistics stay valid
+const MAX_NODES = 200;
 
-/** One number of all nodes together. */
-export type Line = (nodes: readonly Figures[]) => number;
+/** Computes one number from all nodes. */
+export type Line = (nodes: readonly NodeStats[]) => number;
 
 export const sum =
-  (of: (figures: Figures) => number): Line =>
+  (of: (stats: NodeStats) => number): Line =>
   (nodes) =>
     nodes.reduce((all, each) => all + of(each), 0);
 
 export const worst =
-  (of: (figures: Figures) => number): Line =>
+  (of: (stats: NodeStats) => number): Line =>
   (nodes) =>
     Math.max(...nodes.map(of));
 
-/** A Unix time in seconds, and the nodes as they were then. */
+/** A Unix time in seconds, and the nodes at that time. */
 export interface Second {
   readonly second: number;
-  readonly nodes: readonly Figures[];
+  readonly nodes: readonly NodeStats[];
 }
 
-/** A line's values; null where there are no figures. */
+/** Returns the values of a line; null where there are no statistics. */
 export function values(seconds: readonly Second[], line: Line): (number | null)[] {
   return seconds.map(({ nodes }) => (nodes.length === 0 ? null : line(nodes)));
 }
 
-/** The figures of the last minutes, by node. */
+/** The statistics of the last minutes by node. */
 export class Series {
-  private readonly nodes = new Map<string, Figures[]>();
+  private readonly nodes = new Map<string, NodeStats[]>();
 
-  add(figures: Figures): void {
-    let past = this.nodes.get(figures.node);
+  add(stats: NodeStats): void {
+    let past = this.nodes.get(stats.node);
     if (past === undefined) {
-      if (this.nodes.size >= MOST_NODES) return;
-      this.nodes.set(figures.node, (past = []));
+      if (this.nodes.size >= MAX_NODES) return;
+      this.nodes.set(stats.node, (past = []));
     }
-    // it may be one that history has given already
-    if (past.some(({ at }) => at === figures.at)) return;
-    past.push(figures);
+    // history may have delivered it already
+    if (past.some(({ at }) => at === stats.at)) return;
+    past.push(stats);
     past.sort((a, b) => a.at - b.at);
     const from = this.newest - WINDOW_S * 1_000;
     for (const [node, each] of this.nodes) {
@@ -56,12 +56,12 @@ export class Series {
     this.nodes.clear();
   }
 
-  /** The nodes that are there, as they are now, by name. */
-  current(): Figures[] {
+  /** Returns the current nodes by name. */
+  current(): NodeStats[] {
     return this.at(this.newest / 1_000).sort((a, b) => (a.name + a.node < b.name + b.node ? -1 : 1));
   }
 
-  /** What was known of the nodes at each second. */
+  /** Returns the nodes at each second. */
   seconds(): Second[] {
     const newest = Math.ceil(this.newest / 1_000);
     return Array.from({ length: WINDOW_S + 1 }, (_, index) => {
@@ -74,10 +74,10 @@ export class Series {
     return Math.max(0, ...[...this.nodes.values()].map((past) => past.at(-1)?.at ?? 0));
   }
 
-  private at(second: number): Figures[] {
+  private at(second: number): NodeStats[] {
     return [...this.nodes.values()].flatMap((past) => {
-      const figures = past.findLast(({ at }) => at <= second * 1_000);
-      return figures === undefined || figures.at <= (second - HOLDS_S) * 1_000 ? [] : [figures];
+      const stats = past.findLast(({ at }) => at <= second * 1_000);
+      return stats === undefined || stats.at <= (second - VALID_S) * 1_000 ? [] : [stats];
     });
   }
 }

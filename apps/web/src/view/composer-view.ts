@@ -3,16 +3,16 @@ import { byId } from "./elements.ts";
 const MOST_CHARACTERS = 4_000;
 const COUNT_FROM = 3_600;
 
-/** Where one writes. Enter sends, Shift+Enter makes a new line. */
+/** The input field for messages. Enter sends, Shift+Enter inserts a line break. */
 export class ComposerView {
   private readonly form = byId("composer", HTMLFormElement);
   private readonly text = byId("text", HTMLTextAreaElement);
   private readonly hint = byId("hint", HTMLElement);
   private readonly button = byId("send", HTMLButtonElement);
-  /** Whether it was taken; else what was written stays. */
+  /** Returns whether the message was accepted; otherwise the text stays in the field. */
   private readonly onSay: (text: string) => boolean;
 
-  /** `onTyping`: something was typed, or all of it deleted. */
+  /** `onTyping` is called when the user types, and with false when the text is deleted. */
   constructor(onSay: (text: string) => boolean, onTyping: (typing: boolean) => void) {
     this.onSay = onSay;
     this.form.addEventListener("submit", (event) => {
@@ -20,7 +20,7 @@ export class ComposerView {
       this.submit();
     });
     this.text.addEventListener("keydown", (event) => {
-      // while an input method composes, Enter chooses a word
+      // during input-method composition, Enter selects a word
       if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
       event.preventDefault();
       this.submit();
@@ -33,11 +33,11 @@ export class ComposerView {
     this.changed();
   }
 
-  /** Somebody has come to where one writes. */
+  /** Prepares the field for another place. */
   begin(label: string): void {
     byId("text-label", HTMLElement).textContent = label;
     this.changed();
-    // On a touch screen that would bring up the keyboard before anybody wants it.
+    // On a touch screen, focusing would open the keyboard unasked.
     if (matchMedia("(hover: hover)").matches) this.text.focus();
   }
 
@@ -47,7 +47,7 @@ export class ComposerView {
     if (said === "") return;
     if (said.length > MOST_CHARACTERS) return this.changed();
     if (!this.onSay(said)) {
-      this.tell("Too many messages wait for the connection already. Yours is still here.");
+      this.report("Too many messages are queued. Your text is kept.");
       return;
     }
     this.text.value = "";
@@ -59,17 +59,17 @@ export class ComposerView {
     const over = length - MOST_CHARACTERS;
     this.button.disabled = length === 0 || over > 0;
     this.text.ariaInvalid = over > 0 ? "true" : "false";
-    if (over > 0) this.tell(`${characters(over)} too many for one message.`);
-    else if (length >= COUNT_FROM) this.tell(`${characters(-over)} left.`);
-    else this.tell("");
+    if (over > 0) this.report(`The message is ${characters(over)} too long.`);
+    else if (length >= COUNT_FROM) this.report(`${characters(-over)} left.`);
+    else this.report("");
     this.grow();
   }
 
-  private tell(text: string): void {
+  private report(text: string): void {
     if (this.hint.textContent !== text) this.hint.textContent = text;
   }
 
-  /** As high as what is written; the style sheet says how high at most. */
+  /** Adjusts the height to the text; the style sheet sets the maximum. */
   private grow(): void {
     this.text.style.height = "auto";
     const border = this.text.offsetHeight - this.text.clientHeight;

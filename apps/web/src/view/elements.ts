@@ -1,11 +1,11 @@
-/** The element of the page with this id. */
+/** Returns the element of the page with this ID. */
 export function byId<T extends HTMLElement>(id: string, type: abstract new () => T): T {
   const element = document.getElementById(id);
   if (element instanceof type) return element;
   throw new TypeError(`#${id} is not a ${type.name}`);
 }
 
-/** A new element. Children that are strings become text, never markup. */
+/** Creates an element. String children become text, never markup. */
 export function create<K extends keyof HTMLElementTagNameMap>(
   tag: K,
   className: string,
@@ -17,9 +17,9 @@ export function create<K extends keyof HTMLElementTagNameMap>(
   return element;
 }
 
-const HUES = 12; // as many as the style sheet has
+const HUES = 12; // number of colours in the style sheet
 
-/** A colour for a name, always the same. */
+/** Returns the colour of a name, which is always the same. */
 export function hueOf(name: string): string {
   let sum = 0;
   for (const character of name) sum = (sum * 31 + (character.codePointAt(0) ?? 0)) >>> 0;

@@ -1,12 +1,12 @@
 import { bytes, CHARTS, count, upFor } from "../live/charts.ts";
-import type { Figures } from "../live/figures.ts";
+import type { NodeStats } from "../live/node-stats.ts";
 import { Series } from "../live/series.ts";
 import { byId, create } from "./elements.ts";
 import { Plot } from "./plot.ts";
 
 const SHOW_MS = 100;
 
-/** The figures of the server as plots; and of each node in a table, where there are several. */
+/** The server's statistics as plots, and a table of nodes if there are several. */
 export class LiveView {
   private readonly series = new Series();
   private readonly plots = CHARTS.map((chart) => new Plot(chart));
@@ -20,21 +20,21 @@ export class LiveView {
   };
 
   constructor() {
-    this.say("Waiting for the first figures…");
+    this.say("Waiting for statistics…");
     byId("plots", HTMLElement).replaceChildren(...this.plots.map(({ element }) => element));
     this.redraw();
     this.dark.addEventListener("change", this.redraw);
   }
 
-  add(figures: readonly Figures[]): void {
-    for (const each of figures) this.series.add(each);
-    // many nodes are drawn together
+  add(stats: readonly NodeStats[]): void {
+    for (const each of stats) this.series.add(each);
+    // draw updates of several nodes together
     this.timer ??= setTimeout(() => this.show(), SHOW_MS);
   }
 
-  /** Why there is nothing to see. */
+  /** Shows why there are no statistics. */
   refused(reason: string): void {
-    this.say(`The server does not show its figures: ${reason}.`);
+    this.say(`The server denied access to its statistics: ${reason}.`);
   }
 
   destroy(): void {
@@ -52,7 +52,7 @@ export class LiveView {
     const current = this.series.current();
     this.nodes.hidden = current.length < 2;
     if (!this.nodes.hidden) this.list.replaceChildren(...current.map(row));
-    const several = `${current.length} nodes, the last two minutes. CPU and delay are those of the busiest.`;
+    const several = `${current.length} nodes, the last two minutes. CPU and delay are those of the busiest node.`;
     this.say(current.length === 1 ? "One node, the last two minutes." : several);
   }
 
@@ -61,8 +61,8 @@ export class LiveView {
   }
 }
 
-function row(figures: Figures): HTMLElement {
-  const { name, node, uptime, connections, received, sent, cpu, loopP99, queueBytes, memory } = figures;
+function row(stats: NodeStats): HTMLElement {
+  const { name, node, uptime, connections, received, sent, cpu, loopP99, queueBytes, memory } = stats;
   const title = create("th", "", create("bdi", "", name), create("span", "aside", ` ${node.slice(0, 8)}`));
   title.scope = "row";
   const cells = [

@@ -2,31 +2,35 @@ import type { ChatMessage } from "../chat/chat.ts";
 import { byId, create, hueOf } from "./elements.ts";
 
 const MOST_SHOWN = 1_000;
-const LONGEST_SHOWN = 20_000; // characters of one message
-const RENDER_MS = 16; // what comes within one picture is put on the page at once
-const QUIET_MS = 300; // after which a screen reader has seen what it is not to read
-const TOGETHER_MS = 3 * 60_000; // the same person going on
+const MAX_SHOWN_LENGTH = 20_000; // characters of one message
+const RENDER_MS = 16; // messages within one animation frame are added together
+// ms after which a screen reader has skipped messages that must not be announced
+const QUIET_MS = 300;
+const TOGETHER_MS = 3 * 60_000; // ms within which messages of the same author are grouped
 
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 const calendar = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long" });
 
-/** Something about the conversation that nobody has said. */
+/** A note that is not a message. */
 interface Note {
   readonly note: string;
   readonly className: string;
 }
 
-/** `news`: it was not there before somebody came. */
+/** `news`: it arrived after the user came. */
 type Entry = { readonly message: ChatMessage; readonly news: boolean } | Note;
 
-/** The conversation: the newest messages at the bottom, which stays in sight unless somebody has scrolled up, and no more than a browser takes. */
+/**
+ * The conversation. The newest messages are at the bottom, which stays visible unless the user has
+ * scrolled up. Old messages are removed beyond a limit.
+ */
 export class MessagesView {
   private readonly log = byId("log", HTMLElement);
   private readonly list = byId("messages", HTMLOListElement);
   private readonly empty = byId("empty", HTMLElement);
   private readonly newer = byId("newer", HTMLButtonElement);
   private readonly earlier = byId("earlier", HTMLButtonElement);
-  private readonly cut = create("li", "note cut", "What was said before is not kept here.");
+  private readonly cut = create("li", "note cut", "Earlier messages are not kept.");
   private readonly pending = new Map<string, HTMLElement>();
   private title = document.title;
   private queue: Entry[] = [];
@@ -49,14 +53,14 @@ export class MessagesView {
       this.toBottom();
       this.log.focus();
     });
-    // a keyboard that comes up, a window that gets smaller; a line that appears below a message
+    // the keyboard opened, the window shrank, or a line appeared below a message
     const observer = new ResizeObserver(() => this.atBottom && this.toBottom());
     observer.observe(this.log);
     observer.observe(this.list);
     document.addEventListener("visibilitychange", () => this.countUnread(0));
   }
 
-  /** Another conversation, which is called so. `past`: what was said in it is still to come. */
+  /** Starts another conversation with this label. `past`: its history will follow. */
   begin(title: string, lead: string, past: boolean): void {
     clearTimeout(this.timer);
     this.timer = this.first = this.last = undefined;
@@ -77,7 +81,7 @@ export class MessagesView {
     this.enqueue({ message, news: true });
   }
 
-  /** What was said before somebody came: after what is shown, or `before` it. */
+  /** Adds messages of history: after what is displayed, or `before` it. */
   past(messages: readonly ChatMessage[], before: boolean): void {
     this.quietly();
     if (before) this.prepend(messages);
@@ -85,7 +89,7 @@ export class MessagesView {
     if (messages.length === 0 && this.queue.length === 0) this.empty.hidden = this.list.childElementCount > 0;
   }
 
-  /** Whether there is more before what is shown. */
+  /** Whether earlier messages can be loaded. */
   more(more: boolean): void {
     const focused = document.activeElement === this.earlier;
     this.earlier.ariaBusy = "false";
@@ -93,12 +97,12 @@ export class MessagesView {
     if (focused) (this.earlier.hidden ? this.log : this.earlier).focus();
   }
 
-  /** Something about the conversation that nobody has said. */
+  /** Adds a note that is not a message. */
   note(note: string): void {
     this.enqueue({ note, className: "note" });
   }
 
-  /** Where something came that was missed, or is missing. */
+  /** Marks the place where missed messages follow or are missing. */
   mark(note: string): void {
     this.enqueue({ note, className: "note mark-here" });
   }
@@ -122,7 +126,8 @@ export class MessagesView {
 
   private enqueue(entry: Entry): void {
     this.queue.push(entry);
-    // what would be gone again at once need not be made; one more, so that it is told
+    // messages that would be removed at once need not be created; one more, so that the removal is
+    // noted
     if (this.queue.length > 2 * MOST_SHOWN) this.queue = this.queue.slice(-MOST_SHOWN - 1);
     this.timer ??= setTimeout(() => this.render(), RENDER_MS);
   }
@@ -156,11 +161,11 @@ export class MessagesView {
     const { scrollTop, scrollHeight } = this.log;
     this.list.prepend(...items);
     this.empty.hidden = this.list.childElementCount > 0;
-    // whoever reads there goes on reading there
+    // keep the reader's position
     this.log.scrollTop = scrollTop + this.log.scrollHeight - scrollHeight;
   }
 
-  /** What is added to a log is read out; a hundred messages of the past had better not be. */
+  /** Suppresses announcements while history is added: additions to a log are read out. */
   private quietly(): void {
     clearTimeout(this.quietTimer);
     this.log.ariaLive = "off";
@@ -170,7 +175,7 @@ export class MessagesView {
   private trim(): void {
     const surplus = this.list.childElementCount - (this.cut.isConnected ? 1 : 0) - MOST_SHOWN;
     if (surplus <= 0) return;
-    // Made once and then left alone: what is added to a log is read out.
+    // Created once and then left unchanged, because additions to a log are read out.
     if (!this.cut.isConnected) this.list.prepend(this.cut);
     this.earlier.hidden = true;
     for (let count = 0; count < surplus; count++) this.cut.nextElementSibling?.remove();
@@ -252,6 +257,6 @@ function dayItem({ at }: ChatMessage): HTMLElement {
 }
 
 function shorten(text: string): string {
-  if (text.length <= LONGEST_SHOWN) return text;
-  return `${text.slice(0, LONGEST_SHOWN)}… (${text.length.toLocaleString("en")} characters, cut here)`;
+  if (text.length <= MAX_SHOWN_LENGTH) return text;
+  return `${text.slice(0, MAX_SHOWN_LENGTH)}… (${text.length.toLocaleString("en")} characters, truncated)`;
 }

@@ -4,7 +4,10 @@ import { keep, read } from "./store.ts";
 
 const KEY = "tungstate.name";
 
-/** What one is called here: chosen once and kept by the browser, before that a friendly name for each tab. */
+/**
+ * The user's name. It is chosen once and stored by the browser; before that, each tab has a
+ * generated one.
+ */
 export class NameView {
   name: string;
   private readonly shown = byId("name", HTMLElement);
@@ -23,7 +26,7 @@ export class NameView {
       event.preventDefault();
       this.submit();
     });
-    // a click beside the dialog
+    // a click outside the dialog
     this.dialog.addEventListener("click", (event) => {
       if (event.target === this.dialog) this.dialog.close();
     });
@@ -31,7 +34,7 @@ export class NameView {
 
   private ask(): void {
     this.input.value = this.name;
-    this.tell("");
+    this.report("");
     this.dialog.showModal();
     this.input.select();
   }
@@ -39,9 +42,11 @@ export class NameView {
   private submit(): void {
     const given = this.input.value;
     const name = cleanName(given);
-    if (name === undefined) return this.tell("A name needs at least one character that can be seen.");
+    if (name === undefined) return this.report("The name must have at least one visible character.");
     if ([...given.trim()].length > MAX_NAME_LENGTH) {
-      return this.tell(`A name has at most ${MAX_NAME_LENGTH} characters; this one has ${[...given.trim()].length}.`);
+      return this.report(
+        `The name must have at most ${MAX_NAME_LENGTH} characters; this one has ${[...given.trim()].length}.`,
+      );
     }
     this.dialog.close();
     keep(() => localStorage, KEY, name);
@@ -50,7 +55,7 @@ export class NameView {
     this.onChange(name);
   }
 
-  private tell(text: string): void {
+  private report(text: string): void {
     this.error.textContent = text;
     this.input.ariaInvalid = text === "" ? "false" : "true";
     if (text !== "") this.input.focus();
@@ -60,7 +65,7 @@ export class NameView {
 function storedName(): string {
   const kept = [() => localStorage, () => sessionStorage].map((store) => cleanName(read(store, KEY) ?? ""));
   const name = kept.find((each) => each !== undefined) ?? friendlyName(Math.random);
-  // the same after a reload, but another one in another tab
+  // the same name after a reload, but another one in each tab
   keep(() => sessionStorage, KEY, name);
   return name;
 }

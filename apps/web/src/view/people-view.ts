@@ -3,7 +3,10 @@ import { byId, create, hueOf } from "./elements.ts";
 
 const MOST_NAMES = 200;
 
-/** How many are here, and who: in a column where there is room for one, else behind a button. */
+/**
+ * The number of people present and their names: in a column if there is room, otherwise behind a
+ * button.
+ */
 export class PeopleView {
   private readonly panel = byId("people", HTMLElement);
   private readonly button = byId("people-button", HTMLButtonElement);
@@ -16,7 +19,7 @@ export class PeopleView {
     });
   }
 
-  /** The first one is you. `count` may be more than are listed. */
+  /** The first entry is the user. `count` may exceed the length of the list. */
   show(people: readonly Person[], count: number): void {
     const text = count === 1 ? "Only you are here" : `${count.toLocaleString("en")} people here`;
     this.heading.textContent = text;
@@ -36,11 +39,11 @@ export class PeopleView {
     this.known(true);
   }
 
-  /** Without a connection nobody knows who is there. */
+  /** Without a connection the list is unknown. */
   known(known: boolean): void {
     this.button.hidden = !known;
     this.panel.classList.toggle("unknown", !known);
-    if (!known) this.heading.textContent = "Who is here is not known";
+    if (!known) this.heading.textContent = "People present are unknown";
     if (!known) this.list.replaceChildren();
   }
 }

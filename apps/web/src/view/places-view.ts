@@ -5,7 +5,7 @@ import { keep, read } from "./store.ts";
 const KEY = "tungstate.rooms";
 const MOST_ROOMS = 10;
 
-/** Where one can go: rooms that were visited, any other by its name, and the two places that are no rooms. */
+/** Navigation: visited rooms, any other room by its name, and the two other places. */
 export class PlacesView {
   private readonly panel = byId("places", HTMLElement);
   private readonly button = byId("places-button", HTMLButtonElement);
@@ -23,7 +23,7 @@ export class PlacesView {
       event.preventDefault();
       this.join();
     });
-    this.input.addEventListener("input", () => this.tell(""));
+    this.input.addEventListener("input", () => this.report(""));
     this.panel.addEventListener("click", ({ target }) => {
       if (target instanceof Element && target.closest("a") !== null) this.close();
     });
@@ -49,21 +49,21 @@ export class PlacesView {
   private join(): void {
     const given = this.input.value;
     const name = roomName(given);
-    if (name === undefined) return this.tell("A room’s name needs at least one character that can be seen.");
-    if ([...given.trim()].length > MAX_ROOM_LENGTH) return this.tell(`A room’s name has at most ${MAX_ROOM_LENGTH} characters.`); // prettier-ignore
+    if (name === undefined) return this.report("The room name must have at least one visible character.");
+    if ([...given.trim()].length > MAX_ROOM_LENGTH) return this.report(`The room name must have at most ${MAX_ROOM_LENGTH} characters.`); // prettier-ignore
     this.input.value = "";
     this.close();
     location.hash = hashOf({ kind: "room", name });
   }
 
   private remember(name: string): void {
-    // where it is already it stays: a list that moves under the pointer is no list
+    // keep the position: entries must not move under the pointer
     if (this.rooms.includes(name) || name === titleOf(LOBBY)) return;
     this.rooms = [name, ...this.rooms].slice(0, MOST_ROOMS);
     keep(() => localStorage, KEY, JSON.stringify(this.rooms));
   }
 
-  private tell(text: string): void {
+  private report(text: string): void {
     if (this.error.textContent !== text) this.error.textContent = text;
     this.input.ariaInvalid = text === "" ? "false" : "true";
     if (text !== "") this.input.focus();

@@ -4,10 +4,12 @@ import { type Second, values } from "../live/series.ts";
 import { create } from "./elements.ts";
 
 const HEIGHT = 150; // px
-const AGO = [120, 90, 60, 30, 0]; // s before the newest figures
+const AGO = [120, 90, 60, 30, 0]; // seconds before the newest statistics
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 
-/** One chart: its name and newest values as text, and a picture of the last minutes, which says the same to those who don't see it. */
+/**
+ * A chart: title and newest values as text, and a plot of the last minutes with a text alternative.
+ */
 export class Plot {
   readonly element: HTMLElement;
   private readonly chart: Chart;
@@ -34,7 +36,7 @@ export class Plot {
     this.describe(lines);
   }
 
-  /** With the colours that the page has now. */
+  /** Draws with the current colours of the page. */
   draw(): void {
     this.plot?.destroy();
     const style = getComputedStyle(this.element);
@@ -97,7 +99,7 @@ export class Plot {
     return Math.max(200, Math.floor(this.picture.clientWidth));
   }
 
-  /** The newest values, or those that somebody points at. */
+  /** Shows the newest values, or those at the pointer. */
   private read(): void {
     const [seconds, ...lines] = this.data;
     const index = this.pointed ?? seconds.length - 1;
@@ -120,9 +122,9 @@ export class Plot {
     const sentences = lines.map(({ name }, line) => {
       const known = (all[line] ?? []).filter((value) => value !== null);
       const [least, most] = [Math.min(...known), Math.max(...known)];
-      return known.length === 0 ? `${name}: nothing yet` : `${name}: between ${write(least)} and ${write(most)}`;
+      return known.length === 0 ? `${name}: no values` : `${name}: between ${write(least)} and ${write(most)}`;
     });
-    this.picture.ariaLabel = `${title} in the last two minutes. ${sentences.join("; ")}.`;
+    this.picture.ariaLabel = `${title}, the last two minutes. ${sentences.join("; ")}.`;
   }
 }
 

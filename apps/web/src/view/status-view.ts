@@ -2,8 +2,9 @@ import type { LinkState } from "../connection/link.ts";
 import { byId } from "./elements.ts";
 
 /**
- * Whether there is a connection; if not, why, and when the next try is. The sentence is announced when it changes; the countdown beside it
- * is not, every second would be too often.
+ * The state of the connection: if there is none, the reason and the time of the next attempt. The
+ * sentence is announced when it changes; the countdown beside it is not, because it changes every
+ * second.
  */
 export class StatusView {
   private readonly status = byId("status", HTMLElement);
@@ -25,24 +26,24 @@ export class StatusView {
       this.count(state.until);
       this.timer = setInterval(() => this.count(state.until), 250);
     } else {
-      this.countdown.textContent = state.kind === "connecting" && state.reason !== undefined ? "Trying again…" : "";
+      this.countdown.textContent = state.kind === "connecting" && state.reason !== undefined ? "Connecting…" : "";
     }
     this.showButton(state.kind === "waiting" || state.kind === "stopped");
   }
 
   private count(until: number): void {
     const seconds = Math.max(0, Math.ceil((until - Date.now()) / 1000));
-    const text = seconds === 0 ? "Trying again…" : `Next try in ${seconds} s.`;
+    const text = seconds === 0 ? "Connecting…" : `Next attempt in ${seconds} s.`;
     if (this.countdown.textContent !== text) this.countdown.textContent = text;
   }
 
   private say(text: string): void {
-    // The same words again would be announced again.
+    // Setting the same text again would announce it again.
     if (this.text.textContent !== text) this.text.textContent = text;
   }
 
   private showButton(visible: boolean): void {
-    // Whoever is on it when it goes would be thrown back to the top of the page.
+    // Removing the focused element would move the focus to the top of the page.
     const leaving = !visible && document.activeElement === this.button;
     this.button.hidden = !visible;
     if (leaving) byId("text", HTMLTextAreaElement).focus();

@@ -1,4 +1,5 @@
-// A browser may forbid its stores, already when they are looked at: what would be kept is then known to this page only.
+// A browser may deny access to storage, even to the property. The value is then kept by this page
+// only.
 
 export function read(store: () => Storage, key: string): string | null {
   try {

@@ -1,6 +1,9 @@
 import { byId, create } from "./elements.ts";
 
-/** Who is typing, in a line above the field that one types into. It is not announced: it would talk over what is said. */
+/**
+ * Who is typing, in a line above the input field. It is not announced, so that it does not
+ * interrupt messages.
+ */
 export class TypingView {
   private readonly line = byId("typing", HTMLElement);
   private shown = "";

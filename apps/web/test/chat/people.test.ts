@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { Outbox } from "../../src/chat/outbox.ts";
 import { People } from "../../src/chat/people.ts";
 
-test("people are here until they say goodbye, or nothing for 130 s", () => {
+test("a person is present until departure, or for 130 s without an announcement", () => {
   const people = new People();
   assert.equal(people.seen("a", "Ada", 0), true);
   assert.equal(people.seen("b", "Bob", 0), true);
@@ -17,7 +17,7 @@ test("people are here until they say goodbye, or nothing for 130 s", () => {
   assert.equal(people.size, 0);
 });
 
-test("no more than a thousand are kept, the first ones", () => {
+test("at most a thousand people are kept, the first ones", () => {
   const people = new People();
   for (let index = 0; index < 1_000; index++) assert.equal(people.seen(String(index), "x", 0), true);
   assert.equal(people.seen("one more", "x", 0), false);
@@ -25,7 +25,7 @@ test("no more than a thousand are kept, the first ones", () => {
   assert.equal(people.seen("7", "y", 0), true);
 });
 
-test("what has not come back is sent again, in order, three times at most", () => {
+test("a message that has not come back is sent again in order, at most three times", () => {
   const outbox = new Outbox();
   for (const id of ["a", "b", "c"]) outbox.add(id, `text of ${id}`);
   assert.equal(outbox.confirm("b"), true);
@@ -46,7 +46,7 @@ test("what has not come back is sent again, in order, three times at most", () =
   assert.deepEqual(outbox.again(), { send: [], givenUp: [] });
 });
 
-test("fifty may wait", () => {
+test("at most fifty messages are queued", () => {
   const outbox = new Outbox();
   for (let index = 0; index < 50; index++) {
     assert.equal(outbox.full, false);

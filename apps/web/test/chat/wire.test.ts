@@ -6,7 +6,7 @@ import { decodePacket, describeBinary, encodePacket, type Packet } from "../../s
 
 const client = "client-0";
 
-test("what is encoded is decoded", () => {
+test("decode reverses encode", () => {
   const packets: Packet[] = [
     { type: "message", client, name: "Ada", id: "message-0", text: "<b>hi</b>\n\u2028" },
     { type: "hello", client, name: "Ada" },
@@ -16,7 +16,7 @@ test("what is encoded is decoded", () => {
   for (const packet of packets) assert.deepEqual(decodePacket(encodePacket(packet)), packet);
 });
 
-test("what is no packet is foreign, what only a later page knows is ignored", () => {
+test("other messages are foreign, and those of a later page are ignored", () => {
   for (const data of ["", "hello", "{", "[]", "null", "{}", '"x"', '{"chat":"1"}', ' {"chat":1}', '{"type":"here"}']) {
     assert.equal(decodePacket(data), "foreign", data);
   }
@@ -41,7 +41,7 @@ test("what is no packet is foreign, what only a later page knows is ignored", ()
   }
 });
 
-test("anything at all is decoded without a throw", () => {
+test("decode accepts any bytes without throwing", () => {
   fc.assert(fc.property(fc.string(), (data) => typeof decodePacket(data) === "string"));
   fc.assert(
     fc.property(fc.jsonValue(), (value) => {
@@ -51,7 +51,7 @@ test("anything at all is decoded without a throw", () => {
   );
 });
 
-test("names are one visible line", () => {
+test("a cleaned name is one visible line", () => {
   assert.equal(cleanName("  Ada \n\t Lovelace\u202e\u0000 "), "Ada Lovelace");
   for (const nothing of ["", " ", "\u200b", "\u202e\u2066", "\u3164", "\u0301", "\u200d"]) {
     assert.equal(cleanName(nothing), undefined, JSON.stringify(nothing));
@@ -60,7 +60,7 @@ test("names are one visible line", () => {
   assert.equal([...(cleanName("🌡".repeat(40)) ?? "")].length, MAX_NAME_LENGTH);
 });
 
-test("friendly names are names", () => {
+test("generated names are valid", () => {
   for (const random of [0, 0.3, 0.999_999]) {
     const name = friendlyName(() => random);
     assert.match(name, /^[A-Z][a-z]+ [A-Z][a-z]+$/);
@@ -68,7 +68,7 @@ test("friendly names are names", () => {
   }
 });
 
-test("bytes in words", () => {
+test("bytes are described in words", () => {
   assert.equal(describeBinary(new Uint8Array(0)), "no bytes");
   assert.equal(describeBinary(Uint8Array.of(10)), "1 byte: 0a");
   assert.equal(describeBinary(new Uint8Array(16)), `16 bytes: ${"00 ".repeat(16).trim()}`);

@@ -5,7 +5,7 @@ import { retryDelay } from "../../src/connection/backoff.ts";
 
 const ALMOST_ONE = 1 - Number.EPSILON;
 
-test("full jitter: from nothing to a ceiling that doubles, up to 30 s", () => {
+test("full jitter: random up to a limit that doubles, at most 30 s", () => {
   for (const [failures, ceiling] of [
     [1, 1_000],
     [2, 2_000],
@@ -20,7 +20,7 @@ test("full jitter: from nothing to a ceiling that doubles, up to 30 s", () => {
   }
 });
 
-test("1012 waits 5 to 30 s, 1013 15 to 60 s, however often it has failed", () => {
+test("1012 waits 5 to 30 s, 1013 15 to 60 s, for any number of failures", () => {
   for (const failures of [1, 50]) {
     assert.deepEqual(
       [0, ALMOST_ONE].map((random) => retryDelay(failures, 1012, random)),
@@ -33,7 +33,7 @@ test("1012 waits 5 to 30 s, 1013 15 to 60 s, however often it has failed", () =>
   }
 });
 
-test("always a whole number of milliseconds that a timer takes", () => {
+test("the delay is always an integer that a timer accepts", () => {
   fc.assert(
     fc.property(
       fc.integer({ min: 1 }),

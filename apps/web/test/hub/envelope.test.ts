@@ -6,7 +6,7 @@ import { OwnClients } from "../../src/hub/own-clients.ts";
 
 const NOW = Date.UTC(2026, 10, 21);
 
-test("what a page publishes is read; its clock is believed as far as that can be", () => {
+test("a publication of a page is decoded; its time is limited to the present", () => {
   const envelope = { id: "12345678", text: "hello", at: NOW - 5 };
   assert.deepEqual(readEnvelope(envelope, NOW), envelope);
   for (const at of [NOW + 1, -1, NaN, 1e99, "1", undefined]) {
@@ -14,7 +14,7 @@ test("what a page publishes is read; its clock is believed as far as that can be
   }
 });
 
-test("anything else is text", () => {
+test("other data is decoded as text", () => {
   for (const [data, text] of [
     ["a string", "a string"],
     [{ text: "no id" }, "no id"],
@@ -27,7 +27,7 @@ test("anything else is text", () => {
   fc.assert(fc.property(fc.jsonValue(), (data) => typeof readEnvelope(data, NOW).text === "string"));
 });
 
-test("a name is cleaned; who has none is someone", () => {
+test("a name is cleaned; without a name the author is someone", () => {
   const info = { client: "c", user: "" };
   assert.deepEqual(personOf({ ...info, connInfo: { name: " Ada\u202e " } }), { client: "c", name: "Ada" });
   for (const connInfo of [undefined, null, "Ada", { name: 1 }, { name: "\u200b" }]) {
@@ -35,7 +35,7 @@ test("a name is cleaned; who has none is someone", () => {
   }
 });
 
-test("one's own ids outlive a reload, a hundred of them", () => {
+test("own client IDs survive a reload, at most a hundred", () => {
   let stored: string | null = null;
   const store = { read: () => stored, keep: (ids: string) => void (stored = ids) };
   const own = new OwnClients(store);

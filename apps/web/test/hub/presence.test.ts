@@ -6,7 +6,7 @@ import { Presence } from "../../src/hub/presence.ts";
 const person = (client: string, name = client): { client: string; name: string } => ({ client, name });
 const clients = (presence: Presence): string[] => presence.list("").map(({ client }) => client);
 
-test("a list, and what came and went after it; who looks at it first, the others by name", () => {
+test("a list with later joins and leaves is sorted: the user first, the others by name", () => {
   const presence = new Presence();
   presence.asked();
   presence.answered([person("1", "Zoe"), person("2", "Ada"), person("3", "Mia")]);
@@ -19,8 +19,9 @@ test("a list, and what came and went after it; who looks at it first, the others
   assert.equal(presence.size, 3);
 });
 
-test("joins and leaves that come before the list they are in, or not, count once", () => {
-  // The server knows the truth; the list is taken of it at some point between the question and the answer.
+test("joins and leaves during the request count once, in the list or not", () => {
+  // The server's state is the truth; the list is a snapshot of it taken at some point during the
+  // request.
   const events = fc.array(fc.record({ client: fc.integer({ min: 0, max: 5 }), join: fc.boolean() }), { maxLength: 20 });
   fc.assert(
     fc.property(events, fc.nat(), fc.nat(), fc.nat(), (wanted, a, b, c) => {
@@ -52,7 +53,7 @@ test("joins and leaves that come before the list they are in, or not, count once
   );
 });
 
-test("of very many only the number is known", () => {
+test("above a limit only the count is known", () => {
   const presence = new Presence();
   presence.asked();
   presence.answeredByCount(5_000);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Typing } from "../../src/hub/typing.ts";
 
-test("typing holds for six seconds, or until it is over", () => {
+test("a typing indicator is valid for six seconds, or until it is withdrawn", () => {
   const typing = new Typing();
   typing.typing({ client: "a", name: "Ada" }, 0);
   typing.typing({ client: "b", name: "Bob" }, 1_000);
@@ -16,7 +16,7 @@ test("typing holds for six seconds, or until it is over", () => {
   assert.equal(typing.next(), undefined);
 });
 
-test("no more than fifty are kept", () => {
+test("at most fifty typing people are kept", () => {
   const typing = new Typing();
   for (let client = 0; client < 1_000; client++) typing.typing({ client: String(client), name: "x" }, client);
   assert.equal(typing.names(1_000).length, 50);

@@ -3,7 +3,10 @@ import { delimiter, join } from "node:path";
 import process from "node:process";
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
 
-/** The first one that is on PATH. The headless shell draws no window of its own, which would take twice the time of the page. */
+/**
+ * Browsers to look for on PATH, in this order. The headless shell does not draw a window, which
+ * would take twice the time of the page.
+ */
 const NAMES = ["chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"];
 const FLAGS = [
   "--headless",
@@ -15,7 +18,7 @@ const FLAGS = [
   "--disable-component-update",
   "--disable-sync",
 ];
-const PATIENCE_MS = 60_000; // for what a test waits for: it ends a test that would hang
+const PATIENCE_MS = 60_000; // ms for a condition, after which a test that would hang fails
 
 function findChromium(): string {
   for (const name of NAMES) {
@@ -24,16 +27,16 @@ function findChromium(): string {
         accessSync(join(folder, name), constants.X_OK);
         return join(folder, name);
       } catch {
-        // not there
+        // not found
       }
     }
   }
   throw new Error(`none of ${NAMES.join(", ")} is on PATH`);
 }
 
-/** A browser, and what went wrong in its pages. */
+/** A browser, and the errors of its pages. */
 export class TestBrowser implements AsyncDisposable {
-  /** Errors of scripts and of the Content-Security-Policy, in all tabs. */
+  /** Script errors and violations of the Content-Security-Policy, in all tabs. */
   readonly errors: string[] = [];
   private readonly browser: Browser;
 
@@ -45,7 +48,7 @@ export class TestBrowser implements AsyncDisposable {
     return new TestBrowser(await chromium.launch({ executablePath: findChromium(), args: FLAGS }));
   }
 
-  /** A tab with stores of its own, as another person's. */
+  /** Opens a tab with its own storage, as another user. */
   async tab(url: string, options: BrowserContextOptions = {}): Promise<Page> {
     const context = await this.browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
     const page = await context.newPage();
@@ -53,17 +56,17 @@ export class TestBrowser implements AsyncDisposable {
     return page;
   }
 
-  /** A tab whose page finds that no time passes: none but what the test lets pass with `page.clock`. */
+  /** Opens a tab in which time stands still. Tests advance it with `page.clock`. */
   async timeless(url: string, options: BrowserContextOptions = {}): Promise<Page> {
     const page = await this.tab("about:blank", options);
     await page.clock.install();
-    // Time passes between these two lines, but nothing on a blank page waits for it.
+    // Real time passes between these two lines, but a blank page does not depend on it.
     await page.clock.pauseAt(Date.now() + 3_600_000);
     await page.goto(url);
     return page;
   }
 
-  /** Another tab of the same person. */
+  /** Opens another tab of the same user. */
   async sibling(page: Page): Promise<Page> {
     const other = await page.context().newPage();
     await this.watch(other, page.url());
@@ -74,7 +77,7 @@ export class TestBrowser implements AsyncDisposable {
     page.setDefaultTimeout(PATIENCE_MS);
     page.on("pageerror", (error) => this.errors.push(String(error)));
     page.on("console", (message) => {
-      // that a connection failed is what some tests are about
+      // some tests provoke failed connections
       if (message.type() === "error" && !message.text().startsWith("WebSocket connection to")) {
         this.errors.push(message.text());
       }
@@ -91,7 +94,7 @@ export class TestBrowser implements AsyncDisposable {
   }
 }
 
-/** Waits until `read` gives what `is` wants. */
+/** Waits until `is` accepts the result of `read`. */
 export async function eventually<T>(read: () => Promise<T> | T, is: (value: T) => boolean, what: string): Promise<T> {
   const until = performance.now() + PATIENCE_MS;
   for (;;) {
@@ -116,7 +119,7 @@ export async function say(page: Page, text: string): Promise<void> {
   await page.keyboard.press("Enter");
 }
 
-/** The texts of all messages shown, in order. */
+/** Returns the texts of all displayed messages in order. */
 export function texts(page: Page): Promise<string[]> {
   return page.locator(".message .text").allTextContents();
 }
@@ -125,7 +128,10 @@ export function sees(page: Page, text: string): Promise<unknown> {
   return page.locator(".message .text").getByText(text, { exact: true }).first().waitFor();
 }
 
-/** Lets time pass in a page that is `timeless`, no faster than it does, until `read` gives what `is` wants. */
+/**
+ * Advances time in a `timeless` page, no faster than real time, until `is` accepts the result of
+ * `read`.
+ */
 export function inTime<T>(page: Page, read: () => Promise<T>, is: (value: T) => boolean, what: string): Promise<T> {
   const next = async () => {
     await page.clock.runFor(20);
@@ -134,7 +140,7 @@ export function inTime<T>(page: Page, read: () => Promise<T>, is: (value: T) => 
   return eventually(next, is, what);
 }
 
-/** Waits until a `timeless` page shows these messages. */
+/** Waits until a `timeless` page displays these messages. */
 export function shows(page: Page, messages: readonly string[]): Promise<string[]> {
   return inTime(
     page,
@@ -144,7 +150,7 @@ export function shows(page: Page, messages: readonly string[]): Promise<string[]
   );
 }
 
-/** Waits until a `timeless` page has nothing left that was not delivered yet. */
+/** Waits until a `timeless` page has no undelivered messages. */
 export function delivered(page: Page): Promise<number> {
   return inTime(
     page,
@@ -154,20 +160,20 @@ export function delivered(page: Page): Promise<number> {
   );
 }
 
-/** The seconds until the next try to connect, of a `timeless` page. */
+/** Returns the seconds until the next attempt of a `timeless` page. */
 export async function countdown(page: Page): Promise<number> {
-  const read = async () => /^Next try in (\d+) s\.$/.exec((await page.getByRole("timer").textContent()) ?? "");
+  const read = async () => /^Next attempt in (\d+) s\.$/.exec((await page.getByRole("timer").textContent()) ?? "");
   const found = await eventually(read, (match) => match !== null, "a countdown");
   return Number(found?.[1]);
 }
 
-/** Lets the time pass that a `timeless` page counts down, and waits for its connection. */
+/** Advances the time by the countdown of a `timeless` page and waits for its connection. */
 export async function comesBack(page: Page): Promise<void> {
   await page.clock.runFor((await countdown(page)) * 1_000);
   await connected(page);
 }
 
-/** Does not wait for a page's next try, which some tests are not about. */
+/** Connects at once instead of waiting for the page's next attempt. */
 export async function triesNow(page: Page): Promise<void> {
   const state = async () => {
     await page.locator("#try-now").dispatchEvent("click");
@@ -180,7 +186,7 @@ export async function connected(page: Page): Promise<void> {
   await page.getByText("Connected", { exact: true }).waitFor();
 }
 
-/** Waits until that many are said to be here. */
+/** Waits until the page shows that many people. */
 export async function people(page: Page, count: number): Promise<void> {
   const text = count === 1 ? "Only you are here" : `${count} people here`;
   await page.getByRole("heading", { name: text, exact: true, includeHidden: true }).waitFor({ state: "attached" });

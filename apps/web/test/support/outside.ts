@@ -3,10 +3,10 @@ import type { Served } from "./server.ts";
 
 const KEY = "a key of sixteen characters or more";
 
-/** What lets `publish` do so. */
+/** Flags that enable `publish`. */
 export const API_FLAGS = ["--api-key", KEY] as const;
 
-/** Publishes from outside, as a program that is no page: one publication for each of `data`. */
+/** Publishes over the HTTP API, once for each element of `data`. */
 export async function publish({ url }: Served, channel: string, data: readonly unknown[]): Promise<void> {
   const response = await fetch(`${url}/api/batch`, {
     method: "POST",
@@ -17,7 +17,7 @@ export async function publish({ url }: Served, channel: string, data: readonly u
   assert.equal(replies.filter((reply) => "publish" in reply).length, data.length);
 }
 
-/** A message as a page publishes it. */
+/** Returns a message in the format of the page. */
 export function line(id: number): object {
   return { id: `message-${id}`, text: `line ${id}`, at: Date.now() };
 }

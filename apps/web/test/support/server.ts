@@ -9,7 +9,7 @@ import { type WebSocketConnection, WebSocketServer } from "tungstate";
 
 const cli = dirname(fileURLToPath(import.meta.resolve("@tungstate/cli/package.json")));
 
-/** A `tungstate serve`, as a process of its own. */
+/** Starts `tungstate serve` as a separate process. */
 export class Served implements AsyncDisposable {
   readonly url: string;
   private readonly child: ChildProcess;
@@ -32,7 +32,7 @@ export class Served implements AsyncDisposable {
     return new Served(child, url);
   }
 
-  /** The page where everybody talks to everybody over `/ws`. */
+  /** URL of the chat over `/ws`. */
   get broadcast(): string {
     return `${this.url}/#/broadcast`;
   }
@@ -59,7 +59,7 @@ export class Served implements AsyncDisposable {
 
 const TYPES: Readonly<Record<string, string>> = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css" };
 
-/** The page with another server behind one of its WebSockets: one that does what the test says. */
+/** Serves the page with another server behind one of its WebSockets, controlled by the test. */
 export async function pageWith(
   onConnection: (connection: WebSocketConnection) => void,
   path: "/ws" | "/connection/websocket" = "/ws",

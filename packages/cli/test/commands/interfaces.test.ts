@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Program } from "../support/program.ts";
 
-test("tungstate interfaces lists them, with their addresses", async () => {
+test("interfaces prints a table of interfaces and addresses", async () => {
   await using program = new Program("interfaces");
   assert.deepEqual(await program.run(), { code: 0, signal: null });
   assert.match(program.stdout, /^NAME +ADDRESS +KIND\n/);
@@ -10,14 +10,14 @@ test("tungstate interfaces lists them, with their addresses", async () => {
   assert.equal(program.stderr, "");
 });
 
-test("--json tells all that is known", async () => {
+test("interfaces --json prints all properties", async () => {
   await using program = new Program("interfaces", "--json");
   assert.equal((await program.run()).code, 0);
   const all = JSON.parse(program.stdout) as { name: string; internal: boolean }[];
   assert.ok(all.some(({ name, internal }) => name === "lo" && internal));
 });
 
-test("--help and --version, and what there is no such command for", async () => {
+test("--help and --version print to stdout; an unknown command fails", async () => {
   await using help = new Program("--help");
   await using command = new Program("help", "connect");
   await using version = new Program("--version");

@@ -1,4 +1,4 @@
-// `tungstate connect --cert --key`: what a server sees that asks for a certificate.
+// `tungstate connect --cert --key` against a server that requests a client certificate.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -31,7 +31,7 @@ describe("tungstate connect with a client certificate", { concurrency: 3 }, () =
     execFileSync("openssl", [...encrypt, "-out", file("encrypted.pem")]);
     cpSync(file("cert.pem"), file("own.pem"));
     cpSync(file("key.pem"), file("own-key.pem"));
-    selfSigned(folder); // another one, in cert.pem and key.pem
+    selfSigned(folder); // another certificate, in cert.pem and key.pem
     assert.notEqual(readFileSync(file("key.pem"), "utf8"), key);
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     const address = server.address();
@@ -54,14 +54,14 @@ describe("tungstate connect with a client certificate", { concurrency: 3 }, () =
       () => ["--cert", file("own.pem"), "--key", file("encrypted.pem"), "--passphrase", PASSPHRASE],
     ],
   ] as const) {
-    test(`${title}: the server sees the certificate`, async () => {
+    test(`connect sends the client certificate: ${title}`, async () => {
       await using program = connectWith(...args());
       assert.deepEqual(await program.exited, { code: 0, signal: null }, program.stderr);
       assert.equal(subjects.at(-1), "localhost");
     });
   }
 
-  test("without one the server refuses the connection", async () => {
+  test("connect without --cert is rejected by the server", async () => {
     await using program = connectWith();
     assert.deepEqual(await program.exited, { code: 1, signal: null });
     assert.match(program.stderr, /^tungstate: (TLS|handshake): .*\n$/);
@@ -84,7 +84,7 @@ describe("tungstate connect with a client certificate", { concurrency: 3 }, () =
       /--key \S+encrypted\.pem: the passphrase in --passphrase or TUNGSTATE_PASSPHRASE does not decrypt the private key/,
     ],
   ] as const) {
-    test(`${title}: one line that begins with usage`, async () => {
+    test(`connect prints one line about ${title}`, async () => {
       await using program = connectWith(...args());
       assert.deepEqual(await program.exited, { code: 1, signal: null });
       assert.match(program.stderr, /^tungstate: usage: [^\n]*\n$/);

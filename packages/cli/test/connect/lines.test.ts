@@ -13,7 +13,7 @@ async function all(input: AsyncIterable<Uint8Array>, max?: number): Promise<stri
   return lines;
 }
 
-/** What was given before it threw, and what it threw. */
+/** Returns the lines yielded before an error, and the error. */
 async function until(input: AsyncIterable<Uint8Array>, max?: number): Promise<[string[], string]> {
   const lines: string[] = [];
   try {
@@ -25,7 +25,7 @@ async function until(input: AsyncIterable<Uint8Array>, max?: number): Promise<[s
   return assert.fail("it did not throw");
 }
 
-test("lines end with LF or CR LF, the last one may have no end", async () => {
+test("linesOf splits at LF and CR LF; the last line needs no line ending", async () => {
   assert.deepEqual(await all(chunks("")), []);
   assert.deepEqual(await all(chunks("\n")), [""]);
   assert.deepEqual(await all(chunks("a\r\n\r\nb\n\nc")), ["a", "", "b", "", "c"]);
@@ -33,7 +33,7 @@ test("lines end with LF or CR LF, the last one may have no end", async () => {
   assert.deepEqual(await all(chunks("\ufeffa\n")), ["\ufeffa"]);
 });
 
-test("the same lines from any chunks", async () => {
+test("linesOf yields the same lines for any chunks", async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.array(fc.string({ unit: "grapheme" }).map((text) => text.replaceAll("\n", ""))),
@@ -52,7 +52,7 @@ test("the same lines from any chunks", async () => {
   );
 });
 
-test("a line that is not UTF-8 is named, behind the good ones", async () => {
+test("linesOf names the first line that is not UTF-8, after the lines before it", async () => {
   const bad = Buffer.from([0x61, 0xff, 0x0a]);
   assert.deepEqual(await until(chunks("a\nb\n", bad, "c\n")), [["a", "b"], "line 3 is not UTF-8"]);
   assert.deepEqual(await until(chunks(Buffer.concat([Buffer.from("a\nb\n"), bad]))), [
@@ -62,7 +62,7 @@ test("a line that is not UTF-8 is named, behind the good ones", async () => {
   assert.deepEqual(await until(chunks("a\n", Buffer.from([0xe2, 0x82]))), [["a"], "line 2 is not UTF-8"]);
 });
 
-test("the longest line", async () => {
+test("linesOf accepts the longest line, and rejects one more byte", async () => {
   for (const parts of [["12345678"], ["1234", "5678"], ["12345678\n"], ["1234", "5678\n9"]]) {
     assert.equal((await all(chunks(...parts), 8))[0], "12345678");
   }

@@ -1,4 +1,5 @@
-// How `tungstate connect` prints messages: escaped and cut as a stream, in the memory of one small buffer.
+// How `tungstate connect` prints messages: escaped and truncated as a stream, with one small
+// buffer.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
@@ -19,7 +20,7 @@ async function print(messages: readonly (string | Uint8Array)[], maxLineBytes = 
     maxLineBytes,
     write(chunk) {
       chunks.push(chunk);
-      // now at once, now later
+      // alternate between synchronous and asynchronous writes
       return chunks.length % 2 === 0 ? undefined : Promise.resolve();
     },
     onCut: (printed, size) => cuts.push([printed, size]),
@@ -33,7 +34,7 @@ async function print(messages: readonly (string | Uint8Array)[], maxLineBytes = 
   return { text: Buffer.concat(chunks).toString(), chunks: chunks.map(({ length }) => length), cuts };
 }
 
-/** Text with many characters that are escaped, or have several bytes in UTF-8. */
+/** Text with many characters that are escaped or take several bytes in UTF-8. */
 const texts = fc.string({
   unit: fc.constantFrom(
     ...[
@@ -59,7 +60,7 @@ const texts = fc.string({
 });
 
 describe("escapeInto", () => {
-  test("writes the bytes of escapeControls, whatever room there is at a time", () => {
+  test("writes the bytes of escapeControls, in a target of any size", () => {
     fc.assert(
       fc.property(texts, fc.integer({ min: 6, max: 40 }), (text, room) => {
         const source = Buffer.from(text);
@@ -69,7 +70,7 @@ describe("escapeInto", () => {
         do {
           progress.written = 0;
           escapeInto(source, target, room, progress);
-          // a part that ends within a character would not survive this
+          // a call that stopped within a character would fail here
           parts.push(target.toString("utf8", 0, progress.written));
         } while (progress.read < source.length);
         assert.equal(parts.join(""), escapeControls(text));
@@ -77,7 +78,7 @@ describe("escapeInto", () => {
     );
   });
 
-  test("goes nowhere where the longest escape does not fit", () => {
+  test("writes nothing if the longest escape does not fit", () => {
     const progress: Progress = { read: 0, written: 0 };
     escapeInto(Buffer.from("a"), Buffer.alloc(5), 5, progress);
     assert.deepEqual(progress, { read: 0, written: 0 });
@@ -85,7 +86,7 @@ describe("escapeInto", () => {
 });
 
 describe("MessagePrinter", () => {
-  test("prints each message as a line, small ones in one write", async () => {
+  test("prints each message as a line, and small ones in one write", async () => {
     const { text, chunks } = await print(["one", "", "two\nlines", Uint8Array.of(0, 1, 254, 255), new Uint8Array()]);
     assert.equal(text, "one\n\ntwo\\nlines\nbase64:AAH+/w==\nbase64:\n");
     assert.equal(chunks.length, 1);
@@ -105,7 +106,7 @@ describe("MessagePrinter", () => {
     ["escapes", "\x01".repeat(100), 400],
     ["characters of three bytes", "日".repeat(100), 300],
   ] as const) {
-    test(`cuts a line of ${what} behind the limit, and not at it`, async () => {
+    test(`truncates a line of ${what} after the limit, not at it`, async () => {
       const size = Buffer.byteLength(message);
       for (const limit of [printed + 1, printed]) {
         const { text, cuts } = await print([message, "next"], limit);
@@ -122,7 +123,7 @@ describe("MessagePrinter", () => {
     });
   }
 
-  test("cuts a binary message between groups of base64", async () => {
+  test("truncates a binary message between groups of base64", async () => {
     const bytes = new Uint8Array(300);
     for (const limit of [407, 408]) assert.deepEqual((await print([bytes], limit)).cuts, [], String(limit));
     const { text, cuts } = await print([bytes, "next"], 406);

@@ -1,4 +1,4 @@
-// The HTTP API of `tungstate serve`: what a caller without a key can cost.
+// The HTTP API of `tungstate serve`: the resources that a caller without a key can use.
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect as connectTcp, type Socket } from "node:net";
@@ -33,7 +33,7 @@ for (const workers of ["1", "2"]) {
       ["no key", []],
       ["a wrong key", ["X-API-Key: not the key of this server"]],
     ] as const) {
-      test(`${title}: 401 before anything of the body has come`, async () => {
+      test(`answers 401 before any of the body arrives: ${title}`, async () => {
         for (const declared of ["Content-Length: 4000000", "Transfer-Encoding: chunked"]) {
           const socket = await open(...lines, declared);
           assert.match(await read(socket, /\}$/), /^HTTP\/1\.1 401 [^]*"code":101/);
@@ -41,14 +41,14 @@ for (const workers of ["1", "2"]) {
         }
       });
 
-      test(`${title}: nobody is given leave to send a body`, async () => {
+      test(`sends no 100 Continue: ${title}`, async () => {
         const socket = await open(...lines, "Content-Length: 31", "Expect: 100-continue");
         assert.match(await read(socket, /\}$/), /^HTTP\/1\.1 401 /);
         socket.destroy();
       });
     }
 
-    test("the right key: leave to send the body, which is read then", async () => {
+    test("sends 100 Continue for a valid key, then reads the body", async () => {
       const socket = await open(`X-API-Key: ${KEY}`, `Content-Length: ${BODY.length}`, "Expect: 100-continue");
       assert.equal(await read(socket, /\r\n\r\n/), "HTTP/1.1 100 Continue\r\n\r\n");
       socket.write(BODY);
@@ -56,7 +56,7 @@ for (const workers of ["1", "2"]) {
       socket.destroy();
     });
 
-    test("a refused connection serves the next request once its body is over", async () => {
+    test("serves the next request on a connection after an unauthorized one", async () => {
       const socket = await open(`Content-Length: ${BODY.length}`);
       await read(socket, /\}$/);
       socket.write(`${BODY}GET /health/ready HTTP/1.1\r\nHost: a\r\n\r\n`);
@@ -64,12 +64,12 @@ for (const workers of ["1", "2"]) {
       socket.destroy();
     });
 
-    test("many bodies at a time: more than 64 are 503, and all are counted", async () => {
+    test("reads 64 bodies at the same time, answers 503 to more, and charges all to the memory budget", async () => {
       const sockets = await Promise.all(
         Array.from({ length: 160 }, () => open(`X-API-Key: ${KEY}`, "Content-Length: 400000")),
       );
       for (const socket of sockets) socket.write("x".repeat(100_000));
-      // each worker has its own 64
+      // the limit of 64 is for each worker
       const refused = 160 - 64 * Number(workers);
       const answers = sockets.map((socket) => read(socket, /\n$/));
       let told = 0;
@@ -79,7 +79,7 @@ for (const workers of ["1", "2"]) {
             (text) => {
               if (text.startsWith("HTTP/1.1 503") && ++told === refused) resolve();
             },
-            () => undefined, // one that was being read when it was destroyed below
+            () => undefined, // destroyed below while it was being read
           );
         }
       });
@@ -91,7 +91,7 @@ for (const workers of ["1", "2"]) {
   });
 }
 
-test("with the API off there is nothing at its paths", async () => {
+test("answers 404 to /api/ paths without --api-key", async () => {
   await using server = await Server.start();
   for (const method of ["GET", "POST", "PUT"]) {
     const response = await fetch(`${server.url}/api/publish`, { method });
@@ -99,7 +99,7 @@ test("with the API off there is nothing at its paths", async () => {
   }
 });
 
-test("with the API on other methods are 405", async () => {
+test("answers 405 to other methods with --api-key", async () => {
   await using server = await Server.start("--api-key", KEY);
   for (const method of ["GET", "PUT", "DELETE", "OPTIONS"]) {
     const response = await fetch(`${server.url}/api/publish`, { method });

@@ -11,7 +11,10 @@ const SIZE = 1000;
 interface Setup {
   readonly budget: MemoryBudget;
   readonly bodies: Bodies;
-  /** Sends bytes on a connection of its own. Resolves with the connection and the request as soon as its head is read. */
+  /**
+   * Sends bytes on a new connection. Resolves with the connection and the request when the head has
+   * been read.
+   */
   readonly send: (head: string, ...rest: readonly string[]) => Promise<{ socket: Socket; request: IncomingMessage }>;
 }
 
@@ -43,7 +46,7 @@ async function setUp(t: TestContext, deadline = 60_000): Promise<Setup> {
 const size = async (body: Buffer): Promise<number> => body.length;
 const held = ({ budget }: Setup): number => budget.use.held;
 
-test("a body up to the limit is read, one byte more is 413, declared or not", async (t) => {
+test("a body of the size limit is read; one more byte is 413, with and without Content-Length", async (t) => {
   const setup = await setUp(t);
   const chunked = (length: number): string => `${length.toString(16)}\r\n${"x".repeat(length)}\r\n0\r\n\r\n`;
   for (const length of [0, 1, SIZE - 1, SIZE]) {
@@ -53,7 +56,7 @@ test("a body up to the limit is read, one byte more is 413, declared or not", as
     const inChunks = await setup.send("Transfer-Encoding: chunked", chunked(length));
     assert.equal(await setup.bodies.read(inChunks.request, size), length);
   }
-  // nothing of it has to come for that
+  // none of the body needs to arrive for that
   const declared = await setup.send(`Content-Length: ${SIZE + 1}`);
   const inChunks = await setup.send("Transfer-Encoding: chunked", chunked(SIZE + 1));
   for (const { request } of [declared, inChunks]) {
@@ -63,7 +66,7 @@ test("a body up to the limit is read, one byte more is 413, declared or not", as
   assert.equal(held(setup), 0);
 });
 
-test("so many are read at a time; one more is 503, until one of them has been used", async (t) => {
+test("a body beyond the concurrency limit is 503 until another one has been used", async (t) => {
   const setup = await setUp(t);
   const first = await setup.send("Content-Length: 4", "ab");
   const others = [await setup.send("Content-Length: 4", "ab"), await setup.send("Content-Length: 4", "ab")];
@@ -76,14 +79,14 @@ test("so many are read at a time; one more is 503, until one of them has been us
   assert.equal(await setup.bodies.read(again.request, size), 4);
 });
 
-test("while memory is short none is read", async (t) => {
+test("bodies are 503 while the memory budget is exhausted", async (t) => {
   const setup = await setUp(t);
   setup.budget.part("something else").set(900_000);
   const { request } = await setup.send("Content-Length: 4", "abcd");
   assert.deepEqual(await setup.bodies.read(request, size), { status: 503, text: "too many concurrent request bodies" });
 });
 
-test("its bytes count in the budget until it has been used", async (t) => {
+test("a body is charged to the memory budget until it has been used", async (t) => {
   const setup = await setUp(t);
   const { request } = await setup.send("Content-Length: 700", "x".repeat(700));
   let use: (value: string) => void = () => undefined;
@@ -101,7 +104,7 @@ test("its bytes count in the budget until it has been used", async (t) => {
   while (held(setup) > 0) await new Promise((resolve) => setImmediate(resolve));
 });
 
-test("a body that takes too long is 408, one that is cut off 400; neither leaves anything behind", async (t) => {
+test("a slow body is 408, an incomplete one 400; both release their memory", async (t) => {
   const setup = await setUp(t, 50);
   const slow = await setup.send("Content-Length: 10", "abc");
   assert.deepEqual(await setup.bodies.read(slow.request, size), {
@@ -116,7 +119,7 @@ test("a body that takes too long is 408, one that is cut off 400; neither leaves
   for (const each of [setup, patient]) assert.equal(held(each), 0);
 });
 
-test("many small chunks hold their own bytes, and not those that were read with them", async (t) => {
+test("small chunks are copied, so that they do not keep the read buffer in memory", async (t) => {
   const setup = await setUp(t);
   const { request } = await setup.send("Transfer-Encoding: chunked", "1\r\nx\r\n".repeat(500), "0\r\n\r\n");
   const body = await setup.bodies.read(request, async (bytes) => bytes.toString());

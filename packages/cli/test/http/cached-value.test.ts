@@ -13,17 +13,17 @@ function setUp(burst: number): { get: () => number; pass: (ms: number) => void }
   return { get: () => value.get(), pass: (ms) => void (now += ms) };
 }
 
-test("it is computed once in each interval, however often it is asked for", () => {
+test("CachedValue computes once in each interval", () => {
   const { get, pass } = setUp(1);
   const values = Array.from({ length: 50 }, () => {
     pass(100);
     return get();
   });
-  assert.equal(values.at(-1), 5); // at 100 ms, and with each second from then on
+  assert.equal(values.at(-1), 5); // at 100 ms, then once a second
   assert.deepEqual(values.slice(0, 10), [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]);
 });
 
-test("after a pause it is computed for each of the first calls", () => {
+test("CachedValue computes for each of the first calls after a pause", () => {
   const { get, pass } = setUp(3);
   assert.deepEqual([get(), get(), get(), get(), get()], [1, 2, 3, 3, 3]);
   pass(1_000);
@@ -32,7 +32,7 @@ test("after a pause it is computed for each of the first calls", () => {
   assert.deepEqual([get(), get(), get(), get(), get()], [5, 6, 7, 7, 7]);
 });
 
-test("callers share a promise while it is pending", async () => {
+test("CachedValue shares a pending promise", async () => {
   let resolve: (value: number) => void = () => undefined;
   const value = new CachedValue(
     () => new Promise<number>((done) => (resolve = done)),

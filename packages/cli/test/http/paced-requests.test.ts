@@ -1,4 +1,4 @@
-// Pipelined requests take turns: node:http gets a few at a time, when the ones before have been answered.
+// Pipelined requests are passed to node:http in slices, after the previous ones were answered.
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -43,7 +43,7 @@ for (const scheme of ["http", "https"] as const) {
     return socket.on("error", () => undefined);
   };
   const get = (path: string): string => `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`;
-  /** Reads until `enough` says so of all that came. */
+  /** Reads until `enough` accepts everything received. */
   const read = async (socket: Socket, enough: (text: string) => boolean): Promise<string> => {
     let text = "";
     socket.setEncoding("latin1");
@@ -77,7 +77,7 @@ for (const scheme of ["http", "https"] as const) {
         bodiesIn(text),
         Array.from({ length: count }, (_, index) => `/${index}`),
       );
-      // two chunks of 64 KiB, of which node:http would parse each at once
+      // two chunks of 64 KiB; node:http would parse each at once
       assert.ok(ticks > 4, `${ticks} ticks`);
     });
 
@@ -95,7 +95,7 @@ for (const scheme of ["http", "https"] as const) {
       assert.ok(order.indexOf("/one") < 2000 && order.includes("/one"), `behind ${order.indexOf("/one")} others`);
     });
 
-    test("the next request waits until the one before is answered; none is parsed ahead beyond a slice", async (t) => {
+    test("parses at most one slice ahead while a request is unanswered", async (t) => {
       const waiting: ServerResponse[] = [];
       const server = await serve(t, (request, response) => {
         if (request.url === "/slow") waiting.push(response);
@@ -104,7 +104,7 @@ for (const scheme of ["http", "https"] as const) {
       const socket = await open(server);
       socket.write(get("/slow").repeat(1000));
       while (waiting.length === 0) await new Promise((resolve) => setImmediate(resolve));
-      // more comes, and stays where it is
+      // bytes that arrive later stay in the socket
       socket.write(get("/late"));
       const other = await open(server);
       other.write(get("/other"));
@@ -122,7 +122,7 @@ for (const scheme of ["http", "https"] as const) {
       assert.equal(bodiesIn(await all).length, 1001);
     });
 
-    test("bodies go on while their request is open, whatever lines they have; what is behind them is kept", async (t) => {
+    test("passes on a body while its request is open, and keeps the bytes after it", async (t) => {
       const server = await serve(t, (request, response) => {
         let size = 0;
         request.on("data", (chunk: Buffer) => (size += chunk.length));
@@ -141,7 +141,7 @@ for (const scheme of ["http", "https"] as const) {
       );
     });
 
-    test("a client that has ended its side gets all responses", async (t) => {
+    test("sends all responses to a client that has ended its side", async (t) => {
       const server = await serve(t, answer);
       const socket = await open(server);
       socket.end(get("/x").repeat(500) + get("/last").replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n"));
@@ -149,7 +149,7 @@ for (const scheme of ["http", "https"] as const) {
       assert.equal(bodiesIn(text).length, 501);
     });
 
-    test("a request that comes byte by byte is one", async (t) => {
+    test("accepts a request that arrives byte by byte", async (t) => {
       const server = await serve(t, answer);
       const socket = await open(server);
       socket.setNoDelay(true);
@@ -160,7 +160,7 @@ for (const scheme of ["http", "https"] as const) {
       await read(socket, (all) => all.includes("[/slow]"));
     });
 
-    test("any mix of requests, responses and pieces is answered in order", async (t) => {
+    test("answers any mix of requests, responses and chunks in order", async (t) => {
       await fc.assert(
         fc.asyncProperty(
           fc.array(fc.record({ body: fc.nat(5000), large: fc.boolean(), later: fc.nat(3) }), {
@@ -218,7 +218,7 @@ for (const scheme of ["http", "https"] as const) {
       ["behind one request", get("/before")],
       ["behind many requests", get("/before").repeat(300)],
     ] as const) {
-      test(`a handshake ${title} reaches its server, with all that is behind it`, async (t) => {
+      test(`passes a handshake ${title} to its server, with all bytes after it`, async (t) => {
         const server = await serve(t, answer);
         const ws = new WebSocketServer();
         ws.attach(server);
@@ -235,7 +235,7 @@ for (const scheme of ["http", "https"] as const) {
         const handshake =
           "GET /ws HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
           "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n";
-        // line feeds all over: what they are masked with is 0
+        // the mask is 0, so the frames contain line feeds
         const frame = Buffer.from([0x81, 0x80 | 10, 0, 0, 0, 0, ...Buffer.from("\n".repeat(10))]);
         socket.write(Buffer.concat([Buffer.from(before + handshake), ...Array.from({ length: 200 }, () => frame)]));
         await enough;

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { LineWriter, type Sink } from "../../src/logging/line-writer.ts";
 
-/** A sink that takes nothing until it is told to. */
+/** A sink that accepts nothing until told to. */
 class SlowSink implements Sink {
   readonly writes: string[] = [];
   atOnce = "";
@@ -18,7 +18,7 @@ class SlowSink implements Sink {
     this.atOnce += bytes;
   }
 
-  /** Ends the write that is under way. */
+  /** Completes the write in progress. */
   take(): boolean {
     const { done } = this;
     this.done = undefined;
@@ -35,7 +35,7 @@ class SlowSink implements Sink {
 const options = { maxBytes: 100, dropped: (count: number) => `dropped ${count}\n` };
 const line = (number: number): string => `line ${String(number).padStart(4, "0")}\n`; // 10 bytes
 
-test("lines are written in order, one write at a time, many in one", () => {
+test("LineWriter writes lines in order, with one write at a time and many lines in each", () => {
   const sink = new SlowSink();
   const writer = new LineWriter(sink, options);
   for (let number = 0; number < 5; number++) writer.write(line(number));
@@ -47,7 +47,7 @@ test("lines are written in order, one write at a time, many in one", () => {
   assert.equal(sink.takeAll(), [0, 1, 2, 3, 4, 5].map(line).join(""));
 });
 
-test("beyond the limit lines are dropped, counted, and told of when there is room", () => {
+test("LineWriter drops and counts lines beyond the limit, and reports the number when there is room", () => {
   const sink = new SlowSink();
   const writer = new LineWriter(sink, options);
   for (let number = 0; number < 25; number++) writer.write(line(number));
@@ -59,7 +59,7 @@ test("beyond the limit lines are dropped, counted, and told of when there is roo
   assert.equal(writer.droppedLines, 15);
 });
 
-test("the limit counts bytes", () => {
+test("LineWriter counts bytes, not characters", () => {
   const sink = new SlowSink();
   const writer = new LineWriter(sink, options);
   writer.write(`${"ü".repeat(49)}\n`); // 99
@@ -68,7 +68,7 @@ test("the limit counts bytes", () => {
   assert.equal(writer.droppedLines, 1);
 });
 
-test("a write takes whole lines, at most 4,096 bytes of them, or one longer line", () => {
+test("LineWriter writes whole lines: at most 4,096 bytes, or a single longer line", () => {
   const sink = new SlowSink();
   const writer = new LineWriter(sink, { ...options, maxBytes: 1_000_000 });
   const long = `${"x".repeat(9_000)}\n`;
@@ -82,7 +82,7 @@ test("a write takes whole lines, at most 4,096 bytes of them, or one longer line
   }
 });
 
-test("flush resolves when all is written, or in time where nothing is taken", async () => {
+test("flush resolves when everything is written, or at its timeout", async () => {
   const sink = new SlowSink();
   const writer = new LineWriter(sink, options);
   await writer.flush(1_000_000);
@@ -96,7 +96,7 @@ test("flush resolves when all is written, or in time where nothing is taken", as
   assert.equal(sink.writes.length, 3);
 });
 
-test("flushNow writes what waits, and how much was dropped", () => {
+test("flushNow writes queued lines and the number of dropped ones", () => {
   const sink = new SlowSink();
   const writer = new LineWriter(sink, options);
   for (let number = 0; number < 11; number++) writer.write(line(number));

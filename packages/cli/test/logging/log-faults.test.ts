@@ -11,7 +11,7 @@ import { connect } from "tungstate";
 const BIN = join(dirname(createRequire(import.meta.url).resolve("@tungstate/cli/package.json")), "bin", "tungstate.js");
 const SERVE = [BIN, "serve", "--port", "0", "--log-level", "debug"];
 
-/** Connects some, whose lines can't be written, and ends the server as it should end. */
+/** Makes connections whose log lines cannot be written, then drains the server. */
 async function serves(child: ReturnType<typeof spawn>, url: string): Promise<void> {
   for (let number = 0; number < 20; number++) {
     const connection = await connect(`${url.replace("http", "ws")}/echo`, { proxy: false });
@@ -38,7 +38,7 @@ async function readyUrl(child: ReturnType<typeof spawn>): Promise<string> {
   throw new Error(`it ended: ${text}`);
 }
 
-test("serve goes on when the disk of its log is full (ENOSPC)", { skip: !existsSync("/dev/full") }, async (t) => {
+test("serve continues when the disk of its log is full (ENOSPC)", { skip: !existsSync("/dev/full") }, async (t) => {
   const full = openSync("/dev/full", "w");
   const child = spawn(process.execPath, SERVE, { stdio: ["ignore", "pipe", full] });
   closeSync(full);
@@ -46,7 +46,7 @@ test("serve goes on when the disk of its log is full (ENOSPC)", { skip: !existsS
   await serves(child, await readyUrl(child));
 });
 
-test("serve goes on when nobody reads its log and its stdout any more (EPIPE)", async (t) => {
+test("serve continues when stdout and stderr are closed (EPIPE)", async (t) => {
   const child = spawn(process.execPath, SERVE, { stdio: ["ignore", "pipe", "pipe"] });
   t.after(() => child.kill("SIGKILL"));
   child.stderr.resume();

@@ -1,4 +1,4 @@
-// The log of `tungstate serve`, as its reader gets it.
+// The log of `tungstate serve`, as read from stderr.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { connect } from "tungstate";
@@ -8,7 +8,7 @@ interface PacedConnection {
   readonly level: number;
   readonly msg: string;
   readonly pid: number;
-  /** How many like this one were left out. */
+  /** Number of suppressed lines. */
   readonly more?: number;
   readonly worker?: number;
 }
@@ -29,7 +29,7 @@ async function refuse(server: Server, times: number): Promise<void> {
 
 for (const workers of ["1", "2"]) {
   describe(`the log of --workers ${workers}`, () => {
-    test("each line is JSON; of lines that repeat, 20 a second are written and the others counted", async () => {
+    test("is JSON, and limits repeated lines to 20 a second with a count of the rest", async () => {
       await using server = await Server.start("--workers", workers, "--drain", "1");
       const from = performance.now();
       await refuse(server, 400);
@@ -40,14 +40,14 @@ for (const workers of ["1", "2"]) {
       const written = refused.filter(({ more }) => more === undefined).length;
       const counted = refused.reduce((sum, { more = 0 }) => sum + more, 0);
       assert.ok(written <= 20 * Number(workers) * (Math.ceil(seconds) + 1), `${written} lines in ${seconds} s`);
-      // what the last second left out is not told where the process ends before that
+      // suppressed lines of the last second are not reported if the process ends before
       assert.ok(written + counted <= 400);
       for (const { level, pid } of refused) assert.deepEqual([level, typeof pid], [30, "number"]);
     });
   });
 }
 
-test("what was left out is told at the end of the second", async () => {
+test("reports suppressed lines at the end of the second", async () => {
   await using server = await Server.start();
   await refuse(server, 100);
   let told = 0;
@@ -60,7 +60,7 @@ test("what was left out is told at the end of the second", async () => {
   assert.equal(told, 100);
 });
 
-test("debug lines are not counted: who asks for each connection gets each", async () => {
+test("does not limit debug lines", async () => {
   await using server = await Server.start("--log-level", "debug");
   const connections = await Promise.all(Array.from({ length: 50 }, () => connect(server.ws("/ws"))));
   await Promise.all(connections.map((connection) => connection.close()));

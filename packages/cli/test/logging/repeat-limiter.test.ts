@@ -16,7 +16,7 @@ function setUp(most: number): { repeats: RepeatLimiter; endSecond: () => void; t
   return { repeats, endSecond, timers: () => timers.length };
 }
 
-test("so many lines of a kind pass in a second, the others are told at its end", () => {
+test("RepeatLimiter passes a number of lines for each key and second, and reports the rest", () => {
   const { repeats, endSecond, timers } = setUp(3);
   const told: [string, number][] = [];
   const ask = (kind: string): boolean => repeats.allows(kind, (count) => told.push([kind, count]));
@@ -35,7 +35,7 @@ test("so many lines of a kind pass in a second, the others are told at its end",
   assert.equal(ask("a"), true);
 });
 
-test("of very many kinds the later ones share one count", () => {
+test("RepeatLimiter counts all keys beyond its limit as one", () => {
   const { repeats, endSecond } = setUp(1);
   let told = 0;
   let passed = 0;

@@ -11,7 +11,7 @@ import {
 } from "../../src/metrics/process-metrics.ts";
 import type { Family } from "../../src/metrics/hub-metrics.ts";
 
-/** What a process counts that has so many connections. */
+/** Returns the metrics of a process with so many connections. */
 async function ownMetrics(count: number): Promise<ProcessMetrics> {
   const registry = new Registry();
   const registers = [registry];
@@ -25,7 +25,7 @@ async function ownMetrics(count: number): Promise<ProcessMetrics> {
   return { connections: { "/ws": count, "/echo": 1 }, metrics: await registry.getMetricsAsJSON(), hub };
 }
 
-test("figures of several processes are added up, line by line", async () => {
+test("metrics of several processes are summed line by line", async () => {
   const [one, two] = [await ownMetrics(1), await ownMetrics(2)];
   const other: Family = { type: "counter", name: "hub_total", help: "h", lines: [['hub_total{method="b"}', 5]] };
   const all = [one, { ...two, hub: [...two.hub, other] }];
@@ -46,7 +46,7 @@ test("figures of several processes are added up, line by line", async () => {
   ]);
 });
 
-test("of a process that has ended, what has happened stays, and what goes up and down is gone", async () => {
+test("an ended process keeps its counters and histograms, and loses its gauges", async () => {
   const left = await combineMetrics([
     NO_METRICS,
     withoutGauges(await ownMetrics(3)),

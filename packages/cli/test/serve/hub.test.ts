@@ -1,4 +1,4 @@
-// `tungstate serve` as a hub, as the published client of its subprotocol sees it.
+// `tungstate serve` as a hub, used by the published client of its protocol.
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -24,7 +24,7 @@ import { Program, Server } from "../support/program.ts";
 const SECRET = "a secret of at least thirty-two bytes, which is the least";
 const KEY = "a key of sixteen characters or more";
 
-/** A client that comes back quickly. */
+/** A client with a short reconnect delay. */
 function clientOf(server: Server, options: Partial<Options> = {}): Centrifuge {
   return new Centrifuge(server.ws("/connection/websocket"), {
     websocket: WebSocket,
@@ -48,12 +48,12 @@ async function subscribed(client: Centrifuge, channel: string, token?: string): 
   return subscription;
 }
 
-/** The next event: `listen` puts the listener on. */
+/** Returns the next event; `listen` adds the listener. */
 function next<Context>(listen: (listener: (context: Context) => void) => unknown): Promise<Context> {
   return new Promise((resolve) => void listen(resolve));
 }
 
-/** Runs a command to its end; gives what it printed. */
+/** Runs a command to its end and returns its output. */
 async function printed(...args: readonly string[]): Promise<string> {
   await using program = new Program(...args);
   assert.deepEqual(await program.run(), { code: 0, signal: null }, program.stderr);
@@ -74,7 +74,7 @@ describe("without any configuration", () => {
     await server[Symbol.asyncDispose]();
   });
 
-  test("everybody may subscribe, publish, see who is there and what was said in channels of `public`", async () => {
+  test("any client may subscribe, publish, and read presence and history in channels of `public`", async () => {
     const [one, two] = [await connected(client()), await connected(client())];
     const listening = await subscribed(one, "public:lobby");
     const speaking = await subscribed(two, "public:lobby");
@@ -86,7 +86,7 @@ describe("without any configuration", () => {
     assert.equal((await listening.history({ limit: 10 })).publications.length, 1);
   });
 
-  test("who was away gets what was missed", async () => {
+  test("a reconnecting client receives what it missed", async () => {
     const [away, other] = [await connected(client()), await connected(client())];
     const subscription = await subscribed(away, "public:recovery");
     const heard: unknown[] = [];
@@ -99,7 +99,7 @@ describe("without any configuration", () => {
     assert.deepEqual(heard, ["one", "two"]);
   });
 
-  test("the state of a `public` channel can be loaded before the first subscription, as the guide does it", async () => {
+  test("the state of a `public` channel can be loaded before the first subscription, as in the guide", async () => {
     const [reader, writer] = [await connected(client()), await connected(client())];
     for (const n of [1, 2]) await writer.publish("public:state", n);
     let shown: unknown[] = [];
@@ -118,7 +118,7 @@ describe("without any configuration", () => {
     assert.equal((await reader.presenceStats("public:state")).numClients, 1);
   });
 
-  test("a client that speaks Protobuf gets the subprotocol that it offers, and is told why it cannot stay", async () => {
+  test("a client that offers Protobuf gets that subprotocol, and a disconnect with the reason", async () => {
     const socket = new WebSocket(server.ws("/connection/websocket"), "centrifuge-protobuf");
     await once(socket, "open");
     const closed = once(socket, "close");
@@ -128,7 +128,7 @@ describe("without any configuration", () => {
     assert.match(reason.toString(), /speaks JSON in text messages, not Protobuf/);
   });
 
-  test("other channels need a token, and there are no others than those", async () => {
+  test("other channels require a token; other namespaces do not exist", async () => {
     const here = await connected(client());
     for (const [channel, code] of [
       ["lobby", 103],
@@ -143,12 +143,12 @@ describe("without any configuration", () => {
     }
   });
 
-  test("the HTTP API is off", async () => {
+  test("the HTTP API is disabled", async () => {
     const response = await fetch(`${server.url}/api/info`, { method: "POST", body: "{}" });
     assert.equal(response.status, 404);
   });
 
-  test("the route is told of: 426 without an upgrade, in /health and in /metrics", async () => {
+  test("the hub's path answers 426 without an upgrade, and is included in /health and /metrics", async () => {
     const here = await connected(client());
     await subscribed(here, "public:figures");
     assert.equal((await fetch(`${server.url}/connection/websocket`)).status, 426);
@@ -166,7 +166,7 @@ describe("without any configuration", () => {
     assert.equal(new Set(lines.map((line) => line.replace(/ \S+$/, ""))).size, lines.length);
   });
 
-  test("pages of other sites may not connect", async () => {
+  test("pages of other origins are rejected", async () => {
     const socket = new WebSocket(server.ws("/connection/websocket"), { origin: "http://elsewhere.example" });
     const [error] = (await once(socket, "error")) as [Error];
     assert.match(error.message, /403/);
@@ -191,7 +191,7 @@ describe("with a secret and an API key", () => {
     await server[Symbol.asyncDispose]();
   });
 
-  test("`tungstate token` makes what lets a user in, and into a channel", async () => {
+  test("`tungstate token` creates tokens that connect a user and subscribe to a channel", async () => {
     const token = await printed("token", "--user", "alice", "--ttl", "1h", "--token-secret", SECRET);
     const alice = await connected(client({ token }));
     for (const channel of ["lobby", "private:lobby"]) {
@@ -206,7 +206,7 @@ describe("with a secret and an API key", () => {
     }
   });
 
-  test("a token of another secret is refused", async () => {
+  test("a token signed with another secret is rejected", async () => {
     const other = "another secret of at least thirty-two bytes, not the server's";
     const token = await printed("token", "--user", "mallory", "--token-secret", other);
     const mallory = client({ token });
@@ -219,7 +219,7 @@ describe("with a secret and an API key", () => {
     await left;
   });
 
-  test("the HTTP API publishes, for callers with the key", async () => {
+  test("the HTTP API publishes for callers with the key", async () => {
     const here = await connected(client({}));
     const subscription = await subscribed(here, "public:news");
     const heard = next<PublicationContext>((done) => subscription.once("publication", done));
@@ -241,7 +241,7 @@ describe("with a secret and an API key", () => {
     assert.equal((await subscription.history({ limit: 10 })).publications.length, 1);
   });
 
-  test("a request for an upgrade to h2c, as Java's HttpClient sends, is an ordinary one, with its body", async () => {
+  test("a request for an upgrade to h2c, as sent by Java's HttpClient, is an ordinary request with a body", async () => {
     const body = `{"channel":"public:java","data":{}}`;
     const sent = request(`${server.url}/api/publish`, {
       method: "POST",
@@ -259,7 +259,7 @@ describe("with a secret and an API key", () => {
     assert.match(await text(response), /"offset":1/);
   });
 
-  test("neither secret nor key is in what it prints", () => {
+  test("secrets and keys are not printed", () => {
     for (const text of [server.stdout, server.stderr]) {
       assert.ok(!text.includes(SECRET));
       assert.ok(!text.includes(KEY));
@@ -267,7 +267,7 @@ describe("with a secret and an API key", () => {
   });
 });
 
-test("SIGTERM sends clients away so that they come back, and ends with 0", async () => {
+test("SIGTERM disconnects clients with a code that makes them reconnect, and exits with 0", async () => {
   await using server = await Server.start("--drain", "5");
   const clients = [clientOf(server), clientOf(server)];
   try {
@@ -283,7 +283,7 @@ test("SIGTERM sends clients away so that they come back, and ends with 0", async
   }
 });
 
-test("all that is wrong with the options is said at once, and no secret is", async () => {
+test("all problems of the options are printed at once, without secrets", async () => {
   await using server = new Program(
     "serve",
     "--port",
@@ -313,9 +313,9 @@ describe("--config", () => {
     return file;
   };
 
-  test("has settings and namespaces; a flag goes before it", async () => {
+  test("reads settings and namespaces; flags take precedence", async () => {
     const file = written("good.json", {
-      port: 1, // --port 0 of the test goes before it
+      port: 1, // the test's --port 0 takes precedence
       tokenSecret: SECRET,
       apiKey: [KEY],
       namespaces: { chat: { subscribe: "authenticated", publish: "subscribers" } },
@@ -338,7 +338,7 @@ describe("--config", () => {
     }
   });
 
-  test("all that is wrong with it is said at once, without its values", async () => {
+  test("all problems of the file are printed at once, without values", async () => {
     const file = written("bad.json", {
       port: "eighty",
       tokenSecret: 12345,
@@ -363,7 +363,7 @@ describe("--config", () => {
     ["combination", { recovery: true }, /recovery has to be false without history/],
     ["unknown", { subscribe: "everyone" }, ": subscribe must be one of anyone, authenticated, nobody"],
   ] as const) {
-    test(`a namespace that makes no sense is refused: ${name}`, async () => {
+    test(`an invalid namespace is rejected: ${name}`, async () => {
       const file = written("namespace.json", { namespaces: { chat: namespace } });
       await using server = new Program("serve", "--port", "0", "--config", file);
       assert.deepEqual(await server.run(), { code: 1, signal: null });
@@ -373,7 +373,7 @@ describe("--config", () => {
     });
   }
 
-  test("a file that is not there, or not JSON", async () => {
+  test("a missing file, or one that is not JSON, is rejected", async () => {
     await using none = new Program("serve", "--port", "0", "--config", join(folder, "nowhere.json"));
     await none.run();
     assert.match(none.stderr, /nowhere\.json: no such file\n$/);
@@ -383,7 +383,7 @@ describe("--config", () => {
   });
 });
 
-test("`tungstate token` says what it needs", async () => {
+test("`tungstate token` prints which arguments are missing", async () => {
   await using none = new Program("token", "--user", "alice");
   assert.deepEqual(await none.run(), { code: 1, signal: null });
   assert.match(none.stderr, /TUNGSTATE_TOKEN_SECRET/);

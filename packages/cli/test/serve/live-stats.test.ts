@@ -1,4 +1,5 @@
-// What `tungstate serve` offers its page besides rooms: live statistics, who is typing, what guests are called.
+// What `tungstate serve` offers its web page besides rooms: live statistics, typing indicators,
+// names of anonymous clients.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { Centrifuge, type PublicationContext, type Subscription, type UnsubscribedContext } from "centrifuge";
@@ -29,7 +30,7 @@ async function subscribed(to: Centrifuge, channel: string): Promise<Subscription
   return subscription;
 }
 
-/** The next figures that `is` takes. */
+/** Returns the next statistics accepted by `is`. */
 function figures(subscription: Subscription, is: (figures: NodeStats) => boolean = () => true): Promise<NodeStats> {
   return new Promise((resolve) => {
     const scheduleCheck = ({ data }: PublicationContext): void => {
@@ -41,7 +42,7 @@ function figures(subscription: Subscription, is: (figures: NodeStats) => boolean
   });
 }
 
-test("whoever watches gets the figures of the server, and finds those before", async () => {
+test("a subscriber receives statistics of the server, and earlier ones from history", async () => {
   const watcher = await client();
   const before = Date.now();
   const live = await subscribed(watcher, "live:server");
@@ -57,7 +58,7 @@ test("whoever watches gets the figures of the server, and finds those before", a
   const other = await client();
   const talking = await subscribed(other, "public:talking");
   await figures(live, (each) => each.connections === 2);
-  // 50 publications come in and go out, in one second or in several: what was counted in all of them
+  // 50 publications may be counted in one second or in several: add them up
   const counted = { received: 0, sent: 0 };
   let last = (await figures(live)).at;
   const all = figures(live, ({ at, received, sent }) => {
@@ -76,7 +77,7 @@ test("whoever watches gets the figures of the server, and finds those before", a
   other.disconnect();
 });
 
-test("nobody but the server publishes figures, and there is no other channel of theirs", async () => {
+test("only the server publishes statistics, and their namespace has no other channel", async () => {
   const anonymousCredentials = await client();
   const live = await subscribed(anonymousCredentials, "live:server");
   await assert.rejects(live.publish({ cpu: 9 }), { code: 103 });
@@ -88,7 +89,7 @@ test("nobody but the server publishes figures, and there is no other channel of 
   anonymousCredentials.disconnect();
 });
 
-test("a guest's name goes with presence and publications; what is no name does not", async () => {
+test("the name of an anonymous client is sent with presence and publications; an invalid name is ignored", async () => {
   const ada = await client({ name: "Ada" });
   const lobby = await subscribed(ada, "public:names");
   for (const data of [{ name: "" }, { name: 1 }, { name: "x".repeat(201) }, [], "Ada", null]) {
@@ -106,7 +107,7 @@ test("a guest's name goes with presence and publications; what is no name does n
   assert.deepEqual([info?.user, info?.connInfo], ["", { name: "Ada" }]);
 });
 
-test("who types is told to those who are there, and not kept", async () => {
+test("typing indicators reach subscribers and are not stored", async () => {
   const [one, two] = [await client(), await client()];
   const typing = await subscribed(one, "typing:lobby");
   const heard = new Promise<PublicationContext>((resolve) => typing.once("publication", resolve));

@@ -1,4 +1,4 @@
-// `/health` says whether the process is alive, `/health/ready` whether it should be sent clients.
+// `/health` reports liveness, `/health/ready` readiness.
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect as connectTcp, type Socket } from "node:net";
@@ -19,12 +19,15 @@ async function get(server: Server, path: string): Promise<Told> {
   return { status: response.status, body: (await response.json()) as Told["body"] };
 }
 
-/** A connection on which the first part of a request was sent: the server does not take it for idle. */
+/**
+ * Opens a connection and sends the first part of a request, so that the server does not consider it
+ * idle.
+ */
 async function halfRequest(server: Server, path: string): Promise<Socket> {
   const socket = connectTcp(server.port, "127.0.0.1");
   await once(socket, "connect");
   socket.write(`GET ${path} HTTP/1.1\r\nHost: a\r\n`);
-  // answered behind it, so that it has been read
+  // a complete request before it shows that it was read
   await get(server, "/health");
   return socket;
 }
@@ -38,7 +41,7 @@ async function restOf(socket: Socket): Promise<string> {
 
 for (const workers of ["1", "2"]) {
   describe(`health with --workers ${workers}`, () => {
-    test("alive and ready", async () => {
+    test("reports live and ready", async () => {
       await using server = await Server.start("--workers", workers);
       assert.deepEqual(await get(server, "/health/ready"), { status: 200, body: { status: "ready" } });
       const { status, body } = await get(server, "/health");
@@ -49,13 +52,13 @@ for (const workers of ["1", "2"]) {
       assert.deepEqual([post.status, post.headers.get("allow")], [405, "GET, HEAD"]);
     });
 
-    test("while Redis is away it is alive and not ready, and says why", async () => {
+    test("reports live and not ready while Redis is away, with the reason", async () => {
       const redis = await RedisServer.start();
       try {
         await using server = await Server.start("--workers", workers, "--redis", redis.url, "--log-level", "silent");
         assert.equal((await get(server, "/health/ready")).status, 200);
         await redis.kill();
-        // each worker finds out by itself
+        // each worker detects it by itself
         for (let unready = 0; unready < 10;)
           unready = (await get(server, "/health/ready")).status === 503 ? unready + 1 : 0;
         assert.deepEqual(await get(server, "/health/ready"), {
@@ -70,10 +73,10 @@ for (const workers of ["1", "2"]) {
       }
     });
 
-    test("while it drains it is alive and not ready", async () => {
+    test("reports live and not ready during a drain", async () => {
       await using server = await Server.start("--workers", workers, "--drain", "3600");
       const sockets = await Promise.all(["/health/ready", "/health"].map((path) => halfRequest(server, path)));
-      // two for each worker, who keep it
+      // two for each worker, kept open
       const stubborn = await Promise.all(Array.from({ length: 4 }, () => neverCloses(server.port)));
       server.child.kill("SIGTERM");
       for (let isListening = true; isListening;) {

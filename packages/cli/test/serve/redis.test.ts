@@ -1,4 +1,4 @@
-// Servers that share channels through a Redis.
+// Servers that share channels through Redis.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import process from "node:process";
@@ -26,7 +26,7 @@ async function subscribed(server: Server, channel: string, clients: Centrifuge[]
 }
 
 for (const workers of ["1", "2"]) {
-  test(`two servers with --workers ${workers} are one hub; another prefix is another one`, async () => {
+  test(`two servers with --workers ${workers} form one hub; a server with another prefix forms another`, async () => {
     const args = ["--redis", url(), "--redis-prefix", `w${workers}`, "--workers", workers];
     const clients: Centrifuge[] = [];
     await using one = await Server.start(...args);
@@ -54,7 +54,7 @@ for (const workers of ["1", "2"]) {
   });
 }
 
-test("a worker that can't start leaves no process behind, and one takes its place when Redis is back", async () => {
+test("a worker that cannot start leaves no process behind, and is replaced when Redis is back", async () => {
   const own = await RedisServer.start();
   try {
     await using server = await Server.start("--redis", own.url, "--workers", "2");
@@ -62,7 +62,7 @@ test("a worker that can't start leaves no process behind, and one takes its plac
     const [, pid] = /"pid":(\d+),"worker":2,.*"msg":"serving /.exec(server.stderr) ?? [];
     process.kill(Number(pid), "SIGKILL");
     await server.shows(/(?:"msg":"a worker cannot be started"[^]*){3}/, "stderr");
-    // the one that is left, and at most the next try with one that is just being ended
+    // the remaining worker, and at most one that is about to exit
     const processes = childrenOf(server.child.pid);
     assert.ok(processes.length <= 3, `${processes.length} processes`);
     await own.run();
@@ -84,7 +84,7 @@ function childrenOf(pid: number | undefined): string[] {
   });
 }
 
-test("a Redis that is not there, or is none, ends the start with one line", async () => {
+test("a missing Redis, or a port that is not Redis, fails the start with one line", async () => {
   await using http = await Server.start("--log-level", "silent");
   const cases: [address: string, line: RegExp][] = [
     ["redis://127.0.0.1:1", /^tungstate: Redis at redis:\/\/127\.0\.0\.1:1 can't be used: .*ECONNREFUSED.*\n$/],

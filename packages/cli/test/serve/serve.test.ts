@@ -1,14 +1,11 @@
 import assert from "node:assert/strict";
 import { lookup } from "node:dns/promises";
-import { once } from "node:events";
-import { connect as connectTcp, type Socket } from "node:net";
-import { request } from "node:http";
+import { connect as connectTcp } from "node:net";
 import { after, before, describe, test } from "node:test";
-import { connect, ConnectError, HandshakeRejectedError, type WebSocketConnection } from "tungstate";
-import { neverCloses } from "../support/clients.ts";
+import { connect, HandshakeRejectedError, type WebSocketConnection } from "tungstate";
 import { Program, Server } from "../support/program.ts";
 
-/** The status line and headers that the server answers with to these bytes, and what follows in the same breath. */
+/** Sends bytes and returns the response head, and the bytes received with it. */
 async function raw(port: number, text: string): Promise<string> {
   const socket = connectTcp(port, "127.0.0.1");
   socket.end(text);
@@ -27,12 +24,12 @@ describe("tungstate serve", () => {
   before(async () => (server = await Server.start()));
   after(() => server[Symbol.asyncDispose]());
 
-  test("prints one line on stdout when it is ready, and nothing more", async () => {
+  test("prints exactly one line on stdout when it is ready", async () => {
     await fetch(`${server.url}/health`);
     assert.match(server.stdout, /^listening on http:\/\/127\.0\.0\.1:\d+\n$/);
   });
 
-  test("takes handshakes whose lists of subprotocols and extensions are empty, on every WebSocket route", async () => {
+  test("accepts handshakes with empty lists of subprotocols and extensions, on every WebSocket path", async () => {
     const fields = [
       "Host: localhost",
       "Upgrade: websocket",
@@ -49,7 +46,7 @@ describe("tungstate serve", () => {
     }
   });
 
-  test("serves the page with a policy that allows nothing inline", async () => {
+  test("serves the web page with a policy that forbids inline scripts and styles", async () => {
     const response = await fetch(server.url);
     const html = await response.text();
     assert.equal(response.status, 200);
@@ -75,14 +72,14 @@ describe("tungstate serve", () => {
     }
   });
 
-  test("/metrics has what all connections together hold, and may hold", async () => {
+  test("/metrics reports the memory budget and its use", async () => {
     assert.ok((await server.metric("tungstate_memory_limit_bytes")) > 1024 * 1024);
     for (const name of ["held_bytes", "short", "ended"])
       assert.equal(await server.metric(`tungstate_memory_${name}`), 0);
     assert.equal(await server.metric('tungstate_handshakes{path="/ws"}'), 0);
   });
 
-  test("/health and /metrics", async () => {
+  test("/health and /metrics report connections, messages and closes", async () => {
     const open = await connect(server.ws("/ws"));
     const health = await fetch(`${server.url}/health`);
     assert.match(health.headers.get("content-type") ?? "", /^application\/json\b/);
@@ -100,7 +97,7 @@ describe("tungstate serve", () => {
     const metrics = await fetch(`${server.url}/metrics`);
     assert.match(metrics.headers.get("content-type") ?? "", /^text\/plain; version=0\.0\.4/);
     assert.equal(await server.metric('tungstate_messages_received_total{path="/ws"}'), sentBefore + 1);
-    // codes that a peer makes up are one label; a connection counts when its stream has ended
+    // unregistered codes share one label; a connection is counted when its stream has ended
     const wanted = [
       ["1000", 1],
       ["3500", 1],
@@ -115,7 +112,7 @@ describe("tungstate serve", () => {
     }
   });
 
-  test("answers with 404, 405, 426 and 400, and with nothing else", async () => {
+  test("answers 404, 405, 426 and 400 to other requests", async () => {
     const status = async (path: string, init?: RequestInit): Promise<Response> => {
       const response = await fetch(server.url + path, init);
       await response.arrayBuffer();
@@ -155,7 +152,7 @@ describe("tungstate serve", () => {
     assert.match(await raw(server.port, `GET http://[ HTTP/1.1\r\n${end}`), /^HTTP\/1\.1 400 /);
   });
 
-  test("a WebSocket of a wrong version, path or origin is refused", async () => {
+  test("rejects a WebSocket handshake with a wrong version, path or origin", async () => {
     const upgrade =
       "Host: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n";
     const wrong = await raw(server.port, `GET /ws HTTP/1.1\r\n${upgrade}Sec-WebSocket-Version: 12\r\n\r\n`);
@@ -168,7 +165,7 @@ describe("tungstate serve", () => {
     await own.close();
   });
 
-  test("/ws gives every message to everybody, the sender included", async () => {
+  test("/ws sends every message to all clients, including the sender", async () => {
     const everybody = await Promise.all([1, 2, 3].map(() => connect(server.ws("/ws"))));
     const [first] = everybody;
     assert.ok(first !== undefined);
@@ -189,7 +186,7 @@ describe("tungstate serve", () => {
     await Promise.all(everybody.map((connection) => connection.close()));
   });
 
-  test("/echo gives everything back, at the pace of who reads it", async () => {
+  test("/echo returns every message, no faster than its client reads", async () => {
     const connection = await connect(server.ws("/echo"));
     const big = new Uint8Array(1024 * 1024).fill(7);
     const all = (async () => {
@@ -205,7 +202,7 @@ describe("tungstate serve", () => {
     assert.equal(info.code, 1000);
   });
 
-  test("a message that is too large ends its sender's connection with 1009, and nobody else's", async () => {
+  test("closes only the sender of a message that is too large, with 1009", async () => {
     const other = await connect(server.ws("/ws"));
     const sender = await connect(server.ws("/ws"));
     sender.write(new Uint8Array(1024 * 1024 + 1));
@@ -216,11 +213,11 @@ describe("tungstate serve", () => {
     await other.close();
   });
 
-  test("who reads too slowly is closed with 1013, and what waits stays bounded", async () => {
+  test("closes a slow client with 1013, and bounds what is queued for it", async () => {
     const slow = await connect(server.ws("/ws"), { receiveQueueSize: 1 });
     const sender = await connect(server.ws("/ws"));
     const payload = new Uint8Array(256 * 1024);
-    const count = 200; // 50 MiB, of which the system keeps some and the server 8 at most
+    const count = 200; // 50 MiB, of which the system buffers some and the server at most 8 MiB
     let most = 0;
     let received = 0;
     for (let sent = 0; sent < count; sent += 10) {
@@ -243,7 +240,7 @@ describe("tungstate serve", () => {
   });
 });
 
-test("a name is listened on at all of its addresses", async () => {
+test("listens on all addresses of a host name", async () => {
   await using server = await Server.start("--host", "localhost");
   for (const { address, family } of await lookup("localhost", { all: true })) {
     const host = `${family === 6 ? `[${address}]` : address}:${server.port}`;
@@ -257,7 +254,7 @@ test("a name is listened on at all of its addresses", async () => {
   assert.deepEqual(await server.exited, { code: 0, signal: null });
 });
 
-test("--max-connections: one more gets 503", async () => {
+test("--max-connections: one more handshake gets 503", async () => {
   await using server = await Server.start("--max-connections", "1");
   const first = await connect(server.ws("/ws"));
   await assert.rejects(connect(server.ws("/ws")), (error) => {
@@ -266,7 +263,7 @@ test("--max-connections: one more gets 503", async () => {
   await first.close();
 });
 
-test("--max-connections-per-address: one more gets 429; behind --trust-proxy it is the client's address that counts", async () => {
+test("--max-connections-per-address: one more handshake gets 429, counted by client address behind --trust-proxy", async () => {
   await using server = await Server.start("--max-connections-per-address", "1", "--trust-proxy", "loopback");
   const from = (address: string): Promise<WebSocketConnection> =>
     connect(server.ws("/ws"), { headers: { "X-Forwarded-For": address } });
@@ -280,7 +277,7 @@ test("--max-connections-per-address: one more gets 429; behind --trust-proxy it 
   assert.match(wrong.stderr, /^tungstate: --trust-proxy: .*nobody.*\n$/);
 });
 
-test("--origin lets other pages in, any all", async () => {
+test("--origin admits pages of other origins, or any", async () => {
   await using some = await Server.start("--origin", "https://a.example", "--origin", "https://b.example");
   for (const origin of ["https://a.example", "https://b.example"]) {
     await (await connect(some.ws("/ws"), { origin })).close();
@@ -290,74 +287,7 @@ test("--origin lets other pages in, any all", async () => {
   await (await connect(any.ws("/ws"), { origin: "https://c.example" })).close();
 });
 
-for (const signal of ["SIGTERM", "SIGINT"] as const) {
-  test(`${signal} drains: Close 1001 to all, nobody new, exit 0 in time`, async () => {
-    await using server = await Server.start("--drain", "4");
-    const clients = await Promise.all(["/ws", "/echo"].map((path) => connect(server.ws(path))));
-    const idle = await keptAlive(server.port);
-    const stubborn = await neverCloses(server.port);
-    const started = performance.now();
-    server.child.kill(signal);
-    // Ctrl+C through npm comes twice
-    server.child.kill(signal);
-    const infos = await Promise.all(clients.map((client) => client.closed));
-    assert.deepEqual(
-      infos.map(({ code, clean }) => ({ code, clean })),
-      [
-        { code: 1001, clean: true },
-        { code: 1001, clean: true },
-      ],
-    );
-    await assert.rejects(
-      connect(server.ws("/ws")),
-      (error) => error instanceof ConnectError && error.code === "REFUSED",
-    );
-    assert.deepEqual(await server.exited, { code: 0, signal: null });
-    const took = performance.now() - started;
-    assert.ok(took >= 3_900, `the one that does not answer had its time: ${took}`);
-    assert.ok(took < 60_000, `${took} ms`);
-    assert.match(server.stdout, /^listening on \S+\n$/);
-    idle.destroy();
-    stubborn.destroy();
-  });
-}
-
-for (const workers of ["1", "2"]) {
-  for (const signals of [
-    ["SIGTERM", "SIGTERM"],
-    ["SIGINT", "SIGINT"],
-    ["SIGINT", "SIGTERM"],
-  ] as const) {
-    test(`${signals.join(", then ")} with --workers ${workers}: the second one ends the drain, with status 0`, async () => {
-      await using server = await Server.start("--drain", "3600", "--workers", workers);
-      const stubborn = await neverCloses(server.port);
-      server.child.kill(signals[0]);
-      await server.shows(/"draining"/, "stderr");
-      // within a second it would be the same signal
-      const again = setInterval(() => server.child.kill(signals[1]), 100);
-      assert.deepEqual(await server.exited, { code: 0, signal: null });
-      clearInterval(again);
-      assert.match(server.stderr, /"a second signal ended the drain"/);
-      stubborn.destroy();
-    });
-  }
-}
-
-test("--drain 0: nobody is waited for", async () => {
-  await using server = await Server.start("--drain", "0");
-  const stubborn = await neverCloses(server.port);
-  server.child.kill("SIGTERM");
-  assert.deepEqual(await server.exited, { code: 0, signal: null });
-  stubborn.destroy();
-});
-
-test("without clients it ends at once", async () => {
-  await using server = await Server.start("--drain", "3600");
-  server.child.kill("SIGTERM");
-  assert.deepEqual(await server.exited, { code: 0, signal: null });
-});
-
-test("what it cannot listen on is told in one line, with status 1", async () => {
+test("prints in one line why it cannot listen, and exits with 1", async () => {
   await using server = await Server.start("--log-level", "silent");
   const cases: [string[], RegExp][] = [
     [["--port", String(server.port)], /^tungstate: cannot serve on 127\.0\.0\.1 port \d+: the port is in use\n$/],
@@ -372,7 +302,7 @@ test("what it cannot listen on is told in one line, with status 1", async () => 
   }
 });
 
-test("wrong flags are refused with what was expected", async () => {
+test("rejects invalid flags with the expected value", async () => {
   const cases: [string[], RegExp][] = [
     [["--port", "65536"], /^tungstate: --port must be an integer from 0 to 65535, got "65536"\n$/],
     [["--nonsense"], /unknown option[^]*--help/],
@@ -387,15 +317,3 @@ test("wrong flags are refused with what was expected", async () => {
     }),
   );
 });
-
-/** An HTTP connection that stays open behind its answer. */
-async function keptAlive(port: number): Promise<Socket> {
-  const asked = request({ port, host: "127.0.0.1", path: "/health", headers: { connection: "keep-alive" } });
-  asked.on("error", () => undefined);
-  asked.end();
-  const [response] = (await once(asked, "response")) as [{ resume(): void; socket: Socket }];
-  const { socket } = response;
-  socket.on("error", () => undefined);
-  response.resume();
-  return socket;
-}

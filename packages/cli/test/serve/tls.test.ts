@@ -12,7 +12,7 @@ import { Program, Server } from "../support/program.ts";
 import { until } from "../support/until.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "tungstate-tls-"));
-/** Two certificates with their keys, and what is none. */
+/** Creates two certificates with their keys, and a file without any. */
 const files = { cert: "", key: "", otherCert: "", otherKey: "", nothing: join(folder, "nothing.pem") };
 let first: X509Certificate;
 let second: X509Certificate;
@@ -43,7 +43,7 @@ function get(url: string): Promise<{ status: number | undefined; body: string }>
   });
 }
 
-/** The certificate that the port shows. */
+/** Returns the certificate that the port presents. */
 function shown(port: number): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = connectTls({ port, host: "127.0.0.1", rejectUnauthorized: false }, () => {
@@ -62,7 +62,7 @@ async function echo(connection: WebSocketConnection, text: string): Promise<stri
 
 for (const workers of ["1", "2"]) {
   describe(`serve --tls-cert --tls-key --workers ${workers}`, () => {
-    // copies, that are replaced while it runs
+    // copies that are replaced while the server runs
     const cert = join(folder, `cert-${workers}.pem`);
     const key = join(folder, `key-${workers}.pem`);
     let server: Server;
@@ -76,7 +76,7 @@ for (const workers of ["1", "2"]) {
     });
     after(() => server[Symbol.asyncDispose]());
 
-    test("the page and the routes by https:, the WebSockets by wss:", async () => {
+    test("serves the page over https: and WebSockets over wss:", async () => {
       assert.match(server.url, /^https:\/\//);
       assert.equal((await get(server.url)).status, 200);
       assert.equal((await get(`${server.url}/echo`)).status, 426);
@@ -90,25 +90,25 @@ for (const workers of ["1", "2"]) {
       await assert.rejects(connect(server.ws("/ws")), { code: "TLS_SELF_SIGNED" });
     });
 
-    test("tungstate connect --ca", async () => {
+    test("tungstate connect --ca connects", async () => {
       await using program = new Program("connect", "--ca", files.cert, server.ws("/echo"));
       assert.equal((await program.run("over TLS\n")).code, 0, program.stderr);
       assert.equal(program.stdout, "over TLS\n");
     });
 
-    test("sessions are resumed, whichever worker it is", async () => {
+    test("resumes sessions in any worker", async () => {
       const tls = { ca: first.toString(), sessionCache: new TlsSessionCache() };
       const resumed: (boolean | undefined)[] = [];
       for (let i = 0; i < 5; i++) {
         const connection = await connect(server.ws("/echo"), { tls });
-        await echo(connection, "x"); // the ticket comes behind the handshake
+        await echo(connection, "x"); // the ticket arrives after the handshake
         resumed.push(connection.tls?.resumed);
         await connection.close();
       }
       assert.deepEqual(resumed, [false, true, true, true, true]);
     });
 
-    test("SIGHUP shows another certificate, and drops no connection; what can't be used changes nothing", async () => {
+    test("SIGHUP replaces the certificate without dropping connections; invalid files change nothing", async () => {
       assert.equal(await shown(server.port), first.fingerprint256);
       const open = await connect(server.ws("/echo"), { tls: { ca: first.toString() } });
       show(files.otherCert, files.otherKey);
@@ -127,7 +127,7 @@ for (const workers of ["1", "2"]) {
       await open.close();
     });
 
-    test("SIGTERM drains", async () => {
+    test("drains on SIGTERM", async () => {
       const open = await connect(server.ws("/ws"), { tls: { ca: second.toString() } });
       server.child.kill("SIGTERM");
       assert.equal((await open.closed).code, 1001);
@@ -136,7 +136,7 @@ for (const workers of ["1", "2"]) {
   });
 }
 
-test("all that is wrong with the files is told", async () => {
+test("prints all problems of the certificate files", async () => {
   const { cert, key, otherKey, nothing } = files;
   const missing = join(folder, "missing.pem");
   const cases: [args: string[], lines: string[]][] = [

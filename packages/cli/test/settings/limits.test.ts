@@ -1,4 +1,4 @@
-// What one client of `tungstate serve` may take, where the settings file says so.
+// Limits of one client of `tungstate serve`, set in the settings file.
 import assert from "node:assert/strict";
 import { generateKeyPairSync, type KeyObject, sign } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -22,7 +22,7 @@ function written(settings: unknown): string {
   return file;
 }
 
-/** Sends all commands in one frame; their replies by id, or the code of the Close. */
+/** Sends all commands in one frame. Returns the replies by id, or the code of the Close. */
 async function ask(socket: WebSocketConnection, commands: readonly object[]): Promise<readonly Reply[] | number> {
   socket.write(commands.map((command, index) => JSON.stringify({ id: index + 1, ...command })).join("\n"));
   const replies: Reply[] = [];
@@ -36,7 +36,7 @@ async function ask(socket: WebSocketConnection, commands: readonly object[]): Pr
   return (await socket.closed).code;
 }
 
-/** As RFC 7519 has it. */
+/** As in RFC 7519. */
 function subscriptionToken(key: KeyObject, channel: string): string {
   const part = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString("base64url");
   const claims = { sub: "", channel, exp: Math.floor(Date.now() / 1000) + 600 };
@@ -57,7 +57,7 @@ describe("limits in a settings file", { concurrency: 2 }, () => {
   ];
 
   for (const workers of ["1", "2"]) {
-    test(`with --workers ${workers} a frame of 128 subscriptions with RS256 tokens is taken where messageSize allows it`, async () => {
+    test(`accepts a frame of 128 subscriptions with RS256 tokens if messageSize allows it, with --workers ${workers}`, async () => {
       const config = written({ limits: { messageSize: 262_144 } });
       const flags = ["--token-public-key", keyFile, "--workers", workers];
       await using server = await Server.start("--config", config, ...flags);
@@ -70,12 +70,12 @@ describe("limits in a settings file", { concurrency: 2 }, () => {
     });
   }
 
-  test("by default it is larger than a frame may be: 1009", async () => {
+  test("closes with 1009 by default: the frame is too large", async () => {
     await using server = await Server.start("--token-public-key", keyFile);
     assert.equal(await ask(await connect(server.ws("/connection/websocket")), commands), 1009);
   });
 
-  test("more than 128 channels, and more than 500 publications at once", async () => {
+  test("allow more than 128 channels, and more than 500 publications at once", async () => {
     const many = [
       { connect: {} },
       ...Array.from({ length: 200 }, (_, index) => ({ subscribe: { channel: `public:${index}` } })),

@@ -22,8 +22,8 @@ function problemsOf(flags: Flags, environment: Environment = {}): readonly strin
   return readSettings(flags, environment).problems;
 }
 
-describe("what is said in several places", () => {
-  test("a flag goes before the environment, that before the file, that before the default", () => {
+describe("a setting in several sources", () => {
+  test("flags take precedence over the environment, that over the file, that over the default", () => {
     const config = written({ port: 3, host: "file.example", drain: 7, maxConnections: 9 });
     const environment = { TUNGSTATE_PORT: "2", TUNGSTATE_HOST: "environment.example" };
     const { settings, problems } = readSettings({ config, port: "1" }, environment);
@@ -35,26 +35,26 @@ describe("what is said in several places", () => {
     );
   });
 
-  test("the file may be named by the environment", () => {
+  test("the environment may name the file", () => {
     const { settings } = readSettings({}, { TUNGSTATE_CONFIG: written({ port: 5 }) });
     assert.equal(settings.port, 5);
   });
 
-  test("lists: several flags, commas in the environment, arrays in the file", () => {
+  test("lists are repeated flags, commas in the environment, arrays in the file", () => {
     const wanted = ["https://a.example", "https://b.example"];
     assert.deepEqual(readSettings({ origin: wanted }, {}).settings.origin, wanted);
     assert.deepEqual(readSettings({}, { TUNGSTATE_ORIGIN: wanted.join(" , ") }).settings.origin, wanted);
     assert.deepEqual(readSettings({ config: written({ origin: wanted }) }, {}).settings.origin, wanted);
   });
 
-  test("URLs of Redis have commas in them, and are separated by those that a URL comes after", () => {
+  test("Redis URLs with commas are split only before the next URL", () => {
     const wanted = ["redis+cluster://a:1,b:2,c", "redis://:pass,word@d", "rediss+sentinel://e,f/main"];
     for (const between of [",", " , "]) {
       assert.deepEqual(readSettings({}, { TUNGSTATE_REDIS: wanted.join(between) }).settings.redis, wanted);
     }
   });
 
-  test("what is there or not is true or false in the environment", () => {
+  test("switches are true or false in the environment", () => {
     assert.equal(readSettings({ compression: true }, {}).settings.compression, true);
     assert.equal(readSettings({}, { TUNGSTATE_COMPRESSION: "true" }).settings.compression, true);
     assert.equal(readSettings({}, { TUNGSTATE_COMPRESSION: "0" }).settings.compression, false);
@@ -62,10 +62,10 @@ describe("what is said in several places", () => {
   });
 });
 
-describe("what is wrong", () => {
+describe("invalid settings", () => {
   const cases: [flags: Flags, environment: Environment, problem: string][] = [
     [{ port: "65536" }, {}, '--port must be an integer from 0 to 65535, got "65536"'],
-    // which would be all addresses, and no file: what --host "$HOST" says where HOST is not set
+    // an unset $HOST in --host "$HOST": an empty host would listen on all addresses
     [{ host: "" }, {}, '--host must be an address or a host name, got ""'],
     [{ config: "" }, { TUNGSTATE_PORT: "1" }, '--config must be the name of a file, got ""'],
     [{ port: "0x10" }, {}, '--port must be an integer from 0 to 65535, got "0x10"'],
@@ -84,7 +84,7 @@ describe("what is wrong", () => {
     test(problem, () => assert.deepEqual(problemsOf(flags, environment), [problem]));
   }
 
-  test("all of it is said at once, wherever it was", () => {
+  test("all problems are reported at once, from every source", () => {
     const config = written({ drain: "soon", colour: "red" });
     assert.deepEqual(problemsOf({ config, port: "x" }, { TUNGSTATE_WORKERS: "y" }), [
       `${config}: drain must be an integer from 0 to 3600`,
@@ -94,18 +94,18 @@ describe("what is wrong", () => {
     ]);
   });
 
-  test("an empty address in a file", () => {
+  test("an empty host in a file is rejected", () => {
     const config = written({ host: "" });
     assert.deepEqual(problemsOf({ config }), [`${config}: host must be an address or a host name`]);
   });
 
-  test("a valid flag does not make a wrong file right", () => {
+  test("a valid flag does not hide an invalid value in the file", () => {
     const config = written({ port: "x" });
     assert.deepEqual(problemsOf({ config, port: "1" }), [`${config}: port must be an integer from 0 to 65535`]);
   });
 });
 
-test("README.md has every setting, by flag, variable and default, and no other", () => {
+test("README.md documents exactly the existing settings, with flag, argument and default", () => {
   const page = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
   const section = page.slice(page.indexOf("## tungstate serve"), page.indexOf("## tungstate token"));
   const rows = section.split("\n").filter((line) => /^\| `--/.test(line));
@@ -123,7 +123,7 @@ test("README.md has every setting, by flag, variable and default, and no other",
   assert.equal(variableOf("maxConnections"), "TUNGSTATE_MAX_CONNECTIONS");
 });
 
-describe("options of the hub, in a file", () => {
+describe("hub options in a settings file", () => {
   const given = {
     anonymous: false,
     limits: {
@@ -140,7 +140,7 @@ describe("options of the hub, in a file", () => {
     version: "7",
   };
 
-  test("each of them reaches the hub", () => {
+  test("are all passed to the hub", () => {
     const { settings, problems } = readSettings({ config: written(given) }, {});
     assert.deepEqual(problems, []);
     assert.deepEqual(settings.hub, given);
@@ -149,11 +149,11 @@ describe("options of the hub, in a file", () => {
     assert.deepEqual(limits, { ...given.limits, rates: { ...RATES, ...given.limits.rates } });
   });
 
-  test("each limit of the hub is among them", () => {
+  test("include each limit of the hub", () => {
     assert.deepEqual(Object.keys(given.limits).toSorted(), Object.keys(new Hub({ namespaces: {} }).limits).toSorted());
   });
 
-  test("without any the hub's own defaults hold", () => {
+  test("default to the hub's own defaults", () => {
     const { settings } = readSettings({ config: written({}) }, {});
     assert.deepEqual(settings.hub, {});
   });
@@ -170,7 +170,7 @@ describe("options of the hub, in a file", () => {
     [{ ping: { interval: 1 } }, /ping\.interval .* 1$/],
     [{ onError: "x" }, /unknown setting onError/],
   ] as const) {
-    test(`${JSON.stringify(content)} is told in one line`, () => {
+    test(`${JSON.stringify(content)} is rejected in one line`, () => {
       const config = written(content);
       const [line = "", ...more] = problemsOf({ config });
       assert.deepEqual(more, []);
@@ -179,7 +179,7 @@ describe("options of the hub, in a file", () => {
     });
   }
 
-  test("README.md has each of them, and each limit and option of a namespace", () => {
+  test("README.md documents each of them, and each limit and namespace option", () => {
     const page = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
     const namesIn = (from: string, to: string): readonly string[] => {
       const part = page.slice(page.indexOf(from), page.indexOf(to, page.indexOf(from)));

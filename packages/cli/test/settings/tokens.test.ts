@@ -1,4 +1,4 @@
-// Tokens that are checked with public keys: from files, and from where a JWK set is.
+// Tokens verified with public keys, from files and from a JWK set.
 import assert from "node:assert/strict";
 import { createPublicKey, generateKeyPairSync, type KeyObject, sign } from "node:crypto";
 import { once } from "node:events";
@@ -47,7 +47,7 @@ function pemFile(name: string, key: KeyObject): string {
   return file;
 }
 
-/** True, or the code that the client was disconnected with. */
+/** Connects with a token. Returns true, or the code of the disconnect. */
 async function letsIn(server: Server, jwt: string): Promise<true | number> {
   const client = new Centrifuge(server.ws("/connection/websocket"), { websocket: WebSocket, token: jwt });
   try {
@@ -64,7 +64,7 @@ async function letsIn(server: Server, jwt: string): Promise<true | number> {
 
 const INVALID_TOKEN = 3500;
 
-test("--token-public-key: tokens by RS256, ES256, ES384 and EdDSA, each by its key, with issuer and audience", async () => {
+test("--token-public-key verifies RS256, ES256, ES384 and EdDSA tokens, each with its key, and checks issuer and audience", async () => {
   const flags = Object.entries(PAIRS).flatMap(([name, pair]) => ["--token-public-key", pemFile(name, pair.publicKey)]);
   await using server = await Server.start(...flags, "--token-issuer", "us", "--token-audience", "chat");
   const claims = { sub: "alice", iss: "us", aud: "chat", exp: Math.floor(Date.now() / 1000) + 60 };
@@ -75,7 +75,7 @@ test("--token-public-key: tokens by RS256, ES256, ES384 and EdDSA, each by its k
   assert.ok(rsa !== undefined && ed !== undefined);
   const other = generateKeyPairSync("ed25519");
   assert.equal(await letsIn(server, token("EdDSA", other, claims)), INVALID_TOKEN);
-  // the log says which claim was wrong, the client is only told that the token is not valid
+  // the log names the invalid claim; the client learns only that its token is invalid
   for (const [claim, value] of Object.entries({ iss: "them", aud: "mail", b64info: "?", override: {} })) {
     const wrong = { ...claims, [claim]: value };
     assert.equal(await letsIn(server, token("RS256", rsa, wrong)), INVALID_TOKEN);
@@ -83,7 +83,7 @@ test("--token-public-key: tokens by RS256, ES256, ES384 and EdDSA, each by its k
   }
 });
 
-test("--token-jwks: keys are fetched", async () => {
+test("--token-jwks fetches keys", async () => {
   const { ES256: pair } = PAIRS;
   assert.ok(pair !== undefined);
   const set = { keys: [{ ...pair.publicKey.export({ format: "jwk" }), kid: "1", alg: "ES256", use: "sig" }] };
@@ -98,7 +98,7 @@ test("--token-jwks: keys are fetched", async () => {
     assert.equal(await letsIn(server, token("ES256", pair, { sub: "alice" }, "1")), true);
     const other = generateKeyPairSync("ec", { namedCurve: "prime256v1" });
     assert.equal(await letsIn(server, token("ES256", other, { sub: "alice" }, "1")), INVALID_TOKEN);
-    // a key that is added while the server runs
+    // a key added while the server runs
     set.keys.push({ ...other.publicKey.export({ format: "jwk" }), kid: "2", alg: "ES256", use: "sig" });
     assert.equal(await letsIn(server, token("ES256", other, { sub: "alice" }, "2")), true);
   } finally {
@@ -107,7 +107,7 @@ test("--token-jwks: keys are fetched", async () => {
   }
 });
 
-describe("public keys that can't be used", () => {
+describe("invalid public keys", () => {
   const problems = (file: string): readonly string[] =>
     tokenKeys({
       tokenSecret: undefined,
@@ -165,7 +165,7 @@ describe("public keys that can't be used", () => {
     assert.equal(createPublicKey(key.publicKey).asymmetricKeyDetails?.namedCurve, "secp521r1");
   });
 
-  test("claims without a key", () => {
+  test("claims without a key are rejected", () => {
     const { problems: all } = tokenKeys({
       tokenSecret: undefined,
       tokenPublicKey: [],

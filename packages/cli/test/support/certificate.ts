@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
-/** A certificate for localhost that nobody but itself has signed, made with the openssl program. */
+/** Creates a self-signed certificate for localhost with the openssl program. */
 export function selfSigned(folder: string): { certFile: string; cert: string; key: string } {
   const certFile = join(folder, "cert.pem");
   const keyFile = join(folder, "key.pem");

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect as connectTcp, type Socket } from "node:net";
 
-/** A WebSocket client that takes no notice of a Close. */
+/** A WebSocket client that does not react to a Close. */
 export async function neverCloses(port: number): Promise<Socket> {
   const socket = connectTcp(port, "127.0.0.1");
   socket.on("error", () => undefined);

@@ -4,14 +4,14 @@ import { dirname, join } from "node:path";
 import process from "node:process";
 
 const BIN = join(dirname(createRequire(import.meta.url).resolve("@tungstate/cli/package.json")), "bin", "tungstate.js");
-const LIMIT_MS = 170_000; // a program that takes longer is ended, and its test fails
+const LIMIT_MS = 170_000; // ms after which the program is killed and its test fails
 
 export interface Exit {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
 }
 
-/** `tungstate` with these arguments, as a process of its own. */
+/** Runs `tungstate` with arguments, as a separate process. */
 export class Program implements AsyncDisposable {
   stdout = "";
   stderr = "";
@@ -22,7 +22,7 @@ export class Program implements AsyncDisposable {
   constructor(...args: readonly string[]) {
     const child = spawn(process.execPath, [BIN, ...args], { stdio: ["pipe", "pipe", "pipe"] });
     this.child = child;
-    child.stdin.on("error", () => undefined); // it may end before it has read all
+    child.stdin.on("error", () => undefined); // the program may end before it has read everything
     child.stdout.setEncoding("utf8").on("data", (text: string) => {
       this.stdout += text;
       this.changed();
@@ -42,7 +42,7 @@ export class Program implements AsyncDisposable {
     });
   }
 
-  /** What stdout and stderr make of `pattern` as soon as they match it. */
+  /** Resolves with the match of `pattern` in stdout or stderr as soon as there is one. */
   async shows(pattern: RegExp, where: "stdout" | "stderr" = "stdout"): Promise<RegExpExecArray> {
     for (;;) {
       const match = pattern.exec(this[where]);
@@ -54,7 +54,7 @@ export class Program implements AsyncDisposable {
     }
   }
 
-  /** Gives it all of its stdin and waits for its end. */
+  /** Writes stdin and waits for the end of the program. */
   async run(input = ""): Promise<Exit> {
     this.child.stdin.end(input);
     return this.exited;
@@ -66,7 +66,7 @@ export class Program implements AsyncDisposable {
   }
 }
 
-/** A `tungstate serve` on a free port. */
+/** Runs `tungstate serve` on a free port. */
 export class Server extends Program {
   url = "";
   port = 0;
@@ -83,7 +83,7 @@ export class Server extends Program {
     return this.url.replace(/^http/, "ws") + path;
   }
 
-  /** The value of one line of /metrics. */
+  /** Returns the value of one line of /metrics. */
   async metric(line: string): Promise<number> {
     const text = await (await fetch(`${this.url}/metrics`)).text();
     const found = text.split("\n").find((each) => each.startsWith(`${line} `));

@@ -1,4 +1,5 @@
-// The reader of stdout or stderr goes away, as `| head -1` does: that ends no program with an error.
+// The reader of stdout or stderr closes its end, as `| head -1` does. No program fails because of
+// that.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -12,7 +13,7 @@ import { Program, Server } from "../support/program.ts";
 const BIN = join(dirname(createRequire(import.meta.url).resolve("@tungstate/cli/package.json")), "bin", "tungstate.js");
 const SECRET = "a secret of at least 32 bytes, for tests";
 
-/** Runs `tungstate` with a stdout or stderr that nobody can read: the other end of its pipe is closed before it starts. */
+/** Runs `tungstate` with a stdout or stderr whose pipe is closed before it starts. */
 async function runUnread(
   unread: "stdout" | "stderr" | "both",
   ...args: readonly string[]
@@ -28,7 +29,7 @@ async function runUnread(
   return { code, output };
 }
 
-describe("nobody reads stdout", () => {
+describe("stdout is closed", () => {
   const commands: readonly (readonly string[])[] = [
     ["--help"],
     ["--version"],
@@ -38,17 +39,17 @@ describe("nobody reads stdout", () => {
     ["token", "--user", "alice", "--token-secret", SECRET],
   ];
   for (const args of commands) {
-    test(`${args.slice(0, 2).join(" ")}: status 0, and not a word on stderr`, async () => {
+    test(`${args.slice(0, 2).join(" ")} exits with 0 and prints nothing to stderr`, async () => {
       assert.deepEqual(await runUnread("stdout", ...args), { code: 0, output: "" });
     });
   }
 
   for (const peer of ["closes", "never answers the Close"] as const) {
-    test(`connect, to a server that ${peer}: status 0, and not a word on stderr`, async (t) => {
+    test(`connect to a server that ${peer} exits with 0 and prints nothing to stderr`, async (t) => {
       const server = new WebSocketServer();
       server.on("connection", (connection) => {
         connection.write("a line that cannot be printed");
-        // a connection that nobody reads from answers no Close
+        // a connection that is not read does not answer a Close
         if (peer === "closes") connection.on("message", () => undefined);
       });
       const address = await server.listen({ port: 0 });
@@ -60,20 +61,20 @@ describe("nobody reads stdout", () => {
   }
 });
 
-describe("nobody reads stderr", () => {
-  test("connect works as ever", async () => {
+describe("stderr is closed", () => {
+  test("connect sends and receives", async () => {
     await using server = await Server.start("--log-level", "silent");
     assert.deepEqual(await runUnread("stderr", "connect", server.ws("/echo")), { code: 0, output: "" });
     assert.deepEqual(await runUnread("both", "connect", server.ws("/echo")), { code: 0, output: "" });
   });
 
-  test("what fails keeps its status", async () => {
+  test("a failure keeps its exit status", async () => {
     assert.deepEqual(await runUnread("stderr", "connect", "ws://nothing.invalid/"), { code: 1, output: "" });
     assert.deepEqual(await runUnread("stderr", "token", "--user", "alice"), { code: 1, output: "" });
   });
 });
 
-test("the reader of connect goes in the middle of many messages", async () => {
+test("connect exits with 0 when stdout is closed between many messages", async () => {
   await using server = await Server.start("--log-level", "silent");
   await using program = new Program("connect", "-q", server.ws("/echo"));
   program.child.stdin.write("first\n".repeat(1000));

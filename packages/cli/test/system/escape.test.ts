@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { escapeControls } from "../../src/system/escape.ts";
 
-test("no control character is left but the tab", () => {
+test("escapeControls escapes all control characters except the tab", () => {
   const controls = Array.from({ length: 0x20 }, (_, code) => String.fromCharCode(code)).join("");
   const more = Array.from({ length: 0x21 }, (_, code) => String.fromCharCode(0x7f + code)).join("");
   const escaped = escapeControls(`${controls}${more}\u202e\u2066`);
@@ -10,7 +10,7 @@ test("no control character is left but the tab", () => {
   assert.equal(escapeControls("\u0000\t\n\r\u001b[0m\u007f\u009b"), "\\x00\t\\n\\r\\x1b[0m\\x7f\\x9b");
 });
 
-test("everything else stays as it is", () => {
+test("escapeControls keeps all other characters", () => {
   const text = "plain, Grüße, 日本語, 🌡, a\u200db, \u00a0, \\n";
   assert.equal(escapeControls(text), text);
 });

@@ -1,4 +1,4 @@
-// Workers that stop, die at once, or die all together.
+// Workers that hang, fail at start, or all die at once.
 import assert from "node:assert/strict";
 import process from "node:process";
 import { test } from "node:test";
@@ -10,11 +10,11 @@ import { Server } from "../support/program.ts";
 interface Worker {
   readonly worker: number;
   readonly pid: number;
-  /** Unix time, ms. */
+  /** Unix time in ms. */
   readonly time: number;
 }
 
-/** Workers that have begun to serve, in that order. */
+/** Workers that have started serving, in this order. */
 function workersOf(server: Server): readonly Worker[] {
   return linesOf(server, "serving ");
 }
@@ -24,7 +24,7 @@ function linesOf(server: Server, msg: string): readonly Worker[] {
   return lines.map((line) => JSON.parse(line) as Worker);
 }
 
-/** Waits until so many workers have begun to serve, the first two included. */
+/** Waits until that many workers have started serving, including the first two. */
 async function serving(server: Server, count: number): Promise<Worker> {
   for (;;) {
     const last = workersOf(server)[count - 1];
@@ -39,7 +39,7 @@ async function take(connection: WebSocketConnection, count: number): Promise<str
   return texts;
 }
 
-/** Connections to /ws by the worker that has them. */
+/** Connects to /ws until each worker has a connection, and returns them by worker. */
 async function connectToEach(server: Server): Promise<ReadonlyMap<number, WebSocketConnection>> {
   const byWorker = new Map<number, WebSocketConnection>();
   while (byWorker.size < 2) {
@@ -55,19 +55,19 @@ async function connectToEach(server: Server): Promise<ReadonlyMap<number, WebSoc
   return byWorker;
 }
 
-/** Stops a worker. It would outlive its primary. */
+/** Stops a worker with SIGSTOP. A stopped worker outlives its primary. */
 function stop(server: Server, pid: number): void {
   process.kill(pid, "SIGSTOP");
   server.child.once("exit", () => {
     try {
       process.kill(pid, "SIGKILL");
     } catch {
-      // it has ended
+      // the worker has ended
     }
   });
 }
 
-test("a worker that stops is ended and replaced; meanwhile /ws goes on in the other one", async () => {
+test("a hung worker is killed and replaced; /ws continues in the other one", async () => {
   await using server = await Server.start("--workers", "2", "--log-level", "debug");
   const connections = await connectToEach(server);
   const [stopped, going] = workersOf(server);
@@ -75,7 +75,7 @@ test("a worker that stops is ended and replaced; meanwhile /ws goes on in the ot
   const healthy = connections.get(going.worker);
   assert.ok(healthy !== undefined);
   stop(server, stopped.pid);
-  // much more than may be on its way
+  // far more than may be queued
   const texts = Array.from({ length: 400 }, (_, index) => `${index} ${"x".repeat(100_000)}`);
   const heard = take(healthy, texts.length);
   for (const text of texts) await healthy.send(text);
@@ -95,7 +95,7 @@ test("a worker that stops is ended and replaced; meanwhile /ws goes on in the ot
   assert.deepEqual(await server.exited, { code: 0, signal: null });
 });
 
-test("a worker that was stopped for a while makes up for what it missed", async () => {
+test("a worker that was stopped temporarily recovers what it missed", async () => {
   await using server = await Server.start("--workers", "2", "--log-level", "debug");
   const connections = await connectToEach(server);
   const clients: Centrifuge[] = [];
@@ -132,10 +132,10 @@ test("a worker that was stopped for a while makes up for what it missed", async 
   });
   assert.ok(speaking !== undefined);
   stop(server, stopped.pid);
-  // 12 MB: more than may wait for a worker
+  // 12 MB, more than may be queued for a worker
   const text = "x".repeat(40_000);
   for (let n = 0; n < count; n++) await speaking.subscription.publish({ n, text });
-  // and as much of what can't be had again
+  // and as much again that cannot be recovered
   const healthy = connections.get(going.worker);
   assert.ok(healthy !== undefined);
   const echoed = take(healthy, 150);
@@ -153,7 +153,7 @@ test("a worker that was stopped for a while makes up for what it missed", async 
   for (const each of clients) each.disconnect();
 });
 
-test("with --port 0 those who take the place of all workers serve the same port", async () => {
+test("with --port 0, replacements of all workers serve the same port", async () => {
   await using server = await Server.start("--workers", "2");
   for (const { pid } of workersOf(server)) process.kill(pid, "SIGKILL");
   await serving(server, 4);
@@ -161,7 +161,7 @@ test("with --port 0 those who take the place of all workers serve the same port"
   await (await connect(server.ws("/echo"))).close();
 });
 
-test("workers that die again and again are started later and later", async () => {
+test("repeatedly failing workers are restarted with increasing delays", async () => {
   await using server = await Server.start("--workers", "2");
   const delays: number[] = [];
   for (let count = 2; count < 6; count++) {

@@ -1,4 +1,4 @@
-// The link between a primary and a worker: what waits is bounded, and so is every wait.
+// The link between a primary and a worker: queues and waiting times are bounded.
 import assert from "node:assert/strict";
 import type { Duplex } from "node:stream";
 import { serialize } from "node:v8";
@@ -10,7 +10,7 @@ import type { Losses } from "../../src/workers/send-queue.ts";
 const KIB = 1024;
 const LIMITS = { queuedBytes: 64 * KIB, undroppable: 256 * KIB };
 
-/** What the far end does. */
+/** Functions of the far end. */
 interface Far {
   echo(value: unknown): Promise<unknown>;
   never(): Promise<void>;
@@ -24,15 +24,15 @@ interface Setup {
   readonly nearStream: Duplex;
   readonly farStream: Duplex;
   readonly clock: VirtualClock;
-  /** Notes `count` that have come. */
+  /** Counts received `count` notifications. */
   readonly counted: readonly string[];
   readonly losses: readonly Losses[];
   readonly overflows: () => number;
-  /** Reads again what the far end was sent. */
+  /** Resumes reading at the far end. */
   readonly thaw: () => void;
 }
 
-/** `frozen`: the far end takes nothing until it is told to. */
+/** `frozen`: the far end accepts nothing until told to. */
 function setUp(options: LinkOptions & { readonly frozen?: boolean } = {}): Setup {
   const [nearStream, farStream] = memoryPipe();
   const clock = new VirtualClock();
@@ -82,7 +82,7 @@ describe("calls", () => {
     assert.deepEqual(await Promise.all(values.map((value) => near.call("echo", value))), values);
   });
 
-  test("reject with what was thrown over there, and no more of it", async () => {
+  test("reject with the message of the remote error, without its stack", async () => {
     const { near } = setUp();
     await assert.rejects(near.call("failing"), (error) => {
       assert.ok(error instanceof Error);
@@ -91,7 +91,7 @@ describe("calls", () => {
     });
   });
 
-  test("reject when they are not answered in time, each by its own deadline", async () => {
+  test("reject at their own deadline", async () => {
     const { near, clock } = setUp();
     const [ten, sixty] = [near.call("never"), near.callWithin(60_000, "never")];
     const rejected: string[] = [];
@@ -109,7 +109,7 @@ describe("calls", () => {
     assert.equal(await near.call("echo", "still works"), "still works");
   });
 
-  test("reject when the other process has ended, and at once from then on", async () => {
+  test("reject when the other process has ended, and immediately after that", async () => {
     const { near, farStream } = setUp();
     const waiting = near.call("never");
     farStream.destroy();
@@ -120,7 +120,7 @@ describe("calls", () => {
     assert.equal(near.queuedBytes, 0);
   });
 
-  test("reject at once while too much waits", async () => {
+  test("reject immediately while too much is queued", async () => {
     const { near, thaw } = setUp({ frozen: true });
     const calls: Promise<unknown>[] = [];
     while (near.isTaking) {
@@ -137,10 +137,10 @@ describe("calls", () => {
   });
 });
 
-describe("notes that may be lost", () => {
+describe("droppable notifications", () => {
   const text = "x".repeat(KIB);
 
-  test("all come, in order, where the other end takes them", async () => {
+  test("arrive in order while the other end accepts them", async () => {
     const { near, counted, losses } = setUp();
     for (let number = 0; number < 1000; number++) {
       near.note("count", `${number}`);
@@ -154,7 +154,7 @@ describe("notes that may be lost", () => {
     assert.deepEqual(losses, []);
   });
 
-  test("what waits is bounded; what was dropped is counted, and told once there is room, ahead of what comes then", async () => {
+  test("are dropped and counted beyond the limit, and the loss is reported ahead of later ones", async () => {
     let lost = 0;
     let tellings = 0;
     const { near, counted, thaw } = setUp({
@@ -181,7 +181,7 @@ describe("notes that may be lost", () => {
     assert.equal(counted.length - 2 + lost, sent);
   });
 
-  test("what must not be lost comes in order, whatever was dropped between", async () => {
+  test("do not affect the order of messages that must not be dropped", async () => {
     const { near, counted, thaw } = setUp({ frozen: true });
     const answers: Promise<unknown>[] = [];
     for (let number = 0; number < 500; number++) {
@@ -196,16 +196,16 @@ describe("notes that may be lost", () => {
     assert.ok(counted.length < 500);
   });
 
-  test("one tick's burst is not dropped where the other end takes it", async () => {
+  test("of one tick are not dropped if the other end accepts them", async () => {
     const { near, counted, losses } = setUp();
-    // more than may wait, but nothing waited
+    // more than may be queued, but the queue was empty
     near.note("count", "x".repeat(2 * LIMITS.queuedBytes));
     await until(() => counted.length === 1);
     assert.deepEqual(losses, []);
   });
 });
 
-test("what must not be lost and is not taken is bounded as well: the owner is told", async () => {
+test("messages that must not be dropped are bounded, and the overflow is reported", async () => {
   const { near, overflows } = setUp({ frozen: true });
   for (let number = 0; overflows() === 0 && number < 10_000; number++) {
     near.note("other", "x".repeat(KIB));
@@ -218,7 +218,7 @@ test("what must not be lost and is not taken is bounded as well: the owner is to
 describe("room", () => {
   test("waits while the other end is behind", async () => {
     const { near, thaw } = setUp({ frozen: true });
-    // more than the pipe takes by itself
+    // more than the pipe itself accepts
     near.note("other", "x".repeat(LIMITS.queuedBytes * 2));
     await tick();
     let hasRoom = false;
@@ -229,9 +229,9 @@ describe("room", () => {
     await room;
   });
 
-  test("does not wait for one that takes nothing for a second", async () => {
+  test("does not wait for an end that accepts nothing for a second", async () => {
     const { near, clock } = setUp({ frozen: true });
-    // more than the pipe takes by itself
+    // more than the pipe itself accepts
     near.note("other", "x".repeat(LIMITS.queuedBytes * 2));
     await tick();
     let hasRoom = false;
@@ -246,7 +246,7 @@ describe("room", () => {
   });
 });
 
-test("an end that pauses stops reading while its answers are not taken, and reads on behind that", async () => {
+test("a link with `pauses` stops reading while its replies are not accepted, then resumes", async () => {
   const [nearStream, farStream] = memoryPipe();
   let asked = 0;
   const large = (): string => {
@@ -254,7 +254,7 @@ test("an end that pauses stops reading while its answers are not taken, and read
     return "x".repeat(8 * KIB);
   };
   const primary = new Link<Record<never, never>>(nearStream, { large }, { limits: LIMITS, pauses: true });
-  // a worker that does not read, and goes on asking
+  // a worker that does not read, and keeps calling
   const packet = (id: number): Buffer => {
     const payload = serialize([["call", id, "large", []]]);
     const header = Buffer.alloc(4);
@@ -272,7 +272,7 @@ test("an end that pauses stops reading while its answers are not taken, and read
   await until(() => asked === 200 && primary.queuedBytes === 0);
 });
 
-test("messages are handled a few milliseconds at a time", async () => {
+test("messages are handled in slices of a few milliseconds", async () => {
   const [nearStream, farStream] = memoryPipe();
   const busy = (): void => {
     const until = performance.now() + 1;
@@ -292,7 +292,7 @@ test("messages are handled a few milliseconds at a time", async () => {
   assert.ok(ticks > 10, `${ticks} ticks`);
 });
 
-test("a packet may come in any pieces", async () => {
+test("a packet may arrive in any chunks", async () => {
   const [nearStream, middle] = memoryPipe();
   const [other, farStream] = memoryPipe();
   middle.on("data", (chunk: Buffer) => {

@@ -1,4 +1,4 @@
-// `tungstate serve --workers`: several processes that are one server to their clients.
+// `tungstate serve --workers`: several processes that act as one server.
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";
 import { Centrifuge, type LeaveContext, type PublicationContext, type Subscription } from "centrifuge";
@@ -22,7 +22,7 @@ async function subscribed(server: Server, channel: string): Promise<Subscription
   return subscription;
 }
 
-/** By client id, the worker it is with, as the log says. */
+/** Returns the worker of each client ID, as logged. */
 function workersOf(server: Server): ReadonlyMap<string, number> {
   const lines = server.stderr.split("\n").filter((line) => line.includes('"client connected"'));
   return new Map(
@@ -44,7 +44,7 @@ describe("two workers", () => {
   before(async () => (server = await Server.start("--workers", "2", "--log-level", "debug")));
   after(() => server[Symbol.asyncDispose]());
 
-  test("a message to /ws reaches the clients of both, in one order", async () => {
+  test("a message to /ws reaches the clients of both workers in one order", async () => {
     const connections = await Promise.all(Array.from({ length: 6 }, () => connect(server.ws("/ws"))));
     const heard = connections.map((connection) => take(connection, 30));
     for (let i = 0; i < 5; i++) for (const [from, each] of connections.entries()) each.write(`${from} ${i}`);
@@ -69,7 +69,7 @@ describe("two workers", () => {
     await Promise.all(connections.map((connection) => connection.close()));
   });
 
-  test("more than may be under way waits, and none of it is lost", async () => {
+  test("more than the queue limit waits, and nothing is lost", async () => {
     const [sender, ...readers] = await Promise.all(Array.from({ length: 3 }, () => connect(server.ws("/ws"))));
     assert.ok(sender !== undefined);
     const payload = new Uint8Array(100_000);
@@ -86,7 +86,7 @@ describe("two workers", () => {
     await Promise.all([sender, ...readers].map((connection) => connection.close()));
   });
 
-  test("channels, presence and history are the same in both", async () => {
+  test("channels, presence and history are shared", async () => {
     const all = await Promise.all(Array.from({ length: 4 }, () => subscribed(server, "public:room")));
     const heard = all.map(
       (each) => new Promise<PublicationContext>((resolve) => void each.once("publication", resolve)),
@@ -106,13 +106,13 @@ describe("two workers", () => {
   });
 });
 
-test("a worker that dies is replaced; its clients vanish, and come back", async () => {
+test("a worker that dies is replaced; its clients leave presence and reconnect", async () => {
   await using server = await Server.start("--workers", "2", "--log-level", "debug");
   const watching = await subscribed(server, "public:room");
   const [watcher = ""] = Object.keys((await watching.presence()).clients);
   const left = new Map<string, () => void>();
   watching.on("leave", ({ info }: LeaveContext) => left.get(info.client)?.());
-  // connections go to the workers in turn
+  // connections are distributed to the workers in turn
   await subscribed(server, "public:room");
   const others = await Promise.all([1, 2].map(() => subscribed(server, "public:room")));
   const workers = workersOf(server);
@@ -132,10 +132,10 @@ test("a worker that dies is replaced; its clients vanish, and come back", async 
   assert.ok((await server.metric("tungstate_hub_published_total")) >= 1);
 });
 
-test("draining: nobody new, 1001 to the clients of all, and status 0", async () => {
+test("a drain stops accepting, closes all clients with 1001 and exits with 0", async () => {
   await using server = await Server.start("--workers", "2", "--drain", "5");
   const connections = await Promise.all(Array.from({ length: 4 }, () => connect(server.ws("/ws"))));
-  // as from a terminal: to all processes
+  // to all processes, as a terminal does
   server.child.kill("SIGINT");
   for (const { code, clean } of await Promise.all(connections.map((connection) => connection.closed))) {
     assert.deepEqual([code, clean], [1001, true]);
@@ -144,18 +144,18 @@ test("draining: nobody new, 1001 to the clients of all, and status 0", async () 
   assert.deepEqual(await server.exited, { code: 0, signal: null });
 });
 
-test("draining ends though a worker hangs", async () => {
+test("a drain ends while a worker hangs", async () => {
   await using server = await Server.start("--workers", "2", "--drain", "1");
   const [, pid] = pidOfOther(server, 1);
   process.kill(pid, "SIGSTOP");
-  // who hangs outlives its primary, and holds what the test reads
+  // a hung worker outlives its primary and keeps the pipe open that the test reads
   const overdue = setTimeout(() => [pid, server.child.pid ?? 0].map((each) => process.kill(each, "SIGKILL")), 100_000);
   server.child.kill("SIGTERM");
   assert.deepEqual(await server.exited, { code: 0, signal: null });
   clearTimeout(overdue);
 });
 
-test("what the first worker can't do is told once, with status 1", async () => {
+test("a failure of the first worker is printed once, with status 1", async () => {
   await using server = await Server.start("--log-level", "silent");
   const cases: [args: string[], line: RegExp][] = [
     [["--port", String(server.port)], /^tungstate: cannot serve on 127\.0\.0\.1 port \d+: the port is in use\n$/],
@@ -172,7 +172,7 @@ test("what the first worker can't do is told once, with status 1", async () => {
   }
 });
 
-/** A worker that is not this one, and its process. */
+/** Returns a worker other than this one, and its process. */
 function pidOfOther(server: Server, than: number): [worker: number, pid: number] {
   for (const [, pid, worker] of server.stderr.matchAll(/"pid":(\d+),"worker":(\d+),.*"msg":"serving /g)) {
     if (Number(worker) !== than) return [Number(worker), Number(pid)];

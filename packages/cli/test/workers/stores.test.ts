@@ -1,4 +1,4 @@
-// The channels of several processes: the contracts of the hub, over links.
+// Channels of several processes: the store contracts of the hub, over links.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { memoryPipe } from "tungstate/testing";
@@ -11,12 +11,12 @@ import { Link } from "../../src/workers/link.ts";
 import { RemoteBroker, RemotePresenceStore } from "../../src/workers/remote-stores.ts";
 import { SharedStores, type StoreAccess } from "../../src/workers/shared-stores.ts";
 
-/** A worker's end and its primary's. */
+/** The ends of a worker and its primary. */
 interface Pair {
   readonly broker: RemoteBroker;
   readonly presence: RemotePresenceStore;
   readonly access: StoreAccess;
-  /** Lets what is on its way arrive. */
+  /** Waits until messages in transit have arrived. */
   settle(): Promise<void>;
   close(): void;
 }
@@ -33,7 +33,7 @@ function joined(stores: SharedStores): Pair {
     presence,
     access,
     async settle() {
-      // what was sent before comes before the answer
+      // earlier messages arrive before the reply
       await up.call("presenceStats", "");
       await settle();
     },
@@ -111,7 +111,7 @@ async function withTwo(run: (a: Pair, b: Pair, heard: readonly [string[], string
   }
 }
 
-test("a publisher is told what became of its publication in its own process", async () => {
+test("publish reports the fan-out of its own process", async () => {
   await withTwo(async (a, b) => {
     await a.broker.subscribe("x");
     assert.equal((await (await a.broker.publish("x", { data: "1" }, KEEP)).fanOut?.settled())?.delivered, 3);
@@ -128,7 +128,7 @@ test("a publisher is told what became of its publication in its own process", as
   });
 });
 
-test("what was on its way to a subscription that has ended is not for the next one", async () => {
+test("deliveries for an ended subscription do not reach the next one", async () => {
   await withTwo(async (a, _b, [heard]) => {
     for (const step of ["subscribe", "unsubscribe", "subscribe"] as const) await a.broker[step]("x");
     const deliver = (id: number): void =>
@@ -138,7 +138,7 @@ test("what was on its way to a subscription that has ended is not for the next o
   });
 });
 
-test("the clients of a process that has died vanish, by a leave where they had joined", async () => {
+test("clients of a process that has died leave presence, and leave channels they had joined", async () => {
   await withTwo(async (a, b, [, heard]) => {
     const info = (client: string): ClientInfo => ({ client, user: "" });
     await b.broker.subscribe("x");
@@ -149,7 +149,7 @@ test("the clients of a process that has died vanish, by a leave where they had j
     await a.presence.remove("x", info("left before"));
     await a.broker.publishLeave("x", info("left before"));
     await b.presence.add("x", info("stays"));
-    await a.presence.add("y", info("gone")); // nobody is told of that channel
+    await a.presence.add("y", info("gone")); // no leave is published for that channel
     a.close();
     await a.access.end();
     await b.settle();

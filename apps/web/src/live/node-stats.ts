@@ -1,15 +1,15 @@
-/** What a node of the server says of itself once a second. */
-export interface Figures {
+/** The statistics that a node publishes every second. */
+export interface NodeStats {
   readonly node: string;
   readonly name: string;
-  /** Unix time, ms, by the node's clock. */
+  /** Unix time in ms by the node's clock. */
   readonly at: number;
-  readonly uptime: number; // s
+  readonly uptime: number; // seconds
   readonly connections: number;
   readonly channels: number;
   readonly received: number; // messages per second
   readonly sent: number;
-  /** Of one core: 1 is all of it. */
+  /** In cores: 1 is one core. */
   readonly cpu: number;
   readonly loopMean: number; // ms
   readonly loopP99: number;
@@ -17,8 +17,8 @@ export interface Figures {
   readonly memory: number; // bytes
 }
 
-/** Undefined: it is something else, as of a server that is older or newer than the page. */
-export function readFigures(data: unknown): Figures | undefined {
+/** Returns undefined for other data, such as that of an older or newer server. */
+export function parseNodeStats(data: unknown): NodeStats | undefined {
   const { node, loopDelay, ...rest } = record(data);
   const { id, name } = record(node);
   const { mean, p99 } = record(loopDelay);

@@ -1,30 +1,33 @@
 import type { LinkState } from "../connection/link.ts";
 import type { HubLink } from "../hub/hub-link.ts";
-import { type Figures, readFigures } from "./figures.ts";
+import { type NodeStats, parseNodeStats } from "./node-stats.ts";
 
 const CHANNEL = "live:server";
 const PAST = 120; // publications
 
-export interface FeedListener {
+export interface StatsListener {
   stateChanged(state: LinkState): void;
-  figures(figures: readonly Figures[]): void;
+  stats(stats: readonly NodeStats[]): void;
   refused(reason: string): void;
 }
 
-/** The figures that the server publishes while somebody watches, those of the last minutes first. */
-export class Feed {
+/**
+ * The statistics that the server publishes while a client is subscribed, starting with those of the
+ * last minutes.
+ */
+export class StatsSubscription {
   private readonly link: HubLink;
-  private readonly listener: FeedListener;
+  private readonly listener: StatsListener;
   private readonly channel;
 
-  constructor(link: HubLink, listener: FeedListener) {
+  constructor(link: HubLink, listener: StatsListener) {
     this.link = link;
     this.listener = listener;
     this.channel = link.client.newSubscription(CHANNEL);
     this.channel.on("subscribed", ({ recovered }) => {
       if (!recovered) void this.askPast();
     });
-    this.channel.on("publication", ({ data }) => this.tell([data]));
+    this.channel.on("publication", ({ data }) => this.report([data]));
     this.channel.on("unsubscribed", ({ code, reason }) => {
       if (code !== 0) this.listener.refused(reason);
     });
@@ -49,14 +52,14 @@ export class Feed {
   private async askPast(): Promise<void> {
     try {
       const { publications } = await this.link.answered(this.channel.history({ limit: PAST, reverse: true }));
-      this.tell(publications.toReversed().map(({ data }) => data as unknown));
+      this.report(publications.toReversed().map(({ data }) => data as unknown));
     } catch {
-      return; // what is published now comes all the same
+      return; // live publications arrive anyway
     }
   }
 
-  private tell(data: readonly unknown[]): void {
-    const figures = data.map(readFigures).filter((each) => each !== undefined);
-    if (figures.length > 0) this.listener.figures(figures);
+  private report(data: readonly unknown[]): void {
+    const stats = data.map(parseNodeStats).filter((each) => each !== undefined);
+    if (stats.length > 0) this.listener.stats(stats);
   }
 }
