@@ -4,6 +4,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { checkDocstrings } from "./repository/docstrings.mjs";
 import { checkImports } from "./repository/imports.mjs";
+import { checkPicture } from "./repository/layers-picture.mjs";
 import { readPackages, root } from "./workspaces.mjs";
 
 const read = (path) => readFileSync(path, "utf8");
@@ -45,7 +46,7 @@ for (const [path, { link, optionalDependencies = {}, resolved }] of Object.entri
   }
 }
 
-wrong.push(...checkImports());
+wrong.push(...checkImports(), ...checkPicture());
 // packages/protocol is being redesigned: its names get their docstrings with their new shape
 const bare = checkDocstrings().filter((fault) => !fault.startsWith("packages/protocol/"));
 wrong.push(...bare);
