@@ -71,3 +71,31 @@ test("cli: a worker that hangs stops nobody, costs its primary a bounded amount 
   for (const each of sockets) each.terminate();
   for (const { socket: each } of clients) each.terminate();
 });
+
+test("cli: a connection waits for no worker that hangs: another one serves it", async (t) => {
+  const server = await Watched.start("--workers", "2", "--log-level", "debug");
+  const first = server.stderr.split("\n").find((line) => line.includes('"msg":"serving '));
+  const { pid } = JSON.parse(first ?? "{}") as Line;
+  t.after(async () => {
+    try {
+      process.kill(pid, "SIGKILL"); // it would outlive the server
+    } catch {
+      // it was ended and replaced
+    }
+    await server.stop();
+  });
+  process.kill(pid, "SIGSTOP");
+  // connections go to the workers in turn: half of them would go to the one that hangs
+  const echoed = Array.from({ length: 20 }, async (_, index) => {
+    const socket = await connect(server.ws("/echo"), { proxy: false });
+    socket.write(String(index));
+    for await (const { text } of socket) {
+      assert.equal(text, String(index));
+      break;
+    }
+    const health = await fetch(`${server.url}/health`);
+    assert.equal(health.status, 200);
+    socket.terminate();
+  });
+  await Promise.all(echoed);
+});

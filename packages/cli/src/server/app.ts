@@ -1,6 +1,7 @@
 import fastify, { type FastifyReply, type FastifyRequest, LogController } from "fastify";
 import type { Server as HttpServer } from "node:http";
 import type { Server as HttpsServer } from "node:https";
+import type { Socket } from "node:net";
 import { MemoryBudget, type OriginPolicy, sharedMemoryBudget, WebSocketServer } from "tungstate";
 import { websocket as upgrades } from "tungstate/fastify";
 import type { Certificate } from "../tls/certificate.ts";
@@ -29,7 +30,7 @@ import { createMetrics } from "../metrics/server-metrics.ts";
 import type { ServeConfig } from "../settings/config.ts";
 import { type TicketKeys, tlsOptions } from "../tls/server-options.ts";
 
-/** The other worker processes that serve the same port. */
+/** The other worker processes that serve the same port. The primary process listens and distributes connections. */
 export interface Siblings extends AllClients {
   readonly ticketKeys: TicketKeys;
   /** Resolves with the metrics of every process. */
@@ -50,6 +51,8 @@ export interface App {
   ownMetrics(): Promise<ProcessMetrics>;
   /** Uses another certificate for new connections. Open connections are not affected. */
   setCertificate(certificate: Certificate): void;
+  /** Serves a connection that another process has accepted. */
+  accept(socket: Socket): void;
   /** Stops accepting connections. */
   stopListening(): void;
   /**
@@ -186,8 +189,20 @@ export async function startApp({ config, log: serveLog, stores, siblings }: AppO
     if (statusCode >= 500) log.error({ err: error }, "request failed");
     return plain(reply, statusCode, statusCode >= 500 ? "internal server error" : error.message);
   });
+  const host = config.host.includes(":") ? `[${config.host}]` : config.host;
+  const urlOf = (port: number): string => `${certificate === undefined ? "http" : "https"}://${host}:${port}`;
+  let { port } = config;
   try {
-    await app.listen({ host: config.host, port: config.port, listenTextResolver: (where) => `serving ${where}` });
+    if (siblings === undefined) {
+      await app.listen({ host: config.host, port, listenTextResolver: (where) => `serving ${where}` });
+      const address = listening[0]?.address() ?? undefined;
+      if (typeof address === "object") ({ port } = address);
+    } else {
+      await app.ready();
+      // node:http checks the deadlines of requests from this event on
+      app.server.emit("listening");
+      log.info(`serving ${urlOf(port)}`);
+    }
   } catch (error) {
     live.stop();
     await hub.close(0);
@@ -195,23 +210,26 @@ export async function startApp({ config, log: serveLog, stores, siblings }: AppO
   }
 
   for (const server of listening) server.on("error", (error) => log.error({ err: error }, "server error"));
-  const address = listening[0]?.address() ?? undefined;
-  const port = typeof address === "object" ? address.port : config.port;
-  const host = config.host.includes(":") ? `[${config.host}]` : config.host;
   const stopListening = (): void => {
     draining = true;
     for (const server of listening) {
-      if (server.listening) server.close();
+      server.close(); // also where it does not listen: the checks of deadlines end
       server.closeIdleConnections();
     }
   };
   return {
-    url: `${certificate === undefined ? "http" : "https"}://${host}:${port}`,
+    url: urlOf(port),
     ownMetrics,
     setCertificate(next) {
       for (const server of listening) {
         if ("setSecureContext" in server) server.setSecureContext(tlsOptions(next, siblings?.ticketKeys));
       }
+    },
+    accept(socket) {
+      // as a server of node:http sets up the connections that it accepts itself
+      socket.allowHalfOpen = true;
+      socket.setNoDelay(true);
+      app.server.emit("connection", socket);
     },
     stopListening,
     async close(timeout) {

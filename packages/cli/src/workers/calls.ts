@@ -66,6 +66,8 @@ export interface PrimaryCalls extends StoreCalls {
    */
   broadcast(type: "text" | "binary", bytes: Uint8Array): Promise<void>;
   allMetrics(): Promise<readonly ProcessMetrics[]>;
+  /** The worker has received the connection with this id. */
+  confirm(id: number): void;
 }
 
 /** Values that all workers must agree on. */
@@ -87,6 +89,8 @@ export interface WorkerCalls extends DeliveryCalls {
   lost(what: { readonly publications: boolean; readonly broadcasts: boolean }): void;
   /** Answering shows that the worker's event loop is running. */
   ping(): void;
+  /** Answering means that a connection may be sent. */
+  offer(): void;
   ownMetrics(): Promise<ProcessMetrics>;
   setCertificate(certificate: Certificate): void;
   stopListening(): void;

@@ -9,6 +9,12 @@ import { Duplex } from "node:stream";
 export const WORKER_STDIO = ["inherit", "inherit", "inherit", "ipc", "pipe"] as const;
 const PIPE = 4;
 
+/** A message on the channel of node:cluster, with a connection as its handle. */
+export interface ConnectionMessage {
+  readonly type: "connection";
+  readonly id: number;
+}
+
 /** Returns the primary's end of the pipe to a worker. */
 export function pipeToWorker({ process: child, id }: Worker): Duplex {
   const stream = child.stdio[PIPE];

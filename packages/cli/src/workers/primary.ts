@@ -1,7 +1,5 @@
 import cluster from "node:cluster";
 import { randomBytes } from "node:crypto";
-import { once } from "node:events";
-import { createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import type { Logger } from "pino";
@@ -12,6 +10,8 @@ import type { ServeConfig } from "../settings/config.ts";
 import type { RunningServer } from "../server/running-server.ts";
 import { TICKET_KEYS_BYTES } from "../tls/server-options.ts";
 import type { Shared } from "./calls.ts";
+import { Distribution } from "./distribution.ts";
+import { Listener } from "./listener.ts";
 import { WorkerProcess } from "./worker-process.ts";
 import { WORKER_STDIO } from "./pipe.ts";
 import { type DroppedMessages, primaryMetrics } from "../metrics/primary-metrics.ts";
@@ -24,7 +24,6 @@ const FIRST_DELAY = 1_000; // ms before the second restart in a row
 const MAX_DELAY = 30_000; // ms
 const METRICS_TIMEOUT = 1_000; // ms for a worker to report its metrics
 const STOP_TIMEOUT = 1_000; // ms for a worker to stop listening
-const PORT_TRIES = 5;
 
 /**
  * Runs `config.workers` processes that serve one port and replaces those that end. Rejects if the
@@ -47,6 +46,8 @@ class Primary implements RunningServer {
   private past: Promise<ProcessMetrics> = Promise.resolve(NO_METRICS);
   private readonly dropped: DroppedMessages = { publications: 0, broadcasts: 0 };
   private readonly memory = sharedMemoryBudget.part("worker links");
+  private readonly distribution = new Distribution({ recipients: () => this.workers });
+  private listener: Listener | undefined;
   private replaced = 0;
   /** Consecutive failures of workers. */
   private failures = 0;
@@ -67,8 +68,12 @@ class Primary implements RunningServer {
 
   async start(): Promise<void> {
     try {
+      const { host, port } = this.config;
+      const listener = await Listener.open(host, port, (socket) => this.distribution.add(socket));
+      this.listener = listener;
+      this.config = { ...this.config, port: listener.port };
       // start one first: a failure of the first would also affect the others
-      this.url = await this.startFirst();
+      this.url = await this.startOne();
       await Promise.all(Array.from({ length: this.config.workers - 1 }, () => this.startOne()));
     } catch (error) {
       await this.close(0);
@@ -88,6 +93,8 @@ class Primary implements RunningServer {
    */
   async close(timeout: number): Promise<void> {
     this.closing = true;
+    this.listener?.close();
+    this.distribution.close();
     const until = performance.now() + timeout;
     const all = [...this.workers];
     // workers that are not serving yet have no clients
@@ -100,23 +107,6 @@ class Primary implements RunningServer {
       await worker.close(Math.max(1, (until - performance.now()) / (serving.length - index)));
     }
     await Promise.all(all.map(({ ended }) => ended));
-  }
-
-  /**
-   * Starts the first worker. With port 0, the primary picks a free port, so that replacement
-   * workers can serve the same one.
-   */
-  private async startFirst(): Promise<string> {
-    if (this.config.port !== 0) return this.startOne();
-    for (let tries = 1; ; tries++) {
-      this.config = { ...this.config, port: await freePort(this.config.host) };
-      try {
-        return await this.startOne();
-      } catch (error) {
-        const isTaken = error instanceof Error && "code" in error && error.code === "EADDRINUSE";
-        if (!isTaken || tries === PORT_TRIES) throw error;
-      }
-    }
   }
 
   private async startOne(): Promise<string> {
@@ -134,8 +124,14 @@ class Primary implements RunningServer {
     const calls = {
       broadcast: (type: "text" | "binary", bytes: Uint8Array) => this.broadcast(type, bytes),
       allMetrics: () => this.allMetrics(),
+      confirm: (id: number) => this.distribution.confirm(worker, id),
     };
-    const worker = new WorkerProcess(cluster.fork(), calls, (link) => this.stores.accessFor(link), this.log);
+    const worker: WorkerProcess = new WorkerProcess(
+      cluster.fork(),
+      calls,
+      (link) => this.stores.accessFor(link),
+      this.log,
+    );
     this.workers.add(worker);
     void worker.ended.then(({ code, signal }) => this.onEnd(worker, code, signal));
     return worker;
@@ -143,6 +139,7 @@ class Primary implements RunningServer {
 
   private async onEnd(worker: WorkerProcess, code: number | null, signal: string | null): Promise<void> {
     this.workers.delete(worker);
+    this.distribution.forget(worker);
     const { ownMetrics, readyAt, dropped, id, pid } = worker;
     if (ownMetrics !== undefined)
       this.past = this.past.then((before) => combineMetrics([before, withoutGauges(ownMetrics)]));
@@ -234,17 +231,6 @@ class Primary implements RunningServer {
       memory: sharedMemoryBudget.use.parts,
     });
   }
-}
-
-/** Returns a port that is free at this moment. */
-async function freePort(host: string): Promise<number> {
-  const server = createServer();
-  server.listen(0, host);
-  await once(server, "listening");
-  const address = server.address();
-  server.close();
-  await once(server, "close");
-  return typeof address === "object" && address !== null ? address.port : 0;
 }
 
 const ignore = (): void => undefined;

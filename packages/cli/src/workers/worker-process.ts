@@ -1,12 +1,14 @@
 import type { Worker } from "node:cluster";
+import type { Socket } from "node:net";
 import type { Logger } from "pino";
 import type { DroppedMessages } from "../metrics/primary-metrics.ts";
 import type { ProcessMetrics } from "../metrics/process-metrics.ts";
 import type { ServeConfig } from "../settings/config.ts";
 import type { PrimaryCalls, Shared, WorkerCalls } from "./calls.ts";
+import type { Recipient } from "./distribution.ts";
 import { Link } from "./link.ts";
 import type { Losses } from "./send-queue.ts";
-import { pipeToWorker } from "./pipe.ts";
+import { type ConnectionMessage, pipeToWorker } from "./pipe.ts";
 import type { StoreAccess } from "./shared-stores.ts";
 
 const START_TIMEOUT = 60_000; // ms from fork to serving
@@ -16,7 +18,7 @@ const GRACE = 2_000; // ms added to a worker's time limit
 const DROPPABLE: ReadonlySet<string> = new Set<keyof WorkerCalls>(["publication", "join", "leave", "broadcast"]);
 
 /** A worker, as seen by the primary process. */
-export class WorkerProcess {
+export class WorkerProcess implements Recipient {
   readonly link: Link<WorkerCalls>;
   readonly stores: StoreAccess;
   /** Resolves with exit code and signal. */
@@ -85,6 +87,16 @@ export class WorkerProcess {
       () => (this.aliveAt = performance.now()),
       () => undefined,
     );
+  }
+
+  async offer(): Promise<void> {
+    await this.link.call("offer");
+  }
+
+  hand(id: number, socket: Socket): void {
+    const message: ConnectionMessage = { type: "connection", id };
+    // a failure is reported by the exit event
+    this.worker.process.send(message, socket, { keepOpen: true }, () => undefined);
   }
 
   /** Drains the worker. Kills it if that takes much longer than `timeout` ms. */

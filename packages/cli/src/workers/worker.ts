@@ -1,5 +1,6 @@
 // Entry point of a worker process of `tungstate serve --workers N`, forked by the primary.
 import cluster from "node:cluster";
+import { Socket } from "node:net";
 import type { Message } from "tungstate";
 import { type App, type Siblings, startApp } from "../server/app.ts";
 import type { Stores } from "../server/hub.ts";
@@ -8,7 +9,7 @@ import type { ServeConfig } from "../settings/config.ts";
 import { openStores } from "../server/stores.ts";
 import type { PrimaryCalls, Shared, WorkerCalls } from "./calls.ts";
 import { Link } from "./link.ts";
-import { pipeToPrimary } from "./pipe.ts";
+import { type ConnectionMessage, pipeToPrimary } from "./pipe.ts";
 import { RemoteBroker, RemotePresenceStore } from "./remote-stores.ts";
 
 const FLUSH_TIMEOUT = 500; // ms for writing the last log lines if stderr is not read
@@ -28,6 +29,7 @@ const calls: WorkerCalls = {
     if (broadcasts) onBroadcastLoss();
   },
   ping: () => undefined,
+  offer: () => undefined,
   ownMetrics: () => started().ownMetrics(),
   setCertificate: (certificate) => started().setCertificate(certificate),
   stopListening: () => app?.stopListening(),
@@ -42,6 +44,14 @@ const link: Link<PrimaryCalls> = new Link(pipeToPrimary(), { ...calls });
 
 // Terminals and service managers signal all processes; the primary decides what to do.
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => undefined);
+process.on("message", (message: unknown, socket: unknown) => {
+  if (!isConnection(message)) return;
+  link.note("confirm", message.id);
+  // without a handle: the primary process has dropped the connection meanwhile
+  if (!(socket instanceof Socket)) return;
+  if (app === undefined) socket.destroy();
+  else app.accept(socket);
+});
 // a worker without its primary would run unattended
 process.once("disconnect", () => process.exit());
 
@@ -62,6 +72,10 @@ async function start(config: ServeConfig, { ticketKeys, presenceTtl }: Shared): 
   };
   app = await startApp({ config, log, stores, siblings });
   return app.url;
+}
+
+function isConnection(message: unknown): message is ConnectionMessage {
+  return typeof message === "object" && message !== null && "type" in message && message.type === "connection";
 }
 
 function started(): App {
