@@ -81,6 +81,22 @@ export class BroadcastQueue {
     }
   }
 
+  /** Messages that a subscriber has not had. */
+  pendingCount(follower: Subscriber): number {
+    return this.count - Math.max(follower.fed, this.first);
+  }
+
+  /** Uncompressed bytes of the messages that a subscriber has not had, as far as they fit into `room` bytes. */
+  pendingSize(follower: Subscriber, room: number): number {
+    let size = 0;
+    for (let at = Math.max(follower.fed, this.first); at < this.count; at++) {
+      const next = size + (this.messages[at - this.first]?.frame.length ?? 0);
+      if (next > room) break;
+      size = next;
+    }
+    return size;
+  }
+
   /** Gives everybody what they have not had. */
   distribute(): void {
     this.due = false;

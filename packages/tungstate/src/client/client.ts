@@ -8,7 +8,8 @@ import {
   WebSocketError,
 } from "@tungstate/protocol";
 import { onAbort } from "../schedule/abort-signal.ts";
-import { Connection, type Way } from "../connection/connection.ts";
+import { openConnection } from "../connection/connection.ts";
+import type { Driver, Way } from "../connection/driver.ts";
 import { codecOf } from "../deflate/codec.ts";
 import { clientCompression } from "../deflate/settings.ts";
 import { abortedError, connectError, type Tried } from "../errors.ts";
@@ -86,9 +87,9 @@ export async function client(
     throw connectError("NOT_ENCRYPTED", `${target.href} over a stream that is not; use clientTls, or connect`);
   }
   const opening = prepare(target, settings, options);
-  const connection = await openClient(opening, transportOf(stream, settings), options.signal);
-  endOnAbort(connection, options.signal);
-  return connection;
+  const driver = await openClient(opening, transportOf(stream, settings), options.signal);
+  endOnAbort(driver, options.signal);
+  return driver.connection;
 }
 
 /**
@@ -131,7 +132,7 @@ export async function openClient(
   signal: AbortSignal | undefined,
   way: Way = {},
   tried: Tried = {},
-): Promise<Connection> {
+): Promise<Driver> {
   const step = (progress: ReturnType<ClientHandshake["receive"]>) => {
     if (progress.state === "failed") {
       const { error } = progress;
@@ -166,7 +167,7 @@ export async function openClient(
     });
     const { protocol, extensionsHeader: extensions, headers, rest } = agreed;
     const codec = codecOf(agreed.extensions, "client", settings.deflate?.compression);
-    return new Connection(transport, settings, { protocol, extensions, codec, ...way }, headers, rest);
+    return openConnection(transport, settings, { protocol, extensions, codec, ...way }, headers, rest);
   } catch (error) {
     transport.destroy();
     throw error;
@@ -174,13 +175,13 @@ export async function openClient(
 }
 
 /** Lets the caller's signal end the connection, too. */
-export function endOnAbort(connection: Connection, signal: AbortSignal | undefined): void {
+export function endOnAbort(driver: Driver, signal: AbortSignal | undefined): void {
   if (signal === undefined) return;
   const abort = (): void => {
-    connection.endFor(protocolError("CLOSED_BY_SIGNAL", undefined, { cause: signal.reason }));
+    driver.endFor(protocolError("CLOSED_BY_SIGNAL", undefined, { cause: signal.reason }));
   };
   if (signal.aborted) abort();
-  else if (connection.state !== "closed") connection.once("close", onAbort(signal, abort));
+  else if (driver.state !== "closed") driver.once("close", onAbort(signal, abort));
 }
 
 /** The user and password of the URL, unless the caller sets the header itself. */

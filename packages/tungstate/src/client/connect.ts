@@ -8,7 +8,7 @@ import {
   openClient,
   prepare,
 } from "./client.ts";
-import type { Connection } from "../connection/connection.ts";
+import type { Driver } from "../connection/driver.ts";
 import { linkedController } from "../schedule/abortable.ts";
 import { dialAny } from "../dial/dial.ts";
 import type { DialOptions } from "../dial/options.ts";
@@ -79,9 +79,9 @@ export async function clientTls(
   const tlsOptions = secureOptions(target, options, options.signal);
   const duplex = stream instanceof Duplex ? stream : Duplex.fromWeb(stream);
   const { stream: encrypted, info: tls } = await secure(duplex, tlsOptions);
-  const connection = await openClient(opening, transportOf(encrypted, settings), options.signal, { tls });
-  endOnAbort(connection, options.signal);
-  return connection;
+  const driver = await openClient(opening, transportOf(encrypted, settings), options.signal, { tls });
+  endOnAbort(driver, options.signal);
+  return driver.connection;
 }
 
 /** Checks what TLS needs, before anything is opened for it. */
@@ -106,7 +106,11 @@ export async function connect(url: string | URL, options: ConnectOptions = {}): 
 }
 
 /** `connect` with what is known of the routes from earlier connections. */
-export async function connectByRoutes(url: string | URL, given: ConnectOptions, routes: Routes): Promise<Connection> {
+export async function connectByRoutes(
+  url: string | URL,
+  given: ConnectOptions,
+  routes: Routes,
+): Promise<WebSocketConnection> {
   // an iterator can be read once, and each attempt and each redirect sends these fields
   const options = {
     ...given,
@@ -124,13 +128,13 @@ export async function connectByRoutes(url: string | URL, given: ConnectOptions, 
     cancelTimer = settings.clock.after(timeout, () => abort(new OverallTimeout(timeout)));
   }
   try {
-    const connection = await follow(parseUrl(url), options, settings, routes, signal, left);
+    const driver = await follow(parseUrl(url), options, settings, routes, signal, left);
     if (signal.aborted) {
-      connection.terminate();
+      driver.terminate();
       throw abortedError(signal, { step: "handshake" });
     }
-    endOnAbort(connection, options.signal);
-    return connection;
+    endOnAbort(driver, options.signal);
+    return driver.connection;
   } finally {
     cancelTimer?.();
     unlink();
@@ -144,11 +148,11 @@ async function follow(
   routes: Routes,
   signal: AbortSignal,
   left: number,
-): Promise<Connection> {
+): Promise<Driver> {
   try {
     return await routes.take((route, routeSignal) => attempt(target, { ...options, ...route }, settings, routeSignal), {
       signal,
-      discard: (connection) => connection.terminate(),
+      discard: (driver) => driver.terminate(),
     });
   } catch (error) {
     if (!(error instanceof HandshakeRejectedError) || options.maxRedirects === undefined) throw error;
@@ -177,7 +181,7 @@ async function attempt(
   options: ConnectOptions & { readonly interface: string | undefined },
   settings: ConnectionSettings,
   signal: AbortSignal,
-): Promise<Connection> {
+): Promise<Driver> {
   const { hostname: host, port, secure: encrypted, socketPath: path } = target;
   const opening = prepare(target, settings, options);
   const tls = encrypted ? secureOptions(target, options, signal) : undefined;

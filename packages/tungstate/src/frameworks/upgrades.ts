@@ -3,7 +3,7 @@ import { type IncomingMessage, Server as HttpServer, ServerResponse } from "node
 import { Server as HttpsServer } from "node:https";
 import { type Server as NetServer, Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { Connection } from "../connection/connection.ts";
+import { driverOf } from "../connection/connection.ts";
 import { checkNames } from "../options/names.ts";
 import { routeUpgrades } from "../server/http/router.ts";
 import type { WebSocketServer } from "../server/server.ts";
@@ -141,7 +141,7 @@ async function upgrade(
   try {
     await run(connection);
   } catch (error) {
-    if (connection instanceof Connection) connection.handlerFailed(error);
+    driverOf(connection)?.handlerFailed(error);
   }
 }
 

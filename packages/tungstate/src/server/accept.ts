@@ -41,9 +41,9 @@ export function accept(stream: ByteStream, options: AcceptOptions = {}): Promise
     const abort = (): void => accepting.fail(new RefusedError(serverError("SERVER_CLOSING")));
     const forget = onAbort(signal, abort);
     const accepting = new Accepting(transport, admission, settings, from, {
-      accepted: (_, { connection }) => {
+      accepted: (_, { driver }) => {
         forget();
-        resolve(connection);
+        resolve(driver.connection);
       },
       failed: (_, error) => {
         forget();

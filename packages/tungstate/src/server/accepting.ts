@@ -1,6 +1,7 @@
 import { protocolError, ServerHandshake, type UpgradeRequest, WebSocketError } from "@tungstate/protocol";
 import type { Clock } from "../schedule/clock.ts";
-import { type Agreed, Connection } from "../connection/connection.ts";
+import { openConnection } from "../connection/connection.ts";
+import type { Agreed, Driver } from "../connection/driver.ts";
 import { codecOf } from "../deflate/codec.ts";
 import { NOWHERE, type Timed } from "../schedule/deadlines.ts";
 import { type ConnectionSettings } from "../connection/options.ts";
@@ -13,7 +14,7 @@ import type { HandshakeRequest, RequestOrigin } from "./admission/request.ts";
 import { describe } from "../options/check.ts";
 
 export interface AcceptedConnection {
-  readonly connection: Connection;
+  readonly driver: Driver;
   readonly request: HandshakeRequest;
 }
 
@@ -148,8 +149,8 @@ export class Accepting implements TransportSink, Timed {
     const { protocol, extensionsHeader: extensions } = accepted;
     const agreed = protocol === "" && extensions === "" ? NOTHING_AGREED : { protocol, extensions, codec };
     const { headers } = request;
-    const connection = new Connection(this.transport, this.settings, agreed, headers, early(), accepted.response);
-    this.owner.accepted(this, { connection, request });
+    const driver = openConnection(this.transport, this.settings, agreed, headers, early(), accepted.response);
+    this.owner.accepted(this, { driver, request });
   }
 
   /** Answers the client if there is something to say, and ends the transport. */

@@ -20,7 +20,8 @@ import type { AddressInfo, ListenOptions, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { SecureContextOptions, TlsOptions } from "node:tls";
 import type { MemoryUse } from "../connection/memory-budget.ts";
-import { Connection, type ConnectionOwner } from "../connection/connection.ts";
+import { driverOf } from "../connection/connection.ts";
+import type { ConnectionOwner, Driver } from "../connection/driver.ts";
 import { Emitter } from "../schedule/emitter.ts";
 import { BroadcastQueue } from "../broadcast/broadcast-queue.ts";
 import {
@@ -54,6 +55,7 @@ import { Port, type PortHost } from "./http/port.ts";
 import type { HandshakeRequest, RequestOrigin } from "./admission/request.ts";
 import { pathOf, routeUpgrades, takerOf, type UpgradeTaker } from "./http/router.ts";
 import { Room, type RoomOptions } from "./admission/room.ts";
+import { ConnectionSet } from "./connection-set.ts";
 import { runStream, type StreamHandler } from "./stream.ts";
 import { type OptionNames, checkNames } from "../options/names.ts";
 import { describe } from "../options/check.ts";
@@ -111,16 +113,25 @@ export interface ServerEvents {
  * WebSocket for servers: behind node:http (`attach`, `handleUpgrade`), on a port of its own (`listen`), or on streams that you bring
  * (`accept`). All of its connections share one set of options, and are drained together by `close`.
  */
-export class WebSocketServer extends Emitter<ServerEvents> implements ConnectionOwner {
+export class WebSocketServer extends Emitter<ServerEvents> {
   /** The connections that are open or closing. */
   readonly connections: ReadonlySet<WebSocketConnection>;
-  private readonly open = new Set<Connection>();
+  private readonly open = new Set<Driver>();
   private readonly feed: BroadcastQueue;
   private readonly settings: ConnectionSettings;
   private readonly admission: Admission;
   private readonly room: Room;
   /** Where connections are counted by address: what each connection gives back. */
-  private readonly leave = new Map<Connection, () => void>();
+  private readonly leave = new Map<Driver, () => void>();
+  private readonly owner: ConnectionOwner = {
+    onConnectionClosed: (driver) => {
+      this.open.delete(driver);
+      this.feed.forget(driver);
+      this.leave.get(driver)?.();
+      this.leave.delete(driver);
+    },
+    onHandlerError: (error) => this.onThrow(error),
+  };
   private readonly outcomes: AcceptingOwner = {
     accepted: (accepting, accepted) => this.accepted(accepting, accepted),
     failed: (accepting, error) => this.failed(accepting, error),
@@ -141,7 +152,7 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
   constructor(options: WebSocketServerOptions = {}) {
     super();
     checkNames(options, SERVER_OPTIONS);
-    this.connections = this.open;
+    this.connections = new ConnectionSet(this.open);
     this.settings = connectionSettings("server", options);
     this.feed = new BroadcastQueue(this.open, this.settings);
     this.admission = new Admission(options, extensionsOf(this.settings));
@@ -332,14 +343,14 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
     accepting.leave?.();
   }
 
-  private accepted(accepting: Accepting, { connection, request }: AcceptedConnection): void {
+  private accepted(accepting: Accepting, { driver, request }: AcceptedConnection): void {
     this.room.end(accepting);
-    if (accepting.leave !== undefined) this.leave.set(connection, accepting.leave);
-    this.open.add(connection);
-    connection.belongTo(this, this.feed);
-    this.emit("connection", connection, request);
-    for (const handler of this.streams) void runStream(connection, request, handler);
-    accepting.done?.(connection);
+    if (accepting.leave !== undefined) this.leave.set(driver, accepting.leave);
+    this.open.add(driver);
+    driver.belongTo(this.owner, this.feed);
+    this.emit("connection", driver.connection, request);
+    for (const handler of this.streams) void runStream(driver, request, handler);
+    accepting.done?.(driver.connection);
   }
 
   private failed(accepting: Accepting, error: WebSocketError): void {
@@ -369,7 +380,8 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
     if (prepared.compressed && this.settings.deflate === undefined) {
       throw protocolError("INVALID_ARGUMENT", "a message is compressed, and this server has no compression");
     }
-    return this.feed.add(prepared, except instanceof Connection && this.open.has(except) ? except : undefined);
+    const excepted = driverOf(except);
+    return this.feed.add(prepared, excepted !== undefined && this.open.has(excepted) ? excepted : undefined);
   }
 
   /**
@@ -394,7 +406,7 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
     // connections end in time by themselves, HTTP requests do not
     const cancels = [clock.after(timeout ?? closeTimeout, () => dropAll(backends))];
     if (timeout !== undefined) cancels.push(clock.after(timeout, () => dropAll(this.open)));
-    await Promise.all([...this.open].map((connection) => connection.close(code, reason)));
+    await Promise.all([...this.open].map((driver) => driver.close(code, reason)));
     await Promise.all(stopped);
     for (const cancel of cancels) cancel();
   }
@@ -405,29 +417,14 @@ export class WebSocketServer extends Emitter<ServerEvents> implements Connection
     args?: ServerEvents[keyof ServerEvents],
   ): void {
     // nobody may be there to read it
-    const connection = event === "connection" ? args?.[0] : undefined;
-    if (connection instanceof Connection) {
-      if (connection.excuses(error)) return;
-      connection.endFor(protocolError("HANDLER_FAILED", undefined, { cause: error }));
+    const driver = event === "connection" ? driverOf(args?.[0]) : undefined;
+    if (driver !== undefined) {
+      if (driver.excuses(error)) return;
+      driver.endFor(protocolError("HANDLER_FAILED", undefined, { cause: error }));
     }
     // a listener of `error` that throws is not told of its own error
     if (event !== "error" && this.listenerCount("error") > 0) this.emit("error", error);
     else process.emitWarning(error instanceof Error ? error : String(error), "TungstateHandlerWarning");
-  }
-
-  // what its connections tell it
-
-  /** For the connections of this server. */
-  onConnectionClosed(connection: Connection): void {
-    this.open.delete(connection);
-    this.feed.forget(connection);
-    this.leave.get(connection)?.();
-    this.leave.delete(connection);
-  }
-
-  /** For the connections of this server. */
-  onHandlerError(error: unknown): void {
-    this.onThrow(error);
   }
 }
 

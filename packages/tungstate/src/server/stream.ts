@@ -1,5 +1,5 @@
 import { type Message, WebSocketError } from "@tungstate/protocol";
-import type { Connection } from "../connection/connection.ts";
+import type { Driver } from "../connection/driver.ts";
 import type { MessageData, WebSocketConnection } from "../connection/types.ts";
 import type { HandshakeRequest } from "./admission/request.ts";
 
@@ -11,18 +11,15 @@ export type StreamHandler = (
 ) => AsyncIterable<MessageData>;
 
 /** Sends what the generator yields, at the pace of the peer; closes with 1000 at its end, with 1011 if it throws. */
-export async function runStream(
-  connection: Connection,
-  request: HandshakeRequest,
-  handler: StreamHandler,
-): Promise<void> {
+export async function runStream(driver: Driver, request: HandshakeRequest, handler: StreamHandler): Promise<void> {
+  const { connection } = driver;
   try {
     for await (const reply of handler(connection, connection, request)) {
-      if (!connection.write(reply)) await connection.room();
+      if (!connection.write(reply)) await driver.room();
     }
     await connection.close();
   } catch (error) {
     // that the connection ended while there was something to send is no fault of the handler
-    if (connection.state === "open" || !(error instanceof WebSocketError)) connection.handlerFailed(error);
+    if (connection.state === "open" || !(error instanceof WebSocketError)) driver.handlerFailed(error);
   }
 }

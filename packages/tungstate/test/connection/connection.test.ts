@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { PreparedMessage } from "@tungstate/protocol";
-import type { CloseInfo, WebSocketConnection } from "../../src/connection/types.ts";
+import type { CloseInfo } from "../../src/connection/types.ts";
+import { memoryPipe } from "../../src/testing/memory-pipe.ts";
 import { take, withConnected } from "../support/connected.ts";
 import { filled } from "../support/filled.ts";
-import { kinds, memory } from "../support/pairs.ts";
+import { type Kind, kinds, memory } from "../support/pairs.ts";
+import { recordWrites } from "../support/record-writes.ts";
 import { until } from "../support/until.ts";
 
 const SIZES = [0, 1, 125, 126, 127, 1024, 2048, 2049, 4096, 4097, 16_384, 65_535, 65_536, 300_000, 2_000_000];
@@ -335,17 +337,22 @@ describe("a connection", () => {
 });
 
 test("messages written in one turn leave in one write", async () => {
-  await withConnected(memory, {}, async ({ client, server }) => {
-    const sizes: number[] = [];
-    const before = (server as unknown as { onBytes(chunk: Uint8Array, start: number, end: number): void }).onBytes;
-    Object.defineProperty(server, "onBytes", {
-      value(this: WebSocketConnection, chunk: Uint8Array, start: number, end: number) {
-        sizes.push(end - start);
-        before.call(this, chunk, start, end);
-      },
-    });
+  const written: Uint8Array[] = [];
+  const recorded: Kind = {
+    ...memory,
+    make: () => {
+      const [near, far] = memoryPipe();
+      recordWrites(near, written);
+      return Promise.resolve({ client: near, server: far, cleanup: () => Promise.resolve() });
+    },
+  };
+  await withConnected(recorded, {}, async ({ client, server }) => {
+    written.length = 0; // the handshake
     for (let number = 0; number < 50; number++) client.write("0123456789");
     await take(server, 50);
-    assert.deepEqual(sizes, [50 * 16]);
+    assert.deepEqual(
+      written.map(({ length }) => length),
+      [50 * 16],
+    );
   });
 });

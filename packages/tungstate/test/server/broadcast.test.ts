@@ -8,6 +8,7 @@ import { WebSocketServer } from "../../src/server/server.ts";
 import { memoryPipe } from "../../src/testing/memory-pipe.ts";
 import type { WebSocketConnection } from "../../src/connection/types.ts";
 import { take } from "../support/connected.ts";
+import { recordWrites } from "../support/record-writes.ts";
 import { Raw, upgradeRequest } from "../support/raw.ts";
 import { serve, turns } from "../support/server.ts";
 
@@ -18,17 +19,19 @@ interface Room {
 }
 
 /** A server with connections over memory pipes. */
-async function room(count: number, options: ConnectionOptions = {}): Promise<Room> {
+async function room(count: number, options: ConnectionOptions = {}, written: Uint8Array[] = []): Promise<Room> {
   const server = new WebSocketServer(options);
-  const pairs = await Promise.all(Array.from({ length: count }, () => join(server, options)));
+  const pairs = await Promise.all(Array.from({ length: count }, () => join(server, options, written)));
   return { server, near: pairs.map(([one]) => one), far: pairs.map(([, two]) => two) };
 }
 
 async function join(
   server: WebSocketServer,
   options: ConnectionOptions = {},
+  written: Uint8Array[] = [],
 ): Promise<[near: WebSocketConnection, far: WebSocketConnection]> {
   const [near, far] = memoryPipe();
+  recordWrites(far, written);
   const [one, two] = await Promise.all([client("ws://localhost/", near, options), server.accept(far)]);
   if (two === undefined) throw new Error("refused");
   return [one, two];
@@ -98,23 +101,31 @@ describe("broadcast", () => {
     await server.close();
   });
 
-  test("is encoded once: all are written the same bytes, in one write for all that a turn brings", async () => {
-    const { server, near, far } = await room(3);
-    const written: unknown[] = [];
-    for (const each of far) {
-      const transport = Reflect.get(each, "transport") as { write(pieces: unknown): boolean };
-      const write = transport.write.bind(transport);
-      transport.write = (pieces) => {
-        written.push(pieces);
-        return write(pieces);
-      };
-    }
+  test("all are written the same bytes, in one write for all that a tick brings", async () => {
+    const written: Uint8Array[] = [];
+    const { server, near } = await room(3, {}, written);
+    written.length = 0; // the handshakes
     server.broadcast("x".repeat(1000));
     server.broadcast("y");
     for (const each of near) assert.deepEqual(await take(each, 2), ["x".repeat(1000), "y"]);
-    assert.ok(written[0] instanceof Uint8Array);
     assert.equal(written.length, 3);
-    assert.ok(written.every((bytes) => bytes === written[0]));
+    for (const bytes of written) assert.deepEqual(bytes, written[0]);
+    await server.close();
+  });
+
+  test("bufferedAmount and stats count what is to be sent to all, and write nothing", async () => {
+    const written: Uint8Array[] = [];
+    const { server, near, far } = await room(1, {}, written);
+    const [one] = far;
+    written.length = 0; // the handshake
+    server.broadcast("x".repeat(1000));
+    server.broadcast("y");
+    assert.equal(one?.bufferedAmount, 4 + 1000 + 2 + 1);
+    assert.equal(one.stats.messagesSent, 2);
+    assert.equal(written.length, 0);
+    assert.deepEqual(await take(near[0] ?? assert.fail(), 2), ["x".repeat(1000), "y"]);
+    assert.equal(written.length, 1);
+    assert.equal(one.stats.messagesSent, 2);
     await server.close();
   });
 

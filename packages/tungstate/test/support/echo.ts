@@ -1,4 +1,5 @@
 import { connect } from "../../src/client/connect.ts";
+import { driverOf } from "../../src/connection/connection.ts";
 import { WebSocketServer } from "../../src/server/server.ts";
 
 // A program for tests: a server and a client that talk over TCP. Prints a line of JSON and ends by itself.
@@ -18,6 +19,6 @@ for await (const message of client) {
 const [connection] = server.connections;
 const [here, there] = await Promise.all([client.close(), connection?.closed]);
 await server.close();
-const transport: unknown = Reflect.get(client, "transport");
+const transport: unknown = Reflect.get(driverOf(client) ?? {}, "transport");
 const kind = transport instanceof Object ? transport.constructor.name : "none";
 console.log(JSON.stringify({ kind, echoed, codes: [here.code, there?.code] }));

@@ -1,0 +1,738 @@
+import {
+  checkClose,
+  CLOSE_CODE,
+  type HeaderFields,
+  type Message,
+  type MessageCodec,
+  type PreparedMessage,
+  Protocol,
+  protocolError,
+  type ProtocolSink,
+  WebSocketError,
+} from "@tungstate/protocol";
+import type { MemoryHolder } from "./memory-budget.ts";
+import { NOWHERE, type Timed } from "../schedule/deadlines.ts";
+import { Incoming, type IncomingSink } from "./reading/incoming.ts";
+import { Emitter } from "../schedule/emitter.ts";
+import { Ending } from "./ending.ts";
+import type { BroadcastQueue, Subscriber } from "../broadcast/broadcast-queue.ts";
+import { type ConnectionSettings } from "./options.ts";
+import { packHeaders, unpackHeaders } from "./packed-headers.ts";
+import { PendingPings } from "./pings.ts";
+import { failedCall, notOpen } from "../schedule/promises.ts";
+import { Reading, type ReadingHost } from "./reading/reading.ts";
+import type { ScheduledReader } from "../schedule/read-scheduler.ts";
+import { isThenable } from "../schedule/thenable.ts";
+import type { Transport, TransportSink } from "../transport/transport.ts";
+import type {
+  CloseInfo,
+  ConnectionEvents,
+  ConnectionState,
+  ConnectionStats,
+  MessageData,
+  WebSocketConnection,
+  WriteOptions,
+} from "./types.ts";
+import { Writing, type WritingHost } from "./writing/writing.ts";
+import { describe } from "../options/check.ts";
+import type { Route } from "../transport/route.ts";
+import type { TlsInfo } from "../transport/tls-info.ts";
+
+/** How the byte stream of a connection came about, as far as it is known. */
+export interface Way {
+  readonly route?: Route | undefined;
+  readonly tls?: TlsInfo | undefined;
+}
+
+/** What a handshake has agreed on. */
+export interface Agreed extends Way {
+  readonly protocol: string;
+  readonly extensions: string;
+  /** Where permessage-deflate is in use. */
+  readonly codec?: MessageCodec | undefined;
+}
+
+/** Whoever made a connection and keeps account of it. */
+export interface ConnectionOwner {
+  onConnectionClosed(driver: Driver): void;
+  onHandlerError(error: unknown): void;
+}
+
+/**
+ * Drives one protocol on one transport, for both roles. The public `Connection` is a thin object on top of it: users never see this one.
+ *
+ * The two halves, `Reading` and `Writing`, do not know each other. A slow reader therefore never stops a writer, nor the other way round.
+ */
+export class Driver
+  extends Emitter<ConnectionEvents>
+  implements
+    ProtocolSink,
+    TransportSink,
+    ReadingHost,
+    WritingHost,
+    IncomingSink,
+    Timed,
+    MemoryHolder,
+    ScheduledReader,
+    Subscriber
+{
+  fed = 0; // as a Subscriber
+  private shared: BroadcastQueue | undefined;
+  private readonly writing: Writing;
+
+  /** The object that users have. */
+  readonly connection: WebSocketConnection;
+  slot = NOWHERE; // as a Timed
+  // as a MemoryHolder
+  held = 0;
+  before: MemoryHolder | undefined;
+  after: MemoryHolder | undefined;
+
+  private owner: ConnectionOwner | undefined;
+  private readonly core: Protocol;
+  private readonly transport: Transport;
+  private readonly settings: ConnectionSettings;
+  private readonly reading: Reading;
+  private readonly agreed: Agreed;
+  /** Packed until somebody asks for them. */
+  private head: string | HeaderFields;
+  private readonly incoming: Incoming | undefined;
+  /** Messages are being inflated off the loop, or in the next tick: what is behind them waits in the transport. */
+  private inflating = false;
+  private readingPaused = false;
+  private hostProbed = false;
+  /** Bytes that came behind the handshake, until they are looked at. */
+  private early: Uint8Array | undefined;
+  /** Bytes that were read and wait for a turn: see ReadScheduler. The transport is paused. */
+  private unprocessed: Uint8Array | undefined;
+  private isQueued = false;
+  /** The end of the stream, which came behind these bytes. */
+  private endBehind: (() => void) | undefined;
+  private pings: PendingPings | undefined;
+  /** While the stream has to end. */
+  private ending: Ending | undefined;
+  /** A message is or was in flight: when to look at it again, and what had come before. */
+  private progress: { readonly by: number; readonly bytes: number; readonly messages: number } | undefined;
+  /** For want of memory it counts no longer. */
+  private givenUp = false;
+  /** The application has ended it: its listeners get nothing but `error` and `close`. */
+  private silent = false;
+  private terminated = false;
+  private over: CloseInfo | undefined;
+  private errorTold = false;
+  /** For whoever asked for it. */
+  private end: { readonly promise: Promise<CloseInfo>; readonly resolve: (info: CloseInfo) => void } | undefined;
+  private messagesReceived = 0;
+  private bytesReceived = 0;
+
+  /**
+   * `headers`: those that the peer's handshake had. `early`: bytes that came behind the handshake. `greeting`: its last bytes, to be sent
+   * ahead of everything. `publish`: makes the public object.
+   */
+  constructor(
+    publish: (driver: Driver) => WebSocketConnection,
+    transport: Transport,
+    settings: ConnectionSettings,
+    agreed: Agreed,
+    headers: HeaderFields,
+    early: Uint8Array,
+    greeting?: Uint8Array,
+  ) {
+    super();
+    this.connection = publish(this);
+    this.transport = transport;
+    this.settings = settings;
+    this.agreed = agreed;
+    this.head = packHeaders(headers);
+    const { codec } = agreed;
+    this.core = new Protocol(codec === undefined ? settings : (settings.deflate?.protocol ?? settings), this);
+    this.reading = new Reading(this, settings);
+    this.writing = new Writing(this.core, transport, settings, codec, this);
+    if (codec !== undefined) {
+      this.incoming = new Incoming(codec, settings.maxMessageSize, this);
+      this.reading.heldBack = this.incoming;
+    }
+    this.core.start(settings.clock.now());
+    this.settings.deadlines.watch(this);
+    if (greeting !== undefined) {
+      this.core.output.append(greeting);
+      this.writing.flushSoon();
+    }
+    transport.start(this);
+    if (early.length > 0) {
+      this.early = early;
+      queueMicrotask(() => this.takeEarly());
+    }
+  }
+
+  // ---- what it is
+
+  get protocol(): string {
+    return this.agreed.protocol;
+  }
+
+  get extensions(): string {
+    return this.agreed.extensions;
+  }
+
+  get headers(): HeaderFields {
+    if (typeof this.head === "string") this.head = unpackHeaders(this.head);
+    return this.head;
+  }
+
+  get route(): Route | undefined {
+    return this.agreed.route;
+  }
+
+  get tls(): TlsInfo | undefined {
+    return this.agreed.tls;
+  }
+
+  get state(): ConnectionState {
+    if (this.over !== undefined) return "closed";
+    return this.core.state === "open" && this.writing.writable ? "open" : "closing";
+  }
+
+  get bufferedAmount(): number {
+    const { bufferedAmount, writable } = this.writing;
+    if (this.shared === undefined || !writable) return bufferedAmount;
+    return bufferedAmount + this.shared.pendingSize(this, this.settings.maxWriteBufferSize - bufferedAmount);
+  }
+
+  get localAddress(): string | undefined {
+    return this.transport.localAddress;
+  }
+
+  get remoteAddress(): string | undefined {
+    return this.transport.remoteAddress;
+  }
+
+  get stats(): ConnectionStats {
+    const { messagesReceived, bytesReceived } = this;
+    const { bytesSent, writable } = this.writing;
+    const messagesSent = this.writing.messagesSent + (writable ? (this.shared?.pendingCount(this) ?? 0) : 0);
+    return { messagesReceived, messagesSent, bytesReceived, bytesSent };
+  }
+
+  get closed(): Promise<CloseInfo> {
+    if (this.end === undefined) {
+      let resolve: (info: CloseInfo) => void = () => undefined;
+      const promise = new Promise<CloseInfo>((resolver) => (resolve = resolver));
+      this.end = { promise, resolve };
+      if (this.over !== undefined) resolve(this.over);
+    }
+    return this.end.promise;
+  }
+
+  // ---- from the transport
+
+  onBytes(chunk: Uint8Array, start: number, end: number): void {
+    if (this.early !== undefined) this.takeEarly();
+    if (this.over !== undefined || this.terminated) return; // a stream that was destroyed may still have chunks
+    if (this.unprocessed === undefined) {
+      const at = this.settings.readScheduler.process(this, chunk, start, end);
+      if (at < end) this.defer(new Uint8Array(chunk.subarray(at, end)));
+      return;
+    }
+    // a stream that was paused may still have chunks, too
+    this.defer(Buffer.concat([this.unprocessed, chunk.subarray(start, end)]));
+  }
+
+  /** Keeps bytes until the next turn. */
+  private defer(bytes: Uint8Array): void {
+    this.unprocessed = bytes;
+    this.transport.pause();
+    this.countHeld();
+    this.awaitTurn();
+  }
+
+  private awaitTurn(): void {
+    if (this.isQueued) return;
+    this.isQueued = true;
+    this.settings.readScheduler.enqueue(this);
+  }
+
+  onTurn(): void {
+    this.isQueued = false;
+    const { unprocessed: bytes, endBehind } = this;
+    // while there is no room, the bytes stay: `pauseReading` goes on with them
+    if (bytes === undefined || (this.readingPaused && endBehind === undefined)) return;
+    this.unprocessed = undefined;
+    const at = this.settings.readScheduler.process(this, bytes, 0, bytes.length);
+    if (at < bytes.length && this.over === undefined && !this.terminated) return this.defer(bytes.subarray(at));
+    this.countHeld();
+    this.endBehind = undefined;
+    if (endBehind !== undefined) endBehind();
+    else if (!this.readingPaused) this.transport.resume();
+  }
+
+  /** Whether `end`, the end of the stream, has to wait for bytes that wait for a turn. */
+  private isBehindBytes(end: () => void): boolean {
+    if (this.unprocessed === undefined || this.terminated) return false;
+    const { endBehind: before } = this;
+    this.endBehind = () => {
+      before?.();
+      end();
+    };
+    this.awaitTurn();
+    return true;
+  }
+
+  processBytes(chunk: Uint8Array, start: number, end: number): void {
+    if (this.over !== undefined || this.terminated) return;
+    this.bytesReceived += end - start;
+    const { flusher, heartbeat } = this.settings;
+    flusher.reading = this.writing;
+    const { incoming } = this;
+    incoming?.beginChunk();
+    this.core.receive(chunk, start, end, heartbeat === undefined ? undefined : flusher.now());
+    if (incoming !== undefined && incoming.heldSize > 0) this.reading.measure();
+    this.countHeld();
+    if (this.progress === undefined && this.core.midMessage) this.watchProgress();
+    const ends = this.core.answerIsDue || this.core.wantsEnd;
+    if (ends) flusher.holdAll();
+    if (ends || this.core.output.size > 0) this.writing.flushSoon();
+    flusher.wasRead();
+  }
+
+  private takeEarly(): void {
+    const { early } = this;
+    this.early = undefined;
+    if (early !== undefined) this.onBytes(early, 0, early.length);
+  }
+
+  onEnd(): void {
+    this.takeEarly();
+    if (this.isBehindBytes(() => this.onEnd())) return;
+    this.catchUp();
+    this.core.receiveEnd();
+    // our half ends behind what is still to be written
+    this.endInTime();
+    this.writing.flushNow();
+  }
+
+  /** The stream has to end: within `closeTimeout` from now, or from when output has left last. */
+  private endInTime(): void {
+    const { clock, closeTimeout, deadlines } = this.settings;
+    const now = clock.now();
+    this.core.startEnding(now);
+    this.ending ??= new Ending(now, this.writing.bytesLeft, closeTimeout);
+    deadlines.watch(this);
+  }
+
+  onOutputSent(): void {
+    if (this.ending !== undefined) this.lookAtOutput(this.ending, this.settings.clock.now());
+  }
+
+  /** Gives the peer time as long as output leaves. A transport may take long for one write and say nothing meanwhile, so it is looked at now and then. */
+  private lookAtOutput(ending: Ending, now: number): void {
+    const { bytesLeft, bytesSent, isUnfinished, isCompressing } = this.writing;
+    if (ending.look(bytesLeft) || isCompressing) {
+      this.core.outputSent(isUnfinished ? now : now + ending.timeInSystem(bytesSent, now));
+    }
+    ending.next(now, isUnfinished);
+  }
+
+  onClosed(cause?: Error): void {
+    this.takeEarly();
+    if (this.isBehindBytes(() => this.onClosed(cause))) return;
+    if (this.over !== undefined) return;
+    this.core.receiveEnd(cause);
+    // what came before an orderly end is still delivered, as far as the reader has room
+    if (this.incoming === undefined) this.finish();
+    else this.incoming.whenIdle(() => this.finish());
+  }
+
+  onWritten(): void {
+    this.catchUp();
+    this.writing.onWritten();
+  }
+
+  // ---- from the protocol
+
+  onMessage(message: Message): void {
+    this.messagesReceived++;
+    if (this.incoming === undefined) this.deliver(message);
+    else this.incoming.receive(message, false);
+  }
+
+  onCompressedMessage(message: Message): void {
+    this.messagesReceived++;
+    this.incoming?.receive(message, true);
+  }
+
+  // ---- from what is inflated
+
+  deliver(message: Message): void {
+    this.reading.receive(message);
+  }
+
+  hasRoom(): boolean {
+    return this.reading.hasRoom;
+  }
+
+  overflows(): boolean {
+    return this.reading.overflows;
+  }
+
+  setReading(on: boolean): void {
+    if (this.over !== undefined) return; // what came before may still be inflated
+    this.inflating = !on;
+    this.writing.answersHeld = !on;
+    if (on) this.writing.flushSoon();
+    this.reading.measure();
+    this.countHeld();
+    this.balance();
+  }
+
+  onPing(payload: Uint8Array): void {
+    this.emit("ping", payload);
+  }
+
+  onPong(payload: Uint8Array): void {
+    this.pings?.answered(payload, this.settings.clock.now());
+    this.emit("pong", payload);
+  }
+
+  onStateChange(): void {
+    this.tellError();
+    if (this.core.state !== "closing") return;
+    this.endInTime();
+    this.balance();
+    this.writing.flushSoon();
+  }
+
+  private tellError(): void {
+    if (this.core.error === undefined || this.errorTold) return;
+    this.errorTold = true;
+    this.emit("error", this.core.error);
+  }
+
+  /** Ends the connection for a reason of our own; its close code is told to the peer. */
+  fail(error: WebSocketError): void {
+    this.catchUp(); // what was broadcast before goes ahead of the Close
+    this.core.fail(error);
+  }
+
+  /** As `fail`, where it is the application that ends the connection: it gets no more messages, pings or pongs. */
+  endFor(error: WebSocketError): void {
+    this.silence();
+    this.fail(error);
+  }
+
+  private silence(): void {
+    this.silent = true;
+    this.core.stopReceiving();
+    this.reading.stop();
+    this.incoming?.close();
+  }
+
+  protected override isSilenced(event: keyof ConnectionEvents): boolean {
+    return this.silent && event !== "error" && event !== "close";
+  }
+
+  protected override onThrow(error: unknown): void {
+    this.handlerFailed(error);
+  }
+
+  /** Whether an error of a handler says only that this connection has ended: then the handler did nothing wrong. */
+  excuses(error: unknown): boolean {
+    return this.state !== "open" && error instanceof WebSocketError && error.code === "NOT_OPEN";
+  }
+
+  /** Code of the application threw: closes with 1011, and sees to it that somebody hears of it. */
+  handlerFailed(error: unknown): void {
+    if (this.excuses(error)) return;
+    const willBeTold = this.core.error === undefined && this.core.state !== "closed" && this.listenerCount("error") > 0;
+    this.silence();
+    if (this.owner !== undefined) this.owner.onHandlerError(error);
+    else if (!willBeTold) warnOfHandler(error);
+    this.fail(
+      protocolError("HANDLER_FAILED", error instanceof Error ? error.message : describe(error), { cause: error }),
+    );
+  }
+
+  // ---- time
+
+  get deadline(): number {
+    if (this.over !== undefined) return Infinity; // it may be read to the end still
+    const { ending, progress } = this;
+    return Math.min(this.core.deadline, this.reading.checkAt, ending?.at ?? Infinity, progress?.by ?? Infinity);
+  }
+
+  onDeadline(now: number): void {
+    if (this.progress !== undefined && now >= this.progress.by) this.checkProgress(this.progress);
+    if (now >= this.reading.checkAt) this.reading.check(now);
+    if (this.ending !== undefined && now >= this.ending.at) this.lookAtOutput(this.ending, now);
+    if (this.core.handleTimeout(now)) this.writing.flushSoon();
+    else this.transport.destroy();
+  }
+
+  /** From now on a message is in flight. */
+  private watchProgress(): void {
+    const { minDataRate, clock } = this.settings;
+    if (minDataRate === undefined || this.over !== undefined) return;
+    const by = clock.now() + minDataRate.interval;
+    this.progress = { by, bytes: this.bytesReceived, messages: this.messagesReceived };
+    this.settings.deadlines.watch(this);
+  }
+
+  private checkProgress(before: { readonly bytes: number; readonly messages: number }): void {
+    const { minDataRate } = this.settings;
+    this.progress = undefined;
+    if (minDataRate === undefined || !this.core.midMessage) return;
+    const bytes = this.bytesReceived - before.bytes;
+    // what is not read does not come
+    const excused = this.readingPaused || this.messagesReceived > before.messages;
+    if (excused || bytes >= minDataRate.bytes) this.watchProgress();
+    else this.fail(protocolError("MESSAGE_TOO_SLOW", `${bytes} bytes in ${minDataRate.interval} ms`));
+  }
+
+  // ---- memory
+
+  countHeld(): void {
+    const { core, reading, writing, incoming } = this;
+    const unread = this.unprocessed?.length ?? 0;
+    const held = core.pendingSize + reading.countHeld() + writing.kept + (incoming?.heldSize ?? 0) + unread;
+    if (held !== this.held && this.over === undefined && !this.givenUp) this.settings.memoryBudget.hold(this, held);
+  }
+
+  /** The budget is exceeded: ends the connection, and all that it holds. */
+  release(): number {
+    const waits = this.writing.bufferedAmount;
+    const { limit } = this.settings.memoryBudget;
+    this.givenUp = true;
+    this.fail(protocolError("OUT_OF_BUDGET", `of ${limit} bytes this one held ${this.held}`));
+    this.reading.stop();
+    this.incoming?.close();
+    // what is left would not leave the memory before the peer has read it
+    if (waits > LITTLE) this.transport.destroy();
+    this.settings.memoryBudget.hold(this, 0);
+    return 1;
+  }
+
+  // ---- reading
+
+  override on<E extends keyof ConnectionEvents>(event: E, listener: (...args: ConnectionEvents[E]) => unknown): this {
+    super.on(event, listener);
+    if (event === "message") this.reading.resumeSoon();
+    return this;
+  }
+
+  override off<E extends keyof ConnectionEvents>(event: E, listener: (...args: ConnectionEvents[E]) => unknown): this {
+    super.off(event, listener);
+    if (event === "message" && !this.hasMessageListeners()) this.reading.listenersGone();
+    return this;
+  }
+
+  pause(): void {
+    this.reading.pause();
+  }
+
+  resume(): void {
+    this.reading.resume();
+  }
+
+  messages(): AsyncIterableIterator<Message> {
+    return this.reading.messages();
+  }
+
+  batches(): AsyncIterableIterator<readonly Message[]> {
+    return this.reading.batches();
+  }
+
+  /** As `emit`, for the one event that happens a million times a second: no array of arguments, no look-up by a name that varies. */
+  emitMessage(message: Message): void {
+    const present = this.listeners.message;
+    if (typeof present === "function") this.giveTo(present, message);
+    else {
+      for (const listener of present ?? NO_LISTENERS) {
+        if (this.silent) return;
+        this.giveTo(listener, message);
+      }
+    }
+  }
+
+  private giveTo(listener: (message: Message) => unknown, message: Message): void {
+    try {
+      const result: unknown = listener(message);
+      if (isThenable(result)) result.then(undefined, (error: unknown) => this.handlerFailed(error));
+    } catch (error) {
+      this.handlerFailed(error);
+    }
+  }
+
+  hasMessageListeners(): boolean {
+    return this.listeners.message !== undefined;
+  }
+
+  /** Whether messages are wanted: not behind a Close of our own, but all that came before the peer's, which may have waited to be inflated. */
+  isOpen(): boolean {
+    return this.core.state === "open" || this.core.closing.code !== CLOSE_CODE.ABNORMAL;
+  }
+
+  /** Stops reading from the transport while there is no room for more. A connection that is closing has to see the peer's Close. */
+  balance(): void {
+    if (this.over !== undefined) return;
+    const pause = this.inflating || (this.reading.full && this.core.state === "open");
+    if (pause && this.reading.exhausted) this.probeHost();
+    if (pause !== this.readingPaused) this.pauseReading(pause);
+    this.settings.deadlines.watch(this);
+  }
+
+  private pauseReading(pause: boolean): void {
+    this.readingPaused = pause;
+    if (pause) {
+      this.core.pauseReading();
+      this.transport.pause();
+      return;
+    }
+    if (this.progress !== undefined) this.watchProgress();
+    this.core.resumeReading(this.settings.clock.now());
+    if (this.unprocessed === undefined) this.transport.resume();
+    else this.awaitTurn();
+  }
+
+  /** Nothing is read, so that neither a pong nor the end of the stream would be seen: lets the system find out whether the peer's host is there. */
+  private probeHost(): void {
+    const { heartbeat } = this.settings;
+    if (heartbeat === undefined || this.hostProbed) return;
+    this.hostProbed = true;
+    this.transport.keepAlive(heartbeat.interval / 3);
+  }
+
+  // ---- what all connections of a server get
+
+  /** Whose connection it is from now on, and what all of its connections are sent. */
+  belongTo(owner: ConnectionOwner, shared: BroadcastQueue): void {
+    this.owner = owner;
+    this.shared = shared;
+    this.fed = shared.count;
+  }
+
+  /** What all were sent goes ahead of what this one is sent now. */
+  private catchUp(): void {
+    const { shared } = this;
+    if (shared !== undefined && this.fed < shared.count) shared.catchUp(this);
+  }
+
+  isClear(): boolean {
+    return this.writing.clear;
+  }
+
+  passOn(frames: Uint8Array, count: number): boolean {
+    return this.writing.passOn(frames, count);
+  }
+
+  feed(message: PreparedMessage): void {
+    if (this.core.error !== undefined || !this.writing.writable) return;
+    try {
+      this.writing.write(message);
+    } catch (error) {
+      // nothing else is wrong with it but, maybe, that it is compressed and this connection has no compression
+      const full = error instanceof WebSocketError && error.code === "WRITE_BUFFER_FULL";
+      // at once: nothing may come behind a message that is missing
+      this.core.fail(protocolError(full ? "SLOW_CONSUMER" : "HANDLER_FAILED", undefined, { cause: error }));
+    }
+  }
+
+  isBehind(more: number): boolean {
+    return this.state === "open" && this.writing.isBehind(more);
+  }
+
+  // ---- writing
+
+  emitDrain(): void {
+    this.emit("drain");
+  }
+
+  write(data: MessageData, options: WriteOptions | undefined): boolean {
+    this.catchUp();
+    return this.writing.write(data, options);
+  }
+
+  send(data: MessageData, options: WriteOptions | undefined): Promise<void> {
+    this.catchUp();
+    return this.writing.send(data, options);
+  }
+
+  /** Waits until no more than `writeBufferSize` bytes wait. */
+  room(): Promise<void> {
+    this.catchUp();
+    return this.writing.room();
+  }
+
+  sendStream(
+    parts: AsyncIterable<string | Uint8Array> | Iterable<string | Uint8Array>,
+    type: "text" | "binary",
+  ): Promise<void> {
+    this.catchUp();
+    return this.writing.sendStream(parts, type);
+  }
+
+  flush(): Promise<void> {
+    this.catchUp();
+    return this.writing.flush();
+  }
+
+  ping(payload: Uint8Array | string | undefined): Promise<number> {
+    this.pings ??= new PendingPings();
+    const bytes = this.pings.payload(payload);
+    this.catchUp();
+    try {
+      this.core.ping(bytes);
+    } catch (error) {
+      return failedCall(error);
+    }
+    this.writing.flushSoon();
+    return this.pings.wait(bytes, this.settings.clock.now());
+  }
+
+  // ---- the end
+
+  close(code: number, reason: string): Promise<CloseInfo> {
+    checkClose(code, reason);
+    this.catchUp();
+    this.writing.close(code, reason);
+    if (this.core.state === "open") this.endInTime(); // it waits for its turn
+    return this.closed;
+  }
+
+  terminate(): void {
+    this.terminated = true;
+    this.silence();
+    this.transport.destroy();
+  }
+
+  private finish(): void {
+    if (this.over !== undefined) return;
+    const info = this.core.closing;
+    this.over = info;
+    this.settings.deadlines.forget(this);
+    this.tellError();
+    this.writing.end(info.error);
+    this.pings?.fail(notOpen("it ended before the pong came", info.error));
+    if (this.incoming === undefined) this.reading.end();
+    else this.incoming.whenEmpty(() => this.endReading());
+    this.settings.memoryBudget.hold(this, 0);
+    this.owner?.onConnectionClosed(this);
+    this.emit("close", info);
+    this.end?.resolve(info);
+  }
+
+  /** The connection is over, and nothing waits to be inflated. */
+  private endReading(): void {
+    this.incoming?.close();
+    this.agreed.codec?.close();
+    this.reading.end();
+  }
+}
+
+const LITTLE = 16 * 1024; // bytes; what a socket takes without its peer reading
+
+const NO_LISTENERS: readonly never[] = [];
+
+/** An error in code of the application that nobody listens for. */
+export function warnOfHandler(error: unknown): void {
+  process.emitWarning(error instanceof Error ? error : describe(error), "TungstateHandlerWarning");
+}
