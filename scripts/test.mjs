@@ -1,16 +1,20 @@
 // Runs every *.test.ts of the workspaces with Node's own test runner. Arguments narrow the run to files whose path
 // contains one of them: `npm test -- utf8 handshake`.
 import { spawnSync } from "node:child_process";
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { availableParallelism, tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { commandLine } from "./command-line.mjs";
 import { compileAll } from "./testing/compile.mjs";
-import { TIMEOUT_MS } from "./testing/watchdog.mjs";
+import { divide, writePrograms } from "./testing/processes.mjs";
 
 /** What takes longest starts first: at the end of a run no file is left that one processor waits for. */
-const FIRST = ["apps/web/", "scripts/no-globals/", "conformance/", "bench/"];
+const FIRST = ["apps/web/", "scripts/no-globals/", "conformance/", "bench/", "hardening/"];
+
+/** Each has a process of its own: it takes long, or loads the machine. */
+const ALONE = /^(?:bench|conformance|examples|scripts)\/|^hardening\/(?:abuse|fuzz|simulate|soak)\//;
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const { operands: wanted } = commandLine({
@@ -38,17 +42,14 @@ if (files.length === 0) {
   process.exit(1);
 }
 await compileAll(sources.map((file) => join(root, file)));
+const lists = divide(files, { alone: (file) => ALONE.test(file), least: 4 * availableParallelism() });
+const folder = mkdtempSync(join(tmpdir(), "tungstate-tests-"));
 const run = spawnSync(
   process.execPath,
-  [
-    "--import=./scripts/testing/typescript.mjs",
-    "--import=./scripts/testing/watchdog.mjs",
-    `--test-timeout=${TIMEOUT_MS}`,
-    "scripts/testing/run.mjs",
-    ...files,
-  ],
+  ["--import=./scripts/testing/typescript.mjs", "scripts/testing/run.mjs", ...writePrograms(lists, folder)],
   { cwd: root, stdio: "inherit" },
 );
+rmSync(folder, { recursive: true });
 if (run.error !== undefined) throw run.error;
 if (run.signal !== null) console.error(`the test runner was ended by ${run.signal}`);
 process.exit(run.status ?? 1);

@@ -1,12 +1,15 @@
-// Preloaded into the process of each test file. Shortly before the runner ends a file that takes too long, it says which
-// tests of the file are still running and what keeps the process alive, which the runner does not know. It ends the
-// processes that a file leaves behind: one that has the runner's output open would keep the runner waiting for ever.
+// Watches the process of test files. Shortly before the runner ends a file that takes too long, it says which tests of
+// the file are still running and what keeps the process alive, which the runner does not know. It ends the processes that
+// files leave behind: one that has the runner's output open would keep the runner waiting for ever.
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { afterEach, beforeEach } from "node:test";
 import process from "node:process";
 
-/** For each test and, since the runner counts a file as a test, for each file. */
+/** For each test and for each file. */
 export const TIMEOUT_MS = 180_000;
+
+/** How long a process may live on when all of its tests have ended. */
+const END_MS = 60_000;
 
 const REPORT_BEFORE_MS = 2_000;
 
@@ -48,21 +51,42 @@ function endChildren() {
   });
 }
 
-if (process.env.NODE_TEST_CONTEXT !== undefined) {
-  const running = new Map();
-  beforeEach((context) => running.set(context, context.name));
-  afterEach((context) => running.delete(context));
-  // A timer and no signal handler: with one, a file in an endless loop could not be ended by the runner's SIGTERM.
-  setTimeout(() => {
-    const tests = [...running.values()].map((name) => JSON.stringify(name)).join(", ") || "no test";
-    const open = process.getActiveResourcesInfo().filter((kind) => kind !== "PipeWrap");
-    const all = [...open, ...endChildren().map(({ text }) => text)].join(", ") || "nothing";
-    console.error(`${process.argv[1]} is about to be ended: running: ${tests}; open: ${all}`);
-  }, TIMEOUT_MS - REPORT_BEFORE_MS).unref();
-  process.once("exit", () => {
-    const left = endChildren().filter(({ endsWithUs }) => !endsWithUs);
-    if (left.length === 0) return;
-    console.error(`${process.argv[1]} has left behind: ${left.map(({ text }) => text).join(", ")}`);
-    process.exitCode ||= 1;
-  });
+/** The files of this process that were started. */
+const files = [];
+const running = new Map();
+let timer;
+
+/** Ends all processes that this one started, and says what is running and open. */
+function report(state) {
+  const tests = [...running.values()].map((name) => JSON.stringify(name)).join(", ") || "no test";
+  const open = process.getActiveResourcesInfo().filter((kind) => kind !== "PipeWrap");
+  const all = [...open, ...endChildren().map(({ text }) => text)].join(", ") || "nothing";
+  console.error(`${state}: running: ${tests}; open: ${all}`);
 }
+
+// A timer and no signal handler: with one, a process in an endless loop could not be ended by the runner's SIGTERM.
+export function fileStarts(name) {
+  files.push(name);
+  timer = setTimeout(() => report(`${name} is about to be ended`), TIMEOUT_MS - REPORT_BEFORE_MS).unref();
+}
+
+export function fileEnds() {
+  clearTimeout(timer);
+}
+
+/** Ends the process, which fails, unless it soon ends by itself. */
+export function allEnded() {
+  setTimeout(() => {
+    report(`the tests of ${files.join(", ")} have ended, but their process has not`);
+    process.exit(1);
+  }, END_MS).unref();
+}
+
+beforeEach((context) => running.set(context, context.name));
+afterEach((context) => running.delete(context));
+process.once("exit", () => {
+  const left = endChildren().filter(({ endsWithUs }) => !endsWithUs);
+  if (left.length === 0) return;
+  console.error(`one of ${files.join(", ")} has left behind: ${left.map(({ text }) => text).join(", ")}`);
+  process.exitCode ||= 1;
+});
