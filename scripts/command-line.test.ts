@@ -11,7 +11,7 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 /** Runs a script of package.json as npm does, without its `pre` script. */
 function run(command: string, ...args: readonly string[]): { status: number | null; stdout: string; stderr: string } {
   const words = command.split(" ").slice(1);
-  return spawnSync(process.execPath, [...words, ...args], { cwd: root, encoding: "utf8", timeout: 60_000 });
+  return spawnSync(process.execPath, [...words, ...args], { cwd: root, encoding: "utf8", timeout: 540_000 });
 }
 
 /** Scripts that take options or operands of their own. The others are programs of other packages, or take none. */

@@ -46,7 +46,11 @@ const lists = divide(files, { alone: (file) => ALONE.test(file), least: 4 * avai
 const folder = mkdtempSync(join(tmpdir(), "tungstate-tests-"));
 const run = spawnSync(
   process.execPath,
-  ["--import=./scripts/testing/typescript.mjs", "scripts/testing/run.mjs", ...writePrograms(lists, folder)],
+  [
+    `--import=${new URL("testing/typescript.mjs", import.meta.url).href}`,
+    "scripts/testing/run.mjs",
+    ...writePrograms(lists, folder),
+  ],
   { cwd: root, stdio: "inherit" },
 );
 rmSync(folder, { recursive: true });

@@ -46,7 +46,7 @@ function certificate(name: string, ...newkey: readonly string[]): { readonly key
 }
 
 async function startServer(options: ServerOptions): Promise<{ readonly port: number; readonly stop: () => void }> {
-  const child = fork(fileURLToPath(new URL("server.ts", import.meta.url)), { execArgv: ["--import", "tsx"] });
+  const child = fork(fileURLToPath(new URL("server.ts", import.meta.url)));
   child.send(options);
   const [port] = (await once(child, "message")) as [number];
   return { port, stop: () => child.disconnect() };

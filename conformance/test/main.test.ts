@@ -10,7 +10,7 @@ function run(...args: readonly string[]): {
   readonly error: string;
 } {
   const main = fileURLToPath(new URL("../main.ts", import.meta.url));
-  const { status, stdout, stderr } = spawnSync(process.execPath, ["--import", "tsx", main, ...args], {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [...process.execArgv, main, ...args], {
     encoding: "utf8",
   });
   return { status, out: stdout, error: stderr };

@@ -7,8 +7,8 @@ import { promisify } from "node:util";
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
 async function run(name: string, ...args: string[]): Promise<string[]> {
-  const command = ["--import", "tsx", `examples/${name}.ts`, ...args];
-  const { stdout, stderr } = await promisify(execFile)(process.execPath, command, { cwd: root, timeout: 60_000 });
+  const command = [...process.execArgv, `examples/${name}.ts`, ...args];
+  const { stdout, stderr } = await promisify(execFile)(process.execPath, command, { cwd: root, timeout: 540_000 });
   assert.equal(stderr, "");
   return stdout.trimEnd().split("\n");
 }

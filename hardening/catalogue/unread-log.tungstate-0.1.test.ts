@@ -49,7 +49,7 @@ async function serveUnread(t: TestContext, unread: string): Promise<{ child: Chi
   throw new Error(`it ended: ${text}`);
 }
 
-describe("cli: tungstate serve goes on, and drains, while nobody reads its stderr", { timeout: 120_000 }, () => {
+describe("cli: tungstate serve goes on, and drains, while nobody reads its stderr", () => {
   for (const unread of Object.keys(UNREAD)) {
     test(`a ${unread}`, async (t) => {
       const { child, url } = await serveUnread(t, unread);

@@ -45,9 +45,13 @@ describe("EADDRINUSE", () => {
 describe("EMFILE", { skip: process.platform === "win32" }, () => {
   test("no descriptor for who connects: the application is told, who is connected goes on, and others when there is room", async () => {
     const program = fileURLToPath(new URL("support/crowded-server.ts", import.meta.url));
-    const child = spawn("sh", ["-c", `ulimit -n 128; exec "$0" --import tsx "$1"`, process.execPath, program], {
-      stdio: ["ignore", "inherit", "inherit", "ipc"],
-    });
+    const child = spawn(
+      "sh",
+      ["-c", `ulimit -n 128; exec "$@"`, "sh", process.execPath, ...process.execArgv, program],
+      {
+        stdio: ["ignore", "inherit", "inherit", "ipc"],
+      },
+    );
     type Told = Readonly<Record<"port" | "error" | "full" | "free", unknown>>;
     const told: Told[] = [];
     let wake = (): void => undefined;

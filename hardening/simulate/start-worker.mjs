@@ -1,5 +1,4 @@
-// Worker threads don't take over the loader that runs TypeScript.
-import { register } from "tsx/esm/api";
+// Worker threads do not inherit the loader that runs TypeScript.
+import "../../scripts/testing/typescript.mjs";
 
-register();
 await import("./worker.ts");

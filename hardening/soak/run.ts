@@ -41,7 +41,7 @@ const MiB = 1024 * 1024;
 
 /** Holds connections that do a mix of work, for as long as asked. */
 export async function soak({ seconds, connections, every, onSample }: SoakOptions): Promise<SoakReport> {
-  const child = fork(fileURLToPath(new URL("server.ts", import.meta.url)), { execArgv: ["--import", "tsx"] });
+  const child = fork(fileURLToPath(new URL("server.ts", import.meta.url)));
   const ended = once(child, "exit");
   const died = ended.then(([code]) => Promise.reject(new Error(`the server ended with ${String(code)}`)));
   died.catch(() => undefined);
@@ -50,7 +50,7 @@ export async function soak({ seconds, connections, every, onSample }: SoakOption
     child.send("sample");
     return (await Promise.race([told(child), died])) as ServerSample;
   };
-  const control = fork(fileURLToPath(new URL("control.ts", import.meta.url)), { execArgv: ["--import", "tsx"] });
+  const control = fork(fileURLToPath(new URL("control.ts", import.meta.url)));
   const { port } = (await told(control)) as { port: number };
   const seen = new Seen();
   const before = held().handles;

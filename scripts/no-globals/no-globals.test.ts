@@ -14,7 +14,7 @@ function runTests(packageFolder: string): { status: number | null; output: strin
   const { status, stdout, stderr } = spawnSync(process.execPath, [script, packageFolder], {
     cwd: root,
     encoding: "utf8",
-    timeout: 170_000,
+    timeout: 540_000,
     maxBuffer: 1 << 28,
   });
   return { status, output: stdout + stderr };

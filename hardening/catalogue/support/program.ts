@@ -9,7 +9,7 @@ export const BIN = join(
   "bin",
   "tungstate.js",
 );
-const LIMIT_MS = 60_000; // a program that takes longer is ended
+const LIMIT_MS = 540_000; // a program that takes longer is ended
 
 /** `tungstate` with these arguments, as a process of its own, gone when the test ends. */
 export class Program {

@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import process from "node:process";
 
 const BIN = join(dirname(createRequire(import.meta.url).resolve("@tungstate/cli/package.json")), "bin", "tungstate.js");
-const LIMIT_MS = 170_000; // ms after which the program is killed and its test fails
+const LIMIT_MS = 540_000; // ms after which the program is killed and its test fails
 
 export interface Exit {
   readonly code: number | null;

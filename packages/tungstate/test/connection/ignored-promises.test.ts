@@ -10,7 +10,7 @@ import { routes } from "../support/routes.ts";
 const PROGRAM = fileURLToPath(new URL("../support/ignored-promises.ts", import.meta.url));
 
 test("no promise that is ignored ends the process, by any route, in any state", async () => {
-  const child = spawn(process.execPath, ["--unhandled-rejections=strict", "--import", "tsx", PROGRAM], {
+  const child = spawn(process.execPath, ["--unhandled-rejections=strict", ...process.execArgv, PROGRAM], {
     stdio: ["ignore", "pipe", "pipe"],
   });
   const [out, errors, [status]] = (await Promise.all([

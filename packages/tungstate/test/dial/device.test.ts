@@ -65,7 +65,7 @@ describe("bindToDevice", { skip: process.platform !== "linux" && "SO_BINDTODEVIC
 
 test("without the optional packages, and on another system, errors say what to do", () => {
   const script = fileURLToPath(new URL("support/without-peers.ts", import.meta.url));
-  const output = execFileSync(process.execPath, ["--import", "tsx", script], { encoding: "utf8" });
+  const output = execFileSync(process.execPath, [...process.execArgv, script], { encoding: "utf8" });
   assert.deepEqual(JSON.parse(output), [
     [
       "PACKAGE_MISSING",

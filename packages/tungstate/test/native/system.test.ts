@@ -18,8 +18,8 @@ interface Ran {
 async function run(before: string): Promise<Ran> {
   const preload = `data:text/javascript,${encodeURIComponent(before)}`;
   const env = { ...process.env, NODE_OPTIONS: "", NODE_V8_COVERAGE: undefined };
-  const args = ["--import", preload, "--import", "tsx", ECHO];
-  const { stdout, stderr } = await promisify(execFile)(process.execPath, args, { env, timeout: 20_000 });
+  const args = ["--import", preload, ...process.execArgv, ECHO];
+  const { stdout, stderr } = await promisify(execFile)(process.execPath, args, { env, timeout: 540_000 });
   return { ...(JSON.parse(stdout) as Omit<Ran, "warnings">), warnings: stderr };
 }
 

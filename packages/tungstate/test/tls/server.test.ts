@@ -46,7 +46,7 @@ async function serve(tls: TlsOptions): Promise<{ server: WebSocketServer; port: 
 /** The same in another process, whose command line is another one. */
 async function serveElsewhere(message: ServeMessage, name: string): Promise<number> {
   const script = fileURLToPath(new URL("support/serve.ts", import.meta.url));
-  const child: ChildProcess = fork(script, [name], { execArgv: ["--import", "tsx"] });
+  const child: ChildProcess = fork(script, [name]);
   ending.push(async () => {
     child.disconnect();
     await once(child, "exit");

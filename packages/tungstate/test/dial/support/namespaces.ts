@@ -150,7 +150,7 @@ export class TwoNetworks {
 
   private start(namespace: string, role: string, wrapper: readonly string[]) {
     const agent = fileURLToPath(new URL("agent.ts", import.meta.url));
-    const command = ["netns", "exec", namespace, ...wrapper, process.execPath, "--import", "tsx", agent, role];
+    const command = ["netns", "exec", namespace, ...wrapper, process.execPath, ...process.execArgv, agent, role];
     const child = spawn("ip", command, { stdio: ["pipe", "pipe", "inherit"] });
     this.children.push(child);
     const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
