@@ -35,10 +35,12 @@ export function checkFieldValue(what: string, value: string): void {
 /**
  * The caller's header fields, flat. Throws INVALID_ARGUMENT for names that are no tokens or belong to the handshake, and for values
  * that could end the line (CR, LF, NUL and all else that is not allowed in one). `option`: the name of the option in its message.
+ * `allowed`: which fields the message says are expected.
  */
 export function checkHeaders(
   input: HeaderInput = [],
   option = "headers",
+  allowed = "no field that the handshake sets itself",
 ): readonly (readonly [name: string, value: string])[] {
   if (typeof input !== "object" || input === null) throw invalidArgument(option, "pairs or an object", input);
   const fields: (readonly [string, string])[] = [];
@@ -46,7 +48,7 @@ export function checkHeaders(
     if (!Array.isArray(pair)) throw invalidArgument(option, "pairs of a name and a value", pair);
     const [name, value] = pair;
     if (typeof name !== "string" || !isToken(name)) throw invalidArgument(option, "a token as a name", name);
-    if (isReserved(name)) throw invalidArgument(option, "no field that the handshake sets itself", name);
+    if (isReserved(name)) throw invalidArgument(option, allowed, name);
     checkFieldValue(`${option}: ${name}`, value);
     fields.push([name, value]);
   }

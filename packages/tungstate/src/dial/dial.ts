@@ -9,6 +9,7 @@ import { chooseAddress, findInterface, interfaceOf, type NetworkInterface } from
 import { scopeOf } from "../transport/ip.ts";
 import {
   checkDialOptions,
+  checkFamilyOfProxy,
   checkTarget,
   DEFAULT_CONNECT_TIMEOUT_MS,
   DEFAULT_ATTEMPT_DELAY_MS,
@@ -266,9 +267,7 @@ function checkSocks4(host: string, { family }: DialOptions, proxy: Proxy): void 
   if (socks?.version !== 4) return;
   const obstacle = socks4Obstacle(host);
   if (obstacle !== undefined) throw connectError("INVALID_PROXY", obstacle, { tried: { host, proxy: proxy.shown } });
-  if (family === 6 && socks.resolves === "here") {
-    throw protocolError("INVALID_ARGUMENT", `family is 6, but ${proxy.shown} connects to IPv4 addresses only`);
-  }
+  checkFamilyOfProxy(family, proxy); // that of the environment was not known before
 }
 
 function refuseForUnixSocket(options: DialOptions, proxy: Proxy | undefined): void {

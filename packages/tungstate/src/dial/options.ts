@@ -1,6 +1,6 @@
 import { type HeaderInput, protocolError } from "@tungstate/protocol";
 import { type Family, familyOf } from "../transport/ip.ts";
-import { proxyFromOption, socksKind } from "./proxy/proxy.ts";
+import { type Proxy, proxyFromOption, socksKind } from "./proxy/proxy.ts";
 import { checkProxyHeaders } from "./proxy/headers.ts";
 import type { Lookup } from "./resolve.ts";
 import { MAX_TIME } from "../options/time.ts";
@@ -136,6 +136,7 @@ export function checkDialOptions(options: DialOptions): void {
   if (hasProxyHeaders && proxy !== undefined && socksKind(proxy.scheme) !== undefined) {
     throw protocolError("INVALID_ARGUMENT", `proxyHeaders need an http: or https: proxy, got ${proxy.shown}`);
   }
+  if (proxy !== undefined) checkFamilyOfProxy(family, proxy);
   if (localAddress === undefined) return;
   if (interfaces.length > 0 && bindToDevice !== true) {
     throw protocolError(
@@ -146,6 +147,16 @@ export function checkDialOptions(options: DialOptions): void {
   if (family !== undefined && familyOf(localAddress) !== family) {
     throw protocolError("INVALID_ARGUMENT", `family is ${family}, but localAddress is ${localAddress}`);
   }
+}
+
+/** Throws INVALID_ARGUMENT if a proxy can be given no address of this family: SOCKS4 has none of IPv6. A name that it resolves has any. */
+export function checkFamilyOfProxy(family: DialOptions["family"], proxy: Proxy): void {
+  const socks = socksKind(proxy.scheme);
+  if (family !== 6 || socks?.version !== 4 || socks.resolves !== "here") return;
+  throw protocolError(
+    "INVALID_ARGUMENT",
+    `family is 6, but ${proxy.shown} connects to IPv4 addresses only: use socks5: or socks4a:, or leave out family`,
+  );
 }
 
 /** The host without brackets, and checked. Throws INVALID_ARGUMENT. */

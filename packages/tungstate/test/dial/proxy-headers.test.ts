@@ -132,8 +132,16 @@ describe("proxyHeaders", () => {
     ["CR LF in a name", { "X-A\r\nX-Evil": "1" }, /proxyHeaders: expected a token as a name/],
     ["an empty name", { "": "1" }, /proxyHeaders: expected a token as a name/],
     ["a number as a value", { "X-A": 1 }, /proxyHeaders: X-A: expected a string, got 1/],
-    ["Content-Length", { "Content-Length": "5" }, /got "Content-Length"/],
-    ["Transfer-Encoding", { "transfer-encoding": "chunked" }, /got "transfer-encoding"/],
+    ...["Content-Length", "transfer-encoding", "Connection", "upgrade", "Sec-WebSocket-Key"].map(
+      (name) =>
+        [
+          name,
+          { [name]: "5" },
+          new RegExp(
+            `proxyHeaders: expected a field other than Connection, Upgrade, Content-Length, .*, got "${name}"`,
+          ),
+        ] as const,
+    ),
     ["two Hosts", [["Host", "a"], ["host", "b"]], /expected one Host, got 2/], // prettier-ignore
     ["a Host that is none", { Host: "a b" }, /expected a host as Host, got "a b"/],
     ["a Host with a user", { Host: "user@a" }, /expected a host as Host/],

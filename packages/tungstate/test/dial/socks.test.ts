@@ -270,13 +270,38 @@ describe("a SOCKS4 proxy", () => {
     assert.match(error.message, /no IPv4 address/);
   });
 
+  const NO_FAMILY_6 = {
+    code: "INVALID_ARGUMENT",
+    message: /family is 6, but socks4:.* IPv4 addresses only: use socks5:/,
+  };
+
   test("does not go together with family 6 where names are resolved here", async (t) => {
     const proxy = await listenSocks(t);
     const options = { proxy: `socks4://127.0.0.1:${proxy.port}`, family: 6 } as const;
-    await assert.rejects(dial({ host: "six.example", port: 9 }, options), {
-      code: "INVALID_ARGUMENT",
-      message: /family is 6, but socks4:.* IPv4/,
+    await assert.rejects(dial({ host: "six.example", port: 9 }, options), NO_FAMILY_6);
+    await assert.rejects(connect("ws://six.example/", options), NO_FAMILY_6);
+    assert.throws(() => reconnecting("ws://six.example/", options), NO_FAMILY_6);
+    assert.throws(() => reconnecting(() => "ws://six.example/", options), NO_FAMILY_6);
+    assert.equal(proxy.sockets.size, 0);
+  });
+
+  test("of the environment does not go together with family 6 either, and reconnecting gives up", async (t) => {
+    const proxy = await listenSocks(t);
+    const saved = { ...process.env };
+    t.after(() => {
+      process.env = saved;
     });
+    for (const name of ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"]) {
+      delete process.env[name];
+      delete process.env[name.toLowerCase()];
+    }
+    process.env["ALL_PROXY"] = `socks4://127.0.0.1:${proxy.port}`;
+    const options = { proxy: "environment", family: 6 } as const;
+    await assert.rejects(connect("ws://six.example/", options), NO_FAMILY_6);
+    const connection = reconnecting("ws://six.example/", options);
+    await assert.rejects(connection.ready(), NO_FAMILY_6);
+    assert.equal(connection.status.state, "closed");
+    assert.equal(proxy.sockets.size, 0);
   });
 });
 
