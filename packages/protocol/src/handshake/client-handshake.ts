@@ -173,6 +173,8 @@ export class ClientHandshake {
   /** RFC 6455 §4.1, what "the client MUST validate [of] the server's response", numbered as there. */
   private open(head: ResponseHead, rest: Uint8Array): ClientHandshakeProgress {
     const { headers } = head;
+    // RFC 9110 §15.2: "HTTP/1.0 did not define any 1xx status codes"; §7.8: Upgrade has no meaning in HTTP/1.0. RFC 6455 §1.3 has HTTP/1.1
+    // responses. Other responses of HTTP/1.0 are reported with their status.
     if (head.version !== "1.1") return this.fail(protocolError("UNSUPPORTED_HTTP_VERSION", `got HTTP/${head.version}`));
     // 2. "contains a value that is not an ASCII case-insensitive match for the value "websocket""
     const upgrade = headers.get("upgrade");
