@@ -109,10 +109,11 @@ test("connect, subscribe, publish, history, presence, unsubscribe, disconnect", 
 test("rpc, send, messages of the server, and errors with their codes", async () => {
   const sent = new Events<unknown>();
   await ServedHub.run({ ...options, onMessage: (_session, data) => sent.push(data) }, async (served) => {
-    served.hub.rpc("double", ({ data }) => Number(data) * 2);
     const client = await connected(served.client());
+    await assert.rejects(client.rpc("double", 21), { code: 108 });
+    served.hub.rpc("double", ({ data }) => Number(data) * 2);
     assert.deepEqual(await client.rpc("double", 21), { data: 42 });
-    await assert.rejects(client.rpc("nothing", {}), { code: 104 });
+    await assert.rejects(client.rpc("nothing", {}), { code: 108 });
     await client.send({ note: 1 });
     assert.deepEqual(await sent.upTo(1), [{ note: 1 }]);
     const messages = new Events<unknown>();

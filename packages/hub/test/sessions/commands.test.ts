@@ -282,7 +282,7 @@ test("rpc: results, errors, unknown names, results that are no JSON", () =>
     assert.deepEqual(a.take(), [{ id: 90, rpc: { data: { user: "" } } }]);
     assert.equal(await a.refused({ rpc: { method: "no" } }), 400);
     for (const name of ["", "unknown", "__proto__", "constructor"])
-      assert.equal(await a.refused({ rpc: { method: name } }), 104);
+      assert.equal(await a.refused({ rpc: { method: name } }), 108);
     assert.equal(await a.refused({ rpc: { method: "broken" } }), 100);
     assert.equal(errors.length, 1);
   }));

@@ -7,8 +7,9 @@ import type { Session } from "../session.ts";
 
 export async function rpc(session: Session, parts: Parts, command: RpcCommand): Promise<void> {
   const handler = parts.rpc.get(command.name);
-  // as in Centrifugo: 108 where there are no functions at all, 104 where there are others
-  if (handler === undefined) throw commandError(parts.rpc.size === 0 ? "NOT_AVAILABLE" : "METHOD_NOT_FOUND");
+  // Centrifugo answers a method without an RPC proxy with 108, whether or not other methods have one; 104 is for unknown commands and for
+  // unknown namespaces of methods, which a hub does not have.
+  if (handler === undefined) throw commandError("NOT_AVAILABLE", "no function is registered for this method");
   const result = await handler({ session, method: command.name, data: command.data });
   const data = result === undefined ? "" : `"data":${toJson(result, "the result of a call")}`;
   session.outbox.line(reply(command.id, "rpc", `{${data}}`));
