@@ -49,12 +49,15 @@ export class Keys {
 
   presence(channel: string): readonly [expiries: string, values: string, users: string] {
     const base = this.channel(channel);
-    return [`${base}:pe`, `${base}:pv`, `${base}:pu`];
+    return [base + PRESENCE_EXPIRIES, base + PRESENCE_VALUES, base + PRESENCE_USERS];
   }
 }
 
 export const META = ":m";
 export const STREAM = ":s";
+const PRESENCE_EXPIRIES = ":pe";
+const PRESENCE_VALUES = ":pv";
+const PRESENCE_USERS = ":pu";
 
 /**
  * What the key of an idempotency key has behind the channel's. Without a closing brace, so that the last one of a name is the end of the
@@ -62,4 +65,12 @@ export const STREAM = ":s";
  */
 export function idempotencyEnd(key: string): string {
   return `:i:${key.replaceAll("%", "%25").replaceAll("}", "%7D")}`;
+}
+
+/** A command, with its arguments behind the key, that fails with WRONGTYPE if the key has another type than its name says. */
+export function typeProbe(key: string): readonly [command: string, ...args: string[]] {
+  const end = key.slice(key.lastIndexOf("}") + 1);
+  if (end === STREAM) return ["XRANGE", "-", "-", "COUNT", "1"];
+  if (end === META || end === PRESENCE_VALUES || end === PRESENCE_USERS) return ["HLEN"];
+  return end.startsWith(":i:") ? ["GET"] : ["ZCARD"];
 }

@@ -126,7 +126,7 @@ export class Publisher {
       const offset = Number(results[3 * i]);
       const epoch = String(results[3 * i + 1]);
       const state = results[3 * i + 2];
-      if (state === FAILED) item.reject(at.server.refusal(epoch));
+      if (state === FAILED) void at.server.refusal(epoch, item.keys).then((error) => item.reject(error));
       else item.resolve({ offset, epoch, duplicate: state === DUPLICATE, fanOut: undefined });
     }
   }

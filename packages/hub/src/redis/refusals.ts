@@ -2,6 +2,8 @@ import { StoreUnavailableError } from "../broker/broker.ts";
 
 const SAME_REFUSAL_INTERVAL = 10_000; // ms between two reports that a server refuses for the same reason
 
+export const WRONG_TYPE = "WRONGTYPE";
+
 /** By the first word of an error reply: what it means, and what to do. */
 const MEANINGS: ReadonlyMap<string, string> = new Map([
   ["OOM", "is full (maxmemory): raise maxmemory, or keep less history"],
@@ -14,7 +16,7 @@ const MEANINGS: ReadonlyMap<string, string> = new Map([
   ["BUSY", "is busy with a script"],
   ["NOPERM", "does not allow the user what the hub needs: docs/redis.md lists the commands"],
   ["NOAUTH", "requires a password: add it to the URL"],
-  ["WRONGTYPE", "has something else under a key of the hub's: choose another prefix, or delete the key"],
+  [WRONG_TYPE, "has something else under a key of the hub's: choose another prefix, or delete the key"],
 ]);
 
 /** How Redis 7 says NOPERM of a command inside a script. */
@@ -35,17 +37,29 @@ export class Refusals {
     this.name = name;
   }
 
-  /** `error`: what came instead of a reply. An error that steers the caller is returned as it is. */
-  of(error: unknown): unknown {
+  /**
+   * `error`: what came instead of a reply. An error that steers the caller is returned as it is. `keys`: the keys that have another type than
+   * they should, if they are known.
+   */
+  of(error: unknown, keys: readonly string[] = []): unknown {
     if (!(error instanceof Error)) return error;
-    const kind = DENIED_IN_SCRIPT.test(error.message) ? "NOPERM" : (/\b([A-Z]{3,})\b/.exec(error.message)?.[1] ?? "");
+    const kind = kindOf(error);
     if (STEERING.includes(kind)) return error;
-    const meaning = MEANINGS.get(kind);
-    const message = `Redis at ${this.name} ${meaning ?? "refuses a command"} (${error.message})`;
-    const now = performance.now();
-    const at = this.reportedAt.get(kind);
-    if (at !== undefined && now - at < SAME_REFUSAL_INTERVAL) return new StoreUnavailableError(message);
-    this.reportedAt.set(kind, now);
+    const meaning = [MEANINGS.get(kind) ?? "refuses a command", ...keys.map((key) => JSON.stringify(key))].join(" ");
+    const message = `Redis at ${this.name} ${meaning} (${error.message})`;
+    if (!this.reports(kind)) return new StoreUnavailableError(message);
+    this.reportedAt.set(kind, performance.now());
     return new Error(message);
   }
+
+  /** Whether the next error of a kind is one that the hub reports. */
+  reports(kind: string): boolean {
+    const at = this.reportedAt.get(kind);
+    return at === undefined || performance.now() - at >= SAME_REFUSAL_INTERVAL;
+  }
+}
+
+/** The word that an error reply begins with, in a script as well. */
+export function kindOf({ message }: Error): string {
+  return DENIED_IN_SCRIPT.test(message) ? "NOPERM" : (/\b([A-Z]{3,})\b/.exec(message)?.[1] ?? "");
 }

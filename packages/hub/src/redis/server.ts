@@ -1,6 +1,7 @@
 import { StoreUnavailableError } from "../broker/broker.ts";
 import { type ConnectionOptions, Link, type LinkContext, type LinkEvents } from "./link.ts";
-import { Refusals } from "./refusals.ts";
+import { typeProbe } from "./keys.ts";
+import { kindOf, Refusals, WRONG_TYPE } from "./refusals.ts";
 import { type Script, SCRIPTS } from "./scripts.ts";
 
 /** One server of a deployment that takes commands. */
@@ -49,7 +50,7 @@ export class Server {
 
   /** Any command. */
   call(command: string, ...args: readonly string[]): Promise<unknown> {
-    return this.timed(() => this.link.redis.call(command, ...args));
+    return this.timed(() => this.link.redis.call(command, ...args), args.slice(0, 1));
   }
 
   /** A script. `asking`: the key is on its way to this server from another one. */
@@ -67,17 +68,37 @@ export class Server {
         ask();
         return await redis.eval(script.text, keys.length, ...keys, ...args);
       }
-    });
+    }, keys);
   }
 
-  /** The error for a part of a reply that tells of one. */
-  refusal(message: string): unknown {
+  /** The error for a part of a reply that tells of one. `keys`: those of the part. */
+  refusal(message: string, keys: readonly string[]): Promise<unknown> {
     this.context.metrics.failures++;
     if (message.includes("READONLY")) this.link.leaveReplica();
-    return this.refusals.of(new Error(message));
+    return this.refused(new Error(message), keys);
   }
 
-  private async timed(command: () => Promise<unknown>): Promise<unknown> {
+  private async refused(error: unknown, keys: readonly string[]): Promise<unknown> {
+    const isToName = error instanceof Error && kindOf(error) === WRONG_TYPE && this.refusals.reports(WRONG_TYPE);
+    return this.refusals.of(error, isToName ? await this.wrongKeys(keys) : []);
+  }
+
+  /** Redis does not say which key has a wrong type. */
+  private async wrongKeys(keys: readonly string[]): Promise<string[]> {
+    const isWrong = async (key: string): Promise<boolean> => {
+      const [command, ...args] = typeProbe(key);
+      return await this.link.redis.call(command, key, ...args).then(
+        () => false,
+        (error: unknown) => error instanceof Error && kindOf(error) === WRONG_TYPE,
+      );
+    };
+    const unique = [...new Set(keys)];
+    const wrong = await Promise.all(unique.map(isWrong));
+    return unique.filter((_, index) => wrong[index]);
+  }
+
+  /** `keys`: those of the command. */
+  private async timed(command: () => Promise<unknown>, keys: readonly string[]): Promise<unknown> {
     const { metrics } = this.context;
     if (!this.link.isUp) {
       metrics.failures++;
@@ -90,7 +111,7 @@ export class Server {
     } catch (error) {
       metrics.failures++;
       forgetCommand(error);
-      if (this.link.isUp || isRefusal(error)) throw this.refusals.of(error);
+      if (this.link.isUp || isRefusal(error)) throw await this.refused(error, keys);
       throw new StoreUnavailableError(`Redis at ${this.name} was lost before it answered`, { cause: error });
     } finally {
       metrics.roundTrips.observe(performance.now() - started);

@@ -75,7 +75,7 @@ for (const broken of ["m", "s"]) {
     await until("the publications of the others", () => {
       lines.push(...client.take());
       data.splice(0, data.length, ...pubsOf(lines).map((each) => each.data));
-      return data.length === 4;
+      return data.length === 4 && lines.some(({ id }) => id === 102);
     });
     assert.deepEqual(data.map(String).toSorted(), ["1", "3", "all", "all"]);
     for (const [id, code] of [
@@ -86,8 +86,41 @@ for (const broken of ["m", "s"]) {
       assert.equal(lines.find((line) => line.id === id)?.error?.code, code, String(id));
     }
     assert.equal(told.filter((each) => each.includes("WRONGTYPE")).length, 1, told.join("\n"));
-    assert.match(told.join(), /has something else under a key of the hub's: choose another prefix, or delete the key/);
+    const advice = "has something else under a key of the hub's: choose another prefix, or delete the key";
+    assert.ok(told.join().includes(`${advice} "tungstate:{.taken}:${broken}" (`), told.join("\n"));
   });
+}
+
+const CALLS: readonly [end: string, what: string, call: (hub: Hub) => Promise<unknown>][] = [
+  ["m", "publish", (hub) => hub.publish("taken", 1)],
+  ["m", "history", (hub) => hub.history("taken", { limit: 1 })],
+  ["s", "publish", (hub) => hub.publish("taken", 1)],
+  ["s", "history", (hub) => hub.history("taken", { limit: 1 })],
+  ["i:k", "publish", (hub) => hub.publish("taken", 1, { idempotencyKey: "k" })],
+  ["pe", "presence", (hub) => hub.presence("taken")],
+  ["pv", "presence", (hub) => hub.presence("taken")],
+  ["pu", "presenceStats", (hub) => hub.presenceStats("taken")],
+];
+for (const [end, what, call] of CALLS) {
+  for (const isRestricted of [false, true]) {
+    const user = isRestricted ? ", for a user who may call only what the docs list" : "";
+    test(`the report of a wrong type names the key (:${end}) at ${what}${user}`, async (t) => {
+      const server = await serverFor(t);
+      if (isRestricted) await allow(server, ...documentedCommands("always"));
+      const url = isRestricted ? server.url.replace("//", "//hub:secret@") : server.url;
+      const { hub, told } = await hubOn(t, url);
+      const client = await new TestClient(hub).connect();
+      await client.subscribe("taken");
+      await hub.publish("taken", 0);
+      const key = `tungstate:{.taken}:${end}`;
+      await server.command("DEL", key);
+      await (end.startsWith("i") ? server.command("HSET", key, "a", "b") : server.command("SET", key, "not ours"));
+      for (let time = 0; time < 3; time++) await assert.rejects(call(hub), { code: 100 });
+      const reports = told.filter((each) => each.includes("WRONGTYPE"));
+      assert.equal(reports.length, 1, told.join("\n"));
+      assert.ok(reports[0]?.includes(`delete the key ${JSON.stringify(key)} (`), reports[0]);
+    });
+  }
 }
 
 test("a publication that is refused takes no number", async (t) => {
