@@ -7,8 +7,8 @@ import type { Session } from "../session.ts";
 
 export async function rpc(session: Session, parts: Parts, command: RpcCommand): Promise<void> {
   const handler = parts.rpc.get(command.name);
-  // Centrifugo answers a method without an RPC proxy with 108, whether or not other methods have one; 104 is for unknown commands and for
-  // unknown namespaces of methods, which a hub does not have.
+  // Centrifugo answers a method without an RPC proxy with 108, whether or not other methods have one; it has 104 for unknown namespaces of
+  // methods, and a hub has no such namespaces.
   if (handler === undefined) throw commandError("NOT_AVAILABLE", "no function is registered for this method");
   const result = await handler({ session, method: command.name, data: command.data });
   const data = result === undefined ? "" : `"data":${toJson(result, "the result of a call")}`;
