@@ -36,7 +36,7 @@ export interface ClientTlsOptions extends ClientOptions {
   readonly tlsTimeout?: number;
 }
 
-export const CLIENT_TLS_OPTIONS: OptionNames<ClientTlsOptions> = {
+const CLIENT_TLS_OPTIONS: OptionNames<ClientTlsOptions> = {
   ...CLIENT_OPTIONS,
   tls: { ...TLS_OPTIONS },
   tlsTimeout: true,

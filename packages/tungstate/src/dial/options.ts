@@ -45,7 +45,7 @@ export interface BindOptions {
   readonly bindToDevice?: boolean | undefined;
 }
 
-export const BIND_OPTIONS: OptionNames<BindOptions> = {
+const BIND_OPTIONS: OptionNames<BindOptions> = {
   localAddress: true,
   localPort: true,
   interface: true,

@@ -50,7 +50,7 @@ export interface ReconnectOptions extends Omit<ConnectOptions, "headers"> {
   readonly tcpUserTimeout?: number | undefined;
 }
 
-export const RECONNECT_OPTIONS: OptionNames<ReconnectOptions> = {
+const RECONNECT_OPTIONS: OptionNames<ReconnectOptions> = {
   ...CONNECT_OPTIONS,
   providerTimeout: true,
   backoff: { ...BACKOFF_OPTIONS },

@@ -23,7 +23,7 @@ export interface AcceptOptions extends ConnectionOptions, AdmissionOptions {
   readonly signal?: AbortSignal;
 }
 
-export const ACCEPT_OPTIONS: OptionNames<AcceptOptions> = { ...CONNECTION_OPTIONS, ...ADMISSION_OPTIONS, signal: true };
+const ACCEPT_OPTIONS: OptionNames<AcceptOptions> = { ...CONNECTION_OPTIONS, ...ADMISSION_OPTIONS, signal: true };
 
 /**
  * Does the server's handshake on a byte stream, and gives the connection on it. When it rejects, the client has been answered as

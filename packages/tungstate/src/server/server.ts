@@ -64,7 +64,7 @@ import type { ByteStream } from "../transport/byte-stream.ts";
 /** Options of a server: those of each connection, of admission, and limits on all of them. */
 export interface WebSocketServerOptions extends ConnectionOptions, AdmissionOptions, RoomOptions {}
 
-export const SERVER_OPTIONS: OptionNames<WebSocketServerOptions> = {
+const SERVER_OPTIONS: OptionNames<WebSocketServerOptions> = {
   ...CONNECTION_OPTIONS,
   ...ADMISSION_OPTIONS,
   maxConnections: true,

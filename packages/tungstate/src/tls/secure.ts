@@ -29,7 +29,7 @@ export interface SecureOptions extends TlsOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-export const SECURE_OPTIONS: OptionNames<SecureOptions> = {
+const SECURE_OPTIONS: OptionNames<SecureOptions> = {
   ...TLS_OPTIONS,
   host: true,
   port: true,

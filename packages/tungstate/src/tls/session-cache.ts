@@ -19,7 +19,7 @@ export interface TlsSessionCacheOptions {
   readonly now?: () => number;
 }
 
-export const SESSION_CACHE_OPTIONS: OptionNames<TlsSessionCacheOptions> = {
+const SESSION_CACHE_OPTIONS: OptionNames<TlsSessionCacheOptions> = {
   maxPeers: true,
   maxPerPeer: true,
   maxAge: true,
