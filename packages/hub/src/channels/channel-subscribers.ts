@@ -7,11 +7,11 @@ import type { HubMetrics } from "../metrics.ts";
 import { aboutClientJson, channelPush } from "../protocol/encode.ts";
 import { type DeltaBase, PublicationPush, type PushOptions } from "../protocol/publication-push.ts";
 import type { Subscription } from "./subscription.ts";
-import { type TickBudget, type TickEnd, unitsOf } from "../schedule/tick-end.ts";
+import type { TickBudget, TickEnd } from "../schedule/tick-end.ts";
 
 /** Publications in one round at most. */
 const MOST_IN_ROUND = 256;
-/** Units of work between two looks at the budget. */
+/** Messages between two looks at the budget. */
 const AT_ONCE = 16;
 
 /** What the subscribers of a channel need of their hub. */
@@ -30,8 +30,8 @@ interface Round {
   readonly joined: Joined | undefined;
   /** Leaves: of clients that may have published before. */
   readonly after: readonly SharedMessage[];
-  /** Units of work for each subscriber, about. */
-  readonly units: number;
+  /** Messages for each subscriber, at most. */
+  readonly messages: number;
   /** The places of the list that it goes to, and the next one. */
   readonly end: number;
   next: number;
@@ -130,8 +130,8 @@ export class ChannelSubscribers {
     while (round.next < round.end) {
       if (budget.isOver) return false;
       const from = round.next;
-      this.give(round, Math.min(from + Math.ceil(AT_ONCE / round.units), round.end));
-      budget.spend((round.next - from) * round.units);
+      this.give(round, Math.min(from + Math.ceil(AT_ONCE / round.messages), round.end));
+      budget.passed((round.next - from) * round.messages);
     }
     this.isWaiting = false;
     if (this.round !== round) return true; // the last subscriber has gone
@@ -174,11 +174,8 @@ export class ChannelSubscribers {
       leaves.filter(({ client }) => !isBack.has(client)),
     );
     const joined = joinDeliveries(some, pushOptions.whenFull);
-    let units = joined === undefined ? 0 : unitsOf(joined.message.size);
-    if (joined === undefined) for (const { push } of some) units += unitsOf(push.size);
-    for (const { size } of before) units += unitsOf(size);
-    for (const { size } of after) units += unitsOf(size);
-    return { before, due: some, joined, after, units, end: units === 0 ? 0 : this.list.length, next: 0 };
+    const messages = before.length + (joined === undefined ? some.length : 1) + after.length;
+    return { before, due: some, joined, after, messages, end: messages === 0 ? 0 : this.list.length, next: 0 };
   }
 
   private give(round: Round, end: number): void {

@@ -33,6 +33,8 @@ export class Outbox implements Queueing {
   /** The publication behind which the replies came. */
   private repliesAfter = 0;
   private waitsForTickEnd = false;
+  /** The number of the tick in which the connection was last written to. */
+  private wroteIn = -1;
   /** Between a write that returned false and `drained`. */
   private blocked = false;
   private closed = false;
@@ -51,11 +53,6 @@ export class Outbox implements Queueing {
   /** Bytes that wait because the connection takes no more. */
   get queueBytes(): number {
     return this.queue?.bytes ?? 0;
-  }
-
-  /** Bytes of lines that wait for the end of the tick. */
-  get replySize(): number {
-    return this.replyBytes;
   }
 
   private get isClosed(): boolean {
@@ -124,8 +121,7 @@ export class Outbox implements Queueing {
       this.enqueue(new SharedMessage(text, "disconnect", "", replyBytes), undefined);
       return;
     }
-    this.metrics.messagesSent++;
-    this.metrics.bytesSent += replyBytes;
+    this.wrote(replyBytes);
     if (!this.connection.write(text)) this.blocked = true;
   }
 
@@ -161,9 +157,14 @@ export class Outbox implements Queueing {
   }
 
   private send(message: SharedMessage): void {
-    this.metrics.messagesSent++;
-    this.metrics.bytesSent += message.size;
+    this.wrote(message.size);
     if (!this.connection.writeShared(message)) this.blocked = true;
+  }
+
+  private wrote(bytes: number): void {
+    this.metrics.messagesSent++;
+    this.metrics.bytesSent += bytes;
+    this.wroteIn = this.tickEnd.wrote(this.wroteIn, bytes);
   }
 
   private makeQueue(): SendQueue {

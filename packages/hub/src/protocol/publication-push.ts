@@ -47,11 +47,6 @@ export class PublicationPush {
     this.base = base;
   }
 
-  /** Bytes of what it is to most subscribers, about. */
-  get size(): number {
-    return (this.plainMessage ?? this.fullMessage)?.size ?? this.publication.data.length;
-  }
-
   /** For subscribers without deltas. */
   get plain(): SharedMessage {
     return (this.plainMessage ??= this.message(publicationJson(this.publication)));

@@ -1,37 +1,31 @@
 import type { Clock } from "./clock.ts";
 import { Queue } from "./queue.ts";
 
-/** How long fan-out and replies may hold up the event loop at the end of a tick, ms. */
-const SLICE = 4;
+/** How long fan-out and replies each may hold up the event loop at the end of a tick, ms. */
+const SLICE = 8;
 /**
- * Units of work at the end of a tick: a message for a connection is one, and so are 16 KiB of it. The write to the socket follows in the next tick and takes
- * longer than the fan-out itself, so that time alone bounds too little.
+ * Connections that are written to at the end of a tick, by each of the two; 32 KiB count as one more. The writes to the sockets follow in the next tick and
+ * take longer than the fan-out itself (about 10 us each), so that time alone bounds too little.
  */
-const UNITS = 512;
-/** Units between two looks at the clock. */
+const CONNECTIONS = 1_024;
+const LARGE = 32 * 1024; // bytes
+/** Messages between two looks at the clock. */
 const LOOK_AFTER = 32;
-const UNIT_BYTES = 16 * 1024;
-
-/** Units that a message of `bytes` counts for each connection that it is written to. */
-export function unitsOf(bytes: number): number {
-  return 1 + bytes / UNIT_BYTES;
-}
 
 /** What may still be done at the end of this tick. */
 export class TickBudget {
   private readonly clock: Clock;
   private startedAt = 0;
-  private left = 0;
+  private left = CONNECTIONS;
   private unseen = 0;
 
   constructor(clock: Clock) {
     this.clock = clock;
   }
 
-  /** A new tick. */
   start(): void {
     this.startedAt = this.clock.now();
-    this.left = UNITS;
+    this.left = CONNECTIONS;
     this.unseen = 0;
   }
 
@@ -39,9 +33,14 @@ export class TickBudget {
     return this.left <= 0;
   }
 
-  spend(units: number): void {
-    this.left -= units;
-    this.unseen += units;
+  /** A connection is written to. `isFirst`: in this tick. */
+  wrote(isFirst: boolean, bytes: number): void {
+    this.left -= isFirst ? 1 + bytes / LARGE : bytes / LARGE;
+  }
+
+  /** So many messages have been made or passed on since the last call. */
+  passed(messages: number): void {
+    this.unseen += messages;
     if (this.unseen < LOOK_AFTER) return;
     this.unseen = 0;
     if (this.clock.now() - this.startedAt >= SLICE) this.left = 0;
@@ -50,11 +49,6 @@ export class TickBudget {
 
 interface Flushed {
   flush(): void;
-}
-
-/** Replies of one session. */
-interface Replies extends Flushed {
-  readonly replySize: number;
 }
 
 /** A channel with something for its subscribers. */
@@ -72,9 +66,10 @@ export class TickEnd {
   private readonly budget: TickBudget;
   private first: Flushed[] = [];
   private readonly channels = new Queue<FanningOut>();
-  private readonly outboxes = new Queue<Replies>();
+  private readonly outboxes = new Queue<Flushed>();
   private isDue = false;
   private count = 0;
+  private tick = 0;
 
   constructor(clock: Clock) {
     this.clock = clock;
@@ -91,6 +86,12 @@ export class TickEnd {
     return ++this.count;
   }
 
+  /** A connection is written to, last in the tick `before`. Returns the number of this tick. */
+  wrote(before: number, bytes: number): number {
+    this.budget.wrote(before !== this.tick, bytes);
+    return this.tick;
+  }
+
   /** `each` may add channels, which are flushed behind it. */
   addFirst(each: Flushed): void {
     this.first.push(each);
@@ -102,7 +103,7 @@ export class TickEnd {
     this.schedule();
   }
 
-  addOutbox(outbox: Replies): void {
+  addOutbox(outbox: Flushed): void {
     this.outboxes.add(outbox);
     this.schedule();
   }
@@ -117,6 +118,7 @@ export class TickEnd {
     this.isDue = false;
     const { first, budget, channels, outboxes } = this;
     this.first = [];
+    this.tick++;
     for (const each of first) each.flush();
     budget.start();
     // each once: a channel that has more waits for the others
@@ -126,9 +128,8 @@ export class TickEnd {
     }
     budget.start();
     while (outboxes.size > 0 && !budget.isOver) {
-      const outbox = outboxes.take();
-      budget.spend(unitsOf(outbox?.replySize ?? 0));
-      outbox?.flush();
+      outboxes.take()?.flush();
+      budget.passed(1);
     }
     if (channels.size + outboxes.size + this.first.length > 0) this.schedule();
   }
