@@ -1,4 +1,4 @@
-// npm run bench: `--help` lists the options.
+// Entry point of npm run bench; `--help` lists the options.
 import { writeFileSync } from "node:fs";
 import process from "node:process";
 import { commandLine, flag, integer, number, someOf, text } from "../scripts/command-line.mjs";
@@ -15,7 +15,7 @@ interface Options extends BenchOptions {
 function readOptions(): Options {
   const values = commandLine({
     command: "npm run bench --",
-    summary: "Measures Tungstate and its peers side by side: the figures of docs/performance.md.",
+    summary: "Measures Tungstate and its peers side by side. The results are in docs/performance.md.",
     options: {
       rows: text({
         argument: "names",
@@ -28,10 +28,10 @@ function readOptions(): Options {
       peers: someOf({ of: PEER_NAMES, help: "peers to measure", byDefault: PEER_NAMES }),
       rounds: integer({ least: 1, help: "rounds (default: 5, with --quick: 1)" }),
       seconds: number({ least: 0.01, most: 600, help: "seconds of each measurement (default: 2, with --quick: 0.4)" }),
-      quick: flag("four rows, once"),
-      node: text({ argument: "path", help: "the Node.js that runs the servers", byDefault: process.execPath }),
-      json: text({ argument: "file", help: "where to write the results as JSON" }),
-      write: flag("put the figures and plots into docs/performance.md"),
+      quick: flag("four rows, one round"),
+      node: text({ argument: "path", help: "Node.js binary that runs the servers", byDefault: process.execPath }),
+      json: text({ argument: "file", help: "file for the results as JSON" }),
+      write: flag("write results and plots to docs/performance.md"),
     },
   });
   const { quick, peers, node, json, write } = values;

@@ -3,28 +3,34 @@ import type { LoadOptions } from "./load/run.ts";
 import { connectionLimit } from "./runner/machine.ts";
 import type { PeerName } from "./runner/peers.ts";
 
-/** What a row compares: messages/s, server CPU per message, milliseconds of a burst, KB per connection, the 99th percentile of the latency. */
-export type Figure = "rate" | "cpuUs" | "ms" | "kb" | "p99Us";
+/**
+ * What a row compares: messages/s, server CPU per message, milliseconds of a burst, KB per
+ * connection, p99 of the latency.
+ */
+export type Metric = "rate" | "cpuUs" | "ms" | "kb" | "p99Us";
 
-/** Ours divided by the peer's: at least, or at most. */
+/** Minimum or maximum of Tungstate's value divided by the peer's. */
 export type Floor = { readonly atLeast: number } | { readonly atMost: number };
 
 export interface Row {
   readonly name: string;
   readonly title: string;
-  /** The figure that the ratios are of. */
-  readonly figure: Figure;
+  /** The value that ratios compare. */
+  readonly metric: Metric;
   readonly load: LoadOptions;
-  /** How much longer it takes to be warm than an echo: code that runs rarely is compiled late. Default 1. */
+  /**
+   * Factor of the warm-up time relative to an echo; rarely executed code is compiled late. Default
+   * 1.
+   */
   readonly slowToWarm?: number;
   readonly deflate?: boolean;
   readonly tls?: boolean;
-  /** For idle rows: how many connections to weigh, and how many are there before. */
+  /** For idle rows: the number of connections to measure, and the number before them. */
   readonly idle?: { readonly from: number; readonly to: number };
-  /** How many processes serve, by node:cluster. Default: one, without it. */
+  /** Number of worker processes by node:cluster. Default: one, without node:cluster. */
   readonly workers?: number;
   readonly floors?: Partial<Record<PeerName, Floor>>;
-  /** Where the row is a point of a plot. */
+  /** The plot to which the row contributes a point. */
   readonly point?: { readonly plot: PlotName; readonly x: number };
 }
 
@@ -45,7 +51,7 @@ const atMost = (ws: number, uws: number): NonNullable<Row["floors"]> => ({ ws: {
 const echo = (name: string, title: string, load: Omit<LoadOptions, "mode">, floors?: Row["floors"]): Row => ({
   name,
   title: `echo, ${title}`,
-  figure: "rate",
+  metric: "rate",
   load: { mode: "echo", path: "/echo", ...load },
   ...(floors === undefined ? {} : { floors }),
 });
@@ -53,12 +59,12 @@ const echo = (name: string, title: string, load: Omit<LoadOptions, "mode">, floo
 const broadcast = (name: string, title: string, load: Omit<LoadOptions, "mode">, floors?: Row["floors"]): Row => ({
   name,
   title: `broadcast ${title}`,
-  figure: "rate",
+  metric: "rate",
   load: { mode: "broadcast", path: "/broadcast", ...load },
   ...(floors === undefined ? {} : { floors }),
 });
 
-/** The rows that are run where nothing else is said. */
+/** Rows that run by default. */
 const EVERYDAY: readonly Row[] = [
   echo("echo-1", "100 connections, 64 B, 1 in flight", { connections: 100, bytes: 64, depth: 1 }, atLeast(1.4, 0.95)),
   echo("echo-32", "100 connections, 64 B, 32 in flight", { connections: 100, bytes: 64, depth: 32 }, atLeast(15, 1.5)),
@@ -90,8 +96,8 @@ const EVERYDAY: readonly Row[] = [
   ),
   {
     name: "burst",
-    title: "burst: 100,000 x 100 B asked and read on one connection",
-    figure: "ms",
+    title: "burst: 100,000 x 100 B requested and read on one connection",
+    metric: "ms",
     load: { mode: "burst", path: "/burst", count: 100_000, bytes: 100, times: 9 },
     floors: atMost(0.08, 1),
   },
@@ -103,12 +109,12 @@ const EVERYDAY: readonly Row[] = [
       floods: 1,
       flooddepth: 4096,
     }),
-    figure: "p99Us",
+    metric: "p99Us",
   },
   {
     name: "handshakes",
     title: "new connection, one exchange of 64 B, close; 32 at a time",
-    figure: "cpuUs",
+    metric: "cpuUs",
     slowToWarm: 3,
     load: { mode: "handshakes", path: "/echo", connections: 32, bytes: 64 },
     floors: atMost(0.4, 2.5),
@@ -116,7 +122,7 @@ const EVERYDAY: readonly Row[] = [
   {
     name: "idle",
     title: "KB per idle connection, after one message each",
-    figure: "kb",
+    metric: "kb",
     load: { mode: "idle", path: "/echo", bytes: 64 },
     idle: { from: 1000, to: 10_000 },
     floors: { ws: { atMost: 0.6 } },
@@ -136,7 +142,7 @@ const EVERYDAY: readonly Row[] = [
       depth: 1,
       type: "json",
     }),
-    figure: "cpuUs",
+    metric: "cpuUs",
     deflate: true,
     floors: { ws: { atMost: 16 / 107 } },
   },
@@ -147,14 +153,14 @@ const EVERYDAY: readonly Row[] = [
       depth: 4,
       type: "json",
     }),
-    figure: "cpuUs",
+    metric: "cpuUs",
     deflate: true,
     floors: { ws: { atMost: 3 / 50 }, uws: { atMost: 0.3 } },
   },
   {
     name: "deflate-idle",
     title: "KB per connection after one compressed message, 1,500 connections",
-    figure: "kb",
+    metric: "kb",
     load: { mode: "idle", path: "/echo", bytes: 465, type: "json" },
     idle: { from: 100, to: 1600 },
     deflate: true,
@@ -163,7 +169,7 @@ const EVERYDAY: readonly Row[] = [
   {
     name: "deflate-idle-10k",
     title: "KB per connection after one compressed message, 10,000 connections",
-    figure: "kb",
+    metric: "kb",
     load: { mode: "idle", path: "/echo", bytes: 465, type: "json" },
     idle: { from: 1000, to: 11_000 },
     deflate: true,
@@ -192,25 +198,28 @@ const GROWTH: readonly Row[] = [
   }),
 ];
 
-/** Much work for the server and little for the load, which has to share the cores with the workers. */
+/**
+ * Much work for the server and little for the load generator, which shares the cores with the
+ * workers.
+ */
 export const WORKERS_WORK = "echo, compressed, 100 connections, 465 B of JSON, 16 in flight";
 
 const WORKERS: readonly Row[] = workerCounts(availableParallelism()).map((workers) => ({
   name: `workers-${workers}`,
   title: `${WORKERS_WORK}, ${workers} workers`,
-  figure: "rate",
+  metric: "rate",
   load: { mode: "echo", path: "/echo", connections: 100, bytes: 465, depth: 16, type: "json" },
   deflate: true,
   workers,
 }));
 
-/** 1, 2, 4, ... and as many as there are cores. */
+/** 1, 2, 4, ... and the number of cores. */
 export function workerCounts(cores: number): readonly number[] {
   const doubled = Array.from({ length: 32 }, (_, power) => 2 ** power);
   return [...doubled.filter((count) => count < cores), cores];
 }
 
-/** Names for several rows at once. */
+/** Names for several rows. */
 const GROUPS: Readonly<Record<string, readonly Row[]>> = {
   all: [...EVERYDAY, ...GROWTH, ...WORKERS],
   everyday: EVERYDAY,
@@ -221,7 +230,7 @@ const GROUPS: Readonly<Record<string, readonly Row[]>> = {
   quick: EVERYDAY.filter((row) => ["echo-1", "echo-32", "broadcast-1k", "burst"].includes(row.name)),
 };
 
-/** Rows by name or group, comma-separated. */
+/** Parses names of rows or groups, separated by commas. */
 export function selectRows(list: string): readonly Row[] {
   const rows = new Set<Row>();
   for (const name of list.split(",")) {

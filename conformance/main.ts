@@ -1,4 +1,4 @@
-// npm run conformance: `--help` lists the options.
+// Entry point of npm run conformance; `--help` lists the options.
 import process from "node:process";
 import { commandLine, flag, integer, oneOf, text } from "../scripts/command-line.mjs";
 import type { ConformanceCase } from "./cases/case.ts";
@@ -41,10 +41,10 @@ function readOptions(): Options {
           return ids;
         },
       }),
-      target: oneOf({ of: TARGET_NAMES, help: "which implementation", byDefault: "tungstate" }),
-      role: oneOf({ of: ROLES, help: "its role", byDefault: "both" }),
-      messages: integer({ least: 1, help: "messages of each case of the groups 12 and 13", byDefault: 1000 }),
-      write: flag("write the golden files instead of comparing with them"),
+      target: oneOf({ of: TARGET_NAMES, help: "implementation to test", byDefault: "tungstate" }),
+      role: oneOf({ of: ROLES, help: "role of the implementation", byDefault: "both" }),
+      messages: integer({ least: 1, help: "messages of each case in groups 12 and 13", byDefault: 1000 }),
+      write: flag("write the golden files instead of comparing"),
     },
   });
   if (groups !== undefined && cases !== undefined) fail("--groups and --cases cannot be combined");
@@ -92,10 +92,10 @@ async function main({ target: name, roles, cases, messages, write }: Options): P
     }
     const golden = readGolden(name, role);
     const differing =
-      golden.size === 0 ? ["there is no such file yet: --write makes it"] : differences(golden, results);
+      golden.size === 0 ? ["the file does not exist; create it with --write"] : differences(golden, results);
     if (differing.length === 0) continue;
     isAsExpected = false;
-    console.log(`\nnot as in golden/${name}-${role}.json:\n${differing.join("\n")}`);
+    console.log(`\ndifferences to golden/${name}-${role}.json:\n${differing.join("\n")}`);
   }
   return isAsExpected;
 }

@@ -1,11 +1,14 @@
 import { type Golden, isOk } from "./golden.ts";
 import type { Role } from "./runner/run.ts";
 
-/** Why lines of golden files are not OK. Each such line has one reason, and each reason has such a line. */
+/**
+ * Why lines of golden files are not OK. Each such line has one reason, and each reason has such a
+ * line.
+ */
 export interface Reason {
-  /** Undefined: whatever the target. */
+  /** Undefined: any target. */
   readonly target?: string;
-  /** Undefined: in both roles. */
+  /** Undefined: both roles. */
   readonly role?: Role;
   readonly cases: readonly string[];
   readonly reason: string;
@@ -15,26 +18,26 @@ export const REASONS: readonly Reason[] = [
   {
     cases: ["7.1.6"],
     reason:
-      "informational for all: RFC 6455 §5.5.1 leaves open how much of what came before a Close is still answered once it is read",
+      "informational for all: RFC 6455 §5.5.1 leaves open how many messages received before a Close are still answered",
   },
   {
     cases: ["7.13.1", "7.13.2"],
-    reason: "informational for all: RFC 6455 §7.4.2 says nothing of close codes of 5000 and above",
+    reason: "informational for all: RFC 6455 §7.4.2 does not define close codes of 5000 and above",
   },
   {
     target: "ws",
     cases: ["6.4.1", "6.4.2", "6.4.3", "6.4.4"],
-    reason: "ws looks at the UTF-8 of a message when the message is whole, not while it comes",
+    reason: "ws validates the UTF-8 of a message when the message is complete, not while it arrives",
   },
   {
     target: "ws",
     cases: ["9.3.1", "9.3.2", "9.4.1", "9.4.2"],
     reason:
-      "ws takes at most 16,384 fragments in a message by default (maxFragments); these have 65,537 and 16,385, and it closes with 1008",
+      "ws accepts at most 16,384 fragments in a message by default (maxFragments); these have 65,537 and 16,385, and it closes with 1008",
   },
 ];
 
-/** What is missing or too much, for the golden file of one target in one role. */
+/** Returns missing and superfluous reasons for the golden file of one target in one role. */
 export function reasonFaults(
   reasons: readonly Reason[],
   target: string,

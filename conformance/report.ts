@@ -1,14 +1,14 @@
 import { GROUP_TITLES, groupOf } from "./cases/table.ts";
 import { whyNot } from "./golden.ts";
-import { VERDICTS } from "./runner/judge.ts";
+import { VERDICTS } from "./runner/evaluate.ts";
 import type { Result } from "./runner/run.ts";
 
-/** A table with a line a group: how many cases had which verdict. */
+/** Formats a table with one line for each group: the number of cases with each verdict. */
 export function formatTable(results: readonly Result[]): string {
   const groups = [...new Set(results.map(({ id }) => groupOf(id)))];
   const counted = (some: readonly Result[]): readonly string[] => [
     String(some.length),
-    ...VERDICTS.map((verdict) => String(some.filter(({ judgement }) => judgement.verdict === verdict).length)),
+    ...VERDICTS.map((verdict) => String(some.filter(({ evaluation }) => evaluation.verdict === verdict).length)),
   ];
   const rows = [
     ["group", "cases", ...VERDICTS],
@@ -28,10 +28,10 @@ export function formatTable(results: readonly Result[]): string {
     .join("\n");
 }
 
-/** A line for each case that is not OK: what was expected and what came. */
+/** Formats one line for each case that is not OK: what was expected and what was received. */
 export function formatFindings(results: readonly Result[]): string {
   return results
-    .filter(({ judgement }) => judgement.verdict !== "OK")
-    .map(({ id, judgement }) => `${id} ${judgement.verdict}: ${whyNot(judgement)}`)
+    .filter(({ evaluation }) => evaluation.verdict !== "OK")
+    .map(({ id, evaluation }) => `${id} ${evaluation.verdict}: ${whyNot(evaluation)}`)
     .join("\n");
 }

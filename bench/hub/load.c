@@ -2,16 +2,16 @@
 //
 //   hub-load mode=stream dialect=hub port=8000 path=/connection/websocket channels=1 per=10000 every=10 seconds=3 pid=123
 //
-// Subscribers that read as little of what comes as tells them which publication it is, and one connection that publishes. Dialects:
+// Subscribers that parse only as much of a message as identifies the publication, and one connection that publishes. Dialects:
 //   hub       the Centrifugo client protocol, JSON: connect, subscribe, publish, recovery
-//   socketio  Socket.IO's protocol, version 5, over WebSocket alone: rooms, connection state recovery
-//   plain     no channels: what one sends goes to all
+//   socketio  Socket.IO's protocol, version 5, over WebSocket only: rooms, connection state recovery
+//   plain     no channels: every message goes to all connections
 // Modes:
-//   stream    publications to all channels in turn: one each `every` ms, or, with every=0, `depth` of them on their way at any time
-//   return    all subscribers are cut off, `missed` publications are made in each channel, then all come back at once and recover,
-//             while one more is published each `every` ms
-// Publication n of the run goes to channel n % channels, so that each subscriber knows which one has to come next: what is left out and
-// what comes twice is counted. One line of JSON on stdout; errors on stderr, exit 1.
+//   stream    publications to all channels in turn: one every `every` ms, or, with every=0, `depth` of them in flight
+//   return    all subscribers are disconnected, `missed` publications are made in each channel, then all reconnect at once and recover,
+//             while one more is published every `every` ms
+// Publication n of the run goes to channel n % channels, so each subscriber knows which one comes next: lost and duplicate publications
+// are counted. One line of JSON on stdout; errors on stderr, exit 1.
 #include "../load/client.h"
 #include <arpa/inet.h>
 #include <errno.h>
@@ -27,14 +27,14 @@
 #define READ_BYTES (512 * 1024)
 #define MAX_EVENTS 1024
 #define STALL_NS 10000000000ull
-#define GIVE_UP_NS 40000000000ull // a storm that is not over
-#define REMEMBERED (1 << 20) // publications whose times are known; a power of two
-#define MARK '#'             // begins what tells a publication; in nothing else that a server sends
+#define GIVE_UP_NS 40000000000ull // time limit for all to reconnect
+#define REMEMBERED (1 << 20) // publications whose send times are kept; a power of two
+#define MARK '#'             // precedes the number of a publication; occurs in nothing else that a server sends
 #define DIGITS 10
-#define COMMANDS 32          // of the protocol "hub", in one frame
+#define COMMANDS 32          // commands of the dialect "hub" in one frame
 
 enum dialect { HUB, SOCKETIO, PLAIN };
-// OPENED: upgraded, nothing asked for yet (Socket.IO speaks first). JOINING: has asked to subscribe.
+// OPENED: upgraded, no command sent yet (Socket.IO sends first). JOINING: has sent subscribe.
 enum phase { AWAY, CONNECTING, UPGRADING, OPENED, JOINING, LIVE };
 
 // ---- options ----------------------------------------------------------------------------------------------------
@@ -49,12 +49,12 @@ struct connection {
   int fd, number, group;
   enum phase phase;
   u8 want_out, recovering, is_back;
-  u8 *in; // what is not a whole frame yet
+  u8 *in; // incomplete frame
   size_t in_size, in_room;
-  u8 *out; // what the socket did not take
+  u8 *out; // output not accepted by the socket
   size_t out_at, out_size, out_room;
   int joined;      // channels
-  uint32_t *next;  // for each of its channels: which of its publications comes next
+  uint32_t *next;  // for each of its channels: the next publication
   uint64_t offset; // hub: of the last publication, in its only channel
   char epoch[40], sid[40], pid[40], last[40];
   u64 started;
@@ -64,12 +64,12 @@ static struct connection *all, *publisher;
 static int subscribers, groups, epoll_fd, timer_fd, live_count, back_count, under_way;
 static u8 *reading;
 static u64 now, last_progress, sent_at[REMEMBERED], window_from, window_until, deliveries, wire_in;
-static uint16_t left[REMEMBERED]; // deliveries that are to come
+static uint16_t left[REMEMBERED]; // outstanding deliveries
 static u64 published, completed, skipped, lost, doubled, unrecovered;
-static uint32_t *must_have; // by channel: a subscriber that comes back is back when it has these
+static uint32_t *must_have; // by channel: publications that a reconnected subscriber must have
 static u64 request_id = 1;
-static u64 answers;      // hub: to the publisher
-static char awaited[48]; // socketio: of the answer to the publisher that is waited for
+static u64 answers;      // hub: replies to the publisher
+static char awaited[48]; // socketio: ID of the awaited reply to the publisher
 static int answered;
 
 static void arm(struct connection *c, int out) {
@@ -113,7 +113,7 @@ static void put_text(struct connection *c, const char *text, size_t n) {
 
 static int find(const u8 *in, size_t n, const char *what) { return memmem(in, n, what, strlen(what)) != NULL; }
 
-// The string that begins behind `what`, up to its closing quote.
+// Returns the string after `what`, up to its closing quote.
 static void copy_string(char *to, size_t room, const u8 *in, size_t n, const char *what) {
   const u8 *from = memmem(in, n, what, strlen(what));
   size_t at = 0;
@@ -138,7 +138,7 @@ static void connect_one(struct connection *c) {
   epoll_ctl(epoll_fd, EPOLL_CTL_ADD, c->fd, &event);
 }
 
-// Without a word, as when a network goes away.
+// Disconnects without a Close, as when the network fails.
 static void cut(struct connection *c) {
   struct linger at_once = {.l_onoff = 1, .l_linger = 0};
   setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
@@ -200,7 +200,7 @@ static size_t upgraded(struct connection *c, const u8 *in, size_t n) {
   return used;
 }
 
-// ---- dialects: what comes ------------------------------------------------------------------------------------------
+// ---- dialects: input ------------------------------------------------------------------------------------------
 static void check_back(struct connection *c) {
   if (!c->recovering || c->is_back || c->phase != LIVE || c->next[0] < must_have[c->group]) return;
   c->is_back = 1;
@@ -227,7 +227,7 @@ static void arrived(struct connection *c, const u8 *p, const u8 *end) {
   if (--left[slot] == 0) completed++;
   u64 at = sent_at[slot];
   if (at >= window_from && at < window_until) record(now - at);
-  const u8 *rest = p + bytes - 1; // behind the closing quote
+  const u8 *rest = p + bytes - 1; // after the closing quote
   if (dialect == HUB && end - rest > 10 && !memcmp(rest, ",\"offset\":", 10)) {
     u64 offset = 0;
     for (rest += 10; rest < end && *rest >= '0' && *rest <= '9'; rest++) offset = offset * 10 + (u64)(*rest - '0');
@@ -336,7 +336,7 @@ static void readable(struct connection *c) {
         memcpy(c->in, reading + used, c->in_size);
       }
     }
-  } else { // what goes on from the last read is made whole
+  } else { // complete the frame of the last read
     grow(&c->in, &c->in_room, c->in_size + READ_BYTES);
     n = recv(c->fd, c->in + c->in_size, c->in_room - c->in_size, 0);
     if (n > 0) {
@@ -397,11 +397,11 @@ static void keep_time(double ms) {
   timerfd_settime(timer_fd, 0, &spec, NULL);
 }
 
-// What is due is published at once, however busy this thread is; its time is that when it was due.
+// Publishes what is due, however busy this thread is. Latency counts from the due time.
 static void tick(void) {
   if (!next_due || now < next_due) return;
   for (; now >= next_due; next_due += (u64)(every * 1e6)) {
-    if (published - completed >= (u64)most) skipped++; // a server that is so far behind is not asked for more
+    if (published - completed >= (u64)most) skipped++; // the server is too far behind
     else publish(next_due);
   }
   flush_batch();
@@ -410,7 +410,7 @@ static void tick(void) {
 
 // ---- the loop ------------------------------------------------------------------------------------------------------
 static void on_event(struct connection *c, uint32_t events) {
-  if (c->phase == AWAY) return; // cut off in this turn
+  if (c->phase == AWAY) return; // disconnected in this iteration
   if (c->phase == CONNECTING) {
     int error = 0;
     socklen_t size = sizeof error;
@@ -435,7 +435,7 @@ static void turn(int timeout) {
       if (read(timer_fd, &times, sizeof times) < 0 && errno != EAGAIN) die("timer: %s", strerror(errno));
     } else on_event(events[i].data.ptr, events[i].events);
     if ((i & 7) == 7) {
-      now = now_ns(); // one time for all would hide the wait behind the others
+      now = now_ns(); // one time for all events would hide the time that they waited for each other
       tick();
     }
   }
@@ -455,7 +455,7 @@ static void open_all(int at_once) {
   }
 }
 
-// Until the server has taken everything that was published.
+// Waits until the server has accepted all publications.
 static void settle(void) {
   pump(publisher);
   if (dialect == HUB) {
@@ -488,7 +488,7 @@ static void print_faults(void) {
          (unsigned long long)unrecovered);
 }
 
-// Whoever has not got everything that was published has lost it.
+// Counts publications that subscribers have not received as lost.
 static void count_missing(void) {
   for (int i = 0; i < subscribers; i++)
     for (int k = 0; k < each; k++) {
@@ -497,7 +497,7 @@ static void count_missing(void) {
     }
 }
 
-// Waits for what is on its way; gives up when nothing has come for a while.
+// Waits for publications in flight; gives up when nothing has arrived for a while.
 static void drain(void) {
   keep_time(0);
   u64 seen = wire_in, since = now_ns();
@@ -515,8 +515,8 @@ static void keep_going(void) {
   pump(publisher);
 }
 
-// A machine that does something else for the whole of a short window has measured nothing: the window then is longer.
-#define PATIENCE ((u64)20e9) // ns
+// If other programs used the machine during the whole window, nothing was measured: the window is extended.
+#define EXTENSION_LIMIT_NS ((u64)20e9) // ns
 
 static void run_stream(void) {
   u64 from = now_ns() + (u64)(warmup * 1e9), until = from + (u64)(seconds * 1e9);
@@ -529,8 +529,8 @@ static void run_stream(void) {
   u64 deliveries_from = deliveries, published_from = published, wire_from = wire_in;
   double cpu_from = cpu_of(server_pid), load_from = own_cpu();
   while (now < until) keep_going(), turn(20);
-  for (; histogram_count == 0 && now < until + PATIENCE; window_until = now) {
-    window_until = until + PATIENCE;
+  for (; histogram_count == 0 && now < until + EXTENSION_LIMIT_NS; window_until = now) {
+    window_until = until + EXTENSION_LIMIT_NS;
     keep_going();
     turn(20);
   }
@@ -551,7 +551,7 @@ static void run_return(void) {
   u64 from = now_ns();
   double cpu = cpu_of(server_pid);
   last_progress = now = from;
-  for (int i = 0; i < channels; i++) publish(now); // so that everybody has a place to go on from
+  for (int i = 0; i < channels; i++) publish(now); // gives every subscriber a position
   flush_batch();
   settle();
   while (completed < published) turn(20);
@@ -562,7 +562,7 @@ static void run_return(void) {
   u64 already = published;
   for (u64 i = 0; i < (u64)missed * (u64)channels; i++) {
     publish(now);
-    if ((i & 255) == 255) { // as fast as the server takes them
+    if ((i & 255) == 255) { // as fast as the server accepts them
       pump(publisher);
       while (publisher->out_size > 256 * 1024) turn(20);
     }

@@ -1,4 +1,4 @@
-// npm run bench:hub: `--help` lists the options.
+// Entry point of npm run bench:hub; `--help` lists the options.
 import process from "node:process";
 import { commandLine, flag, integer, number, someOf } from "../../scripts/command-line.mjs";
 import { formatHubReport, writeHubReport } from "./report.ts";
@@ -7,15 +7,15 @@ import { runHubBench } from "./run.ts";
 
 const values = commandLine({
   command: "npm run bench:hub --",
-  summary: "Measures the hub beside Socket.IO and beside the sockets alone.",
+  summary: "Measures the hub next to Socket.IO and to plain sockets.",
   options: {
     only: someOf({ of: ROW_NAMES, help: "rows", byDefault: ROW_NAMES }),
     peers: someOf({ of: PEERS, help: "peers to measure", byDefault: PEERS }),
     rounds: integer({ least: 1, most: 100, help: "rounds", byDefault: 3 }),
     seconds: number({ least: 0.01, most: 60, help: "seconds of each measurement", byDefault: 3 }),
-    scale: number({ least: 0.001, most: 10, help: "multiplies clients and channels", byDefault: 1 }),
-    realtime: flag("run with real-time priority, where that is allowed"),
-    write: flag("put the figures into docs/performance.md"),
+    scale: number({ least: 0.001, most: 10, help: "multiplier for clients and channels", byDefault: 1 }),
+    realtime: flag("run with real-time priority, if permitted"),
+    write: flag("write the results to docs/performance.md"),
   },
 });
 

@@ -10,22 +10,22 @@ export const PEER_TITLES: Readonly<Record<Peer, string>> = {
   c: "floor: C epoll",
 };
 
-/** What the load generator (bench/hub/load.c) is to do. */
+/** Options of the load generator (bench/hub/load.c). */
 export interface Load {
   readonly mode: "stream" | "return";
-  /** Of the channels: the namespace. */
+  /** Namespace of the channels. */
   readonly name: string;
   readonly channels: number;
-  /** Subscribers of a channel. */
+  /** Subscribers of each channel. */
   readonly per: number;
-  /** Channels of a subscriber. */
+  /** Channels of each subscriber. */
   readonly each?: number;
-  /** ms between two publications; 0: `depth` of them are on their way at any time. */
+  /** ms between two publications. 0: keep `depth` publications in flight. */
   readonly every?: number;
   readonly depth?: number;
-  /** Publications in each channel while the subscribers are away. */
+  /** Publications in each channel while its subscribers are away. */
   readonly missed?: number;
-  /** Connections that are being opened at any time. */
+  /** Concurrent connection attempts. */
   readonly opening?: number;
 }
 
@@ -33,7 +33,7 @@ export interface Row {
   readonly name: RowName;
   readonly title: string;
   readonly peers: readonly Peer[];
-  /** Publications that a channel has to keep. */
+  /** Publications that a channel must keep. */
   readonly history?: number;
   readonly load: Load;
 }
@@ -41,13 +41,13 @@ export interface Row {
 export const ROW_NAMES = ["fanout", "calm", "channels", "history", "storm", "lobby"] as const;
 export type RowName = (typeof ROW_NAMES)[number];
 
-const PER = 100; // subscribers of one of many channels
-const EACH = 10; // channels of one of their subscribers
-const SPARE = 100; // connections besides the subscribers'
+const PER = 100; // subscribers of each of many channels
+const EACH = 10; // channels of each of their subscribers
+const EXTRA = 100; // connections that are not subscribers
 
-/** The rows at a scale (1: as they are meant to be), no larger than the number of open files allows. */
+/** Returns the rows at a scale (1 is the published one), limited by the number of open files. */
 export function rowsAt(scale: number): Readonly<Record<RowName, Row>> {
-  const most = connectionLimit().connections - SPARE;
+  const most = connectionLimit().connections - EXTRA;
   const count = (whole: number, limit = Infinity): number => Math.max(1, Math.min(Math.round(whole * scale), limit));
   const subscribers = count(10_000, most);
   const groups = count(100, Math.floor(most / PER));
@@ -69,27 +69,27 @@ export function rowsAt(scale: number): Readonly<Record<RowName, Row>> {
     },
     channels: {
       name: "channels",
-      title: `${number(groups * EACH)} channels x ${PER} subscribers, 64 B, 100 publications on their way`,
+      title: `${number(groups * EACH)} channels x ${PER} subscribers, 64 B, 100 publications in flight`,
       peers: ["tungstate", "socketio"],
       load: { mode: "stream", name: "feed", channels: groups * EACH, per: PER, each: EACH, every: 0, depth: 100 },
     },
     history: {
       name: "history",
-      title: `${number(missed)} publications of 64 B into history, and out by one recovery`,
+      title: `${number(missed)} publications of 64 B to history, recovered by one client`,
       peers: ["tungstate", "socketio"],
       history: missed + 10,
       load: { mode: "return", name: "room", channels: 1, per: 1, missed },
     },
     storm: {
       name: "storm",
-      title: `${number(rooms * PER)} sessions in ${rooms} channels are cut off, miss 20 publications and come back at once`,
+      title: `${number(rooms * PER)} sessions in ${rooms} channels are disconnected, miss 20 publications and reconnect at once`,
       peers: ["tungstate", "socketio"],
       history: 1000,
       load: storm,
     },
     lobby: {
       name: "lobby",
-      title: "the same with presence, and joins and leaves told to all",
+      title: "the same with presence, joins and leaves",
       peers: ["tungstate"],
       history: 1000,
       load: { ...storm, name: "lobby" },

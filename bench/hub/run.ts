@@ -15,10 +15,10 @@ const BUILT_SERVERS = join(BUILT, "hub");
 const LOAD_TIMEOUT = 90_000; // ms
 const REALTIME = ["chrt", "-r", "20"];
 
-/** What was not as it has to be, and what was published. */
+/** Errors, and the number of publications. */
 interface Checked {
   readonly publications: number;
-  /** Publications that were due while too many were on their way, and were not made. */
+  /** Publications that were due but skipped, because too many were in flight. */
   readonly skipped: number;
   readonly lost: number;
   readonly doubled: number;
@@ -36,7 +36,10 @@ export interface StreamSample extends Checked {
   readonly latencyUs?: Latency;
 }
 
-/** Publications for subscribers that are away, and their return. CPU in us: in, for each publication; out, for each session. */
+/**
+ * Publications while subscribers are away, then their recovery. CPU in us for each publication (in)
+ * and for each session (out).
+ */
 export interface ReturnSample extends Checked {
   readonly inSeconds: number;
   readonly inCount: number;
@@ -44,7 +47,7 @@ export interface ReturnSample extends Checked {
   readonly outSeconds: number;
   readonly outCpuUs: number;
   readonly sessions: number;
-  /** Sessions that were there again in the end. */
+  /** Sessions that reconnected. */
   readonly back: number;
   readonly serverBusy: number;
   readonly loadBusy: number;
@@ -62,12 +65,12 @@ export interface HubBenchOptions {
   readonly peers: readonly Peer[];
   readonly rounds: number;
   readonly seconds: number;
-  /** Servers and load go before all other programs of the machine. */
+  /** Gives servers and load generator priority over all other programs. */
   readonly realtime: boolean;
   readonly log?: (line: string) => void;
 }
 
-/** By row and peer: each round's sample, or why there is none. */
+/** Samples of all rounds by row and peer, or why there are none. */
 export interface HubRun {
   readonly rows: readonly Row[];
   readonly peers: readonly Peer[];
@@ -80,7 +83,10 @@ export function keyOf(row: Row, peer: Peer): string {
   return `${row.name} ${peer}`;
 }
 
-/** Each round: each row: each server in turn, fresh, the first one of a round another each time. */
+/**
+ * Runs each row with each server in each round. Servers are restarted for each row, and their order
+ * rotates.
+ */
 export async function runHubBench(options: HubBenchOptions): Promise<HubRun> {
   const { rows, peers, rounds, log = () => {} } = options;
   const program = await buildHubLoad();
@@ -127,12 +133,14 @@ async function attempt(work: () => Promise<Sample>): Promise<Sample | string> {
   }
 }
 
-/** Nothing is lost, nothing comes twice, everybody comes back, or it is no result. */
+/** Rejects a result with lost or duplicate publications, or with clients that did not reconnect. */
 function checked(peer: Peer, sample: Sample): Sample {
   const { lost, doubled, unrecovered } = sample;
   const away = isReturn(sample) ? sample.sessions - sample.back : 0;
   if (lost + doubled + unrecovered + away === 0) return sample;
-  throw new Error(`${peer}: ${lost} lost, ${doubled} twice, ${unrecovered} not recovered, ${away} not back`);
+  throw new Error(
+    `${peer}: ${lost} lost, ${doubled} duplicated, ${unrecovered} not recovered, ${away} not reconnected`,
+  );
 }
 
 async function prepare(peers: readonly Peer[]): Promise<ReadonlyMap<Peer, readonly string[]>> {
@@ -166,7 +174,7 @@ function runLoad(
     const options = { timeout: LOAD_TIMEOUT, killSignal: "SIGKILL" } as const;
     execFile(command, [...words, ...DIALECTS[peer], ...args], options, (error, stdout, stderr) => {
       if (error === null) resolve(JSON.parse(stdout) as Sample);
-      else if (error.killed === true) reject(new Error(`not through after ${LOAD_TIMEOUT / 1000} s`));
+      else if (error.killed === true) reject(new Error(`not finished after ${LOAD_TIMEOUT / 1000} s`));
       else reject(new Error(stderr.trim() || error.message));
     });
   });
@@ -177,6 +185,6 @@ function realtimeWords(): readonly string[] {
     execFileSync(REALTIME[0] ?? "", [...REALTIME.slice(1), "true"], { stdio: "ignore" });
     return REALTIME;
   } catch {
-    throw new Error(`--realtime: this machine or user does not allow "${REALTIME.join(" ")}"`);
+    throw new Error(`--realtime: this machine or user does not permit "${REALTIME.join(" ")}"`);
   }
 }

@@ -5,7 +5,7 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 
 const HERE = fileURLToPath(new URL(".", import.meta.url));
-/** Everything that is built, never committed. */
+/** Folder of all build output; not committed. */
 export const BUILT = join(HERE, "..", "dist");
 
 export interface LoadProgram {
@@ -18,7 +18,10 @@ const ZLIB = ["-DWITH_ZLIB", "-lz"];
 const TLS = ["-DWITH_TLS", "-lssl", "-lcrypto"];
 const COMPILERS = ["cc", "gcc", "clang"];
 
-/** Compiles the load generator unless it is newer than its source: with zlib and OpenSSL where their headers are. */
+/**
+ * Compiles the load generator unless it is up to date, with zlib and OpenSSL if their headers
+ * exist.
+ */
 export async function buildLoad(): Promise<LoadProgram> {
   for (const extras of [[...ZLIB, ...TLS], ZLIB, TLS, []]) {
     const hasDeflate = extras.includes("-lz");
@@ -30,27 +33,27 @@ export async function buildLoad(): Promise<LoadProgram> {
   throw new Error("the load generator does not compile");
 }
 
-/** The ceiling server, compiled likewise. */
+/** Compiles the ceiling server. */
 export async function buildCeiling(): Promise<string> {
   const file = await compile("echo.c", "echo", []);
   if (file === undefined) throw new Error("the ceiling server does not compile");
   return file;
 }
 
-/** The load generator of the hub's rows, compiled likewise. */
+/** Compiles the load generator of the hub rows. */
 export async function buildHubLoad(): Promise<string> {
   const file = await compile("../hub/load.c", "hub-load", ["-lm"]);
   if (file === undefined) throw new Error("the hub's load generator does not compile");
   return file;
 }
 
-// The program's file; undefined if the source does not compile with these flags.
+// Returns the path of the program, or undefined if the source does not compile with these flags.
 async function compile(source: string, name: string, flags: readonly string[]): Promise<string | undefined> {
   const from = join(HERE, source);
   const to = join(BUILT, name);
   if (modified(to) > Math.max(modified(from), modified(join(HERE, "client.h")))) return to;
   mkdirSync(BUILT, { recursive: true });
-  // who compiles the same at the same time finds a whole program, or none
+  // written elsewhere and renamed, so that concurrent builds never see a partial program
   const made = `${to}.${process.pid}`;
   for (const compiler of COMPILERS) {
     const outcome = await run(compiler, ["-O2", "-o", made, from, ...flags]);

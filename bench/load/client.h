@@ -1,4 +1,4 @@
-// What the load generators share: clocks, a histogram of latencies, a client's frames.
+// Shared by the load generators: clocks, a latency histogram, client frames.
 #define _GNU_SOURCE
 #include <math.h>
 #include <stdarg.h>
@@ -9,7 +9,7 @@
 #include <time.h>
 
 #define KEY "dGhlIHNhbXBsZSBub25jZQ=="            // RFC 6455 section 1.3: a key and
-#define ACCEPT "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="     // its answer, so that no SHA-1 is needed here
+#define ACCEPT "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="     // its accept value, so that no SHA-1 is needed
 
 typedef unsigned char u8;
 typedef uint64_t u64;
@@ -29,7 +29,7 @@ static u64 now_ns(void) {
   return (u64)t.tv_sec * 1000000000ull + (u64)t.tv_nsec;
 }
 
-// Seconds of CPU, user and system, all threads.
+// Returns CPU time in seconds: user and system, all threads.
 static double cpu_of(int pid) {
   clockid_t clock;
   struct timespec t;
@@ -62,7 +62,7 @@ static double quantile_us(double q) {
   for (u64 slot = 0; slot < SUB * 44; slot++) {
     seen += histogram[slot];
     if (seen >= want && seen > 0) {
-      // The slot of shift s holds s * SUB + (ns >> s), where ns >> s is in [SUB, 2 SUB) but for the first.
+      // The slot of shift s holds s * SUB + (ns >> s), where ns >> s is in [SUB, 2 SUB) except for s = 0.
       u64 shift = slot < 2 * SUB ? 0 : slot / SUB - 1;
       u64 value = (slot - shift * SUB + 1) << shift;
       return (double)(value < histogram_max ? value : histogram_max) / 1000.0;

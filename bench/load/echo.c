@@ -1,6 +1,6 @@
-// The ceiling: a WebSocket server that does as little as one can, in one thread with epoll. It checks nothing, so it is
-// no server to use; its column says what the operating system and the machine leave room for.
-// /echo, /broadcast and /burst as every server of this benchmark; prints "listening PORT".
+// The ceiling: a WebSocket server that does as little as possible, in one thread with epoll. It validates nothing and must not be
+// used as a server; its column shows the limit set by the operating system and the machine.
+// Routes: /echo, /broadcast and /burst, as in every server of this benchmark. Prints "listening PORT".
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -20,7 +20,7 @@ typedef unsigned char u8;
 typedef uint64_t u64;
 
 #define READ_BYTES (512 * 1024)
-#define KEEP_BYTES (1024 * 1024 * 1024) // what may wait for one connection that does not read
+#define KEEP_BYTES (1024 * 1024 * 1024) // output limit of a connection
 
 enum route { NONE, ECHO, BROADCAST, BURST };
 
@@ -28,9 +28,9 @@ struct connection {
   int fd, index; // index in `everyone`
   enum route route;
   u8 want_out, mark;
-  u8 *in;        // what is not a whole frame yet
+  u8 *in;        // incomplete frame
   size_t in_size, in_room;
-  u8 *out;       // what the socket did not take
+  u8 *out;       // output not accepted by the socket
   size_t out_at, out_size, out_room;
   u64 burst_left;
 };
@@ -39,7 +39,7 @@ static int epoll_fd;
 static u8 *reading;
 static struct connection **everyone;
 static int everyone_count, everyone_room;
-static u8 *fan; // this turn's broadcast frames
+static u8 *fan; // broadcast frames of this iteration
 static size_t fan_size, fan_room;
 static u8 *burst_frame;
 static size_t burst_frame_size;
@@ -88,7 +88,7 @@ static void arm(struct connection *c, int out) {
   epoll_ctl(epoll_fd, EPOLL_CTL_MOD, c->fd, &event);
 }
 
-// Blocks that were emptied are kept for the next that needs one: their pages are there already.
+// Emptied blocks are pooled: their pages are already mapped.
 #define SPARES 16
 static struct { u8 *bytes; size_t room; } spares[SPARES];
 static int spare_count;
@@ -186,8 +186,8 @@ static size_t upgrade(struct connection *c, u8 *p, size_t n) {
   return (size_t)(end + 4 - p);
 }
 
-// Unmasks whole frames where they lie and writes the replies over them: a reply is never longer than its request.
-// Returns how many bytes were used, -1 if the connection is over.
+// Unmasks complete frames in place and writes the replies over them: a reply is never longer than its request.
+// Returns the number of bytes used, or -1 if the connection has ended.
 static ssize_t frames(struct connection *c, u8 *p, size_t n) {
   size_t at = 0, out = 0;
   if (c->route == NONE) {
@@ -260,7 +260,7 @@ static ssize_t frames(struct connection *c, u8 *p, size_t n) {
 }
 
 static void readable(struct connection *c) {
-  // What goes on from the last read is made whole in the connection's own buffer; anything else is used where it was read.
+  // A frame continued from the last read is completed in the connection's buffer; others are used in the read buffer.
   u8 *to = reading;
   size_t room = READ_BYTES;
   if (c->in_size) {
@@ -342,11 +342,11 @@ int main(void) {
         }
         continue;
       }
-      // One of the two: `readable` may free the connection. The other comes again, epoll being level-triggered.
+      // Handle one event: `readable` may free the connection. epoll is level-triggered and reports the other one again.
       if (events[i].events & EPOLLOUT) writable(c);
       else readable(c);
     }
-    if (fan_size) { // a broadcast of all that came in this turn: one write to each
+    if (fan_size) { // broadcast the messages of this iteration with one write to each connection
       for (int i = 0; i < everyone_count; i++) put(everyone[i], fan, fan_size);
       fan_size = 0;
     }

@@ -3,9 +3,9 @@
 //   load mode=echo port=8000 path=/echo connections=100 bytes=64 depth=1 type=binary seconds=3 warmup=1 pid=123
 //
 // modes: echo, broadcast, burst, handshakes, idle. One line of JSON on stdout when done; errors on stderr, exit 1.
-// Every reply's length is checked, and the content of one reply in SAMPLE, byte by byte as it comes.
-// `pid` is the server's: its CPU time is read at the two ends of the measured window (the same clock as utime + stime). Where it is
-// several processes, the primary first, `pid=1,2,3`: what counts is all of them together.
+// Checks the length of every reply, and every byte of one reply in SAMPLE as it arrives.
+// `pid` is the server's process: its CPU time (utime + stime) is read at the start and the end of the measured window. For a server of
+// several processes, pass `pid=1,2,3` with the primary first; their CPU times are summed.
 #include "client.h"
 #include <arpa/inet.h>
 #include <errno.h>
@@ -29,7 +29,7 @@
 #define READ_BYTES (512 * 1024)
 #define MAX_EVENTS 1024
 #define MAX_IOV 64
-#define SAMPLE 16          // one reply in this many is compared whole
+#define SAMPLE 16          // one reply in this many is compared completely
 #define STALL_NS 15000000000ull
 #define PORTS_PER_ADDRESS 20000 // the usual ephemeral range holds 28,232
 
@@ -53,7 +53,7 @@ static double server_cpu(void) {
   return sum;
 }
 
-// Seconds of CPU that this machine has spent on anything, what its host took away included.
+// Returns the CPU time of the whole machine in seconds, including time stolen by its host.
 static double machine_cpu(void) {
   FILE *file = fopen("/proc/stat", "r");
   if (!file) return NAN;
@@ -63,18 +63,18 @@ static double machine_cpu(void) {
   return found == 8 ? (user + nice + system + irq + softirq + stolen) / (double)sysconf(_SC_CLK_TCK) : NAN;
 }
 
-// Warm is a server that has had the time on its core, each of its workers on one, however busy others keep the machine.
+// Warm-up is measured in CPU time of the server, each worker on a core, so that it does not depend on other load.
 static int is_warm(double cpu_begin) {
   int workers = server_processes > 1 ? server_processes - 1 : 1;
   return !server_processes || server_cpu() - cpu_begin >= warmup * 0.8 * workers;
 }
 
-// ---- what is sent: a ring of different frames ----------------------------------------------------------------------
-static int ring_frames;         // how many; a multiple of `senders`
+// ---- output: a ring of different frames ----------------------------------------------------------------------
+static int ring_frames;         // number of frames; a multiple of `senders`
 static u8 *plain;               // ring_frames payloads of payload_bytes
-static u8 *wire;                // the same as masked frames (compressed where asked for)
+static u8 *wire;                // the same as masked frames, compressed if requested
 static size_t *wire_at;         // where frame i starts; [ring_frames] is the end
-static u64 *sent_at;            // broadcast: when frame i was last sent
+static u64 *sent_at;            // broadcast: time at which frame i was last sent
 
 static void fill_payload(u8 *out, long n, int index) {
   static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -102,7 +102,7 @@ static void fill_payload(u8 *out, long n, int index) {
     }
   } else if (!strcmp(type, "text")) for (long i = 0; i < n; i++) out[i] = (u8)letters[random32() & 63];
   else for (long i = 0; i < n; i++) out[i] = (u8)random32();
-  if (senders > 1) { // who sent it, readable whatever the type
+  if (senders > 1) { // the sender, readable in any type of message
     out[0] = (u8)letters[(index >> 6) & 63];
     out[1] = (u8)letters[index & 63];
   }
@@ -161,16 +161,16 @@ struct connection {
   enum phase phase;
   u8 want_out, sender, pong_size, pong_waits, checking, rsv1, opcode, header_size, header_need;
   u8 header[10], pong[125 + 6];
-  int expect;           // the ring's frame expected next (echo; broadcast with one sender)
-  int send_next;        // the ring's frame to send next
-  int queued;           // frames that may be sent
+  int expect;           // frame of the ring expected next (echo; broadcast with one sender)
+  int send_next;        // frame of the ring to send next
+  int queued;           // frames permitted to be sent
   size_t frame_done;    // bytes of send_next already written
   u64 remaining;        // of the frame being read
   u64 message_bytes;    // of the message being read, so far
   u64 received;         // messages
-  u64 *times;           // echo: when each in flight was sent, a ring of `depth`
+  u64 *times;           // echo: send times of messages in flight, a ring of `depth`
   u64 time_in, time_out;
-  int *expect_from;     // broadcast with several senders: next frame of each
+  int *expect_from;     // broadcast with several senders: next frame of each sender
   int owner_frame;      // several senders: the frame being read
   u8 *packed;           // a compressed reply being collected
   size_t packed_size;
@@ -186,7 +186,7 @@ static struct connection *all;
 static int epoll_fd, open_count;
 static u8 *read_buffer;
 static u64 now, deliveries, completed, checked, compressed_replies, wire_in, last_progress;
-static u64 total_in; // bytes from the server, all told
+static u64 total_in; // total bytes from the server
 static int measuring, finished;
 static long burst_seen;
 
@@ -201,7 +201,7 @@ static ssize_t conn_read(struct connection *c, void *to, size_t n) {
 #ifdef WITH_TLS
   if (c->ssl) {
     size_t total = 0;
-    while (total < n) { // a record is at most 16 KiB: take what there is
+    while (total < n) { // a record is at most 16 KiB: read all available ones
       int got = SSL_read(c->ssl, (u8 *)to + total, (int)(n - total));
       if (got <= 0) {
         int e = SSL_get_error(c->ssl, got);
@@ -248,7 +248,7 @@ static void send_small(struct connection *c, const void *bytes, size_t n) {
   if (put != (ssize_t)n && !(put < 0 && (errno == EPIPE || errno == ECONNRESET))) die("a short write of a small message");
 }
 
-// Writes the queued frames, adjacent ones as one piece.
+// Writes the queued frames, adjacent ones in one call.
 static void pump(struct connection *c) {
   if (c->pong_waits && c->frame_done == 0) {
     c->pong_waits = 0;
@@ -278,7 +278,7 @@ static void pump(struct connection *c) {
     size_t done = (size_t)put;
     while (done > 0) {
       size_t left = wire_at[c->send_next + 1] - wire_at[c->send_next] - c->frame_done;
-      if (c->frame_done == 0) { // a message's time starts with its first byte
+      if (c->frame_done == 0) { // a message's latency starts with its first byte
         if (c->times) c->times[c->time_in++ % (u64)depth] = now;
         else sent_at[c->send_next] = now;
       }
@@ -349,7 +349,7 @@ static void send_upgrade(struct connection *c) {
 
 static void start(struct connection *c);
 
-// Reads the response head; returns how many bytes of it were the head's, all of them where it goes on.
+// Reads the response head. Returns the number of bytes that belong to it: all of them if it is incomplete.
 static size_t read_head(struct connection *c, const u8 *bytes, size_t n) {
   if (!c->head) c->head = malloc(4096);
   size_t take = n < (size_t)(4095 - c->head_size) ? n : (size_t)(4095 - c->head_size);
@@ -468,7 +468,7 @@ static int decode_letter(u8 x) {
   return x >= 'A' && x <= 'Z' ? x - 'A' : x >= 'a' && x <= 'z' ? x - 'a' + 26 : x >= '0' && x <= '9' ? x - '0' + 52 : x == '-' ? 62 : 63;
 }
 
-// With several senders a message says in its first two bytes which of the ring it is; each sender's come in order.
+// With several senders, the first two bytes of a message identify its frame in the ring. Each sender's messages arrive in order.
 static void identify(struct connection *c, const u8 *bytes, size_t n) {
   if (n < 2) die("several senders: a message was split within its first two bytes");
   int frame = decode_letter(bytes[0]) * 64 + decode_letter(bytes[1]);
@@ -496,7 +496,7 @@ static void parse(struct connection *c, const u8 *p, size_t n) {
   const u8 *end = p + n;
   while (p < end) {
     if (c->remaining == 0) { // in a header
-      // The common case first: a whole header is here.
+      // The common case first: the header is complete.
       if (c->header_size == 0 && end - p >= 10) {
         int length = p[1] & 127;
         int size = length < 126 ? 2 : length == 126 ? 4 : 10;
@@ -544,7 +544,7 @@ static void parse(struct connection *c, const u8 *p, size_t n) {
       continue;
     }
     size_t take = (u64)(end - p) < c->remaining ? (size_t)(end - p) : (size_t)c->remaining;
-    if (c->opcode & 8) { // small: gathered in the pong's buffer, which is sent from only between frames
+    if (c->opcode & 8) { // small: collected in the pong's buffer, which is sent between frames only
       static u8 gathered[125];
       static size_t size;
       if (take > sizeof gathered - size) size = 0;
@@ -624,7 +624,7 @@ static void turn(int timeout) {
   u64 before = deliveries + (u64)open_count;
   for (int i = 0; i < n; i++) {
     on_event(events[i].data.ptr, events[i].events);
-    // With many events in a turn one time for all would hide the wait behind the others.
+    // One time for all events of an iteration would hide the time that they waited for each other.
     if ((i & 7) == 7) now = now_ns();
   }
   if (wire_in || deliveries + (u64)open_count != before) last_progress = now;
@@ -636,7 +636,7 @@ static void open_all(int upto) {
   static int opened;
   last_progress = now = now_ns();
   while (open_count < upto) {
-    // The server's backlog is finite: no more than 256 in progress at once.
+    // The server's backlog is finite: at most 256 connections in progress.
     while (opened < upto && opened - open_count < 256) connect_one(&all[opened++]);
     turn(100);
   }
@@ -656,8 +656,8 @@ static void report(double elapsed, u64 messages, u64 bytes, double cpu, double l
   fflush(stdout);
 }
 
-// A machine that does something else for the whole of a short window has measured nothing: the window then is longer.
-#define PATIENCE ((u64)20e9) // ns
+// If other programs used the machine during the whole window, nothing was measured: the window is extended.
+#define EXTENSION_LIMIT_NS ((u64)20e9) // ns
 
 static void run_window(u64 *counter) {
   u64 begin = now_ns(), from = begin + (u64)(warmup * 1e9), until = from + (u64)(seconds * 1e9);
@@ -676,7 +676,7 @@ static void run_window(u64 *counter) {
       cpu_from = server_cpu();
       load_from = own_cpu();
       all_from = machine_cpu();
-    } else if (measuring && ((now >= until && (checked > 0 || now >= until + PATIENCE)) || (message_limit && *counter - messages_from >= message_limit))) {
+    } else if (measuring && ((now >= until && (checked > 0 || now >= until + EXTENSION_LIMIT_NS)) || (message_limit && *counter - messages_from >= message_limit))) {
       double cpu = server_cpu() - cpu_from, load_cpu = own_cpu() - load_from, all_cpu = machine_cpu() - all_from;
       report((double)(now_ns() - from) / 1e9, *counter - messages_from, total_in - bytes_from, cpu, load_cpu, all_cpu);
       finished = 1;
@@ -712,7 +712,7 @@ static void run_burst(void) {
   finished = 1;
 }
 
-// Commands on stdin: "N" opens up to N connections and exchanges a message on each; the end of stdin ends it.
+// Commands on stdin: "N" opens up to N connections and exchanges a message on each. The program ends with stdin.
 static void run_idle(void) {
   char line[64];
   while (fgets(line, sizeof line, stdin)) {
@@ -799,7 +799,7 @@ int main(int count, char **arguments) {
     struct connection *c = &all[i];
     c->number = i;
     if (mode == ECHO) c->send_next = c->expect = i % ring_frames;
-    // of those that flood, the last ones, no latency is taken
+    // the latency of the last connections, which flood, is not measured
     if (mode == ECHO && i < connections - floods) c->times = calloc((size_t)depth, sizeof *c->times);
     if (mode == BROADCAST && i < senders) c->sender = 1, c->send_next = i;
   }

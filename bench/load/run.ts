@@ -2,15 +2,15 @@ import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import type { LoadProgram } from "./build.ts";
 
-/** What the load generator is to do; its own defaults (bench/load/load.c) stand where nothing is said. */
+/** Options of the load generator. Its defaults are in bench/load/load.c. */
 export interface LoadOptions {
   readonly mode: "echo" | "broadcast" | "burst" | "handshakes" | "idle";
   readonly path?: string;
   readonly connections?: number;
-  /** Messages in flight: per connection, or per sender of a broadcast. */
+  /** Messages in flight for each connection, or for each sender of a broadcast. */
   readonly depth?: number;
   readonly senders?: number;
-  /** Connections with `flooddepth` messages in flight, of which no latency is taken. */
+  /** Connections with `flooddepth` messages in flight, whose latency is not measured. */
   readonly floods?: number;
   readonly flooddepth?: number;
   readonly bytes?: number;
@@ -32,21 +32,21 @@ export interface Latency {
   readonly max: number;
 }
 
-/** Echo, broadcast and handshakes. Times in microseconds. */
+/** Results of echo, broadcast and handshake rows. Times in microseconds. */
 export interface LoadResult {
   readonly messages: number;
   readonly seconds: number;
   readonly perSecond: number;
   readonly serverCpuUs: number;
-  /** Share of one core. */
+  /** CPU use in cores. */
   readonly serverBusy: number;
   readonly loadBusy: number;
-  /** Cores that other programs had meanwhile, as far as the system tells. */
+  /** CPU use of other programs in cores, if the system reports it. */
   readonly othersBusy?: number;
-  /** Bytes that came for each message, headers included. */
+  /** Bytes received for each message, headers included. */
   readonly wireBytes: number;
   readonly latencyUs: Latency;
-  /** Replies that were compared byte by byte. */
+  /** Replies compared byte by byte. */
   readonly checked: number;
   readonly compressedReplies: number;
 }
@@ -60,11 +60,11 @@ export interface BurstResult {
 export interface Target {
   readonly port: number;
   readonly pid: number;
-  /** Processes whose CPU time is the server's as well. */
+  /** Processes whose CPU time is added to the server's. */
   readonly workers?: readonly number[];
 }
 
-/** How to start the load generator: in front, for example, the words that pin it to a core. */
+/** Prefix of the load generator's command, for example to pin it to a core. */
 export interface LoadCommand {
   readonly program: LoadProgram;
   readonly prefix: readonly string[];
@@ -77,7 +77,10 @@ function start({ program, prefix }: LoadCommand, target: Target, options: LoadOp
   return spawn(command, rest, { stdio: "pipe" });
 }
 
-/** Runs it to its end. Rejects with what it says where a server answers wrongly, stalls or goes away. */
+/**
+ * Runs the load generator to its end. Rejects with its message if the server answers incorrectly,
+ * stalls or disconnects.
+ */
 export function runLoad(
   command: LoadCommand,
   target: Target,
@@ -99,7 +102,7 @@ export function runLoad(command: LoadCommand, target: Target, options: LoadOptio
   });
 }
 
-/** Connections that stay: `open(n)` has n of them after it, each having exchanged one message. */
+/** Idle connections: `open(n)` raises their number to n, each after one message. */
 export interface IdleLoad {
   open(connections: number): Promise<{ readonly serverCpu: number }>;
   close(): Promise<void>;
@@ -111,7 +114,7 @@ export function startIdle(command: LoadCommand, target: Target, options: Omit<Lo
   let errors = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => (errors += text));
   const closed = new Promise<void>((resolve) => child.on("close", () => resolve()));
-  child.stdin.on("error", () => {}); // it went away: the missing answer says so
+  child.stdin.on("error", () => {}); // the missing answer reports that it ended
   return {
     async open(connections) {
       child.stdin.write(`${connections}\n`);

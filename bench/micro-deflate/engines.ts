@@ -1,5 +1,6 @@
-// Deflates and inflates JSON of several sizes with every engine there is for Node, each message with an empty window:
-//   node --import tsx bench/micro-deflate/engines.ts [round in ms, default 20]
+// Compresses and decompresses JSON of several sizes with every engine available for Node, each
+// message with an empty window: node --import tsx bench/micro-deflate/engines.ts [round in ms,
+// default 20]
 import * as foras from "@hazae41/foras";
 import fastZlib from "fast-zlib";
 import * as fflate from "fflate";
@@ -8,7 +9,7 @@ import * as pako from "pako";
 import zlib from "node:zlib";
 import { KeptZlib } from "./kept-zlib.ts";
 import { payloads } from "./payloads.ts";
-import { cpuPerCall, figure, table } from "./timing.ts";
+import { cpuPerCall, formatNumber, table } from "./timing.ts";
 
 const SIZES = [64, 465, 4096, 65_536, 1_048_576];
 const { Z_SYNC_FLUSH, Z_FULL_FLUSH } = zlib.constants;
@@ -28,7 +29,7 @@ function kept(options: zlib.ZlibOptions): (message: Buffer) => { readonly length
   };
 }
 
-/** The streams of minizlib give their output to a listener, at once. */
+/** Streams of minizlib pass their output to a listener, synchronously. */
 function minizlibDeflate(): (message: Buffer) => { readonly length: number } {
   const stream = new minizlib.DeflateRaw({});
   let length = 0;
@@ -65,7 +66,7 @@ const fastDeflate = new fastZlib.DeflateRaw({});
 const fastInflate = new fastZlib.InflateRaw({});
 
 const tuned: Engine[] = [1, 2, 3, 4, 5, 9].map((level) => ({
-  name: `kept zlib, level ${level}`,
+  name: `pooled zlib, level ${level}`,
   deflate: kept({ level }),
 }));
 for (const [windowBits, memLevel] of [
@@ -75,11 +76,11 @@ for (const [windowBits, memLevel] of [
   [12, 5],
   [10, 1],
 ]) {
-  const name = `kept zlib, level 2, windowBits ${windowBits}, memLevel ${memLevel}`;
+  const name = `pooled zlib, level 2, windowBits ${windowBits}, memLevel ${memLevel}`;
   tuned.push({ name, deflate: kept({ level: 2, windowBits, memLevel }) });
 }
 tuned.push({
-  name: "kept zlib, level 2, fixed Huffman codes",
+  name: "pooled zlib, level 2, fixed Huffman codes",
   deflate: kept({ level: 2, strategy: zlib.constants.Z_FIXED }),
 });
 
@@ -89,9 +90,9 @@ const engines: readonly Engine[] = [
     deflate: (message) => zlib.deflateRawSync(message, { finishFlush: Z_SYNC_FLUSH }),
     inflate: (payload) => zlib.inflateRawSync(payload, { finishFlush: Z_SYNC_FLUSH }),
   },
-  { name: "node:zlib, off the loop", deflate: promised(zlib.deflateRaw), inflate: promised(zlib.inflateRaw) },
+  { name: "node:zlib, asynchronous", deflate: promised(zlib.deflateRaw), inflate: promised(zlib.inflateRaw) },
   {
-    name: "kept zlib",
+    name: "pooled zlib",
     deflate: kept({}),
     inflate: (payload) => {
       keptInflate.reset();
@@ -119,11 +120,11 @@ const engines: readonly Engine[] = [
 ];
 
 console.log(
-  `Node ${process.version}, zlib ${process.versions.zlib}; microseconds of CPU a message, bytes that come out\n`,
+  `Node ${process.version}, zlib ${process.versions.zlib}; microseconds of CPU per message, size of the output\n`,
 );
 for (const size of SIZES) {
   const messages = payloads(size);
-  // pako, fflate and foras know no data without an end
+  // pako, fflate and foras do not support data without an end marker
   const ended = messages.map((message) => zlib.deflateRawSync(message));
   const rows: string[][] = [];
   for (const { name, deflate, inflate } of engines) {
@@ -131,13 +132,13 @@ for (const size of SIZES) {
     if (deflate !== undefined) {
       let bytes = 0;
       for (const message of messages) bytes += (await deflate(message)).length;
-      cells[1] = figure(await cpuPerCall((index) => deflate(messages[index % messages.length]), roundMs));
+      cells[1] = formatNumber(await cpuPerCall((index) => deflate(messages[index % messages.length]), roundMs));
       cells[2] = String(Math.round(bytes / messages.length));
     }
     if (inflate !== undefined) {
       const flushed = messages.map((message) => zlib.deflateRawSync(message, { finishFlush: Z_SYNC_FLUSH }));
       const payload = /pako|fflate|foras/.test(name) ? ended : flushed;
-      cells[3] = figure(await cpuPerCall((index) => inflate(payload[index % payload.length]), roundMs));
+      cells[3] = formatNumber(await cpuPerCall((index) => inflate(payload[index % payload.length]), roundMs));
     }
     rows.push(cells);
   }

@@ -1,6 +1,6 @@
 import type zlib from "node:zlib";
 
-/** What a zlib stream of Node is inside. */
+/** The internal object of a zlib stream of Node. */
 interface Internals {
   readonly _handle: {
     writeSync(flush: number, input: Buffer, at: number, size: number, output: Buffer, to: number, room: number): void;
@@ -11,7 +11,7 @@ interface Internals {
 
 const Z_SYNC_FLUSH = 2;
 
-/** A zlib stream that works on the spot. Nothing is checked: for measurements only. */
+/** A synchronous zlib stream. Without checks: for measurements only. */
 export class KeptZlib {
   readonly output: Buffer;
   private readonly inside: Internals;
@@ -25,7 +25,7 @@ export class KeptZlib {
     this.inside._handle.reset();
   }
 
-  /** Returns how many bytes there are in `output`. */
+  /** Returns the number of bytes written to `output`. */
   run(input: Buffer): number {
     this.inside._handle.writeSync(Z_SYNC_FLUSH, input, 0, input.length, this.output, 0, this.output.length);
     return this.output.length - this.inside._writeState[0];

@@ -1,10 +1,13 @@
-/** The same pseudo-random numbers in each run, so that figures of two runs are of the same bytes. */
+/** Returns the same pseudo-random numbers in each run, so that runs use the same data. */
 function numbers(seed: number): () => number {
   let state = seed;
   return () => (state = (Math.imul(state, 1103515245) + 12345) & 0x7fffffff);
 }
 
-/** JSON as applications send it, cut to `size` bytes: records of a few fields, like each other and not the same. */
+/**
+ * Returns JSON as sent by applications, truncated to `size` bytes: records of a few fields that are
+ * similar but not equal.
+ */
 function json(size: number, seed: number): Buffer {
   const next = numbers(seed);
   let text = '{"channel":"market","items":[';
@@ -28,7 +31,7 @@ const WORDS =
     " ",
   );
 
-/** What people write to each other: a frame of JSON around words. */
+/** Returns a chat message: words in a JSON envelope. */
 function chat(size: number, seed: number): Buffer {
   const next = numbers(seed);
   let text = `{"from":"user-${next() % 1000}","text":"`;
@@ -36,12 +39,14 @@ function chat(size: number, seed: number): Buffer {
   return Buffer.from(`${text.slice(0, Math.max(0, size - 2))}"}`);
 }
 
-/** Different messages of people. */
+/** Returns different chat messages. */
 export function chats(size: number, count = 64): readonly Buffer[] {
   return Array.from({ length: count }, (_, index) => chat(size, 77 * index + 5));
 }
 
-/** Different messages of one size: the same one again and again would be timed with all branches foretold. */
+/**
+ * Returns different messages of one size. Repeating one message would train the branch predictor.
+ */
 export function payloads(size: number, count = size <= 4096 ? 64 : size <= 65_536 ? 8 : 2): readonly Buffer[] {
   return Array.from({ length: count }, (_, index) => json(size, 77 * index + 5));
 }

@@ -1,16 +1,15 @@
-// Ways to let a message refer back to the ones before it, on JSON of 465 bytes, none like another:
-//   node --import tsx bench/micro-deflate/takeover.ts [round in ms, default 20]
-// and what a live zlib stream holds:
-//   node --import tsx bench/micro-deflate/takeover.ts memory
+// Context takeover compared, with JSON of 465 bytes and different messages: node --import tsx
+// bench/micro-deflate/takeover.ts [round in ms, default 20]
+// and the memory of a live zlib stream: node --import tsx bench/micro-deflate/takeover.ts memory
 import { execFileSync } from "node:child_process";
 import zlib from "node:zlib";
 import { KeptZlib } from "./kept-zlib.ts";
 import { payloads } from "./payloads.ts";
-import { cpuPerCall, figure, table } from "./timing.ts";
+import { cpuPerCall, formatNumber, table } from "./timing.ts";
 
 const { Z_SYNC_FLUSH } = zlib.constants;
 const SIZE = 465; // bytes
-const TAIL = 4; // bytes that every message ends with and that are not sent
+const TAIL = 4; // bytes that end every message and are not sent
 const MESSAGES = 2000;
 
 const STREAMS: readonly { kind: "DeflateRaw" | "InflateRaw"; windowBits: number; memLevel: number }[] = [
@@ -25,7 +24,7 @@ const STREAMS: readonly { kind: "DeflateRaw" | "InflateRaw"; windowBits: number;
   { kind: "InflateRaw", windowBits: 15, memLevel: 8 },
 ];
 
-/** How many KB of resident memory each of many streams takes once it has worked on a message. */
+/** Returns the KB of resident memory of each of many streams that have processed a message. */
 function memoryOf({ kind, windowBits, memLevel }: (typeof STREAMS)[number]): number {
   const count = 500;
   const [message] = payloads(SIZE, 1);
@@ -44,11 +43,11 @@ function memoryOf({ kind, windowBits, memLevel }: (typeof STREAMS)[number]): num
 
 function memory(): void {
   const rows = STREAMS.map((stream, index) => {
-    // each in a process of its own, where nothing lies around to be used again
+    // a process for each measurement, so that no freed memory is reused
     const run = [...process.execArgv, process.argv[1], "memory-of", String(index)];
     const kb = Number(execFileSync(process.execPath, run, { encoding: "utf8" }));
     const memLevel = stream.kind === "DeflateRaw" ? `, memLevel ${stream.memLevel}` : "";
-    return [`${stream.kind}, windowBits ${stream.windowBits}${memLevel}`, figure(kb)];
+    return [`${stream.kind}, windowBits ${stream.windowBits}${memLevel}`, formatNumber(kb)];
   });
   console.log(table(["live stream", "KB"], rows));
 }
@@ -68,7 +67,7 @@ async function speed(roundMs: number): Promise<void> {
     for (const message of messages) bytes += live.run(message) - TAIL;
     const time = await cpuPerCall((index) => live.run(messages[index % MESSAGES]), roundMs);
     const name = `live deflater, level ${level}, windowBits ${windowBits}, memLevel ${memLevel}`;
-    rows.push([name, figure(time), String(Math.round(bytes / MESSAGES)), ""]);
+    rows.push([name, formatNumber(time), String(Math.round(bytes / MESSAGES)), ""]);
   }
   for (const [level, windowBits] of [
     [2, 9],
@@ -80,7 +79,7 @@ async function speed(roundMs: number): Promise<void> {
     [2, 14],
     [2, 15],
   ]) {
-    // what went before the first of the messages that are timed
+    // what precedes the first measured message
     const window = Buffer.concat(messages.slice(0, 100)).subarray(-(2 ** windowBits));
     const later = messages.slice(100);
     const options = { windowBits, level, finishFlush: Z_SYNC_FLUSH, dictionary: window, chunkSize: 512 };
@@ -95,7 +94,7 @@ async function speed(roundMs: number): Promise<void> {
       return inflater.run(primed[index % primed.length]);
     }, roundMs);
     const name = `carried window, level ${level}, windowBits ${windowBits}`;
-    rows.push([name, figure(deflate), String(Math.round(bytes / later.length)), figure(inflate)]);
+    rows.push([name, formatNumber(deflate), String(Math.round(bytes / later.length)), formatNumber(inflate)]);
   }
   console.log(`Node ${process.version}, zlib ${process.versions.zlib}; ${SIZE} bytes of JSON\n`);
   console.log(table(["way", "deflate, us", "bytes", "inflate, us"], rows));

@@ -1,5 +1,5 @@
-// What is left of messages by their size, with an empty window and with the last 4 KiB as window: where compressing begins to pay.
-//   node --import tsx bench/micro-deflate/thresholds.ts
+// Compressed sizes by message size, with an empty window and with a window of 4 KiB: the size above
+// which compression pays off. node --import tsx bench/micro-deflate/thresholds.ts
 import zlib from "node:zlib";
 import { chats, payloads } from "./payloads.ts";
 import { table } from "./timing.ts";
@@ -7,7 +7,7 @@ import { table } from "./timing.ts";
 const SIZES = [32, 64, 96, 128, 256, 512];
 const LEVEL = 2;
 const WINDOW_BITS = 12;
-const TAIL = 4; // bytes; RFC 7692 §7.2.1 leaves out what a flush ends with
+const TAIL = 4; // bytes; RFC 7692 §7.2.1 removes the end of a flush
 
 function deflated(message: Buffer, window: Buffer): number {
   const options = { level: LEVEL, finishFlush: zlib.constants.Z_SYNC_FLUSH };
@@ -15,7 +15,7 @@ function deflated(message: Buffer, window: Buffer): number {
   return zlib.deflateRawSync(message, { ...options, windowBits: WINDOW_BITS, dictionary: window }).length - TAIL;
 }
 
-/** In percent; a message that would not get smaller goes out as it is. */
+/** In percent. Messages that would not become smaller are sent uncompressed. */
 function left(messages: readonly Buffer[], takeover: boolean): string {
   let [before, after] = [0, 0];
   let window = Buffer.alloc(0);

@@ -1,6 +1,9 @@
 const ROUNDS = 15;
 
-/** CPU time of one call in microseconds, on all threads: the best of 15 rounds of `roundMs`, so that what else the machine does counts little. */
+/**
+ * Returns the CPU time of a call in microseconds, over all threads. It is the best of 15 rounds of
+ * `roundMs`, to reduce the influence of other programs.
+ */
 export async function cpuPerCall(call: (index: number) => unknown, roundMs: number): Promise<number> {
   let index = 0;
   const warmUntil = performance.now() + roundMs;
@@ -26,6 +29,6 @@ export function table(head: readonly string[], rows: readonly (readonly string[]
   return [line(head), line(head.map((_, at) => (at === 0 ? "---" : "---:"))), ...rows.map(line)].join("\n");
 }
 
-export function figure(value: number): string {
+export function formatNumber(value: number): string {
   return value < 10 ? value.toFixed(2) : value < 100 ? value.toFixed(1) : Math.round(value).toLocaleString("en");
 }

@@ -1,10 +1,10 @@
 import { DEFAULT_LIMITS, giveBack, Protocol } from "@tungstate/protocol";
-import "tungstate"; // puts Node's own functions in place of protocol's portable ones, as every server has them
+import "tungstate"; // replaces protocol's portable functions by Node's own, as every server does
 import { createRequire } from "node:module";
 import { type Comparison, someBytes } from "./harness.ts";
 
 const SIZES = [8, 64, 256, 1024, 16_384, 65_536];
-const CHUNK = 65_536; // bytes; frames are read as they come from a socket: many in one chunk
+const CHUNK = 65_536; // bytes; frames are read as from a socket, many in one chunk
 const KEY = [0x11, 0x22, 0x33, 0x44];
 
 interface WsReceiver {
@@ -43,7 +43,7 @@ function serverProtocol(onMessage: (size: number) => void): Protocol {
   });
 }
 
-/** A chunk of whole masked frames. */
+/** Returns a chunk of complete masked frames. */
 function framesOf(size: number): { readonly chunk: Buffer; readonly count: number } {
   const length =
     size < 126
@@ -84,7 +84,7 @@ export const PARSING: Comparison = {
         const receiver = new ws.Receiver({ isServer: true, allowSynchronousEvents: true });
         receiver.on("message", (data) => (seen += data.length));
         return (times) => {
-          for (let n = 0; n < times; n++) receiver.write(Buffer.from(chunk)); // it unmasks where the bytes stand
+          for (let n = 0; n < times; n++) receiver.write(Buffer.from(chunk)); // unmasks in place
           return seen;
         };
       },

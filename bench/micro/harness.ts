@@ -1,14 +1,17 @@
 import process from "node:process";
 import { median } from "../report/statistics.ts";
 
-/** Does something `times` times; returns a number that depends on each. */
+/** Runs the operation `times` times. Returns a number that depends on each result. */
 export type Repeat = (times: number) => number;
 
-/** A way to do something. `prepare` sets up for one size; undefined if it is none for that size. */
+/**
+ * One implementation. `prepare` sets it up for one size and returns undefined if it does not
+ * support the size.
+ */
 export interface Candidate {
   readonly name: string;
   readonly prepare: (size: number) => Repeat | undefined;
-  /** How many operations one time is; default 1. */
+  /** Number of operations in one call; default 1. */
   readonly batch?: (size: number) => number;
 }
 
@@ -20,19 +23,22 @@ export interface Comparison {
   readonly candidates: readonly Candidate[];
 }
 
-/** Median nanoseconds for one time, by candidate and size; NaN where a candidate can't do a size. */
+/**
+ * Median nanoseconds of one operation, by candidate and size; NaN if a candidate does not support a
+ * size.
+ */
 export type Timings = ReadonlyMap<string, readonly number[]>;
 
 export interface Effort {
   readonly rounds: number;
-  /** How long one round of one candidate takes, about. */
+  /** Approximate duration of one round of one candidate. */
   readonly ms: number;
 }
 
-// Results end up here, so that no compiler can leave the work out.
+// Results are added here, so that the compiler cannot remove the work.
 let sink = 0;
 
-/** Times all candidates, interleaved: each round runs each of them once. */
+/** Measures all candidates interleaved: each round runs each of them once. */
 export function compare({ sizes, candidates }: Comparison, { rounds, ms }: Effort): Timings {
   const timings = new Map<string, number[]>(candidates.map(({ name }) => [name, []]));
   for (const size of sizes) {
@@ -51,7 +57,7 @@ export function compare({ sizes, candidates }: Comparison, { rounds, ms }: Effor
   return timings;
 }
 
-/** How often something has to be done to take about `ms`. Runs it enough to have it compiled. */
+/** Returns how many calls take about `ms`. Runs the operation until it is compiled. */
 function calibrate(run: Repeat, ms: number): number {
   let times = 1;
   for (;;) {
@@ -61,7 +67,7 @@ function calibrate(run: Repeat, ms: number): number {
   }
 }
 
-// CPU time in ns, of all threads: garbage collection is part of the cost, what other programs do is not.
+// CPU time in ns over all threads: includes garbage collection, excludes other programs.
 function time(run: Repeat, times: number): number {
   const start = process.cpuUsage();
   sink ^= run(times);
@@ -69,12 +75,12 @@ function time(run: Repeat, times: number): number {
   return (user + system) * 1000;
 }
 
-/** What was kept from the compiler. */
+/** The accumulated results. */
 export function sunk(): number {
   return sink;
 }
 
-/** Bytes that are the same in each run. */
+/** Returns bytes that are the same in each run. */
 export function someBytes(size: number, seed = 1): Uint8Array {
   const bytes = new Uint8Array(size);
   let state = seed * 0x9e3779b1;
@@ -87,7 +93,10 @@ export function someBytes(size: number, seed = 1): Uint8Array {
   return bytes;
 }
 
-/** Text of exactly `size` bytes of UTF-8, the same in each run: ASCII, or with characters of 2 to 4 bytes among it. */
+/**
+ * Returns text of exactly `size` bytes of UTF-8, the same in each run: ASCII only, or mixed with
+ * characters of 2 to 4 bytes.
+ */
 export function someText(size: number, kind: "ascii" | "mixed"): string {
   const pieces = kind === "ascii" ? ["abcdefgh", "ijk ", "LMN", "z"] : ["café ", "€", "😀", "日本", "plain text ", "ß"];
   let text = "";

@@ -1,4 +1,4 @@
-// npm run bench:micro: `--help` lists the options.
+// Entry point of npm run bench:micro; `--help` lists the options.
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import process from "node:process";
@@ -9,12 +9,12 @@ import { compileScripts } from "../runner/compile.ts";
 
 const { only, rounds, ms, node } = commandLine({
   command: "npm run bench:micro --",
-  summary: "Measures masking, UTF-8, views, text and frames by themselves, in nanoseconds.",
+  summary: "Measures masking, UTF-8 validation, views, text and frames separately, in nanoseconds.",
   options: {
     only: text({ argument: "names", help: "parts of names of measurements (default: all)", byDefault: "" }),
     rounds: integer({ least: 1, help: "rounds", byDefault: 7 }),
     ms: number({ least: 0.1, help: "milliseconds of each round", byDefault: 5 }),
-    node: text({ argument: "path", help: "the Node.js that is measured", byDefault: process.execPath }),
+    node: text({ argument: "path", help: "Node.js binary to measure", byDefault: process.execPath }),
   },
 });
 await compileScripts([fileURLToPath(new URL("run.ts", import.meta.url))], join(BUILT, "micro"));

@@ -1,12 +1,13 @@
-// A WebAssembly module of one function, put together by hand: copyMasked(to, from, length, key) XORs `length` bytes at
-// `from` with the four bytes of `key` (little-endian) and writes them at `to`, 64 at a time, in the memory imported as e.m.
+// A WebAssembly module with one function, assembled by hand: copyMasked(to, from, length, key) XORs
+// `length` bytes at `from` with the four bytes of `key` (little-endian) and writes them to `to`, 64
+// at a time, in the memory imported as e.m.
 
 export interface MaskingMemory {
   readonly bytes: Uint8Array;
   readonly copyMasked: (to: number, from: number, length: number, key: number) => void;
 }
 
-// The part of its types that is used here; they are declared with the DOM's.
+// The part of the WebAssembly types used here; the originals are declared with the DOM's.
 declare const WebAssembly: {
   Memory: new (options: { initial: number; maximum: number }) => { readonly buffer: ArrayBuffer };
   Module: new (bytes: Uint8Array) => object;
@@ -24,13 +25,14 @@ const section = (id: number, content: readonly number[]): number[] => [id, ...un
 
 const get = (local: number): number[] => [0x20, local];
 const set = (local: number): number[] => [0x21, local];
-// signed LEB128; all of ours are below 8,192
+// signed LEB128; all values here are below 8,192
 const constant = (value: number): number[] => [0x41, ...(value < 64 ? [value] : [(value & 127) | 128, value >>> 7])];
 const add = (local: number, value: number): number[] => [...get(local), ...constant(value), 0x6a, ...set(local)];
 const subtract = (local: number, value: number): number[] => [...get(local), ...constant(value), 0x6b, ...set(local)];
 const simd = (opcode: number, ...rest: number[]): number[] => [0xfd, ...unsigned(opcode), ...rest];
 
-// block { loop { if length < step, leave the block; body; to += step; from += step; length -= step; again } }
+// block { loop { if length < step, leave the block; body; to += step; from += step; length -= step;
+// repeat } }
 function whileAtLeast(step: number, body: readonly number[]): number[] {
   const advance = [...add(TO, step), ...add(FROM, step), ...subtract(LENGTH, step)];
   return [
@@ -79,7 +81,7 @@ const MODULE = new Uint8Array([
   ...section(10, vector([[...unsigned(body.length), ...body]])),
 ]);
 
-/** At least `size` bytes of memory, and the function that works in it. */
+/** Creates at least `size` bytes of memory and a function that works in it. */
 export function maskingMemory(size: number): MaskingMemory {
   const pages = Math.ceil(size / PAGE);
   const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });

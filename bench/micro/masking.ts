@@ -5,7 +5,7 @@ import { maskingMemory } from "./masking-module.ts";
 const SIZES = [8, 32, 64, 256, 1024, 16_384, 65_536, 1_048_576];
 const KEY = 0x5a17c3e9 | 0;
 const KEY_BYTES = Buffer.from([KEY & 255, (KEY >> 8) & 255, (KEY >> 16) & 255, (KEY >> 24) & 255]);
-const UNALIGNED = 3; // where a payload lies in its chunk: anywhere
+const UNALIGNED = 3; // offset of a payload in its chunk
 
 interface BufferUtil {
   readonly mask: (source: Buffer, mask: Buffer, output: Buffer, offset: number, length: number) => void;
@@ -45,7 +45,7 @@ function xorWordsBy8(words: Int32Array, from: number, to: number, key: number): 
   xorWords(words, index, to, key);
 }
 
-/** Where the bytes stand. */
+/** Masks in place. */
 export const MASKING_IN_PLACE: Comparison = {
   name: "mask-in-place",
   title: "XOR with the masking key in place",
@@ -101,7 +101,7 @@ export const MASKING_IN_PLACE: Comparison = {
   ],
 };
 
-/** From a chunk, where they are at an odd offset, to where the message is kept. */
+/** Copies from an odd offset of a chunk to the message's memory. */
 export const MASKING_COPIED: Comparison = {
   name: "mask-copy",
   title: "XOR with the masking key while copying from an odd offset",

@@ -1,4 +1,4 @@
-// The program that is timed: started by main.ts, compiled, in the Node that is to be measured.
+// The measuring program: compiled and started by main.ts with the Node.js to measure.
 import process from "node:process";
 import { formatTable } from "../report/tables.ts";
 import { ENCODING, PARSING } from "./frames.ts";
@@ -29,7 +29,7 @@ if (chosen.length === 0) {
   console.error(`--only: expected some of ${COMPARISONS.map(({ name }) => name).join(", ")}; got ${only}`);
   process.exit(1);
 }
-console.log(`Nanoseconds, the median of ${rounds} rounds; Node ${process.version}\n`);
+console.log(`Nanoseconds, median of ${rounds} rounds; Node ${process.version}\n`);
 for (const comparison of chosen) {
   const timings = compare(comparison, { rounds: Number(rounds), ms: Number(ms) });
   const body = [...timings].map(([name, values]) => [name, ...values.map(nanoseconds)]);

@@ -1,9 +1,9 @@
 import { type Candidate, type Comparison, someText } from "./harness.ts";
 
 const SIZES = [8, 16, 32, 64, 256, 1024, 16_384, 65_536, 1_048_576];
-const LONGEST_LOOP = 256; // bytes; beyond it a loop over characters is no alternative
+const MAX_LOOP = 256; // bytes; above it a loop over characters is not competitive
 
-// What a Buffer has and @types/node does not say.
+// Methods of Buffer that @types/node does not declare.
 interface RawBuffer extends Buffer {
   utf8Slice(start: number, end: number): string;
   latin1Slice(start: number, end: number): string;
@@ -28,12 +28,12 @@ function decoding(kind: "ascii" | "mixed", decodes: Readonly<Record<string, Deco
     prepare(size) {
       const [start, end] = [11, 11 + size];
       const bytes = Buffer.concat([Buffer.alloc(start), Buffer.from(someText(size, kind))]) as RawBuffer;
-      if (name.includes("fromCharCode") && size > LONGEST_LOOP) return undefined;
+      if (name.includes("fromCharCode") && size > MAX_LOOP) return undefined;
       return (times) => {
         let seen = 0;
         for (let n = 0; n < times; n++) {
           const text = decode(bytes, start, end);
-          seen ^= text.length ^ text.charCodeAt(text.length - 1); // flat, as it is when somebody looks at it
+          seen ^= text.length ^ text.charCodeAt(text.length - 1); // flat, as after the first access
         }
         return seen;
       };
@@ -82,7 +82,7 @@ function encoding(kind: "ascii" | "mixed", encodes: Readonly<Record<string, Enco
     prepare(size) {
       const text = someText(size, kind);
       const to = Buffer.alloc(size * 3 + 16) as RawBuffer;
-      if (name.includes("charCodeAt") && size > LONGEST_LOOP) return undefined;
+      if (name.includes("charCodeAt") && size > MAX_LOOP) return undefined;
       return (times) => {
         let seen = 0;
         for (let n = 0; n < times; n++) seen += encode(text, to, 10);

@@ -40,7 +40,8 @@ function byRanges(bytes: Buffer): boolean {
   return true;
 }
 
-// States: 0 start, 1-3 that many continuation bytes to come, 4 after E0, 5 after ED, 6 after F0, 7 after F4, 8 invalid.
+// States: 0 start, 1-3 number of continuation bytes expected, 4 after E0, 5 after ED, 6 after F0, 7
+// after F4, 8 invalid.
 const NEXT = new Uint8Array(9 * 256).fill(8);
 {
   const put = (state: number, from: number, to: number, next: number): void =>
@@ -79,7 +80,7 @@ function candidates(kind: "ascii" | "mixed", checks: Readonly<Record<string, Che
       return (times) => {
         let valid = 0;
         for (let n = 0; n < times; n++) valid += check(bytes, words) ? 1 : 0;
-        if (valid !== times) throw new Error(`${name} finds valid text invalid`);
+        if (valid !== times) throw new Error(`${name} rejects valid text`);
         return valid;
       };
     },

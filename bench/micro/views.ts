@@ -1,7 +1,7 @@
 import { type Candidate, type Comparison, someBytes } from "./harness.ts";
 
 const SIZES = [8, 64, 256, 1024, 4096, 65_536];
-const OFFSET = 102; // bytes; where the payload is in its chunk
+const OFFSET = 102; // bytes; offset of the payload in its chunk
 const SLAB = 64 * 1024; // bytes
 
 type Take = (chunk: Buffer, size: number) => Uint8Array;
@@ -31,7 +31,7 @@ const takes: Readonly<Record<string, Take>> = {
 
 const slabbed: readonly Candidate[] = [
   {
-    name: "byte loop to a slab of our own, no view",
+    name: "byte loop to a custom slab, no view",
     prepare(size) {
       const chunk = someBytes(SLAB * 2);
       let [slab, at] = [new Uint8Array(SLAB), 0];
@@ -46,7 +46,7 @@ const slabbed: readonly Candidate[] = [
     },
   },
   {
-    name: "word loop to a slab of our own, no view",
+    name: "word loop to a custom slab, no view",
     prepare(size) {
       const chunk = new Int32Array(someBytes(SLAB * 2).buffer);
       let [slab, at] = [new Int32Array(SLAB >> 2), 0];
@@ -65,7 +65,7 @@ const slabbed: readonly Candidate[] = [
 
 export const VIEWS: Comparison = {
   name: "view",
-  title: "A payload of its own out of a chunk: views, copies, a slab",
+  title: "Memory for one payload of a chunk: views, copies, a slab",
   sizes: SIZES,
   candidates: [
     ...Object.entries(takes).map(([name, take]): Candidate => ({

@@ -6,7 +6,7 @@ interface Timer {
   callback: (() => void) | undefined;
 }
 
-/** Virtual time for very many timers: a heap. */
+/** Virtual time for a large number of timers, in a heap. */
 export class SimulationClock implements Clock {
   private time = 0;
   private order = 0;
@@ -26,9 +26,9 @@ export class SimulationClock implements Clock {
     setImmediate(callback);
   }
 
-  /** Goes on until that time. All that falls due at one time happens in one turn of the event loop. */
+  /** Advances to a time. All timers due at the same time run in one event-loop tick. */
   async runUntil(end: number): Promise<void> {
-    await new Promise((resolve) => setImmediate(resolve)); // what has just been caused happens now
+    await new Promise((resolve) => setImmediate(resolve)); // run what the timers caused
     for (let next = this.heap[0]; next !== undefined && next.at <= end; next = this.heap[0]) {
       this.time = next.at;
       for (let due = this.heap[0]; due !== undefined && due.at === this.time; due = this.heap[0]) {
@@ -52,7 +52,7 @@ export class SimulationClock implements Clock {
     heap[at] = timer;
   }
 
-  /** Takes the first one out. */
+  /** Removes the first timer. */
   private pop(): void {
     const { heap } = this;
     const last = heap.pop();

@@ -9,7 +9,7 @@ const notSimulated: Never = () => {
 
 const NO_HEADERS = new HeaderFields();
 
-/** A connection that is only open or ended: nothing is sent on it, and there is no stream below it. */
+/** A connection that is only open or closed, without a stream and without messages. */
 export class SimulatedConnection implements WebSocketConnection {
   readonly protocol = "";
   readonly extensions = "";
@@ -28,7 +28,7 @@ export class SimulatedConnection implements WebSocketConnection {
   readonly split: Never = notSimulated;
   readonly batches: Never = notSimulated;
   readonly [Symbol.asyncIterator]: () => AsyncIterator<Message> = notSimulated;
-  private over: CloseInfo | undefined;
+  private closeInfo: CloseInfo | undefined;
   private resolve: (info: CloseInfo) => void = () => undefined;
 
   constructor() {
@@ -36,12 +36,12 @@ export class SimulatedConnection implements WebSocketConnection {
   }
 
   get state(): ConnectionState {
-    return this.over === undefined ? "open" : "closed";
+    return this.closeInfo === undefined ? "open" : "closed";
   }
 
-  /** The server ends it. */
+  /** Closes the connection as the server. */
   end(info: CloseInfo): void {
-    this.over ??= info;
+    this.closeInfo ??= info;
     this.resolve(info);
   }
 
@@ -63,11 +63,11 @@ export class SimulatedConnection implements WebSocketConnection {
   }
 
   pause(): void {
-    // nothing comes
+    // no message arrives
   }
 
   resume(): void {
-    // nothing comes
+    // no message arrives
   }
 
   on<E extends keyof ConnectionEvents>(_event: E, _listener: (...args: ConnectionEvents[E]) => void): this {

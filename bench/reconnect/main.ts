@@ -1,5 +1,5 @@
-// node --import tsx bench/reconnect/main.ts
-// How 10,000 clients come back to a server that restarts; --write puts the plot into docs/guides.
+// Simulates how 10,000 clients reconnect to a restarted server: node --import tsx
+// bench/reconnect/main.ts. --write puts the plot into docs/guides.
 import { writeFileSync } from "node:fs";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
@@ -10,12 +10,14 @@ import { type Outcome, peak, simulate, timeUntil, totalAttempts } from "./simula
 
 const values = commandLine({
   command: "node --import tsx bench/reconnect/main.ts",
-  summary: "Simulates how 10,000 clients come back to a server that restarts.",
-  options: { write: flag("put the plot into docs/guides") },
+  summary: "Simulates how 10,000 clients reconnect to a restarted server.",
+  options: { write: flag("write the plot to docs/guides") },
 });
 
 const outcomes: Outcome[] = [];
-console.log("| clients | attempts in the worst 100 ms | in the worst second | in all | half are back | 99% are back |");
+console.log(
+  "| clients | attempts in the worst 100 ms | in the worst second | in total | 50% reconnected | 99% reconnected |",
+);
 console.log("| --- | --: | --: | --: | --: | --: |");
 for (const scenario of SCENARIOS) {
   const outcome = await simulate(scenario);

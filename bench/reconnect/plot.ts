@@ -1,7 +1,7 @@
 import { BIN, type Outcome, peak } from "./simulation.ts";
 
 const WIDTH = 760;
-const PANEL = 150; // px: height of one scenario, heading and axis included
+const PANEL = 150; // px; height of one scenario, with heading and axis
 const LEFT = 64;
 const RIGHT = 48;
 const FONT = 'font-family="system-ui, sans-serif" font-size="12"';
@@ -9,14 +9,17 @@ const BARS = "#c2410c";
 const LINE = "#2563eb";
 const GREY = "#6b7280";
 
-/** One panel for each outcome: attempts per bin as bars, each on its own scale, and the share of clients that are connected as a line. */
+/**
+ * Draws one panel for each outcome: attempts per bin as bars, each with its own scale, and the
+ * share of connected clients as a line.
+ */
 export function plot(outcomes: readonly Outcome[]): string {
   const height = outcomes.length * PANEL + 40;
   const parts = outcomes.flatMap((outcome, at) => panel(outcome, at * PANEL + 24));
   const legend = [
     text(LEFT, height - 8, `bars: attempts in each ${BIN} ms`, `fill="${BARS}"`),
-    text(LEFT + 230, height - 8, "line: clients that are connected", `fill="${LINE}"`),
-    text(WIDTH - RIGHT, height - 8, "seconds since the server went", `fill="${GREY}" text-anchor="end"`),
+    text(LEFT + 230, height - 8, "line: connected clients", `fill="${LINE}"`),
+    text(WIDTH - RIGHT, height - 8, "seconds since the server stopped", `fill="${GREY}" text-anchor="end"`),
   ];
   const head = `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}" ${FONT}>`;
   return [head, `<rect width="100%" height="100%" fill="#fff"/>`, ...parts, ...legend, "</svg>", ""].join("\n");

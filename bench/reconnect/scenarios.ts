@@ -1,6 +1,9 @@
 import type { Scenario } from "./simulation.ts";
 
-/** 10,000 clients of a server that is away for 5 seconds, and can then do 1,000 handshakes in a second. */
+/**
+ * 10,000 clients of a server that is away for 5 seconds and then accepts 1,000 handshakes per
+ * second.
+ */
 const BASE: Omit<Scenario, "name"> = {
   clients: 10_000,
   closeCode: 1006,
@@ -14,11 +17,11 @@ const BASE: Omit<Scenario, "name"> = {
   length: 60_000,
 };
 
-/** The habits of clients that come in waves, and the same server with the clients of this package. */
+/** Clients that reconnect in waves, and the same server with clients of this package. */
 export const SCENARIOS: readonly Scenario[] = [
   {
     ...BASE,
-    name: "every second, as many scripts do it; 503 without Retry-After",
+    name: "every second, as in many scripts; 503 without Retry-After",
     client: { backoff: { initialDelay: 1_000, maxDelay: 1_000 } },
     jitter: false,
     retryAfter: undefined,

@@ -12,43 +12,43 @@ import { seededRandom } from "tungstate/testing";
 import { SimulationClock } from "./clock.ts";
 import { SimulatedConnection } from "./connection.ts";
 
-/** What happens to the server, and how its clients behave. */
+/** The behaviour of the server and of its clients. */
 export interface Scenario {
   readonly name: string;
   readonly clients: number;
-  /** What its clients hear of the end: a crash is 1006. */
+  /** Close code that the clients receive; a crash is 1006. */
   readonly closeCode: number;
-  /** ms that it is away */
+  /** Downtime in ms. */
   readonly downFor: number;
-  /** Handshakes that it can do in a second, TLS included. */
+  /** Handshakes per second, TLS included. */
   readonly handshakesPerSecond: number;
-  /** Handshakes that may wait; whoever comes then gets 503, as of a WebSocketServer. */
+  /** Maximum number of queued handshakes; further ones get 503, as from a WebSocketServer. */
   readonly maxHandshakes: number;
   /** Seconds in the Retry-After of that 503; undefined for none. */
   readonly retryAfter: number | undefined;
   readonly client: Pick<ReconnectOptions, "backoff">;
-  /** False: each client waits for the longest time there may be, so all of them for the same. */
+  /** If false, each client uses the maximum delay, so all use the same. */
   readonly jitter: boolean;
   readonly seed: number;
-  /** ms to look at, from the moment at which the server goes */
+  /** Duration of the simulation in ms, from the moment at which the server stops. */
   readonly length: number;
 }
 
-/** What was seen, in bins of BIN ms. */
+/** The outcome, in bins of BIN ms. */
 export interface Outcome {
   readonly scenario: Scenario;
-  /** Attempts that were made. */
+  /** Connection attempts. */
   readonly attempts: readonly number[];
-  /** Clients that are connected at the end of the bin. */
+  /** Connected clients at the end of the bin. */
   readonly connected: readonly number[];
   readonly refused: number;
   readonly turnedAway: number;
 }
 
 export const BIN = 100; // ms
-const STABLE = 60_000; // ms that all have been connected before
+const STABLE = 60_000; // ms of open connections before the server stops
 
-/** One server on virtual time: each handshake takes its turn. */
+/** A server on virtual time that processes one handshake after the other. */
 class SimulatedServer {
   up = true;
   refused = 0;
@@ -94,7 +94,7 @@ class SimulatedServer {
     return connection;
   }
 
-  /** All connections end at once. */
+  /** Closes all connections at once. */
   stop(info: CloseInfo): void {
     this.up = false;
     for (const connection of this.connections) connection.end(info);
@@ -102,11 +102,14 @@ class SimulatedServer {
   }
 }
 
-// one for all: what a stack trace costs is not what is looked at
+// one shared error: the cost of stack traces is not measured
 const REFUSED = new ConnectError("REFUSED");
 const LOST = protocolError("CONNECTION_LOST");
 
-/** Runs real clients of this package, `reconnecting` as it is, with everything below it simulated: time, network, server. */
+/**
+ * Runs real clients of this package: `reconnecting` unchanged, over a simulated clock, network and
+ * server.
+ */
 export async function simulate(scenario: Scenario): Promise<Outcome> {
   const { clients, downFor, closeCode, length, jitter, seed } = scenario;
   const clock = new SimulationClock();
@@ -144,7 +147,7 @@ export async function simulate(scenario: Scenario): Promise<Outcome> {
   return { scenario, attempts, connected, refused: server.refused, turnedAway: server.turnedAway };
 }
 
-/** The most attempts within any `ms` ms. */
+/** Returns the maximum number of attempts within any `ms` ms. */
 export function peak({ attempts }: Outcome, ms: number): number {
   const width = Math.max(1, Math.round(ms / BIN));
   let most = 0;
@@ -156,7 +159,7 @@ export function peak({ attempts }: Outcome, ms: number): number {
   return most;
 }
 
-/** ms until so many of all clients are connected again; Infinity if they are not. */
+/** Returns the ms until that share of clients is connected again, or Infinity. */
 export function timeUntil({ connected, scenario }: Outcome, share: number): number {
   const bin = connected.findIndex((count) => count >= share * scenario.clients);
   return bin < 0 ? Infinity : (bin + 1) * BIN;

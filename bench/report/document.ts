@@ -5,14 +5,14 @@ import { PLOTS, type PlotName, WORKERS_WORK } from "../rows.ts";
 import { machineText } from "../runner/machine.ts";
 import type { BenchRun } from "../runner/run.ts";
 import { barPlot, growthPlot } from "./svg.ts";
-import { figuresTable, latencyTable, ratioTable, spreadTable } from "./tables.ts";
+import { metricsTable, latencyTable, ratioTable, spreadTable } from "./tables.ts";
 import type { Results } from "./results.ts";
 import { workersTable } from "./workers.ts";
 
 const DOCS = fileURLToPath(new URL("../../docs/", import.meta.url));
 const DOCUMENT = join(DOCS, "performance.md");
 
-/** What was measured, on what, and how: the same for the terminal and the docs. */
+/** What was measured, on which machine, and how, for the terminal and the docs. */
 export function formatReport({ results, notes }: BenchRun, command: string): string {
   const versions = [...results.titles.values()].join("; ");
   const failed = results.failures().map(({ row, peer, reason }) => `- ${peer}, ${row.name}: ${reason}`);
@@ -28,15 +28,17 @@ export function formatReport({ results, notes }: BenchRun, command: string): str
   return paragraphs.join("\n\n");
 }
 
-/** Each row, the servers side by side. */
+/** Returns a table with a row for each measurement and a column for each server. */
 function compared(results: Results): readonly string[] {
   const marked = results.rows.some((row) => results.peers.some((peer) => results.isLoadBound(row, peer)));
   const ratios = ratioTable(results);
   const latencies = latencyTable(results);
   return [
-    "Messages/s or what the row says, server CPU for each message, and for compressed ones their size on the wire:",
-    figuresTable(results),
-    ...(marked ? ["\\* the load generator was busy all the time, the server was not: there was more in it."] : []),
+    "Messages/s or the unit of the row, server CPU for each message, and for compressed messages their size on the wire:",
+    metricsTable(results),
+    ...(marked
+      ? ["\\* the load generator was busy all the time and the server was not: the server could do more."]
+      : []),
     ...(ratios === ""
       ? []
       : ["Tungstate divided by each peer; messages/s, then messages per second of server CPU:", ratios]),
@@ -46,7 +48,7 @@ function compared(results: Results): readonly string[] {
   ];
 }
 
-/** Replaces the figures in docs/performance.md that were measured, and the plots beside it; all else in it stays. */
+/** Replaces the measured parts of docs/performance.md and the plots beside it. */
 export function writeDocument(run: BenchRun, command: string): readonly string[] {
   mkdirSync(DOCS, { recursive: true });
   const written = [DOCUMENT];
@@ -69,7 +71,7 @@ export function writeDocument(run: BenchRun, command: string): readonly string[]
     const plots = (Object.keys(PLOTS) as PlotName[]).flatMap((name) =>
       plot(`performance-${name}.svg`, growthPlot(results, name), PLOTS[name].title),
     );
-    text = replaceBlock(text, "growth", [`\`${command}\``, ...plots, figuresTable(results)]);
+    text = replaceBlock(text, "growth", [`\`${command}\``, ...plots, metricsTable(results)]);
   }
   const workers = run.results.rows.filter((row) => row.workers !== undefined);
   if (workers.length > 0) {
@@ -80,7 +82,7 @@ export function writeDocument(run: BenchRun, command: string): readonly string[]
   return written;
 }
 
-/** Replaces one part of docs/performance.md, or adds it at the end. Returns the page's file. */
+/** Replaces one part of docs/performance.md, or appends it. Returns the path of the page. */
 export function writeBlock(name: string, command: string, paragraphs: readonly string[]): string {
   const text = existsSync(DOCUMENT) ? readFileSync(DOCUMENT, "utf8") : "# Performance\n";
   writeFileSync(DOCUMENT, replaceBlock(text, name, paragraphs, command));

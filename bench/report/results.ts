@@ -1,15 +1,15 @@
 import type { Sample } from "../runner/measure.ts";
 import type { PeerName } from "../runner/peers.ts";
-import type { Figure, Floor, Row } from "../rows.ts";
+import type { Metric, Floor, Row } from "../rows.ts";
 import { median, spread, type Spread } from "./statistics.ts";
 
-/** All samples of a run. A server that could not do a row has its reason instead. */
+/** All samples of a run. A server that could not do a row has the reason instead. */
 export class Results {
   readonly rows: readonly Row[];
   readonly peers: readonly PeerName[];
-  /** What each server calls itself. */
+  /** The name that each server reports. */
   readonly titles = new Map<PeerName, string>();
-  /** Peers that are not there, and why. */
+  /** Peers that are not available, and why. */
   readonly absent = new Map<PeerName, string>();
   private readonly samples = new Map<string, (Sample | undefined)[]>();
   private readonly reasons = new Map<string, string>();
@@ -19,7 +19,7 @@ export class Results {
     this.peers = peers;
   }
 
-  /** The same run, seen through some of its rows. */
+  /** Returns the same run, limited to some rows. */
   within(rows: readonly Row[]): Results {
     const part = new Results(rows, this.peers);
     for (const [peer, title] of this.titles) part.titles.set(peer, title);
@@ -57,22 +57,25 @@ export class Results {
     return (this.samples.get(`${row.name} ${peer}`) ?? []).filter((sample) => sample !== undefined);
   }
 
-  figure(row: Row, peer: PeerName, figure: Figure): Spread | undefined {
-    return spread(this.of(row, peer).flatMap((sample) => sample[figure] ?? []));
+  metric(row: Row, peer: PeerName, metric: Metric): Spread | undefined {
+    return spread(this.of(row, peer).flatMap((sample) => sample[metric] ?? []));
   }
 
-  /** Median over the rounds of one peer's figure divided by another's in the same round, when the machine was in the same mood. */
-  ratio(row: Row, peer: PeerName, other: PeerName, figure: Figure): number | undefined {
+  /**
+   * Returns the median over the rounds of one peer's value divided by another's in the same round,
+   * under the same conditions of the machine.
+   */
+  ratio(row: Row, peer: PeerName, other: PeerName, metric: Metric): number | undefined {
     const ours = this.samples.get(`${row.name} ${peer}`) ?? [];
     const theirs = this.samples.get(`${row.name} ${other}`) ?? [];
     const ratios = ours.flatMap((sample, round) => {
-      const [above, below] = [sample?.[figure], theirs[round]?.[figure]];
+      const [above, below] = [sample?.[metric], theirs[round]?.[metric]];
       return above === undefined || below === undefined || below === 0 ? [] : above / below;
     });
     return ratios.length === 0 ? undefined : median(ratios);
   }
 
-  /** What one peer did in two rows, round by round. */
+  /** Returns the samples of one peer in two rows, round by round. */
   pairs(row: Row, other: Row, peer: PeerName): readonly (readonly [Sample, Sample])[] {
     const others = this.samples.get(`${other.name} ${peer}`) ?? [];
     return (this.samples.get(`${row.name} ${peer}`) ?? []).flatMap((sample, round) => {
@@ -81,7 +84,7 @@ export class Results {
     });
   }
 
-  /** Every sample, for other programs. */
+  /** Returns every sample as JSON. */
   toJson(): string {
     const samples = [...this.samples].map(([key, list]) => ({
       row: key.split(" ")[0],
@@ -91,7 +94,10 @@ export class Results {
     return `${JSON.stringify({ servers: Object.fromEntries(this.titles), samples }, undefined, 1)}\n`;
   }
 
-  /** Whether the load generator may have been what held the row back: it was busy all the time, and the server was not. */
+  /**
+   * Returns whether the load generator may have limited the row: it was busy all the time, and the
+   * server was not.
+   */
   isLoadBound(row: Row, peer: PeerName): boolean {
     const samples = this.of(row, peer);
     if (samples.length === 0) return false;

@@ -29,7 +29,10 @@ function round(value: number): number {
   return Math.round(value * 10) / 10;
 }
 
-/** Each row's servers as bars: server CPU per message where there is one (shorter is better), else the row's figure. */
+/**
+ * Draws each row's servers as bars: server CPU per message if measured (shorter is better),
+ * otherwise the value of the row.
+ */
 export function barPlot(results: Results): string {
   const peers = results.peers.filter((peer) => !results.absent.has(peer));
   const rows = results.rows.filter((row) => row.point === undefined);
@@ -39,8 +42,8 @@ export function barPlot(results: Results): string {
   ];
   let y = 52;
   for (const row of rows) {
-    const figure = row.figure === "kb" ? "kb" : "cpuUs";
-    const values = peers.map((peer) => ({ peer, value: results.figure(row, peer, figure)?.median }));
+    const metric = row.metric === "kb" ? "kb" : "cpuUs";
+    const values = peers.map((peer) => ({ peer, value: results.metric(row, peer, metric)?.median }));
     const longest = Math.max(...values.map(({ value }) => value ?? 0));
     if (!(longest > 0)) continue;
     parts.push(text(left, y, row.title));
@@ -60,14 +63,14 @@ export function barPlot(results: Results): string {
   return svg(barLeft + barWidth + 80, y, parts);
 }
 
-/** How the cost of a message grows: one line for each server, both axes logarithmic. */
+/** Draws the cost of a message by size: one line for each server, both axes logarithmic. */
 export function growthPlot(results: Results, plot: PlotName): string | undefined {
   const peers = results.peers.filter((peer) => !results.absent.has(peer));
   const rows = results.rows.filter((row) => row.point?.plot === plot);
   const lines = peers.map((peer) => ({
     peer,
     points: rows.flatMap((row) => {
-      const value = results.figure(row, peer, "cpuUs")?.median;
+      const value = results.metric(row, peer, "cpuUs")?.median;
       return value === undefined || row.point === undefined || value <= 0 ? [] : { x: row.point.x, y: value };
     }),
   }));
@@ -103,7 +106,8 @@ export function growthPlot(results: Results, plot: PlotName): string | undefined
   });
   let above = -Infinity;
   for (const end of ends.toSorted((a, b) => a.y - b.y)) {
-    above = Math.max(end.y + 4, above + 14); // labels one under another where lines end together
+    // avoid overlapping labels where lines end at similar values
+    above = Math.max(end.y + 4, above + 14);
     parts.push(text(end.x + 8, above, PEER_TITLES[end.peer], `fill="${COLORS[end.peer]}"`));
   }
   for (const { peer, points } of lines) {

@@ -1,9 +1,12 @@
 import { PEER_TITLES, type PeerName } from "../runner/peers.ts";
-import type { Figure, Row } from "../rows.ts";
+import type { Metric, Row } from "../rows.ts";
 import { floorText, isMet, type Results } from "./results.ts";
 import { median, spread } from "./statistics.ts";
 
-/** A table as Markdown, padded, so that it reads as well in a terminal. The first column is left-aligned, the others right. */
+/**
+ * Formats a Markdown table, padded so that it is also readable in a terminal. The first column is
+ * left-aligned, the others right-aligned.
+ */
 export function formatTable(head: readonly string[], body: readonly (readonly string[])[]): string {
   const widths = head.map((cell, column) =>
     Math.max(3, cell.length, ...body.map((cells) => cells[column]?.length ?? 0)),
@@ -35,37 +38,37 @@ function presentPeers(results: Results): readonly PeerName[] {
   return results.peers.filter((peer) => !results.absent.has(peer));
 }
 
-/** Median of each figure, and between which values it lay. */
-export function figuresTable(results: Results): string {
+/** The median of each value, with the lowest and highest one. */
+export function metricsTable(results: Results): string {
   const peers = presentPeers(results);
-  const body = results.rows.map((row) => [row.title, ...peers.map((peer) => figureCell(results, row, peer))]);
+  const body = results.rows.map((row) => [row.title, ...peers.map((peer) => metricCell(results, row, peer))]);
   return formatTable(["", ...peers.map((peer) => PEER_TITLES[peer])], body);
 }
 
-const UNITS: Readonly<Record<Figure, string>> = { rate: "", cpuUs: " us", ms: " ms", kb: " KB", p99Us: " us p99" };
+const UNITS: Readonly<Record<Metric, string>> = { rate: "", cpuUs: " us", ms: " ms", kb: " KB", p99Us: " us p99" };
 
-function figureCell(results: Results, row: Row, peer: PeerName): string {
+function metricCell(results: Results, row: Row, peer: PeerName): string {
   if (results.failure(row, peer) !== undefined) return "-";
   const mark = results.isLoadBound(row, peer) ? "*" : "";
-  const main: Figure = row.figure === "cpuUs" ? "rate" : row.figure;
-  const value = results.figure(row, peer, main);
-  const cpu = results.figure(row, peer, "cpuUs");
+  const main: Metric = row.metric === "cpuUs" ? "rate" : row.metric;
+  const value = results.metric(row, peer, main);
+  const cpu = results.metric(row, peer, "cpuUs");
   if (value === undefined) return "";
   const unit = UNITS[main];
   const text = `${short(value.median)}${unit}${mark}${cpu === undefined ? "" : `, ${short(cpu.median)} us`}`;
-  // how small a server makes a message is what it pays for with its time
+  // a smaller message costs the server more time
   const bytes =
     row.deflate === true ? spread(results.of(row, peer).flatMap((sample) => sample.wireBytes ?? [])) : undefined;
   return bytes === undefined ? text : `${text}, ${short(bytes.median)} B`;
 }
 
-/** Lowest and highest of all rounds. */
+/** The lowest and highest of all rounds. */
 export function spreadTable(results: Results): string {
   const peers = presentPeers(results);
   const body = results.rows.map((row) => [
     row.title,
     ...peers.map((peer) => {
-      const value = results.figure(row, peer, row.figure);
+      const value = results.metric(row, peer, row.metric);
       return value === undefined ? "" : `${short(value.min)} - ${short(value.max)}`;
     }),
   ]);
@@ -73,8 +76,9 @@ export function spreadTable(results: Results): string {
 }
 
 /**
- * Ours against each peer: the row's figure, then, for messages/s, the same by messages per second of server CPU, which holds where other
- * programs take part of the cores. Empty where we were not measured.
+ * Tungstate against each peer: the value of the row and, for messages/s, messages per second of
+ * server CPU, which is valid even if other programs use the cores. Empty if Tungstate was not
+ * measured.
  */
 export function ratioTable(results: Results): string {
   const peers = presentPeers(results).filter((peer) => peer !== "tungstate");
@@ -88,14 +92,14 @@ export function ratioTable(results: Results): string {
       met === undefined ? "" : met ? "yes" : "no",
     ];
   });
-  return formatTable(["", ...peers.map((peer) => `/ ${PEER_TITLES[peer]}`), "to reach", "met"], body);
+  return formatTable(["", ...peers.map((peer) => `/ ${PEER_TITLES[peer]}`), "target", "met"], body);
 }
 
 function ratioCell(results: Results, row: Row, peer: PeerName): string {
-  const ratio = results.ratio(row, "tungstate", peer, row.figure);
+  const ratio = results.ratio(row, "tungstate", peer, row.metric);
   if (ratio === undefined) return "";
   const cpu = results.ratio(row, peer, "tungstate", "cpuUs");
-  return row.figure === "rate" && cpu !== undefined ? `${digits(ratio)} / ${digits(cpu)}` : digits(ratio);
+  return row.metric === "rate" && cpu !== undefined ? `${digits(ratio)} / ${digits(cpu)}` : digits(ratio);
 }
 
 function wanted(row: Row): string {
@@ -105,18 +109,18 @@ function wanted(row: Row): string {
     .join(", ");
 }
 
-/** Whether all floors of a row that could be measured are met; undefined if none could. */
+/** Returns whether all measured floors of a row are met, or undefined if none was measured. */
 function floorsMet(results: Results, row: Row): boolean | undefined {
   let met: boolean | undefined;
   for (const peer of presentPeers(results)) {
     const floor = row.floors?.[peer];
-    const ratio = results.ratio(row, "tungstate", peer, row.figure);
+    const ratio = results.ratio(row, "tungstate", peer, row.metric);
     if (floor !== undefined && ratio !== undefined) met = (met ?? true) && isMet(ratio, floor);
   }
   return met;
 }
 
-/** From a message's first byte being written to its last being read back, in microseconds. */
+/** Latency from writing a message's first byte to reading its last, in microseconds. */
 export function latencyTable(results: Results): string {
   const peers = presentPeers(results);
   const rows = results.rows.filter((row) =>

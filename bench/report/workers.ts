@@ -18,7 +18,7 @@ const HEAD = [
   "of the ideal",
 ];
 
-/** Each server with one worker and more. */
+/** Each server with one worker and with more. */
 export function workersTable(results: Results, cores = availableParallelism()): string {
   const one = results.rows.find((row) => row.workers === 1);
   const body = results.peers.flatMap((peer) =>
@@ -30,8 +30,8 @@ export function workersTable(results: Results, cores = availableParallelism()): 
 function line(results: Results, row: Row, peer: PeerName, one: Row | undefined, cores: number): readonly string[] {
   const { workers = 1 } = row;
   const samples = results.of(row, peer);
-  const of = (figure: (sample: Sample) => number | undefined, unit = ""): string => {
-    const values = samples.flatMap((sample) => figure(sample) ?? []);
+  const of = (metric: (sample: Sample) => number | undefined, unit = ""): string => {
+    const values = samples.flatMap((sample) => metric(sample) ?? []);
     return values.length === 0 ? "" : `${short(median(values))}${unit}`;
   };
   return [
@@ -70,15 +70,17 @@ function growth(pairs: readonly (readonly [Sample, Sample])[], workers: number, 
   ];
 }
 
-/** The load's own CPU time for each message. */
+/** The load generator's CPU time for each message. */
 function loadUs({ loadBusy, rate }: Sample): number | undefined {
   return loadBusy === undefined || rate === undefined ? undefined : (1e6 * loadBusy) / rate;
 }
 
 /**
- * How many times the messages of one worker there can be at most, where a message takes the server as much CPU as it takes one worker alone, and
- * the load what it took: as many as there are workers; as fit into all cores, the load's part of them included; as the load, which is one
- * thread, can make. `serverBusy` is how many cores one worker had: 1 is its due, and one that works in threads has more.
+ * How many times the messages of one worker there can be at most, where a message takes the server
+ * as much CPU as it takes one worker alone, and the load what it took: as many as there are
+ * workers; as fit into all cores, the load's part of them included; as the load, which is one
+ * thread, can make. `serverBusy` is how many cores one worker had: 1 is its due, and one that works
+ * in threads has more.
  */
 export function idealRatio(given: {
   readonly workers: number;
@@ -88,6 +90,7 @@ export function idealRatio(given: {
   readonly loadUs: number;
 }): number {
   const { workers, cores, serverUs, serverBusy, loadUs } = given;
-  const most = Math.min((cores * serverUs) / (serverUs + loadUs), serverUs / loadUs); // cores for the server
+  // cores for the server
+  const most = Math.min((cores * serverUs) / (serverUs + loadUs), serverUs / loadUs);
   return Math.min(workers, most / Math.max(1, serverBusy));
 }

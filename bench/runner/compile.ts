@@ -3,8 +3,8 @@ import { mkdirSync, renameSync, writeFileSync } from "node:fs";
 import process from "node:process";
 
 /**
- * Compiles scripts to plain programs in a folder, `x.ts` to `x.mjs`: what is measured has no loader's memory in it, and no function that a
- * loader wrapped. Packages stay what they are.
+ * Compiles scripts to programs in a folder, `x.ts` to `x.mjs`, so that measurements include no
+ * loader's memory or wrapped functions. Packages are not bundled.
  */
 export async function compileScripts(sources: readonly string[], folder: string): Promise<void> {
   const { outputFiles } = await build({
@@ -21,7 +21,7 @@ export async function compileScripts(sources: readonly string[], folder: string)
   });
   mkdirSync(folder, { recursive: true });
   for (const { path, contents } of outputFiles) {
-    // who runs it meanwhile finds a whole program
+    // written elsewhere and renamed, so that a concurrent run never sees a partial program
     const made = `${path}.${process.pid}`;
     writeFileSync(made, contents);
     renameSync(made, path);

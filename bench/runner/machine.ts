@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { availableParallelism, cpus, release, totalmem } from "node:os";
 import process from "node:process";
 
-/** Where servers and load run: words that go before their commands. Empty where they can't be pinned. */
+/** Command prefixes that pin servers and load generator. Empty if pinning is not possible. */
 export interface Pinning {
   readonly server: readonly string[];
   readonly load: readonly string[];
@@ -15,9 +15,10 @@ export function pinning(): Pinning {
   const [first, ...others] = cores;
   if (first === undefined || others.length === 0)
     return { server: [], load: [], text: "one core for both, not pinned" };
-  if (!succeeds("taskset", ["--version"])) return { server: [], load: [], text: "not pinned: there is no taskset" };
+  if (!succeeds("taskset", ["--version"]))
+    return { server: [], load: [], text: "not pinned: taskset is not available" };
   const siblings = listOf(read(`/sys/devices/system/cpu/cpu${first}/topology/thread_siblings_list`));
-  // The other thread of the same core would share its caches and its units.
+  // The sibling thread of the same core would share its caches and units.
   const other = others.find((core) => !siblings.includes(core)) ?? others[0] ?? first;
   const text = `server pinned to core ${first}, load to core ${other}`;
   return { server: ["taskset", "-c", String(first)], load: ["taskset", "-c", String(other)], text };
@@ -40,7 +41,7 @@ function listOf(text: string): readonly number[] {
     });
 }
 
-/** One line on what this was measured on. */
+/** Describes the machine in one line. */
 export function machineText(): string {
   const model = cpus()[0]?.model.trim() ?? "";
   const gib = Math.round(totalmem() / 2 ** 30);
@@ -48,23 +49,23 @@ export function machineText(): string {
   return `${availableParallelism()} cores (${name}), ${gib} GiB, ${process.platform} ${release()}, Node ${process.version}`;
 }
 
-/** Resident memory of a process in KiB. */
+/** Returns the resident memory of a process in KiB. */
 export function residentKb(pid: number): number {
   const [, kb] = /^VmRSS:\s+(\d+) kB/m.exec(read(`/proc/${pid}/status`)) ?? [];
   if (kb === undefined) throw new Error(`no VmRSS for process ${pid}`);
   return Number(kb);
 }
 
-const SPARE_FILES = 200; // what a process has open besides connections
+const EXTRA_FILES = 200; // open files of a process besides connections
 const RAISED_FILES = ["prlimit", "--nofile=65536:65536"];
 
-/** How many connections a process can have, and the words in front of a command that allow it so many. */
+/** Returns the maximum number of connections of a process, and a command prefix that permits it. */
 export function connectionLimit(): { readonly connections: number; readonly prefix: readonly string[] } {
   const [, soft = "0", hard = "0"] = /^Max open files\s+(\d+)\s+(\d+)/m.exec(read("/proc/self/limits")) ?? [];
   const [command = "", ...args] = RAISED_FILES;
-  if (succeeds(command, [...args, "true"])) return { connections: 65_536 - SPARE_FILES, prefix: RAISED_FILES };
-  // Node raises its own soft limit to the hard one, and so does the load generator.
-  return { connections: (Number(hard) || Number(soft)) - SPARE_FILES, prefix: [] };
+  if (succeeds(command, [...args, "true"])) return { connections: 65_536 - EXTRA_FILES, prefix: RAISED_FILES };
+  // Node and the load generator raise their soft limit to the hard one.
+  return { connections: (Number(hard) || Number(soft)) - EXTRA_FILES, prefix: [] };
 }
 
 function succeeds(command: string, args: readonly string[]): boolean {

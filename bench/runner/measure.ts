@@ -5,7 +5,7 @@ import { median } from "../report/statistics.ts";
 import { residentKb } from "./machine.ts";
 import type { ServerProcess } from "./server.ts";
 
-/** One row, one server, one round. Figures that the row does not have are undefined. */
+/** One sample: a row, a server, a round. Values that the row does not have are undefined. */
 export interface Sample {
   readonly rate?: number;
   readonly cpuUs?: number;
@@ -14,7 +14,7 @@ export interface Sample {
   readonly p99Us?: number;
   readonly latencyUs?: Latency;
   readonly wireBytes?: number;
-  /** Shares of a core. */
+  /** CPU use in cores. */
   readonly serverBusy?: number;
   readonly loadBusy?: number;
   readonly othersBusy?: number;
@@ -23,11 +23,11 @@ export interface Sample {
 export interface Timing {
   readonly seconds: number;
   readonly warmup: number;
-  /** For what is given by a count: a fraction of it, and less waiting. */
+  /** Reduces rows with a fixed count to a fraction of it, with less waiting. */
   readonly scale: number;
 }
 
-/** Rejects where the server does not do the work: a reply that is not what was sent, none at all, none compared. */
+/** Rejects if the server does not do the work: a wrong reply, no reply, or none compared. */
 export async function measure(row: Row, server: ServerProcess, load: LoadCommand, timing: Timing): Promise<Sample> {
   const { seconds, warmup } = timing;
   const options: LoadOptions = {
@@ -52,7 +52,7 @@ export async function measure(row: Row, server: ServerProcess, load: LoadCommand
   return { rate, cpuUs, p99Us: latencyUs.p99, latencyUs, wireBytes, serverBusy, loadBusy, ...others };
 }
 
-// Resident memory now and with more connections: what the process has without any falls out.
+// Resident memory now and with more connections; the difference excludes the process itself.
 async function measureIdle(
   { from, to }: { readonly from: number; readonly to: number },
   { mode: _, ...options }: LoadOptions,

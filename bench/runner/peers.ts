@@ -15,7 +15,10 @@ export interface Peer {
   readonly command: readonly string[];
 }
 
-/** How to start a peer; with `workers`, so many of it by node:cluster. Undefined for one that is not for node:cluster. */
+/**
+ * Returns how to start a peer; with `workers`, that many with node:cluster. Undefined if the peer
+ * does not support node:cluster.
+ */
 export function commandOf({ name, command }: Peer, workers?: number): readonly string[] | undefined {
   if (workers === undefined) return command;
   const [node, script] = command;
@@ -33,7 +36,10 @@ export const PEER_TITLES: Readonly<Record<PeerName, string>> = {
 
 const SERVERS = fileURLToPath(new URL("../servers/", import.meta.url));
 
-/** How to start each peer; a string says why one is not there. `node` runs those that are Node's. */
+/**
+ * Returns how to start each peer, or why it is not available. `node` runs the peers written for
+ * Node.
+ */
 export async function preparePeers(
   names: readonly PeerName[],
   node: string,

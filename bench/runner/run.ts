@@ -17,9 +17,9 @@ export interface BenchOptions {
   readonly peers: readonly PeerName[];
   readonly rounds: number;
   readonly timing: Timing;
-  /** The Node that runs the servers written for it. */
+  /** The Node.js binary that runs the servers written for it. */
   readonly node?: string;
-  /** Told what happens, line by line. */
+  /** Receives progress messages. */
   readonly log?: (line: string) => void;
 }
 
@@ -29,7 +29,10 @@ export interface BenchRun {
   readonly notes: readonly string[];
 }
 
-/** Each round: each row: each server in turn, fresh, the first one of a round another each time. */
+/**
+ * Runs each row with each server in each round. Servers are restarted for each row, and their order
+ * rotates.
+ */
 export async function runBench(options: BenchOptions): Promise<BenchRun> {
   const { rounds, log = () => {}, node = process.execPath } = options;
   const program = await buildLoad();
@@ -37,12 +40,14 @@ export async function runBench(options: BenchOptions): Promise<BenchRun> {
   const { connections, prefix } = connectionLimit();
   const notes = [
     ...(options.rows.some((row) => row.workers === undefined) ? [cores.text] : []),
-    ...(options.rows.some((row) => row.workers !== undefined) ? ["workers and their load are not pinned"] : []),
+    ...(options.rows.some((row) => row.workers !== undefined)
+      ? ["workers and their load generator are not pinned"]
+      : []),
     `load average before it ${loadavg()[0]?.toFixed(2)}`,
   ];
   const rows = options.rows.filter((row) => {
     const reason = reasonToSkip(row, program, connections);
-    if (reason !== undefined) notes.push(`left out: ${row.title}: ${reason}`);
+    if (reason !== undefined) notes.push(`skipped: ${row.title}: ${reason}`);
     return reason === undefined;
   });
   const results = new Results(rows, options.peers);
@@ -51,7 +56,7 @@ export async function runBench(options: BenchOptions): Promise<BenchRun> {
     if (typeof peer === "string") results.absent.set(name, peer);
     else await probe(peer, cores.server, results, peers);
   }
-  for (const [name, reason] of results.absent) notes.push(`not there: ${name}: ${reason}`);
+  for (const [name, reason] of results.absent) notes.push(`not available: ${name}: ${reason}`);
   for (const note of notes) log(note);
   const present = [...peers.values()];
   for (let round = 0; round < rounds; round++) {
@@ -61,7 +66,8 @@ export async function runBench(options: BenchOptions): Promise<BenchRun> {
       const turned = present.map((_, index) => present[(index + round) % present.length]);
       for (const peer of turned) {
         if (peer === undefined || results.failure(row, peer.name) !== undefined) continue;
-        if (peer.name === "c" && (row.tls === true || row.deflate === true)) continue; // it does neither
+        // supports neither
+        if (peer.name === "c" && (row.tls === true || row.deflate === true)) continue;
         const command = commandOf(peer, row.workers);
         if (command === undefined) continue;
         try {
@@ -83,7 +89,7 @@ export async function runBench(options: BenchOptions): Promise<BenchRun> {
   return { results, notes };
 }
 
-// Starts it once to see whether it does, and what it is.
+// Starts it once to check that it runs and to read its name.
 async function probe(peer: Peer, pin: readonly string[], results: Results, peers: Map<PeerName, Peer>): Promise<void> {
   try {
     const server = await startServer([...pin, ...peer.command]);
@@ -101,11 +107,12 @@ function connectionsOf(row: Row): number {
 
 function reasonToSkip(row: Row, program: LoadProgram, most: number): string | undefined {
   if (row.deflate === true && !program.hasDeflate)
-    return "zlib's headers were not there to compile the load generator with";
-  if (row.tls === true && !program.hasTls) return "OpenSSL's headers were not there to compile the load generator with";
+    return "the load generator was compiled without zlib: its headers are missing";
+  if (row.tls === true && !program.hasTls)
+    return "the load generator was compiled without OpenSSL: its headers are missing";
   if (row.tls === true && certificate() === undefined)
-    return "the openssl program is not there to make a certificate with";
-  if (connectionsOf(row) > most) return `no more than ${most} connections are allowed`;
+    return "the openssl program, which makes the certificate, is missing";
+  if (connectionsOf(row) > most) return `at most ${most} connections are permitted`;
   return undefined;
 }
 
@@ -114,7 +121,7 @@ function flagsOf(row: Row): ServerFlags {
   return { deflate: row.deflate === true, ...(tls === undefined ? {} : { tls }) };
 }
 
-/** A certificate that signs itself, made once. */
+/** A self-signed certificate, created once. */
 function certificate(): { readonly key: string; readonly cert: string } | undefined {
   const [key, cert] = [join(BUILT, "tls.key"), join(BUILT, "tls.pem")];
   if (existsSync(cert)) return { key, cert };

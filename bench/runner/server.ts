@@ -4,10 +4,10 @@ import { createInterface } from "node:readline";
 
 export interface ServerProcess {
   readonly pid: number;
-  /** Its children, where it has some that serve. */
+  /** Its child processes, if they serve. */
   readonly workers: readonly number[];
   readonly port: number;
-  /** What it calls itself, with its version. */
+  /** Name and version that the server reports. */
   readonly title: string;
   stop(): Promise<void>;
 }
@@ -19,13 +19,16 @@ export interface ServerFlags {
 
 const START_TIMEOUT = 60_000; // ms
 
-// No server outlives the benchmark, however that ends.
+// Kill all servers when the benchmark ends in any way.
 const running = new Set<ChildProcess>();
 process.on("exit", () => {
   for (const child of running) child.kill("SIGKILL");
 });
 
-/** Starts a server and waits for its line. Rejects with the first line it says on stderr where it ends instead. */
+/**
+ * Starts a server and waits for its line. Rejects with its first line on stderr if it exits
+ * instead.
+ */
 export function startServer(command: readonly string[], flags: ServerFlags = {}): Promise<ServerProcess> {
   const [program = "", ...args] = command;
   const { TLS_KEY: _key, TLS_CERT: _cert, DEFLATE: _deflate, ...inherited } = process.env;
@@ -56,7 +59,7 @@ export function startServer(command: readonly string[], flags: ServerFlags = {})
     child.on("close", (code, signal) => {
       clearTimeout(timer);
       const said = errors.split("\n").find((line) => line.trim() !== "" && !line.startsWith("    at "));
-      reject(new Error(said?.trim() ?? `it ended with ${code ?? signal}`));
+      reject(new Error(said?.trim() ?? `it exited with ${code ?? signal}`));
     });
     let workers: readonly number[] = [];
     createInterface({ input: child.stdout }).on("line", (line) => {

@@ -1,9 +1,9 @@
-// Run by Bun, not by Node.
+// Run by Bun.
 import { burster, listening, MAX_MESSAGE, parseBurst, readTls, serverOptions } from "./contract.ts";
 
 interface BunSocket {
   readonly data: { readonly path: string; more?: () => void };
-  /** -1: buffered, wait for `drain`. 0: dropped. Else the bytes sent. */
+  /** -1: buffered, wait for `drain`. 0: dropped. Otherwise the number of bytes sent. */
   send(data: string | Uint8Array, compress?: boolean): number;
   subscribe(topic: string): void;
 }

@@ -1,5 +1,5 @@
-// cluster.mjs N SCRIPT: N workers by node:cluster, each of them a server of this folder as it is. Says "workers PID PID ..." before what
-// they say.
+// cluster.mjs N SCRIPT: runs a server of this folder as N workers with node:cluster. Prints
+// "workers PID PID ..." before the line of the workers.
 import cluster, { type Worker } from "node:cluster";
 import process from "node:process";
 import { createInterface } from "node:readline";

@@ -1,9 +1,9 @@
-// What every server of this benchmark is: a process of its own that listens on 127.0.0.1, prints one line
-// "listening PORT NAME AND VERSION" and has three routes.
-//   /echo       every message comes back, with its type
-//   /broadcast  every message goes to all connections, the sender's included
-//   /burst      the text "burst N S" is answered with N binary messages of S bytes "x", as fast as back pressure allows
-// Its environment says the rest: PORT (0: any), DEFLATE=1 (permessage-deflate, without context takeover), TLS_KEY and TLS_CERT (files).
+// What every server of this benchmark is: a process of its own that listens on 127.0.0.1, prints
+// one line "listening PORT NAME AND VERSION" and has three routes. /echo every message comes back,
+// with its type /broadcast every message goes to all connections, the sender's included /burst the
+// text "burst N S" is answered with N binary messages of S bytes "x", as fast as back pressure
+// allows Its environment says the rest: PORT (0: any), DEFLATE=1 (permessage-deflate, without
+// context takeover), TLS_KEY and TLS_CERT (files).
 import { readFileSync } from "node:fs";
 import process from "node:process";
 
@@ -15,7 +15,8 @@ export interface ServerOptions {
 }
 
 export const MAX_MESSAGE = 64 * 1024 * 1024; // bytes
-export const BURST_WAITING = 1024 * 1024; // bytes that a burst may have waiting where the server has no limit of its own
+// bytes of a burst that may be buffered if the server has no limit of its own
+export const BURST_WAITING = 1024 * 1024;
 
 export function serverOptions(): ServerOptions {
   const { PORT = "0", DEFLATE, TLS_KEY: key, TLS_CERT: cert } = process.env;
@@ -35,20 +36,23 @@ export function listening(port: number, name: string): void {
   process.stdout.write(`listening ${port} ${name}\n`);
 }
 
-/** The version of a package, by its manifest. */
+/** Returns the version of a package from its manifest. */
 export function versionOf(manifest: URL | string): string {
   const { version } = JSON.parse(readFileSync(manifest, "utf8")) as { version: string };
   return version;
 }
 
-/** What a burst asks for, undefined if it is no burst. */
+/** Parses a burst request. Returns undefined for other messages. */
 export function parseBurst(text: string): { count: number; payload: Uint8Array } | undefined {
   const [, count, size] = /^burst (\d{1,9}) (\d{1,6})$/.exec(text) ?? [];
   if (count === undefined) return undefined;
   return { count: Number(count), payload: new Uint8Array(Number(size)).fill(0x78) };
 }
 
-/** Calls `send` until `count` messages went or it says false: the function returned goes on from there. */
+/**
+ * Calls `send` until `count` messages were sent or it returns false. Returns a function that
+ * resumes.
+ */
 export function burster(count: number, send: () => boolean): () => void {
   let left = count;
   return () => {

@@ -5,10 +5,10 @@ import { burster, listening, MAX_MESSAGE, parseBurst, readTls, serverOptions, ve
 const { host, port, deflate, tls } = serverOptions();
 const require = createRequire(import.meta.url);
 
-// The defaults, but for the frame size that the row of 16 MiB and more needs.
+// Default options, except for the frame size that the row of 16 MiB requires.
 const server = new WebSocketServer({ maxFrameSize: MAX_MESSAGE, ...(deflate ? { compression: true } : {}) });
 
-/** Nobody reads an echo's message again. */
+/** The message of an echo is not used afterwards. */
 const DONE_WITH = { transfer: true };
 
 server.on("connection", (connection, request) => {

@@ -5,7 +5,8 @@ import { burster, listening, MAX_MESSAGE, parseBurst, serverOptions, versionOf }
 const { host, port, deflate, tls } = serverOptions();
 const require = createRequire(import.meta.url);
 
-// Where there is no binary for this Node, the package warns and goes on with ws inside: that is not what is to be measured.
+// Without a binary for this Node, the package warns and uses ws internally, which must not be
+// measured.
 console.warn = (text: string) => {
   process.stderr.write(`${text}\n`);
   process.exit(1);

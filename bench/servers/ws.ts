@@ -54,7 +54,7 @@ http.listen(port, host, 4096, () => {
 
 function nativeMasking(): string {
   try {
-    // its fallback in JavaScript has another name for the function
+    // its JavaScript fallback has a different function name
     const bufferutil = require("bufferutil") as { unmask: { name: string; toString(): string } };
     const native = bufferutil.unmask.toString().includes("[native code]");
     return native ? ` with bufferutil ${versionOf(require.resolve("bufferutil/package.json"))}` : " without bufferutil";

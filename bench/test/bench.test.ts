@@ -11,7 +11,7 @@ import { compileScripts } from "../runner/compile.ts";
 import { runBench } from "../runner/run.ts";
 import { type ServerProcess, startServer } from "../runner/server.ts";
 
-// long enough for a reply to be compared on a machine that is busy with other tests
+// long enough to compare a reply on a machine that runs other tests
 const TINY = { seconds: 0.6, warmup: 0.05, scale: 0.01 };
 
 let load: LoadCommand;
@@ -20,7 +20,7 @@ before(async () => {
   await compileScripts([fileURLToPath(new URL("support/wrong-server.ts", import.meta.url))], join(BUILT, "servers"));
 });
 
-test("measures ws in every kind of row, and says so in a report", async () => {
+test("the benchmark measures ws in every kind of row and reports it", async () => {
   const rows = selectRows("echo-1,broadcast-1k,burst,handshakes,idle,deflate-echo,echo-tls");
   const run = await runBench({ rows, peers: ["ws", "c"], rounds: 1, timing: TINY });
   const { results } = run;
@@ -29,7 +29,7 @@ test("measures ws in every kind of row, and says so in a report", async () => {
   for (const row of results.rows) {
     const [sample] = results.of(row, "ws");
     assert.ok(sample !== undefined, row.name);
-    assert.ok(Number.isFinite(sample[row.figure]), `${row.name}: ${JSON.stringify(sample)}`);
+    assert.ok(Number.isFinite(sample[row.metric]), `${row.name}: ${JSON.stringify(sample)}`);
     assert.ok((sample.cpuUs ?? 0) > 0, `${row.name}: ${JSON.stringify(sample)}`);
   }
   const report = formatReport(run, "npm run bench");
@@ -58,13 +58,13 @@ suite("the load generator", () => {
     });
   }
 
-  test("counts what each subscriber got from several senders, in order", async () => {
+  test("counts what each subscriber received from several senders, in order", async () => {
     const options: LoadOptions = { mode: "broadcast", path: "/broadcast", connections: 20, senders: 3, depth: 4 };
     const { messages, checked } = await runLoad(load, ceiling, { ...options, messages: 5000, seconds: 10, warmup: 0 });
     assert.ok(messages >= 5000 && checked > 100);
   });
 
-  test("has quantiles that fit the throughput", async () => {
+  test("reports quantiles that are consistent with the throughput", async () => {
     const options: LoadOptions = { mode: "echo", connections: 1, depth: 1, seconds: 0.2, warmup: 0 };
     const { latencyUs, perSecond } = await runLoad(load, ceiling, options);
     const { p50, p90, p99, p999, max } = latencyUs;
@@ -72,13 +72,14 @@ suite("the load generator", () => {
       [p50, p90, p99, p999, max],
       [p50, p90, p99, p999, max].toSorted((a, b) => a - b),
     );
-    // With one message at a time the mean is the inverse of the rate, and no median exceeds twice the mean.
+    // With one message at a time the mean is the inverse of the rate, and the median is at most
+    // twice the mean.
     const mean = 1e6 / perSecond;
     assert.ok(p50 <= 2 * mean * 1.02 && max >= mean * 0.9, JSON.stringify({ latencyUs, mean }));
   });
 });
 
-suite("a server that answers wrongly is caught:", () => {
+suite("the load generator detects a wrong server", () => {
   const cases: [wrong: string, message: RegExp, options?: Partial<LoadOptions>][] = [
     ["byte", /is not what was sent/],
     ["byte", /is not what was sent/, { bytes: 100_000 }],
@@ -93,7 +94,7 @@ suite("a server that answers wrongly is caught:", () => {
     });
   }
 
-  test("and the same server without a fault is not", async () => {
+  test("accepts the same server without a fault", async () => {
     const { checked } = await echoFrom("", { seconds: 0.1 });
     assert.ok(checked > 0);
   });
@@ -116,11 +117,11 @@ suite("a server that answers wrongly is caught:", () => {
   }
 });
 
-test("a server that does not start says why", async () => {
+test("a server that fails to start reports the reason", async () => {
   const command = [process.execPath, "-e", "console.error('no such thing'); process.exit(3)"];
   await assert.rejects(() => startServer(command), { message: "no such thing" });
 });
 
-test("an unknown row is refused with the names there are", () => {
+test("an unknown row is rejected with the known names", () => {
   assert.throws(() => selectRows("echo-1,nonsense"), /^Error: expected some of .*echo-1.*; got nonsense$/);
 });

@@ -14,7 +14,7 @@ import { startServer } from "../runner/server.ts";
 
 const SCALE = 0.01;
 
-suite("the benches of the hub, small", () => {
+suite("the hub benchmark runs at a small scale", () => {
   for (const name of ROW_NAMES) {
     test(name, async () => {
       const row = rowsAt(SCALE)[name];
@@ -33,16 +33,19 @@ suite("the benches of the hub, small", () => {
   }
 });
 
-suite("subscribers notice a server that", () => {
+suite("subscribers detect a server that", () => {
   const cases: [wrong: string, expected: Partial<StreamSample>][] = [
     ["", { lost: 0, doubled: 0 }],
     ["skip", { lost: 8, doubled: 0 }], // one to each of 8
     ["double", { lost: 0, doubled: 8 }],
   ];
   for (const [wrong, expected] of cases) {
-    test(wrong || "does nothing wrong", async () => {
-      const program = join(BUILT, "servers", "wrong-feed.mjs");
-      await compileScripts([fileURLToPath(new URL("support/wrong-feed.ts", import.meta.url))], join(BUILT, "servers"));
+    test(wrong || "accept a correct server", async () => {
+      const program = join(BUILT, "servers", "wrong-broadcast.mjs");
+      await compileScripts(
+        [fileURLToPath(new URL("support/wrong-broadcast.ts", import.meta.url))],
+        join(BUILT, "servers"),
+      );
       const server = await startServer(["env", `WRONG=${wrong}`, process.execPath, program]);
       try {
         const options = ["dialect=plain", "per=8", "every=5", "seconds=1", "warmup=0", `port=${server.port}`];
@@ -56,7 +59,7 @@ suite("subscribers notice a server that", () => {
   }
 });
 
-test("the rows grow with the scale, and no further than files can be opened", () => {
+test("rows grow with the scale, up to the limit of open files", () => {
   assert.equal(rowsAt(0.01).fanout.load.per, 100);
   assert.equal(rowsAt(0.1).channels.load.channels, 100);
   assert.ok(rowsAt(1000).fanout.load.per < 70_000);

@@ -1,6 +1,6 @@
-// node --import tsx bench/tls/main.ts: `--help` lists the options.
-// TLS handshakes per second and their bytes, full against resumed, through the client's `secure`. The server is node:tls in a process
-// of its own; each connection ends as soon as both sides have what they need for the next one.
+// Measures TLS handshakes per second and their bytes, full against resumed, through the client's
+// `secure`: node --import tsx bench/tls/main.ts; `--help` lists the options. The server is node:tls
+// in a separate process. A connection ends as soon as both sides have what the next one needs.
 import { execFileSync, fork } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -27,7 +27,7 @@ if (!(seconds > 0) || !(Number.isInteger(inFlight) && inFlight > 0)) {
 
 interface Measured {
   readonly perSecond: number;
-  /** Client's CPU time for one connection, in ms. */
+  /** CPU time of the client for one connection, in ms. */
   readonly clientCpu: number;
   readonly bytesSent: number;
   readonly bytesReceived: number;
@@ -35,7 +35,7 @@ interface Measured {
 
 const folder = mkdtempSync(join(tmpdir(), "tungstate-bench-"));
 
-/** A certificate for localhost, by the kind of its key. */
+/** Creates a certificate for localhost by key type. */
 function certificate(name: string, ...newkey: readonly string[]): { readonly key: string; readonly cert: string } {
   const [keyFile, certFile] = [join(folder, `${name}.key`), join(folder, `${name}.pem`)];
   const subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-days", "2"];
@@ -58,7 +58,8 @@ async function measure(port: number, ca: string, resume: boolean): Promise<Measu
     const socket = connect({ port, host: "127.0.0.1", noDelay: true });
     const options = { host: "localhost", port, ca, ...(resume ? {} : { sessionCache: false as const }) };
     const { stream, info } = await secure(socket, options);
-    // The server writes one byte behind its handshake; what comes before it are the tickets for the next connection.
+    // The server writes one byte after its handshake; bytes before it are the tickets for the next
+    // connection.
     await once(stream, "data");
     totals.sent += socket.bytesWritten;
     totals.received += socket.bytesRead;
@@ -104,9 +105,9 @@ try {
       const server = await startServer({ key, cert, version });
       for (const resume of [false, true]) {
         const result = await measure(server.port, cert, resume);
-        const figures = [result.perSecond.toFixed(0), result.clientCpu.toFixed(2)];
-        figures.push(result.bytesSent.toFixed(0), result.bytesReceived.toFixed(0));
-        console.log(`| ${version} | ${name} | ${resume ? "resumed" : "full"} | ${figures.join(" | ")} |`);
+        const values = [result.perSecond.toFixed(0), result.clientCpu.toFixed(2)];
+        values.push(result.bytesSent.toFixed(0), result.bytesReceived.toFixed(0));
+        console.log(`| ${version} | ${name} | ${resume ? "resumed" : "full"} | ${values.join(" | ")} |`);
       }
       server.stop();
     }

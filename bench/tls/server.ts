@@ -1,4 +1,4 @@
-// A TLS server in a process of its own: waits for its options by IPC, answers with its port.
+// A TLS server in a separate process: receives its options by IPC and answers with its port.
 import type { AddressInfo } from "node:net";
 import process from "node:process";
 import { createServer, type SecureVersion } from "node:tls";

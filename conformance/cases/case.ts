@@ -1,46 +1,59 @@
 /**
- * What a case is: bytes to send, events to see, and how the connection must end. The cases are data; `runner/` plays them.
- * Group and case numbers are those of the Autobahn Testsuite, so that results can be laid side by side.
+ * The definition of a case: bytes to send, expected events, and how the connection must end. Cases
+ * are data; `runner/` runs them. Group and case numbers are those of the Autobahn Testsuite, so
+ * that results can be compared.
  */
 
-/** Bytes given as they are, or a pattern repeated up to a length, so that the table of large messages stays small. */
+/**
+ * Literal bytes, or a pattern repeated up to a length, which keeps the tables of large messages
+ * small.
+ */
 export type Payload = Uint8Array | { readonly pattern: Uint8Array; readonly length: number };
 
 export interface Frame {
   readonly opcode: number;
   /** Default true. */
   readonly fin?: boolean;
-  /** The three reserved bits as a number: 4 is RSV1, 2 is RSV2, 1 is RSV3. Default 0. */
+  /** The three reserved bits as a number: RSV1 is 4, RSV2 is 2, RSV3 is 1. Default 0. */
   readonly rsv?: number;
   readonly payload?: Payload;
 }
 
-/** How the bytes of a step are cut into writes: all at once, one write a frame, or so many bytes a write. */
+/**
+ * How the bytes of a step are split into writes: one write, one write per frame, or a number of
+ * bytes per write.
+ */
 export type Chop = "whole" | "frames" | number;
 
 export type Step =
   | { readonly do: "send"; readonly frames: readonly Frame[]; readonly chop: Chop }
-  /** One message in fragments of `fragmentSize` bytes; a message that divides evenly gets an empty last fragment. */
+  /**
+   * A message in fragments of `fragmentSize` bytes. A message that divides evenly gets an empty
+   * last fragment.
+   */
   | { readonly do: "send-message"; readonly text: boolean; readonly payload: Payload; readonly fragmentSize: number }
-  /** One frame in several writes, cut behind the payload bytes `cuts`; between two writes a checkpoint. */
+  /**
+   * A frame in several writes, split after the payload bytes `cuts`, with a checkpoint between two
+   * writes.
+   */
   | {
       readonly do: "send-in-pieces";
       readonly frame: Frame;
       readonly cuts: readonly number[];
       readonly checkpoints: readonly string[];
     }
-  /** Goes on when the remote has proved that it took what was sent and is still open. */
+  /** Continues when the remote has proved that it read everything sent and is still open. */
   | { readonly do: "checkpoint"; readonly name: string }
-  /** Goes on when so many events have come in all. */
+  /** Continues when that many events have arrived in total. */
   | { readonly do: "await-events"; readonly count: number }
-  /** One message after the other, each sent when the one before has come back as it was. */
+  /** Sends one message after the other, each when the previous one was echoed. */
   | {
       readonly do: "round-trips";
       readonly count: number;
       readonly text: boolean;
       readonly length: number;
       readonly source: Uint8Array | CorpusName;
-      /** 0: unfragmented. */
+      /** 0: not fragmented. */
       readonly fragmentSize: number;
     };
 
@@ -52,20 +65,23 @@ export type Event =
   | { readonly is: "checkpoint"; readonly name: string };
 
 export interface CloseExpectation {
-  /** Who has to send the first Close frame: the suite or the implementation under test. */
+  /** Who must send the first Close frame: the suite or the implementation under test. */
   readonly by: "suite" | "remote";
-  /** The codes that the remote's Close may carry. */
+  /** Codes that the remote's Close may have. */
   readonly codes: readonly number[];
-  /** The remote's Close may also carry no code, as an answer to a Close without one. */
+  /** The remote's Close may also have no code, as an answer to a Close without one. */
   readonly emptyAllowed?: boolean;
-  /** Whether the closing handshake must be completed; otherwise a dropped connection is not strict, but no failure. */
+  /**
+   * Whether the closing handshake must complete; if not, a dropped connection is not strict, but
+   * not a failure.
+   */
   readonly clean: boolean;
 }
 
-/** What one side of permessage-deflate asks of the other's compressor. */
-export interface DeflateWish {
+/** What one side of permessage-deflate requests of the other's compressor. */
+export interface DeflatePreference {
   readonly noContextTakeover: boolean;
-  /** 0: nothing asked. */
+  /** 0: not requested. */
   readonly windowBits: number;
 }
 
@@ -74,13 +90,16 @@ export interface ConformanceCase {
   readonly title: string;
   readonly steps: readonly Step[];
   readonly ok: readonly Event[];
-  /** Allowed by the RFC, but not what a strict implementation does. */
+  /** Permitted by the RFC, but not what a strict implementation does. */
   readonly nonStrict?: readonly Event[];
   readonly close: CloseExpectation;
-  /** The RFC leaves the outcome open; why. Only that the connection ends, and without a violation, is judged. */
+  /**
+   * Why the RFC leaves the outcome open. Only a violation, or a connection that does not end, is a
+   * failure then.
+   */
   readonly informational?: string;
-  /** permessage-deflate is asked for so, the first choice first. */
-  readonly deflate?: readonly DeflateWish[];
+  /** permessage-deflate parameters to request, most preferred first. */
+  readonly deflate?: readonly DeflatePreference[];
 }
 
 export const TEXT = 1;
@@ -102,7 +121,7 @@ export function repeat(pattern: Uint8Array, length: number): Payload {
   return { pattern, length };
 }
 
-/** The bytes themselves. A new buffer for a pattern. */
+/** Returns the bytes; a new buffer for a pattern. */
 export function payloadBytes(payload: Payload): Uint8Array {
   if (payload instanceof Uint8Array) return payload;
   return payload.length === 0 ? Buffer.alloc(0) : Buffer.alloc(payload.length, payload.pattern);
@@ -112,7 +131,7 @@ export function payloadIs(payload: Payload, candidate: Uint8Array): boolean {
   return payload.length === candidate.length && Buffer.compare(payloadBytes(payload), candidate) === 0;
 }
 
-/** A Close frame's payload: a code, and a reason that need not be what it should be. */
+/** Returns the payload of a Close frame: a code and a reason, which may be invalid. */
 export function closePayload(code: number, reason: Uint8Array = Buffer.alloc(0)): Uint8Array {
   const payload = Buffer.alloc(2 + reason.length);
   payload.writeUInt16BE(code);
@@ -148,10 +167,10 @@ export function pongEvent(payload: Uint8Array | string): Event {
   return { is: "pong", payload: typeof payload === "string" ? bytes(payload) : payload };
 }
 
-/** The suite closes with 1000 when it has seen what it wanted, and the remote answers. */
+/** The suite closes with 1000 after the expected events, and the remote answers. */
 export const CLOSED_BY_SUITE: CloseExpectation = { by: "suite", codes: [1000], clean: true };
 
-/** The remote must fail the connection, and the suite gets to know why. */
+/** The remote must fail the connection, and the suite must receive the reason. */
 export function failedByRemote(...codes: readonly number[]): CloseExpectation {
   return { by: "remote", codes, clean: false };
 }

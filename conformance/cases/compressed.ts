@@ -1,9 +1,9 @@
-import { CLOSED_BY_SUITE, type ConformanceCase, type CorpusName, type DeflateWish } from "./case.ts";
+import { CLOSED_BY_SUITE, type ConformanceCase, type CorpusName, type DeflatePreference } from "./case.ts";
 
 const KIB = 1024;
 const ROUND_TRIPS = 1000;
 
-/** Message lengths, and into how many bytes a fragment the compressed message is cut; 0 for one frame. */
+/** Message lengths, and the fragment size in bytes of the compressed message; 0 for one frame. */
 const SIZES: readonly (readonly [length: number, fragmentSize: number])[] = [
   [16, 0],
   [64, 0],
@@ -25,18 +25,18 @@ const SIZES: readonly (readonly [length: number, fragmentSize: number])[] = [
   [128 * KIB, 32 * KIB],
 ];
 
-export const NOTHING: DeflateWish = { noContextTakeover: false, windowBits: 0 };
+export const NOTHING: DeflatePreference = { noContextTakeover: false, windowBits: 0 };
 
-function describe({ noContextTakeover, windowBits }: DeflateWish): string {
+function describe({ noContextTakeover, windowBits }: DeflatePreference): string {
   return `${noContextTakeover ? "no context takeover" : "context takeover"}, window ${windowBits || "as it likes"}`;
 }
 
-/** The 18 cases of one kind of data and one set of wishes. */
+/** Returns the 18 cases of one kind of data and one set of parameters. */
 export function compressed(
   prefix: string,
   corpus: CorpusName,
   text: boolean,
-  deflate: readonly DeflateWish[],
+  deflate: readonly DeflatePreference[],
 ): readonly ConformanceCase[] {
   return SIZES.map(([length, fragmentSize], index) => ({
     id: `${prefix}.${index + 1}`,

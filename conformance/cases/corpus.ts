@@ -1,8 +1,8 @@
 import type { CorpusName } from "./case.ts";
 
 /**
- * Data of the kinds that the Autobahn Testsuite compresses, in the same amounts, but made here: each call makes the same
- * bytes. Text is ASCII, so that a message may begin and end anywhere.
+ * Data of the kinds and amounts that the Autobahn Testsuite compresses, generated here. Each call
+ * returns the same bytes. Text is ASCII, so that a message may begin and end at any byte.
  */
 const LENGTHS: Readonly<Record<CorpusName, number>> = {
   json: 194_056,
@@ -12,7 +12,7 @@ const LENGTHS: Readonly<Record<CorpusName, number>> = {
   document: 1_042_328,
 };
 
-/** mulberry32: 32 random-looking bits from a seed. */
+/** mulberry32: 32 pseudo-random bits from a seed. */
 function randomNumbers(seed: number): (below: number) => number {
   let state = seed;
   return (below) => {
@@ -73,7 +73,7 @@ const MAKERS: Readonly<Record<CorpusName, (random: Random, length: number) => Bu
         score: random(1e4) / 10,
       }),
     ),
-  // Grey values that change slowly along a line, with a little noise.
+  // Grey values that change slowly along a line, with noise.
   bitmap: (random, length) => {
     let grey = 128;
     return Buffer.from(Uint8Array.from({ length }, () => (grey = (grey + random(9) + 252) & 0xff)));
@@ -81,7 +81,7 @@ const MAKERS: Readonly<Record<CorpusName, (random: Random, length: number) => Bu
   prose: (random, length) => repeatUntil(length, () => `${words(random, 4 + random(5))},\r\n`),
   html: (random, length) =>
     repeatUntil(length, () => `<li class="${word(random)}"><a href="/${word(random)}">${words(random, 5)}</a></li>\n`),
-  // Streams that are already compressed, each with a head of text.
+  // Compressed streams, each preceded by text.
   document: (random, length) =>
     repeatUntil(length, () => {
       const noise = Buffer.from(Uint8Array.from({ length: 512 + random(2048) }, () => random(256)));
@@ -100,7 +100,7 @@ export function corpus(name: CorpusName): Uint8Array {
   return data;
 }
 
-/** `length` bytes from `from`, going on at the beginning of the data where they reach beyond its end. */
+/** Returns `length` bytes from `from`, and continues at the start of the data after its end. */
 export function slice(data: Uint8Array, from: number, length: number): Uint8Array {
   if (length === 0) return data.subarray(0, 0);
   const start = from % data.length;

@@ -11,7 +11,7 @@ import {
   textEvent,
 } from "./case.ts";
 
-/** Each form of the length field at its bounds, and the longest one in odd pieces. */
+/** Each form of the length field at its limits, and the longest one in pieces of odd sizes. */
 const SIZES: readonly (readonly [length: number, chop: Chop])[] = [
   [0, "whole"],
   [125, "whole"],

@@ -2,7 +2,7 @@ import { bytes, CLOSED_BY_SUITE, type ConformanceCase, repeat, textEvent } from 
 
 const PAYLOAD = repeat(bytes("*"), 65536);
 
-/** Fragments of a size that the payload does not divide by. */
+/** Fragments of a size that does not divide the payload evenly. */
 export const GROUP_10: readonly ConformanceCase[] = [
   {
     id: "10.1.1",

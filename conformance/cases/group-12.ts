@@ -1,7 +1,7 @@
 import type { ConformanceCase, CorpusName } from "./case.ts";
 import { compressed, NOTHING } from "./compressed.ts";
 
-/** The kinds of data of 12.1 to 12.5, and whether they go as text. */
+/** The kinds of data of 12.1 to 12.5, and whether they are sent as text. */
 const CORPORA: readonly (readonly [name: CorpusName, text: boolean])[] = [
   ["json", true],
   ["bitmap", false],

@@ -1,8 +1,8 @@
-import type { ConformanceCase, DeflateWish } from "./case.ts";
+import type { ConformanceCase, DeflatePreference } from "./case.ts";
 import { compressed, NOTHING } from "./compressed.ts";
 
-/** What is asked for in 13.1 to 13.7. */
-const WISHES: readonly (readonly DeflateWish[])[] = [
+/** The parameters of 13.1 to 13.7. */
+const PREFERENCES: readonly (readonly DeflatePreference[])[] = [
   [NOTHING],
   [{ noContextTakeover: true, windowBits: 0 }],
   [{ noContextTakeover: false, windowBits: 8 }],
@@ -13,6 +13,6 @@ const WISHES: readonly (readonly DeflateWish[])[] = [
 ];
 
 /** permessage-deflate with many parameters. */
-export const GROUP_13: readonly ConformanceCase[] = WISHES.flatMap((wishes, index) =>
-  compressed(`13.${index + 1}`, "json", true, wishes),
+export const GROUP_13: readonly ConformanceCase[] = PREFERENCES.flatMap((preferences, index) =>
+  compressed(`13.${index + 1}`, "json", true, preferences),
 );

@@ -14,7 +14,7 @@ import {
 
 const NOT_UTF8 = hex("00fffefdfcfb00ff");
 const UNSOLICITED = bytes("unsolicited pong payload");
-const LONGEST = Buffer.alloc(125, 0xfe);
+const LONGEST_PAYLOAD = Buffer.alloc(125, 0xfe);
 const TEN = Array.from({ length: 10 }, (_, index) => `payload-${index}`);
 
 function pinged(id: string, title: string, payload: Uint8Array, chop: Chop = "whole"): ConformanceCase {
@@ -52,7 +52,7 @@ export const GROUP_2: readonly ConformanceCase[] = [
   pinged("2.1", "a ping without payload", bytes("")),
   pinged("2.2", "a ping with text", bytes("Hello, world!")),
   pinged("2.3", "a ping with bytes that are not UTF-8", NOT_UTF8),
-  pinged("2.4", "a ping with 125 bytes, the most there may be", LONGEST),
+  pinged("2.4", "a ping with 125 bytes, the maximum", LONGEST_PAYLOAD),
   {
     id: "2.5",
     title: "a ping with 126 bytes, one too many",
@@ -60,16 +60,16 @@ export const GROUP_2: readonly ConformanceCase[] = [
     ok: [],
     close: failedByRemote(1002),
   },
-  pinged("2.6", "a ping with 125 bytes, byte by byte", LONGEST, 1),
-  unsolicited("2.7", "a pong that nobody asked for, without payload", bytes("")),
-  unsolicited("2.8", "a pong that nobody asked for, with payload", UNSOLICITED),
+  pinged("2.6", "a ping with 125 bytes, byte by byte", LONGEST_PAYLOAD, 1),
+  unsolicited("2.7", "an unsolicited pong without payload", bytes("")),
+  unsolicited("2.8", "an unsolicited pong with payload", UNSOLICITED),
   {
     id: "2.9",
-    title: "a pong that nobody asked for, then a ping",
+    title: "an unsolicited pong, then a ping",
     steps: [{ do: "send", frames: [{ opcode: PONG, payload: UNSOLICITED }, ping("ping payload")], chop: "whole" }],
     ok: [pongEvent("ping payload")],
     close: CLOSED_BY_SUITE,
   },
-  ten("2.10", "ten pings in a row: a pong for each, though the RFC would allow fewer", "whole"),
+  ten("2.10", "ten pings in a row, each answered with a pong, although the RFC permits fewer", "whole"),
   ten("2.11", "ten pings in a row, byte by byte", 1),
 ];

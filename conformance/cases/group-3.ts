@@ -24,7 +24,7 @@ function alone(id: string, title: string, frame: Frame): ConformanceCase {
   };
 }
 
-/** A good message, a bad one, a ping: the first is echoed, the last is not answered. */
+/** A valid message, an invalid one, a ping: the first is echoed, the last is not answered. */
 function second(id: string, rsv: number, chop: Chop, how: string): ConformanceCase {
   return {
     id,

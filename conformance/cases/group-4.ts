@@ -24,7 +24,10 @@ function second(id: string, frame: Frame, chop: Chop): ConformanceCase {
   };
 }
 
-/** The five reserved opcodes from `first`: 3 to 7 for data frames, 11 to 15 for control frames. */
+/**
+ * Returns the cases of the five reserved opcodes from `first`: 3 to 7 for data frames, 11 to 15 for
+ * control frames.
+ */
 function reserved(prefix: string, first: number): readonly ConformanceCase[] {
   return [
     alone(`${prefix}.1`, { opcode: first }),

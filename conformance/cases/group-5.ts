@@ -53,11 +53,14 @@ function orphanThenTwo(fin: boolean): readonly Frame[] {
   return [continuation("fragment1", fin), text("fragment2", { fin: false }), continuation("fragment3", true)];
 }
 
-/** Five fragments with two pings between them; the first ping must be answered before the message is whole. */
+/**
+ * Five fragments with two pings between them. The first ping must be answered before the message is
+ * complete.
+ */
 function pingsBetween(id: string, chop: Chop): ConformanceCase {
   return {
     id,
-    title: `five fragments, a ping behind the second and the fourth, ${HOW.get(chop)}`,
+    title: `five fragments, with pings after the second and the fourth, ${HOW.get(chop)}`,
     steps: [
       {
         do: "send",

@@ -35,7 +35,10 @@ function invalid(id: string, title: string, step: Step): ConformanceCase {
   return { id, title, steps: [step], ok: [], close: failedByRemote(1007) };
 }
 
-/** The remote must fail the connection when the byte that makes the text invalid has come, not when the message ends. */
+/**
+ * The remote must fail the connection at the byte that makes the text invalid, not at the end of
+ * the message.
+ */
 function failFast(id: string, title: string, steps: readonly Step[]): ConformanceCase {
   return {
     id,

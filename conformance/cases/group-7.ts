@@ -20,7 +20,7 @@ const HELLO = "Hello World!";
 const VALID_CODES = [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 3000, 3999, 4000, 4999];
 const INVALID_CODES = [0, 999, 1004, 1005, 1006, 1016, 1100, 2000, 2999];
 
-/** The suite's own Close is one that must be refused: with this code, or by dropping the connection. */
+/** The suite sends a Close that must be rejected: with this code, or by dropping the connection. */
 function refused(...codes: readonly number[]): CloseExpectation {
   return { by: "suite", codes, clean: false };
 }

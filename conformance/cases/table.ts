@@ -11,7 +11,7 @@ import { GROUP_6 } from "./group-6.ts";
 import { GROUP_7 } from "./group-7.ts";
 import { GROUP_9 } from "./group-9.ts";
 
-/** All cases, in the order of their numbers. */
+/** All cases, ordered by number. */
 export const CASES: readonly ConformanceCase[] = [
   ...GROUP_1,
   ...GROUP_2,
@@ -40,7 +40,7 @@ export const GROUP_TITLES: ReadonlyMap<number, string> = new Map([
   [13, "compression, parameters"],
 ]);
 
-/** The first number of a case's id. */
+/** Returns the first number of a case's id. */
 export function groupOf(id: string): number {
   return Number.parseInt(id, 10);
 }

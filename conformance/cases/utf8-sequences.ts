@@ -1,8 +1,8 @@
 import { bytes, hex } from "./case.ts";
 
 /**
- * The sequences of Markus Kuhn's UTF-8 stress test (cl.cam.ac.uk/~mgk25/ucs/examples/UTF-8-test.txt), in the groups and
- * the order in which 6.5 to 6.23 send them.
+ * The sequences of Markus Kuhn's UTF-8 stress test
+ * (cl.cam.ac.uk/~mgk25/ucs/examples/UTF-8-test.txt), in the groups and order of 6.5 to 6.23.
  */
 export interface Utf8Group {
   readonly title: string;
@@ -22,22 +22,26 @@ function invalid(title: string, ...octets: readonly string[]): Utf8Group {
 }
 
 const KOSME = hex("ce ba e1 bd b9 cf 83 ce bc ce b5");
-/** Where a character of KOSME ends. */
+/** Ends of the characters of KOSME. */
 const KOSME_ENDS = new Set([2, 5, 7, 9, 11]);
 
-/** Each lead byte of a length, from `first` up to the one before `last`, followed by a space. */
+/**
+ * Returns each lead byte of a length, from `first` to the one before `last`, followed by a space.
+ */
 function lonelyLeads(first: number, last: number): Uint8Array {
   return Uint8Array.from({ length: (last - first) * 2 }, (_, index) => (index % 2 === 0 ? first + index / 2 : 0x20));
 }
 
-/** The last two code points of each plane but the first: U+1FFFE, U+1FFFF ... U+10FFFE, U+10FFFF. */
+/**
+ * The last two code points of each plane except the first: U+1FFFE, U+1FFFF ... U+10FFFE, U+10FFFF.
+ */
 const PLANE_ENDS = Array.from({ length: 16 }, (_, index) => index + 1).flatMap((plane) => [
   bytes(String.fromCodePoint(plane * 0x10000 + 0xfffe)),
   bytes(String.fromCodePoint(plane * 0x10000 + 0xffff)),
 ]);
 
-/** Sequences whose last byte is missing. */
-const CUT_SHORT = [
+/** Sequences without their last byte. */
+const TRUNCATED = [
   "c0",
   "e0 80",
   "f0 80 80",
@@ -87,26 +91,19 @@ export const UTF8_SEQUENCES: readonly Utf8Group[] = [
     lonelyLeads(0xf8, 0xfb),
     lonelyLeads(0xfc, 0xfd),
   ]),
-  invalid("sequences without their last byte", ...CUT_SHORT),
-  invalid("all sequences without their last byte, joined", CUT_SHORT.join("")),
+  invalid("sequences without their last byte", ...TRUNCATED),
+  invalid("all sequences without their last byte, joined", TRUNCATED.join("")),
   invalid("bytes that UTF-8 never has", "fe", "ff", "fe fe ff ff"),
+  invalid("a slash, overlong", "c0 af", "e0 80 af", "f0 80 80 af", "f8 80 80 80 af", "fc 80 80 80 80 af"),
   invalid(
-    "a slash, longer than it has to be",
-    "c0 af",
-    "e0 80 af",
-    "f0 80 80 af",
-    "f8 80 80 80 af",
-    "fc 80 80 80 80 af",
-  ),
-  invalid(
-    "the largest code point of each length, longer than it has to be",
+    "the largest code point of each length, overlong",
     "c1 bf",
     "e0 9f bf",
     "f0 8f bf bf",
     "f8 87 bf bf bf",
     "fc 83 bf bf bf bf",
   ),
-  invalid("a NUL, longer than it has to be", "c0 80", "e0 80 80", "f0 80 80 80", "f8 80 80 80 80", "fc 80 80 80 80 80"),
+  invalid("a NUL, overlong", "c0 80", "e0 80 80", "f0 80 80 80", "f8 80 80 80 80", "fc 80 80 80 80 80"),
   invalid("single surrogates", "ed a0 80", "ed ad bf", "ed ae 80", "ed af bf", "ed b0 80", "ed be 80", "ed bf bf"),
   invalid(
     "pairs of surrogates",
@@ -119,6 +116,6 @@ export const UTF8_SEQUENCES: readonly Utf8Group[] = [
     "ed af bf ed b0 80",
     "ed af bf ed bf bf",
   ),
-  group("code points that are no characters, but valid", true, [hex("ef bf be"), hex("ef bf bf"), ...PLANE_ENDS]),
+  group("noncharacters, which are valid", true, [hex("ef bf be"), hex("ef bf bf"), ...PLANE_ENDS]),
   valid("the specials", "ef bf b9", "ef bf ba", "ef bf bb", "ef bf bc", "ef bf bd", "ef bf be", "ef bf bf"),
 ];

@@ -1,8 +1,9 @@
 const SLICES = 40;
 
 /**
- * Calls `passed` after `ms`, unless the returned function is called before. Time is counted in slices, of which a process that
- * stood still loses but one: then there were at least so many turns in which what was waited for could have come.
+ * Calls `passed` after `ms` unless the returned function is called first. Time is counted in
+ * slices, and a process that was stopped loses only one of them. So there were at least that many
+ * event-loop ticks in which the expected event could arrive.
  */
 export function startDeadline(ms: number, passed: () => void): () => void {
   let left = SLICES;

@@ -1,13 +1,17 @@
 import { randomBytes } from "node:crypto";
 import { connect } from "node:net";
-import type { DeflateWish } from "../cases/case.ts";
+import type { DeflatePreference } from "../cases/case.ts";
 import { type DeflateAgreement, offer, readAnswer } from "../wire/deflate-negotiation.ts";
 import { parseHead, request, responseFault } from "../wire/http.ts";
 import { startDeadline } from "./deadline.ts";
 import { Peer } from "./peer.ts";
 
-/** Connects to a server under test. Rejects with what was wrong with its handshake. */
-export async function connectPeer(url: URL, wishes: readonly DeflateWish[], deadlineMs: number): Promise<Peer> {
+/** Connects to a server under test. Rejects if its handshake is invalid. */
+export async function connectPeer(
+  url: URL,
+  preferences: readonly DeflatePreference[],
+  deadlineMs: number,
+): Promise<Peer> {
   const key = randomBytes(16).toString("base64");
   const socket = connect({ host: url.hostname, port: Number(url.port), noDelay: true });
   return new Promise((resolve, reject) => {
@@ -26,7 +30,7 @@ export async function connectPeer(url: URL, wishes: readonly DeflateWish[], dead
       if (parsed === undefined) return;
       const extensions = parsed.head.fields.get("sec-websocket-extensions") ?? "";
       const fault = responseFault(parsed.head, key);
-      const agreement: DeflateAgreement | string | undefined = fault ?? readAnswer(extensions, wishes);
+      const agreement: DeflateAgreement | string | undefined = fault ?? readAnswer(extensions, preferences);
       if (typeof agreement === "string") {
         fail(agreement);
         return;
@@ -38,9 +42,9 @@ export async function connectPeer(url: URL, wishes: readonly DeflateWish[], dead
       cancel();
       socket.off("error", onError).off("end", onEnd).off("data", onData);
     };
-    // One listener stays, for an error behind the end.
+    // Keep one listener for errors after the end.
     socket.on("error", () => {});
     socket.on("error", onError).on("end", onEnd).on("data", onData);
-    socket.write(request(url, key, offer(wishes)));
+    socket.write(request(url, key, offer(preferences)));
   });
 }

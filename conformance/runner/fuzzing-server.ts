@@ -1,17 +1,17 @@
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
-import type { DeflateWish } from "../cases/case.ts";
+import type { DeflatePreference } from "../cases/case.ts";
 import { accept } from "../wire/deflate-negotiation.ts";
 import { parseHead, requestFault, response } from "../wire/http.ts";
 import { Peer } from "./peer.ts";
 
 interface Expected {
-  readonly wishes: readonly DeflateWish[];
+  readonly preferences: readonly DeflatePreference[];
   readonly resolve: (peer: Peer) => void;
   readonly reject: (error: Error) => void;
 }
 
-/** The suite as a server: knows by the path of a request which case it is for. */
+/** The suite as a server. The path of a request identifies the case. */
 export class FuzzingServer {
   readonly #server: Server;
   readonly #expected = new Map<string, Expected>();
@@ -29,13 +29,16 @@ export class FuzzingServer {
     return server;
   }
 
-  /** A URL that was never used before, and the connection that will be made to it. */
-  expect(name: string, wishes: readonly DeflateWish[]): { readonly url: string; readonly peer: Promise<Peer> } {
+  /** Returns a URL that was never used before, and the connection that will be made to it. */
+  expect(
+    name: string,
+    preferences: readonly DeflatePreference[],
+  ): { readonly url: string; readonly peer: Promise<Peer> } {
     this.#paths += 1;
     const path = `/${name}/${this.#paths}`;
     const { port } = this.#server.address() as AddressInfo;
-    const peer = new Promise<Peer>((resolve, reject) => this.#expected.set(path, { wishes, resolve, reject }));
-    // Nobody may be waiting any more when a client gets it wrong.
+    const peer = new Promise<Peer>((resolve, reject) => this.#expected.set(path, { preferences, resolve, reject }));
+    // The waiter may be gone when a client makes an invalid request.
     peer.catch(() => {});
     return { url: `ws://127.0.0.1:${port}${path}`, peer };
   }
@@ -59,14 +62,15 @@ export class FuzzingServer {
       const path = head.startLine.split(" ")[1] ?? "";
       const expected = this.#expected.get(path);
       this.#expected.delete(path);
-      const fault = expected === undefined ? `the path ${path} is not expected` : requestFault(head);
+      const fault = expected === undefined ? `unexpected path ${path}` : requestFault(head);
       if (expected === undefined || fault !== undefined) {
         socket.end("HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
         expected?.reject(new Error(`no handshake: ${fault}`));
         return;
       }
-      const accepted = accept(head.fields.get("sec-websocket-extensions") ?? "", expected.wishes);
-      // The first bytes of the case go out together with the response: a client has to keep what comes behind a head.
+      const accepted = accept(head.fields.get("sec-websocket-extensions") ?? "", expected.preferences);
+      // The first bytes of the case are sent together with the response: a client must keep the
+      // bytes after the head.
       socket.cork();
       setImmediate(() => socket.uncork());
       socket.write(response(head.fields.get("sec-websocket-key") ?? "", accepted?.answer ?? ""));

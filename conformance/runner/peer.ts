@@ -1,5 +1,5 @@
 import type { Socket } from "node:net";
-import { setImmediate as nextTurn } from "node:timers/promises";
+import { setImmediate as nextTicks } from "node:timers/promises";
 import { type Chop, CLOSE, closePayload, type Event, type Frame, PING } from "../cases/case.ts";
 import { Deflater, Inflater } from "../wire/deflate.ts";
 import type { DeflateAgreement } from "../wire/deflate-negotiation.ts";
@@ -13,17 +13,20 @@ export interface PeerOptions {
   readonly socket: Socket;
   readonly role: "client" | "server";
   readonly agreement: DeflateAgreement | undefined;
-  /** Bytes that came behind the handshake. */
+  /** Bytes received after the handshake. */
   readonly head: Buffer;
 }
 
 const CHECKPOINT = "checkpoint ";
 
-/** One connection of the suite, past its handshake: sends any bytes, and keeps what the remote does. */
+/**
+ * One connection of the suite after its handshake: sends any bytes and records what the remote
+ * does.
+ */
 export class Peer {
   readonly deflater: Deflater | undefined;
   readonly events: Event[] = [];
-  /** What the suite is on this connection. */
+  /** The suite's role on this connection. */
   readonly role: "client" | "server";
   readonly #socket: Socket;
   readonly #waiting = new Set<() => void>();
@@ -67,7 +70,7 @@ export class Peer {
     return this.#close;
   }
 
-  /** Who sent a Close before the other did. */
+  /** Who sent the first Close. */
   get closedFirst(): Side | undefined {
     return this.#closedFirst;
   }
@@ -85,17 +88,17 @@ export class Peer {
     return this.#ended;
   }
 
-  /** Nothing more is to be expected but the end. */
-  get over(): boolean {
+  /** Only the end of the connection is still expected. */
+  get hasEnded(): boolean {
     return this.#ended || this.#close !== undefined || this.#violation !== undefined;
   }
 
-  /** Whether the suite's frames are masked here. */
+  /** Whether the suite masks its frames here. */
   get masks(): boolean {
     return this.role === "client";
   }
 
-  /** Sends frames. Stops between two writes when the remote has closed. */
+  /** Sends frames. Stops between two writes if the remote has closed. */
   async send(frames: Iterable<Frame>, chop: Chop): Promise<void> {
     const encoded: Buffer[] = [];
     for (const frame of frames) {
@@ -105,17 +108,18 @@ export class Peer {
     await this.sendBytes(chop === "frames" ? encoded : cut(Buffer.concat(encoded), chop === "whole" ? 0 : chop));
   }
 
-  /** Each piece in a write of its own. */
+  /** Sends each piece in a separate write. */
   async sendBytes(pieces: Iterable<Uint8Array>): Promise<void> {
     let isFirst = true;
     for (const piece of pieces) {
-      // Two turns: what the remote did in the first is read in the second, before more is written to what it may have closed.
+      // Two event-loop ticks: events of the first are read in the second, before more is written to
+      // a connection that may be closed.
       if (!isFirst) {
-        await nextTurn();
-        await nextTurn();
+        await nextTicks();
+        await nextTicks();
       }
       isFirst = false;
-      if (this.over || this.#socket.destroyed) return;
+      if (this.hasEnded || this.#socket.destroyed) return;
       this.#socket.write(piece);
     }
   }
@@ -126,7 +130,10 @@ export class Peer {
     if (!this.#socket.destroyed) this.#socket.write(encodeFrame({ opcode: CLOSE, payload }, this.masks));
   }
 
-  /** Resolves to whether the condition came true within `ms`; it is looked at whenever something has come. */
+  /**
+   * Resolves with whether the condition became true within `ms`. It is evaluated whenever something
+   * has arrived.
+   */
   async until(condition: () => boolean, ms: number): Promise<boolean> {
     if (condition()) return true;
     return new Promise((resolve) => {
@@ -143,15 +150,18 @@ export class Peer {
     });
   }
 
-  /** A ping whose pong proves that the remote took all that was sent before it. False: it closed, or took too long. */
+  /**
+   * Sends a ping whose pong proves that the remote read everything before it. Resolves with false
+   * if the remote closed or did not answer in time.
+   */
   async checkpoint(name: string, ms: number): Promise<boolean> {
     await this.send([{ opcode: PING, payload: Buffer.from(CHECKPOINT + name) }], "whole");
     const isReached = (): boolean => this.events.some((event) => event.is === "checkpoint" && event.name === name);
-    await this.until(() => this.over || isReached(), ms);
+    await this.until(() => this.hasEnded || isReached(), ms);
     return isReached();
   }
 
-  /** For a checkpoint that was proved in another way. */
+  /** Records a checkpoint that was proved in another way. */
   passCheckpoint(name: string): void {
     this.events.push({ is: "checkpoint", name });
   }
@@ -181,7 +191,7 @@ export class Peer {
   }
 }
 
-/** `bytes` in pieces of `size`; 0 for one. */
+/** Splits `bytes` into pieces of `size`; 0 for one piece. */
 function* cut(bytes: Uint8Array, size: number): Generator<Uint8Array> {
   if (size === 0) yield bytes;
   else for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);

@@ -4,26 +4,29 @@ import { corpus, slice } from "../cases/corpus.ts";
 import { encodeFrame, fragments, headerLength } from "../wire/frame-writer.ts";
 import type { Peer } from "./peer.ts";
 
-/** A second connection to the same implementation, to see that it had time to read what came on the first. */
+/**
+ * A second connection to the same implementation, used to prove that it had time to read bytes of
+ * the first.
+ */
 export interface Sibling {
-  /** Resolves when a ping has been answered. */
+  /** Resolves when a ping was answered. */
   roundTrip(): Promise<void>;
   close(): Promise<void>;
 }
 
 export interface PlayOptions {
-  /** For each single thing that is waited for. */
+  /** Deadline for each expected event. */
   readonly deadlineMs: number;
-  /** How many round trips of a compressed case are made, at most. */
+  /** Maximum number of round trips of a compressed case. */
   readonly messages: number;
   readonly sibling: () => Promise<Sibling>;
 }
 
-/** What could not be seen in the events that came. */
+/** Observations that are not among the received events. */
 export interface Played {
-  /** A message of the round trips that did not come back as it was sent. */
+  /** A message that was not echoed correctly. */
   readonly mismatch: string | undefined;
-  /** What was still waited for at the deadline. */
+  /** What was still expected at the deadline. */
   readonly missing: string | undefined;
 }
 
@@ -31,13 +34,16 @@ type RoundTrips = Extract<Step, { do: "round-trips" }>;
 type Pieces = Extract<Step, { do: "send-in-pieces" }>;
 
 /**
- * How long an implementation gets to fail a frame that is not whole yet. It can't be asked whether it has read a piece of
- * a frame; but it had to answer so many pings on another connection meanwhile, and that takes longer on a slow machine.
+ * How long an implementation has to fail an incomplete frame. It cannot be asked whether it has
+ * read a part of a frame. But it had to answer that many pings on another connection meanwhile,
+ * which takes longer on a slow machine.
  */
 const SETTLE_ROUND_TRIPS = 3;
 const SETTLE_MS = 200;
 
-/** Plays a case's steps and the end of the connection. What came is in the peer afterwards. */
+/**
+ * Runs the steps of a case until the connection has ended. The peer then holds what was received.
+ */
 export async function play(test: ConformanceCase, peer: Peer, options: PlayOptions): Promise<Played> {
   const run = new Run(test, peer, options);
   await run.steps();
@@ -61,23 +67,23 @@ class Run {
   async steps(): Promise<void> {
     if (this.#test.deflate !== undefined && this.#peer.deflater === undefined) return;
     for (const step of this.#test.steps) {
-      if (this.#peer.over || this.#hasFailed) return;
+      if (this.#peer.hasEnded || this.#hasFailed) return;
       await this.#step(step);
     }
   }
 
-  /** Brings the connection to its end, however it has to come to it. */
+  /** Waits for the end of the connection, and ends it where the suite must. */
   async finish(): Promise<void> {
     const peer = this.#peer;
     if (this.#test.close.by === "suite" && !peer.closeSent) {
-      await this.#until(() => this.#hasFailed || peer.events.length >= this.#test.ok.length, "what has to come back");
-      if (!peer.over) peer.sendClose(1000);
+      await this.#until(() => this.#hasFailed || peer.events.length >= this.#test.ok.length, "the echo");
+      if (!peer.hasEnded) peer.sendClose(1000);
     }
     await this.#until(() => peer.close !== undefined, "a Close");
-    // What broke the protocol is not waited for.
+    // Do not wait after a violation.
     if (peer.violation !== undefined) return;
     if (peer.close !== undefined && !peer.closeSent) peer.sendClose(peer.close.code);
-    // RFC 6455 §7.1.1: it is the server that ends the byte stream first.
+    // RFC 6455 §7.1.1: the server ends the byte stream first.
     if (peer.role === "server" && peer.close !== undefined) peer.end();
     const isEnded = (): boolean => peer.ended || peer.violation !== undefined;
     if (this.missing === undefined) await this.#until(isEnded, "the end of the connection", false);
@@ -87,10 +93,10 @@ class Run {
     return this.mismatch !== undefined || this.missing !== undefined;
   }
 
-  async #until(condition: () => boolean, what: string, orOver = true): Promise<void> {
+  async #until(condition: () => boolean, what: string, orEnded = true): Promise<void> {
     const { deadlineMs } = this.#options;
-    const isIn = await this.#peer.until(() => condition() || (orOver && this.#peer.over), deadlineMs);
-    if (!isIn) this.missing ??= `${what} did not come within ${deadlineMs} ms`;
+    const isIn = await this.#peer.until(() => condition() || (orEnded && this.#peer.hasEnded), deadlineMs);
+    if (!isIn) this.missing ??= `${what} did not arrive within ${deadlineMs} ms`;
   }
 
   async #step(step: Step): Promise<void> {
@@ -106,8 +112,8 @@ class Run {
         await this.#sendInPieces(step);
         return;
       case "checkpoint":
-        if (!(await peer.checkpoint(step.name, this.#options.deadlineMs)) && !peer.over) {
-          this.missing = `a pong did not come within ${this.#options.deadlineMs} ms`;
+        if (!(await peer.checkpoint(step.name, this.#options.deadlineMs)) && !peer.hasEnded) {
+          this.missing = `no pong arrived within ${this.#options.deadlineMs} ms`;
         }
         return;
       case "await-events":
@@ -127,13 +133,13 @@ class Run {
       await peer.sendBytes([bytes.subarray(sent, header + cut)]);
       sent = header + cut;
       await this.#settle();
-      if (peer.over) return;
+      if (peer.hasEnded) return;
       peer.passCheckpoint(checkpoints[index] ?? "");
     }
     await peer.sendBytes([bytes.subarray(sent)]);
   }
 
-  /** Returns when the remote had time to read all, or has closed. */
+  /** Returns when the remote had time to read everything, or has closed. */
   async #settle(): Promise<void> {
     const sibling = await this.#options.sibling();
     const waited = pause(SETTLE_MS);
@@ -155,7 +161,7 @@ class Run {
       const event = peer.events.shift();
       if (event === undefined) return;
       if (event.is !== "message" || event.text !== text || !payloadIs(event.payload, message)) {
-        this.mismatch = `message ${index + 1} did not come back as it was sent`;
+        this.mismatch = `message ${index + 1} was not echoed correctly`;
         return;
       }
     }

@@ -4,41 +4,41 @@ import type { Target } from "../targets/target.ts";
 import { startDeadline } from "./deadline.ts";
 import { connectPeer } from "./fuzzing-client.ts";
 import { FuzzingServer } from "./fuzzing-server.ts";
-import { judge, type Judgement, notPlayed } from "./judge.ts";
+import { evaluate, type Evaluation, notPlayed } from "./evaluate.ts";
 import type { Peer } from "./peer.ts";
 import { play, type Sibling } from "./play.ts";
 
-/** What the target is. */
+/** The role of the target. */
 export type Role = "server" | "client";
 
 export interface Result {
   readonly id: string;
-  readonly judgement: Judgement;
+  readonly evaluation: Evaluation;
 }
 
 export interface RunOptions {
-  /** For each single thing that is waited for. */
+  /** Deadline for each expected event. */
   readonly deadlineMs?: number;
   readonly handshakeDeadlineMs?: number;
-  /** How many round trips of a compressed case are made, at most. */
+  /** Maximum number of round trips of a compressed case. */
   readonly messages?: number;
 }
 
-/** Long enough for a busy machine: it only passes in full where an implementation hangs. */
+/** Long enough for a loaded machine. It only elapses if an implementation hangs. */
 const DEADLINE_MS = 30_000;
 const ALL_MESSAGES = 1000;
 const CONCURRENT_CASES = 16;
-/** Cases of many megabytes, so that not all of them are in memory at once. */
+/** Cases of many megabytes, run one at a time to limit memory. */
 const CONCURRENT_LARGE_CASES = 4;
 const LARGE_GROUPS = new Set([9, 12, 13]);
 
 interface Connection {
   readonly peer: Peer;
-  /** Resolves when the target is done with the connection, to what went wrong. */
+  /** Resolves when the target has finished the connection, with an error if it failed. */
   readonly done: (deadlineMs: number) => Promise<string | undefined>;
 }
 
-/** Connections of the suite to or from the target. */
+/** Connections between the suite and the target. */
 interface Endpoint {
   open(test: Pick<ConformanceCase, "id" | "deflate">, deadlineMs: number): Promise<Connection>;
   close(): Promise<void>;
@@ -107,7 +107,7 @@ async function openSibling(endpoint: Endpoint, deadlineMs: number): Promise<Sibl
     },
     async close() {
       peer.sendClose(1000);
-      await peer.until(() => peer.over, deadlineMs);
+      await peer.until(() => peer.hasEnded, deadlineMs);
       if (peer.role === "server") peer.end();
       await peer.until(() => peer.ended, deadlineMs);
       peer.destroy();
@@ -120,7 +120,7 @@ async function runCase(
   test: ConformanceCase,
   endpoint: Endpoint,
   { deadlineMs = DEADLINE_MS, handshakeDeadlineMs = DEADLINE_MS, messages = ALL_MESSAGES }: RunOptions,
-): Promise<Judgement> {
+): Promise<Evaluation> {
   let peer: Peer | undefined;
   try {
     const connection = await endpoint.open(test, handshakeDeadlineMs);
@@ -130,7 +130,7 @@ async function runCase(
     const { events, close, closedFirst, ended, violation, deflater } = peer;
     peer.destroy();
     const fault = await connection.done(deadlineMs);
-    return judge(test, {
+    return evaluate(test, {
       events,
       close,
       closedFirst,
@@ -146,7 +146,9 @@ async function runCase(
   }
 }
 
-/** Plays the cases against the target, many at a time, and returns the results in the order of the cases. */
+/**
+ * Runs the cases against the target concurrently. Returns the results in the order of the cases.
+ */
 export async function runCases(
   target: Target,
   role: Role,
@@ -159,7 +161,7 @@ export async function runCases(
     const waiting = some.values();
     const worker = async (): Promise<void> => {
       for (const test of waiting) {
-        results.set(test.id, { id: test.id, judgement: await runCase(test, endpoint, options) });
+        results.set(test.id, { id: test.id, evaluation: await runCase(test, endpoint, options) });
       }
     };
     await Promise.all(Array.from({ length: concurrency }, worker));

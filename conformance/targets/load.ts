@@ -1,6 +1,6 @@
 import type { Target } from "./target.ts";
 
-/** Loaded when asked for: one target must not need what another one does. */
+/** Loaded on demand, so that one target does not require the packages of another. */
 const TARGETS = {
   tungstate: async () => (await import("./tungstate.ts")).tungstate,
   ws: async () => (await import("./ws.ts")).ws,

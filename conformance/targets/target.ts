@@ -6,11 +6,11 @@ export interface TargetServer {
 /** An implementation under test. */
 export interface Target {
   readonly name: string;
-  /** Starts a server on a free port of 127.0.0.1 that sends each message at /echo back as it is. */
+  /** Starts a server on a free port of 127.0.0.1 that echoes each message at /echo. */
   startServer(): Promise<TargetServer>;
   /**
-   * Connects, sends each message back as it is, and resolves when the connection has ended, however it ended. Rejects when
-   * there was no handshake. `signal` ends it at once.
+   * Connects and echoes each message. Resolves when the connection has ended in any way. Rejects if
+   * the handshake failed. `signal` aborts it.
    */
   runClient(url: string, signal: AbortSignal): Promise<void>;
 }

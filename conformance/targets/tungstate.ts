@@ -8,7 +8,7 @@ function echo(connection: WebSocketConnection): void {
   connection.on("message", (message) => void connection.write(message));
 }
 
-/** tungstate with its defaults, and compression for groups 12 and 13, behind node:http. */
+/** tungstate with default options behind node:http, with compression for groups 12 and 13. */
 export const tungstate: Target = {
   name: "tungstate",
 

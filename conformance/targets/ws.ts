@@ -5,11 +5,11 @@ import type { Target } from "./target.ts";
 
 function echo(socket: WebSocket): void {
   socket.on("message", (data, isBinary) => socket.send(data, { binary: isBinary }));
-  // What the peer did wrong ends the connection; there is nothing to add.
+  // A violation by the peer ends the connection; the error adds nothing.
   socket.on("error", () => {});
 }
 
-/** The npm package ws as it is, except that its server compresses, which is off by default. */
+/** The npm package ws with default options, except that its server compresses. */
 export const ws: Target = {
   name: "ws",
 

@@ -10,15 +10,18 @@ import { type FrameHeader, FrameParser } from "../wire/frame-parser.ts";
 import { encodeFrame } from "../wire/frame-writer.ts";
 import { parseHead, request, response } from "../wire/http.ts";
 
-/** What an echo peer does wrong. None: it is a strict implementation, and passes every case. */
+/** The fault of an echo peer. None: a strict implementation, which passes every case. */
 export interface Faults {
   readonly echo?: "changed" | "other type" | "twice" | "none" | "with RSV1";
   readonly pong?: "none" | "late" | "changed";
-  /** Violations that it does not mind. */
+  /** Violations that it accepts. */
   readonly accepts?: readonly Leniency[];
   readonly utf8?: "unchecked" | "when whole";
   readonly masking?: "wrong";
-  /** What it does when a Close is due: with another code, without a code, not at all, or a dropped connection. */
+  /**
+   * How it handles a due Close: with another code, without a code, not at all, or by dropping the
+   * connection.
+   */
   readonly close?: number | "without code" | "none" | "dropped";
   readonly afterClose?: "goes on" | "sends more" | "stays open";
   readonly deflate?: "declined" | "context taken over" | "widest window";
@@ -197,7 +200,9 @@ class EchoPeer {
   }
 }
 
-/** A target on raw sockets that shares the suite's frames and handshake, but is otherwise written for itself. */
+/**
+ * A target on raw sockets. It shares the suite's frames and handshake, and is otherwise separate.
+ */
 export function echoTarget(faults: Faults = {}): Target {
   const sockets = new Set<Socket>();
   const begin = (socket: Socket, isClient: boolean, onHead: (head: Buffer) => EchoPeer | undefined): void => {
@@ -252,16 +257,16 @@ export function echoTarget(faults: Faults = {}): Target {
       const { hostname, port } = new URL(url);
       const socket = connect({ host: hostname, port: Number(port), noDelay: true });
       const key = randomBytes(16).toString("base64");
-      const wishes = faults.deflate === "declined" ? [] : NOTHING;
+      const preferences = faults.deflate === "declined" ? [] : NOTHING;
       signal.addEventListener("abort", () => socket.destroy());
       begin(socket, true, (bytes) => {
         const head = parseHead(bytes)?.head;
         if (head === undefined) return undefined;
-        const agreement = readAnswer(head.fields.get("sec-websocket-extensions") ?? "", wishes);
+        const agreement = readAnswer(head.fields.get("sec-websocket-extensions") ?? "", preferences);
         if (typeof agreement === "string") throw new Error(agreement);
         return new EchoPeer(socket, true, faults, agreement);
       });
-      socket.write(request(new URL(url), key, offer(wishes)));
+      socket.write(request(new URL(url), key, offer(preferences)));
       await new Promise((resolve) => socket.on("close", resolve));
     },
   };

@@ -5,16 +5,24 @@ import type { ConformanceCase } from "../cases/case.ts";
 import { CASES, groupOf } from "../cases/table.ts";
 import { differences, readGolden } from "../golden.ts";
 import { reasonFaults, REASONS } from "../reasons.ts";
-import type { Judgement } from "../runner/judge.ts";
+import type { Evaluation } from "../runner/evaluate.ts";
 import { type Role, runCases } from "../runner/run.ts";
 import { isTargetName, loadTarget, type TargetName } from "../targets/load.ts";
 
-/** Round trips in the cases of groups 12 and 13, which have 1,000: enough for the second message to need the first. */
+/**
+ * Round trips in the cases of groups 12 and 13 instead of 1,000: enough for the second message to
+ * reference the first.
+ */
 const FEW_MESSAGES = 2;
-/** Those of groups 12 and 13 that every target plays here: one whole and one in fragments of each subgroup. */
+/**
+ * Cases of groups 12 and 13 that every target runs here: one unfragmented and one fragmented of
+ * each subgroup.
+ */
 const SAMPLE = /^1[23]\.\d\.(4|12)$/;
 
-/** All cases for our own; less of the compression for the others, which are here to prove the suite. */
+/**
+ * All cases for tungstate; fewer compression cases for the others, which serve to check the suite.
+ */
 function everydayCases(target: TargetName): readonly ConformanceCase[] {
   return CASES.filter(({ id }) => target === "tungstate" || groupOf(id) < 12 || SAMPLE.test(id));
 }
@@ -31,7 +39,7 @@ const FILES = readdirSync(new URL("../golden", import.meta.url)).map((file): Gol
 });
 
 for (const { target, role } of FILES) {
-  test(`${target} as ${role}: the golden file has every case, and a reason for each that is not OK`, () => {
+  test(`the golden file of ${target} as ${role} has every case, and a reason for each that is not OK`, () => {
     const golden = readGolden(target, role);
     assert.deepEqual(
       [...golden.keys()],
@@ -40,33 +48,33 @@ for (const { target, role } of FILES) {
     assert.deepEqual(reasonFaults(REASONS, target, role, golden), []);
   });
 
-  test(`${target} as ${role} does what its golden file says`, async () => {
+  test(`${target} as ${role} matches its golden file`, async () => {
     const cases = everydayCases(target);
     const results = await runCases(await loadTarget(target), role, cases, { messages: FEW_MESSAGES });
     assert.deepEqual(differences(readGolden(target, role), results), []);
   });
 }
 
-test("a reason names only targets that have a golden file", () => {
+test("reasons only name targets that have a golden file", () => {
   const known = new Set<string>(FILES.map(({ target }) => target));
   for (const { target } of REASONS) assert.ok(target === undefined || known.has(target), target);
 });
 
-test("a result that is not as the golden file says is a difference, with what was seen", () => {
-  const judgement: Judgement = {
+test("a result that differs from the golden file is reported with what was seen", () => {
+  const evaluation: Evaluation = {
     verdict: "FAILED",
     behaviour: { verdict: "FAILED", reason: "saw nothing" },
     close: { verdict: "OK", reason: "" },
     closeCode: 1000,
   };
-  const results = [{ id: "2.1", judgement }];
+  const results = [{ id: "2.1", evaluation }];
   assert.deepEqual(differences(new Map([["2.1", "FAILED, close 1000"]]), results), []);
   const expected = "2.1: expected OK, close 1000, got FAILED, close 1000: saw nothing";
   assert.deepEqual(differences(new Map([["2.1", "OK, close 1000"]]), results), [expected]);
   assert.equal(differences(new Map(), results).length, 1);
 });
 
-test("a missing reason, one too many and one for nothing are found", () => {
+test("missing, superfluous and unused reasons are detected", () => {
   const golden = new Map([
     ["1.1.1", "OK, close 1000"],
     ["2.10", "FAILED, close 1000"],

@@ -16,7 +16,7 @@ function run(...args: readonly string[]): {
   return { status, out: stdout, error: stderr };
 }
 
-test("the command prints a table and what is not OK, and compares with the golden file", () => {
+test("the command prints a table and the cases that are not OK, and compares with the golden files", () => {
   const { status, out, error } = run("--target", "ws", "--role", "server", "--cases", "1.1.1,6.4.1");
   assert.equal(status, 0, error);
   assert.match(out, /ws as server/);
@@ -25,7 +25,7 @@ test("the command prints a table and what is not OK, and compares with the golde
   assert.match(out, /^6\.4\.1 NON-STRICT: expected checkpoint A, saw checkpoint A, checkpoint B$/m);
 });
 
-test("a wrong argument is refused in one line", () => {
+test("an invalid argument is rejected in one line", () => {
   for (const [args, said] of [
     [["--target", "other"], `--target must be one of tungstate, ws, got "other"`],
     [["--role", "peer"], `--role must be one of server, client, both, got "peer"`],

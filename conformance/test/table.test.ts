@@ -5,7 +5,7 @@ import { payloadBytes, TEXT } from "../cases/case.ts";
 import { corpus, slice } from "../cases/corpus.ts";
 import { CASES, GROUP_TITLES, groupOf } from "../cases/table.ts";
 
-/** How many cases the Autobahn Testsuite has in each of its subgroups. */
+/** The number of cases in each subgroup of the Autobahn Testsuite. */
 const COUNTS: Readonly<Record<string, number>> = {
   ...{ "1.1": 8, "1.2": 8, "2": 11, "3": 7, "4.1": 5, "4.2": 5, "5": 20 },
   ...{
@@ -28,7 +28,7 @@ const COUNTS: Readonly<Record<string, number>> = {
   ...{ "13.1": 18, "13.2": 18, "13.3": 18, "13.4": 18, "13.5": 18, "13.6": 18, "13.7": 18 },
 };
 
-test("there are 517 cases, numbered without a gap", () => {
+test("there are 517 cases, numbered without gaps", () => {
   const expected = Object.entries(COUNTS).flatMap(([prefix, count]) =>
     Array.from({ length: count }, (_, index) => `${prefix}.${index + 1}`),
   );
@@ -37,7 +37,7 @@ test("there are 517 cases, numbered without a gap", () => {
   for (const { id } of CASES) assert.ok(GROUP_TITLES.has(groupOf(id)), id);
 });
 
-test("text is echoed where it is UTF-8, and failed with 1007 where it is not", () => {
+test("text is echoed if it is UTF-8, and failed with 1007 otherwise", () => {
   const sequences = CASES.filter(({ id }) => /^6\.([5-9]|\d\d)\./.test(id));
   assert.equal(sequences.length, 132);
   for (const { id, steps, ok, close } of sequences) {
@@ -52,7 +52,7 @@ test("text is echoed where it is UTF-8, and failed with 1007 where it is not", (
   }
 });
 
-test("the data to compress has its length, is the same each time, and may be cut anywhere where it is text", () => {
+test("the data to compress has its length, is deterministic, and may be split anywhere if it is text", () => {
   assert.equal(corpus("json").length, 194_056);
   assert.equal(corpus("bitmap").length, 263_222);
   assert.equal(corpus("prose").length, 222_218);

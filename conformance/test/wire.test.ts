@@ -26,7 +26,7 @@ function parse(chunks: readonly Buffer[]): { headers: FrameHeader[]; payloads: B
   return { headers, payloads };
 }
 
-test("frames of RFC 6455 §5.7", () => {
+test("the parser reads the frames of RFC 6455 §5.7", () => {
   const hello = Buffer.from("Hello");
   assert.equal(encodeFrame({ opcode: TEXT, payload: hello }, false).toString("hex"), "810548656c6c6f");
   const masked = Buffer.from("818537fa213d7f9f4d5158", "hex");
@@ -36,7 +36,7 @@ test("frames of RFC 6455 §5.7", () => {
   assert.equal(long.toString("hex", 0, 10), "827f0000000000010000");
 });
 
-test("what is written is read, whole and cut at every byte", () => {
+test("the parser reads what the writer writes, whole and split at every byte", () => {
   for (const length of [0, 1, 3, 125, 126, 127, 65535, 65536]) {
     for (const masked of [false, true]) {
       const payload = Buffer.from(slice(corpus("json"), length, length));
@@ -90,7 +90,7 @@ function read(bytes: Buffer, masked: boolean, inflater?: Inflater): Seen {
   return { events, violation };
 }
 
-test("nothing that breaks the protocol is let through", () => {
+test("every violation of the protocol is detected", () => {
   const violations: readonly (readonly [RegExp, readonly Frame[]])[] = [
     [/RSV = 4$/, [{ opcode: TEXT, rsv: 4 }]],
     [/RSV = 2 on a control/, [{ opcode: PING, rsv: 2 }]],
@@ -129,7 +129,7 @@ test("nothing that breaks the protocol is let through", () => {
   });
 });
 
-test("messages inflate under each set of parameters, and under no other", () => {
+test("messages inflate with the parameters they were deflated with, and with no others", () => {
   for (const windowBits of [8, 9, 12, 15]) {
     for (const noContextTakeover of [false, true]) {
       const deflater = new Deflater({ windowBits, noContextTakeover });
@@ -150,7 +150,7 @@ test("messages inflate under each set of parameters, and under no other", () => 
   assert.throws(() => new Inflater({ windowBits: 15, noContextTakeover: true }).inflate(Buffer.from("ffff", "hex")));
 });
 
-test("RFC 7692 §7.2.3.1 to §7.2.3.5: Hello compressed, again with context, stored, and in two blocks", () => {
+test("the examples of RFC 7692 §7.2.3.1 to §7.2.3.5 inflate: Hello compressed, again with context, stored, in two blocks", () => {
   const inflater = new Inflater({ windowBits: 15, noContextTakeover: false });
   const hello = Buffer.from("Hello");
   for (const hex of [
@@ -167,7 +167,7 @@ test("RFC 7692 §7.2.3.1 to §7.2.3.5: Hello compressed, again with context, sto
   assert.deepEqual(deflater.compress(hello), shared.subarray(0, -4));
 });
 
-test("permessage-deflate is agreed as RFC 7692 §7.1 says", () => {
+test("permessage-deflate is negotiated as in RFC 7692 §7.1", () => {
   const nothing = { noContextTakeover: false, windowBits: 0 };
   const strict = { noContextTakeover: true, windowBits: 8 };
   assert.equal(
@@ -208,7 +208,7 @@ test("permessage-deflate is agreed as RFC 7692 §7.1 says", () => {
   assert.equal(accept("permessage-deflate", [strict, nothing])?.answer, "permessage-deflate");
 });
 
-test("the handshake of RFC 6455 §1.3", () => {
+test("the handshake of RFC 6455 §1.3 is accepted", () => {
   assert.equal(acceptValue("dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
   const parsed = parseHead(
     Buffer.from("HTTP/1.1 101 Switching\r\nUpgrade: websocket\r\nConnection: a\r\nConnection: Upgrade\r\n\r\nrest"),

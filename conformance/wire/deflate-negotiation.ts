@@ -1,7 +1,7 @@
-import type { DeflateWish } from "../cases/case.ts";
+import type { DeflatePreference } from "../cases/case.ts";
 import type { DeflateDirection } from "./deflate.ts";
 
-/** permessage-deflate as agreed (RFC 7692 §7.1), seen from the suite. */
+/** The negotiated permessage-deflate (RFC 7692 §7.1) from the suite's side. */
 export interface DeflateAgreement {
   readonly sending: DeflateDirection;
   readonly receiving: DeflateDirection;
@@ -12,14 +12,14 @@ type Parameters = ReadonlyMap<string, string>;
 interface Extension {
   readonly name: string;
   readonly parameters: Parameters;
-  /** A parameter that came twice. */
+  /** A repeated parameter. */
   readonly twice: string | undefined;
 }
 
 const NAME = "permessage-deflate";
 const MAX_WINDOW_BITS = 15;
 
-/** A Sec-WebSocket-Extensions value. Quoted strings are read, but none of the parameters here needs more than digits. */
+/** Parses a Sec-WebSocket-Extensions value. Quoted strings are accepted. */
 function parseExtensions(value: string): readonly Extension[] {
   if (value.trim() === "") return [];
   return value.split(",").map((item) => {
@@ -41,11 +41,12 @@ function windowBitsOf(value: string | undefined): number | undefined {
 }
 
 /**
- * The suite as a client: what it asks of the server's compressor. It takes anything asked of its own, but does not offer
- * client_no_context_takeover: that would be a promise (RFC 7692 §7.1.1.2), and a server has to cope with context as well.
+ * Offer of the suite as a client: parameters for the server's compressor. The suite accepts any
+ * parameters for its own compressor, but does not offer client_no_context_takeover: that would be a
+ * promise (RFC 7692 §7.1.1.2), and a server must support context takeover.
  */
-export function offer(wishes: readonly DeflateWish[]): string {
-  return wishes
+export function offer(preferences: readonly DeflatePreference[]): string {
+  return preferences
     .map(({ noContextTakeover, windowBits }) =>
       [
         NAME,
@@ -57,13 +58,19 @@ export function offer(wishes: readonly DeflateWish[]): string {
     .join(", ");
 }
 
-/** The suite as a client: what the server answered. Undefined: declined; a string: what is wrong with the answer. */
-export function readAnswer(value: string, wishes: readonly DeflateWish[]): DeflateAgreement | undefined | string {
+/**
+ * Checks a server's answer to an offer. Returns undefined if the server declined, or a string if
+ * the answer is invalid.
+ */
+export function readAnswer(
+  value: string,
+  preferences: readonly DeflatePreference[],
+): DeflateAgreement | undefined | string {
   const [extension, ...others] = parseExtensions(value);
   if (extension === undefined) return undefined;
   if (others.length > 0) return `the answer has more than one extension: ${value}`;
   const { name, parameters, twice } = extension;
-  if (name !== NAME || wishes.length === 0) return `the answer has an extension that nobody asked for: ${value}`;
+  if (name !== NAME || preferences.length === 0) return `the answer has an extension that nobody asked for: ${value}`;
   if (twice !== undefined) return `the answer has ${twice} twice`;
   for (const [key, setting] of parameters) {
     const isFlag = key === "server_no_context_takeover" || key === "client_no_context_takeover";
@@ -75,11 +82,13 @@ export function readAnswer(value: string, wishes: readonly DeflateWish[]): Defla
     noContextTakeover: parameters.has("server_no_context_takeover"),
     windowBits: windowBitsOf(parameters.get("server_max_window_bits")) ?? MAX_WINDOW_BITS,
   };
-  // RFC 7692 §7.1.1.1, §7.1.2.1: a server that accepts an offer with these parameters has to answer with them.
-  const granted = wishes.some(
-    (wish) =>
-      (!wish.noContextTakeover || receiving.noContextTakeover) &&
-      (wish.windowBits === 0 || (parameters.has("server_max_window_bits") && receiving.windowBits <= wish.windowBits)),
+  // RFC 7692 §7.1.1.1, §7.1.2.1: a server that accepts an offer with these parameters must include
+  // them in its answer.
+  const granted = preferences.some(
+    (preference) =>
+      (!preference.noContextTakeover || receiving.noContextTakeover) &&
+      (preference.windowBits === 0 ||
+        (parameters.has("server_max_window_bits") && receiving.windowBits <= preference.windowBits)),
   );
   if (!granted) return `the answer fits no offer: ${value}`;
   return {
@@ -93,41 +102,42 @@ export function readAnswer(value: string, wishes: readonly DeflateWish[]): Defla
 
 function acceptOffer(
   parameters: Parameters,
-  wish: DeflateWish,
+  preference: DeflatePreference,
 ): { agreement: DeflateAgreement; answer: string } | undefined {
   const offered = parameters.get("client_max_window_bits");
-  // RFC 7692 §7.1.2.2: the server may limit the client's window only if the client said that it can do so.
-  if (wish.windowBits !== 0 && offered === undefined) return undefined;
+  // RFC 7692 §7.1.2.2: the server may limit the client's window only if the client offered the
+  // parameter.
+  if (preference.windowBits !== 0 && offered === undefined) return undefined;
   const limit = offered === undefined || offered === "" ? MAX_WINDOW_BITS : windowBitsOf(offered);
   const own = windowBitsOf(parameters.get("server_max_window_bits"));
   if (limit === undefined || own === undefined) return undefined;
-  const windowBits = Math.min(wish.windowBits === 0 ? MAX_WINDOW_BITS : wish.windowBits, limit);
+  const windowBits = Math.min(preference.windowBits === 0 ? MAX_WINDOW_BITS : preference.windowBits, limit);
   const noContextTakeover = parameters.has("server_no_context_takeover");
   const answer = [
     NAME,
     ...(noContextTakeover ? ["server_no_context_takeover"] : []),
     ...(parameters.has("server_max_window_bits") ? [`server_max_window_bits=${own}`] : []),
-    ...(wish.noContextTakeover ? ["client_no_context_takeover"] : []),
-    ...(wish.windowBits === 0 ? [] : [`client_max_window_bits=${windowBits}`]),
+    ...(preference.noContextTakeover ? ["client_no_context_takeover"] : []),
+    ...(preference.windowBits === 0 ? [] : [`client_max_window_bits=${windowBits}`]),
   ].join("; ");
   return {
     agreement: {
       sending: { noContextTakeover, windowBits: own },
-      receiving: { noContextTakeover: wish.noContextTakeover, windowBits },
+      receiving: { noContextTakeover: preference.noContextTakeover, windowBits },
     },
     answer,
   };
 }
 
-/** The suite as a server: the first wish that one of the client's offers allows. */
+/** Answer of the suite as a server: the first requested parameters that an offer permits. */
 export function accept(
   value: string,
-  wishes: readonly DeflateWish[],
+  preferences: readonly DeflatePreference[],
 ): { readonly agreement: DeflateAgreement; readonly answer: string } | undefined {
   const offers = parseExtensions(value).filter(({ name, twice }) => name === NAME && twice === undefined);
-  for (const wish of wishes) {
+  for (const preference of preferences) {
     for (const { parameters } of offers) {
-      const accepted = acceptOffer(parameters, wish);
+      const accepted = acceptOffer(parameters, preference);
       if (accepted !== undefined) return accepted;
     }
   }

@@ -1,6 +1,6 @@
 import { constants, deflateRawSync, inflateRawSync } from "node:zlib";
 
-/** What was agreed for the messages of one direction. */
+/** The negotiated parameters of one direction. */
 export interface DeflateDirection {
   readonly noContextTakeover: boolean;
   readonly windowBits: number;
@@ -9,7 +9,7 @@ export interface DeflateDirection {
 const TAIL = Buffer.from([0x00, 0x00, 0xff, 0xff]);
 const MAX_WINDOW_BITS = 15;
 
-/** The last bytes of what went before, as far as the window reaches back. */
+/** The end of previous data, as far as the window reaches. */
 class History {
   readonly #direction: DeflateDirection;
   #bytes = Buffer.alloc(0);
@@ -29,7 +29,10 @@ class History {
   }
 }
 
-/** RFC 7692 §7.2.1. The window is carried from one message to the next as a dictionary, so nothing is kept alive. */
+/**
+ * RFC 7692 §7.2.1. The window is passed from one message to the next as a dictionary, so no stream
+ * is kept.
+ */
 export class Deflater {
   readonly #history: History;
   readonly #windowBits: number;
@@ -52,7 +55,9 @@ export class Deflater {
   }
 }
 
-/** RFC 7692 §7.2.2. Throws when the data is broken or reaches back further than the agreed window. */
+/**
+ * RFC 7692 §7.2.2. Throws if the data is invalid or references bytes outside the negotiated window.
+ */
 export class Inflater {
   readonly #history: History;
   readonly #windowBits: number;
@@ -67,7 +72,8 @@ export class Inflater {
     const message = inflateRawSync(Buffer.concat([compressed, TAIL]), {
       windowBits: this.#windowBits,
       finishFlush: constants.Z_SYNC_FLUSH,
-      // zlib lets a reference reach back over all of its current output buffer: a small one keeps it near the window.
+      // zlib permits references into its whole current output buffer: a small buffer keeps them
+      // near the window.
       ...(this.#windowBits < MAX_WINDOW_BITS ? { chunkSize: Math.max(64, 2 ** (this.#windowBits - 2)) } : {}),
       ...(dictionary === undefined ? {} : { dictionary }),
     });

@@ -2,24 +2,24 @@ import { xor } from "./frame-writer.ts";
 
 export interface FrameHeader {
   readonly fin: boolean;
-  /** 4 is RSV1, 2 is RSV2, 1 is RSV3. */
+  /** RSV1 is 4, RSV2 is 2, RSV3 is 1. */
   readonly rsv: number;
   readonly opcode: number;
   readonly masked: boolean;
   readonly length: number;
-  /** Whether the length was in its shortest form. */
+  /** Whether the length used its shortest form. */
   readonly minimal: boolean;
 }
 
 export interface FrameHandler {
   header(header: FrameHeader): void;
-  /** Unmasked payload bytes as they come; their buffer is theirs to keep. */
+  /** Unmasked payload bytes as they arrive. The receiver may keep the buffer. */
   payload(bytes: Buffer): void;
-  /** The frame is whole. */
+  /** The frame is complete. */
   end(): void;
 }
 
-/** Frames from bytes as they come (RFC 6455 §5.2). Judges nothing. */
+/** Parses frames from a byte stream (RFC 6455 §5.2). Accepts invalid frames. */
 export class FrameParser {
   readonly #handler: FrameHandler;
   #header: Buffer = Buffer.alloc(0);

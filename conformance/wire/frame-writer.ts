@@ -1,10 +1,10 @@
 import { randomBytes } from "node:crypto";
 import { CONTINUATION, type Frame, payloadBytes, type Payload } from "../cases/case.ts";
 
-/** The longest header: 2 bytes, 8 of length, 4 of masking key. */
+/** Length of the longest header: 2 bytes, 8 of length, 4 of masking key. */
 const MAX_HEADER = 14;
 
-/** A frame as bytes (RFC 6455 §5.2). Nothing is checked: wrong frames are what this is for. */
+/** Encodes a frame (RFC 6455 §5.2) without checks, because cases contain invalid frames. */
 export function encodeFrame(frame: Frame, masked: boolean): Buffer {
   const payload = payloadBytes(frame.payload ?? Buffer.alloc(0));
   const bytes = Buffer.allocUnsafe(MAX_HEADER + payload.length);
@@ -31,13 +31,13 @@ export function encodeFrame(frame: Frame, masked: boolean): Buffer {
   return bytes.subarray(0, at + payload.length);
 }
 
-/** How many bytes a frame's header takes. */
+/** Returns the length of a frame's header in bytes. */
 export function headerLength(payload: Payload, masked: boolean): number {
   const extended = payload.length > 0xffff ? 8 : payload.length > 125 ? 2 : 0;
   return 2 + extended + (masked ? 4 : 0);
 }
 
-/** Masks or unmasks in place; `offset` is where in the frame's payload `bytes` begins. */
+/** Masks or unmasks in place; `offset` is the position of `bytes` in the frame's payload. */
 export function xor(bytes: Uint8Array, key: Uint8Array, offset: number): void {
   const [k0 = 0, k1 = 0, k2 = 0, k3 = 0] = [0, 1, 2, 3].map((index) => key[(index + offset) & 3]);
   const aligned = bytes.length - (bytes.length % 4);
@@ -53,8 +53,9 @@ export function xor(bytes: Uint8Array, key: Uint8Array, offset: number): void {
 }
 
 /**
- * A message in frames of `fragmentSize` bytes; 0 for one frame. As in the Autobahn Testsuite, a message that is longer than
- * a fragment and divides evenly ends with an empty one. `rsv` goes on the first.
+ * Encodes a message in frames of `fragmentSize` bytes; 0 for one frame. As in the Autobahn
+ * Testsuite, a message longer than a fragment that divides evenly ends with an empty fragment.
+ * `rsv` is set on the first frame.
  */
 export function* fragments(opcode: number, payload: Uint8Array, fragmentSize: number, rsv = 0): Generator<Frame> {
   if (fragmentSize === 0 || payload.length <= fragmentSize) {

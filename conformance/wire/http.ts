@@ -5,11 +5,11 @@ const GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 export interface HttpHead {
   readonly startLine: string;
-  /** Names in lower case; several fields of one name are joined with commas. */
+  /** Lowercase names; several fields with the same name are joined with commas. */
   readonly fields: ReadonlyMap<string, string>;
 }
 
-/** The head that `bytes` begin with and what is behind it, or undefined while it is not whole. */
+/** Splits `bytes` into the head and the rest. Returns undefined while the head is incomplete. */
 export function parseHead(bytes: Buffer): { readonly head: HttpHead; readonly rest: Buffer } | undefined {
   const end = bytes.indexOf("\r\n\r\n");
   if (end < 0) return undefined;
@@ -59,7 +59,7 @@ export function response(key: string, extensions: string): string {
   ].join("\r\n");
 }
 
-/** What is wrong with a response to `request`, or undefined (RFC 6455 §4.1). */
+/** Returns what is wrong with a response to `request`, or undefined (RFC 6455 §4.1). */
 export function responseFault({ startLine, fields }: HttpHead, key: string): string | undefined {
   if (!/^HTTP\/1\.1 101( |$)/.test(startLine)) return `the response is ${JSON.stringify(startLine)} instead of a 101`;
   if (fields.get("upgrade")?.toLowerCase() !== "websocket") return "the response has no Upgrade: websocket";
@@ -69,7 +69,7 @@ export function responseFault({ startLine, fields }: HttpHead, key: string): str
   return undefined;
 }
 
-/** What is wrong with a request, or undefined (RFC 6455 §4.1). */
+/** Returns what is wrong with a request, or undefined (RFC 6455 §4.1). */
 export function requestFault({ startLine, fields }: HttpHead): string | undefined {
   if (!/^GET \/\S* HTTP\/1\.1$/.test(startLine)) return `the request is ${JSON.stringify(startLine)}`;
   if (!fields.has("host")) return "the request has no Host";

@@ -12,22 +12,22 @@ export interface ReceivedClose {
 export interface InboundHandler {
   event(event: Event): void;
   close(close: ReceivedClose): void;
-  /** The remote broke the protocol. */
+  /** A violation by the remote. */
   violation(what: string): void;
 }
 
 export interface InboundOptions {
-  /** Whether the remote has to mask its frames. */
+  /** Whether the remote must mask its frames. */
   readonly masked: boolean;
   readonly inflater: Inflater | undefined;
 }
 
-/** RFC 6455 §7.4.1, §7.4.2, and the codes registered since. */
+/** RFC 6455 §7.4.1, §7.4.2, and codes registered since. */
 function isSendableCode(code: number): boolean {
   return (code >= 1000 && code <= 1014 && ![1004, 1005, 1006].includes(code)) || (code >= 3000 && code <= 4999);
 }
 
-/** What the remote sends, judged as it comes: no byte of it may break RFC 6455 or RFC 7692. */
+/** Checks what the remote sends as it arrives: any violation of RFC 6455 or RFC 7692. */
 export class Inbound {
   readonly #handler: InboundHandler;
   readonly #options: InboundOptions;

@@ -58,7 +58,7 @@ let visit: Visit | undefined;
 
 const chatListener: ChatListener = {
   stateChanged: showState,
-  peopleChanged: (everybody, count) => people.show(everybody, count),
+  peopleChanged: (list, count) => people.show(list, count),
   message: (message) => messages.add(message),
   delivered: (id) => messages.delivered(id),
   failed: (id) => messages.failed(id),
@@ -134,17 +134,17 @@ function broadcast(): Visit {
 function watch(): Visit {
   let closed = false;
   const loaded = import("./view/live-view.ts").then(({ LiveView }) => (closed ? undefined : new LiveView()));
-  const feed = new StatsSubscription(hub, {
+  const subscription = new StatsSubscription(hub, {
     stateChanged: showState,
     stats: (stats) => void loaded.then((view) => view?.add(stats)),
     refused: (reason) => void loaded.then((view) => view?.refused(reason)),
   });
   return {
-    stateChanged: (state) => feed.stateChanged(state),
-    check: () => feed.check(),
+    stateChanged: (state) => subscription.stateChanged(state),
+    check: () => subscription.check(),
     close() {
       closed = true;
-      feed.close();
+      subscription.close();
       void loaded.then((view) => view?.destroy());
     },
   };

@@ -1,5 +1,5 @@
-// What every server of the hub's rows is: as bench/servers/contract.ts says, with channels instead of its routes. HISTORY is how many
-// publications a channel has to keep.
+// The servers of the hub rows. They follow bench/servers/contract.ts, with channels instead of
+// routes. HISTORY is the number of publications that a channel must keep.
 import process from "node:process";
 export { serverOptions } from "../../servers/contract.ts";
 

@@ -12,7 +12,7 @@ const http = createServer();
 const io = new Server(http, {
   transports: ["websocket"],
   serveClient: false,
-  // keeps all packets of all rooms for that long, so only where it is asked for
+  // keeps all packets of all rooms for that time, so only on request
   ...(process.env["HISTORY"] === undefined ? {} : { connectionStateRecovery: { maxDisconnectionDuration: 120_000 } }),
 });
 

@@ -1,4 +1,4 @@
-// The floor: the same payload to all connections, without channels.
+// The floor: broadcasts the payload to all connections, without channels.
 import { createRequire } from "node:module";
 import { WebSocketServer } from "tungstate";
 import { listening, serverOptions, versionOf } from "../../servers/contract.ts";

@@ -13,7 +13,7 @@ const hub = new Hub({
   namespaces: {
     feed: open,
     room: { ...open, history: { size: historySize(), ttl: 3600_000 } },
-    // as `tungstate serve` has its public channels
+    // as the public channels of `tungstate serve`
     lobby: { ...open, history: { size: historySize(), ttl: 3600_000 }, presence: true, joinLeave: true },
   },
   limits: { rates: false }, // one connection publishes for all
@@ -21,7 +21,8 @@ const hub = new Hub({
 });
 await hub.start();
 
-// By default those beyond 1,024 handshakes at a time get 503 and come again later: the rows are about how long it takes to let all in.
+// By default, handshakes beyond 1,024 at a time get 503 and are retried later. These rows measure
+// how long it takes to accept all.
 const server = new WebSocketServer({ maxMessageSize: MAX_MESSAGE_SIZE, maxHandshakes: 10_000 });
 server.on("connection", (socket, request) => void attachSocket(hub, socket, request));
 const address = await server.listen({ host, port, backlog: 4096 });

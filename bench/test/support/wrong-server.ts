@@ -1,4 +1,4 @@
-// A server that gets it wrong in the way that WRONG says, for the load generator to notice.
+// A server with the fault that WRONG names, which the load generator must detect.
 import type { AddressInfo } from "node:net";
 import process from "node:process";
 import { WebSocketServer } from "ws";

@@ -32,9 +32,9 @@ export interface ChatListener {
   missed(milliseconds: number): void;
 }
 
-const MOST_KNOWN_IDS = 2_000;
+const MAX_KNOWN_IDS = 2_000;
 const HELLO_ANSWER_MS = 20; // ms for each person present, so that not all answer a newcomer at once
-const LONGEST_ANSWER_MS = 3_000;
+const MAX_ANSWER_DELAY_MS = 3_000;
 
 /** A chat with all clients of the server, over its broadcast route. */
 export class Chat implements LinkListener {
@@ -80,7 +80,7 @@ export class Chat implements LinkListener {
     if (name === this.name) return;
     this.name = name;
     this.people.seen(this.client, name, Date.now());
-    this.tellPeople();
+    this.reportPeople();
     this.send({ type: "here", client: this.client, name });
   }
 
@@ -124,7 +124,7 @@ export class Chat implements LinkListener {
     // own announcements are received like those of others
     if (client === this.client) return;
     const changed = type === "bye" ? this.people.left(client) : this.people.seen(client, packet.name, Date.now());
-    if (changed) this.tellPeople();
+    if (changed) this.reportPeople();
     if (type === "hello") this.answerSoon();
   }
 
@@ -143,7 +143,7 @@ export class Chat implements LinkListener {
     const now = Date.now();
     this.people.clear();
     this.people.seen(this.client, this.name, now);
-    this.tellPeople();
+    this.reportPeople();
     this.send({ type: "hello", client: this.client, name: this.name });
     this.link.expectAnswer();
     this.beaconTimer = setInterval(() => this.beacon(), BEACON_MS);
@@ -157,14 +157,14 @@ export class Chat implements LinkListener {
   private beacon(): void {
     const now = Date.now();
     this.people.seen(this.client, this.name, now);
-    if (this.people.expire(now)) this.tellPeople();
+    if (this.people.expire(now)) this.reportPeople();
     this.send({ type: "here", client: this.client, name: this.name });
     this.link.expectAnswer();
   }
 
   /** Announces this page to a newcomer. Several newcomers at the same time get one announcement. */
   private answerSoon(): void {
-    const spread = Math.min(LONGEST_ANSWER_MS, HELLO_ANSWER_MS * this.people.size);
+    const spread = Math.min(MAX_ANSWER_DELAY_MS, HELLO_ANSWER_MS * this.people.size);
     this.answerTimer ??= setTimeout(() => {
       this.answerTimer = undefined;
       this.send({ type: "here", client: this.client, name: this.name });
@@ -181,13 +181,13 @@ export class Chat implements LinkListener {
     return this.link.send(encodePacket(packet));
   }
 
-  private tellPeople(): void {
+  private reportPeople(): void {
     this.listener.peopleChanged(this.people.list(), this.people.size);
   }
 
   private remember(id: string): void {
     this.known.add(id);
-    if (this.known.size <= MOST_KNOWN_IDS) return;
+    if (this.known.size <= MAX_KNOWN_IDS) return;
     const [oldest] = this.known;
     if (oldest !== undefined) this.known.delete(oldest);
   }

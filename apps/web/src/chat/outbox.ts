@@ -6,10 +6,10 @@
 /**
  * Attempts to send a message before it is given up. The message may be what ends the connection.
  */
-const MOST_TRIES = 3;
+const MAX_ATTEMPTS = 3;
 
 /** Maximum number of queued messages. */
-const MOST_WAITING = 50;
+const MAX_QUEUED = 50;
 
 export interface Unsent {
   readonly id: string;
@@ -20,7 +20,7 @@ export class Outbox {
   private readonly waiting = new Map<string, { readonly text: string; tries: number }>();
 
   get full(): boolean {
-    return this.waiting.size >= MOST_WAITING;
+    return this.waiting.size >= MAX_QUEUED;
   }
 
   add(id: string, text: string): void {
@@ -50,7 +50,7 @@ export class Outbox {
     const send: Unsent[] = [];
     const givenUp: string[] = [];
     for (const [id, { text, tries }] of this.waiting) {
-      if (tries < MOST_TRIES) send.push({ id, text });
+      if (tries < MAX_ATTEMPTS) send.push({ id, text });
       else givenUp.push(id);
     }
     for (const id of givenUp) this.waiting.delete(id);

@@ -12,7 +12,7 @@ export const BEACON_MS = 40_000;
 const HOLDS_MS = 130_000;
 
 /** Maximum number of people, so that invented clients cannot fill the memory. */
-const MOST = 1_000;
+const MAX_PEOPLE = 1_000;
 
 export interface Person {
   readonly client: string;
@@ -25,7 +25,7 @@ export class People {
   /** Returns whether the result of `list` changes. */
   seen(client: string, name: string, now: number): boolean {
     const before = this.until.get(client);
-    if (before === undefined && this.until.size >= MOST) return false;
+    if (before === undefined && this.until.size >= MAX_PEOPLE) return false;
     this.until.set(client, { name, until: now + HOLDS_MS });
     return before?.name !== name;
   }

@@ -1,7 +1,7 @@
 /** Delays before reconnecting, in ms. */
 
 const BASE_MS = 1_000;
-const MOST_MS = 30_000;
+const MAX_MS = 30_000;
 
 /** A connection that lasted this long resets the delay. */
 export const STABLE_MS = 10_000;
@@ -23,7 +23,7 @@ const OVERLOAD_MS = [15_000, 60_000] as const;
 export function retryDelay(failures: number, closeCode: number, random: number): number {
   if (closeCode === 1012) return between(RESTART_MS, random);
   if (closeCode === 1013) return between(OVERLOAD_MS, random);
-  const ceiling = Math.min(MOST_MS, BASE_MS * 2 ** Math.min(failures - 1, 30));
+  const ceiling = Math.min(MAX_MS, BASE_MS * 2 ** Math.min(failures - 1, 30));
   return Math.round(random * ceiling);
 }
 
@@ -31,7 +31,7 @@ export function retryDelay(failures: number, closeCode: number, random: number):
  * Delay without a network. Only a server on this machine can be reached then, and the browser
  * reports when the network is back.
  */
-export const OFFLINE_DELAY_MS = MOST_MS;
+export const OFFLINE_DELAY_MS = MAX_MS;
 
 function between([least, most]: readonly [number, number], random: number): number {
   return Math.round(least + random * (most - least));

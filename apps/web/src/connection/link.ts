@@ -55,11 +55,11 @@ export class Link {
     });
     socket.addEventListener("message", (event: MessageEvent<string | ArrayBuffer>) => {
       if (this.socket !== socket) return;
-      this.heard();
+      this.received();
       this.listener.received(event.data);
     });
-    socket.addEventListener("close", ({ code, reason: told }) => {
-      if (this.socket === socket) this.ended(code, told, wasOpen);
+    socket.addEventListener("close", ({ code, reason: closeReason }) => {
+      if (this.socket === socket) this.ended(code, closeReason, wasOpen);
     });
     this.become({ kind: "connecting", reason });
   }
@@ -95,7 +95,7 @@ export class Link {
     socket?.close(1000);
   }
 
-  private heard(): void {
+  private received(): void {
     clearTimeout(this.silenceTimer);
     this.silenceTimer = undefined;
   }
@@ -108,16 +108,16 @@ export class Link {
     this.ended(1006, "", true, true);
   }
 
-  private ended(code: number, told: string, wasOpen: boolean, silent = false): void {
+  private ended(code: number, closeReason: string, wasOpen: boolean, silent = false): void {
     this.forget();
-    const { reason, delay } = this.retries.ended({ code, reason: told, wasOpen, silent });
+    const { reason, delay } = this.retries.ended({ code, reason: closeReason, wasOpen, silent });
     this.retryTimer = setTimeout(() => this.tryNow(), delay);
     this.become({ kind: "waiting", reason, until: Date.now() + delay });
   }
 
   private forget(): void {
     this.socket = undefined;
-    this.heard();
+    this.received();
     clearTimeout(this.connectTimer);
   }
 

@@ -118,10 +118,10 @@ export class HubLink {
     });
   }
 
-  private ended(code: number, told: string, wasOpen: boolean, silent = false, final = false): void {
+  private ended(code: number, closeReason: string, wasOpen: boolean, silent = false, final = false): void {
     if (!this.wanted || this.state.kind === "waiting" || this.state.kind === "stopped") return;
     this.socket = undefined;
-    const { reason, delay } = this.retries.ended({ code, reason: told, wasOpen, silent });
+    const { reason, delay } = this.retries.ended({ code, reason: closeReason, wasOpen, silent });
     const state: LinkState = final
       ? { kind: "stopped", reason }
       : { kind: "waiting", reason, until: Date.now() + delay };

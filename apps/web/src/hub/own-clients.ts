@@ -1,4 +1,4 @@
-const MOST = 100;
+const MAX_IDS = 100;
 
 /** Where the IDs are stored, so that they survive a reload. */
 export interface Store {
@@ -20,7 +20,7 @@ export class OwnClients {
   }
 
   add(id: string): void {
-    this.ids = [...this.ids, id].slice(-MOST);
+    this.ids = [...this.ids, id].slice(-MAX_IDS);
     this.store.keep(JSON.stringify(this.ids));
   }
 
@@ -32,7 +32,7 @@ export class OwnClients {
 function parse(text: string | null): readonly string[] {
   try {
     const ids: unknown = JSON.parse(text ?? "[]");
-    return Array.isArray(ids) ? ids.filter((id) => typeof id === "string").slice(-MOST) : [];
+    return Array.isArray(ids) ? ids.filter((id) => typeof id === "string").slice(-MAX_IDS) : [];
   } catch {
     return [];
   }

@@ -1,7 +1,7 @@
 import type { Person } from "../chat/people.ts";
 
 /** Above this number only the count is kept. */
-export const MOST_LISTED = 500;
+export const MAX_LISTED = 500;
 
 /** The people in a room: a requested list, and the joins and leaves since then. */
 export class Presence {
@@ -38,7 +38,7 @@ export class Presence {
   joined(person: Person): void {
     this.since?.joined.set(person.client, person);
     if (this.counted !== undefined) this.counted++;
-    else if (this.people.size < MOST_LISTED) this.people.set(person.client, person);
+    else if (this.people.size < MAX_LISTED) this.people.set(person.client, person);
     else this.answeredByCount(this.people.size + 1);
   }
 

@@ -5,7 +5,7 @@ import type { LinkState } from "../connection/link.ts";
 import { type Envelope, personOf, readEnvelope } from "./envelope.ts";
 import { codeOf, type HubLink } from "./hub-link.ts";
 import type { OwnClients } from "./own-clients.ts";
-import { MOST_LISTED, Presence } from "./presence.ts";
+import { MAX_LISTED, Presence } from "./presence.ts";
 import { SAY_EVERY_MS, Typing } from "./typing.ts";
 
 /** Notifications of a room to its views, in addition to those of a chat. */
@@ -30,9 +30,9 @@ export interface RoomListener extends ChatListener {
 }
 
 const PAGE = 100; // messages requested from history at a time
-const MOST_AGAIN = 300; // messages requested after a loss
+const MAX_MISSED = 300; // messages requested after a loss
 const PEOPLE_MS = 30; // ms during which joins and leaves are collected
-const MOST_KNOWN_IDS = 4_000;
+const MAX_KNOWN_IDS = 4_000;
 const RETRY_MS = 1_000; // ms before retrying after a temporary error
 // lowest code of temporary errors of the server; lower codes belong to the client library
 const TEMPORARY = 100;
@@ -82,13 +82,13 @@ export class Room {
     this.channel.on("publication", (publication) => this.published(publication));
     this.channel.on("join", ({ info }) => {
       this.presence.joined(personOf(info));
-      this.tellPeople();
+      this.reportPeople();
     });
     this.channel.on("leave", ({ info: { client } }) => {
       this.presence.left(client);
       this.typists.stopped(client);
-      this.tellPeople();
-      this.tellTyping();
+      this.reportPeople();
+      this.reportTyping();
     });
     this.channel.on("unsubscribed", ({ code, reason }) => {
       if (code === 0) return;
@@ -100,7 +100,7 @@ export class Room {
       if (info === undefined || own.has(info.client)) return;
       if ((data as { readonly typing?: unknown } | null)?.typing === false) this.typists.stopped(info.client);
       else this.typists.typing(personOf(info), Date.now());
-      this.tellTyping();
+      this.reportTyping();
     });
     for (const { id, text } of outbox.list()) this.show({ id, text, at: Date.now() });
     this.channel.subscribe();
@@ -126,7 +126,7 @@ export class Room {
       if (state.reason !== undefined) this.inTrouble = true;
       this.presence.forget();
       this.typists.clear();
-      this.tellTyping();
+      this.reportTyping();
     }
     this.listener.stateChanged(state);
   }
@@ -218,7 +218,7 @@ export class Room {
   private async askPast(lost: boolean): Promise<void> {
     this.waiting = [];
     const { channel, epoch } = this;
-    const limit = lost ? MOST_AGAIN : PAGE;
+    const limit = lost ? MAX_MISSED : PAGE;
     try {
       const reply = await this.link.answered(channel.history({ limit, reverse: true }));
       if (this.closed || epoch !== this.epoch) return;
@@ -248,7 +248,7 @@ export class Room {
     const { info } = publication;
     if (info !== undefined) {
       this.typists.stopped(info.client);
-      this.tellTyping();
+      this.reportTyping();
     }
     for (const message of this.unknown([publication])) this.listener.message({ ...message, at: Date.now() });
   }
@@ -323,18 +323,18 @@ export class Room {
     this.link
       .answered(this.channel.presenceStats())
       .then(async ({ numClients }) => {
-        if (numClients > MOST_LISTED) this.presence.answeredByCount(numClients);
+        if (numClients > MAX_LISTED) this.presence.answeredByCount(numClients);
         else {
           const { clients } = await this.link.answered(this.channel.presence());
           this.presence.answered(Object.values(clients).map(personOf));
         }
-        if (!this.closed) this.tellPeople();
+        if (!this.closed) this.reportPeople();
       })
       // without a connection, or without presence in the namespace, the list is unknown
       .catch(() => undefined);
   }
 
-  private tellPeople(): void {
+  private reportPeople(): void {
     // when a server restarts, hundreds of clients join at once
     this.peopleTimer ??= setTimeout(() => {
       this.peopleTimer = undefined;
@@ -343,17 +343,17 @@ export class Room {
     }, PEOPLE_MS);
   }
 
-  private tellTyping(): void {
+  private reportTyping(): void {
     const now = Date.now();
     this.listener.typing(this.typists.names(now));
     clearTimeout(this.typingTimer);
     const next = this.typists.next();
-    if (next !== undefined) this.typingTimer = setTimeout(() => this.tellTyping(), next - now + 10);
+    if (next !== undefined) this.typingTimer = setTimeout(() => this.reportTyping(), next - now + 10);
   }
 
   private remember(id: string): void {
     this.known.add(id);
-    if (this.known.size <= MOST_KNOWN_IDS) return;
+    if (this.known.size <= MAX_KNOWN_IDS) return;
     const [oldest] = this.known;
     if (oldest !== undefined) this.known.delete(oldest);
   }

@@ -3,14 +3,14 @@ import type { Person } from "../chat/people.ts";
 /** Interval of typing indicators, and how long one is valid, in ms. */
 export const SAY_EVERY_MS = 3_000;
 const HOLDS_MS = 6_000;
-const MOST = 50; // maximum number of people
+const MAX_PEOPLE = 50; // maximum number of people
 
 /** The people who announced recently that they are typing. */
 export class Typing {
   private readonly until = new Map<string, { readonly name: string; readonly until: number }>();
 
   typing({ client, name }: Person, now: number): void {
-    if (this.until.size < MOST || this.until.has(client)) this.until.set(client, { name, until: now + HOLDS_MS });
+    if (this.until.size < MAX_PEOPLE || this.until.has(client)) this.until.set(client, { name, until: now + HOLDS_MS });
   }
 
   /** Removes a person who sent a message, left, or deleted the text. */

@@ -1,6 +1,6 @@
 import { byId } from "./elements.ts";
 
-const MOST_CHARACTERS = 4_000;
+const MAX_CHARACTERS = 4_000;
 const COUNT_FROM = 3_600;
 
 /** The input field for messages. Enter sends, Shift+Enter inserts a line break. */
@@ -45,7 +45,7 @@ export class ComposerView {
     const said = this.text.value.trim();
     this.text.focus();
     if (said === "") return;
-    if (said.length > MOST_CHARACTERS) return this.changed();
+    if (said.length > MAX_CHARACTERS) return this.changed();
     if (!this.onSay(said)) {
       this.report("Too many messages are queued. Your text is kept.");
       return;
@@ -56,7 +56,7 @@ export class ComposerView {
 
   private changed(): void {
     const { length } = this.text.value.trim();
-    const over = length - MOST_CHARACTERS;
+    const over = length - MAX_CHARACTERS;
     this.button.disabled = length === 0 || over > 0;
     this.text.ariaInvalid = over > 0 ? "true" : "false";
     if (over > 0) this.report(`The message is ${characters(over)} too long.`);

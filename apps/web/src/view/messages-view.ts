@@ -1,7 +1,7 @@
 import type { ChatMessage } from "../chat/chat.ts";
 import { byId, create, hueOf } from "./elements.ts";
 
-const MOST_SHOWN = 1_000;
+const MAX_SHOWN = 1_000;
 const MAX_SHOWN_LENGTH = 20_000; // characters of one message
 const RENDER_MS = 16; // messages within one animation frame are added together
 // ms after which a screen reader has skipped messages that must not be announced
@@ -93,7 +93,7 @@ export class MessagesView {
   more(more: boolean): void {
     const focused = document.activeElement === this.earlier;
     this.earlier.ariaBusy = "false";
-    this.earlier.hidden = !more || this.cut.isConnected || this.list.childElementCount >= MOST_SHOWN;
+    this.earlier.hidden = !more || this.cut.isConnected || this.list.childElementCount >= MAX_SHOWN;
     if (focused) (this.earlier.hidden ? this.log : this.earlier).focus();
   }
 
@@ -128,7 +128,7 @@ export class MessagesView {
     this.queue.push(entry);
     // messages that would be removed at once need not be created; one more, so that the removal is
     // noted
-    if (this.queue.length > 2 * MOST_SHOWN) this.queue = this.queue.slice(-MOST_SHOWN - 1);
+    if (this.queue.length > 2 * MAX_SHOWN) this.queue = this.queue.slice(-MAX_SHOWN - 1);
     this.timer ??= setTimeout(() => this.render(), RENDER_MS);
   }
 
@@ -173,7 +173,7 @@ export class MessagesView {
   }
 
   private trim(): void {
-    const surplus = this.list.childElementCount - (this.cut.isConnected ? 1 : 0) - MOST_SHOWN;
+    const surplus = this.list.childElementCount - (this.cut.isConnected ? 1 : 0) - MAX_SHOWN;
     if (surplus <= 0) return;
     // Created once and then left unchanged, because additions to a log are read out.
     if (!this.cut.isConnected) this.list.prepend(this.cut);

@@ -1,7 +1,7 @@
 import type { Person } from "../chat/people.ts";
 import { byId, create, hueOf } from "./elements.ts";
 
-const MOST_NAMES = 200;
+const MAX_NAMES = 200;
 
 /**
  * The number of people present and their names: in a column if there is room, otherwise behind a
@@ -25,7 +25,7 @@ export class PeopleView {
     this.heading.textContent = text;
     this.button.textContent = count === 1 ? "Only you" : `${count.toLocaleString("en")} here`;
     this.button.ariaLabel = text;
-    const names = people.slice(0, MOST_NAMES).map(({ name }, index) => {
+    const names = people.slice(0, MAX_NAMES).map(({ name }, index) => {
       const bdi = create("bdi", "name", name);
       const item = create("li", "person", bdi);
       if (index === 0) item.append(create("span", "aside", " you"));

@@ -3,7 +3,7 @@ import { byId, create } from "./elements.ts";
 import { keep, read } from "./store.ts";
 
 const KEY = "tungstate.rooms";
-const MOST_ROOMS = 10;
+const MAX_ROOMS = 10;
 
 /** Navigation: visited rooms, any other room by its name, and the two other places. */
 export class PlacesView {
@@ -59,7 +59,7 @@ export class PlacesView {
   private remember(name: string): void {
     // keep the position: entries must not move under the pointer
     if (this.rooms.includes(name) || name === titleOf(LOBBY)) return;
-    this.rooms = [name, ...this.rooms].slice(0, MOST_ROOMS);
+    this.rooms = [name, ...this.rooms].slice(0, MAX_ROOMS);
     keep(() => localStorage, KEY, JSON.stringify(this.rooms));
   }
 
@@ -78,7 +78,7 @@ function storedRooms(): readonly string[] {
   try {
     const names: unknown = JSON.parse(read(() => localStorage, KEY) ?? "[]");
     if (!Array.isArray(names)) return [];
-    return names.flatMap((name) => (typeof name === "string" ? (roomName(name) ?? []) : [])).slice(0, MOST_ROOMS);
+    return names.flatMap((name) => (typeof name === "string" ? (roomName(name) ?? []) : [])).slice(0, MAX_ROOMS);
   } catch {
     return [];
   }

@@ -18,7 +18,7 @@ const FLAGS = [
   "--disable-component-update",
   "--disable-sync",
 ];
-const PATIENCE_MS = 60_000; // ms for a condition, after which a test that would hang fails
+const TIMEOUT_MS = 60_000; // ms for a condition, after which a test that would hang fails
 
 function findChromium(): string {
   for (const name of NAMES) {
@@ -74,7 +74,7 @@ export class TestBrowser implements AsyncDisposable {
   }
 
   private async watch(page: Page, url: string): Promise<void> {
-    page.setDefaultTimeout(PATIENCE_MS);
+    page.setDefaultTimeout(TIMEOUT_MS);
     page.on("pageerror", (error) => this.errors.push(String(error)));
     page.on("console", (message) => {
       // some tests provoke failed connections
@@ -96,7 +96,7 @@ export class TestBrowser implements AsyncDisposable {
 
 /** Waits until `is` accepts the result of `read`. */
 export async function eventually<T>(read: () => Promise<T> | T, is: (value: T) => boolean, what: string): Promise<T> {
-  const until = performance.now() + PATIENCE_MS;
+  const until = performance.now() + TIMEOUT_MS;
   for (;;) {
     const value = await read();
     if (is(value)) return value;

@@ -72,12 +72,12 @@ for (const workers of ["1", "2"]) {
       // the limit of 64 is for each worker
       const refused = 160 - 64 * Number(workers);
       const answers = sockets.map((socket) => read(socket, /\n$/));
-      let told = 0;
+      let answered = 0;
       await new Promise<void>((resolve) => {
         for (const answer of answers) {
           void answer.then(
             (text) => {
-              if (text.startsWith("HTTP/1.1 503") && ++told === refused) resolve();
+              if (text.startsWith("HTTP/1.1 503") && ++answered === refused) resolve();
             },
             () => undefined, // destroyed below while it was being read
           );

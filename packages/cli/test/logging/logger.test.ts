@@ -50,14 +50,14 @@ for (const workers of ["1", "2"]) {
 test("reports suppressed lines at the end of the second", async () => {
   await using server = await Server.start();
   await refuse(server, 100);
-  let told = 0;
-  while (told < 100) {
+  let reported = 0;
+  while (reported < 100) {
     await server.shows(new RegExp(`^(.*\n)*.*"msg":"refused".*\n`), "stderr");
     const refused = linesOf(server).filter(({ msg }) => msg === "refused");
-    told = refused.reduce((sum, { more = 1 }) => sum + more, 0);
-    if (told < 100) await new Promise((resolve) => server.child.stderr?.once("data", resolve));
+    reported = refused.reduce((sum, { more = 1 }) => sum + more, 0);
+    if (reported < 100) await new Promise((resolve) => server.child.stderr?.once("data", resolve));
   }
-  assert.equal(told, 100);
+  assert.equal(reported, 100);
 });
 
 test("does not limit debug lines", async () => {

@@ -18,8 +18,8 @@ function setUp(most: number): { repeats: RepeatLimiter; endSecond: () => void; t
 
 test("RepeatLimiter passes a number of lines for each key and second, and reports the rest", () => {
   const { repeats, endSecond, timers } = setUp(3);
-  const told: [string, number][] = [];
-  const ask = (kind: string): boolean => repeats.allows(kind, (count) => told.push([kind, count]));
+  const reported: [string, number][] = [];
+  const ask = (kind: string): boolean => repeats.allows(kind, (count) => reported.push([kind, count]));
   assert.deepEqual(
     [1, 2, 3, 4, 5].map(() => ask("a")),
     [true, true, true, false, false],
@@ -30,19 +30,19 @@ test("RepeatLimiter passes a number of lines for each key and second, and report
   );
   assert.equal(timers(), 1);
   endSecond();
-  assert.deepEqual(told, [["a", 2]]);
+  assert.deepEqual(reported, [["a", 2]]);
   assert.equal(timers(), 0);
   assert.equal(ask("a"), true);
 });
 
 test("RepeatLimiter counts all keys beyond its limit as one", () => {
   const { repeats, endSecond } = setUp(1);
-  let told = 0;
+  let reported = 0;
   let passed = 0;
   for (let number = 0; number < 10_000; number++) {
-    if (repeats.allows(`kind ${number}`, (count) => (told += count))) passed++;
+    if (repeats.allows(`kind ${number}`, (count) => (reported += count))) passed++;
   }
   endSecond();
   assert.ok(passed <= 201, String(passed));
-  assert.equal(passed + told, 10_000);
+  assert.equal(passed + reported, 10_000);
 });

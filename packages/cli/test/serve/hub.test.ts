@@ -78,9 +78,9 @@ describe("without any configuration", () => {
     const [one, two] = [await connected(client()), await connected(client())];
     const listening = await subscribed(one, "public:lobby");
     const speaking = await subscribed(two, "public:lobby");
-    const heard = next<PublicationContext>((done) => listening.once("publication", done));
+    const received = next<PublicationContext>((done) => listening.once("publication", done));
     await speaking.publish({ text: "hello" });
-    const { data, offset } = await heard;
+    const { data, offset } = await received;
     assert.deepEqual([data, offset], [{ text: "hello" }, 1]);
     assert.equal((await listening.presenceStats()).numClients, 2);
     assert.equal((await listening.history({ limit: 10 })).publications.length, 1);
@@ -89,14 +89,14 @@ describe("without any configuration", () => {
   test("a reconnecting client receives what it missed", async () => {
     const [away, other] = [await connected(client()), await connected(client())];
     const subscription = await subscribed(away, "public:recovery");
-    const heard: unknown[] = [];
-    subscription.on("publication", ({ data }) => heard.push(data as unknown));
+    const received: unknown[] = [];
+    subscription.on("publication", ({ data }) => received.push(data as unknown));
     away.disconnect();
     for (const text of ["one", "two"]) await other.publish("public:recovery", text);
     const again = next<SubscribedContext>((done) => subscription.once("subscribed", done));
     away.connect();
     assert.equal((await again).recovered, true);
-    assert.deepEqual(heard, ["one", "two"]);
+    assert.deepEqual(received, ["one", "two"]);
   });
 
   test("the state of a `public` channel can be loaded before the first subscription, as in the guide", async () => {
@@ -110,11 +110,11 @@ describe("without any configuration", () => {
         return { offset: page.offset, epoch: page.epoch };
       },
     });
-    const heard = next<PublicationContext>((done) => subscription.once("publication", done));
+    const received = next<PublicationContext>((done) => subscription.once("publication", done));
     subscription.subscribe();
     await subscription.ready(60_000);
     await writer.publish("public:state", 3);
-    assert.deepEqual([shown, (await heard).data], [[1, 2], 3]);
+    assert.deepEqual([shown, (await received).data], [[1, 2], 3]);
     assert.equal((await reader.presenceStats("public:state")).numClients, 1);
   });
 
@@ -222,11 +222,11 @@ describe("with a secret and an API key", () => {
   test("the HTTP API publishes for callers with the key", async () => {
     const here = await connected(client({}));
     const subscription = await subscribed(here, "public:news");
-    const heard = next<PublicationContext>((done) => subscription.once("publication", done));
+    const received = next<PublicationContext>((done) => subscription.once("publication", done));
     const response = await call("publish", `{"channel":"public:news","data":{"n":12345678901234567890}}`);
     assert.equal(response.status, 200);
     assert.equal(((await response.json()) as { result: { offset: number } }).result.offset, 1);
-    await heard;
+    await received;
 
     assert.equal(
       (await call("publish", `{"channel":"public:news","data":1}`, "not the key of this server")).status,
@@ -272,9 +272,9 @@ test("SIGTERM disconnects clients with a code that makes them reconnect, and exi
   const clients = [clientOf(server), clientOf(server)];
   try {
     for (const client of clients) await connected(client);
-    const told = clients.map((client) => next<ConnectingContext>((done) => client.once("connecting", done)));
+    const events = clients.map((client) => next<ConnectingContext>((done) => client.once("connecting", done)));
     server.child.kill("SIGTERM");
-    for (const { code, reason } of await Promise.all(told)) {
+    for (const { code, reason } of await Promise.all(events)) {
       assert.deepEqual([code, reason], [3001, "shutdown"]);
     }
     assert.deepEqual(await server.exited, { code: 0, signal: null });

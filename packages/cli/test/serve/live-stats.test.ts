@@ -31,7 +31,7 @@ async function subscribed(to: Centrifuge, channel: string): Promise<Subscription
 }
 
 /** Returns the next statistics accepted by `is`. */
-function figures(subscription: Subscription, is: (figures: NodeStats) => boolean = () => true): Promise<NodeStats> {
+function stats(subscription: Subscription, is: (stats: NodeStats) => boolean = () => true): Promise<NodeStats> {
   return new Promise((resolve) => {
     const scheduleCheck = ({ data }: PublicationContext): void => {
       if (!is(data as NodeStats)) return;
@@ -46,7 +46,7 @@ test("a subscriber receives statistics of the server, and earlier ones from hist
   const watcher = await client();
   const before = Date.now();
   const live = await subscribed(watcher, "live:server");
-  const { node, at, uptime, cpu, loopDelay, queueBytes, memory, connections } = await figures(live);
+  const { node, at, uptime, cpu, loopDelay, queueBytes, memory, connections } = await stats(live);
   assert.equal(node.name, "tungstate");
   assert.notEqual(node.id, "");
   assert.ok(at >= before && at <= Date.now(), String(at));
@@ -57,11 +57,11 @@ test("a subscriber receives statistics of the server, and earlier ones from hist
 
   const other = await client();
   const talking = await subscribed(other, "public:talking");
-  await figures(live, (each) => each.connections === 2);
+  await stats(live, (each) => each.connections === 2);
   // 50 publications may be counted in one second or in several: add them up
   const counted = { received: 0, sent: 0 };
-  let last = (await figures(live)).at;
-  const all = figures(live, ({ at, received, sent }) => {
+  let last = (await stats(live)).at;
+  const all = stats(live, ({ at, received, sent }) => {
     counted.received += (received * (at - last)) / 1_000;
     counted.sent += (sent * (at - last)) / 1_000;
     last = at;
@@ -101,18 +101,18 @@ test("the name of an anonymous client is sent with presence and publications; an
     present.map(({ connInfo }) => connInfo as unknown).filter((info) => info !== undefined),
     [{ name: "Ada" }],
   );
-  const heard = new Promise<PublicationContext>((resolve) => lobby.once("publication", resolve));
+  const received = new Promise<PublicationContext>((resolve) => lobby.once("publication", resolve));
   await lobby.publish("hello");
-  const { info } = await heard;
+  const { info } = await received;
   assert.deepEqual([info?.user, info?.connInfo], ["", { name: "Ada" }]);
 });
 
 test("typing indicators reach subscribers and are not stored", async () => {
   const [one, two] = [await client(), await client()];
   const typing = await subscribed(one, "typing:lobby");
-  const heard = new Promise<PublicationContext>((resolve) => typing.once("publication", resolve));
+  const received = new Promise<PublicationContext>((resolve) => typing.once("publication", resolve));
   await assert.rejects(two.publish("typing:lobby", {}), { code: 103 });
   await (await subscribed(two, "typing:lobby")).publish({});
-  assert.deepEqual((await heard).data, {});
+  assert.deepEqual((await received).data, {});
   await assert.rejects(typing.history({ limit: 1 }), { code: 108 });
 });

@@ -7,16 +7,16 @@ import { RedisServer } from "../../../hub/test/redis/support/redis-server.ts";
 import { neverCloses } from "../support/clients.ts";
 import { Server } from "../support/program.ts";
 
-interface Told {
+interface Reply {
   readonly status: number;
   readonly body: { readonly status: string; readonly reasons?: readonly string[] };
 }
 
-async function get(server: Server, path: string): Promise<Told> {
+async function get(server: Server, path: string): Promise<Reply> {
   const response = await fetch(server.url + path);
   assert.match(response.headers.get("content-type") ?? "", /^application\/json\b/);
   assert.equal(response.headers.get("cache-control"), "no-store");
-  return { status: response.status, body: (await response.json()) as Told["body"] };
+  return { status: response.status, body: (await response.json()) as Reply["body"] };
 }
 
 /**

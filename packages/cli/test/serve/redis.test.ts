@@ -37,9 +37,9 @@ for (const workers of ["1", "2"]) {
         [one, two, elsewhere].map((server) => subscribed(server, "public:room", clients)),
       );
       assert.ok(speaking !== undefined && listening !== undefined && apart !== undefined);
-      const heard = new Promise<PublicationContext>((resolve) => void listening.once("publication", resolve));
+      const received = new Promise<PublicationContext>((resolve) => void listening.once("publication", resolve));
       await speaking.publish({ text: "hello" });
-      assert.deepEqual((await heard).data, { text: "hello" });
+      assert.deepEqual((await received).data, { text: "hello" });
       assert.equal((await listening.presenceStats()).numClients, 2);
       assert.equal((await listening.history({ limit: 10 })).publications.length, 1);
       assert.equal((await apart.presenceStats()).numClients, 1);

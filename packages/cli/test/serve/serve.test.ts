@@ -166,10 +166,10 @@ describe("tungstate serve", () => {
   });
 
   test("/ws sends every message to all clients, including the sender", async () => {
-    const everybody = await Promise.all([1, 2, 3].map(() => connect(server.ws("/ws"))));
-    const [first] = everybody;
+    const allClients = await Promise.all([1, 2, 3].map(() => connect(server.ws("/ws"))));
+    const [first] = allClients;
     assert.ok(first !== undefined);
-    const seen = everybody.map(async (connection) => {
+    const seen = allClients.map(async (connection) => {
       const messages: (string | Uint8Array)[] = [];
       for await (const message of connection) {
         messages.push(message.type === "text" ? message.text : Uint8Array.from(message.bytes));
@@ -183,7 +183,7 @@ describe("tungstate serve", () => {
     for (const messages of await Promise.all(seen)) {
       assert.deepEqual(messages, ["text: Grüße 🌡", Uint8Array.of(0, 255, 1), ""]);
     }
-    await Promise.all(everybody.map((connection) => connection.close()));
+    await Promise.all(allClients.map((connection) => connection.close()));
   });
 
   test("/echo returns every message, no faster than its client reads", async () => {

@@ -77,10 +77,10 @@ test("a hung worker is killed and replaced; /ws continues in the other one", asy
   stop(server, stopped.pid);
   // far more than may be queued
   const texts = Array.from({ length: 400 }, (_, index) => `${index} ${"x".repeat(100_000)}`);
-  const heard = take(healthy, texts.length);
+  const received = take(healthy, texts.length);
   for (const text of texts) await healthy.send(text);
   assert.deepEqual(
-    (await heard).map((text) => text.slice(0, 4)),
+    (await received).map((text) => text.slice(0, 4)),
     texts.map((text) => text.slice(0, 4)),
   );
   const ended = await server.shows(/"why":"no answer for 10000 ms","msg":"killing a worker"/, "stderr");
@@ -107,26 +107,26 @@ test("a worker that was stopped temporarily recovers what it missed", async () =
     return made;
   };
   const count = 300;
-  const everybody = [];
+  const allClients = [];
   for (let number = 0; number < 4; number++) {
     const subscription = (await client()).newSubscription("public:room");
-    const heard: number[] = [];
+    const received: number[] = [];
     const all = new Promise<void>((resolve) => {
       subscription.on("publication", ({ data }: PublicationContext) => {
-        heard.push((data as { n: number }).n);
-        if (heard.length === count) resolve();
+        received.push((data as { n: number }).n);
+        if (received.length === count) resolve();
       });
     });
     subscription.subscribe();
     await subscription.ready(10_000);
-    everybody.push({ subscription, heard, all });
+    allClients.push({ subscription, received, all });
   }
   const [stopped, going] = workersOf(server);
   assert.ok(stopped !== undefined && going !== undefined);
   const workerOf = new Map(
     linesOf(server, "client connected").map((line) => [(line as Worker & { client: string }).client, line.worker]),
   );
-  const speaking = everybody.find((_, index) => {
+  const speaking = allClients.find((_, index) => {
     const [id = ""] = [...workerOf.keys()].slice(index, index + 1);
     return workerOf.get(id) === going.worker;
   });
@@ -142,9 +142,9 @@ test("a worker that was stopped temporarily recovers what it missed", async () =
   for (let n = 0; n < 150; n++) await healthy.send("x".repeat(100_000));
   await echoed;
   process.kill(stopped.pid, "SIGCONT");
-  await Promise.all(everybody.map(({ all }) => all));
+  await Promise.all(allClients.map(({ all }) => all));
   const wanted = Array.from({ length: count }, (_, n) => n);
-  for (const { heard } of everybody) assert.deepEqual(heard, wanted);
+  for (const { received } of allClients) assert.deepEqual(received, wanted);
   assert.equal((await connections.get(stopped.worker)?.closed)?.code, 1013);
   assert.equal(healthy.state, "open");
   assert.ok((await server.metric('tungstate_worker_dropped_total{kind="publication"}')) > 0);

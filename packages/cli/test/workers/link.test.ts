@@ -156,11 +156,11 @@ describe("droppable notifications", () => {
 
   test("are dropped and counted beyond the limit, and the loss is reported ahead of later ones", async () => {
     let lost = 0;
-    let tellings = 0;
+    let reports = 0;
     const { near, counted, thaw } = setUp({
       frozen: true,
       onLoss(losses) {
-        tellings++;
+        reports++;
         lost = losses.get("count") ?? 0;
         near.note("count", "lost");
       },
@@ -171,9 +171,9 @@ describe("droppable notifications", () => {
       if (number % 10 === 9) await tick();
       assert.ok(near.queuedBytes <= LIMITS.queuedBytes + 300 * KIB, `${near.queuedBytes} bytes`);
     }
-    assert.equal(tellings, 0);
+    assert.equal(reports, 0);
     thaw();
-    await until(() => tellings === 1);
+    await until(() => reports === 1);
     near.note("count", "behind");
     await until(() => counted.at(-1) === "behind");
     assert.equal(counted.at(-2), "lost");

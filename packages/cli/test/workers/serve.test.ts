@@ -46,9 +46,9 @@ describe("two workers", () => {
 
   test("a message to /ws reaches the clients of both workers in one order", async () => {
     const connections = await Promise.all(Array.from({ length: 6 }, () => connect(server.ws("/ws"))));
-    const heard = connections.map((connection) => take(connection, 30));
+    const received = connections.map((connection) => take(connection, 30));
     for (let i = 0; i < 5; i++) for (const [from, each] of connections.entries()) each.write(`${from} ${i}`);
-    const [first = [], ...others] = await Promise.all(heard);
+    const [first = [], ...others] = await Promise.all(received);
     assert.equal(new Set(first).size, 30);
     for (const other of others) assert.deepEqual(other, first);
     for (const from of connections.keys()) {
@@ -88,11 +88,11 @@ describe("two workers", () => {
 
   test("channels, presence and history are shared", async () => {
     const all = await Promise.all(Array.from({ length: 4 }, () => subscribed(server, "public:room")));
-    const heard = all.map(
+    const received = all.map(
       (each) => new Promise<PublicationContext>((resolve) => void each.once("publication", resolve)),
     );
     await all[0]?.publish({ text: "hello" });
-    for (const { data, offset } of await Promise.all(heard)) {
+    for (const { data, offset } of await Promise.all(received)) {
       assert.deepEqual([data, offset], [{ text: "hello" }, 1]);
     }
     for (const each of all) {

@@ -81,28 +81,30 @@ testPresenceContract({
 
 const KEEP: BrokerPublishOptions = { historySize: 10, historyTtl: 60_000, metaTtl: 60_000 };
 
-function handler(heard: string[]): BrokerHandler {
+function handler(received: string[]): BrokerHandler {
   const fanOut: FanOut = { delivered: 3, queued: 0, dropped: 0, disconnected: 0 };
   return {
     publication(channel, { data }) {
-      heard.push(`${channel} ${data}`);
+      received.push(`${channel} ${data}`);
       return { settled: () => Promise.resolve(fanOut) };
     },
-    join: (channel, { client }) => void heard.push(`${channel} +${client}`),
-    leave: (channel, { client }) => void heard.push(`${channel} -${client}`),
+    join: (channel, { client }) => void received.push(`${channel} +${client}`),
+    leave: (channel, { client }) => void received.push(`${channel} -${client}`),
     control: () => undefined,
     interrupted: () => undefined,
   };
 }
 
-async function withTwo(run: (a: Pair, b: Pair, heard: readonly [string[], string[]]) => Promise<void>): Promise<void> {
+async function withTwo(
+  run: (a: Pair, b: Pair, received: readonly [string[], string[]]) => Promise<void>,
+): Promise<void> {
   const stores = new SharedStores();
   const [a, b] = [joined(stores), joined(stores)];
-  const heard: [string[], string[]] = [[], []];
-  await a.broker.start(handler(heard[0]));
-  await b.broker.start(handler(heard[1]));
+  const received: [string[], string[]] = [[], []];
+  await a.broker.start(handler(received[0]));
+  await b.broker.start(handler(received[1]));
   try {
-    await run(a, b, heard);
+    await run(a, b, received);
   } finally {
     await a.access.end();
     await b.access.end();
@@ -129,17 +131,17 @@ test("publish reports the fan-out of its own process", async () => {
 });
 
 test("deliveries for an ended subscription do not reach the next one", async () => {
-  await withTwo(async (a, _b, [heard]) => {
+  await withTwo(async (a, _b, [received]) => {
     for (const step of ["subscribe", "unsubscribe", "subscribe"] as const) await a.broker[step]("x");
     const deliver = (id: number): void =>
       a.broker.deliveries.publication("x", id, { data: String(id), offset: id }, "e", undefined);
     for (const id of [1, 2, 3]) deliver(id);
-    assert.deepEqual(heard, ["x 2"]);
+    assert.deepEqual(received, ["x 2"]);
   });
 });
 
 test("clients of a process that has died leave presence, and leave channels they had joined", async () => {
-  await withTwo(async (a, b, [, heard]) => {
+  await withTwo(async (a, b, [, received]) => {
     const info = (client: string): ClientInfo => ({ client, user: "" });
     await b.broker.subscribe("x");
     for (const client of ["gone", "left before"]) {
@@ -153,7 +155,7 @@ test("clients of a process that has died leave presence, and leave channels they
     a.close();
     await a.access.end();
     await b.settle();
-    assert.deepEqual(heard, ["x +gone", "x +left before", "x -left before", "x -gone"]);
+    assert.deepEqual(received, ["x +gone", "x +left before", "x -left before", "x -gone"]);
     assert.deepEqual((await b.presence.clients("x")).clients, [info("stays")]);
     assert.deepEqual((await b.presence.clients("y")).clients, []);
   });

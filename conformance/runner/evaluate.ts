@@ -1,23 +1,23 @@
 import { type ConformanceCase, type Event, payloadBytes, payloadIs } from "../cases/case.ts";
 import type { ReceivedClose } from "../wire/inbound.ts";
 
-/** From best to worst. UNIMPLEMENTED: an extension that was not agreed. */
+/** From best to worst. UNIMPLEMENTED: an extension that was not negotiated. */
 export const VERDICTS = ["OK", "INFORMATIONAL", "NON-STRICT", "UNIMPLEMENTED", "FAILED"] as const;
 export type Verdict = (typeof VERDICTS)[number];
 
-/** All that a case showed. */
+/** Everything observed in a case. */
 export interface Observed {
   readonly events: readonly Event[];
   readonly close: ReceivedClose | undefined;
   readonly closedFirst: "suite" | "remote" | undefined;
   /** The remote ended the byte stream. */
   readonly ended: boolean;
-  /** What the remote did against the protocol, whatever the case was. */
+  /** A violation of the protocol by the remote, in any case. */
   readonly violation: string | undefined;
   readonly mismatch: string | undefined;
-  /** What did not come before the deadline. */
+  /** What did not arrive before the deadline. */
   readonly missing: string | undefined;
-  /** The case asks for compression, and it was not agreed. */
+  /** The case requires compression, which was not negotiated. */
   readonly declined: boolean;
 }
 
@@ -26,8 +26,8 @@ export interface Finding {
   readonly reason: string;
 }
 
-export interface Judgement {
-  /** The worse of the two. */
+export interface Evaluation {
+  /** Returns the worse of the two. */
   readonly verdict: Verdict;
   readonly behaviour: Finding;
   readonly close: Finding;
@@ -45,16 +45,16 @@ function worse(a: Verdict, b: Verdict): Verdict {
   return VERDICTS.indexOf(a) > VERDICTS.indexOf(b) ? a : b;
 }
 
-export function judge(test: ConformanceCase, observed: Observed): Judgement {
+export function evaluate(test: ConformanceCase, observed: Observed): Evaluation {
   const open = test.informational !== undefined;
-  const behaviour = always(observed) ?? (open ? informational(test.informational) : judgeBehaviour(test, observed));
-  const close = unended(observed) ?? (open ? informational(test.informational) : judgeClose(test, observed));
+  const behaviour = always(observed) ?? (open ? informational(test.informational) : evaluateBehaviour(test, observed));
+  const close = unended(observed) ?? (open ? informational(test.informational) : evaluateClose(test, observed));
   const closeCode = observed.close === undefined ? "none" : (observed.close.code ?? "empty");
   return { verdict: worse(behaviour.verdict, close.verdict), behaviour, close, closeCode };
 }
 
-/** A case that could not even begin, or went wrong outside of the protocol. */
-export function notPlayed(reason: string): Judgement {
+/** The result of a case that could not start, or failed outside of the protocol. */
+export function notPlayed(reason: string): Evaluation {
   return { verdict: "FAILED", behaviour: failed(reason), close: failed("no connection"), closeCode: "none" };
 }
 
@@ -62,7 +62,7 @@ function informational(why: string): Finding {
   return { verdict: "INFORMATIONAL", reason: why };
 }
 
-/** What no implementation may do, whatever the case is. */
+/** Violations that are failures in every case. */
 function always({ violation, mismatch }: Observed): Finding | undefined {
   if (violation !== undefined) return failed(`the remote broke the protocol: ${violation}`);
   return mismatch === undefined ? undefined : failed(mismatch);
@@ -73,14 +73,14 @@ function unended({ missing, ended }: Observed): Finding | undefined {
   return ended ? undefined : failed("the connection was not ended");
 }
 
-function judgeBehaviour({ ok, nonStrict }: ConformanceCase, { events, declined }: Observed): Finding {
+function evaluateBehaviour({ ok, nonStrict }: ConformanceCase, { events, declined }: Observed): Finding {
   if (declined) return { verdict: "UNIMPLEMENTED", reason: "permessage-deflate was offered and not agreed" };
   if (isSame(events, ok)) return FINE;
   const seen = `expected ${describe(ok)}, saw ${describe(events)}`;
   return nonStrict !== undefined && isSame(events, nonStrict) ? { verdict: "NON-STRICT", reason: seen } : failed(seen);
 }
 
-function judgeClose({ close: expected }: ConformanceCase, { close, closedFirst }: Observed): Finding {
+function evaluateClose({ close: expected }: ConformanceCase, { close, closedFirst }: Observed): Finding {
   const wanted = `a Close with ${expected.codes.join(" or ")}`;
   if (expected.by === "suite" && closedFirst === "remote") {
     return failed(`the remote closed first, with ${close?.code ?? "no code"}`);

@@ -1,4 +1,5 @@
-// Sends what one client sends to all, but for one message, with which it does what WRONG says: for the hub's load generator to notice.
+// Broadcasts the messages of one client, except for one message, which it handles as WRONG says.
+// The hub's load generator must detect it.
 import type { AddressInfo } from "node:net";
 import process from "node:process";
 import { WebSocketServer } from "ws";

@@ -1,33 +1,33 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { CASES, groupOf } from "../cases/table.ts";
-import type { Judgement, Verdict } from "../runner/judge.ts";
+import type { Evaluation, Verdict } from "../runner/evaluate.ts";
 import { type Role, runCases, type RunOptions } from "../runner/run.ts";
 import { echoTarget, type Faults } from "./echo-peer.ts";
 
-/** For cases that only end at a deadline: long enough for all that comes before it. */
+/** For cases that end at a deadline: long enough for everything before it. */
 const SHORT: RunOptions = { deadlineMs: 400 };
 const INFORMATIONAL = ["7.1.6", "7.13.1", "7.13.2"];
 
-async function judgements(
+async function evaluations(
   faults: Faults,
   role: Role,
   ids: readonly string[],
   options: RunOptions = {},
-): Promise<ReadonlyMap<string, Judgement>> {
+): Promise<ReadonlyMap<string, Evaluation>> {
   const cases = CASES.filter(({ id }) => ids.includes(id));
-  assert.equal(cases.length, ids.length, "each id is a case");
+  assert.equal(cases.length, ids.length, "every id names a case");
   const results = await runCases(echoTarget(faults), role, cases, { messages: 3, ...options });
-  return new Map(results.map(({ id, judgement }) => [id, judgement]));
+  return new Map(results.map(({ id, evaluation }) => [id, evaluation]));
 }
 
 for (const role of ["server", "client"] as const) {
-  test(`an implementation without fault passes every case, as ${role}`, async () => {
+  test(`an implementation without faults passes every case, as ${role}`, async () => {
     const ids = CASES.map(({ id }) => id).filter((id) => ![9, 12, 13].includes(groupOf(id)));
     const large = ["9.1.1", "9.3.1", "9.5.6", "9.8.5", "12.1.1", "12.2.11", "12.5.5"];
     const parameters = Array.from({ length: 7 }, (_, index) => [`13.${index + 1}.4`, `13.${index + 1}.12`]).flat();
     const all = [...ids, ...large, ...parameters];
-    for (const [id, { verdict, behaviour, close }] of await judgements({}, role, all)) {
+    for (const [id, { verdict, behaviour, close }] of await evaluations({}, role, all)) {
       const expected = INFORMATIONAL.includes(id) ? "INFORMATIONAL" : "OK";
       assert.equal(verdict, expected, `${id}: ${behaviour.reason} ${close.reason}`);
     }
@@ -39,15 +39,15 @@ interface Wrong {
   readonly faults: Faults;
   readonly cases: readonly string[];
   readonly verdict?: Verdict;
-  /** What the judge has to say. */
+  /** The expected verdict. */
   readonly reason: RegExp;
-  /** The same implementation passes these. */
+  /** Cases that the same implementation passes. */
   readonly right?: readonly string[];
   /** Its cases end at a deadline. */
   readonly hangs?: boolean;
-  /** It does not even answer the handshake. */
+  /** It does not answer the handshake. */
   readonly isDeaf?: boolean;
-  /** Default both. */
+  /** Default: both. */
   readonly role?: Role;
 }
 
@@ -91,7 +91,7 @@ const WRONG: readonly Wrong[] = [
   { name: "sends no pongs", faults: { pong: "none" }, cases: ["2.1", "2.10", "5.6"], reason: /^expected/, hangs: true },
   { name: "sends wrong pongs", faults: { pong: "changed" }, cases: ["2.2", "2.9", "2.11"], reason: /^expected pong/ },
   {
-    name: "answers a ping when the message around it is whole",
+    name: "answers a ping only after the message around it",
     faults: { pong: "late" },
     cases: ["5.6", "5.7", "5.8"],
     reason: /^expected pong/,
@@ -143,7 +143,7 @@ const WRONG: readonly Wrong[] = [
     hangs: true,
   },
   {
-    name: "accepts continuations of nothing",
+    name: "accepts continuations without a message",
     faults: { accepts: ["orphans"] },
     cases: ["5.9", "5.10", "5.11", "5.17"],
     reason: /^expected nothing/,
@@ -151,7 +151,7 @@ const WRONG: readonly Wrong[] = [
     hangs: true,
   },
   {
-    name: "accepts a message inside of another",
+    name: "accepts a message inside another",
     faults: { accepts: ["interleaved"] },
     cases: ["5.18"],
     reason: /^expected nothing/,
@@ -166,7 +166,7 @@ const WRONG: readonly Wrong[] = [
     right: ["6.2.1", "6.2.3", "6.22.1"],
   },
   {
-    name: "looks at UTF-8 when the message is whole",
+    name: "validates UTF-8 when the message is complete",
     faults: { utf8: "when whole" },
     cases: ["6.4.1", "6.4.2", "6.4.3", "6.4.4"],
     verdict: "NON-STRICT",
@@ -174,13 +174,13 @@ const WRONG: readonly Wrong[] = [
     right: ["6.3.1", "6.3.2", "6.6.1", "6.20.1"],
   },
   {
-    name: "masks as the other side has to",
+    name: "masks as the other role must",
     faults: { masking: "wrong" },
     cases: ["1.1.1", "2.1", "7.3.3"],
     reason: /masked frame/,
   },
   {
-    name: "answers no Close",
+    name: "does not answer a Close",
     faults: { close: "none" },
     cases: ["1.1.1", "2.7", "3.1", "6.3.1", "7.3.3", "7.9.1"],
     reason: /a Close did not come within/,
@@ -208,14 +208,14 @@ const WRONG: readonly Wrong[] = [
     right: ["7.3.1"],
   },
   {
-    name: "drops the connection when it has to fail it",
+    name: "drops the connection when it must fail it",
     faults: { close: "dropped" },
     cases: ["3.1", "6.3.1", "7.3.2", "7.9.1"],
     verdict: "NON-STRICT",
     reason: /dropped without one/,
   },
   {
-    name: "drops the connection when it has to answer a Close",
+    name: "drops the connection when it must answer a Close",
     faults: { close: "dropped" },
     cases: ["1.1.1", "7.3.1", "7.3.3", "7.7.2"],
     reason: /dropped without one/,
@@ -235,20 +235,20 @@ const WRONG: readonly Wrong[] = [
     reason: /it had no code/,
   },
   {
-    name: "answers a ping behind a Close",
+    name: "answers a ping after a Close",
     faults: { afterClose: "goes on" },
     cases: ["7.1.3"],
     reason: /^expected nothing, saw pong/,
     right: ["7.1.1"],
   },
   {
-    name: "echoes a message behind a Close",
+    name: "echoes a message after a Close",
     faults: { afterClose: "goes on" },
     cases: ["7.1.4"],
     reason: /a data frame behind a Close/,
   },
   {
-    name: "sends a message behind its Close",
+    name: "sends a message after its Close",
     faults: { afterClose: "sends more" },
     cases: ["1.1.1", "3.1", "7.1.6"],
     reason: /a data frame behind a Close/,
@@ -268,7 +268,7 @@ const WRONG: readonly Wrong[] = [
     reason: /not agreed/,
   },
   {
-    name: "takes its context over though it agreed not to",
+    name: "uses context takeover although it agreed not to",
     faults: { deflate: "context taken over" },
     cases: ["13.2.5", "13.6.6"],
     reason: /does not inflate as agreed/,
@@ -289,7 +289,7 @@ const WRONG: readonly Wrong[] = [
     role: "server",
   },
   {
-    name: "does no handshake",
+    name: "does not answer the handshake",
     faults: { handshake: "none" },
     cases: ["1.1.1"],
     reason: /no (handshake|connection): /,
@@ -297,7 +297,7 @@ const WRONG: readonly Wrong[] = [
   },
 ];
 
-// Most of these only wait for a deadline.
+// Most of these wait for a deadline.
 describe("wrong implementations", { concurrency: 8 }, () => {
   for (const {
     name,
@@ -311,22 +311,22 @@ describe("wrong implementations", { concurrency: 8 }, () => {
     role,
   } of WRONG) {
     for (const played of role === undefined ? (["server", "client"] as const) : [role]) {
-      test(`a ${played} that ${name} is judged ${verdict}`, async () => {
-        for (const [id, judgement] of await judgements(
+      test(`a ${played} that ${name} is ${verdict}`, async () => {
+        for (const [id, evaluation] of await evaluations(
           faults,
           played,
           cases,
           isDeaf ? { handshakeDeadlineMs: 100 } : hangs ? SHORT : {},
         )) {
-          const { behaviour, close } = judgement;
-          assert.equal(judgement.verdict, verdict, id);
+          const { behaviour, close } = evaluation;
+          assert.equal(evaluation.verdict, verdict, id);
           assert.ok(
             [behaviour.reason, close.reason].some((said) => reason.test(said)),
             `${id}: ${behaviour.reason}; ${close.reason}`,
           );
         }
-        for (const [id, judgement] of await judgements(faults, played, right)) {
-          assert.equal(judgement.verdict, "OK", `${id}: ${judgement.behaviour.reason}; ${judgement.close.reason}`);
+        for (const [id, evaluation] of await evaluations(faults, played, right)) {
+          assert.equal(evaluation.verdict, "OK", `${id}: ${evaluation.behaviour.reason}; ${evaluation.close.reason}`);
         }
       });
     }
