@@ -6,20 +6,23 @@ import { findInterface } from "./interfaces.ts";
 import { type Family, familyOf, scopeOf } from "../transport/ip.ts";
 import type { DialOptions } from "./options.ts";
 
-/** One try: from here, to there. */
+/** The two ends of one connection attempt. */
 export interface Endpoints {
   readonly remoteAddress: string;
   readonly remotePort: number;
   readonly family: Family;
   readonly localAddress: string | undefined;
   readonly localPort: number | undefined;
-  /** For SO_BINDTODEVICE. */
+  /** The device for SO_BINDTODEVICE. */
   readonly device: string | undefined;
 }
 
 export type SocketOptions = Pick<DialOptions, "noDelay" | "keepAlive" | "tcpUserTimeout">;
 
-/** One TCP connection between these two ends. Rejects with an error that says which of bind and connect failed, and why. */
+/**
+ * Opens one TCP connection between two ends. Rejects with a ConnectError that says whether bind or
+ * connect failed, and why.
+ */
 export async function connectTcp(
   ends: Endpoints,
   options: SocketOptions,
@@ -41,13 +44,13 @@ export async function connectTcp(
   if (device !== undefined || tcpUserTimeout !== undefined) {
     fd = await openSocket(ends.family, { device, userTimeout: tcpUserTimeout }, tried);
   }
-  // manualStart (as Node's own modules use it): no reading before the socket is connected.
+  // manualStart, as Node's own modules use it: the socket does not read before it is connected
   const withDescriptor = { fd, manualStart: true };
   const socket = fd === undefined ? new Socket() : new Socket(withDescriptor);
   return await connected(socket, () => socket.connect(connectOptions), options, tried, signal);
 }
 
-/** A connection to a Unix socket. */
+/** Opens a connection to a Unix socket. */
 export function connectUnix(path: string, signal: AbortSignal): Promise<Socket> {
   const socket = new Socket();
   return connected(socket, () => socket.connect({ path }), { noDelay: false }, { path }, signal);
@@ -60,7 +63,7 @@ function connected(
   tried: Tried,
   signal: AbortSignal,
 ): Promise<Socket> {
-  if (signal.aborted) socket.destroy(); // it may already have a file descriptor
+  if (signal.aborted) socket.destroy(); // the promise may already have a file descriptor
   return abortable<Socket>(
     signal,
     (resolve, reject) => {
@@ -87,7 +90,8 @@ function connected(
       start();
       return () => {
         stop();
-        // Destroying without an error emits none; a connection that comes too late is closed with the socket.
+        // destroy() without an error emits no "error"; a connection that completes later is closed
+        // with the socket
         socket.destroy();
       };
     },
@@ -95,7 +99,10 @@ function connected(
   );
 }
 
-/** What an error of `net.connect` means. Bind and connect share codes: `syscall` tells which of them it was. */
+/**
+ * Maps an error of `net.connect` to a ConnectError. Bind and connect share error codes; `syscall`
+ * tells them apart.
+ */
 function connectFailure(error: NodeJS.ErrnoException, tried: Tried): ConnectError {
   const [code, detail] = error.syscall === "bind" ? bindReason(error) : connectReason(error, tried);
   return connectError(code, detail, { cause: error, tried });
@@ -134,7 +141,8 @@ function connectReason(error: NodeJS.ErrnoException, tried: Tried): Reason {
     case "EADDRINUSE":
       return ["ADDRESS_IN_USE", "a connection between these two ends is there already, or no local port is free"];
     case "EADDRNOTAVAIL":
-      // A port that is free to bind but not for this remote end; without a port of ours, either none is left or the family is off.
+      // With a local port: the port is in use towards this remote end. Without: no port is left, or
+      // the family is disabled.
       if (tried.localPort !== undefined) {
         return ["ADDRESS_IN_USE", "a connection between these two ends is there already"];
       }
@@ -142,7 +150,8 @@ function connectReason(error: NodeJS.ErrnoException, tried: Tried): Reason {
         ? ["UNREACHABLE", "no local address to reach it from"]
         : ["ADDRESS_IN_USE", "no local port is free"];
     case "EINVAL":
-      // Linux says so for a source that has no way to the destination, such as 127.0.0.1 to another machine.
+      // Linux reports EINVAL when the source address has no route to the destination, such as
+      // 127.0.0.1 to another machine.
       return ["UNREACHABLE", "not from this local address (EINVAL)"];
     case "EACCES":
     case "EPERM":
@@ -153,8 +162,9 @@ function connectReason(error: NodeJS.ErrnoException, tried: Tried): Reason {
 }
 
 /**
- * A link-local IPv6 address means something only together with an interface (RFC 4007 §6). Without one, or with one that is not
- * there, some versions of Node fail and others take the first interface that has such addresses.
+ * Checks the scope of a link-local IPv6 address, which has no meaning without an interface (RFC
+ * 4007 §6). Without a scope, or with an unknown one, some versions of Node fail and others use the
+ * first interface with a link-local address.
  */
 function checkScope(address: string | undefined, code: "BIND_FAILED" | "UNREACHABLE", tried: Tried): void {
   if (address === undefined || familyOf(address) !== 6 || scopeOf(address) !== "link-local") return;
@@ -162,6 +172,6 @@ function checkScope(address: string | undefined, code: "BIND_FAILED" | "UNREACHA
   if (scope === undefined) {
     throw connectError(code, "a link-local address needs its scope, as in fe80::1%eth0", { tried });
   }
-  // On Windows the scope is a number.
+  // on Windows the scope is a number
   if (process.platform !== "win32") findInterface(scope, tried);
 }

@@ -2,11 +2,16 @@ import { type ConnectError, connectError, type Tried } from "../errors.ts";
 import { describeInterfaces, listInterfaces } from "./interfaces.ts";
 import type { Family } from "../transport/ip.ts";
 
-/** What Node can't set on a socket before it connects, and Linux can. */
+/** Socket options that Linux has and Node cannot set before connecting. */
 export interface SocketSettings {
-  /** SO_BINDTODEVICE: the interface that all packets leave and come by, whatever the routing table says (socket(7)). */
+  /**
+   * SO_BINDTODEVICE: the interface for all packets, whatever the routing table says (socket(7)).
+   */
   readonly device?: string | undefined;
-  /** TCP_USER_TIMEOUT: milliseconds that sent data may stay unacknowledged before the connection is given up (tcp(7)). */
+  /**
+   * TCP_USER_TIMEOUT in ms: how long sent data may stay unacknowledged before the connection ends
+   * (tcp(7)).
+   */
   readonly userTimeout?: number | undefined;
 }
 
@@ -33,12 +38,13 @@ interface Libc {
 }
 
 /**
- * A new TCP socket with these settings, as a file descriptor for `new net.Socket({ fd })`; whoever calls owns it.
- * Throws NOT_SUPPORTED (not Linux), PACKAGE_MISSING (no koffi), NO_SUCH_INTERFACE, BIND_NOT_PERMITTED, BIND_FAILED.
+ * Creates a TCP socket with these options. Returns a file descriptor for `new net.Socket({ fd })`,
+ * which the caller owns. Throws NOT_SUPPORTED (not Linux), PACKAGE_MISSING (no koffi),
+ * NO_SUCH_INTERFACE, BIND_NOT_PERMITTED or BIND_FAILED.
  */
 export async function openSocket(family: Family, settings: SocketSettings, tried: Tried = {}): Promise<number> {
   const libc = await loadLibc(settings, tried);
-  // SOCK_NONBLOCK and SOCK_CLOEXEC as libuv has it for the sockets that it makes itself.
+  // SOCK_NONBLOCK and SOCK_CLOEXEC, as libuv sets them
   const fd = libc.socket(family === 6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) throw connectError("BIND_FAILED", `socket() says errno ${libc.errno()}`, { tried });
   try {
@@ -62,7 +68,7 @@ export async function openSocket(family: Family, settings: SocketSettings, tried
   return fd;
 }
 
-/** What an errno of `setsockopt(SO_BINDTODEVICE)` means. */
+/** Maps an errno of `setsockopt(SO_BINDTODEVICE)` to a ConnectError. */
 export function deviceError(errno: number, device: string, tried: Tried = {}): ConnectError {
   const options = { tried: { ...tried, interface: device } };
   switch (errno) {

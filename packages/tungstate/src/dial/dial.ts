@@ -37,17 +37,18 @@ export interface Dialed {
 }
 
 /**
- * A byte stream to a host, by any route: it knows no WebSocket, and no TLS but that of an `https:` proxy. Rejects with a
- * ConnectError (INVALID_ARGUMENT for options that make no sense), and then leaves no socket behind.
+ * Opens a byte stream to a host: over the chosen interface or address, directly or through a proxy.
+ * It does no WebSocket handshake, and TLS only towards an `https:` proxy. Rejects with a
+ * ConnectError, and with INVALID_ARGUMENT for wrong options; no socket is left open then.
  */
 export async function dial(target: DialTarget, options: DialOptions = {}): Promise<Dialed> {
   checkNames(options, DIAL_OPTIONS);
   return await dialAny(target, options);
 }
 
-/** `dial`, for options that may be among others. */
+/** As `dial`, for options that are part of a larger set. */
 export async function dialAny(target: DialTarget, given: DialOptions): Promise<Dialed> {
-  // an iterator can be read once, and each attempt sends these fields
+  // an iterator can be read only once, and every attempt sends these fields
   const options = { ...given, proxyHeaders: checkProxyHeaders(given.proxyHeaders) };
   checkDialOptions(options);
   const to = checkTarget(target);
@@ -63,7 +64,7 @@ export async function dialAny(target: DialTarget, given: DialOptions): Promise<D
   );
 }
 
-/** What an attempt is doing, for the error when its time is up. */
+/** What an attempt is doing, for the error on a timeout. */
 interface Progress {
   step: "resolve" | "connect" | "proxy";
   tried: Tried;
@@ -121,7 +122,7 @@ async function dialHost(
     const stream = await reach(target, options, undefined, progress, signal);
     return { stream, route: routeOf(stream, options, undefined) };
   }
-  // a name that is resolved here: the proxy is asked for its addresses one after the other
+  // the name is resolved here; the proxy is asked for each address in turn
   let addresses: readonly string[] = [target.host];
   const socks = socksKind(proxy.scheme);
   if (socks?.resolves === "here") {
@@ -144,7 +145,7 @@ async function dialHost(
   throw combineFailures(result.failures, "addresses");
 }
 
-/** The way to the proxy, and through it. */
+/** Connects to the proxy, then through it. */
 async function dialThrough(
   proxy: Proxy,
   target: HostTarget,
@@ -180,13 +181,16 @@ async function dialThrough(
   return { stream, route };
 }
 
-/** A TLS error on the way to a proxy is the proxy's. */
+/** Turns a TLS error of the connection to a proxy into an error of the proxy. */
 function atProxy(error: unknown, tried: Tried): unknown {
   if (!(error instanceof ConnectError) || error.step !== "tls") return error;
   return connectError(error.code, `at the proxy: ${error.message}`, { step: "proxy", cause: error, tried });
 }
 
-/** A TCP connection to a host: its addresses raced as in RFC 8305, each from the local address that fits it. */
+/**
+ * Connects to a host by TCP. Its addresses are raced (RFC 8305), each from the matching local
+ * address.
+ */
 async function reach(
   to: { readonly host: string; readonly port: number },
   options: RouteOptions,
@@ -197,7 +201,7 @@ async function reach(
   const { host, port } = to;
   const { lookup } = options;
   const common: Tried = { host, remotePort: port, interface: options.interface, proxy: proxy?.shown };
-  // Before the name is asked for: without the interface there is no route, whatever the name says.
+  // Checked before the name is resolved: without the interface there is no route to any address.
   const networkInterface = options.interface === undefined ? undefined : findInterface(options.interface, common);
   if (networkInterface?.up === false) throw connectError("INTERFACE_DOWN", undefined, { tried: common });
   progress.step = "resolve";
@@ -224,7 +228,10 @@ async function reach(
   throw combineFailures(result.failures, "addresses");
 }
 
-/** Which remote address is to be tried from which local one. Throws NO_ADDRESS_OF_FAMILY if the interface fits none of them. */
+/**
+ * Pairs each remote address with a local one. Throws NO_ADDRESS_OF_FAMILY if the interface has no
+ * address for any of them.
+ */
 function endpoints(
   addresses: readonly ResolvedAddress[],
   remotePort: number,
@@ -238,11 +245,11 @@ function endpoints(
   const { name } = networkInterface;
   const scoped = ends.map((end) => {
     const { remoteAddress, family } = end;
-    // A link-local address means something only together with an interface; here that is known.
+    // a link-local address has no meaning without an interface, and the interface is known here
     const bare = family === 6 && !remoteAddress.includes("%") && scopeOf(remoteAddress) === "link-local";
     return { ...end, remoteAddress: bare ? `${remoteAddress}%${name}` : remoteAddress };
   });
-  // Bound to the device, the kernel takes a source address of that device by itself, and knows best which.
+  // with SO_BINDTODEVICE the kernel chooses a source address of that device
   if (options.bindToDevice === true) return scoped.map((end) => ({ ...end, localAddress, device: name }));
   const fitting = scoped.flatMap((end) => {
     const source = chooseAddress(networkInterface, end.remoteAddress);
@@ -261,13 +268,13 @@ function chooseProxy(target: DialTarget, { proxy: option }: DialOptions): Proxy 
   return proxyFromOption(option);
 }
 
-/** Throws, before any socket is opened, for a target or options that SOCKS4 cannot express. */
+/** Throws, before a socket is opened, for a target or options that SOCKS4 cannot express. */
 function checkSocks4(host: string, { family }: DialOptions, proxy: Proxy): void {
   const socks = socksKind(proxy.scheme);
   if (socks?.version !== 4) return;
   const obstacle = socks4Obstacle(host);
   if (obstacle !== undefined) throw connectError("INVALID_PROXY", obstacle, { tried: { host, proxy: proxy.shown } });
-  checkFamilyOfProxy(family, proxy); // that of the environment was not known before
+  checkFamilyOfProxy(family, proxy); // a proxy from the environment was not known when the options were checked
 }
 
 function refuseForUnixSocket(options: DialOptions, proxy: Proxy | undefined): void {

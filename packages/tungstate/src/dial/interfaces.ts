@@ -5,7 +5,10 @@ import { type Family, familyOf, hexDigits, inSubnet, sameAddress, type Scope, sc
 
 /** An address of a network interface. */
 export interface InterfaceAddress {
-  /** As it can be bound to: a link-local IPv6 address has its scope (`fe80::1%eth0`). */
+  /**
+   * The address in the form that can be bound to: link-local IPv6 addresses have a scope
+   * (`fe80::1%eth0`).
+   */
   readonly address: string;
   /** 4 or 6. */
   readonly family: Family;
@@ -13,9 +16,15 @@ export interface InterfaceAddress {
   readonly prefixLength: number;
   /** How far the address reaches (RFC 6724 §3.1). */
   readonly scope: Scope;
-  /** A privacy address (RFC 8981), replaced after some hours. Known on Linux only. */
+  /**
+   * Whether it is a temporary address (RFC 8981), which is replaced after some hours. Linux only;
+   * false elsewhere.
+   */
   readonly temporary: boolean;
-  /** Not to be used for new connections, or not yet (RFC 4862 §5.5.4, §5.4). Known on Linux only. */
+  /**
+   * Whether it must not be used for new connections, or not yet (RFC 4862 §5.5.4, §5.4). Linux
+   * only; false elsewhere.
+   */
   readonly deprecated: boolean;
 }
 
@@ -23,17 +32,20 @@ export interface InterfaceAddress {
 export interface NetworkInterface {
   /** The name, such as `eth0`. */
   readonly name: string;
-  /** False: it exists, but is down, has no carrier or no address. */
+  /** Whether it is up, has a carrier, and has an address. */
   readonly up: boolean;
-  /** Whether it never leaves the machine (`lo`). */
+  /** Whether it is a loopback interface. */
   readonly internal: boolean;
   /** The MAC address; undefined where there is none. */
   readonly mac: string | undefined;
-  /** The addresses that it can be bound to. */
+  /** Its addresses. */
   readonly addresses: readonly InterfaceAddress[];
 }
 
-/** Every network interface of this machine (of this network namespace), with the addresses that it can be bound to now. */
+/**
+ * Returns every network interface of this machine, or of this network namespace, with its current
+ * addresses.
+ */
 export function listInterfaces(): NetworkInterface[] {
   const flags = parseIfInet6(readProc("/proc/net/if_inet6"));
   const found = new Map<string, NetworkInterface>();
@@ -61,14 +73,15 @@ export function listInterfaces(): NetworkInterface[] {
       addresses,
     });
   }
-  // node:os leaves out what is down or has no address; to tell that from a name that is not there at all, ask the kernel.
+  // node:os omits interfaces that are down or have no address; the kernel's list tells these from
+  // unknown names
   for (const name of parseDevices(readProc("/proc/net/dev"))) {
     if (!found.has(name)) found.set(name, { name, up: false, internal: name === "lo", mac: undefined, addresses: [] });
   }
   return [...found.values()];
 }
 
-/** The interface of that name. Throws NO_SUCH_INTERFACE, naming those there are. */
+/** Returns the interface with this name. Throws NO_SUCH_INTERFACE, which lists the known names. */
 export function findInterface(name: string, tried: Tried = {}): NetworkInterface {
   const all = listInterfaces();
   const found = all.find((candidate) => candidate.name === name);
@@ -78,16 +91,16 @@ export function findInterface(name: string, tried: Tried = {}): NetworkInterface
   });
 }
 
-/** The name of the interface that has this local address, if any has. */
+/** Returns the name of the interface that has this local address; undefined if none has. */
 export function interfaceOf(localAddress: string): string | undefined {
   for (const [name, infos] of Object.entries(networkInterfaces())) {
     if (infos?.some(({ address }) => sameAddress(scoped(address, name), localAddress)) === true) return name;
   }
-  // All of 127.0.0.0/8 is on the loopback interface, although only 127.0.0.1 is listed.
+  // all of 127.0.0.0/8 belongs to the loopback interface, but only 127.0.0.1 is listed
   return scopeOf(localAddress) === "host" ? listInterfaces().find((candidate) => candidate.internal)?.name : undefined;
 }
 
-/** node:os leaves out the scope; without it, the link-local addresses of two interfaces may be the same. */
+/** Adds the scope, which node:os omits. Two interfaces may have the same link-local address. */
 function scoped(address: string, name: string): string {
   const needed = familyOf(address) === 6 && !address.includes("%") && scopeOf(address) === "link-local";
   return needed ? `${address}%${name}` : address;
@@ -98,8 +111,9 @@ export function describeInterfaces(interfaces: readonly NetworkInterface[]): str
 }
 
 /**
- * The address of this interface to reach `remote` from, if it has one of that family: one in the remote's own subnet before
- * one of the same scope before any other; lasting addresses before temporary ones; deprecated ones last.
+ * Returns the address of this interface from which to reach `remote`; undefined if it has none of
+ * that family. Prefers an address in the same subnet, then one of the same scope, then permanent
+ * addresses, then addresses that are not deprecated.
  */
 export function chooseAddress(networkInterface: NetworkInterface, remote: string): InterfaceAddress | undefined {
   const family = familyOf(remote);
@@ -126,7 +140,10 @@ const IFA_F_DADFAILED = 0x08;
 const IFA_F_DEPRECATED = 0x20;
 const IFA_F_TENTATIVE = 0x40;
 
-/** `/proc/net/if_inet6`: address, index, prefix length, scope, flags (all hexadecimal) and name; gives `address name` -> flags. */
+/**
+ * Parses `/proc/net/if_inet6`: address, index, prefix length, scope, flags (hexadecimal) and name.
+ * Returns the flags by `address name`.
+ */
 export function parseIfInet6(text: string): Map<string, number> {
   const flags = new Map<string, number>();
   for (const line of text.split("\n")) {
@@ -138,7 +155,7 @@ export function parseIfInet6(text: string): Map<string, number> {
   return flags;
 }
 
-/** `/proc/net/dev`: two lines of headings, then `name: counters`. */
+/** Parses `/proc/net/dev`: two heading lines, then `name: counters`. Returns the names. */
 export function parseDevices(text: string): string[] {
   return text
     .split("\n")
@@ -152,6 +169,6 @@ function readProc(path: string): string {
   try {
     return readFileSync(path, "latin1");
   } catch {
-    return ""; // no IPv6, or no /proc: what it would tell stays unknown
+    return ""; // no IPv6 or no /proc: the flags stay unknown
   }
 }

@@ -9,39 +9,53 @@ import type { OptionNames } from "../options/names.ts";
 import { TLS_OPTIONS } from "../tls/options.ts";
 import { checkInteger, invalid } from "../options/check.ts";
 
-/** Where to: a host (a name or an IP address) and port, or the path of a Unix socket. */
+/** The target of `dial`: a host and a port, or the path of a Unix socket. */
 export type DialTarget =
   | {
       /** The host name or IP address. */
       readonly host: string;
       /** The TCP port, 1 to 65,535. */
       readonly port: number;
-      /** Whether TLS will follow: which of the environment's proxies applies. */
+      /**
+       * Whether TLS will follow. It selects the proxy variable of the environment. Default false.
+       */
       readonly secure?: boolean;
-      /** Not with a host. */
+      /** Excluded by `host`. */
       readonly path?: undefined;
     }
   | {
       /** The path of a Unix socket; a zero byte in front names an abstract socket (Linux). */
       readonly path: string;
-      /** Not with a path. */
+      /** Excluded by `path`. */
       readonly host?: undefined;
     };
 
-/** `ordered`: an interface is tried when the one before it has failed. `race`: also when that one takes longer than `attemptDelay`. */
+/**
+ * `ordered`: the next interface is tried when the one before has failed. `race`: also when that one
+ * takes longer than `attemptDelay`.
+ */
 export type InterfaceStrategy = "ordered" | "race";
 
-/** How a connection is to leave this machine. */
+/** How a connection leaves this machine. */
 export interface BindOptions {
-  /** The local address to connect from: IPv4, or IPv6 (link-local with its scope: `fe80::1%eth0`). Default: the system's choice. */
+  /**
+   * Local address to connect from: IPv4, or IPv6 (link-local with its scope: `fe80::1%eth0`).
+   * Default: chosen by the system.
+   */
   readonly localAddress?: string | undefined;
-  /** The local port to connect from, 1 to 65535. Default: the system's choice. */
+  /** Local port to connect from, 1 to 65,535. Default: chosen by the system. */
   readonly localPort?: number | undefined;
-  /** The network interface to leave by: its address is looked up anew for each connection. Several: see `interfaceStrategy`. */
+  /**
+   * Network interface to connect from, or several (see `interfaceStrategy`). Its address is looked
+   * up for each connection. Default: chosen by the system.
+   */
   readonly interface?: string | readonly string[] | undefined;
   /** How several interfaces are tried. Default `ordered`. */
   readonly interfaceStrategy?: InterfaceStrategy | undefined;
-  /** Linux: SO_BINDTODEVICE to `interface`, so that the routing table can't send it elsewhere. Needs koffi. Default false. */
+  /**
+   * Linux: binds the socket to `interface` (SO_BINDTODEVICE), so that the routing table cannot
+   * choose another one. Needs koffi. Default false.
+   */
   readonly bindToDevice?: boolean | undefined;
 }
 
@@ -55,34 +69,48 @@ const BIND_OPTIONS: OptionNames<BindOptions> = {
 
 /** Options of `dial`. */
 export interface DialOptions extends BindOptions {
-  /** As in node:net. Default `dns.lookup`. */
+  /** Resolves host names, with the signature of `lookup` in node:net. Default `dns.lookup`. */
   readonly lookup?: Lookup | undefined;
-  /** Only addresses of this family. Default: both. */
+  /** Address family to use: 4 or 6. Default: both. */
   readonly family?: 4 | 6 | undefined;
   /**
-   * The URL of a proxy: `http://`, `https://`, `socks4://` and `socks5://` (names resolved here), `socks4a://` and `socks5h://` (by the
-   * proxy) or `socks://` (as `socks5h://`), with credentials if it needs any. `environment` or true: as HTTPS_PROXY, HTTP_PROXY, ALL_PROXY
-   * and NO_PROXY say. Default: none.
+   * URL of a proxy: `http://`, `https://`, `socks4://` and `socks5://` (names are resolved here),
+   * `socks4a://` and `socks5h://` (names are resolved by the proxy) or `socks://` (as
+   * `socks5h://`), with credentials if needed. `environment` or true: use HTTPS_PROXY, HTTP_PROXY,
+   * ALL_PROXY and NO_PROXY. Default: no proxy.
    */
   readonly proxy?: string | URL | boolean | undefined;
   /**
-   * Header fields of the CONNECT request to an `http:` or `https:` proxy. Proxy-Authorization goes before the credentials in the proxy's
-   * URL, Host before the target's name. Default: none.
+   * Header fields of the CONNECT request to an `http:` or `https:` proxy. Proxy-Authorization
+   * replaces the credentials of the proxy's URL, Host replaces the name of the target. Default:
+   * none.
    */
   readonly proxyHeaders?: HeaderInput | undefined;
-  /** TLS towards an `https:` proxy. */
+  /** TLS options for an `https:` proxy. */
   readonly proxyTls?: TlsOptions | undefined;
-  /** Milliseconds until the byte stream has to be there, per route: name, connection and proxy. 0: no limit. Default 10,000. */
+  /**
+   * Time limit in ms for each route: name resolution, connection and proxy. 0: no limit. Default
+   * 10,000.
+   */
   readonly connectTimeout?: number | undefined;
-  /** Milliseconds until the next address, or interface, is tried beside the last (RFC 8305 §5). Default 250. */
+  /**
+   * Connection attempt delay in ms: when the next address or interface is tried beside the last one
+   * (RFC 8305 §5). Default 250.
+   */
   readonly attemptDelay?: number | undefined;
-  /** Whether small writes leave at once (TCP_NODELAY). Default true. */
+  /** Sends small writes at once (TCP_NODELAY). Default true. */
   readonly noDelay?: boolean | undefined;
-  /** TCP keep-alive: true, or the milliseconds of silence before the first probe. Default false: WebSocket pings do more. */
+  /**
+   * TCP keep-alive: true, or the idle time in ms before the first probe. Default false; the
+   * WebSocket heartbeat covers it.
+   */
   readonly keepAlive?: boolean | number | undefined;
-  /** Linux: milliseconds that sent data may stay unacknowledged (TCP_USER_TIMEOUT). Needs koffi. Default: the system's. */
+  /**
+   * Linux: how long sent data may stay unacknowledged, in ms (TCP_USER_TIMEOUT). Needs koffi.
+   * Default: chosen by the system.
+   */
   readonly tcpUserTimeout?: number | undefined;
-  /** Aborts the attempt: it then rejects with ABORTED. */
+  /** Aborts the attempt, which then rejects with ABORTED. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -103,10 +131,13 @@ export const DIAL_OPTIONS: OptionNames<DialOptions> = {
 
 export const DEFAULT_CONNECT_TIMEOUT_MS = 10_000;
 
-/** RFC 8305 §8: the Connection Attempt Delay that it recommends. */
+/** RFC 8305 §8: the recommended Connection Attempt Delay. */
 export const DEFAULT_ATTEMPT_DELAY_MS = 250;
 
-/** `proxyHeaders` must not be an iterator here: this reads them. Throws INVALID_ARGUMENT, or INVALID_PROXY for `proxy`. */
+/**
+ * Checks the options. It reads `proxyHeaders`, which must not be an iterator. Throws
+ * INVALID_ARGUMENT, and INVALID_PROXY for `proxy`.
+ */
 export function checkDialOptions(options: DialOptions): void {
   const { localAddress, localPort, family, bindToDevice, interfaceStrategy, keepAlive } = options;
   const interfaces = interfaceNames(options);
@@ -132,7 +163,8 @@ export function checkDialOptions(options: DialOptions): void {
   }
   const proxy = proxyFromOption(options.proxy);
   const hasProxyHeaders = checkProxyHeaders(options.proxyHeaders).length > 0;
-  // no error for a SOCKS proxy from the environment: the program does not know which kind of proxy that is
+  // no error for a SOCKS proxy of the environment: the program does not know which kind of proxy
+  // that is
   if (hasProxyHeaders && proxy !== undefined && socksKind(proxy.scheme) !== undefined) {
     throw protocolError("INVALID_ARGUMENT", `proxyHeaders need an http: or https: proxy, got ${proxy.shown}`);
   }
@@ -149,7 +181,10 @@ export function checkDialOptions(options: DialOptions): void {
   }
 }
 
-/** Throws INVALID_ARGUMENT if a proxy can be given no address of this family: SOCKS4 has none of IPv6. A name that it resolves has any. */
+/**
+ * Throws INVALID_ARGUMENT if the proxy cannot be given an address of this family: SOCKS4 has no
+ * IPv6. A name that the proxy resolves may have any family.
+ */
 export function checkFamilyOfProxy(family: DialOptions["family"], proxy: Proxy): void {
   const socks = socksKind(proxy.scheme);
   if (family !== 6 || socks?.version !== 4 || socks.resolves !== "here") return;
@@ -159,10 +194,10 @@ export function checkFamilyOfProxy(family: DialOptions["family"], proxy: Proxy):
   );
 }
 
-/** The host without brackets, and checked. Throws INVALID_ARGUMENT. */
+/** Returns the target with the host checked and without brackets. Throws INVALID_ARGUMENT. */
 export function checkTarget(target: DialTarget): DialTarget {
   if (target.path !== undefined) {
-    // a zero byte in front: the name of an abstract socket
+    // a leading zero byte: the name of an abstract socket
     const { path } = target;
     if (typeof path !== "string" || path === "" || path === "\0" || path.includes("\0", 1)) {
       invalid("path", "the path of a Unix socket", target.path);
@@ -171,7 +206,7 @@ export function checkTarget(target: DialTarget): DialTarget {
   }
   const { port, host: given } = target;
   const host: unknown = typeof given === "string" ? given.replace(/^\[(.*)\]$/, "$1") : given;
-  // Nothing that could end a line or a host in a request to a proxy.
+  // no character that could end a line or a host in a request to a proxy
   if (typeof host !== "string" || (familyOf(host) === undefined && !/^[\w.-]{1,255}$/.test(host))) {
     invalid("host", "a host name in ASCII or an IP address", host);
   }
@@ -186,7 +221,7 @@ export function interfaceNames(options: Pick<BindOptions, "interface">): readonl
   return typeof names === "string" ? [names] : names;
 }
 
-/** The family that the options leave, if they leave only one. */
+/** Returns the family that the options require; undefined for both. */
 export function onlyFamily(options: Pick<DialOptions, "family" | "localAddress">): Family | undefined {
   return options.family ?? (options.localAddress === undefined ? undefined : familyOf(options.localAddress));
 }

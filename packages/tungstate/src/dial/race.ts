@@ -4,10 +4,13 @@ import { abortedError, connectError, furthest } from "../errors.ts";
 import { asError, linkedController, type LinkedController } from "../schedule/abortable.ts";
 
 export interface RaceOptions<T> {
-  /** Milliseconds after which the next candidate is begun although the last one is still trying; Infinity: one after the other. */
+  /**
+   * Delay in ms until the next candidate starts beside one that is still running; Infinity: one
+   * after the other.
+   */
   readonly stagger: number;
   readonly signal: AbortSignal;
-  /** Takes back what a candidate brings although another one has won. */
+  /** Disposes of the result of a candidate that succeeds after another one has won. */
   readonly discard: (late: T) => void;
 }
 
@@ -15,11 +18,13 @@ export type RaceResult<T, E> =
   { readonly won: true; readonly value: T } | { readonly won: false; readonly failures: readonly E[] };
 
 /**
- * Tries the candidates in order: the next is begun as soon as the last has failed, or after `stagger` milliseconds (RFC 8305
- * §5). The first that succeeds wins; the signals of the others are aborted, upon which they have to settle. `failed` makes of
- * an attempt's error what the result lists, or throws to end the race.
+ * Tries the candidates in order. The next one starts when the last has failed, or after `stagger`
+ * ms (RFC 8305 §5). The first success wins; the signals of the others are aborted, and they must
+ * settle then. `failed` turns an attempt's error into an entry of the result, or throws to end the
+ * race.
  *
- * Rejects only for that, and when `signal` is aborted: then with what the attempt said that it ended, which knows where it was.
+ * Rejects with what `failed` threw, and when `signal` is aborted: with the error of the running
+ * attempt, which knows its address.
  */
 export function race<C, T, E>(
   candidates: readonly C[],

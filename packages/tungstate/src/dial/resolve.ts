@@ -3,7 +3,7 @@ import { connectError, type Tried } from "../errors.ts";
 import { abortable } from "../schedule/abortable.ts";
 import { type Family, familyOf } from "../transport/ip.ts";
 
-/** As `lookup` in node:net: anything that answers like `dns.lookup`. */
+/** A resolver with the signature of `dns.lookup`, as `lookup` in node:net. */
 export type Lookup = (
   hostname: string,
   options: LookupOptions,
@@ -16,8 +16,8 @@ export interface ResolvedAddress {
 }
 
 /**
- * All addresses of a host, in the order in which they are to be tried. An IP address is its own only one. A lookup can't be
- * stopped: after an abort its answer is ignored.
+ * Resolves a host to its addresses, in the order in which they are tried. An IP address resolves to
+ * itself. A lookup cannot be stopped: its result is ignored after an abort.
  */
 export async function resolve(
   host: string,
@@ -69,8 +69,8 @@ export async function resolve(
 }
 
 /**
- * The families take turns, so that one that is broken costs one delay (RFC 8305 §4); the resolver's first address stays
- * first, and its order is kept within a family.
+ * Alternates the families, so that a broken one costs a single delay (RFC 8305 §4). The resolver's
+ * first address stays first; the order within a family is kept.
  */
 export function interleave(addresses: readonly ResolvedAddress[]): ResolvedAddress[] {
   const first = addresses.filter(({ family }) => family === addresses[0]?.family);

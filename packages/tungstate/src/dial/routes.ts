@@ -4,20 +4,20 @@ import { linkedController } from "../schedule/abortable.ts";
 import { type BindOptions, DEFAULT_ATTEMPT_DELAY_MS, interfaceNames, type InterfaceStrategy } from "./options.ts";
 import { race } from "./race.ts";
 
-/** One of the ways that the options leave: what `dial` is to be told. */
+/** One route that the options allow: the interface for `dial`. */
 export interface RouteChoice {
   readonly interface: string | undefined;
 }
 
 export interface TakeOptions<T> {
   readonly signal?: AbortSignal | undefined;
-  /** Ends what came about although another route had won. */
+  /** Disposes of the result of a route that succeeds after another one has won. */
   readonly discard: (late: T) => void;
 }
 
 /**
- * The routes that `interface` names, and what is known of them: one that failed is tried last from then on, until the others
- * have failed too. Kept from one connection to the next, it is what reconnecting learns.
+ * The routes that `interface` allows, with what is known about them: a route that failed is tried
+ * last until the others have failed too. `reconnecting` keeps one object for all its connections.
  */
 export class Routes {
   private readonly strategy: InterfaceStrategy;
@@ -31,21 +31,21 @@ export class Routes {
     this.attemptDelay = options.attemptDelay ?? DEFAULT_ATTEMPT_DELAY_MS;
   }
 
-  /** In the order in which they are tried next. */
+  /** The routes in the order in which they are tried next. */
   get list(): readonly RouteChoice[] {
     return this.order;
   }
 
-  /** Says that a route does not work (any more): it goes to the end. */
+  /** Marks a route as failed: it moves to the end. */
   failed(name: string | undefined): void {
     const route = this.order.find((choice) => choice.interface === name);
     if (route !== undefined) this.order = [...this.order.filter((choice) => choice !== route), route];
   }
 
   /**
-   * Runs `attempt` over the routes, one after the other or raced, until one comes to its end: the connection to be, complete
-   * with its handshakes, so that a route which only connects does not win. The signals of the others are aborted, upon which
-   * `attempt` has to reject. When all fail, the error is the one that got furthest.
+   * Runs `attempt` over the routes, in order or raced, until one has completed all its handshakes;
+   * a route that only connects does not win. The signals of the others are aborted, and `attempt`
+   * must reject then. If all fail, rejects with the error of the one that got furthest.
    */
   async take<T>(attempt: (route: RouteChoice, signal: AbortSignal) => Promise<T>, options: TakeOptions<T>): Promise<T> {
     const { signal, unlink } = linkedController(options.signal);
@@ -54,7 +54,7 @@ export class Routes {
         this.order,
         async (route, routeSignal) => await attempt(route, routeSignal),
         (error, route) => {
-          // Anything else is a mistake in a program, which another route would only hide.
+          // any other error is a programming error, which another route would only hide
           if (!(error instanceof WebSocketError) || error.code === "INVALID_ARGUMENT") throw error;
           this.failed(route.interface);
           return error;

@@ -4,14 +4,18 @@ import { createSecureContext, type SecureContext } from "node:tls";
 import { contextIdentity } from "./identity.ts";
 import type { TlsOptions } from "./options.ts";
 
-/** Contexts kept. An application has a handful of different options; one that has more only loses time. */
+/**
+ * Number of contexts kept. An application has few different sets of options; with more, contexts
+ * are made again.
+ */
 const MAX_CONTEXTS = 32;
 
 const contexts = new Map<string, SecureContext>(); // by their options' identity, in the order of their last use
 
 /**
- * The keys, authorities and ciphers of these options, read once: that takes longer than a resumed handshake.
- * Throws INVALID_ARGUMENT for what OpenSSL can't read.
+ * Returns the OpenSSL context of these options. Its keys, authorities and ciphers are parsed once,
+ * which takes longer than a resumed handshake. Throws INVALID_ARGUMENT for what OpenSSL cannot
+ * parse.
  */
 export function contextFor(options: TlsOptions): SecureContext {
   const identity = contextIdentity(options);
@@ -55,7 +59,7 @@ function create(options: TlsOptions): SecureContext {
   try {
     return createSecureContext({
       ...Object.fromEntries(given.filter(([, value]) => value !== undefined)),
-      // A server that asks for a new handshake (TLS 1.2) is told no; TLS 1.3 has none.
+      // refuse renegotiation (TLS 1.2); TLS 1.3 has none
       secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
     });
   } catch (cause) {

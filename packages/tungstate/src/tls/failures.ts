@@ -1,6 +1,6 @@
 import { type ConnectError, connectError, type ConnectionErrorCode, type Tried } from "../errors.ts";
 
-/** The codes that OpenSSL's verification gives (X509_V_ERR_*, as node:tls names them), and what they are here. */
+/** Maps OpenSSL's verification codes (X509_V_ERR_*, named as in node:tls) to error codes. */
 const CERTIFICATE_CODES: Readonly<Record<string, ConnectionErrorCode>> = {
   DEPTH_ZERO_SELF_SIGNED_CERT: "TLS_SELF_SIGNED",
   SELF_SIGNED_CERT_IN_CHAIN: "TLS_UNKNOWN_AUTHORITY",
@@ -30,7 +30,7 @@ const CERTIFICATE_CODES: Readonly<Record<string, ConnectionErrorCode>> = {
   CERT_REJECTED: "TLS_CERTIFICATE",
 };
 
-/** OpenSSL's other errors, by a part of their code. The first that fits counts. */
+/** Maps OpenSSL's other errors by a part of their code. The first match counts. */
 const SSL_CODES: readonly (readonly [RegExp, ConnectionErrorCode, string?])[] = [
   [
     /ALERT_(CERTIFICATE_REQUIRED|BAD_CERTIFICATE|UNSUPPORTED_CERTIFICATE|CERTIFICATE_\w+|UNKNOWN_CA)|ALERT_ACCESS_DENIED/,
@@ -60,7 +60,7 @@ const CLOSED_CODES = new Set([
   "ERR_STREAM_DESTROYED",
 ]);
 
-/** What an error of a `tls.TLSSocket` during its handshake means. */
+/** Maps an error of a `tls.TLSSocket` during its handshake to a ConnectError. */
 export function tlsFailure(error: NodeJS.ErrnoException, tried: Tried): ConnectError {
   const { code = "", message } = error;
   const options = { cause: error, tried };
@@ -73,7 +73,7 @@ export function tlsFailure(error: NodeJS.ErrnoException, tried: Tried): ConnectE
 
 function detailOf(code: ConnectionErrorCode, error: NodeJS.ErrnoException): string {
   if (code !== "TLS_HOST_MISMATCH") return error.code ?? "";
-  // checkServerIdentity says which names there are; they come from the peer.
+  // the names in the certificate, which checkServerIdentity reports, come from the peer
   const reason = (error as { readonly reason?: unknown }).reason;
   return JSON.stringify(typeof reason === "string" ? reason.slice(0, 200) : error.message.slice(0, 200));
 }

@@ -2,7 +2,7 @@ import { createHash, randomBytes } from "node:crypto";
 import * as tls from "node:tls";
 import type { TlsOptions } from "./options.ts";
 
-/** What a context of OpenSSL is made of: who is trusted, who one is, how is encrypted. */
+/** The options that an OpenSSL context is made of. */
 const OF_CONTEXT = [
   "ca",
   "cert",
@@ -17,7 +17,7 @@ const OF_CONTEXT = [
   "maxVersion",
 ] as const satisfies readonly (keyof TlsOptions)[];
 
-/** What else decides whether a peer is accepted, and what is agreed on with it. */
+/** The other options that decide whether a peer is accepted and what is negotiated with it. */
 const OF_PEER = [
   "checkServerIdentity",
   "rejectUnauthorized",
@@ -25,15 +25,21 @@ const OF_PEER = [
   "alpnProtocols",
 ] as const satisfies readonly (keyof TlsOptions)[];
 
-/** So that a cache's keys tell nothing about keys and passphrases. */
+/**
+ * Salt of the digests, so that the keys of a cache reveal nothing about private keys and
+ * passphrases.
+ */
 const SECRET = randomBytes(16);
 
-/** The same string for options that make the same context: by their contents. */
+/** Returns equal strings for options that make equal contexts. Options are compared by content. */
 export function contextIdentity(options: TlsOptions): string {
   return digest(options, OF_CONTEXT, options.ca === undefined ? defaultAuthorities() : "");
 }
 
-/** The same string for options under which the same peers are accepted: by contents, functions by which function it is. */
+/**
+ * Returns equal strings for options that accept the same peers. Options are compared by content,
+ * functions by identity.
+ */
 export function identityOf(options: TlsOptions): string {
   return digest(options, OF_PEER, contextIdentity(options));
 }
@@ -47,7 +53,9 @@ function digest(options: TlsOptions, names: readonly (keyof TlsOptions)[], more:
   return hash.digest("base64");
 }
 
-/** Changes when the process's default authorities do (tls.setDefaultCACertificates, Node 24). */
+/**
+ * Changes when the default authorities of the process do (tls.setDefaultCACertificates, Node 24).
+ */
 function defaultAuthorities(): string {
   const { getCACertificates } = tls as { readonly getCACertificates?: () => readonly string[] };
   return getCACertificates === undefined ? "" : objectNumber(getCACertificates());
@@ -64,7 +72,7 @@ function describe(value: unknown, write: (part: string | Uint8Array) => void): v
   } else if (typeof value === "function") {
     write(`#${objectNumber(value)}`);
   } else if (typeof value === "object") {
-    // { pem, passphrase } and its like
+    // { pem, passphrase } and similar
     for (const [name, item] of Object.entries(value)) {
       write(`.${name}`);
       describe(item, write);

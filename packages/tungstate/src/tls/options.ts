@@ -4,7 +4,7 @@ import type { ConnectionOptions } from "node:tls";
 import type { TlsSessionCache } from "./session-cache.ts";
 import type { OptionNames } from "../options/names.ts";
 
-/** The options of node:tls that decide who is trusted and how is encrypted. */
+/** The options of node:tls that decide which peers are trusted and how data is encrypted. */
 type NodeTlsOptions = Pick<
   ConnectionOptions,
   | "ca"
@@ -21,23 +21,27 @@ type NodeTlsOptions = Pick<
   | "checkServerIdentity"
 >;
 
-/**
- * Options of TLS as a client: those of node:tls that make sense for it, pins, and the cache of
- * sessions.
- */
+/** TLS options of a client: the matching options of node:tls, pins, and the session cache. */
 export interface TlsOptions extends NodeTlsOptions {
-  /** The name that is asked for (SNI) and that the certificate has to be for. Default: the URL's host. */
+  /** Server name for SNI and for the certificate check. Default: the URL's host. */
   readonly servername?: string | undefined;
-  /** False: any certificate will do, and anybody on the way can read along. Default true. */
+  /**
+   * False accepts any certificate, so anyone on the path can read and change the data. Default
+   * true.
+   */
   readonly rejectUnauthorized?: boolean | undefined;
   /**
-   * Public keys, one of which the server's certificate has to have, beside being valid: `sha256/` and the base64 of the SHA-256 of
-   * its SubjectPublicKeyInfo (RFC 7469 §2.4), or that base64 alone. Default: none are pinned.
+   * Pinned public keys. The server's certificate must be valid and have one of them. Each is
+   * `sha256/` followed by the base64 of the SHA-256 of the SubjectPublicKeyInfo (RFC 7469 §2.4), or
+   * that base64 alone. Default: none.
    */
   readonly pins?: readonly string[] | undefined;
-  /** What is offered by ALPN. Default `["http/1.1"]`, the only protocol that the WebSocket handshake is made in here. */
+  /** Protocols to offer by ALPN. Default `["http/1.1"]`, the only one that `client` speaks. */
   readonly alpnProtocols?: readonly string[] | undefined;
-  /** Where sessions are kept to be resumed; false: nowhere. Default: one cache for the whole process. */
+  /**
+   * Where sessions are kept for resumption; false: sessions are not kept. Default:
+   * `sharedTlsSessions`.
+   */
   readonly sessionCache?: TlsSessionCache | false | undefined;
 }
 
@@ -63,7 +67,7 @@ export const TLS_OPTIONS: OptionNames<TlsOptions> = {
 
 const SHA256_BASE64 = /^[A-Za-z0-9+/]{43}=$/;
 
-/** Throws INVALID_ARGUMENT: what was expected, and what came. */
+/** Checks the options. Throws INVALID_ARGUMENT. */
 export function checkTlsOptions(options: TlsOptions): void {
   const { pins, alpnProtocols, servername } = options;
   if (pins !== undefined) {
@@ -82,7 +86,7 @@ export function checkTlsOptions(options: TlsOptions): void {
   }
 }
 
-/** The pin of a certificate (PEM or DER), as `pins` takes it. */
+/** Returns the pin of a certificate (PEM or DER) in the form of the option `pins`. */
 export function pinOf(certificate: X509Certificate | string | Uint8Array): string {
   const parsed = certificate instanceof X509Certificate ? certificate : new X509Certificate(certificate);
   return `sha256/${spkiHash(parsed)}`;

@@ -19,13 +19,13 @@ import type { TlsInfo } from "../transport/tls-info.ts";
 
 /** Options of `secure`. */
 export interface SecureOptions extends TlsOptions {
-  /** The host of the URL: what the certificate has to be for, unless `servername` says otherwise. */
+  /** Host of the URL. The certificate must be valid for it, unless `servername` is given. */
   readonly host: string;
-  /** Only tells sessions to one host apart. */
+  /** Port of the URL. It only distinguishes the sessions of one host. */
   readonly port?: number | undefined;
-  /** Milliseconds until the handshake has to be done. 0: no limit. Default 10,000. */
+  /** Time limit of the handshake in ms. 0: no limit. Default 10,000. */
   readonly timeout?: number | undefined;
-  /** Aborts the handshake: it then rejects with ABORTED. */
+  /** Aborts the handshake, which then rejects with ABORTED. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -50,8 +50,8 @@ const DEFAULT_TLS_TIMEOUT_MS = 10_000;
 const ignore = (): void => undefined;
 
 /**
- * TLS as a client over any byte stream that the other end speaks TLS on. Rejects with a ConnectError (INVALID_ARGUMENT for
- * options that make no sense) and then has destroyed the stream.
+ * Runs TLS as a client over a byte stream. Rejects with a ConnectError, and with INVALID_ARGUMENT
+ * for wrong options; the stream is destroyed then.
  */
 export async function secure(stream: Duplex, options: SecureOptions): Promise<Secured> {
   try {
@@ -63,7 +63,7 @@ export async function secure(stream: Duplex, options: SecureOptions): Promise<Se
   return await secureOver(stream, options);
 }
 
-/** `secure`; `way`: more of what was tried, for its errors. */
+/** As `secure`; `way` adds to what errors report as tried. */
 export async function secureOver(stream: Duplex, options: SecureOptions, way?: Tried): Promise<Secured> {
   const milliseconds = options.timeout ?? DEFAULT_TLS_TIMEOUT_MS;
   const host = typeof options.host === "string" ? options.host.replace(/^\[(.*)\]$/, "$1") : options.host;
@@ -130,7 +130,7 @@ async function handshake(
       };
       const drop = (): void => {
         stop();
-        socket.on("error", ignore); // some streams tell by an error that they were destroyed
+        socket.on("error", ignore); // some streams emit an error when they are destroyed
         socket.destroy();
       };
       const fail = (error: Error): void => {
@@ -140,7 +140,7 @@ async function handshake(
       const onSecure = (): void => {
         const resumed = socket.isSessionReused();
         const failure = checkPeer(socket, options.pins, resumed, tried);
-        // A session that the server did not take is of no more use, nor are those of a peer that has another key now.
+        // the server did not accept the session, or has another key now: its sessions are useless
         if (failure !== undefined || (kept !== undefined && !resumed)) cache?.delete(key);
         if (failure !== undefined) {
           fail(failure);
@@ -171,7 +171,7 @@ async function handshake(
   return { stream: socket, info };
 }
 
-/** What OpenSSL does not look at: pinned keys, and the protocol that was chosen. */
+/** Checks what OpenSSL does not: pinned keys, and the negotiated protocol. */
 function checkPeer(
   socket: TLSSocket,
   pins: readonly string[] | undefined,
@@ -182,7 +182,7 @@ function checkPeer(
   if (typeof alpnProtocol === "string" && alpnProtocol !== "http/1.1") {
     return connectError("TLS_ALPN", `it chose ${JSON.stringify(alpnProtocol)}`, { tried });
   }
-  // A resumed session carries no certificate, but was made under the same pins: they are part of its key.
+  // a resumed session has no certificate, but pins are part of the key under which it was kept
   if (pins === undefined || resumed) return undefined;
   const certificate = peerCertificate(socket);
   if (certificate !== undefined && isPinned(new X509Certificate(certificate.raw), pins)) return undefined;
@@ -190,23 +190,29 @@ function checkPeer(
   return connectError("TLS_PIN_MISMATCH", got, { tried });
 }
 
-/** The peer's certificate, if it sent one. (getPeerX509Certificate takes it out of the chain: node#65579.) */
+/**
+ * Returns the peer's certificate, if it sent one. (getPeerX509Certificate removes it from the
+ * chain: node#65579.)
+ */
 function peerCertificate(socket: TLSSocket): PeerCertificate | undefined {
   const certificate: Partial<PeerCertificate> = socket.getPeerCertificate();
   return certificate.raw === undefined ? undefined : (certificate as PeerCertificate);
 }
 
 /**
- * Keeps the sessions that a connection is given, for the next one. In TLS 1.3 they come behind the handshake (RFC 8446
- * §4.6.1), while data is read; so this goes on as long as the connection. In TLS 1.2 they come with it, and wait until the
- * peer is known to be the right one.
+ * Keeps the sessions that the server issues. In TLS 1.3 they arrive after the handshake (RFC 8446
+ * §4.6.1), so the keeper lives as long as the connection. In TLS 1.2 they arrive with the
+ * handshake, and wait until the peer is verified.
  */
 class SessionKeeper {
   private readonly socket: TLSSocket;
   private readonly cache: TlsSessionCache;
   private readonly key: string;
   private readonly early: Buffer[] = [];
-  /** Set once sessions may be kept: not read from the socket later, which may by then have been emptied by a transport. */
+  /**
+   * Set once sessions may be kept. A transport may have emptied the socket later, so it is not read
+   * then.
+   */
   private peer: { readonly protocol: string; readonly certificateExpires: number } | undefined;
 
   constructor(socket: TLSSocket, cache: TlsSessionCache, key: string) {
@@ -216,7 +222,7 @@ class SessionKeeper {
     socket.on("session", (session) => this.keep(session));
   }
 
-  /** `resumed`: the session that went on, whose certificate was verified when it began. */
+  /** `resumed`: the session that was resumed; its certificate was verified when it began. */
   verified(resumed: KeptSession | undefined): void {
     const certificateExpires = resumed?.certificateExpires ?? Date.parse(peerCertificate(this.socket)?.valid_to ?? "");
     if (Number.isNaN(certificateExpires)) return;

@@ -3,19 +3,26 @@ import { type OptionNames, checkNames } from "../options/names.ts";
 
 /** Options of a TlsSessionCache. */
 export interface TlsSessionCacheOptions {
-  /** Peers (host, port and the options that matter for security) that sessions are kept for. Default 256. */
+  /** Number of peers (host, port and security options) with sessions. Default 256. */
   readonly maxPeers?: number;
-  /** Sessions kept for one peer: in TLS 1.3 as many connections can be resumed at once. Default 4. */
+  /**
+   * Number of sessions per peer. In TLS 1.3, that many connections can be resumed at the same time.
+   * Default 4.
+   */
   readonly maxPerPeer?: number;
-  /** Milliseconds that a session is kept at most. Default 24 hours, and never longer than the peer's certificate is valid. */
+  /**
+   * Maximum age of a session in ms. Default 24 hours; never longer than the peer's certificate is
+   * valid.
+   */
   readonly maxAge?: number;
   /**
-   * Whether the last ticket of TLS 1.3 that is left for a peer is used more than once, until the server gives another. Some servers,
-   * node:tls among them, give none to a connection that was resumed; without this, each third connection to them is a full
-   * handshake. False: whoever watches the network can't tell by the ticket that two connections have the same client. Default true.
+   * Reuses the last TLS 1.3 ticket of a peer until the server issues another one. Some servers,
+   * node:tls among them, issue none to a resumed connection, so that without reuse every third
+   * connection needs a full handshake. With false, an observer of the network cannot link two
+   * connections by their ticket. Default true.
    */
   readonly reuseTickets?: boolean;
-  /** Milliseconds since 1970. Default `Date.now`. */
+  /** Current time in ms since 1970. Default `Date.now`. */
   readonly now?: () => number;
 }
 
@@ -27,11 +34,14 @@ const SESSION_CACHE_OPTIONS: OptionNames<TlsSessionCacheOptions> = {
   now: true,
 };
 
-/** A session as it was kept: what node:tls calls `session`, and until when it may be used. */
+/** A session with its expiry. */
 export interface KeptSession {
   readonly session: Buffer;
   readonly protocol: string;
-  /** When the certificate that the peer had then expires: a resumed connection does not see one. Milliseconds since 1970. */
+  /**
+   * When the peer's certificate expires, in ms since 1970; a resumed connection sees no
+   * certificate.
+   */
   readonly certificateExpires: number;
   readonly expires: number;
 }
@@ -39,11 +49,12 @@ export interface KeptSession {
 const DAY_MS = 24 * 60 * 60 * 1000;
 
 /**
- * TLS sessions, so that the next connection to a peer needs no certificates and no signatures. Bounded: the peer that was
- * spoken to least recently goes first.
+ * A cache of TLS sessions, with which the next connection to a peer needs no certificates and no
+ * signatures. It is bounded; the least recently used peer is evicted first.
  *
- * A session stands for a verification that was done when it began. So it is only found under the same host, port, name and
- * options: with other authorities, another client certificate or other pins there is a full handshake.
+ * A session stands for the verification done when it began. It is therefore found only under the
+ * same host, port, name and options: other authorities, another client certificate or other pins
+ * need a full handshake.
  */
 export class TlsSessionCache {
   private readonly peers = new Map<string, KeptSession[]>(); // in the order of their last use
@@ -62,14 +73,14 @@ export class TlsSessionCache {
     this.now = options.now ?? Date.now;
   }
 
-  /** Sessions that are kept. */
+  /** Number of sessions in the cache. */
   get size(): number {
     let size = 0;
     for (const sessions of this.peers.values()) size += sessions.length;
     return size;
   }
 
-  /** The newest session for this peer. */
+  /** Returns the newest session for this peer. */
   take(key: string): KeptSession | undefined {
     const now = this.now();
     const sessions = this.peers.get(key)?.filter(({ expires }) => expires > now) ?? [];
@@ -91,12 +102,12 @@ export class TlsSessionCache {
     this.store(key, [...(this.peers.get(key) ?? []), kept].slice(-this.maxPerPeer));
   }
 
-  /** Forgets what is kept for this peer: it did not want it. */
+  /** Removes the sessions of a peer that did not accept one. */
   delete(key: string): void {
     this.peers.delete(key);
   }
 
-  /** Forgets all sessions. */
+  /** Removes all sessions. */
   clear(): void {
     this.peers.clear();
   }
@@ -112,7 +123,7 @@ export class TlsSessionCache {
   }
 }
 
-/** The cache of all connections that have none of their own. */
+/** The session cache of connections without one of their own. */
 export const sharedTlsSessions: TlsSessionCache = new TlsSessionCache();
 
 function positive(name: string, value: number): number {

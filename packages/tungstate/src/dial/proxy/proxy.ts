@@ -4,8 +4,9 @@ import { inSubnet, sameAddress } from "../../transport/ip.ts";
 import { describe } from "../../options/check.ts";
 
 /**
- * The protocol of a proxy. `socks4` and `socks5`: names are resolved here; `socks4a` and `socks5h`: by the proxy (as in curl). `socks` is
- * `socks5h`, as for the proxy agents of Node; to curl alone it is `socks4`.
+ * The protocol of a proxy. `socks4` and `socks5` resolve names here, `socks4a` and `socks5h` by the
+ * proxy (as in curl). `socks` means `socks5h`, as in Node's proxy agents; curl alone reads it as
+ * `socks4`.
  */
 export type ProxyScheme = "http" | "https" | "socks" | "socks4" | "socks4a" | "socks5" | "socks5h";
 
@@ -14,7 +15,7 @@ export interface Proxy {
   readonly host: string;
   readonly port: number;
   readonly credentials: { readonly username: string; readonly password: string } | undefined;
-  /** Its URL without credentials: the only form that errors and logs may show. */
+  /** The URL without credentials: the only form for errors and logs. */
   readonly shown: string;
 }
 
@@ -59,7 +60,7 @@ export function parseProxy(value: unknown, source = "proxy"): Proxy {
     );
   }
   const text = String(value);
-  // without "//", what stands in front of the first colon may be a user name: user:password@host
+  // without "//", the part before the first colon may be a user name: user:password@host
   const url = text.includes("://") && URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined) {
     throw invalidProxy(source, "expected a URL such as http://user:password@host:3128, got other text (not shown)");
@@ -133,8 +134,9 @@ export interface ProxiedTarget {
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
- * The proxy that the environment names for this target: HTTPS_PROXY for `wss:`, HTTP_PROXY for `ws:`, else ALL_PROXY, unless
- * NO_PROXY exempts it. The lower-case name wins. A value without a scheme is an `http:` proxy.
+ * Returns the proxy that the environment names for this target: HTTPS_PROXY for `wss:`, HTTP_PROXY
+ * for `ws:`, else ALL_PROXY, unless NO_PROXY exempts it. The lower-case variable wins. A value
+ * without a scheme is an `http:` proxy.
  */
 export function proxyFromEnvironment(target: ProxiedTarget, environment: Environment = process.env): Proxy | undefined {
   const read = (name: string): readonly [string, string] | undefined => {
@@ -153,8 +155,9 @@ export function proxyFromEnvironment(target: ProxiedTarget, environment: Environ
 }
 
 /**
- * Whether NO_PROXY exempts a target. Its entries, separated by commas or spaces: `*` (everything), a domain (itself and all
- * below it; `.example.com` and `*.example.com`: only below), an IP address, a CIDR block; each with or without `:port`.
+ * Whether NO_PROXY exempts a target. Its entries, separated by commas or spaces, are `*`
+ * (everything), a domain (with all names below it; `.example.com` and `*.example.com`: only the
+ * names below it), an IP address, or a CIDR block; each with or without `:port`.
  */
 export function isExempt(target: ProxiedTarget, noProxy: string): boolean {
   const host = target.host.toLowerCase().replace(/\.$/, "");
@@ -181,7 +184,7 @@ function matches(entry: string, host: string, port: number): boolean {
   return host === domain || host.endsWith(`.${domain}`);
 }
 
-/** `host:port`, `[v6]:port`, or either without a port. */
+/** Splits `host:port` or `[v6]:port`; the port is optional. */
 function splitPort(entry: string): readonly [host: string, port: number | undefined] {
   const bracketed = /^\[([^\]]*)\](?::(\d+))?$/.exec(entry);
   if (bracketed !== null) return [bracketed[1] ?? "", bracketed[2] === undefined ? undefined : Number(bracketed[2])];

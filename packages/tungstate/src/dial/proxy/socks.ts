@@ -134,7 +134,7 @@ function* speakSocks5({ proxy, host, port, send, fail }: Exchange): Dialogue {
     throw fail(code ?? "PROXY_FAILED", name === undefined ? unknownCode(reply) : `it answers ${name}`);
   }
   const [, type] = yield 2;
-  let length: number; // of the address that the proxy connects from
+  let length: number; // the address that the proxy connects from
   if (type === ADDRESS_TYPE.ipv4) length = 4;
   else if (type === ADDRESS_TYPE.ipv6) length = 16;
   else if (type === ADDRESS_TYPE.name) [length] = yield 1;

@@ -3,8 +3,9 @@ import { connectError, type ConnectErrorOptions } from "../../errors.ts";
 import { abortable, asError } from "../../schedule/abortable.ts";
 
 /**
- * Reads from a stream just as much as it takes: `feed` gets each chunk and gives back a result with the bytes behind it,
- * which the stream keeps for its next reader, or undefined while it needs more. What `feed` throws is the rejection.
+ * Reads from a stream until `feed` returns a result. `feed` is called with each chunk; its result
+ * carries the bytes after the message, which are put back into the stream. It returns undefined
+ * while it needs more. Rejects with what `feed` throws.
  */
 export function take<T>(
   stream: Duplex,

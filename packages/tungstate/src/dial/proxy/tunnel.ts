@@ -5,13 +5,14 @@ import type { Proxy } from "./proxy.ts";
 import type { HeaderList } from "./headers.ts";
 import { take } from "./take.ts";
 
-/** Of what a proxy says, an error shows no more than this many characters. */
+/** Maximum length of a proxy's text in an error, in characters. */
 const MAX_SHOWN_REASON = 80;
 
 /**
- * Asks an HTTP proxy for a tunnel (CONNECT, RFC 9110 §9.3.6), for `ws:` as for `wss:` (RFC 6455 §4.1). The bytes behind
- * the proxy's answer stay in the stream. `headers` have been checked (`checkProxyHeaders`); a Host or Proxy-Authorization among them
- * takes the place of the one made from the target, or from the proxy's URL.
+ * Opens a tunnel through an HTTP proxy (CONNECT, RFC 9110 §9.3.6), for `ws:` as well as `wss:` (RFC
+ * 6455 §4.1). Bytes after the proxy's response stay in the stream. `headers` are checked already
+ * (`checkProxyHeaders`); a Host or Proxy-Authorization among them replaces the one made from the
+ * target or from the proxy's URL.
  */
 export async function openTunnel(
   stream: Duplex,
@@ -49,7 +50,7 @@ export async function openTunnel(
   throw statusError(head.status, head.reason, head.headers.get("proxy-authenticate"), authorized, tried);
 }
 
-/** The fields that a request needs, unless the caller's take their place. */
+/** Returns the fields that the request needs and the caller has not set. */
 function ownFields(
   authority: string,
   { credentials }: Proxy,
@@ -73,16 +74,16 @@ function statusError(
   authorized: boolean,
   tried: Tried,
 ): ConnectError {
-  // JSON.stringify: whatever a proxy says is shown without effect on a terminal.
+  // JSON.stringify: text of a proxy must have no effect on a terminal
   const shown = `status ${status} ${JSON.stringify(reason.slice(0, MAX_SHOWN_REASON))}`;
-  // tinyproxy says 401 to credentials that are wrong.
+  // tinyproxy answers wrong credentials with 401
   if (status === 407 || status === 401) {
     const wants =
       challenge === undefined ? "" : `, it asks for ${JSON.stringify(challenge.slice(0, MAX_SHOWN_REASON))}`;
     const given = authorized ? "those given were refused" : "none were given";
     return connectError("PROXY_AUTH", `${given} (${shown}${wants})`, { tried });
   }
-  // 5xx, 429 and 408 may pass with time; any other 4xx is the proxy's opinion of this request.
+  // 5xx, 429 and 408 may be temporary; any other 4xx is a decision about this request
   const denied = status >= 400 && status <= 499 && status !== 408 && status !== 429;
   return connectError(denied ? "PROXY_DENIED" : "PROXY_FAILED", shown, { tried });
 }
