@@ -30,19 +30,19 @@ import { type OptionNames, checkNames } from "../options/names.ts";
 import { checkSignal, time } from "../options/check.ts";
 import type { ByteStream } from "../transport/byte-stream.ts";
 
-/** What a client can say in its handshake, and how long that may take. */
+/** Options of `client`: those of a connection, and of its handshake. */
 export interface ClientOptions extends ConnectionOptions {
-  /** Subprotocols to offer, most wanted first. Default none. */
+  /** Subprotocols to offer, in order of preference. Default none. */
   readonly protocols?: string | readonly string[];
-  /** More header fields of the request. */
+  /** Additional header fields of the request. Default none. */
   readonly headers?: HeaderInput;
-  /** Sent as Origin. Default none: only browsers have to. */
+  /** Value of the Origin header field. Default none; only browsers must send it. */
   readonly origin?: string;
-  /** How long the handshake may take, in ms. Default 10,000. */
+  /** Time limit of the handshake in ms. Default 10,000. */
   readonly handshakeTimeout?: number;
-  /** Largest head of the response in bytes, and the other limits of a head. */
+  /** Limits of the response head: bytes and number of fields. */
   readonly handshakeLimits?: Partial<HeadLimits>;
-  /** Aborting it ends the handshake, and later the connection. */
+  /** Aborts the handshake, and later the connection. */
   readonly signal?: AbortSignal;
 }
 
@@ -56,7 +56,7 @@ export const CLIENT_OPTIONS: OptionNames<ClientOptions> = {
   signal: true,
 };
 
-/** The server answered with something else than 101. */
+/** The server refused the handshake: its response is not 101. */
 export class HandshakeRejectedError extends WebSocketError {
   /** The response of the server: status, header fields, and the beginning of its body. */
   readonly response: RejectedResponse;
@@ -68,12 +68,13 @@ export class HandshakeRejectedError extends WebSocketError {
 }
 
 /**
- * Does the client's handshake on a byte stream that is there already, and gives the connection on it. It knows no TLS: a `wss:` URL
- * needs a stream that is encrypted, such as a `tls.TLSSocket` (see `clientTls`).
+ * Runs the client's handshake on a byte stream and returns the connection. `client` knows no TLS: a
+ * `wss:` URL needs an encrypted stream, such as a `tls.TLSSocket` (see `clientTls`).
  *
- * Rejects with INVALID_ARGUMENT, INVALID_URL or NOT_ENCRYPTED for what the caller got wrong: nothing has been sent then, and the stream is as
- * it was. Else the stream is destroyed: HandshakeRejectedError with the response if the server refuses; HANDSHAKE_TIMEOUT,
- * HANDSHAKE_CLOSED, ABORTED and the protocol's errors otherwise.
+ * Rejects with INVALID_ARGUMENT, INVALID_URL or NOT_ENCRYPTED for wrong arguments; nothing was sent
+ * then, and the stream is unchanged. In all other cases the stream is destroyed: rejects with
+ * HandshakeRejectedError, which has the response, if the server refuses, and with
+ * HANDSHAKE_TIMEOUT, HANDSHAKE_CLOSED, ABORTED or an error of the protocol.
  */
 export async function client(
   url: string | URL,
@@ -93,12 +94,12 @@ export async function client(
 }
 
 /**
- * ms that the body of a response other than 101 may take after its head. Some servers send no Content-Length and leave the connection open,
- * and the caller needs the status.
+ * Time limit in ms for the body of a response other than 101, from the end of its head. Some
+ * servers send no Content-Length and leave the connection open, and the caller needs the status.
  */
 const REJECTION_BODY_TIMEOUT = 1_000;
 
-/** A handshake that has not begun. */
+/** A handshake that has not started. */
 export interface Opening {
   readonly handshake: ClientHandshake;
   readonly settings: ConnectionSettings;
@@ -106,7 +107,7 @@ export interface Opening {
   readonly timeout: number;
 }
 
-/** Checks all that a handshake needs, before anything is opened or sent for it. */
+/** Checks everything that a handshake needs before anything is opened or sent. */
 export function prepare(target: WebSocketUrl, settings: ConnectionSettings, options: ClientOptions): Opening {
   checkSignal(options.signal);
   const timeout = time(options, "handshakeTimeout", 10_000);
@@ -125,7 +126,10 @@ export function prepare(target: WebSocketUrl, settings: ConnectionSettings, opti
   return { handshake, settings, timeout };
 }
 
-/** `client` for a transport. `signal` ends the handshake only; `way` is how the transport came about, `tried` the same for errors. */
+/**
+ * As `client`, for a transport. `signal` ends the handshake only; `way` describes how the transport
+ * came about, `tried` the same for errors.
+ */
 export async function openClient(
   { handshake, settings, timeout }: Opening,
   transport: Transport,
@@ -143,7 +147,10 @@ export async function openClient(
     if (progress.state === "rejected") throw new HandshakeRejectedError(progress.response, progress.error);
     return progress.state === "open" ? progress : undefined;
   };
-  /** The response whose head has come, although its body has not ended; else `error`. */
+  /**
+   * Returns the rejection if a response head has come, even if its body has not ended; otherwise
+   * `error`.
+   */
   const rejectionOr = (error: () => WebSocketError): WebSocketError => {
     const progress = handshake.cut();
     return progress.state === "rejected" ? new HandshakeRejectedError(progress.response, progress.error) : error();
@@ -174,7 +181,7 @@ export async function openClient(
   }
 }
 
-/** Lets the caller's signal end the connection, too. */
+/** Ends the connection when the caller's signal is aborted. */
 export function endOnAbort(driver: Driver, signal: AbortSignal | undefined): void {
   if (signal === undefined) return;
   const abort = (): void => {
@@ -184,7 +191,7 @@ export function endOnAbort(driver: Driver, signal: AbortSignal | undefined): voi
   else if (driver.state !== "closed") driver.once("close", onAbort(signal, abort));
 }
 
-/** The user and password of the URL, unless the caller sets the header itself. */
+/** Adds the URL's user and password, unless the caller sets the Authorization field. */
 function withAuthorization(authorization: string, headers: HeaderInput | undefined): HeaderInput {
   const given = checkHeaders(headers);
   if (given.some(([name]) => name.toLowerCase() === "authorization")) return given;

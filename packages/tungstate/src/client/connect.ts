@@ -30,9 +30,12 @@ import type { Route } from "../transport/route.ts";
 
 /** Options of `clientTls`: those of `client`, and of TLS. */
 export interface ClientTlsOptions extends ClientOptions {
-  /** As in node:tls, and `pins` and `sessionCache`. Default: verified against Node's root certificates. */
+  /**
+   * TLS options: those of node:tls, `pins` and `sessionCache`. Default: the certificate is verified
+   * against Node's root certificates.
+   */
   readonly tls?: TlsOptions;
-  /** How long the TLS handshake may take, in ms. Default 10,000. */
+  /** Time limit of the TLS handshake in ms. Default 10,000. */
   readonly tlsTimeout?: number;
 }
 
@@ -44,13 +47,20 @@ const CLIENT_TLS_OPTIONS: OptionNames<ClientTlsOptions> = {
 
 /** Options of `connect`: those of `dial`, of TLS and of `client`. */
 export interface ConnectOptions extends ClientTlsOptions, Omit<DialOptions, "signal" | "noDelay"> {
-  /** How long all of it may take, in ms: name, connection, proxy, TLS, handshake, on all routes. Default: each step has its own limit only. */
+  /**
+   * Time limit in ms for the whole attempt: name resolution, connection, proxy, TLS and handshake,
+   * on all routes. Default: only the limits of the single steps.
+   */
   readonly timeout?: number;
-  /** How many redirects are followed. Default 0. Never from wss: to ws:, and credentials don't go to another origin. */
+  /**
+   * Maximum number of redirects to follow. They never lead from wss: to ws:, and credentials are
+   * not sent to another origin. Default 0.
+   */
   readonly maxRedirects?: number;
   /**
-   * Gives the stream to use in place of the byte stream that was dialed, TLS included: for tests under bad conditions, and for whoever looks
-   * at the bytes. The new one owns the one it is given. Default: that stream itself.
+   * Wraps the stream, TLS included, before the handshake, for example to simulate network
+   * conditions or to log bytes. The returned stream owns the given one. Default: the stream is used
+   * as it is.
    */
   readonly wrap?: (stream: Duplex) => Duplex;
 }
@@ -64,7 +74,8 @@ export const CONNECT_OPTIONS: OptionNames<ConnectOptions> = {
 };
 
 /**
- * TLS over a byte stream, then `client` over that, and what that rejects with, too. For a `ws:` URL, it is an error to ask for TLS.
+ * Runs a TLS handshake over a byte stream, then `client`. Rejects as `client` does, and with a
+ * ConnectError if TLS fails. For a `ws:` URL, TLS options are an error.
  */
 export async function clientTls(
   url: string | URL,
@@ -84,7 +95,7 @@ export async function clientTls(
   return driver.connection;
 }
 
-/** Checks what TLS needs, before anything is opened for it. */
+/** Checks what TLS needs before anything is opened. */
 function secureOptions(
   target: WebSocketUrl,
   options: ClientTlsOptions,
@@ -96,22 +107,26 @@ function secureOptions(
 }
 
 /**
- * Dials, does TLS for `wss:`, and the WebSocket handshake: over all addresses, interfaces and the proxy that the options name. The first route
- * whose handshake succeeds wins. Rejects with a ConnectError that says which step failed and what was tried, with HandshakeRejectedError
- * for an answer that is no upgrade, or with the protocol's errors; no socket is left behind.
+ * Dials, runs the TLS handshake for `wss:`, and the WebSocket handshake, over all addresses and
+ * interfaces and the proxy that the options name. The first route that completes its handshake
+ * wins.
+ *
+ * Rejects with a ConnectError that says which step failed and what was tried, with
+ * HandshakeRejectedError if the server refuses, or with an error of the protocol. No socket is left
+ * open then.
  */
 export async function connect(url: string | URL, options: ConnectOptions = {}): Promise<WebSocketConnection> {
   checkNames(options, CONNECT_OPTIONS);
   return connectByRoutes(url, options, new Routes(options));
 }
 
-/** `connect` with what is known of the routes from earlier connections. */
+/** As `connect`, with what earlier connections have learned about the routes. */
 export async function connectByRoutes(
   url: string | URL,
   given: ConnectOptions,
   routes: Routes,
 ): Promise<WebSocketConnection> {
-  // an iterator can be read once, and each attempt and each redirect sends these fields
+  // an iterator can be read only once, and every attempt and redirect sends these fields
   const options = {
     ...given,
     headers: checkHeaders(given.headers),
@@ -166,10 +181,13 @@ async function follow(
   }
 }
 
-/** And Host, which names the one that it was meant for. */
+/** Fields that another origin must not get. Host names the server that it was meant for. */
 const CREDENTIALS: ReadonlySet<string> = new Set(["authorization", "cookie", "proxy-authorization", "host"]);
 
-/** What another origin may see: no credentials, no client certificate, no name that belongs to the first host. Pins go on. */
+/**
+ * Removes what another origin must not see: credentials, the client certificate, and names that
+ * belong to the first host. Pins remain.
+ */
 function withoutCredentials(options: ConnectOptions): ConnectOptions {
   const headers = checkHeaders(options.headers).filter(([name]) => !CREDENTIALS.has(name.toLowerCase()));
   const { cert: _cert, key: _key, pfx: _pfx, passphrase: _passphrase, servername: _name, ...tls } = options.tls ?? {};
@@ -196,12 +214,12 @@ async function attempt(
   return openClient(opening, transportOf(secured.stream, settings), signal, { route, tls: secured.info }, tried);
 }
 
-/** What is known of the way by now, for an error of TLS or the handshake. */
+/** Describes the connection so far, for errors of TLS and of the handshake. */
 function triedBy({ path, proxy, ...route }: Route, { hostname, port }: WebSocketUrl): Tried {
   if (path !== undefined) return { path };
   const { interface: name, localAddress, remoteAddress, remotePort } = route;
   const common = { host: hostname, interface: name, localAddress, proxy };
-  // the addresses at the other end are the proxy's
+  // the remote address and port are the proxy's
   return proxy === undefined ? { ...common, remoteAddress, remotePort } : { ...common, remotePort: port };
 }
 

@@ -5,22 +5,26 @@ import type { Transport, TransportSink } from "../transport/transport.ts";
 
 export interface Handshaking<T> {
   readonly clock: Clock;
-  /** ms */
+  /** Time limit of the handshake in ms. */
   readonly timeout: number;
   readonly signal: AbortSignal | undefined;
-  /** The next bytes, borrowed; a result ends the handshake. May throw. `limit(ms)`: it may take no longer than `ms` from now. */
+  /**
+   * Takes the next bytes, which it must not keep. A result ends the handshake. May throw.
+   * `limit(ms)` shortens the time limit to `ms` from now.
+   */
   receive(bytes: Uint8Array, limit: (ms: number) => void): T | undefined;
-  /** The peer has ended its half. */
+  /** The peer has ended its half of the stream. */
   end(): T | undefined;
-  /** The errors for what can happen on the way. */
+  /** Errors for a timeout, an abort and the end of the stream. */
   timedOut(): WebSocketError;
   lost(cause: Error | undefined): WebSocketError;
   aborted(cause: unknown): WebSocketError;
 }
 
 /**
- * Feeds a handshake from a transport until it has a result. The transport is then paused: whoever starts it next gets the next
- * byte. When it fails, the transport is left as it is; the caller knows whether there is something to send yet.
+ * Feeds a handshake from a transport until there is a result, then pauses the transport; the next
+ * `start` continues with the next byte. On failure the transport is left as it is, because the
+ * caller may have a response to send.
  */
 export function runHandshake<T>(transport: Transport, handshake: Handshaking<T>): Promise<T> {
   const { signal, clock, timeout } = handshake;

@@ -7,14 +7,14 @@ const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]); // RF
 
 const MAX_SHOWN = 200; // characters of a Location in an error
 
-/** Whether a response names another URL to ask. */
+/** Whether a response is a redirect. */
 export function isRedirect({ status, headers }: RejectedResponse): boolean {
   return REDIRECTS.has(status) && headers.has("location");
 }
 
 /**
- * The URL that a redirect from `from` leads to. Throws REDIRECT_INVALID for a Location that is no WebSocket URL, and REDIRECT_INSECURE
- * for a way from `wss:` to `ws:`.
+ * Returns the URL that a redirect from `from` leads to. Throws REDIRECT_INVALID if Location is not
+ * a WebSocket URL, and REDIRECT_INSECURE for a redirect from `wss:` to `ws:`.
  */
 export function redirectTarget(from: WebSocketUrl, { headers }: RejectedResponse): WebSocketUrl {
   const [value = "", ...others] = headers.getAll("location");
@@ -29,24 +29,25 @@ export function redirectTarget(from: WebSocketUrl, { headers }: RejectedResponse
   } catch (cause) {
     throw invalid("expected a ws:, wss:, http: or https: URL, or a path", value, cause);
   }
-  // a path leads elsewhere on the same Unix socket
+  // a path refers to the same Unix socket
   if (from.socketPath !== undefined && next.host === from.host && !URL.canParse(location)) {
     return { ...next, socketPath: from.socketPath, port: from.port };
   }
-  // another host has no say over sockets on this machine
+  // another host must not choose a socket of this machine
   if (next.socketPath !== undefined) throw connectError("REDIRECT_INVALID", "to a Unix socket");
   if (from.secure && !next.secure) throw connectError("REDIRECT_INSECURE", next.href);
   return next;
 }
 
-/** Whether credentials for one URL may be sent to the other. */
+/** Whether two URLs have the same origin, so that credentials may be sent to both. */
 export function isSameOrigin(one: WebSocketUrl, other: WebSocketUrl): boolean {
   return one.secure === other.secure && one.host === other.host && one.socketPath === other.socketPath;
 }
 
 /**
- * A Location as text. RFC 9110 §10.2.2 wants a URI reference, which is ASCII; servers also send the path in UTF-8 as it is. A header value
- * has a character for each byte: bytes that are UTF-8 are read as that, other bytes above 0x7f are percent-encoded one by one.
+ * Decodes a Location. RFC 9110 §10.2.2 requires a URI reference, which is ASCII, but some servers
+ * send UTF-8. A header value has one character per byte: bytes that are valid UTF-8 are decoded,
+ * other bytes above 0x7f are percent-encoded.
  */
 function decodeLocation(value: string): string {
   const bytes = Buffer.from(value, "latin1");

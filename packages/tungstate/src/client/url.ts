@@ -1,22 +1,22 @@
 import { connectError } from "../errors.ts";
 import type { ByteStream } from "../transport/byte-stream.ts";
 
-/** A WebSocket URL, taken apart (RFC 6455 §3). */
+/** The parts of a WebSocket URL (RFC 6455 §3). */
 export interface WebSocketUrl {
-  /** Whether TLS belongs to it: `wss:`. */
+  /** Whether the scheme is `wss:`. */
   readonly secure: boolean;
-  /** What the Host header says: with the port unless it is the scheme's own. */
+  /** Value of the Host field: with the port, unless it is the default of the scheme. */
   readonly host: string;
-  /** Name or address without brackets. */
+  /** Host name or IP address, without brackets. */
   readonly hostname: string;
   readonly port: number;
   /** Path and query. */
   readonly resource: string;
-  /** The path of the Unix socket of a `ws+unix:` URL. */
+  /** Path of the Unix socket of a `ws+unix:` URL. */
   readonly socketPath: string | undefined;
-  /** The value for an Authorization header if the URL has a user. */
+  /** Value of the Authorization field, if the URL has a user. */
   readonly authorization: string | undefined;
-  /** For messages: without user and password. */
+  /** The URL without user and password, for messages. */
   readonly href: string;
 }
 
@@ -30,11 +30,12 @@ const SECURE = new Map([
 ]);
 
 /**
- * Takes `ws:`, `wss:`, `http:` and `https:` URLs, `ws+unix:/path/of/socket:/resource` and `wss+unix:`. Throws INVALID_URL. RFC 6455 §3: "Fragment identifiers are
- * meaningless in the context of WebSocket URIs and MUST NOT be used on these URIs."
+ * Parses a `ws:`, `wss:`, `http:` or `https:` URL, `ws+unix:/path/of/socket:/resource` or
+ * `wss+unix:`. Throws INVALID_URL. RFC 6455 §3: "Fragment identifiers are meaningless in the
+ * context of WebSocket URIs and MUST NOT be used on these URIs."
  */
 export function parseUrl(given: string | URL): WebSocketUrl {
-  // not by what `new URL` throws, which has the whole text in it
+  // the error of `new URL` contains the whole text
   if (!URL.canParse(String(given))) {
     throw connectError("INVALID_URL", `expected something like wss://example.com/path, got ${shorten(String(given))}`);
   }
@@ -66,9 +67,9 @@ export function parseUrl(given: string | URL): WebSocketUrl {
 }
 
 /**
- * Splits the path of a `ws+unix:` URL at its first colon, as the npm package ws does: before it the path of the socket, behind it the path
- * of the resource, which may have colons of its own. A colon in the path of the socket is written `%3A`, the zero byte in front of the name
- * of an abstract socket (Linux) `%00`.
+ * Splits the path of a `ws+unix:` URL at its first colon, as the npm package ws does: the path of
+ * the socket, and the path of the resource, which may contain colons. In the path of the socket,
+ * `%3A` is a colon, and a leading `%00` marks the name of an abstract socket (Linux).
  */
 function parseUnixPath(url: URL): { readonly socketPath: string; readonly resource: string } {
   const { pathname, search } = url;
@@ -84,7 +85,7 @@ function parseUnixPath(url: URL): { readonly socketPath: string; readonly resour
       `the path of the socket has a zero byte (%00) behind its start: ${shorten(pathname)}`,
     );
   }
-  // a URL whose path begins with no slash keeps its spaces
+  // the URL parser keeps spaces in a path without a leading slash
   return { socketPath, resource: (path === "" ? "/" : path.replaceAll(" ", "%20")) + search };
 }
 
@@ -103,13 +104,16 @@ function decode(text: string, what: string): string {
   }
 }
 
-/** For messages: without what may be a password, and not too much of it. */
+/** Shortens a URL for a message and removes what may be a password. */
 function shorten(text: string): string {
   const bare = text.replace(/\/\/.*@/s, "//");
   return JSON.stringify(bare.length <= 80 ? bare : `${bare.slice(0, 80)}...`);
 }
 
-/** Whether a byte stream says that it is encrypted, as `tls.TLSSocket` does. Other streams can by a property `encrypted: true`. */
+/**
+ * Whether a byte stream is encrypted: a `tls.TLSSocket`, or another stream with the property
+ * `encrypted: true`.
+ */
 export function isEncrypted(stream: ByteStream): boolean {
   return stream instanceof Object && "encrypted" in stream && stream.encrypted === true;
 }

@@ -1,24 +1,27 @@
 /**
- * Bytes that are written to a stream at a time. A stream that takes a large write as a whole says nothing until all of it has left; in batches it shows that its
- * peer still reads, however slowly.
+ * Size of a batch in bytes. A stream that takes a large write as a whole reports nothing until all
+ * of it has left; batches show that the peer still reads, however slowly.
  */
 const BATCH_SIZE = 64 * 1024;
 
 /** The stream that batches are written to. */
 export interface BatchStream {
-  /** Writes pieces, and has `Batches.written` called for each. */
+  /** Writes pieces and calls `Batches.written` for each. */
   writeBatch(pieces: readonly Uint8Array[]): void;
-  /** Nothing waits any more. */
+  /** Called when nothing is queued any more. */
   onBatchesWritten(): void;
 }
 
-/** Writes bytes to a stream, in order, a batch at a time. */
+/** Writes bytes to a stream in order, one batch at a time. */
 export class Batches {
   private readonly stream: BatchStream;
-  /** Pieces of the batch under way that the stream has not written, and the bytes of all of that batch. */
+  /**
+   * Pieces of the current batch that the stream has not written, and the size of that batch in
+   * bytes.
+   */
   private pending = 0;
   private batchSize = 0;
-  /** What waits behind it, from `first` on. */
+  /** Pieces queued behind the current batch; the first one is at `first`. */
   private waiting: Uint8Array[] = [];
   private first = 0;
   private waitingSize = 0;
@@ -27,7 +30,7 @@ export class Batches {
     this.stream = stream;
   }
 
-  /** Bytes that were given and have not left, as far as the stream has said. */
+  /** Bytes that were given and have not left, as far as the stream reports it. */
   get unsent(): number {
     return this.batchSize + this.waitingSize;
   }
@@ -44,7 +47,7 @@ export class Batches {
     if (this.pending === 0) this.next();
   }
 
-  /** A piece has been written. */
+  /** The stream has written a piece. */
   written(): void {
     if (--this.pending > 0) return;
     this.batchSize = 0;
@@ -52,7 +55,7 @@ export class Batches {
     else this.stream.onBatchesWritten();
   }
 
-  /** Drops what waits. */
+  /** Drops what is queued. */
   clear(): void {
     this.waiting = [];
     this.first = this.waitingSize = 0;

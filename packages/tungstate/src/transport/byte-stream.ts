@@ -1,6 +1,9 @@
 import type { Duplex } from "node:stream";
 
-/** Anything with bytes going both ways: a Node Duplex (`net.Socket`, `tls.TLSSocket`, ...) or a Web stream pair. */
+/**
+ * A stream of bytes in both directions: a Node Duplex (`net.Socket`, `tls.TLSSocket`, ...) or a
+ * pair of Web streams.
+ */
 export type ByteStream =
   | Duplex
   | {

@@ -5,18 +5,21 @@ import { Batches, type BatchStream } from "./batches.ts";
 import type { ReleasableTransport, TransportSink } from "./transport.ts";
 import { describe } from "../options/check.ts";
 
-/** Any Node stream with two directions. */
+/** The transport over a Node Duplex. */
 export class DuplexTransport implements ReleasableTransport, BatchStream {
   private readonly stream: Duplex;
   private sink: TransportSink | undefined;
-  /** Which sink has heard of the end. */
+  /** The sink that was notified of the end. */
   private told: TransportSink | undefined;
   private readonly batches = new Batches(this);
-  /** Our half is to end when all has been written. */
+  /** Whether our half ends once everything is written. */
   private endDue = false;
   private readonly allowedHalfOpen: boolean;
   private cause: Error | undefined;
-  /** Whether bytes may still be looked at when their write is done: by who reads the other end. A socket has handed them to the system by then. */
+  /**
+   * Whether bytes may be read after their write is done, by the reader at the other end. A socket
+   * has handed them to the system by then.
+   */
   private readonly keepsBytes: boolean;
 
   /** Throws INVALID_ARGUMENT for a stream that decodes what it reads. */
@@ -26,16 +29,16 @@ export class DuplexTransport implements ReleasableTransport, BatchStream {
     }
     this.stream = stream;
     this.allowedHalfOpen = stream.allowHalfOpen;
-    stream.allowHalfOpen = true; // our half ends behind what is written, whenever the peer ends its own
+    stream.allowHalfOpen = true; // our half ends after everything is written, whenever the peer ends its half
     this.keepsBytes = !(stream instanceof Socket);
-    // from here on, so that an early failure finds a listener
+    // registered now, so that an early failure finds a listener
     stream.on("error", this.failed);
     stream.on("close", this.tellClosed);
   }
 
   private readonly failed = (error: Error): void => {
     this.cause ??= error;
-    this.destroy(); // a stream may have been told not to do so itself
+    this.destroy(); // the stream may be configured not to emit "close"
   };
 
   private readonly ended = (): void => {
@@ -90,7 +93,7 @@ export class DuplexTransport implements ReleasableTransport, BatchStream {
   write(pieces: Uint8Array | Uint8Array[]): boolean {
     const { stream } = this;
     if (pieces.length === 0) return true;
-    if (!stream.writable) return false; // it was ended, and what comes too late is not written: "close" follows
+    if (!stream.writable) return false; // the stream has ended; late writes are dropped, and "close" follows
     this.batches.write(Array.isArray(pieces) ? pieces : [pieces]);
     return false;
   }
@@ -103,14 +106,14 @@ export class DuplexTransport implements ReleasableTransport, BatchStream {
       for (const piece of all) stream.write(piece, this.written);
       if (all.length > 1) stream.uncork();
     } catch (error) {
-      // somebody's `_write` threw
+      // `_write` of the stream threw
       this.cause ??= error instanceof Error ? error : new Error(String(error));
       this.destroy();
     }
   }
 
   private readonly written = (error?: Error | null): void => {
-    // "close" says it; a socket that was destroyed calls back without an error for what it has not written
+    // "close" reports it: a destroyed socket calls back without an error for writes that it dropped
     if (error || this.stream.destroyed) return;
     this.batches.written();
   };
@@ -148,7 +151,7 @@ export class DuplexTransport implements ReleasableTransport, BatchStream {
   destroy(): void {
     this.batches.clear();
     this.stream.destroy();
-    // not every stream emits "close", or soon
+    // some streams emit "close" late or never
     setImmediate(this.tellClosed);
   }
 

@@ -2,16 +2,19 @@ import { isIP } from "node:net";
 
 export type Family = 4 | 6;
 
-/** How far an address reaches; two ends must agree on it (RFC 6724 §3.1). */
+/** The scope of an address (RFC 6724 §3.1). */
 export type Scope = "host" | "link-local" | "unique-local" | "global";
 
-/** 4, 6, or undefined for what is no address. A scope (`fe80::1%eth0`) belongs to an IPv6 address. */
+/**
+ * Returns 4 or 6; undefined if it is not an IP address. An IPv6 address may have a scope
+ * (`fe80::1%eth0`).
+ */
 export function familyOf(address: string): Family | undefined {
   const family = isIP(address);
   return family === 4 || family === 6 ? family : undefined;
 }
 
-/** `fe80::1%eth0` without `%eth0`. */
+/** Returns `fe80::1` for `fe80::1%eth0`. */
 export function withoutScope(address: string): string {
   const percent = address.indexOf("%");
   return percent === -1 ? address : address.slice(0, percent);
@@ -29,20 +32,23 @@ const SCOPES: Readonly<Record<Family, readonly (readonly [network: string, prefi
   ],
 };
 
-/** Private IPv4 addresses count as global: they are routed like any other (RFC 6724 §3.2). */
+/** Returns the scope of an address. Private IPv4 addresses count as global (RFC 6724 §3.2). */
 export function scopeOf(address: string): Scope {
   const networks = SCOPES[familyOf(address) ?? 4];
   return networks.find(([network, prefixLength]) => inSubnet(address, network, prefixLength))?.[2] ?? "global";
 }
 
-/** Whether two addresses are one, however they are written; a scope only counts where both have one. */
+/** Whether two spellings mean the same address. Scopes are compared only if both have one. */
 export function sameAddress(a: string, b: string): boolean {
   if (a === b) return true;
   const [scopeA, scopeB] = [a.split("%")[1], b.split("%")[1]];
   return (scopeA === undefined || scopeB === undefined || scopeA === scopeB) && inSubnet(a, b, 128);
 }
 
-/** Whether `address` is in the subnet of `network` with that prefix length. False across families and for what is no address. */
+/**
+ * Whether `address` is in the subnet of `network` with this prefix length. False across families,
+ * and if either is not an IP address.
+ */
 export function inSubnet(address: string, network: string, prefixLength: number): boolean {
   const family = familyOf(address);
   if (family === undefined || family !== familyOf(network)) return false;
@@ -54,10 +60,10 @@ export function inSubnet(address: string, network: string, prefixLength: number)
   return (Number.parseInt(digits[whole] ?? "", 16) ^ Number.parseInt(wanted[whole] ?? "", 16)) >> (4 - rest) === 0;
 }
 
-/** An address as hexadecimal digits: 8 of IPv4, 32 of IPv6. */
+/** Returns an address as hexadecimal digits: 8 for IPv4, 32 for IPv6. */
 export function hexDigits(address: string): string {
   if (familyOf(address) === 4) return dottedDigits(address);
-  // The last 32 bits of an IPv6 address may be written as an IPv4 address (RFC 4291 §2.2).
+  // the last 32 bits of an IPv6 address may be written as an IPv4 address (RFC 4291 §2.2)
   const bare = withoutScope(address).replace(/[\d.]+\.\d+$/, (dotted) => {
     const digits = dottedDigits(dotted);
     return `${digits.slice(0, 4)}:${digits.slice(4)}`;

@@ -9,7 +9,7 @@ import { WebStreamTransport } from "./web.ts";
 import { describe } from "../options/check.ts";
 import type { ByteStream } from "./byte-stream.ts";
 
-/** The transport for a byte stream, whichever kind it is. */
+/** Returns the transport for a byte stream of any kind. */
 export function transportOf(stream: ByteStream, settings: { readonly noDelay: boolean }): Transport {
   if (stream instanceof Socket) {
     stream.setNoDelay(settings.noDelay);
@@ -27,7 +27,10 @@ export function transportOf(stream: ByteStream, settings: { readonly noDelay: bo
   );
 }
 
-/** Ends a transport whose stream somebody else goes on with. Throws INVALID_STATE for one that can't do without, such as that of a Web stream. */
+/**
+ * Ends a transport and returns its stream for another user. Throws INVALID_STATE for a transport
+ * that cannot be separated from its stream, such as that of Web streams.
+ */
 export function releaseStream(transport: Transport): Duplex {
   if (transport instanceof HandleTransport || transport instanceof DuplexTransport) return transport.release();
   throw protocolError("INVALID_STATE", "this transport cannot give its stream back");

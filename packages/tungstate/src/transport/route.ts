@@ -1,6 +1,9 @@
-/** The way that a byte stream takes. Through a proxy, the addresses are those of the connection to the proxy. */
+/**
+ * The network route of a connection. Through a proxy, the addresses are those of the connection to
+ * the proxy.
+ */
 export interface Route {
-  /** The network interface that was asked for, else the one that has the local address. */
+  /** The requested network interface; otherwise the one that has the local address. */
   readonly interface: string | undefined;
   /** The local IP address. */
   readonly localAddress: string | undefined;
@@ -10,8 +13,8 @@ export interface Route {
   readonly remoteAddress: string | undefined;
   /** The port of the server, or of the proxy. */
   readonly remotePort: number | undefined;
-  /** The path of a Unix socket. */
+  /** Path of the Unix socket. */
   readonly path: string | undefined;
-  /** The proxy's URL, without credentials. */
+  /** URL of the proxy, without credentials. */
   readonly proxy: string | undefined;
 }

@@ -1,15 +1,17 @@
-/** What was agreed on. */
+/** The result of a TLS handshake. */
 export interface TlsInfo {
   /** `TLSv1.2` or `TLSv1.3`. */
   readonly protocol: string;
-  /** The cipher suite's name in the standards (`TLS_AES_128_GCM_SHA256`). */
+  /** Standard name of the cipher suite, such as `TLS_AES_128_GCM_SHA256`. */
   readonly cipher: string;
-  /** What the server chose by ALPN; undefined if it did not choose. */
+  /** The protocol that the server chose by ALPN; undefined if it chose none. */
   readonly alpn: string | undefined;
-  /** The name sent in SNI; undefined for an IP address, which is never sent (RFC 6066 §3). */
+  /**
+   * The server name sent by SNI; undefined for an IP address, which is never sent (RFC 6066 §3).
+   */
   readonly servername: string | undefined;
-  /** Whether an earlier session went on: no certificate was sent, none was verified anew. */
+  /** Whether a session was resumed: no certificate was sent or verified. */
   readonly resumed: boolean;
-  /** False only with `rejectUnauthorized: false`. */
+  /** Whether the certificate was verified. False only with `rejectUnauthorized: false`. */
   readonly authorized: boolean;
 }

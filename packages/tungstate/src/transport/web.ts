@@ -4,8 +4,9 @@ import type { Transport, TransportSink } from "./transport.ts";
 import { describe } from "../options/check.ts";
 
 /**
- * A pair of Web streams, such as a WebTransport stream or a Deno socket. (Of a Node Duplex use the Duplex itself: what `Duplex.toWeb` makes of
- * it tells the end of one direction only when the other has ended, too.)
+ * The transport over a pair of Web streams, such as a WebTransport stream or a Deno socket. Use a
+ * Node Duplex directly: the streams of `Duplex.toWeb` report the end of one direction only when the
+ * other has ended, too.
  */
 export class WebStreamTransport implements Transport, BatchStream {
   readonly localAddress = undefined;
@@ -20,11 +21,11 @@ export class WebStreamTransport implements Transport, BatchStream {
   private writeDone = false;
   closed = false;
   private readonly batches = new Batches(this);
-  /** Our half is to end when all has been written. */
+  /** Whether our half ends once everything is written. */
   private endDue = false;
   private cause: Error | undefined;
 
-  /** Throws INVALID_ARGUMENT for streams that somebody else uses. */
+  /** Throws INVALID_ARGUMENT for streams that are locked. */
   constructor(streams: {
     readonly readable: ReadableStream<Uint8Array>;
     readonly writable: WritableStream<Uint8Array>;
@@ -73,9 +74,9 @@ export class WebStreamTransport implements Transport, BatchStream {
 
   writeBatch(pieces: readonly Uint8Array[]): void {
     for (const piece of pieces) {
-      // whoever reads the other end may still hold it when the write is done
+      // the reader at the other end may still hold the chunk when the write is done
       const copy = new Uint8Array(piece);
-      // each of these promises has to be heard, or its rejection would be one that nobody handles
+      // each of these promises needs a handler, or its rejection would be unhandled
       this.writer.write(copy).then(this.written, this.failed);
     }
   }
@@ -105,7 +106,7 @@ export class WebStreamTransport implements Transport, BatchStream {
   }
 
   keepAlive(): void {
-    // Web streams know of no host
+    // Web streams have no host
   }
 
   end(): void {
@@ -130,7 +131,7 @@ export class WebStreamTransport implements Transport, BatchStream {
     if (this.closed) return;
     this.closed = true;
     this.batches.clear();
-    const ignore = (): void => undefined; // what fails now fails because it is over
+    const ignore = (): void => undefined; // failures from now on are a result of the end
     this.reader.cancel(error).catch(ignore);
     this.writer.abort(error).catch(ignore);
     this.cause = error instanceof Error ? error : undefined;
