@@ -4,12 +4,12 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { root, sectionOf, tableRows } from "./support/pages.ts";
 
-for (const name of ["protocol", "tungstate", "cli"]) {
+for (const name of ["protocol", "tungstate", "hub", "cli"]) {
   test(`docs/architecture.md has every file of ${name}, once, and no other`, () => {
     const folder = join(root, "packages", name, "src");
     const files = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".ts"));
     const listed = tableRows(sectionOf("docs/architecture.md", `## ${name}: the files`)).map((row) => {
-      assert.ok((row["one reason"] ?? "") !== "", row["file"]);
+      assert.ok((row["purpose"] ?? "") !== "", row["file"]);
       return (row["file"] ?? "").replaceAll("`", "");
     });
     assert.ok(files.length > 0);
