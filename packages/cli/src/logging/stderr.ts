@@ -1,4 +1,4 @@
-import { closeSync, constants, fstatSync, openSync, type Stats, write, writeSync } from "node:fs";
+import { type BigIntStats, closeSync, constants, fstatSync, openSync, write, writeSync } from "node:fs";
 import { Socket } from "node:net";
 import type { Writable } from "node:stream";
 import { isatty } from "node:tty";
@@ -32,9 +32,13 @@ export function stderrSink(): Sink {
   return stat?.isSocket() === true ? streamSink(process.stderr, STDERR) : fileSink();
 }
 
-function statOf(fd: number): Stats | undefined {
+/**
+ * With `bigint`: without it, Node 20 resolves no symbolic links in imports after this call on a
+ * socket, and loads a package that is linked into node_modules a second time.
+ */
+function statOf(fd: number): BigIntStats | undefined {
   try {
-    return fstatSync(fd);
+    return fstatSync(fd, { bigint: true });
   } catch {
     return undefined;
   }

@@ -1,4 +1,5 @@
 import type { Logger } from "pino";
+import { Incidents } from "../logging/incidents.ts";
 import type { Stores } from "./hub.ts";
 import type { ServeConfig } from "../settings/config.ts";
 
@@ -17,8 +18,11 @@ export async function openStores(
 ): Promise<OpenStores | undefined> {
   if (redis.length === 0) return undefined;
   const { openRedis } = await import("@tungstate/hub/redis");
-  const onError = (error: Error): void => log.error({ err: error }, "redis");
-  const opened = await openRedis(redis, { prefix, onError });
+  // several connections report one failure, and again with each attempt to reconnect
+  const incidents = new Incidents((error, repeats) =>
+    log.error(repeats === 0 ? { err: error } : { err: error, repeats }, "redis"),
+  );
+  const opened = await openRedis(redis, { prefix, onError: (error) => incidents.add(error) });
   return {
     broker: opened.broker,
     presence: opened.presenceStore,

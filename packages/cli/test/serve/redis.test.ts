@@ -84,6 +84,37 @@ function childrenOf(pid: number | undefined): string[] {
   });
 }
 
+for (const workers of ["1", "2"]) {
+  test(`each process of --workers ${workers} logs a failure of Redis once, however many calls fail`, async () => {
+    const own = await RedisServer.start();
+    const clients: Centrifuge[] = [];
+    try {
+      await using server = await Server.start("--redis", own.url, "--workers", workers);
+      const subscriptions = await Promise.all(
+        Array.from({ length: 4 }, (_, index) => subscribed(server, `public:${index}`, clients)),
+      );
+      await own.kill();
+      for (let round = 0; round < 10; round++) {
+        const calls = subscriptions.flatMap((each) => [
+          each.publish(round),
+          each.presence(),
+          each.history({ limit: 1 }),
+        ]);
+        for (const { status } of await Promise.allSettled(calls)) assert.equal(status, "rejected");
+      }
+      await server.shows(/"msg":"redis"/, "stderr");
+      const errors = server.stderr.split("\n").filter((line) => line.includes('"level":50'));
+      const told = errors.filter((line) => line.includes('"msg":"redis"'));
+      assert.deepEqual(errors, told);
+      // the two connections of a process may be lost in different ways
+      assert.ok(told.length <= 3 * Number(workers), told.join("\n"));
+    } finally {
+      for (const client of clients) client.disconnect();
+      await own.stop();
+    }
+  });
+}
+
 test("a missing Redis, or a port that is not Redis, fails the start with one line", async () => {
   await using http = await Server.start("--log-level", "silent");
   const cases: [address: string, line: RegExp][] = [
