@@ -5,8 +5,10 @@ import {
   DEFAULT_LIMITS,
   MaskingKeys,
   Protocol,
+  ProtocolConfig,
   type ProtocolOptions,
   type ProtocolSink,
+  Runtime,
   ServerHandshake,
 } from "@tungstate/protocol";
 import { createHash, randomFillSync } from "node:crypto";
@@ -55,8 +57,9 @@ const sink = (name: string): ProtocolSink => ({
   onPong: () => undefined,
   onStateChange: () => undefined,
 });
-const left = new Protocol({ ...options, role: "client" }, sink("client"));
-const right = new Protocol({ ...options, role: "server" }, sink("server"));
+const runtime = new Runtime();
+const left = new Protocol(new ProtocolConfig(runtime, { ...options, role: "client" }), sink("client"));
+const right = new Protocol(new ProtocolConfig(runtime, { ...options, role: "server" }), sink("server"));
 
 left.send("hello, server");
 right.receive(outputOf(left));

@@ -1,5 +1,5 @@
-import { DEFAULT_LIMITS, giveBack, Protocol } from "@tungstate/protocol";
-import "tungstate"; // replaces protocol's portable functions by Node's own, as every server does
+import { DEFAULT_LIMITS, Protocol, ProtocolConfig } from "@tungstate/protocol";
+import { defaultRuntime } from "tungstate/internal"; // with Node's own functions, as every server has them
 import { createRequire } from "node:module";
 import { type Comparison, someBytes } from "./harness.ts";
 
@@ -34,7 +34,7 @@ function serverProtocol(onMessage: (size: number) => void): Protocol {
     heartbeat: undefined,
     closeTimeout: 5000,
   } as const;
-  return new Protocol(options, {
+  return new Protocol(new ProtocolConfig(defaultRuntime, options), {
     onMessage: (message) => onMessage(message.size),
     onCompressedMessage() {},
     onPing() {},
@@ -111,7 +111,7 @@ export const ENCODING: Comparison = {
             for (let index = 0; index < BATCH; index++) protocol.send(payload);
             const taken = protocol.output.take();
             written += taken.size;
-            giveBack(taken);
+            protocol.output.release(taken);
           }
           return written;
         };

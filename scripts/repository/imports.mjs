@@ -12,11 +12,13 @@ export const LAYERS = {
     "errors.ts",
     "arguments.ts",
     "bytes",
+    "runtime",
     "frames",
     "messages",
     "handshake",
     "deflate",
     "endpoint",
+    "internal.ts",
     "index.ts",
   ],
   "packages/tungstate/src": [

@@ -1,4 +1,4 @@
-import { protocolError } from "@tungstate/protocol";
+import { protocolError, Runtime } from "@tungstate/protocol";
 import { type Difference, FRAME_DIFFERENCES, type FrameVerdicts } from "../differences.ts";
 import { frames as generateFrames } from "../generate/frames.ts";
 import type { Random } from "../random.ts";
@@ -6,6 +6,7 @@ import { check, type Target } from "../target.ts";
 import { transcribe } from "./transcript.ts";
 import { Receiver, statusOf } from "./ws-parts.ts";
 
+const RUNTIME = new Runtime();
 const LIMIT = 2000; // bytes of a message, for both
 
 function generate(random: Random): Uint8Array {
@@ -45,7 +46,7 @@ function oursOf(isServer: boolean, bytes: Uint8Array): FrameVerdicts["ours"] {
     acceptUnmaskedFrames: false,
     ...limits,
   } as const;
-  const { events, error, state } = transcribe(setup, bytes, [bytes.length]);
+  const { events, error, state } = transcribe(RUNTIME, setup, bytes, [bytes.length]);
   const happened = events.slice(0, error === undefined ? -1 : -2);
   const [, code = "", , ...reason] = events.at(-1)?.split(" ") ?? [];
   if (state === "closing" && error === undefined)

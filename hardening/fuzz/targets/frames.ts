@@ -1,13 +1,11 @@
-import { giveBack, primitives, Protocol, usePrimitives } from "@tungstate/protocol";
+import { Protocol, ProtocolConfig, Runtime } from "@tungstate/protocol";
+import { defaultRuntime as native } from "tungstate/internal";
 import { frames as generateFrames } from "../generate/frames.ts";
 import { hashOf, Random } from "../random.ts";
 import { check, cutsOf, type Target } from "../target.ts";
 import { differenceOf, type Received, type Setup, testKeys, transcribe } from "./transcript.ts";
 
-const portable = { ...primitives };
-await import("tungstate"); // which puts Node's own in their place
-const native = { ...primitives };
-
+const portable = new Runtime();
 /** The first byte of an input is how the connection is set up. */
 function setupOf(first: number): Setup {
   const limit = (first & 8) === 0 ? 1000 : 70_000;
@@ -32,8 +30,7 @@ function run(input: Uint8Array): void {
   const setup = setupOf(input[0] ?? 0);
   const bytes = input.subarray(1);
   const random = new Random(hashOf(input));
-  usePrimitives(portable);
-  const whole = transcribe(setup, bytes, [bytes.length]);
+  const whole = transcribe(portable, setup, bytes, [bytes.length]);
   const cuts = cutsOf(bytes.length, random);
   const others = [
     ["in pieces", cuts],
@@ -41,8 +38,8 @@ function run(input: Uint8Array): void {
     ["with Node's functions", [bytes.length]],
   ] as const;
   for (const [how, at] of others) {
-    usePrimitives(how.includes("Node") ? native : portable);
-    const difference = differenceOf(whole, transcribe(setup, bytes, at));
+    const runtime = how.includes("Node") ? native : portable;
+    const difference = differenceOf(whole, transcribe(runtime, setup, bytes, at));
     check(difference === undefined, () => `${how} (${at.join()}) it comes to something else: ${difference}`);
   }
   for (const received of whole.messages) checkText(received);
@@ -65,23 +62,21 @@ function checkText({ message, compressed }: Received): void {
 
 /** What was received, and is sent by the other role in small frames, is received again. */
 function checkRoundTrip(setup: Setup, received: readonly Received[]): void {
-  const sender = new Protocol(
-    {
-      ...setup,
-      role: setup.role === "server" ? "client" : "server",
-      keys: testKeys(),
-      maxFrameSize: 97,
-      maxWriteBufferSize: Infinity,
-      heartbeat: undefined,
-      closeTimeout: 1000,
-    },
-    NOBODY,
-  );
+  const config = new ProtocolConfig(portable, {
+    ...setup,
+    role: setup.role === "server" ? "client" : "server",
+    keys: testKeys(),
+    maxFrameSize: 97,
+    maxWriteBufferSize: Infinity,
+    heartbeat: undefined,
+    closeTimeout: 1000,
+  });
+  const sender = new Protocol(config, NOBODY);
   for (const { message, compressed } of received) sender.sendPayload(message.type, message.bytes, compressed);
   const taken = sender.output.take();
   const sent = Buffer.concat([taken.pieces].flat());
-  giveBack(taken);
-  const again = transcribe(setup, sent, [sent.length]);
+  sender.output.release(taken);
+  const again = transcribe(portable, setup, sent, [sent.length]);
   check(again.error === undefined, () => `${again.error} in what was sent again`);
   check(again.messages.length === received.length, "not every message came again");
   for (const [at, { message, compressed }] of again.messages.entries()) {

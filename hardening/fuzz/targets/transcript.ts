@@ -1,10 +1,11 @@
+import type { Runtime } from "@tungstate/protocol";
 import {
-  giveBack,
   isSendableCloseCode,
   MaskingKeys,
   type Message,
   Protocol,
   PROTOCOL_ERRORS,
+  ProtocolConfig,
   type ProtocolErrorCode,
 } from "@tungstate/protocol";
 import { check, inPieces } from "../target.ts";
@@ -43,7 +44,7 @@ const latin1 = (bytes: Uint8Array): string =>
 export const testKeys = (): MaskingKeys => new MaskingKeys((target) => void target.fill(0x5a));
 
 /** Gives a protocol the bytes in these pieces, and checks at each step what has to hold whatever they are. */
-export function transcribe(setup: Setup, bytes: Uint8Array, cuts: readonly number[]): Transcript {
+export function transcribe(runtime: Runtime, setup: Setup, bytes: Uint8Array, cuts: readonly number[]): Transcript {
   const events: string[] = [];
   const messages: Received[] = [];
   const take = (compressed: boolean, message: Message): void => {
@@ -51,22 +52,20 @@ export function transcribe(setup: Setup, bytes: Uint8Array, cuts: readonly numbe
     messages.push({ message, compressed });
     events.push(`${compressed ? "compressed " : ""}${message.type} ${latin1(message.bytes)}`);
   };
-  const protocol = new Protocol(
-    {
-      ...setup,
-      keys: setup.role === "client" ? testKeys() : undefined,
-      maxWriteBufferSize: Infinity,
-      heartbeat: undefined,
-      closeTimeout: 1000,
-    },
-    {
-      onMessage: (message) => take(false, message),
-      onCompressedMessage: (message) => take(true, message),
-      onPing: (payload) => events.push(`ping ${latin1(payload)}`),
-      onPong: (payload) => events.push(`pong ${latin1(payload)}`),
-      onStateChange: () => undefined,
-    },
-  );
+  const config = new ProtocolConfig(runtime, {
+    ...setup,
+    keys: setup.role === "client" ? testKeys() : undefined,
+    maxWriteBufferSize: Infinity,
+    heartbeat: undefined,
+    closeTimeout: 1000,
+  });
+  const protocol = new Protocol(config, {
+    onMessage: (message) => take(false, message),
+    onCompressedMessage: (message) => take(true, message),
+    onPing: (payload) => events.push(`ping ${latin1(payload)}`),
+    onPong: (payload) => events.push(`pong ${latin1(payload)}`),
+    onStateChange: () => undefined,
+  });
   let received = 0;
   inPieces(bytes, cuts, (piece) => {
     protocol.receive(piece);
@@ -92,7 +91,7 @@ export function transcribe(setup: Setup, bytes: Uint8Array, cuts: readonly numbe
 
   const taken = protocol.output.take();
   const output = [taken.pieces].flat().map(latin1).join("");
-  giveBack(taken);
+  protocol.output.release(taken);
   if (error?.closeCode !== undefined) {
     const masked = setup.role === "client";
     const close = output.slice(masked ? -8 : -4);

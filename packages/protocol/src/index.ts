@@ -8,12 +8,19 @@ export {
   WebSocketError,
 } from "./errors.ts";
 export { MAX_CONTROL_PAYLOAD, OPCODE } from "./frames/frame.ts";
-export { MaskingKeys, type RandomSource } from "./bytes/mask.ts";
+export { MaskingKeys, type RandomSource } from "./frames/masking-keys.ts";
 export { Message } from "./messages/message.ts";
-export { DEFAULT_LIMITS, type Heartbeat, type ProtocolLimits, type ProtocolOptions } from "./endpoint/options.ts";
-export { giveBack, type Output, type Taken } from "./endpoint/output.ts";
-export { PreparedMessage } from "./messages/prepared.ts";
-export { type Primitives, primitives, usePrimitives } from "./bytes/primitives.ts";
+export {
+  DEFAULT_LIMITS,
+  type Heartbeat,
+  ProtocolConfig,
+  type ProtocolLimits,
+  type ProtocolOptions,
+} from "./endpoint/options.ts";
+export type { Output, Taken } from "./endpoint/output.ts";
+export { PreparedMessage, type PreparedMessageOptions } from "./messages/prepared.ts";
+export type { Primitives } from "./bytes/primitives.ts";
+export { Runtime } from "./runtime/runtime.ts";
 export { checkClose, type Closing, Protocol, type ProtocolSink, type ProtocolState } from "./endpoint/protocol.ts";
 export type { Data } from "./endpoint/sender.ts";
 export { acceptValue, makeKey, type Random, type Sha1 } from "./handshake/accept-key.ts";

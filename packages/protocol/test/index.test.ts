@@ -4,8 +4,16 @@ import * as tungstate from "../src/index.ts";
 import { concat } from "./support/bytes.ts";
 
 test("two ends talk with nothing but what the package exports", () => {
-  const { CLOSE_CODE, DEFAULT_LIMITS, giveBack, isSendableCloseCode, MaskingKeys, PreparedMessage, Protocol } =
-    tungstate;
+  const {
+    CLOSE_CODE,
+    DEFAULT_LIMITS,
+    isSendableCloseCode,
+    MaskingKeys,
+    PreparedMessage,
+    Protocol,
+    ProtocolConfig,
+    Runtime,
+  } = tungstate;
   const options = {
     ...DEFAULT_LIMITS,
     acceptUnmaskedFrames: false,
@@ -21,14 +29,18 @@ test("two ends talk with nothing but what the package exports", () => {
     onPong: () => heard.push(`${name}: pong`),
     onStateChange: () => undefined,
   });
+  const runtime = new Runtime();
   const keys = new MaskingKeys((target) => target.fill(9));
-  const client = new Protocol({ ...options, role: "client", keys }, sink("client"));
-  const server = new Protocol({ ...options, role: "server", keys: undefined }, sink("server"));
+  const client = new Protocol(new ProtocolConfig(runtime, { ...options, role: "client", keys }), sink("client"));
+  const server = new Protocol(
+    new ProtocolConfig(runtime, { ...options, role: "server", keys: undefined }),
+    sink("server"),
+  );
   const move = (from: tungstate.Protocol, to: tungstate.Protocol): void => {
     from.answer();
     const taken = from.output.take();
     to.receive(Array.isArray(taken.pieces) ? concat(...taken.pieces) : taken.pieces);
-    giveBack(taken);
+    from.output.release(taken);
   };
   client.send("hello");
   client.ping();

@@ -4,7 +4,6 @@ export {
   type HeadLimits,
   type Heartbeat,
   Message,
-  PreparedMessage,
   type Refusal,
   type RejectedResponse,
   sendableClose,
@@ -18,6 +17,7 @@ export {
   type MemoryUse,
   sharedMemoryBudget,
 } from "./connection/memory-budget.ts";
+export { PreparedMessage } from "./connection/prepared-message.ts";
 export type { ConnectionOptions, MinDataRate } from "./connection/options.ts";
 export type {
   CloseInfo,

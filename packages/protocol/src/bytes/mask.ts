@@ -17,33 +17,42 @@ export function rotateKey(key: number, offset: number): number {
 const LARGEST_REMEMBERED = 1 << 20; // bytes; a remembered view keeps its buffer alive
 
 /**
- * Word view and offset of the array that was asked for last: the chunks of a process mostly come in one read buffer, and asking an array
- * for its buffer is slow. (A buffer that can be resized may have grown since, which a view of a fixed length does not show.)
+ * Remembers the word view and the offset of the array that was read last. Most chunks of a process lie in one read buffer, and
+ * asking an array for its buffer is slow.
  */
-let viewed: Uint8Array | undefined;
-let view: Int32Array | undefined;
-let offset = 0;
+export class ViewCache {
+  /** The offset of the array in its buffer. Valid after `wordsOf`. */
+  offset = 0;
+  private viewed: Uint8Array | undefined;
+  private view: Int32Array | undefined;
 
-/** The offset of `chunk` in its buffer. */
-export function offsetOf(chunk: Uint8Array): number {
-  if (chunk !== viewed) look(chunk);
-  return offset;
-}
+  /** Returns the offset of `chunk` in its buffer. */
+  offsetOf(chunk: Uint8Array): number {
+    if (chunk !== this.viewed) this.look(chunk);
+    return this.offset;
+  }
 
-function look(chunk: Uint8Array): Int32Array {
-  const { buffer, byteOffset } = chunk;
-  const words = new Int32Array(buffer, 0, buffer.byteLength >> 2);
-  const remembered = buffer.byteLength <= LARGEST_REMEMBERED;
-  viewed = remembered ? chunk : undefined;
-  view = remembered ? words : undefined;
-  offset = byteOffset;
-  return words;
+  /** Returns a word view of the chunk's buffer. */
+  wordsOf(chunk: Uint8Array): Int32Array {
+    return (chunk === this.viewed ? this.view : undefined) ?? this.look(chunk);
+  }
+
+  /** Makes a new view. A resizable buffer may have grown since the last one: a view of a fixed length does not show that. */
+  look(chunk: Uint8Array): Int32Array {
+    const { buffer, byteOffset } = chunk;
+    const words = new Int32Array(buffer, 0, buffer.byteLength >> 2);
+    const remembered = buffer.byteLength <= LARGEST_REMEMBERED;
+    this.viewed = remembered ? chunk : undefined;
+    this.view = remembered ? words : undefined;
+    this.offset = byteOffset;
+    return words;
+  }
 }
 
 /**
  * Copies `length` bytes from `source[start]` to `target[at]`, XORed with `key`. `targetWords` is a word view of target's
  * buffer, in which target starts at byte 0. Returns the OR of all bytes written: below 0x80 they are ASCII. (It may be any word of such
- * bytes: test it with `isAscii`.)
+ * bytes: test it with `isAscii`.) `views` remembers the view of the source.
  */
 export function copyMasked(
   source: Uint8Array,
@@ -53,6 +62,7 @@ export function copyMasked(
   target: Uint8Array,
   targetWords: Int32Array,
   at: number,
+  views: ViewCache,
 ): number {
   const end = at + length;
   let seen = 0;
@@ -65,7 +75,8 @@ export function copyMasked(
     }
     return seen;
   }
-  let words = (source === viewed ? view : undefined) ?? look(source);
+  let words = views.wordsOf(source);
+  const { offset } = views;
   if (((offset + start) ^ at) & 3) {
     target.set(source.subarray(start, start + length), at);
     return maskInPlace(target, targetWords, at, end, key);
@@ -79,7 +90,7 @@ export function copyMasked(
   }
   let word = (offset + from) >> 2;
   const lastWord = end >> 2;
-  if (words.length < word + lastWord - (at >> 2)) words = look(source);
+  if (words.length < word + lastWord - (at >> 2)) words = views.look(source);
   from += (lastWord << 2) - at;
   for (let to = at >> 2; to < lastWord; to++, word++) {
     const value = words[word] ^ key;
@@ -131,34 +142,4 @@ export function maskInPlace(
 /** Whether the OR of some bytes or words, as `copyMasked` returns it, says that all of them were ASCII. */
 export function isAscii(seen: number): boolean {
   return (seen & 0x80808080) === 0;
-}
-
-/** Fills `target` with bytes from a cryptographically strong source. */
-export type RandomSource = (target: Uint8Array) => void;
-
-const KEY_POOL_BYTES = 4096;
-
-/**
- * RFC 6455 §5.3: "The masking key needs to be unpredictable; thus, the masking key MUST be derived from a strong source of
- * entropy". One source serves all connections of a process: it asks for 1,024 keys' randomness at a time.
- */
-export class MaskingKeys {
-  private readonly random: RandomSource;
-  private readonly bytes = new Uint8Array(KEY_POOL_BYTES);
-  private readonly words = new Int32Array(this.bytes.buffer);
-  private next = this.words.length;
-
-  constructor(random: RandomSource) {
-    this.random = random;
-  }
-
-  take(): number {
-    if (this.next === this.words.length) {
-      this.random(this.bytes);
-      this.next = 0;
-    }
-    const key = this.words[this.next];
-    this.words[this.next++] = 0; // a key that was used is not kept
-    return key;
-  }
 }

@@ -1,4 +1,4 @@
-import { PreparedMessage } from "../messages/prepared.ts";
+import { formsOf, PreparedMessage } from "../messages/prepared.ts";
 import { MIN_WINDOW_BITS, type WindowBits } from "./params.ts";
 
 /** Deflates a payload with an empty window, in the terms of `MessageCodec.deflate`. */
@@ -9,23 +9,19 @@ export type DeflateFresh = (
 
 type Form = PreparedMessage | Promise<PreparedMessage>;
 
-const forms = new WeakMap<PreparedMessage, (Form | undefined)[]>();
-
 /**
  * A prepared message as it goes to all connections whose window is `windowBits`: compressed once, when it is first asked for, and
  * then the same object for all. It is `message` itself where compression does not pay. A connection that takes over
  * contexts has to tell its codec: `MessageCodec.sentFresh`.
  */
 export function compressedForm(message: PreparedMessage, windowBits: WindowBits, deflate: DeflateFresh): Form {
-  let byWindow = forms.get(message);
-  if (byWindow === undefined) forms.set(message, (byWindow = []));
+  const byWindow = formsOf(message);
   const index = windowBits - MIN_WINDOW_BITS;
   const known = byWindow[index];
   if (known !== undefined) return known;
   const deflated = deflate(message.payload, windowBits);
   if (!(deflated instanceof Promise)) return (byWindow[index] = formOf(message, deflated));
-  const list = byWindow;
-  return (list[index] = deflated.then((bytes) => (list[index] = formOf(message, bytes))));
+  return (byWindow[index] = deflated.then((bytes) => (byWindow[index] = formOf(message, bytes))));
 }
 
 function formOf(message: PreparedMessage, deflated: Uint8Array | undefined): PreparedMessage {

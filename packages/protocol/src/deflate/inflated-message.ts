@@ -1,43 +1,34 @@
-import { protocolError, type WebSocketError } from "../errors.ts";
-import { LARGEST_SHARED, Message } from "../messages/message.ts";
-import { checkUtf8Piece, primitives } from "../bytes/primitives.ts";
+import { checkUtf8Piece } from "../bytes/primitives.ts";
 import { UTF8_START } from "../bytes/utf8.ts";
-
-const SLAB_SIZE = 8192; // bytes
-
-/** Small inflated payloads of all connections lie one behind the other, as those of the receiver do. */
-let slab: Uint8Array = new Uint8Array(0);
-let slabNext = 0;
+import { protocolError, type WebSocketError } from "../errors.ts";
+import { Message } from "../messages/message.ts";
+import { memoryOf, type Runtime } from "../runtime/runtime.ts";
+import { LARGEST_SHARED } from "../runtime/slabs.ts";
 
 /**
- * The message whose payload was inflated, or INVALID_UTF8 (RFC 7692 §6.2: what is inflated is the message's "Application data",
- * so RFC 6455 §8.1 holds for it). `borrowed` bytes are copied.
+ * Returns the message whose payload was inflated, or INVALID_UTF8. RFC 7692 §6.2: what is inflated is the message's "Application data",
+ * so that RFC 6455 §8.1 holds for it. `borrowed` bytes are copied.
  */
 export function inflatedMessage(
+  runtime: Runtime,
   type: "text" | "binary",
   bytes: Uint8Array,
   borrowed: boolean,
 ): Message | WebSocketError {
+  const memory = memoryOf(runtime);
   const size = bytes.length;
-  if (type === "text" && checkUtf8Piece(bytes, 0, size, UTF8_START) !== UTF8_START) {
+  if (type === "text" && checkUtf8Piece(bytes, 0, size, UTF8_START, memory.primitives) !== UTF8_START) {
     return protocolError("INVALID_UTF8", "in a compressed message");
   }
-  if (!borrowed) {
-    const message = new Message(type, bytes, 0, size);
-    message.detach(); // whoever inflated it may know its memory
-    return message;
-  }
+  // the platform may know the memory of bytes that are not borrowed
+  if (!borrowed) return new Message(memory, type, bytes, 0, size).copy();
   if (size > LARGEST_SHARED) {
-    const own = primitives.allocate(size);
+    const own = memory.primitives.allocate(size);
     own.set(bytes);
-    return new Message(type, own, 0, size);
+    return new Message(memory, type, own, 0, size);
   }
-  if (slabNext + size > slab.length) {
-    slab = primitives.allocate(SLAB_SIZE);
-    slabNext = 0;
-  }
-  const at = slabNext;
-  slab.set(bytes, at);
-  slabNext += size;
-  return new Message(type, slab, at, size);
+  const slabs = memory.inflatedSlabs;
+  const at = slabs.take(size, 0);
+  slabs.bytes.set(bytes, at);
+  return new Message(memory, type, slabs.bytes, at, size);
 }

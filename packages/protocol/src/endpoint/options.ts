@@ -1,5 +1,7 @@
 import { invalidArgument } from "../arguments.ts";
-import { MaskingKeys } from "../bytes/mask.ts";
+import { MaskingKeys } from "../frames/masking-keys.ts";
+import { memoryOf, type Runtime } from "../runtime/runtime.ts";
+import { Sender } from "./sender.ts";
 
 export interface ProtocolLimits {
   /** Largest frame payload taken, and made, in bytes. Default 16 MiB; at least 1. */
@@ -22,14 +24,16 @@ export interface Heartbeat {
   readonly timeout: number;
 }
 
-/** All of it is needed: this package has no defaults but the limits. Infinity switches a limit or a time off. */
+/** What a protocol is given. Everything is required but `maxCloseTime`; `DEFAULT_LIMITS` has the limits. Infinity switches a limit or a time off. */
 export interface ProtocolOptions extends ProtocolLimits {
   readonly role: "client" | "server";
-  /** Where masking keys come from; a client needs it. */
+  /** Where masking keys come from. A client needs it. */
   readonly keys: MaskingKeys | undefined;
-  /** Server only. Default false: RFC 6455 §5.1 forbids it. */
+  /** Server only: takes frames that are not masked, which RFC 6455 §5.1 forbids. */
   readonly acceptUnmaskedFrames: boolean;
+  /** Whether the handshake has agreed on permessage-deflate. */
   readonly compression: boolean;
+  /** Undefined: no pings. */
   readonly heartbeat: Heartbeat | undefined;
   /** How long the closing handshake may take, in ms, counted from when output was last sent: see `Protocol.outputSent`. */
   readonly closeTimeout: number;
@@ -37,8 +41,47 @@ export interface ProtocolOptions extends ProtocolLimits {
   readonly maxCloseTime?: number;
 }
 
-/** Throws INVALID_ARGUMENT for the first option that can't be. */
-export function checkOptions(options: ProtocolOptions): void {
+/** The encoder of all connections that have a configuration. For the files of this package. */
+export let senderOf: (config: ProtocolConfig) => Sender;
+
+/** Options that were validated once, frozen, and the runtime of the connections that have them. One configuration serves any number of connections. */
+export class ProtocolConfig implements ProtocolOptions {
+  readonly role: "client" | "server";
+  readonly keys: MaskingKeys | undefined;
+  readonly maxFrameSize: number;
+  readonly maxMessageSize: number;
+  readonly maxWriteBufferSize: number;
+  readonly acceptUnmaskedFrames: boolean;
+  readonly compression: boolean;
+  readonly heartbeat: Heartbeat | undefined;
+  readonly closeTimeout: number;
+  readonly maxCloseTime: number;
+  readonly #sender: Sender;
+
+  static {
+    senderOf = (config) => config.#sender;
+  }
+
+  /** Throws INVALID_ARGUMENT for the first option that is invalid. */
+  constructor(runtime: Runtime, options: ProtocolOptions) {
+    checkOptions(options);
+    this.role = options.role;
+    this.keys = options.role === "client" ? options.keys : undefined;
+    this.maxFrameSize = options.maxFrameSize;
+    this.maxMessageSize = options.maxMessageSize;
+    this.maxWriteBufferSize = options.maxWriteBufferSize;
+    this.acceptUnmaskedFrames = options.acceptUnmaskedFrames;
+    this.compression = options.compression;
+    this.heartbeat = options.heartbeat === undefined ? undefined : Object.freeze({ ...options.heartbeat });
+    this.closeTimeout = options.closeTimeout;
+    this.maxCloseTime = options.maxCloseTime ?? Infinity;
+    this.#sender = new Sender(memoryOf(runtime), this.keys, this.maxFrameSize);
+    Object.freeze(this);
+  }
+}
+
+/** Throws INVALID_ARGUMENT for the first option that is invalid. */
+function checkOptions(options: ProtocolOptions): void {
   const { role, keys, heartbeat } = options;
   if (role !== "client" && role !== "server") throw invalidArgument("role", '"client" or "server"', role);
   // RFC 6455 §5.1: "a client MUST mask all frames that it sends"

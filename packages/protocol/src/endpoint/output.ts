@@ -1,56 +1,13 @@
-import { primitives } from "../bytes/primitives.ts";
-import { giveBackPiece } from "../bytes/pieces.ts";
-import type { Chain, PreparedMessage } from "../messages/prepared.ts";
+import { chainOf, type PreparedMessage } from "../messages/prepared.ts";
+import type { Block, Room } from "../runtime/block-pool.ts";
+import type { Chain } from "../runtime/chain.ts";
+import { type Memory, SMALL_BLOCK } from "../runtime/memory.ts";
 
-const SMALL_BLOCK = 1024; // bytes
-const LARGE_BLOCK = 16 * 1024; // bytes
 const LARGEST_COPY = 4096; // bytes; what is larger is listed where it stands instead of being copied to a block
-
-interface Block {
-  readonly bytes: Uint8Array;
-  /** Kept at hand, since an array is slow to say what its buffer is. */
-  readonly buffer: ArrayBufferLike;
-  readonly words: Int32Array;
-  readonly view: DataView;
-}
-
-/**
- * Blocks that no output uses; shared by all connections. The last one given back is the one still in the cache. Small ones serve the many
- * connections that have little to say in a turn: a thousand of them touch 1 MiB, not 16.
- */
-class Spare {
-  private readonly size: number;
-  private readonly kept: number;
-  private readonly blocks: Block[] = [];
-
-  constructor(size: number, kept: number) {
-    this.size = size;
-    this.kept = kept;
-  }
-
-  take(): Block {
-    const spare = this.blocks.pop();
-    if (spare !== undefined) return spare;
-    const bytes = primitives.allocate(this.size);
-    return blockOf(bytes);
-  }
-
-  give(block: Block): void {
-    if (this.blocks.length < this.kept) this.blocks.push(block);
-  }
-}
-
-function blockOf(bytes: Uint8Array): Block {
-  const { buffer } = bytes;
-  return { bytes, buffer, words: new Int32Array(buffer, 0, bytes.length >> 2), view: new DataView(buffer) };
-}
 
 function part({ buffer }: Block, start: number, end: number): Uint8Array {
   return new Uint8Array(buffer, start, end - start);
 }
-
-const small = new Spare(SMALL_BLOCK, 2048); // 2 MiB for the process
-const large = new Spare(LARGE_BLOCK, 128); // 2 MiB for the process
 
 /** What an output hands to the transport: bytes in order, and the blocks to give back when they have been written. */
 export interface Taken {
@@ -58,25 +15,13 @@ export interface Taken {
   readonly size: number;
   readonly blocks: Block[];
   /** Memory of messages that are gone by then. */
-  readonly spent: Uint8Array[] | undefined;
+  readonly recycled: Uint8Array[] | undefined;
 }
 
 /** No message is being sent in fragments. */
 export const NO_FRAGMENT = -1;
 
 const NO_BLOCKS: Block[] = [];
-const NO_BLOCK: Block = blockOf(new Uint8Array(0));
-
-/** Where to write: at `bytes[at...]`, of whose whole buffer the others are views. */
-export interface Room {
-  readonly bytes: Uint8Array;
-  readonly words: Int32Array;
-  readonly view: DataView;
-  readonly at: number;
-}
-
-/** `reserve` answers at each call with the same object. */
-const room = { bytes: NO_BLOCK.bytes, words: NO_BLOCK.words, view: NO_BLOCK.view, at: 0 };
 
 /**
  * Frame bytes on their way to the transport. Small frames are packed into blocks, large payloads are listed by reference, and
@@ -87,13 +32,18 @@ export class Output {
   size = 0;
   /** Opcode and RSV1 of the next fragment of the message that is being sent in fragments. */
   nextFragment = NO_FRAGMENT;
+  private readonly memory: Memory;
   private chain: Chain | undefined;
   private pieces: Uint8Array[] | undefined;
   private blocks: Block[] | undefined;
-  private spent: Uint8Array[] | undefined;
+  private recycled: Uint8Array[] | undefined;
   private block: Block | undefined;
   private begin = 0;
   private end = 0;
+
+  constructor(memory: Memory) {
+    this.memory = memory;
+  }
 
   /** Whether a message is being sent in fragments, which no other message may interrupt (RFC 6455 §5.4). */
   get inMessage(): boolean {
@@ -108,6 +58,7 @@ export class Output {
     this.unchain();
     let { block } = this;
     if (block === undefined || this.end + length > block.bytes.length) block = this.nextBlock(length);
+    const { room } = this.memory;
     room.bytes = block.bytes;
     room.words = block.words;
     room.view = block.view;
@@ -133,35 +84,35 @@ export class Output {
     this.size += bytes.length;
   }
 
-  /** Memory that is to be given back when all that was added so far is written. */
-  spend(pieces: readonly Uint8Array[]): void {
-    if (pieces.length > 0) (this.spent ??= []).push(...pieces);
+  /** Adds memory that is released when all that was added so far is written. */
+  recycle(pieces: readonly Uint8Array[]): void {
+    if (pieces.length > 0) (this.recycled ??= []).push(...pieces);
   }
 
   appendPrepared(message: PreparedMessage): void {
     if (this.size === 0) {
-      this.chain = message.chain;
+      this.chain = chainOf(message);
       this.size = this.chain.size;
     } else if (this.chain !== undefined) {
-      this.chain = this.chain.with(message.frame);
+      this.chain = this.chain.with(message.frame, this.memory.chains);
       this.size = this.chain.size;
     } else {
       this.append(message.frame);
     }
   }
 
-  /** Hands over everything that waits. Give the blocks back with `giveBack` when the transport is done with the bytes. */
+  /** Hands over everything that waits. Call `release` when the transport is done with the bytes. */
   take(): Taken {
     const size = this.size;
     this.size = 0;
     if (this.chain !== undefined) {
-      const pieces = this.chain.pieces();
+      const pieces = this.chain.pieces(this.memory.chains, this.memory.primitives.allocate);
       this.chain = undefined;
-      return { pieces, size, blocks: NO_BLOCKS, spent: undefined };
+      return { pieces, size, blocks: NO_BLOCKS, recycled: undefined };
     }
     const current =
       this.block !== undefined && this.end > this.begin ? part(this.block, this.begin, this.end) : undefined;
-    const { spent, blocks = [] } = this;
+    const { recycled, blocks = [] } = this;
     if (this.block !== undefined) blocks.push(this.block);
     let pieces: Uint8Array | Uint8Array[];
     if (this.pieces === undefined) {
@@ -170,20 +121,33 @@ export class Output {
       if (current !== undefined) this.pieces.push(current);
       pieces = this.pieces;
     }
-    this.pieces = this.blocks = this.block = this.spent = undefined;
+    this.pieces = this.blocks = this.block = this.recycled = undefined;
     this.begin = this.end = 0;
-    return { pieces, size, blocks, spent };
+    return { pieces, size, blocks, recycled };
+  }
+
+  /**
+   * Lets other outputs use the memory of what was taken. A second call does nothing: two outputs that wrote to one block would mix what
+   * they send.
+   */
+  release({ blocks, recycled }: Taken): void {
+    const { smallBlocks, largeBlocks, pieces } = this.memory;
+    for (let block = blocks.pop(); block !== undefined; block = blocks.pop()) {
+      if (block.bytes.length === SMALL_BLOCK) smallBlocks.release(block);
+      else largeBlocks.release(block);
+    }
+    if (recycled !== undefined) for (const piece of recycled.splice(0)) pieces.release(piece);
   }
 
   /** Drops everything that waits. */
   clear(): void {
-    giveBack(this.take());
+    this.release(this.take());
   }
 
   /** What is to be written behind a chain cannot be part of it. */
   private unchain(): void {
     if (this.chain === undefined) return;
-    const pieces = this.chain.pieces();
+    const pieces = this.chain.pieces(this.memory.chains, this.memory.primitives.allocate);
     this.chain = undefined;
     this.size = 0;
     if (Array.isArray(pieces)) for (const piece of pieces) this.append(piece);
@@ -203,29 +167,20 @@ export class Output {
     const { block: full, begin, end } = this;
     if (full === undefined) {
       this.begin = this.end = 0;
-      return (this.block = length <= SMALL_BLOCK ? small.take() : large.take());
+      return (this.block =
+        length <= SMALL_BLOCK ? this.memory.smallBlocks.acquire() : this.memory.largeBlocks.acquire());
     }
-    const next = (this.block = large.take());
+    const next = (this.block = this.memory.largeBlocks.acquire());
     this.begin = this.end = 0;
     if (full.bytes.length === SMALL_BLOCK && begin === 0) {
       // there turned out to be more to say: what stands in the small block moves along
       next.bytes.set(full.bytes.subarray(0, end));
       this.end = end;
-      small.give(full);
+      this.memory.smallBlocks.release(full);
     } else {
       if (end > begin) (this.pieces ??= []).push(part(full, begin, end));
       (this.blocks ??= []).push(full);
     }
     return next;
   }
-}
-
-/** Lets other outputs use the blocks. A second time it does nothing: a block that two outputs wrote to would mix what they send. */
-export function giveBack(taken: Taken): void {
-  for (let block = taken.blocks.pop(); block !== undefined; block = taken.blocks.pop()) {
-    if (block.bytes.length === SMALL_BLOCK) small.give(block);
-    else large.give(block);
-  }
-  const { spent } = taken;
-  if (spent !== undefined) for (const piece of spent.splice(0)) giveBackPiece(piece);
 }

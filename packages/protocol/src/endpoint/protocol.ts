@@ -3,13 +3,12 @@ import { protocolError, type WebSocketError } from "../errors.ts";
 import { MAX_CONTROL_PAYLOAD, MAX_HEADER_SIZE, OPCODE } from "../frames/frame.ts";
 import { invalidArgument } from "../arguments.ts";
 import type { Message } from "../messages/message.ts";
-import type { Heartbeat, ProtocolOptions } from "./options.ts";
+import { type Heartbeat, type ProtocolConfig, senderOf } from "./options.ts";
 import { Output } from "./output.ts";
-import { primitives } from "../bytes/primitives.ts";
 import { PreparedMessage } from "../messages/prepared.ts";
-import { giveBackReceiver, type Receiver, type ReceiverSink, takeReceiver } from "./receiver.ts";
-import { type Data, payloadSize, type Sender, senderOf } from "./sender.ts";
-import { checkUtf8, UTF8_START } from "../bytes/utf8.ts";
+import { acquireReceiver, type Receiver, type ReceiverSink, releaseReceiver } from "./receiver.ts";
+import type { Data, Sender } from "./sender.ts";
+import { checkUtf8, decodeUtf8, utf8Length, UTF8_START, writeUtf8 } from "../bytes/utf8.ts";
 
 /** How a connection ended, as far as the protocol knows. RFC 6455 §7.1.5, §7.1.6. */
 export interface Closing {
@@ -57,7 +56,7 @@ const ANSWERED_AT_ONCE = 16 * 1024; // bytes of output up to which each ping is 
  * a caller does wrong does, before anything is changed.
  */
 export class Protocol implements ReceiverSink {
-  readonly output = new Output();
+  readonly output: Output;
   state: ProtocolState = "open";
   /** Why the connection fails, if it does. */
   error: WebSocketError | undefined;
@@ -66,7 +65,7 @@ export class Protocol implements ReceiverSink {
   /** Bytes that the caller has taken from the output and not written yet; they count against maxWriteBufferSize. */
   inTransit = 0;
 
-  private readonly options: ProtocolOptions;
+  private readonly options: ProtocolConfig;
   private readonly sink: ProtocolSink;
   private readonly sender: Sender;
   /** While a message, or a part of a frame, is under way. */
@@ -86,10 +85,10 @@ export class Protocol implements ReceiverSink {
   /** Since when the stream is to end. */
   private endingSince: number | undefined;
 
-  /** Throws INVALID_ARGUMENT for an option that can't be. */
-  constructor(options: ProtocolOptions, sink: ProtocolSink) {
-    this.sender = senderOf(options);
-    this.options = options;
+  constructor(config: ProtocolConfig, sink: ProtocolSink) {
+    this.sender = senderOf(config);
+    this.output = new Output(this.sender.memory);
+    this.options = config;
     this.sink = sink;
   }
 
@@ -123,11 +122,11 @@ export class Protocol implements ReceiverSink {
     this.receivedAt = now;
     this.answerBy = Infinity;
     if (this.stopped) return;
-    const receiver = (this.receiver ??= takeReceiver(this.options, this));
+    const receiver = (this.receiver ??= acquireReceiver(this.sender.memory, this.options, this));
     const error = receiver.receive(chunk, start, end);
     if (receiver.atRest) {
       this.receiver = undefined;
-      giveBackReceiver(receiver);
+      releaseReceiver(receiver);
     }
     if (error !== undefined) this.fail(error);
   }
@@ -193,7 +192,7 @@ export class Protocol implements ReceiverSink {
       if (checkUtf8(payload, 2, payload.length, UTF8_START) !== UTF8_START) {
         return this.fail(protocolError("INVALID_UTF8", "in the reason of a Close"));
       }
-      reason = primitives.decodeUtf8(payload, 2, payload.length);
+      reason = decodeUtf8(payload, 2, payload.length);
     }
     this.received = { code, reason };
     // §5.5.1: "the endpoint MUST send a Close frame in response ... it typically echos the status code it received."
@@ -288,7 +287,7 @@ export class Protocol implements ReceiverSink {
       payload = new Uint8Array(2 + length);
       payload[0] = code >>> 8;
       payload[1] = code;
-      primitives.writeUtf8(reason, payload, 2);
+      writeUtf8(reason, payload, 2);
     }
     this.sendClose(payload);
     this.state = "closing";
@@ -355,16 +354,19 @@ export class Protocol implements ReceiverSink {
   /** Whether `send` and its like would take this, as far as maxWriteBufferSize goes. */
   hasRoom(data: Data): boolean {
     const waiting = this.output.size + this.inTransit;
-    return waiting === 0 || waiting + this.sender.encodedSize(payloadSize(data)) <= this.options.maxWriteBufferSize;
+    return (
+      waiting === 0 ||
+      waiting + this.sender.encodedSize(this.sender.payloadSize(data)) <= this.options.maxWriteBufferSize
+    );
   }
 
   private checkRoom(data: Data): void {
     const limit = this.options.maxWriteBufferSize;
     const waiting = this.output.size + this.inTransit;
     // how long a text is at most is known without looking through it
-    const most = typeof data === "string" ? 3 * data.length : payloadSize(data);
+    const most = typeof data === "string" ? 3 * data.length : this.sender.payloadSize(data);
     if (most <= this.options.maxFrameSize && waiting + most + MAX_HEADER_SIZE <= limit) return;
-    const size = this.sender.encodedSize(payloadSize(data));
+    const size = this.sender.encodedSize(this.sender.payloadSize(data));
     if (waiting + size > limit) {
       throw protocolError("WRITE_BUFFER_FULL", `${waiting} bytes wait, ${size} more would pass ${limit}`);
     }
@@ -411,7 +413,7 @@ export class Protocol implements ReceiverSink {
   }
 
   private setEnd(now: number, since: number): void {
-    const { closeTimeout, maxCloseTime = Infinity } = this.options;
+    const { closeTimeout, maxCloseTime } = this.options;
     this.deadline = Math.min(now + closeTimeout, since + maxCloseTime);
   }
 
@@ -454,7 +456,7 @@ export class Protocol implements ReceiverSink {
   }
 
   private tooLate(after: number): WebSocketError {
-    const { maxCloseTime = Infinity } = this.options;
+    const { maxCloseTime } = this.options;
     return protocolError("CLOSE_TIMEOUT", after >= maxCloseTime ? `maxCloseTime is ${maxCloseTime} ms` : undefined);
   }
 
@@ -503,7 +505,7 @@ export function checkClose(code: number | undefined, reason: string): number {
   }
   if (typeof reason !== "string") throw invalidArgument("a close reason", "a string", reason);
   if (code === undefined && reason !== "") throw invalidArgument("a close reason", "a code to go with it", reason);
-  const length = primitives.utf8Length(reason);
+  const length = utf8Length(reason);
   if (length > MAX_CLOSE_REASON_BYTES) {
     throw invalidArgument("a close reason", `at most ${MAX_CLOSE_REASON_BYTES} bytes of UTF-8`, length);
   }

@@ -1,10 +1,11 @@
 import { Assembly } from "../messages/assembly.ts";
 import { type ProtocolErrorCode, protocolError, type WebSocketError } from "../errors.ts";
 import { FIN, MASK_BIT, MAX_CONTROL_PAYLOAD, MAX_HEADER_SIZE, OPCODE, RSV1, RSV_BITS } from "../frames/frame.ts";
-import { isAscii, offsetOf, rotateKey } from "../bytes/mask.ts";
-import { LARGEST_SHARED, Message } from "../messages/message.ts";
-import { takePiece } from "../bytes/pieces.ts";
-import { checkUtf8Piece, copyMaskedPiece, primitives } from "../bytes/primitives.ts";
+import { isAscii, rotateKey } from "../bytes/mask.ts";
+import { Message } from "../messages/message.ts";
+import { checkUtf8Piece } from "../bytes/primitives.ts";
+import type { Memory } from "../runtime/memory.ts";
+import { LARGEST_SHARED } from "../runtime/slabs.ts";
 import { UTF8_INVALID, UTF8_START } from "../bytes/utf8.ts";
 
 export interface ReceiverOptions {
@@ -32,61 +33,27 @@ export interface ReceiverSink {
 
 const EMPTY = new Uint8Array(0);
 
-/**
- * Payloads up to LARGEST_SHARED, those of all connections, lie one behind the other in slabs, so that a message costs no array of
- * its own. A slab lives as long as any of its messages; the bytes that a message hands out are a copy.
- */
-class Slabs {
-  /** The one in use. */
-  bytes: Uint8Array = EMPTY;
-  words: Int32Array = new Int32Array(0);
-  private readonly size: number;
-  private next = 0;
-
-  constructor(size: number) {
-    this.size = size;
-  }
-
-  /** The offset where `length` bytes fit, in step with `phase` modulo 4 so that words can be copied. */
-  take(length: number, phase: number): number {
-    let at = this.next + ((phase - this.next) & 3);
-    if (at + length > this.bytes.length) {
-      this.bytes = primitives.allocate(this.size);
-      this.words = new Int32Array(this.bytes.buffer, 0, this.size >> 2);
-      at = phase & 3;
-    }
-    this.next = at + length;
-    return at;
-  }
-}
-
 const LARGEST_SMALL = 256; // bytes
-// apart, so that a small message that is kept keeps no large slab
-const smallSlabs = new Slabs(8 * 1024);
-const largeSlabs = new Slabs(64 * 1024);
-
-/** A receiver that nobody uses. */
-let spare: Receiver | undefined;
 
 /**
- * A receiver for the bytes at hand. Give it back as soon as it is `atRest`: between messages there is nothing to remember, so that a
- * connection needs one while something is under way, and mostly it is the same one that the last connection had.
+ * Returns a receiver for the bytes at hand. Release it as soon as it is `atRest`: between messages there is nothing to remember, so that a
+ * connection needs a receiver only while something is under way, and mostly it is the same one that the last connection had.
  */
-export function takeReceiver(options: ReceiverOptions, sink: ReceiverSink): Receiver {
-  const receiver = spare;
-  if (receiver === undefined) return new Receiver(options, sink);
-  spare = undefined;
-  receiver.serve(options, sink);
-  return receiver;
+export function acquireReceiver(memory: Memory, options: ReceiverOptions, sink: ReceiverSink): Receiver {
+  const idle = memory.idleParser;
+  if (!(idle instanceof Receiver)) return new Receiver(memory, options, sink);
+  memory.idleParser = undefined;
+  idle.serve(options, sink);
+  return idle;
 }
 
-/** Lets others use a receiver that is at rest. */
-export function giveBackReceiver(receiver: Receiver): void {
-  receiver.serve(receiver.options, NOBODY); // it keeps no connection alive
-  spare = receiver;
+/** Lets other connections use a receiver that is at rest. */
+export function releaseReceiver(receiver: Receiver): void {
+  receiver.serve(receiver.options, NO_SINK); // it keeps no connection alive
+  receiver.memory.idleParser = receiver;
 }
 
-const NOBODY: ReceiverSink = {
+const NO_SINK: ReceiverSink = {
   onMessage: ignore,
   onCompressedMessage: ignore,
   onPing: ignore,
@@ -95,7 +62,7 @@ const NOBODY: ReceiverSink = {
 };
 
 function ignore(): void {
-  // nobody asks a receiver that was given back
+  // a receiver that was released gets no bytes
 }
 
 /**
@@ -103,6 +70,7 @@ function ignore(): void {
  * `receive` returns the error and takes nothing more.
  */
 export class Receiver {
+  readonly memory: Memory;
   options: ReceiverOptions;
   private stopped = false;
   /** Inside of a call of `receive`. */
@@ -123,7 +91,8 @@ export class Receiver {
   private utf8 = UTF8_START;
   private control: Uint8Array | undefined;
 
-  constructor(options: ReceiverOptions, sink: ReceiverSink) {
+  constructor(memory: Memory, options: ReceiverOptions, sink: ReceiverSink) {
+    this.memory = memory;
     this.options = options;
     this.sink = sink;
   }
@@ -290,7 +259,11 @@ export class Receiver {
     const available = end - at;
     if (this.assembly === undefined) {
       if (available >= this.length && (this.first & FIN) !== 0) return this.readWholeMessage(chunk, at);
-      this.assembly = new Assembly((this.first & 0x0f) === OPCODE.TEXT ? "text" : "binary", (this.first & RSV1) !== 0);
+      this.assembly = new Assembly(
+        this.memory,
+        (this.first & 0x0f) === OPCODE.TEXT ? "text" : "binary",
+        (this.first & RSV1) !== 0,
+      );
       this.utf8 = UTF8_START;
     }
     const assembly = this.assembly;
@@ -301,7 +274,7 @@ export class Receiver {
       const key = rotateKey(this.key, this.length - this.remaining);
       const seen = assembly.append(chunk, at, stop, key, this.remaining - (stop - at), last);
       if (checked && (this.utf8 !== UTF8_START || !isAscii(seen))) {
-        this.utf8 = checkUtf8Piece(assembly.piece, assembly.from, assembly.to, this.utf8);
+        this.utf8 = checkUtf8Piece(assembly.piece, assembly.from, assembly.to, this.utf8, this.memory.primitives);
         // §8.1: text that is not UTF-8 fails the connection; here at its first impossible byte
         if (this.utf8 === UTF8_INVALID) return this.fail("INVALID_UTF8");
       }
@@ -318,8 +291,8 @@ export class Receiver {
     const only = pieces.length === 1 ? pieces[0] : undefined;
     this.deliver(
       only === undefined && pieces.length > 0
-        ? new Message(assembly.type, EMPTY, 0, assembly.size, pieces, true)
-        : new Message(assembly.type, only ?? EMPTY, 0, assembly.size, undefined, true),
+        ? new Message(this.memory, assembly.type, EMPTY, 0, assembly.size, pieces, true)
+        : new Message(this.memory, assembly.type, only ?? EMPTY, 0, assembly.size, undefined, true),
       assembly.compressed,
     );
     return at;
@@ -327,7 +300,7 @@ export class Receiver {
 
   /** The hot path: a message of one frame, all of it in the chunk. */
   private readWholeMessage(chunk: Uint8Array, at: number): number {
-    const length = this.length;
+    const { length, memory } = this;
     const isText = (this.first & 0x0f) === OPCODE.TEXT;
     const compressed = (this.first & RSV1) !== 0;
     let target: Uint8Array;
@@ -335,24 +308,24 @@ export class Receiver {
     let to: number;
     const shared = length <= LARGEST_SHARED;
     if (shared) {
-      const slabs = length <= LARGEST_SMALL ? smallSlabs : largeSlabs;
-      to = slabs.take(length, offsetOf(chunk) + at);
+      const slabs = length <= LARGEST_SMALL ? memory.smallSlabs : memory.largeSlabs;
+      to = slabs.take(length, memory.views.offsetOf(chunk) + at);
       target = slabs.bytes;
       words = slabs.words;
     } else {
-      to = (offsetOf(chunk) + at) & 3;
-      target = takePiece(to + length, 2 * length);
+      to = (memory.views.offsetOf(chunk) + at) & 3;
+      target = memory.pieces.acquire(to + length, 2 * length);
       for (let i = 0; i < to; i++) target[i] = 0; // part of what `bytes.buffer` shows
       words = new Int32Array(target.buffer, 0, target.length >> 2);
     }
-    const seen = copyMaskedPiece(chunk, at, length, this.key, target, words, to);
+    const seen = memory.copyMasked(chunk, at, length, this.key, target, words, to);
     if (isText && !compressed && !isAscii(seen)) {
-      const state = checkUtf8Piece(target, to, to + length, UTF8_START);
+      const state = checkUtf8Piece(target, to, to + length, UTF8_START, memory.primitives);
       if (state === UTF8_INVALID) return this.fail("INVALID_UTF8");
       if (state !== UTF8_START) return this.fail("INVALID_UTF8", "the text ends inside a character");
     }
     this.inPayload = false;
-    this.deliver(new Message(isText ? "text" : "binary", target, to, length, undefined, !shared), compressed);
+    this.deliver(new Message(memory, isText ? "text" : "binary", target, to, length, undefined, !shared), compressed);
     return at + length;
   }
 

@@ -1,12 +1,13 @@
 import { protocolError } from "../errors.ts";
 import { FIN, headerSize, OPCODE, RSV1, writeHeader } from "../frames/frame.ts";
 import { invalidArgument } from "../arguments.ts";
-import { type MaskingKeys, maskInPlace } from "../bytes/mask.ts";
-import { copyBytes, Message } from "../messages/message.ts";
-import { checkOptions, type ProtocolOptions } from "./options.ts";
+import { copyBytes } from "../bytes/copy.ts";
+import { maskInPlace } from "../bytes/mask.ts";
+import type { MaskingKeys } from "../frames/masking-keys.ts";
+import { borrowChunks, giveUp, Message, recyclable } from "../messages/message.ts";
 import { NO_FRAGMENT, type Output } from "./output.ts";
 import { PreparedMessage } from "../messages/prepared.ts";
-import { copyMaskedPiece, primitives } from "../bytes/primitives.ts";
+import type { Memory } from "../runtime/memory.ts";
 
 const LARGEST_PACKED = 4096; // bytes of payload that are copied to a block together with their header
 const SHORT_TEXT = 40; // UTF-16 units whose header is 2 bytes whatever they encode to (at most 3 bytes each)
@@ -14,33 +15,20 @@ const SHORT_TEXT = 40; // UTF-16 units whose header is 2 bytes whatever they enc
 /** A message as the caller has it. */
 export type Data = string | Uint8Array | Message | PreparedMessage;
 
-/** One for each set of options. */
-const senders = new WeakMap<ProtocolOptions, Sender>();
-
-/** The sender of all connections that have these very options. Throws INVALID_ARGUMENT for options that can't be. */
-export function senderOf(options: ProtocolOptions): Sender {
-  checkOptions(options);
-  const keys = options.role === "client" ? options.keys : undefined;
-  const known = senders.get(options);
-  // somebody may have changed them since
-  if (known !== undefined && known.keys === keys && known.maxFrameSize === options.maxFrameSize) return known;
-  const sender = new Sender(keys, options.maxFrameSize);
-  senders.set(options, sender);
-  return sender;
-}
-
 /**
  * Messages and frames in, bytes in an output. What there is to remember of a connection is in its output, so that one sender serves
  * many. `keys` is what makes it a client's: RFC 6455 §5.1, "a client MUST mask all frames that it
  * sends to the server", "A server MUST NOT mask any frames".
  */
 export class Sender {
+  readonly memory: Memory;
   readonly keys: MaskingKeys | undefined;
   readonly maxFrameSize: number;
   private readonly shortText: number;
   private readonly largestPacked: number;
 
-  constructor(keys: MaskingKeys | undefined, maxFrameSize: number) {
+  constructor(memory: Memory, keys: MaskingKeys | undefined, maxFrameSize: number) {
+    this.memory = memory;
     this.keys = keys;
     this.maxFrameSize = maxFrameSize;
     this.shortText = Math.min(SHORT_TEXT, Math.floor(maxFrameSize / 3));
@@ -54,6 +42,15 @@ export class Sender {
     const rest = length % this.maxFrameSize;
     const headers = ((length - rest) / this.maxFrameSize) * headerSize(this.maxFrameSize, masked);
     return length + headers + (rest === 0 ? 0 : headerSize(rest, masked));
+  }
+
+  /** Bytes of payload that `data` has. */
+  payloadSize(data: Data): number {
+    if (typeof data === "string") return this.memory.primitives.utf8Length(data);
+    if (data instanceof Uint8Array) return data.length;
+    if (data instanceof PreparedMessage) return data.payload.length;
+    if (data instanceof Message) return data.size;
+    throw notData(data);
   }
 
   /** Encodes one message. A large payload is not copied (unless it has to be masked): leave it as it is until it is written. */
@@ -70,10 +67,10 @@ export class Sender {
   transfer(output: Output, message: Message): void {
     if (output.inMessage) throw protocolError("MESSAGE_IN_PROGRESS");
     if (!(message instanceof Message)) throw notData(message);
-    const { reusable } = message;
+    const memory = recyclable(message);
     this.received(output, message, true);
-    output.spend(reusable);
-    message.giveUp();
+    output.recycle(memory);
+    giveUp(message);
   }
 
   /** One message of the given type and payload, where the type does not follow from how the payload is held. */
@@ -103,23 +100,23 @@ export class Sender {
   private text(output: Output, text: string): void {
     if (text.length <= this.shortText && this.keys === undefined) {
       const { bytes, at } = output.reserve(2 + 3 * text.length);
-      const end = primitives.writeUtf8(text, bytes, at + 2);
+      const end = this.memory.primitives.writeUtf8(text, bytes, at + 2);
       writeHeader(bytes, at, FIN | OPCODE.TEXT, end - at - 2, undefined);
       output.wrote(end);
       return;
     }
-    const length = primitives.utf8Length(text);
+    const length = this.memory.primitives.utf8Length(text);
     if (length <= this.largestPacked) {
       const key = this.keys?.take();
       const { bytes, words, at } = output.reserve(headerSize(length, key !== undefined) + length);
       const payloadAt = writeHeader(bytes, at, FIN | OPCODE.TEXT, length, key);
-      const end = primitives.writeUtf8(text, bytes, payloadAt);
+      const end = this.memory.primitives.writeUtf8(text, bytes, payloadAt);
       if (key !== undefined) maskInPlace(bytes, words, payloadAt, end, key);
       output.wrote(end);
       return;
     }
-    const payload = primitives.allocate(length);
-    primitives.writeUtf8(text, payload, 0);
+    const payload = this.memory.primitives.allocate(length);
+    this.memory.primitives.writeUtf8(text, payload, 0);
     this.payload(output, OPCODE.TEXT, payload);
   }
 
@@ -139,7 +136,7 @@ export class Sender {
       if (key !== undefined) maskInPlace(bytes, words, payloadAt, end, key);
       output.wrote(end);
     } else if (this.keys === undefined && size <= this.maxFrameSize) {
-      const parts = transferred ? message.parts() : message.chunks(); // throws for one that was given up: before anything is sent
+      const parts = transferred ? borrowChunks(message) : message.chunks(); // throws for one that was given up: before anything is sent
       this.header(output, FIN | opcode, size);
       for (const part of parts) output.append(part);
     } else this.payload(output, opcode, message.bytes);
@@ -175,8 +172,8 @@ export class Sender {
       output.append(part);
       return;
     }
-    const masked = primitives.allocate(length);
-    copyMaskedPiece(part, 0, length, key, masked, new Int32Array(masked.buffer, 0, length >> 2), 0);
+    const masked = this.memory.primitives.allocate(length);
+    this.memory.copyMasked(part, 0, length, key, masked, new Int32Array(masked.buffer, 0, length >> 2), 0);
     output.append(masked);
   }
 
@@ -192,7 +189,7 @@ export class Sender {
     const { bytes, words, at } = output.reserve(headerSize(length, key !== undefined) + length);
     const payloadAt = writeHeader(bytes, at, first, length, key);
     if (key === undefined) copyBytes(payload, start, length, bytes, payloadAt);
-    else copyMaskedPiece(payload, start, length, key, bytes, words, payloadAt);
+    else this.memory.copyMasked(payload, start, length, key, bytes, words, payloadAt);
     output.wrote(payloadAt + length);
   }
 }
@@ -210,13 +207,4 @@ function checkBytes(payload: Uint8Array): Uint8Array {
 
 function notData(data: unknown): Error {
   return invalidArgument("a message", "a string, a Uint8Array, a Message or a PreparedMessage", data);
-}
-
-/** Bytes of payload that `data` has. */
-export function payloadSize(data: Data): number {
-  if (typeof data === "string") return primitives.utf8Length(data);
-  if (data instanceof Uint8Array) return data.length;
-  if (data instanceof PreparedMessage) return data.payload.length;
-  if (data instanceof Message) return data.size;
-  throw notData(data);
 }

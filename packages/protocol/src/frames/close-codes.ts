@@ -1,5 +1,5 @@
 import { invalidArgument } from "../arguments.ts";
-import { primitives } from "../bytes/primitives.ts";
+import { utf8Length } from "../bytes/utf8.ts";
 
 /**
  * Close codes by name (RFC 6455 §7.4.1 and the IANA registry). 1005, 1006 and 1015 never travel: they are what an endpoint
@@ -61,11 +61,11 @@ const STAND_INS: ReadonlyMap<number, number> = new Map([
 
 /** As many whole characters of a reason as a Close has room for. */
 function cutReason(reason: string): string {
-  if (primitives.utf8Length(reason) <= MAX_CLOSE_REASON_BYTES) return reason;
+  if (utf8Length(reason) <= MAX_CLOSE_REASON_BYTES) return reason;
   let kept = "";
   let bytes = 0;
   for (const character of reason) {
-    bytes += primitives.utf8Length(character);
+    bytes += utf8Length(character);
     if (bytes > MAX_CLOSE_REASON_BYTES) break;
     kept += character;
   }

@@ -1,6 +1,7 @@
 import { protocolError } from "../errors.ts";
 import type { ProtocolErrorCode, WebSocketError } from "../errors.ts";
-import { primitives } from "../bytes/primitives.ts";
+import { encodeLatin1 } from "../bytes/latin1.ts";
+import type { Runtime } from "../runtime/runtime.ts";
 import { acceptValue, makeKey } from "./accept-key.ts";
 import type { Random, Sha1 } from "./accept-key.ts";
 import { acceptAnswer, checkExtensions, formatExtensions } from "./extensions.ts";
@@ -34,6 +35,8 @@ export interface ClientHandshakeOptions {
   readonly limits?: Partial<HeadLimits> | undefined;
   /** Bytes kept of the body of a response other than 101. Default 64 KiB, Infinity for no limit. */
   readonly maxBodySize?: number | undefined;
+  /** Whose functions decode the head. Default portable ones. */
+  readonly runtime?: Runtime | undefined;
 }
 
 /** A response that is not 101. */
@@ -90,7 +93,7 @@ export class ClientHandshake {
     for (const [name, value] of Object.entries({ random, sha1 })) {
       if (typeof value !== "function") throw invalidArgument(name, "a function", value);
     }
-    this.parser = new ResponseHeadParser(options.limits);
+    this.parser = new ResponseHeadParser(options.limits, options.runtime);
     this.maxBodySize = checkLimit("maxBodySize", options.maxBodySize, 0, DEFAULT_MAX_BODY_SIZE);
     this.sha1 = sha1;
     this.protocols = checkProtocols(protocols);
@@ -101,7 +104,7 @@ export class ClientHandshake {
 
   /** The request, to be sent as it is. */
   request(): Uint8Array {
-    return primitives.encodeLatin1(this.head);
+    return encodeLatin1(this.head);
   }
 
   /** Takes the next bytes, which are only borrowed. Throws INVALID_STATE once the handshake is over. */

@@ -107,13 +107,6 @@ export class HeaderFields implements Iterable<readonly [name: string, value: str
     this.names = this.fields.map(([name]) => name.toLowerCase());
   }
 
-  /** From names and values in turn, as in node:http's `rawHeaders`. */
-  static fromRaw(raw: readonly string[]): HeaderFields {
-    const fields: [string, string][] = [];
-    for (let at = 0; at + 1 < raw.length; at += 2) fields.push([raw[at], raw[at + 1]]);
-    return new HeaderFields(fields);
-  }
-
   get size(): number {
     return this.fields.length;
   }

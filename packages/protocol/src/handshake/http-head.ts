@@ -3,7 +3,8 @@ import type { ProtocolErrorCode, WebSocketError } from "../errors.ts";
 import { ByteBuffer } from "./byte-buffer.ts";
 import { HeaderFields, isFieldValueCode, isSpace, isToken, TOKEN_CODES, trimSpace } from "./header-fields.ts";
 import { parseTarget } from "./target.ts";
-import { primitives } from "../bytes/primitives.ts";
+import { decodeLatin1 } from "../bytes/latin1.ts";
+import type { Runtime } from "../runtime/runtime.ts";
 import { checkLimit, quote } from "../arguments.ts";
 
 /** What a head may cost. Each is counted before anything is kept; Infinity turns one off. */
@@ -83,6 +84,7 @@ function malformed(expected: string, byte: number): WebSocketError<ProtocolError
  */
 abstract class HeadParser<Start extends object> {
   private readonly limits: HeadLimits;
+  private readonly decode: typeof decodeLatin1;
   /** What has come of a head that does not come in one piece. */
   private kept: ByteBuffer | undefined;
   /** Bytes that came before the last call of `receive`. */
@@ -97,7 +99,9 @@ abstract class HeadParser<Start extends object> {
   private bounds: number[] = []; // of each field: where its name starts and ends, where its value starts and ends
   private folded = false; // whether a value has a line break in it
 
-  constructor(limits?: Partial<HeadLimits>) {
+  /** `runtime`: whose functions decode the head. Default portable ones. */
+  constructor(limits?: Partial<HeadLimits>, runtime?: Runtime) {
+    this.decode = runtime?.primitives.decodeLatin1 ?? decodeLatin1;
     this.limits = limits === undefined ? DEFAULT_HEAD_LIMITS : checkLimits(limits);
   }
 
@@ -152,7 +156,7 @@ abstract class HeadParser<Start extends object> {
     const { bounds } = this;
     // decoded once, then cut
     const from = bounds[0] ?? 0;
-    const text = primitives.decodeLatin1(source, from, bounds[bounds.length - 1] ?? 0);
+    const text = this.decode(source, from, bounds[bounds.length - 1] ?? 0);
     for (let at = 0; at < bounds.length; at += 4) {
       const name = text.slice(bounds[at] - from, bounds[at + 1] - from);
       const value = text.slice(bounds[at + 2] - from, bounds[at + 3] - from);
@@ -176,7 +180,7 @@ abstract class HeadParser<Start extends object> {
         }
         case LINE_LF: {
           if (byte !== LF) return malformed("LF behind CR", byte);
-          const start = this.parseStart(primitives.decodeLatin1(source, this.from, this.at - 2));
+          const start = this.parseStart(this.decode(source, this.from, this.at - 2));
           if (start instanceof Error) return start;
           this.start = start;
           this.from = this.at;

@@ -1,5 +1,5 @@
 import type { WebSocketError } from "../errors.ts";
-import { primitives } from "../bytes/primitives.ts";
+import { encodeLatin1 } from "../bytes/latin1.ts";
 import { utf8Length, writeUtf8 } from "../bytes/utf8.ts";
 import { checkHeaders, formatHead } from "./outgoing-headers.ts";
 import type { HeaderInput } from "./outgoing-headers.ts";
@@ -102,7 +102,7 @@ export function refusalFor(error: WebSocketError): HttpResponse {
 /** The bytes of a response. RFC 9110 §9.3.2: to a HEAD request "the server MUST NOT send content". */
 export function formatResponse(response: HttpResponse, method = "GET"): Uint8Array {
   const { status, reason, headers, body } = response;
-  const head = primitives.encodeLatin1(formatHead(`HTTP/1.1 ${status} ${reason}`, headers));
+  const head = encodeLatin1(formatHead(`HTTP/1.1 ${status} ${reason}`, headers));
   if (method === "HEAD") return head;
   const bytes = new Uint8Array(head.length + body.length);
   bytes.set(head);

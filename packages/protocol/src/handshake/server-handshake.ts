@@ -1,6 +1,7 @@
 import { protocolError } from "../errors.ts";
 import type { ProtocolErrorCode, WebSocketError } from "../errors.ts";
-import { primitives } from "../bytes/primitives.ts";
+import { encodeLatin1 } from "../bytes/latin1.ts";
+import type { Runtime } from "../runtime/runtime.ts";
 import { acceptValue } from "./accept-key.ts";
 import type { Sha1 } from "./accept-key.ts";
 import { ByteBuffer } from "./byte-buffer.ts";
@@ -64,7 +65,7 @@ export function acceptUpgrade(
   ];
   if (protocol !== "") fields.push(["Sec-WebSocket-Protocol", protocol]);
   if (extensionsHeader !== "") fields.push(["Sec-WebSocket-Extensions", extensionsHeader]);
-  const response = primitives.encodeLatin1(formatHead("HTTP/1.1 101 Switching Protocols", [...fields, ...own]));
+  const response = encodeLatin1(formatHead("HTTP/1.1 101 Switching Protocols", [...fields, ...own]));
   return { response, protocol, extensions: negotiated, extensionsHeader };
 }
 
@@ -77,6 +78,8 @@ export interface ServerHandshakeOptions extends ServerNegotiation {
    * malformed or of another HTTP version. Default: no request is.
    */
   readonly passOn?: ((head: UpgradeHead | undefined) => boolean) | undefined;
+  /** Whose functions decode the head. Default portable ones. */
+  readonly runtime?: Runtime | undefined;
 }
 
 export type ServerHandshakeProgress =
@@ -107,13 +110,13 @@ export class ServerHandshake {
   private over = false;
 
   constructor(options: ServerHandshakeOptions) {
-    const { sha1, extensions, limits, maxEarlyData, passOn } = options;
+    const { sha1, extensions, limits, maxEarlyData, passOn, runtime } = options;
     if (typeof sha1 !== "function") throw invalidArgument("sha1", "a function", sha1);
     if (extensions !== undefined) checkExtensions(extensions);
     if (passOn !== undefined && typeof passOn !== "function") throw invalidArgument("passOn", "a function", passOn);
     this.negotiation = options;
     this.passOn = passOn;
-    this.parser = new RequestHeadParser(limits);
+    this.parser = new RequestHeadParser(limits, runtime);
     this.maxEarlyData = checkLimit("maxEarlyData", maxEarlyData, 0, DEFAULT_MAX_EARLY_DATA);
   }
 

@@ -1,5 +1,4 @@
-import { giveBackPiece, takePiece } from "../bytes/pieces.ts";
-import { copyMaskedPiece, primitives } from "../bytes/primitives.ts";
+import type { Memory } from "../runtime/memory.ts";
 
 const FIRST_PIECE = 256; // bytes
 const LARGEST_PIECE = 120 * 1024; // bytes; below what C libraries map anew from the kernel, page by page, for each allocation (128 KiB)
@@ -17,10 +16,12 @@ export class Assembly {
   piece: Uint8Array;
   from = 0;
   to = 0;
+  private readonly memory: Memory;
   private words: Int32Array;
   private readonly full: Uint8Array[] = [];
 
-  constructor(type: "text" | "binary", compressed: boolean) {
+  constructor(memory: Memory, type: "text" | "binary", compressed: boolean) {
+    this.memory = memory;
     this.type = type;
     this.compressed = compressed;
     this.piece = EMPTY;
@@ -35,7 +36,7 @@ export class Assembly {
   append(source: Uint8Array, start: number, end: number, key: number, more: number, last: boolean): number {
     if (this.to === this.piece.length) this.grow(end - start, more, last);
     const length = Math.min(end - start, this.piece.length - this.to);
-    const seen = copyMaskedPiece(source, start, length, key, this.piece, this.words, this.to);
+    const seen = this.memory.copyMasked(source, start, length, key, this.piece, this.words, this.to);
     this.from = this.to;
     this.to += length;
     this.size += length;
@@ -46,7 +47,7 @@ export class Assembly {
     if (this.to > 0) this.full.push(this.piece);
     let size = Math.min(Math.max(arrived, this.size, FIRST_PIECE), LARGEST_PIECE);
     if (last) size = Math.min(size, arrived + more);
-    const piece = takePiece(size, this.size + 2 * arrived);
+    const piece = this.memory.pieces.acquire(size, this.size + 2 * arrived);
     this.piece = piece;
     this.words = new Int32Array(piece.buffer, 0, piece.buffer.byteLength >> 2);
     this.to = 0;
@@ -58,9 +59,9 @@ export class Assembly {
     const used = this.piece.subarray(0, this.to);
     if (this.to >= this.piece.length / 2) return [...this.full, used];
     // a last piece less than half used is copied, so that a kept message keeps no more than twice its size
-    const rest = primitives.allocate(this.to); // not `slice`, which on a Buffer is a view
+    const rest = this.memory.primitives.allocate(this.to); // not `slice`, which on a Buffer is a view
     rest.set(used);
-    giveBackPiece(this.piece);
+    this.memory.pieces.release(this.piece);
     return [...this.full, rest];
   }
 }

@@ -1,26 +1,61 @@
-import { FIN, headerSize, OPCODE, RSV1, writeHeader } from "../frames/frame.ts";
 import { invalidArgument } from "../arguments.ts";
-import { primitives } from "../bytes/primitives.ts";
+import type { Primitives } from "../bytes/primitives.ts";
+import { checkUtf8, utf8Length, UTF8_START, writeUtf8 } from "../bytes/utf8.ts";
+import { FIN, headerSize, OPCODE, RSV1, writeHeader } from "../frames/frame.ts";
+import { Chain } from "../runtime/chain.ts";
+import type { Runtime } from "../runtime/runtime.ts";
+
+/** The chain that holds nothing but this message. For the files of this package. */
+export let chainOf: (message: PreparedMessage) => Chain;
+/** The compressed forms of a message by window size, filled by `compressedForm`. For the files of this package. */
+export let formsOf: (message: PreparedMessage) => CompressedForms;
+
+/** The same message compressed for one window size, or the promise of it. */
+export type CompressedForms = (PreparedMessage | Promise<PreparedMessage> | undefined)[];
+
+/** How a message is prepared. */
+export interface PreparedMessageOptions {
+  /** Whether the payload is deflated already, with an empty window. Default false. */
+  readonly compressed?: boolean;
+  /** Default `text` for a string, `binary` for bytes. */
+  readonly type?: "text" | "binary";
+  /** Whose functions encode the message. Default portable ones. */
+  readonly runtime?: Runtime;
+}
+
+type Encoder = Pick<Primitives, "allocate" | "isUtf8" | "utf8Length" | "writeUtf8">;
+
+const PORTABLE: Encoder = {
+  allocate: (size) => new Uint8Array(size),
+  isUtf8: (bytes) => checkUtf8(bytes, 0, bytes.length, UTF8_START) === UTF8_START,
+  utf8Length,
+  writeUtf8,
+};
 
 /**
- * A message encoded once for many connections. Servers send the frame as it is; a client has to mask each frame with a new key
- * (RFC 6455 §5.3) and so encodes the payload again.
+ * A message that is encoded once for many connections. A server sends the frame as it is; a client has to mask each frame with a new key
+ * (RFC 6455 §5.3) and encodes the payload again.
  */
 export class PreparedMessage {
+  /** Whether the message is text or bytes. */
   readonly type: "text" | "binary";
-  /** Whether the payload was deflated, so that the frame has RSV1 (RFC 7692 §6.1). */
+  /** Whether the payload is deflated, so that the frame has RSV1 (RFC 7692 §6.1). */
   readonly compressed: boolean;
-  /** The payload, which must not be changed any more. */
+  /** The payload. Do not change it. */
   readonly payload: Uint8Array;
-  /** The whole unmasked frame. */
+  /** The whole unmasked frame. Do not change it. */
   readonly frame: Uint8Array;
-  /** The chain that holds nothing but this message; see Chain. */
-  readonly chain: Chain;
+  readonly #chain: Chain;
+  #forms: CompressedForms | undefined;
 
-  constructor(
-    data: string | Uint8Array,
-    options: { readonly compressed?: boolean; readonly type?: "text" | "binary" } = {},
-  ) {
+  static {
+    chainOf = (message) => message.#chain;
+    formsOf = (message) => (message.#forms ??= []);
+  }
+
+  /** Copies and encodes `data`. Throws INVALID_ARGUMENT for data that is neither text nor bytes, and for text given as bytes that are not UTF-8. */
+  constructor(data: string | Uint8Array, options: PreparedMessageOptions = {}) {
+    const { allocate, isUtf8, utf8Length, writeUtf8 } = options.runtime?.primitives ?? PORTABLE;
     const isText = typeof data === "string";
     if (!isText && !(data instanceof Uint8Array)) throw invalidArgument("a message", "a string or a Uint8Array", data);
     this.type = options.type ?? (isText ? "text" : "binary");
@@ -28,76 +63,18 @@ export class PreparedMessage {
       throw invalidArgument("the type of a message", '"text" or "binary"', this.type);
     }
     this.compressed = options.compressed === true;
-    if (!isText && this.type === "text" && !this.compressed && !primitives.isUtf8(data)) {
+    // RFC 6455 §5.6: "the "Payload data" is text data encoded as UTF-8"
+    if (!isText && this.type === "text" && !this.compressed && !isUtf8(data)) {
       throw invalidArgument("the payload of a text message", "UTF-8", data);
     }
-    const length = isText ? primitives.utf8Length(data) : data.length;
+    const length = isText ? utf8Length(data) : data.length;
     const size = headerSize(length, false);
     const first = FIN | (this.compressed ? RSV1 : 0) | (this.type === "text" ? OPCODE.TEXT : OPCODE.BINARY);
-    this.frame = primitives.allocate(size + length);
+    this.frame = allocate(size + length);
     const at = writeHeader(this.frame, 0, first, length, undefined);
-    if (isText) primitives.writeUtf8(data, this.frame, at);
+    if (isText) writeUtf8(data, this.frame, at);
     else this.frame.set(data, at);
     this.payload = this.frame.subarray(size);
-    this.chain = new Chain(undefined, this.frame);
-  }
-}
-
-const LARGEST_JOIN = 128 * 1024; // bytes; a longer chain is handed over in pieces
-
-/** What `with` answered last, so that a broadcast looks it up once. Dropped when its bytes are asked for: the broadcast is over. */
-let lastBefore: Chain | undefined;
-let lastNext: Chain | undefined;
-
-/**
- * A sequence of prepared frames, shared by all outputs that hold the same sequence: adding the same frame to the same chain gives
- * the same next chain, and its bytes are joined once for all who send it. A broadcast to a thousand
- * connections costs each of them one pointer.
- */
-export class Chain {
-  readonly size: number;
-  private readonly before: Chain | undefined;
-  private readonly frame: Uint8Array;
-  private joined: Uint8Array | undefined;
-  /** Weak, or a message that is kept would keep all that was ever sent behind it. */
-  private next: WeakRef<Chain> | undefined;
-
-  constructor(before: Chain | undefined, frame: Uint8Array) {
-    this.before = before;
-    this.frame = frame;
-    this.size = frame.length + (before === undefined ? 0 : before.size);
-  }
-
-  /** The chain with `frame` added. The last one made is remembered, which is the one that all others ask for in a broadcast. */
-  with(frame: Uint8Array): Chain {
-    if (lastBefore === this && lastNext?.frame === frame) return lastNext;
-    let next = this.next?.deref();
-    if (next === undefined || next.frame !== frame) {
-      next = new Chain(this, frame);
-      this.next = new WeakRef(next);
-    }
-    lastBefore = this;
-    lastNext = next;
-    return next;
-  }
-
-  /** All frames as one piece where that is reasonable, in order. */
-  pieces(): Uint8Array | Uint8Array[] {
-    if (this.before === undefined) return this.frame;
-    if (lastNext === this) lastBefore = lastNext = undefined;
-    if (this.joined !== undefined) return this.joined;
-    if (this.size > LARGEST_JOIN) {
-      const frames: Uint8Array[] = [];
-      for (let chain: Chain | undefined = this; chain !== undefined; chain = chain.before) frames.push(chain.frame);
-      return frames.reverse();
-    }
-    const joined = primitives.allocate(this.size);
-    let at = this.size;
-    for (let chain: Chain | undefined = this; chain !== undefined; chain = chain.before) {
-      at -= chain.frame.length;
-      joined.set(chain.frame, at);
-    }
-    this.joined = joined;
-    return joined;
+    this.#chain = new Chain(undefined, this.frame);
   }
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { copyMasked, isAscii, MaskingKeys, maskInPlace, offsetOf, rotateKey } from "../../src/bytes/mask.ts";
+import { copyMasked, isAscii, maskInPlace, rotateKey, ViewCache } from "../../src/bytes/mask.ts";
 import { pattern } from "../support/bytes.ts";
 import { collectGarbage } from "../support/garbage.ts";
 import { KEY, type Key, masked } from "../support/frames.ts";
@@ -10,6 +10,7 @@ interface Resizable extends ArrayBuffer {
   resize(size: number): void;
 }
 
+const views = new ViewCache();
 const wordOf = (key: Key): number => key[0] | (key[1] << 8) | (key[2] << 16) | (key[3] << 24);
 const wordsOf = (bytes: Uint8Array): Int32Array => new Int32Array(bytes.buffer, 0, bytes.length >> 2);
 const allAscii = (bytes: Uint8Array): boolean => bytes.every((byte) => byte < 0x80);
@@ -20,7 +21,7 @@ const KEYS: readonly Key[] = [KEY, [0, 0, 0, 0], [255, 255, 255, 255], [0x80, 1,
 function checkCopy(source: Uint8Array, start: number, length: number, key: Key, at: number): void {
   const target = new Uint8Array(at + length + 9).fill(0xcc);
   const before = Uint8Array.from(source);
-  const seen = copyMasked(source, start, length, wordOf(key), target, wordsOf(target), at);
+  const seen = copyMasked(source, start, length, wordOf(key), target, wordsOf(target), at, views);
   const expected = new Uint8Array(target.length).fill(0xcc);
   const copied = masked(source.slice(start, start + length), key);
   expected.set(copied, at);
@@ -90,7 +91,7 @@ describe("masking", () => {
             const source = new Uint8Array(length + 4);
             source.set(masked(text, key), start);
             const target = new Uint8Array(length + 8);
-            const seen = copyMasked(source, start, length, wordOf(key), target, wordsOf(target), start);
+            const seen = copyMasked(source, start, length, wordOf(key), target, wordsOf(target), start, views);
             assert.equal(isAscii(seen), odd < 0, `${length} bytes, byte ${odd}`);
           }
         }
@@ -121,8 +122,8 @@ describe("masking", () => {
     const buffer = new ArrayBuffer(64);
     const arrays = [0, 5, 8].map((offset) => new Uint8Array(buffer, offset));
     for (const array of [...arrays, ...arrays, ...arrays.toReversed(), new Uint8Array(1)]) {
-      assert.equal(offsetOf(array), array.byteOffset);
-      assert.equal(offsetOf(array), array.byteOffset);
+      assert.equal(views.offsetOf(array), array.byteOffset);
+      assert.equal(views.offsetOf(array), array.byteOffset);
     }
   });
 
@@ -143,50 +144,11 @@ describe("masking", () => {
   });
 });
 
-describe("masking keys", () => {
-  const octets = (key: number): number[] => [key & 255, (key >>> 8) & 255, (key >>> 16) & 255, key >>> 24];
-
-  test("are the bytes of the source, in order, each used once", () => {
-    let asked = 0;
-    const given: number[] = [];
-    const keys = new MaskingKeys((target) => {
-      asked++;
-      target.set(pattern(target.length, asked));
-      given.push(...target);
-    });
-    assert.equal(asked, 0, "nothing is drawn before it is needed");
-    const taken: number[] = [];
-    for (let i = 0; i < 2500; i++) taken.push(...octets(keys.take()));
-    assert.equal(asked, 3);
-    assert.deepEqual(taken, given.slice(0, taken.length));
-  });
-
-  test("are forgotten once they are used", () => {
-    let pool: Uint8Array = new Uint8Array(0);
-    const keys = new MaskingKeys((target) => {
-      pool = target.fill(0xff);
-    });
-    assert.equal(keys.take(), -1);
-    assert.deepEqual([...pool.subarray(0, 8)], [0, 0, 0, 0, 255, 255, 255, 255]);
-  });
-
-  test("are drawn again after a source that failed", () => {
-    let broken = true;
-    const keys = new MaskingKeys((target) => {
-      if (broken) throw new Error("no randomness");
-      target.fill(7);
-    });
-    assert.throws(() => keys.take(), /no randomness/);
-    broken = false;
-    assert.deepEqual(octets(keys.take()), [7, 7, 7, 7]);
-  });
-});
-
 test("a large buffer that was looked at is not kept alive", async () => {
   const look = (): WeakRef<ArrayBufferLike> => {
     const chunk = new Uint8Array(2 << 20);
-    offsetOf(chunk);
-    copyMasked(chunk, 0, 64, 0, new Uint8Array(64), new Int32Array(16), 0);
+    views.offsetOf(chunk);
+    copyMasked(chunk, 0, 64, 0, new Uint8Array(64), new Int32Array(16), 0, views);
     return new WeakRef(chunk.buffer);
   };
   const buffer = look();

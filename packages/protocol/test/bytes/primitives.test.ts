@@ -1,21 +1,26 @@
 import assert from "node:assert/strict";
 import { isUtf8 } from "node:buffer";
 import { afterEach, describe, test } from "node:test";
-import fc from "fast-check";
-import { isAscii } from "../../src/bytes/mask.ts";
-import { checkUtf8Piece, copyMaskedPiece, primitives, usePrimitives } from "../../src/bytes/primitives.ts";
+import { isAscii, ViewCache } from "../../src/bytes/mask.ts";
+import { checkUtf8Piece, portablePrimitives } from "../../src/bytes/primitives.ts";
 import { checkUtf8, UTF8_INVALID, UTF8_START } from "../../src/bytes/utf8.ts";
 import { concat, hex, utf8 } from "../support/bytes.ts";
 import { boundsOf, MALFORMED, WELL_FORMED } from "../support/utf8-table.ts";
+import fc from "fast-check";
+import { memory, runtime, useRuntime } from "../support/runtime.ts";
 
-const portable = { ...primitives };
+const portable = portablePrimitives(new ViewCache());
 
-afterEach(() => usePrimitives(portable));
+afterEach(() => useRuntime());
 
 /** The runtime's function may look at the bulk of a piece, and the result has to be that of the check byte by byte. */
 function check(bytes: Uint8Array, start: number, end: number, state: number): void {
   const expected = checkUtf8(bytes, start, end, state);
-  assert.equal(checkUtf8Piece(bytes, start, end, state), expected, Buffer.from(bytes).toString("hex"));
+  assert.equal(
+    checkUtf8Piece(bytes, start, end, state, runtime().primitives),
+    expected,
+    Buffer.from(bytes).toString("hex"),
+  );
 }
 
 const EDGES: readonly Uint8Array[] = [
@@ -35,7 +40,7 @@ describe("a piece of UTF-8", () => {
     ["native", { isUtf8 }],
   ] as const) {
     test(`is checked as byte by byte, whatever it ends in, with the ${name} function`, () => {
-      usePrimitives(native);
+      useRuntime(native);
       for (const edge of EDGES) {
         for (const filling of [0, 125, 126, 127, 128, 129, 300]) {
           const bytes = concat(new Uint8Array(filling).fill(0x61), edge);
@@ -49,7 +54,7 @@ describe("a piece of UTF-8", () => {
     });
 
     test(`of any kind is checked as byte by byte, with the ${name} function`, () => {
-      usePrimitives(native);
+      useRuntime(native);
       const bytes = fc.array(fc.constantFrom(...WELL_FORMED.flatMap(boundsOf)), { minLength: 40, maxLength: 100 });
       const odd = fc.oneof({ weight: 3, arbitrary: fc.constant(hex("")) }, fc.uint8Array({ maxLength: 3 }));
       fc.assert(
@@ -74,17 +79,17 @@ describe("a piece of UTF-8", () => {
 
   test("goes to the runtime's function only where it is long", () => {
     const asked: number[] = [];
-    usePrimitives({
+    useRuntime({
       isUtf8: (bytes) => {
         asked.push(bytes.length);
         return true;
       },
     });
-    assert.equal(checkUtf8Piece(utf8("é".repeat(63)), 0, 126, UTF8_START), UTF8_START);
+    assert.equal(checkUtf8Piece(utf8("é".repeat(63)), 0, 126, UTF8_START, runtime().primitives), UTF8_START);
     assert.deepEqual(asked, []);
-    assert.equal(checkUtf8Piece(utf8("é".repeat(64)), 0, 128, UTF8_START), UTF8_START);
+    assert.equal(checkUtf8Piece(utf8("é".repeat(64)), 0, 128, UTF8_START, runtime().primitives), UTF8_START);
     assert.deepEqual(asked, [126]); // without the last character, which might have been unfinished
-    assert.equal(checkUtf8Piece(utf8("é".repeat(64)), 0, 128, UTF8_INVALID), UTF8_INVALID);
+    assert.equal(checkUtf8Piece(utf8("é".repeat(64)), 0, 128, UTF8_INVALID, runtime().primitives), UTF8_INVALID);
     assert.deepEqual(asked, [126]);
   });
 });
@@ -92,7 +97,7 @@ describe("a piece of UTF-8", () => {
 describe("a masked piece", () => {
   test("goes to the runtime's function only where it is long, with all that it needs", () => {
     const asked: unknown[][] = [];
-    usePrimitives({
+    useRuntime({
       copyMasked: (...given) => {
         asked.push(given);
         return portable.copyMasked(...given);
@@ -103,7 +108,7 @@ describe("a masked piece", () => {
       const target = new Uint8Array(136);
       const words = new Int32Array(target.buffer);
       asked.length = 0;
-      assert.equal(isAscii(copyMaskedPiece(source, 3, length, 0x01010101, target, words, 5)), true);
+      assert.equal(isAscii(memory().copyMasked(source, 3, length, 0x01010101, target, words, 5)), true);
       assert.equal(Buffer.from(target).toString("latin1"), `${"\0".repeat(5)}${"`".repeat(length)}`.padEnd(136, "\0"));
       assert.deepEqual(asked, length < 128 ? [] : [[source, 3, length, 0x01010101, target, words, 5]]);
     }
@@ -113,12 +118,15 @@ describe("a masked piece", () => {
 describe("primitives", () => {
   test("are replaced one by one", () => {
     const allocate = (size: number): Uint8Array => new Uint8Array(size).fill(1);
-    usePrimitives({ allocate });
+    useRuntime({ allocate });
+    const { primitives } = runtime();
     assert.equal(primitives.allocate, allocate);
-    assert.equal(primitives.isUtf8, portable.isUtf8);
+    assert.equal(primitives.isUtf8(hex("c3")), false);
+    assert.ok(Object.isFrozen(primitives));
   });
 
   test("are portable without it", () => {
+    const primitives = portable;
     assert.deepEqual(primitives.allocate(3), new Uint8Array(3));
     assert.equal(primitives.isUtf8(hex("c3a9")), true);
     assert.equal(primitives.isUtf8(hex("c3")), false);

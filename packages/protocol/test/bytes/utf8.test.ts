@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import fc from "fast-check";
 import { checkUtf8, decodeUtf8, UTF8_INVALID, UTF8_START, utf8Length, writeUtf8 } from "../../src/bytes/utf8.ts";
 import { hex, show, toHex, utf8 } from "../support/bytes.ts";
 import { boundsOf, INTERESTING, judge, MALFORMED, WELL_FORMED } from "../support/utf8-table.ts";
+import fc from "fast-check";
 
 const stateAfter = (bytes: Uint8Array): number => checkUtf8(bytes, 0, bytes.length, UTF8_START);
 

@@ -6,8 +6,8 @@ import type { WindowBits } from "../../src/deflate/params.ts";
 import { WebSocketError } from "../../src/errors.ts";
 import { Message } from "../../src/messages/message.ts";
 import { PreparedMessage } from "../../src/messages/prepared.ts";
-import { allocatedBy } from "../support/allocations.ts";
 import { hex, pattern, toHex } from "../support/bytes.ts";
+import { allocatedBy, runtime } from "../support/runtime.ts";
 
 describe("a prepared message, compressed", () => {
   const HELLO = hex("f248cdc9c90700");
@@ -65,14 +65,14 @@ describe("a prepared message, compressed", () => {
 describe("an inflated message", () => {
   test("of bytes that nobody else has is not copied if it is large", () => {
     const bytes = pattern(3000);
-    const message = inflatedMessage("binary", bytes, false);
+    const message = inflatedMessage(runtime(), "binary", bytes, false);
     assert.ok(message instanceof Message);
     assert.equal(message.bytes.buffer, bytes.buffer);
   });
 
   test("of a part of somebody's bytes shows nothing of the rest", () => {
     for (const size of [10, 3000]) {
-      const message = inflatedMessage("binary", pattern(9000).subarray(500, 500 + size), false);
+      const message = inflatedMessage(runtime(), "binary", pattern(9000).subarray(500, 500 + size), false);
       assert.ok(message instanceof Message);
       assert.equal(message.bytes.buffer.byteLength, size);
       assert.deepEqual(message.bytes, pattern(9000).slice(500, 500 + size));
@@ -82,7 +82,8 @@ describe("an inflated message", () => {
   test("shares memory with others if it is small: 79 KiB of them take nine or ten times 8 KiB", () => {
     const messages: (Message | WebSocketError)[] = [];
     const allocated = allocatedBy(() => {
-      for (let i = 0; i < 79; i++) messages.push(inflatedMessage("binary", new Uint8Array(1024).fill(i), true));
+      for (let i = 0; i < 79; i++)
+        messages.push(inflatedMessage(runtime(), "binary", new Uint8Array(1024).fill(i), true));
     });
     assert.ok(allocated === 9 * 8192 || allocated === 10 * 8192, `${allocated} bytes`);
     for (const [i, message] of messages.entries()) {
@@ -101,15 +102,15 @@ describe("an inflated message", () => {
     test(`of ${size} bytes is checked if it is text, and keeps nothing that is borrowed`, () => {
       for (const borrowed of [true, false]) {
         const bytes = text(size, 0x62);
-        const message = inflatedMessage("text", bytes, borrowed);
+        const message = inflatedMessage(runtime(), "text", bytes, borrowed);
         assert.ok(message instanceof Message);
         if (borrowed) bytes.fill(0x63);
         assert.equal(message.text, "a".repeat(size - 1) + "b");
-        const refused = inflatedMessage("text", text(size, 0xff), borrowed);
+        const refused = inflatedMessage(runtime(), "text", text(size, 0xff), borrowed);
         assert.ok(refused instanceof WebSocketError);
         assert.equal(refused.code, "INVALID_UTF8");
         assert.match(refused.message, /: in a compressed message$/);
-        assert.ok(inflatedMessage("binary", text(size, 0xff), borrowed) instanceof Message);
+        assert.ok(inflatedMessage(runtime(), "binary", text(size, 0xff), borrowed) instanceof Message);
       }
     });
   }

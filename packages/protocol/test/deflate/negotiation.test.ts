@@ -7,7 +7,7 @@ import {
   type DeflateWishes,
   serverDeflate,
 } from "../../src/deflate/negotiation.ts";
-import { type DeflateParams, deflateDirections, type WindowBits } from "../../src/deflate/params.ts";
+import { deflateDirections, type DeflateParams, type WindowBits } from "../../src/deflate/params.ts";
 import { WebSocketError } from "../../src/errors.ts";
 import { acceptAnswer, answerOffers, formatExtensions, parseExtensions } from "../../src/handshake/extensions.ts";
 

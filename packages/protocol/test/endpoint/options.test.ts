@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { checkOptions, DEFAULT_LIMITS, type ProtocolOptions } from "../../src/endpoint/options.ts";
+import { DEFAULT_LIMITS, ProtocolConfig, type ProtocolOptions } from "../../src/endpoint/options.ts";
 import { countingKeys } from "../support/sent.ts";
+import { runtime } from "../support/runtime.ts";
 
 const OPTIONS: ProtocolOptions = {
   ...DEFAULT_LIMITS,
@@ -35,7 +36,7 @@ describe("options", () => {
       { heartbeat: undefined },
       { heartbeat: { interval: 1, timeout: Infinity } },
     ];
-    for (const options of right) checkOptions({ ...OPTIONS, ...options });
+    for (const options of right) new ProtocolConfig(runtime(), { ...OPTIONS, ...options });
   });
 
   const WRONG: [string, unknown[], string][] = [
@@ -55,7 +56,7 @@ describe("options", () => {
       for (const value of values) {
         const options = { ...OPTIONS, [name]: value } as ProtocolOptions;
         assert.throws(
-          () => checkOptions(options),
+          () => new ProtocolConfig(runtime(), options),
           (error: Error & { code?: string; fault?: string }) => {
             assert.equal(error.code, "INVALID_ARGUMENT");
             assert.equal(error.fault, "local");
@@ -72,14 +73,20 @@ describe("options", () => {
     for (const time of [undefined, 0, -1, NaN, "1"] as unknown as number[]) {
       const interval = { ...OPTIONS, heartbeat: { interval: time, timeout: 1 } };
       const timeout = { ...OPTIONS, heartbeat: { interval: 1, timeout: time } };
-      assert.throws(() => checkOptions(interval), { code: "INVALID_ARGUMENT", message: /heartbeat\.interval: / });
-      assert.throws(() => checkOptions(timeout), { code: "INVALID_ARGUMENT", message: /heartbeat\.timeout: / });
+      assert.throws(() => new ProtocolConfig(runtime(), interval), {
+        code: "INVALID_ARGUMENT",
+        message: /heartbeat\.interval: /,
+      });
+      assert.throws(() => new ProtocolConfig(runtime(), timeout), {
+        code: "INVALID_ARGUMENT",
+        message: /heartbeat\.timeout: /,
+      });
     }
   });
 
   test("keys: a client has to have them", () => {
     for (const keys of [undefined, null, {}] as unknown as undefined[]) {
-      assert.throws(() => checkOptions({ ...OPTIONS, role: "client", keys }), {
+      assert.throws(() => new ProtocolConfig(runtime(), { ...OPTIONS, role: "client", keys }), {
         code: "INVALID_ARGUMENT",
         message: /keys: expected MaskingKeys/,
       });

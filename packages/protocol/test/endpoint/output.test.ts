@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import fc from "fast-check";
-import { giveBack, Output } from "../../src/endpoint/output.ts";
+import type { Output } from "../../src/endpoint/output.ts";
 import { PreparedMessage } from "../../src/messages/prepared.ts";
-import { allocatedBy } from "../support/allocations.ts";
 import { concat, pattern } from "../support/bytes.ts";
 import { bytesOf, drain } from "../support/sent.ts";
+import { allocatedBy, newOutput } from "../support/runtime.ts";
+import fc from "fast-check";
 
 const BLOCK = 16 * 1024;
 
@@ -20,23 +20,23 @@ function write(output: Output, bytes: Uint8Array): void {
 
 describe("an output", () => {
   test("that is empty gives nothing", () => {
-    const { pieces, size, blocks } = new Output().take();
+    const { pieces, size, blocks } = newOutput().take();
     assert.deepEqual([pieces, size, blocks], [[], 0, []]);
   });
 
   test("packs what is small into one piece", () => {
-    const output = new Output();
+    const output = newOutput();
     const parts = Array.from({ length: 100 }, (_, i) => pattern(i, i));
     for (const part of parts) write(output, part);
     assert.equal(output.size, 4950);
     const taken = output.take();
     assert.ok(taken.pieces instanceof Uint8Array);
     assert.deepEqual(bytesOf(taken), concat(...parts));
-    giveBack(taken);
+    output.release(taken);
   });
 
   test("goes on in another block when one is full, and uses all of it before", () => {
-    const output = new Output();
+    const output = newOutput();
     write(output, pattern(BLOCK - 10));
     write(output, pattern(10, 2));
     write(output, pattern(1, 3));
@@ -48,11 +48,11 @@ describe("an output", () => {
     );
     assert.deepEqual(bytesOf(taken), concat(pattern(BLOCK - 10), pattern(10, 2), pattern(1, 3)));
     assert.equal(taken.blocks.length, 2);
-    giveBack(taken);
+    output.release(taken);
   });
 
   test("copies what is appended up to 4,096 bytes, lists what is more", () => {
-    const output = new Output();
+    const output = newOutput();
     const small = pattern(4096);
     const large = pattern(4097);
     const expected = concat(small, large, small);
@@ -64,11 +64,11 @@ describe("an output", () => {
     assert.deepEqual(bytesOf(taken), expected);
     assert.ok(Array.isArray(taken.pieces));
     assert.equal(taken.pieces[1], large);
-    giveBack(taken);
+    output.release(taken);
   });
 
   test("may hold large things only", () => {
-    const output = new Output();
+    const output = newOutput();
     const parts = [pattern(5000), pattern(6000), pattern(7000)];
     for (const part of parts) output.append(part);
     const taken = output.take();
@@ -77,7 +77,7 @@ describe("an output", () => {
   });
 
   test("drops what waits when it is cleared", () => {
-    const output = new Output();
+    const output = newOutput();
     write(output, pattern(10));
     output.append(pattern(5000));
     output.clear();
@@ -95,7 +95,7 @@ describe("what an output hands over", () => {
     for (const first of sizes) {
       for (const second of sizes) {
         for (const third of sizes) {
-          const output = new Output();
+          const output = newOutput();
           for (const [i, size] of [first, second, third].entries()) {
             if (size > 4096 && i === 1) output.append(pattern(size));
             else write(output, pattern(Math.min(size, BLOCK - 1024)));
@@ -106,7 +106,7 @@ describe("what an output hands over", () => {
             pieces.every((piece) => piece.length > 0),
             `${first}, ${second}, ${third} bytes`,
           );
-          giveBack(taken);
+          output.release(taken);
         }
       }
     }
@@ -117,33 +117,33 @@ describe("what an output hands over", () => {
       [1024, 1024],
       [1025, BLOCK],
     ]) {
-      const output = new Output();
+      const output = newOutput();
       write(output, pattern(size));
       const taken = output.take();
       assert.deepEqual(
         taken.blocks.map(({ bytes }) => bytes.length),
         [block],
       );
-      giveBack(taken);
+      output.release(taken);
     }
   });
 
   test("has memory that others may use when it is written, once", () => {
-    const output = new Output();
-    output.spend([]);
-    assert.equal(output.take().spent, undefined);
+    const output = newOutput();
+    output.recycle([]);
+    assert.equal(output.take().recycled, undefined);
     const memory = [pattern(100), pattern(200)];
-    output.spend([memory[0]]);
-    output.spend([memory[1]]);
-    assert.deepEqual(output.take().spent, memory);
-    assert.equal(output.take().spent, undefined);
+    output.recycle([memory[0]]);
+    output.recycle([memory[1]]);
+    assert.deepEqual(output.take().recycled, memory);
+    assert.equal(output.take().recycled, undefined);
   });
 });
 
 describe("blocks", () => {
   test("are not written to while they are in use, and are used again afterwards", () => {
-    const output = new Output();
-    const other = new Output();
+    const output = newOutput();
+    const other = newOutput();
     write(output, pattern(100));
     const taken = output.take();
     const buffers = new Set<ArrayBufferLike>();
@@ -154,62 +154,65 @@ describe("blocks", () => {
         assert.ok(rest.pieces instanceof Uint8Array);
         buffers.add(rest.pieces.buffer);
         assert.ok(!taken.blocks.some((block) => block.bytes.buffer === rest.blocks[0].bytes.buffer));
-        giveBack(rest);
+        output.release(rest);
       }
     }
     assert.deepEqual(bytesOf(taken), pattern(100));
     assert.equal(buffers.size, 1, "one block served all that was written at once");
     const [block] = taken.blocks;
-    giveBack(taken);
+    output.release(taken);
     write(other, pattern(1));
     const next = other.take();
     assert.equal(next.blocks[0], block, "the last one given back is the first one used");
-    giveBack(next);
+    output.release(next);
   });
 
   test("given back twice are given back once", () => {
-    const output = new Output();
+    const output = newOutput();
     write(output, pattern(10));
     const taken = output.take();
-    giveBack(taken);
-    giveBack(taken);
-    const [first, second] = [new Output(), new Output()];
+    output.release(taken);
+    output.release(taken);
+    const [first, second] = [newOutput(), newOutput()];
     write(first, pattern(100, 1));
     write(second, pattern(100, 2));
     assert.deepEqual(drain(first), pattern(100, 1));
     assert.deepEqual(drain(second), pattern(100, 2));
   });
 
-  test("that are spare are kept, small ones up to 2 MiB, large ones up to 2 MiB", () => {
+  test("that were released are kept, small ones up to 2 MiB, large ones up to 2 MiB", () => {
     const SMALL = 1024;
-    const fill = (count: number, bytes: number): number =>
-      allocatedBy(() => {
+    allocatedBy((allocated) => {
+      const fill = (count: number, bytes: number): number => {
+        const before = allocated();
         const taken = Array.from({ length: count }, () => {
-          const output = new Output();
+          const output = newOutput();
           write(output, pattern(bytes));
           return output.take();
         });
-        for (const each of taken) giveBack(each);
-      });
-    fill(2100, 1);
-    assert.equal(fill(2100, 1), (2100 - 2048) * SMALL);
-    fill(150, SMALL + 1);
-    assert.equal(fill(150, SMALL + 1), (150 - 128) * BLOCK);
+        for (const each of taken) newOutput().release(each);
+        return allocated() - before;
+      };
+      fill(2100, 1);
+      assert.equal(fill(2100, 1), (2100 - 2048) * SMALL);
+      fill(150, SMALL + 1);
+      assert.equal(fill(150, SMALL + 1), (150 - 128) * BLOCK);
+    });
   });
 
   test("are small for who has little to say, and what grows moves to a large one", () => {
-    const output = new Output();
+    const output = newOutput();
     write(output, pattern(1000, 1));
     write(output, pattern(1000, 2));
     const taken = output.take();
     assert.equal(taken.blocks.length, 1);
     assert.ok(!Array.isArray(taken.pieces), "one piece");
     assert.deepEqual(bytesOf(taken), concat(pattern(1000, 1), pattern(1000, 2)));
-    giveBack(taken);
+    output.release(taken);
   });
 
   test("are not needed for prepared messages", () => {
-    const output = new Output();
+    const output = newOutput();
     const message = new PreparedMessage("a");
     const allocated = allocatedBy(() => {
       output.appendPrepared(message);
@@ -221,7 +224,7 @@ describe("blocks", () => {
 
 describe("prepared messages", () => {
   test("go to many outputs as one object", () => {
-    const outputs = Array.from({ length: 50 }, () => new Output());
+    const outputs = Array.from({ length: 50 }, () => newOutput());
     const messages = [pattern(10), pattern(3000), pattern(200)].map((bytes) => new PreparedMessage(bytes));
     for (const message of messages) for (const output of outputs) output.appendPrepared(message);
     const taken = outputs.map((output) => output.take());
@@ -232,7 +235,7 @@ describe("prepared messages", () => {
 
   test("go as one object to outputs that got them in another order than others", () => {
     const [a, b, c] = ["a", "b", "c"].map((text) => new PreparedMessage(text));
-    const outputs = Array.from({ length: 9 }, () => new Output());
+    const outputs = Array.from({ length: 9 }, () => newOutput());
     outputs.forEach((output, i) => {
       for (const message of [[a, b, c], [b, a, c], [c]][i % 3]) output.appendPrepared(message);
     });
@@ -243,7 +246,7 @@ describe("prepared messages", () => {
   });
 
   test("one at a time are handed on as they are", () => {
-    const output = new Output();
+    const output = newOutput();
     const message = new PreparedMessage(pattern(100_000));
     for (let i = 0; i < 3; i++) {
       output.appendPrepared(message);
@@ -260,7 +263,7 @@ describe("prepared messages", () => {
     );
     fc.assert(
       fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
-        const output = new Output();
+        const output = newOutput();
         const expected: Uint8Array[] = [];
         const got: Uint8Array[] = [];
         steps.forEach((each, i) => {
@@ -283,7 +286,7 @@ describe("prepared messages", () => {
   });
 
   test("of a chain longer than is joined keep their place, too", () => {
-    const output = new Output();
+    const output = newOutput();
     const message = new PreparedMessage(pattern(50_000));
     for (let i = 0; i < 4; i++) output.appendPrepared(message);
     write(output, pattern(9));

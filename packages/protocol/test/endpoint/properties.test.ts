@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import fc from "fast-check";
 import { type ErrorEntry, PROTOCOL_ERRORS } from "../../src/errors.ts";
-import { Message } from "../../src/messages/message.ts";
 import type { ProtocolOptions } from "../../src/endpoint/options.ts";
 import { PreparedMessage } from "../../src/messages/prepared.ts";
 import { concat, pattern, show, utf8 } from "../support/bytes.ts";
 import { cut, lend } from "../support/chunks.ts";
 import { Endpoint } from "../support/endpoint.ts";
 import { frame, type FrameSpec, type Key, readFrames, type Role, ROLES } from "../support/frames.ts";
+import { newMessage } from "../support/runtime.ts";
+import fc from "fast-check";
 
 const role = fc.constantFrom<Role>(...ROLES);
 const places = fc.array(fc.nat(4000), { maxLength: 12 });
@@ -113,8 +113,8 @@ describe("any messages", () => {
           );
           if (how === "plain") protocol.send(type === "text" ? text : payload);
           else if (how === "prepared") protocol.send(new PreparedMessage(payload, { type }));
-          else if (how === "received") protocol.send(new Message(type, payload, 0, payload.length));
-          else if (how === "pieces") protocol.send(new Message(type, new Uint8Array(0), 0, payload.length, parts));
+          else if (how === "received") protocol.send(newMessage(type, payload, 0, payload.length));
+          else if (how === "pieces") protocol.send(newMessage(type, new Uint8Array(0), 0, payload.length, parts));
           else if (how === "payload") protocol.sendPayload(type, payload);
           else {
             protocol.beginMessage(type);

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { Message } from "../../src/messages/message.ts";
-import { giveBack } from "../../src/endpoint/output.ts";
+import type { Message } from "../../src/messages/message.ts";
 import { Endpoint } from "../support/endpoint.ts";
 import { framesTo } from "../support/receiving.ts";
+import { newMessage } from "../support/runtime.ts";
 
 const filled = (size: number): Uint8Array => new Uint8Array(size).fill(0x61);
 
@@ -35,7 +35,7 @@ describe("what a protocol holds", () => {
     const taken = protocol.output.take();
     protocol.inTransit = taken.size;
     assert.equal(protocol.heldSize, 102);
-    giveBack(taken);
+    protocol.output.release(taken);
     protocol.inTransit = 0;
     assert.equal(protocol.heldSize, 0);
   });
@@ -59,7 +59,7 @@ describe("room for a message", () => {
 describe("one thing is always taken when nothing waits, whatever its size", () => {
   const sends: [string, (end: Endpoint) => void][] = [
     ["send", ({ protocol }) => protocol.send(filled(20))],
-    ["transfer", ({ protocol }) => protocol.transfer(new Message("binary", filled(20), 0, 20))],
+    ["transfer", ({ protocol }) => protocol.transfer(newMessage("binary", filled(20), 0, 20))],
     ["sendPayload", ({ protocol }) => protocol.sendPayload("text", filled(20))],
     ["ping", ({ protocol }) => protocol.ping(filled(20))],
     ["pong", ({ protocol }) => protocol.pong(filled(20))],
@@ -82,7 +82,7 @@ describe("one thing is always taken when nothing waits, whatever its size", () =
 });
 
 describe("a message that is passed on with transfer", () => {
-  const received = (size: number): Message => new Message("binary", filled(size), 0, size);
+  const received = (size: number): Message => newMessage("binary", filled(size), 0, size);
 
   test("is sent as by send, and then is gone", () => {
     const endpoint = new Endpoint("server");

@@ -1,20 +1,19 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import fc from "fast-check";
-import { Message } from "../../src/messages/message.ts";
-import { giveBack } from "../../src/endpoint/output.ts";
 import { PreparedMessage } from "../../src/messages/prepared.ts";
 import type { Protocol } from "../../src/endpoint/protocol.ts";
 import { pattern, utf8 } from "../support/bytes.ts";
 import { Endpoint } from "../support/endpoint.ts";
 import { ROLES } from "../support/frames.ts";
+import { newMessage, releaseAll } from "../support/runtime.ts";
+import fc from "fast-check";
 
 /** All calls by which something gets into the output, each with `size` bytes of payload. */
 const CALLS: [string, (protocol: Protocol, size: number) => void][] = [
   ["text", (protocol, size) => protocol.send("a".repeat(size))],
   ["text of two bytes a character", (protocol, size) => protocol.send("é".repeat(size >> 1) + "a".repeat(size & 1))],
   ["bytes", (protocol, size) => protocol.send(pattern(size))],
-  ["a message", (protocol, size) => protocol.send(new Message("text", new Uint8Array(size + 1), 1, size))],
+  ["a message", (protocol, size) => protocol.send(newMessage("text", new Uint8Array(size + 1), 1, size))],
   ["a prepared message", (protocol, size) => protocol.send(new PreparedMessage(pattern(size)))],
   ["a payload", (protocol, size) => protocol.sendPayload("text", pattern(size))],
   [
@@ -119,7 +118,7 @@ describe("maxWriteBufferSize", () => {
             assert.ok(["WRITE_BUFFER_FULL", "MESSAGE_IN_PROGRESS"].includes(String(error.code)), String(error));
             assert.equal(protocol.output.size, before);
           }
-          if (taken === 0) giveBack(protocol.output.take());
+          if (taken === 0) releaseAll(protocol.output);
         }
       }),
       { numRuns: 200 },

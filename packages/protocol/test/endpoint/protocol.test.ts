@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { type ErrorEntry, PROTOCOL_ERRORS, protocolError, WebSocketError } from "../../src/errors.ts";
-import { Message } from "../../src/messages/message.ts";
 import { PreparedMessage } from "../../src/messages/prepared.ts";
 import { hex, pattern, show, toHex, utf8 } from "../support/bytes.ts";
 import { chunkings } from "../support/chunks.ts";
@@ -9,6 +8,7 @@ import { Endpoint, Pair } from "../support/endpoint.ts";
 import { type FrameSpec, ROLES } from "../support/frames.ts";
 import { framesTo } from "../support/receiving.ts";
 import { keysOf } from "../support/sent.ts";
+import { newMessage } from "../support/runtime.ts";
 
 describe("messages", () => {
   for (const role of ROLES) {
@@ -30,7 +30,7 @@ describe("messages", () => {
       protocol.send("out");
       protocol.send(hex("ff00"));
       protocol.send(new PreparedMessage("prepared"));
-      protocol.send(new Message("text", utf8("again"), 0, 5));
+      protocol.send(newMessage("text", utf8("again"), 0, 5));
       protocol.sendPayload("text", utf8("payload"));
       protocol.sendPayload("binary", hex("01"), true);
       protocol.ping();

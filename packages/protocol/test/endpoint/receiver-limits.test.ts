@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { DEFAULT_LIMITS } from "../../src/endpoint/options.ts";
-import { allocatedBy } from "../support/allocations.ts";
 import { concat, pattern, show } from "../support/bytes.ts";
 import { chunkings, cut } from "../support/chunks.ts";
 import { frame, type FrameSpec, keyTo, ROLES } from "../support/frames.ts";
 import { expectFrames, framesTo, listen, newReceiver } from "../support/receiving.ts";
+import { allocatedBy } from "../support/runtime.ts";
 
 const OFF = { maxFrameSize: Infinity, maxMessageSize: Infinity };
 

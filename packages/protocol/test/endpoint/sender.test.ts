@@ -1,29 +1,32 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import fc from "fast-check";
 import { OPCODE } from "../../src/frames/frame.ts";
-import { MaskingKeys } from "../../src/bytes/mask.ts";
 import { Message } from "../../src/messages/message.ts";
-import { Output } from "../../src/endpoint/output.ts";
+import type { Output } from "../../src/endpoint/output.ts";
 import { PreparedMessage } from "../../src/messages/prepared.ts";
-import { type Data, payloadSize, Sender } from "../../src/endpoint/sender.ts";
-import { allocatedBy } from "../support/allocations.ts";
+import type { Sender } from "../../src/endpoint/sender.ts";
+import { type Data } from "../../src/endpoint/sender.ts";
 import { hex, pattern, show, toHex, utf8 } from "../support/bytes.ts";
 import { cut } from "../support/chunks.ts";
 import { type Frame, KEY, type Role, ROLES } from "../support/frames.ts";
 import { drain, drainFrames, joined, keysOf, showFrame } from "../support/sent.ts";
+import { allocatedBy, newMessage, newOutput, newSender } from "../support/runtime.ts";
+import fc from "fast-check";
+import { MaskingKeys } from "../../src/frames/masking-keys.ts";
 
-function newSender(role: Role, maxFrameSize = 1 << 24): { sender: Sender; output: Output } {
-  const output = new Output();
-  return { output, sender: new Sender(keysOf(role), maxFrameSize) };
+const SENDER = newSender(undefined, 1000);
+
+function senderFor(role: Role, maxFrameSize = 1 << 24): { sender: Sender; output: Output } {
+  const output = newOutput();
+  return { output, sender: newSender(keysOf(role), maxFrameSize) };
 }
 
 /** What a role sends for one message. */
 function sent(role: Role, data: Data, maxFrameSize?: number): Frame[] {
-  const { sender, output } = newSender(role, maxFrameSize);
+  const { sender, output } = senderFor(role, maxFrameSize);
   const before = data instanceof Uint8Array ? Uint8Array.from(data) : undefined;
   sender.message(output, data);
-  assert.equal(output.size, sender.encodedSize(payloadSize(data)));
+  assert.equal(output.size, sender.encodedSize(SENDER.payloadSize(data)));
   const frames = drainFrames(output, role);
   if (before !== undefined) assert.deepEqual(data, before, "the caller's bytes are as they were");
   return frames;
@@ -42,8 +45,8 @@ function forms(length: number): [string, Data, "text" | "binary", Uint8Array][] 
     ["text", text, "text", utf8(text)],
     ["bytes", bytes, "binary", bytes],
     ["bytes inside a buffer", around.subarray(2, 2 + length), "binary", bytes],
-    ["a message", new Message("text", around, 2, length), "text", bytes],
-    ["a message in pieces", new Message("binary", new Uint8Array(0), 0, length, pieces), "binary", bytes],
+    ["a message", newMessage("text", around, 2, length), "text", bytes],
+    ["a message in pieces", newMessage("binary", new Uint8Array(0), 0, length, pieces), "binary", bytes],
     ["a prepared text", new PreparedMessage(text), "text", utf8(text)],
     ["prepared bytes", new PreparedMessage(bytes), "binary", bytes],
     ["prepared bytes of text", new PreparedMessage(utf8(text), { type: "text" }), "text", utf8(text)],
@@ -52,31 +55,31 @@ function forms(length: number): [string, Data, "text" | "binary", Uint8Array][] 
 
 describe("the examples of RFC 6455 §5.7, sent", () => {
   test("a text message in one unmasked frame", () => {
-    const { sender, output } = newSender("server");
+    const { sender, output } = senderFor("server");
     sender.message(output, "Hello");
     assert.equal(toHex(drain(output)), "810548656c6c6f");
   });
   test("a text message in one masked frame", () => {
-    const output = new Output();
-    new Sender(new MaskingKeys((target) => target.set(KEY)), 100).message(output, "Hello");
+    const output = newOutput();
+    newSender(new MaskingKeys((target) => target.set(KEY)), 100).message(output, "Hello");
     assert.equal(toHex(drain(output)), "818537fa213d7f9f4d5158");
   });
   test("a text message in two fragments", () => {
-    const { sender, output } = newSender("server");
+    const { sender, output } = senderFor("server");
     sender.begin(output, "text");
     sender.fragment(output, utf8("Hel"), false);
     sender.fragment(output, utf8("lo"), true);
     assert.equal(toHex(drain(output)), "010348656c80026c6f");
   });
   test("a ping, and a masked pong", () => {
-    const { sender, output } = newSender("server");
+    const { sender, output } = senderFor("server");
     sender.control(output, OPCODE.PING, utf8("Hello"));
     assert.equal(toHex(drain(output)), "890548656c6c6f");
-    new Sender(new MaskingKeys((target) => target.set(KEY)), 100).control(output, OPCODE.PONG, utf8("Hello"));
+    newSender(new MaskingKeys((target) => target.set(KEY)), 100).control(output, OPCODE.PONG, utf8("Hello"));
     assert.equal(toHex(drain(output)), "8a8537fa213d7f9f4d5158");
   });
   test("256 bytes and 64 KiB in one frame", () => {
-    const { sender, output } = newSender("server");
+    const { sender, output } = senderFor("server");
     sender.message(output, pattern(256));
     assert.equal(toHex(drain(output).subarray(0, 4)), "827e0100");
     sender.message(output, pattern(65536));
@@ -113,7 +116,7 @@ describe("a message", () => {
 describe("many messages", () => {
   for (const role of ROLES) {
     test(`of a ${role} that wait together are all there, in order, whatever form they have`, () => {
-      const { sender, output } = newSender(role);
+      const { sender, output } = senderFor(role);
       const expected: string[] = [];
       // far more than a block, and ends of blocks at all kinds of places
       for (let i = 0; i < 1500; i++) {
@@ -123,7 +126,7 @@ describe("many messages", () => {
         expected.push([`${type} ${show(payload)}`.trimEnd(), "fin"].join(" "));
       }
       assert.deepEqual(drainFrames(output, role).map(showFrame), expected);
-      for (const part of [ascii(40), ascii(41), pattern(4096), new Message("text", utf8(ascii(4096)), 0, 4096)]) {
+      for (const part of [ascii(40), ascii(41), pattern(4096), newMessage("text", utf8(ascii(4096)), 0, 4096)]) {
         for (let i = 0; i < 500; i++) sender.message(output, part);
         const frames = drainFrames(output, role);
         assert.equal(frames.length, 500);
@@ -133,10 +136,10 @@ describe("many messages", () => {
     });
 
     test(`of a ${role} that are small cost no memory but the blocks they are packed into`, () => {
-      const { sender, output } = newSender(role);
+      const { sender, output } = senderFor(role);
       sender.control(output, OPCODE.PING, hex("00"));
       drain(output); // a spare block there is now
-      const small = [ascii(5), ascii(41), ascii(4096), pattern(4096), new Message("text", utf8("a"), 0, 1)];
+      const small = [ascii(5), ascii(41), ascii(4096), pattern(4096), newMessage("text", utf8("a"), 0, 1)];
       const large = new PreparedMessage(pattern(100));
       const allocated = allocatedBy(() => {
         for (const data of small) {
@@ -197,7 +200,7 @@ describe("compressed payloads", () => {
         ["text", 1],
         ["binary", 2],
       ] as const) {
-        const { sender, output } = newSender(role, 4);
+        const { sender, output } = senderFor(role, 4);
         sender.payloadOf(output, type, hex("010203040506"), true);
         sender.payloadOf(output, type, hex("07"), false);
         const summary = drainFrames(output, role).map((each) => [each.opcode, each.rsv, each.fin, toHex(each.payload)]);
@@ -212,7 +215,7 @@ describe("compressed payloads", () => {
 
   test("have it on the first frame of a message that is sent in fragments", () => {
     for (const role of ROLES) {
-      const { sender, output } = newSender(role, 2);
+      const { sender, output } = senderFor(role, 2);
       sender.begin(output, "text", true);
       sender.fragment(output, hex("010203"), false);
       sender.fragment(output, hex("04"), true);
@@ -239,7 +242,7 @@ describe("compressed payloads", () => {
 describe("a message in fragments", () => {
   for (const role of ROLES) {
     test(`from a ${role}: frame by frame, with control frames between`, () => {
-      const { sender, output } = newSender(role);
+      const { sender, output } = senderFor(role);
       assert.equal(output.inMessage, false);
       sender.begin(output, "text");
       assert.equal(output.inMessage, true);
@@ -265,7 +268,7 @@ describe("a message in fragments", () => {
     });
 
     test(`from a ${role}: of one fragment, of none, and of empty ones`, () => {
-      const { sender, output } = newSender(role);
+      const { sender, output } = senderFor(role);
       sender.begin(output, "binary");
       sender.fragment(output, hex("01"), true);
       sender.begin(output, "binary");
@@ -282,7 +285,7 @@ describe("a message in fragments", () => {
     });
 
     test(`from a ${role}: a fragment larger than maxFrameSize is several`, () => {
-      const { sender, output } = newSender(role, 2);
+      const { sender, output } = senderFor(role, 2);
       sender.begin(output, "binary");
       sender.fragment(output, hex("0102030405"), false);
       sender.fragment(output, hex("060708"), true);
@@ -296,7 +299,7 @@ describe("a message in fragments", () => {
     });
 
     test(`from a ${role}: no other message comes between, nor a fragment without one`, () => {
-      const { sender, output } = newSender(role);
+      const { sender, output } = senderFor(role);
       assert.throws(() => sender.fragment(output, hex("01"), true), { code: "NO_MESSAGE_IN_PROGRESS", fault: "local" });
       sender.begin(output, "text");
       const between: (() => void)[] = [
@@ -318,10 +321,10 @@ describe("a message in fragments", () => {
 
 describe("a client's masking", () => {
   test("takes its keys from the source, one a frame, in order", () => {
-    const { sender, output } = newSender("client", 4100);
+    const { sender, output } = senderFor("client", 4100);
     sender.message(output, "short");
     sender.message(output, pattern(9000));
-    sender.message(output, new Message("text", utf8("received"), 0, 8));
+    sender.message(output, newMessage("text", utf8("received"), 0, 8));
     sender.message(output, new PreparedMessage("prepared"));
     sender.control(output, OPCODE.PING, hex("01"));
     sender.message(output, ascii(4099));
@@ -336,7 +339,7 @@ describe("a client's masking", () => {
   });
 
   test("leaves the caller's bytes as they are, at every size and alignment", () => {
-    const { sender, output } = newSender("client");
+    const { sender, output } = senderFor("client");
     for (const length of [1, 30, 4096, 4097, 70_000]) {
       const buffer = pattern(length + 8);
       const before = Uint8Array.from(buffer);
@@ -344,7 +347,7 @@ describe("a client's masking", () => {
         const payload = buffer.subarray(offset, offset + length);
         sender.message(output, payload);
         sender.message(output, new PreparedMessage(payload));
-        sender.message(output, new Message("binary", buffer, offset, length));
+        sender.message(output, newMessage("binary", buffer, offset, length));
         sender.begin(output, "binary");
         sender.fragment(output, payload, true);
         for (const frame of drainFrames(output, "client")) assert.equal(show(frame.payload), show(payload));
@@ -355,13 +358,13 @@ describe("a client's masking", () => {
 
   test("sends nothing when there is no randomness", () => {
     let broken = true;
-    const output = new Output();
+    const output = newOutput();
     const keys = new MaskingKeys((target) => {
       if (broken) throw new Error("no randomness");
       target.fill(1);
     });
-    const sender = new Sender(keys, 1000);
-    for (const data of ["text", pattern(10), pattern(5000), new Message("text", utf8("a"), 0, 1)]) {
+    const sender = newSender(keys, 1000);
+    for (const data of ["text", pattern(10), pattern(5000), newMessage("text", utf8("a"), 0, 1)]) {
       assert.throws(() => sender.message(output, data), /no randomness/);
     }
     sender.begin(output, "binary");
@@ -375,11 +378,11 @@ describe("a client's masking", () => {
 
 describe("a server's large payloads", () => {
   test("are handed on where they stand", () => {
-    const { sender, output } = newSender("server");
+    const { sender, output } = senderFor("server");
     const payload = pattern(4097);
     const pieces = [pattern(5000), pattern(6000)];
     sender.message(output, payload);
-    sender.message(output, new Message("binary", new Uint8Array(0), 0, 11_000, pieces));
+    sender.message(output, newMessage("binary", new Uint8Array(0), 0, 11_000, pieces));
     const taken = output.take();
     for (const piece of [payload, ...pieces]) assert.ok(taken.pieces.includes(piece as never));
   });
@@ -399,7 +402,7 @@ describe("a frame at the end of a block", () => {
     ["bytes", (sender, output) => sender.message(output, pattern(20)), `binary ${toHex(pattern(20))} fin`],
     [
       "a message",
-      (sender, output) => sender.message(output, new Message("text", pattern(20), 0, 20)),
+      (sender, output) => sender.message(output, newMessage("text", pattern(20), 0, 20)),
       `text ${toHex(pattern(20))} fin`,
     ],
     [
@@ -411,7 +414,7 @@ describe("a frame at the end of a block", () => {
     ["large bytes", (sender, output) => sender.message(output, LARGE), `binary ${show(LARGE)} fin`],
     [
       "a large message",
-      (sender, output) => sender.message(output, new Message("text", LARGE, 0, 4097)),
+      (sender, output) => sender.message(output, newMessage("text", LARGE, 0, 4097)),
       `text ${show(LARGE)} fin`,
     ],
   ];
@@ -420,7 +423,7 @@ describe("a frame at the end of a block", () => {
       test(`is whole, wherever the block ends in it: ${what}, from a ${role}`, () => {
         const header = role === "client" ? 8 : 4;
         for (let gap = 0; gap < 70; gap++) {
-          const { sender, output } = newSender(role);
+          const { sender, output } = senderFor(role);
           for (let i = 0; i < 3; i++) sender.message(output, FULL);
           sender.message(output, FULL.subarray(0, 4096 - 4 * header - gap));
           assert.equal(output.size, BLOCK - gap);
@@ -441,7 +444,7 @@ describe("a server's prepared message", () => {
       [10_000, true],
       [10_001, true],
     ] as const) {
-      const { sender, output } = newSender("server", limit);
+      const { sender, output } = senderFor("server", limit);
       const message = new PreparedMessage(pattern(10_000));
       sender.message(output, message);
       assert.equal(output.take().pieces === message.frame, shared, `a limit of ${limit}`);
@@ -464,13 +467,13 @@ describe("what can't be sent", () => {
   ];
   for (const role of ROLES) {
     test(`is refused with what was expected and what came, and a ${role} goes on as before`, () => {
-      const { sender, output } = newSender(role);
+      const { sender, output } = senderFor(role);
       for (const data of NO_DATA as unknown as Uint8Array[]) {
         assert.throws(() => sender.message(output, data), {
           code: "INVALID_ARGUMENT",
           message: /expected a string, .* got /,
         });
-        assert.throws(() => payloadSize(data), { code: "INVALID_ARGUMENT" });
+        assert.throws(() => SENDER.payloadSize(data), { code: "INVALID_ARGUMENT" });
         assert.throws(() => sender.payloadOf(output, "text", data, false), {
           code: "INVALID_ARGUMENT",
           message: /Uint8Array, got /,

@@ -127,9 +127,4 @@ describe("HeaderFields", () => {
     for (const name of names) assert.deepEqual(odd.getAll(name), ["x"]);
     assert.equal(({} as Record<string, unknown>)["x"], undefined);
   });
-
-  it("come from node:http's rawHeaders", () => {
-    assert.deepEqual([...HeaderFields.fromRaw(["A", "1", "b", "2", "A", "3"])], [...new HeaderFields([["A", "1"], ["b", "2"], ["A", "3"]])]); // prettier-ignore
-    assert.equal(HeaderFields.fromRaw(["A", "1", "odd"]).size, 1);
-  });
 });

@@ -1,13 +1,11 @@
 import assert from "node:assert/strict";
 import { afterEach, describe, test } from "node:test";
-import fc from "fast-check";
-import { Assembly } from "../../src/messages/assembly.ts";
+import type { Assembly } from "../../src/messages/assembly.ts";
 import { rotateKey } from "../../src/bytes/mask.ts";
-import { giveBackPiece, takePiece } from "../../src/bytes/pieces.ts";
-import { primitives, usePrimitives } from "../../src/bytes/primitives.ts";
-import { allocatedBy } from "../support/allocations.ts";
 import { concat, pattern } from "../support/bytes.ts";
 import { KEY, masked } from "../support/frames.ts";
+import { allocatedBy, memory, newAssembly, useRuntime } from "../support/runtime.ts";
+import fc from "fast-check";
 
 const KEY_WORD = KEY[0] | (KEY[1] << 8) | (KEY[2] << 16) | (KEY[3] << 24);
 
@@ -30,7 +28,7 @@ function appendAll(assembly: Assembly, bytes: Uint8Array, more: number, last: bo
 
 describe("an assembly", () => {
   test("keeps what it is given, in order", () => {
-    const assembly = new Assembly("text", true);
+    const assembly = newAssembly("text", true);
     assert.equal(assembly.type, "text");
     assert.equal(assembly.compressed, true);
     const parts = [1, 200, 300, 5, 4000, 0, 9].map((length, i) => pattern(length, i));
@@ -41,14 +39,14 @@ describe("an assembly", () => {
   });
 
   test("unmasks it", () => {
-    const assembly = new Assembly("binary", false);
+    const assembly = newAssembly("binary", false);
     const bytes = pattern(1000);
     assert.deepEqual(appendAll(assembly, masked(bytes, KEY), 0, true, KEY_WORD), bytes);
     assert.deepEqual(concat(...assembly.finish()), bytes);
   });
 
   test("of nothing has no pieces", () => {
-    assert.deepEqual(new Assembly("binary", false).finish(), []);
+    assert.deepEqual(newAssembly("binary", false).finish(), []);
   });
 
   test("holds at most twice what has arrived, and 256 bytes, whatever was declared", () => {
@@ -60,7 +58,7 @@ describe("an assembly", () => {
     fc.assert(
       fc.property(fc.array(step, { minLength: 1, maxLength: 20 }), (steps) => {
         allocatedBy((allocated) => {
-          const assembly = new Assembly("binary", false);
+          const assembly = newAssembly("binary", false);
           for (const { length, more, last } of steps) {
             appendAll(assembly, new Uint8Array(length), more, last);
             assert.ok(allocated() <= 2 * assembly.size + 256, `${allocated()} bytes for ${assembly.size}`);
@@ -74,7 +72,7 @@ describe("an assembly", () => {
   test("of a frame whose end is known is allocated once, to the byte", () => {
     const bytes = pattern(100);
     const allocated = allocatedBy(() => {
-      const assembly = new Assembly("binary", false);
+      const assembly = newAssembly("binary", false);
       appendAll(assembly, bytes.subarray(0, 40), 60, true);
       appendAll(assembly, bytes.subarray(40), 0, true);
       const [only, ...others] = assembly.finish();
@@ -85,7 +83,7 @@ describe("an assembly", () => {
   });
 
   test("grows in pieces as large as all before them, up to 120 KiB", () => {
-    const assembly = new Assembly("binary", false);
+    const assembly = newAssembly("binary", false);
     for (let i = 0; i < 6000; i++) appendAll(assembly, new Uint8Array(1000), 2 ** 40, false);
     const sizes = assembly.finish().map((piece) => piece.length);
     assert.deepEqual(sizes.slice(0, 4), [1000, 1000, 2000, 4000]);
@@ -94,56 +92,55 @@ describe("an assembly", () => {
   });
 
   test("of small fragments is in few pieces: each leaves room for those behind it", () => {
-    const assembly = new Assembly("binary", false);
+    const assembly = newAssembly("binary", false);
     for (let i = 0; i < 1000; i++) appendAll(assembly, pattern(10, i), 0, false);
     assert.ok(assembly.finish().length < 10);
   });
 
   test("uses memory that was given back, of at most twice what has come of a message", () => {
-    for (let i = 0; i < 256; i++) takePiece(16 * 1024, Infinity); // nothing of other tests is left
+    for (let i = 0; i < 256; i++) memory().pieces.acquire(16 * 1024, Infinity); // nothing of other tests is left
     const bytes = pattern(16 * 1024);
     for (const [size, taken] of [
       [32 * 1024, true],
       [32 * 1024 + 1, false],
     ] as const) {
-      const memory = new Uint8Array(size);
-      giveBackPiece(memory);
-      const assembly = new Assembly("binary", false);
+      const piece = new Uint8Array(size);
+      memory().pieces.release(piece);
+      const assembly = newAssembly("binary", false);
       appendAll(assembly, bytes, 2 ** 20, true);
-      assert.equal(assembly.piece === memory, taken, `${size} bytes`);
+      assert.equal(assembly.piece === piece, taken, `${size} bytes`);
       assert.deepEqual(concat(...assembly.finish()), bytes);
     }
-    takePiece(16 * 1024, Infinity);
+    memory().pieces.acquire(16 * 1024, Infinity);
     // what is there already counts too
-    const memory = new Uint8Array(48 * 1024);
-    giveBackPiece(memory);
-    const assembly = new Assembly("binary", false);
+    const piece = new Uint8Array(48 * 1024);
+    memory().pieces.release(piece);
+    const assembly = newAssembly("binary", false);
     appendAll(assembly, bytes, 0, false);
     appendAll(assembly, bytes, 0, false);
-    assert.equal(assembly.piece, memory);
+    assert.equal(assembly.piece, piece);
   });
 
   describe("when it is finished", () => {
     test("is not copied if at least half of its last piece is used", () => {
       for (const size of [127, 128, 129, 256]) {
-        const assembly = new Assembly("binary", false);
+        const assembly = newAssembly("binary", false);
         appendAll(assembly, pattern(size), 0, false);
         const [only] = assembly.finish();
         assert.equal(only.buffer === assembly.piece.buffer, size >= 128, `${size} bytes`);
       }
     });
 
-    const portable = { ...primitives };
-    afterEach(() => usePrimitives(portable));
+    afterEach(() => useRuntime());
 
     for (const [name, allocate] of [
       ["plain arrays", (size: number) => new Uint8Array(size)],
       ["Buffers", (size: number) => Buffer.alloc(size)],
     ] as const) {
       test(`keeps no more than twice its size, with ${name}`, () => {
-        usePrimitives({ allocate });
+        useRuntime({ allocate });
         for (let size = 0; size < 1200; size++) {
-          const assembly = new Assembly("binary", false);
+          const assembly = newAssembly("binary", false);
           const bytes = pattern(size);
           for (let at = 0; at < size; at += 100) appendAll(assembly, bytes.subarray(at, at + 100), 2 ** 20, false);
           const pieces = assembly.finish();

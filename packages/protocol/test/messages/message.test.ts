@@ -1,10 +1,13 @@
 import assert from "node:assert/strict";
 import { afterEach, describe, test } from "node:test";
-import { copyBytes, LARGEST_SHARED, Message } from "../../src/messages/message.ts";
-import { primitives, usePrimitives } from "../../src/bytes/primitives.ts";
+import type { Message } from "../../src/messages/message.ts";
+import { borrowChunks, moveMessage, recyclable } from "../../src/messages/message.ts";
 import { concat, pattern, show, utf8 } from "../support/bytes.ts";
 import { cut } from "../support/chunks.ts";
 import { collectGarbage } from "../support/garbage.ts";
+import { newMessage, useRuntime } from "../support/runtime.ts";
+import { copyBytes } from "../../src/bytes/copy.ts";
+import { LARGEST_SHARED } from "../../src/runtime/slabs.ts";
 
 const SIZES = [0, 1, 63, 64, 65, 125, 1024, LARGEST_SHARED - 1, LARGEST_SHARED, LARGEST_SHARED + 1, 70_000];
 
@@ -13,9 +16,9 @@ function forms(type: "text" | "binary", payload: Uint8Array): Message[] {
   const shared = concat(new Uint8Array(5).fill(0xee), payload, new Uint8Array(3).fill(0xee));
   const pieces = cut(payload, [0, 1, payload.length >> 1]);
   return [
-    new Message(type, shared, 5, payload.length),
-    new Message(type, payload, 0, payload.length),
-    new Message(type, new Uint8Array(0), 0, payload.length, pieces),
+    newMessage(type, shared, 5, payload.length),
+    newMessage(type, payload, 0, payload.length),
+    newMessage(type, new Uint8Array(0), 0, payload.length, pieces),
   ];
 }
 
@@ -53,7 +56,7 @@ describe("a message", () => {
 
   test("joins its pieces once, in the one array that has its size", () => {
     const pieces = cut(pattern(5000), [100, 3000]);
-    const message = new Message("binary", new Uint8Array(0), 0, 5000, pieces);
+    const message = newMessage("binary", new Uint8Array(0), 0, 5000, pieces);
     assert.equal(message.chunks(), pieces);
     assert.equal(message.bytes.buffer.byteLength, 5000);
     assert.deepEqual(message.chunks(), [message.bytes]);
@@ -61,8 +64,7 @@ describe("a message", () => {
 });
 
 describe("the bytes of a message", () => {
-  const portable = { ...primitives };
-  afterEach(() => usePrimitives(portable));
+  afterEach(() => useRuntime());
 
   // Node's Buffer is a Uint8Array whose `slice` makes a view
   const ALLOCATORS: [string, (size: number) => Uint8Array][] = [
@@ -71,13 +73,13 @@ describe("the bytes of a message", () => {
   ];
   for (const [name, allocate] of ALLOCATORS) {
     test(`are a copy where they are few, so that they keep and show nothing else, with ${name}`, () => {
-      usePrimitives({ allocate });
+      useRuntime({ allocate });
       for (const size of SIZES.filter((size) => size <= LARGEST_SHARED)) {
         for (const start of [100, 8192 - size]) {
           for (const read of [(message: Message) => message.bytes, (message: Message) => message.chunks()[0]]) {
             const shared = allocate(8192);
             shared.set(pattern(8192));
-            const bytes = read(new Message("binary", shared, start, size));
+            const bytes = read(newMessage("binary", shared, start, size));
             assert.equal(bytes.buffer.byteLength, size);
             shared.fill(0);
             assert.equal(show(bytes), show(pattern(8192).slice(start, start + size)));
@@ -87,9 +89,9 @@ describe("the bytes of a message", () => {
     });
 
     test(`are a view where they are many, with ${name}`, () => {
-      usePrimitives({ allocate });
+      useRuntime({ allocate });
       const own = allocate(LARGEST_SHARED + 3);
-      const { bytes } = new Message("binary", own, 2, LARGEST_SHARED + 1);
+      const { bytes } = newMessage("binary", own, 2, LARGEST_SHARED + 1);
       assert.equal(bytes.buffer, own.buffer);
       assert.equal(bytes.byteOffset, 2);
     });
@@ -119,7 +121,7 @@ describe("a message that is passed on", () => {
     for (const size of WORDS_AND_MORE) {
       for (const start of [0, 1, 5]) {
         for (const source of [...sources, ...sources]) {
-          const message = new Message("binary", source, start, size);
+          const message = newMessage("binary", source, start, size);
           for (const at of [2, 7]) {
             target.fill(0xaa);
             assert.equal(message.copyTo(target, at, view), at + size);
@@ -138,7 +140,7 @@ describe("a message that is passed on", () => {
     for (const size of WORDS_AND_MORE) {
       const payload = pattern(size, size + 1);
       for (const message of forms("binary", payload)) {
-        for (const prepare of [() => {}, () => message.detach()]) {
+        for (const prepare of [() => {}, () => message.copy()]) {
           prepare();
           target.fill(0);
           message.copyTo(target, 3, view);
@@ -152,7 +154,7 @@ describe("a message that is passed on", () => {
     const copy = (): WeakRef<ArrayBufferLike> => {
       const source = new Uint8Array(1 << 20);
       const target = new Uint8Array(1 << 20);
-      new Message("binary", source, 0, source.length).copyTo(target, 0, new DataView(target.buffer));
+      newMessage("binary", source, 0, source.length).copyTo(target, 0, new DataView(target.buffer));
       return new WeakRef(source.buffer);
     };
     const buffer = copy();
@@ -162,39 +164,39 @@ describe("a message that is passed on", () => {
 
   test("in parts is not copied where it is large, and its memory stays its own", () => {
     const memory = pattern(LARGEST_SHARED + 1);
-    const message = new Message("binary", memory, 0, memory.length, undefined, true);
-    const [part] = message.parts();
+    const message = newMessage("binary", memory, 0, memory.length, undefined, true);
+    const [part] = borrowChunks(message);
     assert.equal(part.buffer, memory.buffer);
-    assert.deepEqual(message.reusable, [memory]);
+    assert.deepEqual(recyclable(message), [memory]);
     assert.equal(message.bytes, message.chunks()[0]);
-    assert.deepEqual(message.reusable, []);
+    assert.deepEqual(recyclable(message), []);
   });
 
   test("moves out of memory that it shares, if it is small, and stays what it was", () => {
     for (const size of [0, 10, LARGEST_SHARED]) {
       const payload = pattern(size);
       const shared = new Uint8Array([...pattern(7, 3), ...payload, 9, 9]);
-      const message = new Message("text", shared, 7, size);
+      const message = newMessage("text", shared, 7, size);
       const target = new Uint8Array(size + 20).fill(0xaa);
-      assert.equal(message.moveTo(target, 5), true);
+      assert.equal(moveMessage(message, target, 5), true);
       shared.fill(0);
       const expected = new Uint8Array(size + 20).fill(0xaa);
       expected.set(payload, 5);
       assert.equal(show(target), show(expected));
-      assert.deepEqual([message.size, message.reusable], [size, []]);
+      assert.deepEqual([message.size, recyclable(message)], [size, []]);
       const { bytes } = message;
       assert.equal(show(bytes), show(payload));
       assert.equal(bytes.buffer.byteLength, size); // which shows nothing of the memory it lay in
-      assert.equal(message.moveTo(target, 0), false); // it has memory of its own by now
+      assert.equal(moveMessage(message, target, 0), false); // it has memory of its own by now
       assert.equal(show(target), show(expected));
     }
   });
 
   test("does not move what shares no memory, or is large", () => {
     const target = new Uint8Array(5000);
-    const large = new Message("binary", pattern(5000), 0, LARGEST_SHARED + 1);
-    const inPieces = new Message("binary", new Uint8Array(0), 0, 4, [pattern(2), pattern(2)], true);
-    for (const message of [large, inPieces]) assert.equal(message.moveTo(target, 0), false);
+    const large = newMessage("binary", pattern(5000), 0, LARGEST_SHARED + 1);
+    const inPieces = newMessage("binary", new Uint8Array(0), 0, 4, [pattern(2), pattern(2)], true);
+    for (const message of [large, inPieces]) assert.equal(moveMessage(message, target, 0), false);
     assert.ok(target.every((byte) => byte === 0));
   });
 

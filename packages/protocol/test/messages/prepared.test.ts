@@ -1,10 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { Output } from "../../src/endpoint/output.ts";
-import { Chain, PreparedMessage } from "../../src/messages/prepared.ts";
-import { concat, hex, pattern, show, toHex, utf8 } from "../support/bytes.ts";
+import { PreparedMessage } from "../../src/messages/prepared.ts";
+import { hex, pattern, show, toHex, utf8 } from "../support/bytes.ts";
 import { readFrames } from "../support/frames.ts";
-import { collectGarbage } from "../support/garbage.ts";
 import { showFrame } from "../support/sent.ts";
 
 describe("a prepared message", () => {
@@ -48,85 +46,6 @@ describe("a prepared message", () => {
       code: "INVALID_ARGUMENT",
       message: /: the type of a message: expected "text" or "binary", got "Text"$/,
     });
-  });
-});
-
-describe("a chain", () => {
-  const messages = Array.from({ length: 6 }, (_, i) => new PreparedMessage(pattern(50 * (i + 1), i)));
-  const [a, b, c, d] = messages;
-
-  test("of one frame is that frame", () => {
-    assert.equal(a.chain.pieces(), a.frame);
-    assert.equal(a.chain.size, a.frame.length);
-  });
-
-  test("is the same for all who add the same frames, and joined once", () => {
-    const first = a.chain.with(b.frame).with(c.frame);
-    const second = a.chain.with(b.frame).with(c.frame);
-    assert.equal(first, second);
-    const bytes = first.pieces();
-    assert.deepEqual(bytes, concat(a.frame, b.frame, c.frame));
-    assert.equal(second.pieces(), bytes);
-    assert.equal(a.chain.with(b.frame).with(c.frame).pieces(), bytes);
-    assert.equal(first.size, bytes.length);
-  });
-
-  test("is the same for all connections of a broadcast, and another one for the next broadcast", () => {
-    for (const { frame } of [b, c, b]) {
-      const all = [1, 2, 3].map(() => a.chain.with(frame));
-      assert.equal(new Set(all).size, 1);
-      assert.deepEqual(all[0].pieces(), concat(a.frame, frame));
-    }
-    assert.notEqual(a.chain.with(b.frame), a.chain.with(c.frame));
-    assert.notEqual(a.chain.with(b.frame), b.chain.with(b.frame));
-  });
-
-  test("is another one for other frames", () => {
-    const abc = a.chain.with(b.frame).with(c.frame);
-    const abd = a.chain.with(b.frame).with(d.frame);
-    const acd = a.chain.with(c.frame).with(d.frame);
-    assert.deepEqual(abc.pieces(), concat(a.frame, b.frame, c.frame));
-    assert.deepEqual(abd.pieces(), concat(a.frame, b.frame, d.frame));
-    assert.deepEqual(acd.pieces(), concat(a.frame, c.frame, d.frame));
-    // the same frame twice is not the same chain
-    assert.deepEqual(a.chain.with(a.frame).with(a.frame).pieces(), concat(a.frame, a.frame, a.frame));
-  });
-
-  test("is shared by groups that take turns", () => {
-    // as when two rooms with the same beginning are written to one after the other, connection by connection
-    const chains = Array.from({ length: 10 }, (_, i) => (i % 2 === 0 ? a : b).chain.with(c.frame).with(d.frame));
-    assert.equal(new Set(chains).size, 2);
-    assert.equal(new Set(chains.map((chain) => chain.pieces())).size, 2);
-  });
-
-  test("is handed over in pieces where joining would be much", () => {
-    for (const over of [0, 1]) {
-      const half = pattern(64 * 1024);
-      const pieces = new Chain(undefined, half).with(pattern(64 * 1024 + over, 2)).pieces();
-      assert.equal(Array.isArray(pieces), over === 1, `128 KiB and ${over}`);
-    }
-    const large = new PreparedMessage(pattern(60_000));
-    const two = large.chain.with(large.frame);
-    assert.ok(!Array.isArray(two.pieces()));
-    const three = two.with(large.frame).with(a.frame);
-    assert.deepEqual(three.pieces(), [large.frame, large.frame, large.frame, a.frame]);
-  });
-
-  test("keeps nothing that only was behind it", async () => {
-    const kept = new PreparedMessage("a constant");
-    const gone = ((): WeakRef<Uint8Array> => {
-      const output = new Output();
-      output.appendPrepared(kept);
-      const last = new PreparedMessage(pattern(1 << 20));
-      output.appendPrepared(last);
-      output.appendPrepared(last);
-      output.clear();
-      return new WeakRef(last.frame);
-    })();
-    await collectGarbage();
-    assert.equal(gone.deref(), undefined);
-    assert.ok(kept.chain instanceof Chain);
-    assert.deepEqual(kept.chain.with(a.frame).pieces(), concat(kept.frame, a.frame));
   });
 });
 

@@ -1,11 +1,13 @@
 import type { Message } from "../../src/messages/message.ts";
 import { DEFAULT_LIMITS, type ProtocolOptions } from "../../src/endpoint/options.ts";
-import { Protocol, type ProtocolSink } from "../../src/endpoint/protocol.ts";
+import type { Protocol } from "../../src/endpoint/protocol.ts";
+import { type ProtocolSink } from "../../src/endpoint/protocol.ts";
 import { show } from "./bytes.ts";
 import { lend } from "./chunks.ts";
 import type { FrameSpec, Role } from "./frames.ts";
 import { framesTo } from "./receiving.ts";
 import { drain, drainFrames, keysOf, showFrame } from "./sent.ts";
+import { newProtocol } from "./runtime.ts";
 
 /** Options with no heartbeat and no compression. */
 export function optionsOf(role: Role): ProtocolOptions {
@@ -31,7 +33,7 @@ export class Endpoint implements ProtocolSink {
 
   constructor(role: Role, options: Partial<ProtocolOptions> = {}) {
     this.role = role;
-    this.protocol = new Protocol({ ...optionsOf(role), ...options }, this);
+    this.protocol = newProtocol({ ...optionsOf(role), ...options }, this);
   }
 
   onMessage(message: Message): void {

@@ -4,7 +4,8 @@ import type { Message } from "../../src/messages/message.ts";
 import { Receiver, type ReceiverOptions, type ReceiverSink } from "../../src/endpoint/receiver.ts";
 import { concat, show } from "./bytes.ts";
 import { chunkings, lend } from "./chunks.ts";
-import { type FrameSpec, frame, keyTo, type Role, ROLES } from "./frames.ts";
+import { frame, type FrameSpec, keyTo, type Role, ROLES } from "./frames.ts";
+import { memory } from "./runtime.ts";
 
 /** Keeps everything a receiver hands on, as `text 48656c`, `ping 01`, ... */
 export class Listener implements ReceiverSink {
@@ -66,7 +67,7 @@ export function newReceiver(
   options: Partial<ReceiverOptions> = {},
 ): { receiver: Receiver; listener: Listener } {
   const listener = new Listener();
-  return { receiver: new Receiver({ ...RECEIVER_DEFAULTS, role, ...options }, listener), listener };
+  return { receiver: new Receiver(memory(), { ...RECEIVER_DEFAULTS, role, ...options }, listener), listener };
 }
 
 /** What a receiver of this role makes of the chunks. */

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { MaskingKeys } from "../../src/bytes/mask.ts";
-import { giveBack, type Output, type Taken } from "../../src/endpoint/output.ts";
+import type { Output, Taken } from "../../src/endpoint/output.ts";
 import { concat, show } from "./bytes.ts";
 import { type Frame, readFrames, type Role } from "./frames.ts";
+import { MaskingKeys } from "../../src/frames/masking-keys.ts";
 
 /** Keys that can be foretold: 00010203, 04050607, ... */
 export function countingKeys(): MaskingKeys {
@@ -29,7 +29,7 @@ export function drain(output: Output): Uint8Array {
   assert.equal(taken.size, waiting);
   assert.equal(output.size, 0);
   const bytes = bytesOf(taken);
-  giveBack(taken);
+  output.release(taken);
   return bytes;
 }
 

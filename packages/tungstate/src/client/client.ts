@@ -121,6 +121,7 @@ export function prepare(target: WebSocketUrl, settings: ConnectionSettings, opti
     limits: options.handshakeLimits,
     extensions: settings.deflate === undefined ? [] : [clientCompression(settings.deflate.compression)],
     random: settings.fillRandom,
+    runtime: settings.runtime,
     sha1,
   });
   return { handshake, settings, timeout };

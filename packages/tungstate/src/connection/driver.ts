@@ -145,11 +145,14 @@ export class Driver
     this.agreed = agreed;
     this.head = packHeaders(headers);
     const { codec } = agreed;
-    this.core = new Protocol(codec === undefined ? settings : (settings.deflate?.protocol ?? settings), this);
+    this.core = new Protocol(
+      codec === undefined ? settings.protocol : (settings.deflate?.protocol ?? settings.protocol),
+      this,
+    );
     this.reading = new Reading(this, settings);
     this.writing = new Writing(this.core, transport, settings, codec, this);
     if (codec !== undefined) {
-      this.incoming = new Incoming(codec, settings.maxMessageSize, this);
+      this.incoming = new Incoming(settings.runtime, codec, settings.maxMessageSize, this);
       this.reading.heldBack = this.incoming;
     }
     this.core.start(settings.clock.now());

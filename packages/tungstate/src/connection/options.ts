@@ -3,6 +3,7 @@ import {
   type Heartbeat,
   MaskingKeys,
   protocolError,
+  ProtocolConfig,
   type ProtocolLimits,
   type ProtocolOptions,
   type RandomSource,
@@ -19,7 +20,8 @@ import {
 } from "../deflate/settings.ts";
 import { type Flusher, flusherOf } from "../schedule/flusher.ts";
 import { type ReadScheduler, readSchedulerOf } from "../schedule/read-scheduler.ts";
-import { maskingKeys, randomFill } from "../native/primitives.ts";
+import { randomFill } from "../native/primitives.ts";
+import { defaultRuntime, type NodeRuntime } from "../native/runtime.ts";
 import { checkFunction, describe, flag, size, time } from "../options/check.ts";
 import type { OptionNames } from "../options/names.ts";
 
@@ -108,8 +110,14 @@ const DEFAULT_HEARTBEAT: Heartbeat = { interval: 30_000, timeout: 15_000 };
 const DEFAULT_DATA_RATE: MinDataRate = { bytes: 1024, interval: 60_000 };
 
 /** Connection options, checked and complete. One object serves all connections of a server. */
-export interface ConnectionSettings extends ProtocolOptions {
-  readonly maxCloseTime: number;
+export interface ConnectionSettings {
+  readonly runtime: NodeRuntime;
+  /** What the protocol of a connection without compression is given. */
+  readonly protocol: ProtocolConfig;
+  readonly maxMessageSize: number;
+  readonly maxWriteBufferSize: number;
+  readonly closeTimeout: number;
+  readonly heartbeat: Heartbeat | undefined;
   readonly writeBufferSize: number;
   readonly receiveQueueSize: number;
   readonly readAheadSize: number;
@@ -131,47 +139,59 @@ export interface DeflateSettings {
   readonly compression: CompressionSettings;
   readonly outgoing: OutgoingSettings;
   /** What the protocol is given where it is in use. */
-  readonly protocol: ProtocolOptions;
+  readonly protocol: ProtocolConfig;
 }
 
 /** Checks every option; throws INVALID_ARGUMENT saying what was expected and what came. */
-export function connectionSettings(role: "client" | "server", options: ConnectionOptions): ConnectionSettings {
+export function connectionSettings(
+  role: "client" | "server",
+  options: ConnectionOptions,
+  runtime: NodeRuntime = defaultRuntime,
+): ConnectionSettings {
   if (typeof options !== "object" || options === null) {
     throw protocolError("INVALID_ARGUMENT", `options are an object, got ${describe(options)}`);
   }
   checkFunction(options, "fillRandom");
   const { fillRandom = randomFill } = options;
   const clock = checkClock(options.clock) ?? systemClock;
-  const checked = {
+  const protocol: ProtocolOptions = {
     role,
-    keys: options.fillRandom === undefined ? maskingKeys : new MaskingKeys(fillRandom),
-    fillRandom,
+    keys: options.fillRandom === undefined ? runtime.maskingKeys : new MaskingKeys(fillRandom),
     compression: false,
     maxFrameSize: size(options, "maxFrameSize", DEFAULT_LIMITS.maxFrameSize, 125),
     maxMessageSize: size(options, "maxMessageSize", DEFAULT_LIMITS.maxMessageSize, 0),
     maxWriteBufferSize: size(options, "maxWriteBufferSize", DEFAULT_LIMITS.maxWriteBufferSize, 1),
-    writeBufferSize: size(options, "writeBufferSize", 128 * 1024, 0),
-    receiveQueueSize: size(options, "receiveQueueSize", 1024 * 1024, 0),
-    readAheadSize: size(options, "readAheadSize", 16 * 1024 * 1024, 0),
     acceptUnmaskedFrames: flag(options, "acceptUnmaskedFrames", false),
-    noDelay: flag(options, "noDelay", true),
     closeTimeout: time(options, "closeTimeout", 5_000),
     maxCloseTime: options.maxCloseTime === Infinity ? Infinity : time(options, "maxCloseTime", 300_000),
     heartbeat: heartbeat(options.heartbeat),
+  };
+  const compression = compressionSettings(options.compression);
+  const deflate = compression && {
+    compression,
+    outgoing: outgoingSettings(protocol, compression),
+    protocol: new ProtocolConfig(runtime, { ...protocol, compression: true }),
+  };
+  return Object.freeze({
+    runtime,
+    protocol: new ProtocolConfig(runtime, protocol),
+    maxMessageSize: protocol.maxMessageSize,
+    maxWriteBufferSize: protocol.maxWriteBufferSize,
+    closeTimeout: protocol.closeTimeout,
+    heartbeat: protocol.heartbeat,
+    fillRandom,
+    writeBufferSize: size(options, "writeBufferSize", 128 * 1024, 0),
+    receiveQueueSize: size(options, "receiveQueueSize", 1024 * 1024, 0),
+    readAheadSize: size(options, "readAheadSize", 16 * 1024 * 1024, 0),
+    noDelay: flag(options, "noDelay", true),
     minDataRate: minDataRate(options.minDataRate),
     memoryBudget: memoryBudget(options.memoryBudget),
     clock,
     flusher: flusherOf(clock),
     readScheduler: readSchedulerOf(clock),
     deadlines: deadlinesOf(clock),
-  };
-  const compression = compressionSettings(options.compression);
-  const deflate = compression && {
-    compression,
-    outgoing: outgoingSettings(checked, compression),
-    protocol: { ...checked, compression: true },
-  };
-  return { ...checked, deflate };
+    deflate,
+  });
 }
 
 function checkClock(clock: Clock | undefined): Clock | undefined {

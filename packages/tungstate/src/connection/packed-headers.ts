@@ -12,5 +12,8 @@ export function packHeaders(headers: HeaderFields): string {
 }
 
 export function unpackHeaders(packed: string): HeaderFields {
-  return HeaderFields.fromRaw(packed === "" ? [] : packed.split(SEPARATOR));
+  const parts = packed === "" ? [] : packed.split(SEPARATOR);
+  const fields: [name: string, value: string][] = [];
+  for (let at = 0; at + 1 < parts.length; at += 2) fields.push([parts[at], parts[at + 1]]);
+  return new HeaderFields(fields);
 }

@@ -1,4 +1,4 @@
-import { MAX_CONTROL_PAYLOAD, primitives, protocolError, type WebSocketError } from "@tungstate/protocol";
+import { MAX_CONTROL_PAYLOAD, protocolError, type WebSocketError } from "@tungstate/protocol";
 import { handled } from "../schedule/promises.ts";
 import { describe } from "../options/check.ts";
 
@@ -19,9 +19,7 @@ export class PendingPings {
     checkPing(given);
     if (given instanceof Uint8Array) return new Uint8Array(given); // not `slice`, which on a Buffer is a view
     const text = given ?? `tungstate ${this.next++}`;
-    const bytes = new Uint8Array(primitives.utf8Length(text));
-    primitives.writeUtf8(text, bytes, 0);
-    return bytes;
+    return new TextEncoder().encode(text);
   }
 
   wait(payload: Uint8Array, sentAt: number): Promise<number> {
@@ -48,7 +46,7 @@ export function checkPing(payload: unknown): asserts payload is Uint8Array | str
     throw protocolError("INVALID_ARGUMENT", `a ping's payload is a string or a Uint8Array, got ${describe(payload)}`);
   }
   // RFC 6455 §5.5: "All control frames MUST have a payload length of 125 bytes or less"
-  const size = typeof payload === "string" ? primitives.utf8Length(payload) : payload.length;
+  const size = typeof payload === "string" ? Buffer.byteLength(payload) : payload.length;
   if (size <= MAX_CONTROL_PAYLOAD) return;
   throw protocolError("INVALID_ARGUMENT", `a ping's payload is at most ${MAX_CONTROL_PAYLOAD} bytes, got ${size}`);
 }

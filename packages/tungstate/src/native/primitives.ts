@@ -1,14 +1,16 @@
-import { MaskingKeys, usePrimitives } from "@tungstate/protocol";
+import type { Primitives } from "@tungstate/protocol";
 import { isUtf8 } from "node:buffer";
 import { hash, randomFillSync } from "node:crypto";
-import { simd } from "./simd.ts";
-
-// What Node does natively, for the protocol package to use. Importing this file is what puts it in place.
+import type { Simd } from "./simd.ts";
 
 const LOOP_PAYS = 24; // characters or bytes up to which a loop beats a call into native code
 
-usePrimitives({
-  ...(simd === undefined ? {} : { copyMasked: simd.copyMasked }),
+/** Returns the functions that Node.js has natively. `simd` unmasks, where it is there. */
+export function nativePrimitives(simd: Simd | undefined): Partial<Primitives> {
+  return { ...NATIVE, ...(simd === undefined ? {} : { copyMasked: simd.copyMasked }) };
+}
+
+const NATIVE = {
   allocate: (size) => Buffer.allocUnsafeSlow(size),
   isUtf8,
   decodeUtf8: (bytes, start, end) => {
@@ -21,7 +23,6 @@ usePrimitives({
     return asBuffer(bytes).toString("utf8", start, end);
   },
   decodeLatin1: (bytes, start, end) => asBuffer(bytes).toString("latin1", start, end),
-  encodeLatin1: (text) => Buffer.from(text, "latin1"),
   utf8Length: (text) => Buffer.byteLength(text),
   writeUtf8: (text, target, at) => {
     if (text.length <= LOOP_PAYS) {
@@ -32,19 +33,18 @@ usePrimitives({
     }
     return at + asBuffer(target).write(text, at);
   },
-});
+} satisfies Partial<Primitives>;
 
 function asBuffer(bytes: Uint8Array): Buffer {
   return bytes instanceof Buffer ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
+/** Fills `target` with random bytes of node:crypto. */
 export function randomFill(target: Uint8Array): void {
   randomFillSync(target);
 }
 
+/** Returns the SHA-1 hash of `bytes`. */
 export function sha1(bytes: Uint8Array): Uint8Array {
   return hash("sha1", bytes, "buffer");
 }
-
-/** One source of masking keys for the process (RFC 6455 §5.3 wants them unpredictable). */
-export const maskingKeys = new MaskingKeys(randomFill);

@@ -34,7 +34,8 @@ export interface Simd {
 /** `mask(to, from, length, key)`: writes `length` bytes, returns whether any of them is not ASCII. Offsets may be equal, else must not overlap. */
 type Mask = (to: number, from: number, length: number, key: number) => number;
 
-function load(): Simd | undefined {
+/** Returns the function and its read buffer; undefined where WebAssembly or its SIMD is missing. Each call makes memory of its own. */
+export function loadSimd(): Simd | undefined {
   let memory: Memory;
   let mask: Mask;
   try {
@@ -156,5 +157,3 @@ function assemble(): Uint8Array<ArrayBuffer> {
     ...section(10, 1, ...unsigned(code.length), ...code),
   ]);
 }
-
-export const simd = load();

@@ -79,7 +79,7 @@ function keep(given: unknown): Data {
   const data = asData(given);
   if (data instanceof Uint8Array) return new Uint8Array(data); // not `slice`, which on a Buffer is a view
   if (data instanceof Message) {
-    data.detach(); // it may wait for long, and must not keep what it came with alive
+    data.copy(); // it may wait for long, and must not keep what it came with alive
     return data.share(); // and may be given up, by who writes it to another connection
   }
   return data;

@@ -34,7 +34,7 @@ export function accept(stream: ByteStream, options: AcceptOptions = {}): Promise
     checkNames(options, ACCEPT_OPTIONS);
     const settings = connectionSettings("server", options);
     checkSignal(options.signal);
-    const admission = new Admission(options, extensionsOf(settings));
+    const admission = new Admission(options, extensionsOf(settings), settings.runtime);
     const transport = transportOf(stream, settings);
     const from = { transport, encrypted: isEncrypted(stream), raw: undefined };
     const { signal } = options;

@@ -8,7 +8,7 @@ import {
   type HeaderInput,
   isWebSocketUpgrade,
   Message,
-  PreparedMessage,
+  PreparedMessage as ProtocolMessage,
   protocolError,
   refusalFor,
   type UpgradeHead,
@@ -34,7 +34,7 @@ import { handled } from "../schedule/promises.ts";
 import { DuplexTransport } from "../transport/duplex.ts";
 import { HandleTransport } from "../transport/handle.ts";
 import { transportOf } from "../transport/of.ts";
-import { type StreamHandle, system } from "../native/system.ts";
+import { type StreamHandle } from "../native/system.ts";
 import type { WebSocketConnection } from "../connection/types.ts";
 import { isEncrypted } from "../client/url.ts";
 import { type AcceptedConnection, Accepting, type AcceptingOwner, type Done } from "./accepting.ts";
@@ -60,6 +60,7 @@ import { runStream, type StreamHandler } from "./stream.ts";
 import { type OptionNames, checkNames } from "../options/names.ts";
 import { describe } from "../options/check.ts";
 import type { ByteStream } from "../transport/byte-stream.ts";
+import { PreparedMessage } from "../connection/prepared-message.ts";
 
 /** Options of a server: those of each connection, of admission, and limits on all of them. */
 export interface WebSocketServerOptions extends ConnectionOptions, AdmissionOptions, RoomOptions {}
@@ -154,8 +155,9 @@ export class WebSocketServer extends Emitter<ServerEvents> {
     checkNames(options, SERVER_OPTIONS);
     this.connections = new ConnectionSet(this.open);
     this.settings = connectionSettings("server", options);
-    this.feed = new BroadcastQueue(this.open, this.settings);
-    this.admission = new Admission(options, extensionsOf(this.settings));
+    const { flusher, writeBufferSize, protocol } = this.settings;
+    this.feed = new BroadcastQueue(this.open, { flusher, writeBufferSize, maxFrameSize: protocol.maxFrameSize });
+    this.admission = new Admission(options, extensionsOf(this.settings), this.settings.runtime);
     this.room = new Room(options, {
       proxies: this.admission.proxies,
       openConnections: () => this.open.size,
@@ -305,9 +307,10 @@ export class WebSocketServer extends Emitter<ServerEvents> {
   }
 
   private acceptHandle(handle: StreamHandle, http: HttpBackend | undefined): void {
-    if (system === undefined) return; // impossible: nothing is intercepted without it
-    handle.setNoDelay?.(this.settings.noDelay);
-    const transport = new HandleTransport(handle, system);
+    const { noDelay, runtime } = this.settings;
+    if (runtime.handles === undefined) return; // impossible: nothing is intercepted without it
+    handle.setNoDelay?.(noDelay);
+    const transport = new HandleTransport(handle, runtime.handles);
     this.accepting({ transport, encrypted: false, raw: undefined, http }).begin();
   }
 
@@ -375,8 +378,8 @@ export class WebSocketServer extends Emitter<ServerEvents> {
    * (see `maxWriteBufferSize`) is closed with 1013: it would miss a message otherwise. Returns how many have more waiting than their
    * `writeBufferSize`, as far as the last write has told.
    */
-  broadcast(data: string | Uint8Array | Message | PreparedMessage, except?: WebSocketConnection): number {
-    const prepared = data instanceof PreparedMessage ? data : prepare(data);
+  broadcast(data: string | Uint8Array | Message | ProtocolMessage, except?: WebSocketConnection): number {
+    const prepared = prepare(data);
     if (prepared.compressed && this.settings.deflate === undefined) {
       throw protocolError("INVALID_ARGUMENT", "a message is compressed, and this server has no compression");
     }
@@ -434,7 +437,8 @@ function dropAll(all: Iterable<{ terminate(): void }>): void {
 
 const ignore = (): void => undefined;
 
-function prepare(data: string | Uint8Array | Message): PreparedMessage {
+function prepare(data: string | Uint8Array | Message | ProtocolMessage): ProtocolMessage {
+  if (data instanceof ProtocolMessage) return data;
   if (data instanceof Message) return new PreparedMessage(data.bytes, { type: data.type });
   return new PreparedMessage(data);
 }

@@ -1,30 +1,17 @@
 import type { Socket } from "node:net";
 import { getSystemErrorName } from "node:util";
-import { READ_BUFFER_SIZE, simd } from "../native/simd.ts";
-import {
-  type ShutdownRequest,
-  socketOn,
-  type StreamHandle,
-  system,
-  type System,
-  type WriteRequest,
-} from "../native/system.ts";
+import type { HandleResources } from "../native/runtime.ts";
+import { type ShutdownRequest, socketOn, type StreamHandle, type WriteRequest } from "../native/system.ts";
 import type { ReleasableTransport, TransportSink } from "./transport.ts";
-
-/** What all sockets of the process read into: one chunk at a time, looked at before the next one comes. */
-const readBuffer = simd?.readBuffer ?? Buffer.allocUnsafeSlow(READ_BUFFER_SIZE);
 
 const EOF = -4095; // libuv's UV_EOF
 const FULL_READS_PER_TURN = 4; // 1 MiB; then the other connections have their turn
-
-/** A write request whose write is done serves for the next one, whoever makes it. */
-let spareRequest: WriteRequest | undefined;
 
 /** A socket without `net.Socket` around it: reads into the shared buffer, writes without a queue in between. */
 export class HandleTransport implements ReleasableTransport {
   closed = false;
   private readonly handle: StreamHandle;
-  private readonly system: System;
+  private readonly shared: HandleResources;
   private readonly husk: Socket | undefined;
   private sink: TransportSink | undefined;
   private early: readonly Uint8Array[] | undefined;
@@ -44,9 +31,9 @@ export class HandleTransport implements ReleasableTransport {
   private cause: Error | undefined;
 
   /** `husk` is the socket that the handle was taken from; `early` what that had read already. */
-  constructor(handle: StreamHandle, using: System, husk?: Socket, early?: readonly Uint8Array[]) {
+  constructor(handle: StreamHandle, shared: HandleResources, husk?: Socket, early?: readonly Uint8Array[]) {
     this.handle = handle;
-    this.system = using;
+    this.shared = shared;
     this.husk = husk;
     this.early = early !== undefined && early.length > 0 ? early : undefined;
     handle.transport = this;
@@ -82,7 +69,7 @@ export class HandleTransport implements ReleasableTransport {
     if (!this.started) {
       this.started = true;
       this.handle.onread = onRead;
-      this.handle.useUserBuffer(readBuffer);
+      this.handle.useUserBuffer(this.shared.readBuffer);
     }
     if (this.readEnded) process.nextTick(() => sink.onEnd());
     else this.resume();
@@ -122,12 +109,13 @@ export class HandleTransport implements ReleasableTransport {
     if (status !== 0) this.fail(status, "read");
   }
 
-  /** `size` bytes lie in the read buffer, or an errno was got instead. */
-  read(size: number): void {
+  /** Bytes lie in the read buffer, or an error was returned instead. */
+  read(): void {
+    const size = this.shared.system.readResult();
     if (size > 0) {
-      if (size < READ_BUFFER_SIZE) this.fullReads = 0;
+      if (size < this.shared.readBuffer.length) this.fullReads = 0;
       else if (++this.fullReads === FULL_READS_PER_TURN) this.yieldTurn();
-      this.sink?.onBytes(readBuffer, 0, size);
+      this.sink?.onBytes(this.shared.readBuffer, 0, size);
     } else if (size === EOF) {
       this.readEnded = true;
       this.update();
@@ -148,8 +136,9 @@ export class HandleTransport implements ReleasableTransport {
 
   write(pieces: Uint8Array | Uint8Array[]): boolean {
     if (this.closed || pieces.length === 0) return true; // libuv ends the process for a write of nothing
-    const request = spareRequest ?? this.system.newWriteRequest();
-    spareRequest = undefined;
+    const { shared } = this;
+    const request = shared.idleRequest ?? shared.system.newWriteRequest();
+    shared.idleRequest = undefined;
     const status = Array.isArray(pieces)
       ? this.handle.writev(request, pieces, true)
       : this.handle.writeBuffer(request, pieces);
@@ -157,8 +146,8 @@ export class HandleTransport implements ReleasableTransport {
       this.fail(status, "write");
       return true;
     }
-    if (!this.system.lastWriteWasAsync()) {
-      spareRequest = request;
+    if (!shared.system.lastWriteWasAsync()) {
+      shared.idleRequest = request;
       return true;
     }
     this.pending++;
@@ -186,7 +175,7 @@ export class HandleTransport implements ReleasableTransport {
       this.destroy(); // closing ends the stream as well, behind what was written
       return;
     }
-    const request = this.system.newShutdownRequest();
+    const request = this.shared.system.newShutdownRequest();
     request.handle = this.handle;
     request.oncomplete = onShutdown;
     // an error here means that the peer is gone, which reading tells, too
@@ -213,7 +202,7 @@ export class HandleTransport implements ReleasableTransport {
     this.closed = true; // for this transport
     this.sink = undefined;
     this.handle.transport = undefined;
-    return this.husk ?? socketOn(this.handle, readBuffer);
+    return this.husk ?? socketOn(this.handle, this.shared.readBuffer);
   }
 
   private fail(status: number, call: string): void {
@@ -231,7 +220,7 @@ function transportOf(handle: StreamHandle | undefined): HandleTransport | undefi
 }
 
 function onRead(this: StreamHandle): void {
-  (this.transport as HandleTransport).read(system?.readResult() ?? 0);
+  (this.transport as HandleTransport).read();
 }
 
 function onWritten(this: WriteRequest, status: number): void {

@@ -3,19 +3,28 @@ import { Socket } from "node:net";
 import { Duplex } from "node:stream";
 import { DuplexTransport } from "./duplex.ts";
 import { HandleTransport } from "./handle.ts";
-import { system, takeHandle } from "../native/system.ts";
+import type { NodeRuntime } from "../native/runtime.ts";
+import { takeHandle } from "../native/system.ts";
 import type { Transport } from "./transport.ts";
 import { WebStreamTransport } from "./web.ts";
 import { describe } from "../options/check.ts";
 import type { ByteStream } from "./byte-stream.ts";
 
+/** What making a transport needs. */
+export interface TransportSettings {
+  readonly noDelay: boolean;
+  readonly runtime: NodeRuntime;
+}
+
 /** Returns the transport for a byte stream of any kind. */
-export function transportOf(stream: ByteStream, settings: { readonly noDelay: boolean }): Transport {
+export function transportOf(stream: ByteStream, settings: TransportSettings): Transport {
   if (stream instanceof Socket) {
     stream.setNoDelay(settings.noDelay);
-    const taken = takeHandle(stream);
-    if (taken !== undefined && system !== undefined)
-      return new HandleTransport(taken.handle, system, stream, taken.early);
+    const { handles } = settings.runtime;
+    const taken = handles === undefined ? undefined : takeHandle(stream);
+    if (taken !== undefined && handles !== undefined) {
+      return new HandleTransport(taken.handle, handles, stream, taken.early);
+    }
   }
   if (stream instanceof Duplex) return new DuplexTransport(stream);
   if (stream?.readable instanceof ReadableStream && stream.writable instanceof WritableStream) {

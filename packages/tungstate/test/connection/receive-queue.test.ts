@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { Message } from "@tungstate/protocol";
+import type { Message } from "@tungstate/protocol";
 import fc from "fast-check";
 import { ReceiveQueue } from "../../src/connection/reading/receive-queue.ts";
 import { collectGarbage, memoryInUse } from "../support/memory.ts";
+import { newMessage } from "../support/messages.ts";
 
-const message = (size: number): Message => new Message("binary", new Uint8Array(size), 0, size);
+const message = (size: number): Message => newMessage("binary", new Uint8Array(size), 0, size);
 
 describe("an receive queue", () => {
   test("gives back what was put in, in order, and counts 64 bytes for each message besides its own", () => {
@@ -47,7 +48,7 @@ describe("an receive queue", () => {
         const receiveQueue = new ReceiveQueue();
         for (let number = 0; number < COUNT; number++) {
           // as they come: in memory that each shares with messages of other connections
-          receiveQueue.push(new Message("binary", new Uint8Array(8192).fill(number & 0xff, 100), 100, size));
+          receiveQueue.push(newMessage("binary", new Uint8Array(8192).fill(number & 0xff, 100), 100, size));
         }
         return receiveQueue;
       };

@@ -1,6 +1,6 @@
+import type { Message } from "@tungstate/protocol";
 import {
   type DeflateParams,
-  Message,
   PreparedMessage,
   Protocol,
   type ProtocolSink,
@@ -13,10 +13,12 @@ import { constants, deflateRawSync } from "node:zlib";
 import { connectionSettings } from "../../src/connection/options.ts";
 import { Incoming } from "../../src/connection/reading/incoming.ts";
 import { jobCounts } from "../../src/deflate/asynchronous.ts";
-import { Outgoing, outgoingSettings } from "../../src/deflate/outgoing.ts";
+import { Outgoing } from "../../src/deflate/outgoing.ts";
 import { type CompressionOptions, compressionSettings } from "../../src/deflate/settings.ts";
 import { NodeMessageCodec } from "../../src/deflate/codec.ts";
 import { anyMessage, anyParams, NO_TAKEOVER, TAKEOVER } from "./support.ts";
+import { newMessage } from "../support/messages.ts";
+import { defaultRuntime } from "../../src/native/runtime.ts";
 
 /** One end: a protocol, a codec and what keeps their messages in order. */
 class End implements ProtocolSink {
@@ -34,11 +36,12 @@ class End implements ProtocolSink {
   constructor(role: "client" | "server", params: DeflateParams, options: CompressionOptions, limits = {}) {
     const settings = compressionSettings(options);
     assert.ok(settings !== undefined);
-    const connection = connectionSettings(role, { heartbeat: false, ...limits });
-    this.core = new Protocol({ ...connection, compression: true }, this);
+    const connection = connectionSettings(role, { heartbeat: false, compression: options, ...limits });
+    assert.ok(connection.deflate !== undefined);
+    this.core = new Protocol(connection.deflate.protocol, this);
     this.codec = new NodeMessageCodec(params, role, settings);
-    this.outgoing = new Outgoing(this.core, this.codec, outgoingSettings(connection, settings), () => this.changed?.());
-    this.incoming = new Incoming(this.codec, connection.maxMessageSize, {
+    this.outgoing = new Outgoing(this.core, this.codec, connection.deflate.outgoing, () => this.changed?.());
+    this.incoming = new Incoming(connection.runtime, this.codec, connection.maxMessageSize, {
       deliver: (message) => this.seen.push(message.text),
       fail: (error) => {
         this.failure = error;
@@ -221,14 +224,14 @@ describe("compressed messages, sent", () => {
     const bytes = new Uint8Array(500).fill(65);
     from.outgoing.send(bytes);
     from.outgoing.send(new PreparedMessage(bytes));
-    from.outgoing.send(new Message("binary", bytes, 0, bytes.length));
+    from.outgoing.send(newMessage("binary", bytes, 0, bytes.length));
     from.outgoing.send("A".repeat(500), false);
     from.outgoing.send(new PreparedMessage("A".repeat(500)), false);
     to.core.receive(await from.bytes());
     assert.equal(to.compressed, 0);
     from.outgoing.send("A".repeat(500));
     from.outgoing.send(new PreparedMessage("A".repeat(500)));
-    from.outgoing.send(new Message("text", bytes, 0, bytes.length));
+    from.outgoing.send(newMessage("text", bytes, 0, bytes.length));
     to.core.receive(await from.bytes());
     assert.equal(to.compressed, 3);
     assert.deepEqual(
@@ -337,7 +340,7 @@ describe("compressed messages, received", () => {
     for (const size of [40, 5000]) {
       const text = new Uint8Array(size).fill(65);
       text[size - 1] = 0xc3;
-      from.outgoing.send(new Message("text", text, 0, size));
+      from.outgoing.send(newMessage("text", text, 0, size));
       from.outgoing.send("behind it");
       const to = new End("client", NO_TAKEOVER, SMALL);
       to.core.receive(await from.bytes());
@@ -372,7 +375,7 @@ describe("compressed messages, received", () => {
     const from = new End("server", NO_TAKEOVER, { threshold: 0 });
     const to = new End("client", NO_TAKEOVER, {});
     const kept: Message[] = [];
-    const incoming = new Incoming(to.codec, 1e6, {
+    const incoming = new Incoming(defaultRuntime, to.codec, 1e6, {
       deliver: (message) => kept.push(message),
       fail: (error) => assert.fail(error),
       setReading: () => {},
@@ -410,7 +413,7 @@ test("any messages through any parameters, chunks and kinds come out the same an
       sent.push(kind === "text" || kind === "plain" ? text : Buffer.from(bytes).toString());
       if (kind === "text" || kind === "plain") from.outgoing.send(text, kind === "text");
       else if (kind === "binary") from.outgoing.send(bytes);
-      else if (kind === "message") from.outgoing.send(new Message("binary", bytes, 0, bytes.length));
+      else if (kind === "message") from.outgoing.send(newMessage("binary", bytes, 0, bytes.length));
       else from.outgoing.send(new PreparedMessage(bytes));
     }
     const wire = await from.bytes();

@@ -3,7 +3,7 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import { describe, test } from "node:test";
-import { Protocol, type ProtocolSink } from "@tungstate/protocol";
+import { ProtocolConfig, Runtime } from "@tungstate/protocol";
 import { client } from "../../src/client/client.ts";
 import { clientTls, connect } from "../../src/client/connect.ts";
 import { compressionSettings } from "../../src/deflate/settings.ts";
@@ -137,7 +137,8 @@ const GIVE: Readonly<Record<string, (options: Options) => unknown>> = {
   ConnectOptions: (options) => connect("ws://127.0.0.1", { ...options, signal: aborted }),
   DialOptions: (options) => dial({ host: "127.0.0.1", port: 80 }, { ...options, signal: aborted }),
   SecureOptions: (options) => secure(stream(), { host: "127.0.0.1", ...options, signal: aborted }),
-  ProtocolLimits: (limits) => new Protocol({ ...connectionSettings("server", {}), ...limits }, {} as ProtocolSink),
+  ProtocolLimits: (limits) =>
+    new ProtocolConfig(new Runtime(), { ...connectionSettings("server", {}).protocol, ...limits }),
 };
 
 async function refuses(kind: string, options: Options): Promise<boolean> {
@@ -185,7 +186,8 @@ describe("docs/api: defaults", () => {
   const part = (name: string): Part["rows"] => PARTS.find((each) => each.name === name)?.rows ?? [];
 
   test("of a connection", () => {
-    const settings: Options = { ...connectionSettings("server", {}), compression: false };
+    const own = connectionSettings("server", {});
+    const settings: Options = { ...own.protocol, ...own };
     const heartbeat: Options = { ...connectionSettings("server", {}).heartbeat };
     const progress: Options = { ...connectionSettings("server", {}).minDataRate };
     for (const [rows, actual] of [

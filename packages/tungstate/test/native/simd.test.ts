@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { READ_BUFFER_SIZE, simd } from "../../src/native/simd.ts";
+import { READ_BUFFER_SIZE, loadSimd } from "../../src/native/simd.ts";
+
+const simd = loadSimd();
 
 /** One byte after the other. */
 function plainly(source: Uint8Array, key: number): { readonly bytes: Uint8Array; readonly ascii: boolean } {

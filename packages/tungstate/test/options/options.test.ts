@@ -13,7 +13,11 @@ const KiB = 1024;
 const MiB = 1024 * KiB;
 const LARGEST = 2 ** 31 - 1;
 
-const settings = (options: object) => connectionSettings("server", options);
+const settings = (options: object) => {
+  const { protocol, ...own } = connectionSettings("server", options);
+  const { role, maxFrameSize, acceptUnmaskedFrames, maxCloseTime } = protocol;
+  return { ...own, role, maxFrameSize, acceptUnmaskedFrames, maxCloseTime };
+};
 
 describe("options of a connection", () => {
   test("have defaults", () => {

@@ -1,16 +1,17 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { Message, PreparedMessage } from "@tungstate/protocol";
+import { PreparedMessage } from "@tungstate/protocol";
 import fc from "fast-check";
 import { Outbox, outboxEntry } from "../../src/reconnecting/outbox.ts";
 import type { MessageData } from "../../src/connection/types.ts";
+import { newMessage } from "../support/messages.ts";
 
 const entry = (data: MessageData): ReturnType<typeof outboxEntry> => outboxEntry(data, undefined);
 
 describe("a message for the outbox", () => {
   test("counts its bytes, and 64 for itself", () => {
     const bytes = new Uint8Array(10);
-    const message = new Message("binary", bytes, 2, 5);
+    const message = newMessage("binary", bytes, 2, 5);
     const data: [MessageData, number][] = [
       ["", 64],
       ["abc", 67],
@@ -37,7 +38,7 @@ describe("a message for the outbox", () => {
 
   test("keeps nothing else alive", () => {
     const shared = new Uint8Array(8192);
-    const message = new Message("binary", shared, 100, 5);
+    const message = newMessage("binary", shared, 100, 5);
     entry(message);
     assert.notEqual(message.bytes.buffer, shared.buffer);
   });

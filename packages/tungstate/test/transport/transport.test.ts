@@ -11,6 +11,7 @@ import { takeHandle } from "../../src/native/system.ts";
 import type { Transport, TransportSink } from "../../src/transport/transport.ts";
 import { kinds } from "../support/pairs.ts";
 import type { ByteStream } from "../../src/transport/byte-stream.ts";
+import { defaultRuntime } from "../../src/native/runtime.ts";
 
 /** Two sockets that are connected, gone when the test ends. */
 async function sockets(t: TestContext, options: { readonly allowHalfOpen?: boolean } = {}): Promise<[Socket, Socket]> {
@@ -77,7 +78,7 @@ const turns = async (count: number): Promise<void> => {
   for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setImmediate(resolve));
 };
 
-const of = (stream: ByteStream): Transport => transportOf(stream, { noDelay: true });
+const of = (stream: ByteStream): Transport => transportOf(stream, { noDelay: true, runtime: defaultRuntime });
 
 for (const kind of kinds) {
   describe(`a transport over ${kind.name}`, () => {

@@ -1,4 +1,4 @@
-import { inflatedMessage, type Message, type MessageCodec, WebSocketError } from "@tungstate/protocol";
+import { inflatedMessage, type Message, type MessageCodec, type Runtime, WebSocketError } from "@tungstate/protocol";
 import { ReceiveQueue } from "./receive-queue.ts";
 
 export interface IncomingSink {
@@ -25,6 +25,7 @@ const COST_OF_A_MESSAGE = 512; // bytes as which a message of no length counts: 
  * - while the message before them is inflated off the loop, and for the next tick when enough was inflated in this one. Nothing is read meanwhile.
  */
 export class Incoming {
+  private readonly runtime: Runtime;
   private readonly codec: MessageCodec;
   private readonly maxMessageSize: number;
   private readonly sink: IncomingSink;
@@ -48,7 +49,8 @@ export class Incoming {
   private empty: (() => void) | undefined;
   private closed = false;
 
-  constructor(codec: MessageCodec, maxMessageSize: number, sink: IncomingSink) {
+  constructor(runtime: Runtime, codec: MessageCodec, maxMessageSize: number, sink: IncomingSink) {
+    this.runtime = runtime;
     this.codec = codec;
     this.maxMessageSize = maxMessageSize;
     this.sink = sink;
@@ -162,7 +164,7 @@ export class Incoming {
   }
 
   private take(type: "text" | "binary", result: Uint8Array | WebSocketError, borrowed: boolean): void {
-    const message = result instanceof WebSocketError ? result : inflatedMessage(type, result, borrowed);
+    const message = result instanceof WebSocketError ? result : inflatedMessage(this.runtime, type, result, borrowed);
     if (message instanceof WebSocketError) {
       this.closed = true;
       this.sink.fail(message);

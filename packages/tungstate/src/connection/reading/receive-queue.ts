@@ -1,4 +1,5 @@
 import type { Message } from "@tungstate/protocol";
+import { moveMessage } from "@tungstate/protocol/internal";
 
 const COST_OF_A_MESSAGE = 64; // bytes that a message of no length takes
 const SHARING = 128; // messages, each of which may keep 8 KiB alive
@@ -29,12 +30,15 @@ export class ReceiveQueue {
     const { size } = message;
     if (this.block === undefined || this.used + size > BLOCK_SIZE) {
       // what is larger than that gets memory of its own
-      if (size > BLOCK_SIZE / 4) return message.detach();
+      if (size > BLOCK_SIZE / 4) {
+        message.copy();
+        return;
+      }
       this.block = Buffer.allocUnsafeSlow(BLOCK_SIZE);
       this.used = 0;
     }
-    if (message.moveTo(this.block, this.used)) this.used += size;
-    else message.detach();
+    if (moveMessage(message, this.block, this.used)) this.used += size;
+    else message.copy();
   }
 
   shift(): Message | undefined {

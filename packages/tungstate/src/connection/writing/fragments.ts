@@ -1,4 +1,4 @@
-import { primitives, type Protocol, protocolError } from "@tungstate/protocol";
+import { type Protocol, protocolError } from "@tungstate/protocol";
 import { describe } from "../../options/check.ts";
 
 /** Compresses a part; undefined when the connection is over. */
@@ -70,8 +70,8 @@ function endsInHighSurrogate(text: string): boolean {
 }
 
 function encode(text: string): Uint8Array {
-  const bytes = primitives.allocate(primitives.utf8Length(text));
-  primitives.writeUtf8(text, bytes, 0);
+  const bytes = Buffer.allocUnsafeSlow(Buffer.byteLength(text));
+  bytes.write(text);
   return bytes;
 }
 

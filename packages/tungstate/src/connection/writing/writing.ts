@@ -1,7 +1,6 @@
 import {
   checkClose,
   type Data,
-  giveBack,
   Message,
   type MessageCodec,
   PreparedMessage,
@@ -157,7 +156,7 @@ export class Writing {
     const size = frames.length;
     this.bytesSent += size;
     if (this.transport.write(frames)) return true;
-    this.inFlight = { pieces: frames, size, blocks: [], spent: undefined };
+    this.inFlight = { pieces: frames, size, blocks: [], recycled: undefined };
     this.core.inTransit = size;
     if (!this.hasRoom) this.needDrain = true;
     this.flushSoon(); // it is counted as kept then
@@ -349,7 +348,7 @@ export class Writing {
       this.bytesSent += taken.size;
       if (this.transport.write(taken.pieces)) {
         this.passed += taken.size;
-        giveBack(taken);
+        this.core.output.release(taken);
         if (core.isEnding) this.host.onOutputSent();
       } else {
         this.inFlight = taken;
@@ -366,7 +365,7 @@ export class Writing {
     this.inFlight = undefined;
     this.core.inTransit = 0;
     this.passed += taken.size;
-    giveBack(taken);
+    this.core.output.release(taken);
     if (this.over) return;
     if (this.core.isEnding) this.host.onOutputSent();
     if (!this.answersHeld) this.core.answer();

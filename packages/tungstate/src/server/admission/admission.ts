@@ -1,6 +1,7 @@
+import type { Runtime } from "@tungstate/protocol";
 import {
-  acceptUpgrade,
   type AcceptedUpgrade,
+  acceptUpgrade,
   buildRefusal,
   checkHeaders,
   chooseProtocol,
@@ -104,7 +105,7 @@ export class Admission {
   /** One for all handshakes. */
   readonly handshake: ServerHandshakeOptions;
 
-  constructor(options: AdmissionOptions, extensions: readonly ServerExtension[]) {
+  constructor(options: AdmissionOptions, extensions: readonly ServerExtension[], runtime: Runtime) {
     const { path, origin, authorize, protocols } = options;
     checkPath(path);
     if (
@@ -134,7 +135,7 @@ export class Admission {
     this.path = path;
     this.timeout = time(options, "handshakeTimeout", 10_000);
     this.proxies = options.trustProxy === undefined ? undefined : new Proxies(options.trustProxy);
-    this.handshake = { sha1, extensions, limits: options.handshakeLimits };
+    this.handshake = { sha1, extensions, limits: options.handshakeLimits, runtime };
     this.options = options;
   }
 

@@ -3,6 +3,7 @@ import type { Server as HttpsServer } from "node:https";
 import type { Duplex } from "node:stream";
 import { formatResponse, isWebSocketUpgrade, parseTarget, protocolError, refusalFor } from "@tungstate/protocol";
 import { systemClock } from "../../schedule/clock.ts";
+import { defaultRuntime } from "../../native/runtime.ts";
 import { transportOf } from "../../transport/of.ts";
 import { sayAndEnd } from "../accepting.ts";
 import { behindResponses } from "./earlier-responses.ts";
@@ -120,5 +121,5 @@ function valueOf(rawHeaders: readonly string[], wanted: string): string | undefi
 
 function notFound(socket: Duplex): void {
   const response = formatResponse(refusalFor(serverError("PATH_NOT_FOUND")));
-  sayAndEnd(transportOf(socket, { noDelay: true }), response, systemClock);
+  sayAndEnd(transportOf(socket, { noDelay: true, runtime: defaultRuntime }), response, systemClock);
 }

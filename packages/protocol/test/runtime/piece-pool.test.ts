@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { MaskingKeys } from "../../src/bytes/mask.ts";
-import { Message } from "../../src/messages/message.ts";
-import { giveBack, Output } from "../../src/endpoint/output.ts";
-import { giveBackPiece, takePiece } from "../../src/bytes/pieces.ts";
-import { Sender } from "../../src/endpoint/sender.ts";
+import type { Message } from "../../src/messages/message.ts";
+import { recyclable } from "../../src/messages/message.ts";
+import type { Output } from "../../src/endpoint/output.ts";
+import { memory, newMessage, newOutput, newSender, releaseAll } from "../support/runtime.ts";
+import { MaskingKeys } from "../../src/frames/masking-keys.ts";
 
 const KIB = 1024;
 const LIMIT = 16 * KIB * KIB;
@@ -15,63 +15,65 @@ function filled(size: number, byte: number): Uint8Array {
 
 /** Leaves nothing of what other tests have given back: at most 4 MiB, in pieces of at least 16 KiB. */
 function takeAll(): void {
-  for (let i = 0; i < 256; i++) takePiece(16 * KIB, Infinity);
+  for (let i = 0; i < 256; i++) memory().pieces.acquire(16 * KIB, Infinity);
 }
 
 describe("memory that was given back", () => {
   test("is taken for what it is large enough for, and not more than is asked for at most", () => {
     const piece = filled(40 * KIB, 1);
-    giveBackPiece(piece);
-    assert.notEqual(takePiece(41 * KIB, 80 * KIB), piece);
-    assert.notEqual(takePiece(20 * KIB, 39 * KIB), piece);
-    assert.equal(takePiece(20 * KIB, 40 * KIB), piece);
-    assert.notEqual(takePiece(20 * KIB, 40 * KIB), piece, "only once");
+    memory().pieces.release(piece);
+    assert.notEqual(memory().pieces.acquire(41 * KIB, 80 * KIB), piece);
+    assert.notEqual(memory().pieces.acquire(20 * KIB, 39 * KIB), piece);
+    assert.equal(memory().pieces.acquire(20 * KIB, 40 * KIB), piece);
+    assert.notEqual(memory().pieces.acquire(20 * KIB, 40 * KIB), piece, "only once");
   });
 
   test("is bounded, and small pieces are not kept", () => {
     const small = filled(16 * KIB - 1, 1);
-    giveBackPiece(small);
-    assert.notEqual(takePiece(16 * KIB - 1, 16 * KIB - 1), small);
+    memory().pieces.release(small);
+    assert.notEqual(memory().pieces.acquire(16 * KIB - 1, 16 * KIB - 1), small);
     const pieces = Array.from({ length: 100 }, () => filled(100 * KIB, 1));
-    for (const piece of pieces) giveBackPiece(piece);
-    const again = pieces.map(() => takePiece(100 * KIB, 100 * KIB)).filter((piece) => pieces.includes(piece));
+    for (const piece of pieces) memory().pieces.release(piece);
+    const again = pieces
+      .map(() => memory().pieces.acquire(100 * KIB, 100 * KIB))
+      .filter((piece) => pieces.includes(piece));
     assert.equal(again.length, 40); // 4 MiB
   });
 
   test("is none of small pieces, which would take the room of large ones", () => {
     takeAll();
-    for (let i = 0; i < 1000; i++) giveBackPiece(filled(8 * KIB, 1));
+    for (let i = 0; i < 1000; i++) memory().pieces.release(filled(8 * KIB, 1));
     const piece = filled(4096 * KIB, 1); // all that is kept
-    giveBackPiece(piece);
-    giveBackPiece(filled(16 * KIB, 1));
-    assert.notEqual(takePiece(16 * KIB, 16 * KIB)[0], 1);
-    assert.equal(takePiece(4096 * KIB, 4096 * KIB), piece);
+    memory().pieces.release(piece);
+    memory().pieces.release(filled(16 * KIB, 1));
+    assert.notEqual(memory().pieces.acquire(16 * KIB, 16 * KIB)[0], 1);
+    assert.equal(memory().pieces.acquire(4096 * KIB, 4096 * KIB), piece);
   });
 
   test("is not looked for where little is needed", () => {
     takeAll();
     const piece = filled(16 * KIB, 1);
-    giveBackPiece(piece);
-    assert.notEqual(takePiece(16 * KIB - 1, 16 * KIB), piece);
-    assert.equal(takePiece(16 * KIB, 16 * KIB), piece);
+    memory().pieces.release(piece);
+    assert.notEqual(memory().pieces.acquire(16 * KIB - 1, 16 * KIB), piece);
+    assert.equal(memory().pieces.acquire(16 * KIB, 16 * KIB), piece);
   });
 });
 
 /** A message as a receiver makes it. */
-function received(memory: Uint8Array, size = memory.length): Message {
-  return new Message("binary", memory, 0, size, undefined, true);
+function received(own: Uint8Array, size = own.length): Message {
+  return newMessage("binary", own, 0, size, undefined, true);
 }
 
 describe("a message that is transferred", () => {
   const transferred = (message: Message): Output => {
-    const output = new Output();
-    new Sender(undefined, LIMIT).transfer(output, message);
+    const output = newOutput();
+    newSender(undefined, LIMIT).transfer(output, message);
     return output;
   };
 
   test("can't be read any more", () => {
     for (const size of [10, 3000, 100 * KIB]) {
-      const message = new Message("binary", filled(size, 1), 0, size);
+      const message = newMessage("binary", filled(size, 1), 0, size);
       transferred(message);
       const reads = [
         () => message.bytes,
@@ -79,8 +81,8 @@ describe("a message that is transferred", () => {
         () => message.data,
         () => message.chunks(),
         () => message.copyTo(filled(size, 0), 0),
-        () => message.detach(),
-        () => message.reusable,
+        () => message.copy(),
+        () => recyclable(message),
       ];
       for (const read of reads) {
         assert.throws(read, {
@@ -93,31 +95,31 @@ describe("a message that is transferred", () => {
   });
 
   test("leaves its memory to others when it is written, and not before", () => {
-    const memory = filled(90 * KIB, 1);
-    const output = transferred(received(memory));
+    const own = filled(90 * KIB, 1);
+    const output = transferred(received(own));
     const taken = output.take();
-    assert.deepEqual(Array.isArray(taken.pieces) && taken.pieces[1], memory);
-    assert.notEqual(takePiece(memory.length, memory.length), memory);
-    giveBack(taken);
-    giveBack(taken); // a second time it does nothing
-    assert.equal(takePiece(memory.length, memory.length), memory);
-    assert.notEqual(takePiece(memory.length, memory.length), memory);
+    assert.deepEqual(Array.isArray(taken.pieces) && taken.pieces[1], own);
+    assert.notEqual(memory().pieces.acquire(own.length, own.length), own);
+    output.release(taken);
+    output.release(taken); // a second time it does nothing
+    assert.equal(memory().pieces.acquire(own.length, own.length), own);
+    assert.notEqual(memory().pieces.acquire(own.length, own.length), own);
   });
 
   test("leaves its memory also when its text was read", () => {
-    const memory = filled(90 * KIB, 0x61);
-    const message = new Message("text", memory, 0, memory.length, undefined, true);
+    const own = filled(90 * KIB, 0x61);
+    const message = newMessage("text", own, 0, own.length, undefined, true);
     assert.equal(message.text, "a".repeat(90 * KIB));
-    giveBack(transferred(message).take());
-    assert.equal(takePiece(memory.length, memory.length), memory);
+    releaseAll(transferred(message));
+    assert.equal(memory().pieces.acquire(own.length, own.length), own);
   });
 
   test("keeps the bytes that somebody has asked for", () => {
-    const memory = filled(90 * KIB, 1);
-    const message = received(memory);
+    const own = filled(90 * KIB, 1);
+    const message = received(own);
     const { bytes } = message;
-    giveBack(transferred(message).take());
-    assert.notEqual(takePiece(memory.length, memory.length), memory);
+    releaseAll(transferred(message));
+    assert.notEqual(memory().pieces.acquire(own.length, own.length), own);
     assert.deepEqual(bytes, filled(90 * KIB, 1));
   });
 
@@ -125,21 +127,21 @@ describe("a message that is transferred", () => {
     const others: ((message: Message) => void)[] = [
       (message) => message.chunks(),
       (message) => message.share(),
-      (message) => new Sender(undefined, LIMIT).message(new Output(), message),
+      (message) => newSender(undefined, LIMIT).message(newOutput(), message),
     ];
     for (const give of others) {
-      const memory = filled(90 * KIB, 1);
-      const message = received(memory);
+      const own = filled(90 * KIB, 1);
+      const message = received(own);
       give(message);
-      giveBack(transferred(message).take());
-      assert.notEqual(takePiece(memory.length, memory.length), memory);
+      releaseAll(transferred(message));
+      assert.notEqual(memory().pieces.acquire(own.length, own.length), own);
     }
   });
 
   test("keeps memory that no receiver has made", () => {
-    const memory = Buffer.alloc(200 * KIB).subarray(50 * KIB, 140 * KIB);
-    giveBack(transferred(new Message("binary", memory, 0, memory.length)).take());
-    assert.notEqual(takePiece(memory.length, 200 * KIB).buffer, memory.buffer);
+    const own = Buffer.alloc(200 * KIB).subarray(50 * KIB, 140 * KIB);
+    releaseAll(transferred(newMessage("binary", own, 0, own.length)));
+    assert.notEqual(memory().pieces.acquire(own.length, 200 * KIB).buffer, own.buffer);
   });
 
   test("is refused a second time, with nothing sent", () => {
@@ -148,8 +150,8 @@ describe("a message that is transferred", () => {
       [90 * KIB, undefined],
       [90 * KIB, new MaskingKeys((target) => target.fill(7))],
     ] as const) {
-      const output = new Output();
-      const sender = new Sender(keys, LIMIT);
+      const output = newOutput();
+      const sender = newSender(keys, LIMIT);
       const message = received(filled(size, 1));
       sender.transfer(output, message);
       const before = output.size;
@@ -166,8 +168,8 @@ describe("a message that is transferred", () => {
   });
 
   test("is not sent into a message that goes out in fragments, and stays readable", () => {
-    const output = new Output();
-    const sender = new Sender(undefined, LIMIT);
+    const output = newOutput();
+    const sender = newSender(undefined, LIMIT);
     sender.begin(output, "binary");
     const message = received(filled(10, 1));
     assert.throws(() => sender.transfer(output, message), { code: "MESSAGE_IN_PROGRESS" });
@@ -178,11 +180,11 @@ describe("a message that is transferred", () => {
   });
 
   test("leaves its memory also where it was masked, and so copied", () => {
-    const memory = filled(90 * KIB, 1);
-    const output = new Output();
-    new Sender(new MaskingKeys((target) => target.fill(7)), LIMIT).transfer(output, received(memory));
-    giveBack(output.take());
-    assert.equal(takePiece(memory.length, memory.length), memory);
+    const own = filled(90 * KIB, 1);
+    const output = newOutput();
+    newSender(new MaskingKeys((target) => target.fill(7)), LIMIT).transfer(output, received(own));
+    releaseAll(output);
+    assert.equal(memory().pieces.acquire(own.length, own.length), own);
   });
 
   test("of which another one shares the payload leaves that readable", () => {
@@ -196,33 +198,33 @@ describe("a message that is transferred", () => {
 });
 
 test("a piece that was cut is given back whole", () => {
-  const memory = filled(100 * KIB, 1);
-  giveBackPiece(memory.subarray(0, 60 * KIB));
-  const again = takePiece(100 * KIB, 100 * KIB);
-  assert.equal(again.buffer, memory.buffer);
-  assert.equal(again.length, memory.length);
+  const own = filled(100 * KIB, 1);
+  memory().pieces.release(own.subarray(0, 60 * KIB));
+  const again = memory().pieces.acquire(100 * KIB, 100 * KIB);
+  assert.equal(again.buffer, own.buffer);
+  assert.equal(again.length, own.length);
 });
 
 test("the bytes of a message show nothing of what their memory held before", () => {
-  const memory = filled(100 * KIB, 0x55);
-  memory.fill(1, 0, 60 * KIB);
-  const { bytes } = new Message("binary", memory, 0, 60 * KIB);
+  const own = filled(100 * KIB, 0x55);
+  own.fill(1, 0, 60 * KIB);
+  const { bytes } = newMessage("binary", own, 0, 60 * KIB);
   assert.equal(bytes.buffer.byteLength, 60 * KIB);
   assert.deepEqual(bytes, filled(60 * KIB, 1));
 });
 
 test("nor do the buffers of its chunks", () => {
-  const memory = filled(100 * KIB, 0x55);
-  memory.fill(1, 0, 60 * KIB);
+  const own = filled(100 * KIB, 0x55);
+  own.fill(1, 0, 60 * KIB);
   for (const message of [
-    received(memory.slice(), 60 * KIB),
-    new Message("binary", filled(0, 0), 0, 60 * KIB, [memory.slice().subarray(0, 60 * KIB)], true),
+    received(own.slice(), 60 * KIB),
+    newMessage("binary", filled(0, 0), 0, 60 * KIB, [own.slice().subarray(0, 60 * KIB)], true),
   ]) {
-    const [chunk = memory] = message.chunks();
+    const [chunk = own] = message.chunks();
     assert.deepEqual(chunk, filled(60 * KIB, 1));
     assert.equal(new Uint8Array(chunk.buffer).includes(0x55), false);
   }
-  const foreign = new Message("binary", memory, 0, 60 * KIB);
+  const foreign = newMessage("binary", own, 0, 60 * KIB);
   foreign.chunks();
-  assert.equal(memory.at(-1), 0x55, "what is not its own stays as it is");
+  assert.equal(own.at(-1), 0x55, "what is not its own stays as it is");
 });

@@ -1,0 +1,29 @@
+/** Fills `target` with bytes from a cryptographically strong source. */
+export type RandomSource = (target: Uint8Array) => void;
+
+const KEY_POOL_BYTES = 4096;
+
+/**
+ * RFC 6455 §5.3: "The masking key needs to be unpredictable; thus, the masking key MUST be derived from a strong source of
+ * entropy". One source serves all connections of a process: it asks for 1,024 keys' randomness at a time.
+ */
+export class MaskingKeys {
+  private readonly random: RandomSource;
+  private readonly bytes = new Uint8Array(KEY_POOL_BYTES);
+  private readonly words = new Int32Array(this.bytes.buffer);
+  private next = this.words.length;
+
+  constructor(random: RandomSource) {
+    this.random = random;
+  }
+
+  take(): number {
+    if (this.next === this.words.length) {
+      this.random(this.bytes);
+      this.next = 0;
+    }
+    const key = this.words[this.next];
+    this.words[this.next++] = 0; // a key that was used is not kept
+    return key;
+  }
+}

@@ -1,0 +1,3 @@
+// For the other packages of this repository alone: no promise is made about this entry.
+export { moveMessage } from "./messages/message.ts";
+export { memoryOf } from "./runtime/runtime.ts";

@@ -1,0 +1,36 @@
+const LEAST = 16 * 1024; // bytes; below, new memory costs little
+const MOST_KEPT = 4 * 1024 * 1024; // bytes in one pool
+
+/** Recycles the memory of large payloads that are no longer visible to any caller. The piece released last is acquired first: it is still in the processor's cache. */
+export class PiecePool {
+  private readonly allocate: (size: number) => Uint8Array;
+  private readonly free: Uint8Array[] = [];
+  private kept = 0;
+
+  constructor(allocate: (size: number) => Uint8Array) {
+    this.allocate = allocate;
+  }
+
+  /** Returns an array of `size` bytes, or a recycled one of up to `most` bytes. It is at the start of a buffer of its own and uninitialised. */
+  acquire(size: number, most: number): Uint8Array {
+    if (size >= LEAST) {
+      for (let at = this.free.length - 1; at >= 0; at--) {
+        const piece = this.free[at];
+        if (piece.length < size || piece.length > most) continue;
+        this.free.splice(at, 1);
+        this.kept -= piece.length;
+        return piece;
+      }
+    }
+    return this.allocate(size);
+  }
+
+  /** Recycles the memory of a piece that no caller can read any more. */
+  release(piece: Uint8Array): void {
+    const { buffer } = piece;
+    const size = buffer.byteLength;
+    if (size < LEAST || this.kept + size > MOST_KEPT) return;
+    this.kept += size;
+    this.free.push(piece.length === size ? piece : new Uint8Array(buffer)); // the last piece of a message may have been cut
+  }
+}

@@ -1,0 +1,31 @@
+import { MaskingKeys, Runtime } from "@tungstate/protocol";
+import { nativePrimitives, randomFill } from "./primitives.ts";
+import { loadSimd, READ_BUFFER_SIZE, type Simd } from "./simd.ts";
+import { type System, system, type WriteRequest } from "./system.ts";
+
+/** What connections on bare handles share. */
+export interface HandleResources {
+  readonly system: System;
+  /** What all handles read into: one chunk at a time, which is processed before the next one is read. */
+  readonly readBuffer: Uint8Array;
+  /** A write request whose write is done. It serves for the next write of any connection. */
+  idleRequest: WriteRequest | undefined;
+}
+
+/** Everything that the connections of a process share, on Node.js. */
+export class NodeRuntime extends Runtime {
+  /** Undefined where Node's handles are not available. */
+  readonly handles: HandleResources | undefined;
+  /** One source of masking keys (RFC 6455 §5.3 requires them to be unpredictable). */
+  readonly maskingKeys = new MaskingKeys(randomFill);
+
+  /** `simd` is undefined where WebAssembly or its SIMD is missing: the portable code does the work. */
+  constructor(simd: Simd | undefined = loadSimd()) {
+    super(nativePrimitives(simd));
+    const readBuffer = simd?.readBuffer ?? Buffer.allocUnsafeSlow(READ_BUFFER_SIZE);
+    this.handles = system === undefined ? undefined : { system, readBuffer, idleRequest: undefined };
+  }
+}
+
+/** The runtime of all connections of the process. */
+export const defaultRuntime = new NodeRuntime();
