@@ -7,20 +7,25 @@ import { acceptUpgrade, letRequestsUpgrade, UPGRADE_REQUIRED, type UpgradeOption
 
 export type { UpgradeOptions };
 
-/** Gets the connection; an error, thrown or rejected with, closes it with 1011 and is the WebSocketServer's `error`. */
+/**
+ * Handles the connection of a route. An error that it throws or rejects with closes the connection
+ * with 1011 and is emitted as the WebSocketServer's `error`.
+ */
 export type WebSocketHandler = (connection: WebSocketConnection, request: Request) => unknown;
 
 /**
- * Lets upgrade requests through to the Express application of an HTTP server, whose middleware and routes run for them as for all
- * others. Paths that a WebSocketServer is attached for stay with it. The function returned ends that.
+ * Passes upgrade requests to the Express application of an HTTP server, so that its middleware and
+ * routes run for them. Paths that a WebSocketServer is attached to are not passed. Returns a
+ * function that undoes it.
  */
 export function acceptUpgrades(server: HttpServer | HttpsServer, options?: UpgradeOptions): () => void {
   return letRequestsUpgrade(server, options);
 }
 
 /**
- * A route's handler: `app.get("/chat", authenticate, websocket(server, (connection, request) => ...))`. Without an upgrade it calls `next()`, so
- * that another handler can answer; where none does, the answer is 426.
+ * Returns a route handler: `app.get("/chat", authenticate, websocket(server, (connection, request)
+ * => ...))`. For a request without an upgrade it calls `next()`, so that another handler can
+ * respond; if none does, the response is 426.
  */
 export function websocket(server: WebSocketServer, handler: WebSocketHandler): RequestHandler {
   return (request, response, next) => {
@@ -34,12 +39,15 @@ export function websocket(server: WebSocketServer, handler: WebSocketHandler): R
   };
 }
 
-/** Requests that a WebSocket route has left to others. */
+/** Requests that a WebSocket route has passed to other handlers. */
 const withoutUpgrade = new WeakSet<Request>();
 
 const applications = new WeakSet<Application>();
 
-/** Express runs off the end of an application's handlers to its own 404; a last handler says 426 instead, for those requests that are meant. */
+/**
+ * Adds a last handler that responds with 426 to the requests that WebSocket routes passed on,
+ * instead of Express's 404.
+ */
 function answerAtTheEnd(application: Application): void {
   const root = rootOf(application);
   if (applications.has(root)) return;
@@ -50,7 +58,10 @@ function answerAtTheEnd(application: Application): void {
   });
 }
 
-/** An application may be a part of another one, whose handlers come behind its own. */
+/**
+ * Returns the outermost application: handlers of an application that is mounted in another one run
+ * before those of the outer one.
+ */
 function rootOf(application: Application): Application {
   const parent: unknown = Reflect.get(application, "parent");
   return typeof parent === "function" ? rootOf(parent as Application) : application;

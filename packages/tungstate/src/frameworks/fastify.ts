@@ -26,10 +26,13 @@ import type { WebSocketConnection } from "../connection/types.ts";
 import { acceptUpgrade, letRequestsUpgrade, UPGRADE_REQUIRED, type UpgradeOptions } from "./upgrades.ts";
 import { describe } from "../options/check.ts";
 
-/** Options of the plugin: those of a WebSocketServer. */
+/** Options of the plugin: those of a WebSocketServer, and `upgradeTimeout`. */
 export interface WebSocketPluginOptions extends Omit<WebSocketServerOptions, "path">, UpgradeOptions {}
 
-/** Gets the connection; an error, thrown or rejected with, closes it with 1011 and is logged. */
+/**
+ * Handles the connection of a route. An error that it throws or rejects with closes the connection
+ * with 1011 and is logged.
+ */
 export type WebSocketHandler<
   RawServer extends RawServerBase = RawServerDefault,
   RawRequest extends RawRequestDefaultExpression<RawServer> = RawRequestDefaultExpression<RawServer>,
@@ -46,14 +49,20 @@ export type WebSocketHandler<
 
 declare module "fastify" {
   interface FastifyInstance {
-    /** The connections of all WebSocket routes. */
+    /** The WebSocketServer of all WebSocket routes. */
     readonly websocketServer: WebSocketServer;
   }
 
   interface RouteShorthandOptions {
-    /** Upgrades: the handler gets a connection and the request. A server of your own instead of true: that one's options count, and its events tell. */
+    /**
+     * Makes the route a WebSocket route: its handler gets a connection and the request. A
+     * WebSocketServer instead of true is used with its own options and events.
+     */
     websocket?: boolean | WebSocketServer;
-    /** Gets the connection where the route answers requests without an upgrade, too: its `handler` is for those. With a server of your own beside it, in `websocket`, that one's options count. */
+    /**
+     * Handles connections of a route whose `handler` responds to requests without an upgrade.
+     * `websocket` may name a WebSocketServer of its own.
+     */
     wsHandler?: WebSocketHandler;
   }
 
@@ -95,7 +104,7 @@ declare module "fastify" {
 }
 
 const plugin: FastifyPluginAsync<WebSocketPluginOptions & Partial<RegisterOptions>> = async (app, options) => {
-  // those that `register` has for itself come along
+  // `register` passes its own options along
   const { upgradeTimeout, prefix: _prefix, logLevel: _level, logSerializers: _serializers, ...rest } = options;
   const server = new WebSocketServer(rest);
   const servers = new Set([server]);
@@ -132,8 +141,8 @@ const plugin: FastifyPluginAsync<WebSocketPluginOptions & Partial<RegisterOption
 };
 
 /**
- * For a host with several addresses, such as localhost, Fastify makes a server for each, and these pass their `upgrade` events on to
- * `app.server`. The property that has them has no public name.
+ * For a host with several addresses, such as localhost, Fastify makes a server for each, which pass
+ * their `upgrade` events to `app.server`. The property that holds them is private.
  */
 function otherServersOf(app: FastifyInstance): (HttpServer | HttpsServer)[] {
   const keys: symbol[] = [];
@@ -156,7 +165,7 @@ function serverOf(given: unknown, server: WebSocketServer, { url }: RouteOptions
 
 type Handler = (this: FastifyInstance, connection: WebSocketConnection, request: FastifyRequest) => unknown;
 
-/** `otherwise` answers requests without an upgrade. */
+/** `otherwise` responds to requests without an upgrade. */
 function upgrading(
   server: WebSocketServer,
   { method, url }: RouteOptions,
@@ -185,18 +194,21 @@ function checkedHandler(wsHandler: unknown, { url }: RouteOptions): Handler {
   throw protocolError("INVALID_ARGUMENT", `wsHandler is a function, got ${describe(wsHandler)} for ${url}`);
 }
 
-/** The option that a handler is given by says that it takes a connection, whatever its type is. */
+/** The option decides that a handler takes a connection, whatever its type is. */
 function asWebSocketHandler(handler: unknown): Handler {
   return handler as Handler;
 }
 
 /**
- * The plugin: `await app.register(websocket, options)`, with the options of WebSocketServer, and then
- * `app.get("/chat", { websocket: true }, (connection, request) => ...)`. The application's hooks run before the upgrade, and what they reply is the
- * answer. Without an upgrade such a route answers 426, or what its `handler` answers if the one for connections is its `wsHandler`. `app.close()` closes all
- * connections with 1001. For a route with other options, say `{ websocket: new WebSocketServer(options) }`.
+ * The plugin: `await app.register(websocket, options)` with the options of a WebSocketServer, then
+ * `app.get("/chat", { websocket: true }, (connection, request) => ...)`.
  *
- * It is for the application that it is registered with and not only for a part of it; fastify-plugin would say so with these properties.
+ * The application's hooks run before the upgrade; a reply of a hook is the response. For a request
+ * without an upgrade, a WebSocket route responds with 426, or with its `handler` if the connection
+ * handler is `wsHandler`. `app.close()` closes all connections with 1001. For a route with other
+ * options use `{ websocket: new WebSocketServer(options) }`.
+ *
+ * The plugin applies to the application that registers it, as with fastify-plugin.
  */
 export const websocket: FastifyPluginAsync<WebSocketPluginOptions> = Object.assign(plugin, {
   [Symbol.for("skip-override")]: true,

@@ -9,24 +9,29 @@ import { acceptUpgrade, letRequestsUpgrade, UPGRADE_REQUIRED, type UpgradeOption
 
 export type { UpgradeOptions };
 
-/** Gets the connection; an error, thrown or rejected with, closes it with 1011 and is the WebSocketServer's `error`. */
+/**
+ * Handles the connection of a route. An error that it throws or rejects with closes the connection
+ * with 1011 and is emitted as the WebSocketServer's `error`.
+ */
 export type WebSocketHandler<E extends Env = Env, Path extends string = string> = (
   connection: WebSocketConnection,
   context: Context<E, Path>,
 ) => unknown;
 
 /**
- * Lets upgrade requests through to the Hono application of an HTTP server, as `serve` of `@hono/node-server` returns it: its middleware and
- * routes run for them as for all others. Paths that a WebSocketServer is attached for stay with it. The function returned ends that.
- * Throws INVALID_ARGUMENT for a server of HTTP/2.
+ * Passes upgrade requests to the Hono application of an HTTP server, as `serve` of
+ * `@hono/node-server` returns it, so that its middleware and routes run for them. Paths that a
+ * WebSocketServer is attached to are not passed. Returns a function that undoes it. Throws
+ * INVALID_ARGUMENT for an HTTP/2 server.
  */
 export function acceptUpgrades(server: NetServer, options?: UpgradeOptions): () => void {
   return letRequestsUpgrade(server, options);
 }
 
 /**
- * A route's handler: `app.get("/chat", websocket(server, (connection, context) => ...))`. Without an upgrade, the next handler of the same path
- * answers; if there is none, the answer is 426. What middleware answers in place of this handler is the answer.
+ * Returns a route handler: `app.get("/chat", websocket(server, (connection, context) => ...))`. For
+ * a request without an upgrade the next handler of the same path responds; if there is none, the
+ * response is 426. A response of middleware takes the place of this handler.
  */
 export function websocket<E extends Env = Env, Path extends string = string>(
   server: WebSocketServer,
@@ -41,7 +46,7 @@ export function websocket<E extends Env = Env, Path extends string = string>(
       const { status, headers } = SWITCH_BY_HEADER;
       return context.body(null, status, headers);
     }
-    // loaded by the first request without an upgrade: it is an optional peer
+    // loaded by the first request without an upgrade: hono is an optional peer
     const { matchedRoutes } = await import("hono/route");
     if (matchedRoutes(context).length > context.req.routeIndex + 1) return next();
     const { status, headers, body } = UPGRADE_REQUIRED;

@@ -1,19 +1,20 @@
 import type { OutgoingHttpHeader, ServerResponse } from "node:http";
 
-/** Header fields of a response as an application gives them. */
+/** Header fields of a response, as the application gives them. */
 export type ResponseHeaders = readonly (readonly [name: string, value: OutgoingHttpHeader])[];
 
 const SWITCHING_PROTOCOLS = 101;
 
 /**
- * The status and header that stand for 101 where a response can't have that status: a Response of the Fetch standard has 200 to 599.
+ * Status and header field that stand for 101 where a response cannot have that status: a Response
+ * of the Fetch standard has 200 to 599.
  */
 export const SWITCH_BY_HEADER = { status: 200, headers: { upgrade: "websocket" } } as const;
 
 /**
- * The response to an upgrade request. An application may write any answer to it. Once `onSwitch` was called, a response with the status
- * 101 (or `SWITCH_BY_HEADER`) is not written: its header fields are handed over, with all that hooks have set up to then, also those that
- * run when the head is written.
+ * The response to an upgrade request. The application may write any response. After `onSwitch`, a
+ * response with the status 101 (or `SWITCH_BY_HEADER`) is not written; its header fields are passed
+ * to the callback, including those that hooks add when the head is written.
  */
 export class SwitchingResponse {
   private readonly response: ServerResponse;
@@ -26,22 +27,28 @@ export class SwitchingResponse {
     this.intercept("end", () => this.takesEnd());
   }
 
-  /** Puts `takes` in front of a method: on the object itself, since frameworks give it another prototype. */
+  /**
+   * Calls `takes` before a method. It is set on the object itself, because frameworks change its
+   * prototype.
+   */
   private intercept(method: "writeHead" | "end", takes: (args: readonly unknown[]) => boolean): void {
     const { response } = this;
     const original: unknown = Reflect.get(response, method);
-    if (typeof original !== "function") return; // impossible: these are methods of every response
+    if (typeof original !== "function") return; // impossible: every response has these methods
     Reflect.set(response, method, (...args: unknown[]): unknown =>
       takes(args) ? response : Reflect.apply(original, response, args),
     );
   }
 
-  /** Whether nothing was answered, and nobody waits for the switch. */
+  /** Whether there is no response yet, and no callback of `onSwitch`. */
   get undecided(): boolean {
     return this.act === undefined && !this.response.writableEnded && !this.response.headersSent;
   }
 
-  /** Calls `act` when the response ends with a switch of protocols; not at all if it ends with another answer. */
+  /**
+   * Calls `act` when the response ends with a switch of protocols. It is not called if the response
+   * is another one.
+   */
   onSwitch(act: (headers: ResponseHeaders) => void): void {
     this.act = act;
   }
@@ -50,7 +57,7 @@ export class SwitchingResponse {
     if (this.act === undefined) return false;
     const headers = allHeaders(this.response, rest.at(-1));
     if (status !== SWITCHING_PROTOCOLS && !isSwitchByHeader(status, headers)) {
-      this.act = undefined; // a hook answers with something else
+      this.act = undefined; // a hook responds with another status
       this.headers = undefined;
       return false;
     }
@@ -65,7 +72,7 @@ export class SwitchingResponse {
     const { act, headers } = this;
     if (act === undefined || headers === undefined) return false;
     this.act = undefined;
-    // it has ended and is closed: what is written to it from now on is dropped, and is no `error` event
+    // the response has ended: later writes are dropped without an `error` event
     Reflect.set(this.response, "finished", true);
     this.response.destroyed = true;
     act(headers);
@@ -78,7 +85,7 @@ function isSwitchByHeader(status: unknown, headers: ResponseHeaders): boolean {
   return status === SWITCH_BY_HEADER.status && upgrade?.[1] === SWITCH_BY_HEADER.headers.upgrade;
 }
 
-/** Those that were set, and those that `writeHead` was given, which count where both have a name. */
+/** Returns the fields that were set, overridden by those given to `writeHead`. */
 function allHeaders(response: ServerResponse, given: unknown): ResponseHeaders {
   const last = [...pairsOf(given)];
   const names = new Set(last.map(([name]) => name.toLowerCase()));
@@ -86,7 +93,7 @@ function allHeaders(response: ServerResponse, given: unknown): ResponseHeaders {
   return [...first, ...last];
 }
 
-/** `writeHead` takes an object, an array of pairs, or names and values in turn. */
+/** `writeHead` takes an object, an array of pairs, or alternating names and values. */
 function pairsOf(headers: unknown): [name: string, value: OutgoingHttpHeader][] {
   if (typeof headers !== "object" || headers === null) return [];
   if (!Array.isArray(headers)) {

@@ -12,7 +12,10 @@ import { type ResponseHeaders, SwitchingResponse } from "./switching.ts";
 import { describe, time } from "../options/check.ts";
 
 export interface UpgradeOptions {
-  /** How long the application may take to answer an upgrade request, or to take it, in ms. Default 10,000. */
+  /**
+   * How long the application may take to respond to an upgrade request or to accept it, in ms.
+   * Default 10,000.
+   */
   readonly upgradeTimeout?: number;
 }
 
@@ -22,7 +25,7 @@ interface Pending {
   readonly head: Uint8Array;
   readonly response: ServerResponse;
   readonly switching: SwitchingResponse;
-  /** Takes the socket away from `response`. */
+  /** Detaches the socket from `response`. */
   readonly release: () => void;
 }
 
@@ -31,9 +34,10 @@ const pending = new WeakMap<IncomingMessage, Pending>();
 const LINGER = 1_000; // ms that a refused client has to read its answer and hang up
 
 /**
- * Gives upgrade requests to the `request` listeners of a node:http or node:https server, so that a framework's hooks, middleware and
- * routes decide about them as about all others: what they answer is the answer, and `acceptUpgrade` takes the connection. Paths that a
- * WebSocketServer is attached for stay with it. The function returned ends that.
+ * Passes upgrade requests to the `request` listeners of a node:http or node:https server, so that a
+ * framework's hooks, middleware and routes run for them. Their response is sent; `acceptUpgrade`
+ * accepts the connection instead. Paths that a WebSocketServer is attached to are not passed.
+ * Returns a function that undoes it.
  */
 export function letRequestsUpgrade(server: NetServer, options: UpgradeOptions = {}): () => void {
   checkNames(options, { upgradeTimeout: true });
@@ -59,18 +63,19 @@ function begin(
   timeout: number,
 ): void {
   if (!(socket instanceof Socket)) {
-    socket.destroy(); // impossible: node:http knows no other streams
+    socket.destroy(); // impossible: node:http has no other streams
     return;
   }
   if (hasBody(request)) {
-    // node:http has not read it and can't any more: better no answer of the application's than one without the body
+    // node:http has not read the body and cannot read it any more, so the application must not
+    // respond without it
     socket.on("error", () => socket.destroy());
     socket.write(BODY_REFUSED);
     endGently(socket);
     return;
   }
   const response = new ServerResponse(request);
-  response.shouldKeepAlive = false; // node:http has let go of the socket and would read no second request from it
+  response.shouldKeepAlive = false; // node:http has released the socket and would read no second request from it
   const onError = (): void => void socket.destroy(); // without a listener it would end the process
   const timer = setTimeout(() => socket.destroy(), timeout);
   const release = (): void => {
@@ -91,14 +96,17 @@ function begin(
   server.emit("request", request, response);
 }
 
-/** By RFC 9112 §6.3 a request has one if it has either of these fields. */
+/** Whether a request has a body: it has one of these fields (RFC 9112 §6.3). */
 function hasBody({ headers }: IncomingMessage): boolean {
   return headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) !== 0;
 }
 
 const BODY_REFUSED = formatResponse(buildRefusal({ status: 400, body: "a request for an upgrade has no body\n" }));
 
-/** Ends a socket once all is written; what still comes is dropped, so that the answer isn't lost to a reset. */
+/**
+ * Ends a socket after everything is written. Bytes that still arrive are dropped, so that a reset
+ * does not destroy the response.
+ */
 function endGently(socket: Socket): void {
   const timer = setTimeout(() => socket.destroy(), LINGER);
   socket.once("close", () => clearTimeout(timer));
@@ -107,10 +115,12 @@ function endGently(socket: Socket): void {
 }
 
 /**
- * Lets an upgrade request become a connection: when the application ends its response with the status 101 (or SWITCH_BY_HEADER), the
- * handshake is done, and `run` gets the connection. Header fields of that response are in the 101. Where the handshake is refused (by the
- * server's origin policy, its `authorize`, its limits) the client has its answer. An error of `run` closes with 1011 and is the server's
- * `error`. If the application ends the response with another status, that is the answer. False, and nothing done, for a request that is no upgrade, or is answered already.
+ * Accepts an upgrade request: when the application ends its response with the status 101 (or
+ * SWITCH_BY_HEADER), runs the handshake and calls `run` with the connection. Header fields of that
+ * response are added to the 101. If the server refuses the handshake (origin policy, `authorize`,
+ * limits), the client gets the refusal. An error of `run` closes the connection with 1011 and is
+ * emitted as the server's `error`. A response with another status is sent as it is. Returns false,
+ * and does nothing, for a request that is not an upgrade or already has a response.
  */
 export function acceptUpgrade(
   server: WebSocketServer,
@@ -134,7 +144,7 @@ async function upgrade(
   run: (connection: WebSocketConnection) => unknown,
 ): Promise<void> {
   const connection = await server.handleUpgrade(request, socket, head, forUpgrade(headers));
-  // hooks that run behind each answer, such as those that log it
+  // runs the hooks that follow each response, such as logging
   if (connection !== undefined) response.emit("finish");
   response.emit("close");
   if (connection === undefined) return;
@@ -145,7 +155,11 @@ async function upgrade(
   }
 }
 
-/** Of a body, which a 101 has none of (RFC 9110 §8.6: "A server MUST NOT send a Content-Length header field in any response with a status code of 1xx"), or the handshake's own. */
+/**
+ * Fields of a body, which a 101 does not have (RFC 9110 §8.6: "A server MUST NOT send a
+ * Content-Length header field in any response with a status code of 1xx"), and fields of the
+ * handshake.
+ */
 const NOT_FOR_UPGRADE = /^(connection|upgrade|keep-alive|transfer-encoding|trailer|content-.*|sec-websocket-.*)$/i;
 
 function forUpgrade(headers: ResponseHeaders): [name: string, value: string][] {
@@ -155,8 +169,9 @@ function forUpgrade(headers: ResponseHeaders): [name: string, value: string][] {
 }
 
 /**
- * The answer of a WebSocket route that is asked without an upgrade. RFC 9110 §15.5.22: "The server MUST send an Upgrade header field in a
- * 426 response to indicate the required protocol(s)", and §7.8: "A sender of Upgrade MUST also send an "Upgrade" connection option".
+ * The response of a WebSocket route to a request without an upgrade. RFC 9110 §15.5.22: "The server
+ * MUST send an Upgrade header field in a 426 response to indicate the required protocol(s)", and
+ * §7.8: "A sender of Upgrade MUST also send an "Upgrade" connection option".
  */
 export const UPGRADE_REQUIRED = {
   status: 426,

@@ -5,7 +5,10 @@ const MAX_SIZE = 2 ** 31 - 1; // bytes; what one array can hold on every support
 
 type Keys<T, V> = { [K in keyof T]-?: V extends T[K] ? K : never }[keyof T] & string;
 
-/** A number of bytes. `Infinity` means the largest there can be. */
+/**
+ * Returns an option that is a number of bytes, checked. `Infinity` means the largest possible
+ * number.
+ */
 export function size<T extends object>(
   options: T,
   name: Keys<T, number>,
@@ -19,7 +22,7 @@ export function size<T extends object>(
   return whole(value, prefix + name, "bytes", least, MAX_SIZE);
 }
 
-/** A time in ms, at least 1. */
+/** Returns an option that is a time in ms, checked: 1 to MAX_TIME. */
 export function time<T extends object>(options: T, name: Keys<T, number>, otherwise: number, prefix = ""): number {
   const value: unknown = options[name];
   if (value === undefined) return otherwise;
@@ -28,7 +31,7 @@ export function time<T extends object>(options: T, name: Keys<T, number>, otherw
   return Number(value);
 }
 
-/** A count, at least `least`. `Infinity` means no limit. */
+/** Returns an option that is a count, checked: at least `least`. `Infinity` means no limit. */
 export function count<T extends object>(options: T, name: Keys<T, number>, otherwise: number, least: number): number {
   const value: unknown = options[name];
   if (value === undefined) return otherwise;
@@ -41,7 +44,7 @@ export function flag<T extends object>(options: T, name: Keys<T, boolean>, other
   throw protocolError("INVALID_ARGUMENT", `${name} is true or false, got ${describe(value)}`);
 }
 
-/** Throws INVALID_ARGUMENT unless it is left out, or a function. */
+/** Throws INVALID_ARGUMENT unless the option is undefined or a function. */
 export function checkFunction<T extends object>(options: T, name: keyof T & string): void {
   const value = options[name];
   if (value === undefined || typeof value === "function") return;
@@ -53,7 +56,10 @@ function whole(value: unknown, name: string, unit: string, least: number, most: 
   throw protocolError("INVALID_ARGUMENT", `${name} is ${unit} from ${least} to ${most}, got ${describe(value)}`);
 }
 
-/** A value for an error text: short, and without its contents where they may be large or secret. */
+/**
+ * Returns a short description of a value for an error message, without content that may be large or
+ * secret.
+ */
 export function describe(value: unknown): string {
   if (typeof value === "string")
     return value.length <= 40 ? JSON.stringify(value) : `a string of ${value.length} characters`;
@@ -62,7 +68,9 @@ export function describe(value: unknown): string {
   return String(value);
 }
 
-/** An abort signal, of Node's or of another make. */
+/**
+ * Throws INVALID_ARGUMENT unless the signal is undefined or an AbortSignal of any implementation.
+ */
 export function checkSignal(signal: AbortSignal | undefined): void {
   if (signal === undefined) return;
   const { aborted, addEventListener }: Partial<AbortSignal> = Object(signal);
@@ -70,7 +78,7 @@ export function checkSignal(signal: AbortSignal | undefined): void {
   throw protocolError("INVALID_ARGUMENT", `signal is an AbortSignal, got ${describe(signal)}`);
 }
 
-/** Throws INVALID_ARGUMENT unless it is undefined or an integer in this range. */
+/** Throws INVALID_ARGUMENT unless the value is undefined or an integer in this range. */
 export function checkInteger(name: string, value: number | undefined, min: number, max: number): void {
   if (value === undefined) return;
   if (!Number.isInteger(value) || value < min || value > max) invalid(name, `an integer from ${min} to ${max}`, value);

@@ -1,16 +1,20 @@
 import { protocolError } from "@tungstate/protocol";
 import { describe } from "./check.ts";
 
-/** The names of all options of a kind, and those of options in options. The compiler sees to it that none is missing, and none too many. */
+/**
+ * The names of all options of a type, nested ones included. The compiler checks that the table is
+ * complete.
+ */
 export type OptionNames<T> = { readonly [K in keyof T]-?: true | Names };
 interface Names {
   readonly [name: string]: true | Names;
 }
 
 /**
- * Throws INVALID_ARGUMENT for a name that is no option's, with the one that may have been meant: a misspelled limit is no limit. And for an
- * option that the object has from its prototype, as with the getters and methods of a class: copies of it would not have that. What is undefined is
- * not there. What the values are is looked at elsewhere.
+ * Throws INVALID_ARGUMENT for an unknown option, with the nearest known name: a misspelled limit
+ * would be no limit. Throws also for an option that comes from the object's prototype, such as a
+ * getter of a class: copies of the object would lose it. Undefined values are ignored. Values are
+ * checked elsewhere.
  */
 export function checkNames<T>(given: T, names: OptionNames<T>): void {
   if (typeof given !== "object" || given === null) {
@@ -50,7 +54,7 @@ function expected(name: string, names: readonly string[]): string {
   return near === undefined ? `there are ${names.toSorted().join(", ")}` : `is it ${near}?`;
 }
 
-/** How many characters have to be put in, taken out or replaced to make one of the other (Levenshtein's distance). */
+/** Returns the Levenshtein distance of two names. */
 function edits(one: string, other: string): number {
   let row = Array.from({ length: other.length + 1 }, (_, at) => at);
   for (let i = 1; i <= one.length; i++) {

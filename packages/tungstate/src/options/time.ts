@@ -1,10 +1,10 @@
-/** The longest time that a timer can express, ms: setTimeout takes what is longer for 1 ms. */
+/** The longest delay of a timer in ms. setTimeout takes longer ones for 1 ms. */
 export const MAX_TIME = 2 ** 31 - 1;
 
 /**
- * What is wrong with an option that is an interval or a time-out; undefined: nothing. It must be an integer of milliseconds from `least` (default 1) to
- * MAX_TIME: zero, Infinity and NaN would make loops that never rest, or timers that end at once. Where an option can be off, it says so by a value of its
- * own, which is checked before.
+ * Returns what is wrong with an option that is an interval or a time limit; undefined for a valid
+ * one. It must be an integer from `least` (default 1) to MAX_TIME, in ms: zero, Infinity and NaN
+ * would make loops that never rest, or timers that fire at once.
  */
 export function timeFault(name: string, value: unknown, least = 1): string | undefined {
   if (typeof value === "number" && Number.isInteger(value) && value >= least && value <= MAX_TIME) return undefined;

@@ -1,13 +1,14 @@
 /**
- * The callbacks that wait for each signal. All of them share one listener on the signal, so that a signal may serve any number of connections: Node.js
- * prints MaxListenersExceededWarning from the eleventh listener of an AbortSignal on.
+ * The callbacks of each signal, behind one listener on the signal: Node.js prints
+ * MaxListenersExceededWarning from the eleventh listener of an AbortSignal on.
  */
 const waiting = new WeakMap<AbortSignal, Set<() => void>>();
 const listeners = new WeakMap<AbortSignal, () => void>();
 
 /**
- * Calls `callback` once when `signal` aborts, and returns a function that prevents it. Call that function when the work is done: a signal may live as
- * long as the process. Does not call back for a signal that has aborted already: check `signal.aborted` first.
+ * Calls `callback` once when `signal` aborts, and returns a function that prevents it. Call that
+ * function when the work is done: a signal may live as long as the process. It does not call back
+ * for a signal that is aborted already: check `signal.aborted` first.
  */
 export function onAbort(signal: AbortSignal | undefined, callback: () => void): () => void {
   if (signal === undefined) return nothing;
@@ -28,7 +29,7 @@ function listenTo(signal: AbortSignal): Set<() => void> {
       try {
         callback();
       } catch (error) {
-        // such as a stream whose `destroy` throws: the other callbacks run all the same
+        // for example a stream whose `destroy` throws; the other callbacks still run
         process.emitWarning(error instanceof Error ? error : String(error), "TungstateHandlerWarning");
       }
     }

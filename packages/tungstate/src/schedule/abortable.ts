@@ -2,8 +2,8 @@ import { onAbort } from "./abort-signal.ts";
 import { abortedError, type ConnectErrorOptions } from "../errors.ts";
 
 /**
- * A promise made of callbacks that `signal` can end. `start` gives back what undoes its work; that runs when the signal
- * comes first, before the promise rejects.
+ * Returns a promise over callbacks that `signal` can end. `start` returns a function that undoes
+ * its work; it is called before the promise rejects when the signal comes first.
  */
 export function abortable<T>(
   signal: AbortSignal,
@@ -32,11 +32,14 @@ export function abortable<T>(
   });
 }
 
-/** A controller that is aborted when its parent is, and that the parent forgets on `unlink`. */
+/** An AbortController that is aborted when its parent signal is. */
 export interface LinkedController {
   readonly signal: AbortSignal;
   readonly abort: (reason: unknown) => void;
-  /** To be called when the work is done: a signal that lives long must not collect listeners. */
+  /**
+   * Removes the listener on the parent. Call it when the work is done: a signal that lives long
+   * must not collect listeners.
+   */
   readonly unlink: () => void;
 }
 
@@ -51,7 +54,7 @@ export function linkedController(parent: AbortSignal | undefined): LinkedControl
   };
 }
 
-/** What was caught, which JavaScript does not promise to be an error. */
+/** Returns what was caught as an Error; JavaScript may throw any value. */
 export function asError(caught: unknown): Error {
   return caught instanceof Error ? caught : new Error(String(caught), { cause: caught });
 }

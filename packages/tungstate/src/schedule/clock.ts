@@ -1,19 +1,19 @@
 import { MAX_TIME } from "../options/time.ts";
 
-/** Where a connection has its time and its turns from, so that a test can bring its own. */
+/** The source of time and event-loop ticks. Tests pass a virtual one. */
 export interface Clock {
-  /** Milliseconds that only ever go forward, from any origin. */
+  /** Returns milliseconds that never go back, from any origin. */
   now(): number;
-  /** Calls `callback` once after at least `delay` ms; the function returned prevents it. */
+  /** Calls `callback` once after at least `delay` ms. Returns a function that cancels it. */
   after(delay: number, callback: () => void): () => void;
-  /** Calls `callback` behind the I/O of this turn of the event loop. */
+  /** Calls `callback` after the I/O of this event-loop tick. */
   endOfTick(callback: () => void): void;
 }
 
 export const systemClock: Clock = {
   now: () => performance.now(),
   after: (delay, callback) => {
-    // who waits longer looks at the time again
+    // a caller that waits longer checks the time again
     const timer = setTimeout(callback, Math.min(delay, MAX_TIME));
     return () => clearTimeout(timer);
   },

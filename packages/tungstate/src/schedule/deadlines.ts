@@ -1,28 +1,37 @@
 import type { Clock } from "./clock.ts";
 
-/** Something with a deadline, which it may move without telling as long as it moves it later. Each deadline is told once. */
+/**
+ * An entry of the timer wheel. It may move its deadline to a later time without notice. It is
+ * notified once per deadline.
+ */
 export interface Timed {
   /** In ms on the clock; Infinity for none. */
   readonly deadline: number;
-  /** Where it stands in the table of a Deadlines; NOWHERE while it does not. */
+  /** The slot of the wheel, written by Deadlines; NOWHERE while it is in none. */
   slot: number;
   onDeadline(now: number): void;
 }
 
-/** A whole number, as all slots are: Infinity would cost every connection memory of its own for a number. */
+/**
+ * Slot of an entry that is in no slot. It is an integer, as all slots are: Infinity would cost
+ * every connection a heap number.
+ */
 export const NOWHERE = 2 ** 31 - 1;
 
 const SLOT = 25; // ms; deadlines are met up to this much late, and what the event loop adds
 const LATE = 25; // ms
 
 /**
- * Deadlines of many connections behind one timer. Each stands in the slot of its deadline; when that comes and the deadline has moved on
- * meanwhile, it is put into a later slot. So what happens often, bytes that push a heartbeat back, costs nothing here.
+ * A timer wheel: the deadlines of many connections behind one timer. Each entry is in the slot of
+ * its deadline. When the slot is due and the deadline has moved, the entry moves to a later slot. A
+ * frequent change, such as bytes that postpone a heartbeat, therefore costs nothing here.
  */
 export class Deadlines {
   private readonly clock: Clock;
   private readonly slots = new Map<number, Set<Timed>>();
-  /** What slots count from, in ms on the clock: a clock may count from 1970, and slots have to stay small. */
+  /**
+   * Origin of the slots in ms on the clock. A clock may count from 1970, and slots must stay small.
+   */
   private readonly origin: number;
   private next = Infinity;
   private cancel: (() => void) | undefined;
@@ -32,10 +41,10 @@ export class Deadlines {
     this.origin = Math.floor(clock.now());
   }
 
-  /** To be called when a deadline is new or has become earlier. */
+  /** Adds an entry. Call it when a deadline is new or has moved to an earlier time. */
   watch(timed: Timed): void {
-    const slot = Math.min(Math.ceil((timed.deadline - this.origin) / SLOT), NOWHERE); // that far away is never
-    if (slot >= timed.slot) return; // it will be looked at in time
+    const slot = Math.min(Math.ceil((timed.deadline - this.origin) / SLOT), NOWHERE); // that far in the future means never
+    if (slot >= timed.slot) return; // it is checked in time
     this.forget(timed);
     timed.slot = slot;
     const others = this.slots.get(slot);
@@ -51,7 +60,7 @@ export class Deadlines {
     if (others?.size === 0) this.slots.delete(timed.slot);
     timed.slot = NOWHERE;
     if (this.slots.size > 0) return;
-    // a timer that nobody needs would keep the process from ending
+    // an unneeded timer would keep the process alive
     this.cancel?.();
     this.cancel = undefined;
     this.next = Infinity;
@@ -65,7 +74,8 @@ export class Deadlines {
     this.cancel?.();
     this.next = slot;
     this.cancel = this.clock.after(Math.max(0, this.timeOf(slot) - this.clock.now()), () => {
-      // The process did something else for long, or stood still. What came meanwhile has yet to be read, and peers are not to blame.
+      // the process was busy or suspended; peers are not to blame for what has arrived meanwhile
+      // and is not read yet
       if (this.clock.now() - this.timeOf(slot) > LATE) this.clock.endOfTick(() => this.due());
       else this.due();
     });
@@ -91,17 +101,17 @@ export class Deadlines {
     }
     for (const timed of passed) {
       if (timed.deadline <= now) timed.onDeadline(now);
-      // one that stays where it was has rung for good
+      // an entry whose deadline did not move is done
       if (timed.deadline > now) this.watch(timed);
     }
-    // if nothing is left in that slot, nothing happens then but the search for the next
+    // if nothing is left in that slot, the timer only searches for the next one
     if (earliest < this.next && this.slots.size > 0) this.arm(earliest);
   }
 }
 
 const perClock = new WeakMap<Clock, Deadlines>();
 
-/** The one Deadlines of a clock. */
+/** Returns the Deadlines of a clock. */
 export function deadlinesOf(clock: Clock): Deadlines {
   let deadlines = perClock.get(clock);
   if (deadlines === undefined) perClock.set(clock, (deadlines = new Deadlines(clock)));

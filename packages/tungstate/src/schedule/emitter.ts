@@ -1,17 +1,18 @@
 import { isThenable } from "./thenable.ts";
 
-/** What it returns is not looked at, but for the promise of an async function, whose rejection counts as a throw. */
+/** Its return value is ignored, except for a promise, whose rejection counts as a throw. */
 type Listener<Args extends unknown[]> = (...args: Args) => unknown;
 
-/** What the listeners inherit from, instead of what all objects have: an event of the name "constructor" is like any other. */
+/** Prototype of the table of listeners, so that an event may be named "constructor". */
 const NOTHING = Object.freeze(Object.create(null)) as object;
 
 /**
- * Typed events. Unlike Node's, an `error` that nobody listens to is no exception (it is told by `close` as well), and a listener
- * that throws does not unwind whoever emitted: `onThrow` hears of it, and the next listener is called.
+ * Typed events. Unlike with Node's EventEmitter, an `error` event without a listener does not throw
+ * (`close` reports the error too), and a listener that throws does not unwind the emitter:
+ * `onThrow` is called, then the next listener.
  */
 export abstract class Emitter<Events extends { [E in keyof Events]: unknown[] }> {
-  /** A single listener of an event stands by itself. */
+  /** An event with one listener has the listener itself instead of an array. */
   protected readonly listeners = Object.create(NOTHING) as {
     [E in keyof Events]?: Listener<Events[E]> | readonly Listener<Events[E]>[];
   };
@@ -37,12 +38,12 @@ export abstract class Emitter<Events extends { [E in keyof Events]: unknown[] }>
     const present = several(this.listeners[event] ?? []);
     const at = present.findLastIndex((each) => each === listener || originals.get(each) === listener);
     if (at < 0) return this;
-    // not deleted: an object that loses properties is slow from then on, at each message
+    // not deleted: an object that loses properties is slow from then on, for every message
     this.listeners[event] = present.length === 1 ? undefined : present.toSpliced(at, 1);
     return this;
   }
 
-  /** For `events.once` and others that speak to Node's emitters. */
+  /** For `events.once` and other code that expects a Node emitter. */
   removeListener<E extends keyof Events>(event: E, listener: Listener<Events[E]>): this {
     return this.off(event, listener);
   }
@@ -52,7 +53,10 @@ export abstract class Emitter<Events extends { [E in keyof Events]: unknown[] }>
     return present === undefined ? 0 : several(present).length;
   }
 
-  /** Calls the listeners in order; false if there is none. Listeners put on or taken off meanwhile count from the next time. */
+  /**
+   * Calls the listeners in order; returns false if there is none. Listeners added or removed
+   * meanwhile count from the next event on.
+   */
   protected emit<E extends keyof Events>(event: E, ...args: Events[E]): boolean {
     const present = this.listeners[event];
     if (present === undefined) return false;
@@ -60,7 +64,7 @@ export abstract class Emitter<Events extends { [E in keyof Events]: unknown[] }>
       if (this.isSilenced(event)) break;
       try {
         const result: unknown = listener(...args);
-        // an async listener is a promise that nobody waits for
+        // nothing else awaits the promise of an async listener
         if (isThenable(result)) result.then(undefined, (error: unknown) => this.onThrow(error, event, args));
       } catch (error) {
         this.onThrow(error, event, args);
@@ -69,16 +73,21 @@ export abstract class Emitter<Events extends { [E in keyof Events]: unknown[] }>
     return true;
   }
 
-  /** Whether the listeners of an event are not to be called any more. Asked before each of them: the one before may have brought it about. */
+  /**
+   * Whether the listeners of an event must not be called any more. Checked before each one: the one
+   * before may have ended the connection.
+   */
   protected isSilenced(_event: keyof Events): boolean {
     return false;
   }
 
-  /** A listener of `event`, called with `args`, threw; or the promise of an async one was rejected, which may be much later. */
+  /**
+   * Called when a listener of `event` threw, or when its promise rejected, which may be much later.
+   */
   protected abstract onThrow<E extends keyof Events>(error: unknown, event: E, args: Events[E]): void;
 }
 
-/** All listeners of an event. */
+/** Returns all listeners of an event. */
 function several<L>(present: L | readonly L[]): readonly L[] {
   return Array.isArray(present) ? (present as readonly L[]) : [present as L];
 }
@@ -88,5 +97,5 @@ function checkListener(event: PropertyKey, listener: unknown): void {
   throw new TypeError(`a listener for "${String(event)}" has to be a function, got ${typeof listener}`);
 }
 
-/** What `once` wraps, so that `off` finds it. */
+/** The listener that `once` wrapped, for `off`. */
 const originals = new WeakMap<object, object>();

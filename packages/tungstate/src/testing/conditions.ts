@@ -7,7 +7,7 @@ import { isEncrypted } from "../client/url.ts";
 import { Lane, type LaneConditions } from "./lane.ts";
 import { seededRandom } from "./random.ts";
 
-/** When something happens: so many ms after the beginning, or as soon as so many bytes have gone through, both ways together. */
+/** When a fault occurs: ms after the beginning, or after a number of bytes. */
 export type When =
   | number
   | {
@@ -15,34 +15,41 @@ export type When =
       readonly after: number;
     }
   | {
-      /** Bytes that have gone through, both directions together. */
+      /** Bytes that have passed, both directions together. */
       readonly afterBytes: number;
     };
 
-/** How bad a network is. Each direction has all of it, unless `direction` says otherwise. */
+/** Network conditions. They apply to each direction, unless `direction` says otherwise. */
 export interface ConditionsOptions {
-  /** Milliseconds that everything takes. Default 0. */
+  /** Delay of all bytes in ms. Default 0. */
   readonly latency?: number;
-  /** Milliseconds of which a random part is added to that, for each segment. Bytes stay in order. Default 0. */
+  /** Maximum random delay in ms that is added for each segment. Bytes stay in order. Default 0. */
   readonly jitter?: number;
   /** Bytes per second. Default Infinity. */
   readonly bandwidth?: number;
-  /** Cuts what goes through into pieces of so many bytes, or of a random size. Default: as it comes. */
+  /**
+   * Size in bytes of the pieces that arrive, or a range to choose from. Default: as they were
+   * written.
+   */
   readonly chunking?: number | { readonly min: number; readonly max: number };
   /**
-   * What loss looks like over TCP: with this chance a segment comes `duration` ms late (default 200, the least time after which Linux sends it
-   * again), and all behind it with it. A number is the chance, 0 to 1. Default 0.
+   * Simulates packet loss under TCP: with this probability (0 to 1) a segment arrives `duration` ms
+   * late (default 200, the minimum retransmission time-out of Linux), and everything behind it too.
+   * A number is the probability. Default 0.
    */
   readonly stall?: number | { readonly chance: number; readonly duration?: number };
-  /** From then on nothing goes through any more, either way, and nothing tells of that: a cable was pulled. Default: never. */
+  /**
+   * From then on nothing arrives in either direction, and no end is reported, as with an unplugged
+   * cable. Default: never.
+   */
   readonly halfOpen?: When;
-  /** Then the connection is reset. Default: never. */
+  /** Resets the connection. Default: never. */
   readonly reset?: When;
-  /** Which way the conditions hold, seen from the stream that is given back. Default both. */
+  /** Direction in which the conditions apply, seen from the returned stream. Default both. */
   readonly direction?: "both" | "in" | "out";
-  /** Decides all that is random. Default 1. */
+  /** Seed of the random numbers. Default 1. */
   readonly seed?: number;
-  /** Default the system's; for tests a VirtualClock. */
+  /** Clock for the delays. Default: the system's; tests pass a VirtualClock. */
   readonly clock?: Clock;
 }
 
@@ -68,16 +75,17 @@ const CLEAR: LaneConditions = {
 };
 
 /**
- * Puts a bad network between a byte stream and whoever uses the stream that is given back. With the same seed, clock and bytes, the same
- * happens each time. The stream belongs to the one given back, and is destroyed with it. Throws INVALID_ARGUMENT.
+ * Returns a stream that passes bytes to and from `stream` under network conditions. The same seed,
+ * clock and bytes give the same behaviour. The returned stream owns `stream` and destroys it with
+ * itself. Throws INVALID_ARGUMENT.
  */
 export function conditions(stream: Duplex, options: ConditionsOptions = {}): ConditionedStream {
   return new ConditionedStream(stream, options);
 }
 
-/** A byte stream under conditions, which can be made worse by hand. */
+/** A byte stream under network conditions, with methods to make them worse. */
 export class ConditionedStream extends Duplex {
-  /** As the stream below: see `client`. */
+  /** Whether the wrapped stream is encrypted: see `client`. */
   readonly encrypted: boolean;
   private readonly below: Duplex;
   private readonly incoming: Lane;
@@ -126,7 +134,7 @@ export class ConditionedStream extends Duplex {
     below.on("close", () => this.lost());
   }
 
-  /** From now on nothing goes through, either way, and nothing tells of that. */
+  /** Stops both directions from now on, without reporting an end. */
   goSilent(): void {
     this.silent = true;
     this.incoming.close();
@@ -134,13 +142,13 @@ export class ConditionedStream extends Duplex {
     this.finish();
   }
 
-  /** Nothing arrives for so many ms, either way; then all of it does. */
+  /** Holds both directions for `duration` ms; then everything arrives. */
   stall(duration: number): void {
     this.incoming.stall(duration);
     this.outgoing.stall(duration);
   }
 
-  /** Resets the connection, for both ends. */
+  /** Resets the connection at both ends. */
   reset(): void {
     if (this.below instanceof Socket) this.below.resetAndDestroy();
     this.destroy(Object.assign(new Error("read ECONNRESET"), { code: "ECONNRESET" }));
@@ -151,7 +159,7 @@ export class ConditionedStream extends Duplex {
   }
 
   override _write(chunk: Uint8Array, _encoding: string, done: () => void): void {
-    // a copy, since whoever wrote it may use it again while it is on its way
+    // copied: the writer may reuse the array while the bytes are under way
     if (this.silent) done();
     else this.outgoing.push(new Uint8Array(chunk), done);
   }
@@ -161,7 +169,7 @@ export class ConditionedStream extends Duplex {
       done();
       return;
     }
-    // not before it has arrived: a stream that has finished and ended destroys itself, and what is under way with it
+    // not before it has arrived: a finished and ended stream destroys itself with what is under way
     this.ended = done;
     this.outgoing.end();
   }
@@ -174,7 +182,7 @@ export class ConditionedStream extends Duplex {
     done(error);
   }
 
-  /** The stream below is gone. What has arrived before an orderly end is still on its way. */
+  /** The wrapped stream has closed. Bytes before an orderly end are still under way. */
   private lost(error?: Error): void {
     if (this.silent || this.destroyed) return;
     if (error !== undefined) this.destroy(error);
@@ -185,7 +193,7 @@ export class ConditionedStream extends Duplex {
     }
   }
 
-  /** What was written is through, or lost. */
+  /** Everything that was written has arrived, or is lost. */
   private finish(): void {
     const { ended } = this;
     this.ended = undefined;

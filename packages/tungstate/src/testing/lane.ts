@@ -1,6 +1,6 @@
 import type { Clock } from "../schedule/clock.ts";
 
-/** What happens to bytes that go one way. */
+/** Conditions of one direction. */
 export interface LaneConditions {
   /** ms */
   readonly latency: number;
@@ -8,16 +8,16 @@ export interface LaneConditions {
   readonly jitter: number;
   /** bytes per second; Infinity for no limit */
   readonly bandwidth: number;
-  /** Pieces that the bytes are cut into; undefined: as they came. */
+  /** Sizes of the pieces in bytes; undefined: as written. */
   readonly chunking: { readonly min: number; readonly max: number } | undefined;
   readonly stall: { readonly chance: number; readonly duration: number };
 }
 
-/** Where a lane leads. */
+/** The receiver of a lane. */
 export interface LaneEnd {
-  /** False: no more until `resume`. */
+  /** Returns false to get nothing more until `resume`. */
   deliver(bytes: Uint8Array): boolean;
-  /** Nothing more comes: the other end has said so. */
+  /** Nothing more arrives: the sender has ended its half. */
   end(): void;
 }
 
@@ -27,22 +27,25 @@ const LARGEST_WINDOW = 1024 * 1024; // bytes
 interface Piece {
   /** ms on the clock */
   readonly at: number;
-  /** Undefined: the end. */
+  /** Undefined: the end of the stream. */
   bytes: Uint8Array | undefined;
 }
 
-/** One direction of a stream under conditions: what goes in comes out later, in order, as bytes of a TCP connection do. */
+/**
+ * One direction of a stream under conditions. Bytes come out later, in order, as bytes of a TCP
+ * connection do.
+ */
 export class Lane {
   private readonly conditions: LaneConditions;
   private readonly random: () => number;
   private readonly clock: Clock;
   private readonly to: LaneEnd;
   private readonly window: number;
-  /** From `first` on: what is before it has arrived. */
+  /** From `first` on; earlier entries have arrived. */
   private queue: Piece[] = [];
   private first = 0;
   private inFlight = 0;
-  /** When the line is free for more bytes, and before when nothing arrives any more. */
+  /** When the line is free for more bytes, and until when nothing arrives. */
   private freeAt = 0;
   private lastAt = 0;
   private held = false;
@@ -56,12 +59,12 @@ export class Lane {
     this.clock = clock;
     this.to = to;
     const { bandwidth, latency, jitter } = conditions;
-    // what fills the line, and a router's buffer before it
+    // the capacity of the line, and of a router's buffer before it
     const fill = 64 * 1024 + (bandwidth * (latency + jitter)) / 1000;
     this.window = bandwidth === Infinity ? LARGEST_WINDOW : Math.min(fill, LARGEST_WINDOW);
   }
 
-  /** Takes bytes, which are its own from then on. `done` is called when there is room for more. */
+  /** Takes bytes and owns them. `done` is called when there is room for more. */
   push(bytes: Uint8Array, done: () => void): void {
     if (this.over) {
       done();
@@ -76,7 +79,7 @@ export class Lane {
     this.run();
   }
 
-  /** No more bytes come; that arrives behind them. */
+  /** The sender has ended its half; the end arrives after the bytes. */
   end(): void {
     if (this.over) return;
     const at = Math.max(this.lastAt, this.clock.now() + this.conditions.latency);
@@ -85,7 +88,7 @@ export class Lane {
     this.run();
   }
 
-  /** Nothing arrives for so many ms, then all of it. */
+  /** Holds all bytes for `duration` ms. */
   stall(duration: number): void {
     const until = this.clock.now() + duration;
     this.lastAt = Math.max(this.lastAt, until);
@@ -96,13 +99,13 @@ export class Lane {
     this.run();
   }
 
-  /** There is room again where it leads. */
+  /** The receiver has room again. */
   resume(): void {
     this.held = false;
     this.run();
   }
 
-  /** Drops what is under way and all that comes. */
+  /** Drops what is under way, and everything that follows. */
   close(): void {
     this.over = true;
     this.queue = [];
@@ -125,7 +128,7 @@ export class Lane {
     this.freeAt = Math.max(this.freeAt, this.clock.now()) + (bytes.length * 1000) / bandwidth;
     let at = this.freeAt + latency;
     if (jitter > 0) at += this.random() * jitter;
-    // a segment that was lost comes again, and what was sent behind it has to wait for it
+    // a lost segment is sent again, and the segments behind it wait for it
     if (stall.chance > 0 && this.random() < stall.chance) at += stall.duration;
     at = Math.max(at, this.lastAt);
     this.lastAt = at;
@@ -169,7 +172,7 @@ export class Lane {
   }
 }
 
-/** Two neighbouring parts of one array as one, or undefined where they are not that. */
+/** Joins two adjacent views of one array; undefined if they are not adjacent. */
 function follows(first: Uint8Array | undefined, second: Uint8Array): Uint8Array | undefined {
   if (first === undefined || first.buffer !== second.buffer) return undefined;
   if (first.byteOffset + first.length !== second.byteOffset) return undefined;

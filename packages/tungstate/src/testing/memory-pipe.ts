@@ -1,11 +1,11 @@
 import { Duplex } from "node:stream";
 
-/** Buffered bytes per direction beyond which a writer is told to wait. */
+/** Buffered bytes per direction above which a writer must wait. */
 const HIGH_WATER_MARK = 64 * 1024;
 
 class End extends Duplex {
   other: End | undefined;
-  /** Lets the other end's write go on; with an error if this end is gone. */
+  /** Completes the pending write of the other end; with an error if this end is closed. */
   private room: ((error?: Error) => void) | undefined;
 
   constructor() {
@@ -38,7 +38,7 @@ class End extends Duplex {
     const { other, room } = this;
     this.room = undefined;
     room?.(brokenPipe());
-    // as with a socket: an end that is gone without a word leaves the other one with a reset
+    // as with a socket, the other end gets a reset when this end closes without an end of stream
     if (other !== undefined && !other.destroyed && !(this.writableFinished && this.readableEnded)) {
       process.nextTick(() => {
         if (this.writableFinished) return;
@@ -53,7 +53,10 @@ function brokenPipe(): Error {
   return Object.assign(new Error("write EPIPE"), { code: "EPIPE" });
 }
 
-/** Two byte streams that are each other's other end, in memory: half-close, back pressure and reset as with a pair of sockets. */
+/**
+ * Returns two connected byte streams in memory, with half-close, back pressure and reset as between
+ * two sockets.
+ */
 export function memoryPipe(): [Duplex, Duplex] {
   const left = new End();
   const right = new End();

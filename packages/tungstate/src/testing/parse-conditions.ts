@@ -24,9 +24,9 @@ const WHEN = "a time such as 30s, or an amount of bytes such as 1MiB";
 const DIRECTION = "both, in or out";
 
 /**
- * The form for command lines: `latency=200ms,jitter=50ms,loss-stall=1%`. Further keys: `bandwidth=64KiB` (a second), `chunk=1-1400`,
- * `half-open=30s` and `reset=1MiB` (after that time, or that many bytes), `seed=7`, `direction=in`. Throws INVALID_ARGUMENT,
- * saying what was expected and what came.
+ * Parses the command-line form of conditions: `latency=200ms,jitter=50ms,loss-stall=1%`. Further
+ * keys: `bandwidth=64KiB` (per second), `chunk=1-1400`, `half-open=30s` and `reset=1MiB` (after
+ * that time, or that many bytes), `seed=7`, `direction=in`. Throws INVALID_ARGUMENT.
  */
 export function parseConditions(text: string): ConditionsOptions {
   const options: Mutable<ConditionsOptions> = {};

@@ -6,7 +6,10 @@ interface Timer {
   readonly callback: () => void;
 }
 
-/** A clock that stands until it is told to go on. Turns end with the real event loop's, so that streams work as ever. */
+/**
+ * A clock that advances only when a test calls `advance`. Ticks end with those of the real event
+ * loop, so that streams work as usual.
+ */
 export class VirtualClock implements Clock {
   private time: number;
   private order = 0;
@@ -30,12 +33,15 @@ export class VirtualClock implements Clock {
     setImmediate(callback);
   }
 
-  /** How many timers wait. */
+  /** Number of pending timers. */
   get pending(): number {
     return this.timers.size;
   }
 
-  /** Goes on by `ms`, calling what falls due in order of its time, and lets the event loop turn behind each. */
+  /**
+   * Advances by `ms`, runs the timers that fall due in order of their time, and lets the event loop
+   * run after each.
+   */
   async advance(ms: number): Promise<void> {
     const end = this.time + ms;
     for (;;) {
@@ -56,7 +62,10 @@ export class VirtualClock implements Clock {
   }
 }
 
-/** Two turns: what a callback writes is flushed at the end of the first and read in the second. */
+/**
+ * Waits two ticks: what a callback writes is flushed at the end of the first and read in the
+ * second.
+ */
 async function turn(): Promise<void> {
   for (let i = 0; i < 2; i++) await new Promise((resolve) => setImmediate(resolve));
 }
