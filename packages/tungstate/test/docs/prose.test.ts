@@ -6,22 +6,12 @@ import { readPage, root, tableRows } from "./support/pages.ts";
 
 const MAX_CELL = 150; // characters; a longer text is a paragraph below the table
 
-const NOT_YET = [
-  "performance.md",
-  "compression.md",
-  "capacity.md",
-  "simulation.md",
-  "soak.md",
-  "mutation-testing.md",
-].map((file) => `docs/${file}`);
-
 const pages = ["docs", "docs/api", "docs/guides"]
   .flatMap((folder) =>
     readdirSync(join(root, folder))
       .filter((file) => file.endsWith(".md"))
       .map((file) => `${folder}/${file}`),
   )
-  .filter((page) => !NOT_YET.includes(page))
   .concat(
     "README.md",
     "SECURITY.md",
