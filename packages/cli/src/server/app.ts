@@ -73,10 +73,11 @@ export async function startApp({ config, log: serveLog, stores, siblings }: AppO
   const log = serveLog.logger;
   const page = await loadPage();
   // all workers of a machine share one machine-wide limit
+  const { memoryBudget: limit = sharedMemoryBudget.limit, workers } = config;
   const memory =
-    siblings === undefined
+    siblings === undefined && config.memoryBudget === undefined
       ? sharedMemoryBudget
-      : new MemoryBudget(Math.ceil(sharedMemoryBudget.limit / config.workers));
+      : new MemoryBudget(Math.ceil(limit / workers));
   const websocket = {
     memoryBudget: memory,
     origin: originPolicy(config.origin),

@@ -6,6 +6,8 @@ import {
   type HttpApi,
   Hub,
   HUB_SUBPROTOCOLS,
+  MemoryBroker,
+  MemoryEngine,
   type NamespaceOptions,
   type PresenceStore,
 } from "@tungstate/hub";
@@ -63,28 +65,39 @@ export interface HubService {
   close(timeout: number): Promise<void>;
 }
 
+/** The broker of a hub without Redis, where its options differ from the hub's own broker. */
+function memoryStores({ historyBytes }: ServeConfig, memoryBudget: MemoryBudget): { readonly broker?: Broker } {
+  if (historyBytes === undefined) return {};
+  return { broker: new MemoryBroker(new MemoryEngine({ historyBytes, memoryBudget })) };
+}
+
 /** Starts the hub of `tungstate serve`. Rejects if a store cannot be reached. */
 export async function startHub(
-  { tokenKeys, tokenAudience, tokenIssuer, apiKey, namespace, namespaces, hub: options }: ServeConfig,
+  config: ServeConfig,
   websocket: WebSocketServerOptions & { readonly memoryBudget: MemoryBudget },
   log: Logger,
   stores: Stores | undefined,
 ): Promise<HubService> {
+  const { tokenKeys, tokenAudience, tokenIssuer, tokenClockTolerance, apiKey, namespace, namespaces } = config;
+  const { memoryBudget } = websocket;
   const withToken = ["", ...namespace].map((name) => [name, WITH_TOKEN] as const);
   const claims = {
     ...(tokenAudience.length === 0 ? {} : { audience: tokenAudience }),
     ...(tokenIssuer.length === 0 ? {} : { issuer: tokenIssuer }),
+    ...(tokenClockTolerance === undefined ? {} : { clockTolerance: tokenClockTolerance }),
   };
   const onError = (error: unknown): void => log.error({ err: error }, "hub");
   const hub = new Hub({
     name: "tungstate",
     anonymous: true,
-    ...options,
+    ...config.hub,
     authenticate: anonymousCredentials,
-    memoryBudget: websocket.memoryBudget,
+    memoryBudget,
     namespaces: { public: PUBLIC, typing: TYPING, live: LIVE, ...Object.fromEntries(withToken), ...namespaces },
     ...(tokenKeys.length === 0 ? {} : { tokens: createTokenVerifier({ keys: tokenKeys, ...claims, onError }) }),
-    ...(stores === undefined ? {} : { broker: stores.broker, presence: stores.presence }),
+    ...(stores === undefined
+      ? memoryStores(config, memoryBudget)
+      : { broker: stores.broker, presence: stores.presence }),
     onConnect: ({ client, user }) => log.debug({ client, user }, "client connected"),
     onDisconnect: ({ client, user }, { code, reason }) =>
       log.debug({ client, user, code, reason }, "client disconnected"),

@@ -13,7 +13,7 @@ export interface OpenStores extends Stores {
  * cannot be used.
  */
 export async function openStores(
-  { redis, redisPrefix: prefix }: Pick<ServeConfig, "redis" | "redisPrefix">,
+  { redis, redisOptions }: Pick<ServeConfig, "redis" | "redisOptions">,
   log: Logger,
 ): Promise<OpenStores | undefined> {
   if (redis.length === 0) return undefined;
@@ -22,7 +22,7 @@ export async function openStores(
   const incidents = new Incidents((error, repeats) =>
     log.error(repeats === 0 ? { err: error } : { err: error, repeats }, "redis"),
   );
-  const opened = await openRedis(redis, { prefix, onError: (error) => incidents.add(error) });
+  const opened = await openRedis(redis, { ...redisOptions, onError: (error) => incidents.add(error) });
   return {
     broker: opened.broker,
     presence: opened.presenceStore,

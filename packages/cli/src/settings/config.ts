@@ -1,6 +1,7 @@
 import type { TokenKey } from "@tungstate/hub";
 import { WebSocketServer } from "tungstate";
 import { type Certificate, readCertificate } from "../tls/certificate.ts";
+import { type RedisConfig, redisConfig } from "./redis.ts";
 import type { ServeSettings } from "./settings.ts";
 import { tokenKeys } from "./token-keys.ts";
 
@@ -11,6 +12,7 @@ const MIN_API_KEY_LENGTH = 16; // characters
  */
 export interface ServeConfig extends ServeSettings {
   readonly tokenKeys: readonly TokenKey[];
+  readonly redisOptions: RedisConfig;
   readonly certificate: Certificate | undefined;
 }
 
@@ -24,7 +26,8 @@ export function resolveConfig(settings: ServeSettings): {
 } {
   const { tlsCert, tlsKey, apiKey, namespace } = settings;
   const tokens = tokenKeys(settings);
-  const problems = [...tokens.problems];
+  const redis = redisConfig(settings);
+  const problems = [...tokens.problems, ...redis.problems];
   for (const { length } of apiKey) {
     if (length < MIN_API_KEY_LENGTH)
       problems.push(`--api-key must have at least ${MIN_API_KEY_LENGTH} characters, got ${length}`);
@@ -45,5 +48,5 @@ export function resolveConfig(settings: ServeSettings): {
     else certificate = read.certificate;
   } else if (tlsCert !== undefined) problems.push("--tls-cert requires --tls-key, the private key of the certificate");
   else if (tlsKey !== undefined) problems.push("--tls-key requires --tls-cert, the certificate of the key");
-  return { config: { ...settings, tokenKeys: tokens.keys, certificate }, problems };
+  return { config: { ...settings, tokenKeys: tokens.keys, redisOptions: redis.redisOptions, certificate }, problems };
 }

@@ -18,11 +18,24 @@ export interface ServeSettings {
   readonly tlsKey: string | undefined;
   readonly redis: readonly string[];
   readonly redisPrefix: string;
+  /** Milliseconds. */
+  readonly redisTimeout: number | undefined;
+  /** Milliseconds. */
+  readonly redisPresenceTtl: number | undefined;
+  readonly redisCa: string | undefined;
+  readonly redisCert: string | undefined;
+  readonly redisKey: string | undefined;
+  /** Bytes. */
+  readonly historyBytes: number | undefined;
+  /** Bytes. */
+  readonly memoryBudget: number | undefined;
   readonly tokenSecret: string | undefined;
   readonly tokenPublicKey: readonly string[];
   readonly tokenJwks: string | undefined;
   readonly tokenAudience: readonly string[];
   readonly tokenIssuer: readonly string[];
+  /** Seconds. */
+  readonly tokenClockTolerance: number | undefined;
   readonly apiKey: readonly string[];
   readonly namespace: readonly string[];
   readonly namespaces: Namespaces;
@@ -53,6 +66,7 @@ export interface Setting<T> {
 const repeatable = true;
 const secret = true;
 const MAX_CONNECTIONS = 10_000_000;
+const MAX_TIME = 2_147_483_647; // ms; the longest time of a Node.js timer
 
 const origins = list(
   matching("an origin such as https://example.com, without a path, or `any`", isOrigin),
@@ -134,6 +148,29 @@ export const SETTINGS: { readonly [N in Name]: Setting<Exclude<ServeSettings[N],
     help: "prefix of all keys in Redis; servers with the same prefix form one hub",
     defaultValue: "tungstate",
   },
+  redisTimeout: {
+    kind: integer(100, MAX_TIME),
+    argument: "<ms>",
+    help: "time limit of a reply of Redis; default: 5000",
+  },
+  redisPresenceTtl: {
+    kind: integer(100, MAX_TIME),
+    argument: "<ms>",
+    help: "how long clients of a server that died stay present in Redis; default: 60000",
+  },
+  redisCa: { kind: text, argument: "<file>", help: "certificates that rediss: URLs are verified with, in PEM" },
+  redisCert: { kind: text, argument: "<file>", help: "client certificate for rediss: URLs, in PEM" },
+  redisKey: { kind: text, argument: "<file>", help: "private key of the client certificate for rediss: URLs, in PEM" },
+  historyBytes: {
+    kind: integer(0, Number.MAX_SAFE_INTEGER),
+    argument: "<bytes>",
+    help: "maximum memory of the history of all channels, without Redis; default: an eighth of the heap, at most 256 MiB",
+  },
+  memoryBudget: {
+    kind: integer(1024 * 1024, Number.MAX_SAFE_INTEGER),
+    argument: "<bytes>",
+    help: "maximum memory of connections and of the hub, all workers together; default: half of the available memory",
+  },
   tokenSecret: {
     kind: text,
     argument: "<secret>",
@@ -153,6 +190,11 @@ export const SETTINGS: { readonly [N in Name]: Setting<Exclude<ServeSettings[N],
   },
   tokenAudience: { kind: texts, argument: "<name>", help: "accepted value of the claim `aud` of tokens", repeatable },
   tokenIssuer: { kind: texts, argument: "<name>", help: "accepted value of the claim `iss` of tokens", repeatable },
+  tokenClockTolerance: {
+    kind: integer(0, 3600),
+    argument: "<seconds>",
+    help: "how far the clock of the issuer of tokens may be off; default: 0",
+  },
   apiKey: {
     kind: texts,
     argument: "<key>",

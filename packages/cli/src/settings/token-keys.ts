@@ -19,7 +19,8 @@ export interface TokenKeys {
 
 /** Returns the keys that verify tokens. */
 export function tokenKeys(
-  settings: Pick<ServeSettings, "tokenSecret" | "tokenPublicKey" | "tokenJwks" | "tokenAudience" | "tokenIssuer">,
+  settings: Pick<ServeSettings, "tokenSecret" | "tokenPublicKey" | "tokenJwks" | "tokenAudience" | "tokenIssuer"> &
+    Partial<Pick<ServeSettings, "tokenClockTolerance">>,
 ): TokenKeys {
   const keys: TokenKey[] = [];
   const problems: string[] = [];
@@ -35,7 +36,11 @@ export function tokenKeys(
   }
   if (jwks !== undefined) keys.push({ jwks });
   const none = keys.length === 0 && problems.length === 0;
-  const claims = { "--token-audience": settings.tokenAudience, "--token-issuer": settings.tokenIssuer };
+  const claims = {
+    "--token-audience": settings.tokenAudience,
+    "--token-issuer": settings.tokenIssuer,
+    "--token-clock-tolerance": [settings.tokenClockTolerance ?? []].flat(),
+  };
   for (const [flag, values] of Object.entries(claims)) {
     if (values.length > 0 && none) {
       problems.push(`${flag} requires --token-secret, --token-public-key or --token-jwks`);

@@ -56,7 +56,7 @@ class Primary implements RunningServer {
   constructor(config: ServeConfig, log: Logger) {
     this.config = config;
     this.log = log;
-    this.stores = new SharedStores();
+    this.stores = new SharedStores(undefined, config.historyBytes);
     this.shared = { ticketKeys: randomBytes(TICKET_KEYS_BYTES), presenceTtl: this.stores.presenceTtl };
     const script = new URL(import.meta.url.endsWith(".ts") ? "worker.ts" : "worker.js", import.meta.url);
     cluster.setupPrimary({ exec: fileURLToPath(script), args: [], stdio: [...WORKER_STDIO] });

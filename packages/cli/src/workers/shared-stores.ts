@@ -44,9 +44,9 @@ export class SharedStores {
    */
   private publishing: { readonly worker: unknown; readonly call: number } | undefined;
 
-  constructor(clock?: Clock) {
+  constructor(clock?: Clock, historyBytes?: number) {
     const options = clock === undefined ? {} : { clock };
-    this.engine = new MemoryEngine(options);
+    this.engine = new MemoryEngine(historyBytes === undefined ? options : { ...options, historyBytes });
     this.presence = new MemoryPresenceStore(options);
   }
 

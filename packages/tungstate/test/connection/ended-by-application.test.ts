@@ -23,7 +23,7 @@ import {
   upgradeRequest,
   upgradeResponse,
 } from "../support/raw.ts";
-import { serverRoutes } from "../support/server-routes.ts";
+import { routes } from "../support/routes.ts";
 import { turns } from "../support/server.ts";
 
 const COUNT = 500;
@@ -87,17 +87,16 @@ function chunk(masked: boolean): Buffer {
 
 for (const [name, ending] of SERVER_ENDINGS) {
   for (const early of [false, true]) {
-    let ended: Promise<void> | undefined;
-    let heard: Heard | undefined;
-    const routes = serverRoutes({}, (connection) => {
-      heard = new Heard(connection, () => ending(connection, () => undefined));
-      ended = connection.closed.then(() => undefined);
-    });
     for (const route of routes) {
-      test(`over ${route.name}, no listener is called after ${name}, with ${COUNT} messages in one chunk${early ? ", which has the request too" : ""}`, async () => {
-        const server = await route.start();
-        const raw = await server.raw();
-        const request = Buffer.from(upgradeRequest(server.target));
+      test(`over ${route.name}, no listener is called after ${name}, with ${COUNT} messages in one chunk${early ? ", which has the request too" : ""}`, async (t) => {
+        let ended: Promise<void> | undefined;
+        let heard: Heard | undefined;
+        const server = await route.start(t, {}, (connection) => {
+          heard = new Heard(connection, () => ending(connection, () => undefined));
+          ended = connection.closed.then(() => undefined);
+        });
+        const raw = await server.raw(t);
+        const request = Buffer.from(upgradeRequest());
         if (early) raw.send(request, chunk(true));
         else {
           raw.send(request);
@@ -108,7 +107,6 @@ for (const [name, ending] of SERVER_ENDINGS) {
         await ended;
         await turns(2);
         assert.deepEqual(heard?.fromFirst, EXPECTED);
-        await server.close();
       });
     }
   }

@@ -16,7 +16,7 @@ import { inWorld, settle } from "../reconnecting/support.ts";
 import { withConnected } from "../support/connected.ts";
 import { type Kind, kinds, memory, selfSigned } from "../support/pairs.ts";
 import { BINARY, CLOSE, closePayload, frame, PING, PONG, Raw, TEXT, upgradeRequest } from "../support/raw.ts";
-import { serverRoutes } from "../support/server-routes.ts";
+import { routes } from "../support/routes.ts";
 import { turns } from "../support/server.ts";
 
 const KiB = 1024;
@@ -133,16 +133,15 @@ for (const secure of [false, true]) {
 
 describe("over each route to a server, a handler that only writes", () => {
   for (const how of ["has dropped its socket", "says nothing more"] as const) {
-    let ended: Promise<CloseInfo> | undefined;
-    const routes = serverRoutes({ ...HEARTBEAT, closeTimeout: 300 }, (connection) => {
-      connection.write("welcome");
-      ended = connection.closed;
-    });
     for (const route of routes) {
-      test(`loses a peer that ${how}: ${route.name}`, async () => {
-        const server = await route.start();
-        const raw = await server.raw();
-        raw.send(upgradeRequest(server.target));
+      test(`loses a peer that ${how}: ${route.name}`, async (t) => {
+        let ended: Promise<CloseInfo> | undefined;
+        const server = await route.start(t, { ...HEARTBEAT, closeTimeout: 300 }, (connection) => {
+          connection.write("welcome");
+          ended = connection.closed;
+        });
+        const raw = await server.raw(t);
+        raw.send(upgradeRequest());
         await raw.head();
         const small = frame(TEXT, "a small message");
         raw.send(Buffer.concat(Array.from({ length: 14_000 }, () => small)));
@@ -150,7 +149,6 @@ describe("over each route to a server, a handler that only writes", () => {
         assert.ok(ended !== undefined);
         const { error } = await ended;
         assert.equal(error?.code, how === "says nothing more" ? "HEARTBEAT_TIMEOUT" : "CONNECTION_LOST");
-        await server.close();
       });
     }
   }
