@@ -5,12 +5,15 @@ import { type Hint, NO_HINT } from "./backoff.ts";
 import { reconnectingError } from "./errors.ts";
 import type { Ending } from "./types.ts";
 
-/** Whether it makes sense to try again, and what the server has said about when. `error`: why not, unless all is well. */
+/**
+ * The decision whether to try again, with what the server asked for. `error`: why not; undefined
+ * for an orderly end.
+ */
 export type Verdict =
   { readonly again: true; readonly hint: Hint } | { readonly again: false; readonly error: WebSocketError | undefined };
 
 export interface Circumstances {
-  /** ms: the longest wait of the backoff */
+  /** Largest wait of the backoff in ms. */
   readonly maxDelay: number;
   /** Whether the next attempt can have other credentials. */
   readonly mayRefresh: boolean;
@@ -19,8 +22,8 @@ export interface Circumstances {
 }
 
 /**
- * Close codes that say what this client does wrong: it would do the same again. (RFC 6455 §7.4.1: protocol error, unsupported
- * data, invalid payload, policy violation, too big, extension needed.)
+ * Close codes that blame this client, which would do the same again. (RFC 6455 §7.4.1: protocol
+ * error, unsupported data, invalid payload, policy violation, too big, extension needed.)
  */
 const FATAL_CLOSE_CODES: ReadonlySet<number> = new Set([
   CLOSE_CODE.PROTOCOL_ERROR,
@@ -31,7 +34,7 @@ const FATAL_CLOSE_CODES: ReadonlySet<number> = new Set([
   CLOSE_CODE.MANDATORY_EXTENSION,
 ]);
 
-/** What no further attempt will change: mistakes in the options, and what is missing here. */
+/** Errors that another attempt cannot change: wrong options, and features that are missing here. */
 const FATAL_ERRORS: ReadonlySet<string> = new Set([
   "INVALID_ARGUMENT",
   "INVALID_URL",
@@ -44,24 +47,32 @@ const FATAL_ERRORS: ReadonlySet<string> = new Set([
   "TLS_CLIENT_CERTIFICATE",
 ]);
 
-/** 4xx that are about this moment: Request Timeout, Too Early (RFC 8470 §5.2), Too Many Requests (RFC 6585 §4). */
+/**
+ * 4xx statuses that are temporary: Request Timeout, Too Early (RFC 8470 §5.2), Too Many Requests
+ * (RFC 6585 §4).
+ */
 const PASSING_STATUSES: ReadonlySet<number> = new Set([408, 425, 429]);
 const CREDENTIAL_STATUSES: ReadonlySet<number> = new Set([401, 403]);
 
-/** The registration of 1012 asks for "a randomized delay of 5 - 30s" (IANA's WebSocket Close Code Number Registry, hybi list). */
+/**
+ * The registration of 1012 asks for "a randomized delay of 5 - 30s" (IANA's WebSocket Close Code
+ * Number Registry, hybi list).
+ */
 const RESTART_HINT: Hint = { notBefore: 5_000, spread: 25_000 };
 
-/** A server that says "not for a week" is asked again after this: it may have been wrong. */
+/**
+ * Upper bound for a time that a server asks for, in ms; a server that asks for a week may be wrong.
+ */
 const LONGEST_HINT_MS = 60 * 60 * 1000;
 
-/** What follows from how a connection or an attempt has ended. */
+/** Decides whether to try again, from how a connection or an attempt has ended. */
 export function judge(ending: Ending, circumstances: Circumstances): Verdict {
   return ending.type === "closed" ? judgeClose(ending.info, circumstances) : judgeFailure(ending.error, circumstances);
 }
 
 function judgeClose({ code, reason, error }: CloseInfo, { maxDelay }: Circumstances): Verdict {
   if (error !== undefined && error.fault === "local") return { again: false, error };
-  // a violation by the server, which its Close only answers
+  // the server violated the protocol, and its Close only answers ours
   if (error !== undefined && error.closeCode !== undefined) return AGAIN;
   // RFC 6455 §7.4.1: "the purpose for which the connection was established has been fulfilled"
   if (code === CLOSE_CODE.NORMAL) return { again: false, error: undefined };
@@ -69,7 +80,7 @@ function judgeClose({ code, reason, error }: CloseInfo, { maxDelay }: Circumstan
     return { again: false, error: fatalClose(code, reason) };
   }
   if (code === CLOSE_CODE.SERVICE_RESTART) return { again: true, hint: RESTART_HINT };
-  // overloaded: not before the longest wait, and at leisure
+  // the server is overloaded: wait for the longest time, spread widely
   if (code === CLOSE_CODE.TRY_AGAIN_LATER) return { again: true, hint: { notBefore: maxDelay, spread: maxDelay } };
   return AGAIN;
 }
@@ -83,13 +94,13 @@ function judgeFailure(error: WebSocketError, { mayRefresh, now }: Circumstances)
   return { again: true, hint: { notBefore: Math.min(retryAfter(headers, now) ?? 0, LONGEST_HINT_MS), spread: 0 } };
 }
 
-/** Whether it was the credentials: another attempt makes sense only with others. */
+/** Whether the credentials were refused: another attempt needs others. */
 export function refusesCredentials(ending: Ending): boolean {
   if (ending.type === "closed" || !(ending.error instanceof HandshakeRejectedError)) return false;
   return CREDENTIAL_STATUSES.has(ending.error.response.status);
 }
 
-/** The verdict of somebody who knows better that there is no sense in it. */
+/** Returns the decision to give up. */
 export function givenUp(ending: Ending): Verdict {
   if (ending.type === "failed") return { again: false, error: ending.error };
   const { code, reason, error } = ending.info;
@@ -103,8 +114,9 @@ function fatalClose(code: number, reason: string): WebSocketError {
 }
 
 /**
- * Milliseconds that a response asks to wait for. RFC 9110 §10.2.3: "Retry-After = HTTP-date / delay-seconds". A date is compared with
- * the response's own Date, so that clocks need not agree. Undefined if there is none, or nothing sensible in it.
+ * Returns the ms that a response asks to wait. RFC 9110 §10.2.3: "Retry-After = HTTP-date /
+ * delay-seconds". A date is compared with the response's own Date, so that clocks need not agree.
+ * Undefined if there is no valid value.
  */
 export function retryAfter(headers: HeaderFields, now: number): number | undefined {
   const value = headers.getAll("retry-after")[0]?.trim() ?? "";
@@ -114,7 +126,10 @@ export function retryAfter(headers: HeaderFields, now: number): number | undefin
   return Math.max(0, until - (httpDate(headers.get("date") ?? "") ?? now));
 }
 
-/** RFC 9110 §5.6.7: each form of a date begins with the day of the week. (Date.parse alone takes "-5" for a date.) */
+/**
+ * Parses an HTTP date. RFC 9110 §5.6.7: each form begins with the day of the week. (Date.parse
+ * alone takes "-5" for a date.)
+ */
 function httpDate(text: string): number | undefined {
   const time = /^[A-Z][a-z]{2,8},? /.test(text) ? Date.parse(text) : Number.NaN;
   return Number.isNaN(time) ? undefined : time;

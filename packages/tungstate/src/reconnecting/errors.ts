@@ -1,6 +1,6 @@
 import { type ErrorEntry, WebSocketError } from "@tungstate/protocol";
 
-/** What only connections that reconnect can report. */
+/** Errors that only `reconnecting` raises. */
 export const RECONNECTING_ERRORS = {
   FATAL_CLOSE: { fault: "peer", text: "the server ended the connection, and it makes no sense to come back" },
   PROVIDER_FAILED: { fault: "local", text: "a function that was given for url, headers or connect failed" },

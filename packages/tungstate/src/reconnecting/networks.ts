@@ -2,7 +2,7 @@ import { type NetworkInterfaceInfo, networkInterfaces } from "node:os";
 import type { Clock } from "../schedule/clock.ts";
 import { scopeOf } from "../transport/ip.ts";
 
-/** What `os.networkInterfaces` gives. */
+/** The result of `os.networkInterfaces`. */
 export type Interfaces = NodeJS.Dict<NetworkInterfaceInfo[]>;
 
 interface Look {
@@ -15,15 +15,16 @@ interface Look {
 const POLL_INTERVAL = 1_000; // ms; a look takes some 100 us
 
 /**
- * Tells of addresses that this machine has got: a cable, a mobile network, another Wi-Fi. Node has no event for that, so it is looked
- * up now and then, once for all who wait, and not at all while nobody does.
+ * Reports new addresses of this machine: a cable, a mobile network, another Wi-Fi. Node has no
+ * event for that, so the addresses are polled, once for all watchers, and not at all while there
+ * are none.
  */
 export class Networks {
   private readonly clock: Clock;
   private readonly read: () => Interfaces;
   private readonly watchers = new Set<(interfaces: Interfaces) => void>();
   private known: Look | undefined;
-  /** What the watchers have seen. */
+  /** What the watchers were last notified of. */
   private told = "";
   private cancel: (() => void) | undefined;
 
@@ -32,14 +33,14 @@ export class Networks {
     this.read = read;
   }
 
-  /** Whether there is no address but those that never leave this machine. */
+  /** Whether every address of this machine is a loopback address. */
   get offline(): boolean {
     return !Object.values(this.look().interfaces).some((infos) => infos?.some(({ internal }) => !internal) === true);
   }
 
   /**
-   * Calls `onGain` whenever there is an address that was not there before: on one of the interfaces named, else any that
-   * leads out of this network. The function returned ends that.
+   * Calls `onGain` when there is a new address: on one of the named interfaces, or on any that is
+   * not link-local if none is named. Returns a function that ends it.
    */
   watch(names: readonly string[], onGain: () => void): () => void {
     let before = addressesOf(this.look().interfaces, names);
@@ -55,7 +56,7 @@ export class Networks {
     return () => {
       this.watchers.delete(watcher);
       if (this.watchers.size > 0) return;
-      // a timer that nobody needs would keep the process from ending
+      // an unneeded timer would keep the process alive
       this.cancel?.();
       this.cancel = undefined;
     };
@@ -69,7 +70,9 @@ export class Networks {
     for (const watcher of [...this.watchers]) watcher(interfaces);
   };
 
-  /** As they are, or were a moment ago: many may ask at the same time. */
+  /**
+   * Returns the current addresses, or those of a moment ago: many callers may ask at the same time.
+   */
   private look(): Look {
     const { known } = this;
     return known !== undefined && this.clock.now() - known.at < POLL_INTERVAL ? known : this.refresh();
@@ -80,13 +83,13 @@ export class Networks {
     try {
       interfaces = this.read();
     } catch {
-      // not permitted in this sandbox: then nothing is seen to change
+      // not permitted in this sandbox: no change is seen
     }
     return (this.known = { interfaces, text: JSON.stringify(interfaces), at: this.clock.now() });
   }
 }
 
-/** Containers come and go with link-local addresses: those only count on an interface that was asked for. */
+/** Containers come and go with link-local addresses: these count only on a named interface. */
 function addressesOf(interfaces: Interfaces, names: readonly string[]): ReadonlySet<string> {
   const all = new Set<string>();
   for (const [name, infos = []] of Object.entries(interfaces)) {
@@ -100,7 +103,7 @@ function addressesOf(interfaces: Interfaces, names: readonly string[]): Readonly
 
 const perClock = new WeakMap<Clock, Networks>();
 
-/** The one Networks of a clock. */
+/** Returns the Networks of a clock. */
 export function networksOf(clock: Clock): Networks {
   let networks = perClock.get(clock);
   if (networks === undefined) perClock.set(clock, (networks = new Networks(clock)));

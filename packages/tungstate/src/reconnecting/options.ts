@@ -16,36 +16,44 @@ import { OUTBOX_OPTIONS } from "./outbox.ts";
 import { type OptionNames, checkNames } from "../options/names.ts";
 import { checkFunction, count, describe, flag, size, time } from "../options/check.ts";
 
-/** Something, or a function that is asked for it before each attempt: for tokens that expire. */
+/**
+ * A value, or a function that is called for it before each attempt, for example for tokens that
+ * expire.
+ */
 export type Provided<T> = T | ((attempt: Attempt) => T | Promise<T>);
 
-/** How a connection is made: `connect`, or what you put in its place. It has to heed `options.signal`. */
+/**
+ * A function that makes a connection: `connect`, or a replacement. It must obey `options.signal`.
+ */
 export type Connector = (url: string | URL, options: ConnectOptions) => Promise<WebSocketConnection>;
 
-/** As for `connect`, for each of the connections; and when and how there is another one. */
+/**
+ * Options of `reconnecting`: those of `connect`, for each connection, and when to connect again.
+ */
 export interface ReconnectOptions extends Omit<ConnectOptions, "headers"> {
   /** Header fields of each handshake, or a function that returns them for an attempt. */
   readonly headers?: Provided<HeaderInput>;
-  /** How long the functions for `url` and `headers` may take, in ms. Default 10,000. */
+  /** Time limit in ms for the functions of `url` and `headers`. Default 10,000. */
   readonly providerTimeout?: number;
-  /** The waits between attempts. */
+  /** Options of the waits between attempts. */
   readonly backoff?: Partial<BackoffOptions>;
   /**
-   * Asked after each connection and each failed attempt; `attempt` is its number. True: try again; false: give up; undefined: as
-   * without this function, which gives up after close codes and answers that would come again. Default: none.
+   * Called after each connection and each failed attempt, with the number of the attempt. Returns
+   * true to try again, false to give up, and undefined for the default, which gives up after close
+   * codes and responses that would come again. Default: none.
    */
   readonly retry?: (ending: Ending, attempt: number) => boolean | undefined;
-  /** What is kept while there is no connection. */
+  /** Options of the outbox, which keeps messages while there is no connection. */
   readonly outbox?: Partial<OutboxOptions>;
-  /** Whether a wait ends when this machine gets an address. Default true. */
+  /** Ends a wait when this machine gets a new address. Default true. */
   readonly watchNetworks?: boolean;
-  /** Numbers from 0 to just below 1, by which waits are spread. Default Math.random. */
+  /** Returns numbers from 0 to just below 1, for the random waits. Default Math.random. */
   readonly random?: () => number;
-  /** Default: `connect`, which remembers the routes that failed. */
+  /** Makes the connections. Default: `connect`, with memory of the routes that failed. */
   readonly connect?: Connector;
   /**
-   * As for `connect`; but where it can't be set, without Linux or the package koffi, it is left out, and the heartbeat alone finds out
-   * that a link is dead.
+   * As for `connect`. Where it cannot be set, without Linux or the package koffi, it is ignored;
+   * the heartbeat alone detects a dead link then.
    */
   readonly tcpUserTimeout?: number | undefined;
 }
@@ -61,7 +69,7 @@ const RECONNECT_OPTIONS: OptionNames<ReconnectOptions> = {
   connect: true,
 };
 
-/** Checked and complete. */
+/** The options, checked and complete. */
 export interface ReconnectSettings {
   readonly url: Provided<string | URL>;
   readonly headers: Provided<HeaderInput>;
@@ -70,19 +78,22 @@ export interface ReconnectSettings {
   readonly retry: ReconnectOptions["retry"];
   readonly outbox: OutboxOptions;
   readonly watchNetworks: boolean;
-  /** Whose addresses count; none: all. */
+  /** Interfaces whose addresses count; empty for all. */
   readonly interfaces: readonly string[];
   readonly random: () => number;
   readonly connect: Connector | undefined;
   readonly clock: Clock;
   readonly writeBufferSize: number;
-  /** For each connection. */
+  /** Options of each connection. */
   readonly options: ConnectOptions;
 }
 
 const POLICIES: ReadonlySet<unknown> = new Set<OutboxOptions["policy"]>(["reject", "drop-oldest", "wait"]);
 
-/** Throws INVALID_ARGUMENT, INVALID_URL or INVALID_PROXY at once for options with which every attempt would fail. */
+/**
+ * Checks the options. Throws INVALID_ARGUMENT, INVALID_URL or INVALID_PROXY for those with which
+ * every attempt would fail.
+ */
 export function reconnectSettings(url: Provided<string | URL>, given: ReconnectOptions): ReconnectSettings {
   checkNames(given, RECONNECT_OPTIONS);
   const { headers = [], backoff: _backoff, outbox: _outbox, retry, random, connect, ...rest } = given;
@@ -102,7 +113,7 @@ export function reconnectSettings(url: Provided<string | URL>, given: ReconnectO
   const { initialDelay, maxDelay, resetAfter } = DEFAULT_BACKOFF;
   return {
     url,
-    // checked now, and taken out of what may be an iterator: it is needed more than once
+    // checked now, and copied from what may be an iterator: the fields are needed more than once
     headers: typeof headers === "function" ? headers : checkHeaders(headers),
     providerTimeout: time(given, "providerTimeout", 10_000),
     backoff: {
@@ -122,7 +133,7 @@ export function reconnectSettings(url: Provided<string | URL>, given: ReconnectO
   };
 }
 
-/** Options of one subject. */
+/** Returns a group of options. */
 function group<K extends "backoff" | "outbox">(given: ReconnectOptions, name: K): NonNullable<ReconnectOptions[K]> {
   const value = given[name] ?? {};
   if (typeof value === "object") return value;

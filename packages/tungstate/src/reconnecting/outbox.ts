@@ -4,16 +4,17 @@ import type { MessageData, WriteOptions } from "../connection/types.ts";
 import type { OptionNames } from "../options/names.ts";
 
 /**
- * What happens to a message that the outbox has no room for: `reject` refuses it with WRITE_BUFFER_FULL; `drop-oldest` drops the
- * oldest ones, each with a `drop` event; `wait` lets `send` wait for room (`write`, which can't wait, refuses it).
+ * What happens to a message when the outbox is full. `reject`: it is refused with
+ * WRITE_BUFFER_FULL. `drop-oldest`: the oldest messages are dropped, each with a `drop` event.
+ * `wait`: `send` waits for room; `write`, which cannot wait, refuses it.
  */
 export type OutboxPolicy = "reject" | "drop-oldest" | "wait";
 
-/** Messages that wait for a connection, or for a slow one to take more. */
+/** Options of the outbox: the messages that wait for a connection, or for room in it. */
 export interface OutboxOptions {
-  /** Bytes that may wait; 64 are counted for each message on top of its own. Default 1 MiB. */
+  /** Capacity in bytes; 64 are counted for each message on top of its payload. Default 1 MiB. */
   readonly size: number;
-  /** Default `reject`. */
+  /** What happens when it is full. Default `reject`. */
   readonly policy: OutboxPolicy;
 }
 
@@ -22,21 +23,24 @@ export const OUTBOX_OPTIONS: OptionNames<OutboxOptions> = { size: true, policy: 
 export interface OutboxEntry {
   readonly data: MessageData;
   readonly options: WriteOptions | undefined;
-  /** What it counts for. */
+  /** Bytes that it counts for. */
   readonly cost: number;
 }
 
 const COST_OF_A_MESSAGE = 64; // bytes that a message of no length takes
 
-/** A message as it can be kept, with what it counts for. Bytes are copied: they are the caller's. Throws INVALID_ARGUMENT. */
+/**
+ * Returns a message in a form that can be kept, with its cost. Bytes are copied, because they
+ * belong to the caller. Throws INVALID_ARGUMENT.
+ */
 export function outboxEntry(data: MessageData, options: WriteOptions | undefined): OutboxEntry {
   const kept = keep(data);
   return { data: kept, options, cost: sizeOf(kept) + COST_OF_A_MESSAGE };
 }
 
-/** The messages that wait, in order. */
+/** The queued messages, in order. */
 export class Outbox {
-  /** The cost of all of them. */
+  /** Total cost in bytes. */
   size = 0;
   readonly limit: number;
   private entries: OutboxEntry[] = [];
@@ -77,9 +81,9 @@ export class Outbox {
 
 function keep(given: unknown): Data {
   const data = asData(given);
-  if (data instanceof Uint8Array) return new Uint8Array(data); // not `slice`, which on a Buffer is a view
+  if (data instanceof Uint8Array) return new Uint8Array(data); // not `slice`, which is a view on a Buffer
   if (data instanceof Message) {
-    data.copy(); // it may wait for long, and must not keep what it came with alive
+    data.copy(); // it may wait for long, and must not keep its chunk alive
     return data.share(); // and may be given up, by who writes it to another connection
   }
   return data;

@@ -1,12 +1,12 @@
 import type { Clock } from "../schedule/clock.ts";
 
-/** A wait that can be cut short, but not below what the server has asked for. */
+/** A wait that can be shortened, but not below what the server asked for. */
 export interface Pause {
-  /** Resolves when it is over. */
+  /** Resolves at the end of the wait. */
   readonly over: Promise<void>;
-  /** Ends it as soon as may be: at once, or `earliest` ms after it began. */
+  /** Ends the wait as soon as possible: now, or `earliest` ms after it began. */
   hurry(earliest: number): void;
-  /** Ends it now. */
+  /** Ends the wait now. */
   end(): void;
 }
 

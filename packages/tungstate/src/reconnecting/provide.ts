@@ -6,8 +6,8 @@ import type { Provided } from "./options.ts";
 import type { Attempt } from "./types.ts";
 
 /**
- * Asks for what an attempt needs, both at once. Rejects with PROVIDER_TIMEOUT when a function takes longer than `timeout` ms, with what it
- * throws when it fails, and with the signal's reason.
+ * Calls the functions for an attempt, both at once. Rejects with PROVIDER_TIMEOUT when one takes
+ * longer than `timeout` ms, with its error when it fails, and with the signal's reason.
  */
 export async function provide<A, B>(
   [first, second]: readonly [Provided<A>, Provided<B>],

@@ -12,31 +12,34 @@ import type { Attempt, Ending, Gap, Waiting } from "./types.ts";
 import { canSetUserTimeout } from "./user-timeout.ts";
 import { AGAIN, givenUp, judge, refusesCredentials, type Verdict } from "./classify-close.ts";
 
-/** What it is about, told as it happens. */
+/** Notifications of the loop. */
 export interface SuccessionHost {
   onConnecting(attempt: Pick<Attempt, "attempt" | "after">): void;
   onOpen(connection: WebSocketConnection, gap: Gap | undefined): void;
-  /** Gives how many messages it had not handed to its byte stream. */
+  /** Returns how many messages the connection had not handed to its byte stream. */
   onLost(connection: WebSocketConnection): number;
   onWaiting(waiting: Waiting): void;
   /** There will be no other connection. */
   onEnd(info: CloseInfo): void;
 }
 
-/** What is around it, for tests. */
+/** The environment of the loop, replaced by tests. */
 export interface Surroundings {
   readonly networks?: Networks;
   /** Milliseconds since 1970. */
   readonly wallClock?: () => number;
 }
 
-/** How it ends where no connection was open. */
+/** How it ends when no connection was open. */
 export const NEVER_OPEN = { code: CLOSE_CODE.ABNORMAL, reason: "", clean: false } as const;
 
-/** The least time between two attempts that a change of networks can bring about: interfaces may come and go all the time. */
+/**
+ * Minimum time in ms between two attempts that network changes start: interfaces may come and go
+ * all the time.
+ */
 const LEAST_BETWEEN = 1_000; // ms
 
-/** One connection after the other: attempts, waits between them, and when to give up. */
+/** The reconnect loop: attempts, the waits between them, and when to give up. */
 export class Succession {
   private readonly settings: ReconnectSettings;
   private readonly host: SuccessionHost;
@@ -48,11 +51,11 @@ export class Succession {
   private readonly life = new AbortController();
   private waiting: { readonly pause: Pause; readonly hint: Hint } | undefined;
   private last = false;
-  /** The connection before, while there is none. */
+  /** The last connection, while there is none. */
   private lost: { readonly info: CloseInfo; readonly at: number; readonly unsent: number } | undefined;
   private attempts = 0;
   private begunAt = 0;
-  /** An attempt with other credentials was made since they were refused. */
+  /** Whether an attempt with other credentials was made since they were refused. */
   private refreshed = false;
   private userTimeout: Promise<boolean> | undefined;
 
@@ -66,7 +69,10 @@ export class Succession {
     this.backoff = new Backoff(settings.backoff, settings.random);
   }
 
-  /** Makes connections until there is no sense in it, or `abort`. Rejects if a function of the application throws. */
+  /**
+   * Connects again and again until it gives up or `abort` is called. Rejects if a function of the
+   * application throws.
+   */
   async run(): Promise<void> {
     const { signal } = this.life;
     let after: Ending | undefined;
@@ -90,12 +96,12 @@ export class Succession {
     }
   }
 
-  /** The current connection is the last one. */
+  /** Makes the current connection the last one. */
   endAfterThis(): void {
     this.last = true;
   }
 
-  /** Ends what is under way; nothing more is told. */
+  /** Ends what is under way, without further notifications. */
   abort(reason: unknown): void {
     this.life.abort(reason);
     this.waiting?.pause.end();
@@ -127,7 +133,7 @@ export class Succession {
     }
   }
 
-  /** From the opening of a connection to its end. */
+  /** Waits from the opening of a connection to its end. */
   private async serve(connection: WebSocketConnection): Promise<CloseInfo> {
     const { clock } = this.settings;
     const { lost, attempts } = this;
@@ -176,7 +182,7 @@ export class Succession {
   }
 }
 
-/** How all of it has ended, when it has ended so. */
+/** Returns the final close information. */
 function endOf(ending: Ending, error: WebSocketError | undefined): CloseInfo {
   if (ending.type === "failed") return { ...NEVER_OPEN, error: error ?? ending.error };
   return { ...ending.info, error: ending.info.error ?? error };

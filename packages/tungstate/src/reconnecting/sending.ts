@@ -4,7 +4,7 @@ import type { MessageData, WebSocketConnection, WriteOptions } from "../connecti
 import { Outbox, type OutboxEntry, outboxEntry, type OutboxOptions } from "./outbox.ts";
 
 export interface SendingHost {
-  /** There is room again, behind a `write` that said there was none. */
+  /** There is room again after a `write` that returned false. */
   onDrain(): void;
   /** A message will not be sent. */
   onDrop(data: MessageData): void;
@@ -20,8 +20,9 @@ interface WaitingEntry extends Waiter {
 }
 
 /**
- * The writing half of a connection that reconnects. A message goes to the current connection at once while that has room; else it
- * waits in the outbox, whether for a connection or for room, so that what a connection can take down with it stays small.
+ * The writing half of a reconnecting connection. A message goes to the current connection while
+ * that has room; otherwise it waits in the outbox, for a connection or for room. What a connection
+ * can lose therefore stays small.
  */
 export class Sending {
   private readonly policy: OutboxOptions["policy"];
@@ -29,16 +30,19 @@ export class Sending {
   private readonly host: SendingHost;
   private readonly outbox: Outbox;
   private connection: WebSocketConnection | undefined;
-  /** The connection has said that it has no room: until it drains. */
+  /** Whether the connection is full, until it emits `drain`. */
   private blocked = false;
   private needDrain = false;
-  /** Why nothing is taken any more. */
+  /** Why no message is accepted any more. */
   private over: WebSocketError | undefined;
   /** Policy `wait`: calls of `send` whose message has no room yet. */
   private readonly waiting: WaitingEntry[] = [];
   private roomWaiters: Waiter[] = [];
   private emptyWaiters: Waiter[] = [];
-  /** Messages that this connection has been given, and how many of them are known to have been handed to its byte stream. */
+  /**
+   * Messages given to this connection, and how many of them are known to be handed to its byte
+   * stream.
+   */
   private given = 0;
   private handedOver = 0;
   private tracking = false;
@@ -65,13 +69,14 @@ export class Sending {
     this.pass();
   }
 
-  /** The connection has ended. Gives how many messages it had not handed to its byte stream. */
+  /** The connection has ended. Returns how many messages it had not handed to its byte stream. */
   disconnected(): number {
     const lost = this.given - this.handedOver;
     this.connection = undefined;
     this.blocked = false;
     this.given = this.handedOver = 0;
-    // whoever waited for a slow connection may go on: what they write now waits in the outbox
+    // callers that waited for a slow connection may continue: their next messages wait in the
+    // outbox
     this.settle("roomWaiters");
     return lost;
   }
@@ -109,7 +114,10 @@ export class Sending {
     if (this.connection !== undefined) await this.room();
   }
 
-  /** Resolves when nothing waits any more, here or in the connection. Rejects as the connection does if that takes something down with it. */
+  /**
+   * Resolves when nothing is queued, here or in the connection. Rejects as the connection does if
+   * that loses something.
+   */
   async flush(): Promise<void> {
     while (this.outbox.count > 0 || this.waiting.length > 0) await this.empty();
     if (this.over !== undefined) throw notOpen("it has ended", this.over);
@@ -124,7 +132,7 @@ export class Sending {
     await new Promise<void>((resolve, reject) => this.emptyWaiters.push({ resolve, reject }));
   }
 
-  /** Hands all that waits to the connection, then closes it. */
+  /** Hands everything queued to the connection, then closes it. */
   close(connection: WebSocketConnection, code: number, reason: string): void {
     for (const waiter of this.waiting.splice(0)) {
       this.outbox.push(waiter.entry);
@@ -139,10 +147,10 @@ export class Sending {
       }
     }
     this.settle("emptyWaiters");
-    void handled(connection.close(code, reason)); // a connector of the application's may have made it
+    void handled(connection.close(code, reason)); // a connector of the application may have made it
   }
 
-  /** Nothing will be sent any more, because of `error`. What waits is dropped. */
+  /** Nothing is sent any more, because of `error`. What is queued is dropped. */
   end(error: WebSocketError): void {
     this.over = error;
     this.connection = undefined;
@@ -156,7 +164,7 @@ export class Sending {
 
   // ----
 
-  /** The connection, if a message may go there past the outbox. */
+  /** Returns the connection if a message may bypass the outbox. */
   private freeConnection(): WebSocketConnection | undefined {
     const { connection } = this;
     return connection?.state === "open" && !this.blocked && this.outbox.count === 0 ? connection : undefined;
@@ -170,7 +178,7 @@ export class Sending {
     return more;
   }
 
-  /** Keeps account of what has been handed over, one `flush` at a time. */
+  /** Tracks what was handed over, one `flush` at a time. */
   private track(connection: WebSocketConnection): void {
     if (this.tracking) return;
     this.tracking = true;
@@ -182,11 +190,11 @@ export class Sending {
         this.handedOver = given;
         if (this.given > given) this.track(connection);
       },
-      () => undefined, // it has ended, which `disconnected` hears of
+      () => undefined, // it has ended, which `disconnected` handles
     );
   }
 
-  /** Puts a message into the outbox as the policy has it; false if there is no room. */
+  /** Puts a message into the outbox by its policy; returns false if there is no room. */
   private place(entry: OutboxEntry): boolean {
     const { outbox, policy } = this;
     if (policy === "drop-oldest" && entry.cost <= outbox.limit) {
@@ -195,7 +203,7 @@ export class Sending {
         if (oldest !== undefined) this.host.onDrop(oldest.data);
       }
     }
-    // behind those that wait already, however small it is
+    // after those that wait already, however small it is
     if (this.waiting.length > 0 || !outbox.fits(entry)) return false;
     outbox.push(entry);
     return true;
@@ -214,7 +222,7 @@ export class Sending {
     this.pass();
   }
 
-  /** Moves what waits to the connection while that has room. */
+  /** Moves queued messages to the connection while it has room. */
   private pass(): void {
     const { connection, outbox } = this;
     if (connection === undefined) return;
@@ -224,7 +232,7 @@ export class Sending {
       try {
         this.give(connection, entry.data, entry.options);
       } catch {
-        // it has room for one message of any size when nothing waits in it
+        // an empty connection accepts one message of any size
         this.blocked = true;
         connection.flush().then(
           () => this.unblock(connection),
@@ -245,7 +253,7 @@ export class Sending {
     }
   }
 
-  /** Policy `wait`: lets those who wait for room put their messages. */
+  /** Policy `wait`: lets waiting calls place their messages. */
   private admit(): void {
     for (let next = this.waiting[0]; next !== undefined && this.outbox.fits(next.entry); next = this.waiting[0]) {
       this.waiting.shift();
@@ -254,7 +262,7 @@ export class Sending {
     }
   }
 
-  /** Resolves when messages may go straight to the connection, or there is none any more. */
+  /** Resolves when messages may go directly to the connection, or when there is none any more. */
   private room(): Promise<void> {
     if (this.connection === undefined || this.freeConnection() !== undefined) return DONE;
     return handled(new Promise((resolve, reject) => this.roomWaiters.push({ resolve, reject })));

@@ -2,10 +2,10 @@ import { type Message, protocolError } from "@tungstate/protocol";
 import type { WebSocketConnection } from "../connection/types.ts";
 import type { Gap } from "./types.ts";
 
-/** One connection, as a reader sees it. */
+/** One connection, as readers see it. */
 interface Session {
   readonly connection: WebSocketConnection;
-  /** What is missing before it, until a reader was told. */
+  /** The gap before it, until a reader got it. */
   gap: Gap | undefined;
   ended: boolean;
 }
@@ -16,9 +16,10 @@ export interface SessionsHost {
 }
 
 /**
- * The reading half of a connection that reconnects: the messages of one connection behind those of another. They stay in the receive queue of the
- * connection that they came by until somebody reads them, so that each server is made to wait as ever. A connection that has
- * ended is kept until it was read, but only one: of those before it, what nobody has read is dropped and counted in the gap.
+ * The reading half of a reconnecting connection: the messages of one connection after those of the
+ * last. They stay in the receive queue of their connection until they are read, so back pressure
+ * reaches each server. A connection that has ended is kept until it is read, but only one: unread
+ * messages of earlier ones are dropped and counted in the gap.
  */
 export class Sessions {
   private readonly host: SessionsHost;
@@ -50,17 +51,20 @@ export class Sessions {
     if (oldest?.ended === true && next?.ended === true) this.discard(oldest, next);
   }
 
-  /** No other connection will come. */
+  /** No other connection follows. */
   end(): void {
     this.over = true;
     this.wake();
   }
 
-  /** Drops what nobody has read, and all that comes: listeners get nothing more, and iterations end. */
+  /**
+   * Drops unread messages, and all that follow: listeners are not called any more, and iterations
+   * end.
+   */
   stop(): void {
     this.stopped = this.over = true;
     this.flowing = false;
-    // they have ended, and have nothing left but what is unread
+    // they have ended, and only have unread messages
     for (const { connection, ended } of this.queue.splice(0)) if (ended) connection.terminate();
     this.wake();
   }
@@ -77,12 +81,12 @@ export class Sessions {
     this.begin();
   }
 
-  /** A first listener has come: begin behind this turn's other `on`s. */
+  /** The first listener was added: deliver after the other `on` calls of this tick. */
   resumeSoon(): void {
     if (!this.flowing) queueMicrotask(() => this.begin());
   }
 
-  /** The last listener has gone: messages wait for the next one, or for an iteration. */
+  /** The last listener was removed: messages wait for the next one, or for an iteration. */
   listenersGone(): void {
     if (this.flowing) this.hold();
   }
@@ -116,7 +120,7 @@ export class Sessions {
         connection.on("message", (message) => this.host.emitMessage(message));
       }
       connection.resume();
-      // a listener may have paused, and then there may be more in it
+      // a listener may have paused, and then more may be left
       if (!this.flowing || !session.ended) return;
       this.leave(session);
     }
@@ -128,7 +132,7 @@ export class Sessions {
     for (let session = await this.head(); session !== undefined; session = await this.head()) {
       const { gap } = session;
       if (gap !== undefined) {
-        session.gap = undefined; // before the reader has its turn: it may stop here
+        session.gap = undefined; // before the reader continues: it may stop here
         yield gap;
       }
       for await (const message of session.connection) {
@@ -159,7 +163,7 @@ export class Sessions {
     }
   }
 
-  /** The connection to read from; undefined if there is none left and none will come. */
+  /** Returns the connection to read from; undefined if there is none left and none follows. */
   private async head(): Promise<Session | undefined> {
     while (this.queue.length === 0 && !this.over && !this.flowing) {
       await new Promise<void>((resolve) => this.wakers.push(resolve));
@@ -168,7 +172,7 @@ export class Sessions {
     return this.queue[0];
   }
 
-  /** Its messages were read. Another reader may have been quicker to see that. */
+  /** Its messages were read. Another reader may have noticed that first. */
   private leave(session: Session): void {
     if (this.queue[0] === session) this.queue.shift();
   }
@@ -180,7 +184,7 @@ export class Sessions {
       for await (const batch of oldest.connection.batches()) unread += batch.length;
       if (next.gap !== undefined) next.gap = { ...next.gap, unread: next.gap.unread + unread };
     };
-    // read by somebody else after all
+    // another reader has read it after all
     count().catch(() => undefined);
   }
 

@@ -1,7 +1,7 @@
 import type { Message, WebSocketError } from "@tungstate/protocol";
 import type { CloseInfo, ConnectionEvents, MessageData, WebSocketConnection } from "../connection/types.ts";
 
-/** Why there is no connection at the moment: an open one has ended, or an attempt to make one has failed. */
+/** Why there is no connection: an open one has ended, or an attempt has failed. */
 export type Ending =
   | {
       /** An open connection has ended. */
@@ -16,13 +16,16 @@ export type Ending =
       readonly error: WebSocketError;
     };
 
-/** What is known when an attempt begins. */
+/** An attempt to connect. */
 export interface Attempt {
-  /** Counted from 1, anew behind each connection that was stable. */
+  /** Its number, from 1; it starts again after a stable connection. */
   readonly attempt: number;
-  /** Why one is needed: undefined for the very first. A token that was refused shows here as HandshakeRejectedError with 401. */
+  /**
+   * Why the attempt is made; undefined for the first one. A refused token appears here as
+   * HandshakeRejectedError with 401.
+   */
   readonly after: Ending | undefined;
-  /** Aborted when nobody waits for the answer any more. */
+  /** Aborted when the result is not needed any more. */
   readonly signal: AbortSignal;
 }
 
@@ -34,33 +37,36 @@ export interface Waiting {
   readonly after: Ending;
   /** The number that the next attempt will have. */
   readonly attempt: number;
-  /** Whether this machine has no address but those that never leave it. The attempt is made all the same. */
+  /** Whether this machine has only loopback addresses. The attempt is made all the same. */
   readonly offline: boolean;
 }
 
 /**
- * A place in the flow of messages where some may be missing: one connection has ended before it, another one begins
- * behind it. It stands among messages, so it has a `type` as they do.
+ * A position between messages where some may be missing: one connection has ended before it, the
+ * next begins after it. It appears among messages, and so has a `type` as they do.
  */
 export interface Gap {
-  /** Tells a gap from a message. */
+  /** Distinguishes a gap from a message. */
   readonly type: "gap";
-  /** How the connection before has ended. */
+  /** How the last connection ended. */
   readonly lost: CloseInfo;
   /** Milliseconds without a connection. */
   readonly duration: number;
-  /** Attempts that it took, 1 at least. */
+  /** Number of attempts, at least 1. */
   readonly attempts: number;
   /**
-   * Messages that the connection before had been given and had not handed to its byte stream when it ended. They are not sent
-   * again, since part of them may have left. Those before them were handed over; whether they arrived only the server knows.
+   * Messages that the last connection had accepted and not handed to its byte stream. They are not
+   * sent again, because part of them may have left. Earlier ones were handed over; only the server
+   * knows whether they arrived.
    */
   readonly unsent: number;
-  /** Messages that had been received and were dropped, because another connection had ended before anybody read them. */
+  /**
+   * Received messages that were dropped, because another connection ended before they were read.
+   */
   readonly unread: number;
 }
 
-/** What a reconnecting connection is doing. */
+/** The current activity of a reconnecting connection. */
 export type ReconnectingStatus =
   | ({
       /** An attempt is under way. */
@@ -92,15 +98,21 @@ export interface ReconnectingEvents extends ConnectionEvents {
   /** An attempt begins. */
   connecting: [attempt: Pick<Attempt, "attempt" | "after">];
   /**
-   * There is a connection, the first or another one. What a listener writes to `connection` itself goes ahead of all that waits in
-   * the outbox: the place to subscribe again.
+   * A connection is open, the first or another one. What a listener writes to `connection` is sent
+   * before the outbox: use it to subscribe again.
    */
   open: [connection: WebSocketConnection, gap: Gap | undefined];
-  /** There is a connection again; ahead of `open`. Messages that came before may still wait to be read: see `withGaps`. */
+  /**
+   * A connection is open again; emitted before `open`. Earlier messages may still be unread: see
+   * `withGaps`.
+   */
   gap: [gap: Gap];
-  /** A connection has ended, or an attempt has failed, and another attempt follows. */
+  /** A connection has ended or an attempt has failed, and another attempt follows. */
   waiting: [waiting: Waiting];
-  /** A message that will not be sent: the outbox was full (`drop-oldest`), or it was never open again. */
+  /**
+   * A message that will not be sent: the outbox was full (`drop-oldest`), or no connection
+   * followed.
+   */
   drop: [data: MessageData];
 }
 
@@ -117,15 +129,15 @@ export interface ReconnectingEvents extends ConnectionEvents {
  * - Once it has ended for good, `send`, `sendStream`, `flush` and `ping` reject with NOT_OPEN.
  */
 export interface ReconnectingConnection extends WebSocketConnection {
-  /** What is going on: the attempt, the connection, the wait, or how it ended. */
+  /** The current activity: an attempt, a connection, a wait, or the end. */
   readonly status: ReconnectingStatus;
-  /** The connection, while there is one. */
+  /** The open connection; undefined while there is none. */
   readonly current: WebSocketConnection | undefined;
-  /** Resolves as soon as there is a connection; rejects when there will be none. */
+  /** Resolves when there is a connection; rejects when there will be none. */
   ready(): Promise<WebSocketConnection>;
-  /** All messages, with a Gap wherever some may be missing. */
+  /** Iterates over all messages, with a Gap wherever some may be missing. */
   withGaps(): AsyncIterableIterator<Message | Gap>;
-  /** Ends a wait, because you know that it is worth trying now. A time that the server has asked for is still waited for. */
+  /** Ends the current wait. A time that the server asked for is still waited for. */
   retryNow(): void;
   /** Adds a listener. One that throws, or whose promise rejects, ends the connection with 1011. */
   on<E extends keyof ReconnectingEvents>(event: E, listener: (...args: ReconnectingEvents[E]) => unknown): this;

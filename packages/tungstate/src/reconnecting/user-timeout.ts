@@ -1,4 +1,4 @@
-/** Whether TCP_USER_TIMEOUT can be set here: Linux has it, and koffi, an optional peer, gets at it. */
+/** Whether TCP_USER_TIMEOUT can be set: on Linux, with the optional peer koffi. */
 export async function canSetUserTimeout(): Promise<boolean> {
   if (process.platform !== "linux") return false;
   try {

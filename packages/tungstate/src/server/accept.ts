@@ -19,15 +19,15 @@ import type { ByteStream } from "../transport/byte-stream.ts";
 
 /** Options of `accept`: those of a connection and of its admission. */
 export interface AcceptOptions extends ConnectionOptions, AdmissionOptions {
-  /** Aborting it ends the handshake with 503. */
+  /** Aborts the handshake, which is then refused with 503. */
   readonly signal?: AbortSignal;
 }
 
 const ACCEPT_OPTIONS: OptionNames<AcceptOptions> = { ...CONNECTION_OPTIONS, ...ADMISSION_OPTIONS, signal: true };
 
 /**
- * Does the server's handshake on a byte stream, and gives the connection on it. When it rejects, the client has been answered as
- * HTTP wants it (400, 403, 426, ...) and the stream is ended.
+ * Runs the server's handshake on a byte stream and returns the connection. When it rejects, the
+ * client has got an HTTP response (400, 403, 426, ...) and the stream has ended.
  */
 export function accept(stream: ByteStream, options: AcceptOptions = {}): Promise<WebSocketConnection> {
   return new Promise((resolve, reject) => {

@@ -18,27 +18,27 @@ export interface AcceptedConnection {
   readonly request: HandshakeRequest;
 }
 
-/** Whoever hears how handshakes ended: of each, one of these is called, once. */
+/** Notified of the results of handshakes, once for each. */
 export interface AcceptingOwner {
   accepted(accepting: Accepting, accepted: AcceptedConnection): void;
-  /** The client has its answer, or is gone. */
+  /** The client has got its response, or is gone. */
   failed(accepting: Accepting, error: WebSocketError): void;
-  /** It is none: the HTTP server of its origin gets the connection. */
+  /** It is not a handshake: the HTTP server of its origin gets the connection. */
   passed(accepting: Accepting): void;
 }
 
-/** Who wants to know of one handshake what came of it: the connection, if any. */
+/** Called with the connection of one handshake, or undefined if there is none. */
 export type Done = (connection: WebSocketConnection | undefined) => void;
 
 /**
- * A server's handshake under way on one transport. Where nothing has to be waited for, the connection is there in the same turn as the last
- * byte of the request.
+ * A server's handshake on one transport. If there is nothing to wait for, the connection exists in
+ * the tick of the last byte of the request.
  */
 export class Accepting implements TransportSink, Timed {
   readonly deadline: number;
   slot = NOWHERE; // as a Timed
   readonly done: Done | undefined;
-  /** Gives back the place among those of its address. */
+  /** Frees the place that the handshake occupies among those of its address. */
   leave: (() => void) | undefined;
   private readonly transport: Transport;
   private readonly admission: Admission;
@@ -49,7 +49,7 @@ export class Accepting implements TransportSink, Timed {
   private handshake: ServerHandshake | undefined;
   private abort: AbortController | undefined;
   private begun = false;
-  /** What has come behind the request while `authorize` is waited for. */
+  /** Bytes after the request, while `authorize` is pending. */
   private behind: Uint8Array[] | undefined;
   private behindSize = 0;
   private over = false;
@@ -122,7 +122,7 @@ export class Accepting implements TransportSink, Timed {
     this.fail(new RefusedError(serverError(this.behind === undefined ? "ACCEPT_TIMEOUT" : "AUTHORIZE_TIMEOUT", limit)));
   }
 
-  /** Answers a request that was read here or elsewhere. `early` gives the bytes that came behind it. */
+  /** Answers a request that was read here or elsewhere. `early` returns the bytes after it. */
   decide(upgrade: UpgradeRequest, early: () => Uint8Array): void {
     if (this.over) return;
     try {
@@ -131,7 +131,7 @@ export class Accepting implements TransportSink, Timed {
         this.accept(admitted, early);
         return;
       }
-      // read on, or nobody would see it if the client goes
+      // read on, so that the end of the client is noticed
       this.behind = [];
       this.begin();
       admitted.then(
@@ -153,7 +153,7 @@ export class Accepting implements TransportSink, Timed {
     this.owner.accepted(this, { driver, request });
   }
 
-  /** Answers the client if there is something to say, and ends the transport. */
+  /** Sends the refusal, if there is one, and ends the transport. */
   fail(error: unknown): void {
     if (!this.finish()) return;
     this.abort?.abort(error);
@@ -182,12 +182,15 @@ function incompleteRequest(): RefusedError {
   return new RefusedError(error, { status: 400, body: "the request ends within its head\n" });
 }
 
-/** What most connections have agreed on; all of those share it. */
+/** The result of most handshakes, shared by all of them. */
 const NOTHING_AGREED: Agreed = { protocol: "", extensions: "" };
 const MAX_BEHIND = 64 * 1024; // bytes; a client that keeps to RFC 6455 §4.1 sends none before it has its answer
 const LINGER = 1_000; // ms that a refused client has to read its answer and hang up
 
-/** Sends the last bytes and ends the stream; what still comes is read and dropped, so that the answer isn't lost to a reset. */
+/**
+ * Sends the last bytes and ends the stream. Bytes that still arrive are read and dropped, so that a
+ * reset does not destroy the response.
+ */
 export function sayAndEnd(transport: Transport, bytes: Uint8Array, clock: Clock): void {
   const cancel = clock.after(LINGER, () => transport.destroy());
   transport.start({

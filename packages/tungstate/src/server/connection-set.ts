@@ -2,7 +2,7 @@ import { driverOf } from "../connection/connection.ts";
 import type { Driver } from "../connection/driver.ts";
 import type { WebSocketConnection } from "../connection/types.ts";
 
-/** The connections of a set of drivers, as a live view that nobody can change. */
+/** A read-only live view of the connections of a set of drivers. */
 export class ConnectionSet implements ReadonlySet<WebSocketConnection> {
   readonly #drivers: ReadonlySet<Driver>;
 

@@ -1,6 +1,6 @@
 import { type ErrorEntry, WebSocketError } from "@tungstate/protocol";
 
-/** Why a server of ours turned a well-formed handshake down. */
+/** Why a server refused a well-formed handshake. */
 export const SERVER_ERRORS = {
   ORIGIN_REFUSED: { fault: "peer", status: 403, text: "this origin may not connect" },
   NOT_AUTHORIZED: { fault: "peer", status: 403, text: "not authorized" },

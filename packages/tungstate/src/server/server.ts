@@ -73,27 +73,28 @@ const SERVER_OPTIONS: OptionNames<WebSocketServerOptions> = {
   maxConnectionsPerAddress: true,
 };
 
-/** What a port of a server is, beside the options of node:net's `listen`. */
+/** Options of `listen`, beside those of node:net's `listen`. */
 export interface ServerListenOptions {
-  /** Those of node:tls. Default: no TLS. */
+  /** TLS options of node:tls. Default: no TLS. */
   readonly tls?: TlsOptions;
   /**
-   * Answers all requests that are no WebSocket handshakes, and those for another `path`: a request listener, a server of node:http, or an
-   * application of Express, Fastify, Koa or Hono. `handshakeTimeout`, `handshakeLimits`, `maxHandshakes` and
-   * `maxConnectionsPerAddress` hold for the head of the first request of each connection. Default: such requests get 426.
+   * Handles all requests that are not WebSocket handshakes, and those for another `path`: a request
+   * listener, a server of node:http, or an application of Express, Fastify, Koa or Hono.
+   * `handshakeTimeout`, `handshakeLimits`, `maxHandshakes` and `maxConnectionsPerAddress` apply to
+   * the head of the first request of each connection. Default: such requests get 426.
    */
   readonly http?: HttpApp;
 }
 
-/** What a server has to do at this moment. */
+/** The current load of a server. */
 export interface ServerStats {
-  /** Open or closing. */
+  /** Connections that are open or closing. */
   readonly connections: number;
   /** Handshakes under way. */
   readonly handshakes: number;
-  /** Addresses that have connections, or handshakes under way; 0 where they are not counted. */
+  /** Addresses with connections or handshakes; 0 if they are not counted. */
   readonly addresses: number;
-  /** What its budget holds, which may be that of others, too. */
+  /** State of the memory budget, which other servers may share. */
   readonly memory: MemoryUse;
 }
 
@@ -104,15 +105,19 @@ export interface ServerEvents {
    * somebody reads.
    */
   connection: [connection: WebSocketConnection, request: HandshakeRequest];
-  /** A handshake that came to nothing: why. */
+  /** A handshake failed or was refused. */
   refused: [error: WebSocketError];
-  /** A hook or handler of the application threw; or a port of ours could not take a connection, such as for want of descriptors. */
+  /**
+   * A hook or handler of the application threw, or a port could not accept a connection, for
+   * example without file descriptors.
+   */
   error: [error: unknown];
 }
 
 /**
- * WebSocket for servers: behind node:http (`attach`, `handleUpgrade`), on a port of its own (`listen`), or on streams that you bring
- * (`accept`). All of its connections share one set of options, and are drained together by `close`.
+ * A WebSocket server: attached to node:http (`attach`, `handleUpgrade`), on a port of its own
+ * (`listen`), or over byte streams (`accept`). All its connections share one set of options, and
+ * `close` drains them together.
  */
 export class WebSocketServer extends Emitter<ServerEvents> {
   /** The connections that are open or closing. */
@@ -122,7 +127,10 @@ export class WebSocketServer extends Emitter<ServerEvents> {
   private readonly settings: ConnectionSettings;
   private readonly admission: Admission;
   private readonly room: Room;
-  /** Where connections are counted by address: what each connection gives back. */
+  /**
+   * The function of each connection that frees its place among those of its address, where these
+   * are counted.
+   */
   private readonly leave = new Map<Driver, () => void>();
   private readonly owner: ConnectionOwner = {
     onConnectionClosed: (driver) => {
@@ -138,7 +146,7 @@ export class WebSocketServer extends Emitter<ServerEvents> {
     failed: (accepting, error) => this.failed(accepting, error),
     passed: (accepting) => this.passed(accepting),
   };
-  /** What it is for servers of node:http. */
+  /** Takes the upgrade requests of attached HTTP servers. */
   private readonly taker: UpgradeTaker = {
     take: (request, socket, head) => void this.handleUpgrade(request, socket, head),
   };
@@ -185,8 +193,9 @@ export class WebSocketServer extends Emitter<ServerEvents> {
   }
 
   /**
-   * Takes the upgrade requests of a node:http or node:https server; several WebSocketServers can share one, each with a `path`. A path that
-   * none of them has gets 404, unless the server has upgrade listeners of others.
+   * Takes the upgrade requests of a node:http or node:https server. Several WebSocketServers can
+   * share one, each with its `path`. A path that none of them has gets 404, unless the HTTP server
+   * has other upgrade listeners.
    */
   attach(server: HttpServer | HttpsServer, options: { readonly path?: string } = {}): this {
     const { path = this.admission.path } = options;
@@ -202,15 +211,16 @@ export class WebSocketServer extends Emitter<ServerEvents> {
     return this;
   }
 
-  /** Leaves the upgrade requests of the servers it was attached to to others. */
+  /** Releases the HTTP servers that it was attached to. */
   detach(): this {
     for (const detach of this.attached.splice(0)) detach();
     return this;
   }
 
   /**
-   * Answers one upgrade request of node:http. The connection, or undefined if the handshake was refused: the client has its
-   * answer then, and `refused` says why. Never rejects. `answer`: more header fields of the 101, ahead of those of `authorize`.
+   * Answers one upgrade request of node:http. Resolves with the connection, or with undefined if
+   * the handshake was refused: the client has got its response then, and `refused` says why. Never
+   * rejects. `answer`: additional header fields of the 101, before those of `authorize`.
    */
   handleUpgrade(
     request: IncomingMessage,
@@ -225,7 +235,7 @@ export class WebSocketServer extends Emitter<ServerEvents> {
       const headers = new HeaderFields(pairs(request.rawHeaders));
       const { method = "", url: target = "", httpVersion: version } = request;
       const upgrade = checkUpgrade({ method, target, version, headers });
-      // node:http has limits of its own for the rest of a head
+      // node:http has other limits for the rest of a head
       const tooMany =
         request.rawHeaders.length / 2 > (this.admission.handshake.limits?.maxHeaders ?? DEFAULT_HEAD_LIMITS.maxHeaders);
       const wrong = tooMany ? protocolError("TOO_MANY_HEADERS") : upgrade;
@@ -235,7 +245,7 @@ export class WebSocketServer extends Emitter<ServerEvents> {
     });
   }
 
-  /** Does the handshake on a byte stream; else as `handleUpgrade`. */
+  /** Runs the handshake on a byte stream. Resolves as `handleUpgrade`. */
   accept(stream: ByteStream): Promise<WebSocketConnection | undefined> {
     return new Promise((resolve) => {
       const transport = transportOf(stream, this.settings);
@@ -244,15 +254,16 @@ export class WebSocketServer extends Emitter<ServerEvents> {
   }
 
   /**
-   * Listens on a port, or a Unix socket, of its own, with TLS if `tls` says how. Requests that are no WebSocket handshakes go to `http`; without
-   * it they get 426. Rejects with INVALID_ARGUMENT for keys and certificates that can't be used and for an `http` that is none, with INVALID_STATE once
-   * `close` was called, and with the system's error where it can't listen.
+   * Listens on a port or a Unix socket, with TLS if `tls` is given. Requests that are not WebSocket
+   * handshakes go to `http`; without it they get 426. Rejects with INVALID_ARGUMENT for unusable
+   * keys, certificates and `http`, with INVALID_STATE after `close`, and with the system's error if
+   * it cannot listen.
    */
   async listen(options: ListenOptions & ServerListenOptions = {}): Promise<AddressInfo | string> {
     const { tls, http: app, ...where } = options;
     this.checkNotClosed();
     const httpServer = app === undefined ? undefined : await httpServerOf(app);
-    this.checkNotClosed(); // an application may take a while to be ready
+    this.checkNotClosed(); // an application may need time to get ready
     const http = httpServer === undefined ? undefined : this.backendOf(httpServer, tls !== undefined);
     try {
       const port = new Port(this.portHost, tls, http);
@@ -268,7 +279,10 @@ export class WebSocketServer extends Emitter<ServerEvents> {
     if (this.closing) throw protocolError("INVALID_STATE", "this WebSocketServer was closed: make another one");
   }
 
-  /** The HTTP server gets the upgrades of connections that began with another request, and those are for us as on any server attached to. */
+  /**
+   * Upgrades on connections that began with another request reach the HTTP server; they are handled
+   * as on an attached server.
+   */
   private backendOf(http: HttpServer | HttpsServer, tls: boolean): HttpBackend {
     if (http instanceof HttpsServer && !tls) {
       throw protocolError("INVALID_ARGUMENT", "http is a server of node:https, which needs a port with tls");
@@ -288,8 +302,9 @@ export class WebSocketServer extends Emitter<ServerEvents> {
   }
 
   /**
-   * Gives the TLS ports of `listen` another certificate, or other keys for tickets: what is left out stays as it was. Connections that
-   * are open, and handshakes that have begun, go on with what they have. Throws INVALID_ARGUMENT for what can't be used, and then changes nothing.
+   * Changes the certificate, or the ticket keys, of the TLS ports of `listen`; options that are
+   * left out stay as they are. Open connections and handshakes under way keep theirs. Throws
+   * INVALID_ARGUMENT for unusable options, and changes nothing then.
    */
   setTls(changes: SecureContextOptions): void {
     const ports = [...this.ports].filter(({ secure }) => secure);
@@ -297,7 +312,10 @@ export class WebSocketServer extends Emitter<ServerEvents> {
     for (const change of ports.map((port) => port.prepareTls(changes))) change();
   }
 
-  /** TLS comes before everything that is limited elsewhere, so its handshakes count as ours. */
+  /**
+   * TLS comes before everything that has limits elsewhere, so its handshakes count as WebSocket
+   * handshakes.
+   */
   private startTls({ remoteAddress }: Socket, withHttp: boolean): (() => void) | undefined {
     if (this.closing) return undefined;
     const started = this.room.startTls(remoteAddress, withHttp);
@@ -320,12 +338,12 @@ export class WebSocketServer extends Emitter<ServerEvents> {
       return;
     }
     socket.setNoDelay(this.settings.noDelay);
-    // not `transportOf`: the HTTP server may need the socket as it is
+    // not `transportOf`: the HTTP server may need the socket unchanged
     const transport = new DuplexTransport(socket);
     this.accepting({ transport, encrypted: isEncrypted(socket), raw: undefined, http }).begin();
   }
 
-  /** A handshake of this server; it fails at once where there is no room for it. */
+  /** Creates a handshake of this server; it fails at once if there is no room. */
   private accepting(from: RequestOrigin, done?: Done): Accepting {
     const { room, admission, settings } = this;
     const { transport } = from;
@@ -364,7 +382,10 @@ export class WebSocketServer extends Emitter<ServerEvents> {
     accepting.done?.(undefined);
   }
 
-  /** Runs an async generator for each connection: what it yields is sent, its end closes with 1000, its throw with 1011. */
+  /**
+   * Runs an async generator for each connection: what it yields is sent, its end closes with 1000,
+   * its error with 1011.
+   */
   stream(handler: StreamHandler): this {
     if (typeof handler !== "function") {
       throw protocolError("INVALID_ARGUMENT", `stream takes an async generator function, got ${describe(handler)}`);
@@ -374,9 +395,10 @@ export class WebSocketServer extends Emitter<ServerEvents> {
   }
 
   /**
-   * Sends to all open connections but `except`, encoded once, and to each in one write for all that the turn brings. A connection that has no room for it
-   * (see `maxWriteBufferSize`) is closed with 1013: it would miss a message otherwise. Returns how many have more waiting than their
-   * `writeBufferSize`, as far as the last write has told.
+   * Sends a message to all open connections except `except`. It is encoded once, and each
+   * connection writes everything of a tick at once. A connection without room (see
+   * `maxWriteBufferSize`) is closed with 1013, because it would miss a message. Returns the number
+   * of connections that have more than `writeBufferSize` queued, as of their last write.
    */
   broadcast(data: string | Uint8Array | Message | ProtocolMessage, except?: WebSocketConnection): number {
     const prepared = prepare(data);
@@ -388,9 +410,11 @@ export class WebSocketServer extends Emitter<ServerEvents> {
   }
 
   /**
-   * Drains: no new connections (503), and a Close to all, behind what was written to them. `closeTimeout` and `maxCloseTime` end each connection; after `timeout`
-   * ms, if given, all that are left are dropped. HTTP requests of its own ports have `timeout`, by default `closeTimeout`. Resolves when nothing is left. The node:http
-   * servers it is attached to stay as they are, and get 503 for its upgrade requests until `detach`. Throws INVALID_ARGUMENT, with nothing done.
+   * Drains: refuses new connections with 503, and sends a Close to all connections after what was
+   * written before. `closeTimeout` and `maxCloseTime` end each connection; after `timeout` ms, if
+   * given, the remaining ones are destroyed. HTTP requests of its own ports have `timeout`, by
+   * default `closeTimeout`. Resolves when nothing is left. Attached HTTP servers stay open; their
+   * upgrade requests get 503 until `detach`. Throws INVALID_ARGUMENT, and does nothing then.
    */
   close(code: number = CLOSE_CODE.GOING_AWAY, reason = "", timeout?: number): Promise<void> {
     checkClose(code, reason);
@@ -419,13 +443,13 @@ export class WebSocketServer extends Emitter<ServerEvents> {
     event?: keyof ServerEvents,
     args?: ServerEvents[keyof ServerEvents],
   ): void {
-    // nobody may be there to read it
+    // the message may have no reader
     const driver = event === "connection" ? driverOf(args?.[0]) : undefined;
     if (driver !== undefined) {
       if (driver.excuses(error)) return;
       driver.endFor(protocolError("HANDLER_FAILED", undefined, { cause: error }));
     }
-    // a listener of `error` that throws is not told of its own error
+    // an error of an `error` listener is not emitted to it
     if (event !== "error" && this.listenerCount("error") > 0) this.emit("error", error);
     else process.emitWarning(error instanceof Error ? error : String(error), "TungstateHandlerWarning");
   }
@@ -443,7 +467,7 @@ function prepare(data: string | Uint8Array | Message | ProtocolMessage): Protoco
   return new PreparedMessage(data);
 }
 
-/** node:http's flat list of names and values. */
+/** Returns the pairs of node:http's flat list of names and values. */
 function pairs(raw: readonly string[]): [string, string][] {
   const fields: [string, string][] = [];
   for (let at = 0; at + 1 < raw.length; at += 2) fields.push([raw[at], raw[at + 1]]);

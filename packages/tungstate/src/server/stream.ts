@@ -3,14 +3,17 @@ import type { Driver } from "../connection/driver.ts";
 import type { MessageData, WebSocketConnection } from "../connection/types.ts";
 import type { HandshakeRequest } from "./admission/request.ts";
 
-/** What a connection does, as a generator: messages in, messages out. */
+/** An async generator that handles a connection: it receives messages and yields messages. */
 export type StreamHandler = (
   messages: AsyncIterable<Message>,
   connection: WebSocketConnection,
   request: HandshakeRequest,
 ) => AsyncIterable<MessageData>;
 
-/** Sends what the generator yields, at the pace of the peer; closes with 1000 at its end, with 1011 if it throws. */
+/**
+ * Sends what the generator yields, at the pace of the peer; closes with 1000 at its end, with 1011
+ * if it throws.
+ */
 export async function runStream(driver: Driver, request: HandshakeRequest, handler: StreamHandler): Promise<void> {
   const { connection } = driver;
   try {
@@ -19,7 +22,7 @@ export async function runStream(driver: Driver, request: HandshakeRequest, handl
     }
     await connection.close();
   } catch (error) {
-    // that the connection ended while there was something to send is no fault of the handler
+    // that the connection ended with messages left to send is not an error of the handler
     if (connection.state === "open" || !(error instanceof WebSocketError)) driver.handlerFailed(error);
   }
 }
