@@ -4,6 +4,7 @@ import { HandshakeRejectedError } from "../../src/client/client.ts";
 import type { ConnectOptions } from "../../src/client/connect.ts";
 import type { WebSocketServerOptions } from "../../src/server/server.ts";
 import { type Route, routes, type RouteServer } from "../support/routes.ts";
+import { VirtualClock } from "../../src/testing/virtual-clock.ts";
 import { turns } from "../support/server.ts";
 
 class WithStatus {
@@ -137,8 +138,9 @@ for (const route of routes) {
       });
 
       test(`${hook}: a thenable that never settles is ended by handshakeTimeout, with 503`, async (t) => {
-        const never = { then: () => undefined };
-        const served = await start(t, { ...optionsOf(() => never), handshakeTimeout: 60 });
+        const clock = new VirtualClock();
+        const never = { then: () => void setImmediate(() => clock.advance(1_000)) };
+        const served = await start(t, { ...optionsOf(() => never), handshakeTimeout: 60, clock });
         assert.equal(await statusOf(served), 503);
         assert.equal(served.refused[0]?.code, "AUTHORIZE_TIMEOUT");
       });
