@@ -10,6 +10,8 @@ import { judge, type Series } from "./verdict.ts";
 export interface SoakOptions {
   readonly seconds: number;
   readonly connections: number;
+  /** What has to happen as well before it ends. Default: nothing. */
+  readonly least?: { readonly messages: number; readonly reconnects: number };
   /** Seconds between two samples. */
   readonly every: number;
   readonly onSample?: (text: string) => void;
@@ -40,7 +42,7 @@ const AT_ONCE = 50; // connections that are made side by side
 const MiB = 1024 * 1024;
 
 /** Holds connections that do a mix of work, for as long as asked. */
-export async function soak({ seconds, connections, every, onSample }: SoakOptions): Promise<SoakReport> {
+export async function soak({ seconds, least, connections, every, onSample }: SoakOptions): Promise<SoakReport> {
   const child = fork(fileURLToPath(new URL("server.ts", import.meta.url)));
   const ended = once(child, "exit");
   const died = ended.then(([code]) => Promise.reject(new Error(`the server ended with ${String(code)}`)));
@@ -59,8 +61,13 @@ export async function soak({ seconds, connections, every, onSample }: SoakOption
   const [servers, drivers, times, bareTimes]: [ServerSample[], Held[], number[], number[]] = [[], [], [], []];
   seen.p99(); // those while it began
   const until = performance.now() + seconds * 1000;
-  while (performance.now() < until || servers.length < LEAST_SAMPLES) {
-    await sleep(Math.max(0, Math.min(every * 1000, until - performance.now())));
+  const hasRun = (): boolean =>
+    performance.now() >= until &&
+    servers.length >= LEAST_SAMPLES &&
+    seen.messages >= (least?.messages ?? 0) &&
+    seen.reconnects >= (least?.reconnects ?? 0);
+  while (!hasRun()) {
+    await sleep(every * 1000);
     times.push(seen.p99());
     bareTimes.push(machine.seen.p99());
     const server = await ask();

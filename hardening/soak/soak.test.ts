@@ -54,13 +54,11 @@ test("the plot has a line for each series, and what was judged of it", () => {
 });
 
 test("some seconds of it: nothing is lost, nothing is left", async () => {
-  const { problems, messages, reconnects, samples } = await soak({ seconds: 8, connections: 60, every: 0.5 });
+  const least = { messages: 200, reconnects: 6 };
+  const { problems } = await soak({ seconds: 2, least, connections: 60, every: 0.4 });
   // so short a run says nothing of growth
   assert.deepEqual(
     problems.filter((problem) => !problem.includes("grows")),
     [],
   );
-  assert.ok(messages > 200, `${messages} messages`);
-  assert.ok(reconnects > 5, `${reconnects} times connected again`);
-  assert.ok(samples >= 5, `${samples} samples`);
 });

