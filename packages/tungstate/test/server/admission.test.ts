@@ -139,7 +139,7 @@ for (const route of routes) {
 
       test(`${hook}: a thenable that never settles is ended by handshakeTimeout, with 503`, async (t) => {
         const clock = new VirtualClock();
-        const never = { then: () => void setImmediate(() => clock.advance(1_000)) };
+        const never = { then: () => void setImmediate(() => void clock.advance(1_000)) };
         const served = await start(t, { ...optionsOf(() => never), handshakeTimeout: 60, clock });
         assert.equal(await statusOf(served), 503);
         assert.equal(served.refused[0]?.code, "AUTHORIZE_TIMEOUT");
