@@ -29,3 +29,12 @@ for (const page of pages) {
     );
   });
 }
+
+test("CHANGELOG.md has each entry once", () => {
+  const entries = [...readPage("CHANGELOG.md").matchAll(/^- (.*(?:\n {2}.*)*)/gm)].map(([, entry = ""]) => entry);
+  assert.ok(entries.length > 50);
+  assert.deepEqual(
+    entries.filter((entry, at) => entries.indexOf(entry) !== at),
+    [],
+  );
+});
