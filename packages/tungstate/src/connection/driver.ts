@@ -13,16 +13,17 @@ import {
 import type { MemoryHolder } from "./memory-budget.ts";
 import { NOWHERE, type Timed } from "../schedule/deadlines.ts";
 import { Incoming, type IncomingSink } from "./reading/incoming.ts";
-import { Emitter } from "../schedule/emitter.ts";
+import { ConnectionEmitter, warnOfHandler } from "./connection-emitter.ts";
 import { Ending } from "./ending.ts";
 import type { BroadcastQueue, Subscriber } from "../broadcast/broadcast-queue.ts";
 import { type ConnectionSettings } from "./options.ts";
 import { packHeaders, unpackHeaders } from "./packed-headers.ts";
 import { PendingPings } from "./pings.ts";
 import { failedCall, notOpen } from "../schedule/promises.ts";
+import { Backlog } from "./reading/backlog.ts";
+import { DataRate } from "./reading/data-rate.ts";
 import { Reading, type ReadingHost } from "./reading/reading.ts";
 import type { ScheduledReader } from "../schedule/read-scheduler.ts";
-import { isThenable } from "../schedule/thenable.ts";
 import type { Transport, TransportSink } from "../transport/transport.ts";
 import type {
   CloseInfo,
@@ -52,7 +53,14 @@ export interface Agreed extends Way {
   readonly codec?: MessageCodec | undefined;
 }
 
-/** Whoever made a connection and keeps account of it. */
+/** What the connections of one server share. */
+export interface Membership {
+  readonly owner: ConnectionOwner;
+  /** What all of them are sent. */
+  readonly broadcasts: BroadcastQueue;
+}
+
+/** Keeps account of connections. */
 export interface ConnectionOwner {
   onConnectionClosed(driver: Driver): void;
   onHandlerError(error: unknown): void;
@@ -64,7 +72,7 @@ export interface ConnectionOwner {
  * The two halves, `Reading` and `Writing`, do not know each other. A slow reader therefore never stops a writer, nor the other way round.
  */
 export class Driver
-  extends Emitter<ConnectionEvents>
+  extends ConnectionEmitter
   implements
     ProtocolSink,
     TransportSink,
@@ -76,8 +84,8 @@ export class Driver
     ScheduledReader,
     Subscriber
 {
-  fed = 0; // as a Subscriber
-  private shared: BroadcastQueue | undefined;
+  cursor = 0; // as a Subscriber
+  private membership: Membership | undefined;
   private readonly writing: Writing;
 
   /** The object that users have. */
@@ -88,38 +96,30 @@ export class Driver
   before: MemoryHolder | undefined;
   after: MemoryHolder | undefined;
 
-  private owner: ConnectionOwner | undefined;
   private readonly core: Protocol;
   private readonly transport: Transport;
-  private readonly settings: ConnectionSettings;
+  readonly settings: ConnectionSettings;
   private readonly reading: Reading;
   private readonly agreed: Agreed;
   /** Packed until somebody asks for them. */
   private head: string | HeaderFields;
-  private readonly incoming: Incoming | undefined;
+  readonly incoming: Incoming | undefined;
   /** Messages are being inflated off the loop, or in the next tick: what is behind them waits in the transport. */
   private inflating = false;
   private readingPaused = false;
   private hostProbed = false;
-  /** Bytes that came behind the handshake, until they are looked at. */
-  private early: Uint8Array | undefined;
-  /** Bytes that were read and wait for a turn: see ReadScheduler. The transport is paused. */
-  private unprocessed: Uint8Array | undefined;
-  private isQueued = false;
-  /** The end of the stream, which came behind these bytes. */
-  private endBehind: (() => void) | undefined;
+  /** While bytes that were read wait for their turn. The transport is paused. */
+  private backlog: Backlog | undefined;
   private pings: PendingPings | undefined;
   /** While the stream has to end. */
   private ending: Ending | undefined;
-  /** A message is or was in flight: when to look at it again, and what had come before. */
-  private progress: { readonly by: number; readonly bytes: number; readonly messages: number } | undefined;
+  /** While a message is in flight. */
+  private dataRate: DataRate | undefined;
   /** For want of memory it counts no longer. */
   private givenUp = false;
-  /** The application has ended it: its listeners get nothing but `error` and `close`. */
-  private silent = false;
   private terminated = false;
   private over: CloseInfo | undefined;
-  private errorTold = false;
+  private errorNotified = false;
   /** For whoever asked for it. */
   private end: { readonly promise: Promise<CloseInfo>; readonly resolve: (info: CloseInfo) => void } | undefined;
   private messagesReceived = 0;
@@ -149,12 +149,9 @@ export class Driver
       codec === undefined ? settings.protocol : (settings.deflate?.protocol ?? settings.protocol),
       this,
     );
-    this.reading = new Reading(this, settings);
+    this.reading = new Reading(this);
     this.writing = new Writing(this.core, transport, settings, codec, this);
-    if (codec !== undefined) {
-      this.incoming = new Incoming(settings.runtime, codec, settings.maxMessageSize, this);
-      this.reading.heldBack = this.incoming;
-    }
+    if (codec !== undefined) this.incoming = new Incoming(settings.runtime, codec, settings.maxMessageSize, this);
     this.core.start(settings.clock.now());
     this.settings.deadlines.watch(this);
     if (greeting !== undefined) {
@@ -163,8 +160,10 @@ export class Driver
     }
     transport.start(this);
     if (early.length > 0) {
-      this.early = early;
-      queueMicrotask(() => this.takeEarly());
+      this.backlog = new Backlog();
+      this.backlog.bytes = early;
+      this.backlog.isQueued = true;
+      queueMicrotask(() => this.onTurn());
     }
   }
 
@@ -198,8 +197,9 @@ export class Driver
 
   get bufferedAmount(): number {
     const { bufferedAmount, writable } = this.writing;
-    if (this.shared === undefined || !writable) return bufferedAmount;
-    return bufferedAmount + this.shared.pendingSize(this, this.settings.maxWriteBufferSize - bufferedAmount);
+    if (this.membership === undefined || !writable) return bufferedAmount;
+    const { broadcasts } = this.membership;
+    return bufferedAmount + broadcasts.pendingSize(this, this.settings.maxWriteBufferSize - bufferedAmount);
   }
 
   get localAddress(): string | undefined {
@@ -213,7 +213,8 @@ export class Driver
   get stats(): ConnectionStats {
     const { messagesReceived, bytesReceived } = this;
     const { bytesSent, writable } = this.writing;
-    const messagesSent = this.writing.messagesSent + (writable ? (this.shared?.pendingCount(this) ?? 0) : 0);
+    const messagesSent =
+      this.writing.messagesSent + (writable ? (this.membership?.broadcasts.pendingCount(this) ?? 0) : 0);
     return { messagesReceived, messagesSent, bytesReceived, bytesSent };
   }
 
@@ -230,54 +231,46 @@ export class Driver
   // ---- from the transport
 
   onBytes(chunk: Uint8Array, start: number, end: number): void {
-    if (this.early !== undefined) this.takeEarly();
     if (this.over !== undefined || this.terminated) return; // a stream that was destroyed may still have chunks
-    if (this.unprocessed === undefined) {
-      const at = this.settings.readScheduler.process(this, chunk, start, end);
-      if (at < end) this.defer(new Uint8Array(chunk.subarray(at, end)));
-      return;
-    }
     // a stream that was paused may still have chunks, too
-    this.defer(Buffer.concat([this.unprocessed, chunk.subarray(start, end)]));
+    if (this.backlog !== undefined) return this.defer(Buffer.concat([this.backlog.bytes, chunk.subarray(start, end)]));
+    const at = this.settings.readScheduler.process(this, chunk, start, end);
+    if (at < end) this.defer(new Uint8Array(chunk.subarray(at, end)));
   }
 
-  /** Keeps bytes until the next turn. */
-  private defer(bytes: Uint8Array): void {
-    this.unprocessed = bytes;
+  /** Keeps bytes until the next turn: see ReadScheduler. */
+  private defer(bytes: Uint8Array, then?: () => void): void {
+    this.backlog ??= new Backlog();
+    this.backlog.bytes = bytes;
+    if (then !== undefined) this.backlog.addEnd(then);
     this.transport.pause();
     this.countHeld();
-    this.awaitTurn();
-  }
-
-  private awaitTurn(): void {
-    if (this.isQueued) return;
-    this.isQueued = true;
-    this.settings.readScheduler.enqueue(this);
+    this.backlog.awaitTurn(this.settings.readScheduler, this);
   }
 
   onTurn(): void {
-    this.isQueued = false;
-    const { unprocessed: bytes, endBehind } = this;
-    // while there is no room, the bytes stay: `pauseReading` goes on with them
-    if (bytes === undefined || (this.readingPaused && endBehind === undefined)) return;
-    this.unprocessed = undefined;
+    const { backlog } = this;
+    if (backlog === undefined) return;
+    backlog.isQueued = false;
+    // without room the bytes stay: `pauseReading` continues with them
+    if (this.readingPaused && backlog.then === undefined) return;
+    this.backlog = undefined;
+    const { bytes, then } = backlog;
     const at = this.settings.readScheduler.process(this, bytes, 0, bytes.length);
-    if (at < bytes.length && this.over === undefined && !this.terminated) return this.defer(bytes.subarray(at));
+    if (at < bytes.length && this.over === undefined && !this.terminated) {
+      this.defer(bytes.subarray(at), then);
+      return;
+    }
     this.countHeld();
-    this.endBehind = undefined;
-    if (endBehind !== undefined) endBehind();
+    if (then !== undefined) then();
     else if (!this.readingPaused) this.transport.resume();
   }
 
-  /** Whether `end`, the end of the stream, has to wait for bytes that wait for a turn. */
+  /** Whether `end`, the end of the stream, waits for bytes that wait for their turn. */
   private isBehindBytes(end: () => void): boolean {
-    if (this.unprocessed === undefined || this.terminated) return false;
-    const { endBehind: before } = this;
-    this.endBehind = () => {
-      before?.();
-      end();
-    };
-    this.awaitTurn();
+    if (this.backlog === undefined || this.terminated) return false;
+    this.backlog.addEnd(end);
+    this.backlog.awaitTurn(this.settings.readScheduler, this);
     return true;
   }
 
@@ -291,21 +284,14 @@ export class Driver
     this.core.receive(chunk, start, end, heartbeat === undefined ? undefined : flusher.now());
     if (incoming !== undefined && incoming.heldSize > 0) this.reading.measure();
     this.countHeld();
-    if (this.progress === undefined && this.core.midMessage) this.watchProgress();
+    if (this.dataRate === undefined && this.core.midMessage) this.watchDataRate();
     const ends = this.core.answerIsDue || this.core.wantsEnd;
     if (ends) flusher.holdAll();
     if (ends || this.core.output.size > 0) this.writing.flushSoon();
     flusher.wasRead();
   }
 
-  private takeEarly(): void {
-    const { early } = this;
-    this.early = undefined;
-    if (early !== undefined) this.onBytes(early, 0, early.length);
-  }
-
   onEnd(): void {
-    this.takeEarly();
     if (this.isBehindBytes(() => this.onEnd())) return;
     this.catchUp();
     this.core.receiveEnd();
@@ -337,7 +323,6 @@ export class Driver
   }
 
   onClosed(cause?: Error): void {
-    this.takeEarly();
     if (this.isBehindBytes(() => this.onClosed(cause))) return;
     if (this.over !== undefined) return;
     this.core.receiveEnd(cause);
@@ -398,16 +383,16 @@ export class Driver
   }
 
   onStateChange(): void {
-    this.tellError();
+    this.notifyError();
     if (this.core.state !== "closing") return;
     this.endInTime();
     this.balance();
     this.writing.flushSoon();
   }
 
-  private tellError(): void {
-    if (this.core.error === undefined || this.errorTold) return;
-    this.errorTold = true;
+  private notifyError(): void {
+    if (this.core.error === undefined || this.errorNotified) return;
+    this.errorNotified = true;
     this.emit("error", this.core.error);
   }
 
@@ -424,18 +409,10 @@ export class Driver
   }
 
   private silence(): void {
-    this.silent = true;
+    this.silenceListeners();
     this.core.stopReceiving();
     this.reading.stop();
     this.incoming?.close();
-  }
-
-  protected override isSilenced(event: keyof ConnectionEvents): boolean {
-    return this.silent && event !== "error" && event !== "close";
-  }
-
-  protected override onThrow(error: unknown): void {
-    this.handlerFailed(error);
   }
 
   /** Whether an error of a handler says only that this connection has ended: then the handler did nothing wrong. */
@@ -448,7 +425,7 @@ export class Driver
     if (this.excuses(error)) return;
     const willBeTold = this.core.error === undefined && this.core.state !== "closed" && this.listenerCount("error") > 0;
     this.silence();
-    if (this.owner !== undefined) this.owner.onHandlerError(error);
+    if (this.membership !== undefined) this.membership.owner.onHandlerError(error);
     else if (!willBeTold) warnOfHandler(error);
     this.fail(
       protocolError("HANDLER_FAILED", error instanceof Error ? error.message : describe(error), { cause: error }),
@@ -459,35 +436,34 @@ export class Driver
 
   get deadline(): number {
     if (this.over !== undefined) return Infinity; // it may be read to the end still
-    const { ending, progress } = this;
-    return Math.min(this.core.deadline, this.reading.checkAt, ending?.at ?? Infinity, progress?.by ?? Infinity);
+    const { ending, dataRate } = this;
+    return Math.min(this.core.deadline, this.reading.checkAt, ending?.at ?? Infinity, dataRate?.checkAt ?? Infinity);
   }
 
   onDeadline(now: number): void {
-    if (this.progress !== undefined && now >= this.progress.by) this.checkProgress(this.progress);
+    if (this.dataRate !== undefined && now >= this.dataRate.checkAt) this.checkDataRate(this.dataRate);
     if (now >= this.reading.checkAt) this.reading.check(now);
     if (this.ending !== undefined && now >= this.ending.at) this.lookAtOutput(this.ending, now);
     if (this.core.handleTimeout(now)) this.writing.flushSoon();
     else this.transport.destroy();
   }
 
-  /** From now on a message is in flight. */
-  private watchProgress(): void {
-    const { minDataRate, clock } = this.settings;
+  /** A message is in flight, or reading goes on in the middle of one. */
+  private watchDataRate(): void {
+    const { minDataRate, clock, deadlines } = this.settings;
     if (minDataRate === undefined || this.over !== undefined) return;
-    const by = clock.now() + minDataRate.interval;
-    this.progress = { by, bytes: this.bytesReceived, messages: this.messagesReceived };
-    this.settings.deadlines.watch(this);
+    this.dataRate = new DataRate(clock.now() + minDataRate.interval, this.bytesReceived, this.messagesReceived);
+    deadlines.watch(this);
   }
 
-  private checkProgress(before: { readonly bytes: number; readonly messages: number }): void {
+  private checkDataRate(rate: DataRate): void {
     const { minDataRate } = this.settings;
-    this.progress = undefined;
+    this.dataRate = undefined;
     if (minDataRate === undefined || !this.core.midMessage) return;
-    const bytes = this.bytesReceived - before.bytes;
-    // what is not read does not come
-    const excused = this.readingPaused || this.messagesReceived > before.messages;
-    if (excused || bytes >= minDataRate.bytes) this.watchProgress();
+    const bytes = rate.bytesSince(this.bytesReceived);
+    // a paused connection receives nothing, which is not the peer's fault
+    const isExcused = this.readingPaused || rate.hasCompleted(this.messagesReceived);
+    if (isExcused || bytes >= minDataRate.bytes) this.watchDataRate();
     else this.fail(protocolError("MESSAGE_TOO_SLOW", `${bytes} bytes in ${minDataRate.interval} ms`));
   }
 
@@ -495,7 +471,7 @@ export class Driver
 
   countHeld(): void {
     const { core, reading, writing, incoming } = this;
-    const unread = this.unprocessed?.length ?? 0;
+    const unread = this.backlog?.bytes.length ?? 0;
     const held = core.pendingSize + reading.countHeld() + writing.kept + (incoming?.heldSize ?? 0) + unread;
     if (held !== this.held && this.over === undefined && !this.givenUp) this.settings.memoryBudget.hold(this, held);
   }
@@ -544,31 +520,6 @@ export class Driver
     return this.reading.batches();
   }
 
-  /** As `emit`, for the one event that happens a million times a second: no array of arguments, no look-up by a name that varies. */
-  emitMessage(message: Message): void {
-    const present = this.listeners.message;
-    if (typeof present === "function") this.giveTo(present, message);
-    else {
-      for (const listener of present ?? NO_LISTENERS) {
-        if (this.silent) return;
-        this.giveTo(listener, message);
-      }
-    }
-  }
-
-  private giveTo(listener: (message: Message) => unknown, message: Message): void {
-    try {
-      const result: unknown = listener(message);
-      if (isThenable(result)) result.then(undefined, (error: unknown) => this.handlerFailed(error));
-    } catch (error) {
-      this.handlerFailed(error);
-    }
-  }
-
-  hasMessageListeners(): boolean {
-    return this.listeners.message !== undefined;
-  }
-
   /** Whether messages are wanted: not behind a Close of our own, but all that came before the peer's, which may have waited to be inflated. */
   isOpen(): boolean {
     return this.core.state === "open" || this.core.closing.code !== CLOSE_CODE.ABNORMAL;
@@ -590,10 +541,10 @@ export class Driver
       this.transport.pause();
       return;
     }
-    if (this.progress !== undefined) this.watchProgress();
+    if (this.dataRate !== undefined) this.watchDataRate();
     this.core.resumeReading(this.settings.clock.now());
-    if (this.unprocessed === undefined) this.transport.resume();
-    else this.awaitTurn();
+    if (this.backlog === undefined) this.transport.resume();
+    else this.backlog.awaitTurn(this.settings.readScheduler, this);
   }
 
   /** Nothing is read, so that neither a pong nor the end of the stream would be seen: lets the system find out whether the peer's host is there. */
@@ -606,28 +557,27 @@ export class Driver
 
   // ---- what all connections of a server get
 
-  /** Whose connection it is from now on, and what all of its connections are sent. */
-  belongTo(owner: ConnectionOwner, shared: BroadcastQueue): void {
-    this.owner = owner;
-    this.shared = shared;
-    this.fed = shared.count;
+  /** Joins a server: it gets what is broadcast from now on. */
+  join(membership: Membership): void {
+    this.membership = membership;
+    this.cursor = membership.broadcasts.count;
   }
 
   /** What all were sent goes ahead of what this one is sent now. */
   private catchUp(): void {
-    const { shared } = this;
-    if (shared !== undefined && this.fed < shared.count) shared.catchUp(this);
+    const { membership } = this;
+    if (membership !== undefined && this.cursor < membership.broadcasts.count) membership.broadcasts.catchUp(this);
   }
 
-  isClear(): boolean {
-    return this.writing.clear;
+  canWriteFrames(): boolean {
+    return this.writing.canWriteFrames;
   }
 
-  passOn(frames: Uint8Array, count: number): boolean {
-    return this.writing.passOn(frames, count);
+  writeFrames(frames: Uint8Array, count: number): boolean {
+    return this.writing.writeFrames(frames, count);
   }
 
-  feed(message: PreparedMessage): void {
+  writeMessage(message: PreparedMessage): void {
     if (this.core.error !== undefined || !this.writing.writable) return;
     try {
       this.writing.write(message);
@@ -712,13 +662,13 @@ export class Driver
     const info = this.core.closing;
     this.over = info;
     this.settings.deadlines.forget(this);
-    this.tellError();
+    this.notifyError();
     this.writing.end(info.error);
     this.pings?.fail(notOpen("it ended before the pong came", info.error));
     if (this.incoming === undefined) this.reading.end();
     else this.incoming.whenEmpty(() => this.endReading());
     this.settings.memoryBudget.hold(this, 0);
-    this.owner?.onConnectionClosed(this);
+    this.membership?.owner.onConnectionClosed(this);
     this.emit("close", info);
     this.end?.resolve(info);
   }
@@ -732,10 +682,3 @@ export class Driver
 }
 
 const LITTLE = 16 * 1024; // bytes; what a socket takes without its peer reading
-
-const NO_LISTENERS: readonly never[] = [];
-
-/** An error in code of the application that nobody listens for. */
-export function warnOfHandler(error: unknown): void {
-  process.emitWarning(error instanceof Error ? error : describe(error), "TungstateHandlerWarning");
-}

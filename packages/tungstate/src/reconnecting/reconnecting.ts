@@ -1,6 +1,6 @@
 import { checkClose, CLOSE_CODE, HeaderFields, type Message, protocolError, WebSocketError } from "@tungstate/protocol";
 import { onAbort } from "../schedule/abort-signal.ts";
-import { warnOfHandler } from "../connection/driver.ts";
+import { warnOfHandler } from "../connection/connection-emitter.ts";
 import { Emitter } from "../schedule/emitter.ts";
 import { checkStream } from "../connection/writing/fragments.ts";
 import { asData } from "../connection/writing/message-data.ts";

@@ -56,7 +56,7 @@ export class Flusher {
   }
 
   /** What it distributes is flushed in the same turn. */
-  addFeed(feed: Distributor): void {
+  addBroadcasts(feed: Distributor): void {
     this.feeds.push(feed);
     if (!this.awaited) this.awaitEnd();
   }

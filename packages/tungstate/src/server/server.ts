@@ -21,7 +21,7 @@ import type { Duplex } from "node:stream";
 import type { SecureContextOptions, TlsOptions } from "node:tls";
 import type { MemoryUse } from "../connection/memory-budget.ts";
 import { driverOf } from "../connection/connection.ts";
-import type { ConnectionOwner, Driver } from "../connection/driver.ts";
+import type { ConnectionOwner, Driver, Membership } from "../connection/driver.ts";
 import { Emitter } from "../schedule/emitter.ts";
 import { BroadcastQueue } from "../broadcast/broadcast-queue.ts";
 import {
@@ -123,7 +123,8 @@ export class WebSocketServer extends Emitter<ServerEvents> {
   /** The connections that are open or closing. */
   readonly connections: ReadonlySet<WebSocketConnection>;
   private readonly open = new Set<Driver>();
-  private readonly feed: BroadcastQueue;
+  private readonly broadcasts: BroadcastQueue;
+  private readonly membership: Membership;
   private readonly settings: ConnectionSettings;
   private readonly admission: Admission;
   private readonly room: Room;
@@ -135,7 +136,7 @@ export class WebSocketServer extends Emitter<ServerEvents> {
   private readonly owner: ConnectionOwner = {
     onConnectionClosed: (driver) => {
       this.open.delete(driver);
-      this.feed.forget(driver);
+      this.broadcasts.forget(driver);
       this.leave.get(driver)?.();
       this.leave.delete(driver);
     },
@@ -164,7 +165,8 @@ export class WebSocketServer extends Emitter<ServerEvents> {
     this.connections = new ConnectionSet(this.open);
     this.settings = connectionSettings("server", options);
     const { flusher, writeBufferSize, protocol } = this.settings;
-    this.feed = new BroadcastQueue(this.open, { flusher, writeBufferSize, maxFrameSize: protocol.maxFrameSize });
+    this.broadcasts = new BroadcastQueue(this.open, { flusher, writeBufferSize, maxFrameSize: protocol.maxFrameSize });
+    this.membership = { owner: this.owner, broadcasts: this.broadcasts };
     this.admission = new Admission(options, extensionsOf(this.settings), this.settings.runtime);
     this.room = new Room(options, {
       proxies: this.admission.proxies,
@@ -368,7 +370,7 @@ export class WebSocketServer extends Emitter<ServerEvents> {
     this.room.end(accepting);
     if (accepting.leave !== undefined) this.leave.set(driver, accepting.leave);
     this.open.add(driver);
-    driver.belongTo(this.owner, this.feed);
+    driver.join(this.membership);
     this.emit("connection", driver.connection, request);
     for (const handler of this.streams) void runStream(driver, request, handler);
     accepting.done?.(driver.connection);
@@ -406,7 +408,7 @@ export class WebSocketServer extends Emitter<ServerEvents> {
       throw protocolError("INVALID_ARGUMENT", "a message is compressed, and this server has no compression");
     }
     const excepted = driverOf(except);
-    return this.feed.add(prepared, excepted !== undefined && this.open.has(excepted) ? excepted : undefined);
+    return this.broadcasts.add(prepared, excepted !== undefined && this.open.has(excepted) ? excepted : undefined);
   }
 
   /**

@@ -13,7 +13,7 @@ const HALF = 5 * FRAME; // what is distributed at once
 
 /** Keeps what it is given, and may do something else whenever it is given something: as a stream does whose `write` calls the application. */
 class Listener implements Subscriber {
-  fed: number;
+  cursor: number;
   clear = true;
   waiting = 0;
   over = false;
@@ -22,16 +22,16 @@ class Listener implements Subscriber {
   private readonly given: (listener: Listener) => void;
 
   constructor(feed: BroadcastQueue, given: (listener: Listener) => void = () => undefined) {
-    this.fed = this.joinedAt = feed.count;
+    this.cursor = this.joinedAt = feed.count;
     this.given = given;
   }
 
-  isClear(): boolean {
+  canWriteFrames(): boolean {
     return this.clear && !this.over;
   }
 
-  passOn(frames: Uint8Array, count: number): boolean {
-    assert.ok(this.isClear());
+  writeFrames(frames: Uint8Array, count: number): boolean {
+    assert.ok(this.canWriteFrames());
     assert.equal(frames.length, count * FRAME);
     for (let at = 0; at < frames.length; at += FRAME) {
       this.got.push(Buffer.from(frames.subarray(at + 2, at + FRAME)).toString());
@@ -40,7 +40,7 @@ class Listener implements Subscriber {
     return this.waiting === 0;
   }
 
-  feed(message: PreparedMessage): void {
+  writeMessage(message: PreparedMessage): void {
     if (this.over) return; // as a connection that has ended
     this.got.push(Buffer.from(message.payload).toString());
     this.given(this);

@@ -118,7 +118,7 @@ describe("waits for the end of the turn, however many they are", () => {
   test("everybody, while something for all is to be distributed", () => {
     const { turns, flusher, peers, flushed } = setUp(40);
     const order: string[] = [];
-    flusher.addFeed({ distribute: () => order.push(`distributed before ${flushed()}`) });
+    flusher.addBroadcasts({ distribute: () => order.push(`distributed before ${flushed()}`) });
     for (const peer of peers) read(flusher, peer, () => flusher.add(peer));
     assert.equal(flushed(), 0);
     turns.end();

@@ -5,6 +5,9 @@ import { ReadAhead, type ReadAheadSettings } from "./read-ahead.ts";
 const COUNTED_IN = 4096; // bytes; an receiveQueue that is emptied message by message is not counted at each
 
 export interface ReadingHost {
+  readonly settings: ReadAheadSettings;
+  /** Where there is compression. */
+  readonly incoming: HeldBack | undefined;
   /** Gives a message to the listeners. */
   emitMessage(message: Message): void;
   /** Whether there are any. */
@@ -29,10 +32,7 @@ export interface HeldBack {
  * The reading half of a connection: where messages go. To the listeners while they flow; else to the receive queue, until an iteration takes them.
  */
 export class Reading {
-  /** Where there is compression. */
-  heldBack: HeldBack | undefined;
   private readonly host: ReadingHost;
-  private readonly settings: ReadAheadSettings;
   /** Bytes in the receive queue when they were last counted. */
   private counted = 0;
   private receiveQueue: ReceiveQueue | undefined;
@@ -48,9 +48,8 @@ export class Reading {
   private stopped = false;
   private wake: ((more: boolean) => void) | undefined;
 
-  constructor(host: ReadingHost, settings: ReadAheadSettings) {
+  constructor(host: ReadingHost) {
     this.host = host;
-    this.settings = settings;
   }
 
   /** Whether the receive queue holds so much that nothing is to be read from the stream for now. */
@@ -66,18 +65,18 @@ export class Reading {
   /** Whether there is room for a message that has to be inflated. */
   get hasRoom(): boolean {
     const size = this.receiveQueue?.size ?? 0;
-    return size === 0 || (size <= this.settings.receiveQueueSize && !this.settings.memoryBudget.short);
+    return size === 0 || (size <= this.host.settings.receiveQueueSize && !this.host.settings.memoryBudget.short);
   }
 
   /** Whether nobody has room any more for what comes behind a Close of our own. */
   get overflows(): boolean {
-    const { receiveQueueSize, readAheadSize } = this.settings;
+    const { receiveQueueSize, readAheadSize } = this.host.settings;
     return this.waitingSize > receiveQueueSize + readAheadSize && !this.host.isOpen();
   }
 
   /** Bytes that wait for the reader, here and compressed. */
   private get waitingSize(): number {
-    return (this.receiveQueue?.size ?? 0) + (this.heldBack?.heldSize ?? 0);
+    return (this.receiveQueue?.size ?? 0) + (this.host.incoming?.heldSize ?? 0);
   }
 
   /** When `check` is to be called; Infinity for never. */
@@ -112,7 +111,7 @@ export class Reading {
     if (this.stopped) return;
     this.receiveQueue ??= new ReceiveQueue();
     // behind a Close of our own, what nobody has room for any more is dropped: the peer's Close has to be seen
-    const { receiveQueueSize, readAheadSize } = this.settings;
+    const { receiveQueueSize, readAheadSize } = this.host.settings;
     if (this.receiveQueue.size > receiveQueueSize + readAheadSize && !this.host.isOpen()) this.dropping = true;
     if (this.dropping) return;
     this.receiveQueue.push(message);
@@ -164,9 +163,10 @@ export class Reading {
 
   /** The reader has taken something: what waits for room moves up. */
   private taken(): void {
-    if (this.heldBack !== undefined && this.heldBack.heldSize > 0) {
+    const { incoming } = this.host;
+    if (incoming !== undefined && incoming.heldSize > 0) {
       this.readAhead?.noteTaken();
-      this.heldBack.goOn();
+      incoming.goOn();
       this.host.countHeld();
     }
     this.measure();
@@ -179,7 +179,7 @@ export class Reading {
     const waiting = this.waitingSize;
     if (this.readAhead === undefined) {
       if (waiting === 0) return;
-      this.readAhead = new ReadAhead(this.settings);
+      this.readAhead = new ReadAhead(this.host.settings);
     }
     if (this.readAhead.measure(waiting)) this.host.balance();
   }

@@ -11,16 +11,13 @@ import {
 } from "@tungstate/protocol";
 import { Outgoing } from "../../deflate/outgoing.ts";
 import { checkStream, type DeflateFragment, type Pace, sendInFragments } from "./fragments.ts";
-import { asData, waitingSize } from "./message-data.ts";
+import { HeldMessages } from "./held-messages.ts";
+import { asData } from "./message-data.ts";
+import { Waiters } from "./waiters.ts";
 import type { ConnectionSettings } from "../options.ts";
 import { DONE, failedCall, handled, notOpen, rejected } from "../../schedule/promises.ts";
 import type { Transport } from "../../transport/transport.ts";
 import type { MessageData, WriteOptions } from "../types.ts";
-
-interface Waiter {
-  resolve(): void;
-  reject(error: WebSocketError): void;
-}
 
 export interface WritingHost {
   /** The transport has taken output, and the stream has to end in time. */
@@ -38,24 +35,23 @@ export interface WritingHost {
 const TICK_LIMIT = 1024 * 1024;
 
 /**
- * The writing half of a connection: messages into the protocol, its output to the transport, one write at a time and at most
- * one per turn unless `writeBufferSize` is reached before.
+ * The writing half of a connection. Messages go into the protocol, its output to the transport: one write at a time, and at most
+ * one per event-loop tick unless `writeBufferSize` is reached before.
  */
 export class Writing {
-  // first what `clear` looks at, so that it lies together
+  // first the fields of `canWriteFrames`, so that they are on one cache line
   private flushDue = false;
   private inFlight: Taken | undefined;
-  /** Nothing more is to be sent: a Close has gone out, or the connection is over. */
+  /** Nothing more is sent: a Close was sent, or the connection is closed. */
   private sealed = false;
   /** Where messages are compressed, if they are. */
   private readonly outgoing: Outgoing | undefined;
   /** Messages that were written while another one could not be finished yet, and the Close behind them. */
-  private held: { readonly data: Data[]; size: number } | undefined;
-  private heldClose: (() => void) | undefined;
+  private held: HeldMessages | undefined;
   /** A Close is to follow what is still being compressed. */
   private closeHeld = false;
-  /** Whom to tell of the connection's end: the messages in fragments, of which one may be under way and others wait. */
-  private streams: Set<(error: WebSocketError) => void> | undefined;
+  /** Callers that wait for the transport, or for the end of a message in fragments. */
+  private waiters: Waiters | undefined;
   messagesSent = 0;
   bytesSent = 0;
   private readonly transport: Transport;
@@ -65,17 +61,13 @@ export class Writing {
   private readonly host: WritingHost;
   /** Bytes that the transport took in this tick. */
   private passed = 0;
-  /** Bytes that the end of a turn could not hand over to the system. */
+  /** Bytes that were left when the output was last flushed. */
   kept = 0;
-  /** Messages that came are still being inflated: what is due behind them waits, so that they can be answered first. */
+  /** Received messages are still being inflated: control frames in reply to what follows them wait, so that those messages can be replied to first. */
   answersHeld = false;
   private needDrain = false;
   private endSent = false;
   private over = false;
-  private streamWaiter: Waiter | undefined;
-  private roomWaiters: Waiter[] | undefined;
-  private flushWaiters: Waiter[] | undefined;
-
   constructor(
     core: Protocol,
     transport: Transport,
@@ -113,7 +105,7 @@ export class Writing {
 
   /** Whether messages wait for their compression, and not for the peer or for a source of parts. */
   get isCompressing(): boolean {
-    return this.outgoing?.busy === true && (this.streams === undefined || this.streams.size === 0);
+    return this.outgoing?.busy === true && this.waiters?.hasStreams !== true;
   }
 
   /** Whether messages are still taken. Not behind a Close, and not when the stream is gone, which the protocol hears of a little later. */
@@ -142,16 +134,15 @@ export class Writing {
     return this.afterWrite();
   }
 
-  /** Whether frames that others get as well can go to the transport at once. Looks at nothing but fields of its own and the transport's: whatever is due has asked for a flush. */
-  get clear(): boolean {
+  /** Whether frames of a broadcast can go to the transport at once. Reads few fields: other pending output has requested a flush. */
+  get canWriteFrames(): boolean {
     if (this.flushDue || this.inFlight !== undefined || this.sealed || this.outgoing !== undefined) return false;
-    if (this.held !== undefined || this.closeHeld || (this.streams !== undefined && this.streams.size > 0))
-      return false;
+    if (this.held !== undefined || this.closeHeld || this.waiters?.hasStreams === true) return false;
     return !this.transport.closed;
   }
 
-  /** Hands such frames to the transport, where it is `clear`. False if they wait. */
-  passOn(frames: Uint8Array, count: number): boolean {
+  /** Hands frames of a broadcast to the transport. Returns false if they wait. Only when `canWriteFrames`. */
+  writeFrames(frames: Uint8Array, count: number): boolean {
     this.messagesSent += count;
     const size = frames.length;
     this.bytesSent += size;
@@ -173,13 +164,8 @@ export class Writing {
     if (data instanceof PreparedMessage && data.compressed) {
       throw protocolError("INVALID_ARGUMENT", "this connection has no compression");
     }
-    const size = (this.held?.size ?? 0) + waitingSize(data);
-    if (size > this.settings.maxWriteBufferSize)
-      throw protocolError("WRITE_BUFFER_FULL", "behind a message in fragments");
-    const kept = data instanceof Message ? data.share() : data; // it may be given up meanwhile, by who writes it to another connection
-    this.held ??= { data: [], size };
-    this.held.data.push(kept);
-    this.held.size = size;
+    this.held ??= new HeldMessages();
+    this.held.push(data, this.settings.maxWriteBufferSize);
     this.needDrain = true;
     return false;
   }
@@ -195,7 +181,7 @@ export class Writing {
     checkStream(parts, type);
     if (!this.writable) return rejected(this.notOpen());
     const { outgoing, core } = this;
-    const streams = (this.streams ??= new Set());
+    const { streams } = (this.waiters ??= new Waiters());
     const pace: Pace = {
       wrote: () => this.streamWrote(),
       room: () => this.streamRoom(),
@@ -241,16 +227,16 @@ export class Writing {
   /** Sends what waited for a message in fragments; what is written meanwhile comes behind it. */
   private async release(pace: Pace): Promise<void> {
     const { core, held } = this;
-    for (let data = held?.data.shift(); data !== undefined; data = held?.data.shift()) {
+    for (let data = held?.first; data !== undefined; data = held?.first) {
       if (!core.hasRoom(data)) await pace.room();
       if (!core.writable || core.inMessage) return; // its source has failed, and so has the connection: this is lost, as `flush` tells
       core.send(data);
       this.messagesSent++;
-      if (held !== undefined) held.size -= waitingSize(data);
+      held?.shift();
       await pace.wrote();
     }
     this.held = undefined;
-    this.heldClose?.();
+    held?.close?.();
     this.flushSoon();
   }
 
@@ -266,7 +252,8 @@ export class Writing {
       this.outgoing.inTurn(close);
     } else if (this.core.inMessage || this.held !== undefined) {
       this.closeHeld = true;
-      this.heldClose = close;
+      this.held ??= new HeldMessages();
+      this.held.close = close;
     } else close();
   }
 
@@ -284,7 +271,7 @@ export class Writing {
   /** Waits until no more than `writeBufferSize` bytes wait. Rejects with NOT_OPEN. */
   room(): Promise<void> {
     if (!this.writable) return rejected(this.notOpen());
-    return handled(new Promise((resolve, reject) => (this.roomWaiters ??= []).push({ resolve, reject })));
+    return (this.waiters ??= new Waiters()).forRoom();
   }
 
   private notOpen(): WebSocketError {
@@ -301,7 +288,7 @@ export class Writing {
 
   private streamRoom(): Promise<void> {
     this.flushSoon();
-    return new Promise((resolve, reject) => (this.streamWaiter = { resolve, reject }));
+    return (this.waiters ??= new Waiters()).forStream();
   }
 
   /**
@@ -313,7 +300,7 @@ export class Writing {
       if (!this.writable) return rejected(this.notOpen());
       if (this.passed <= TICK_LIMIT) return DONE;
     }
-    return handled(new Promise((resolve, reject) => (this.flushWaiters ??= []).push({ resolve, reject })));
+    return (this.waiters ??= new Waiters()).forFlush();
   }
 
   flushSoon(): void {
@@ -384,20 +371,12 @@ export class Writing {
 
   /** Tells those who wait for the transport. Where what it has not taken is not too much, the next output can fill up while it is on its way. */
   private tell(): void {
-    const { streamWaiter } = this;
-    if (streamWaiter !== undefined && this.inFlight === undefined && this.core.output.size === 0) {
-      this.streamWaiter = undefined;
-      streamWaiter.resolve();
-    }
+    const { waiters } = this;
+    if (waiters !== undefined && this.inFlight === undefined && this.core.output.size === 0) waiters.wakeStream();
     if (this.holds || !this.hasRoom) return;
-    const { roomWaiters, flushWaiters } = this;
-    if (flushWaiters !== undefined && this.bufferedAmount === 0) {
-      this.flushWaiters = undefined;
-      for (const waiter of flushWaiters) waiter.resolve();
-    }
-    if (roomWaiters !== undefined) {
-      this.roomWaiters = undefined;
-      for (const waiter of roomWaiters) waiter.resolve();
+    if (waiters !== undefined) {
+      if (this.bufferedAmount === 0) waiters.wakeFlush();
+      waiters.wakeRoom();
     }
     if (this.needDrain) {
       this.needDrain = false;
@@ -416,20 +395,13 @@ export class Writing {
   /** The connection has ended, because of `cause` if anything went wrong: what still waits won't be written. */
   end(cause: WebSocketError | undefined): void {
     const lost = this.bufferedAmount > 0;
-    const { streams, streamWaiter, roomWaiters, flushWaiters } = this;
+    const { waiters } = this;
     this.over = this.sealed = true;
     this.kept = 0;
     this.outgoing?.close();
-    this.held = this.streamWaiter = this.roomWaiters = this.flushWaiters = undefined;
+    this.held = this.waiters = undefined;
     this.core.output.clear();
     this.core.inTransit = 0;
-    if ((streams ?? streamWaiter ?? roomWaiters ?? flushWaiters) === undefined) return;
-    const error = notOpen(lost ? "it ended before all was written" : "it has ended", cause);
-    streamWaiter?.reject(error);
-    for (const reject of streams ?? []) reject(error);
-    for (const waiter of [...(roomWaiters ?? []), ...(flushWaiters ?? [])]) {
-      if (lost) waiter.reject(error);
-      else waiter.resolve();
-    }
+    waiters?.end(notOpen(lost ? "it ended before all was written" : "it has ended", cause), lost);
   }
 }

@@ -1,0 +1,66 @@
+import type { WebSocketError } from "@tungstate/protocol";
+import { handled } from "../../schedule/promises.ts";
+
+interface Waiter {
+  resolve(): void;
+  reject(error: WebSocketError): void;
+}
+
+/** Callers of one connection that wait for its output to leave. Most connections never have any, so that they have no such object. */
+export class Waiters {
+  /** Rejects the messages in fragments: one may be under way while others wait. */
+  readonly streams = new Set<(error: WebSocketError) => void>();
+  private stream: Waiter | undefined;
+  private room: Waiter[] | undefined;
+  private flush: Waiter[] | undefined;
+
+  /** Whether a message in fragments is under way, or waits. */
+  get hasStreams(): boolean {
+    return this.streams.size > 0;
+  }
+
+  /** Waits until all output has left, for the next part of a message in fragments. */
+  forStream(): Promise<void> {
+    return new Promise((resolve, reject) => (this.stream = { resolve, reject }));
+  }
+
+  /** Waits until no more than `writeBufferSize` bytes wait. */
+  forRoom(): Promise<void> {
+    return handled(new Promise((resolve, reject) => (this.room ??= []).push({ resolve, reject })));
+  }
+
+  /** Waits until everything has left. */
+  forFlush(): Promise<void> {
+    return handled(new Promise((resolve, reject) => (this.flush ??= []).push({ resolve, reject })));
+  }
+
+  wakeStream(): void {
+    const { stream } = this;
+    this.stream = undefined;
+    stream?.resolve();
+  }
+
+  wakeRoom(): void {
+    const { room } = this;
+    this.room = undefined;
+    for (const waiter of room ?? NOBODY) waiter.resolve();
+  }
+
+  wakeFlush(): void {
+    const { flush } = this;
+    this.flush = undefined;
+    for (const waiter of flush ?? NOBODY) waiter.resolve();
+  }
+
+  /** The connection has ended. `lost`: before all was written. */
+  end(error: WebSocketError, lost: boolean): void {
+    this.stream?.reject(error);
+    for (const reject of this.streams) reject(error);
+    for (const waiter of [...(this.room ?? NOBODY), ...(this.flush ?? NOBODY)]) {
+      if (lost) waiter.reject(error);
+      else waiter.resolve();
+    }
+  }
+}
+
+const NOBODY: readonly Waiter[] = [];
