@@ -14,9 +14,9 @@ export {
   MemoryBudget,
   type MemoryPart,
   type MemoryPartOptions,
-  type MemoryUse,
   sharedMemoryBudget,
 } from "./connection/memory-budget.ts";
+export type { MemoryUse } from "./connection/memory-use.ts";
 export { PreparedMessage } from "./connection/prepared-message.ts";
 export type { ConnectionOptions, MinDataRate } from "./connection/options.ts";
 export type {

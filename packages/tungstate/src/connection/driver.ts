@@ -10,7 +10,7 @@ import {
   type ProtocolSink,
   WebSocketError,
 } from "@tungstate/protocol";
-import type { MemoryHolder } from "./memory-budget.ts";
+import type { MemoryHolder } from "./memory-ledger.ts";
 import { NOWHERE, type Timed } from "../schedule/deadlines.ts";
 import { Incoming, type IncomingSink } from "./reading/incoming.ts";
 import { ConnectionEmitter, warnOfHandler } from "./connection-emitter.ts";
@@ -473,20 +473,20 @@ export class Driver
     const { core, reading, writing, incoming } = this;
     const unread = this.backlog?.bytes.length ?? 0;
     const held = core.pendingSize + reading.countHeld() + writing.kept + (incoming?.heldSize ?? 0) + unread;
-    if (held !== this.held && this.over === undefined && !this.givenUp) this.settings.memoryBudget.hold(this, held);
+    if (held !== this.held && this.over === undefined && !this.givenUp) this.settings.memory.hold(this, held);
   }
 
   /** The budget is exceeded: ends the connection, and all that it holds. */
   release(): number {
     const waits = this.writing.bufferedAmount;
-    const { limit } = this.settings.memoryBudget;
+    const { limit } = this.settings.memory;
     this.givenUp = true;
     this.fail(protocolError("OUT_OF_BUDGET", `of ${limit} bytes this one held ${this.held}`));
     this.reading.stop();
     this.incoming?.close();
     // what is left would not leave the memory before the peer has read it
     if (waits > LITTLE) this.transport.destroy();
-    this.settings.memoryBudget.hold(this, 0);
+    this.settings.memory.hold(this, 0);
     return 1;
   }
 
@@ -667,7 +667,7 @@ export class Driver
     this.pings?.fail(notOpen("it ended before the pong came", info.error));
     if (this.incoming === undefined) this.reading.end();
     else this.incoming.whenEmpty(() => this.endReading());
-    this.settings.memoryBudget.hold(this, 0);
+    this.settings.memory.hold(this, 0);
     this.membership?.owner.onConnectionClosed(this);
     this.emit("close", info);
     this.end?.resolve(info);

@@ -8,7 +8,8 @@ import {
   type ProtocolOptions,
   type RandomSource,
 } from "@tungstate/protocol";
-import { MemoryBudget, sharedMemoryBudget } from "./memory-budget.ts";
+import { ledgerOf, MemoryBudget, sharedMemoryBudget } from "./memory-budget.ts";
+import type { MemoryLedger } from "./memory-ledger.ts";
 import { type Clock, systemClock } from "../schedule/clock.ts";
 import { type Deadlines, deadlinesOf } from "../schedule/deadlines.ts";
 import { type OutgoingSettings, outgoingSettings } from "../deflate/outgoing.ts";
@@ -122,7 +123,7 @@ export interface ConnectionSettings {
   readonly receiveQueueSize: number;
   readonly readAheadSize: number;
   readonly minDataRate: MinDataRate | undefined;
-  readonly memoryBudget: MemoryBudget;
+  readonly memory: MemoryLedger;
   readonly noDelay: boolean;
   readonly clock: Clock;
   /** Those of the clock. */
@@ -185,7 +186,7 @@ export function connectionSettings(
     readAheadSize: size(options, "readAheadSize", 16 * 1024 * 1024, 0),
     noDelay: flag(options, "noDelay", true),
     minDataRate: minDataRate(options.minDataRate),
-    memoryBudget: memoryBudget(options.memoryBudget),
+    memory: ledgerOf(memoryBudget(options.memoryBudget)),
     clock,
     flusher: flusherOf(clock),
     readScheduler: readSchedulerOf(clock),

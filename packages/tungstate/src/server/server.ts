@@ -19,7 +19,7 @@ import { Server as HttpsServer } from "node:https";
 import type { AddressInfo, ListenOptions, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { SecureContextOptions, TlsOptions } from "node:tls";
-import type { MemoryUse } from "../connection/memory-budget.ts";
+import type { MemoryUse } from "../connection/memory-use.ts";
 import { driverOf } from "../connection/connection.ts";
 import type { ConnectionOwner, Driver, Membership } from "../connection/driver.ts";
 import { Emitter } from "../schedule/emitter.ts";
@@ -171,7 +171,7 @@ export class WebSocketServer extends Emitter<ServerEvents> {
     this.room = new Room(options, {
       proxies: this.admission.proxies,
       openConnections: () => this.open.size,
-      shortOfMemory: () => this.settings.memoryBudget.short,
+      shortOfMemory: () => this.settings.memory.short,
     });
     this.portHost = {
       noDelay: this.settings.noDelay,
@@ -190,7 +190,7 @@ export class WebSocketServer extends Emitter<ServerEvents> {
       connections: this.open.size,
       handshakes: this.room.handshakes.size,
       addresses: this.room.addresses,
-      memory: this.settings.memoryBudget.use,
+      memory: this.settings.memory.use,
     };
   }
 

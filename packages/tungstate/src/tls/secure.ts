@@ -12,7 +12,7 @@ import { tlsFailure } from "./failures.ts";
 import { identityOf } from "./identity.ts";
 import { checkTlsOptions, isPinned, pinOf, TLS_OPTIONS, type TlsOptions } from "./options.ts";
 import { checkIpv6Identity } from "./server-identity.ts";
-import { type KeptSession, sharedTlsSessions, type TlsSessionCache } from "./session-cache.ts";
+import { type KeptSession, type Sessions, sessionsOf, sharedTlsSessions } from "./session-cache.ts";
 import { type OptionNames, checkNames } from "../options/names.ts";
 import { checkInteger } from "../options/check.ts";
 import type { TlsInfo } from "../transport/tls-info.ts";
@@ -105,7 +105,7 @@ async function handshake(
   // RFC 6066 §3: "Literal IPv4 and IPv6 addresses are not permitted in "HostName"."
   const servername = isIP(name) === 0 ? name.replace(/\.$/, "") : undefined;
   const identity = identityOf(options);
-  const cache = options.sessionCache === false ? undefined : (options.sessionCache ?? sharedTlsSessions);
+  const cache = options.sessionCache === false ? undefined : sessionsOf(options.sessionCache ?? sharedTlsSessions);
   const key = JSON.stringify([host, options.port ?? null, name, identity]);
   const kept = cache?.take(key);
   const checkServerIdentity = options.checkServerIdentity ?? (isIP(name) === 6 ? checkIpv6Identity : undefined);
@@ -206,7 +206,7 @@ function peerCertificate(socket: TLSSocket): PeerCertificate | undefined {
  */
 class SessionKeeper {
   private readonly socket: TLSSocket;
-  private readonly cache: TlsSessionCache;
+  private readonly cache: Sessions;
   private readonly key: string;
   private readonly early: Buffer[] = [];
   /**
@@ -215,7 +215,7 @@ class SessionKeeper {
    */
   private peer: { readonly protocol: string; readonly certificateExpires: number } | undefined;
 
-  constructor(socket: TLSSocket, cache: TlsSessionCache, key: string) {
+  constructor(socket: TLSSocket, cache: Sessions, key: string) {
     this.socket = socket;
     this.cache = cache;
     this.key = key;

@@ -48,6 +48,18 @@ export interface KeptSession {
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 
+/** What a connection does with a cache. The key names a peer and all options that matter for security. */
+export interface Sessions {
+  /** Returns the newest session of a peer. */
+  take(key: string): KeptSession | undefined;
+  put(key: string, session: Buffer, protocol: string, certificateExpires: number): void;
+  /** Removes the sessions of a peer that did not accept one. */
+  delete(key: string): void;
+}
+
+/** Returns the sessions of a cache, which users do not see. */
+export let sessionsOf: (cache: TlsSessionCache) => Sessions;
+
 /**
  * A cache of TLS sessions, with which the next connection to a peer needs no certificates and no
  * signatures. It is bounded; the least recently used peer is evicted first.
@@ -57,68 +69,76 @@ const DAY_MS = 24 * 60 * 60 * 1000;
  * need a full handshake.
  */
 export class TlsSessionCache {
-  private readonly peers = new Map<string, KeptSession[]>(); // in the order of their last use
-  private readonly maxPeers: number;
-  private readonly maxPerPeer: number;
-  private readonly maxAge: number;
-  private readonly reuseTickets: boolean;
-  private readonly now: () => number;
+  static {
+    sessionsOf = (cache) => ({
+      take: (key) => cache.#take(key),
+      put: (key, session, protocol, certificateExpires) => cache.#put(key, session, protocol, certificateExpires),
+      delete: (key) => cache.#delete(key),
+    });
+  }
+
+  readonly #peers = new Map<string, KeptSession[]>(); // in the order of their last use
+  readonly #maxPeers: number;
+  readonly #maxPerPeer: number;
+  readonly #maxAge: number;
+  readonly #reuseTickets: boolean;
+  readonly #now: () => number;
 
   constructor(options: TlsSessionCacheOptions = {}) {
     checkNames(options, SESSION_CACHE_OPTIONS);
-    this.maxPeers = positive("maxPeers", options.maxPeers ?? 256);
-    this.maxPerPeer = positive("maxPerPeer", options.maxPerPeer ?? 4);
-    this.maxAge = positive("maxAge", options.maxAge ?? DAY_MS);
-    this.reuseTickets = options.reuseTickets ?? true;
-    this.now = options.now ?? Date.now;
+    this.#maxPeers = positive("maxPeers", options.maxPeers ?? 256);
+    this.#maxPerPeer = positive("maxPerPeer", options.maxPerPeer ?? 4);
+    this.#maxAge = positive("maxAge", options.maxAge ?? DAY_MS);
+    this.#reuseTickets = options.reuseTickets ?? true;
+    this.#now = options.now ?? Date.now;
   }
 
   /** Number of sessions in the cache. */
   get size(): number {
     let size = 0;
-    for (const sessions of this.peers.values()) size += sessions.length;
+    for (const sessions of this.#peers.values()) size += sessions.length;
     return size;
   }
 
   /** Returns the newest session for this peer. */
-  take(key: string): KeptSession | undefined {
-    const now = this.now();
-    const sessions = this.peers.get(key)?.filter(({ expires }) => expires > now) ?? [];
+  #take(key: string): KeptSession | undefined {
+    const now = this.#now();
+    const sessions = this.#peers.get(key)?.filter(({ expires }) => expires > now) ?? [];
     const newest = sessions.at(-1);
     if (newest === undefined) {
-      this.peers.delete(key);
+      this.#peers.delete(key);
       return undefined;
     }
     // RFC 8446 §C.4: "Clients SHOULD NOT reuse a ticket for multiple connections." In TLS 1.2 a session is made to be reused.
-    const keep = newest.protocol !== "TLSv1.3" || (this.reuseTickets && sessions.length === 1);
-    this.store(key, keep ? sessions : sessions.slice(0, -1));
+    const keep = newest.protocol !== "TLSv1.3" || (this.#reuseTickets && sessions.length === 1);
+    this.#store(key, keep ? sessions : sessions.slice(0, -1));
     return newest;
   }
 
   /** Keeps a session. */
-  put(key: string, session: Buffer, protocol: string, certificateExpires: number): void {
-    const expires = Math.min(this.now() + this.maxAge, certificateExpires);
+  #put(key: string, session: Buffer, protocol: string, certificateExpires: number): void {
+    const expires = Math.min(this.#now() + this.#maxAge, certificateExpires);
     const kept = { session, protocol, certificateExpires, expires };
-    this.store(key, [...(this.peers.get(key) ?? []), kept].slice(-this.maxPerPeer));
+    this.#store(key, [...(this.#peers.get(key) ?? []), kept].slice(-this.#maxPerPeer));
   }
 
   /** Removes the sessions of a peer that did not accept one. */
-  delete(key: string): void {
-    this.peers.delete(key);
+  #delete(key: string): void {
+    this.#peers.delete(key);
   }
 
   /** Removes all sessions. */
   clear(): void {
-    this.peers.clear();
+    this.#peers.clear();
   }
 
-  private store(key: string, sessions: KeptSession[]): void {
-    this.peers.delete(key);
+  #store(key: string, sessions: KeptSession[]): void {
+    this.#peers.delete(key);
     if (sessions.length === 0) return;
-    this.peers.set(key, sessions);
-    for (const oldest of this.peers.keys()) {
-      if (this.peers.size <= this.maxPeers) break;
-      this.peers.delete(oldest);
+    this.#peers.set(key, sessions);
+    for (const oldest of this.#peers.keys()) {
+      if (this.#peers.size <= this.#maxPeers) break;
+      this.#peers.delete(oldest);
     }
   }
 }

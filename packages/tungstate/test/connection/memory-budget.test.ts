@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { getHeapStatistics } from "node:v8";
-import { MemoryBudget, type MemoryHolder, sharedMemoryBudget } from "../../src/connection/memory-budget.ts";
+import { ledgerOf, MemoryBudget, sharedMemoryBudget } from "../../src/connection/memory-budget.ts";
+import type { MemoryHolder } from "../../src/connection/memory-ledger.ts";
 import { client } from "../../src/client/client.ts";
 import { accept } from "../../src/server/accept.ts";
 import { WebSocketServer } from "../../src/server/server.ts";
@@ -25,7 +26,7 @@ class Held implements MemoryHolder {
   release(): number {
     this.released++;
     this.onRelease();
-    this.budget.hold(this, 0);
+    ledgerOf(this.budget).hold(this, 0);
     return 1;
   }
 }
@@ -34,13 +35,13 @@ describe("a memory budget", () => {
   test("adds up what its holders hold", () => {
     const budget = new MemoryBudget(1000);
     const [a, b, c] = [new Held(budget), new Held(budget), new Held(budget)];
-    budget.hold(a, 100);
-    budget.hold(b, 200);
-    budget.hold(c, 50);
-    budget.hold(b, 0);
-    budget.hold(a, 20);
+    ledgerOf(budget).hold(a, 100);
+    ledgerOf(budget).hold(b, 200);
+    ledgerOf(budget).hold(c, 50);
+    ledgerOf(budget).hold(b, 0);
+    ledgerOf(budget).hold(a, 20);
     assert.deepEqual(budget.use, { limit: 1000, held: 70, peak: 350, holders: 2, short: false, ended: 0, parts: {} });
-    for (const each of [c, a]) budget.hold(each, 0);
+    for (const each of [c, a]) ledgerOf(budget).hold(each, 0);
     assert.deepEqual(budget.use, { limit: 1000, held: 0, peak: 350, holders: 0, short: false, ended: 0, parts: {} });
     assert.deepEqual([a.released, b.released, c.released], [0, 0, 0]);
   });
@@ -55,7 +56,7 @@ describe("a memory budget", () => {
       [500, false],
       [600, false],
     ] as const) {
-      budget.hold(holder, bytes);
+      ledgerOf(budget).hold(holder, bytes);
       assert.equal(budget.short, short, String(bytes));
     }
   });
@@ -64,7 +65,7 @@ describe("a memory budget", () => {
     const budget = new MemoryBudget(800);
     const holders = [100, 300, 150, 250].map((bytes) => {
       const holder = new Held(budget);
-      budget.hold(holder, bytes);
+      ledgerOf(budget).hold(holder, bytes);
       return holder;
     });
     assert.equal(budget.use.held, 800);
@@ -73,7 +74,7 @@ describe("a memory budget", () => {
       [0, 0, 0, 0],
     );
     const last = new Held(budget);
-    budget.hold(last, 1);
+    ledgerOf(budget).hold(last, 1);
     assert.deepEqual(
       [...holders, last].map((each) => each.released),
       [0, 1, 0, 0, 0],
@@ -84,17 +85,17 @@ describe("a memory budget", () => {
   test("may be told of more while it ends somebody", () => {
     const budget = new MemoryBudget(100);
     const [large, other] = [new Held(budget), new Held(budget)];
-    large.onRelease = () => budget.hold(other, 500);
-    budget.hold(large, 101);
+    large.onRelease = () => ledgerOf(budget).hold(other, 500);
+    ledgerOf(budget).hold(large, 101);
     assert.deepEqual([large.released, other.released], [1, 0]);
-    budget.hold(other, 501); // the next time it grows
+    ledgerOf(budget).hold(other, 501); // the next time it grows
     assert.deepEqual([budget.use.held, other.released], [0, 1]);
   });
 
   test("without a limit never is short", () => {
     const budget = new MemoryBudget(Infinity);
     const holder = new Held(budget);
-    budget.hold(holder, Number.MAX_SAFE_INTEGER);
+    ledgerOf(budget).hold(holder, Number.MAX_SAFE_INTEGER);
     assert.deepEqual([budget.short, holder.released], [false, 0]);
   });
 
@@ -114,7 +115,7 @@ describe("a memory budget", () => {
     const budget = new MemoryBudget(1000);
     const connection = new Held(budget);
     const [queues, more, bodies] = [budget.part("queues"), budget.part("queues"), budget.part("bodies")];
-    budget.hold(connection, 100);
+    ledgerOf(budget).hold(connection, 100);
     queues.add(30);
     more.set(20);
     bodies.add(7);
@@ -138,13 +139,13 @@ describe("a memory budget", () => {
     });
     const connection = new Held(budget);
     cache.set(40 * MiB);
-    budget.hold(connection, 20 * MiB);
+    ledgerOf(budget).hold(connection, 20 * MiB);
     assert.deepEqual(asked, [], "at three quarters nothing is asked for");
-    budget.hold(connection, 30 * MiB);
+    ledgerOf(budget).hold(connection, 30 * MiB);
     assert.deepEqual([asked, cache.held, budget.short], [[10 * MiB], 30 * MiB, false]);
-    budget.hold(connection, 30 * MiB + 1);
+    ledgerOf(budget).hold(connection, 30 * MiB + 1);
     assert.deepEqual([asked[1], budget.short], [1 * MiB, false], "in steps that are not too small");
-    budget.hold(connection, 62 * MiB);
+    ledgerOf(budget).hold(connection, 62 * MiB);
     assert.deepEqual([cache.held, budget.short, connection.released], [0, true, 0]);
   });
 
@@ -157,7 +158,7 @@ describe("a memory budget", () => {
         return 3;
       },
     });
-    budget.hold(connection, 400);
+    ledgerOf(budget).hold(connection, 400);
     queues.set(700);
     assert.deepEqual([queues.held, connection.released, budget.use.ended], [475, 0, 3]);
   });
@@ -279,7 +280,7 @@ describe("a server whose budget is short", () => {
     const other = new Held(budget);
     const served = await serve(t, { memoryBudget: budget });
     const [near, far] = await served.pair({ memoryBudget: Infinity });
-    budget.hold(other, 7_600_000);
+    ledgerOf(budget).hold(other, 7_600_000);
     for (let number = 0; number < 50; number++) near.write(Buffer.alloc(100_000));
     while (budget.use.holders < 2) await turns(1);
     await turns(20);

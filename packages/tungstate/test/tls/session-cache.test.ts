@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import { contextFor } from "../../src/tls/contexts.ts";
 import { identityOf } from "../../src/tls/identity.ts";
 import type { TlsOptions } from "../../src/tls/options.ts";
-import { TlsSessionCache } from "../../src/tls/session-cache.ts";
+import { sessionsOf, TlsSessionCache } from "../../src/tls/session-cache.ts";
 
 const FAR = Number.MAX_SAFE_INTEGER;
 
@@ -12,62 +12,62 @@ function session(name: string): Buffer {
 }
 
 function taken(cache: TlsSessionCache, key: string): string | undefined {
-  return cache.take(key)?.session.toString();
+  return sessionsOf(cache).take(key)?.session.toString();
 }
 
 describe("TlsSessionCache", () => {
   test("gives the tickets of TLS 1.3 one after the other, the newest first, and the last until there is another", () => {
     const cache = new TlsSessionCache();
-    cache.put("a", session("1"), "TLSv1.3", FAR);
-    cache.put("a", session("2"), "TLSv1.3", FAR);
+    sessionsOf(cache).put("a", session("1"), "TLSv1.3", FAR);
+    sessionsOf(cache).put("a", session("2"), "TLSv1.3", FAR);
     assert.deepEqual([taken(cache, "a"), taken(cache, "a"), taken(cache, "a")], ["2", "1", "1"]);
-    cache.put("a", session("3"), "TLSv1.3", FAR);
+    sessionsOf(cache).put("a", session("3"), "TLSv1.3", FAR);
     assert.deepEqual([taken(cache, "a"), taken(cache, "a")], ["3", "1"]);
   });
 
   test("gives a ticket of TLS 1.3 only once, if so told", () => {
     const cache = new TlsSessionCache({ reuseTickets: false });
-    cache.put("a", session("1"), "TLSv1.3", FAR);
-    cache.put("a", session("2"), "TLSv1.3", FAR);
+    sessionsOf(cache).put("a", session("1"), "TLSv1.3", FAR);
+    sessionsOf(cache).put("a", session("2"), "TLSv1.3", FAR);
     assert.deepEqual([taken(cache, "a"), taken(cache, "a"), taken(cache, "a")], ["2", "1", undefined]);
     assert.equal(cache.size, 0);
   });
 
   test("gives a session of TLS 1.2 again and again, the newest", () => {
     const cache = new TlsSessionCache();
-    cache.put("a", session("1"), "TLSv1.2", FAR);
-    cache.put("a", session("2"), "TLSv1.2", FAR);
+    sessionsOf(cache).put("a", session("1"), "TLSv1.2", FAR);
+    sessionsOf(cache).put("a", session("2"), "TLSv1.2", FAR);
     assert.deepEqual([taken(cache, "a"), taken(cache, "a")], ["2", "2"]);
   });
 
   test("keeps peers apart, and forgets one when told to", () => {
     const cache = new TlsSessionCache();
-    cache.put("a", session("1"), "TLSv1.3", FAR);
-    cache.put("b", session("2"), "TLSv1.3", FAR);
-    cache.delete("a");
+    sessionsOf(cache).put("a", session("1"), "TLSv1.3", FAR);
+    sessionsOf(cache).put("b", session("2"), "TLSv1.3", FAR);
+    sessionsOf(cache).delete("a");
     assert.deepEqual([taken(cache, "a"), taken(cache, "b")], [undefined, "2"]);
-    cache.put("b", session("3"), "TLSv1.3", FAR);
+    sessionsOf(cache).put("b", session("3"), "TLSv1.3", FAR);
     cache.clear();
     assert.equal(cache.size, 0);
   });
 
   test("is bounded: sessions of a peer, and peers by their last use", () => {
     const cache = new TlsSessionCache({ maxPeers: 2, maxPerPeer: 2 });
-    for (const name of ["1", "2", "3"]) cache.put("a", session(name), "TLSv1.2", FAR);
+    for (const name of ["1", "2", "3"]) sessionsOf(cache).put("a", session(name), "TLSv1.2", FAR);
     assert.equal(cache.size, 2);
-    cache.put("b", session("b"), "TLSv1.2", FAR);
+    sessionsOf(cache).put("b", session("b"), "TLSv1.2", FAR);
     assert.equal(taken(cache, "a"), "3");
-    cache.put("c", session("c"), "TLSv1.2", FAR);
+    sessionsOf(cache).put("c", session("c"), "TLSv1.2", FAR);
     assert.deepEqual([taken(cache, "a"), taken(cache, "b"), taken(cache, "c")], ["3", undefined, "c"]);
-    for (let index = 0; index < 1000; index++) cache.put(`peer ${index}`, session("x"), "TLSv1.3", FAR);
+    for (let index = 0; index < 1000; index++) sessionsOf(cache).put(`peer ${index}`, session("x"), "TLSv1.3", FAR);
     assert.equal(cache.size, 2);
   });
 
   test("keeps none longer than maxAge, nor than the certificate is valid", () => {
     let now = 1_000;
     const cache = new TlsSessionCache({ maxAge: 100, now: () => now });
-    cache.put("a", session("1"), "TLSv1.2", FAR);
-    cache.put("b", session("2"), "TLSv1.2", 1_050);
+    sessionsOf(cache).put("a", session("1"), "TLSv1.2", FAR);
+    sessionsOf(cache).put("b", session("2"), "TLSv1.2", 1_050);
     now = 1_049;
     assert.deepEqual([taken(cache, "a"), taken(cache, "b")], ["1", "2"]);
     now = 1_050;

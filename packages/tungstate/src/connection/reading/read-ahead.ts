@@ -1,11 +1,11 @@
 import type { Heartbeat } from "@tungstate/protocol";
-import type { MemoryBudget } from "../memory-budget.ts";
+import type { MemoryLedger } from "../memory-ledger.ts";
 import type { Clock } from "../../schedule/clock.ts";
 
 export interface ReadAheadSettings {
   readonly receiveQueueSize: number;
   readonly readAheadSize: number;
-  readonly memoryBudget: MemoryBudget;
+  readonly memory: MemoryLedger;
   readonly heartbeat: Heartbeat | undefined;
   readonly clock: Clock;
 }
@@ -48,7 +48,7 @@ export class ReadAhead {
   }
 
   private get allowed(): boolean {
-    return this.settings.readAheadSize > 0 && this.settings.memoryBudget.ample;
+    return this.settings.readAheadSize > 0 && this.settings.memory.ample;
   }
 
   /** A reader that is slow is looked at after so many ms. The end of a peer is to be seen about as soon as its heartbeat is missed. */
@@ -63,12 +63,12 @@ export class ReadAhead {
 
   /** The queue holds `size` bytes now. Returns whether `full` has changed: true above the limit, false again when the reader has made room. */
   measure(size: number): boolean {
-    const { receiveQueueSize, readAheadSize, memoryBudget, clock } = this.settings;
+    const { receiveQueueSize, readAheadSize, memory, clock } = this.settings;
     if (size < this.size) this.taken = true;
     this.size = size;
     if (this.ahead && size <= receiveQueueSize / 2) this.ahead = false;
     // while memory is short, nobody gets more before what is there is taken
-    const limit = memoryBudget.short ? 0 : receiveQueueSize;
+    const limit = memory.short ? 0 : receiveQueueSize;
     const more = this.ahead && this.allowed ? readAheadSize : 0;
     const most = limit + more;
     const full = size > (this.full ? (more > 0 ? most - more / 2 : most / 2) : most);

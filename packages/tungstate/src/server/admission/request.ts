@@ -43,9 +43,9 @@ export class HandshakeRequest {
   readonly signal: AbortSignal | undefined;
   /** For the application: what `authorize` found out, such as who this is. */
   data: unknown = undefined;
-  private readonly from: RequestOrigin;
-  private readonly proxies: Proxies | undefined;
-  private address: string | undefined;
+  readonly #from: RequestOrigin;
+  readonly #proxies: Proxies | undefined;
+  #address: string | undefined;
 
   constructor(
     request: UpgradeRequest,
@@ -61,8 +61,8 @@ export class HandshakeRequest {
     this.headers = request.headers;
     this.protocols = request.protocols;
     this.offers = request.offers;
-    this.from = from;
-    this.proxies = proxies;
+    this.#from = from;
+    this.#proxies = proxies;
     this.encrypted = from.encrypted;
     this.raw = from.raw;
     this.signal = signal;
@@ -70,13 +70,13 @@ export class HandshakeRequest {
 
   /** Asked of the system when it is first looked at: undefined if the client has gone by then. */
   get remoteAddress(): string | undefined {
-    return (this.address ??= this.from.transport.remoteAddress);
+    return (this.#address ??= this.#from.transport.remoteAddress);
   }
 
   /** Who is behind the trusted proxies, by what they say; without `trustProxy`, or without a proxy in between, the `remoteAddress`. */
   get clientAddress(): string | undefined {
     const peer = this.remoteAddress;
-    return this.proxies === undefined ? peer : this.proxies.clientOf(peer, this.headers);
+    return this.#proxies === undefined ? peer : this.#proxies.clientOf(peer, this.headers);
   }
 
   /** The query's parameters. */
