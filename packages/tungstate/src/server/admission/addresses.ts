@@ -1,8 +1,9 @@
 import { hexDigits, familyOf, withoutScope } from "../../transport/ip.ts";
 
 /**
- * What counts as one client: an IPv4 address, or the 64 bits that say which network an IPv6 address is in, since whoever has such a network has 2^64 addresses
- * (RFC 6177 §2). An IPv4 address that is written as an IPv6 one (RFC 4291 §2.5.5.2) is an IPv4 address. What is no address stands for itself.
+ * Returns what counts as one client: an IPv4 address, or the first 64 bits of an IPv6 address,
+ * because the owner of such a network has 2^64 addresses (RFC 6177 §2). An IPv4-mapped IPv6 address
+ * (RFC 4291 §2.5.5.2) counts as its IPv4 address. Any other text stands for itself.
  */
 export function clientOf(address: string): string {
   const bare = withoutScope(address);
@@ -14,7 +15,7 @@ export function clientOf(address: string): string {
 
 const MAPPED = "00000000000000000000ffff"; // ::ffff:0:0/96
 
-/** How many places each client has, of `limit`. */
+/** Counts the places that each client occupies, of `limit`. */
 export class AddressPlaces {
   private readonly limit: number;
   private readonly taken = new Map<string, number>();
@@ -23,7 +24,10 @@ export class AddressPlaces {
     this.limit = limit;
   }
 
-  /** Takes a place; the function gives it back, once. Undefined: there is none left. Who has no address needs none. */
+  /**
+   * Occupies a place; returns a function that frees it. Returns undefined if the client has none
+   * left. A client without an address needs none.
+   */
   take(address: string | undefined): (() => void) | undefined {
     if (address === undefined) return () => undefined;
     const client = clientOf(address);
@@ -40,7 +44,7 @@ export class AddressPlaces {
     };
   }
 
-  /** How many clients have places. */
+  /** Number of clients with places. */
   get size(): number {
     return this.taken.size;
   }

@@ -30,31 +30,36 @@ import { HEAD_LIMIT_OPTIONS } from "../../options/head-limits.ts";
 import type { OptionNames } from "../../options/names.ts";
 import { describe, time } from "../../options/check.ts";
 
-/** Who is let in, and how a server's handshake goes. */
+/** Options of the server's handshake: which clients are admitted, and limits. */
 export interface AdmissionOptions {
-  /** The only path taken; others get 404. Default: any. */
+  /** The only path that is accepted; others get 404. Default: every path. */
   readonly path?: string;
   /**
-   * Subprotocols spoken here, most wanted first; or a function that chooses one of those offered, or none. It chooses at once: anything but a string that was
-   * offered or undefined, a promise included, fails the handshake with 500. Default none.
+   * Subprotocols that the server speaks, in order of preference, or a function that chooses one of
+   * those offered, or none. The function must choose synchronously: anything but an offered string
+   * or undefined, a promise included, fails the handshake with 500. Default none.
    */
   readonly protocols?:
     readonly string[] | ((offered: readonly string[], request: HandshakeRequest) => string | undefined);
-  /** Which pages may connect. Default `same`. */
+  /** Web pages that may connect. Default `same`. */
   readonly origin?: OriginPolicy;
   /**
-   * Decides about a request that is in order, after everything else has been checked. Only `true` and a Grant, or a promise of one, admit: see Decision. Put what
-   * you find out into `request.data`. Default: every such request is admitted.
+   * Decides about a valid request, after all other checks. Only `true` and a Grant, or a promise of
+   * one, admit: see Decision. It may store what it finds out in `request.data`. Default: every
+   * valid request is admitted.
    */
   readonly authorize?: (request: HandshakeRequest) => Decision | PromiseLike<Decision>;
   /**
-   * The proxies that are believed about who their client is: addresses, networks, or `loopback`, `linklocal`, `uniquelocal`. See
-   * `HandshakeRequest.clientAddress`. Default none.
+   * Proxies whose forwarding header is trusted: IP addresses, networks, or `loopback`, `linklocal`,
+   * `uniquelocal`. See `HandshakeRequest.clientAddress`. Default none.
    */
   readonly trustProxy?: readonly string[] | TrustedProxies;
-  /** How long a handshake may take, with what `origin` and `authorize` wait for, in ms. Default 10,000. */
+  /**
+   * Time limit of a handshake in ms, including the time of `origin` and `authorize`. Default
+   * 10,000.
+   */
   readonly handshakeTimeout?: number;
-  /** Size of a request's head in bytes, and its other limits. */
+  /** Limits of a request head: bytes and number of fields. */
   readonly handshakeLimits?: Partial<HeadLimits>;
 }
 
@@ -71,12 +76,14 @@ export const ADMISSION_OPTIONS: OptionNames<AdmissionOptions> = {
 const RETRY_AFTER = "5"; // seconds
 const TOKEN = /^[!#$%&'*+\-.^_`|~\w]+$/; // RFC 9110 §5.6.2
 
-/** A request that was turned down; `response` is what its sender gets. */
+/** A request was refused. `response` is what the client gets. */
 export class RefusedError extends WebSocketError {
   /** The response that the client gets, in bytes. */
   readonly response: Uint8Array;
 
-  /** `refusal`: the answer if it is not the usual one for this error; `response`: the same in bytes. */
+  /**
+   * `refusal`: a response other than the usual one for this error; `response`: the same in bytes.
+   */
   constructor(error: WebSocketError, refusal?: Refusal, response?: Uint8Array) {
     const status = refusal?.status ?? error.status ?? 500;
     super(error.code, { fault: error.fault, status, text: error.message }, undefined, { cause: error.cause });
@@ -84,7 +91,7 @@ export class RefusedError extends WebSocketError {
   }
 }
 
-/** The refusal of somebody who may come again, soon and elsewhere. RFC 9110 §10.2.3, RFC 6585 §4. */
+/** Returns the refusal of a client that may try again. RFC 9110 §10.2.3, RFC 6585 §4. */
 export function refusedForNow(error: WebSocketError): RefusedError {
   const { status, reason } = buildRefusal({ status: error.status ?? 503 });
   return new RefusedError(error, { status, headers: { "Retry-After": RETRY_AFTER }, body: `${reason}\n` });
@@ -97,12 +104,12 @@ export interface Admitted {
 
 /** Decides about well-formed requests. */
 export class Admission {
-  /** The only path taken; undefined for any. */
+  /** The only path that is accepted; undefined for every path. */
   readonly path: string | undefined;
   readonly timeout: number;
   readonly proxies: Proxies | undefined;
   private readonly options: AdmissionOptions;
-  /** One for all handshakes. */
+  /** Shared by all handshakes. */
   readonly handshake: ServerHandshakeOptions;
 
   constructor(options: AdmissionOptions, extensions: readonly ServerExtension[], runtime: Runtime) {
@@ -131,7 +138,7 @@ export class Admission {
       if (typeof each === "string" && TOKEN.test(each)) continue;
       throw protocolError("INVALID_ARGUMENT", `protocols: each is a token, got ${describe(each)}`);
     }
-    new RequestHeadParser(options.handshakeLimits); // throws for a wrong limit, here and not at the first connection
+    new RequestHeadParser(options.handshakeLimits); // throws for a wrong limit now, not at the first connection
     this.path = path;
     this.timeout = time(options, "handshakeTimeout", 10_000);
     this.proxies = options.trustProxy === undefined ? undefined : new Proxies(options.trustProxy);
@@ -140,8 +147,8 @@ export class Admission {
   }
 
   /**
-   * Throws, or rejects with, a RefusedError. `signal` makes the signal that ends a wait for `authorize`; it is made only where there is one
-   * to wait for.
+   * Throws, or rejects with, a RefusedError. `signal` creates the signal that ends a wait for
+   * `authorize`; it is called only if there is something to wait for.
    */
   admit(upgrade: UpgradeRequest, from: RequestOrigin, signal: () => AbortSignal): Admitted | Promise<Admitted> {
     const { path } = this;
@@ -182,7 +189,7 @@ export class Admission {
     if (typeof protocols !== "function") return chooseProtocol(request.protocols, protocols);
     const chosen: unknown = protocols(request.protocols, request);
     if (chosen === undefined || typeof chosen === "string") return chosen;
-    if (isThenable(chosen)) Promise.resolve(chosen).catch(() => undefined); // refused as it is, and its error with it
+    if (isThenable(chosen)) Promise.resolve(chosen).catch(() => undefined); // refused as it is, together with its error
     throw protocolError(
       "INVALID_ARGUMENT",
       `a function for protocols returns a string that was offered, or undefined, got ${describe(chosen)}`,
@@ -192,7 +199,7 @@ export class Admission {
 
 const ORIGIN_EXPECTED = "a function for origin has to return true or false";
 
-/** `detail` says what a hook returned that it should not: that is for the application, and not for the client. */
+/** `detail` describes an invalid result of a hook, for the application and not for the client. */
 function refused(
   code: "ORIGIN_REFUSED" | "NOT_AUTHORIZED",
   detail: string | undefined,
@@ -202,7 +209,10 @@ function refused(
   return new RefusedError(serverError(code, detail), refusal ?? { status, body: `${message}\n` });
 }
 
-/** Checks the header fields of a framework's response. Throws a RefusedError for fields that cannot be sent. */
+/**
+ * Checks the header fields of a framework's response. Throws a RefusedError for fields that cannot
+ * be sent.
+ */
 function checkResponse(headers: HeaderInput): ReturnType<typeof checkHeaders> {
   try {
     return checkHeaders(headers, "the response's headers");
@@ -211,12 +221,14 @@ function checkResponse(headers: HeaderInput): ReturnType<typeof checkHeaders> {
   }
 }
 
-/** A hook threw, or returned what cannot be sent. */
+/** A hook threw, or returned something that cannot be sent. */
 function refuse(error: unknown): never {
   throw error instanceof RefusedError ? error : failure("AUTHORIZE_FAILED", error);
 }
 
-/** A mistake of the application: its details are in the error, and not in the response to the client. */
+/**
+ * A mistake of the application: its details are in the error, not in the response to the client.
+ */
 function failure(code: "AUTHORIZE_FAILED" | "RESPONSE_FAILED", cause: unknown): RefusedError {
   const { status, text } = SERVER_ERRORS[code];
   const detail = cause instanceof Error ? cause.message : describe(cause);
@@ -228,7 +240,7 @@ export function checkPath(path: unknown): void {
   throw protocolError("INVALID_ARGUMENT", `path begins with a slash, got ${describe(path)}`);
 }
 
-/** What a server with these settings answers offers with. */
+/** Returns the extensions that a server with these settings negotiates. */
 export function extensionsOf(settings: ConnectionSettings): readonly ServerExtension[] {
   return settings.deflate === undefined ? [] : [serverCompression(settings.deflate.compression)];
 }

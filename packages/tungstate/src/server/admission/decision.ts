@@ -1,21 +1,21 @@
 import type { HeaderInput, Refusal } from "@tungstate/protocol";
 import { describe } from "../../options/check.ts";
 
-/** Admits, and adds to the 101. */
+/** Admits a request, and adds to the 101. */
 export interface Grant {
-  /** The subprotocol: one of those offered. Default: as `protocols` says. */
+  /** The subprotocol: one of those offered. Default: chosen by `protocols`. */
   readonly protocol?: string | undefined;
-  /** More header fields of the 101. */
+  /** Additional header fields of the 101. */
   readonly headers?: HeaderInput | undefined;
 }
 
 /**
- * What `authorize` may return. `true` and a Grant admit. `false` refuses with 403, a Refusal with that response. Whatever else a function returns, an
- * object with other fields included, refuses with 403.
+ * What `authorize` may return. `true` and a Grant admit. `false` refuses with 403, a Refusal with
+ * that response. Any other value, an object with other fields included, refuses with 403.
  */
 export type Decision = boolean | Grant | Refusal;
 
-/** A decision, judged. `detail` is for the application, where the decision was none that `authorize` may return. */
+/** A checked decision. `detail` tells the application that its decision was not a valid one. */
 export type Judgement =
   | { readonly admits: true; readonly grant: Grant }
   | { readonly admits: false; readonly refusal: Refusal | undefined; readonly detail: string | undefined };
@@ -24,7 +24,10 @@ const GRANTED: Judgement = { admits: true, grant: {} };
 const GRANT_FIELDS: ReadonlySet<unknown> = new Set<keyof Grant>(["protocol", "headers"]);
 const REFUSAL_FIELDS: ReadonlySet<unknown> = new Set<keyof Refusal>(["status", "headers", "body"]);
 
-/** Judges what `authorize` returned, or what its promise resolved to. Only a literal `true` and a Grant admit. */
+/**
+ * Checks what `authorize` returned, or what its promise resolved to. Only a literal `true` and a
+ * Grant admit.
+ */
 export function judge(decision: unknown): Judgement {
   if (decision === true) return GRANTED;
   if (hasOnly<Grant>(decision, GRANT_FIELDS)) return { admits: true, grant: decision };
@@ -40,7 +43,7 @@ export function judge(decision: unknown): Judgement {
 function hasOnly<T extends object>(value: unknown, fields: ReadonlySet<unknown>): value is T {
   if (typeof value !== "object" || value === null) return false;
   const prototype: unknown = Object.getPrototypeOf(value);
-  // an object of a class, such as the Response of a fetch, is no decision, whatever it has
+  // an instance of a class, such as a Response of fetch, is not a decision, whatever its fields
   if (prototype !== null && Object.getPrototypeOf(prototype) !== null) return false;
   return Reflect.ownKeys(value).every((field) => fields.has(field));
 }

@@ -1,8 +1,9 @@
 import type { UpgradeRequest } from "@tungstate/protocol";
 
 /**
- * Who may connect from a browser. `same`: pages of the host that the request was sent to. `any`: every page. Else a list of origins, or
- * a function, async or not: only `true`, or a promise of it, admits. A request without Origin comes from no browser and passes.
+ * Web pages that may connect. `same`: pages of the host that the request was sent to. `any`: every
+ * page. Otherwise a list of origins, or a function, async or not, of which only `true`, or a
+ * promise of it, admits. A request without Origin does not come from a browser and passes.
  */
 export type OriginPolicy =
   "same" | "any" | readonly string[] | ((origin: string, host: string) => boolean | PromiseLike<boolean>);
@@ -13,8 +14,9 @@ const DEFAULT_PORTS = new Map([
 ]);
 
 /**
- * Returns whether a request may connect; of a function, what that returned: a promise of any kind, or anything else but `true`, which denies.
- * RFC 6455 §10.2: servers "SHOULD verify the |Origin| field is an origin they expect." `encrypted`: the request came over TLS.
+ * Returns whether a request may connect. Of a function, returns its result: a thenable, or any
+ * value, of which only `true` admits. RFC 6455 §10.2: servers "SHOULD verify the |Origin| field is
+ * an origin they expect." `encrypted`: the request came over TLS.
  */
 export function mayConnect(
   policy: OriginPolicy,
@@ -24,7 +26,7 @@ export function mayConnect(
   if (origin === undefined || policy === "any") return true;
   if (typeof policy === "function") return policy(origin, host);
   const url = parseOrigin(origin);
-  if (url === undefined) return false; // "null", and whatever is no origin
+  if (url === undefined) return false; // "null" and other values that are not an origin
   if (policy === "same") return sameHost(url, host) && (url.protocol === "https:" || !encrypted);
   return policy.some((allowed) => {
     const other = parseOrigin(allowed);
@@ -32,7 +34,7 @@ export function mayConnect(
   });
 }
 
-/** An origin and nothing more: scheme, host, perhaps port. */
+/** Parses an origin: scheme, host, and an optional port. Returns undefined for anything else. */
 export function parseOrigin(text: string): URL | undefined {
   if (!URL.canParse(text)) return undefined;
   const url = new URL(text);
@@ -48,8 +50,9 @@ function authority(url: URL): string {
 }
 
 /**
- * Behind a proxy that ends TLS a server can't know its own scheme, so that (unless TLS comes as far as here) the origin's is taken for Host, too: `https://example.com` is at home on
- * `example.com` and `example.com:443`, and on no other port.
+ * Whether the origin is of this host. Behind a proxy that ends TLS the server cannot know its own
+ * scheme, so the scheme of the origin applies to Host too (unless TLS reaches this server):
+ * `https://example.com` matches `example.com` and `example.com:443`, and no other port.
  */
 function sameHost(origin: URL, host: string): boolean {
   if (!DEFAULT_PORTS.has(origin.protocol)) return false;

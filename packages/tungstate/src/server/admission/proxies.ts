@@ -3,24 +3,27 @@ import { BlockList, isIP } from "node:net";
 import { describe } from "../../options/check.ts";
 
 /**
- * Which proxies are believed about who their client is. A list: addresses, networks such as `10.0.0.0/8`, or `loopback`, `linklocal`,
- * `uniquelocal`; what they say is read in `header`.
+ * Trusted proxies: IP addresses, networks such as `10.0.0.0/8`, or `loopback`, `linklocal`,
+ * `uniquelocal`; and the header field that they set.
  */
 export interface TrustedProxies {
   /** IP addresses, networks such as `10.0.0.0/8`, or `loopback`, `linklocal`, `uniquelocal`. */
   readonly addresses: readonly string[];
-  /** Which of the two the proxies set. The other one may come from anybody, and is not looked at. Default `x-forwarded-for`. */
+  /**
+   * The field that the proxies set. The other one may come from any client and is ignored. Default
+   * `x-forwarded-for`.
+   */
   readonly header?: "x-forwarded-for" | "forwarded";
 }
 
-/** Names for networks that proxies often are in. */
+/** Names of networks in which proxies often are. */
 const NAMED: Readonly<Record<string, readonly string[]>> = {
   loopback: ["127.0.0.0/8", "::1"],
   linklocal: ["169.254.0.0/16", "fe80::/10"],
   uniquelocal: ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"],
 };
 
-/** Finds out whom a request is from, by what trusted proxies say. */
+/** Finds the client address of a request from the header field of trusted proxies. */
 export class Proxies {
   private readonly trusted: BlockList;
   private readonly header: "x-forwarded-for" | "forwarded";
@@ -51,15 +54,16 @@ export class Proxies {
     this.trusted.addSubnet(address, prefix, version === 6 ? "ipv6" : "ipv4");
   }
 
-  /** Whether what comes from this address is from one of the proxies. */
+  /** Whether this address is one of the proxies. */
   trusts(address: string | undefined): boolean {
     if (address === undefined) return false;
     return this.trusted.check(address, isIP(address) === 6 ? "ipv6" : "ipv4");
   }
 
   /**
-   * The client of a request that came from `peer`: the last address in the header that is no trusted proxy, since what is before it
-   * may be made up. Where a proxy names no address, it is that proxy.
+   * Returns the client of a request that came from `peer`: the last address in the header field
+   * that is not a trusted proxy, because earlier ones may be forged. If a proxy names no address,
+   * returns the address of that proxy.
    */
   clientOf(peer: string | undefined, headers: HeaderFields): string | undefined {
     if (!this.trusts(peer)) return peer;
@@ -80,19 +84,26 @@ function isList(option: readonly string[] | TrustedProxies): option is readonly 
   return Array.isArray(option);
 }
 
-/** An address, which may have a port behind it: `192.0.2.1:80`, `[2001:db8::1]:80`. Undefined for anything else. */
+/**
+ * Returns an address without its port: `192.0.2.1:80`, `[2001:db8::1]:80`. Undefined for anything
+ * else.
+ */
 function addressIn(text: string): string | undefined {
   const [, inBrackets, bare = text] = /^(?:\[([^\]]*)\]|([\d.]+))(?::[\w.-]+)?$/.exec(text) ?? [];
   const address = inBrackets ?? bare;
   return isIP(address) === 0 || address.includes("%") ? undefined : address;
 }
 
-/** RFC 7239 §4: `forwarded-pair = token "=" value`, `value = token / quoted-string`, and what comes behind it. A value may have colons besides. */
+/**
+ * RFC 7239 §4: `forwarded-pair = token "=" value`, `value = token / quoted-string`, followed by a
+ * separator. Values may contain colons too.
+ */
 const PAIR = /[ \t]*(?:([\w!#$%&'*+.^`|~-]+)=(?:([^\s",;]+)|"((?:[^"\\]|\\.)*)"))?[ \t]*([;,]|$)/y;
 
 /**
- * The `for` of each element. A quote that a client has left open would make what a proxy has added a part of its own, but then something other
- * than a separator is behind its end: nothing in there is believed then.
+ * Returns the `for` of each element. If a client left a quote open, the text that a proxy added
+ * would become part of it, but then no separator follows the closing quote: such a value is not
+ * used at all.
  */
 function forwardedFor(text: string): (string | undefined)[] {
   const hops: (string | undefined)[] = [];

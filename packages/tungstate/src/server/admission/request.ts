@@ -4,22 +4,25 @@ import type { Transport } from "../../transport/transport.ts";
 import type { HttpBackend } from "../http/backend.ts";
 import type { Proxies } from "./proxies.ts";
 
-/** Where a handshake came from. */
+/** The origin of a handshake. */
 export interface RequestOrigin {
   readonly transport: Transport;
   /** Whether it came over TLS. */
   readonly encrypted: boolean;
-  /** node:http's request, where the handshake came through it. */
+  /** The request of node:http, if the handshake came through it. */
   readonly raw: IncomingMessage | undefined;
-  /** Told of a request before anything is decided about it. Throws a RefusedError. */
+  /** Called with the request before anything is decided. Throws a RefusedError. */
   readonly enter?: (request: HandshakeRequest) => void;
-  /** More of what the 101 is to say, from whoever brings the request. */
+  /** Additional header fields of the 101. */
   readonly headers?: HeaderInput | undefined;
-  /** Gets the connection if it begins with a request that is no WebSocket handshake for this server. Default: such a request is refused. */
+  /**
+   * Gets the connection if its first request is not a WebSocket handshake for this server. Default:
+   * such a request is refused.
+   */
   readonly http?: HttpBackend | undefined;
 }
 
-/** A handshake that is well formed, for the application to look at. */
+/** A well-formed handshake request, as hooks and listeners get it. */
 export class HandshakeRequest {
   /** Path and query, as sent. */
   readonly target: string;
@@ -31,17 +34,17 @@ export class HandshakeRequest {
   readonly origin: string | undefined;
   /** All header fields of the request. */
   readonly headers: HeaderFields;
-  /** The subprotocols offered, most wanted first. */
+  /** The subprotocols offered, in order of preference. */
   readonly protocols: readonly string[];
-  /** The extensions offered, most wanted first. */
+  /** The extensions offered, in order of preference. */
   readonly offers: readonly ExtensionOffer[];
   /** Whether the request came over TLS. */
   readonly encrypted: boolean;
   /** The request of node:http; undefined where the handshake did not come through it. */
   readonly raw: IncomingMessage | undefined;
-  /** For `authorize`: aborted when the handshake takes too long, or the server closes, before it is answered. */
+  /** For `authorize`: aborted when the handshake times out or the server closes. */
   readonly signal: AbortSignal | undefined;
-  /** For the application: what `authorize` found out, such as who this is. */
+  /** For the application: what `authorize` found out, such as the user. */
   data: unknown = undefined;
   readonly #from: RequestOrigin;
   readonly #proxies: Proxies | undefined;
@@ -68,18 +71,24 @@ export class HandshakeRequest {
     this.signal = signal;
   }
 
-  /** Asked of the system when it is first looked at: undefined if the client has gone by then. */
+  /**
+   * The peer's IP address, read from the system at the first access; undefined if the client has
+   * gone by then.
+   */
   get remoteAddress(): string | undefined {
     return (this.#address ??= this.#from.transport.remoteAddress);
   }
 
-  /** Who is behind the trusted proxies, by what they say; without `trustProxy`, or without a proxy in between, the `remoteAddress`. */
+  /**
+   * The client's IP address as the trusted proxies report it. Without `trustProxy`, or without a
+   * proxy, the `remoteAddress`.
+   */
   get clientAddress(): string | undefined {
     const peer = this.remoteAddress;
     return this.#proxies === undefined ? peer : this.#proxies.clientOf(peer, this.headers);
   }
 
-  /** The query's parameters. */
+  /** The parameters of the query. */
   get query(): URLSearchParams {
     return new URLSearchParams(this.target.slice(this.path.length));
   }

@@ -7,31 +7,33 @@ import type { Proxies } from "./proxies.ts";
 import { count } from "../../options/check.ts";
 
 export interface RoomOptions {
-  /** Open connections at a time; more get 503. Default Infinity. */
+  /** Maximum number of open connections; more get 503. Default Infinity. */
   readonly maxConnections?: number;
-  /** Handshakes under way at a time; more get 503. Default 1,024. */
+  /** Maximum number of handshakes under way; more get 503. Default 1,024. */
   readonly maxHandshakes?: number;
   /**
-   * Connections at a time from one address, handshakes included; more get 429. Of IPv6 addresses, the first 64 bits count. Behind a proxy it
-   * needs `trustProxy`, or all clients are one address. Default Infinity.
+   * Maximum number of connections from one address, handshakes included; more get 429. For IPv6 the
+   * first 64 bits count. Behind a proxy it needs `trustProxy`, or all clients count as one address.
+   * Default Infinity.
    */
   readonly maxConnectionsPerAddress?: number;
 }
 
-/** What the limits depend on beside the options. */
+/** The state that the limits depend on. */
 interface Surroundings {
   readonly proxies: Proxies | undefined;
-  /** How many connections are open or closing. */
+  /** Number of connections that are open or closing. */
   openConnections(): number;
-  /** Whether the connections hold nearly as much memory as they may. */
+  /** Whether connections hold nearly all memory of the budget. */
   shortOfMemory(): boolean;
 }
 
 /**
  * The limits of a server, and what counts against them: TLS handshakes, handshakes, connections.
  *
- * Where a port has an HTTP server behind it (`withHttp`), a connection may turn out to be none of ours. Until its first request is known it counts
- * against `maxHandshakes` and, among others that wait, against `maxConnectionsPerAddress`; `enter` asks for the rest.
+ * On a port with an HTTP server (`withHttp`), a connection may not be a WebSocket at all. Until its
+ * first request is known, it counts against `maxHandshakes`, and against `maxConnectionsPerAddress`
+ * among the other waiting ones; `enter` checks the rest.
  */
 export class Room {
   /** Handshakes under way. */
@@ -39,11 +41,11 @@ export class Room {
   private readonly maxConnections: number;
   private readonly maxHandshakes: number;
   private readonly surroundings: Surroundings;
-  /** Connections by address, where they are counted. */
+  /** Connections by address, if they are counted. */
   private readonly places: AddressPlaces | undefined;
-  /** First requests by address, of ports with an HTTP server. */
+  /** First requests by address, on ports with an HTTP server. */
   private readonly waiting: AddressPlaces | undefined;
-  /** Handshakes of such ports that were found to be for us. */
+  /** Handshakes of such ports that are for this server. */
   private readonly entered = new Set<Accepting>();
   private tlsHandshakes = 0;
 
@@ -58,12 +60,12 @@ export class Room {
     this.waiting = new AddressPlaces(perAddress);
   }
 
-  /** How many addresses have connections, or handshakes under way; 0 where they are not counted. */
+  /** Addresses with connections or handshakes; 0 if they are not counted. */
   get addresses(): number {
     return this.places?.size ?? 0;
   }
 
-  /** A TLS handshake begins. Returns what is to be called at its end, or why there is no room. */
+  /** A TLS handshake begins. Returns a function to call at its end, or why there is no room. */
   startTls(address: string | undefined, withHttp: boolean): (() => void) | WebSocketError {
     if (this.tlsHandshakes >= this.maxHandshakes) return serverError("SERVER_FULL");
     const leave = this.placeOf(address, withHttp);
@@ -87,7 +89,10 @@ export class Room {
     return accepting.leave === undefined ? serverError("TOO_MANY_FROM_ADDRESS") : undefined;
   }
 
-  /** Its request is known, and is for us. Throws a RefusedError where there is no room for it. */
+  /**
+   * The request of a handshake is known and is for this server. Throws a RefusedError if there is
+   * no room.
+   */
   enter(accepting: Accepting, address: string | undefined, withHttp: boolean): void {
     if (withHttp) {
       accepting.leave?.();
@@ -101,25 +106,28 @@ export class Room {
     if (accepting.leave === undefined) throw refusedForNow(serverError("TOO_MANY_FROM_ADDRESS"));
   }
 
-  /** It is under way no longer. Its place among those of its address is its own affair. */
+  /** The handshake has ended. Its place among those of its address is freed separately. */
   end(accepting: Accepting): void {
     this.handshakes.delete(accepting);
     this.entered.delete(accepting);
   }
 
-  /** Whether requests have to be told to `enter`. */
+  /** Whether `enter` has to be called for requests. */
   get counts(): boolean {
     return this.places !== undefined;
   }
 
-  /** A place before there is a request. A proxy can't say for whom it is then: all it needs is a place among the handshakes. */
+  /**
+   * Occupies a place before the request is known. Behind a proxy the client is unknown then, so
+   * only a place among the handshakes is needed.
+   */
   private placeOf(address: string | undefined, withHttp: boolean): (() => void) | undefined {
     const places = withHttp ? this.waiting : this.places;
     if (places === undefined || this.surroundings.proxies?.trusts(address) === true) return ignore;
     return places.take(address);
   }
 
-  /** Why there is no room for one more connection, beside so many that are under way. */
+  /** Returns why there is no room for another connection, with this number under way. */
   private full(underWay: number): WebSocketError | undefined {
     if (this.surroundings.openConnections() + underWay >= this.maxConnections) return serverError("SERVER_FULL");
     return this.surroundings.shortOfMemory() ? serverError("SERVER_OVERLOADED") : undefined;

@@ -4,9 +4,9 @@ import { Server as HttpsServer } from "node:https";
 import { describe } from "../../options/check.ts";
 
 /**
- * What answers HTTP requests: a request listener of node:http (an Express application is one), a server of node:http or node:https, or the
- * application of a framework: Fastify (`ready`, `server`), Koa (`callback`), or one with a `fetch` function such as Hono, which needs
- * `@hono/node-server`.
+ * An HTTP application: a request listener of node:http (an Express application is one), a server of
+ * node:http or node:https, or the application of a framework: Fastify (`ready`, `server`), Koa
+ * (`callback`), or one with a `fetch` function such as Hono, which needs `@hono/node-server`.
  */
 export type HttpApp =
   | RequestListener
@@ -28,7 +28,10 @@ interface FetchApp {
   fetch(request: Request, env?: unknown): Response | Promise<Response>;
 }
 
-/** Returns the server of an application, made for it if it has none. Rejects with INVALID_ARGUMENT for anything else. */
+/**
+ * Returns the server of an application; creates one if it has none. Rejects with INVALID_ARGUMENT
+ * for any other value.
+ */
 export async function httpServerOf(app: HttpApp): Promise<HttpServer | HttpsServer> {
   if (app instanceof HttpServer || app instanceof HttpsServer) return app;
   if (typeof app === "function") return createServer(app);

@@ -9,17 +9,19 @@ import { onHandover } from "./handover.ts";
 const DRAIN_INTERVAL = 100; // ms between two looks for connections that have become idle
 
 /**
- * An HTTP server behind ports of ours: it gets the connections that begin with something else than a WebSocket handshake, and deals with
- * them as if they had come to a port of its own.
+ * An HTTP server behind our ports: it gets the connections whose first request is not a WebSocket
+ * handshake, and treats them as if it had accepted them itself.
  */
 export class HttpBackend {
   readonly server: HttpServer | HttpsServer;
-  /** How the first request of a connection is read: what is for the HTTP server is passed on. */
+  /** How the first request of a connection is read; a request for the HTTP server is passed on. */
   readonly handshake: ServerHandshakeOptions;
-  /** HTTP connections. One that becomes a WebSocket belongs to the WebSocketServer that accepts it. */
+  /**
+   * HTTP connections. One that becomes a WebSocket belongs to the WebSocketServer that accepts it.
+   */
   private readonly connections = new Set<Duplex>();
   private readonly clock: Clock;
-  /** Ends what was done to the server. */
+  /** Undoes the changes to the server. */
   private readonly detach: () => void;
   private empty: (() => void) | undefined;
   private closed: Promise<void> | undefined;
@@ -36,10 +38,10 @@ export class HttpBackend {
     };
   }
 
-  /** Takes over a paused stream, of which `bytes` have been read already. */
+  /** Takes over a paused stream, of which `bytes` have been read. */
   take(stream: Duplex, bytes: Uint8Array): void {
     const { server, connections } = this;
-    stream.on("error", ignore); // until the server listens for it
+    stream.on("error", ignore); // until the server listens on its own
     if (stream instanceof Socket && connections.size >= (server.maxConnections ?? Infinity)) {
       drop(server, stream);
       return;
@@ -50,7 +52,8 @@ export class HttpBackend {
     };
     stream.once("close", forget);
     onHandover(stream, forget);
-    // Once the server reads from below the stream, what the stream has must have come out: TLS may have several pieces of the same bytes to give.
+    // once the server reads from below the stream, the stream must be empty: TLS may return several
+    // pieces of the same bytes
     process.nextTick(() => {
       if (stream.destroyed) return;
       server.emit(server instanceof HttpsServer ? "secureConnection" : "connection", stream);
@@ -80,7 +83,7 @@ export class HttpBackend {
     this.detach();
   }
 
-  /** Drops all connections. */
+  /** Destroys all connections. */
   terminate(): void {
     for (const stream of this.connections) stream.destroy();
   }
@@ -88,12 +91,13 @@ export class HttpBackend {
 
 const ignore = (): void => undefined;
 
-/** The number of backends of each HTTP server that does not listen itself. */
+/** Number of backends of each HTTP server that does not listen itself. */
 const watched = new WeakMap<HttpServer | HttpsServer, number>();
 
 /**
- * A server of node:http begins to watch its connections (`headersTimeout`, `requestTimeout`, `closeIdleConnections`) when it listens. One that
- * does not listen itself begins by the same listener, which every server has. The returned function ends that.
+ * A node:http server starts to watch its connections (`headersTimeout`, `requestTimeout`,
+ * `closeIdleConnections`) when it listens. A server that does not listen itself is started by the
+ * same listener, which every server has. Returns a function that stops it.
  */
 function watchConnections(server: HttpServer | HttpsServer): () => void {
   if (server.listening) return ignore;
@@ -108,15 +112,16 @@ function watchConnections(server: HttpServer | HttpsServer): () => void {
 }
 
 /**
- * `close` of node:http stops the watching. It is called on an object that inherits from the server, so that its other effects are left out:
- * the server never listened, so it emits no `close`, and it keeps the connections that other code has given it.
+ * Stops the watching through `close` of node:http. It is called on an object that inherits from the
+ * server, so that its other effects are left out: the server never listened, so it must not emit
+ * `close`, and it keeps the connections that other code gave it.
  */
 function stopWatching(server: HttpServer | HttpsServer): void {
   const withoutEffects = { emit: { value: ignore }, closeIdleConnections: { value: ignore } };
   HttpServer.prototype.close.call(Object.create(server, withoutEffects) as HttpServer);
 }
 
-/** As node:net does with a connection that is one too many. */
+/** Drops a socket as node:net does with one above `maxConnections`. */
 function drop(server: HttpServer | HttpsServer, socket: Socket): void {
   const { localAddress, localPort, localFamily, remoteAddress, remotePort, remoteFamily } = socket;
   socket.destroy();

@@ -2,7 +2,7 @@ import type { Duplex } from "node:stream";
 
 const waiting = new WeakMap<Duplex, (() => void)[]>();
 
-/** Calls `callback` when the connection on this stream becomes another owner's (`handOver`). */
+/** Calls `callback` when the connection on this stream gets another owner (`handOver`). */
 export function onHandover(stream: Duplex, callback: () => void): void {
   const callbacks = waiting.get(stream);
   if (callbacks === undefined) waiting.set(stream, [callback]);
@@ -10,8 +10,9 @@ export function onHandover(stream: Duplex, callback: () => void): void {
 }
 
 /**
- * Notes that the connection on this stream has a new owner: a WebSocketServer that answers its upgrade request, or an `upgrade` listener of
- * other code. A port that the connection came to, and the HTTP server behind that port, do not wait for its end when they close.
+ * Marks that the connection on this stream has a new owner: a WebSocketServer that answers its
+ * upgrade request, or an `upgrade` listener of other code. The port that accepted it, and the HTTP
+ * server behind that port, do not wait for its end when they close.
  */
 export function handOver(stream: Duplex): void {
   const callbacks = waiting.get(stream) ?? [];

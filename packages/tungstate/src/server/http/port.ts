@@ -12,36 +12,42 @@ import type { HttpBackend } from "./backend.ts";
 import { onHandover } from "./handover.ts";
 import { changedTls, portOptions, socketBelow } from "./tls.ts";
 
-/** Whose port it is. */
+/** The owner of a port. */
 export interface PortHost {
   readonly noDelay: boolean;
-  /** ms, also for TLS handshakes. */
+  /** In ms; applies to TLS handshakes too. */
   readonly handshakeTimeout: number;
-  /** A TLS handshake begins. Returns what is to be called at its end; undefined if there is no room for it, which is then dropped. */
+  /**
+   * A TLS handshake begins. Returns a function to call at its end; undefined if there is no room,
+   * and the socket is destroyed.
+   */
   onTlsHandshake(socket: Socket, http: HttpBackend | undefined): (() => void) | undefined;
-  /** A connection, where Node's handles can be had. */
+  /** A connection, where Node's handles are available. */
   onHandle(handle: StreamHandle, http: HttpBackend | undefined): void;
-  /** A connection with TLS, or where they can't. */
+  /** A connection with TLS, or where handles are not available. */
   onSocket(socket: Socket, http: HttpBackend | undefined): void;
   onRefused(error: WebSocketError): void;
   onError(error: unknown): void;
 }
 
-/** A port, or a Unix socket, that a server listens on. */
+/** A port or a Unix socket that a server listens on. */
 export class Port {
   private readonly host: PortHost;
   private readonly server: NetServer;
-  /** Where it has TLS: the same server, and the options that it was given. */
+  /** With TLS: the same server, and its options. */
   private tls: { readonly server: TlsServer; options: TlsOptions } | undefined;
   readonly http: HttpBackend | undefined;
-  /** Sockets in the middle of their TLS handshake, and what is to be called at its end. */
+  /** Sockets in their TLS handshake, with the function to call at its end. */
   private readonly securing = new Map<Socket, () => void>();
-  /** Sockets that came here and are still this server's. */
+  /** Sockets of this port that still belong to this server. */
   private readonly sockets = new Set<Socket>();
   private empty: (() => void) | undefined;
   private closing: Promise<void> | undefined;
 
-  /** `http` gets what is no WebSocket handshake. Throws INVALID_ARGUMENT for keys and certificates that can't be used. */
+  /**
+   * `http` gets requests that are not WebSocket handshakes. Throws INVALID_ARGUMENT for unusable
+   * keys and certificates.
+   */
   constructor(host: PortHost, tls: TlsOptions | undefined, http: HttpBackend | undefined) {
     this.host = host;
     this.http = http;
@@ -62,7 +68,10 @@ export class Port {
     this.host.onSocket(socket, this.http);
   }
 
-  /** TLS comes before everything that is limited elsewhere, so its handshakes count as ours, and take no longer than they. */
+  /**
+   * TLS comes before everything that has limits elsewhere, so its handshakes count as WebSocket
+   * handshakes and have the same time limit.
+   */
   private tlsServer(options: TlsOptions): NetServer {
     const { host } = this;
     const server = createTlsServer({ handshakeTimeout: host.handshakeTimeout, ...portOptions(options) });
@@ -82,21 +91,21 @@ export class Port {
       this.pass(socket);
     });
     server.on("tlsClientError", (error, socket) => {
-      socket.destroy(); // Node leaves one open that took too long
+      socket.destroy(); // Node leaves a socket open whose TLS handshake timed out
       host.onRefused(serverError("TLS_HANDSHAKE_FAILED", error.message, { cause: error }));
     });
     return server;
   }
 
-  /** A TLS handshake has come to its end. */
+  /** A TLS handshake has ended. */
   private secured(socket: Socket): void {
     this.securing.get(socket)?.();
     this.securing.delete(socket);
   }
 
   /**
-   * Resolves with the address. Rejects with the system's error, or with INVALID_STATE if the port is closed before it listens. `closed` is
-   * called when it listens no longer, or never did.
+   * Resolves with the address. Rejects with the system's error, or with INVALID_STATE if the port
+   * is closed before it listens. `closed` is called when it stops listening, or never listened.
    */
   async listen(where: ListenOptions, closed: () => void): Promise<AddressInfo | string> {
     const { server, host } = this;
@@ -107,17 +116,17 @@ export class Port {
       };
       server.once("error", failed);
       server.once("close", () => failed(protocolError("INVALID_STATE", "the server was closed before it listened")));
-      // with a port, Node looks at no path
+      // with a port, Node ignores the path
       const elsewhere = where.path !== undefined || "fd" in where;
       server.listen(elsewhere ? where : { port: 0, host: "127.0.0.1", ...where }, () => {
         const address = server.address();
-        // Node listens once the host's name is looked up, closed or not
+        // Node listens once the host name is resolved, even if the port was closed meanwhile
         if (this.closing !== undefined || address === null) {
           server.close();
           return;
         }
         server.off("error", failed);
-        server.on("error", (error) => host.onError(error)); // such as EMFILE: it goes on listening
+        server.on("error", (error) => host.onError(error)); // for example EMFILE: the port continues to listen
         if (this.tls === undefined) interceptHandles(server, (handle) => host.onHandle(handle, this.http));
         resolve(address);
       });
@@ -129,8 +138,8 @@ export class Port {
   }
 
   /**
-   * Checks other options for its TLS; what are left out stay as they were. The function returned puts them in force. Throws INVALID_ARGUMENT
-   * for what can't be used.
+   * Checks changed TLS options; options that are left out stay as they are. Returns a function that
+   * applies them. Throws INVALID_ARGUMENT for unusable ones.
    */
   prepareTls(changes: SecureContextOptions): () => void {
     const { tls } = this;
@@ -144,8 +153,9 @@ export class Port {
   }
 
   /**
-   * Takes no more connections, and drops those in their TLS handshake. Resolves when no socket is left but those that other servers have taken
-   * over; connections whose handles were intercepted are not waited for.
+   * Stops accepting, and destroys the sockets in their TLS handshake. Resolves when no socket is
+   * left except those that other servers have taken over. Connections with intercepted handles are
+   * not waited for.
    */
   close(): Promise<void> {
     return (this.closing ??= this.drain());
