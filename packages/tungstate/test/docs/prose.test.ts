@@ -30,6 +30,20 @@ for (const page of pages) {
   });
 }
 
+test("old names of docs/renames.md are on no other page", () => {
+  const renamed = tableRows(readPage("docs/renames.md"));
+  assert.ok(renamed.length > 10);
+  const current = pages.filter((page) => !["docs/renames.md", "CHANGELOG.md"].includes(page));
+  for (const { before = "" } of renamed) {
+    if (before === "") continue;
+    assert.deepEqual(
+      current.filter((page) => readPage(page).includes(before)),
+      [],
+      before,
+    );
+  }
+});
+
 test("CHANGELOG.md has each entry once", () => {
   const entries = [...readPage("CHANGELOG.md").matchAll(/^- (.*(?:\n {2}.*)*)/gm)].map(([, entry = ""]) => entry);
   assert.ok(entries.length > 50);
