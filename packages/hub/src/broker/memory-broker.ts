@@ -11,8 +11,8 @@ import type {
 import { type EngineNode, MemoryEngine } from "./memory-engine.ts";
 
 /**
- * Publishing and history in the memory of this process: nothing is lost on the way, everything with the process. Hubs of one
- * process share channels where their brokers share an engine.
+ * A broker in the memory of this process. It loses nothing while the process runs, and everything
+ * when it ends. Hubs of one process share channels if their brokers share an engine.
  */
 export class MemoryBroker implements Broker {
   readonly lossy = false;

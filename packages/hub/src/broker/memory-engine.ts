@@ -30,11 +30,11 @@ const SWEEP_AT_ONCE = 10_000; // streams looked at in one go, so that a sweep ta
 
 interface RememberedResult extends BrokerResult {
   readonly expiresAt: number;
-  /** Of memory. */
+  /** Bytes of memory. */
   readonly bytes: number;
 }
 
-/** One hub's place at the engine. */
+/** The registration of one hub at the engine. */
 export interface EngineNode {
   readonly handler: BrokerHandler;
   readonly channels: Set<string>;
@@ -45,18 +45,25 @@ export interface MemoryEngineOptions {
   /** Time and ticks; for tests. Default: the system's. */
   readonly clock?: Clock;
   /**
-   * Bytes of memory that all channels together may take, about: publications, positions and idempotency keys. Infinity: no limit. Beyond it
-   * the channels that were published in longest ago lose their publications, then their positions: a client that comes back to one is told
-   * that it can't recover. Default: an eighth of V8's heap, at most 256 MiB.
+   * Approximate maximum of memory for all channels, in bytes: publications, positions and
+   * idempotency keys. Infinity: no limit. Above it, the channels with the oldest publications lose
+   * these first, then their positions: a client that returns to such a channel is told that it
+   * cannot recover. Default: an eighth of V8's heap, at most 256 MiB.
    */
   readonly historyBytes?: number;
-  /** What that counts in. Above three quarters of it, channels lose what they keep, as beyond `historyBytes`. Default `sharedMemoryBudget`. */
+  /**
+   * The memory budget that this memory counts in. Above three quarters of the budget, channels lose
+   * what they keep, as above `historyBytes`. Default `sharedMemoryBudget`.
+   */
   readonly memoryBudget?: MemoryBudget;
-  /** Makes the epochs of streams: any string that comes only once. */
+  /** Returns the epoch of a new stream: any unique string. */
   readonly newEpoch?: () => string;
 }
 
-/** Streams in memory, with delivery to the nodes of one process: what is behind one or several MemoryBrokers. */
+/**
+ * Streams in memory, with delivery to the nodes of one process, behind one or several
+ * MemoryBrokers.
+ */
 export class MemoryEngine {
   private readonly clock: Clock;
   private readonly newEpoch: () => string;
@@ -64,13 +71,13 @@ export class MemoryEngine {
   private readonly memory: MemoryPart;
   private readonly streams = new Streams();
   private readonly nodes = new Set<EngineNode>();
-  /** Nodes that want a channel. */
+  /** Nodes by the channels that they are subscribed to. */
   private readonly interest = new Map<string, EngineNode[]>();
   private readonly results = new Map<string, RememberedResult>();
   private resultBytes = 0;
-  /** Of the texts that are being owned. */
+  /** Bytes of the texts that are copied. */
   private readonly tally: Tally = { bytes: 0 };
-  /** Deliveries that were asked for while another was under way: order is kept, whatever a handler does. */
+  /** Deliveries requested during another one: they keep their order, whatever a handler does. */
   private readonly waiting: (() => void)[] = [];
   private delivering = false;
   private stopSweeping: (() => void) | undefined;
@@ -95,12 +102,12 @@ export class MemoryEngine {
     });
   }
 
-  /** Bytes of memory that all channels take, about. */
+  /** Approximate bytes of memory that all channels take. */
   get historyBytes(): number {
     return this.streams.bytes + this.resultBytes;
   }
 
-  /** Streams kept, expired ones that no sweep has met included. */
+  /** Number of streams, including expired ones that no sweep has reached. */
   get streamCount(): number {
     return this.streams.size;
   }
@@ -127,7 +134,7 @@ export class MemoryEngine {
     if (node.channels.has(channel)) return;
     node.channels.add(channel);
     const interested = this.interest.get(channel);
-    // a new array: a delivery may be going through the old one
+    // a new array: a delivery may be iterating over the old one
     this.interest.set(channel, interested === undefined ? [node] : [...interested, node]);
     if (interested === undefined) this.streams.subscribed(channel, true);
   }
@@ -224,7 +231,7 @@ export class MemoryEngine {
     this.count();
   }
 
-  /** The publication as it is kept: its texts share no memory with what they came in. */
+  /** Returns the publication to keep: its texts share no memory with their frame or body. */
   private keep(
     stream: Stream,
     { data, info, tags }: NewPublication,
@@ -248,7 +255,10 @@ export class MemoryEngine {
     return kept;
   }
 
-  /** Bytes that a new idempotency key takes. Throws a QuotaExceededError where too many are remembered. */
+  /**
+   * Returns the bytes that a new idempotency key takes. Throws a QuotaExceededError if too many are
+   * kept.
+   */
   private roomForKey(key: string): number {
     const known = this.results.get(key);
     if (known !== undefined) this.forgetKey(key, known); // it has expired
@@ -270,7 +280,7 @@ export class MemoryEngine {
     this.count();
   }
 
-  /** Counts what is kept in the memory budget, as long as a hub is served. */
+  /** Counts the memory in the budget while a hub is served. */
   private count(): void {
     this.memory.set(this.nodes.size === 0 ? 0 : this.historyBytes);
   }
@@ -282,7 +292,7 @@ export class MemoryEngine {
     });
   }
 
-  /** The channel's stream as it is now: without what has expired, made if there is none. */
+  /** Returns the channel's stream without expired publications; creates it if needed. */
   private stream(channel: string, now: number, maxChannels = Infinity): Stream {
     const { streams } = this;
     const known = streams.get(channel);
@@ -297,12 +307,15 @@ export class MemoryEngine {
     return stream;
   }
 
-  /** Whether epoch and offset have expired. Not while a node is subscribed: its subscribers stand at a position of the stream. */
+  /**
+   * Whether epoch and offset have expired. They do not while a node is subscribed: its subscribers
+   * have positions in the stream.
+   */
   private isForgotten(stream: Stream, now: number): boolean {
     return stream.expiresAt <= now && stream.metaExpiresAt <= now && !this.interest.has(stream.channel);
   }
 
-  /** Undefined: on no node there is a subscriber who is known to get it. */
+  /** Undefined: no node has a subscriber that is known to get it. */
   private handOver(channel: string, publication: Publication, epoch: string): PendingFanOut | undefined {
     const nodes = this.interest.get(channel) ?? [];
     const [node] = nodes;
@@ -338,7 +351,7 @@ export class MemoryEngine {
 
   private sweepOnce(now: number): void {
     this.sweepKeys(now);
-    this.sweep ??= this.streams.values(); // goes on where the last sweep stopped
+    this.sweep ??= this.streams.values(); // continues where the last sweep stopped
     for (let looked = 0; looked < SWEEP_AT_ONCE; looked++) {
       const next = this.sweep.next();
       if (next.done === true) {

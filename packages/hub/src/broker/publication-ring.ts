@@ -1,29 +1,32 @@
 import { FRAMING_BYTES, type Publication } from "./broker.ts";
 
-/** Bytes of memory that a kept publication takes besides its texts, about. */
+/** Approximate bytes of memory of a publication besides its texts. */
 const OVERHEAD = 200;
 
-/** How much of the ring is read. */
+/** The part of the ring to read. */
 export interface RingSlice {
-  /** The most publications; -1: all. */
+  /** Maximum number of publications; -1: no limit. */
   readonly limit: number;
-  /** The most bytes, FRAMING_BYTES for each publication included; one publication is returned at least. */
+  /**
+   * Maximum number of bytes, with FRAMING_BYTES for each publication; at least one publication is
+   * returned.
+   */
   readonly maxBytes: number;
 }
 
 /**
- * The newest publications of one stream. Their offsets follow each other, so that an offset finds its place without a search.
- * Adding is O(1): the array doubles until it holds `size`, then it goes round.
+ * The newest publications of one stream. Offsets are consecutive, so that an offset gives the
+ * index. Adding is O(1): the array doubles until it holds `size`, then it wraps around.
  */
 export class PublicationRing {
   private slots: (Publication | undefined)[] = [];
-  /** Bytes of the texts of each, in the same places. */
+  /** Bytes of the texts, at the same indices. */
   private sizes: number[] = [];
   private start = 0;
   private count = 0;
   private bytes = 0;
 
-  /** Bytes of memory that the kept publications take, about. */
+  /** Approximate bytes of memory of the publications. */
   get size(): number {
     return this.bytes;
   }
@@ -32,7 +35,7 @@ export class PublicationRing {
     return this.count;
   }
 
-  /** Adds the publication that follows the last one, whose texts take `bytes`, and keeps no more than `size`. */
+  /** Adds the next publication, whose texts take `bytes`, and keeps at most `size`. */
   add(publication: Publication, bytes: number, size: number): void {
     while (this.count >= size) this.dropOldest();
     if (this.count === this.slots.length) this.grow(size);
@@ -51,7 +54,7 @@ export class PublicationRing {
     this.count = 0;
   }
 
-  /** Publications with offsets above `after`, oldest first. `top` is the newest one's offset. */
+  /** Returns publications with offsets above `after`, oldest first. `top` is the newest offset. */
   after(after: number, { limit, maxBytes }: RingSlice, top: number): Publication[] {
     const first = top - this.count + 1;
     const skipped = Math.min(Math.max(after + 1 - first, 0), this.count);
@@ -65,7 +68,7 @@ export class PublicationRing {
     return publications;
   }
 
-  /** Publications with offsets below `before`, newest first. */
+  /** Returns publications with offsets below `before`, newest first. */
   before(before: number, { limit, maxBytes }: RingSlice, top: number): Publication[] {
     const first = top - this.count + 1;
     const wanted = Math.min(Math.max(before - first, 0), this.count);

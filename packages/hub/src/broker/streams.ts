@@ -4,35 +4,38 @@ import { own, sizeOf } from "../memory/owned.ts";
 import type { Publication } from "./broker.ts";
 import { PublicationRing } from "./publication-ring.ts";
 
-/** Bytes of memory that a stream takes besides its name and its publications, about. */
+/** Approximate bytes of memory of a stream besides its name and its publications. */
 const RECORD_BYTES = 600;
 
 /** The streams of one namespace. */
 interface Group {
   readonly name: string;
   count: number;
-  /** The most streams without a subscriber. */
+  /** Maximum number of streams without a subscriber. */
   maxIdle: number;
-  /** Those without a subscriber, the one that was used longest ago first. */
+  /** Streams without a subscriber, the least recently used first. */
   readonly idle: List<Stream>;
 }
 
-/** One channel's stream: its position, and the publications that are kept. The fields are those of Streams and its engine to change. */
+/**
+ * The stream of one channel: its position and its publications. Only Streams and the engine change
+ * its fields.
+ */
 export class Stream {
   readonly channel: string;
   readonly epoch: string;
   readonly group: Group;
-  /** The newest offset ever given. */
+  /** The newest offset. */
   top = 0;
   ring: PublicationRing | undefined;
-  /** When the publications are forgotten. */
+  /** When the publications expire. */
   expiresAt = 0;
-  /** When epoch and offset are forgotten. */
+  /** When epoch and offset expire. */
   metaExpiresAt = 0;
   usedAt: number;
-  /** In the group's list of idle streams, unless it has a subscriber. */
+  /** Entry in the group's list of idle streams, unless it has a subscriber. */
   readonly idle = new Entry<Stream>(this);
-  /** In the list of streams with publications, or of those that are idle and have none. */
+  /** Entry in the list of streams with publications, or in that of idle streams without any. */
   readonly kept = new Entry<Stream>(this);
 
   constructor(channel: string, epoch: string, group: Group, now: number) {
@@ -48,19 +51,19 @@ export class Stream {
 }
 
 /**
- * Streams by channel, bounded in bytes for all of them and in number for each namespace. What was used longest ago goes first: publications,
- * then the stream itself, unless it has a subscriber.
+ * Streams by channel, bounded in bytes for all and in number for each namespace. The least recently
+ * used go first: publications, then the stream itself, unless it has a subscriber.
  */
 export class Streams {
   private readonly byChannel = new Map<string, Stream>();
   private readonly groups = new Map<string, Group>();
-  /** The one that was published in longest ago first. */
+  /** The stream with the oldest last publication comes first. */
   private readonly full = new List<Stream>();
-  /** Without publications and without a subscriber. */
+  /** Streams without publications and without a subscriber. */
   private readonly empty = new List<Stream>();
   private held = 0;
 
-  /** Bytes of memory that all streams take, about. */
+  /** Approximate bytes of memory of all streams. */
   get bytes(): number {
     return this.held;
   }
@@ -77,7 +80,7 @@ export class Streams {
     return this.byChannel.values();
   }
 
-  /** A new stream. At most `maxIdle` streams of its namespace stay that have no subscriber. */
+  /** Creates a stream. At most `maxIdle` streams of its namespace are kept without a subscriber. */
   create(name: string, epoch: string, hasSubscriber: boolean, maxIdle: number, now: number): Stream {
     const channel = own(name);
     const group = this.group(namespaceOf(channel));
@@ -90,14 +93,16 @@ export class Streams {
     return stream;
   }
 
-  /** The stream is used now: it goes behind the others of its namespace. */
+  /** Marks the stream as used: it moves behind the others of its namespace. */
   use(stream: Stream, now: number): void {
     stream.usedAt = now;
     if (stream.idle.list !== undefined) stream.group.idle.add(stream.idle);
     if (stream.kept.list === this.empty) this.empty.add(stream.kept);
   }
 
-  /** Keeps a publication whose texts take `bytes`, and no more than `size` of the stream. */
+  /**
+   * Keeps a publication whose texts take `bytes`, and at most `size` publications of the stream.
+   */
   add(stream: Stream, publication: Publication, bytes: number, size: number): void {
     const before = stream.bytes;
     (stream.ring ??= new PublicationRing()).add(publication, bytes, size);
@@ -105,17 +110,17 @@ export class Streams {
     this.full.add(stream.kept);
   }
 
-  /** Forgets the publications. */
+  /** Removes the publications. */
   clear(stream: Stream): void {
     if (stream.ring === undefined) return;
     this.held -= stream.bytes;
     stream.ring = undefined;
-    // it was used before those that are in the list, or it would be the last one of them soon
+    // it was used before those in the list, and would otherwise soon be the last one
     if (stream.idle.list !== undefined) this.empty.addFirst(stream.kept);
     else this.full.remove(stream.kept);
   }
 
-  /** Forgets the stream: whoever comes back to it finds another one. */
+  /** Removes the stream; a client that returns finds another one. */
   forget(stream: Stream): void {
     this.clear(stream);
     const { channel, group } = stream;
@@ -126,7 +131,7 @@ export class Streams {
     if (--group.count === 0) this.groups.delete(group.name);
   }
 
-  /** A channel has its first subscriber, or has lost its last one. */
+  /** A channel has got its first subscriber, or has lost its last one. */
   subscribed(channel: string, hasSubscriber: boolean): void {
     const stream = this.byChannel.get(channel);
     if (stream === undefined) return;
@@ -138,7 +143,10 @@ export class Streams {
     this.empty.remove(stream.kept);
   }
 
-  /** Forgets what was used longest ago, until all take no more than `limit` bytes, or have subscribers and no publications. */
+  /**
+   * Evicts the least recently used until all take at most `limit` bytes, or have subscribers and no
+   * publications.
+   */
   shrinkTo(limit: number): void {
     while (this.held > limit) {
       const full = this.full.first?.value;

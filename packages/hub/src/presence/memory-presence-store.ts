@@ -7,28 +7,31 @@ import { checkNames } from "../options/names.ts";
 import { own, sizeOf, sizeOfOptional } from "../memory/owned.ts";
 import type { PresenceEntry, PresenceFilter, PresencePage, PresenceStats, PresenceStore } from "./presence-store.ts";
 
-/** Bytes of memory that an entry takes besides its texts, about. */
+/** Approximate bytes of memory of an entry besides its texts. */
 const ENTRY_BYTES = 300;
-/** Bytes that an entry has as JSON besides its texts, about. */
+/** Approximate bytes of an entry as JSON besides its texts. */
 const FRAMING_BYTES = 64;
 
 interface Present {
   info: ClientInfo;
   expiresAt: number;
-  /** Counts the additions: in the order of the list. */
+  /** Number of the addition, in the order of the list. */
   order: number;
-  /** Of its texts. */
+  /** Bytes of its texts. */
   bytes: number;
 }
 
-/** Those in one channel. All live equally long, so the list, in the order of additions, is also in the order of expiry. */
+/**
+ * The clients in one channel. All entries have the same lifetime, so the list, in the order of
+ * additions, is also in the order of expiry.
+ */
 class Room {
   private readonly entries = new Map<string, Entry<Present>>();
   private readonly list = new List<Present>();
-  /** How many clients each user has. */
+  /** Number of clients by user. */
   private readonly users = new Map<string, number>();
   private additions = 0;
-  /** Of memory. */
+  /** Bytes of memory. */
   bytes = 0;
 
   add(info: ClientInfo, expiresAt: number): void {
@@ -87,7 +90,10 @@ class Room {
     return { clients, next: undefined };
   }
 
-  /** The first entry behind the one where a page ended, which may have gone or been added again since. */
+  /**
+   * Returns the first entry after the one where a page ended, which may have gone or been added
+   * again since.
+   */
   private behind(cursor: string | undefined): Entry<Present> | undefined {
     if (cursor === undefined) return this.list.first;
     const blank = cursor.indexOf(" ");
@@ -115,13 +121,16 @@ function textBytes({ client, user, connInfo, chanInfo }: ClientInfo): number {
 export interface MemoryPresenceStoreOptions {
   /** Time; for tests. Default: the system's. */
   readonly clock?: Clock;
-  /** How long an entry lives without being renewed, ms. Default: 60,000. */
+  /** Lifetime of an entry without renewal, in ms. Default: 60,000. */
   readonly ttl?: number;
-  /** What the entries count in, while a hub is served. Default: `sharedMemoryBudget`. */
+  /**
+   * The memory budget that the entries count in, while a hub is served. Default:
+   * `sharedMemoryBudget`.
+   */
   readonly memoryBudget?: MemoryBudget;
 }
 
-/** Presence in the memory of this process; hubs of one process may share a store. */
+/** A presence store in the memory of this process; hubs of one process may share it. */
 export class MemoryPresenceStore implements PresenceStore {
   readonly ttl: number;
   private readonly clock: Clock;
@@ -180,7 +189,7 @@ export class MemoryPresenceStore implements PresenceStore {
     this.count(room.bytes - bytes);
   }
 
-  /** The room as it is now, undefined where nobody is. */
+  /** Returns the current clients of a channel; undefined if there are none. */
   private room(channel: string): Room | undefined {
     const room = this.rooms.get(channel);
     if (room === undefined) return undefined;
@@ -188,7 +197,7 @@ export class MemoryPresenceStore implements PresenceStore {
     return room.stats.clients > 0 ? room : undefined;
   }
 
-  /** Some may leave the room: it is forgotten when nobody is left. */
+  /** Removes clients from a channel; the channel is removed with its last client. */
   private change(channel: string, room: Room, leave: () => void): void {
     const { bytes } = room;
     leave();

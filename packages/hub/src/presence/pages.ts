@@ -2,12 +2,13 @@ import type { ClientInfo } from "../broker/broker.ts";
 import type { TimeSlices } from "../schedule/time-slices.ts";
 import type { PresenceStore } from "./presence-store.ts";
 
-/** How much is read from a store at a time. */
+/** Limits of one page. */
 const PAGE = { limit: 512, maxBytes: 64 * 1024 };
 
 /**
- * Reads a channel's clients page by page, each client once, until all are read or `take` returns false; other work has its turn meanwhile. Returns the cursor
- * of the next page where it was stopped before the end.
+ * Reads a channel's clients page by page, each client once, until all are read or `take` returns
+ * false. Yields to other work meanwhile. Returns the cursor of the next page if it stopped before
+ * the end.
  */
 export async function readClients(
   store: PresenceStore,
@@ -16,7 +17,7 @@ export async function readClients(
   from: string | undefined,
   take: (clients: readonly ClientInfo[]) => boolean,
 ): Promise<string | undefined> {
-  const seen = new Set<string>(); // one that is renewed meanwhile may come twice
+  const seen = new Set<string>(); // a client that is renewed meanwhile may come twice
   const loop = slices.loop();
   try {
     for (let after = from; ;) {

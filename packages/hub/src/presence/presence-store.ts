@@ -4,7 +4,7 @@ import type { ClientInfo } from "../broker/broker.ts";
 export interface PresenceStats {
   /** Clients in the channel. */
   readonly clients: number;
-  /** Different users among them; all anonymous clients are one user. */
+  /** Distinct users among them; all anonymous clients are one user. */
   readonly users: number;
 }
 
@@ -16,13 +16,15 @@ export interface PresenceEntry {
   readonly info: ClientInfo;
 }
 
-/** Which of a channel's clients to return. */
+/** Which clients of a channel to return. */
 export interface PresenceFilter {
-  /** Where the page before ended: its `next`. Default: from the beginning. */
+  /** The `next` of the previous page. Default: from the beginning. */
   readonly after?: string | undefined;
-  /** About the most clients. Default: all. */
+  /** Approximate maximum number of clients. Default: no limit. */
   readonly limit?: number | undefined;
-  /** About the most bytes that they may take as JSON; one is returned at least. Default: no limit. */
+  /**
+   * Approximate maximum size as JSON, in bytes; at least one client is returned. Default: no limit.
+   */
   readonly maxBytes?: number | undefined;
 }
 
@@ -30,33 +32,34 @@ export interface PresenceFilter {
 export interface PresencePage {
   /** The clients, in no order. */
   readonly clients: readonly ClientInfo[];
-  /** Where the next page begins; undefined: this was the last one. */
+  /** Cursor of the next page; undefined: this was the last one. */
   readonly next: string | undefined;
 }
 
 /**
- * Who is in which channel, for all nodes.
- *
- * - Expiry: an entry that is neither added again nor renewed within `ttl` is gone, so that the clients of a node that died vanish.
- * - Atomicity: `clients` and `stats` see each entry whole, or not at all.
- * - Order: the calls of one node about one client take effect in the order they were made in.
+ * The clients of each channel, for all nodes.
+ * - Expiry: an entry that is neither added again nor renewed within `ttl` is removed, so that the
+ *   clients of a node that died disappear.
+ * - Atomicity: `clients` and `stats` see each entry completely or not at all.
+ * - Order: the calls of one node about one client take effect in their order.
  */
 export interface PresenceStore {
-  /** How long an entry lives without being renewed, ms. */
+  /** Lifetime of an entry without renewal, in ms. */
   readonly ttl: number;
-  /** Called once, before anything else. Rejects where the store can't be reached. */
+  /** Called once, before anything else. Rejects if the store cannot be reached. */
   start(): Promise<void>;
   /** Ends the use of the store. Entries stay until they expire. */
   stop(): Promise<void>;
   /** Adds a client, or replaces its information. */
   add(channel: string, info: ClientInfo): Promise<void>;
-  /** A client that is not there is no error. */
+  /** Removes a client; an unknown one is not an error. */
   remove(channel: string, info: ClientInfo): Promise<void>;
-  /** Adds the time to live to many entries at once; one that has expired is there again. */
+  /** Renews the lifetime of many entries; an expired one is added again. */
   renew(entries: readonly PresenceEntry[]): Promise<void>;
   /**
-   * In no order; empty where nobody is. Who is there from the first page to the last is in one of them, and may be in two of them; who comes or
-   * goes meanwhile may be in one.
+   * Returns a page of clients, in no order; empty if there are none. A client that is present from
+   * the first page to the last is in at least one of them, and may be in two. A client that joins
+   * or leaves meanwhile may be in one.
    */
   clients(channel: string, filter?: PresenceFilter): Promise<PresencePage>;
   /** Counts the clients and users of a channel. */

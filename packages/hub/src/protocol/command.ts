@@ -1,7 +1,7 @@
 import type { Position } from "../broker/broker.ts";
 import type { JsonText } from "../json/json.ts";
 
-/** What clients can ask for, by the name of the field that holds the request. */
+/** The commands, by the name of the field that holds the request. */
 export const METHODS = [
   "connect",
   "subscribe",
@@ -21,20 +21,20 @@ export type Method = (typeof METHODS)[number];
 
 interface Base<M extends Method> {
   readonly method: M;
-  /** 1 to 2^32 - 1; 0 where no answer is expected, which only `send` may have. */
+  /** 1 to 2^32 - 1; 0 if no reply is expected, which only `send` may have. */
   readonly id: number;
 }
 
 export interface ConnectCommand extends Base<"connect"> {
   readonly token: string;
-  /** Whatever the client gave its SDK for the server. */
+  /** Data that the application gave its SDK for the server. */
   readonly data: unknown;
-  /** Of the client's software. */
+  /** Name of the client's software. */
   readonly name: string;
   readonly version: string;
-  /** Headers that a browser can't send in the handshake. */
+  /** Header fields that a browser cannot send in the handshake. */
   readonly headers: Readonly<Record<string, string>>;
-  /** Where the client stands in channels that it was subscribed to by the server. */
+  /** The client's positions in its server-side subscriptions. */
   readonly positions: ReadonlyMap<string, Position>;
 }
 
@@ -42,12 +42,12 @@ export interface SubscribeCommand extends Base<"subscribe"> {
   readonly channel: string;
   readonly token: string;
   readonly data: unknown;
-  /** The client's position, where it wants what it missed since. */
+  /** The position from which the client recovers. */
   readonly since: Position | undefined;
   readonly positioned: boolean;
   readonly joinLeave: boolean;
   readonly delta: boolean;
-  /** An error instead of a subscription that is not recovered. */
+  /** Whether a subscription that cannot be recovered is answered with an error. */
   readonly rejectUnrecovered: boolean;
 }
 
@@ -71,7 +71,7 @@ export interface PresenceStatsCommand extends Base<"presence_stats"> {
 
 export interface HistoryCommand extends Base<"history"> {
   readonly channel: string;
-  /** 0: no publications; -1: all. */
+  /** 0: only the position; -1: no limit. */
   readonly limit: number;
   readonly since: Position | undefined;
   readonly reverse: boolean;

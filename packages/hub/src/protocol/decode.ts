@@ -5,22 +5,27 @@ import { Fields } from "../json/fields.ts";
 import { isDeeperThan, isObject, type JsonObject, sliceAt } from "../json/json.ts";
 import { type Command, type Method, METHODS } from "./command.ts";
 
-/** Bits of a subscribe request's `flag`. The other one allows numbers instead of channel names, which is not used. */
+/**
+ * Bits of a subscribe request's `flag`. The other bit allows numbers instead of channel names,
+ * which is not used.
+ */
 const REJECT_UNRECOVERED = 2;
 const MAX_ID = 2 ** 32 - 1; // `id` is a uint32
-/** The id where a command begins with it, as the SDKs write it: of a command that is not parsed. */
+/**
+ * The id at the beginning of a command, where the SDKs write it: for a command that is not parsed.
+ */
 const LEADING_ID = /^\s*\{\s*"id"\s*:\s*(\d{1,10})\s*,/;
 
 export interface DecodeLimits {
-  /** Bytes of a channel's name. */
+  /** Maximum bytes of a channel name. */
   readonly channelLength: number;
-  /** How deep objects and arrays may nest in a command. */
+  /** Maximum nesting depth of objects and arrays in a command. */
   readonly depth: number;
 }
 
 export type Decoded =
   | Command
-  /** The answer to a ping of the server. */
+  /** The reply to a ping of the server. */
   | { readonly method: "pong" }
   /** A command that is answered with an error. */
   | {
@@ -29,10 +34,10 @@ export type Decoded =
       readonly id: number;
       readonly error: CommandError;
     }
-  /** Not a command of the protocol: there is nobody to answer to. */
+  /** Not a command of the protocol: there is no id to reply to. */
   | { readonly method: "malformed"; readonly fault: string };
 
-/** One line of a frame to a command. Never throws. */
+/** Decodes one line of a frame. Never throws. */
 export function decode(line: string, limits: DecodeLimits): Decoded {
   if (line === "{}") return { method: "pong" };
   if (isDeeperThan(line, limits.depth)) return tooDeep(line, limits.depth);
@@ -53,18 +58,18 @@ export function decode(line: string, limits: DecodeLimits): Decoded {
     if (method === undefined) return { method: "pong" };
     return { method: "malformed", fault: `${method} needs an id` };
   }
-  // as in Centrifugo: no SDK asks for what the protocol does not have
+  // as in Centrifugo: no SDK sends unknown commands
   if (method === undefined) return { method: "malformed", fault: "there is no such command" };
   try {
     if (asked.length > 1) throw commandError("BAD_REQUEST", `one request at a time, got ${asked.join(" and ")}`);
     return decodeRequest(id, method, new Fields(value[method], method), line, limits);
   } catch (error) {
     if (error instanceof CommandError) return { method: "refused", asked: method, id, error };
-    throw error; // impossible: what Fields and decodeRequest throw is a CommandError
+    throw error; // impossible: Fields and decodeRequest throw only CommandErrors
   }
 }
 
-/** Decided before anything is parsed: what is nested deeply costs much memory. */
+/** Checked before parsing, because deep nesting costs much memory. */
 function tooDeep(line: string, depth: number): Decoded {
   const fault = `nested deeper than ${depth}`;
   const id = Number(LEADING_ID.exec(line)?.[1] ?? 0);

@@ -3,10 +3,10 @@ import type { CodeAndReason, CommandError } from "../codes.ts";
 import type { JsonText } from "../json/json.ts";
 import type { Method } from "./command.ts";
 
-/** A server's ping: an empty reply. */
+/** A ping of the server: an empty reply. */
 export const PING = "{}";
 
-/** The answer to a command. */
+/** Returns the reply to a command. */
 export function reply(id: number, method: Method, result: JsonText): string {
   return `{"id":${id},"${method}":${result}}`;
 }
@@ -20,7 +20,7 @@ export function errorJson(error: CommandError): JsonText {
   return `{"code":${error.code},"message":${JSON.stringify(error.message)}${temporary}}`;
 }
 
-/** A push about a channel, whose name comes serialised. */
+/** Returns a push for a channel, whose name is already serialised. */
 export function channelPush(
   channel: JsonText,
   kind: "pub" | "join" | "leave" | "subscribe" | "unsubscribe",
@@ -37,10 +37,10 @@ export function refreshPush(expiry: Expiry): string {
   return `{"push":{"refresh":{${expiryFields(expiry).slice(1)}}}}`;
 }
 
-/** Seconds until a connection or a subscription expires; undefined: never. */
+/** Seconds until a connection or subscription expires; undefined: never. */
 export type Expiry = number | undefined;
 
-/** With a comma before it, nothing where there is no expiry. */
+/** Returns the fields with a leading comma; "" without an expiry. */
 function expiryFields(expiry: Expiry): string {
   return expiry === undefined ? "" : `,"expires":true,"ttl":${expiry}`;
 }
@@ -51,7 +51,7 @@ function clientInfoJson(info: ClientInfo): JsonText {
   return `{"user":${JSON.stringify(info.user)},"client":${JSON.stringify(info.client)}${connInfo}${chanInfo}}`;
 }
 
-/** The value of a join or leave push. */
+/** Returns the value of a join or leave push. */
 export function aboutClientJson(info: ClientInfo): JsonText {
   return `{"info":${clientInfoJson(info)}}`;
 }
@@ -60,7 +60,7 @@ export function unsubscribeJson(why: CodeAndReason): JsonText {
   return `{"code":${why.code},"reason":${JSON.stringify(why.reason)}}`;
 }
 
-/** `data` instead of the publication's own: a string of a delta or of the whole. */
+/** `data` replaces the publication's own: a JSON string of a delta or of the whole content. */
 export function publicationJson(
   publication: Publication,
   data: JsonText = publication.data,
@@ -77,9 +77,9 @@ export interface ConnectResult {
   readonly version: string;
   readonly expiry: Expiry;
   readonly data: JsonText | undefined;
-  /** Results of the server's own subscriptions, by channel. */
+  /** Results of the server-side subscriptions, by channel. */
   readonly subs: ReadonlyMap<string, JsonText>;
-  /** Seconds between pings; 0: none. */
+  /** Seconds between pings; 0: no pings. */
   readonly ping: number;
   readonly node: string;
 }
@@ -94,17 +94,17 @@ export function connectJson(result: ConnectResult): JsonText {
   );
 }
 
-/** By hand, because an object can't have every string as a key of its own. */
+/** Written by hand, because an object cannot have every string as an own key. */
 function mapJson(map: ReadonlyMap<string, JsonText>): JsonText {
   return `{${Array.from(map, ([key, value]) => `${JSON.stringify(key)}:${value}`).join(",")}}`;
 }
 
 export interface SubscribeResult {
   readonly expiry: Expiry;
-  /** Where the client stands once it has the publications below. */
+  /** The client's position after the publications below. */
   readonly position: { readonly offset: number; readonly epoch: string } | undefined;
   readonly recoverable: boolean;
-  /** Whether the client had asked to recover. */
+  /** Whether the client asked to recover. */
   readonly wasRecovering: boolean;
   readonly recovered: boolean;
   /** Serialised, in order. */
@@ -137,7 +137,7 @@ export function subRefreshJson(expiry: Expiry): JsonText {
   return `{${expiryFields(expiry).slice(1)}}`;
 }
 
-/** A client in a presence: the key and the value of an entry. */
+/** Returns the key and the value of a client in a presence result. */
 export function presenceEntryJson(info: ClientInfo): JsonText {
   let entry = presenceEntries.get(info);
   if (entry === undefined) {
@@ -147,10 +147,10 @@ export function presenceEntryJson(info: ClientInfo): JsonText {
   return entry;
 }
 
-/** A store in memory returns the same objects again and again. */
+/** A store in memory returns the same objects again. */
 const presenceEntries = new WeakMap<ClientInfo, JsonText>();
 
-/** `entries`: by `presenceEntryJson`. `cursor`: where the next page begins. */
+/** `entries`: from `presenceEntryJson`. `cursor`: of the next page. */
 export function presenceJson(entries: readonly JsonText[], cursor?: string): JsonText {
   const next = cursor === undefined ? "" : `,"cursor":${JSON.stringify(cursor)}`;
   return `{"presence":{${entries.join(",")}}${next}}`;

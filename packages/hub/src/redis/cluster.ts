@@ -10,12 +10,12 @@ const TRY_AGAIN_PAUSE = 50; // ms
 const REFRESH_WHEN_DOWN = 500; // ms
 const REFRESH_PAUSE = 100; // ms between two questions after errors
 
-/** A Redis Cluster: a connection to each primary, and who has which slot. */
+/** A Redis Cluster: a connection to each primary, and the map of slots. */
 export class ClusterDeployment implements Deployment {
   readonly name: string;
   readonly database = 0; // a cluster has no others
   readonly isCluster = true;
-  /** Sharded pub/sub is there from Redis 7 on. */
+  /** Sharded pub/sub exists from Redis 7 on. */
   publishes: "PUBLISH" | "SPUBLISH" = "SPUBLISH";
   private readonly url: RedisUrl;
   private readonly context: LinkContext;
@@ -34,7 +34,7 @@ export class ClusterDeployment implements Deployment {
     this.name = describeRedis(url);
   }
 
-  /** All primaries have to be reachable. */
+  /** Connects to all primaries; rejects if one cannot be reached. */
   async start(): Promise<void> {
     try {
       await this.firstLook();
@@ -70,11 +70,11 @@ export class ClusterDeployment implements Deployment {
     if (this.isStopped) return undefined;
     if (kind === "ASK" && address !== undefined) {
       const server = this.serverAt(address);
-      await server.whenUp(); // one that has no slot yet is not connected
+      await server.whenUp(); // a server without a slot yet is not connected
       return { server, asking: true };
     }
     if (kind === "TRYAGAIN")
-      await pause(TRY_AGAIN_PAUSE); // some keys are here, some there
+      await pause(TRY_AGAIN_PAUSE); // some keys have moved, others have not
     else if (kind === "MOVED") await this.refresh();
     else return undefined;
     return { server: this.serverOf(key), asking: false };
@@ -122,7 +122,7 @@ export class ClusterDeployment implements Deployment {
     throw failure;
   }
 
-  /** Asks one server after the other who has which slot, until one knows. */
+  /** Asks one server after another for the map of slots, until one replies. */
   private async look(): Promise<void> {
     const since = performance.now() - this.lookedAt;
     if (since < REFRESH_PAUSE) await pause(REFRESH_PAUSE - since);
@@ -135,7 +135,7 @@ export class ClusterDeployment implements Deployment {
         if (this.take(reply, hostOf(server.name))) for (const listener of [...this.listeners]) listener();
         return;
       } catch {
-        // the next one may know
+        // the next server may know
       }
     }
     if (this.isStopped) return; // meanwhile: nobody would close what is opened from here on
@@ -145,7 +145,10 @@ export class ClusterDeployment implements Deployment {
     }
   }
 
-  /** A reply of CLUSTER SLOTS. `asked` stands for hosts that it leaves out. Returns whether something is new. */
+  /**
+   * Applies a reply of CLUSTER SLOTS. `asked` replaces hosts that the reply omits. Returns whether
+   * anything changed.
+   */
   private take(reply: unknown, asked: string): boolean {
     const slots = new Array<Server | undefined>(SLOTS).fill(undefined);
     for (const [first, last, [host, port]] of reply as [number, number, [string | null, number]][]) {

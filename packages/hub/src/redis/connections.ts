@@ -8,8 +8,9 @@ import { Ring } from "./ring.ts";
 import { parseRedisUrl, type RedisUrl } from "./urls.ts";
 
 /**
- * The Redis that hubs share, or several that share the channels: each channel is in one of them, found by consistent hashing. A broker
- * and a presence store may have the same connections; they are closed when both have stopped.
+ * The connections to the Redis that hubs share, or to several that share the channels: consistent
+ * hashing assigns each channel to one of them. A broker and a presence store may use the same
+ * connections, which close when both have stopped.
  */
 export class RedisConnections implements LinkContext {
   /** The options, checked and complete. */
@@ -18,7 +19,7 @@ export class RedisConnections implements LinkContext {
   readonly keys: Keys;
   /** What these connections count. */
   readonly metrics = new StoreMetrics();
-  /** Known once they are opened. */
+  /** Available once the connections are open. */
   deployments: readonly Deployment[] = [];
   private readonly urls: readonly RedisUrl[];
   private ring: Ring<Deployment> | undefined;
@@ -26,7 +27,7 @@ export class RedisConnections implements LinkContext {
   private isClosed = false;
   private users = 0;
 
-  /** Throws a TypeError or RangeError where a URL or an option makes no sense. Connects to nothing. */
+  /** Connects to nothing. Throws a TypeError or RangeError for an invalid URL or option. */
   constructor(urls: readonly string[], options: RedisOptions = {}) {
     this.settings = resolveRedisOptions(options);
     this.keys = new Keys(this.settings.prefix);
@@ -39,13 +40,16 @@ export class RedisConnections implements LinkContext {
     }
   }
 
-  /** Connects to all. Rejects where one can't be reached or used, and connects to none then. */
+  /**
+   * Connects to all servers. Rejects if one cannot be reached or used; all connections are closed
+   * then.
+   */
   open(): Promise<void> {
     if (this.isClosed) return Promise.reject(new Error("the connections to Redis have been closed"));
     return (this.opening ??= this.openAll());
   }
 
-  /** Names of servers that are not connected. */
+  /** Returns the names of the servers that are not connected. */
   unavailable(): readonly string[] {
     return this.deployments.flatMap((each) =>
       each
@@ -61,7 +65,7 @@ export class RedisConnections implements LinkContext {
     for (const each of this.deployments) each.stop();
   }
 
-  /** Somebody needs them: opens them if need be. */
+  /** Registers a user of the connections, and opens them if needed. */
   async acquire(): Promise<void> {
     this.users++;
     await this.open();
@@ -72,7 +76,7 @@ export class RedisConnections implements LinkContext {
     if (--this.users === 0) this.close();
   }
 
-  /** Where a channel, or the pub/sub channel of the nodes, is. */
+  /** Returns the deployment that has a channel, or the pub/sub channel of the nodes. */
   of(key: string): Deployment {
     const [first] = this.deployments;
     const deployment = this.ring === undefined ? first : this.ring.of(key);

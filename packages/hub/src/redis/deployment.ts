@@ -6,39 +6,39 @@ import { describeRedis, type RedisUrl } from "./urls.ts";
 const OLDEST = [6, 2] as const;
 const TRIES = 5; // of a command that is sent from one server of a cluster to another
 
-/** Where a cluster says that a key is. */
+/** The server that a cluster names for a key. */
 export interface Redirection {
   readonly server: Server;
-  /** It is on its way there: only what says so is let in. */
+  /** The key is being moved there: the request must be preceded by ASKING. */
   readonly asking: boolean;
 }
 
 /** What hubs share: one Redis, a primary with replicas and sentinels, or a cluster. */
 export interface Deployment {
-  /** Without credentials. */
+  /** Name without credentials. */
   readonly name: string;
-  /** The number of the database. */
+  /** Number of the database. */
   readonly database: number;
-  /** Whether keys of different slots are on different servers. */
+  /** Whether keys of different slots may be on different servers. */
   readonly isCluster: boolean;
-  /** How to publish: SPUBLISH reaches those who SSUBSCRIBE to the slot's server. */
+  /** The command to publish: SPUBLISH reaches the clients that SSUBSCRIBE at the slot's server. */
   readonly publishes: "PUBLISH" | "SPUBLISH";
-  /** Rejects where it can't be reached, or is no Redis of a version that will do. */
+  /** Rejects if it cannot be reached, or is not a supported version of Redis. */
   start(): Promise<void>;
   stop(): void;
-  /** Servers that have keys. */
+  /** The servers that have keys. */
   servers(): readonly Server[];
-  /** Throws where no server is known. */
+  /** Returns the server of a key. Throws if none is known. */
   serverOf(key: string): Server;
-  /** Where to try again after an error. Undefined: nowhere, it is the error of what was asked. */
+  /** Returns where to try again after an error; undefined if the error is the result. */
   redirect(error: unknown, key: string): Promise<Redirection | undefined>;
-  /** Something looks as if keys had moved: finds out. */
+  /** Finds out whether keys have moved. */
   refresh(): Promise<void>;
-  /** `listener` is called when keys have moved to other servers. Returns how to stop that. */
+  /** Calls `listener` when keys have moved to other servers. Returns a function that ends it. */
   onMoved(listener: () => void): () => void;
 }
 
-/** Calls a script where `key` is. */
+/** Runs a script at the server of `key`. */
 export async function runScript(
   deployment: Deployment,
   key: string,
@@ -58,7 +58,7 @@ export async function runScript(
   }
 }
 
-/** Calls a command where `key` is. */
+/** Runs a command at the server of `key`. */
 export async function runCommand(
   deployment: Deployment,
   key: string,
@@ -77,7 +77,7 @@ export async function runCommand(
   }
 }
 
-/** The options of a connection that a URL says, less the address. */
+/** Returns the connection options of a URL, without the address. */
 export function credentialsOf(url: RedisUrl, context: LinkContext): ConnectionOptions {
   return {
     ...(url.username === undefined ? {} : { username: url.username }),
@@ -92,8 +92,9 @@ export interface ServerFacts {
 }
 
 /**
- * Asks a server what it is. HELLO may be called by every user; INFO, which a rule may forbid, is for servers that have no HELLO. Throws where the
- * server is too old; one that answers neither is taken for a new one, and for a cluster's where `expectsCluster`.
+ * Asks a server for its version and role. Every user may call HELLO; INFO, which an ACL may forbid,
+ * is for servers without HELLO. Throws if the server is too old. A server that answers neither
+ * counts as a new one, and as one of a cluster if `expectsCluster`.
  */
 export async function factsOf(server: Server, expectsCluster: boolean): Promise<ServerFacts> {
   const { version, mode } = (await factsByHello(server)) ?? (await factsByInfo(server));
@@ -107,7 +108,7 @@ export async function factsOf(server: Server, expectsCluster: boolean): Promise<
 }
 
 interface ToldFacts {
-  /** "" where a server does not tell. */
+  /** "" if the server does not say. */
   readonly version: string;
   readonly mode: string;
 }
@@ -140,7 +141,7 @@ async function factsByInfo(server: Server): Promise<ToldFacts> {
   }
 }
 
-/** One Redis, or the primary that sentinels tell of. */
+/** A single Redis, or the primary that sentinels name. */
 export class SingleDeployment implements Deployment {
   readonly name: string;
   readonly database: number;

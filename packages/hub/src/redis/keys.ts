@@ -1,11 +1,12 @@
 /**
- * The names of what is kept in Redis. Whatever belongs to a channel has the channel in braces, so that in a cluster all of it is in one
- * slot. The dot keeps the braces from being empty for a name that begins with one, which Redis would not count.
+ * The names of keys and pub/sub channels. Names that belong to a channel contain it in braces, so
+ * that a cluster keeps them in one slot. The dot prevents empty braces, which Redis would ignore,
+ * for a channel name that begins with a brace.
  */
 export class Keys {
   private readonly prefix: string;
 
-  /** Throws a TypeError: braces in the prefix would put all channels into one slot. */
+  /** Throws a TypeError for a prefix with braces, which would put all channels into one slot. */
   constructor(prefix: string) {
     if (prefix === "" || /[{}\p{Cc}\p{Cs}\s]/u.test(prefix)) {
       throw new TypeError(`prefix has to be text without braces and white space, got ${JSON.stringify(prefix)}`);
@@ -13,36 +14,36 @@ export class Keys {
     this.prefix = prefix;
   }
 
-  /** What the channel's keys begin with, and what says at which Redis of several it is. */
+  /** Returns the prefix of a channel's keys; it also selects one of several Redis. */
   channel(channel: string): string {
     return `${this.prefix}:{.${channel}}`;
   }
 
-  /** What says at which Redis of several the nodes talk to each other. */
+  /** Selects one of several Redis for the messages between nodes. */
   get nodes(): string {
     return `${this.prefix}:control`;
   }
 
   /**
-   * The pub/sub channel of a channel, in the slot of its keys. Pub/sub knows no databases: without the number in the name, hubs on two databases of
-   * one Redis would have each other's messages.
+   * Returns the pub/sub channel of a channel, in the slot of its keys. Pub/sub ignores databases:
+   * without the number in the name, hubs on two databases of one Redis would exchange messages.
    */
   topic(channel: string, database: number): string {
     return `${this.prefix}:${database}:{.${channel}}`;
   }
 
-  /** The pub/sub channel of what nodes tell each other. */
+  /** Returns the pub/sub channel of the messages between nodes. */
   control(database: number): string {
     return `${this.prefix}:${database}:control`;
   }
 
-  /** The channel of a pub/sub channel. Undefined: not a channel's. */
+  /** Returns the channel of a pub/sub channel; undefined if it is not one of a channel. */
   channelOf(topic: string, database: number): string | undefined {
     const start = this.topic("", database).length - 1;
     return topic.length > start && topic.endsWith("}") ? topic.slice(start, -1) : undefined;
   }
 
-  /** Which channels of a namespace have a stream. */
+  /** Returns the key of the index of a namespace's channels. */
   index(namespace: string): string {
     return `${this.prefix}:channels:${namespace}`;
   }
@@ -60,14 +61,18 @@ const PRESENCE_VALUES = ":pv";
 const PRESENCE_USERS = ":pu";
 
 /**
- * What the key of an idempotency key has behind the channel's. Without a closing brace, so that the last one of a name is the end of the
- * channel: else the key `y}:m` of the channel `x` would be the meta of the channel `x}:i:y`.
+ * Returns the suffix of an idempotency key's name. It has no closing brace, so that the last brace
+ * of a name ends the channel: otherwise the key `y}:m` of the channel `x` would be the meta key of
+ * the channel `x}:i:y`.
  */
 export function idempotencyEnd(key: string): string {
   return `:i:${key.replaceAll("%", "%25").replaceAll("}", "%7D")}`;
 }
 
-/** A command, with its arguments behind the key, that fails with WRONGTYPE if the key has another type than its name says. */
+/**
+ * Returns a command, with its arguments after the key, that fails with WRONGTYPE if the key does
+ * not have the type that its name implies.
+ */
 export function typeProbe(key: string): readonly [command: string, ...args: string[]] {
   const end = key.slice(key.lastIndexOf("}") + 1);
   if (end === STREAM) return ["XRANGE", "-", "-", "COUNT", "1"];

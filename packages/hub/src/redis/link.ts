@@ -9,12 +9,12 @@ const MAX_READ_ONLY_DELAY = 5_000; // ms, where each connection leads to a repli
 const RESET_AFTER = 5_000; // ms that a connection has to last for the delays to begin anew
 const LOADING_PAUSE = 500; // ms between two questions whether the data has been loaded
 
-/** Of ioredis; replies have the shapes that they have with RESP2. */
+/** Connection options of ioredis; replies have their RESP2 shapes. */
 export type ConnectionOptions = Omit<AllOptions, "replyMapping">;
 
 let client: typeof Redis | undefined;
 
-/** Loads ioredis, an optional peer. Rejects where it is not installed. Links can be made then. */
+/** Loads ioredis, an optional peer. Rejects if it is not installed. */
 export async function loadClient(): Promise<void> {
   try {
     ({ Redis: client } = await import("ioredis"));
@@ -29,17 +29,18 @@ export interface LinkContext {
 }
 
 export interface LinkEvents {
-  /** It is connected: for the first time, or again. */
+  /** It is connected, for the first time or again. */
   up(): void;
   /** It has lost its connection. */
   down?(): void;
-  /** A server of a cluster no longer has a slot that was asked for or subscribed to. */
+  /** A server of a cluster no longer has a slot that was used. */
   moved?(): void;
 }
 
 /**
- * One connection to Redis that is made again when it is lost, and never silent for long: it is asked something all the time, and given up where no
- * answer comes. Nothing is sent twice: what has no answer when the connection is lost has failed.
+ * One connection to Redis that reconnects when it is lost. It never stays silent: a command is sent
+ * at intervals, and the connection is dropped if there is no reply. Nothing is sent twice: a
+ * command without a reply fails when the connection is lost.
  */
 export class Link {
   readonly redis: Redis;
@@ -47,10 +48,10 @@ export class Link {
   private readonly context: LinkContext;
   private readonly pings: NodeJS.Timeout;
   private lastError: Error | undefined;
-  /** Ends `open`, while that waits. */
+  /** Rejects `open` while it waits. */
   private rejectOpen: ((error: Error) => void) | undefined;
   private hasBeenUp = false;
-  /** The server has loaded its data and is what was asked for. */
+  /** Whether the server has loaded its data and has the expected role. */
   private isChecked = false;
   private checkedAt = 0;
   private attempts = 0;
@@ -59,7 +60,7 @@ export class Link {
   private isCorked = false;
   private nextUp: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
 
-  /** `name` for messages: without credentials. */
+  /** `name` for messages, without credentials. */
   constructor(name: string, options: ConnectionOptions, context: LinkContext, events: LinkEvents) {
     const { timeout } = context.settings;
     this.name = name;
@@ -88,7 +89,7 @@ export class Link {
       },
     });
     this.redis.on("error", (error: Error) => {
-      // the first time the rejection of `open` tells it
+      // the first failure is the rejection of `open`
       if (this.lastError === undefined && this.rejectOpen === undefined)
         context.settings.onError(new Error(`${name}: ${error.message}`));
       this.lastError = error;
@@ -109,11 +110,11 @@ export class Link {
   }
 
   get isUp(): boolean {
-    // the status follows the end of the stream a moment later
+    // the status changes shortly after the end of the stream
     return this.isChecked && this.redis.status === "ready" && this.redis.stream.writable;
   }
 
-  /** Connects for the first time. Rejects where that fails, and is closed then. */
+  /** Connects for the first time. Rejects if that fails; the link is closed then. */
   async open(): Promise<void> {
     const { timeout } = this.context.settings;
     let timer: NodeJS.Timeout | undefined;
@@ -127,7 +128,7 @@ export class Link {
     } catch (error) {
       connected.catch(() => undefined);
       this.close();
-      // ioredis says more in the event than by the rejection
+      // the event of ioredis has more details than the rejection
       const { message } = this.lastError ?? (error instanceof Error ? error : new Error(String(error)));
       throw new Error(`Redis at ${this.name} can't be used: ${message}`, { cause: error });
     } finally {
@@ -136,7 +137,7 @@ export class Link {
     }
   }
 
-  /** As `open`, for one that may come when it can. Does nothing where it is trying already. */
+  /** As `open`, for a server that may connect later. Does nothing while it is connecting. */
   openLater(): void {
     if (this.redis.status === "wait") this.redis.connect().catch(() => undefined);
   }
@@ -149,14 +150,14 @@ export class Link {
     this.redis.disconnect();
   }
 
-  /** The server is no primary: makes the connection again, which may lead to one. */
+  /** The server is not a primary: reconnects, which may lead to the primary. */
   leaveReplica(): void {
     if (this.isReadOnly || !this.isUp) return;
     this.isReadOnly = true;
     this.redis.disconnect(true);
   }
 
-  /** Resolves when it is connected, at the latest after the time-out. */
+  /** Resolves when it is connected, at the latest after the timeout. */
   whenUp(): Promise<void> {
     if (this.isUp || this.isClosed) return Promise.resolve();
     if (this.nextUp === undefined) {
@@ -175,7 +176,7 @@ export class Link {
     return this.nextUp.promise;
   }
 
-  /** What is sent from here to the end of this callback goes out together. */
+  /** Sends what is written until the end of this callback together. */
   cork(): void {
     if (this.isCorked || !this.isUp) return;
     const { stream } = this.redis;
@@ -188,14 +189,14 @@ export class Link {
   }
 
   /**
-   * A new connection can be used once the server has loaded its data; what sentinels name has to be a primary. INFO says both, PING the first to those
-   * who may not call INFO.
+   * Checks a new connection: the server must have loaded its data, and the one that sentinels name
+   * must be a primary. INFO tells both; PING tells the first to users who may not call INFO.
    */
   private async check(events: LinkEvents, database: number, isPrimary: boolean): Promise<void> {
     const { redis, context } = this;
     const { stream } = redis;
     const isCurrent = (): boolean => !this.isClosed && redis.status === "ready" && redis.stream === stream;
-    // ioredis goes on in database 0 where the server refuses another one
+    // ioredis continues in database 0 if the server refuses another one
     const refusal = database === 0 ? undefined : await this.selectionFault(database);
     if (!isCurrent()) return;
     if (refusal !== undefined) {
@@ -245,7 +246,7 @@ export class Link {
       if (/^loading:[1-9]/m.test(info)) return "loading";
       return isPrimary && /^role:(?!master)/m.test(info) ? "not primary" : "ready";
     } catch {
-      // forbidden, or the connection is lost, which the caller sees
+      // forbidden, or the connection is lost, which the caller notices
     }
     try {
       await this.redis.ping();
@@ -255,7 +256,10 @@ export class Link {
     }
   }
 
-  /** ms until the next try, longer each time, by chance up to a half less: not all nodes come back at once. */
+  /**
+   * Returns the ms until the next attempt: longer each time, less a random part of up to a half, so
+   * that nodes do not reconnect at the same time.
+   */
   private nextDelay(): number {
     if (this.hasBeenUp && this.checkedAt > 0 && performance.now() - this.checkedAt >= RESET_AFTER && !this.isReadOnly) {
       this.attempts = 0;
@@ -267,6 +271,6 @@ export class Link {
   }
 
   private ping(): void {
-    if (this.isUp) this.redis.ping().catch(() => undefined); // what that means is found out by who lost the connection
+    if (this.isUp) this.redis.ping().catch(() => undefined); // the owner of the lost connection reports it
   }
 }

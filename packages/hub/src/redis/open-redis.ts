@@ -3,21 +3,25 @@ import type { RedisOptions } from "./options.ts";
 import { RedisBroker } from "./redis-broker.ts";
 import { RedisPresenceStore } from "./redis-presence-store.ts";
 
-/** What a hub takes as `broker` and `presence`. */
+/** Broker and presence store over the same connections. */
 export interface OpenRedis {
   /** For the hub's option `broker`. */
   readonly broker: RedisBroker;
   /** For the hub's option `presence`. */
   readonly presenceStore: RedisPresenceStore;
-  /** Names of servers that are not connected at the moment: their channels can't be published to. Without credentials. */
+  /**
+   * Returns the names, without credentials, of servers that are not connected; their channels
+   * cannot be published to.
+   */
   unavailable(): readonly string[];
-  /** Ends the connections. The end of the hub does the same. */
+  /** Closes the connections. The end of the hub does the same. */
   close(): void;
 }
 
 /**
- * Connects to the Redis that hubs share: `redis://`, `rediss://`, `redis+cluster://h1,h2,h3`, `redis+sentinel://h1,h2/master`. Several URLs
- * share the channels. Rejects where one can't be reached or used: the message says which, and why.
+ * Connects to the Redis that hubs share: `redis://`, `rediss://`, `redis+cluster://h1,h2,h3`,
+ * `redis+sentinel://h1,h2/master`. Several URLs share the channels. Rejects if one cannot be
+ * reached or used; the message says which, and why.
  */
 export async function openRedis(urls: readonly string[], options: RedisOptions = {}): Promise<OpenRedis> {
   const connections = new RedisConnections(urls, options);
