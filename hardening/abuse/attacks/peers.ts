@@ -64,9 +64,19 @@ export async function pour(target: Target, text: (round: number) => string | Buf
   const socket = await tcp(target);
   socket.resume();
   for (let round = 0; !socket.destroyed; round++) {
-    if (!socket.write(text(round)))
-      await new Promise((resolve) => socket.once("drain", resolve).once("close", resolve));
+    if (!socket.write(text(round))) await drained(socket);
   }
+}
+
+/** Resolves when a socket takes more, or has ended. */
+export function drained(socket: Socket): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      socket.off("drain", done).off("close", done);
+      resolve();
+    };
+    socket.on("drain", done).on("close", done);
+  });
 }
 
 /** Writes a text, and waits for the end of the connection. */

@@ -1,20 +1,8 @@
-import type { Socket } from "node:net";
 import type { Attack } from "./attack.ts";
-import { forever, frames, handshake, pour, say, sleep, tcp, ws } from "./peers.ts";
+import { drained, forever, frames, handshake, pour, say, sleep, tcp, ws } from "./peers.ts";
 
 const PING = 0x9;
 const TEXT = 0x1;
-
-/** Resolves when a socket takes more, or has ended. */
-function drained(socket: Socket): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      socket.off("drain", done).off("close", done);
-      resolve();
-    };
-    socket.on("drain", done).on("close", done);
-  });
-}
 
 /** Attacks by handshakes and frames. */
 export const SOCKET_ATTACKS: readonly Attack[] = [

@@ -62,6 +62,9 @@ export interface App {
   close(timeout: number): Promise<void>;
 }
 
+/** Default of `memoryBudget`: a third of the available memory. As much again is garbage that has not been collected yet, where connections end quickly. */
+const MEMORY_BUDGET = Math.ceil((sharedMemoryBudget.limit * 2) / 3);
+
 /** How often metrics are collected. Requests above this rate receive the last result. */
 const METRICS_RATE: ComputeRate = { interval: 1_000, burst: 20 };
 
@@ -73,11 +76,8 @@ export async function startApp({ config, log: serveLog, stores, siblings }: AppO
   const log = serveLog.logger;
   const page = await loadPage();
   // all workers of a machine share one machine-wide limit
-  const { memoryBudget: limit = sharedMemoryBudget.limit, workers } = config;
-  const memory =
-    siblings === undefined && config.memoryBudget === undefined
-      ? sharedMemoryBudget
-      : new MemoryBudget(Math.ceil(limit / workers));
+  const { memoryBudget = MEMORY_BUDGET, workers } = config;
+  const memory = new MemoryBudget(Math.ceil(memoryBudget / workers));
   const websocket = {
     memoryBudget: memory,
     origin: originPolicy(config.origin),

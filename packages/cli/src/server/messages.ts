@@ -18,6 +18,8 @@ export const ECHO_LIMITS = { maxMessageSize: 16 * 1024 * 1024, maxWriteBufferSiz
 
 /** Bytes sent to other processes and not yet accepted, above which senders are paused. */
 const MAX_BYTES_IN_TRANSIT = 1024 * 1024;
+/** What a message in transit takes besides its own bytes: a call, its reply, and the work for them. */
+const TRANSIT_OVERHEAD = 512;
 
 /** The clients of `/ws` in all processes. */
 export interface AllClients {
@@ -74,7 +76,7 @@ export function broadcastToAllProcesses(chat: WebSocketServer, others: AllClient
   });
   chat.on("connection", (connection) => {
     connection.on("message", (message) => {
-      const { size } = message;
+      const size = message.size + TRANSIT_OVERHEAD;
       bytesInTransit += size;
       others.broadcast(message).then(
         () => arrived(size),

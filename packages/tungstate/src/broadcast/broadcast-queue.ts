@@ -27,6 +27,9 @@ export interface BroadcastQueueSettings {
  */
 const LOOKAHEAD = 16;
 
+/** Messages that wait for all subscribers. A subscriber that has other output waiting gets each of them by itself. */
+const MAX_MESSAGES = 512;
+
 /**
  * Messages for all connections of a server. Each connection is visited once per event-loop tick and gets the messages of that tick in one write. Most
  * connections are written the same bytes. A connection that writes something of its own first catches up, so that messages keep the order in which they
@@ -64,7 +67,8 @@ export class BroadcastQueue {
       this.due = true;
       this.settings.flusher.addBroadcasts(this);
     }
-    if (this.size * 2 >= this.settings.writeBufferSize) this.distribute(); // half of the buffer fills while the other half is sent
+    // by halves, as `write` does; many small ones at once, so that their cost is seen by who shares out the tick
+    if (this.size * 2 >= this.settings.writeBufferSize || this.messages.length >= MAX_MESSAGES) this.distribute();
     let slow = 0;
     for (const each of this.behind) if (each !== except && each.isBehind(this.size)) slow++;
     return slow;

@@ -19,8 +19,10 @@ export interface MemoryHolder {
 
 const SHORT_FROM = 3 / 4; // of the limit
 const SHORT_UNTIL = 5 / 8; // of the limit; so that it does not flutter
+const SHORT_FOR = 1_000; // ms of shortage, after which a new connection makes the largest holders release theirs
 const CACHE_STEP = 1024 * 1024; // bytes that caches give back at a time, at least; less where the limit is low
 const CACHE_SHARE = 1 / 64; // of the limit
+const CACHE_RESERVE = 1 / 16; // of the limit; what a cache keeps whatever connections hold
 
 /**
  * The account of a MemoryBudget: who holds how much, and who has to release memory when the limit is passed. Users see the budget only.
@@ -32,6 +34,8 @@ export class MemoryLedger {
   private highest = 0;
   private count = 0;
   private isShort = false;
+  private shortSince = 0; // ms
+  private readonly now: () => number;
   private ended = 0;
   /** Holders are releasing memory: what they report meanwhile asks for no more. */
   private releasing = false;
@@ -40,8 +44,10 @@ export class MemoryLedger {
   /** Caches that hold something. */
   private readonly caches = new Set<MemoryHolder>();
 
-  constructor(limit: number) {
+  /** `limit`: bytes, or Infinity. `now`: ms, from any origin. */
+  constructor(limit: number, now: () => number = () => performance.now()) {
     this.limit = limit;
+    this.now = now;
   }
 
   get use(): MemoryUse {
@@ -56,6 +62,15 @@ export class MemoryLedger {
   /** Whether nearly all of the limit is held: handshakes are refused, and less is read. */
   get short(): boolean {
     return this.isShort;
+  }
+
+  /**
+   * Asks for room for a new connection. Returns false while memory is short. After a second of shortage the largest holders release theirs first: a few peers that read
+   * nothing cannot keep new ones out.
+   */
+  admits(): boolean {
+    if (this.isShort && !this.releasing && this.now() - this.shortSince >= SHORT_FOR) this.releaseLargest(SHORT_UNTIL);
+    return !this.isShort;
   }
 
   /** Whether no more than half of it is held: enough to read ahead of readers that take nothing. */
@@ -80,8 +95,9 @@ export class MemoryLedger {
     if (this.total <= this.limit * SHORT_FROM) return;
     if (!this.releasing && this.caches.size > 0) this.trimCaches();
     if (this.total <= this.limit * SHORT_FROM) return;
+    if (!this.isShort) this.shortSince = this.now();
     this.isShort = true;
-    if (this.total > this.limit && !this.releasing) this.releaseLargest();
+    if (this.total > this.limit && !this.releasing) this.releaseLargest(7 / 8);
   }
 
   private trimCaches(): void {
@@ -89,24 +105,32 @@ export class MemoryLedger {
     for (const cache of [...this.caches]) {
       const excess = this.total - this.limit * SHORT_FROM;
       if (excess <= 0) break;
-      const step = Math.min(CACHE_STEP, this.limit * CACHE_SHARE, cache.held);
-      this.ended += cache.release(Math.max(excess, step));
+      const step = Math.min(CACHE_STEP, this.limit * CACHE_SHARE);
+      this.trim(cache, Math.max(excess, step));
     }
     this.releasing = false;
   }
 
-  private releaseLargest(): void {
+  /** `share`: of the limit, that may be left. */
+  private releaseLargest(share: number): void {
     const all: MemoryHolder[] = [];
     for (let each = this.first; each !== undefined; each = each.after) all.push(each);
     all.sort((a, b) => b.held - a.held);
     // a listener that hears of an end may write to others
     this.releasing = true;
     for (const holder of all) {
-      const excess = this.total - this.limit * (7 / 8);
+      const excess = this.total - this.limit * share;
       if (excess <= 0) break;
-      this.ended += holder.release(excess);
+      if (holder.isCache === true) this.trim(holder, excess);
+      else this.ended += holder.release(excess);
     }
     this.releasing = false;
+  }
+
+  /** Has a cache give back so many bytes, but not its reserve: else connections that read nothing would empty it. */
+  private trim(cache: MemoryHolder, bytes: number): void {
+    const spare = Math.floor(cache.held - this.limit * CACHE_RESERVE);
+    if (spare > 0) this.ended += cache.release(Math.min(bytes, spare));
   }
 
   private link(holder: MemoryHolder): void {

@@ -52,7 +52,7 @@ export function accept(stream: ByteStream, options: AcceptOptions = {}): Promise
       passed: () => undefined, // impossible: there is no HTTP server
     });
     if (signal?.aborted === true) abort();
-    else if (settings.memory.short) accepting.fail(refusedForNow(serverError("SERVER_OVERLOADED")));
+    else if (!settings.memory.admits()) accepting.fail(refusedForNow(serverError("SERVER_OVERLOADED")));
     else accepting.begin();
   });
 }

@@ -171,7 +171,7 @@ export class WebSocketServer extends Emitter<ServerEvents> {
     this.room = new Room(options, {
       proxies: this.admission.proxies,
       openConnections: () => this.open.size,
-      shortOfMemory: () => this.settings.memory.short,
+      shortOfMemory: () => !this.settings.memory.admits(),
     });
     this.portHost = {
       noDelay: this.settings.noDelay,

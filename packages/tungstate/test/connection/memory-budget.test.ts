@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { getHeapStatistics } from "node:v8";
 import { ledgerOf, MemoryBudget, sharedMemoryBudget } from "../../src/connection/memory-budget.ts";
-import type { MemoryHolder } from "../../src/connection/memory-ledger.ts";
+import { type MemoryHolder, MemoryLedger } from "../../src/connection/memory-ledger.ts";
 import { client } from "../../src/client/client.ts";
 import { accept } from "../../src/server/accept.ts";
 import { WebSocketServer } from "../../src/server/server.ts";
@@ -19,14 +19,14 @@ class Held implements MemoryHolder {
   after: MemoryHolder | undefined;
   released = 0;
   onRelease = (): void => undefined;
-  private readonly budget: MemoryBudget;
-  constructor(budget: MemoryBudget) {
-    this.budget = budget;
+  private readonly ledger: MemoryLedger;
+  constructor(budget: MemoryBudget | MemoryLedger) {
+    this.ledger = budget instanceof MemoryBudget ? ledgerOf(budget) : budget;
   }
   release(): number {
     this.released++;
     this.onRelease();
-    ledgerOf(this.budget).hold(this, 0);
+    this.ledger.hold(this, 0);
     return 1;
   }
 }
@@ -92,6 +92,39 @@ describe("a memory budget", () => {
     assert.deepEqual([budget.use.held, other.released], [0, 1]);
   });
 
+  test("after a second of shortage, a new connection makes the largest holders release until five eighths are left", () => {
+    let now = 5_000;
+    const budget = new MemoryLedger(800, () => now);
+    const holders = Array.from({ length: 4 }, () => new Held(budget));
+    const [small, large, larger, largest] = holders;
+    assert.ok(small !== undefined && large !== undefined && larger !== undefined && largest !== undefined);
+    assert.equal(budget.admits(), true);
+    for (const [holder, bytes] of [
+      [small, 10],
+      [large, 190],
+      [larger, 200],
+      [largest, 250],
+    ] as const)
+      budget.hold(holder, bytes);
+    assert.equal(budget.admits(), false);
+    now += 999;
+    budget.hold(small, 11);
+    assert.equal(budget.admits(), false);
+    assert.deepEqual(
+      holders.map(({ released }) => released),
+      [0, 0, 0, 0],
+    );
+    now += 1;
+    assert.equal(budget.admits(), true);
+    assert.deepEqual(
+      holders.map(({ released }) => released),
+      [0, 0, 0, 1],
+    );
+    // the next shortage lasts as long
+    budget.hold(largest, 250);
+    assert.equal(budget.admits(), false);
+  });
+
   test("without a limit never is short", () => {
     const budget = new MemoryBudget(Infinity);
     const holder = new Held(budget);
@@ -146,7 +179,7 @@ describe("a memory budget", () => {
     ledgerOf(budget).hold(connection, 30 * MiB + 1);
     assert.deepEqual([asked[1], budget.short], [1 * MiB, false], "in steps that are not too small");
     ledgerOf(budget).hold(connection, 62 * MiB);
-    assert.deepEqual([cache.held, budget.short, connection.released], [0, true, 0]);
+    assert.deepEqual([cache.held, budget.short, connection.released], [5 * MiB, true, 0], "a sixteenth is its own");
   });
 
   test("asks a part that holds most before a connection that holds less", () => {
