@@ -15,7 +15,7 @@ const SHORTEST_KEY = 16; // characters
 
 /** Options of `createHttpApi`. */
 export interface HttpApiOptions {
-  /** The keys that callers have to send one of, of at least 16 characters; several while keys are changed. */
+  /** The API keys, each of at least 16 characters; list several while keys are changed. */
   readonly keys: readonly string[];
 }
 
@@ -28,27 +28,31 @@ export interface ApiResponse {
   readonly status: number;
   /** Header fields, names in lower case. */
   readonly headers: Readonly<Record<string, string>>;
-  /** JSON. */
+  /** The body, as JSON. */
   readonly body: string;
 }
 
 /**
- * One call: the method is the part of the path behind `/api/`, the body is the JSON of a POST request. Never rejects.
+ * Handles one call. `method` is the part of the path after `/api/`, `body` is the JSON of a POST
+ * request as text. Never rejects.
  *
- * 200 has a `result`, or an `error` where the call was understood and could not be done. 400: the body is not what the method
- * takes, and nothing was done. 401: no key, or a wrong one. 404: no such method. With the header
- * `X-Centrifugo-Error-Mode: transport` each error has a status of its own and is the whole body.
+ * Status 200 has a `result`, or an `error` if the call was valid and failed. 400: the body is
+ * invalid, and nothing was done. 401: no key, or a wrong one. 404: no such method. With the header
+ * `X-Centrifugo-Error-Mode: transport` each error has its own status and is the whole body.
  */
 export interface HttpApi {
   (method: string, body: string, headers: ApiHeaders): Promise<ApiResponse>;
   /**
-   * The response to a request without one of the keys; undefined where the key is one of them. Ask before you read a body: otherwise anybody can
-   * make you keep as many as you read at a time.
+   * Returns the response to a request without a valid key; undefined if the key is valid. Call it
+   * before you read a body: otherwise any client can make you hold its body in memory.
    */
   unauthorized(headers: ApiHeaders): ApiResponse | undefined;
 }
 
-/** The server API over HTTP, with the names of Centrifugo's. Throws a TypeError where there is no key, or one is too short. */
+/**
+ * Creates the HTTP API of a hub, with the methods of Centrifugo's. Throws a TypeError without a
+ * key, or for one that is too short.
+ */
 export function createHttpApi(hub: Hub, options: HttpApiOptions): HttpApi {
   checkNames("the options of the HTTP API", options, { keys: true });
   if (options.keys.length === 0) throw new TypeError("keys has to have at least one key in it");
@@ -81,7 +85,7 @@ async function single(hub: Hub, method: string, body: string): Promise<string> {
   return `{"result":${await prepareCall(hub, method, params, body)()}}`;
 }
 
-/** All calls are checked before the first one is made. */
+/** All calls are checked before the first one runs. */
 async function batch(hub: Hub, body: string): Promise<string> {
   const request = new Fields(await parse(hub, body), "batch");
   request.only("commands", "parallel");
@@ -108,7 +112,10 @@ async function batch(hub: Hub, body: string): Promise<string> {
   }
 }
 
-/** A command of a batch is an object with the method as its one key. Its reply has the same key, or `error`. */
+/**
+ * A command of a batch is an object with the method as its only key. Its reply has the same key, or
+ * `error`.
+ */
 function prepareCommand(hub: Hub, command: unknown, text: JsonText): PreparedCall {
   const fields = new Fields(command, "a command");
   const methods = fields.keys();
@@ -127,7 +134,7 @@ function prepareCommand(hub: Hub, command: unknown, text: JsonText): PreparedCal
   };
 }
 
-/** In slices where it is long, so that other work has its turn meanwhile. */
+/** Parses a long body in slices, so that other work continues meanwhile. */
 async function parse(hub: Hub, body: string): Promise<unknown> {
   if (isDeeperThan(body, MAX_DEPTH)) throw commandError("BAD_REQUEST", `the body nests deeper than ${MAX_DEPTH}`);
   const loop = hub.operations.loop();
@@ -140,7 +147,7 @@ async function parse(hub: Hub, body: string): Promise<unknown> {
   }
 }
 
-/** By digests, so that the time that it takes tells neither length nor content of a key. */
+/** Compares digests, so that the time depends neither on the length nor on the content of a key. */
 function isAuthorized(headers: ApiHeaders, digests: readonly Buffer[]): boolean {
   const sent = digest(keyIn(headers));
   let isKnown = false;

@@ -6,7 +6,7 @@ import { type JsonText, onOneLine, sliceAt } from "../json/json.ts";
 import type { BroadcastReport, PublishOptions, PublishReport } from "../hub/operations.ts";
 import { errorJson, historyJson, presenceEntryJson, presenceJson, presenceStatsJson } from "../protocol/encode.ts";
 
-/** A call whose parameters have been checked, ready to be made. Its result is JSON. */
+/** A call with checked parameters. Its result is JSON. */
 export type PreparedCall = () => Promise<JsonText>;
 
 /** Checks the parameters of a call: the object and its text. Throws a CommandError. */
@@ -14,7 +14,10 @@ type Prepare = (hub: Hub, params: Fields, text: JsonText) => PreparedCall;
 
 const DONE: JsonText = "{}";
 
-/** About the most bytes of publications or clients in one result: the rest is asked for by `since`, or by `cursor`. */
+/**
+ * Approximate maximum size of publications or clients in one result, in bytes; `since` or `cursor`
+ * asks for the rest.
+ */
 const PAGE_BYTES = 1024 * 1024;
 const PAGE_LIMIT = 10_000; // publications
 
@@ -30,7 +33,7 @@ const PUBLISH_FIELDS = [
   "version_epoch",
 ] as const;
 
-/** Fields that say which clients a call is about. */
+/** Fields that select the clients of a call. */
 const SELECTION = ["user", "client", "session"] as const;
 
 const METHODS: ReadonlyMap<string, Prepare> = new Map<string, Prepare>([
@@ -129,7 +132,7 @@ const METHODS: ReadonlyMap<string, Prepare> = new Map<string, Prepare>([
       if (params.boolean("expired") && params.integer("expire_at") !== 0) {
         throw commandError("BAD_REQUEST", "refresh.expire_at must not come with expired");
       }
-      // 1970 has passed
+      // a time in the past
       const expireAt = params.boolean("expired") ? 1 : params.integer("expire_at") || undefined;
       const info = optionalJson(params, text, "info");
       return async () => {
@@ -200,7 +203,7 @@ const METHODS: ReadonlyMap<string, Prepare> = new Map<string, Prepare>([
   ],
 ]);
 
-/** Checks a call. Throws a CommandError: no such method (104), or parameters that it does not take (107). */
+/** Checks a call. Throws a CommandError: no such method (104), or invalid parameters (107). */
 export function prepareCall(hub: Hub, method: string, params: unknown, text: JsonText): PreparedCall {
   const prepare = METHODS.get(method);
   if (prepare === undefined) throw commandError("METHOD_NOT_FOUND", `there is no method ${JSON.stringify(method)}`);
@@ -208,14 +211,14 @@ export function prepareCall(hub: Hub, method: string, params: unknown, text: Jso
 }
 
 function dataOf(params: Fields, text: JsonText): JsonText {
-  // null is JSON that may be published; in a field that may be left out it counts as absent
+  // null is JSON that may be published; in an optional field it counts as absent
   const data =
     params.string("b64data") === "" ? sliceAt(text, ["data"]) : optionalJson(params, text, "data", "b64data");
   if (data === undefined) throw commandError("BAD_REQUEST", "data is missing");
   return onOneLine(data);
 }
 
-/** The JSON of the field `name`, or of `encoded`, which has it in base64. */
+/** Returns the JSON of the field `name`, or of `encoded`, which has it in base64. */
 function optionalJson(params: Fields, text: JsonText, name: string, encoded?: string): JsonText | undefined {
   const isGiven = params.raw(name) !== undefined;
   const base64 = encoded === undefined ? "" : params.string(encoded);
@@ -227,7 +230,7 @@ function optionalJson(params: Fields, text: JsonText, name: string, encoded?: st
   return value === undefined ? undefined : onOneLine(value);
 }
 
-/** Bytes that are not JSON could go to no client: the hub speaks the JSON variant of the protocol. */
+/** The bytes must be JSON: the hub speaks the JSON variant of the protocol. */
 function jsonInBase64(base64: string, name: string): JsonText {
   try {
     const decoded = new TextDecoder("utf-8", { fatal: true }).decode(Buffer.from(base64, "base64"));
@@ -250,7 +253,7 @@ function publishOptions(params: Fields): PublishOptions {
 
 function selection(params: Fields): { readonly user: string; readonly client: string | undefined } {
   notOffered(params, "session");
-  // "" would be all anonymous clients: to be said, not to be left out
+  // "" means all anonymous clients, and must be given explicitly
   if (params.raw("user") === undefined) throw commandError("BAD_REQUEST", "user is missing");
   return { user: params.string("user"), client: params.string("client") || undefined };
 }

@@ -2,7 +2,7 @@ import type { Position } from "../broker/broker.ts";
 import { checkDisconnect, CommandError } from "../codes.ts";
 import { Fields } from "../json/fields.ts";
 
-/** What a node says of itself. */
+/** Information about a node. */
 export interface NodeInfo {
   /** The node's id, unique among all nodes. */
   readonly id: string;
@@ -18,11 +18,11 @@ export interface NodeInfo {
   readonly channels: number;
   /** Subscriptions of all its clients. */
   readonly subscriptions: number;
-  /** Seconds. */
+  /** Seconds since its start. */
   readonly uptime: number;
 }
 
-/** What one node asks all others to do, or tells them. */
+/** A message from one node to all others. */
 export type Control =
   | {
       readonly type: "disconnect";
@@ -30,7 +30,7 @@ export type Control =
       readonly client: string | undefined;
       readonly code: number;
       readonly reason: string;
-      /** Clients to leave alone. */
+      /** Ids of clients that are left alone. */
       readonly except: readonly string[];
     }
   | {
@@ -59,18 +59,18 @@ export type Control =
       readonly client: string | undefined;
       /** Unix time in seconds; undefined: never. */
       readonly expireAt: number | undefined;
-      /** As JSON; undefined: it stays as it is. */
+      /** As JSON; undefined: unchanged. */
       readonly info: string | undefined;
     }
   | { readonly type: "message"; readonly user: string; readonly client: string | undefined; readonly data: string }
-  /** A node says how it is. `asks`: all others are to do so, too. */
+  /** The announcement of a node. `asks`: all others announce themselves too. */
   | { readonly type: "node"; readonly node: NodeInfo; readonly asks: boolean }
   | { readonly type: "gone"; readonly id: string }
   /** `data` as JSON. */
   | {
       readonly type: "survey";
       readonly id: string;
-      /** The node that wants to know. */
+      /** The node that asks. */
       readonly from: string;
       readonly name: string;
       readonly data: string | undefined;
@@ -88,7 +88,10 @@ export function encodeControl(control: Control): string {
   return JSON.stringify(control);
 }
 
-/** Undefined: not a message of this version. Nodes of different versions may be running side by side for a while. */
+/**
+ * Returns undefined for a message of another version: nodes of different versions may run side by
+ * side for a while.
+ */
 export function decodeControl(message: string): Control | undefined {
   try {
     const fields = new Fields(JSON.parse(message) as unknown, "control");

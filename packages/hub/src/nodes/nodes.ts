@@ -1,16 +1,16 @@
 import type { Clock } from "../schedule/clock.ts";
 import type { Control, NodeInfo } from "./control.ts";
 
-/** Announcements that may be missed before a node counts as gone. */
+/** Number of missed announcements after which a node counts as gone. */
 const MISSED = 3;
 
 export interface NodesContext {
   readonly clock: Clock;
-  /** ms between two announcements. */
+  /** Interval between two announcements in ms. */
   readonly announceInterval: number;
-  /** This node as it is now. */
+  /** Returns the current information about this node. */
   self(): NodeInfo;
-  /** Tells all others. */
+  /** Sends a message to all others. */
   tell(control: Control): Promise<void>;
 }
 
@@ -19,7 +19,10 @@ interface Known {
   readonly seenAt: number;
 }
 
-/** The nodes of the hub, by what they say of themselves: each tells all others again and again, when it comes, and when it goes. */
+/**
+ * The nodes of the hub, by their announcements: each node announces itself at intervals, when it
+ * starts, and when it ends.
+ */
 export class Nodes {
   private readonly context: NodesContext;
   private readonly known = new Map<string, Known>();
@@ -28,13 +31,13 @@ export class Nodes {
     this.context = context;
   }
 
-  /** This node first, then all others that have said something lately. */
+  /** Returns this node, followed by all others with a recent announcement. */
   list(): NodeInfo[] {
     this.forget();
     return [this.context.self(), ...Array.from(this.known.values(), ({ node }) => node)];
   }
 
-  /** `asks`: all others are to announce themselves, too. */
+  /** `asks`: all others announce themselves too. */
   announce(asks: boolean): Promise<void> {
     this.forget();
     return this.context.tell({ type: "node", node: this.context.self(), asks });
@@ -53,7 +56,7 @@ export class Nodes {
     return control.asks ? this.announce(false) : undefined;
   }
 
-  /** Those that have said nothing for too long. */
+  /** Removes nodes without a recent announcement. */
   private forget(): void {
     const { clock, announceInterval } = this.context;
     const since = clock.now() - announceInterval * MISSED;

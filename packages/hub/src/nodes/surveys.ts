@@ -4,7 +4,7 @@ import { CommandError } from "../codes.ts";
 import type { Control } from "./control.ts";
 import { type JsonText, optionalJson } from "../json/json.ts";
 
-/** A question to all nodes, on one of them. */
+/** A survey, as a node gets it. */
 export interface SurveyRequest {
   /** The name of the survey. */
   readonly name: string;
@@ -12,16 +12,19 @@ export interface SurveyRequest {
   readonly data: unknown;
 }
 
-/** What it returns goes to whoever asks, as JSON; of what it throws, the message does. */
+/**
+ * Answers a survey. Its result is sent to the asking node as JSON; of an error, the message is
+ * sent.
+ */
 export type SurveyHandler = (request: SurveyRequest) => unknown;
 
 /** Options of `survey`. */
 export interface SurveyOptions {
-  /** For all answers, ms. Default: 5,000. */
+  /** Time limit for all answers in ms. Default: 5,000. */
   readonly timeout?: number | undefined;
 }
 
-/** What became of the question on one node, by its id. */
+/** The answer of one node. */
 export type SurveyAnswer =
   | {
       /** The node's id. */
@@ -41,7 +44,7 @@ export interface SurveysContext {
   /** This node's id. */
   readonly id: string;
   readonly newId: () => string;
-  /** The ids of all nodes, this one's included. */
+  /** Returns the ids of all nodes, including this one. */
   readonly nodes: () => readonly string[];
   readonly tell: (control: Control) => Promise<void>;
   readonly background: Background;
@@ -53,11 +56,11 @@ interface Open {
   readonly done: () => void;
 }
 
-/** Questions to all nodes. */
+/** Surveys of all nodes. */
 export class Surveys {
   private readonly context: SurveysContext;
   private readonly handlers = new Map<string, SurveyHandler>();
-  /** This node's own, by id. */
+  /** Surveys that this node has sent, by id. */
   private readonly open = new Map<string, Open>();
   private isClosed = false;
 
@@ -65,13 +68,15 @@ export class Surveys {
     this.context = context;
   }
 
-  /** Throws if there is one of that name. */
+  /** Throws if there is a handler with that name. */
   add(name: string, handler: SurveyHandler): void {
     if (this.handlers.has(name)) throw new Error(`there is a survey ${name} already`);
     this.handlers.set(name, handler);
   }
 
-  /** Resolves when all nodes that are known have answered, or the time is up; those that have not then have an error. */
+  /**
+   * Resolves when all known nodes have answered, or at the timeout, when the others get an error.
+   */
   async ask(name: string, data: JsonText | undefined, timeout: number): Promise<readonly SurveyAnswer[]> {
     const { clock, id, newId, nodes, tell } = this.context;
     const survey = newId();
@@ -100,14 +105,14 @@ export class Surveys {
       if (control.to === id) this.take(control.id, control.from, control);
       return;
     }
-    // the end of the hub does not wait for what the application takes its time for
+    // the end of the hub does not wait for the application
     void this.answer(control).then((answer) => {
       if (this.isClosed) return;
       background.add(tell({ type: "answer", id: control.id, to: control.from, from: id, ...answer }));
     });
   }
 
-  /** Nothing is answered any more, and this node's own surveys have the answers that they have. */
+  /** Answers nothing any more; surveys of this node end with the answers that they have. */
   close(): void {
     this.isClosed = true;
     for (const { done } of this.open.values()) done();
@@ -119,7 +124,7 @@ export class Surveys {
     { data, error }: { readonly data: JsonText | undefined; readonly error: string | undefined },
   ): void {
     const open = this.open.get(survey);
-    if (open?.missing.delete(node) !== true) return; // too late, twice, or a node that was not known
+    if (open?.missing.delete(node) !== true) return; // too late, twice, or of an unknown node
     if (error !== undefined) open.answers.push({ node, error });
     else open.answers.push({ node, result: data === undefined ? undefined : (JSON.parse(data) as unknown) });
     if (open.missing.size === 0) open.done();

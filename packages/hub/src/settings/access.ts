@@ -1,32 +1,42 @@
 import type { ClientSession } from "./client-session.ts";
 import { isObject, type JsonObject } from "../json/json.ts";
 
-/** A client wants something of a channel. */
+/** A request of a client for a channel. */
 export interface AccessRequest {
-  /** The session that asks. */
+  /** The session of the client. */
   readonly session: ClientSession;
-  /** The channel that it asks for. */
+  /** The channel. */
   readonly channel: string;
-  /** Of a publication, or what the client gave its subscription for the server. */
+  /** The publication, or the data that the client sent with its subscription. */
   readonly data: unknown;
 }
 
-/** What goes with a subscription that is allowed. An object with other fields is no grant, and denies. */
+/**
+ * Allows a subscription, and adds to it. An object with other fields is not a grant, and denies.
+ */
 export interface SubscribeGrant {
   /** What others may know of this client in this channel. */
   readonly info?: unknown;
-  /** For the client: comes with the answer. */
+  /** Data for the client, sent with the reply. */
   readonly data?: unknown;
-  /** Unix time in seconds at which the subscription ends, unless it is refreshed. */
+  /**
+   * Unix time in seconds at which the subscription ends, unless it is refreshed. Default: never.
+   */
   readonly expireAt?: number | undefined;
 }
 
-/** Who may do something: all connected clients, those with a user, those subscribed to the channel, or nobody. */
+/**
+ * Which sessions may do something: all connected clients, those with a user, those subscribed to
+ * the channel, or none.
+ */
 export type Audience = "anyone" | "authenticated" | "subscribers" | "nobody";
 
-/** A client wants to subscribe. */
+/** A request to subscribe. */
 export interface SubscribeRequest extends AccessRequest {
-  /** "" where there is none. Where a TokenVerifier is in use it has checked it, and this function is not asked. */
+  /**
+   * The subscription token; "" if there is none. If a TokenVerifier is in use, it checks tokens
+   * instead of this function.
+   */
   readonly token: string;
 }
 
@@ -65,21 +75,21 @@ function isGrant(answer: unknown): answer is SubscribeGrant {
   return hasOnly(answer, GRANT_FIELDS) && isTimeOrAbsent(answer["expireAt"]);
 }
 
-/** Whether `value` is a plain object without fields other than `fields`. */
+/** Whether `value` is a plain object without other fields than `fields`. */
 export function hasOnly(value: unknown, fields: ReadonlySet<string>): value is JsonObject {
   if (!isObject(value)) return false;
   const prototype: unknown = Object.getPrototypeOf(value);
-  // an object of a class, such as an Error or a Map, is no grant
+  // an instance of a class, such as an Error or a Map, is not a grant
   if (prototype !== null && Object.getPrototypeOf(prototype) !== null) return false;
   return Reflect.ownKeys(value).every((name) => typeof name === "string" && fields.has(name));
 }
 
-/** Whether `value` is a Unix time that can be compared with others, or absent. */
+/** Whether `value` is a valid Unix time, or undefined. */
 export function isTimeOrAbsent(value: unknown): boolean {
   return value === undefined || (typeof value === "number" && Number.isFinite(value));
 }
 
-/** Whether `audience` holds the session. */
+/** Whether the session belongs to `audience`. */
 export function isAmong(audience: Audience, session: ClientSession, isSubscribed: boolean): boolean {
   switch (audience) {
     case "anyone":

@@ -1,46 +1,52 @@
 import { hasOnly, isTimeOrAbsent } from "./access.ts";
 
-/** A client's connect command, as `authenticate` gets it. For a refresh, all but the token is empty. */
+/**
+ * The connect command of a client, as `authenticate` gets it. For a refresh, all fields but the
+ * token are empty.
+ */
 export interface ConnectRequest {
   /** The id that the connection will have. */
   readonly client: string;
-  /** What the client gave its SDK for the server. */
+  /** Data that the application gave its SDK for the server. */
   readonly data: unknown;
-  /** Of the client's software. */
+  /** The name of the client's software. */
   readonly name: string;
   /** The version of the client's software. */
   readonly version: string;
-  /** Headers that a browser can't send in the handshake, in the names that the client wrote. */
+  /**
+   * Header fields that a browser cannot send in the handshake, with the names that the client
+   * wrote.
+   */
   readonly headers: Readonly<Record<string, string>>;
-  /** "" where there is none. */
+  /** The connection token; "" if there is none. */
   readonly token: string;
   /** The `context` of `attachSocket`, such as the request. */
   readonly context: unknown;
 }
 
-/** A channel that the server subscribes a client to. */
+/** A server-side subscription of a client. */
 export interface ServerSubscription {
   /** What others may know of this client in this channel. */
   readonly info?: unknown;
-  /** For the client: comes with the subscription. */
+  /** Data for the client, sent with the subscription. */
   readonly data?: unknown;
 }
 
-/** Who a client is. An object with unknown fields, or without `user`, is refused. */
+/** The identity of a client. An object with unknown fields, or without `user`, is refused. */
 export interface Credentials {
-  /** "" is an anonymous user. */
+  /** The user; "" is an anonymous one. */
   readonly user: string;
   /** What others may know of the client: goes with its publications, presence, joins and leaves. */
   readonly info?: unknown;
-  /** What only the application knows of it. */
+  /** Data for the application only. */
   readonly meta?: unknown;
-  /** For the client: comes with the answer to its connect command. */
+  /** Data for the client, sent with the reply to its connect command. */
   readonly data?: unknown;
-  /** Unix time in seconds at which the connection ends, unless it is refreshed. */
+  /** Unix time in seconds at which the connection ends, unless it is refreshed. Default: never. */
   readonly expireAt?: number | undefined;
   /**
-   * Channels that the client is subscribed to without asking. Credentials of a refresh replace those of before: the client is unsubscribed from
-   * channels that they no longer name, and subscribed to new ones.
+   * Server-side subscriptions of the client. The credentials of a refresh replace the earlier ones:
+   * the client is unsubscribed from channels that they omit, and subscribed to new ones.
    */
   readonly subs?: ReadonlyMap<string, ServerSubscription>;
 }
@@ -56,7 +62,7 @@ const CREDENTIAL_FIELDS: ReadonlySet<string> = new Set([
 
 const SUBSCRIPTION_FIELDS: ReadonlySet<string> = new Set(["info", "data"] satisfies (keyof ServerSubscription)[]);
 
-/** Whether `value` has the shape of Credentials. */
+/** Whether `value` is a valid Credentials object. */
 export function isCredentials(value: unknown): value is Credentials {
   if (!hasOnly(value, CREDENTIAL_FIELDS)) return false;
   const { user, expireAt, subs } = value;
@@ -71,18 +77,19 @@ function areSubscriptions(value: unknown): boolean {
   return true;
 }
 
-/** Of any realm: a test runner may have a Map of its own. */
+/** A Map of any realm: a test runner may have its own. */
 function isMap(value: unknown): value is ReadonlyMap<unknown, unknown> {
   return Object.prototype.toString.call(value) === "[object Map]";
 }
 
 /**
- * Returns who a client is, or a promise of it. Any value but Credentials refuses the client (101). A CommandError or Disconnect thrown reaches the
- * client; anything else is an internal error (100), after which the client tries again.
+ * Returns the credentials of a client, or a promise of them. Any other value refuses the client
+ * (101). A CommandError or Disconnect that is thrown reaches the client; any other error is an
+ * internal error (100), after which the client tries again.
  */
 export type Authenticate = (request: ConnectRequest) => Credentials | undefined | PromiseLike<Credentials | undefined>;
 
-/** What a subscription token says. */
+/** The content of a subscription token. */
 export interface SubscriptionCredentials {
   /** The user that the token is for; "" is an anonymous one. */
   readonly user: string;
@@ -92,20 +99,23 @@ export interface SubscriptionCredentials {
   readonly client?: string | undefined;
   /** What others may know of this client in this channel. */
   readonly info?: unknown;
-  /** For the client: comes with the subscription. */
+  /** Data for the client, sent with the subscription. */
   readonly data?: unknown;
   /** Unix time in seconds at which the subscription ends, unless it is refreshed. */
   readonly expireAt?: number | undefined;
 }
 
 export interface TokenErrorOptions extends ErrorOptions {
-  /** The claim of a properly signed token that is wrong. The hub reports such an error to `onError`. */
+  /** The wrong claim of a properly signed token. The hub reports such an error to `onError`. */
   readonly claim?: string | undefined;
-  /** The same token may be accepted later: the client is answered with a temporary error. Default: false. */
+  /**
+   * Whether the same token may be accepted later; the client gets a temporary error then. Default:
+   * false.
+   */
   readonly temporary?: boolean | undefined;
 }
 
-/** Why a token is refused. `expired`: the client should get another one. The client is not told the message. */
+/** A token was refused. The client is not told the message. */
 export class TokenError extends Error {
   override readonly name = "TokenError";
   /** Whether the client should get another token. */
@@ -123,7 +133,10 @@ export class TokenError extends Error {
   }
 }
 
-/** Checks tokens. Rejects with a TokenError, or with another error where it can't tell, such as keys that can't be fetched. */
+/**
+ * Verifies tokens. Rejects with a TokenError, and with another error if it cannot decide, for
+ * example because keys cannot be fetched.
+ */
 export interface TokenVerifier {
   /** Checks a connection token. Rejects with a TokenError. */
   connection(token: string): Promise<Credentials>;

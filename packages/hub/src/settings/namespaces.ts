@@ -11,57 +11,72 @@ const MOST_CHANNELS = 100_000_000;
 
 /** How much history the channels of a namespace keep. */
 export interface HistorySettings {
-  /** How many publications a channel keeps: 1 to 10,000,000. */
+  /** Number of publications that a channel keeps: 1 to 10,000,000. */
   readonly size: number;
-  /** How long after its last publication it keeps them, ms. */
+  /** How long it keeps them after the last one, in ms. */
   readonly ttl: number;
-  /** How long epoch and offset outlive them, ms. Default: 30 days, at least `ttl`. */
+  /** How long it keeps epoch and offset after that, in ms. Default: 30 days, at least `ttl`. */
   readonly metaTtl?: number;
   /**
-   * The most channels of the namespace that keep anything while they have no subscriber: 1 to 100,000,000. The one that was used longest ago
-   * is forgotten then: a client that comes back to it is told that it can't recover. Default: 100,000.
+   * Maximum number of channels of the namespace that are kept without a subscriber: 1 to
+   * 100,000,000. Above it, the least recently used one is evicted: a client that returns to it is
+   * told that it cannot recover. Default: 100,000.
    */
   readonly maxChannels?: number;
 }
 
-/** What the channels of a namespace are like. */
+/** Options of the channels of a namespace. */
 export interface NamespaceOptions {
-  /** Default: no history. */
+  /** History of the channels. Default: none. */
   readonly history?: HistorySettings;
-  /** Clients that come back get what they missed. Needs history. Default: true where there is history. */
+  /**
+   * Whether clients that reconnect get what they missed. Needs history. Default: true with history.
+   */
   readonly recovery?: boolean;
-  /** The most publications that are recovered; who missed more is told so. Default: all that history keeps. */
+  /**
+   * Maximum number of publications to recover; a client that missed more is told that it cannot
+   * recover. Default: all that history keeps.
+   */
   readonly recoveryLimit?: number;
-  /** Who is in the channel can be asked for. Default: false. */
+  /** Whether the channels have presence. Default: false. */
   readonly presence?: boolean;
-  /** Who comes and goes is told to all subscribers, or ("asking") to those who subscribed with joinLeave. Default: false. */
+  /**
+   * Whether joins and leaves are pushed to all subscribers, or ("asking") to those that subscribed
+   * with joinLeave. Default: false.
+   */
   readonly joinLeave?: boolean | "asking";
-  /** Subscribers may ask for deltas (fossil). Needs history, and slowConsumer "disconnect". Default: false. */
+  /**
+   * Whether subscribers may ask for deltas (fossil). Needs history, and slowConsumer "disconnect".
+   * Default: false.
+   */
   readonly delta?: boolean;
   /**
-   * What happens to a subscriber whose queue is full. Default: "disconnect" (3008, it comes back and recovers) for channels
-   * with history, "drop-oldest" for others.
+   * What happens to a subscriber with a full queue. Default: "disconnect" (3008, after which it
+   * reconnects and recovers) for channels with history, "drop-oldest" for others.
    */
   readonly slowConsumer?: WhenFull;
   /**
-   * With slowConsumer "conflate": publications with the same value of this tag replace each other while they wait. Default:
-   * all publications of the channel do.
+   * With slowConsumer "conflate": publications with the same value of this tag replace each other
+   * in the queue. Default: all publications of the channel do.
    */
   readonly conflateBy?: string;
-  /** Who may subscribe without a subscription token. Default: "nobody". */
+  /** Which clients may subscribe without a subscription token. Default: "nobody". */
   readonly subscribe?: Exclude<Audience, "subscribers"> | SubscribeFunction;
-  /** Default: "nobody"; the application publishes by `hub.publish` and the HTTP API in any case. */
+  /**
+   * Which clients may publish. The application can always publish, by `hub.publish` and the HTTP
+   * API. Default: "nobody".
+   */
   readonly publish?: Audience | AccessFunction;
-  /** Who may ask for presence. Default: "subscribers". */
+  /** Which clients may read presence. Default: "subscribers". */
   readonly readPresence?: Audience | AccessFunction;
-  /** Who may ask for history. Default: "subscribers". */
+  /** Which clients may read history. Default: "subscribers". */
   readonly readHistory?: Audience | AccessFunction;
 }
 
-/** The options of a namespace with all defaults in place. */
+/** The options of a namespace, checked and complete. */
 export interface Namespace {
   readonly name: string;
-  /** For the broker; sizes are 0 where there is no history. */
+  /** Options for the broker; sizes are 0 without history. */
   readonly publishing: BrokerPublishOptions & { readonly maxChannels: number };
   readonly hasHistory: boolean;
   readonly recovery: boolean;
@@ -78,11 +93,14 @@ export interface Namespace {
   readonly readHistory: Audience | AccessFunction;
 }
 
-/** Options by namespace. The name is what stands before the first colon of a channel; "" is for channels without a colon. */
+/**
+ * The namespaces by name. The name of a channel's namespace is the part before its first colon; ""
+ * is the namespace of names without a colon.
+ */
 export class Namespaces {
   private readonly byName = new Map<string, Namespace>();
 
-  /** Throws where an option makes no sense: what was expected, what came. */
+  /** Throws a TypeError or RangeError for an invalid option. */
   constructor(options: Readonly<Record<string, NamespaceOptions>>) {
     for (const [name, each] of Object.entries(options)) {
       if (name !== "" && !/^[-\w]+$/.test(name)) {
@@ -92,7 +110,10 @@ export class Namespaces {
     }
   }
 
-  /** Undefined: there is no such namespace, and so no such channel. */
+  /**
+   * Returns the namespace of a channel; undefined if there is none, so that the channel does not
+   * exist.
+   */
   of(channel: string): Namespace | undefined {
     return this.byName.get(namespaceOf(channel));
   }
@@ -160,7 +181,7 @@ function resolve(name: string, options: NamespaceOptions): Namespace {
     fail("conflateBy", 'absent unless slowConsumer is "conflate"', options.conflateBy);
   }
   const delta = options.delta ?? false;
-  // a subscriber that was not sent one publication could not make sense of the next delta
+  // a subscriber that missed one publication cannot apply the next delta
   if (delta && (history === undefined || slowConsumer !== "disconnect")) {
     fail("delta", 'false unless there is history and slowConsumer is "disconnect"', delta);
   }

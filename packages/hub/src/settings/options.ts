@@ -16,39 +16,51 @@ import type { PresenceStore } from "../presence/presence-store.ts";
 import { type Method, METHODS } from "../protocol/command.ts";
 import { quiet } from "../schedule/quiet.ts";
 
-/** So much per second, and so much at once after a pause. */
+/** A token bucket: a rate, and a burst after a pause. */
 export interface Rate {
   /** Units added to the bucket per second. */
   readonly perSecond: number;
-  /** The most units that the bucket holds. */
+  /** Capacity of the bucket. */
   readonly burst: number;
 }
 
-/** Kinds of commands that have a rate. */
+/** Commands that have a rate. */
 export type LimitedMethod = Method;
 
-/** What one client may take. */
+/** Limits of one client. */
 export interface Limits {
-  /** Subscriptions, the server's own included. Default: 128. */
+  /** Maximum number of subscriptions, server-side ones included. Default: 128. */
   readonly channels: number;
-  /** Bytes of a channel's name. Default: 255. */
+  /** Maximum bytes of a channel name. Default: 255. */
   readonly channelLength: number;
-  /** Bytes of a frame. Default: 65,536. Whoever accepts connections should set their `maxMessageSize` to it. */
+  /**
+   * Maximum bytes of a frame. Set the `maxMessageSize` of the connections to the same value.
+   * Default: 65,536.
+   */
   readonly messageSize: number;
-  /** How deep objects and arrays may nest in a command. Default: 64. */
+  /** Maximum nesting depth of objects and arrays in a command. Default: 64. */
   readonly depth: number;
-  /** Bytes that wait for a connection which takes no more. Default: 1,048,576. */
+  /** Maximum bytes in the queue of a connection that accepts no more. Default: 1,048,576. */
   readonly queueBytes: number;
-  /** Commands under way, above which nothing more is read, not even of the same frame. Default: 256. */
+  /**
+   * Maximum number of commands under way; above it nothing more is read, not even of the same
+   * frame. Default: 256.
+   */
   readonly pending: number;
-  /** Publications in one answer to a client: of a history command, and of what it has missed. Default: 1,000. */
+  /**
+   * Maximum number of publications in one reply, of a history command or of a recovery. Default:
+   * 1,000.
+   */
   readonly historyPage: number;
   /**
    * Bytes, about, that one answer to a client may have of what is read from a store. A publication that is larger comes alone. What a client
    * has missed follows page by page, as fast as it reads; of history it asks for the next page by `since`. Default: 65,536.
    */
   readonly pageBytes: number;
-  /** Connections of one user on this node; anonymous ones are not counted. Default: 0, no limit. */
+  /**
+   * Maximum number of connections of one user on this node; anonymous ones are not counted. 0: no
+   * limit. Default: 0.
+   */
   readonly connectionsPerUser: number;
   /**
    * Commands per second, by method; false: no limit. More are answered with an error (111). Of all connections of a user together; of those
@@ -63,7 +75,7 @@ export interface Limits {
   readonly cost: Rate | false;
 }
 
-/** High enough for any application, low enough that one client is no load. */
+/** Default rates: high for an application, low enough that one client is no load. */
 export const RATES: Readonly<Record<LimitedMethod, Rate>> = {
   connect: { perSecond: 1, burst: 5 },
   subscribe: { perSecond: 100, burst: 500 },
@@ -98,15 +110,15 @@ const DEFAULT_LIMITS: Limits = {
 
 /** How the hub pings its clients. */
 export interface PingOptions {
-  /** Between two pings, ms, in whole seconds. Default: 25,000. */
+  /** Interval between two pings in ms, in whole seconds. Default: 25,000. */
   readonly interval: number;
-  /** For the answer, ms; less than the interval. Default: 8,000. */
+  /** Time limit for the reply in ms; less than the interval. Default: 8,000. */
   readonly timeout: number;
 }
 
 /** Limits to change; what is left out keeps its default. */
 export interface LimitOptions extends Partial<Omit<Limits, "rates" | "cost">> {
-  /** Rates that differ from RATES; false: none at all. */
+  /** Rates that differ from RATES; false: no limits. */
   readonly rates?: Partial<Record<LimitedMethod, Rate>> | false;
   /** Changes `cost`; false: no limit. */
   readonly cost?: Partial<Rate> | false;
@@ -114,33 +126,52 @@ export interface LimitOptions extends Partial<Omit<Limits, "rates" | "cost">> {
 
 /** Options of a hub. */
 export interface HubOptions {
-  /** What channels there are: options by what stands before the first colon of a name; "" for names without one. */
+  /**
+   * The channels that exist: options by namespace, the part of a channel name before its first
+   * colon; "" for names without a colon.
+   */
   readonly namespaces: Readonly<Record<string, NamespaceOptions>>;
-  /** Default: a MemoryBroker of its own. */
+  /** Default: a new MemoryBroker. */
   readonly broker?: Broker;
-  /** Default: a MemoryPresenceStore of its own. */
+  /** Default: a new MemoryPresenceStore. */
   readonly presence?: PresenceStore;
-  /** Checks the tokens of clients. Default: none; tokens then are for `authenticate` and the functions of namespaces to check. */
+  /**
+   * Verifies the tokens of clients. Default: none; `authenticate` and the functions of namespaces
+   * get the tokens then.
+   */
   readonly tokens?: TokenVerifier;
-  /** Says who the clients are that have no token that `tokens` has checked. Asked again when such a client refreshes. */
+  /**
+   * Returns the credentials of clients without a token that `tokens` has verified. It is called
+   * again when such a client refreshes. Default: none.
+   */
   readonly authenticate?: Authenticate;
-  /** Whether clients may come without a token and without being known to `authenticate`. Default: false. */
+  /**
+   * Whether clients without a token, and unknown to `authenticate`, may connect. Default: false.
+   */
   readonly anonymous?: boolean;
   /** What one client may use. Default: see Limits. */
   readonly limits?: LimitOptions;
-  /** false: none; connections then have to have a heartbeat of their own. */
+  /** Pings of the hub; false: none, so that connections need a heartbeat of their own. */
   readonly ping?: Partial<PingOptions> | false;
-  /** How long a connection may take to be connected, ms. Default: 10,000. */
+  /** Time limit in ms from the connection to its connect command. Default: 10,000. */
   readonly connectTimeout?: number;
-  /** How long an expired connection or subscription is kept for its refresh, ms. Default: 25,000. */
+  /**
+   * How long an expired connection or subscription is kept for its refresh, in ms. Default: 25,000.
+   */
   readonly refreshGrace?: number;
-  /** How long a quiet channel goes unchecked where the broker may lose publications, ms; Infinity: for ever. Default: 30,000. */
+  /**
+   * How often the position of a quiet channel is checked if the broker may lose publications, in
+   * ms; Infinity: never. Default: 30,000.
+   */
   readonly positionCheckInterval?: number;
-  /** Between two times that this node tells the others of itself, ms. After three it counts as gone. Default: 3,000. */
+  /**
+   * Interval between two announcements of this node to the others, in ms. After three missed ones
+   * it counts as gone. Default: 3,000.
+   */
   readonly announceInterval?: number;
   /** The node's name in `info`. Default: "hub". */
   readonly name?: string;
-  /** The version that clients and `info` are told. Default: "". */
+  /** The version that clients and `info` get. Default: "". */
   readonly version?: string;
   /**
    * Called when a client is connected: its credentials are checked, and its connect command is
@@ -149,18 +180,23 @@ export interface HubOptions {
   readonly onConnect?: (session: ClientSession) => void;
   /** Called when a connected client has gone, with the code and reason of its end. */
   readonly onDisconnect?: (session: ClientSession, why: CodeAndReason) => void;
-  /** A message of a client that belongs to no channel. Without it, clients that send one are disconnected (3508). */
+  /**
+   * Called with a message of a client that belongs to no channel. Without it, clients that send one
+   * are disconnected (3508).
+   */
   readonly onMessage?: (session: ClientSession, data: unknown) => void;
   /**
-   * What went wrong inside: of a broker, or in a function of the application's; and, as a TokenError, which claim of a properly signed token was wrong,
-   * the same once a minute. Never has a token or key in it. Not that a store is away (StoreUnavailableError): it tells that itself.
+   * Called with internal errors: of a broker, or of a function of the application; and with a
+   * TokenError for each wrong claim of a properly signed token, the same one at most once a minute.
+   * Errors contain no tokens and no keys. A store that is unreachable (StoreUnavailableError) is
+   * not reported here; it reports itself.
    */
   readonly onError?: (error: unknown) => void;
-  /** What the hub keeps and queues counts in it; see MemoryBudget of tungstate. Default: `sharedMemoryBudget`. */
+  /** The memory budget for what the hub keeps and queues. Default: `sharedMemoryBudget`. */
   readonly memoryBudget?: MemoryBudget;
   /** Time and ticks; for tests. Default: the system's. */
   readonly clock?: Clock;
-  /** Makes the ids of clients and nodes: any string that comes only once. Default: UUIDs. */
+  /** Returns the ids of clients and nodes: any unique string. Default: UUIDs. */
   readonly newId?: () => string;
 }
 
@@ -205,7 +241,7 @@ const LIMIT_NAMES: Readonly<Record<keyof Limits, true>> = {
   cost: true,
 };
 
-/** Options with all defaults in place. */
+/** The options, checked and complete. */
 export interface HubSettings {
   readonly namespaces: Namespaces;
   readonly broker: Broker;
@@ -232,7 +268,7 @@ export interface HubSettings {
   readonly newId: () => string;
 }
 
-/** Throws a TypeError or RangeError where an option makes no sense: what was expected, what came. */
+/** Checks the options. Throws a TypeError or RangeError. */
 export function resolveOptions(options: HubOptions): HubSettings {
   checkNames("the options of a hub", options, HUB_OPTIONS);
   for (const name of FUNCTIONS) checkFunction(name, options[name]);
@@ -245,7 +281,7 @@ export function resolveOptions(options: HubOptions): HubSettings {
   const { clock = systemClock, memoryBudget = sharedMemoryBudget } = options;
   const { onError: tell = () => undefined } = options;
   const onError = quiet(
-    // what it returns may be the promise of an async function
+    // the result may be the promise of an async function
     (error: unknown): unknown => (isOutage(error) ? undefined : tell(error)),
     () => undefined,
   );
@@ -318,7 +354,7 @@ function checkRate(name: string, rate: Rate): void {
   );
 }
 
-/** Throws a TypeError unless `value` is a function, or absent where it need not be there. */
+/** Throws a TypeError unless `value` is a function, or undefined if it is not required. */
 function checkFunction(name: string, value: unknown, isRequired = false): void {
   if (typeof value === "function" || (value === undefined && !isRequired)) return;
   throw new TypeError(`${name} must be a function, got ${inspect(value, { depth: 0 })}`);
@@ -334,8 +370,8 @@ const SAME_CLAIM_INTERVAL = 60_000; // ms between two reports of the same fault
 const MAX_REPORTED = 100; // different faults in that time
 
 /**
- * Reports wrong claims to the operator, the same fault once a minute: a client that is refused may come back at once. Anything else that is
- * wrong with a token anybody can cause, without a key, as often as he likes; it is not reported.
+ * Reports wrong claims, the same fault at most once a minute: a refused client may reconnect at
+ * once. Other faults of tokens are not reported, because anybody can cause them without a key.
  */
 function wrongClaims(onError: (error: unknown) => void, clock: Clock): (error: TokenError) => void {
   const reportedAt = new Map<string, number>();
@@ -349,7 +385,7 @@ function wrongClaims(onError: (error: unknown) => void, clock: Clock): (error: T
   };
 }
 
-/** A store that is away says so itself, once. */
+/** Whether the error is of a store that is unreachable, which reports itself. */
 function isOutage(error: unknown): boolean {
   return error instanceof Error && (error instanceof StoreUnavailableError || isOutage(error.cause));
 }

@@ -2,19 +2,23 @@ import type { Credentials, ServerSubscription, SubscriptionCredentials } from ".
 import { TokenError } from "../settings/credentials.ts";
 import { isObject, type JsonObject } from "../json/json.ts";
 
-// The claims are those that Centrifugo defines. Each is obeyed or refused by name; claims that neither Centrifugo nor RFC 7519 defines are
-// ignored, as RFC 7519 §4 asks. Where a claim says who may use a token, a mistake must not let in anybody else.
+// The claims that Centrifugo defines. Each is obeyed, or refused by name. Claims that neither
+// Centrifugo nor RFC 7519 defines are ignored (RFC 7519 §4). A mistake in a claim that says which
+// client may use a token must not admit another client.
 
 /** Claims of a subscription token only: in a connection token they would restrict nothing. */
 const OF_SUBSCRIPTIONS = ["channel", "client"];
 /** Claims of a connection token only. */
 const OF_CONNECTIONS = ["channels", "subs", "meta"];
-/** Claims that Centrifugo has and the hub has not. */
+/** Claims of Centrifugo that the hub does not support. */
 const UNSUPPORTED = ["override", "caps", "allow"];
 /** Fields of an entry of `subs`. */
 const SUB_FIELDS = ["info", "b64info", "data", "b64data", "override"];
 
-/** The credentials in a connection token. `tolerance`: s that the clocks may differ. Throws a TokenError that names the claim. */
+/**
+ * Returns the credentials in a connection token. `tolerance`: allowed clock difference in s. Throws
+ * a TokenError that names the claim.
+ */
 export function connectionCredentials(payload: unknown, tolerance: number): Credentials {
   const claims = new Claims(payload);
   claims.refuse(OF_SUBSCRIPTIONS, "belongs in a subscription token");
@@ -29,7 +33,10 @@ export function connectionCredentials(payload: unknown, tolerance: number): Cred
   };
 }
 
-/** The credentials in a subscription token. `tolerance`: s that the clocks may differ. Throws a TokenError that names the claim. */
+/**
+ * Returns the credentials in a subscription token. `tolerance`: allowed clock difference in s.
+ * Throws a TokenError that names the claim.
+ */
 export function subscriptionCredentials(payload: unknown, tolerance: number): SubscriptionCredentials {
   const claims = new Claims(payload);
   claims.refuse(OF_CONNECTIONS, "belongs in a connection token");
@@ -48,13 +55,16 @@ export function subscriptionCredentials(payload: unknown, tolerance: number): Su
   };
 }
 
-/** `expire_at` says when the connection or subscription ends, 0 for never; without it, that is when the token does. */
+/**
+ * Returns when the connection or subscription ends: `expire_at` (0: never), otherwise the expiry of
+ * the token.
+ */
 function expireAt(claims: Claims, tolerance: number): number | undefined {
   const at = claims.time("expire_at") ?? claims.time("exp") ?? 0;
   return at === 0 ? undefined : at + tolerance;
 }
 
-/** `channels` has only names, `subs` has options too. */
+/** `channels` has names, `subs` has options too. */
 function subscriptions(claims: Claims): ReadonlyMap<string, ServerSubscription> {
   const subs = new Map<string, ServerSubscription>();
   for (const channel of claims.strings("channels")) subs.set(channel, {});
@@ -67,11 +77,11 @@ function subscriptions(claims: Claims): ReadonlyMap<string, ServerSubscription> 
   return subs;
 }
 
-/** Claims of a token, or fields of one of them. null counts as absent. */
+/** The claims of a token, or the fields of one claim. null counts as absent. */
 class Claims {
   readonly fields: JsonObject;
   private readonly path: string;
-  /** The claim that faults are of; undefined: the field itself is a claim. */
+  /** The claim that errors name; undefined: the field itself. */
   private readonly claim: string | undefined;
 
   constructor(fields: unknown, path = "token", claim?: string) {
@@ -113,7 +123,7 @@ class Claims {
     }
   }
 
-  /** The JSON of `name`, or of `encoded`, which has it in base64. */
+  /** Returns the JSON of `name`, or of `encoded`, which has it in base64. */
   json(name: string, encoded: string): unknown {
     const text = this.string(encoded);
     const value = this.value(name);

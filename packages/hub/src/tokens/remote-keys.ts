@@ -17,14 +17,15 @@ type Local = ReturnType<typeof createLocalJWKSet>;
 
 export interface RemoteKeysOptions {
   readonly clock: Clock;
-  /** Called once for each fetch that failed. */
+  /** Called once for each failed fetch. */
   readonly onError: ((error: Error) => void) | undefined;
   readonly random: Random;
 }
 
 /**
- * The public keys at an address (a JWK set). Anyone can send tokens, so at most one fetch runs at a time, a failed one is repeated after 1 s to
- * 60 s, and an unknown key is fetched for at once, but no more often than every 5 s after the first three.
+ * The public keys at an address (a JWK set). Anyone can send tokens, so at most one fetch runs at a
+ * time. A failed fetch is repeated after 1 s to 60 s. An unknown key causes a fetch at once, but
+ * after the first three at most one every 5 s.
  */
 export class RemoteKeys {
   private readonly url: URL;
@@ -47,8 +48,9 @@ export class RemoteKeys {
   }
 
   /**
-   * The key that a token names. Rejects with JWKSNoMatchingKey where the set, fetched after the token came, has none; with a temporary CommandError
-   * while that is not known; with an Error where a fetch has just failed.
+   * Returns the key that a token names. Rejects with JWKSNoMatchingKey if the set, fetched after
+   * the token came, does not have it; with a temporary CommandError while that is unknown; with an
+   * Error if a fetch has just failed.
    */
   readonly find: JWTVerifyGetKey = async (header, token): Promise<CryptoKey> => {
     const keys = this.usable() ?? (await this.fetched());
@@ -60,7 +62,7 @@ export class RemoteKeys {
     return await this.findAgain(header, token);
   };
 
-  /** As `find`, among keys that are fetched now: for a token that none of those at hand fits. */
+  /** As `find`, with keys fetched now: for a token that none of the present keys fits. */
   readonly findAgain = async (...[header, token]: Parameters<JWTVerifyGetKey>): Promise<CryptoKey> => {
     // a fetch under way may have been answered before the key was added
     const isFresh = this.fetching === undefined;
@@ -75,7 +77,7 @@ export class RemoteKeys {
     }
   };
 
-  /** The keys at hand; keys that are no longer fresh are fetched again meanwhile. */
+  /** Returns the present keys; keys that are no longer fresh are fetched again meanwhile. */
   private usable(): Local | undefined {
     if (this.keys === undefined) return undefined;
     const age = this.options.clock.now() - this.keys.fetchedAt;
@@ -84,7 +86,7 @@ export class RemoteKeys {
     return this.keys.local;
   }
 
-  /** The keys, fetched now. */
+  /** Returns the keys, fetched now. */
   private async fetched(): Promise<Local> {
     if (this.fetching === undefined) {
       if (!this.mayFetch()) throw commandError("INTERNAL");
@@ -129,7 +131,7 @@ export class RemoteKeys {
     } catch (cause) {
       const delay = Math.min(FIRST_RETRY_DELAY * 2 ** this.failures++, MAX_RETRY_DELAY);
       this.retryAt = clock.now() + jittered(delay, random);
-      const { origin, pathname } = this.url; // the rest may be secret
+      const { origin, pathname } = this.url; // the rest of the address may be secret
       const error = new Error(`cannot fetch keys from ${origin}${pathname}: ${reasonOf(cause)}`, { cause });
       onError?.(error);
       throw onError === undefined ? error : commandError("INTERNAL", undefined, { cause: error });
@@ -139,7 +141,10 @@ export class RemoteKeys {
 
 const ACCEPT = { accept: "application/json, application/jwk-set+json" } as const;
 
-/** The address without user and password, and the header fields of a request. Errors do not have the address in them: it may be secret. */
+/**
+ * Returns the address without credentials, and the header fields of a request. Errors do not
+ * contain the address, because it may be secret.
+ */
 function parseAddress(address: string | URL): {
   readonly url: URL;
   readonly headers: Readonly<Record<string, string>>;
@@ -153,12 +158,15 @@ function parseAddress(address: string | URL): {
   if (username === "" && password === "") return { url, headers: ACCEPT };
   url.username = "";
   url.password = "";
-  // fetch refuses an address with credentials, by an error that shows them
+  // fetch refuses an address with credentials with an error that shows them
   const credentials = Buffer.from(`${unescape(username)}:${unescape(password)}`).toString("base64");
   return { url, headers: { ...ACCEPT, authorization: `Basic ${credentials}` } };
 }
 
-/** Why a fetch failed: the message of fetch is the same for all that can happen to a connection, and its cause says more. */
+/**
+ * Returns why a fetch failed. The message of fetch is the same for all connection errors; its cause
+ * has the details.
+ */
 function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const { cause } = error;

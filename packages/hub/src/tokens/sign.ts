@@ -2,13 +2,13 @@ import { SignJWT } from "jose";
 import { type Clock, systemClock } from "../schedule/clock.ts";
 import { checkNames } from "../options/names.ts";
 
-/** What `createToken` puts into a token. */
+/** The content of a token. */
 export interface NewToken {
-  /** The secret that the verifier has for HS256, of at least 32 bytes. */
+  /** The HS256 secret of the verifier, at least 32 bytes. */
   readonly secret: string | Uint8Array;
   /** The user; "" is an anonymous one. */
   readonly user: string;
-  /** Makes it a subscription token for this channel. */
+  /** The channel of a subscription token. Default: a connection token. */
   readonly channel?: string | undefined;
   /** Seconds until it expires. Default: never. */
   readonly ttl?: number | undefined;
@@ -18,7 +18,10 @@ export interface NewToken {
   readonly clock?: Clock;
 }
 
-/** Makes a connection or subscription token (HS256). Rejects with a TypeError for a secret that is too short, and for a name that is none. */
+/**
+ * Creates a connection or subscription token (HS256). Rejects with a TypeError for a secret that is
+ * too short, and for an unknown option.
+ */
 export async function createToken(options: NewToken): Promise<string> {
   checkNames("what a token is made of", options, {
     secret: true,

@@ -23,36 +23,47 @@ import { RemoteKeys, type RemoteKeysOptions } from "./remote-keys.ts";
 const SECRET_ALGORITHMS = ["HS256", "HS384", "HS512"] as const;
 const PUBLIC_ALGORITHMS = ["RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "EdDSA"] as const;
 
-/** Where the signature of a token is checked. An algorithm belongs to its key: a token can't choose another one for it. */
+/**
+ * A key that verifies tokens. The algorithm belongs to the key: a token cannot choose another one.
+ */
 export type TokenKey =
-  /** A secret shared with the issuer of the tokens, of at least 32 bytes. */
+  /** A secret shared with the issuer of the tokens, at least 32 bytes. */
   | { readonly algorithm: (typeof SECRET_ALGORITHMS)[number]; readonly secret: string | Uint8Array }
   /** A public key: SPKI in PEM, or a JWK. */
   | { readonly algorithm: (typeof PUBLIC_ALGORITHMS)[number]; readonly publicKey: string | JWK }
-  /** A set of public keys (JWKS): its http: or https: address, fetched again from time to time, or the set itself. */
+  /**
+   * A set of public keys (JWKS): its http: or https: address, which is fetched again from time to
+   * time, or the set itself.
+   */
   | { readonly jwks: string | URL | JSONWebKeySet };
 
 /** Options of `createTokenVerifier`. */
 export interface TokenOptions {
-  /** Keys that a token may be signed with. To rotate a key, list the old and the new one. */
+  /** The keys. To rotate a key, list the old and the new one. */
   readonly keys: readonly TokenKey[];
   /** Accepted values of the claim `aud`. Default: any. */
   readonly audience?: string | readonly string[];
   /** Accepted values of the claim `iss`. Default: any. */
   readonly issuer?: string | readonly string[];
-  /** How far the issuer's clock may be off, s. Tokens, and connections and subscriptions made with them, are valid that much longer. Default: 0. */
+  /**
+   * Allowed difference of the issuer's clock in s. Tokens, and connections and subscriptions made
+   * with them, are valid that much longer. Default: 0.
+   */
   readonly clockTolerance?: number;
-  /** Called when a set of keys could not be fetched. Default: the check of the token that needed it rejects with the error. */
+  /**
+   * Called when a set of keys could not be fetched. Default: the verification of the token rejects
+   * with the error.
+   */
   readonly onError?: (error: Error) => void;
   /** Time; for tests. Default: the system's. */
   readonly clock?: Clock;
 }
 
-/** A key that tokens with some algorithms can be checked by. */
+/** A key with the algorithms that it verifies. */
 interface Candidate {
   readonly algorithms: readonly string[];
   readonly key: JWTVerifyGetKey;
-  /** Gives keys that are newer, for a token that does not name its key and that none fits. */
+  /** Returns newer keys, for a token that does not name its key and that no present key fits. */
   readonly newerKey?: JWTVerifyGetKey;
 }
 
@@ -76,8 +87,9 @@ const WRONG_KEY = [
 ] as const;
 
 /**
- * Checks connection and subscription tokens: JWT with the claims that Centrifugo defined. Throws a TypeError for an
- * invalid option. An invalid public key makes the check of the first token fail.
+ * Creates a verifier of connection and subscription tokens: JWTs with the claims that Centrifugo
+ * defines. Throws a TypeError for an invalid option. An invalid public key makes the verification
+ * of the first token fail.
  */
 export function createTokenVerifier(options: TokenOptions): TokenVerifier {
   const { audience, issuer, clockTolerance = 0, clock = systemClock, onError } = options;
@@ -121,7 +133,8 @@ export function createTokenVerifier(options: TokenOptions): TokenVerifier {
         const isWrongKey = WRONG_KEY.some((each) => error instanceof each);
         if (!isWrongKey && INVALID.some((each) => error instanceof each)) throw asTokenError(error);
         if (error instanceof errors.JWTExpired) throw asTokenError(error);
-        // keys that could not be fetched may include the right one: report that rather than a wrong key
+        // the keys that could not be fetched may include the right one: report that instead of a
+        // wrong key
         if (isSettled) failure = asTokenError(error);
         if (!isWrongKey) isSettled = false;
       }
@@ -135,7 +148,9 @@ export function createTokenVerifier(options: TokenOptions): TokenVerifier {
   };
 }
 
-/** The claims of a token. Where none of the keys at hand fits it, one of `newerKey` may. */
+/**
+ * Returns the claims of a token. If none of the present keys fits, those of `newerKey` are tried.
+ */
 async function verifyByAny(
   token: string,
   key: JWTVerifyGetKey,
@@ -150,7 +165,10 @@ async function verifyByAny(
   }
 }
 
-/** The claims of a token. A set of keys may have several that fit, as for a token without `kid`: each is tried. */
+/**
+ * Returns the claims of a token. Several keys of a set may fit a token without `kid`; each is
+ * tried.
+ */
 async function verifyByEach(token: string, key: JWTVerifyGetKey, options: JWTVerifyOptions): Promise<JWTPayload> {
   try {
     return (await jwtVerify(token, key, options)).payload;
@@ -226,7 +244,10 @@ function asTokenError(error: unknown): unknown {
   return error;
 }
 
-/** A claim that jose has checked. A token whose `nbf` is to come will be valid. */
+/**
+ * Returns the error for a claim that jose has rejected. A token whose `nbf` is in the future will
+ * be valid.
+ */
 function claimFault(error: errors.JWTClaimValidationFailed): TokenError {
   const { claim, reason } = error;
   const temporary = claim === "nbf" && reason === "check_failed";
@@ -238,7 +259,7 @@ function claimFault(error: errors.JWTClaimValidationFailed): TokenError {
   });
 }
 
-/** Throws a TypeError unless `value` is text, or a list of texts, or absent. */
+/** Throws a TypeError unless `value` is a string, a list of strings, or undefined. */
 function checkTexts(name: string, value: unknown): void {
   const list: unknown[] = Array.isArray(value) ? value : [value];
   if (value === undefined || (list.length > 0 && list.every((each) => typeof each === "string" && each !== ""))) return;
