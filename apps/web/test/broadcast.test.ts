@@ -53,7 +53,7 @@ test("a new name is announced and kept", async () => {
   const input = page.getByRole("textbox", { name: "What others see beside your messages" });
   await input.fill("\u200b \u202e");
   await page.keyboard.press("Enter");
-  assert.match((await page.getByRole("alert").textContent()) ?? "", /at least one character/);
+  assert.match((await page.getByRole("alert").textContent()) ?? "", /at least one visible character/);
   await input.fill("x".repeat(33));
   await page.keyboard.press("Enter");
   assert.match((await page.getByRole("alert").textContent()) ?? "", /at most 32 characters; this one has 33/);

@@ -53,7 +53,7 @@ test("after a server restart the page shows the reason and a countdown, reconnec
   await Promise.all([comesBack(page), triesNow(witness)]);
   await people(page, 2);
   await shows(page, ["before", "meanwhile", "and more"]);
-  await page.getByText(/^Back after .* What others wrote meanwhile is not here\.$/).waitFor();
+  await page.getByText(/^Back after .* Messages sent meanwhile are not available\.$/).waitFor();
   await delivered(page);
   assert.equal(await page.getByRole("timer").textContent(), "");
   await say(witness, "welcome back");
@@ -114,7 +114,7 @@ test("1012 and 1013 delay as they ask for, and their reason is shown as text", a
   assert.ok(restart >= 3 && restart <= 30, String(restart));
   code = 1013;
   await page.getByRole("button", { name: "Try now" }).click();
-  await trouble(page, /^The server has too much to do, or this page could not keep up: “new/);
+  await trouble(page, /^The server is overloaded, or this page could not keep up: “new/);
   const overload = await countdown(page);
   assert.ok(overload >= 12 && overload <= 60, String(overload));
   code = 4321;
