@@ -27,6 +27,8 @@ export class SimulatedConnection implements WebSocketConnection {
   readonly ping: Never = notSimulated;
   readonly split: Never = notSimulated;
   readonly batches: Never = notSimulated;
+  readonly removeListener: Never = notSimulated;
+  readonly listenerCount: Never = notSimulated;
   readonly [Symbol.asyncIterator]: () => AsyncIterator<Message> = notSimulated;
   private closeInfo: CloseInfo | undefined;
   private resolve: (info: CloseInfo) => void = () => undefined;

@@ -36,13 +36,8 @@ export type { OriginPolicy } from "./server/admission/origin.ts";
 export type { TrustedProxies } from "./server/admission/proxies.ts";
 export type { HttpApp } from "./server/http/app.ts";
 export { HandshakeRequest } from "./server/admission/request.ts";
-export {
-  type ServerEvents,
-  type ServerListenOptions,
-  type ServerStats,
-  WebSocketServer,
-  type WebSocketServerOptions,
-} from "./server/server.ts";
+export type { ServerEvents, ServerListenOptions, ServerStats, WebSocketServerOptions } from "./server/options.ts";
+export { WebSocketServer } from "./server/server.ts";
 export type { StreamHandler } from "./server/stream.ts";
 export { client, type ClientOptions, HandshakeRejectedError } from "./client/client.ts";
 export { clientTls, type ClientTlsOptions, connect, type ConnectOptions } from "./client/connect.ts";

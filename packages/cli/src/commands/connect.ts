@@ -66,7 +66,7 @@ function sendLines(connection: WebSocketConnection, linger: number): Input {
       if (linger > 0) await Promise.race([sleep(linger, undefined, { ref: false }), connection.closed]);
     } catch (error) {
       // the close event of the connection reports the cause
-      if (connection.state !== "open") return;
+      if (connection.state === "closing" || connection.state === "closed") return;
       input.problem = `stdin: ${error instanceof LineError ? error.message : explainSystem(error)}`;
     }
     await connection.close(1000);

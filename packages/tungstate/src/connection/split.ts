@@ -8,12 +8,18 @@ import type {
 import { handled, notOpen } from "../schedule/promises.ts";
 import type { MessageData, WebSocketConnection } from "./types.ts";
 
+/** What a connection needs to be split. */
+export type Splittable = Pick<
+  WebSocketConnection,
+  typeof Symbol.asyncIterator | "closed" | "send" | "close" | "terminate"
+>;
+
 /**
  * The two halves of a connection as Web Streams, for two places that need not know of each other. Reading takes one message at a time, so
  * that the connection's own limits keep the peer waiting; ending the writable closes the connection with 1000, and
  * aborting it, or cancelling the readable, drops it. When the connection ends, writing rejects with NOT_OPEN.
  */
-export function splitConnection(connection: WebSocketConnection): {
+export function splitConnection(connection: Splittable): {
   readable: ReadableStream<Message>;
   writable: WritableStream<MessageData>;
 } {

@@ -28,8 +28,11 @@ export interface CloseInfo {
   readonly error: WebSocketError | undefined;
 }
 
-/** `open`: both ways. `closing`: a Close was sent or received. `closed`: nothing more will happen. */
-export type ConnectionState = "open" | "closing" | "closed";
+/**
+ * `open`: data flows both ways. `closing`: a Close was sent or received. `closed`: the connection is over. A ReconnectingConnection is also `connecting`,
+ * and `waiting` for its next attempt; other connections are not.
+ */
+export type ConnectionState = "connecting" | "open" | "waiting" | "closing" | "closed";
 
 /** Counters of a connection. */
 export interface ConnectionStats {
@@ -108,6 +111,10 @@ export interface WebSocketConnection extends AsyncIterable<Message>, AsyncDispos
   once<E extends keyof ConnectionEvents>(event: E, listener: (...args: ConnectionEvents[E]) => unknown): this;
   /** Removes a listener. */
   off<E extends keyof ConnectionEvents>(event: E, listener: (...args: ConnectionEvents[E]) => unknown): this;
+  /** Removes a listener, for functions that expect an EventEmitter, such as `events.once`. */
+  removeListener<E extends keyof ConnectionEvents>(event: E, listener: (...args: ConnectionEvents[E]) => unknown): this;
+  /** Returns the number of listeners of an event. */
+  listenerCount(event: keyof ConnectionEvents): number;
   /** Returns the two halves as Web Streams, each with its own back pressure. */
   split(): { readable: ReadableStream<Message>; writable: WritableStream<MessageData> };
   /**

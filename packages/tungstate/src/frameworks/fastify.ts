@@ -21,7 +21,8 @@ import type {
 import { Server as HttpServer } from "node:http";
 import { Server as HttpsServer } from "node:https";
 import { choosePassedOn } from "../server/http/router.ts";
-import { WebSocketServer, type WebSocketServerOptions } from "../server/server.ts";
+import type { WebSocketServerOptions } from "../server/options.ts";
+import { WebSocketServer } from "../server/server.ts";
 import type { WebSocketConnection } from "../connection/types.ts";
 import { acceptUpgrade, letRequestsUpgrade, UPGRADE_REQUIRED, type UpgradeOptions } from "./upgrades.ts";
 import { describe } from "../options/check.ts";

@@ -30,10 +30,12 @@ export type Connector = (url: string | URL, options: ConnectOptions) => Promise<
 /**
  * Options of `reconnecting`: those of `connect`, for each connection, and when to connect again.
  */
-export interface ReconnectOptions extends Omit<ConnectOptions, "headers"> {
+export interface ReconnectOptions extends Omit<ConnectOptions, "headers" | "protocols"> {
   /** Header fields of each handshake, or a function that returns them for an attempt. */
   readonly headers?: Provided<HeaderInput>;
-  /** Time limit in ms for the functions of `url` and `headers`. Default 10,000. */
+  /** Subprotocols to offer, most wanted first, or a function that returns them for an attempt. */
+  readonly protocols?: Provided<string | readonly string[]>;
+  /** Time limit in ms for the functions of `url`, `headers` and `protocols`. Default 10,000. */
   readonly providerTimeout?: number;
   /** Options of the waits between attempts. */
   readonly backoff?: Partial<BackoffOptions>;
@@ -73,6 +75,7 @@ const RECONNECT_OPTIONS: OptionNames<ReconnectOptions> = {
 export interface ReconnectSettings {
   readonly url: Provided<string | URL>;
   readonly headers: Provided<HeaderInput>;
+  readonly protocols: Provided<string | readonly string[]>;
   readonly providerTimeout: number;
   readonly backoff: BackoffOptions;
   readonly retry: ReconnectOptions["retry"];
@@ -96,7 +99,7 @@ const POLICIES: ReadonlySet<unknown> = new Set<OutboxOptions["policy"]>(["reject
  */
 export function reconnectSettings(url: Provided<string | URL>, given: ReconnectOptions): ReconnectSettings {
   checkNames(given, RECONNECT_OPTIONS);
-  const { headers = [], backoff: _backoff, outbox: _outbox, retry, random, connect, ...rest } = given;
+  const { headers = [], protocols = [], backoff: _backoff, outbox: _outbox, retry, random, connect, ...rest } = given;
   const { providerTimeout: _providerTimeout, watchNetworks: _watchNetworks, proxyHeaders, ...others } = rest;
   const options: ConnectOptions =
     proxyHeaders === undefined ? others : { ...others, proxyHeaders: checkProxyHeaders(proxyHeaders) };
@@ -109,12 +112,13 @@ export function reconnectSettings(url: Provided<string | URL>, given: ReconnectO
     const expected = [...POLICIES].map((each) => JSON.stringify(each)).join(", ");
     throw protocolError("INVALID_ARGUMENT", `outbox.policy is one of ${expected}, got ${describe(policy)}`);
   }
-  checkAttempts(options);
+  checkAttempts(typeof protocols === "function" ? options : { ...options, protocols });
   const { initialDelay, maxDelay, resetAfter } = DEFAULT_BACKOFF;
   return {
     url,
     // checked now, and copied from what may be an iterator: the fields are needed more than once
     headers: typeof headers === "function" ? headers : checkHeaders(headers),
+    protocols,
     providerTimeout: time(given, "providerTimeout", 10_000),
     backoff: {
       initialDelay: time(backoff, "initialDelay", initialDelay, "backoff."),

@@ -6,21 +6,22 @@ import type { Provided } from "./options.ts";
 import type { Attempt } from "./types.ts";
 
 /**
- * Calls the functions for an attempt, both at once. Rejects with PROVIDER_TIMEOUT when one takes
+ * Calls the functions for an attempt, all at once. Rejects with PROVIDER_TIMEOUT when one takes
  * longer than `timeout` ms, with its error when it fails, and with the signal's reason.
  */
-export async function provide<A, B>(
-  [first, second]: readonly [Provided<A>, Provided<B>],
+export async function provide<T extends readonly unknown[]>(
+  wanted: { readonly [I in keyof T]: Provided<T[I]> },
   attempt: Attempt,
   clock: Clock,
   timeout: number,
-): Promise<[A, B]> {
-  if (typeof first !== "function" && typeof second !== "function") return [first, second];
+): Promise<T> {
+  if (!wanted.some(isFunction)) return wanted as unknown as T;
   const { signal, abort, unlink } = linkedController(attempt.signal);
   const cancel = clock.after(timeout, () => abort(reconnectingError("PROVIDER_TIMEOUT", `${timeout} ms`)));
   try {
     const asked = { ...attempt, signal };
-    return await Promise.race([Promise.all([ask(first, asked), ask(second, asked)]), rejection(signal)]);
+    const all = Promise.all(wanted.map((each) => ask(each, asked)));
+    return (await Promise.race([all, rejection(signal)])) as unknown as T;
   } finally {
     cancel();
     unlink();

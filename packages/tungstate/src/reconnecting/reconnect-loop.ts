@@ -1,4 +1,4 @@
-import { CLOSE_CODE, WebSocketError } from "@tungstate/protocol";
+import { CLOSE_CODE, type HeaderInput, WebSocketError } from "@tungstate/protocol";
 import { connectByRoutes } from "../client/connect.ts";
 import { Routes } from "../dial/routes.ts";
 import type { CloseInfo, WebSocketConnection } from "../connection/types.ts";
@@ -119,14 +119,17 @@ export class Succession {
     this.attempts++;
     host.onConnecting({ attempt, after });
     try {
-      const wanted = [settings.url, settings.headers] as const;
-      const given = await provide(wanted, { attempt, after, signal }, settings.clock, settings.providerTimeout);
-      const [url, headers] = given;
+      const [url, headers, protocols] = await provide<[string | URL, HeaderInput, string | readonly string[]]>(
+        [settings.url, settings.headers, settings.protocols],
+        { attempt, after, signal },
+        settings.clock,
+        settings.providerTimeout,
+      );
       let { options } = settings;
       if (options.tcpUserTimeout !== undefined && !(await (this.userTimeout ??= canSetUserTimeout()))) {
         options = { ...options, tcpUserTimeout: undefined };
       }
-      return await this.connect(url, { ...options, headers, signal });
+      return await this.connect(url, { ...options, headers, protocols, signal });
     } catch (error) {
       if (error instanceof WebSocketError) return error;
       return reconnectingError("PROVIDER_FAILED", String(error), { cause: error });
@@ -158,8 +161,8 @@ export class Succession {
 
   private judge(ending: Ending): Verdict {
     if (this.last) return { again: false, error: undefined };
-    const { url, headers, backoff, retry } = this.settings;
-    const mayRefresh = (typeof url === "function" || typeof headers === "function") && !this.refreshed;
+    const { url, headers, protocols, backoff, retry } = this.settings;
+    const mayRefresh = [url, headers, protocols].some((each) => typeof each === "function") && !this.refreshed;
     const verdict = judge(ending, { maxDelay: backoff.maxDelay, mayRefresh, now: this.wallClock() });
     if (refusesCredentials(ending)) this.refreshed = true;
     const wish = retry?.(ending, this.backoff.attempt);

@@ -1,11 +1,4 @@
-import { checkClose, CLOSE_CODE, HeaderFields, type Message, protocolError, WebSocketError } from "@tungstate/protocol";
-import { onAbort } from "../schedule/abort-signal.ts";
-import { warnOfHandler } from "../connection/connection-emitter.ts";
-import { Emitter } from "../schedule/emitter.ts";
-import { checkStream } from "../connection/writing/fragments.ts";
-import { asData } from "../connection/writing/message-data.ts";
-import { checkPing } from "../connection/pings.ts";
-import { handled, notOpen, rejected } from "../schedule/promises.ts";
+import { CLOSE_CODE, type HeaderFields, type Message } from "@tungstate/protocol";
 import { splitConnection } from "../connection/split.ts";
 import type {
   CloseInfo,
@@ -15,234 +8,140 @@ import type {
   WebSocketConnection,
   WriteOptions,
 } from "../connection/types.ts";
-import { type Provided, type ReconnectOptions, reconnectSettings } from "./options.ts";
-import { Sending } from "./sending.ts";
-import { Sessions } from "./sessions.ts";
-import { NEVER_OPEN, Succession, type SuccessionHost, type Surroundings } from "./reconnect-loop.ts";
-import type { Attempt, Gap, ReconnectingConnection, ReconnectingEvents, ReconnectingStatus, Waiting } from "./types.ts";
-import { describe } from "../options/check.ts";
 import type { Route } from "../transport/route.ts";
 import type { TlsInfo } from "../transport/tls-info.ts";
+import { ReconnectingDriver } from "./driver.ts";
+import type { Provided, ReconnectOptions } from "./options.ts";
+import type { Surroundings } from "./reconnect-loop.ts";
+import type { Gap, ReconnectingConnection, ReconnectingEvents, ReconnectingStatus } from "./types.ts";
 
 /**
  * Connects, and connects again whenever the connection ends, until `close()`, an abort of `signal`, or an end that trying
- * again would not change. `url` and `headers` can be functions, asked before each attempt. Returns at once: see `ready`, and
+ * again would not change. `url`, `headers` and `protocols` can be functions, asked before each attempt. Returns at once: see `ready`, and
  * the events. Throws INVALID_ARGUMENT, INVALID_URL and INVALID_PROXY.
  */
 export function reconnecting(url: Provided<string | URL>, options: ReconnectOptions = {}): ReconnectingConnection {
   return new Reconnecting(url, options);
 }
 
-interface ReadyWaiter {
-  resolve(connection: WebSocketConnection): void;
-  reject(error: WebSocketError): void;
-}
+/** The reconnecting connection that users have: its public members, and nothing else. Its driver does the work. */
+export class Reconnecting implements ReconnectingConnection {
+  readonly #driver: ReconnectingDriver;
 
-/** What `reconnecting` gives: the succession of its connections, and the two halves that are joined to the current one. */
-export class Reconnecting extends Emitter<ReconnectingEvents> implements ReconnectingConnection, SuccessionHost {
-  private readonly succession: Succession;
-  private readonly sending: Sending;
-  private readonly sessions: Sessions;
-  private readonly unlink: () => void;
-  private present: ReconnectingStatus = { state: "connecting", attempt: 1, after: undefined };
-  /** The current connection, also while it is closing. */
-  private connection: WebSocketConnection | undefined;
-  /** An end was decided on: why, if not by the caller. */
-  private failure: WebSocketError | undefined;
-  /** The application has ended it: its listeners get nothing but `error`, `drop` and `close`. */
-  private silent = false;
-  private past: ConnectionStats = { messagesReceived: 0, messagesSent: 0, bytesReceived: 0, bytesSent: 0 };
-  private readyWaiters: ReadyWaiter[] = [];
-  private closedPromise: Promise<CloseInfo> | undefined;
-  private resolveClosed: ((info: CloseInfo) => void) | undefined;
-
-  constructor(url: Provided<string | URL>, options: ReconnectOptions, surroundings: Surroundings = {}) {
-    super();
-    const settings = reconnectSettings(url, options);
-    this.succession = new Succession(settings, this, surroundings);
-    this.sending = new Sending(settings.outbox, settings.writeBufferSize, {
-      onDrain: () => this.emit("drain"),
-      onDrop: (data) => this.emit("drop", data),
-    });
-    this.sessions = new Sessions({
-      emitMessage: (message) => this.emit("message", message),
-      hasMessageListeners: () => this.listenerCount("message") > 0,
-    });
-    const { signal } = options;
-    const abort = (): void => {
-      this.silence();
-      this.finish({ ...NEVER_OPEN, error: protocolError("CLOSED_BY_SIGNAL", undefined, { cause: signal?.reason }) });
-    };
-    this.unlink = onAbort(signal, abort);
-    // behind this turn, so that whoever made it can put listeners on
-    queueMicrotask(() => {
-      if (signal?.aborted === true) abort();
-      this.succession.run().catch((error: unknown) => this.onThrow(error));
-    });
+  constructor(url: Provided<string | URL>, options: ReconnectOptions, surroundings?: Surroundings) {
+    this.#driver = new ReconnectingDriver(url, options, surroundings);
   }
-
-  // ---- what it is
 
   get status(): ReconnectingStatus {
-    return this.present;
-  }
-
-  get current(): WebSocketConnection | undefined {
-    return this.present.state === "open" ? this.present.connection : undefined;
+    return this.#driver.status;
   }
 
   get state(): ConnectionState {
-    const { state } = this.present;
-    return state === "closed" || state === "closing" ? state : "open";
+    return this.#driver.status.state;
+  }
+
+  get writable(): boolean {
+    return this.#driver.writable;
+  }
+
+  get current(): WebSocketConnection | undefined {
+    return this.#driver.current;
   }
 
   get protocol(): string {
-    return this.current?.protocol ?? "";
+    return this.#driver.protocol;
   }
 
   get extensions(): string {
-    return this.current?.extensions ?? "";
+    return this.#driver.extensions;
   }
 
   get headers(): HeaderFields {
-    return this.current?.headers ?? NO_HEADERS;
+    return this.#driver.headers;
   }
 
   get route(): Route | undefined {
-    return this.current?.route;
+    return this.#driver.route;
   }
 
   get tls(): TlsInfo | undefined {
-    return this.current?.tls;
+    return this.#driver.tls;
   }
 
   get localAddress(): string | undefined {
-    return this.current?.localAddress;
+    return this.#driver.localAddress;
   }
 
   get remoteAddress(): string | undefined {
-    return this.current?.remoteAddress;
+    return this.#driver.remoteAddress;
   }
 
   get bufferedAmount(): number {
-    return this.sending.bufferedAmount;
+    return this.#driver.bufferedAmount;
   }
 
   get stats(): ConnectionStats {
-    return this.connection === undefined ? this.past : sum(this.past, this.connection.stats);
+    return this.#driver.stats;
   }
 
   get closed(): Promise<CloseInfo> {
-    if (this.closedPromise === undefined) {
-      const { present } = this;
-      this.closedPromise =
-        present.state === "closed"
-          ? Promise.resolve(present.info)
-          : new Promise((resolve) => (this.resolveClosed = resolve));
-    }
-    return this.closedPromise;
+    return this.#driver.closed;
   }
 
   ready(): Promise<WebSocketConnection> {
-    const { present } = this;
-    if (present.state === "open") return Promise.resolve(present.connection);
-    if (present.state === "closed") return rejected(endOf(present.info));
-    return handled(new Promise((resolve, reject) => this.readyWaiters.push({ resolve, reject })));
+    return this.#driver.ready();
   }
 
-  // ---- from the succession
-
-  onConnecting(attempt: Pick<Attempt, "attempt" | "after">): void {
-    this.present = { state: "connecting", ...attempt };
-    this.emit("connecting", attempt);
-  }
-
-  onOpen(connection: WebSocketConnection, gap: Gap | undefined): void {
-    this.connection = connection;
-    this.present = { state: "open", connection };
-    connection.on("ping", (payload) => this.emit("ping", payload));
-    connection.on("pong", (payload) => this.emit("pong", payload));
-    if (gap !== undefined) this.emit("gap", gap);
-    this.emit("open", connection, gap);
-    // a listener may have ended it
-    if (this.connection !== connection || this.silent) return;
-    for (const waiter of this.readyWaiters.splice(0)) waiter.resolve(connection);
-    this.sessions.add(connection, gap);
-    this.sending.connected(connection);
-  }
-
-  onLost(connection: WebSocketConnection): number {
-    this.release();
-    this.sessions.ended(connection);
-    return this.sending.disconnected();
-  }
-
-  onWaiting(waiting: Waiting): void {
-    this.present = { state: "waiting", ...waiting };
-    this.emit("waiting", waiting);
-  }
-
-  onEnd(info: CloseInfo): void {
-    this.finish({ ...info, error: this.failure ?? info.error });
-  }
-
-  /** Code of the application threw: closes with 1011 for good, and sees to it that somebody hears of it. */
-  protected override onThrow(error: unknown): void {
-    // a listener that could not send because all has ended did nothing wrong
-    if (this.state !== "open" && error instanceof WebSocketError && error.code === "NOT_OPEN") return;
-    if (this.state !== "open" || this.listenerCount("error") === 0) warnOfHandler(error);
-    this.silence();
-    const text = error instanceof Error ? error.message : describe(error);
-    this.stop(CLOSE_CODE.INTERNAL_ERROR, "", protocolError("HANDLER_FAILED", text, { cause: error }));
-  }
-
-  private silence(): void {
-    this.silent = true;
-    this.sessions.stop();
-  }
-
-  protected override isSilenced(event: keyof ReconnectingEvents): boolean {
-    return this.silent && event !== "error" && event !== "drop" && event !== "close";
+  retryNow(): void {
+    this.#driver.retryNow();
   }
 
   // ---- reading
 
-  override on<E extends keyof ReconnectingEvents>(
-    event: E,
-    listener: (...args: ReconnectingEvents[E]) => unknown,
-  ): this {
-    super.on(event, listener);
-    if (event === "message") this.sessions.resumeSoon();
+  on<E extends keyof ReconnectingEvents>(event: E, listener: (...args: ReconnectingEvents[E]) => unknown): this {
+    this.#driver.on(event, listener);
     return this;
   }
 
-  override off<E extends keyof ReconnectingEvents>(
+  once<E extends keyof ReconnectingEvents>(event: E, listener: (...args: ReconnectingEvents[E]) => unknown): this {
+    this.#driver.once(event, listener);
+    return this;
+  }
+
+  off<E extends keyof ReconnectingEvents>(event: E, listener: (...args: ReconnectingEvents[E]) => unknown): this {
+    this.#driver.off(event, listener);
+    return this;
+  }
+
+  removeListener<E extends keyof ReconnectingEvents>(
     event: E,
     listener: (...args: ReconnectingEvents[E]) => unknown,
   ): this {
-    super.off(event, listener);
-    if (event === "message" && this.listenerCount("message") === 0) this.sessions.listenersGone();
-    return this;
+    return this.off(event, listener);
+  }
+
+  listenerCount(event: keyof ReconnectingEvents): number {
+    return this.#driver.listenerCount(event);
   }
 
   pause(): void {
-    this.sessions.pause();
+    this.#driver.pause();
   }
 
   resume(): void {
-    this.sessions.resume();
+    this.#driver.resume();
   }
 
   [Symbol.asyncIterator](): AsyncIterableIterator<Message> {
-    return this.sessions.messages();
+    return this.#driver.messages();
   }
 
   withGaps(): AsyncIterableIterator<Message | Gap> {
-    return this.sessions.withGaps();
+    return this.#driver.withGaps();
   }
 
   batches(): AsyncIterableIterator<readonly Message[]> {
-    return this.sessions.batches();
+    return this.#driver.batches();
   }
 
   split(): { readable: ReadableStream<Message>; writable: WritableStream<MessageData> } {
@@ -252,160 +151,39 @@ export class Reconnecting extends Emitter<ReconnectingEvents> implements Reconne
   // ---- writing
 
   write(data: MessageData, options?: WriteOptions): boolean {
-    if (this.state === "open") return this.sending.write(data, options);
-    asData(data);
-    return false;
+    return this.#driver.write(data, options);
   }
 
   send(data: MessageData, options?: WriteOptions): Promise<void> {
-    if (this.state === "open") return this.sending.send(data, options);
-    asData(data);
-    return rejected(this.notOpen());
+    return this.#driver.send(data, options);
   }
 
   sendStream(
     parts: AsyncIterable<string | Uint8Array> | Iterable<string | Uint8Array>,
     type: "text" | "binary" = "binary",
   ): Promise<void> {
-    checkStream(parts, type);
-    return handled(this.sendStreamWhenReady(parts, type));
-  }
-
-  private async sendStreamWhenReady(
-    parts: AsyncIterable<string | Uint8Array> | Iterable<string | Uint8Array>,
-    type: "text" | "binary",
-  ): Promise<void> {
-    let connection = await this.connected();
-    await this.sending.empty(); // what was written before goes before
-    while (connection !== this.current) {
-      connection = await this.connected();
-      await this.sending.empty();
-    }
-    await connection.sendStream(parts, type);
-  }
-
-  /** As `ready`, for a call that needs a connection: rejects with NOT_OPEN when there will be none. */
-  private async connected(): Promise<WebSocketConnection> {
-    if (this.state !== "open") throw this.notOpen();
-    try {
-      return await this.ready();
-    } catch (error) {
-      throw error instanceof WebSocketError ? notOpen("there will be no other connection", error) : error;
-    }
+    return this.#driver.sendStream(parts, type);
   }
 
   flush(): Promise<void> {
-    // when nothing waits and nothing can be written any more, a loop that writes and flushes would never end otherwise
-    if (this.state !== "open" && this.bufferedAmount === 0) return rejected(this.notOpen());
-    return handled(this.flushSending());
-  }
-
-  private async flushSending(): Promise<void> {
-    try {
-      await this.sending.flush();
-    } catch (error) {
-      if (this.state !== "open") throw this.notOpen();
-      // NOT_OPEN would say that there will be no other connection
-      const { cause } = error instanceof WebSocketError ? error : {};
-      throw cause instanceof WebSocketError
-        ? cause
-        : protocolError("CONNECTION_LOST", "before all was written", { cause: error });
-    }
+    return this.#driver.flush();
   }
 
   ping(payload?: Uint8Array | string): Promise<number> {
-    const { connection } = this;
-    if (connection !== undefined) return connection.ping(payload);
-    checkPing(payload);
-    return rejected(this.state === "open" ? notOpen("there is no connection at the moment") : this.notOpen());
-  }
-
-  private notOpen(): WebSocketError {
-    const { present } = this;
-    if (present.state === "closed") return notOpen("it has ended", present.info.error);
-    return notOpen("it is closing", this.failure);
+    return this.#driver.ping(payload);
   }
 
   // ---- the end
 
-  retryNow(): void {
-    this.succession.retryNow();
-  }
-
   close(code: number = CLOSE_CODE.NORMAL, reason = ""): Promise<CloseInfo> {
-    checkClose(code, reason);
-    this.stop(code, reason, undefined);
-    return this.closed;
+    return this.#driver.close(code, reason);
   }
 
   terminate(): void {
-    this.silence();
-    const { connection } = this;
-    if (connection === undefined) {
-      this.finish({ ...NEVER_OPEN, error: undefined });
-      return;
-    }
-    this.present = { state: "closing" };
-    this.succession.endAfterThis();
-    connection.terminate();
+    this.#driver.terminate();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
-
-  /** No other connection: closes this one, if there is one. */
-  private stop(code: number, reason: string, failure: WebSocketError | undefined): void {
-    if (this.state !== "open") return;
-    this.failure = failure;
-    const { connection } = this;
-    if (connection === undefined) {
-      this.finish({ ...NEVER_OPEN, error: failure });
-      return;
-    }
-    this.present = { state: "closing" };
-    this.succession.endAfterThis();
-    this.sending.close(connection, code, reason);
-  }
-
-  /** The current connection is over. */
-  private release(): void {
-    const { connection } = this;
-    if (connection !== undefined) this.past = sum(this.past, connection.stats);
-    this.connection = undefined;
-  }
-
-  private finish(info: CloseInfo): void {
-    if (this.present.state === "closed") return;
-    const { connection } = this;
-    this.release();
-    this.present = { state: "closed", info };
-    this.unlink();
-    const reason = endOf(info);
-    this.succession.abort(reason);
-    connection?.terminate();
-    this.sending.end(reason);
-    this.sessions.end();
-    for (const waiter of this.readyWaiters.splice(0)) waiter.reject(reason);
-    if (info.error !== undefined) this.emit("error", info.error);
-    this.emit("close", info);
-    this.resolveClosed?.(info);
-  }
-}
-
-/** While there is no connection. */
-const NO_HEADERS = new HeaderFields();
-
-/** Why there is nothing more, for whoever waited for something. */
-function endOf({ error }: CloseInfo): WebSocketError {
-  return error ?? protocolError("NOT_OPEN", "it was closed");
-}
-
-function sum(a: ConnectionStats, b: ConnectionStats): ConnectionStats {
-  return {
-    messagesReceived: a.messagesReceived + b.messagesReceived,
-    messagesSent: a.messagesSent + b.messagesSent,
-    bytesReceived: a.bytesReceived + b.bytesReceived,
-    bytesSent: a.bytesSent + b.bytesSent,
-  };
 }

@@ -1,5 +1,11 @@
 import type { Message, WebSocketError } from "@tungstate/protocol";
-import type { CloseInfo, ConnectionEvents, MessageData, WebSocketConnection } from "../connection/types.ts";
+import type {
+  CloseInfo,
+  ConnectionEvents,
+  ConnectionState,
+  MessageData,
+  WebSocketConnection,
+} from "../connection/types.ts";
 
 /** Why there is no connection: an open one has ended, or an attempt has failed. */
 export type Ending =
@@ -119,7 +125,7 @@ export interface ReconnectingEvents extends ConnectionEvents {
 /**
  * A connection that outlives its connections. Everything a WebSocketConnection has means the same here, for all of them together:
  *
- * - `state` is `open` until it is closed for good; `status` says what is going on meanwhile.
+ * - `state` says what it does at the moment, and `status` the details. `writable` says whether it accepts messages.
  * - What is written while there is no connection waits in the outbox.
  * - Reading goes on with the next connection's messages behind those of the last one.
  * - `close` and `error` come once, at the end: after `close()`, or when it makes no sense to try again.
@@ -129,6 +135,10 @@ export interface ReconnectingEvents extends ConnectionEvents {
  * - Once it has ended for good, `send`, `sendStream`, `flush` and `ping` reject with NOT_OPEN.
  */
 export interface ReconnectingConnection extends WebSocketConnection {
+  /** `connecting`, `open`, `waiting` (for the next attempt), `closing` or `closed`. */
+  readonly state: ConnectionState;
+  /** Whether messages are accepted: until `close()`, `terminate()` or the end. Without a connection they wait in the outbox. */
+  readonly writable: boolean;
   /** The current activity: an attempt, a connection, a wait, or the end. */
   readonly status: ReconnectingStatus;
   /** The open connection; undefined while there is none. */
@@ -145,4 +155,11 @@ export interface ReconnectingConnection extends WebSocketConnection {
   once<E extends keyof ReconnectingEvents>(event: E, listener: (...args: ReconnectingEvents[E]) => unknown): this;
   /** Removes a listener. */
   off<E extends keyof ReconnectingEvents>(event: E, listener: (...args: ReconnectingEvents[E]) => unknown): this;
+  /** Removes a listener, for functions that expect an EventEmitter, such as `events.once`. */
+  removeListener<E extends keyof ReconnectingEvents>(
+    event: E,
+    listener: (...args: ReconnectingEvents[E]) => unknown,
+  ): this;
+  /** Returns the number of listeners of an event. */
+  listenerCount(event: keyof ReconnectingEvents): number;
 }

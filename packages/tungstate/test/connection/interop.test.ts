@@ -5,7 +5,8 @@ import { createInterface } from "node:readline";
 import { describe, test } from "node:test";
 import WebSocketOfWs, { WebSocketServer as WsServer } from "ws";
 import { connect } from "../../src/client/connect.ts";
-import { WebSocketServer, type WebSocketServerOptions } from "../../src/server/server.ts";
+import { WebSocketServer } from "../../src/server/server.ts";
+import type { WebSocketServerOptions } from "../../src/server/options.ts";
 import type { WebSocketConnection } from "../../src/connection/types.ts";
 import { take } from "../support/connected.ts";
 

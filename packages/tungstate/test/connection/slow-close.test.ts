@@ -8,7 +8,7 @@ import { connect as connectTls } from "node:tls";
 import { client } from "../../src/client/client.ts";
 import { reconnecting } from "../../src/reconnecting/reconnecting.ts";
 import { accept, type AcceptOptions } from "../../src/server/accept.ts";
-import type { WebSocketServerOptions } from "../../src/server/server.ts";
+import type { WebSocketServerOptions } from "../../src/server/options.ts";
 import { memoryPipe } from "../../src/testing/memory-pipe.ts";
 import { VirtualClock } from "../../src/testing/virtual-clock.ts";
 import type { CloseInfo, WebSocketConnection } from "../../src/connection/types.ts";

@@ -120,8 +120,8 @@ describe("close() of an open connection", () => {
       await settle();
       const closed = connection.close(4000, "moving");
       assert.deepEqual(
-        [connection.state, connection.status.state, connection.write("late")],
-        ["closing", "closing", false],
+        [connection.state, connection.status.state, connection.writable, connection.write("late")],
+        ["closing", "closing", false, false],
       );
       await assert.rejects(connection.send("late"), { code: "NOT_OPEN" });
       const { code, reason, clean, error } = await closed; // as the server answers

@@ -29,7 +29,8 @@ describe("a connection that reconnects", () => {
     inWorld(async (world) => {
       const connection = world.start();
       const log = told(connection);
-      assert.deepEqual([connection.state, connection.status.state], ["open", "connecting"]);
+      assert.deepEqual([connection.state, connection.status.state], ["connecting", "connecting"]);
+      assert.equal(connection.writable, true);
       const current = await connection.ready();
       await settle();
       assert.deepEqual(log, ["connecting 1", "open"]);
@@ -46,6 +47,7 @@ describe("a connection that reconnects", () => {
       await settle();
       assert.equal(connection.current, undefined);
       assert.equal(connection.status.state, "waiting");
+      assert.deepEqual([connection.state, connection.writable], ["waiting", true]);
       await world.advance(999);
       assert.equal(world.attempts.length, 1);
       await world.advance(1);
@@ -200,6 +202,24 @@ describe("a connection that reconnects", () => {
 });
 
 describe("functions for url and headers", () => {
+  test("protocols may be a function, which is called before each attempt", () =>
+    inWorld(async (world) => {
+      const attempts: number[] = [];
+      const connection = world.start({
+        protocols: ({ attempt }) => {
+          attempts.push(attempt);
+          return Promise.resolve([`v${attempts.length}`, "other"]);
+        },
+      });
+      await settle();
+      assert.deepEqual(world.newest.request.protocols, ["v1", "other"]);
+      world.server.terminate();
+      await world.advance(30_000);
+      assert.deepEqual(world.newest.request.protocols, ["v2", "other"]);
+      assert.deepEqual(attempts, [1, 2]);
+      assert.equal(connection.state, "open");
+    }));
+
   test("are asked before each attempt, with why there is one", () =>
     inWorld(async (world) => {
       const asked: Attempt[] = [];

@@ -3,7 +3,8 @@ import { createServer, type AddressInfo, type Server, type Socket } from "node:n
 import { once } from "node:events";
 import { afterEach, describe, test } from "node:test";
 import { accept } from "../../src/server/accept.ts";
-import { WebSocketServer, type WebSocketServerOptions } from "../../src/server/server.ts";
+import { WebSocketServer } from "../../src/server/server.ts";
+import type { WebSocketServerOptions } from "../../src/server/options.ts";
 import { reconnecting } from "../../src/reconnecting/reconnecting.ts";
 import type { ReconnectOptions } from "../../src/reconnecting/options.ts";
 import type { ReconnectingConnection, Waiting } from "../../src/reconnecting/types.ts";

@@ -4,7 +4,7 @@ import { describe, test, type TestContext } from "node:test";
 import type { Decision } from "../../src/server/admission/decision.ts";
 import { accept } from "../../src/server/accept.ts";
 import type { HandshakeRequest } from "../../src/server/admission/request.ts";
-import type { WebSocketServerOptions } from "../../src/server/server.ts";
+import type { WebSocketServerOptions } from "../../src/server/options.ts";
 import { memoryPipe } from "../../src/testing/memory-pipe.ts";
 import { VirtualClock } from "../../src/testing/virtual-clock.ts";
 import { connect } from "../../src/client/connect.ts";

@@ -16,7 +16,8 @@ import {
 import { websocket as fastifyWebSocket } from "../../src/frameworks/fastify.ts";
 import { acceptUpgrades as acceptHonoUpgrades, websocket as honoWebSocket } from "../../src/frameworks/hono.ts";
 import { accept } from "../../src/server/accept.ts";
-import { WebSocketServer, type WebSocketServerOptions } from "../../src/server/server.ts";
+import { WebSocketServer } from "../../src/server/server.ts";
+import type { WebSocketServerOptions } from "../../src/server/options.ts";
 import type { WebSocketConnection } from "../../src/connection/types.ts";
 import { selfSigned } from "./pairs.ts";
 import { Raw } from "./raw.ts";

@@ -2,7 +2,8 @@ import type { AddressInfo, ListenOptions } from "node:net";
 import type { TestContext } from "node:test";
 import type { WebSocketError } from "@tungstate/protocol";
 import { connect, type ConnectOptions } from "../../src/client/connect.ts";
-import { type ServerListenOptions, WebSocketServer, type WebSocketServerOptions } from "../../src/server/server.ts";
+import { WebSocketServer } from "../../src/server/server.ts";
+import type { ServerListenOptions, WebSocketServerOptions } from "../../src/server/options.ts";
 import type { HandshakeRequest } from "../../src/server/admission/request.ts";
 import type { WebSocketConnection } from "../../src/connection/types.ts";
 

@@ -1,0 +1,101 @@
+import { isWebSocketUpgrade, protocolError, type UpgradeHead } from "@tungstate/protocol";
+import type { Server as HttpServer } from "node:http";
+import { Server as HttpsServer } from "node:https";
+import type { AddressInfo, ListenOptions } from "node:net";
+import type { SecureContextOptions } from "node:tls";
+import type { Clock } from "../../schedule/clock.ts";
+import type { Admission } from "../admission/admission.ts";
+import type { ServerListenOptions } from "../options.ts";
+import { httpServerOf } from "./app.ts";
+import { HttpBackend } from "./backend.ts";
+import { Port, type PortHost } from "./port.ts";
+import { pathOf, routeUpgrades, takerOf, type UpgradeTaker } from "./router.ts";
+
+/** The ports of a server, and the HTTP servers behind them. */
+export class Ports {
+  private readonly host: PortHost;
+  private readonly admission: Admission;
+  private readonly taker: UpgradeTaker;
+  private readonly clock: Clock;
+  private readonly ports = new Set<Port>();
+  private readonly backends = new Map<HttpServer | HttpsServer, HttpBackend>();
+  private closing = false;
+
+  /** `taker` takes the upgrade requests that reach the HTTP servers. */
+  constructor(host: PortHost, admission: Admission, taker: UpgradeTaker, clock: Clock) {
+    this.host = host;
+    this.admission = admission;
+    this.taker = taker;
+    this.clock = clock;
+  }
+
+  /** Whether `close` was called. */
+  get isClosing(): boolean {
+    return this.closing;
+  }
+
+  /** Does what `WebSocketServer.listen` says. */
+  async listen(options: ListenOptions & ServerListenOptions): Promise<AddressInfo | string> {
+    const { tls, http: app, ...where } = options;
+    this.checkNotClosed();
+    const httpServer = app === undefined ? undefined : await httpServerOf(app);
+    this.checkNotClosed(); // an application may need time to get ready
+    const http = httpServer === undefined ? undefined : this.backendOf(httpServer, tls !== undefined);
+    try {
+      const port = new Port(this.host, tls, http);
+      this.ports.add(port);
+      return await port.listen(where, () => this.ports.delete(port));
+    } catch (error) {
+      if (![...this.ports].some((port) => port.http === http)) await http?.close();
+      throw error;
+    }
+  }
+
+  private checkNotClosed(): void {
+    if (this.closing) throw protocolError("INVALID_STATE", "this WebSocketServer was closed: make another one");
+  }
+
+  /**
+   * Upgrades on connections that began with another request reach the HTTP server; they are handled
+   * as on an attached server.
+   */
+  private backendOf(http: HttpServer | HttpsServer, tls: boolean): HttpBackend {
+    if (http instanceof HttpsServer && !tls) {
+      throw protocolError("INVALID_ARGUMENT", "http is a server of node:https, which needs a port with tls");
+    }
+    const known = this.backends.get(http);
+    if (known !== undefined) return known;
+    const { path, handshake } = this.admission;
+    const detach = takerOf(http, path) === this.taker ? ignore : routeUpgrades(http, path, this.taker);
+    const passOn = (head: UpgradeHead | undefined): boolean =>
+      head === undefined || !isWebSocketUpgrade(head) || (path !== undefined && pathOf(head.target) !== path);
+    const backend = new HttpBackend(http, { ...handshake, passOn }, this.clock, () => {
+      detach();
+      this.backends.delete(http);
+    });
+    this.backends.set(http, backend);
+    return backend;
+  }
+
+  /** Does what `WebSocketServer.setTls` says. */
+  setTls(changes: SecureContextOptions): void {
+    const ports = [...this.ports].filter(({ secure }) => secure);
+    if (ports.length === 0) throw protocolError("INVALID_STATE", "it listens on no port with TLS");
+    for (const change of ports.map((port) => port.prepareTls(changes))) change();
+  }
+
+  /** Listens no more. Resolves when the HTTP servers behind the ports have no requests left; after `timeout` ms they are destroyed. */
+  async close(timeout: number): Promise<void> {
+    const backends = [...this.backends.values()];
+    const stopped = [...this.ports, ...backends].map((each) => each.close());
+    this.closing = true;
+    // connections end in time by themselves, HTTP requests do not
+    const cancel = this.clock.after(timeout, () => {
+      for (const backend of backends) backend.terminate();
+    });
+    await Promise.all(stopped);
+    cancel();
+  }
+}
+
+const ignore = (): void => undefined;
