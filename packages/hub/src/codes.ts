@@ -2,13 +2,14 @@
 export interface CommandErrorEntry {
   readonly code: number;
   readonly text: string;
-  /** The same command may succeed later: clients try again by themselves. */
+  /** Whether the same command may succeed later: clients try again by themselves. */
   readonly temporary?: true;
 }
 
 /**
- * What a command can be answered with. Codes and texts are those of the Centrifugo client protocol; `docs/hub.md` lists the
- * same rows and a test holds the two together. Codes of applications lie in 400 to 1999.
+ * The errors of commands. Codes and texts are those of the Centrifugo client protocol;
+ * `docs/hub.md` lists the same rows, and a test compares them. Codes of applications are 400 to
+ * 1999.
  */
 export const COMMAND_ERRORS = {
   INTERNAL: { code: 100, text: "internal server error", temporary: true },
@@ -29,15 +30,18 @@ export const COMMAND_ERRORS = {
 /** A name of COMMAND_ERRORS. */
 export type CommandErrorName = keyof typeof COMMAND_ERRORS;
 
-/** What a client's command is answered with. Thrown by handlers of the application, it reaches the client as it is. */
+/**
+ * The error reply to a command. If a handler of the application throws it, the client gets it as it
+ * is.
+ */
 export class CommandError extends Error {
   override readonly name = "CommandError";
-  /** The code of the reply: see COMMAND_ERRORS; the application's own are 400 to 1999. */
+  /** The code of the reply: see COMMAND_ERRORS; 400 to 1999 for the application's own. */
   readonly code: number;
   /** Whether the client may send the same command again later. */
   readonly temporary: boolean;
 
-  /** `code`: 400 to 1999 for errors of an application's own. */
+  /** `code`: 400 to 1999 for the application's own errors. */
   constructor(code: number, message: string, options?: ErrorOptions & { readonly temporary?: boolean }) {
     super(message, options);
     this.code = code;
@@ -46,8 +50,9 @@ export class CommandError extends Error {
 }
 
 /**
- * The error for a row of COMMAND_ERRORS. `detail` says what was expected and what came. It has no stack trace: to capture one takes longer than most
- * commands, and clients can cause such errors as often as they like.
+ * Returns the error of a row of COMMAND_ERRORS. `detail` says what was expected and what came. It
+ * has no stack trace: capturing one takes longer than most commands, and clients can cause such
+ * errors at will.
  */
 export function commandError(name: CommandErrorName, detail?: string, options?: ErrorOptions): CommandError {
   const entry: CommandErrorEntry = COMMAND_ERRORS[name];
@@ -69,7 +74,7 @@ function withoutStack<T extends Error>(make: () => T): T {
   }
 }
 
-/** A code and a reason: of an unsubscribe push or of the end of a connection. */
+/** A code and a reason of an unsubscribe push, or of the end of a connection. */
 export interface CodeAndReason {
   /** The code, such as 3503. */
   readonly code: number;
@@ -77,7 +82,7 @@ export interface CodeAndReason {
   readonly reason: string;
 }
 
-/** Why a subscription ended. Clients subscribe again, recovering, from 2500 on. */
+/** Why a subscription ended. From 2500 on, clients subscribe again and recover. */
 export const UNSUBSCRIBES = {
   CLIENT: { code: 0, reason: "client unsubscribed" },
   DISCONNECT: { code: 1, reason: "client disconnected" },
@@ -87,8 +92,9 @@ export const UNSUBSCRIBES = {
 } as const satisfies Record<string, CodeAndReason>;
 
 /**
- * Why the server ends a connection; the code is the close code of the WebSocket. Clients come back by themselves after codes
- * 3000 to 3499 and 4000 to 4499, and not after 3500 to 3999 and 4500 to 4999. From 4000 on they are the application's.
+ * Why the server closes a connection; the code is the WebSocket close code. Clients reconnect after
+ * codes 3000 to 3499 and 4000 to 4499, and not after 3500 to 3999 and 4500 to 4999. Codes from 4000
+ * on are the application's.
  */
 export const DISCONNECTS = {
   CONNECTION_CLOSED: { code: 3000, reason: "connection closed" },
@@ -113,14 +119,14 @@ export const DISCONNECTS = {
   NOT_AVAILABLE: { code: 3508, reason: "not available" },
 } as const satisfies Record<string, CodeAndReason>;
 
-/** Whether a client that was disconnected with `code` comes back by itself. */
+/** Whether a client reconnects after a disconnect with `code`. */
 export function reconnectsAfter(code: number): boolean {
   return !((code >= 3500 && code < 4000) || (code >= 4500 && code < 5000));
 }
 
 const MAX_REASON_BYTES = 123; // of a close frame: 125 less the 2-byte code (RFC 6455 §5.5)
 
-/** Thrown by a handler of the application, it ends the client's connection. */
+/** If a handler of the application throws it, it closes the client's connection. */
 export class Disconnect extends Error implements CodeAndReason {
   override readonly name = "Disconnect";
   /** The close code, 3000 to 4999. */
@@ -128,7 +134,7 @@ export class Disconnect extends Error implements CodeAndReason {
   /** The close reason, at most 123 bytes. */
   readonly reason: string;
 
-  /** `code`: 3000 to 4999. `reason`: at most 123 bytes, which the client is told. */
+  /** `code`: 3000 to 4999. `reason`: at most 123 bytes, for the client. */
   constructor(code: number, reason: string) {
     checkDisconnect(code, reason);
     super(`${code} ${reason}`);
@@ -137,7 +143,7 @@ export class Disconnect extends Error implements CodeAndReason {
   }
 }
 
-/** Throws a RangeError where code or reason can't be sent. */
+/** Throws a RangeError if code or reason cannot be sent. */
 export function checkDisconnect(code: number, reason: string): void {
   if (!Number.isInteger(code) || code < 3000 || code > 4999) {
     throw new RangeError(`a disconnect code has to be an integer from 3000 to 4999, got ${code}`);

@@ -1,11 +1,11 @@
 /** Upper bounds in ms. */
 const FAN_OUT_BUCKETS = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000] as const;
 
-/** A distribution in cumulative buckets, as Prometheus has it. */
+/** A histogram with cumulative buckets, as in Prometheus. */
 export class Histogram {
   /** Upper bounds of the buckets, ascending. */
   readonly bounds: readonly number[];
-  /** How many values were at most bounds[i]; one more at the end for all. */
+  /** Number of values up to bounds[i]; the last entry counts all. */
   readonly counts: number[];
   /** Sum of all values. */
   sum = 0;
@@ -37,7 +37,7 @@ const MAX_LABELS = 200;
 /** The label of everything that is counted beyond that. */
 const OTHER = "other";
 
-/** Counts by a label, such as the method of a command. */
+/** Counters by label, such as the method of a command. */
 export class Counts<Label extends string | number> {
   private readonly byLabel = new Map<Label | typeof OTHER, number>();
 
@@ -48,7 +48,7 @@ export class Counts<Label extends string | number> {
     else this.byLabel.set(OTHER, (this.byLabel.get(OTHER) ?? 0) + count);
   }
 
-  /** Returns the count of a label, 0 where nothing was counted. */
+  /** Returns the count of a label; 0 if nothing was counted. */
   get(label: Label | typeof OTHER): number {
     return this.byLabel.get(label) ?? 0;
   }
@@ -59,78 +59,81 @@ export class Counts<Label extends string | number> {
   }
 }
 
-/** What a hub's connections to a store count. */
+/** Counters of a hub's connections to a store. */
 export class StoreMetrics {
-  /** Milliseconds from what was sent to its answer; publications that were sent together count once. */
+  /** Round-trip times in ms; publications that were sent together count once. */
   readonly roundTrips = new Histogram(FAN_OUT_BUCKETS);
-  /** Those without an answer, or answered with an error. */
+  /** Requests without a reply, or with an error. */
   failures = 0;
-  /** Lost connections that were made again. */
+  /** Reconnections. */
   reconnects = 0;
-  /** Times that publications may have been lost on the way, so that positions were checked; once for each channel. */
+  /**
+   * Times that publications may have been lost, so that positions were checked; once for each
+   * channel.
+   */
   interruptions = 0;
-  /** Up and down: channels that are subscribed to at the store. */
+  /** Gauge: channels that are subscribed to at the store. */
   subscriptions = 0;
 }
 
-/** What a hub counts. Plain numbers to be read when they are asked for; those that go up and down are called so. */
+/** Counters and gauges of a hub. */
 export class HubMetrics {
-  /** Up and down: connections, before and after their connect command. */
+  /** Gauge: connections, before and after their connect command. */
   connections = 0;
-  /** Up and down: connections that are connected. */
+  /** Gauge: connections that are connected. */
   sessions = 0;
-  /** Up and down: subscriptions of all sessions. */
+  /** Gauge: subscriptions of all sessions. */
   subscriptions = 0;
-  /** Up and down: channels with a subscriber on this node. */
+  /** Gauge: channels with a subscriber on this node. */
   channels = 0;
-  /** Up and down: bytes that wait in the queues of slow connections. */
+  /** Gauge: bytes in the queues of slow connections. */
   queueBytes = 0;
 
-  /** Frames from clients, and the bytes in them. */
+  /** Frames from clients. */
   framesReceived = 0;
   /** Bytes in the frames from clients. */
   bytesReceived = 0;
-  /** Messages to clients, and the bytes in them; a message to many counts once for each. */
+  /** Messages to clients; a message to many counts once for each. */
   messagesSent = 0;
   /** Bytes in the messages to clients. */
   bytesSent = 0;
-  /** By method. */
+  /** Commands by method. */
   readonly commands = new Counts<string>();
-  /** By `method code`. */
+  /** Errors by `method code`. */
   readonly commandErrors = new Counts<string>();
-  /** Connections ended by the server, by code. */
+  /** Connections closed by the server, by code. */
   readonly disconnects = new Counts<number>();
 
   /** Publications made through this node. */
   published = 0;
-  /** Publications handed on by this node, each once. */
+  /** Publications delivered by this node, each once. */
   publications = 0;
-  /** What became of them, once for each subscriber. */
+  /** Publications written to connections, once for each subscriber. */
   delivered = 0;
   /** Publications put into a connection's queue, once for each subscriber. */
   queued = 0;
-  /** Publications that gave way in a full queue, once for each subscriber. */
+  /** Publications dropped from a full queue, once for each subscriber. */
   dropped = 0;
   /** Connections ended because their queue was full. */
   slowDisconnects = 0;
-  /** Publications that came twice or late, and were not delivered again. */
+  /** Publications that came twice or late and were not delivered again. */
   duplicates = 0;
-  /** Times publications were missing and had to be read from history. */
+  /** Times that publications were missing and were read from history. */
   gaps = 0;
 
-  /** Clients that came back with a position and got what they had missed; and those who had to be told that it is gone. */
+  /** Clients that returned with a position and got what they had missed. */
   recovered = 0;
   /** Clients that came back with a position that history no longer reaches. */
   unrecovered = 0;
   /** Publications sent from history to clients that had missed them. */
   recoveredPublications = 0;
-  /** Clients that missed more than a page, and have got all of it. */
+  /** Clients that missed more than a page and have got all of it. */
   caughtUp = 0;
 
-  /** Milliseconds from a publication's arrival to its last subscriber on this node. */
+  /** Time in ms from a publication's arrival to its last subscriber on this node. */
   readonly fanOut = new Histogram(FAN_OUT_BUCKETS);
 
-  /** Of the broker, where that has a store elsewhere. */
+  /** Counters of the broker's store; undefined if it has none. */
   readonly store: StoreMetrics | undefined;
 
   constructor(store?: StoreMetrics) {

@@ -31,11 +31,11 @@ import type { SurveyAnswer, SurveyHandler, SurveyOptions } from "../nodes/survey
 import { TickEnd } from "../schedule/tick-end.ts";
 import { TimeSlices } from "../schedule/time-slices.ts";
 
-/** Entries that are renewed with one call of the presence store. */
+/** Number of entries renewed by one call of the presence store. */
 const RENEW_AT_ONCE = 512;
-/** Publications that are parsed between two looks at the time. */
+/** Number of publications parsed between two checks of the time slice. */
 const PARSE_AT_ONCE = 16;
-/** Parts of an interval over which the checks of positions are spread. */
+/** Number of parts of an interval over which position checks are spread. */
 const CHECK_IN_PARTS = 30;
 
 /** A client in a channel. */
@@ -62,19 +62,19 @@ export interface PastPublication {
   readonly tags: Readonly<Record<string, string>> | undefined;
 }
 
-/** The position is the top of the stream at the moment when it was read. */
+/** Publications read from history. The position is the top of the stream when they were read. */
 export interface PastPublications extends Position {
   /** In the order of their offsets; the other way round with `reverse`. */
   readonly publications: readonly PastPublication[];
 }
 
-/** One connection at the hub: what its owner calls when something happens to it. */
+/** A connection at the hub. Its owner calls these methods. */
 export interface Incoming {
   /** The session of this connection. */
   readonly session: ClientSession;
-  /** A text message has come. `bytes`: of its UTF-8, where they are known. */
+  /** A text message has arrived. `bytes`: its size in UTF-8, if known. */
   receive(text: string, bytes?: number): void;
-  /** The connection takes more again, after a `write` that returned false. */
+  /** The connection accepts data again, after a `write` that returned false. */
   drained(): void;
   /** The connection has ended. */
   closed(): void;
@@ -104,13 +104,13 @@ class Accepted implements Incoming {
 }
 
 /**
- * Sessions, channels, presence, history and recovery. Hubs of many nodes that share a broker and a presence store are one hub to
- * their clients.
+ * Sessions, channels, presence, history and recovery. Hubs on several nodes that share a broker and
+ * a presence store act as one hub.
  */
 export class Hub {
-  /** What it counts. */
+  /** Counters of this hub. */
   readonly metrics: HubMetrics;
-  /** The methods below for those who have JSON as text. */
+  /** The methods below for callers that have JSON as text. */
   readonly operations: Operations;
   private readonly settings: HubSettings;
   private readonly parts: Parts;
@@ -123,7 +123,7 @@ export class Hub {
   private readonly timers = new Set<() => void>();
   private state: "new" | "open" | "closing" = "new";
 
-  /** Throws where an option makes no sense. */
+  /** Throws a TypeError or RangeError for an invalid option. */
   constructor(options: HubOptions) {
     const settings = resolveOptions(options);
     const { broker, presence, clock } = settings;
@@ -161,12 +161,12 @@ export class Hub {
     this.operations = new Operations(this.parts);
   }
 
-  /** What one client may take, with all defaults in place. */
+  /** The limits of one client, complete. */
   get limits(): Limits {
     return this.settings.limits;
   }
 
-  /** Connects broker and presence store. Rejects where they can't be reached. */
+  /** Connects the broker and the presence store. Rejects if they cannot be reached. */
   async start(): Promise<void> {
     if (this.state !== "new") throw new Error("the hub has been started before");
     const { broker, presence, clock } = this.settings;
@@ -192,8 +192,9 @@ export class Hub {
   }
 
   /**
-   * Ends all sessions, so that their clients go elsewhere, and takes no new ones. `window`: ms over which that is spread.
-   * Resolves when everything is told to the stores and they are left. Rejects with a RangeError where `why` can't be sent.
+   * Closes all sessions, so that their clients connect to other nodes, and accepts no new ones.
+   * `window`: time in ms over which the closes are spread. Resolves when the stores are up to date
+   * and stopped. Rejects with a RangeError if `why` cannot be sent.
    */
   async close(options: { readonly window?: number; readonly why?: CodeAndReason } = {}): Promise<void> {
     const { window = 0, why = DISCONNECTS.SHUTDOWN } = options;
@@ -221,8 +222,8 @@ export class Hub {
   }
 
   /**
-   * A new connection. `context` is what the application wants to know of it later, such as the request. While the hub closes, the
-   * connection is ended at once.
+   * Adds a connection. `context` is available to the application later, for example the request. A
+   * connection that arrives while the hub closes is closed at once.
    */
   accept(connection: HubConnection, context?: unknown): Incoming {
     if (this.state === "new") throw new Error("the hub has not been started");
@@ -233,12 +234,15 @@ export class Hub {
     return new Accepted(session, reader);
   }
 
-  /** Publishes `data`, any JSON value. Rejects with a CommandError: no such channel, or the store can't be reached. */
+  /**
+   * Publishes `data`, any JSON value. Rejects with a CommandError: unknown channel (102), or store
+   * out of reach (100).
+   */
   async publish(channel: string, data: unknown, options?: PublishOptions): Promise<PublishReport> {
     return this.operations.publish(channel, toJson(data, "the data of a publication"), options);
   }
 
-  /** The same to many channels; each has its own result. */
+  /** Publishes to many channels; each has its own result. */
   async broadcast(
     channels: readonly string[],
     data: unknown,
@@ -258,12 +262,12 @@ export class Hub {
     return { offset, epoch, publications: past };
   }
 
-  /** Forgets a channel's publications. Its position stays. */
+  /** Removes the publications of a channel. Its position stays. */
   removeHistory(channel: string): Promise<void> {
     return this.operations.removeHistory(channel);
   }
 
-  /** Who is in a channel, on all nodes. */
+  /** Returns the clients in a channel, on all nodes. */
   async presence(channel: string): Promise<readonly PresentClient[]> {
     return (await this.operations.presence(channel)).map(presentClient);
   }
@@ -276,14 +280,17 @@ export class Hub {
     return this.operations.presenceStats(channel);
   }
 
-  /** Subscribes the clients that a user has now, on all nodes. Those that are subscribed already get `info` and `expireAt` where they are given. */
+  /**
+   * Subscribes the connected clients of a user, on all nodes. Clients that are subscribed already
+   * get `info` and `expireAt`, if given.
+   */
   async subscribe(
     user: string,
     channel: string,
     options: ClientSelection & {
       /** What others may know of the client in the channel. */
       readonly info?: unknown;
-      /** For the client: comes with the subscription. */
+      /** Data for the client, sent with the subscription. */
       readonly data?: unknown;
       readonly since?: Position;
       /** Unix time in seconds at which the subscription ends. Default: never. */
@@ -304,12 +311,18 @@ export class Hub {
     return this.operations.unsubscribe(user, channel, options);
   }
 
-  /** Ends a user's connections, on all nodes. Rejects with a RangeError where code or reason can't be sent. */
+  /**
+   * Closes the connections of a user, on all nodes. Rejects with a RangeError if code or reason
+   * cannot be sent.
+   */
   disconnect(user: string, options?: DisconnectOptions): Promise<void> {
     return this.operations.disconnect(user, options);
   }
 
-  /** `expireAt`: Unix time in seconds; undefined: never. One that has passed ends the connections (3005). Rejects with a RangeError. */
+  /**
+   * Changes when the connections of a user expire. `expireAt`: Unix time in seconds; undefined:
+   * never. A past time closes the connections (3005). Rejects with a RangeError.
+   */
   async refresh(
     user: string,
     expireAt: number | undefined,
@@ -319,45 +332,50 @@ export class Hub {
     await this.operations.refresh(user, expireAt, { client: options.client, info });
   }
 
-  /** A message to a user's clients that belongs to no channel. */
+  /** Sends a message to the clients of a user that belongs to no channel. */
   async send(user: string, data: unknown, options?: ClientSelection): Promise<void> {
     await this.operations.send(user, toJson(data, "a message"), options);
   }
 
-  /** A function that clients can call. Throws if there is one of that name. */
+  /** Registers a function that clients can call. Throws if there is one with that name. */
   rpc(name: string, handler: RpcHandler): this {
     if (this.handlers.has(name)) throw new Error(`there is a function ${name} already`);
     this.handlers.set(name, handler);
     return this;
   }
 
-  /** The sessions of this node; of one user only, if one is given. */
+  /** Returns the sessions of this node, or those of one user. */
   sessions(user?: string): readonly ClientSession[] {
     return user === undefined ? this.registry.connected() : this.registry.select(user, undefined);
   }
 
-  /** Channels with subscribers on this node, and how many. */
+  /** Returns the channels with subscribers on this node, with their numbers. */
   channels(): ReadonlyMap<string, number> {
     return this.operations.channels();
   }
 
-  /** This node. */
+  /** Returns information about this node. */
   info(): NodeInfo {
     return this.operations.node();
   }
 
-  /** All nodes, by what they said of themselves within the last three `announceInterval`; this one first. */
+  /**
+   * Returns all nodes that announced themselves within three `announceInterval`; this one first.
+   */
   nodes(): readonly NodeInfo[] {
     return this.operations.nodes.list();
   }
 
-  /** A question that `survey` asks on all nodes, this one included. Throws if there is one of that name. */
+  /** Registers a handler for a survey on all nodes. Throws if there is one with that name. */
   onSurvey(name: string, handler: SurveyHandler): this {
     this.operations.surveys.add(name, handler);
     return this;
   }
 
-  /** Asks all nodes, and gathers their answers; a node that gives none in time has an error instead. `data`: any JSON value. */
+  /**
+   * Sends a survey to all nodes, including this one, and returns their answers; a node without an
+   * answer in time has an error. `data`: any JSON value.
+   */
   async survey(name: string, data?: unknown, options: SurveyOptions = {}): Promise<readonly SurveyAnswer[]> {
     return this.operations.survey(name, optionalJson(data, "the data of a survey"), options.timeout);
   }
@@ -372,7 +390,7 @@ export class Hub {
     };
   }
 
-  /** Calls `work` again and again, `interval` ms after it was through. */
+  /** Calls `work` again and again, `interval` ms after it has completed. */
   private every(interval: number, work: () => Promise<void>): void {
     const stop = this.settings.clock.after(interval, () => {
       this.timers.delete(stop);
@@ -384,7 +402,10 @@ export class Hub {
     this.timers.add(stop);
   }
 
-  /** A client that leaves while one batch is on its way is in none of the following ones. A batch that fails does not keep the next ones from being renewed. */
+  /**
+   * A client that leaves while one batch is under way is in none of the following ones. A failed
+   * batch does not prevent the next ones.
+   */
   private async renewPresence(): Promise<void> {
     const loop = this.parts.slices.loop();
     let entries: PresenceEntry[] = [];

@@ -23,29 +23,38 @@ import { type SurveyAnswer, Surveys } from "../nodes/surveys.ts";
 import type { Loop } from "../schedule/time-slices.ts";
 
 const SURVEY_TIMEOUT = 5_000; // ms
-/** Publications that are made between two looks at the time. */
+/** Number of publications between two checks of the time slice. */
 const AT_ONCE = 64;
-/** How much of a history is read at a time. */
+/** Limits of one page of history. */
 const PAGE = { limit: 1000, maxBytes: 256 * 1024 };
 const NOTHING: FanOut = { delivered: 0, queued: 0, dropped: 0, disconnected: 0 };
 
 /** Options of `publish` and `broadcast`. */
 export interface PublishOptions {
-  /** A second publication to the channel with the same key is not published: the first one's position comes back. */
+  /**
+   * A second publication to the channel with the same key is not published: the position of the
+   * first one is returned.
+   */
   readonly idempotencyKey?: string | undefined;
-  /** How long the key is remembered, ms; a RangeError where that is not above 0. Default: 300,000. */
+  /** Lifetime of the key in ms; a RangeError unless it is above 0. Default: 300,000. */
   readonly idempotencyTtl?: number | undefined;
-  /** Go with the publication to the clients. */
+  /** Tags that go with the publication to the clients. */
   readonly tags?: Readonly<Record<string, string>> | undefined;
-  /** Delivers it, and does not keep it. */
+  /** Delivers the publication without keeping it. Default: false. */
   readonly skipHistory?: boolean | undefined;
-  /** Requires that subscribers can get it as a delta: rejects with a CommandError (108) where the namespace has none. Default: false. */
+  /**
+   * Requires that subscribers can get a delta: rejects with a CommandError (108) if the namespace
+   * has none. Default: false.
+   */
   readonly delta?: boolean | undefined;
 }
 
-/** Where a publication is in its stream, and what became of it where that is known: on this node, at this moment. */
+/**
+ * The position of a publication, and its delivery as far as it is known: on this node, at this
+ * moment.
+ */
 export interface PublishReport extends Position, Readonly<FanOut> {
-  /** It was not published: the idempotency key was known. */
+  /** Whether nothing was published, because the idempotency key was known. */
   readonly duplicate: boolean;
 }
 
@@ -54,7 +63,7 @@ export type BroadcastReport =
   | {
       /** The channel. */
       readonly channel: string;
-      /** What became of the publication in this channel. */
+      /** The result in this channel. */
       readonly report: PublishReport;
     }
   | {
@@ -66,20 +75,23 @@ export type BroadcastReport =
 
 /** Options of `history`. */
 export interface HistoryOptions {
-  /** Only what comes behind this position (before it, in reverse). */
+  /**
+   * Returns only publications after this position (before it, in reverse). Default: from the
+   * beginning.
+   */
   readonly since?: Position | undefined;
-  /** The most publications to return; -1: all. Default: 0, just the position. */
+  /** Maximum number of publications; -1: no limit. Default: 0, only the position. */
   readonly limit?: number | undefined;
-  /** From the newest to the oldest. */
+  /** Returns the newest publications first. Default: false. */
   readonly reverse?: boolean | undefined;
   /**
-   * About the most bytes that the publications may have as JSON, one at least: of what is left, the offset of the last one is where the next page
-   * begins (`since`). Default: no limit.
+   * Approximate maximum size of the publications as JSON, in bytes; at least one is returned. The
+   * next page begins after the offset of the last one (`since`). Default: no limit.
    */
   readonly maxBytes?: number | undefined;
 }
 
-/** Which of a user's clients; undefined: all. */
+/** Selects clients of a user. */
 export interface ClientSelection {
   /** The id of the only client meant; undefined: all clients of the user. */
   readonly client?: string | undefined;
@@ -87,17 +99,17 @@ export interface ClientSelection {
 
 /** Options of `disconnect`. */
 export interface DisconnectOptions extends ClientSelection {
-  /** Default: 3503, after which clients do not come back by themselves. */
+  /** Close code. Default: 3503, after which clients do not reconnect. */
   readonly code?: number | undefined;
-  /** What the client is told, at most 123 bytes. Default: "force disconnect". */
+  /** Close reason, at most 123 bytes. Default: "force disconnect". */
   readonly reason?: string | undefined;
-  /** Clients to leave alone. */
+  /** Ids of clients that are left alone. */
   readonly except?: readonly string[] | undefined;
 }
 
 /** What a server does with channels and users, with JSON as text. Rejects with CommandErrors. */
 export class Operations {
-  /** Of the hub, as far as they are known here. */
+  /** The nodes of the hub, as far as they are known here. */
   readonly nodes: Nodes;
   /** The questions to all nodes. */
   readonly surveys: Surveys;
@@ -123,7 +135,7 @@ export class Operations {
     return this.publishOwned(channel, own(data), options);
   }
 
-  /** `data` shares no memory with what is to be forgotten. */
+  /** `data` shares no memory with a frame or body. */
   private async publishOwned(channel: string, data: JsonText, options: PublishOptions = {}): Promise<PublishReport> {
     const { publishing, delta } = this.namespace(channel);
     const { idempotencyKey, idempotencyTtl, tags } = options;
@@ -141,7 +153,7 @@ export class Operations {
     return { offset, epoch, duplicate, delivered, queued, dropped, disconnected };
   }
 
-  /** The same to many channels; each has its own result. Other work has its turn meanwhile. */
+  /** Publishes to many channels; each has its own result. Yields to other work meanwhile. */
   async broadcast(
     channels: readonly string[],
     data: JsonText,
@@ -171,7 +183,7 @@ export class Operations {
     await this.parts.slices.each(channels, AT_ONCE, async (some) => take(await Promise.all(some.map(publish))));
   }
 
-  /** Reads as much as is asked for, page by page; of a page with `maxBytes` no more than that. */
+  /** Reads the requested publications page by page; with `maxBytes` only one page. */
   async history(channel: string, options: HistoryOptions = {}): Promise<HistoryPage> {
     const namespace = this.namespace(channel);
     if (!namespace.hasHistory) throw commandError("NOT_AVAILABLE", "the channel has no history");
@@ -196,7 +208,7 @@ export class Operations {
       };
       page = await this.historyPage(channel, namespace, more);
       if (page.epoch !== first.epoch) break;
-      // what was read before has gone meanwhile, and with it what comes between
+      // publications were removed meanwhile, and those in between are missing
       if (reverse !== true && (page.publications[0]?.offset ?? last + 1) > last + 1) publications = [];
       for (const publication of page.publications)
         if (publication.offset <= first.offset) publications.push(publication);
@@ -214,7 +226,7 @@ export class Operations {
     await this.stored(this.parts.broker.removeHistory(channel));
   }
 
-  /** All who are there. Other work has its turn meanwhile. */
+  /** Returns all clients in a channel. Yields to other work meanwhile. */
   async presence(channel: string): Promise<readonly ClientInfo[]> {
     const all: ClientInfo[] = [];
     await this.presencePage(channel, undefined, Infinity, (info) => {
@@ -225,8 +237,8 @@ export class Operations {
   }
 
   /**
-   * Some of those who are there, from `cursor` on, until the sizes that `take` returns for them are more than `size`. Returns the cursor of
-   * the next page; undefined: that was all.
+   * Passes clients from `cursor` on to `take`, until the sizes that it returns exceed `size`.
+   * Returns the cursor of the next page; undefined: there are no more.
    */
   async presencePage(
     channel: string,
@@ -251,7 +263,10 @@ export class Operations {
     return this.stored(this.parts.presence.stats(channel));
   }
 
-  /** Subscribes the clients that a user has now, on all nodes. Those that are subscribed already get `info` and `expireAt` where they are given. */
+  /**
+   * Subscribes the connected clients of a user, on all nodes. Clients that are subscribed already
+   * get `info` and `expireAt`, if given.
+   */
   async subscribe(
     user: string,
     channel: string,
@@ -280,7 +295,10 @@ export class Operations {
     await this.tellAll({ type: "unsubscribe", user, client: options.client, channel, ...UNSUBSCRIBES.SERVER });
   }
 
-  /** Throws a RangeError where code or reason can't be sent. */
+  /**
+   * Closes the connections of a user, on all nodes. Throws a RangeError if code or reason cannot be
+   * sent.
+   */
   async disconnect(user: string, options: DisconnectOptions = {}): Promise<void> {
     const { client, except = [] } = options;
     const { code = DISCONNECTS.FORCE_NO_RECONNECT.code, reason = DISCONNECTS.FORCE_NO_RECONNECT.reason } = options;
@@ -289,8 +307,9 @@ export class Operations {
   }
 
   /**
-   * `expireAt`: Unix time in seconds; undefined: never. One that has passed ends the connections (3005). `info`, where it is given, replaces
-   * what others may know of the clients. Throws a RangeError.
+   * Changes when the connections of a user expire. `expireAt`: Unix time in seconds; undefined:
+   * never. A past time closes the connections (3005). `info`, if given, replaces what others may
+   * know of the clients. Throws a RangeError.
    */
   async refresh(
     user: string,
@@ -301,12 +320,12 @@ export class Operations {
     await this.tellAll({ type: "refresh", user, client: options.client, expireAt, info: options.info });
   }
 
-  /** A message that belongs to no channel. */
+  /** Sends a message to the clients of a user that belongs to no channel. */
   async send(user: string, data: JsonText, options: ClientSelection = {}): Promise<void> {
     await this.tellAll({ type: "message", user, client: options.client, data });
   }
 
-  /** Channels with subscribers on this node, and how many. */
+  /** Returns the channels with subscribers on this node, with their numbers. */
   channels(): Map<string, number> {
     const counts = new Map<string, number>();
     for (const channel of this.parts.channels.values()) {
@@ -315,19 +334,19 @@ export class Operations {
     return counts;
   }
 
-  /** Asks all nodes. Rejects with a RangeError where `timeout`, in ms, makes no sense. */
+  /** Sends a survey to all nodes. Rejects with a RangeError for an invalid `timeout` in ms. */
   async survey(name: string, data: JsonText | undefined, timeout = SURVEY_TIMEOUT): Promise<readonly SurveyAnswer[]> {
     const fault = timeFault("timeout", timeout);
     if (fault !== undefined) throw new RangeError(fault);
     return this.stored(this.surveys.ask(name, data, timeout));
   }
 
-  /** For those who have many items to go through: other work has its turn meanwhile. */
+  /** Returns a loop for many items, which yields to other work. */
   loop(): Loop {
     return this.parts.slices.loop();
   }
 
-  /** This node. */
+  /** Returns information about this node. */
   node(): NodeInfo {
     const { settings, registry, channels, metrics } = this.parts;
     return {
@@ -367,12 +386,12 @@ export class Operations {
     await Promise.all([this.stored(this.parts.broker.control(encodeControl(control))), this.apply(control)]);
   }
 
-  /** On this node. */
+  /** Applies a control message to this node. */
   private apply(control: SessionControl): Promise<void> {
     return applyControl(control, this.parts, (channel) => this.namespace(channel));
   }
 
-  /** What a store was asked for; where it cannot be had, a temporary error. What went wrong is told to `onError`, however it is answered. */
+  /** Awaits a call of a store. A failure is reported to `onError` and becomes a temporary error. */
   private async stored<T>(asked: Promise<T>): Promise<T> {
     try {
       return await asked;
@@ -400,7 +419,7 @@ export class Operations {
   }
 }
 
-/** Throws a RangeError where `expireAt` is no Unix time in seconds. */
+/** Throws a RangeError unless `expireAt` is a Unix time in seconds. */
 function checkExpireAt(expireAt: number | undefined): void {
   if (expireAt === undefined || (Number.isSafeInteger(expireAt) && expireAt > 0)) return;
   throw new RangeError(
@@ -408,12 +427,12 @@ function checkExpireAt(expireAt: number | undefined): void {
   );
 }
 
-/** Of two numbers of publications the lower one; -1 is no limit. */
+/** Returns the smaller of two numbers of publications; -1 is no limit. */
 function atMost(limit: number, most: number): number {
   return limit < 0 ? most : Math.min(limit, most);
 }
 
-/** How many more are wanted. */
+/** Returns how many more are wanted. */
 function left(limit: number, got: readonly unknown[]): number {
   return limit < 0 ? limit : limit - got.length;
 }

@@ -5,7 +5,7 @@ import type { HubConnection, SharedMessage } from "../output/connection.ts";
 import type { Hub } from "./hub.ts";
 import { protobufDisconnect } from "../protocol/protobuf-refusal.ts";
 
-/** A WebSocketConnection as the hub's connection. */
+/** The hub's connection over a WebSocketConnection. */
 class SocketConnection implements HubConnection {
   private readonly socket: WebSocketConnection;
   private readonly request: HandshakeRequest | undefined;
@@ -53,7 +53,8 @@ class SocketConnection implements HubConnection {
       return this.socket.write(data);
     } catch (error) {
       if (!(error instanceof WebSocketError)) throw error;
-      // what is closing takes no more, and will say when it has closed; else this was more than its write buffer may hold
+      // a closing connection accepts no more and will report its end; otherwise this exceeds its
+      // write buffer
       if (error.code !== "NOT_OPEN") this.close(DISCONNECTS.WRITE_ERROR.code, DISCONNECTS.WRITE_ERROR.reason);
       return true;
     }
@@ -61,8 +62,9 @@ class SocketConnection implements HubConnection {
 }
 
 /**
- * The subprotocols for the option `protocols` of the server that the hub is behind. A client that offers one of them fails when none is chosen,
- * and reconnects forever. The hub closes connections of clients that speak Protobuf with 3506.
+ * Subprotocols for the option `protocols` of the server in front of the hub. A client that offers
+ * one of them fails if none is chosen, and reconnects forever. The hub closes clients that speak
+ * Protobuf with 3506.
  */
 export const HUB_SUBPROTOCOLS = ["centrifuge-json", "centrifuge-protobuf"] as const;
 
@@ -75,9 +77,10 @@ const NO_PROTOBUF: CodeAndReason = {
 };
 
 /**
- * Hands a WebSocket connection over to the hub, which reads it from now on. `context` is what the application wants to know of
- * it later, such as the request. If it is the HandshakeRequest, limits for anonymous clients are by its `clientAddress`; else by the
- * connection's `remoteAddress`. Throws where the hub has not been started.
+ * Hands a WebSocket connection to the hub, which reads it from now on. `context` is available to
+ * the application later. If it is the HandshakeRequest, limits of anonymous clients count by its
+ * `clientAddress`, otherwise by the connection's `remoteAddress`. Throws if the hub has not been
+ * started.
  */
 export function attachSocket(hub: Hub, socket: WebSocketConnection, context?: unknown): ClientSession {
   const connection = new SocketConnection(socket, context instanceof HandshakeRequest ? context : undefined);
@@ -98,7 +101,10 @@ export function attachSocket(hub: Hub, socket: WebSocketConnection, context?: un
   return incoming.session;
 }
 
-/** JSON in a binary message. In Protobuf the second byte of a command is the tag of its id, or more of its length. */
+/**
+ * Whether a binary message has JSON. In Protobuf, the second byte of a command is the tag of its
+ * id, or a part of its length.
+ */
 function isJson(bytes: Uint8Array): boolean {
   return bytes[0] === OPEN_BRACE && bytes[1] !== PROTOBUF_ID;
 }

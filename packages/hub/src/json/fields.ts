@@ -1,14 +1,15 @@
 import { commandError } from "../codes.ts";
 import { isObject, type JsonObject } from "./json.ts";
 
-/** What JSON calls a value, for messages about it. */
+/** Returns JSON's name for the type of a value, for messages. */
 function kindOf(value: unknown): string {
   return value === null ? "null" : Array.isArray(value) ? "array" : typeof value;
 }
 
 /**
- * The fields of an object that came from outside, each checked as it is read. null is as good as absent, as in protobuf's JSON.
- * Throws a CommandError (107) that says what was expected and what came; fields that nobody asks for are ignored.
+ * The fields of an untrusted object, each checked when it is read. null counts as absent, as in
+ * protobuf's JSON. Throws a CommandError (107) that says what was expected and what came. Fields
+ * that are not read are ignored.
  */
 export class Fields {
   private readonly object: JsonObject;
@@ -21,9 +22,9 @@ export class Fields {
     this.what = what;
   }
 
-  /** As it is; undefined if it is absent or null. */
+  /** Returns the value; undefined if it is absent or null. */
   raw(name: string): unknown {
-    // `in` and plain access would find what every object inherits
+    // `in` and plain access would find inherited properties
     return Object.hasOwn(this.object, name) ? (this.object[name] ?? undefined) : undefined;
   }
 
@@ -49,7 +50,7 @@ export class Fields {
     return value;
   }
 
-  /** An integer of at least `min` that a number keeps exactly; 0 if it is absent. */
+  /** Returns an integer of at least `min` that a number represents exactly; 0 if it is absent. */
   integer(name: string, min = 0): number {
     const value = this.raw(name) ?? 0;
     if (typeof value !== "number" || !Number.isSafeInteger(value) || value < min) {
@@ -76,7 +77,7 @@ export class Fields {
     });
   }
 
-  /** The entries of an object whose values are all strings; undefined if it is absent. */
+  /** Returns the entries of an object with string values; undefined if it is absent. */
   stringRecord(name: string): Readonly<Record<string, string>> | undefined {
     const value = this.raw(name);
     if (value === undefined) return undefined;
@@ -86,7 +87,7 @@ export class Fields {
     return value;
   }
 
-  /** Throws where there is any other field: nobody would see that it has no effect. */
+  /** Throws if there is any other field, which would have no effect. */
   only(...names: readonly string[]): void {
     for (const name of Object.keys(this.object)) {
       if (names.includes(name) || this.raw(name) === undefined) continue;

@@ -1,13 +1,13 @@
 import { BACKSLASH, CLOSE_BRACE, CLOSE_BRACKET, COMMA, OPEN_BRACE, OPEN_BRACKET, QUOTE, SPACE } from "./json.ts";
 import type { Loop } from "../schedule/time-slices.ts";
 
-/** Characters that are parsed in one go. */
+/** Number of characters that are parsed at a time. */
 const CHUNK = 32 * 1024;
 const STEP = 4 * 1024; // characters that count as a step of a loop
 
 const COLON = 58;
 
-/** As JSON.parse, for long texts: other work has its turn meanwhile. Rejects with a SyntaxError. */
+/** As JSON.parse, for long texts; yields to other work meanwhile. Rejects with a SyntaxError. */
 export function parseInSlices(text: string, loop: Loop): Promise<unknown> {
   return parseRange(text, 0, text.length, loop);
 }
@@ -53,8 +53,9 @@ async function parse(text: string, loop: Loop): Promise<unknown> {
 }
 
 /**
- * The elements or members of the container at `start`, in groups of about a chunk; one that is larger comes alone. Nothing but the bounds is
- * looked at: that what is between them is JSON shows when it is parsed.
+ * Yields the elements or members of the container at `start` in groups of about a chunk; a larger
+ * one comes alone. Only the bounds are searched: whether the text between them is JSON shows when
+ * it is parsed.
  */
 function* partsOf(
   text: string,
@@ -72,7 +73,7 @@ function* partsOf(
     if (isLast && (end >= to || text.charCodeAt(end) !== close)) throw new SyntaxError("a bracket is missing in JSON");
     if (end - from <= CHUNK && !isLast) continue;
     if (end - from > 2 * CHUNK && at > from) {
-      yield [from, at - 1]; // what came before a large one
+      yield [from, at - 1]; // the members before a large one
       from = at;
     }
     yield [from, end];
@@ -81,7 +82,10 @@ function* partsOf(
   if (skipSpace(text, end + 1, to) !== to) throw new SyntaxError("unexpected text behind JSON");
 }
 
-/** Where the element or member at `at` ends: at the comma or bracket behind it; `to` if there is none. */
+/**
+ * Returns where the element or member at `at` ends: at the comma or bracket after it; `to` if there
+ * is none.
+ */
 function endOfPart(text: string, at: number, to: number): number {
   let depth = 0;
   for (let end = at; end < to; end++) {
@@ -95,7 +99,7 @@ function endOfPart(text: string, at: number, to: number): number {
   return to;
 }
 
-/** Behind the string literal at `start`. Throws where it has no end. */
+/** Returns the offset after the string literal at `start`. Throws if it has no end. */
 function endOfString(text: string, start: number, to: number): number {
   for (let at = start + 1; at < to; at++) {
     const code = text.charCodeAt(at);
@@ -115,7 +119,7 @@ function copyMembers(from: object, to: object): void {
   for (const [key, value] of Object.entries(from)) define(to, key, value);
 }
 
-/** A key such as `__proto__` is like any other. */
+/** Defines a property, even one named `__proto__`. */
 function define(object: object, key: string, value: unknown): void {
   Object.defineProperty(object, key, { value, writable: true, enumerable: true, configurable: true });
 }

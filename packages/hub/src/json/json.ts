@@ -1,17 +1,20 @@
-/** A JSON value, serialised, on one line. */
+/** A serialised JSON value on one line. */
 export type JsonText = string;
 
-/** Whatever JSON can say. */
+/** Any JSON value. */
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json | undefined };
 
-/** What JSON.parse returns for an object. Keys such as `__proto__` are plain own properties of it. */
+/** An object of JSON.parse. Keys such as `__proto__` are own properties of it. */
 export type JsonObject = { readonly [key: string]: unknown };
 
 export function isObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** `value` as JSON on one line. Throws where there is no such JSON: undefined, functions, cycles, BigInt. */
+/**
+ * Returns `value` as JSON on one line. Throws for values without JSON: undefined, functions,
+ * cycles, BigInt.
+ */
 export function toJson(value: unknown, what: string): JsonText {
   let text: string | undefined;
   try {
@@ -40,17 +43,17 @@ export const CLOSE_BRACE = 125;
 export const SPACE = 32; // tab, newline and carriage return are below it
 
 /**
- * Whether `text` nests objects and arrays deeper than `limit`. Any text: it is asked before JSON.parse makes objects of it. Of what is no JSON it
- * may say anything, in linear time.
+ * Whether `text` nests objects and arrays deeper than `limit`. It is called before JSON.parse
+ * creates objects. For text that is not JSON the result is arbitrary, in linear time.
  */
 export function isDeeperThan(text: string, limit: number): boolean {
-  if (text.length <= limit) return false; // each level takes a character at least
+  if (text.length <= limit) return false; // each level takes at least one character
   let depth = 0;
   for (let at = 0; at < text.length; at++) {
     const code = text.charCodeAt(at);
     if (code === QUOTE) {
       const end = endOfString(text, at);
-      if (end <= at) return false; // the string has no end, and JSON.parse will refuse it
+      if (end <= at) return false; // the string has no end, and JSON.parse will reject it
       at = end - 1;
     } else if (code === OPEN_BRACE || code === OPEN_BRACKET) {
       if (++depth > limit) return true;
@@ -60,8 +63,9 @@ export function isDeeperThan(text: string, limit: number): boolean {
 }
 
 /**
- * The text of the value at `path` (keys of objects, from the outside in), where JSON.parse has accepted `text`. Of a key that
- * is there twice the last counts, as for JSON.parse. Undefined: no such value.
+ * Returns the text of the value at `path` (keys of objects from the outside in) in `text`, which
+ * JSON.parse has accepted. Of duplicate keys the last one counts, as for JSON.parse. Undefined: no
+ * such value.
  */
 export function sliceAt(text: string, path: readonly string[]): JsonText | undefined {
   let at = skipSpace(text, 0);
@@ -72,7 +76,7 @@ export function sliceAt(text: string, path: readonly string[]): JsonText | undef
   return text.slice(at, endOfValue(text, at));
 }
 
-/** The texts of the elements of the array `text`, which JSON.parse has accepted. */
+/** Returns the texts of the elements of the array `text`, which JSON.parse has accepted. */
 export function elementsOf(text: string): JsonText[] {
   const elements: JsonText[] = [];
   let at = skipSpace(text, skipSpace(text, 0) + 1); // behind the bracket
@@ -85,12 +89,15 @@ export function elementsOf(text: string): JsonText[] {
   return elements;
 }
 
-/** `text` on one line: outside of its strings, a newline is just space. */
+/** Returns `text` on one line: outside of strings, a newline is whitespace. */
 export function onOneLine(text: JsonText): JsonText {
   return text.replace(/[\n\r]/g, " ");
 }
 
-/** Where the value of `key` starts in the object that starts at `start`; -1 if there is none. */
+/**
+ * Returns where the value of `key` starts in the object that starts at `start`; -1 if there is
+ * none.
+ */
 function valueOf(text: string, start: number, key: string): number {
   if (text.charCodeAt(start) !== OPEN_BRACE) return -1;
   let found = -1;
@@ -106,7 +113,7 @@ function valueOf(text: string, start: number, key: string): number {
   return found;
 }
 
-/** Whether the string literal `text[start..end)` says `key`. */
+/** Whether the string literal `text[start..end)` equals `key`. */
 function isKey(text: string, start: number, end: number, key: string): boolean {
   if (end - start - 2 === key.length) return text.startsWith(key, start + 1);
   // written with escapes it is longer
@@ -140,14 +147,14 @@ function endOfValue(text: string, start: number): number {
   return at;
 }
 
-/** The offset behind the string literal that starts at `start`; 0 if it has no end. */
+/** Returns the offset after the string literal that starts at `start`; 0 if it has no end. */
 function endOfString(text: string, start: number): number {
   let end = text.indexOf('"', start + 1);
   while (text.charCodeAt(end - 1) === BACKSLASH && isEscaped(text, end)) end = text.indexOf('"', end + 1);
   return end + 1;
 }
 
-/** Whether an odd number of backslashes stands before `at`. */
+/** Whether an odd number of backslashes precedes `at`. */
 function isEscaped(text: string, at: number): boolean {
   let before = at - 1;
   while (text.charCodeAt(before) === BACKSLASH) before--;

@@ -1,28 +1,43 @@
-/** What a session needs of a connection. Whoever has the connection calls the session's `receive`, `drained` and `closed`. */
+/**
+ * What a session needs of a connection. Its owner calls the session's `receive`, `drained` and
+ * `closed`.
+ */
 export interface HubConnection {
-  /** What counts as one client where the client is anonymous, such as the address: see `limits.rates`. Undefined: each connection does. */
+  /**
+   * What counts as one client if the client is anonymous, such as the address: see `limits.rates`.
+   * Undefined: each connection counts by itself.
+   */
   readonly address?: string | undefined;
-  /** Bytes that have come over the network so far, compressed messages as they came. A client may send no more lines than bytes. Undefined: not known. */
+  /**
+   * Bytes received from the network so far, compressed messages by their compressed size. A client
+   * may not send more lines than bytes. Undefined: unknown.
+   */
   readonly bytesReceived?: number | undefined;
-  /** Sends a text message. False: it takes no more for now, and `drained` will be called. The message was taken all the same. */
+  /**
+   * Sends a text message. Returns false if the connection accepts no more for now; `drained` is
+   * called later. The message is accepted in any case.
+   */
   write(text: string): boolean;
-  /** As `write`, with a message that goes to many connections. */
+  /** As `write`, with a message for many connections. */
   writeShared(message: SharedMessage): boolean;
-  /** Reads no more until `resume`. */
+  /** Reads nothing until `resume`. */
   pause(): void;
   /** Reads again after `pause`. */
   resume(): void;
-  /** Ends the connection: 3000 to 4999, or 1009. What was written before still goes out as far as the peer takes it. */
+  /**
+   * Closes the connection with a code of 3000 to 4999, or 1009. Earlier messages are sent as far as
+   * the peer reads them.
+   */
   close(code: number, reason: string): void;
 }
 
-/** What gives way where a connection's queue is full, and a message like this one is to be added. */
+/** What is dropped when a connection's queue is full and another message follows. */
 export type WhenFull =
-  /** Nothing: the connection is ended, and its client recovers. */
+  /** Nothing: the connection is closed, and its client recovers. */
   | "disconnect"
   /** The oldest messages that are "drop-oldest" too. */
   | "drop-oldest"
-  /** While messages wait, one replaces the waiting one with the same key; then as "disconnect". */
+  /** The queued message with the same key is replaced; if there is none, as "disconnect". */
   | "conflate";
 
 /** A message serialised once for many connections. */
@@ -33,14 +48,14 @@ export class SharedMessage {
   readonly size: number;
   /** What gives way when a connection's queue is full. */
   readonly whenFull: WhenFull;
-  /** Which messages replace each other where `whenFull` is "conflate". */
+  /** Messages with the same key replace each other with `whenFull` "conflate". */
   readonly key: string;
-  /** For a connection's own use: what it makes of the text once for all of its kind. */
+  /** For the connection: the encoded message for all connections of its kind. */
   prepared: unknown = undefined;
-  /** Queues that it waits in. */
+  /** Number of queues that the message is in. */
   waiting = 0;
 
-  /** `size`: bytes of the text in UTF-8, where they are known. */
+  /** `size`: size of the text in UTF-8, if known. */
   constructor(text: string, whenFull: WhenFull = "disconnect", key = "", size = Buffer.byteLength(text)) {
     this.text = text;
     this.size = size;

@@ -5,10 +5,10 @@ import type { Queueing, QueueMemory } from "./queue-memory.ts";
 import { SendQueue } from "./send-queue.ts";
 import type { TickEnd } from "../schedule/tick-end.ts";
 
-/** More bytes of replies than this leave before the tick ends. */
+/** Size of replies in bytes above which they are sent before the end of the tick. */
 const FLUSH_AT = 64 * 1024;
 
-/** What outboxes share. */
+/** What all outboxes share. */
 export interface OutboxContext {
   readonly tickEnd: TickEnd;
   readonly metrics: HubMetrics;
@@ -16,8 +16,9 @@ export interface OutboxContext {
 }
 
 /**
- * The way out of one session. Replies of one tick are joined to one frame; shared messages go on as they are, behind the replies
- * before them. Where the connection takes no more, all wait in a queue bounded in bytes.
+ * The output of one session. Replies of one tick are joined to one frame; shared messages follow
+ * the replies before them. When the connection accepts no more, everything waits in a queue bounded
+ * in bytes.
  */
 export class Outbox implements Queueing {
   private readonly connection: HubConnection;
@@ -26,21 +27,24 @@ export class Outbox implements Queueing {
   private readonly memory: QueueMemory;
   private readonly queueLimit: number;
   private readonly onOverflow: () => void;
-  /** Called when the connection takes more and nothing waits for it. */
+  /** Called when the connection accepts data and the queue is empty. */
   onFree: (() => void) | undefined;
   private replies = "";
   private replyBytes = 0;
-  /** The publication behind which the replies came. */
+  /** Number of the publication before the replies. */
   private repliesAfter = 0;
   private waitsForTickEnd = false;
-  /** The number of the tick in which the connection was last written to. */
+  /** Number of the tick of the last write. */
   private wroteIn = -1;
   /** Between a write that returned false and `drained`. */
   private blocked = false;
   private closed = false;
   private queue: SendQueue | undefined;
 
-  /** `queueLimit` in bytes. `onOverflow`: the queue is full of what must not be dropped; the connection has to end. */
+  /**
+   * `queueLimit` in bytes. `onOverflow`: the queue is full of messages that must not be dropped, so
+   * the connection has to end.
+   */
   constructor(connection: HubConnection, context: OutboxContext, queueLimit: number, onOverflow: () => void) {
     this.connection = connection;
     this.tickEnd = context.tickEnd;
@@ -50,7 +54,7 @@ export class Outbox implements Queueing {
     this.onOverflow = onOverflow;
   }
 
-  /** Bytes that wait because the connection takes no more. */
+  /** Bytes in the queue. */
   get queueBytes(): number {
     return this.queue?.bytes ?? 0;
   }
@@ -59,10 +63,10 @@ export class Outbox implements Queueing {
     return this.closed;
   }
 
-  /** A line for this client alone. */
+  /** Adds a line for this client. */
   line(text: string): void {
     if (this.closed) return;
-    // what came before a publication goes before it
+    // replies before a publication are sent before it
     if (this.repliesAfter !== this.tickEnd.last) {
       this.flush();
       this.repliesAfter = this.tickEnd.last;
@@ -82,21 +86,21 @@ export class Outbox implements Queueing {
     }
   }
 
-  /** Whether the connection takes more. */
+  /** Whether the connection accepts data. */
   get isFree(): boolean {
     return !this.blocked && !this.closed;
   }
 
-  /** Whether so many bytes can be written without ending the connection. */
+  /** Whether that many bytes can be written without a full queue. */
   hasRoomFor(bytes: number): boolean {
     return !this.blocked || this.queueBytes + this.replyBytes + bytes <= this.queueLimit;
   }
 
-  /** A message for many, counted in `counts`; `number`: of the publication, if it is one. */
+  /** Adds a message for many, counted in `counts`; `number`: of the publication, if it is one. */
   share(message: SharedMessage, counts: FanOut, number = Infinity): void {
     if (this.closed) return;
     if (this.replies !== "" && this.repliesAfter < number) {
-      this.flush(); // what came before goes before
+      this.flush(); // earlier replies are sent first
       if (this.isClosed) {
         counts.disconnected++;
         return;
@@ -110,7 +114,7 @@ export class Outbox implements Queueing {
     this.send(message);
   }
 
-  /** Sends the lines that wait for the end of the tick. */
+  /** Sends the replies that wait for the end of the tick. */
   flush(): void {
     this.waitsForTickEnd = false;
     const { replies: text, replyBytes } = this;
@@ -125,7 +129,7 @@ export class Outbox implements Queueing {
     if (!this.connection.write(text)) this.blocked = true;
   }
 
-  /** The connection takes more. */
+  /** The connection accepts data again. */
   drained(): void {
     this.blocked = false;
     while (!this.blocked && this.queue !== undefined) {
@@ -140,7 +144,7 @@ export class Outbox implements Queueing {
     if (this.isFree) this.onFree?.();
   }
 
-  /** Nothing is sent any more, and what waits is forgotten. */
+  /** Sends nothing any more, and drops the queue. */
   close(): void {
     this.closed = true;
     this.replies = "";

@@ -2,19 +2,20 @@ import type { MemoryBudget, MemoryPart } from "tungstate";
 import type { SharedMessage } from "./connection.ts";
 import type { HubMetrics } from "../metrics.ts";
 
-/** Bytes of memory that a message takes in a queue besides its text, about. */
+/** Approximate bytes of memory of a queued message besides its text. */
 const SLOT_BYTES = 32;
 
-/** A session's queue of messages that its connection does not take. */
+/** A session's queue. */
 export interface Queueing {
   readonly queueBytes: number;
-  /** Memory is short: ends the session, and forgets its queue. */
+  /** Memory is low: closes the session and drops its queue. */
   giveUp(): void;
 }
 
 /**
- * What waits for the clients of a hub, counted in the memory budget: in the queues of slow connections, each message once however many wait for
- * it, and in frames whose commands are not answered yet. Where memory is short, the sessions with the longest queues end.
+ * Counts queued data of a hub in the memory budget: messages in the queues of slow connections,
+ * each once, and frames whose commands have no reply yet. When memory is low, the sessions with the
+ * longest queues are closed.
  */
 export class QueueMemory {
   private readonly queues: MemoryPart;
@@ -28,12 +29,12 @@ export class QueueMemory {
     this.frames = budget.part("hub frames");
   }
 
-  /** A session begins to queue. */
+  /** A session starts to queue. */
   begin(queueing: Queueing): void {
     this.queueing.add(queueing);
   }
 
-  /** Nothing waits for it any more. */
+  /** The queue of a session is empty. */
   end(queueing: Queueing): void {
     this.queueing.delete(queueing);
   }
@@ -48,7 +49,7 @@ export class QueueMemory {
     this.queues.add(--message.waiting === 0 ? -message.size - SLOT_BYTES : -SLOT_BYTES);
   }
 
-  /** Bytes of frames that wait, more or less. */
+  /** Adds bytes of waiting frames; negative ones subtract. */
   frame(bytes: number): void {
     this.frames.add(bytes);
   }

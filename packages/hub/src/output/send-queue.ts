@@ -1,23 +1,23 @@
 import type { SharedMessage } from "./connection.ts";
 
-/** Who keeps account of what waits in queues. */
+/** Counts the memory of queues. */
 export interface QueueAccount {
   added(message: SharedMessage): void;
   removed(message: SharedMessage): void;
 }
 
-/** Slots at the front that were emptied before the array is cut. */
+/** Number of empty slots at the front after which the array is cut. */
 const CUT_AT = 1024;
 
-/** What became of a message that was to be added. */
+/** What happened to an added message. */
 export type Queued = "queued" | "dropped" | "full";
 
 /**
- * Messages that wait for one connection, bounded in bytes. Where a message does not fit, its own `whenFull` decides: the oldest
- * that may be dropped give way, or nothing does and the queue is full.
+ * The queue of one connection, bounded in bytes. If a message does not fit, its `whenFull` decides:
+ * the oldest droppable messages are dropped, or the queue is full.
  */
 export class SendQueue {
-  /** Messages dropped or replaced, since ever. */
+  /** Number of messages dropped or replaced so far. */
   dropped = 0;
   private readonly limit: number;
   private readonly account: QueueAccount | undefined;
@@ -26,7 +26,7 @@ export class SendQueue {
   private head = 0;
   /** No message before this index may be dropped. */
   private dropFrom = 0;
-  /** Where the message of each key waits; only made if there are any. */
+  /** Index of the message of each key; created on demand. */
   private byKey: Map<string, number> | undefined;
   private waitingBytes = 0;
 
@@ -57,7 +57,7 @@ export class SendQueue {
     return "queued";
   }
 
-  /** The next message to be sent; undefined: none waits. */
+  /** Returns the next message; undefined if the queue is empty. */
   take(): SharedMessage | undefined {
     while (this.head < this.messages.length) {
       const message = this.remove(this.head++);
@@ -105,7 +105,7 @@ export class SendQueue {
     return message;
   }
 
-  /** Forgets the emptied slots at the front. */
+  /** Removes the empty slots at the front. */
   private cut(): void {
     this.messages = this.messages.slice(this.head);
     this.dropFrom = Math.max(this.dropFrom - this.head, 0);
