@@ -51,6 +51,12 @@ wrong.push(...checkImports(), ...checkPicture());
 const bare = checkDocstrings().filter((fault) => !fault.startsWith("packages/protocol/"));
 wrong.push(...bare);
 
+// A merge of two changes of the changelog may bring back entries that one of them had rewritten.
+const entries = read(join(root, "CHANGELOG.md")).match(/^- .*(?:\n {2}.*)*/gm) ?? [];
+for (const entry of entries.filter((each, at) => entries.indexOf(each) !== at)) {
+  wrong.push(`CHANGELOG.md: an entry is there twice; remove what a merge brought back: ${entry.split("\n", 1)[0]}`);
+}
+
 for (const line of wrong) console.error(line);
 if (wrong.length > 0) process.exit(1);
 console.log(`${packages.length} packages in step at ${first.version}, the lockfile names no registry`);

@@ -43,12 +43,3 @@ test("old names of docs/renames.md are on no other page", () => {
     );
   }
 });
-
-test("CHANGELOG.md has each entry once", () => {
-  const entries = [...readPage("CHANGELOG.md").matchAll(/^- (.*(?:\n {2}.*)*)/gm)].map(([, entry = ""]) => entry);
-  assert.ok(entries.length > 50);
-  assert.deepEqual(
-    entries.filter((entry, at) => entries.indexOf(entry) !== at),
-    [],
-  );
-});
