@@ -18,7 +18,7 @@ const random = (target: Uint8Array): void => void randomFillSync(target);
 
 /** All bytes that wait in a protocol's output. */
 function outputOf(protocol: Protocol): Uint8Array {
-  protocol.answer();
+  protocol.flushControlFrames();
   const { pieces } = protocol.output.take();
   return Buffer.concat(Array.isArray(pieces) ? pieces : [pieces]);
 }
@@ -52,21 +52,17 @@ const options: Omit<ProtocolOptions, "role"> = {
 };
 const sink = (name: string): ProtocolSink => ({
   onMessage: (message) => console.log(`${name} got:`, message.text),
-  onCompressedMessage: () => undefined,
-  onPing: () => undefined,
-  onPong: () => undefined,
-  onStateChange: () => undefined,
 });
 const runtime = new Runtime();
 const left = new Protocol(new ProtocolConfig(runtime, { ...options, role: "client" }), sink("client"));
 const right = new Protocol(new ProtocolConfig(runtime, { ...options, role: "server" }), sink("server"));
 
 left.send("hello, server");
-right.receive(outputOf(left));
+right.receive(outputOf(left), Date.now());
 right.send("hello, client");
-left.receive(outputOf(right));
+left.receive(outputOf(right), Date.now());
 
 left.close(1000, "that was all", Date.now());
-right.receive(outputOf(left));
-left.receive(outputOf(right));
+right.receive(outputOf(left), Date.now());
+left.receive(outputOf(right), Date.now());
 console.log("server:", right.closing.code, right.closing.reason, right.closing.clean);

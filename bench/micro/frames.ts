@@ -70,7 +70,7 @@ export const PARSING: Comparison = {
         let seen = 0;
         const protocol = serverProtocol((length) => (seen += length));
         return (times) => {
-          for (let n = 0; n < times; n++) protocol.receive(chunk, 0, chunk.length);
+          for (let n = 0; n < times; n++) protocol.receive(chunk, 0);
           return seen;
         };
       },

@@ -68,7 +68,7 @@ export function transcribe(runtime: Runtime, setup: Setup, bytes: Uint8Array, cu
   });
   let received = 0;
   inPieces(bytes, cuts, (piece) => {
-    protocol.receive(piece);
+    protocol.receive(piece, 0);
     received += piece.length;
     check(protocol.heldSize <= received + HELD_BESIDE, () => `${protocol.heldSize} bytes are held of ${received}`);
   });
@@ -81,10 +81,10 @@ export function transcribe(runtime: Runtime, setup: Setup, bytes: Uint8Array, cu
     check(error.fault === "peer" && error.closeCode !== undefined, () => `${error.code} is not the peer's`);
     events.push(error.code);
   }
-  protocol.answer();
+  protocol.flushControlFrames();
   const { code, reason, clean } = protocol.closing;
-  const { state, wantsEnd } = protocol;
-  check(error === undefined || (state === "closing" && wantsEnd), "an error that does not end the connection");
+  const { state, shouldEndStream } = protocol;
+  check(error === undefined || (state === "closing" && shouldEndStream), "an error that does not end the connection");
   events.push(`${state} ${code} ${clean} ${reason}`);
   check(code === 1005 || code === 1006 || isSendableCloseCode(code), () => `close code ${code} came through`);
   const held = protocol.heldSize;
@@ -100,11 +100,11 @@ export function transcribe(runtime: Runtime, setup: Setup, bytes: Uint8Array, cu
   if (state !== "open") {
     // behind the end nothing counts
     const before = events.length;
-    protocol.receive(Uint8Array.from([0x89, 0x80, 0, 0, 0, 0]));
+    protocol.receive(Uint8Array.from([0x89, 0x80, 0, 0, 0, 0]), 0);
     check(events.length === before, "something was taken behind the end");
   }
   protocol.receiveEnd();
-  check(protocol.state === "closed" && protocol.deadline === Infinity, "the end of the stream does not end it");
+  check(protocol.state === "closed" && protocol.pollTimeout() === Infinity, "the end of the stream does not end it");
   return { events, messages, error: error?.code as ProtocolErrorCode | undefined, output, state, held };
 }
 

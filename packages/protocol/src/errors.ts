@@ -45,7 +45,6 @@ export const PROTOCOL_ERRORS = {
   // liveness
   HEARTBEAT_TIMEOUT: { fault: "transport", text: "the peer answered no ping within heartbeat.timeout" },
   CLOSE_TIMEOUT: { fault: "peer", text: "the closing handshake took longer than closeTimeout" },
-  MESSAGE_TOO_SLOW: { fault: "peer", closeCode: 1013, text: "a message brought less than minDataRate asks for" },
   CONNECTION_LOST: { fault: "transport", text: "the byte stream ended without a closing handshake" },
   // use
   NOT_OPEN: { fault: "local", text: "the connection is not open" },
@@ -54,10 +53,6 @@ export const PROTOCOL_ERRORS = {
   NO_MESSAGE_IN_PROGRESS: { fault: "local", text: "no message is being sent in fragments" },
   INVALID_ARGUMENT: { fault: "local", text: "an argument is not what it has to be" },
   INVALID_STATE: { fault: "local", text: "this call is not possible in this state" },
-  CLOSED_BY_SIGNAL: { fault: "local", closeCode: 1001, text: "the connection was ended by its abort signal" },
-  SLOW_CONSUMER: { fault: "peer", closeCode: 1013, text: "the peer reads more slowly than it is written to" },
-  OUT_OF_BUDGET: { fault: "local", closeCode: 1013, text: "all connections together hold more than memoryBudget" },
-  HANDLER_FAILED: { fault: "local", closeCode: 1011, text: "a handler of the application threw" },
   // handshake, both roles (RFC 6455 §4, RFC 9112)
   HEAD_TOO_BIG: { fault: "peer", status: 431, text: "the head is larger than maxHeadSize" },
   TOO_MANY_HEADERS: { fault: "peer", status: 431, text: "the head has more header fields than maxHeaders" },

@@ -21,7 +21,9 @@ export type { Output, Taken } from "./endpoint/output.ts";
 export { PreparedMessage, type PreparedMessageOptions } from "./messages/prepared.ts";
 export type { Primitives } from "./bytes/primitives.ts";
 export { Runtime } from "./runtime/runtime.ts";
-export { checkClose, type Closing, Protocol, type ProtocolSink, type ProtocolState } from "./endpoint/protocol.ts";
+export { type Closing, Protocol, type ProtocolSink } from "./endpoint/protocol.ts";
+export type { ProtocolState } from "./endpoint/states.ts";
+export { checkClose } from "./frames/close-payload.ts";
 export type { Data } from "./endpoint/sender.ts";
 export { acceptValue, makeKey, type Random, type Sha1 } from "./handshake/accept-key.ts";
 export {

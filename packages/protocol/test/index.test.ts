@@ -24,10 +24,8 @@ test("two ends talk with nothing but what the package exports", () => {
   const heard: string[] = [];
   const sink = (name: string): tungstate.ProtocolSink => ({
     onMessage: (message) => heard.push(`${name}: ${message.text}`),
-    onCompressedMessage: () => heard.push(`${name}: compressed`),
     onPing: () => heard.push(`${name}: ping`),
     onPong: () => heard.push(`${name}: pong`),
-    onStateChange: () => undefined,
   });
   const runtime = new Runtime();
   const keys = new MaskingKeys((target) => target.fill(9));
@@ -37,9 +35,9 @@ test("two ends talk with nothing but what the package exports", () => {
     sink("server"),
   );
   const move = (from: tungstate.Protocol, to: tungstate.Protocol): void => {
-    from.answer();
+    from.flushControlFrames();
     const taken = from.output.take();
-    to.receive(Array.isArray(taken.pieces) ? concat(...taken.pieces) : taken.pieces);
+    to.receive(Array.isArray(taken.pieces) ? concat(...taken.pieces) : taken.pieces, 0);
     from.output.release(taken);
   };
   client.send("hello");

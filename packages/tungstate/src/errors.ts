@@ -83,6 +83,28 @@ export const CONNECTION_ERRORS = {
 } as const satisfies Record<string, ConnectionErrorEntry>;
 
 /** A name of CONNECTION_ERRORS. */
+/** What ends an open connection, besides the errors of the protocol. */
+export const ENDPOINT_ERRORS = {
+  MESSAGE_TOO_SLOW: { fault: "peer", closeCode: 1013, text: "a message brought less than minDataRate asks for" },
+  SLOW_CONSUMER: { fault: "peer", closeCode: 1013, text: "the peer reads more slowly than it is written to" },
+  OUT_OF_BUDGET: { fault: "local", closeCode: 1013, text: "all connections together hold more than memoryBudget" },
+  HANDLER_FAILED: { fault: "local", closeCode: 1011, text: "a handler of the application threw" },
+  CLOSED_BY_SIGNAL: { fault: "local", closeCode: 1001, text: "the connection was ended by its abort signal" },
+} as const satisfies Record<string, ErrorEntry>;
+
+/** Codes of the rows of ENDPOINT_ERRORS. */
+export type EndpointErrorCode = keyof typeof ENDPOINT_ERRORS;
+
+/** Returns the error for a row of ENDPOINT_ERRORS. `detail` says what was expected and what came. */
+export function endpointError(
+  code: EndpointErrorCode,
+  detail?: string,
+  options?: ErrorOptions,
+): WebSocketError<EndpointErrorCode> {
+  return new WebSocketError<EndpointErrorCode>(code, ENDPOINT_ERRORS[code], detail, options);
+}
+
+/** Codes of the rows of CONNECTION_ERRORS. */
 export type ConnectionErrorCode = keyof typeof CONNECTION_ERRORS;
 
 /** What was tried when it failed. Never holds credentials. */

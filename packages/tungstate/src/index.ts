@@ -41,7 +41,15 @@ export { WebSocketServer } from "./server/server.ts";
 export type { StreamHandler } from "./server/stream.ts";
 export { client, type ClientOptions, HandshakeRejectedError } from "./client/client.ts";
 export { clientTls, type ClientTlsOptions, connect, type ConnectOptions } from "./client/connect.ts";
-export { type ConnectionErrorCode, ConnectError, CONNECTION_ERRORS, type ConnectStep, type Tried } from "./errors.ts";
+export {
+  type ConnectionErrorCode,
+  ConnectError,
+  CONNECTION_ERRORS,
+  type ConnectStep,
+  type Tried,
+  ENDPOINT_ERRORS,
+  type EndpointErrorCode,
+} from "./errors.ts";
 export { dial, type Dialed } from "./dial/dial.ts";
 export type { DialOptions, DialTarget } from "./dial/options.ts";
 export { type InterfaceAddress, listInterfaces, type NetworkInterface } from "./dial/interfaces.ts";

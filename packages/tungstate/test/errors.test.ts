@@ -2,12 +2,19 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { PROTOCOL_ERRORS, WebSocketError } from "@tungstate/protocol";
 import { checkErrorsPage } from "../../protocol/test/support/errors-page.ts";
-import { abortedError, ConnectError, connectError, CONNECTION_ERRORS, describeTried } from "../src/errors.ts";
+import {
+  abortedError,
+  ConnectError,
+  connectError,
+  CONNECTION_ERRORS,
+  describeTried,
+  ENDPOINT_ERRORS,
+} from "../src/errors.ts";
 import { RECONNECTING_ERRORS } from "../src/reconnecting/errors.ts";
 import { SERVER_ERRORS } from "../src/server/errors.ts";
 
 test("docs/errors.md says of each error what its table says, and of no other", () => {
-  checkErrorsPage("tungstate", CONNECTION_ERRORS, SERVER_ERRORS, RECONNECTING_ERRORS);
+  checkErrorsPage("tungstate", CONNECTION_ERRORS, ENDPOINT_ERRORS, SERVER_ERRORS, RECONNECTING_ERRORS);
 });
 
 describe("ConnectError", () => {
@@ -34,7 +41,7 @@ describe("ConnectError", () => {
   });
 
   test("each code is in one table only", () => {
-    const tables = [PROTOCOL_ERRORS, CONNECTION_ERRORS, SERVER_ERRORS, RECONNECTING_ERRORS];
+    const tables = [PROTOCOL_ERRORS, CONNECTION_ERRORS, ENDPOINT_ERRORS, SERVER_ERRORS, RECONNECTING_ERRORS];
     const codes = tables.flatMap((table) => Object.keys(table));
     assert.equal(new Set(codes).size, codes.length);
   });

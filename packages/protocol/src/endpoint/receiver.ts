@@ -20,15 +20,15 @@ export interface ReceiverOptions {
   readonly compression: boolean;
 }
 
-/** What a receiver hands on, in the order of the bytes. */
-export interface ReceiverSink {
-  onMessage(message: Message): void;
-  /** A message whose first frame had RSV1: its payload is still compressed and its text unchecked. */
-  onCompressedMessage(message: Message): void;
-  onPing(payload: Uint8Array): void;
-  onPong(payload: Uint8Array): void;
+/** Where a receiver passes what it has read, in the order of the bytes. `to` is the connection that it reads for. */
+export interface ReceiverEvents<To> {
+  message(to: To, message: Message): void;
+  /** A message whose first frame had RSV1: its payload is still compressed, and its text unchecked. */
+  compressedMessage(to: To, message: Message): void;
+  ping(to: To, payload: Uint8Array): void;
+  pong(to: To, payload: Uint8Array): void;
   /** The payload of a Close frame, unchecked. */
-  onClose(payload: Uint8Array): void;
+  close(to: To, payload: Uint8Array): void;
 }
 
 const EMPTY = new Uint8Array(0);
@@ -39,26 +39,31 @@ const LARGEST_SMALL = 256; // bytes
  * Returns a receiver for the bytes at hand. Release it as soon as it is `atRest`: between messages there is nothing to remember, so that a
  * connection needs a receiver only while something is under way, and mostly it is the same one that the last connection had.
  */
-export function acquireReceiver(memory: Memory, options: ReceiverOptions, sink: ReceiverSink): Receiver {
+export function acquireReceiver<To>(
+  memory: Memory,
+  options: ReceiverOptions,
+  events: ReceiverEvents<To>,
+  to: To,
+): Receiver {
   const idle = memory.idleParser;
-  if (!(idle instanceof Receiver)) return new Receiver(memory, options, sink);
+  if (!(idle instanceof Receiver)) return new Receiver(memory, options, events, to);
   memory.idleParser = undefined;
-  idle.serve(options, sink);
+  idle.serve(options, events, to);
   return idle;
 }
 
 /** Lets other connections use a receiver that is at rest. */
 export function releaseReceiver(receiver: Receiver): void {
-  receiver.serve(receiver.options, NO_SINK); // it keeps no connection alive
+  receiver.serve(receiver.options, NO_EVENTS, undefined); // it keeps no connection alive
   receiver.memory.idleParser = receiver;
 }
 
-const NO_SINK: ReceiverSink = {
-  onMessage: ignore,
-  onCompressedMessage: ignore,
-  onPing: ignore,
-  onPong: ignore,
-  onClose: ignore,
+const NO_EVENTS: ReceiverEvents<undefined> = {
+  message: ignore,
+  compressedMessage: ignore,
+  ping: ignore,
+  pong: ignore,
+  close: ignore,
 };
 
 function ignore(): void {
@@ -75,7 +80,8 @@ export class Receiver {
   private stopped = false;
   /** Inside of a call of `receive`. */
   private busy = false;
-  private sink: ReceiverSink;
+  private events: ReceiverEvents<never>;
+  private to: never;
   // a header of which only a part has come
   private partial: Uint8Array = EMPTY;
   private partialSize = 0;
@@ -91,16 +97,18 @@ export class Receiver {
   private utf8 = UTF8_START;
   private control: Uint8Array | undefined;
 
-  constructor(memory: Memory, options: ReceiverOptions, sink: ReceiverSink) {
+  constructor(memory: Memory, options: ReceiverOptions, events: ReceiverEvents<never>, to: unknown) {
     this.memory = memory;
     this.options = options;
-    this.sink = sink;
+    this.events = events;
+    this.to = to as never;
   }
 
-  /** For whom it works from now on. */
-  serve(options: ReceiverOptions, sink: ReceiverSink): void {
+  /** Reads for another connection from now on. */
+  serve<To>(options: ReceiverOptions, events: ReceiverEvents<To>, to: To): void {
     this.options = options;
-    this.sink = sink;
+    this.events = events;
+    this.to = to as never;
   }
 
   /** Whether it has nothing to remember, and nothing to do. */
@@ -330,8 +338,8 @@ export class Receiver {
   }
 
   private deliver(message: Message, compressed: boolean): void {
-    if (compressed) this.sink.onCompressedMessage(message);
-    else this.sink.onMessage(message);
+    if (compressed) this.events.compressedMessage(this.to, message);
+    else this.events.message(this.to, message);
   }
 
   private readControl(chunk: Uint8Array, at: number, end: number): number {
@@ -344,9 +352,9 @@ export class Receiver {
     this.inPayload = false;
     this.control = undefined;
     const opcode = this.first & 0x0f;
-    if (opcode === OPCODE.PING) this.sink.onPing(payload);
-    else if (opcode === OPCODE.PONG) this.sink.onPong(payload);
-    else this.sink.onClose(payload);
+    if (opcode === OPCODE.PING) this.events.ping(this.to, payload);
+    else if (opcode === OPCODE.PONG) this.events.pong(this.to, payload);
+    else this.events.close(this.to, payload);
     return at + taken;
   }
 }

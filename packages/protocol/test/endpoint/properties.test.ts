@@ -150,12 +150,12 @@ describe("any bytes at all", () => {
     const whole = new Endpoint(to, { ...options, ...more });
     whole.receiveChunks([bytes]);
     const sent = whole.sent();
-    const { error, state, wantsEnd, closing } = whole.protocol;
+    const { error, state, shouldEndStream, closing } = whole.protocol;
     const close = sent.findIndex((each) => each.startsWith("close"));
     if (error !== undefined) {
       const entry = table[error.code];
       assert.equal(entry?.fault, "peer", error.code);
-      assert.deepEqual([state, wantsEnd, closing.clean], ["closing", true, false]);
+      assert.deepEqual([state, shouldEndStream, closing.clean], ["closing", true, false]);
       assert.equal(sent.at(-1), `close ${entry?.closeCode?.toString(16).padStart(4, "0")} fin`);
     }
     assert.ok(close === -1 || close === sent.length - 1, "a Close is the last and only one");
@@ -237,8 +237,8 @@ describe("any bytes at all", () => {
       fc.property(role, fc.uint8Array({ maxLength: 100 }), places, (to, bytes, chunks) => {
         const before = Uint8Array.from(bytes);
         const end = new Endpoint(to);
-        lend(cut(bytes, chunks), (chunk, start, stop) => end.protocol.receive(chunk, start, stop));
-        end.protocol.receive(bytes);
+        lend(cut(bytes, chunks), (chunk, start, stop) => end.protocol.receive(chunk, 0, start, stop));
+        end.protocol.receive(bytes, 0);
         assert.deepEqual(bytes, before);
       }),
     );

@@ -1,10 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { protocolError } from "../../src/errors.ts";
 import { concat, hex, toHex, utf8 } from "../support/bytes.ts";
 import { chunkings } from "../support/chunks.ts";
 import { isAllowedCode } from "../support/close-codes.ts";
-import { Endpoint, Pair } from "../support/endpoint.ts";
+import { Endpoint, handlerFailed, Pair } from "../support/endpoint.ts";
 import { type FrameSpec, ROLES } from "../support/frames.ts";
 import { framesTo } from "../support/receiving.ts";
 import { boundsOf, headsOf, MALFORMED, WELL_FORMED } from "../support/utf8-table.ts";
@@ -20,19 +19,19 @@ describe("a Close that comes", () => {
         const end = new Endpoint(role);
         end.receive(closeFrame(codeBytes(code)), { opcode: 1, payload: utf8("late") });
         const sent = end.sent();
-        const { state, error, closing, wantsEnd } = end.protocol;
+        const { state, error, closing, shouldEndStream } = end.protocol;
         assert.equal(state, "closing");
         if (isAllowedCode(code)) {
           assert.deepEqual(sent, [`close ${toHex(codeBytes(code))} fin`]);
           assert.deepEqual(closing, { code, reason: "", clean: true, error: undefined });
           // §7.1.1: the server ends the stream first
-          assert.equal(wantsEnd, role === "server");
+          assert.equal(shouldEndStream, role === "server");
         } else {
           assert.deepEqual(sent, ["close 03ea fin"]);
           assert.equal(error?.code, "INVALID_CLOSE_CODE");
           assert.ok(error?.message.endsWith(`: ${code}`));
           assert.deepEqual(closing, { code: 1006, reason: "", clean: false, error });
-          assert.equal(wantsEnd, true);
+          assert.equal(shouldEndStream, true);
         }
         assert.deepEqual(end.heard, ["state closing"]);
       }
@@ -119,14 +118,17 @@ describe("a Close that comes", () => {
       end.receive({ opcode: 1, payload: utf8("?") }, { opcode: 9, payload: hex("02") }, closeFrame(hex("0fa0")));
       protocol.inTransit = 0;
       assert.equal(protocol.output.size, 0);
-      assert.deepEqual([protocol.state, protocol.answerIsDue, protocol.writable], ["closing", true, true]);
-      assert.equal(protocol.wantsEnd, false, "not before the Close is out");
+      assert.deepEqual([protocol.state, protocol.hasPendingControlFrames, protocol.writable], ["closing", true, true]);
+      assert.equal(protocol.shouldEndStream, false, "not before the Close is out");
       assert.equal(protocol.closing.clean, false);
       protocol.send("!");
       protocol.close(1000, "", 0);
       protocol.ping(hex("03"));
       assert.deepEqual(end.sent(), ["text 21 fin", "ping 03 fin", "pong 02 fin", "close 0fa0 fin"]);
-      assert.deepEqual([protocol.answerIsDue, protocol.writable, protocol.closing.clean], [false, false, true]);
+      assert.deepEqual(
+        [protocol.hasPendingControlFrames, protocol.writable, protocol.closing.clean],
+        [false, false, true],
+      );
       assert.throws(() => protocol.send("!"), { code: "NOT_OPEN" });
       assert.deepEqual(end.sent(), []);
     });
@@ -138,7 +140,7 @@ describe("a Close that comes", () => {
       assert.equal(end.protocol.writable, false);
       assert.deepEqual(end.sent(), ["close 03e8 fin"]);
       assert.equal(end.protocol.closing.clean, true);
-      assert.equal(end.protocol.wantsEnd, true);
+      assert.equal(end.protocol.shouldEndStream, true);
     });
 
     test(`is not answered by a ${role} whose stream breaks, and then not clean`, () => {
@@ -153,7 +155,7 @@ describe("a Close that comes", () => {
     test(`is answered with the code of an error that a ${role} meets before answer()`, () => {
       const end = new Endpoint(role);
       end.receive({ opcode: 1, payload: utf8("?") }, closeFrame(hex("03e8")));
-      end.protocol.fail(protocolError("HANDLER_FAILED"));
+      end.fail(handlerFailed());
       assert.deepEqual(end.sent(), ["close 03f3 fin"]);
       assert.deepEqual(end.protocol.closing, { code: 1000, reason: "", clean: false, error: end.protocol.error });
     });
@@ -211,7 +213,7 @@ describe("close()", () => {
       end.protocol.close(undefined, "", 0);
       end.protocol.close(1001, "again", 0);
       end.receive({ opcode: 9, payload: hex("01") });
-      assert.equal(end.protocol.answerIsDue, false);
+      assert.equal(end.protocol.hasPendingControlFrames, false);
       const { protocol } = end;
       for (const call of [
         () => protocol.send("a"),
@@ -224,7 +226,7 @@ describe("close()", () => {
         assert.throws(call, { code: "NOT_OPEN", fault: "local", message: /its state is "closing"/ });
       }
       assert.deepEqual(end.sent(), ["text 6265666f7265 fin", "close fin"]);
-      assert.equal(protocol.wantsEnd, false);
+      assert.equal(protocol.shouldEndStream, false);
     });
 
     test(`lets a ${role} still hear what the peer sends before its own Close`, () => {
@@ -234,7 +236,7 @@ describe("close()", () => {
       end.receive({ opcode: 0, payload: utf8("c") }, closeFrame(concat(codeBytes(1000), utf8("ok"))), { opcode: 1 });
       assert.deepEqual(end.heard, ["state closing", "text 61", "ping", "text 6263", "state closing"]);
       assert.deepEqual(end.sent(), ["close 03e8 fin"]);
-      assert.equal(end.protocol.wantsEnd, role === "server");
+      assert.equal(end.protocol.shouldEndStream, role === "server");
       end.protocol.receiveEnd();
       assert.deepEqual(end.protocol.closing, { code: 1000, reason: "ok", clean: true, error: undefined });
       assert.equal(end.protocol.error, undefined);
@@ -246,9 +248,9 @@ describe("close()", () => {
         end.protocol.close(1000, "", 0);
         end.receive(bad, { opcode: 1 });
         assert.deepEqual(end.sent(), ["close 03e8 fin"]);
-        assert.equal(end.protocol.answerIsDue, false);
+        assert.equal(end.protocol.hasPendingControlFrames, false);
         assert.equal(end.protocol.error?.closeCode, 1002);
-        assert.equal(end.protocol.wantsEnd, true);
+        assert.equal(end.protocol.shouldEndStream, true);
         assert.equal(end.protocol.closing.clean, false);
         assert.deepEqual(end.heard, ["state closing", "state closing"]);
       }
@@ -264,14 +266,14 @@ describe("close()", () => {
 
     test(`after an error or the end does nothing to a ${role}`, () => {
       const end = new Endpoint(role);
-      end.protocol.fail(protocolError("HANDLER_FAILED"));
+      end.fail(handlerFailed());
       end.protocol.close(1000, "", 0);
       assert.deepEqual(end.sent(), ["close 03f3 fin"]);
       const ended = new Endpoint(role);
       ended.protocol.receiveEnd();
       ended.protocol.close(1000, "", 0);
       assert.deepEqual(ended.sent(), []);
-      assert.equal(ended.protocol.deadline, Infinity);
+      assert.equal(ended.protocol.pollTimeout(), Infinity);
     });
   }
 });

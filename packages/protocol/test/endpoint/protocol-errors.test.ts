@@ -60,10 +60,15 @@ test("of text that no byte behind it can mend the error says no more than that",
 describe("of a wrong call the error says what was expected and what came", () => {
   const five = 5 as unknown as Uint8Array;
   const calls: readonly (readonly [what: string, call: (end: Endpoint) => void, code: string, detail: string])[] = [
-    ["receive", ({ protocol }) => protocol.receive(five), "INVALID_ARGUMENT", "a chunk: expected a Uint8Array, got 5"],
     [
       "receive",
-      ({ protocol }) => protocol.receive(pattern(4), 1, 5),
+      ({ protocol }) => protocol.receive(five, 0),
+      "INVALID_ARGUMENT",
+      "a chunk: expected a Uint8Array, got 5",
+    ],
+    [
+      "receive",
+      ({ protocol }) => protocol.receive(pattern(4), 0, 1, 5),
       "INVALID_ARGUMENT",
       'the part of a chunk: expected 0 to 4 at most, got "1 to 5"',
     ],

@@ -11,20 +11,20 @@ describe("what a protocol holds", () => {
   test("of a message that is not whole: its bytes, and that it has begun", () => {
     const { protocol } = new Endpoint("server");
     assert.deepEqual([protocol.pendingSize, protocol.midMessage, protocol.heldSize], [0, false, 0]);
-    protocol.receive(framesTo("server", [{ opcode: 1, fin: false, payload: filled(300) }]));
+    protocol.receive(framesTo("server", [{ opcode: 1, fin: false, payload: filled(300) }]), 0);
     assert.deepEqual([protocol.pendingSize, protocol.midMessage, protocol.heldSize], [300, true, 300]);
-    protocol.receive(framesTo("server", [{ opcode: 0, payload: filled(5) }]));
+    protocol.receive(framesTo("server", [{ opcode: 0, payload: filled(5) }]), 0);
     assert.deepEqual([protocol.pendingSize, protocol.midMessage, protocol.heldSize], [0, false, 0]);
   });
 
   test("a header is the beginning of a message, and no bytes; one of a ping is neither", () => {
     const { protocol } = new Endpoint("server");
     const frame = framesTo("server", [{ opcode: 2, payload: filled(10) }]);
-    protocol.receive(frame, 0, 6);
+    protocol.receive(frame, 0, 0, 6);
     assert.deepEqual([protocol.pendingSize, protocol.midMessage], [0, true]);
-    protocol.receive(frame, 6);
+    protocol.receive(frame, 0, 6);
     const ping = framesTo("server", [{ opcode: 9, payload: filled(10) }]);
-    protocol.receive(ping, 0, 8);
+    protocol.receive(ping, 0, 0, 8);
     assert.deepEqual([protocol.pendingSize, protocol.midMessage], [0, false]);
   });
 

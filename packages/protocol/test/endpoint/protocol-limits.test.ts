@@ -140,7 +140,7 @@ describe("arguments", () => {
           assert.throws(() => protocol.pong(value), refused);
           assert.throws(() => protocol.sendPayload("text", value), refused);
           if (typeof value !== "string") assert.throws(() => protocol.send(value), refused);
-          assert.throws(() => protocol.receive(value), refused);
+          assert.throws(() => protocol.receive(value, 0), refused);
         }
         assert.throws(() => protocol.send(undefined as unknown as string), { code: "INVALID_ARGUMENT" });
         protocol.beginMessage("binary");
@@ -174,10 +174,10 @@ describe("arguments", () => {
         [NaN, 2],
         [0, NaN],
       ]) {
-        assert.throws(() => end.protocol.receive(pattern(4), from, to), { code: "INVALID_ARGUMENT" });
+        assert.throws(() => end.protocol.receive(pattern(4), 0, from, to), { code: "INVALID_ARGUMENT" });
       }
-      end.protocol.receive(pattern(4), 4, 4);
-      end.protocol.receive(pattern(4), 2, 2);
+      end.protocol.receive(pattern(4), 0, 4, 4);
+      end.protocol.receive(pattern(4), 0, 2, 2);
       assert.equal(end.protocol.error, undefined);
     });
   }

@@ -6,7 +6,7 @@ import { hex, pattern, show, utf8 } from "../support/bytes.ts";
 import { Endpoint, optionsOf } from "../support/endpoint.ts";
 import { type FrameSpec, type Role, ROLES } from "../support/frames.ts";
 import { collectGarbage } from "../support/garbage.ts";
-import { framesTo, Listener, RECEIVER_DEFAULTS } from "../support/receiving.ts";
+import { framesTo, Listener, RECEIVER_DEFAULTS, TO_LISTENER } from "../support/receiving.ts";
 import { drainFrames, showFrame } from "../support/sent.ts";
 import { memory, newProtocol, runtime } from "../support/runtime.ts";
 import fc from "fast-check";
@@ -70,12 +70,12 @@ describe("connections that get their bytes in turn", () => {
           for (let turn = 0; at.some((from, i) => from < plans[i].bytes.length); turn++) {
             const i = turn % plans.length;
             const to = Math.min(plans[i].bytes.length, at[i] + cuts[turn % cuts.length] + (turn > 1000 ? 100 : 0));
-            ends[i].protocol.receive(plans[i].bytes, at[i], to);
+            ends[i].protocol.receive(plans[i].bytes, 0, at[i], to);
             at[i] = to;
           }
           for (const [i, { role, options, bytes }] of plans.entries()) {
             const alone = new Endpoint(role, options);
-            alone.protocol.receive(bytes);
+            alone.protocol.receive(bytes, 0);
             assert.deepEqual(seen(ends[i]), seen(alone));
             // and the next one is as if there had been none before
             const next = new Endpoint(role, options);
@@ -98,11 +98,11 @@ describe("connections that get their bytes in turn", () => {
       ]);
       for (let size = 1; size < bytes.length; size++) {
         const gone = new Endpoint(role);
-        gone.protocol.receive(bytes, 0, size);
+        gone.protocol.receive(bytes, 0, 0, size);
         gone.protocol.receiveEnd();
         assert.deepEqual([gone.protocol.pendingSize, gone.protocol.midMessage], [0, false]);
         const next = new Endpoint(role);
-        next.protocol.receive(bytes);
+        next.protocol.receive(bytes, 0);
         assert.deepEqual(next.heard, ["ping 0102", "pong 03", "text c3a9"], `behind one of ${size} bytes`);
       }
     });
@@ -115,7 +115,7 @@ describe("connections that get their bytes in turn", () => {
       let depth = 0;
       outer.then = (what) => {
         inner.receive({ opcode: 1, payload: utf8(what) }, { opcode: 1, fin: false, payload: utf8("(") }, { opcode: 0 });
-        if (depth++ < 1) outer.protocol.receive(more, 0, more.length);
+        if (depth++ < 1) outer.protocol.receive(more, 0, 0, more.length);
       };
       outer.receive({ opcode: 1, payload: utf8("a") }, { opcode: 2, payload: pattern(10) });
       assert.deepEqual(outer.heard, ["text 61", "binary 09", `binary ${show(pattern(10))}`]);
@@ -143,7 +143,7 @@ describe("connections that get their bytes in turn", () => {
 test("a receiver that was given back tells the last one nothing more", () => {
   const listener = new Listener();
   const options = { ...RECEIVER_DEFAULTS, role: "server", compression: true } as const;
-  const receiver = acquireReceiver(memory(), options, listener);
+  const receiver = acquireReceiver(memory(), options, TO_LISTENER, listener);
   const bytes = framesTo("server", [
     { opcode: 1, payload: utf8("a") },
     { opcode: 2, rsv: 4, payload: hex("01") },
@@ -156,7 +156,7 @@ test("a receiver that was given back tells the last one nothing more", () => {
   assert.deepEqual(listener.log, heard);
   assert.equal(receiver.atRest, true);
   releaseReceiver(receiver);
-  assert.equal(acquireReceiver(memory(), options, new Listener()), receiver, "the next one gets it");
+  assert.equal(acquireReceiver(memory(), options, TO_LISTENER, new Listener()), receiver, "the next one gets it");
   releaseReceiver(receiver);
   receiver.receive(bytes, 0, bytes.length);
   assert.deepEqual(listener.log, heard);

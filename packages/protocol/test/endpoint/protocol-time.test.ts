@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { protocolError } from "../../src/errors.ts";
 import { hex } from "../support/bytes.ts";
-import { Endpoint } from "../support/endpoint.ts";
+import { Endpoint, handlerFailed } from "../support/endpoint.ts";
 import { ROLES } from "../support/frames.ts";
 
 const START = 1_000_000;
@@ -10,7 +10,7 @@ const HEARTBEAT = { heartbeat: { interval: 30, timeout: 10 } };
 
 /** Lets the time pass up to the deadline; whether the stream may live on. */
 function pass(end: Endpoint): boolean {
-  return end.protocol.handleTimeout(end.protocol.deadline);
+  return end.protocol.handleTimeout(end.protocol.pollTimeout());
 }
 
 for (const role of ROLES) {
@@ -18,13 +18,13 @@ for (const role of ROLES) {
     test("is off without options, and does not begin before start", () => {
       const off = new Endpoint(role);
       off.protocol.start(START);
-      assert.equal(off.protocol.deadline, Infinity);
+      assert.equal(off.protocol.pollTimeout(), Infinity);
       assert.equal(off.protocol.handleTimeout(START + 1e9), true);
       assert.equal(off.protocol.handleTimeout(Infinity), true);
       const on = new Endpoint(role, HEARTBEAT);
-      assert.equal(on.protocol.deadline, Infinity);
+      assert.equal(on.protocol.pollTimeout(), Infinity);
       on.protocol.start(START);
-      assert.equal(on.protocol.deadline, START + 30);
+      assert.equal(on.protocol.pollTimeout(), START + 30);
     });
 
     test("pings a silent peer, then gives it up", () => {
@@ -32,10 +32,10 @@ for (const role of ROLES) {
       end.protocol.start(START);
       assert.equal(end.protocol.handleTimeout(START + 29), true);
       assert.deepEqual(end.sent(), []);
-      assert.equal(end.protocol.deadline, START + 30);
+      assert.equal(end.protocol.pollTimeout(), START + 30);
       assert.equal(end.protocol.handleTimeout(START + 30), true);
       assert.deepEqual(end.sent(), ["ping fin"]);
-      assert.equal(end.protocol.deadline, START + 40);
+      assert.equal(end.protocol.pollTimeout(), START + 40);
       assert.equal(end.protocol.handleTimeout(START + 39), true);
       assert.equal(end.protocol.handleTimeout(START + 40), false);
       assert.equal(end.code, "HEARTBEAT_TIMEOUT");
@@ -50,22 +50,22 @@ for (const role of ROLES) {
       const end = new Endpoint(role, HEARTBEAT);
       const { protocol } = end;
       protocol.start(START);
-      protocol.receive(hex("8a"), 0, 1, START + 5); // the first byte of a frame
+      protocol.receive(hex("8a"), START + 5, 0, 1); // the first byte of a frame
       assert.equal(pass(end), true);
       assert.deepEqual(end.sent(), []);
-      assert.equal(protocol.deadline, START + 35);
-      protocol.receive(new Uint8Array(0), 0, 0, START + 31); // is no byte
+      assert.equal(protocol.pollTimeout(), START + 35);
+      protocol.receive(new Uint8Array(0), START + 31, 0, 0); // is no byte
       assert.equal(pass(end), true);
       assert.deepEqual(end.sent(), ["ping fin"]);
-      protocol.receive(role === "server" ? hex("80") : hex("00"), 0, 1, START + 44);
+      protocol.receive(role === "server" ? hex("80") : hex("00"), START + 44, 0, 1);
       assert.equal(pass(end), true);
       for (let round = 1; round < 4; round++) {
-        assert.equal(protocol.deadline, START + 8 + 36 * round + 30);
+        assert.equal(protocol.pollTimeout(), START + 8 + 36 * round + 30);
         assert.deepEqual(end.sent(), []);
         assert.equal(pass(end), true);
         assert.deepEqual(end.sent(), ["ping fin"]);
         const rest = role === "server" ? hex("00000000 8a80") : hex("8a00");
-        protocol.receive(rest, 0, rest.length, START + 8 + 36 * (round + 1));
+        protocol.receive(rest, START + 8 + 36 * (round + 1), 0, rest.length);
         assert.equal(pass(end), true);
       }
       assert.equal(protocol.error, undefined);
@@ -77,29 +77,19 @@ for (const role of ROLES) {
         const { protocol } = end;
         protocol.start(START);
         for (let last = START; last < START + 500; last += 37) {
-          while (protocol.deadline < last + 30) assert.equal(pass(end), true);
+          while (protocol.pollTimeout() < last + 30) assert.equal(pass(end), true);
           assert.deepEqual(end.sent(), []);
-          assert.equal(protocol.deadline, last + 30);
+          assert.equal(protocol.pollTimeout(), last + 30);
           assert.equal(pass(end), true);
           assert.deepEqual(end.sent(), ["ping fin"]);
           end.receiveAt(last + 37, { opcode: 10 });
         }
         // a peer that answers no more
-        while (pass(end)) assert.ok(protocol.deadline < START + 3000);
+        while (pass(end)) assert.ok(protocol.pollTimeout() < START + 3000);
         const silence = Number(/(\d+) ms$/.exec(protocol.error?.message ?? "")?.[1]);
         assert.equal(silence, 30 + timeout);
       });
     }
-
-    test("takes bytes without a time for as late as they can be", () => {
-      const end = new Endpoint(role, HEARTBEAT);
-      end.protocol.start(START);
-      end.receive({ opcode: 10 });
-      assert.equal(end.protocol.handleTimeout(START + 30), true);
-      assert.equal(end.protocol.deadline, START + 60);
-      pass(end);
-      assert.deepEqual(end.sent(), ["ping fin"]);
-    });
 
     test("pings while nobody reads, and ends the connection only when somebody does", () => {
       const end = new Endpoint(role, HEARTBEAT);
@@ -109,7 +99,7 @@ for (const role of ROLES) {
       assert.equal(protocol.readingPaused, true);
       const times: number[] = [];
       for (let i = 0; i < 6; i++) {
-        times.push(protocol.deadline - START);
+        times.push(protocol.pollTimeout() - START);
         assert.equal(pass(end), true);
         assert.deepEqual(end.sent(), ["ping fin"]);
       }
@@ -119,12 +109,12 @@ for (const role of ROLES) {
       // pinged; the answer may lie unread
       protocol.resumeReading(START + 155);
       assert.equal(protocol.readingPaused, false);
-      assert.equal(protocol.deadline, START + 165);
+      assert.equal(protocol.pollTimeout(), START + 165);
       protocol.resumeReading(START + 160); // which is no news
-      assert.equal(protocol.deadline, START + 165);
+      assert.equal(protocol.pollTimeout(), START + 165);
       end.receiveAt(START + 164, { opcode: 10 });
       assert.equal(pass(end), true);
-      assert.equal(protocol.deadline, START + 194);
+      assert.equal(protocol.pollTimeout(), START + 194);
       // silence again
       assert.equal(pass(end), true);
       assert.equal(pass(end), false);
@@ -150,11 +140,11 @@ for (const role of ROLES) {
       protocol.start(START);
       protocol.pauseReading();
       protocol.resumeReading(START + 20);
-      assert.equal(protocol.deadline, START + 30);
+      assert.equal(protocol.pollTimeout(), START + 30);
       assert.equal(pass(end), true);
       protocol.pauseReading();
       protocol.resumeReading(START + 50);
-      assert.equal(protocol.deadline, START + 80); // an answer may come by then, and the next ping be due
+      assert.equal(protocol.pollTimeout(), START + 80); // an answer may come by then, and the next ping be due
       assert.equal(protocol.handleTimeout(START + 80), true);
       assert.equal(protocol.handleTimeout(START + 110), true);
       assert.equal(protocol.handleTimeout(START + 140), true);
@@ -169,11 +159,11 @@ for (const role of ROLES) {
       end.protocol.pauseReading();
       end.protocol.close(1000, "", START + 35);
       end.protocol.resumeReading(START + 36);
-      assert.equal(end.protocol.deadline, START + 135);
+      assert.equal(end.protocol.pollTimeout(), START + 135);
       const off = new Endpoint(role);
       off.protocol.pauseReading();
       off.protocol.resumeReading(START);
-      assert.equal(off.protocol.deadline, Infinity);
+      assert.equal(off.protocol.pollTimeout(), Infinity);
     });
 
     test("pings between the fragments of a message, without a word to the sink", () => {
@@ -191,7 +181,7 @@ for (const role of ROLES) {
       const end = new Endpoint(role, HEARTBEAT);
       end.protocol.start(START);
       end.protocol.receiveEnd();
-      assert.equal(end.protocol.deadline, Infinity);
+      assert.equal(end.protocol.pollTimeout(), Infinity);
       assert.equal(end.protocol.handleTimeout(Infinity), true);
       assert.deepEqual(end.sent(), []);
     });
@@ -202,10 +192,10 @@ for (const role of ROLES) {
       const end = new Endpoint(role, { ...HEARTBEAT, closeTimeout: 100 });
       end.protocol.start(START);
       end.protocol.close(1000, "", START + 5);
-      assert.equal(end.protocol.deadline, START + 105);
+      assert.equal(end.protocol.pollTimeout(), START + 105);
+      end.now = START + 50;
       end.receive({ opcode: 1 }, { opcode: 9 });
-      end.protocol.startClosing(START + 50); // as callers do at each change of state
-      assert.equal(end.protocol.deadline, START + 105);
+      assert.equal(end.protocol.pollTimeout(), START + 105);
       assert.equal(end.protocol.handleTimeout(START + 104), true);
       assert.equal(end.protocol.handleTimeout(START + 105), false);
       assert.equal(end.code, "CLOSE_TIMEOUT");
@@ -216,9 +206,9 @@ for (const role of ROLES) {
     test("for the end of the stream, too, which is no error when both have closed", () => {
       const end = new Endpoint(role, { closeTimeout: 100 });
       end.protocol.close(1000, "", START);
+      end.now = START + 90;
       end.receive({ opcode: 8, payload: hex("03e8") });
-      end.protocol.startClosing(START + 90);
-      assert.equal(end.protocol.deadline, START + 100);
+      assert.equal(end.protocol.pollTimeout(), START + 100);
       assert.equal(end.protocol.handleTimeout(START + 100), false);
       end.protocol.receiveEnd();
       assert.deepEqual(end.protocol.closing, { code: 1000, reason: "", clean: true, error: undefined });
@@ -227,9 +217,9 @@ for (const role of ROLES) {
     test("from the peer's Close on", () => {
       const end = new Endpoint(role, { ...HEARTBEAT, closeTimeout: 100 });
       end.protocol.start(START);
+      end.now = START + 7;
       end.receive({ opcode: 8 });
-      end.protocol.startClosing(START + 7);
-      assert.equal(end.protocol.deadline, START + 107);
+      assert.equal(end.protocol.pollTimeout(), START + 107);
       assert.deepEqual(end.sent(), ["close fin"]);
       assert.equal(end.protocol.handleTimeout(START + 107), false);
       assert.equal(end.code, undefined);
@@ -237,8 +227,8 @@ for (const role of ROLES) {
 
     test("for its own Close, too, which may never get past what waits before it", () => {
       const end = new Endpoint(role, { closeTimeout: 100 });
+      end.now = START;
       end.receive({ opcode: 8 });
-      end.protocol.startClosing(START);
       assert.equal(end.protocol.handleTimeout(START + 100), false);
       assert.equal(end.code, "CLOSE_TIMEOUT");
       end.protocol.receiveEnd();
@@ -248,9 +238,9 @@ for (const role of ROLES) {
 
     test("from an error on, which stays the error", () => {
       const end = new Endpoint(role, { closeTimeout: 100 });
-      end.protocol.fail(protocolError("HANDLER_FAILED"));
-      end.protocol.startClosing(START);
-      assert.equal(end.protocol.deadline, START + 100);
+      end.now = START;
+      end.fail(handlerFailed());
+      assert.equal(end.protocol.pollTimeout(), START + 100);
       assert.equal(end.protocol.handleTimeout(START + 100), false);
       assert.equal(end.code, "HANDLER_FAILED");
     });
@@ -259,7 +249,7 @@ for (const role of ROLES) {
       const end = new Endpoint(role, { closeTimeout: 100, maxCloseTime: 250 });
       const { protocol } = end;
       protocol.outputSent(START); // it does not have to end yet
-      assert.deepEqual([protocol.deadline, protocol.isEnding], [Infinity, false]);
+      assert.deepEqual([protocol.pollTimeout(), protocol.isEnding], [Infinity, false]);
       protocol.close(1000, "", START);
       assert.equal(protocol.isEnding, true);
       for (const [at, deadline] of [
@@ -269,27 +259,25 @@ for (const role of ROLES) {
       ] as const) {
         assert.equal(protocol.handleTimeout(START + at), true);
         protocol.outputSent(START + at);
-        assert.equal(protocol.deadline, START + deadline);
+        assert.equal(protocol.pollTimeout(), START + deadline);
       }
       assert.equal(protocol.handleTimeout(START + 250), false);
       assert.equal(end.code, "CLOSE_TIMEOUT");
       assert.match(protocol.error?.message ?? "", /maxCloseTime is 250 ms$/);
       protocol.outputSent(START + 251); // it is over
-      assert.equal(protocol.deadline, Infinity);
+      assert.equal(protocol.pollTimeout(), Infinity);
     });
 
     test("counted from an error of the peer's, whatever is sent then; from output that is sent after one of our own", () => {
       for (const [code, deadline] of [
         ["INVALID_OPCODE", 100],
-        ["SLOW_CONSUMER", 100],
-        ["CLOSED_BY_SIGNAL", 100],
-        ["HANDLER_FAILED", 150],
+        ["INVALID_DEFLATE", 100],
       ] as const) {
         const end = new Endpoint(role, { closeTimeout: 100 });
-        end.protocol.fail(protocolError(code));
-        end.protocol.startClosing(START);
+        end.now = START;
+        end.fail(protocolError(code));
         end.protocol.outputSent(START + 50);
-        assert.equal(end.protocol.deadline, START + deadline, code);
+        assert.equal(end.protocol.pollTimeout(), START + deadline, code);
       }
     });
 
@@ -301,9 +289,9 @@ for (const role of ROLES) {
       protocol.pauseReading();
       protocol.startEnding(START + 35);
       protocol.resumeReading(START + 36);
-      assert.deepEqual([protocol.state, protocol.deadline], ["open", START + 135]);
+      assert.deepEqual([protocol.state, protocol.pollTimeout()], ["open", START + 135]);
       protocol.close(1000, "", START + 50);
-      assert.equal(protocol.deadline, START + 135);
+      assert.equal(protocol.pollTimeout(), START + 135);
       const other = new Endpoint(role, { closeTimeout: 100 });
       other.protocol.startEnding(START);
       assert.equal(other.protocol.handleTimeout(START + 100), false);
@@ -315,11 +303,11 @@ for (const role of ROLES) {
       const { protocol } = end;
       protocol.close(1000, "", START);
       protocol.receiveEnd();
-      assert.equal(protocol.deadline, Infinity);
+      assert.equal(protocol.pollTimeout(), Infinity);
       protocol.startEnding(START + 20);
-      assert.equal(protocol.deadline, START + 120);
+      assert.equal(protocol.pollTimeout(), START + 120);
       protocol.outputSent(START + 60);
-      assert.equal(protocol.deadline, START + 150);
+      assert.equal(protocol.pollTimeout(), START + 150);
       assert.equal(protocol.handleTimeout(START + 150), false);
       assert.equal(end.code, "CONNECTION_LOST");
     });
@@ -337,11 +325,31 @@ for (const role of ROLES) {
 
     test("which does not run while it is open, or when it has ended", () => {
       const end = new Endpoint(role, { closeTimeout: 100 });
-      end.protocol.startClosing(START);
-      assert.equal(end.protocol.deadline, Infinity);
+      assert.equal(end.protocol.pollTimeout(), Infinity);
       end.protocol.receiveEnd();
-      end.protocol.startClosing(START);
-      assert.equal(end.protocol.deadline, Infinity);
+      assert.equal(end.protocol.pollTimeout(), Infinity);
+    });
+
+    test("which starts by itself at a Close and at a violation that is received", () => {
+      for (const frame of [{ opcode: 8, payload: hex("03e8") }, { opcode: 3 }]) {
+        const end = new Endpoint(role, { ...HEARTBEAT, closeTimeout: 100 });
+        end.protocol.start(START);
+        end.receiveAt(START + 7, frame);
+        assert.deepEqual([end.protocol.isEnding, end.protocol.pollTimeout()], [true, START + 107]);
+      }
+    });
+
+    test("counted from output that is sent after an error, if what was written before is to be sent", () => {
+      for (const [drain, deadline] of [
+        [true, 150],
+        [false, 100],
+      ] as const) {
+        const end = new Endpoint(role, { closeTimeout: 100 });
+        end.now = START;
+        end.fail(handlerFailed(), drain);
+        end.protocol.outputSent(START + 50);
+        assert.equal(end.protocol.pollTimeout(), START + deadline);
+      }
     });
   });
 }

@@ -4,7 +4,7 @@ import { type ErrorEntry, PROTOCOL_ERRORS, protocolError, WebSocketError } from 
 import { PreparedMessage } from "../../src/messages/prepared.ts";
 import { hex, pattern, show, toHex, utf8 } from "../support/bytes.ts";
 import { chunkings } from "../support/chunks.ts";
-import { Endpoint, Pair } from "../support/endpoint.ts";
+import { Endpoint, handlerFailed, Pair } from "../support/endpoint.ts";
 import { type FrameSpec, ROLES } from "../support/frames.ts";
 import { framesTo } from "../support/receiving.ts";
 import { keysOf } from "../support/sent.ts";
@@ -60,7 +60,7 @@ describe("messages", () => {
         "text 05 rsv 4 fin",
       ]);
       assert.equal(protocol.state, "open");
-      assert.equal(protocol.wantsEnd, false);
+      assert.equal(protocol.shouldEndStream, false);
     });
 
     test(`that are compressed are handed on as such by a ${role}`, () => {
@@ -107,7 +107,7 @@ describe("pings", () => {
         };
         const ping = { opcode: 9, payload: pattern(length) };
         end.receive({ opcode: 1, payload: utf8("a") }, ping, { opcode: 1, payload: utf8("b") });
-        assert.equal(end.protocol.answerIsDue, false);
+        assert.equal(end.protocol.hasPendingControlFrames, false);
         const payload = show(pattern(length));
         assert.deepEqual(end.sent(), ["text 21 fin", `pong ${payload} fin`.replace("  ", " "), "text 21 fin"]);
         assert.deepEqual(end.heard, ["text 61", `ping ${payload}`.trimEnd(), "text 62"]);
@@ -118,14 +118,14 @@ describe("pings", () => {
     test(`cost a ${role} one pong, to the newest, while its last write is not done`, () => {
       const end = new Endpoint(role);
       end.protocol.inTransit = 1;
-      assert.equal(end.protocol.answerIsDue, false);
+      assert.equal(end.protocol.hasPendingControlFrames, false);
       end.receive(...pings(1000));
       assert.equal(end.heard.length, 1000);
       assert.equal(end.protocol.output.size, 0);
-      assert.equal(end.protocol.answerIsDue, true);
+      assert.equal(end.protocol.hasPendingControlFrames, true);
       end.protocol.inTransit = 0;
       assert.deepEqual(end.sent(), ["pong 03e7 fin"]);
-      assert.equal(end.protocol.answerIsDue, false);
+      assert.equal(end.protocol.hasPendingControlFrames, false);
       // one that waited is forgotten for a newer one
       end.protocol.inTransit = 1;
       end.receive({ opcode: 9, payload: hex("01") });
@@ -139,7 +139,7 @@ describe("pings", () => {
       end.receive(...pings(20_000));
       const { size } = end.protocol.output;
       assert.ok(size >= 16 * 1024 && size < 16 * 1024 + 10, `${size} bytes`);
-      assert.equal(end.protocol.answerIsDue, true);
+      assert.equal(end.protocol.hasPendingControlFrames, true);
       const sent = end.sent();
       assert.equal(sent[1], "pong 0001 fin");
       assert.equal(sent.at(-1), "pong 4e1f fin");
@@ -187,7 +187,7 @@ describe("a server", () => {
       end.protocol.send(pattern(waiting - 4));
       assert.equal(end.protocol.output.size, waiting);
       end.receive({ opcode: 9 });
-      assert.equal(end.protocol.answerIsDue, !atOnce);
+      assert.equal(end.protocol.hasPendingControlFrames, !atOnce);
       assert.equal(end.protocol.output.size, atOnce ? waiting + 2 : waiting);
     }
   });
@@ -197,11 +197,11 @@ describe("once all is over", () => {
   for (const role of ROLES) {
     test(`or nearly: a Close alone is an answer that a ${role} owes`, () => {
       const end = new Endpoint(role);
-      assert.equal(end.protocol.answerIsDue, false);
+      assert.equal(end.protocol.hasPendingControlFrames, false);
       end.receive({ opcode: 8, payload: hex("03e8") });
-      assert.equal(end.protocol.answerIsDue, true);
+      assert.equal(end.protocol.hasPendingControlFrames, true);
       assert.deepEqual(end.sent(), ["close 03e8 fin"]);
-      assert.equal(end.protocol.answerIsDue, false);
+      assert.equal(end.protocol.hasPendingControlFrames, false);
     });
 
     test(`or nearly: a Close of a ${role} that nobody has answered is no clean end yet`, () => {
@@ -216,7 +216,7 @@ describe("once all is over", () => {
       end.protocol.inTransit = 1;
       end.receive({ opcode: 9, payload: hex("01") });
       assert.deepEqual(end.heard, ["state closing", "ping 01"]);
-      assert.equal(end.protocol.answerIsDue, false);
+      assert.equal(end.protocol.hasPendingControlFrames, false);
     });
 
     test(`an error that is found later changes nothing about the clean end of a ${role}`, () => {
@@ -226,7 +226,7 @@ describe("once all is over", () => {
       end.protocol.receiveEnd();
       const { closing } = end.protocol;
       assert.deepEqual(closing, { code: 1000, reason: "", clean: true, error: undefined });
-      end.protocol.fail(protocolError("HANDLER_FAILED"));
+      end.fail(handlerFailed());
       assert.equal(end.protocol.state, "closed");
       assert.deepEqual(end.protocol.closing, closing);
       assert.deepEqual(end.heard, ["state closing", "state closed"]);
@@ -267,11 +267,11 @@ describe("violations", () => {
     assert.equal(protocol.error?.code, code);
     assert.ok(protocol.error instanceof WebSocketError);
     assert.equal(protocol.state, "closing");
-    assert.equal(protocol.wantsEnd, false, "not before the Close is out");
+    assert.equal(protocol.shouldEndStream, false, "not before the Close is out");
     const entry: ErrorEntry = PROTOCOL_ERRORS[code];
     const close = entry.closeCode?.toString(16).padStart(4, "0");
     assert.deepEqual(end.sent(), ["pong 01 fin", `close ${close} fin`]);
-    assert.equal(protocol.wantsEnd, true);
+    assert.equal(protocol.shouldEndStream, true);
     assert.deepEqual(protocol.closing, { code: 1006, reason: "", clean: false, error: protocol.error });
     assert.deepEqual(end.heard, ["text 62", "ping 01", "state closing"]);
     // nothing is taken any more, nothing said
@@ -327,7 +327,7 @@ describe("violations", () => {
 
   test("are all here", () => {
     const met = new Set<string>([...VIOLATIONS.map(([code]) => code), "UNMASKED_FRAME", "MASKED_FRAME"]);
-    const elsewhere = ["INVALID_DEFLATE", "MESSAGE_TOO_SLOW", "SLOW_CONSUMER"]; // the caller finds these and tells by `fail`
+    const elsewhere = ["INVALID_DEFLATE"]; // the caller finds these and tells by `fail`
     const table: Record<string, ErrorEntry> = PROTOCOL_ERRORS;
     for (const [code, { fault, closeCode }] of Object.entries(table)) {
       if (fault !== "peer" || closeCode === undefined || elsewhere.includes(code)) continue;
@@ -340,29 +340,29 @@ describe("fail", () => {
   for (const role of ROLES) {
     test(`tells the peer of a ${role} by the error's close code`, () => {
       const end = new Endpoint(role);
-      const error = protocolError("HANDLER_FAILED");
-      end.protocol.fail(error);
+      const error = handlerFailed();
+      end.fail(error);
       assert.equal(end.protocol.error, error);
       assert.deepEqual(end.sent(), ["close 03f3 fin"]);
       assert.deepEqual(end.heard, ["state closing"]);
-      assert.equal(end.protocol.wantsEnd, true);
+      assert.equal(end.protocol.shouldEndStream, true);
     });
 
     test(`without a close code just ends the stream of a ${role}`, () => {
       const end = new Endpoint(role);
-      end.protocol.fail(new WebSocketError("BROKEN", { fault: "transport", text: "it broke" }));
+      end.fail(new WebSocketError("BROKEN", { fault: "transport", text: "it broke" }));
       assert.deepEqual(end.sent(), []);
       assert.equal(end.protocol.state, "closing");
-      assert.equal(end.protocol.wantsEnd, true);
+      assert.equal(end.protocol.shouldEndStream, true);
     });
 
     test(`keeps the first error of a ${role}, and sends one Close`, () => {
       const end = new Endpoint(role);
-      end.protocol.fail(protocolError("INVALID_DEFLATE"));
-      end.protocol.fail(protocolError("HANDLER_FAILED"));
+      end.fail(protocolError("INVALID_DEFLATE"));
+      end.fail(handlerFailed());
       assert.deepEqual(end.sent(), ["close 03ef fin"]);
       end.protocol.receiveEnd(new Error("reset"));
-      end.protocol.fail(protocolError("HANDLER_FAILED"));
+      end.fail(handlerFailed());
       assert.equal(end.code, "INVALID_DEFLATE");
       assert.deepEqual(end.sent(), []);
       assert.deepEqual(end.heard, ["state closing", "state closed"]);
@@ -371,7 +371,7 @@ describe("fail", () => {
     test(`after the stream has ended does nothing to a ${role}`, () => {
       const end = new Endpoint(role);
       end.protocol.receiveEnd();
-      end.protocol.fail(protocolError("HANDLER_FAILED"));
+      end.fail(handlerFailed());
       assert.equal(end.code, "CONNECTION_LOST");
       assert.deepEqual(end.sent(), []);
     });
@@ -397,7 +397,7 @@ describe("the sink", () => {
           ["text 31", "state closing", "text 32", "text 33"],
           ["close 03e8 fin"],
         ],
-        [(end) => end.protocol.fail(protocolError("HANDLER_FAILED")), ["text 31", "state closing"], ["close 03f3 fin"]],
+        [(end) => end.fail(handlerFailed()), ["text 31", "state closing"], ["close 03f3 fin"]],
         [(end) => end.protocol.receiveEnd(), ["text 31", "state closed"], []],
         [(end) => end.protocol.stopReceiving(), ["text 31"], []],
       ];
@@ -433,12 +433,13 @@ describe("the end of the stream", () => {
       const cause = new Error("read ECONNRESET");
       end.protocol.receiveEnd(cause);
       end.protocol.receiveEnd();
-      const { error, state, wantsEnd, deadline, heldSize, closing } = end.protocol;
+      const { error, state, shouldEndStream, heldSize, closing } = end.protocol;
+      const deadline = end.protocol.pollTimeout();
       assert.equal(error?.code, "CONNECTION_LOST");
       assert.equal(error?.fault, "transport");
       assert.equal(error?.cause, cause);
       assert.match(error?.message ?? "", /read ECONNRESET$/);
-      assert.deepEqual([state, wantsEnd, deadline, heldSize], ["closed", true, Infinity, 0]);
+      assert.deepEqual([state, shouldEndStream, deadline, heldSize], ["closed", true, Infinity, 0]);
       assert.deepEqual(closing, { code: 1006, reason: "", clean: false, error });
       assert.deepEqual(end.heard, ["state closed"]);
       end.receive({ opcode: 1 }, { opcode: 9 });

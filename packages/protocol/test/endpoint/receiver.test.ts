@@ -12,6 +12,7 @@ import {
   Listener,
   newReceiver,
   RECEIVER_DEFAULTS,
+  TO_LISTENER,
 } from "../support/receiving.ts";
 import { allocatedBy, memory } from "../support/runtime.ts";
 
@@ -417,7 +418,7 @@ describe("a receiver", () => {
       }
     }
     const outer = new Nested();
-    const receiver = new Receiver(memory(), { ...RECEIVER_DEFAULTS, role: "server" }, outer);
+    const receiver = new Receiver(memory(), { ...RECEIVER_DEFAULTS, role: "server" }, TO_LISTENER, outer);
     const payloads = [1, 30, 500, 2048, 5000].map((length) => pattern(length, length));
     const bytes = framesTo(
       "server",

@@ -6,8 +6,8 @@ import {
   MAX_CLOSE_REASON_BYTES,
   sendableClose,
 } from "../../src/frames/close-codes.ts";
-import { checkClose } from "../../src/endpoint/protocol.ts";
 import { isAllowedCode } from "../support/close-codes.ts";
+import { checkClose } from "../../src/frames/close-payload.ts";
 
 describe("close codes", () => {
   test("may travel or not, each of 0 to 65535", () => {

@@ -44,8 +44,8 @@ class World {
       for (const size of [10, 200, 1000, 5000, 100_000]) {
         const whole: FrameSpec = { opcode: 2, payload: pattern(size) };
         const bytes = framesTo(role, [whole, { ...whole, fin: false }, { opcode: 0, payload: pattern(size) }]);
-        end.receive(bytes, 0, bytes.length >> 1);
-        end.receive(bytes, bytes.length >> 1, bytes.length);
+        end.receive(bytes, 0, 0, bytes.length >> 1);
+        end.receive(bytes, 0, bytes.length >> 1, bytes.length);
         for (const message of this.messages.splice(0)) end.transfer(message);
         end.send(pattern(size));
         end.send("text");

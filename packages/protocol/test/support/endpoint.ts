@@ -8,6 +8,7 @@ import type { FrameSpec, Role } from "./frames.ts";
 import { framesTo } from "./receiving.ts";
 import { drain, drainFrames, keysOf, showFrame } from "./sent.ts";
 import { newProtocol } from "./runtime.ts";
+import { WebSocketError } from "../../src/errors.ts";
 
 /** Options with no heartbeat and no compression. */
 export function optionsOf(role: Role): ProtocolOptions {
@@ -28,6 +29,8 @@ export class Endpoint implements ProtocolSink {
   readonly protocol: Protocol;
   /** `text 61`, `ping`, `state closing`, ... in order. */
   readonly heard: string[] = [];
+  /** The time of what is received and of errors. */
+  now = 0;
   /** Called with each of them. */
   then: (what: string) => void = () => undefined;
 
@@ -67,22 +70,28 @@ export class Endpoint implements ProtocolSink {
 
   /** The same at a time of the heartbeat's. */
   receiveAt(now: number, ...frames: FrameSpec[]): void {
-    lend([framesTo(this.role, frames)], (chunk, start, end) => this.protocol.receive(chunk, start, end, now));
+    this.now = now;
+    this.receive(...frames);
   }
 
   receiveChunks(chunks: readonly Uint8Array[]): void {
-    lend(chunks, (chunk, start, end) => this.protocol.receive(chunk, start, end));
+    lend(chunks, (chunk, start, end) => this.protocol.receive(chunk, this.now, start, end));
   }
 
   /** What has been sent since the last look, the pong that is due included, as frames. */
   sent(): string[] {
-    this.protocol.answer();
+    this.protocol.flushControlFrames();
     return drainFrames(this.protocol.output, this.role).map(showFrame);
   }
 
   sentBytes(): Uint8Array {
-    this.protocol.answer();
+    this.protocol.flushControlFrames();
     return drain(this.protocol.output);
+  }
+
+  /** Ends the connection with an error. */
+  fail(error: WebSocketError, drain?: boolean): void {
+    this.protocol.fail(error, this.now, drain);
   }
 
   get code(): string | undefined {
@@ -113,11 +122,16 @@ export class Pair {
           moved = true;
           to.receiveChunks([bytes]);
         }
-        if (from.protocol.wantsEnd && to.protocol.state !== "closed") {
+        if (from.protocol.shouldEndStream && to.protocol.state !== "closed") {
           moved = true;
           to.protocol.receiveEnd();
         }
       }
     }
   }
+}
+
+/** An error of another layer: a function of the application threw. */
+export function handlerFailed(): WebSocketError {
+  return new WebSocketError("HANDLER_FAILED", { fault: "local", closeCode: 1011, text: "a handler threw" });
 }

@@ -1,14 +1,23 @@
 import assert from "node:assert/strict";
 import type { WebSocketError } from "../../src/errors.ts";
 import type { Message } from "../../src/messages/message.ts";
-import { Receiver, type ReceiverOptions, type ReceiverSink } from "../../src/endpoint/receiver.ts";
+import { Receiver, type ReceiverOptions, type ReceiverEvents } from "../../src/endpoint/receiver.ts";
 import { concat, show } from "./bytes.ts";
 import { chunkings, lend } from "./chunks.ts";
 import { frame, type FrameSpec, keyTo, type Role, ROLES } from "./frames.ts";
 import { memory } from "./runtime.ts";
 
+/** Passes what a receiver has read to a listener. */
+export const TO_LISTENER: ReceiverEvents<Listener> = {
+  message: (to, message) => to.onMessage(message),
+  compressedMessage: (to, message) => to.onCompressedMessage(message),
+  ping: (to, payload) => to.onPing(payload),
+  pong: (to, payload) => to.onPong(payload),
+  close: (to, payload) => to.onClose(payload),
+};
+
 /** Keeps everything a receiver hands on, as `text 48656c`, `ping 01`, ... */
-export class Listener implements ReceiverSink {
+export class Listener {
   readonly messages: Message[] = [];
   private readonly heard: { what: string; bytes: Uint8Array; then: string }[] = [];
   error: WebSocketError | undefined;
@@ -67,7 +76,10 @@ export function newReceiver(
   options: Partial<ReceiverOptions> = {},
 ): { receiver: Receiver; listener: Listener } {
   const listener = new Listener();
-  return { receiver: new Receiver(memory(), { ...RECEIVER_DEFAULTS, role, ...options }, listener), listener };
+  return {
+    receiver: new Receiver(memory(), { ...RECEIVER_DEFAULTS, role, ...options }, TO_LISTENER, listener),
+    listener,
+  };
 }
 
 /** What a receiver of this role makes of the chunks. */

@@ -3,7 +3,6 @@ import {
   ClientHandshake,
   type HeaderInput,
   type HeadLimits,
-  protocolError,
   type RejectedResponse,
   WebSocketError,
 } from "@tungstate/protocol";
@@ -12,7 +11,7 @@ import { openConnection } from "../connection/connection.ts";
 import type { Driver, Way } from "../connection/driver.ts";
 import { codecOf } from "../deflate/codec.ts";
 import { clientCompression } from "../deflate/settings.ts";
-import { abortedError, connectError, type Tried } from "../errors.ts";
+import { abortedError, connectError, endpointError, type Tried } from "../errors.ts";
 import { runHandshake } from "./handshaking.ts";
 import { sha1 } from "../native/primitives.ts";
 import {
@@ -186,7 +185,7 @@ export async function openClient(
 export function endOnAbort(driver: Driver, signal: AbortSignal | undefined): void {
   if (signal === undefined) return;
   const abort = (): void => {
-    driver.endFor(protocolError("CLOSED_BY_SIGNAL", undefined, { cause: signal.reason }));
+    driver.endFor(endpointError("CLOSED_BY_SIGNAL", undefined, { cause: signal.reason }));
   };
   if (signal.aborted) abort();
   else if (driver.state !== "closed") driver.once("close", onAbort(signal, abort));

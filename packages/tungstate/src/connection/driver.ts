@@ -6,7 +6,6 @@ import {
   type MessageCodec,
   type PreparedMessage,
   Protocol,
-  protocolError,
   type ProtocolSink,
   WebSocketError,
 } from "@tungstate/protocol";
@@ -38,6 +37,7 @@ import { Writing, type WritingHost } from "./writing/writing.ts";
 import { describe } from "../options/check.ts";
 import type { Route } from "../transport/route.ts";
 import type { TlsInfo } from "../transport/tls-info.ts";
+import { endpointError } from "../errors.ts";
 
 /** How the byte stream of a connection came about, as far as it is known. */
 export interface Way {
@@ -277,15 +277,15 @@ export class Driver
   processBytes(chunk: Uint8Array, start: number, end: number): void {
     if (this.over !== undefined || this.terminated) return;
     this.bytesReceived += end - start;
-    const { flusher, heartbeat } = this.settings;
+    const { flusher } = this.settings;
     flusher.reading = this.writing;
     const { incoming } = this;
     incoming?.beginChunk();
-    this.core.receive(chunk, start, end, heartbeat === undefined ? undefined : flusher.now());
+    this.core.receive(chunk, flusher.now(), start, end);
     if (incoming !== undefined && incoming.heldSize > 0) this.reading.measure();
     this.countHeld();
     if (this.dataRate === undefined && this.core.midMessage) this.watchDataRate();
-    const ends = this.core.answerIsDue || this.core.wantsEnd;
+    const ends = this.core.hasPendingControlFrames || this.core.shouldEndStream;
     if (ends) flusher.holdAll();
     if (ends || this.core.output.size > 0) this.writing.flushSoon();
     flusher.wasRead();
@@ -305,6 +305,8 @@ export class Driver
     const { clock, closeTimeout, deadlines } = this.settings;
     const now = clock.now();
     this.core.startEnding(now);
+    // the core counted from the beginning of this tick, which may be long ago
+    if (this.ending === undefined) this.core.outputSent(now);
     this.ending ??= new Ending(now, this.writing.bytesLeft, closeTimeout);
     deadlines.watch(this);
   }
@@ -399,7 +401,13 @@ export class Driver
   /** Ends the connection for a reason of our own; its close code is told to the peer. */
   fail(error: WebSocketError): void {
     this.catchUp(); // what was broadcast before goes ahead of the Close
-    this.core.fail(error);
+    this.failNow(error);
+  }
+
+  /** As `fail`, without what was broadcast and is not encoded yet. */
+  failNow(error: WebSocketError): void {
+    // after an error of the application the peer gets what was written before: it did nothing wrong
+    this.core.fail(error, this.settings.clock.now(), error.code === "HANDLER_FAILED");
   }
 
   /** As `fail`, where it is the application that ends the connection: it gets no more messages, pings or pongs. */
@@ -428,7 +436,7 @@ export class Driver
     if (this.membership !== undefined) this.membership.owner.onHandlerError(error);
     else if (!willBeTold) warnOfHandler(error);
     this.fail(
-      protocolError("HANDLER_FAILED", error instanceof Error ? error.message : describe(error), { cause: error }),
+      endpointError("HANDLER_FAILED", error instanceof Error ? error.message : describe(error), { cause: error }),
     );
   }
 
@@ -437,7 +445,12 @@ export class Driver
   get deadline(): number {
     if (this.over !== undefined) return Infinity; // it may be read to the end still
     const { ending, dataRate } = this;
-    return Math.min(this.core.deadline, this.reading.checkAt, ending?.at ?? Infinity, dataRate?.checkAt ?? Infinity);
+    return Math.min(
+      this.core.pollTimeout(),
+      this.reading.checkAt,
+      ending?.at ?? Infinity,
+      dataRate?.checkAt ?? Infinity,
+    );
   }
 
   onDeadline(now: number): void {
@@ -464,7 +477,7 @@ export class Driver
     // a paused connection receives nothing, which is not the peer's fault
     const isExcused = this.readingPaused || rate.hasCompleted(this.messagesReceived);
     if (isExcused || bytes >= minDataRate.bytes) this.watchDataRate();
-    else this.fail(protocolError("MESSAGE_TOO_SLOW", `${bytes} bytes in ${minDataRate.interval} ms`));
+    else this.fail(endpointError("MESSAGE_TOO_SLOW", `${bytes} bytes in ${minDataRate.interval} ms`));
   }
 
   // ---- memory
@@ -481,7 +494,7 @@ export class Driver
     const waits = this.writing.bufferedAmount;
     const { limit } = this.settings.memory;
     this.givenUp = true;
-    this.fail(protocolError("OUT_OF_BUDGET", `of ${limit} bytes this one held ${this.held}`));
+    this.fail(endpointError("OUT_OF_BUDGET", `of ${limit} bytes this one held ${this.held}`));
     this.reading.stop();
     this.incoming?.close();
     // what is left would not leave the memory before the peer has read it
@@ -585,7 +598,7 @@ export class Driver
       // nothing else is wrong with it but, maybe, that it is compressed and this connection has no compression
       const full = error instanceof WebSocketError && error.code === "WRITE_BUFFER_FULL";
       // at once: nothing may come behind a message that is missing
-      this.core.fail(protocolError(full ? "SLOW_CONSUMER" : "HANDLER_FAILED", undefined, { cause: error }));
+      this.failNow(endpointError(full ? "SLOW_CONSUMER" : "HANDLER_FAILED", undefined, { cause: error }));
     }
   }
 

@@ -12,6 +12,7 @@ import {
 } from "@tungstate/protocol";
 import { deflateFresh } from "./codec.ts";
 import type { CompressionSettings } from "./settings.ts";
+import { endpointError } from "../errors.ts";
 
 const LARGEST_BORROWED = 4096; // bytes; the protocol copies what is smaller and lists what is larger
 
@@ -32,6 +33,14 @@ export function outgoingSettings(
   return { compression, fresh: deflateFresh(compression), maxWriteBufferSize, largestShared };
 }
 
+/** Whom a queue of outgoing messages tells. */
+export interface OutgoingHost {
+  /** Something that waited has been put into the protocol's output, or failed the protocol. */
+  sent(): void;
+  /** A message that was accepted cannot be sent. */
+  fail(error: WebSocketError): void;
+}
+
 /** Something to be done in its turn; `size` bytes wait for that. A promise: what comes behind it has to wait for it. */
 interface Task {
   readonly size: number;
@@ -48,16 +57,15 @@ export class Outgoing {
   private readonly core: Protocol;
   private readonly codec: MessageCodec;
   private readonly settings: OutgoingSettings;
-  private readonly onSent: () => void;
+  private readonly host: OutgoingHost;
   private waiting: Task[] | undefined;
   private closed = false;
 
-  /** `onSent`: something that waited has been put into the protocol's output, or failed the protocol. */
-  constructor(core: Protocol, codec: MessageCodec, settings: OutgoingSettings, onSent: () => void) {
+  constructor(core: Protocol, codec: MessageCodec, settings: OutgoingSettings, host: OutgoingHost) {
     this.core = core;
     this.codec = codec;
     this.settings = settings;
-    this.onSent = onSent;
+    this.host = host;
   }
 
   /** Whether something waits. */
@@ -152,14 +160,14 @@ export class Outgoing {
         this.fail(error);
       }
     }
-    this.onSent();
+    this.host.sent();
   }
 
   /** What was taken can't be sent: the connection has ended or is closing, or something is wrong with this end. */
   private fail(error: unknown): void {
     if (!this.core.writable) return;
-    this.core.fail(
-      error instanceof WebSocketError ? error : protocolError("HANDLER_FAILED", String(error), { cause: error }),
+    this.host.fail(
+      error instanceof WebSocketError ? error : endpointError("HANDLER_FAILED", String(error), { cause: error }),
     );
   }
 

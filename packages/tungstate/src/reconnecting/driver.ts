@@ -21,6 +21,7 @@ import type { Attempt, Gap, ReconnectingEvents, ReconnectingStatus, Waiting } fr
 import { describe } from "../options/check.ts";
 import type { Route } from "../transport/route.ts";
 import type { TlsInfo } from "../transport/tls-info.ts";
+import { endpointError } from "../errors.ts";
 
 interface ReadyWaiter {
   resolve(connection: WebSocketConnection): void;
@@ -63,7 +64,7 @@ export class ReconnectingDriver extends Emitter<ReconnectingEvents> implements S
     const { signal } = options;
     const abort = (): void => {
       this.silence();
-      this.finish({ ...NEVER_OPEN, error: protocolError("CLOSED_BY_SIGNAL", undefined, { cause: signal?.reason }) });
+      this.finish({ ...NEVER_OPEN, error: endpointError("CLOSED_BY_SIGNAL", undefined, { cause: signal?.reason }) });
     };
     this.unlink = onAbort(signal, abort);
     // behind this turn, so that whoever made it can put listeners on
@@ -186,7 +187,7 @@ export class ReconnectingDriver extends Emitter<ReconnectingEvents> implements S
     if (!this.writable || this.listenerCount("error") === 0) warnOfHandler(error);
     this.silence();
     const text = error instanceof Error ? error.message : describe(error);
-    this.stop(CLOSE_CODE.INTERNAL_ERROR, "", protocolError("HANDLER_FAILED", text, { cause: error }));
+    this.stop(CLOSE_CODE.INTERNAL_ERROR, "", endpointError("HANDLER_FAILED", text, { cause: error }));
   }
 
   private silence(): void {

@@ -12,6 +12,7 @@ import { type Admission, type Admitted, RefusedError } from "./admission/admissi
 import { serverError } from "./errors.ts";
 import type { HandshakeRequest, RequestOrigin } from "./admission/request.ts";
 import { describe } from "../options/check.ts";
+import { endpointError } from "../errors.ts";
 
 export interface AcceptedConnection {
   readonly driver: Driver;
@@ -161,7 +162,7 @@ export class Accepting implements TransportSink, Timed {
     else this.transport.destroy();
     this.owner.failed(
       this,
-      error instanceof WebSocketError ? error : protocolError("HANDLER_FAILED", describe(error), { cause: error }),
+      error instanceof WebSocketError ? error : endpointError("HANDLER_FAILED", describe(error), { cause: error }),
     );
   }
 

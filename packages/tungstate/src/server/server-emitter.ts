@@ -1,7 +1,7 @@
-import { protocolError } from "@tungstate/protocol";
 import { driverOf } from "../connection/connection.ts";
 import { Emitter } from "../schedule/emitter.ts";
 import type { ServerEvents } from "./options.ts";
+import { endpointError } from "../errors.ts";
 
 /** The listeners of a server, and what happens to errors of the application. */
 export class ServerEmitter extends Emitter<ServerEvents> {
@@ -15,7 +15,7 @@ export class ServerEmitter extends Emitter<ServerEvents> {
     const driver = event === "connection" ? driverOf(args?.[0]) : undefined;
     if (driver !== undefined) {
       if (driver.excuses(error)) return;
-      driver.endFor(protocolError("HANDLER_FAILED", undefined, { cause: error }));
+      driver.endFor(endpointError("HANDLER_FAILED", undefined, { cause: error }));
     }
     // an error of an `error` listener is not emitted to it
     if (event !== "error" && this.listenerCount("error") > 0) this.emit("error", error);

@@ -40,12 +40,15 @@ class End implements ProtocolSink {
     assert.ok(connection.deflate !== undefined);
     this.core = new Protocol(connection.deflate.protocol, this);
     this.codec = new NodeMessageCodec(params, role, settings);
-    this.outgoing = new Outgoing(this.core, this.codec, connection.deflate.outgoing, () => this.changed?.());
+    this.outgoing = new Outgoing(this.core, this.codec, connection.deflate.outgoing, {
+      sent: () => this.changed?.(),
+      fail: (error) => this.core.fail(error, 0),
+    });
     this.incoming = new Incoming(connection.runtime, this.codec, connection.maxMessageSize, {
       deliver: (message) => this.seen.push(message.text),
       fail: (error) => {
         this.failure = error;
-        this.core.fail(error);
+        this.core.fail(error, 0);
       },
       setReading: (on) => this.reading.push(on),
       hasRoom: () => true,
@@ -104,7 +107,7 @@ describe("compressed messages, sent", () => {
     assert.equal(from.outgoing.busy, true);
     assert.equal(from.outgoing.heldSize, sent.slice(1).join("").length);
     from.core.ping();
-    to.core.receive(await from.bytes());
+    to.core.receive(await from.bytes(), 0);
     assert.equal(from.outgoing.heldSize, 0);
     // a ping is not held up
     assert.deepEqual(await to.settled(), ["first of all", "<ping>", ...sent.slice(1)]);
@@ -121,7 +124,7 @@ describe("compressed messages, sent", () => {
       return undefined;
     });
     assert.equal(from.core.state, "open");
-    to.core.receive(await from.bytes());
+    to.core.receive(await from.bytes(), 0);
     assert.equal(from.core.state, "closing");
     assert.deepEqual(await to.settled(), [LARGE]);
     assert.equal(to.core.closing.code, 1000);
@@ -143,7 +146,7 @@ describe("compressed messages, sent", () => {
     assert.throws(() => from.outgoing.send("x".repeat(20_001 - LARGE.length)), { code: "WRITE_BUFFER_FULL" });
     from.outgoing.send("x".repeat(20_000 - LARGE.length));
     assert.throws(() => from.outgoing.send("y"), { code: "WRITE_BUFFER_FULL" });
-    to.core.receive(await from.bytes());
+    to.core.receive(await from.bytes(), 0);
     assert.deepEqual(await to.settled(), [LARGE, "x".repeat(20_000 - LARGE.length)]);
     from.close();
     to.close();
@@ -158,7 +161,7 @@ describe("compressed messages, sent", () => {
     assert.throws(() => from.outgoing.send(noise), { code: "WRITE_BUFFER_FULL" });
     from.core.inTransit = 0;
     from.outgoing.send(noise);
-    to.core.receive(await from.bytes());
+    to.core.receive(await from.bytes(), 0);
     assert.deepEqual(await to.settled(), ["something waits", noise]);
     from.close();
     to.close();
@@ -189,13 +192,13 @@ describe("compressed messages, sent", () => {
     });
     from.outgoing.send("behind");
     setImmediate(finish);
-    to.core.receive(await from.bytes());
+    to.core.receive(await from.bytes(), 0);
     assert.deepEqual(await to.settled(), [LARGE, parts.join(""), "behind"]);
     // the same when nothing waits
     from.outgoing.inTurn(() => Promise.resolve());
     from.outgoing.send("and again");
     assert.equal(from.outgoing.busy, true);
-    to.core.receive(await from.bytes());
+    to.core.receive(await from.bytes(), 0);
     assert.equal((await to.settled()).at(-1), "and again");
     from.close();
     to.close();
@@ -212,7 +215,7 @@ describe("compressed messages, sent", () => {
     }
     from.core.sendPayload("text", Buffer.concat(wire), true);
     from.outgoing.send("first of the next");
-    to.core.receive(await from.bytes());
+    to.core.receive(await from.bytes(), 0);
     assert.deepEqual(await to.settled(), [`first ${LARGE}first again`, "first of the next"]);
     from.close();
     to.close();
@@ -227,12 +230,12 @@ describe("compressed messages, sent", () => {
     from.outgoing.send(newMessage("binary", bytes, 0, bytes.length));
     from.outgoing.send("A".repeat(500), false);
     from.outgoing.send(new PreparedMessage("A".repeat(500)), false);
-    to.core.receive(await from.bytes());
+    to.core.receive(await from.bytes(), 0);
     assert.equal(to.compressed, 0);
     from.outgoing.send("A".repeat(500));
     from.outgoing.send(new PreparedMessage("A".repeat(500)));
     from.outgoing.send(newMessage("text", bytes, 0, bytes.length));
-    to.core.receive(await from.bytes());
+    to.core.receive(await from.bytes(), 0);
     assert.equal(to.compressed, 3);
     assert.deepEqual(
       await to.settled(),
@@ -253,7 +256,7 @@ describe("compressed messages, sent", () => {
         from.outgoing.send(text);
         from.outgoing.send(new PreparedMessage(deflated, { type: "text", compressed: true }), compress);
       }
-      to.core.receive(await from.bytes());
+      to.core.receive(await from.bytes(), 0);
       assert.deepEqual(
         await to.settled(),
         words.flatMap((text) => [text, own]),
@@ -290,7 +293,7 @@ describe("compressed messages, sent", () => {
       const frames = await Promise.all(servers.map((server) => server.bytes()));
       for (const [index, client] of clients.entries()) {
         client.seen.length = 0;
-        client.core.receive(frames[index]);
+        client.core.receive(frames[index], 0);
         const expected = [`some words, number ${index}`, text, `some more words, number ${index}`];
         assert.deepEqual(await client.settled(), expected);
       }
@@ -306,7 +309,7 @@ describe("compressed messages, received", () => {
     const sent = ["plain", LARGE, "plain too", LARGE + "2", "compressed ".repeat(10), "plain again"];
     for (const text of sent) from.outgoing.send(text);
     from.core.close(1000, "", 0);
-    to.core.receive(await from.bytes());
+    to.core.receive(await from.bytes(), 0);
     assert.deepEqual(to.seen, ["plain"]);
     assert.deepEqual(to.reading, [false]);
     assert.equal(to.core.state, "closing"); // its Close is not held up
@@ -326,7 +329,7 @@ describe("compressed messages, received", () => {
       from.outgoing.send("x");
       from.outgoing.send(LARGE);
       from.outgoing.send("y");
-      to.core.receive(await from.bytes());
+      to.core.receive(await from.bytes(), 0);
       assert.deepEqual(await to.settled(), ["x"]);
       assert.equal(to.failure?.code, code);
       assert.equal(to.core.closing.error?.code, code);
@@ -343,7 +346,7 @@ describe("compressed messages, received", () => {
       from.outgoing.send(newMessage("text", text, 0, size));
       from.outgoing.send("behind it");
       const to = new End("client", NO_TAKEOVER, SMALL);
-      to.core.receive(await from.bytes());
+      to.core.receive(await from.bytes(), 0);
       assert.deepEqual(await to.settled(), []);
       assert.equal(to.failure?.code, "INVALID_UTF8");
       assert.equal(to.compressed > 0, true);
@@ -351,7 +354,7 @@ describe("compressed messages, received", () => {
       // as bytes they are in order
       from.outgoing.send(text);
       const bytes = new End("client", NO_TAKEOVER, SMALL);
-      bytes.core.receive(await from.bytes());
+      bytes.core.receive(await from.bytes(), 0);
       assert.equal((await bytes.settled()).length, 1);
       bytes.close();
     }
@@ -363,7 +366,7 @@ describe("compressed messages, received", () => {
     const to = new End("client", NO_TAKEOVER, SMALL);
     from.outgoing.send(LARGE);
     from.outgoing.send("x");
-    to.core.receive(await from.bytes());
+    to.core.receive(await from.bytes(), 0);
     to.close();
     assert.deepEqual(to.reading, [false, true]);
     await new Promise((resolve) => setImmediate(resolve));
@@ -385,7 +388,7 @@ describe("compressed messages, received", () => {
     to.onCompressedMessage = (message) => incoming.receive(message, true);
     const sent = Array.from({ length: 300 }, (_, at) => `${at} `.repeat(30 + ((at * 37) % 900)));
     for (const text of sent) from.outgoing.send(text);
-    to.core.receive(await from.bytes());
+    to.core.receive(await from.bytes(), 0);
     assert.deepEqual(
       kept.map((message) => message.text),
       sent,
@@ -418,7 +421,7 @@ test("any messages through any parameters, chunks and kinds come out the same an
     }
     const wire = await from.bytes();
     for (let at = 0; at < wire.length; at += chunk) {
-      to.core.receive(wire.slice(at, at + chunk));
+      to.core.receive(wire.slice(at, at + chunk), 0);
       // reading stops while messages wait
       if (to.reading.at(-1) === false) await to.settled();
     }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { HeaderFields, protocolError, type WebSocketError } from "@tungstate/protocol";
 import { HandshakeRejectedError } from "../../src/client/client.ts";
-import { connectError, CONNECTION_ERRORS, type ConnectionErrorCode } from "../../src/errors.ts";
+import { connectError, CONNECTION_ERRORS, type ConnectionErrorCode, endpointError } from "../../src/errors.ts";
 import { reconnectingError } from "../../src/reconnecting/errors.ts";
 import { judge, retryAfter } from "../../src/reconnecting/classify-close.ts";
 
@@ -71,8 +71,8 @@ describe("behind a close", () => {
   });
 
   test("this side's own doing ends it", () => {
-    assert.equal(closed(1011, protocolError("HANDLER_FAILED")), "HANDLER_FAILED");
-    assert.equal(closed(1006, protocolError("CLOSED_BY_SIGNAL")), "CLOSED_BY_SIGNAL");
+    assert.equal(closed(1011, endpointError("HANDLER_FAILED")), "HANDLER_FAILED");
+    assert.equal(closed(1006, endpointError("CLOSED_BY_SIGNAL")), "CLOSED_BY_SIGNAL");
   });
 });
 

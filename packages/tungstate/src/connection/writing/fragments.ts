@@ -1,5 +1,7 @@
+import type { WebSocketError } from "@tungstate/protocol";
 import { type Protocol, protocolError } from "@tungstate/protocol";
 import { describe } from "../../options/check.ts";
+import { endpointError } from "../../errors.ts";
 
 /** Compresses a part; undefined when the connection is over. */
 export type DeflateFragment = (part: Uint8Array, last: boolean) => Uint8Array | Promise<Uint8Array | undefined>;
@@ -10,6 +12,8 @@ export interface Pace {
   wrote(): Promise<void> | undefined;
   /** Waits until all that was written has left. */
   room(): Promise<void>;
+  /** Ends the connection with an error. */
+  fail(error: WebSocketError): void;
 }
 
 /**
@@ -46,8 +50,8 @@ export async function sendInFragments(
   } catch (error) {
     // with the connection gone there is nothing to mend
     if (!core.writable) throw error;
-    core.fail(
-      protocolError("HANDLER_FAILED", "the source of a message in fragments ended with an error", { cause: error }),
+    pace.fail(
+      endpointError("HANDLER_FAILED", "the source of a message in fragments ended with an error", { cause: error }),
     );
     throw error;
   }

@@ -24,6 +24,8 @@ export interface WritingHost {
   onOutputSent(): void;
   /** What waited has been written, after a `write` that returned false. */
   emitDrain(): void;
+  /** Ends the connection with an error. */
+  failNow(error: WebSocketError): void;
   /** `kept` has changed. */
   countHeld(): void;
 }
@@ -77,7 +79,10 @@ export class Writing {
   ) {
     this.core = core;
     if (codec !== undefined && settings.deflate !== undefined) {
-      this.outgoing = new Outgoing(core, codec, settings.deflate.outgoing, () => this.flushSoon());
+      this.outgoing = new Outgoing(core, codec, settings.deflate.outgoing, {
+        sent: () => this.flushSoon(),
+        fail: (error) => host.failNow(error),
+      });
     }
     this.transport = transport;
     this.settings = settings;
@@ -185,6 +190,7 @@ export class Writing {
     const pace: Pace = {
       wrote: () => this.streamWrote(),
       room: () => this.streamRoom(),
+      fail: (error) => this.host.failNow(error),
     };
     const sent = new Promise<void>((resolve, reject) => {
       streams.add(reject);
@@ -314,7 +320,7 @@ export class Writing {
     this.flushDue = false;
     if (this.over) return;
     if (this.inFlight === undefined) {
-      if (!this.answersHeld) this.core.answer();
+      if (!this.answersHeld) this.core.flushControlFrames();
       this.pass();
     }
     this.passed = 0;
@@ -355,7 +361,7 @@ export class Writing {
     this.core.output.release(taken);
     if (this.over) return;
     if (this.core.isEnding) this.host.onOutputSent();
-    if (!this.answersHeld) this.core.answer();
+    if (!this.answersHeld) this.core.flushControlFrames();
     this.pass();
     this.flushSoon();
   }
@@ -387,7 +393,7 @@ export class Writing {
   /** All there was is written: ends our half of the stream, where a Close has gone both ways. */
   private endIfWanted(): void {
     const { core } = this;
-    if (!core.wantsEnd || this.endSent || core.output.size > 0) return;
+    if (!core.shouldEndStream || this.endSent || core.output.size > 0) return;
     this.endSent = true;
     this.transport.end();
   }
