@@ -16,7 +16,10 @@ export interface CatchUpContext {
   readonly settings: { readonly limits: PageLimits };
 }
 
-/** The publications of a page, if they follow `since` without a gap. Undefined: they do not, or the page is of another stream. */
+/**
+ * Returns the publications of a page if they follow `since` without a gap. Undefined: they do not,
+ * or the page is of another stream.
+ */
 export function following(page: HistoryPage, since: Position): readonly Publication[] | undefined {
   if (!isPlaceIn(page, since) || since.offset > page.offset) return undefined;
   let next = since.offset + 1;
@@ -25,15 +28,16 @@ export function following(page: HistoryPage, since: Position): readonly Publicat
   return isMissing ? undefined : page.publications;
 }
 
-/** A publication for one subscriber that gets it from history. */
+/** Returns a publication from history for one subscriber. */
 export function recoveredJson(publication: Publication, subscription: Subscription): JsonText {
   return subscription.delta ? wholeJson(publication) : publicationJson(publication);
 }
 
 /**
- * A subscriber that is behind its channel: a cursor on the stream. What it misses is read from history page by page, as fast as its connection
- * takes it; what is published meanwhile is read there, too. When the cursor meets the top of the stream, the subscriber is live. Where history
- * no longer reaches back to the cursor, the client is told to subscribe again, from where it stands.
+ * A subscriber that is behind its channel: a cursor on the stream. What it misses is read from
+ * history page by page, as fast as its connection accepts it, including what is published
+ * meanwhile. When the cursor reaches the top of the stream, the subscriber is live. If history no
+ * longer reaches back to the cursor, the client is told to subscribe again from its position.
  */
 export class CatchUp {
   private readonly subscription: Subscription;
@@ -42,7 +46,7 @@ export class CatchUp {
   private readonly context: CatchUpContext;
   private isStopped = false;
 
-  /** `epoch`: of the stream in which the subscription's offset is. */
+  /** `epoch`: of the stream that the subscription's offset belongs to. */
   constructor(subscription: Subscription, channel: Channel, epoch: string, context: CatchUpContext) {
     this.subscription = subscription;
     this.channel = channel;
@@ -80,13 +84,13 @@ export class CatchUp {
 
   private take(page: HistoryPage, since: Position): void {
     const { channel, subscription, context } = this;
-    if (page.epoch !== channel.position.epoch) channel.restart(page); // which ends this, too
+    if (page.epoch !== channel.position.epoch) channel.restart(page); // it ends this catch-up too
     const publications = following(page, since);
     if (publications === undefined || this.isStopped) {
       this.lose();
       return;
     }
-    // what was published meanwhile to other channels is in front of it, and may leave no room
+    // publications of other channels may have left no room
     if (!subscription.outbox.hasRoomFor(context.settings.limits.pageBytes)) {
       channel.stopBuffering(subscription);
       this.continue();

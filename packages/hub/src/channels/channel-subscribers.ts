@@ -9,9 +9,9 @@ import { type DeltaBase, PublicationPush, type PushOptions } from "../protocol/p
 import type { Subscription } from "./subscription.ts";
 import type { TickBudget, TickEnd } from "../schedule/tick-end.ts";
 
-/** Publications in one round at most. */
+/** Maximum number of publications in one round. */
 const MOST_IN_ROUND = 256;
-/** Messages between two looks at the budget. */
+/** Number of messages between two checks of the budget. */
 const AT_ONCE = 16;
 
 /** What the subscribers of a channel need of their hub. */
@@ -21,41 +21,46 @@ export interface SubscribersContext {
   readonly tickEnd: TickEnd;
 }
 
-/** What was published in a tick, on its way to the subscribers of that moment: to one all of it, then to the next. */
+/**
+ * The publications of a tick, under way to the subscribers of that moment: all of them to one
+ * subscriber, then to the next.
+ */
 interface Round {
-  /** Leaves of clients that are back, and joins. */
+  /** Joins, and leaves of clients that have returned. */
   readonly before: readonly SharedMessage[];
   readonly due: readonly Delivery[];
-  /** All that is due, for those who get all of it. */
+  /** Everything as one message, for subscribers that get all of it. */
   readonly joined: Joined | undefined;
-  /** Leaves: of clients that may have published before. */
+  /** Leaves of clients that may have published before. */
   readonly after: readonly SharedMessage[];
-  /** Messages for each subscriber, at most. */
+  /** Maximum number of messages for each subscriber. */
   readonly messages: number;
-  /** The places of the list that it goes to, and the next one. */
+  /** The end of the list of subscribers for this round, and the next index. */
   readonly end: number;
   next: number;
 }
 
 /**
- * The subscribers of one channel on this node, and what is on its way to them. It leaves at the end of the tick, in rounds: a subscriber gets all that is
- * due, in one message if it can be, then the next one does, as a subscriber's memory is spread widely and among thousands of them is out of the processor's
- * caches when the next publication comes. A round that does not fit into a tick goes on in the next one; what comes meanwhile waits for the next round.
+ * The subscribers of one channel on this node, and what is under way to them. It is sent at the end
+ * of the tick, in rounds: one subscriber gets everything that is due, in one message if possible,
+ * then the next one. The memory of a subscriber is spread widely, and with thousands of them it has
+ * left the processor's caches when the next publication comes. A round that does not fit into a
+ * tick continues in the next one; what comes meanwhile waits for the next round.
  */
 export class ChannelSubscribers {
-  /** Subscribers that are told who comes and goes. */
+  /** Number of subscribers that get joins and leaves. */
   listeners = 0;
   private readonly context: SubscribersContext;
   private readonly pushOptions: PushOptions;
-  /** Undefined: one that left while a round was on its way. */
+  /** Undefined: a subscriber that left during a round. */
   private list: (Subscription | undefined)[] = [];
   private left = 0;
   private round: Round | undefined;
   /** Publications for the next rounds. */
   private due: Delivery[] = [];
-  /** Joins and leaves for the next round, where anybody wants to know. */
+  /** Joins and leaves for the next round, if any subscriber gets them. */
   private comings: Comings | undefined;
-  /** Its turn at the end of the tick is to come. */
+  /** Whether it is registered for the end of the tick. */
   private isWaiting = false;
 
   constructor(pushOptions: PushOptions, context: SubscribersContext) {
@@ -67,12 +72,12 @@ export class ChannelSubscribers {
     return this.list.length - this.left;
   }
 
-  /** The subscriptions of the moment. */
+  /** Iterates over the current subscriptions. */
   *[Symbol.iterator](): IterableIterator<Subscription> {
     for (const each of [...this.list]) if (each !== undefined) yield each;
   }
 
-  /** What is on its way is not for the subscription. */
+  /** Adds a subscription. It does not get what is under way. */
   add(subscription: Subscription): void {
     subscription.after = this.context.tickEnd.last;
     subscription.index = this.list.length;
@@ -86,7 +91,7 @@ export class ChannelSubscribers {
     subscription.index = -1;
     if (subscription.hearsJoins) this.listeners--;
     if (this.round !== undefined) {
-      // the round counts on places to stay
+      // the round needs stable indices
       this.list[index] = undefined;
       this.left++;
       return;
@@ -97,7 +102,7 @@ export class ChannelSubscribers {
     last.index = index;
   }
 
-  /** A publication for all of them. `base`: the one before it, where deltas to it are wanted. */
+  /** Adds a publication for all subscribers. `base`: the one before it, if deltas are wanted. */
   publish(publication: Publication, base: DeltaBase | undefined): Delivery {
     const { clock, tickEnd } = this.context;
     const push = new PublicationPush(publication, this.pushOptions, base);
@@ -115,7 +120,10 @@ export class ChannelSubscribers {
     this.changes()?.leave(info);
   }
 
-  /** Gives one subscriber all publications that are on their way to it: it is about to leave, or to go on from another place. */
+  /**
+   * Sends one subscriber all publications that are under way to it: it is about to leave, or
+   * continues from another position.
+   */
   flushTo(subscription: Subscription): void {
     const { round } = this;
     if (round !== undefined && subscription.index >= round.next && subscription.index < round.end) {
@@ -124,7 +132,7 @@ export class ChannelSubscribers {
     for (const delivery of this.due) deliverTo(subscription, delivery);
   }
 
-  /** As far as the budget goes. False: there is more. */
+  /** Sends as much as the budget allows. Returns false if there is more. */
   fanOut(budget: TickBudget): boolean {
     const round = (this.round ??= this.begin());
     while (round.next < round.end) {
@@ -134,13 +142,13 @@ export class ChannelSubscribers {
       budget.passed((round.next - from) * round.messages);
     }
     this.isWaiting = false;
-    if (this.round !== round) return true; // the last subscriber has gone
+    if (this.round !== round) return true; // the last subscriber has left
     this.end(round);
     if (this.due.length > 0 || this.comings !== undefined) this.wait();
     return true;
   }
 
-  /** The channel closes: what is on its way has nobody to go to. */
+  /** The channel closes: what is under way has no subscribers. */
   close(): void {
     if (this.round !== undefined) this.end(this.round);
     while (this.due.length > 0) this.end(this.begin());
@@ -158,7 +166,8 @@ export class ChannelSubscribers {
     const isTooMuch = due.length > MOST_IN_ROUND;
     this.due = isTooMuch ? due.slice(MOST_IN_ROUND) : [];
     const some = isTooMuch ? due.slice(0, MOST_IN_ROUND) : due;
-    // who came in this tick may have published in it, and who has published may have gone
+    // a client that joined in this tick may have published in it, and one that published may have
+    // left
     this.comings = undefined;
     const { leaves, joins } = comings?.net() ?? NOBODY;
     const isBack = new Set(joins.map(({ client }) => client));
@@ -206,7 +215,7 @@ export class ChannelSubscribers {
     for (const delivery of due) this.report(delivery, joined?.counts);
   }
 
-  /** Who has come and gone since the last round; undefined: nobody wants to know. */
+  /** Returns the joins and leaves since the last round; undefined if no subscriber gets them. */
   private changes(): Comings | undefined {
     if (this.listeners === 0) return undefined;
     this.comings ??= new Comings();
@@ -214,7 +223,7 @@ export class ChannelSubscribers {
     return this.comings;
   }
 
-  /** Tells who has come or gone: in one message, or in few. */
+  /** Returns joins or leaves in as few messages as possible. */
   private messages(kind: "join" | "leave", infos: readonly ClientInfo[]): SharedMessage[] {
     if (infos.length === 0) return [];
     const { whenFull, channel } = this.pushOptions;
@@ -255,7 +264,7 @@ export class ChannelSubscribers {
 const NOBODY = { leaves: [], joins: [] } as const;
 const uncounted: FanOut = { delivered: 0, queued: 0, dropped: 0, disconnected: 0 };
 
-/** Who comes and goes is told to those who want to know. */
+/** Sends joins and leaves to a subscriber that gets them. */
 function tell(subscription: Subscription, messages: readonly SharedMessage[]): void {
   if (!subscription.live || !subscription.hearsJoins) return;
   for (const message of messages) subscription.outbox.share(message, uncounted);

@@ -9,9 +9,9 @@ import { DeltaBase } from "../protocol/publication-push.ts";
 import type { Subscription } from "./subscription.ts";
 import type { TimeSlices } from "../schedule/time-slices.ts";
 
-/** How much is read from history at a time. */
+/** Limits of one page of history. */
 export interface PageLimits {
-  /** Publications. */
+  /** Maximum number of publications. */
   readonly historyPage: number;
   readonly pageBytes: number;
 }
@@ -23,14 +23,20 @@ export interface ChannelContext extends SubscribersContext {
   readonly slices: TimeSlices;
 }
 
-/** Until a position that could not be checked after an interruption is checked again, ms: at first, and doubled up to. */
+/**
+ * Delay in ms until a position is checked again that could not be checked after an interruption; it
+ * doubles up to a limit.
+ */
 const FIRST_RECHECK = 250;
 const LAST_RECHECK = 30_000;
 
-/** How much of a gap is read from history at a time. */
+/** Limits of one page of history while a gap is filled. */
 const GAP_PAGE = { historyPage: 1000, pageBytes: 256 * 1024 };
 
-/** Bytes of publications that wait while a gap is filled. What is more is read from history, too. */
+/**
+ * Maximum bytes of publications that wait while a gap is filled. Further ones are read from history
+ * too.
+ */
 const MOST_ARRIVALS = 256 * 1024;
 
 interface Arrival {
@@ -39,40 +45,45 @@ interface Arrival {
 }
 
 /**
- * One channel on this node: its subscribers, and its place in the stream. What reaches the subscribers follows each other
- * without gap or double: a publication that does not follow the last one waits until those between were read from history.
+ * One channel on this node: its subscribers, and its position in the stream. Subscribers get every
+ * publication once, without a gap: a publication that does not follow the last one waits until
+ * those between are read from history.
  */
 export class Channel {
   readonly name: string;
   readonly namespace: Namespace;
-  /** Resolves once it is subscribed to the broker and knows its position; rejects if that can't be had. */
+  /** Resolves when it is subscribed to the broker and knows its position; rejects if that fails. */
   readonly opened: Promise<void>;
-  /** Subscriptions in the making and made; the channel is closed when it falls to 0. */
+  /**
+   * Number of subscriptions that exist or are being made; the channel closes when it falls to 0.
+   */
   references = 0;
   private readonly context: ChannelContext;
-  /** The name, serialised. */
+  /** The name as JSON. */
   readonly nameJson: JsonText;
   readonly subscribers: ChannelSubscribers;
-  /** Subscribers that read a page of history, and what is published meanwhile ahead of it. */
+  /** Subscribers that read a page of history, with what is published meanwhile. */
   private readonly reading = new Set<Subscription>();
-  /** Of the last publication that was delivered. */
+  /** Offset of the last publication delivered. */
   private offset = 0;
   private epoch = "";
-  /** When the position was last seen to be right, on the hub's clock. */
+  /** When the position was last known to be right, on the hub's clock. */
   private provenAt: number;
-  /** The last publication, where deltas to it may be wanted. */
+  /** The last publication, if deltas may be wanted. */
   private last: DeltaBase | undefined;
-  /** What arrived while the channel opens, or reads what is missing; undefined: neither. */
+  /** What arrived while the channel opens or reads a gap; otherwise undefined. */
   private arrivals: Arrival[] | undefined = [];
   private arrivalBytes = 0;
   private closed = false;
-  /** Times that publications may have been lost, and how many of them a check has settled. */
+  /**
+   * Number of times that publications may have been lost, and how many of them a check has settled.
+   */
   private doubts = 0;
   private settledDoubts = 0;
   private recheckDelay = FIRST_RECHECK;
   private stopRecheck: (() => void) | undefined;
 
-  /** `after`: what has to be over before, such as the end of the same channel's last life. */
+  /** `after`: what has to end before, such as the closing of the same channel. */
   constructor(name: string, namespace: Namespace, context: ChannelContext, after: Promise<void> | undefined) {
     this.name = name;
     this.namespace = namespace;
@@ -87,7 +98,10 @@ export class Channel {
     this.opened = this.open(after);
   }
 
-  /** Where everybody stands who has all that was delivered, and what is to be flushed. */
+  /**
+   * The position of a subscriber that has everything that was delivered, including what waits for
+   * the end of the tick.
+   */
   get position(): Position {
     return { offset: this.offset, epoch: this.epoch };
   }
@@ -96,12 +110,15 @@ export class Channel {
     return this.subscribers.count;
   }
 
-  /** Subscribers that are told who comes and goes. */
+  /** Number of subscribers that get joins and leaves. */
   get listeners(): number {
     return this.subscribers.listeners;
   }
 
-  /** From here on what is published is read ahead for a subscriber, up to so many bytes, until `goLive` or `stopBuffering`. */
+  /**
+   * From now on, keeps publications for a subscriber that reads history, up to `bytes`, until
+   * `goLive` or `stopBuffering`.
+   */
   buffer(subscription: Subscription, bytes: number): void {
     subscription.readAhead = { publications: [], room: bytes };
     this.reading.add(subscription);
@@ -113,13 +130,13 @@ export class Channel {
   }
 
   /**
-   * A subscriber has everything up to the offset `last`. Returns what it misses of what was published since, and counts it among those that get
-   * the rest as it comes. Undefined: that is not known here, and has to be read.
+   * A subscriber has everything up to the offset `last`. Returns what was published since, and
+   * delivers later publications to it. Undefined: that is not known here and has to be read.
    */
   goLive(subscription: Subscription, last: number): readonly Publication[] | undefined {
     const { readAhead } = subscription;
     this.stopBuffering(subscription);
-    this.subscribers.flushTo(subscription); // what is in no stream
+    this.subscribers.flushTo(subscription); // publications that are in no stream
     const missed: Publication[] = [];
     let next = last + 1;
     for (const publication of readAhead === undefined || readAhead.room < 0 ? [] : readAhead.publications) {
@@ -138,7 +155,7 @@ export class Channel {
     this.subscribers.remove(subscription);
   }
 
-  /** A publication from the broker. Undefined: what becomes of it is not known yet. */
+  /** Takes a publication from the broker. Returns undefined while its delivery is unknown. */
   receive(publication: Publication, epoch: string): PendingFanOut | undefined {
     if (this.closed) return undefined;
     if (publication.offset === 0) return this.deliver(publication);
@@ -167,19 +184,19 @@ export class Channel {
   }
 
   /**
-   * Publications may have been lost on the way here: reads what is missing, if anything is. Not where the position was seen to be right
-   * after `time`.
+   * Publications may have been lost: reads what is missing. Does nothing if the position was known
+   * to be right after `time`.
    */
   checkPosition(time = Infinity): void {
     if (this.closed || !this.namespace.hasHistory || this.provenAt > time) return;
     if (time === Infinity) this.doubts++;
-    // what is being read may be from before: whoever reads it comes back here
+    // a read under way may be older; its end leads back here
     if (this.arrivals !== undefined) return;
     this.arrivals = [];
     this.readMissing();
   }
 
-  /** The stream turned out to be another one. Who stood at a position of the old one has to come back. */
+  /** The stream has been replaced. Subscribers with a position in the old one have to return. */
   restart(position: Position): void {
     this.offset = position.offset;
     this.epoch = position.epoch;
@@ -218,7 +235,7 @@ export class Channel {
     this.settleDoubts();
   }
 
-  /** A page of the stream, from `since` on. `patient`: as for a HistoryFilter. */
+  /** Reads a page of the stream from `since` on. `patient`: as in HistoryFilter. */
   readPage(since: Position, page: PageLimits, patient: boolean): Promise<HistoryPage> {
     const { metaTtl, maxChannels } = this.namespace.publishing;
     const filter = { since, limit: page.historyPage, maxBytes: page.pageBytes, maxChannels, patient };
@@ -233,12 +250,12 @@ export class Channel {
     });
   }
 
-  /** Publications may have been lost behind what was read. */
+  /** Publications may have been lost after those that were read. */
   private settleDoubts(): void {
     if (this.settledDoubts < this.doubts) this.checkPosition(this.context.clock.now());
   }
 
-  /** Checks the position later, unless it is seen to be right until then. */
+  /** Checks the position later, unless it is known to be right by then. */
   private recheck(): void {
     if (this.closed || this.stopRecheck !== undefined) return;
     const { clock } = this.context;
@@ -262,7 +279,7 @@ export class Channel {
       if (isFirst && page.epoch === before.epoch && page.offset > before.offset) this.context.metrics.gaps++;
       this.deliverMissing(page, before);
       if (this.offset >= page.offset) break;
-      // others have their turn between two pages
+      // yields between two pages
       const loop = this.context.slices.loop();
       await loop.next();
       loop.end();
@@ -273,13 +290,14 @@ export class Channel {
   }
 
   private deliverMissing(page: HistoryPage, before: Position): void {
-    // an offset that has gone back: the store lost its newest publications and will give their numbers to others
+    // the offset has gone back: the store lost its newest publications and will assign their
+    // offsets again
     if (page.epoch !== before.epoch || page.offset < before.offset) {
       this.restart(page);
       return;
     }
     const [first] = page.publications;
-    // what was missed is no longer kept
+    // history no longer has what was missed
     if (page.offset > before.offset && first?.offset !== before.offset + 1) {
       this.restart({ offset: (first?.offset ?? page.offset + 1) - 1, epoch: page.epoch });
     }
@@ -294,12 +312,15 @@ export class Channel {
     const { arrivals } = this;
     if (arrivals === undefined) return;
     this.arrivalBytes += sizeOf(arrival.publication.data);
-    // the newest one tells that those between are missing
+    // the newest one shows that those between are missing
     if (this.arrivalBytes > MOST_ARRIVALS) arrivals.pop();
     arrivals.push(arrival);
   }
 
-  /** Goes on as usual. `onGap`: what to do where even now one does not follow the other, instead of reading again. */
+  /**
+   * Continues with what has arrived. `onGap`: called if there is still a gap, instead of reading
+   * again.
+   */
   private receiveArrivals(onGap?: (arrival: Arrival) => void): void {
     const arrivals = this.takeArrivals();
     for (const [index, arrival] of arrivals.entries()) {

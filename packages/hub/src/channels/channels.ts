@@ -2,17 +2,20 @@ import type { ClientInfo, PendingFanOut, Publication } from "../broker/broker.ts
 import { Channel, type ChannelContext } from "./channel.ts";
 import type { Namespace } from "../settings/namespaces.ts";
 
-/** Positions that are checked between two looks at the time. */
+/** Number of positions checked between two checks of the time slice. */
 const CHECKS_AT_ONCE = 16;
 
-/** The channels of this node. One is subscribed to the broker as long as somebody needs it. */
+/** The channels of this node. A channel is subscribed to the broker while it has references. */
 export class Channels {
   private readonly context: ChannelContext;
   private readonly channels = new Map<string, Channel>();
-  /** Channels that are being unsubscribed: whoever wants one again waits for that, so that the broker sees an order. */
+  /**
+   * Channels that are being unsubscribed: a new subscription waits for the end, so that the broker
+   * gets the calls in order.
+   */
   private readonly closing = new Map<string, Promise<void>>();
 
-  /** Where `checkSome` goes on. */
+  /** Where `checkSome` continues. */
   private round: Iterator<Channel, undefined> | undefined;
 
   constructor(context: ChannelContext) {
@@ -31,12 +34,12 @@ export class Channels {
     return this.channels.values();
   }
 
-  /** The channel, opened if need be: `opened` tells when. To be released once. */
+  /** Returns the channel, opening it if needed: `opened` tells when. Release it once. */
   acquire(name: string, namespace: Namespace): Channel {
     let channel = this.channels.get(name);
     if (channel === undefined) {
       channel = new Channel(name, namespace, this.context, this.closing.get(name));
-      channel.opened.catch(() => undefined); // told to whoever waits for it
+      channel.opened.catch(() => undefined); // the callers that wait for it get the error
       this.channels.set(name, channel);
       this.context.metrics.channels++;
     }
@@ -69,7 +72,10 @@ export class Channels {
     this.channels.get(name)?.leave(info);
   }
 
-  /** Publications of these channels, or of all, may have been lost. Other work has its turn while they are checked. */
+  /**
+   * Publications of these channels, or of all, may have been lost. Yields to other work while it
+   * checks them.
+   */
   async interrupted(names: Iterable<string> | undefined): Promise<void> {
     const channels = names === undefined ? [...this.channels.values()] : this.known(names);
     await this.context.slices.each(channels, CHECKS_AT_ONCE, (some) => {
@@ -77,7 +83,10 @@ export class Channels {
     });
   }
 
-  /** Checks the positions of some channels that were not proven since `time`: of all in as many calls as there are `parts`. */
+  /**
+   * Checks the positions of some channels that are not known to be right since `time`: of all
+   * channels in `parts` calls.
+   */
   async checkSome(parts: number, time: number): Promise<void> {
     const loop = this.context.slices.loop();
     for (let wanted = Math.ceil(this.channels.size / parts); wanted > 0; wanted--) {

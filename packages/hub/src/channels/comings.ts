@@ -2,14 +2,17 @@ import type { ClientInfo } from "../broker/broker.ts";
 import type { TickEnd } from "../schedule/tick-end.ts";
 
 interface Change {
-  /** What came first in the tick, and of whom. */
+  /** Whether the client was present at the first event of the tick. */
   readonly wasThere: boolean;
   readonly before: ClientInfo;
   isThere: boolean;
   info: ClientInfo;
 }
 
-/** Who comes and goes in a channel in one tick. Who has come and gone again, or gone and come again as before, has done neither. */
+/**
+ * The joins and leaves of a channel in one tick. A client that joined and left, or left and
+ * returned unchanged, is in neither.
+ */
 export class Comings {
   private readonly changes = new Map<string, Change>();
 
@@ -21,7 +24,7 @@ export class Comings {
     this.add(info, false);
   }
 
-  /** Those who left and those who joined; who is in both is another one now. */
+  /** Returns the leaves and joins; a client in both has changed. */
   net(): { readonly leaves: readonly ClientInfo[]; readonly joins: readonly ClientInfo[] } {
     const leaves: ClientInfo[] = [];
     const joins: ClientInfo[] = [];
@@ -51,7 +54,7 @@ function isSame(a: ClientInfo, b: ClientInfo): boolean {
 /** A channel of this node. */
 interface Announced {
   readonly name: string;
-  /** Subscribers that are told who comes and goes. */
+  /** Number of subscribers that get joins and leaves. */
   readonly listeners: number;
 }
 
@@ -68,7 +71,10 @@ export interface AnnouncementSink {
   leave(channel: string, info: ClientInfo): void;
 }
 
-/** Joins and leaves of this node's clients: told to the broker at the end of the tick, as far as anything is left of them. */
+/**
+ * Joins and leaves of this node's clients, published at the end of the tick after they are
+ * coalesced.
+ */
 export class Announcements {
   private readonly tickEnd: TickEnd;
   private readonly sink: AnnouncementSink;
@@ -79,7 +85,10 @@ export class Announcements {
     this.sink = sink;
   }
 
-  /** `charge`: called where others are told of the join, with how many on this node. */
+  /**
+   * `charge`: called when the join is published, with the number of subscribers on this node that
+   * get it.
+   */
   join(channel: Announced, info: ClientInfo, charge: (listeners: number) => void): void {
     const { comings, charges } = this.of(channel);
     comings.join(info);
@@ -111,7 +120,7 @@ export class Announcements {
       announcement = { comings: new Comings(), charges: new Map(), channel };
       this.byChannel.set(channel.name, announcement);
     }
-    announcement.channel = channel; // it may have been closed and opened again
+    announcement.channel = channel; // the channel may have been closed and opened again
     return announcement;
   }
 }

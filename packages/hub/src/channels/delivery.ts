@@ -3,21 +3,21 @@ import { SharedMessage, type WhenFull } from "../output/connection.ts";
 import type { PublicationPush } from "../protocol/publication-push.ts";
 import { NO_BASE, type Subscription } from "./subscription.ts";
 
-/** Bytes of pushes that go in one message; more go in one each. */
+/** Maximum bytes of pushes that are joined to one message; beyond it each push is a message. */
 export const MOST_JOINED = 64 * 1024;
 
-/** Publications of one tick as one message, for subscribers who get all of them. */
+/** The publications of one tick as one message, for subscribers that get all of them. */
 export interface Joined {
   readonly message: SharedMessage;
   readonly counts: FanOut;
-  /** Of the first of them. */
+  /** Number of the first of them. */
   readonly number: number;
-  /** Of the first and the last publication that have one; 0: none has. */
+  /** Offsets of the first and the last publication with one; 0: none has. */
   readonly first: number;
   readonly last: number;
 }
 
-/** A publication on its way to the subscribers of this node. */
+/** The delivery of a publication to the subscribers of this node. */
 export class Delivery implements PendingFanOut {
   readonly push: PublicationPush;
   readonly publishedAt: number;
@@ -43,7 +43,7 @@ export class Delivery implements PendingFanOut {
   }
 }
 
-/** Undefined: there is one, or they are too large, or they replace each other. */
+/** Returns undefined if there is only one, if they are too large, or if they replace each other. */
 export function joinDeliveries(due: readonly Delivery[], whenFull: WhenFull): Joined | undefined {
   const [first] = due;
   if (first === undefined || due.length === 1 || whenFull === "conflate") return undefined;
@@ -61,7 +61,7 @@ export function joinDeliveries(due: readonly Delivery[], whenFull: WhenFull): Jo
   };
 }
 
-/** Whether a subscriber is to get all of it, without deltas, and can. */
+/** Whether a subscriber gets all of them, without deltas. */
 export function takesJoined(subscription: Subscription, { number, first, last }: Joined): boolean {
   if (
     !subscription.live ||

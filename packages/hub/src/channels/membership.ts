@@ -17,31 +17,39 @@ export interface MembershipContext extends CatchUpContext {
   readonly announcements: Announcements;
 }
 
-/** What a client is told when it becomes a subscriber. */
+/** What a client gets when it becomes a subscriber. */
 export interface Beginning {
-  /** Where it stands before the publications below; undefined where the channel keeps no position for it. */
+  /**
+   * Its position before the publications below; undefined if the channel keeps no position for it.
+   */
   readonly position: Position | undefined;
   readonly wasRecovering: boolean;
   readonly recovered: boolean;
-  /** What it missed, serialised, in order: all of it, or the first page. The rest follows by pushes. */
+  /**
+   * The publications that it missed, as JSON, in order: all, or the first page. The rest follows by
+   * pushes.
+   */
   readonly publications: readonly JsonText[];
 }
 
 /**
- * A session's membership of a channel, from the first step to the last: `prepare`, which may wait, then `commit`, which does
- * not, so that whoever commits can write the client's answer in the same step, then `announce`; `end` at any time.
+ * The membership of a session in a channel. `prepare` may wait; `commit` does not, so that the
+ * caller can write the client's reply in the same step; then `announce`. `end` may be called at any
+ * time.
  */
 export class Membership {
   readonly subscription: Subscription;
   readonly namespace: Namespace;
-  /** The client's credentials name the channel: it ends when they no longer do. */
+  /**
+   * Whether the client's credentials name the channel: the membership ends when they no longer do.
+   */
   byCredentials = false;
   private readonly context: MembershipContext;
   private readonly channel: Channel;
   private state: "preparing" | "live" | "ended" = "preparing";
   private isPresent = false;
   private isAnnounced = false;
-  /** Where the client wants to go on, and what the stream has behind it. */
+  /** The position from which the client recovers, and the publications after it. */
   private since: Position | undefined;
   private page: HistoryPage | undefined;
   private catchUp: CatchUp | undefined;
@@ -58,8 +66,9 @@ export class Membership {
   }
 
   /**
-   * Everything that takes time. `since`: the client's position, where it wants what it missed. `pageBytes`: how much of that may be read at once.
-   * Rejects with a CommandError; `end` is to be called then, too.
+   * Does everything that takes time. `since`: the client's position, if it wants what it missed.
+   * `pageBytes`: how much of that is read at once. Rejects with a CommandError; call `end` then
+   * too.
    */
   async prepare(since: Position | undefined, pageBytes = this.context.settings.limits.pageBytes): Promise<void> {
     const { subscription, channel, namespace, context } = this;
@@ -73,7 +82,7 @@ export class Membership {
       }
       if (since !== undefined && namespace.recovery) {
         this.since = since;
-        channel.buffer(subscription, pageBytes); // from here on nothing is missed
+        channel.buffer(subscription, pageBytes); // nothing is missed from here on
         this.page = await this.readSince(since, pageBytes);
         this.checkWanted();
       }
@@ -84,14 +93,17 @@ export class Membership {
     }
   }
 
-  /** Whether what the client missed since its position is all there. Asked between `prepare` and `commit`. */
+  /**
+   * Whether everything that the client missed is available. Valid between `prepare` and `commit`.
+   */
   get isRecoverable(): boolean {
     return this.missed() !== undefined;
   }
 
   /**
-   * The client is a subscriber: what is published from now on is sent to it, behind what the caller writes now. `room`: bytes that the
-   * publications may take in what the caller writes; where they take more, there are none, and all follow by pushes.
+   * Makes the client a subscriber: publications from now on are sent after what the caller writes
+   * now. `room`: bytes that recovered publications may take in the caller's message; if they take
+   * more, all follow by pushes.
    */
   commit(room = Infinity): Beginning {
     const { subscription, channel, context, since } = this;
@@ -121,7 +133,10 @@ export class Membership {
     };
   }
 
-  /** The publications for the answer: all that the client missed, or the first page; what follows is up to a CatchUp then. */
+  /**
+   * Returns the publications for the reply: all that the client missed, or the first page. A
+   * CatchUp sends the rest.
+   */
   private recover(since: Position, missed: readonly Publication[], room: number): readonly JsonText[] {
     const { subscription, channel, context, page } = this;
     const last = missed.at(-1)?.offset ?? since.offset;
@@ -140,7 +155,7 @@ export class Membership {
     return texts;
   }
 
-  /** Tells the others that the client is there. To be called once the client knows it. */
+  /** Announces the client to the others. Call it once the client has its reply. */
   announce(): void {
     const { context, channel, subscription } = this;
     if (this.namespace.joinLeave === false || !this.isLive) return;
@@ -150,7 +165,7 @@ export class Membership {
     });
   }
 
-  /** Others may know something else of the client from now on. */
+  /** The information about the client has changed. */
   describe(info: ClientInfo): void {
     const { subscription, context, channel } = this;
     const { connInfo, chanInfo } = subscription.info;
@@ -159,14 +174,14 @@ export class Membership {
     if (this.isPresent) context.background.add(context.presence.add(channel.name, info));
   }
 
-  /** Sends the client what was published before. */
+  /** Sends the client what is under way to it. */
   flush(): void {
     this.channel.subscribers.flushTo(this.subscription);
   }
 
-  /** The client is a subscriber no longer, whatever it was before. Nothing is sent for the channel after this call. */
+  /** Ends the membership in any state. Nothing is sent for the channel after this call. */
   end(): void {
-    this.flush(); // which may end it: its queue may be full
+    this.flush(); // it may end the session, if its queue is full
     if (this.state === "ended") return;
     const { subscription, channel, context } = this;
     if (this.isLive) context.metrics.subscriptions--;
@@ -195,14 +210,17 @@ export class Membership {
     return page;
   }
 
-  /** The history that was read may be ahead of what has reached this node. What comes up to there is not sent again. */
+  /**
+   * The history that was read may be ahead of what has reached this node; publications up to it are
+   * not sent again.
+   */
   private newest(position: Position): Position {
     const { page } = this;
     if (page === undefined || page.epoch !== position.epoch || page.offset <= position.offset) return position;
     return { offset: page.offset, epoch: page.epoch };
   }
 
-  /** The first page of what was published behind the client's position; undefined where not all of it can be had. */
+  /** Returns the first page of what the client missed; undefined if not everything is available. */
   private missed(): readonly Publication[] | undefined {
     const { since, page, channel } = this;
     if (since === undefined || page === undefined || page.epoch !== channel.position.epoch) return undefined;

@@ -3,41 +3,46 @@ import type { CodeAndReason } from "../codes.ts";
 import type { Outbox } from "../output/outbox.ts";
 import type { Pages } from "../limits/pages.ts";
 
-/** Whoever has subscriptions: told where one ended for a reason of the channel. */
+/** The owner of subscriptions. */
 export interface SubscriptionOwner {
   readonly outbox: Outbox;
   readonly pages: Pages;
-  /** Something that it asked for has cost so many bytes of work. */
+  /** A request of the owner has cost this many bytes of work. */
   charge(bytes: number): void;
-  /** The client's place in the stream is lost: it has to come back. */
+  /** The client's position in the stream is lost: it has to subscribe again. */
   lost(subscription: Subscription, why: CodeAndReason): void;
 }
 
 export interface SubscriptionOptions {
-  /** By the server, not by a command of the client's. */
+  /** Whether the server made the subscription. */
   readonly serverSide: boolean;
-  /** The client is told its position, and gets each publication behind it or is told that it can't. */
+  /**
+   * Whether the client gets its position, and each publication after it, or is told that it cannot
+   * recover.
+   */
   readonly positioned: boolean;
   readonly delta: boolean;
-  /** Whether it is told who comes and goes. */
+  /** Whether it gets joins and leaves. */
   readonly hearsJoins: boolean;
-  /** Who the client is in this channel. */
+  /** Information about the client in this channel. */
   readonly info: ClientInfo;
   /** Unix time in seconds; undefined: never. */
   readonly expireAt: number | undefined;
 }
 
-/** What was published while a page of history is read, in the order of the offsets. */
+/** Publications that were made while a page of history is read, in the order of their offsets. */
 export interface ReadAhead {
   readonly publications: Publication[];
   /** Bytes that it may still take. Below 0 it is incomplete, and the rest has to be read. */
   room: number;
 }
 
-/** No offset: what a subscriber has that can make nothing of a delta. */
+/** No offset: the base of a subscriber that cannot use a delta. */
 export const NO_BASE = -1;
 
-/** One session's place in one channel. Its fields are the channel's and the session's to change. */
+/**
+ * The subscription of one session to one channel. The channel and the session change its fields.
+ */
 export class Subscription {
   readonly channel: string;
   readonly owner: SubscriptionOwner;
@@ -48,18 +53,21 @@ export class Subscription {
   readonly hearsJoins: boolean;
   info: ClientInfo;
   expireAt: number | undefined;
-  /** Between preparation and commit nothing is sent. */
+  /** Nothing is sent between preparation and commit. */
   live = false;
-  /** It gets what is in the stream from history, until it has met the top: see `CatchUp`. */
+  /** Whether it gets the stream from history until it has reached the top: see `CatchUp`. */
   isBehind = false;
   readAhead: ReadAhead | undefined;
-  /** Of the last publication that it was sent, or that it had when it subscribed. */
+  /** Offset of the last publication that it was sent, or that it had when it subscribed. */
   offset = 0;
-  /** Of the publication that the next one may be a delta to. */
+  /** Offset of the publication that the next delta may be based on. */
   deltaBase = NO_BASE;
-  /** The last publication before it came: those that wait for the end of the turn are none of its. */
+  /**
+   * Number of the last publication before it subscribed: earlier ones that wait for the end of the
+   * tick are not for it.
+   */
   after = 0;
-  /** Its index in the channel's list; -1: not in there. */
+  /** Its index in the channel's list; -1: not in the list. */
   index = -1;
 
   constructor(channel: string, owner: SubscriptionOwner, options: SubscriptionOptions) {

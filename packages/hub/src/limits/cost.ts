@@ -3,26 +3,27 @@ import type { Command } from "../protocol/command.ts";
 // What commands cost, in bytes of work: about what it takes to send as many bytes to subscribers. A line is charged before it is read, a command
 // before it is done.
 
-/** Of each line, besides its bytes. */
+/** Cost of each line, besides its bytes. */
 export const LINE_COST = 128;
-/** Of each byte of a line: JSON of many small values takes long. */
+/** Cost of each byte of a line: JSON of many small values takes long. */
 export const PARSE_COST = 2;
-/** Of a line that says nothing: an answer to a ping that may not have been sent, or a blank. */
+/** Cost of an empty line: a blank one, or the reply to a ping, which may not have been sent. */
 export const EMPTY_LINE_COST = 2 * 1024;
-/** Of an answer that is an error. */
+/** Cost of a reply that is an error. */
 export const ERROR_COST = 12 * 1024;
-/** Of a join and the leave that follows it, for each who is told. */
+/** Cost of a join and the leave that follows, for each subscriber that gets them. */
 export const COMING_COST = 256;
-/** Of a command that nests too deeply to be read: no SDK sends one. */
+/** Cost of a command that is nested too deeply to be read: no SDK sends one. */
 export const UNREAD_COST = 256 * 1024;
 
 const TOKEN_COST = 32 * 1024; // a signature to be checked
-/** Bytes that a push has besides its data, about. */
+/** Approximate bytes of a push besides its data. */
 const PUSH_BYTES = 64;
 
 /**
- * `bytes`: of the line. `subscribers`: on this node, of the channel that the command is about. What is read from a store for it is charged when it is
- * read, and that others are told who comes when they are.
+ * Returns the cost of a command. `bytes`: of the line. `subscribers`: of the command's channel on
+ * this node. What is read from a store is charged when it is read, joins and leaves when they are
+ * sent.
  */
 export function costOf(command: Command, bytes: number, subscribers: number): number {
   switch (command.method) {

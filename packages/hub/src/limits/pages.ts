@@ -2,9 +2,9 @@ import type { Clock } from "../schedule/clock.ts";
 import type { Allowance } from "./rate-limit.ts";
 import type { TimeSlices } from "../schedule/time-slices.ts";
 
-/** What pages are for. */
+/** The session that pages are for. */
 export interface PageReader {
-  /** `isFree`: the connection takes more, and nothing waits for it. */
+  /** `isFree`: the connection accepts data, and its queue is empty. */
   readonly outbox: { readonly isFree: boolean };
   readonly allowance: Allowance;
 }
@@ -12,20 +12,21 @@ export interface PageReader {
 interface Page {
   /** Neither throws nor rejects. */
   readonly make: () => Promise<void>;
-  /** The session has ended, and the page with it. */
+  /** Called when the session ends before the page is made. */
   readonly abandon: () => void;
 }
 
 /**
- * The pages that one session has asked for: replies and publications that are read from a store. They are made one at a time, each when the
- * connection takes more, so that a session never holds more than one page of what it has not read. When it ends, what is left is abandoned.
+ * The pages that one session has requested: replies and publications that are read from a store.
+ * They are made one at a time, each when the connection accepts data, so that a session never holds
+ * more than one unread page. When the session ends, the rest is abandoned.
  */
 export class Pages {
   private readonly reader: PageReader;
   private readonly slices: TimeSlices;
   private readonly clock: Clock;
   private waiting: Page[] = [];
-  /** A page is being made, or has its turn soon. */
+  /** Whether a page is being made, or is about to be. */
   private isBusy = false;
   private isClosed = false;
   private stopTimer: (() => void) | undefined;
@@ -36,7 +37,7 @@ export class Pages {
     this.clock = clock;
   }
 
-  /** Calls `make` in its turn. Settles as it does; resolves where the session ends before. */
+  /** Calls `make` in its turn. Settles as it does; resolves if the session ends before. */
   run(make: () => Promise<void>): Promise<void> {
     if (this.isClosed) return Promise.resolve();
     return new Promise((resolve, reject) => {
@@ -45,7 +46,7 @@ export class Pages {
     });
   }
 
-  /** The connection takes more, or what it cost is paid. */
+  /** The connection accepts data, or the cost is paid. */
   next(): void {
     if (this.isBusy || this.waiting.length === 0 || !this.reader.outbox.isFree) return;
     this.isBusy = true;

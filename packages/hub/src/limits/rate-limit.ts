@@ -2,14 +2,19 @@ import type { Clock } from "../schedule/clock.ts";
 import { Entry, List } from "../schedule/list.ts";
 import type { LimitedMethod, Limits, Rate } from "../settings/options.ts";
 
-/** Buckets that the connections of one address share, at most: behind one address there may be many people. */
+/**
+ * Maximum number of buckets that the connections of one address share: many people may be behind
+ * one address.
+ */
 const MOST_PER_ADDRESS = 32;
-/** For who owes something, ms: then there is more to be done at once than a line. */
+/**
+ * Minimum delay in ms for an overdrawn bucket, after which there is more to do at once than a line.
+ */
 const SHORTEST_DELAY = 100;
-/** Allowances of users and addresses without a connection that are remembered, at most. */
+/** Maximum number of allowances of users and addresses without a connection that are kept. */
 const MOST_REMEMBERED = 20_000;
 
-/** A token bucket. It may be overdrawn: then it has to fill up again before it gives anything. */
+/** A token bucket. It may be overdrawn, and then has to fill up again. */
 class Bucket {
   private readonly rate: Rate;
   private level: number;
@@ -21,7 +26,7 @@ class Bucket {
     this.filledAt = now;
   }
 
-  /** What it may give now. */
+  /** Returns the tokens that are available. */
   levelAt(now: number): number {
     const { perSecond, burst } = this.rate;
     this.level = Math.min(this.level + ((now - this.filledAt) * perSecond) / 1000, burst);
@@ -29,12 +34,12 @@ class Bucket {
     return this.level;
   }
 
-  /** Takes so much, whatever it has; it owes no more than it holds. */
+  /** Takes tokens, available or not; the debt is at most its capacity. */
   take(amount: number, now: number): void {
     this.level = Math.max(this.levelAt(now) - amount, -this.rate.burst);
   }
 
-  /** ms until it has more than nothing; 0: it has. */
+  /** Returns the ms until tokens are available; 0: now. */
   delay(now: number): number {
     const level = this.levelAt(now);
     return level > 0 ? 0 : Math.max(SHORTEST_DELAY, ((1 - level) * 1000) / this.rate.perSecond);
@@ -46,9 +51,12 @@ class Bucket {
   }
 }
 
-/** What the commands of one user, or of one connection of an address, may take: a bucket for each method, and one for their cost. */
+/**
+ * What the commands of one user, or of one connection of an address, may use: a bucket for each
+ * method, and one for their cost.
+ */
 export class Allowance {
-  /** Connections that draw on it. */
+  /** Number of connections that use it. */
   connections = 0;
   private readonly limits: Limits;
   private buckets: Map<LimitedMethod, Bucket> | undefined;
@@ -58,7 +66,7 @@ export class Allowance {
     this.limits = limits;
   }
 
-  /** Takes one command of a kind. False: there were too many. */
+  /** Takes one command of a method. Returns false if there were too many. */
   take(method: LimitedMethod, now: number): boolean {
     const { rates } = this.limits;
     if (rates === false) return true;
@@ -70,19 +78,19 @@ export class Allowance {
     return true;
   }
 
-  /** Something costs so many bytes of work. */
+  /** Charges bytes of work. */
   charge(bytes: number, now: number): void {
     if (this.limits.cost === false) return;
     this.cost ??= new Bucket(this.limits.cost, now);
     this.cost.take(bytes, now);
   }
 
-  /** ms until something that costs may be done; 0: now. */
+  /** Returns the ms until work may be done; 0: now. */
   delay(now: number): number {
     return this.cost?.delay(now) ?? 0;
   }
 
-  /** When all buckets are full, so that it is like a new one. */
+  /** When all buckets are full, as in a new one. */
   get fullAt(): number {
     let last = this.cost?.fullAt ?? 0;
     for (const bucket of this.buckets?.values() ?? []) last = Math.max(last, bucket.fullAt);
@@ -95,7 +103,7 @@ class Owner {
   readonly key: string;
   allowances: Allowance[] = [];
   connections = 0;
-  /** In the list of those without a connection. */
+  /** Entry in the list of owners without a connection. */
   readonly entry = new Entry<Owner>(this);
 
   constructor(key: string) {
@@ -106,24 +114,24 @@ class Owner {
     return this.allowances.reduce((last, each) => Math.max(last, each.fullAt), 0);
   }
 
-  /** Forgets the allowances that are like new ones. */
+  /** Removes the allowances with full buckets. */
   forgetFull(now: number): void {
     this.allowances = this.allowances.filter((each) => each.fullAt > now);
   }
 }
 
 /**
- * Who may do how much: allowances by user, or by address for those who are anonymous. They outlive the connections that use them, so that a
- * client has no more for coming again. All connections of a user share one; those of an address share 32, of which each takes one that
- * nobody uses, if it can.
+ * The allowances by user, or by address for anonymous clients. They outlive the connections that
+ * use them, so that a client gains nothing by reconnecting. All connections of a user share one;
+ * those of an address share 32, of which each takes an unused one if possible.
  */
 export class Allowances {
   private readonly limits: Limits;
   private readonly clock: Clock;
   private readonly owners = new Map<string, Owner>();
-  /** Those without a connection whose buckets are not full, the one that left first in front. */
+  /** Owners without a connection whose buckets are not full, the earliest first. */
   private readonly left = new List<Owner>();
-  /** Their allowances. */
+  /** Number of their allowances. */
   private remembered = 0;
 
   constructor(limits: Limits, clock: Clock) {
@@ -131,17 +139,17 @@ export class Allowances {
     this.clock = clock;
   }
 
-  /** Users and addresses that are remembered. */
+  /** Number of users and addresses that are kept. */
   get size(): number {
     return this.owners.size;
   }
 
-  /** For a connection of a user. `close` is to be called at its end. */
+  /** Returns the use of a user's connection. Call `close` at its end. */
   ofUser(user: string): AllowanceUse {
     return this.open(`user ${user}`, 1);
   }
 
-  /** For a connection of an anonymous client. Undefined: from who knows where. */
+  /** Returns the use of an anonymous client's connection. Undefined: the address is unknown. */
   ofAddress(address: string | undefined): AllowanceUse {
     if (address === undefined || (this.limits.rates === false && this.limits.cost === false)) {
       return { allowance: new Allowance(this.limits), close: () => undefined };
@@ -168,7 +176,10 @@ export class Allowances {
     return { allowance, close };
   }
 
-  /** One that was used before and is not now; else a new one; else the one that fewest use. */
+  /**
+   * Returns one that was used before and is not now; otherwise a new one; otherwise the one with
+   * the fewest users.
+   */
   private pick(allowances: Allowance[], most: number): Allowance {
     let least: Allowance | undefined;
     for (const each of allowances) {

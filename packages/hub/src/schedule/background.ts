@@ -1,4 +1,4 @@
-/** Work that nobody waits for: its errors are told, and the end of the hub waits for it. */
+/** Work that no caller awaits: its errors are reported, and the end of the hub waits for it. */
 export class Background {
   readonly onError: (error: unknown) => void;
   private readonly underWay = new Set<Promise<void>>();
@@ -18,7 +18,7 @@ export class Background {
     this.underWay.add(done);
   }
 
-  /** Resolves when all that is under way, and what it leads to, has come to its end. */
+  /** Resolves when all work under way has ended, including what it has started. */
   async settled(): Promise<void> {
     while (this.underWay.size > 0) await Promise.all(this.underWay);
   }

@@ -1,7 +1,7 @@
-/** An item's place in a List. One entry is in one list at a time. */
+/** The entry of an item in a List. It is in one list at a time. */
 export class Entry<T> {
   readonly value: T;
-  /** The three below are the list's to change. */
+  /** The list changes the following fields. */
   list: List<T> | undefined;
   before: Entry<T> | undefined;
   after: Entry<T> | undefined;
@@ -17,7 +17,7 @@ export class List<T> {
   last: Entry<T> | undefined;
   size = 0;
 
-  /** Puts the entry at the end, wherever it was. */
+  /** Moves the entry to the end. */
   add(entry: Entry<T>): void {
     entry.list?.remove(entry);
     entry.list = this;
@@ -28,7 +28,7 @@ export class List<T> {
     this.size++;
   }
 
-  /** Puts the entry at the front, wherever it was. */
+  /** Moves the entry to the front. */
   addFirst(entry: Entry<T>): void {
     entry.list?.remove(entry);
     entry.list = this;
@@ -39,7 +39,7 @@ export class List<T> {
     this.size++;
   }
 
-  /** An entry that is in another list, or in none, stays as it is. */
+  /** Removes the entry; does nothing if it is in another list, or in none. */
   remove(entry: Entry<T>): void {
     if (entry.list !== this) return;
     const { before, after } = entry;

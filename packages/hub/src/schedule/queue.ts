@@ -1,7 +1,7 @@
-/** Emptied places at the front, above which they are cut off when they are half of all. */
+/** Number of empty slots at the front above which they are cut off, when they are half of all. */
 const CUT_AT = 1024;
 
-/** First in, first out: adding and taking take O(1). */
+/** A first-in, first-out queue: adding and taking take O(1). */
 export class Queue<T> {
   private items: T[] = [];
   private head = 0;
@@ -14,7 +14,7 @@ export class Queue<T> {
     this.items.push(item);
   }
 
-  /** The item that was added first; undefined: there is none. */
+  /** Returns the oldest item; undefined if the queue is empty. */
   take(): T | undefined {
     if (this.head === this.items.length) return undefined;
     const item = this.items[this.head++];

@@ -1,18 +1,19 @@
 import type { Clock } from "./clock.ts";
 import { Queue } from "./queue.ts";
 
-/** How long fan-out and replies each may hold up the event loop at the end of a tick, ms. */
+/** How long fan-out and replies may each block the event loop at the end of a tick, in ms. */
 const SLICE = 8;
 /**
- * Connections that are written to at the end of a tick, by each of the two; 32 KiB count as one more. The writes to the sockets follow in the next tick and
- * take longer than the fan-out itself (about 10 us each), so that time alone bounds too little.
+ * Number of connections that each of the two may write to at the end of a tick; 32 KiB count as one
+ * more. The socket writes follow in the next tick and take longer than the fan-out itself (about 10
+ * µs each), so that time alone is no bound.
  */
 const CONNECTIONS = 1_024;
 const LARGE = 32 * 1024; // bytes
-/** Messages between two looks at the clock. */
+/** Number of messages between two looks at the clock. */
 const LOOK_AFTER = 32;
 
-/** What may still be done at the end of this tick. */
+/** The remaining budget of this tick. */
 export class TickBudget {
   private readonly clock: Clock;
   private startedAt = 0;
@@ -33,12 +34,12 @@ export class TickBudget {
     return this.left <= 0;
   }
 
-  /** A connection is written to. `isFirst`: in this tick. */
+  /** A connection is written to. `isFirst`: for the first time in this tick. */
   wrote(isFirst: boolean, bytes: number): void {
     this.left -= isFirst ? 1 + bytes / LARGE : bytes / LARGE;
   }
 
-  /** So many messages have been made or passed on since the last call. */
+  /** Counts messages that were made or written since the last call. */
   passed(messages: number): void {
     this.unseen += messages;
     if (this.unseen < LOOK_AFTER) return;
@@ -53,13 +54,14 @@ interface Flushed {
 
 /** A channel with something for its subscribers. */
 interface FanningOut {
-  /** Gives it to as many subscribers as the budget allows. False: there are more. */
+  /** Writes to as many subscribers as the budget allows. Returns false if there are more. */
   fanOut(budget: TickBudget): boolean;
 }
 
 /**
- * What is to be done at the end of this tick: one callback for all. Joins and leaves to the broker, then what channels have for their
- * subscribers, then replies. Each of the two has a budget; what it does not suffice for goes on in the next tick, behind the channels that have waited longer.
+ * The work at the end of a tick, behind one callback: joins and leaves to the broker, then fan-out
+ * of channels, then replies. Fan-out and replies have a budget each; the rest continues in the next
+ * tick, behind channels that have waited longer.
  */
 export class TickEnd {
   private readonly clock: Clock;
@@ -76,23 +78,26 @@ export class TickEnd {
     this.budget = new TickBudget(clock);
   }
 
-  /** The number of the last publication. */
+  /** Number of the last publication. */
   get last(): number {
     return this.count;
   }
 
-  /** Numbers a publication. */
+  /** Assigns a number to a publication. */
   next(): number {
     return ++this.count;
   }
 
-  /** A connection is written to, last in the tick `before`. Returns the number of this tick. */
+  /**
+   * A connection is written to, whose last write was in the tick `before`. Returns the number of
+   * this tick.
+   */
   wrote(before: number, bytes: number): number {
     this.budget.wrote(before !== this.tick, bytes);
     return this.tick;
   }
 
-  /** `each` may add channels, which are flushed behind it. */
+  /** `each` may add channels, which are flushed after it. */
   addFirst(each: Flushed): void {
     this.first.push(each);
     this.schedule();
@@ -121,7 +126,7 @@ export class TickEnd {
     this.tick++;
     for (const each of first) each.flush();
     budget.start();
-    // each once: a channel that has more waits for the others
+    // each channel once: one that has more waits for the others
     for (let waiting = channels.size; waiting > 0 && !budget.isOver; waiting--) {
       const channel = channels.take();
       if (channel?.fanOut(budget) === false) channels.add(channel);

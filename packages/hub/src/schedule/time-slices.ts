@@ -1,11 +1,11 @@
 import type { Clock } from "./clock.ts";
 import { Queue } from "./queue.ts";
 
-/** How long work may hold up the event loop in one tick, ms. */
+/** How long work may block the event loop in one tick, in ms. */
 const SLICE = 4;
-/** Steps between two looks at the clock. */
+/** Number of steps between two looks at the clock. */
 const STEPS = 16;
-/** Pieces of work that may wait for a store in one slice. */
+/** Number of pieces of work that may wait for a store in one slice. */
 const AT_ONCE = 16;
 
 /** A piece of work. It neither throws nor rejects; undefined: it is done. */
@@ -13,20 +13,21 @@ export type Work = () => Promise<void> | undefined;
 
 interface Waiting {
   readonly work: Work;
-  /** Nothing else is started before it is done or the tick is over. */
+  /** Whether nothing else starts before it is done or the tick is over. */
   readonly alone: boolean;
 }
 
 /**
- * Shares the event loop: work that may take long is done in slices of a few milliseconds, one in each tick of the loop, in the order in which
- * it came. A piece of work should take less than a slice; what has more to do asks for another slice.
+ * Shares the event loop: long work is done in slices of a few milliseconds, one per tick, in the
+ * order of its arrival. A piece of work should take less than a slice; one with more to do asks for
+ * another slice.
  */
 export class TimeSlices {
   private readonly clock: Clock;
   private readonly waiting = new Queue<Waiting>();
-  /** This tick has its slice already. */
+  /** Whether this tick has had its slice. */
   private isOpen = false;
-  /** Tells the slices apart: work that was started in an earlier one does not count in this one. */
+  /** Number of the slice: work that was started in an earlier one does not count in this one. */
   private slice = 0;
   private startedAt = 0;
   private unfinished = 0;
@@ -41,14 +42,14 @@ export class TimeSlices {
     this.clock = clock;
   }
 
-  /** Pieces of work that wait. */
+  /** Number of pieces of work that wait. */
   get size(): number {
     return this.waiting.size;
   }
 
   /**
-   * Whether what is done outside of slices has taken as long as a slice in this tick: what is left should be added then. `weight`: steps, of which
-   * 16 are done between two looks at the clock.
+   * Whether work outside of slices has taken as long as a slice in this tick, so that the rest
+   * should be added as work. `weight`: steps, of which 16 are done between two looks at the clock.
    */
   isLate(weight = 1): boolean {
     if (this.tickBegan === undefined) {
@@ -70,19 +71,21 @@ export class TimeSlices {
     return this.clock.now() - this.startedAt >= SLICE;
   }
 
-  /** Does the work in its turn: at once where nothing else waits and this tick's slice is not used up. */
+  /**
+   * Does the work in its turn: at once if nothing else waits and this tick's slice is not used up.
+   */
   add(work: Work, alone = false): void {
     this.waiting.add({ work, alone });
     if (!this.isOpen) this.open();
     this.start();
   }
 
-  /** A loop over many items that gives way to others: see `Loop`. */
+  /** Returns a loop over many items that yields: see `Loop`. */
   loop(): Loop {
     return new Loop(this);
   }
 
-  /** Calls `work` with some of the items at a time, in their order. Other work has its turn in between. */
+  /** Calls `work` with some of the items at a time, in order. Yields to other work in between. */
   async each<T>(
     items: readonly T[],
     atOnce: number,
@@ -150,7 +153,7 @@ export class TimeSlices {
 export class Loop {
   private readonly slices: TimeSlices;
   private steps = 0;
-  /** It has a slice: what it did before counts with what is done outside of slices. */
+  /** Whether it has a slice: its work before counts as work outside of slices. */
   private isInSlice = false;
   private endSlice: (() => void) | undefined;
 
@@ -158,7 +161,7 @@ export class Loop {
     this.slices = slices;
   }
 
-  /** Whether the slice is over. `weight`: steps that this item counts for. */
+  /** Whether the slice is over. `weight`: the steps that this item counts for. */
   isOver(weight = 1): boolean {
     if (!this.isInSlice) return this.slices.isLate(weight);
     this.steps += weight;
@@ -167,7 +170,7 @@ export class Loop {
     return this.slices.isOver;
   }
 
-  /** Resolves when the next slice is this loop's. */
+  /** Resolves when the loop has another slice. */
   async next(): Promise<void> {
     this.end();
     await new Promise<void>((resolve) => {
