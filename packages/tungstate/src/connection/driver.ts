@@ -107,6 +107,8 @@ export class Driver
   /** Messages are being inflated off the loop, or in the next tick: what is behind them waits in the transport. */
   private inflating = false;
   private readingPaused = false;
+  /** `settle` will be called at the end of this tick. */
+  private settleDue = false;
   private hostProbed = false;
   /** While bytes that were read wait for their turn. The transport is paused. */
   private backlog: Backlog | undefined;
@@ -284,6 +286,10 @@ export class Driver
     this.core.receive(chunk, flusher.now(), start, end);
     if (incoming !== undefined && incoming.heldSize > 0) this.reading.measure();
     this.countHeld();
+    if (!this.settleDue && (this.reading.isUnsettled || incoming?.isUnsettled === true)) {
+      this.settleDue = true;
+      flusher.settleAtEnd(this);
+    }
     if (this.dataRate === undefined && this.core.midMessage) this.watchDataRate();
     const ends = this.core.hasPendingControlFrames || this.core.shouldEndStream;
     if (ends) flusher.holdAll();
@@ -482,10 +488,18 @@ export class Driver
 
   // ---- memory
 
+  /** The tick in which messages came has ended: what still waits has to keep no memory of other connections alive. */
+  settle(): void {
+    this.settleDue = false;
+    this.reading.settle();
+    this.incoming?.settleWaiting();
+    this.countHeld();
+  }
+
   countHeld(): void {
     const { core, reading, writing, incoming } = this;
     const unread = this.backlog?.bytes.length ?? 0;
-    const held = core.pendingSize + reading.countHeld() + writing.kept + (incoming?.heldSize ?? 0) + unread;
+    const held = core.pendingSize + reading.countHeld() + writing.kept + (incoming?.held ?? 0) + unread;
     if (held !== this.held && this.over === undefined && !this.givenUp) this.settings.memory.hold(this, held);
   }
 

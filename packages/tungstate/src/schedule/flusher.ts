@@ -8,6 +8,10 @@ interface Distributor {
   distribute(): void;
 }
 
+interface Settleable {
+  settle(): void;
+}
+
 const MANY = 32; // connections, of which the kernel's part, too, is still in the processor's caches when the last of them has been read
 
 /**
@@ -22,6 +26,7 @@ export class Flusher {
   private due: Flushable[] = [];
   private spare: Flushable[] = [];
   private feeds: Distributor[] = [];
+  private unsettled: Settleable[] = [];
   private awaited = false;
   /** When this tick was first asked for the time; undefined where its end is not awaited. */
   private tickTime: number | undefined;
@@ -61,6 +66,12 @@ export class Flusher {
     if (!this.awaited) this.awaitEnd();
   }
 
+  /** Calls `settle` at the end of this tick, behind all readers that were woken in it. */
+  settleAtEnd(settleable: Settleable): void {
+    this.unsettled.push(settleable);
+    if (!this.awaited) this.awaitEnd();
+  }
+
   private awaitEnd(): void {
     this.awaited = true;
     this.clock.endOfTick(this.run);
@@ -73,7 +84,14 @@ export class Flusher {
     if (this.feeds.length > 0) this.awaitEnd();
     this.mixed = false;
     this.flush();
+    if (this.unsettled.length > 0) this.settle();
   };
+
+  private settle(): void {
+    const { unsettled } = this;
+    this.unsettled = [];
+    for (const each of unsettled) each.settle();
+  }
 
   private flush(): void {
     const { due } = this;

@@ -268,7 +268,8 @@ describe("a peer", () => {
       await clock.advance(10_000);
     }
     assert.equal(connection.stats.messagesReceived, Math.floor(110_000 / 1064) + 1);
-    assert.equal(budget.use.held, connection.stats.messagesReceived * 1064);
+    const held = connection.stats.messagesReceived * 1096;
+    assert.ok(budget.use.held >= held && budget.use.held <= held + 32 * KiB, `${budget.use.held}`); // with blocks that are not full
     let number = 0;
     for await (const { bytes } of connection) {
       assert.equal(bytes[0], number & 0xff);

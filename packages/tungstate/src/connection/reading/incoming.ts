@@ -16,6 +16,7 @@ export interface IncomingSink {
 
 /** Bytes inflated in one event-loop tick before the rest waits for the next one. */
 const MOST_PER_TICK = 1024 * 1024;
+const COST_IN_SET = 40; // bytes of memory
 const COST_OF_A_MESSAGE = 512; // bytes as which a message of no length counts: setting up the inflater takes time as well
 
 /**
@@ -87,6 +88,21 @@ export class Incoming {
   /** Bytes that wait, and of the message that is being inflated off the loop. */
   get heldSize(): number {
     return this.inflating + (this.waiting?.size ?? 0);
+  }
+
+  /** Bytes of memory that those keep alive. */
+  get held(): number {
+    return this.inflating + (this.waiting?.held ?? 0) + (this.plain?.size ?? 0) * COST_IN_SET;
+  }
+
+  /** Whether messages have come that may share memory with those of other connections. */
+  get isUnsettled(): boolean {
+    return this.waiting?.isUnsettled === true;
+  }
+
+  /** The end of a tick: see `ReceiveQueue.settle`. */
+  settleWaiting(): void {
+    this.waiting?.settle();
   }
 
   /** Calls back when nothing more is delivered before the reader makes room: at once if it is so. */

@@ -92,7 +92,18 @@ export class Reading {
 
   /** Counts the bytes in the receive queue. */
   countHeld(): number {
-    return (this.counted = this.receiveQueue?.size ?? 0);
+    this.counted = this.receiveQueue?.size ?? 0;
+    return this.receiveQueue?.held ?? 0;
+  }
+
+  /** Whether messages have come that may share memory with those of other connections. */
+  get isUnsettled(): boolean {
+    return this.receiveQueue?.isUnsettled === true;
+  }
+
+  /** The end of a tick: see `ReceiveQueue.settle`. */
+  settle(): void {
+    this.receiveQueue?.settle();
   }
 
   /** Drops what is in the receive queue, and all that comes: listeners get nothing more, and iterations end. */

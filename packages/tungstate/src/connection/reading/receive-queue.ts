@@ -1,9 +1,10 @@
 import type { Message } from "@tungstate/protocol";
 import { moveMessage } from "@tungstate/protocol/internal";
 
-const COST_OF_A_MESSAGE = 64; // bytes that a message of no length takes
-const SHARING = 128; // messages, each of which may keep 8 KiB alive
-const BLOCK_SIZE = 16 * 1024; // bytes
+const COST_OF_A_MESSAGE = 64; // bytes that a message counts besides its payload, against receiveQueueSize
+const MEMORY_OF_A_MESSAGE = 96; // bytes that a message of no length takes: its object, and its place in an array that may be larger by half
+const MAX_BLOCK_SIZE = 16 * 1024; // bytes
+const MIN_BLOCK_SIZE = 64; // bytes
 
 /** Messages that wait for a reader, in order, counted in bytes. */
 export class ReceiveQueue {
@@ -11,30 +12,62 @@ export class ReceiveQueue {
   size = 0;
   private messages: (Message | undefined)[] = [];
   private first = 0;
+  /** Messages before this one share memory with no other connection. */
+  private settled = 0;
   /** Memory of small messages of this queue alone, and how much of it is in use. */
   private block: Uint8Array | undefined;
   private used = 0;
+  /** Bytes of small messages that have been settled, or are about to be. */
+  private wanted = 0;
 
   get count(): number {
     return this.messages.length - this.first;
   }
 
+  /** Whether messages may share memory with those of other connections: see `settle`. */
+  get isUnsettled(): boolean {
+    return this.settled < this.messages.length;
+  }
+
+  /** Bytes of memory that the queue keeps alive: payloads, messages, and the unused parts of the blocks at both ends. */
+  get held(): number {
+    const messages = this.size + this.count * (MEMORY_OF_A_MESSAGE - COST_OF_A_MESSAGE);
+    return this.block === undefined ? messages : messages + 2 * this.block.length;
+  }
+
   push(message: Message): void {
-    if (this.count >= SHARING) this.separate(message);
     this.messages.push(message);
     this.size += message.size + COST_OF_A_MESSAGE;
   }
 
-  /** A small message shares memory with others that may be long gone: a reader that is far behind must not keep all of that. */
+  /**
+   * Moves small messages that still wait out of memory that they share with other connections: each might keep a slab alive whose other messages
+   * are long gone. To be called at the end of a tick in which messages came; a reader that keeps up has taken them by then.
+   */
+  settle(): void {
+    const from = Math.max(this.settled, this.first);
+    this.settled = this.messages.length;
+    let small = 0; // bytes
+    for (let at = from; at < this.messages.length; at++) {
+      const size = this.messages[at]?.size ?? 0;
+      if (size <= MAX_BLOCK_SIZE / 4) small += size;
+    }
+    this.wanted += small;
+    for (let at = from; at < this.messages.length; at++) {
+      const message = this.messages[at];
+      if (message !== undefined) this.separate(message);
+    }
+  }
+
   private separate(message: Message): void {
     const { size } = message;
-    if (this.block === undefined || this.used + size > BLOCK_SIZE) {
-      // what is larger than that gets memory of its own
-      if (size > BLOCK_SIZE / 4) {
-        message.copy();
-        return;
-      }
-      this.block = Buffer.allocUnsafeSlow(BLOCK_SIZE);
+    if (size > MAX_BLOCK_SIZE / 4) {
+      message.copy();
+      return;
+    }
+    if (this.block === undefined || this.used + size > this.block.length) {
+      // so that a queue of few messages takes little, and one of many has few blocks
+      this.block = Buffer.allocUnsafeSlow(Math.max(MIN_BLOCK_SIZE, Math.min(MAX_BLOCK_SIZE, this.wanted)));
       this.used = 0;
     }
     if (moveMessage(message, this.block, this.used)) this.used += size;
@@ -49,6 +82,7 @@ export class ReceiveQueue {
     if (this.first === this.messages.length) this.clear();
     else if (this.first >= 1024 && this.first * 2 >= this.messages.length) {
       this.messages.splice(0, this.first);
+      this.settled = Math.max(0, this.settled - this.first);
       this.first = 0;
     }
     return message;
@@ -64,6 +98,8 @@ export class ReceiveQueue {
   private clear(): void {
     this.messages = [];
     this.first = 0;
+    this.settled = 0;
+    this.wanted = 0;
     this.size = 0;
     this.block = undefined;
   }
