@@ -10,6 +10,9 @@ import { Watched } from "../support/watched.ts";
 /** ms. A slice takes a few; what else the process does at first (compiling, collecting garbage) counts as well. Three times 2,000 requests took 9 s. */
 const MOST_TURN = 300;
 
+const SLOWLY_ANSWERED = sized(4_000_000, 40_000_000); // bytes of responses to each of three clients
+const MOST_GROWTH = 100e6; // bytes
+
 const get = (path: string): string => `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`;
 
 for (const workers of ["1", "2"]) {
@@ -46,6 +49,33 @@ for (const workers of ["1", "2"]) {
     }
   });
 }
+
+test("cli: requests that are sent faster than they are answered wait at the client", async (t) => {
+  const server = await Watched.start();
+  t.after(() => server.stop());
+  const before = Math.max(...server.load(0).map(({ rss }) => rss));
+  const requests = Buffer.from(get("/health").repeat(1_000));
+  const attackers = await Promise.all([1, 2, 3].map(() => Wire.to(t, server.port)));
+  await Promise.all(
+    attackers.map(async ({ stream }) => {
+      let received = 0;
+      const enough = new Promise<void>((resolve) => {
+        stream.on("data", (chunk: Buffer) => {
+          received += chunk.length;
+          if (received > SLOWLY_ANSWERED) resolve();
+        });
+      });
+      const send = (): void => {
+        while (stream.write(requests));
+      };
+      stream.on("drain", send);
+      send();
+      await enough;
+      stream.off("drain", send);
+    }),
+  );
+  for (const { rss } of await server.settled()) assert.ok(rss < before + MOST_GROWTH, `${before} to ${rss} bytes`);
+});
 
 test("cli: close codes that a peer makes up are one label", async (t) => {
   const server = await Watched.start();

@@ -4,6 +4,7 @@ import type { Socket } from "node:net";
 
 const TICK = 5; // ms of requests for each event-loop tick
 const MAX_LINES = 64; // lines in a slice; a request has at least two
+const PIECE = 8 * 1024; // bytes that are taken from the buffer of a paused socket at a time
 const LF = 0x0a;
 
 /**
@@ -157,8 +158,13 @@ class Pacing {
       connection.isQueued = false;
       const { socket } = connection;
       if (socket.destroyed || !this.connections.has(socket)) continue;
-      if (socket.readableLength > 0) socket.read(); // calls `receive`, which may enqueue it again
-      if (connection.isQueued || socket.readableLength > 0) continue;
+      // a part of it, so that the stream reads no more from the system while enough is left: calls `receive`, which may enqueue it again
+      if (socket.readableLength > 0) socket.read(Math.min(socket.readableLength, PIECE));
+      if (connection.isQueued) continue;
+      if (socket.readableLength > 0) {
+        this.enqueue(connection); // or, while responses are missing, by the last of these
+        continue;
+      }
       connection.isPaused = false;
       socket.resume();
     }
