@@ -1,3 +1,5 @@
+import { COMMAND_ERRORS, DISCONNECTS } from "./codes.ts";
+
 /** Upper bounds in ms. */
 const FAN_OUT_BUCKETS = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000] as const;
 
@@ -31,21 +33,23 @@ export class Histogram {
   }
 }
 
-/** Labels that are told apart; an application may make up codes of its own without an end. */
-const MAX_LABELS = 200;
-
-/** The label of everything that is counted beyond that. */
+/** The label of everything that has none of its own: an application may make up codes without an end. */
 const OTHER = "other";
 
-/** Counters by label, such as the method of a command. */
+/** Counts by a label of a fixed set, such as the method of a command. */
 export class Counts<Label extends string | number> {
+  private readonly labels: ReadonlySet<Label>;
   private readonly byLabel = new Map<Label | typeof OTHER, number>();
+
+  /** `labels`: those that are told apart; all others are counted as `other`. */
+  constructor(labels: Iterable<Label>) {
+    this.labels = new Set(labels);
+  }
 
   /** Adds `count` (default 1) to a label. */
   add(label: Label, count = 1): void {
-    const before = this.byLabel.get(label);
-    if (before !== undefined || this.byLabel.size < MAX_LABELS) this.byLabel.set(label, (before ?? 0) + count);
-    else this.byLabel.set(OTHER, (this.byLabel.get(OTHER) ?? 0) + count);
+    const told = this.labels.has(label) ? label : OTHER;
+    this.byLabel.set(told, (this.byLabel.get(told) ?? 0) + count);
   }
 
   /** Returns the count of a label; 0 if nothing was counted. */
@@ -58,6 +62,11 @@ export class Counts<Label extends string | number> {
     return this.byLabel.entries();
   }
 }
+
+/** Of a command that cannot be read. */
+const UNKNOWN = "unknown";
+const ERROR_CODES = Object.values(COMMAND_ERRORS).map(({ code }) => code);
+const MESSAGE_TOO_BIG = 1009; // RFC 6455 §7.4.1
 
 /** Counters of a hub's connections to a store. */
 export class StoreMetrics {
@@ -98,11 +107,11 @@ export class HubMetrics {
   /** Bytes in the messages to clients. */
   bytesSent = 0;
   /** Commands by method. */
-  readonly commands = new Counts<string>();
+  readonly commands: Counts<string>;
   /** Errors by `method code`. */
-  readonly commandErrors = new Counts<string>();
+  readonly commandErrors: Counts<string>;
   /** Connections closed by the server, by code. */
-  readonly disconnects = new Counts<number>();
+  readonly disconnects = new Counts<number>([MESSAGE_TOO_BIG, ...Object.values(DISCONNECTS).map(({ code }) => code)]);
 
   /** Publications made through this node. */
   published = 0;
@@ -136,7 +145,11 @@ export class HubMetrics {
   /** Counters of the broker's store; undefined if it has none. */
   readonly store: StoreMetrics | undefined;
 
-  constructor(store?: StoreMetrics) {
+  /** `methods`: of the protocol. */
+  constructor(methods: readonly string[], store?: StoreMetrics) {
+    const asked = [...methods, UNKNOWN];
+    this.commands = new Counts(asked);
+    this.commandErrors = new Counts(asked.flatMap((method) => ERROR_CODES.map((code) => `${method} ${code}`)));
     this.store = store;
   }
 }

@@ -92,6 +92,7 @@ const LIMITS: Table<LimitOptions> = {
   pending: limit({ pending: 1 }),
   historyPage: limit({ historyPage: 1 }),
   pageBytes: limit({ pageBytes: 1 }),
+  infoBytes: limit({ infoBytes: 1 }),
   connectionsPerUser: limit({ connectionsPerUser: 1 }),
   rates: limit({ rates: { rpc: { perSecond: 1, burst: 1 } } }),
   cost: limit({ cost: { perSecond: 1, burst: 1 } }),

@@ -129,7 +129,13 @@ describe("hub options in a settings file", () => {
     limits: {
       ...{ channels: 1000, channelLength: 300, messageSize: 300_000, depth: 20, queueBytes: 2_000_000 },
       ...{ pageBytes: 8192, cost: { perSecond: 1e6, burst: 2e6 } },
-      ...{ pending: 50, historyPage: 10, connectionsPerUser: 3, rates: { publish: { perSecond: 1000, burst: 2000 } } },
+      ...{
+        pending: 50,
+        historyPage: 10,
+        infoBytes: 5000,
+        connectionsPerUser: 3,
+        rates: { publish: { perSecond: 1000, burst: 2000 } },
+      },
     },
     ping: { interval: 10_000, timeout: 3_000 },
     connectTimeout: 1_000,

@@ -5,6 +5,7 @@ import type { Channels } from "./channels.ts";
 import { commandError } from "../codes.ts";
 import type { Announcements } from "./comings.ts";
 import { COMING_COST } from "../limits/cost.ts";
+import { sizeOfOptional } from "../memory/owned.ts";
 import type { JsonText } from "../json/json.ts";
 import type { Namespace } from "../settings/namespaces.ts";
 import type { PresenceStore } from "../presence/presence-store.ts";
@@ -40,6 +41,8 @@ export interface Beginning {
 export class Membership {
   readonly subscription: Subscription;
   readonly namespace: Namespace;
+  /** Size of its info in the channel at the start, in bytes. */
+  readonly infoBytes: number;
   /**
    * Whether the client's credentials name the channel: the membership ends when they no longer do.
    */
@@ -58,6 +61,7 @@ export class Membership {
     this.subscription = subscription;
     this.namespace = namespace;
     this.context = context;
+    this.infoBytes = sizeOfOptional(subscription.info.chanInfo);
     this.channel = context.channels.acquire(subscription.channel, namespace);
   }
 

@@ -10,6 +10,7 @@ import type { HubConnection } from "../output/connection.ts";
 import type { NodeInfo } from "../nodes/control.ts";
 import { optionalJson, toJson } from "../json/json.ts";
 import { HubMetrics } from "../metrics.ts";
+import { METHODS } from "../protocol/command.ts";
 import {
   type BroadcastReport,
   type ClientSelection,
@@ -128,7 +129,7 @@ export class Hub {
     const settings = resolveOptions(options);
     const { broker, presence, clock } = settings;
     const { registry } = this;
-    const metrics = new HubMetrics(broker.metrics);
+    const metrics = new HubMetrics(METHODS, broker.metrics);
     this.metrics = metrics;
     const background = new Background(settings.onError);
     const tickEnd = new TickEnd(clock);

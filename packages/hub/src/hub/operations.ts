@@ -13,7 +13,7 @@ import { checkDisconnect, CommandError, commandError, DISCONNECTS, UNSUBSCRIBES 
 import { type Control, decodeControl, encodeControl, type NodeInfo } from "../nodes/control.ts";
 import type { JsonText } from "../json/json.ts";
 import type { Namespace } from "../settings/namespaces.ts";
-import { own } from "../memory/owned.ts";
+import { own, sizeOfOptional } from "../memory/owned.ts";
 import { Nodes } from "../nodes/nodes.ts";
 import { namespaceOf, type Parts } from "../sessions/parts.ts";
 import { readClients } from "../presence/pages.ts";
@@ -127,7 +127,7 @@ export class Operations {
     this.startedAt = clock.now();
     this.nodes = new Nodes({ clock, announceInterval, self: () => this.node(), tell });
     const nodes = (): string[] => this.nodes.list().map((node) => node.id);
-    this.surveys = new Surveys({ clock, id, newId, nodes, tell, background });
+    this.surveys = new Surveys({ clock, id, newId, nodes, tell, background, memory: parts.memory });
   }
 
   /** Publishes to a channel. Rejects with a CommandError. */
@@ -279,6 +279,7 @@ export class Operations {
   ): Promise<void> {
     this.namespace(channel);
     const { client, info, data, since, expireAt } = options;
+    this.checkInfo(info);
     checkExpireAt(expireAt);
     if (expireAt !== undefined && expireAt * 1000 <= this.parts.settings.clock.unix()) {
       throw commandError("BAD_REQUEST", "the subscription would have expired already");
@@ -317,6 +318,7 @@ export class Operations {
     options: ClientSelection & { readonly info?: JsonText | undefined } = {},
   ): Promise<void> {
     checkExpireAt(expireAt);
+    this.checkInfo(options.info);
     await this.tellAll({ type: "refresh", user, client: options.client, expireAt, info: options.info });
   }
 
@@ -386,6 +388,12 @@ export class Operations {
     await Promise.all([this.stored(this.parts.broker.control(encodeControl(control))), this.apply(control)]);
   }
 
+  private checkInfo(info: JsonText | undefined): void {
+    const most = this.parts.settings.limits.infoBytes;
+    const bytes = sizeOfOptional(info);
+    if (bytes > most) throw commandError("LIMIT_EXCEEDED", `info takes ${bytes} bytes, at most ${most} may`);
+  }
+
   /** Applies a control message to this node. */
   private apply(control: SessionControl): Promise<void> {
     return applyControl(control, this.parts, (channel) => this.namespace(channel));
@@ -396,6 +404,7 @@ export class Operations {
     try {
       return await asked;
     } catch (error) {
+      if (error instanceof CommandError) throw error;
       if (error instanceof QuotaExceededError) throw commandError("LIMIT_EXCEEDED", error.message, { cause: error });
       this.parts.background.onError(error);
       throw commandError("INTERNAL", undefined, { cause: error });

@@ -1,8 +1,9 @@
 import type { Background } from "../schedule/background.ts";
 import type { Clock } from "../schedule/clock.ts";
-import { CommandError } from "../codes.ts";
+import { CommandError, commandError } from "../codes.ts";
 import type { Control } from "./control.ts";
 import { type JsonText, optionalJson } from "../json/json.ts";
+import { sizeOfOptional } from "../memory/owned.ts";
 
 /** A survey, as a node gets it. */
 export interface SurveyRequest {
@@ -48,11 +49,26 @@ export interface SurveysContext {
   readonly nodes: () => readonly string[];
   readonly tell: (control: Control) => Promise<void>;
   readonly background: Background;
+  readonly memory: { surveys(bytes: number): void };
+}
+
+/** Questions of this node that wait for answers, and questions of other nodes that it is answering, at most each. */
+const MOST_OPEN = 64;
+/** Bytes of one answer, and of all answers to one question, at most. */
+const MOST_ANSWER_BYTES = 1024 * 1024;
+const MOST_BYTES = 16 * 1024 * 1024;
+const MOST_ERROR = 1_000; // characters
+
+interface Answer {
+  readonly data: JsonText | undefined;
+  readonly error: string | undefined;
 }
 
 interface Open {
   readonly missing: Set<string>;
   readonly answers: SurveyAnswer[];
+  /** Of the answers' texts. */
+  bytes: number;
   readonly done: () => void;
 }
 
@@ -62,6 +78,8 @@ export class Surveys {
   private readonly handlers = new Map<string, SurveyHandler>();
   /** Surveys that this node has sent, by id. */
   private readonly open = new Map<string, Open>();
+  /** Questions that handlers of this node are answering. */
+  private answering = 0;
   private isClosed = false;
 
   constructor(context: SurveysContext) {
@@ -75,10 +93,12 @@ export class Surveys {
   }
 
   /**
-   * Resolves when all known nodes have answered, or at the timeout, when the others get an error.
+   * Resolves when all known nodes have answered, or at the timeout, when the others get an error. An answer
+   * that is too large is an error, too. Rejects with a CommandError (106) if too many surveys are open.
    */
   async ask(name: string, data: JsonText | undefined, timeout: number): Promise<readonly SurveyAnswer[]> {
-    const { clock, id, newId, nodes, tell } = this.context;
+    const { clock, id, newId, nodes, tell, memory } = this.context;
+    if (this.open.size >= MOST_OPEN) throw commandError("LIMIT_EXCEEDED", `at most ${MOST_OPEN} surveys at a time`);
     const survey = newId();
     const missing = new Set(nodes());
     const answers: SurveyAnswer[] = [];
@@ -88,13 +108,16 @@ export class Surveys {
         stop();
         resolve();
       };
-      this.open.set(survey, { missing, answers, done });
+      this.open.set(survey, { missing, answers, bytes: 0, done });
       tell({ type: "survey", id: survey, from: id, name, data }).catch((error: unknown) => {
         stop();
         reject(error instanceof Error ? error : new Error(String(error)));
       });
       void this.answer({ name, data }).then((answer) => this.take(survey, id, answer));
-    }).finally(() => this.open.delete(survey));
+    }).finally(() => {
+      memory.surveys(-(this.open.get(survey)?.bytes ?? 0));
+      this.open.delete(survey);
+    });
     for (const node of missing) answers.push({ node, error: `no answer within ${timeout} ms` });
     return answers;
   }
@@ -118,13 +141,17 @@ export class Surveys {
     for (const { done } of this.open.values()) done();
   }
 
-  private take(
-    survey: string,
-    node: string,
-    { data, error }: { readonly data: JsonText | undefined; readonly error: string | undefined },
-  ): void {
+  private take(survey: string, node: string, { data, error }: Answer): void {
     const open = this.open.get(survey);
     if (open?.missing.delete(node) !== true) return; // too late, twice, or of an unknown node
+    const bytes = sizeOfOptional(data) + sizeOfOptional(error);
+    if (open.bytes + bytes > MOST_BYTES) {
+      open.answers.push({ node, error: `all answers together take more than ${MOST_BYTES} bytes` });
+      if (open.missing.size === 0) open.done();
+      return;
+    }
+    open.bytes += bytes;
+    this.context.memory.surveys(bytes);
     if (error !== undefined) open.answers.push({ node, error });
     else open.answers.push({ node, result: data === undefined ? undefined : (JSON.parse(data) as unknown) });
     if (open.missing.size === 0) open.done();
@@ -136,16 +163,28 @@ export class Surveys {
   }: {
     readonly name: string;
     readonly data: JsonText | undefined;
-  }): Promise<{ readonly data: JsonText | undefined; readonly error: string | undefined }> {
+  }): Promise<Answer> {
     const handler = this.handlers.get(name);
-    if (handler === undefined) return { data: undefined, error: `there is no survey ${name}` };
+    if (handler === undefined) return refused(`there is no survey ${name.slice(0, 80)}`);
+    if (this.answering >= MOST_OPEN) return refused(`${MOST_OPEN} surveys are being answered: try again later`);
+    this.answering++;
     try {
       const asked = data === undefined ? undefined : (JSON.parse(data) as unknown);
       const result = await handler({ name, data: asked });
-      return { data: optionalJson(result, "the result of a survey"), error: undefined };
+      const text = optionalJson(result, "the result of a survey");
+      const bytes = sizeOfOptional(text);
+      if (bytes > MOST_ANSWER_BYTES)
+        return refused(`the answer takes ${bytes} bytes, at most ${MOST_ANSWER_BYTES} may`);
+      return { data: text, error: undefined };
     } catch (error) {
       if (!(error instanceof CommandError)) this.context.background.onError(error);
-      return { data: undefined, error: error instanceof Error ? error.message : String(error) };
+      return refused((error instanceof Error ? error.message : String(error)).slice(0, MOST_ERROR));
+    } finally {
+      this.answering--;
     }
   }
+}
+
+function refused(error: string): Answer {
+  return { data: undefined, error };
 }

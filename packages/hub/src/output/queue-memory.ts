@@ -13,13 +13,15 @@ export interface Queueing {
 }
 
 /**
- * Counts queued data of a hub in the memory budget: messages in the queues of slow connections,
- * each once, and frames whose commands have no reply yet. When memory is low, the sessions with the
- * longest queues are closed.
+ * Counts data of a hub in the memory budget: messages in the queues of slow connections, each once,
+ * frames whose commands have no reply yet, what the hub knows of clients, and replies to surveys.
+ * When memory is low, the sessions with the longest queues are closed.
  */
 export class QueueMemory {
   private readonly queues: MemoryPart;
   private readonly frames: MemoryPart;
+  private readonly answers: MemoryPart;
+  private readonly infos: MemoryPart;
   private readonly queueing = new Set<Queueing>();
   private readonly metrics: HubMetrics;
 
@@ -27,6 +29,8 @@ export class QueueMemory {
     this.metrics = metrics;
     this.queues = budget.part("hub queues", { release: (excess) => this.release(excess) });
     this.frames = budget.part("hub frames");
+    this.answers = budget.part("hub surveys");
+    this.infos = budget.part("hub sessions");
   }
 
   /** A session starts to queue. */
@@ -52,6 +56,16 @@ export class QueueMemory {
   /** Adds bytes of waiting frames; negative ones subtract. */
   frame(bytes: number): void {
     this.frames.add(bytes);
+  }
+
+  /** Bytes of answers to this node's surveys, more or less. */
+  surveys(bytes: number): void {
+    if (bytes !== 0) this.answers.add(bytes);
+  }
+
+  /** Bytes of what the hub knows of clients, more or less. */
+  sessions(bytes: number): void {
+    if (bytes !== 0) this.infos.add(bytes);
   }
 
   private release(excess: number): number {

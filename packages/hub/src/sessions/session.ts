@@ -1,7 +1,7 @@
 import { type Agenda, type Due, NO_SLOT } from "../schedule/agenda.ts";
 import type { ClientInfo } from "../broker/broker.ts";
 import type { ClientSession } from "../settings/client-session.ts";
-import { checkDisconnect, type CodeAndReason, DISCONNECTS, UNSUBSCRIBES } from "../codes.ts";
+import { checkDisconnect, type CodeAndReason, commandError, DISCONNECTS, UNSUBSCRIBES } from "../codes.ts";
 import { type HubConnection, SharedMessage } from "../output/connection.ts";
 import type { Credentials } from "../settings/credentials.ts";
 import { type JsonText, optionalJson, toJson } from "../json/json.ts";
@@ -11,8 +11,9 @@ import { Pages } from "../limits/pages.ts";
 import type { Allowance, Allowances, AllowanceUse } from "../limits/rate-limit.ts";
 import type { TimeSlices } from "../schedule/time-slices.ts";
 import type { HubSettings } from "../settings/options.ts";
-import { own } from "../memory/owned.ts";
+import { own, sizeOf, sizeOfOptional } from "../memory/owned.ts";
 import { Outbox, type OutboxContext } from "../output/outbox.ts";
+import { PresenceReads } from "./presence-reads.ts";
 import { channelPush, type Expiry, messagePush, PING, refreshPush, unsubscribeJson } from "../protocol/encode.ts";
 import { Subscription, type SubscriptionOptions, type SubscriptionOwner } from "../channels/subscription.ts";
 
@@ -25,6 +26,9 @@ export interface SessionContext extends MembershipContext, OutboxContext {
   /** Told when a session begins, is connected, has ended. */
   readonly registry: { begin(session: Session): void; add(session: Session): void; end(session: Session): void };
 }
+
+/** As the application gave it, and as JSON. */
+const INFO_COPIES = 2;
 
 /** The longest time that a client is told, s: the protocol's field has 32 bits, and many clients keep it in 31. It refreshes earlier then. */
 const MAX_TTL = 2 ** 31 - 1;
@@ -47,11 +51,14 @@ export class Session implements ClientSession, SubscriptionOwner, Due {
   reader: { close(): void } | undefined;
   /** By channel: those that are being prepared too. */
   readonly memberships = new Map<string, Membership>();
+  private presenceReadsMade: PresenceReads | undefined;
   private pagesMade: Pages | undefined;
   private allowanceUse: AllowanceUse | undefined;
   private readonly hub: SessionContext;
   private readonly connection: HubConnection;
   private connInfo: JsonText | undefined;
+  /** Bytes counted for what the hub knows of the client. */
+  private infoBytes = 0;
   /** Unix time in seconds; undefined: never. */
   private expireAt: number | undefined;
   private readonly connectBy: number;
@@ -99,6 +106,11 @@ export class Session implements ClientSession, SubscriptionOwner, Due {
     return this.pagesMade;
   }
 
+  /** What it has read of presence last. */
+  get presenceReads(): PresenceReads {
+    return (this.presenceReadsMade ??= new PresenceReads());
+  }
+
   get isClosed(): boolean {
     return this.state === "closed";
   }
@@ -127,11 +139,13 @@ export class Session implements ClientSession, SubscriptionOwner, Due {
   }
 
   /** Takes what the credentials say. Nobody else knows of the session yet. */
-  identify(credentials: Credentials): void {
+  identify(credentials: Credentials, tokenBytes: number): void {
     this.user = own(credentials.user);
     this.info = credentials.info;
     this.meta = credentials.meta;
-    this.connInfo = optionalJson(credentials.info, "the info of a client");
+    this.connInfo = this.checked(optionalJson(credentials.info, "the info of a client"));
+    const textBytes = sizeOf(this.user) + INFO_COPIES * sizeOfOptional(this.connInfo);
+    this.count(tokenBytes + textBytes - this.infoBytes);
     this.expireAt = credentials.expireAt;
   }
 
@@ -139,9 +153,10 @@ export class Session implements ClientSession, SubscriptionOwner, Due {
   describe(info: unknown, meta: unknown): void {
     if (meta !== undefined) this.meta = meta;
     if (info === undefined) return;
-    const connInfo = toJson(info, "the info of a client");
+    const connInfo = this.checked(toJson(info, "the info of a client"));
     this.info = info;
     if (connInfo === this.connInfo) return;
+    this.count((sizeOfOptional(connInfo) - sizeOfOptional(this.connInfo)) * INFO_COPIES);
     this.connInfo = connInfo;
     for (const membership of this.memberships.values()) {
       membership.describe({ ...membership.subscription.info, connInfo });
@@ -171,12 +186,27 @@ export class Session implements ClientSession, SubscriptionOwner, Due {
   }
 
   makeInfo(chanInfo: JsonText | undefined): ClientInfo {
-    return { client: this.client, user: this.user, connInfo: this.connInfo, chanInfo };
+    return { client: this.client, user: this.user, connInfo: this.connInfo, chanInfo: this.checked(chanInfo) };
+  }
+
+  /** Throws a CommandError where an info is larger than allowed: it goes with everything that others are told of the client. */
+  private checked<T extends JsonText | undefined>(info: T): T {
+    const most = this.hub.settings.limits.infoBytes;
+    const bytes = sizeOfOptional(info);
+    if (bytes <= most) return info;
+    throw commandError("LIMIT_EXCEEDED", `the info of a client takes ${bytes} bytes, at most ${most} may`);
+  }
+
+  /** What the hub knows of the client takes so many bytes more, or less. */
+  private count(bytes: number): void {
+    this.infoBytes += bytes;
+    this.hub.memory.sessions(bytes);
   }
 
   /** A new membership, to be prepared and committed. */
   join(channel: string, namespace: Namespace, options: SubscriptionOptions): Membership {
     const membership = new Membership(new Subscription(channel, this, options), namespace, this.hub);
+    this.count(membership.infoBytes);
     this.memberships.set(channel, membership);
     return membership;
   }
@@ -186,6 +216,7 @@ export class Session implements ClientSession, SubscriptionOwner, Due {
     const membership = this.memberships.get(channel);
     if (membership === undefined) return false;
     this.memberships.delete(channel);
+    this.count(-membership.infoBytes);
     membership.end();
     return true;
   }
@@ -286,6 +317,7 @@ export class Session implements ClientSession, SubscriptionOwner, Due {
     this.reader?.close();
     for (const membership of this.memberships.values()) membership.end();
     this.memberships.clear();
+    this.count(-this.infoBytes);
     hub.registry.end(this);
     if (!wasConnected) return;
     hub.metrics.sessions--;

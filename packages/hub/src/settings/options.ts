@@ -58,6 +58,10 @@ export interface Limits {
    */
   readonly pageBytes: number;
   /**
+   * Maximum size of the info of a client, and of its info in a channel, in bytes. Default: 16,384.
+   */
+  readonly infoBytes: number;
+  /**
    * Maximum number of connections of one user on this node; anonymous ones are not counted. 0: no
    * limit. Default: 0.
    */
@@ -103,6 +107,7 @@ const DEFAULT_LIMITS: Limits = {
   pending: 256,
   historyPage: 1_000,
   pageBytes: 65_536,
+  infoBytes: 16_384,
   connectionsPerUser: 0,
   rates: RATES,
   cost: COST,
@@ -236,6 +241,7 @@ const LIMIT_NAMES: Readonly<Record<keyof Limits, true>> = {
   pending: true,
   historyPage: true,
   pageBytes: true,
+  infoBytes: true,
   connectionsPerUser: true,
   rates: true,
   cost: true,

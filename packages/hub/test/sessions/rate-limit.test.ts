@@ -16,6 +16,7 @@ const LIMITS: Limits = {
     pending: 1,
     historyPage: 1,
     pageBytes: 1,
+    infoBytes: 1,
   },
   connectionsPerUser: 0,
   rates: { ...RATES, publish: { perSecond: 10, burst: 5 } },

@@ -1,12 +1,15 @@
 import { type AccessFunction, type Audience, isAmong, judge, type SubscribeGrant } from "../../settings/access.ts";
 import { isPlaceIn } from "../../broker/broker.ts";
-import { commandError } from "../../codes.ts";
+import { CommandError, commandError } from "../../codes.ts";
 import type { JsonText } from "../../json/json.ts";
 import { namespaceOf, type Parts } from "../parts.ts";
 import type { HistoryCommand, PresenceCommand, PresenceStatsCommand, PublishCommand } from "../../protocol/command.ts";
 import { historyJson, presenceEntryJson, presenceJson, presenceStatsJson, reply } from "../../protocol/encode.ts";
 import { readClients } from "../../presence/pages.ts";
 import type { Session } from "../session.ts";
+
+/** Bytes of a reply besides its result, about. */
+const REPLY_BYTES = 64;
 
 /** Whether the session may publish. Undefined: yes, at once. */
 export function authorizePublish(session: Session, parts: Parts, command: PublishCommand): Promise<void> | undefined {
@@ -27,27 +30,42 @@ export function publish(session: Session, parts: Parts, command: PublishCommand)
 export async function presence(session: Session, parts: Parts, command: PresenceCommand): Promise<void> {
   const { channel } = command;
   await allowPresence(session, parts, channel);
-  // the protocol has one answer for all: it has to fit into what may wait for a connection
-  const most = parts.settings.limits.queueBytes;
+  const asked = session.presenceReads.ask();
   await session.pages.run(async () => {
-    const entries: JsonText[] = [];
-    let length = 0; // its bytes are this, or more
-    const rest = await readClients(parts.presence, parts.slices, channel, undefined, (clients) => {
-      for (const info of clients) {
-        const entry = presenceEntryJson(info);
-        length += entry.length + 1;
-        entries.push(entry);
-      }
-      return length <= most && !session.isClosed;
-    });
-    session.charge(length);
+    const { presenceReads } = session;
+    const result = presenceReads.find(channel, asked) ?? (await readPresence(session, parts, channel));
     if (session.isClosed) return;
-    const text = reply(command.id, "presence", presenceJson(entries));
-    if (rest !== undefined || Buffer.byteLength(text) > most) {
-      throw commandError("LIMIT_EXCEEDED", `presence takes more than ${most} bytes: ask for presence_stats`);
-    }
+    presenceReads.answered(asked);
+    if (result instanceof CommandError) throw result;
+    const text = reply(command.id, "presence", result);
+    session.charge(text.length);
     session.outbox.line(text);
   });
+}
+
+/** Reads who is in a channel; an error where that is too much for one reply. */
+async function readPresence(session: Session, parts: Parts, channel: string): Promise<JsonText | CommandError> {
+  // the protocol has one answer for all: it has to fit into what may wait for a connection
+  const most = parts.settings.limits.queueBytes - REPLY_BYTES;
+  const began = session.presenceReads.begin();
+  const entries: JsonText[] = [];
+  let length = 0; // its bytes are this, or more
+  const rest = await readClients(parts.presence, parts.slices, channel, undefined, (clients) => {
+    for (const info of clients) {
+      const entry = presenceEntryJson(info);
+      length += entry.length + 1;
+      entries.push(entry);
+    }
+    return length <= most && !session.isClosed;
+  });
+  session.charge(length);
+  const text = presenceJson(entries);
+  const isTooMuch = rest !== undefined || Buffer.byteLength(text) > most;
+  const result = isTooMuch
+    ? commandError("LIMIT_EXCEEDED", `presence takes more than ${most} bytes: ask for presence_stats`)
+    : text;
+  session.presenceReads.keep(channel, began, result);
+  return result;
 }
 
 export async function presenceStats(session: Session, parts: Parts, command: PresenceStatsCommand): Promise<void> {

@@ -24,7 +24,7 @@ export async function connect(session: Session, parts: Parts, command: ConnectCo
   const { settings } = parts;
   const { credentials, byToken } = await identified(session, parts, command);
   if (session.isClosed) return;
-  session.identify(credentials);
+  session.identify(credentials, byToken ? command.token.length : 0);
   const { expiry } = session;
   // after TOKEN_EXPIRED the client gets another token; EXPIRED ends it for good
   if (expiry !== undefined && expiry <= 0) throw commandError(byToken ? "TOKEN_EXPIRED" : "EXPIRED");
