@@ -72,6 +72,7 @@ export function readSettings(flags: Flags, environment: Environment): ReadSettin
     redisPrefix: take("redisPrefix") ?? "",
     redisTimeout: take("redisTimeout"),
     redisPresenceTtl: take("redisPresenceTtl"),
+    redisMemoryLimit: take("redisMemoryLimit"),
     redisCa: take("redisCa"),
     redisCert: take("redisCert"),
     redisKey: take("redisKey"),

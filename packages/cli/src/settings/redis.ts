@@ -11,12 +11,14 @@ export interface RedisConfig {
   readonly timeout?: number;
   /** Milliseconds. */
   readonly presenceTtl?: number;
+  /** Bytes. */
+  readonly memoryLimit?: number;
   /** PEM, for rediss: URLs. */
   readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string };
 }
 
 const ONLY_WITH_TLS = ["redisCa", "redisCert", "redisKey"] as const;
-const ONLY_WITH_REDIS = ["redisTimeout", "redisPresenceTtl", ...ONLY_WITH_TLS] as const;
+const ONLY_WITH_REDIS = ["redisTimeout", "redisPresenceTtl", "redisMemoryLimit", ...ONLY_WITH_TLS] as const;
 
 /** Reads the files that settings of Redis name, and checks settings that depend on each other. */
 export function redisConfig(settings: ServeSettings): {
@@ -24,7 +26,7 @@ export function redisConfig(settings: ServeSettings): {
   readonly problems: readonly string[];
 } {
   const { redis, redisPrefix: prefix, redisTimeout: timeout, redisPresenceTtl: presenceTtl } = settings;
-  const { redisCa, redisCert, redisKey } = settings;
+  const { redisCa, redisCert, redisKey, redisMemoryLimit: memoryLimit } = settings;
   const problems: string[] = [];
   const requires = (names: readonly (typeof ONLY_WITH_REDIS)[number][], what: string): void => {
     for (const name of names) if (settings[name] !== undefined) problems.push(`${flagOf(name)} requires ${what}`);
@@ -32,7 +34,7 @@ export function redisConfig(settings: ServeSettings): {
   if (redis.length === 0) requires(ONLY_WITH_REDIS, "--redis");
   else if (!redis.some((url) => /^rediss[:+]/.test(url))) requires(ONLY_WITH_TLS, "a --redis with a rediss: URL");
   if (redis.length > 0 && settings.historyBytes !== undefined) {
-    problems.push("--history-bytes limits the memory of this server; with --redis, use maxmemory of Redis");
+    problems.push("--history-bytes limits the memory of this server; with --redis, use --redis-memory-limit");
   }
   let tls: RedisConfig["tls"];
   if (redisCa !== undefined) {
@@ -50,6 +52,7 @@ export function redisConfig(settings: ServeSettings): {
     prefix,
     ...(timeout === undefined ? {} : { timeout }),
     ...(presenceTtl === undefined ? {} : { presenceTtl }),
+    ...(memoryLimit === undefined ? {} : { memoryLimit }),
     ...(tls === undefined ? {} : { tls }),
   };
   return { redisOptions, problems };

@@ -22,6 +22,8 @@ export interface ServeSettings {
   readonly redisTimeout: number | undefined;
   /** Milliseconds. */
   readonly redisPresenceTtl: number | undefined;
+  /** Bytes. */
+  readonly redisMemoryLimit: number | undefined;
   readonly redisCa: string | undefined;
   readonly redisCert: string | undefined;
   readonly redisKey: string | undefined;
@@ -157,6 +159,11 @@ export const SETTINGS: { readonly [N in Name]: Setting<Exclude<ServeSettings[N],
     kind: integer(100, MAX_TIME),
     argument: "<ms>",
     help: "how long clients of a server that died stay present in Redis; default: 60000",
+  },
+  redisMemoryLimit: {
+    kind: integer(1, Number.MAX_SAFE_INTEGER),
+    argument: "<bytes>",
+    help: "memory of a Redis above which publications with history are refused; default: three quarters of its maxmemory",
   },
   redisCa: { kind: text, argument: "<file>", help: "certificates that rediss: URLs are verified with, in PEM" },
   redisCert: { kind: text, argument: "<file>", help: "client certificate for rediss: URLs, in PEM" },

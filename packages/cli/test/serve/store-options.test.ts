@@ -106,7 +106,10 @@ test("historyBytes is not for Redis, and certificates are for rediss: URLs", asy
   const config = written({ redis: ["redis://127.0.0.1:1"], historyBytes: 1000, redisKey: "key.pem" });
   await using program = new Program("serve", "--config", config);
   assert.equal((await program.run()).code, 1);
-  assert.match(program.stderr, /--history-bytes limits the memory of this server; with --redis, use maxmemory/);
+  assert.match(
+    program.stderr,
+    /--history-bytes limits the memory of this server; with --redis, use --redis-memory-limit/,
+  );
   assert.match(program.stderr, /--redis-key requires a --redis with a rediss: URL/);
   assert.match(program.stderr, /--redis-key requires --redis-cert/);
 });

@@ -32,6 +32,7 @@ const REDIS: Table<RedisOptions> = {
   prefix: members({ redisPrefix: "other" }),
   timeout: members({ redisTimeout: 1000 }),
   presenceTtl: members({ redisPresenceTtl: 2000 }),
+  memoryLimit: members({ redisMemoryLimit: 100_000_000 }),
   tls: members({ redisCa: "ca.pem", redisCert: "cert.pem", redisKey: "key.pem" }),
   onError: "of a program",
 };

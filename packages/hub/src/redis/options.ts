@@ -14,6 +14,11 @@ export interface RedisOptions {
   readonly timeout?: number;
   /** How long a client stays present whose node has died, ms. Default: 60,000. */
   readonly presenceTtl?: number;
+  /**
+   * Bytes of memory that a Redis may use, all of its data included, while publications are kept there: beyond it, those with history are refused
+   * (error 106), and everything else goes on. Infinity: no limit. Default: three quarters of its `maxmemory`; no limit where it has none.
+   */
+  readonly memoryLimit?: number;
   /** For rediss: URLs. */
   readonly tls?: ConnectionOptions;
   /** What went wrong with a connection; once for each time that it is lost. Never has credentials in it. */
@@ -24,6 +29,8 @@ export interface RedisSettings {
   readonly prefix: string;
   readonly timeout: number;
   readonly presenceTtl: number;
+  /** Undefined: three quarters of maxmemory. */
+  readonly memoryLimit: number | undefined;
   readonly tls: ConnectionOptions | undefined;
   readonly onError: (error: Error) => void;
 }
@@ -34,16 +41,22 @@ export function resolveRedisOptions(options: RedisOptions): RedisSettings {
     prefix: true,
     timeout: true,
     presenceTtl: true,
+    memoryLimit: true,
     tls: true,
     onError: true,
   });
   const { prefix = "tungstate", timeout = 5_000, presenceTtl = 60_000, tls, onError = () => undefined } = options;
   const fault = timeFault("timeout", timeout, 100) ?? timeFault("presenceTtl", presenceTtl, 100);
   if (fault !== undefined) throw new RangeError(fault);
+  const { memoryLimit } = options;
+  if (memoryLimit !== undefined && !(memoryLimit > 0)) {
+    throw new RangeError(`memoryLimit must be a number of bytes above 0, got ${String(memoryLimit)}`);
+  }
   return {
     prefix,
     timeout,
     presenceTtl,
+    memoryLimit,
     tls,
     onError: quiet(onError, () => undefined),
   };

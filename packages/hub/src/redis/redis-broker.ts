@@ -16,7 +16,9 @@ import { ChannelIndex } from "./channel-index.ts";
 import type { RedisConnections } from "./connections.ts";
 import { type Deployment, runCommand, runScript } from "./deployment.ts";
 import { idempotencyEnd, META, STREAM } from "./keys.ts";
+import { MemoryQuota } from "./memory-quota.ts";
 import { Publisher } from "./publisher.ts";
+import type { Server } from "./server.ts";
 import { SCRIPTS } from "./scripts.ts";
 import { Subscribers } from "./subscribers.ts";
 import { loadTracing, type Tracing } from "./tracing.ts";
@@ -38,6 +40,7 @@ export class RedisBroker implements Broker {
   private readonly shards = new Map<Deployment, Shard>();
   /** Tells this node's messages from others'. */
   private readonly id = randomBytes(9).toString("base64url");
+  private readonly quota: MemoryQuota;
   private epochs = 0;
   private handler: BrokerHandler | undefined;
   private tracing: Tracing | undefined;
@@ -45,6 +48,8 @@ export class RedisBroker implements Broker {
   constructor(connections: RedisConnections) {
     this.connections = connections;
     this.metrics = connections.metrics;
+    const { memoryLimit, onError } = connections.settings;
+    this.quota = new MemoryQuota(memoryLimit, onError);
   }
 
   async start(handler: BrokerHandler): Promise<void> {
@@ -163,7 +168,11 @@ export class RedisBroker implements Broker {
     const meta = name + META;
     const deployment = this.connections.of(name);
     const { publisher, index } = this.shardAt(deployment);
-    if (size > 0) index.used(channel, options.maxChannels);
+    if (size > 0) {
+      const refusal = this.quotaRefusal(deployment, name);
+      if (refusal !== undefined) return Promise.reject(refusal);
+      index.used(channel, options.maxChannels);
+    }
     return publisher.publish(
       name,
       [meta, name + STREAM, idempotencyKey === undefined ? meta : name + idempotencyEnd(idempotencyKey)],
@@ -177,6 +186,17 @@ export class RedisBroker implements Broker {
         idempotencyKey === undefined ? "" : milliseconds(Math.max(1, idempotencyTtl)),
       ],
     );
+  }
+
+  /** Undefined: a publication may be kept there, or where is not known now, which the publisher finds out. */
+  private quotaRefusal(deployment: Deployment, name: string): Error | undefined {
+    let server: Server;
+    try {
+      server = deployment.serverOf(name);
+    } catch {
+      return undefined;
+    }
+    return this.quota.refusal(server);
   }
 
   /** To the nodes that are subscribed to the channel. */
