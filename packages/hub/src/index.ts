@@ -1,4 +1,6 @@
-export { Hub, type Incoming, type PastPublication, type PastPublications, type PresentClient } from "./hub/hub.ts";
+export { Hub } from "./hub/hub.ts";
+export type { Incoming } from "./hub/incoming.ts";
+export type { PastPublication, PastPublications, PresentClient } from "./hub/past-publications.ts";
 export {
   COST,
   type HubOptions,
@@ -24,10 +26,10 @@ export type {
   ClientSelection,
   DisconnectOptions,
   HistoryOptions,
-  Operations,
   PublishOptions,
   PublishReport,
-} from "./hub/operations.ts";
+} from "./hub/operation-types.ts";
+export type { Operations } from "./hub/operations.ts";
 export type { NodeInfo } from "./nodes/control.ts";
 export type { SurveyAnswer, SurveyHandler, SurveyOptions, SurveyRequest } from "./nodes/surveys.ts";
 export type { RpcHandler, RpcRequest } from "./sessions/parts.ts";

@@ -3,7 +3,7 @@ import { commandError } from "../codes.ts";
 import { Fields } from "../json/fields.ts";
 import type { Hub } from "../hub/hub.ts";
 import { type JsonText, onOneLine, sliceAt } from "../json/json.ts";
-import type { BroadcastReport, PublishOptions, PublishReport } from "../hub/operations.ts";
+import type { BroadcastReport, PublishOptions, PublishReport } from "../hub/operation-types.ts";
 import { errorJson, historyJson, presenceEntryJson, presenceJson, presenceStatsJson } from "../protocol/encode.ts";
 
 /** A call with checked parameters. Its result is JSON. */

@@ -1,7 +1,7 @@
 import { timeFault } from "tungstate/internal";
 import { Agenda } from "../schedule/agenda.ts";
 import { Background } from "../schedule/background.ts";
-import type { BrokerHandler, ClientInfo, Position, Publication } from "../broker/broker.ts";
+import type { BrokerHandler, Position } from "../broker/broker.ts";
 import { Channels } from "../channels/channels.ts";
 import type { ClientSession } from "../settings/client-session.ts";
 import { checkDisconnect, type CodeAndReason, DISCONNECTS } from "../codes.ts";
@@ -11,18 +11,27 @@ import type { NodeInfo } from "../nodes/control.ts";
 import { optionalJson, toJson } from "../json/json.ts";
 import { HubMetrics } from "../metrics.ts";
 import { METHODS } from "../protocol/command.ts";
+import { Accepted, type Incoming } from "./incoming.ts";
+import type {
+  BroadcastReport,
+  ClientSelection,
+  DisconnectOptions,
+  HistoryOptions,
+  PublishOptions,
+  PublishReport,
+} from "./operation-types.ts";
+import { Operations } from "./operations.ts";
 import {
-  type BroadcastReport,
-  type ClientSelection,
-  type DisconnectOptions,
-  type HistoryOptions,
-  Operations,
-  type PublishOptions,
-  type PublishReport,
-} from "./operations.ts";
+  type PastPublication,
+  pastPublication,
+  type PastPublications,
+  type PresentClient,
+  presentClient,
+} from "./past-publications.ts";
+import { renewPresence } from "./presence-renewal.ts";
 import { type HubOptions, type HubSettings, type Limits, resolveOptions } from "../settings/options.ts";
 import type { Parts, RpcHandler } from "../sessions/parts.ts";
-import type { PresenceEntry, PresenceStats } from "../presence/presence-store.ts";
+import type { PresenceStats } from "../presence/presence-store.ts";
 import { QueueMemory } from "../output/queue-memory.ts";
 import { Allowances } from "../limits/rate-limit.ts";
 import { Reader } from "../sessions/reader.ts";
@@ -32,77 +41,10 @@ import type { SurveyAnswer, SurveyHandler, SurveyOptions } from "../nodes/survey
 import { TickEnd } from "../schedule/tick-end.ts";
 import { TimeSlices } from "../schedule/time-slices.ts";
 
-/** Number of entries renewed by one call of the presence store. */
-const RENEW_AT_ONCE = 512;
 /** Number of publications parsed between two checks of the time slice. */
 const PARSE_AT_ONCE = 16;
 /** Number of parts of an interval over which position checks are spread. */
 const CHECK_IN_PARTS = 30;
-
-/** A client in a channel. */
-export interface PresentClient {
-  /** The client's id, unique among all nodes. */
-  readonly client: string;
-  /** The user; "" is an anonymous one. */
-  readonly user: string;
-  /** `info` of the connection's credentials. */
-  readonly connInfo: unknown;
-  /** `info` of the subscription. */
-  readonly chanInfo: unknown;
-}
-
-/** A publication read from history. */
-export interface PastPublication {
-  /** Its number in the stream, from 1. */
-  readonly offset: number;
-  /** What was published. */
-  readonly data: unknown;
-  /** The client that published it; undefined: the server did. */
-  readonly info: PresentClient | undefined;
-  /** The `tags` that it was published with. */
-  readonly tags: Readonly<Record<string, string>> | undefined;
-}
-
-/** Publications read from history. The position is the top of the stream when they were read. */
-export interface PastPublications extends Position {
-  /** In the order of their offsets; the other way round with `reverse`. */
-  readonly publications: readonly PastPublication[];
-}
-
-/** A connection at the hub. Its owner calls these methods. */
-export interface Incoming {
-  /** The session of this connection. */
-  readonly session: ClientSession;
-  /** A text message has arrived. `bytes`: its size in UTF-8, if known. */
-  receive(text: string, bytes?: number): void;
-  /** The connection accepts data again, after a `write` that returned false. */
-  drained(): void;
-  /** The connection has ended. */
-  closed(): void;
-}
-
-class Accepted implements Incoming {
-  readonly session: Session;
-  private readonly reader: Reader;
-
-  constructor(session: Session, reader: Reader) {
-    this.session = session;
-    this.reader = reader;
-  }
-
-  receive(text: string, bytes = Buffer.byteLength(text)): void {
-    this.reader.receive(text, bytes);
-  }
-
-  drained(): void {
-    this.session.seen();
-    this.session.outbox.drained();
-  }
-
-  closed(): void {
-    this.session.closed();
-  }
-}
 
 /**
  * Sessions, channels, presence, history and recovery. Hubs on several nodes that share a broker and
@@ -185,7 +127,9 @@ export class Hub {
     const { nodes } = this.operations;
     this.background.add(nodes.announce(true));
     this.every(announceInterval, () => nodes.announce(false));
-    this.every(presence.ttl / 3, () => this.renewPresence());
+    this.every(presence.ttl / 3, () =>
+      renewPresence(this.channelsHere, presence, this.parts.slices, this.background.onError),
+    );
     if (!broker.lossy || positionCheckInterval === Infinity) return;
     this.every(positionCheckInterval / CHECK_IN_PARTS, async () =>
       this.channelsHere.checkSome(CHECK_IN_PARTS, clock.now() - positionCheckInterval),
@@ -402,49 +346,4 @@ export class Hub {
     });
     this.timers.add(stop);
   }
-
-  /**
-   * A client that leaves while one batch is under way is in none of the following ones. A failed
-   * batch does not prevent the next ones.
-   */
-  private async renewPresence(): Promise<void> {
-    const loop = this.parts.slices.loop();
-    let entries: PresenceEntry[] = [];
-    for (const channel of this.channelsHere.values()) {
-      if (loop.isOver()) await loop.next();
-      if (!channel.namespace.presence) continue;
-      for (const { live, info } of channel.subscribers) {
-        if (!live) continue;
-        entries.push({ channel: channel.name, info });
-        if (entries.length < RENEW_AT_ONCE) continue;
-        await this.renew(entries);
-        entries = [];
-        if (loop.isOver(RENEW_AT_ONCE)) await loop.next();
-      }
-    }
-    loop.end();
-    if (entries.length > 0) await this.renew(entries);
-  }
-
-  private async renew(entries: readonly PresenceEntry[]): Promise<void> {
-    try {
-      await this.settings.presence.renew(entries);
-    } catch (error) {
-      this.background.onError(error);
-    }
-  }
-}
-
-function pastPublication({ offset, data, info, tags }: Publication): PastPublication {
-  return {
-    offset,
-    data: JSON.parse(data) as unknown,
-    info: info === undefined ? undefined : presentClient(info),
-    tags,
-  };
-}
-
-function presentClient({ client, user, connInfo, chanInfo }: ClientInfo): PresentClient {
-  const parse = (text: string | undefined): unknown => (text === undefined ? undefined : JSON.parse(text));
-  return { client, user, connInfo: parse(connInfo), chanInfo: parse(chanInfo) };
 }

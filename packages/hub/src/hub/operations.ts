@@ -4,7 +4,6 @@ import {
   type FanOut,
   type HistoryFilter,
   type HistoryPage,
-  isPlaceIn,
   type Position,
   QuotaExceededError,
 } from "../broker/broker.ts";
@@ -18,6 +17,15 @@ import { Nodes } from "../nodes/nodes.ts";
 import { namespaceOf, type Parts } from "../sessions/parts.ts";
 import { readClients } from "../presence/pages.ts";
 import type { PresenceStats } from "../presence/presence-store.ts";
+import { readHistory } from "./history-pages.ts";
+import type {
+  BroadcastReport,
+  ClientSelection,
+  DisconnectOptions,
+  HistoryOptions,
+  PublishOptions,
+  PublishReport,
+} from "./operation-types.ts";
 import { applyControl, type SessionControl } from "../sessions/session-controls.ts";
 import { type SurveyAnswer, Surveys } from "../nodes/surveys.ts";
 import type { Loop } from "../schedule/time-slices.ts";
@@ -25,87 +33,7 @@ import type { Loop } from "../schedule/time-slices.ts";
 const SURVEY_TIMEOUT = 5_000; // ms
 /** Number of publications between two checks of the time slice. */
 const AT_ONCE = 64;
-/** Limits of one page of history. */
-const PAGE = { limit: 1000, maxBytes: 256 * 1024 };
 const NOTHING: FanOut = { delivered: 0, queued: 0, dropped: 0, disconnected: 0 };
-
-/** Options of `publish` and `broadcast`. */
-export interface PublishOptions {
-  /**
-   * A second publication to the channel with the same key is not published: the position of the
-   * first one is returned.
-   */
-  readonly idempotencyKey?: string | undefined;
-  /** Lifetime of the key in ms; a RangeError unless it is above 0. Default: 300,000. */
-  readonly idempotencyTtl?: number | undefined;
-  /** Tags that go with the publication to the clients. */
-  readonly tags?: Readonly<Record<string, string>> | undefined;
-  /** Delivers the publication without keeping it. Default: false. */
-  readonly skipHistory?: boolean | undefined;
-  /**
-   * Requires that subscribers can get a delta: rejects with a CommandError (108) if the namespace
-   * has none. Default: false.
-   */
-  readonly delta?: boolean | undefined;
-}
-
-/**
- * The position of a publication, and its delivery as far as it is known: on this node, at this
- * moment.
- */
-export interface PublishReport extends Position, Readonly<FanOut> {
-  /** Whether nothing was published, because the idempotency key was known. */
-  readonly duplicate: boolean;
-}
-
-/** What became of a broadcast in one channel. */
-export type BroadcastReport =
-  | {
-      /** The channel. */
-      readonly channel: string;
-      /** The result in this channel. */
-      readonly report: PublishReport;
-    }
-  | {
-      /** The channel. */
-      readonly channel: string;
-      /** Why nothing was published in this channel. */
-      readonly error: CommandError;
-    };
-
-/** Options of `history`. */
-export interface HistoryOptions {
-  /**
-   * Returns only publications after this position (before it, in reverse). Default: from the
-   * beginning.
-   */
-  readonly since?: Position | undefined;
-  /** Maximum number of publications; -1: no limit. Default: 0, only the position. */
-  readonly limit?: number | undefined;
-  /** Returns the newest publications first. Default: false. */
-  readonly reverse?: boolean | undefined;
-  /**
-   * Approximate maximum size of the publications as JSON, in bytes; at least one is returned. The
-   * next page begins after the offset of the last one (`since`). Default: no limit.
-   */
-  readonly maxBytes?: number | undefined;
-}
-
-/** Selects clients of a user. */
-export interface ClientSelection {
-  /** The id of the only client meant; undefined: all clients of the user. */
-  readonly client?: string | undefined;
-}
-
-/** Options of `disconnect`. */
-export interface DisconnectOptions extends ClientSelection {
-  /** Close code. Default: 3503, after which clients do not reconnect. */
-  readonly code?: number | undefined;
-  /** Close reason, at most 123 bytes. Default: "force disconnect". */
-  readonly reason?: string | undefined;
-  /** Ids of clients that are left alone. */
-  readonly except?: readonly string[] | undefined;
-}
 
 /** What a server does with channels and users, with JSON as text. Rejects with CommandErrors. */
 export class Operations {
@@ -187,34 +115,11 @@ export class Operations {
   async history(channel: string, options: HistoryOptions = {}): Promise<HistoryPage> {
     const namespace = this.namespace(channel);
     if (!namespace.hasHistory) throw commandError("NOT_AVAILABLE", "the channel has no history");
-    const { since, limit = 0, reverse, maxBytes } = options;
-    const first = await this.historyPage(channel, namespace, {
-      since,
-      limit: atMost(limit, PAGE.limit),
-      reverse,
-      maxBytes,
-    });
-    if (since !== undefined && !isPlaceIn(first, since)) throw commandError("UNRECOVERABLE_POSITION");
-    let publications = [...first.publications];
-    const loop = this.parts.slices.loop();
-    for (let page = first; maxBytes === undefined && page.publications.length > 0;) {
-      const last = publications.at(-1)?.offset ?? 0;
-      if (publications.length === limit || (reverse === true ? last <= 1 : last >= first.offset)) break;
-      if (loop.isOver(page.publications.length)) await loop.next();
-      const more = {
-        since: { offset: last, epoch: first.epoch },
-        limit: atMost(left(limit, publications), PAGE.limit),
-        reverse,
-      };
-      page = await this.historyPage(channel, namespace, more);
-      if (page.epoch !== first.epoch) break;
-      // publications were removed meanwhile, and those in between are missing
-      if (reverse !== true && (page.publications[0]?.offset ?? last + 1) > last + 1) publications = [];
-      for (const publication of page.publications)
-        if (publication.offset <= first.offset) publications.push(publication);
-    }
-    loop.end();
-    return { ...first, publications };
+    const { broker, slices } = this.parts;
+    const { metaTtl, maxChannels } = namespace.publishing;
+    const read = (filter: HistoryFilter): Promise<HistoryPage> =>
+      this.stored(broker.history(channel, { ...filter, maxChannels }, metaTtl));
+    return readHistory(read, slices, options);
   }
 
   /**
@@ -411,12 +316,6 @@ export class Operations {
     }
   }
 
-  private historyPage(channel: string, { publishing }: Namespace, filter: HistoryFilter): Promise<HistoryPage> {
-    const { metaTtl, maxChannels } = publishing;
-    const { maxBytes = PAGE.maxBytes } = filter;
-    return this.stored(this.parts.broker.history(channel, { ...filter, maxBytes, maxChannels }, metaTtl));
-  }
-
   private namespace(channel: string): Namespace {
     const fault = channelNameFault(channel, this.parts.settings.limits.channelLength);
     if (fault !== undefined) throw commandError("BAD_REQUEST", fault);
@@ -434,14 +333,4 @@ function checkExpireAt(expireAt: number | undefined): void {
   throw new RangeError(
     `expireAt must be a Unix time in seconds, an integer from 1 to 2^53 - 1, got ${String(expireAt)}`,
   );
-}
-
-/** Returns the smaller of two numbers of publications; -1 is no limit. */
-function atMost(limit: number, most: number): number {
-  return limit < 0 ? most : Math.min(limit, most);
-}
-
-/** Returns how many more are wanted. */
-function left(limit: number, got: readonly unknown[]): number {
-  return limit < 0 ? limit : limit - got.length;
 }

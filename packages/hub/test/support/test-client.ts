@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { HubConnection, SharedMessage } from "../../src/output/connection.ts";
-import type { Hub, Incoming } from "../../src/hub/hub.ts";
+import type { Hub } from "../../src/hub/hub.ts";
+import type { Incoming } from "../../src/hub/incoming.ts";
 import { settle } from "./virtual-clock.ts";
 import { until } from "./until.ts";
 
