@@ -254,8 +254,8 @@ export class Driver
     const { backlog } = this;
     if (backlog === undefined) return;
     backlog.isQueued = false;
-    // without room the bytes stay: `pauseReading` continues with them
-    if (this.readingPaused && backlog.then === undefined) return;
+    // `setReading` continues with them. Where only the reader has no room they are processed: no more than one read, and control frames among it
+    if (this.inflating && backlog.then === undefined) return;
     this.backlog = undefined;
     const { bytes, then } = backlog;
     const at = this.settings.readScheduler.process(this, bytes, 0, bytes.length);
@@ -379,6 +379,7 @@ export class Driver
     this.reading.measure();
     this.countHeld();
     this.balance();
+    if (on) this.backlog?.awaitTurn(this.settings.readScheduler, this);
   }
 
   onPing(payload: Uint8Array): void {

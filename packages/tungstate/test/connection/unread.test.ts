@@ -258,6 +258,17 @@ describe("a peer", () => {
     connection.terminate();
   });
 
+  test("is answered a ping that came in the read with which the queue was filled", async () => {
+    const { connection, raw, sent } = await virtual({ receiveQueueSize: 10_000, readAheadSize: 0 });
+    const messages = Array.from({ length: 200 }, (_, number) => frame(BINARY, Buffer.alloc(1000, number)));
+    const pinged = new Promise<void>((resolve) => connection.once("ping", () => resolve()));
+    raw.send(...messages, frame(PING));
+    await pinged;
+    await raw.until(() => sent(PONG) === 1);
+    assert.equal(connection.stats.messagesReceived, 200);
+    connection.terminate();
+  });
+
   test("is made to wait at receiveQueueSize and readAheadSize, of which nothing is lost", async () => {
     const budget = new MemoryBudget(10 * MiB);
     const { connection, raw, clock } = await virtual({ ...SMALL, memoryBudget: budget });
