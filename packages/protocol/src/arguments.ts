@@ -27,6 +27,33 @@ export function invalidArgument(what: string, expected: string, got: unknown): W
   return protocolError("INVALID_ARGUMENT", `${what}: expected ${expected}, got ${describe(got)}`);
 }
 
+/** An error of a wrong argument or option, which the caller has to correct. */
+export interface ArgumentError {
+  readonly code: "INVALID_ARGUMENT";
+  readonly fault: "local";
+}
+
+/**
+ * Returns the error of a wrong option: a RangeError for a number, a TypeError for anything else. `expected` completes the sentence "NAME must be". `shown`
+ * describes `got`; default: as `describe`.
+ */
+export function invalidOption(
+  name: string,
+  expected: string,
+  got: unknown,
+  shown: string = describe(got),
+): (TypeError | RangeError) & ArgumentError {
+  return argumentError(typeof got === "number" ? RangeError : TypeError, `${name} must be ${expected}, got ${shown}`);
+}
+
+/** Returns a TypeError or RangeError with the code INVALID_ARGUMENT. */
+export function argumentError<E extends TypeError | RangeError>(
+  Class: new (message: string) => E,
+  message: string,
+): E & ArgumentError {
+  return Object.assign(new Class(message), { code: "INVALID_ARGUMENT", fault: "local" } as const);
+}
+
 /** A limit as it was given, or its default. */
 export function checkLimit(what: string, value: number | undefined, least: number, otherwise: number): number {
   if (value === undefined) return otherwise;

@@ -1,3 +1,4 @@
 // For the other packages of this repository alone: no promise is made about this entry.
+export { argumentError, invalidOption } from "./arguments.ts";
 export { moveMessage } from "./messages/message.ts";
 export { memoryOf } from "./runtime/runtime.ts";

@@ -1,3 +1,5 @@
 // For the other packages of this repository alone: no promise is made about this entry.
-export { MAX_TIME, timeFault } from "./options/time.ts";
+export { describe } from "./options/describe.ts";
+export { checkNames, type OptionNames } from "./options/names.ts";
+export { checkTime, MAX_TIME } from "./options/time.ts";
 export { defaultRuntime } from "./native/runtime.ts";

@@ -13,7 +13,13 @@ export function explainFailure(error: unknown): string {
   if (error instanceof UsageError) return `usage: ${error.message}`;
   if (error instanceof HandshakeRejectedError) return `handshake: ${explainResponse(error.response)}`;
   if (error instanceof WebSocketError) return `${stepOf(error)}: ${error.message} (${error.code})`;
+  if (isArgumentError(error)) return `usage: ${error.message}`;
   return error instanceof Error ? error.message : String(error);
+}
+
+/** Whether an error is that of a wrong option or argument. */
+function isArgumentError(error: unknown): error is Error {
+  return error instanceof Error && "code" in error && error.code === "INVALID_ARGUMENT";
 }
 
 function stepOf(error: WebSocketError): string {

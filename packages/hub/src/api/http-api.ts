@@ -1,10 +1,10 @@
 import { createHash, timingSafeEqual } from "node:crypto";
+import { checkNames } from "tungstate/internal";
 import { COMMAND_ERRORS, CommandError, commandError } from "../codes.ts";
 import { Fields } from "../json/fields.ts";
 import type { Hub } from "../hub/hub.ts";
 import { elementsOf, isDeeperThan, type JsonText, sliceAt } from "../json/json.ts";
 import { parseInSlices } from "../json/json-slices.ts";
-import { checkNames } from "../options/names.ts";
 import { errorJson } from "../protocol/encode.ts";
 import { prepareCall, type PreparedCall } from "./methods.ts";
 
@@ -54,7 +54,7 @@ export interface HttpApi {
  * key, or for one that is too short.
  */
 export function createHttpApi(hub: Hub, options: HttpApiOptions): HttpApi {
-  checkNames("the options of the HTTP API", options, { keys: true });
+  checkNames(options, { keys: true }, "the HTTP API");
   if (options.keys.length === 0) throw new TypeError("keys has to have at least one key in it");
   for (const { length } of options.keys) {
     if (length < SHORTEST_KEY) {

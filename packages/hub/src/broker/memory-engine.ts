@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { getHeapStatistics } from "node:v8";
 import { type MemoryBudget, type MemoryPart, sharedMemoryBudget } from "tungstate";
+import { checkNames } from "tungstate/internal";
 import { type Clock, systemClock } from "../schedule/clock.ts";
 import {
   type BrokerHandler,
@@ -17,7 +18,6 @@ import {
   type Publication,
   QuotaExceededError,
 } from "./broker.ts";
-import { checkNames } from "../options/names.ts";
 import { own, sizeOf, sizeOfOptional, type Tally } from "../memory/owned.ts";
 import { type Stream, Streams } from "./streams.ts";
 
@@ -86,7 +86,7 @@ export class MemoryEngine {
 
   constructor(options: MemoryEngineOptions = {}) {
     const names = { clock: true, historyBytes: true, memoryBudget: true, newEpoch: true } as const;
-    checkNames("the options of a MemoryEngine", options, names);
+    checkNames(options, names, "a MemoryEngine");
     this.clock = options.clock ?? systemClock;
     this.newEpoch = options.newEpoch ?? (() => randomBytes(6).toString("base64url"));
     this.historyLimit = options.historyBytes ?? defaultHistoryBytes();

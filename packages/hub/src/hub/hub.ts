@@ -1,4 +1,4 @@
-import { timeFault } from "tungstate/internal";
+import { checkTime } from "tungstate/internal";
 import { Agenda } from "../schedule/agenda.ts";
 import { Background } from "../schedule/background.ts";
 import type { BrokerHandler, Position } from "../broker/broker.ts";
@@ -113,8 +113,7 @@ export class Hub {
   async start(): Promise<void> {
     if (this.state !== "new") throw new Error("the hub has been started before");
     const { broker, presence, clock } = this.settings;
-    const fault = timeFault("ttl of the presence store", presence.ttl);
-    if (fault !== undefined) throw new RangeError(fault);
+    checkTime("ttl of the presence store", presence.ttl);
     await broker.start(this.brokerHandler());
     try {
       await presence.start();
@@ -144,8 +143,7 @@ export class Hub {
   async close(options: { readonly window?: number; readonly why?: CodeAndReason } = {}): Promise<void> {
     const { window = 0, why = DISCONNECTS.SHUTDOWN } = options;
     checkDisconnect(why.code, why.reason);
-    const fault = timeFault("window", typeof window === "number" ? Math.ceil(window) : window, 0);
-    if (fault !== undefined) throw new RangeError(fault);
+    checkTime("window", typeof window === "number" ? Math.ceil(window) : window, 0);
     if (this.state === "closing") return;
     const started = this.state === "open";
     this.state = "closing";

@@ -1,4 +1,4 @@
-import { timeFault } from "tungstate/internal";
+import { checkTime } from "tungstate/internal";
 import {
   type ClientInfo,
   type FanOut,
@@ -243,8 +243,7 @@ export class Operations {
 
   /** Sends a survey to all nodes. Rejects with a RangeError for an invalid `timeout` in ms. */
   async survey(name: string, data: JsonText | undefined, timeout = SURVEY_TIMEOUT): Promise<readonly SurveyAnswer[]> {
-    const fault = timeFault("timeout", timeout);
-    if (fault !== undefined) throw new RangeError(fault);
+    checkTime("timeout", timeout);
     return this.stored(this.surveys.ask(name, data, timeout));
   }
 

@@ -1,9 +1,8 @@
 import { type MemoryBudget, type MemoryPart, sharedMemoryBudget } from "tungstate";
-import { timeFault } from "tungstate/internal";
+import { checkNames, checkTime } from "tungstate/internal";
 import type { ClientInfo } from "../broker/broker.ts";
 import { type Clock, systemClock } from "../schedule/clock.ts";
 import { Entry, List } from "../schedule/list.ts";
-import { checkNames } from "../options/names.ts";
 import { own, sizeOf, sizeOfOptional } from "../memory/owned.ts";
 import type { PresenceEntry, PresenceFilter, PresencePage, PresenceStats, PresenceStore } from "./presence-store.ts";
 
@@ -141,11 +140,10 @@ export class MemoryPresenceStore implements PresenceStore {
 
   constructor(options: MemoryPresenceStoreOptions = {}) {
     const names = { clock: true, ttl: true, memoryBudget: true } as const;
-    checkNames("the options of a MemoryPresenceStore", options, names);
+    checkNames(options, names, "a MemoryPresenceStore");
     this.clock = options.clock ?? systemClock;
     this.ttl = options.ttl ?? 60_000;
-    const fault = timeFault("ttl", this.ttl);
-    if (fault !== undefined) throw new RangeError(fault);
+    checkTime("ttl", this.ttl);
     this.memory = (options.memoryBudget ?? sharedMemoryBudget).part("hub presence");
   }
 

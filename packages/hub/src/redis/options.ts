@@ -1,6 +1,5 @@
 import type { ConnectionOptions } from "node:tls";
-import { timeFault } from "tungstate/internal";
-import { checkNames } from "../options/names.ts";
+import { checkNames, checkTime } from "tungstate/internal";
 import { quiet } from "../schedule/quiet.ts";
 
 /** Options of the connections to Redis. */
@@ -37,17 +36,14 @@ export interface RedisSettings {
 
 /** Throws a RangeError where an option makes no sense. */
 export function resolveRedisOptions(options: RedisOptions): RedisSettings {
-  checkNames("the options of Redis", options, {
-    prefix: true,
-    timeout: true,
-    presenceTtl: true,
-    memoryLimit: true,
-    tls: true,
-    onError: true,
-  });
+  checkNames(
+    options,
+    { prefix: true, timeout: true, presenceTtl: true, memoryLimit: true, tls: true, onError: true },
+    "Redis",
+  );
   const { prefix = "tungstate", timeout = 5_000, presenceTtl = 60_000, tls, onError = () => undefined } = options;
-  const fault = timeFault("timeout", timeout, 100) ?? timeFault("presenceTtl", presenceTtl, 100);
-  if (fault !== undefined) throw new RangeError(fault);
+  checkTime("timeout", timeout, 100);
+  checkTime("presenceTtl", presenceTtl, 100);
   const { memoryLimit } = options;
   if (memoryLimit !== undefined && !(memoryLimit > 0)) {
     throw new RangeError(`memoryLimit must be a number of bytes above 0, got ${String(memoryLimit)}`);

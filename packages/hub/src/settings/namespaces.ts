@@ -1,8 +1,8 @@
+import { checkNames } from "tungstate/internal";
 import type { AccessFunction, Audience, SubscribeFunction } from "./access.ts";
 import type { BrokerPublishOptions } from "../broker/broker.ts";
 import { namespaceOf } from "../options/channel-name.ts";
 import type { WhenFull } from "../output/connection.ts";
-import { checkNames } from "../options/names.ts";
 
 const DEFAULT_META_TTL = 30 * 24 * 3600_000; // ms
 const MAX_HISTORY = 10_000_000; // publications
@@ -142,7 +142,7 @@ const HISTORY_NAMES: Readonly<Record<keyof HistorySettings, true>> = {
 };
 
 function resolve(name: string, options: NamespaceOptions): Namespace {
-  checkNames(`namespace "${name}"`, options, NAMES);
+  checkNames(options, NAMES, `namespace "${name}"`);
   const fail = (option: string, expected: string, got: unknown): never => {
     throw new TypeError(`namespace "${name}": ${option} has to be ${expected}, got ${String(got)}`);
   };
@@ -155,7 +155,7 @@ function resolve(name: string, options: NamespaceOptions): Namespace {
   }
   const { history } = options;
   if (history !== undefined) {
-    checkNames(`namespace "${name}": history`, history, HISTORY_NAMES);
+    checkNames(history, HISTORY_NAMES, `namespace "${name}", history`);
     if (!isCount(history.size) || history.size > MAX_HISTORY) {
       fail("history.size", `an integer from 1 to ${MAX_HISTORY}`, history.size);
     }

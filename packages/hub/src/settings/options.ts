@@ -1,6 +1,6 @@
 import { inspect } from "node:util";
 import { type MemoryBudget, sharedMemoryBudget } from "tungstate";
-import { timeFault } from "tungstate/internal";
+import { checkNames, checkTime } from "tungstate/internal";
 import { MemoryBroker } from "../broker/memory-broker.ts";
 import { MemoryEngine } from "../broker/memory-engine.ts";
 import { type Broker, StoreUnavailableError } from "../broker/broker.ts";
@@ -10,7 +10,6 @@ import type { CodeAndReason } from "../codes.ts";
 import type { Authenticate, TokenError, TokenVerifier } from "./credentials.ts";
 import { isObject } from "../json/json.ts";
 import { type NamespaceOptions, Namespaces } from "./namespaces.ts";
-import { checkNames } from "../options/names.ts";
 import { MemoryPresenceStore } from "../presence/memory-presence-store.ts";
 import type { PresenceStore } from "../presence/presence-store.ts";
 import { type Method, METHODS } from "../protocol/command.ts";
@@ -276,7 +275,7 @@ export interface HubSettings {
 
 /** Checks the options. Throws a TypeError or RangeError. */
 export function resolveOptions(options: HubOptions): HubSettings {
-  checkNames("the options of a hub", options, HUB_OPTIONS);
+  checkNames(options, HUB_OPTIONS, "a hub");
   for (const name of FUNCTIONS) checkFunction(name, options[name]);
   if (options.tokens !== undefined) {
     for (const name of ["connection", "subscription"] as const) {
@@ -293,7 +292,7 @@ export function resolveOptions(options: HubOptions): HubSettings {
   );
   const ping = options.ping === false ? false : { interval: 25_000, timeout: 8_000, ...options.ping };
   if (ping !== false) {
-    checkNames("ping", ping, { interval: true, timeout: true });
+    checkNames(ping, { interval: true, timeout: true }, "ping");
     if (checkedTime("ping.interval", ping.interval, 1000) % 1000 !== 0) {
       throw new RangeError(`ping.interval has to be whole seconds in ms, at least 1,000, got ${ping.interval}`);
     }
@@ -330,7 +329,7 @@ export function resolveOptions(options: HubOptions): HubSettings {
 
 function resolveLimits(options: LimitOptions): Limits {
   const { rates: givenRates, cost: givenCost, ...numbers } = { ...DEFAULT_LIMITS, ...options };
-  checkNames("limits", { ...DEFAULT_LIMITS, ...options }, LIMIT_NAMES);
+  checkNames({ ...DEFAULT_LIMITS, ...options }, LIMIT_NAMES, "limits");
   for (const [name, value] of Object.entries(numbers)) {
     const least = name === "connectionsPerUser" ? 0 : 1;
     if (typeof value !== "number" || !Number.isInteger(value) || value < least) {
@@ -352,7 +351,7 @@ function resolveLimits(options: LimitOptions): Limits {
 }
 
 function checkRate(name: string, rate: Rate): void {
-  checkNames(name, rate, { perSecond: true, burst: true });
+  checkNames(rate, { perSecond: true, burst: true }, name);
   const { perSecond, burst } = rate;
   if (typeof perSecond === "number" && perSecond > 0 && typeof burst === "number" && burst >= 1) return;
   throw new RangeError(
@@ -403,7 +402,5 @@ function positionCheckInterval(value = 30_000): number {
 
 /** Throws a RangeError unless a timer can express it. */
 function checkedTime(name: string, value: number, least = 1): number {
-  const fault = timeFault(name, value, least);
-  if (fault !== undefined) throw new RangeError(fault);
-  return value;
+  return checkTime(name, value, least);
 }

@@ -1,6 +1,6 @@
+import { checkNames } from "tungstate/internal";
 import { SignJWT } from "jose";
 import { type Clock, systemClock } from "../schedule/clock.ts";
-import { checkNames } from "../options/names.ts";
 
 /** The content of a token. */
 export interface NewToken {
@@ -23,14 +23,18 @@ export interface NewToken {
  * too short, and for an unknown option.
  */
 export async function createToken(options: NewToken): Promise<string> {
-  checkNames("what a token is made of", options, {
-    secret: true,
-    user: true,
-    channel: true,
-    ttl: true,
-    info: true,
-    clock: true,
-  });
+  checkNames(
+    options,
+    {
+      secret: true,
+      user: true,
+      channel: true,
+      ttl: true,
+      info: true,
+      clock: true,
+    },
+    "a token",
+  );
   const { user, channel, ttl, info, clock = systemClock } = options;
   const secret = typeof options.secret === "string" ? new TextEncoder().encode(options.secret) : options.secret;
   if (secret.length < 32) throw new TypeError(`a secret has to have at least 32 bytes, got ${secret.length}`);

@@ -1,3 +1,4 @@
+import { checkNames } from "tungstate/internal";
 import {
   createLocalJWKSet,
   type CryptoKey,
@@ -15,7 +16,6 @@ import {
 import { type Clock, systemClock } from "../schedule/clock.ts";
 import { TokenError, type TokenVerifier } from "../settings/credentials.ts";
 import { systemRandom } from "../schedule/jitter.ts";
-import { checkNames } from "../options/names.ts";
 import { quiet } from "../schedule/quiet.ts";
 import { connectionCredentials, subscriptionCredentials } from "./claims.ts";
 import { RemoteKeys, type RemoteKeysOptions } from "./remote-keys.ts";
@@ -93,14 +93,18 @@ const WRONG_KEY = [
  */
 export function createTokenVerifier(options: TokenOptions): TokenVerifier {
   const { audience, issuer, clockTolerance = 0, clock = systemClock, onError } = options;
-  checkNames("the options of a token verifier", options, {
-    keys: true,
-    audience: true,
-    issuer: true,
-    clockTolerance: true,
-    onError: true,
-    clock: true,
-  });
+  checkNames(
+    options,
+    {
+      keys: true,
+      audience: true,
+      issuer: true,
+      clockTolerance: true,
+      onError: true,
+      clock: true,
+    },
+    "a token verifier",
+  );
   if (options.keys.length === 0) throw new TypeError("keys has to have at least one key in it");
   if (!Number.isFinite(clockTolerance) || clockTolerance < 0) {
     throw new TypeError(`clockTolerance must be a number of seconds, from 0, got ${JSON.stringify(clockTolerance)}`);

@@ -24,7 +24,8 @@ import type { WebSocketConnection } from "../connection/types.ts";
 import { parseUrl, type WebSocketUrl } from "./url.ts";
 import { DIAL_OPTIONS } from "../dial/options.ts";
 import { type OptionNames, checkNames } from "../options/names.ts";
-import { checkFunction, checkSignal, count, describe, time } from "../options/check.ts";
+import { checkFunction, checkSignal, count, time } from "../options/check.ts";
+import { describe } from "../options/describe.ts";
 import type { ByteStream } from "../transport/byte-stream.ts";
 import type { Route } from "../transport/route.ts";
 

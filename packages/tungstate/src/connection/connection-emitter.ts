@@ -1,5 +1,5 @@
 import type { Message } from "@tungstate/protocol";
-import { describe } from "../options/check.ts";
+import { describe } from "../options/describe.ts";
 import { Emitter } from "../schedule/emitter.ts";
 import { isThenable } from "../schedule/thenable.ts";
 import type { ConnectionEvents } from "./types.ts";

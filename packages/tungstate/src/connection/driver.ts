@@ -34,7 +34,7 @@ import type {
   WriteOptions,
 } from "./types.ts";
 import { Writing, type WritingHost } from "./writing/writing.ts";
-import { describe } from "../options/check.ts";
+import { describe } from "../options/describe.ts";
 import type { Route } from "../transport/route.ts";
 import type { TlsInfo } from "../transport/tls-info.ts";
 import { endpointError } from "../errors.ts";

@@ -2,12 +2,12 @@ import {
   DEFAULT_LIMITS,
   type Heartbeat,
   MaskingKeys,
-  protocolError,
   ProtocolConfig,
   type ProtocolLimits,
   type ProtocolOptions,
   type RandomSource,
 } from "@tungstate/protocol";
+import { invalidOption } from "@tungstate/protocol/internal";
 import { ledgerOf, MemoryBudget, sharedMemoryBudget } from "./memory-budget.ts";
 import type { MemoryLedger } from "./memory-ledger.ts";
 import { type Clock, systemClock } from "../schedule/clock.ts";
@@ -23,7 +23,8 @@ import { type Flusher, flusherOf } from "../schedule/flusher.ts";
 import { type ReadScheduler, readSchedulerOf } from "../schedule/read-scheduler.ts";
 import { randomFill } from "../native/primitives.ts";
 import { defaultRuntime, type NodeRuntime } from "../native/runtime.ts";
-import { checkFunction, describe, flag, size, time } from "../options/check.ts";
+import { checkFunction, flag, size, time } from "../options/check.ts";
+import { describe } from "../options/describe.ts";
 import type { OptionNames } from "../options/names.ts";
 
 /** What can be set for any connection, whichever its role. Sizes are bytes, times milliseconds. */
@@ -150,7 +151,7 @@ export function connectionSettings(
   runtime: NodeRuntime = defaultRuntime,
 ): ConnectionSettings {
   if (typeof options !== "object" || options === null) {
-    throw protocolError("INVALID_ARGUMENT", `options are an object, got ${describe(options)}`);
+    throw invalidOption("options", "an object", options, describe(options));
   }
   checkFunction(options, "fillRandom");
   const { fillRandom = randomFill } = options;
@@ -198,13 +199,13 @@ export function connectionSettings(
 function checkClock(clock: Clock | undefined): Clock | undefined {
   const { now, after, endOfTick }: Partial<Clock> = clock === undefined ? systemClock : Object(clock);
   if ([now, after, endOfTick].every((each) => typeof each === "function")) return clock;
-  throw protocolError("INVALID_ARGUMENT", `clock is { now, after, endOfTick }, got ${describe(clock)}`);
+  throw invalidOption("clock", "{ now, after, endOfTick }", clock, describe(clock));
 }
 
 function heartbeat(value: Partial<Heartbeat> | false | undefined): Heartbeat | undefined {
   if (value === false) return undefined;
   if (value !== undefined && (typeof value !== "object" || value === null)) {
-    throw protocolError("INVALID_ARGUMENT", `heartbeat is { interval, timeout } or false, got ${describe(value)}`);
+    throw invalidOption("heartbeat", "{ interval, timeout } or false", value, describe(value));
   }
   const given = value ?? {};
   return {
@@ -216,7 +217,7 @@ function heartbeat(value: Partial<Heartbeat> | false | undefined): Heartbeat | u
 function minDataRate(value: Partial<MinDataRate> | false | undefined): MinDataRate | undefined {
   if (value === false) return undefined;
   if (value !== undefined && (typeof value !== "object" || value === null)) {
-    throw protocolError("INVALID_ARGUMENT", `minDataRate is { bytes, interval } or false, got ${describe(value)}`);
+    throw invalidOption("minDataRate", "{ bytes, interval } or false", value, describe(value));
   }
   const given = value ?? {};
   return {
@@ -229,5 +230,5 @@ function memoryBudget(value: number | MemoryBudget | undefined): MemoryBudget {
   if (value === undefined) return sharedMemoryBudget;
   if (value instanceof MemoryBudget) return value;
   if (typeof value === "number") return new MemoryBudget(value);
-  throw protocolError("INVALID_ARGUMENT", `memoryBudget is bytes or a MemoryBudget, got ${describe(value)}`);
+  throw invalidOption("memoryBudget", "bytes or a MemoryBudget", value, describe(value));
 }

@@ -1,6 +1,7 @@
 import { MAX_CONTROL_PAYLOAD, protocolError, type WebSocketError } from "@tungstate/protocol";
+import { invalidOption } from "@tungstate/protocol/internal";
 import { handled } from "../schedule/promises.ts";
-import { describe } from "../options/check.ts";
+import { describe } from "../options/describe.ts";
 
 interface Pending {
   readonly payload: Uint8Array;
@@ -43,7 +44,7 @@ export class PendingPings {
 export function checkPing(payload: unknown): asserts payload is Uint8Array | string | undefined {
   if (payload === undefined) return;
   if (typeof payload !== "string" && !(payload instanceof Uint8Array)) {
-    throw protocolError("INVALID_ARGUMENT", `a ping's payload is a string or a Uint8Array, got ${describe(payload)}`);
+    throw invalidOption("a ping's payload", "a string or a Uint8Array", payload, describe(payload));
   }
   // RFC 6455 §5.5: "All control frames MUST have a payload length of 125 bytes or less"
   const size = typeof payload === "string" ? Buffer.byteLength(payload) : payload.length;

@@ -25,7 +25,7 @@ import type { WebSocketServerOptions } from "../server/options.ts";
 import { WebSocketServer } from "../server/server.ts";
 import type { WebSocketConnection } from "../connection/types.ts";
 import { acceptUpgrade, letRequestsUpgrade, UPGRADE_REQUIRED, type UpgradeOptions } from "./upgrades.ts";
-import { describe } from "../options/check.ts";
+import { describe } from "../options/describe.ts";
 
 /** Options of the plugin: those of a WebSocketServer, and `upgradeTimeout`. */
 export interface WebSocketPluginOptions extends Omit<WebSocketServerOptions, "path">, UpgradeOptions {}

@@ -9,7 +9,8 @@ import { routeUpgrades } from "../server/http/router.ts";
 import type { WebSocketServer } from "../server/server.ts";
 import type { WebSocketConnection } from "../connection/types.ts";
 import { type ResponseHeaders, SwitchingResponse } from "./switching.ts";
-import { describe, time } from "../options/check.ts";
+import { time } from "../options/check.ts";
+import { describe } from "../options/describe.ts";
 
 export interface UpgradeOptions {
   /**

@@ -1,5 +1,6 @@
-import { protocolError } from "@tungstate/protocol";
-import { describe } from "./check.ts";
+import { argumentError, invalidOption } from "@tungstate/protocol/internal";
+import { describe } from "./describe.ts";
+import { foreignOption } from "./foreign.ts";
 
 /**
  * The names of all options of a type, nested ones included. The compiler checks that the table is
@@ -11,38 +12,34 @@ interface Names {
 }
 
 /**
- * Throws INVALID_ARGUMENT for an unknown option, with the nearest known name: a misspelled limit
- * would be no limit. Throws also for an option that comes from the object's prototype, such as a
- * getter of a class: copies of the object would lose it. Undefined values are ignored. Values are
- * checked elsewhere.
+ * Throws a TypeError with INVALID_ARGUMENT for an unknown option, with the nearest known name: a misspelled limit would be no limit. A well-known option of
+ * another library points to ours. Throws also for an option that comes from the object's prototype, such as a getter of a class: copies of the object would
+ * lose it. Undefined values are ignored. Values are checked elsewhere. `what`: what the options are of.
  */
-export function checkNames<T>(given: T, names: OptionNames<T>): void {
-  if (typeof given !== "object" || given === null) {
-    throw protocolError("INVALID_ARGUMENT", `options are an object, got ${describe(given)}`);
-  }
-  check(given, names, "");
+export function checkNames<T>(given: T, names: OptionNames<T>, what = ""): void {
+  const owner = what === "" ? "options" : `the options of ${what}`;
+  if (typeof given !== "object" || given === null) throw invalidOption(owner, "an object", given, describe(given));
+  check(given, names, "", what === "" ? "" : ` of ${what}`);
 }
 
-function check(given: unknown, names: Names, prefix: string): void {
+function check(given: unknown, names: Names, prefix: string, what: string): void {
   if (typeof given !== "object" || given === null) return;
   for (const [name, value] of Object.entries(given) as [string, unknown][]) {
     if (value === undefined) continue;
     const known = Object.hasOwn(names, name) ? names[name] : undefined;
     if (known === undefined) {
-      throw protocolError(
-        "INVALID_ARGUMENT",
-        `there is no option ${prefix}${name}: ${expected(name, Object.keys(names))}`,
-      );
+      const hint = foreignOption(prefix + name, names) ?? expected(name, Object.keys(names));
+      throw argumentError(TypeError, `unknown option ${prefix}${name}${what}: ${hint}`);
     }
-    if (known !== true) check(value, known, `${prefix}${name}.`);
+    if (known !== true) check(value, known, `${prefix}${name}.`, what);
   }
   const prototype: unknown = Object.getPrototypeOf(given);
   if (prototype === Object.prototype || prototype === null) return;
   for (const name of Object.keys(names)) {
     if (Object.hasOwn(given, name) || Reflect.get(given, name) === undefined) continue;
-    throw protocolError(
-      "INVALID_ARGUMENT",
-      `options are properties of the object itself, got ${prefix}${name} from its prototype`,
+    throw argumentError(
+      TypeError,
+      `options must be properties of the object itself, got ${prefix}${name} from its prototype`,
     );
   }
 }
@@ -50,8 +47,16 @@ function check(given: unknown, names: Names, prefix: string): void {
 const MOST_EDITS = 2;
 
 function expected(name: string, names: readonly string[]): string {
-  const near = names.find((each) => edits(name.toLowerCase(), each.toLowerCase()) <= MOST_EDITS);
-  return near === undefined ? `there are ${names.toSorted().join(", ")}` : `is it ${near}?`;
+  let nearest: string | undefined;
+  let least = MOST_EDITS + 1;
+  for (const each of names) {
+    const distance = edits(name.toLowerCase(), each.toLowerCase());
+    if (distance < least) {
+      nearest = each;
+      least = distance;
+    }
+  }
+  return nearest === undefined ? `the options are ${names.toSorted().join(", ")}` : `did you mean ${nearest}?`;
 }
 
 /** Returns the Levenshtein distance of two names. */

@@ -18,7 +18,7 @@ import { Sending } from "./sending.ts";
 import { Sessions } from "./sessions.ts";
 import { NEVER_OPEN, Succession, type SuccessionHost, type Surroundings } from "./reconnect-loop.ts";
 import type { Attempt, Gap, ReconnectingEvents, ReconnectingStatus, Waiting } from "./types.ts";
-import { describe } from "../options/check.ts";
+import { describe } from "../options/describe.ts";
 import type { Route } from "../transport/route.ts";
 import type { TlsInfo } from "../transport/tls-info.ts";
 import { endpointError } from "../errors.ts";

@@ -1,4 +1,5 @@
-import { checkHeaders, type HeaderInput, protocolError } from "@tungstate/protocol";
+import { checkHeaders, type HeaderInput } from "@tungstate/protocol";
+import { invalidOption } from "@tungstate/protocol/internal";
 import { prepare } from "../client/client.ts";
 import { type Clock, systemClock } from "../schedule/clock.ts";
 import type { ConnectOptions } from "../client/connect.ts";
@@ -14,7 +15,8 @@ import type { Attempt, Ending } from "./types.ts";
 import { CONNECT_OPTIONS } from "../client/connect.ts";
 import { OUTBOX_OPTIONS } from "./outbox.ts";
 import { type OptionNames, checkNames } from "../options/names.ts";
-import { checkFunction, count, describe, flag, size, time } from "../options/check.ts";
+import { checkFunction, count, flag, size, time } from "../options/check.ts";
+import { describe } from "../options/describe.ts";
 
 /**
  * A value, or a function that is called for it before each attempt, for example for tokens that
@@ -110,7 +112,7 @@ export function reconnectSettings(url: Provided<string | URL>, given: ReconnectO
   const { policy = "reject" } = outbox;
   if (!POLICIES.has(policy)) {
     const expected = [...POLICIES].map((each) => JSON.stringify(each)).join(", ");
-    throw protocolError("INVALID_ARGUMENT", `outbox.policy is one of ${expected}, got ${describe(policy)}`);
+    throw invalidOption("outbox.policy", `one of ${expected}`, policy, describe(policy));
   }
   checkAttempts(typeof protocols === "function" ? options : { ...options, protocols });
   const { initialDelay, maxDelay, resetAfter } = DEFAULT_BACKOFF;
@@ -141,7 +143,7 @@ export function reconnectSettings(url: Provided<string | URL>, given: ReconnectO
 function group<K extends "backoff" | "outbox">(given: ReconnectOptions, name: K): NonNullable<ReconnectOptions[K]> {
   const value = given[name] ?? {};
   if (typeof value === "object") return value;
-  throw protocolError("INVALID_ARGUMENT", `${name} is an object, got ${describe(value)}`);
+  throw invalidOption(`${name}`, "an object", value, describe(value));
 }
 
 /** Checks what `connect` would check at the first attempt. */

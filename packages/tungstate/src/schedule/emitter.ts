@@ -1,3 +1,4 @@
+import { invalidOption } from "@tungstate/protocol/internal";
 import { isThenable } from "./thenable.ts";
 
 /** Its return value is ignored, except for a promise, whose rejection counts as a throw. */
@@ -94,7 +95,7 @@ function several<L>(present: L | readonly L[]): readonly L[] {
 
 function checkListener(event: PropertyKey, listener: unknown): void {
   if (typeof listener === "function") return;
-  throw new TypeError(`a listener for "${String(event)}" has to be a function, got ${typeof listener}`);
+  throw invalidOption(`a listener for "${String(event)}"`, "a function", listener);
 }
 
 /** The listener that `once` wrapped, for `off`. */

@@ -11,7 +11,7 @@ import type { WebSocketConnection } from "../connection/types.ts";
 import { type Admission, type Admitted, RefusedError } from "./admission/admission.ts";
 import { serverError } from "./errors.ts";
 import type { HandshakeRequest, RequestOrigin } from "./admission/request.ts";
-import { describe } from "../options/check.ts";
+import { describe } from "../options/describe.ts";
 import { endpointError } from "../errors.ts";
 
 export interface AcceptedConnection {

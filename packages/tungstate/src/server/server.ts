@@ -6,6 +6,7 @@ import {
   PreparedMessage as ProtocolMessage,
   protocolError,
 } from "@tungstate/protocol";
+import { invalidOption } from "@tungstate/protocol/internal";
 import type { IncomingMessage, Server as HttpServer } from "node:http";
 import type { Server as HttpsServer } from "node:https";
 import type { AddressInfo, ListenOptions } from "node:net";
@@ -14,7 +15,7 @@ import type { SecureContextOptions } from "node:tls";
 import { type ConnectionSettings, connectionSettings } from "../connection/options.ts";
 import { PreparedMessage } from "../connection/prepared-message.ts";
 import type { WebSocketConnection } from "../connection/types.ts";
-import { describe } from "../options/check.ts";
+import { describe } from "../options/describe.ts";
 import { checkNames } from "../options/names.ts";
 import { handled } from "../schedule/promises.ts";
 import type { ByteStream } from "../transport/byte-stream.ts";
@@ -224,7 +225,7 @@ export class WebSocketServer {
   close(code: number = CLOSE_CODE.GOING_AWAY, reason = "", timeout?: number): Promise<void> {
     checkClose(code, reason);
     if (timeout !== undefined && !(typeof timeout === "number" && timeout >= 0)) {
-      throw protocolError("INVALID_ARGUMENT", `timeout is milliseconds, got ${describe(timeout)}`);
+      throw invalidOption("timeout", "milliseconds", timeout, describe(timeout));
     }
     return handled(this.#drain(code, reason, timeout));
   }

@@ -1,4 +1,4 @@
-import { protocolError } from "@tungstate/protocol";
+import { invalidOption } from "@tungstate/protocol/internal";
 import { Socket } from "node:net";
 import { Duplex } from "node:stream";
 import { type Clock, systemClock } from "../schedule/clock.ts";
@@ -241,5 +241,5 @@ function atLeast(name: string, value: number, least: number, unit: string): numb
 }
 
 function invalid(name: string, expected: string, got: unknown): never {
-  throw protocolError("INVALID_ARGUMENT", `${name} has to be ${expected}, not ${String(got)}`);
+  throw invalidOption(name, expected, got);
 }

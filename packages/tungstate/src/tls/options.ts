@@ -1,4 +1,4 @@
-import { protocolError } from "@tungstate/protocol";
+import { invalidOption } from "@tungstate/protocol/internal";
 import { createHash, X509Certificate } from "node:crypto";
 import type { ConnectionOptions } from "node:tls";
 import type { TlsSessionCache } from "./session-cache.ts";
@@ -108,5 +108,5 @@ function bare(pin: string): string {
 }
 
 function invalid(name: string, expected: string, got: string): Error {
-  return protocolError("INVALID_ARGUMENT", `${name} has to be ${expected}, not ${got}`);
+  return invalidOption(name, expected, got, got);
 }

@@ -74,7 +74,7 @@ export async function secureOver(stream: Duplex, options: SecureOptions, way?: T
     checkTlsOptions(options);
     checkInteger("timeout", milliseconds, 0, MAX_TIME);
     if (typeof host !== "string" || host === "") {
-      throw protocolError("INVALID_ARGUMENT", "host has to be a host name or an IP address");
+      throw protocolError("INVALID_ARGUMENT", "host must be a host name or an IP address");
     }
     if (signal.aborted) throw abortedError(signal, { step: "tls", tried });
     if (milliseconds !== 0) {

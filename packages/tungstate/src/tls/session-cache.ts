@@ -1,4 +1,4 @@
-import { protocolError } from "@tungstate/protocol";
+import { invalidOption } from "@tungstate/protocol/internal";
 import { type OptionNames, checkNames } from "../options/names.ts";
 
 /** Options of a TlsSessionCache. */
@@ -148,5 +148,5 @@ export const sharedTlsSessions: TlsSessionCache = new TlsSessionCache();
 
 function positive(name: string, value: number): number {
   if (Number.isFinite(value) && value > 0) return value;
-  throw protocolError("INVALID_ARGUMENT", `${name} has to be a positive number, not ${value}`);
+  throw invalidOption(name, "a positive number", value);
 }

@@ -3,7 +3,7 @@ import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { Batches, type BatchStream } from "./batches.ts";
 import type { ReleasableTransport, TransportSink } from "./transport.ts";
-import { describe } from "../options/check.ts";
+import { describe } from "../options/describe.ts";
 
 /** The transport over a Node Duplex. */
 export class DuplexTransport implements ReleasableTransport, BatchStream {

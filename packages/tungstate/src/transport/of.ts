@@ -1,4 +1,5 @@
 import { protocolError } from "@tungstate/protocol";
+import { invalidOption } from "@tungstate/protocol/internal";
 import { Socket } from "node:net";
 import { Duplex } from "node:stream";
 import { DuplexTransport } from "./duplex.ts";
@@ -7,7 +8,7 @@ import type { NodeRuntime } from "../native/runtime.ts";
 import { takeHandle } from "../native/system.ts";
 import type { Transport } from "./transport.ts";
 import { WebStreamTransport } from "./web.ts";
-import { describe } from "../options/check.ts";
+import { describe } from "../options/describe.ts";
 import type { ByteStream } from "./byte-stream.ts";
 
 /** What making a transport needs. */
@@ -30,9 +31,11 @@ export function transportOf(stream: ByteStream, settings: TransportSettings): Tr
   if (stream?.readable instanceof ReadableStream && stream.writable instanceof WritableStream) {
     return new WebStreamTransport(stream);
   }
-  throw protocolError(
-    "INVALID_ARGUMENT",
-    `a byte stream is a Duplex or a pair { readable, writable } of Web streams, got ${describe(stream)}`,
+  throw invalidOption(
+    "a byte stream",
+    "a Duplex or a pair { readable, writable } of Web streams",
+    stream,
+    describe(stream),
   );
 }
 

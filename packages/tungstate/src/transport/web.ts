@@ -1,7 +1,7 @@
 import { protocolError } from "@tungstate/protocol";
 import { Batches, type BatchStream } from "./batches.ts";
 import type { Transport, TransportSink } from "./transport.ts";
-import { describe } from "../options/check.ts";
+import { describe } from "../options/describe.ts";
 
 /**
  * The transport over a pair of Web streams, such as a WebTransport stream or a Deno socket. Use a

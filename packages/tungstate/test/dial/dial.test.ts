@@ -322,16 +322,16 @@ describe("what dialing fails with", () => {
 
   test("options that make no sense, before anything is tried", async () => {
     const wrong = [
-      [{ localAddress: "localhost" }, /localAddress has to be an IPv4 or IPv6 address, not "localhost"/],
-      [{ localPort: 0 }, /localPort has to be an integer from 1 to 65535, not 0/],
+      [{ localAddress: "localhost" }, /localAddress must be an IPv4 or IPv6 address, got "localhost"/],
+      [{ localPort: 0 }, /localPort must be an integer from 1 to 65535, got 0/],
       [{ localPort: 65_536 }, /localPort/],
-      [{ family: 5 as 4 }, /family has to be 4 or 6, not 5/],
+      [{ family: 5 as 4 }, /family must be 4 or 6, got 5/],
       [{ family: 6, localAddress: "127.0.0.1" }, /family is 6, but localAddress is 127\.0\.0\.1/],
       [{ bindToDevice: true }, /bindToDevice needs `interface`/],
       [{ interface: "lo", localAddress: "127.0.0.1" }, /leave one out, or add bindToDevice/],
-      [{ interface: [] }, /interface has to be at least one name/],
-      [{ interface: "" }, /interface has to be the name of an interface/],
-      [{ interfaceStrategy: "random" as "race" }, /interfaceStrategy has to be "ordered" or "race"/],
+      [{ interface: [] }, /interface must be at least one name/],
+      [{ interface: "" }, /interface must be the name of an interface/],
+      [{ interfaceStrategy: "random" as "race" }, /interfaceStrategy must be "ordered" or "race"/],
       [{ connectTimeout: -1 }, /connectTimeout/],
       [{ connectTimeout: 2 ** 31 }, /connectTimeout/],
       [{ attemptDelay: 0.5 }, /attemptDelay/],

@@ -90,7 +90,10 @@ test("a wsHandler that makes no sense is refused", async () => {
   const app = fastify();
   await app.register(websocket);
   const page = (): string => "page";
-  assert.throws(() => app.get("/a", { wsHandler: "yes" as never }, page), /wsHandler is a function, got "yes" for \/a/);
+  assert.throws(
+    () => app.get("/a", { wsHandler: "yes" as never }, page),
+    /wsHandler must be a function, got "yes" for \/a/,
+  );
   assert.throws(() => app.get("/a", { websocket: false, wsHandler: echo }, page), /websocket is false/);
   assert.throws(() => app.post("/a", { wsHandler: echo }, page), /is for GET, got POST for \/a/);
   await app.close();

@@ -53,7 +53,7 @@ describe("a name that is no option's is refused, whatever takes it", () => {
     test(name, async () => {
       await assert.rejects(async () => give({ colour: "red" }), {
         code: "INVALID_ARGUMENT",
-        message: /there is no option (\w+\.)?colour: there are /,
+        message: /unknown option (\w+\.)?colour: the options are /,
       });
       await assert.doesNotReject(async () => {
         try {
@@ -69,16 +69,44 @@ describe("a name that is no option's is refused, whatever takes it", () => {
 
 test("what may have been meant is named", () => {
   const meant: [options: Options, expected: RegExp][] = [
-    [{ maxMesageSize: 1 }, /there is no option maxMesageSize: is it maxMessageSize\?/],
-    [{ maxmessagesize: 1 }, /is it maxMessageSize\?/],
-    [{ heartbeat: { intervall: 1 } }, /there is no option heartbeat\.intervall: is it interval\?/],
-    [{ handshakeLimits: { maxHeader: 1 } }, /handshakeLimits\.maxHeader: is it maxHeaders\?/],
+    [{ maxMesageSize: 1 }, /unknown option maxMesageSize: did you mean maxMessageSize\?/],
+    [{ maxmessagesize: 1 }, /did you mean maxMessageSize\?/],
+    [{ heartbeat: { intervall: 1 } }, /unknown option heartbeat\.intervall: did you mean interval\?/],
+    [{ handshakeLimits: { maxHeader: 1 } }, /handshakeLimits\.maxHeader: did you mean maxHeaders\?/],
     [
       { __proto__: null, constructor: 1 },
-      /there is no option constructor: there are acceptUnmaskedFrames, authorize, /,
+      /unknown option constructor: the options are acceptUnmaskedFrames, authorize, /,
     ],
   ];
   for (const [options, expected] of meant) assert.throws(() => new WebSocketServer(options), expected);
+});
+
+test("the nearest of several similar options is named", () => {
+  assert.throws(() => new WebSocketServer({ maxCloseTimes: 1 } as never), /did you mean maxCloseTime\?/);
+  assert.throws(() => new WebSocketServer({ closeTimeouts: 1 } as never), /did you mean closeTimeout\?/);
+});
+
+test("options of other libraries point to ours, where there is one", async () => {
+  const foreign: readonly (readonly [name: string, hint: string, give: (options: object) => unknown])[] = [
+    ["perMessageDeflate", "use compression", (options) => new WebSocketServer(options)],
+    ["maxPayload", "use maxMessageSize", (options) => new WebSocketServer(options)],
+    ["verifyClient", "use authorize", (options) => new WebSocketServer(options)],
+    ["port", "give it to listen", (options) => new WebSocketServer(options)],
+    ["server", "use attach\\(server\\)", (options) => new WebSocketServer(options)],
+    ["rejectUnauthorized", "use tls.rejectUnauthorized", (options) => connect("wss://127.0.0.1", options)],
+    ["ca", "use tls.ca", (options) => connect("wss://127.0.0.1", options)],
+    ["followRedirects", "use maxRedirects", (options) => connect("ws://127.0.0.1", options)],
+    ["maxReconnectionDelay", "use backoff.maxDelay", (options) => reconnecting("ws://127.0.0.1", options)],
+    // a server takes `tls` with listen
+    ["rejectUnauthorized", "the options are ", (options) => new WebSocketServer(options)],
+  ];
+  for (const [name, hint, give] of foreign) {
+    await assert.rejects(async () => give({ [name]: true }), {
+      name: "TypeError",
+      code: "INVALID_ARGUMENT",
+      message: new RegExp(`^unknown option ${name}: ${hint}`),
+    });
+  }
 });
 
 test("options from a prototype are refused: a copy would not have them", async () => {
@@ -96,7 +124,7 @@ test("options from a prototype are refused: a copy would not have them", async (
   }
   const inherited = (name: string): object => ({
     code: "INVALID_ARGUMENT",
-    message: new RegExp(`options are properties of the object itself, got ${name} from its prototype`),
+    message: new RegExp(`options must be properties of the object itself, got ${name} from its prototype`),
   });
   const getters = new Bench();
   await assert.rejects(connect("ws://127.0.0.1", getters), inherited("localAddress"));
@@ -109,7 +137,7 @@ test("options from a prototype are refused: a copy would not have them", async (
 
 test("options that are no object", async () => {
   for (const none of [null, "x", 1] as unknown[] as Options[]) {
-    const expected = { code: "INVALID_ARGUMENT", message: /options are an object, got / };
+    const expected = { code: "INVALID_ARGUMENT", message: /options must be an object, got / };
     await assert.rejects(connect("ws://127.0.0.1", none), expected);
     await assert.rejects(client("ws://a", stream(), none), expected);
     await assert.rejects(accept(stream(), none), expected);

@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import { client } from "../../src/client/client.ts";
 import { connect } from "../../src/client/connect.ts";
 import { type ConnectionOptions, connectionSettings } from "../../src/connection/options.ts";
-import { describe as named } from "../../src/options/check.ts";
+import { describe as named } from "../../src/options/describe.ts";
 import { accept } from "../../src/server/accept.ts";
 import { WebSocketServer } from "../../src/server/server.ts";
 import { memoryPipe } from "../../src/testing/memory-pipe.ts";
@@ -65,7 +65,7 @@ describe("options of a connection", () => {
         assert.throws(() => settings({ [name]: value }), {
           code: "INVALID_ARGUMENT",
           fault: "local",
-          message: `an argument is not what it has to be: ${name} is bytes from ${least} to ${LARGEST}, got ${got}`,
+          message: `${name} must be an integer from ${least} to ${LARGEST} (bytes), got ${got}`,
         });
       }
     });
@@ -78,7 +78,8 @@ describe("options of a connection", () => {
       for (const value of [0, -1, LARGEST + 1, 1.5, NaN, Infinity, "5s", null]) {
         assert.throws(() => settings(within(value)), {
           code: "INVALID_ARGUMENT",
-          message: /(closeTimeout|heartbeat\.interval|heartbeat\.timeout) is milliseconds from 1 to 2147483647, got /,
+          message:
+            /(closeTimeout|heartbeat\.interval|heartbeat\.timeout) must be an integer from 1 to 2147483647 \(ms\), got /,
         });
       }
     });
@@ -90,7 +91,7 @@ describe("options of a connection", () => {
     assert.deepEqual(settings({ heartbeat: { timeout: 5 } }).heartbeat, { interval: 30_000, timeout: 5 });
     for (const value of [true, null, 5, "on"]) {
       assert.throws(() => settings({ heartbeat: value }), {
-        message: /heartbeat is \{ interval, timeout \} or false, got/,
+        message: /heartbeat must be \{ interval, timeout \} or false, got/,
       });
     }
   });
@@ -101,7 +102,7 @@ describe("options of a connection", () => {
       for (const value of [0, 1, "true", null, {}]) {
         assert.throws(() => settings({ [name]: value }), {
           code: "INVALID_ARGUMENT",
-          message: new RegExp(`${name} is true or false, got `),
+          message: new RegExp(`${name} must be true or false, got `),
         });
       }
     });
@@ -111,7 +112,7 @@ describe("options of a connection", () => {
     const clock = new VirtualClock();
     assert.equal(settings({ clock }).clock, clock);
     for (const value of [{}, 5, "now", null, { ...clock }]) {
-      assert.throws(() => settings({ clock: value }), { code: "INVALID_ARGUMENT", message: /clock is .*, got / });
+      assert.throws(() => settings({ clock: value }), { code: "INVALID_ARGUMENT", message: /clock must be .*, got / });
     }
   });
 
@@ -119,7 +120,7 @@ describe("options of a connection", () => {
     for (const value of [null, 5, "fast"]) {
       assert.throws(() => settings(value as unknown as object), {
         code: "INVALID_ARGUMENT",
-        message: /options are an object, got /,
+        message: /options must be an object, got /,
       });
     }
   });
@@ -147,23 +148,26 @@ describe("options of a server", () => {
   const wrong: readonly [options: object, says: RegExp][] = [
     [{ path: "chat" }, /path begins with a slash, got "chat"/],
     [{ path: 5 }, /path begins with a slash, got 5/],
-    [{ origin: "https://example.com" }, /origin is "same", "any", a list or a function, got "https:\/\/example.com"/],
+    [
+      { origin: "https://example.com" },
+      /origin must be "same", "any", a list or a function, got "https:\/\/example.com"/,
+    ],
     [{ origin: ["example.com"] }, /origin: .*got "example.com"/],
     [{ origin: ["https://example.com/"] }, /origin: .*got "https:\/\/example.com\/"/],
     [{ origin: ["null"] }, /origin: .*got "null"/],
     [{ origin: [5] }, /origin: .*got 5/],
-    [{ authorize: true }, /authorize is a function, got true/],
-    [{ protocols: "chat" }, /protocols is a list or a function, got "chat"/],
+    [{ authorize: true }, /authorize must be a function, got true/],
+    [{ protocols: "chat" }, /protocols must be a list or a function, got "chat"/],
     [{ protocols: ["chat", "a b"] }, /protocols: .*got "a b"/],
     [{ protocols: [5] }, /protocols: .*got 5/],
-    [{ handshakeTimeout: 0 }, /handshakeTimeout is milliseconds from 1/],
+    [{ handshakeTimeout: 0 }, /handshakeTimeout must be an integer from 1/],
     [{ handshakeLimits: { maxHeaders: -1 } }, /maxHeaders: expected an integer of at least 0/],
     [{ handshakeLimits: { maxHeadSize: "1k" } }, /maxHeadSize: expected an integer of at least 1/],
-    [{ maxConnections: -1 }, /maxConnections is a count from 0/],
-    [{ maxConnections: 1.5 }, /maxConnections is a count/],
-    [{ maxHandshakes: 0 }, /maxHandshakes is a count from 1/],
-    [{ receiveQueueSize: -1 }, /receiveQueueSize is bytes/],
-    [{ readAheadSize: -1 }, /readAheadSize is bytes/],
+    [{ maxConnections: -1 }, /maxConnections must be an integer from 0/],
+    [{ maxConnections: 1.5 }, /maxConnections must be an integer/],
+    [{ maxHandshakes: 0 }, /maxHandshakes must be an integer from 1/],
+    [{ receiveQueueSize: -1 }, /receiveQueueSize must be an integer/],
+    [{ readAheadSize: -1 }, /readAheadSize must be an integer/],
     [{ compression: "yes" }, /compression/],
   ];
   for (const [options, says] of wrong) {
@@ -188,7 +192,7 @@ describe("options of a server", () => {
 
 describe("options of a client", () => {
   const wrong: readonly [options: object, says: RegExp][] = [
-    [{ handshakeTimeout: -1 }, /handshakeTimeout is milliseconds from 1/],
+    [{ handshakeTimeout: -1 }, /handshakeTimeout must be an integer from 1/],
     [{ handshakeLimits: { maxParts: 0 } }, /maxParts: expected an integer of at least 1/],
     [{ protocols: "a b" }, /protocols: expected a token, got "a b"/],
     [{ protocols: ["a", "a"] }, /protocols: expected distinct tokens/],
@@ -201,8 +205,8 @@ describe("options of a client", () => {
     [{ headers: 5 }, /headers: expected pairs or an object/],
     [{ origin: "a\nb" }, /origin: expected a header value/],
     [{ origin: "https://a.example", headers: { Origin: "https://b.example" } }, /one Origin/],
-    [{ signal: {} }, /signal is an AbortSignal, got Object/],
-    [{ maxFrameSize: 1 }, /maxFrameSize is bytes from 125/],
+    [{ signal: {} }, /signal must be an AbortSignal, got Object/],
+    [{ maxFrameSize: 1 }, /maxFrameSize must be an integer from 125/],
   ];
   for (const [options, says] of wrong) {
     test(JSON.stringify(options), async () => {
@@ -226,7 +230,7 @@ describe("options of a client", () => {
 
   test("those of TLS are checked before anything is opened, too", async () => {
     for (const [options, says] of [
-      [{ tlsTimeout: 0 }, /tlsTimeout is milliseconds/],
+      [{ tlsTimeout: 0 }, /tlsTimeout must be an integer from 1 to 2147483647 \(ms\)/],
       [{ tls: { pins: ["sha256/short"] } }, /pins/],
       [{ tls: { servername: "" } }, /servername/],
     ] as const) {
@@ -236,7 +240,7 @@ describe("options of a client", () => {
 
   test("the stream is one", async () => {
     for (const stream of [undefined, null, 5, "tcp", {}, { readable: true, writable: true }]) {
-      const expected = { code: "INVALID_ARGUMENT", message: /a byte stream is a Duplex or a pair .*, got / };
+      const expected = { code: "INVALID_ARGUMENT", message: /a byte stream must be a Duplex or a pair .*, got / };
       await assert.rejects(client("ws://localhost/", stream as never), expected);
       await assert.rejects(accept(stream as never), expected);
     }

@@ -47,7 +47,7 @@ describe("a message for the outbox", () => {
     for (const data of [undefined, null, 5, {}, [1]]) {
       assert.throws(() => entry(data as string), {
         code: "INVALID_ARGUMENT",
-        message: /a message is a string/,
+        message: /a message must be a string/,
       });
     }
   });

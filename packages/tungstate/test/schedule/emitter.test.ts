@@ -112,9 +112,9 @@ describe("an emitter", () => {
     for (const wrong of [undefined, null, "f", {}]) {
       const numbers = new Numbers();
       assert.throws(() => numbers.on("number", wrong as never), {
-        message: /listener for "number" has to be a function, got /,
+        message: /listener for "number" must be a function, got /,
       });
-      assert.throws(() => numbers.once("number", wrong as never), { message: /has to be a function, got / });
+      assert.throws(() => numbers.once("number", wrong as never), { message: /must be a function, got / });
     }
   });
 

@@ -303,16 +303,16 @@ describe("a stream under conditions", () => {
 
   test("options that make no sense are refused", () => {
     const wrong: [ConditionsOptions, RegExp][] = [
-      [{ latency: -1 }, /latency has to be milliseconds, 0 at least, not -1/],
+      [{ latency: -1 }, /latency must be milliseconds, 0 at least, got -1/],
       [{ jitter: Number.NaN }, /jitter/],
-      [{ bandwidth: 0 }, /bandwidth has to be bytes per second, 1 at least, not 0/],
+      [{ bandwidth: 0 }, /bandwidth must be bytes per second, 1 at least, got 0/],
       [{ chunking: 0 }, /chunking/],
-      [{ chunking: { min: 5, max: 4 } }, /chunking\.max has to be 5 at least, not 4/],
-      [{ stall: 2 }, /stall has to be a chance from 0 to 1, not 2/],
+      [{ chunking: { min: 5, max: 4 } }, /chunking\.max must be 5 at least, got 4/],
+      [{ stall: 2 }, /stall must be a chance from 0 to 1, got 2/],
       [{ stall: { chance: 0.1, duration: -1 } }, /stall\.duration/],
       [{ halfOpen: -1 }, /halfOpen\.after/],
       [{ reset: { afterBytes: 0 } }, /reset\.afterBytes/],
-      [{ seed: 0.5 }, /seed has to be an integer/],
+      [{ seed: 0.5 }, /seed must be an integer/],
     ];
     for (const [options, message] of wrong) {
       const [below] = memoryPipe();
@@ -413,7 +413,7 @@ describe("connect with wrap", () => {
 
   test("has to be a function", async () => {
     const wrap = true as unknown as (stream: Duplex) => Duplex;
-    const refused = { code: "INVALID_ARGUMENT", message: /wrap is a function, got true/ };
+    const refused = { code: "INVALID_ARGUMENT", message: /wrap must be a function, got true/ };
     await assert.rejects(connectTo("ws://localhost:9/", { wrap }), refused);
   });
 

@@ -380,12 +380,12 @@ describe("a TLS handshake that does not come to its end", () => {
 
   test("options that make no sense", async () => {
     const wrong = [
-      [{ pins: [] }, /pins has to be at least one pin/],
-      [{ pins: ["sha256/short"] }, /pins has to be `sha256\/` and the 44 characters/],
-      [{ alpnProtocols: ["h2"] }, /alpnProtocols has to be a list with "http\/1\.1", not \["h2"\]/],
-      [{ servername: "" }, /servername has to be a host name/],
-      [{ timeout: -1 }, /timeout has to be an integer from 0/],
-      [{ host: "" }, /host has to be a host name/],
+      [{ pins: [] }, /pins must be at least one pin/],
+      [{ pins: ["sha256/short"] }, /pins must be `sha256\/` and the 44 characters/],
+      [{ alpnProtocols: ["h2"] }, /alpnProtocols must be a list with "http\/1\.1", got \["h2"\]/],
+      [{ servername: "" }, /servername must be a host name/],
+      [{ timeout: -1 }, /timeout must be an integer from 0/],
+      [{ host: "" }, /host must be a host name/],
       [{ ca: "nonsense", key: "nonsense" }, /the tls options can't be used/],
       [{ ciphers: "NO-SUCH-CIPHER" }, /the tls options can't be used/],
     ] as const;

@@ -1,6 +1,7 @@
 import type { WebSocketError } from "@tungstate/protocol";
 import { type Protocol, protocolError } from "@tungstate/protocol";
-import { describe } from "../../options/check.ts";
+import { invalidOption } from "@tungstate/protocol/internal";
+import { describe } from "../../options/describe.ts";
 import { endpointError } from "../../errors.ts";
 
 /** Compresses a part; undefined when the connection is over. */
@@ -60,7 +61,7 @@ export async function sendInFragments(
 /** Throws INVALID_ARGUMENT for what is no source of parts, and no type of a message. */
 export function checkStream(parts: unknown, type: unknown): void {
   if (type !== "text" && type !== "binary") {
-    throw protocolError("INVALID_ARGUMENT", `the type of a message is "text" or "binary", got ${describe(type)}`);
+    throw invalidOption("the type of a message", '"text" or "binary"', type, describe(type));
   }
   const { [Symbol.asyncIterator]: later, [Symbol.iterator]: now } = Object(parts) as Record<symbol, unknown>;
   // bytes are an iterable of numbers
@@ -81,5 +82,5 @@ function encode(text: string): Uint8Array {
 
 function checkBytes(part: unknown): Uint8Array {
   if (part instanceof Uint8Array) return part;
-  throw protocolError("INVALID_ARGUMENT", `a part of a message is a string or a Uint8Array, got ${describe(part)}`);
+  throw invalidOption("a part of a message", "a string or a Uint8Array", part, describe(part));
 }

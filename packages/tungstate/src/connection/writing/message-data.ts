@@ -1,5 +1,6 @@
-import { type Data, Message, PreparedMessage, protocolError } from "@tungstate/protocol";
-import { describe } from "../../options/check.ts";
+import { type Data, Message, PreparedMessage } from "@tungstate/protocol";
+import { invalidOption } from "@tungstate/protocol/internal";
+import { describe } from "../../options/describe.ts";
 
 /** What the caller gave, as the protocol takes it. Throws INVALID_ARGUMENT for anything that is no message. */
 export function asData(data: unknown): Data {
@@ -7,9 +8,11 @@ export function asData(data: unknown): Data {
   if (data instanceof Message || data instanceof PreparedMessage) return data;
   if (data instanceof ArrayBuffer) return new Uint8Array(data);
   if (ArrayBuffer.isView(data)) return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-  throw protocolError(
-    "INVALID_ARGUMENT",
-    `a message is a string, an ArrayBuffer or a view of one, a Message or a PreparedMessage, got ${describe(data)}`,
+  throw invalidOption(
+    "a message",
+    "a string, an ArrayBuffer or a view of one, a Message or a PreparedMessage",
+    data,
+    describe(data),
   );
 }
 

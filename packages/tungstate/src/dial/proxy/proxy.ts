@@ -1,7 +1,7 @@
 import { isIP } from "node:net";
 import { connectError } from "../../errors.ts";
 import { inSubnet, sameAddress } from "../../transport/ip.ts";
-import { describe } from "../../options/check.ts";
+import { describe } from "../../options/describe.ts";
 
 /**
  * The protocol of a proxy. `socks4` and `socks5` resolve names here, `socks4a` and `socks5h` by the

@@ -1,4 +1,5 @@
 import type { Runtime } from "@tungstate/protocol";
+import { invalidOption } from "@tungstate/protocol/internal";
 import {
   type AcceptedUpgrade,
   acceptUpgrade,
@@ -28,7 +29,8 @@ import { Proxies, type TrustedProxies } from "./proxies.ts";
 import { HandshakeRequest, type RequestOrigin } from "./request.ts";
 import { HEAD_LIMIT_OPTIONS } from "../../options/head-limits.ts";
 import type { OptionNames } from "../../options/names.ts";
-import { describe, time } from "../../options/check.ts";
+import { time } from "../../options/check.ts";
+import { describe } from "../../options/describe.ts";
 
 /** Options of the server's handshake: which clients are admitted, and limits. */
 export interface AdmissionOptions {
@@ -122,21 +124,21 @@ export class Admission {
       typeof origin !== "function" &&
       !Array.isArray(origin)
     ) {
-      throw protocolError("INVALID_ARGUMENT", `origin is "same", "any", a list or a function, got ${describe(origin)}`);
+      throw invalidOption("origin", '"same", "any", a list or a function', origin, describe(origin));
     }
     for (const each of Array.isArray(origin) ? origin : []) {
       if (typeof each === "string" && parseOrigin(each) !== undefined) continue;
-      throw protocolError("INVALID_ARGUMENT", `origin: each is like "https://example.com", got ${describe(each)}`);
+      throw invalidOption("origin: each", 'like "https://example.com"', each, describe(each));
     }
     if (authorize !== undefined && typeof authorize !== "function") {
-      throw protocolError("INVALID_ARGUMENT", `authorize is a function, got ${describe(authorize)}`);
+      throw invalidOption("authorize", "a function", authorize, describe(authorize));
     }
     if (protocols !== undefined && typeof protocols !== "function" && !Array.isArray(protocols)) {
-      throw protocolError("INVALID_ARGUMENT", `protocols is a list or a function, got ${describe(protocols)}`);
+      throw invalidOption("protocols", "a list or a function", protocols, describe(protocols));
     }
     for (const each of Array.isArray(protocols) ? protocols : []) {
       if (typeof each === "string" && TOKEN.test(each)) continue;
-      throw protocolError("INVALID_ARGUMENT", `protocols: each is a token, got ${describe(each)}`);
+      throw invalidOption("protocols: each", "a token", each, describe(each));
     }
     new RequestHeadParser(options.handshakeLimits); // throws for a wrong limit now, not at the first connection
     this.path = path;

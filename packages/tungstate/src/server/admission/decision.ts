@@ -1,5 +1,5 @@
 import type { HeaderInput, Refusal } from "@tungstate/protocol";
-import { describe } from "../../options/check.ts";
+import { describe } from "../../options/describe.ts";
 
 /** Admits a request, and adds to the 101. */
 export interface Grant {

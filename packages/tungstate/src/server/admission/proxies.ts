@@ -1,6 +1,7 @@
-import { type HeaderFields, protocolError } from "@tungstate/protocol";
+import { type HeaderFields } from "@tungstate/protocol";
+import { invalidOption } from "@tungstate/protocol/internal";
 import { BlockList, isIP } from "node:net";
-import { describe } from "../../options/check.ts";
+import { describe } from "../../options/describe.ts";
 
 /**
  * Trusted proxies: IP addresses, networks such as `10.0.0.0/8`, or `loopback`, `linklocal`,
@@ -33,7 +34,7 @@ export class Proxies {
     const { addresses, header = "x-forwarded-for" } = isList(option) ? { addresses: option } : Object(option);
     if (!Array.isArray(addresses) || (header !== "x-forwarded-for" && header !== "forwarded")) {
       const expected = `a list of addresses, or { addresses, header: "x-forwarded-for" or "forwarded" }`;
-      throw protocolError("INVALID_ARGUMENT", `trustProxy is ${expected}, got ${describe(option)}`);
+      throw invalidOption("trustProxy", `${expected}`, option, describe(option));
     }
     this.trusted = new BlockList();
     this.header = header;
@@ -49,7 +50,7 @@ export class Proxies {
     const prefix = bits === undefined ? most : Number(bits);
     if (version === 0 || address.includes("%") || prefix > most) {
       const expected = `an address, a network such as 10.0.0.0/8, or ${Object.keys(NAMED).join(", ")}`;
-      throw protocolError("INVALID_ARGUMENT", `trustProxy: each is ${expected}, got ${describe(network)}`);
+      throw invalidOption("trustProxy: each", `${expected}`, network, describe(network));
     }
     this.trusted.addSubnet(address, prefix, version === 6 ? "ipv6" : "ipv4");
   }

@@ -1,7 +1,7 @@
 import { protocolError } from "@tungstate/protocol";
 import { createServer, type RequestListener, Server as HttpServer } from "node:http";
 import { Server as HttpsServer } from "node:https";
-import { describe } from "../../options/check.ts";
+import { describe } from "../../options/describe.ts";
 
 /**
  * An HTTP application: a request listener of node:http (an Express application is one), a server of
