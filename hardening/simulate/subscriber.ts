@@ -174,7 +174,12 @@ export class Subscriber {
     const follower = this.followers.get(channel);
     hold(follower !== undefined, () => `${this.name}: a subscription to ${channel}`);
     this.live.add(channel);
+    const { place } = follower;
     const { outcome, fault } = follower.subscribed(result);
+    hold(
+      outcome !== "recovered" || follower.place?.epoch === place?.epoch,
+      () => `${this.name} ${channel}: recovered from another stream`,
+    );
     hold(fault === undefined, () => `${this.name} ${channel}: ${fault}`);
     if (outcome === "recovered") {
       this.world.count("recoveries");

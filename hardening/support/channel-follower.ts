@@ -66,11 +66,13 @@ export class ChannelFollower {
       this.place = { epoch, offset };
       return { outcome: place === undefined ? "new" : "lost", fault: undefined };
     }
-    let fault: string | undefined;
-    if (epoch !== place.epoch) fault = "recovered from another stream";
+    // a store that was replaced by its replica has another epoch, in which positions up to what it has still hold
+    this.place = { epoch, offset: place.offset };
     // the reply has the position before the publications
-    else if (offset !== asked?.offset || offset !== place.offset)
-      fault = `asked to go on at ${asked?.offset}, is at ${place.offset}, was told ${offset}`;
+    const isExpected = offset === asked?.offset && offset === place.offset;
+    const fault = isExpected
+      ? undefined
+      : `asked to go on at ${asked?.offset}, is at ${place.offset}, was told ${offset}`;
     return { outcome: "recovered", fault };
   }
 
