@@ -72,7 +72,9 @@ async function attackServer(
     if (attack.isUnread === true) server.child.stderr?.pause();
     const attacker = run("attacker.ts", [attack.name], server.watching);
     children.push(attacker);
+    const begins = once(attacker, "message");
     attacker.send({ url: server.url, port: server.port });
+    await begins;
     honest.send({ order: "reset" } satisfies HonestOrder);
     const [from, logged] = [Date.now(), server.stderrBytes];
     const disturbing = Promise.all([attack.disturb?.(server, over.signal), surroundings?.disturb?.(over.signal)]);
