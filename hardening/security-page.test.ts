@@ -12,7 +12,10 @@ const api = readdirSync(join(root, "docs/api"))
   .map((file) => read(`docs/api/${file}`))
   .join("\n## \n");
 
-/** The cells of a table's rows, below a heading or the page's beginning; the row of dashes left out. */
+/**
+ * Returns the cells of a table's rows after a heading or the start of the page, without the row of
+ * dashes.
+ */
 function rowsOf(text: string): string[][] {
   return text
     .split("\n")
@@ -32,7 +35,7 @@ function between(text: string, from: string, to: string): string {
   return text.slice(start, end < 0 ? undefined : end);
 }
 
-/** The default that docs/api has for an option, whose own test holds it to the code. */
+/** Returns the default of an option in docs/api, which another test compares with the code. */
 function defaultOf(kind: string, option: string): string | undefined {
   const [head = [], ...rows] = rowsOf(between(api, `## \`${kind}\`\n`, "\n## "));
   const column = head.indexOf("default");
@@ -44,13 +47,13 @@ const hubBounds = rowsOf(between(page, "### Limits of the hub", "How the hub kee
 
 describe("SECURITY.md: the defaults", () => {
   for (const [, option = "", said] of bounds) {
-    test(`${option} is the one of docs/api`, () => {
+    test(`${option} equals that of docs/api`, () => {
       const [kind = "", name = ""] = option.replaceAll("`", "").split(".");
       assert.equal(said, defaultOf(kind, name));
     });
   }
 
-  test("of sizes are those of the code", () => {
+  test("of sizes equal those of the code", () => {
     const said = (option: string): number => {
       const [, digits = "", unit = ""] =
         /^([\d,]+)(?: ([KM])iB)?$/.exec(bounds.find((row) => row[1]?.endsWith(`.${option}\``))?.[2] ?? "") ?? [];
@@ -60,7 +63,7 @@ describe("SECURITY.md: the defaults", () => {
       assert.equal(said(name), value, name);
   });
 
-  test("of the hub are those of the code, all of them", () => {
+  test("of the hub equal those of the code, and are complete", () => {
     const limits = between(read("packages/hub/src/settings/options.ts"), "const DEFAULT_LIMITS", "};");
     const inCode = [...limits.matchAll(/^ {2}(\w+): (\w+),$/gm)].map(([, name = "", value = ""]) => {
       const digits = value.replaceAll("_", "");
@@ -71,7 +74,7 @@ describe("SECURITY.md: the defaults", () => {
   });
 });
 
-test("SECURITY.md: its links lead somewhere, and its commands are there", () => {
+test("SECURITY.md: its links resolve, and its commands exist", () => {
   const { scripts } = JSON.parse(read("package.json")) as { readonly scripts: Readonly<Record<string, string>> };
   for (const [, target = ""] of page.matchAll(/\]\(([^)]+)\)/g))
     assert.ok(existsSync(join(root, target.replace(/#.*$/, ""))), target);

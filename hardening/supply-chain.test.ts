@@ -20,7 +20,7 @@ interface Manifest {
 
 const manifest = (name: string): Manifest => readJson(`packages/${name}/package.json`) as Manifest;
 
-/** What the sources of a package import by name, and how. */
+/** Returns the imports of a package's sources by name, and how they are imported. */
 function importsOf(
   name: string,
 ): { readonly specifier: string; readonly kind: "static" | "type" | "dynamic"; readonly file: string }[] {
@@ -47,7 +47,7 @@ function importsOf(
     .filter(({ specifier }) => !specifier.startsWith("."));
 }
 
-/** `a/b` of `a/b/c` where that is a scope, else `a`. */
+/** Returns `a/b` of `a/b/c` for a scoped package, otherwise `a`. */
 const packageOf = (specifier: string): string =>
   specifier
     .split("/")
@@ -63,7 +63,7 @@ describe("@tungstate/protocol", () => {
     );
   });
 
-  test("and imports nothing but its own files, not even of Node", () => {
+  test("imports only its own files, nothing of Node", () => {
     assert.deepEqual(importsOf("protocol"), []);
   });
 });
@@ -76,13 +76,13 @@ describe("tungstate", () => {
     peerDependenciesMeta = {},
   } = manifest("tungstate");
 
-  test("depends on the protocol; what else it can use is an optional peer", () => {
+  test("depends on the protocol; other packages are optional peers", () => {
     assert.deepEqual(Object.keys(dependencies ?? {}), ["@tungstate/protocol"]);
     assert.equal(optionalDependencies, undefined);
     for (const name of Object.keys(peerDependencies)) assert.equal(peerDependenciesMeta[name]?.optional, true, name);
   });
 
-  test("and imports that only where it is used: when a function is called, or by an entry of its own", () => {
+  test("imports these only where they are used: inside a function, or in an entry of their own", () => {
     const ofOthers = importsOf("tungstate").filter(
       ({ specifier }) => !specifier.startsWith("node:") && specifier !== "@tungstate/protocol",
     );
@@ -96,7 +96,7 @@ describe("tungstate", () => {
 
 describe("the published packages", () => {
   for (const name of ["protocol", "tungstate", "hub", "cli"]) {
-    test(`${name}: no script runs when it is installed, and npm attests where it was built`, () => {
+    test(`${name}: no script runs at installation, and npm attests the build`, () => {
       const { scripts = {}, publishConfig } = manifest(name);
       for (const hook of ["preinstall", "install", "postinstall", "prepare"]) assert.ok(!(hook in scripts), hook);
       assert.deepEqual(publishConfig, { access: "public", provenance: true });
@@ -114,12 +114,12 @@ describe("package-lock.json", () => {
     ([path, { link }]) => path.includes("node_modules/") && link !== true,
   );
 
-  test("has a checksum of everything that is installed", () => {
+  test("has a checksum of each package", () => {
     assert.ok(installed.length > 100);
     for (const [path, { integrity }] of installed) assert.match(integrity ?? "", /^sha512-/, path);
   });
 
-  test("what has an install script is named, and the script is not run", () => {
+  test("packages with an install script are listed, and the script is not run", () => {
     const { allowScripts } = readJson("package.json") as { readonly allowScripts: Readonly<Record<string, boolean>> };
     assert.ok(Object.values(allowScripts).every((allowed) => !allowed));
     const withScripts = installed

@@ -96,7 +96,7 @@ async function attackServer(
     const most = (of: (load: Load) => number): number => Math.max(...watched.map(of));
     const cpu = (some: readonly Load[]): number => some.reduce((sum, each) => sum + each.cpu, 0) / 1_000 / seconds;
     const { p99, ownDelay, published, lost } = report;
-    const figures = { tick: most((load) => load.turn), lag: most((load) => load.lag), rss: most((load) => load.rss) };
+    const figures = { tick: most((load) => load.tick), lag: most((load) => load.lag), rss: most((load) => load.rss) };
     const mayNotPublish = attack.stopsPublishing === true;
     const problems = [
       ...(wasRunning ? [] : ["it has ended"]),

@@ -1,24 +1,25 @@
-// Version 0.1 of this project: unknown methods, pings, unsubscribes and errors cost nothing, and a subscription taken back was told to all.
+// Tungstate 0.1: unknown methods, pings, unsubscribes and errors were not charged, and a withdrawn
+// subscription was announced to all.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { CHEAP_LINES, comingsAndGoings, fullFrame, NO_COMMANDS } from "./support/attacks.ts";
-import { turns } from "./support/ends.ts";
+import { ticks } from "./support/ends.ts";
 import { HubClient, serveHub } from "./support/hub.ts";
 
 const OPEN = { subscribe: "anyone", publish: "anyone" } as const;
 const namespaces = { public: { ...OPEN, presence: true, joinLeave: true } };
 
-describe("hub: lines that cost a client little", () => {
+describe("hub: commands that are cheap for a client", () => {
   for (const [what, line] of Object.entries(CHEAP_LINES)) {
-    test(`a frame full of ${what}: the rest waits when so much is done, and others are served meanwhile`, async (t) => {
-      // so much that nothing is done within the test once it is used up
+    test(`a frame full of ${what} is paused when it exceeds the cost limit, and others are served meanwhile`, async (t) => {
+      // so little is refilled during the test that nothing more is done after the limit
       const cost = { perSecond: 1_000, burst: 8 * 1024 * 1024 };
       const { hub, port, errors } = await serveHub(t, { namespaces, limits: { cost } });
       const [greedy, other] = [await HubClient.connect(t, port), await HubClient.connect(t, port)];
       greedy.socket.write(fullFrame(line));
       greedy.socket.write(fullFrame(line));
       greedy.socket.write(fullFrame(line));
-      await turns(20);
+      await ticks(20);
       for (let number = 0; number < 20; number++)
         assert.equal((await other.ask({ publish: { channel: "public:y", data: 1 } })).error, undefined);
       const answered = [...hub.metrics.commands.entries()].reduce((sum, [, count]) => sum + count, 0);
@@ -28,7 +29,7 @@ describe("hub: lines that cost a client little", () => {
   }
 
   for (const [what, line] of Object.entries(NO_COMMANDS)) {
-    test(`a frame full of ${what} ends its connection at the first of them`, async (t) => {
+    test(`a frame full of ${what} ends its connection at the first command`, async (t) => {
       const { hub, port, errors } = await serveHub(t, { namespaces });
       const greedy = await HubClient.connect(t, port);
       greedy.socket.write(fullFrame(line));
@@ -39,7 +40,7 @@ describe("hub: lines that cost a client little", () => {
   }
 
   for (const [what, line] of Object.entries(CHEAP_LINES)) {
-    test(`a frame full of ${what} that is a few bytes when compressed: no more lines are read than bytes have come`, async (t) => {
+    test(`a compressed frame full of ${what} is limited by its compressed size`, async (t) => {
       const { hub, port, errors } = await serveHub(t, { namespaces, limits: { rates: false } }, { compression: true });
       const greedy = await HubClient.connect(t, port, { compression: true });
       const { bytesSent } = greedy.socket.stats;
@@ -50,30 +51,31 @@ describe("hub: lines that cost a client little", () => {
       const sent = greedy.socket.stats.bytesSent - bytesSent;
       assert.ok(sent < 1_000, `${sent} bytes`);
       const answered = [...hub.metrics.commands.entries()].reduce((sum, [, count]) => sum + count, 0);
-      // the handshake and the connect command have bytes, too
+      // the handshake and the connect command also count
       assert.ok(answered + replies <= 2 * (sent + 2_000), `${answered} commands for ${sent} bytes`);
       assert.deepEqual(errors, []);
     });
   }
 
-  test("480 subscriptions that are taken back in the same frame are told to nobody", async (t) => {
+  test("480 subscriptions withdrawn in the same frame are not announced", async (t) => {
     const { hub, port } = await serveHub(t, { namespaces, limits: { rates: false } });
     const watcher = await HubClient.connect(t, port);
     await watcher.ask({ subscribe: { channel: "public:x" } });
     const greedy = await HubClient.connect(t, port);
-    let told = 0;
+    let received = 0;
     watcher.socket.on("message", ({ text }) => {
-      for (const line of text.split("\n")) if (/"(join|leave)":/.test(line) && !line.includes("presence")) told++;
+      for (const line of text.split("\n")) if (/"(join|leave)":/.test(line) && !line.includes("presence")) received++;
     });
     greedy.socket.write(comingsAndGoings("public:x", 480));
     await greedy.askText(JSON.stringify({ id: 5000, unsubscribe: { channel: "public:x" } }));
     await watcher.ask({ ping: {} });
-    // a frame is worked through in several ticks of a busy machine: one that falls between them is told
-    assert.ok(told <= 60, `${told} of 960 were told`);
+    // on a loaded machine a frame takes several ticks; a subscription between two of them is
+    // announced
+    assert.ok(received <= 60, `${received} of 960 were received`);
     assert.equal((await hub.presenceStats("public:x")).clients, 1);
   });
 
-  test("a client has no more for coming again", async (t) => {
+  test("reconnecting does not reset a client's allowance", async (t) => {
     const limits = { rates: { publish: { perSecond: 0.001, burst: 5 } } };
     const { port } = await serveHub(t, { namespaces, limits });
     let accepted = 0;
@@ -84,7 +86,7 @@ describe("hub: lines that cost a client little", () => {
       }
       client.socket.terminate();
       await client.socket.closed;
-      await turns(20);
+      await ticks(20);
     }
     assert.equal(accepted, 5);
   });

@@ -1,5 +1,6 @@
-// Tungstate 0.1: SIGSTOP of one of two workers of tungstate serve stopped /ws in the other one after 1 MiB, the primary grew without a bound, nothing was
-// logged, and the worker was not replaced.
+// Tungstate 0.1: SIGSTOP of one of two workers of tungstate serve stopped /ws in the other one
+// after 1 MiB. The primary grew without a limit, nothing was logged, and the worker was not
+// replaced.
 import assert from "node:assert/strict";
 import process from "node:process";
 import { test } from "node:test";
@@ -10,7 +11,8 @@ import { Watched } from "../support/watched.ts";
 
 const SIZE = 100_000; // bytes of a message
 const COUNT = sized(300, 3_000);
-const MOST_GROWTH = 150e6; // bytes of resident memory of the primary; /ws and the hub bring 60 MB
+// bytes of resident memory of the primary; /ws and the hub transfer 60 MB
+const MAX_GROWTH = 150e6;
 
 interface Line {
   readonly msg: string;
@@ -18,7 +20,7 @@ interface Line {
   readonly worker: number;
 }
 
-test("cli: a worker that hangs stops nobody, costs its primary a bounded amount of memory, and is replaced", async (t) => {
+test("cli: a hung worker blocks no other, takes bounded memory of the primary, and is replaced", async (t) => {
   const server = await Watched.start("--workers", "2", "--log-level", "debug");
   t.after(() => server.stop());
   const lines = (msg: string): readonly Line[] => {
@@ -27,7 +29,7 @@ test("cli: a worker that hangs stops nobody, costs its primary a bounded amount 
   };
   const [first, second] = lines("serving ");
   assert.ok(first !== undefined && second !== undefined);
-  // connections go to the workers in turn, and the log says to which
+  // connections are distributed to the workers in turn; the log names the worker
   const sockets = [
     await connect(server.ws("/ws"), { proxy: false }),
     await connect(server.ws("/ws"), { proxy: false }),
@@ -56,13 +58,13 @@ test("cli: a worker that hangs stops nobody, costs its primary a bounded amount 
   while (echoed < COUNT) await new Promise<void>((resolve) => (wake = resolve));
   const data = "x".repeat(SIZE / 2);
   for (let sent = 0; sent < COUNT; sent++) {
-    // faster than the rate limit lets anybody publish, with pauses
+    // faster than the rate limit permits, with pauses
     const { error } = await client.ask({ publish: { channel: "public:room", data } });
     if (error !== undefined) sent--;
   }
   await client.published(COUNT);
   const primary = (await server.settled()).find(({ pid }) => pid === server.child.pid);
-  assert.ok((primary?.rss ?? Infinity) < before + MOST_GROWTH, `${before} to ${primary?.rss} bytes`);
+  assert.ok((primary?.rss ?? Infinity) < before + MAX_GROWTH, `${before} to ${primary?.rss} bytes`);
 
   await server.shows(/"msg":"killing a worker"/, "stderr");
   await server.shows(/"worker":3,"msg":"serving /, "stderr");

@@ -18,10 +18,10 @@ const rows = read("README.md")
   })
   .filter(({ file }) => file !== "");
 
-/** What is not known from others: found in this project itself. */
+/** Defects found in this project itself. */
 const OWN = "Tungstate 0.1";
 
-test("the table has every file of the folder, once, and no other", () => {
+test("the table lists each file of the folder once, and no other", () => {
   const files = readdirSync(fileURLToPath(folder)).filter(
     (file) => file.endsWith(".test.ts") && file !== "index.test.ts",
   );
@@ -30,7 +30,7 @@ test("the table has every file of the folder, once, and no other", () => {
 });
 
 for (const { name, known, file, ends, holds } of rows) {
-  test(`${name}: the file is named by its class and by what it is known from, and tests the ends that the table says`, () => {
+  test(`${name}: the file is named after its class and source, and tests the ends in the table`, () => {
     assert.equal(file.split(".")[0], name.toLowerCase().replace(" and ", " ").replaceAll(" ", "-"));
     const numbers = [...known.matchAll(/CVE-\d+-\d+/g)].map(([number]) => number.toLowerCase());
     const inName = file.slice(0, -".test.ts".length).split(".").slice(1);
@@ -45,7 +45,7 @@ for (const { name, known, file, ends, holds } of rows) {
     for (const end of ["server", "client", "hub", "cli"]) {
       const byRole = titles.includes("${role}") && (end === "server" || end === "client");
       const isTested = byRole || new RegExp(`\\b${end}\\b`).test(titles);
-      if (ends.includes(end)) assert.ok(isTested, `no test of ${file} says ${end}`);
+      if (ends.includes(end)) assert.ok(isTested, `no test of ${file} covers ${end}`);
     }
     assert.ok(ends.length > 0 && holds.length > 20);
   });

@@ -1,4 +1,5 @@
-// Version 0.1 of this project: a publication kept the frame alive that it came in, and names that were used once were kept for 30 days.
+// Tungstate 0.1: a publication kept the frame alive in which it arrived, and names used once were
+// kept for 30 days.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { MemoryBroker, MemoryEngine } from "@tungstate/hub";
@@ -10,8 +11,8 @@ const OPEN = { subscribe: "anyone", publish: "anyone", history: { size: 10_000, 
 const namespaces = { public: OPEN };
 const limits = { rates: false } as const;
 
-describe("hub: what is kept of what clients send", () => {
-  test("a publication of 16 characters in a frame of 64 KB takes its own bytes, and those are counted", async (t) => {
+describe("hub: memory kept of client input", () => {
+  test("a publication of 16 characters in a frame of 64 KB is charged and keeps its own bytes only", async (t) => {
     const engine = new MemoryEngine();
     const { port } = await serveHub(t, { namespaces, limits, broker: new MemoryBroker(engine) });
     const client = await HubClient.connect(t, port);
@@ -23,7 +24,7 @@ describe("hub: what is kept of what clients send", () => {
     assert.ok(used < 8 * MiB, `${used} bytes of ${count * 65_000} are kept`);
   });
 
-  test("names that are used once take bounded memory, and a client that returns to an evicted channel is told so", async (t) => {
+  test("names that are used once take bounded memory, and a client that returns to an evicted channel is notified", async (t) => {
     const engine = new MemoryEngine({ historyBytes: MiB });
     const { hub, port } = await serveHub(t, { namespaces, limits, broker: new MemoryBroker(engine) });
     const client = await HubClient.connect(t, port);

@@ -1,4 +1,5 @@
-// Python's websockets 16.1: a redirect to another origin took the credentials along. And redirects that leave TLS, or this machine's borders.
+// Python's websockets 16.1: a redirect to another origin kept the credentials. Also redirects that
+// leave TLS or the loopback interface.
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer } from "node:https";
@@ -20,7 +21,7 @@ const CREDENTIALS = {
   "Proxy-Authorization": "Basic secret",
 };
 
-/** A server that redirects what asks for a path other than /here, and the requests that it got. */
+/** A server that redirects requests for any path except /here, and the requests it received. */
 async function redirecting(
   t: TestContext,
   location: (port: number) => string,
@@ -54,7 +55,7 @@ function credentialsOf(request: HandshakeRequest | undefined): string[] {
 
 for (const status of [301, 302, 303, 307, 308]) {
   describe(`client: ${status}`, () => {
-    test("to another port: no credentials go along, and nor does the URL's user", async (t) => {
+    test("to another port drops credentials, including those of the URL", async (t) => {
       const target = await redirecting(t, () => "unused");
       const first = await redirecting(t, () => `ws://localhost:${target.port}/here`, status);
       await through(t, `ws://localhost:${first.port}/`);
@@ -65,7 +66,7 @@ for (const status of [301, 302, 303, 307, 308]) {
       assert.equal(target.requests[1]?.headers.has("authorization"), false);
     });
 
-    test("to the same origin they do", async (t) => {
+    test("to the same origin keeps them", async (t) => {
       const server = await redirecting(t, () => "/here", status);
       await through(t, `ws://localhost:${server.port}/`);
       assert.deepEqual(credentialsOf(server.requests[1]), Object.keys(CREDENTIALS));
@@ -74,7 +75,7 @@ for (const status of [301, 302, 303, 307, 308]) {
 }
 
 describe("client: a redirect", () => {
-  test("to another origin and back has lost them for good", async (t) => {
+  test("to another origin and back does not restore credentials", async (t) => {
     const ports: number[] = [];
     const second = await redirecting(t, () => `ws://localhost:${ports[0]}/here`);
     const first = await redirecting(t, () => `ws://localhost:${second.port}/`);
@@ -85,7 +86,7 @@ describe("client: a redirect", () => {
     assert.deepEqual(credentialsOf(first.requests[1]), []);
   });
 
-  test("names Host for where it goes, whatever the caller has set", async (t) => {
+  test("sets Host to its target, even if the caller set it", async (t) => {
     const target = await redirecting(t, () => "unused");
     const first = await redirecting(t, () => `ws://localhost:${target.port}/here`);
     await through(t, `ws://localhost:${first.port}/`, { headers: { Host: "virtual.example" } });
@@ -106,7 +107,7 @@ describe("client: a redirect", () => {
     }
   });
 
-  // RFC 9110 §10.2.2 allows a fragment in Location; it is for whoever shows the page
+  // RFC 9110 §10.2.2 permits a fragment in Location; it is meant for browsers
   test("does not send the fragment of its Location", async (t) => {
     const server = await redirecting(t, () => "/here#secret");
     await through(t, `ws://localhost:${server.port}/`);
@@ -126,7 +127,7 @@ describe("client: a redirect", () => {
     });
   }
 
-  test("is followed as often as maxRedirects says, and by default not at all", async (t) => {
+  test("is followed up to maxRedirects times, and by default not at all", async (t) => {
     const { port, requests } = await redirecting(t, (own) => `ws://localhost:${own}/again`);
     await assert.rejects(through(t, `ws://localhost:${port}/`), { code: "REDIRECT_LIMIT" });
     assert.equal(requests.length, 4);
@@ -141,7 +142,7 @@ describe("client: a redirect from wss:", () => {
   const tls = { ca: authority.cert };
 
   for (const scheme of ["ws", "http"]) {
-    test(`to ${scheme}: is refused`, async (t) => {
+    test(`to ${scheme}: is rejected`, async (t) => {
       const plain = await redirecting(t, () => "unused");
       const server = new WebSocketServer({
         authorize: () => ({ status: 307, headers: { Location: `${scheme}://localhost:${plain.port}/here` } }),
@@ -153,7 +154,7 @@ describe("client: a redirect from wss:", () => {
     });
   }
 
-  test("to another origin does not take the client certificate along", async (t) => {
+  test("to another origin does not use the client certificate", async (t) => {
     const asking = { ca: authority.cert, requestCert: true, rejectUnauthorized: false };
     const names: unknown[] = [];
     const ports: number[] = [];

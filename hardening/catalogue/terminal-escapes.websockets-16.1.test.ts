@@ -1,4 +1,5 @@
-// Python's websockets 16.1: what a peer sent went to the terminal as it was, with the escape sequences that are in it.
+// Python's websockets 16.1: data of a peer was printed to the terminal unchanged, with its escape
+// sequences.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { connect } from "tungstate";
@@ -8,7 +9,10 @@ import { CLOSE, closePayload, frame, TEXT } from "./support/frames.ts";
 import { Program } from "./support/program.ts";
 import { valuesOf, Wire } from "./support/wire.ts";
 
-/** Things that terminals do: clear, title, hyperlink, paste, bell, another line, C1's form of the same, text that runs backwards. */
+/**
+ * Terminal sequences: clear, title, hyperlink, paste, bell, line break, their C1 forms, and
+ * right-to-left text.
+ */
 const ESCAPES = [
   "\x1b[2J\x1b[H",
   "\x1b]0;title\x07",
@@ -21,15 +25,15 @@ const ESCAPES = [
   "\u202egnp.exe\u2066\u2069",
 ];
 
-/** All of what a terminal would act upon, but the tab and the end of a line. */
+/** Everything a terminal interprets, except the tab and the line feed. */
 const ACTIVE = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/;
 
 function assertHarmless(text: string): void {
   assert.doesNotMatch(text, ACTIVE);
 }
 
-describe("cli: tungstate connect shows as escapes what comes in", () => {
-  test("a message: one line each", async (t) => {
+describe("cli: tungstate connect escapes received data", () => {
+  test("messages: one line each", async (t) => {
     const served = await serve(t);
     const program = new Program(t, ["connect", `ws://127.0.0.1:${served.port}/`], "");
     const connection = await served.connection();
@@ -54,7 +58,7 @@ describe("cli: tungstate connect shows as escapes what comes in", () => {
     }
   });
 
-  test("a refusal: its reason, body, Location and other headers", async (t) => {
+  test("a rejected handshake: its reason, body, Location and other header fields", async (t) => {
     const parts = ESCAPES.map((text) => text.replace(/[\r\n\0]/g, ""));
     for (const text of [parts.join(""), ...parts.slice(0, 1)]) {
       const { port, wire } = await listening(t);
@@ -71,7 +75,7 @@ describe("cli: tungstate connect shows as escapes what comes in", () => {
     }
   });
 
-  test("an answer that is none, a subprotocol and an extension that nobody asked for", async (t) => {
+  test("an invalid response, and a subprotocol and an extension that were not offered", async (t) => {
     const answers = [
       (key: string) => response(key, {}, "HTTP/1.1 101 \u009b31m"),
       (key: string) => response(key, { "Sec-WebSocket-Protocol": "\u009b31m" }),
@@ -93,8 +97,9 @@ describe("cli: tungstate connect shows as escapes what comes in", () => {
     }
   });
 
-  test("what is in its own arguments", async (t) => {
-    const text = ESCAPES.join("").replaceAll("\0", ""); // no argument of a process has one
+  test("its own arguments", async (t) => {
+    // an argument of a process cannot contain it
+    const text = ESCAPES.join("").replaceAll("\0", "");
     const url = "ws://127.0.0.1:9/";
     for (const args of [[`ws://${text}/`], [text], ["--protocol", text, url], ["--interface", text, url]]) {
       const program = new Program(t, ["connect", ...args], "");
@@ -104,7 +109,7 @@ describe("cli: tungstate connect shows as escapes what comes in", () => {
   });
 });
 
-test("cli: the log of tungstate serve has them as escapes, too", async (t) => {
+test("cli: the log of tungstate serve escapes them", async (t) => {
   const program = new Program(t, ["serve", "--port", "0", "--log-level", "debug"]);
   const [, port = ""] = await program.shows(/^listening on http:\/\/127\.0\.0\.1:(\d+)/);
   for (const text of ESCAPES) {
@@ -128,7 +133,7 @@ test("cli: the log of tungstate serve has them as escapes, too", async (t) => {
   assertHarmless(program.stderr);
 });
 
-test("server and client: messages of errors have them as escapes", async (t) => {
+test("server and client: error messages escape them", async (t) => {
   for (const changes of [
     { Upgrade: "\u009b31m" },
     { "Sec-WebSocket-Protocol": "\u009b" },

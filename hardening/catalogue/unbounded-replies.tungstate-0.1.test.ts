@@ -1,18 +1,19 @@
-// Version 0.1 of this project: 100 history commands in one frame were answered with gigabytes, read or not; who missed much never recovered.
+// Tungstate 0.1: 100 history commands in one frame were answered with gigabytes, read or not;
+// clients that missed much never recovered.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { MemoryBudget } from "tungstate";
 import { hundredHistories, hundredPresences } from "./support/attacks.ts";
 import { MiB } from "./support/cost.ts";
-import { turns } from "./support/ends.ts";
+import { ticks } from "./support/ends.ts";
 import { HubClient, serveHub } from "./support/hub.ts";
 
 const OPEN = { subscribe: "anyone", publish: "anyone", history: { size: 1000, ttl: 60_000 }, presence: true } as const;
 const namespaces = { public: OPEN };
 const PAGE = 65_536; // bytes: limits.pageBytes
 
-describe("hub: what a client asks of a store and does not read", () => {
-  test("is a page for each connection, however much it asks for; nothing is read for a connection that has closed", async (t) => {
+describe("hub: store data requested by a client that does not read it", () => {
+  test("is one page for each connection, however much it requests; nothing is read for a closed connection", async (t) => {
     const memoryBudget = new MemoryBudget(256 * MiB);
     const { hub, port } = await serveHub(t, { namespaces, memoryBudget });
     for (let number = 0; number < 200; number++) await hub.publish("public:x", "x".repeat(60_000));
@@ -28,19 +29,19 @@ describe("hub: what a client asks of a store and does not read", () => {
     let before = -1;
     while (before !== sent()) {
       before = sent();
-      await turns(200);
+      await ticks(200);
     }
     assert.equal(hub.metrics.queueBytes, 0);
-    // what the system takes for each, and two pages
+    // what the system buffers for each, and two pages
     assert.ok(sent() < 10 * 8 * MiB, `${sent()} of 600,000,000 bytes were made`);
     for (const { socket } of clients) socket.terminate();
-    await turns(50);
+    await ticks(50);
     before = sent();
-    await turns(50);
-    assert.ok(sent() - before <= 10 * PAGE, "nothing goes on");
+    await ticks(50);
+    assert.ok(sent() - before <= 10 * PAGE, "nothing continues");
   });
 
-  test("100 times presence is made one after the other, as it is read", async (t) => {
+  test("100 presence replies are produced one after the other as they are read", async (t) => {
     const { hub, port } = await serveHub(t, { namespaces, limits: { rates: false } });
     const members: HubClient[] = [];
     for (let number = 0; number < 50; number++) {
@@ -57,7 +58,7 @@ describe("hub: what a client asks of a store and does not read", () => {
   });
 });
 
-test("hub: a client that is cut off again and again while it recovers goes on where it was", async (t) => {
+test("hub: a client that is disconnected repeatedly during recovery resumes where it was", async (t) => {
   const { hub, port } = await serveHub(t, { namespaces });
   const { epoch } = await hub.publish("public:x", "1 ");
   for (let number = 2; number <= 400; number++) await hub.publish("public:x", `${number} `.padEnd(10_000, "x"));

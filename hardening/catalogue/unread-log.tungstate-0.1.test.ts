@@ -1,4 +1,5 @@
-// Tungstate 0.1: 400 refused handshakes, while stderr was a pipe that nobody read, stopped tungstate serve: it wrote its log synchronously. SIGTERM had no effect.
+// Tungstate 0.1: 400 rejected handshakes, while stderr was an unread pipe, stopped tungstate serve,
+// because it wrote its log synchronously. SIGTERM had no effect.
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -10,11 +11,11 @@ import { BIN } from "./support/program.ts";
 import { Wire } from "./support/wire.ts";
 
 const REFUSED = 400;
-const LOGGED = 500; // connections with two lines each: more than a pipe takes
+const LOGGED = 500; // connections with two log lines each: more than a pipe buffers
 
 const AT_A_TIME = 20;
 
-/** Gives `command` a stderr that is open and that nobody reads. The process becomes that command. */
+/** Runs `command` with a stderr that is open and unread. The process becomes that command. */
 const UNREAD: Readonly<Record<string, (command: readonly string[]) => readonly string[]>> = {
   pipe: (command) => ["bash", "-c", 'exec "$@" 2> >(exec sleep 1000)', "-", ...command],
   socket: (command) => command,
@@ -31,13 +32,13 @@ os.execv(sys.argv[1], sys.argv[1:])`;
 async function serveUnread(t: TestContext, unread: string): Promise<{ child: ChildProcess; url: string }> {
   const args = ["serve", "--port", "0", "--drain", "1", "--log-level", "debug"];
   const [program = "", ...rest] = UNREAD[unread]?.([process.execPath, BIN, ...args]) ?? [];
-  // stderr: the socket, whose other end nobody reads
+  // stderr: the socket, whose other end is not read
   const child = spawn(program, rest, { stdio: ["ignore", "pipe", "pipe"], detached: true });
   t.after(() => {
     try {
       process.kill(-(child.pid ?? 0), "SIGKILL");
     } catch {
-      // none of its processes is left
+      // none of its processes remains
     }
   });
   let text = "";
@@ -49,7 +50,7 @@ async function serveUnread(t: TestContext, unread: string): Promise<{ child: Chi
   throw new Error(`it ended: ${text}`);
 }
 
-describe("cli: tungstate serve goes on, and drains, while nobody reads its stderr", () => {
+describe("cli: tungstate serve continues and drains while its stderr is not read", () => {
   for (const unread of Object.keys(UNREAD)) {
     test(`a ${unread}`, async (t) => {
       const { child, url } = await serveUnread(t, unread);

@@ -4,15 +4,15 @@ import { connect } from "tungstate";
 import { BINARY, frame } from "../catalogue/support/frames.ts";
 import { request } from "../catalogue/support/handshakes.ts";
 import { leavingNothing } from "./support/leaks.ts";
-import { dialPeer, turns, until, withServer } from "./support/sockets.ts";
+import { dialPeer, ticks, until, withServer } from "./support/sockets.ts";
 
-/** Does nothing for so long, as a process that is stopped, or busy with something else. */
+/** Blocks for that many ms, as a stopped or busy process. */
 function blockFor(ms: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 }
 
 describe("a wall clock that jumps", () => {
-  test("is nothing to a connection: times are those of the monotonic clock", () =>
+  test("does not affect connections, which use the monotonic clock", () =>
     leavingNothing(async () => {
       const { now } = Date;
       try {
@@ -23,7 +23,7 @@ describe("a wall clock that jumps", () => {
               const connection = await connect(`ws://127.0.0.1:${port}/`, { proxy: false });
               Date.now = () => now() + jump;
               assert.ok((await connection.ping()) < 10_000);
-              // the server's heartbeat goes on as ever
+              // does not affect the server's heartbeat
               await new Promise<void>((resolve) => connection.once("ping", () => resolve()));
               assert.equal((await connection.close()).clean, true);
               await until(() => server.connections.size === 0);
@@ -37,8 +37,8 @@ describe("a wall clock that jumps", () => {
     }));
 });
 
-describe("a process that did nothing else for longer than a deadline", () => {
-  test("reads what its peers have sent before it gives them up: handshake", () =>
+describe("a process that was blocked for longer than a deadline", () => {
+  test("reads its peers' data before it gives them up: handshake", () =>
     leavingNothing(() =>
       withServer({ handshakeTimeout: 2_000 }, async (server, port) => {
         const refused: string[] = [];
@@ -60,15 +60,15 @@ describe("a process that did nothing else for longer than a deadline", () => {
         const connection = await connect(`ws://127.0.0.1:${port}/`, { proxy: false, heartbeat: false });
         const [own] = server.connections;
         await new Promise<void>((resolve) => connection.once("ping", () => resolve()));
-        await turns(1); // its pong is on the way
+        await ticks(1); // its pong is in transit
         blockFor(1_000);
-        await turns(5);
+        await ticks(5);
         assert.equal(own?.state, "open");
         await connection.close();
       }),
     ));
 
-  test("a message in flight", () =>
+  test("a message in transit", () =>
     leavingNothing(() =>
       withServer({ minDataRate: { bytes: 1000, interval: 2_000 } }, async (server, port) => {
         const peer = await dialPeer(port);
@@ -79,7 +79,7 @@ describe("a process that did nothing else for longer than a deadline", () => {
         await until(() => server.stats.memory.held > 0);
         peer.wire.send(frame(BINARY, Buffer.alloc(10), true).subarray(0, 0), frame(0, Buffer.alloc(10), true));
         blockFor(3_000);
-        await turns(5);
+        await ticks(5);
         assert.equal(own?.state, "open");
         peer.kill("end");
         await until(() => server.connections.size === 0);

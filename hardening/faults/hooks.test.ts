@@ -1,5 +1,5 @@
-// Code of the application that throws, or whose promise is rejected, in each hook, event and handler that there is. Whom it
-// concerns is told, and everything goes on.
+// Application code that throws or rejects, in each hook, event and handler. Those concerned are
+// notified, and everything else continues.
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
@@ -39,10 +39,13 @@ interface Setting {
   readonly refusals: string[];
 }
 
-/** One of them where nobody asks for a result, as far as the types go: an async function fits there all the same. */
+/** The same where the types expect no result: an async function can be passed all the same. */
 const unasked = (fail: () => unknown): (() => void) => fail;
 
-/** A server whose errors are listened for. What it does is checked by `work`, and that it still works by us. */
+/**
+ * A server with an error listener. `work` checks its behaviour, and the helper checks that it still
+ * works.
+ */
 async function serving(options: WebSocketServerOptions, work: (setting: Setting) => Promise<void>): Promise<void> {
   await leavingNothing(() =>
     withServer(options, async (server, port) => {
@@ -54,7 +57,7 @@ async function serving(options: WebSocketServerOptions, work: (setting: Setting)
   );
 }
 
-/** The codes that a client is told. */
+/** Error codes that a client receives. */
 async function end(client: WebSocketConnection): Promise<number> {
   return (await client.closed).code;
 }
@@ -89,7 +92,7 @@ describe("hooks of the handshake: the client gets 500, the application its error
 
 describe("listeners of a server", () => {
   for (const [how, fail] of Object.entries(FAILURES)) {
-    test(`connection ${how}: that connection ends with 1011, and others go on`, () =>
+    test(`connection ${how}: that connection ends with 1011, and others continue`, () =>
       serving({}, async ({ server, url, errors }) => {
         const good = await connect(url, { proxy: false });
         server.once("connection", fail);
@@ -101,7 +104,7 @@ describe("listeners of a server", () => {
         await good.close();
       }));
 
-    test(`connection ${how}, when the client has gone long ago`, () =>
+    test(`connection ${how}, long after the client has left`, () =>
       serving({}, async ({ server, url, errors }) => {
         server.once("connection", async (connection) => {
           await connection.closed;
@@ -121,7 +124,7 @@ describe("listeners of a server", () => {
         assert.deepEqual(errors, [FAULT]);
       }));
 
-    test(`error ${how}: told once, as a warning`, () =>
+    test(`error ${how}: reported once, as a warning`, () =>
       serving({}, async ({ server, url }) => {
         const warnings: Error[] = [];
         const note = (warning: Error): void => void warnings.push(warning);
@@ -141,7 +144,7 @@ describe("listeners of a server", () => {
   }
 });
 
-describe("listeners of a connection: it ends with 1011, and the server's error event has what was thrown", () => {
+describe("listeners of a connection: it ends with 1011, and the server's error event has the thrown value", () => {
   const provoke: Readonly<Record<string, (client: WebSocketConnection, own: WebSocketConnection) => void>> = {
     message: (client) => void client.write("a message"),
     ping: (client) => void client.ping().catch(() => undefined),
@@ -166,17 +169,18 @@ describe("listeners of a connection: it ends with 1011, and the server's error e
           assert.ok(own !== undefined);
           act(client, own);
           const code = await end(client);
-          // where the connection is over anyway, there is nobody to be told
+          // nothing is reported if the connection has ended anyway
           assert.equal(code, { error: 1006, close: 1000 }[event] ?? 1011);
           await until(() => errors.length > 0);
-          // who throws ends the connection: of its events only error and close have listeners called then
+          // a throwing listener ends the connection: afterwards only error and close listeners are
+          // called
           const isOver = how === "throws" && event !== "error" && event !== "close";
           assert.deepEqual([errors, others], [[FAULT], isOver ? [] : [event]]);
         }));
     }
   }
 
-  test("a stream's generator throws, at once, between messages, and when it yields nonsense", () =>
+  test("a generator of a stream throws: immediately, between messages, and when it yields an invalid value", () =>
     leavingNothing(async () => {
       for (const fails of [
         async function* (): AsyncGenerator<string> {
@@ -204,7 +208,7 @@ describe("listeners of a connection: it ends with 1011, and the server's error e
       }
     }));
 
-  test("a client's listener throws: its connection ends, and a warning says so", () =>
+  test("a listener of a client throws: its connection ends, with a warning", () =>
     serving({}, async ({ server, url }) => {
       const warnings: Error[] = [];
       const note = (warning: Error): void => void warnings.push(warning);
@@ -221,7 +225,7 @@ describe("listeners of a connection: it ends with 1011, and the server's error e
       assert.equal(warnings[0], FAULT);
     }));
 
-  test("the source of sendStream throws: the message can't be finished, and the caller is told", () =>
+  test("the source of sendStream throws: the message cannot be finished, and the caller is notified", () =>
     serving({}, async ({ server, url }) => {
       const client = await connect(url, { proxy: false });
       async function* source(): AsyncGenerator<string> {
@@ -238,10 +242,10 @@ describe("listeners of a connection: it ends with 1011, and the server's error e
     }));
 });
 
-describe("functions that a reconnecting connection is given", () => {
+describe("functions passed to reconnecting", () => {
   const options: ReconnectOptions = { proxy: false, watchNetworks: false, backoff: { initialDelay: 1, maxDelay: 1 } };
   for (const [how, fail] of Object.entries(FAILURES)) {
-    test(`url ${how}: the attempt has failed, the next one is made`, () =>
+    test(`url ${how}: the attempt fails, and the next one follows`, () =>
       serving({}, async ({ url }) => {
         let asked = 0;
         const connection = reconnecting(async () => (asked++ === 0 ? fail() : url), options);
@@ -259,7 +263,7 @@ describe("functions that a reconnecting connection is given", () => {
       }));
 
     for (const event of ["connecting", "open", "message", "waiting"] as const) {
-      test(`a listener of ${event} ${how}: it ends, and says why`, () =>
+      test(`a listener of ${event} ${how}: it ends, with the reason`, () =>
         serving({ authorize: ({ path }) => path !== "/no" }, async ({ server, url }) => {
           server.on("connection", (own) => void own.write("a message"));
           const connection = reconnecting(event === "waiting" ? `${url}no` : url, {
@@ -277,7 +281,7 @@ describe("functions that a reconnecting connection is given", () => {
     }
   }
 
-  test("retry throws: it ends, and says why", () =>
+  test("retry throws: it ends, with the reason", () =>
     serving({ path: "/elsewhere" }, async ({ url }) => {
       const connection = reconnecting(url, {
         ...options,
@@ -295,7 +299,7 @@ describe("hooks of the hub", () => {
   interface HubSetting {
     readonly client: WebSocketConnection;
     readonly errors: unknown[];
-    /** Sends a command and gives what comes next; undefined: the connection ended. */
+    /** Sends a command and returns what arrives next; undefined if the connection ended. */
     readonly ask: (command: object) => Promise<Record<string, unknown> | undefined>;
   }
 
@@ -339,7 +343,7 @@ describe("hooks of the hub", () => {
     (reply?.["error"] as { code?: number })?.code;
 
   for (const [how, fail] of Object.entries(FAILURES)) {
-    test(`authenticate ${how}: the client may try again`, () =>
+    test(`authenticate ${how}: the client may retry`, () =>
       hubServing({ authenticate: fail }, async ({ ask, errors }) => {
         assert.equal(internal(await ask(CONNECT)), 100);
         assert.deepEqual(errors, [FAULT]);
@@ -366,7 +370,7 @@ describe("hooks of the hub", () => {
       ["readPresence", { presence: { channel: "here" } }],
       ["readHistory", { history: { channel: "here" } }],
     ] as const) {
-      test(`${name} of a namespace ${how}: that command fails, others don't`, () =>
+      test(`${name} of a namespace ${how}: that command fails, others do not`, () =>
         hubServing(
           {},
           async ({ ask, errors }) => {
@@ -380,7 +384,7 @@ describe("hooks of the hub", () => {
         ));
     }
 
-    test(`a listener for errors ${how}: nothing more can be told`, () =>
+    test(`an error listener ${how}: nothing more can be reported`, () =>
       hubServing({ onError: unasked(fail), authenticate: fail }, async ({ ask }) => {
         assert.equal(internal(await ask(CONNECT)), 100);
       }));

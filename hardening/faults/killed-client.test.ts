@@ -1,4 +1,5 @@
-// A client that is killed, at each step that a server of ours waits at. Nothing may be left behind, and the server has to go on.
+// A client that is killed at each step at which a server waits. Nothing may remain, and the server
+// must continue.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -15,7 +16,7 @@ import {
 import { BINARY, CLOSE, closePayload, CONTINUATION, frame, header, TEXT } from "../catalogue/support/frames.ts";
 import { request } from "../catalogue/support/handshakes.ts";
 import { leavingNothing } from "./support/leaks.ts";
-import { type Death, DEATHS, dialPeer, type Peer, selfSigned, turns, until, withServer } from "./support/sockets.ts";
+import { type Death, DEATHS, dialPeer, type Peer, selfSigned, ticks, until, withServer } from "./support/sockets.ts";
 
 const LARGE = Buffer.alloc(4 * 1024 * 1024, "not quite the same ");
 
@@ -23,11 +24,11 @@ interface Scene {
   readonly server: WebSocketServer;
   readonly peer: Peer;
   readonly requests: readonly HandshakeRequest[];
-  /** The connection, with the handshake done. */
+  /** The connection after the handshake. */
   open(): Promise<WebSocketConnection>;
 }
 
-/** A step: gets there, and gives what has to be so once the peer is dead. */
+/** A step: reaches it, and returns what must hold after the peer's death. */
 type Step = (scene: Scene) => Promise<() => Promise<void> | void>;
 
 async function lost(connection: WebSocketConnection): Promise<void> {
@@ -42,7 +43,7 @@ async function refusedAs(scene: Scene, codes: readonly string[], refusals: reado
 }
 
 const handshake: Readonly<Record<string, string>> = {
-  "before it has said anything": "",
+  "before it has sent anything": "",
   "in the middle of the request line": "GET / HT",
   "between two header fields": "GET / HTTP/1.1\r\nHost: localhost\r\n",
   "one byte before the end of the request": request().slice(0, -1),
@@ -56,7 +57,7 @@ const open: Readonly<Record<string, Step>> = {
   "in the middle of a frame's header": async (scene) => {
     const connection = await scene.open();
     scene.peer.wire.send(header(BINARY, 70_000, true).subarray(0, 5));
-    await turns(3);
+    await ticks(3);
     return () => lost(connection);
   },
   "in the middle of a payload": async (scene) => {
@@ -68,7 +69,7 @@ const open: Readonly<Record<string, Step>> = {
   "between two fragments": async (scene) => {
     const connection = await scene.open();
     scene.peer.wire.send(frame(TEXT, "a", true, { fin: false }), frame(CONTINUATION, "b", true, { fin: false }));
-    await turns(3);
+    await ticks(3);
     return () => lost(connection);
   },
   "while a reader waits for a message": async (scene) => {
@@ -87,12 +88,12 @@ const open: Readonly<Record<string, Step>> = {
       await lost(connection);
       const texts: string[] = [];
       for await (const message of connection) texts.push(message.text);
-      assert.deepEqual(texts, ["one", "two"]); // what has arrived has arrived
+      assert.deepEqual(texts, ["one", "two"]); // messages that had arrived
     };
   },
   "while nothing is read because the receive queue is full": async (scene) => {
     const connection = await scene.open();
-    scene.peer.wire.send(frame(BINARY, LARGE, true), frame(TEXT, "behind it", true));
+    scene.peer.wire.send(frame(BINARY, LARGE, true), frame(TEXT, "after it", true));
     await until(() => scene.server.stats.memory.held > LARGE.length);
     return async () => {
       for await (const _ of connection) continue;
@@ -105,14 +106,14 @@ const open: Readonly<Record<string, Step>> = {
     for (let number = 0; number < 4; number++) connection.write(LARGE);
     const sent = assert.rejects(connection.send(LARGE), { code: "NOT_OPEN" });
     const flushed = assert.rejects(connection.flush(), { code: "NOT_OPEN" });
-    await turns(3);
+    await ticks(3);
     return async () => {
       await Promise.all([sent, flushed]);
       await lost(connection);
-      assert.equal(connection.write("into nowhere"), false);
+      assert.equal(connection.write("to no one"), false);
     };
   },
-  "while the source of `sendStream` is waited for": async (scene) => {
+  "while the source of `sendStream` is pending": async (scene) => {
     const connection = await scene.open();
     let finished = false;
     async function* parts(): AsyncIterable<string> {
@@ -125,14 +126,14 @@ const open: Readonly<Record<string, Step>> = {
       }
     }
     const sent = assert.rejects(connection.sendStream(parts(), "text"), { code: "NOT_OPEN" });
-    await turns(3);
+    await ticks(3);
     return async () => {
       await sent;
       await lost(connection);
       await until(() => finished);
     };
   },
-  "while a pong is waited for": async (scene) => {
+  "while a pong is pending": async (scene) => {
     const connection = await scene.open();
     const pinged = assert.rejects(connection.ping(), { code: "NOT_OPEN" });
     return async () => {
@@ -149,12 +150,12 @@ const open: Readonly<Record<string, Step>> = {
       assert.deepEqual([info.code, info.clean], [1006, false]);
     };
   },
-  "while its Close waits behind what it does not read": async (scene) => {
+  "while its Close waits behind unread data": async (scene) => {
     const connection = await scene.open();
     scene.peer.wire.stream.pause();
     for (let number = 0; number < 4; number++) connection.write(LARGE);
     const closed = connection.close(1000);
-    await turns(3);
+    await ticks(3);
     return async () => assert.equal((await closed).clean, false);
   },
   "when it has sent a Close": async (scene) => {
@@ -163,7 +164,7 @@ const open: Readonly<Record<string, Step>> = {
     await until(() => connection.state !== "open");
     return async () => {
       const info = await connection.closed;
-      assert.equal(info.code, 1001); // its Close did come
+      assert.equal(info.code, 1001); // its Close had arrived
     };
   },
   "when the server drains": async (scene) => {
@@ -189,7 +190,7 @@ const compressed: Readonly<Record<string, Step>> = {
   "while a message to it is deflated on a thread": async (scene) => {
     const connection = await scene.open();
     connection.write(LARGE);
-    connection.write("behind it");
+    connection.write("after it");
     const flushed = connection.flush().catch(() => undefined);
     return async () => {
       await flushed;
@@ -198,7 +199,10 @@ const compressed: Readonly<Record<string, Step>> = {
   },
 };
 
-/** Runs a step over TCP, kills the peer there, and looks at what is left. Another client is served then as ever. */
+/**
+ * Runs a step over TCP, kills the peer, and checks what remains. Then another client is served as
+ * usual.
+ */
 async function play(
   death: Death,
   options: WebSocketServerOptions,
@@ -243,13 +247,13 @@ for (const death of DEATHS) {
         play(death, {}, undefined, async (scene, refusals) => {
           scene.peer.wire.send(bytes);
           await until(() => scene.server.stats.handshakes === 1);
-          await turns(2);
+          await ticks(2);
           return () => refusedAs(scene, ["REQUEST_LOST"], refusals);
         }),
       );
     }
 
-    test("while `authorize` is waited for, which is told by its signal", () => {
+    test("while `authorize` is pending, which is notified by its signal", () => {
       let signal: AbortSignal | undefined;
       const authorize = (asked: HandshakeRequest): Promise<boolean> => {
         signal = asked.signal;
@@ -271,7 +275,7 @@ for (const death of DEATHS) {
         return () => until(() => scene.server.stats.handshakes === 0);
       }));
 
-    test("while it is refused", () =>
+    test("while it is rejected", () =>
       play(death, { path: "/elsewhere" }, undefined, async (scene, refusals) => {
         scene.peer.wire.send(request());
         return () => refusedAs(scene, ["PATH_NOT_FOUND", "REQUEST_LOST"], refusals);
@@ -282,7 +286,7 @@ for (const death of DEATHS) {
       test(when, () => play(death, { compression: { asyncThreshold: 1024 } }, "permessage-deflate", step));
     }
 
-    test("behind node:http, while `authorize` is waited for and when it is open", () =>
+    test("behind node:http, while `authorize` is pending and when it is open", () =>
       leavingNothing(async () => {
         let asked = 0;
         const server = new WebSocketServer({
@@ -308,12 +312,12 @@ for (const death of DEATHS) {
         await new Promise<void>((resolve) => http.close(() => resolve()));
       }));
 
-    describe("of a port with TLS", () => {
+    describe("on a port with TLS", () => {
       const steps: Readonly<Record<string, (peer: Peer) => Promise<void>>> = {
-        "before it has said anything": async () => turns(3),
+        "before it has sent anything": async () => ticks(3),
         "in the middle of its ClientHello": async (peer) => {
           peer.wire.send(Buffer.from([0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00]));
-          await turns(3);
+          await ticks(3);
         },
       };
       for (const [when, step] of Object.entries(steps)) {
@@ -343,7 +347,7 @@ for (const death of DEATHS) {
   });
 }
 
-test("the server goes on for others while a hundred clients die at once", () =>
+test("the server serves others while a hundred clients die at once", () =>
   leavingNothing(() =>
     withServer({}, async (server, port) => {
       server.on("connection", (connection) => connection.on("message", (message) => connection.write(message)));

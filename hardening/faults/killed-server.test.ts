@@ -1,4 +1,4 @@
-// A server, or a proxy before it, that is killed at each step that a client of ours waits at. Nothing may be left behind.
+// A server or proxy that is killed at each step at which a client waits. Nothing may remain.
 
 import assert from "node:assert/strict";
 import { getEventListeners } from "node:events";
@@ -15,19 +15,19 @@ import { BINARY, CLOSE, closePayload, CONTINUATION, frame, header, TEXT } from "
 import { response } from "../catalogue/support/handshakes.ts";
 import { valuesOf } from "../catalogue/support/wire.ts";
 import { leavingNothing } from "./support/leaks.ts";
-import { type Death, DEATHS, type Peer, PeerPort, selfSigned, turns, until } from "./support/sockets.ts";
+import { type Death, DEATHS, type Peer, PeerPort, selfSigned, ticks, until } from "./support/sockets.ts";
 
 const LARGE = Buffer.alloc(4 * 1024 * 1024, "not quite the same ");
 
-/** How an attempt may fail: a reset can be quicker than the news of the connection. */
+/** How an attempt may fail: a reset can arrive before the connection is reported. */
 const HANDSHAKE_LOST = ["HANDSHAKE_CLOSED", "CONNECT_FAILED"];
 
 const PROXY_LOST = ["PROXY_FAILED", "CONNECT_FAILED"];
 
-/** Gets to a step of an attempt. */
+/** Reaches a step of an attempt. */
 type Step = (peer: Peer) => Promise<void>;
 
-/** Reads the request and gives the 101 for it. */
+/** Reads the request and returns the 101 response for it. */
 async function answerTo(peer: Peer): Promise<string> {
   const [key = ""] = valuesOf(await peer.wire.head(), "Sec-WebSocket-Key");
   return response(key);
@@ -39,20 +39,22 @@ const attempts: Readonly<Record<string, Step>> = {
   "in the middle of the status line": async (peer) => {
     await peer.wire.head();
     peer.wire.send("HTTP/1.1 10");
-    await turns(3);
+    await ticks(3);
   },
   "between two header fields": async (peer) => {
     await peer.wire.head();
     peer.wire.send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n");
-    await turns(3);
+    await ticks(3);
   },
   "one byte before the end of its answer": async (peer) => {
     peer.wire.send((await answerTo(peer)).slice(0, -1));
-    await turns(3);
+    await ticks(3);
   },
 };
 
-/** Connects, kills the peer at a step, and wants the attempt to reject with one of these codes. */
+/**
+ * Connects, kills the peer at a step, and expects the attempt to reject with one of these codes.
+ */
 async function attempt(
   death: Death,
   url: (port: number) => string,
@@ -96,7 +98,7 @@ const open: Readonly<Record<string, (scene: Scene) => Promise<() => Promise<void
       lost(client),
   "in the middle of a frame's header": async ({ client, peer }) => {
     peer.wire.send(header(BINARY, 70_000, false).subarray(0, 3));
-    await turns(3);
+    await ticks(3);
     return () => lost(client);
   },
   "in the middle of a payload": async ({ client, peer }) => {
@@ -106,7 +108,7 @@ const open: Readonly<Record<string, (scene: Scene) => Promise<() => Promise<void
   },
   "between two fragments": async ({ client, peer }) => {
     peer.wire.send(frame(TEXT, "a", false, { fin: false }), frame(CONTINUATION, "b", false, { fin: false }));
-    await turns(3);
+    await ticks(3);
     return () => lost(client);
   },
   "while a reader waits for a message": async ({ client }) => {
@@ -118,19 +120,19 @@ const open: Readonly<Record<string, (scene: Scene) => Promise<() => Promise<void
     for (let number = 0; number < 4; number++) client.write(LARGE);
     const sent = assert.rejects(client.send(LARGE), { code: "NOT_OPEN" });
     const flushed = assert.rejects(client.flush(), { code: "NOT_OPEN" });
-    await turns(3);
+    await ticks(3);
     return async () => void (await Promise.all([sent, flushed, lost(client)]));
   },
-  "while the source of `sendStream` is waited for": async ({ client }) => {
+  "while the source of `sendStream` is pending": async ({ client }) => {
     async function* parts(): AsyncIterable<string> {
       yield "first";
       await client.closed;
     }
     const sent = assert.rejects(client.sendStream(parts(), "text"), { code: "NOT_OPEN" });
-    await turns(3);
+    await ticks(3);
     return () => sent;
   },
-  "while a pong is waited for": async ({ client }) => {
+  "while a pong is pending": async ({ client }) => {
     const pinged = assert.rejects(client.ping(), { code: "NOT_OPEN" });
     return () => pinged;
   },
@@ -142,11 +144,11 @@ const open: Readonly<Record<string, (scene: Scene) => Promise<() => Promise<void
       assert.deepEqual([info.code, info.clean], [1006, false]);
     };
   },
-  "while its Close waits behind what it does not read": async ({ client, peer }) => {
+  "while its Close waits behind unread data": async ({ client, peer }) => {
     peer.wire.stream.pause();
     for (let number = 0; number < 4; number++) client.write(LARGE);
     const closed = client.close();
-    await turns(3);
+    await ticks(3);
     return async () => assert.equal((await closed).clean, false);
   },
   "when it has sent a Close": async ({ client, peer }) => {
@@ -154,7 +156,7 @@ const open: Readonly<Record<string, (scene: Scene) => Promise<() => Promise<void
     await until(() => client.state !== "open");
     return async () => assert.equal((await client.closed).code, 1001);
   },
-  "when both have sent one, and the end of the stream is waited for": async ({ client, peer }) => {
+  "when both have sent one, and the end of the stream is pending": async ({ client, peer }) => {
     peer.wire.send(frame(CLOSE, closePayload(1000), false));
     await peer.wire.until((got) => got.length >= 8);
     return async () => {
@@ -178,7 +180,7 @@ for (const death of DEATHS) {
       );
     }
 
-    test("in the middle of the body of a refusal, which is told all the same", () =>
+    test("in the body of a rejection, which is reported all the same", () =>
       leavingNothing(async () => {
         const port = await PeerPort.open();
         const failed = assert.rejects(connect(`ws://127.0.0.1:${port.port}/`, { proxy: false }), (error: unknown) => {
@@ -188,7 +190,7 @@ for (const death of DEATHS) {
         const peer = await port.next();
         await peer.wire.head();
         peer.wire.send("HTTP/1.1 403 Forbidden\r\nContent-Length: 1000\r\n\r\nno");
-        await turns(3);
+        await ticks(3);
         peer.kill(death);
         await failed;
         await port.close();
@@ -206,7 +208,7 @@ for (const death of DEATHS) {
           peer.kill(death);
           await check();
           await client.closed;
-          assert.equal(client.write("into nowhere"), false);
+          assert.equal(client.write("to no one"), false);
           await port.close();
         }),
       );
@@ -222,7 +224,7 @@ for (const death of DEATHS) {
         "in the middle of its ServerHello": async (peer) => {
           await peer.wire.until((got) => got.length > 100);
           peer.wire.send(Buffer.from([0x16, 0x03, 0x03, 0x00, 0x7a, 0x02, 0x00, 0x00, 0x76, 0x03, 0x03]));
-          await turns(3);
+          await ticks(3);
         },
       };
       for (const [when, step] of Object.entries(steps)) {
@@ -230,7 +232,7 @@ for (const death of DEATHS) {
       }
     });
 
-    describe("a proxy that speaks HTTP", () => {
+    describe("a proxy that uses HTTP", () => {
       const far = (): string => "ws://192.0.2.1/";
       const options = (port: number): ConnectOptions => ({ proxy: `http://127.0.0.1:${port}` });
       const steps: Readonly<Record<string, Step>> = {
@@ -239,13 +241,13 @@ for (const death of DEATHS) {
         "in the middle of its answer": async (peer) => {
           await peer.wire.head();
           peer.wire.send("HTTP/1.1 200 Conn");
-          await turns(3);
+          await ticks(3);
         },
       };
       for (const [when, step] of Object.entries(steps)) {
         test(when, () => attempt(death, far, options, step, PROXY_LOST));
       }
-      test("when the tunnel stands", () =>
+      test("when the tunnel is established", () =>
         attempt(
           death,
           far,
@@ -259,9 +261,9 @@ for (const death of DEATHS) {
         ));
     });
 
-    describe("a proxy that speaks SOCKS5", () => {
+    describe("a proxy that uses SOCKS5", () => {
       const options = (port: number): ConnectOptions => ({ proxy: `socks5://127.0.0.1:${port}` });
-      // RFC 1928 §3: version, number of methods, methods; answered by version and method
+      // RFC 1928 §3: version, number of methods, methods; answered with version and method
       const greeted: Step = async (peer) => void (await peer.wire.until((got) => got.length >= 3));
       const asked: Step = async (peer) => {
         await greeted(peer);
@@ -276,7 +278,7 @@ for (const death of DEATHS) {
         "in the middle of its reply": async (peer) => {
           await asked(peer);
           peer.wire.send(Buffer.from([5, 0, 0, 1, 127, 0]));
-          await turns(3);
+          await ticks(3);
         },
       };
       for (const [when, step] of Object.entries(steps)) {
@@ -284,7 +286,7 @@ for (const death of DEATHS) {
       }
     });
 
-    test("by every second server, while a client connects again and again", () =>
+    test("every second server is killed while a client reconnects", () =>
       leavingNothing(async () => {
         const port = await PeerPort.open();
         const connection = reconnecting(`ws://127.0.0.1:${port.port}/`, {

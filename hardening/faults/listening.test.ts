@@ -11,7 +11,7 @@ import { selfSigned } from "./support/sockets.ts";
 
 describe("EADDRINUSE", () => {
   for (const tls of [undefined, selfSigned()]) {
-    test(`${tls === undefined ? "" : "with TLS: "}listen rejects, and the server is as if it had not been asked`, () =>
+    test(`${tls === undefined ? "" : "with TLS: "}listen rejects, and the server is unchanged`, () =>
       leavingNothing(async () => {
         const other = createServer().listen(0, "127.0.0.1");
         await once(other, "listening");
@@ -21,7 +21,8 @@ describe("EADDRINUSE", () => {
         server.on("error", (error) => errors.push(error));
         const where = tls === undefined ? { port } : { port, tls };
         for (let time = 0; time < 3; time++) await assert.rejects(server.listen(where), { code: "EADDRINUSE" });
-        assert.throws(() => server.setTls({}), { code: "INVALID_STATE" }); // it has no port with TLS
+        // it has no port with TLS
+        assert.throws(() => server.setTls({}), { code: "INVALID_STATE" });
         other.close();
         await once(other, "close");
         await server.listen(where);
@@ -34,7 +35,7 @@ describe("EADDRINUSE", () => {
       }));
   }
 
-  test("the process of a server that can't listen ends by itself", () =>
+  test("the process of a server that cannot listen exits by itself", () =>
     leavingNothing(async () => {
       const server = new WebSocketServer();
       await assert.rejects(server.listen({ port: 1, host: "192.0.2.1" }), { code: "EADDRNOTAVAIL" });
@@ -43,7 +44,7 @@ describe("EADDRINUSE", () => {
 });
 
 describe("EMFILE", { skip: process.platform === "win32" }, () => {
-  test("no descriptor for who connects: the application is told, who is connected goes on, and others when there is room", async () => {
+  test("no descriptor for a new client: the application is notified, connected clients continue, and new ones are accepted later", async () => {
     const program = fileURLToPath(new URL("support/crowded-server.ts", import.meta.url));
     const child = spawn(
       "sh",
@@ -52,30 +53,31 @@ describe("EMFILE", { skip: process.platform === "win32" }, () => {
         stdio: ["ignore", "inherit", "inherit", "ipc"],
       },
     );
-    type Told = Readonly<Record<"port" | "error" | "full" | "free", unknown>>;
-    const told: Told[] = [];
+    type Report = Readonly<Record<"port" | "error" | "full" | "free", unknown>>;
+    const reports: Report[] = [];
     let wake = (): void => undefined;
     child.on("message", (message) => {
-      told.push(message as Told);
+      reports.push(message as Report);
       wake();
     });
     child.on("close", () => wake());
     const ended = once(child, "close");
-    const hears = async (key: keyof Told): Promise<unknown> => {
+    const reported = async (key: keyof Report): Promise<unknown> => {
       for (;;) {
-        const found = told.find((each) => key in each);
+        const found = reports.find((each) => key in each);
         if (found !== undefined) return found[key];
         assert.equal(child.exitCode, null, "it lives");
         await new Promise<void>((resolve) => (wake = resolve));
       }
     };
     try {
-      const port = Number(await hears("port"));
+      const port = Number(await reported("port"));
       const url = `ws://127.0.0.1:${port}/`;
       const before = await connect(url, { proxy: false });
       child.send("take");
-      assert.equal(await hears("full"), "EMFILE");
-      // libuv takes them with a descriptor that it keeps for that, and hangs up: nobody waits in vain
+      assert.equal(await reported("full"), "EMFILE");
+      // libuv takes them with a descriptor that it keeps for that, and hangs up: nobody waits in
+      // vain
       const refused = [1, 2, 3].map(() => connectTcp(port, "127.0.0.1"));
       for (const socket of refused) socket.on("error", () => undefined).resume();
       await Promise.all(refused.map((socket) => once(socket, "close")));
@@ -85,7 +87,7 @@ describe("EMFILE", { skip: process.platform === "win32" }, () => {
         break;
       }
       child.send("give");
-      await hears("free");
+      await reported("free");
       const after = await connect(url, { proxy: false });
       child.send("end");
       assert.deepEqual([(await before.closed).code, (await after.closed).code], [1001, 1001]);

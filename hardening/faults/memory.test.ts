@@ -1,4 +1,4 @@
-// Many peers, each within its own limits, that together want more memory than there is to be.
+// Many peers within their own limits that together exceed the memory budget.
 
 import assert from "node:assert/strict";
 import process from "node:process";
@@ -11,8 +11,9 @@ import { dialPeer, type Peer, until, withServer } from "./support/sockets.ts";
 
 const BUDGET = 16 * 1024 * 1024; // bytes
 const PEERS = 40;
-const EACH = 2 * 1024 * 1024; // bytes that each peer wants held: five times the budget in all
-const READ = 256 * 1024; // bytes; the most that one read brings before it is counted
+// bytes that each peer tries to occupy: five times the budget in total
+const EACH = 2 * 1024 * 1024;
+const READ = 256 * 1024; // bytes; the most that one read adds before it is counted
 
 async function open(port: number): Promise<Peer> {
   const peer = await dialPeer(port);
@@ -21,7 +22,7 @@ async function open(port: number): Promise<Peer> {
   return peer;
 }
 
-/** A client that keeps to everything is served, whatever the others do. */
+/** A well-behaved client is served, whatever the others do. */
 async function served(port: number, work: () => Promise<void>): Promise<void> {
   const good = await connect(`ws://127.0.0.1:${port}/`, { proxy: false });
   await work();
@@ -38,7 +39,7 @@ function checkBounds(server: WebSocketServer, buffersBefore: number): void {
   assert.ok(memory.peak <= BUDGET + READ, `${memory.peak} bytes at most`);
   assert.ok(memory.ended > 0, "the largest were ended");
   const { arrayBuffers } = process.memoryUsage();
-  // what the peers of this process wait to send is in there, too
+  // includes the output of the peers in this process
   assert.ok(
     arrayBuffers - buffersBefore < 2 * BUDGET + PEERS * EACH,
     `${arrayBuffers - buffersBefore} bytes of buffers`,
@@ -46,7 +47,7 @@ function checkBounds(server: WebSocketServer, buffersBefore: number): void {
 }
 
 describe("together beyond the budget", () => {
-  test("messages that are never finished", () =>
+  test("unfinished messages", () =>
     leavingNothing(() =>
       withServer({ memoryBudget: BUDGET }, async (server, port) => {
         server.on("connection", (connection) => connection.on("message", (message) => connection.write(message)));
@@ -71,7 +72,7 @@ describe("together beyond the budget", () => {
       }),
     ));
 
-  test("peers that read nothing of what they are sent", () =>
+  test("peers that do not read", () =>
     leavingNothing(() =>
       withServer({ memoryBudget: BUDGET }, async (server, port) => {
         server.on("connection", (connection) => connection.on("message", (message) => connection.write(message)));
@@ -81,7 +82,7 @@ describe("together beyond the budget", () => {
           for (const peer of peers) peer.wire.stream.pause();
           const news = Buffer.alloc(EACH / 4);
           for (let time = 0; time < 24; time++) {
-            // each of its own: what many share counts for each all the same
+            // separate payloads: a shared one counts for each connection all the same
             for (const connection of [...server.connections].slice(1)) connection.write(Buffer.from(news));
             await new Promise((resolve) => setImmediate(resolve));
           }

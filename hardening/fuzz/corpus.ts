@@ -6,7 +6,9 @@ import { hashOf } from "./random.ts";
 const folder = fileURLToPath(new URL("corpus/", import.meta.url));
 const BYTES_IN_LINE = 40;
 
-/** Inputs that are kept, as lines of hexadecimal digits: what once was a finding, and what leads to places that are hard to get to. */
+/**
+ * Kept inputs, as lines of hexadecimal digits: former findings, and inputs that reach rare code.
+ */
 export interface Kept {
   readonly name: string;
   readonly input: Uint8Array;
@@ -21,14 +23,14 @@ export function keptOf(target: string): readonly Kept[] {
     .map((name) => ({ name: basename(name, ".hex"), input: readHex(join(path, name)) }));
 }
 
-/** A file of hexadecimal digits, with any whitespace. Throws for anything else. */
+/** Parses a file of hexadecimal digits with any whitespace. Throws for anything else. */
 export function readHex(path: string): Uint8Array {
   const digits = readFileSync(path, "utf8").replace(/\s/g, "");
   if (!/^(?:[\da-f]{2})*$/.test(digits)) throw new Error(`${path}: expected pairs of hexadecimal digits`);
   return new Uint8Array(Buffer.from(digits, "hex"));
 }
 
-/** Keeps an input; returns its file, relative to the repository. */
+/** Keeps an input. Returns its file, relative to the repository. */
 export function keep(target: string, input: Uint8Array): string {
   const name = `${hashOf(input).toString(16).padStart(8, "0")}.hex`;
   mkdirSync(join(folder, target), { recursive: true });

@@ -12,12 +12,12 @@ import { compareFrames } from "./targets/frames-vs-ws.ts";
 import { compareRequests } from "./targets/handshakes-vs-ws.ts";
 
 const SEED = 1;
-/** Of the inputs that a long run has, this part. */
+/** The fraction of the inputs of a long run. */
 const SHARE = 1 / 200;
 
 for (const target of TARGETS) {
   describe(`${target.name}: ${target.about}`, () => {
-    test("all that is kept", async () => {
+    test("all kept inputs", async () => {
       const kept = keptOf(target.name);
       assert.ok(kept.length > 0);
       for (const { name, input } of kept) assert.equal(await tryInput(target, input), undefined, name);
@@ -28,7 +28,7 @@ for (const target of TARGETS) {
       assert.equal(finding, undefined, `input ${finding?.index}: ${finding?.message}`);
     });
 
-    test("an input follows from target, seed and number", () => {
+    test("an input is determined by target, seed and number", () => {
       const [one, two, other] = [new Inputs(target, 3), new Inputs(target, 3), new Inputs(target, 4)];
       const inputs = Array.from({ length: 20 }, (_, index) => one.at(index));
       assert.deepEqual(
@@ -43,7 +43,7 @@ for (const target of TARGETS) {
   });
 }
 
-describe("each difference from ws that is on a list is one that there is", () => {
+describe("each listed difference from ws exists", () => {
   test("frames", () => {
     const shown = new Set(keptOf("frames-vs-ws").map(({ input }) => compareFrames(input)));
     for (const difference of FRAME_DIFFERENCES) assert.ok(shown.has(difference), difference.name);
@@ -64,7 +64,7 @@ describe("each difference from ws that is on a list is one that there is", () =>
     for (const difference of EXTENSION_DIFFERENCES) assert.ok(shown.has(difference), difference.name);
   });
 
-  test("and says where the right way is written down, and why", () => {
+  test("and names the specification and the reason", () => {
     const rows = [...FRAME_DIFFERENCES, ...REFUSED_THERE, ...EXTENSION_DIFFERENCES, ...Object.values(REFUSED_HERE)];
     for (const { source, why } of rows) {
       assert.match(source, /^RFC \d+ §/);
@@ -74,7 +74,7 @@ describe("each difference from ws that is on a list is one that there is", () =>
 });
 
 describe("the fuzzer itself", () => {
-  /** Does not like two bytes that stand next to each other. */
+  /** Fails for two adjacent bytes. */
   const picky: Target = {
     name: "picky",
     about: "",
@@ -85,7 +85,7 @@ describe("the fuzzer itself", () => {
     },
   };
 
-  test("finds, and makes what it has found as small as it can be", async () => {
+  test("finds a fault, and minimises its input", async () => {
     const finding = await runInputs(picky, SEED, { to: 20_000 });
     assert.ok(finding !== undefined);
     assert.match(finding.message, /1, 2/);
@@ -93,7 +93,7 @@ describe("the fuzzer itself", () => {
     assert.deepEqual(new Inputs(picky, SEED).at(finding.index ?? -1), finding.input);
   });
 
-  test("shares of several workers are all of the inputs, and each once", async () => {
+  test("the shares of several workers are all inputs, each once", async () => {
     const seen: string[] = [];
     const watched: Target = { ...picky, run: (input) => void seen.push(Buffer.from(input).toString("hex")) };
     for (const from of [0, 1, 2]) await runInputs(watched, SEED, { from, step: 3, to: 100 });
@@ -102,7 +102,7 @@ describe("the fuzzer itself", () => {
     assert.deepEqual(shares, seen.toSorted());
   });
 
-  test("mutates in every way, and not beyond 64 KiB", () => {
+  test("mutates in every way, up to 64 KiB", () => {
     const random = new Random(SEED);
     const input = Uint8Array.from({ length: 20 }, (_, at) => at);
     const lengths = new Set<number>();
@@ -112,7 +112,7 @@ describe("the fuzzer itself", () => {
   });
 
   test("knows its targets", () => {
-    assert.throws(() => targetOf("nothing"), /there is no target nothing, expected one of frames,/);
+    assert.throws(() => targetOf("nothing"), /unknown target nothing, expected one of frames,/);
     assert.equal(new Set(TARGETS.map(({ name }) => name)).size, TARGETS.length);
   });
 });

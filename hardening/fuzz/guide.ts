@@ -1,5 +1,5 @@
-// Which parts of the packages an input reaches that none before has reached: V8's own coverage, block by block. It costs a millisecond or so for each
-// input, so it is for making a corpus and not for a long run.
+// Finds inputs that reach new parts of the packages, by V8's block coverage. It takes about a
+// millisecond for each input, so it is used to build a corpus and not in long runs.
 import { Session } from "node:inspector/promises";
 import type { Target } from "./target.ts";
 
@@ -15,7 +15,7 @@ export class Coverage {
     await this.session.post("Profiler.startPreciseCoverage", { callCount: false, detailed: true });
   }
 
-  /** How many blocks have been reached since the last call that had not been before. */
+  /** Returns the number of blocks reached for the first time since the last call. */
   async fresh(): Promise<number> {
     const { result } = await this.session.post("Profiler.takePreciseCoverage");
     const before = this.seen.size;
@@ -35,7 +35,7 @@ export class Coverage {
   }
 }
 
-/** Whether a run of the input reaches something new. */
+/** Returns whether a run of the input reaches something new. */
 export async function reachesMore(coverage: Coverage, target: Target, input: Uint8Array): Promise<boolean> {
   await target.run(input);
   return (await coverage.fresh()) > 0;

@@ -1,4 +1,4 @@
-// npm run fuzz: `--help` lists the options.
+// Entry point of npm run fuzz; `--help` lists the options.
 import { type ChildProcess, fork } from "node:child_process";
 import { availableParallelism } from "node:os";
 import process from "node:process";
@@ -8,19 +8,19 @@ import { Coverage, reachesMore } from "./guide.ts";
 import { type Finding, Inputs, runCorpus, shrink, tryInput } from "./run.ts";
 import type { Target } from "./target.ts";
 import { targetOf, TARGETS } from "./targets/all.ts";
-import type { Share, Told } from "./worker.ts";
+import type { Share, WorkerReport } from "./worker.ts";
 
 interface Options {
   readonly targets: readonly Target[];
-  /** Of each target; undefined: as many as it has by itself. */
+  /** Inputs for each target; undefined: its default. */
   readonly inputs: number | undefined;
   readonly seed: number;
   readonly workers: number;
   /** The number of one input. */
   readonly only: number | undefined;
-  /** An input by itself. */
+  /** A single input. */
   readonly file: string | undefined;
-  /** Keep what reaches parts of the packages that nothing kept has reached. */
+  /** Keep inputs that reach parts of the packages that no kept input reaches. */
   readonly grow: boolean;
 }
 
@@ -28,26 +28,26 @@ function readOptions(): Options {
   const { fail, ...values } = commandLine({
     command: "npm run fuzz --",
     summary:
-      "Fuzzes everything that a peer can send. A finding is shrunk, kept in the corpus and printed with the command that replays it.",
+      "Fuzzes everything that a peer can send. A finding is minimised, kept in the corpus and printed with the command that replays it.",
     options: {
-      target: someOf({ of: TARGETS.map(({ name }) => name), help: "what to fuzz (default: all)" }),
-      inputs: integer({ help: "inputs of each target (default: as many as the target says)" }),
+      target: someOf({ of: TARGETS.map(({ name }) => name), help: "targets to fuzz (default: all)" }),
+      inputs: integer({ help: "inputs for each target (default: its own number)" }),
       seed: integer({ help: "seed of the inputs", byDefault: Date.now() % 1_000_000 }),
       workers: integer({ least: 1, help: "processes", byDefault: availableParallelism() }),
-      only: integer({ help: "run the input with this number; needs one --target" }),
-      file: text({ argument: "file", help: "run the input in this file of hexadecimal digits; needs one --target" }),
+      only: integer({ help: "run the input with this number; requires one --target" }),
+      file: text({ argument: "file", help: "run the input in this file of hexadecimal digits; requires one --target" }),
       grow: flag("add inputs to the corpus that reach code which no kept input reaches"),
     },
   });
   const { target, inputs, seed, workers, only, file, grow: isGrowing } = values;
   const targets = target === undefined ? TARGETS : target.map(targetOf);
   if ((only !== undefined || file !== undefined) && targets.length !== 1) {
-    fail(`--only and --file need one --target, got ${targets.length}`);
+    fail(`--only and --file require one --target, got ${targets.length}`);
   }
   return { targets, inputs, seed, workers, only, file, grow: isGrowing };
 }
 
-/** Spreads the inputs over processes. The first finding ends them all. */
+/** Distributes the inputs over processes. The first finding ends them all. */
 async function runTarget(
   target: Target,
   { seed, inputs = target.inputs, workers }: Options,
@@ -66,21 +66,21 @@ async function runTarget(
     running.push(child);
     child.send({ target: target.name, seed, from: worker, step: workers, to: inputs } satisfies Share);
     return new Promise<Finding | undefined>((resolve, reject) => {
-      child.on("message", (told: Told) => {
-        if ("finding" in told) {
-          resolve(told.finding);
+      child.on("message", (message: WorkerReport) => {
+        if ("finding" in message) {
+          resolve(message.finding);
           return;
         }
-        done[worker] = told.done;
+        done[worker] = message.done;
         report("");
       });
       child.on("error", reject);
-      // what nobody caught has been printed; which input it was, more runs with fewer inputs tell
+      // an uncaught error was printed; runs with fewer inputs show which input caused it
       child.on("exit", (code) =>
         code === 0 || child.killed
           ? resolve(undefined)
           : reject(
-              new Error(`${target.name}, seed ${seed}: a worker ended with ${code} behind ${done[worker]} inputs`),
+              new Error(`${target.name}, seed ${seed}: a worker exited with ${code} after ${done[worker]} inputs`),
             ),
       );
     });
@@ -95,7 +95,7 @@ async function runTarget(
   }
 }
 
-async function tell(target: Target, { input, index, message }: Finding, seed: number): Promise<void> {
+async function send(target: Target, { input, index, message }: Finding, seed: number): Promise<void> {
   const small = await shrink(target, input);
   const file = keep(target.name, small);
   const replay =
@@ -104,7 +104,7 @@ async function tell(target: Target, { input, index, message }: Finding, seed: nu
   console.error(`replay: ${replay}npm run fuzz -- --target ${target.name} --file ${file}`);
 }
 
-/** Adds to the corpus what V8's coverage says is worth it, as small as it can be. */
+/** Adds inputs to the corpus that V8's coverage finds useful, minimised. */
 async function grow(target: Target, { seed, inputs: count = GROW_INPUTS }: Options): Promise<void> {
   const coverage = new Coverage();
   await coverage.start();
@@ -130,7 +130,7 @@ async function main(options: Options): Promise<boolean> {
     const input =
       options.file === undefined ? new Inputs(first, options.seed).at(options.only ?? 0) : readHex(options.file);
     const message = await tryInput(first, input);
-    console.log(`${first.name}: ${Buffer.from(input).toString("hex")}\n${message ?? "all that has to hold does"}`);
+    console.log(`${first.name}: ${Buffer.from(input).toString("hex")}\n${message ?? "all properties hold"}`);
     return message === undefined;
   }
   if (options.grow) {
@@ -141,7 +141,7 @@ async function main(options: Options): Promise<boolean> {
   for (const target of options.targets) {
     const finding = (await runCorpus(target)) ?? (await runTarget(target, options));
     if (finding === undefined) continue;
-    await tell(target, finding, options.seed);
+    await send(target, finding, options.seed);
     return false;
   }
   return true;

@@ -23,27 +23,27 @@ const MUTATIONS: readonly Mutation[] = [
     if (bytes.length > 0) bytes[random.integer(bytes.length)] = random.pick(INTERESTING);
     return bytes;
   },
-  // something more
+  // an insertion
   (bytes, random) => {
     const at = somewhere(bytes, random);
     return join(bytes.subarray(0, at), random.bytes(1 + random.integer(4)), bytes.subarray(at));
   },
-  // something less
+  // a removal
   (bytes, random) => {
     const at = somewhere(bytes, random);
     return join(bytes.subarray(0, at), bytes.subarray(at + 1 + random.integer(8)));
   },
-  // something twice
+  // a repetition
   (bytes, random) => {
     const at = somewhere(bytes, random);
     const part = bytes.subarray(at, at + 1 + random.integer(32));
     return join(bytes.subarray(0, at), part, bytes.subarray(at));
   },
-  // cut off
+  // a truncation
   (bytes, random) => bytes.subarray(0, somewhere(bytes, random)),
-  // the end of another one
+  // the end of another input
   (bytes, random, other) => join(bytes.subarray(0, somewhere(bytes, random)), other.subarray(somewhere(other, random))),
-  // a part of another one
+  // a part of another input
   (bytes, random, other) => {
     const at = somewhere(bytes, random);
     const from = somewhere(other, random);
@@ -51,13 +51,13 @@ const MUTATIONS: readonly Mutation[] = [
   },
 ];
 
-const LONGEST = 64 * 1024; // bytes; what grows beyond is cut
+const MAX_LENGTH = 64 * 1024; // bytes; longer inputs are truncated
 
-/** A few changes; `other` is what parts are taken from. */
+/** Makes a few changes; parts of `other` may be inserted. */
 export function mutate(input: Uint8Array, random: Random, other: Uint8Array): Uint8Array {
   let bytes: Buffer = Buffer.from(input);
   for (let left = 1 + random.integer(4); left > 0; left--) {
     bytes = random.pick(MUTATIONS)(Buffer.from(bytes), random, Buffer.from(other));
   }
-  return new Uint8Array(bytes.subarray(0, LONGEST));
+  return new Uint8Array(bytes.subarray(0, MAX_LENGTH));
 }

@@ -1,6 +1,6 @@
 import { seededRandom } from "tungstate/testing";
 
-/** A number for a text: FNV-1a in 32 bits, which is all that a seed needs. */
+/** Hashes a text with 32-bit FNV-1a, which is sufficient for a seed. */
 export function hashOf(text: string | Uint8Array): number {
   let hash = 0x811c9dc5;
   for (let at = 0; at < text.length; at++) {
@@ -9,7 +9,7 @@ export function hashOf(text: string | Uint8Array): number {
   return hash >>> 0;
 }
 
-/** Choices that a seed decides. */
+/** Choices determined by a seed. */
 export class Random {
   private readonly next: () => number;
 
@@ -17,7 +17,7 @@ export class Random {
     this.next = seededRandom(seed);
   }
 
-  /** 0 to `below - 1`. */
+  /** Returns 0 to `below - 1`. */
   integer(below: number): number {
     return Math.floor(this.next() * below);
   }
@@ -28,7 +28,7 @@ export class Random {
 
   pick<T>(from: readonly [T, ...T[]] | readonly T[]): T {
     const picked = from[this.integer(from.length)];
-    if (picked === undefined) throw new RangeError("there is nothing to pick from");
+    if (picked === undefined) throw new RangeError("cannot choose from an empty list");
     return picked;
   }
 
@@ -36,7 +36,7 @@ export class Random {
     return Uint8Array.from({ length }, () => this.integer(256));
   }
 
-  /** A length: mostly small, sometimes at a border. */
+  /** Returns a length: mostly small, sometimes at a limit. */
   length(most: number): number {
     const kind = this.integer(8);
     const length =

@@ -6,12 +6,12 @@ import type { Target } from "./target.ts";
 export interface Finding {
   readonly target: string;
   readonly input: Uint8Array;
-  /** Its number in the run; undefined: it is of the corpus. */
+  /** Its number in the run; undefined for an input of the corpus. */
   readonly index: number | undefined;
   readonly message: string;
 }
 
-/** The inputs of a run: each follows from seed, target and number alone (and the corpus). */
+/** The inputs of a run. Each is determined by seed, target, number and the corpus. */
 export class Inputs {
   private readonly target: Target;
   private readonly base: number;
@@ -23,10 +23,11 @@ export class Inputs {
     this.corpus = corpus;
   }
 
-  /** A third are as generated, most of them well formed; the others are changed after that, or are one of the corpus that was. */
+  /** A third are as generated, mostly valid. The others are mutated, or come from the corpus. */
   at(index: number): Uint8Array {
     const random = new Random((this.base + index) | 0);
-    const generated = new Uint8Array(this.target.generate(random)); // and no Buffer, whose methods are others
+    // not a Buffer, whose methods differ
+    const generated = new Uint8Array(this.target.generate(random));
     if (random.chance(0.35)) return generated;
     const fromCorpus = this.corpus.length > 0 && random.chance(0.2);
     const input = fromCorpus ? random.pick(this.corpus).input : generated;
@@ -34,7 +35,10 @@ export class Inputs {
   }
 }
 
-/** The error's text if the input is a finding. Without a promise where there is nothing to wait for: most targets have none. */
+/**
+ * Returns the error's text if the input is a finding. Synchronous where possible: most targets need
+ * no promise.
+ */
 export function tryInput(target: Target, input: Uint8Array): string | undefined | Promise<string | undefined> {
   try {
     return target.run(input)?.then(() => undefined, textOf);
@@ -49,7 +53,7 @@ function textOf(error: unknown): string {
 
 const SHRINK_TRIES = 2000;
 
-/** Leaves out as much as it can, as long as it still is a finding. */
+/** Removes as much as possible while the input remains a finding. */
 export async function shrink(target: Target, input: Uint8Array): Promise<Uint8Array> {
   let best = input;
   let tries = 0;
@@ -64,7 +68,10 @@ export async function shrink(target: Target, input: Uint8Array): Promise<Uint8Ar
   return new Uint8Array(best);
 }
 
-/** Runs the inputs `from`, `from + step`, ... below `to`; the first finding ends it. `onProgress` is told how many are done, now and then. */
+/**
+ * Runs the inputs `from`, `from + step`, ... below `to`; the first finding ends the run.
+ * `onProgress` is called with the number of inputs run.
+ */
 export async function runInputs(
   target: Target,
   seed: number,
@@ -80,7 +87,7 @@ export async function runInputs(
     if (message !== undefined) return { target: target.name, input, index, message };
     if (++done % PROGRESS_EVERY === 0) {
       onProgress(done);
-      // a target that is all synchronous lets nothing else have its turn
+      // a synchronous target would block the event loop
       await new Promise((resolve) => setImmediate(resolve));
     }
   }
@@ -90,7 +97,7 @@ export async function runInputs(
 
 const PROGRESS_EVERY = 1000;
 
-/** All that is kept of a target. */
+/** Returns all kept inputs of a target. */
 export async function runCorpus(target: Target): Promise<Finding | undefined> {
   for (const { input } of keptOf(target.name)) {
     const message = await tryInput(target, input);

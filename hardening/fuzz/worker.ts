@@ -1,4 +1,4 @@
-// A process of its own: runs one worker's share of a target's inputs, and tells whoever started it.
+// A worker process: runs its share of a target's inputs and reports to its parent.
 import process from "node:process";
 import { type Finding, runInputs } from "./run.ts";
 import { targetOf } from "./targets/all.ts";
@@ -11,18 +11,18 @@ export interface Share {
   readonly to: number;
 }
 
-export type Told = { readonly done: number } | { readonly finding: Finding };
+export type WorkerReport = { readonly done: number } | { readonly finding: Finding };
 
-function tell(told: Told): void {
-  process.send?.(told);
+function send(report: WorkerReport): void {
+  process.send?.(report);
 }
 
 async function work({ target, seed, ...range }: Share): Promise<void> {
-  const finding = await runInputs(targetOf(target), seed, range, (done) => tell({ done }));
-  if (finding !== undefined) tell({ finding });
+  const finding = await runInputs(targetOf(target), seed, range, (done) => send({ done }));
+  if (finding !== undefined) send({ finding });
   process.disconnect();
 }
 
-// whoever started it is gone: nobody would hear of what it finds
+// the parent has exited: nobody would receive the findings
 process.once("disconnect", () => process.exit());
 process.once("message", (share: Share) => void work(share));

@@ -11,28 +11,28 @@ import type {
 import { MemoryBroker } from "@tungstate/hub";
 import type { Life, World } from "./world.ts";
 
-/** What goes wrong between a node and the store; each is a chance. */
+/** Failures between a node and the store, as probabilities. */
 export interface Faults {
   on: boolean;
-  /** A publication is lost on its way to a node. */
+  /** A publication to a node is lost. */
   readonly loss: number;
-  /** It comes later, as do those behind it. */
+  /** A publication is delayed, with those after it. */
   readonly delay: number;
-  /** A call is rejected: before or after it had its effect. */
+  /** A call is rejected: before or after it took effect. */
   readonly rejection: number;
 }
 
-/** A call of a process that is dead by now. */
+/** A call of a process that has died. */
 const never = <T>(): Promise<T> => new Promise(() => undefined);
 
-/** A broker as bad as its contract allows. */
+/** A broker that fails as much as its contract permits. */
 export class FaultyBroker implements Broker {
   readonly lossy = true;
   private readonly world: World;
   private readonly life: Life;
   private readonly faults: Faults;
   private readonly inner: MemoryBroker;
-  /** What is on its way, in order. */
+  /** Deliveries in transit, in order. */
   private readonly lane: (() => void)[] = [];
   private busy = false;
   private stopped = false;
@@ -64,7 +64,7 @@ export class FaultyBroker implements Broker {
     this.world.log(this.life.name, `${channel} ${offset} lost`);
   }
 
-  /** Keeps the order, however late. */
+  /** Keeps the order, whatever the delay. */
   private later(deliver: () => void): void {
     this.lane.push(deliver);
     if (!this.busy) this.next();
@@ -142,7 +142,7 @@ export class FaultyBroker implements Broker {
   }
 }
 
-/** A presence store that hears nothing more from a node that is dead. */
+/** A presence store that ignores a node that has died. */
 export class Mortal implements PresenceStore {
   private readonly life: Life;
   private readonly inner: MemoryPresenceStore;

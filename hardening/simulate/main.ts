@@ -1,4 +1,4 @@
-// npm run simulate: `--help` lists the options.
+// Entry point of npm run simulate; `--help` lists the options.
 
 import { availableParallelism } from "node:os";
 import process from "node:process";
@@ -8,7 +8,7 @@ import { simulate } from "./run.ts";
 import type { Report } from "./worker.ts";
 
 const TWICE_EVERY = 20; // seeds
-const TOLD_EVERY = 1_000; // seeds
+const REPORT_INTERVAL = 1_000; // seeds
 
 const values = commandLine({
   command: "npm run simulate --",
@@ -21,10 +21,10 @@ const values = commandLine({
   },
 });
 
-/** One seed, with all that happens. */
+/** Prints everything that happens with one seed. */
 async function replay(seed: number): Promise<boolean> {
   const { failure, hash } = await simulate(seed, (line) => console.log(line));
-  console.log(failure === undefined ? `seed ${seed}: nothing wrong, trace ${hash}` : `seed ${seed}: ${failure}`);
+  console.log(failure === undefined ? `seed ${seed}: no failure, trace ${hash}` : `seed ${seed}: ${failure}`);
   return failure === undefined;
 }
 
@@ -44,7 +44,7 @@ async function many(): Promise<boolean> {
     done++;
     if (report.same !== undefined) twice++;
     for (const [what, times] of report.counts) counts.set(what, (counts.get(what) ?? 0) + times);
-    if (done % TOLD_EVERY === 0) console.log(`${done} seeds`);
+    if (done % REPORT_INTERVAL === 0) console.log(`${done} seeds`);
     const wrong = report.failure !== undefined || report.same === false;
     if (wrong && (worst === undefined || report.seed < worst.seed)) worst = report;
     return !wrong;
@@ -53,11 +53,11 @@ async function many(): Promise<boolean> {
   console.log(`${done} seeds in ${seconds.toFixed(1)} s, ${twice} of them twice, in which there were`);
   for (const [what, times] of [...counts].toSorted(([a], [b]) => (a < b ? -1 : 1))) console.log(`  ${times} ${what}`);
   if (worst === undefined) {
-    console.log("nothing was wrong");
+    console.log("no failure");
     return true;
   }
   for (const line of worst.tail.slice(-40)) console.log(line);
-  console.log(`seed ${worst.seed}: ${worst.failure ?? "the second run was another one than the first"}`);
+  console.log(`seed ${worst.seed}: ${worst.failure ?? "the second run differed from the first"}`);
   console.log(`npm run simulate -- --seed ${worst.seed}`);
   return false;
 }

@@ -9,10 +9,10 @@ import { hold, type Life, type World } from "./world.ts";
 import type { MemoryEngine } from "@tungstate/hub";
 
 const BUDGET = 400_000; // bytes
-/** What one turn may bring before the budget acts: a chunk of the memory pipe for each connection. */
+/** What may arrive before the budget acts: a chunk of the memory pipe for each connection. */
 const OVERSHOOT = 64 * 1024 * 8;
 
-/** What all nodes of a hub share. */
+/** State shared by all nodes of a hub. */
 export interface Shared {
   readonly engine: MemoryEngine;
   readonly presence: MemoryPresenceStore;
@@ -20,7 +20,7 @@ export interface Shared {
   readonly historySize: number;
 }
 
-/** One server process: WebSocket servers for talk and for the hub. */
+/** A server process: WebSocket servers for talk and for the hub. */
 export class Node {
   readonly name: string;
   readonly life: Life;
@@ -96,7 +96,7 @@ export class Node {
       const { dice } = world;
       this.talking.set(connection, session);
       let streaming = false;
-      /** One message whose parts come one after the other; what is written meanwhile comes behind it. */
+      /** Sends one message in several parts; messages written meanwhile follow it. */
       const stream = (): void => {
         const parts = [
           `${session.name}:${session.server.sent.length}:`,
@@ -121,7 +121,7 @@ export class Node {
         if (!streaming && dice.chance(0.1)) stream();
         const text = `${session.name}:${session.server.sent.length}:${"y".repeat(dice.whole(0, dice.chance(0.1) ? 20_000 : 200))}`;
         try {
-          session.server.sent.push(text); // it may arrive before `write` is through
+          session.server.sent.push(text); // it may arrive before `write` returns
           connection.write(text);
         } catch {
           session.server.sent.pop(); // full: it was not sent
@@ -174,9 +174,9 @@ export class Node {
     this.check(() => hold(peak <= BUDGET + OVERSHOOT, () => `${this.name}: ${held} bytes held, ${peak} at most`));
   }
 
-  /** It is gone, with all that it had planned. Its peers are told by a reset, or by nothing. */
+  /** Kills the process and its timers. Its peers see a reset, or nothing. */
   die(silently: boolean): void {
-    this.world.log(this.name, `dies ${silently ? "without a word" : "and is told of"}`);
+    this.world.log(this.name, `dies ${silently ? "silently" : "with resets"}`);
     this.life.alive = false;
     this.broker.die();
     for (const link of this.links) {
@@ -185,7 +185,7 @@ export class Node {
     }
   }
 
-  /** An orderly end. */
+  /** Shuts the process down. */
   async stop(): Promise<void> {
     this.stopped = true;
     for (const [connection, session] of this.talking) {
@@ -198,7 +198,7 @@ export class Node {
   checkEnd(): void {
     const { budget, name } = this;
     this.checkMemory();
-    hold(budget.use.held === 0, () => `${name}: ${budget.use.held} bytes are held at the end`);
+    hold(budget.use.held === 0, () => `${name}: ${budget.use.held} bytes remain in the budget`);
     for (const server of [this.talks, this.hubs]) {
       const { connections, handshakes } = server.stats;
       hold(connections + handshakes === 0, () => `${name}: ${connections} connections, ${handshakes} handshakes left`);

@@ -4,12 +4,15 @@ import type { Report } from "./worker.ts";
 export interface Batch {
   readonly from: number;
   readonly count: number;
-  /** Every how many seeds one is run twice. */
+  /** Interval in seeds at which one is run twice. */
   readonly twiceEvery: number;
   readonly workers: number;
 }
 
-/** Runs seeds over worker threads. The reports come as they are done; returning false from `onReport` ends it. */
+/**
+ * Runs seeds in worker threads. Reports are passed on as they complete; returning false from
+ * `onReport` stops it.
+ */
 export async function runSeeds(batch: Batch, onReport: (report: Report) => boolean): Promise<void> {
   const { from, count, twiceEvery } = batch;
   let next = from;

@@ -8,19 +8,19 @@ import { CALM, Finding, hold, Trace, type Weather, World } from "./world.ts";
 
 const PRESENCE_TTL = 9_000; // ms
 const STORM = { least: 5_000, most: 30_000 }; // ms
-const RECOVERY = 60_000; // ms; what everybody has to have found back together in
+const RECOVERY = 60_000; // ms in which all clients must recover
 
-/** What became of a run. */
+/** The result of a run. */
 export interface Outcome {
   readonly seed: number;
-  /** Of everything that happened, byte by byte. */
+  /** Hash of everything that happened, byte by byte. */
   readonly hash: string;
   readonly lines: number;
-  /** What has happened, and how often. */
+  /** Number of events by type. */
   readonly counts: ReadonlyMap<string, number>;
-  /** What was wrong; undefined: nothing. */
+  /** The failure; undefined: none. */
   readonly failure: string | undefined;
-  /** The end of the trace, where something was wrong. */
+  /** The end of the trace, if the run failed. */
   readonly tail: readonly string[];
 }
 
@@ -51,8 +51,9 @@ export async function simulate(seed: number, onLine?: (line: string) => void): P
 }
 
 /**
- * What zlib makes of a message may depend on what lies in its memory from the messages before (the zlib of Node hashes four bytes at a time, at the end of a message also those behind it):
- * so the same message goes through it before each run, long enough to fill all of its window.
+ * The output of zlib may depend on data of previous messages in its memory: Node's zlib hashes four
+ * bytes at a time, at the end of a message including those after it. So the same message, long
+ * enough to fill the window, is compressed before each run.
  */
 async function evenOut(): Promise<void> {
   const world = new World(0, new Trace());
@@ -94,7 +95,9 @@ function faultsOf({ dice }: World): Faults {
   };
 }
 
-/** A storm, in which everything may go wrong; then calm weather, in which everybody has to recover; then an orderly end. */
+/**
+ * Three phases: failures of all kinds; then none, in which everyone must recover; then a shutdown.
+ */
 async function play(world: World): Promise<void> {
   const { dice } = world;
   const operator = world.life("operator");
@@ -125,7 +128,7 @@ async function play(world: World): Promise<void> {
     (_, at) => new Subscriber(world, `subscriber${at}`, directory, channels, truth),
   );
 
-  // publications, and deaths
+  // publications and deaths
   let number = 0;
   const publish = (): void => {
     if (!operator.alive) return;
@@ -139,7 +142,7 @@ async function play(world: World): Promise<void> {
         .hub.publish(channel, data)
         .catch(() => {
           world.count("publications rejected");
-          world.log("operator", "a publication was rejected");
+          world.log("operator", "a publication failed");
         });
     }
     operator.after(dice.whole(5, 1_000), publish);
@@ -165,8 +168,8 @@ async function play(world: World): Promise<void> {
   }
   await world.run(storm);
 
-  // calm: what is under way may still be lost, what begins now may not
-  world.log("operator", "the storm is over");
+  // no failures: what is in transit may still be lost, what starts now may not
+  world.log("operator", "failures stop");
   where.weather = CALM;
   where.stormy = false;
   faults.on = false;
@@ -195,7 +198,7 @@ async function play(world: World): Promise<void> {
   hold(quiet.pending === 0, () => "timers are left");
 }
 
-/** Every publication is seen here as the store made it. */
+/** Records each publication as the store assigned it. */
 function witnessOf(truth: Truth): BrokerHandler {
   return {
     publication: (channel, publication, epoch) => {
@@ -209,7 +212,7 @@ function witnessOf(truth: Truth): BrokerHandler {
   };
 }
 
-/** Nodes that died are forgotten after a while, as are connections that were lost last: then who is there is there. */
+/** Dead nodes and lost connections expire; after that presence must be correct. */
 async function checkPresence(
   world: World,
   nodes: readonly Node[],
@@ -234,12 +237,12 @@ async function checkPresence(
   hold(wrong === undefined, () => wrong ?? "");
 }
 
-/** A promise that has to be settled by now. */
+/** A promise that must be settled by now. */
 async function inTime<T>(world: World, promise: Promise<T>, what: string): Promise<T> {
   let settled = false;
   const result = promise.finally(() => (settled = true));
   result.catch(() => undefined);
   await world.run(100);
-  hold(settled, () => `${what} does not come to its end`);
+  hold(settled, () => `${what} does not end`);
   return result;
 }

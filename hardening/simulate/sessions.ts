@@ -5,14 +5,14 @@ import { hold } from "./world.ts";
 class End {
   readonly sent: string[] = [];
   readonly got: string[] = [];
-  /** The code that it closed with, if it did. */
+  /** The code with which it closed. */
   closing: number | undefined;
   info: CloseInfo | undefined;
-  /** Whether all that can be read has been read. */
+  /** Whether all readable data has been read. */
   read = false;
 }
 
-/** The two ends of one WebSocket connection, and what has to be so between them. */
+/** The two ends of a WebSocket connection, and the properties that must hold between them. */
 export class Session {
   readonly name: string;
   readonly client = new End();
@@ -22,7 +22,7 @@ export class Session {
     this.name = name;
   }
 
-  /** `end` got a message: it has to be the next one that the other end has sent. */
+  /** Records a message received by `end`: it must be the next one that the other end sent. */
   got(role: "client" | "server", text: string): void {
     const end = this[role];
     const from = role === "client" ? this.server : this.client;
@@ -31,7 +31,7 @@ export class Session {
     end.got.push(text);
   }
 
-  /** The connection has ended for this end. */
+  /** Records the end of the connection. */
   closed(role: "client" | "server", info: CloseInfo): void {
     hold(this[role].info === undefined, () => `${this.name}: ${role} closed twice`);
     this[role].info = info;
@@ -40,7 +40,10 @@ export class Session {
     if (client.info.clean && server.info.clean) this.checkCodes();
   }
 
-  /** RFC 6455 §7.1.5: each end sees the code of the other's Close, which is its own code come back if the other had not closed. */
+  /**
+   * RFC 6455 §7.1.5: each end sees the code of the other's Close, or its own code echoed if the
+   * other had not closed.
+   */
   private checkCodes(): void {
     const { client, server } = this;
     for (const [one, other, role] of [
@@ -55,18 +58,21 @@ export class Session {
     }
   }
 
-  /** All is over, and all was read: what was sent on a connection that ended in order has arrived. */
+  /**
+   * Called when everything has ended and was read: messages of a cleanly closed connection must
+   * have arrived.
+   */
   checkArrivals(): void {
     for (const [from, to, role] of [
       [this.client, this.server, "server"],
       [this.server, this.client, "client"],
     ] as const) {
       hold(to.got.length <= from.sent.length, () => `${this.name}: ${role} got more than was sent`);
-      // what comes behind a Close of one's own may be dropped, where nobody has room for it
+      // messages received after sending a Close may be dropped when the queue is full
       const inOrder = from.info?.clean === true && to.info?.clean === true && to.closing === undefined && to.read;
       hold(
         !inOrder || to.got.length === from.sent.length,
-        () => `${this.name}: ${role} got ${to.got.length} of ${from.sent.length}, though it ended in order`,
+        () => `${this.name}: ${role} got ${to.got.length} of ${from.sent.length}, although it closed cleanly`,
       );
     }
   }
@@ -76,7 +82,10 @@ function brief(text: string | undefined): string {
   return text === undefined ? "nothing" : `${JSON.stringify(text.slice(0, 30))} (${text.length})`;
 }
 
-/** Reads a connection in one of the ways there are, at a pace of its own; calls `got` for each message, `done` behind the last one. */
+/**
+ * Reads a connection with one of the available interfaces, at its own pace. Calls `got` for each
+ * message and `done` after the last one.
+ */
 export function read(
   connection: WebSocketConnection,
   way: "listener" | "iteration" | "batches",

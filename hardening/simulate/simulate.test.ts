@@ -8,7 +8,7 @@ import { Dice, Finding } from "./world.ts";
 import type { Report } from "./worker.ts";
 
 describe("the simulation", () => {
-  test("of some seeds finds nothing wrong; the same seed is the same run, another one another", async () => {
+  test("of some seeds finds no failure; a seed repeats its run, another seed has another run", async () => {
     const reports: Report[] = [];
     await runSeeds({ from: 1, count: 40, twiceEvery: 10, workers: availableParallelism() }, (report) => {
       reports.push(report);
@@ -19,14 +19,14 @@ describe("the simulation", () => {
       assert.notEqual(same, false, `seed ${seed} is not the same twice`);
     }
     assert.equal(new Set(reports.map(({ hash }) => hash)).size, reports.length);
-    // it is about something
+    // the run contains events
     for (const what of [
       "connections closed",
       "connections lost",
       "deaths of nodes",
       "messages in fragments",
       "pings answered",
-      "losses that a subscriber was told of",
+      "losses reported to a subscriber",
       "messages received",
       "messages dropped by an outbox",
       "publications lost by the broker",
@@ -40,7 +40,7 @@ describe("the simulation", () => {
   });
 });
 
-describe("the model finds", () => {
+describe("the model detects", () => {
   const END = { reason: "", clean: true, error: undefined };
 
   function session(): Session {
@@ -49,7 +49,7 @@ describe("the model finds", () => {
     return made;
   }
 
-  test("a message that is missing, double, or another one", () => {
+  test("a message that is missing, duplicated or different", () => {
     for (const wrong of [["two"], ["one", "one"], ["one", "two", "two"], ["else"]]) {
       const made = session();
       assert.throws(() => {
@@ -58,7 +58,7 @@ describe("the model finds", () => {
     }
   });
 
-  test("one that did not arrive, though the connection ended in order", () => {
+  test("a message that did not arrive although the connection closed cleanly", () => {
     const made = session();
     made.got("server", "one");
     made.client.closing = 1000;
@@ -70,21 +70,21 @@ describe("the model finds", () => {
     made.checkArrivals();
   });
 
-  test("a close code that nobody has sent", () => {
+  test("a close code that nobody sent", () => {
     const made = session();
     made.server.closing = 1012;
     made.closed("server", { ...END, code: 1012 });
     assert.throws(() => made.closed("client", { ...END, code: 1000 }), Finding);
   });
 
-  test("a store that leaves a place out", () => {
+  test("a store that skips an offset", () => {
     const truth = new Truth();
     truth.publication("red", "epoch", 1, "a");
     assert.throws(() => truth.publication("red", "epoch", 3, "c"), Finding);
   });
 });
 
-test("dice with the same seed fall the same way, and everywhere in range", () => {
+test("generators with the same seed return the same values, within the range", () => {
   const [one, same, other] = [new Dice(7), new Dice(7), new Dice(8)];
   const throws = (dice: Dice): number[] => Array.from({ length: 200 }, () => dice.whole(1, 6));
   const first = throws(one);

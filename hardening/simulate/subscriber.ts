@@ -8,7 +8,7 @@ import { client, reconnecting, type ReconnectingConnection, type WebSocketConnec
 import { CONNECTION, dialNode, type Directory } from "./talk.ts";
 import { hold, type Life, type World } from "./world.ts";
 
-/** All publications that there ever were: what is at each place of each stream. */
+/** All publications of a run, by stream and offset. */
 export class Truth {
   private readonly streams = new Map<string, Map<number, string>>();
   private readonly tops = new Map<string, { readonly epoch: string; readonly offset: number }>();
@@ -17,7 +17,7 @@ export class Truth {
     const key = `${channel} ${epoch}`;
     let stream = this.streams.get(key);
     if (stream === undefined) this.streams.set(key, (stream = new Map()));
-    hold(offset === stream.size + 1, () => `${key}: the store gave ${offset} behind ${stream.size}`);
+    hold(offset === stream.size + 1, () => `${key}: the store assigned ${offset} after ${stream.size}`);
     stream.set(offset, data);
     this.tops.set(channel, { epoch, offset });
   }
@@ -26,7 +26,7 @@ export class Truth {
     return this.streams.get(`${channel} ${epoch}`)?.get(offset);
   }
 
-  /** The newest place of a channel. */
+  /** The newest offset of a channel. */
   top(channel: string): { readonly epoch: string; readonly offset: number } | undefined {
     return this.tops.get(channel);
   }
@@ -34,11 +34,14 @@ export class Truth {
 
 const RETRY = 500; // ms
 
-/** A client of the hub, by its protocol. What it sees of each channel has no gap and no double but those that it is told of. */
+/**
+ * A client of the hub's protocol. Its channels must have no gaps or duplicates except those it is
+ * notified of.
+ */
 export class Subscriber {
   readonly name: string;
   readonly connection: ReconnectingConnection;
-  /** Its id at the hub, while it is connected. */
+  /** Its client id while it is connected. */
   client: string | undefined;
   private readonly world: World;
   private readonly life: Life;
@@ -77,11 +80,11 @@ export class Subscriber {
     this.read().catch((error: unknown) => world.fail(error));
     this.connection.on("waiting", ({ after }) => {
       const why = after.type === "closed" ? `${after.info.code}` : after.error.code;
-      world.log(name, `waits behind ${why}`);
+      world.log(name, `waits after ${why}`);
     });
   }
 
-  /** Whether it is subscribed to everything, and has everything. */
+  /** Whether it is subscribed to all channels and has all publications. */
   caughtUp(): boolean {
     return [...this.followers.values()].every(({ channel, place }) => {
       const top = this.truth.top(channel);
@@ -99,13 +102,13 @@ export class Subscriber {
     return `${this.name} (${this.connection.status.state}): ${at.join("; ")}`;
   }
 
-  /** One connection's messages behind another's, with a gap between them. */
+  /** Separates the messages of consecutive connections. */
   private async read(): Promise<void> {
     const { dice } = this.world;
     for await (const item of this.connection.withGaps()) {
       if (item.type === "gap") this.forget();
       else for (const line of item.text.split("\n")) this.take(line);
-      // a reader that is slow now and then
+      // sometimes reads slowly
       if (dice.chance(0.03)) await new Promise<void>((resolve) => this.life.after(dice.whole(50, 3_000), resolve));
     }
   }
@@ -116,7 +119,7 @@ export class Subscriber {
     this.ask({ connect: {} }, "connect");
   }
 
-  /** What comes now is of another connection: nothing is left of what was subscribed and asked on the one before. */
+  /** Starts a new connection: subscriptions and requests of the previous one are void. */
   private forget(): void {
     this.client = undefined;
     this.live.clear();
@@ -145,7 +148,7 @@ export class Subscriber {
 
   private answered({ id = 0, error, connect, subscribe }: HubLine): void {
     const what = this.asked.get(id);
-    // an answer of a connection before: its messages come first, and they were told of its end
+    // a reply to an earlier connection: its messages precede the notification of its end
     if (what === undefined) return;
     this.asked.delete(id);
     if (error !== undefined) {
@@ -185,7 +188,7 @@ export class Subscriber {
       this.world.count("recoveries");
       this.world.count("publications recovered", publications.length);
       for (const publication of publications) this.follow(channel, publication);
-    } else if (outcome === "lost") this.world.count("losses that a subscriber was told of");
+    } else if (outcome === "lost") this.world.count("losses reported to a subscriber");
     this.world.log(this.name, `${channel} at ${offset}, ${outcome}`);
   }
 
@@ -200,7 +203,7 @@ export class Subscriber {
     });
   }
 
-  /** A publication has to be the next one, and what was published there. */
+  /** A publication must be the next one and have the published contents. */
   private follow(channel: string, publication: HubPublication): void {
     const { data, offset = 0 } = publication;
     const follower = this.followers.get(channel);

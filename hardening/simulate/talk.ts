@@ -5,21 +5,24 @@ import { hold, type Life, type Weather, type World } from "./world.ts";
 
 const HEARTBEAT = { interval: 2_000, timeout: 1_000 };
 export const CONNECTION = { heartbeat: HEARTBEAT, closeTimeout: 1_000, handshakeTimeout: 3_000 };
-/** Threads have no order that a seed decides: nothing is left to them. */
+/** Threads have no order that a seed determines, so none are used. */
 export const COMPRESSION = { asyncThreshold: 1 << 20, threshold: 10 };
 const OUTBOXES = [2_000, 20_000]; // bytes
 const MAX_WRITE_BUFFER = 200_000; // bytes
 const LARGEST = 40_000; // bytes
 
-/** Where nodes are, for clients. */
+/** Where clients find nodes. */
 export interface Directory {
   readonly nodes: readonly Node[];
   readonly weather: Weather;
-  /** Whether connections are dropped on purpose, too. */
+  /** Whether connections are also dropped deliberately. */
   readonly stormy: boolean;
 }
 
-/** A byte stream to a node; undefined: nobody is there. Whoever is refused finds that out by a stream that ends. */
+/**
+ * Opens a byte stream to a node; undefined if none is running. A rejected client sees its stream
+ * end.
+ */
 export function dialNode(
   world: World,
   where: Directory,
@@ -38,8 +41,8 @@ export function dialNode(
 }
 
 /**
- * A client that talks to whichever node it gets, in messages with numbers. What it writes to `reconnecting`, what that hands on to each connection,
- * and what each node gets are compared.
+ * A client that talks to any node with numbered messages. Compares what it writes to
+ * `reconnecting`, what that passes to each connection, and what each node receives.
  */
 export class Talker {
   readonly name: string;
@@ -48,7 +51,7 @@ export class Talker {
   private readonly world: World;
   private readonly life: Life;
   private readonly where: Directory;
-  /** What was taken by `write`, less what was dropped. */
+  /** Messages accepted by `write`, without dropped ones. */
   private accepted: string[] = [];
   private given: string[] = [];
   private dropped = 0;
@@ -96,7 +99,7 @@ export class Talker {
     void this.writeNow();
   }
 
-  /** One connection of the succession: what it is given, what it brings, how it ends. */
+  /** One of the consecutive connections: messages passed to it, messages received, its end. */
   private watch(made: WebSocketConnection, session: Session): void {
     const { world } = this;
     world.count("connections");
@@ -105,7 +108,7 @@ export class Talker {
     made.write = (data, options) => {
       if (made.state !== "open" || typeof data !== "string") return write(data, options);
       const lists = [session.client.sent, this.given];
-      for (const list of lists) list.push(data); // it may arrive before `write` is through
+      for (const list of lists) list.push(data); // it may arrive before `write` returns
       try {
         return write(data, options);
       } catch (error) {
@@ -176,7 +179,7 @@ export class Talker {
     const size = world.dice.chance(0.05) ? world.dice.whole(1, LARGEST) : world.dice.whole(0, 300);
     const text = `${this.name}:${this.next++}:${"x".repeat(size)}`;
     if (connection.state !== "open") return;
-    // it may be handed on, or dropped, before `write` is through
+    // it may be passed on or dropped before `write` returns
     this.accepted.push(text);
     try {
       connection.write(text);
@@ -197,10 +200,11 @@ export class Talker {
     this.stopped = true;
   }
 
-  /** Everything is over. */
+  /** Called when everything has ended. */
   checkEnd(): void {
     const { name, given, accepted } = this;
-    // in order, none twice, and none but what was dropped left out: what was not handed on when it ended was dropped, too
+    // in order, without duplicates, and only dropped messages missing: messages not passed on at
+    // the end were dropped, too
     const same = given.length === accepted.length && given.every((text, at) => text === accepted[at]);
     hold(
       same,

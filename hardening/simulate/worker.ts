@@ -1,4 +1,4 @@
-// Runs the seeds that it is given, one behind the other, and tells what became of each.
+// Runs the given seeds one after the other and reports each result.
 
 import process from "node:process";
 import { parentPort } from "node:worker_threads";
@@ -6,7 +6,7 @@ import { forbidChance } from "./chance.ts";
 import { type Outcome, simulate } from "./run.ts";
 
 export interface Report extends Outcome {
-  /** Whether the seed was run a second time, and was the same. */
+  /** Whether the seed was run twice with the same result. */
   readonly same: boolean | undefined;
 }
 

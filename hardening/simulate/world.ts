@@ -4,15 +4,15 @@ import type { Clock as HubClock } from "@tungstate/hub";
 import type { Clock } from "tungstate";
 import { conditions, type ConditionedStream, memoryPipe, seededRandom } from "tungstate/testing";
 
-/** What was found to be wrong in a run. */
+/** A failure found in a run. */
 export class Finding extends Error {}
 
-/** Throws a Finding unless `condition` is so. */
+/** Throws a Finding unless `condition` holds. */
 export function hold(condition: boolean, what: () => string): asserts condition {
   if (!condition) throw new Finding(what());
 }
 
-/** Random choices, all from one seed. */
+/** Random choices from one seed. */
 export class Dice {
   private readonly next: () => number;
 
@@ -20,12 +20,12 @@ export class Dice {
     this.next = seededRandom(seed);
   }
 
-  /** 0 to just below 1. */
+  /** Returns 0 to just below 1. */
   number(): number {
     return this.next();
   }
 
-  /** `least` to `most`, both included. */
+  /** Returns `least` to `most`, inclusive. */
   whole(least: number, most: number): number {
     return least + Math.floor(this.next() * (most - least + 1));
   }
@@ -47,7 +47,7 @@ export class Dice {
 
 const KEPT_LINES = 200;
 
-/** What happens in a run, line by line: its hash says whether two runs are the same. */
+/** The trace of a run. Its hash shows whether two runs are equal. */
 export class Trace {
   lines = 0;
   readonly last: string[] = [];
@@ -65,7 +65,7 @@ export class Trace {
     this.onLine?.(text);
   }
 
-  /** Bytes on a wire: in the hash, and in no line. */
+  /** Bytes sent: part of the hash, but not of the lines. */
   bytes(bytes: Uint8Array): void {
     this.hash.update(bytes);
   }
@@ -81,7 +81,7 @@ interface Timer {
   readonly callback: () => void;
 }
 
-/** A process of the simulated world, with a clock of its own. Once it is dead, nothing that it had planned happens any more. */
+/** A process of the simulated world with its own clock. After its death its timers do not fire. */
 export class Life implements Clock, HubClock {
   alive = true;
   readonly name: string;
@@ -111,7 +111,7 @@ export class Life implements Clock, HubClock {
     this.due.push(callback);
   }
 
-  /** Timers that have not gone off. */
+  /** Pending timers. */
   get pending(): number {
     let count = 0;
     for (const timer of this.world.timers) if (timer.life === this) count++;
@@ -119,14 +119,16 @@ export class Life implements Clock, HubClock {
   }
 }
 
-/** How bad the networks of a world are. */
+/** Failure probabilities of the networks. */
 export interface Weather {
   readonly latency: number;
   readonly jitter: number;
   readonly chunking: boolean;
-  /** Chance that a segment is late. */
+  /** Probability that a segment is delayed. */
   readonly stalls: number;
-  /** Chances that a link is reset or goes silent, at some time within `within` ms or after some bytes. */
+  /**
+   * Probabilities that a link is reset or becomes silent, within `within` ms or after some bytes.
+   */
   readonly resets: number;
   readonly silences: number;
   readonly within: number;
@@ -134,13 +136,16 @@ export interface Weather {
 
 export const CALM: Weather = { latency: 1, jitter: 0, chunking: false, stalls: 0, resets: 0, silences: 0, within: 1 };
 
-/** A connection between two processes: the near end has the network in it. */
+/** A connection between two processes: the near end contains the network. */
 export interface Link {
   readonly near: ConditionedStream;
   readonly far: Duplex;
 }
 
-/** Time, turns, and the network, for everything in one run. One thing happens at a time, in an order that the seed decides. */
+/**
+ * Time, ticks and network of one run. Events happen one at a time, in an order determined by the
+ * seed.
+ */
 export class World {
   time = 0;
   readonly dice: Dice;
@@ -148,7 +153,7 @@ export class World {
   readonly timers = new Set<Timer>();
   readonly counts = new Map<string, number>();
   private readonly lives: Life[] = [];
-  /** What the network plans. */
+  /** Events scheduled by the network. */
   private readonly wires: Life;
   private failure: Error | undefined;
 
@@ -168,17 +173,17 @@ export class World {
     this.trace.line(`${this.time.toFixed(1)} ${who}: ${what}`);
   }
 
-  /** Counts what has happened, to show that a run is about something. */
+  /** Counts events, to show that a run contains some. */
   count(what: string, times = 1): void {
     this.counts.set(what, (this.counts.get(what) ?? 0) + times);
   }
 
-  /** Something is wrong: the run ends at its next step. */
+  /** Records a failure: the run ends at its next step. */
   fail(error: unknown): void {
     this.failure ??= error instanceof Error ? error : new Finding(String(error));
   }
 
-  /** Two ends of a byte stream through a network of that kind. */
+  /** Two ends of a byte stream through such a network. */
   link(weather: Weather): Link {
     const { dice } = this;
     const [below, far] = memoryPipe();
@@ -211,7 +216,7 @@ export class World {
     };
   }
 
-  /** Lets `ms` pass. Rejects with the first thing that was found to be wrong. */
+  /** Advances time by `ms`. Rejects with the first failure found. */
   async run(ms: number): Promise<void> {
     const end = this.time + ms;
     await this.rest();
@@ -225,13 +230,15 @@ export class World {
     await this.rest();
   }
 
-  /** Lets `ms` pass in steps, until something is so. False: it never was. */
+  /**
+   * Advances time by up to `ms` in steps until a condition holds. Returns false if it never does.
+   */
   async runUntil(ms: number, done: () => boolean): Promise<boolean> {
     for (const end = this.time + ms; this.time < end && !done();) await this.run(Math.min(50, end - this.time));
     return done();
   }
 
-  /** The end of a turn: that of any process that has something to do then. */
+  /** Runs the end of a tick of any process that has work then. */
   private nextDue(): (() => void) | undefined {
     const waiting = this.lives.filter((life) => life.due.length > 0);
     if (waiting.length === 0) return undefined;
@@ -240,7 +247,7 @@ export class World {
     return life.alive ? callback : () => undefined;
   }
 
-  /** The next timer, any of those that are due at the same time. */
+  /** Runs the next timer, any of those due at the same time. */
   private nextTimer(end: number): (() => void) | undefined {
     let at = Infinity;
     let next: Timer[] = [];
@@ -258,9 +265,9 @@ export class World {
     return timer.life.alive ? timer.callback : () => undefined;
   }
 
-  /** Lets everything that has begun come to rest: promises, ticks, and what streams put at the end of the real turn. */
+  /** Waits until promises, ticks and stream callbacks of the real event loop have completed. */
   private async rest(): Promise<void> {
-    for (let turn = 0; turn < 2; turn++) await new Promise((resolve) => setImmediate(resolve));
+    for (let tick = 0; tick < 2; tick++) await new Promise((resolve) => setImmediate(resolve));
     if (this.failure !== undefined) throw this.failure;
   }
 }

@@ -1,11 +1,11 @@
 import { connect as connectTcp } from "node:net";
 import { connect, reconnecting, type ReconnectingConnection, type WebSocketConnection } from "tungstate";
 
-/** What the clients of one run have seen; the times are taken out at each sample. */
+/** Results of the clients of one run; latencies are reset at each sample. */
 export class Seen {
   messages = 0;
   reconnects = 0;
-  /** Round trips in ms since the last sample. */
+  /** Round-trip times in ms since the last sample. */
   private times: number[] = [];
   readonly errors: string[] = [];
 
@@ -14,7 +14,7 @@ export class Seen {
     this.times.push(ms);
   }
 
-  /** The 99th percentile since the last call; 0 if there was nothing. */
+  /** Returns the p99 since the last call; 0 without values. */
   p99(): number {
     const times = this.times.toSorted((a, b) => a - b);
     this.times = [];
@@ -28,13 +28,13 @@ const BARE_INTERVAL = 20; // ms
 
 const between = (least: number, most: number): number => least + Math.random() * (most - least);
 
-/** The round trips of a byte to a process that does nothing else. */
+/** Measures round trips of a byte to an idle process. */
 export function bare(port: number): Client & { readonly seen: Seen } {
   const seen = new Seen();
   const socket = connectTcp(port, "127.0.0.1").setNoDelay(true);
   let sentAt = 0;
   const timer = setInterval(() => {
-    if (sentAt > 0) return; // the last one is still on its way
+    if (sentAt > 0) return; // the last one is still in transit
     sentAt = performance.now();
     socket.write("x");
   }, BARE_INTERVAL);
@@ -52,12 +52,12 @@ export function bare(port: number): Client & { readonly seen: Seen } {
   };
 }
 
-/** A client that is there until it is stopped. */
+/** A client that runs until it is stopped. */
 export interface Client {
   stop(): Promise<unknown>;
 }
 
-/** Sends messages of many sizes, and takes the time until each comes back. */
+/** Sends messages of many sizes and measures the time until each returns. */
 export async function echoing(url: string, seen: Seen, compression: boolean): Promise<Client> {
   const connection = await connect(url, { proxy: false, compression: compression ? { threshold: 100 } : false });
   let timer: NodeJS.Timeout | undefined;
@@ -69,7 +69,7 @@ export async function echoing(url: string, seen: Seen, compression: boolean): Pr
     connection.write(sent);
   };
   connection.on("message", (message) => {
-    if (message.text !== sent) seen.errors.push("an echo that is none");
+    if (message.text !== sent) seen.errors.push("a wrong echo");
     seen.roundTrip(performance.now() - sentAt);
     timer = setTimeout(next, between(PAUSES.least, PAUSES.most));
   });
@@ -77,7 +77,7 @@ export async function echoing(url: string, seen: Seen, compression: boolean): Pr
   return watched(connection, seen, () => clearTimeout(timer));
 }
 
-/** Listens to what is broadcast. */
+/** Receives broadcasts. */
 export async function listening(url: string, seen: Seen): Promise<Client> {
   const connection = await connect(url, { proxy: false });
   connection.on("message", () => void seen.messages++);
@@ -112,7 +112,7 @@ function watched(connection: WebSocketConnection, seen: Seen, onStop: () => void
   };
 }
 
-/** Connects again and again: closed in order, or dropped. */
+/** Connects repeatedly, and closes or terminates each connection. */
 export async function coming(url: string, seen: Seen): Promise<Client> {
   let timer: NodeJS.Timeout | undefined;
   const connection: ReconnectingConnection = reconnecting(url, {

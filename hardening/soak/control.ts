@@ -1,4 +1,4 @@
-// A process that does nothing but give bytes back: how long that takes is the machine's doing.
+// A process that only echoes bytes: its latency is that of the machine.
 
 import { createServer } from "node:net";
 import process from "node:process";

@@ -1,4 +1,4 @@
-// npm run soak: `--help` lists the options.
+// Entry point of npm run soak; `--help` lists the options.
 
 import { writeFileSync } from "node:fs";
 import process from "node:process";

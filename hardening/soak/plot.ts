@@ -1,16 +1,16 @@
-import { judge, type Series } from "./verdict.ts";
+import { evaluate, type Series } from "./evaluation.ts";
 
 const WIDTH = 720;
 const PANEL = { height: 130, left: 70, right: 130, top: 28, bottom: 18 };
 const COLOURS = ["#2563eb", "#d97706"];
 
-/** One panel for each figure; its lines are those of the two processes. */
+/** One panel for each metric, with a line for each of the two processes. */
 export interface Panel {
   readonly title: string;
   readonly series: readonly Series[];
 }
 
-/** An SVG of figures over a run of so many seconds. */
+/** Returns an SVG of metrics over a run of that many seconds. */
 export function plot(title: string, seconds: number, panels: readonly Panel[]): string {
   const height = 34 + panels.length * PANEL.height + 16;
   const parts = panels.map((panel, at) => drawPanel(panel, seconds, 34 + at * PANEL.height));
@@ -38,7 +38,7 @@ function drawPanel({ title, series }: Panel, seconds: number, top: number): stri
     return [
       `<polyline points="${points.join(" ")}" fill="none" stroke="${colour}" stroke-width="1.2"/>`,
       `<text x="${right + 6}" y="${low + 12 + index * 30}" fill="${colour}">${name}: ${short(last)} ${unit}</text>`,
-      `<text x="${right + 6}" y="${low + 25 + index * 30}" fill="#555">${verdictOf(series[index])}</text>`,
+      `<text x="${right + 6}" y="${low + 25 + index * 30}" fill="#555">${evaluationOf(series[index])}</text>`,
     ].join("\n");
   });
   const ticks = [0, most / 2, most].map(
@@ -54,9 +54,9 @@ function drawPanel({ title, series }: Panel, seconds: number, top: number): stri
   return [head, ...ticks, ...times, ...lines].join("\n");
 }
 
-function verdictOf(series: Series | undefined): string {
-  if (series === undefined || series.judged?.length === 0) return "";
-  const { flat, growth } = judge(series);
+function evaluationOf(series: Series | undefined): string {
+  if (series === undefined || series.evaluated?.length === 0) return "";
+  const { flat, growth } = evaluate(series);
   return `${growth < 0 ? "" : "+"}${short(growth / series.scale)}: ${flat ? "flat" : "grows"}`;
 }
 

@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { bare, type Client, coming, echoing, listening, Seen, subscribing } from "./clients.ts";
 import type { Panel } from "./plot.ts";
 import { type Held, held } from "./sample.ts";
-import { judge, type Series } from "./verdict.ts";
+import { evaluate, type Series } from "./evaluation.ts";
 
 export interface SoakOptions {
   readonly seconds: number;
@@ -19,41 +19,41 @@ export interface SoakOptions {
 
 interface ServerSample extends Held {
   readonly connections: number;
-  /** Bytes in the memory budget. */
+  /** Bytes charged to the memory budget. */
   readonly budget: number;
   readonly errors: readonly string[];
 }
 
 export interface SoakReport {
   readonly panels: readonly Panel[];
-  /** What is not flat, or else not as it should be. */
+  /** Metrics that are not flat, and other failures. */
   readonly problems: readonly string[];
   readonly messages: number;
   readonly reconnects: number;
   readonly samples: number;
 }
 
-/** Shares of the connections, by what they do. The rest echoes. */
+/** Shares of the connections by activity. The rest echoes. */
 const SHARES = { room: 0.2, deflate: 0.15, subscribers: 0.2, coming: 0.05 };
 const CHANNELS = 10;
-const LEAST_SAMPLES = 5; // also where a busy machine takes its time for each
-const AT_ONCE = 50; // connections that are made side by side
+const MIN_SAMPLES = 5; // permits for a loaded machine
+const AT_ONCE = 50; // concurrent connection attempts
 
 const MiB = 1024 * 1024;
 
-/** Holds connections that do a mix of work, for as long as asked. */
+/** Holds connections with mixed activity for the given time. */
 export async function soak({ seconds, least, connections, every, onSample }: SoakOptions): Promise<SoakReport> {
   const child = fork(fileURLToPath(new URL("server.ts", import.meta.url)));
   const ended = once(child, "exit");
   const died = ended.then(([code]) => Promise.reject(new Error(`the server ended with ${String(code)}`)));
   died.catch(() => undefined);
-  const { ports } = (await Promise.race([told(child), died])) as { ports: Record<string, number> };
+  const { ports } = (await Promise.race([nextMessage(child), died])) as { ports: Record<string, number> };
   const ask = async (): Promise<ServerSample> => {
     child.send("sample");
-    return (await Promise.race([told(child), died])) as ServerSample;
+    return (await Promise.race([nextMessage(child), died])) as ServerSample;
   };
   const control = fork(fileURLToPath(new URL("control.ts", import.meta.url)));
-  const { port } = (await told(control)) as { port: number };
+  const { port } = (await nextMessage(control)) as { port: number };
   const seen = new Seen();
   const before = held().handles;
   const clients = await open(connections, ports, seen);
@@ -63,7 +63,7 @@ export async function soak({ seconds, least, connections, every, onSample }: Soa
   const until = performance.now() + seconds * 1000;
   const hasRun = (): boolean =>
     performance.now() >= until &&
-    servers.length >= LEAST_SAMPLES &&
+    servers.length >= MIN_SAMPLES &&
     seen.messages >= (least?.messages ?? 0) &&
     seen.reconnects >= (least?.reconnects ?? 0);
   while (!hasRun()) {
@@ -94,7 +94,7 @@ export async function soak({ seconds, least, connections, every, onSample }: Soa
   const problems = [...seen.errors, ...left.errors].slice(0, 10);
   for (const { title, series } of panels) {
     for (const each of series) {
-      const { flat, growth, allowed } = judge(each);
+      const { flat, growth, allowed } = evaluate(each);
       const grown = `${(growth / each.scale).toFixed(2)} of ${(allowed / each.scale).toFixed(2)} ${each.unit}`;
       if (!flat) problems.push(`${title} of the ${each.name} grows: ${grown}`);
     }
@@ -107,7 +107,7 @@ export async function soak({ seconds, least, connections, every, onSample }: Soa
   return { panels, problems, messages: seen.messages, reconnects: seen.reconnects, samples: servers.length };
 }
 
-async function told(child: ChildProcess): Promise<unknown> {
+async function nextMessage(child: ChildProcess): Promise<unknown> {
   const [message]: unknown[] = await once(child, "message");
   return message;
 }
@@ -153,8 +153,8 @@ function panelsOf(
       title: "Round trip, 99th percentile",
       series: [
         // what others do on the machine meanwhile is not judged
-        { name: "echo", ...time, values: times, judged: times.map((each, at) => each - (bareTimes[at] ?? 0)) },
-        { name: "bare TCP", ...time, values: bareTimes, judged: [] },
+        { name: "echo", ...time, values: times, evaluated: times.map((each, at) => each - (bareTimes[at] ?? 0)) },
+        { name: "bare TCP", ...time, values: bareTimes, evaluated: [] },
       ],
     },
   ];

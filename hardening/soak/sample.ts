@@ -2,13 +2,13 @@ import process from "node:process";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 
-/** What a process holds. */
+/** Resources of a process. */
 export interface Held {
   /** Bytes. */
   readonly rss: number;
-  /** Bytes in use behind a collection: the heap, and what it holds outside. */
+  /** Bytes in use after a garbage collection: heap and external memory. */
   readonly heap: number;
-  /** Sockets, servers, timers, requests under way. */
+  /** Sockets, servers, timers, pending requests. */
   readonly handles: number;
 }
 

@@ -1,12 +1,12 @@
-// The process under test: says what it holds whenever it is asked.
+// The process under test: reports its resources on request.
 
 import process from "node:process";
 import { attachSocket, Hub } from "@tungstate/hub";
 import { sharedMemoryBudget, type WebSocketConnection, WebSocketServer } from "tungstate";
 import { held } from "./sample.ts";
 
-const BROADCASTS = 2; // a second
-const PUBLICATIONS = 10; // a second
+const BROADCASTS = 2; // one second
+const PUBLICATIONS = 10; // one second
 const CHANNELS = 10;
 
 const hub = new Hub({
@@ -56,7 +56,7 @@ process.on("message", (what) => {
   if (what === "sample") {
     const connections = Object.values(servers).reduce((sum, server) => sum + server.connections.size, 0);
     const { held: all, parts } = sharedMemoryBudget.use;
-    // what the channels' history has stays when nobody is connected
+    // history of the channels remains when nobody is connected
     const budget = all - (parts["hub history"] ?? 0);
     process.send?.({ ...held(), connections, budget, errors });
     return;

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { plot } from "./plot.ts";
 import { soak } from "./run.ts";
-import { judge, median, type Series } from "./verdict.ts";
+import { evaluate, median, type Series } from "./evaluation.ts";
 
 const MiB = 1024 * 1024;
 
@@ -10,12 +10,12 @@ function series(values: readonly number[], floor = MiB): Series {
   return { name: "server", unit: "MiB", scale: MiB, floor, values };
 }
 
-/** `count` values made of their place, from 0 to just below 1. */
+/** Returns `count` values computed from their index, from 0 to just below 1. */
 function over(value: (time: number) => number, count = 200): number[] {
   return Array.from({ length: count }, (_, at) => value(at / count));
 }
 
-describe("the verdict", () => {
+describe("classify", () => {
   const noise = (time: number): number => Math.sin(time * 1e4) * 3 * MiB;
   const cases: readonly (readonly [string, (time: number) => number, boolean])[] = [
     ["nothing", () => 0, true],
@@ -30,11 +30,11 @@ describe("the verdict", () => {
     ["doubling, but below the floor", (time) => 0.2 * MiB * (1 + time), true],
   ];
   for (const [name, value, flat] of cases) {
-    test(`${name}: ${flat ? "flat" : "not flat"}`, () => assert.equal(judge(series(over(value))).flat, flat));
+    test(`${name}: ${flat ? "flat" : "not flat"}`, () => assert.equal(evaluate(series(over(value))).flat, flat));
   }
 
-  test("says by how much", () => {
-    const { growth, allowed } = judge(series(over((time) => 100 * MiB * (1 + time))));
+  test("reports the growth", () => {
+    const { growth, allowed } = evaluate(series(over((time) => 100 * MiB * (1 + time))));
     assert.ok(Math.abs(growth - 75 * MiB) < MiB, String(growth));
     assert.ok(allowed > 15 * MiB && allowed < 18 * MiB, String(allowed));
   });
@@ -44,7 +44,7 @@ describe("the verdict", () => {
   });
 });
 
-test("the plot has a line for each series, and what was judged of it", () => {
+test("the plot has a line for each series, and the result", () => {
   const svg = plot("a run", 600, [
     { title: "RSS", series: [series(over(() => 50 * MiB)), series(over((time) => 50 * MiB * (1 + time)))] },
   ]);
@@ -53,10 +53,10 @@ test("the plot has a line for each series, and what was judged of it", () => {
   assert.match(svg, />10 min</);
 });
 
-test("some seconds of it: nothing is lost, nothing is left", async () => {
+test("a soak of some seconds loses nothing and leaves nothing", async () => {
   const least = { messages: 200, reconnects: 6 };
   const { problems } = await soak({ seconds: 2, least, connections: 60, every: 0.4 });
-  // so short a run says nothing of growth
+  // so short a run does not show growth
   assert.deepEqual(
     problems.filter((problem) => !problem.includes("grows")),
     [],

@@ -9,7 +9,10 @@ import process from "node:process";
 const RETRY = 20; // ms
 const LATEST_START = 20_000; // ms
 
-/** A redis-server on a free port, in a folder of its own. It writes nothing to disk, and ends with this process. */
+/**
+ * A redis-server on a free port in its own folder. It writes nothing to disk and ends with this
+ * process.
+ */
 export class Redis {
   readonly url: string;
   private readonly port: number;
@@ -41,7 +44,7 @@ export class Redis {
     }
   }
 
-  /** Sends one command, on a connection of its own. Returns the first line of the reply. */
+  /** Sends one command on a separate connection. Returns the first line of the reply. */
   async command(...words: readonly string[]): Promise<string> {
     const socket = connect(this.port, "127.0.0.1");
     try {
@@ -54,7 +57,7 @@ export class Redis {
     }
   }
 
-  /** It stops answering, with its connections open; or goes on. */
+  /** Stops it with its connections open, or continues it. */
   freeze(frozen: boolean): void {
     this.child.kill(frozen ? "SIGSTOP" : "SIGCONT");
   }

@@ -11,13 +11,13 @@ const HEAP = 512; // MB
 
 /** What a process did in 100 ms. */
 interface Sample {
-  /** Unix time, ms. */
+  /** Unix time in ms. */
   readonly at: number;
-  /** The longest that one iteration of the event loop took, ms of CPU time at most. */
-  readonly turn: number;
-  /** The same as a timer sees it, other processes included, ms. */
+  /** The longest iteration of the event loop, in ms of CPU time at most. */
+  readonly tick: number;
+  /** The same as measured by a timer, including other processes, in ms. */
   readonly lag: number;
-  /** CPU time since the start, ms. */
+  /** CPU time since the start in ms. */
   readonly cpu: number;
   readonly parent: number;
   /** Bytes. */
@@ -25,28 +25,30 @@ interface Sample {
   readonly heapUsed: number;
 }
 
-/** What a process did in a while. */
+/** What a process did in an interval. */
 export interface Load {
   readonly pid: number;
   /** Its parent process. */
   readonly parent: number;
-  readonly turn: number;
+  readonly tick: number;
   readonly lag: number;
   readonly cpu: number;
   readonly rss: number;
 }
 
-/** A `tungstate serve` on a free port, whose processes tell what their event loops and memory do. */
+/**
+ * Runs `tungstate serve` on a free port, with processes that record their event loops and memory.
+ */
 export class Watched {
   stdout = "";
   stderr = "";
-  /** Of which `stderr` has the last million. */
+  /** `stderr` keeps the last million characters. */
   stderrBytes = 0;
   url = "";
   port = 0;
   readonly child: ChildProcess;
   readonly exited: Promise<{ readonly code: number | null; readonly signal: NodeJS.Signals | null }>;
-  /** Since when `load` looks by default. */
+  /** Default start of the interval for `load`. */
   private from = 0;
   private readonly folder = mkdtempSync(join(tmpdir(), "tungstate-watched-"));
   private wake = (): void => undefined;
@@ -83,11 +85,11 @@ export class Watched {
     server.url = url;
     server.port = Number(new URL(url).port);
     await server.settled();
-    server.from = Date.now(); // loading the program is not what is watched
+    server.from = Date.now(); // starting the program is not measured
     return server;
   }
 
-  /** How another process is started so that it is watched together with this one. */
+  /** Returns how to start another process so that it is recorded together with this one. */
   get watching(): { readonly execArgv: readonly string[]; readonly env: Readonly<Record<string, string>> } {
     return { execArgv: [`--import=${WATCH}`], env: { WATCH_FOLDER: this.folder } };
   }
@@ -109,7 +111,7 @@ export class Watched {
     }
   }
 
-  /** What each of its processes did since `from` (Unix time, ms), and until now. */
+  /** Returns what each of its processes did from `from` (Unix time in ms) until now. */
   load(from = this.from): readonly Load[] {
     const files = readdirSync(this.folder).filter((name) => name.endsWith(".watch"));
     return files.flatMap((name) => {
@@ -122,7 +124,7 @@ export class Watched {
       return {
         pid: Number.parseInt(name, 10),
         parent: last.parent,
-        turn: Math.max(...samples.map(({ turn }) => turn)),
+        tick: Math.max(...samples.map(({ tick }) => tick)),
         lag: Math.max(...samples.map(({ lag }) => lag)),
         cpu: last.cpu - (before?.cpu ?? 0),
         rss: Math.max(...samples.map(({ rss }) => rss)),
@@ -130,7 +132,10 @@ export class Watched {
     });
   }
 
-  /** The same as `load`, once each of its processes has told what it did until now; one that has ended or stands still is not waited for. */
+  /**
+   * As `load`, after each process has recorded its state until now. Does not wait for processes
+   * that have ended or are stopped.
+   */
   async settled(from = this.from): Promise<readonly Load[]> {
     const until = Date.now();
     const isTold = (): boolean => {

@@ -11,7 +11,7 @@ export interface Certificate {
 
 const EC = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
 
-/** A certificate authority in a folder of its own, made with the openssl program. */
+/** A certificate authority in its own folder, created with the openssl program. */
 export class Authority {
   readonly cert: string;
   readonly certFile: string;
@@ -37,7 +37,7 @@ export class Authority {
     );
     this.cert = readFileSync(this.certFile, "utf8");
     writeFileSync(join(this.folder, "index"), "");
-    // `openssl ca` is the one command that sets both dates
+    // only `openssl ca` can set both dates
     const lines = ["[ca]", "default_ca = all", "[all]", `database = ${join(this.folder, "index")}`];
     lines.push(`new_certs_dir = ${this.folder}`, "rand_serial = yes", "default_md = sha256", "unique_subject = no");
     lines.push(`certificate = ${this.certFile}`, `private_key = ${this.keyFile}`, "policy = any");
@@ -45,7 +45,10 @@ export class Authority {
     writeFileSync(join(this.folder, "ca.conf"), lines.join("\n"));
   }
 
-  /** A certificate for `names`, as in subjectAltName, that is valid until a time before or behind now, in days. */
+  /**
+   * Returns a certificate for `names`, as in subjectAltName, that is valid until so many days
+   * before or after now.
+   */
   issue(names: string, days = 10): Certificate {
     const base = join(this.folder, `${++this.count}`);
     openssl("req", "-new", ...EC, "-subj", `/CN=${this.count}`, "-keyout", `${base}.key`, "-out", `${base}.csr`);
@@ -56,7 +59,7 @@ export class Authority {
     return { key: readFileSync(`${base}.key`, "utf8"), cert: readFileSync(`${base}.pem`, "utf8") };
   }
 
-  /** A certificate that only itself vouches for. */
+  /** Returns a self-signed certificate. */
   selfSigned(names: string): Certificate {
     const base = join(this.folder, `${++this.count}`);
     const what = ["-days", "10", "-subj", "/CN=localhost", "-addext", `subjectAltName=${names}`];

@@ -15,15 +15,15 @@ import { type FrameOptions, frame, header, readFrames, type ReadFrame } from "./
 import { type Fields, request, response } from "./handshakes.ts";
 import { valuesOf, Wire } from "./wire.ts";
 
-/** Which end of the connection is ours. The other one is a `Wire`. */
+/** Our role in the connection. The other end is a `Wire`. */
 export type Role = "server" | "client";
 export const ROLES: readonly Role[] = ["server", "client"];
 
 export interface EndOptions extends ConnectionOptions {
   readonly compression?: boolean | CompressionOptions;
-  /** What the peer says in Sec-WebSocket-Extensions. */
+  /** The peer's Sec-WebSocket-Extensions. */
   readonly extensions?: string;
-  /** What the peer sends in one piece with its half of the handshake. */
+  /** What the peer sends together with its half of the handshake. */
   readonly early?: Uint8Array;
 }
 
@@ -33,7 +33,7 @@ export interface Ends {
   readonly peer: Peer;
 }
 
-/** The hostile end: a wire, and frames as its role has them. */
+/** The hostile end: a wire that sends frames of its role. */
 export class Peer {
   readonly wire: Wire;
   /** Whether it is a client, whose frames are masked. */
@@ -57,19 +57,22 @@ export class Peer {
     return this;
   }
 
-  /** The frames that came, once there are `count` or the other end has hung up. */
+  /** Resolves with the received frames when there are `count`, or when the other end has closed. */
   async frames(count = Infinity): Promise<ReadFrame[]> {
     return readFrames(await this.wire.until((got) => readFrames(got).length >= count));
   }
 
-  /** The code of the Close that ends what comes; undefined: it ended without one. */
+  /** Resolves with the code of the final Close, or undefined if there is none. */
   async closeCode(): Promise<number | undefined> {
     const last = (await this.frames()).at(-1);
     return last?.opcode === 8 && last.payload.length >= 2 ? last.payload.readUInt16BE(0) : undefined;
   }
 }
 
-/** Our end in the given role, over TCP, with the handshake done. Gone when the test ends. */
+/**
+ * Opens a connection over TCP in the given role, with the handshake completed. Closed when the test
+ * ends.
+ */
 export function open(t: TestContext, role: Role, options: EndOptions = {}): Promise<Ends> {
   return role === "server" ? openServer(t, options) : openClient(t, options);
 }
@@ -90,7 +93,10 @@ async function openClient(t: TestContext, { extensions, early, ...options }: End
   return { ours, peer: new Peer(await wire, false) };
 }
 
-/** A port that answers one handshake as `changes` say, and what then is at its end of the connection. */
+/**
+ * Listens on a port, answers one handshake with `changes`, and resolves with its end of the
+ * connection.
+ */
 export async function answering(
   t: TestContext,
   changes: Fields = {},
@@ -104,7 +110,7 @@ export async function answering(
   return { port, wire: answered };
 }
 
-/** A port of this host that takes one connection and says nothing. */
+/** Listens on a port that accepts one connection and sends nothing. */
 export async function listening(t: TestContext): Promise<{ readonly port: number; readonly wire: Promise<Wire> }> {
   const server = createServer();
   const wire = once(server, "connection").then(([socket]) => {
@@ -117,12 +123,12 @@ export async function listening(t: TestContext): Promise<{ readonly port: number
   return { port: (server.address() as AddressInfo).port, wire };
 }
 
-/** A server of ours, and what it has told. */
+/** A server under test, and its events. */
 export class Served {
   readonly server: WebSocketServer;
   readonly port: number;
   readonly refused: WebSocketError[] = [];
-  /** What its `error` event was told. */
+  /** Arguments of its `error` events. */
   readonly errors: unknown[] = [];
   private readonly connections: WebSocketConnection[] = [];
   private wake: (() => void) | undefined;
@@ -141,7 +147,7 @@ export class Served {
     server.on("error", (error) => this.errors.push(error));
   }
 
-  /** The next connection that was not asked for before. */
+  /** Resolves with the next connection. */
   async connection(): Promise<WebSocketConnection> {
     for (;;) {
       const next = this.connections.shift();
@@ -152,7 +158,7 @@ export class Served {
     }
   }
 
-  /** Why the next handshake was refused. */
+  /** Resolves with the error of the next rejected handshake. */
   async refusal(): Promise<WebSocketError> {
     for (;;) {
       const next = this.refused.shift();
@@ -161,14 +167,14 @@ export class Served {
     }
   }
 
-  /** Our client of it, and its end. */
+  /** Connects our client to it, and resolves with both ends. */
   async pair(options: ConnectOptions = {}): Promise<{ client: WebSocketConnection; server: WebSocketConnection }> {
     const client = await connect(`ws://127.0.0.1:${this.port}/`, { proxy: false, ...options });
     return { client, server: await this.connection() };
   }
 }
 
-/** A WebSocketServer on a port of its own, gone when the test ends. */
+/** Starts a WebSocketServer on its own port. Closed when the test ends. */
 export async function serve(t: TestContext, options: WebSocketServerOptions = {}): Promise<Served> {
   const server = new WebSocketServer(options);
   const { port } = (await server.listen()) as AddressInfo;
@@ -179,6 +185,6 @@ export async function serve(t: TestContext, options: WebSocketServerOptions = {}
   return new Served(server, port);
 }
 
-export const turns = async (count: number): Promise<void> => {
-  for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setImmediate(resolve));
+export const ticks = async (count: number): Promise<void> => {
+  for (let tick = 0; tick < count; tick++) await new Promise((resolve) => setImmediate(resolve));
 };

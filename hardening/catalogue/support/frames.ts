@@ -1,4 +1,4 @@
-// Frames byte by byte, as RFC 6455 §5.2 has them: also those that must not be.
+// Frames byte by byte as in RFC 6455 §5.2, including invalid ones.
 
 export const CONTINUATION = 0;
 export const TEXT = 1;
@@ -10,13 +10,13 @@ export const PONG = 10;
 export interface FrameOptions {
   /** Default true. */
   readonly fin?: boolean;
-  /** The reserved bits, as they stand in the first byte. Default 0. */
+  /** The reserved bits of the first byte. Default 0. */
   readonly rsv?: number;
 }
 
 const MASK = [0x37, 0xfa, 0x21, 0x3d];
 
-/** The length as it stands in a header, in its shortest form unless `bits` says otherwise. */
+/** Encodes a length for a header, in its shortest form unless `bits` is given. */
 function lengthField(length: number | bigint, bits: 7 | 16 | 64 | undefined): Buffer {
   const form = bits ?? (length < 126 ? 7 : length <= 0xffff ? 16 : 64);
   if (form === 7) return Buffer.from([Number(length)]);
@@ -27,7 +27,7 @@ function lengthField(length: number | bigint, bits: 7 | 16 | 64 | undefined): Bu
   return field;
 }
 
-/** A header that declares any length, in any form. */
+/** Returns a header that declares any length, in any form. */
 export function header(
   opcode: number,
   length: number | bigint,
@@ -63,7 +63,7 @@ export interface ReadFrame {
   readonly payload: Buffer;
 }
 
-/** All whole frames of a stream. */
+/** Returns all complete frames of a byte stream. */
 export function readFrames(bytes: Buffer): ReadFrame[] {
   const frames: ReadFrame[] = [];
   let at = 0;

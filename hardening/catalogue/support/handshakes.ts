@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 /** The key of RFC 6455 §1.3. */
 const KEY = "dGhlIHNhbXBsZSBub25jZQ==";
 
-/** Header fields; those that are undefined are left out. */
+/** Header fields; undefined ones are omitted. */
 export type Fields = Readonly<Record<string, string | undefined>>;
 
 const REQUEST: Fields = {
@@ -14,12 +14,15 @@ const REQUEST: Fields = {
   "Sec-WebSocket-Version": "13",
 };
 
-/** A client's request that is in order, but for what `changes` replaces, adds or (undefined) leaves out. */
+/**
+ * Returns a valid request of a client, with fields replaced, added or (undefined) removed by
+ * `changes`.
+ */
 export function request(changes: Fields = {}, line = "GET / HTTP/1.1"): string {
   return head(line, { ...REQUEST, ...changes });
 }
 
-/** A server's answer to a request with this key, changed likewise. */
+/** Returns a server's response to a request with this key, changed likewise. */
 export function response(key: string, changes: Fields = {}, line = "HTTP/1.1 101 Switching Protocols"): string {
   return head(line, {
     Upgrade: "websocket",

@@ -23,7 +23,10 @@ interface Publication {
 
 const OPEN: HubOptions["namespaces"] = { "": { subscribe: "anyone", publish: "anyone" } };
 
-/** A hub in which everybody may do everything, on a port of its own; gone when the test ends. What goes wrong inside is in `errors`. */
+/**
+ * Starts a hub without restrictions on its own port. Closed when the test ends. `errors` collects
+ * its internal errors.
+ */
 export async function serveHub(
   t: TestContext,
   options: Partial<HubOptions> = {},
@@ -44,7 +47,7 @@ export async function serveHub(
   return { hub, port, errors };
 }
 
-/** A client of the hub's protocol, line by line. */
+/** A client of the hub's protocol that sends and receives lines. */
 export class HubClient {
   readonly socket: WebSocketConnection;
   private readonly publications: Publication[] = [];
@@ -59,26 +62,26 @@ export class HubClient {
     });
   }
 
-  /** One whose connect command is through; gone when the test ends, if there is one. */
+  /** Connects and sends the connect command. Closed when the test ends. */
   static async connect(t: TestContext | undefined, port: number, options: ConnectOptions = {}): Promise<HubClient> {
     const client = await HubClient.open(`ws://127.0.0.1:${port}/`, options);
     t?.after(() => client.socket.terminate());
     return client;
   }
 
-  /** The same at a URL; it stays until it is ended. */
+  /** Connects to a URL; stays open until it is closed. */
   static async open(url: string, options: ConnectOptions = {}): Promise<HubClient> {
     const client = new HubClient(await connect(url, { proxy: false, ...options }));
     await client.ask({ connect: {} });
     return client;
   }
 
-  /** Sends a command, and waits for its reply. */
+  /** Sends a command and resolves with its reply. */
   ask(command: Readonly<Record<string, unknown>>): Promise<Reply> {
     return this.askText(JSON.stringify({ id: this.next++, ...command }));
   }
 
-  /** The same for a text, which has to have an id. */
+  /** Sends a command given as text, which must have an id, and resolves with its reply. */
   askText(line: string): Promise<Reply> {
     const { id } = JSON.parse(line) as { id: number };
     const replied = new Promise<Reply>((resolve) => this.replies.set(id, resolve));
@@ -86,7 +89,7 @@ export class HubClient {
     return replied;
   }
 
-  /** Waits until so many publications have come; all of them. */
+  /** Resolves with all publications when there are that many. */
   async published(count: number): Promise<readonly Publication[]> {
     while (this.publications.length < count) await new Promise<void>((resolve) => (this.wake = resolve));
     return this.publications;

@@ -3,7 +3,9 @@ import { connect, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { TestContext } from "node:test";
 
-/** One end of a byte stream that speaks no protocol: it sends what it is told to, and keeps what comes. */
+/**
+ * One end of a byte stream without a protocol: sends what it is given and records what it receives.
+ */
 export class Wire {
   readonly stream: Duplex;
   ended = false;
@@ -22,14 +24,14 @@ export class Wire {
       this.ended = true;
       changed();
     });
-    stream.on("error", () => undefined); // the other end may hang up at any time: `close` follows
+    stream.on("error", () => undefined); // the other end may close at any time: `close` follows
     stream.on("close", () => {
       this.closed = true;
       changed();
     });
   }
 
-  /** A client of a port of this host, gone when the test ends. */
+  /** Connects to a port of this host. Closed when the test ends. */
   static async to(t: TestContext, port: number): Promise<Wire> {
     const socket: Socket = connect(port, "127.0.0.1");
     t.after(() => socket.destroy());
@@ -43,7 +45,7 @@ export class Wire {
     return this.chunks[0] ?? Buffer.alloc(0);
   }
 
-  /** Whether the other end takes no more, or says no more. */
+  /** Whether the other end accepts or sends no more. */
   get over(): boolean {
     return this.ended || this.closed;
   }
@@ -53,7 +55,10 @@ export class Wire {
     return this;
   }
 
-  /** Sends piece by piece at the pace of the other end; stops when that has hung up. Gives the bytes that were sent. */
+  /**
+   * Sends pieces, waiting for the other end as needed; stops when it has closed. Returns the number
+   * of bytes sent.
+   */
   async pour(pieces: Iterable<Uint8Array>): Promise<number> {
     let sent = 0;
     for (const piece of pieces) {
@@ -73,13 +78,13 @@ export class Wire {
     }
   }
 
-  /** Waits until `enough` says so of what has come, or nothing more will come. */
+  /** Waits until `enough` accepts the received bytes, or nothing more can arrive. */
   async until(enough: (got: Buffer) => boolean): Promise<Buffer> {
     while (!enough(this.received) && !this.over) await new Promise<void>((resolve) => (this.wake = resolve));
     return this.received;
   }
 
-  /** Waits for the end of a head; what came behind it is left in `received`. */
+  /** Waits for the end of a head; the bytes after it stay in `received`. */
   async head(): Promise<Head> {
     const got = await this.until((bytes) => bytes.includes("\r\n\r\n"));
     const end = got.indexOf("\r\n\r\n");
@@ -97,13 +102,13 @@ export class Wire {
 
 export interface Head {
   readonly line: string;
-  /** Of a response; NaN of a request. */
+  /** Of a response; NaN for a request. */
   readonly status: number;
-  /** `Name: value`, as they came. */
+  /** `Name: value`, as received. */
   readonly fields: readonly string[];
 }
 
-/** The values of a header field. */
+/** Returns the values of a header field. */
 export function valuesOf(head: Head, name: string): string[] {
   const prefix = `${name.toLowerCase()}:`;
   return head.fields

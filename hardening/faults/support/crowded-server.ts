@@ -1,4 +1,4 @@
-// A process of its own, since it runs out of file descriptors: an echo server that takes them all when it is told to.
+// A separate process, because it exhausts its file descriptors on request: an echo server.
 
 import { closeSync, openSync } from "node:fs";
 import process from "node:process";

@@ -7,7 +7,10 @@ import { join } from "node:path";
 import { WebSocketServer, type WebSocketServerOptions } from "tungstate";
 import { Wire } from "../../catalogue/support/wire.ts";
 
-/** How a peer goes: by a reset, as when its process dies with data unread; or by the end of both directions, as when it is ended. */
+/**
+ * How a peer disconnects: by a reset, as a process killed with unread data, or by the end of both
+ * directions, as a process that exits.
+ */
 export type Death = "reset" | "end";
 export const DEATHS: readonly Death[] = ["reset", "end"];
 
@@ -57,7 +60,7 @@ export class PeerPort {
     return (this.server.address() as AddressInfo).port;
   }
 
-  /** The next one that connects. */
+  /** Resolves with the next connection. */
   async next(): Promise<Peer> {
     for (;;) {
       const peer = this.waiting.shift();
@@ -72,7 +75,7 @@ export class PeerPort {
   }
 }
 
-/** A server of ours for as long as `work` takes. */
+/** Runs a server during `work`. */
 export async function withServer(
   options: WebSocketServerOptions,
   work: (server: WebSocketServer, port: number) => Promise<void>,
@@ -90,7 +93,7 @@ export async function withServer(
 
 let certificate: { readonly key: string; readonly cert: string } | undefined;
 
-/** A key and a certificate for localhost, made once for the process. */
+/** A key and a certificate for localhost, created once for the process. */
 export function selfSigned(): { readonly key: string; readonly cert: string } {
   if (certificate !== undefined) return certificate;
   const folder = mkdtempSync(join(tmpdir(), "tungstate-"));
@@ -103,14 +106,14 @@ export function selfSigned(): { readonly key: string; readonly cert: string } {
   return certificate;
 }
 
-export const turns = async (count: number): Promise<void> => {
-  for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setImmediate(resolve));
+export const ticks = async (count: number): Promise<void> => {
+  for (let tick = 0; tick < count; tick++) await new Promise((resolve) => setImmediate(resolve));
 };
 
-/** Waits until something is so; the runner's own limit ends a wait in vain. */
+/** Waits for a condition; the runner's timeout ends a wait in vain. */
 export async function until(condition: () => boolean): Promise<void> {
-  for (let turn = 0; !condition(); turn++) {
-    if (turn < 50) await turns(1);
+  for (let tick = 0; !condition(); tick++) {
+    if (tick < 50) await ticks(1);
     else await new Promise((resolve) => setTimeout(resolve, 1));
   }
 }

@@ -3,7 +3,10 @@ import type { Random } from "../random.ts";
 
 const OPCODES = [0, 0, 1, 1, 1, 2, 2, 8, 9, 10] as const;
 
-/** Pieces of UTF-8 at its borders, and what is none: overlong forms, surrogates, beyond U+10FFFF, lone bytes. */
+/**
+ * Pieces of UTF-8 at its limits, and invalid ones: overlong forms, surrogates, beyond U+10FFFF,
+ * single bytes.
+ */
 const TEXTS: readonly (readonly number[])[] = [
   [0x61],
   [0x7f],
@@ -28,7 +31,7 @@ const NO_TEXTS: readonly (readonly number[])[] = [
   [0xff],
 ];
 
-/** Bytes of which most are UTF-8; sometimes the last character is cut off. */
+/** Bytes that are mostly UTF-8; sometimes the last character is incomplete. */
 function text(random: Random, length: number): Uint8Array {
   const bytes: number[] = [];
   while (bytes.length < length) {
@@ -53,9 +56,9 @@ interface Frame {
   readonly opcode: number;
   readonly masked: boolean;
   readonly payload: Uint8Array;
-  /** How the length is written; undefined: in its shortest form. */
+  /** How the length is encoded; undefined: in its shortest form. */
   readonly bits: 16 | 64 | undefined;
-  /** What is declared, if it is not the payload's length. */
+  /** The declared length, if it is not the payload's length. */
   readonly declared: bigint | undefined;
 }
 
@@ -77,13 +80,13 @@ export function encode({ fin, rsv, opcode, masked, payload, bits, declared }: Fr
 export interface FrameOptions {
   readonly masked: boolean;
   readonly compressed: boolean;
-  /** Largest payload, mostly. */
+  /** Usual maximum payload. */
   readonly most: number;
-  /** What becomes of a payload that is to be compressed. */
+  /** What happens to a payload that is to be compressed. */
   readonly deflate?: (payload: Uint8Array, random: Random) => Uint8Array;
 }
 
-/** A stream of frames: most of them what a peer may send, in an order in which it may. */
+/** A stream of frames, mostly valid and in a valid order. */
 export function frames(random: Random, { masked, compressed, most, deflate }: FrameOptions): Uint8Array {
   const parts: Uint8Array[] = [];
   let inMessage: 0 | 1 | 2 = 0;

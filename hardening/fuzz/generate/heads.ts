@@ -10,7 +10,7 @@ const REQUEST: readonly (readonly [name: string, value: string])[] = [
   ["Sec-WebSocket-Version", "13"],
 ];
 
-/** Values that somebody has sent, or could have. */
+/** Values that occur in practice, or could. */
 const VALUES: Readonly<Record<string, readonly string[]>> = {
   Host: ["", "a:80", "[::1]:8080", "a b", "a,b", "a@b", "a/", "-", "localhost:99999"],
   Upgrade: ["WebSocket", "websocket, h2c", "h2c", "", "websocket,", ",websocket", "web socket", '"websocket"'],
@@ -41,7 +41,7 @@ const RESPONSE: readonly (readonly [name: string, value: string])[] = [
   ["Sec-WebSocket-Accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="],
 ];
 
-/** A head: mostly what is right, with a few fields changed, left out, said twice or added. */
+/** A head: mostly valid, with a few fields changed, omitted, repeated or added. */
 function head(random: Random, line: string, right: readonly (readonly [string, string])[]): string {
   const fields = right.map(([name, value]) => [name, value] as const);
   const changes = random.chance(0.3) ? 0 : random.integer(4);
@@ -113,7 +113,7 @@ export function responseHead(random: Random): Uint8Array {
   return Buffer.from(`${interim}${head(random, `HTTP/${version} ${status} ${reason}`, fields)}${body}`, "latin1");
 }
 
-/** A value of Sec-WebSocket-Extensions, of the parts that its grammar has. */
+/** A value of Sec-WebSocket-Extensions, composed of the parts of its grammar. */
 export function extensionsValue(random: Random): string {
   const space = (): string => (random.chance(0.85) ? "" : random.pick([" ", "  ", "\t", " \t"]));
   const name = (): string =>

@@ -18,9 +18,9 @@ export const TARGETS: readonly Target[] = [
   hub,
 ];
 
-/** Throws for a name that there is not. */
+/** Throws for an unknown name. */
 export function targetOf(name: string): Target {
   const target = TARGETS.find((each) => each.name === name);
   if (target !== undefined) return target;
-  throw new Error(`there is no target ${name}, expected one of ${TARGETS.map((each) => each.name).join(", ")}`);
+  throw new Error(`unknown target ${name}, expected one of ${TARGETS.map((each) => each.name).join(", ")}`);
 }

@@ -6,14 +6,14 @@ import { hashOf, Random } from "../random.ts";
 import { check, type Target } from "../target.ts";
 
 const LIMIT = 20_000; // bytes of a message
-const FINAL_BLOCK = Buffer.from([0x03, 0x00]); // with nothing in it
-const MAX_STREAMS = 256; // a message with more final blocks than this is refused
+const FINAL_BLOCK = Buffer.from([0x03, 0x00]); // empty
+const MAX_STREAMS = 256; // a message with more final blocks than this is rejected
 const TRAILER = Buffer.from([0, 0, 0xff, 0xff]);
 const REQUEST =
   "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n" +
   "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n";
 
-/** Deflated with any of zlib's settings, and perhaps spoiled. */
+/** Deflated with any settings of zlib, and sometimes corrupted. */
 function deflated(payload: Uint8Array, random: Random): Uint8Array {
   const options: zlib.ZlibOptions = {
     level: random.integer(10),
@@ -31,7 +31,7 @@ function deflated(payload: Uint8Array, random: Random): Uint8Array {
   return random.chance(0.05) ? bytes.subarray(0, random.integer(bytes.length + 1)) : bytes;
 }
 
-/** The first byte: whether the rest are frames, or one message's compressed payload. */
+/** The first byte selects whether the rest are frames or the compressed payload of a message. */
 function generate(random: Random): Uint8Array {
   if (random.chance(0.3)) {
     return Buffer.concat([
@@ -74,18 +74,19 @@ async function receivedOf(
   const { error } = await connection.closed;
   check(
     error === undefined || error.fault === "peer" || error.code === "CONNECTION_LOST",
-    () => `${error?.code} is not the peer's`,
+    () => `${error?.code} is not a fault of the peer`,
   );
   check(
     payloads.every(({ length }) => length <= LIMIT),
-    "a message above the limit came through",
+    "a message above the limit was delivered",
   );
   return { payloads, code: error?.code };
 }
 
 /**
- * What zlib by itself makes of a compressed payload, to which RFC 7692 §7.2.2 has four bytes added. It stops at a final block, and begins anew behind it, as
- * §7.2.3.4 wants it. A final block of our own at the end shows whether the one before it was whole. Undefined: it does not inflate.
+ * Returns what zlib itself makes of a compressed payload after appending the four bytes of RFC 7692
+ * §7.2.2. It stops at a final block and restarts after it, as in §7.2.3.4. An appended final block
+ * shows whether the previous one was complete. Undefined: the payload does not inflate.
  */
 function reference(payload: Uint8Array): { readonly bytes: Buffer; readonly streams: number } | undefined {
   const input = Buffer.concat([payload, TRAILER, FINAL_BLOCK]);
@@ -133,21 +134,21 @@ async function run(input: Uint8Array): Promise<void> {
       () => `zlib makes ${expected?.bytes.toString("hex")} of it, and not ${payload.toString("hex")}`,
     );
   } else if (whole.code === "MESSAGE_TOO_BIG") {
-    // of one that is broken, too, what came before the break may have been too much
+    // even for a corrupted one, output before the corruption may have been too long
     check(
       body.length > LIMIT || expected === undefined || expected.bytes.length > LIMIT,
-      "a message within the limit is too big",
+      "a message within the limit was rejected",
     );
   } else {
     check(whole.code === "INVALID_DEFLATE", () => `${whole.code} for compressed data`);
-    check(expected === undefined || expected.streams > MAX_STREAMS, "what zlib inflates is refused");
+    check(expected === undefined || expected.streams > MAX_STREAMS, "a message that zlib inflates was rejected");
   }
 }
 
 export const deflate: Target = {
   name: "deflate",
   about:
-    "compressed messages on a connection: the same in one frame and in two, limits of what is inflated, the same bytes as zlib",
+    "compressed messages on a connection: equal in one frame and in two, limits of the inflated size, the same bytes as zlib",
   inputs: 60_000,
   generate,
   run,

@@ -1,5 +1,5 @@
 import { clientDeflate, formatExtensions, parseExtensions, serverDeflate } from "@tungstate/protocol";
-import { type Difference, EXTENSION_DIFFERENCES, type ExtensionVerdicts } from "../differences.ts";
+import { type Difference, EXTENSION_DIFFERENCES, type ExtensionResults } from "../differences.ts";
 import { extensionsValue } from "../generate/heads.ts";
 import { check, type Target } from "../target.ts";
 import { extension } from "./ws-parts.ts";
@@ -30,7 +30,7 @@ function theirsOf(value: string): string | undefined {
   }
 }
 
-/** Ours in the form that ws has: parameters by name. */
+/** Our result in the form of ws: parameters by name. */
 function inTheirForm(offers: NonNullable<ReturnType<typeof parseExtensions>>): string {
   const byName = new Map<string, Map<string, unknown[]>[]>();
   for (const { name, params } of offers) {
@@ -49,13 +49,16 @@ function inTheirForm(offers: NonNullable<ReturnType<typeof parseExtensions>>): s
   );
 }
 
-/** The row of the list that says why ws reads it otherwise; undefined: it reads the same. Throws for a difference that is not there. */
-export function compareExtensions(value: string): Difference<ExtensionVerdicts> | undefined {
+/**
+ * Returns the listed reason why ws parses it differently, or undefined if it parses the same.
+ * Throws for an unlisted difference.
+ */
+export function compareExtensions(value: string): Difference<ExtensionResults> | undefined {
   const ours = parseExtensions(value);
   const theirs = theirsOf(value);
   if ((ours === undefined ? undefined : inTheirForm(ours)) === theirs) return undefined;
-  const verdicts = { value, ours: ours !== undefined, theirs: theirs !== undefined };
-  const known = EXTENSION_DIFFERENCES.find(({ is }) => is(verdicts));
+  const results = { value, ours: ours !== undefined, theirs: theirs !== undefined };
+  const known = EXTENSION_DIFFERENCES.find(({ is }) => is(results));
   check(
     known !== undefined,
     () => `ws reads ${JSON.stringify(value)} as ${theirs}, here it is ${JSON.stringify(ours)}`,
@@ -66,7 +69,7 @@ export function compareExtensions(value: string): Difference<ExtensionVerdicts> 
 export const extensions: Target = {
   name: "extensions",
   about:
-    "values of Sec-WebSocket-Extensions: written again they are read the same; negotiation keeps to what was offered; ws reads the same",
+    "values of Sec-WebSocket-Extensions: formatted and parsed again they are equal; negotiation follows the offer; ws parses the same",
   inputs: 500_000,
   generate: (random) => Buffer.from(extensionsValue(random), "latin1"),
   run(input) {
@@ -74,7 +77,7 @@ export const extensions: Target = {
     const offers = parseExtensions(value);
     if (offers !== undefined) {
       const again = parseExtensions(formatExtensions(offers));
-      check(JSON.stringify(again) === JSON.stringify(offers), "written and read again it is something else");
+      check(JSON.stringify(again) === JSON.stringify(offers), "formatted and parsed again it differs");
       for (const server of servers) checkServer(server, offers);
       for (const { params } of offers) for (const client of clients) client.accept(params);
     }
@@ -82,14 +85,16 @@ export const extensions: Target = {
   },
 };
 
-/** A server that accepts does so with parameters that it was allowed to choose, and that a client reads. */
+/**
+ * A server that accepts must respond with parameters that were permitted and that a client accepts.
+ */
 function checkServer(server: (typeof servers)[number], offers: NonNullable<ReturnType<typeof parseExtensions>>): void {
   const deflate = offers.filter(({ name }) => name === server.name);
   const answer = server.answer(deflate);
   if (answer === undefined) return;
   const { negotiated } = answer;
   const inRange = (bits: number): boolean => Number.isInteger(bits) && bits >= 8 && bits <= 15;
-  check(inRange(negotiated.serverMaxWindowBits) && inRange(negotiated.clientMaxWindowBits), "a window that is none");
+  check(inRange(negotiated.serverMaxWindowBits) && inRange(negotiated.clientMaxWindowBits), "an invalid window");
   const written = formatExtensions([{ name: server.name, params: answer.params }]);
-  check(parseExtensions(written)?.length === 1, () => `the answer ${written}`);
+  check(parseExtensions(written)?.length === 1, () => `the response ${written}`);
 }

@@ -1,5 +1,5 @@
 import { protocolError, Runtime } from "@tungstate/protocol";
-import { type Difference, FRAME_DIFFERENCES, type FrameVerdicts } from "../differences.ts";
+import { type Difference, FRAME_DIFFERENCES, type FrameResults } from "../differences.ts";
 import { frames as generateFrames } from "../generate/frames.ts";
 import type { Random } from "../random.ts";
 import { check, type Target } from "../target.ts";
@@ -20,7 +20,7 @@ function generate(random: Random): Uint8Array {
 
 const shown = (kind: string, bytes: Uint8Array): string => `${kind} ${Buffer.from(bytes).toString("latin1")}`;
 
-function theirsOf(isServer: boolean, bytes: Uint8Array): FrameVerdicts["theirs"] {
+function theirsOf(isServer: boolean, bytes: Uint8Array): FrameResults["theirs"] {
   const events: string[] = [];
   let error: Error | undefined;
   const receiver = new Receiver({ isServer, maxPayload: LIMIT });
@@ -38,7 +38,7 @@ function theirsOf(isServer: boolean, bytes: Uint8Array): FrameVerdicts["theirs"]
   };
 }
 
-function oursOf(isServer: boolean, bytes: Uint8Array): FrameVerdicts["ours"] {
+function oursOf(isServer: boolean, bytes: Uint8Array): FrameResults["ours"] {
   const limits = { maxFrameSize: LIMIT, maxMessageSize: LIMIT };
   const setup = {
     role: isServer ? "server" : "client",
@@ -54,22 +54,21 @@ function oursOf(isServer: boolean, bytes: Uint8Array): FrameVerdicts["ours"] {
   return { events: happened, code: error, close: error === undefined ? undefined : protocolError(error).closeCode };
 }
 
-/** The same, or a difference that is on the list: that row, undefined for none. Throws for a difference that is not. */
-export function compareFrames(input: Uint8Array): Difference<FrameVerdicts> | undefined {
+/** Returns the listed difference, or undefined if there is none. Throws for an unlisted one. */
+export function compareFrames(input: Uint8Array): Difference<FrameResults> | undefined {
   const isServer = (input[0] ?? 0) % 2 === 0;
   const bytes = input.subarray(1);
-  const verdicts = { ours: oursOf(isServer, bytes), theirs: theirsOf(isServer, bytes) };
-  const { ours, theirs } = verdicts;
+  const results = { ours: oursOf(isServer, bytes), theirs: theirsOf(isServer, bytes) };
+  const { ours, theirs } = results;
   if (ours.close === theirs.close && ours.events.join("\n") === theirs.events.join("\n")) return undefined;
-  const known = FRAME_DIFFERENCES.find(({ is }) => is(verdicts));
-  check(known !== undefined, () => `ws disagrees: ${JSON.stringify(verdicts)}`);
+  const known = FRAME_DIFFERENCES.find(({ is }) => is(results));
+  check(known !== undefined, () => `ws disagrees: ${JSON.stringify(results)}`);
   return known;
 }
 
 export const framesVsWs: Target = {
   name: "frames-vs-ws",
-  about:
-    "a peer's frames in both: the same messages, control frames and close code as ws, or a difference that is on the list",
+  about: "a peer's frames in both: the same messages, control frames and close code as ws, or a listed difference",
   inputs: 1_000_000,
   generate,
   run: (input) => void compareFrames(input),

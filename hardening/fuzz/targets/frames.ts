@@ -6,7 +6,7 @@ import { check, cutsOf, type Target } from "../target.ts";
 import { differenceOf, type Received, type Setup, testKeys, transcribe } from "./transcript.ts";
 
 const portable = new Runtime();
-/** The first byte of an input is how the connection is set up. */
+/** The first byte of an input selects the configuration. */
 function setupOf(first: number): Setup {
   const limit = (first & 8) === 0 ? 1000 : 70_000;
   return {
@@ -40,7 +40,7 @@ function run(input: Uint8Array): void {
   for (const [how, at] of others) {
     const runtime = how.includes("Node") ? native : portable;
     const difference = differenceOf(whole, transcribe(runtime, setup, bytes, at));
-    check(difference === undefined, () => `${how} (${at.join()}) it comes to something else: ${difference}`);
+    check(difference === undefined, () => `${how} (${at.join()}) the result differs: ${difference}`);
   }
   for (const received of whole.messages) checkText(received);
   if (whole.messages.length > 0) checkRoundTrip(setup, whole.messages);
@@ -48,7 +48,7 @@ function run(input: Uint8Array): void {
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** What came through as text is UTF-8 for somebody else's decoder, too. */
+/** Text that was delivered is UTF-8 for another decoder, too. */
 function checkText({ message, compressed }: Received): void {
   if (message.type !== "text" || compressed) return;
   let text: string | undefined;
@@ -60,7 +60,9 @@ function checkText({ message, compressed }: Received): void {
   check(text === message.text, () => `the text ${JSON.stringify(message.text)} is ${JSON.stringify(text)} elsewhere`);
 }
 
-/** What was received, and is sent by the other role in small frames, is received again. */
+/**
+ * Messages that were received are received again when the other role sends them in small frames.
+ */
 function checkRoundTrip(setup: Setup, received: readonly Received[]): void {
   const config = new ProtocolConfig(portable, {
     ...setup,
@@ -78,11 +80,11 @@ function checkRoundTrip(setup: Setup, received: readonly Received[]): void {
   sender.output.release(taken);
   const again = transcribe(portable, setup, sent, [sent.length]);
   check(again.error === undefined, () => `${again.error} in what was sent again`);
-  check(again.messages.length === received.length, "not every message came again");
+  check(again.messages.length === received.length, "not every message was received again");
   for (const [at, { message, compressed }] of again.messages.entries()) {
     const was = received[at];
     const same = was?.message.type === message.type && was.compressed === compressed;
-    check(same && Buffer.compare(was.message.bytes, message.bytes) === 0, "a message came again as another one");
+    check(same && Buffer.compare(was.message.bytes, message.bytes) === 0, "a message differs when received again");
   }
 }
 
@@ -98,7 +100,7 @@ const NOBODY = {
 export const frames: Target = {
   name: "frames",
   about:
-    "a peer's frames: the same whole and in pieces, with portable and with Node's functions; limits hold; messages go round",
+    "a peer's frames: equal whole and in chunks, with portable and with Node's functions; limits hold; messages survive a round trip",
   inputs: 1_000_000,
   generate,
   run,

@@ -5,7 +5,7 @@ import { WebSocketServer } from "ws";
 import { REFUSED_HERE, REFUSED_THERE } from "../differences.ts";
 import { requestHead } from "../generate/heads.ts";
 import { check, type Target } from "../target.ts";
-import { serverVerdict } from "./handshakes.ts";
+import { serverResult } from "./handshakes.ts";
 
 const theirs = new WebSocketServer({
   noServer: true,
@@ -17,7 +17,7 @@ http.on("upgrade", (request, socket, head) =>
   theirs.handleUpgrade(request, socket, head, (connection) => connection.on("error", () => undefined).terminate()),
 );
 
-/** The status that ws, behind node:http, answers with; 0: none. */
+/** Returns the status with which ws answers behind node:http; 0: none. */
 async function theirStatus(bytes: Uint8Array): Promise<number> {
   const [near, far] = memoryPipe();
   let got = "";
@@ -34,15 +34,15 @@ async function theirStatus(bytes: Uint8Array): Promise<number> {
   return Number(/^HTTP\/1\.1 (\d+)/.exec(got.replace(/^HTTP\/1\.1 100 [^]*?\r\n\r\n/, ""))?.[1] ?? 0);
 }
 
-/** What node:http calls of a socket beside what a Duplex has. */
+/** Methods of a socket that node:http calls in addition to those of a Duplex. */
 function asSocket(stream: Duplex): Duplex {
   const self = (): Duplex => stream;
   return Object.assign(stream, { setTimeout: self, setNoDelay: self, setKeepAlive: self, ref: self, unref: self });
 }
 
-/** The name of the row that says why ws decides otherwise; undefined: it decides the same. */
+/** Returns the name of the row why ws decides differently, or undefined if it decides the same. */
 export async function compareRequests(input: Uint8Array): Promise<string | undefined> {
-  const ours = serverVerdict(input, [input.length]);
+  const ours = serverResult(input, [input.length]);
   if (ours.text === "more") return undefined;
   const status = await theirStatus(input);
   if (ours.accepted === (status === 101)) return undefined;
@@ -52,13 +52,13 @@ export async function compareRequests(input: Uint8Array): Promise<string | undef
   }
   const request = Buffer.from(input).toString("latin1");
   const known = REFUSED_THERE.find(({ is }) => is({ request, theirs: status }));
-  check(known !== undefined, () => `taken here, ${status} by ws: ${JSON.stringify(request)}`);
+  check(known !== undefined, () => `accepted here, ${status} by ws: ${JSON.stringify(request)}`);
   return known.name;
 }
 
 export const requestsVsWs: Target = {
   name: "requests-vs-ws",
-  about: "requests in both: taken and refused as by ws behind node:http, or a difference that is on the list",
+  about: "requests in both: accepted and rejected as by ws behind node:http, or a listed difference",
   inputs: 30_000,
   generate: requestHead,
   run: async (input) => void (await compareRequests(input)),

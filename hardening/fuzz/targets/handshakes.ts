@@ -20,10 +20,13 @@ const sha1 = (bytes: Uint8Array): Uint8Array => createHash("sha1").update(bytes)
 const LIMITS = { maxHeadSize: 4096, maxHeaders: 100, maxParts: Infinity };
 const latin1 = (bytes: Uint8Array): string => Buffer.from(bytes).toString("latin1");
 
-/** An error that is in the table, the peer's, and without anything in its message that a terminal would act upon. */
+/**
+ * Checks that an error is in the table, is the peer's fault, and has no control characters in its
+ * message.
+ */
 function checkError(error: WebSocketError, server: boolean): void {
-  check(Object.hasOwn(PROTOCOL_ERRORS, error.code), () => `${error.code} is in no table`);
-  check(error.fault === "peer" || error.code === "CONNECTION_LOST", () => `${error.code} is not the peer's`);
+  check(Object.hasOwn(PROTOCOL_ERRORS, error.code), () => `${error.code} is not in the table`);
+  check(error.fault === "peer" || error.code === "CONNECTION_LOST", () => `${error.code} is not a fault of the peer`);
   check(!server || error.status !== undefined, () => `${error.code} has no status`);
   check(
     /^[ -~]*$/.test(error.message) && error.message.length < 1000,
@@ -31,8 +34,8 @@ function checkError(error: WebSocketError, server: boolean): void {
   );
 }
 
-/** What a server makes of a request, in a text. */
-export function serverVerdict(
+/** Describes a server's result for a request as text. */
+export function serverResult(
   bytes: Uint8Array,
   cuts: readonly number[],
 ): { readonly text: string; readonly code: ProtocolErrorCode | undefined; readonly accepted: boolean } {
@@ -46,7 +49,7 @@ export function serverVerdict(
     if (progress.state !== "more") last = progress;
   });
   if (last === undefined) {
-    check(bytes.length < LIMITS.maxHeadSize, "more than maxHeadSize bytes and no verdict");
+    check(bytes.length < LIMITS.maxHeadSize, "more than maxHeadSize bytes without a result");
     return { text: "more", code: undefined, accepted: false };
   }
   if (last.state === "refused") {
@@ -62,15 +65,15 @@ export function serverVerdict(
       accepted: false,
     };
   }
-  check(last.state === "request", "a request that nobody asked for was passed on");
+  check(last.state === "request", "a WebSocket handshake was passed on");
   const { request } = last;
   check(
     /^[A-Za-z0-9+/]{22}==$/.test(request.key) && !/[\r\n\0]/.test(request.target + request.host),
-    "a request that is none",
+    "an invalid request",
   );
   const accepted = acceptUpgrade(request, { sha1, extensions: [serverDeflate()] }, { protocol: request.protocols[0] });
   const rest = handshake.release();
-  check(rest.length >= behind, "bytes behind the request were lost");
+  check(rest.length >= behind, "bytes after the request were lost");
   checkClientTakes(request.key, accepted.response, request.protocols);
   const { key, target, host, origin, protocols, offers } = request;
   return {
@@ -80,7 +83,7 @@ export function serverVerdict(
   };
 }
 
-/** A request that is passed on to an HTTP server has lost no byte. */
+/** A request passed to an HTTP server must be complete. */
 function checkPassesOn(bytes: Uint8Array, cuts: readonly number[]): void {
   const handshake = new ServerHandshake({ sha1, limits: LIMITS, passOn: () => true });
   let fed = "";
@@ -91,13 +94,13 @@ function checkPassesOn(bytes: Uint8Array, cuts: readonly number[]): void {
     const progress = handshake.receive(piece);
     over = progress.state !== "more";
     check(progress.state !== "request", "a request was not passed on");
-    if (progress.state === "passed") check(latin1(progress.bytes) === fed, "bytes in front of a request were lost");
+    if (progress.state === "passed") check(latin1(progress.bytes) === fed, "bytes before a request were lost");
   });
 }
 
-/** What a server answers, a client that has asked for it takes. */
+/** A client that sent the offer must accept the server's response. */
 function checkClientTakes(key: string, response: Uint8Array, protocols: readonly string[]): void {
-  // a key with bits behind its last byte is none that a client of ours makes
+  // our clients do not generate a key with bits after its last byte
   if (Buffer.from(key, "base64").toString("base64") !== key) return;
   const client = new ClientHandshake({
     host: "example.com",
@@ -108,27 +111,26 @@ function checkClientTakes(key: string, response: Uint8Array, protocols: readonly
     sha1,
   });
   const progress = client.receive(response);
-  // what was offered may be something else than what this client offers
+  // the offer may differ from that of this client
   const otherOffer = progress.state === "failed" && progress.error.code === "UNREQUESTED_EXTENSION";
-  check(progress.state === "open" || otherOffer, () => `a client does not take the answer: ${latin1(response)}`);
+  check(progress.state === "open" || otherOffer, () => `the client does not accept the response: ${latin1(response)}`);
 }
 
 export const requests: Target = {
   name: "requests",
-  about:
-    "what comes to a server as a handshake: the same whole and in pieces, errors of the table, a response that is one, limits",
+  about: "handshakes received by a server: equal whole and in chunks, errors of the table, valid responses, limits",
   inputs: 300_000,
   generate: requestHead,
   run(input) {
-    const whole = serverVerdict(input, [input.length]);
+    const whole = serverResult(input, [input.length]);
     const cuts = cutsOf(input.length, new Random(hashOf(input)));
-    const pieces = serverVerdict(input, cuts);
+    const pieces = serverResult(input, cuts);
     checkPassesOn(input, cuts);
     check(whole.text === pieces.text, () => `in pieces (${cuts.join()}) ${pieces.text}, whole ${whole.text}`);
   },
 };
 
-function clientVerdict(bytes: Uint8Array, cuts: readonly number[]): string {
+function clientResult(bytes: Uint8Array, cuts: readonly number[]): string {
   const handshake = new ClientHandshake({
     host: "example.com",
     target: "/",
@@ -167,14 +169,13 @@ function clientVerdict(bytes: Uint8Array, cuts: readonly number[]): string {
 
 export const responses: Target = {
   name: "responses",
-  about:
-    "what comes to a client as an answer: the same whole and in pieces, errors of the table, limits of head and body",
+  about: "responses received by a client: equal whole and in chunks, errors of the table, limits of head and body",
   inputs: 300_000,
   generate: responseHead,
   run(input) {
-    const whole = clientVerdict(input, [input.length]);
+    const whole = clientResult(input, [input.length]);
     const cuts = cutsOf(input.length, new Random(hashOf(input)));
-    const pieces = clientVerdict(input, cuts);
+    const pieces = clientResult(input, cuts);
     check(whole === pieces, () => `in pieces (${cuts.join()}) ${pieces}, whole ${whole}`);
   },
 };

@@ -78,7 +78,7 @@ function fields(random: Random): Record<string, unknown> {
   return made;
 }
 
-/** Frames, each of some lines, separated by a byte that JSON does not have. */
+/** Frames of several lines, separated by a byte that is not in JSON. */
 const SEPARATOR = "\u001e";
 
 function generate(random: Random): Uint8Array {
@@ -104,14 +104,14 @@ function generate(random: Random): Uint8Array {
 const CODES: ReadonlySet<number> = new Set([...Object.values(DISCONNECTS).map(({ code }) => code), 1009]);
 const ERRORS: ReadonlySet<number> = new Set(Object.values(COMMAND_ERRORS).map(({ code }) => code));
 
-/** Of a turn of a hub: what was written, and how it ended. */
+/** The output of a hub, and how it ended. */
 class Connection implements HubConnection {
   readonly lines: string[] = [];
   closedWith: number | undefined;
   private readonly counts = new Map<number, number>();
 
   write(text: string): boolean {
-    check(this.closedWith === undefined, "something is written behind the end");
+    check(this.closedWith === undefined, "something is written after the end");
     for (const line of text.split("\n")) this.take(line);
     return true;
   }
@@ -121,7 +121,7 @@ class Connection implements HubConnection {
   }
 
   pause(): void {
-    // all of it comes anyhow
+    // everything arrives anyway
   }
 
   resume(): void {
@@ -130,7 +130,7 @@ class Connection implements HubConnection {
 
   close(code: number, reason: string): void {
     check(CODES.has(code), () => `it ends with ${code}`);
-    check(Buffer.byteLength(reason) <= 123, "a reason that no Close can carry");
+    check(Buffer.byteLength(reason) <= 123, "a reason that a Close cannot contain");
     this.closedWith = code;
   }
 
@@ -148,7 +148,10 @@ class Connection implements HubConnection {
   }
 }
 
-/** How often each id has to be answered, at least and at most: a `send` has no answer but an error. */
+/**
+ * How often each id must be answered, at least and at most: a `send` is only answered with an
+ * error.
+ */
 class Expected {
   private readonly counts = new Map<number, { least: number; most: number }>();
 
@@ -220,10 +223,10 @@ async function run(input: Uint8Array): Promise<void> {
     }
     await settled();
     const [error] = errors;
-    check(error === undefined, () => `an error inside: ${error instanceof Error ? error.stack : String(error)}`);
+    check(error === undefined, () => `an internal error: ${error instanceof Error ? error.stack : String(error)}`);
     if (connection.closedWith === undefined) expected.check(connection);
     incoming.closed();
-    check(hub.sessions().length === 0 && hub.channels().size === 0, "something of the session stays");
+    check(hub.sessions().length === 0 && hub.channels().size === 0, "state of the session remains");
   } finally {
     await hub.close();
   }
@@ -234,7 +237,7 @@ const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resol
 export const hub: Target = {
   name: "hub",
   about:
-    "frames of commands to a hub: one reply to each, errors and codes of the tables, nothing wrong inside, nothing left behind",
+    "frames of commands to a hub: one reply to each, errors and codes of the tables, no internal error, nothing left behind",
   inputs: 60_000,
   generate,
   run,

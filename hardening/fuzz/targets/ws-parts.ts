@@ -1,13 +1,13 @@
 import * as ws from "ws";
 
-// Parts of ws that its types don't have.
+// Parts of ws that its types omit.
 
 interface Receiver {
   on(event: "message", listener: (data: Buffer, isBinary: boolean) => void): this;
   on(event: "ping" | "pong", listener: (data: Buffer) => void): this;
   on(event: "conclude", listener: (code: number, reason: Buffer) => void): this;
   on(event: "error", listener: (error: Error) => void): this;
-  /** As streams call it; ours calls it itself, so that the error comes at once. */
+  /** As called by streams; here it is called directly, so that the error is synchronous. */
   _write(chunk: Buffer, encoding: string, callback: (error?: Error) => void): void;
   end(): void;
 }
@@ -21,7 +21,7 @@ interface Parts {
 
 export const { Receiver, extension } = ws as unknown as Parts;
 
-/** The close code that ws ends a connection with for this error. */
+/** Returns the close code with which ws ends a connection for this error. */
 export function statusOf(error: Error): number {
   const key = Object.getOwnPropertySymbols(error).find(({ description }) => description === "status-code");
   const status: unknown = key === undefined ? undefined : Reflect.get(error, key);
