@@ -1,5 +1,5 @@
-// npm run audit: whether npm knows of vulnerabilities in what is installed. Fails for those, whatever their severity; where npm can't be asked, says so and
-// fails as well, so that nobody takes silence for an answer. `--allow-offline` lets that pass.
+// Checks installed packages for known vulnerabilities: npm run audit. Fails if there are any, of
+// any severity, and if npm cannot be asked. `--allow-offline` makes the latter succeed.
 import { spawnSync } from "node:child_process";
 import process from "node:process";
 import { commandLine, flag } from "./command-line.mjs";
@@ -7,8 +7,8 @@ import { root } from "./workspaces.mjs";
 
 const { "allow-offline": allowOffline } = commandLine({
   command: "npm run audit --",
-  summary: "Asks npm for known vulnerabilities in what is installed.",
-  options: { "allow-offline": flag("status 0 where npm cannot be asked") },
+  summary: "Asks npm for known vulnerabilities of the installed packages.",
+  options: { "allow-offline": flag("exit with 0 if npm cannot be asked") },
 });
 
 const { stdout, stderr } = spawnSync("npm", ["audit", "--json"], {
@@ -17,7 +17,7 @@ const { stdout, stderr } = spawnSync("npm", ["audit", "--json"], {
   maxBuffer: 1 << 26,
 });
 
-/** What npm has printed as JSON; undefined if that is no report. */
+/** Returns the JSON that npm printed, or undefined if it is not a report. */
 function reportOf(text) {
   try {
     const report = JSON.parse(text);
@@ -32,7 +32,7 @@ if (report === undefined) {
   const [, reason = stderr.trim()] = /"(?:message|summary)": "(.*)"/.exec(stdout) ?? [];
   console.error(`no audit: npm could not ask for advisories: ${reason}`);
   console.error(
-    "It asks by POST /-/npm/v1/security/advisories/bulk, which registry.npmjs.org answers, and not each mirror.",
+    "npm sends POST /-/npm/v1/security/advisories/bulk, which registry.npmjs.org answers and some mirrors do not.",
   );
   process.exit(allowOffline ? 0 : 1);
 }

@@ -1,5 +1,6 @@
-// What a user gets from each published package: exactly the files that belong to it, a manifest and types that are right, and it installs and
-// loads with nothing but its own dependencies (so without its optional peers).
+// Checks each published package as its user gets it: it contains exactly its files, its manifest
+// and types are correct, and it installs and loads with only its own dependencies, without its
+// optional peers.
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -34,7 +35,10 @@ function filesIn(folder, name) {
     .map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1));
 }
 
-/** What belongs to a package: what the compiler makes of each source (so nothing of one that was deleted), and what `files` names beside. */
+/**
+ * Returns the files of a package: the compiled form of each existing source, and what `files` names
+ * besides.
+ */
 function expectedFiles(folder, { files }) {
   const compiled = filesIn(folder, "src")
     .map((source) => source.replace(/^src/, "dist").replace(/\.ts$/, ""))
@@ -47,7 +51,7 @@ function expectedFiles(folder, { files }) {
 
 function checkFiles(name, expected, paths) {
   const wrong = [
-    ...paths.filter((path) => !expected.has(path)).map((path) => `too much: ${path}`),
+    ...paths.filter((path) => !expected.has(path)).map((path) => `superfluous: ${path}`),
     ...[...expected].filter((path) => !paths.includes(path)).map((path) => `missing: ${path}`),
   ];
   if (wrong.length === 0) {

@@ -1,4 +1,5 @@
-// What no linter checks: versions in step, a licence in every package, a lockfile for any registry, layers, docstrings.
+// Checks the repository beyond the linter: equal versions, licences, lockfile, layers, docstrings,
+// vocabulary.
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
@@ -14,13 +15,15 @@ const packages = readPackages();
 const [{ manifest: first }] = packages;
 for (const { manifest } of packages) {
   if (manifest.version !== first.version) {
-    wrong.push(`${manifest.name} is ${manifest.version}, ${first.name} is ${first.version}: versions go in step`);
+    wrong.push(
+      `${manifest.name} is ${manifest.version}, ${first.name} is ${first.version}: all packages must have the same version`,
+    );
   }
   for (const field of ["dependencies", "devDependencies", "peerDependencies"]) {
     for (const { manifest: other } of packages) {
       const wanted = manifest[field]?.[other.name];
       if (wanted !== undefined && wanted !== other.version) {
-        wrong.push(`${manifest.name} wants ${other.name} ${wanted} in ${field}, expected exactly ${other.version}`);
+        wrong.push(`${manifest.name} requires ${other.name} ${wanted} in ${field}, expected exactly ${other.version}`);
       }
     }
   }
@@ -38,10 +41,11 @@ for (const [path, { link, optionalDependencies = {}, resolved }] of Object.entri
   if (resolved !== undefined && link !== true) {
     wrong.push(`package-lock.json: ${path} comes from ${resolved}: npm install --omit-lockfile-registry-resolved`);
   }
-  // With one missing, `npm ci` refuses the lockfile. It happens where a registry has no such version for some platform.
+  // If one is missing, `npm ci` rejects the lockfile. This happens if a registry lacks the version
+  // for some platform.
   for (const name of Object.keys(optionalDependencies)) {
     if (!(`node_modules/${name}` in locked || `${path}/node_modules/${name}` in locked)) {
-      wrong.push(`package-lock.json: ${path} wants ${name}, which is not there`);
+      wrong.push(`package-lock.json: ${path} requires ${name}, which is missing`);
     }
   }
 }
@@ -59,4 +63,4 @@ for (const entry of entries.filter((each, at) => entries.indexOf(each) !== at)) 
 
 for (const line of wrong) console.error(line);
 if (wrong.length > 0) process.exit(1);
-console.log(`${packages.length} packages in step at ${first.version}, the lockfile names no registry`);
+console.log(`${packages.length} packages at version ${first.version}, the lockfile names no registry`);

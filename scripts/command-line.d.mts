@@ -1,4 +1,4 @@
-/** One option of a script. Without `argument` it takes no value. */
+/** An option of a script. Without `argument` it is a switch. */
 export interface Option<T> {
   readonly argument?: string;
   readonly help: string;
@@ -9,11 +9,11 @@ export interface Option<T> {
 type Options = Readonly<Record<string, Option<unknown>>>;
 
 export interface CommandLine<O extends Options> {
-  /** How the script is called, for the usage: `npm run soak --`. */
+  /** The command of the script, for its usage: `npm run soak --`. */
   readonly command: string;
   readonly summary: string;
   readonly options?: O;
-  /** Arguments without a name. Default: none are allowed. `read` throws for a wrong one. */
+  /** Positional arguments. Default: none. `read` throws for an invalid one. */
   readonly operands?: { readonly name: string; readonly help: string; readonly read?: (text: string) => string };
   /** Default: those of the process. */
   readonly argv?: readonly string[];
@@ -21,7 +21,7 @@ export interface CommandLine<O extends Options> {
 
 export type Values<O extends Options> = { readonly [N in keyof O]: O[N]["byDefault"] } & {
   readonly operands: readonly string[];
-  /** Prints one line to stderr and ends the process with status 2. */
+  /** Prints one line to stderr and exits with status 2. */
   readonly fail: (message: string) => never;
 };
 
@@ -44,7 +44,7 @@ interface Bounds {
 
 interface Text {
   readonly argument?: string;
-  /** Throws for a text that does not fit: its message says what was expected. */
+  /** Parses a value. Throws an error whose message says what was expected. */
   readonly read?: (text: string) => string;
 }
 
@@ -62,6 +62,6 @@ export function number(about: Required<number> & Bounds & { readonly least: numb
 export function number(about: Optional & Bounds & { readonly least: number }): Option<number | undefined>;
 export function oneOf<N extends string>(about: Required<NoInfer<N>> & Choice<N>): Option<N>;
 export function oneOf<N extends string>(about: Optional & Choice<N>): Option<N | undefined>;
-/** A list with commas between its elements. */
+/** A list separated by commas. */
 export function someOf<N extends string>(about: Required<readonly NoInfer<N>[]> & Choice<N>): Option<readonly N[]>;
 export function someOf<N extends string>(about: Optional & Choice<N>): Option<readonly N[] | undefined>;

@@ -1,16 +1,19 @@
-// Arguments of the repository's own scripts: one table of options gives the parser, the checks and `--help`.
+// Arguments of the repository's scripts. A table of options defines parsing, checks and `--help`.
 import process from "node:process";
 import { parseArgs } from "node:util";
 
-/** Status of a wrong command line, as shells and getopt programs use it. A run that fails has status 1. */
+/**
+ * Exit status for an invalid command line, as in shells and getopt programs. A failed run has
+ * status 1.
+ */
 const USAGE_STATUS = 2;
 
-/** A value that does not fit its option. The message says what was expected. */
+/** An invalid value. The message says what was expected. */
 class Unfit extends Error {}
 
 /**
- * Returns the values of all options by name, and the operands. `--help` and `-h` print the usage and end the process with status 0; a wrong argument
- * prints one line to stderr and ends it with status 2.
+ * Returns the values of all options by name, and the positional arguments. `--help` and `-h` print
+ * the usage and exit with 0. An invalid argument prints one line to stderr and exits with 2.
  */
 export function commandLine({ command, summary, options = {}, operands: operand, argv = process.argv.slice(2) }) {
   const fail = (message) => {
@@ -38,7 +41,7 @@ export function commandLine({ command, summary, options = {}, operands: operand,
   }
   const values = Object.fromEntries(Object.entries(options).map(([name, { byDefault }]) => [name, byDefault]));
   const operands = [];
-  /** The reader of an option or operand says what it expected; the name in front says where. */
+  /** The reader says what it expected; `where` names the option or argument. */
   const read = (where, reader, text) => {
     try {
       return reader(text);
@@ -60,8 +63,8 @@ export function commandLine({ command, summary, options = {}, operands: operand,
       values[name] = true;
       continue;
     }
-    // `--minutes --svg x` misses a value; `--minutes=-1` has one
-    if (value === undefined || (!inlineValue && value.startsWith("-"))) fail(`${rawName} needs a value`);
+    // `--minutes --svg x` lacks a value; `--minutes=-1` has one
+    if (value === undefined || (!inlineValue && value.startsWith("-"))) fail(`${rawName} requires a value`);
     values[name] = read(rawName, option.read, value);
   }
   return { ...values, operands, fail };
@@ -86,7 +89,7 @@ function shown(value) {
   return Array.isArray(value) ? value.join(",") : String(value);
 }
 
-/** An option without a value: false unless it is given. */
+/** A switch: false unless given. */
 export function flag(help) {
   return { help, byDefault: false, read: asIs };
 }
@@ -127,7 +130,7 @@ export function oneOf({ of, argument = "name", help, byDefault }) {
   return { argument, help: `${help}: ${of.join(", ")}`, byDefault, read: (text) => choose(of, text) };
 }
 
-/** A list with commas between its elements. */
+/** A list separated by commas. */
 export function someOf({ of, argument = "names", help, byDefault }) {
   return {
     argument,

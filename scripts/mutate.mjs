@@ -1,8 +1,10 @@
-// Mutation testing of files of packages/protocol, with Stryker, whose npm packages are put into node_modules/.cache:
-//   npm run mutate -- close-codes deflate/params:deflate/negotiation utf8:1-46
+// Mutation testing of files of packages/protocol with Stryker, whose npm packages are installed
+// into node_modules/.cache: npm run mutate -- close-codes deflate/params:deflate/negotiation
+// utf8:1-46
 //
-// Behind a colon: more tests than those of the file's name; the lines that are wanted. Each mutant that is left over is one that no test tells from the code:
-// a test is missing, or the code is more than is needed. docs/mutation-testing.md has what was found.
+// After a colon: additional tests beyond those named after the file, or the lines to mutate. A
+// surviving mutant is one that no test detects: a test is missing, or the code is superfluous.
+// docs/mutation-testing.md has the results.
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, join, relative } from "node:path";
@@ -11,11 +13,14 @@ import { fileURLToPath } from "node:url";
 import { commandLine } from "./command-line.mjs";
 import { root } from "./workspaces.mjs";
 
-const STRYKER = "9"; // the last one for Node 20
+const STRYKER = "9"; // the last version for Node 20
 const BUNDLE = "--bundle";
 const cache = join(root, "node_modules", ".cache", "stryker");
 const folder = join(root, "packages", "protocol");
-/** Where Stryker's copy of the package is, two folders down in the package, finds a file of this folder. */
+/**
+ * Returns the path of a file in this folder as seen from Stryker's copy of the package, which is
+ * two folders down in the package.
+ */
 const fromCopy = (file) => `../../${relative(folder, fileURLToPath(new URL(file, import.meta.url)))}`;
 
 function fail(message) {
@@ -24,7 +29,8 @@ function fail(message) {
 }
 
 if (process.argv[2] === BUNDLE) {
-  // in Stryker's copy of the package: it has a process for each mutant and test file, and most of its time would go into compiling
+  // for Stryker's copy of the package: a process runs for each mutant and test file, and compiling
+  // would take most of its time
   const { buildSync } = await import("esbuild");
   buildSync({
     entryPoints: process.argv.slice(3),
@@ -36,25 +42,29 @@ if (process.argv[2] === BUNDLE) {
     outbase: ".",
     outdir: ".",
     outExtension: { ".js": ".mjs" },
-    // test/support/errors-page.ts finds the page from where it is
+    // test/support/errors-page.ts locates the page relative to itself
     define: { "import.meta.url": JSON.stringify(new URL("../packages/protocol/test/support/", import.meta.url)) },
     logLevel: "warning",
   });
   process.exit();
 }
 
-/** The tests of a file, or of a part of it: `receiver` has receiver.test.ts and receiver-limits.test.ts. */
+/**
+ * Returns the tests of a file, or of a part of it: `receiver` has receiver.test.ts and
+ * receiver-limits.test.ts.
+ */
 function testsOf(name) {
   const inFolder = join("test", dirname(name));
   const files = readdirSync(join(folder, inFolder)).filter((file) => file.endsWith(".test.ts"));
   const own = files.filter((file) => new RegExp(`^${basename(name)}(-[a-z-]+)?\\.test`).test(file));
-  own.sort((a, b) => a.length - b.length); // the first is that of the whole file, which notices most
+  // first that of the whole file, which detects most mutants
+  own.sort((a, b) => a.length - b.length);
   return own.map((file) => join(inFolder, file));
 }
 
 const { operands } = commandLine({
   command: "npm run mutate --",
-  summary: "Finds changes of files of packages/protocol that no test notices (Stryker).",
+  summary: "Finds changes to packages/protocol that no test detects (Stryker).",
   operands: { name: "file[:tests][:lines]", help: "files of packages/protocol/src, such as close-codes or utf8:1-46" },
 });
 const wanted = operands.map((argument) => {
@@ -63,7 +73,7 @@ const wanted = operands.map((argument) => {
   const tests = more.filter((each) => !lines.includes(each));
   if (!existsSync(join(folder, `src/${source}.ts`))) fail(`there is no src/${source}.ts in packages/protocol`);
   const files = [source, ...tests].flatMap(testsOf);
-  if (files.length === 0) fail(`there are no tests of ${source}: name some, as in ${source}:index`);
+  if (files.length === 0) fail(`no tests of ${source}: name some, as in ${source}:index`);
   return { source: [`src/${source}.ts`, ...lines].join(":"), tests: files };
 });
 if (wanted.length === 0)
@@ -103,11 +113,11 @@ writeFileSync(
     buildCommand: `node ${fromCopy("mutate.mjs")} ${BUNDLE} ${tests.join(" ")}`,
     mutate: wanted.map((each) => each.source),
     coverageAnalysis: "perTest",
-    concurrency: 1, // a process for each test file and mutant, which is work enough
+    concurrency: 1, // a process for each test file and mutant suffices to use the cores
     reporters: ["clear-text", "progress-append-only", "json"],
     clearTextReporter: { logTests: false, reportTests: false },
     jsonReporter: { fileName: join(cache, "report.json") },
-    timeoutMS: 15_000, // beside what a run usually takes: the machine may have other work
+    timeoutMS: 15_000, // ms in addition to the usual time of a run, for loaded machines
     tempDirName: temporary,
     tsconfigFile: "none", // esbuild strips the types
     disableTypeChecks: false,

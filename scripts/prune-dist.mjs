@@ -1,4 +1,5 @@
-// Takes away what the compiler has made of sources that are no more: it leaves that in dist, from where it would be packed and published.
+// Removes compiled files without a source. The compiler leaves them in dist, from where they would
+// be published.
 import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join, relative } from "node:path";
 import { readPackages, root } from "./workspaces.mjs";
@@ -11,6 +12,6 @@ for (const { folder } of readPackages()) {
   for (const file of readdirSync(dist, { recursive: true })) {
     if (!MADE.test(file) || existsSync(join(folder, "src", file.replace(MADE, ".ts")))) continue;
     rmSync(join(dist, file));
-    console.log(`removed ${relative(root, join(dist, file))}, of a source that is no more`);
+    console.log(`removed ${relative(root, join(dist, file))}, which has no source`);
   }
 }

@@ -1,9 +1,9 @@
-// What somebody who installs a package gets, as a CycloneDX document on stdout:
-//   npm run --silent sbom                      all published packages together
-//   npm run --silent sbom -- @tungstate/hub    one, with all that it depends on
+// Prints what installing a package installs, as a CycloneDX document on stdout:
+//    npm run --silent sbom                      all published packages together
+//    npm run --silent sbom -- @tungstate/hub    one, with all its dependencies
 //
-// It is taken of a real installation of the packed packages. In the workspace npm leaves out of it what is a dependency of one package and a
-// development dependency of another.
+// It is made from an installation of the packed packages. In the workspace, npm omits a dependency
+// of one package that is a development dependency of another.
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

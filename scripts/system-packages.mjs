@@ -1,19 +1,19 @@
-// What the tests need besides npm: found on this machine, or installed from Debian's packages when root. Says what is
-// missing, and fails, where neither is possible.
+// Finds the programs that the tests need in addition to npm packages, or installs Debian packages
+// when run as root. Fails if something is missing.
 import { spawnSync } from "node:child_process";
 import { accessSync, constants } from "node:fs";
 import { delimiter, join } from "node:path";
 import process from "node:process";
 
 /**
- * One row for each thing: any of `commands` on PATH (or in the system folders), or a module of Debian's Python; the
- * Debian package that has it; who needs it.
+ * Each row: any of `commands` on PATH (or in system folders), or a module of Debian's Python; the
+ * Debian package; what needs it.
  */
 const NEEDS = [
   {
     commands: ["chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"],
-    debian: "chromium-headless-shell", // a third of the time of a Chromium that also draws its own window
-    for: "the page in a real browser",
+    debian: "chromium-headless-shell", // takes a third of the time of a Chromium with a window
+    for: "the web page in a browser",
   },
   { python: "websockets", debian: "python3-websockets", for: "interoperation with Python's websockets" },
   { commands: ["ip"], debian: "iproute2", for: "network namespaces and interfaces" },
@@ -40,7 +40,7 @@ function isThere(need) {
 }
 
 function aptGet(...args) {
-  // The lock's time-out: two test runs on a fresh machine wait for each other instead of failing.
+  // Lock timeout: two test runs on a fresh machine wait for each other instead of failing.
   const run = spawnSync("apt-get", ["-o", "DPkg::Lock::Timeout=300", "-q", ...args], {
     stdio: ["ignore", "inherit", "inherit"],
     env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" },
@@ -51,7 +51,7 @@ function aptGet(...args) {
 let missing = NEEDS.filter((need) => !isThere(need));
 if (missing.length > 0 && process.getuid?.() === 0 && folders.some((folder) => isExecutable(join(folder, "apt-get")))) {
   console.log(`installing ${missing.map((need) => need.debian).join(" ")}`);
-  // A failed update is not the end: the lists that are there may do.
+  // A failed update is not fatal: the existing lists may suffice.
   aptGet("update");
   aptGet("install", "--yes", "--no-install-recommends", ...missing.map((need) => need.debian));
   missing = missing.filter((need) => !isThere(need));

@@ -1,7 +1,7 @@
-// Runs the tests with other versions of Node, whose binaries come as npm packages:
-//   npm run test:nodes                      the tests of packages/, with each version
-//   npm run test:nodes -- 22 26             with these versions only
-//   npm run test:nodes -- 22 -- protocol    only files whose path contains this
+// Runs the tests with other versions of Node, whose binaries are npm packages:
+//    npm run test:nodes                      the tests of packages/, with each version
+//    npm run test:nodes -- 22 26             with these versions only
+//    npm run test:nodes -- 22 -- protocol    only files whose path contains this
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
@@ -14,7 +14,7 @@ const VERSIONS = ["22", "24", "26"];
 const end = process.argv.indexOf("--", 2);
 const { operands: named } = commandLine({
   command: "npm run test:nodes --",
-  summary: "Runs the tests with other versions of Node.js. Behind a second `--`: parts of the paths of test files.",
+  summary: "Runs the tests with other versions of Node.js. After a second `--`: parts of the paths of test files.",
   operands: {
     name: "version",
     help: `major versions of Node.js (default: ${VERSIONS.join(", ")})`,
@@ -28,10 +28,10 @@ const { operands: named } = commandLine({
 const versions = named.length === 0 ? VERSIONS : named;
 const parts = end === -1 ? ["packages/"] : process.argv.slice(end + 1);
 
-// What the npm package `node` installs, without its install script.
+// The file that the npm package `node` installs, without its install script.
 const packageName = `node-${process.platform === "win32" ? "win" : process.platform}-${process.arch}`;
 
-/** The path of a Node of this major version, installed if need be. */
+/** Returns the path of a Node of this major version; installs it if necessary. */
 function nodeOf(version) {
   const folder = join(root, "node_modules", ".cache", `node-${version}`);
   const node = join(folder, "node_modules", packageName, "bin", "node");
@@ -54,7 +54,7 @@ for (const version of versions) {
     failures++;
     continue;
   }
-  // Tests that start `node` themselves get the same one.
+  // Tests that start `node` use the same version.
   const env = { ...process.env, PATH: dirname(node) + delimiter + process.env.PATH };
   const run = spawnSync(node, ["scripts/test.mjs", ...parts], { cwd: root, encoding: "utf8", env, maxBuffer: 1 << 29 });
   const exact = spawnSync(node, ["--version"], { encoding: "utf8" }).stdout.trim();
@@ -63,7 +63,7 @@ for (const version of versions) {
     console.log(`✔ Node ${exact}: ${passed} passed, 0 failed, ${skipped} skipped`);
   } else {
     failures++;
-    // the runner's list of failures, without the many lines before it
+    // the list of failures, without the lines before it
     const told = run.stdout.slice(Math.max(0, run.stdout.indexOf("✖ failing tests:")));
     console.error(`✖ Node ${exact}\n${run.error ?? told + run.stderr}`);
   }

@@ -14,7 +14,7 @@ export function readPackages() {
     });
 }
 
-/** The names of `packages` that this one depends on, itself first. */
+/** Returns the names of `packages` that this one depends on, itself first. */
 export function closureOf({ manifest }, packages) {
   const names = new Set([manifest.name]);
   for (const name of names) {

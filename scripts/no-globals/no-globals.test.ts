@@ -20,7 +20,7 @@ function runTests(packageFolder: string): { status: number | null; output: strin
   return { status, output: stdout + stderr };
 }
 
-/** Runs one test file against a package of one module, both made for it. */
+/** Runs one test file against a package of one module; both are generated. */
 function runFixture(compiledModule: string, testFile: string): { status: number | null; output: string } {
   const cache = join(root, "node_modules", ".cache");
   mkdirSync(cache, { recursive: true });
@@ -39,14 +39,14 @@ function runFixture(compiledModule: string, testFile: string): { status: number 
 describe("without Node's globals", () => {
   test("the tests of @tungstate/protocol pass", (context) => {
     const { status, output } = runTests("packages/protocol");
-    // the runner's list of failures, without the many lines before it
+    // the list of failures, without the lines before it
     assert.equal(status, 0, output.slice(Math.max(0, output.indexOf("✖ failing tests:"))));
     const passed = /^ℹ pass (\d+)$/m.exec(output)?.[1];
     assert.ok(Number(passed) > 0, output);
     context.diagnostic(`${passed} passed`);
   });
 
-  test("a module finds nothing but ECMAScript's own, while its test has them all", () => {
+  test("a module sees only ECMAScript's globals, while its test sees all", () => {
     const own = runInNewContext("Object.getOwnPropertyNames(globalThis)") as string[];
     const foreign = Object.getOwnPropertyNames(globalThis).filter((name) => !own.includes(name));
     for (const name of ["Buffer", "process", "TextDecoder", "URL", "setTimeout", "crypto", "performance", "fetch"]) {

@@ -1,8 +1,8 @@
-// Runs the tests of a package against its compiled form, with every global taken away that is not ECMAScript's own:
-//   node scripts/no-globals/run.mjs packages/protocol
+// Runs the tests of a package against its compiled form without any global that is not
+// ECMAScript's: node scripts/no-globals/run.mjs packages/protocol
 //
-// Tests themselves may use Node's globals. So each test file becomes a bundle in which the names of those globals are
-// imports, and the package stays outside of the bundle, as the files in its dist. Then the globals can really be deleted
+// Tests may use Node's globals. Each test file is bundled with these globals as imports, while the
+// package stays outside of the bundle, as the files in its dist. The globals can then be deleted
 // before the package is loaded.
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -19,13 +19,13 @@ mkdirSync(cache, { recursive: true });
 const out = mkdtempSync(join(cache, "no-globals-"));
 process.once("exit", () => rmSync(out, { recursive: true }));
 
-// A new context has what ECMAScript defines, and two things of V8's that ECMAScript does not.
+// A new context has ECMAScript's globals, and two of V8's.
 const own = new Set(runInNewContext("Object.getOwnPropertyNames(globalThis)"));
 for (const name of ["console", "WebAssembly"]) own.delete(name);
 const foreign = Object.getOwnPropertyNames(globalThis).filter((name) => !own.has(name));
 
-// Node sets these up when they are first looked at, and wants WebAssembly for it some time later. The tests of something
-// without I/O can do without them.
+// Node initialises these lazily and needs WebAssembly for it later. Tests without I/O do not use
+// them.
 const NETWORK = [
   "fetch",
   "FormData",
@@ -52,7 +52,7 @@ export { ${given.map((name) => `saved_${name} as ${name}`).join(", ")} };
 `,
 );
 
-/** `../src/x.ts` is `dist/x.js`; every other relative import belongs to the test. */
+/** `../src/x.ts` is `dist/x.js`; other relative imports belong to the test. */
 const compiled = {
   name: "compiled",
   setup(builder) {
@@ -65,7 +65,7 @@ const compiled = {
       return { path: pathToFileURL(output).href, external: true };
     });
     builder.onResolve({ filter: /^no-globals$/ }, () => ({ path: join(out, "globals.mjs"), external: true }));
-    // A test may look for files beside itself.
+    // A test may look for files relative to itself.
     builder.onLoad({ filter: /\.ts$/ }, ({ path }) => ({
       contents: readFileSync(path, "utf8")
         .replaceAll("import.meta.url", JSON.stringify(pathToFileURL(path).href))
@@ -79,7 +79,7 @@ const tests = readdirSync(join(packageFolder, "test"), { recursive: true, encodi
   .filter((file) => file.endsWith(".test.ts"))
   .sort();
 if (tests.length === 0) throw new Error(`${packageFolder} has no tests`);
-// What esbuild puts in place of a global: an import from the module above.
+// The replacement of a global: an import from the module above.
 const inject = join(out, "inject.mjs");
 writeFileSync(inject, `export { ${given.join(", ")} } from "no-globals";\n`);
 
@@ -97,13 +97,13 @@ await build({
   plugins: [compiled],
   logLevel: "warning",
 });
-// All in one process, which takes half of the time. The bundles' imports, and so the package, are evaluated after the line
-// that takes the globals away.
+// All tests run in one process, which takes half of the time. Imports of the bundles, and so the
+// package, are evaluated after the line that deletes the globals.
 const entry = join(out, "all.test.mjs");
 const bundles = tests.map((test) => `./${test.replaceAll(sep, "/").slice(0, -".ts".length)}.mjs`);
 writeFileSync(entry, ["./globals.mjs", ...bundles].map((module) => `import ${JSON.stringify(module)};\n`).join(""));
 
-// Set for a test file that a test runner started; this is a runner of its own.
+// Set for test files started by a test runner; this process is another runner.
 const { NODE_TEST_CONTEXT: _, ...env } = process.env;
 const run = spawnSync(process.execPath, ["--test", "--test-reporter=spec", entry], {
   cwd: root,
