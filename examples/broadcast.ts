@@ -10,12 +10,12 @@ const url = `ws://127.0.0.1:${typeof address === "string" ? 0 : address.port}`;
 
 const names = ["ann", "bob", "cy"];
 const clients = await Promise.all(names.map(() => connect(url)));
-const heard = clients.map(async (client, index) => {
+const received = clients.map(async (client, index) => {
   for await (const message of client) {
-    console.log(`${names[index]} heard: ${message.text}`);
+    console.log(`${names[index]} received: ${message.text}`);
     break;
   }
 });
 clients[0]?.write("good morning, everyone");
-await Promise.all(heard);
+await Promise.all(received);
 await server.close();

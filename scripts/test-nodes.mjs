@@ -64,8 +64,8 @@ for (const version of versions) {
   } else {
     failures++;
     // the list of failures, without the lines before it
-    const told = run.stdout.slice(Math.max(0, run.stdout.indexOf("✖ failing tests:")));
-    console.error(`✖ Node ${exact}\n${run.error ?? told + run.stderr}`);
+    const listed = run.stdout.slice(Math.max(0, run.stdout.indexOf("✖ failing tests:")));
+    console.error(`✖ Node ${exact}\n${run.error ?? listed + run.stderr}`);
   }
 }
 if (failures > 0) process.exit(1);

@@ -39,7 +39,7 @@ enum phase { AWAY, CONNECTING, UPGRADING, OPENED, JOINING, LIVE };
 
 // ---- options ----------------------------------------------------------------------------------------------------
 static enum dialect dialect = HUB;
-static const char *mode = "stream", *path = "/", *name = "feed";
+static const char *mode = "stream", *path = "/", *name = "ticker";
 static int port, channels = 1, per = 100, each = 1, opening = 256, depth = 1, missed = 20, server_pid;
 static int bytes = 64, most = 100;
 static double every, seconds = 2, warmup = 0.5;

@@ -59,19 +59,19 @@ export function rowsAt(scale: number): Readonly<Record<RowName, Row>> {
       name: "fanout",
       title: `${number(subscribers)} subscribers of one channel, 64 B every 10 ms`,
       peers: PEERS,
-      load: { mode: "stream", name: "feed", channels: 1, per: subscribers, every: 10 },
+      load: { mode: "stream", name: "ticker", channels: 1, per: subscribers, every: 10 },
     },
     calm: {
       name: "calm",
       title: `${number(subscribers)} subscribers of one channel, 64 B every 200 ms`,
       peers: PEERS,
-      load: { mode: "stream", name: "feed", channels: 1, per: subscribers, every: 200 },
+      load: { mode: "stream", name: "ticker", channels: 1, per: subscribers, every: 200 },
     },
     channels: {
       name: "channels",
       title: `${number(groups * EACH)} channels x ${PER} subscribers, 64 B, 100 publications in flight`,
       peers: ["tungstate", "socketio"],
-      load: { mode: "stream", name: "feed", channels: groups * EACH, per: PER, each: EACH, every: 0, depth: 100 },
+      load: { mode: "stream", name: "ticker", channels: groups * EACH, per: PER, each: EACH, every: 0, depth: 100 },
     },
     history: {
       name: "history",

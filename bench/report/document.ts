@@ -63,7 +63,7 @@ export function writeDocument(run: BenchRun, command: string): readonly string[]
   if (rows.length > 0) {
     const part = { ...run, results: run.results.within(rows) };
     const plots = plot("performance.svg", barPlot(part.results), "Server CPU per message");
-    text = replaceBlock(text, "figures", [...plots, formatReport(part, command)]);
+    text = replaceBlock(text, "results", [...plots, formatReport(part, command)]);
   }
   const growth = run.results.rows.filter((row) => row.point !== undefined);
   if (growth.length > 0) {

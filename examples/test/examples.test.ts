@@ -15,7 +15,7 @@ async function run(name: string, ...args: string[]): Promise<string[]> {
 
 const expected: Readonly<Record<string, readonly string[]>> = {
   echo: ["text hello", "binary Uint8Array(3) [ 1, 2, 3 ]"],
-  broadcast: ["ann", "bob", "cy"].map((name) => `${name} heard: good morning, everyone`),
+  broadcast: ["ann", "bob", "cy"].map((name) => `${name} received: good morning, everyone`),
   generator: ["I repeat everything, until you say bye", "ONE", "TWO", "bye", "closed with 1000"],
   "custom-stream": ["over a Unix socket", "over a channel", "the channel carried it"],
   "handshake-by-hand": [

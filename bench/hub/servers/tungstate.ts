@@ -11,7 +11,7 @@ const open = { subscribe: "anyone", publish: "anyone" } as const;
 const hub = new Hub({
   anonymous: true,
   namespaces: {
-    feed: open,
+    ticker: open,
     room: { ...open, history: { size: historySize(), ttl: 3600_000 } },
     // as the public channels of `tungstate serve`
     lobby: { ...open, history: { size: historySize(), ttl: 3600_000 }, presence: true, joinLeave: true },

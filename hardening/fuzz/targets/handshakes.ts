@@ -86,15 +86,15 @@ export function serverResult(
 /** A request passed to an HTTP server must be complete. */
 function checkPassesOn(bytes: Uint8Array, cuts: readonly number[]): void {
   const handshake = new ServerHandshake({ sha1, limits: LIMITS, passOn: () => true });
-  let fed = "";
-  let over = false;
+  let received = "";
+  let ended = false;
   inPieces(bytes, cuts, (piece) => {
-    if (over) return;
-    fed += latin1(piece);
+    if (ended) return;
+    received += latin1(piece);
     const progress = handshake.receive(piece);
-    over = progress.state !== "more";
+    ended = progress.state !== "more";
     check(progress.state !== "request", "a request was not passed on");
-    if (progress.state === "passed") check(latin1(progress.bytes) === fed, "bytes before a request were lost");
+    if (progress.state === "passed") check(latin1(progress.bytes) === received, "bytes before a request were lost");
   });
 }
 

@@ -53,7 +53,7 @@ for (const [name, { argument, help, defaultValue, repeatable, only }] of Object.
 serve
   .option(
     "--config <file>",
-    "JSON file of settings; members are flag names in camelCase; flags and environment variables take precedence (env: TUNGSTATE_CONFIG)",
+    "JSON settings file; members are flag names in camelCase; flags and environment variables take precedence (env: TUNGSTATE_CONFIG)",
   )
   .action(async (flags: Flags) => (await import("./commands/serve.ts")).serveCommand(flags));
 

@@ -26,13 +26,13 @@ suite("latin1", () => {
 });
 
 suite("quote", () => {
-  it("shows nothing that a terminal or a log could take for its own", () => {
+  it("escapes everything that a terminal or a log would interpret", () => {
     assert.equal(quote('a"b\\c'), '"a\\"b\\\\c"');
     assert.equal(quote(" ~"), '" ~"');
     assert.equal(quote("\x1b[2J\r\n\0\x7f\x9b\u2028"), '"\\u001b[2J\\u000d\\u000a\\u0000\\u007f\\u009b\\u2028"');
   });
 
-  it("shows 64 characters and says how many there are", () => {
+  it("shows 64 characters and the total number", () => {
     assert.equal(quote("x".repeat(64)), `"${"x".repeat(64)}"`);
     assert.equal(quote("x".repeat(65)), `"${"x".repeat(64)}"... (65 characters)`);
   });
@@ -52,7 +52,7 @@ suite("describe", () => {
   ];
   for (const [value, said] of table) it(said, () => assert.equal(describe(value), said));
 
-  it("is part of what a caller is told", () => {
+  it("is part of error messages for callers", () => {
     const error = invalidArgument("host", "a string", 7);
     assert.equal(error.code, "INVALID_ARGUMENT");
     assert.equal(error.message, "an argument is not what it has to be: host: expected a string, got 7");
@@ -60,7 +60,7 @@ suite("describe", () => {
 });
 
 suite("checkLimit", () => {
-  it("lets the default, integers from the least on and Infinity through", () => {
+  it("accepts the default, integers from the minimum, and Infinity", () => {
     assert.equal(checkLimit("max", undefined, 1, 5), 5);
     assert.equal(checkLimit("max", 1, 1, 5), 1);
     assert.equal(checkLimit("max", Infinity, 1, 5), Infinity);
@@ -76,7 +76,7 @@ suite("checkLimit", () => {
 });
 
 suite("ByteBuffer", () => {
-  it("keeps copies, in order, of no more than twice what came", () => {
+  it("keeps copies in order, in at most twice their size", () => {
     const buffer = new ByteBuffer();
     let expected = "";
     for (let at = 0; at < 1000; at++) {

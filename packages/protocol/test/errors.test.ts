@@ -7,11 +7,11 @@ import { checkErrorsPage, documentedErrors } from "./support/errors-page.ts";
 const TABLE: Readonly<Record<string, ErrorEntry>> = PROTOCOL_ERRORS;
 
 describe("docs/errors.md", () => {
-  test("says of each of the protocol's errors what the table says, and of no other", () => {
+  test("describes each of the protocol's errors as the table does, and no other", () => {
     checkErrorsPage("@tungstate/protocol", PROTOCOL_ERRORS);
   });
 
-  test("is noticed when it says something else", () => {
+  test("a difference is detected", () => {
     const { RESERVED_BITS, ...others } = PROTOCOL_ERRORS;
     const check = (table: Readonly<Record<string, ErrorEntry>>): void => checkErrorsPage("@tungstate/protocol", table);
     assert.throws(() => check(others), /the codes of @tungstate\/protocol/);
@@ -29,7 +29,7 @@ describe("docs/errors.md", () => {
 });
 
 describe("the error table", () => {
-  test("has close codes that may be sent, statuses that refuse, and never both", () => {
+  test("has close codes that may be sent, statuses that reject, and never both", () => {
     for (const [code, { closeCode, status, text }] of Object.entries(TABLE)) {
       assert.match(code, /^[A-Z][A-Z0-9]*(_[A-Z0-9]+)*$/);
       assert.ok(closeCode === undefined || isSendableCloseCode(closeCode), code);

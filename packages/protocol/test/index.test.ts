@@ -3,7 +3,7 @@ import { test } from "node:test";
 import * as tungstate from "../src/index.ts";
 import { concat } from "./support/bytes.ts";
 
-test("two ends talk with nothing but what the package exports", () => {
+test("two ends communicate with the package's exports only", () => {
   const {
     CLOSE_CODE,
     DEFAULT_LIMITS,

@@ -37,6 +37,6 @@ async function listen(host: string, port: number, onConnection: (socket: Socket)
   const server = createServer({ pauseOnConnect: true, allowHalfOpen: true }, onConnection);
   server.listen(port, host);
   await once(server, "listening");
-  server.on("error", () => undefined); // accepting failed, such as for want of descriptors: the next one may succeed
+  server.on("error", () => undefined); // accepting failed, for example without descriptors; the next attempt may succeed
   return server;
 }

@@ -150,7 +150,7 @@ describe("without any configuration", () => {
 
   test("the hub's path answers 426 without an upgrade, and is included in /health and /metrics", async () => {
     const here = await connected(client());
-    await subscribed(here, "public:figures");
+    await subscribed(here, "public:scores");
     assert.equal((await fetch(`${server.url}/connection/websocket`)).status, 426);
     const health = (await (await fetch(`${server.url}/health`)).json()) as { connections: { hub: number } };
     assert.ok(health.connections.hub >= 1);
@@ -158,7 +158,7 @@ describe("without any configuration", () => {
     assert.ok((await server.metric('tungstate_hub_commands_total{method="subscribe"}')) >= 1);
     assert.ok((await server.metric('tungstate_connections{path="/connection/websocket"}')) >= 1);
     const before = await server.metric("tungstate_hub_fan_out_seconds_count");
-    await here.publish("public:figures", 1);
+    await here.publish("public:scores", 1);
     assert.equal(await server.metric("tungstate_hub_fan_out_seconds_count"), before + 1);
     const text = await (await fetch(`${server.url}/metrics`)).text();
     const lines = text.split("\n").filter((line) => line !== "" && !line.startsWith("#"));

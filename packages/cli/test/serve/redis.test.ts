@@ -104,10 +104,10 @@ for (const workers of ["1", "2"]) {
       }
       await server.shows(/"msg":"redis"/, "stderr");
       const errors = server.stderr.split("\n").filter((line) => line.includes('"level":50'));
-      const told = errors.filter((line) => line.includes('"msg":"redis"'));
-      assert.deepEqual(errors, told);
+      const reported = errors.filter((line) => line.includes('"msg":"redis"'));
+      assert.deepEqual(errors, reported);
       // the two connections of a process may be lost in different ways
-      assert.ok(told.length <= 3 * Number(workers), told.join("\n"));
+      assert.ok(reported.length <= 3 * Number(workers), reported.join("\n"));
     } finally {
       for (const client of clients) client.disconnect();
       await own.stop();

@@ -83,9 +83,9 @@ describe("tungstate serve", () => {
     const open = await connect(server.ws("/ws"));
     const health = await fetch(`${server.url}/health`);
     assert.match(health.headers.get("content-type") ?? "", /^application\/json\b/);
-    const told = (await health.json()) as { status: string; connections: Record<string, number> };
-    assert.equal(told.status, "ok");
-    assert.ok((told.connections.ws ?? 0) >= 1);
+    const body = (await health.json()) as { status: string; connections: Record<string, number> };
+    assert.equal(body.status, "ok");
+    assert.ok((body.connections.ws ?? 0) >= 1);
 
     const sentBefore = await server.metric('tungstate_messages_received_total{path="/ws"}');
     await open.send("counted");

@@ -1,5 +1,6 @@
-// The settings file of `serve` accepts every option of the hub, of what the hub is made of, and of its namespaces. The compiler
-// checks that the tables below name each option; the tests check that the file accepts what they say.
+// The settings file of `serve` accepts every option of the hub, of what the hub is made of, and of
+// its namespaces. The compiler checks that the tables below name each option; the tests check that
+// the file accepts what they say.
 import type {
   HistorySettings,
   HubOptions,
@@ -22,7 +23,10 @@ import { flagOf, SETTING_NAMES, SETTINGS } from "../../src/settings/settings.ts"
 const folder = mkdtempSync(join(tmpdir(), "tungstate-options-"));
 after(() => rmSync(folder, { recursive: true }));
 
-/** The value of an option, and the members of the file that set it; or why no file can: it is a function or an object of a program. */
+/**
+ * The value of an option, and the members of the file that set it; or why no file can: it is a
+ * function or an object of a program.
+ */
 type InFile = { readonly members: Readonly<Record<string, unknown>> } | "of a program";
 type Table<T> = { readonly [Name in keyof Required<T>]: InFile };
 

@@ -62,7 +62,10 @@ export class Program implements AsyncDisposable {
     return this.exited;
   }
 
-  /** Waits until the program has read its input, or is idle although there is more: the result is true then. */
+  /**
+   * Waits until the program has read its input, or is idle although there is more: the result is
+   * true then.
+   */
   async leavesInput(): Promise<boolean> {
     for (let idle = 0; idle < IDLE_LOOKS; idle = this.isIdle() ? idle + 1 : 0) {
       if (!this.child.stdin.writableNeedDrain) return false;

@@ -1,4 +1,5 @@
-// The distribution of connections among workers: no connection waits for a worker that does not answer.
+// The distribution of connections among workers: no connection waits for a worker that does not
+// answer.
 import assert from "node:assert/strict";
 import { Socket } from "node:net";
 import { describe, test } from "node:test";

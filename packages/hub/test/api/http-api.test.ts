@@ -31,7 +31,7 @@ function withApi(run: (call: Call, under: HubUnderTest, api: HttpApi) => Promise
   });
 }
 
-test("only who has the key gets in", () =>
+test("a request without a valid key is rejected", () =>
   withApi(async (_call, { hub }, api) => {
     const body = '{"channel":"public:x","data":1}';
     const status = async (headers: Record<string, string | string[]>): Promise<number> =>
@@ -42,7 +42,7 @@ test("only who has the key gets in", () =>
     assert.equal(await status({ "x-api-key": [key] }), 401);
     assert.equal(await status({ authorization: `Bearer ${key}` }), 401);
     assert.equal((await api("no such method", body, {})).status, 401);
-    // the same without a body, for those who have not read one yet
+    // the same without a body, for callers that have not read one yet
     assert.deepEqual(api.unauthorized({}), await api("publish", body, {}));
     assert.equal(api.unauthorized({ "x-api-key": `${key} ` })?.status, 401);
     assert.equal(api.unauthorized({ "x-api-key": key }), undefined);
@@ -54,7 +54,7 @@ test("only who has the key gets in", () =>
     assert.throws(() => createHttpApi(hub, { keys: ["short"] }), /at least 16 characters, got 5/);
   }));
 
-test("what is malformed gets 400, and nothing happens", () =>
+test("a malformed request gets 400, and has no effect", () =>
   withApi(async (call, { hub }) => {
     const channel = "public:x";
     const table: readonly [string, unknown][] = [
@@ -104,7 +104,7 @@ test("what is malformed gets 400, and nothing happens", () =>
       ["batch", { commands: [{ publish: { channel, data: 1 }, info: {} }] }],
     ];
     for (const [method, body] of table) {
-      if (method === "batch" && JSON.stringify(body) === "{}") continue; // no commands: nothing to do
+      if (method === "batch" && JSON.stringify(body) === "{}") continue; // no commands
       const { status, body: answer } = await call(method, body);
       assert.deepEqual([status, answer.error?.code], [400, 107], `${method} ${JSON.stringify(body).slice(0, 80)}`);
     }
@@ -114,7 +114,7 @@ test("what is malformed gets 400, and nothing happens", () =>
     assert.equal(hub.metrics.published, 0);
   }));
 
-test("publish: the position and what became of it; errors of the channel are answers", () =>
+test("publish: replies with position and fan-out; errors of the channel are replies", () =>
   withApi(async (call, { hub }) => {
     const a = await new TestClient(hub).connect({ data: "alice" });
     await a.subscribe("public:x");
@@ -153,7 +153,7 @@ test("publish: the position and what became of it; errors of the channel are ans
     assert.equal((await call("publish", { channel: "x", data: 1, version: 5 })).body.error?.code, 108);
   }));
 
-test("broadcast: each channel has its own answer", () =>
+test("broadcast: each channel has its own reply", () =>
   withApi(async (call) => {
     const { body } = await call("broadcast", { channels: ["x", "nope:x", "quiet:x"], data: 1 });
     const responses = body.result?.["responses"] as { result?: { offset?: number }; error?: { code: number } }[];
@@ -247,7 +247,7 @@ test("users are subscribed, unsubscribed, refreshed and disconnected", () =>
     assert.equal((await call("subscribe", { user: "alice", channel: "x", override: {} })).body.error?.code, 108);
   }));
 
-test("a batch: one after the other or at once, each with its answer", () =>
+test("a batch: sequential or parallel, each with its reply", () =>
   withApi(async (call, { hub }) => {
     const a = await new TestClient(hub).connect({ data: "alice" });
     await a.subscribe("x");
@@ -273,7 +273,7 @@ test("a batch: one after the other or at once, each with its answer", () =>
     assert.deepEqual((await call("batch", { commands: [] })).body, { replies: [] });
   }));
 
-test("each field is obeyed or refused by name", () =>
+test("each field is obeyed, or rejected by name", () =>
   withApi(async (call, { hub, clock }) => {
     const a = await new TestClient(hub).connect({ data: "alice" });
     const user = "alice";
@@ -297,7 +297,7 @@ test("each field is obeyed or refused by name", () =>
       const { status, body } = await call(method, { ...fields, misspelled: 1 });
       assert.deepEqual([status, body.error?.code], [400, 107], method);
       assert.match(String(body.error?.message), /no field "misspelled"/, method);
-      // as some libraries send what they leave out
+      // as sent by some libraries for absent fields
       assert.equal((await call(method, { ...fields, misspelled: null })).status, 200, method);
     }
     for (const [method, fields, wrong] of [
@@ -338,7 +338,7 @@ test("each field is obeyed or refused by name", () =>
     assert.equal(code(), 3006, "it has expired, and the time for a refresh is over");
   }));
 
-test("subscribe for clients that are subscribed already changes their info and their expiry", () =>
+test("subscribe for subscribed clients changes their info and expiry", () =>
   withApi(async (call, { hub, clock }) => {
     const byServer = await new TestClient(hub).connect({ data: "alice" });
     const byClient = await new TestClient(hub).connect({ data: "alice" });

@@ -38,7 +38,7 @@ testPresenceContract({
   },
 });
 
-test("the ring is what an array would be", () => {
+test("the ring buffer equals an array", () => {
   const step = fc.record({ size: fc.integer({ min: 1, max: 20 }), clear: fc.integer({ min: 0, max: 30 }) });
   const query = fc.record({
     offset: fc.integer({ min: -1, max: 120 }),
@@ -79,7 +79,7 @@ test("the ring is what an array would be", () => {
   );
 });
 
-test("the engine forgets what has expired, and names that never had a publication soonest", async () => {
+test("the engine removes expired entries, names without a publication first", async () => {
   const clock = new VirtualClock();
   const engine = new MemoryEngine({ clock });
   const broker = new MemoryBroker(engine);
@@ -125,24 +125,25 @@ const NOBODY: BrokerHandler = {
   interrupted: () => {},
 };
 
-test("channels that were quiet longest lose their publications when all together keep too much, and say so", async () => {
+test("channels that were idle longest lose their publications above the memory limit, and report it", async () => {
   const clock = new VirtualClock();
   const engine = new MemoryEngine({ clock, historyBytes: 100_000 });
   const broker = new MemoryBroker(engine);
-  const data = JSON.stringify("x".repeat(798)); // 1,000 bytes with what is counted for one besides
+  const data = JSON.stringify("x".repeat(798)); // 1,000 bytes including the overhead of an entry
   const publish = (channel: string): unknown => broker.publish(channel, { data }, KEEP);
   const countOf = async (channel: string): Promise<number> =>
     (await broker.history(channel, { limit: -1 }, 60_000)).publications.length;
   for (let number = 0; number < 30; number++) for (const channel of ["first", "second", "third"]) void publish(channel);
   const records = engine.historyBytes - 90_000;
   assert.ok(records > 0 && records < 3000, `${records} bytes for the positions`);
-  void publish("first"); // which makes it the last one
+  void publish("first"); // so it is the newest
   for (let number = 0; number < 5; number++) void publish("new");
   assert.ok(engine.historyBytes < 100_000);
   for (let number = 0; number < 5; number++) void publish("new"); // too much
   assert.deepEqual(await Promise.all(["first", "second", "third", "new"].map(countOf)), [31, 0, 30, 10]);
   const { offset, publications } = await broker.history("second", { since: { offset: 5, epoch: "" }, limit: -1 }, 1);
-  assert.deepEqual([offset, publications], [30, []]); // its place is known, so that a gap is seen
+  // its position is known, so that a gap is detected
+  assert.deepEqual([offset, publications], [30, []]);
   const before = engine.historyBytes;
   engine.removeHistory("first");
   assert.equal(engine.historyBytes, before - 31_000);
@@ -152,7 +153,7 @@ test("channels that were quiet longest lose their publications when all together
   assert.throws(() => new MemoryEngine({ historyBytes: -1 }), RangeError);
 });
 
-test("names that are used once take bounded memory: the positions used longest ago are forgotten", async () => {
+test("names used once take bounded memory: the positions used longest ago are evicted", async () => {
   const engine = new MemoryEngine({ clock: new VirtualClock(), historyBytes: 100_000 });
   const broker = new MemoryBroker(engine);
   await broker.start(NOBODY);
@@ -170,7 +171,7 @@ test("names that are used once take bounded memory: the positions used longest a
   await broker.stop();
 });
 
-test("a namespace remembers no more channels without subscribers than it may, and another one is not touched", async () => {
+test("a namespace keeps at most its limit of channels without subscribers, and does not affect another one", async () => {
   const engine = new MemoryEngine({ clock: new VirtualClock() });
   const broker = new MemoryBroker(engine);
   await broker.start(NOBODY);
@@ -179,7 +180,7 @@ test("a namespace remembers no more channels without subscribers than it may, an
   await broker.subscribe("few:in use");
   for (const name of ["in use", "a", "b", "c"]) await broker.publish(`few:${name}`, { data: "1" }, few);
   assert.equal(engine.streamCount, 5);
-  await broker.history("few:a", { limit: 0, maxChannels: 3 }, 60_000); // which makes it the last one
+  await broker.history("few:a", { limit: 0, maxChannels: 3 }, 60_000); // so it is the newest
   await broker.publish("few:d", { data: "1" }, few);
   const isKept = async (name: string): Promise<boolean> => {
     const known = engine.streamCount;
@@ -194,7 +195,7 @@ test("a namespace remembers no more channels without subscribers than it may, an
   await broker.stop();
 });
 
-test("idempotency keys count, and are refused where they would take too much, until some have expired", async () => {
+test("idempotency keys count, and are rejected above the limit until some have expired", async () => {
   const clock = new VirtualClock();
   const engine = new MemoryEngine({ clock, historyBytes: 80_000 });
   const broker = new MemoryBroker(engine);
@@ -209,13 +210,14 @@ test("idempotency keys count, and are refused where they would take too much, un
   }
   assert.ok(accepted > 20 && accepted < 60, `${accepted} accepted`);
   assert.ok(engine.historyBytes <= 10_000);
-  await clock.advance(20_000); // a sweep; the first key, which lives on, does not keep the others
+  // a sweep; the first key, which does not expire, must not keep the others
+  await clock.advance(20_000);
   assert.ok(engine.historyBytes < 300);
   await publish(1, 5_000);
   await broker.stop();
 });
 
-test("what is kept counts in the memory budget while a hub is served, and gives way to connections", async () => {
+test("history is charged to the memory budget while a hub is served, and gives way to connections", async () => {
   const memoryBudget = new MemoryBudget(40_000);
   const engine = new MemoryEngine({ clock: new VirtualClock(), memoryBudget });
   const broker = new MemoryBroker(engine);
@@ -235,7 +237,7 @@ for (const [what, text] of [
   ["Cyrillic", "ж"],
   ["a surrogate pair", "😀"],
 ] as const) {
-  test(`a publication keeps its own text and not the frame that it came in, counted in bytes: ${what}`, async () => {
+  test(`a publication keeps its own text and not its frame, counted in bytes: ${what}`, async () => {
     const engine = new MemoryEngine({ clock: new VirtualClock(), historyBytes: Infinity });
     const broker = new MemoryBroker(engine);
     const count = 200;

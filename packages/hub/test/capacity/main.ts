@@ -1,5 +1,5 @@
-// What a node and a Redis carry. Each figure of docs/capacity.md comes from here.
-// npm run capacity: `--help` lists the parts.
+// Measures the capacity of a node and of Redis: the source of the results in docs/capacity.md. npm
+// run capacity; `--help` lists the parts.
 import process from "node:process";
 import { commandLine } from "../../../../scripts/command-line.mjs";
 import { measureNode } from "./node.ts";

@@ -1,17 +1,17 @@
 import { readFileSync } from "node:fs";
 import type { RedisServer } from "../redis/support/redis-server.ts";
 
-/** Says a figure. */
+/** Reports a result. */
 export type Say = (what: string, figure: string) => void;
 
-/** CPU time of a process, ms, user and system. */
+/** Returns the CPU time of a process in ms, user and system. */
 export function cpuOf(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   return (Number(fields[11]) + Number(fields[12])) * 10; // Linux counts in 1/100 s
 }
 
-/** Resident memory of a process, bytes. */
+/** Returns the resident memory of a process in bytes. */
 export function memoryOf(pid: number): number {
   const [, kilobytes] = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8")) ?? [];
   return Number(kilobytes) * 1024;
@@ -31,7 +31,7 @@ export function microseconds(ms: number, count: number): string {
   return `${((ms * 1000) / count).toFixed(1)} us`;
 }
 
-/** Calls `start` for 0 to `count` - 1, with so many under way at once. */
+/** Calls `start` for 0 to `count` - 1, with that many concurrent calls. */
 export async function pipelined(
   count: number,
   atOnce: number,

@@ -14,7 +14,7 @@ const FEW = 500;
 const MANY = 4_000;
 const CHANNEL_SIZE = 100;
 
-/** One node: what a client costs that is there and quiet, and what a delivery costs. */
+/** Measures one node: the cost of an idle client, and the cost of a delivery. */
 export async function measureNode(say: Say): Promise<void> {
   const server = await RedisServer.start();
   const settings: NodeSettings = {

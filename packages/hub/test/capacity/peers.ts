@@ -9,7 +9,10 @@ import { DATA } from "./publish.ts";
 const COUNT = 50_000;
 const AT_ONCE = 500;
 
-/** The same amount of data, emitted with Socket.IO's adapters: to 50 rooms, until Redis has had all. Nothing acknowledges it. */
+/**
+ * Emits the same amount of data with Socket.IO's adapters, to 50 rooms, until Redis has received
+ * everything. There is no acknowledgement.
+ */
 export async function measurePeers(say: Say): Promise<void> {
   for (const [name, what] of [
     ["pubsub", "Socket.IO, @socket.io/redis-adapter: not kept"],
@@ -21,7 +24,7 @@ export async function measurePeers(say: Say): Promise<void> {
     const io = new Server({
       adapter: name === "pubsub" ? createAdapter(...clients) : createStreamsAdapter(clients[0]),
     });
-    await sleep(200); // it subscribes by itself, and does not tell when that is done
+    await sleep(200); // it subscribes by itself, without notification
     const calls = async (): Promise<number> => {
       const info = String(await server.command("INFO", "commandstats"));
       const command = name === "pubsub" ? "publish" : "xadd";

@@ -12,7 +12,7 @@ export function handlerThat(publication: BrokerHandler["publication"]): BrokerHa
   return { publication, join: () => {}, leave: () => {}, control: () => {}, interrupted: () => {} };
 }
 
-/** One node publishes into one Redis, and is subscribed to all of it. */
+/** One node publishes to one Redis and is subscribed to everything. */
 export async function measurePublishing(say: Say): Promise<void> {
   const kept: BrokerPublishOptions = { historySize: 1000, historyTtl: 60_000, metaTtl: 600_000 };
   for (const [what, options, isDurable] of [

@@ -3,7 +3,7 @@ import { RedisServer } from "../redis/support/redis-server.ts";
 import { cpuOf, microseconds, pidOf, pipelined, type Say } from "./measure.ts";
 import { DATA, handlerThat } from "./publish.ts";
 
-/** What a Redis needs for what: memory that it says it uses, CPU of its process. */
+/** Measures the resources of Redis: memory that it reports, CPU of its process. */
 export async function measureRedis(say: Say): Promise<void> {
   const server = await RedisServer.start();
   const redis = await openRedis([server.url]);

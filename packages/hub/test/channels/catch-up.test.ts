@@ -22,7 +22,7 @@ const upTo = (last: number, from = 1): number[] => Array.from({ length: last - f
 const pubsIn = (lines: readonly Line[], channel: string): Pub[] =>
   pubsOf(lines.filter(({ push }) => push?.channel === channel));
 
-test("what a client missed comes as a first page in the answer, and page by page behind it, then as it is published", () =>
+test("missed publications arrive as a first page in the reply, then page by page, then live", () =>
   withHub({ namespaces: NAMESPACES, limits }, async ({ hub }) => {
     const { epoch } = await hub.publish("feed:x", data(1));
     for (let number = 2; number <= 100; number++) await hub.publish("feed:x", data(number));
@@ -41,7 +41,7 @@ test("what a client missed comes as a first page in the answer, and page by page
     assert.deepEqual([hub.metrics.recovered, hub.metrics.recoveredPublications, hub.metrics.caughtUp], [1, 100, 1]);
   }));
 
-test("a client that reads slowly is read for slowly, and gets what is published in other channels meanwhile", async () => {
+test("history is read as slowly as the client reads, which receives other channels meanwhile", async () => {
   const broker = new FaultyBroker();
   await withHub({ broker, namespaces: NAMESPACES, limits: { pageBytes: 80_000 } }, async ({ hub }) => {
     const { epoch } = await hub.publish("feed:x", data(1));
@@ -79,7 +79,7 @@ test("a client that reads slowly is read for slowly, and gets what is published 
   });
 });
 
-test("a client that is cut off again and again gets everything, page by page", () =>
+test("a client that is disconnected repeatedly receives everything, page by page", () =>
   withHub({ namespaces: NAMESPACES, limits: { ...limits, queueBytes: 20_000 } }, async ({ hub }) => {
     const channels = ["feed:x", "feed:y"];
     const places = new Map<string, { epoch: string; offset: number }>();
@@ -93,7 +93,7 @@ test("a client that is cut off again and again gets everything, page by page", (
     let connections = 0;
     for (; !isDone() && connections < 100; connections++) {
       const client = await new TestClient(hub).connect();
-      client.drain(4); // then it has gone
+      client.drain(4); // after that it has expired
       const commands = channels.map((channel, id) => ({
         id: id + 2,
         subscribe: { channel, recover: true, ...places.get(channel) },
@@ -114,7 +114,7 @@ test("a client that is cut off again and again gets everything, page by page", (
     assert.ok(isDone(), `after ${connections} connections at ${JSON.stringify([...places.values()])}`);
   }));
 
-test("history that no longer reaches back to a client that is behind: it is told to subscribe again, and what it lost", () =>
+test("when history no longer reaches a client's position, it is told to subscribe again, with the loss", () =>
   withHub({ namespaces: NAMESPACES, limits: { pageBytes: 70_000 } }, async ({ hub }) => {
     const { epoch } = await hub.publish("few:x", "first");
     for (let number = 2; number <= 20; number++) await hub.publish("few:x", "x".repeat(8_000));
@@ -138,7 +138,7 @@ test("history that no longer reaches back to a client that is behind: it is told
     assert.deepEqual([back.was_recovering, back.recovered, back.offset], [true, undefined, 61]);
   }));
 
-test("deltas begin anew behind the last page", () =>
+test("deltas restart after the last page", () =>
   withHub({ namespaces: NAMESPACES, limits }, async ({ hub }) => {
     const text = (number: number): string => `${"the same words again and again, ".repeat(30)} ${number}`;
     const { epoch } = await hub.publish("delta:x", text(1));
@@ -162,7 +162,7 @@ test("deltas begin anew behind the last page", () =>
     );
   }));
 
-test("a client that is behind hears of comings and goings, and of what is not kept; it counts as present", async () => {
+test("a client that is catching up receives joins, leaves and unrecoverable publications; it is present", async () => {
   const broker = new FaultyBroker();
   await withHub({ broker, namespaces: NAMESPACES, limits: { pageBytes: 80_000 } }, async ({ hub, clock }) => {
     const { epoch } = await hub.publish("people:x", data(1));
@@ -174,7 +174,7 @@ test("a client that is behind hears of comings and goings, and of what is not ke
     const other = await new TestClient(hub).connect();
     await other.subscribe("people:x");
     await hub.publish("people:x", "not kept", { skipHistory: true });
-    await clock.advance(70_000); // entries are renewed, or they would be gone
+    await clock.advance(70_000); // entries must be renewed, or they expire
     assert.equal((await hub.presence("people:x")).length, 2);
     slow.drain();
     await settle();
@@ -188,7 +188,7 @@ test("a client that is behind hears of comings and goings, and of what is not ke
   });
 });
 
-test("nothing follows an unsubscribe, and a store that fails sends the client back", async () => {
+test("nothing follows an unsubscribe, and a failing store makes the client reconnect", async () => {
   const broker = new FaultyBroker();
   await withHub({ broker, namespaces: NAMESPACES, limits: { pageBytes: 80_000 } }, async ({ hub, errors }) => {
     const { epoch } = await hub.publish("feed:x", data(1));
@@ -220,7 +220,7 @@ test("nothing follows an unsubscribe, and a store that fails sends the client ba
   });
 });
 
-test("subscriptions of the server's share one page in the answer to connect", () => {
+test("server-side subscriptions share one page in the connect reply", () => {
   const channels = upTo(20).map((number) => `feed:${number}`);
   const subs = new Map(channels.map((channel) => [channel, {}]));
   return withHub({ namespaces: NAMESPACES, limits, authenticate: () => ({ user: "u", subs }) }, async ({ hub }) => {
@@ -242,7 +242,7 @@ test("subscriptions of the server's share one page in the answer to connect", ()
   });
 });
 
-test("a gap between store and node is filled page by page, and what comes meanwhile is bounded", async () => {
+test("a gap between store and node is filled page by page, with bounded buffering", async () => {
   const broker = new FaultyBroker();
   await withHub({ broker, namespaces: NAMESPACES }, async ({ hub }) => {
     const client = await new TestClient(hub).connect();
@@ -254,7 +254,7 @@ test("a gap between store and node is filled page by page, and what comes meanwh
     let published = 700;
     broker.onHistory = async () => {
       reads++;
-      // more than waits for the page
+      // more than the page can buffer
       if (reads === 1) for (; published < 1000;) await hub.publish("feed:x", data(++published));
     };
     await hub.publish("feed:x", data(++published));

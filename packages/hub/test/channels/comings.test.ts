@@ -9,7 +9,7 @@ import { settle } from "../support/virtual-clock.ts";
 
 const info = (client: string, chanInfo?: string): ClientInfo => ({ client, user: "u", chanInfo });
 
-test("of what came and went in a tick is told what is left", () => {
+test("joins and leaves of one tick are announced by their net result", () => {
   const net = (...steps: readonly ["join" | "leave", ClientInfo][]): string => {
     const comings = new Comings();
     for (const [what, who] of steps) comings[what](who);
@@ -35,7 +35,7 @@ const comingsOf = (lines: readonly Line[]): string[] =>
     return push?.pub === undefined ? [] : [String(push.pub.data)];
   });
 
-test("who subscribes and unsubscribes in one frame is told to nobody, whatever it is done how often", async () => {
+test("a client that subscribes and unsubscribes in one frame is not announced, however often", async () => {
   const broker = new FaultyBroker();
   await withHub({ broker, namespaces: NAMESPACES }, async ({ hub }) => {
     let told = 0;
@@ -60,7 +60,7 @@ test("who subscribes and unsubscribes in one frame is told to nobody, whatever i
   });
 });
 
-test("those who come and go in one tick are told in one message, before what they publish, and after", () =>
+test("joins and leaves of one tick are sent in one message, before the client's publications, and after", () =>
   withHub({ namespaces: NAMESPACES }, async ({ hub }) => {
     const watcher = await new TestClient(hub).connect();
     await watcher.subscribe("x");
@@ -83,7 +83,7 @@ test("those who come and go in one tick are told in one message, before what the
     assert.deepEqual(comingsOf(watcher.take()), ["bye", "bye", `-${first}`, `-${second}`]);
   }));
 
-test("the hub tells who leaves when it closes", async () => {
+test("a closing hub announces leaves", async () => {
   const broker = new FaultyBroker();
   let left = 0;
   const { publishLeave } = broker;

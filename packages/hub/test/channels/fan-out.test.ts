@@ -8,7 +8,7 @@ import { settle } from "../support/virtual-clock.ts";
 const OPEN = { subscribe: "anyone", publish: "anyone" } as const;
 const KEPT = { ...OPEN, history: { size: 100, ttl: 60_000 } } as const;
 const SUBSCRIBERS = 3_000;
-/** Connections that are written to in one tick, about. */
+/** Approximate number of connections written to in one tick. */
 const MOST_AT_ONCE = 1_100;
 
 const tick = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -25,7 +25,7 @@ async function subscribers(
   return clients;
 }
 
-/** How many connections are written to in each tick until `isDone`. */
+/** Returns how many connections are written to in each tick until `isDone`. */
 async function perTick(clients: readonly TestClient[], isDone: () => boolean): Promise<number[]> {
   const counts: number[] = [];
   for (let before = clients.map(({ frames }) => frames.length); !isDone();) {
@@ -51,7 +51,7 @@ for (const [what, namespace] of [
       void hub.publish("x", 0).then((each) => (report = each));
       let published = 1;
       const counts = await perTick(clients, () => {
-        // more comes while the first one is on its way
+        // publish more during the first fan-out
         if (published < 4) void hub.publish("x", published++);
         return report !== undefined;
       });
@@ -63,7 +63,7 @@ for (const [what, namespace] of [
     }));
 }
 
-test("large messages take more of a tick than small ones", () =>
+test("large messages take a larger part of a tick than small ones", () =>
   withHub({ namespaces: { "": OPEN } }, async ({ hub }) => {
     const clients = await subscribers(hub, 800);
     void hub.publish("x", "x".repeat(60_000));
@@ -71,7 +71,7 @@ test("large messages take more of a tick than small ones", () =>
     assert.ok(Math.max(...counts) <= 400, counts.join(" "));
   }));
 
-test("joins and leaves of a large channel are told over several ticks", () =>
+test("joins and leaves of a large channel are announced over several ticks", () =>
   withHub({ namespaces: { "": { ...OPEN, joinLeave: true } } }, async ({ hub }) => {
     const clients = await subscribers(hub, 700);
     for (let count = 0; count < 20; count++) await tick();
@@ -88,7 +88,7 @@ test("joins and leaves of a large channel are told over several ticks", () =>
     assert.ok(Math.max(...leaves) <= MOST_AT_ONCE, leaves.join(" "));
   }));
 
-test("who leaves while a publication is on its way has it before the answer, and nobody else is passed over", () =>
+test("a client that leaves during a fan-out receives the publication before the reply, and no one is skipped", () =>
   withHub({ namespaces: { "": OPEN } }, async ({ hub }) => {
     const clients = await subscribers(hub);
     void hub.publish("x", 1);
@@ -125,7 +125,7 @@ test("a small channel and replies do not wait for a large channel", () =>
     await perTick(clients, () => hub.metrics.publications === 6);
   }));
 
-test("a stream that is another one starts its offsets anew for who asked for no position", () => {
+test("a new stream restarts its offsets for clients without a position", () => {
   const broker = new FaultyBroker();
   return withHub({ broker, namespaces: { "": { ...KEPT, recovery: false } } }, async ({ hub }) => {
     const client = await new TestClient(hub).connect();

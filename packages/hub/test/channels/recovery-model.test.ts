@@ -8,7 +8,7 @@ import { MemoryPresenceStore } from "../../src/presence/memory-presence-store.ts
 import { type Line, type Pub, type SubscribeResult, TestClient } from "../support/test-client.ts";
 import { settle, VirtualClock } from "../support/virtual-clock.ts";
 
-/** The same numbers for the same seed (mulberry32). */
+/** Returns the same numbers for the same seed (mulberry32). */
 function randomFrom(seed: number): (below: number) => number {
   let state = seed;
   return (below) => {
@@ -21,13 +21,16 @@ function randomFrom(seed: number): (below: number) => number {
 
 type Random = ReturnType<typeof randomFrom>;
 
-/** A broker between nodes: what is published arrives later, sometimes twice, sometimes never; history takes its time. */
+/**
+ * A broker between nodes: publications arrive late, sometimes twice, sometimes never; history is
+ * slow.
+ */
 class UnreliableBroker implements Broker {
   readonly lossy = true;
   private readonly inner: Broker;
   private readonly random: Random;
   private waiting: (() => void)[] = [];
-  /** In 100. */
+  /** In percent. */
   losses: number;
 
   constructor(inner: Broker, random: Random, losses: number) {
@@ -49,7 +52,7 @@ class UnreliableBroker implements Broker {
     });
   }
 
-  /** Lets some of what is on its way arrive. */
+  /** Delivers some of the pending publications. */
   arrive(count: number): void {
     for (const delivery of this.waiting.splice(0, count)) delivery();
   }
@@ -74,15 +77,15 @@ class UnreliableBroker implements Broker {
 /** What a client has seen of one channel. */
 interface View {
   epoch: string;
-  /** Of the last publication; undefined before the first subscription. */
+  /** Offset of the last publication; undefined before the first subscription. */
   offset: number | undefined;
   state: "none" | "asked" | "subscribed";
-  /** Publications that it had to be told are lost to it. */
+  /** Publications that the client was told are lost. */
   toldLost: number;
   seen: number;
 }
 
-/** A user of the hub that comes, goes, and checks each thing that it is sent. */
+/** A user of the hub that connects, disconnects, and checks everything it receives. */
 class ModelClient {
   private client: TestClient | undefined;
   private nextId = 10;
@@ -121,7 +124,7 @@ class ModelClient {
 
   unsubscribe(channel: string): void {
     if (this.view(channel).state !== "subscribed" || !this.isThere) return;
-    this.read(); // what is on its way to it counts
+    this.read(); // includes messages in transit
     if (this.view(channel).state !== "subscribed") return;
     this.view(channel).state = "none";
     this.client?.send({ id: this.nextId++, unsubscribe: { channel } });
@@ -133,7 +136,7 @@ class ModelClient {
     this.client?.lose();
   }
 
-  /** Takes no more than one message until `wake`. */
+  /** Accepts at most one message until `wake`. */
   sleep(): void {
     if (this.isThere) this.client?.drain(1);
   }
@@ -157,11 +160,11 @@ class ModelClient {
     }
     const { channel = "", pub, unsubscribe } = line.push ?? {};
     if (pub !== undefined) {
-      // what was sent before an unsubscribe came through
+      // messages sent before an unsubscribe still arrive
       if (this.view(channel).state === "subscribed") this.see(channel, pub);
     } else if (unsubscribe !== undefined) {
       assert.equal(unsubscribe.code, 2500);
-      // else it is about a subscription before the one that is asked for
+      // otherwise it belongs to an earlier subscription
       if (this.view(channel).state !== "subscribed") return;
       this.view(channel).state = "none";
       this.subscribe(channel);
@@ -207,7 +210,7 @@ interface Scenario {
   readonly pageBytes?: number;
 }
 
-/** Returns how much was lost to clients, and how often they were told. */
+/** Returns how many publications were lost, and how often clients were told so. */
 async function play(
   seed: number,
   scenario: Scenario,
@@ -267,9 +270,9 @@ async function play(
       client.come(pick(hubs));
     }
     if (random(200) === 0) pick(brokers).arrive(1000);
-    if (random(400) === 0) await clock.advance(31_000); // a check of positions
+    if (random(400) === 0) await clock.advance(31_000); // a position check
   }
-  // everything arrives, everybody is there and awake
+  // everything arrives, all clients are connected and reading
   for (const broker of brokers) broker.losses = 0;
   for (let round = 0; round < 8; round++) {
     for (const broker of brokers) broker.arrive(100_000);
@@ -321,7 +324,7 @@ async function playMany(seeds: number, scenario: Scenario): Promise<Awaited<Retu
   return total;
 }
 
-test("kill, reconnect, slow down at random on one node: order, no gap, no double, nothing lost", async () => {
+test("random kills, reconnects and delays on one node: order, no gap, no duplicate, no loss", async () => {
   const { lost, seen, slow } = await playMany(12, {
     nodes: 1,
     historySize: 10_000,
@@ -333,7 +336,7 @@ test("kill, reconnect, slow down at random on one node: order, no gap, no double
   assert.ok(seen > 5_000 && slow > 10, `${seen} seen, ${slow} slow`);
 });
 
-test("the same on three nodes whose broker loses and doubles what it delivers", async () => {
+test("the same on three nodes whose broker loses and duplicates deliveries", async () => {
   const { lost, seen, gaps } = await playMany(12, {
     nodes: 3,
     historySize: 10_000,
@@ -345,12 +348,12 @@ test("the same on three nodes whose broker loses and doubles what it delivers", 
   assert.ok(seen > 5_000 && gaps > 10, `${seen} seen, ${gaps} gaps`);
 });
 
-test("with too little history some is lost, and each client is told of all that it lost", async () => {
+test("with too little history some is lost, and each client is notified of its losses", async () => {
   const { lost, seen } = await playMany(12, { nodes: 2, historySize: 5, losses: 10, steps: 1200, queueBytes: 3000 });
   assert.ok(lost > 100 && seen > 2_000, `${lost} lost, ${seen} seen`);
 });
 
-test("the same with pages of two publications: what is missed comes page by page, and nothing twice", async () => {
+test("the same with pages of two publications: missed ones arrive page by page, without duplicates", async () => {
   const { lost, seen, gaps, caughtUp } = await playMany(12, {
     nodes: 3,
     historySize: 10_000,
@@ -363,7 +366,7 @@ test("the same with pages of two publications: what is missed comes page by page
   assert.ok(seen > 5_000 && gaps > 10 && caughtUp > 100, `${seen} seen, ${gaps} gaps, ${caughtUp} caught up`);
 });
 
-test("pages and too little history: who can't be given the next page is told of all that it lost", async () => {
+test("pages and too little history: a client without a next page is notified of its losses", async () => {
   const { lost, seen, caughtUp } = await playMany(12, {
     nodes: 2,
     historySize: 5,

@@ -8,7 +8,7 @@ import { settle } from "../support/virtual-clock.ts";
 
 const numbers = (pubs: readonly Pub[] | undefined): unknown[] => (pubs ?? []).map(({ data }) => data);
 
-test("a client that comes back gets exactly what it missed, and goes on from there", () =>
+test("a reconnecting client receives exactly what it missed, and continues from there", () =>
   withHub({}, async ({ hub }) => {
     const a = await new TestClient(hub).connect();
     const first = await a.subscribe("quiet:x");
@@ -28,7 +28,7 @@ test("a client that comes back gets exactly what it missed, and goes on from the
     assert.deepEqual([hub.metrics.recovered, hub.metrics.recoveredPublications, hub.metrics.unrecovered], [1, 3, 0]);
   }));
 
-test("nothing missed is recovered too; a position without epoch counts in any", () =>
+test("an empty recovery succeeds; a position without epoch is valid in any epoch", () =>
   withHub({}, async ({ hub }) => {
     const { epoch } = await hub.publish("quiet:x", 1);
     const a = await new TestClient(hub).connect();
@@ -39,7 +39,7 @@ test("nothing missed is recovered too; a position without epoch counts in any", 
     assert.deepEqual([all.recovered, numbers(all.publications)], [true, [1]]);
   }));
 
-test("what can't be recovered is said to be so, with the position of the channel", () =>
+test("an impossible recovery is reported, with the position of the channel", () =>
   withHub(
     {
       namespaces: {
@@ -85,7 +85,7 @@ test("what can't be recovered is said to be so, with the position of the channel
     },
   ));
 
-test("a refused subscription leaves nothing behind", () =>
+test("a rejected subscription leaves nothing behind", () =>
   withHub({}, async ({ hub }) => {
     const { epoch } = await hub.publish("public:x", 1);
     const a = await new TestClient(hub).connect();
@@ -99,7 +99,7 @@ test("a refused subscription leaves nothing behind", () =>
     await a.subscribe("public:x");
   }));
 
-test("an expired stream is another one: never a recovery that is none", () =>
+test("an expired stream has a new epoch: recovery is never faked", () =>
   withHub(
     { namespaces: { brief: { history: { size: 5, ttl: 1000, metaTtl: 2000 }, subscribe: "anyone" } } },
     async ({ hub, clock }) => {
@@ -113,7 +113,7 @@ test("an expired stream is another one: never a recovery that is none", () =>
     },
   ));
 
-test("what a broker loses on the way is read from history before anything behind it is delivered", async () => {
+test("publications lost by a broker are read from history before later ones are delivered", async () => {
   const broker = new FaultyBroker();
   await withHub({ broker }, async ({ hub, clock }) => {
     const a = await new TestClient(hub).connect();
@@ -126,10 +126,10 @@ test("what a broker loses on the way is read from history before anything behind
     await hub.publish("quiet:x", 6);
     await settle();
     assert.deepEqual(a.take(), []);
-    // nothing comes any more that would show the gap: the check of positions finds it
+    // no later publication reveals the gap: the position check must find it
     await clock.advance(31_000);
     assert.deepEqual(numbers(pubsOf(a.take())), [6]);
-    // and as soon as the broker knows that it was away
+    // and as soon as the broker detects its interruption
     broker.passes = () => false;
     await hub.publish("quiet:x", 7);
     broker.passes = () => true;
@@ -139,7 +139,7 @@ test("what a broker loses on the way is read from history before anything behind
   });
 });
 
-test("a check behind an interruption that fails is made again, until it succeeds", async () => {
+test("a failed check after an interruption is repeated until it succeeds", async () => {
   const broker = new FaultyBroker();
   await withHub({ broker }, async ({ hub, clock, errors }) => {
     const a = await new TestClient(hub).connect();
@@ -159,7 +159,7 @@ test("a check behind an interruption that fails is made again, until it succeeds
   });
 });
 
-test("an interruption while history is read: what is read may be older, so it is read again", async () => {
+test("an interruption while history is read makes it read again", async () => {
   const broker = new FaultyBroker();
   await withHub({ broker }, async ({ hub }) => {
     const a = await new TestClient(hub).connect();
@@ -169,7 +169,7 @@ test("an interruption while history is read: what is read may be older, so it is
       if (step === "done") return;
       const first = step === "opens";
       step = first ? "fills" : "done";
-      // behind the page that was read just now, and lost
+      // after the page that was just read, and lost
       broker.passes = () => false;
       await hub.publish("quiet:x", first ? 1 : 2);
       broker.passes = () => true;
@@ -185,7 +185,7 @@ test("an interruption while history is read: what is read may be older, so it is
   });
 });
 
-test("the checks of many channels are spread, and spare those where something was published", async () => {
+test("checks of many channels are spread, and skip channels with recent publications", async () => {
   const broker = new FaultyBroker();
   await withHub({ broker, limits: { rates: false } }, async ({ hub, clock }) => {
     const a = await new TestClient(hub).connect();
@@ -204,7 +204,7 @@ test("the checks of many channels are spread, and spare those where something wa
   });
 });
 
-test("what comes twice or late is delivered once", async () => {
+test("duplicate and late publications are delivered once", async () => {
   const broker = new FaultyBroker();
   await withHub({ broker }, async ({ hub }) => {
     const a = await new TestClient(hub).connect();
@@ -217,7 +217,7 @@ test("what comes twice or late is delivered once", async () => {
   });
 });
 
-test("a gap that history can't fill: who stands behind it has to come back, others go on", async () => {
+test("a gap that history cannot fill makes subscribers after it resubscribe, others continue", async () => {
   const broker = new FaultyBroker();
   await withHub(
     {
@@ -246,7 +246,7 @@ test("a gap that history can't fill: who stands behind it has to come back, othe
   );
 });
 
-test("another stream, or one that has gone back: who stood at a position has to come back", async () => {
+test("a new or rewound stream makes subscribers with a position resubscribe", async () => {
   const broker = new FaultyBroker();
   await withHub({ broker }, async ({ hub }) => {
     const a = await new TestClient(hub).connect();
@@ -270,7 +270,7 @@ test("another stream, or one that has gone back: who stood at a position has to 
   });
 });
 
-test("while a client recovers, what is published is neither lost nor doubled", async () => {
+test("publications during a recovery are neither lost nor duplicated", async () => {
   const broker = new FaultyBroker();
   await withHub({ broker }, async ({ hub }) => {
     const other = await new TestClient(hub).connect();
@@ -296,7 +296,7 @@ test("while a client recovers, what is published is neither lost nor doubled", a
   });
 });
 
-test("a store that can't be reached: a temporary error, and nothing left behind", async () => {
+test("a store that cannot be reached is a temporary error, and leaves nothing behind", async () => {
   const broker = new FaultyBroker();
   await withHub({ broker }, async ({ hub, errors }) => {
     const a = await new TestClient(hub).connect();
@@ -315,7 +315,7 @@ test("a store that can't be reached: a temporary error, and nothing left behind"
   });
 });
 
-test("the broker is subscribed once per channel and node, as long as somebody is there", async () => {
+test("the broker is subscribed once per channel and node while there are subscribers", async () => {
   const broker = new FaultyBroker();
   await withHub({ broker }, async ({ hub }) => {
     const clients = [];
@@ -340,7 +340,7 @@ test("the broker is subscribed once per channel and node, as long as somebody is
   });
 });
 
-/** What a client with deltas makes of publications. */
+/** Applies deltas as a client does. */
 class DeltaReader {
   private last: Uint8Array = new Uint8Array();
   deltas = 0;
@@ -355,7 +355,7 @@ class DeltaReader {
   }
 }
 
-test("deltas: whole first, then differences, whole again where the chain breaks; others get what they always get", () =>
+test("deltas: first complete, then differences, complete again after a break; others receive complete data", () =>
   withHub({}, async ({ hub }) => {
     const document = (n: number): object => ({ title: "ein längerer Text, der sich nicht ändert: äöü €", n });
     const a = await new TestClient(hub).connect();

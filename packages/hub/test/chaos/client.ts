@@ -2,7 +2,7 @@ import { connect, type WebSocketConnection } from "tungstate";
 import { type Payload, type Record, View } from "./model.ts";
 import type { Random } from "./random.ts";
 
-const LONGEST_DELAY = 20_000; // ms, as the SDKs have it
+const LONGEST_DELAY = 20_000; // ms, as in the SDKs
 const SUBSCRIBE_DELAY = 500; // ms
 
 interface Publication {
@@ -10,7 +10,7 @@ interface Publication {
   readonly data: Payload;
 }
 
-/** As much of a reply or a push as is looked at. */
+/** The fields of replies and pushes that the client reads. */
 interface Line {
   readonly id?: number;
   readonly error?: { readonly code: number; readonly message: string; readonly temporary?: boolean };
@@ -26,18 +26,23 @@ interface Line {
 export interface ClientOptions {
   readonly name: string;
   readonly channels: readonly string[];
-  /** The URL of a node that takes connections. */
+  /** URL of a node that accepts connections. */
   readonly pick: () => string;
   readonly record: Record;
   readonly random: Random;
-  /** ms until the first attempt to come back, at least, and twice that at the most. The SDKs have 500 unless told otherwise. */
+  /**
+   * Minimum ms before the first reconnect; the maximum is twice that. The SDKs use 500 by default.
+   */
   readonly minReconnectDelay: number;
 }
 
-/** A client as the SDKs are: comes back by itself, with its positions, and checks all that it is sent. */
+/**
+ * A client like the SDKs: reconnects by itself, with its positions, and checks everything it
+ * receives.
+ */
 export class ModelClient {
   readonly views: readonly View[];
-  /** Channels that it is subscribed to at the moment. */
+  /** Channels with a subscription at the moment. */
   readonly subscribed = new Set<string>();
   private readonly options: ClientOptions;
   private readonly byChannel: ReadonlyMap<string, View>;

@@ -1,5 +1,5 @@
-// Plays what may happen to a hub of several nodes, with a model of what each client has seen.
-// npm run chaos: `--help` lists the options.
+// Runs failures of a hub of several nodes, with a model of what each client has seen. npm run
+// chaos; `--help` lists the options.
 import process from "node:process";
 import { commandLine, integer, oneOf } from "../../../../scripts/command-line.mjs";
 import { play, SCENARIOS } from "./scenarios.ts";

@@ -1,20 +1,20 @@
 const MOST_PROBLEMS = 20;
 
-/** What all clients have seen, together: what is wrong with it, and how long it took. */
+/** What all clients have seen: failures, and latencies. */
 export class Record {
-  /** What must not be: gaps, doubles, wrong order. The first few in words. */
+  /** Gaps, duplicates, wrong order. The first few are described. */
   readonly problems: string[] = [];
   problemCount = 0;
-  /** Publications seen, once for each client. */
+  /** Publications received, counted once for each client. */
   seen = 0;
-  /** ms from publishing to each client's having it. */
+  /** ms from publishing to the receipt by each client. */
   readonly latencies: number[] = [];
-  /** Connections lost, or ended by the server. */
+  /** Connections lost, or closed by the server. */
   disconnects = 0;
-  /** Times that a client came back and got all that it had missed; and times that it was told that it can't. */
+  /** Successful recoveries, and reported losses. */
   recovered = 0;
   toldLost = 0;
-  /** Times that the server sent a client back to a channel (2500). */
+  /** How often the server made a client resubscribe (2500). */
   resubscribed = 0;
 
   problem(what: string): void {
@@ -22,25 +22,31 @@ export class Record {
     if (this.problems.length < MOST_PROBLEMS) this.problems.push(what);
   }
 
-  /** The latency in ms that so many of 100 stay below. */
+  /** Returns a percentile of the latency in ms. */
   percentile(of100: number): number {
     const sorted = this.latencies.toSorted((a, b) => a - b);
     return sorted[Math.min(sorted.length - 1, Math.floor((sorted.length * of100) / 100))] ?? 0;
   }
 }
 
-/** What is published: its number in the channel, counted by the publisher, and when, on this process's clock. */
+/**
+ * A publication: its number in the channel, assigned by the publisher, and its time on this
+ * process's clock.
+ */
 export interface Payload {
   readonly n: number;
   readonly at: number;
 }
 
-/** One client's view of one channel: each publication has to follow the one before, by the hub's count and by the publisher's. */
+/**
+ * One client's view of one channel. Each publication must follow the previous one, by the hub's
+ * offset and by the publisher's number.
+ */
 export class View {
   readonly channel: string;
   /** Undefined before the first subscription. */
   position: { readonly offset: number; readonly epoch: string } | undefined;
-  /** The publisher's number of the newest one seen; undefined: any may come next. */
+  /** Number of the newest publication; undefined: any may follow. */
   newest: number | undefined;
   private readonly who: string;
   private readonly record: Record;

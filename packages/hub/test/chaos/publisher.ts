@@ -9,15 +9,18 @@ export interface PublisherOptions {
   readonly timeout: number;
   readonly historySize: number;
   readonly channels: readonly string[];
-  /** Publications per second, all channels together. */
+  /** Publications per second over all channels. */
   readonly rate: number;
 }
 
-/** Publishes numbers to channels, each until it is acknowledged and, by an idempotency key, once. */
+/**
+ * Publishes numbers to channels. Repeats each until it is acknowledged, once by its idempotency
+ * key.
+ */
 export class Publisher {
-  /** The newest number that was acknowledged, by channel. */
+  /** Newest acknowledged number by channel. */
   readonly newest: Map<string, number>;
-  /** Calls that failed and were made again. */
+  /** Failed calls that were repeated. */
   failures = 0;
   private readonly options: PublisherOptions;
   private readonly hub: Hub;
@@ -52,7 +55,7 @@ export class Publisher {
     return this.hub.nodes().length - 1;
   }
 
-  /** So many more to each channel. */
+  /** Publishes so many more to each channel. */
   async publish(perChannel: number): Promise<void> {
     const { channels, rate } = this.options;
     const interval = (channels.length / rate) * 1000;

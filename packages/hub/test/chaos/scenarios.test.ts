@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { play, SCENARIOS } from "./scenarios.ts";
 
-// `npm run chaos` plays all, with more of everything and in full length; the others are in ../redis/faults.test.ts, with hubs in one process
+// `npm run chaos` runs all scenarios in full length. Other failures are in ../redis/faults.test.ts,
+// with hubs in one process.
 const SHORT = ["kill", "redis-restart", "failover", "rolling"];
 
 for (const scenario of SCENARIOS) {
@@ -10,7 +11,7 @@ for (const scenario of SCENARIOS) {
   test(`${scenario.name}: ${scenario.what}`, async () => {
     const log: string[] = [];
     const { ok, lines } = await play(
-      // how long something takes is for a machine that has nothing else to do
+      // times are checked on idle machines only
       { ...scenario, p99: undefined },
       {
         seed: 1,

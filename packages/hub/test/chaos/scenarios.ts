@@ -8,15 +8,18 @@ const USUAL = { redis: "plain", proxied: false, minReconnectDelay: 500 } satisfi
 export interface Scenario {
   readonly name: string;
   readonly what: string;
-  /** What differs from the usual world. */
+  /** Differences from the default world. */
   readonly world: Partial<typeof USUAL>;
-  /** Of 100 deliveries 99 take less, ms; undefined: not what it is about. */
+  /** Maximum p99 of deliveries in ms; undefined: not checked. */
   readonly p99?: number | undefined;
-  /** What happens while publications are made: begins when a quarter of them are. */
+  /** The failure: starts after a quarter of the publications. */
   readonly happens: (world: World) => Promise<void>;
 }
 
-/** What recovering may take at the most behind the last publication: of clients, by their backoff, and of connections to Redis. */
+/**
+ * Maximum recovery time after the last publication: of clients, by their back-off, and of
+ * connections to Redis.
+ */
 const CATCH_UP = 60_000; // ms
 
 export const SCENARIOS: readonly Scenario[] = [
@@ -88,7 +91,7 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     name: "rolling",
     what: "each node is replaced in turn: it drains, its clients come back elsewhere",
-    // the nodes spread the ends of their sessions, so that clients need not wait long
+    // nodes spread the ends of their sessions, so clients need not delay
     world: { minReconnectDelay: 100 },
     p99: 1_000,
     async happens(world) {
@@ -132,7 +135,7 @@ export interface Verdict {
   readonly lines: readonly string[];
 }
 
-/** Plays a scenario: what has to hold holds, or the verdict says what does not. */
+/** Runs a scenario and returns what failed. */
 export async function play(scenario: Scenario, options: Omit<WorldOptions, keyof typeof USUAL>): Promise<Verdict> {
   const world = await World.create({ ...options, ...USUAL, ...scenario.world });
   const { record, publisher } = world;
@@ -146,7 +149,7 @@ export async function play(scenario: Scenario, options: Omit<WorldOptions, keyof
       isThrough = true;
     })();
     await publisher.publish(perChannel);
-    // a scenario that takes longer has something to disturb all the time
+    // a longer scenario must fail all the time
     while (!isThrough) await Promise.race([happening, publisher.publish(1)]);
     await happening;
     await publisher.publish(1);

@@ -10,7 +10,7 @@ import { Publisher } from "./publisher.ts";
 import { Random } from "./random.ts";
 
 const NODE = fileURLToPath(new URL("node.mjs", import.meta.url));
-/** Publications kept for each channel: more than are made while a client is away. */
+/** Publications kept for each channel: more than are published while a client is away. */
 const HISTORY_SIZE = 5_000;
 
 export interface WorldOptions {
@@ -18,33 +18,33 @@ export interface WorldOptions {
   readonly nodes: number;
   readonly clients: number;
   readonly channels: number;
-  /** In all. */
+  /** In total. */
   readonly publications: number;
   /** Per second. */
   readonly rate: number;
-  /** Of connections to Redis, ms. */
+  /** Of connections to Redis, in ms. */
   readonly timeout: number;
-  /** How long connections to Redis are cut or silent, ms. */
+  /** How long connections to Redis are cut or silent, in ms. */
   readonly outage: number;
-  /** How long the sessions of a node that ends are spread over, ms. */
+  /** Time over which a closing node spreads the ends of its sessions, in ms. */
   readonly drainWindow: number;
   readonly redis: "plain" | "append-only" | "sentinel" | "cluster";
-  /** Nodes reach Redis through a TCP proxy of their own. */
+  /** Nodes connect to Redis through their own TCP proxies. */
   readonly proxied: boolean;
-  /** Of clients, ms. */
+  /** Of clients, in ms. */
   readonly minReconnectDelay: number;
   readonly log: (line: string) => void;
 }
 
-/** What node.mjs is told. */
+/** Options of node.mjs. */
 export interface NodeSettings {
   readonly name: string;
   readonly redis: readonly string[];
   readonly prefix: string;
-  /** Of the connections to Redis, ms. */
+  /** Of the connections to Redis, in ms. */
   readonly timeout: number;
   readonly historySize: number;
-  /** How long its sessions are spread over when it ends, ms. */
+  /** Time over which it spreads the ends of its sessions when it closes, in ms. */
   readonly drainWindow: number;
 }
 
@@ -53,7 +53,7 @@ interface Redis {
   stop(): Promise<void>;
 }
 
-/** A node, and whether a load balancer would send anybody there. */
+/** A node, and whether a load balancer would send clients to it. */
 class NodeProcess {
   readonly name: string;
   readonly proxy: TcpProxy | undefined;
@@ -79,7 +79,7 @@ class NodeProcess {
   }
 }
 
-/** Redis, nodes, a publisher and clients, and what may be done to them. */
+/** Redis, nodes, a publisher and clients, with operations on them. */
 export class World {
   readonly options: WorldOptions;
   readonly record = new Record();
@@ -112,7 +112,7 @@ export class World {
     );
   }
 
-  /** All is there, and all clients are subscribed. */
+  /** Resolves when everything runs and all clients are subscribed. */
   static async create(options: WorldOptions): Promise<World> {
     const redis = await startRedis(options.redis);
     let world: World | undefined;
@@ -148,7 +148,7 @@ export class World {
     this.options.log(`${seconds} s  ${line}`);
   }
 
-  /** The Redis behind it, where the scenario is about one of its kind. */
+  /** The Redis behind it, for scenarios about one type. */
   get server(): RedisServer {
     if (this.redis instanceof RedisServer) return this.redis;
     throw new Error("Redis is not a single server");
@@ -181,7 +181,7 @@ export class World {
     const kill = (): void => void child.kill("SIGKILL");
     process.once("exit", kill);
     child.once("exit", () => process.removeListener("exit", kill));
-    // what it has to say of its connections is expected; what kills it is not
+    // reports about its connections are expected; errors that end it are not
     let told = "";
     child.stderr.on("data", (chunk: Buffer) => (told = (told + chunk.toString()).slice(-2000)));
     const port = await new Promise<string>((resolve, reject) => {
@@ -196,13 +196,13 @@ export class World {
     return node;
   }
 
-  /** Ends a node; its clients go elsewhere. */
+  /** Closes a node; its clients reconnect to others. */
   async endNode(node: NodeProcess, signal: "SIGKILL" | "SIGTERM"): Promise<void> {
     this.nodes.splice(this.nodes.indexOf(node), 1);
     await node.end(signal);
   }
 
-  /** Waits until all clients have all that was acknowledged. Returns how long that took, ms. */
+  /** Waits until all clients have all acknowledged publications. Returns the ms that took. */
   async caughtUp(within: number): Promise<number> {
     const from = performance.now();
     await this.until("all clients have everything", () => this.clients.every((client) => this.hasAll(client)), within);

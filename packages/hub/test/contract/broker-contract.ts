@@ -10,12 +10,12 @@ import type {
   BrokerPublishOptions,
 } from "../../src/broker/broker.ts";
 
-/** Brokers of several hubs over one store, that nobody else uses. */
+/** Brokers of several hubs over one store that nothing else uses. */
 export interface BrokersUnderTest {
   readonly brokers: readonly Broker[];
-  /** Lets time pass for the store. */
+  /** Advances the time of the store. */
   elapse(ms: number): Promise<void>;
-  /** Lets what is on its way arrive. */
+  /** Waits until pending deliveries have arrived. */
   settle(): Promise<void>;
   /** Called when the brokers are stopped. */
   close(): Promise<void>;
@@ -23,7 +23,7 @@ export interface BrokersUnderTest {
 
 export interface BrokerSuite {
   readonly name: string;
-  /** ms that can be told from each other: times to live are some of these. */
+  /** Distinguishable duration in ms; TTLs are multiples of it. */
   readonly tick: number;
   setUp(count: number): Promise<BrokersUnderTest>;
 }
@@ -69,7 +69,7 @@ class Recorder implements BrokerHandler {
   }
 }
 
-/** What every broker does: its contract, as tests. */
+/** The contract of brokers, as tests. */
 export function testBrokerContract(suite: BrokerSuite): void {
   const { tick } = suite;
   const keep: BrokerPublishOptions = { historySize: 100, historyTtl: 100 * tick, metaTtl: 1000 * tick };
@@ -369,7 +369,7 @@ export function testBrokerContract(suite: BrokerSuite): void {
     for (const name of names) await broker.subscribe(name);
     for (const name of names) await broker.publish(name, { data: JSON.stringify(name) }, keep);
     await settle();
-    // each channel has an order of its own
+    // each channel has its own order
     assert.deepEqual(
       new Set(
         recorder.delivered.map(({ channel, publication }) => `${channel} ${publication.data} ${publication.offset}`),

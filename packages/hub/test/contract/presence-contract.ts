@@ -3,10 +3,10 @@ import { test } from "node:test";
 import type { ClientInfo } from "../../src/broker/broker.ts";
 import type { PresenceStore } from "../../src/presence/presence-store.ts";
 
-/** Stores of two hubs over one place, that nobody else uses. */
+/** Stores of two hubs with shared data that nothing else uses. */
 export interface StoresUnderTest {
   readonly stores: readonly [PresenceStore, PresenceStore];
-  /** Lets time pass for the store. */
+  /** Advances the time of the store. */
   elapse(ms: number): Promise<void>;
   close(): Promise<void>;
 }
@@ -18,7 +18,7 @@ export interface PresenceSuite {
 
 const client = (name: string, user = "u"): ClientInfo => ({ client: name, user });
 
-/** What every presence store does: its contract, as tests. */
+/** The contract of presence stores, as tests. */
 export function testPresenceContract(suite: PresenceSuite): void {
   const withStores = (what: string, run: (under: StoresUnderTest) => Promise<void>): void => {
     test(`${suite.name}: ${what}`, async () => {
@@ -72,7 +72,7 @@ export function testPresenceContract(suite: PresenceSuite): void {
         const page = await a.clients("x", { after, limit: 200, maxBytes: 20_000 });
         assert.ok(page.clients.length < 1000, `${page.clients.length} in a page`);
         for (const { client: name } of page.clients) seen.set(name, (seen.get(name) ?? 0) + 1);
-        // one of them is gone, one is renewed, another one comes
+        // one is removed, one renewed, one added
         await a.remove("x", info(1400 + pages));
         await a.renew([{ channel: "x", info: info(pages) }]);
         await a.add("x", info(count + pages));

@@ -20,7 +20,7 @@ async function same(text: string): Promise<void> {
   else await assert.rejects(parseInSlices(text, loop), SyntaxError, text.slice(0, 100));
 }
 
-/** Values that are long enough to be cut, from a short description. */
+/** Creates values that are long enough to be sliced, from a short description. */
 const long = fc.letrec<{ value: unknown }>((tie) => ({
   value: fc.oneof(
     { depthSize: "small" },
@@ -44,7 +44,7 @@ test("a long text is parsed as by JSON.parse", async () => {
   await same(`{"__proto__":${JSON.stringify(many)},"a":1,"a":${"[".repeat(200)}${"]".repeat(200)}}`);
 });
 
-test("what is no JSON is refused, wherever it is broken", async () => {
+test("invalid JSON is rejected, wherever the error is", async () => {
   const text = JSON.stringify({ a: Array.from({ length: 20_000 }, (_, i) => `b ${i}`), c: { d: "x".repeat(80_000) } });
   await fc.assert(
     fc.asyncProperty(
@@ -73,7 +73,7 @@ test("what is no JSON is refused, wherever it is broken", async () => {
   await same(`[${wide}1] `);
 });
 
-/** A clock on which each look at it takes a while. */
+/** A clock that advances at each reading. */
 class BusyClock extends VirtualClock {
   override now(): number {
     this.spend(3);
@@ -81,7 +81,7 @@ class BusyClock extends VirtualClock {
   }
 }
 
-test("other work has its turn meanwhile", async () => {
+test("other work runs meanwhile", async () => {
   const loop = new TimeSlices(new BusyClock()).loop();
   let turns = 0;
   let isDone = false;

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { elementsOf, isDeeperThan, onOneLine, sliceAt, toJson } from "../../src/json/json.ts";
 
-test("a slice is what JSON.parse would have found there", () => {
+test("a slice equals the value that JSON.parse finds", () => {
   const key = fc.constantFrom("data", "publish", "a", "", 'q"', "b\\", "__proto__", "ä");
   const spaced = fc.constantFrom(undefined, 1, "\t");
   fc.assert(
@@ -25,13 +25,13 @@ test("a slice is what JSON.parse would have found there", () => {
   );
 });
 
-test("a slice is the text as it was written", () => {
+test("a slice is the text as written", () => {
   const data = '{ "n" : 12345678901234567890, "f":1.0,"s":"\\u00e4\\"}],:" }';
   assert.equal(sliceAt(`{"id":1,"publish":{"channel":"a","data":${data}}}`, ["publish", "data"]), data);
   assert.equal(sliceAt(` {\t"publish" : {"data":${data} , "channel":"a"} , "id":1}`, ["publish", "data"]), data);
 });
 
-test("of a key that is there twice the last counts, written with escapes too", () => {
+test("of a repeated key the last counts, also if written with escapes", () => {
   assert.equal(sliceAt('{"data":1,"data":2}', ["data"]), "2");
   assert.equal(sliceAt('{"data":1,"d\\u0061ta":2}', ["data"]), "2");
   assert.equal(sliceAt('{"publish":{"data":1},"publish":{}}', ["publish", "data"]), undefined);
@@ -40,7 +40,7 @@ test("of a key that is there twice the last counts, written with escapes too", (
   assert.equal(sliceAt('{"data":{}}', ["data", "x"]), undefined);
 });
 
-test("the elements of an array", () => {
+test("the elements of an array are found", () => {
   fc.assert(
     fc.property(fc.array(fc.jsonValue()), fc.constantFrom(undefined, 2), (value, space) => {
       const text = JSON.stringify(value, undefined, space);
@@ -52,7 +52,7 @@ test("the elements of an array", () => {
   );
 });
 
-test("depth counts objects and arrays, not what is in strings", () => {
+test("depth counts objects and arrays, not contents of strings", () => {
   const nested = (depth: number): string => '{"a":['.repeat(depth / 2) + '"]}[[[{\\"[["' + "]}".repeat(depth / 2);
   assert.equal(isDeeperThan(nested(64), 64), false);
   assert.equal(isDeeperThan(nested(66), 64), true);
@@ -60,7 +60,7 @@ test("depth counts objects and arrays, not what is in strings", () => {
   assert.equal(isDeeperThan("[".repeat(100_000) + "]".repeat(100_000), 64), true);
 });
 
-test("depth of what is no JSON: an answer, and in linear time", () => {
+test("the depth of invalid JSON is computed in linear time", () => {
   fc.assert(
     fc.property(
       fc.string({ unit: fc.constantFrom('"', "\\", "[", "{", "x", "]") }),
@@ -70,14 +70,14 @@ test("depth of what is no JSON: an answer, and in linear time", () => {
   for (const piece of ['"', '\\"', "\\\\", '["', '"[', '{"\\']) isDeeperThan(piece.repeat(500_000), 1_000_000);
 });
 
-test("JSON on one line says the same", () => {
+test("JSON on one line has the same value", () => {
   const value = { a: ["\n", "\r\n", { b: "\\n" }] };
   const line = onOneLine(JSON.stringify(value, undefined, 2));
   assert.ok(!/[\n\r]/.test(line));
   assert.deepEqual(JSON.parse(line), value);
 });
 
-test("what is no JSON is said to be none", () => {
+test("invalid JSON is reported", () => {
   const cycle: { self?: unknown } = {};
   cycle.self = cycle;
   for (const value of [undefined, () => 1, 1n, cycle, Symbol("x")]) {

@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { own, sizeOf, sizeOfOptional } from "../../src/memory/owned.ts";
 import { memoryInUse } from "../support/memory.ts";
 
-test("an owned text is the same text, lone surrogates included, of any length", () => {
+test("an owned text is equal, including lone surrogates, for any length", () => {
   fc.assert(
     fc.property(fc.string({ unit: "binary", maxLength: 300 }), fc.nat(200), (text, from) => {
       const tally = { bytes: 0 };
@@ -20,7 +20,7 @@ test("an owned text is the same text, lone surrogates included, of any length", 
   }
 });
 
-test("sizes are bytes: those in UTF-8, or two for each unit where V8 keeps the text so", () => {
+test("sizes are in bytes: UTF-8, or two for each unit if V8 stores the text so", () => {
   assert.equal(sizeOf("abc"), 3);
   assert.equal(sizeOf("é"), 2);
   assert.equal(sizeOf("€"), 3);
@@ -32,7 +32,7 @@ test("sizes are bytes: those in UTF-8, or two for each unit where V8 keeps the t
   assert.equal(tally.bytes, 16, "added to what is there");
 });
 
-test("an owned text keeps nothing else alive, where a substring keeps all that it was cut from", async () => {
+test("an owned text keeps nothing else in memory, while a substring keeps its whole source", async () => {
   const kept: string[] = [];
   const frame = (number: number): string => `${number} `.padEnd(60_000, "x");
   const measure = async (cut: (text: string) => string): Promise<number> => {

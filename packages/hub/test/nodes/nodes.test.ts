@@ -12,7 +12,7 @@ import { settle, VirtualClock } from "../support/virtual-clock.ts";
 
 interface Cluster {
   readonly clock: VirtualClock;
-  /** A further node. */
+  /** Starts another node. */
   add(name: string): Promise<Hub>;
 }
 
@@ -48,7 +48,7 @@ async function withNodes(run: (cluster: Cluster) => Promise<void>): Promise<void
 
 const namesOf = (hub: Hub): string[] => hub.nodes().map(({ name }) => name);
 
-test("each node knows all others as soon as it comes, and until they go", () =>
+test("each node knows all others from its start until their end", () =>
   withNodes(async ({ clock, add }) => {
     const a = await add("a");
     assert.deepEqual(a.nodes(), [a.info()]);
@@ -69,7 +69,7 @@ test("each node knows all others as soon as it comes, and until they go", () =>
     assert.deepEqual(namesOf(a), ["a", "c"]);
   }));
 
-test("figures are those of the last announcement", () =>
+test("statistics are those of the last announcement", () =>
   withNodes(async ({ clock, add }) => {
     const [a, b] = [await add("a"), await add("b")];
     const client = await new TestClient(b).connect({ data: "alice" });
@@ -89,7 +89,7 @@ test("figures are those of the last announcement", () =>
     });
   }));
 
-test("a node that says nothing any more counts as gone after three intervals", async () => {
+test("a silent node is removed after three intervals", async () => {
   const clock = new VirtualClock();
   const engine = new MemoryEngine({ clock });
   await withHub({ clock, broker: new MemoryBroker(engine) }, async ({ hub }) => {
@@ -112,7 +112,7 @@ test("a node that says nothing any more counts as gone after three intervals", a
   });
 });
 
-test("a survey asks all nodes, and says of each what became of it", () =>
+test("a survey asks all nodes, and reports the outcome for each", () =>
   withNodes(async ({ clock, add }) => {
     const hubs = [await add("a"), await add("b"), await add("c"), await add("d")];
     const [a, b, c, d] = hubs;
@@ -156,7 +156,7 @@ test("a survey asks all nodes, and says of each what became of it", () =>
     );
   }));
 
-test("a survey that can't be asked is a temporary error", async () => {
+test("a failed survey is a temporary error", async () => {
   const broker = new FaultyBroker();
   await withHub({ broker }, async ({ hub }) => {
     broker.control = () => Promise.reject(new Error("away"));
@@ -165,7 +165,7 @@ test("a survey that can't be asked is a temporary error", async () => {
   });
 });
 
-test("what is no message of this version is passed over", () => {
+test("messages of other versions are ignored", () => {
   for (const message of [
     "",
     "[]",

@@ -13,7 +13,7 @@ import {
 
 const docs = readFileSync(new URL("../../../../docs/hub.md", import.meta.url), "utf8");
 
-/** The rows of the table under a heading: code, text, and whether there is a yes. */
+/** Returns the rows of the table under a heading: code, text, and whether there is a yes. */
 function documented(heading: string): readonly (readonly [number, string, boolean])[] {
   const section = docs.split(/^##+ /m).find((each) => each.startsWith(`${heading}\n`)) ?? "";
   return [...section.matchAll(/^\| (\d+) +\| ([^|]+?) +\| (yes)? *\|$/gm)].map(([, code, text = "", yes]) => [
@@ -23,7 +23,7 @@ function documented(heading: string): readonly (readonly [number, string, boolea
   ]);
 }
 
-test("docs and tables say the same", () => {
+test("docs and tables are equal", () => {
   const errors = Object.values(COMMAND_ERRORS).map((entry) => [entry.code, entry.text, "temporary" in entry]);
   assert.deepEqual(documented("Command errors"), errors);
   const unsubscribes = Object.values(UNSUBSCRIBES).map(({ code, reason }) => [code, reason, code >= 2500]);
@@ -32,7 +32,7 @@ test("docs and tables say the same", () => {
   assert.deepEqual(documented("Disconnect"), disconnects);
 });
 
-test("after which codes clients come back", () => {
+test("codes after which clients reconnect", () => {
   for (const code of [3000, 3499, 4000, 4499]) assert.equal(reconnectsAfter(code), true, `${code}`);
   for (const code of [3500, 3999, 4500, 4999]) assert.equal(reconnectsAfter(code), false, `${code}`);
 });

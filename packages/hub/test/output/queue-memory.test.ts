@@ -11,7 +11,7 @@ const NAMESPACES = {
 } as const;
 const held = (budget: MemoryBudget): number => budget.use.parts["hub queues"] ?? 0;
 
-test("what many wait for counts once in the memory budget, until the last one has it", () => {
+test("a message queued for many counts once in the memory budget, until the last one has received it", () => {
   const memoryBudget = new MemoryBudget(100_000_000);
   return withHub({ memoryBudget, namespaces: NAMESPACES }, async ({ hub }) => {
     const slow: TestClient[] = [];
@@ -32,7 +32,7 @@ test("what many wait for counts once in the memory budget, until the last one ha
   });
 });
 
-test("where memory is short, the clients with the longest queues are sent away; others wait on, and nothing is lost to them", () => {
+test("under memory pressure, clients with the longest queues are disconnected; others keep theirs", () => {
   const memoryBudget = new MemoryBudget(300_000);
   return withHub({ memoryBudget, namespaces: NAMESPACES }, async ({ hub }) => {
     const clients: TestClient[] = [];
@@ -58,7 +58,7 @@ test("where memory is short, the clients with the longest queues are sent away; 
   });
 });
 
-test("history gives way before anybody is sent away", () => {
+test("history is evicted before a client is disconnected", () => {
   const memoryBudget = new MemoryBudget(1_000_000);
   return withHub({ memoryBudget, namespaces: NAMESPACES }, async ({ hub }) => {
     const slow = await new TestClient(hub).connect();

@@ -24,7 +24,7 @@ test("the limit is in bytes: one below it, at it, one above it", () => {
   assert.deepEqual(rest(queue), ["123456789", "0", ""]);
 });
 
-test("drop-oldest: the oldest that may be dropped give way, others never", () => {
+test("drop-oldest: the oldest droppable entries are dropped, others never", () => {
   const queue = new SendQueue(6);
   queue.add(message("a1", "drop-oldest"));
   queue.add(message("k1", "disconnect"));
@@ -37,7 +37,7 @@ test("drop-oldest: the oldest that may be dropped give way, others never", () =>
   assert.deepEqual(rest(queue), ["k1"]);
 });
 
-test("conflate: the newest of each key, in the order of the newest", () => {
+test("conflate: the newest of each key remains, in order of the newest", () => {
   const queue = new SendQueue(8);
   for (const text of ["a1", "b1", "a2", "c1", "b2", "a3"]) {
     assert.equal(queue.add(message(text, "conflate", text.charAt(0))), "queued");
@@ -48,7 +48,7 @@ test("conflate: the newest of each key, in the order of the newest", () => {
   assert.deepEqual(rest(queue), ["c1", "b2", "a3", "d1"]);
 });
 
-test("a key that was sent waits no longer", () => {
+test("a key that was sent is no longer queued", () => {
   const queue = new SendQueue(100);
   queue.add(message("a1", "conflate", "a"));
   assert.equal(queue.take()?.text, "a1");
@@ -57,7 +57,7 @@ test("a key that was sent waits no longer", () => {
   assert.deepEqual(rest(queue), ["a2"]);
 });
 
-test("any sequence: bounded, in order, nothing kept is lost", () => {
+test("any sequence is bounded and in order, and no kept entry is lost", () => {
   const kinds = fc.constantFrom<WhenFull>("disconnect", "drop-oldest", "conflate");
   const step = fc.oneof(
     fc.record({ whenFull: kinds, size: fc.integer({ min: 1, max: 40 }), key: fc.constantFrom("a", "b", "c") }),
@@ -80,7 +80,7 @@ test("any sequence: bounded, in order, nothing kept is lost", () => {
           const became = queue.add(message(`${number}`.padEnd(each.size + 4), each.whenFull, each.key));
           if (became === "queued" && each.whenFull === "disconnect") kept.push(number);
           if (became === "queued" && each.whenFull === "conflate") newest.set(each.key, number);
-          if (became === "full") newest.delete(each.key); // the connection ends, the queue with it
+          if (became === "full") newest.delete(each.key); // the connection ends, and its queue
           assert.notEqual(became, each.whenFull === "drop-oldest" ? "full" : "dropped");
         }
         assert.ok(queue.bytes <= limit && queue.bytes >= 0);

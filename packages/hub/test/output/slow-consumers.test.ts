@@ -10,7 +10,7 @@ const big = (n: number): string => `${n}`.padStart(200, "x");
 const last = (client: TestClient): number[] =>
   pubsOf(client.take()).map(({ data }) => Number(String(data).replaceAll("x", "")));
 
-test("a publisher is told what became of it", () =>
+test("a publisher is told the outcome", () =>
   withHub({ limits }, async ({ hub }) => {
     const clients = [];
     for (let i = 0; i < 4; i++) clients.push(await new TestClient(hub).connect());
@@ -43,7 +43,7 @@ test("a publisher is told what became of it", () =>
     assert.equal(hub.metrics.queueBytes, 0);
   }));
 
-test("drop-oldest: who is slow gets the newest", () =>
+test("drop-oldest: a slow client receives the newest", () =>
   withHub({ limits }, async ({ hub }) => {
     const slow = await new TestClient(hub).connect();
     await slow.subscribe("drop:x");
@@ -59,7 +59,7 @@ test("drop-oldest: who is slow gets the newest", () =>
     assert.ok(got.length >= 3 && slow.closedWith === undefined);
   }));
 
-test("conflate: who is slow gets the newest of each key", () =>
+test("conflate: a slow client receives the newest of each key", () =>
   withHub({ limits }, async ({ hub }) => {
     const slow = await new TestClient(hub).connect();
     await slow.subscribe("latest:x");
@@ -71,7 +71,7 @@ test("conflate: who is slow gets the newest of each key", () =>
     assert.equal(hub.metrics.dropped, 28);
   }));
 
-test("disconnect: who is slow comes back and has everything", () =>
+test("disconnect: a slow client reconnects and receives everything", () =>
   withHub({ limits }, async ({ hub }) => {
     const slow = await new TestClient(hub).connect();
     const { epoch } = await slow.subscribe("quiet:x");
@@ -89,7 +89,7 @@ test("disconnect: who is slow comes back and has everything", () =>
     assert.equal(got.length + publications.length, 20);
   }));
 
-test("a recovery larger than the queue goes to a client that takes it", () =>
+test("a recovery larger than the queue reaches a client that reads it", () =>
   withHub({ limits }, async ({ hub }) => {
     const { epoch } = await hub.publish("quiet:x", 0);
     for (let n = 1; n < 90; n++) await hub.publish("quiet:x", big(n));
@@ -98,7 +98,7 @@ test("a recovery larger than the queue goes to a client that takes it", () =>
     assert.equal(publications.length, 89);
   }));
 
-test("answers wait in the same queue, in order, and are never dropped", () =>
+test("replies use the same queue, in order, and are never dropped", () =>
   withHub({ limits }, async ({ hub }) => {
     const slow = await new TestClient(hub).connect();
     await slow.subscribe("drop:x");
@@ -126,7 +126,7 @@ test("answers wait in the same queue, in order, and are never dropped", () =>
     );
   }));
 
-test("a client that reads nothing and asks on: what it asks of stores is read when it reads, in order", async () => {
+test("a client that sends requests without reading: stores are queried as it reads, in order", async () => {
   const broker = new FaultyBroker();
   await withHub({ broker, limits: { pageBytes: 100_000 } }, async ({ hub }) => {
     const slow = await new TestClient(hub).connect();
@@ -152,7 +152,7 @@ test("a client that reads nothing and asks on: what it asks of stores is read wh
   });
 });
 
-test("what a client asked of stores is abandoned when it has gone", async () => {
+test("requests to stores are abandoned when the client has disconnected", async () => {
   const broker = new FaultyBroker();
   await withHub({ broker, limits: { pageBytes: 100_000 } }, async ({ hub }) => {
     const slow = await new TestClient(hub).connect();
@@ -168,7 +168,7 @@ test("what a client asked of stores is abandoned when it has gone", async () => 
   });
 });
 
-test("a client that reads nothing and asks for what takes no store is ended", () =>
+test("a client that sends requests without reading, and without stores, is disconnected", () =>
   withHub({ limits: { queueBytes: 10_000 } }, async ({ hub }) => {
     hub.rpc("much", () => big(1).repeat(10));
     const slow = await new TestClient(hub).connect();
@@ -181,7 +181,7 @@ test("a client that reads nothing and asks for what takes no store is ended", ()
     assert.equal(hub.metrics.queueBytes, 0);
   }));
 
-test("ending a connection while a publication goes round: nobody is left out, nobody gets it twice", () =>
+test("a connection that ends during a fan-out affects no other delivery", () =>
   withHub({ limits: { queueBytes: 1 } }, async ({ hub }) => {
     const clients: TestClient[] = [];
     for (let i = 0; i < 50; i++) {

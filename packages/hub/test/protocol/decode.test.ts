@@ -7,14 +7,14 @@ const limits = { channelLength: 255, depth: 64 };
 const read = (value: unknown): Decoded => decode(typeof value === "string" ? value : JSON.stringify(value), limits);
 const deep = (depth: number): string => '{"a":'.repeat(depth) + "1" + "}".repeat(depth);
 
-/** The code of the error, "malformed", or "" where it is a command. */
+/** Returns the code of the error, "malformed", or "" for a command. */
 function verdict(value: unknown): string {
   const decoded = read(value);
   if (decoded.method === "malformed") return "malformed";
   return decoded.method === "refused" ? `${decoded.error.code}` : "";
 }
 
-test("each command with everything it may have", () => {
+test("each command is decoded with all of its fields", () => {
   assert.deepEqual(
     read({
       id: 1,
@@ -104,7 +104,7 @@ test("each command with everything it may have", () => {
     assert.equal(read(pong).method, "pong");
 });
 
-test("what is no command at all ends the connection", () => {
+test("a frame that is not a command ends the connection", () => {
   for (const line of [
     "",
     "x",
@@ -130,13 +130,13 @@ test("what is no command at all ends the connection", () => {
   }
 });
 
-test("ids at their bounds", () => {
+test("ids are accepted up to their limits", () => {
   assert.equal(verdict({ id: 1, ping: {} }), "");
   assert.equal(verdict({ id: 4_294_967_295, ping: {} }), "");
   assert.equal(verdict({ id: 4_294_967_296, ping: {} }), "malformed");
 });
 
-test("what is wrong with a command is its answer", () => {
+test("an invalid command is answered with an error", () => {
   const channel = "a";
   const table: readonly (readonly [string, object])[] = [
     ["malformed", { foo: {} }],
@@ -195,7 +195,7 @@ test("what is wrong with a command is its answer", () => {
     assert.equal(verdict({ id: 1, ...request }), code, JSON.stringify(request).slice(0, 100));
 });
 
-test("`__proto__` is a key like any other", () => {
+test("`__proto__` is an ordinary key", () => {
   const subs = '{"__proto__":{"recover":true,"offset":1,"epoch":"e"},"constructor":{"recover":true}}';
   const decoded = read(`{"id":1,"connect":{"subs":${subs},"__proto__":{"token":"inherited"}}}`);
   assert.ok(decoded.method === "connect");
@@ -204,7 +204,7 @@ test("`__proto__` is a key like any other", () => {
   assert.equal(read('{"id":1,"__proto__":{"ping":{}}}').method, "malformed");
 });
 
-test("depth has a limit, and the answer is still to its id", () => {
+test("depth has a limit, and the error is a reply to the command's id", () => {
   const publish = (data: string): string => `{"id":7,"publish":{"channel":"a","data":${data}}}`;
   assert.equal(verdict(publish(deep(62))), "");
   const refused = read(publish(deep(63)));
@@ -213,7 +213,7 @@ test("depth has a limit, and the answer is still to its id", () => {
   assert.equal(verdict(publish("[".repeat(30_000) + "]".repeat(30_000))), "107");
 });
 
-test("depth is looked at before anything is parsed: what is no JSON is refused for it too", () => {
+test("depth is checked before parsing, also for invalid JSON", () => {
   assert.equal(verdict('{"id":7,"rpc":' + "[".repeat(65)), "107");
   const withoutId = read("[".repeat(65));
   assert.ok(withoutId.method === "malformed");
@@ -222,7 +222,7 @@ test("depth is looked at before anything is parsed: what is no JSON is refused f
   assert.equal(read('{"id":4294967296,"rpc":' + "[".repeat(65)).method, "malformed");
 });
 
-test("nothing throws", () => {
+test("decode never throws", () => {
   fc.assert(fc.property(fc.string({ unit: "binary" }), (line) => void decode(line, limits)));
   const any = fc.object({
     key: fc.constantFrom("id", "connect", "subscribe", "channel", "data", "__proto__", "since", "subs"),

@@ -6,13 +6,13 @@ import { createDelta } from "../../src/protocol/fossil-delta.ts";
 
 function roundTrip(source: string, target: string): string {
   const delta = createDelta(Buffer.from(source), Buffer.from(target));
-  // through UTF-8 text, as JSON carries it
+  // as UTF-8 text, as in JSON
   const applied = applyDelta<Uint8Array>(Buffer.from(source), new TextEncoder().encode(delta));
   assert.equal(Buffer.from(applied).toString(), target);
   return delta;
 }
 
-test("a delta makes the target of the source, as fossil-delta reads it", () => {
+test("a delta applied to the source gives the target, by the fossil-delta package", () => {
   const word = fc.constantFrom(
     "a",
     "ä",
@@ -31,7 +31,7 @@ test("a delta makes the target of the source, as fossil-delta reads it", () => {
   );
 });
 
-test("what was edited costs what the edit costs", () => {
+test("the size of a delta is that of the edit", () => {
   const source = JSON.stringify({
     rows: Array.from({ length: 50 }, (_, id) => ({ id, name: `row ${id}`, price: id * 3.5 })),
   });
@@ -44,13 +44,14 @@ test("what was edited costs what the edit costs", () => {
   assert.ok(roundTrip(source, moved).length < 60);
 });
 
-test("characters are not cut", () => {
+test("characters are not split", () => {
   const before = "grüße an alle leser dieses textes: é ".repeat(3);
-  const after = before.replaceAll("é", "è").replaceAll("ü", "û"); // second bytes differ, first ones don't
+  // second bytes differ, first bytes do not
+  const after = before.replaceAll("é", "è").replaceAll("ü", "û");
   assert.ok(!roundTrip(before, after).includes("\ufffd"));
 });
 
-test("the work is linear, whatever comes", () => {
+test("the work is linear for any input", () => {
   const size = 60_000;
   for (const period of [1, 2, 17, 24, 33, 200]) {
     const source = Buffer.from(("a".repeat(period) + "c").repeat(size / (period + 1)));

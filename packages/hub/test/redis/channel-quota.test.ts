@@ -1,4 +1,4 @@
-// How many channels have records in Redis is bounded for each namespace.
+// The number of channels with records in Redis is bounded for each namespace.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Hub } from "../../src/hub/hub.ts";
@@ -20,7 +20,7 @@ const PLACES = {
 } as const;
 
 for (const [name, start] of Object.entries(PLACES)) {
-  test(`beyond maxChannels the channel that was used longest ago is forgotten, and its clients are told: ${name}`, async () => {
+  test(`beyond maxChannels the channel used longest ago is evicted, and its clients are notified: ${name}`, async () => {
     const { url, servers, stop } = await start();
     const errors: unknown[] = [];
     const onError = (error: unknown): void => void errors.push(error);
@@ -36,7 +36,7 @@ for (const [name, start] of Object.entries(PLACES)) {
     });
     try {
       await hub.start();
-      /** Numbers of the channels of a namespace that have records. */
+      /** Returns the numbers of channels with records in a namespace. */
       const kept = async (namespace: string): Promise<number[]> => {
         const keys = await Promise.all(
           servers.map((server) => server.command("KEYS", `tungstate:{.${namespace}:*}:m`)),
@@ -56,7 +56,7 @@ for (const [name, start] of Object.entries(PLACES)) {
       for (let i = 0; i < 12; i++) {
         places.push(await hub.publish(`few:${i}`, i));
         await hub.publish(`other:${i}`, i);
-        // the next one is noted in another ms
+        // the next one is recorded in another ms
         const noted = await millisecond();
         await until("another ms", async () => (await millisecond()) !== noted);
       }
@@ -77,7 +77,7 @@ for (const [name, start] of Object.entries(PLACES)) {
     }
   });
 
-  test(`channels with subscribers are all kept, without end of the work: ${name}`, async () => {
+  test(`channels with subscribers are kept, without endless work: ${name}`, async () => {
     const { url, servers, stop } = await start();
     const redis = await openRedis([url]);
     const hub = new Hub({
@@ -99,7 +99,8 @@ for (const [name, start] of Object.entries(PLACES)) {
           0,
         );
       };
-      // a ping goes behind all that is under way: once nothing is popped between two, there is rest
+      // a ping follows everything pending: if nothing was evicted between two pings, the work is
+      // complete
       let before = -1;
       for (let rounds = 0; before !== (await calls()); rounds++) {
         assert.ok(rounds < 100, "it pops and notes again and again");

@@ -6,9 +6,9 @@ import { type BrokerSuite, testBrokerContract } from "../contract/broker-contrac
 import { testPresenceContract } from "../contract/presence-contract.ts";
 import { RedisClusterServers, RedisServer } from "./support/redis-server.ts";
 
-const TICK = 10_000; // ms; nobody waits for them
+const TICK = 10_000; // ms; nothing waits for them
 
-/** What the suites run over: the URLs are known when it has started. */
+/** The stores under test. URLs are known when they have started. */
 interface Place {
   readonly name: string;
   readonly start: () => Promise<{ readonly urls: readonly string[]; readonly servers: readonly RedisServer[] }>;

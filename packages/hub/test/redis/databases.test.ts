@@ -1,4 +1,4 @@
-// Hubs on different databases of one Redis, with the same prefix, are different hubs.
+// Hubs on different databases of one Redis with the same prefix are different hubs.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Hub } from "../../src/hub/hub.ts";
@@ -92,7 +92,7 @@ for (const place of PLACES) {
       await until("all publications come", () =>
         [a, b, c].every((client) => read(client).data.length >= channels.length),
       );
-      // what one hub says to all its nodes
+      // control messages between the nodes of a hub
       await one.disconnect("alice", { code: 4000, reason: "by one" });
       await until("it is sent away", () => b.closedWith !== undefined);
       await until("they know each other", () => one.nodes().length === 2);

@@ -13,12 +13,12 @@ import { until } from "../support/until.ts";
 import { freePort, RedisClusterServers, RedisServer, SentinelServers } from "./support/redis-server.ts";
 import { TcpProxy } from "./support/tcp-proxy.ts";
 
-const TIMEOUT = 1_000; // ms: of the connections under test
+const TIMEOUT = 1_000; // ms; for the connections under test
 const KEEP: BrokerPublishOptions = { historySize: 1000, historyTtl: 60_000, metaTtl: 60_000 };
 
 let prefixes = 0;
 
-/** A hub whose clients are in memory, on a Redis at these URLs. */
+/** Creates a hub with clients in memory, on a Redis at these URLs. */
 async function withHub(
   urls: readonly string[],
   run: (hub: Hub, told: readonly string[]) => Promise<void>,
@@ -49,7 +49,7 @@ async function withHub(
   }
 }
 
-/** Publishes until it is acknowledged, once. Returns how often that took. */
+/** Publishes until acknowledged. Returns the number of attempts. */
 async function publish(hub: Hub, channel: string, data: unknown): Promise<number> {
   for (let tries = 1; ; tries++) {
     try {
@@ -63,11 +63,11 @@ async function publish(hub: Hub, channel: string, data: unknown): Promise<number
   }
 }
 
-/** A client that comes back to a channel whenever it is told to, and keeps the publications that it has seen. */
+/** A client that resubscribes whenever it is told to, and records publications. */
 class Follower {
   readonly client: TestClient;
   readonly seen: unknown[] = [];
-  /** Times that it came back, and times that its position was gone. */
+  /** Recoveries, and reported losses. */
   returns = 0;
   lost = 0;
   private readonly channel: string;
@@ -129,7 +129,7 @@ function kept<T extends { stop(): Promise<void> }>(server: T): T {
 
 const range = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, i) => from + i);
 
-test("start-up fails clearly where Redis can't be used, and leaves nothing behind", async () => {
+test("start-up fails clearly if Redis cannot be used, and leaves nothing behind", async () => {
   const nobody = await freePort();
   const server = kept(await RedisServer.start("--requirepass", "right"));
   const cluster = kept(await RedisServer.start("--cluster-enabled", "yes"));
@@ -160,7 +160,7 @@ test("start-up fails clearly where Redis can't be used, and leaves nothing behin
   await assert.rejects(openRedis([server.url, server.url]), /the same/);
 });
 
-test("what is subscribed to while there is no connection is subscribed to when there is one", async () => {
+test("subscriptions made without a connection are made when there is one", async () => {
   await loadClient();
   const server = kept(await RedisServer.start());
   const proxy = kept(await TcpProxy.start(server.port));
@@ -188,7 +188,7 @@ test("what is subscribed to while there is no connection is subscribed to when t
   subscriber.close();
 });
 
-test("connections that were opened are closed by the end of the hub, or by close", async () => {
+test("opened connections are closed at the end of the hub, or by close", async () => {
   const server = kept(await RedisServer.start());
   const connections = async (): Promise<number> =>
     String(await server.command("CLIENT", "LIST"))
@@ -203,7 +203,7 @@ test("connections that were opened are closed by the end of the hub, or by close
   await assert.rejects(redis.presenceStore.start(), /have been closed/);
 });
 
-test("a connection that is cut: nothing is missed, publishing fails for a while, and in bounded time", async () => {
+test("a lost connection: nothing is missed, publishing fails temporarily and in bounded time", async () => {
   const server = kept(await RedisServer.start());
   const proxy = kept(await TcpProxy.start(server.port));
   await withHub([server.url], (far) =>
@@ -237,7 +237,7 @@ test("a connection that is cut: nothing is missed, publishing fails for a while,
   );
 });
 
-test("half-open silence is found out, and nothing is missed", async () => {
+test("half-open silence is detected, and nothing is missed", async () => {
   const server = kept(await RedisServer.start());
   const proxy = kept(await TcpProxy.start(server.port));
   const prefix = `faults${prefixes}`;
@@ -264,13 +264,13 @@ test("half-open silence is found out, and nothing is missed", async () => {
   );
 });
 
-test("a message that Redis never delivered is found by the check of positions", async () => {
+test("a message that Redis never delivered is detected by the position check", async () => {
   const server = kept(await RedisServer.start());
   await withHub([server.url], async (hub) => {
     const follower = await Follower.start(hub, "a");
     await publish(hub, "a", 0);
     await until("it comes", async () => (await follower.read()).length === 1);
-    // as if the last message had been lost: in the stream, not in the channel
+    // as if the last message were lost: in the stream, not in the channel
     const [meta] = (await server.command("KEYS", "*:m")) as [string];
     await server.command("HINCRBY", meta, "o", "1");
     await server.command("XADD", meta.replace(/:m$/, ":s"), "2", "p", "0|1");
@@ -280,7 +280,7 @@ test("a message that Redis never delivered is found by the check of positions", 
   });
 });
 
-test("subscriptions whose connection is killed are made again", async () => {
+test("subscriptions of a killed connection are made again", async () => {
   const server = kept(await RedisServer.start());
   await withHub([server.url], async (hub) => {
     const followers = await Promise.all(range(0, 20).map((n) => Follower.start(hub, `c${n}`)));
@@ -296,7 +296,7 @@ test("subscriptions whose connection is killed are made again", async () => {
   });
 });
 
-test("Redis killed and restarted with its append-only file: all that was acknowledged is there, clients recover", async () => {
+test("Redis killed and restarted with its append-only file: acknowledged publications remain, clients recover", async () => {
   const server = kept(await RedisServer.start("--appendonly", "yes", "--appendfsync", "everysec"));
   await withHub([server.url], async (hub) => {
     const follower = await Follower.start(hub, "a");
@@ -318,7 +318,7 @@ test("Redis killed and restarted with its append-only file: all that was acknowl
   });
 });
 
-test("Redis restarted with an old snapshot: who has seen what is gone is told, who has not goes on", async () => {
+test("Redis restarted with an old snapshot: clients ahead of it are notified, others continue", async () => {
   const server = kept(await RedisServer.start());
   await withHub([server.url], async (hub) => {
     const behind = await Follower.start(hub, "a");
@@ -360,7 +360,7 @@ test("Redis restarted with an old snapshot: who has seen what is gone is told, w
   });
 });
 
-test("Redis restarted with nothing: the epoch is another one", async () => {
+test("Redis restarted without data has a new epoch", async () => {
   const server = kept(await RedisServer.start());
   await withHub([server.url], async (hub) => {
     const follower = await Follower.start(hub, "a");
@@ -376,7 +376,7 @@ test("Redis restarted with nothing: the epoch is another one", async () => {
   });
 });
 
-test("scripts that Redis has forgotten are loaded again, and the order is kept", async () => {
+test("scripts flushed from Redis are loaded again, and the order is kept", async () => {
   const server = kept(await RedisServer.start());
   const redis = await openRedis([server.url], { prefix: "flush" });
   await redis.broker.start({
@@ -407,7 +407,7 @@ test("scripts that Redis has forgotten are loaded again, and the order is kept",
   redis.close();
 });
 
-test("presence: the clients of a node that died vanish within the time to live, and come back with a silent one", async () => {
+test("presence: clients of a dead node expire, and return with a silent one", async () => {
   const server = kept(await RedisServer.start());
   const prefix = `faults${prefixes}`;
   await withHub(
@@ -430,7 +430,7 @@ test("presence: the clients of a node that died vanish within the time to live, 
   );
 });
 
-test("a replica promoted by sentinels: all go on with it, and are told what is not there any more", async () => {
+test("a replica promoted by sentinels: all continue with it, and are notified of losses", async () => {
   const servers = kept(await SentinelServers.start());
   await withHub([servers.url], async (hub) => {
     const followers = await Promise.all(range(0, 5).map((n) => Follower.start(hub, `c${n}`)));
@@ -446,7 +446,7 @@ test("a replica promoted by sentinels: all go on with it, and are told what is n
   });
 });
 
-test("a cluster's replica promoted: its slots go on", async () => {
+test("a cluster's replica promoted: its slots continue", async () => {
   const cluster = kept(await RedisClusterServers.start(3, 1));
   await withHub([cluster.url], async (hub) => {
     const followers = await Promise.all(range(0, 9).map((n) => Follower.start(hub, `c${n}`)));
@@ -463,7 +463,7 @@ test("a cluster's replica promoted: its slots go on", async () => {
   });
 });
 
-test("a cluster: a slot that moves takes its subscriptions along", async () => {
+test("a cluster: a moved slot takes its subscriptions along", async () => {
   const cluster = kept(await RedisClusterServers.start(2));
   await withHub([cluster.url], async (hub) => {
     const channels = range(0, 8).map((n) => `c${n}`);
@@ -480,7 +480,7 @@ test("a cluster: a slot that moves takes its subscriptions along", async () => {
       await from.command("CLUSTER", "SETSLOT", slot, "MIGRATING", ids[1] ?? "");
       const keys = (await from.command("CLUSTER", "GETKEYSINSLOT", slot, "100")) as string[];
       await from.command("MIGRATE", "127.0.0.1", String(to.port), "", "0", "5000", "KEYS", ...keys);
-      // the keys are gone, the slot not yet: the server says ASK
+      // the keys have moved, the slot not yet: the server answers ASK
       if (i === 0) await hub.publish(meta.slice(meta.indexOf(".") + 1, meta.lastIndexOf("}")), "on the way");
       for (const server of [to, from]) await server.command("CLUSTER", "SETSLOT", slot, "NODE", ids[1] ?? "");
     }

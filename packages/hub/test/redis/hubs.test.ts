@@ -50,7 +50,7 @@ async function withNodes(
   }
 }
 
-test("two nodes on one Redis are one hub", async () => {
+test("two nodes on one Redis form one hub", async () => {
   const server = await RedisServer.start();
   await withNodes([server.url], async ({ a, b, errors }) => {
     await until("they know each other", () => a.nodes().length === 2 && b.nodes().length === 2);
@@ -98,7 +98,7 @@ test("two nodes on one Redis are one hub", async () => {
   await server.stop();
 });
 
-test("channels are shared by several Redis, and each is in one of them", async () => {
+test("channels are spread over several Redis servers, each in one of them", async () => {
   const servers = [await RedisServer.start(), await RedisServer.start()];
   await withNodes(
     servers.map(({ url }) => url),
@@ -122,7 +122,7 @@ test("channels are shared by several Redis, and each is in one of them", async (
   for (const server of servers) await server.stop();
 });
 
-test("a cluster without sharded pub/sub, as before Redis 7: what is published anywhere arrives", async () => {
+test("a cluster without sharded pub/sub, as before Redis 7: publications on any node arrive", async () => {
   const cluster = await RedisClusterServers.start(3);
   const brokers: RedisBroker[] = [];
   const seen: [string, string, number][] = [];
@@ -163,7 +163,7 @@ test("a cluster without sharded pub/sub, as before Redis 7: what is published an
   await cluster.stop();
 });
 
-test("while Redis is away that is told once, not by each thing that fails for it", async () => {
+test("an outage of Redis is reported once, not for each failure", async () => {
   const server = await RedisServer.start();
   const told: string[] = [];
   await withNodes(

@@ -30,7 +30,7 @@ after(async () => {
   await server.stop();
 });
 
-test("an idempotency key of one channel is no other channel's", async () => {
+test("an idempotency key is separate for each channel", async () => {
   const { broker } = redis;
   await broker.publish("x", { data: '"one"' }, { ...KEEP, idempotencyKey: "y}:m" });
   assert.equal((await broker.publish("x}:i:y", { data: '"two"' }, KEEP)).offset, 1);
@@ -39,7 +39,7 @@ test("an idempotency key of one channel is no other channel's", async () => {
   assert.deepEqual([other.duplicate, other.offset], [false, 2]);
 });
 
-test("the error of a command does not carry the command: what others published is not for logs", async () => {
+test("the error of a command does not contain the command, which would put publications into logs", async () => {
   await server.command("SET", "tungstate:{.taken}:m", "not ours");
   const results = await Promise.allSettled([
     redis.broker.publish("taken", { data: '"a secret"' }, KEEP),
@@ -55,7 +55,7 @@ test("the error of a command does not carry the command: what others published i
   }
 });
 
-test("what is kept for ever is kept as long as Redis can count", async () => {
+test("unlimited history is kept as long as Redis can count", async () => {
   const forever: BrokerPublishOptions = { historySize: 10, historyTtl: Infinity, metaTtl: Infinity };
   const { broker } = redis;
   await broker.history("forever", { limit: 0 }, Infinity);
@@ -72,7 +72,7 @@ test("what is kept for ever is kept as long as Redis can count", async () => {
   }
 });
 
-test("a time that is none is refused before it gets into a call with other publications", async () => {
+test("an invalid time is rejected before it is batched with other publications", async () => {
   const { broker, presenceStore: presence } = await openRedis([server.url], { prefix: "times" });
   const hub = new Hub({ namespaces: { "": { history: { size: 10, ttl: 60_000 } } }, broker, presence });
   await hub.start();

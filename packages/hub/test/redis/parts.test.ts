@@ -16,7 +16,7 @@ import {
   encodePresent,
 } from "../../src/redis/wire.ts";
 
-test("URLs: what they say", () => {
+test("URLs are parsed", () => {
   const parsed = (url: string): object => {
     const { kind, tls, hosts, username, password, db, master } = parseRedisUrl(url);
     return { kind, tls, hosts: hosts.map(({ host, port }) => `${host} ${port}`), username, password, db, master };
@@ -46,7 +46,7 @@ test("URLs: what they say", () => {
   assert.deepEqual([sentinels.sentinelUsername, sentinels.sentinelPassword], ["u", "p"]);
 });
 
-test("URLs that make no sense say so, without what is secret in them", () => {
+test("invalid URLs are rejected without secrets in the message", () => {
   for (const url of [
     "",
     "http://user:secret@h",
@@ -81,7 +81,7 @@ test("URLs that make no sense say so, without what is secret in them", () => {
   );
 });
 
-test("shards are told apart by host and database, or by a name", () => {
+test("shards are distinguished by host and database, or by name", () => {
   const name = (url: string): string => parseRedisUrl(url).name;
   assert.notEqual(name("redis://a:1"), name("redis://a:2"));
   assert.notEqual(name("redis://a:1/0"), name("redis://a:1/1"));
@@ -89,7 +89,7 @@ test("shards are told apart by host and database, or by a name", () => {
   assert.equal(name("redis://a:1#left"), "left");
 });
 
-test("options out of range", () => {
+test("options out of range are rejected", () => {
   assert.throws(() => resolveRedisOptions({ timeout: 99 }), RangeError);
   assert.throws(() => resolveRedisOptions({ timeout: Number.NaN }), RangeError);
   assert.throws(() => resolveRedisOptions({ presenceTtl: 99 }), RangeError);
@@ -105,7 +105,7 @@ test("slots are those of Redis Cluster's specification", () => {
   assert.equal(slotOf("foo{bar}{zap}"), slotOf("bar"));
 });
 
-test("all that belongs to a channel is in one slot, whatever its name; and the name comes back", () => {
+test("all keys of a channel are in one slot, for any name; and the name is recovered", () => {
   const keys = new Keys("p");
   fc.assert(
     fc.property(fc.oneof(fc.string(), fc.stringMatching(/^[{}.a:]*$/), fc.string({ unit: "grapheme" })), (channel) => {
@@ -120,7 +120,7 @@ test("all that belongs to a channel is in one slot, whatever its name; and the n
   assert.equal(keys.channelOf(keys.control(0), 0), undefined);
 });
 
-test("pub/sub channels of different prefixes and databases are never the same", () => {
+test("pub/sub channels of different prefixes and databases differ", () => {
   const part = fc.stringMatching(/^[p:0-9]{1,5}$/);
   const names = (prefix: string, database: number): string[] => {
     const keys = new Keys(prefix);
@@ -135,7 +135,7 @@ test("pub/sub channels of different prefixes and databases are never the same", 
   );
 });
 
-test("keys of different channels are never the same, whatever idempotency keys there are", () => {
+test("keys of different channels differ, for any idempotency keys", () => {
   const keys = new Keys("p");
   const short = fc.stringMatching(/^(?:\}|:|i|m|x|%|7|D|pe){0,7}$/);
   const of = (channel: string, key: string): string[] => {
@@ -155,7 +155,7 @@ test("keys of different channels are never the same, whatever idempotency keys t
   fc.assert(fc.property(fc.tuple(short, short), fc.tuple(short, short), differ));
 });
 
-test("the ring: equal shares, the same for any order; who comes takes only its own", () => {
+test("the ring: equal shares, in any order; a new shard takes only its own", () => {
   const names = ["a:1/0", "a:2/0", "a:3/0", "b"];
   const ring = (of: readonly string[]) => new Ring(new Map(of.map((name) => [name, name])));
   const channels = Array.from({ length: 20_000 }, (_, i) => `chat:${i}`);
@@ -178,7 +178,7 @@ const info = fc.record(
   { requiredKeys: ["client", "user"], noNullPrototype: true },
 );
 
-test("what goes over Redis comes back as it was", () => {
+test("encoding for Redis is lossless", () => {
   const publication = fc.record(
     {
       data: text,
@@ -209,7 +209,7 @@ test("what goes over Redis comes back as it was", () => {
   );
 });
 
-test("messages that are none throw, and earlier epochs that were cut are left out", () => {
+test("invalid messages throw, and truncated earlier epochs are ignored", () => {
   for (const message of ["", "x", "p", "p1", "p1:e", "p1:e:", "p1:e:x|", "px:e:0|1", "j", "jx", "p1:e:1|{}"]) {
     assert.throws(() => decodeMessage(message), SyntaxError, message);
   }

@@ -6,7 +6,10 @@ import type { Server } from "../../src/redis/server.ts";
 
 const turn = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
 
-/** A slot that moves from one server to the other: `told` is when the old one's answers come. */
+/**
+ * A slot that moves from one server to the other. The old server's replies are delayed until
+ * requested.
+ */
 class MovingSlot implements Deployment {
   readonly name = "moving";
   readonly database = 0;
@@ -29,7 +32,7 @@ class MovingSlot implements Deployment {
   }
 
   async redirect(): Promise<{ server: Server; asking: boolean }> {
-    await turn(); // it asks who has the slot
+    await turn(); // it looks up the slot
     this.hasMoved = true;
     return { server: this.next, asking: false };
   }
@@ -52,7 +55,7 @@ class MovingSlot implements Deployment {
   }
 }
 
-test("a slot that moves does not change the order of what is published", async () => {
+test("a moved slot does not change the order of publications", async () => {
   const slot = new MovingSlot();
   const publisher = new Publisher(slot, () => "epoch");
   const publish = (body: string): Promise<unknown> =>
@@ -69,7 +72,7 @@ test("a slot that moves does not change the order of what is published", async (
   slot.told[1]?.();
   await Promise.all(results);
   assert.deepEqual(slot.published, ["1", "2", "3"]);
-  // and goes on as usual
+  // and continues as usual
   await publish("4");
   assert.deepEqual(slot.published, ["1", "2", "3", "4"]);
 });

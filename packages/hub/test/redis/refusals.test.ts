@@ -1,4 +1,4 @@
-// Redis that answers with errors: of one key, of all writes, or because a user may not.
+// Redis that answers with errors: for one key, for all writes, or because of permissions.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test, type TestContext } from "node:test";
@@ -15,7 +15,7 @@ const ANYONE = { subscribe: "anyone", publish: "anyone" } as const;
 interface HubOnRedis {
   readonly hub: Hub;
   readonly redis: OpenRedis;
-  /** What the hub reports, and what the connections report. */
+  /** Reports of the hub and of its connections. */
   readonly told: string[];
 }
 
@@ -45,7 +45,7 @@ async function serverFor(t: TestContext, ...args: string[]): Promise<RedisServer
 }
 
 for (const broken of ["m", "s"]) {
-  test(`a key of a wrong type (:${broken}) harms only its own channel`, async (t) => {
+  test(`a key of a wrong type (:${broken}) affects only its own channel`, async (t) => {
     const server = await serverFor(t);
     const { hub, told } = await hubOn(t, server.url);
     const client = await new TestClient(hub).connect();
@@ -123,7 +123,7 @@ for (const [end, what, call] of CALLS) {
   }
 }
 
-test("a publication that is refused takes no number", async (t) => {
+test("a rejected publication takes no offset", async (t) => {
   const server = await serverFor(t);
   const { redis } = await hubOn(t, server.url);
   const { broker } = redis;
@@ -135,7 +135,7 @@ test("a publication that is refused takes no number", async (t) => {
   assert.equal((await broker.publish("x", { data: "3" }, KEEP)).offset, 2);
 });
 
-test("a Redis that is full refuses what would be kept, in few lines, and nothing else", async (t) => {
+test("a full Redis rejects stored publications, in few log lines, and nothing else", async (t) => {
   const server = await serverFor(t);
   const { hub, told } = await hubOn(t, server.url);
   const client = await new TestClient(hub).connect();
@@ -162,7 +162,7 @@ test("a Redis that is full refuses what would be kept, in few lines, and nothing
   assert.equal((await hub.publish("x", 2)).offset, 1);
 });
 
-test("a read-only replica: clear errors, few lines, and connections that are made again with back-off", async (t) => {
+test("a read-only replica: clear errors, few log lines, and reconnects with back-off", async (t) => {
   const primary = await serverFor(t);
   const replica = await serverFor(t, "--replicaof", "127.0.0.1", String(primary.port));
   await until("it replicates", async () =>
@@ -250,7 +250,7 @@ async function exercise(hub: Hub): Promise<void> {
 }
 
 for (const info of [[], ["+info"]]) {
-  test(`a user who may call only what the docs list${info.length === 0 ? ", without INFO" : ""}`, async (t) => {
+  test(`a user with only the documented permissions suffices${info.length === 0 ? ", without INFO" : ""}`, async (t) => {
     const server = await serverFor(t);
     await allow(server, ...documentedCommands("always"), ...info);
     const url = server.url.replace("//", "//hub:secret@");
@@ -263,7 +263,7 @@ for (const info of [[], ["+info"]]) {
   });
 }
 
-test("hubs whose users may and may not call INFO keep one epoch", async (t) => {
+test("hubs whose users may and may not call INFO share one epoch", async (t) => {
   const server = await serverFor(t);
   await allow(server, ...documentedCommands("always"));
   const informed = await hubOn(t, server.url);
@@ -287,7 +287,7 @@ test("a database that cannot be selected is an error, not database 0", async (t)
   const forbidden = `${server.url.replace("//", "//hub:secret@")}/3`;
   await assert.rejects(hubOn(t, forbidden), /database 3 cannot be selected: NOPERM/);
   await assert.rejects(hubOn(t, `${server.url}/16`), /database 16 cannot be selected: ERR DB index is out of range/);
-  // forbidden later, for the connections that are made from then on
+  // forbidden later, for connections made afterwards
   await allow(server, ...documentedCommands("always"), "+select");
   const { hub, told } = await hubOn(t, forbidden);
   await hub.publish("x", 1);
@@ -298,7 +298,7 @@ test("a database that cannot be selected is an error, not database 0", async (t)
   assert.equal(await server.command("EXISTS", "tungstate:{.x}:m"), 0, "nothing is in database 0");
 });
 
-test("a user of a cluster who may call only what the docs list", async (t) => {
+test("a cluster user with only the documented permissions suffices", async (t) => {
   const cluster = await RedisClusterServers.start(3);
   t.after(() => cluster.stop());
   for (const server of cluster.servers) {
@@ -309,7 +309,7 @@ test("a user of a cluster who may call only what the docs list", async (t) => {
   assert.deepEqual(told, []);
 });
 
-test("a user who may not call what the hub needs gets a clear error", async (t) => {
+test("a user without a required permission gets a clear error", async (t) => {
   const server = await serverFor(t);
   const url = server.url.replace("//", "//hub:secret@");
   const all = documentedCommands("always");

@@ -48,7 +48,7 @@ async function withBrokers(
   }
 }
 
-test("where nobody collects spans, publications carry nothing for them", () =>
+test("without a span collector, publications carry no trace", () =>
   withBrokers(async (publish, seen, server) => {
     await publish();
     assert.deepEqual(seen, [{ data: "1", offset: 1 }]);
@@ -56,7 +56,7 @@ test("where nobody collects spans, publications carry nothing for them", () =>
     assert.match(entries, /"0\|1"/);
   }));
 
-test("one trace across publishing, Redis and fan-out on another node", async () => {
+test("one trace covers publishing, Redis and fan-out on another node", async () => {
   trace.setGlobalTracerProvider(new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] }));
   propagation.setGlobalPropagator(new W3CTraceContextPropagator());
   await withBrokers(async (publish, seen, server) => {

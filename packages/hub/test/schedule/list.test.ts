@@ -13,7 +13,7 @@ const valuesOf = (list: List<number>): number[] => {
   return values;
 };
 
-test("a list is what an array would be; an entry is in one list at a time", () => {
+test("a list equals an array; an entry is in one list at a time", () => {
   const step = fc.record({
     entry: fc.nat(9),
     to: fc.nat(1),

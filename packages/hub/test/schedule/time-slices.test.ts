@@ -3,7 +3,7 @@ import { test } from "node:test";
 import type { Clock } from "../../src/schedule/clock.ts";
 import { TimeSlices } from "../../src/schedule/time-slices.ts";
 
-/** A clock on which only work takes time, and whose ticks end when the test says so. */
+/** A clock that only work advances. The test ends its ticks. */
 class WorkClock implements Clock {
   time = 0;
   private ends: (() => void)[] = [];
@@ -19,7 +19,7 @@ class WorkClock implements Clock {
   endOfTick(callback: () => void): void {
     this.ends.push(callback);
   }
-  /** Ends the tick. Returns how long what was done in it has taken. */
+  /** Ends the tick. Returns the time of the work done in it. */
   async tick(): Promise<number> {
     const from = this.time;
     const { ends } = this;
@@ -34,7 +34,7 @@ async function microtasks(): Promise<void> {
   for (let i = 0; i < 200; i++) await Promise.resolve();
 }
 
-test("work is done in its order, at once while the slice lasts, then a slice in each tick", async () => {
+test("work runs in order, at once while the slice lasts, then one slice in each tick", async () => {
   const clock = new WorkClock();
   const slices = new TimeSlices(clock);
   const done: number[] = [];
@@ -55,7 +55,7 @@ test("work is done in its order, at once while the slice lasts, then a slice in 
   );
 });
 
-test("work that goes on behind a promise counts: what it does later is in the slice, too", async () => {
+test("work that continues after a promise counts: it runs in the slice, too", async () => {
   const clock = new WorkClock();
   const slices = new TimeSlices(clock);
   let running = 0;
@@ -75,7 +75,7 @@ test("work that goes on behind a promise counts: what it does later is in the sl
   assert.ok(most <= 16 && ticks.length >= 5, `${most} at once, ${ticks.length} ticks`);
 });
 
-test("a store that does not answer holds up nobody for longer than a tick", async () => {
+test("a store that does not answer delays others by at most a tick", async () => {
   const clock = new WorkClock();
   const slices = new TimeSlices(clock);
   for (let number = 0; number < 16; number++) slices.add(() => new Promise(() => undefined));
@@ -89,7 +89,7 @@ test("a store that does not answer holds up nobody for longer than a tick", asyn
   assert.equal(done, true);
 });
 
-test("loops over many items share the slices: one at a time, each gives way to the others and to the loop", async () => {
+test("loops over many items share the slices, and yield to each other and to the event loop", async () => {
   const clock = new WorkClock();
   const slices = new TimeSlices(clock);
   const finished: number[] = [];

@@ -1,4 +1,4 @@
-// Intervals and time-outs that no timer can express are off by a value that says so, or refused.
+// Intervals and timeouts beyond the range of timers are disabled by a dedicated value, or rejected.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { inspect } from "node:util";
@@ -18,7 +18,7 @@ const MOST = 2 ** 31 - 1;
 
 const newHub = (options: object): Hub => new Hub({ namespaces: {}, ...options });
 
-/** Each option by what takes it. */
+/** Each option by the constructor or function that accepts it. */
 const OPTIONS: Readonly<Record<string, (value: unknown) => unknown>> = {
   connectTimeout: (connectTimeout) => newHub({ connectTimeout }),
   refreshGrace: (refreshGrace) => newHub({ refreshGrace }),
@@ -32,11 +32,11 @@ const OPTIONS: Readonly<Record<string, (value: unknown) => unknown>> = {
 };
 
 for (const [name, take] of Object.entries(OPTIONS)) {
-  test(`${name} is a time that a timer can express`, () => {
+  test(`${name} must be a time that a timer supports`, () => {
     for (const value of WRONG) {
-      // the one that can be off
+      // the one that can be disabled
       if (name === "positionCheckInterval" && value === Infinity) continue;
-      // null is no value for an option that has a default
+      // null is invalid for an option with a default
       if (value === null) continue;
       assert.throws(
         () => take(value),
@@ -48,7 +48,7 @@ for (const [name, take] of Object.entries(OPTIONS)) {
   });
 }
 
-test("a time-out of a survey, the window of a close and the ttl of any presence store are, too", () =>
+test("so must the timeout of a survey, the window of a close and the ttl of any presence store", () =>
   withHub({}, async ({ hub }) => {
     for (const value of WRONG) {
       if (value === null) continue;
@@ -60,7 +60,7 @@ test("a time-out of a survey, the window of a close and the ttl of any presence 
     for (const ttl of [NaN, Infinity]) await assert.rejects(createToken({ secret: SECRET, user: "x", ttl }), TypeError);
   }));
 
-test("positionCheckInterval: Infinity checks no position, and sets no timer", async () => {
+test("positionCheckInterval: Infinity disables the check, and sets no timer", async () => {
   const timers = async (positionCheckInterval: number): Promise<number> => {
     const clock = new VirtualClock();
     const options: Partial<HubOptions> = { broker: new FaultyBroker(), clock, positionCheckInterval };

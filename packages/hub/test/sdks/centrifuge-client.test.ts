@@ -1,4 +1,4 @@
-// The npm package centrifuge, as it is published, against the hub over real connections.
+// The published npm package centrifuge against the hub over real connections.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
@@ -17,7 +17,7 @@ import { VirtualClock } from "../support/virtual-clock.ts";
 
 const options = { namespaces: NAMESPACES, anonymous: true };
 const secret = "a secret of at least thirty-two bytes, which is the least";
-// The hub's time stands still, but not the client's: no token expires on its way to the hub.
+// The hub's time stands still, the client's does not: no token expires on its way.
 const clock = new VirtualClock();
 const tokens = createTokenVerifier({ keys: [{ algorithm: "HS256", secret }], clock });
 const createToken = (token: Omit<NewToken, "secret">): Promise<string> => signToken({ secret, clock, ...token });
@@ -131,7 +131,7 @@ test("rpc, send, messages of the server, and errors with their codes", async () 
   });
 });
 
-test("a lost connection: the client comes back and has each publication once, in order", () =>
+test("a lost connection: the client reconnects and receives each publication once, in order", () =>
   ServedHub.run(options, async (served) => {
     const client = await connected(served.client());
     const subscription = client.newSubscription("quiet:x");
@@ -159,7 +159,7 @@ test("a lost connection: the client comes back and has each publication once, in
     assert.ok(contexts.all.slice(1).every((context) => JSON.stringify(context) === "[true,true,true]"));
   }));
 
-test("a reconnect that the server asks for; a history that is gone is told", () =>
+test("a reconnect requested by the server; lost history is reported", () =>
   ServedHub.run(options, async (served) => {
     const client = await connected(served.client());
     const codes = new Events<unknown>();
@@ -178,7 +178,7 @@ test("a reconnect that the server asks for; a history that is gone is told", () 
     assert.equal(client.state, "connected");
   }));
 
-test("an application's state from elsewhere: loaded again where the position is gone (getState)", () =>
+test("an application's own state is loaded again when the position is lost (getState)", () =>
   ServedHub.run(
     { ...options, namespaces: { few: { history: { size: 2, ttl: 60_000 }, subscribe: "anyone" } } },
     async (served) => {
@@ -240,7 +240,7 @@ test("subscriptions by the server: at connect, later, recovered, and ended", () 
     },
   ));
 
-test("tokens: connection and subscription, refreshed before they expire, refused where they don't count", () =>
+test("tokens: connection and subscription, refreshed before expiry, rejected if invalid", () =>
   ServedHub.run({ namespaces: NAMESPACES, tokens, clock }, async (served) => {
     let connectionTokens = 0;
     let subscriptionTokens = 0;
@@ -285,7 +285,7 @@ test("tokens: connection and subscription, refreshed before they expire, refused
     assert.deepEqual((await ends.upTo(3))[2], [1, "unauthorized"], "it asks for another one");
   }));
 
-test("deltas: the same data in less", () =>
+test("deltas: the same data in fewer bytes", () =>
   ServedHub.run(options, async (served) => {
     const client = await connected(served.client());
     const subscription = await subscribed(client, "delta:x", { delta: "fossil" });
@@ -310,7 +310,7 @@ test("deltas: the same data in less", () =>
     assert.ok(numDeltaPayloads >= 10 && compressionRatio > 0.7, `${numDeltaPayloads} deltas, ${compressionRatio}`);
   }));
 
-test("what is not offered says so, and the rest goes on", () =>
+test("unsupported features are reported, and the rest works", () =>
   ServedHub.run(options, async (served) => {
     const client = await connected(served.client());
     const codes = new Events<unknown>();
@@ -327,7 +327,7 @@ test("what is not offered says so, and the rest goes on", () =>
     await got.upTo(1);
   }));
 
-test("a hundred channels in one frame; a closing hub sends its clients away to come back", () =>
+test("a hundred channels in one frame; a closing hub makes its clients reconnect", () =>
   ServedHub.run(options, async (served) => {
     const client = served.client();
     const subscriptions = Array.from({ length: 100 }, (_, i) => client.newSubscription(`quiet:${i}`));
@@ -347,9 +347,9 @@ test("a hundred channels in one frame; a closing hub sends its clients away to c
     assert.deepEqual((await codes.upTo(1))[0], 3001);
   }));
 
-test("a client whose new token has expired already comes back by itself, and gets another one", () =>
+test("a client whose new token has already expired reconnects by itself, and gets another one", () =>
   ServedHub.run({ namespaces: NAMESPACES, tokens, clock }, async (served) => {
-    const ttls = [1, -5, 60]; // s: of the first token, of the one for its refresh, and of the next
+    const ttls = [1, -5, 60]; // seconds: of the first token, of its refresh, and of the next one
     const connects = new Events<unknown>();
     const reasons = new Events<unknown>();
     const client = served.client({

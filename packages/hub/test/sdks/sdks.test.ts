@@ -1,4 +1,5 @@
-// Which SDKs of the Centrifugo protocol work with the hub, and what those are told that do not, on every route.
+// Which SDKs of the Centrifugo protocol work with the hub, and what unsupported ones are told, on
+// every route.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { Centrifuge } from "centrifuge";
@@ -24,9 +25,10 @@ async function withRoute(route: HubRoute, run: (routed: RoutedHub, hub: Hub) => 
   }
 }
 
-/** The request head of a client's library. */
+/** The request head of an SDK's library. */
 const HEADS = {
-  // the package websockets, which centrifuge-python up to 0.6 has send an empty list of subprotocols
+  // the package websockets, which sends an empty list of subprotocols for centrifuge-python up to
+  // 0.6
   python: [
     `GET ${HUB_PATH} HTTP/1.1`,
     "Host: localhost",
@@ -38,7 +40,7 @@ const HEADS = {
     "Sec-WebSocket-Protocol: ",
     "User-Agent: Python/3.11 websockets/13.1",
   ],
-  // gorilla/websocket, as centrifuge-go has it for JSON
+  // gorilla/websocket, used by centrifuge-go for JSON
   go: [
     `GET ${HUB_PATH} HTTP/1.1`,
     "Host: localhost",
@@ -48,7 +50,7 @@ const HEADS = {
     "Sec-WebSocket-Version: 13",
     "Upgrade: websocket",
   ],
-  // Starscream's and OkHttp's and dart:io's differ in nothing that counts
+  // those of Starscream, OkHttp and dart:io do not differ in relevant fields
   protobuf: [
     `GET ${HUB_PATH} HTTP/1.1`,
     "Host: localhost",
@@ -60,10 +62,10 @@ const HEADS = {
   ],
 } as const;
 
-/** {id: 1, connect: {}} in Protobuf, with its length in front. */
+/** {id: 1, connect: {}} in Protobuf, prefixed with its length. */
 const PROTOBUF_CONNECT = Buffer.from([4, 0x08, 1, 0x22, 0]);
 
-/** How the SDKs write their commands, and what they do with a server's ping. */
+/** How SDKs encode commands, and how they react to a server's ping. */
 const JSON_SDKS = {
   "centrifuge-python": {
     head: HEADS.python,
@@ -119,12 +121,12 @@ for (const route of HUB_ROUTES) {
       ["subprotocol", HEADS.protobuf],
       ["binary messages only", HEADS.go],
     ] as const) {
-      test(`a client that speaks Protobuf (${name}) is told so, by a push and by the close code`, () =>
+      test(`a client that uses Protobuf (${name}) is notified by a push and by the close code`, () =>
         withRoute(route, async (routed) => {
           const sdk = new SdkBytes(await routed.open());
           const response = await sdk.handshake(head);
           assert.match(response, /^HTTP\/1\.1 101 /);
-          // a client that offers one and gets none fails, and comes back for ever
+          // a client that offers one and gets none fails, and reconnects forever
           assert.equal(/sec-websocket-protocol: centrifuge-protobuf/i.test(response), name === "subprotocol");
           sdk.binary(PROTOBUF_CONNECT);
           sdk.binary(PROTOBUF_CONNECT);
@@ -141,7 +143,7 @@ for (const route of HUB_ROUTES) {
         }));
     }
 
-    test("centrifuge-js with Protobuf ends for good, with code and reason", () =>
+    test("centrifuge-js with Protobuf stops permanently, with code and reason", () =>
       withRoute(route, async (routed, hub) => {
         let connections = 0;
         const client = new ProtobufCentrifuge(routed.url, {

@@ -1,7 +1,7 @@
-// What goes over the wire, to the byte: each line of transcripts/*.jsonl is a step, played in order.
-//   {"in": frame}  a client's frame            {"out": [frame, ...]}     all frames that the client gets for it
-//   {"call": [method, ...arguments]}  of the hub   {"closed": [code, reason]}  the connection was ended
-//   {"advance": ms}  time goes by              {"client": name}  the steps from here on are this client's
+// What goes over the wire, to the byte: each line of transcripts/*.jsonl is a step, played in
+// order. {"in": frame} a client's frame {"out": [frame, ...]} all frames that the client gets for
+// it {"call": [method, ...arguments]} of the hub {"closed": [code, reason]} the connection was
+// ended {"advance": ms} time goes by {"client": name} the steps from here on are this client's
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";

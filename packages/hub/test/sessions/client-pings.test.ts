@@ -1,4 +1,4 @@
-// Pings between the hub and the npm package centrifuge, whose time passes when the test says so.
+// Pings between the hub and the npm package centrifuge on a virtual clock.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { WebSocket } from "ws";
@@ -6,9 +6,9 @@ import { NAMESPACES } from "../support/hubs.ts";
 import { Events, ServedHub } from "../support/served-hub.ts";
 import { settle, VirtualClock } from "../support/virtual-clock.ts";
 
-test("pings keep quiet clients, and tell of servers that went away", (t) => {
+test("pings keep idle clients connected, and detect dead servers", (t) => {
   const clock = new VirtualClock();
-  t.mock.timers.enable({ apis: ["setTimeout"] }); // of the client, and of the connections
+  t.mock.timers.enable({ apis: ["setTimeout"] }); // of the client and of the connections
   return ServedHub.run(
     { namespaces: NAMESPACES, anonymous: true, clock, ping: { interval: 1000, timeout: 900 } },
     async (served) => {

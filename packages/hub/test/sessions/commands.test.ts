@@ -5,7 +5,7 @@ import { withHub } from "../support/hubs.ts";
 import { pubsOf, TestClient } from "../support/test-client.ts";
 import { settle } from "../support/virtual-clock.ts";
 
-test("a publication reaches all subscribers, the publisher too, and is answered", () =>
+test("a publication reaches all subscribers, including the publisher, and is acknowledged", () =>
   withHub({}, async ({ hub }) => {
     const a = await new TestClient(hub).connect();
     const b = await new TestClient(hub).connect();
@@ -20,7 +20,7 @@ test("a publication reaches all subscribers, the publisher too, and is answered"
     assert.deepEqual(a.take(), [{ push: { channel: "public:x", pub } }, { id: 9, publish: {} }]);
   }));
 
-test("what is published is delivered as it was written", () =>
+test("data is delivered as it was written", () =>
   withHub({}, async ({ hub }) => {
     const a = await new TestClient(hub).connect();
     await a.subscribe("x");
@@ -30,7 +30,7 @@ test("what is published is delivered as it was written", () =>
     assert.ok(a.frames.join("\n").includes(`"data":${data}`));
   }));
 
-test("replies of one turn leave in one frame; a push leaves behind what came before it", () =>
+test("replies of one tick are sent in one frame; a push follows earlier messages", () =>
   withHub({}, async ({ hub }) => {
     const a = await new TestClient(hub).connect();
     await a.subscribe("x");
@@ -56,7 +56,7 @@ test("replies of one turn leave in one frame; a push leaves behind what came bef
     );
   }));
 
-test("connect and what comes behind it in one frame", () =>
+test("connect and later commands may share a frame", () =>
   withHub({ authenticate: async () => (await settle(), { user: "alice" }) }, async ({ hub }) => {
     const a = new TestClient(hub);
     a.send(
@@ -79,7 +79,7 @@ test("connect and what comes behind it in one frame", () =>
     assert.equal(a.isPaused, false);
   }));
 
-test("a refused connect refuses what came behind it, and another connect may follow", () =>
+test("a rejected connect rejects the commands after it, and another connect may follow", () =>
   withHub(
     { anonymous: false, authenticate: ({ data }) => (data === "open sesame" ? { user: "alice" } : undefined) },
     async ({ hub }) => {
@@ -102,7 +102,7 @@ test("a refused connect refuses what came behind it, and another connect may fol
     },
   ));
 
-test("a command before connect ends the connection; a second connect is refused", () =>
+test("a command before connect ends the connection; a second connect is rejected", () =>
   withHub({}, async ({ hub }) => {
     const a = new TestClient(hub);
     a.send({ id: 1, subscribe: { channel: "x" } });
@@ -121,7 +121,7 @@ test("a command before connect ends the connection; a second connect is refused"
     assert.equal(hub.metrics.sessions, 1);
   }));
 
-test("who may subscribe, publish, see presence and history", () =>
+test("permissions to subscribe, publish, and read presence and history", () =>
   withHub({ authenticate: ({ data }) => ({ user: String(data) }) }, async ({ hub }) => {
     const nobody = await new TestClient(hub).connect({ data: "" });
     const alice = await new TestClient(hub).connect({ data: "alice" });
@@ -153,7 +153,7 @@ test("who may subscribe, publish, see presence and history", () =>
     assert.equal(await alice.refused({ history: { channel: "x" } }), 108);
   }));
 
-test("functions decide: by true and false, by an error, by ending the connection", () =>
+test("functions decide: with true and false, an error, or the end of the connection", () =>
   withHub(
     {
       namespaces: {
@@ -197,7 +197,7 @@ test("functions decide: by true and false, by an error, by ending the connection
     },
   ));
 
-test("commands about one channel take effect in their order, whatever the functions take", () => {
+test("commands about one channel take effect in order, however long functions take", () => {
   const slow = async (): Promise<boolean> => {
     await settle();
     return true;
@@ -240,7 +240,7 @@ test("commands about one channel take effect in their order, whatever the functi
   );
 });
 
-test("history by limit, since and reverse; never more than a page", () =>
+test("history by limit, since and reverse; at most a page", () =>
   withHub({ limits: { historyPage: 5 } }, async ({ hub }) => {
     const a = await new TestClient(hub).connect();
     await a.subscribe("quiet:x");
@@ -263,7 +263,7 @@ test("history by limit, since and reverse; never more than a page", () =>
     );
   }));
 
-test("rpc: results, errors, unknown names, results that are no JSON", () =>
+test("rpc: results, errors, unknown names, results that are not JSON", () =>
   withHub({}, async ({ hub, errors }) => {
     hub.rpc("add", ({ data }) => (Array.isArray(data) ? data.reduce((sum: number, each: number) => sum + each, 0) : 0));
     hub.rpc("nothing", () => undefined);
@@ -287,7 +287,7 @@ test("rpc: results, errors, unknown names, results that are no JSON", () =>
     assert.equal(errors.length, 1);
   }));
 
-test("send: to the application, or the end of the connection if it does not listen", async () => {
+test("send: delivered to the application; without a handler it ends the connection", async () => {
   const messages: unknown[] = [];
   await withHub({ onMessage: (session, data) => messages.push([session.client, data]) }, async ({ hub }) => {
     const a = await new TestClient(hub).connect();
@@ -307,7 +307,7 @@ test("send: to the application, or the end of the connection if it does not list
   });
 });
 
-test("unsubscribe ends it; of no subscription it is as good as done", () =>
+test("unsubscribe ends a subscription; without one it succeeds", () =>
   withHub({}, async ({ hub }) => {
     const a = await new TestClient(hub).connect();
     await a.subscribe("public:x");
@@ -321,7 +321,7 @@ test("unsubscribe ends it; of no subscription it is as good as done", () =>
     await a.subscribe("public:x");
   }));
 
-test("joins and leaves reach all, or those who ask for them", () =>
+test("joins and leaves reach all subscribers, or those who ask for them", () =>
   withHub({ authenticate: ({ data }) => ({ user: String(data), info: { name: data } }) }, async ({ hub }) => {
     const alice = await new TestClient(hub).connect({ data: "alice" });
     const bob = await new TestClient(hub).connect({ data: "bob" });

@@ -9,12 +9,12 @@ import { settle, VirtualClock } from "../support/virtual-clock.ts";
 
 const pings = (client: TestClient): number => client.frames.filter((frame) => frame === "{}").length;
 
-test("pings, answered and not", () =>
+test("pings: answered and unanswered", () =>
   withHub({ ping: { interval: 25_000, timeout: 8_000 } }, async ({ hub, clock }) => {
     const there = await new TestClient(hub).connect();
     const gone = await new TestClient(hub).connect();
     const busy = await new TestClient(hub).connect();
-    // the first one comes after half an interval, or up to a whole one, so that those of a storm are spread
+    // the first ping follows after half to a whole interval, to spread those of many clients
     await clock.advance(12_750);
     assert.deepEqual([pings(there), pings(gone)], [1, 1]);
     there.send("{}");
@@ -32,7 +32,7 @@ test("pings, answered and not", () =>
     assert.equal(pings(there), 5);
   }));
 
-test("a client is not disconnected for want of a pong while the hub does not read from it", () =>
+test("a client is not disconnected for a missing pong while the hub does not read from it", () =>
   withHub({ ping: { interval: 25_000, timeout: 8_000 }, limits: { pending: 1 } }, async ({ hub, clock }) => {
     const answers: (() => void)[] = [];
     hub.rpc("wait", () => new Promise<void>((resolve) => answers.push(resolve)));
@@ -45,14 +45,14 @@ test("a client is not disconnected for want of a pong while the hub does not rea
     for (const answer of answers) answer();
     await settle();
     assert.equal(client.isPaused, false);
-    client.send("{}"); // which waited
+    client.send("{}"); // which was queued
     await clock.advance(8_500);
     assert.equal(client.closedWith, undefined);
     await clock.advance(25_000 + 8_500);
     assert.deepEqual(client.closedWith, { code: 3012, reason: "no pong" });
   }));
 
-test("the client is told of pings; of none where there are none", async () => {
+test("the client learns the ping interval, or that there are no pings", async () => {
   await withHub({ ping: { interval: 10_000 } }, async ({ hub }) => {
     const { connect } = await new TestClient(hub).ask({ connect: {} });
     assert.deepEqual([connect?.ping, connect?.pong], [10, true]);
@@ -63,7 +63,7 @@ test("the client is told of pings; of none where there are none", async () => {
   });
 });
 
-test("who takes something is alive, even if it says nothing", () =>
+test("a client that reads is alive, even if it sends nothing", () =>
   withHub({ ping: { interval: 25_000, timeout: 8_000 } }, async ({ hub, clock }) => {
     const slow = await new TestClient(hub).connect();
     await clock.advance(13_000);
@@ -72,7 +72,7 @@ test("who takes something is alive, even if it says nothing", () =>
     assert.equal(slow.closedWith, undefined);
   }));
 
-test("a connection that never connects is ended", () =>
+test("a connection without a connect command is closed", () =>
   withHub({ connectTimeout: 10_000 }, async ({ hub, clock }) => {
     const idle = new TestClient(hub);
     const connected = await new TestClient(hub).connect();
@@ -84,7 +84,7 @@ test("a connection that never connects is ended", () =>
     assert.equal(hub.metrics.connections, 1);
   }));
 
-test("connections and subscriptions that expire", () =>
+test("connections and subscriptions expire", () =>
   withHub(
     {
       refreshGrace: 5_000,
@@ -116,7 +116,7 @@ test("connections and subscriptions that expire", () =>
     },
   ));
 
-test("a hub that can't reach its stores does not start, and can be started later", async () => {
+test("a hub that cannot reach its stores does not start, and can be started later", async () => {
   const clock = new VirtualClock();
   const presence = new MemoryPresenceStore({ clock });
   let reachable = false;
@@ -144,7 +144,7 @@ test("connections of a user are limited", () =>
     },
   ));
 
-test("the application hears of who comes and goes, and its errors stay its own", async () => {
+test("the application is notified of connects and disconnects, and its errors affect nothing else", async () => {
   const heard: string[] = [];
   await withHub(
     {
@@ -181,7 +181,7 @@ test("a session that ends while it subscribes leaves nothing behind", () =>
     assert.deepEqual(await hub.presence("public:x"), []);
   }));
 
-test("closing: everybody is sent elsewhere, spread over a window, and nobody is let in", async () => {
+test("closing: all clients are told to reconnect, spread over a window, and no one is admitted", async () => {
   const clock = new VirtualClock();
   const hub = new Hub({ namespaces: NAMESPACES, anonymous: true, clock });
   assert.throws(() => new TestClient(hub), /not been started/);
@@ -210,7 +210,7 @@ test("closing: everybody is sent elsewhere, spread over a window, and nobody is 
   await hub.close();
 });
 
-test("thousands of connections come and go: the hub is as before", () =>
+test("thousands of connections leave the hub unchanged", () =>
   withHub({}, async ({ hub }) => {
     for (let round = 0; round < 4; round++) {
       const clients = Array.from({ length: 500 }, () => new TestClient(hub));
@@ -232,7 +232,7 @@ test("thousands of connections come and go: the hub is as before", () =>
     assert.equal(hub.sessions().length, 0);
   }));
 
-test("options are checked when the hub is made", () => {
+test("options are validated by the constructor", () => {
   const make =
     (options: object): (() => Hub) =>
     () =>
@@ -247,7 +247,7 @@ test("options are checked when the hub is made", () => {
   make({ limits: { connectionsPerUser: 0, rates: false } })();
 });
 
-test("a reason to close that can't be sent is refused, and nothing is closed", () =>
+test("an invalid close reason is rejected, and nothing is closed", () =>
   withHub({}, async ({ hub }) => {
     const client = await new TestClient(hub).connect();
     for (const why of [

@@ -37,7 +37,7 @@ test("limits: channels of a client, bytes of a frame, commands per second", () =
     },
   ));
 
-test("a client with too much under way is not read until half of it is done", () => {
+test("a client with too many pending commands is not read until half of them are done", () => {
   const answers: (() => void)[] = [];
   return withHub({ limits: { pending: 4 } }, async ({ hub }) => {
     hub.rpc("wait", () => new Promise<void>((resolve) => answers.push(resolve)));
@@ -54,7 +54,7 @@ test("a client with too much under way is not read until half of it is done", ()
   });
 });
 
-test("a thousand commands in one frame: each gets its one answer", () =>
+test("a thousand commands in one frame get one reply each", () =>
   withHub({}, async ({ hub }) => {
     const a = await new TestClient(hub).connect();
     await a.subscribe("x");
@@ -73,7 +73,7 @@ test("a thousand commands in one frame: each gets its one answer", () =>
     assert.equal(a.closedWith, undefined);
   }));
 
-test("repeated ids: an answer for each", () =>
+test("repeated ids get a reply each", () =>
   withHub({}, async ({ hub }) => {
     const a = await new TestClient(hub).connect();
     a.send({ id: 7, ping: {} }, { id: 7, ping: {} }, { id: 7, publish: {} });
@@ -88,7 +88,7 @@ test("repeated ids: an answer for each", () =>
     );
   }));
 
-test("channels with hostile names are channels like others", () =>
+test("channels with hostile names are ordinary channels", () =>
   withHub({}, async ({ hub }) => {
     const a = await new TestClient(hub).connect();
     for (const channel of [
@@ -118,7 +118,7 @@ test("channels with hostile names are channels like others", () =>
     assert.equal(a.closedWith, undefined);
   }));
 
-test("namespaces are checked when they are made", async () => {
+test("namespaces are validated by the constructor", async () => {
   const history = { size: 10, ttl: 1000 };
   const wrong: readonly [RegExp, object][] = [
     [/name of a namespace/, { "a b": {} }],

@@ -8,7 +8,7 @@ import { withHub } from "../support/hubs.ts";
 import { type Line, TestClient } from "../support/test-client.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
 
-/** The same value in each form in which a function can hand it over. */
+/** A value in each form in which a function can return it. */
 const FORMS: readonly (readonly [form: string, wrap: (value: unknown) => unknown])[] = [
   ["itself", (value) => value],
   ["a promise", async (value) => value],
@@ -28,7 +28,7 @@ class User {
   readonly user = "alice";
 }
 
-/** What allows nothing, anywhere. */
+/** Values that permit nothing. */
 const DENIALS: readonly unknown[] = [
   false,
   0,
@@ -62,7 +62,7 @@ const DENIALS: readonly unknown[] = [
   Object.defineProperty({}, "denied", { value: true }),
 ];
 
-/** What throws, once it is called or once it is awaited. */
+/** Values that throw when called or awaited. */
 const FAILURES: readonly (readonly [form: string, answer: () => unknown])[] = [
   [
     "throws",
@@ -95,7 +95,7 @@ const FAILURES: readonly (readonly [form: string, answer: () => unknown])[] = [
 
 const history = { size: 10, ttl: 60_000 };
 
-/** A permission by the command that asks for it. */
+/** A permission and the command that requires it. */
 interface Permission {
   readonly command: (channel: string) => object;
   readonly options: (answer: () => never) => NamespaceOptions;
@@ -115,14 +115,14 @@ const PERMISSIONS: Readonly<Record<string, Permission>> = {
   history: { command: (channel) => ({ history: { channel } }), options: (readHistory) => ({ history, readHistory }) },
 };
 
-/** Asks for a permission whose function returns what `answer` does. */
+/** Requests a permission whose function returns what `answer` does. */
 async function asked(
   { command, options }: Permission,
   answer: () => unknown,
 ): Promise<{ line: Line; errors: unknown[] }> {
   let line: Line = {};
   let told: unknown[] = [];
-  // functions of JavaScript return what they like
+  // JavaScript functions may return anything
   await withHub({ namespaces: { own: options(answer as () => never) } }, async ({ hub, errors }) => {
     const client = await new TestClient(hub).connect();
     line = await client.ask(command("own:x"));
@@ -132,14 +132,14 @@ async function asked(
 }
 
 for (const [name, permission] of Object.entries(PERMISSIONS)) {
-  test(`${name} is allowed by a literal true, whatever it comes in`, async () => {
+  test(`${name} is allowed by a literal true, in any wrapping`, async () => {
     for (const [form, wrap] of FORMS) {
       const { line } = await asked(permission, () => wrap(true));
       assert.equal(line.error, undefined, form);
     }
   });
 
-  test(`${name} is denied by anything else, whatever it comes in`, async () => {
+  test(`${name} is denied by anything else, in any wrapping`, async () => {
     const denials = name === "subscribe" ? DENIALS : [...DENIALS, {}, { info: 1 }];
     for (const [form, wrap] of FORMS) {
       for (const denial of denials) {
@@ -153,7 +153,7 @@ for (const [name, permission] of Object.entries(PERMISSIONS)) {
     }
   });
 
-  test(`${name} is denied for now where the function fails, and the operator is told`, async () => {
+  test(`${name} is denied temporarily if the function fails, and the operator is notified`, async () => {
     for (const [form, answer] of FAILURES) {
       const { line, errors } = await asked(permission, answer);
       assert.deepEqual([line.error?.code, line.error?.temporary, errors.length], [100, true, 1], form);
@@ -184,7 +184,7 @@ test("subscribe is allowed by a grant, which is obeyed", async () => {
   assert.equal(bare.line.error, undefined);
 });
 
-test("a grant that is none is reported with its fields", async () => {
+test("an invalid grant is reported with its fields", async () => {
   const { errors } = await asked(PERMISSIONS["subscribe"] ?? assert.fail(), () => ({ expiresAt: 5 }));
   assert.match(
     String(errors[0]),
@@ -192,7 +192,7 @@ test("a grant that is none is reported with its fields", async () => {
   );
 });
 
-test("who a client is: credentials, or nobody", async () => {
+test("a client's identity: credentials, or anonymous", async () => {
   const known = async (answer: () => unknown, anonymous: boolean): Promise<Line> => {
     let line: Line = {};
     await withHub({ anonymous, authenticate: answer as Authenticate }, async ({ hub }) => {
@@ -220,7 +220,7 @@ test("who a client is: credentials, or nobody", async () => {
         101,
         `${form}: ${String(Object(denial).constructor?.name)}`,
       );
-      // only "I don't know this one" leaves it to the option `anonymous`
+      // only "unknown" defers to the option `anonymous`
       const code = denial === undefined || denial === null ? undefined : 101;
       assert.equal((await known(() => wrap(denial), true)).error?.code, code, form);
     }
@@ -231,7 +231,7 @@ test("who a client is: credentials, or nobody", async () => {
   }
 });
 
-test("options that permit something are true or false, not something like it", async () => {
+test("options that permit something must be true or false, and nothing similar", async () => {
   for (const value of ["false", "", 0, 1, null, {}]) {
     await assert.rejects(
       withHub({ anonymous: value as boolean }, async () => undefined),

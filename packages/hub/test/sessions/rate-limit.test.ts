@@ -23,14 +23,14 @@ const LIMITS: Limits = {
   cost: { perSecond: 1000, burst: 3000 },
 };
 
-/** How many publications it allows at once. */
+/** Returns how many publications are permitted at once. */
 function publications(allowance: Allowance, now: number): number {
   let count = 0;
   while (count < 1000 && allowance.take("publish", now)) count++;
   return count;
 }
 
-test("a bucket gives what it holds, and what has come in since", async () => {
+test("a bucket grants its contents, and what was refilled since", async () => {
   const clock = new VirtualClock();
   const { allowance } = new Allowances(LIMITS, clock).ofAddress(undefined);
   assert.equal(publications(allowance, clock.now()), 5);
@@ -42,7 +42,7 @@ test("a bucket gives what it holds, and what has come in since", async () => {
   assert.equal(publications(allowance, clock.now()), 5);
 });
 
-test("what costs more than is there is done, and what comes behind it waits; it owes no more than it holds", async () => {
+test("an operation that costs more than available is done, and later ones wait; the debt is at most the capacity", async () => {
   const clock = new VirtualClock();
   const { allowance } = new Allowances(LIMITS, clock).ofAddress(undefined);
   assert.equal(allowance.delay(clock.now()), 0, "nothing was taken");
@@ -65,7 +65,7 @@ test("without limits everything is allowed", () => {
   assert.equal(allowance.delay(0), 0);
 });
 
-test("all connections of a user share one allowance, which they find again when they come back", async () => {
+test("all connections of a user share one allowance, also after reconnecting", async () => {
   const clock = new VirtualClock();
   const allowances = new Allowances(LIMITS, clock);
   const [first, second] = [allowances.ofUser("alice"), allowances.ofUser("alice")];
@@ -73,7 +73,7 @@ test("all connections of a user share one allowance, which they find again when 
   assert.equal(publications(first.allowance, clock.now()), 5);
   assert.equal(publications(allowances.ofUser("bob").allowance, clock.now()), 5, "others have theirs");
   for (const each of [first, second]) each.close();
-  first.close(); // once more does nothing
+  first.close(); // repeating has no effect
   const again = allowances.ofUser("alice");
   assert.equal(publications(again.allowance, clock.now()), 0);
   again.close();
@@ -81,7 +81,7 @@ test("all connections of a user share one allowance, which they find again when 
   assert.equal(publications(allowances.ofUser("alice").allowance, clock.now()), 5);
 });
 
-test("a connection of an address takes what another one has left, and no new one before 32 are in use", () => {
+test("a connection of an address uses the remainder of another one, and no new one before 32 are used", () => {
   const clock = new VirtualClock();
   const allowances = new Allowances(LIMITS, clock);
   const open = (): AllowanceUse => allowances.ofAddress("192.0.2.1");
@@ -102,7 +102,7 @@ test("a connection of an address takes what another one has left, and no new one
   assert.notEqual(nowhere[0]?.allowance, nowhere[1]?.allowance);
 });
 
-test("who has gone is forgotten when all is full again, and who left first where too many are remembered", async () => {
+test("allowances are removed when full again, and the oldest first beyond the limit", async () => {
   const clock = new VirtualClock();
   const allowances = new Allowances(LIMITS, clock);
   for (let number = 0; number < 100; number++) allowances.ofUser(`unused ${number}`).close();
@@ -119,7 +119,7 @@ test("who has gone is forgotten when all is full again, and who left first where
   assert.equal(allowances.size, 1);
 });
 
-test("a client that comes again as the same user goes on with the same rates; another user has its own", async () => {
+test("a client that reconnects as the same user keeps its rates; another user has its own", async () => {
   const limits = { rates: { publish: { perSecond: 1, burst: 3 } } };
   await withHub({ limits, authenticate: ({ data }) => ({ user: String(data) }) }, async ({ hub, clock }) => {
     const come = (user: string): Promise<TestClient> => new TestClient(hub).connect({ data: user });
@@ -137,7 +137,7 @@ test("a client that comes again as the same user goes on with the same rates; an
   });
 });
 
-test("an anonymous client of the same address goes on with the same rates", async () => {
+test("an anonymous client of the same address keeps its rates", async () => {
   const limits = { rates: { publish: { perSecond: 1, burst: 3 } } };
   await withHub({ limits }, async ({ hub }) => {
     const publish = (client: TestClient): Promise<number | undefined> =>
@@ -152,7 +152,7 @@ test("an anonymous client of the same address goes on with the same rates", asyn
   });
 });
 
-test("fan-out is paid by who causes it, in bytes for each subscriber: more waits, and nothing is lost", () =>
+test("fan-out is charged to its publisher, in bytes for each subscriber: more waits, and nothing is lost", () =>
   withHub({ limits: { rates: false, cost: { perSecond: 100_000, burst: 200_000 } } }, async ({ hub, clock }) => {
     const subscribers: TestClient[] = [];
     for (let number = 0; number < 20; number++) {
@@ -181,7 +181,7 @@ test("fan-out is paid by who causes it, in bytes for each subscriber: more waits
     );
   }));
 
-test("defaults: what a client may do at once, and for how long it waits at most", () => {
+test("defaults: what a client may do at once, and its maximum wait", () => {
   assert.deepEqual(COST, { perSecond: 8_388_608, burst: 8_388_608 });
   assert.ok(COST.burst / COST.perSecond < 8, "less than a ping may take");
 });

@@ -13,7 +13,7 @@ for (const [what, line, most] of [
   ["an unsubscribe of nothing", '{"id":1,"unsubscribe":{"channel":"x"}}', 1_400],
   ["a request that makes no sense", '{"id":1,"publish":{}}', 1_400],
 ] as const) {
-  test(`as many lines as a frame holds, each ${what}: few are done at once, the others wait`, () =>
+  test(`a frame full of lines, each ${what}: few are processed at once, the others wait`, () =>
     withHub({}, async ({ hub, clock }) => {
       const client = await new TestClient(hub).connect();
       const lines = Math.floor(65_536 / (line.length + 1));
@@ -33,7 +33,7 @@ for (const [what, line] of [
   ["blank lines", ""],
   ["lines of white space", " \t\r"],
 ] as const) {
-  test(`a frame full of ${what} costs what it is`, () =>
+  test(`a frame full of ${what} costs its work`, () =>
     withHub({ limits: { cost: { perSecond: 100_000, burst: 1_000_000 } } }, async ({ hub, clock }) => {
       const client = await new TestClient(hub).connect();
       client.send(...times(Math.floor(65_000 / (line.length + 1)), () => line), { id: 7, ping: {} });
@@ -45,7 +45,7 @@ for (const [what, line] of [
     }));
 }
 
-test("a command that there is not ends the connection, as in Centrifugo", () =>
+test("an unknown command ends the connection, as in Centrifugo", () =>
   withHub({}, async ({ hub }) => {
     for (const line of ['{"id":1}', '{"id":1,"nothing":{}}', '{"id":1,"ping":null}']) {
       const client = await new TestClient(hub).connect();
@@ -57,7 +57,7 @@ test("a command that there is not ends the connection, as in Centrifugo", () =>
   }));
 
 for (const line of ["{}", "", '{"id":1,"ping":{}}', '{"id":1,"publish":{"channel":"x","data":1}}']) {
-  test(`a client sends no more lines than bytes, however they are compressed: ${line === "" ? "blank lines" : line}`, () =>
+  test(`a client cannot send more lines than bytes by compression: ${line === "" ? "blank lines" : line}`, () =>
     withHub({}, async ({ hub, clock }) => {
       const frame = times(300, () => line);
       const honest = await new TestClient(hub).connect();
@@ -74,7 +74,7 @@ for (const line of ["{}", "", '{"id":1,"ping":{}}', '{"id":1,"publish":{"channel
     }));
 }
 
-test("a frame of blank lines alone is no frame", () =>
+test("a frame of only blank lines is invalid", () =>
   withHub({}, async ({ hub }) => {
     for (const frame of ["", "\n\n", " \t "]) {
       const client = await new TestClient(hub).connect();
@@ -83,7 +83,7 @@ test("a frame of blank lines alone is no frame", () =>
     }
   }));
 
-test("no more of a frame is read while too much is under way, and the rest is when half of it is done", () => {
+test("reading a frame pauses while too many commands are pending, and resumes when half are done", () => {
   const answers: (() => void)[] = [];
   return withHub({ limits: { pending: 4 } }, async ({ hub }) => {
     hub.rpc("wait", () => new Promise<void>((resolve) => answers.push(resolve)));
@@ -103,7 +103,7 @@ test("no more of a frame is read while too much is under way, and the rest is wh
   });
 });
 
-test("commands that wait for others about the same channel are under way, too", () => {
+test("commands that wait for others about the same channel are pending, too", () => {
   let allow: (() => void) | undefined;
   const namespaces = {
     "": {
@@ -128,7 +128,7 @@ test("commands that wait for others about the same channel are under way, too", 
   });
 });
 
-test("frames whose commands wait are bounded in bytes, and count in the memory budget", () => {
+test("frames with waiting commands are bounded in bytes, and charged to the memory budget", () => {
   const answers: (() => void)[] = [];
   const memoryBudget = new MemoryBudget(10_000_000);
   return withHub({ memoryBudget, limits: { queueBytes: 100_000 } }, async ({ hub }) => {
@@ -151,7 +151,7 @@ test("frames whose commands wait are bounded in bytes, and count in the memory b
   });
 });
 
-test("what takes long is done in slices, in the order in which it came; others have their turn in between", () =>
+test("long work runs in slices, in order of arrival; others run in between", () =>
   withHub({ limits: { rates: false } }, async ({ hub, clock }) => {
     const done: string[] = [];
     hub.rpc("work", ({ session, data }) => {

@@ -11,7 +11,7 @@ import { NAMESPACES, withHub } from "../support/hubs.ts";
 import { type Line, pubsOf, TestClient } from "../support/test-client.ts";
 import { settle, VirtualClock } from "../support/virtual-clock.ts";
 
-test("users are disconnected: all, one client, all but some, with a code of the application's", () =>
+test("users are disconnected: all, one client, all except some, with a code of the application", () =>
   withHub({ authenticate: ({ data }) => ({ user: String(data) }) }, async ({ hub }) => {
     const come = (user: string): Promise<TestClient> => new TestClient(hub).connect({ data: user });
     const [a, b, c, other] = await Promise.all([come("alice"), come("alice"), come("alice"), come("bob")]);
@@ -32,7 +32,7 @@ test("users are disconnected: all, one client, all but some, with a code of the 
     assert.equal(hub.sessions().length, 1);
   }));
 
-test("subscriptions by the server: live, at connect with recovery, and their end", () =>
+test("server-side subscriptions: live, at connect with recovery, and their end", () =>
   withHub(
     {
       authenticate: ({ data }) => ({
@@ -101,7 +101,7 @@ test("subscriptions by the server: live, at connect with recovery, and their end
     },
   ));
 
-test("a subscription by the server that loses its place ends the connection, so that the client recovers it", async () => {
+test("a server-side subscription that loses its position ends the connection, so that the client recovers it", async () => {
   const broker = new FaultyBroker();
   const authenticate = (): Credentials => ({ user: "u", subs: new Map([["quiet:x", {}]]) });
   await withHub({ broker, authenticate }, async ({ hub }) => {
@@ -112,7 +112,7 @@ test("a subscription by the server that loses its place ends the connection, so 
   });
 });
 
-test("a channel of the server's that there is not refuses the connection, and leaves nothing behind", () =>
+test("an unknown server-side channel rejects the connection, and leaves nothing behind", () =>
   withHub(
     {
       authenticate: ({ data }) => ({
@@ -138,7 +138,7 @@ test("a channel of the server's that there is not refuses the connection, and le
     },
   ));
 
-test("data of the server's that is no JSON refuses the connection, and leaves nothing behind", () =>
+test("server data that is not JSON rejects the connection, and leaves nothing behind", () =>
   withHub(
     {
       authenticate: () => ({
@@ -157,7 +157,7 @@ test("data of the server's that is no JSON refuses the connection, and leaves no
     },
   ));
 
-test("presence is renewed while a client is there, and a dead node's clients vanish", async () => {
+test("presence is renewed while a client is connected, and a dead node's clients expire", async () => {
   const clock = new VirtualClock();
   const clockOfDying = new VirtualClock();
   const engine = new MemoryEngine({ clock });
@@ -178,13 +178,13 @@ test("presence is renewed while a client is there, and a dead node's clients van
   await (await new TestClient(living).connect()).subscribe("public:x");
   for (let i = 0; i < 10; i++) await Promise.all([clock.advance(30_000), clockOfDying.advance(30_000)]);
   assert.equal((await living.presence("public:x")).length, 2);
-  await clock.advance(90_000); // the other one's time stands still
+  await clock.advance(90_000); // the other node's time stands still
   assert.equal((await living.presence("public:x")).length, 1);
   await Promise.all([dying.close(), living.close()]);
   assert.deepEqual([clock.pending, clockOfDying.pending], [0, 0]);
 });
 
-test("presence of one channel that cannot be renewed does not keep others from being renewed", async () => {
+test("a failed renewal of presence in one channel does not affect others", async () => {
   const clock = new VirtualClock();
   const inner = new MemoryPresenceStore({ clock, ttl: 60_000 });
   const broken = new Error("WRONGTYPE");
@@ -211,7 +211,7 @@ test("presence of one channel that cannot be renewed does not keep others from b
   });
 });
 
-test("nodes act together: publications, joins, presence, and what is done to users", async () => {
+test("nodes act together: publications, joins, presence, and operations on users", async () => {
   const clock = new VirtualClock();
   const engine = new MemoryEngine({ clock });
   const presence = new MemoryPresenceStore({ clock });

@@ -1,4 +1,5 @@
-// Real connections with a client that speaks no protocol but WebSocket: what a WebSocketConnection makes of the hub's wishes.
+// Real connections with a client that only implements WebSocket: how a WebSocketConnection carries
+// out the hub's requests.
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { test } from "node:test";
@@ -31,12 +32,12 @@ test("a frame of commands is answered in one frame", () =>
     const [frame = ""] = await frames.upTo(1);
     assert.deepEqual(
       frame.split("\n").map((line) => (JSON.parse(line) as { id: number }).id),
-      [1, 3, 2], // a ping waits for nobody
+      [1, 3, 2], // a ping is not delayed
     );
     socket.terminate();
   }));
 
-test("codes and reasons reach the client as close codes; a binary message and one too big end the connection", () =>
+test("codes and reasons are close codes; a binary message and one too large end the connection", () =>
   ServedHub.run(options, async (served) => {
     const cases = [
       ["not JSON", [3501, "bad request: a line is not JSON"]],
@@ -48,11 +49,11 @@ test("codes and reasons reach the client as close codes; a binary message and on
       socket.send(message);
       assert.deepEqual((await closeOf(socket)).slice(0, wanted.length), wanted);
     }
-    // the server hears of the end a moment after the client
+    // the server is notified of the end slightly after the client
     await until("no connection is left", () => served.hub.metrics.connections === 0);
   }));
 
-test("a client that reads nothing is ended as slow, others get everything meanwhile", () =>
+test("a client that reads nothing is disconnected as slow, others receive everything meanwhile", () =>
   ServedHub.run({ ...options, limits: { queueBytes: 100_000 } }, async (served) => {
     const slow = await open(served);
     const fast = await open(served);
@@ -76,7 +77,7 @@ test("a client that reads nothing is ended as slow, others get everything meanwh
     for (const { socket } of [slow, fast]) socket.terminate();
   }));
 
-test("a client that reads slowly gets everything, in order, as long as its queue holds it", () =>
+test("a client that reads slowly receives everything, in order, within its queue limit", () =>
   ServedHub.run({ ...options, limits: { queueBytes: 50_000_000 } }, async (served) => {
     const { socket, lines } = await open(served);
     socket.send('{"id":1,"connect":{}}\n{"id":2,"subscribe":{"channel":"quiet:x"}}');

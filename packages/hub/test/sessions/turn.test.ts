@@ -7,7 +7,7 @@ import { settle } from "../support/virtual-clock.ts";
 const HISTORY = { size: 100, ttl: 60_000 };
 const OPEN = { subscribe: "anyone", publish: "anyone" } as const;
 
-test("publications of a turn reach a subscriber in one message, in their order", () =>
+test("publications of a tick reach a subscriber in one message, in order", () =>
   withHub({}, async ({ hub }) => {
     const [a, b] = [await new TestClient(hub).connect(), await new TestClient(hub).connect()];
     await b.subscribe("x");
@@ -21,7 +21,7 @@ test("publications of a turn reach a subscriber in one message, in their order",
     );
   }));
 
-test("whoever asks what became of one has them delivered at once, and counted", () =>
+test("asking for the outcome of one delivers them at once", () =>
   withHub({}, async ({ hub }) => {
     const [a, b] = [await new TestClient(hub).connect(), await new TestClient(hub).connect()];
     await b.subscribe("x");
@@ -36,7 +36,7 @@ test("whoever asks what became of one has them delivered at once, and counted", 
     assert.equal(hub.metrics.delivered, 2);
   }));
 
-test("whoever subscribes behind a publication of the same turn does not get it; whoever leaves behind it does", () =>
+test("a client that subscribes after a publication of the same tick does not receive it; one that leaves after it does", () =>
   withHub({ namespaces: { "": OPEN } }, async ({ hub }) => {
     const [a, b, c] = [new TestClient(hub), new TestClient(hub), new TestClient(hub)];
     for (const client of [a, b, c]) await client.connect();
@@ -53,7 +53,7 @@ test("whoever subscribes behind a publication of the same turn does not get it; 
     );
   }));
 
-test("a client that the server sends away has what was published before", () =>
+test("a client that the server disconnects has the publications before", () =>
   withHub({ authenticate: () => ({ user: "bob" }) }, async ({ hub }) => {
     const [a, b] = [await new TestClient(hub).connect(), await new TestClient(hub).connect()];
     await b.subscribe("x");
@@ -66,7 +66,7 @@ test("a client that the server sends away has what was published before", () =>
     );
   }));
 
-test("with deltas each publication of a turn goes by itself", () =>
+test("with deltas each publication of a tick is a separate message", () =>
   withHub({ namespaces: { "": { ...OPEN, history: HISTORY, delta: true } } }, async ({ hub }) => {
     const [a, b] = [await new TestClient(hub).connect(), await new TestClient(hub).connect()];
     await b.subscribe("x", { delta: "fossil" });

@@ -1,10 +1,10 @@
 import type { Broker, BrokerHandler, HistoryPage, PendingFanOut, Publication } from "../../src/broker/broker.ts";
 import { MemoryBroker } from "../../src/broker/memory-broker.ts";
 
-/** A broker whose deliveries and history are what a test makes of them. */
+/** A broker with deliveries and history controlled by a test. */
 export class FaultyBroker implements Broker {
   lossy = true;
-  /** What becomes of a delivery: false is lost. */
+  /** Decides about a delivery: false loses it. */
   passes: (publication: Publication) => boolean = () => true;
   /** Called before and after history is read. */
   onHistory: (() => Promise<void>) | undefined;

@@ -22,15 +22,15 @@ export const HUB_PATH = "/connection/websocket";
 
 const OPTIONS = { origin: "any", maxMessageSize: 65_536, protocols: HUB_SUBPROTOCOLS } as const;
 
-/** A hub that can be reached. */
+/** A hub with a URL. */
 export interface RoutedHub {
   readonly url: string;
-  /** A connection for a client that speaks bytes. */
+  /** Opens a connection for a client that sends bytes. */
   open(): Promise<Socket>;
   close(): Promise<void>;
 }
 
-/** A way by which clients reach a hub. */
+/** A route by which clients reach a hub. */
 export interface HubRoute {
   readonly name: string;
   start(hub: Hub): Promise<RoutedHub>;
@@ -43,7 +43,7 @@ interface Certificate {
 
 let certificate: Certificate | undefined;
 
-/** For localhost, signed by itself. */
+/** Self-signed, for localhost. */
 function selfSigned(): Certificate {
   if (certificate !== undefined) return certificate;
   const folder = mkdtempSync(join(tmpdir(), "tungstate-hub-"));

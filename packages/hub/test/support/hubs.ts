@@ -5,11 +5,11 @@ import { VirtualClock } from "./virtual-clock.ts";
 export interface HubUnderTest {
   readonly hub: Hub;
   readonly clock: VirtualClock;
-  /** What went wrong inside. */
+  /** Internal errors. */
   readonly errors: unknown[];
 }
 
-/** Namespaces as `tungstate serve` has them, and more. */
+/** Namespaces of `tungstate serve`, and more. */
 export const NAMESPACES: HubOptions["namespaces"] = {
   public: {
     history: { size: 1000, ttl: 3600_000 },
@@ -28,7 +28,7 @@ export const NAMESPACES: HubOptions["namespaces"] = {
   asking: { subscribe: "anyone", joinLeave: "asking" },
 };
 
-/** Calls `run` with a hub on a virtual clock, and sees to its end. */
+/** Calls `run` with a hub on a virtual clock, and closes it. */
 export async function withHub(
   options: Partial<HubOptions>,
   run: (under: HubUnderTest) => Promise<void>,

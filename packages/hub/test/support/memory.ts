@@ -5,7 +5,7 @@ import { runInNewContext } from "node:vm";
 setFlagsFromString("--expose-gc");
 const gc = runInNewContext("gc") as () => void;
 
-/** Bytes in use behind a collection: the heap and what it holds outside. */
+/** Returns the bytes in use after a garbage collection: heap and external memory. */
 export async function memoryInUse(): Promise<number> {
   for (let round = 0; round < 3; round++) {
     await new Promise((resolve) => setImmediate(resolve));

@@ -5,13 +5,13 @@ const TEXT = 1;
 const BINARY = 2;
 const CLOSE = 8;
 
-/** A message or a Close as a client got it. */
+/** A message or a Close received by a client. */
 export interface Frame {
   readonly kind: "text" | "binary" | "close";
   readonly payload: Buffer;
 }
 
-/** The client's end of a WebSocket as the SDKs' libraries write it: a request head and masked frames. */
+/** The client's end of a WebSocket as SDK libraries write it: a request head and masked frames. */
 export class SdkBytes {
   private readonly socket: Socket;
   private received = Buffer.alloc(0);
@@ -24,7 +24,7 @@ export class SdkBytes {
     socket.on("close", () => (this.ended = true));
   }
 
-  /** Sends a request head; returns that of the response. */
+  /** Sends a request head; returns the response head. */
   async handshake(lines: readonly string[]): Promise<string> {
     this.socket.write(`${lines.join("\r\n")}\r\n\r\n`);
     for (;;) {
@@ -51,7 +51,7 @@ export class SdkBytes {
     this.frame(CLOSE, payload);
   }
 
-  /** The next message or Close; pings are passed over. */
+  /** Returns the next message or Close; ignores pings. */
   async next(): Promise<Frame> {
     for (;;) {
       const frame = this.parse();

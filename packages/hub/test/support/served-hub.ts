@@ -6,7 +6,7 @@ import { Hub } from "../../src/hub/hub.ts";
 import type { HubOptions } from "../../src/settings/options.ts";
 import { attachSocket } from "../../src/hub/socket.ts";
 
-const PATIENCE = 60_000; // ms: it ends a test that would hang
+const PATIENCE = 60_000; // ms after which a test that would hang fails
 
 /** A hub behind a WebSocket server on loopback, and published clients for it. */
 export class ServedHub {
@@ -37,7 +37,7 @@ export class ServedHub {
     assert.deepEqual(served.errors, []);
   }
 
-  /** A client as it is published, quick to come back. */
+  /** A published client with a short reconnect delay. */
   client(options: Partial<Options> = {}): Centrifuge {
     const client = new Centrifuge(this.url, {
       websocket: WebSocket,
@@ -50,13 +50,13 @@ export class ServedHub {
     return client;
   }
 
-  /** Drops all connections without a word. */
+  /** Terminates all connections. */
   cutConnections(): void {
     for (const connection of this.server.connections) connection.terminate();
   }
 }
 
-/** What an emitter has emitted, to be waited for. */
+/** Events of an emitter, to be awaited. */
 export class Events<T> {
   readonly all: T[] = [];
   private waiting: (() => void)[] = [];
@@ -66,7 +66,7 @@ export class Events<T> {
     for (const wake of this.waiting.splice(0)) wake();
   };
 
-  /** Resolves once there are `count`, all of them. */
+  /** Resolves with all events when there are `count`. */
   async upTo(count: number): Promise<readonly T[]> {
     while (this.all.length < count) {
       const more = new Promise<void>((resolve, reject) => {

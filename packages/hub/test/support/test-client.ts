@@ -5,7 +5,7 @@ import type { Incoming } from "../../src/hub/incoming.ts";
 import { settle } from "./virtual-clock.ts";
 import { until } from "./until.ts";
 
-/** What a server can send, read loosely: tests look at what they expect. */
+/** Everything a server can send, loosely typed: tests read what they expect. */
 export interface Line {
   readonly id?: number;
   readonly error?: { readonly code: number; readonly message: string; readonly temporary?: boolean };
@@ -69,18 +69,18 @@ export interface SubscribeResult {
   readonly data?: unknown;
 }
 
-/** A client in memory: what it sends goes to a hub, and what comes is kept. */
+/** A client in memory: sends to a hub and records what it receives. */
 export class TestClient implements HubConnection {
-  /** Each message as it came. */
+  /** Each message as received. */
   readonly frames: string[] = [];
   closedWith: { readonly code: number; readonly reason: string } | undefined;
   isPaused = false;
-  /** Messages that it still takes before it says that it takes no more. */
+  /** Messages that it accepts before it reports back pressure. */
   capacity = Infinity;
   readonly address: string | undefined;
-  /** Bytes that it has sent; undefined: the hub does not know. */
+  /** Bytes that it has sent; undefined: unknown to the hub. */
   bytesReceived: number | undefined;
-  /** Undefined while the hub takes it, which may end it at once. */
+  /** Undefined while the hub accepts it, which may end it at once. */
   private readonly incoming: Incoming | undefined;
   private seen = 0;
   private nextId = 1;
@@ -115,24 +115,24 @@ export class TestClient implements HubConnection {
     this.incoming?.closed();
   }
 
-  /** The connection is lost. */
+  /** Ends the connection without a Close. */
   lose(): void {
     this.closedWith = { code: 1006, reason: "" };
     this.incoming?.closed();
   }
 
-  /** Takes `messages` more. */
+  /** Accepts `messages` more. */
   drain(messages = Infinity): void {
     this.capacity = messages;
     this.incoming?.drained();
   }
 
-  /** Sends a frame: text as it is, commands as lines. */
+  /** Sends a frame: text unchanged, commands as lines. */
   send(...frame: readonly (string | object)[]): void {
     this.incoming?.receive(frame.map((each) => (typeof each === "string" ? each : JSON.stringify(each))).join("\n"));
   }
 
-  /** What has come since the last call, pings left out. */
+  /** Returns what was received since the last call, without pings. */
   take(): Line[] {
     const frames = this.frames.slice(this.seen);
     this.seen = this.frames.length;
@@ -141,7 +141,7 @@ export class TestClient implements HubConnection {
       .filter((line) => Object.keys(line).length > 0);
   }
 
-  /** Sends a command and returns its answer. What else comes meanwhile is passed over. */
+  /** Sends a command and returns its reply. Ignores other messages. */
   async ask(request: object): Promise<Line> {
     const id = this.nextId++;
     this.send({ id, ...request });
@@ -152,7 +152,7 @@ export class TestClient implements HubConnection {
       return answers.length > 0 || this.closedWith !== undefined;
     };
     for (let tries = 0; tries < 100 && !(await look());) tries++;
-    // some of the answers need threads of their own, for cryptography, and some come from elsewhere
+    // some replies need other threads, for cryptography, or external services
     if (answers.length === 0) await until(`an answer to ${JSON.stringify(request)}`, look);
     assert.equal(answers.length, 1, `one answer to ${JSON.stringify(request)}, got ${JSON.stringify(answers)}`);
     return answers[0] ?? {};
@@ -167,14 +167,14 @@ export class TestClient implements HubConnection {
     await until("the end of the connection", look);
   }
 
-  /** As `ask`, for a command that is to be done. */
+  /** As `ask`, for a command that must succeed. */
   async succeed(request: object): Promise<Line> {
     const answer = await this.ask(request);
     assert.equal(answer.error, undefined, `${JSON.stringify(request)}: ${JSON.stringify(answer.error)}`);
     return answer;
   }
 
-  /** As `ask`, for a command that is to be refused. Returns the code. */
+  /** As `ask`, for a command that must fail. Returns the code. */
   async refused(request: object): Promise<number | undefined> {
     return (await this.ask(request)).error?.code;
   }
@@ -196,7 +196,7 @@ export class TestClient implements HubConnection {
   }
 }
 
-/** The publications among lines, in order. */
+/** Returns the publications among lines, in order. */
 export function pubsOf(lines: readonly Line[]): Pub[] {
   return lines.flatMap(({ push }) => (push?.pub === undefined ? [] : [push.pub]));
 }

@@ -3,7 +3,7 @@ import { SignJWT } from "jose";
 /** For HS256. */
 export const SECRET = "a secret of at least thirty-two bytes, which is the least";
 
-/** A token with any claims, also such does not allow. */
+/** Creates a token with any claims, including invalid ones. */
 export function sign(claims: Readonly<Record<string, unknown>>, secret = SECRET): Promise<string> {
   return new SignJWT(claims).setProtectedHeader({ alg: "HS256" }).sign(new TextEncoder().encode(secret));
 }

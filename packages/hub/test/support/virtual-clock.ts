@@ -5,12 +5,12 @@ interface Timer {
   readonly callback: () => void;
 }
 
-/** Lets everything that is under way in this process come to rest. */
+/** Waits until everything pending in this process has completed. */
 export async function settle(): Promise<void> {
   for (let round = 0; round < 4; round++) await new Promise((resolve) => setImmediate(resolve));
 }
 
-/** A clock that stands still until it is told to go on. */
+/** A clock that stands still until it is advanced. */
 export class VirtualClock implements Clock {
   private time = 1_000_000;
   private readonly offset = 1_700_000_000_000;
@@ -34,17 +34,17 @@ export class VirtualClock implements Clock {
     setImmediate(callback);
   }
 
-  /** What is being done takes so long: no timer goes off meanwhile. */
+  /** Simulates work of that duration: no timer fires meanwhile. */
   spend(ms: number): void {
     this.time += ms;
   }
 
-  /** Timers that have not gone off. */
+  /** Pending timers. */
   get pending(): number {
     return this.timers.size;
   }
 
-  /** Goes on by `ms`, calling timers in their order, each at its time. */
+  /** Advances by `ms` and fires timers in order, each at its time. */
   async advance(ms: number): Promise<void> {
     const end = this.time + ms;
     for (;;) {

@@ -32,7 +32,7 @@ class Provider {
   keys: readonly JWK[] = [];
   fetches = 0;
   answer: (response: ServerResponse) => void = (response) => response.end(JSON.stringify({ keys: this.keys }));
-  /** The last request's header field. */
+  /** A header field of the last request. */
   authorization: string | undefined;
   private readonly server: Server;
 
@@ -64,7 +64,7 @@ class Provider {
   }
 }
 
-/** "user ...", "invalid" or "temporary": how the check of a token ends. */
+/** Returns "user ...", "invalid" or "temporary": the result of verifying a token. */
 async function outcome(check: Promise<{ readonly user: string }>): Promise<string> {
   try {
     return `user ${(await check).user}`;
@@ -74,7 +74,7 @@ async function outcome(check: Promise<{ readonly user: string }>): Promise<strin
   }
 }
 
-test("a key that was added moments ago is fetched at once", () =>
+test("a key added moments ago is fetched at once", () =>
   Provider.run(async (provider) => {
     const [a, b, c] = [await newKey("a"), await newKey("b"), await newKey("c")];
     const verifier = provider.verifier(new VirtualClock());
@@ -87,7 +87,7 @@ test("a key that was added moments ago is fetched at once", () =>
     assert.equal(provider.fetches, 3);
   }));
 
-test("unknown keys are fetched for no more often than the rate; meanwhile the error is temporary", () =>
+test("unknown keys are fetched at most at the configured rate; meanwhile the error is temporary", () =>
   Provider.run(async (provider) => {
     const [known, unknown] = [await newKey("known"), await newKey("unknown")];
     const clock = new VirtualClock();
@@ -109,7 +109,7 @@ test("unknown keys are fetched for no more often than the rate; meanwhile the er
     assert.equal(await outcome(verifier.connection(token)), "user unknown");
   }));
 
-test("one fetch at a time, whoever waits", () =>
+test("one fetch at a time, for all that wait", () =>
   Provider.run(async (provider) => {
     const key = await newKey("a");
     provider.keys = [key.jwk];
@@ -136,7 +136,7 @@ const FAILURES: Readonly<Record<string, (response: ServerResponse) => void>> = {
 };
 
 for (const [name, answer] of Object.entries(FAILURES)) {
-  test(`a failing fetch (${name}) is repeated with back-off, not for each token, and told once`, () =>
+  test(`a failing fetch (${name}) is repeated with back-off, not for each token, and reported once`, () =>
     Provider.run(async (provider) => {
       const key = await newKey("a");
       provider.answer = answer;
@@ -154,7 +154,7 @@ for (const [name, answer] of Object.entries(FAILURES)) {
         assert.doesNotMatch(String(errors[0]), /hidden/);
         for (let failures = 1; failures < 9; failures++) {
           const delay = Math.min(1_000 * 2 ** (failures - 1), 60_000);
-          await clock.advance(delay / 2 - 1); // the jitter takes away a half at most
+          await clock.advance(delay / 2 - 1); // jitter subtracts at most half
           await connect();
           assert.equal(provider.fetches, failures);
           await clock.advance(delay / 2 + 1);
@@ -166,7 +166,7 @@ for (const [name, answer] of Object.entries(FAILURES)) {
     }));
 }
 
-test("keys come back after a failure", () =>
+test("keys are available again after a failure", () =>
   Provider.run(async (provider) => {
     const key = await newKey("a");
     const { answer } = provider;
@@ -183,7 +183,7 @@ test("keys come back after a failure", () =>
     assert.equal(await outcome(verifier.connection(token)), "user a");
   }));
 
-test("keys at hand stay in use while they are fetched again, and for an hour at most", () =>
+test("cached keys stay in use while they are fetched again, for at most an hour", () =>
   Provider.run(async (provider) => {
     const key = await newKey("a");
     provider.keys = [key.jwk];
@@ -207,7 +207,7 @@ test("keys at hand stay in use while they are fetched again, and for an hour at 
     assert.equal(await outcome(verifier.connection(token)), "temporary");
   }));
 
-test("keys that cannot be fetched do not keep out tokens of other keys", () =>
+test("keys that cannot be fetched do not affect tokens of other keys", () =>
   Provider.run(async (provider) => {
     provider.answer = (response) => response.writeHead(503).end();
     const own = await newKey("own");
@@ -221,7 +221,7 @@ test("keys that cannot be fetched do not keep out tokens of other keys", () =>
     await settle();
   }));
 
-test("user and password of an address are sent as credentials, and no error shows them", () =>
+test("user and password of a URL are sent as credentials, and shown in no error", () =>
   Provider.run(async (provider) => {
     const key = await newKey("a");
     provider.keys = [key.jwk];
@@ -239,7 +239,7 @@ test("user and password of an address are sent as credentials, and no error show
     assert.equal(provider.authorization, `Basic ${Buffer.from("mé:p@ss").toString("base64")}`);
   }));
 
-test("the error of a fetch says what happened to the connection", () =>
+test("the error of a fetch describes the failure of the connection", () =>
   Provider.run(async (provider) => {
     const key = await newKey("a");
     const told: string[] = [];
@@ -249,7 +249,7 @@ test("the error of a fetch says what happened to the connection", () =>
     assert.match(told.join(), /jwks: fetch failed: .*redirect/);
   }));
 
-test("an address that keys cannot be fetched from is refused at once, and not shown", () => {
+test("a URL that cannot be used is rejected at once, and not shown", () => {
   for (const jwks of ["secret", "ftp://x/secret", "file:///secret", "", { keys: 5 }, 5, undefined]) {
     assert.throws(
       () => createTokenVerifier({ keys: [{ jwks } as TokenKey] }),
@@ -259,7 +259,7 @@ test("an address that keys cannot be fetched from is refused at once, and not sh
   }
 });
 
-test("of several keys in a set that fit a token, each is tried", () =>
+test("of several matching keys in a set, each is tried", () =>
   Provider.run(async (provider) => {
     const [a, b, other] = [await newKey("same"), await newKey("same"), await newKey("same")];
     provider.keys = [a.jwk, b.jwk];
@@ -274,7 +274,7 @@ test("of several keys in a set that fit a token, each is tried", () =>
     }
   }));
 
-test("a token without kid whose key was added or replaced moments ago has it fetched, at the same rate", () =>
+test("a token without kid causes a fetch for a new or replaced key, at the same rate", () =>
   Provider.run(async (provider) => {
     const [a, b, c] = [await newKey(), await newKey(), await newKey()];
     const verifier = provider.verifier(new VirtualClock());

@@ -15,7 +15,7 @@ function verifier(options: Partial<TokenOptions> = {}): ReturnType<typeof create
   return createTokenVerifier({ keys: [{ algorithm: "HS256", secret: SECRET }], clock, ...options });
 }
 
-/** Claims that each kind of token must refuse by name: [claim in the message, claims]. */
+/** Claims that each type of token must reject by name: [claim in the message, claims]. */
 type Wrong = readonly (readonly [claim: string, claims: Readonly<Record<string, unknown>>])[];
 
 const WRONG_IN_BOTH: Wrong = [
@@ -65,7 +65,7 @@ for (const [kind, wrong] of [
   ["connection", [...WRONG_IN_BOTH, ...WRONG_IN_CONNECTIONS]],
   ["subscription", [...WRONG_IN_BOTH, ...WRONG_IN_SUBSCRIPTIONS]],
 ] as const) {
-  test(`a ${kind} token with a wrong claim is refused, and the error names the claim`, async () => {
+  test(`a ${kind} token with a wrong claim is rejected, and the error names the claim`, async () => {
     const own = kind === "connection" ? {} : { channel: "a" };
     for (const [claim, claims] of wrong) {
       const check = verifier()[kind](await sign({ sub: "42", ...own, ...claims }));
@@ -79,7 +79,7 @@ for (const [kind, wrong] of [
   });
 }
 
-test("an expiry of 1e999 is no time", async () => {
+test("an expiry of 1e999 is invalid", async () => {
   const token = await sign({ sub: "42", exp: 12345 });
   const [header = "", payload = ""] = token.split(".");
   const text = Buffer.from(payload, "base64url").toString().replace("12345", "1e999");
@@ -89,7 +89,7 @@ test("an expiry of 1e999 is no time", async () => {
   await assert.rejects(verifier().connection(`${signed}.${signature}`), { claim: "exp" });
 });
 
-test("claims that no standard defines are ignored, null counts as absent", async () => {
+test("claims without a standard are ignored, null counts as absent", async () => {
   const token = await sign({
     sub: "42",
     email: "a@b.c",
@@ -103,7 +103,7 @@ test("claims that no standard defines are ignored, null counts as absent", async
   assert.deepEqual([user, info, expireAt], ["42", undefined, undefined]);
 });
 
-test("info and data come in base64, too", async () => {
+test("info and data may be base64", async () => {
   const { info, subs } = await verifier().connection(
     await sign({ b64info: base64('{"n":"ü"}'), subs: { a: { b64info: base64("1"), b64data: base64("[2]") } } }),
   );
@@ -141,7 +141,7 @@ test("clockTolerance prolongs tokens, connections and subscriptions", async () =
   }
 });
 
-test("a time that the protocol has no room for is told as the longest there is", async () => {
+test("a time beyond the protocol's range is reported as the maximum", async () => {
   await withHub({ tokens: verifier(), anonymous: false, clock }, async ({ hub }) => {
     const client = new TestClient(hub);
     for (const exp of [now + 2 ** 31, now + 2 ** 32 + 5, 1e300]) {
@@ -163,7 +163,7 @@ test("a time that the protocol has no room for is told as the longest there is",
   });
 });
 
-test("a subscription token counts for its user, channel and client only", () =>
+test("a subscription token is valid for its user, channel and client only", () =>
   withHub({ tokens: verifier(), anonymous: false, clock }, async ({ hub, errors }) => {
     const client = await new TestClient(hub).connect({ token: await sign({ sub: "42" }) });
     const channel = "private:x";
@@ -184,7 +184,7 @@ test("a subscription token counts for its user, channel and client only", () =>
     assert.equal(await client.refused({ sub_refresh: { channel, token: other } }), 103);
   }));
 
-test("the operator is told which claim was wrong, once a minute; the client is not", async () => {
+test("the operator is told the wrong claim, once a minute; the client is not", async () => {
   const strict = verifier({ audience: "hub", issuer: ["app", "other"] });
   const time = new VirtualClock();
   await withHub({ tokens: strict, anonymous: false, clock: time }, async ({ hub, errors }) => {
@@ -214,7 +214,7 @@ test("the operator is told which claim was wrong, once a minute; the client is n
     errors.length = 0;
     await refused({ aud: "x".repeat(10_000) });
     assert.ok(String(errors[0]).length < 300);
-    // what anybody can send without a key is nobody's claim
+    // anyone can send this without a key
     const forged = new TestClient(hub);
     forged.send({
       id: 1,
@@ -225,7 +225,7 @@ test("the operator is told which claim was wrong, once a minute; the client is n
   });
 });
 
-test("a token that names a channel that there is not is refused, and the operator is told which", () =>
+test("a token for an unknown channel is rejected, and the operator is told which", () =>
   withHub({ tokens: verifier(), anonymous: false, clock }, async ({ hub, errors }) => {
     for (const claims of [
       { channels: ["nowhere:x"] },
@@ -244,7 +244,7 @@ test("a token that names a channel that there is not is refused, and the operato
     assert.equal(await client.refused({ refresh: { token } }), 102);
   }));
 
-test("a token that is not valid yet can be tried again", () =>
+test("a token that is not yet valid can be retried", () =>
   withHub({ tokens: verifier(), anonymous: false, clock }, async ({ hub, errors }) => {
     const { error } = await new TestClient(hub).ask({ connect: { token: await sign({ nbf: now + 10 }) } });
     assert.deepEqual([error?.code, error?.temporary], [100, true]);

@@ -13,7 +13,7 @@ const now = (): number => clock.unix() / 1000;
 const withTokens = (run: (under: HubUnderTest) => Promise<void>): Promise<void> =>
   withHub({ tokens, anonymous: false, clock, refreshGrace: 5_000 }, run);
 
-/** Claims of a token that is too old, or says that what it is for is over. */
+/** Claims of an expired token, or of one whose subject has expired. */
 const EXPIRED = [
   () => ({ exp: now() - 5 }),
   () => ({ exp: now() }),
@@ -26,7 +26,7 @@ async function connected(under: HubUnderTest, claims: object = {}): Promise<Test
   return new TestClient(under.hub).connect({ token: await sign({ sub: "42", exp: now() + 60, ...claims }) });
 }
 
-test("an expired token on connect and subscribe has the client get another one", () =>
+test("an expired token on connect and subscribe makes the client get another one", () =>
   withTokens(async (under) => {
     for (const claims of EXPIRED) {
       assert.equal(
@@ -39,7 +39,7 @@ test("an expired token on connect and subscribe has the client get another one",
     }
   }));
 
-test("an expired token on refresh has the client come back (3005)", () =>
+test("an expired token on refresh makes the client reconnect (3005)", () =>
   withTokens(async (under) => {
     for (const claims of EXPIRED) {
       const client = await connected(under);
@@ -49,7 +49,7 @@ test("an expired token on refresh has the client come back (3005)", () =>
     }
   }));
 
-test("an expired token on sub_refresh has the client come back (3006)", () =>
+test("an expired token on sub_refresh makes the client reconnect (3006)", () =>
   withTokens(async (under) => {
     for (const claims of EXPIRED) {
       const client = await connected(under);
@@ -61,7 +61,7 @@ test("an expired token on sub_refresh has the client come back (3006)", () =>
     }
   }));
 
-test("a subscription grant that has expired on sub_refresh has the client come back, too", async () => {
+test("an expired subscription grant on sub_refresh makes the client reconnect, too", async () => {
   let expireAt = now() + 60;
   const namespaces = { own: { subscribe: () => ({ expireAt }) } };
   await withHub({ clock, namespaces }, async ({ hub }) => {
@@ -74,7 +74,7 @@ test("a subscription grant that has expired on sub_refresh has the client come b
   });
 });
 
-test("server-side subscriptions follow the channels that a refresh token names", () =>
+test("server-side subscriptions follow the channels of a refresh token", () =>
   withTokens(async (under) => {
     const client = await connected(under, { channels: ["public:a", "public:b"], subs: { "public:c": { data: 1 } } });
     await under.hub.subscribe("42", "public:api");
@@ -109,7 +109,7 @@ test("server-side subscriptions follow the channels that a refresh token names",
     assert.deepEqual([...client.session.channels].sort(), ["public:api", "public:own"], "of the API and its own");
   }));
 
-test("server-side subscriptions follow what authenticate says on a refresh", async () => {
+test("server-side subscriptions follow authenticate on a refresh", async () => {
   let channels = ["public:a", "public:b"];
   const authenticate = () => ({ user: "42", subs: new Map(channels.map((channel) => [channel, {}])) });
   await withHub({ clock, authenticate }, async ({ hub }) => {
@@ -120,7 +120,7 @@ test("server-side subscriptions follow what authenticate says on a refresh", asy
   });
 });
 
-test("a refresh obeys info and meta: presence and publications have them", () =>
+test("a refresh changes info and meta of presence and publications", () =>
   withTokens(async (under) => {
     const { hub } = under;
     const client = await connected(under, { info: { name: "A" }, meta: 1, channels: ["public:a"] });
@@ -142,7 +142,7 @@ test("a refresh obeys info and meta: presence and publications have them", () =>
     assert.deepEqual(client.session.info, { name: "B" }, "a token without info takes nothing away");
   }));
 
-test("a sub_refresh obeys info", () =>
+test("a sub_refresh changes info", () =>
   withTokens(async (under) => {
     const client = await connected(under);
     const channel = "public:a";
@@ -153,7 +153,7 @@ test("a sub_refresh obeys info", () =>
     assert.equal(present?.chanInfo, 2);
   }));
 
-test("a refresh token of another user ends the connection, and the operator is told", () =>
+test("a refresh token of another user ends the connection, and the operator is notified", () =>
   withTokens(async (under) => {
     const client = await connected(under);
     client.send({ id: 9, refresh: { token: await sign({ sub: "43" }) } });

@@ -24,7 +24,7 @@ function verifier(options: Partial<TokenOptions> = {}): ReturnType<typeof create
   return createTokenVerifier({ keys: [hs256], clock, ...options });
 }
 
-/** "expired", or what is wrong with a token. */
+/** Returns "expired", or what is wrong with a token. */
 async function fault(check: Promise<unknown>): Promise<string> {
   try {
     await check;
@@ -36,7 +36,7 @@ async function fault(check: Promise<unknown>): Promise<string> {
   }
 }
 
-test("what a connection token says", async () => {
+test("a connection token is verified and read", async () => {
   const claims = {
     sub: "42",
     info: { name: "Alice" },
@@ -64,7 +64,7 @@ test("what a connection token says", async () => {
   assert.equal((await verifier().connection(await sign({}))).user, "");
 });
 
-test("what a subscription token says", async () => {
+test("a subscription token is verified and read", async () => {
   const token = await sign({ sub: "42", channel: "a", info: 1, data: 2, exp: now + 9 });
   assert.deepEqual(await verifier().subscription(token), {
     user: "42",
@@ -75,7 +75,7 @@ test("what a subscription token says", async () => {
   });
 });
 
-test("tokens that do not count", async () => {
+test("invalid tokens are rejected", async () => {
   const check = async (payload: JWTPayload, ...key: [string?, string?]): Promise<string> =>
     fault(verifier().connection(await sign(payload, ...key)));
   assert.equal(await check({ exp: now - 1 }), "expired");
@@ -104,7 +104,7 @@ test("tokens that do not count", async () => {
   }
 });
 
-test("audience and issuer, where they are asked for", async () => {
+test("audience and issuer are checked if configured", async () => {
   const strict = verifier({ audience: ["hub", "other"], issuer: "app" });
   assert.equal(await fault(strict.connection(await sign({ aud: "hub", iss: "app" }))), "");
   assert.match(await fault(strict.connection(await sign({ aud: "else", iss: "app" }))), /aud/);
@@ -112,7 +112,7 @@ test("audience and issuer, where they are asked for", async () => {
   assert.equal(await fault(verifier({ clockTolerance: 5 }).connection(await sign({ exp: now - 3 }))), "");
 });
 
-test("public keys: RSA, elliptic curves, Ed25519, as PEM and as JWK; a set of keys, at hand and by HTTP", async () => {
+test("public keys: RSA, elliptic curves, Ed25519, as PEM and as JWK; a set of keys, given and by HTTP", async () => {
   const algorithms = ["RS256", "ES256", "EdDSA"] as const;
   const set = [];
   for (const algorithm of algorithms) {
@@ -127,7 +127,7 @@ test("public keys: RSA, elliptic curves, Ed25519, as PEM and as JWK; a set of ke
       assert.equal((await check.connection(token)).user, algorithm);
       assert.equal((await check.connection(await sign({ sub: "hs" }))).user, "hs");
     }
-    // the oldest trick: a public key taken for a shared secret
+    // a public key used as a shared secret
     const pem = await exportSPKI(publicKey);
     const forged = await sign({ sub: "admin" }, pem);
     assert.match(await fault(verifier({ keys: [{ algorithm, publicKey: pem }] }).connection(forged)), /no key/);
@@ -163,14 +163,14 @@ test("public keys: RSA, elliptic curves, Ed25519, as PEM and as JWK; a set of ke
   );
 });
 
-test("old and new keys side by side", async () => {
+test("old and new keys are valid side by side", async () => {
   const both = verifier({ keys: [{ algorithm: "HS256", secret: other }, hs256] });
   assert.equal((await both.connection(await sign({ sub: "1" }))).user, "1");
   assert.equal((await both.connection(await sign({ sub: "2" }, other))).user, "2");
   assert.equal(await fault(both.connection(await sign({ exp: now - 5 }))), "expired");
 });
 
-test("keys are checked when the verifier is made", () => {
+test("keys are validated by the constructor", () => {
   assert.throws(() => verifier({ keys: [] }), /at least one key/);
   assert.throws(
     () => verifier({ keys: [{ algorithm: "HS256", secret: "x".repeat(31) }] }),
@@ -180,7 +180,7 @@ test("keys are checked when the verifier is made", () => {
   assert.throws(() => verifier({ keys: [{ algorithm: "HS256" as "RS256", publicKey: "x" }] }), /algorithm has to be/);
 });
 
-test("tokens are made", async () => {
+test("tokens are created", async () => {
   const token = await createToken({ secret, user: "alice", ttl: 60, info: { name: "A" }, clock });
   const { user, info, expireAt } = await verifier().connection(token);
   assert.deepEqual([user, info, expireAt], ["alice", { name: "A" }, now + 60]);
@@ -189,7 +189,7 @@ test("tokens are made", async () => {
   await assert.rejects(createToken({ secret: "short", user: "x" }), /32 bytes/);
 });
 
-test("a client with tokens: connect, subscribe, refresh", async () => {
+test("a client with tokens connects, subscribes and refreshes", async () => {
   const tokens = createTokenVerifier({ keys: [hs256], clock });
   await withHub({ tokens, anonymous: false, clock, refreshGrace: 5_000 }, async ({ hub }) => {
     const soon = (): number => Math.floor(clock.unix() / 1000) + 10;
@@ -236,7 +236,7 @@ test("a client with tokens: connect, subscribe, refresh", async () => {
   });
 });
 
-test("a token where none are in use is no way in; one that can't be checked is tried again", async () => {
+test("a token without configured keys is rejected; one that cannot be verified is retried", async () => {
   await withHub({}, async ({ hub }) => {
     const a = new TestClient(hub);
     a.send({ id: 1, connect: { token: "x" } });
@@ -253,7 +253,7 @@ test("a token where none are in use is no way in; one that can't be checked is t
   });
 });
 
-test("functions of the application's check tokens of its own", () =>
+test("functions of the application verify its own tokens", () =>
   withHub(
     {
       anonymous: true,

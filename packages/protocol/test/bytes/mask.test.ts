@@ -17,7 +17,10 @@ const allAscii = (bytes: Uint8Array): boolean => bytes.every((byte) => byte < 0x
 
 const KEYS: readonly Key[] = [KEY, [0, 0, 0, 0], [255, 255, 255, 255], [0x80, 1, 2, 3], [0, 0, 0, 0x80]];
 
-/** Copies by the function under test and by the reference, and compares everything around it too. */
+/**
+ * Copies with the function under test and with the reference, and compares the surrounding bytes,
+ * too.
+ */
 function checkCopy(source: Uint8Array, start: number, length: number, key: Key, at: number): void {
   const target = new Uint8Array(at + length + 9).fill(0xcc);
   const before = Uint8Array.from(source);
@@ -42,7 +45,7 @@ function checkInPlace(length: number, key: Key, start: number): void {
 }
 
 describe("masking", () => {
-  test("of a copy is that of the reference, at every alignment and length", () => {
+  test("of a copy equals the reference, at every alignment and length", () => {
     const buffer = pattern(300).buffer;
     for (let length = 0; length <= 200; length++) {
       const key = KEYS[length % KEYS.length];
@@ -52,7 +55,7 @@ describe("masking", () => {
     }
   });
 
-  test("of a copy is that of the reference, in long ones, from the middle of views", () => {
+  test("of a long copy from the middle of views equals the reference", () => {
     for (const length of [1023, 1024, 4096, 65535, 65536, 65537, 1 << 20]) {
       const buffer = pattern(length + 64, length).buffer;
       for (const [offset, start, at] of [
@@ -66,7 +69,7 @@ describe("masking", () => {
     }
   });
 
-  test("takes a source at the very end of a buffer that is no whole number of words", () => {
+  test("accepts a source at the end of a buffer whose size is not a multiple of a word", () => {
     for (let size = 24; size < 60; size++) {
       for (let length = 24; length <= size; length++) {
         checkCopy(new Uint8Array(pattern(size).buffer, size - length), 0, length, KEY, (size - length) & 3);
@@ -74,14 +77,14 @@ describe("masking", () => {
     }
   });
 
-  test("in place is that of the reference, at every alignment and length", () => {
+  test("in place equals the reference, at every alignment and length", () => {
     for (let length = 0; length <= 200; length++) {
       for (let start = 0; start < 4; start++) checkInPlace(length, KEYS[length % KEYS.length], start);
     }
     for (const length of [4095, 65536, 1 << 20]) checkInPlace(length, KEY, 3);
   });
 
-  test("tells ASCII from the rest, wherever the one byte that is not stands", () => {
+  test("detects a non-ASCII byte at any position", () => {
     for (const key of KEYS) {
       for (const length of [1, 7, 23, 24, 25, 31, 64, 130]) {
         for (let odd = -1; odd < length; odd++) {
@@ -99,8 +102,8 @@ describe("masking", () => {
     }
   });
 
-  test("looks at the bytes that a buffer has now, whatever it had before", () => {
-    // the view of a buffer is remembered from one chunk to the next
+  test("uses the current contents of a buffer", () => {
+    // the view of a buffer is cached between chunks
     const buffer = Reflect.construct(ArrayBuffer, [64, { maxByteLength: 256 }]) as Resizable;
     checkCopy(new Uint8Array(buffer), 0, 64, KEY, 0);
     buffer.resize(256);
@@ -118,7 +121,7 @@ describe("masking", () => {
     checkCopy(same, 0, 200, KEY, 0);
   });
 
-  test("knows where an array begins in its buffer, whichever was asked for before", () => {
+  test("respects the offset of an array in its buffer", () => {
     const buffer = new ArrayBuffer(64);
     const arrays = [0, 5, 8].map((offset) => new Uint8Array(buffer, offset));
     for (const array of [...arrays, ...arrays, ...arrays.toReversed(), new Uint8Array(1)]) {
@@ -127,14 +130,14 @@ describe("masking", () => {
     }
   });
 
-  test("takes bytes of shared memory", () => {
+  test("accepts shared memory", () => {
     const shared = new Uint8Array(new SharedArrayBuffer(128));
     shared.set(pattern(128));
     checkCopy(shared, 0, 128, KEY, 0);
     checkCopy(shared, 1, 100, KEY, 0);
   });
 
-  test("goes on inside a payload with the key turned", () => {
+  test("continues within a payload with the key rotated", () => {
     for (let offset = 0; offset < 9; offset++) {
       const turned: Key = [KEY[offset % 4], KEY[(offset + 1) % 4], KEY[(offset + 2) % 4], KEY[(offset + 3) % 4]];
       for (const far of [0, 2 ** 31, 2 ** 32, 2 ** 53 - 8]) {
@@ -144,7 +147,7 @@ describe("masking", () => {
   });
 });
 
-test("a large buffer that was looked at is not kept alive", async () => {
+test("a large buffer is not kept in memory", async () => {
   const look = (): WeakRef<ArrayBufferLike> => {
     const chunk = new Uint8Array(2 << 20);
     views.offsetOf(chunk);

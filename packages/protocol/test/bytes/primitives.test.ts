@@ -13,7 +13,10 @@ const portable = portablePrimitives(new ViewCache());
 
 afterEach(() => useRuntime());
 
-/** The runtime's function may look at the bulk of a piece, and the result has to be that of the check byte by byte. */
+/**
+ * The runtime's function may validate most of a piece; the result must equal the check byte by
+ * byte.
+ */
 function check(bytes: Uint8Array, start: number, end: number, state: number): void {
   const expected = checkUtf8(bytes, start, end, state);
   assert.equal(
@@ -39,7 +42,7 @@ describe("a piece of UTF-8", () => {
     ["portable", {}],
     ["native", { isUtf8 }],
   ] as const) {
-    test(`is checked as byte by byte, whatever it ends in, with the ${name} function`, () => {
+    test(`is validated as byte by byte, for any end, with the ${name} function`, () => {
       useRuntime(native);
       for (const edge of EDGES) {
         for (const filling of [0, 125, 126, 127, 128, 129, 300]) {
@@ -53,7 +56,7 @@ describe("a piece of UTF-8", () => {
       }
     });
 
-    test(`of any kind is checked as byte by byte, with the ${name} function`, () => {
+    test(`of any kind is validated as byte by byte, with the ${name} function`, () => {
       useRuntime(native);
       const bytes = fc.array(fc.constantFrom(...WELL_FORMED.flatMap(boundsOf)), { minLength: 40, maxLength: 100 });
       const odd = fc.oneof({ weight: 3, arbitrary: fc.constant(hex("")) }, fc.uint8Array({ maxLength: 3 }));
@@ -77,7 +80,7 @@ describe("a piece of UTF-8", () => {
     });
   }
 
-  test("goes to the runtime's function only where it is long", () => {
+  test("uses the runtime's function only if it is long", () => {
     const asked: number[] = [];
     useRuntime({
       isUtf8: (bytes) => {
@@ -88,14 +91,14 @@ describe("a piece of UTF-8", () => {
     assert.equal(checkUtf8Piece(utf8("é".repeat(63)), 0, 126, UTF8_START, runtime().primitives), UTF8_START);
     assert.deepEqual(asked, []);
     assert.equal(checkUtf8Piece(utf8("é".repeat(64)), 0, 128, UTF8_START, runtime().primitives), UTF8_START);
-    assert.deepEqual(asked, [126]); // without the last character, which might have been unfinished
+    assert.deepEqual(asked, [126]); // without the last character, which might be incomplete
     assert.equal(checkUtf8Piece(utf8("é".repeat(64)), 0, 128, UTF8_INVALID, runtime().primitives), UTF8_INVALID);
     assert.deepEqual(asked, [126]);
   });
 });
 
 describe("a masked piece", () => {
-  test("goes to the runtime's function only where it is long, with all that it needs", () => {
+  test("uses the runtime's function only if it is long, with all arguments", () => {
     const asked: unknown[][] = [];
     useRuntime({
       copyMasked: (...given) => {
@@ -125,7 +128,7 @@ describe("primitives", () => {
     assert.ok(Object.isFrozen(primitives));
   });
 
-  test("are portable without it", () => {
+  test("are portable by default", () => {
     const primitives = portable;
     assert.deepEqual(primitives.allocate(3), new Uint8Array(3));
     assert.equal(primitives.isUtf8(hex("c3a9")), true);

@@ -7,7 +7,10 @@ import fc from "fast-check";
 
 const stateAfter = (bytes: Uint8Array): number => checkUtf8(bytes, 0, bytes.length, UTF8_START);
 
-/** The state behind the bytes has to be the table's, wherever a piece ends, and the first bad byte has to be the one noticed. */
+/**
+ * The state after the bytes must equal the table's, wherever a piece ends, and the first invalid
+ * byte must be detected.
+ */
 function check(bytes: Uint8Array): void {
   const verdict = judge(bytes);
   const state = stateAfter(bytes);
@@ -29,14 +32,14 @@ function check(bytes: Uint8Array): void {
 }
 
 describe("the UTF-8 check", () => {
-  test("is the table's on each byte and each pair of bytes", () => {
+  test("equals the table for each byte and each pair of bytes", () => {
     for (let first = 0; first < 256; first++) {
       check(Uint8Array.of(first));
       for (let second = 0; second < 256; second++) check(Uint8Array.of(first, second));
     }
   });
 
-  test("is the table's on all bounds of three and four bytes, and what is next to them", () => {
+  test("equals the table at all limits of three and four bytes, and next to them", () => {
     for (const lead of INTERESTING.filter((byte) => byte >= 0x80)) {
       for (const second of INTERESTING) {
         for (const third of INTERESTING) {
@@ -48,7 +51,7 @@ describe("the UTF-8 check", () => {
     }
   });
 
-  test("passes the bounds of each row, and not what is cut off", () => {
+  test("accepts the limits of each row, and rejects truncated characters", () => {
     for (const row of WELL_FORMED) {
       for (const bytes of boundsOf(row)) {
         assert.equal(stateAfter(bytes), UTF8_START, toHex(bytes));
@@ -58,7 +61,7 @@ describe("the UTF-8 check", () => {
   });
 
   for (const [what, digits] of MALFORMED) {
-    test(`refuses ${what}`, () => {
+    test(`rejects ${what}`, () => {
       const bytes = hex(digits);
       assert.equal(stateAfter(bytes), UTF8_INVALID);
       check(bytes);
@@ -66,7 +69,7 @@ describe("the UTF-8 check", () => {
     });
   }
 
-  test("looks at the range it is given and nothing else", () => {
+  test("reads only the given range", () => {
     const bytes = hex("ff 41 c3a9 ff");
     assert.equal(checkUtf8(bytes, 1, 4, UTF8_START), UTF8_START);
     assert.equal(checkUtf8(bytes, 2, 2, UTF8_START), UTF8_START);
@@ -99,7 +102,7 @@ describe("the UTF-8 check", () => {
   });
 });
 
-/** Text of any UTF-16 units, lone surrogates among them. */
+/** Text of any UTF-16 units, including lone surrogates. */
 const anyText = fc.oneof(
   fc.string({ unit: "binary", maxLength: 200 }),
   fc
@@ -126,14 +129,14 @@ function checkText(text: string): void {
 }
 
 describe("UTF-8 text", () => {
-  test("is written and read at the bounds of each length", () => {
+  test("is encoded and decoded at the limits of each length", () => {
     for (const point of [0, 0x7f, 0x80, 0x7ff, 0x800, 0xd7ff, 0xe000, 0xfeff, 0xfffd, 0xffff, 0x10000, 0x10ffff]) {
       checkText(String.fromCodePoint(point));
       checkText(`a${String.fromCodePoint(point)}é`);
     }
   });
 
-  test("of lone surrogates is that of U+FFFD", () => {
+  test("of lone surrogates equals that of U+FFFD", () => {
     for (const text of [
       "\ud800",
       "\udbff",

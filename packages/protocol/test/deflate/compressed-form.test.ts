@@ -31,7 +31,7 @@ describe("a prepared message, compressed", () => {
     assert.deepEqual(asked, [15, 8]);
   });
 
-  test("is the message itself where that does not pay, which is asked once too", () => {
+  test("is the message itself if compression does not pay, which is decided once", () => {
     const message = new PreparedMessage(hex("0102"));
     let asked = 0;
     const deflate = () => {
@@ -43,7 +43,7 @@ describe("a prepared message, compressed", () => {
     assert.equal(asked, 1);
   });
 
-  test("is waited for by all who ask while it is made", async () => {
+  test("is shared by all who request it while it is made", async () => {
     const message = new PreparedMessage(hex("0102"));
     let asked = 0;
     let finish: (bytes: Uint8Array | undefined) => void = () => {};
@@ -63,14 +63,14 @@ describe("a prepared message, compressed", () => {
 });
 
 describe("an inflated message", () => {
-  test("of bytes that nobody else has is not copied if it is large", () => {
+  test("is not copied if it is large and the only user of its bytes", () => {
     const bytes = pattern(3000);
     const message = inflatedMessage(runtime(), "binary", bytes, false);
     assert.ok(message instanceof Message);
     assert.equal(message.bytes.buffer, bytes.buffer);
   });
 
-  test("of a part of somebody's bytes shows nothing of the rest", () => {
+  test("of a part of other bytes shows nothing of the rest", () => {
     for (const size of [10, 3000]) {
       const message = inflatedMessage(runtime(), "binary", pattern(9000).subarray(500, 500 + size), false);
       assert.ok(message instanceof Message);
@@ -99,7 +99,7 @@ describe("an inflated message", () => {
   };
 
   for (const size of [1, 100, 2048, 2049, 100_000]) {
-    test(`of ${size} bytes is checked if it is text, and keeps nothing that is borrowed`, () => {
+    test(`of ${size} bytes is validated if it is text, and keeps nothing borrowed`, () => {
       for (const borrowed of [true, false]) {
         const bytes = text(size, 0x62);
         const message = inflatedMessage(runtime(), "text", bytes, borrowed);

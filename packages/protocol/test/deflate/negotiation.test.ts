@@ -21,7 +21,7 @@ function short(params: DeflateParams): Short["agreed"] {
   return [!serverNoContextTakeover, !clientNoContextTakeover, serverMaxWindowBits, clientMaxWindowBits];
 }
 
-/** What a server answers to a header value; undefined if it declines. */
+/** Returns a server's answer to a header value; undefined if it declines. */
 function serverSays(offers: string, wishes?: DeflateWishes): { header: string; agreed: Short["agreed"] } | undefined {
   const parsed = parseExtensions(offers);
   assert.ok(parsed !== undefined, `not well formed: ${offers}`);
@@ -31,7 +31,7 @@ function serverSays(offers: string, wishes?: DeflateWishes): { header: string; a
   return { header: formatExtensions([accepted]), agreed: short(accepted.negotiated as DeflateParams) };
 }
 
-/** What a client makes of an answer; a text if it fails the handshake. */
+/** Returns a client's result for an answer, or a text if it fails the handshake. */
 function clientSays(answer: string, ...wishes: DeflateWishes[]): Short["agreed"] | string {
   return clientTakes(clientDeflate(...wishes), answer);
 }
@@ -49,9 +49,9 @@ const KEEP: DeflateWishes = { serverContextTakeover: true, clientContextTakeover
 const NONE = "server_no_context_takeover; client_no_context_takeover";
 
 describe("permessage-deflate, the server's side", () => {
-  // [offer, wishes, answer's parameters, agreed]
+  // [offer, preferences, parameters of the answer, agreement]
   const ACCEPTED: readonly [string, DeflateWishes | undefined, string, Short["agreed"]][] = [
-    // by default no window outlives a message, asked for or not
+    // by default no window outlives a message, requested or not
     ["permessage-deflate", undefined, NONE, [false, false, 15, 15]],
     ["permessage-deflate; client_max_window_bits", undefined, NONE, [false, false, 15, 15]],
     ["permessage-deflate", KEEP, "", [true, true, 15, 15]],
@@ -71,7 +71,7 @@ describe("permessage-deflate, the server's side", () => {
       "server_max_window_bits=9",
       [true, true, 9, 15],
     ],
-    // §7.1.2.1: a server may limit itself unasked
+    // §7.1.2.1: a server may limit its own window unasked
     ["permessage-deflate", { ...KEEP, serverMaxWindowBits: 11 }, "server_max_window_bits=11", [true, true, 11, 15]],
     ["permessage-deflate; client_max_window_bits", KEEP, "", [true, true, 15, 15]],
     ["permessage-deflate; client_max_window_bits=15", KEEP, "", [true, true, 15, 15]],
@@ -89,9 +89,9 @@ describe("permessage-deflate, the server's side", () => {
       "client_max_window_bits=9",
       [true, true, 15, 9],
     ],
-    // a client that can't be told to use a smaller window is told to keep none
+    // a client whose window cannot be limited is told to keep none
     ["permessage-deflate", { ...KEEP, clientMaxWindowBits: 9 }, "client_no_context_takeover", [true, false, 15, 15]],
-    // §7.1.3's examples, and quoted values
+    // the examples of §7.1.3, and quoted values
     [
       'permessage-deflate; client_max_window_bits="10"; server_max_window_bits="1\\0"',
       KEEP,
@@ -104,7 +104,7 @@ describe("permessage-deflate, the server's side", () => {
       "server_max_window_bits=10",
       [true, true, 10, 15],
     ],
-    // fallbacks: the first offer that is valid, in the client's order
+    // fallbacks: the first valid offer, in the client's order
     ["permessage-deflate; unknown, permessage-deflate", KEEP, "", [true, true, 15, 15]],
     [
       "permessage-deflate; server_max_window_bits=16, permessage-deflate; server_max_window_bits=9, permessage-deflate",
@@ -115,7 +115,7 @@ describe("permessage-deflate, the server's side", () => {
     ["x-webkit-deflate-frame, permessage-deflate", KEEP, "", [true, true, 15, 15]],
   ];
   for (const [offers, wishes, params, agreed] of ACCEPTED) {
-    test(`answers ${offers} wishing ${JSON.stringify(wishes ?? {})}`, () => {
+    test(`answers ${offers} with preferences ${JSON.stringify(wishes ?? {})}`, () => {
       const answer = serverSays(offers, wishes);
       assert.equal(answer?.header, params === "" ? "permessage-deflate" : `permessage-deflate; ${params}`);
       assert.deepEqual(answer?.agreed, agreed);
@@ -144,7 +144,7 @@ describe("permessage-deflate, the server's side", () => {
     test(`declines ${offers}`, () => assert.equal(serverSays(offers, KEEP), undefined));
   }
 
-  test("an empty quoted value is not well formed to begin with", () => {
+  test("an empty quoted value is malformed", () => {
     assert.equal(parseExtensions('permessage-deflate; server_max_window_bits=""'), undefined);
     assert.equal(
       serverDeflate(KEEP).answer([{ name: "permessage-deflate", params: [["server_max_window_bits", ""]] }]),
@@ -154,7 +154,7 @@ describe("permessage-deflate, the server's side", () => {
 });
 
 describe("permessage-deflate, the client's side", () => {
-  // [wishes, the offers]
+  // [preferences, the offers]
   const OFFERS: readonly [DeflateWishes[], string][] = [
     [[], `permessage-deflate; ${NONE}; client_max_window_bits`],
     [[KEEP], "permessage-deflate; client_max_window_bits"],
@@ -173,7 +173,7 @@ describe("permessage-deflate, the client's side", () => {
 
   const ACCEPTED: readonly [DeflateWishes[], string, Short["agreed"]][] = [
     [[], `permessage-deflate; ${NONE}`, [false, false, 15, 15]],
-    // what limits the client alone holds whether the server repeats it or not
+    // limits of the client alone apply whether the server repeats them or not
     [[], "permessage-deflate; server_no_context_takeover", [false, false, 15, 15]],
     [[{ ...KEEP, clientMaxWindowBits: 10 }], "permessage-deflate", [true, true, 15, 10]],
     [[KEEP], "permessage-deflate", [true, true, 15, 15]],
@@ -184,7 +184,7 @@ describe("permessage-deflate, the client's side", () => {
     [[{ ...KEEP, serverMaxWindowBits: 10 }], "permessage-deflate; server_max_window_bits=10", [true, true, 10, 15]],
     [[{ ...KEEP, serverMaxWindowBits: 10 }], "permessage-deflate; server_max_window_bits=9", [true, true, 9, 15]],
     [[{ ...KEEP, clientMaxWindowBits: 10 }], "permessage-deflate; client_max_window_bits=9", [true, true, 15, 9]],
-    // the second offer was taken
+    // the second offer was accepted
     [
       [{ ...KEEP, serverMaxWindowBits: 10 }, {}],
       "permessage-deflate; server_no_context_takeover",
@@ -192,7 +192,7 @@ describe("permessage-deflate, the client's side", () => {
     ],
   ];
   for (const [wishes, answer, agreed] of ACCEPTED) {
-    test(`accepts ${answer} wishing ${JSON.stringify(wishes)}`, () => {
+    test(`accepts ${answer} with preferences ${JSON.stringify(wishes)}`, () => {
       assert.deepEqual(clientSays(answer, ...wishes), agreed);
     });
   }
@@ -214,14 +214,14 @@ describe("permessage-deflate, the client's side", () => {
     ]),
   ];
   for (const [wishes, answer, message] of REFUSED) {
-    test(`refuses ${answer} wishing ${JSON.stringify(wishes)}`, () => {
+    test(`rejects ${answer} with preferences ${JSON.stringify(wishes)}`, () => {
       const said = clientSays(answer, ...wishes);
       assert.ok(typeof said === "string", "it was accepted");
       assert.match(said, message);
     });
   }
 
-  test("an empty value is refused", () => {
+  test("an empty value is rejected", () => {
     const accepted = clientDeflate(KEEP).accept([["server_max_window_bits", ""]]);
     assert.equal(accepted, 'server_max_window_bits is an integer from 8 to 15, got ""');
   });
@@ -231,7 +231,7 @@ describe("permessage-deflate, the client's side, with fallback offers", () => {
   const FALLBACK = "permessage-deflate; client_max_window_bits, permessage-deflate";
   const SMALL: DeflateWishes = { ...KEEP, serverMaxWindowBits: 10, clientMaxWindowBits: 11 };
 
-  test("offers what it wishes, then what any server can take", () => {
+  test("offers its preferences, then what any server accepts", () => {
     const offers = (...wishes: DeflateWishes[]): string =>
       formatExtensions(clientDeflateWithFallback(...wishes).offers);
     assert.equal(offers(), `permessage-deflate; ${NONE}; client_max_window_bits, ${FALLBACK}`);
@@ -241,9 +241,10 @@ describe("permessage-deflate, the client's side, with fallback offers", () => {
     );
   });
 
-  // [wishes, the parameters of the answer, agreed]
+  // [preferences, parameters of the answer, agreement]
   const ACCEPTED: readonly [DeflateWishes[], string, Short["agreed"]][] = [
-    // an answer without what was asked for takes a fallback offer; the client keeps to its own limits all the same
+    // an answer without the requested parameters accepts a fallback offer; the client still obeys
+    // its own limits
     [[], "", [true, false, 15, 15]],
     [[], "client_no_context_takeover", [true, false, 15, 15]],
     [[], "server_no_context_takeover", [false, false, 15, 15]],
@@ -262,12 +263,12 @@ describe("permessage-deflate, the client's side, with fallback offers", () => {
   ];
   for (const [wishes, params, agreed] of ACCEPTED) {
     const answer = params === "" ? "permessage-deflate" : `permessage-deflate; ${params}`;
-    test(`accepts ${answer} wishing ${JSON.stringify(wishes)}`, () => {
+    test(`accepts ${answer} with preferences ${JSON.stringify(wishes)}`, () => {
       assert.deepEqual(clientTakes(clientDeflateWithFallback(...wishes), answer), agreed);
     });
   }
 
-  // RFC 7692 §7.1: what no offer makes valid
+  // RFC 7692 §7.1: not valid for any offer
   const REFUSED: readonly [string, RegExp][] = [
     ["client_max_window_bits", /got no value/],
     ["server_max_window_bits", /got no value/],
@@ -308,7 +309,7 @@ describe("permessage-deflate, both sides", () => {
     { requiredKeys: [] },
   );
 
-  test("agree whatever they wish, and neither is asked for more than it wished", () => {
+  test("agree for any preferences, and neither must do more than it permits", () => {
     fc.assert(
       fc.property(wishes, fc.array(wishes, { minLength: 1, maxLength: 3 }), (ofServer, ofClient) => {
         const client = clientDeflate(...ofClient);
@@ -319,7 +320,7 @@ describe("permessage-deflate, both sides", () => {
         if (result instanceof WebSocketError) throw result;
         const server = answer.negotiated as DeflateParams;
         const agreed = result[0].negotiated as DeflateParams;
-        // the client may keep to less than the server counts on, never to more
+        // the client may use less than the server expects, never more
         assert.equal(agreed.serverNoContextTakeover, server.serverNoContextTakeover);
         assert.equal(agreed.serverMaxWindowBits, server.serverMaxWindowBits);
         assert.ok(agreed.clientNoContextTakeover || !server.clientNoContextTakeover);
@@ -331,7 +332,7 @@ describe("permessage-deflate, both sides", () => {
           assert.ok(agreed.serverMaxWindowBits <= (one.serverMaxWindowBits ?? 15));
         }
         assert.ok(agreed.clientMaxWindowBits <= (first.clientMaxWindowBits ?? 15));
-        // the window that a server has to keep is never larger than it wished
+        // a server never keeps a larger window than it prefers
         if (!server.clientNoContextTakeover) {
           assert.ok(server.clientMaxWindowBits <= (ofServer.clientMaxWindowBits ?? 15));
         }
@@ -339,7 +340,7 @@ describe("permessage-deflate, both sides", () => {
     );
   });
 
-  test("the directions of one end are those of the other the other way round", () => {
+  test("the directions of one end are those of the other, reversed", () => {
     const params = {
       serverNoContextTakeover: true,
       clientNoContextTakeover: false,
@@ -354,7 +355,7 @@ describe("permessage-deflate, both sides", () => {
     assert.deepEqual(client.inflate, server.deflate);
   });
 
-  test("wishes that are not what they have to be are refused", () => {
+  test("invalid preferences are rejected", () => {
     const BITS = "an integer from 8 to 15";
     for (const [name, value, expected] of [
       ["serverMaxWindowBits", 7, BITS],

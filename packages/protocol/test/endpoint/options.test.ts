@@ -24,7 +24,7 @@ describe("options", () => {
     });
   });
 
-  test("may be at their bounds, or off", () => {
+  test("may be at their limits, or off", () => {
     const right: Partial<ProtocolOptions>[] = [
       {},
       { role: "client", keys: countingKeys() },
@@ -52,7 +52,7 @@ describe("options", () => {
     ["maxCloseTime", [null, 0, -1, NaN, "5s"], "expected milliseconds, more than 0"],
   ];
   for (const [name, values, expected] of WRONG) {
-    test(`${name}: a wrong one is refused, with what was expected and what came`, () => {
+    test(`${name}: an invalid value is rejected, with the expected and the given one`, () => {
       for (const value of values) {
         const options = { ...OPTIONS, [name]: value } as ProtocolOptions;
         assert.throws(
@@ -69,7 +69,7 @@ describe("options", () => {
     });
   }
 
-  test("heartbeat: wrong times are refused by their names", () => {
+  test("heartbeat: invalid times are rejected by name", () => {
     for (const time of [undefined, 0, -1, NaN, "1"] as unknown as number[]) {
       const interval = { ...OPTIONS, heartbeat: { interval: time, timeout: 1 } };
       const timeout = { ...OPTIONS, heartbeat: { interval: 1, timeout: time } };
@@ -84,7 +84,7 @@ describe("options", () => {
     }
   });
 
-  test("keys: a client has to have them", () => {
+  test("keys: a client requires them", () => {
     for (const keys of [undefined, null, {}] as unknown as undefined[]) {
       assert.throws(() => new ProtocolConfig(runtime(), { ...OPTIONS, role: "client", keys }), {
         code: "INVALID_ARGUMENT",

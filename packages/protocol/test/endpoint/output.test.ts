@@ -9,7 +9,7 @@ import fc from "fast-check";
 
 const BLOCK = 16 * 1024;
 
-/** As a sender writes: reserved, written, told. */
+/** As a sender writes: reserve, write, commit. */
 function write(output: Output, bytes: Uint8Array): void {
   const { bytes: block, words, at } = output.reserve(bytes.length);
   assert.equal(words.buffer, block.buffer);
@@ -24,7 +24,7 @@ describe("an output", () => {
     assert.deepEqual([pieces, size, blocks], [[], 0, []]);
   });
 
-  test("packs what is small into one piece", () => {
+  test("packs small writes into one block", () => {
     const output = newOutput();
     const parts = Array.from({ length: 100 }, (_, i) => pattern(i, i));
     for (const part of parts) write(output, part);
@@ -35,7 +35,7 @@ describe("an output", () => {
     output.release(taken);
   });
 
-  test("goes on in another block when one is full, and uses all of it before", () => {
+  test("continues in another block when one is full", () => {
     const output = newOutput();
     write(output, pattern(BLOCK - 10));
     write(output, pattern(10, 2));
@@ -51,7 +51,7 @@ describe("an output", () => {
     output.release(taken);
   });
 
-  test("copies what is appended up to 4,096 bytes, lists what is more", () => {
+  test("copies up to 4,096 bytes, and references more", () => {
     const output = newOutput();
     const small = pattern(4096);
     const large = pattern(4097);
@@ -67,7 +67,7 @@ describe("an output", () => {
     output.release(taken);
   });
 
-  test("may hold large things only", () => {
+  test("may contain only large chunks", () => {
     const output = newOutput();
     const parts = [pattern(5000), pattern(6000), pattern(7000)];
     for (const part of parts) output.append(part);
@@ -76,7 +76,7 @@ describe("an output", () => {
     assert.deepEqual(taken.blocks, []);
   });
 
-  test("drops what waits when it is cleared", () => {
+  test("discards its contents when it is cleared", () => {
     const output = newOutput();
     write(output, pattern(10));
     output.append(pattern(5000));
@@ -89,8 +89,8 @@ describe("an output", () => {
   });
 });
 
-describe("what an output hands over", () => {
-  test("has no piece without bytes, which a transport would write for nothing", () => {
+describe("the chunks of an output", () => {
+  test("are never empty", () => {
     const sizes = [0, 10, 1024, 4096, 4097, 16_000, BLOCK];
     for (const first of sizes) {
       for (const second of sizes) {
@@ -112,7 +112,7 @@ describe("what an output hands over", () => {
     }
   });
 
-  test("is in a small block as long as it fits into one", () => {
+  test("use a small block as long as they fit", () => {
     for (const [size, block] of [
       [1024, 1024],
       [1025, BLOCK],
@@ -128,7 +128,7 @@ describe("what an output hands over", () => {
     }
   });
 
-  test("has memory that others may use when it is written, once", () => {
+  test("release their memory once, when they are written", () => {
     const output = newOutput();
     output.recycle([]);
     assert.equal(output.take().recycled, undefined);
@@ -141,7 +141,7 @@ describe("what an output hands over", () => {
 });
 
 describe("blocks", () => {
-  test("are not written to while they are in use, and are used again afterwards", () => {
+  test("are not changed while they are in use, and are reused afterwards", () => {
     const output = newOutput();
     const other = newOutput();
     write(output, pattern(100));
@@ -167,7 +167,7 @@ describe("blocks", () => {
     output.release(next);
   });
 
-  test("given back twice are given back once", () => {
+  test("released twice are released once", () => {
     const output = newOutput();
     write(output, pattern(10));
     const taken = output.take();
@@ -180,7 +180,7 @@ describe("blocks", () => {
     assert.deepEqual(drain(second), pattern(100, 2));
   });
 
-  test("that were released are kept, small ones up to 2 MiB, large ones up to 2 MiB", () => {
+  test("are pooled after release, small ones up to 2 MiB, large ones up to 2 MiB", () => {
     const SMALL = 1024;
     allocatedBy((allocated) => {
       const fill = (count: number, bytes: number): number => {
@@ -200,7 +200,7 @@ describe("blocks", () => {
     });
   });
 
-  test("are small for who has little to say, and what grows moves to a large one", () => {
+  test("are small for small output, and output that grows moves to a large one", () => {
     const output = newOutput();
     write(output, pattern(1000, 1));
     write(output, pattern(1000, 2));
@@ -223,7 +223,7 @@ describe("blocks", () => {
 });
 
 describe("prepared messages", () => {
-  test("go to many outputs as one object", () => {
+  test("are shared by many outputs as one object", () => {
     const outputs = Array.from({ length: 50 }, () => newOutput());
     const messages = [pattern(10), pattern(3000), pattern(200)].map((bytes) => new PreparedMessage(bytes));
     for (const message of messages) for (const output of outputs) output.appendPrepared(message);
@@ -233,7 +233,7 @@ describe("prepared messages", () => {
     assert.deepEqual(taken[0].blocks, []);
   });
 
-  test("go as one object to outputs that got them in another order than others", () => {
+  test("are shared as one object by outputs with different orders", () => {
     const [a, b, c] = ["a", "b", "c"].map((text) => new PreparedMessage(text));
     const outputs = Array.from({ length: 9 }, () => newOutput());
     outputs.forEach((output, i) => {
@@ -245,7 +245,7 @@ describe("prepared messages", () => {
     });
   });
 
-  test("one at a time are handed on as they are", () => {
+  test("that are alone are passed on unchanged", () => {
     const output = newOutput();
     const message = new PreparedMessage(pattern(100_000));
     for (let i = 0; i < 3; i++) {

@@ -40,7 +40,7 @@ function fragments(opcode: number, parts: readonly Uint8Array[]): FrameSpec[] {
   return parts.map((payload, i) => ({ opcode: i === 0 ? opcode : 0, fin: i === parts.length - 1, payload }));
 }
 
-/** Gives `bytes` to an end in the chunks that they are cut into. */
+/** Passes `bytes` to an end in chunks. */
 function inChunks(bytes: Uint8Array, at: readonly number[], end: Endpoint): void {
   end.receiveChunks(
     cut(
@@ -51,7 +51,7 @@ function inChunks(bytes: Uint8Array, at: readonly number[], end: Endpoint): void
 }
 
 describe("any messages", () => {
-  test("in any fragments, with control frames between, in any chunks, come out the same", () => {
+  test("in any fragments, with control frames between, in any chunks, are delivered unchanged", () => {
     const sent = fc.record({
       message,
       cuts: fc.array(fc.nat(), { maxLength: 6 }),
@@ -87,7 +87,7 @@ describe("any messages", () => {
     );
   });
 
-  test("sent in any form by one end come out of the other, in any chunks", () => {
+  test("sent in any form by one end are delivered by the other, in any chunks", () => {
     const form = fc.constantFrom("plain", "prepared", "received", "pieces", "payload", "fragments");
     const step = fc.record({
       message,
@@ -145,7 +145,7 @@ describe("any bytes at all", () => {
   const options: Partial<ProtocolOptions> = { maxFrameSize: 300, maxMessageSize: 500 };
   const table: Readonly<Record<string, ErrorEntry>> = PROTOCOL_ERRORS;
 
-  /** Everything that is so whatever came. */
+  /** Properties that hold for any input. */
   function check(to: Role, bytes: Uint8Array, chunks: readonly number[], more: Partial<ProtocolOptions>): void {
     const whole = new Endpoint(to, { ...options, ...more });
     whole.receiveChunks([bytes]);
@@ -176,7 +176,7 @@ describe("any bytes at all", () => {
 
   const more = fc.record({ compression: fc.boolean(), acceptUnmaskedFrames: fc.boolean() });
 
-  test("never throw, and never make an error that is not in the table", () => {
+  test("never throw, and only cause errors of the table", () => {
     fc.assert(fc.property(role, fc.uint8Array({ maxLength: 300 }), places, more, check), { numRuns: 500 });
   });
 
@@ -197,7 +197,7 @@ describe("any bytes at all", () => {
       },
       { requiredKeys: ["opcode"] },
     );
-    // mostly what is right, so that it goes on for a while
+    // mostly valid, so that it continues for a while
     const payload = fc.uint8Array({ maxLength: 140 });
     const right: fc.Arbitrary<FrameSpec[]> = fc.oneof(
       fc.array(someText.map(utf8), { minLength: 1, maxLength: 4 }).map((parts) => fragments(1, parts)),
@@ -226,13 +226,13 @@ describe("any bytes at all", () => {
     );
   });
 
-  /** Without a form that the length does not go into. */
+  /** Omits a form that cannot express the length. */
   function fitting({ form, ...spec }: FrameSpec): FrameSpec {
     const length = spec.declared ?? BigInt(spec.payload?.length ?? 0);
     return form === undefined || (form === 16 && length > 65535n) ? spec : { ...spec, form };
   }
 
-  test("are left as they are", () => {
+  test("are left unchanged", () => {
     fc.assert(
       fc.property(role, fc.uint8Array({ maxLength: 100 }), places, (to, bytes, chunks) => {
         const before = Uint8Array.from(bytes);

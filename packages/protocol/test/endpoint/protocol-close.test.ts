@@ -12,9 +12,9 @@ const codeBytes = (code: number): Uint8Array => Uint8Array.of(code >> 8, code & 
 const CODES = [...Array.from({ length: 5001 }, (_, code) => code), 65535];
 const closeFrame = (payload: Uint8Array): FrameSpec => ({ opcode: 8, payload });
 
-describe("a Close that comes", () => {
+describe("a received Close", () => {
   for (const role of ROLES) {
-    test(`with any code from 0 to 5000, or 65535: echoed by a ${role}, or refused`, () => {
+    test(`with any code from 0 to 5000, or 65535, is echoed by a ${role}, or rejected`, () => {
       for (const code of CODES) {
         const end = new Endpoint(role);
         end.receive(closeFrame(codeBytes(code)), { opcode: 1, payload: utf8("late") });
@@ -51,7 +51,7 @@ describe("a Close that comes", () => {
         Buffer.from(bytes).toString("utf8"),
       ]),
     ];
-    test(`with ${GOOD.length} payloads that are right: the code echoed by a ${role}, however it is cut`, () => {
+    test(`with ${GOOD.length} valid payloads: the code is echoed by a ${role}, in any chunks`, () => {
       for (const [what, payload, code, text] of GOOD) {
         for (const chunks of chunkings(framesTo(role, [closeFrame(payload), { opcode: 1 }]))) {
           const end = new Endpoint(role);
@@ -81,7 +81,7 @@ describe("a Close that comes", () => {
         "03ef",
       ]),
     ];
-    test(`with ${BAD.length} payloads that are wrong: refused by a ${role}, however it is cut`, () => {
+    test(`with ${BAD.length} invalid payloads: rejected by a ${role}, in any chunks`, () => {
       for (const [what, payload, code, close] of BAD) {
         for (const chunks of chunkings(framesTo(role, [closeFrame(payload), { opcode: 1 }]))) {
           const end = new Endpoint(role);
@@ -102,7 +102,7 @@ describe("a Close that comes", () => {
       assert.equal(end.protocol.closing.clean, true);
     });
 
-    test(`while a ${role} sends a message in fragments is answered, and the message never ended`, () => {
+    test(`while a ${role} sends a fragmented message is answered, and the message never finished`, () => {
       const end = new Endpoint(role);
       end.protocol.beginMessage("text");
       end.protocol.sendFragment(utf8("a"), false);
@@ -111,7 +111,7 @@ describe("a Close that comes", () => {
       assert.throws(() => end.protocol.sendFragment(utf8("b"), true), { code: "NOT_OPEN" });
     });
 
-    test(`is answered behind what a ${role} writes before answer(), and behind its pongs`, () => {
+    test(`is answered after what a ${role} writes before answer(), and after its pongs`, () => {
       const end = new Endpoint(role);
       const { protocol } = end;
       protocol.inTransit = 1; // so that the pong waits, too
@@ -133,7 +133,7 @@ describe("a Close that comes", () => {
       assert.deepEqual(end.sent(), []);
     });
 
-    test(`is answered by a ${role} whose stream then ends, as its own half may be open`, () => {
+    test(`is answered by a ${role} whose stream then ends, because its own half may be open`, () => {
       const end = new Endpoint(role);
       end.receive(closeFrame(hex("03e8")));
       end.protocol.receiveEnd();
@@ -143,7 +143,7 @@ describe("a Close that comes", () => {
       assert.equal(end.protocol.shouldEndStream, true);
     });
 
-    test(`is not answered by a ${role} whose stream breaks, and then not clean`, () => {
+    test(`is not answered by a ${role} whose stream breaks, which is not clean`, () => {
       const end = new Endpoint(role);
       end.receive(closeFrame(hex("03e8")));
       end.protocol.receiveEnd(new Error("reset"));
@@ -152,7 +152,7 @@ describe("a Close that comes", () => {
       assert.deepEqual(end.protocol.closing, { code: 1000, reason: "", clean: false, error: end.protocol.error });
     });
 
-    test(`is answered with the code of an error that a ${role} meets before answer()`, () => {
+    test(`is answered with the code of an error that a ${role} finds before answer()`, () => {
       const end = new Endpoint(role);
       end.receive({ opcode: 1, payload: utf8("?") }, closeFrame(hex("03e8")));
       end.fail(handlerFailed());
@@ -164,7 +164,7 @@ describe("a Close that comes", () => {
 
 describe("close()", () => {
   for (const role of ROLES) {
-    test(`takes from a ${role} the codes that may be sent, of 0 to 5000 and others`, () => {
+    test(`accepts from a ${role} the codes that may be sent, of 0 to 5000 and others`, () => {
       for (const code of [...CODES, -1, 1000.5, NaN, Infinity, 2 ** 32 + 1000]) {
         const end = new Endpoint(role);
         if (isAllowedCode(code) && Number.isInteger(code)) {
@@ -179,7 +179,7 @@ describe("close()", () => {
       }
     });
 
-    test(`takes from a ${role} a reason of up to 123 bytes, and no other argument`, () => {
+    test(`accepts from a ${role} a reason of up to 123 bytes, and no other argument`, () => {
       for (const reason of ["", "bye", "a".repeat(123), "é".repeat(61), "€".repeat(41), "😀".repeat(30), "\ud800"]) {
         const end = new Endpoint(role);
         end.protocol.close(3000, reason, 0);
@@ -207,7 +207,7 @@ describe("close()", () => {
       }
     });
 
-    test(`sends one Close, and a ${role} nothing behind it`, () => {
+    test(`sends one Close, and a ${role} nothing after it`, () => {
       const end = new Endpoint(role);
       end.protocol.send("before");
       end.protocol.close(undefined, "", 0);
@@ -229,7 +229,7 @@ describe("close()", () => {
       assert.equal(protocol.shouldEndStream, false);
     });
 
-    test(`lets a ${role} still hear what the peer sends before its own Close`, () => {
+    test(`lets a ${role} receive what the peer sends before its own Close`, () => {
       const end = new Endpoint(role);
       end.protocol.close(1000, "", 0);
       end.receive({ opcode: 1, payload: utf8("a") }, { opcode: 9 }, { opcode: 1, fin: false, payload: utf8("b") });
@@ -288,7 +288,7 @@ describe("a closing handshake between two", () => {
   const clean = (code: number, reason: string): object => ({ code, reason, clean: true, error: undefined });
 
   for (const starter of ROLES) {
-    test(`begun by the ${starter} is clean at both ends, whatever was said`, () => {
+    test(`begun by the ${starter} is clean at both ends, after any messages`, () => {
       for (const [code, reason, atPeer, atStarter] of [
         [1000, "done", clean(1000, "done"), clean(1000, "")],
         [4999, "", clean(4999, ""), clean(4999, "")],
@@ -319,7 +319,7 @@ describe("a closing handshake between two", () => {
     assert.deepEqual(pair.server.sent(), []);
   });
 
-  test("after a violation tells each end what it has to know", () => {
+  test("after a violation reports the code to each end", () => {
     for (const role of ROLES) {
       const pair = new Pair();
       const [victim, culprit] = role === "client" ? [pair.client, pair.server] : [pair.server, pair.client];

@@ -4,9 +4,9 @@ import { hex, pattern, utf8 } from "../support/bytes.ts";
 import { Endpoint } from "../support/endpoint.ts";
 import { type FrameSpec, ROLES } from "../support/frames.ts";
 
-// What people find in their logs: the part of a message behind the table's text.
+// The text of errors in logs: the detail after the table's text.
 
-describe("of a violation the error says what came", () => {
+describe("errors describe the violation", () => {
   const said: readonly (readonly [frames: readonly FrameSpec[], code: string, detail: string])[] = [
     [[{ opcode: 3 }], "INVALID_OPCODE", "opcode 3"],
     [[{ opcode: 15 }], "INVALID_OPCODE", "opcode 15"],
@@ -45,7 +45,7 @@ describe("of a violation the error says what came", () => {
   }
 });
 
-test("of text that no byte behind it can mend the error says no more than that", () => {
+test("text that no further byte can complete is reported as such", () => {
   for (const role of ROLES) {
     for (const payload of [hex("ff"), hex("6180"), hex("c341")]) {
       for (const fin of [true, false]) {
@@ -57,7 +57,7 @@ test("of text that no byte behind it can mend the error says no more than that",
   }
 });
 
-describe("of a wrong call the error says what was expected and what came", () => {
+describe("errors of invalid calls name the expected and the given value", () => {
   const five = 5 as unknown as Uint8Array;
   const calls: readonly (readonly [what: string, call: (end: Endpoint) => void, code: string, detail: string])[] = [
     [

@@ -7,8 +7,8 @@ import { newMessage } from "../support/runtime.ts";
 
 const filled = (size: number): Uint8Array => new Uint8Array(size).fill(0x61);
 
-describe("what a protocol holds", () => {
-  test("of a message that is not whole: its bytes, and that it has begun", () => {
+describe("bytes held by a protocol", () => {
+  test("of an incomplete message: its bytes, and that it has started", () => {
     const { protocol } = new Endpoint("server");
     assert.deepEqual([protocol.pendingSize, protocol.midMessage, protocol.heldSize], [0, false, 0]);
     protocol.receive(framesTo("server", [{ opcode: 1, fin: false, payload: filled(300) }]), 0);
@@ -17,7 +17,7 @@ describe("what a protocol holds", () => {
     assert.deepEqual([protocol.pendingSize, protocol.midMessage, protocol.heldSize], [0, false, 0]);
   });
 
-  test("a header is the beginning of a message, and no bytes; one of a ping is neither", () => {
+  test("a header starts a message without bytes; that of a ping does not", () => {
     const { protocol } = new Endpoint("server");
     const frame = framesTo("server", [{ opcode: 2, payload: filled(10) }]);
     protocol.receive(frame, 0, 0, 6);
@@ -28,7 +28,7 @@ describe("what a protocol holds", () => {
     assert.deepEqual([protocol.pendingSize, protocol.midMessage], [0, false]);
   });
 
-  test("of what is to be sent, until that is written", () => {
+  test("of output, until it is written", () => {
     const { protocol } = new Endpoint("server");
     protocol.send(filled(100));
     assert.equal(protocol.heldSize, 102);
@@ -42,7 +42,7 @@ describe("what a protocol holds", () => {
 });
 
 describe("room for a message", () => {
-  test("is what maxWriteBufferSize leaves, headers counted; when nothing waits there is room for any one", () => {
+  test("is what maxWriteBufferSize leaves, including headers; an empty buffer has room for any message", () => {
     const { protocol } = new Endpoint("server", { maxWriteBufferSize: 200 });
     assert.equal(protocol.hasRoom(filled(1000)), true);
     protocol.send(filled(98)); // and a header of two bytes
@@ -56,7 +56,7 @@ describe("room for a message", () => {
   });
 });
 
-describe("one thing is always taken when nothing waits, whatever its size", () => {
+describe("one message is always accepted when nothing waits, whatever its size", () => {
   const sends: [string, (end: Endpoint) => void][] = [
     ["send", ({ protocol }) => protocol.send(filled(20))],
     ["transfer", ({ protocol }) => protocol.transfer(newMessage("binary", filled(20), 0, 20))],
@@ -65,7 +65,7 @@ describe("one thing is always taken when nothing waits, whatever its size", () =
     ["pong", ({ protocol }) => protocol.pong(filled(20))],
   ];
   for (const [what, send] of sends) {
-    test(`${what}, but not behind bytes that are still being written`, () => {
+    test(`${what}, but not after bytes that are still being written`, () => {
       for (const [inTransit, taken] of [
         [0, true],
         [1, false],
@@ -84,7 +84,7 @@ describe("one thing is always taken when nothing waits, whatever its size", () =
 describe("a message that is passed on with transfer", () => {
   const received = (size: number): Message => newMessage("binary", filled(size), 0, size);
 
-  test("is sent as by send, and then is gone", () => {
+  test("is sent as by send, and then unreadable", () => {
     const endpoint = new Endpoint("server");
     const message = received(5000);
     endpoint.protocol.transfer(message);
@@ -93,7 +93,7 @@ describe("a message that is passed on with transfer", () => {
     assert.throws(() => message.bytes, { code: "INVALID_STATE" });
   });
 
-  test("needs an open connection and room, like any other, and stays whole where it has none", () => {
+  test("requires an open connection and room, and stays readable otherwise", () => {
     const { protocol } = new Endpoint("server", { maxWriteBufferSize: 100 });
     protocol.send(filled(50));
     const message = received(5000);

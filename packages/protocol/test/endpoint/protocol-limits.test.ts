@@ -8,7 +8,7 @@ import { ROLES } from "../support/frames.ts";
 import { newMessage, releaseAll } from "../support/runtime.ts";
 import fc from "fast-check";
 
-/** All calls by which something gets into the output, each with `size` bytes of payload. */
+/** All calls that add to the output, each with `size` bytes of payload. */
 const CALLS: [string, (protocol: Protocol, size: number) => void][] = [
   ["text", (protocol, size) => protocol.send("a".repeat(size))],
   ["text of two bytes a character", (protocol, size) => protocol.send("é".repeat(size >> 1) + "a".repeat(size & 1))],
@@ -53,7 +53,7 @@ describe("maxWriteBufferSize", () => {
         }
       });
 
-      test(`${name} of a ${role}: one is always taken when nothing waits`, () => {
+      test(`${name} of a ${role}: one is always accepted when nothing waits`, () => {
         const { protocol } = new Endpoint(role, { maxWriteBufferSize: 0 });
         call(protocol, 1000);
         assert.equal(protocol.output.size, encoded(role, 1000));
@@ -77,7 +77,7 @@ describe("maxWriteBufferSize", () => {
       assert.deepEqual(end.sent().length, 2);
     });
 
-    test(`what a ${role} has to say itself goes out although the buffer is full`, () => {
+    test(`automatic replies of a ${role} are sent although the buffer is full`, () => {
       const end = new Endpoint(role, { maxWriteBufferSize: 10, heartbeat: { interval: 1, timeout: 1 } });
       end.protocol.start(0);
       end.protocol.send("a".repeat(100));
@@ -90,7 +90,7 @@ describe("maxWriteBufferSize", () => {
       );
     });
 
-    test(`a message of a ${role} is refused whole, whatever the frames it would take`, () => {
+    test(`a message of a ${role} is rejected as a whole, whatever frames it would take`, () => {
       const { protocol } = new Endpoint(role, { maxWriteBufferSize: 100, maxFrameSize: 1 });
       protocol.send("a");
       const each = encoded(role, 1);
@@ -102,7 +102,7 @@ describe("maxWriteBufferSize", () => {
     });
   }
 
-  test("is never passed by what is written behind something else, in any order", () => {
+  test("is never exceeded by later writes, in any order", () => {
     const step = fc.tuple(fc.nat(CALLS.length - 1), fc.oneof(fc.nat(50), fc.nat(6000)), fc.nat(9));
     const limits = fc.record({ maxWriteBufferSize: fc.nat(20_000), maxFrameSize: fc.integer({ min: 1, max: 5000 }) });
     fc.assert(
@@ -129,7 +129,7 @@ describe("maxWriteBufferSize", () => {
 describe("arguments", () => {
   const NO_BYTES = [null, 5, -1, NaN, true, "text", {}, [1, 2], new ArrayBuffer(8), new DataView(new ArrayBuffer(8))];
   for (const role of ROLES) {
-    test(`that are no bytes are refused by a ${role}, with nothing sent`, () => {
+    test(`that are not bytes are rejected by a ${role}, and nothing is sent`, () => {
       for (const waiting of [false, true]) {
         const end = new Endpoint(role);
         const { protocol } = end;
@@ -153,7 +153,7 @@ describe("arguments", () => {
       }
     });
 
-    test(`of a ping or a pong that are too long are refused by a ${role}`, () => {
+    test(`of a ping or a pong that are too long are rejected by a ${role}`, () => {
       const end = new Endpoint(role);
       end.protocol.ping(pattern(125));
       end.protocol.pong(pattern(125));
@@ -166,7 +166,7 @@ describe("arguments", () => {
       assert.deepEqual(end.sent(), []);
     });
 
-    test(`of receive have to be inside the chunk, to a ${role}`, () => {
+    test(`of receive must be within the chunk, for a ${role}`, () => {
       const end = new Endpoint(role);
       for (const [from, to] of [
         [-1, 2],
@@ -182,7 +182,7 @@ describe("arguments", () => {
     });
   }
 
-  test("of the constructor are checked", () => {
+  test("of the constructor are validated", () => {
     assert.throws(() => new Endpoint("client", { keys: undefined }), { code: "INVALID_ARGUMENT" });
     assert.throws(() => new Endpoint("server", { maxFrameSize: 0 }), { code: "INVALID_ARGUMENT" });
   });

@@ -12,9 +12,9 @@ import { memory, newProtocol, runtime } from "../support/runtime.ts";
 import fc from "fast-check";
 import { acquireReceiver, releaseReceiver } from "../../src/endpoint/receiver.ts";
 
-// Connections share what receives and what sends: nothing of one may show in another.
+// Connections share receivers and senders: none may affect another.
 
-/** What a peer may send, whole messages and parts of some, right and wrong. */
+/** Input of a peer: whole messages and parts, valid and invalid. */
 const SCRIPTS: readonly (readonly FrameSpec[])[] = [
   [{ opcode: 1, payload: utf8("Grüße") }],
   [{ opcode: 2, payload: pattern(300) }, { opcode: 9, payload: hex("01") }],
@@ -45,21 +45,21 @@ const plan: fc.Arbitrary<Plan> = fc
     role: fc.constantFrom(...ROLES),
     options: fc.constantFrom<Partial<ProtocolOptions>>({}, { maxFrameSize: 1000 }, { compression: true }),
     scripts: fc.array(fc.constantFrom(...SCRIPTS), { minLength: 1, maxLength: 4 }),
-    missing: fc.nat(20), // bytes that do not come any more
+    missing: fc.nat(20), // bytes that never arrive
   })
   .map(({ role, options, scripts, missing }) => {
     const bytes = framesTo(role, scripts.flat());
     return { role, options, bytes: bytes.subarray(0, Math.max(1, bytes.length - missing)) };
   });
 
-/** All that can be seen of it. */
+/** Its observable state. */
 function seen(end: Endpoint): unknown {
   const { state, error, pendingSize, midMessage } = end.protocol;
   return { heard: end.heard, sent: end.sent(), state, code: error?.code, pendingSize, midMessage };
 }
 
-describe("connections that get their bytes in turn", () => {
-  test("hear and say what each would alone", () => {
+describe("connections that receive alternately", () => {
+  test("behave as each would alone", () => {
     fc.assert(
       fc.property(
         fc.array(plan, { minLength: 2, maxLength: 4 }),
@@ -77,7 +77,7 @@ describe("connections that get their bytes in turn", () => {
             const alone = new Endpoint(role, options);
             alone.protocol.receive(bytes, 0);
             assert.deepEqual(seen(ends[i]), seen(alone));
-            // and the next one is as if there had been none before
+            // and the next one is not affected
             const next = new Endpoint(role, options);
             next.receive({ opcode: 2, payload: pattern(200) });
             assert.deepEqual(next.heard, [`binary ${show(pattern(200))}`]);
@@ -89,7 +89,7 @@ describe("connections that get their bytes in turn", () => {
   });
 
   for (const role of ROLES) {
-    test(`may end in the middle of whatever comes to a ${role}, with nothing left for the next`, () => {
+    test(`may end within any data for a ${role}, and leave nothing for the next`, () => {
       const bytes = framesTo(role, [
         { opcode: 9, payload: hex("0102") },
         { opcode: 1, fin: false, payload: utf8("é").subarray(0, 1) },
@@ -107,7 +107,7 @@ describe("connections that get their bytes in turn", () => {
       }
     });
 
-    test(`may get bytes inside of each other's calls: a ${role}`, () => {
+    test(`may receive within each other's calls: a ${role}`, () => {
       const peer: Role = role === "server" ? "client" : "server";
       const inner = new Endpoint(peer);
       const outer = new Endpoint(role);
@@ -127,7 +127,7 @@ describe("connections that get their bytes in turn", () => {
     });
   }
 
-  test("are let go: what they shared keeps none of them", async () => {
+  test("are released: shared state keeps none of them in memory", async () => {
     const use = (): WeakRef<Endpoint> => {
       const end = new Endpoint("server");
       end.receive({ opcode: 1, payload: utf8("a") }, { opcode: 9 });
@@ -140,7 +140,7 @@ describe("connections that get their bytes in turn", () => {
   });
 });
 
-test("a receiver that was given back tells the last one nothing more", () => {
+test("a released receiver notifies its last user of nothing more", () => {
   const listener = new Listener();
   const options = { ...RECEIVER_DEFAULTS, role: "server", compression: true } as const;
   const receiver = acquireReceiver(memory(), options, TO_LISTENER, listener);
@@ -172,7 +172,7 @@ describe("connections that have the same options", () => {
   };
 
   for (const role of ROLES) {
-    test(`send messages in fragments of their own: a ${role}`, () => {
+    test(`send separate fragmented messages: a ${role}`, () => {
       const options = optionsOf(role);
       const [a, b] = [newProtocol(options, sink), newProtocol(options, sink)];
       a.beginMessage("text");
@@ -189,7 +189,7 @@ describe("connections that have the same options", () => {
     });
   }
 
-  test("keep the options that they had when these were checked", () => {
+  test("keep the options that were validated", () => {
     const options: { -readonly [K in keyof ProtocolOptions]: ProtocolOptions[K] } = optionsOf("client");
     const config = new ProtocolConfig(runtime(), options);
     options.maxFrameSize = 1;

@@ -23,7 +23,7 @@ describe("declared lengths", () => {
     2n ** 63n - 1n,
   ];
   for (const declared of HUGE) {
-    test(`${declared}: refused by the header, before the payload`, () => {
+    test(`${declared}: rejected at the header, before the payload`, () => {
       expectFrames([{ opcode: 2, declared }], ["error FRAME_TOO_BIG"]);
       expectFrames([{ opcode: 2, declared }], ["error MESSAGE_TOO_BIG"], {
         maxFrameSize: Infinity,
@@ -38,7 +38,7 @@ describe("declared lengths", () => {
       );
     });
 
-    test(`${declared}: without limits, what comes of it is kept and nothing more allocated`, () => {
+    test(`${declared}: without limits, only received bytes are kept, and nothing more is allocated`, () => {
       for (const role of ROLES) {
         const bytes = framesTo(role, [{ opcode: 2, declared, payload: pattern(300) }]);
         for (const chunks of chunkings(bytes)) {
@@ -55,7 +55,7 @@ describe("declared lengths", () => {
   }
 
   for (const declared of [2n ** 63n, 2n ** 63n + 5n, 2n ** 64n - 1n]) {
-    test(`${declared}: no length at all`, () => {
+    test(`${declared}: not a valid length`, () => {
       expectFrames([{ opcode: 2, declared }], ["error INVALID_LENGTH"], OFF);
       expectFrames(
         [
@@ -67,7 +67,7 @@ describe("declared lengths", () => {
     });
   }
 
-  test("the error says what came and what the limit is", () => {
+  test("the error names the length and the limit", () => {
     const error = (options: object, ...frames: FrameSpec[]): string | undefined =>
       listen("client", [framesTo("client", frames)], options).error?.message;
     assert.match(error({ maxFrameSize: 10 }, { opcode: 2, declared: 11n }) ?? "", /: 11 bytes, limit 10$/);
@@ -109,7 +109,7 @@ describe("maxFrameSize", () => {
     );
   });
 
-  test("says nothing about control frames", () => {
+  test("does not apply to control frames", () => {
     expectFrames([{ opcode: 9, payload: pattern(125) }], [`ping ${show(pattern(125))}`], { maxFrameSize: 10 });
   });
 
@@ -143,7 +143,7 @@ describe("maxMessageSize", () => {
     });
   }
 
-  test("begins anew with each message", () => {
+  test("restarts with each message", () => {
     const payload = pattern(100);
     const twice: FrameSpec[] = [
       { opcode: 2, fin: false, payload: payload.subarray(0, 50) },
@@ -154,7 +154,7 @@ describe("maxMessageSize", () => {
     });
   });
 
-  test("is refused by the header of the frame that would pass it", () => {
+  test("is enforced at the header of the frame that would exceed it", () => {
     expectFrames(
       [
         { opcode: 2, fin: false, payload: pattern(90) },
@@ -188,7 +188,7 @@ describe("many fragments", () => {
     for (let at = bytes.length - (count - 1) * next.length; at < bytes.length; at += next.length) bytes.set(next, at);
     return bytes;
   };
-  /** As reads from a socket would come. */
+  /** As returned by reads from a socket. */
   const reads = (bytes: Uint8Array): Uint8Array[] =>
     Array.from({ length: Math.ceil(bytes.length / 65536) }, (_, i) => bytes.subarray(65536 * i, 65536 * (i + 1)));
 
@@ -200,7 +200,7 @@ describe("many fragments", () => {
       assert.deepEqual(listen(role, reads(bytes), DEFAULT_LIMITS).log, expected);
     });
 
-    test(`131,072 of one byte that never end cost a ${role} what their bytes cost`, () => {
+    test(`131,072 unfinished ones of one byte cost a ${role} their bytes`, () => {
       const { receiver, listener } = newReceiver(role, DEFAULT_LIMITS);
       const bytes = manyFrames(role, 131072, 1);
       const allocated = allocatedBy(() => {
@@ -211,7 +211,7 @@ describe("many fragments", () => {
       assert.deepEqual(listener.log, []);
     });
 
-    test(`131,072 empty ones that never end cost a ${role} nothing`, () => {
+    test(`131,072 unfinished empty ones cost a ${role} nothing`, () => {
       const { receiver, listener } = newReceiver(role, DEFAULT_LIMITS);
       const bytes = manyFrames(role, 131072, 0);
       const allocated = allocatedBy(() => {

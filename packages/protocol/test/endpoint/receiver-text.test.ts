@@ -6,7 +6,9 @@ import { type FrameSpec, ROLES } from "../support/frames.ts";
 import { expectFrames, framesTo, listen, newReceiver } from "../support/receiving.ts";
 import { boundsOf, headsOf, judge, MALFORMED, WELL_FORMED } from "../support/utf8-table.ts";
 
-/** A text message in fragments cut at the given places, with a ping before each but the first. */
+/**
+ * A text message in fragments split at the given places, with a ping before each except the first.
+ */
 function textFrames(text: Uint8Array, places: readonly number[], finished = true): FrameSpec[] {
   const parts = cut(text, places);
   return parts.flatMap((payload, i) => [
@@ -15,7 +17,7 @@ function textFrames(text: Uint8Array, places: readonly number[], finished = true
   ]);
 }
 
-/** How many of the bytes a receiver takes, one by one, until it fails. */
+/** Returns how many bytes a receiver accepts, one by one, until it fails. */
 function bytesUntilError(role: (typeof ROLES)[number], bytes: Uint8Array): number {
   const { receiver } = newReceiver(role);
   for (let at = 0; at < bytes.length; at++) {
@@ -37,7 +39,7 @@ const AROUND: readonly (readonly [string, Uint8Array])[] = [
 describe("text that is UTF-8", () => {
   for (const row of WELL_FORMED) {
     const name = row.map(([low, high]) => toHex(Uint8Array.of(low, high)).replace(/^(..)/, "$1-")).join(" ");
-    test(`passes at the bounds of ${name}`, () => {
+    test(`is accepted at the limits of ${name}`, () => {
       for (const character of boundsOf(row)) {
         for (const [, before] of AROUND) {
           const text = concat(before, character);
@@ -53,7 +55,7 @@ describe("text that is UTF-8", () => {
       }
     });
 
-    test(`fails where it ends inside of ${name}, and waits while it may go on`, () => {
+    test(`fails if it ends within ${name}, and waits while it may continue`, () => {
       for (const head of headsOf(row)) {
         for (const [, before] of AROUND) {
           const text = concat(before, head);
@@ -66,7 +68,7 @@ describe("text that is UTF-8", () => {
     });
   }
 
-  test("is told from the message before it", () => {
+  test("is separate from the previous message", () => {
     expectFrames(
       [
         { opcode: 2, payload: hex("c3") },
@@ -85,7 +87,7 @@ describe("text that is UTF-8", () => {
     );
   });
 
-  test("is long, in any fragments", () => {
+  test("may be long, in any fragments", () => {
     const text = utf8("ab\u{7ff}é€\u{ffff}😀\u{10ffff}".repeat(40));
     for (let at = 0; at <= text.length; at++) {
       for (const role of ROLES) {
@@ -122,14 +124,14 @@ describe("text that is not UTF-8", () => {
           const header = framesTo(role, [{ opcode: 1, declared }]).length;
           const unfinished = framesTo(role, [{ opcode: 1, fin: false, payload: text, declared }]);
           assert.equal(bytesUntilError(role, unfinished), header + bad + 1);
-          // and whatever comes together: at once, not when the frame is whole
+          // and in one chunk: immediately, not at the end of the frame
           assert.deepEqual(listen(role, [unfinished]).log, ["error INVALID_UTF8"]);
         }
       }
     });
   }
 
-  test("Autobahn 6.4: fails as soon as the bad byte is there, however the message is cut", () => {
+  test("Autobahn 6.4: fails at the invalid byte, however the message is split", () => {
     const good = hex("cebae1bdb9cf83cebcceb5");
     const bad = hex("f4908080");
     const rest = utf8("edited");

@@ -53,7 +53,7 @@ describe("payload lengths", () => {
   }
 
   for (const length of [0, 1, 125]) {
-    test(`${length} bytes in 16 or 64 bits are refused`, () => {
+    test(`${length} bytes in 16 or 64 bits are rejected`, () => {
       const payload = pattern(length);
       for (const opcode of [1, 2]) {
         expectFrames([{ opcode, payload, form: 16 }], ["error NON_MINIMAL_LENGTH"]);
@@ -62,11 +62,11 @@ describe("payload lengths", () => {
     });
   }
   for (const length of [126, 127, 65535]) {
-    test(`${length} bytes in 64 bits are refused`, () => {
+    test(`${length} bytes in 64 bits are rejected`, () => {
       expectFrames([{ opcode: 2, payload: pattern(length), form: 64 }], ["error NON_MINIMAL_LENGTH"]);
     });
   }
-  test("a continuation's are refused in a longer form, too", () => {
+  test("of a continuation are rejected in a longer form, too", () => {
     const first: FrameSpec = { opcode: 2, fin: false, payload: hex("01") };
     expectFrames([first, { opcode: 0, payload: hex("02"), form: 16 }], ["error NON_MINIMAL_LENGTH"]);
     expectFrames([first, { opcode: 0, payload: hex("02"), form: 64 }], ["error NON_MINIMAL_LENGTH"]);
@@ -80,7 +80,7 @@ describe("opcodes", () => {
     const meaning = MEANING[opcode] ?? CONTROL[opcode - 8];
     test(`${opcode} is ${meaning?.split(" ", 2).join(" ") ?? "refused"}`, () => {
       expectFrames([{ opcode, payload: utf8("Hello") }], [meaning ?? "error INVALID_OPCODE"]);
-      // the error is there as soon as the two bytes are that show it
+      // the error is reported at the first two bytes
       if (meaning === undefined) {
         for (const length of [0, 125, 126, 127]) {
           for (const role of ROLES) {
@@ -111,7 +111,7 @@ describe("reserved bits", () => {
     });
   }
 
-  test("RSV1 with compression begins a compressed message, text unchecked", () => {
+  test("RSV1 with compression starts a compressed message, text not validated", () => {
     const payload = hex("ff fe 00");
     for (const [opcode, type] of [
       [1, "text"],
@@ -128,12 +128,12 @@ describe("reserved bits", () => {
         { compression: true },
       );
     }
-    // and messages without it are what they always were
+    // and uncompressed messages are unchanged
     expectFrames([{ opcode: 2, payload }], ["binary fffe00"], { compression: true });
     expectFrames([{ opcode: 1, payload }], ["error INVALID_UTF8"], { compression: true });
   });
 
-  test("with compression every other use of them is refused", () => {
+  test("with compression every other use of them is rejected", () => {
     for (let opcode = 0; opcode < 16; opcode++) {
       for (let rsv = 1; rsv < 8; rsv++) {
         if (rsv === 4 && (opcode === 1 || opcode === 2)) continue;
@@ -154,13 +154,13 @@ describe("reserved bits", () => {
 });
 
 describe("masking", () => {
-  test("a server refuses frames that are not masked", () => {
+  test("a server rejects unmasked frames with 1002", () => {
     for (const opcode of [0, 1, 2, 8, 9, 10]) {
       expectBytes("server", frame({ opcode, payload: hex("0102") }), ["error UNMASKED_FRAME"]);
     }
   });
 
-  test("a server takes them where it is told to, and masked ones too", () => {
+  test("a server accepts them if configured, and masked ones too", () => {
     const bytes = concat(
       frame({ opcode: 1, payload: utf8("a") }),
       frame({ opcode: 1, payload: utf8("b"), key: KEY }),
@@ -171,7 +171,7 @@ describe("masking", () => {
     expectBytes("server", bytes, ["text 61", "text 62", "ping aa", "binary 0102"], { acceptUnmaskedFrames: true });
   });
 
-  test("a client refuses frames that are masked, whatever is accepted", () => {
+  test("a client rejects masked frames", () => {
     for (const opcode of [0, 1, 2, 8, 9, 10]) {
       const bytes = frame({ opcode, payload: hex("0102"), key: KEY });
       expectBytes("client", bytes, ["error MASKED_FRAME"]);
@@ -179,7 +179,7 @@ describe("masking", () => {
     }
   });
 
-  test("every key is applied from the payload's first octet on, whatever frame came before", () => {
+  test("every key is applied from the payload's first octet on, after any frame", () => {
     const keys = [KEY, [0, 0, 0, 0], [255, 255, 255, 255], [0, 0, 0, 0x80], [1, 2, 3, 4]] as const;
     const payloads = keys.map((_, i) => pattern(30 + i, i));
     const bytes = concat(...keys.map((key, i) => frame({ opcode: 2, payload: payloads[i], key })));
@@ -221,7 +221,7 @@ describe("fragments", () => {
     }
   });
 
-  test("have control frames between them", () => {
+  test("may have control frames between them", () => {
     expectFrames(
       [
         { opcode: 9, payload: hex("01") },
@@ -238,7 +238,7 @@ describe("fragments", () => {
     );
   });
 
-  test("go on only where a message was begun", () => {
+  test("continue only a started message", () => {
     expectFrames([{ opcode: 0, payload: hex("61") }], ["error UNEXPECTED_CONTINUATION"]);
     expectFrames([{ opcode: 0, fin: false }], ["error UNEXPECTED_CONTINUATION"]);
     expectFrames([{ opcode: 1, payload: hex("61") }, { opcode: 0 }], ["text 61", "error UNEXPECTED_CONTINUATION"]);
@@ -281,7 +281,7 @@ describe("control frames", () => {
       }
     });
 
-    test(`${name}: longer ones are refused by their length alone`, () => {
+    test(`${name}: longer ones are rejected at their header`, () => {
       for (const declared of [126n, 127n, 65535n, 65536n, 2n ** 63n]) {
         expectFrames([{ opcode, declared }], ["error CONTROL_TOO_LONG"]);
       }
@@ -289,7 +289,7 @@ describe("control frames", () => {
       expectFrames([{ opcode, declared: 5n, form: 64 }], ["error CONTROL_TOO_LONG"]);
     });
 
-    test(`${name}: not in fragments`, () => {
+    test(`${name}: not fragmented`, () => {
       expectFrames([{ opcode, fin: false, payload: hex("61") }], ["error FRAGMENTED_CONTROL"]);
       expectFrames(
         [
@@ -303,7 +303,7 @@ describe("control frames", () => {
 });
 
 describe("a receiver", () => {
-  test("hands on many messages of one chunk, in order, and none of them changes", () => {
+  test("delivers many messages of one chunk, in order, and none of them changes", () => {
     const frames: FrameSpec[] = [];
     const expected: string[] = [];
     for (let i = 0; i < 300; i++) {
@@ -321,7 +321,7 @@ describe("a receiver", () => {
     }
   });
 
-  test("shares the memory of small messages with others, and yet they never mix", () => {
+  test("shares the memory of small messages without mixing them", () => {
     const first = newReceiver("server");
     const second = newReceiver("client");
     const expected: [string[], string[]] = [[], []];
@@ -336,7 +336,7 @@ describe("a receiver", () => {
     assert.deepEqual([first.listener.log, second.listener.log], expected);
   });
 
-  test("shares it so that messages which nobody has read yet stay what they are", () => {
+  test("shares it so that unread messages stay unchanged", () => {
     const receivers = [newReceiver("server"), newReceiver("client")];
     const kept: { message: Message; payload: Uint8Array }[] = [];
     const payloads = Array.from({ length: 2000 }, (_, i) => pattern((i * 53) % (i % 7 === 0 ? 2100 : 300), i));
@@ -351,7 +351,7 @@ describe("a receiver", () => {
     for (const { message, payload } of kept) assert.equal(show(message.bytes), show(payload));
   });
 
-  test("lets others use the memory of large ones when they are given up, and never what is shared", () => {
+  test("reuses the memory of large ones after release, and never shared memory", () => {
     for (const role of ROLES) {
       const { receiver, listener } = newReceiver(role);
       const kept: Message[] = [];
@@ -380,7 +380,7 @@ describe("a receiver", () => {
     }
   });
 
-  test("shows nothing in front of a message of what its memory held before", () => {
+  test("shows nothing of its memory's earlier contents before a message", () => {
     allocatedBy(() => {
       // memory that is not zero
       for (let offset = 0; offset < 4; offset++) {
@@ -395,7 +395,7 @@ describe("a receiver", () => {
     });
   });
 
-  test("shares it without wasting it: a thousand messages of 100 bytes take 14 times 8 KiB at most", () => {
+  test("shares it efficiently: a thousand messages of 100 bytes take at most 14 times 8 KiB", () => {
     const allocated = allocatedBy(() => {
       const { receiver, listener } = newReceiver("server");
       listener.onMessage = () => undefined;
@@ -407,8 +407,9 @@ describe("a receiver", () => {
     assert.ok(allocated > 0 && allocated <= 14 * 8192, `${allocated} bytes`);
   });
 
-  test("may be left from the middle of a message by another one", () => {
-    // what a memory pipe does: the answer to a message is received before the message's own receiver goes on
+  test("may be reset within a message", () => {
+    // as with a memory pipe: the answer to a message is received within the message's own receive
+    // call
     const inner = newReceiver("client");
     class Nested extends Listener {
       override onMessage(message: Parameters<Listener["onMessage"]>[0]): void {
@@ -435,7 +436,7 @@ describe("a receiver", () => {
     );
   });
 
-  test("keeps messages apart from the chunk and from each other, in buffers of their size", () => {
+  test("separates messages from the chunk and from each other, in buffers of their size", () => {
     for (const role of ROLES) {
       for (const size of [0, 1, 100, 1024, 1025, 2047, 2048, 2049, 10_000, 100_000]) {
         const bytes = framesTo(role, [{ opcode: 2, payload: pattern(size) }]);
@@ -450,7 +451,7 @@ describe("a receiver", () => {
     }
   });
 
-  test("tells how much it keeps of a message that is not whole", () => {
+  test("reports how much it keeps of an incomplete message", () => {
     const { receiver } = newReceiver("client");
     const feed = (bytes: Uint8Array): number => {
       assert.equal(receiver.receive(bytes, 0, bytes.length), undefined);
@@ -463,7 +464,7 @@ describe("a receiver", () => {
     assert.equal(feed(pattern(200)), 0);
   });
 
-  test("takes nothing more after an error, or once it is stopped, and keeps nothing", () => {
+  test("accepts nothing after an error, or once it is stopped, and keeps nothing", () => {
     for (const role of ROLES) {
       const { receiver, listener } = newReceiver(role);
       const begun = framesTo(role, [{ opcode: 2, fin: false, payload: pattern(100) }]);
@@ -484,7 +485,7 @@ describe("a receiver", () => {
     }
   });
 
-  test("stops behind the frame in which it is told to", () => {
+  test("stops after the frame in which it is stopped", () => {
     for (const role of ROLES) {
       const bytes = framesTo(role, [
         { opcode: 1, payload: utf8("one") },
@@ -512,7 +513,7 @@ describe("a receiver", () => {
     }
   });
 
-  test("reads only the part of a chunk that it is given", () => {
+  test("reads only the given part of a chunk", () => {
     for (const role of ROLES) {
       const key = keyTo(role);
       const bytes = concat(

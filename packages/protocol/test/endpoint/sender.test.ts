@@ -21,7 +21,7 @@ function senderFor(role: Role, maxFrameSize = 1 << 24): { sender: Sender; output
   return { output, sender: newSender(keysOf(role), maxFrameSize) };
 }
 
-/** What a role sends for one message. */
+/** Returns what a role sends for one message. */
 function sent(role: Role, data: Data, maxFrameSize?: number): Frame[] {
   const { sender, output } = senderFor(role, maxFrameSize);
   const before = data instanceof Uint8Array ? Uint8Array.from(data) : undefined;
@@ -34,7 +34,7 @@ function sent(role: Role, data: Data, maxFrameSize?: number): Frame[] {
 
 const ascii = (length: number): string => "abcdefghij".repeat(length / 10 + 1).slice(0, length);
 
-/** A payload in every form in which it can be given. Text where it is text. */
+/** A payload in every accepted form, text included. */
 function forms(length: number): [string, Data, "text" | "binary", Uint8Array][] {
   const text = ascii(length);
   const bytes = pattern(length);
@@ -99,7 +99,7 @@ describe("a message", () => {
     });
   }
 
-  test("of text is UTF-8, whatever it takes, at the length where the header grows", () => {
+  test("of text is UTF-8, at the lengths at which the header grows", () => {
     for (const role of ROLES) {
       for (const unit of ["a", "é", "€", "😀", "\ud800"]) {
         for (const count of [1, 13, 20, 39, 40, 41, 42, 62, 63, 64, 125, 126, 127, 1365, 1366, 2048, 2049]) {
@@ -115,10 +115,10 @@ describe("a message", () => {
 
 describe("many messages", () => {
   for (const role of ROLES) {
-    test(`of a ${role} that wait together are all there, in order, whatever form they have`, () => {
+    test(`of a ${role} that wait together are all sent, in order, in any form`, () => {
       const { sender, output } = senderFor(role);
       const expected: string[] = [];
-      // far more than a block, and ends of blocks at all kinds of places
+      // far more than a block, with block ends at many offsets
       for (let i = 0; i < 1500; i++) {
         const all = forms((i * 7) % 130);
         const [, data, type, payload] = all[i % all.length];
@@ -135,10 +135,10 @@ describe("many messages", () => {
       }
     });
 
-    test(`of a ${role} that are small cost no memory but the blocks they are packed into`, () => {
+    test(`of a ${role} that are small cost no memory except their blocks`, () => {
       const { sender, output } = senderFor(role);
       sender.control(output, OPCODE.PING, hex("00"));
-      drain(output); // a spare block there is now
+      drain(output); // now there is a pooled block
       const small = [ascii(5), ascii(41), ascii(4096), pattern(4096), newMessage("text", utf8("a"), 0, 1)];
       const large = new PreparedMessage(pattern(100));
       const allocated = allocatedBy(() => {
@@ -158,7 +158,7 @@ describe("many messages", () => {
 
 describe("frames larger than maxFrameSize", () => {
   for (const limit of [1, 2, 3, 10, 119, 120, 125, 126, 1000, 5000]) {
-    test(`are not made: a limit of ${limit}`, () => {
+    test(`are not sent: a limit of ${limit}`, () => {
       for (const role of ROLES) {
         for (const length of new Set([0, 1, limit - 1, limit, limit + 1, 2 * limit - 1, 2 * limit, 2 * limit + 1])) {
           for (const [name, data, type, payload] of forms(length)) {
@@ -178,7 +178,7 @@ describe("frames larger than maxFrameSize", () => {
     });
   }
 
-  test("are not made of short text either, whose bytes are not counted first", () => {
+  test("are not sent for short text either, whose bytes are not counted before", () => {
     for (const role of ROLES) {
       for (const unit of ["a", "é", "€"]) {
         for (let count = 0; count <= 45; count++) {
@@ -213,7 +213,7 @@ describe("compressed payloads", () => {
     }
   });
 
-  test("have it on the first frame of a message that is sent in fragments", () => {
+  test("have it on the first frame of a fragmented message", () => {
     for (const role of ROLES) {
       const { sender, output } = senderFor(role, 2);
       sender.begin(output, "text", true);
@@ -230,7 +230,7 @@ describe("compressed payloads", () => {
     }
   });
 
-  test("keep it when they were prepared, by either role and in several frames", () => {
+  test("keep it if they were prepared, by either role and in several frames", () => {
     const message = new PreparedMessage(hex("010203040506"), { type: "text", compressed: true });
     for (const role of ROLES) {
       assert.deepEqual(sent(role, message).map(showFrame), ["text 010203040506 rsv 4 fin"]);
@@ -239,7 +239,7 @@ describe("compressed payloads", () => {
   });
 });
 
-describe("a message in fragments", () => {
+describe("a fragmented message", () => {
   for (const role of ROLES) {
     test(`from a ${role}: frame by frame, with control frames between`, () => {
       const { sender, output } = senderFor(role);
@@ -284,7 +284,7 @@ describe("a message in fragments", () => {
       ]);
     });
 
-    test(`from a ${role}: a fragment larger than maxFrameSize is several`, () => {
+    test(`from a ${role}: a fragment larger than maxFrameSize becomes several`, () => {
       const { sender, output } = senderFor(role, 2);
       sender.begin(output, "binary");
       sender.fragment(output, hex("0102030405"), false);
@@ -298,7 +298,7 @@ describe("a message in fragments", () => {
       ]);
     });
 
-    test(`from a ${role}: no other message comes between, nor a fragment without one`, () => {
+    test(`from a ${role}: no other message interrupts it, and no fragment is sent without one`, () => {
       const { sender, output } = senderFor(role);
       assert.throws(() => sender.fragment(output, hex("01"), true), { code: "NO_MESSAGE_IN_PROGRESS", fault: "local" });
       sender.begin(output, "text");
@@ -338,7 +338,7 @@ describe("a client's masking", () => {
     assert.equal(keys.length, 9);
   });
 
-  test("leaves the caller's bytes as they are, at every size and alignment", () => {
+  test("does not change the caller's bytes, at any size and alignment", () => {
     const { sender, output } = senderFor("client");
     for (const length of [1, 30, 4096, 4097, 70_000]) {
       const buffer = pattern(length + 8);
@@ -377,7 +377,7 @@ describe("a client's masking", () => {
 });
 
 describe("a server's large payloads", () => {
-  test("are handed on where they stand", () => {
+  test("are passed on without a copy", () => {
     const { sender, output } = senderFor("server");
     const payload = pattern(4097);
     const pieces = [pattern(5000), pattern(6000)];
@@ -420,7 +420,7 @@ describe("a frame at the end of a block", () => {
   ];
   for (const role of ROLES) {
     for (const [what, send, expected] of sends) {
-      test(`is whole, wherever the block ends in it: ${what}, from a ${role}`, () => {
+      test(`is complete, wherever the block ends: ${what}, from a ${role}`, () => {
         const header = role === "client" ? 8 : 4;
         for (let gap = 0; gap < 70; gap++) {
           const { sender, output } = senderFor(role);
@@ -438,7 +438,7 @@ describe("a frame at the end of a block", () => {
 });
 
 describe("a server's prepared message", () => {
-  test("is handed on as the frame that all have, if one frame may be that large", () => {
+  test("is passed on as the shared frame, if one frame may be that large", () => {
     for (const [limit, shared] of [
       [9999, false],
       [10_000, true],
@@ -452,7 +452,7 @@ describe("a server's prepared message", () => {
   });
 });
 
-describe("what can't be sent", () => {
+describe("an invalid value", () => {
   const NO_DATA = [
     undefined,
     null,
@@ -466,7 +466,7 @@ describe("what can't be sent", () => {
     Symbol("s"),
   ];
   for (const role of ROLES) {
-    test(`is refused with what was expected and what came, and a ${role} goes on as before`, () => {
+    test(`is rejected with the expected and the given one, and a ${role} continues unchanged`, () => {
       const { sender, output } = senderFor(role);
       for (const data of NO_DATA as unknown as Uint8Array[]) {
         assert.throws(() => sender.message(output, data), {
@@ -494,7 +494,7 @@ describe("what can't be sent", () => {
   }
 });
 
-test("the size foretold is the size that is written", () => {
+test("the computed size equals the written size", () => {
   const length = fc.oneof(fc.nat(300), fc.constantFrom(4096, 4097, 65535, 65536, 70_000));
   const limit = fc.oneof(fc.integer({ min: 1, max: 300 }), fc.constantFrom(65535, 65536, Infinity));
   fc.assert(

@@ -10,11 +10,11 @@ import { isAllowedCode } from "../support/close-codes.ts";
 import { checkClose } from "../../src/frames/close-payload.ts";
 
 describe("close codes", () => {
-  test("may travel or not, each of 0 to 65535", () => {
+  test("may be sent or not, each of 0 to 65535", () => {
     for (let code = 0; code <= 65535; code++) assert.equal(isSendableCloseCode(code), isAllowedCode(code), `${code}`);
   });
 
-  test("are whole numbers", () => {
+  test("are integers", () => {
     for (const code of [NaN, Infinity, -Infinity, -1, -1000, 1000.5, 3000.000001, 65536, 2 ** 32 + 1000]) {
       assert.equal(isSendableCloseCode(code), false, `${code}`);
     }
@@ -30,7 +30,7 @@ describe("close codes", () => {
 });
 
 describe("sendableClose", () => {
-  test("gives a code that may be sent for each of -1 to 65536, and for what is no close code at all", () => {
+  test("returns a code that may be sent for each of -1 to 65536, and for invalid ones", () => {
     const codes = Array.from({ length: 65_538 }, (_, at) => at - 1);
     for (const code of [...codes, 1000.5, NaN, Infinity, -Infinity, 2 ** 32 + 1000]) {
       const [sent] = sendableClose({ code, reason: "" });
@@ -39,12 +39,12 @@ describe("sendableClose", () => {
     }
   });
 
-  test("stands 1000 for 1005, 1001 for 1006, and 1011 for all others that may not be sent", () => {
+  test("returns 1000 for 1005, 1001 for 1006, and 1011 for all others that may not be sent", () => {
     const sent = [1005, 1006, 1015, 1004, 0, 999, 1016, 2999, 5000, NaN].map((code) => sendableClose({ code })[0]);
     assert.deepEqual(sent, [1000, 1001, ...Array(8).fill(1011)]);
   });
 
-  test("cuts a reason at the last character that ends within 123 bytes", () => {
+  test("truncates a reason after the last character within 123 bytes", () => {
     const reasons: readonly [reason: string, sent: string][] = [
       ["", ""],
       ["x".repeat(123), "x".repeat(123)],
@@ -55,7 +55,8 @@ describe("sendableClose", () => {
       ["\u{1f600}".repeat(31), "\u{1f600}".repeat(30)], // 4 bytes each
       [`${"x".repeat(121)}\u20ac`, "x".repeat(121)],
       [`${"x".repeat(122)}\u{1f600}`, "x".repeat(122)],
-      [`${"x".repeat(120)}\ud83d tail`, `${"x".repeat(120)}\ud83d`], // half a character is sent as U+FFFD, 3 bytes
+      // half a character is sent as U+FFFD, 3 bytes
+      [`${"x".repeat(120)}\ud83d tail`, `${"x".repeat(120)}\ud83d`],
       ["x".repeat(1_000_000), "x".repeat(123)],
     ];
     for (const [reason, sent] of reasons) {
@@ -65,7 +66,7 @@ describe("sendableClose", () => {
     assert.deepEqual(sendableClose({ code: 1000 }), [1000, ""]);
   });
 
-  test("throws for a code that is no number and a reason that is no string", () => {
+  test("throws for a code that is not a number and a reason that is not a string", () => {
     for (const wrong of [undefined, null, 5, "1000", {}, { code: "1000" }, { code: null }, { code: 1000, reason: 5 }]) {
       assert.throws(() => sendableClose(wrong as { code: number }), { code: "INVALID_ARGUMENT" });
     }

@@ -16,7 +16,7 @@ function header(first: number, length: number, key: number | undefined): string 
 }
 
 describe("the frame header", () => {
-  // [length, its form in the second byte and behind]
+  // [length, its form in the second byte and after it]
   const LENGTHS: readonly [number, string][] = [
     [0, "00"],
     [1, "01"],
@@ -44,14 +44,14 @@ describe("the frame header", () => {
     });
   }
 
-  test("has every first byte that it is given", () => {
+  test("has any given first byte", () => {
     for (let first = 0; first < 256; first++) {
       assert.equal(header(first, 5, undefined), toHex(Uint8Array.of(first, 5)));
     }
     assert.equal(header(FIN | RSV1 | OPCODE.TEXT, 0, undefined), "c100");
   });
 
-  test("has every key, octet by octet", () => {
+  test("has any key, octet by octet", () => {
     for (const key of [
       KEY,
       [0, 0, 0, 0],

@@ -21,7 +21,7 @@ describe("masking keys", () => {
     assert.deepEqual(taken, given.slice(0, taken.length));
   });
 
-  test("are forgotten once they are used", () => {
+  test("are discarded after use", () => {
     let pool: Uint8Array = new Uint8Array(0);
     const keys = new MaskingKeys((target) => {
       pool = target.fill(0xff);
@@ -30,7 +30,7 @@ describe("masking keys", () => {
     assert.deepEqual([...pool.subarray(0, 8)], [0, 0, 0, 0, 255, 255, 255, 255]);
   });
 
-  test("are drawn again after a source that failed", () => {
+  test("are generated again after a failure of the source", () => {
     let broken = true;
     const keys = new MaskingKeys((target) => {
       if (broken) throw new Error("no randomness");

@@ -22,7 +22,7 @@ describe("base64", () => {
     it(`${JSON.stringify(encoded)}`, () => assert.equal(encodeBase64(bytes(plain)), encoded));
   }
 
-  it("is what others make of the same bytes", () => {
+  it("equals other implementations", () => {
     fc.assert(
       fc.property(fc.uint8Array(), (source) =>
         assert.equal(encodeBase64(source), Buffer.from(source).toString("base64")),
@@ -63,7 +63,7 @@ describe("key and accept value", () => {
     for (const size of [15, 17, 18]) assert.ok(!isKey(encodeBase64(new Uint8Array(size))));
   });
 
-  it("a hash of another size is the caller's mistake", () => {
+  it("a hash of another size is the caller's error", () => {
     assert.throws(
       () => acceptValue(SAMPLE_KEY, () => new Uint8Array(32)),
       refusedWith("INVALID_ARGUMENT", /sha1: expected 20 bytes, got "32 bytes"/),

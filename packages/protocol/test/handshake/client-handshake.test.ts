@@ -50,7 +50,7 @@ describe("the client's request", () => {
     );
   });
 
-  it("is the same each time it is asked for, and needs randomness once", () => {
+  it("is the same at each call, and uses randomness once", () => {
     let calls = 0;
     const handshake = client({
       random: (target) => {
@@ -121,12 +121,12 @@ describe("the client's request", () => {
     ["limits", { maxHeaders: NaN }, /maxHeaders/],
   ];
   for (const [name, value, message] of wrong) {
-    it(`can't be made with ${name} ${JSON.stringify(value)}`, () => {
+    it(`rejects ${name} ${JSON.stringify(value)}`, () => {
       assert.throws(() => client({ [name]: value }), refusedWith("INVALID_ARGUMENT", message));
     });
   }
 
-  it("can't have two Origins", () => {
+  it("rejects two Origins", () => {
     assert.throws(
       () => client({ origin: "http://a", headers: { Origin: "http://b" } }),
       refusedWith("INVALID_ARGUMENT", /one Origin/),
@@ -157,7 +157,7 @@ describe("the client's request", () => {
 });
 
 describe("the client's handshake", () => {
-  it("is open with the response of RFC 6455 §1.3, however it comes", () => {
+  it("is open with the response of RFC 6455 §1.3, in any chunks", () => {
     const response = head(...SWITCHING, "Sec-WebSocket-Protocol: chat");
     for (const chunks of splits(response)) {
       const { progress } = feed(client({ protocols: ["superchat", "chat"] }), chunks);
@@ -172,7 +172,7 @@ describe("the client's handshake", () => {
     }
   });
 
-  it("keeps what comes behind the response", () => {
+  it("keeps the bytes after the response", () => {
     for (const chunks of splits(`${head(...SWITCHING)}\x81\x05frame`)) {
       const handshake = client();
       const { progress, left } = feed(handshake, chunks);
@@ -184,7 +184,7 @@ describe("the client's handshake", () => {
     }
   });
 
-  it("passes over interim responses", () => {
+  it("ignores interim responses", () => {
     const source = head("HTTP/1.1 100 Continue") + head("HTTP/1.1 103 Early Hints", "Link: </a>") + head(...SWITCHING);
     for (const chunks of splits(source)) assert.equal(feed(client(), chunks).progress.state, "open");
   });
@@ -208,7 +208,7 @@ describe("the client's handshake", () => {
     });
   }
 
-  it("has the extensions that the server took, in its order", () => {
+  it("has the extensions that the server accepted, in its order", () => {
     const extensions = [extension("a", 0x40), extension("b", 0x20)];
     const progress = client({ extensions }).receive(bytes(head(...SWITCHING, 'Sec-WebSocket-Extensions: b, a; x="1"')));
     assert.ok(progress.state === "open");
@@ -348,7 +348,7 @@ describe("the client's handshake", () => {
     [["HTTP/1.1 404 x", "Content-Length: x5"], 'expected one Content-Length, got "x5"'],
   ];
   for (const [lines, end] of said) {
-    it(`says what it expected and what came: ${end}`, () => {
+    it(`describes the expected and the received value: ${end}`, () => {
       const progress = client().receive(bytes(head(...lines)));
       assert.ok(progress.state === "failed");
       assert.ok(progress.error.message.endsWith(`: ${end}`), progress.error.message);
@@ -369,7 +369,7 @@ describe("the client's handshake", () => {
     }
   });
 
-  it("doesn't take a 2xx, 3xx, 4xx or 5xx for an agreement, whatever it holds", () => {
+  it("does not treat a 2xx, 3xx, 4xx or 5xx as agreement, whatever it contains", () => {
     for (const status of [200, 204, 302, 401, 426, 503]) {
       const progress = client().receive(bytes(head(`HTTP/1.1 ${status} x`, ...AGREEING, "Content-Length: 0")));
       assert.ok(progress.state === "rejected");
@@ -378,7 +378,7 @@ describe("the client's handshake", () => {
   });
 });
 
-/** What came of a response, and where the stream ended in it. */
+/** The outcome of a response, and where the stream ended in it. */
 function outcome(progress: ClientHandshakeProgress): unknown {
   if (progress.state !== "rejected") return progress.state === "failed" ? progress.error.code : progress.state;
   assert.equal(progress.error.code, "UNEXPECTED_STATUS");
@@ -386,7 +386,7 @@ function outcome(progress: ClientHandshakeProgress): unknown {
   return truncated ? `${text(body)}...` : text(body);
 }
 
-/** The outcome of a response that is sent whole, and of the same in any other two pieces and byte by byte: all are the same. */
+/** The outcome of a response sent whole, in any two chunks, and byte by byte: all are equal. */
 function rejected(
   lines: readonly string[],
   body: string,
@@ -404,7 +404,7 @@ function rejected(
 }
 
 describe("a response that is not 101", () => {
-  it("is handed to the caller", () => {
+  it("is passed to the caller", () => {
     const source = head("HTTP/1.1 401 Who are you?", "WWW-Authenticate: Basic", "Content-Length: 4");
     const progress = client().receive(bytes(`${source}who?`));
     assert.ok(progress.state === "rejected");
@@ -454,7 +454,7 @@ describe("a response that is not 101", () => {
     assert.equal(rejected(["Transfer-Encoding: chunked, gzip"], "4\r\n", {}, true), "4\r\n");
   });
 
-  it("of HTTP/1.0 is not in chunks", () => {
+  it("of HTTP/1.0 is not chunked", () => {
     const handshake = client();
     assert.equal(handshake.receive(bytes(`${head("HTTP/1.0 404 x", ...CHUNKED)}0\r\n`)).state, "more");
     assert.equal(outcome(handshake.end()), "0\r\n");
@@ -466,7 +466,7 @@ describe("a response that is not 101", () => {
     }
   });
 
-  it("has a body in chunks", () => {
+  it("may have a chunked body", () => {
     assert.equal(rejected(CHUNKED, "0\r\n"), "", "its trailer is not waited for");
     assert.equal(rejected(CHUNKED, "4\r\nbody\r\n0\r\nX: y\r\n\r\n"), "body");
     assert.equal(rejected(CHUNKED, "1\r\nb\r\n0003;x=y\r\nody\r\n00\r\n\r\n"), "body");
@@ -502,12 +502,12 @@ describe("a response that is not 101", () => {
     "`",
   ];
   for (const chunk of broken) {
-    it(`ends where its chunks are wrong: ${JSON.stringify(chunk)}`, () => {
+    it(`ends at invalid chunks: ${JSON.stringify(chunk)}`, () => {
       assert.equal(rejected(CHUNKED, chunk), "...");
       assert.equal(rejected(CHUNKED, `2\r\nok\r\n${chunk}`), "ok...");
     });
   }
-  it("ends where a chunk is longer than it says", () => {
+  it("ends at a chunk longer than its declared size", () => {
     assert.equal(rejected(CHUNKED, "2\r\nokx"), "ok...");
     assert.equal(rejected(CHUNKED, "2\r\nok\rx"), "ok...");
     assert.equal(rejected(CHUNKED, "2\r\nok\n"), "ok...");
@@ -520,7 +520,7 @@ describe("a response that is not 101", () => {
     assert.equal(rejected(CHUNKED, `2;${"x".repeat(254)}\r\nok\r\n0\r\n`), "...");
   });
 
-  it("is kept up to maxBodySize, and not waited for beyond", () => {
+  it("is kept up to maxBodySize, and no longer waited for beyond", () => {
     for (const [maxBodySize, kept] of [
       [3, "bod..."],
       [4, "body"],
@@ -547,7 +547,7 @@ describe("a response that is not 101", () => {
     assert.equal(rejected([], "", { maxBodySize: 0 }), "...");
   });
 
-  it("is kept up to 64 KiB by default, in as much memory as came", () => {
+  it("is kept up to 64 KiB by default, in the memory of what arrived", () => {
     const progress = client().receive(bytes(head("HTTP/1.1 500 x", "Content-Length: 999999999") + "x".repeat(1 << 17)));
     assert.ok(progress.state === "rejected");
     assert.equal(progress.response.body.length, 64 * 1024);
@@ -590,7 +590,7 @@ describe("a response that is not 101", () => {
 });
 
 describe("any response", () => {
-  it("never makes the client throw, and means the same in any chunking", () => {
+  it("never makes the client throw, and has the same result in any chunks", () => {
     const samples = [
       `${head(...SWITCHING)}\x81\x00`,
       `${head("HTTP/1.1 103 x")}${head(...SWITCHING, "Sec-WebSocket-Protocol: chat", "Sec-WebSocket-Extensions: a")}`,

@@ -39,7 +39,7 @@ describe("Sec-WebSocket-Extensions", () => {
     ],
     ['a; b="c"', [offer("a", ["b", "c"])]],
     ['a; b="\\c\\d"; e', [offer("a", ["b", "cd"], ["e", true])]],
-    // repeated parameters are for the extension to judge
+    // repeated parameters are evaluated by the extension
     ["a; b; b=1; b=2", [offer("a", ["b", true], ["b", "1"], ["b", "2"])]],
     // RFC 2616 §2.1: whitespace between any two parts, empty elements
     [" , a\t;\tb =\t1 ;c,, ,b , ", [offer("a", ["b", "1"], ["c", true]), offer("b")]],
@@ -92,10 +92,10 @@ describe("Sec-WebSocket-Extensions", () => {
     "a\x00",
   ];
   for (const value of wrong) {
-    it(`not ${JSON.stringify(value)}`, () => assert.equal(parseExtensions(value), undefined));
+    it(`rejects ${JSON.stringify(value)}`, () => assert.equal(parseExtensions(value), undefined));
   }
 
-  it("are written so that they are read the same", () => {
+  it("are formatted so that they are parsed the same", () => {
     const token = fc.string({ unit: fc.constantFrom(..."!#$%&'*+-.^_`|~09azAZ"), minLength: 1, maxLength: 8 });
     const params = fc.array(fc.tuple(token, fc.oneof(token, fc.constant<true>(true))), { maxLength: 4 });
     const list = fc.array(fc.record({ name: token, params }, { noNullPrototype: true }), {
@@ -106,7 +106,7 @@ describe("Sec-WebSocket-Extensions", () => {
     assert.equal(formatExtensions([]), "");
   });
 
-  it("of any text never throw, and hold nothing but tokens", () => {
+  it("of any text never throw, and contain only tokens", () => {
     const text = fc.string({ unit: fc.constantFrom(...'ab;,="\\ \t/\u00e4'), maxLength: 30 });
     fc.assert(
       fc.property(text, (value) => {
@@ -118,7 +118,7 @@ describe("Sec-WebSocket-Extensions", () => {
   });
 
   for (const injection of [...INJECTIONS, "", "a b", "a,b", "a;b", "a=b", '"a"', "\u00e4"]) {
-    it(`are not written with ${JSON.stringify(injection)} in them`, () => {
+    it(`are not formatted with ${JSON.stringify(injection)}`, () => {
       for (const list of [
         [offer(injection)],
         [offer("a", [injection, true])],
@@ -134,7 +134,7 @@ describe("Sec-WebSocket-Extensions", () => {
   }
 });
 
-it("an extension without a name, or with a value that is no text, is refused", () => {
+it("an extension without a name, or with a value that is not text, is rejected", () => {
   for (const [wrong, got] of [
     [offer(undefined as unknown as string), /: extensions: expected a token, got undefined$/],
     [offer("a", ["b", 5 as unknown as string]), /: extensions: expected a token, got 5$/],
@@ -144,7 +144,7 @@ it("an extension without a name, or with a value that is no text, is refused", (
   }
 });
 
-/** Agrees to offers whose parameters are all called "ok", and remembers them. */
+/** Accepts offers whose parameters are all called "ok", and remembers them. */
 function server(name: string, rsv = 0): ServerExtension<{ offered: ExtensionParams }> {
   return {
     name,
@@ -160,27 +160,27 @@ describe("the server's negotiation", () => {
   const answer = (extensions: readonly ServerExtension[], value: string): string =>
     formatExtensions(answerOffers(extensions, parseExtensions(value) ?? []));
 
-  it("takes the first acceptable offer of each name, in the client's order", () => {
+  it("accepts the first acceptable offer of each name, in the client's order", () => {
     assert.equal(answer([server("a"), server("b")], "b; no, x, a; ok=1, b; ok=2, b; ok=3"), "b; ok=2, a; ok=1");
     assert.equal(answer([server("a")], "a; no, b"), "");
     assert.equal(answer([], "a"), "");
     assert.deepEqual(answerOffers([server("a")], []), []);
   });
 
-  it("keeps what the extension wants to remember", () => {
+  it("keeps the state of the extension", () => {
     const [one, ...more] = answerOffers([server("a", 0x40)], [offer("a", ["ok", "1"])]);
     assert.deepEqual(one, { name: "a", params: [["ok", "1"]], rsv: 0x40, negotiated: { offered: [["ok", "1"]] } });
     assert.equal(more.length, 0);
   });
 
-  it("gives a bit to one extension only, the client's first", () => {
+  it("assigns a bit to one extension only, the client's first", () => {
     const both = [server("a", 0x40), server("b", 0x60), server("c", 0x20)];
     assert.equal(answer(both, "b, a, c"), "b");
     assert.equal(answer(both, "a, b, c"), "a, c");
     assert.equal(answer(both, "b; no, a, c"), "a, c");
   });
 
-  it("declines what is named like what objects have", () => {
+  it("declines names of inherited properties", () => {
     assert.equal(answer([server("a")], "__proto__, constructor; __proto__, toString, a; __proto__"), "");
     assert.equal(answer([server("__proto__")], "__proto__"), "__proto__");
   });
@@ -198,7 +198,7 @@ function client(name: string, rsv = 0, offers = [offer(name)]): ClientExtension<
 describe("the client's negotiation", () => {
   const both = [client("a", 0x40), client("b", 0x60), client("c", 0x10), client("never", 0, [])];
 
-  it("is over if the server names none", () => {
+  it("completes if the server names none", () => {
     for (const value of [undefined, "", " ", ",", " ,\t, "]) assert.deepEqual(acceptAnswer(both, value), []);
   });
 

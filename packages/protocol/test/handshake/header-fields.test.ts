@@ -44,7 +44,7 @@ describe("token lists", () => {
     it(JSON.stringify(value), () => assert.deepEqual(parseTokenList(value), list));
   }
 
-  it("are searched in any case, element by element", () => {
+  it("are searched case-insensitively, element by element", () => {
     for (const value of ["Upgrade", "UPGRADE", "keep-alive, Upgrade", "x/1,\tupgrade ,", "foo bar, upgrade"]) {
       assert.ok(hasToken(value, "upgrade"), value);
     }
@@ -65,7 +65,7 @@ describe("token lists", () => {
 });
 
 describe("HeaderFields", () => {
-  it("what one lacks can't be put into all of them", () => {
+  it("are immutable as a class", () => {
     const values = new HeaderFields([["a", "1"]]).getAll("cookie") as string[];
     assert.throws(() => values.push("evil"), TypeError);
     assert.equal(new HeaderFields([]).has("cookie"), false);
@@ -78,20 +78,20 @@ describe("HeaderFields", () => {
     ["X-LIST", ""],
   ]);
 
-  it("are found in any case", () => {
+  it("are found case-insensitively", () => {
     assert.equal(fields.get("hOST"), "example.com");
     assert.ok(fields.has("HOST"));
     assert.ok(!fields.has("Origin"));
     assert.equal(fields.get("Origin"), undefined);
   });
 
-  it("that come more than once are joined, or got one by one", () => {
+  it("that are repeated are joined, or returned one by one", () => {
     assert.equal(fields.get("X-List"), "a, b, ");
     assert.deepEqual(fields.getAll("x-LIST"), ["a", "b", ""]);
     assert.deepEqual(fields.getAll("Origin"), []);
   });
 
-  it("are found the same where there are many", () => {
+  it("are found the same if there are many", () => {
     for (const others of [28, 29, 60]) {
       const more = Array.from({ length: others }, (_, at): [string, string] => [`X-${at}`, String(at)]);
       const many = new HeaderFields([...fields, ...more]);
@@ -108,7 +108,7 @@ describe("HeaderFields", () => {
     }
   });
 
-  it("are iterated as they came", () => {
+  it("are iterated in order", () => {
     assert.equal(fields.size, 4);
     assert.deepEqual(
       [...fields].map(([name, value]) => `${name}=${value}`),
@@ -117,7 +117,7 @@ describe("HeaderFields", () => {
     assert.deepEqual([...new HeaderFields()], []);
   });
 
-  it("may have any name, also one that objects have", () => {
+  it("may have any name, including inherited properties", () => {
     const names = ["__proto__", "constructor", "toString", "hasOwnProperty"];
     for (const name of names) {
       assert.equal(fields.get(name), undefined);

@@ -13,7 +13,7 @@ function create(Parser: AnyParser, limits?: Partial<HeadLimits>): Machine<AnyPro
   return new Parser(limits);
 }
 
-/** A progress as plain values, so that any two can be compared. */
+/** A progress as plain values, for comparison. */
 function plain(progress: AnyProgress): unknown {
   if (progress.state === "more") return "more";
   if (progress.state === "error") return progress.error.code;
@@ -54,7 +54,7 @@ describe("a request head", () => {
     }
   });
 
-  it("ends at its empty line; what is behind it is handed on as a copy", () => {
+  it("ends at its empty line; the bytes after it are passed on as a copy", () => {
     for (const chunks of splits(`${REQUEST}\x81\x00\r\n\r\n`)) {
       const { progress, left } = feed(new RequestHeadParser(), chunks);
       assert.ok(progress.state === "done");
@@ -62,7 +62,7 @@ describe("a request head", () => {
     }
   });
 
-  it("has no rest of somebody else's buffer", () => {
+  it("keeps nothing of the buffer it came in", () => {
     const pool = bytes(`${head("GET / HTTP/1.1", "A: b")}rest`);
     const progress = new RequestHeadParser().receive(pool.subarray(0));
     assert.ok(progress.state === "done");
@@ -77,7 +77,7 @@ describe("a request head", () => {
     }
   });
 
-  it("takes a target in absolute form as it is", () => {
+  it("accepts a target in absolute form", () => {
     assert.deepEqual(parse(RequestHeadParser, head("GET http://a.example:80/x?y HTTP/1.1")), {
       method: "GET",
       target: "http://a.example:80/x?y",
@@ -87,7 +87,7 @@ describe("a request head", () => {
     });
   });
 
-  it("may have fields named like what objects have", () => {
+  it("may have fields with names of inherited properties", () => {
     const progress = new RequestHeadParser().receive(bytes(head("GET / HTTP/1.1", "__proto__: a", "constructor: b")));
     assert.ok(progress.state === "done");
     assert.equal(progress.head.headers.get("__proto__"), "a");
@@ -137,7 +137,7 @@ describe("a request head", () => {
     ["a vertical tab before a value", "GET / HTTP/1.1\r\nA:\x0b", "MALFORMED_HEAD"],
   ];
   for (const [name, source, code] of wrong) {
-    it(`with ${name} is refused at the first byte that shows it`, () => {
+    it(`with ${name} is rejected at the first invalid byte`, () => {
       for (const chunks of splits(source)) {
         const parser = new RequestHeadParser();
         const { progress, left } = feed(parser, chunks);
@@ -148,7 +148,7 @@ describe("a request head", () => {
     });
   }
 
-  it("says what was expected and what came, fit to be printed", () => {
+  it("describes the expected and the received value, printable", () => {
     const progress = new RequestHeadParser().receive(bytes("GET /\x9b HTTP/1.1\r\n"));
     assert.ok(progress.state === "error");
     assert.match(progress.error.message, /expected a path .* got "\/\\u009b"$/);
@@ -294,7 +294,7 @@ describe("a response head", () => {
     }
   });
 
-  it("is held to its limits where its fields are folded", () => {
+  it("obeys its limits for folded fields", () => {
     const source = head(LINE, "A: b", " c", " d", "E: f", " g");
     for (const chunks of splits(source)) {
       assert.equal(
@@ -308,9 +308,9 @@ describe("a response head", () => {
   });
 });
 
-describe("what is wrong with a head", () => {
+describe("errors of a head", () => {
   const START = "GET / HTTP/1.1\r\n";
-  // [what came, what is said of it]
+  // [input, error text]
   const said: readonly (readonly [string, RegExp])[] = [
     ["GET /\0", /: expected CR LF at the end of the line, got 0x00$/],
     [`${START}A: b\x7f`, /: expected CR LF at the end of the line, got 0x7f$/],
@@ -327,14 +327,14 @@ describe("what is wrong with a head", () => {
     ["GET * HTTP/1.1\r\n", /: expected a path or an http\(s\) URL as target, got "\*"$/],
   ];
   for (const [source, message] of said) {
-    it(`is said: ${message.source}`, () => {
+    it(`are described: ${message.source}`, () => {
       const progress = new RequestHeadParser().receive(bytes(source));
       assert.ok(progress.state === "error");
       assert.match(progress.error.message, message);
     });
   }
 
-  it("is said of a response too", () => {
+  it("are described for a response, too", () => {
     for (const [source, message] of [
       ["ICY 200 OK\r\n", /: expected "HTTP\/1\.1 status reason", got "ICY 200 OK"$/],
       ["HTTP/1.1 2000 OK\r\n", /: expected "HTTP\/1\.1 status reason", got "HTTP\/1\.1 2000 OK"$/],
@@ -346,7 +346,7 @@ describe("what is wrong with a head", () => {
     }
   });
 
-  it("is the limit that it went over", () => {
+  it("name the exceeded limit", () => {
     const source = head("GET / HTTP/1.1", "A: 1", "B: 2");
     for (const [limits, message] of [
       [{ maxHeadSize: 20 }, /: more than 20$/],
@@ -370,7 +370,7 @@ describe("what is wrong with a head", () => {
 });
 
 describe("limits of a head", () => {
-  it("end it: nothing more is taken", () => {
+  it("end it: nothing more is accepted", () => {
     for (const limits of [{ maxHeadSize: 5 }, { maxParts: 1 }]) {
       const parser = new RequestHeadParser(limits);
       parser.receive(bytes("GET "));
@@ -397,7 +397,7 @@ describe("limits of a head", () => {
       }
     });
 
-    it(`${Parser.name}: parts`, () => {
+    it(`${Parser.name}: chunks`, () => {
       const single = Array.from(bytes(whole), (byte) => Uint8Array.of(byte));
       const empty = new Uint8Array(0);
       const chunks = [empty, ...single.flatMap((one) => [one, empty])];
@@ -439,7 +439,7 @@ describe("limits of a head", () => {
     assert.equal(plain(feed(new RequestHeadParser(), single(1025)).progress), "TOO_MANY_PARTS");
   });
 
-  it("2,000 header fields are refused (CVE-2024-37890)", () => {
+  it("2,000 header fields are rejected (CVE-2024-37890)", () => {
     const many = head("GET / HTTP/1.1", ...Array.from({ length: 2000 }, (_, at) => `X-${at}: 1`));
     assert.equal(plain(new RequestHeadParser().receive(bytes(many))), "TOO_MANY_HEADERS");
     assert.equal(plain(new RequestHeadParser({ maxHeaders: Infinity }).receive(bytes(many))), "HEAD_TOO_BIG");
@@ -449,12 +449,12 @@ describe("limits of a head", () => {
     assert.equal(progress.head.headers.size, 2000);
   });
 
-  it("interim responses without end are refused", () => {
+  it("endless interim responses are rejected", () => {
     const endless = bytes(head("HTTP/1.1 100 Continue").repeat(4000));
     assert.equal(plain(new ResponseHeadParser().receive(endless)), "HEAD_TOO_BIG");
   });
 
-  it("that make no sense are refused at construction", () => {
+  it("that are invalid are rejected by the constructor", () => {
     for (const wrong of [
       { maxHeadSize: 0 },
       { maxHeaders: -1 },
@@ -481,7 +481,7 @@ describe("any head", () => {
   const fields = fc.array(fc.tuple(token, value, fc.constantFrom("", " ", "\t ")), { maxLength: 8 });
   const trimmed = (given: string): string => given.replace(/^[ \t]+/, "").replace(/[ \t]+$/, "");
 
-  it("that is valid comes out the same in any chunking", () => {
+  it("that is valid has the same result in any chunks", () => {
     const places = fc.array(fc.nat(), { maxLength: 12 });
     const target = fc.webPath({ size: "small" }).map((path) => `/${path}`);
     fc.assert(
@@ -508,9 +508,9 @@ describe("any head", () => {
     );
   });
 
-  it("and any bytes at all never throw, and give the same result in any chunking", () => {
+  it("and any bytes never throw, and have the same result in any chunks", () => {
     const noise = fc.uint8Array({ maxLength: 200 });
-    // mostly heads with one wrong byte: pure noise ends at its first byte
+    // mostly heads with one wrong byte: random bytes end at the first one
     const spoiled = fc.tuple(fc.constantFrom(REQUEST, RESPONSE), fc.nat(), fc.nat(255)).map(([source, at, byte]) => {
       const wrong = bytes(source);
       wrong[at % wrong.length] = byte;

@@ -8,10 +8,10 @@ import { parseTarget } from "../../src/handshake/target.ts";
 import { checkUpgrade } from "../../src/handshake/upgrade-request.ts";
 import { assertLinear, bytes, head, requestLines } from "./support.ts";
 
-// CVE-2021-32640, CVE-2020-7662: header values for which a reader needed time that grows with the square of their length
+// CVE-2021-32640, CVE-2020-7662: header values that took quadratic time
 const SIZE = 16 * 1024; // bytes, and four times that
 
-/** Values of about `size` characters that a scanner could stumble over. */
+/** Values of about `size` characters on which a scanner could backtrack. */
 const VALUES: Readonly<Record<string, (size: number) => string>> = {
   spaces: (size) => `a${" ".repeat(size)}b`,
   tabs: (size) => `a;${"\t".repeat(size)}`,
@@ -87,7 +87,7 @@ describe("time grows no faster than size, up to 64 KiB, for", () => {
     it(`${name}, byte by byte`, () => {
       assertLinear(SIZE / 4, (size) => {
         const whole = bytes(source(size));
-        const part = new Uint8Array(1); // only borrowed, so one will do
+        const part = new Uint8Array(1); // borrowed, so one suffices
         return () => {
           const parser = new RequestHeadParser(unlimited);
           let state = "more";

@@ -12,7 +12,7 @@ describe("header fields of a caller", () => {
     ["X-A", ""],
   ];
 
-  it("come as pairs, a Map, HeaderFields or an object", () => {
+  it("may be pairs, a Map, HeaderFields or an object", () => {
     assert.deepEqual(checkHeaders(), []);
     assert.deepEqual(checkHeaders(pairs), pairs);
     assert.deepEqual(checkHeaders(new HeaderFields(pairs)), pairs);
@@ -44,7 +44,7 @@ describe("header fields of a caller", () => {
   const reserved =
     "connection UPGRADE Content-Length transfer-encoding Sec-WebSocket-Key sec-websocket-accept Sec-WebSocket-Protocol Sec-WebSocket-Foo";
   for (const name of reserved.split(" ")) {
-    it(`${name} is the handshake's own`, () => {
+    it(`${name} belongs to the handshake`, () => {
       assert.throws(
         () => checkHeaders({ [name]: "x" }),
         refusedWith("INVALID_ARGUMENT", /: headers: expected no field that the handshake sets itself, got "/),
@@ -66,12 +66,12 @@ describe("header fields of a caller", () => {
     [{ "X-A": [null] }, /: headers: X-A: expected a string, got null$/],
   ];
   for (const [wrong, said] of none) {
-    it(`${JSON.stringify(wrong)} is none`, () => {
+    it(`${JSON.stringify(wrong)} is invalid`, () => {
       assert.throws(() => checkHeaders(wrong as HeaderInput), refusedWith("INVALID_ARGUMENT", said));
     });
   }
 
-  it("a value is a string", () => {
+  it("a value must be a string", () => {
     checkFieldValue("origin", "https://example.com");
     assert.throws(
       () => checkFieldValue("origin", 5 as unknown as string),

@@ -18,7 +18,7 @@ const token = fc.string({ unit: fc.constantFrom(..."!#$%&'*+-.^_`|~09azAZ"), min
 const names = fc.uniqueArray(token, { maxLength: 4 });
 const places = fc.array(fc.nat(), { maxLength: 8 });
 
-/** Agrees on the bigger of two numbers, so that both sides have something to compare. */
+/** Agrees on the larger of two numbers, so that both sides can compare. */
 const serverSide = (name: string): ServerExtension<{ level: string }> => ({
   name,
   rsv: 0,
@@ -36,7 +36,7 @@ const clientSide = (name: string, level: number): ClientExtension<{ level: strin
 });
 
 describe("a client's and a server's handshake", () => {
-  it("come to the same agreement in any chunking, with what follows on both sides", () => {
+  it("reach the same agreement in any chunks, with the bytes after it on both sides", () => {
     const options = fc.record({
       offered: names,
       supported: names,
@@ -94,7 +94,7 @@ describe("a client's and a server's handshake", () => {
     );
   });
 
-  it("come to the same refusal in any chunking", () => {
+  it("reach the same rejection in any chunks", () => {
     const options = fc.record({
       status: fc.integer({ min: 300, max: 599 }).filter((status) => status !== 304),
       body: fc.oneof(fc.uint8Array(), fc.string({ unit: "grapheme" })),
@@ -115,7 +115,7 @@ describe("a client's and a server's handshake", () => {
     );
   });
 
-  it("tell the client what the server did not like", () => {
+  it("report the server's reason to the client", () => {
     const client = new ClientHandshake({ host: "example.com", target: "/", random, sha1 });
     const wrong = text(client.request()).replace("Version: 13", "Version: 12");
     const refused = new ServerHandshake({ sha1 }).receive(bytes(wrong));

@@ -6,10 +6,10 @@ import { buildRefusal, formatResponse, refusalFor } from "../../src/handshake/re
 import type { Refusal } from "../../src/handshake/refusal.ts";
 import { head, INJECTIONS, refusedWith, text } from "./support.ts";
 
-describe("a refusal", () => {
+describe("a rejection", () => {
   const written = (refusal: Refusal, method?: string): string => text(formatResponse(buildRefusal(refusal), method));
 
-  it("says how long its body is, and closes", () => {
+  it("declares the length of its body, and closes", () => {
     assert.equal(written({ status: 403 }), head("HTTP/1.1 403 Forbidden", "Content-Length: 0", "Connection: close"));
     const plain = ["Content-Length: 4", "Connection: close", "Content-Type: text/plain; charset=utf-8"];
     assert.equal(
@@ -32,7 +32,7 @@ describe("a refusal", () => {
     );
   });
 
-  it("with 426 says what to upgrade to", () => {
+  it("with 426 names the protocol to upgrade to", () => {
     assert.equal(written({ status: 426 }), head("HTTP/1.1 426 Upgrade Required", "Content-Length: 0", "Connection: close, Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13")); // prettier-ignore
   });
 
@@ -79,13 +79,13 @@ describe("a refusal", () => {
     }
   });
 
-  it("may have a status that has no name", () => {
+  it("may have a status without a name", () => {
     assert.equal(written({ status: 599 }).split("\r\n")[0], "HTTP/1.1 599 ");
     assert.equal(written({ status: 300 }).split("\r\n")[0], "HTTP/1.1 300 ");
   });
 
   for (const status of [101, 200, 204, 299, 304, 600, 403.5, NaN, Infinity, "403", undefined]) {
-    it(`with status ${String(status)} can't be`, () => {
+    it(`rejects status ${String(status)}`, () => {
       assert.throws(
         () => buildRefusal({ status: status as number }),
         refusedWith("INVALID_ARGUMENT", /status: expected an integer/),
@@ -93,7 +93,7 @@ describe("a refusal", () => {
     });
   }
 
-  it("with another kind of body can't be", () => {
+  it("rejects another type of body", () => {
     for (const body of [5, null, {}, [1]]) {
       assert.throws(
         () => buildRefusal({ status: 403, body: body as unknown as string }),
@@ -102,7 +102,7 @@ describe("a refusal", () => {
     }
   });
 
-  it("with such header fields can't be", () => {
+  it("rejects invalid header fields", () => {
     for (const injection of INJECTIONS) {
       assert.throws(
         () => buildRefusal({ status: 403, headers: { "X-A": injection } }),
@@ -119,7 +119,7 @@ describe("a refusal", () => {
   });
 });
 
-describe("the refusal for an error", () => {
+describe("the rejection for an error", () => {
   for (const code of Object.keys(PROTOCOL_ERRORS) as ProtocolErrorCode[]) {
     const error = protocolError(code, "detail");
     it(`${code}: ${error.status ?? 500}`, () => {

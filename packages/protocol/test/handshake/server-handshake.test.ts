@@ -19,7 +19,7 @@ function echo(name: string, rsv: number): ServerExtension<{ name: string }> {
   return { name, rsv, answer: ([offer]) => ({ params: offer.params, negotiated: { name } }) };
 }
 
-/** A handshake that has got its request. */
+/** A handshake that has received its request. */
 function asked(options: Partial<ServerHandshakeOptions> = {}, source = REQUEST): ServerHandshake {
   const handshake = new ServerHandshake({ sha1, ...options });
   assert.equal(handshake.receive(bytes(source)).state, "request");
@@ -34,7 +34,7 @@ const SWITCHING = [
 ];
 
 describe("the server's handshake", () => {
-  it("agrees to the request of RFC 6455 §1.3, however it comes", () => {
+  it("accepts the request of RFC 6455 §1.3, in any chunks", () => {
     for (const chunks of splits(REQUEST)) {
       const handshake = new ServerHandshake({ sha1 });
       const { progress } = feed(handshake, chunks);
@@ -78,7 +78,7 @@ describe("the server's handshake", () => {
     assert.equal(extensionsHeader, "x-first; a=1");
   });
 
-  it("keeps what comes behind the request, with it and while it waits for an answer", () => {
+  it("keeps the bytes after the request, with it and while it waits for the decision", () => {
     for (const chunks of splits(`${REQUEST}\x81\x85frame`)) {
       const handshake = new ServerHandshake({ sha1 });
       const { progress, left } = feed(handshake, chunks);
@@ -88,7 +88,7 @@ describe("the server's handshake", () => {
     }
   });
 
-  it("keeps maxEarlyData of it, and refuses more", () => {
+  it("keeps maxEarlyData of it, and rejects more", () => {
     for (const [extra, fine] of [
       [9, true],
       [10, true],
@@ -117,7 +117,7 @@ describe("the server's handshake", () => {
     assert.equal(asked({ maxEarlyData: 0 }).receive(new Uint8Array(1)).state, "refused");
   });
 
-  it("waits for an answer as long as it takes, then is over", () => {
+  it("waits for a decision without limit, then is complete", () => {
     const handshake = asked();
     assert.throws(
       () => handshake.accept({ protocol: "other" }),
@@ -131,7 +131,7 @@ describe("the server's handshake", () => {
     assert.throws(() => handshake.receive(bytes("x")), refusedWith("INVALID_STATE", /: the handshake is over$/));
   });
 
-  it("agrees to no extension, if it knows none, for those who read requests themselves", () => {
+  it("accepts no extension by default, for callers that parse requests themselves", () => {
     const progress = new ServerHandshake({ sha1 }).receive(bytes(REQUEST));
     assert.ok(progress.state === "request");
     const { response, extensions } = acceptUpgrade(progress.request, { sha1 });
@@ -139,12 +139,12 @@ describe("the server's handshake", () => {
     assert.deepEqual(extensions, []);
   });
 
-  it("can't agree to a subprotocol when none was offered", () => {
+  it("cannot select a subprotocol if none was offered", () => {
     const handshake = asked({}, head(...requestLines()));
     assert.throws(() => handshake.accept({ protocol: "chat" }), refusedWith("INVALID_ARGUMENT", /none was offered/));
   });
 
-  it("refuses when it is told to", () => {
+  it("rejects on request", () => {
     const handshake = asked();
     const response = handshake.refuse({ status: 401, headers: { "WWW-Authenticate": "Basic" }, body: "who?" });
     const lines = [
@@ -158,7 +158,7 @@ describe("the server's handshake", () => {
     assert.throws(() => handshake.receive(bytes("x")), refusedWith("INVALID_STATE"));
   });
 
-  it("refuses before the request is there: it took too long", () => {
+  it("rejects before the request is complete: it took too long", () => {
     const handshake = new ServerHandshake({ sha1 });
     assert.throws(() => handshake.accept(), refusedWith("INVALID_STATE", /: there is no request to accept$/));
     handshake.receive(bytes("GET / HT"));
@@ -177,7 +177,7 @@ describe("the server's handshake", () => {
     ["too many fields", head("GET / HTTP/1.1", ...new Array<string>(50).fill("A:")), "TOO_MANY_HEADERS", 431],
   ];
   for (const [name, source, code, status] of wrong) {
-    it(`refuses ${name} by itself`, () => {
+    it(`rejects ${name} by itself`, () => {
       for (const chunks of splits(source)) {
         const handshake = new ServerHandshake({ sha1, limits: { maxHeadSize: 500, maxHeaders: 20 } });
         const { progress } = feed(handshake, chunks);
@@ -192,7 +192,7 @@ describe("the server's handshake", () => {
     });
   }
 
-  it("refuses a head in too many parts with 408", () => {
+  it("rejects a head in too many chunks with 408", () => {
     const chunks = Array.from(bytes(REQUEST), (byte) => Uint8Array.of(byte));
     const { progress } = feed(new ServerHandshake({ sha1, limits: { maxParts: 10 } }), chunks);
     assert.ok(progress.state === "refused");
@@ -205,7 +205,7 @@ describe("the server's handshake", () => {
     assert.match(text(progress.response), /^HTTP\/1\.1 405 [^]*Allow: GET\r\n\r\n$/);
   });
 
-  it("is refused itself at construction, if its options are wrong", () => {
+  it("throws for invalid options", () => {
     const options: readonly (readonly [Partial<ServerHandshakeOptions>, RegExp])[] = [
       [{ sha1: undefined as unknown as typeof sha1 }, /sha1: expected a function/],
       [{ limits: { maxParts: 0 } }, /maxParts/],
@@ -239,7 +239,7 @@ describe("the server's handshake", () => {
     const PLAIN = head("GET /page HTTP/1.1", "Host: a", "Upgrade: h2c", "Connection: Upgrade");
     const passOn = (request: UpgradeHead | undefined): boolean => request === undefined || !isWebSocketUpgrade(request);
 
-    it("gives back every byte of a request that is passed on, however it comes", () => {
+    it("returns every byte of a request that is passed on, in any chunks", () => {
       for (const source of [PLAIN, `${PLAIN}${PLAIN}`, `\r\n${PLAIN}\0body`]) {
         for (const chunks of splits(source)) {
           const { progress, left } = feed(new ServerHandshake({ sha1, passOn }), chunks);
@@ -249,7 +249,7 @@ describe("the server's handshake", () => {
       }
     });
 
-    it("passes on what is malformed or of another version, and nothing that is over a limit", () => {
+    it("passes on malformed requests and other versions, and nothing over a limit", () => {
       for (const source of ["OPTIONS * HTTP/1.1\r\n", "GET / HTTP/1.0\r\n", "\x16\x03\x01", "PRI * HTTP/2.0\r\n\r\n"]) {
         const { progress } = feed(new ServerHandshake({ sha1, passOn }), [bytes(source)]);
         assert.ok(progress.state === "passed");
@@ -268,7 +268,7 @@ describe("the server's handshake", () => {
       }
     });
 
-    it("judges a WebSocket handshake as ever, and is over once it has passed a request on", () => {
+    it("evaluates a WebSocket handshake as usual, and is complete once it has passed a request on", () => {
       assert.equal(text(asked({ passOn }).accept().response), head(...SWITCHING));
       const { progress } = feed(new ServerHandshake({ sha1, passOn }), [
         bytes(head(...requestLines({ "Sec-WebSocket-Key": "short" }))),
@@ -280,14 +280,14 @@ describe("the server's handshake", () => {
       assert.throws(() => passed.accept(), refusedWith("INVALID_STATE"));
     });
 
-    it("refuses what is malformed where it is not passed on", () => {
+    it("rejects malformed requests that are not passed on", () => {
       const { progress } = feed(new ServerHandshake({ sha1, passOn: () => false }), [bytes("GET\r\n")]);
       assert.ok(progress.state === "refused");
       assert.equal(progress.error.code, "MALFORMED_HEAD");
     });
   });
 
-  it("never throws, whatever bytes come", () => {
+  it("never throws, for any bytes", () => {
     const spoiled = fc.tuple(fc.nat(), fc.uint8Array({ minLength: 1, maxLength: 4 })).map(([at, noise]) => {
       const source = bytes(`${REQUEST}\x81\x80`);
       source.set(noise, at % (source.length - noise.length));

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { cpuUsage } from "node:process";
 import type { WebSocketError } from "../../src/errors.ts";
 
-/** The bytes of text in which each character is one. */
+/** Returns the bytes of text, one for each character. */
 export function bytes(text: string): Uint8Array {
   return Uint8Array.from(text, (character) => character.charCodeAt(0));
 }
@@ -12,7 +12,7 @@ export function text(source: Uint8Array): string {
   return Array.from(source, (byte) => String.fromCharCode(byte)).join("");
 }
 
-/** A head of these lines. */
+/** Returns a head of these lines. */
 export function head(...lines: readonly string[]): string {
   return `${lines.join("\r\n")}\r\n\r\n`;
 }
@@ -29,7 +29,9 @@ export function sampleNonce(target: Uint8Array): void {
 export const SAMPLE_KEY = "dGhlIHNhbXBsZSBub25jZQ==";
 export const SAMPLE_ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
-/** The lines of a request that is in order; those given replace the ones of the same name, or are added. */
+/**
+ * Returns the lines of a valid request; given ones replace those of the same name, or are added.
+ */
 export function requestLines(changes: Readonly<Record<string, string | undefined>> = {}): string[] {
   const fields = new Map<string, string | undefined>([
     ["Host", "server.example.com"],
@@ -43,14 +45,14 @@ export function requestLines(changes: Readonly<Record<string, string | undefined
   return ["GET /chat HTTP/1.1", ...lines];
 }
 
-/** Any machine of the handshake. */
+/** Any state machine of the handshake. */
 export interface Machine<Progress> {
   receive(source: Uint8Array): Progress;
 }
 
 /**
- * Feeds the chunks until something other than "more" comes; the chunk is wiped afterwards, so that a machine that keeps what it
- * only borrowed is found out. Also says how many chunks are left.
+ * Feeds the chunks until a result other than "more". Each chunk is overwritten afterwards, to
+ * detect a machine that keeps borrowed bytes. Also returns the number of remaining chunks.
  */
 export function feed<Progress extends { readonly state: string }>(
   machine: Machine<Progress>,
@@ -65,7 +67,7 @@ export function feed<Progress extends { readonly state: string }>(
   }
 }
 
-/** The text as one chunk, split in two at every offset, and byte by byte. */
+/** The text as one chunk, in two chunks at every offset, and byte by byte. */
 export function* splits(source: string): Generator<readonly Uint8Array[]> {
   const all = bytes(source);
   yield [all];
@@ -73,13 +75,13 @@ export function* splits(source: string): Generator<readonly Uint8Array[]> {
   yield Array.from(all, (byte) => Uint8Array.of(byte));
 }
 
-/** Bytes cut at these places, taken modulo their length. */
+/** Splits bytes at these places, taken modulo their length. */
 export function cut(source: Uint8Array, places: readonly number[]): readonly Uint8Array[] {
   const sorted = [0, ...places.map((place) => place % (source.length + 1)), source.length].sort((a, b) => a - b);
   return sorted.slice(1).map((end, at) => source.slice(sorted[at], end));
 }
 
-/** For assert.throws: the error's code, and what its message says. */
+/** For assert.throws: checks the error's code and message. */
 export function refusedWith(code: string, message = /./): (error: unknown) => boolean {
   return (error) => {
     const { code: got, message: said } = error as WebSocketError;
@@ -89,7 +91,7 @@ export function refusedWith(code: string, message = /./): (error: unknown) => bo
   };
 }
 
-/** Texts with a character that must never get into a head. */
+/** Texts with a character that must never enter a head. */
 export const INJECTIONS: readonly string[] = [
   "a\r\nX-Evil: 1",
   "a\rb",
@@ -101,11 +103,12 @@ export const INJECTIONS: readonly string[] = [
   "\u010d\u010a",
 ];
 
-const WORST_GROWTH = 9; // 3 for each doubling; 4 is what is linear, 16 what is quadratic
+const WORST_GROWTH = 9; // 3 for each doubling; 4 is linear, 16 quadratic
 
 /**
- * Checks by CPU time that `run(4n)` takes less than nine times as long as `run(n)`. Of each, the least of several attempts counts,
- * and the whole is tried again before it fails, because other processes only ever add to the time.
+ * Asserts by CPU time that `run(4n)` takes less than nine times as long as `run(n)`. The minimum of
+ * several attempts counts, and the check is repeated before it fails, because other processes only
+ * add time.
  */
 export function assertLinear(n: number, prepare: (size: number) => () => void): void {
   const least = (size: number): number => {

@@ -48,7 +48,7 @@ describe("authority", () => {
     '"a"',
     "[::1%25eth0]",
   ]) {
-    it(`not ${JSON.stringify(wrong)}`, () => assert.ok(!isAuthority(wrong)));
+    it(`rejects ${JSON.stringify(wrong)}`, () => assert.ok(!isAuthority(wrong)));
   }
 });
 
@@ -87,6 +87,6 @@ describe("target", () => {
     "http://example.com\\/",
     "http://a b/",
   ]) {
-    it(`not ${JSON.stringify(wrong)}`, () => assert.equal(parseTarget(wrong), undefined));
+    it(`rejects ${JSON.stringify(wrong)}`, () => assert.equal(parseTarget(wrong), undefined));
   }
 });

@@ -15,7 +15,7 @@ const FIELDS: Fields = [
   ["Sec-WebSocket-Version", "13"],
 ];
 
-/** A request in order, but for these fields (undefined: left out) and these parts of its first line. */
+/** A valid request, with these fields (undefined: removed) and these parts of its first line. */
 function check(
   changes: Readonly<Record<string, string | undefined>>,
   line: Partial<UpgradeHead> = {},
@@ -57,7 +57,7 @@ describe("an upgrade request", () => {
     });
   });
 
-  it("needs no more than five fields", () => {
+  it("needs at most five fields", () => {
     const { origin, protocols, offers } = accepted(check({}));
     assert.deepEqual({ origin, protocols, offers }, { origin: undefined, protocols: [], offers: [] });
   });
@@ -74,7 +74,7 @@ describe("an upgrade request", () => {
   ];
   for (const [name, changes, more] of fine) it(`may have ${name}`, () => void accepted(check(changes, {}, more)));
 
-  it("keeps the order of what came in several fields", () => {
+  it("keeps the order of several fields", () => {
     const more: Fields = [["sec-websocket-protocol", "b, c"], ["SEC-WEBSOCKET-EXTENSIONS", "y"]]; // prettier-ignore
     const request = accepted(check({ "Sec-WebSocket-Protocol": "a", "Sec-WebSocket-Extensions": "x" }, {}, more));
     assert.deepEqual(request.protocols, ["a", "b", "c"]);
@@ -91,12 +91,12 @@ describe("an upgrade request", () => {
     });
   }
 
-  it("with a URL as target is for that URL's host, whatever Host says", () => {
+  it("with a URL as target is for that URL's host, whatever Host is", () => {
     const { host, target } = accepted(check({ Host: "other.example" }, { target: "http://server.example.com:8080?x" }));
     assert.deepEqual({ host, target }, { host: "server.example.com:8080", target: "/?x" });
   });
 
-  it("may name protocols like what objects have", () => {
+  it("may name subprotocols like inherited properties", () => {
     const { protocols } = accepted(check({ "Sec-WebSocket-Protocol": "__proto__, constructor, toString" }));
     assert.deepEqual(protocols, ["__proto__", "constructor", "toString"]);
   });
@@ -176,7 +176,7 @@ describe("an upgrade request", () => {
   }
 });
 
-describe("what is wrong with an upgrade request", () => {
+describe("errors of an upgrade request", () => {
   const said: readonly (readonly [ReturnType<typeof check>, string])[] = [
     [check({}, { version: "1.0" }), 'got HTTP/"1.0"'],
     [check({}, { method: "POST" }), 'got "POST"'],
@@ -195,7 +195,7 @@ describe("what is wrong with an upgrade request", () => {
     [check({ "Sec-WebSocket-Extensions": "\x1b" }), 'got "\\u001b"'],
   ];
   for (const [result, end] of said) {
-    it(`is said as ${end}`, () => {
+    it(`are described as ${end}`, () => {
       assert.ok(result instanceof Error);
       assert.ok(result.message.endsWith(`: ${end}`), result.message);
     });
@@ -203,7 +203,7 @@ describe("what is wrong with an upgrade request", () => {
 });
 
 describe("chooseProtocol", () => {
-  it("goes by the server's preference", () => {
+  it("uses the server's preference", () => {
     assert.equal(chooseProtocol(["a", "b", "c"], ["x", "c", "a"]), "c");
     assert.equal(chooseProtocol(["a"], ["A"]), undefined);
     assert.equal(chooseProtocol([], ["a"]), undefined);

@@ -9,9 +9,9 @@ import fc from "fast-check";
 
 const KEY_WORD = KEY[0] | (KEY[1] << 8) | (KEY[2] << 16) | (KEY[3] << 24);
 
-const BEFORE = 5000; // bytes in the chunk before those that are given
+const BEFORE = 5000; // bytes in the chunk before the payload
 
-/** Gives all of `bytes` to the assembly, as the receiver does; returns what it put where it said. */
+/** Passes all of `bytes` to the assembly, as the receiver does; returns what it stored there. */
 function appendAll(assembly: Assembly, bytes: Uint8Array, more: number, last: boolean, key = 0): Uint8Array {
   const chunk = concat(new Uint8Array(BEFORE), bytes);
   const kept: Uint8Array[] = [];
@@ -27,7 +27,7 @@ function appendAll(assembly: Assembly, bytes: Uint8Array, more: number, last: bo
 }
 
 describe("an assembly", () => {
-  test("keeps what it is given, in order", () => {
+  test("keeps its input, in order", () => {
     const assembly = newAssembly("text", true);
     assert.equal(assembly.type, "text");
     assert.equal(assembly.compressed, true);
@@ -69,7 +69,7 @@ describe("an assembly", () => {
     );
   });
 
-  test("of a frame whose end is known is allocated once, to the byte", () => {
+  test("of a frame with a known end is allocated once, exactly", () => {
     const bytes = pattern(100);
     const allocated = allocatedBy(() => {
       const assembly = newAssembly("binary", false);
@@ -91,14 +91,15 @@ describe("an assembly", () => {
     assert.ok(sizes.length < 60, `${sizes.length} pieces`);
   });
 
-  test("of small fragments is in few pieces: each leaves room for those behind it", () => {
+  test("of small fragments has few pieces: each leaves room for the next ones", () => {
     const assembly = newAssembly("binary", false);
     for (let i = 0; i < 1000; i++) appendAll(assembly, pattern(10, i), 0, false);
     assert.ok(assembly.finish().length < 10);
   });
 
-  test("uses memory that was given back, of at most twice what has come of a message", () => {
-    for (let i = 0; i < 256; i++) memory().pieces.acquire(16 * 1024, Infinity); // nothing of other tests is left
+  test("uses released memory, of at most twice what has arrived of a message", () => {
+    // independent of other tests
+    for (let i = 0; i < 256; i++) memory().pieces.acquire(16 * 1024, Infinity);
     const bytes = pattern(16 * 1024);
     for (const [size, taken] of [
       [32 * 1024, true],
@@ -112,7 +113,7 @@ describe("an assembly", () => {
       assert.deepEqual(concat(...assembly.finish()), bytes);
     }
     memory().pieces.acquire(16 * 1024, Infinity);
-    // what is there already counts too
+    // existing contents count, too
     const piece = new Uint8Array(48 * 1024);
     memory().pieces.release(piece);
     const assembly = newAssembly("binary", false);
@@ -137,7 +138,7 @@ describe("an assembly", () => {
       ["plain arrays", (size: number) => new Uint8Array(size)],
       ["Buffers", (size: number) => Buffer.alloc(size)],
     ] as const) {
-      test(`keeps no more than twice its size, with ${name}`, () => {
+      test(`keeps at most twice its size, with ${name}`, () => {
         useRuntime({ allocate });
         for (let size = 0; size < 1200; size++) {
           const assembly = newAssembly("binary", false);

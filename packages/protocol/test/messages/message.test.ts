@@ -11,7 +11,7 @@ import { LARGEST_SHARED } from "../../src/runtime/slabs.ts";
 
 const SIZES = [0, 1, 63, 64, 65, 125, 1024, LARGEST_SHARED - 1, LARGEST_SHARED, LARGEST_SHARED + 1, 70_000];
 
-/** The same payload as one part of a larger array, and in pieces. */
+/** The same payload as a part of a larger array, and in pieces. */
 function forms(type: "text" | "binary", payload: Uint8Array): Message[] {
   const shared = concat(new Uint8Array(5).fill(0xee), payload, new Uint8Array(3).fill(0xee));
   const pieces = cut(payload, [0, 1, payload.length >> 1]);
@@ -23,7 +23,7 @@ function forms(type: "text" | "binary", payload: Uint8Array): Message[] {
 }
 
 describe("a message", () => {
-  test("has its bytes, the same array at each call, whatever was asked before", () => {
+  test("has its bytes, the same array at each call, after any other access", () => {
     for (const size of SIZES) {
       const payload = pattern(size);
       for (const message of forms("binary", payload)) {
@@ -54,7 +54,7 @@ describe("a message", () => {
     }
   });
 
-  test("joins its pieces once, in the one array that has its size", () => {
+  test("joins its pieces once, in the array of its size", () => {
     const pieces = cut(pattern(5000), [100, 3000]);
     const message = newMessage("binary", new Uint8Array(0), 0, 5000, pieces);
     assert.equal(message.chunks(), pieces);
@@ -66,13 +66,13 @@ describe("a message", () => {
 describe("the bytes of a message", () => {
   afterEach(() => useRuntime());
 
-  // Node's Buffer is a Uint8Array whose `slice` makes a view
+  // Node's Buffer is a Uint8Array whose `slice` returns a view
   const ALLOCATORS: [string, (size: number) => Uint8Array][] = [
     ["plain arrays", (size) => new Uint8Array(size)],
     ["Buffers", (size) => Buffer.alloc(size)],
   ];
   for (const [name, allocate] of ALLOCATORS) {
-    test(`are a copy where they are few, so that they keep and show nothing else, with ${name}`, () => {
+    test(`are a copy if they are few, so that they keep and show nothing else, with ${name}`, () => {
       useRuntime({ allocate });
       for (const size of SIZES.filter((size) => size <= LARGEST_SHARED)) {
         for (const start of [100, 8192 - size]) {
@@ -88,7 +88,7 @@ describe("the bytes of a message", () => {
       }
     });
 
-    test(`are a view where they are many, with ${name}`, () => {
+    test(`are a view if they are many, with ${name}`, () => {
       useRuntime({ allocate });
       const own = allocate(LARGEST_SHARED + 3);
       const { bytes } = newMessage("binary", own, 2, LARGEST_SHARED + 1);
@@ -98,7 +98,7 @@ describe("the bytes of a message", () => {
   }
 });
 
-describe("a message that is passed on", () => {
+describe("a message that is written again", () => {
   const WORDS_AND_MORE = [
     ...Array.from({ length: 40 }, (_, size) => size),
     191,
@@ -113,8 +113,8 @@ describe("a message that is passed on", () => {
     3000,
   ];
 
-  test("is copied into a larger piece, whatever was copied before", () => {
-    // in turn from two arrays that begin somewhere in their buffers, as payloads that came on two connections
+  test("is copied into a larger block, after any other copy", () => {
+    // alternating between two arrays at offsets in their buffers, as payloads of two connections
     const sources = [3, 8].map((offset) => new Uint8Array(pattern(4000, offset).buffer, offset));
     const target = new Uint8Array(4096);
     const view = new DataView(target.buffer);
@@ -134,7 +134,7 @@ describe("a message that is passed on", () => {
     }
   });
 
-  test("is copied also when its bytes were asked for, or came in pieces", () => {
+  test("is copied also if its bytes were read, or arrived in pieces", () => {
     const target = new Uint8Array(4096);
     const view = new DataView(target.buffer);
     for (const size of WORDS_AND_MORE) {
@@ -150,7 +150,7 @@ describe("a message that is passed on", () => {
     }
   });
 
-  test("is not kept alive by having been copied, if it is large", async () => {
+  test("is not kept in memory by its copy, if it is large", async () => {
     const copy = (): WeakRef<ArrayBufferLike> => {
       const source = new Uint8Array(1 << 20);
       const target = new Uint8Array(1 << 20);
@@ -162,7 +162,7 @@ describe("a message that is passed on", () => {
     assert.equal(buffer.deref(), undefined);
   });
 
-  test("in parts is not copied where it is large, and its memory stays its own", () => {
+  test("in parts is not copied if it is large, and keeps its own memory", () => {
     const memory = pattern(LARGEST_SHARED + 1);
     const message = newMessage("binary", memory, 0, memory.length, undefined, true);
     const [part] = borrowChunks(message);
@@ -172,7 +172,7 @@ describe("a message that is passed on", () => {
     assert.deepEqual(recyclable(message), []);
   });
 
-  test("moves out of memory that it shares, if it is small, and stays what it was", () => {
+  test("moves out of shared memory, if it is small, and stays equal", () => {
     for (const size of [0, 10, LARGEST_SHARED]) {
       const payload = pattern(size);
       const shared = new Uint8Array([...pattern(7, 3), ...payload, 9, 9]);
@@ -186,13 +186,13 @@ describe("a message that is passed on", () => {
       assert.deepEqual([message.size, recyclable(message)], [size, []]);
       const { bytes } = message;
       assert.equal(show(bytes), show(payload));
-      assert.equal(bytes.buffer.byteLength, size); // which shows nothing of the memory it lay in
-      assert.equal(moveMessage(message, target, 0), false); // it has memory of its own by now
+      assert.equal(bytes.buffer.byteLength, size); // which shows nothing of its memory
+      assert.equal(moveMessage(message, target, 0), false); // it has its own memory by now
       assert.equal(show(target), show(expected));
     }
   });
 
-  test("does not move what shares no memory, or is large", () => {
+  test("does not move if it shares no memory, or is large", () => {
     const target = new Uint8Array(5000);
     const large = newMessage("binary", pattern(5000), 0, LARGEST_SHARED + 1);
     const inPieces = newMessage("binary", new Uint8Array(0), 0, 4, [pattern(2), pattern(2)], true);
@@ -211,7 +211,7 @@ describe("a message that is passed on", () => {
   });
 });
 
-test("copyBytes copies what it is told and nothing else", () => {
+test("copyBytes copies the given range only", () => {
   for (const length of [0, 1, 63, 64, 65, 200]) {
     for (const start of [0, 3]) {
       for (const source of [pattern(start + length), pattern(start + length + 5)]) {

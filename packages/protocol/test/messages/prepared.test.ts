@@ -7,7 +7,7 @@ import { showFrame } from "../support/sent.ts";
 
 describe("a prepared message", () => {
   for (const length of [0, 1, 125, 126, 127, 65535, 65536, 65537]) {
-    test(`of ${length} bytes is one whole unmasked frame`, () => {
+    test(`of ${length} bytes is one complete unmasked frame`, () => {
       const text = "a".repeat(length);
       const prepared = new PreparedMessage(text);
       assert.deepEqual(readFrames(prepared.frame).map(showFrame), [`text ${show(utf8(text))} fin`.replace("  ", " ")]);
@@ -20,7 +20,7 @@ describe("a prepared message", () => {
     });
   }
 
-  test("is what it is told to be", () => {
+  test("has the given type", () => {
     const { type, compressed, frame, payload } = new PreparedMessage(hex("010203"), { type: "text", compressed: true });
     assert.deepEqual([type, compressed, toHex(frame), toHex(payload)], ["text", true, "c103010203", "010203"]);
     assert.equal(new PreparedMessage("é").type, "text");
@@ -28,14 +28,14 @@ describe("a prepared message", () => {
     assert.equal(toHex(new PreparedMessage("é", { type: "binary" }).frame), "8202c3a9");
   });
 
-  test("is a copy of what it was made from", () => {
+  test("copies its source", () => {
     const bytes = pattern(100);
     const { payload } = new PreparedMessage(bytes);
     bytes.fill(0);
     assert.deepEqual(payload, pattern(100));
   });
 
-  test("is made of nothing else than text or bytes", () => {
+  test("accepts only text or bytes", () => {
     for (const data of [undefined, null, 5, {}, [1], new ArrayBuffer(2)] as unknown as string[]) {
       assert.throws(() => new PreparedMessage(data), {
         code: "INVALID_ARGUMENT",
@@ -49,7 +49,7 @@ describe("a prepared message", () => {
   });
 });
 
-test("a text message is not prepared of bytes that are no UTF-8, unless they are compressed", () => {
+test("a text message is not prepared from bytes that are not UTF-8, unless they are compressed", () => {
   const bytes = Uint8Array.of(0xff);
   assert.throws(() => new PreparedMessage(bytes, { type: "text" }), {
     code: "INVALID_ARGUMENT",

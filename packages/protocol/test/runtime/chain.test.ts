@@ -18,7 +18,7 @@ describe("a chain", () => {
     assert.equal(chainOf(a).size, a.frame.length);
   });
 
-  test("is the same for all who add the same frames, and joined once", () => {
+  test("is shared by all that add the same frames, and joined once", () => {
     const first = chainOf(a).with(b.frame, cache).with(c.frame, cache);
     const second = chainOf(a).with(b.frame, cache).with(c.frame, cache);
     assert.equal(first, second);
@@ -29,7 +29,7 @@ describe("a chain", () => {
     assert.equal(first.size, bytes.length);
   });
 
-  test("is the same for all connections of a broadcast, and another one for the next broadcast", () => {
+  test("is shared by all connections of a broadcast, and new for the next broadcast", () => {
     for (const { frame } of [b, c, b]) {
       const all = [1, 2, 3].map(() => chainOf(a).with(frame, cache));
       assert.equal(new Set(all).size, 1);
@@ -39,7 +39,7 @@ describe("a chain", () => {
     assert.notEqual(chainOf(a).with(b.frame, cache), chainOf(b).with(b.frame, cache));
   });
 
-  test("is another one for other frames", () => {
+  test("differs for other frames", () => {
     const abc = chainOf(a).with(b.frame, cache).with(c.frame, cache);
     const abd = chainOf(a).with(b.frame, cache).with(d.frame, cache);
     const acd = chainOf(a).with(c.frame, cache).with(d.frame, cache);
@@ -53,8 +53,9 @@ describe("a chain", () => {
     );
   });
 
-  test("is shared by groups that take turns", () => {
-    // as when two rooms with the same beginning are written to one after the other, connection by connection
+  test("is shared by alternating groups", () => {
+    // as when two rooms with the same first message are written one after the other, connection by
+    // connection
     const chains = Array.from({ length: 10 }, (_, i) =>
       chainOf(i % 2 === 0 ? a : b)
         .with(c.frame, cache)
@@ -64,7 +65,7 @@ describe("a chain", () => {
     assert.equal(new Set(chains.map((chain) => chain.pieces(cache, allocate))).size, 2);
   });
 
-  test("is handed over in pieces where joining would be much", () => {
+  test("is passed on in pieces if joining would be expensive", () => {
     for (const over of [0, 1]) {
       const half = pattern(64 * 1024);
       const pieces = new Chain(undefined, half).with(pattern(64 * 1024 + over, 2), cache).pieces(cache, allocate);
@@ -77,7 +78,7 @@ describe("a chain", () => {
     assert.deepEqual(three.pieces(cache, allocate), [large.frame, large.frame, large.frame, a.frame]);
   });
 
-  test("keeps nothing that only was behind it", async () => {
+  test("keeps nothing that only followed it", async () => {
     const kept = new PreparedMessage("a constant");
     const gone = ((): WeakRef<Uint8Array> => {
       const output = newOutput();

@@ -13,13 +13,13 @@ function filled(size: number, byte: number): Uint8Array {
   return new Uint8Array(size).fill(byte);
 }
 
-/** Leaves nothing of what other tests have given back: at most 4 MiB, in pieces of at least 16 KiB. */
+/** Empties the pool: at most 4 MiB, in pieces of at least 16 KiB. */
 function takeAll(): void {
   for (let i = 0; i < 256; i++) memory().pieces.acquire(16 * KIB, Infinity);
 }
 
-describe("memory that was given back", () => {
-  test("is taken for what it is large enough for, and not more than is asked for at most", () => {
+describe("released memory", () => {
+  test("is acquired for requests that it is large enough for, and of at most twice the requested size", () => {
     const piece = filled(40 * KIB, 1);
     memory().pieces.release(piece);
     assert.notEqual(memory().pieces.acquire(41 * KIB, 80 * KIB), piece);
@@ -28,7 +28,7 @@ describe("memory that was given back", () => {
     assert.notEqual(memory().pieces.acquire(20 * KIB, 40 * KIB), piece, "only once");
   });
 
-  test("is bounded, and small pieces are not kept", () => {
+  test("is bounded, and small pieces are not pooled", () => {
     const small = filled(16 * KIB - 1, 1);
     memory().pieces.release(small);
     assert.notEqual(memory().pieces.acquire(16 * KIB - 1, 16 * KIB - 1), small);
@@ -40,17 +40,17 @@ describe("memory that was given back", () => {
     assert.equal(again.length, 40); // 4 MiB
   });
 
-  test("is none of small pieces, which would take the room of large ones", () => {
+  test("excludes small pieces, which would displace large ones", () => {
     takeAll();
     for (let i = 0; i < 1000; i++) memory().pieces.release(filled(8 * KIB, 1));
-    const piece = filled(4096 * KIB, 1); // all that is kept
+    const piece = filled(4096 * KIB, 1); // the capacity of the pool
     memory().pieces.release(piece);
     memory().pieces.release(filled(16 * KIB, 1));
     assert.notEqual(memory().pieces.acquire(16 * KIB, 16 * KIB)[0], 1);
     assert.equal(memory().pieces.acquire(4096 * KIB, 4096 * KIB), piece);
   });
 
-  test("is not looked for where little is needed", () => {
+  test("is not searched for small requests", () => {
     takeAll();
     const piece = filled(16 * KIB, 1);
     memory().pieces.release(piece);
@@ -59,19 +59,19 @@ describe("memory that was given back", () => {
   });
 });
 
-/** A message as a receiver makes it. */
+/** A message as created by a receiver. */
 function received(own: Uint8Array, size = own.length): Message {
   return newMessage("binary", own, 0, size, undefined, true);
 }
 
-describe("a message that is transferred", () => {
+describe("a transferred message", () => {
   const transferred = (message: Message): Output => {
     const output = newOutput();
     newSender(undefined, LIMIT).transfer(output, message);
     return output;
   };
 
-  test("can't be read any more", () => {
+  test("is unreadable", () => {
     for (const size of [10, 3000, 100 * KIB]) {
       const message = newMessage("binary", filled(size, 1), 0, size);
       transferred(message);
@@ -94,19 +94,19 @@ describe("a message that is transferred", () => {
     }
   });
 
-  test("leaves its memory to others when it is written, and not before", () => {
+  test("releases its memory when it has been written, and not before", () => {
     const own = filled(90 * KIB, 1);
     const output = transferred(received(own));
     const taken = output.take();
     assert.deepEqual(Array.isArray(taken.pieces) && taken.pieces[1], own);
     assert.notEqual(memory().pieces.acquire(own.length, own.length), own);
     output.release(taken);
-    output.release(taken); // a second time it does nothing
+    output.release(taken); // repeating has no effect
     assert.equal(memory().pieces.acquire(own.length, own.length), own);
     assert.notEqual(memory().pieces.acquire(own.length, own.length), own);
   });
 
-  test("leaves its memory also when its text was read", () => {
+  test("releases its memory also if its text was read", () => {
     const own = filled(90 * KIB, 0x61);
     const message = newMessage("text", own, 0, own.length, undefined, true);
     assert.equal(message.text, "a".repeat(90 * KIB));
@@ -114,7 +114,7 @@ describe("a message that is transferred", () => {
     assert.equal(memory().pieces.acquire(own.length, own.length), own);
   });
 
-  test("keeps the bytes that somebody has asked for", () => {
+  test("keeps bytes that were read", () => {
     const own = filled(90 * KIB, 1);
     const message = received(own);
     const { bytes } = message;
@@ -123,7 +123,7 @@ describe("a message that is transferred", () => {
     assert.deepEqual(bytes, filled(90 * KIB, 1));
   });
 
-  test("keeps what somebody else has of it: an application, another connection that writes it still", () => {
+  test("keeps what others use of it: an application, or another connection that is writing it", () => {
     const others: ((message: Message) => void)[] = [
       (message) => message.chunks(),
       (message) => message.share(),
@@ -138,13 +138,13 @@ describe("a message that is transferred", () => {
     }
   });
 
-  test("keeps memory that no receiver has made", () => {
+  test("keeps memory that no receiver allocated", () => {
     const own = Buffer.alloc(200 * KIB).subarray(50 * KIB, 140 * KIB);
     releaseAll(transferred(newMessage("binary", own, 0, own.length)));
     assert.notEqual(memory().pieces.acquire(own.length, 200 * KIB).buffer, own.buffer);
   });
 
-  test("is refused a second time, with nothing sent", () => {
+  test("is rejected a second time, and nothing is sent", () => {
     for (const [size, keys] of [
       [10, undefined],
       [90 * KIB, undefined],
@@ -167,7 +167,7 @@ describe("a message that is transferred", () => {
     });
   });
 
-  test("is not sent into a message that goes out in fragments, and stays readable", () => {
+  test("is not sent within a fragmented message, and stays readable", () => {
     const output = newOutput();
     const sender = newSender(undefined, LIMIT);
     sender.begin(output, "binary");
@@ -179,7 +179,7 @@ describe("a message that is transferred", () => {
     assert.throws(() => message.bytes, { code: "INVALID_STATE" });
   });
 
-  test("leaves its memory also where it was masked, and so copied", () => {
+  test("releases its memory also if it was masked, and so copied", () => {
     const own = filled(90 * KIB, 1);
     const output = newOutput();
     newSender(new MaskingKeys((target) => target.fill(7)), LIMIT).transfer(output, received(own));
@@ -187,7 +187,7 @@ describe("a message that is transferred", () => {
     assert.equal(memory().pieces.acquire(own.length, own.length), own);
   });
 
-  test("of which another one shares the payload leaves that readable", () => {
+  test("whose payload another one shares leaves that readable", () => {
     for (const size of [10, 3000, 90 * KIB]) {
       const message = received(filled(size, 1));
       const other = message.share();
@@ -197,7 +197,7 @@ describe("a message that is transferred", () => {
   });
 });
 
-test("a piece that was cut is given back whole", () => {
+test("a partially used piece is released as a whole", () => {
   const own = filled(100 * KIB, 1);
   memory().pieces.release(own.subarray(0, 60 * KIB));
   const again = memory().pieces.acquire(100 * KIB, 100 * KIB);
@@ -205,7 +205,7 @@ test("a piece that was cut is given back whole", () => {
   assert.equal(again.length, own.length);
 });
 
-test("the bytes of a message show nothing of what their memory held before", () => {
+test("the bytes of a message show nothing of their memory's earlier contents", () => {
   const own = filled(100 * KIB, 0x55);
   own.fill(1, 0, 60 * KIB);
   const { bytes } = newMessage("binary", own, 0, 60 * KIB);

@@ -9,7 +9,7 @@ import { optionsOf } from "../support/endpoint.ts";
 import { type FrameSpec, ROLES } from "../support/frames.ts";
 import { framesTo } from "../support/receiving.ts";
 
-/** A runtime that knows the buffers which it has allocated, and a server and a client in it. */
+/** A runtime that records its allocated buffers, with a server and a client. */
 class World {
   readonly buffers = new Set<ArrayBufferLike>();
   readonly messages: Message[] = [];
@@ -36,7 +36,10 @@ class World {
     );
   }
 
-  /** Sends and receives messages of all sizes, and passes some on, so that memory is recycled. Returns the memory of all that is sent. */
+  /**
+   * Sends and receives messages of all sizes, and transfers some, so that memory is recycled.
+   * Returns the memory of everything sent.
+   */
   work(): ArrayBufferLike[] {
     const sent: ArrayBufferLike[] = [];
     for (const [at, role] of ROLES.entries()) {
@@ -59,7 +62,7 @@ class World {
 }
 
 describe("two runtimes in one process", () => {
-  test("share no memory, whatever their connections do in turn", () => {
+  test("share no memory, for any alternating work of their connections", () => {
     const [a, b] = [new World(), new World()];
     for (let round = 0; round < 5; round++) {
       for (const [own, other] of [
@@ -81,7 +84,7 @@ describe("two runtimes in one process", () => {
     );
   });
 
-  test("recycle memory each by itself: work in one allocates nothing in the other", () => {
+  test("recycle memory separately: work in one allocates nothing in the other", () => {
     const [a, b] = [new World(), new World()];
     a.work();
     b.work();
@@ -90,14 +93,14 @@ describe("two runtimes in one process", () => {
     assert.equal(b.buffers.size, allocated);
   });
 
-  test("have each its own functions", () => {
+  test("have separate functions", () => {
     const fast = new Runtime({ utf8Length: () => 5 });
     assert.equal(fast.primitives.utf8Length("a"), 5);
     assert.equal(new Runtime().primitives.utf8Length("a"), 1);
     assert.ok(Object.isFrozen(fast.primitives));
   });
 
-  test("show nothing of what they consist of", () => {
+  test("hide their internals", () => {
     const runtime = new Runtime();
     assert.deepEqual(Reflect.ownKeys(runtime), []);
     assert.deepEqual(Reflect.ownKeys(Runtime.prototype), ["constructor", "primitives"]);

@@ -1,4 +1,4 @@
-/** Bytes from hexadecimal digits; blanks do not count. */
+/** Returns bytes from hexadecimal digits; spaces are ignored. */
 export function hex(digits: string): Uint8Array {
   const text = digits.replaceAll(/\s/g, "");
   if (!/^([0-9a-f]{2})*$/i.test(text)) throw new Error(`no hexadecimal bytes: ${digits}`);
@@ -21,7 +21,7 @@ export function concat(...parts: readonly Uint8Array[]): Uint8Array {
   return joined;
 }
 
-/** `length` bytes, neighbours and words of which differ, all values among them. */
+/** Returns `length` bytes with all values, whose neighbours and words differ. */
 export function pattern(length: number, seed = 1): Uint8Array {
   const bytes = new Uint8Array(length);
   let state = seed;
@@ -32,7 +32,7 @@ export function pattern(length: number, seed = 1): Uint8Array {
   return bytes;
 }
 
-/** UTF-8 by the book, code point by code point. A lone surrogate becomes U+FFFD. */
+/** Encodes UTF-8 code point by code point. A lone surrogate becomes U+FFFD. */
 export function utf8(text: string): Uint8Array {
   const bytes: number[] = [];
   for (const character of text) {
@@ -48,7 +48,7 @@ export function utf8(text: string): Uint8Array {
   return Uint8Array.from(bytes);
 }
 
-/** The bytes in hexadecimal, or, where they are many, their number and a hash of them (FNV-1a). */
+/** Formats bytes in hexadecimal or, if there are many, as their number and a hash (FNV-1a). */
 export function show(bytes: Uint8Array): string {
   if (bytes.length <= 64) return toHex(bytes);
   let hash = 0x811c9dc5;

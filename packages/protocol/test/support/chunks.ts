@@ -1,7 +1,8 @@
-const ALL_OFFSETS_UP_TO = 400; // bytes; above it, those around the beginning and the end, and some between
+// bytes; above it, splits around the start and the end, and some between
+const ALL_OFFSETS_UP_TO = 400;
 const EDGE = 16; // bytes; longer than any header
 
-/** The ways in which every vector is cut: whole, byte by byte, and once at each byte offset. */
+/** The splits of every vector: whole, byte by byte, and once at each offset. */
 export function* chunkings(bytes: Uint8Array): Generator<readonly Uint8Array[]> {
   yield [bytes];
   yield Array.from(bytes, (_, at) => bytes.subarray(at, at + 1));
@@ -11,15 +12,15 @@ export function* chunkings(bytes: Uint8Array): Generator<readonly Uint8Array[]> 
   }
 }
 
-/** `bytes` cut at the given places, which need be neither in order nor inside. */
+/** Splits `bytes` at the given places, in any order, some outside. */
 export function cut(bytes: Uint8Array, places: readonly number[]): Uint8Array[] {
   const inside = places.filter((place) => place >= 0 && place <= bytes.length).sort((a, b) => a - b);
   return [...inside, bytes.length].map((end, i) => bytes.subarray(i === 0 ? 0 : inside[i - 1], end));
 }
 
 /**
- * Gives each chunk to `receive` as a process with one read buffer would: at some offset of a buffer that is written over
- * afterwards. Throws if the receiver changed it.
+ * Passes each chunk to `receive` as a process with one read buffer does: at an offset of a buffer
+ * that is overwritten afterwards. Throws if the receiver changed it.
  */
 export function lend(
   chunks: readonly Uint8Array[],
@@ -28,7 +29,7 @@ export function lend(
   const largest = chunks.reduce((size, chunk) => Math.max(size, chunk.length), 0);
   const buffer = new Uint8Array(largest + 16);
   chunks.forEach((chunk, i) => {
-    const view = buffer.subarray(i % 3); // not every view begins where its buffer does
+    const view = buffer.subarray(i % 3); // not every view starts at the start of its buffer
     const start = (i * 5) % 8;
     const end = start + chunk.length;
     view.fill(0xee);

@@ -10,7 +10,7 @@ import { drain, drainFrames, keysOf, showFrame } from "./sent.ts";
 import { newProtocol } from "./runtime.ts";
 import { WebSocketError } from "../../src/errors.ts";
 
-/** Options with no heartbeat and no compression. */
+/** Options without heartbeat and compression. */
 export function optionsOf(role: Role): ProtocolOptions {
   return {
     ...DEFAULT_LIMITS,
@@ -23,7 +23,7 @@ export function optionsOf(role: Role): ProtocolOptions {
   };
 }
 
-/** A protocol, and everything that it tells and sends. */
+/** A protocol that records its events and output. */
 export class Endpoint implements ProtocolSink {
   readonly role: Role;
   readonly protocol: Protocol;
@@ -68,7 +68,7 @@ export class Endpoint implements ProtocolSink {
     this.receiveChunks([framesTo(this.role, frames)]);
   }
 
-  /** The same at a time of the heartbeat's. */
+  /** The same at a time of the heartbeat. */
   receiveAt(now: number, ...frames: FrameSpec[]): void {
     this.now = now;
     this.receive(...frames);
@@ -78,7 +78,7 @@ export class Endpoint implements ProtocolSink {
     lend(chunks, (chunk, start, end) => this.protocol.receive(chunk, this.now, start, end));
   }
 
-  /** What has been sent since the last look, the pong that is due included, as frames. */
+  /** Returns the frames sent since the last call, including a pending pong. */
   sent(): string[] {
     this.protocol.flushControlFrames();
     return drainFrames(this.protocol.output, this.role).map(showFrame);
@@ -99,7 +99,7 @@ export class Endpoint implements ProtocolSink {
   }
 }
 
-/** A client and a server, joined by nothing but their bytes. */
+/** A client and a server, connected by their bytes. */
 export class Pair {
   readonly client: Endpoint;
   readonly server: Endpoint;
@@ -109,7 +109,9 @@ export class Pair {
     this.server = new Endpoint("server", options);
   }
 
-  /** Moves bytes both ways until there are none; ends the stream where an end wants it. */
+  /**
+   * Moves bytes in both directions until there are none; ends the stream when an end requests it.
+   */
   settle(): void {
     for (let moved = true; moved;) {
       moved = false;

@@ -2,12 +2,15 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import type { ErrorEntry } from "../../src/errors.ts";
 
-/** A row of any error table; `step` where the table has one. */
+/** A row of any error table; `step` if the table has one. */
 export type DocumentedEntry = ErrorEntry & { readonly step?: string };
 
 const PAGE = new URL("../../../../docs/errors.md", import.meta.url);
 
-/** The page's rows below the heading `## <section>`, each by the names of its columns. Only tables with a column `code` count. */
+/**
+ * Returns the page's rows after the heading `## <section>`, by column name. Only tables with a
+ * column `code` count.
+ */
 export function documentedErrors(section: string): Record<string, string>[] {
   const page = readFileSync(PAGE, "utf8");
   const [, part] = page.split(`\n## ${section}\n`);
@@ -31,15 +34,15 @@ export function documentedErrors(section: string): Record<string, string>[] {
   return rows;
 }
 
-/** What the peer is told, as the page has it. */
+/** The close code or status of the page. */
 function sent({ closeCode, status }: DocumentedEntry): string {
   if (closeCode !== undefined) return `Close ${closeCode}`;
   return status === undefined ? "–" : `HTTP ${status}`;
 }
 
 /**
- * Holds a section of docs/errors.md and the tables it is about together, in both directions: the same codes, and in each row what
- * the table says.
+ * Compares a section of docs/errors.md with its tables in both directions: the same codes, and
+ * equal contents of each row.
  */
 export function checkErrorsPage(
   section: string,

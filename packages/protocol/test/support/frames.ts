@@ -1,4 +1,4 @@
-// Frames written and read a second time, slowly and by the letter of RFC 6455 §5.2, to hold the real ones against.
+// A second, simple implementation of RFC 6455 §5.2, to compare frames with.
 import { concat } from "./bytes.ts";
 
 export type Key = readonly [number, number, number, number];
@@ -14,9 +14,9 @@ export interface FrameSpec {
   readonly opcode: number;
   readonly payload?: Uint8Array;
   readonly key?: Key | undefined;
-  /** How many bits the length is written in; the fewest by default. */
+  /** Number of bits of the length; the minimum by default. */
   readonly form?: 7 | 16 | 64;
-  /** The length that the header tells, where it is not the payload's. */
+  /** The length in the header, if it differs from the payload's. */
   readonly declared?: bigint;
 }
 
@@ -40,7 +40,7 @@ export function masked(payload: Uint8Array, key: Key): Uint8Array {
   return payload.map((octet, i) => octet ^ key[i % 4]);
 }
 
-/** The key that frames sent *to* this role are masked with. */
+/** The masking key of frames sent *to* this role. */
 export function keyTo(role: Role): Key | undefined {
   return role === "server" ? KEY : undefined;
 }
@@ -53,7 +53,7 @@ export interface Frame {
   readonly payload: Uint8Array;
 }
 
-/** All frames in `bytes`, unmasked. What is not a whole number of well-formed frames is an error. */
+/** Returns all frames in `bytes`, unmasked. Throws for incomplete or malformed frames. */
 export function readFrames(bytes: Uint8Array): Frame[] {
   const frames: Frame[] = [];
   let at = 0;

@@ -11,7 +11,7 @@ import { memoryOf, Runtime } from "../../src/runtime/runtime.ts";
 
 let current = new Runtime();
 
-/** The runtime of what the functions below make. */
+/** The runtime of the functions below. */
 export function runtime(): Runtime {
   return current;
 }
@@ -20,14 +20,14 @@ export function memory(): Memory {
   return memoryOf(current);
 }
 
-/** Replaces the runtime by one with these functions. Call it without any after the test. */
+/** Replaces the runtime by one with these functions. Call it without arguments after the test. */
 export function useRuntime(native: Partial<Primitives> = {}): void {
   current = new Runtime(native);
 }
 
 /**
- * Counts the bytes allocated while `run` runs, with a runtime of its own. Memory holds no zeros when it is allocated, as on a platform that does not clear it:
- * code that reads before it writes is noticed.
+ * Counts the bytes allocated while `run` runs, with a separate runtime. Allocated memory is not
+ * zero, as on a platform that does not clear it, which detects reads of uninitialised memory.
  */
 export function allocatedBy(run: (allocated: () => number) => void): number {
   let total = 0;
@@ -72,7 +72,7 @@ export function newProtocol(options: ProtocolOptions, sink: ProtocolSink): Proto
   return new Protocol(new ProtocolConfig(current, options), sink);
 }
 
-/** Takes everything that waits in an output, and releases it as if it had been written. */
+/** Takes all waiting output, and releases it as if it had been written. */
 export function releaseAll(output: Output): void {
   output.release(output.take());
 }

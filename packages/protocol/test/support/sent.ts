@@ -4,7 +4,7 @@ import { concat, show } from "./bytes.ts";
 import { type Frame, readFrames, type Role } from "./frames.ts";
 import { MaskingKeys } from "../../src/frames/masking-keys.ts";
 
-/** Keys that can be foretold: 00010203, 04050607, ... */
+/** Predictable keys: 00010203, 04050607, ... */
 export function countingKeys(): MaskingKeys {
   let next = 0;
   return new MaskingKeys((target) => {
@@ -22,7 +22,7 @@ export function bytesOf(taken: Taken): Uint8Array {
   return bytes;
 }
 
-/** Everything that waits, written. */
+/** Returns all waiting output, written. */
 export function drain(output: Output): Uint8Array {
   const waiting = output.size;
   const taken = output.take();
@@ -33,21 +33,21 @@ export function drain(output: Output): Uint8Array {
   return bytes;
 }
 
-/** The frames that wait, written by this role. */
+/** Returns the waiting frames, written by this role. */
 export function drainFrames(output: Output, role: Role): Frame[] {
   const frames = readFrames(drain(output));
   for (const { key } of frames) assert.equal(key !== undefined, role === "client", "a client masks, a server does not");
   return frames;
 }
 
-/** A frame as `text 48 fin`, `continuation 65`, `close 03e8 fin`, ... */
+/** Formats a frame as `text 48 fin`, `continuation 65`, `close 03e8 fin`, ... */
 export function showFrame({ fin, rsv, opcode, payload }: Frame): string {
   const names = ["continuation", "text", "binary", "", "", "", "", "", "close", "ping", "pong"];
   const parts = [names[opcode] ?? `opcode ${opcode}`, show(payload), rsv === 0 ? "" : `rsv ${rsv}`, fin ? "fin" : ""];
   return parts.filter((part) => part !== "").join(" ");
 }
 
-/** The payloads of frames, joined. */
+/** Joins the payloads of frames. */
 export function joined(frames: readonly Frame[]): Uint8Array {
   return concat(...frames.map((each) => each.payload));
 }

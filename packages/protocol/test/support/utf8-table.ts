@@ -1,4 +1,7 @@
-/** Table 3-7 of the Unicode Standard, "Well-Formed UTF-8 Byte Sequences": for each row the range of each byte. */
+/**
+ * Table 3-7 of the Unicode Standard, "Well-Formed UTF-8 Byte Sequences": for each row the range of
+ * each byte.
+ */
 export const WELL_FORMED: readonly (readonly (readonly [number, number])[])[] = [
   [[0x00, 0x7f]],
   [[0xc2, 0xdf], [0x80, 0xbf]],
@@ -16,8 +19,8 @@ const ROW_OF = Array.from({ length: 256 }, (_, byte) =>
 );
 
 /**
- * Looks the bytes up in the table: "whole" where a text may end behind them, "partial" where they end inside a character, else the
- * offset of the first byte that no continuation can mend.
+ * Looks the bytes up in the table: "whole" if a text may end after them, "partial" if they end
+ * within a character, otherwise the offset of the first invalid byte.
  */
 export function judge(bytes: Uint8Array): "whole" | "partial" | number {
   let at = 0;
@@ -33,7 +36,7 @@ export function judge(bytes: Uint8Array): "whole" | "partial" | number {
   return "whole";
 }
 
-/** Both bounds of each range of a row, in all combinations: sequences that are well-formed. */
+/** Both limits of each range of a row, in all combinations: well-formed sequences. */
 export function boundsOf(row: (typeof WELL_FORMED)[number]): Uint8Array[] {
   return row
     .reduce<number[][]>(
@@ -47,7 +50,7 @@ export function boundsOf(row: (typeof WELL_FORMED)[number]): Uint8Array[] {
     .map((bytes) => Uint8Array.from(bytes));
 }
 
-/** What is left of them when they are cut off inside. */
+/** These sequences truncated. */
 export function headsOf(row: (typeof WELL_FORMED)[number]): Uint8Array[] {
   return row.slice(1).flatMap((_, i) => boundsOf(row.slice(0, i + 1)));
 }

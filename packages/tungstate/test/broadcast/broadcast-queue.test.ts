@@ -9,9 +9,12 @@ import { turns } from "../support/server.ts";
 
 const DIGITS = 6;
 const FRAME = 2 + DIGITS; // bytes
-const HALF = 5 * FRAME; // what is distributed at once
+const HALF = 5 * FRAME; // bytes distributed at once
 
-/** Keeps what it is given, and may do something else whenever it is given something: as a stream does whose `write` calls the application. */
+/**
+ * A subscriber that records deliveries and may act during one, as a stream whose `write` calls the
+ * application.
+ */
 class Listener implements Subscriber {
   cursor: number;
   clear = true;
@@ -41,7 +44,7 @@ class Listener implements Subscriber {
   }
 
   writeMessage(message: PreparedMessage): void {
-    if (this.over) return; // as a connection that has ended
+    if (this.over) return; // as an ended connection
     this.got.push(Buffer.from(message.payload).toString());
     this.given(this);
   }
@@ -64,8 +67,8 @@ function feedFor(): Fed {
 
 const messageOf = (number: number): PreparedMessage => new PreparedMessage(String(number).padStart(DIGITS, "0"));
 
-describe("a feed", () => {
-  test("gives everybody each message once, in one order, whatever they do when they are given one", async () => {
+describe("a broadcast queue", () => {
+  test("delivers each message to every subscriber once, in order, whatever they do in their callbacks", async () => {
     const act = fc.record({
       kind: fc.constantFrom(
         "none",
@@ -140,7 +143,7 @@ describe("a feed", () => {
     );
   });
 
-  test("who adds one each time that he is given one does not keep the turn from ending", async () => {
+  test("a subscriber that adds a message for each delivery does not prolong the tick", async () => {
     const { feed, listeners } = feedFor();
     const echo = new Listener(feed, () => void feed.add(messageOf(feed.count), undefined));
     listeners.add(echo);
@@ -151,7 +154,7 @@ describe("a feed", () => {
     await turns(2);
   });
 
-  test("counts each that is behind once, and none that has left", () => {
+  test("counts each slow subscriber once, and none that has left", () => {
     const { feed, listeners } = feedFor();
     const first = new Listener(feed, () => {
       if (feed.count < 3) {

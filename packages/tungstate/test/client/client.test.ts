@@ -14,7 +14,7 @@ import { turns } from "../support/server.ts";
 interface Asked {
   readonly line: string;
   readonly headers: ReadonlyMap<string, string>;
-  /** The Sec-WebSocket-Accept that belongs to it. */
+  /** The Sec-WebSocket-Accept for the key. */
   readonly accept: string;
 }
 
@@ -33,18 +33,18 @@ async function asked(raw: Raw): Promise<Asked> {
   };
 }
 
-/** A client on a memory pipe, and who it talks to. */
+/** A client on a memory pipe, and its peer. */
 function start(
   options: ClientOptions = {},
   url = "ws://example.com/chat",
 ): { connecting: Promise<WebSocketConnection>; raw: Raw; stream: Duplex } {
   const [near, far] = memoryPipe();
   const connecting = client(url, near, options);
-  connecting.catch(() => undefined); // looked at later
+  connecting.catch(() => undefined); // checked later
   return { connecting, raw: new Raw(far), stream: near };
 }
 
-/** A stream of ours that must not be left behind. */
+/** A stream that must be destroyed. */
 async function gone(stream: Duplex): Promise<void> {
   await turns(3);
   assert.equal(stream.destroyed, true);
@@ -53,7 +53,7 @@ async function gone(stream: Duplex): Promise<void> {
 const answer = async (raw: Raw, more = ""): Promise<string> => upgradeResponse((await asked(raw)).accept, more);
 
 describe("the request", () => {
-  test("says what it has to, and what it was told to", async () => {
+  test("has the required fields, and those of the options", async () => {
     const { raw, connecting } = start(
       { protocols: ["a", "b"], origin: "https://example.com", headers: { "X-A": ["1", "2"], Cookie: "c=d" } },
       "ws://user:p%40ss@example.com:8080/chat?room=1",
@@ -80,7 +80,7 @@ describe("the request", () => {
     connection.terminate();
   });
 
-  test("has a key of its own each time", async () => {
+  test("has a new key each time", async () => {
     const keys = new Set<string | undefined>();
     for (let time = 0; time < 20; time++) {
       const { raw } = start();
@@ -90,7 +90,7 @@ describe("the request", () => {
     assert.equal(keys.size, 20);
   });
 
-  test("credentials that the caller sets go before those of the URL; a subprotocol may be a string", async () => {
+  test("credentials in the options override those of the URL; a subprotocol may be a string", async () => {
     const { raw } = start({ headers: { authorization: "Bearer x" }, protocols: "one" }, "ws://user:pass@example.com/");
     const { headers } = await asked(raw);
     assert.equal(headers.get("authorization"), "Bearer x");
@@ -99,8 +99,8 @@ describe("the request", () => {
   });
 });
 
-describe("wss: over a stream that is not encrypted", () => {
-  test("is refused, with nothing sent and the stream as it was", async () => {
+describe("wss: over an unencrypted stream", () => {
+  test("is rejected, with nothing sent and the stream unchanged", async () => {
     for (const url of ["wss://example.com/", "https://example.com/", "wss+unix:/run/socket"]) {
       const { raw, connecting, stream } = start({}, url);
       await assert.rejects(connecting, {
@@ -115,7 +115,7 @@ describe("wss: over a stream that is not encrypted", () => {
     }
   });
 
-  test("is fine where the stream says that it is", async () => {
+  test("is accepted if the stream says that it is encrypted", async () => {
     const [near, far] = memoryPipe();
     const raw = new Raw(far);
     const connecting = client("wss://example.com/", Object.assign(near, { encrypted: true }));
@@ -123,7 +123,7 @@ describe("wss: over a stream that is not encrypted", () => {
     (await connecting).terminate();
   });
 
-  test("clientTls wants wss:, and says so", async () => {
+  test("clientTls rejects URLs other than wss:", async () => {
     const [near, far] = memoryPipe();
     far.on("error", () => undefined);
     await assert.rejects(clientTls("ws://example.com/", near), { code: "INVALID_URL", message: /needs a wss: URL/ });
@@ -131,8 +131,8 @@ describe("wss: over a stream that is not encrypted", () => {
   });
 });
 
-describe("an answer that is 101", () => {
-  test("may come in any pieces, with frames behind it", async () => {
+describe("a 101 response", () => {
+  test("may arrive in any chunks, with frames after it", async () => {
     const text = upgradeResponse("x".repeat(28));
     for (let at = 0; at <= text.length + 7; at += 3) {
       const { raw, connecting } = start();
@@ -151,7 +151,7 @@ describe("an answer that is 101", () => {
     }
   });
 
-  test("a bad frame behind it ends the connection by 1002", async () => {
+  test("followed by an invalid frame ends the connection with 1002", async () => {
     const { raw, connecting } = start();
     raw.send(await answer(raw), frame(TEXT, "masked"));
     const connection = await connecting;
@@ -180,7 +180,7 @@ describe("an answer that is 101", () => {
     ["too many", () => `HTTP/1.1 101 x\r\n${"X: y\r\n".repeat(101)}\r\n`, "TOO_MANY_HEADERS"],
   ];
   for (const [name, text, code] of wrong) {
-    test(`${name}: rejects with ${code}, and the stream is gone`, async () => {
+    test(`${name}: rejects with ${code}, and the stream is destroyed`, async () => {
       const { raw, connecting, stream } = start({ protocols: ["a"] });
       raw.send(text((await asked(raw)).accept));
       await assert.rejects(connecting, { code });
@@ -189,8 +189,8 @@ describe("an answer that is 101", () => {
   }
 });
 
-describe("another answer", () => {
-  test("comes with its status, header fields and body", async () => {
+describe("another response", () => {
+  test("is reported with its status, header fields and body", async () => {
     const { raw, connecting, stream } = start();
     await asked(raw);
     raw.send("HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic\r\nContent-Length: 9\r\n\r\nwho", " are", " y");
@@ -207,7 +207,7 @@ describe("another answer", () => {
     await gone(stream);
   });
 
-  test("may end with the stream, or not say where it ends", async () => {
+  test("may end with the stream, or have no declared length", async () => {
     for (const [text, truncated, body] of [
       ["HTTP/1.1 500 x\r\n\r\nall of it", false, "all of it"],
       ["HTTP/1.1 500 x\r\nContent-Length: 100\r\n\r\npart of it", true, "part of it"],
@@ -226,7 +226,7 @@ describe("another answer", () => {
   });
 });
 
-describe("another answer whose body does not end", () => {
+describe("another response whose body does not end", () => {
   const cut = async (connecting: Promise<unknown>, body: string): Promise<void> =>
     await assert.rejects(connecting, (error) => {
       assert.ok(error instanceof HandshakeRejectedError, String(error));
@@ -235,7 +235,7 @@ describe("another answer whose body does not end", () => {
       return true;
     });
 
-  test("is reported 1 s after its head, however its bytes come", async () => {
+  test("is reported 1 s after its head, however its bytes arrive", async () => {
     for (const head of ["HTTP/1.1 401\r\n\r\n", "HTTP/1.1 401\r\nContent-Length: 99\r\n\r\n"]) {
       const clock = new VirtualClock();
       const { raw, connecting, stream } = start({ clock });
@@ -278,7 +278,7 @@ describe("another answer whose body does not end", () => {
 });
 
 describe("a server that", () => {
-  test("ends the stream, or breaks it, at any byte of its answer: HANDSHAKE_CLOSED", async () => {
+  test("ends or resets the stream at any byte of its response: HANDSHAKE_CLOSED", async () => {
     const length = upgradeResponse("x".repeat(28)).length;
     for (let at = 0; at < length; at += 5) {
       for (const how of ["end", "destroy"] as const) {
@@ -292,7 +292,7 @@ describe("a server that", () => {
     }
   });
 
-  test("was gone before: HANDSHAKE_CLOSED", async () => {
+  test("has closed the stream before: HANDSHAKE_CLOSED", async () => {
     const [near, far] = memoryPipe();
     near.on("error", () => undefined);
     far.destroy();
@@ -306,7 +306,7 @@ describe("a server that", () => {
     other.destroy();
   });
 
-  test("says nothing, or drips: HANDSHAKE_TIMEOUT", async () => {
+  test("sends nothing, or too slowly: HANDSHAKE_TIMEOUT", async () => {
     for (const drip of [false, true]) {
       const clock = new VirtualClock();
       const { raw, connecting, stream } = start({ clock, handshakeTimeout: 2000 });
@@ -349,14 +349,14 @@ describe("an abort signal", () => {
     });
   }
 
-  test("before: nothing is sent", async () => {
+  test("before the call: nothing is sent", async () => {
     const { raw, connecting, stream } = start({ signal: AbortSignal.abort() });
     await assert.rejects(connecting, { code: "ABORTED" });
     await gone(stream);
     assert.equal(raw.received.length, 0);
   });
 
-  test("that lives long collects no listeners", async () => {
+  test("with a long life collects no listeners", async () => {
     const { signal } = new AbortController();
     let listeners = 0;
     const count = (by: number) => (listeners += by);

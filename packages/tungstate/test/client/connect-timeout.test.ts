@@ -5,7 +5,7 @@ import { ConnectError } from "../../src/errors.ts";
 import { VirtualClock } from "../../src/testing/virtual-clock.ts";
 import { listen, silentPeer, silentPort } from "../dial/support/peers.ts";
 
-/** What `connect` rejects with when its time is up as soon as `reached` resolves. */
+/** Resolves with the error of `connect` when its timeout expires as soon as `reached` resolves. */
 async function timedOut(url: string, options: ConnectOptions, reached: Promise<unknown>): Promise<ConnectError> {
   const clock = new VirtualClock();
   const failing = connect(url, { ...options, clock, timeout: 5_000 }).then(
@@ -21,7 +21,7 @@ async function timedOut(url: string, options: ConnectOptions, reached: Promise<u
   return error;
 }
 
-describe("the time for all steps together names the step that was under way", () => {
+describe("the timeout for all steps names the current step", () => {
   test("resolve", async () => {
     let asked = (): void => undefined;
     const reached = new Promise<void>((resolve) => (asked = resolve));
@@ -51,7 +51,7 @@ describe("the time for all steps together names the step that was under way", ()
     }
   });
 
-  test("proxy, where that is TLS's with the proxy", async (t) => {
+  test("proxy, during TLS with the proxy", async (t) => {
     const { peer, spokenTo } = await silentPeer(t);
     const error = await timedOut("ws://a.example", { proxy: `https://127.0.0.1:${peer.port}` }, spokenTo);
     assert.equal(error.step, "proxy");
@@ -74,7 +74,7 @@ describe("the time for all steps together names the step that was under way", ()
   });
 });
 
-test("a handshake that fails names what was tried", async (t) => {
+test("a failed handshake names what was tried", async (t) => {
   const closing = await listen(t, (socket) => socket.once("data", () => socket.end()));
   const quiet = await listen(t);
   const failure = async (url: string, options: ConnectOptions): Promise<ConnectError> => {

@@ -16,7 +16,7 @@ import { end } from "../support/server.ts";
 
 const { key, cert } = selfSigned();
 
-/** How a client comes to a server. */
+/** A route from a client to a server. */
 interface Route {
   readonly name: string;
   readonly options?: ConnectOptions;
@@ -81,7 +81,7 @@ for (const { name, start, options } of ROUTES) {
 }
 
 for (const framework of FRAMEWORKS) {
-  test(`${framework.name}: what a hook sets for the answer is in the client's headers`, async () => {
+  test(`${framework.name}: fields set for the response by a hook are in the client's headers`, async () => {
     const app = await framework.start();
     const client = await connect(`ws://127.0.0.1:${app.port}/greet`, { headers: { authorization: "alice" } });
     assert.equal(client.headers.get("x-hook"), "ran");
@@ -90,7 +90,7 @@ for (const framework of FRAMEWORKS) {
   });
 }
 
-test("a reconnecting client has those of its present connection", async (t) => {
+test("a reconnecting client has the fields of its current connection", async (t) => {
   const server = new WebSocketServer({ authorize: () => ({ headers: { "X-Served-By": "one" } }) });
   t.after(() => end(server));
   const client = reconnecting(await listening(server, false), { proxy: false, family: 4 });
@@ -101,7 +101,7 @@ test("a reconnecting client has those of its present connection", async (t) => {
   assert.equal(client.headers.size, 0);
 });
 
-test("header fields are the same when they have been packed", () => {
+test("packing preserves header fields", () => {
   const many: [string, string][] = [["A", "1"], ["b", ""], ["A", "2\t, x: y"], ["c", "\xff"]]; // prettier-ignore
   for (const fields of [[], [["a", ""]] as const, many]) {
     assert.deepEqual([...unpackHeaders(packHeaders(new HeaderFields(fields)))], fields);

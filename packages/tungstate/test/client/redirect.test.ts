@@ -12,13 +12,13 @@ import { selfSigned } from "../support/pairs.ts";
 
 interface Stop {
   readonly port: number;
-  /** The requests that came, as they were sent. */
+  /** The received requests, unchanged. */
   readonly requests: string[];
-  /** For each connection over TLS: whether the client showed a certificate. */
+  /** For each TLS connection: whether the client sent a certificate. */
   readonly certificates: boolean[];
 }
 
-/** A server that sends whoever comes to another place; without one, it accepts. */
+/** A server that redirects every request; without a target it accepts. */
 async function stop(
   t: TestContext,
   location?: string | ((port: number) => string),
@@ -74,7 +74,7 @@ async function opens(url: string, more?: ConnectOptions): Promise<void> {
 }
 
 describe("a redirect", () => {
-  test("is not followed unless it is asked for: the answer is the error", async (t) => {
+  test("is not followed by default: the response is the error", async (t) => {
     const from = await stop(t, "ws://127.0.0.1:1/");
     await assert.rejects(
       connect(local(from), { proxy: false }),
@@ -93,7 +93,7 @@ describe("a redirect", () => {
     });
   }
 
-  test("not by 300, 304 or 305, nor without Location", async (t) => {
+  test("with 300, 304 or 305, or without Location, is not followed", async (t) => {
     const to = await stop(t);
     for (const status of [300, 304, 305]) {
       await assert.rejects(connect(local(await stop(t, local(to), { status })), options()), {
@@ -104,7 +104,7 @@ describe("a redirect", () => {
     assert.equal(to.requests.length, 0);
   });
 
-  test("as often as maxRedirects says", async (t) => {
+  test("is followed up to maxRedirects times", async (t) => {
     const last = await stop(t);
     const third = await stop(t, local(last));
     const second = await stop(t, local(third));
@@ -127,7 +127,7 @@ describe("a redirect", () => {
     assert.match(self.requests[1] ?? "", /^GET \/folder\/other\?y=2 /);
   });
 
-  test("from ws: to wss: is fine, from wss: to ws: never", async (t) => {
+  test("from ws: to wss: is followed, from wss: to ws: never", async (t) => {
     const secure = await stop(t, undefined, { tls: true });
     await opens(local(await stop(t, `wss://localhost:${secure.port}/`)));
     const plain = await stop(t);
@@ -138,7 +138,7 @@ describe("a redirect", () => {
     assert.equal(plain.requests.length, 0);
   });
 
-  test("to what is no WebSocket, or a Unix socket, is refused", async (t) => {
+  test("to something other than a WebSocket, or a Unix socket, is rejected", async (t) => {
     for (const to of [
       "ftp://127.0.0.1/",
       "ws://127.0.0.1:99999/",
@@ -150,7 +150,7 @@ describe("a redirect", () => {
     }
   });
 
-  // [Location, where it leads on the host of the first request, or on another one]
+  // [Location, its target on the host of the first request, or on another one]
   const LOCATIONS: readonly (readonly [string, string])[] = [
     ["/caf\u00e9?q=\u{1d11e}", "/caf%C3%A9?q=%F0%9D%84%9E"],
     ["//HOST/\u65e5\u672c", "/%E6%97%A5%E6%9C%AC"],
@@ -168,7 +168,7 @@ describe("a redirect", () => {
     ["ws:other", "/folder/other"],
   ];
   for (const [location, target] of LOCATIONS) {
-    test(`to ${JSON.stringify(location)} asks for ${target}`, async (t) => {
+    test(`to ${JSON.stringify(location)} requests ${target}`, async (t) => {
       let asked = 0;
       const last = await stop(t);
       const from = await stop(t, (port) => {
@@ -180,7 +180,7 @@ describe("a redirect", () => {
     });
   }
 
-  test("to a host in UTF-8 asks for its ASCII form", async (t) => {
+  test("to a UTF-8 host requests its ASCII form", async (t) => {
     const to = await stop(t);
     const location = Buffer.from(`ws://b\u00fccher.example:${to.port}/`, "utf8").toString("latin1");
     const names: string[] = [];
@@ -193,7 +193,7 @@ describe("a redirect", () => {
     assert.match(to.requests[0] ?? "", /^Host: xn--bcher-kva\.example:/m);
   });
 
-  test("to bytes that are no UTF-8 asks for those bytes", async (t) => {
+  test("to bytes that are not UTF-8 requests those bytes", async (t) => {
     const to = await stop(t);
     await opens(local(await stop(t, `${local(to)}caf\xe9/\xff\xfe`)));
     assert.match(to.requests[0] ?? "", /^GET \/caf%E9\/%FF%FE /);
@@ -208,7 +208,7 @@ describe("a redirect", () => {
     assert.equal(to.requests.length, 2);
   });
 
-  test("with several Locations is followed only if all are the same", async (t) => {
+  test("with several Locations is followed only if all are equal", async (t) => {
     const to = await stop(t);
     const same = `${local(to)}\r\nLocation: ${local(to)}`;
     await opens(local(await stop(t, same)));
@@ -217,7 +217,7 @@ describe("a redirect", () => {
     assert.equal(to.requests.length, 1);
   });
 
-  test("that is refused is shown without characters that a terminal obeys", async (t) => {
+  test("that is rejected is reported with control characters escaped", async (t) => {
     const from = await stop(t, "ftp://\x9b31m\xe9");
     await assert.rejects(connect(local(from), options()), {
       code: "REDIRECT_INVALID",
@@ -225,7 +225,7 @@ describe("a redirect", () => {
     });
   });
 
-  test("to the same origin keeps credentials, to another one loses them, for good, and the Host that was set", async (t) => {
+  test("to the same origin keeps credentials, to another one drops them permanently, and the Host that was set", async (t) => {
     const SECRETS = /secret|Authorization|Cookie/i;
     const headers = { Authorization: "Bearer secret", cookie: "secret=1", "X-Kept": "yes", Host: "virtual.example" };
     let asked = 0;
@@ -250,7 +250,7 @@ describe("a redirect", () => {
     }
   });
 
-  test("credentials of the URL go to the same origin only; those of the new URL go there", async (t) => {
+  test("credentials of the URL are sent to the same origin only; those of the new URL are sent there", async (t) => {
     let asked = 0;
     const last = await stop(t);
     const other = await stop(t, () => local(last).replace("//", "//new:pass@"));
@@ -265,7 +265,7 @@ describe("a redirect", () => {
     assert.ok(last.requests[0]?.includes(basic("new:pass")));
   });
 
-  test("a client certificate and what belongs to one host's TLS do not go to another origin", async (t) => {
+  test("client certificates and TLS options for one host are not used for another origin", async (t) => {
     const { key, cert } = selfSigned();
     const to = await stop(t, undefined, { tls: true });
     const from = await stop(t, `wss://127.0.0.1:${to.port}/`, { tls: true });

@@ -1,4 +1,4 @@
-// Responses of servers and proxies that deviate from the form of RFC 9112 in ways that a user agent accepts.
+// Responses of servers and proxies that deviate from RFC 9112 in ways that a user agent accepts.
 
 import assert from "node:assert/strict";
 import { describe, test, type TestContext } from "node:test";
@@ -19,7 +19,7 @@ import { frame, TEXT } from "../support/raw.ts";
 
 const GREETING = frame(TEXT, "hello", { masked: false }).toString("latin1");
 
-/** Opens a connection over a route and reads the message that comes right behind the response. */
+/** Opens a connection over a route and reads the message directly after the response. */
 async function opens(t: TestContext, route: ClientRoute, respond: Respond, options?: RouteOptions): Promise<void> {
   const connection = await route.open(
     t,
@@ -58,7 +58,7 @@ const ACCEPTED: Readonly<Record<string, (accept: string) => string>> = {
     `HTTP/1.1 101\r\n${FIELDS(accept)}Sec-WebSocket-Protocol:\r\nSec-WebSocket-Extensions: ,\r\nSec-WebSocket-Extensions:\r\n\r\n`,
 };
 
-// RFC 9112: a user agent may refuse these, and what follows is not a connection
+// RFC 9112: a user agent may reject these, and what follows is not a connection
 const REFUSED: Readonly<Record<string, (accept: string) => string>> = {
   "lines that end in LF": (accept) => `HTTP/1.1 101\r\n${FIELDS(accept)}\r\n`.replaceAll("\r\n", "\n"),
   "a folded line before the first field": (accept) => `HTTP/1.1 101\r\n X: y\r\n${FIELDS(accept)}\r\n`,
@@ -105,7 +105,7 @@ for (const route of clientRoutes) {
 describe("reconnecting", () => {
   const quick = { proxy: false, backoff: { initialDelay: 1, maxDelay: 1 } } as const;
 
-  test("tries again after a 503 without a reason phrase, and waits for what a folded Retry-After says", async (t) => {
+  test("retries after a 503 without a reason phrase, and obeys a folded Retry-After", async (t) => {
     let asked = 0;
     const port = await respondingPort(t, (_request, accept) => {
       if (++asked > 1) return `HTTP/1.1 101\r\n${FIELDS(accept)}\r\n`;
@@ -118,7 +118,7 @@ describe("reconnecting", () => {
   });
 
   for (const status of [401, 403, 404]) {
-    test(`ends at a ${status} without a reason phrase`, async (t) => {
+    test(`stops at a ${status} without a reason phrase`, async (t) => {
       let asked = 0;
       const port = await respondingPort(t, () => {
         asked++;
@@ -131,7 +131,7 @@ describe("reconnecting", () => {
     });
   }
 
-  test("asks for other credentials once after a 401 without a reason phrase, then gives up", async (t) => {
+  test("requests other credentials once after a 401 without a reason phrase, then gives up", async (t) => {
     let asked = 0;
     const port = await respondingPort(t, () => {
       asked++;
@@ -188,7 +188,7 @@ describe("a response of an HTTP proxy", () => {
     });
   }
 
-  test("a 407 without a reason phrase ends reconnecting, a 503 does not", async (t) => {
+  test("a 407 without a reason phrase stops reconnecting, a 503 does not", async (t) => {
     const statuses = [503, 503, 407];
     let asked = 0;
     const port = await respondingPort(t, () => `HTTP/1.1 ${statuses[asked++]}\r\n\r\n`);

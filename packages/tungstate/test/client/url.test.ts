@@ -109,12 +109,12 @@ describe("a WebSocket URL", () => {
     [5, /expected something like/],
   ];
   for (const [given, says] of wrong) {
-    test(`not ${JSON.stringify(given)}`, () => {
+    test(`rejects ${JSON.stringify(given)}`, () => {
       assert.throws(() => parseUrl(given as string), { code: "INVALID_URL", step: "resolve", message: says });
     });
   }
 
-  test("a wrong one is named without its password, and not at any length", () => {
+  test("an invalid URL is named without its password, and truncated", () => {
     for (const url of [
       "ws://user:geheim@example.com:99999/",
       "ftp://user:geheim@example.com",
@@ -133,7 +133,7 @@ describe("a WebSocket URL", () => {
   });
 });
 
-test("a stream says itself whether it is encrypted", () => {
+test("a stream reports whether it is encrypted", () => {
   const encrypted = (stream: unknown): boolean => isEncrypted(stream as never);
   assert.equal(encrypted({ encrypted: true }), true);
   for (const not of [{}, { encrypted: false }, { encrypted: "yes" }, undefined, null, "text", 5]) {

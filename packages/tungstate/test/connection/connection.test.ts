@@ -13,7 +13,7 @@ const SIZES = [0, 1, 125, 126, 127, 1024, 2048, 2049, 4096, 4097, 16_384, 65_535
 
 for (const kind of kinds) {
   describe(`over ${kind.name}`, () => {
-    test("messages of every size go both ways, in order, unchanged", async () => {
+    test("messages of every size arrive in both directions, in order, unchanged", async () => {
       await withConnected(kind, {}, async (ends) => {
         for (const [from, to] of [
           [ends.client, ends.server],
@@ -30,7 +30,7 @@ for (const kind of kinds) {
       });
     });
 
-    test("messages that are passed on with their memory come back unchanged, and what was kept of them stays", async () => {
+    test("transferred messages are echoed unchanged, and copies of them remain valid", async () => {
       await withConnected(kind, {}, async ({ client, server }) => {
         const kept: [number, Uint8Array][] = [];
         let count = 0;
@@ -49,7 +49,7 @@ for (const kind of kinds) {
       });
     });
 
-    test("what comes back from an echo is what was sent, also where the message is passed on as it came", async () => {
+    test("an echo equals what was sent, also for transferred messages", async () => {
       await withConnected(kind, {}, async ({ client, server }) => {
         server.on("message", (message) => void server.write(message));
         const sent = SIZES.map((size) => filled(size, 7));
@@ -77,7 +77,7 @@ for (const kind of kinds) {
       });
     });
 
-    test("all that was written before close arrives", async () => {
+    test("everything written before close arrives", async () => {
       await withConnected(kind, {}, async ({ client, server }) => {
         for (let number = 0; number < 500; number++) client.write(filled(5000, number));
         const closed = client.close();
@@ -88,7 +88,7 @@ for (const kind of kinds) {
       });
     });
 
-    test("a dropped stream is 1006 at the other end, with an error that says so", async () => {
+    test("a terminated stream is 1006 at the other end, with an error that says so", async () => {
       await withConnected(kind, {}, async ({ client, server }) => {
         const errors: string[] = [];
         server.on("error", (error) => errors.push(error.code));
@@ -102,7 +102,7 @@ for (const kind of kinds) {
       });
     });
 
-    test("write says when to wait, send waits, and a reader that begins late gets everything", async () => {
+    test("write reports when to wait, send waits, and a late reader receives everything", async () => {
       const small = { writeBufferSize: 10_000, receiveQueueSize: 20_000 };
       await withConnected(kind, { client: small, server: small }, async ({ client, server }) => {
         const COUNT = 4000;
@@ -124,7 +124,7 @@ for (const kind of kinds) {
       });
     });
 
-    test("a ping is answered though nobody reads", async () => {
+    test("a ping is answered without a reader", async () => {
       await withConnected(kind, {}, async ({ client }) => {
         client.write("unread");
         assert.ok((await client.ping()) >= 0);
@@ -132,7 +132,7 @@ for (const kind of kinds) {
       });
     });
 
-    test("the two halves as Web streams", async () => {
+    test("split returns two Web streams", async () => {
       await withConnected(kind, {}, async ({ client, server }) => {
         const near = client.split();
         const far = server.split();
@@ -154,7 +154,7 @@ function plain(message: string | Buffer): string | Uint8Array {
 }
 
 describe("a connection", () => {
-  test("begins paused: messages that come before anybody reads are there when somebody does", async () => {
+  test("starts paused: messages received before there is a reader are delivered later", async () => {
     await withConnected(memory, {}, async ({ client, server }) => {
       client.write("early");
       await client.ping();
@@ -163,7 +163,7 @@ describe("a connection", () => {
     });
   });
 
-  test("batches gives all that waits at once", async () => {
+  test("batches yields all waiting messages at once", async () => {
     await withConnected(memory, {}, async ({ client, server }) => {
       for (let number = 0; number < 100; number++) client.write(String(number));
       await client.ping();
@@ -177,7 +177,7 @@ describe("a connection", () => {
     });
   });
 
-  test("iterating while listeners get the messages is refused", async () => {
+  test("iteration is rejected while listeners receive the messages", async () => {
     await withConnected(memory, {}, async ({ client, server }) => {
       server.on("message", () => undefined);
       await client.ping();
@@ -185,7 +185,7 @@ describe("a connection", () => {
     });
   });
 
-  test("pause and resume hold messages back and lose none", async () => {
+  test("pause and resume delay messages and lose none", async () => {
     await withConnected(memory, {}, async ({ client, server }) => {
       const seen: string[] = [];
       server.on("message", (message) => {
@@ -200,7 +200,7 @@ describe("a connection", () => {
     });
   });
 
-  test("a message in fragments goes out as its parts come; what is written meanwhile comes behind it", async () => {
+  test("a fragmented message is sent as its parts arrive; messages written meanwhile follow it", async () => {
     await withConnected(memory, {}, async ({ client, server }) => {
       const received = take(server, 3);
       const parts = (async function* () {
@@ -226,7 +226,7 @@ describe("a connection", () => {
     });
   });
 
-  test("a listener that throws, or rejects, closes with 1011 and is heard of", async () => {
+  test("a listener that throws or rejects closes with 1011, and the error is reported", async () => {
     for (const listener of [
       () => {
         throw new Error("oops");
@@ -247,12 +247,12 @@ describe("a connection", () => {
     }
   });
 
-  test("close finishes by itself when the peer does not answer", async () => {
+  test("close finishes if the peer does not answer", async () => {
     await withConnected(
       memory,
       { client: { closeTimeout: 60 }, server: { receiveQueueSize: 0 } },
       async ({ client, server }) => {
-        // a peer that is stuck: it does not read any more
+        // a hung peer: it no longer reads
         client.write("fill");
         client.write("fill");
         await until(() => server.stats.messagesReceived > 0);
@@ -264,7 +264,7 @@ describe("a connection", () => {
     );
   });
 
-  test("wrong arguments are refused at once, and nothing is sent", async () => {
+  test("invalid arguments throw synchronously, and nothing is sent", async () => {
     await withConnected(memory, {}, async ({ client, server }) => {
       const wrong = [undefined, null, 5, {}, [], true] as unknown as string[];
       for (const data of wrong) assert.throws(() => client.write(data), { code: "INVALID_ARGUMENT" });
@@ -277,7 +277,7 @@ describe("a connection", () => {
     });
   });
 
-  test("more than maxWriteBufferSize is refused whole, and what was taken arrives", async () => {
+  test("more than maxWriteBufferSize is rejected as a whole, and accepted messages arrive", async () => {
     await withConnected(memory, { client: { maxWriteBufferSize: 1000 } }, async ({ client, server }) => {
       client.write("a".repeat(900));
       assert.throws(() => client.write("b".repeat(900)), { code: "WRITE_BUFFER_FULL" });
@@ -286,7 +286,7 @@ describe("a connection", () => {
     });
   });
 
-  test("every kind of data that a message can be", async () => {
+  test("every kind of data is accepted as a message", async () => {
     await withConnected(memory, {}, async ({ client, server }) => {
       const bytes = filled(10, 3);
       client.write("text");
@@ -299,7 +299,7 @@ describe("a connection", () => {
     });
   });
 
-  test("events.once works on it, and off takes a listener away", async () => {
+  test("events.once works, and off removes a listener", async () => {
     await withConnected(memory, {}, async ({ client, server }) => {
       let calls = 0;
       const count = (): void => void calls++;
@@ -316,7 +316,7 @@ describe("a connection", () => {
     });
   });
 
-  test("an abort signal ends it with 1001", async () => {
+  test("an abort signal closes with 1001", async () => {
     const abort = new AbortController();
     await withConnected(memory, { client: { signal: abort.signal } }, async ({ client, server }) => {
       abort.abort(new Error("no longer needed"));
@@ -325,7 +325,7 @@ describe("a connection", () => {
     });
   });
 
-  test("its figures count messages and bytes", async () => {
+  test("stats count messages and bytes", async () => {
     await withConnected(memory, {}, async ({ client, server }) => {
       client.write("12345");
       await take(server, 1);
@@ -336,7 +336,7 @@ describe("a connection", () => {
   });
 });
 
-test("messages written in one turn leave in one write", async () => {
+test("messages written in one tick are sent in one write", async () => {
   const written: Uint8Array[] = [];
   const recorded: Kind = {
     ...memory,

@@ -29,7 +29,10 @@ import { turns } from "../support/server.ts";
 const COUNT = 500;
 const LAST = 3; // the message whose listener ends the connection
 
-/** The ways in which an application ends a connection at once. `abort` aborts the signal that the connection was given. */
+/**
+ * The ways in which an application ends a connection. `abort` aborts the signal that was passed to
+ * the connection.
+ */
 const ENDINGS: Readonly<Record<string, (connection: Ended, abort: () => void) => unknown>> = {
   "terminate()": (connection) => connection.terminate(),
   "an aborted signal": (_connection, abort) => abort(),
@@ -42,16 +45,19 @@ const ENDINGS: Readonly<Record<string, (connection: Ended, abort: () => void) =>
   },
 };
 
-/** A server's connections are given no signal. */
+/** A server's connections have no signal. */
 const SERVER_ENDINGS = Object.entries(ENDINGS).filter(([name]) => name !== "an aborted signal");
 
 type Ended = Pick<WebSocketConnection, "on" | "terminate" | "closed">;
 
-/** What the listeners of a connection are called with; the third message ends it. */
+/** Calls of the connection's listeners; the third message ends it. */
 class Heard {
   readonly calls: string[] = [];
 
-  /** From the first message on: messages wait for the end of the tick in which the first listener is put on, pings do not. */
+  /**
+   * From the first message on: messages wait for the end of the tick in which the first listener is
+   * added, pings do not.
+   */
   get fromFirst(): string[] {
     return this.calls.slice(this.calls.indexOf("first 0"));
   }
@@ -72,10 +78,10 @@ class Heard {
 
 const shown = (message: Message): string => message.text.slice(0, 3).trim();
 
-/** What is heard of messages `0`, `1`, ... of which the third ends the connection. */
+/** Records messages `0`, `1`, ..., of which the third ends the connection. */
 const EXPECTED = ["first 0", "second 0", "first 1", "second 1", "first 2", "close"];
 
-/** Frames of `0`, `1`, ..., with a ping and a pong behind each from the third on. */
+/** Frames of `0`, `1`, ..., followed by a ping and a pong from the third on. */
 function chunk(masked: boolean): Buffer {
   const frames: Buffer[] = [];
   for (let number = 0; number < COUNT; number++) {
@@ -142,7 +148,7 @@ for (const [name, ending] of Object.entries(ENDINGS)) {
       });
     });
 
-    test("messages in the receive queue are dropped, where the peer has closed before they were read", async () => {
+    test("messages in the receive queue are dropped if the peer closed before they were read", async () => {
       const abort = new AbortController();
       await withConnected(memory, { client: { signal: abort.signal } }, async ({ client: near, server: far }) => {
         for (let number = 0; number < COUNT; number++) far.write(String(number));
@@ -150,7 +156,7 @@ for (const [name, ending] of Object.entries(ENDINGS)) {
         await near.closed;
         const heard = new Heard(near, () => {
           if (name === "an aborted signal")
-            near.terminate(); // nothing listens to it any more
+            near.terminate(); // without listeners
           else return ending(near, () => undefined);
           return undefined;
         });
@@ -161,7 +167,7 @@ for (const [name, ending] of Object.entries(ENDINGS)) {
     });
 
     for (const where of ["on the event loop", "off the event loop"] as const) {
-      test(`messages that are inflated ${where} are dropped`, async () => {
+      test(`messages being inflated ${where} are dropped`, async () => {
         const abort = new AbortController();
         const [near, far] = memoryPipe();
         const opening = client("ws://localhost/", near, {
@@ -218,7 +224,7 @@ for (const [name, ending] of Object.entries(ENDINGS)) {
     });
 
     for (const event of ["ping", "pong"] as const) {
-      test(`by a listener of ${event}, no other one is called`, async () => {
+      test(`in a listener of ${event}, no other one is called`, async () => {
         const abort = new AbortController();
         await withConnected(memory, { client: { signal: abort.signal } }, async ({ client: near, server: far }) => {
           const calls: string[] = [];
@@ -261,10 +267,11 @@ for (const [name, ending] of Object.entries(ENDINGS)) {
     const write = async (world: World): Promise<void> => {
       for (let number = 0; number < COUNT; number++) world.server.write(String(number));
       void world.server.ping();
-      await world.server.flush().catch(() => undefined); // the connection may end before all is written
+      // the connection may end before everything is written
+      await world.server.flush().catch(() => undefined);
     };
 
-    test("no listener is called for what came in the same chunk", () =>
+    test("no listener is called for messages of the same chunk", () =>
       start({}, async (connection, end, world) => {
         const heard = new Heard(connection, end);
         await turns(1);
@@ -273,7 +280,7 @@ for (const [name, ending] of Object.entries(ENDINGS)) {
         assert.deepEqual(heard.fromFirst, EXPECTED);
       }));
 
-    test("no listener is called for what is in the receive queue", () =>
+    test("no listener is called for messages in the receive queue", () =>
       start({}, async (connection, end, world) => {
         await write(world);
         await settle();
@@ -284,7 +291,7 @@ for (const [name, ending] of Object.entries(ENDINGS)) {
         assert.deepEqual(heard.fromFirst, EXPECTED);
       }));
 
-    test("no listener is called for what is left of a connection that has ended", () =>
+    test("no listener is called for unread messages of a connection that has ended", () =>
       start({}, async (connection, end, world) => {
         await write(world);
         await settle();
@@ -321,7 +328,7 @@ for (const [name, ending] of Object.entries(ENDINGS)) {
     });
 
     for (const event of ["connecting", "open", "gap"] as const) {
-      test(`by a listener of ${event}, no other one is called`, () =>
+      test(`in a listener of ${event}, no other one is called`, () =>
         inWorld(async (world) => {
           const abort = new AbortController();
           const connection = world.start({ signal: abort.signal });
@@ -341,7 +348,7 @@ for (const [name, ending] of Object.entries(ENDINGS)) {
           await world.advance(10_000);
           await connection.closed;
           const expected = event === "gap" ? ["then waiting", "then connecting", "gap"] : [event];
-          // the listener of `open` is behind the attempt
+          // the listener of `open` runs after the attempt
           if (event === "open") expected.unshift("then connecting");
           assert.deepEqual(calls, [...expected, "then close"]);
         }));
@@ -349,7 +356,7 @@ for (const [name, ending] of Object.entries(ENDINGS)) {
   });
 }
 
-/** Takes three messages, then lets something else happen, then takes what there is. */
+/** Reads three messages, waits for something else, then reads the rest. */
 async function iterate(connection: WebSocketConnection, between: () => Promise<void>): Promise<unknown[]> {
   const taken: unknown[] = [];
   for await (const message of connection) {
@@ -407,7 +414,7 @@ test("a listener whose promise rejects ends the connection, and no other call fo
   });
 });
 
-test("close() still delivers what comes before the peer's Close", async () => {
+test("close() still delivers messages received before the peer's Close", async () => {
   const [near, far] = memoryPipe();
   const opening = accept(near);
   far.write(upgradeRequest());

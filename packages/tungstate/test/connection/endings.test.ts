@@ -33,7 +33,7 @@ const streams: readonly [name: string, make: (t: TestContext) => Promise<[Duplex
 ];
 
 for (const [name, make] of streams) {
-  /** A connection of ours, and a client that speaks only what it is told to. */
+  /** A connection under test, and a client that sends only what it is given. */
   async function served(t: TestContext, options: AcceptOptions = {}): Promise<[WebSocketConnection, Raw]> {
     const [near, far] = await make(t);
     const raw = new Raw(near);
@@ -45,7 +45,7 @@ for (const [name, make] of streams) {
   }
 
   describe(`over ${name}, a peer that`, () => {
-    test("ends its half behind its Close still gets all that was written", async (t) => {
+    test("ends its half after its Close still receives everything written", async (t) => {
       const [connection, raw] = await served(t);
       raw.stream.pause();
       for (let number = 0; number < 200; number++) connection.write(Buffer.alloc(50_000, number));
@@ -60,7 +60,7 @@ for (const [name, make] of streams) {
       assert.deepEqual(await connection.closed, { code: 1000, reason: "", clean: true, error: undefined });
     });
 
-    test("ends its half without a Close gets all that was written, too, and the connection was lost", async (t) => {
+    test("ends its half without a Close receives everything written, and the connection is reported as lost", async (t) => {
       const [connection, raw] = await served(t);
       raw.stream.pause();
       for (let number = 0; number < 50; number++) connection.write(Buffer.alloc(50_000, number));
@@ -74,7 +74,7 @@ for (const [name, make] of streams) {
       assert.deepEqual([code, error?.code], [1006, "CONNECTION_LOST"]);
     });
 
-    test("ends its half and reads nothing more is let go within closeTimeout", async (t) => {
+    test("ends its half and stops reading is terminated within closeTimeout", async (t) => {
       const [connection, raw] = await served(t, { closeTimeout: 60 });
       raw.stream.pause();
       for (let number = 0; number < 400; number++) connection.write(Buffer.alloc(50_000));
@@ -84,7 +84,7 @@ for (const [name, make] of streams) {
       assert.deepEqual([info.code, info.clean, info.error?.code], [1006, false, "CONNECTION_LOST"]);
     });
 
-    test("does not answer a Close is let go within closeTimeout, whatever else it sends", async (t) => {
+    test("does not answer a Close is terminated within closeTimeout, whatever else it sends", async (t) => {
       const [connection, raw] = await served(t, { closeTimeout: 60 });
       const flood = setInterval(() => raw.send(frame(TEXT, "still here"), frame(PING)), 5);
       const info = await connection.close(1000);
@@ -92,13 +92,13 @@ for (const [name, make] of streams) {
       assert.deepEqual([info.code, info.clean, info.error?.code], [1006, false, "CLOSE_TIMEOUT"]);
     });
 
-    test("does not end the stream behind the Closes is let go within closeTimeout, and that is clean", async (t) => {
+    test("does not end the stream after the Closes is terminated within closeTimeout, which is clean", async (t) => {
       const [connection, raw] = await served(t, { closeTimeout: 60 });
       raw.send(frame(CLOSE, closePayload(4321, "bye")));
       assert.deepEqual(await connection.closed, { code: 4321, reason: "bye", clean: true, error: undefined });
     });
 
-    test("does something wrong is told, whether it goes then or not", async (t) => {
+    test("violates the protocol is sent the code, whether it then disconnects or not", async (t) => {
       for (const goes of [true, false]) {
         const [connection, raw] = await served(t, { closeTimeout: 60 });
         const errors: string[] = [];
@@ -112,7 +112,7 @@ for (const [name, make] of streams) {
       }
     });
 
-    test("is gone before it is answered ends the connection and nothing else", async (t) => {
+    test("disconnects before it is answered ends the connection and nothing else", async (t) => {
       const [near, far] = await make(t);
       const accepted = accept(far);
       near.on("error", () => undefined).write(upgradeRequest() + "\x81");
@@ -128,7 +128,7 @@ for (const [name, make] of streams) {
 
 for (const kind of kinds) {
   describe(`over ${kind.name}`, () => {
-    test("both closing at once is clean at both ends, each with the other's code", async () => {
+    test("simultaneous closes are clean at both ends, each with the other's code", async () => {
       await withConnected(kind, {}, async ({ client: one, server: two }) => {
         const [atOne, atTwo] = await Promise.all([one.close(4001, "one"), two.close(4002, "two")]);
         assert.deepEqual(atOne, { code: 4002, reason: "two", clean: true, error: undefined });
@@ -155,7 +155,7 @@ for (const kind of kinds) {
       }
     });
 
-    test("who waits is told of the end", async () => {
+    test("pending calls are settled at the end", async () => {
       const small = { writeBufferSize: 1000, receiveQueueSize: 1000 };
       await withConnected(kind, { client: small, server: small }, async ({ client: one, server: two }) => {
         const reading = (async () => {
@@ -164,7 +164,7 @@ for (const kind of kinds) {
         })();
         let told = 0;
         one.on("close", () => told++);
-        // more than any stream takes, since nobody reads
+        // more than any stream buffers, since nothing reads
         for (let number = 0; number < 300; number++) one.write(Buffer.alloc(100_000));
         const waits = [one.send("x"), one.flush(), one.ping()].map((wait) =>
           wait.then(
@@ -184,7 +184,7 @@ for (const kind of kinds) {
 }
 
 describe("an abort signal", () => {
-  test("ends a connection by 1001, which the peer is told", async () => {
+  test("closes a connection with 1001, which the peer receives", async () => {
     const abort = new AbortController();
     await withConnected(memory, { client: { signal: abort.signal } }, async ({ client: one, server: two }) => {
       one.write("before");
@@ -209,7 +209,7 @@ describe("an abort signal", () => {
   });
 });
 
-test("a listener of close or error that throws is heard of, and stops nothing", async (t) => {
+test("a throwing listener of close or error is reported, and stops nothing", async (t) => {
   const warnings: string[] = [];
   const onWarning = (warning: Error): void => void warnings.push(warning.message);
   process.on("warning", onWarning);

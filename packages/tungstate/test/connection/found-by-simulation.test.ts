@@ -1,4 +1,4 @@
-// What `npm run simulate` has found, in the shortest form.
+// Findings of `npm run simulate`, in their shortest form.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -9,14 +9,14 @@ import { frame, Raw, TEXT, upgradeRequest } from "../support/raw.ts";
 import { turns } from "../support/server.ts";
 
 for (const way of ["listener", "iteration", "batches"] as const) {
-  test(`seed 1792: what is dropped behind a Close of one's own leaves no gap (${way})`, async () => {
+  test(`seed 1792: messages dropped after the own Close leave no gap (${way})`, async () => {
     const [near, far] = memoryPipe();
     const raw = new Raw(near).send(upgradeRequest());
     const connection = await accept(far, { receiveQueueSize: 300, readAheadSize: 0 });
     await raw.head();
     const closed = connection.close();
     for (let number = 0; number < 8; number++) raw.send(frame(TEXT, `${number}${"x".repeat(50)}`));
-    await turns(5); // only some of them have room
+    await turns(5); // only some of them fit
     const got: number[] = [];
     const note = (text: string): void => void got.push(Number(text[0]));
     const reading = (async () => {
@@ -24,7 +24,7 @@ for (const way of ["listener", "iteration", "batches"] as const) {
       else if (way === "iteration") for await (const message of connection) note(message.text);
       else for await (const batch of connection.batches()) for (const message of batch) note(message.text);
     })();
-    await turns(5); // all that was kept has been read, and there is room again
+    await turns(5); // everything kept was read, and there is room again
     raw.send(frame(TEXT, "8"), frame(8, Buffer.from([3, 232])));
     raw.stream.end();
     await Promise.all([closed, reading]);
@@ -36,7 +36,7 @@ for (const way of ["listener", "iteration", "batches"] as const) {
   });
 }
 
-test("seed 11: a connection that was lost in the middle of a message, and is read to its end then, leaves no timer", async () => {
+test("seed 11: a connection lost within a message, and then read to its end, leaves no timer", async () => {
   const clock = new VirtualClock();
   const [near, far] = memoryPipe();
   const raw = new Raw(near).send(upgradeRequest());
@@ -44,7 +44,7 @@ test("seed 11: a connection that was lost in the middle of a message, and is rea
   await raw.head();
   raw.send(frame(TEXT, "x".repeat(200)), frame(TEXT, "begun", { fin: false }));
   await turns(5);
-  assert.equal(clock.pending, 1); // the look at its progress
+  assert.equal(clock.pending, 1); // the check of its data rate
   near.destroy();
   await connection.closed;
   assert.equal(clock.pending, 0);

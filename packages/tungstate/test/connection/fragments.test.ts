@@ -6,7 +6,7 @@ import { memory } from "../support/pairs.ts";
 
 type Options = Parameters<typeof withConnected>[1];
 
-/** A source that waits for a word at each part. */
+/** A source that waits for a signal at each part. */
 class Source implements AsyncIterable<string> {
   returned = false;
   private give: ((result: IteratorResult<string>) => void) | undefined;
@@ -36,7 +36,7 @@ class Source implements AsyncIterable<string> {
     this.answer({ done: true, value: undefined });
   }
 
-  /** Waits until the next part is asked for. */
+  /** Waits until the next part is requested. */
   async wanted(): Promise<void> {
     if (this.give === undefined) await new Promise<void>((resolve) => (this.asked = resolve));
   }
@@ -62,7 +62,7 @@ for (const compression of [false, true]) {
       },
     );
 
-  describe(`a message in fragments, ${compression ? "compressed" : "as it is"}`, () => {
+  describe(`a fragmented message, ${compression ? "compressed" : "uncompressed"}`, () => {
     const sources: readonly [
       name: string,
       parts: () => Iterable<string | Uint8Array> | AsyncIterable<string>,
@@ -92,14 +92,14 @@ for (const compression of [false, true]) {
       });
     }
 
-    test("is binary unless it is said to be text", async () => {
+    test("is binary unless declared as text", async () => {
       await run({}, async ({ client, server }) => {
         await client.sendStream(["ab", Buffer.from([0xff])]);
         assert.deepEqual(await take(server, 1), [new Uint8Array([0x61, 0x62, 0xff])]);
       });
     });
 
-    test("what is no source is refused, with nothing sent", async () => {
+    test("from an invalid source is rejected, and nothing is sent", async () => {
       await run({}, async ({ client, server }) => {
         for (const parts of [undefined, null, 5, {}, Buffer.from("bytes"), () => ["part"]]) {
           assert.throws(() => client.sendStream(parts as never), {
@@ -114,7 +114,7 @@ for (const compression of [false, true]) {
       });
     });
 
-    test("a part that is none closes with 1011", async () => {
+    test("with an invalid part closes with 1011", async () => {
       await run({}, async ({ client, server }) => {
         await assert.rejects(client.sendStream(["a", 5 as never]), {
           code: "INVALID_ARGUMENT",
@@ -124,7 +124,7 @@ for (const compression of [false, true]) {
       });
     });
 
-    test("what is written meanwhile comes behind it, however much that is", async () => {
+    test("is followed by messages written meanwhile, however many", async () => {
       const limits = { maxWriteBufferSize: 10_000, writeBufferSize: 1000 };
       await run({ client: limits }, async ({ client, server }) => {
         const source = new Source();
@@ -154,7 +154,7 @@ for (const compression of [false, true]) {
       });
     });
 
-    test("waits for room instead of failing, though its parts are as large as maxWriteBufferSize", async () => {
+    test("waits for room instead of failing, even if its parts are as large as maxWriteBufferSize", async () => {
       await run({ client: { maxWriteBufferSize: 1000 } }, async ({ client, server }) => {
         const parts = Array.from({ length: 50 }, (_, number) => String(number % 10).repeat(990));
         const received = take(server, 1);
@@ -163,7 +163,7 @@ for (const compression of [false, true]) {
       });
     });
 
-    test("close waits for it and for what was written behind it", async () => {
+    test("is waited for by close, as are messages written after it", async () => {
       await run({}, async ({ client, server }) => {
         const source = new Source();
         const sending = client.sendStream(source, "text");
@@ -180,7 +180,7 @@ for (const compression of [false, true]) {
       });
     });
 
-    test("close ends it by closeTimeout if the source never ends", async () => {
+    test("is aborted after closeTimeout if its source never ends", async () => {
       await run({ client: { closeTimeout: 60 } }, async ({ client, server }) => {
         const source = new Source();
         const sending = assert.rejects(client.sendStream(source, "text"), { code: "NOT_OPEN" });
@@ -193,7 +193,7 @@ for (const compression of [false, true]) {
       });
     });
 
-    test("rejects at once when the connection is lost, though the source is waiting; the source is ended when it goes on", async () => {
+    test("rejects immediately when the connection is lost, and its source is ended when it continues", async () => {
       await run({}, async ({ client, server }) => {
         const source = new Source();
         const sending = assert.rejects(client.sendStream(source, "text"), { code: "NOT_OPEN" });
@@ -206,7 +206,7 @@ for (const compression of [false, true]) {
       });
     });
 
-    test("one behind another waits for it, or is refused", async () => {
+    test("waits for the previous one, or is rejected", async () => {
       await run({}, async ({ client, server }) => {
         const source = new Source();
         const first = client.sendStream(source, "text");
@@ -224,7 +224,7 @@ for (const compression of [false, true]) {
       });
     });
 
-    test("is refused when the connection is not open any more", async () => {
+    test("is rejected when the connection is no longer open", async () => {
       await run({}, async ({ client }) => {
         await client.close();
         await assert.rejects(client.sendStream(["late"]), { code: "NOT_OPEN" });
@@ -232,7 +232,7 @@ for (const compression of [false, true]) {
       });
     });
 
-    test("keeps no more than writeBufferSize of it, and so waits for the reader", async () => {
+    test("keeps at most writeBufferSize, and so waits for the reader", async () => {
       const limits = { writeBufferSize: 10_000, receiveQueueSize: 10_000 };
       await run({ client: limits, server: limits }, async ({ client, server }) => {
         let given = 0;

@@ -9,12 +9,12 @@ import type { WebSocketConnection } from "../../src/connection/types.ts";
 import { frame, Raw, TEXT, upgradeRequest } from "../support/raw.ts";
 import { turns } from "../support/server.ts";
 
-// Whatever a peer sends: an answer, then the end; nothing thrown out of the library, nothing left unhandled (the test
-// runner fails a file for that), no stream left open.
+// For any input of a peer: a reply, then the end; no exception, no unhandled rejection (the test
+// runner fails a file for that), no open stream.
 
 const bytes = fc.uint8Array({ maxLength: 300 });
 
-/** Something that is right, with a few bytes of it changed, left out or put in. */
+/** Returns valid data with a few bytes changed, removed or inserted. */
 function spoiled(right: Uint8Array): fc.Arbitrary<Uint8Array> {
   const change = fc.record({ at: fc.nat(right.length), without: fc.nat(3), put: fc.uint8Array({ maxLength: 3 }) });
   return fc
@@ -36,7 +36,7 @@ const frames = Buffer.concat([
   frame(8, Buffer.from([3, 232, 0x6f, 0x6b])),
 ]);
 
-/** Sends in two pieces, reads all that comes, and ends. */
+/** Sends in two chunks, reads everything, and ends. */
 async function say(raw: Raw, said: Uint8Array, cut: number): Promise<void> {
   raw.send(said.subarray(0, cut % (said.length + 1)));
   await turns(1);
@@ -46,7 +46,7 @@ async function say(raw: Raw, said: Uint8Array, cut: number): Promise<void> {
   await raw.until(() => false);
 }
 
-describe("anything at all", () => {
+describe("random bytes", () => {
   test("as a request", async () => {
     await fc.assert(
       fc.asyncProperty(
@@ -73,7 +73,7 @@ describe("anything at all", () => {
     );
   });
 
-  test("as an answer", async () => {
+  test("as a response", async () => {
     const right = Buffer.from("HTTP/1.1 403 Forbidden\r\nContent-Length: 4\r\nConnection: close\r\n\r\nno!\n");
     await fc.assert(
       fc.asyncProperty(fc.oneof(bytes, spoiled(right)), fc.nat(), async (said, cut) => {

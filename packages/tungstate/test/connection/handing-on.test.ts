@@ -13,7 +13,7 @@ async function received(from: WebSocketConnection, to: WebSocketConnection, data
   return value as Message;
 }
 
-/** A part of a message in fragments, then nothing until it is told. */
+/** A part of a fragmented message, then nothing until signalled. */
 function held(): { readonly parts: AsyncIterable<Uint8Array>; readonly goOn: (error?: Error) => void } {
   let goOn: (error?: Error) => void = () => undefined;
   const told = new Promise<void>((resolve, reject) => {
@@ -29,7 +29,7 @@ function held(): { readonly parts: AsyncIterable<Uint8Array>; readonly goOn: (er
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 for (const kind of kinds) {
-  test(`over ${kind.name}: a message written to one connection and transferred to another reaches both as it came`, async () => {
+  test(`over ${kind.name}: a message written to one connection and transferred to another reaches both unchanged`, async () => {
     await withConnected(kind, {}, async (slow) => {
       await withConnected(memory, {}, async (quick) => {
         const sizes = [300_000, 70_000, 100_000, 70_001];
@@ -52,10 +52,10 @@ for (const kind of kinds) {
   });
 }
 
-describe("a message that waits", () => {
+describe("a waiting message", () => {
   for (const size of [10, 100_000]) {
     for (const compression of [false, { asyncThreshold: 1024 }]) {
-      test(`of ${size} bytes${compression === false ? "" : ", compressed"}: is sent though another connection was given it with transfer`, async () => {
+      test(`of ${size} bytes${compression === false ? "" : ", compressed"}: is sent although another connection received it with transfer`, async () => {
         await withConnected(memory, { client: { compression }, server: { compression } }, async (one) => {
           await withConnected(memory, {}, async (two) => {
             const data = filled(size, 5);
@@ -77,11 +77,12 @@ describe("a message that waits", () => {
     }
   }
 
-  test("is deflated off the loop and sent though another connection was given it with transfer", async () => {
+  test("is deflated asynchronously and sent although another connection received it with transfer", async () => {
     const compression = { asyncThreshold: 1024 };
     await withConnected(memory, { client: { compression }, server: { compression } }, async (one) => {
       await withConnected(memory, {}, async (two) => {
-        const data = new Uint8Array(100_000).map(() => Math.random() * 256); // does not get smaller, so it is sent as it is
+        // incompressible, so it is sent uncompressed
+        const data = new Uint8Array(100_000).map(() => Math.random() * 256);
         const message = await received(two.client, two.server, data);
         const all = take(one.client, 1);
         one.server.write(message);
@@ -92,7 +93,7 @@ describe("a message that waits", () => {
     });
   });
 
-  test("behind one in fragments whose source fails: the error is the source's", async () => {
+  test("after a fragmented one whose source fails: the error is the source's", async () => {
     await withConnected(memory, {}, async ({ server }) => {
       const { parts, goOn } = held();
       const streamed = server.sendStream(parts);
@@ -107,7 +108,7 @@ describe("a message that waits", () => {
     });
   });
 
-  test("is refused at once if it could not be sent then", async () => {
+  test("is rejected immediately if it cannot be sent later", async () => {
     await withConnected(memory, {}, async ({ client, server }) => {
       const { parts, goOn } = held();
       const streamed = server.sendStream(parts);
@@ -122,7 +123,7 @@ describe("a message that waits", () => {
   });
 });
 
-test("send resolves for a message that was handed over, though the connection is dropped in the same turn", async () => {
+test("send resolves for a message that was written, even if the connection is terminated in the same tick", async () => {
   await withConnected(memory, { server: { writeBufferSize: 0 } }, async ({ server }) => {
     const { parts, goOn } = held();
     const streamed = server.sendStream(parts);
@@ -137,7 +138,7 @@ test("send resolves for a message that was handed over, though the connection is
 });
 
 describe("drain", () => {
-  test("is not emitted inside of a write", async () => {
+  test("is not emitted within a write", async () => {
     await withConnected(memory, {}, async ({ server }) => {
       const { parts, goOn } = held();
       const streamed = server.sendStream(parts);
@@ -150,7 +151,8 @@ describe("drain", () => {
       goOn();
       await streamed;
       writing = true;
-      server.write(filled(100_000, 1)); // more than half of writeBufferSize, so it is handed over at once
+      // more than half of writeBufferSize, so it is written immediately
+      server.write(filled(100_000, 1));
       writing = false;
       await drained;
     });

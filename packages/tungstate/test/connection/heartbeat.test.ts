@@ -11,7 +11,7 @@ import { frame, PING, PONG, Raw, TEXT, upgradeRequest, upgradeResponse } from ".
 import { createHash } from "node:crypto";
 import { turns } from "../support/server.ts";
 
-const SLOT = 50; // ms by which a deadline may be met late
+const SLOT = 50; // ms that a deadline may be late
 const INTERVAL = 10_000;
 const TIMEOUT = 5000;
 
@@ -19,15 +19,15 @@ interface Setting {
   readonly connection: WebSocketConnection;
   readonly raw: Raw;
   readonly clock: VirtualClock;
-  /** A frame from the other end. */
+  /** Returns a frame from the other end. */
   send(opcode: number, payload?: string): void;
-  /** How many pings have come. */
+  /** Returns the number of received pings. */
   pings(): Promise<number>;
 }
 
 type Role = "client" | "server";
 
-/** A connection of ours in one of the roles, and an end that says only what it is told to. */
+/** A connection under test in one of the roles, and an end that sends only what it is given. */
 async function setting(role: Role, options: ConnectionOptions = {}): Promise<Setting> {
   const clock = new VirtualClock();
   const [near, far] = memoryPipe();
@@ -64,7 +64,7 @@ async function setting(role: Role, options: ConnectionOptions = {}): Promise<Set
 
 for (const role of ["client", "server"] as const) {
   describe(`the heartbeat of a ${role}`, () => {
-    test("finds a dead peer: a ping behind the interval, the end behind the timeout", async () => {
+    test("detects a dead peer: a ping after the interval, the end after the timeout", async () => {
       const { connection, clock, pings } = await setting(role);
       const errors: string[] = [];
       connection.on("error", (error) => errors.push(error.code));
@@ -100,7 +100,7 @@ for (const role of ["client", "server"] as const) {
       connection.terminate();
     });
 
-    test("leaves a busy peer alone, whatever it sends", async () => {
+    test("does not ping a busy peer", async () => {
       for (const [opcode, payload] of [
         [TEXT, "hello"],
         [PONG, "unasked"],
@@ -139,7 +139,7 @@ for (const role of ["client", "server"] as const) {
       });
     }
 
-    test("takes part of a frame for a sign of life, too", async () => {
+    test("accepts a part of a frame as activity", async () => {
       const { connection, clock, raw } = await setting(role, { minDataRate: false });
       const bytes = frame(TEXT, "x".repeat(60), { masked: role === "server" });
       for (const byte of bytes.subarray(0, 30)) {
@@ -151,7 +151,7 @@ for (const role of ["client", "server"] as const) {
       connection.terminate();
     });
 
-    test("does not take a full receive queue of ours for a dead peer, nor a peer that fell silent meanwhile for a living one", async () => {
+    test("distinguishes a full local receive queue from a dead peer, and detects a peer that became silent meanwhile", async () => {
       const { connection, clock, send } = await setting(role, { receiveQueueSize: 1000, readAheadSize: 0 });
       for (let number = 0; number < 40; number++) send(TEXT, "x".repeat(100));
       await turns(5);
@@ -164,7 +164,7 @@ for (const role of ["client", "server"] as const) {
       assert.equal((await connection.closed).error?.code, "HEARTBEAT_TIMEOUT");
     });
 
-    test("finds a peer that does not read", async () => {
+    test("detects a peer that does not read", async () => {
       const { connection, clock, raw } = await setting(role, { writeBufferSize: 1000 });
       raw.stream.pause();
       for (let number = 0; number < 100; number++) connection.write(Buffer.alloc(10_000));
@@ -173,7 +173,7 @@ for (const role of ["client", "server"] as const) {
       assert.equal((await connection.closed).error?.code, "HEARTBEAT_TIMEOUT");
     });
 
-    test("can be switched off, and leaves no timer then", async () => {
+    test("can be disabled, and then leaves no timer", async () => {
       const { connection, clock, pings } = await setting(role, { heartbeat: false });
       await clock.advance(1_000_000);
       assert.equal(await pings(), 0);
@@ -182,7 +182,7 @@ for (const role of ["client", "server"] as const) {
       connection.terminate();
     });
 
-    test("is on by default", async () => {
+    test("is enabled by default", async () => {
       const [near, far] = memoryPipe();
       const clock = new VirtualClock();
       const [one, two] = await Promise.all([
@@ -199,7 +199,7 @@ for (const role of ["client", "server"] as const) {
   });
 }
 
-test("200 connections have one timer between them", async () => {
+test("200 connections share one timer", async () => {
   const clock = new VirtualClock();
   const ends: WebSocketConnection[] = [];
   for (let number = 0; number < 100; number++) {

@@ -9,7 +9,7 @@ import { routes } from "../support/routes.ts";
 
 const PROGRAM = fileURLToPath(new URL("../support/ignored-promises.ts", import.meta.url));
 
-test("no promise that is ignored ends the process, by any route, in any state", async () => {
+test("an ignored promise never ends the process, on any route, in any state", async () => {
   const child = spawn(process.execPath, ["--unhandled-rejections=strict", ...process.execArgv, PROGRAM], {
     stdio: ["ignore", "pipe", "pipe"],
   });
@@ -23,7 +23,7 @@ test("no promise that is ignored ends the process, by any route, in any state", 
   assert.equal(status, 0, errors);
 });
 
-/** Calls that are wrong, as a handler may make them. */
+/** Invalid calls in a handler. */
 const WRONG: Readonly<Record<string, (connection: WebSocketConnection) => unknown>> = {
   "close(1005)": (connection) => void connection.close(1005),
   "a reason of 160 bytes": (connection) => void connection.close(1011, "é".repeat(80)),
@@ -33,9 +33,9 @@ const WRONG: Readonly<Record<string, (connection: WebSocketConnection) => unknow
 };
 
 for (const route of routes) {
-  describe(`a wrong argument in a handler of ${route.name}`, () => {
+  describe(`an invalid argument in a handler of ${route.name}`, () => {
     for (const [name, call] of Object.entries(WRONG)) {
-      test(`${name} throws at once, and the connection is closed with 1011`, async (t) => {
+      test(`${name} throws synchronously, and the connection is closed with 1011`, async (t) => {
         const thrown: unknown[] = [];
         const warnings: unknown[] = [];
         const onWarning = (warning: Error): void => void warnings.push(warning);
@@ -58,7 +58,7 @@ for (const route of routes) {
         const codes = (errors: readonly unknown[]): unknown[] =>
           errors.map((error) => Reflect.get(Object(error), "code"));
         assert.deepEqual(codes(thrown), ["INVALID_ARGUMENT"]);
-        // without a server there is only the process to tell
+        // without a server, only the process can be notified
         if (served.server !== undefined) assert.deepEqual(codes(served.errors), ["INVALID_ARGUMENT"]);
         else assert.deepEqual(codes(warnings), ["INVALID_ARGUMENT"]);
       });

@@ -10,7 +10,7 @@ import type { WebSocketServerOptions } from "../../src/server/options.ts";
 import type { WebSocketConnection } from "../../src/connection/types.ts";
 import { take } from "../support/connected.ts";
 
-// Other people's implementations, on real sockets, as client and as server.
+// Other implementations on real sockets, as client and as server.
 
 const MiB = "0123456789abcdef".repeat(65_536);
 const MESSAGES: readonly (string | Buffer)[] = [
@@ -23,7 +23,7 @@ const MESSAGES: readonly (string | Buffer)[] = [
   MiB,
 ];
 
-/** An echo server of ours; a client that sends "close 4001" is closed with that. */
+/** An echo server; a client that sends "close 4001" is closed with that code. */
 async function ours(
   options: WebSocketServerOptions = {},
 ): Promise<{ server: WebSocketServer; url: string; codes: number[] }> {
@@ -40,7 +40,7 @@ async function ours(
   return { server, url: `ws://127.0.0.1:${typeof address === "string" ? "" : address.port}/`, codes };
 }
 
-/** What any client of ours does with an echo server of others. */
+/** Runs a client against another echo server. */
 async function talk(url: string, compression: boolean): Promise<WebSocketConnection> {
   const connection = await connect(url, { protocols: ["chat"], compression });
   assert.equal(connection.protocol, "chat");

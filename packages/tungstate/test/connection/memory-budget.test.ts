@@ -33,7 +33,7 @@ class Held implements MemoryHolder {
 }
 
 describe("a memory budget", () => {
-  test("adds up what its holders hold", () => {
+  test("sums the bytes of its entries", () => {
     const budget = new MemoryBudget(1000);
     const [a, b, c] = [new Held(budget), new Held(budget), new Held(budget)];
     ledgerOf(budget).hold(a, 100);
@@ -47,7 +47,7 @@ describe("a memory budget", () => {
     assert.deepEqual([a.released, b.released, c.released], [0, 0, 0]);
   });
 
-  test("is short above three quarters, until five eighths", () => {
+  test("is under pressure above three quarters, until five eighths", () => {
     const budget = new MemoryBudget(800);
     const holder = new Held(budget);
     for (const [bytes, short] of [
@@ -62,7 +62,7 @@ describe("a memory budget", () => {
     }
   });
 
-  test("beyond the limit ends who holds most, until seven eighths are left; at the limit nobody", () => {
+  test("beyond the limit closes the largest entries until seven eighths are left; at the limit none", () => {
     const budget = new MemoryBudget(800);
     const holders = [100, 300, 150, 250].map((bytes) => {
       const holder = new Held(budget);
@@ -83,7 +83,7 @@ describe("a memory budget", () => {
     assert.deepEqual([budget.use.held, budget.use.ended], [501, 1]);
   });
 
-  test("may be told of more while it ends somebody", () => {
+  test("may be changed in callbacks while it closes entries", () => {
     const budget = new MemoryBudget(100);
     const [large, other] = [new Held(budget), new Held(budget)];
     large.onRelease = () => ledgerOf(budget).hold(other, 500);
@@ -93,7 +93,7 @@ describe("a memory budget", () => {
     assert.deepEqual([budget.use.held, other.released], [0, 1]);
   });
 
-  test("after a second of shortage, a new connection makes the largest holders release until five eighths are left", () => {
+  test("after a second under pressure, a new connection makes the largest entries release memory until five eighths are left", () => {
     let now = 5_000;
     const budget = new MemoryLedger(800, () => now);
     const holders = Array.from({ length: 4 }, () => new Held(budget));
@@ -133,7 +133,7 @@ describe("a memory budget", () => {
     assert.deepEqual([budget.short, holder.released], [false, 0]);
   });
 
-  test("is bytes, at least 1", () => {
+  test("must be an integer of at least 1", () => {
     for (const wrong of [0, -1, 1.5, Number.NaN, -Infinity]) {
       assert.throws(() => new MemoryBudget(wrong), { code: "INVALID_ARGUMENT" });
       assert.throws(() => new WebSocketServer({ memoryBudget: wrong }), { code: "INVALID_ARGUMENT" });
@@ -145,7 +145,7 @@ describe("a memory budget", () => {
     }
   });
 
-  test("counts parts under their names, together with connections", () => {
+  test("counts components by name, together with connections", () => {
     const budget = new MemoryBudget(1000);
     const connection = new Held(budget);
     const [queues, more, bodies] = [budget.part("queues"), budget.part("queues"), budget.part("bodies")];
@@ -160,7 +160,7 @@ describe("a memory budget", () => {
     assert.deepEqual([budget.use.held, budget.use.parts], [100, {}]);
   });
 
-  test("asks caches before it is short, and only for what is above three quarters", () => {
+  test("asks caches before it is under pressure, and only for the excess over three quarters", () => {
     const budget = new MemoryBudget(80 * MiB);
     const asked: number[] = [];
     const cache = budget.part("history", {
@@ -183,7 +183,7 @@ describe("a memory budget", () => {
     assert.deepEqual([cache.held, budget.short, connection.released], [5 * MiB, true, 0], "a sixteenth is its own");
   });
 
-  test("asks a part that holds most before a connection that holds less", () => {
+  test("asks the largest component before a smaller connection", () => {
     const budget = new MemoryBudget(1000);
     const connection = new Held(budget);
     const queues = budget.part("queues", {
@@ -197,7 +197,7 @@ describe("a memory budget", () => {
     assert.deepEqual([queues.held, connection.released, budget.use.ended], [475, 0, 3]);
   });
 
-  test("is half of the memory where nothing is said, and the same for all", () => {
+  test("defaults to half of the memory, shared by all", () => {
     const [one, other] = [new WebSocketServer(), new WebSocketServer()];
     assert.equal(one.stats.memory.limit, sharedMemoryBudget.limit);
     assert.deepEqual(one.stats.memory, other.stats.memory);
@@ -209,8 +209,8 @@ describe("a memory budget", () => {
   });
 });
 
-describe("what counts", () => {
-  test("messages that nobody reads, until they are read", async (t) => {
+describe("charged are", () => {
+  test("unread messages, until they are read", async (t) => {
     const served = await serve(t, { memoryBudget: 1e9 });
     const { memory: before } = served.server.stats;
     const [near, far] = await served.pair();
@@ -225,7 +225,7 @@ describe("what counts", () => {
     assert.deepEqual({ ...served.server.stats.memory, peak: 0 }, { ...before, peak: 0 });
   });
 
-  test("fragments of a message that is not whole, and nothing of one that is", async (t) => {
+  test("fragments of an incomplete message, and nothing of a delivered one", async (t) => {
     const served = await serve(t, { memoryBudget: 1e9 });
     const raw = Raw.to(t, served).send(upgradeRequest());
     await raw.head();
@@ -241,7 +241,7 @@ describe("what counts", () => {
     assert.deepEqual([got[0], served.server.stats.memory.held], [8010, 0]);
   });
 
-  test("what a peer does not read, until it reads it, and nothing of a connection that has ended", async () => {
+  test("output that a peer does not read, until it reads it, and nothing of an ended connection", async () => {
     const server = new WebSocketServer({ memoryBudget: 1e9 });
     const held = (): number => server.stats.memory.held;
     for (const end of ["read", "drop"] as const) {
@@ -269,7 +269,7 @@ describe("what counts", () => {
     }
   });
 
-  test("compressed messages that wait to be inflated", async () => {
+  test("compressed messages waiting to be inflated", async () => {
     const budget = new MemoryBudget(1e9);
     const [near, far] = memoryPipe();
     const [sender, receiver] = await Promise.all([
@@ -289,14 +289,15 @@ describe("what counts", () => {
   });
 });
 
-describe("a server whose budget is short", () => {
-  test("refuses handshakes with 503, on streams of one's own, too, and takes them again", async (t) => {
+describe("a server whose budget is under pressure", () => {
+  test("rejects handshakes with 503, on accepted streams too, and accepts them later", async (t) => {
     const budget = new MemoryBudget(100_000);
     const served = await serve(t, { memoryBudget: budget });
     const [near, far] = await served.pair({ memoryBudget: Infinity });
     await near.send(Buffer.alloc(75_000 - 96));
     while (budget.use.held < 75_000) await turns(1);
-    const [, second] = await served.pair({ memoryBudget: Infinity }); // at three quarters it is not short
+    // at three quarters there is no pressure
+    const [, second] = await served.pair({ memoryBudget: Infinity });
     await near.send("");
     while (!budget.short) await turns(1);
     const answer = await Raw.to(t, served).send(upgradeRequest()).answer();
@@ -313,7 +314,7 @@ describe("a server whose budget is short", () => {
     assert.equal(second.state, "open");
   });
 
-  test("reads no more for whoever has messages waiting, and goes on when they are read", async (t) => {
+  test("stops reading for connections with waiting messages, and resumes when they are read", async (t) => {
     const budget = new MemoryBudget(10_000_000);
     const other = new Held(budget);
     const served = await serve(t, { memoryBudget: budget });
@@ -322,7 +323,7 @@ describe("a server whose budget is short", () => {
     for (let number = 0; number < 50; number++) near.write(Buffer.alloc(100_000));
     while (budget.use.holders < 2) await turns(1);
     await turns(20);
-    // what one read brings, and the message that it begins
+    // the bytes of one read, and the message that it starts
     assert.ok(budget.use.held < 7_600_000 + 500_000, `${budget.use.held} bytes`);
     assert.equal(other.released, 0);
     assert.equal((await take(far, 50)).length, 50);
@@ -330,7 +331,7 @@ describe("a server whose budget is short", () => {
 });
 
 describe("beyond the budget", () => {
-  test("who holds most in fragments is told 1013, and the others go on", async (t) => {
+  test("the largest sender of fragments is closed with 1013, and the others continue", async (t) => {
     const served = await serve(t, { memoryBudget: 60_000 });
     const raws = [1, 2].map(() => Raw.to(t, served).send(upgradeRequest()));
     for (const raw of raws) await raw.head();
@@ -354,7 +355,7 @@ describe("beyond the budget", () => {
     assert.equal((await take(other, 1))[0]?.length, 10_003);
   });
 
-  test("a peer that does not read is dropped at once, with what waits for it", async () => {
+  test("a peer that does not read is terminated immediately, with its output", async () => {
     const budget = new MemoryBudget(1_000_000);
     const server = new WebSocketServer({ memoryBudget: budget });
     const [near, far] = memoryPipe();
@@ -374,7 +375,7 @@ describe("beyond the budget", () => {
     near.destroy();
   });
 
-  test("who does not read its messages loses them, and knows by the error", async (t) => {
+  test("a connection that does not read its messages loses them, with an error", async (t) => {
     const served = await serve(t, { memoryBudget: 50_000, receiveQueueSize: 100_000 });
     const [near, far] = await served.pair({ memoryBudget: Infinity });
     for (let number = 0; number < 3; number++) near.write(Buffer.alloc(20_000));

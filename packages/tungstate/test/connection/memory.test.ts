@@ -21,7 +21,7 @@ async function pairs(
   return all;
 }
 
-/** Messages of all sizes both ways, a ping, a message in fragments. */
+/** Messages of all sizes in both directions, a ping, a fragmented message. */
 async function traffic(ends: readonly [WebSocketConnection, WebSocketConnection]): Promise<void> {
   for (const [from, to] of [ends, [ends[1], ends[0]]] as const) {
     const received = take(to, 7);
@@ -35,7 +35,7 @@ async function traffic(ends: readonly [WebSocketConnection, WebSocketConnection]
 
 describe("a connection that is idle again", () => {
   for (const compression of [false, true]) {
-    test(`over TCP holds what one holds that was never used${compression ? ", compressed" : ""}`, async (t) => {
+    test(`over TCP uses the memory of one that was never used${compression ? ", compressed" : ""}`, async (t) => {
       const all = await pairs(t, { compression });
       for (const ends of all.slice(0, 5)) await traffic(ends);
       await turns(5);
@@ -45,13 +45,13 @@ describe("a connection that is idle again", () => {
       await turns(5);
       const after = { all: await memoryInUse(), buffers: process.memoryUsage().arrayBuffers };
       const each = { all: (after.all - before.all) / PAIRS / 2, buffers: (after.buffers - before.buffers) / PAIRS / 2 };
-      // a block is 16 KiB, a read buffer 256: not one of them may stay for each
+      // a block has 16 KiB, a read buffer 256: neither may remain for each connection
       assert.ok(each.buffers < 1024, `${each.buffers} bytes of buffers each`);
       assert.ok(each.all < 4096, `${each.all} bytes each`);
     });
   }
 
-  test("and over every kind of stream lets go of the messages that it has sent and received", async () => {
+  test("over every kind of stream releases sent and received messages", async () => {
     for (const kind of kinds) {
       const pair = await kind.make();
       const ends = await Promise.all([client("ws://localhost/", pair.client), accept(pair.server)]);
@@ -82,11 +82,11 @@ describe("a connection that is idle again", () => {
   });
 });
 
-test("a slow reader of many small messages keeps little more than them", async (t) => {
+test("with a slow reader of many small messages keeps little more than them", async (t) => {
   const served = await serve(t, { receiveQueueSize: 1_000_000 });
   const [near, far] = await served.pair();
   const before = await memoryInUse();
-  // of 50 messages one is kept: it must not keep the memory that the others lay in
+  // one of 50 messages is kept: it must not keep the memory of the others
   const kept: unknown[] = [];
   const reading = (async () => {
     let number = 0;

@@ -9,7 +9,7 @@ import { memoryPipe } from "../../src/testing/memory-pipe.ts";
 import type { CloseInfo, WebSocketConnection } from "../../src/connection/types.ts";
 import { turns } from "../support/server.ts";
 
-/** One end of a stream, whose bytes come out cut anew: sizes from `cuts`, again and again. */
+/** One end of a stream whose output is split again: sizes from `cuts`, repeatedly. */
 function cut(inner: Duplex, cuts: readonly number[]): Duplex {
   let next = 0;
   const outer = new Duplex({
@@ -89,7 +89,7 @@ function content(number: number, length: number, text: boolean): string | Uint8A
   return Uint8Array.from({ length }, (_, at) => (at * (number + 1)) & 0xff);
 }
 
-/** A connection, what was sent on it and what came. */
+/** A connection, with the messages sent and received on it. */
 class End {
   readonly connection: WebSocketConnection;
   readonly sent: (string | Uint8Array)[] = [];
@@ -122,9 +122,9 @@ class End {
       default: {
         const data = content(this.sent.length, what.size, what.text);
         this.sent.push(data);
-        // a message in fragments is to have ended before another one begins
+        // a fragmented message must end before another one starts
         this.order = this.order.then(() => this.put(what, data));
-        this.order.catch(() => undefined); // looked at in the end
+        this.order.catch(() => undefined); // checked at the end
       }
     }
   }
@@ -139,7 +139,7 @@ class End {
     else await connection.sendStream(halves(data), what.text ? "text" : "binary");
   }
 
-  /** All that was asked for has been taken by the connection. */
+  /** Whether the connection has accepted all requests. */
   async written(): Promise<void> {
     await this.order;
     await this.connection.flush();
@@ -176,8 +176,8 @@ function same(
   }
 }
 
-describe("two connections, whatever is done with them and however the bytes come", () => {
-  test("see each other's messages, in order and unchanged, and how it ended", async () => {
+describe("two connections, for any operations and any chunks", () => {
+  test("exchange their messages in order and unchanged, and agree on the end", async () => {
     await fc.assert(
       fc.asyncProperty(setting, async (set) => {
         const ends = await pair(set);

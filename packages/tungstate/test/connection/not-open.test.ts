@@ -12,9 +12,12 @@ import { turns } from "../support/server.ts";
 
 const NOT_OPEN = { name: "WebSocketError", code: "NOT_OPEN" };
 const CHUNK = new Uint8Array(16 * 1024);
-const MANY = 50_000; // rounds of a loop that let no timer and no I/O run
+const MANY = 50_000; // rounds of a loop without timers or I/O
 
-/** Runs `round` until it rejects, and returns the error. Throws when it goes round so often without letting anything else run. */
+/**
+ * Runs `round` until it rejects, and returns the error. Throws after too many rounds without any
+ * other work.
+ */
 async function untilRejected(round: () => Promise<unknown>): Promise<unknown> {
   let rounds = 0;
   const beat = setInterval(() => (rounds = 0), 1);
@@ -30,7 +33,7 @@ async function untilRejected(round: () => Promise<unknown>): Promise<unknown> {
   }
 }
 
-/** Loops that write as fast as the connection takes it. Each has to end by NOT_OPEN. */
+/** Loops that write as fast as the connection accepts. Each must end with NOT_OPEN. */
 const LOOPS: Readonly<Record<string, (connection: WebSocketConnection) => () => Promise<unknown>>> = {
   "write and flush": (connection) => async () => {
     if (!connection.write(CHUNK)) await connection.flush();
@@ -56,7 +59,7 @@ function checkNotOpen(error: unknown): void {
   assert.deepEqual({ name: error.name, code: Reflect.get(error, "code") }, NOT_OPEN, error.stack);
 }
 
-/** Reads, so that the peer's Close is seen behind what it sent. */
+/** Reads, so that the peer's Close is reached. */
 function drain(connection: WebSocketConnection): void {
   connection.on("message", () => undefined);
 }
@@ -76,7 +79,7 @@ async function rejectAll(connection: WebSocketConnection): Promise<void> {
 for (const route of routes) {
   describe(`by ${route.name}`, () => {
     for (const [end, act] of Object.entries(ENDS)) {
-      test(`loops that write end by NOT_OPEN at both ends when ${end}`, async (t) => {
+      test(`writing loops end with NOT_OPEN at both ends when ${end}`, async (t) => {
         const served = await route.start(t);
         for (const [name, loop] of Object.entries(LOOPS)) {
           for (const which of ["client", "server"] as const) {
@@ -87,7 +90,7 @@ for (const route of routes) {
             const round = loop(own);
             let written = 0;
             const loopEnds = untilRejected(() => {
-              // in the middle of the loop, and once
+              // within the loop, and once
               if (++written === 30) void act(own, peer);
               return round();
             });
@@ -104,11 +107,11 @@ for (const route of routes) {
 
 for (const kind of kinds) {
   describe(`over ${kind.name}`, () => {
-    test("all that waits for a peer that does not read rejects with NOT_OPEN and the cause when it is gone", async () => {
+    test("everything waiting for a peer that does not read rejects with NOT_OPEN and the cause when it has disconnected", async () => {
       const small = { writeBufferSize: 1000, receiveQueueSize: 1000 };
       await withConnected(kind, { client: small, server: small }, async ({ client: own, server: peer }) => {
         const writer = own.split().writable.getWriter();
-        // more than any stream takes, since nobody reads
+        // more than any stream buffers, since nothing reads
         for (let number = 0; number < 300; number++) own.write(new Uint8Array(100_000));
         const waits = [own.send("x"), own.flush(), own.ping(), writer.write("x"), own.sendStream(endless())];
         const errors = waits.map((wait) =>
@@ -129,7 +132,7 @@ for (const kind of kinds) {
       });
     });
 
-    test("flush resolves for what went out ahead of the own Close, then rejects", async () => {
+    test("flush resolves for messages sent before the own Close, then rejects", async () => {
       await withConnected(kind, {}, async ({ client: own, server: peer }) => {
         drain(peer);
         own.write(new Uint8Array(100_000));
@@ -151,7 +154,7 @@ async function* endless(): AsyncGenerator<Uint8Array> {
   }
 }
 
-test("write returns false in the same turn in which the connection is terminated", async () => {
+test("write returns false in the tick in which the connection is terminated", async () => {
   for (const kind of kinds) {
     await withConnected(kind, {}, async ({ client: own }) => {
       assert.equal(own.write("x"), true);
@@ -178,7 +181,7 @@ describe("reconnecting", () => {
         drain(other);
         return made;
       },
-      retry: ({ type }) => type === "closed", // ends for good at the first attempt that fails
+      retry: ({ type }) => type === "closed", // ends permanently at the first failed attempt
     });
     await connection.ready();
     return { connection, other: server.connection ?? assert.fail() };
@@ -192,7 +195,7 @@ describe("reconnecting", () => {
   };
 
   for (const [ending, act] of Object.entries(endings)) {
-    test(`loops that write end by NOT_OPEN for good when ${ending}`, async () => {
+    test(`writing loops end with NOT_OPEN permanently when ${ending}`, async () => {
       for (const [name, loop] of Object.entries(LOOPS)) {
         const { connection, other } = await opened();
         const round = loop(connection);
@@ -203,7 +206,7 @@ describe("reconnecting", () => {
           try {
             await round();
           } catch (reason) {
-            // what went down with one connection: the loop may go on with the next one
+            // messages lost with one connection: the loop may continue with the next one
             if (connection.state !== "open" || name === "a writer of split") throw reason;
             lost.add(String(Reflect.get(Object(reason), "code")));
             await turns(1);

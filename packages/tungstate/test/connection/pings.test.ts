@@ -9,7 +9,7 @@ import { kinds, memory } from "../support/pairs.ts";
 import { frame, PING, PONG, Raw, TEXT, upgradeRequest } from "../support/raw.ts";
 import { turns } from "../support/server.ts";
 
-/** A connection of ours, and a client that speaks only what it is told to. */
+/** A connection under test, and a client that sends only what it is given. */
 async function served(clock?: VirtualClock): Promise<[WebSocketConnection, Raw]> {
   const [near, far] = memoryPipe();
   const raw = new Raw(near);
@@ -21,7 +21,7 @@ async function served(clock?: VirtualClock): Promise<[WebSocketConnection, Raw]>
 }
 
 describe("ping", () => {
-  test("gives the time until its pong", async () => {
+  test("resolves with the time until its pong", async () => {
     const clock = new VirtualClock(1000);
     const [connection, raw] = await served(clock);
     const trip = connection.ping("now");
@@ -32,7 +32,7 @@ describe("ping", () => {
     connection.terminate();
   });
 
-  test("takes text or bytes of up to 125, and nothing else", async () => {
+  test("accepts text or bytes of up to 125 bytes, and nothing else", async () => {
     await withConnected(memory, {}, async ({ client, server }) => {
       const seen: string[] = [];
       server.on("ping", (payload) => seen.push(Buffer.from(payload).toString()));
@@ -48,7 +48,7 @@ describe("ping", () => {
     });
   });
 
-  test("keeps its own copy of the payload", async () => {
+  test("copies its payload", async () => {
     const [connection, raw] = await served();
     const payload = Buffer.from("before");
     const trip = connection.ping(payload);
@@ -60,7 +60,7 @@ describe("ping", () => {
     connection.terminate();
   });
 
-  test("many at once, with payloads of their own", async () => {
+  test("may be pending many times, with different payloads", async () => {
     await withConnected(memory, {}, async ({ client, server }) => {
       let pongs = 0;
       client.on("pong", () => pongs++);
@@ -71,7 +71,7 @@ describe("ping", () => {
     });
   });
 
-  test("a pong answers the pings before it, too, and one that nobody waits for answers none", async () => {
+  test("is resolved by a pong for a later ping, and not by an unsolicited one", async () => {
     const [connection, raw] = await served();
     const trips = ["a", "b", "c", "b"].map((payload) => connection.ping(payload));
     await raw.frames(4);
@@ -92,7 +92,7 @@ describe("ping", () => {
     connection.terminate();
   });
 
-  test("rejects when the connection ends before, whichever way, and at once when it has ended", async () => {
+  test("rejects when the connection ends in any way, and immediately after its end", async () => {
     for (const end of ["close", "terminate"] as const) {
       const [connection, raw] = await served();
       const trip = assert.rejects(connection.ping(), { code: "NOT_OPEN" });
@@ -110,8 +110,8 @@ describe("ping", () => {
 });
 
 for (const kind of kinds) {
-  describe(`pings that come, over ${kind.name}`, () => {
-    test("are answered though nobody reads and the receive queue is full of other things", async () => {
+  describe(`received pings, over ${kind.name}`, () => {
+    test("are answered without a reader and with a full receive queue", async () => {
       await withConnected(kind, { server: { receiveQueueSize: 100_000 } }, async ({ client, server }) => {
         client.write(Buffer.alloc(50_000));
         for (let number = 0; number < 10; number++) assert.ok((await client.ping()) >= 0);
@@ -121,11 +121,11 @@ for (const kind of kinds) {
   });
 }
 
-describe("pings that come", () => {
-  test("while the peer does not read are answered by the newest only, in bounded memory", async () => {
+describe("received pings", () => {
+  test("are answered with the newest only while the peer does not read, in bounded memory", async () => {
     const [connection, raw] = await served();
     raw.stream.pause();
-    // fill what the stream takes
+    // fill the buffers of the stream
     for (let number = 0; number < 20; number++) connection.write(Buffer.alloc(30_000));
     await turns(5);
     const before = connection.bufferedAmount;
@@ -143,7 +143,7 @@ describe("pings that come", () => {
     connection.terminate();
   });
 
-  test("are told of, with a payload that may be kept", async () => {
+  test("are emitted with a payload that may be kept", async () => {
     const [connection, raw] = await served();
     const payloads: Uint8Array[] = [];
     connection.on("ping", (payload) => payloads.push(payload));

@@ -17,7 +17,7 @@ interface Slow {
   info(): CloseInfo | undefined;
 }
 
-/** A server's connection that wants 100 bytes in 1,000 ms. */
+/** A server's connection that requires 100 bytes in 1,000 ms. */
 async function slow(t: TestContext, options: ConnectionOptions = {}): Promise<Slow> {
   const clock = new VirtualClock();
   const [near, far] = memoryPipe();
@@ -73,7 +73,7 @@ describe("minDataRate", () => {
     });
   }
 
-  test("the error says so", async (t) => {
+  test("is named in the error", async (t) => {
     const { clock, raw, send, connection, info } = await slow(t);
     const errors: string[] = [];
     connection.on("error", (error) => errors.push(`${error.code} ${error.fault}`));
@@ -85,14 +85,14 @@ describe("minDataRate", () => {
     assert.equal(info()?.error?.code, "MESSAGE_TOO_SLOW");
   });
 
-  test("a frame of which there is only the header counts as a message in flight", async (t) => {
+  test("counts a frame of which only the header has arrived as a message in progress", async (t) => {
     const { clock, send, connection } = await slow(t);
     await send(frame(2, Buffer.alloc(50)).subarray(0, 6));
     await clock.advance(1050);
     assert.equal(connection.state, "closing");
   });
 
-  test("it goes for as long as the message does, which may be very long", async (t) => {
+  test("applies as long as a message lasts, however long", async (t) => {
     const { clock, send, connection } = await slow(t);
     await send(BEGIN);
     for (let second = 0; second < 20; second++) {
@@ -102,12 +102,12 @@ describe("minDataRate", () => {
     assert.equal(connection.state, "open");
     await send(frame(0, "end"));
     assert.equal((await take(connection, 1))[0]?.length, 1 + 20 * 150 + 3);
-    assert.equal(clock.pending, 1); // the look that was due
+    assert.equal(clock.pending, 1); // the due check
     await clock.advance(1050);
     assert.equal(clock.pending, 0);
   });
 
-  test("pings between fragments are no progress of the message if they are few", async (t) => {
+  test("does not count a few pings between fragments as progress", async (t) => {
     const { clock, send, connection } = await slow(t);
     await send(BEGIN);
     for (let number = 0; number < 5; number++) {
@@ -118,7 +118,7 @@ describe("minDataRate", () => {
     assert.equal(connection.state, "closing");
   });
 
-  test("a message that began just now has its time, also behind others that were small", async (t) => {
+  test("gives each message its own time, also after small ones", async (t) => {
     const { clock, send, connection } = await slow(t);
     connection.on("message", () => undefined);
     await send(BEGIN);
@@ -126,13 +126,13 @@ describe("minDataRate", () => {
     await send(frame(0, "x"));
     await clock.advance(970);
     await send(BEGIN);
-    await clock.advance(100); // the look at the first one
+    await clock.advance(100); // the check of the first one
     assert.equal(connection.state, "open");
     await clock.advance(1000);
     assert.equal(connection.state, "closing");
   });
 
-  test("a connection without a message in flight may be silent", async (t) => {
+  test("does not apply without a message in progress", async (t) => {
     const { clock, send, connection } = await slow(t);
     await send(frame(1, "whole"));
     assert.equal(clock.pending, 0);
@@ -140,19 +140,19 @@ describe("minDataRate", () => {
     assert.equal(connection.state, "open");
   });
 
-  test("does not count while nothing is read because nobody takes what came", async (t) => {
+  test("does not count time in which reading is paused", async (t) => {
     const { clock, send, connection } = await slow(t, { receiveQueueSize: 100, readAheadSize: 0 });
     await send(Buffer.concat([frame(2, Buffer.alloc(200)), BEGIN]));
     await clock.advance(5000);
     assert.equal(connection.state, "open");
-    await take(connection, 1); // now it is read from again, and has its time anew
+    await take(connection, 1); // now it is read again, and its time restarts
     await clock.advance(900);
     assert.equal(connection.state, "open");
     await clock.advance(300);
     assert.equal(connection.state, "closing");
   });
 
-  test("false turns it off", async (t) => {
+  test("is disabled by false", async (t) => {
     const { clock, send, connection } = await slow(t, { minDataRate: false });
     await send(BEGIN);
     await clock.advance(10_000_000);
@@ -160,7 +160,7 @@ describe("minDataRate", () => {
     assert.equal(clock.pending, 0);
   });
 
-  test("parts that are left out have their defaults", async (t) => {
+  test("has defaults for each field", async (t) => {
     const { clock, send, connection } = await slow(t, { minDataRate: {} });
     await send(BEGIN);
     await clock.advance(59_900);
@@ -169,7 +169,7 @@ describe("minDataRate", () => {
     assert.equal(connection.state, "closing");
   });
 
-  test("what it can't be is refused", async () => {
+  test("rejects invalid values", async () => {
     for (const wrong of [true, 5, null, { bytes: 0 }, { interval: 0 }, { bytes: "1" }]) {
       const [, far] = memoryPipe();
       await assert.rejects(accept(far, { minDataRate: wrong as false }), {

@@ -20,7 +20,7 @@ function numbers(connection: WebSocketConnection, from: number, to: number): voi
 const upTo = (from: number, to: number): string[] => Array.from({ length: to - from }, (_, at) => String(from + at));
 
 describe("listeners", () => {
-  test("once takes one message; the others wait for whoever comes next", async () => {
+  test("once receives one message; the others wait", async () => {
     await run(async (near, far) => {
       numbers(near, 0, 5);
       const [first] = (await once(far as unknown as EventEmitter, "message")) as [Message];
@@ -36,7 +36,7 @@ describe("listeners", () => {
     });
   });
 
-  test("the last one that is taken off, within a message, leaves the rest", async () => {
+  test("the last one removed within a message leaves the rest", async () => {
     await run(async (near, far) => {
       const seen: string[] = [];
       const listener = (message: Message): void => {
@@ -51,7 +51,7 @@ describe("listeners", () => {
     });
   });
 
-  test("put on in one turn get the same messages", async () => {
+  test("added in one tick receive the same messages", async () => {
     await run(async (near, far) => {
       numbers(near, 0, 3);
       await near.ping();
@@ -63,7 +63,7 @@ describe("listeners", () => {
     });
   });
 
-  test("that are put on and paused at once get nothing until resume", async () => {
+  test("added and paused in one tick receive nothing until resume", async () => {
     await run(async (near, far) => {
       const seen: string[] = [];
       far.on("message", (message) => seen.push(message.text));
@@ -77,7 +77,7 @@ describe("listeners", () => {
     });
   });
 
-  test("that pause and resume for each message get all of them in order, one at a time", async () => {
+  test("that pause and resume for each message receive all of them in order, one at a time", async () => {
     const COUNT = 20_000;
     await run(
       async (near, far) => {
@@ -101,7 +101,7 @@ describe("listeners", () => {
     );
   });
 
-  test("that wait for something asynchronous in between miss nothing", async () => {
+  test("added after asynchronous work miss nothing", async () => {
     await run(async (near, far) => {
       const seen: string[] = [];
       far.on("message", async (message) => {
@@ -116,7 +116,7 @@ describe("listeners", () => {
     });
   });
 
-  test("get what came before the end, and the end behind it", async () => {
+  test("receive messages before the end, and then the end", async () => {
     await run(async (near, far) => {
       const seen: string[] = [];
       far.on("message", (message) => seen.push(message.text));
@@ -132,7 +132,7 @@ describe("listeners", () => {
     });
   });
 
-  test("resume without a listener changes nothing", async () => {
+  test("are not required for resume", async () => {
     await run(async (near, far) => {
       far.resume();
       numbers(near, 0, 2);
@@ -143,14 +143,14 @@ describe("listeners", () => {
 });
 
 describe("iterations", () => {
-  test("one that is broken off leaves the rest to the next", async () => {
+  test("one that is left leaves the rest to the next", async () => {
     await run(async (near, far) => {
       numbers(near, 0, 10);
       for (let from = 0; from < 10; from += 2) assert.deepEqual(await take(far, 2), upTo(from, from + 2));
     });
   });
 
-  test("two at once share the messages, each goes to one of them, and both end", async () => {
+  test("two at once share the messages, and both end", async () => {
     await run(async (near, far) => {
       const seen: string[] = [];
       const reading = [1, 2].map(async () => {
@@ -168,7 +168,7 @@ describe("iterations", () => {
     });
   });
 
-  test("get what came before the end, also when they begin behind it", async () => {
+  test("yield messages received before the end, even if they start after it", async () => {
     await run(async (near, far) => {
       numbers(near, 0, 3);
       await Promise.all([near.close(), far.closed]);
@@ -179,7 +179,7 @@ describe("iterations", () => {
     });
   });
 
-  test("messages that came before the stream was lost are still there", async () => {
+  test("yield messages received before the stream was lost", async () => {
     await run(async (near, far) => {
       numbers(near, 0, 3);
       await near.ping();
@@ -192,7 +192,7 @@ describe("iterations", () => {
 
 describe("the receive queue", () => {
   for (const receiveQueueSize of [0, 1, 1000, 100_000]) {
-    test(`of ${receiveQueueSize} bytes holds the peer back, and nothing is lost`, async () => {
+    test(`of ${receiveQueueSize} bytes delays the peer, and nothing is lost`, async () => {
       const limits = { receiveQueueSize, readAheadSize: 0, writeBufferSize: 1000 };
       await run(
         async (near, far) => {
@@ -205,7 +205,7 @@ describe("the receive queue", () => {
             before = sent;
             await turns(10);
           }
-          // what the pipe and the two ends hold
+          // the capacity of the pipe and the two ends
           const most = receiveQueueSize + 2 * 64 * 1024 + 64 * 1024 + 2 * 1000;
           assert.ok(sent * 100 <= most, `${sent} messages left`);
           const before = sent;
@@ -223,7 +223,7 @@ describe("the receive queue", () => {
     });
   }
 
-  test("a full one does not keep a Close from being seen, once it is ours, too", async () => {
+  test("when full does not hide a Close, even after ours", async () => {
     await run(
       async (near, far) => {
         for (let number = 0; number < 50; number++) near.write(Buffer.alloc(10_000));

@@ -20,19 +20,22 @@ import { SlowPeer } from "../support/slow-peer.ts";
 
 const MIB = 1024 * 1024;
 const MESSAGES = 16;
-/** All of them with their headers. */
+/** Total size with headers. */
 const BYTES = MESSAGES * (MIB + 10);
 const CLOSE_TIMEOUT = 5_000; // ms
-const LATE = 50 + CLOSE_TIMEOUT / 8; // ms: slots of the timers, and how often output is looked at
+const LATE = 50 + CLOSE_TIMEOUT / 8; // ms; timer slots, and the interval of checks of output
 
-/** Much less than `closeTimeout` would let through, all in all, and more than a socket takes at once. */
+/** Much less than `closeTimeout` would permit in total, and more than a socket buffers. */
 const RATE = 1.25 * MIB; // bytes a second
 
 function writeAll(connection: WebSocketConnection): void {
   for (let number = 0; number < MESSAGES; number++) connection.write(new Uint8Array(MIB));
 }
 
-/** Waits until output stands still, since the peer reads nothing, and all that lies between is full: in each turn a stream may take 64 KiB. */
+/**
+ * Waits until output stops, because the peer reads nothing and all buffers are full: in each tick a
+ * stream may accept 64 KiB.
+ */
 async function stuck(): Promise<void> {
   await turns((16 * MIB) / (64 * 1024));
 }
@@ -43,7 +46,7 @@ interface Ends {
   readonly clock: VirtualClock;
 }
 
-/** Ends both sides and the pair of streams with the test. */
+/** Ends both sides and the streams with the test. */
 function endAfter(t: TestContext, pair: { cleanup(): void | Promise<void> }, ends: Ends): Ends {
   t.after(async () => {
     ends.connection.terminate();
@@ -64,12 +67,12 @@ async function over(t: TestContext, kind: Kind, options: AcceptOptions = {}): Pr
   return endAfter(t, pair, { connection: await accepted, peer, clock });
 }
 
-/** As `over`, with the roles exchanged: the connection is a client's. */
+/** As `over`, with exchanged roles: the connection is a client's. */
 async function clientOver(t: TestContext, kind: Kind): Promise<Ends> {
   const clock = new VirtualClock();
   const pair = await kind.make();
   const stream = pair.server instanceof Duplex ? pair.server : Duplex.fromWeb(pair.server);
-  // masks that no part of a Close is taken for
+  // masks that cannot be mistaken for a part of a Close
   const common = { clock, closeTimeout: CLOSE_TIMEOUT, heartbeat: false, fillRandom: fillWithOnes } as const;
   const opened = client("ws://localhost/", pair.client, common);
   const peer = new SlowPeer(stream, false);
@@ -81,7 +84,7 @@ function fillWithOnes(bytes: Uint8Array): void {
   bytes.fill(1);
 }
 
-/** Reads to the end, steadily, and answers the Close. */
+/** Reads steadily to the end and answers the Close. */
 async function finish({ connection, peer, clock }: Ends): Promise<CloseInfo> {
   await peer.readSteadily(clock, RATE);
   if (peer.hasClose) peer.close(1000);
@@ -90,12 +93,12 @@ async function finish({ connection, peer, clock }: Ends): Promise<CloseInfo> {
 }
 
 interface Way {
-  /** The code that ends it, the error, and bytes that came besides the messages. */
+  /** The code that ends it, the error, and bytes received besides the messages. */
   readonly expected: readonly [code: number, error: string | undefined, more: number];
   start(ends: Ends): unknown;
 }
 
-/** Ways in which a connection comes to its end with output that waits. */
+/** Ways in which a connection ends with waiting output. */
 const WAYS: Readonly<Record<string, Way>> = {
   "close()": { expected: [1000, undefined, 4], start: ({ connection }) => void connection.close(1000) },
   "the peer's Close": {
@@ -103,7 +106,7 @@ const WAYS: Readonly<Record<string, Way>> = {
     start: ({ peer }) => peer.send(frame(CLOSE, closePayload(4000))),
   },
   "a handler that throws": {
-    expected: [1006, "HANDLER_FAILED", 7], // a pong goes ahead of the Close
+    expected: [1006, "HANDLER_FAILED", 7], // a pong precedes the Close
     start({ connection, peer }) {
       connection.on("ping", () => {
         throw new Error("on purpose");
@@ -117,7 +120,7 @@ const WAYS: Readonly<Record<string, Way>> = {
 for (const kind of kinds) {
   describe(`over ${kind.name}`, () => {
     for (const [way, { expected, start }] of Object.entries(WAYS)) {
-      test(`${way}: a slow peer that reads steadily gets all that was written before`, async (t) => {
+      test(`${way}: a slow but steady peer receives everything written before`, async (t) => {
         const ends = await over(t, kind);
         writeAll(ends.connection);
         await stuck();
@@ -128,7 +131,7 @@ for (const kind of kinds) {
       });
     }
 
-    test("a client that closes gets all that was written before to a slow server that reads steadily", async (t) => {
+    test("a client that closes delivers everything written before to a slow but steady server", async (t) => {
       const ends = await clientOver(t, kind);
       writeAll(ends.connection);
       await stuck();
@@ -139,7 +142,7 @@ for (const kind of kinds) {
       assert.ok(ends.clock.now() > 2 * CLOSE_TIMEOUT);
     });
 
-    test("sendStream that close() waits for may take longer than closeTimeout, as long as its parts go out", async (t) => {
+    test("sendStream before close() may exceed closeTimeout as long as its parts are sent", async (t) => {
       const { connection, peer, clock } = await over(t, kind);
       let given = 0;
       const parts = async function* (): AsyncGenerator<Uint8Array> {
@@ -163,7 +166,7 @@ for (const kind of kinds) {
       assert.ok(clock.now() > 2 * CLOSE_TIMEOUT);
     });
 
-    test("the end of the peer's half: it gets all that was written before", async (t) => {
+    test("the end of the peer's half: it receives everything written before", async (t) => {
       const ends = await over(t, kind);
       writeAll(ends.connection);
       await stuck();
@@ -174,7 +177,7 @@ for (const kind of kinds) {
       assert.equal(error?.code, "CONNECTION_LOST");
     });
 
-    test("a peer that reads nothing is dropped closeTimeout after close()", async (t) => {
+    test("a peer that reads nothing is terminated closeTimeout after close()", async (t) => {
       const { connection, clock } = await over(t, kind);
       writeAll(connection);
       await stuck();
@@ -187,12 +190,12 @@ for (const kind of kinds) {
       assert.equal((await connection.closed).error?.code, "CLOSE_TIMEOUT");
     });
 
-    test("a peer that stops reading is dropped closeTimeout later", async (t) => {
+    test("a peer that stops reading is terminated closeTimeout later", async (t) => {
       const { connection, clock, peer } = await over(t, kind);
       writeAll(connection);
       await stuck();
       void connection.close();
-      await peer.readSteadily(clock, RATE, 2 * MIB); // so that more waits than the system takes
+      await peer.readSteadily(clock, RATE, 2 * MIB); // so that more waits than the system buffers
       await stuck();
       let isOver = false;
       void connection.closed.then(() => (isOver = true));
@@ -220,7 +223,7 @@ for (const kind of kinds) {
       assert.match(error?.message ?? "", /maxCloseTime is 7000 ms/);
     });
 
-    test("after a violation of the protocol, closeTimeout counts from there", async (t) => {
+    test("after a protocol violation, closeTimeout counts from the violation", async (t) => {
       const { connection, clock, peer } = await over(t, kind);
       writeAll(connection);
       await stuck();
@@ -237,7 +240,7 @@ for (const kind of kinds) {
   });
 }
 
-/** A slow client of a server that was started by a route. */
+/** A slow client of a server on a route. */
 async function slowClient(t: TestContext, { port, secure }: RouteServer): Promise<SlowPeer> {
   const socket = secure
     ? connectTls({ port, host: "127.0.0.1", ca: selfSigned().cert, servername: "localhost" })
@@ -266,7 +269,7 @@ for (const route of routes) {
       return { connection, peer, clock, served };
     }
 
-    test("close() in a handler delivers what it wrote", async (t) => {
+    test("close() in a handler delivers its messages", async (t) => {
       const ends = await started(t, {}, (connection) => {
         writeAll(connection);
         void connection.close(1000);
@@ -276,10 +279,10 @@ for (const route of routes) {
       assert.equal(clean, true);
     });
 
-    test("server.close() delivers what was written, and a timeout that is given bounds all of it", async (t) => {
+    test("server.close() delivers written messages within its timeout", async (t) => {
       const ends = await started(t);
       const { served, connection, clock, peer } = ends;
-      if (served.server === undefined) return; // accept needs none
+      if (served.server === undefined) return; // not needed by accept
       writeAll(connection);
       await stuck();
       let closed = false;
@@ -292,9 +295,9 @@ for (const route of routes) {
       assert.ok(clock.now() > 2 * CLOSE_TIMEOUT);
     });
 
-    test("server.close() with a timeout drops all that are left after it", async (t) => {
+    test("server.close() with a timeout terminates the remaining connections after it", async (t) => {
       const { served, connection, clock, peer } = await started(t);
-      if (served.server === undefined) return; // accept needs none
+      if (served.server === undefined) return; // not needed by accept
       writeAll(connection);
       await stuck();
       const since = clock.now();
@@ -309,7 +312,7 @@ for (const route of routes) {
   });
 }
 
-test("close() waits for messages that are being compressed off the loop, and delivers them", async (t) => {
+test("close() waits for messages that are compressed asynchronously, and delivers them", async (t) => {
   const clock = new VirtualClock();
   const [near, far] = memoryPipe();
   const compression = { asyncThreshold: 1024, level: 9 };
@@ -322,7 +325,7 @@ test("close() waits for messages that are being compressed off the loop, and del
   for (let number = 0; number < MESSAGES; number++) connection.write(randomBytes(MIB));
   const closed = connection.close(1000);
   assert.equal(connection.state, "closing");
-  // time passes while the threads work, as it does on a machine that is busy
+  // time passes while threads work, as on a loaded machine
   while (connection.bufferedAmount > 2 * MIB) {
     peer.take(Infinity);
     if (clock.now() < 4 * CLOSE_TIMEOUT) await clock.advance(CLOSE_TIMEOUT / 4);
@@ -334,7 +337,7 @@ test("close() waits for messages that are being compressed off the loop, and del
   assert.equal((await closed).clean, true);
 });
 
-test("reconnecting.close() delivers what was written, also what was in the outbox, to a slow server that reads steadily", async () => {
+test("reconnecting.close() delivers written messages, including those in the outbox, to a slow but steady server", async () => {
   const clock = new VirtualClock();
   const [near, far] = memoryPipe();
   const peer = new SlowPeer(far, false);

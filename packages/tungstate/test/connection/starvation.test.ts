@@ -11,10 +11,10 @@ import { upgradeRequest } from "../support/raw.ts";
 import { turns } from "../support/server.ts";
 
 const TOTAL = 16 * 1024 * 1024; // bytes
-/** What may be written before timers and I/O have their turn: the limit of a tick, and what may wait behind it. */
+/** Bytes that may be written before timers and I/O run: the limit of a tick, and the buffer. */
 const MOST_PER_TICK = 1.5 * 1024 * 1024; // bytes
 
-/** Ways to write as fast as a connection takes it. Each call writes one chunk. */
+/** Ways to write as fast as a connection accepts. Each call writes one chunk. */
 const WAYS: Readonly<
   Record<string, (connection: WebSocketConnection, chunk: Uint8Array) => Promise<void> | undefined>
 > = {
@@ -23,7 +23,7 @@ const WAYS: Readonly<
   sendStream: (connection, chunk) => connection.sendStream([chunk]),
 };
 
-/** Writes so much by `way`, and returns the most that was written without anything else having its turn. */
+/** Writes that much by `way`, and returns the most that was written without other work. */
 async function mostPerTick(connection: WebSocketConnection, way: string, size: number, total: number): Promise<number> {
   const write = WAYS[way] ?? assert.fail();
   const chunk = new Uint8Array(size);
@@ -34,7 +34,7 @@ async function mostPerTick(connection: WebSocketConnection, way: string, size: n
     inTick = 0;
     if (ticking) setImmediate(tick);
   };
-  await turns(1); // what is to be flushed at the end of this tick would end one in between
+  await turns(1); // a flush at the end of this tick would end one in between
   setImmediate(tick);
   for (let written = 0; written < total; written += size) {
     inTick += size;
@@ -48,9 +48,9 @@ async function mostPerTick(connection: WebSocketConnection, way: string, size: n
 }
 
 for (const way of Object.keys(WAYS)) {
-  describe(`a loop of ${way} lets timers and I/O run`, () => {
+  describe(`a loop of ${way} does not starve timers and I/O`, () => {
     for (const kind of kinds) {
-      test(`over ${kind.name}, to a peer of the same process that reads`, async () => {
+      test(`over ${kind.name}, to a reading peer of the same process`, async () => {
         await withConnected(kind, {}, async ({ client, server }) => {
           server.on("message", () => undefined);
           const most = await mostPerTick(client, way, 16 * 1024, TOTAL);
@@ -59,7 +59,7 @@ for (const way of Object.keys(WAYS)) {
       });
     }
 
-    test("to a process that reads as fast as it can", async (t) => {
+    test("to a process that reads as fast as possible", async (t) => {
       const net = createServer().listen(0, "127.0.0.1");
       await once(net, "listening");
       const { port } = net.address() as AddressInfo;
@@ -75,14 +75,14 @@ for (const way of Object.keys(WAYS)) {
         net.close();
         await once(net, "close");
       });
-      // small messages, so that the reader keeps up with the writer
+      // small messages, so that the reader keeps up
       const most = await mostPerTick(connection, way, 200, TOTAL);
       assert.ok(most <= MOST_PER_TICK, `${most} bytes`);
     });
   });
 }
 
-test("one message of any size is sent in one go, and sendStream sends a large source whole", async () => {
+test("a message of any size is sent completely, and sendStream sends a large source completely", async () => {
   for (const kind of kinds) {
     await withConnected(kind, {}, async ({ client, server }) => {
       const sizes: number[] = [];

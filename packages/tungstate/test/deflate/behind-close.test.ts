@@ -4,10 +4,13 @@ import type { CloseInfo, WebSocketConnection } from "../../src/connection/types.
 import { withConnected } from "../support/connected.ts";
 import { kinds } from "../support/pairs.ts";
 
-/** It compresses to more than `asyncThreshold`. */
+/** Compresses to more than `asyncThreshold`. */
 const LARGE = Array.from({ length: 10_000 }, (_, number) => (number * number) % 10_007).join();
 
-/** Messages of which the first is inflated by another thread, while all the others and the peer's Close are there. */
+/**
+ * Messages of which the first is inflated asynchronously while all others and the peer's Close have
+ * arrived.
+ */
 const MESSAGES: Readonly<Record<string, readonly string[]>> = {
   "a small message": [LARGE, "small"],
   "an empty message": [LARGE, ""],
@@ -15,7 +18,7 @@ const MESSAGES: Readonly<Record<string, readonly string[]>> = {
   "compressed and small messages": [LARGE, "small", `${LARGE}2`, "compressed on the loop ".repeat(10), "last"],
 };
 
-/** The messages that a connection has left, once it has ended. */
+/** Reads the remaining messages of an ended connection. */
 async function all(connection: WebSocketConnection): Promise<string[]> {
   const texts: string[] = [];
   for await (const message of connection) texts.push(message.text);
@@ -40,7 +43,7 @@ for (const kind of kinds) {
     describe(`a ${role} over ${kind.name}`, () => {
       for (const [what, messages] of Object.entries(MESSAGES)) {
         for (const [reader, read] of Object.entries(READERS)) {
-          test(`gives ${what} between a compressed one and the peer's Close to ${reader}`, async () => {
+          test(`delivers ${what} between a compressed one and the peer's Close to ${reader}`, async () => {
             const compression = { threshold: 100, asyncThreshold: 1024 };
             const options = { heartbeat: false, compression } as const;
             const ends = { client: options, server: options, [role]: { ...options, ...FULL } };

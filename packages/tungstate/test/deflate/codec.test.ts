@@ -22,21 +22,26 @@ import {
 
 const MiB = 1024 * 1024;
 
-/** Every way there is to inflate: on the loop by a kept stream or by public functions, and off it. */
+/**
+ * All ways to inflate: synchronously by a pooled stream or by public functions, and asynchronously.
+ */
 const WAYS = [
   { way: "a kept stream", keep: true, later: false },
   { way: "public functions", keep: false, later: false },
   { way: "another thread", keep: true, later: true },
 ] as const;
 
-/** A payload that is worked on later, if that is wanted: too large to be done at once by being cut into many empty pieces. */
+/**
+ * A payload that is processed asynchronously if requested: split into many empty pieces, it is too
+ * large for synchronous work.
+ */
 function arrived(bytes: Uint8Array, later: boolean) {
   const payload = received(bytes);
   return later ? { ...payload, size: 2 ** 30 } : payload;
 }
 
 for (const { way, keep, later } of WAYS) {
-  describe(`inflating by ${way}`, () => {
+  describe(`inflating with ${way}`, () => {
     keepStreams(keep);
     const use = () => {
       releaseKept();
@@ -44,7 +49,7 @@ for (const { way, keep, later } of WAYS) {
     };
     after(() => keepStreams(true));
 
-    // RFC 7692 §7.2.3, one message after the other on a connection with context takeover
+    // RFC 7692 §7.2.3, consecutive messages of a connection with context takeover
     const VECTORS: readonly [section: string, messages: readonly [hex: string, text: string][]][] = [
       ["7.2.3.1, a message", [["f248cdc9c90700", "Hello"]]],
       [
@@ -109,14 +114,14 @@ for (const { way, keep, later } of WAYS) {
       ["a text that was not deflated", "48656c6c6f"],
     ];
     for (const [name, hex] of BROKEN) {
-      test(`refuses ${name}`, async () => {
+      test(`rejects ${name}`, async () => {
         use();
         const one = codec();
         const error = await kept(one.inflate(arrived(fromHex(hex), later), 1000));
         assert.ok(error instanceof WebSocketError, String(error));
         assert.equal(error.code, "INVALID_DEFLATE");
         assert.equal(error.closeCode, 1007);
-        // and is none the worse for it
+        // and is not affected
         const inflated = await kept(one.inflate(arrived(fromHex("f248cdc9c90700"), later), 1000));
         assert.ok(inflated instanceof Uint8Array);
         assert.equal(Buffer.from(inflated).toString(), "Hello");
@@ -124,7 +129,7 @@ for (const { way, keep, later } of WAYS) {
       });
     }
 
-    test("counts what it inflates against the limit", async () => {
+    test("counts the output against the limit", async () => {
       use();
       for (const size of [1, 2, 1000, 65536]) {
         const deflated = zlib.deflateRawSync(Buffer.alloc(size, 7), { finishFlush: zlib.constants.Z_SYNC_FLUSH });
@@ -150,7 +155,7 @@ for (const { way, keep, later } of WAYS) {
       }
     });
 
-    test("takes so many final blocks and no more", async () => {
+    test("accepts a limited number of final blocks", async () => {
       use();
       const one = codec();
       const blocks = (count: number) => arrived(fromHex("0300".repeat(count) + "00"), later);
@@ -163,7 +168,7 @@ for (const { way, keep, later } of WAYS) {
       one.close();
     });
 
-    test("a message sees nothing of another connection's", async () => {
+    test("exposes nothing of another connection's messages", async () => {
       use();
       const one = codec(TAKEOVER);
       const other = codec(TAKEOVER);
@@ -182,7 +187,7 @@ describe("deflating", () => {
   const similar = (index: number) => bytesOf(JSON.stringify({ index, name: "a name", values: [1, 2, 3, index * 7] }));
 
   for (const keep of [true, false]) {
-    test(`is the same as zlib's, by ${keep ? "a kept stream" : "public functions"}`, () => {
+    test(`equals zlib's output, with ${keep ? "a pooled stream" : "public functions"}`, () => {
       releaseKept();
       keepStreams(keep);
       const one = codec(NO_TAKEOVER, "server", { threshold: 0, level: 6, memLevel: 7 });
@@ -194,7 +199,7 @@ describe("deflating", () => {
     });
   }
 
-  test("leaves alone what does not become smaller, what is below the threshold and what is empty", async () => {
+  test("does not change messages that do not become smaller, are below the threshold, or empty", async () => {
     keepStreams(true);
     let state = 1;
     const noise = new Uint8Array(70_000).map(() => (state = Math.imul(state, 1664525) + 1013904223) >>> 24);
@@ -217,7 +222,7 @@ describe("deflating", () => {
     assert.equal(jobCounts().running, 0);
   });
 
-  test("text and its bytes give the same, on the loop and off it", async () => {
+  test("text and its bytes give the same output, synchronously and asynchronously", async () => {
     const texts = ["abc".repeat(100), "äöü".repeat(300), "\u{1f600}!".repeat(400), "a".repeat(999), "ä".repeat(999)];
     for (const text of texts) {
       const one = codec(NO_TAKEOVER, "client", { threshold: 0, asyncThreshold: 1024 });
@@ -228,7 +233,7 @@ describe("deflating", () => {
     }
   });
 
-  test("with context takeover, similar messages become smaller, and nothing else does that", async () => {
+  test("with context takeover, similar messages become smaller, and others do not", async () => {
     const size = async (params: DeflateParams, asyncThreshold: number) => {
       const one = codec(params, "server", { threshold: 0, asyncThreshold });
       const pad = asyncThreshold === 1024 ? JSON.stringify(Array.from({ length: 300 }, (_, at) => at * 3)) : "";
@@ -246,7 +251,7 @@ describe("deflating", () => {
     }
   });
 
-  test("with context takeover, short messages become smaller that would not by themselves", async () => {
+  test("with context takeover, short messages become smaller that would not alone", async () => {
     const one = codec(TAKEOVER, "server", { threshold: 0 });
     const peer = new LivePeer("inflate", 15);
     let grown = 0;
@@ -266,7 +271,7 @@ describe("deflating", () => {
     peer.close();
   });
 
-  test("with context takeover, what does not become smaller is soon left alone", () => {
+  test("with context takeover, incompressible messages are soon sent uncompressed", () => {
     let state = 1;
     const noise = () => new Uint8Array(100).map(() => (state = Math.imul(state, 1664525) + 1013904223) >>> 24);
     const one = codec(TAKEOVER, "server", { threshold: 0 });
@@ -276,7 +281,7 @@ describe("deflating", () => {
     assert.equal(one.deflate(Buffer.concat([noise(), noise()])), undefined);
   });
 
-  test("fragments that don't become smaller go as blocks without compression", () => {
+  test("fragments that do not become smaller are sent as stored blocks", () => {
     const one = codec(NO_TAKEOVER, "server", { threshold: 1000 });
     assert.equal(toHex(one.deflateFragment(bytesOf("Hello"), true) as Uint8Array), "000500faff48656c6c6f00");
     assert.equal(toHex(one.deflateFragment(bytesOf("Hello"), false) as Uint8Array), "000500faff48656c6c6f000000ffff");
@@ -285,7 +290,7 @@ describe("deflating", () => {
   });
 });
 
-describe("messages there and back", () => {
+describe("round trips", () => {
   type Step = {
     readonly kind: "message" | "text" | "fragments" | "fresh" | "plain" | "dropped";
     readonly bytes: Uint8Array;
@@ -300,7 +305,10 @@ describe("messages there and back", () => {
 
   const fresh = zlib.constants.Z_SYNC_FLUSH;
 
-  /** Sends each step through `sender` and gives what goes over the wire to `wire`; undefined for a message that is not compressed. */
+  /**
+   * Runs each step through `sender` and passes the output to `wire`; undefined for an uncompressed
+   * message.
+   */
   async function send(
     sender: ReturnType<typeof codec>,
     list: readonly Step[],
@@ -345,7 +353,7 @@ describe("messages there and back", () => {
   }
 
   for (const role of ["server", "client"] as const) {
-    test(`from a ${role}, between two of ours, whatever the parameters`, async () => {
+    test(`from a ${role}, between two of ours, for any parameters`, async () => {
       const run = async (
         params: DeflateParams,
         list: readonly Step[],
@@ -372,7 +380,7 @@ describe("messages there and back", () => {
     });
   }
 
-  test("to one who keeps a live inflater with no larger window than agreed", async () => {
+  test("to an endpoint that keeps a live inflater with the negotiated window", async () => {
     const run = async (params: DeflateParams, list: readonly Step[], asyncThreshold: number) => {
       const sender = codec(params, "server", { threshold: 0, asyncThreshold });
       const peer = new LivePeer("inflate", params.serverMaxWindowBits);
@@ -386,7 +394,7 @@ describe("messages there and back", () => {
     await fc.assert(fc.asyncProperty(anyParams, steps, fc.constantFrom(1024, 65536), run), { numRuns: 60 });
   });
 
-  test("from one who keeps a live deflater", async () => {
+  test("from an endpoint that keeps a live deflater", async () => {
     const run = async (windowBits: 9 | 10 | 15, messages: readonly Uint8Array[], asyncThreshold: number) => {
       const receiver = codec({ ...TAKEOVER, clientMaxWindowBits: windowBits }, "server", { asyncThreshold });
       const peer = new LivePeer("deflate", windowBits);
@@ -411,14 +419,14 @@ describe("messages there and back", () => {
   });
 });
 
-describe("what one connection may cost", () => {
-  /** Of `count` MiB of zeros: 1 GiB of them is 4.7 MiB. */
+describe("the cost of one connection", () => {
+  /** Deflates `count` MiB of zeros: 1 GiB of them is 4.7 MiB. */
   function bomb(count: number): Uint8Array {
     const piece = zlib.deflateRawSync(Buffer.alloc(MiB), { level: 1, finishFlush: zlib.constants.Z_FULL_FLUSH });
     return Buffer.concat([...Array.from({ length: count }, () => piece), Uint8Array.of(0)]);
   }
 
-  test("a bomb of 1 GiB is refused with no more memory than the limit", async () => {
+  test("a bomb of 1 GiB is rejected in the memory of the limit", async () => {
     const limit = 16 * MiB;
     const payload = bomb(1024);
     assert.ok(payload.length > 4 * MiB && payload.length < 8 * MiB, String(payload.length));
@@ -426,7 +434,7 @@ describe("what one connection may cost", () => {
     let most = 0;
     const watch = setInterval(() => (most = Math.max(most, process.memoryUsage().arrayBuffers - before)), 1);
     const one = codec();
-    // over many fragments it is the same: they are put together compressed
+    // the same across many fragments, which are joined while compressed
     const pieces = Array.from({ length: Math.ceil(payload.length / 1000) }, (_, at) =>
       payload.subarray(at * 1000, at * 1000 + 1000),
     );
@@ -439,7 +447,7 @@ describe("what one connection may cost", () => {
     assert.deepEqual(jobCounts(), { running: 0, waiting: 0 });
   });
 
-  test("a small bomb does not hold up the loop: it goes on elsewhere, and is refused there", async () => {
+  test("a small bomb does not block the event loop: it is inflated asynchronously and rejected there", async () => {
     const payload = bomb(12);
     assert.ok(payload.length < 65536);
     const one = codec();
@@ -448,14 +456,14 @@ describe("what one connection may cost", () => {
     const error = await result;
     assert.ok(error instanceof WebSocketError);
     assert.equal(error.code, "MESSAGE_TOO_BIG");
-    // where the limit is below what is done on the loop, it is refused at once
+    // if the limit is below the synchronous threshold, it is rejected immediately
     const soon = one.inflate(received(payload), 1000);
     assert.ok(soon instanceof WebSocketError);
     assert.equal(soon.code, "MESSAGE_TOO_BIG");
     one.close();
   });
 
-  test("when it closes, its jobs end, running or waiting", async () => {
+  test("closing ends its running and queued jobs", async () => {
     const payload = received(bomb(64));
     const codecs = Array.from({ length: 6 }, () => codec());
     const results = codecs.map((one) => kept(one.inflate(payload, 65 * MiB)));
@@ -479,7 +487,7 @@ describe("what one connection may cost", () => {
     assert.deepEqual(jobCounts(), { running: 0, waiting: 0 });
   });
 
-  test("jobs go on when others are cancelled", async () => {
+  test("jobs continue when others are cancelled", async () => {
     const payload = received(bomb(4));
     const codecs = Array.from({ length: 5 }, () => codec());
     const results = codecs.map((one) => kept(one.inflate(payload, 4 * MiB)));
@@ -490,7 +498,7 @@ describe("what one connection may cost", () => {
     assert.deepEqual(jobCounts(), { running: 0, waiting: 0 });
   });
 
-  test("a message has to wait for the one before it", async () => {
+  test("a message must wait for the previous one", async () => {
     const one = codec();
     const large = new Uint8Array(MiB);
     const pending = one.deflate(large);

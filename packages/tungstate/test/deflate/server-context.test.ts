@@ -1,4 +1,5 @@
-// Servers that answer a bare `permessage-deflate`, or choose parameters of their own, and then refer back to earlier messages.
+// Servers that answer a bare `permessage-deflate`, or choose their own parameters, and then
+// reference earlier messages.
 
 import assert from "node:assert/strict";
 import { describe, test, type TestContext } from "node:test";
@@ -18,7 +19,7 @@ const CONTINUATION = 0;
 const plain = (opcode: number, payload: Uint8Array, fin = true): Buffer =>
   frame(opcode, payload, { masked: false, fin });
 
-/** A message in one frame, or in several, compressed by a server's live deflater. */
+/** A message in one or several frames, compressed by a server's live deflater. */
 async function compressed(peer: LivePeer, opcode: number, message: Uint8Array, frames = 1): Promise<Buffer> {
   const payload = await peer.deflate(message);
   const size = Math.max(1, Math.ceil(payload.length / frames));
@@ -30,7 +31,7 @@ async function compressed(peer: LivePeer, opcode: number, message: Uint8Array, f
   return Buffer.concat(pieces);
 }
 
-/** `size` bytes that do not repeat within 32 KiB. */
+/** Returns `size` bytes that do not repeat within 32 KiB. */
 function noise(size: number, seed = 1): Uint8Array {
   const bytes = new Uint8Array(size);
   let state = seed;
@@ -41,7 +42,10 @@ function noise(size: number, seed = 1): Uint8Array {
   return bytes;
 }
 
-/** Opens a connection over a route; `frames` come right behind the response, whose extensions are `answer`. */
+/**
+ * Opens a connection over a route; `frames` directly follow the response, whose extensions are
+ * `answer`.
+ */
 async function open(
   t: TestContext,
   route: ClientRoute,
@@ -64,7 +68,7 @@ const shown = (data: string | Uint8Array): string =>
 
 for (const route of clientRoutes) {
   describe(`${route.name}: a server that keeps its context`, () => {
-    // [the answer, the window of the server's deflater]
+    // [the response, the window of the server's deflater]
     const answers: readonly (readonly [string, number])[] = [
       ["permessage-deflate", 15],
       ["permessage-deflate; client_no_context_takeover", 15],
@@ -73,7 +77,7 @@ for (const route of clientRoutes) {
       ["permessage-deflate; server_max_window_bits=12; client_max_window_bits=10", 12],
     ];
     for (const [answer, windowBits] of answers) {
-      test(`sends messages that refer to earlier ones: ${answer}`, async (t) => {
+      test(`sends messages that reference earlier ones: ${answer}`, async (t) => {
         const live = new LivePeer("deflate", windowBits);
         t.after(() => live.close());
         const text = JSON.stringify({ price: 12.5, symbol: "a".repeat(100), when: "today" });
@@ -81,8 +85,8 @@ for (const route of clientRoutes) {
           text,
           text,
           noise(40_000),
-          noise(40_000).subarray(20_000), // found 20,000 bytes back where the window is large enough
-          text.repeat(2_000), // inflated on another thread
+          noise(40_000).subarray(20_000), // referenced 20,000 bytes back if the window permits
+          text.repeat(2_000), // inflated asynchronously
           `${text}, again`,
           "",
           text,
@@ -91,7 +95,7 @@ for (const route of clientRoutes) {
         for (const [at, message] of messages.entries()) {
           const [opcode, bytes] = typeof message === "string" ? [TEXT, bytesOf(message)] : [BINARY, message];
           frames.push(await compressed(live, opcode, bytes, 1 + (at % 3)));
-          // what is sent uncompressed does not become part of the window
+          // uncompressed messages are not added to the window
           frames.push(plain(TEXT, bytesOf("between")));
         }
         for (const compression of [true, { contextTakeover: true }] as const) {
@@ -108,7 +112,10 @@ for (const route of clientRoutes) {
   });
 }
 
-/** The bits of a DEFLATE block with fixed codes that holds one match of three bytes (RFC 1951 §3.2.6), and the sync tail cut off. */
+/**
+ * Bits of a DEFLATE block with fixed codes that contains one match of three bytes (RFC 1951
+ * §3.2.6), without the sync tail.
+ */
 function matchOfThree(distance: number): Uint8Array {
   // code 29: distances from 24,577, with 13 extra bits
   const extra = distance - 24_577;
@@ -127,7 +134,7 @@ describe("the window of a server's messages", () => {
   const [route] = clientRoutes.filter(({ name }) => name === "client on a memory pipe");
   assert.ok(route !== undefined);
 
-  test("is 32,768 bytes long where the answer says nothing of it", async (t) => {
+  test("has 32,768 bytes if the response does not limit it", async (t) => {
     const first = noise(33_000);
     for (const distance of [32_768, 32_767, 24_577]) {
       const live = new LivePeer("deflate", 15);
@@ -141,7 +148,7 @@ describe("the window of a server's messages", () => {
     }
   });
 
-  test("is empty before the first message: a reference beyond its start fails with 1007", async (t) => {
+  test("is empty before the first message: a reference before its start fails with 1007", async (t) => {
     const live = new LivePeer("deflate", 15);
     t.after(() => live.close());
     const frames = [await compressed(live, BINARY, noise(24_576)), plain(BINARY | RSV1, matchOfThree(24_577))];
@@ -151,7 +158,7 @@ describe("the window of a server's messages", () => {
     assert.equal(error?.code, "INVALID_DEFLATE");
   });
 
-  test("is not kept where the answer says server_no_context_takeover", async (t) => {
+  test("is not kept if the response has server_no_context_takeover", async (t) => {
     const live = new LivePeer("deflate", 15);
     t.after(() => live.close());
     const answer = "permessage-deflate; server_no_context_takeover";
@@ -164,7 +171,7 @@ describe("the window of a server's messages", () => {
 });
 
 describe("the client's messages to a server that keeps its context", () => {
-  /** The payloads of the messages that a client sends, one frame each. */
+  /** The payloads of a client's messages, one frame each. */
   async function payloads(
     t: TestContext,
     answer: string,
@@ -194,7 +201,7 @@ describe("the client's messages to a server that keeps its context", () => {
     }
   }
 
-  /** The payloads of the whole frames in these bytes, unmasked; all are compressed messages. */
+  /** The unmasked payloads of the complete frames in these bytes; all are compressed messages. */
   function maskedFrames(bytes: Buffer): Buffer[] {
     const found: Buffer[] = [];
     for (let at = 0; at + 2 <= bytes.length;) {
@@ -217,7 +224,7 @@ describe("the client's messages to a server that keeps its context", () => {
 
   const messages = [1, 2, 3, 4].map((number) => `${"a message like the one before, ".repeat(30)}${number}`);
 
-  test("begin with an empty window each, unless contextTakeover is set", async (t) => {
+  test("start with an empty window each, unless contextTakeover is set", async (t) => {
     for (const payload of await payloads(t, "permessage-deflate", { threshold: 0 }, messages)) {
       const fresh = new LivePeer("inflate", 15);
       assert.match(Buffer.from(await fresh.inflate(payload)).toString(), /^a message like .*\d$/);
@@ -230,7 +237,7 @@ describe("the client's messages to a server that keeps its context", () => {
     ["permessage-deflate; client_max_window_bits=9", 9],
     ["permessage-deflate; client_max_window_bits=15", 12],
   ] as const) {
-    test(`refer to earlier ones with contextTakeover, within the smaller window: ${answer}`, async (t) => {
+    test(`reference earlier ones with contextTakeover, within the smaller window: ${answer}`, async (t) => {
       const sent = await payloads(t, answer, { threshold: 0, contextTakeover: true }, messages);
       const live = new LivePeer("inflate", windowBits);
       t.after(() => live.close());
@@ -241,7 +248,7 @@ describe("the client's messages to a server that keeps its context", () => {
     });
   }
 
-  test("keep to client_no_context_takeover of the answer", async (t) => {
+  test("obey client_no_context_takeover of the response", async (t) => {
     const answer = "permessage-deflate; client_no_context_takeover";
     for (const payload of await payloads(t, answer, { threshold: 0, contextTakeover: true }, messages)) {
       const fresh = new LivePeer("inflate", 15);

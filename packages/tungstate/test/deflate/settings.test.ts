@@ -15,12 +15,12 @@ function settings(option: true | CompressionOptions) {
 }
 
 describe("the compression option", () => {
-  test("is off unless asked for", () => {
+  test("is off by default", () => {
     assert.equal(compressionSettings(undefined), undefined);
     assert.equal(compressionSettings(false), undefined);
   });
 
-  test("has defaults, which differ with context takeover", () => {
+  test("has defaults, which depend on context takeover", () => {
     assert.deepEqual(compressionSettings(true), compressionSettings({}));
     assert.deepEqual(compressionSettings({}), {
       contextTakeover: false,
@@ -49,7 +49,7 @@ describe("the compression option", () => {
     ["fallbackOffers", [true, false], [1, "no", null]],
   ];
   for (const [name, good, bad] of RANGES) {
-    test(`${name} is checked`, () => {
+    test(`${name} is validated`, () => {
       for (const value of good) assert.equal(settings({ [name]: value })[name], value);
       for (const value of bad) {
         assert.throws(() => compressionSettings({ [name]: value }), {
@@ -67,8 +67,8 @@ describe("the compression option", () => {
   });
 });
 
-describe("what is negotiated", () => {
-  /** What a browser offers, and how it is answered. */
+describe("negotiated parameters", () => {
+  /** Offers of browsers, and the responses. */
   function toBrowser(option: true | CompressionOptions, offer = "permessage-deflate; client_max_window_bits") {
     const answer = serverCompression(settings(option)).answer(parseExtensions(offer) ?? []);
     assert.ok(answer !== undefined);
@@ -87,7 +87,7 @@ describe("what is negotiated", () => {
     const both = "permessage-deflate; server_max_window_bits=12; client_max_window_bits=12";
     assert.equal(toBrowser({ contextTakeover: true }), both);
     assert.equal(toBrowser({ contextTakeover: true, windowBits: 15 }), "permessage-deflate");
-    // a client that can't be told to use a smaller window keeps none
+    // a client whose window cannot be limited keeps none
     assert.equal(
       toBrowser({ contextTakeover: true }, "permessage-deflate"),
       "permessage-deflate; client_no_context_takeover; server_max_window_bits=12",
@@ -108,7 +108,7 @@ describe("what is negotiated", () => {
     assert.equal(offers(true), offers({}));
   });
 
-  test("between the two: both keep to the smaller of what they were set to", () => {
+  test("between the two: both use the smaller setting", () => {
     for (const [client, server] of [
       [10, 14],
       [14, 10],

@@ -5,7 +5,7 @@ import zlib from "node:zlib";
 import { NodeMessageCodec } from "../../src/deflate/codec.ts";
 import { type CompressionOptions, compressionSettings } from "../../src/deflate/settings.ts";
 
-/** A payload as a receiver would hand it on, in one piece or in several. */
+/** A payload as delivered by a receiver, in one piece or in several. */
 export function received(...pieces: readonly Uint8Array[]): ReceivedPayload {
   return {
     size: pieces.reduce((sum, piece) => sum + piece.length, 0),
@@ -55,20 +55,23 @@ export function codec(
   return new NodeMessageCodec(params, role, settings);
 }
 
-/** What comes of a call, copied: what is borrowed does not last. */
+/** Copies the result of a call, because borrowed memory does not last. */
 export async function kept<T>(result: T | Promise<T>): Promise<T> {
   const value = result instanceof Promise ? await result : result;
   return value instanceof Uint8Array ? (new Uint8Array(value) as T & Uint8Array) : value;
 }
 
-/** One live zlib stream for all messages of a direction, as other endpoints have it; refuses what goes beyond its window. */
+/**
+ * One live zlib stream for all messages of a direction, as in other endpoints; rejects references
+ * outside its window.
+ */
 export class LivePeer {
   private readonly stream: zlib.DeflateRaw | zlib.InflateRaw;
   private pieces: Buffer[] = [];
   private failure: Error | undefined;
 
   constructor(kind: "deflate" | "inflate", windowBits: number) {
-    // output in small pieces makes an inflater look in its window instead of in its output
+    // with output in small pieces an inflater uses its window instead of its output
     this.stream =
       kind === "deflate"
         ? zlib.createDeflateRaw({ windowBits: Math.max(9, windowBits) })
@@ -77,13 +80,13 @@ export class LivePeer {
     this.stream.on("error", (error) => (this.failure = error));
   }
 
-  /** Deflates a message, its tail cut off. */
+  /** Deflates a message and removes its tail. */
   async deflate(message: Uint8Array): Promise<Uint8Array> {
     const deflated = message.length === 0 ? Uint8Array.of(0) : (await this.through(message)).subarray(0, -4);
     return deflated;
   }
 
-  /** Inflates a message, its tail put back. */
+  /** Inflates a message after appending its tail. */
   async inflate(payload: Uint8Array): Promise<Uint8Array> {
     return this.through(Buffer.concat([payload, Uint8Array.of(0x00, 0x00, 0xff, 0xff)]));
   }
@@ -116,7 +119,7 @@ export const anyParams: fc.Arbitrary<DeflateParams> = fc.record({
   clientMaxWindowBits: bits,
 });
 
-/** Messages that share words with each other over short and long distances, and some that don't compress. */
+/** Messages that share words over short and long distances, and some incompressible ones. */
 export const anyMessage: fc.Arbitrary<Uint8Array> = fc
   .oneof(
     {

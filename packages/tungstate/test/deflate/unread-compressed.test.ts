@@ -17,14 +17,14 @@ const INBOX = 256 * KiB;
 const READ_AHEAD = 512 * KiB;
 const RSV1 = 0x40;
 
-/** What one chunk holds: many messages that inflate to far more than the chunk. */
+/** The contents of one chunk: many messages that inflate to far more than the chunk. */
 const CHUNKS = [
   { name: "50 messages of 1 MiB, inflated by threads", count: 50, size: MiB },
   { name: "1500 messages of 32 KiB, inflated at once", count: 1500, size: 32 * KiB },
 ] as const;
 type Chunk = (typeof CHUNKS)[number];
 type Role = "client" | "server";
-/** Every so many messages there is one without compression. */
+/** Interval of uncompressed messages. */
 const PLAIN = 7;
 
 function numbered(number: number, size: number): Uint8Array {
@@ -33,7 +33,10 @@ function numbered(number: number, size: number): Uint8Array {
   return payload;
 }
 
-/** The messages in compressed frames, each `PLAIN`th without compression and short; every fifth one in two fragments. */
+/**
+ * The messages in compressed frames, each `PLAIN`th short and uncompressed, every fifth one in two
+ * fragments.
+ */
 function framesOf({ count, size }: Chunk, contextTakeover: boolean, masked: boolean): Buffer {
   const deflater = codec(contextTakeover ? TAKEOVER : NO_TAKEOVER, masked ? "client" : "server", {
     threshold: 0,
@@ -88,7 +91,7 @@ async function unread(t: TestContext, role: Role, contextTakeover: boolean): Pro
   return { near, stream: theirs, budget, masked: role === "server" };
 }
 
-/** Sends one chunk, and waits until no more of it is inflated. Returns the bytes that are held then. */
+/** Sends one chunk and waits until inflating stops. Returns the held bytes. */
 async function fill({ near, stream, budget, masked }: Unread, chunk: Buffer): Promise<number> {
   const pinged = new Promise<void>((resolve) => near.once("ping", () => resolve()));
   stream.write(Buffer.concat([chunk, frame(PING, "all came", { masked })]));
@@ -97,13 +100,13 @@ async function fill({ near, stream, budget, masked }: Unread, chunk: Buffer): Pr
   return budget.use.held;
 }
 
-/** Checks which message it is, and that it is whole. */
+/** Checks the number of a message, and that it is complete. */
 function check(data: string | Uint8Array, number: number, { size }: Chunk): void {
   const plain = number % PLAIN === PLAIN - 1;
   assert.ok(data instanceof Uint8Array && Buffer.from(data).equals(numbered(number, plain ? 4 : size)), `${number}`);
 }
 
-/** Takes `count` messages, and looks at what is held at each. */
+/** Reads `count` messages, and checks the held bytes at each. */
 const READERS: Readonly<
   Record<
     string,
@@ -115,7 +118,7 @@ const READERS: Readonly<
       let taken = 0;
       connection.on("message", (message) => {
         each(message.data);
-        // one that pauses now and then leaves the next message to whoever delivers
+        // pausing now and then leaves the next message to the deliverer
         if (taken % 10 === 3) {
           connection.pause();
           setImmediate(() => connection.resume());
@@ -157,13 +160,13 @@ function listen(
 }
 
 for (const role of ["client", "server"] as const) {
-  describe(`an unread ${role} that gets one chunk of compressed messages`, () => {
+  describe(`an unread ${role} that receives one chunk of compressed messages`, () => {
     for (const chunk of CHUNKS) {
       const most = INBOX + READ_AHEAD + chunk.size + 64 * KiB;
       for (const contextTakeover of [false, true]) {
         const how = `${chunk.name}, ${contextTakeover ? "with" : "without"} context takeover`;
         for (const [reader, readBy] of Object.entries(READERS)) {
-          test(`keeps them compressed and gives all to ${reader}: ${how}`, async (t) => {
+          test(`keeps them compressed and delivers all to ${reader}: ${how}`, async (t) => {
             const end = await unread(t, role, contextTakeover);
             const bytes = framesOf(chunk, contextTakeover, end.masked);
             assert.ok(bytes.length < 256 * KiB, `${bytes.length} bytes`);
@@ -177,14 +180,14 @@ for (const role of ["client", "server"] as const) {
             });
             assert.equal(number, chunk.count);
             assert.ok(peak <= most, `${peak} bytes were held`);
-            // it reads again
+            // reading again
             const pinged = new Promise<void>((resolve) => end.near.once("ping", () => resolve()));
             end.stream.write(frame(PING, "more", { masked: end.masked }));
             await pinged;
           });
         }
 
-        test(`notices a Close and the end behind them, and gives them all then: ${how}`, async (t) => {
+        test(`detects a Close and the end after them, then delivers them all: ${how}`, async (t) => {
           const end = await unread(t, role, contextTakeover);
           const bytes = framesOf(chunk, contextTakeover, end.masked);
           const close = frame(CLOSE, closePayload(4000, "enough"), { masked: end.masked });
@@ -199,7 +202,7 @@ for (const role of ["client", "server"] as const) {
         });
       }
 
-      test(`drops them when it is terminated by their reader: ${chunk.name}`, async (t) => {
+      test(`drops them when its reader terminates it: ${chunk.name}`, async (t) => {
         const end = await unread(t, role, false);
         await fill(end, framesOf(chunk, false, end.masked));
         let number = 0;
@@ -223,7 +226,7 @@ for (const role of ["client", "server"] as const) {
         for await (const message of end.near) assert.fail(`${message.size} bytes`);
       });
 
-      test(`closes in time though nobody reads: ${chunk.name}`, async (t) => {
+      test(`closes in time without a reader: ${chunk.name}`, async (t) => {
         const end = await unread(t, role, false);
         await fill(end, framesOf(chunk, false, end.masked));
         const closing = end.near.close(1000, "done");
@@ -239,7 +242,7 @@ for (const role of ["client", "server"] as const) {
 }
 
 for (const role of ["client", "server"] as const) {
-  test(`an unread ${role} notices a Close that comes later, while messages wait compressed`, async (t) => {
+  test(`an unread ${role} detects a later Close while compressed messages wait`, async (t) => {
     const end = await unread(t, role, true);
     const chunk = CHUNKS[1];
     await fill(end, framesOf(chunk, true, end.masked));
@@ -252,7 +255,7 @@ for (const role of ["client", "server"] as const) {
   });
 
   for (const [reader, readBy] of Object.entries({ ...READERS, "a listener that never pauses": listen })) {
-    test(`a ${role} that gets 1500 compressed messages in one chunk lets other work have its turn: ${reader}`, async (t) => {
+    test(`a ${role} that receives 1500 compressed messages in one chunk does not starve other work: ${reader}`, async (t) => {
       const end = await unread(t, role, false);
       const chunk = CHUNKS[1];
       const ticks: number[] = [];
@@ -268,7 +271,7 @@ for (const role of ["client", "server"] as const) {
       end.stream.write(framesOf(chunk, false, end.masked));
       await read;
       done = true;
-      // 1 MiB are 32 messages, and what was in the receive queue before
+      // 1 MiB are 32 messages, and those already in the receive queue
       const most = Math.max(...ticks, inTick);
       assert.ok(most <= 100, `${most} messages in a tick`);
     });

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Window } from "../../src/deflate/window.ts";
 
-test("a window holds the last bytes of all that went through, and no more memory than that", () => {
+test("a window holds the last bytes of all data, and no more memory than that", () => {
   const piece = fc.oneof(
     fc.uint8Array({ maxLength: 40 }),
     fc.uint8Array({ minLength: 200, maxLength: 600, size: "max" }),
@@ -27,7 +27,7 @@ test("a window holds the last bytes of all that went through, and no more memory
   );
 });
 
-test("a window does not keep what it was given", () => {
+test("a window copies its input", () => {
   const window = new Window(8);
   const bytes = new Uint8Array(300).fill(1);
   window.append(bytes);

@@ -10,7 +10,8 @@ import type { CompressionOptions } from "../../src/deflate/settings.ts";
 import { WebSocketServer } from "../../src/server/server.ts";
 import { take } from "../support/connected.ts";
 
-// Any messages, with any parameters that both ends agree to, between a connection of ours and one of the npm package ws.
+// Any messages with any negotiated parameters, between one of our connections and one of the npm
+// package ws.
 
 const bits = fc.integer({ min: 9, max: 15 }); // zlib has no window of 8 bits
 const ours: fc.Arbitrary<CompressionOptions> = fc.record({
@@ -21,7 +22,7 @@ const ours: fc.Arbitrary<CompressionOptions> = fc.record({
   threshold: fc.constantFrom(0, 32, 1000),
   asyncThreshold: fc.constantFrom(1024, 65_536),
 });
-// A server of ours may ask a client of ws for less than that is told to do, which it then refuses.
+// Our server may request less than a client of ws is configured for, which it then rejects.
 const wish = fc.option(fc.constant(true), { nil: undefined });
 const theirs: fc.Arbitrary<PerMessageDeflateOptions> = fc.record({
   serverNoContextTakeover: wish,
@@ -39,7 +40,8 @@ const messages = fc.array(message, { minLength: 1, maxLength: 12 });
 
 const RUNS = { numRuns: 25, endOnFailure: true };
 
-// Whatever a server of ws is told to do and not to do, it takes one of the offers. (false: it refuses offers that ask for it.)
+// A server of ws accepts one of the offers for any configuration. (false: it rejects offers that
+// request it.)
 const flags = [undefined, true, false];
 const limits = [undefined, false, 9, 15];
 const anyServer = fc.record({
@@ -50,9 +52,9 @@ const anyServer = fc.record({
   threshold: fc.constantFrom(0, 1000),
 });
 
-/** A server of ws that sends every message back. */
+/** An echo server of ws. */
 async function echoServer(perMessageDeflate: object): Promise<{ url: string; close: () => void }> {
-  // its types do not have `false` for a number of bits
+  // its types do not permit `false` for a number of bits
   const server = new WsServer({ port: 0, host: "127.0.0.1", perMessageDeflate });
   server.on("connection", (socket) => {
     socket.on("message", (data: Buffer, isBinary) => socket.send(data, { binary: isBinary }));
@@ -65,7 +67,7 @@ async function echoServer(perMessageDeflate: object): Promise<{ url: string; clo
   return { url: `ws://127.0.0.1:${(server.address() as AddressInfo).port}/`, close };
 }
 
-/** Sends messages through a connection that compresses, and expects them back. */
+/** Sends messages through a compressed connection, and expects them back. */
 async function echoes(url: string, compression: CompressionOptions, sent: readonly (string | Buffer)[]): Promise<void> {
   const connection = await connect(url, { compression });
   assert.match(connection.extensions, /permessage-deflate/);
@@ -80,7 +82,7 @@ function shown(data: string | Uint8Array): string {
 }
 
 describe("permessage-deflate with ws at the other end", () => {
-  test("as a server of ours", async () => {
+  test("as our server", async () => {
     await fc.assert(
       fc.asyncProperty(ours, theirs, theirWindows, messages, async (compression, their, windows, sent) => {
         const perMessageDeflate = { ...their, ...windows };
@@ -107,7 +109,7 @@ describe("permessage-deflate with ws at the other end", () => {
     );
   });
 
-  test("as a client of ours", async () => {
+  test("as our client", async () => {
     await fc.assert(
       fc.asyncProperty(ours, anyServer, messages, async (compression, perMessageDeflate, sent) => {
         const { url, close } = await echoServer(perMessageDeflate);
@@ -121,8 +123,8 @@ describe("permessage-deflate with ws at the other end", () => {
     );
   });
 
-  test("as a client of ours, with every kind of setting of the server", async () => {
-    // each message is like the one before, so that a window that is not kept, or too small, is noticed
+  test("as our client, with every kind of setting of the server", async () => {
+    // each message resembles the previous one, so that a missing or small window is detected
     const text = "a message that is like the next one, but for its number: ".repeat(20);
     const sent = [1, 2, 3].map((number) => `${text}${number}`);
     const clients: readonly CompressionOptions[] = [
@@ -156,7 +158,7 @@ describe("permessage-deflate with ws at the other end", () => {
     }
   });
 
-  test("without fallback offers, a server of ws that takes none of the others refuses the handshake", async () => {
+  test("without fallback offers, a server of ws that accepts no other offer rejects the handshake", async () => {
     const { url, close } = await echoServer({ serverNoContextTakeover: false });
     try {
       await assert.rejects(connect(url, { compression: { fallbackOffers: false } }), { code: "UNEXPECTED_STATUS" });

@@ -46,11 +46,11 @@ describe("bindToDevice", { skip: process.platform !== "linux" && "SO_BINDTODEVIC
     const before = descriptors();
     for (let count = 0; count < 5; count++) await tries();
     await peer.idle();
-    // A leak would be of 5 for each kind of failure; one or two come and go with what else Node does.
+    // A leak would be 5 for each type of failure; one or two are noise of Node.
     await until(() => descriptors() < before + 5, `fewer than 5 descriptors beside the ${before} from before`);
   });
 
-  test("what an errno means, and what to do about it", () => {
+  test("an errno is explained, with a remedy", () => {
     const gone = deviceError(19, "eth7");
     assert.deepEqual([gone.code, gone.tried.interface], ["NO_SUCH_INTERFACE", "eth7"]);
     for (const errno of [1, 13]) {
@@ -63,7 +63,7 @@ describe("bindToDevice", { skip: process.platform !== "linux" && "SO_BINDTODEVIC
   });
 });
 
-test("without the optional packages, and on another system, errors say what to do", () => {
+test("without the optional packages, and on another system, errors name the remedy", () => {
   const script = fileURLToPath(new URL("support/without-peers.ts", import.meta.url));
   const output = execFileSync(process.execPath, [...process.execArgv, script], { encoding: "utf8" });
   assert.deepEqual(JSON.parse(output), [

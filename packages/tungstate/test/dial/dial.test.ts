@@ -10,7 +10,7 @@ import { turns } from "../support/server.ts";
 import { until } from "../support/until.ts";
 import { closedPort, HAS_IPV6, LOOPBACK, listen, listenEcho, silentPort, temporaryFolder } from "./support/peers.ts";
 
-/** A lookup that knows these names. */
+/** A lookup with these names. */
 function names(table: Record<string, readonly string[]>): Lookup {
   return (hostname, _options, callback) => {
     const addresses = (table[hostname] ?? []).map((address) => ({ address, family: address.includes(":") ? 6 : 4 }));
@@ -18,7 +18,7 @@ function names(table: Record<string, readonly string[]>): Lookup {
   };
 }
 
-/** The timer that runs for the connection from this port, as ss sees it; undefined without ss. */
+/** The active timer of the connection from this port, by ss; undefined without ss. */
 function socketTimer(localPort: number | undefined): string | undefined {
   const ss = spawnSync("ss", ["-Htno", "sport", "=", `:${localPort}`], { encoding: "utf8" });
   return ss.status === 0 ? (/timer:\((\w+)/.exec(ss.stdout)?.[1] ?? "") : undefined;
@@ -34,7 +34,7 @@ async function failure(promise: Promise<unknown>): Promise<ConnectError> {
 }
 
 describe("dial", () => {
-  test("a byte stream, and the route it took", async (t) => {
+  test("returns a byte stream and its route", async (t) => {
     const peer = await listenEcho(t);
     const { stream, route } = await dial({ host: "127.0.0.1", port: peer.port });
     stream.write("hello");
@@ -52,7 +52,7 @@ describe("dial", () => {
     await peer.idle();
   });
 
-  test("bytes that come before anybody listens are kept", async (t) => {
+  test("keeps bytes received before there is a listener", async (t) => {
     const peer = await listen(t, (socket) => socket.end("early"));
     const { stream } = await dial({ host: "127.0.0.1", port: peer.port });
     await until(() => stream.readableLength > 0);
@@ -113,7 +113,7 @@ describe("dial", () => {
     }
   });
 
-  test("TCP keep-alive is off, and on when asked for", async (t) => {
+  test("TCP keep-alive is off, and on if requested", async (t) => {
     const peer = await listen(t);
     const plain = await dial({ host: "127.0.0.1", port: peer.port });
     const kept = await dial({ host: "127.0.0.1", port: peer.port }, { keepAlive: 5_000 });
@@ -125,7 +125,7 @@ describe("dial", () => {
     kept.stream.destroy();
   });
 
-  test("all addresses are tried, the families in turn, and every failure is told", async (t) => {
+  test("all addresses are tried, alternating families, and every failure is reported", async (t) => {
     const port = await closedPort();
     const lookup = names({ "many.example": ["127.0.0.1", "127.0.0.2", "::1"] });
     const error = await failure(dial({ host: "many.example", port }, { lookup }));
@@ -140,14 +140,14 @@ describe("dial", () => {
     t.diagnostic(error.message);
   });
 
-  test("the next address is tried beside one that does not answer", async (t) => {
+  test("the next address is tried in parallel to one that does not answer", async (t) => {
     const port = await silentPort(t);
     const lookup = names({ "slow.example": ["127.0.0.1", "127.0.0.2"] });
     t.mock.timers.enable({ apis: ["setTimeout"] });
     const failing = failure(dial({ host: "slow.example", port }, { lookup, attemptDelay: 5, connectTimeout: 200 }));
-    await turns(5); // the first address has been asked
+    await turns(5); // the first address was tried
     t.mock.timers.tick(5);
-    await turns(5); // the second one has refused
+    await turns(5); // the second one refused
     t.mock.timers.tick(195);
     const error = await failing;
     assert.equal(error.code, "CONNECT_TIMEOUT");
@@ -183,7 +183,7 @@ describe("dial", () => {
     assert.equal(already.code, "ABORTED");
     assert.equal(already.cause, reason);
 
-    // At any turn of the event loop while it connects: what came about is closed again.
+    // At any tick while it connects: everything opened is closed again.
     for (let turns = 0; turns < 6; turns++) {
       const controller = new AbortController();
       const dialing = dial({ host: "localhost", port: peer.port }, { signal: controller.signal, family: 4 });
@@ -195,7 +195,7 @@ describe("dial", () => {
       controller.abort();
       await outcome;
     }
-    await turns(5); // one that was connected is accepted by now
+    await turns(5); // a completed connection is accepted by now
     await peer.idle();
   });
 });
@@ -206,7 +206,7 @@ describe("the order of addresses", () => {
     return interleave(resolved).map(({ address }) => address);
   };
 
-  test("the families take turns, the resolver's first address stays first", () => {
+  test("families alternate, the resolver's first address stays first", () => {
     assert.deepEqual(order("::1", "::2", "::3", "0.0.0.1", "0.0.0.2"), ["::1", "0.0.0.1", "::2", "0.0.0.2", "::3"]);
     assert.deepEqual(order("0.0.0.1", "::1", "::2", "::3"), ["0.0.0.1", "::1", "::2", "::3"]);
     assert.deepEqual(order("::1", "::2"), ["::1", "::2"]);
@@ -215,7 +215,7 @@ describe("the order of addresses", () => {
   });
 });
 
-describe("what dialing fails with", () => {
+describe("errors of dialing", () => {
   test("refused", async () => {
     const port = await closedPort();
     const error = await failure(dial({ host: "127.0.0.1", port }, { localAddress: "127.0.0.2" }));
@@ -228,7 +228,7 @@ describe("what dialing fails with", () => {
     );
   });
 
-  test("an address that is not of this machine: a bind failure, although Node says so from connect()", async () => {
+  test("an address that the machine does not have: a bind failure, although Node reports it from connect()", async () => {
     const error = await failure(dial({ host: "127.0.0.1", port: 9 }, { localAddress: "203.0.113.7" }));
     assert.deepEqual([error.code, error.step], ["ADDRESS_NOT_LOCAL", "bind"]);
     assert.match(error.message, /to 127\.0\.0\.1:9 from 203\.0\.113\.7/);
@@ -244,7 +244,7 @@ describe("what dialing fails with", () => {
       dial({ host: "127.0.0.1", port: peer.port }, { localAddress: "127.0.0.1", localPort: other.port }),
     );
     assert.deepEqual([listened.code, listened.step], ["ADDRESS_IN_USE", "bind"]);
-    // The same two ends twice: bind() lets it pass, connect() does not.
+    // The same two ends twice: bind() permits it, connect() does not.
     const { stream } = await dial({ host: "127.0.0.1", port: peer.port }, { localAddress: "127.0.0.1" });
     const twice = await failure(
       dial({ host: "127.0.0.1", port: peer.port }, { localAddress: "127.0.0.1", localPort: stream.localPort }),
@@ -253,18 +253,18 @@ describe("what dialing fails with", () => {
     stream.destroy();
   });
 
-  test("no way from this local address", async () => {
+  test("no route from this local address", async () => {
     const error = await failure(dial({ host: "203.0.113.1", port: 9 }, { localAddress: "127.0.0.1" }));
     assert.deepEqual([error.code, error.step], ["UNREACHABLE", "connect"]);
   });
 
-  test("no such interface, and which there are", async () => {
+  test("no such interface, with the existing ones", async () => {
     const error = await failure(dial({ host: "127.0.0.1", port: 9 }, { interface: "nope0" }));
     assert.deepEqual([error.code, error.step], ["NO_SUCH_INTERFACE", "bind"]);
     assert.match(error.message, /^there is no such network interface: "nope0"; there are .*\blo\b/);
   });
 
-  test("a link-local address without its scope, or with one that is not there", async () => {
+  test("a link-local address without its scope, or with an unknown one", async () => {
     const remote = await failure(dial({ host: "fe80::1", port: 9 }));
     assert.deepEqual([remote.code, remote.step], ["UNREACHABLE", "connect"]);
     assert.match(remote.message, /needs its scope, as in fe80::1%eth0/);
@@ -277,7 +277,7 @@ describe("what dialing fails with", () => {
     }
   });
 
-  test("a name that does not resolve, or not to what is needed", async () => {
+  test("a name that does not resolve, or not to the family needed", async () => {
     const missing: Lookup = (_name, _options, callback) => {
       callback(Object.assign(new Error("getaddrinfo ENOTFOUND"), { code: "ENOTFOUND" }), "");
     };
@@ -309,7 +309,7 @@ describe("what dialing fails with", () => {
     }
   });
 
-  test("time: which step took too long", async (t) => {
+  test("timeout: which step took too long", async (t) => {
     const resolving = await failure(
       dial({ host: "never.example", port: 9 }, { lookup: () => undefined, connectTimeout: 10 }),
     );
@@ -320,7 +320,7 @@ describe("what dialing fails with", () => {
     assert.match(connecting.message, /connectTimeout is 10 ms, to 127\.0\.0\.1:/);
   });
 
-  test("options that make no sense, before anything is tried", async () => {
+  test("invalid options, before anything is tried", async () => {
     const wrong = [
       [{ localAddress: "localhost" }, /localAddress must be an IPv4 or IPv6 address, got "localhost"/],
       [{ localPort: 0 }, /localPort must be an integer from 1 to 65535, got 0/],

@@ -60,7 +60,7 @@ describe("addresses", () => {
     assert.ok(inSubnet("10.1.2.3", "0.0.0.0", 0));
   });
 
-  test("subnets and addresses are what Node's BlockList takes them for", () => {
+  test("subnets and addresses match Node's BlockList", () => {
     const address = fc.oneof(fc.ipV4(), fc.ipV6());
     fc.assert(
       fc.property(address, address, fc.nat(128), (one, other, length) => {
@@ -91,7 +91,7 @@ describe("addresses", () => {
     assert.equal(hexDigits("1::8"), "00010000000000000000000000000008");
   });
 
-  test("the same address, however it is written", () => {
+  test("an address is recognised in any notation", () => {
     assert.ok(sameAddress("::1", "0:0:0:0:0:0:0:1"));
     assert.ok(sameAddress("FD00::A", "fd00::a"));
     assert.ok(sameAddress("fe80::1%eth0", "fe80::1"));
@@ -101,18 +101,18 @@ describe("addresses", () => {
   });
 });
 
-describe("the address of an interface", () => {
+describe("the selected address of an interface", () => {
   const chosen = (networkInterface: NetworkInterface, remote: string): string | undefined =>
     chooseAddress(networkInterface, remote)?.address;
 
-  test("is of the family needed", () => {
+  test("has the family needed", () => {
     const both = eth(address("10.0.0.1/24"), address("2001:db8::1/64"));
     assert.equal(chosen(both, "192.0.2.1"), "10.0.0.1");
     assert.equal(chosen(both, "2001:db8:1::1"), "2001:db8::1");
     assert.equal(chosen(eth(address("10.0.0.1/24")), "2001:db8::1"), undefined);
   });
 
-  test("is in the remote's subnet, where one is", () => {
+  test("is in the remote's subnet, if possible", () => {
     const two = eth(address("10.0.0.1/24"), address("192.168.1.5/24"));
     assert.equal(chosen(two, "192.168.1.9"), "192.168.1.5");
     assert.equal(chosen(two, "10.0.0.9"), "10.0.0.1");
@@ -128,7 +128,7 @@ describe("the address of an interface", () => {
     assert.equal(chosen(eth(address("169.254.0.1/16"), address("10.0.0.1/8")), "192.0.2.1"), "10.0.0.1");
   });
 
-  test("is lasting before temporary, and deprecated only if there is no other", () => {
+  test("is permanent before temporary, and deprecated only if there is no other", () => {
     const temporary = address("2001:db8::a/64", { temporary: true });
     const lasting = address("2001:db8::b/64");
     const deprecated = address("2001:db8::c/64", { deprecated: true });
@@ -140,7 +140,7 @@ describe("the address of an interface", () => {
 });
 
 describe("the interfaces of this machine", () => {
-  test("are those of node:os, and what is down", () => {
+  test("are those of node:os, and those that are down", () => {
     const listed = listInterfaces();
     for (const name of Object.keys(networkInterfaces())) {
       assert.ok(listed.find((one) => one.name === name)?.up, name);
@@ -177,7 +177,7 @@ describe("the interfaces of this machine", () => {
     assert.equal(describeInterfaces([]), "none");
   });
 
-  test("in the kernel's own words", () => {
+  test("as reported by the kernel", () => {
     const flags = parseIfInet6(
       "fe8000000000000000fc00fffe000001 04 40 20 80     eth0\n20010db8000000000000000000000001 04 40 00 21 eth0\n\n",
     );

@@ -7,7 +7,7 @@ import { TwoNetworks } from "./support/namespaces.ts";
 
 const impossible = TwoNetworks.impossible();
 
-/** Enough to tell the way that data takes from the chatter of ARP and neighbour discovery. */
+/** Enough to distinguish data from ARP and neighbour discovery. */
 const BYTES = 100_000;
 
 if (impossible !== undefined) {
@@ -34,7 +34,7 @@ describe("two networks to one server", { skip: impossible ?? false }, () => {
 
   type Transfer = Extract<ClientCommand, { do: "transfer" }>;
 
-  /** Sends data, and says by which interface it left, by the kernel's counters. */
+  /** Sends data, and returns the interface it left by, from the kernel's counters. */
   async function transfer(
     command: Partial<Transfer>,
     asking = ask,
@@ -65,7 +65,7 @@ describe("two networks to one server", { skip: impossible ?? false }, () => {
     for (const kind of ["plain", "tls"] as const) {
       const tls = kind === "tls" ? { tls: { ca: authority.cert, host: "server.test" } } : {};
 
-      test(`IPv${family}, ${kind}: what is not bound goes by the routing table, an interface goes by its network`, async () => {
+      test(`IPv${family}, ${kind}: an unbound connection uses the routing table, an interface its network`, async () => {
         const target = { host: networks.hosts[family], port: ports[kind], ...tls };
         networks.routeBySource(true);
         try {
@@ -85,7 +85,7 @@ describe("two networks to one server", { skip: impossible ?? false }, () => {
         }
       });
 
-      test(`IPv${family}, ${kind}: bindToDevice goes where the routing table would not`, async () => {
+      test(`IPv${family}, ${kind}: bindToDevice overrides the routing table`, async () => {
         const target = { host: networks.hosts[family], port: ports[kind], ...tls };
         const unbound = await transfer({ ...target, options: { interface: "eth2" } });
         assert.equal(unbound.by, "eth1", "the address alone does not choose the way");
@@ -103,14 +103,14 @@ describe("two networks to one server", { skip: impossible ?? false }, () => {
     }
   }
 
-  test("the way to a proxy is bound too", async () => {
+  test("the connection to a proxy is bound, too", async () => {
     const proxy = `http://${networks.hosts[4]}:${ports.proxy}`;
     const options = { interface: "eth2", bindToDevice: true, proxy };
     const { by, route } = await transfer({ host: "anything.test", port: 9, options });
     assert.deepEqual([by, route?.interface, route?.proxy], ["eth2", "eth2", proxy]);
   });
 
-  test("a link-local address is reached over the interface that was named, or by its scope", async () => {
+  test("a link-local address is reached over the named interface, or by its scope", async () => {
     for (const n of [1, 2]) {
       const ends = [`fe80::1%eth${n}`, `fe80::2%eth${n}`];
       const { by, route } = await transfer({ host: "fe80::2", options: { interface: `eth${n}` } });
@@ -129,7 +129,7 @@ describe("two networks to one server", { skip: impossible ?? false }, () => {
     assert.equal((await transfer({ options })).by, "eth2");
   });
 
-  test("a downed link fails over, and its route is tried last from then on", async () => {
+  test("a link that is down fails over, and its route is tried last afterwards", async () => {
     const options = { interface: ["eth1", "eth2"], bindToDevice: true };
     const first = await transfer({ options, keepRoutes: true });
     assert.equal(first.by, "eth1");
@@ -145,7 +145,7 @@ describe("two networks to one server", { skip: impossible ?? false }, () => {
     networks.linkUp(2);
   });
 
-  test("a pulled cable fails over", async () => {
+  test("a disconnected cable fails over", async () => {
     networks.setCarrier(1, "down");
     const reply = await transfer({ options: { interface: ["eth1", "eth2"], bindToDevice: true } });
     assert.equal(reply.by, "eth2");
@@ -155,14 +155,14 @@ describe("two networks to one server", { skip: impossible ?? false }, () => {
     networks.linkUp(1);
   });
 
-  test("a network that swallows everything: raced, the other one wins and nothing is left of the first", async () => {
+  test("a network that drops everything: another route wins the race, and nothing of the first remains", async () => {
     networks.blackHole(1, true);
     try {
       const options = { interface: ["eth1", "eth2"], bindToDevice: true, attemptDelay: 20 };
       const raced = await transfer({ options: { ...options, interfaceStrategy: "race" } });
       assert.deepEqual([raced.by, raced.route?.interface], ["eth2", "eth2"]);
       assert.deepEqual(networks.connections("syn-sent"), []);
-      // long enough for eth2 on a busy machine, too
+      // long enough for eth2 on a loaded machine, too
       const ordered = await transfer({ options: { ...options, connectTimeout: 2_000 } });
       assert.equal(ordered.route?.interface, "eth2");
       const error = await failure({ options: { interface: "eth1", connectTimeout: 100 } });
@@ -172,7 +172,7 @@ describe("two networks to one server", { skip: impossible ?? false }, () => {
     }
   });
 
-  test("an interface is followed when its address changes", async () => {
+  test("an interface is used with its new address", async () => {
     networks.onClient("address", "add", "10.77.2.33/24", "dev", "eth2");
     networks.onClient("address", "delete", "10.77.2.1/24", "dev", "eth2");
     try {
@@ -188,7 +188,10 @@ describe("two networks to one server", { skip: impossible ?? false }, () => {
 
   type Talk = Extract<ClientCommand, { do: "talk" }>;
 
-  /** A connection that reconnects, in a process of its own: what it says leaves by one interface, which is told. */
+  /**
+   * A reconnecting connection in a separate process. Reports the interface by which its data
+   * leaves.
+   */
   function talker(command: Omit<Talk, "do" | "bytes">): (gaps: number) => Promise<ClientReply & { by: string[] }> {
     const asking = networks.startClient();
     return async (gaps) => {
@@ -201,7 +204,7 @@ describe("two networks to one server", { skip: impossible ?? false }, () => {
 
   for (const kind of ["ws", "wss"] as const) {
     for (const family of [4, 6] as const) {
-      test(`${kind}:, IPv${family}: a connection whose link goes down goes on over the other one`, async () => {
+      test(`${kind}:, IPv${family}: a connection whose link goes down continues over the other one`, async () => {
         const host = family === 4 ? networks.hosts[4] : `[${networks.hosts[6]}]`;
         const tls = kind === "wss" ? { tls: { ca: authority.cert, servername: "server.test" } } : {};
         const url = `${kind}://${host}:${ports[kind]}/`;
@@ -226,7 +229,7 @@ describe("two networks to one server", { skip: impossible ?? false }, () => {
     }
   }
 
-  test("a connection whose interface gets another address goes on from that one", async () => {
+  test("a connection whose interface changes its address continues from the new one", async () => {
     const say = talker({ url: `ws://10.77.2.2:${ports.ws}/`, options: { interface: "eth2" } });
     assert.equal((await say(0)).route?.localAddress, "10.77.2.1");
     networks.onClient("address", "delete", "10.77.2.1/24", "dev", "eth2");
@@ -241,7 +244,7 @@ describe("two networks to one server", { skip: impossible ?? false }, () => {
     }
   });
 
-  test("of several addresses, the one in the remote's network is taken, and no deprecated one", async () => {
+  test("of several addresses, the one in the remote's network is used, and no deprecated one", async () => {
     networks.onClient("address", "add", "10.88.0.1/24", "dev", "eth2");
     networks.onClient("address", "add", "fd77:2::99/64", "dev", "eth2", "nodad", "preferred_lft", "0");
     try {

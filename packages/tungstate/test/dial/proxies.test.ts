@@ -14,7 +14,10 @@ import { isInstalled, startMicrosocks, startTinyproxy } from "./support/proxies.
 
 const SECRET = "s3cret-passw0rd";
 
-/** The failure of a dial to `host:port` through a proxy, which must not tell the password, however it is looked at. */
+/**
+ * The failure of a dial to `host:port` through a proxy, which must not reveal the password in any
+ * form.
+ */
 async function failure(proxy: string, options: DialOptions = {}, port = 9): Promise<ConnectError> {
   const error = await dial({ host: "127.0.0.1", port }, { proxy, ...options }).then(
     () => assert.fail("it was expected to fail"),
@@ -26,7 +29,7 @@ async function failure(proxy: string, options: DialOptions = {}, port = 9): Prom
   return error;
 }
 
-/** The same with a proxy that reads and never answers: what comes of it when connectTimeout has passed. */
+/** The same with a proxy that reads and never answers, after connectTimeout. */
 async function lateFailure(t: TestContext, scheme: string): Promise<ConnectError> {
   const { peer, spokenTo } = await silentPeer(t);
   t.mock.timers.enable({ apis: ["setTimeout"] });
@@ -46,7 +49,7 @@ async function echoes(stream: Socket): Promise<void> {
 }
 
 describe("tinyproxy", { skip: !isInstalled("tinyproxy") && "tinyproxy is not installed" }, () => {
-  test("a tunnel, and the route it took", async (t) => {
+  test("returns a tunnel and its route", async (t) => {
     const peer = await listenEcho(t);
     const proxy = await startTinyproxy(t);
     const { stream, route } = await dial(
@@ -58,7 +61,7 @@ describe("tinyproxy", { skip: !isInstalled("tinyproxy") && "tinyproxy is not ins
     await echoes(stream);
   });
 
-  test("from the local address that was asked for", async (t) => {
+  test("connects from the requested local address", async (t) => {
     const peer = await listenEcho(t);
     const proxy = await startTinyproxy(t, ["Allow 127.0.0.2"]);
     const url = `http://127.0.0.1:${proxy.port}`;
@@ -85,7 +88,7 @@ describe("tinyproxy", { skip: !isInstalled("tinyproxy") && "tinyproxy is not ins
     assert.equal(wrong.code, "PROXY_AUTH");
   });
 
-  test("that can't reach the host", async (t) => {
+  test("reports a host that it cannot reach", async (t) => {
     const proxy = await startTinyproxy(t);
     const error = await failure(`http://127.0.0.1:${proxy.port}`, {}, await closedPort());
     assert.equal(error.code, "PROXY_FAILED");
@@ -96,7 +99,7 @@ describe("tinyproxy", { skip: !isInstalled("tinyproxy") && "tinyproxy is not ins
 
 describe("microsocks", { skip: !isInstalled("microsocks") && "microsocks is not installed" }, () => {
   for (const scheme of ["socks5", "socks5h"]) {
-    test(`${scheme}: a connection, and the route it took`, async (t) => {
+    test(`${scheme}: returns a connection and its route`, async (t) => {
       const peer = await listenEcho(t);
       const proxy = await startMicrosocks(t);
       const url = `${scheme}://127.0.0.1:${proxy.port}`;
@@ -121,7 +124,7 @@ describe("microsocks", { skip: !isInstalled("microsocks") && "microsocks is not 
     assert.match(wrong.message, /those given were refused/);
   });
 
-  test("that can't reach the host", async (t) => {
+  test("reports a host that it cannot reach", async (t) => {
     const proxy = await startMicrosocks(t);
     const error = await failure(`socks5://127.0.0.1:${proxy.port}`, {}, await closedPort());
     assert.equal(error.code, "PROXY_FAILED");
@@ -129,7 +132,7 @@ describe("microsocks", { skip: !isInstalled("microsocks") && "microsocks is not 
   });
 });
 
-/** A proxy that answers the request's head with these bytes, and then echoes what comes. */
+/** A proxy that answers the request's head with these bytes, and then echoes. */
 function answering(
   t: TestContext,
   answer: string | Buffer,
@@ -150,7 +153,7 @@ function answering(
 }
 
 describe("an HTTP proxy", () => {
-  test("is sent a strict request, and nothing else", async (t) => {
+  test("receives a strict request, and nothing else", async (t) => {
     for (const [host, authority] of [
       ["example.test", "example.test:443"],
       ["[2001:db8::1]", "[2001:db8::1]:443"],
@@ -178,7 +181,7 @@ describe("an HTTP proxy", () => {
     "HTTP/1.1 204 \r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
     "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
   ]) {
-    test(`opens a tunnel with ${JSON.stringify(answer)}; the bytes behind it are kept, wherever they are cut`, async (t) => {
+    test(`opens a tunnel with ${JSON.stringify(answer)}; bytes after it are kept for any chunks`, async (t) => {
       const whole = Buffer.from(`${answer}behind`);
       for (let cut = 1; cut < whole.length; cut += 7) {
         const proxy = await answering(t, whole.subarray(0, cut), (socket) =>
@@ -193,7 +196,7 @@ describe("an HTTP proxy", () => {
     });
   }
 
-  test("that says no", async (t) => {
+  test("that refuses", async (t) => {
     const cases = [
       ["HTTP/1.1 403 Forbidden\r\n\r\n", "PROXY_DENIED", /status 403 "Forbidden"/],
       ["HTTP/1.1 400 \r\n\r\n", "PROXY_DENIED", /status 400 ""/],
@@ -212,7 +215,7 @@ describe("an HTTP proxy", () => {
     }
   });
 
-  test("whose answer is not HTTP, too big, has too many parts, or control characters", async (t) => {
+  test("whose response is not HTTP, too large, has too many chunks, or control characters", async (t) => {
     const answers = [
       "SSH-2.0-OpenSSH_9.2\r\n\r\n",
       "\0\0\0\0\r\n\r\n",
@@ -256,7 +259,7 @@ describe("an HTTP proxy", () => {
     await silent.idle();
   });
 
-  test("that is not there: a failure to connect, which names it", async (t) => {
+  test("that does not exist: a connect failure that names it", async (t) => {
     const refused = await failure(`http://127.0.0.1:${await closedPort()}`);
     assert.deepEqual([refused.code, refused.step], ["REFUSED", "connect"]);
     assert.match(refused.message, /through http:\/\/127\.0\.0\.1:\d+$/);
@@ -307,7 +310,7 @@ describe("an https: proxy", () => {
     return (server.address() as AddressInfo).port;
   }
 
-  test("is spoken to over TLS", async (t) => {
+  test("is used over TLS", async (t) => {
     const port = await listenTls(t);
     const { stream, route } = await dial(
       { host: "example.test", port: 9 },
@@ -330,7 +333,7 @@ describe("an https: proxy", () => {
   });
 });
 
-/** A SOCKS5 proxy that goes through this script: how many bytes to wait for, and what to answer. */
+/** A SOCKS5 proxy with a script: how many bytes to wait for, and the reply. */
 function scripted(t: TestContext, ...script: readonly (readonly [wait: number, answer: Buffer])[]): Promise<Peer> {
   return listen(t, (socket) => {
     let step = 0;
@@ -348,11 +351,11 @@ function scripted(t: TestContext, ...script: readonly (readonly [wait: number, a
 
 const NO_AUTH = Buffer.of(5, 0);
 const GRANTED = Buffer.of(5, 0, 0, 1, 127, 0, 0, 1, 0, 80);
-const HELLO = 3; // bytes of a greeting that offers one method
+const HELLO = 3; // bytes of a greeting with one method
 const REQUEST = 10; // bytes of a request for an IPv4 address
 
 describe("a SOCKS5 proxy", () => {
-  test("the bytes behind its answer are kept", async (t) => {
+  test("bytes after its reply are kept", async (t) => {
     for (const answer of [
       GRANTED,
       Buffer.concat([Buffer.of(5, 0, 0, 4), Buffer.alloc(18)]),
@@ -360,13 +363,13 @@ describe("a SOCKS5 proxy", () => {
     ]) {
       const proxy = await scripted(t, [HELLO, NO_AUTH], [REQUEST, Buffer.concat([answer, Buffer.from("behind")])]);
       const { stream } = await dial({ host: "127.0.0.1", port: 80 }, { proxy: `socks5://127.0.0.1:${proxy.port}` });
-      await turns(2); // whatever is there is read
+      await turns(2); // reads what is available
       assert.equal(String((await once(stream, "data"))[0]), "behind");
       stream.destroy();
     }
   });
 
-  test("socks5 resolves here, and asks for one address after the other; socks5h lets the proxy resolve", async (t) => {
+  test("socks5 resolves locally and tries one address after the other; socks5h lets the proxy resolve", async (t) => {
     const asked: string[] = [];
     const proxy = await listen(t, (socket) => {
       socket.once("data", () => {
@@ -393,7 +396,7 @@ describe("a SOCKS5 proxy", () => {
     assert.deepEqual(asked, ["192.0.2.1", "192.0.2.2", "two.example"]);
   });
 
-  test("that says no", async (t) => {
+  test("that refuses", async (t) => {
     const reply = (code: number): Buffer => Buffer.of(5, code, 0, 1, 0, 0, 0, 0, 0, 0);
     const cases = [
       [1, "PROXY_FAILED", /it answers Failure/],
@@ -415,7 +418,7 @@ describe("a SOCKS5 proxy", () => {
     }
   });
 
-  test("that answers what it may not", async (t) => {
+  test("that sends an invalid reply", async (t) => {
     const cases: (readonly (readonly [number, Buffer])[])[] = [
       [[HELLO, Buffer.from("HTTP/1.1 400 Bad Request\r\n\r\n")]],
       [[HELLO, Buffer.of(4, 0)]],

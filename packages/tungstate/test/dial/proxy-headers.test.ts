@@ -14,11 +14,11 @@ import { listenSocks } from "./support/socks.ts";
 
 interface ConnectProxy {
   readonly url: (credentials?: string) => string;
-  /** The CONNECT requests, and the requests that came through the tunnels. */
+  /** The CONNECT requests, and the requests received through the tunnels. */
   readonly requests: string[];
 }
 
-/** A proxy that answers CONNECT with this status, and the handshake behind it as a server. */
+/** A proxy that answers CONNECT with this status, and the handshake after it as a server. */
 async function connectProxy(t: TestContext, status = 200): Promise<ConnectProxy> {
   const requests: string[] = [];
   const port = await respondingPort(t, (request, accept) => {
@@ -90,7 +90,7 @@ describe("proxyHeaders", () => {
     });
   }
 
-  test("take the place of Host, and of the credentials in the proxy's URL", async (t) => {
+  test("replace Host, and the credentials in the proxy's URL", async (t) => {
     const forms: readonly HeaderInput[] = [
       { host: "other.example:8443", "proxy-authorization": "Bearer token" },
       [["host", "other.example:8443"], ["proxy-authorization", "Bearer token"]], // prettier-ignore
@@ -151,7 +151,7 @@ describe("proxyHeaders", () => {
     ["null", null, /proxyHeaders: expected pairs or an object, got null/],
   ];
   for (const [name, given, message] of wrong) {
-    test(`with ${name} are refused before anything is opened`, async (t) => {
+    test(`with ${name} are rejected before anything is opened`, async (t) => {
       const peer = await listen(t);
       const proxyHeaders = given as HeaderInput;
       const expected = { code: "INVALID_ARGUMENT", message };
@@ -164,7 +164,7 @@ describe("proxyHeaders", () => {
     });
   }
 
-  test("have no meaning for a SOCKS proxy: an error if the program chose it, not if the environment did", async (t) => {
+  test("are invalid for a SOCKS proxy set by the program, and ignored for one of the environment", async (t) => {
     const socks = await listenSocks(t, { reply: () => 5 });
     const proxyHeaders = { "User-Agent": "mine" };
     for (const scheme of ["socks", "socks4", "socks4a", "socks5", "socks5h"]) {

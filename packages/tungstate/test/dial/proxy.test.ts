@@ -8,7 +8,7 @@ import { ConnectError } from "../../src/errors.ts";
 import { reconnecting } from "../../src/reconnecting/reconnecting.ts";
 
 describe("a proxy's URL", () => {
-  test("is taken apart", () => {
+  test("is parsed", () => {
     assert.deepEqual(parseProxy("http://user:p%40ss@proxy.example:3128"), {
       scheme: "http",
       host: "proxy.example",
@@ -36,7 +36,7 @@ describe("a proxy's URL", () => {
     assert.equal(parseProxy("http://only-user@proxy").credentials?.password, "");
   });
 
-  test("is refused with a text that tells no secret", () => {
+  test("is rejected with a message that contains no secret", () => {
     const secret = "s3cret";
     const wrong = [
       `http://user:${secret}@`,
@@ -94,7 +94,7 @@ describe("a proxy that is neither text nor a URL object", () => {
     [Object.create(null), "an object"],
   ];
   for (const [value, got] of wrong) {
-    test(`is refused, and the error says what it is: ${got}`, async () => {
+    test(`is rejected, and the error describes it: ${got}`, async () => {
       const expected = (error: unknown): boolean => {
         assert.ok(error instanceof ConnectError);
         assert.deepEqual([error.code, error.step], ["INVALID_PROXY", "proxy"]);
@@ -104,7 +104,7 @@ describe("a proxy that is neither text nor a URL object", () => {
         return true;
       };
       assert.throws(() => parseProxy(value), expected);
-      const proxy = value as string; // as a program without types has it
+      const proxy = value as string; // as in a program without types
       await assert.rejects(dial({ host: "127.0.0.1", port: 9 }, { proxy }), expected);
       await assert.rejects(connect("ws://127.0.0.1:9/", { proxy }), expected);
       assert.throws(() => reconnecting("ws://127.0.0.1:9/", { proxy }), expected);
@@ -112,7 +112,7 @@ describe("a proxy that is neither text nor a URL object", () => {
   }
 });
 
-test("whatever text comes, it is a proxy that can be spoken to or INVALID_PROXY", () => {
+test("any text is a usable proxy or INVALID_PROXY", () => {
   const url = fc
     .tuple(
       fc.constantFrom("http", "https", "socks", "socks4", "socks4a", "socks5", "socks5h", "ftp"),
@@ -143,7 +143,7 @@ describe("the environment's proxy", () => {
   const shown = (target: typeof ws, environment: Environment): string | undefined =>
     proxyFromEnvironment(target, environment)?.shown;
 
-  test("by scheme, then ALL_PROXY; the lower-case name wins", () => {
+  test("by scheme, then ALL_PROXY; the lower-case name takes precedence", () => {
     const environment = { HTTP_PROXY: "http://plain:1", HTTPS_PROXY: "http://secure:2", ALL_PROXY: "socks5://all:3" };
     assert.equal(shown(ws, environment), "http://plain:1");
     assert.equal(shown(wss, environment), "http://secure:2");
@@ -163,12 +163,12 @@ describe("the environment's proxy", () => {
     assert.equal(proxyFromEnvironment(ws, { http_proxy: "user:pass@proxy:1" })?.credentials?.username, "user");
   });
 
-  test("HTTP_PROXY of a CGI program is a request's header", () => {
+  test("HTTP_PROXY of a CGI program is a request's header field", () => {
     assert.equal(shown(ws, { HTTP_PROXY: "http://evil:1", REQUEST_METHOD: "GET" }), undefined);
     assert.equal(shown(ws, { http_proxy: "http://mine:1", REQUEST_METHOD: "GET" }), "http://mine:1");
   });
 
-  test("a wrong value names its variable, not itself", () => {
+  test("an invalid value is reported by the name of its variable", () => {
     assert.throws(() => proxyFromEnvironment(wss, { HTTPS_PROXY: "gopher://user:s3cret@proxy" }), {
       code: "INVALID_PROXY",
       message:

@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import { ConnectError, connectError } from "../../src/errors.ts";
 import { race, type RaceOptions } from "../../src/dial/race.ts";
 
-/** Candidates whose attempts end when the test says so. */
+/** Candidates whose attempts the test completes. */
 function course() {
   const begun: string[] = [];
   const aborted: string[] = [];
@@ -49,7 +49,7 @@ function options(changes: Partial<RaceOptions<string>> = {}): RaceOptions<string
 }
 
 describe("race", () => {
-  test("begins the next candidate when the last has failed, and keeps each failure", async () => {
+  test("starts the next candidate when the last has failed, and keeps each failure", async () => {
     const { begun, attempt, lane } = course();
     const result = race(["a", "b", "c"], attempt, asText, options());
     assert.deepEqual(begun, ["a"]);
@@ -72,7 +72,7 @@ describe("race", () => {
     assert.deepEqual(begun, ["a", "b"]);
   });
 
-  test("begins the next candidate beside one that takes longer than the stagger", async (t) => {
+  test("starts the next candidate in parallel to one that takes longer than the delay", async (t) => {
     t.mock.timers.enable({ apis: ["setTimeout"] });
     const { begun, aborted, attempt, lane } = course();
     const result = race(["a", "b", "c"], attempt, asText, options({ stagger: 250 }));
@@ -87,7 +87,7 @@ describe("race", () => {
     assert.deepEqual(begun, ["a", "b"]);
   });
 
-  test("a failure does not wait for the stagger, and starts it anew", async (t) => {
+  test("a failure starts the next one immediately, and restarts the delay", async (t) => {
     t.mock.timers.enable({ apis: ["setTimeout"] });
     const { begun, attempt, lane } = course();
     const result = race(["a", "b", "c"], attempt, asText, options({ stagger: 250 }));
@@ -103,7 +103,7 @@ describe("race", () => {
     assert.deepEqual(await result, { won: true, value: "c" });
   });
 
-  test("waits for those still running before it gives up", async (t) => {
+  test("waits for running attempts before it fails", async (t) => {
     t.mock.timers.enable({ apis: ["setTimeout"] });
     const { attempt, lane } = course();
     const result = race(["a", "b"], attempt, asText, options({ stagger: 250 }));
@@ -114,7 +114,7 @@ describe("race", () => {
     assert.deepEqual(await result, { won: true, value: "a after all" });
   });
 
-  test("hands over what comes too late to be discarded, and hears no failure that comes too late", async (t) => {
+  test("discards late successes, and ignores late failures", async (t) => {
     t.mock.timers.enable({ apis: ["setTimeout"] });
     const { attempt, lane } = course();
     const discarded: string[] = [];
@@ -127,13 +127,13 @@ describe("race", () => {
     t.mock.timers.tick(1);
     t.mock.timers.tick(1);
     lane("b").resolve("first");
-    lane("a").resolve("second"); // at the same time, so that the abort comes too late for it
+    lane("a").resolve("second"); // at the same time, so that the abort is too late for it
     assert.deepEqual(await result, { won: true, value: "first" });
     await turn();
     assert.deepEqual(discarded, ["second"]);
   });
 
-  test("an abort ends it and every attempt, and leaves no listener on the signal", async () => {
+  test("an abort ends the race and every attempt, and leaves no listener on the signal", async () => {
     const controller = new AbortController();
     let listeners = 0;
     const { signal } = controller;
@@ -161,7 +161,7 @@ describe("race", () => {
     assert.deepEqual(aborted, ["a"]);
   });
 
-  test("an abort rejects with what an attempt says, and only when all have come to their end", async () => {
+  test("an abort rejects with the error of an attempt, when all have ended", async () => {
     const controller = new AbortController();
     const lanes = [withResolvers<string>(), withResolvers<string>()];
     const discarded: string[] = [];
@@ -187,7 +187,7 @@ describe("race", () => {
     assert.deepEqual(discarded, ["late"]);
   });
 
-  test("an error that `failed` throws on ends the race", async () => {
+  test("an error rethrown by `failed` ends the race", async () => {
     const { begun, attempt, lane } = course();
     const result = race<string, string, string>(
       ["a", "b"],
@@ -202,7 +202,7 @@ describe("race", () => {
     assert.deepEqual(begun, ["a"]);
   });
 
-  test("without candidates there are no failures either", async () => {
+  test("without candidates there are no failures", async () => {
     assert.deepEqual(await race([], course().attempt, asText, options()), { won: false, failures: [] });
   });
 });

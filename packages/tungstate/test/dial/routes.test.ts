@@ -7,7 +7,7 @@ import { ConnectError, connectError } from "../../src/errors.ts";
 const discard = (): void => undefined;
 
 describe("Routes", () => {
-  test("one without a name where no interface is asked for", async () => {
+  test("one without a name if no interface is requested", async () => {
     const routes = new Routes({});
     assert.deepEqual(routes.list, [{ interface: undefined }]);
     const refused = connectError("REFUSED");
@@ -17,7 +17,7 @@ describe("Routes", () => {
     );
   });
 
-  test("in order, and what failed goes to the end", async () => {
+  test("in order, and failed ones move to the end", async () => {
     const routes = new Routes({ interface: ["a", "b", "c", "a"] });
     const tried: (string | undefined)[] = [];
     const take = (good: readonly string[]): Promise<string> =>
@@ -59,7 +59,7 @@ describe("Routes", () => {
     );
   });
 
-  test("raced: the first that comes to its end wins, not the first that connects", async () => {
+  test("raced: the first to complete wins, not the first to connect", async () => {
     const routes = new Routes({ interface: ["slow", "fast"], interfaceStrategy: "race", attemptDelay: 0 });
     const ended: string[] = [];
     const winner = await routes.take(
@@ -82,7 +82,7 @@ describe("Routes", () => {
     );
   });
 
-  test("a mistake in a program is not hidden by another route", async () => {
+  test("a programming error is not hidden by another route", async () => {
     const routes = new Routes({ interface: ["a", "b"] });
     for (const mistake of [new TypeError("undefined is not a function"), protocolError("INVALID_ARGUMENT", "no")]) {
       let attempts = 0;
@@ -92,7 +92,7 @@ describe("Routes", () => {
     }
   });
 
-  test("the failure that got furthest speaks for all", async () => {
+  test("the failure that got furthest is reported", async () => {
     const routes = new Routes({ interface: ["a", "b", "c"] });
     const errors = {
       a: connectError("REFUSED", undefined, { tried: { interface: "a" } }),
@@ -115,7 +115,7 @@ describe("Routes", () => {
     await assert.rejects(refusedLast, (error: unknown) => error === handshake);
   });
 
-  test("an abort is no failure of a route", async () => {
+  test("an abort is not a failure of a route", async () => {
     const routes = new Routes({ interface: ["a", "b"] });
     const controller = new AbortController();
     const taking = routes.take(

@@ -49,7 +49,7 @@ const asked = ({ requests }: SocksServer): string[] =>
   requests.map(({ version, form, host }: SocksRequest) => `${version} ${form} ${host}`);
 
 describe("a SOCKS proxy", () => {
-  // [scheme, what is asked for where the URL has a name; each is refused but the last]
+  // [scheme, what is requested for a name; all but the last are refused]
   const schemes: readonly (readonly [string, readonly string[]])[] = [
     ["socks4", ["4 ipv4 192.0.2.1", "4 ipv4 192.0.2.2"]],
     ["socks4a", ["4 name two.example"]],
@@ -59,7 +59,7 @@ describe("a SOCKS proxy", () => {
   ];
 
   for (const [scheme, requests] of schemes) {
-    test(`${scheme}: names are resolved here or by the proxy`, async (t) => {
+    test(`${scheme}: names are resolved locally or by the proxy`, async (t) => {
       const peer = await listenEcho(t);
       const last = requests.at(-1);
       const proxy = await listenSocks(t, {
@@ -77,7 +77,7 @@ describe("a SOCKS proxy", () => {
       assert.deepEqual(new Set(proxy.requests.map(({ port }) => port)), new Set([peer.port]));
     });
 
-    test(`${scheme}: an IPv4 address is asked for as such`, async (t) => {
+    test(`${scheme}: an IPv4 address is sent as such`, async (t) => {
       const peer = await listenEcho(t);
       const proxy = await listenSocks(t);
       const { stream } = await dial(
@@ -88,7 +88,7 @@ describe("a SOCKS proxy", () => {
       assert.deepEqual(asked(proxy), [`${requests[0]?.[0]} ipv4 198.51.100.7`]);
     });
 
-    test(`${scheme}: answers come in any pieces, and the bytes behind them are kept`, async (t) => {
+    test(`${scheme}: replies arrive in any chunks, and the bytes after them are kept`, async (t) => {
       for (const slow of [false, true]) {
         const proxy = await listenSocks(t, { slow, behind: Buffer.from("behind"), dead: true });
         const { stream } = await dial(
@@ -150,13 +150,13 @@ describe("a SOCKS proxy", () => {
       await silent.idle();
     });
 
-    test(`${scheme}: not there, a failure to connect that names it`, async () => {
+    test(`${scheme}: does not exist, a connect failure that names it`, async () => {
       const refused = await failure("192.0.2.1", `${scheme}://127.0.0.1:${await closedPort()}`);
       assert.deepEqual([refused.code, refused.step], ["REFUSED", "connect"]);
       assert.match(refused.message, new RegExp(`through ${scheme}://127\\.0\\.0\\.1:\\d+$`));
     });
 
-    test(`${scheme}: an answer that is no SOCKS`, async (t) => {
+    test(`${scheme}: a reply that is not SOCKS`, async (t) => {
       for (const answer of ["HTTP/1.1 400 Bad Request\r\n\r\n", "SSH-2.0-x\r\n"]) {
         const proxy = await listen(t, (socket) => socket.once("data", () => socket.write(answer)));
         const error = await failure("192.0.2.1", `${scheme}://127.0.0.1:${proxy.port}`);
@@ -167,7 +167,7 @@ describe("a SOCKS proxy", () => {
     });
   }
 
-  test("a name that does not resolve here is the step resolve, and names the proxy", async (t) => {
+  test("a name that does not resolve locally fails at the step resolve, and names the proxy", async (t) => {
     const proxy = await listenSocks(t);
     const nowhere: DialOptions["lookup"] = (_name, _options, callback) =>
       callback(Object.assign(new Error("no"), { code: "ENOTFOUND" }), []);
@@ -181,7 +181,7 @@ describe("a SOCKS proxy", () => {
 });
 
 describe("a SOCKS4 proxy", () => {
-  test("gets exactly these bytes", async (t) => {
+  test("receives exactly these bytes", async (t) => {
     const cases = [
       ["socks4", "192.0.2.1", "04010009c0000201", ""],
       ["socks4://user%20%C3%A9@", "192.0.2.1", "04010009c0000201", "user é"],
@@ -200,7 +200,7 @@ describe("a SOCKS4 proxy", () => {
     }
   });
 
-  test("gets the user id of its URL", async (t) => {
+  test("receives the user id of its URL", async (t) => {
     const peer = await listenEcho(t);
     const proxy = await listenSocks(t);
     for (const scheme of ["socks4", "socks4a"]) {
@@ -238,12 +238,12 @@ describe("a SOCKS4 proxy", () => {
     });
   }
 
-  test("that only sends the first two bytes of a refusal is understood", async (t) => {
+  test("that sends only the first two bytes of a refusal is understood", async (t) => {
     const proxy = await listen(t, (socket) => socket.once("data", () => socket.end(Buffer.of(0, 91))));
     assert.match((await failure("192.0.2.1", `socks4://127.0.0.1:${proxy.port}`)).message, /Rejected/);
   });
 
-  test("is not asked for an IPv6 address: the error says what to use", async (t) => {
+  test("rejects an IPv6 address: the error names an alternative", async (t) => {
     const proxy = await listenSocks(t);
     for (const scheme of ["socks4", "socks4a"]) {
       for (const host of ["[2001:db8::1]", "::1", "::ffff:192.0.2.1"]) {
@@ -275,7 +275,7 @@ describe("a SOCKS4 proxy", () => {
     message: /family is 6, but socks4:.* IPv4 addresses only: use socks5:/,
   };
 
-  test("does not go together with family 6 where names are resolved here", async (t) => {
+  test("cannot be combined with family 6 if names are resolved locally", async (t) => {
     const proxy = await listenSocks(t);
     const options = { proxy: `socks4://127.0.0.1:${proxy.port}`, family: 6 } as const;
     await assert.rejects(dial({ host: "six.example", port: 9 }, options), NO_FAMILY_6);
@@ -285,7 +285,7 @@ describe("a SOCKS4 proxy", () => {
     assert.equal(proxy.sockets.size, 0);
   });
 
-  test("of the environment does not go together with family 6 either, and reconnecting gives up", async (t) => {
+  test("of the environment cannot be combined with family 6 either, and reconnecting gives up", async (t) => {
     const proxy = await listenSocks(t);
     const saved = { ...process.env };
     t.after(() => {
@@ -306,7 +306,7 @@ describe("a SOCKS4 proxy", () => {
 });
 
 describe("a SOCKS5 proxy", () => {
-  test("gets user name and password", async (t) => {
+  test("receives user name and password", async (t) => {
     const peer = await listenEcho(t);
     const proxy = await listenSocks(t, { credentials: { user: "jürgen", password: SECRET } });
     for (const scheme of ["socks", "socks5", "socks5h"]) {
@@ -325,7 +325,7 @@ describe("a SOCKS5 proxy", () => {
     }
   });
 
-  test("is asked for an IPv6 address in sixteen bytes", async (t) => {
+  test("receives an IPv6 address in sixteen bytes", async (t) => {
     const peer = await listenEcho(t);
     const proxy = await listenSocks(t);
     for (const scheme of ["socks", "socks5", "socks5h"]) {
@@ -338,7 +338,7 @@ describe("a SOCKS5 proxy", () => {
     assert.deepEqual(new Set(asked(proxy)), new Set(["5 ipv6 20010db8000000000000000000000001"]));
   });
 
-  test("that only sends the first two bytes of a refusal is understood", async (t) => {
+  test("that sends only the first two bytes of a refusal is understood", async (t) => {
     const proxy = await listen(t, (socket) =>
       socket.once("data", () => {
         socket.write(Buffer.of(5, 0));

@@ -20,7 +20,7 @@ const PARTS = PAGES.flatMap(({ parts }) => parts);
 
 for (const { path } of PAGES) describePage(path, { ports: [8080] });
 
-/** What is imported, and the file that says what it exports. */
+/** Imports an entry, and returns the file with its exports. */
 const ENTRIES = {
   tungstate: "packages/tungstate/src/index.ts",
   "tungstate/express": "packages/tungstate/src/frameworks/express.ts",
@@ -33,7 +33,7 @@ const ENTRIES = {
 };
 type Entry = keyof typeof ENTRIES;
 
-/** Exports that take type arguments, with some. */
+/** Exports with type arguments. */
 const GENERIC: Readonly<Record<string, string>> = { Counts: "Counts<string>" };
 
 function exportedNames(entry: Entry): string[] {
@@ -111,7 +111,7 @@ describe("docs/api", () => {
   });
 });
 
-// ---- numbers: what the page says they may be, and what they are if nothing is said
+// ---- numbers: documented ranges and defaults
 
 type Options = Readonly<Record<string, unknown>>;
 
@@ -119,11 +119,11 @@ const aborted = AbortSignal.abort();
 
 function stream(): Duplex {
   const [near, far] = memoryPipe();
-  far.on("error", () => undefined); // the other end is dropped
+  far.on("error", () => undefined); // the other end is closed
   return near;
 }
 
-/** Gives options of one kind to the code; it takes them, throws, or rejects. */
+/** Passes options of one kind to the code, which accepts them, throws, or rejects. */
 const GIVE: Readonly<Record<string, (options: Options) => unknown>> = {
   ConnectionOptions: (options) => new WebSocketServer(options),
   Heartbeat: (heartbeat) => new WebSocketServer({ heartbeat }),
@@ -175,7 +175,7 @@ for (const { name: kind, rows, page } of PARTS) {
   }
 }
 
-/** `64 KiB`, `10,000`, `true`: a default as the page has it; undefined where it is said in other words. */
+/** `64 KiB`, `10,000`, `true`: a default as documented; undefined if it is described in words. */
 function plainDefault(text: string): unknown {
   const [, number, unit] = /^([\d,]+)(?: ([KM])iB)?$/.exec(text) ?? [];
   if (number !== undefined) return numberOf(number) * (unit === "K" ? 1024 : unit === "M" ? 1024 ** 2 : 1);
@@ -215,7 +215,7 @@ describe("docs/api: defaults", () => {
     }
   });
 
-  test("in README.md are the same", () => {
+  test("equal those in README.md", () => {
     const all = PARTS.filter(({ entry }) => entry === "tungstate").flatMap(({ rows }) => rows);
     const rows = tableRows(sectionOf("README.md", "## Limits"));
     assert.ok(rows.length > 10);

@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { root, sectionOf, tableRows } from "./support/pages.ts";
 
 for (const name of ["protocol", "tungstate", "hub", "cli"]) {
-  test(`docs/architecture.md has every file of ${name}, once, and no other`, () => {
+  test(`docs/architecture.md lists every file of ${name} once, and no other`, () => {
     const folder = join(root, "packages", name, "src");
     const files = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".ts"));
     const listed = tableRows(sectionOf("docs/architecture.md", `## ${name}: the files`)).map((row) => {

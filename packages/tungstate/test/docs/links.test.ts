@@ -19,7 +19,7 @@ const pages = [
     .map((file) => `docs/${file}`),
 ].filter((page) => existsSync(join(root, page)));
 
-/** The anchors that a page's headings have on GitHub. */
+/** Returns the anchors of a page's headings on GitHub. */
 function anchorsOf(page: string): string[] {
   return [...readPage(page).matchAll(/^#+ (.*)$/gm)].map(([, heading = ""]) =>
     heading
@@ -30,7 +30,7 @@ function anchorsOf(page: string): string[] {
 }
 
 for (const page of pages) {
-  test(`${page}: links lead somewhere, and scripts exist`, () => {
+  test(`${page}: links resolve, and scripts exist`, () => {
     const text = readPage(page).replace(/^```.*?^```$/gms, "");
     for (const [, target = ""] of text.matchAll(/\]\(([^)\s]+)\)/g)) {
       if (/^[a-z]+:/.test(target)) continue;

@@ -7,18 +7,18 @@ import { WebSocketServer as WsServer } from "ws";
 import { connect } from "../../src/client/connect.ts";
 import { WebSocketServer } from "../../src/server/server.ts";
 
-// What README.md says of ws and of us, seen on both.
+// Statements of README.md about ws and tungstate, checked on both.
 
-/** Puts a listener for messages on a connection. */
+/** Adds a listener for messages to a connection. */
 type Listen = (listener: (text: string) => void) => void;
 
 interface Peer {
   readonly name: string;
-  /** Takes the upgrades of a server, with its defaults. */
+  /** Accepts the upgrades of a server, with default options. */
   serve(server: Server, onConnection: (listen: Listen) => void): void;
-  /** The status that a page of another origin gets. */
+  /** Returns the status for a page of another origin. */
   readonly statusForForeignPage: number;
-  /** What a listener hears that was put on behind the first message. */
+  /** Returns what a listener receives that is added after the first message. */
   readonly heardLate: readonly string[];
 }
 
@@ -75,10 +75,10 @@ for (const { name, serve, statusForForeignPage, heardLate } of peers) {
       assert.equal(response.statusCode, statusForForeignPage);
     });
 
-    test(`lets a listener that comes late hear the ${heardLate.join(" and the ")} message`, async () => {
+    test(`delivers the ${heardLate.join(" and the ")} message to a listener added late`, async () => {
       const client = await connect(`ws://127.0.0.1:${port}/`);
       client.write("first");
-      await client.ping(); // its pong says that the server has the message
+      await client.ping(); // its pong proves that the server has the message
       const heard: string[] = [];
       const second = new Promise<void>((resolve) => {
         listen?.((text) => {

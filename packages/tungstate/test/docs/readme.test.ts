@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { describePage, readPage, sectionOf, tableRows } from "./support/pages.ts";
 
-// 8000 is that of `npm start`; the programs of the page serve on the others
+// 8000 is the port of `npm start`; the programs of the page use the others
 describePage("README.md", { ports: [8000, 8080, 8081, 8082, 8083, 8443], servers: [["serve", "--port", "8000"]] });
 
 describePage("packages/tungstate/README.md", { ports: [8080] });

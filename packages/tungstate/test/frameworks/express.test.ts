@@ -56,7 +56,7 @@ test("without an upgrade the next handler answers, in the same route or a later 
   }
 });
 
-test("where no other handler answers, the answer is 426; other paths get Express's own 404", async (t) => {
+test("without another handler the status is 426; other paths get Express's own 404", async (t) => {
   const { get } = await serve(t, (app, server) => {
     const router = Router();
     router.get("/chat", websocket(server, echo));
@@ -70,7 +70,7 @@ test("where no other handler answers, the answer is 426; other paths get Express
   }
 });
 
-test("an application's own 404 stays", async (t) => {
+test("an application's own 404 is kept", async (t) => {
   const { get } = await serve(t, (app, server) => {
     app.get("/chat", websocket(server, echo));
     app.use((_request, response) => void response.status(404).send("not here"));
@@ -78,7 +78,7 @@ test("an application's own 404 stays", async (t) => {
   assert.deepEqual(await get("/chat"), [404, "not here"]);
 });
 
-test("an application that is part of another one leaves requests to that", async (t) => {
+test("a mounted application passes requests on to its parent", async (t) => {
   const { get, echoes } = await serve(t, (app, server) => {
     const part = express();
     part.get("/chat", websocket(server, echo));
@@ -93,7 +93,7 @@ test("an application that is part of another one leaves requests to that", async
   }
 });
 
-test("what middleware writes to the response behind the 101 is dropped", async (t) => {
+test("writes of middleware to the response after the 101 are dropped", async (t) => {
   const served = await serve(t, (app, server) => {
     app.use((_request, response, next) => {
       next();

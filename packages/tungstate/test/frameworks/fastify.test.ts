@@ -11,14 +11,14 @@ import { take } from "../support/connected.ts";
 import { frame, Raw, TEXT, upgradeRequest } from "../support/raw.ts";
 import { echo, portOf } from "./support/apps.ts";
 
-test("the plugin is what fastify-plugin would make of it", () => {
+test("the plugin equals the result of fastify-plugin", () => {
   const made = fastifyPlugin(() => undefined, { name: "tungstate", fastify: ">=5" });
   const symbols = Object.getOwnPropertySymbols(made);
   assert.equal(symbols.length, 3);
   for (const symbol of symbols) assert.deepEqual(Reflect.get(websocket, symbol), Reflect.get(made, symbol));
 });
 
-test("options that make no sense fail the registration", async () => {
+test("invalid options fail the registration", async () => {
   const app = fastify();
   await assert.rejects(async () => app.register(websocket, { maxMessageSize: -1 }), { code: "INVALID_ARGUMENT" });
   await app.close();
@@ -31,7 +31,7 @@ test("WebSocket routes are for GET only", async () => {
   await app.close();
 });
 
-test("a route may have a server, and so options, of its own; it is closed with the others", async () => {
+test("a route may have its own server and options; it is closed with the others", async () => {
   const app = fastify();
   await app.register(websocket);
   const own = new WebSocketServer({ maxMessageSize: 4 });
@@ -52,7 +52,7 @@ test("a route may have a server, and so options, of its own; it is closed with t
   assert.deepEqual([(await idle?.closed)?.code, (await large?.closed)?.code], [1001, 1001]);
 });
 
-test("what is no server is refused", async () => {
+test("an invalid server is rejected", async () => {
   const app = fastify();
   await app.register(websocket);
   // @ts-expect-error: neither true nor a server
@@ -60,7 +60,7 @@ test("what is no server is refused", async () => {
   await app.close();
 });
 
-test("one route answers requests and takes connections, with a server of its own if it has one", async () => {
+test("one route answers requests and accepts connections, with its own server if it has one", async () => {
   const app = fastify();
   await app.register(websocket);
   const own = new WebSocketServer({ maxMessageSize: 4 });
@@ -86,7 +86,7 @@ test("one route answers requests and takes connections, with a server of its own
   assert.equal((await all.closed).code, 1001);
 });
 
-test("a wsHandler that makes no sense is refused", async () => {
+test("an invalid wsHandler is rejected", async () => {
   const app = fastify();
   await app.register(websocket);
   const page = (): string => "page";
@@ -99,7 +99,7 @@ test("a wsHandler that makes no sense is refused", async () => {
   await app.close();
 });
 
-test("an ordinary route answers an upgrade request as any other", async () => {
+test("an ordinary route answers an upgrade request like any other", async () => {
   const app = fastify();
   await app.register(websocket);
   app.get("/plain", () => "plain");
@@ -108,7 +108,7 @@ test("an ordinary route answers an upgrade request as any other", async () => {
   await app.close();
 });
 
-test("a request with a body is no WebSocket handshake, and reaches the application with its body", async (t) => {
+test("a request with a body is not a WebSocket handshake, and reaches the application with its body", async (t) => {
   const app = fastify();
   await app.register(websocket);
   app.post("/orders", ({ body }) => `ordered ${String(body)}`);
@@ -128,8 +128,8 @@ test("a request with a body is no WebSocket handshake, and reaches the applicati
 type Found = (error: Error | null, ...found: unknown[]) => void;
 
 test("on every address of a host, requests for other upgrades stay ordinary requests", async (t) => {
-  // Fastify listens on the first address of "localhost", and then on its other ones. Node.js 22 and later ask for all addresses even to
-  // listen on one.
+  // Fastify listens on the first address of "localhost", and then on the others. Node.js 22 and
+  // later look up all addresses even to listen on one.
   const { lookup } = dns;
   t.mock.method(dns, "lookup", (host: string, ...rest: [...options: object[], callback: Found]) => {
     if (host !== "localhost") return Reflect.apply(lookup, dns, [host, ...rest]);

@@ -18,7 +18,7 @@ for (const framework of FRAMEWORKS) {
     before(async () => (app = await framework.start()));
     after(() => app.close());
 
-    test("a route's handler gets the connection", async () => {
+    test("the handler of a route receives the connection", async () => {
       const connection = await connect(ws("/echo"));
       await connection.send("one");
       await connection.send(Uint8Array.of(1, 2));
@@ -26,20 +26,20 @@ for (const framework of FRAMEWORKS) {
       assert.equal((await connection.close()).code, 1000);
     });
 
-    test("what comes right behind the request is the first message", async (t) => {
+    test("bytes directly after the request are the first message", async (t) => {
       const raw = Raw.to(t, app).send(upgradeRequest("/echo"), frame(TEXT, "early"));
       assert.equal((await raw.head()).status, 101);
       assert.deepEqual(await raw.frames(1), [{ opcode: TEXT, payload: Buffer.from("early") }]);
     });
 
     for (const path of ["/greet", "/slow"]) {
-      test(`${path}: hooks run before the upgrade, and the handler has what they found out`, async () => {
+      test(`${path}: hooks run before the upgrade, and the handler has their results`, async () => {
         const connection = await connect(ws(path), { headers: { authorization: "alice" } });
         assert.deepEqual(await take(connection, 1), [`${GREETING}, alice`]);
         await connection.close();
       });
 
-      test(`${path}: what hooks say of the answer is in the 101, but for what is about a body`, async (t) => {
+      test(`${path}: response fields of hooks are in the 101, except those about a body`, async (t) => {
         const raw = Raw.to(t, app).send(upgradeRequest(path, { authorization: "alice" }));
         const { status, headers } = await raw.head();
         assert.equal(status, 101);
@@ -49,7 +49,7 @@ for (const framework of FRAMEWORKS) {
         for (const name of Object.keys(headers)) assert.doesNotMatch(name, /^content-|^transfer-encoding$/);
       });
 
-      test(`${path}: what a hook replies refuses the upgrade`, async (t) => {
+      test(`${path}: a reply of a hook rejects the upgrade`, async (t) => {
         await assert.rejects(connect(ws(path)), (error) => {
           assert.ok(error instanceof HandshakeRejectedError);
           assert.equal(error.response.status, 401);
@@ -62,7 +62,7 @@ for (const framework of FRAMEWORKS) {
       });
     }
 
-    test("a route that is asked without an upgrade answers 426", async () => {
+    test("a route without an upgrade answers 426", async () => {
       const { response, body } = await request(http("/echo"));
       assert.equal(response.statusCode, 426);
       assert.equal(response.headers.upgrade, "websocket");
@@ -89,7 +89,7 @@ for (const framework of FRAMEWORKS) {
     });
 
     if (framework.name !== "node:http") {
-      test("hooks that run when the head is written, run for the 101", async () => {
+      test("hooks that run when the head is written also run for the 101", async () => {
         const connection = await connect(ws("/late"));
         assert.equal(connection.headers.get("x-late"), "ran");
         await connection.send("one");
@@ -97,7 +97,7 @@ for (const framework of FRAMEWORKS) {
         await connection.close();
       });
 
-      test("hooks that run behind each answer, run behind the 101", async () => {
+      test("hooks that run after each response also run after the 101", async () => {
         app.finished.length = 0;
         const connection = await connect(ws("/echo"));
         await connection.close();
@@ -106,37 +106,37 @@ for (const framework of FRAMEWORKS) {
     }
 
     if (framework.name === "Fastify" || framework.name === "Hono") {
-      test("what a hook answers at the last moment refuses the upgrade", async (t) => {
+      test("a late response of a hook rejects the upgrade", async (t) => {
         const answer = await Raw.to(t, app).send(upgradeRequest("/late?refuse")).answer();
         assert.equal(answer.status, 403);
         assert.match(answer.rest.toString(), /too late/);
       });
     }
 
-    test("other routes are as they were", async () => {
+    test("other routes are unchanged", async () => {
       const { response, body } = await request(http("/plain"));
       assert.equal(response.statusCode, 200);
       assert.equal(body, "plain");
     });
 
-    test("an upgrade of a path that nobody has is answered with 404", async (t) => {
+    test("an upgrade of an unknown path is answered with 404", async (t) => {
       assert.equal((await Raw.to(t, app).send(upgradeRequest("/nobody")).answer()).status, 404);
     });
 
-    test("a handshake that is wrong, or comes from another origin, is refused", async (t) => {
+    test("an invalid handshake, or one from another origin, is rejected", async (t) => {
       const noKey = upgradeRequest("/echo", { "Sec-WebSocket-Key": undefined });
       assert.equal((await Raw.to(t, app).send(noKey).answer()).status, 400);
       const foreign = upgradeRequest("/echo", { Origin: "http://elsewhere.example" });
       assert.equal((await Raw.to(t, app).send(foreign).answer()).status, 403);
     });
 
-    test("an error of a handler closes with 1011, and is heard of", async () => {
+    test("an error of a handler closes with 1011, and is reported", async () => {
       const connection = await connect(ws("/fail"));
       assert.equal((await connection.closed).code, 1011);
       assert.deepEqual(app.errors.map(String), ["Error: on purpose"]);
     });
 
-    test("a client that is gone before the hooks are through hurts nobody", async (t) => {
+    test("a client that disconnects during the hooks has no effect", async (t) => {
       const release = app.slow.hold();
       const raw = Raw.to(t, app).send(upgradeRequest("/slow", { authorization: "alice" }));
       await until(() => app.slow.waiting === 1);
@@ -149,7 +149,7 @@ for (const framework of FRAMEWORKS) {
       await connection.close();
     });
 
-    test("a WebSocketServer that is attached beside it keeps its path", async () => {
+    test("a WebSocketServer that is attached besides keeps its path", async () => {
       const beside = new WebSocketServer().on("connection", echo).attach(app.http, { path: "/beside" });
       const connection = await connect(ws("/beside"));
       await connection.send("here");
@@ -159,7 +159,7 @@ for (const framework of FRAMEWORKS) {
     });
   });
 
-  test(`${framework.name}: a hook that never answers holds no connection for ever`, async (t) => {
+  test(`${framework.name}: a hook that never answers does not keep a connection`, async (t) => {
     const app = await framework.start({ upgradeTimeout: 100 });
     const raw = Raw.to(t, app).send(upgradeRequest("/stuck"));
     await raw.gone();
@@ -182,7 +182,7 @@ function plain(data: string | Uint8Array): string | Uint8Array {
   return typeof data === "string" ? data : new Uint8Array(data);
 }
 
-/** Without keeping the connection, so that the server can close. */
+/** Without keep-alive, so that the server can close. */
 async function request(
   url: string,
   options: RequestOptions = {},

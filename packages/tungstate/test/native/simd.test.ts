@@ -5,13 +5,15 @@ import { READ_BUFFER_SIZE, loadSimd } from "../../src/native/simd.ts";
 
 const simd = loadSimd();
 
-/** One byte after the other. */
+/** Byte by byte. */
 function plainly(source: Uint8Array, key: number): { readonly bytes: Uint8Array; readonly ascii: boolean } {
   const bytes = source.map((byte, at) => byte ^ ((key >>> (8 * (at & 3))) & 0xff));
   return { bytes, ascii: bytes.every((byte) => byte < 0x80) };
 }
 
-/** The same by the module: from any offset, to any, with a border on both sides that must stay. */
+/**
+ * The same by the module: from any offset to any, with a border on both sides that must not change.
+ */
 function check(source: Uint8Array, key: number, from: number, to: number, inMemory: boolean): void {
   if (simd === undefined) return;
   const { bytes, ascii } = plainly(source, key);
@@ -27,19 +29,19 @@ function check(source: Uint8Array, key: number, from: number, to: number, inMemo
 }
 
 describe("masking, 16 bytes at a time", () => {
-  test("is there on this system", () => {
+  test("is available on this system", () => {
     assert.ok(simd !== undefined);
     assert.equal(simd.readBuffer.length, READ_BUFFER_SIZE);
   });
 
-  test("is the same as byte by byte, for every length up to 200 and every offset", () => {
+  test("equals masking byte by byte, for every length up to 200 and every offset", () => {
     for (let length = 0; length <= 200; length++) {
       const source = Uint8Array.from({ length }, (_, at) => (at * 89 + length) & 0xff);
       check(source, (length * 0x9e3779b1) | 0, length % 17, length % 5, length % 2 === 0);
     }
   });
 
-  test("and around the sizes of its pieces", () => {
+  test("and around its block sizes", () => {
     const PIECE = 32 * 1024;
     for (const size of [PIECE, 2 * PIECE, 4 * PIECE]) {
       for (const length of [size - 1, size, size + 1, size + 16]) {
@@ -52,7 +54,7 @@ describe("masking, 16 bytes at a time", () => {
     check(whole, -1, 0, 7, true);
   });
 
-  test("says of each single byte whether it is ASCII", () => {
+  test("classifies each byte as ASCII or not", () => {
     for (const length of [1, 7, 15, 16, 17, 63, 64, 65, 130]) {
       for (let at = 0; at < length; at++) {
         const source = new Uint8Array(length).fill(0x41);

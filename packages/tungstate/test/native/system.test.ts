@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { system } from "../../src/native/system.ts";
 
-/** Echoes over TCP and prints what took place. */
+/** Echoes over TCP and prints the events. */
 const ECHO = fileURLToPath(new URL("../support/echo.ts", import.meta.url));
 
 interface Ran {
@@ -26,7 +26,7 @@ async function run(before: string): Promise<Ran> {
 const FINE = { echoed: 20, codes: [1000, 1000] };
 
 describe("the handles of sockets", () => {
-  test("are used where Node has them", async () => {
+  test("are used if Node has them", async () => {
     assert.ok(system !== undefined);
     const { warnings, ...ran } = await run("");
     assert.deepEqual(ran, { ...FINE, kind: "HandleTransport" });
@@ -42,14 +42,14 @@ describe("the handles of sockets", () => {
     ],
   ];
   for (const [name, code] of without) {
-    test(`are left alone where ${name}: sockets work by their public interface`, async () => {
+    test(`are not used if ${name}: sockets work through their public interface`, async () => {
       const { warnings, ...ran } = await run(code);
       assert.deepEqual(ran, { ...FINE, kind: "DuplexTransport" });
       assert.equal(warnings, "");
     });
   }
 
-  test("are left alone where a method is missing", async () => {
+  test("are not used if a method is missing", async () => {
     const code = `
       const { TCP } = process.binding("tcp_wrap");
       TCP.prototype.useUserBuffer = undefined;

@@ -56,7 +56,7 @@ describe("options of a connection", () => {
     ["readAheadSize", 0],
   ];
   for (const [name, least] of sizes) {
-    test(`${name} is a number of bytes from ${least}`, () => {
+    test(`${name} is an integer number of bytes of at least ${least}`, () => {
       for (const value of [least, least + 1, LARGEST])
         assert.equal(settings({ [name]: value })[name as "receiveQueueSize"], value);
       assert.equal(settings({ [name]: Infinity })[name as "receiveQueueSize"], LARGEST);
@@ -85,7 +85,7 @@ describe("options of a connection", () => {
     });
   }
 
-  test("heartbeat is off, or takes what is given and keeps the other default", () => {
+  test("heartbeat is off, or uses the given fields and the default of the other", () => {
     assert.equal(settings({ heartbeat: false }).heartbeat, undefined);
     assert.deepEqual(settings({ heartbeat: { interval: 5 } }).heartbeat, { interval: 5, timeout: 15_000 });
     assert.deepEqual(settings({ heartbeat: { timeout: 5 } }).heartbeat, { interval: 30_000, timeout: 5 });
@@ -108,7 +108,7 @@ describe("options of a connection", () => {
     });
   }
 
-  test("clock has the three functions of one", () => {
+  test("clock must have its three functions", () => {
     const clock = new VirtualClock();
     assert.equal(settings({ clock }).clock, clock);
     for (const value of [{}, 5, "now", null, { ...clock }]) {
@@ -116,7 +116,7 @@ describe("options of a connection", () => {
     }
   });
 
-  test("are an object", () => {
+  test("must be an object", () => {
     for (const value of [null, 5, "fast"]) {
       assert.throws(() => settings(value as unknown as object), {
         code: "INVALID_ARGUMENT",
@@ -127,7 +127,7 @@ describe("options of a connection", () => {
 });
 
 describe("values in an error's text", () => {
-  test("are short, and tell nothing that may be secret", () => {
+  test("are short, and contain no secrets", () => {
     assert.equal(named("short"), '"short"');
     assert.equal(named("x".repeat(41)), "a string of 41 characters");
     assert.equal(named([1]), "Array");
@@ -184,7 +184,7 @@ describe("options of a server", () => {
     });
   }
 
-  test("no limit is Infinity", () => {
+  test("Infinity means no limit", () => {
     assert.doesNotThrow(() => new WebSocketServer({ maxConnections: Infinity, maxHandshakes: Infinity }));
     assert.doesNotThrow(() => new WebSocketServer({ maxConnections: 0, maxHandshakes: 1 }));
   });
@@ -228,7 +228,7 @@ describe("options of a client", () => {
     });
   }
 
-  test("those of TLS are checked before anything is opened, too", async () => {
+  test("those of TLS are validated before anything is opened", async () => {
     for (const [options, says] of [
       [{ tlsTimeout: 0 }, /tlsTimeout must be an integer from 1 to 2147483647 \(ms\)/],
       [{ tls: { pins: ["sha256/short"] } }, /pins/],
@@ -238,7 +238,7 @@ describe("options of a client", () => {
     }
   });
 
-  test("the stream is one", async () => {
+  test("the stream must be one", async () => {
     for (const stream of [undefined, null, 5, "tcp", {}, { readable: true, writable: true }]) {
       const expected = { code: "INVALID_ARGUMENT", message: /a byte stream must be a Duplex or a pair .*, got / };
       await assert.rejects(client("ws://localhost/", stream as never), expected);

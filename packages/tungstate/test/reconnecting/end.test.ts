@@ -31,7 +31,7 @@ const states: Record<string, (world: World, options?: Partial<ReconnectOptions>)
 
 for (const [state, reach] of Object.entries(states)) {
   describe(`${state}:`, () => {
-    test("close() ends it for good", () =>
+    test("close() ends it permanently", () =>
       inWorld(async (world) => {
         const connection = await reach(world);
         const readings = [connection, connection.withGaps(), connection.batches()].map(async (items) => {
@@ -81,7 +81,7 @@ for (const [state, reach] of Object.entries(states)) {
         if (state === "open") assert.equal((await world.server.closed).clean, false);
       }));
 
-    test("what still waits is told as dropped, and nobody is left waiting for it", () =>
+    test("waiting messages are reported as dropped, and all pending calls are settled", () =>
       inWorld(async (world) => {
         const connection = await reach(world, { outbox: { size: 140, policy: "wait" }, writeBufferSize: 0 });
         if (state === "open") return; // then it is sent: see below
@@ -100,7 +100,7 @@ for (const [state, reach] of Object.entries(states)) {
 }
 
 describe("close() of an open connection", () => {
-  test("sends what was written first, also what waits in the outbox", () =>
+  test("sends what was written before, including the outbox", () =>
     inWorld(async (world) => {
       const connection = world.start({ outbox: { policy: "wait", size: 1_000 }, writeBufferSize: 100 });
       await settle();
@@ -114,7 +114,7 @@ describe("close() of an open connection", () => {
       assert.deepEqual(await world.server.closed.then(({ code, clean }) => [code, clean]), [1000, true]);
     }));
 
-  test("takes nothing more meanwhile", () =>
+  test("accepts nothing more meanwhile", () =>
     inWorld(async (world) => {
       const connection = world.start();
       await settle();
@@ -129,7 +129,7 @@ describe("close() of an open connection", () => {
       assert.deepEqual([code, reason, clean, error], [4000, "", true, undefined]);
     }));
 
-  test("a server that does not answer is not waited for longer than closeTimeout", () =>
+  test("waits no longer than closeTimeout for a server that does not answer", () =>
     inWorld(async (world) => {
       const connection = world.start({ closeTimeout: 3_000 });
       await settle();
@@ -140,7 +140,7 @@ describe("close() of an open connection", () => {
       assert.ok(closedAt >= 3_000 && closedAt <= 3_200, `${closedAt}`);
     }));
 
-  test("a code that can't be sent is refused, and nothing happens", () =>
+  test("with an invalid code throws, and changes nothing", () =>
     inWorld(async (world) => {
       const connection = world.start();
       await settle();
@@ -183,7 +183,7 @@ describe("a listener that throws", () => {
   });
   afterEach(() => void process.off("warning", onWarning));
 
-  test("closes with 1011, for good", () =>
+  test("closes with 1011, permanently", () =>
     inWorld(async (world) => {
       const connection = world.start();
       const errors: unknown[] = [];
@@ -202,7 +202,7 @@ describe("a listener that throws", () => {
       assert.deepEqual(warnings, []);
     }));
 
-  test("is told by a warning where nobody listens for errors", () =>
+  test("is reported as a warning without an error listener", () =>
     inWorld(async (world) => {
       world.otherwise = "REFUSED";
       const connection = world.start();
@@ -218,7 +218,7 @@ describe("a listener that throws", () => {
     }));
 });
 
-describe("options that make no sense", () => {
+describe("invalid options", () => {
   const wrong: [string, ReconnectOptions | Record<string, unknown>, RegExp][] = [
     [
       "backoff.initialDelay",
@@ -267,7 +267,7 @@ describe("options that make no sense", () => {
     });
   }
 
-  test("a URL that is none", () => {
+  test("an invalid URL", () => {
     assert.throws(() => reconnecting("nonsense"), { code: "INVALID_URL" });
     assert.throws(() => reconnecting("ftp://server/"), { code: "INVALID_URL" });
   });

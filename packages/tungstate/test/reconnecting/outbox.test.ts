@@ -9,7 +9,7 @@ import { newMessage } from "../support/messages.ts";
 const entry = (data: MessageData): ReturnType<typeof outboxEntry> => outboxEntry(data, undefined);
 
 describe("a message for the outbox", () => {
-  test("counts its bytes, and 64 for itself", () => {
+  test("counts its bytes, and 64 more", () => {
     const bytes = new Uint8Array(10);
     const message = newMessage("binary", bytes, 2, 5);
     const data: [MessageData, number][] = [
@@ -26,7 +26,7 @@ describe("a message for the outbox", () => {
     for (const [each, cost] of data) assert.equal(entry(each).cost, cost);
   });
 
-  test("is a copy of bytes that are the caller's", () => {
+  test("is copied from the caller's bytes", () => {
     const bytes = Buffer.from("abcdef");
     for (const data of [bytes.subarray(1, 3), new DataView(bytes.buffer, bytes.byteOffset + 1, 2)]) {
       const { data: kept } = entry(data);
@@ -36,14 +36,14 @@ describe("a message for the outbox", () => {
     }
   });
 
-  test("keeps nothing else alive", () => {
+  test("keeps nothing else in memory", () => {
     const shared = new Uint8Array(8192);
     const message = newMessage("binary", shared, 100, 5);
     entry(message);
     assert.notEqual(message.bytes.buffer, shared.buffer);
   });
 
-  test("has to be one", () => {
+  test("must be valid", () => {
     for (const data of [undefined, null, 5, {}, [1]]) {
       assert.throws(() => entry(data as string), {
         code: "INVALID_ARGUMENT",
@@ -67,7 +67,7 @@ describe("the outbox", () => {
     }
   });
 
-  test("gives what it was given, in order, and counts right", () => {
+  test("returns its messages in order, and counts correctly", () => {
     const steps = fc.array(fc.oneof(fc.string({ maxLength: 8 }), fc.constant(undefined)), {
       maxLength: 3_000,
       size: "max",

@@ -4,7 +4,7 @@ import type { Message } from "@tungstate/protocol";
 import type { Gap, ReconnectingConnection } from "../../src/reconnecting/types.ts";
 import { inWorld, settle, type World } from "./support.ts";
 
-/** Lets the server send, then end the connection, then waits for the next one. */
+/** Lets the server send, then close the connection, then waits for the next one. */
 async function sendAndLose(world: World, ...texts: readonly string[]): Promise<void> {
   await settle();
   for (const text of texts) world.server.write(text);
@@ -22,7 +22,7 @@ async function readAll(items: AsyncIterable<Message | Gap>): Promise<string[]> {
   return all;
 }
 
-/** Reads so many items, then leaves the loop. */
+/** Reads that many items, then leaves the loop. */
 async function take(items: AsyncIterable<Message | Gap>, count: number): Promise<string[]> {
   const all: string[] = [];
   for await (const item of items) {
@@ -33,7 +33,7 @@ async function take(items: AsyncIterable<Message | Gap>, count: number): Promise
 }
 
 describe("reading across connections", () => {
-  test("for await goes on with the next connection, and ends when there is no other", () =>
+  test("for await continues with the next connection, and ends with the last", () =>
     inWorld(async (world) => {
       const connection = world.start();
       const reading = readAll(connection);
@@ -58,7 +58,7 @@ describe("reading across connections", () => {
       assert.deepEqual(await reading, ["a", "b", "gap 0", "gap 0", "c"]);
     }));
 
-  test("the gap says how the connection before has ended", () =>
+  test("the gap has the end of the previous connection", () =>
     inWorld(async (world) => {
       world.answers.push("open", "REFUSED", "UNREACHABLE");
       const connection = world.start();
@@ -73,7 +73,7 @@ describe("reading across connections", () => {
       assert.deepEqual(rest, { type: "gap", duration: 1_000 + 2_000 + 4_000, attempts: 3, unsent: 0, unread: 0 });
     }));
 
-  test("what came before the end is read although the next connection is there", () =>
+  test("messages before the end are read although the next connection is open", () =>
     inWorld(async (world) => {
       const connection = world.start();
       await sendAndLose(world, "a", "b");
@@ -82,7 +82,7 @@ describe("reading across connections", () => {
       assert.deepEqual(await take(connection.withGaps(), 4), ["a", "b", "gap 0", "c"]);
     }));
 
-  test("a loop that was left can be taken up again, and no gap is told twice", () =>
+  test("a loop that was left can be resumed, and no gap is reported twice", () =>
     inWorld(async (world) => {
       const connection = world.start();
       await sendAndLose(world, "a", "b");
@@ -93,7 +93,7 @@ describe("reading across connections", () => {
       assert.deepEqual(items, ["a", "b", "gap 0", "c"]);
     }));
 
-  test("by batches", () =>
+  test("in batches", () =>
     inWorld(async (world) => {
       const connection = world.start();
       await sendAndLose(world, "a", "b");
@@ -118,7 +118,7 @@ describe("reading across connections", () => {
       assert.deepEqual(all.flat().toSorted(), ["a", "b", "c", "d"]);
     }));
 
-  test("what nobody reads is kept of one connection that has ended; what is dropped is counted", () =>
+  test("unread messages of one ended connection are kept; dropped ones are counted", () =>
     inWorld(async (world) => {
       const connection = world.start();
       await sendAndLose(world, "a", "b");
@@ -126,11 +126,11 @@ describe("reading across connections", () => {
       await sendAndLose(world, "d", "e", "f");
       world.server.write("g");
       await settle();
-      // as if it had been there all the time, but for what is missing
+      // as if it had been there all the time, except for lost messages
       assert.deepEqual(await take(connection.withGaps(), 6), ["gap 1", "d", "e", "f", "gap 0", "g"]);
     }));
 
-  test("a slow reader makes the server wait, as ever", () =>
+  test("a slow reader delays the server as usual", () =>
     inWorld(async (world) => {
       const connection = world.start({ receiveQueueSize: 10_000 });
       await settle();
@@ -153,7 +153,7 @@ describe("listeners for messages", () => {
     return all;
   }
 
-  test("hear those of all connections, before the end is told", () =>
+  test("receive messages of all connections, before the end is reported", () =>
     inWorld(async (world) => {
       const connection = world.start();
       const heard = listen(connection);
@@ -167,7 +167,7 @@ describe("listeners for messages", () => {
       assert.deepEqual([heard, heardAtEnd], [["a", "b", "c", "d"], 4]);
     }));
 
-  test("put on late, hear what waits", () =>
+  test("added late receive waiting messages", () =>
     inWorld(async (world) => {
       const connection = world.start();
       await sendAndLose(world, "a");
@@ -178,7 +178,7 @@ describe("listeners for messages", () => {
       assert.deepEqual(heard, ["a", "b"]);
     }));
 
-  test("pause holds across connections, and resume goes on where it was", () =>
+  test("pause applies across connections, and resume continues", () =>
     inWorld(async (world) => {
       const connection = world.start();
       const heard: string[] = [];
@@ -213,7 +213,7 @@ describe("listeners for messages", () => {
       assert.deepEqual(heard, ["a", "b", "c", "d"]);
     }));
 
-  test("a listener added after pause() gets nothing before resume()", () =>
+  test("a listener added after pause() receives nothing before resume()", () =>
     inWorld(async (world) => {
       const connection = world.start();
       connection.pause();
@@ -227,7 +227,7 @@ describe("listeners for messages", () => {
       assert.deepEqual(heard, ["a", "b"]);
     }));
 
-  test("messages wait when the last listener has gone", () =>
+  test("messages wait when the last listener is removed", () =>
     inWorld(async (world) => {
       const connection = world.start();
       const heard: string[] = [];
@@ -253,7 +253,7 @@ describe("listeners for messages", () => {
       await assert.rejects(take(connection, 1), { code: "INVALID_STATE" });
     }));
 
-  test("pings and pongs are told, and a ping can be sent", () =>
+  test("pings and pongs are emitted, and a ping can be sent", () =>
     inWorld(async (world) => {
       const connection = world.start();
       await assert.rejects(connection.ping(), { code: "NOT_OPEN" });
@@ -267,7 +267,7 @@ describe("listeners for messages", () => {
 });
 
 describe("split", () => {
-  test("gives streams that outlive a connection", () =>
+  test("returns streams that outlive a connection", () =>
     inWorld(async (world) => {
       const connection = world.start();
       const { readable, writable } = connection.split();

@@ -3,14 +3,14 @@ import { describe, test } from "node:test";
 import type { MessageData, WebSocketConnection } from "../../src/connection/types.ts";
 import { inWorld, settle, type World } from "./support.ts";
 
-/** What the server's end of the newest connection gets, as text. */
+/** Records what the server's end of the newest connection receives, as text. */
 function received(connection: WebSocketConnection): string[] {
   const all: string[] = [];
   connection.on("message", (message) => all.push(message.text));
   return all;
 }
 
-/** Makes the newest connection slow: the server reads nothing until it is told to. */
+/** Makes the newest connection slow: the server reads nothing until told to. */
 function hold(world: World): void {
   world.newest.stream.stall(1_000_000);
 }
@@ -18,7 +18,7 @@ function hold(world: World): void {
 const kilobyte = (text: string): string => text.padEnd(1024, ".");
 
 describe("writing while there is no connection", () => {
-  test("waits in the outbox, and goes out in order when there is one", () =>
+  test("waits in the outbox, and is sent in order when there is one", () =>
     inWorld(async (world) => {
       world.answers.push("REFUSED");
       const connection = world.start();
@@ -37,7 +37,7 @@ describe("writing while there is no connection", () => {
       assert.equal(connection.stats.messagesSent, 4);
     }));
 
-  test("what a listener of open writes to the connection itself goes ahead", () =>
+  test("what a listener of open writes to the connection itself precedes it", () =>
     inWorld(async (world) => {
       const connection = world.start();
       connection.write("one");
@@ -68,13 +68,13 @@ describe("writing while there is no connection", () => {
       assert.deepEqual([...first, ...second], ["before", "meanwhile", "after"]);
     }));
 
-  test("false beyond writeBufferSize, and drain when it has gone out", () =>
+  test("returns false above writeBufferSize, and drain is emitted when it was sent", () =>
     inWorld(async (world) => {
       world.answers.push("REFUSED");
       const connection = world.start({ writeBufferSize: 200 });
       let drains = 0;
       connection.on("drain", () => drains++);
-      assert.equal(connection.write("x".repeat(136)), true); // with its 64: 200
+      assert.equal(connection.write("x".repeat(136)), true); // with its overhead of 64: 200
       assert.equal(connection.write(""), false);
       await settle();
       assert.equal(drains, 0);
@@ -97,7 +97,7 @@ describe("writing while there is no connection", () => {
       assert.equal(flushed, 1_000);
     }));
 
-  test("sendStream waits for a connection, and for what was written before", () =>
+  test("sendStream waits for a connection, and for messages written before", () =>
     inWorld(async (world) => {
       world.answers.push("REFUSED");
       const connection = world.start();
@@ -111,7 +111,7 @@ describe("writing while there is no connection", () => {
       assert.deepEqual(got, ["one", "two", "three"]);
     }));
 
-  test("sendStream rejects when the connection ends under way", () =>
+  test("sendStream rejects when the connection ends during it", () =>
     inWorld(async (world) => {
       const connection = world.start();
       await settle();
@@ -127,7 +127,7 @@ describe("writing while there is no connection", () => {
       assert.equal(connection.status.state, "open");
     }));
 
-  test("what can't be a message is refused at once", () =>
+  test("an invalid message is rejected immediately", () =>
     inWorld(async (world) => {
       const connection = world.start();
       assert.throws(() => connection.write(5 as unknown as string), { code: "INVALID_ARGUMENT" });
@@ -138,7 +138,7 @@ describe("writing while there is no connection", () => {
 describe("a full outbox", () => {
   const size = 3 * (1024 + 64);
 
-  test("reject: refuses what does not fit, and loses nothing", () =>
+  test("reject: rejects what does not fit, and loses nothing", () =>
     inWorld(async (world) => {
       world.answers.push("REFUSED");
       const connection = world.start({ outbox: { size } });
@@ -152,7 +152,7 @@ describe("a full outbox", () => {
       assert.deepEqual(got, ["1", "2", "3"].map(kilobyte));
     }));
 
-  test("drop-oldest: the oldest go, and are told", () =>
+  test("drop-oldest: the oldest are dropped, and reported", () =>
     inWorld(async (world) => {
       world.answers.push("REFUSED");
       const connection = world.start({ outbox: { size, policy: "drop-oldest" } });
@@ -171,7 +171,7 @@ describe("a full outbox", () => {
       assert.equal(dropped.length, 2);
     }));
 
-  test("wait: send waits for room, in order; write, which can't, is refused", () =>
+  test("wait: send waits for room, in order; write is rejected", () =>
     inWorld(async (world) => {
       world.answers.push("REFUSED");
       const connection = world.start({ outbox: { size, policy: "wait" } });
@@ -191,7 +191,7 @@ describe("a full outbox", () => {
       assert.deepEqual(got, [...["1", "2", "3", "4", "5"].map(kilobyte), "small"]);
     }));
 
-  test("of no size takes nothing", () =>
+  test("of size 0 accepts nothing", () =>
     inWorld(async (world) => {
       const connection = world.start({ outbox: { size: 0 } });
       assert.throws(() => connection.write(""), { code: "WRITE_BUFFER_FULL" });
@@ -201,12 +201,12 @@ describe("a full outbox", () => {
 });
 
 describe("writing to a slow server", () => {
-  test("what it has no room for waits here, and survives it", () =>
+  test("messages without room wait here, and survive the connection", () =>
     inWorld(async (world) => {
       const connection = world.start({ writeBufferSize: 64 * 1024 });
       await settle();
       hold(world);
-      const big = "x".repeat(2 * 1024 * 1024); // more than all the streams between hold
+      const big = "x".repeat(2 * 1024 * 1024); // more than all streams in between buffer
       assert.equal(connection.write(big), false);
       connection.write("after");
       await settle();
@@ -223,7 +223,7 @@ describe("writing to a slow server", () => {
       assert.equal(gap, 1, "the first one was given to the connection, and did not get through");
     }));
 
-  test("send waits for room, and goes on when the connection ends", () =>
+  test("send waits for room, and continues when the connection ends", () =>
     inWorld(async (world) => {
       const connection = world.start();
       await settle();
@@ -238,7 +238,7 @@ describe("writing to a slow server", () => {
       assert.equal(connection.status.state, "waiting");
     }));
 
-  test("what was handed over counts as sent", () =>
+  test("messages passed to the connection count as sent", () =>
     inWorld(async (world) => {
       const connection = world.start();
       await settle();
@@ -251,7 +251,7 @@ describe("writing to a slow server", () => {
       assert.equal(unsent, 0);
     }));
 
-  test("flush rejects when the connection takes something down with it", () =>
+  test("flush rejects when messages are lost with the connection", () =>
     inWorld(async (world) => {
       const connection = world.start();
       await settle();

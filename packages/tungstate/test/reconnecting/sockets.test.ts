@@ -17,7 +17,7 @@ afterEach(async () => {
   for (const end of ending.splice(0).reverse()) await end();
 });
 
-/** A server that answers each message with itself. */
+/** An echo server. */
 async function serve(
   options: WebSocketServerOptions = {},
   port = 0,
@@ -39,7 +39,7 @@ async function nextWaiting(connection: ReconnectingConnection): Promise<Waiting>
   return await new Promise((resolve) => connection.once("waiting", resolve));
 }
 
-/** Sends a message and waits for it to come back. */
+/** Sends a message and waits for its echo. */
 async function echo(connection: ReconnectingConnection, text: string): Promise<string> {
   await connection.send(text);
   for await (const message of connection) return message.text;
@@ -62,7 +62,7 @@ describe("reconnecting, on sockets", () => {
     assert.equal(await echo(connection, "three"), "two");
   });
 
-  test("a server that is not there yet", async () => {
+  test("a server that is not yet running", async () => {
     const { server, port } = await serve();
     await server.close();
     const connection = start(port);
@@ -87,7 +87,7 @@ describe("reconnecting, on sockets", () => {
     assert.equal(asked, 2);
   });
 
-  test("401, and a fresh token", async () => {
+  test("401, and a new token", async () => {
     const { port } = await serve({
       authorize: ({ headers }) => (headers.get("authorization") === "Bearer 2" ? true : { status: 401 }),
     });
@@ -97,14 +97,14 @@ describe("reconnecting, on sockets", () => {
     assert.equal(token, 2);
   });
 
-  test("a server that goes silent is found out, and another one taken", async () => {
+  test("a silent server is detected, and another one used", async () => {
     const streams: ConditionedStream[] = [];
     const server: Server = createServer((socket) => {
       const stream = conditions(socket, {});
       streams.push(stream);
       accept(stream).then(
         (connection) => connection.on("message", (message) => connection.write(message)),
-        () => undefined, // the last one, cut short by the end
+        () => undefined, // the last one, truncated by the end
       );
     });
     server.listen(0, "127.0.0.1");
@@ -128,7 +128,7 @@ describe("reconnecting, on sockets", () => {
     assert.equal(await echo(connection, "two"), "two");
   });
 
-  test("a route that fails is taken last", async () => {
+  test("a failed route is used last", async () => {
     const { server, port } = await serve();
     const connection = start(port, { interface: ["no-such-interface", "lo"] });
     await connection.ready();
@@ -139,13 +139,13 @@ describe("reconnecting, on sockets", () => {
     assert.equal(connection.route?.interface, "lo");
   });
 
-  test("tcpUserTimeout is no hindrance where it can't be set, and is set where it can", async () => {
+  test("tcpUserTimeout is ignored if it cannot be set, and set otherwise", async () => {
     const { port } = await serve();
     const connection = start(port, { tcpUserTimeout: 5_000 });
     assert.equal(await echo(connection, "one"), "one");
   });
 
-  test("an abort ends the attempt under way", async () => {
+  test("an abort ends the current attempt", async () => {
     const silent = createServer(() => undefined);
     silent.listen(0, "127.0.0.1");
     await once(silent, "listening");

@@ -9,13 +9,13 @@ import type { HandshakeRequest } from "../../src/server/admission/request.ts";
 import { type ConditionedStream, conditions, memoryPipe, VirtualClock } from "../../src/testing/index.ts";
 import type { WebSocketConnection } from "../../src/connection/types.ts";
 
-/** What becomes of an attempt: a connection, a response that refuses it, or an error on the way. */
+/** The outcome of an attempt: a connection, a response that rejects it, or a network error. */
 export type Answer = "open" | Refusal | ConnectionErrorCode;
 
 interface Served {
   /** The server's end. */
   readonly connection: WebSocketConnection;
-  /** The client's stream, to be cut. */
+  /** The client's stream, to be destroyed. */
   readonly stream: ConditionedStream;
   readonly request: HandshakeRequest;
 }
@@ -23,13 +23,13 @@ interface Served {
 /** A server in memory on a virtual clock, and clients that reconnect to it. */
 export class World {
   readonly clock = new VirtualClock();
-  /** When attempts were made, in ms. */
+  /** Times of the attempts in ms. */
   readonly attempts: number[] = [];
   readonly served: Served[] = [];
-  /** What the next attempts get; then `otherwise`. */
+  /** The outcomes of the next attempts, followed by `otherwise`. */
   readonly answers: Answer[] = [];
   otherwise: Answer = "open";
-  /** What waits are decided by. */
+  /** Source of randomness for delays. */
   random = 0.5;
   interfaces: Interfaces = {};
   wallTime = Date.UTC(2026, 0, 1);
@@ -65,7 +65,7 @@ export class World {
     return newest;
   }
 
-  /** Goes on in steps that are small enough for handshakes to keep up. */
+  /** Advances the time in steps that are small enough for handshakes. */
   async advance(ms: number): Promise<void> {
     await settle();
     let left = ms;
@@ -101,7 +101,7 @@ export class World {
       (connection) => {
         if (request !== undefined) this.served.push({ connection, stream, request });
       },
-      () => undefined, // it was to be refused
+      () => undefined, // it was to be rejected
     );
     const connection = await client(url, stream, options);
     await server;
@@ -111,12 +111,12 @@ export class World {
 
 const STEP = 100; // ms
 
-/** Lets all that needs no time happen. */
+/** Waits until everything without a timer has completed. */
 export async function settle(): Promise<void> {
   for (let turn = 0; turn < 12; turn++) await new Promise((resolve) => setImmediate(resolve));
 }
 
-/** Runs `test` with a world of its own. */
+/** Runs `test` with its own world. */
 export async function inWorld(test: (world: World) => Promise<void>): Promise<void> {
   const world = new World();
   try {

@@ -16,16 +16,16 @@ import type { WebSocketConnection } from "../../src/connection/types.ts";
 import { selfSigned } from "../support/pairs.ts";
 import { serve, turns } from "../support/server.ts";
 
-const MANY = 30; // from 11 listeners on, Node.js warns
+const MANY = 30; // Node.js warns above 10 listeners
 
-/** What the process is warned of while `work` runs. */
+/** Returns the warnings of the process while `work` runs. */
 async function warningsOf(work: () => Promise<void>): Promise<string[]> {
   const warnings: string[] = [];
   const listener = (warning: Error): void => void warnings.push(String(warning));
   process.on("warning", listener);
   try {
     await work();
-    await turns(2); // a warning is emitted on the next tick
+    await turns(2); // a warning is emitted in the next tick
   } finally {
     process.off("warning", listener);
   }
@@ -34,7 +34,7 @@ async function warningsOf(work: () => Promise<void>): Promise<string[]> {
 
 const listeners = (signal: AbortSignal): number => getEventListeners(signal, "abort").length;
 
-/** Something that was given the signal, is open or under way, and has not ended. */
+/** An operation with a signal that is open or in progress. */
 interface Held {
   /** Ends it without the signal. */
   end(): unknown;
@@ -52,7 +52,7 @@ const held = (connection: Pick<WebSocketConnection, "closed" | "terminate">): He
   ended: connection.closed,
 });
 
-/** An operation on a stream whose other end says nothing. */
+/** An operation on a stream whose other end sends nothing. */
 const underWay =
   (operation: (stream: Duplex, signal: AbortSignal) => Promise<unknown>): Route["begin"] =>
   async (t) =>
@@ -175,7 +175,7 @@ for (const { name, begin } of routes) {
 }
 
 describe("onAbort", () => {
-  test("calls all callbacks once, in order, also behind one that throws, and not those that were forgotten", async () => {
+  test("calls all callbacks once, in order, also after one that throws, and not removed ones", async () => {
     const called: string[] = [];
     const abort = new AbortController();
     const { signal } = abort;
@@ -200,7 +200,7 @@ describe("onAbort", () => {
     assert.deepEqual(warnings, ["Error: of a callback"]);
   });
 
-  test("without a signal, and with one that has aborted, calls nothing", () => {
+  test("without a signal, and with an aborted one, calls nothing", () => {
     const never = (): void => assert.fail("called");
     onAbort(undefined, never)();
     onAbort(AbortSignal.abort(), never)();

@@ -13,7 +13,7 @@ class Alarm implements Timed {
   readonly rung: number[] = [];
   private readonly next: ((alarm: Alarm) => number) | undefined;
 
-  /** `next`: the deadline behind the one that has passed; none if it is left out. */
+  /** `next`: the following deadline; none if omitted. */
   constructor(deadline: number, next?: (alarm: Alarm) => number) {
     this.deadline = deadline;
     this.next = next;
@@ -26,7 +26,7 @@ class Alarm implements Timed {
 }
 
 describe("deadlines", () => {
-  test("are met, never early and at most a slot late, behind one timer", async () => {
+  test("fire on time: never early and at most a slot late, with one timer", async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(fc.nat(2000), { minLength: 1, maxLength: 40 }), fc.nat(100), async (times, start) => {
         const clock = new VirtualClock(start);
@@ -45,7 +45,7 @@ describe("deadlines", () => {
     );
   });
 
-  test("are met on a clock that counts from 1970", async () => {
+  test("work on a clock that counts from 1970", async () => {
     const clock = new VirtualClock(1_795_000_000_000.5);
     const deadlines = new Deadlines(clock);
     const alarm = new Alarm(clock.now() + 1000);
@@ -56,7 +56,7 @@ describe("deadlines", () => {
     assert.equal(alarm.rung.length, 1);
   });
 
-  test("one that was moved later is met later, without having told", async () => {
+  test("one moved later fires later, without notice", async () => {
     const clock = new VirtualClock();
     const deadlines = new Deadlines(clock);
     const alarm = new Alarm(100);
@@ -68,7 +68,7 @@ describe("deadlines", () => {
     assert.deepEqual(alarm.rung, [1000]);
   });
 
-  test("one that was moved earlier is met earlier when it tells", async () => {
+  test("one moved earlier fires earlier after notice", async () => {
     const clock = new VirtualClock();
     const deadlines = new Deadlines(clock);
     const alarm = new Alarm(10_000);
@@ -80,7 +80,7 @@ describe("deadlines", () => {
     assert.equal(clock.pending, 0);
   });
 
-  test("one that comes again and again", async () => {
+  test("one may repeat", async () => {
     const clock = new VirtualClock();
     const alarm = new Alarm(100, ({ rung }) => (rung.length < 3 ? rung.length * 100 + 100 : Infinity));
     new Deadlines(clock).watch(alarm);
@@ -89,7 +89,7 @@ describe("deadlines", () => {
     assert.equal(clock.pending, 0);
   });
 
-  test("one that is forgotten does not ring, and leaves no timer behind that would keep the process", async () => {
+  test("a removed one does not fire, and leaves no timer that keeps the process alive", async () => {
     const clock = new VirtualClock();
     const deadlines = new Deadlines(clock);
     const [first, second] = [new Alarm(100), new Alarm(200)];
@@ -104,7 +104,7 @@ describe("deadlines", () => {
     assert.deepEqual([first.rung, second.rung], [[], []]);
   });
 
-  test("one that forgets another, or itself, while it rings", async () => {
+  test("one may remove another, or itself, while it fires", async () => {
     const clock = new VirtualClock();
     const deadlines = new Deadlines(clock);
     const later = new Alarm(30_000);
@@ -120,13 +120,13 @@ describe("deadlines", () => {
     assert.equal(clock.pending, 0);
   });
 
-  test("one that forgets itself and keeps the deadline that has passed rings once", async () => {
+  test("one that removes itself without a new deadline fires once", async () => {
     const clock = new VirtualClock();
     const deadlines = new Deadlines(clock);
     let alarm: Alarm | undefined;
     alarm = new Alarm(100, (one) => {
       deadlines.forget(one);
-      // without a limit a table that rings for ever would never come to its end
+      // without a limit a table that fires forever would never end
       return one.rung.length < 10 ? 100 : Infinity;
     });
     deadlines.watch(alarm);

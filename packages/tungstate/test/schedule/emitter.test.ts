@@ -25,7 +25,7 @@ class Numbers extends Emitter<Events> {
 }
 
 describe("an emitter", () => {
-  test("calls its listeners in order, and says whether there are any", () => {
+  test("calls its listeners in order, and reports whether there are any", () => {
     const numbers = new Numbers();
     const seen: string[] = [];
     assert.equal(numbers.tell(0), false);
@@ -36,7 +36,7 @@ describe("an emitter", () => {
     assert.equal(numbers.listenerCount("error"), 0);
   });
 
-  test("once is once, also when it emits again; off takes away what on and once have put there", () => {
+  test("once calls once, also when it emits again; off removes listeners of on and once", () => {
     const numbers = new Numbers();
     const seen: number[] = [];
     const listener = (value: number): void => void seen.push(value);
@@ -50,12 +50,12 @@ describe("an emitter", () => {
     numbers.on("number", listener).removeListener("number", listener).tell(4);
     assert.deepEqual(seen, [1]);
     numbers.off("number", listener);
-    // the one put there last goes first, as with Node's emitters
+    // the last one added runs first, as in Node's emitters
     numbers.on("number", listener).on("number", listener).off("number", listener);
     assert.equal(numbers.listenerCount("number"), 1);
   });
 
-  test("listeners that come and go meanwhile count from the next time", () => {
+  test("listeners added or removed during an event count from the next one", () => {
     const numbers = new Numbers();
     const seen: string[] = [];
     const second = (value: number): void => void seen.push(`second ${value}`);
@@ -68,7 +68,7 @@ describe("an emitter", () => {
     assert.deepEqual(seen, ["first 1", "second 1"]);
   });
 
-  test("a listener that throws, or rejects, stops no other one", async () => {
+  test("a listener that throws or rejects stops no other one", async () => {
     const numbers = new Numbers();
     let calls = 0;
     const first = new Error("thrown");
@@ -79,7 +79,7 @@ describe("an emitter", () => {
     numbers.on("number", async () => {
       throw second;
     });
-    // as of another realm, or a library's own kind of promise
+    // as of another realm, or of a library's own promises
     const third = new Error("thenable");
     numbers.on("number", () => ({ then: (_done: unknown, failed: (error: unknown) => void) => failed(third) }));
     numbers.on("number", () => void calls++);
@@ -93,11 +93,11 @@ describe("an emitter", () => {
     assert.deepEqual(new Set(numbers.thrown), new Set([first, second, third, fourth]));
   });
 
-  test("an error that nobody listens to is no exception", () => {
+  test("an error without a listener is not thrown", () => {
     assert.equal(new Numbers().fail(new Error("unheard")), false);
   });
 
-  test("what objects inherit is no listener, and an event may be called so", () => {
+  test("inherited properties are not listeners, and an event may have their names", () => {
     const numbers = new Numbers();
     for (const name of ["__proto__", "constructor", "toString", "hasOwnProperty"] as unknown as "number"[]) {
       const listener = (): void => undefined;
@@ -108,7 +108,7 @@ describe("an emitter", () => {
     }
   });
 
-  test("a listener has to be a function", () => {
+  test("a listener must be a function", () => {
     for (const wrong of [undefined, null, "f", {}]) {
       const numbers = new Numbers();
       assert.throws(() => numbers.on("number", wrong as never), {

@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import type { Clock } from "../../src/schedule/clock.ts";
 import { Flusher } from "../../src/schedule/flusher.ts";
 
-/** A clock whose turns end when the test says so. */
+/** A clock whose ticks the test ends. */
 class Turns implements Clock {
   private readonly ends: (() => void)[] = [];
 
@@ -54,8 +54,8 @@ function read(flusher: Flusher, peer: Peer, handle: () => void): void {
   flusher.wasRead();
 }
 
-describe("who answers its own peer", () => {
-  test("is flushed at the end of the turn, where there are few", () => {
+describe("a connection that only replies to its own peer", () => {
+  test("is flushed at the end of the tick, if there are few", () => {
     const { turns, flusher, peers, flushed } = setUp(31);
     for (const peer of peers) read(flusher, peer, () => flusher.add(peer));
     assert.equal(flushed(), 0);
@@ -65,7 +65,7 @@ describe("who answers its own peer", () => {
     assert.equal(turns.end(), 0);
   });
 
-  test("is flushed by and by, where there are many, and once", () => {
+  test("is flushed in batches, if there are many, and once", () => {
     const { turns, flusher, peers, flushed } = setUp(100);
     for (const [number, peer] of peers.entries()) {
       read(flusher, peer, () => flusher.add(peer));
@@ -76,8 +76,8 @@ describe("who answers its own peer", () => {
   });
 });
 
-describe("waits for the end of the turn, however many they are", () => {
-  test("whoever was written to because of another one", () => {
+describe("waits for the end of the tick, however many there are", () => {
+  test("a connection written to because of another one", () => {
     const { turns, flusher, peers, flushed } = setUp(100);
     const other: Peer = { flushed: 0, flushNow: () => undefined };
     read(flusher, other, () => {
@@ -89,7 +89,7 @@ describe("waits for the end of the turn, however many they are", () => {
     assert.equal(flushed(), 100);
   });
 
-  test("whoever was written to by nobody that is being read, until there is another turn", () => {
+  test("a connection written to while none is being read is flushed in the next tick", () => {
     const { turns, flusher, peers, flushed } = setUp(40);
     flusher.add(peers[0] ?? assert.fail());
     for (const peer of peers.slice(1)) read(flusher, peer, () => flusher.add(peer));
@@ -102,7 +102,7 @@ describe("waits for the end of the turn, however many they are", () => {
     assert.equal(flushed(), 80);
   });
 
-  test("everybody, where a Close is due", () => {
+  test("all are flushed if a Close is pending", () => {
     const { turns, flusher, peers, flushed } = setUp(40);
     for (const [number, peer] of peers.entries()) {
       read(flusher, peer, () => {
@@ -115,7 +115,7 @@ describe("waits for the end of the turn, however many they are", () => {
     assert.equal(flushed(), 40);
   });
 
-  test("everybody, while something for all is to be distributed", () => {
+  test("all are flushed while a broadcast is distributed", () => {
     const { turns, flusher, peers, flushed } = setUp(40);
     const order: string[] = [];
     flusher.addBroadcasts({ distribute: () => order.push(`distributed before ${flushed()}`) });
@@ -126,7 +126,7 @@ describe("waits for the end of the turn, however many they are", () => {
     assert.equal(flushed(), 40);
   });
 
-  test("whoever writes while others are flushed", () => {
+  test("connections may write while others are flushed", () => {
     const { turns, flusher, peers, flushed } = setUp(40);
     const late: Peer = { flushed: 0, flushNow: () => late.flushed++ };
     const [first] = peers;

@@ -6,7 +6,7 @@ import { kinds } from "../support/pairs.ts";
 
 const KiB = 1024;
 
-/** A clock that a reader's work moves forward, and whose ticks a test ends. */
+/** A clock that a reader's work advances, and whose ticks a test ends. */
 class WorkClock {
   time = 0;
   private callbacks: (() => void)[] = [];
@@ -28,7 +28,7 @@ class WorkClock {
   }
 }
 
-/** A reader whose bytes take so long. It keeps what it could not process, as a connection does. */
+/** A reader that takes time for its bytes. It keeps unprocessed ones, as a connection does. */
 class Reader implements ScheduledReader {
   processed = 0;
   private kept: Uint8Array | undefined;
@@ -68,14 +68,14 @@ function scheduled(): { clock: WorkClock; reader: (msPerKiB: number) => Reader }
 }
 
 describe("the read scheduler", () => {
-  test("processes a large read at once where its bytes cost little", () => {
+  test("processes a large read at once if its bytes are cheap", () => {
     const { reader } = scheduled();
     const cheap = reader(0.001);
     cheap.read(new Uint8Array(256 * KiB));
     assert.equal(cheap.processed, 256 * KiB);
   });
 
-  test("ends the turn of a reader after 2 ms and gives it another one in each later tick, in order", () => {
+  test("ends the slice of a reader after 2 ms and continues it in later ticks, in order", () => {
     const { clock, reader } = scheduled();
     const [first, second] = [reader(0.25), reader(0.25)];
     first.read(new Uint8Array(40 * KiB));
@@ -85,7 +85,7 @@ describe("the read scheduler", () => {
     assert.deepEqual([first.processed, second.processed], [40 * KiB, 40 * KiB]);
   });
 
-  test("gives all readers together 8 ms of a tick; small reads are processed all the same", () => {
+  test("gives all readers together 8 ms of a tick; small reads are processed regardless", () => {
     const { clock, reader } = scheduled();
     const greedy = Array.from({ length: 20 }, () => reader(0.5));
     for (const each of greedy) each.read(new Uint8Array(8 * KiB));
@@ -104,13 +104,13 @@ describe("the read scheduler", () => {
 
 const SLOW = { client: { closeTimeout: 60_000 }, server: { closeTimeout: 60_000 } };
 
-/** A listener that takes its time. */
+/** A slow listener. */
 function work(): void {
   const until = performance.now() + 0.1;
   while (performance.now() < until);
 }
 
-describe("many small messages in one read leave the event loop to others", () => {
+describe("many small messages in one read do not starve the event loop", () => {
   for (const kind of kinds) {
     test(`over ${kind.name}: all of them arrive, in order, a part in each tick, and then the end`, async () => {
       await withConnected(kind, SLOW, async ({ client, server }) => {
@@ -132,7 +132,7 @@ describe("many small messages in one read leave the event loop to others", () =>
       });
     });
 
-    test(`over ${kind.name}: what was read before the end of the stream is delivered before close`, async () => {
+    test(`over ${kind.name}: data read before the end of the stream is delivered before close`, async () => {
       await withConnected(kind, SLOW, async ({ client, server }) => {
         let got = 0;
         server.on("message", () => {

@@ -12,7 +12,7 @@ import { selfSigned } from "../support/pairs.ts";
 import { Raw, upgradeRequest } from "../support/raw.ts";
 import { end, serve, type Served, turns } from "../support/server.ts";
 
-describe("who is one client", () => {
+describe("identifying a client", () => {
   for (const [address, client] of [
     ["192.0.2.1", "192.0.2.1"],
     ["::ffff:192.0.2.1", "192.0.2.1"],
@@ -29,7 +29,7 @@ describe("who is one client", () => {
 });
 
 describe("places", () => {
-  test("as many as the limit, given back once", () => {
+  test("are limited, and released once", () => {
     const places = new AddressPlaces(2);
     const [first, second] = [places.take("192.0.2.1"), places.take("192.0.2.1")];
     assert.equal(places.take("192.0.2.1"), undefined);
@@ -44,7 +44,7 @@ describe("places", () => {
     assert.notEqual(places.take("192.0.2.1"), undefined);
   });
 
-  test("who has no address needs none", () => {
+  test("are not needed without an address", () => {
     const places = new AddressPlaces(1);
     for (let number = 0; number < 3; number++) assert.notEqual(places.take(undefined), undefined);
     assert.equal(places.size, 0);
@@ -59,7 +59,7 @@ function clientBehind(
   return new Proxies(option).clientOf(peer, new HeaderFields(headers));
 }
 
-describe("whom trusted proxies name", () => {
+describe("addresses named by trusted proxies", () => {
   const X = "X-Forwarded-For";
   const trust = ["10.0.0.0/8", "192.0.2.7", "2001:db8:ff::/48"];
   for (const [name, peer, header, client] of [
@@ -85,11 +85,11 @@ describe("whom trusted proxies name", () => {
     });
   }
 
-  test("several fields are one list", () => {
+  test("several fields form one list", () => {
     assert.equal(clientBehind(trust, "10.0.0.1", [X, "1.1.1.1"], [X, "198.51.100.1"], [X, "10.0.0.2"]), "198.51.100.1");
   });
 
-  test("the header that was not chosen is not looked at", () => {
+  test("the other header field is ignored", () => {
     const forwarded = { addresses: trust, header: "forwarded" } as const;
     assert.equal(clientBehind(forwarded, "10.0.0.1", [X, "1.1.1.1"]), "10.0.0.1");
     assert.equal(clientBehind(trust, "10.0.0.1", ["Forwarded", "for=1.1.1.1"]), "10.0.0.1");
@@ -105,7 +105,7 @@ describe("whom trusted proxies name", () => {
     ["for=_hidden, for=10.0.0.2", "10.0.0.2"],
     ["proto=https", "10.0.0.1"],
     ['for=1.1.1.1;host="a,b", for=198.51.100.1', "198.51.100.1"],
-    // a client that leaves a quote open takes nobody's place
+    // a client with an unterminated quote takes no one's place
     ['for=1.1.1.1;host=", for=198.51.100.1', "10.0.0.1"],
     ['for=1.1.1.1;host=", for="198.51.100.1"', "10.0.0.1"],
     ['for=1.1.1.1;host="\\, for="198.51.100.1"', "10.0.0.1"],
@@ -130,7 +130,7 @@ describe("whom trusted proxies name", () => {
     assert.equal(new Proxies(["loopback"]).trusts(undefined), false);
   });
 
-  test("what is none throws, with what was expected", () => {
+  test("an invalid value throws with the expectation", () => {
     for (const wrong of ["localhost", "10.0.0.0/33", "::/129", "10.0.0.0/", "10.0.0.0/8/8", "", "fe80::1%eth0", 7]) {
       assert.throws(() => new WebSocketServer({ trustProxy: [wrong as string] }), {
         code: "INVALID_ARGUMENT",
@@ -154,7 +154,7 @@ describe("whom trusted proxies name", () => {
   });
 });
 
-/** How often a handshake of each of these is answered so. */
+/** Returns how many handshakes of each address get this response. */
 async function statuses(t: TestContext, served: Served, addresses: readonly string[]): Promise<number[]> {
   const all: number[] = [];
   for (const address of addresses) {
@@ -165,11 +165,11 @@ async function statuses(t: TestContext, served: Served, addresses: readonly stri
 }
 
 describe("maxConnectionsPerAddress", () => {
-  test("up to the limit; more get 429 and when to come back; a place that is free again is taken", async (t) => {
+  test("up to the limit; more get 429 with Retry-After; a released place is used", async (t) => {
     const served = await serve(t, { maxConnectionsPerAddress: 2 });
     const [first] = await served.pair();
     await served.pair();
-    const answer = await Raw.to(t, served).answer(); // before it has said anything
+    const answer = await Raw.to(t, served).answer(); // before it has sent anything
     assert.deepEqual([answer.status, answer.headers["retry-after"]], [429, "5"]);
     assert.equal(answer.rest.toString(), "Too Many Requests\n");
     assert.equal(served.refused[0]?.code, "TOO_MANY_FROM_ADDRESS");
@@ -180,7 +180,7 @@ describe("maxConnectionsPerAddress", () => {
     assert.equal((await Raw.to(t, served).answer()).status, 429);
   });
 
-  test("handshakes under way count, and leave their place when they fail", async (t) => {
+  test("handshakes in progress count, and release their place when they fail", async (t) => {
     const served = await serve(t, { maxConnectionsPerAddress: 1 });
     const slow = Raw.to(t, served).send("GET");
     while (served.server.stats.handshakes === 0) await turns(1);
@@ -191,7 +191,7 @@ describe("maxConnectionsPerAddress", () => {
     await served.pair();
   });
 
-  test("behind a proxy, by what it says, and not by what others say", async (t) => {
+  test("behind a proxy, by the proxy's field only", async (t) => {
     const served = await serve(t, { maxConnectionsPerAddress: 2, trustProxy: ["127.0.0.1"] });
     const [one, two] = ["198.51.100.1", "2001:db8::1"];
     assert.deepEqual(
@@ -204,7 +204,7 @@ describe("maxConnectionsPerAddress", () => {
     assert.equal((await Raw.to(t, untrusting).answer()).status, 429);
   });
 
-  test("refuses before authorize is asked", async (t) => {
+  test("rejects before authorize is called", async (t) => {
     let asked = 0;
     const served = await serve(t, {
       maxConnectionsPerAddress: 1,
@@ -215,7 +215,7 @@ describe("maxConnectionsPerAddress", () => {
     assert.equal(asked, 1);
   });
 
-  test("counts behind node:http, too", async (t) => {
+  test("applies behind node:http, too", async (t) => {
     const http = createServer().listen(0, "127.0.0.1");
     await once(http, "listening");
     const server = new WebSocketServer({ maxConnectionsPerAddress: 1 }).attach(http);
@@ -228,7 +228,7 @@ describe("maxConnectionsPerAddress", () => {
     assert.equal((await Raw.to(t, { port }).send(upgradeRequest()).answer()).status, 429);
   });
 
-  test("counts TLS handshakes, which are dropped before TLS", async (t) => {
+  test("applies to TLS handshakes, which are dropped before TLS", async (t) => {
     const served = await serve(t, { maxConnectionsPerAddress: 2 }, { tls: selfSigned() });
     const sockets = [1, 2, 3].map(() => connectTcp(served.port, "127.0.0.1"));
     const ended: Socket[] = [];
@@ -250,7 +250,7 @@ describe("maxConnectionsPerAddress", () => {
     await assert.rejects(connect(url, { tls, proxy: false }));
   });
 
-  test("streams without an address have no limit", async () => {
+  test("does not apply to streams without an address", async () => {
     const server = new WebSocketServer({ maxConnectionsPerAddress: 1 });
     for (let number = 0; number < 3; number++) {
       const [near, far] = memoryPipe();
@@ -262,7 +262,7 @@ describe("maxConnectionsPerAddress", () => {
     assert.equal(server.stats.addresses, 0);
   });
 
-  test("is at least 1, or Infinity", () => {
+  test("must be at least 1, or Infinity", () => {
     for (const wrong of [0, -1, 1.5, "2"]) {
       assert.throws(() => new WebSocketServer({ maxConnectionsPerAddress: wrong as number }), {
         code: "INVALID_ARGUMENT",

@@ -14,7 +14,7 @@ class WithHeaders {
   readonly headers = {};
 }
 
-/** What is neither `true` nor a grant. */
+/** Values that are neither `true` nor a grant. */
 const DENYING: readonly unknown[] = [
   false,
   undefined,
@@ -47,7 +47,7 @@ const DENYING: readonly unknown[] = [
   Object.create({ protocol: "a" }),
 ];
 
-/** Ways to give an answer. */
+/** Ways to return a value. */
 const WAYS: Readonly<Record<string, (answer: unknown) => unknown>> = {
   "at once": (answer) => answer,
   "by a promise": (answer) => turns(1).then(() => answer),
@@ -91,14 +91,14 @@ for (const route of routes) {
   describe(`by ${route.name}`, () => {
     for (const [hook, optionsOf] of Object.entries(HOOKS)) {
       for (const [way, give] of Object.entries(WAYS)) {
-        test(`${hook} admits by a literal true alone, given ${way}`, async (t) => {
+        test(`${hook} admits by a literal true only, given ${way}`, async (t) => {
           let answer: unknown;
           const served = await start(
             t,
             optionsOf(() => give(answer)),
           );
           for (answer of DENYING) {
-            // a thenable function of these is a function
+            // a thenable function is a function
             assert.equal(await statusOf(served), 403, shown(answer));
             assert.equal(served.refused.at(-1)?.code, CODES[hook]);
           }
@@ -137,7 +137,7 @@ for (const route of routes) {
         if (served.server !== undefined) assert.deepEqual(served.errors, Array(failing.length).fill(failure));
       });
 
-      test(`${hook}: a thenable that never settles is ended by handshakeTimeout, with 503`, async (t) => {
+      test(`${hook}: a thenable that never settles is ended after handshakeTimeout, with 503`, async (t) => {
         const clock = new VirtualClock();
         const never = { then: () => void setImmediate(() => void clock.advance(1_000)) };
         const served = await start(t, { ...optionsOf(() => never), handshakeTimeout: 60, clock });
@@ -159,7 +159,7 @@ for (const route of routes) {
       }
     });
 
-    test("origin: what is no answer is told to the application and not to the client", async (t) => {
+    test("origin: an invalid result is reported to the application and not to the client", async (t) => {
       const served = await start(t, { origin: (() => "yes") as never });
       await assert.rejects(served.connect(CLIENT), (error) => {
         assert.ok(error instanceof HandshakeRejectedError);
@@ -169,7 +169,7 @@ for (const route of routes) {
       assert.match(served.refused[0]?.message ?? "", /a function for origin has to return true or false, got "yes"$/);
     });
 
-    test("authorize: what is no decision is told to the application and not to the client", async (t) => {
+    test("authorize: an invalid result is reported to the application and not to the client", async (t) => {
       const served = await start(t, { authorize: () => "let them in" as never });
       await assert.rejects(served.connect(CLIENT), (error) => {
         assert.ok(error instanceof HandshakeRejectedError);
@@ -179,7 +179,7 @@ for (const route of routes) {
       assert.match(served.refused[0]?.message ?? "", /authorize has to return true, .* got "let them in"$/);
     });
 
-    test("protocols: what a function chooses has to be a string that was offered, or undefined", async (t) => {
+    test("protocols: a function must return an offered string or undefined", async (t) => {
       let answer: unknown;
       const served = await start(t, { protocols: () => (typeof answer === "function" ? answer() : answer) as string });
       for (answer of ["b", "a", undefined]) {
@@ -194,7 +194,7 @@ for (const route of routes) {
   });
 }
 
-test("a connection that comes without an origin is not asked for one, and authorize is asked all the same", async (t) => {
+test("without an Origin field, origin is not called, and authorize is", async (t) => {
   const [route] = routes;
   const served = await route?.start(t, { origin: () => false, authorize: () => false });
   await assert.rejects(served?.connect() ?? Promise.resolve(), HandshakeRejectedError);

@@ -29,7 +29,7 @@ async function http(t: TestContext, server: Server = createServer((_request, res
   return { server, port, url: `ws://127.0.0.1:${port}` };
 }
 
-/** A WebSocketServer that says its name to everyone. */
+/** A WebSocketServer that sends its name to every client. */
 function named(t: TestContext, name: string, options: WebSocketServerOptions = {}): WebSocketServer {
   const server = new WebSocketServer(options);
   server.on("connection", (connection) => void connection.write(name));
@@ -53,7 +53,7 @@ async function idle(server: Server): Promise<void> {
 }
 
 describe("behind node:http", () => {
-  test("upgrades become connections, other requests stay what they were", async (t) => {
+  test("upgrades become connections, other requests are unchanged", async (t) => {
     const { server, port, url } = await http(t);
     named(t, "chat").attach(server);
     assert.equal(await greeting(`${url}/any/path`), "chat");
@@ -61,7 +61,7 @@ describe("behind node:http", () => {
     assert.equal(await response.text(), "page");
   });
 
-  test("several share one server, each with its path; one without takes the rest", async (t) => {
+  test("several share one server by path; one without a path takes the rest", async (t) => {
     const { server, url } = await http(t);
     named(t, "a").attach(server, { path: "/a" });
     named(t, "b").attach(server, { path: "/b" });
@@ -76,7 +76,7 @@ describe("behind node:http", () => {
     assert.equal(await greeting(`${url}/a/`), "rest");
   });
 
-  test("a server that has a path is attached for that, unless another one is named", async (t) => {
+  test("a server with a path is attached for it, unless another one is given", async (t) => {
     const { server, url } = await http(t);
     named(t, "a", { path: "/a" }).attach(server);
     named(t, "b", { path: "/b" }).attach(server);
@@ -84,14 +84,14 @@ describe("behind node:http", () => {
     assert.equal(await greeting(`${url}/b`), "b");
   });
 
-  test("a target that is a whole URL finds its path, too", async (t) => {
+  test("a target in absolute form is matched by path", async (t) => {
     const { server, port } = await http(t);
     named(t, "a").attach(server, { path: "/a" });
     const raw = Raw.to(t, { port }).send(upgradeRequest("", {}, "GET http://localhost/a HTTP/1.1"));
     assert.equal((await raw.head()).status, 101);
   });
 
-  test("a path has one taker", async (t) => {
+  test("a path can be attached once", async (t) => {
     const { server } = await http(t);
     const chat = named(t, "a").attach(server, { path: "/a" });
     for (const another of [chat, named(t, "b")]) {
@@ -104,7 +104,7 @@ describe("behind node:http", () => {
     named(t, "b").attach(server, { path: "/a" });
   });
 
-  test("who is refused with 404 is not kept, whatever it sends and though it does not go", async (t) => {
+  test("a client rejected with 404 is not kept, whatever it sends", async (t) => {
     const { server, port } = await http(t);
     named(t, "a").attach(server, { path: "/a" });
     const raws = ["goes", "sends", "stays"].map((what) => ({
@@ -119,7 +119,7 @@ describe("behind node:http", () => {
     await idle(server);
   });
 
-  test("upgrades that others listen for are left to them", async (t) => {
+  test("upgrades for other listeners are left to them", async (t) => {
     const { server, port, url } = await http(t);
     const seen: (string | undefined)[] = [];
     server.on("upgrade", (message: IncomingMessage, socket: Duplex) => {
@@ -135,7 +135,7 @@ describe("behind node:http", () => {
     assert.equal(server.listenerCount("upgrade"), 1);
   });
 
-  test("node:http's own close comes to its end once the connections have", async () => {
+  test("close of node:http completes after the connections have ended", async () => {
     const server = createServer();
     server.listen(0, "127.0.0.1");
     await once(server, "listening");
@@ -152,7 +152,7 @@ describe("behind node:http", () => {
     assert.equal(chat.connections.size, 0);
   });
 
-  test("the socket that node:http gave ends the connection when it is destroyed", async (t) => {
+  test("destroying the socket of node:http ends the connection", async (t) => {
     const { server, url } = await http(t);
     named(t, "a").attach(server);
     const sockets: Socket[] = [];
@@ -177,7 +177,7 @@ test("behind node:https", async (t) => {
 });
 
 describe("handleUpgrade", () => {
-  /** An http server that hands its upgrades on, and what became of them. */
+  /** An http server that passes on its upgrades, and their outcomes. */
   async function handing(t: TestContext, options: WebSocketServerOptions = {}) {
     const { server, port, url } = await http(t);
     const chat = new WebSocketServer(options);
@@ -189,7 +189,7 @@ describe("handleUpgrade", () => {
     return { server, chat, port, url, results };
   }
 
-  test("gives the connection", async (t) => {
+  test("resolves with the connection", async (t) => {
     const { url, results, chat } = await handing(t);
     const client = await connect(url, { proxy: false });
     const connection = await results[0];
@@ -210,7 +210,7 @@ describe("handleUpgrade", () => {
     ["a body", upgradeRequest("/", { "Content-Length": "3" }), 400],
   ];
   for (const [name, text, status] of bad) {
-    test(`answers ${name} with ${status}, and gives no connection`, async (t) => {
+    test(`answers ${name} with ${status}, without a connection`, async (t) => {
       const { server, port, results, chat } = await handing(t);
       const codes: (number | undefined)[] = [];
       chat.on("refused", (error) => codes.push(error.status));
@@ -225,7 +225,7 @@ describe("handleUpgrade", () => {
     });
   }
 
-  test("bytes that came with the upgrade are the first of the connection, those that came soon after the next", async (t) => {
+  test("bytes received with the upgrade are the first of the connection, later ones follow", async (t) => {
     let decide: ((decision: boolean) => void) | undefined;
     const { port, results } = await handing(t, { authorize: () => new Promise((resolve) => (decide = resolve)) });
     const raw = Raw.to(t, { port });
@@ -242,7 +242,7 @@ describe("handleUpgrade", () => {
     assert.deepEqual(await take(connection, 4), ["one", "two", "three", "four"]);
   });
 
-  test("a bad frame among them ends the connection with 1002, and nothing else", async (t) => {
+  test("an invalid frame among them ends the connection with 1002, and nothing else", async (t) => {
     const { port, results, chat } = await handing(t);
     const errors: unknown[] = [];
     chat.on("error", (error) => errors.push(error));
@@ -253,7 +253,7 @@ describe("handleUpgrade", () => {
     assert.deepEqual(errors, []);
   });
 
-  test("a client that is gone already is no connection for long", async (t) => {
+  test("a client that has already disconnected is a short connection", async (t) => {
     const { server, port } = await http(t);
     const chat = new WebSocketServer();
     const handled = new Promise<WebSocketConnection | undefined>((resolve) => {

@@ -14,7 +14,7 @@ import { until } from "../support/until.ts";
 
 type Authorize = NonNullable<WebSocketServerOptions["authorize"]>;
 
-/** The ways in which an answer can be given. */
+/** Ways in which a result can be returned. */
 const ways: readonly [name: string, give: (answer: () => Decision) => Authorize][] = [
   ["at once", (answer) => () => answer()],
   ["later", (answer) => async () => (await turns(2), answer())],
@@ -28,15 +28,15 @@ const ways: readonly [name: string, give: (answer: () => Decision) => Authorize]
 ];
 
 for (const [way, give] of ways) {
-  describe(`authorize answers ${way}`, () => {
-    test("yes", async (t) => {
+  describe(`authorize returns ${way}`, () => {
+    test("admission", async (t) => {
       for (const yes of [true, {}]) {
         const served = await serve(t, { authorize: give(() => yes) });
         assert.equal((await Raw.to(t, served).send(upgradeRequest()).head()).status, 101);
       }
     });
 
-    test("no", async (t) => {
+    test("rejection", async (t) => {
       const served = await serve(t, { authorize: give(() => false) });
       const answer = await Raw.to(t, served).send(upgradeRequest()).answer();
       assert.equal(answer.status, 403);
@@ -46,7 +46,7 @@ for (const [way, give] of ways) {
       );
     });
 
-    test("no, with a status, header fields and a body", async (t) => {
+    test("rejection with a status, header fields and a body", async (t) => {
       const body = Buffer.from([1, 2, 3]);
       const refusal = { status: 401, headers: { "WWW-Authenticate": "Bearer", "X-A": ["1", "2"] }, body };
       const served = await serve(t, { authorize: give(() => refusal) });
@@ -72,7 +72,7 @@ for (const [way, give] of ways) {
       );
     });
 
-    test("yes, with a subprotocol and header fields of the 101", async (t) => {
+    test("admission with a subprotocol and header fields of the 101", async (t) => {
       const served = await serve(t, { authorize: give(() => ({ protocol: "b", headers: { "Set-Cookie": "a=1" } })) });
       const raw = Raw.to(t, served).send(upgradeRequest("/", { "Sec-WebSocket-Protocol": "a, b" }));
       const { headers } = await raw.head();
@@ -101,7 +101,7 @@ for (const [way, give] of ways) {
   });
 }
 
-test("authorize sees the request, and what it puts there is there for the handlers", async (t) => {
+test("authorize receives the request, and data added to it reaches the handlers", async (t) => {
   const seen: HandshakeRequest[] = [];
   const served = await serve(t, {
     authorize: async (request) => {
@@ -120,7 +120,7 @@ test("authorize sees the request, and what it puts there is there for the handle
   await client.close();
 });
 
-test("it is asked last: not for a path, an origin or a request that is refused anyway", async (t) => {
+test("it is called last: not for a path, an origin or a request that is rejected anyway", async (t) => {
   let asked = 0;
   const served = await serve(t, { path: "/chat", authorize: () => ++asked > 0 });
   for (const [text, status] of [
@@ -135,10 +135,10 @@ test("it is asked last: not for a path, an origin or a request that is refused a
   assert.equal(asked, 1);
 });
 
-describe("an authorize that takes its time", () => {
+describe("an authorize that takes time", () => {
   const never = () => new Promise<boolean>(() => undefined);
 
-  test("too long: 503, and its signal says so; what it answers later counts no more", async () => {
+  test("too much: 503, and its signal is aborted; a later result is ignored", async () => {
     const clock = new VirtualClock();
     const [near, far] = memoryPipe();
     let signal: AbortSignal | undefined;
@@ -168,7 +168,7 @@ describe("an authorize that takes its time", () => {
     near.destroy();
   });
 
-  test("the client goes away meanwhile: it is told by its signal, and the place is free", async (t) => {
+  test("the client disconnects meanwhile: its signal is aborted, and the place is released", async (t) => {
     for (const how of ["end", "destroy"] as const) {
       const signals: AbortSignal[] = [];
       const served = await serve(t, {
@@ -191,7 +191,7 @@ describe("an authorize that takes its time", () => {
     }
   });
 
-  test("what the client sends meanwhile is kept, up to a limit", async (t) => {
+  test("data of the client is kept meanwhile, up to a limit", async (t) => {
     let asked = 0;
     let answer: (decision: boolean) => void = () => undefined;
     const served = await serve(t, {
@@ -279,7 +279,7 @@ describe("the subprotocol", () => {
     assert.equal(await choose(t, [], "a"), undefined);
   });
 
-  test("or what a function says", async (t) => {
+  test("or the result of a function", async (t) => {
     assert.equal(await choose(t, (offered) => offered[1], "a, b"), "b");
     assert.equal(await choose(t, () => undefined, "a"), undefined);
     assert.equal(await choose(t, (_offered, request) => request.protocols.at(-1), "a, b"), "b");

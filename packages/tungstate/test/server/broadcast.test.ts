@@ -39,7 +39,7 @@ async function join(
 
 for (const compression of [false, true]) {
   describe(`broadcast ${compression ? "compressed" : "as it is"}`, () => {
-    test("reaches all but one, whatever kind of data it is", async () => {
+    test("reaches all except one, for every kind of data", async () => {
       const { server, near, far } = await room(4, { compression });
       near[0]?.write("a message that came");
       const [came] = await (async () => {
@@ -60,7 +60,7 @@ for (const compression of [false, true]) {
       await server.close();
     });
 
-    test("keeps its place among what is written to each", async () => {
+    test("keeps its place among messages written to each", async () => {
       const { server, near, far } = await room(3, { compression });
       for (let round = 0; round < 20; round++) {
         far[0]?.write(`own ${round}`);
@@ -80,7 +80,7 @@ for (const compression of [false, true]) {
 }
 
 describe("broadcast", () => {
-  test("to nobody, and past those that are closing, is fine", async () => {
+  test("to no connection, and to closing ones, has no effect", async () => {
     const { server, near, far } = await room(2);
     assert.equal(new WebSocketServer().broadcast("x"), 0);
     const closed = far[0]?.close();
@@ -91,7 +91,7 @@ describe("broadcast", () => {
     await server.close();
   });
 
-  test("what is no message is refused before anybody gets it", async () => {
+  test("an invalid message is rejected before any delivery", async () => {
     const { server, near } = await room(1);
     for (const wrong of [undefined, null, 5, {}, []]) {
       assert.throws(() => server.broadcast(wrong as never), { code: "INVALID_ARGUMENT" });
@@ -101,7 +101,7 @@ describe("broadcast", () => {
     await server.close();
   });
 
-  test("all are written the same bytes, in one write for all that a tick brings", async () => {
+  test("all receive the same bytes, in one write for each tick", async () => {
     const written: Uint8Array[] = [];
     const { server, near } = await room(3, {}, written);
     written.length = 0; // the handshakes
@@ -113,7 +113,7 @@ describe("broadcast", () => {
     await server.close();
   });
 
-  test("bufferedAmount and stats count what is to be sent to all, and write nothing", async () => {
+  test("bufferedAmount and stats include pending broadcasts, and write nothing", async () => {
     const written: Uint8Array[] = [];
     const { server, near, far } = await room(1, {}, written);
     const [one] = far;
@@ -129,7 +129,7 @@ describe("broadcast", () => {
     await server.close();
   });
 
-  test("goes ahead of whatever is written, streamed, pinged or closed behind it in the same turn", async () => {
+  test("precedes messages, streams, pings and closes after it in the same tick", async () => {
     const { server, near, far } = await room(5);
     const [written, streamed, sent, closed, looked] = far;
     server.broadcast("all");
@@ -144,7 +144,7 @@ describe("broadcast", () => {
     for (const each of near.filter((_, number) => number !== 3 && number !== 1)) {
       assert.deepEqual(await take(each, 3), ["all", "own", "again"]);
     }
-    // the fragments take turns of their own
+    // fragments are sent in separate ticks
     assert.deepEqual(await take(near[1] ?? assert.fail(), 3), ["all", "own", "again"]);
     assert.deepEqual(await take(near[3] ?? assert.fail(), 1), ["all"]);
     await Promise.all([streaming, sending, closing]);
@@ -152,7 +152,7 @@ describe("broadcast", () => {
     await server.close();
   });
 
-  test("who comes gets what is sent from then on, and nothing that the same turn had before", async () => {
+  test("a new connection receives later broadcasts only", async () => {
     const server: WebSocketServer = new WebSocketServer({
       authorize: () => {
         server.broadcast("before");
@@ -167,7 +167,7 @@ describe("broadcast", () => {
     await server.close();
   });
 
-  test("more than half of writeBufferSize goes out at once, and who does not read is counted as slow", async () => {
+  test("more than half of writeBufferSize is sent at once, and slow consumers are detected", async () => {
     const { server, near, far } = await room(2, { writeBufferSize: 1000 });
     near[0]?.pause();
     let slow = 0;
@@ -183,7 +183,7 @@ describe("broadcast", () => {
     await server.close();
   });
 
-  test("a handler that throws behind a broadcast takes it from nobody", async () => {
+  test("a throwing handler does not prevent delivery to others", async () => {
     const { server, near, far } = await room(2);
     far[0]?.on("message", (message) => {
       server.broadcast(message);
@@ -196,7 +196,7 @@ describe("broadcast", () => {
     await server.close();
   });
 
-  test("nor does one that throws for a new connection", async () => {
+  test("nor does a throwing handler of a new connection", async () => {
     const server = new WebSocketServer();
     server.on("connection", () => {
       server.broadcast("welcome");
@@ -209,7 +209,7 @@ describe("broadcast", () => {
     await server.close();
   });
 
-  test("a slow consumer is closed with 1013 while the others get everything, and memory stays bounded", async (t) => {
+  test("a slow consumer is closed with 1013 while the others receive everything, and memory stays bounded", async (t) => {
     const MAX = 200_000;
     const served = await serve(t, { maxWriteBufferSize: MAX, closeTimeout: 300 });
     const [quick, quickFar] = await served.pair();
@@ -243,7 +243,7 @@ describe("broadcast", () => {
     assert.deepEqual([...served.server.connections], [quickFar]);
   });
 
-  test("a slow consumer that reads on is told why", async () => {
+  test("a slow consumer that resumes reading receives the reason", async () => {
     const { server, near, far } = await room(1, { maxWriteBufferSize: 10_000, receiveQueueSize: 1000 });
     while (far[0]?.state === "open") {
       server.broadcast(Buffer.alloc(3000));
@@ -255,9 +255,9 @@ describe("broadcast", () => {
     await server.close();
   });
 
-  test("who closes, drops or adds connections meanwhile disturbs nobody", async () => {
+  test("closing, terminating or adding connections meanwhile does not affect others", async () => {
     const { server, near, far } = await room(6, { maxWriteBufferSize: 1000 });
-    // three that are full: each error is told while the broadcast is under way
+    // three full ones: each error is emitted during the broadcast
     for (const number of [1, 2, 4]) far[number]?.write("x".repeat(5000));
     const told: number[] = [];
     for (const [number, each] of far.entries()) {
@@ -281,7 +281,7 @@ describe("broadcast", () => {
     await server.close();
   });
 
-  test("a stream that asks, writes and broadcasts while it is written to gets each once, and in its order", async () => {
+  test("a stream that reads, writes and broadcasts during its write receives each once, in order", async () => {
     const server = new WebSocketServer();
     const [near, far] = memoryPipe();
     const [one, two] = await Promise.all([client("ws://localhost/", near), server.accept(far)]);
@@ -306,7 +306,7 @@ describe("broadcast", () => {
     await server.close();
   });
 
-  test("from a listener of errors, where one is full, gives nobody anything twice", async (t) => {
+  test("in an error listener, when a connection is full, delivers nothing twice", async (t) => {
     const served = await serve(t, { maxWriteBufferSize: 100_000, writeBufferSize: 1000, closeTimeout: 300 });
     const quick = await Promise.all(Array.from({ length: 3 }, async () => (await served.pair())[0]));
     const slow = Raw.to(t, served).send(upgradeRequest());
@@ -314,7 +314,7 @@ describe("broadcast", () => {
     slow.stream.pause();
     await served.until(() => served.accepted.length === 4);
     const full = served.accepted[3]?.connection ?? assert.fail();
-    // the others are known to be clear before the one that is full is found to be
+    // the others are known to be uncompressed before the full one is found
     while (full.bufferedAmount < 99_900) {
       full.write(Buffer.alloc(Math.min(50_000, 99_990 - full.bufferedAmount)));
       await turns(1);
@@ -327,7 +327,7 @@ describe("broadcast", () => {
     for (const each of quick) assert.deepEqual(await take(each, 3), ["x".repeat(400), "y".repeat(300), "z"]);
   });
 
-  test("counts nobody as slow who is closing", async () => {
+  test("does not count a closing connection as slow", async () => {
     const { server, near, far } = await room(2, { writeBufferSize: 1000, receiveQueueSize: 1000 });
     near[0]?.pause();
     const slow = async (): Promise<number> => {
@@ -346,7 +346,7 @@ describe("broadcast", () => {
     await server.close();
   });
 
-  test("of what is compressed already: not where nobody is, and who is not hears that it was no fault of his", async () => {
+  test("of precompressed data reaches connections with compression; the error of others does not blame them", async () => {
     const deflated = deflateRawSync("a b c d e f", { finishFlush: constants.Z_SYNC_FLUSH }).subarray(0, -4);
     const message = new PreparedMessage(deflated, { type: "text", compressed: true });
     assert.throws(() => new WebSocketServer().broadcast(message), { code: "INVALID_ARGUMENT" });
@@ -360,7 +360,7 @@ describe("broadcast", () => {
     await server.close();
   });
 
-  test("from a listener of messages that then closes, or drops, its own connection or another's", async () => {
+  test("in a message listener that then closes or terminates its own connection or another one", async () => {
     for (const act of ["close", "terminate"] as const) {
       const { server, near, far } = await room(4);
       far[0]?.on("message", (message) => {

@@ -1,4 +1,4 @@
-// What `close` waits for, and what a WebSocketServer is after it.
+// What `close` waits for, and the state of a WebSocketServer after it.
 import fastify from "fastify";
 import express from "express";
 import assert from "node:assert/strict";
@@ -24,7 +24,7 @@ import { end } from "../support/server.ts";
 
 const page: RequestListener = (_request, response) => void response.end("page");
 
-/** An application, and what takes its WebSockets for /theirs. */
+/** An application, with its own WebSockets at /theirs. */
 interface Behind {
   readonly http: HttpApp;
   end(): Promise<unknown> | void;
@@ -95,7 +95,7 @@ for (const [port, where, ca] of PORTS) {
       test(`close on ${port} does not wait for WebSockets of ${other}${begun}`, async (t) => {
         const behind = await start();
         t.after(() => behind.end());
-        const clock = new VirtualClock(); // it stands still: no time-out ends a wait
+        const clock = new VirtualClock(); // it stands still: no timeout ends a wait
         const ours = new WebSocketServer({ path: "/ours", clock, heartbeat: false });
         const to = { port: await listen(ours, { ...where, http: behind.http }) };
         const theirs = Raw.to(t, to, ca);
@@ -117,7 +117,7 @@ for (const [port, where, ca] of PORTS) {
     }
   }
 
-  test(`each of two servers with ${port} behind one application closes its own WebSockets alone`, async (t) => {
+  test(`each of two servers with ${port} behind one application closes only its own WebSockets`, async (t) => {
     const http = createServer(page);
     const clock = new VirtualClock();
     const servers = ["/a", "/b"].map((path) =>
@@ -130,7 +130,7 @@ for (const [port, where, ca] of PORTS) {
       `${ca === undefined ? "ws" : "wss"}://127.0.0.1:${ports[number]}${path}`;
     const open = (number: number, path: string) =>
       connect(url(number, path), { proxy: false, ...(ca === undefined ? {} : { tls: { ca } }) });
-    // each over its own port, and over the other one's
+    // each over its own port, and over the other's
     const first = [await open(0, "/a"), await open(1, "/a")];
     const second = [await open(0, "/b"), await open(1, "/b")];
     await servers[0]?.close(1001, "the first");
@@ -144,7 +144,7 @@ for (const [port, where, ca] of PORTS) {
   });
 }
 
-/** Whether a port of this host takes connections. */
+/** Returns whether a port of this host accepts connections. */
 async function isOpen(port: number): Promise<boolean> {
   const socket = connectTcp(port, "127.0.0.1");
   try {
@@ -168,7 +168,7 @@ async function freePort(): Promise<number> {
 
 const CLOSED = { name: "WebSocketError", code: "INVALID_STATE" };
 
-/** What a server may be told to listen on. */
+/** What a server can listen on. */
 const PLACES: Readonly<Record<string, (port: number) => ListenOptions & ServerListenOptions>> = {
   "a port": (port) => ({ port }),
   "a port of a host that has to be looked up": (port) => ({ port, host: "localhost" }),
@@ -179,7 +179,7 @@ const PLACES: Readonly<Record<string, (port: number) => ListenOptions & ServerLi
 
 describe("listen", () => {
   for (const [place, where] of Object.entries(PLACES)) {
-    test(`on ${place} fails once close was called`, async () => {
+    test(`on ${place} fails after close`, async () => {
       const port = await freePort();
       for (const isWaitedFor of [false, true]) {
         const server = new WebSocketServer();
@@ -209,7 +209,7 @@ describe("listen", () => {
     });
   }
 
-  test("of a server that has connections left to close fails as well", async (t) => {
+  test("of a server that is still closing connections fails as well", async (t) => {
     const server = new WebSocketServer({ heartbeat: false });
     t.after(() => end(server));
     const port = await listen(server, {});
@@ -254,7 +254,7 @@ describe("a server given as http that never listened itself", () => {
     });
   }
 
-  test("is kept alive by nothing once the ports are closed", async () => {
+  test("keeps nothing alive after the ports are closed", async () => {
     const used = async (): Promise<WeakRef<HttpServer>> => {
       const http = createServer(page);
       const server = new WebSocketServer();

@@ -1,4 +1,5 @@
-// The offers of permessage-deflate that clients send, and messages both ways under what was agreed.
+// Offers of permessage-deflate by real clients, and messages in both directions with the negotiated
+// parameters.
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
@@ -11,12 +12,12 @@ const RSV1 = 0x40;
 const NONE = "server_no_context_takeover; client_no_context_takeover";
 
 interface Expected {
-  /** The parameters of the answer of a server with default options, and of one with context takeover. */
+  /** Response parameters of a server with default options, and of one with context takeover. */
   readonly fresh: string;
   readonly takeover: string;
 }
 
-// [who sends it, the offer, what is answered]
+// [client, its offer, the response]
 const OFFERS: readonly (readonly [string, string, Expected])[] = [
   [
     "Chromium, WebKit, ws, curl",
@@ -72,7 +73,7 @@ for (const [kind, compression] of [
   for (const route of routes) {
     describe(`${route.name}, ${kind === "fresh" ? "with default options" : "with context takeover"}`, () => {
       for (const [who, offer, expected] of OFFERS) {
-        test(`takes the offer of ${who}`, async (t) => {
+        test(`accepts the offer of ${who}`, async (t) => {
           const served = await route.start(t, { compression }, echo);
           const raw = (await served.raw(t)).send(upgradeRequest("/", { "Sec-WebSocket-Extensions": offer }));
           const { status, headers } = await raw.head();
@@ -106,7 +107,7 @@ for (const [kind, compression] of [
         });
       }
 
-      test("declines what it does not know, and opens without an extension", async (t) => {
+      test("declines unknown offers, and opens without an extension", async (t) => {
         const served = await route.start(t, { compression }, echo);
         for (const offer of ["x-webkit-deflate-frame", "permessage-deflate; from_the_future", "permessage-bzip2"]) {
           const raw = (await served.raw(t)).send(upgradeRequest("/", { "Sec-WebSocket-Extensions": offer }));

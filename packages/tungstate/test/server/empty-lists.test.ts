@@ -1,4 +1,5 @@
-// RFC 9110 §5.6.1: an empty list means the same as a header field that is absent, and empty elements of a list are ignored.
+// RFC 9110 §5.6.1: an empty list means the same as a header field that is absent, and empty
+// elements of a list are ignored.
 
 import assert from "node:assert/strict";
 import { describe, test, type TestContext } from "node:test";
@@ -13,7 +14,10 @@ function echo(connection: WebSocketConnection): void {
   connection.on("message", (message) => void connection.write(message));
 }
 
-/** Starts a server that speaks `chat` and compresses; what it gives sends it a request with these header fields. */
+/**
+ * Starts a server with the subprotocol `chat` and compression; returns a function that sends a
+ * request with these header fields.
+ */
 async function asking(
   t: TestContext,
   route: Route,
@@ -58,7 +62,7 @@ for (const route of routes) {
       assert.match(headers["sec-websocket-extensions"] ?? "", /^permessage-deflate/);
     });
 
-    test("lists with an element that is malformed are refused", async (t) => {
+    test("lists with a malformed element are rejected", async (t) => {
       const ask = await asking(t, route);
       for (const headers of [
         { [PROTOCOL]: ", a b" },

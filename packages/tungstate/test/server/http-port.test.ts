@@ -50,7 +50,7 @@ for (const [name, where, ca] of PORTS) {
     const serving = (t: TestContext, options: WebSocketServerOptions = {}, http = page): Promise<Served> =>
       serve(t, options, { ...where, http });
 
-    test("answers requests and takes WebSockets", async (t) => {
+    test("answers requests and accepts WebSockets", async (t) => {
       const served = await serving(t);
       served.server.on("connection", echo);
       const scheme = ca === undefined ? "ws" : "wss";
@@ -64,7 +64,7 @@ for (const [name, where, ca] of PORTS) {
     });
 
     for (const size of [5, 60_000]) {
-      test(`a connection that began with requests becomes a WebSocket, with messages of ${size} bytes`, async (t) => {
+      test(`a connection used for requests becomes a WebSocket, with messages of ${size} bytes`, async (t) => {
         const served = await serving(t);
         served.server.on("connection", echo);
         const raw = Raw.to(t, served, ca);
@@ -84,7 +84,7 @@ for (const [name, where, ca] of PORTS) {
       });
     }
 
-    test("other upgrade listeners get the rest of such a connection, and upgrades to their protocol", async (t) => {
+    test("other upgrade listeners receive the rest of such a connection, and upgrades to their protocol", async (t) => {
       const http = createServer(page);
       const served = await serve(t, { path: "/ours" }, { ...where, http });
       const theirs = new WsServer({ noServer: true });
@@ -112,7 +112,7 @@ for (const [name, where, ca] of PORTS) {
       for (const client of theirs.clients) client.terminate();
     });
 
-    test("a listener sees where a request came from", async (t) => {
+    test("a listener sees the source of a request", async (t) => {
       const served = await serving(t, {}, ({ socket }, response) => {
         const { remoteAddress, remotePort = 0, localPort } = socket;
         response.end(`page ${remoteAddress} ${remotePort > 0} ${localPort} ${"encrypted" in socket}`);
@@ -121,7 +121,7 @@ for (const [name, where, ca] of PORTS) {
       assert.ok(answer.endsWith(`page 127.0.0.1 true ${served.port} ${ca !== undefined}`), answer);
     });
 
-    test("limits of the first head hold for every request", async (t) => {
+    test("limits of the first head apply to every request", async (t) => {
       const served = await serving(t, { handshakeLimits: { maxHeadSize: 200, maxHeaders: 3 } });
       const big = `GET / HTTP/1.1\r\nX-A: ${"b".repeat(200)}\r\n\r\n`;
       assert.equal((await Raw.to(t, served, ca).send(big).answer()).status, 431);
@@ -135,7 +135,7 @@ for (const [name, where, ca] of PORTS) {
       assert.match(await ask(Raw.to(t, served, ca), "GET / HTTP/1.1\r\nHost: a\r\n\r\n"), /200 OK/);
     });
 
-    test("a first head that does not come to its end gets 408; one that has is timed no longer", async (t) => {
+    test("an incomplete first head gets 408; a complete one has no more deadline", async (t) => {
       const clock = new VirtualClock();
       const served = await serving(t, { clock, handshakeTimeout: 1000 });
       const slow = Raw.to(t, served, ca).send("GET / HTTP/1.1\r\n");
@@ -148,7 +148,7 @@ for (const [name, where, ca] of PORTS) {
       assert.match(await ask(kept), /200 OK/);
     });
 
-    test("close ends idle connections at once, and others behind their answer", async (t) => {
+    test("close ends idle connections at once, and others after their response", async (t) => {
       const answers: (() => void)[] = [];
       const served = await serving(t, {}, (request, response) => {
         if (request.url === "/page") response.end("page");
@@ -168,7 +168,7 @@ for (const [name, where, ca] of PORTS) {
       await closing;
     });
 
-    test("close may be called again while the first call waits for an answer", async (t) => {
+    test("close may be called again while the first call waits for a response", async (t) => {
       const answers: (() => void)[] = [];
       const served = await serving(t, {}, (_request, response) => void answers.push(() => void response.end("page")));
       const busy = Raw.to(t, served, ca).send(GET);
@@ -179,7 +179,7 @@ for (const [name, where, ca] of PORTS) {
       await busy.gone();
     });
 
-    test("close drops who is not done in time", async (t) => {
+    test("close terminates connections that do not finish in time", async (t) => {
       const clock = new VirtualClock();
       let asked = false;
       const served = await serving(t, { clock, heartbeat: false }, () => void (asked = true));
@@ -196,10 +196,11 @@ for (const [name, where, ca] of PORTS) {
   });
 }
 
-describe("limits of WebSocket connections beside http", () => {
+describe("limits of WebSocket connections with http", () => {
   test("maxConnections: requests are answered, WebSockets get 503", async (t) => {
     const served = await serve(t, { maxConnections: 1 }, { http: page });
-    const waiting = [1, 2].map(() => Raw.to(t, served).send("GET / HT")); // not yet known to be WebSockets
+    // not yet known to be WebSockets
+    const waiting = [1, 2].map(() => Raw.to(t, served).send("GET / HT"));
     while (served.server.stats.handshakes < 2) await turns(1);
     await served.pair();
     assert.match(await ask(Raw.to(t, served)), /200 OK/);
@@ -213,7 +214,7 @@ describe("limits of WebSocket connections beside http", () => {
     ]);
   });
 
-  test("maxConnections: those that wait for authorize count", async (t) => {
+  test("maxConnections: handshakes waiting for authorize count", async (t) => {
     const answers: ((decision: boolean) => void)[] = [];
     const authorize = (): Promise<boolean> => new Promise((resolve) => answers.push(resolve));
     const served = await serve(t, { maxConnections: 1, authorize }, { http: page });
@@ -228,18 +229,19 @@ describe("limits of WebSocket connections beside http", () => {
     assert.equal((await second.head()).status, 101);
   });
 
-  test("maxHandshakes: heads that have not come count, whatever they will be", async (t) => {
+  test("maxHandshakes: incomplete heads count, whatever they will be", async (t) => {
     const served = await serve(t, { maxHandshakes: 2 }, { http: page });
     const slow = [1, 2].map(() => Raw.to(t, served).send("GET"));
     while (served.server.stats.handshakes < 2) await turns(1);
     assert.equal((await Raw.to(t, served).send(GET).answer()).status, 503);
     for (const raw of slow) raw.send(` /page HTTP/1.1\r\nHost: localhost\r\n\r\n`);
     for (const raw of slow) await raw.until((got) => got.includes("page /page"));
-    assert.match(await ask(Raw.to(t, served)), /200 OK/); // requests that were handed over don't count
+    // requests that were passed on do not count
+    assert.match(await ask(Raw.to(t, served)), /200 OK/);
   });
 
   for (const [name, where, ca] of PORTS) {
-    test(`maxConnectionsPerAddress, ${name}: silent connections have their limit, WebSockets theirs, requests none`, async (t) => {
+    test(`maxConnectionsPerAddress, ${name}: silent connections and WebSockets are limited separately, requests are not`, async (t) => {
       const served = await serve(t, { maxConnectionsPerAddress: 2 }, { ...where, http: page });
       const sockets = [1, 2].map(() => Raw.to(t, served, ca).send(upgradeRequest()));
       for (const socket of sockets) assert.equal((await socket.head()).status, 101);
@@ -260,7 +262,7 @@ describe("limits of WebSocket connections beside http", () => {
     const memoryBudget = new MemoryBudget(100_000);
     const served = await serve(t, { memoryBudget }, { http: page });
     const [client, connection] = await served.pair({ memoryBudget: Infinity });
-    client.write(Buffer.alloc(80_000)); // nobody reads it
+    client.write(Buffer.alloc(80_000)); // not read
     while (!memoryBudget.short) await turns(1);
     assert.match(await ask(Raw.to(t, served)), /200 OK/);
     assert.equal((await Raw.to(t, served).send(upgradeRequest()).answer()).status, 503);
@@ -269,7 +271,7 @@ describe("limits of WebSocket connections beside http", () => {
 });
 
 describe("the HTTP server behind a port", () => {
-  test("keeps its own time-outs", async (t) => {
+  test("keeps its own timeouts", async (t) => {
     const http = createServer({ headersTimeout: 50, requestTimeout: 50, connectionsCheckingInterval: 20 }, page);
     const served = await serve(t, {}, { http });
     const raw = Raw.to(t, served);
@@ -279,7 +281,7 @@ describe("the HTTP server behind a port", () => {
     assert.match(raw.received.toString("latin1"), /HTTP\/1\.1 408 /);
   });
 
-  test("keeps its own limit of connections", async (t) => {
+  test("keeps its own connection limit", async (t) => {
     const http = createServer(page);
     http.maxConnections = 1;
     const dropped: unknown[] = [];
@@ -326,7 +328,7 @@ describe("the HTTP server behind a port", () => {
     assert.equal(http.listenerCount("upgrade"), 1);
   });
 
-  test("may be Fastify's, whose own WebSocket routes stay with it", async (t) => {
+  test("may be Fastify's, whose WebSocket routes stay with it", async (t) => {
     const app = fastify();
     await app.register(websocket);
     app.get("/fastify", { websocket: true }, (connection) => void connection.write("fastify"));
@@ -344,7 +346,7 @@ describe("the HTTP server behind a port", () => {
     assert.equal((await Raw.to(t, served).send(upgradeRequest("/nobody")).answer()).status, 404);
   });
 
-  test("is left as it was when the port is closed, or cannot be had", async (t) => {
+  test("is unchanged when the port is closed, or cannot be opened", async (t) => {
     const http = createServer(page);
     const taken = createTcpServer();
     const port = await listening(t, taken);
@@ -371,7 +373,7 @@ describe("the HTTP server behind a port", () => {
     assert.equal((await Raw.to(t, { path }).send(upgradeRequest()).head()).status, 101);
   });
 
-  test("clients that go away at any moment end nothing else", async (t) => {
+  test("clients that disconnect at any moment affect nothing else", async (t) => {
     const served = await serve(t, {}, { http: page });
     for (const sent of ["", "GET", GET, GET + GET, `POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nab`]) {
       for (const abrupt of [true, false]) {
@@ -395,14 +397,14 @@ describe("the HTTP server behind a port", () => {
     ["a server of node:https, without tls", createHttpsServer({ key, cert }), /needs a port with tls/],
   ];
   for (const [name, http, message] of wrong) {
-    test(`is not ${name}`, async () => {
+    test(`rejects ${name}`, async () => {
       const server = new WebSocketServer();
       await assert.rejects(server.listen({ http: http as HttpServer }), { code: "INVALID_ARGUMENT", message });
       await server.close();
     });
   }
 
-  test("has no other taker for the same path", async () => {
+  test("rejects another server for the same path", async () => {
     const http = createServer(page);
     const first = new WebSocketServer().attach(http);
     const second = new WebSocketServer();

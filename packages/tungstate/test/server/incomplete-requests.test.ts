@@ -25,7 +25,7 @@ const CUT: Readonly<Record<string, string>> = {
   "in the request line of another method": "POST /ch",
 };
 
-/** A client of a server, and how many connections that server has accepted. */
+/** A client of a server, and the number of accepted connections. */
 interface Started {
   readonly raw: Raw;
   accepted(): number;
@@ -48,7 +48,7 @@ async function acceptOn(t: TestContext, near: Duplex, far: ByteStream): Promise<
   let accepted = 0;
   accept(far).then(
     () => accepted++,
-    () => undefined, // the client's end shows the refusal
+    () => undefined, // the client's end shows the rejection
   );
   return { raw: new Raw(near), accepted: () => accepted };
 }
@@ -88,7 +88,7 @@ for (const [name, start] of Object.entries(STARTS)) {
       });
     }
 
-    test("gets no response: it has sent nothing", async (t) => {
+    test("gets no response if it has sent nothing", async (t) => {
       const { raw } = await start(t);
       raw.stream.end();
       await raw.gone();

@@ -12,7 +12,7 @@ import { end, serve, turns } from "../support/server.ts";
 import { memoryInUse } from "../support/memory.ts";
 
 describe("maxConnections", () => {
-  test("more get 503 and when to come back; a place that is free again is taken", async (t) => {
+  test("more get 503 with Retry-After; a released place is used", async (t) => {
     const served = await serve(t, { maxConnections: 2 });
     const [first] = await served.pair();
     await served.pair();
@@ -24,12 +24,12 @@ describe("maxConnections", () => {
     await served.pair();
   });
 
-  test("0 is nobody", async (t) => {
+  test("0 admits no one", async (t) => {
     const served = await serve(t, { maxConnections: 0 });
     assert.equal((await Raw.to(t, served).send(upgradeRequest()).answer()).status, 503);
   });
 
-  test("handshakes under way count as connections to be", async (t) => {
+  test("handshakes in progress count", async (t) => {
     const answers: ((decision: boolean) => void)[] = [];
     const served = await serve(t, {
       maxConnections: 1,
@@ -45,7 +45,7 @@ describe("maxConnections", () => {
 });
 
 describe("maxHandshakes", () => {
-  test("more get 503, also those that have said nothing yet", async (t) => {
+  test("more get 503, including silent ones", async (t) => {
     const served = await serve(t, { maxHandshakes: 3 });
     const slow = [1, 2, 3].map(() => Raw.to(t, served).send("GET"));
     await turns(5);
@@ -56,7 +56,7 @@ describe("maxHandshakes", () => {
     assert.equal((await Raw.to(t, served).send(upgradeRequest()).head()).status, 101);
   });
 
-  test("connections don't count", async (t) => {
+  test("connections do not count", async (t) => {
     const served = await serve(t, { maxHandshakes: 1 });
     for (let number = 0; number < 5; number++) await served.pair();
     assert.equal(served.server.connections.size, 5);
@@ -64,7 +64,7 @@ describe("maxHandshakes", () => {
 });
 
 describe("close", () => {
-  test("sends 1001 to all, and resolves when none is left", async (t) => {
+  test("sends 1001 to all, and resolves when all have ended", async (t) => {
     const served = await serve(t);
     const pairs = await Promise.all([served.pair(), served.pair(), served.pair()]);
     const closes = pairs.map(([near]) => near.closed);
@@ -75,7 +75,7 @@ describe("close", () => {
     }
   });
 
-  test("what was written before is sent before", async (t) => {
+  test("sends what was written before", async (t) => {
     const served = await serve(t);
     const [near, far] = await served.pair();
     for (let number = 0; number < 200; number++) far.write(Buffer.alloc(20_000));
@@ -86,7 +86,7 @@ describe("close", () => {
     await closed;
   });
 
-  test("drops who does not answer in time, and handshakes with 503", async () => {
+  test("terminates those that do not answer in time, and handshakes with 503", async () => {
     const clock = new VirtualClock();
     const server = new WebSocketServer({ clock, closeTimeout: 4000 });
     const [[near, far], [slow, accepting]] = [memoryPipe(), memoryPipe()];
@@ -109,7 +109,7 @@ describe("close", () => {
     slow.end();
   });
 
-  test("who comes then gets 503, behind node:http, too", async (t) => {
+  test("new requests get 503, behind node:http, too", async (t) => {
     const http = createServer().listen(0, "127.0.0.1");
     await once(http, "listening");
     const server = new WebSocketServer().attach(http);
@@ -131,7 +131,7 @@ describe("close", () => {
     await once(http, "close");
   });
 
-  test("is checked before anything is done", async (t) => {
+  test("validates its arguments first", async (t) => {
     const served = await serve(t);
     const [near] = await served.pair();
     for (const wrong of [[1005], [1001, "x".repeat(124)], [1001, "", -1], [1001, "", Number.NaN]] as Parameters<
@@ -143,7 +143,7 @@ describe("close", () => {
     await served.pair();
   });
 
-  test("twice, or with nothing to close, is as good as once", async () => {
+  test("twice, or without connections, is the same as once", async () => {
     const server = new WebSocketServer();
     await Promise.all([server.close(), server.close()]);
     await server.close();
@@ -151,7 +151,7 @@ describe("close", () => {
   });
 });
 
-test("thousands of connections that come and go leave nothing behind", async (t) => {
+test("thousands of connections leave nothing behind", async (t) => {
   // the class of Tomcat's CVE-2021-42340
   const clock = new VirtualClock();
   const server = new WebSocketServer({ clock });
@@ -177,7 +177,7 @@ test("thousands of connections that come and go leave nothing behind", async (t)
     await round(COUNT);
     sizes.push(await memoryInUse());
   }
-  // the rest is what was compiled on the way
+  // the rest is compiled code
   const growth = Math.min(...sizes.slice(1).map((size, at) => size - (sizes[at] ?? 0)));
   assert.ok(growth < COUNT * 1500, sizes.join()); // a connection with its pipe takes several KiB
   await turns(2);

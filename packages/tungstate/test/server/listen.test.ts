@@ -16,7 +16,7 @@ import { end, serve } from "../support/server.ts";
 import { until } from "../support/until.ts";
 
 describe("listen", () => {
-  test("on a TCP port: any free one of this host unless it is told otherwise", async (t) => {
+  test("on a TCP port: any free one of this host by default", async (t) => {
     const served = await serve(t);
     assert.ok(served.port > 0);
     const [client, connection] = await served.pair();
@@ -67,7 +67,7 @@ describe("listen", () => {
     await client.close();
   });
 
-  test("a page that came without TLS is of another origin than a server with TLS", async (t) => {
+  test("a page without TLS has another origin than a server with TLS", async (t) => {
     const { key, cert } = selfSigned();
     const served = await serve(t, {}, { tls: { key, cert } });
     const url = `wss://localhost:${served.port}/`;
@@ -76,7 +76,7 @@ describe("listen", () => {
     await assert.rejects(from(`http://localhost:${served.port}`), { code: "UNEXPECTED_STATUS" });
   });
 
-  test("with TLS, who says nothing or nonsense is dropped", async (t) => {
+  test("with TLS, a silent or invalid client is terminated", async (t) => {
     const { key, cert } = selfSigned();
     const served = await serve(t, { handshakeTimeout: 100 }, { tls: { key, cert } });
     const silent = Raw.to(t, served);
@@ -88,7 +88,7 @@ describe("listen", () => {
     assert.deepEqual(served.errors, []);
   });
 
-  test("with TLS, who says nothing behind its handshake gets 408", async (t) => {
+  test("with TLS, a client that is silent after its handshake gets 408", async (t) => {
     const { key, cert } = selfSigned();
     const clock = new VirtualClock();
     const served = await serve(t, { handshakeTimeout: 60_000, clock }, { tls: { key, cert } });
@@ -106,7 +106,7 @@ describe("listen", () => {
     assert.deepEqual(served.errors, []);
   });
 
-  test("a plain GET gets 426 with what to upgrade to", async (t) => {
+  test("a plain GET gets 426 with the protocol to upgrade to", async (t) => {
     const served = await serve(t);
     const response = await fetch(`http://127.0.0.1:${served.port}/`);
     assert.equal(response.status, 426);
@@ -117,7 +117,7 @@ describe("listen", () => {
     assert.match(await response.text(), /does not ask for an upgrade/);
   });
 
-  test("a port that is taken rejects", async (t) => {
+  test("a port in use rejects", async (t) => {
     const taken = createServer().listen(0, "127.0.0.1");
     await once(taken, "listening");
     t.after(() => taken.close());
@@ -127,7 +127,7 @@ describe("listen", () => {
     await server.close();
   });
 
-  test("several times, and all of it ends with close", async () => {
+  test("several times, and close ends them all", async () => {
     const server = new WebSocketServer();
     const ports = await Promise.all([server.listen(), server.listen()]);
     const clients = await Promise.all(
@@ -148,7 +148,7 @@ describe("listen", () => {
   });
 });
 
-test("a stream that is none is the caller's mistake", async () => {
+test("an invalid stream is the caller's error", async () => {
   const server = new WebSocketServer();
   await assert.rejects(server.accept(undefined as never), { code: "INVALID_ARGUMENT" });
   await assert.rejects(server.handleUpgrade({ rawHeaders: [] } as never, {} as never, Buffer.alloc(0)), {

@@ -11,7 +11,7 @@ const { cert } = selfSigned();
 
 const H2C = { Connection: "Upgrade, HTTP2-Settings", Upgrade: "h2c", "HTTP2-Settings": "AAMAAABkAARAAAAAAAIAAAAA" };
 
-/** A request's head. */
+/** Returns a request head. */
 function head(line: string, fields: Readonly<Record<string, string>> = {}): string {
   const lines = Object.entries({ Host: "localhost", ...fields }).map(([name, value]) => `${name}: ${value}\r\n`);
   return `${line} HTTP/1.1\r\n${lines.join("")}\r\n`;
@@ -19,7 +19,7 @@ function head(line: string, fields: Readonly<Record<string, string>> = {}): stri
 
 const LAST = head("GET /last", { Connection: "close" });
 
-/** What is sent, step by step: after each step what is to come before the next one is sent. */
+/** Steps: what is sent, and what must arrive before the next one. */
 type Steps = readonly (readonly [send: string, until: RegExp])[];
 
 const CASES: readonly [name: string, steps: Steps][] = [
@@ -98,7 +98,7 @@ const CASES: readonly [name: string, steps: Steps][] = [
   ["a head that is none", [["GET /a HTTP/1.1\r\nUpgrade: h2c\r\nConnection: Upgrade\r\nno colon\r\n\r\n", /400/]]],
 ];
 
-/** Returns all that the server answered. */
+/** Returns everything that the server sent. */
 async function exchange(t: TestContext, route: HttpRoute, withWebSockets: boolean, steps: Steps): Promise<string> {
   const port = await route.start(t, withWebSockets);
   const raw = Raw.to(t, { port }, route.tls === true ? cert : undefined);
@@ -113,7 +113,7 @@ async function exchange(t: TestContext, route: HttpRoute, withWebSockets: boolea
 }
 
 for (const route of HTTP_ROUTES) {
-  describe(`${route.name}: what asks for no WebSocket is an ordinary request`, () => {
+  describe(`${route.name}: a request without a WebSocket upgrade is an ordinary request`, () => {
     for (const [name, steps] of CASES) {
       test(name, async (t) => {
         const [without, with_] = await Promise.all([false, true].map((some) => exchange(t, route, some, steps)));
@@ -122,13 +122,13 @@ for (const route of HTTP_ROUTES) {
       });
     }
 
-    test("a list with websocket in it is a handshake", async (t) => {
+    test("a list that includes websocket is a handshake", async (t) => {
       const raw = Raw.to(t, { port: await route.start(t, true) }, route.tls === true ? cert : undefined);
       raw.send(
         upgradeRequest("/a", { Upgrade: "h2c, WebSocket", Connection: "keep-alive, upgrade", "HTTP2-Settings": "" }),
       );
       const { status, headers } = await raw.head();
-      // where it is a framework's business, that says so
+      // if the framework decides, it says so
       if (route.framework === true) assert.equal(status, 200);
       else assert.deepEqual([status, headers["sec-websocket-accept"]], [101, ACCEPT]);
     });
@@ -139,7 +139,7 @@ describe("other listeners", () => {
   const TIME = upgradeRequest("/", { Upgrade: "time", "Sec-WebSocket-Key": undefined });
 
   for (const order of ["before", "after"]) {
-    test(`added ${order} ours, get what they would get without it`, async (t) => {
+    test(`added ${order} ours, receive what they would receive without it`, async (t) => {
       const server = createServer(app);
       const heard: (string | undefined)[] = [];
       const theirs = ({ headers }: IncomingMessage, socket: Duplex): void => {
@@ -167,7 +167,7 @@ describe("other listeners", () => {
     });
   }
 
-  test("a server that decides itself which upgrades it takes goes on to do so", async (t) => {
+  test("a server that decides itself which upgrades to accept continues to do so", async (t) => {
     const options: ServerOptions & { shouldUpgradeCallback: (request: IncomingMessage) => boolean } = {
       shouldUpgradeCallback: ({ headers }) => headers.upgrade === "time",
     };
@@ -179,12 +179,13 @@ describe("other listeners", () => {
     const port = await listening(t, server);
     assert.equal((await Raw.to(t, { port }).send(TIME).answer()).rest.toString(), "time");
     assert.equal((await Raw.to(t, { port }).send(upgradeRequest()).head()).status, 101);
-    if (!("shouldUpgradeCallback" in server)) return; // this version of Node does not know the option
+    // this version of Node does not have the option
+    if (!("shouldUpgradeCallback" in server)) return;
     const h2c = head("GET /a", { ...H2C, Connection: "upgrade, close" });
     assert.equal((await Raw.to(t, { port }).send(h2c).answer()).status, 200);
   });
 
-  test("a request class of the application's stays its class", async (t) => {
+  test("a request class of the application is kept", async (t) => {
     class Request extends IncomingMessage {
       readonly own = true;
     }
@@ -202,7 +203,7 @@ describe("other listeners", () => {
   });
 });
 
-test("detached, a server is what it was", async (t) => {
+test("after detaching, a server is unchanged", async (t) => {
   const server = createServer(app);
   const before = Object.getOwnPropertyDescriptors(server);
   const chat = new WebSocketServer().attach(server);

@@ -72,14 +72,14 @@ describe("the same-origin policy", () => {
   }
 });
 
-test("any is any page", () => {
+test("any admits any page", () => {
   for (const origin of [undefined, "null", "https://evil.example", "what?"]) assert.equal(may("any", origin), true);
 });
 
 describe("a list of origins", () => {
   const list = ["https://example.com", "http://LOCALHOST:3000", "chrome-extension://abcdef"];
 
-  test("takes those, written in any way", () => {
+  test("admits those, in any notation", () => {
     for (const origin of [
       "https://example.com",
       "https://EXAMPLE.com:443",
@@ -91,7 +91,7 @@ describe("a list of origins", () => {
     }
   });
 
-  test("takes no others, nor the server's own host", () => {
+  test("admits no others, nor the server's own host", () => {
     const others = ["http://example.com", "https://example.com:8443", "http://localhost", "https://localhost:3000"];
     for (const origin of [...others, "https://here.example", "null", "https://example.com.evil.example", "abcdef"]) {
       assert.equal(may(list, origin, "here.example"), false, origin);
@@ -101,7 +101,7 @@ describe("a list of origins", () => {
 });
 
 describe("a function", () => {
-  test("gets origin and host as they came, if there is an origin", () => {
+  test("receives origin and host unchanged, if there is an origin", () => {
     const asked: string[][] = [];
     const policy = (origin: string, host: string): boolean => {
       asked.push([origin, host]);
@@ -117,7 +117,7 @@ describe("a function", () => {
     ]);
   });
 
-  test("is not asked for a request without an origin", () => {
+  test("is not called for a request without an origin", () => {
     assert.equal(
       may(() => assert.fail("not asked"), undefined),
       true,

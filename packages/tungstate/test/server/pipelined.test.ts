@@ -13,8 +13,8 @@ const { cert } = selfSigned();
 const get = (path: string): string => `GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`;
 
 for (const route of HTTP_ROUTES) {
-  describe(`${route.name}: an upgrade pipelined behind other requests`, () => {
-    test("is answered behind their responses", async (t) => {
+  describe(`${route.name}: an upgrade pipelined after other requests`, () => {
+    test("is answered after their responses", async (t) => {
       const raw = Raw.to(t, { port: await route.start(t, true) }, route.tls === true ? cert : undefined);
       raw.send(get("/wait"), get("/b"), upgradeRequest("/a"), frame(TEXT, "early"));
       while (waiting.length === 0) await turns(1);
@@ -25,12 +25,12 @@ for (const route of HTTP_ROUTES) {
       const all = raw.received.toString("latin1");
       assert.match(all, answered("/wait"));
       const statuses = [...all.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status);
-      // where a framework's route decides, this one answers it as any other request
+      // if a framework's route decides, it answers like any other request
       assert.deepEqual(statuses, ["200", "200", route.framework === true ? "200" : "101"]);
       assert.ok(all.indexOf('"/wait"') < all.indexOf('"/b"'));
     });
 
-    test("hurts nobody if the client goes meanwhile", async (t) => {
+    test("has no effect if the client disconnects meanwhile", async (t) => {
       const port = await route.start(t, true);
       const raw = Raw.to(t, { port }, route.tls === true ? cert : undefined);
       raw.send(get("/wait"), upgradeRequest("/a"));
@@ -54,7 +54,7 @@ for (const route of HTTP_ROUTES) {
       waiting.pop()?.();
     });
 
-    test("is dropped when much comes behind it before their responses", async (t) => {
+    test("is dropped when much data follows it before their responses", async (t) => {
       const before = waiting.length;
       const raw = Raw.to(t, { port: await route.start(t, true) }, route.tls === true ? cert : undefined);
       raw.send(get("/wait"), upgradeRequest("/a"));
@@ -88,7 +88,7 @@ for (const name of ["attach", "a port with http"]) {
     return [server, ((await server.listen({ http: listener })) as AddressInfo).port];
   };
 
-  test(`${name}: an upgrade behind a response that closes the connection is not processed`, async (t) => {
+  test(`${name}: an upgrade after a response that closes the connection is not processed`, async (t) => {
     const answers: (() => void)[] = [];
     const [server, port] = await serving(t, (_request, response) => {
       answers.push(() => void response.setHeader("Connection", "close").end("last"));
@@ -103,7 +103,7 @@ for (const name of ["attach", "a port with http"]) {
     assert.equal(connections, 0);
   });
 
-  test(`${name}: messages that come before the response to an earlier request are not lost`, async (t) => {
+  test(`${name}: messages received before the response to an earlier request are not lost`, async (t) => {
     const answers: (() => void)[] = [];
     const [server, port] = await serving(
       t,

@@ -8,7 +8,7 @@ import { serve, turns } from "../support/server.ts";
 
 const GET = "GET / HTTP/1.1";
 
-/** Requests, and what each of them is answered with. */
+/** Requests and their responses. */
 const BAD: readonly [name: string, request: string, status: number, code: string][] = [
   ["no upgrade", `${GET}\r\nHost: localhost\r\n\r\n`, 426, "NOT_AN_UPGRADE"],
   ["an upgrade to something else", upgradeRequest("/", { Upgrade: "h2c" }), 426, "NOT_AN_UPGRADE"],
@@ -44,7 +44,7 @@ const BAD: readonly [name: string, request: string, status: number, code: string
   ],
 ];
 
-describe("a request that is wrong gets its answer, and the end", () => {
+describe("an invalid request gets its response, and the end", () => {
   for (const [name, request, status, code] of BAD) {
     test(name, async (t) => {
       const served = await serve(t);
@@ -67,7 +67,7 @@ describe("a request that is wrong gets its answer, and the end", () => {
     });
   }
 
-  test("also over a memory pipe, and where the client ends its half at once", async () => {
+  test("also over a memory pipe, and if the client ends its half at once", async () => {
     for (const [name, request, status, code] of BAD) {
       const [near, far] = memoryPipe();
       const raw = new Raw(near).send(request);
@@ -79,8 +79,8 @@ describe("a request that is wrong gets its answer, and the end", () => {
   });
 });
 
-describe("a request that is in order", () => {
-  test("gets 101, with nothing that was not asked for", async (t) => {
+describe("a valid request", () => {
+  test("gets 101, without anything that was not offered", async (t) => {
     const served = await serve(t);
     const answer = await Raw.to(t, served).send(upgradeRequest()).head();
     assert.equal(answer.status, 101);
@@ -88,7 +88,7 @@ describe("a request that is in order", () => {
     assert.equal(answer.rest.length, 0);
   });
 
-  test("may name a whole URL, and come in any pieces", async (t) => {
+  test("may have an absolute target, and arrive in any chunks", async (t) => {
     const served = await serve(t);
     const request = upgradeRequest("/", { Origin: "http://other" }, "GET http://other/chat?room=1 HTTP/1.1");
     const raw = Raw.to(t, served);
@@ -113,7 +113,7 @@ describe("a request that is in order", () => {
     );
   });
 
-  test("frames that came with it are the first of the connection", async (t) => {
+  test("frames received with it are the first of the connection", async (t) => {
     const served = await serve(t);
     served.server.on("connection", (connection) => {
       connection.on("message", (message) => void connection.write(`heard ${message.text}`));
@@ -130,7 +130,7 @@ describe("a request that is in order", () => {
     );
   });
 
-  test("a bad frame that came with it ends the connection by 1002, and nothing else", async (t) => {
+  test("an invalid frame received with it ends the connection with 1002, and nothing else", async (t) => {
     const served = await serve(t);
     const raw = Raw.to(t, served).send(upgradeRequest(), frame(TEXT, "not masked", { masked: false }));
     assert.deepEqual(await raw.frames(1), [{ opcode: CLOSE, payload: closePayload(1002) }]);
@@ -141,8 +141,8 @@ describe("a request that is in order", () => {
   });
 });
 
-describe("a client that says nothing, or too slowly", () => {
-  test("gets 408 after handshakeTimeout, and the connection is dropped if it does not go", async () => {
+describe("a client that is silent or too slow", () => {
+  test("gets 408 after handshakeTimeout, and is terminated if it does not disconnect", async () => {
     for (const said of ["", upgradeRequest().slice(0, -2)]) {
       const clock = new VirtualClock();
       const [near, far] = memoryPipe();
@@ -161,7 +161,7 @@ describe("a client that says nothing, or too slowly", () => {
     }
   });
 
-  test("gets no more time by dripping bytes", async () => {
+  test("gets no more time by sending single bytes", async () => {
     const clock = new VirtualClock();
     const [near, far] = memoryPipe();
     const raw = new Raw(near);
@@ -176,7 +176,7 @@ describe("a client that says nothing, or too slowly", () => {
     await raw.gone();
   });
 
-  test("or in too many pieces", async (t) => {
+  test("or by too many chunks", async (t) => {
     const served = await serve(t, { handshakeLimits: { maxParts: 10 } });
     const raw = Raw.to(t, served);
     for (const byte of upgradeRequest().slice(0, -1)) {
@@ -189,7 +189,7 @@ describe("a client that says nothing, or too slowly", () => {
     assert.equal((await raw.answer()).status, 408);
   });
 
-  test("one that goes away is forgotten", async (t) => {
+  test("is forgotten when it disconnects", async (t) => {
     const served = await serve(t);
     const raw = Raw.to(t, served).send("GET / HT");
     raw.stream.end();

@@ -9,7 +9,7 @@ import type { WebSocketConnection } from "../../src/connection/types.ts";
 import { take } from "../support/connected.ts";
 import { turns } from "../support/server.ts";
 
-/** A client of a server that runs this generator, and the errors that the server tells of. */
+/** A client of a server that runs this generator, and the errors of the server. */
 async function running(
   handler: StreamHandler,
   options: ConnectionOptions = {},
@@ -23,7 +23,7 @@ async function running(
 }
 
 describe("a generator for each connection", () => {
-  test("sends what it yields, of any kind, and sees what comes", async () => {
+  test("sends what it yields, of any type, and receives messages", async () => {
     const { near, server } = await running(async function* (messages, connection, request) {
       yield `welcome to ${request.path}, ${connection.state}`;
       for await (const message of messages) {
@@ -38,7 +38,7 @@ describe("a generator for each connection", () => {
     await server.close();
   });
 
-  test("its end closes with 1000, behind all that it has yielded", async () => {
+  test("its end closes with 1000, after everything it has yielded", async () => {
     const { near, errors } = await running(async function* () {
       for (let number = 0; number < 50; number++) yield Buffer.alloc(10_000);
     });
@@ -49,7 +49,7 @@ describe("a generator for each connection", () => {
     assert.deepEqual(errors, []);
   });
 
-  test("its throw closes with 1011, behind all that it has yielded, and is heard of", async () => {
+  test("an exception closes with 1011, after everything it has yielded, and is reported", async () => {
     const { near, errors } = await running(async function* () {
       yield "first";
       throw new Error("the recipe is lost");
@@ -60,7 +60,7 @@ describe("a generator for each connection", () => {
     assert.equal(errors.length, 1);
   });
 
-  test("what is no generator, or yields what can't be sent, closes with 1011", async () => {
+  test("an invalid generator, or an invalid yielded value, closes with 1011", async () => {
     for (const [handler, says] of [
       [() => undefined, /async ?iter|undefined/i],
       [async () => "text", /async ?iter/i],
@@ -127,7 +127,7 @@ describe("a generator for each connection", () => {
     assert.deepEqual(errors, []);
   });
 
-  test("what it throws when the connection is over is heard of, unless it is the connection's own error", async () => {
+  test("an exception after the end of the connection is reported, unless it is the connection's own error", async () => {
     const { near, errors } = await running(async function* (messages) {
       yield "ready";
       for await (const _ of messages) yield "";

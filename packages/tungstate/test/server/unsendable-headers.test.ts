@@ -1,4 +1,4 @@
-// Header fields of the 101 that cannot be sent: the error says which, to the application alone.
+// Header fields of the 101 that cannot be sent: only the application gets an error with the reason.
 import express from "express";
 import fastify from "fastify";
 import assert from "node:assert/strict";
@@ -26,7 +26,7 @@ interface Started {
   readonly port: number;
 }
 
-/** The ways in which an application gives header fields of the 101 besides `authorize`. */
+/** Ways in which an application sets header fields of the 101, besides `authorize`. */
 const WAYS: Readonly<Record<string, (t: TestContext, headers: OutgoingHttpHeaders) => Promise<Started>>> = {
   handleUpgrade: async (t, headers) => {
     const server = new WebSocketServer();

@@ -15,20 +15,25 @@ import { memoryPipe } from "../../src/testing/memory-pipe.ts";
 import type { WebSocketConnection } from "../../src/connection/types.ts";
 import { selfSigned } from "./pairs.ts";
 
-/** What a server that speaks bytes sends in response to a request: text is Latin-1. `accept`: the Sec-WebSocket-Accept for its key. */
+/**
+ * Bytes that a server sends in response to a request: text is Latin-1. `accept`: the
+ * Sec-WebSocket-Accept for its key.
+ */
 export type Respond = (request: string, accept: string) => string | Buffer;
 
-/** A route by which a client reaches a server. The server answers each head that it reads by `respond`; it stays open. */
+/**
+ * A route from a client to a server. The server answers each head with `respond`; it stays open.
+ */
 export interface ClientRoute {
   readonly name: string;
   /** Opens a connection, which the caller ends; rejects if the first attempt fails. */
   open(t: TestContext, respond: Respond, options?: RouteOptions): Promise<WebSocketConnection>;
 }
 
-/** Options that every route takes. */
+/** Options that every route accepts. */
 export type RouteOptions = Pick<ConnectOptions, "protocols" | "compression" | "headers" | "signal">;
 
-/** Answers each request head that comes over a stream. */
+/** Answers each request head that arrives on a stream. */
 export function speak(stream: Duplex, respond: Respond): void {
   let head = "";
   const onData = (chunk: Buffer): void => {
@@ -42,7 +47,7 @@ export function speak(stream: Duplex, respond: Respond): void {
     stream.write(typeof response === "string" ? Buffer.from(response, "latin1") : response);
   };
   stream.on("data", onData);
-  stream.on("error", () => undefined); // a client that refuses the response drops the stream
+  stream.on("error", () => undefined); // a client that rejects the response destroys the stream
 }
 
 async function listening(t: TestContext, server: Server, path?: string): Promise<number> {

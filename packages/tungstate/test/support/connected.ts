@@ -9,7 +9,10 @@ export interface Connected {
   readonly server: WebSocketConnection;
 }
 
-/** Runs `test` with a client and a server that are connected over a stream of the given kind, and clears up behind it. */
+/**
+ * Runs `test` with a client and a server that are connected over a stream of the given kind, and
+ * cleans up after it.
+ */
 export async function withConnected(
   kind: Kind,
   options: { readonly client?: ClientOptions; readonly server?: AcceptOptions },
@@ -30,7 +33,7 @@ export async function withConnected(
   }
 }
 
-/** The next `count` messages. */
+/** Resolves with the next `count` messages. */
 export async function take(connection: WebSocketConnection, count: number): Promise<(string | Uint8Array)[]> {
   const all: (string | Uint8Array)[] = [];
   for await (const message of connection) {

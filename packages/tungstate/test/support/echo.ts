@@ -2,7 +2,8 @@ import { connect } from "../../src/client/connect.ts";
 import { driverOf } from "../../src/connection/connection.ts";
 import { WebSocketServer } from "../../src/server/server.ts";
 
-// A program for tests: a server and a client that talk over TCP. Prints a line of JSON and ends by itself.
+// A program for tests: a server and a client that exchange messages over TCP. Prints a line of JSON
+// and exits by itself.
 
 const server = new WebSocketServer();
 server.on("connection", (connection) => {

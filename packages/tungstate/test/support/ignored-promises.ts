@@ -7,10 +7,11 @@ import { WebSocketServer } from "../../src/server/server.ts";
 import { type Cleanup, routes } from "./routes.ts";
 import { turns } from "./server.ts";
 
-// A program for tests: makes every call whose promise a caller may ignore, on connections in every state and by every route, and ignores the
-// promises. An unhandled rejection ends it. It prints a line for each route that it has come through.
+// A program for tests: makes every call whose promise a caller may ignore, on connections in every
+// state and on every route, and ignores the promises. An unhandled rejection ends it. It prints a
+// line for each completed route.
 
-/** Calls whose promises are ignored, and whose arguments are right. */
+/** Calls with valid arguments whose promises are ignored. */
 function callAll(connection: WebSocketConnection): void {
   void connection.send("x");
   void connection.send(new Uint8Array(1_000_000));
@@ -43,7 +44,7 @@ async function* failing(): AsyncGenerator<string> {
   throw new Error("in a source");
 }
 
-/** Calls whose arguments are wrong. */
+/** Calls with invalid arguments. */
 const WRONG: readonly ((connection: WebSocketConnection) => unknown)[] = [
   (connection) => connection.close(1005),
   (connection) => connection.close(1011, "é".repeat(80)),
@@ -120,7 +121,7 @@ for (const route of routes) {
     void served.server?.close();
     void served.server?.close(1012, "again");
   });
-  // in the route's own handler, whose peer is gone when it wakes up
+  // in the route's own handler, whose peer has disconnected when it resumes
   await run(`a handler of ${route.name}`, async (t) => {
     let ran: () => void = () => undefined;
     const done = new Promise<void>((resolve) => (ran = resolve));
@@ -182,7 +183,7 @@ await run("a server", async () => {
       void server.close(...wrong);
       console.log("a wrong argument was taken");
     } catch {
-      // at once, as it should
+      // synchronously, as required
     }
   }
 });

@@ -4,7 +4,7 @@ import { runInNewContext } from "node:vm";
 setFlagsFromString("--expose-gc");
 const gc = runInNewContext("gc") as () => void;
 
-/** Collects all garbage, that of callbacks which are still due included. */
+/** Collects all garbage, including that of pending callbacks. */
 export async function collectGarbage(): Promise<void> {
   for (let round = 0; round < 3; round++) {
     await new Promise((resolve) => setImmediate(resolve));
@@ -12,7 +12,7 @@ export async function collectGarbage(): Promise<void> {
   }
 }
 
-/** Bytes in use behind a collection: the heap and what it holds outside. */
+/** Returns the bytes in use after a garbage collection: heap and external memory. */
 export async function memoryInUse(): Promise<number> {
   await collectGarbage();
   const { heapUsed, external } = process.memoryUsage();

@@ -8,7 +8,7 @@ import { once } from "node:events";
 import { memoryPipe } from "../../src/testing/memory-pipe.ts";
 import type { ByteStream } from "../../src/transport/byte-stream.ts";
 
-/** Two ends of a byte stream: what a client gets, and what a server gets. */
+/** Two ends of a byte stream: for a client and for a server. */
 export interface Pair {
   readonly client: ByteStream;
   readonly server: ByteStream;
@@ -53,7 +53,10 @@ async function tcp(): Promise<Pair> {
   return { client, server: other, cleanup: closing(server) };
 }
 
-/** Not exactly a `net.Socket`, and so not taken apart: what runs where Node's handles are out of reach. */
+/**
+ * A subclass of `net.Socket`, whose handle is therefore not used: tests the code without Node's
+ * handles.
+ */
 class OtherSocket extends Socket {}
 
 async function portable(): Promise<Pair> {
@@ -79,7 +82,7 @@ async function unix(): Promise<Pair> {
 
 let certificate: { readonly key: string; readonly cert: string } | undefined;
 
-/** A key and a certificate for localhost, made once for the process. */
+/** A key and a certificate for localhost, created once for the process. */
 export function selfSigned(): { readonly key: string; readonly cert: string } {
   if (certificate !== undefined) return certificate;
   const folder = mkdtempSync(join(tmpdir(), "tungstate-"));
@@ -120,7 +123,7 @@ const web: Kind = {
   },
 };
 
-/** Every kind of byte stream that a connection can run on. */
+/** Every kind of byte stream that a connection supports. */
 export const kinds: readonly Kind[] = [
   memory,
   web,

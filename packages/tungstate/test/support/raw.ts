@@ -3,7 +3,7 @@ import type { Duplex } from "node:stream";
 import type { TestContext } from "node:test";
 import { connect as connectTls } from "node:tls";
 
-/** The key of RFC 6455 §1.3, and the value that answers it. */
+/** The key of RFC 6455 §1.3, and its accept value. */
 const KEY = "dGhlIHNhbXBsZSBub25jZQ==";
 export const ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
@@ -15,7 +15,10 @@ const UPGRADE: Readonly<Record<string, string>> = {
   "Sec-WebSocket-Version": "13",
 };
 
-/** A client's request; `headers` are added to the usual ones, or replace them (undefined: leaves one out). */
+/**
+ * Returns a client's request; `headers` are added to the usual ones, or replace them (undefined:
+ * removed).
+ */
 export function upgradeRequest(
   target = "/",
   headers: Readonly<Record<string, string | undefined>> = {},
@@ -25,14 +28,14 @@ export function upgradeRequest(
   return `${line}\r\n${fields.map(([name, value]) => `${name}: ${value}\r\n`).join("")}\r\n`;
 }
 
-/** A server's answer to `upgradeRequest`, or, with its key, to any other. */
+/** Returns a server's response to `upgradeRequest` or, with its key, to any other. */
 export function upgradeResponse(accept = ACCEPT, more = ""): string {
   return `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n${more}\r\n`;
 }
 
 const MASK = [0x37, 0xfa, 0x21, 0x3d];
 
-/** One frame, byte by byte as RFC 6455 §5.2 has it. */
+/** Returns one frame, byte by byte as in RFC 6455 §5.2. */
 export function frame(
   opcode: number,
   payload: string | Uint8Array = "",
@@ -59,11 +62,14 @@ export function closePayload(code: number, reason = ""): Buffer {
 export interface Answer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
-  /** All that came behind the head. */
+  /** Everything received after the head. */
   readonly rest: Buffer;
 }
 
-/** The other end of a byte stream, which speaks no protocol: it sends what it is told to, and keeps what comes. */
+/**
+ * The other end of a byte stream without a protocol: sends what it is given and records what it
+ * receives.
+ */
 export class Raw {
   readonly stream: Duplex;
   ended = false;
@@ -90,7 +96,10 @@ export class Raw {
     });
   }
 
-  /** A client of a port of this host, or of a Unix socket, gone when the test ends; over TLS if it is told whom to trust. */
+  /**
+   * Connects to a port of this host, or to a Unix socket; over TLS if a CA is given. Closed when
+   * the test ends.
+   */
   static to(
     t: TestContext,
     where: { readonly port: number; readonly host?: string } | { readonly path: string },
@@ -112,7 +121,7 @@ export class Raw {
     return this;
   }
 
-  /** Waits until `enough` says so of what has come, or nothing more will come. */
+  /** Waits until `enough` accepts the received bytes, or nothing more can arrive. */
   async until(enough: (got: Buffer) => boolean): Promise<Buffer> {
     while (!enough(this.got) && !this.ended && !this.closed) {
       await new Promise<void>((resolve) => (this.wake = resolve));
@@ -120,17 +129,20 @@ export class Raw {
     return this.got;
   }
 
-  /** Waits for the head of an answer. */
+  /** Waits for the head of a response. */
   async head(): Promise<Answer> {
     return parseAnswer(await this.until((got) => got.includes("\r\n\r\n")));
   }
 
-  /** Waits for the end of the stream; what came is an answer. */
+  /** Waits for the end of the stream and parses what was received as a response. */
   async answer(): Promise<Answer> {
     return parseAnswer(await this.until(() => false));
   }
 
-  /** The frames, unmasked and small, that came behind a head of `skip` bytes until the stream ended or there were `count`. */
+  /**
+   * Returns the unmasked small frames received after a head of `skip` bytes until the stream ended
+   * or there were `count`.
+   */
   async frames(count = Infinity): Promise<{ readonly opcode: number; readonly payload: Buffer }[]> {
     const all = await this.until((got) => parseFrames(behindHead(got)).length >= count);
     return parseFrames(behindHead(all));

@@ -1,6 +1,6 @@
 import type { Duplex } from "node:stream";
 
-/** Records what is written to a stream: one array of bytes for each write. */
+/** Records writes to a stream: one array of bytes for each write. */
 export function recordWrites(stream: Duplex, written: Uint8Array[]): void {
   const write = stream._write.bind(stream);
   stream._write = (chunk: Uint8Array, encoding, done) => {

@@ -22,21 +22,21 @@ import type { WebSocketConnection } from "../../src/connection/types.ts";
 import { selfSigned } from "./pairs.ts";
 import { Raw } from "./raw.ts";
 
-/** What a test context is needed for: to end what was started. */
+/** The part of a test context that ends what was started. */
 export interface Cleanup {
   after(end: () => unknown): void;
 }
 
-/** What a handler does with a connection. What it throws, or rejects with, counts as with any handler of its route. */
+/** Handles a connection. An exception or rejection counts as with any handler of its route. */
 type Handler = (connection: WebSocketConnection) => unknown;
 
-/** A server that was reached by one of the routes, and what it reported. */
+/** A server reached by one of the routes, and its reports. */
 export class RouteServer {
   readonly port: number;
   /** Not with `accept`, which needs no server. */
   readonly server: WebSocketServer | undefined;
   readonly secure: boolean;
-  /** The server's ends of the connections, in the order in which they were made. */
+  /** The server's ends of the connections, in order. */
   readonly accepted: WebSocketConnection[] = [];
   readonly refused: WebSocketError[] = [];
   readonly errors: unknown[] = [];
@@ -70,7 +70,7 @@ export class RouteServer {
     return connect(this.url, { proxy: false, ...tls, ...options });
   }
 
-  /** A client that speaks bytes, gone when the test ends. */
+  /** A client that sends bytes. Closed when the test ends. */
   async raw(t: Cleanup): Promise<Raw> {
     const where = { port: this.port, host: "127.0.0.1" };
     const socket = this.secure ? connectTls({ ...where, ca: selfSigned().cert }) : connectTcp(where);
@@ -95,10 +95,13 @@ export class RouteServer {
   }
 }
 
-/** One way into a server. */
+/** A route into a server. */
 export interface Route {
   readonly name: string;
-  /** Starts a server that ends with the test. `handler` is the route's own, in frameworks; else a listener of `connection`. */
+  /**
+   * Starts a server that ends with the test. `handler` is the route's own in frameworks, otherwise
+   * a listener of `connection`.
+   */
   start(t: Cleanup, options?: WebSocketServerOptions, handler?: Handler): Promise<RouteServer>;
 }
 
@@ -109,7 +112,7 @@ async function listening(server: NetServer): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
-/** Drops all connections, so that no test waits for a peer of its own, then ends the server. */
+/** Terminates all connections, so that no test waits for its own peer, then closes the server. */
 function endWith(t: Cleanup, server: WebSocketServer, http?: NetServer): void {
   t.after(async () => {
     for (const connection of server.connections) connection.terminate();
@@ -197,7 +200,7 @@ async function acceptStreams(t: Cleanup, options: WebSocketServerOptions, handle
   return served;
 }
 
-/** All ways into a server, with options and a handler of your own. */
+/** All routes into a server, with options and a handler. */
 export const routes: readonly Route[] = [
   { name: "a port of its own", start: (t, options = {}, handler = nothing) => listen(t, options, handler, false) },
   {

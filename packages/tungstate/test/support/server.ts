@@ -7,7 +7,7 @@ import type { ServerListenOptions, WebSocketServerOptions } from "../../src/serv
 import type { HandshakeRequest } from "../../src/server/admission/request.ts";
 import type { WebSocketConnection } from "../../src/connection/types.ts";
 
-/** A server under test, and all that it has told. */
+/** A server under test, and its events. */
 export class Served {
   readonly server: WebSocketServer;
   readonly port: number;
@@ -34,7 +34,7 @@ export class Served {
     return `ws://127.0.0.1:${this.port}/`;
   }
 
-  /** Waits until the server has told enough. */
+  /** Waits until the server has reported enough. */
   async until(done: () => boolean): Promise<void> {
     while (!done()) await new Promise<void>((resolve) => (this.wake = resolve));
   }
@@ -50,7 +50,7 @@ export class Served {
   }
 }
 
-/** A WebSocketServer on a port of its own, gone when the test ends. */
+/** Starts a WebSocketServer on its own port. Closed when the test ends. */
 export async function serve(
   t: TestContext,
   options: WebSocketServerOptions = {},
@@ -62,7 +62,7 @@ export async function serve(
   return new Served(server, address.port);
 }
 
-/** Drops all connections of a server, and closes it. */
+/** Terminates all connections of a server, and closes it. */
 export async function end(server: WebSocketServer): Promise<void> {
   for (const connection of server.connections) connection.terminate();
   await server.close();

@@ -4,12 +4,12 @@ import { sha1 } from "../../src/native/primitives.ts";
 import type { VirtualClock } from "../../src/testing/virtual-clock.ts";
 import { CLOSE, closePayload, frame, upgradeRequest, upgradeResponse } from "./raw.ts";
 
-/** A peer that reads as much as it is told to, and no more. It speaks bytes. */
+/** A peer that sends bytes and reads exactly as much as told. */
 export class SlowPeer {
-  /** Bytes that came behind the head. */
+  /** Bytes received after the head. */
   received = 0;
   ended = false;
-  /** The last bytes that came. */
+  /** The last received bytes. */
   tail: Buffer = Buffer.alloc(0);
   private readonly stream: Duplex;
   private readonly masked: boolean;
@@ -32,7 +32,7 @@ export class SlowPeer {
     });
   }
 
-  /** Does a client's handshake. */
+  /** Performs a client's handshake. */
   async handshake(target = "/", headers: Readonly<Record<string, string>> = {}): Promise<void> {
     this.stream.write(upgradeRequest(target, headers));
     let head = Buffer.alloc(0);
@@ -46,7 +46,7 @@ export class SlowPeer {
     this.count(head.subarray(end));
   }
 
-  /** Does a server's handshake. */
+  /** Performs a server's handshake. */
   async answerHandshake(): Promise<void> {
     let head = Buffer.alloc(0);
     while (!head.includes("\r\n\r\n")) {
@@ -58,7 +58,7 @@ export class SlowPeer {
     this.stream.write(upgradeResponse(acceptValue(key, sha1)));
   }
 
-  /** Reads so many bytes, or up to the Close, or to the end. */
+  /** Reads that many bytes, or up to the Close, or to the end. */
   async read(size: number): Promise<void> {
     const enough = this.received + size;
     while (this.received < enough && !this.hasClose) {
@@ -68,7 +68,7 @@ export class SlowPeer {
     }
   }
 
-  /** Reads what has come by now, at most so many bytes. */
+  /** Reads what has arrived, at most that many bytes. */
   take(size: number): void {
     for (let left = size; left > 0 && this.stream.readableLength > 0;) {
       const got: unknown = this.stream.read(Math.min(left, this.stream.readableLength));
@@ -78,7 +78,10 @@ export class SlowPeer {
     }
   }
 
-  /** Reads at a steady rate of the clock, in bytes a second, until the Close has come, the stream has ended, or `most` bytes have come. */
+  /**
+   * Reads at a steady rate of the clock, in bytes per second, until the Close has arrived, the
+   * stream has ended, or `most` bytes have arrived.
+   */
   async readSteadily(clock: VirtualClock, rate: number, most = Infinity): Promise<void> {
     while (!this.over && !this.hasClose && this.received < most) {
       await this.read(rate);
@@ -108,7 +111,10 @@ export class SlowPeer {
     return this.ended || this.gone;
   }
 
-  /** Whether the last bytes are a Close with a code and no reason. The payloads of these tests are zeros. */
+  /**
+   * Whether the last bytes are a Close with a code and no reason. The payloads of these tests are
+   * zeros.
+   */
   get hasClose(): boolean {
     return this.closeCode !== undefined;
   }
@@ -124,7 +130,7 @@ export class SlowPeer {
     this.tail = Buffer.from(Buffer.concat([this.tail, chunk]).subarray(-8));
   }
 
-  /** The next bytes, at most so many; undefined at the end. */
+  /** Reads the next bytes, at most that many; undefined at the end. */
   private async chunk(most: number): Promise<Buffer | undefined> {
     for (;;) {
       if (this.over) return undefined;

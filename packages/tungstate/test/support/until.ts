@@ -1,6 +1,6 @@
-const PATIENCE = 60_000; // ms: it ends a test that would hang
+const PATIENCE = 60_000; // ms after which a test that would hang fails
 
-/** Waits until something is so of which nothing tells. */
+/** Waits for a condition that no event reports. */
 export async function until(isSo: () => boolean | Promise<boolean>, what = isSo.toString()): Promise<void> {
   const end = performance.now() + PATIENCE;
   while (!(await isSo())) {

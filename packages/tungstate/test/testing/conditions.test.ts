@@ -24,7 +24,7 @@ interface Arrival {
 
 interface Setting {
   readonly clock: VirtualClock;
-  /** Lets what was written get under way, then goes on by `ms`. */
+  /** Lets written data enter the stream, then advances by `ms`. */
   readonly advance: (ms: number) => Promise<void>;
   /** Under conditions. */
   readonly near: ConditionedStream;
@@ -55,7 +55,7 @@ function setUp(options: ConditionsOptions): Setting {
 }
 
 describe("a stream under conditions", () => {
-  test("is the same stream where there are none", async () => {
+  test("is unchanged without conditions", async () => {
     const { clock, advance, near, far, atNear, atFar } = setUp({});
     near.write("there");
     far.write("back");
@@ -75,7 +75,7 @@ describe("a stream under conditions", () => {
     assert.equal(clock.pending, 0);
   });
 
-  test("latency: bytes and the end come that much later, each way", async () => {
+  test("latency: bytes and the end arrive that much later, in each direction", async () => {
     const { advance, near, far, atNear, atFar } = setUp({ latency: 200 });
     near.write("a");
     await advance(100);
@@ -96,7 +96,7 @@ describe("a stream under conditions", () => {
     ]);
   });
 
-  test("jitter: later by no more than that, in order, the same for the same seed", async () => {
+  test("jitter: later by at most that, in order, reproducible with a seed", async () => {
     const run = async (seed: number): Promise<Arrival[]> => {
       const { advance, near, atFar } = setUp({ latency: 100, jitter: 50, seed });
       for (let count = 0; count < 20; count++) {
@@ -116,7 +116,7 @@ describe("a stream under conditions", () => {
     assert.notDeepEqual(another, first);
   });
 
-  test("bandwidth: so many bytes a second, and the writer is told to wait", async () => {
+  test("bandwidth: that many bytes a second, with back pressure", async () => {
     const { clock, advance, near, atFar } = setUp({ bandwidth: 10_000 });
     const size = 200_000;
     let drained = 0;
@@ -132,11 +132,11 @@ describe("a stream under conditions", () => {
       atFar.reduce((sum, { text }) => sum + text.length, 0),
       size,
     );
-    // what is still under way then fits the line and the buffer before it
+    // what is still in transit then fits the line and the buffer before it
     assert.ok(drained > 13_000 && drained < 14_000, `drained at ${drained}`);
   });
 
-  test("chunking: into pieces of one size, or of random ones", async () => {
+  test("chunking: chunks of one size, or of random sizes", async () => {
     const one = setUp({ chunking: 3 });
     one.near.write("abcdefgh");
     one.far.write("ijkl");
@@ -164,7 +164,7 @@ describe("a stream under conditions", () => {
     );
   });
 
-  test("stall: a lost segment holds up what is behind it", async () => {
+  test("stall: a lost segment delays what follows it", async () => {
     const { advance, near, atFar } = setUp({ latency: 10, stall: { chance: 0.1, duration: 300 }, seed: 3 });
     for (let count = 0; count < 200; count++) {
       near.write(".");
@@ -174,10 +174,11 @@ describe("a stream under conditions", () => {
     assert.equal(atFar.map(({ text }) => text).join(""), ".".repeat(200));
     const times = [...new Set(atFar.map(({ at }) => at))];
     const pauses = times.slice(1).filter((at, index) => at - (times[index] ?? 0) > 50);
-    assert.ok(pauses.length >= 1 && pauses.length <= 3, `${pauses.length} pauses`); // within a stall others hide
+    // within a stall others are hidden
+    assert.ok(pauses.length >= 1 && pauses.length <= 3, `${pauses.length} pauses`);
   });
 
-  test("stall: by hand", async () => {
+  test("stall: manual", async () => {
     const { advance, near, atFar } = setUp({ latency: 10 });
     near.write("a");
     near.stall(500);
@@ -195,7 +196,7 @@ describe("a stream under conditions", () => {
   });
 
   for (const halfOpen of [1_000, { after: 1_000 }, { afterBytes: 4 }]) {
-    test(`half-open: nothing goes through, and nothing tells (${JSON.stringify(halfOpen)})`, async () => {
+    test(`half-open: nothing is delivered, and nothing reports it (${JSON.stringify(halfOpen)})`, async () => {
       const { clock, advance, near, far, atNear, atFar } = setUp({ halfOpen });
       near.write("ab");
       far.write("cd");
@@ -213,7 +214,7 @@ describe("a stream under conditions", () => {
   }
 
   for (const reset of [1_000, { afterBytes: 3 }]) {
-    test(`reset: both ends hear of it (${JSON.stringify(reset)})`, async () => {
+    test(`reset: both ends are notified (${JSON.stringify(reset)})`, async () => {
       const { clock, advance, near, atNear, atFar } = setUp({ reset });
       near.write("ab");
       await advance(999);
@@ -230,7 +231,7 @@ describe("a stream under conditions", () => {
     });
   }
 
-  test("direction: the other one is as it was", async () => {
+  test("direction: the other one is unchanged", async () => {
     for (const direction of ["in", "out"] as const) {
       const { advance, near, far, atNear, atFar } = setUp({ latency: 50, direction });
       near.write("a");
@@ -240,7 +241,7 @@ describe("a stream under conditions", () => {
     }
   });
 
-  test("a stream below that breaks off breaks the one above", async () => {
+  test("an underlying stream that fails ends the one above", async () => {
     const { advance, far, near, atNear } = setUp({ latency: 50 });
     far.destroy();
     await advance(0);
@@ -251,7 +252,7 @@ describe("a stream under conditions", () => {
     assert.ok(near.destroyed);
   });
 
-  test("what is written may be used again at once", async () => {
+  test("a written buffer may be reused at once", async () => {
     const { advance, near, atFar } = setUp({ latency: 50 });
     const bytes = Buffer.from("first");
     near.write(bytes);
@@ -260,7 +261,7 @@ describe("a stream under conditions", () => {
     assert.equal(atFar[0]?.text, "first");
   });
 
-  test("whatever the conditions, bytes arrive as they were, in order, and then the end", async () => {
+  test("under any conditions, bytes arrive unchanged, in order, then the end", async () => {
     const time = fc.integer({ min: 0, max: 400 });
     const bad = fc.record({
       latency: time,
@@ -301,7 +302,7 @@ describe("a stream under conditions", () => {
     );
   });
 
-  test("options that make no sense are refused", () => {
+  test("invalid options are rejected", () => {
     const wrong: [ConditionsOptions, RegExp][] = [
       [{ latency: -1 }, /latency must be milliseconds, 0 at least, got -1/],
       [{ jitter: Number.NaN }, /jitter/],
@@ -324,7 +325,7 @@ describe("a stream under conditions", () => {
 });
 
 describe("WebSocket under conditions", () => {
-  test("each byte on its own", async () => {
+  test("single bytes", async () => {
     const [below, other] = memoryPipe();
     const near = conditions(below, { chunking: 1 });
     const [one, two] = await Promise.all([client("ws://localhost/", near), accept(other)]);
@@ -338,7 +339,7 @@ describe("WebSocket under conditions", () => {
     assert.equal((await two.closed).clean, true);
   });
 
-  test("a dead link is found out by the heartbeat", async () => {
+  test("a dead link is detected by the heartbeat", async () => {
     const clock = new VirtualClock();
     const [below, other] = memoryPipe();
     const near = conditions(below, { clock, halfOpen: 60_000 });
@@ -351,7 +352,8 @@ describe("WebSocket under conditions", () => {
     await clock.advance(30_000);
     const info = await one.closed;
     assert.deepEqual([info.code, info.error?.code], [1006, "HEARTBEAT_TIMEOUT"]);
-    assert.ok(endedAt >= 65_000 && endedAt <= 65_100, `${endedAt}`); // a deadline is met up to 50 ms late
+    // a deadline is up to 50 ms late
+    assert.ok(endedAt >= 65_000 && endedAt <= 65_100, `${endedAt}`);
     await two.closed;
   });
 
@@ -411,13 +413,13 @@ describe("connect with wrap", () => {
     });
   }
 
-  test("has to be a function", async () => {
+  test("must be a function", async () => {
     const wrap = true as unknown as (stream: Duplex) => Duplex;
     const refused = { code: "INVALID_ARGUMENT", message: /wrap must be a function, got true/ };
     await assert.rejects(connectTo("ws://localhost:9/", { wrap }), refused);
   });
 
-  test("one that gives no stream leaves no socket behind", async () => {
+  test("one that returns no stream leaves no socket behind", async () => {
     const server = new WebSocketServer();
     const { port } = (await server.listen()) as AddressInfo;
     const wraps = [

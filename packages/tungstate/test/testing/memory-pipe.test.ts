@@ -5,7 +5,7 @@ import { describe, test } from "node:test";
 import { memoryPipe } from "../../src/testing/memory-pipe.ts";
 import { turns } from "../support/server.ts";
 
-/** All that comes. Not by iterating, which destroys the stream at its end. */
+/** Collects everything received. Not by iteration, which destroys the stream at its end. */
 async function all(stream: Duplex): Promise<string> {
   let text = "";
   stream.on("data", (chunk: Buffer) => (text += chunk.toString()));
@@ -14,7 +14,7 @@ async function all(stream: Duplex): Promise<string> {
 }
 
 describe("a memory pipe", () => {
-  test("carries bytes both ways, copied", async () => {
+  test("copies bytes in both directions", async () => {
     const [left, right] = memoryPipe();
     const bytes = Buffer.from("before");
     left.write(bytes);
@@ -24,7 +24,7 @@ describe("a memory pipe", () => {
     assert.deepEqual(await Promise.all([all(left), all(right)]), ["answer", "before!"]);
   });
 
-  test("ends one direction, and goes on in the other", async () => {
+  test("ends one direction, and continues in the other", async () => {
     const [left, right] = memoryPipe();
     left.end("question");
     assert.equal(await all(right), "question");
@@ -54,7 +54,7 @@ describe("a memory pipe", () => {
     left.resume();
   });
 
-  test("an end that is destroyed leaves the other with a reset, its writes with EPIPE", async () => {
+  test("destroying one end resets the other, whose writes fail with EPIPE", async () => {
     const [left, right] = memoryPipe();
     left.write(Buffer.alloc(100_000));
     const written = new Promise<Error | null | undefined>((resolve) => left.write("more", resolve));
@@ -70,7 +70,7 @@ describe("a memory pipe", () => {
     assert.equal(((await reset)[0] as NodeJS.ErrnoException).code, "ECONNRESET");
   });
 
-  test("an end that has said all and read all goes without a reset", async () => {
+  test("an end that has sent and read everything closes without a reset", async () => {
     const [left, right] = memoryPipe();
     left.end("bye");
     right.end("bye");

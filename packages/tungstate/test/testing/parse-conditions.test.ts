@@ -38,7 +38,7 @@ describe("conditions for command lines", () => {
     ["__proto__=1", /expected some of/],
   ];
   for (const [text, message] of wrong) {
-    test(`refused: ${JSON.stringify(text)}`, () => {
+    test(`rejects ${JSON.stringify(text)}`, () => {
       assert.throws(() => parseConditions(text), { code: "INVALID_ARGUMENT", message });
     });
   }

@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import { VirtualClock } from "../../src/testing/virtual-clock.ts";
 
 describe("a virtual clock", () => {
-  test("stands until it is told to go on", async () => {
+  test("stands still until it is advanced", async () => {
     const clock = new VirtualClock(500);
     let called = 0;
     clock.after(0, () => called++);
@@ -13,7 +13,7 @@ describe("a virtual clock", () => {
     assert.deepEqual([clock.now(), called, clock.pending], [500, 1, 0]);
   });
 
-  test("calls what falls due in order of its time, each at its time; then in order of asking", async () => {
+  test("calls due callbacks in order of time, each at its time; then in order of registration", async () => {
     const clock = new VirtualClock();
     const seen: [string, number][] = [];
     const call = (name: string) => () => void seen.push([name, clock.now()]);
@@ -30,7 +30,7 @@ describe("a virtual clock", () => {
     assert.equal(clock.now(), 30);
   });
 
-  test("calls what is asked for meanwhile, if it falls due, and nothing that was taken back", async () => {
+  test("calls callbacks registered meanwhile if they are due, and no cancelled ones", async () => {
     const clock = new VirtualClock();
     const seen: number[] = [];
     const again = (): void => {
@@ -45,7 +45,7 @@ describe("a virtual clock", () => {
     assert.equal(clock.pending, 1);
   });
 
-  test("lets the event loop turn in between", async () => {
+  test("runs the event loop in between", async () => {
     const clock = new VirtualClock();
     const seen: string[] = [];
     clock.after(1, () => clock.endOfTick(() => seen.push("turn")));

@@ -1,4 +1,5 @@
-// Other people's TLS and WebSockets: openssl s_client, and Python's websockets in both roles. (openssl s_server is in secure.test.ts.)
+// Other implementations of TLS and WebSocket: openssl s_client, and Python's websockets in both
+// roles. (openssl s_server is in secure.test.ts.)
 import assert from "node:assert/strict";
 import { type ChildProcessByStdio, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -26,7 +27,7 @@ afterEach(async () => {
   for (const end of ending.splice(0).reverse()) await end();
 });
 
-/** A server that answers each message with itself. */
+/** An echo server. */
 async function serve(): Promise<number> {
   const server = new WebSocketServer();
   server.on("connection", (connection) => connection.on("message", (message) => connection.write(message)));
@@ -55,7 +56,7 @@ class Program {
     });
   }
 
-  /** Waits until it has said this. */
+  /** Waits until it has printed this. */
   async says(pattern: RegExp): Promise<void> {
     while (!pattern.test(this.said.toString("latin1"))) {
       const { exitCode } = this.child;
@@ -73,7 +74,7 @@ function sClient(port: number, ...args: readonly string[]): Program {
 
 describe("openssl s_client", () => {
   for (const version of ["-tls1_2", "-tls1_3"]) {
-    test(`${version}: a conversation, and a session that is resumed`, async () => {
+    test(`${version}: exchanges data and resumes a session`, async () => {
       const port = await serve();
       const session = join(authority.folder, `session${version}.pem`);
       for (const [keep, expected] of [
@@ -93,7 +94,7 @@ describe("openssl s_client", () => {
     });
   }
 
-  test("its wish for a new handshake is refused", async () => {
+  test("its request for renegotiation is rejected", async () => {
     const program = sClient(await serve(), "-tls1_2");
     await program.says(/Secure Renegotiation IS supported[^]*---\n$/);
     program.child.stdin.write("R\n");

@@ -28,7 +28,7 @@ for (const version of ["TLSv1.2", "TLSv1.3"] as const) {
       authority.remove();
     });
 
-    /** Whether a connection resumed a session. It lives long enough to be given a new one. */
+    /** Whether a connection resumed a session. It lasts long enough to receive a new one. */
     async function resumes(options: Partial<SecureOptions> = {}): Promise<boolean> {
       const { stream, info } = await secure(connect(port, "127.0.0.1"), {
         host: "localhost",
@@ -42,7 +42,7 @@ for (const version of ["TLSv1.2", "TLSv1.3"] as const) {
       return info.resumed;
     }
 
-    test("are resumed from one cache for the whole process, unless told otherwise", async () => {
+    test("are resumed from one cache for the process by default", async () => {
       sharedTlsSessions.clear();
       assert.equal(await resumes(), false);
       assert.equal(await resumes(), true);
@@ -70,23 +70,24 @@ for (const version of ["TLSv1.2", "TLSv1.3"] as const) {
       assert.equal(await resumes({ sessionCache }), true);
     });
 
-    test("several connections at once are resumed, each with a ticket of its own", async () => {
+    test("several connections at once are resumed, each with its own ticket", async () => {
       const sessionCache = new TlsSessionCache();
       await Promise.all([resumes({ sessionCache }), resumes({ sessionCache })]);
       const resumed = await Promise.all([resumes({ sessionCache }), resumes({ sessionCache })]);
       assert.deepEqual(resumed, [true, true]);
     });
 
-    test("a session that the server does not know any more costs a full handshake, no failure", async () => {
+    test("an unknown session costs a full handshake, and is not a failure", async () => {
       const sessionCache = new TlsSessionCache();
       assert.equal(await resumes({ sessionCache }), false);
       server.setTicketKeys(Buffer.alloc(48, 7));
-      // TLS 1.2 with session ids would find the session without its ticket; Node's clients use tickets.
+      // TLS 1.2 with session ids would find the session without its ticket; Node's clients use
+      // tickets.
       assert.equal(await resumes({ sessionCache }), false);
       assert.equal(await resumes({ sessionCache }), true);
     });
 
-    test("a session does not outlive a peer that turned out to be another", async () => {
+    test("a session does not outlive a peer whose identity changed", async () => {
       const sessionCache = new TlsSessionCache();
       assert.equal(await resumes({ sessionCache }), false);
       const impostor = new Authority("impostor");

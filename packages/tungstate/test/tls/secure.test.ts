@@ -19,7 +19,7 @@ after(() => authority.remove());
 
 interface TlsPeer {
   readonly port: number;
-  /** The connections that were accepted, after their handshakes. */
+  /** The accepted connections, after their handshakes. */
   readonly accepted: readonly TLSSocket[];
 }
 
@@ -46,7 +46,7 @@ async function listenTls(t: TestContext, options: ServerOptions = {}): Promise<T
   return { port: (server.address() as AddressInfo).port, accepted };
 }
 
-/** Connects to localhost, verified by the test's authority, without keeping sessions unless asked to. */
+/** Connects to localhost, verified by the test's CA, without keeping sessions by default. */
 async function connectTls(port: number, options: Partial<SecureOptions> = {}): Promise<Secured> {
   const stream = connect(port, "127.0.0.1");
   return await secure(stream, { host: "localhost", port, ca: authority.cert, sessionCache: false, ...options });
@@ -77,7 +77,7 @@ async function echoes(stream: Duplex): Promise<void> {
   assert.equal(String((await once(stream, "data"))[0]), "hello");
 }
 
-/** A stream that is no socket: TLS has to go through its methods. */
+/** A stream that is not a socket: TLS must use its methods. */
 function wrap(socket: Socket): Duplex {
   const wrapped = new Duplex({
     read: () => socket.resume(),
@@ -97,7 +97,7 @@ function wrap(socket: Socket): Duplex {
 
 describe("secure", () => {
   for (const version of ["TLSv1.2", "TLSv1.3"] as const) {
-    test(`${version}: what was agreed on`, async (t) => {
+    test(`${version}: the negotiated parameters`, async (t) => {
       const peer = await listenTls(t, { maxVersion: version, ALPNProtocols: ["h2", "http/1.1"] });
       const { stream, info } = await connectTls(peer.port);
       assert.deepEqual(
@@ -118,7 +118,7 @@ describe("secure", () => {
     });
   }
 
-  test("TLS 1.1 is not spoken unless asked for", async (t) => {
+  test("TLS 1.1 is disabled by default", async (t) => {
     const peer = await listenTls(t, { maxVersion: "TLSv1.1", minVersion: "TLSv1", ciphers: "DEFAULT@SECLEVEL=0" });
     const error = await failure(peer.port);
     assert.deepEqual([error.code, error.step], ["TLS_PROTOCOL", "tls"]);
@@ -134,7 +134,7 @@ describe("secure", () => {
     assert.equal(error.code, "TLS_PROTOCOL");
   });
 
-  test("a host that is an IP address is verified, and not sent as a name", async (t) => {
+  test("an IP address is verified, and not sent as a name", async (t) => {
     const peer = await listenTls(t);
     for (const host of ["127.0.0.1", "[::1]", "::1", "0:0::1", "::1%lo"]) {
       const { stream, info } = await connectTls(peer.port, { host });
@@ -150,7 +150,7 @@ describe("secure", () => {
     assert.equal((await failure(named.port, { host: "::1" })).code, "TLS_HOST_MISMATCH");
   });
 
-  test("servername is what is asked for and verified", async (t) => {
+  test("servername is requested and verified", async (t) => {
     const other = authority.issue({ names: "DNS:other.example" });
     const peer = await listenTls(t, {
       SNICallback: (name, callback) => {
@@ -200,7 +200,7 @@ describe("secure", () => {
   });
 });
 
-describe("what a certificate is refused for", () => {
+describe("reasons to reject a certificate", () => {
   const cases = [
     [
       "another host",
@@ -239,7 +239,7 @@ describe("what a certificate is refused for", () => {
     }
   }
 
-  test("an authority that is not known, or not the one given", async (t) => {
+  test("an unknown authority, or another one than the given", async (t) => {
     const peer = await listenTls(t);
     assert.equal((await failure(peer.port, { ca: undefined })).code, "TLS_UNKNOWN_AUTHORITY");
     const other = new Authority("another authority");
@@ -282,16 +282,16 @@ describe("pins", () => {
     assert.ok(error.message.includes(pin), "the error tells the key that came");
   });
 
-  test("a pinned key does not make up for a certificate that is not valid", async (t) => {
+  test("a pinned key does not replace a valid certificate", async (t) => {
     const { key, cert } = authority.selfSigned();
     const peer = await listenTls(t, { key, cert });
     assert.equal((await failure(peer.port, { pins: [pinOf(cert)] })).code, "TLS_SELF_SIGNED");
-    // That is how a self-signed certificate is accepted, and only that one.
+    // This accepts a self-signed certificate, and only that one.
     const { stream } = await connectTls(peer.port, { pins: [pinOf(cert)], ca: cert });
     stream.destroy();
   });
 
-  test("other pins find no session of the old ones", async (t) => {
+  test("other pins do not find sessions of previous ones", async (t) => {
     const peer = await listenTls(t);
     const sessionCache = new TlsSessionCache();
     const first = await connectTls(peer.port, { sessionCache, pins: [pin] });
@@ -305,19 +305,19 @@ describe("pins", () => {
     again.stream.destroy();
   });
 
-  test("a peer whose key is not pinned gets no session kept", async (t) => {
+  test("no session is kept of a peer whose key is not pinned", async (t) => {
     for (const maxVersion of ["TLSv1.2", "TLSv1.3"] as const) {
       const peer = await listenTls(t, { maxVersion });
       const sessionCache = new TlsSessionCache();
       await failure(peer.port, { sessionCache, pins: [Buffer.alloc(32, 1).toString("base64")] });
-      await turns(5); // whatever comes behind the handshake is read
+      await turns(5); // reads everything after the handshake
       assert.equal(sessionCache.size, 0);
     }
   });
 });
 
-describe("a TLS handshake that does not come to its end", () => {
-  test("a peer that speaks no TLS", async (t) => {
+describe("an incomplete TLS handshake", () => {
+  test("a peer that does not use TLS", async (t) => {
     const peer = await listen(t, (socket) => socket.end("HTTP/1.1 400 Bad Request\r\n\r\n"));
     const error = await failure(peer.port);
     assert.deepEqual([error.code, error.step], ["TLS_PROTOCOL", "tls"]);
@@ -352,13 +352,13 @@ describe("a TLS handshake that does not come to its end", () => {
     await peer.idle();
   });
 
-  test("a server without a protocol in common says so", async (t) => {
+  test("a server without a common protocol is reported", async (t) => {
     const peer = await listenTls(t, { ALPNProtocols: ["h2"] });
     const error = await failure(peer.port);
     assert.deepEqual([error.code, error.step], ["TLS_ALPN", "tls"]);
   });
 
-  test("over a stream that tells by an error that it was destroyed", async (t) => {
+  test("over a stream that reports destruction with an error", async (t) => {
     const peer = await listenTls(t);
     const failures: [Partial<SecureOptions>, string][] = [
       [{ ca: undefined }, "TLS_UNKNOWN_AUTHORITY"],
@@ -378,7 +378,7 @@ describe("a TLS handshake that does not come to its end", () => {
     }
   });
 
-  test("options that make no sense", async () => {
+  test("invalid options", async () => {
     const wrong = [
       [{ pins: [] }, /pins must be at least one pin/],
       [{ pins: ["sha256/short"] }, /pins must be `sha256\/` and the 44 characters/],
@@ -447,7 +447,7 @@ describe("openssl s_server", () => {
     });
   }
 
-  test("a client certificate from an authority that it does not know", async (t) => {
+  test("a client certificate from an unknown authority", async (t) => {
     const { port } = await serve(t, ["-tls1_2", "-Verify", "1", "-verify_return_error", "-CAfile", authority.certFile]);
     const other = authority.selfSigned();
     const error = await failure(port, { key: other.key, cert: other.cert });
@@ -457,7 +457,7 @@ describe("openssl s_server", () => {
     assert.match(none.message, /client certificate/);
   });
 
-  test("its wish for a new handshake is refused, which it does not survive", async (t) => {
+  test("its request for renegotiation is rejected, and ends the connection", async (t) => {
     const { port, child } = await serve(t, ["-tls1_2"]);
     const { stream } = await connectTls(port);
     await echo(stream, child);
@@ -467,7 +467,7 @@ describe("openssl s_server", () => {
   });
 });
 
-/** What is written on either side of s_server comes out on the other. */
+/** Data written on either side of s_server arrives on the other. */
 async function echo(stream: Duplex, child: ChildProcessByStdio<Writable, Readable, Readable>): Promise<void> {
   child.stdin.write("hello\n");
   assert.equal(String((await once(stream, "data"))[0]), "hello\n");

@@ -34,7 +34,7 @@ afterEach(async () => {
   for (const end of ending.splice(0).reverse()) await end();
 });
 
-/** A server that answers each message with itself. */
+/** An echo server. */
 async function serve(tls: TlsOptions): Promise<{ server: WebSocketServer; port: number }> {
   const server = new WebSocketServer();
   server.on("connection", (connection) => connection.on("message", (message) => connection.write(message)));
@@ -43,7 +43,7 @@ async function serve(tls: TlsOptions): Promise<{ server: WebSocketServer; port: 
   return { server, port: (address as AddressInfo).port };
 }
 
-/** The same in another process, whose command line is another one. */
+/** The same in another process, with another command line. */
 async function serveElsewhere(message: ServeMessage, name: string): Promise<number> {
   const script = fileURLToPath(new URL("support/serve.ts", import.meta.url));
   const child: ChildProcess = fork(script, [name]);
@@ -77,7 +77,7 @@ async function echo(connection: WebSocketConnection, text: string): Promise<stri
   throw new Error("it has ended");
 }
 
-/** The key that a port shows, by whether it is the one that is expected. */
+/** The name of the key that a port presents. */
 async function shows(port: number, certificate: Certificate): Promise<boolean> {
   const socket = connectTls({ port, host: "127.0.0.1", servername: "localhost", ca: authority.cert });
   await once(socket, "secureConnect");
@@ -87,21 +87,21 @@ async function shows(port: number, certificate: Certificate): Promise<boolean> {
 }
 
 describe("tickets", () => {
-  test("of one process are taken by another one that has the same ticketKeys", async () => {
+  test("of one process are accepted by another one with the same ticketKeys", async () => {
     const message = { key: first.key, cert: first.cert, ticketKeys: randomBytes(48).toString("base64") };
     const [one, two] = await Promise.all([serveElsewhere(message, "one"), serveElsewhere(message, "two")]);
     const sessionCache = new TlsSessionCache();
     const resumed: boolean[] = [];
     for (const port of [one, two, one]) {
       const connection = await connectBalanced(port, sessionCache);
-      assert.equal(await echo(connection, "hello"), "hello"); // the tickets come with it
+      assert.equal(await echo(connection, "hello"), "hello"); // the tickets arrive with it
       resumed.push(connection.resumed);
       await connection.close();
     }
     assert.deepEqual(resumed, [false, true, true]);
   });
 
-  test("are of no use where the keys are others", async () => {
+  test("are not valid with other keys", async () => {
     const servers = [await serve(first), await serve(first)];
     const sessionCache = new TlsSessionCache();
     for (const { port } of servers) {
@@ -112,7 +112,7 @@ describe("tickets", () => {
     }
   });
 
-  test("of a port that asks for no certificate are of no use on one that does", async () => {
+  test("of a port that requests no certificate are not valid on one that does", async () => {
     const ticketKeys = randomBytes(48);
     const lax = await serve({ ...first, ticketKeys });
     const strict = await serve({ ...first, ticketKeys, requestCert: true, ca: authority.cert });
@@ -126,7 +126,7 @@ describe("tickets", () => {
 });
 
 describe("setTls", () => {
-  test("new connections get the new certificate, those that are open go on", async () => {
+  test("new connections use the new certificate, open ones continue", async () => {
     const { server, port } = await serve(first);
     const open = await connect(`wss://localhost:${port}/`, { tls: { ca: authority.cert } });
     assert.equal(await shows(port, first), true);
@@ -138,7 +138,7 @@ describe("setTls", () => {
     await Promise.all([open.close(), later.close()]);
   });
 
-  test("sessions go on where the ticket keys stay; other ticket keys end them", async () => {
+  test("sessions remain with the same ticket keys, and end with others", async () => {
     const ticketKeys = randomBytes(48);
     const { server, port } = await serve({ ...first, ticketKeys });
     const sessionCache = new TlsSessionCache();
@@ -153,7 +153,7 @@ describe("setTls", () => {
     assert.deepEqual(resumed, [false, true, false]);
   });
 
-  test("what can't be used is refused, and nothing changes", async () => {
+  test("an invalid value is rejected, and nothing changes", async () => {
     const { server, port } = await serve(first);
     const wrong: SecureContextOptions[] = [
       { cert: second.cert },
@@ -177,7 +177,7 @@ describe("setTls", () => {
     await server.close();
   });
 
-  test("listen rejects with what can't be used", async () => {
+  test("listen rejects invalid values", async () => {
     const server = new WebSocketServer();
     await assert.rejects(server.listen({ tls: { key: first.key, cert: second.cert } }), {
       code: "INVALID_ARGUMENT",
@@ -187,7 +187,7 @@ describe("setTls", () => {
   });
 });
 
-test("handshakes of TLS are counted on a Unix socket, too, where nobody has an address", async (t) => {
+test("TLS handshakes count on a Unix socket, where clients have no address", async (t) => {
   const path = join(temporaryFolder(t), "socket");
   const server = new WebSocketServer({ maxHandshakes: 2 });
   ending.push(() => server.close(1001, "", 100));
@@ -211,12 +211,12 @@ test("handshakes of TLS are counted on a Unix socket, too, where nobody has an a
   }, "room for another one");
   const dropped = silent[1] === undefined ? undefined : once(silent[1], "close");
   const closed = server.close(1001, "", 60_000);
-  await dropped; // it would be here for handshakeTimeout else
+  await dropped; // it would remain for handshakeTimeout otherwise
   await closed;
   for (const connection of [one, two]) assert.equal((await connection.closed).clean, true, "they were drained");
 });
 
-test("a client that only speaks other protocols is told so", async () => {
+test("a client with only other protocols is notified", async () => {
   const { port } = await serve(first);
   const socket = connectTls({
     port,

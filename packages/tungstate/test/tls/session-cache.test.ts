@@ -16,7 +16,7 @@ function taken(cache: TlsSessionCache, key: string): string | undefined {
 }
 
 describe("TlsSessionCache", () => {
-  test("gives the tickets of TLS 1.3 one after the other, the newest first, and the last until there is another", () => {
+  test("returns tickets of TLS 1.3 one after the other, the newest first, and the last until there is another", () => {
     const cache = new TlsSessionCache();
     sessionsOf(cache).put("a", session("1"), "TLSv1.3", FAR);
     sessionsOf(cache).put("a", session("2"), "TLSv1.3", FAR);
@@ -25,7 +25,7 @@ describe("TlsSessionCache", () => {
     assert.deepEqual([taken(cache, "a"), taken(cache, "a")], ["3", "1"]);
   });
 
-  test("gives a ticket of TLS 1.3 only once, if so told", () => {
+  test("returns a ticket of TLS 1.3 only once, if configured so", () => {
     const cache = new TlsSessionCache({ reuseTickets: false });
     sessionsOf(cache).put("a", session("1"), "TLSv1.3", FAR);
     sessionsOf(cache).put("a", session("2"), "TLSv1.3", FAR);
@@ -33,14 +33,14 @@ describe("TlsSessionCache", () => {
     assert.equal(cache.size, 0);
   });
 
-  test("gives a session of TLS 1.2 again and again, the newest", () => {
+  test("returns the newest session of TLS 1.2 repeatedly", () => {
     const cache = new TlsSessionCache();
     sessionsOf(cache).put("a", session("1"), "TLSv1.2", FAR);
     sessionsOf(cache).put("a", session("2"), "TLSv1.2", FAR);
     assert.deepEqual([taken(cache, "a"), taken(cache, "a")], ["2", "2"]);
   });
 
-  test("keeps peers apart, and forgets one when told to", () => {
+  test("separates peers, and forgets one on request", () => {
     const cache = new TlsSessionCache();
     sessionsOf(cache).put("a", session("1"), "TLSv1.3", FAR);
     sessionsOf(cache).put("b", session("2"), "TLSv1.3", FAR);
@@ -63,7 +63,7 @@ describe("TlsSessionCache", () => {
     assert.equal(cache.size, 2);
   });
 
-  test("keeps none longer than maxAge, nor than the certificate is valid", () => {
+  test("keeps none longer than maxAge, or than the certificate is valid", () => {
     let now = 1_000;
     const cache = new TlsSessionCache({ maxAge: 100, now: () => now });
     sessionsOf(cache).put("a", session("1"), "TLSv1.2", FAR);
@@ -79,7 +79,7 @@ describe("TlsSessionCache", () => {
     assert.equal(cache.size, 0);
   });
 
-  test("refuses bounds that make no sense", () => {
+  test("rejects invalid limits", () => {
     for (const options of [{ maxPeers: 0 }, { maxPerPeer: -1 }, { maxAge: Number.NaN }]) {
       assert.throws(() => new TlsSessionCache(options), { code: "INVALID_ARGUMENT" });
     }
@@ -89,7 +89,7 @@ describe("TlsSessionCache", () => {
 describe("the identity of options", () => {
   const base: TlsOptions = { ca: "ca", cert: "cert", key: "key", passphrase: "secret" };
 
-  test("is the same for the same contents", () => {
+  test("is equal for equal contents", () => {
     assert.equal(identityOf(base), identityOf({ ...base }));
     assert.equal(identityOf({ ca: "ca" }), identityOf({ ca: Buffer.from("ca") }));
     assert.equal(identityOf({ ca: ["a", "b"] }), identityOf({ ca: ["a", Buffer.from("b")] }));
@@ -100,7 +100,7 @@ describe("the identity of options", () => {
     assert.equal(identityOf({}), identityOf({ ca: undefined }));
   });
 
-  test("is another one for whatever decides who is trusted, who one is or what is agreed on", () => {
+  test("differs for everything that determines trust, identity or negotiation", () => {
     const checkServerIdentity = (): undefined => undefined;
     const others: TlsOptions[] = [
       {},
@@ -133,11 +133,11 @@ describe("the identity of options", () => {
     assert.equal(identityOf({ checkServerIdentity }), identityOf({ checkServerIdentity }));
   });
 
-  test("tells nothing of the secrets in it", () => {
+  test("reveals none of the secrets in it", () => {
     assert.match(identityOf(base), /^[A-Za-z0-9+/]{43}=$/);
   });
 
-  test("that makes a context is what contexts are kept by, a bounded number of them", () => {
+  test("that creates a context is its cache key, for a bounded number of them", () => {
     const options: TlsOptions = { minVersion: "TLSv1.3" };
     const first = contextFor(options);
     assert.equal(contextFor({ ...options, pins: ["a"], checkServerIdentity: () => undefined }), first);

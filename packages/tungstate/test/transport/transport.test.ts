@@ -13,7 +13,7 @@ import { kinds } from "../support/pairs.ts";
 import type { ByteStream } from "../../src/transport/byte-stream.ts";
 import { defaultRuntime } from "../../src/native/runtime.ts";
 
-/** Two sockets that are connected, gone when the test ends. */
+/** Two connected sockets. Closed when the test ends. */
 async function sockets(t: TestContext, options: { readonly allowHalfOpen?: boolean } = {}): Promise<[Socket, Socket]> {
   const server: Server = createServer({ allowHalfOpen: true });
   server.listen(0, "127.0.0.1");
@@ -31,7 +31,7 @@ async function sockets(t: TestContext, options: { readonly allowHalfOpen?: boole
   return [near, far];
 }
 
-/** Keeps what a transport tells. */
+/** Records the events of a transport. */
 class Recorder implements TransportSink {
   readonly chunks: Buffer[] = [];
   readonly events: string[] = [];
@@ -94,7 +94,7 @@ for (const kind of kinds) {
       return [near, far, ...sinks];
     }
 
-    test("gives bytes in order, one write at a time, whole and in pieces", async (t) => {
+    test("delivers bytes in order, one write at a time, whole and in chunks", async (t) => {
       const [near, far, here, there] = await pair(t);
       near.start(here);
       far.start(there);
@@ -110,7 +110,7 @@ for (const kind of kinds) {
       assert.equal(there.bytes.toString(), expected);
     });
 
-    test("pause holds back, resume goes on, and another sink gets the next byte", async (t) => {
+    test("pause stops reading, resume continues, and another sink receives the next byte", async (t) => {
       const [near, far, here, there] = await pair(t);
       near.start(here);
       far.start(there);
@@ -143,13 +143,13 @@ for (const kind of kinds) {
       assert.equal(here.cause, undefined);
     });
 
-    test("destroy is told once, also when nobody had started it, and what is asked of it then does nothing", async (t) => {
+    test("destroy is reported once, also if never started, and later calls do nothing", async (t) => {
       const [near, far, here, there] = await pair(t);
       far.start(there);
       near.destroy();
       near.destroy();
       near.start(here);
-      // the other end sees an end, or a reset
+      // the other end receives an end, or a reset
       await Promise.all([here.seen("closed"), there.until(() => there.events.length > 0)]);
       near.write(Buffer.from("late"));
       near.write([Buffer.from("late"), Buffer.from("later")]);
@@ -163,7 +163,7 @@ for (const kind of kinds) {
 }
 
 describe("the handle of a socket", () => {
-  test("is taken from a plain socket that is connected, with what that had read already", async (t) => {
+  test("is taken from a connected plain socket, with the data already read", async (t) => {
     const [near, far] = await sockets(t);
     far.on("readable", () => undefined);
     near.write("early ");
@@ -177,7 +177,7 @@ describe("the handle of a socket", () => {
     assert.equal(sink.bytes.toString(), "early late");
   });
 
-  test("is left alone in a socket that still connects, is ended, has something to write, is of another class, or decodes", async (t) => {
+  test("is not taken from a socket that is connecting, has ended, has pending writes, is of another class, or decodes", async (t) => {
     const refused = (socket: Socket): void => {
       const handle: unknown = Reflect.get(socket, "_handle");
       assert.equal(takeHandle(socket), undefined);
@@ -207,7 +207,7 @@ describe("the handle of a socket", () => {
     refused(decoding);
   });
 
-  test("a stream that gives text instead of bytes is refused at once", async (t) => {
+  test("a stream of text instead of bytes is rejected immediately", async (t) => {
     const [text] = await sockets(t);
     text.setEncoding("utf8");
     assert.throws(() => of(text), { code: "INVALID_ARGUMENT", message: /setEncoding/ });
@@ -233,7 +233,7 @@ describe("the handle of a socket", () => {
     assert.equal(transport.remoteAddress, remoteAddress);
   });
 
-  test("a local end has no cause, a reset of the peer's has one", async (t) => {
+  test("a local end has no cause, a reset by the peer has one", async (t) => {
     const [near, far] = await sockets(t);
     far.pause();
     const here = new Recorder();
@@ -252,7 +252,7 @@ describe("the handle of a socket", () => {
     assert.match(String(sink.cause), /ECONNRESET/);
   });
 
-  test("gives others their turn: a flood is read in parts of a MiB at most", async (t) => {
+  test("does not starve others: a flood is read in parts of at most a MiB", async (t) => {
     const [near, far] = await sockets(t);
     const SIZE = 48 * 1024 * 1024;
     near.write(Buffer.alloc(SIZE));
@@ -282,7 +282,7 @@ describe("the handle of a socket", () => {
   });
 });
 
-/** A stream whose writes are done when somebody says so. */
+/** A stream whose writes complete when the test says so. */
 class Slow extends Duplex {
   readonly written: string[] = [];
   private readonly waiting: (() => void)[] = [];
@@ -293,7 +293,8 @@ class Slow extends Duplex {
 
   override _write(chunk: Buffer, _encoding: string, done: () => void): void {
     this.waiting.push(() => {
-      this.written.push(chunk.toString("latin1")); // only now, as a stream may that passes the bytes on
+      // only now, as a stream that passes the bytes on may do
+      this.written.push(chunk.toString("latin1"));
       done();
     });
   }
@@ -342,7 +343,7 @@ describe("writes", () => {
 });
 
 describe("Web streams", () => {
-  test("that fail while several pieces wait end the transport, and nothing is left unhandled", async () => {
+  test("that fail while several chunks wait end the transport, without an unhandled rejection", async () => {
     let fail: (error: Error) => void = () => undefined;
     const writable = new WritableStream<Uint8Array>({
       start: (controller) => void (fail = (error) => controller.error(error)),
@@ -358,7 +359,7 @@ describe("Web streams", () => {
     await turns(2);
   });
 
-  test("that give something else than bytes end the transport with an error that says so", async () => {
+  test("with chunks that are not bytes end the transport with an error that says so", async () => {
     const readable = new ReadableStream<Uint8Array>({
       start: (controller) => controller.enqueue("text" as unknown as Uint8Array),
     });
@@ -368,7 +369,7 @@ describe("Web streams", () => {
     assert.match(String(sink.cause), /Uint8Array/);
   });
 
-  test("that are locked are refused, and left as they were", () => {
+  test("that are locked are rejected, and unchanged", () => {
     for (const which of ["readable", "writable"] as const) {
       const pair = { readable: new ReadableStream<Uint8Array>(), writable: new WritableStream<Uint8Array>() };
       if (which === "readable") pair.readable.getReader();
@@ -379,7 +380,7 @@ describe("Web streams", () => {
   });
 });
 
-test("a Duplex of objects that are no bytes ends the transport with an error that says so", async () => {
+test("a Duplex of objects that are not bytes ends the transport with an error that says so", async () => {
   const stream = new Duplex({ objectMode: true, read: () => undefined, write: (_chunk, _encoding, done) => done() });
   const sink = new Recorder();
   of(stream).start(sink);
@@ -388,8 +389,8 @@ test("a Duplex of objects that are no bytes ends the transport with an error tha
   assert.match(String(sink.cause), /Uint8Array/);
 });
 
-test("a stream whose other end has not looked at the bytes when their write is done gets bytes of its own", async () => {
-  // each gives the other's bytes on as they are, and calls back at once
+test("a stream whose other end reads the bytes after the write has completed gets a copy", async () => {
+  // each passes the other's bytes on without a copy, and calls back at once
   const [there, back] = [new PassThrough({ highWaterMark: 1e9 }), new PassThrough({ highWaterMark: 1e9 })];
   const near = Duplex.from({ readable: back, writable: there });
   const far = Duplex.from({ readable: there, writable: back });
@@ -400,7 +401,7 @@ test("a stream whose other end has not looked at the bytes when their write is d
   const texts = Array.from({ length: 50 }, (_, number) => `message ${number} `.repeat(20));
   for (const text of texts) {
     connection.write(text);
-    await connection.flush(); // its memory is free for the next one
+    await connection.flush(); // its memory may be reused
   }
   const received: string[] = [];
   for await (const message of server) if (received.push(message.text) === texts.length) break;

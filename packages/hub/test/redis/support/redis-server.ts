@@ -7,9 +7,9 @@ import process from "node:process";
 import { Redis } from "ioredis";
 import { until } from "../../support/until.ts";
 
-/** A TCP port that is free now. */
+/** Returns a free TCP port. */
 export async function freePort(): Promise<number> {
-  // below the ephemeral ports, and with room for a cluster's bus (10,000 above)
+  // below the ephemeral ports, with room for a cluster's bus (10,000 above)
   for (let tries = 0; tries < 100; tries++) {
     const port = 10_000 + Math.floor(Math.random() * 12_000);
     if ((await isFree(port)) && (await isFree(port + 10_000))) return port;
@@ -35,13 +35,13 @@ for _, key in ipairs(redis.call('KEYS', ARGV[1])) do
   if ttl > ms then redis.call('PEXPIRE', key, ttl - ms) elseif ttl > 0 then redis.call('DEL', key) end
 end`;
 
-/** None outlives the test that started it, however that ends. */
+/** None may outlive its test, however that ends. */
 const running = new Set<RedisServer>();
 process.once("exit", () => {
   for (const server of running) server.end();
 });
 
-/** A redis-server of a test's own, in a folder of its own. */
+/** A redis-server for one test in its own folder. */
 export class RedisServer {
   readonly port: number;
   private readonly folder: string;
@@ -57,7 +57,7 @@ export class RedisServer {
     this.sentinel = sentinel;
   }
 
-  /** `args` as on the command line of redis-server. Nothing is written to disk unless they say so. */
+  /** `args` as on the command line of redis-server. By default nothing is written to disk. */
   static async start(...args: readonly string[]): Promise<RedisServer> {
     for (let tries = 1; ; tries++) {
       const server = new RedisServer(await freePort(), args, undefined);
@@ -66,12 +66,12 @@ export class RedisServer {
         return server;
       } catch (error) {
         server.end();
-        if (tries === 3) throw error; // somebody else may have taken the port
+        if (tries === 3) throw error; // the port may have been taken meanwhile
       }
     }
   }
 
-  /** A sentinel with this configuration. */
+  /** Starts a sentinel with this configuration. */
   static async startSentinel(configuration: string): Promise<RedisServer> {
     const server = new RedisServer(await freePort(), [], configuration);
     await server.run();
@@ -86,7 +86,7 @@ export class RedisServer {
     return this.child?.pid;
   }
 
-  /** Starts it, or starts it again with what is in its folder. */
+  /** Starts it, or restarts it with the contents of its folder. */
   async run(): Promise<void> {
     const common = ["--port", String(this.port), "--bind", "127.0.0.1", "--dir", this.folder];
     let args = [...common, "--save", "", "--appendfsync", "no", ...this.args];
@@ -107,7 +107,7 @@ export class RedisServer {
     await Promise.race([ended, this.isReady()]);
   }
 
-  /** SIGKILL: nothing is written any more. */
+  /** Sends SIGKILL: nothing more is written. */
   async kill(): Promise<void> {
     const { child } = this;
     this.child = undefined;
@@ -117,7 +117,7 @@ export class RedisServer {
     await ended;
   }
 
-  /** It stops answering, with its connections open; or goes on. */
+  /** Stops it with its connections open, or continues it. */
   freeze(frozen: boolean): void {
     this.child?.kill(frozen ? "SIGSTOP" : "SIGCONT");
   }
@@ -127,10 +127,10 @@ export class RedisServer {
     this.end();
   }
 
-  /** One command, on a connection of its own. */
+  /** Sends one command on a separate connection. */
   async command(name: string, ...args: readonly string[]): Promise<unknown> {
     const redis = new Redis({ port: this.port, lazyConnect: true, retryStrategy: () => null });
-    let told: Error | undefined; // more than the rejection says
+    let told: Error | undefined; // more than the rejection contains
     redis.on("error", (error: Error) => (told ??= error));
     try {
       await redis.connect();
@@ -142,7 +142,7 @@ export class RedisServer {
     }
   }
 
-  /** Lets so much of the time pass that its keys with this prefix have to live; for presence, too. */
+  /** Ages its keys with this prefix by so much; for presence, too. */
   async elapse(ms: number, prefix: string): Promise<void> {
     await this.command("EVAL", ELAPSE, "0", `${prefix}:*`, String(Math.round(ms)));
   }
@@ -152,12 +152,13 @@ export class RedisServer {
       try {
         return !/^loading:1/m.test(String(await this.command("INFO")));
       } catch (error) {
-        return error instanceof Error && error.message.startsWith("NOAUTH"); // it is there, and wants a password
+        // it runs, and requires a password
+        return error instanceof Error && error.message.startsWith("NOAUTH");
       }
     });
   }
 
-  /** At once, folder and all. */
+  /** Kills it and removes its folder. */
   end(): void {
     running.delete(this);
     this.child?.kill("SIGKILL");
@@ -180,7 +181,7 @@ async function replicated(servers: readonly RedisServer[]): Promise<void> {
   );
 }
 
-/** A cluster of as many primaries, each with as many replicas. */
+/** A cluster of primaries, each with replicas. */
 export class RedisClusterServers {
   readonly servers: readonly RedisServer[];
 
@@ -190,9 +191,9 @@ export class RedisClusterServers {
 
   static async start(primaries: number, replicas = 0): Promise<RedisClusterServers> {
     const count = primaries * (1 + replicas);
-    // None is given up for being slow: one that is to be given up is dead.
+    // A slow one must not be considered failed: only dead ones are.
     const args = ["--cluster-enabled", "yes", "--cluster-node-timeout", replicas === 0 ? "30000" : "1000"];
-    // a cluster that has lost a primary for a moment goes on with the other slots
+    // a cluster without one primary continues with the other slots
     args.push("--cluster-require-full-coverage", "no");
     const servers = await Promise.all(Array.from({ length: count }, () => RedisServer.start(...args)));
     const cluster = new RedisClusterServers(servers);
@@ -209,7 +210,7 @@ export class RedisClusterServers {
     return `redis+cluster://${this.servers.map(({ port }) => `127.0.0.1:${port}`).join(",")}`;
   }
 
-  /** Waits until the replicas have all that their primaries have now. */
+  /** Waits until the replicas have all data of their primaries. */
   async replicated(): Promise<void> {
     await replicated(this.servers);
   }
@@ -244,7 +245,7 @@ export class RedisClusterServers {
     }
   }
 
-  /** Waits until all servers see it so. */
+  /** Waits until all servers agree. */
   private async until(isSo: (nodes: string, info: string) => boolean): Promise<void> {
     for (const server of this.servers) {
       await until("the cluster comes together", async () =>
@@ -287,7 +288,7 @@ export class SentinelServers {
     return `redis+sentinel://127.0.0.1:${this.sentinel.port}/main`;
   }
 
-  /** Resolves when the replica has all that the primary has now. */
+  /** Resolves when the replica has all data of the primary. */
   async replicated(): Promise<void> {
     await replicated([this.primary, this.replica]);
   }

@@ -5,12 +5,12 @@ interface Pair {
   readonly far: Socket;
 }
 
-/** A TCP proxy that can be cut, or fall silent with its connections open. */
+/** A TCP proxy that can cut its connections, or silence them. */
 export class TcpProxy {
   private readonly server: Server;
   private readonly target: number;
   private readonly pairs = new Set<Pair>();
-  /** Connections that it ended at once, as it was cut. */
+  /** Connections rejected while it was cut. */
   refused = 0;
   private state: "passes" | "silent" | "cut" = "passes";
 
@@ -36,18 +36,18 @@ export class TcpProxy {
     return this.pairs.size;
   }
 
-  /** Ends all connections, and each new one at once. */
+  /** Closes all connections and every new one. */
   cut(): void {
     this.state = "cut";
     this.endAll();
   }
 
-  /** Keeps all connections, takes new ones, and passes nothing on: what is sent is lost. */
+  /** Keeps connections, accepts new ones, and forwards nothing. */
   silence(): void {
     this.state = "silent";
   }
 
-  /** New connections pass again. Those that were silent stay so. */
+  /** Forwards new connections again. Silent ones stay silent. */
   heal(): void {
     this.state = "passes";
   }

@@ -1,4 +1,4 @@
-// What runs inside a network namespace, told by lines of JSON: `server` listens, `client` dials.
+// Runs inside a network namespace, controlled by lines of JSON: `server` listens, `client` dials.
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { createInterface } from "node:readline";
@@ -17,18 +17,21 @@ import { VirtualClock } from "../../../src/testing/virtual-clock.ts";
 import { secure } from "../../../src/tls/secure.ts";
 import type { Route } from "../../../src/transport/route.ts";
 
-/** Ports that echo: plainly, over TLS, and behind the answer of an HTTP proxy. */
+/** Ports that echo: plain, over TLS, and after the response of an HTTP proxy. */
 export interface Ports {
   readonly plain: number;
   readonly tls: number;
   readonly proxy: number;
-  /** WebSocket, plainly and over TLS. */
+  /** WebSocket, plain and over TLS. */
   readonly ws: number;
   readonly wss: number;
 }
 
 export type ClientCommand =
-  /** Sends this many bytes to a server that echoes, and closes. `tls`: over TLS, to a server with this name. */
+  /**
+   * Sends this many bytes to an echo server, and closes. `tls`: over TLS, to a server with this
+   * name.
+   */
   | {
       readonly do: "transfer";
       readonly host: string;
@@ -36,16 +39,19 @@ export type ClientCommand =
       readonly bytes: number;
       readonly options?: Omit<DialOptions, "signal" | "lookup">;
       readonly tls?: { readonly ca: string; readonly host: string };
-      /** Keeps what is known of the routes from one command to the next. */
+      /** Keeps the state of the routes between commands. */
       readonly keepRoutes?: boolean;
     }
-  /** Sends a message of so many bytes to a WebSocket server that echoes, by the process's one reconnecting connection. */
+  /**
+   * Sends a message of that many bytes to a WebSocket echo server, over the process's reconnecting
+   * connection.
+   */
   | {
       readonly do: "talk";
       readonly url: string;
       readonly bytes: number;
       readonly options?: Omit<ReconnectOptions, "signal">;
-      /** Not before it has come back so many times. */
+      /** Not before it was echoed that many times. */
       readonly gaps?: number;
     }
   | { readonly do: "list" };
@@ -108,7 +114,10 @@ let talking: ReconnectingConnection | undefined;
 let gaps = 0;
 const clock = new VirtualClock();
 
-/** Lets time pass for the connection, slowly beside what the network does, until `task` is done: a link that is down is told by silence. */
+/**
+ * Advances the connection's time, slowly compared with the network, until `task` is done: a link
+ * that is down is detected by silence.
+ */
 async function inTime<T>(task: Promise<T>): Promise<T> {
   let isDone = false;
   const end = (): void => void (isDone = true);

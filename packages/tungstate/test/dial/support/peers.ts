@@ -6,13 +6,13 @@ import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { Worker } from "node:worker_threads";
 
-/** A TCP server that is closed, with its connections, when the test ends. */
+/** A TCP server that is closed with its connections when the test ends. */
 export interface Peer {
   readonly host: string;
   readonly port: number;
-  /** Connections that were accepted and are not closed yet. */
+  /** Accepted connections that are not closed. */
   readonly sockets: ReadonlySet<Socket>;
-  /** The next connection that is accepted. */
+  /** Resolves with the next accepted connection. */
   accepted(): Promise<Socket>;
   /** Resolves when there are no connections left. */
   idle(): Promise<void>;
@@ -20,7 +20,7 @@ export interface Peer {
 
 export async function listen(
   t: TestContext,
-  // Read, or it does not see that the other end has closed.
+  // Read, otherwise it does not detect the other end's close.
   onConnection: (socket: Socket) => void = (socket) => socket.resume(),
   where: { readonly host?: string; readonly port?: number; readonly path?: string } = {},
 ): Promise<Peer> {
@@ -54,7 +54,7 @@ export async function listen(
   };
 }
 
-/** A server that reads and says nothing, and when it has read something. */
+/** A server that reads and sends nothing, and reports when it has read something. */
 export async function silentPeer(t: TestContext): Promise<{ peer: Peer; spokenTo: Promise<unknown> }> {
   let spoken = (): void => undefined;
   const spokenTo = new Promise<void>((resolve) => (spoken = resolve));
@@ -62,7 +62,7 @@ export async function silentPeer(t: TestContext): Promise<{ peer: Peer; spokenTo
   return { peer, spokenTo };
 }
 
-/** A server that echoes. */
+/** An echo server. */
 export function listenEcho(
   t: TestContext,
   where: { readonly host?: string; readonly port?: number; readonly path?: string } = {},
@@ -70,7 +70,7 @@ export function listenEcho(
   return listen(t, (socket) => socket.pipe(socket), where);
 }
 
-/** A port of this host that nobody listens on. */
+/** A port of this host without a listener. */
 export async function closedPort(host = "127.0.0.1"): Promise<number> {
   const server = createServer();
   server.listen(0, host);
@@ -81,7 +81,10 @@ export async function closedPort(host = "127.0.0.1"): Promise<number> {
   return port;
 }
 
-/** A listener in a thread that never accepts. Node takes a backlog of 0 for its default; 1 has room for two connections. */
+/**
+ * A listener in a thread that never accepts. Node uses its default for a backlog of 0; 1 has room
+ * for two connections.
+ */
 const DEAF_SERVER = `
   const { parentPort } = require("node:worker_threads");
   const server = require("node:net").createServer();
@@ -91,7 +94,7 @@ const DEAF_SERVER = `
   });
 `;
 
-/** A port that answers nothing, not even a SYN: that of a listener whose queue is full. */
+/** A port that answers nothing, not even a SYN: that of a listener with a full queue. */
 export async function silentPort(t: TestContext): Promise<number> {
   const worker = new Worker(DEAF_SERVER, { eval: true });
   t.after(() => worker.terminate());

@@ -11,12 +11,12 @@ export interface RealProxy {
   readonly port: number;
 }
 
-/** Whether a program is installed. */
+/** Returns whether a program is installed. */
 export function isInstalled(program: string): boolean {
   return spawnSync("sh", ["-c", `command -v ${program}`]).status === 0;
 }
 
-/** Debian's tinyproxy, for the length of a test. */
+/** Debian's tinyproxy for one test. */
 export async function startTinyproxy(t: TestContext, settings: readonly string[] = []): Promise<RealProxy> {
   const folder = temporaryFolder(t);
   const port = await closedPort();
@@ -28,7 +28,7 @@ export async function startTinyproxy(t: TestContext, settings: readonly string[]
   return await start(t, port, "tinyproxy", ["-d", "-c", config]);
 }
 
-/** Debian's microsocks, for the length of a test. */
+/** Debian's microsocks for one test. */
 export async function startMicrosocks(t: TestContext, args: readonly string[] = []): Promise<RealProxy> {
   const port = await closedPort();
   return await start(t, port, "microsocks", ["-i", "127.0.0.1", "-p", String(port), ...args]);

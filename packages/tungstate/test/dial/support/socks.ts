@@ -2,12 +2,12 @@ import { connect, type Socket } from "node:net";
 import type { TestContext } from "node:test";
 import { listen, type Peer } from "./peers.ts";
 
-/** What a client has asked a SOCKS server for. */
+/** A request of a client to a SOCKS server. */
 export interface SocksRequest {
   readonly version: 4 | 5;
-  /** How the host came: as an address of four or of sixteen bytes, or as a name. */
+  /** The form of the host: an address of four or sixteen bytes, or a name. */
   readonly form: "ipv4" | "ipv6" | "name";
-  /** Addresses of sixteen bytes as hexadecimal digits. */
+  /** Addresses of sixteen bytes in hexadecimal. */
   readonly host: string;
   readonly port: number;
   /** SOCKS4's user id, or the user name of RFC 1929. */
@@ -18,13 +18,13 @@ export interface SocksRequest {
 export interface SocksServerOptions {
   /** The reply to a request: 90 (SOCKS4) and 0 (SOCKS5) grant it. Default: granted. */
   readonly reply?: (request: SocksRequest) => number;
-  /** The user and password that SOCKS5 wants. Default: none. */
+  /** The required user and password of SOCKS5. Default: none. */
   readonly credentials?: { readonly user: string; readonly password: string };
-  /** Sends every answer byte by byte. */
+  /** Sends every reply byte by byte. */
   readonly slow?: boolean;
-  /** Sent in one piece with the last answer. */
+  /** Sent together with the last reply. */
   readonly behind?: Uint8Array;
-  /** Only answers, and connects to nothing. */
+  /** Only replies, and connects to nothing. */
   readonly dead?: boolean;
 }
 
@@ -32,11 +32,13 @@ export interface SocksServer extends Peer {
   readonly requests: readonly SocksRequest[];
 }
 
-/** A SOCKS 4, 4a and 5 server. Whatever host it is asked for, it connects to that port of this machine. */
+/**
+ * A SOCKS 4, 4a and 5 server. Connects to the requested port of this machine, whatever the host.
+ */
 export async function listenSocks(t: TestContext, options: SocksServerOptions = {}): Promise<SocksServer> {
   const requests: SocksRequest[] = [];
   const peer = await listen(t, (socket) => {
-    serve(socket, options, requests).catch(() => socket.destroy()); // the client has gone
+    serve(socket, options, requests).catch(() => socket.destroy()); // the client has disconnected
   });
   return { ...peer, requests };
 }
@@ -69,14 +71,14 @@ class Reader {
     return (await this.bytes(1)).readUInt8();
   }
 
-  /** Text up to a NUL, which is read as well. */
+  /** Reads text up to and including a NUL. */
   async text(): Promise<string> {
     let text = "";
     for (let byte = await this.byte(); byte !== 0; byte = await this.byte()) text += String.fromCharCode(byte);
     return Buffer.from(text, "latin1").toString();
   }
 
-  /** Text behind a byte that counts its bytes. */
+  /** Reads text after its length byte. */
   async counted(): Promise<string> {
     return (await this.bytes(await this.byte())).toString();
   }

@@ -25,7 +25,7 @@ async function attempt(options: DialOptions): Promise<void> {
   outcomes.push(outcome);
 }
 
-// What is left to try where the platform is not Linux is asked for as on Linux.
+// On other platforms than Linux, what remains is tried as on Linux.
 Object.defineProperty(process, "platform", { value: "linux" });
 await attempt({ interface: LOOPBACK, bindToDevice: true });
 await attempt({ tcpUserTimeout: 1_000 });

@@ -6,28 +6,29 @@ import { readPage, root, tableRows } from "./pages.ts";
 // The pages in docs/api follow a few conventions, so that tests can compare them with the code:
 //
 // - "Exported by `x`." names the entry that the following text documents.
-// - A heading of one name, such as "## `CloseInfo`" or "## `dial(target, options?)`", documents an export.
-// - Below it, a row of a table with the column `option`, `member` or `event` documents a member of it, and so does a heading
-//   such as "### `connection.ping(payload?)`".
+// - A heading of one name, such as "## `CloseInfo`" or "## `dial(target, options?)`", documents an
+//   export.
+// - Below it, a row of a table with the column `option`, `member` or `event` documents a member of
+//   it, and so does a heading such as "### `connection.ping(payload?)`".
 // - "All of `X`" says that it has the members of X, too.
 // - A row of a table with the column `export` documents an export that needs no heading.
 
 type Row = Readonly<Record<string, string>>;
 
-/** An export with a heading of its own. */
+/** An export with its own heading. */
 export interface Part {
   readonly page: string;
   readonly entry: string;
   readonly name: string;
-  /** The exports whose members it has besides its own. */
+  /** Exports whose members it also has. */
   readonly parents: readonly string[];
-  /** The rows that document members. */
+  /** Rows that document members. */
   readonly rows: readonly Row[];
-  /** The members that have a row or a heading. */
+  /** Members with a row or a heading. */
   readonly members: readonly string[];
 }
 
-/** What one page documents. */
+/** The documentation of one page. */
 export interface ApiPage {
   readonly path: string;
   readonly parts: readonly Part[];
@@ -35,14 +36,14 @@ export interface ApiPage {
   readonly exports: readonly { readonly entry: string; readonly name: string }[];
 }
 
-/** The names in code at the beginning of a table's row: of `a`, `b(c)` both. */
+/** Names in code at the start of a table row: both of `a`, `b(c)`. */
 export function namesOf(row: Row): string[] {
   return [...(Object.values(row)[0] ?? "").matchAll(/`(\w+)[^`]*`/g)].map(([, name = ""]) => name);
 }
 
 const MEMBER_COLUMNS = ["option", "member", "event"];
 
-/** All pages of a folder in docs/, without its index. */
+/** All pages of a folder in docs/, except its index. */
 export function apiPages(folder = "docs/api"): ApiPage[] {
   return readdirSync(join(root, folder))
     .filter((file) => file.endsWith(".md") && file !== "README.md")

@@ -12,20 +12,23 @@ export const root: string = fileURLToPath(new URL("../../../../../", import.meta
 const TUNGSTATE = join(root, "packages/cli/bin/tungstate.js");
 const TSC = join(root, "node_modules/typescript/bin/tsc");
 
-/** A program that takes longer has got stuck. */
+/** A program that takes longer is stuck. */
 const TIMEOUT_MS = 60_000;
 
-/** One fenced block of a page. */
+/** A fenced block of a page. */
 interface Block {
   /**
-   * `ts` and `js` are programs, `sh` commands; all are run, in the order of the page. `text` is what the program before it prints. Blocks of any other
-   * language are only shown.
+   * `ts` and `js` are programs, `sh` commands; all are run in the order of the page. `text` is the
+   * output of the program before it. Blocks of other languages are not run.
    */
   readonly language: string;
-  /** Whether `serves` stands behind the language: the program runs on while the rest of the page is tried. */
+  /**
+   * Whether `serves` follows the language: the program keeps running while the rest of the page is
+   * tested.
+   */
   readonly serves: boolean;
   readonly code: string;
-  /** In the page, from 1. */
+  /** Line in the page, from 1. */
   readonly line: number;
 }
 
@@ -33,7 +36,7 @@ export function readPage(page: string): string {
   return readFileSync(join(root, page), "utf8");
 }
 
-/** The blocks of a page, which is named by its path in the repository. */
+/** Returns the blocks of a page, given by its path in the repository. */
 function blocksOf(page: string): Block[] {
   const text = readPage(page);
   return [...text.matchAll(/^```(\w+)( serves)?\n(.*?)^```$/gms)].map(
@@ -46,7 +49,7 @@ function blocksOf(page: string): Block[] {
   );
 }
 
-/** The part of a page below a heading, down to the next one of its level or above. */
+/** Returns the part of a page after a heading, down to the next one of its level or above. */
 export function sectionOf(page: string, heading: string): string {
   const lines = readPage(page).split("\n");
   const start = lines.indexOf(heading);
@@ -57,7 +60,7 @@ export function sectionOf(page: string, heading: string): string {
   return rest.slice(0, end < 0 ? undefined : end).join("\n");
 }
 
-/** The rows of all tables in a text, each by the names of its columns. */
+/** Returns the rows of all tables in a text, each by column name. */
 export function tableRows(text: string): Record<string, string>[] {
   const rows: Record<string, string>[] = [];
   let columns: string[] | undefined;
@@ -72,14 +75,19 @@ export function tableRows(text: string): Record<string, string>[] {
   return rows;
 }
 
-/** Commands about the repository itself, such as `npm ci && npm start`: their scripts have to exist, and are run by who works on it. */
+/**
+ * Commands about the repository itself, such as `npm ci && npm start`: only the existence of their
+ * scripts is checked.
+ */
 function isAboutRepository({ code }: Block): boolean {
   return code.split("\n").every((line) => line === "" || line.startsWith("npm "));
 }
 
 const OF_NPM: ReadonlySet<string> = new Set(["ci", "install"]);
 
-/** Each `npm run x` is a script of the repository, and each `npm test -- x` runs a test. */
+/**
+ * Each `npm run x` must be a script of the repository, and each `npm test -- x` must match a test.
+ */
 export function checkScripts(text: string): void {
   const { scripts } = JSON.parse(readPage("package.json")) as { readonly scripts: Readonly<Record<string, string>> };
   for (const [, run, name = "", parts = ""] of text.matchAll(/(?:^|`|&& )npm (run )?([\w:-]+)(?: -- ([\w/ -]+))?/gm)) {
@@ -103,15 +111,21 @@ function testFiles(): string[] {
   );
 }
 
-/** What belongs to the world around a page. */
+/** The environment of a page. */
 interface PageOptions {
-  /** Ports that the page names; each stands for a free one while it is tried. */
+  /** Ports that the page names; each is replaced by a free one during the test. */
   readonly ports?: readonly number[];
-  /** Servers that the page takes for granted: arguments of `tungstate`. They print a line when they are ready. */
+  /**
+   * Servers that the page presupposes: arguments of `tungstate`. They print a line when they are
+   * ready.
+   */
   readonly servers?: readonly (readonly string[])[];
 }
 
-/** Tries everything that a page shows: its programs print what it says they print, its commands succeed, its scripts exist. */
+/**
+ * Tests everything that a page shows: its programs print what it says, its commands succeed, its
+ * scripts exist.
+ */
 export function describePage(page: string, { ports = [], servers = [] }: PageOptions = {}): void {
   describe(page, () => {
     const folder = new ProgramFolder();
@@ -141,7 +155,7 @@ export function describePage(page: string, { ports = [], servers = [] }: PageOpt
   });
 }
 
-/** Compiles a program that only has types to say. Throws with what the compiler says. */
+/** Compiles a program for its types only. Throws with the compiler's output. */
 export async function checkTypes(code: string): Promise<void> {
   const folder = new ProgramFolder();
   try {
@@ -151,7 +165,7 @@ export async function checkTypes(code: string): Promise<void> {
   }
 }
 
-/** A program that was started; `text` and `errors` are what it has printed so far. */
+/** A started program; `text` and `errors` are its output so far. */
 interface Running {
   readonly child: ChildProcess;
   text: string;
@@ -160,7 +174,7 @@ interface Running {
   readonly ended: Promise<number | null>;
 }
 
-/** A folder in which programs find this repository's packages by their names, as they were built. */
+/** A folder in which programs can import this repository's built packages by name. */
 class ProgramFolder {
   private readonly path: string;
   private readonly ports = new Map<number, number>();
@@ -172,13 +186,14 @@ class ProgramFolder {
     this.path = mkdtempSync(join(cache, "page-"));
   }
 
-  /** Writes the programs down, and compiles those that are TypeScript: all at once, which checks their types. */
+  /** Writes the programs, and compiles the TypeScript ones together, which checks their types. */
   async prepare(blocks: readonly Block[], ports: readonly number[]): Promise<void> {
     for (const port of ports) this.ports.set(port, await freePort([...this.ports.values()]));
     this.write("package.json", `{ "private": true, "type": "module" }\n`);
-    symlinkSync(join(root, "node_modules"), join(this.path, "node_modules")); // where npx looks for programs
+    // where npx looks for programs
+    symlinkSync(join(root, "node_modules"), join(this.path, "node_modules"));
     for (const block of blocks.filter(isProgram)) {
-      // the lines in front make errors name those of the page
+      // the inserted lines keep the line numbers of the page in errors
       this.write(`${nameOf(block)}.${block.language}`, "\n".repeat(block.line) + this.toFree(block.code));
     }
     const files = blocks.filter(({ language }) => language === "ts").map((block) => `${nameOf(block)}.ts`);
@@ -193,7 +208,10 @@ class ProgramFolder {
     await this.finish(this.start(process.execPath, [TSC, "-p", "."]));
   }
 
-  /** Runs a block to its end, or until it serves; gives what it has printed. Throws with what it says to stderr if it fails. */
+  /**
+   * Runs a block to its end, or until it serves; returns its output. Throws with its stderr if it
+   * fails.
+   */
   async run(block: Block): Promise<string> {
     if (block.language === "sh") return this.finish(this.start("sh", ["-e", "-c", this.toFree(block.code)]));
     const program = `${nameOf(block)}.js`;
@@ -202,7 +220,10 @@ class ProgramFolder {
       : this.finish(this.start(process.execPath, [program]));
   }
 
-  /** Starts what runs on until `remove`; gives its first line, which says that it is ready. */
+  /**
+   * Starts a program that runs until `remove`; returns its first line, which reports that it is
+   * ready.
+   */
   async serve(program: string, args: readonly string[]): Promise<string> {
     const running = this.start(
       program,
@@ -273,8 +294,8 @@ function replaceNumbers(text: string, numbers: ReadonlyMap<number, number>): str
 }
 
 /**
- * A port that nobody listens on, and that nobody will get by chance before it is used: it is below those that Linux gives to
- * connections and to `listen(0)` (32,768 and up).
+ * Returns a port without a listener that is not assigned by chance: below those that Linux uses for
+ * connections and `listen(0)` (32,768 and up).
  */
 async function freePort(taken: readonly number[]): Promise<number> {
   for (let tries = 0; tries < 100; tries++) {

@@ -28,36 +28,30 @@ declare module "fastify" {
 /**
  * The application of the tests, once in each framework:
  *
- * /plain  answers `plain`
- * /echo   WebSocket: every message comes back
- * /greet  WebSocket behind a hook that looks at `authorization`: "greeting, user"; 401 and `who are you?` without it
- *         The hook also sets two cookies and `x-hook`.
- * /slow   as /greet, behind a hook that takes its time
- * /stuck  WebSocket behind a hook that never answers
- * /fail   WebSocket whose handler throws
- * /both   echoes as a WebSocket, and answers `page` to other requests
- * /late   echoes as a WebSocket, behind a hook that runs when the head of an answer is written, and sets `x-late`. With `?refuse` that hook
+ * /plain answers `plain` /echo WebSocket: every message comes back /greet WebSocket behind a hook
+ * that looks at `authorization`: "greeting, user"; 401 and `who are you?` without it
+ *         The hook also sets two cookies and `x-hook`. /slow   as /greet, behind a hook that takes its time /stuck  WebSocket behind a hook that never answers /fail   WebSocket whose handler throws /both   echoes as a WebSocket, and answers `page` to other requests /late   echoes as a WebSocket, behind a hook that runs when the head of an answer is written, and sets `x-late`. With `?refuse` that hook
  *         answers 403 instead (Fastify and Hono)
  */
 export interface App {
   readonly http: HttpServer;
   readonly port: number;
-  /** What handlers threw. */
+  /** Errors thrown by handlers. */
   readonly errors: unknown[];
-  /** Status and path of answers, as hooks hear of them that run behind each answer. */
+  /** Status and path of responses, recorded by hooks that run after each response. */
   readonly finished: string[];
-  /** What runs before a connection of /slow. */
+  /** Runs before a connection of /slow. */
   readonly slow: SlowHook;
   close(): Promise<void>;
 }
 
-/** A hook that takes a few turns of the event loop, and as much longer as it is held. */
+/** A hook that takes a few ticks, and longer while it is held. */
 export class SlowHook {
-  /** How many upgrades wait for it. */
+  /** Number of upgrades waiting in it. */
   waiting = 0;
   private held: Promise<void> = Promise.resolve();
 
-  /** Lets nothing through until what this returns is called. */
+  /** Blocks the hook until the returned function is called. */
   hold(): () => void {
     let release = (): void => undefined;
     this.held = new Promise((resolve) => (release = resolve));
@@ -73,7 +67,7 @@ export class SlowHook {
 }
 
 interface StartOptions {
-  /** ms that the hooks of an upgrade may take. */
+  /** Time limit of the hooks of an upgrade, in ms. */
   readonly upgradeTimeout?: number;
 }
 
@@ -116,7 +110,7 @@ async function closing(server: WebSocketServer, http: HttpServer): Promise<void>
   await new Promise((resolve) => http.close(resolve));
 }
 
-/** node:http has no hooks: `authorize` is what runs before the upgrade. */
+/** node:http has no hooks: `authorize` runs before the upgrade. */
 async function startNode(options: StartOptions = {}): Promise<App> {
   const slow = new SlowHook();
   const greet = (request: HandshakeRequest): Refusal | { readonly headers: HeaderInput } => {
@@ -242,7 +236,10 @@ async function startExpress(options: StartOptions = {}): Promise<App> {
   return { http, port, errors, finished, slow, close: () => closing(server, http) };
 }
 
-/** Acts when a head is written, as on-headers does, and so express-session, cookie-session and others. */
+/**
+ * Acts when a head is written, as on-headers does, and so express-session, cookie-session and
+ * others.
+ */
 function beforeHead(_request: ExpressRequest, response: ExpressResponse, next: NextFunction): void {
   const writeHead = Reflect.get(response, "writeHead") as (...args: unknown[]) => unknown;
   Reflect.set(response, "writeHead", (...args: unknown[]): unknown => {

@@ -18,20 +18,23 @@ import { portOf } from "../../frameworks/support/apps.ts";
 import { selfSigned } from "../../support/pairs.ts";
 import { end } from "../../support/server.ts";
 
-/** An application that says what it was asked, behind node:http alone or with WebSockets on the same port. */
+/**
+ * An application that records its requests, behind node:http alone or with WebSockets on the same
+ * port.
+ */
 export interface HttpRoute {
   readonly name: string;
   readonly tls?: boolean;
-  /** Whether the application's routes decide what becomes of a WebSocket handshake. */
+  /** Whether the application's routes handle a WebSocket handshake. */
   readonly framework?: boolean;
   /** Returns the port of a server that is closed when the test ends. */
   start(t: TestContext, withWebSockets: boolean): Promise<number>;
 }
 
-/** Requests for /wait that are not answered yet: what answers each. */
+/** Requests for /wait without a response: functions that answer each. */
 export const waiting: (() => void)[] = [];
 
-/** What a request is answered with. */
+/** A response. */
 async function said(request: IncomingMessage): Promise<string> {
   const body = await text(request);
   if (request.url === "/wait") await new Promise<void>((resolve) => waiting.push(resolve));
@@ -44,10 +47,10 @@ export const app: RequestListener = (request, response) => {
   else void said(request).then((answer) => response.end(answer));
 };
 
-/** Each is more than a stream takes before it asks to wait. */
+/** Each is larger than a stream's high-water mark. */
 export const STREAMED: readonly Buffer[] = Array.from({ length: 10 }, (_, number) => Buffer.alloc(100_000, number + 1));
 
-/** The answer to a request for this path, to its end. */
+/** Reads the complete response to a request for this path. */
 export const answered = (path: string): RegExp => new RegExp(`"${path}","1\\.[01]".*,(true|false|null)\\]`, "s");
 
 export async function listening(t: TestContext, server: Server): Promise<number> {
@@ -141,7 +144,7 @@ const ATTACHED: readonly HttpRoute[] = [
   },
 ];
 
-/** A port of its own with an application behind it, beside the same one on node:http. */
+/** A port with an application behind it, beside the same one on node:http. */
 function behind(
   name: string,
   make: () => HttpApp,
@@ -179,7 +182,7 @@ const OWN_PORTS: readonly HttpRoute[] = [
     return listening(t, made.server);
   }),
   behind("a Hono application", honoApp, async (t) => portOf(await serveHonoApp(t))),
-  // as Koa's applications are
+  // as in Koa's applications
   behind("an application with a callback function", () => ({ callback: () => app }), nodeHttp),
 ];
 

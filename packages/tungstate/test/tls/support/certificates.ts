@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-/** PEM texts, and the files that hold them for programs that want files. */
+/** PEM texts, and files of them for programs that need files. */
 export interface Certificate {
   readonly key: string;
   readonly cert: string;
@@ -14,13 +14,16 @@ export interface Certificate {
 export interface CertificateOptions {
   /** As in subjectAltName: `DNS:localhost,IP:127.0.0.1`. */
   readonly names?: string;
-  /** Dates as openssl's ASN1_TIME wants them: `20200101000000Z`. Default: yesterday to in ten days. */
+  /** Dates in openssl's ASN1_TIME: `20200101000000Z`. Default: from yesterday for ten days. */
   readonly from?: string;
   readonly to?: string;
   readonly client?: boolean;
 }
 
-/** A certificate authority in a folder of its own, made with the openssl program: real certificates for each case. */
+/**
+ * A certificate authority in its own folder, created with the openssl program: real certificates
+ * for each case.
+ */
 export class Authority {
   readonly folder: string;
   readonly cert: string;
@@ -35,7 +38,7 @@ export class Authority {
       ["-keyout", this.path("ca.key"), "-out", this.certFile, "-subj", `/CN=${name}`],
     );
     this.cert = readFileSync(this.certFile, "utf8");
-    // What `openssl ca` wants to find, the one command that sets both dates.
+    // The files that `openssl ca` requires, the only command that sets both dates.
     writeFileSync(this.path("index"), "");
     writeFileSync(
       this.path("ca.conf"),
@@ -48,7 +51,7 @@ export class Authority {
     );
   }
 
-  /** A certificate signed by this authority. */
+  /** Returns a certificate signed by this authority. */
   issue(options: CertificateOptions = {}): Certificate {
     const { names = "DNS:localhost,IP:127.0.0.1,IP:::1", client = false } = options;
     const base = this.path(`leaf${++this.count}`);
@@ -78,7 +81,7 @@ export class Authority {
     return { key: readFileSync(keyFile, "utf8"), cert: readFileSync(certFile, "utf8"), keyFile, certFile };
   }
 
-  /** A certificate that nobody but itself signed. */
+  /** Returns a self-signed certificate. */
   selfSigned(names = "DNS:localhost,IP:127.0.0.1"): Certificate {
     const base = this.path(`self${++this.count}`);
     const { keyFile, certFile } = { keyFile: `${base}.key`, certFile: `${base}.pem` };

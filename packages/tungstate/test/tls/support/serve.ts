@@ -1,9 +1,10 @@
-// A server in a process of its own: gets the options of its port in a message, tells the port, ends with the channel.
+// A server in a separate process: receives the options of its port in a message, reports the port,
+// ends with the channel.
 import process from "node:process";
 import type { TlsOptions } from "node:tls";
 import { WebSocketServer } from "../../../src/server/server.ts";
 
-/** What it is told, in text. */
+/** The message, as text. */
 export interface ServeMessage {
   readonly key: string;
   readonly cert: string;
