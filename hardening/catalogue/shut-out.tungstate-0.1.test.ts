@@ -1,5 +1,5 @@
-// Tungstate 0.1: eight peers that read nothing of what /echo of tungstate serve sent them held three quarters of its memory budget, and each new
-// connection got 503 for as long as they stayed. The history of the hub was given up for them first.
+// Tungstate 0.1: eight peers that did not read from /echo of tungstate serve filled three quarters of
+// its memory budget, and each new connection got 503 while they stayed. History was evicted for them.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { connect, MemoryBudget, type WebSocketConnection, WebSocketError } from "tungstate";
@@ -11,7 +11,7 @@ import { Wire } from "./support/wire.ts";
 const LIMIT = sized(4_000_000, 64_000_000); // bytes
 const MESSAGE = LIMIT / 16;
 
-describe("server: peers that read nothing do not keep others out", () => {
+describe("server: peers that do not read do not lock others out", () => {
   test("a new connection is admitted while they stay, and a cache keeps its reserve", async (t) => {
     const budget = new MemoryBudget(LIMIT);
     const history = budget.part("history", { cache: true, release: (bytes) => (history.add(-bytes), 0) });

@@ -1,5 +1,6 @@
-// Tungstate 0.1: four clients that sent messages of a byte to /ws of tungstate serve stopped its event loop for 870 ms: all 37,000 frames of a read were
-// processed at once, for each of them. With --workers 2 messages that were on their way to other processes were counted by their own bytes alone.
+// Tungstate 0.1: four clients that sent one-byte messages to /ws of tungstate serve blocked its event
+// loop for 870 ms, because all 37,000 frames of a read were processed at once for each of them. With
+// --workers 2, messages in transit to other processes were counted without their overhead.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { connect } from "tungstate";
@@ -9,15 +10,15 @@ import { request } from "./support/handshakes.ts";
 import { Wire } from "./support/wire.ts";
 import { Watched } from "../support/watched.ts";
 
-const MESSAGES = sized(100_000, 1_000_000); // of each attacker
+const MESSAGES = sized(100_000, 1_000_000); // from each attacker
 const LISTENERS = 20;
-/** ms of CPU time at most, as of pipelined requests: compiling and collecting garbage counts as well. */
-const MOST_TURN = 300;
+/** Maximum CPU time of a tick in ms, as for pipelined requests: includes compilation and garbage collection. */
+const MAX_TICK = 300;
 
 for (const workers of ["1", "2"]) {
-  describe(`cli: tungstate serve --workers ${workers} processes small messages a part at a time`, () => {
+  describe(`cli: tungstate serve --workers ${workers} processes small messages in slices`, () => {
     for (const path of ["/ws", "/echo"]) {
-      test(`four times ${MESSAGES} messages of a byte to ${path}`, async (t) => {
+      test(`four times ${MESSAGES} one-byte messages to ${path}`, async (t) => {
         const server = await Watched.start("--workers", workers);
         t.after(() => server.stop());
         for (let index = 0; index < LISTENERS; index++) {
@@ -49,7 +50,7 @@ for (const workers of ["1", "2"]) {
           }),
         );
         assert.ok(server.isRunning);
-        for (const { turn } of await server.settled()) assert.ok(turn < MOST_TURN, `${turn} ms`);
+        for (const { tick } of await server.settled()) assert.ok(tick < MAX_TICK, `${tick} ms`);
       });
     }
   });

@@ -126,7 +126,7 @@ describe("a memory budget", () => {
     assert.equal(budget.admits(), false);
   });
 
-  test("without a limit never is short", () => {
+  test("without a limit is never under pressure", () => {
     const budget = new MemoryBudget(Infinity);
     const holder = new Held(budget);
     ledgerOf(budget).hold(holder, Number.MAX_SAFE_INTEGER);
