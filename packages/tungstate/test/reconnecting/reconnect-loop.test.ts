@@ -5,7 +5,7 @@ import type { Attempt, Ending } from "../../src/reconnecting/types.ts";
 import type { ReconnectingConnection } from "../../src/reconnecting/types.ts";
 import { inWorld, settle } from "./support.ts";
 
-/** Everything a connection tells of its states, as it tells it. */
+/** Records all state events of a connection. */
 function told(connection: ReconnectingConnection): string[] {
   const log: string[] = [];
   connection
@@ -25,7 +25,7 @@ function why(ending: Ending): string {
 }
 
 describe("a connection that reconnects", () => {
-  test("connects at once, and tells what it does", () =>
+  test("connects at once, and reports its state", () =>
     inWorld(async (world) => {
       const connection = world.start();
       const log = told(connection);
@@ -38,7 +38,7 @@ describe("a connection that reconnects", () => {
       assert.equal(await connection.ready(), current);
     }));
 
-  test("a connection that breaks off is followed by another one", () =>
+  test("replaces a lost connection", () =>
     inWorld(async (world) => {
       const connection = world.start();
       const log = told(connection);
@@ -62,7 +62,7 @@ describe("a connection that reconnects", () => {
       assert.deepEqual(world.attempts, [0, 21_000]);
     }));
 
-  test("attempts that fail are made less and less often, and begin anew behind a stable connection", () =>
+  test("failed attempts are delayed more and more, and the delay restarts after a stable connection", () =>
     inWorld(async (world) => {
       world.answers.push("REFUSED", "UNREACHABLE", "TLS_EXPIRED", "HANDSHAKE_TIMEOUT", { status: 502 });
       const connection = world.start();
@@ -80,7 +80,7 @@ describe("a connection that reconnects", () => {
       assert.equal(log.at(-1), "waiting 1000 for 1");
     }));
 
-  test("a connection that does not last is no reason to be quick", () =>
+  test("a short connection does not reset the delay", () =>
     inWorld(async (world) => {
       const connection = world.start();
       const log = told(connection);
@@ -110,7 +110,7 @@ describe("a connection that reconnects", () => {
       }
     }));
 
-  test("503 with Retry-After is not asked again before that", () =>
+  test("503 with Retry-After delays the next attempt until then", () =>
     inWorld(async (world) => {
       world.random = 0;
       world.answers.push({ status: 503, headers: { "Retry-After": "20" } });
@@ -121,7 +121,7 @@ describe("a connection that reconnects", () => {
       assert.deepEqual(world.attempts, [0, 20_000]);
     }));
 
-  test("404 ends it with the server's answer", () =>
+  test("404 ends it with the server's response", () =>
     inWorld(async (world) => {
       world.answers.push({ status: 404, body: "nothing here\n" });
       const connection = world.start();
@@ -155,7 +155,7 @@ describe("a connection that reconnects", () => {
       }
     }));
 
-  test("retry decides otherwise, in both directions", () =>
+  test("retry overrides the decision, in both directions", () =>
     inWorld(async (world) => {
       const asked: string[] = [];
       world.answers.push({ status: 404 });
@@ -186,7 +186,7 @@ describe("a connection that reconnects", () => {
       assert.equal(log.filter((line) => line.startsWith("connecting")).length, 3);
     }));
 
-  test("a function for retry that throws ends it", () =>
+  test("a throwing retry function ends it", () =>
     inWorld(async (world) => {
       world.answers.push("REFUSED");
       const connection = world.start({
@@ -220,7 +220,7 @@ describe("functions for url and headers", () => {
       assert.equal(connection.state, "open");
     }));
 
-  test("are asked before each attempt, with why there is one", () =>
+  test("are called before each attempt, with its reason", () =>
     inWorld(async (world) => {
       const asked: Attempt[] = [];
       let token = 0;
@@ -248,7 +248,7 @@ describe("functions for url and headers", () => {
       );
     }));
 
-  test("other credentials are tried once when they were refused", () =>
+  test("other credentials are tried once after a rejection", () =>
     inWorld(async (world) => {
       world.answers.push({ status: 401 }, "open", { status: 401 }, { status: 403 });
       const refused: unknown[] = [];
@@ -299,7 +299,7 @@ describe("functions for url and headers", () => {
       assert.equal(connection.status.state, "open");
     }));
 
-  test("a URL that is none ends it", () =>
+  test("an invalid URL ends it", () =>
     inWorld(async (world) => {
       const { error } = await world.start({}, () => "nonsense").closed;
       assert.equal(error?.code, "INVALID_URL");
@@ -307,7 +307,7 @@ describe("functions for url and headers", () => {
 });
 
 describe("dead links", () => {
-  test("are found out by the heartbeat, and replaced", () =>
+  test("are detected by the heartbeat, and replaced", () =>
     inWorld(async (world) => {
       const connection = world.start({ heartbeat: { interval: 10_000, timeout: 5_000 } });
       const log = told(connection);
@@ -323,7 +323,7 @@ const ETHERNET = { netmask: "255.255.255.0", mac: "02:00:00:00:00:01", family: "
 const LOOPBACK = { ...ETHERNET, address: "127.0.0.1", cidr: "127.0.0.1/8", internal: true } as const;
 
 describe("a change of networks", () => {
-  test("ends a wait, once a new address is there", () =>
+  test("ends a delay when there is a new address", () =>
     inWorld(async (world) => {
       world.interfaces = { lo: [LOOPBACK] };
       world.random = 0.9;
@@ -346,7 +346,7 @@ describe("a change of networks", () => {
       assert.equal(offline.at(-1), false);
     }));
 
-  test("an address that goes, a link-local one and the same one again end no wait", () =>
+  test("an address that disappears, a link-local one and the same one again do not end a delay", () =>
     inWorld(async (world) => {
       const eth0 = [{ ...ETHERNET, address: "192.168.1.7", cidr: null }];
       world.interfaces = { eth0, wlan0: [{ ...ETHERNET, address: "10.0.0.7", cidr: null }] };
@@ -364,7 +364,7 @@ describe("a change of networks", () => {
       assert.deepEqual(world.attempts, [0]);
     }));
 
-  test("only the interfaces that were asked for count", () =>
+  test("only requested interfaces count", () =>
     inWorld(async (world) => {
       world.random = 0.99;
       world.otherwise = "UNREACHABLE";
@@ -379,7 +379,7 @@ describe("a change of networks", () => {
       assert.equal(world.attempts.length, 2);
     }));
 
-  test("networks that come and go all the time bring about no storm", () =>
+  test("networks that change continually do not cause a storm of attempts", () =>
     inWorld(async (world) => {
       world.random = 0.99;
       world.otherwise = "UNREACHABLE";
@@ -392,7 +392,7 @@ describe("a change of networks", () => {
       assert.ok(world.attempts.every((at, index) => index === 0 || at - (world.attempts[index - 1] ?? 0) >= 1_000));
     }));
 
-  test("what the server has asked for is waited for all the same", () =>
+  test("a delay requested by the server is kept", () =>
     inWorld(async (world) => {
       world.random = 0.9;
       world.answers.push({ status: 503, headers: { "Retry-After": "20" } });
@@ -406,7 +406,7 @@ describe("a change of networks", () => {
       assert.deepEqual(world.attempts, [0, 20_000]);
     }));
 
-  test("can be left out", () =>
+  test("can be disabled", () =>
     inWorld(async (world) => {
       world.otherwise = "UNREACHABLE";
       world.start({ watchNetworks: false, backoff: { initialDelay: 30_000 } });
@@ -416,11 +416,11 @@ describe("a change of networks", () => {
       assert.deepEqual([world.attempts.length, world.clock.pending], [1, 1]);
     }));
 
-  test("retryNow: whoever knows better need not wait", () =>
+  test("retryNow skips the delay", () =>
     inWorld(async (world) => {
       world.answers.push("UNREACHABLE");
       const connection = world.start({ backoff: { initialDelay: 30_000 } });
-      connection.retryNow(); // there is no wait
+      connection.retryNow(); // there is no delay
       await world.advance(300);
       connection.retryNow();
       await world.advance(0);
