@@ -13,12 +13,12 @@ import {
 import { RECONNECTING_ERRORS } from "../src/reconnecting/errors.ts";
 import { SERVER_ERRORS } from "../src/server/errors.ts";
 
-test("docs/errors.md says of each error what its table says, and of no other", () => {
+test("docs/errors.md describes each error as its table does, and no other", () => {
   checkErrorsPage("tungstate", CONNECTION_ERRORS, ENDPOINT_ERRORS, SERVER_ERRORS, RECONNECTING_ERRORS);
 });
 
 describe("ConnectError", () => {
-  test("is a WebSocketError that says which step failed and what was tried", () => {
+  test("is a WebSocketError that names the failed step and what was tried", () => {
     const cause = new Error("connect ECONNREFUSED");
     const tried = { remoteAddress: "::1", remotePort: 443, localAddress: "::2", interface: "lo", host: "example.com" };
     const error = connectError("REFUSED", "detail", { cause, tried });
@@ -31,7 +31,7 @@ describe("ConnectError", () => {
     assert.ok(!("cause" in connectError("ABORTED")));
   });
 
-  test("what was tried, in words", () => {
+  test("what was tried is described in words", () => {
     assert.equal(describeTried(), "");
     assert.equal(describeTried({ host: "a.example", remotePort: 80 }), "to a.example:80");
     assert.equal(describeTried({ path: "/run/socket" }), "to /run/socket");
@@ -48,7 +48,7 @@ describe("ConnectError", () => {
 });
 
 describe("an aborted signal's error", () => {
-  test("is its reason where that is one of ours", () => {
+  test("is its reason if that is one of ours", () => {
     const reason = connectError("HANDSHAKE_TIMEOUT");
     assert.equal(abortedError(AbortSignal.abort(reason)), reason);
   });

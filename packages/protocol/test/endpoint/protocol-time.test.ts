@@ -8,7 +8,7 @@ import { ROLES } from "../support/frames.ts";
 const START = 1_000_000;
 const HEARTBEAT = { heartbeat: { interval: 30, timeout: 10 } };
 
-/** Lets the time pass up to the deadline; whether the stream may live on. */
+/** Advances the time to the deadline; returns whether the stream stays open. */
 function pass(end: Endpoint): boolean {
   return end.protocol.handleTimeout(end.protocol.pollTimeout());
 }
@@ -27,7 +27,7 @@ for (const role of ROLES) {
       assert.equal(on.protocol.pollTimeout(), START + 30);
     });
 
-    test("pings a silent peer, then gives it up", () => {
+    test("pings a silent peer, then ends the connection", () => {
       const end = new Endpoint(role, HEARTBEAT);
       end.protocol.start(START);
       assert.equal(end.protocol.handleTimeout(START + 29), true);
@@ -46,7 +46,7 @@ for (const role of ROLES) {
       assert.equal(end.protocol.closing.code, 1006);
     });
 
-    test("is content with any byte, before the ping and after", () => {
+    test("accepts any byte as activity, before the ping and after", () => {
       const end = new Endpoint(role, HEARTBEAT);
       const { protocol } = end;
       protocol.start(START);
@@ -54,7 +54,7 @@ for (const role of ROLES) {
       assert.equal(pass(end), true);
       assert.deepEqual(end.sent(), []);
       assert.equal(protocol.pollTimeout(), START + 35);
-      protocol.receive(new Uint8Array(0), START + 31, 0, 0); // is no byte
+      protocol.receive(new Uint8Array(0), START + 31, 0, 0); // is not a byte
       assert.equal(pass(end), true);
       assert.deepEqual(end.sent(), ["ping fin"]);
       protocol.receive(role === "server" ? hex("80") : hex("00"), START + 44, 0, 1);
@@ -84,14 +84,14 @@ for (const role of ROLES) {
           assert.deepEqual(end.sent(), ["ping fin"]);
           end.receiveAt(last + 37, { opcode: 10 });
         }
-        // a peer that answers no more
+        // a peer that no longer answers
         while (pass(end)) assert.ok(protocol.pollTimeout() < START + 3000);
         const silence = Number(/(\d+) ms$/.exec(protocol.error?.message ?? "")?.[1]);
         assert.equal(silence, 30 + timeout);
       });
     }
 
-    test("pings while nobody reads, and ends the connection only when somebody does", () => {
+    test("pings while nothing is read, and ends the connection only when reading resumes", () => {
       const end = new Endpoint(role, HEARTBEAT);
       const { protocol } = end;
       protocol.start(START);
@@ -103,14 +103,14 @@ for (const role of ROLES) {
         assert.equal(pass(end), true);
         assert.deepEqual(end.sent(), ["ping fin"]);
       }
-      // the second of two finds out whether the first was answered by a reset
+      // the second of two detects by a reset whether the first was answered
       assert.deepEqual(times, [30, 40, 70, 80, 110, 120]);
       assert.equal(pass(end), true);
-      // pinged; the answer may lie unread
+      // pinged; the answer may be unread
       protocol.resumeReading(START + 155);
       assert.equal(protocol.readingPaused, false);
       assert.equal(protocol.pollTimeout(), START + 165);
-      protocol.resumeReading(START + 160); // which is no news
+      protocol.resumeReading(START + 160); // which is not activity
       assert.equal(protocol.pollTimeout(), START + 165);
       end.receiveAt(START + 164, { opcode: 10 });
       assert.equal(pass(end), true);
@@ -121,7 +121,7 @@ for (const role of ROLES) {
       assert.equal(end.code, "HEARTBEAT_TIMEOUT");
     });
 
-    test("sends no more pings to a peer that does not take them, while nobody reads", () => {
+    test("sends no more pings to a peer that does not accept them, while nothing is read", () => {
       const end = new Endpoint(role, HEARTBEAT);
       const { protocol } = end;
       protocol.start(START);
@@ -134,7 +134,7 @@ for (const role of ROLES) {
       assert.deepEqual(end.sent(), ["ping fin"]); // the first is waiting
     });
 
-    test("goes on with a new interval where reading was paused between two pings", () => {
+    test("restarts the interval if reading was paused between two pings", () => {
       const end = new Endpoint(role, { heartbeat: { interval: 30, timeout: 100 } });
       const { protocol } = end;
       protocol.start(START);
@@ -144,7 +144,8 @@ for (const role of ROLES) {
       assert.equal(pass(end), true);
       protocol.pauseReading();
       protocol.resumeReading(START + 50);
-      assert.equal(protocol.pollTimeout(), START + 80); // an answer may come by then, and the next ping be due
+      // an answer may have arrived by then, and the next ping be due
+      assert.equal(protocol.pollTimeout(), START + 80);
       assert.equal(protocol.handleTimeout(START + 80), true);
       assert.equal(protocol.handleTimeout(START + 110), true);
       assert.equal(protocol.handleTimeout(START + 140), true);
@@ -152,7 +153,7 @@ for (const role of ROLES) {
       assert.deepEqual(end.sent(), ["ping fin"]);
     });
 
-    test("changes no deadline of a closing handshake when reading goes on", () => {
+    test("changes no deadline of a closing handshake when reading resumes", () => {
       const end = new Endpoint(role, { ...HEARTBEAT, closeTimeout: 100 });
       end.protocol.start(START);
       pass(end);
@@ -166,7 +167,7 @@ for (const role of ROLES) {
       assert.equal(off.protocol.pollTimeout(), Infinity);
     });
 
-    test("pings between the fragments of a message, without a word to the sink", () => {
+    test("pings between the fragments of a message, without notifying the sink", () => {
       const end = new Endpoint(role, HEARTBEAT);
       end.protocol.start(START);
       end.protocol.beginMessage("binary");
@@ -188,7 +189,7 @@ for (const role of ROLES) {
   });
 
   describe(`the closing handshake of a ${role} has closeTimeout`, () => {
-    test("from close() on, whatever comes", () => {
+    test("from close() on, whatever arrives", () => {
       const end = new Endpoint(role, { ...HEARTBEAT, closeTimeout: 100 });
       end.protocol.start(START);
       end.protocol.close(1000, "", START + 5);
@@ -203,7 +204,7 @@ for (const role of ROLES) {
       assert.deepEqual(end.sent(), ["close 03e8 fin"]);
     });
 
-    test("for the end of the stream, too, which is no error when both have closed", () => {
+    test("for the end of the stream, which is not an error if both have closed", () => {
       const end = new Endpoint(role, { closeTimeout: 100 });
       end.protocol.close(1000, "", START);
       end.now = START + 90;
@@ -225,7 +226,7 @@ for (const role of ROLES) {
       assert.equal(end.code, undefined);
     });
 
-    test("for its own Close, too, which may never get past what waits before it", () => {
+    test("for its own Close, which may never pass the output before it", () => {
       const end = new Endpoint(role, { closeTimeout: 100 });
       end.now = START;
       end.receive({ opcode: 8 });
@@ -245,10 +246,10 @@ for (const role of ROLES) {
       assert.equal(end.code, "HANDLER_FAILED");
     });
 
-    test("counted anew whenever output is sent, up to maxCloseTime in all", () => {
+    test("restarted whenever output is sent, up to maxCloseTime in total", () => {
       const end = new Endpoint(role, { closeTimeout: 100, maxCloseTime: 250 });
       const { protocol } = end;
-      protocol.outputSent(START); // it does not have to end yet
+      protocol.outputSent(START); // it need not end yet
       assert.deepEqual([protocol.pollTimeout(), protocol.isEnding], [Infinity, false]);
       protocol.close(1000, "", START);
       assert.equal(protocol.isEnding, true);
@@ -264,7 +265,7 @@ for (const role of ROLES) {
       assert.equal(protocol.handleTimeout(START + 250), false);
       assert.equal(end.code, "CLOSE_TIMEOUT");
       assert.match(protocol.error?.message ?? "", /maxCloseTime is 250 ms$/);
-      protocol.outputSent(START + 251); // it is over
+      protocol.outputSent(START + 251); // it has ended
       assert.equal(protocol.pollTimeout(), Infinity);
     });
 

@@ -22,7 +22,7 @@ describe("messages", () => {
       assert.equal(protocol.inMessage, false);
     });
 
-    test(`go in and out of a ${role}`, () => {
+    test(`are received and sent by a ${role}`, () => {
       const end = new Endpoint(role, { compression: true });
       end.receive({ opcode: 1, payload: utf8("in") }, { opcode: 2, payload: hex("00ff") }, { opcode: 10 });
       assert.deepEqual(end.heard, ["text 696e", "binary 00ff", "pong"]);
@@ -63,7 +63,7 @@ describe("messages", () => {
       assert.equal(protocol.shouldEndStream, false);
     });
 
-    test(`that are compressed are handed on as such by a ${role}`, () => {
+    test(`that are compressed are passed on as such by a ${role}`, () => {
       const end = new Endpoint(role, { compression: true });
       end.receive({ opcode: 1, rsv: 4, payload: hex("ff") });
       assert.deepEqual(end.heard, ["compressed text ff"]);
@@ -99,7 +99,7 @@ describe("pings", () => {
     Array.from({ length: count }, (_, i) => ({ opcode: 9, payload: Uint8Array.of(i >> 8, i) }));
 
   for (const role of ROLES) {
-    test(`are answered by a ${role} in their place, with their payload`, () => {
+    test(`are answered by a ${role} in order, with their payload`, () => {
       for (const length of [0, 1, 124, 125]) {
         const end = new Endpoint(role);
         end.then = (what) => {
@@ -115,7 +115,7 @@ describe("pings", () => {
       }
     });
 
-    test(`cost a ${role} one pong, to the newest, while its last write is not done`, () => {
+    test(`are answered by a ${role} with the newest pong while its last write is pending`, () => {
       const end = new Endpoint(role);
       end.protocol.inTransit = 1;
       assert.equal(end.protocol.hasPendingControlFrames, false);
@@ -126,7 +126,7 @@ describe("pings", () => {
       end.protocol.inTransit = 0;
       assert.deepEqual(end.sent(), ["pong 03e7 fin"]);
       assert.equal(end.protocol.hasPendingControlFrames, false);
-      // one that waited is forgotten for a newer one
+      // a waiting one is replaced by a newer one
       end.protocol.inTransit = 1;
       end.receive({ opcode: 9, payload: hex("01") });
       end.protocol.inTransit = 0;
@@ -134,7 +134,7 @@ describe("pings", () => {
       assert.deepEqual(end.sent(), ["pong 02 fin"]);
     });
 
-    test(`cost a ${role} no more than 16 KiB of pongs and the newest, however many come at once`, () => {
+    test(`cost a ${role} at most 16 KiB of pongs and the newest, however many arrive at once`, () => {
       const end = new Endpoint(role);
       end.receive(...pings(20_000));
       const { size } = end.protocol.output;
@@ -171,14 +171,14 @@ describe("pings", () => {
 });
 
 describe("a server", () => {
-  test("masks nothing, also with keys at hand", () => {
+  test("does not mask, even with keys", () => {
     // RFC 6455 §5.1: "A server MUST NOT mask any frames that it sends to the client."
     const end = new Endpoint("server", { keys: keysOf("client") });
     end.protocol.send("a");
     assert.equal(toHex(end.sentBytes()), "810161");
   });
 
-  test("answers a ping at once as long as less than 16 KiB wait", () => {
+  test("answers a ping immediately while less than 16 KiB wait", () => {
     for (const [waiting, atOnce] of [
       [16 * 1024 - 1, true],
       [16 * 1024, false],
@@ -193,7 +193,7 @@ describe("a server", () => {
   });
 });
 
-describe("once all is over", () => {
+describe("after the end", () => {
   for (const role of ROLES) {
     test(`or nearly: a Close alone is an answer that a ${role} owes`, () => {
       const end = new Endpoint(role);
@@ -219,7 +219,7 @@ describe("once all is over", () => {
       assert.equal(end.protocol.hasPendingControlFrames, false);
     });
 
-    test(`an error that is found later changes nothing about the clean end of a ${role}`, () => {
+    test(`an error found later does not change the clean end of a ${role}`, () => {
       const end = new Endpoint(role);
       end.receive({ opcode: 8, payload: hex("03e8") });
       end.sent();
@@ -235,7 +235,7 @@ describe("once all is over", () => {
   }
 });
 
-/** What a peer may do wrong, and the error for it. */
+/** Violations by a peer, and the resulting errors. */
 const VIOLATIONS: readonly (readonly [code: keyof typeof PROTOCOL_ERRORS, frames: readonly FrameSpec[]])[] = [
   ["RESERVED_BITS", [{ opcode: 1, rsv: 4 }]],
   ["INVALID_OPCODE", [{ opcode: 3 }]],
@@ -261,7 +261,7 @@ const VIOLATIONS: readonly (readonly [code: keyof typeof PROTOCOL_ERRORS, frames
 const LIMITS = { maxFrameSize: 1000, maxMessageSize: 1500 };
 
 describe("violations", () => {
-  /** Everything that has to be so once `end` has met the violation. */
+  /** Properties after `end` has detected the violation. */
   function checkFailed(end: Endpoint, code: keyof typeof PROTOCOL_ERRORS): void {
     const { protocol } = end;
     assert.equal(protocol.error?.code, code);
@@ -274,7 +274,7 @@ describe("violations", () => {
     assert.equal(protocol.shouldEndStream, true);
     assert.deepEqual(protocol.closing, { code: 1006, reason: "", clean: false, error: protocol.error });
     assert.deepEqual(end.heard, ["text 62", "ping 01", "state closing"]);
-    // nothing is taken any more, nothing said
+    // nothing is accepted or sent any more
     end.receive({ opcode: 1, payload: utf8("more") }, { opcode: 9 }, { opcode: 3 });
     assert.deepEqual(end.heard.slice(3), []);
     assert.throws(() => protocol.send("more"), { code: "NOT_OPEN" });
@@ -291,7 +291,7 @@ describe("violations", () => {
     { opcode: 9, payload: hex("01") },
   ];
   for (const [code, frames] of VIOLATIONS) {
-    test(`${code} (opcode ${frames.at(-1)?.opcode}): the right Close goes out, once and last, and nothing comes in`, () => {
+    test(`${code} (opcode ${frames.at(-1)?.opcode}): the right Close is sent, once and last, and nothing is delivered`, () => {
       for (const role of ROLES) {
         const bytes = framesTo(role, [...before, ...frames, { opcode: 1, payload: utf8("after") }]);
         for (const chunks of bytes.length < 400 ? chunkings(bytes) : [[bytes]]) {
@@ -315,7 +315,7 @@ describe("violations", () => {
   }
 
   for (const role of ROLES) {
-    test(`leave a ${role} the time to answer what came before them`, () => {
+    test(`leave a ${role} the time to answer earlier messages`, () => {
       const end = new Endpoint(role);
       end.receive({ opcode: 1, payload: utf8("?") }, { opcode: 3 });
       assert.equal(end.protocol.writable, true);
@@ -325,9 +325,9 @@ describe("violations", () => {
     });
   }
 
-  test("are all here", () => {
+  test("are complete here", () => {
     const met = new Set<string>([...VIOLATIONS.map(([code]) => code), "UNMASKED_FRAME", "MASKED_FRAME"]);
-    const elsewhere = ["INVALID_DEFLATE"]; // the caller finds these and tells by `fail`
+    const elsewhere = ["INVALID_DEFLATE"]; // the caller detects these and reports them with `fail`
     const table: Record<string, ErrorEntry> = PROTOCOL_ERRORS;
     for (const [code, { fault, closeCode }] of Object.entries(table)) {
       if (fault !== "peer" || closeCode === undefined || elsewhere.includes(code)) continue;
@@ -338,7 +338,7 @@ describe("violations", () => {
 
 describe("fail", () => {
   for (const role of ROLES) {
-    test(`tells the peer of a ${role} by the error's close code`, () => {
+    test(`sends the error's close code to the peer of a ${role}`, () => {
       const end = new Endpoint(role);
       const error = handlerFailed();
       end.fail(error);
@@ -348,7 +348,7 @@ describe("fail", () => {
       assert.equal(end.protocol.shouldEndStream, true);
     });
 
-    test(`without a close code just ends the stream of a ${role}`, () => {
+    test(`without a close code only ends the stream of a ${role}`, () => {
       const end = new Endpoint(role);
       end.fail(new WebSocketError("BROKEN", { fault: "transport", text: "it broke" }));
       assert.deepEqual(end.sent(), []);
@@ -385,7 +385,7 @@ describe("the sink", () => {
     { opcode: 1, payload: utf8("3") },
   ];
   for (const role of ROLES) {
-    test(`may send, close, fail and end from inside a call by a ${role}`, () => {
+    test(`may send, close, fail and end within a call by a ${role}`, () => {
       const doing: [(end: Endpoint) => void, string[], string[]][] = [
         [
           (end) => end.protocol.send("x"),
@@ -412,7 +412,7 @@ describe("the sink", () => {
       }
     });
 
-    test(`that takes nothing more of a ${role} gets nothing of later chunks either, and may still send and close`, () => {
+    test(`that stops a ${role} receives nothing of later chunks either, and may still send and close`, () => {
       const end = new Endpoint(role);
       end.receiveChunks([framesTo(role, three).subarray(0, 1)]); // a part of a header
       end.protocol.stopReceiving();
@@ -427,7 +427,7 @@ describe("the sink", () => {
 
 describe("the end of the stream", () => {
   for (const role of ROLES) {
-    test(`while a ${role} is open is an error, told once, with its cause`, () => {
+    test(`while a ${role} is open is an error, reported once, with its cause`, () => {
       const end = new Endpoint(role);
       end.receive({ opcode: 2, fin: false, payload: pattern(10) });
       const cause = new Error("read ECONNRESET");

@@ -16,7 +16,7 @@ export const TO_LISTENER: ReceiverEvents<Listener> = {
   close: (to, payload) => to.onClose(payload),
 };
 
-/** Keeps everything a receiver hands on, as `text 48656c`, `ping 01`, ... */
+/** Records everything a receiver delivers, as `text 48656c`, `ping 01`, ... */
 export class Listener {
   readonly messages: Message[] = [];
   private readonly heard: { what: string; bytes: Uint8Array; then: string }[] = [];
@@ -54,7 +54,10 @@ export class Listener {
     this.heard.push({ what, bytes, then: show(bytes) });
   }
 
-  /** What was heard, in order, and the code of the error at the end. Nothing of it may have changed since. */
+  /**
+   * Returns the records in order, and the code of the final error. Checks that no message has
+   * changed since.
+   */
   get log(): string[] {
     const lines = this.heard.map(({ what, bytes, then }) => {
       assert.equal(show(bytes), then, `a ${what} has changed after it was handed on`);
@@ -82,7 +85,7 @@ export function newReceiver(
   };
 }
 
-/** What a receiver of this role makes of the chunks. */
+/** Returns what a receiver of this role delivers for the chunks. */
 export function listen(role: Role, chunks: readonly Uint8Array[], options: Partial<ReceiverOptions> = {}): Listener {
   const { receiver, listener } = newReceiver(role, options);
   lend(chunks, (chunk, start, end) => {
@@ -100,7 +103,7 @@ export function framesTo(role: Role, frames: readonly FrameSpec[]): Uint8Array {
   return concat(...frames.map((spec) => frame({ key, ...spec })));
 }
 
-/** Checks what comes of the frames in both roles, however they are cut. */
+/** Checks the result of the frames in both roles, for all splits. */
 export function expectFrames(
   frames: readonly FrameSpec[],
   expected: readonly string[],
@@ -109,7 +112,7 @@ export function expectFrames(
   for (const role of ROLES) expectBytes(role, framesTo(role, frames), expected, options);
 }
 
-/** Checks what comes of the bytes, however they are cut. */
+/** Checks the result of the bytes, for all splits. */
 export function expectBytes(
   role: Role,
   bytes: Uint8Array,

@@ -20,7 +20,7 @@ import { anyMessage, anyParams, NO_TAKEOVER, TAKEOVER } from "./support.ts";
 import { newMessage } from "../support/messages.ts";
 import { defaultRuntime } from "../../src/native/runtime.ts";
 
-/** One end: a protocol, a codec and what keeps their messages in order. */
+/** One end: a protocol, a codec and the queue that orders their messages. */
 class End implements ProtocolSink {
   readonly core: Protocol;
   readonly codec: NodeMessageCodec;
@@ -29,7 +29,7 @@ class End implements ProtocolSink {
   readonly seen: string[] = [];
   readonly reading: boolean[] = [];
   failure: WebSocketError | undefined;
-  /** How many messages came with RSV1. */
+  /** Number of messages received with RSV1. */
   compressed = 0;
   private changed: (() => void) | undefined;
 
@@ -73,14 +73,14 @@ class End implements ProtocolSink {
 
   onStateChange(): void {}
 
-  /** Everything that is sent by now, and what waits, as bytes. */
+  /** Everything sent so far and everything waiting, as bytes. */
   async bytes(): Promise<Uint8Array> {
     while (this.outgoing.busy) await new Promise<void>((resolve) => (this.changed = resolve));
     const { pieces } = this.core.output.take();
     return Array.isArray(pieces) ? Buffer.concat(pieces) : new Uint8Array(pieces);
   }
 
-  /** Waits until all that came has been delivered. */
+  /** Waits until all received messages were delivered. */
   async settled(): Promise<readonly string[]> {
     await new Promise<void>((resolve) => this.incoming.whenIdle(resolve));
     return this.seen;
@@ -99,7 +99,7 @@ const LARGE = "a large message ".repeat(1000);
 const SMALL = { threshold: 0, asyncThreshold: 1024 };
 
 describe("compressed messages, sent", () => {
-  test("those behind one that is deflated off the loop wait for it", async () => {
+  test("wait for one that is deflated asynchronously", async () => {
     const from = new End("server", TAKEOVER, SMALL);
     const to = new End("client", TAKEOVER, SMALL);
     const sent = ["first of all", LARGE, "a", "", "b".repeat(100), LARGE + "2", "c"];
@@ -109,13 +109,13 @@ describe("compressed messages, sent", () => {
     from.core.ping();
     to.core.receive(await from.bytes(), 0);
     assert.equal(from.outgoing.heldSize, 0);
-    // a ping is not held up
+    // a ping is not delayed
     assert.deepEqual(await to.settled(), ["first of all", "<ping>", ...sent.slice(1)]);
     from.close();
     to.close();
   });
 
-  test("what is done in turn comes behind what was sent before", async () => {
+  test("keep the order of calls", async () => {
     const from = new End("server", NO_TAKEOVER, SMALL);
     const to = new End("client", NO_TAKEOVER, SMALL);
     from.outgoing.send(LARGE);
@@ -139,7 +139,7 @@ describe("compressed messages, sent", () => {
     to.close();
   });
 
-  test("what waits counts against maxWriteBufferSize", async () => {
+  test("count against maxWriteBufferSize while they wait", async () => {
     const from = new End("server", TAKEOVER, SMALL, { maxWriteBufferSize: 20_000 });
     const to = new End("client", TAKEOVER, SMALL);
     from.outgoing.send(LARGE);
@@ -152,7 +152,7 @@ describe("compressed messages, sent", () => {
     to.close();
   });
 
-  test("a message that could not be sent is not referred to by the next one", async () => {
+  test("do not reference a message that could not be sent", async () => {
     const from = new End("server", TAKEOVER, { threshold: 0 }, { maxWriteBufferSize: 600 });
     const to = new End("client", TAKEOVER, SMALL);
     const noise = Array.from({ length: 100 }, (_, at) => String((at * 7919) % 1009)).join();
@@ -167,7 +167,7 @@ describe("compressed messages, sent", () => {
     to.close();
   });
 
-  test("nothing interrupts a message in fragments", () => {
+  test("do not interrupt a fragmented message", () => {
     const from = new End("server", NO_TAKEOVER, SMALL);
     from.core.beginMessage("text");
     from.core.sendFragment(Buffer.from("part"), false);
@@ -176,7 +176,7 @@ describe("compressed messages, sent", () => {
     from.close();
   });
 
-  test("a message in fragments has its turn, and those behind it wait for its end", async () => {
+  test("fragmented ones keep their place, and later ones wait for their end", async () => {
     const from = new End("server", TAKEOVER, SMALL);
     const to = new End("client", TAKEOVER, SMALL);
     const parts = ["first ", LARGE, "", "last"];
@@ -194,7 +194,7 @@ describe("compressed messages, sent", () => {
     setImmediate(finish);
     to.core.receive(await from.bytes(), 0);
     assert.deepEqual(await to.settled(), [LARGE, parts.join(""), "behind"]);
-    // the same when nothing waits
+    // the same if nothing waits
     from.outgoing.inTurn(() => Promise.resolve());
     from.outgoing.send("and again");
     assert.equal(from.outgoing.busy, true);
@@ -204,7 +204,7 @@ describe("compressed messages, sent", () => {
     to.close();
   });
 
-  test("fragments are deflated one by one, on the loop and off it", async () => {
+  test("fragments are deflated one by one, synchronously and asynchronously", async () => {
     const from = new End("server", TAKEOVER, SMALL);
     const to = new End("client", TAKEOVER, SMALL);
     const wire: Uint8Array[] = [];
@@ -221,7 +221,7 @@ describe("compressed messages, sent", () => {
     to.close();
   });
 
-  test("binary messages, and those that the caller says so of, go as they are", async () => {
+  test("binary ones, and those marked by the caller, are sent uncompressed", async () => {
     const from = new End("server", NO_TAKEOVER, { threshold: 0, binary: false });
     const to = new End("client", NO_TAKEOVER, {});
     const bytes = new Uint8Array(500).fill(65);
@@ -245,7 +245,7 @@ describe("compressed messages, sent", () => {
     to.close();
   });
 
-  test("a message that the caller has compressed goes as it is, and what is sent behind it is understood", async () => {
+  test("one compressed by the caller is sent unchanged, and later ones are decoded", async () => {
     for (const compress of [true, false]) {
       const from = new End("server", TAKEOVER, { ...SMALL, contextTakeover: true });
       const to = new End("client", TAKEOVER, { ...SMALL, contextTakeover: true });
@@ -266,7 +266,7 @@ describe("compressed messages, sent", () => {
     }
   });
 
-  test("a connection that is over drops what waits", async () => {
+  test("are dropped when the connection has ended", async () => {
     const from = new End("server", NO_TAKEOVER, SMALL);
     from.outgoing.send(LARGE);
     from.outgoing.send("x");
@@ -278,7 +278,7 @@ describe("compressed messages, sent", () => {
     assert.equal(from.core.output.size, 0);
   });
 
-  test("a broadcast is compressed once for each window, and gets in the way of no context", async () => {
+  test("a broadcast is compressed once for each window size, and does not disturb contexts", async () => {
     const options = { ...SMALL, contextTakeover: true };
     const windows = [15, 15, 10, 10, 10] as const;
     const servers = windows.map((bits) => new End("server", { ...TAKEOVER, serverMaxWindowBits: bits }, options));
@@ -303,7 +303,7 @@ describe("compressed messages, sent", () => {
 });
 
 describe("compressed messages, received", () => {
-  test("those behind one that is inflated off the loop wait for it, and reading stops meanwhile", async () => {
+  test("wait for one that is inflated asynchronously, and reading pauses meanwhile", async () => {
     const from = new End("server", TAKEOVER, { threshold: 50 });
     const to = new End("client", TAKEOVER, SMALL);
     const sent = ["plain", LARGE, "plain too", LARGE + "2", "compressed ".repeat(10), "plain again"];
@@ -312,14 +312,14 @@ describe("compressed messages, received", () => {
     to.core.receive(await from.bytes(), 0);
     assert.deepEqual(to.seen, ["plain"]);
     assert.deepEqual(to.reading, [false]);
-    assert.equal(to.core.state, "closing"); // its Close is not held up
+    assert.equal(to.core.state, "closing"); // its Close is not delayed
     assert.deepEqual(await to.settled(), sent);
     assert.deepEqual(to.reading, [false, true]);
     from.close();
     to.close();
   });
 
-  test("a message that fails ends it, what waits behind included", async () => {
+  test("one that fails ends the connection, including waiting ones", async () => {
     const from = new End("server", NO_TAKEOVER, {});
     for (const [limit, code] of [
       [10_000, "MESSAGE_TOO_BIG"],
@@ -338,7 +338,7 @@ describe("compressed messages, received", () => {
     from.close();
   });
 
-  test("text is checked when it is inflated", async () => {
+  test("text is validated after inflating", async () => {
     const from = new End("server", NO_TAKEOVER, { threshold: 0 });
     for (const size of [40, 5000]) {
       const text = new Uint8Array(size).fill(65);
@@ -361,7 +361,7 @@ describe("compressed messages, received", () => {
     from.close();
   });
 
-  test("a connection that is over delivers nothing more", async () => {
+  test("are not delivered after the end of the connection", async () => {
     const from = new End("server", NO_TAKEOVER, {});
     const to = new End("client", NO_TAKEOVER, SMALL);
     from.outgoing.send(LARGE);
@@ -374,7 +374,7 @@ describe("compressed messages, received", () => {
     from.close();
   });
 
-  test("small messages don't lie in each other", async () => {
+  test("small ones do not share memory", async () => {
     const from = new End("server", NO_TAKEOVER, { threshold: 0 });
     const to = new End("client", NO_TAKEOVER, {});
     const kept: Message[] = [];
@@ -398,7 +398,7 @@ describe("compressed messages, received", () => {
   });
 });
 
-test("any messages through any parameters, chunks and kinds come out the same and in order", async () => {
+test("any messages, with any parameters, chunks and kinds, arrive unchanged and in order", async () => {
   const kind = fc.constantFrom("text", "binary", "prepared", "message", "plain");
   const run = async (
     params: DeflateParams,
@@ -422,7 +422,7 @@ test("any messages through any parameters, chunks and kinds come out the same an
     const wire = await from.bytes();
     for (let at = 0; at < wire.length; at += chunk) {
       to.core.receive(wire.slice(at, at + chunk), 0);
-      // reading stops while messages wait
+      // reading pauses while messages wait
       if (to.reading.at(-1) === false) await to.settled();
     }
     assert.equal(to.failure, undefined);

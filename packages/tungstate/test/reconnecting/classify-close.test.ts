@@ -8,7 +8,7 @@ import { judge, retryAfter } from "../../src/reconnecting/classify-close.ts";
 
 const CIRCUMSTANCES = { maxDelay: 30_000, mayRefresh: false, now: Date.UTC(2026, 10, 21) };
 
-/** `again`, with the ms not before which, or the code of the error. */
+/** `again` with the minimum delay in ms, or the code of the error. */
 function closed(code: number, error?: WebSocketError): string {
   return show(
     judge({ type: "closed", info: { code, reason: "why", clean: error === undefined, error } }, CIRCUMSTANCES),
@@ -31,7 +31,7 @@ function rejected(status: number, fields: [string, string][] = []): HandshakeRej
   return new HandshakeRejectedError(response, protocolError("UNEXPECTED_STATUS"));
 }
 
-describe("behind a close", () => {
+describe("after a close", () => {
   const table: Record<number, string> = {
     1000: "done",
     1001: "again",
@@ -55,47 +55,47 @@ describe("behind a close", () => {
     test(`${code}: ${expected}`, () => assert.equal(closed(Number(code)), expected));
   }
 
-  test("what the transport did: again", () => {
+  test("of the transport: retry", () => {
     assert.equal(closed(1006, protocolError("CONNECTION_LOST")), "again");
     assert.equal(closed(1006, protocolError("HEARTBEAT_TIMEOUT")), "again");
   });
 
-  test("the server's reason counts although its Close was not answered in time", () => {
+  test("with the server's reason counts even if its Close was not answered in time", () => {
     assert.equal(closed(1008, protocolError("CLOSE_TIMEOUT")), "FATAL_CLOSE");
     assert.equal(closed(1012, protocolError("CONNECTION_LOST")), "again after 5000, over 25000");
   });
 
-  test("the server answers our Close for its violation with the same code: that is no reason of its own", () => {
+  test("with our own code for the server's violation, echoed, is not the server's reason", () => {
     assert.equal(closed(1002, protocolError("RESERVED_BITS")), "again");
     assert.equal(closed(1009, protocolError("MESSAGE_TOO_BIG")), "again");
   });
 
-  test("this side's own doing ends it", () => {
+  test("by this side: stop", () => {
     assert.equal(closed(1011, endpointError("HANDLER_FAILED")), "HANDLER_FAILED");
     assert.equal(closed(1006, endpointError("CLOSED_BY_SIGNAL")), "CLOSED_BY_SIGNAL");
   });
 });
 
-describe("behind an answer that is no upgrade", () => {
+describe("after another response", () => {
   for (const status of [200, 204, 301, 302, 307, 408, 425, 429, 500, 502, 503, 504]) {
-    test(`${status}: again`, () => assert.equal(failed(rejected(status)), "again"));
+    test(`${status}: retry`, () => assert.equal(failed(rejected(status)), "again"));
   }
   for (const status of [400, 401, 402, 403, 404, 405, 410, 421, 426, 431]) {
     test(`${status}: stop`, () => assert.equal(failed(rejected(status)), "UNEXPECTED_STATUS"));
   }
-  test("401 and 403: again where there can be other credentials", () => {
+  test("401 and 403: retry if other credentials can be obtained", () => {
     assert.equal(failed(rejected(401), true), "again");
     assert.equal(failed(rejected(403), true), "again");
     assert.equal(failed(rejected(404), true), "UNEXPECTED_STATUS");
   });
-  test("Retry-After is honoured, up to an hour", () => {
+  test("Retry-After is obeyed, up to an hour", () => {
     assert.equal(failed(rejected(503, [["Retry-After", "7"]])), "again after 7000, over 0");
     assert.equal(failed(rejected(429, [["Retry-After", "86400"]])), "again after 3600000, over 0");
     assert.equal(failed(rejected(404, [["Retry-After", "7"]])), "UNEXPECTED_STATUS");
   });
 });
 
-describe("behind an attempt that failed", () => {
+describe("after a failed attempt", () => {
   const fatal: readonly ConnectionErrorCode[] = [
     "INVALID_URL",
     "PACKAGE_MISSING",
@@ -110,9 +110,8 @@ describe("behind an attempt that failed", () => {
     const expected = fatal.includes(code) ? code : "again";
     test(`${code}: ${expected}`, () => assert.equal(failed(connectError(code)), expected));
   }
-  test("a mistake in the program: stop", () =>
-    assert.equal(failed(protocolError("INVALID_ARGUMENT")), "INVALID_ARGUMENT"));
-  test("no token this time: again", () => {
+  test("a programming error: stop", () => assert.equal(failed(protocolError("INVALID_ARGUMENT")), "INVALID_ARGUMENT"));
+  test("no token this time: retry", () => {
     assert.equal(failed(reconnectingError("PROVIDER_FAILED")), "again");
     assert.equal(failed(reconnectingError("PROVIDER_TIMEOUT")), "again");
   });
