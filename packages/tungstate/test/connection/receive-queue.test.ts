@@ -9,7 +9,7 @@ import { newMessage } from "../support/messages.ts";
 const message = (size: number): Message => newMessage("binary", new Uint8Array(size), 0, size);
 
 describe("a receive queue", () => {
-  test("gives back what was put in, in order, and counts 64 bytes for each message besides its own", () => {
+  test("returns its messages in order, and counts 64 bytes for each in addition to its size", () => {
     fc.assert(
       fc.property(
         fc.array(
@@ -65,7 +65,7 @@ describe("a receive queue", () => {
           for (let made = 0; made < Math.max(1, 10_000 / count); made++) {
             const receiveQueue = new ReceiveQueue();
             for (let number = 0; number < count; number++) {
-              // as they come: in memory that each shares with messages of other connections
+              // as received: in memory shared with messages of other connections
               const shared = new Uint8Array(count > 1000 ? size + 200 : slab);
               receiveQueue.push(newMessage("binary", shared.fill(number & 0xff, 100, 100 + size), 100, size));
               if (number % perTick === perTick - 1) receiveQueue.settle();
@@ -91,7 +91,7 @@ describe("a receive queue", () => {
     }
   }
 
-  test("does not keep what was taken, though it is never empty", async () => {
+  test("releases messages that were read, although it is never empty", async () => {
     const receiveQueue = new ReceiveQueue();
     receiveQueue.push(message(10));
     const taken: WeakRef<Message>[] = [];
