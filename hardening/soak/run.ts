@@ -59,7 +59,7 @@ export async function soak({ seconds, least, connections, every, onSample }: Soa
   const clients = await open(connections, ports, seen);
   const machine = bare(port);
   const [servers, drivers, times, bareTimes]: [ServerSample[], Held[], number[], number[]] = [[], [], [], []];
-  seen.p99(); // those while it began
+  seen.p99(); // those during start-up
   const until = performance.now() + seconds * 1000;
   const hasRun = (): boolean =>
     performance.now() >= until &&
@@ -152,7 +152,7 @@ function panelsOf(
     {
       title: "Round trip, 99th percentile",
       series: [
-        // what others do on the machine meanwhile is not judged
+        // the machine's own delays are not evaluated
         { name: "echo", ...time, values: times, evaluated: times.map((each, at) => each - (bareTimes[at] ?? 0)) },
         { name: "bare TCP", ...time, values: bareTimes, evaluated: [] },
       ],

@@ -9,13 +9,13 @@ export const BIN = join(
   "bin",
   "tungstate.js",
 );
-const LIMIT_MS = 540_000; // a program that takes longer is ended
+const LIMIT_MS = 540_000; // ms after which the program is killed
 
-/** `tungstate` with these arguments, as a process of its own, gone when the test ends. */
+/** Runs `tungstate` with arguments as a separate process. Killed when the test ends. */
 export class Program {
   stdout = "";
   stderr = "";
-  /** Its exit code. */
+  /** Resolves with its exit code. */
   readonly ended: Promise<number | null>;
   private wake: (() => void) | undefined;
   private readonly kill: (signal: NodeJS.Signals) => void;
@@ -24,7 +24,7 @@ export class Program {
     const child = spawn(process.execPath, [BIN, ...args], { stdio: "pipe", timeout: LIMIT_MS });
     this.kill = (signal) => void child.kill(signal);
     t.after(() => child.kill("SIGKILL"));
-    child.stdin.on("error", () => undefined); // it may end before it has read all
+    child.stdin.on("error", () => undefined); // the program may end before it has read everything
     if (input !== undefined) child.stdin.end(input);
     child.stdout.setEncoding("utf8").on("data", (text: string) => {
       this.stdout += text;
@@ -43,7 +43,7 @@ export class Program {
     });
   }
 
-  /** Waits until stdout or stderr match. */
+  /** Waits until stdout or stderr matches. */
   async shows(pattern: RegExp): Promise<RegExpExecArray> {
     let over = false;
     void this.ended.then(() => (over = true));

@@ -23,27 +23,31 @@ export interface Received {
   readonly compressed: boolean;
 }
 
-/** What a peer's bytes came to. */
+/** The result of a peer's bytes. */
 export interface Transcript {
   /** Messages and control frames in order, then the error's code if there is one. */
   readonly events: readonly string[];
   readonly messages: readonly Received[];
   readonly error: ProtocolErrorCode | undefined;
-  /** What is sent in answer. */
+  /** What is sent in reply. */
   readonly output: string;
   readonly state: string;
   readonly held: number;
 }
 
-const HELD_BESIDE = 20 * 1024; // bytes: pongs (16 KiB at most), a Close, and what a piece of a message is rounded up by
+// bytes: pongs (16 KiB at most), a Close, and rounding of message buffers
+const HELD_BESIDE = 20 * 1024;
 
 const latin1 = (bytes: Uint8Array): string =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
 
-/** Keys that are no secret, so that an input always comes to the same. */
+/** Fixed keys, so that an input always has the same result. */
 export const testKeys = (): MaskingKeys => new MaskingKeys((target) => void target.fill(0x5a));
 
-/** Gives a protocol the bytes in these pieces, and checks at each step what has to hold whatever they are. */
+/**
+ * Passes the bytes to a protocol in these chunks. Checks after each one the properties that must
+ * always hold.
+ */
 export function transcribe(runtime: Runtime, setup: Setup, bytes: Uint8Array, cuts: readonly number[]): Transcript {
   const events: string[] = [];
   const messages: Received[] = [];
@@ -98,7 +102,7 @@ export function transcribe(runtime: Runtime, setup: Setup, bytes: Uint8Array, cu
     check(close.startsWith(masked ? "\x88\x82" : "\x88\x02"), () => `no Close is sent for ${error.code}`);
   }
   if (state !== "open") {
-    // behind the end nothing counts
+    // nothing after the end counts
     const before = events.length;
     protocol.receive(Uint8Array.from([0x89, 0x80, 0, 0, 0, 0]), 0);
     check(events.length === before, "something was taken behind the end");
@@ -108,7 +112,7 @@ export function transcribe(runtime: Runtime, setup: Setup, bytes: Uint8Array, cu
   return { events, messages, error: error?.code as ProtocolErrorCode | undefined, output, state, held };
 }
 
-/** Which of two transcripts differ, for a message; undefined: they don't. */
+/** Describes which of two transcripts differ; undefined: they are equal. */
 export function differenceOf(one: Transcript, other: Transcript): string | undefined {
   if (one.events.length !== other.events.length || one.events.some((event, at) => event !== other.events[at])) {
     return `${JSON.stringify(one.events)} and ${JSON.stringify(other.events)}`;
