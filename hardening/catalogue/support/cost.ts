@@ -3,16 +3,20 @@ import process from "node:process";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 
-// What something costs, in ways that another process on the same machine does not change much: CPU time of this process, and bytes.
+// Measurements that other processes on the machine barely influence: CPU time of this process, and
+// bytes.
 
-/** `CATALOGUE=full`: the sizes of the reports. Otherwise smaller ones, which show the same in less time. */
+/**
+ * `CATALOGUE=full` uses the sizes of the reports. Otherwise smaller ones, which show the same in
+ * less time.
+ */
 const isFull = process.env["CATALOGUE"] === "full";
 
 export function sized(everyDay: number, full: number): number {
   return isFull ? full : everyDay;
 }
 
-/** CPU time of this process, all threads, in ms. */
+/** Returns the CPU time of this process in ms, all threads. */
 function cpuTime(): number {
   const { user, system } = process.cpuUsage();
   return (user + system) / 1000;
@@ -33,12 +37,12 @@ export async function leastOf<T>(run: () => Promise<T>): Promise<readonly T[]> {
   return results;
 }
 
-const GROWTH = 3; // what is linear doubles, what is quadratic takes four times as long
+const GROWTH = 3; // linear work doubles, quadratic work takes four times as long
 const ATTEMPTS = 3;
 
 /**
- * Asserts that `run(2n)` costs less than three times the CPU time of `run(n)`. Other work only ever adds to the time: of each the least of
- * some rounds counts, and the whole is tried again before it fails.
+ * Asserts that `run(2n)` takes less than three times the CPU time of `run(n)`. Other work only adds
+ * time: the minimum of several rounds counts, and the measurement is repeated before it fails.
  */
 export async function assertLinear(
   what: string,
@@ -53,7 +57,7 @@ export async function assertLinear(
       least = Math.min(least, await cpuOf(small));
       most = Math.min(most, await cpuOf(large));
     }
-    // below a millisecond the clock's own grain decides
+    // below a millisecond the resolution of the clock dominates
     if (most < 1 || most / least < GROWTH) return;
     tried.push(`${least.toFixed(2)} ms for ${n}, ${most.toFixed(2)} ms for twice that`);
   }
@@ -63,7 +67,7 @@ export async function assertLinear(
 setFlagsFromString("--expose-gc");
 const gc = runInNewContext("gc") as () => void;
 
-/** Bytes in use behind a collection: the heap and what it holds outside. */
+/** Returns the bytes in use after a garbage collection: heap and external memory. */
 export async function memoryInUse(): Promise<number> {
   for (let round = 0; round < 3; round++) {
     await new Promise((resolve) => setImmediate(resolve));
@@ -73,7 +77,9 @@ export async function memoryInUse(): Promise<number> {
   return heapUsed + external;
 }
 
-/** How far the resident set of the process grows beyond the most that it has been, in bytes, while `run` runs. */
+/**
+ * Returns how much the resident set grows beyond its previous maximum while `run` runs, in bytes.
+ */
 export async function peakGrowth(run: () => Promise<void>): Promise<number> {
   gc();
   const before = process.resourceUsage().maxRSS;
