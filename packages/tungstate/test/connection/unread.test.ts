@@ -26,9 +26,9 @@ const MESSAGES = (3 * MiB) / MESSAGE;
 const HEARTBEAT = { heartbeat: { interval: 300, timeout: 300 } };
 const STALLED = 100; // ms
 const SLOW = 1000; // ms
-const SLOT = 25; // ms by which a deadline may be met late
+const SLOT = 25; // ms that a deadline may be late
 
-/** How a connection comes not to be read. */
+/** Ways in which a connection is not read. */
 const UNREAD: Readonly<Record<string, (connection: WebSocketConnection) => Promise<void> | void>> = {
   "that nobody reads": () => undefined,
   "that is paused": (connection) => {
@@ -52,7 +52,7 @@ const UNREAD: Readonly<Record<string, (connection: WebSocketConnection) => Promi
   },
 };
 
-/** All bytes that are still to be read. */
+/** Returns all unread bytes. */
 async function rest(connection: WebSocketConnection): Promise<number> {
   let size = 0;
   connection.pause();
@@ -64,7 +64,7 @@ for (const kind of kinds) {
   describe(`over ${kind.name}, a connection`, () => {
     for (const [name, leave] of Object.entries(UNREAD)) {
       for (const reader of ["client", "server"] as const) {
-        test(`${name} answers a ping and a Close behind 3 MiB, as a ${reader}`, async () => {
+        test(`${name} answers a ping and a Close after 3 MiB, as a ${reader}`, async () => {
           await withConnected(kind, {}, async ({ client: one, server: two }) => {
             const [near, far] = reader === "client" ? [one, two] : [two, one];
             const closes: CloseInfo[] = [];
@@ -78,7 +78,7 @@ for (const kind of kinds) {
             await near.closed;
             assert.equal(near.state, "closed");
             assert.deepEqual(closes, [{ code: 4000, reason: "enough", clean: true, error: undefined }]);
-            // what nobody has taken is still there
+            // unread messages are still there
             const taken = near.stats.messagesReceived === MESSAGES ? MESSAGES * MESSAGE - (await rest(near)) : -1;
             assert.ok([0, MESSAGE].includes(taken), `${taken} bytes are gone`);
           });
@@ -88,7 +88,7 @@ for (const kind of kinds) {
   });
 }
 
-/** A client that speaks bytes on a socket, behind its handshake. */
+/** A client that sends bytes on a socket after its handshake. */
 async function rawSocket(t: TestContext, port: number, secure = false): Promise<Raw> {
   const socket: Socket = secure
     ? connectTls({ port, host: "127.0.0.1", ca: selfSigned().cert, servername: "localhost" })
@@ -99,7 +99,7 @@ async function rawSocket(t: TestContext, port: number, secure = false): Promise<
   return raw;
 }
 
-/** How a peer is gone. */
+/** Ways in which a peer disconnects. */
 const DISAPPEARANCES: Readonly<Record<string, (socket: Socket) => void>> = {
   "has ended its half": (socket) => socket.end(),
   "has reset": (socket) => socket.resetAndDestroy(),
@@ -109,9 +109,9 @@ const DISAPPEARANCES: Readonly<Record<string, (socket: Socket) => void>> = {
 
 for (const secure of [false, true]) {
   for (const [how, disappear] of Object.entries(DISAPPEARANCES)) {
-    if (secure && how === "has reset") continue; // of a TLS socket, Node.js makes an end
+    if (secure && how === "has reset") continue; // Node.js makes an end of it for a TLS socket
     for (const [name, leave] of Object.entries(UNREAD)) {
-      test(`a server${secure ? " with TLS" : ""} frees a connection ${name}, whose peer ${how} behind 14,000 messages`, async (t) => {
+      test(`a server${secure ? " with TLS" : ""} releases a connection ${name}, whose peer ${how} after 14,000 messages`, async (t) => {
         const server = new WebSocketServer({ ...HEARTBEAT, closeTimeout: 300 });
         const opened = once(server as never, "connection") as Promise<[WebSocketConnection]>;
         const { port } = (await server.listen(secure ? { tls: selfSigned() } : {})) as AddressInfo;
@@ -134,7 +134,7 @@ for (const secure of [false, true]) {
 describe("over each route to a server, a handler that only writes", () => {
   for (const how of ["has dropped its socket", "says nothing more"] as const) {
     for (const route of routes) {
-      test(`loses a peer that ${how}: ${route.name}`, async (t) => {
+      test(`detects a peer that ${how}: ${route.name}`, async (t) => {
         let ended: Promise<CloseInfo> | undefined;
         const server = await route.start(t, { ...HEARTBEAT, closeTimeout: 300 }, (connection) => {
           connection.write("welcome");
@@ -175,16 +175,19 @@ async function virtual(
   return { connection, raw, clock, sent };
 }
 
-/** Sends so many messages of 1,000 bytes, which count 1,064 each, in a chunk each; behind them a frame. */
+/**
+ * Sends that many messages of 1,000 bytes, which count 1,064 each, in separate chunks, and then a
+ * frame.
+ */
 function pour(raw: Raw, count: number, last?: Buffer): void {
   for (let number = 0; number < count; number++) raw.send(frame(BINARY, Buffer.alloc(1000, number)));
   if (last !== undefined) raw.send(last);
 }
 
 const SMALL = { receiveQueueSize: 10_000, readAheadSize: 100_000 };
-const WIRE = 1008; // bytes of such a message with its header
+const WIRE = 1008; // size of such a message with its header
 
-/** Lets the streams move until nothing moves any more. */
+/** Lets the streams run until nothing moves. */
 async function standstill(connection: WebSocketConnection): Promise<number> {
   for (let before = -1; before !== connection.stats.bytesReceived;) {
     before = connection.stats.bytesReceived;
@@ -194,11 +197,11 @@ async function standstill(connection: WebSocketConnection): Promise<number> {
 }
 
 describe("a peer", () => {
-  test("is made to wait at receiveQueueSize by a reader that takes something now and then", async () => {
+  test("is delayed at receiveQueueSize by a slow reader", async () => {
     const { connection, raw, clock, sent } = await virtual({ ...SMALL, receiveQueueSize: 100_000 });
     pour(raw, 150, frame(PING));
     const messages = connection[Symbol.asyncIterator]();
-    // a message every 50 ms, which does not make room
+    // a message every 50 ms, which makes no room
     for (let time = 0; time <= SLOW - 2 * STALLED; time += 50) {
       assert.equal(await standstill(connection), 94 * WIRE);
       await messages.next();
@@ -208,7 +211,7 @@ describe("a peer", () => {
     connection.terminate();
   });
 
-  test(`is read ahead behind ${STALLED} ms in which nobody takes anything`, async () => {
+  test(`is read ahead after ${STALLED} ms without a read`, async () => {
     const { connection, raw, clock, sent } = await virtual(SMALL);
     pour(raw, 50, frame(PING));
     assert.equal(await standstill(connection), 10 * WIRE);
@@ -222,7 +225,7 @@ describe("a peer", () => {
     connection.terminate();
   });
 
-  test(`is read ahead behind ${SLOW} ms in which a slow reader has made no room, and then waits again`, async () => {
+  test(`is read ahead after ${SLOW} ms in which a slow reader has made no room, and then waits again`, async () => {
     const { connection, raw, clock, sent } = await virtual({ ...SMALL, receiveQueueSize: 100_000 });
     pour(raw, 150, frame(PING));
     const messages = connection[Symbol.asyncIterator]();
@@ -236,7 +239,7 @@ describe("a peer", () => {
       await standstill(connection);
     }
     assert.ok(time >= SLOW && time <= SLOW + 2 * STALLED, `${time} ms`);
-    // the reader goes on: after a while it is not read ahead any more
+    // the reader continues: after a while reading ahead stops
     for (; time < 2 * SLOW + 2 * STALLED; time += 50) {
       await messages.next();
       await clock.advance(50);
@@ -248,7 +251,7 @@ describe("a peer", () => {
     connection.terminate();
   });
 
-  test("is made to wait at receiveQueueSize, however long, when readAheadSize is 0", async () => {
+  test("is delayed at receiveQueueSize without limit if readAheadSize is 0", async () => {
     const { connection, raw, clock, sent } = await virtual({ ...SMALL, readAheadSize: 0 });
     pour(raw, 50, frame(PING));
     await standstill(connection);
@@ -269,7 +272,7 @@ describe("a peer", () => {
     connection.terminate();
   });
 
-  test("is made to wait at receiveQueueSize and readAheadSize, of which nothing is lost", async () => {
+  test("is delayed at receiveQueueSize and readAheadSize, without loss", async () => {
     const budget = new MemoryBudget(10 * MiB);
     const { connection, raw, clock } = await virtual({ ...SMALL, memoryBudget: budget });
     const COUNT = 1000;
@@ -290,7 +293,7 @@ describe("a peer", () => {
     connection.terminate();
   });
 
-  test("is not read ahead while more than half of the memory budget is in use", async () => {
+  test("is not read ahead while more than half of the memory budget is used", async () => {
     const budget = new MemoryBudget(1_000_000);
     const other = budget.part("something else");
     other.set(600_000);
@@ -306,7 +309,7 @@ describe("a peer", () => {
     connection.terminate();
   });
 
-  test("is read again when memory is not short any more, though nobody has taken anything", async () => {
+  test("is read again when memory pressure ends, even without a read", async () => {
     const budget = new MemoryBudget(1_000_000);
     const other = budget.part("something else");
     const { connection, raw, clock } = await virtual({ ...SMALL, memoryBudget: budget });
@@ -322,17 +325,17 @@ describe("a peer", () => {
   });
 });
 
-describe("the heartbeat of a connection that nobody reads", () => {
+describe("the heartbeat of an unread connection", () => {
   const INTERVAL = 300;
   const heartbeat = { interval: INTERVAL, timeout: 200 };
 
-  test("notices a silent peer behind its data, within interval and timeout", async () => {
+  test("detects a silent peer after its data, within interval and timeout", async () => {
     const { connection, raw, clock, sent } = await virtual({ heartbeat });
     const small = frame(TEXT, "a small message");
     raw.send(Buffer.concat(Array.from({ length: 14_000 }, () => small)));
     await standstill(connection);
     await clock.advance(STALLED + SLOT);
-    await standstill(connection); // the rest has come now
+    await standstill(connection); // the rest has arrived now
     assert.equal(connection.stats.messagesReceived, 14_000);
     await clock.advance(INTERVAL + SLOT);
     assert.equal(sent(PING), 1);
@@ -355,7 +358,7 @@ describe("the heartbeat of a connection that nobody reads", () => {
     connection.terminate();
   });
 
-  test("pings a peer that is made to wait, and keeps it", async () => {
+  test("pings a delayed peer, and keeps it", async () => {
     const { connection, raw, clock, sent } = await virtual({ heartbeat, ...SMALL });
     pour(raw, 1000);
     await standstill(connection);
@@ -365,7 +368,7 @@ describe("the heartbeat of a connection that nobody reads", () => {
     }
     assert.ok(sent(PING) >= 2 * (9_000 / 500) && sent(PING) <= 2 * (10_000 / 500), `${sent(PING)} pings`);
     assert.equal(connection.state, "open");
-    // it has the time to answer when it is read again
+    // it has time to answer when it is read again
     let taken = 0;
     for await (const _ of connection) if (++taken === 1000) break;
     await clock.advance(190);
@@ -380,7 +383,7 @@ describe("the heartbeat of a connection that nobody reads", () => {
   const sockets = kinds.filter(({ name }) => /TCP|Unix|TLS/.test(name));
   for (const kind of sockets) {
     for (const role of ["client", "server"] as const) {
-      test(`notices over ${kind.name} that a peer which is made to wait has dropped its socket, as a ${role}`, async () => {
+      test(`detects over ${kind.name} that a delayed peer has destroyed its socket, as a ${role}`, async () => {
         await exhausted(kind, role, async (connection, { peer }) => {
           peer.terminate();
           const { code, error } = await connection.closed;
@@ -391,14 +394,14 @@ describe("the heartbeat of a connection that nobody reads", () => {
   }
 
   for (const kind of kinds.filter(({ name }) => name.startsWith("TCP"))) {
-    test(`has the system probe the host of a peer that is made to wait, over ${kind.name}`, async () => {
+    test(`uses the system's keep-alive probes for the host of a delayed peer, over ${kind.name}`, async () => {
       await exhausted(kind, "server", async (connection, { socket }) => {
         const remotePort = socket.remotePort ?? 0;
-        // proc(5), of a socket: its addresses, ..., "tr": which timer is on, and 02 is that of keep-alive
+        // proc(5), sockets: its addresses, ..., "tr": the active timer; 02 is keep-alive
         const port = remotePort.toString(16).toUpperCase().padStart(4, "0");
         const row = new RegExp(`: \\w+:\\w+ \\w+:${port} \\w+ \\w+:\\w+ (\\w+):`);
         let timer: string | undefined;
-        // while a ping is on its way, that is what is timed
+        // while a ping is in transit, the retransmission timer is active
         for (; timer !== "02"; await turns(1)) {
           timer = row.exec(readFileSync("/proc/net/tcp", "latin1"))?.[1];
           assert.equal(connection.state, "open");
@@ -442,7 +445,7 @@ async function exhausted(
   }
 }
 
-test("Web streams that fail are noticed while nothing is read", async () => {
+test("failures of Web streams are detected while nothing is read", async () => {
   for (const which of ["readable", "writable"] as const) {
     let fail = (_error: Error): void => undefined;
     const [near, far] = memoryPipe();
@@ -474,7 +477,7 @@ test("Web streams that fail are noticed while nothing is read", async () => {
   }
 });
 
-test("messages that come behind our Close are kept up to receiveQueueSize and readAheadSize, and dropped beyond", async () => {
+test("messages after our Close are kept up to receiveQueueSize and readAheadSize, and dropped beyond", async () => {
   const { connection, raw } = await virtual(SMALL);
   void connection.close();
   pour(raw, 200, frame(CLOSE, closePayload(1000)));
@@ -485,7 +488,7 @@ test("messages that come behind our Close are kept up to receiveQueueSize and re
   assert.ok(kept > 110_000 && kept <= 110_000 + 1064, `${kept} bytes`);
 });
 
-test("a compressed message behind a full queue is inflated, and the Close behind it seen", async () => {
+test("a compressed message after a full queue is inflated, and the Close after it detected", async () => {
   const compression = { asyncThreshold: 1024, threshold: 0 };
   await withConnected(
     memory,
@@ -503,7 +506,7 @@ test("a compressed message behind a full queue is inflated, and the Close behind
   );
 });
 
-test("a reconnecting connection that nobody reads reconnects, and its messages wait", () =>
+test("an unread reconnecting connection reconnects, and keeps its messages", () =>
   inWorld(async (world) => {
     const connection = world.start({ receiveQueueSize: 1000, heartbeat: { interval: 300, timeout: 300 } });
     await connection.ready();
