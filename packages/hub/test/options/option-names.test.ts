@@ -53,7 +53,7 @@ const misspelled: readonly (readonly [string, () => unknown])[] = [
 ];
 
 for (const [message, make] of misspelled) {
-  test(`a misspelled option is refused: ${message}`, () => {
+  test(`a misspelled option is rejected: ${message}`, () => {
     assert.throws(
       make,
       (error) =>
@@ -65,14 +65,14 @@ for (const [message, make] of misspelled) {
   });
 }
 
-test("a token of which something is misspelled is not made", async () => {
+test("a token with a misspelled field is not created", async () => {
   await assert.rejects(
     createToken({ secret: SECRET, user: "ann", tll: 60 } as never),
     /unknown option tll of a token: did you mean ttl/,
   );
 });
 
-test("options that are none at all are refused", () => {
+test("options that are not an object are rejected", () => {
   for (const none of [null, 5, "x"])
     assert.throws(() => new Hub(none as never), /the options of a hub must be an object, got /);
 });
@@ -107,7 +107,7 @@ const wrongKinds: readonly (readonly [string, () => unknown])[] = [
 ];
 
 for (const [message, make] of wrongKinds) {
-  test(`an option of a wrong kind is refused: ${message}`, () => {
+  test(`an option of a wrong type is rejected: ${message}`, () => {
     assert.throws(make, (error) => error instanceof Error && new RegExp(message).test(error.message));
   });
 }

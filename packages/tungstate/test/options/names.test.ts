@@ -24,7 +24,7 @@ function stream(): Duplex {
 
 const aborted = { signal: AbortSignal.abort() };
 
-/** Everything that takes options, and options in options. */
+/** Every function that accepts options, and nested options. */
 const TAKERS: Readonly<Record<string, (options: Options) => unknown>> = {
   connect: (options) => connect("ws://127.0.0.1", { ...aborted, ...options }),
   "connect, tls": (tls) => connect("wss://127.0.0.1", { ...aborted, tls }),
@@ -48,7 +48,7 @@ const TAKERS: Readonly<Record<string, (options: Options) => unknown>> = {
   conditions: (options) => conditions(stream(), options).destroy(),
 };
 
-describe("a name that is no option's is refused, whatever takes it", () => {
+describe("an unknown option is rejected by every function", () => {
   for (const [name, give] of Object.entries(TAKERS)) {
     test(name, async () => {
       await assert.rejects(async () => give({ colour: "red" }), {
@@ -59,7 +59,7 @@ describe("a name that is no option's is refused, whatever takes it", () => {
         try {
           await give({ colour: undefined });
         } catch (error) {
-          // aborted: it has been looked at
+          // aborted: it has been read
           if (!(error instanceof Error && "code" in error && error.code !== "INVALID_ARGUMENT")) throw error;
         }
       });
@@ -67,7 +67,7 @@ describe("a name that is no option's is refused, whatever takes it", () => {
   }
 });
 
-test("what may have been meant is named", () => {
+test("the error suggests a similar name", () => {
   const meant: [options: Options, expected: RegExp][] = [
     [{ maxMesageSize: 1 }, /unknown option maxMesageSize: did you mean maxMessageSize\?/],
     [{ maxmessagesize: 1 }, /did you mean maxMessageSize\?/],
@@ -109,7 +109,7 @@ test("options of other libraries point to ours, where there is one", async () =>
   }
 });
 
-test("options from a prototype are refused: a copy would not have them", async () => {
+test("options from a prototype are rejected: a copy would not have them", async () => {
   class Bench {
     get localAddress(): string {
       return "192.0.2.1";
@@ -119,7 +119,7 @@ test("options from a prototype are refused: a copy would not have them", async (
   class Own {
     readonly signal = AbortSignal.abort();
     readonly localAddress = undefined;
-    /** None of the options. */
+    /** No option has this name. */
     open(): void {}
   }
   const inherited = (name: string): object => ({
@@ -135,7 +135,7 @@ test("options from a prototype are refused: a copy would not have them", async (
   await assert.rejects(connect("ws://127.0.0.1", new Own()), { code: "ABORTED" });
 });
 
-test("options that are no object", async () => {
+test("options that are not an object are rejected", async () => {
   for (const none of [null, "x", 1] as unknown[] as Options[]) {
     const expected = { code: "INVALID_ARGUMENT", message: /options must be an object, got / };
     await assert.rejects(connect("ws://127.0.0.1", none), expected);
