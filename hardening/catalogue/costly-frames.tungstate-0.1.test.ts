@@ -14,7 +14,7 @@ import {
   paddedPublication,
 } from "./support/attacks.ts";
 import { KiB, leastOf } from "./support/cost.ts";
-import { turns } from "./support/ends.ts";
+import { ticks } from "./support/ends.ts";
 
 const MOST_PER_KB = 5; // ms of CPU time
 const MOST_IN_A_TICK = 25; // ms of CPU time
@@ -83,7 +83,7 @@ async function costOf(send: () => void): Promise<Cost> {
   let longest = cpuTime() - from;
   for (let tick = 0; tick < IDLE_TICKS; tick++) {
     const before = cpuTime();
-    await turns(1);
+    await ticks(1);
     longest = Math.max(longest, cpuTime() - before);
   }
   return { cpu: cpuTime() - from, longest };
@@ -104,10 +104,10 @@ async function least(hub: Hub, frame: string, wire: number, prepare: readonly st
   const attempt = async (): Promise<Cost> => {
     const sink = Sink.connect(hub);
     for (const each of prepare) sink.send(each);
-    await turns(5);
+    await ticks(5);
     const cost = await costOf(() => sink.send(frame, wire));
     sink.close(3000);
-    await turns(5);
+    await ticks(5);
     return cost;
   };
   const costs = await leastOf(attempt);
@@ -137,7 +137,7 @@ describe("hub: what one frame costs, with 300 clients in the channel and 1,000 p
         withHub(async (hub) => {
           for (let number = 0; number < 300; number++) Sink.connect(hub).send(SUBSCRIBE);
           for (let number = 0; number < 1_000; number++) await hub.publish("public:x", "x".repeat(1_000));
-          await turns(20);
+          await ticks(20);
           // a frame has a cost that does not depend on what is in it, so that a small one counts as one KB
           const wire = compressed ? deflateRawSync(frame).length : frame.length;
           const { cpu, longest } = await least(hub, frame, wire, prepare);
@@ -156,19 +156,19 @@ describe("hub: a tick of the event loop, whoever sends what", () => {
       const sinks = Array.from({ length: 10_000 }, () => Sink.connect(hub));
       for (let at = 0; at < sinks.length; at += 100) {
         for (const sink of sinks.slice(at, at + 100)) sink.send('{"id":2,"subscribe":{"channel":"public:x"}}');
-        await turns(1);
+        await ticks(1);
       }
       let isDone = false;
       const joined = (): boolean => hub.channels().get("public:x") === sinks.length;
-      while (!joined()) await turns(1);
-      await turns(100);
+      while (!joined()) await ticks(1);
+      await ticks(100);
       void hub.publish("public:x", 1).then(() => (isDone = true));
       let before = sinks.reduce((sum, { written }) => sum + (written > 0 ? 1 : 0), 0);
       assert.equal(before, sinks.length);
       let written = sinks.map((sink) => sink.written);
       const counts: number[] = [];
       while (!isDone) {
-        await turns(1);
+        await ticks(1);
         const now = sinks.map((sink) => sink.written);
         before = now.filter((bytes, index) => bytes > (written[index] ?? 0)).length;
         counts.push(before);
@@ -181,16 +181,16 @@ describe("hub: a tick of the event loop, whoever sends what", () => {
   test("1,000 clients that join at once, and 60 that flood together, leave the loop to others", () =>
     withHub(async (hub) => {
       const sinks = Array.from({ length: 1_000 }, () => Sink.connect(hub));
-      await turns(50);
+      await ticks(50);
       const costs = await costOf(() => {
         for (const sink of sinks) sink.send('{"id":2,"subscribe":{"channel":"public:x"}}');
       });
       assert.ok(costs.longest < SLOWER * MOST_IN_A_TICK, `${costs.longest.toFixed(1)} ms in a tick: joins`);
-      while (hub.channels().get("public:x") !== sinks.length) await turns(1);
+      while (hub.channels().get("public:x") !== sinks.length) await ticks(1);
       for (const line of Object.values(CHEAP_LINES)) {
         const frame = fullFrame(line);
         const flooding = Array.from({ length: 60 }, () => Sink.connect(hub));
-        await turns(20);
+        await ticks(20);
         const flood = await leastOf(() =>
           costOf(() => {
             for (const sink of flooding) sink.send(frame);
