@@ -1,10 +1,10 @@
-/** A publication, as far as clients here read it. */
+/** A publication, as far as these clients parse it. */
 export interface HubPublication {
   readonly data: unknown;
   readonly offset?: number;
 }
 
-/** A line from the hub, as far as clients here read it. */
+/** A line from the hub, as far as these clients parse it. */
 export interface HubLine {
   readonly id?: number;
   readonly error?: { readonly code: number; readonly message: string };
@@ -32,9 +32,9 @@ export interface Place {
 
 /** What a reply to a subscribe command means for a client's position. */
 export interface Subscribed {
-  /** "new": the first subscription; "lost": what the client missed cannot be had. */
+  /** "new": the first subscription; "lost": missed publications are not available. */
   readonly outcome: "new" | "recovered" | "lost";
-  /** What the reply says wrongly; undefined: nothing. */
+  /** The fault of the reply; undefined: none. */
   readonly fault: string | undefined;
 }
 
@@ -76,7 +76,10 @@ export class ChannelFollower {
     return { outcome: "recovered", fault };
   }
 
-  /** Moves behind a publication. Returns what is wrong with its offset; undefined: it is the next one. */
+  /**
+   * Advances past a publication. Returns what is wrong with its offset, or undefined if it is the
+   * next one.
+   */
   published({ offset = 0 }: HubPublication): string | undefined {
     const { place } = this;
     if (place === undefined) return `${offset} without a subscription`;
