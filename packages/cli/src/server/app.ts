@@ -62,8 +62,8 @@ export interface App {
   close(timeout: number): Promise<void>;
 }
 
-/** Default of `memoryBudget`: a third of the available memory. As much again is garbage that has not been collected yet, where connections end quickly. */
-const MEMORY_BUDGET = Math.ceil((sharedMemoryBudget.limit * 2) / 3);
+/** Default of `memoryBudget`: a quarter of the available memory. As much again is garbage that has not been collected yet, where connections end quickly. */
+const MEMORY_BUDGET = Math.ceil(sharedMemoryBudget.limit / 2);
 
 /** How often metrics are collected. Requests above this rate receive the last result. */
 const METRICS_RATE: ComputeRate = { interval: 1_000, burst: 20 };

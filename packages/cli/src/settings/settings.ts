@@ -176,7 +176,7 @@ export const SETTINGS: { readonly [N in Name]: Setting<Exclude<ServeSettings[N],
   memoryBudget: {
     kind: integer(1024 * 1024, Number.MAX_SAFE_INTEGER),
     argument: "<bytes>",
-    help: "maximum memory of connections and of the hub, all workers together; default: a third of the available memory",
+    help: "maximum memory of connections and of the hub, all workers together; default: a quarter of the available memory",
   },
   tokenSecret: {
     kind: text,
