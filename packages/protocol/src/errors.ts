@@ -42,6 +42,7 @@ export const PROTOCOL_ERRORS = {
   FRAME_TOO_BIG: { fault: "peer", closeCode: 1009, text: "a frame is larger than maxFrameSize" },
   MESSAGE_TOO_BIG: { fault: "peer", closeCode: 1009, text: "a message is larger than maxMessageSize" },
   INVALID_DEFLATE: { fault: "peer", closeCode: 1007, text: "compressed data that does not inflate" },
+  DEFLATE_FAILED: { fault: "local", closeCode: 1011, text: "the DEFLATE engine failed" },
   // liveness
   HEARTBEAT_TIMEOUT: { fault: "transport", text: "the peer answered no ping within heartbeat.timeout" },
   CLOSE_TIMEOUT: { fault: "peer", text: "the closing handshake took longer than closeTimeout" },

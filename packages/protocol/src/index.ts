@@ -24,7 +24,7 @@ export { Runtime } from "./runtime/runtime.ts";
 export { type Closing, Protocol, type ProtocolSink } from "./endpoint/protocol.ts";
 export type { ProtocolState } from "./endpoint/states.ts";
 export { checkClose } from "./frames/close-payload.ts";
-export type { Data } from "./endpoint/sender.ts";
+export type { Data } from "./messages/data.ts";
 export { acceptValue, makeKey, type Random, type Sha1 } from "./handshake/accept-key.ts";
 export {
   ClientHandshake,
@@ -62,9 +62,11 @@ export {
   type UpgradeHead,
   type UpgradeRequest,
 } from "./handshake/upgrade-request.ts";
-export { type DeflateFresh, compressedForm } from "./deflate/compressed-form.ts";
-export type { MessageCodec, MessageCodecFactory, ReceivedPayload } from "./deflate/codec.ts";
-export { inflatedMessage } from "./deflate/inflated-message.ts";
+export type { DeflateEngine, DeflateJob, ReceivedPayload } from "./deflate/engine.ts";
+export { type DeflateHost, type DeflateLimits, DeflateQueue, type FrameWriter } from "./deflate/deflate-queue.ts";
+export { type InflateEvents, InflateQueue } from "./deflate/inflate-queue.ts";
+export { type CodecFactory, codecFactory, MessageCodec } from "./deflate/message-codec.ts";
+export { Window } from "./deflate/window.ts";
 export {
   clientDeflate,
   clientDeflateWithFallback,

@@ -2,3 +2,4 @@
 export { argumentError, invalidOption } from "./arguments.ts";
 export { moveMessage } from "./messages/message.ts";
 export { memoryOf } from "./runtime/runtime.ts";
+export { ReceiveQueue } from "./messages/receive-queue.ts";

@@ -2,7 +2,7 @@ import { formsOf, PreparedMessage } from "../messages/prepared.ts";
 import { MIN_WINDOW_BITS, type WindowBits } from "./params.ts";
 
 /** Deflates a payload with an empty window, in the terms of `MessageCodec.deflate`. */
-export type DeflateFresh = (
+export type DeflateWithoutContext = (
   payload: Uint8Array,
   windowBits: WindowBits,
 ) => Uint8Array | undefined | Promise<Uint8Array | undefined>;
@@ -12,9 +12,9 @@ type Form = PreparedMessage | Promise<PreparedMessage>;
 /**
  * A prepared message as it goes to all connections whose window is `windowBits`: compressed once, when it is first asked for, and
  * then the same object for all. It is `message` itself where compression does not pay. A connection that takes over
- * contexts has to tell its codec: `MessageCodec.sentFresh`.
+ * contexts has to tell its codec: `MessageCodec.sentWithoutContext`.
  */
-export function compressedForm(message: PreparedMessage, windowBits: WindowBits, deflate: DeflateFresh): Form {
+export function compressedForm(message: PreparedMessage, windowBits: WindowBits, deflate: DeflateWithoutContext): Form {
   const byWindow = formsOf(message);
   const index = windowBits - MIN_WINDOW_BITS;
   const known = byWindow[index];

@@ -2,7 +2,7 @@ import { checkUtf8Piece } from "../bytes/primitives.ts";
 import { UTF8_START } from "../bytes/utf8.ts";
 import { protocolError, type WebSocketError } from "../errors.ts";
 import { Message } from "../messages/message.ts";
-import { memoryOf, type Runtime } from "../runtime/runtime.ts";
+import type { Memory } from "../runtime/memory.ts";
 import { LARGEST_SHARED } from "../runtime/slabs.ts";
 
 /**
@@ -10,12 +10,11 @@ import { LARGEST_SHARED } from "../runtime/slabs.ts";
  * so that RFC 6455 §8.1 holds for it. `borrowed` bytes are copied.
  */
 export function inflatedMessage(
-  runtime: Runtime,
+  memory: Memory,
   type: "text" | "binary",
   bytes: Uint8Array,
   borrowed: boolean,
 ): Message | WebSocketError {
-  const memory = memoryOf(runtime);
   const size = bytes.length;
   if (type === "text" && checkUtf8Piece(bytes, 0, size, UTF8_START, memory.primitives) !== UTF8_START) {
     return protocolError("INVALID_UTF8", "in a compressed message");

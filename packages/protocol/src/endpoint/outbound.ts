@@ -5,8 +5,9 @@ import type { Message } from "../messages/message.ts";
 import { PreparedMessage } from "../messages/prepared.ts";
 import { type ProtocolConfig, senderOf } from "./options.ts";
 import { Output } from "./output.ts";
-import type { Data, Sender } from "./sender.ts";
+import type { Sender } from "./sender.ts";
 import { type Phase, PHASES, type ProtocolState } from "./states.ts";
+import type { Data } from "../messages/data.ts";
 
 const EMPTY = new Uint8Array(0);
 

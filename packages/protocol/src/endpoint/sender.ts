@@ -8,12 +8,10 @@ import { borrowChunks, giveUp, Message, recyclable } from "../messages/message.t
 import { NO_FRAGMENT, type Output } from "./output.ts";
 import { PreparedMessage } from "../messages/prepared.ts";
 import type { Memory } from "../runtime/memory.ts";
+import type { Data } from "../messages/data.ts";
 
 const LARGEST_PACKED = 4096; // bytes of payload that are copied to a block together with their header
 const SHORT_TEXT = 40; // UTF-16 units whose header is 2 bytes whatever they encode to (at most 3 bytes each)
-
-/** A message as the caller has it. */
-export type Data = string | Uint8Array | Message | PreparedMessage;
 
 /**
  * Messages and frames in, bytes in an output. What there is to remember of a connection is in its output, so that one sender serves

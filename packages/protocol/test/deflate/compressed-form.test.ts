@@ -7,7 +7,7 @@ import { WebSocketError } from "../../src/errors.ts";
 import { Message } from "../../src/messages/message.ts";
 import { PreparedMessage } from "../../src/messages/prepared.ts";
 import { hex, pattern, toHex } from "../support/bytes.ts";
-import { allocatedBy, runtime } from "../support/runtime.ts";
+import { allocatedBy, memory } from "../support/runtime.ts";
 
 describe("a prepared message, compressed", () => {
   const HELLO = hex("f248cdc9c90700");
@@ -65,14 +65,14 @@ describe("a prepared message, compressed", () => {
 describe("an inflated message", () => {
   test("is not copied if it is large and the only user of its bytes", () => {
     const bytes = pattern(3000);
-    const message = inflatedMessage(runtime(), "binary", bytes, false);
+    const message = inflatedMessage(memory(), "binary", bytes, false);
     assert.ok(message instanceof Message);
     assert.equal(message.bytes.buffer, bytes.buffer);
   });
 
   test("of a part of other bytes shows nothing of the rest", () => {
     for (const size of [10, 3000]) {
-      const message = inflatedMessage(runtime(), "binary", pattern(9000).subarray(500, 500 + size), false);
+      const message = inflatedMessage(memory(), "binary", pattern(9000).subarray(500, 500 + size), false);
       assert.ok(message instanceof Message);
       assert.equal(message.bytes.buffer.byteLength, size);
       assert.deepEqual(message.bytes, pattern(9000).slice(500, 500 + size));
@@ -83,7 +83,7 @@ describe("an inflated message", () => {
     const messages: (Message | WebSocketError)[] = [];
     const allocated = allocatedBy(() => {
       for (let i = 0; i < 79; i++)
-        messages.push(inflatedMessage(runtime(), "binary", new Uint8Array(1024).fill(i), true));
+        messages.push(inflatedMessage(memory(), "binary", new Uint8Array(1024).fill(i), true));
     });
     assert.ok(allocated === 9 * 8192 || allocated === 10 * 8192, `${allocated} bytes`);
     for (const [i, message] of messages.entries()) {
@@ -102,15 +102,15 @@ describe("an inflated message", () => {
     test(`of ${size} bytes is validated if it is text, and keeps nothing borrowed`, () => {
       for (const borrowed of [true, false]) {
         const bytes = text(size, 0x62);
-        const message = inflatedMessage(runtime(), "text", bytes, borrowed);
+        const message = inflatedMessage(memory(), "text", bytes, borrowed);
         assert.ok(message instanceof Message);
         if (borrowed) bytes.fill(0x63);
         assert.equal(message.text, "a".repeat(size - 1) + "b");
-        const refused = inflatedMessage(runtime(), "text", text(size, 0xff), borrowed);
+        const refused = inflatedMessage(memory(), "text", text(size, 0xff), borrowed);
         assert.ok(refused instanceof WebSocketError);
         assert.equal(refused.code, "INVALID_UTF8");
         assert.match(refused.message, /: in a compressed message$/);
-        assert.ok(inflatedMessage(runtime(), "binary", text(size, 0xff), borrowed) instanceof Message);
+        assert.ok(inflatedMessage(memory(), "binary", text(size, 0xff), borrowed) instanceof Message);
       }
     });
   }

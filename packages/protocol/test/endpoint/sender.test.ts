@@ -5,7 +5,6 @@ import { Message } from "../../src/messages/message.ts";
 import type { Output } from "../../src/endpoint/output.ts";
 import { PreparedMessage } from "../../src/messages/prepared.ts";
 import type { Sender } from "../../src/endpoint/sender.ts";
-import { type Data } from "../../src/endpoint/sender.ts";
 import { hex, pattern, show, toHex, utf8 } from "../support/bytes.ts";
 import { cut } from "../support/chunks.ts";
 import { type Frame, KEY, type Role, ROLES } from "../support/frames.ts";
@@ -13,6 +12,7 @@ import { drain, drainFrames, joined, keysOf, showFrame } from "../support/sent.t
 import { allocatedBy, newMessage, newOutput, newSender } from "../support/runtime.ts";
 import fc from "fast-check";
 import { MaskingKeys } from "../../src/frames/masking-keys.ts";
+import type { Data } from "../../src/messages/data.ts";
 
 const SENDER = newSender(undefined, 1000);
 

@@ -9,7 +9,6 @@ import {
 import { onAbort } from "../schedule/abort-signal.ts";
 import { openConnection } from "../connection/connection.ts";
 import type { Driver, Way } from "../connection/driver.ts";
-import { codecOf } from "../deflate/codec.ts";
 import { clientCompression } from "../deflate/settings.ts";
 import { abortedError, connectError, endpointError, type Tried } from "../errors.ts";
 import { runHandshake } from "./handshaking.ts";
@@ -173,7 +172,7 @@ export async function openClient(
       aborted: () => abortedError(signal ?? AbortSignal.abort(), { step: "handshake", tried }),
     });
     const { protocol, extensionsHeader: extensions, headers, rest } = agreed;
-    const codec = codecOf(agreed.extensions, "client", settings.deflate?.compression);
+    const codec = settings.deflate?.codecFor(agreed.extensions, "client");
     return openConnection(transport, settings, { protocol, extensions, codec, ...way }, headers, rest);
   } catch (error) {
     transport.destroy();

@@ -2,6 +2,8 @@ import {
   checkClose,
   CLOSE_CODE,
   type HeaderFields,
+  type InflateEvents,
+  InflateQueue,
   type Message,
   type MessageCodec,
   type PreparedMessage,
@@ -11,7 +13,6 @@ import {
 } from "@tungstate/protocol";
 import type { MemoryHolder } from "./memory-ledger.ts";
 import { NOWHERE, type Timed } from "../schedule/deadlines.ts";
-import { Incoming, type IncomingSink } from "./reading/incoming.ts";
 import { ConnectionEmitter, warnOfHandler } from "./connection-emitter.ts";
 import { Ending } from "./ending.ts";
 import type { BroadcastQueue, Subscriber } from "../broadcast/broadcast-queue.ts";
@@ -38,6 +39,15 @@ import { describe } from "../options/describe.ts";
 import type { Route } from "../transport/route.ts";
 import type { TlsInfo } from "../transport/tls-info.ts";
 import { endpointError } from "../errors.ts";
+
+/** Where a connection's queue of compressed messages passes what it has inflated. */
+const TO_DRIVER: InflateEvents<Driver> = {
+  message: (to, message) => to.deliver(message),
+  failed: (to, error) => to.fail(error),
+  reading: (to, on) => to.setReading(on),
+  hasRoom: (to) => to.hasRoom(),
+  overflows: (to) => to.overflows(),
+};
 
 /** How the byte stream of a connection came about, as far as it is known. */
 export interface Way {
@@ -73,16 +83,7 @@ export interface ConnectionOwner {
  */
 export class Driver
   extends ConnectionEmitter
-  implements
-    ProtocolSink,
-    TransportSink,
-    ReadingHost,
-    WritingHost,
-    IncomingSink,
-    Timed,
-    MemoryHolder,
-    ScheduledReader,
-    Subscriber
+  implements ProtocolSink, TransportSink, ReadingHost, WritingHost, Timed, MemoryHolder, ScheduledReader, Subscriber
 {
   cursor = 0; // as a Subscriber
   private membership: Membership | undefined;
@@ -103,7 +104,7 @@ export class Driver
   private readonly agreed: Agreed;
   /** Packed until somebody asks for them. */
   private head: string | HeaderFields;
-  readonly incoming: Incoming | undefined;
+  readonly incoming: InflateQueue | undefined;
   /** Messages are being inflated off the loop, or in the next tick: what is behind them waits in the transport. */
   private inflating = false;
   private readingPaused = false;
@@ -153,7 +154,8 @@ export class Driver
     );
     this.reading = new Reading(this);
     this.writing = new Writing(this.core, transport, settings, codec, this);
-    if (codec !== undefined) this.incoming = new Incoming(settings.runtime, codec, settings.maxMessageSize, this);
+    if (codec !== undefined)
+      this.incoming = new InflateQueue(settings.runtime, codec, settings.maxMessageSize, TO_DRIVER, this);
     this.core.start(settings.clock.now());
     this.settings.deadlines.watch(this);
     if (greeting !== undefined) {

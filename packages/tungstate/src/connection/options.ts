@@ -1,4 +1,6 @@
 import {
+  type CodecFactory,
+  codecFactory,
   DEFAULT_LIMITS,
   type Heartbeat,
   MaskingKeys,
@@ -12,7 +14,7 @@ import { ledgerOf, MemoryBudget, sharedMemoryBudget } from "./memory-budget.ts";
 import type { MemoryLedger } from "./memory-ledger.ts";
 import { type Clock, systemClock } from "../schedule/clock.ts";
 import { type Deadlines, deadlinesOf } from "../schedule/deadlines.ts";
-import { type OutgoingSettings, outgoingSettings } from "../deflate/outgoing.ts";
+import { zlibEngine } from "../deflate/engine.ts";
 import {
   COMPRESSION_OPTIONS,
   type CompressionOptions,
@@ -139,7 +141,8 @@ export interface ConnectionSettings {
 /** What all compressed connections with the same settings share. */
 export interface DeflateSettings {
   readonly compression: CompressionSettings;
-  readonly outgoing: OutgoingSettings;
+  /** Makes the codec for what a handshake has negotiated. */
+  readonly codecFor: CodecFactory;
   /** What the protocol is given where it is in use. */
   readonly protocol: ProtocolConfig;
 }
@@ -171,7 +174,7 @@ export function connectionSettings(
   const compression = compressionSettings(options.compression);
   const deflate = compression && {
     compression,
-    outgoing: outgoingSettings(protocol, compression),
+    codecFor: codecFactory(zlibEngine(compression)),
     protocol: new ProtocolConfig(runtime, { ...protocol, compression: true }),
   };
   return Object.freeze({

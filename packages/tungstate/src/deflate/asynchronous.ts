@@ -1,4 +1,4 @@
-import type { WebSocketError, WindowBits } from "@tungstate/protocol";
+import type { DeflateJob, WebSocketError, Window, WindowBits } from "@tungstate/protocol";
 import zlib from "node:zlib";
 import {
   brokenData,
@@ -12,15 +12,6 @@ import {
   tooManyStreams,
   TRAILER,
 } from "./synchronous.ts";
-import type { Window } from "./window.ts";
-
-/** Work for zlib on libuv's threads. */
-export interface Job<R> {
-  /** Undefined if it was cancelled. Never rejects. */
-  readonly result: Promise<R | undefined>;
-  /** Ends it, now or in the queue, and frees what it holds. */
-  cancel(): void;
-}
 
 /** libuv has four threads by default, which files, DNS and crypto want too. */
 const MAX_RUNNING = 2;
@@ -42,7 +33,7 @@ export function jobCounts(): { readonly running: number; readonly waiting: numbe
 function queue<R>(
   begin: (end: (result: R | undefined) => void) => () => void,
   failed: (error: unknown) => R | undefined,
-): Job<R> {
+): DeflateJob<R> {
   let settle: (result: R | undefined) => void;
   const result = new Promise<R | undefined>((resolve) => (settle = resolve));
   let stop: (() => void) | undefined;
@@ -127,7 +118,7 @@ export function deflateLater(
   windowBits: WindowBits,
   tuning: DeflateTuning,
   window: Window | undefined,
-): Job<Uint8Array> {
+): DeflateJob<Uint8Array> {
   // deflating has no error but want of memory; the message then goes out as it is
   const failed = () => undefined;
   return queue<Uint8Array>((end) => {
@@ -152,7 +143,7 @@ export function inflateLater(
   chunks: readonly Uint8Array[],
   limit: number,
   window: Window | undefined,
-): Job<Uint8Array | WebSocketError> {
+): DeflateJob<Uint8Array | WebSocketError> {
   return queue<Uint8Array | WebSocketError>((end) => {
     const all = [...chunks, TRAILER];
     const payloadEnd = chunks.reduce((sum, chunk) => sum + chunk.length, 0);

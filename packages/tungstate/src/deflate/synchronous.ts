@@ -1,7 +1,12 @@
-import { protocolError, type ReceivedPayload, type WebSocketError, type WindowBits } from "@tungstate/protocol";
+import {
+  protocolError,
+  type ReceivedPayload,
+  type WebSocketError,
+  type Window,
+  type WindowBits,
+} from "@tungstate/protocol";
 import zlib from "node:zlib";
 import { type KeptStream, openKept } from "../native/pooled-zlib.ts";
-import type { Window } from "./window.ts";
 
 /** What deflating needs to know besides the data. */
 export interface DeflateTuning {
@@ -163,8 +168,7 @@ function writeStoredHeader(target: Buffer, at: number, length: number): number {
 }
 
 /**
- * Inflates a message. Undefined: it has more than `most` bytes, and `limit` allows that. What comes back is borrowed, and
- * has been added to the window if there is one.
+ * Inflates a message. Undefined: it has more than `most` bytes, and `limit` allows that. What comes back is borrowed.
  */
 export function inflateNow(
   payload: ReceivedPayload,
@@ -192,7 +196,6 @@ export function inflateNow(
   if (typeof outputEnd !== "number") return outputEnd;
   if (outputEnd > before + largest) return limit > most ? undefined : tooBig(limit);
   const inflated = output.subarray(before, outputEnd);
-  window?.append(inflated);
   return inflated;
 }
 

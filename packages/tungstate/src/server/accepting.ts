@@ -2,7 +2,6 @@ import { protocolError, ServerHandshake, type UpgradeRequest, WebSocketError } f
 import type { Clock } from "../schedule/clock.ts";
 import { openConnection } from "../connection/connection.ts";
 import type { Agreed, Driver } from "../connection/driver.ts";
-import { codecOf } from "../deflate/codec.ts";
 import { NOWHERE, type Timed } from "../schedule/deadlines.ts";
 import { type ConnectionSettings } from "../connection/options.ts";
 import { releaseStream } from "../transport/of.ts";
@@ -146,7 +145,7 @@ export class Accepting implements TransportSink, Timed {
 
   private accept({ request, accepted }: Admitted, early: () => Uint8Array): void {
     if (!this.finish()) return;
-    const codec = codecOf(accepted.extensions, "server", this.settings.deflate?.compression);
+    const codec = this.settings.deflate?.codecFor(accepted.extensions, "server");
     const { protocol, extensionsHeader: extensions } = accepted;
     const agreed = protocol === "" && extensions === "" ? NOTHING_AGREED : { protocol, extensions, codec };
     const { headers } = request;

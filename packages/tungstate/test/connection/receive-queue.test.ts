@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { Message } from "@tungstate/protocol";
 import fc from "fast-check";
-import { ReceiveQueue } from "../../src/connection/reading/receive-queue.ts";
+import { ReceiveQueue } from "@tungstate/protocol/internal";
 import { collectGarbage, memoryInUse } from "../support/memory.ts";
 import { newMessage } from "../support/messages.ts";
 

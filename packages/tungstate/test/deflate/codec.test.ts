@@ -337,7 +337,7 @@ describe("round trips", () => {
         case "fresh": {
           const windowBits = Math.max(9, sender.deflateWindowBits);
           const payload = zlib.deflateRawSync(bytes, { windowBits, finishFlush: fresh }).subarray(0, -4);
-          sender.sentFresh(bytes);
+          sender.sentWithoutContext(bytes);
           await wire(bytes.length === 0 ? Uint8Array.of(0) : payload, bytes);
           break;
         }
@@ -503,7 +503,7 @@ describe("the cost of one connection", () => {
     const large = new Uint8Array(MiB);
     const pending = one.deflate(large);
     assert.throws(() => one.deflate("a text"), { code: "INVALID_STATE" });
-    assert.throws(() => one.sentFresh(large), { code: "INVALID_STATE" });
+    assert.throws(() => one.sentWithoutContext(large), { code: "INVALID_STATE" });
     const inflating = one.inflate(received(bomb(1)), MiB);
     assert.throws(() => one.inflate(received(bomb(1)), MiB), { code: "INVALID_STATE" });
     assert.ok((await pending) instanceof Uint8Array);

@@ -1,4 +1,4 @@
-import type { Message } from "@tungstate/protocol";
+import { DeflateQueue, type InflateEvents, InflateQueue, type Message, MessageCodec } from "@tungstate/protocol";
 import {
   type DeflateParams,
   PreparedMessage,
@@ -11,21 +11,31 @@ import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
 import { constants, deflateRawSync } from "node:zlib";
 import { connectionSettings } from "../../src/connection/options.ts";
-import { Incoming } from "../../src/connection/reading/incoming.ts";
 import { jobCounts } from "../../src/deflate/asynchronous.ts";
-import { Outgoing } from "../../src/deflate/outgoing.ts";
 import { type CompressionOptions, compressionSettings } from "../../src/deflate/settings.ts";
-import { NodeMessageCodec } from "../../src/deflate/codec.ts";
 import { anyMessage, anyParams, NO_TAKEOVER, TAKEOVER } from "./support.ts";
 import { newMessage } from "../support/messages.ts";
 import { defaultRuntime } from "../../src/native/runtime.ts";
+import { zlibEngine } from "../../src/deflate/engine.ts";
+
+/** What an end does with what its queue has inflated. */
+const TO_END: InflateEvents<End> = {
+  message: (to, message) => void to.seen.push(message.text),
+  failed: (to, error) => {
+    to.failure = error;
+    to.core.fail(error, 0);
+  },
+  reading: (to, on) => void to.reading.push(on),
+  hasRoom: () => true,
+  overflows: () => false,
+};
 
 /** One end: a protocol, a codec and the queue that orders their messages. */
 class End implements ProtocolSink {
   readonly core: Protocol;
-  readonly codec: NodeMessageCodec;
-  readonly outgoing: Outgoing;
-  readonly incoming: Incoming;
+  readonly codec: MessageCodec;
+  readonly outgoing: DeflateQueue;
+  readonly incoming: InflateQueue;
   readonly seen: string[] = [];
   readonly reading: boolean[] = [];
   failure: WebSocketError | undefined;
@@ -39,21 +49,12 @@ class End implements ProtocolSink {
     const connection = connectionSettings(role, { heartbeat: false, compression: options, ...limits });
     assert.ok(connection.deflate !== undefined);
     this.core = new Protocol(connection.deflate.protocol, this);
-    this.codec = new NodeMessageCodec(params, role, settings);
-    this.outgoing = new Outgoing(this.core, this.codec, connection.deflate.outgoing, {
+    this.codec = new MessageCodec(params, role, zlibEngine(settings));
+    this.outgoing = new DeflateQueue(this.core, this.codec, connection.protocol, {
       sent: () => this.changed?.(),
       fail: (error) => this.core.fail(error, 0),
     });
-    this.incoming = new Incoming(connection.runtime, this.codec, connection.maxMessageSize, {
-      deliver: (message) => this.seen.push(message.text),
-      fail: (error) => {
-        this.failure = error;
-        this.core.fail(error, 0);
-      },
-      setReading: (on) => this.reading.push(on),
-      hasRoom: () => true,
-      overflows: () => false,
-    });
+    this.incoming = new InflateQueue(connection.runtime, this.codec, connection.maxMessageSize, TO_END, this);
   }
 
   onMessage(message: Message): void {
@@ -378,13 +379,14 @@ describe("compressed messages, received", () => {
     const from = new End("server", NO_TAKEOVER, { threshold: 0 });
     const to = new End("client", NO_TAKEOVER, {});
     const kept: Message[] = [];
-    const incoming = new Incoming(defaultRuntime, to.codec, 1e6, {
-      deliver: (message) => kept.push(message),
-      fail: (error) => assert.fail(error),
-      setReading: () => {},
+    const events: InflateEvents<Message[]> = {
+      message: (list, message) => void list.push(message),
+      failed: (_, error) => assert.fail(error),
+      reading: () => {},
       hasRoom: () => true,
       overflows: () => false,
-    });
+    };
+    const incoming = new InflateQueue(defaultRuntime, to.codec, 1e6, events, kept);
     to.onCompressedMessage = (message) => incoming.receive(message, true);
     const sent = Array.from({ length: 300 }, (_, at) => `${at} `.repeat(30 + ((at * 37) % 900)));
     for (const text of sent) from.outgoing.send(text);

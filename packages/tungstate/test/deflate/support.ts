@@ -1,8 +1,8 @@
-import type { DeflateParams, ReceivedPayload, WindowBits } from "@tungstate/protocol";
+import { type DeflateParams, MessageCodec, type ReceivedPayload, type WindowBits } from "@tungstate/protocol";
 import fc from "fast-check";
 import assert from "node:assert/strict";
 import zlib from "node:zlib";
-import { NodeMessageCodec } from "../../src/deflate/codec.ts";
+import { zlibEngine } from "../../src/deflate/engine.ts";
 import { type CompressionOptions, compressionSettings } from "../../src/deflate/settings.ts";
 
 /** A payload as delivered by a receiver, in one piece or in several. */
@@ -49,10 +49,10 @@ export function codec(
   params: DeflateParams = NO_TAKEOVER,
   role: "client" | "server" = "server",
   options: CompressionOptions = { threshold: 0 },
-): NodeMessageCodec {
+): MessageCodec {
   const settings = compressionSettings(options);
   assert.ok(settings !== undefined);
-  return new NodeMessageCodec(params, role, settings);
+  return new MessageCodec(params, role, zlibEngine(settings));
 }
 
 /** Copies the result of a call, because borrowed memory does not last. */

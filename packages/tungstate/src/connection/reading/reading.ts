@@ -1,5 +1,5 @@
 import { type Message, protocolError } from "@tungstate/protocol";
-import { ReceiveQueue } from "./receive-queue.ts";
+import { ReceiveQueue } from "@tungstate/protocol/internal";
 import { ReadAhead, type ReadAheadSettings } from "./read-ahead.ts";
 
 const COUNTED_IN = 4096; // bytes; an receiveQueue that is emptied message by message is not counted at each

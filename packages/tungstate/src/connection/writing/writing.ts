@@ -1,6 +1,7 @@
 import {
   checkClose,
   type Data,
+  DeflateQueue,
   Message,
   type MessageCodec,
   PreparedMessage,
@@ -9,7 +10,6 @@ import {
   type Taken,
   type WebSocketError,
 } from "@tungstate/protocol";
-import { Outgoing } from "../../deflate/outgoing.ts";
 import { checkStream, type DeflateFragment, type Pace, sendInFragments } from "./fragments.ts";
 import { HeldMessages } from "./held-messages.ts";
 import { asData } from "./message-data.ts";
@@ -47,7 +47,7 @@ export class Writing {
   /** Nothing more is sent: a Close was sent, or the connection is closed. */
   private sealed = false;
   /** Where messages are compressed, if they are. */
-  private readonly outgoing: Outgoing | undefined;
+  private readonly outgoing: DeflateQueue | undefined;
   /** Messages that were written while another one could not be finished yet, and the Close behind them. */
   private held: HeldMessages | undefined;
   /** A Close is to follow what is still being compressed. */
@@ -78,8 +78,8 @@ export class Writing {
     host: WritingHost,
   ) {
     this.core = core;
-    if (codec !== undefined && settings.deflate !== undefined) {
-      this.outgoing = new Outgoing(core, codec, settings.deflate.outgoing, {
+    if (codec !== undefined) {
+      this.outgoing = new DeflateQueue(core, codec, settings.protocol, {
         sent: () => this.flushSoon(),
         fail: (error) => host.failNow(error),
       });

@@ -1,40 +1,33 @@
-import {
-  compressedForm,
-  type Data,
-  type DeflateFresh,
-  Message,
-  type MessageCodec,
-  PreparedMessage,
-  type Protocol,
-  protocolError,
-  type ProtocolOptions,
-  WebSocketError,
-} from "@tungstate/protocol";
-import { deflateFresh } from "./codec.ts";
-import type { CompressionSettings } from "./settings.ts";
-import { endpointError } from "../errors.ts";
+import { utf8Length } from "../bytes/utf8.ts";
+import { protocolError, WebSocketError } from "../errors.ts";
+import type { Data } from "../messages/data.ts";
+import { Message } from "../messages/message.ts";
+import { PreparedMessage } from "../messages/prepared.ts";
+import { compressedForm } from "./compressed-form.ts";
+import { deflateWithoutContext, type MessageCodec } from "./message-codec.ts";
 
 const LARGEST_BORROWED = 4096; // bytes; the protocol copies what is smaller and lists what is larger
 
-/** What all connections with the same settings share. */
-export interface OutgoingSettings {
-  readonly compression: CompressionSettings;
-  readonly fresh: DeflateFresh;
-  readonly maxWriteBufferSize: number;
-  /** The largest payload of a prepared message whose frame can be sent as it is; 0 for a client, which masks each anew. */
-  readonly largestShared: number;
+/** Where deflated messages go: a Protocol is one. */
+export interface FrameWriter {
+  readonly writable: boolean;
+  readonly state: string;
+  readonly output: { readonly size: number };
+  readonly inTransit: number;
+  readonly inMessage: boolean;
+  send(data: Data): void;
+  sendPayload(type: "text" | "binary", payload: Uint8Array, compressed: boolean): void;
 }
 
-export function outgoingSettings(
-  { role, maxFrameSize, maxWriteBufferSize }: Pick<ProtocolOptions, "role" | "maxFrameSize" | "maxWriteBufferSize">,
-  compression: CompressionSettings,
-): OutgoingSettings {
-  const largestShared = role === "server" ? maxFrameSize : 0;
-  return { compression, fresh: deflateFresh(compression), maxWriteBufferSize, largestShared };
+/** The limits of a connection that deflates. A ProtocolConfig has them. */
+export interface DeflateLimits {
+  readonly role: "client" | "server";
+  readonly maxFrameSize: number;
+  readonly maxWriteBufferSize: number;
 }
 
 /** Whom a queue of outgoing messages tells. */
-export interface OutgoingHost {
+export interface DeflateHost {
   /** Something that waited has been put into the protocol's output, or failed the protocol. */
   sent(): void;
   /** A message that was accepted cannot be sent. */
@@ -51,20 +44,20 @@ interface Task {
  * Puts a codec between the writer and the protocol, and keeps the messages in order: behind one that is deflated off the
  * loop, the others wait.
  */
-export class Outgoing {
+export class DeflateQueue {
   /** Bytes of the messages that wait, before compression. */
   heldSize = 0;
-  private readonly core: Protocol;
+  private readonly core: FrameWriter;
   private readonly codec: MessageCodec;
-  private readonly settings: OutgoingSettings;
-  private readonly host: OutgoingHost;
+  private readonly limits: DeflateLimits;
+  private readonly host: DeflateHost;
   private waiting: Task[] | undefined;
   private closed = false;
 
-  constructor(core: Protocol, codec: MessageCodec, settings: OutgoingSettings, host: OutgoingHost) {
+  constructor(core: FrameWriter, codec: MessageCodec, limits: DeflateLimits, host: DeflateHost) {
     this.core = core;
     this.codec = codec;
-    this.settings = settings;
+    this.limits = limits;
     this.host = host;
   }
 
@@ -117,7 +110,7 @@ export class Outgoing {
   private checkRoom(data: Data): void {
     const { core } = this;
     const waiting = core.output.size + core.inTransit + this.heldSize;
-    const limit = this.settings.maxWriteBufferSize;
+    const limit = this.limits.maxWriteBufferSize;
     if (waiting === 0 || (typeof data === "string" && waiting + data.length * 3 <= limit)) return;
     const size = sizeOf(data);
     if (waiting + size > limit) {
@@ -167,25 +160,26 @@ export class Outgoing {
   private fail(error: unknown): void {
     if (!this.core.writable) return;
     this.host.fail(
-      error instanceof WebSocketError ? error : endpointError("HANDLER_FAILED", String(error), { cause: error }),
+      error instanceof WebSocketError ? error : protocolError("DEFLATE_FAILED", String(error), { cause: error }),
     );
   }
 
   private sendNow(data: Data, compress: boolean): Promise<void> | undefined {
     const { core, codec } = this;
-    const { compression, fresh } = this.settings;
     if (data instanceof PreparedMessage && data.compressed) {
       core.send(data);
       codec.resetDeflate(); // the peer's window has now what is not known here
       return undefined;
     }
     const type = typeof data === "string" ? "text" : data instanceof Uint8Array ? "binary" : data.type;
-    if (!compress || (type === "binary" && !compression.binary)) {
+    if (!compress || (type === "binary" && !codec.engine.binary)) {
       core.send(data);
       return undefined;
     }
     if (data instanceof PreparedMessage) {
-      const form = compressedForm(data, codec.deflateWindowBits, fresh);
+      const form = compressedForm(data, codec.deflateWindowBits, (payload, bits) =>
+        deflateWithoutContext(codec.engine, payload, bits),
+      );
       if (form instanceof Promise) return form.then((one) => this.sendForm(data, one));
       this.sendForm(data, form);
       return undefined;
@@ -199,10 +193,15 @@ export class Outgoing {
     return undefined;
   }
 
+  /** The largest payload of a prepared message whose frame can be sent as it is. A client masks each frame anew. */
+  private get largestShared(): number {
+    return this.limits.role === "server" ? this.limits.maxFrameSize : 0;
+  }
+
   private sendForm(message: PreparedMessage, form: PreparedMessage): void {
-    if (form === message || form.payload.length <= this.settings.largestShared) this.core.send(form);
+    if (form === message || form.payload.length <= this.largestShared) this.core.send(form);
     else this.core.sendPayload(form.type, form.payload, true);
-    if (form !== message) this.codec.sentFresh(message.payload);
+    if (form !== message) this.codec.sentWithoutContext(message.payload);
   }
 
   private sendDeflated(data: Data, type: "text" | "binary", deflated: Uint8Array | undefined): void {
@@ -231,7 +230,7 @@ function keep(data: Data): Data {
 }
 
 function sizeOf(data: Data): number {
-  if (typeof data === "string") return Buffer.byteLength(data);
+  if (typeof data === "string") return utf8Length(data);
   if (data instanceof Uint8Array) return data.length;
   return data instanceof PreparedMessage ? data.payload.length : data.size;
 }

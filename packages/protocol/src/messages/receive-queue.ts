@@ -1,5 +1,4 @@
-import type { Message } from "@tungstate/protocol";
-import { moveMessage } from "@tungstate/protocol/internal";
+import { type Message, moveMessage } from "./message.ts";
 
 const COST_OF_A_MESSAGE = 64; // bytes that a message counts besides its payload, against receiveQueueSize
 const MEMORY_OF_A_MESSAGE = 96; // bytes that a message of no length takes: its object, and its place in an array that may be larger by half
@@ -67,7 +66,7 @@ export class ReceiveQueue {
     }
     if (this.block === undefined || this.used + size > this.block.length) {
       // so that a queue of few messages takes little, and one of many has few blocks
-      this.block = Buffer.allocUnsafeSlow(Math.max(MIN_BLOCK_SIZE, Math.min(MAX_BLOCK_SIZE, this.wanted)));
+      this.block = new Uint8Array(Math.max(MIN_BLOCK_SIZE, Math.min(MAX_BLOCK_SIZE, this.wanted)));
       this.used = 0;
     }
     if (moveMessage(message, this.block, this.used)) this.used += size;

@@ -1,17 +1,23 @@
-import { inflatedMessage, type Message, type MessageCodec, type Runtime, WebSocketError } from "@tungstate/protocol";
-import { ReceiveQueue } from "./receive-queue.ts";
+import { WebSocketError } from "../errors.ts";
+import type { Message } from "../messages/message.ts";
+import { ReceiveQueue } from "../messages/receive-queue.ts";
+import type { Memory } from "../runtime/memory.ts";
+import { memoryOf, type Runtime } from "../runtime/runtime.ts";
+import { inflatedMessage } from "./inflated-message.ts";
+import type { MessageCodec } from "./message-codec.ts";
 
-export interface IncomingSink {
+/** Where a queue passes what it has inflated. `to` is the connection that it inflates for. */
+export interface InflateEvents<To> {
   /** A whole message, in the order in which they came. */
-  deliver(message: Message): void;
-  /** The connection fails: what came does not inflate, is too big, or is no UTF-8. */
-  fail(error: WebSocketError): void;
-  /** Whether bytes should be read from the transport: not while messages wait for one that is inflated elsewhere, or for the next tick. */
-  setReading(on: boolean): void;
-  /** Whether the reader has room for another message. If not, `goOn` is to be called when it has. */
-  hasRoom(): boolean;
+  message(to: To, message: Message): void;
+  /** What came does not inflate, is too big, or is not UTF-8. */
+  failed(to: To, error: WebSocketError): void;
+  /** Whether bytes should be read from the stream: not while messages wait for one that is inflated asynchronously, or for the next tick. */
+  reading(to: To, on: boolean): void;
+  /** Whether the reader has room for another message. If not, call `goOn` when it has. */
+  hasRoom(to: To): boolean;
   /** Whether what waits can no longer be read in time, so that what comes behind it is dropped. */
-  overflows(): boolean;
+  overflows(to: To): boolean;
 }
 
 /** Bytes inflated in one event-loop tick before the rest waits for the next one. */
@@ -25,11 +31,12 @@ const COST_OF_A_MESSAGE = 512; // bytes as which a message of no length counts: 
  * - while the reader has no room: a few bytes may inflate to `maxMessageSize`, and one chunk may have thousands of such messages;
  * - while the message before them is inflated off the loop, and for the next tick when enough was inflated in this one. Nothing is read meanwhile.
  */
-export class Incoming {
-  private readonly runtime: Runtime;
+export class InflateQueue {
+  private readonly memory: Memory;
   private readonly codec: MessageCodec;
   private readonly maxMessageSize: number;
-  private readonly sink: IncomingSink;
+  private readonly events: InflateEvents<never>;
+  private readonly to: never;
   /** In order; undefined if nothing waits and nothing is being inflated. */
   private waiting: ReceiveQueue | undefined;
   /** Those of them that are not compressed. */
@@ -50,11 +57,18 @@ export class Incoming {
   private empty: (() => void) | undefined;
   private closed = false;
 
-  constructor(runtime: Runtime, codec: MessageCodec, maxMessageSize: number, sink: IncomingSink) {
-    this.runtime = runtime;
+  constructor(
+    runtime: Runtime,
+    codec: MessageCodec,
+    maxMessageSize: number,
+    events: InflateEvents<never>,
+    to: unknown,
+  ) {
+    this.memory = memoryOf(runtime);
+    this.events = events;
+    this.to = to as never;
     this.codec = codec;
     this.maxMessageSize = maxMessageSize;
-    this.sink = sink;
   }
 
   /** A chunk begins, and a tick with it. */
@@ -67,10 +81,10 @@ export class Incoming {
     if (this.closed || this.dropping) return;
     if (this.waiting !== undefined) {
       // while it is busy nothing is read, so that no more than a chunk comes
-      if (!this.busy && this.sink.overflows()) this.dropping = true;
+      if (!this.busy && this.events.overflows(this.to)) this.dropping = true;
       else this.hold(this.waiting, message, compressed);
-    } else if (!compressed) this.sink.deliver(message);
-    else if (this.inflated >= MOST_PER_TICK || !this.sink.hasRoom()) {
+    } else if (!compressed) this.events.message(this.to, message);
+    else if (this.inflated >= MOST_PER_TICK || !this.events.hasRoom(this.to)) {
       this.waiting = new ReceiveQueue();
       this.hold(this.waiting, message, true);
       this.goOn();
@@ -136,19 +150,19 @@ export class Incoming {
   private deliverWaiting(): void {
     while (this.waiting !== undefined && !this.busy) {
       if (this.waiting.count > 0) {
-        if (!this.sink.hasRoom()) return;
+        if (!this.events.hasRoom(this.to)) return;
         if (this.inflated >= MOST_PER_TICK) return this.waitForTick();
       }
       const next = this.waiting.shift();
       if (next === undefined) this.end();
-      else if (this.plain?.delete(next) === true) this.sink.deliver(next);
+      else if (this.plain?.delete(next) === true) this.events.message(this.to, next);
       else this.inflate(next);
     }
   }
 
   private waitForTick(): void {
     this.busy = true;
-    setImmediate(() => {
+    this.codec.engine.nextTick(() => {
       this.inflated = 0;
       if (this.closed) return;
       this.busy = false;
@@ -180,12 +194,12 @@ export class Incoming {
   }
 
   private take(type: "text" | "binary", result: Uint8Array | WebSocketError, borrowed: boolean): void {
-    const message = result instanceof WebSocketError ? result : inflatedMessage(this.runtime, type, result, borrowed);
+    const message = result instanceof WebSocketError ? result : inflatedMessage(this.memory, type, result, borrowed);
     if (message instanceof WebSocketError) {
       this.closed = true;
-      this.sink.fail(message);
+      this.events.failed(this.to, message);
       this.end();
-    } else this.sink.deliver(message);
+    } else this.events.message(this.to, message);
   }
 
   private end(): void {
@@ -198,7 +212,7 @@ export class Incoming {
   private settle(): void {
     if (this.busy !== this.readingOff) {
       this.readingOff = this.busy;
-      this.sink.setReading(!this.readingOff);
+      this.events.reading(this.to, !this.readingOff);
     }
     if (this.busy) return;
     const { idle, empty } = this;
