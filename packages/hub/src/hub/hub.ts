@@ -1,5 +1,4 @@
-import { checkTime } from "tungstate/internal";
-import { Agenda } from "../schedule/agenda.ts";
+import { checkTime, Deadlines } from "tungstate/internal";
 import { Background } from "../schedule/background.ts";
 import type { BrokerHandler, Position } from "../broker/broker.ts";
 import { Channels } from "../channels/channels.ts";
@@ -46,6 +45,8 @@ const PARSE_AT_ONCE = 16;
 /** Number of parts of an interval over which position checks are spread. */
 const CHECK_IN_PARTS = 30;
 
+const DEADLINE_SLOT = 250; // ms; deadlines of sessions are met up to this much late
+
 /**
  * Sessions, channels, presence, history and recovery. Hubs on several nodes that share a broker and
  * a presence store act as one hub.
@@ -57,7 +58,7 @@ export class Hub {
   readonly operations: Operations;
   private readonly settings: HubSettings;
   private readonly parts: Parts;
-  private readonly agenda: Agenda;
+  private readonly deadlines: Deadlines;
   private readonly background: Background;
   private readonly channelsHere: Channels;
   private readonly announcements: Announcements;
@@ -83,7 +84,7 @@ export class Hub {
     const channels = new Channels({ broker, clock, metrics, background, tickEnd, slices });
     this.settings = settings;
     this.background = background;
-    this.agenda = new Agenda(clock);
+    this.deadlines = new Deadlines(clock, DEADLINE_SLOT);
     this.channelsHere = channels;
     this.parts = {
       settings,
@@ -93,7 +94,7 @@ export class Hub {
       channels,
       background,
       registry,
-      agenda: this.agenda,
+      deadlines: this.deadlines,
       tickEnd,
       slices,
       allowances: new Allowances(settings.limits, clock),
@@ -156,7 +157,7 @@ export class Hub {
       session.close(why);
     }
     for (const stop of this.timers) stop();
-    this.agenda.stop();
+    this.deadlines.stop();
     this.operations.surveys.close();
     if (started) this.background.add(this.operations.nodes.leave());
     this.announcements.flush();

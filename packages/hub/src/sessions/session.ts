@@ -1,4 +1,4 @@
-import { type Agenda, type Due, NO_SLOT } from "../schedule/agenda.ts";
+import { type Deadlines, NOWHERE, type Timed } from "tungstate/internal";
 import type { ClientInfo } from "../broker/broker.ts";
 import type { ClientSession } from "../settings/client-session.ts";
 import { checkDisconnect, type CodeAndReason, commandError, DISCONNECTS, UNSUBSCRIBES } from "../codes.ts";
@@ -20,7 +20,7 @@ import { Subscription, type SubscriptionOptions, type SubscriptionOwner } from "
 /** What sessions need of their hub. */
 export interface SessionContext extends MembershipContext, OutboxContext {
   readonly settings: HubSettings;
-  readonly agenda: Agenda;
+  readonly deadlines: Deadlines;
   readonly slices: TimeSlices;
   readonly allowances: Allowances;
   /** Told when a session begins, is connected, has ended. */
@@ -37,7 +37,7 @@ const pingMessage = new SharedMessage(PING);
 const uncounted = { delivered: 0, queued: 0, dropped: 0, disconnected: 0 };
 
 /** One connection: who it is, what it is subscribed to, its deadlines, its end. */
-export class Session implements ClientSession, SubscriptionOwner, Due {
+export class Session implements ClientSession, SubscriptionOwner, Timed {
   readonly client: string;
   readonly context: unknown;
   readonly outbox: Outbox;
@@ -46,7 +46,8 @@ export class Session implements ClientSession, SubscriptionOwner, Due {
   user = "";
   info: unknown = undefined;
   meta: unknown = undefined;
-  slot = NO_SLOT;
+  slot = NOWHERE;
+  deadline = Infinity;
   /** Closed when it ends. */
   reader: { close(): void } | undefined;
   /** By channel: those that are being prepared too. */
@@ -76,7 +77,8 @@ export class Session implements ClientSession, SubscriptionOwner, Due {
     this.connection = connection;
     this.outbox = new Outbox(connection, hub, hub.settings.limits.queueBytes, () => this.close(DISCONNECTS.SLOW));
     this.connectBy = hub.settings.clock.now() + hub.settings.connectTimeout;
-    hub.agenda.set(this, this.connectBy);
+    this.deadline = this.connectBy;
+    hub.deadlines.watch(this);
     hub.registry.begin(this);
     hub.metrics.connections++;
   }
@@ -254,10 +256,17 @@ export class Session implements ClientSession, SubscriptionOwner, Due {
   /** Something that has a deadline has changed. */
   reschedule(): void {
     if (this.state === "closed") return;
-    this.hub.agenda.set(this, this.state === "connected" ? this.nextDeadline() : this.connectBy);
+    this.deadline = (this.state === "connected" ? this.nextDeadline() : this.connectBy) ?? Infinity;
+    this.hub.deadlines.watch(this);
   }
 
-  due(now: number): number | undefined {
+  onDeadline(now: number): void {
+    // always later than now: the wheel rings no deadline twice
+    this.deadline = Math.max(this.handleDeadlines(now) ?? Infinity, now + 1);
+  }
+
+  /** Does what is due. Returns the next deadline; undefined for none. */
+  private handleDeadlines(now: number): number | undefined {
     if (this.state === "new" || this.state === "connecting") {
       this.close(DISCONNECTS.STALE);
       return undefined;
@@ -304,7 +313,8 @@ export class Session implements ClientSession, SubscriptionOwner, Due {
     const { hub } = this;
     this.state = "closed";
     hub.metrics.connections--;
-    hub.agenda.set(this, undefined);
+    this.deadline = Infinity;
+    hub.deadlines.forget(this);
     if (byServer) {
       hub.metrics.disconnects.add(why.code);
       for (const membership of this.memberships.values()) membership.flush();

@@ -47,7 +47,7 @@ const misspelled: readonly (readonly [string, () => unknown])[] = [
     () => createHttpApi(new Hub({ namespaces }), { key: SECRET } as never),
   ],
   [
-    "unknown option constructor of Redis: the options are onError, prefix, ",
+    "unknown option constructor of Redis: the options are memoryLimit, onError, ",
     () => resolveRedisOptions({ constructor: 1 } as never),
   ],
 ];

@@ -183,7 +183,7 @@ test("a session that ends while it subscribes leaves nothing behind", () =>
 
 test("closing: all clients are told to reconnect, spread over a window, and no one is admitted", async () => {
   const clock = new VirtualClock();
-  const hub = new Hub({ namespaces: NAMESPACES, anonymous: true, clock });
+  const hub = new Hub({ namespaces: NAMESPACES, anonymous: true, connectTimeout: 60_000, clock });
   assert.throws(() => new TestClient(hub), /not been started/);
   await hub.start();
   await assert.rejects(hub.start(), /before/);

@@ -28,6 +28,7 @@ const LATE = 25; // ms
  */
 export class Deadlines {
   private readonly clock: Clock;
+  private readonly width: number;
   private readonly slots = new Map<number, Set<Timed>>();
   /**
    * Origin of the slots in ms on the clock. A clock may count from 1970, and slots must stay small.
@@ -36,14 +37,16 @@ export class Deadlines {
   private next = Infinity;
   private cancel: (() => void) | undefined;
 
-  constructor(clock: Clock) {
+  /** `width`: of a slot, in ms. Deadlines are met up to this much late. */
+  constructor(clock: Clock, width = SLOT) {
     this.clock = clock;
+    this.width = width;
     this.origin = Math.floor(clock.now());
   }
 
   /** Adds an entry. Call it when a deadline is new or has moved to an earlier time. */
   watch(timed: Timed): void {
-    const slot = Math.min(Math.ceil((timed.deadline - this.origin) / SLOT), NOWHERE); // that far in the future means never
+    const slot = Math.min(Math.ceil((timed.deadline - this.origin) / this.width), NOWHERE); // that far in the future means never
     if (slot >= timed.slot) return; // it is checked in time
     this.forget(timed);
     timed.slot = slot;
@@ -66,8 +69,16 @@ export class Deadlines {
     this.next = Infinity;
   }
 
+  /** Forgets all of them. */
+  stop(): void {
+    this.cancel?.();
+    this.cancel = undefined;
+    this.next = Infinity;
+    this.slots.clear();
+  }
+
   private timeOf(slot: number): number {
-    return this.origin + slot * SLOT;
+    return this.origin + slot * this.width;
   }
 
   private arm(slot: number): void {
