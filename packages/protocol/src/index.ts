@@ -70,7 +70,7 @@ export { Window } from "./deflate/window.ts";
 export {
   clientDeflate,
   clientDeflateWithFallback,
-  type DeflateWishes,
+  type DeflateOptions,
   PERMESSAGE_DEFLATE,
   serverDeflate,
 } from "./deflate/negotiation.ts";

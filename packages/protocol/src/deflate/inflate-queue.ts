@@ -29,7 +29,7 @@ const COST_OF_A_MESSAGE = 512; // bytes as which a message of no length counts: 
  * Puts a codec between the protocol and the reader, and keeps the messages in order. Messages wait here, as they came,
  *
  * - while the reader has no room: a few bytes may inflate to `maxMessageSize`, and one chunk may have thousands of such messages;
- * - while the message before them is inflated off the loop, and for the next tick when enough was inflated in this one. Nothing is read meanwhile.
+ * - while the message before them is inflated asynchronously, and for the next tick when enough was inflated in this one. Nothing is read meanwhile.
  */
 export class InflateQueue {
   private readonly memory: Memory;
@@ -41,11 +41,11 @@ export class InflateQueue {
   private waiting: ReceiveQueue | undefined;
   /** Those of them that are not compressed. */
   private plain: Set<Message> | undefined;
-  /** Bytes of the message that is inflated off the loop. */
+  /** Bytes of the message that is inflated asynchronously. */
   private inflating = 0;
   /** Bytes inflated in this tick. */
   private inflated = 0;
-  /** It goes on by itself: when a message is inflated off the loop, or in the next tick. */
+  /** It goes on by itself: when a message is inflated asynchronously, or in the next tick. */
   private busy = false;
   /** What the sink was told: reading is off. */
   private readingOff = false;
@@ -99,7 +99,7 @@ export class InflateQueue {
     if (!compressed) (this.plain ??= new Set()).add(message);
   }
 
-  /** Bytes that wait, and of the message that is being inflated off the loop. */
+  /** Bytes that wait, and of the message that is being inflated asynchronously. */
   get heldSize(): number {
     return this.inflating + (this.waiting?.size ?? 0);
   }

@@ -14,7 +14,7 @@ import {
 export const PERMESSAGE_DEFLATE = "permessage-deflate";
 
 /** What one end wants of the compression. All of it is optional: by default no window outlives a message, in neither direction. */
-export interface DeflateWishes {
+export interface DeflateOptions {
   /** Whether the server's messages may refer back to earlier ones. Default false. */
   readonly serverContextTakeover?: boolean;
   /** Whether the client's messages may. Default false. */
@@ -25,12 +25,12 @@ export interface DeflateWishes {
   readonly clientMaxWindowBits?: WindowBits;
 }
 
-function checked(wishes: DeflateWishes): Required<DeflateWishes> {
+function checked(preferences: DeflateOptions): Required<DeflateOptions> {
   return {
-    serverContextTakeover: checkedFlag("serverContextTakeover", wishes.serverContextTakeover),
-    clientContextTakeover: checkedFlag("clientContextTakeover", wishes.clientContextTakeover),
-    serverMaxWindowBits: checkedBits("serverMaxWindowBits", wishes.serverMaxWindowBits),
-    clientMaxWindowBits: checkedBits("clientMaxWindowBits", wishes.clientMaxWindowBits),
+    serverContextTakeover: checkedFlag("serverContextTakeover", preferences.serverContextTakeover),
+    clientContextTakeover: checkedFlag("clientContextTakeover", preferences.clientContextTakeover),
+    serverMaxWindowBits: checkedBits("serverMaxWindowBits", preferences.serverMaxWindowBits),
+    clientMaxWindowBits: checkedBits("clientMaxWindowBits", preferences.clientMaxWindowBits),
   };
 }
 
@@ -49,9 +49,9 @@ function smaller(a: WindowBits, b: WindowBits): WindowBits {
   return a < b ? a : b;
 }
 
-/** permessage-deflate as a server negotiates it. Throws INVALID_ARGUMENT for wishes that are not what they have to be. */
-export function serverDeflate(wishes: DeflateWishes = {}): ServerExtension<DeflateParams> {
-  const wanted = checked(wishes);
+/** permessage-deflate as a server negotiates it. Throws INVALID_ARGUMENT for preferences that are not what they have to be. */
+export function serverDeflate(preferences: DeflateOptions = {}): ServerExtension<DeflateParams> {
+  const wanted = checked(preferences);
   return {
     name: PERMESSAGE_DEFLATE,
     rsv: RSV1,
@@ -70,7 +70,7 @@ export function serverDeflate(wishes: DeflateWishes = {}): ServerExtension<Defla
 }
 
 /** Every valid offer can be lived with; what the client asked for is granted, what this server wants is added. */
-function answerTo(offer: RawDeflateParams, wanted: Required<DeflateWishes>): RawDeflateParams {
+function answerTo(offer: RawDeflateParams, wanted: Required<DeflateOptions>): RawDeflateParams {
   const { serverMaxWindowBits, clientMaxWindowBits } = offer;
   // §7.1.2.2: "If a received extension negotiation offer doesn't have the "client_max_window_bits" extension parameter, the
   // corresponding extension negotiation response to the offer MUST NOT include" it. A client that can't be told to use a
@@ -104,24 +104,24 @@ function agreed(answer: RawDeflateParams): DeflateParams {
 /** An offer, and the limits that the client observes for its own messages if a server accepts it. */
 interface Candidate {
   readonly offer: RawDeflateParams;
-  readonly own: Required<DeflateWishes>;
+  readonly own: Required<DeflateOptions>;
 }
 
 /**
- * permessage-deflate as a client negotiates it. Each element of `wishes` becomes one offer, most wanted first: a server
- * takes the first that it can live with, or none. Throws INVALID_ARGUMENT for wishes that are not what they have to be.
+ * permessage-deflate as a client negotiates it. Each element of `preferences` becomes one offer, most wanted first: a server
+ * takes the first that it can live with, or none. Throws INVALID_ARGUMENT for preferences that are not what they have to be.
  */
-export function clientDeflate(...wishes: readonly DeflateWishes[]): ClientExtension<DeflateParams> {
-  return clientExtension(candidates(wishes));
+export function clientDeflate(...preferences: readonly DeflateOptions[]): ClientExtension<DeflateParams> {
+  return clientExtension(candidates(preferences));
 }
 
 /**
- * `clientDeflate` with two more offers behind those of the wishes, for servers that decline them or answer without the parameters asked
+ * `clientDeflate` with two more offers behind those of the preferences, for servers that decline them or answer without the parameters asked
  * for: `client_max_window_bits` alone, which is what browsers offer, and no parameter at all. A server that takes one of them may refer
- * back to earlier messages, up to 32 KiB, whatever the wishes say. What the first wishes say of the client's own messages still holds.
+ * back to earlier messages, up to 32 KiB, whatever the preferences say. What the first preferences say of the client's own messages still holds.
  */
-export function clientDeflateWithFallback(...wishes: readonly DeflateWishes[]): ClientExtension<DeflateParams> {
-  const preferred = candidates(wishes);
+export function clientDeflateWithFallback(...preferences: readonly DeflateOptions[]): ClientExtension<DeflateParams> {
+  const preferred = candidates(preferences);
   const [{ own }] = preferred;
   return clientExtension([...preferred, ...FALLBACK_OFFERS.map((offer) => ({ offer, own }))]);
 }
@@ -134,9 +134,9 @@ const NO_PARAMETERS: RawDeflateParams = {
 };
 const FALLBACK_OFFERS: readonly RawDeflateParams[] = [{ ...NO_PARAMETERS, clientMaxWindowBits: true }, NO_PARAMETERS];
 
-function candidates(wishes: readonly DeflateWishes[]): readonly [Candidate, ...Candidate[]] {
-  const [first = {}, ...more] = wishes;
-  const candidate = (one: DeflateWishes): Candidate => {
+function candidates(preferences: readonly DeflateOptions[]): readonly [Candidate, ...Candidate[]] {
+  const [first = {}, ...more] = preferences;
+  const candidate = (one: DeflateOptions): Candidate => {
     const own = checked(one);
     return { offer: offerOf(own), own };
   };
@@ -155,7 +155,7 @@ function clientExtension(offered: readonly Candidate[]): ClientExtension<Deflate
   };
 }
 
-function offerOf(wanted: Required<DeflateWishes>): RawDeflateParams {
+function offerOf(wanted: Required<DeflateOptions>): RawDeflateParams {
   const { serverMaxWindowBits, clientMaxWindowBits } = wanted;
   return {
     serverNoContextTakeover: !wanted.serverContextTakeover,

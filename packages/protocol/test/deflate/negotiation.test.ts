@@ -4,7 +4,7 @@ import { describe, test } from "node:test";
 import {
   clientDeflate,
   clientDeflateWithFallback,
-  type DeflateWishes,
+  type DeflateOptions,
   serverDeflate,
 } from "../../src/deflate/negotiation.ts";
 import { deflateDirections, type DeflateParams, type WindowBits } from "../../src/deflate/params.ts";
@@ -22,18 +22,21 @@ function short(params: DeflateParams): Short["agreed"] {
 }
 
 /** Returns a server's answer to a header value; undefined if it declines. */
-function serverSays(offers: string, wishes?: DeflateWishes): { header: string; agreed: Short["agreed"] } | undefined {
+function serverSays(
+  offers: string,
+  preferences?: DeflateOptions,
+): { header: string; agreed: Short["agreed"] } | undefined {
   const parsed = parseExtensions(offers);
   assert.ok(parsed !== undefined, `not well formed: ${offers}`);
-  const [accepted] = answerOffers([serverDeflate(wishes)], parsed);
+  const [accepted] = answerOffers([serverDeflate(preferences)], parsed);
   if (accepted === undefined) return undefined;
   assert.equal(accepted.rsv, 0x40);
   return { header: formatExtensions([accepted]), agreed: short(accepted.negotiated as DeflateParams) };
 }
 
 /** Returns a client's result for an answer, or a text if it fails the handshake. */
-function clientSays(answer: string, ...wishes: DeflateWishes[]): Short["agreed"] | string {
-  return clientTakes(clientDeflate(...wishes), answer);
+function clientSays(answer: string, ...preferences: DeflateOptions[]): Short["agreed"] | string {
+  return clientTakes(clientDeflate(...preferences), answer);
 }
 
 function clientTakes(client: ReturnType<typeof clientDeflate>, answer: string): Short["agreed"] | string {
@@ -45,12 +48,12 @@ function clientTakes(client: ReturnType<typeof clientDeflate>, answer: string): 
   return short(result[0].negotiated as DeflateParams);
 }
 
-const KEEP: DeflateWishes = { serverContextTakeover: true, clientContextTakeover: true };
+const KEEP: DeflateOptions = { serverContextTakeover: true, clientContextTakeover: true };
 const NONE = "server_no_context_takeover; client_no_context_takeover";
 
 describe("permessage-deflate, the server's side", () => {
   // [offer, preferences, parameters of the answer, agreement]
-  const ACCEPTED: readonly [string, DeflateWishes | undefined, string, Short["agreed"]][] = [
+  const ACCEPTED: readonly [string, DeflateOptions | undefined, string, Short["agreed"]][] = [
     // by default no window outlives a message, requested or not
     ["permessage-deflate", undefined, NONE, [false, false, 15, 15]],
     ["permessage-deflate; client_max_window_bits", undefined, NONE, [false, false, 15, 15]],
@@ -114,9 +117,9 @@ describe("permessage-deflate, the server's side", () => {
     ],
     ["x-webkit-deflate-frame, permessage-deflate", KEEP, "", [true, true, 15, 15]],
   ];
-  for (const [offers, wishes, params, agreed] of ACCEPTED) {
-    test(`answers ${offers} with preferences ${JSON.stringify(wishes ?? {})}`, () => {
-      const answer = serverSays(offers, wishes);
+  for (const [offers, preferences, params, agreed] of ACCEPTED) {
+    test(`answers ${offers} with preferences ${JSON.stringify(preferences ?? {})}`, () => {
+      const answer = serverSays(offers, preferences);
       assert.equal(answer?.header, params === "" ? "permessage-deflate" : `permessage-deflate; ${params}`);
       assert.deepEqual(answer?.agreed, agreed);
     });
@@ -155,7 +158,7 @@ describe("permessage-deflate, the server's side", () => {
 
 describe("permessage-deflate, the client's side", () => {
   // [preferences, the offers]
-  const OFFERS: readonly [DeflateWishes[], string][] = [
+  const OFFERS: readonly [DeflateOptions[], string][] = [
     [[], `permessage-deflate; ${NONE}; client_max_window_bits`],
     [[KEEP], "permessage-deflate; client_max_window_bits"],
     [
@@ -167,11 +170,11 @@ describe("permessage-deflate, the client's side", () => {
       `permessage-deflate; server_max_window_bits=10; client_max_window_bits, permessage-deflate; ${NONE}; client_max_window_bits`,
     ],
   ];
-  for (const [wishes, header] of OFFERS) {
-    test(`offers ${header}`, () => assert.equal(formatExtensions(clientDeflate(...wishes).offers), header));
+  for (const [preferences, header] of OFFERS) {
+    test(`offers ${header}`, () => assert.equal(formatExtensions(clientDeflate(...preferences).offers), header));
   }
 
-  const ACCEPTED: readonly [DeflateWishes[], string, Short["agreed"]][] = [
+  const ACCEPTED: readonly [DeflateOptions[], string, Short["agreed"]][] = [
     [[], `permessage-deflate; ${NONE}`, [false, false, 15, 15]],
     // limits of the client alone apply whether the server repeats them or not
     [[], "permessage-deflate; server_no_context_takeover", [false, false, 15, 15]],
@@ -191,13 +194,13 @@ describe("permessage-deflate, the client's side", () => {
       [false, false, 15, 15],
     ],
   ];
-  for (const [wishes, answer, agreed] of ACCEPTED) {
-    test(`accepts ${answer} with preferences ${JSON.stringify(wishes)}`, () => {
-      assert.deepEqual(clientSays(answer, ...wishes), agreed);
+  for (const [preferences, answer, agreed] of ACCEPTED) {
+    test(`accepts ${answer} with preferences ${JSON.stringify(preferences)}`, () => {
+      assert.deepEqual(clientSays(answer, ...preferences), agreed);
     });
   }
 
-  const REFUSED: readonly [DeflateWishes[], string, RegExp][] = [
+  const REFUSED: readonly [DeflateOptions[], string, RegExp][] = [
     [[], "permessage-deflate", /server_no_context_takeover was asked for/],
     [[KEEP], "permessage-deflate; unknown", /"unknown" is not a parameter/],
     [[KEEP], "permessage-deflate; __proto__=1", /"__proto__" is not a parameter/],
@@ -208,14 +211,14 @@ describe("permessage-deflate, the client's side", () => {
     [[{ ...KEEP, serverMaxWindowBits: 10 }], "permessage-deflate", /at most 10, got none/],
     [[{ ...KEEP, serverMaxWindowBits: 10 }], "permessage-deflate; server_max_window_bits=11", /at most 10, got 11/],
     [[{ ...KEEP, clientMaxWindowBits: 10 }], "permessage-deflate; client_max_window_bits=11", /at most 10, got 11/],
-    ...["0", "7", "16", "1000", "abc", "08", "+8", "1e1"].flatMap((bits): [DeflateWishes[], string, RegExp][] => [
+    ...["0", "7", "16", "1000", "abc", "08", "+8", "1e1"].flatMap((bits): [DeflateOptions[], string, RegExp][] => [
       [[KEEP], `permessage-deflate; server_max_window_bits=${bits}`, /server_max_window_bits is an integer from 8/],
       [[KEEP], `permessage-deflate; client_max_window_bits=${bits}`, /client_max_window_bits is an integer from 8/],
     ]),
   ];
-  for (const [wishes, answer, message] of REFUSED) {
-    test(`rejects ${answer} with preferences ${JSON.stringify(wishes)}`, () => {
-      const said = clientSays(answer, ...wishes);
+  for (const [preferences, answer, message] of REFUSED) {
+    test(`rejects ${answer} with preferences ${JSON.stringify(preferences)}`, () => {
+      const said = clientSays(answer, ...preferences);
       assert.ok(typeof said === "string", "it was accepted");
       assert.match(said, message);
     });
@@ -229,11 +232,11 @@ describe("permessage-deflate, the client's side", () => {
 
 describe("permessage-deflate, the client's side, with fallback offers", () => {
   const FALLBACK = "permessage-deflate; client_max_window_bits, permessage-deflate";
-  const SMALL: DeflateWishes = { ...KEEP, serverMaxWindowBits: 10, clientMaxWindowBits: 11 };
+  const SMALL: DeflateOptions = { ...KEEP, serverMaxWindowBits: 10, clientMaxWindowBits: 11 };
 
   test("offers its preferences, then what any server accepts", () => {
-    const offers = (...wishes: DeflateWishes[]): string =>
-      formatExtensions(clientDeflateWithFallback(...wishes).offers);
+    const offers = (...preferences: DeflateOptions[]): string =>
+      formatExtensions(clientDeflateWithFallback(...preferences).offers);
     assert.equal(offers(), `permessage-deflate; ${NONE}; client_max_window_bits, ${FALLBACK}`);
     assert.equal(
       offers(SMALL, {}),
@@ -242,7 +245,7 @@ describe("permessage-deflate, the client's side, with fallback offers", () => {
   });
 
   // [preferences, parameters of the answer, agreement]
-  const ACCEPTED: readonly [DeflateWishes[], string, Short["agreed"]][] = [
+  const ACCEPTED: readonly [DeflateOptions[], string, Short["agreed"]][] = [
     // an answer without the requested parameters accepts a fallback offer; the client still obeys
     // its own limits
     [[], "", [true, false, 15, 15]],
@@ -261,10 +264,10 @@ describe("permessage-deflate, the client's side, with fallback offers", () => {
     [[SMALL, {}], "server_no_context_takeover", [false, false, 15, 15]],
     [[SMALL, {}], "client_no_context_takeover", [true, false, 15, 11]],
   ];
-  for (const [wishes, params, agreed] of ACCEPTED) {
+  for (const [preferences, params, agreed] of ACCEPTED) {
     const answer = params === "" ? "permessage-deflate" : `permessage-deflate; ${params}`;
-    test(`accepts ${answer} with preferences ${JSON.stringify(wishes)}`, () => {
-      assert.deepEqual(clientTakes(clientDeflateWithFallback(...wishes), answer), agreed);
+    test(`accepts ${answer} with preferences ${JSON.stringify(preferences)}`, () => {
+      assert.deepEqual(clientTakes(clientDeflateWithFallback(...preferences), answer), agreed);
     });
   }
 
@@ -299,7 +302,7 @@ describe("permessage-deflate, the client's side, with fallback offers", () => {
 
 describe("permessage-deflate, both sides", () => {
   const bits = fc.integer({ min: 8, max: 15 }) as fc.Arbitrary<WindowBits>;
-  const wishes: fc.Arbitrary<DeflateWishes> = fc.record(
+  const preferences: fc.Arbitrary<DeflateOptions> = fc.record(
     {
       serverContextTakeover: fc.boolean(),
       clientContextTakeover: fc.boolean(),
@@ -311,7 +314,7 @@ describe("permessage-deflate, both sides", () => {
 
   test("agree for any preferences, and neither must do more than it permits", () => {
     fc.assert(
-      fc.property(wishes, fc.array(wishes, { minLength: 1, maxLength: 3 }), (ofServer, ofClient) => {
+      fc.property(preferences, fc.array(preferences, { minLength: 1, maxLength: 3 }), (ofServer, ofClient) => {
         const client = clientDeflate(...ofClient);
         const offers = parseExtensions(formatExtensions(client.offers));
         assert.ok(offers !== undefined);
@@ -366,7 +369,7 @@ describe("permessage-deflate, both sides", () => {
       ["serverContextTakeover", 1, "a boolean"],
       ["clientContextTakeover", "yes", "a boolean"],
     ] as const) {
-      const wish = { [name]: value } as unknown as DeflateWishes;
+      const wish = { [name]: value } as unknown as DeflateOptions;
       const refused = { code: "INVALID_ARGUMENT", message: new RegExp(`: ${name}: expected ${expected}, got `) };
       assert.throws(() => serverDeflate(wish), refused);
       assert.throws(() => clientDeflate({}, wish), refused);

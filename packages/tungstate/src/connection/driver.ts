@@ -105,7 +105,7 @@ export class Driver
   /** Packed until somebody asks for them. */
   private head: string | HeaderFields;
   readonly incoming: InflateQueue | undefined;
-  /** Messages are being inflated off the loop, or in the next tick: what is behind them waits in the transport. */
+  /** Messages are being inflated asynchronously, or in the next tick: what is behind them waits in the transport. */
   private inflating = false;
   private readingPaused = false;
   /** `settle` will be called at the end of this tick. */

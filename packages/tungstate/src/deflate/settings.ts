@@ -3,7 +3,7 @@ import {
   clientDeflateWithFallback,
   type ClientExtension,
   type DeflateParams,
-  type DeflateWishes,
+  type DeflateOptions,
   protocolError,
   serverDeflate,
   type ServerExtension,
@@ -103,16 +103,16 @@ function integer(name: string, value: number | undefined, least: number, most: n
 }
 
 export function serverCompression(settings: CompressionSettings): ServerExtension<DeflateParams> {
-  return serverDeflate(wishes(settings, "server"));
+  return serverDeflate(preferences(settings, "server"));
 }
 
 /** Asks for what is set; a server that can't promise a window of that size may take the second offer, without context takeover. */
 export function clientCompression(settings: CompressionSettings): ClientExtension<DeflateParams> {
-  const wanted = settings.contextTakeover ? [wishes(settings, "client"), {}] : [wishes(settings, "client")];
+  const wanted = settings.contextTakeover ? [preferences(settings, "client"), {}] : [preferences(settings, "client")];
   return settings.fallbackOffers ? clientDeflateWithFallback(...wanted) : clientDeflate(...wanted);
 }
 
-function wishes({ contextTakeover, windowBits }: CompressionSettings, role: "client" | "server"): DeflateWishes {
+function preferences({ contextTakeover, windowBits }: CompressionSettings, role: "client" | "server"): DeflateOptions {
   // a window of the peer's that no message outlives costs nothing here, so it need not be limited
   const peerWindowBits = contextTakeover ? windowBits : 15;
   return {

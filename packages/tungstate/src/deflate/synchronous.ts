@@ -6,7 +6,7 @@ import {
   type WindowBits,
 } from "@tungstate/protocol";
 import zlib from "node:zlib";
-import { type KeptStream, openKept } from "../native/pooled-zlib.ts";
+import { type PooledStream, openPooled } from "../native/pooled-zlib.ts";
 
 /** What deflating needs to know besides the data. */
 export interface DeflateTuning {
@@ -44,14 +44,14 @@ function roundUp(size: number): number {
 }
 
 const MAX_KEPT_DEFLATERS = 8; // about 230 KB each; one for each window, level and memory level in use
-const deflaters = new Map<number, KeptStream>();
-let inflater: KeptStream | undefined;
+const deflaters = new Map<number, PooledStream>();
+let inflater: PooledStream | undefined;
 
-function keptDeflater(windowBits: WindowBits, tuning: DeflateTuning): KeptStream | undefined {
+function pooledDeflater(windowBits: WindowBits, tuning: DeflateTuning): PooledStream | undefined {
   const key = (windowBits << 8) | (tuning.level << 4) | tuning.memLevel;
   let deflater = deflaters.get(key);
   if (deflater === undefined) {
-    deflater = openKept(deflateOptions(windowBits, tuning, undefined));
+    deflater = openPooled(deflateOptions(windowBits, tuning, undefined));
     if (deflater === undefined) return undefined;
     const oldest = deflaters.size < MAX_KEPT_DEFLATERS ? undefined : deflaters.entries().next().value;
     if (oldest !== undefined) {
@@ -64,7 +64,7 @@ function keptDeflater(windowBits: WindowBits, tuning: DeflateTuning): KeptStream
 }
 
 /** Gives back the zlib streams and buffers that are kept for the process. They come back when they are needed. */
-export function releaseKept(): void {
+export function evictPooled(): void {
   for (const deflater of deflaters.values()) deflater.close();
   deflaters.clear();
   inflater?.close();
@@ -98,12 +98,12 @@ export function deflateNow(
   // what fills this has not become smaller
   const most = payload.length + SYNC_TAIL_SIZE + (window === undefined ? 0 : mayGrow(payload, window));
   // a stream that is open already can't be given a window to refer to
-  const deflater = window === undefined || window.length === 0 ? keptDeflater(windowBits, tuning) : undefined;
+  const deflater = window === undefined || window.length === 0 ? pooledDeflater(windowBits, tuning) : undefined;
   if (deflater !== undefined) {
     makeRoom(0, most);
     deflater.reset();
     if (!deflater.run(payload, 0, payload.length, output, 0, most)) {
-      releaseKept(); // no data makes a deflater fail; whatever did, begin anew
+      evictPooled(); // no data makes a deflater fail; whatever did, begin anew
       return undefined;
     }
     return deflater.outputEnd < most ? output.subarray(0, deflater.outputEnd) : undefined;
@@ -188,11 +188,11 @@ export function inflateNow(
   }
   const payloadEnd = payload.copyTo(input, start);
   input.set(TRAILER, payloadEnd);
-  inflater ??= openKept("inflate");
+  inflater ??= openPooled("inflate");
   const outputEnd =
     inflater === undefined
       ? inflateOnce(start, payloadEnd, largest, window)
-      : inflateKept(inflater, payloadEnd, before + largest);
+      : inflatePooled(inflater, payloadEnd, before + largest);
   if (typeof outputEnd !== "number") return outputEnd;
   if (outputEnd > before + largest) return limit > most ? undefined : tooBig(limit);
   const inflated = output.subarray(before, outputEnd);
@@ -200,7 +200,7 @@ export function inflateNow(
 }
 
 /** Inflates `input` up to the end of the trailer; returns where the output ends, which is beyond `most` if there is more. */
-function inflateKept(stream: KeptStream, payloadEnd: number, most: number): number | WebSocketError {
+function inflatePooled(stream: PooledStream, payloadEnd: number, most: number): number | WebSocketError {
   const inputEnd = payloadEnd + TRAILER.length;
   let at = 0;
   let to = 0;

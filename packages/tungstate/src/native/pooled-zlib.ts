@@ -5,7 +5,7 @@ import zlib from "node:zlib";
  * with it, for each message. node:zlib has no public way to do that, so this reaches for what its own `*Sync`
  * functions call: `_handle.writeSync(flush, in, inOffset, inLength, out, outOffset, outLength)`, which leaves what was
  * not used of either buffer in `_writeState`. It does so only in versions of Node where that was tested, and there only if it is found and a
- * trial run gives the right bytes; see `openKept`.
+ * trial run gives the right bytes; see `openPooled`.
  */
 interface Internals {
   readonly _handle: {
@@ -27,7 +27,7 @@ interface Internals {
 const TESTED_NODE_VERSIONS = { first: 20, last: 26 }; // majors
 
 /** One direction of a kept zlib stream. */
-export class KeptStream {
+export class PooledStream {
   /** After `run`: how far it got in the input, and in the output. */
   inputEnd = 0;
   outputEnd = 0;
@@ -84,9 +84,9 @@ function hasInternals(stream: object): stream is Internals {
   );
 }
 
-function open(stream: zlib.DeflateRaw | zlib.InflateRaw): KeptStream | undefined {
+function open(stream: zlib.DeflateRaw | zlib.InflateRaw): PooledStream | undefined {
   const inside: object = stream;
-  if (hasInternals(inside)) return new KeptStream(stream, inside);
+  if (hasInternals(inside)) return new PooledStream(stream, inside);
   stream.close();
   return undefined;
 }
@@ -123,7 +123,7 @@ const CHUNK = 64; // bytes, the least: a buffer that every zlib stream has and t
 let usable: boolean | undefined;
 
 /** Whether zlib streams can be kept here. */
-function canKeep(): boolean {
+function canPool(): boolean {
   if (usable === undefined) {
     const { node, bun, deno } = process.versions as Record<string, string | undefined>;
     const major = Number.parseInt(node ?? "", 10);
@@ -138,13 +138,13 @@ function canKeep(): boolean {
 }
 
 /** For tests and measurements: does without kept streams. */
-export function keepStreams(keep: boolean): void {
+export function poolStreams(keep: boolean): void {
   usable = keep ? undefined : false;
 }
 
 /** A stream to keep; undefined where that is not possible, and the public functions have to do. */
-export function openKept(options: zlib.ZlibOptions | "inflate"): KeptStream | undefined {
-  if (!canKeep()) return undefined;
+export function openPooled(options: zlib.ZlibOptions | "inflate"): PooledStream | undefined {
+  if (!canPool()) return undefined;
   return open(
     options === "inflate"
       ? new zlib.InflateRaw({ chunkSize: CHUNK })

@@ -3,9 +3,9 @@ import fc from "fast-check";
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
 import zlib from "node:zlib";
-import { keepStreams } from "../../src/native/pooled-zlib.ts";
+import { poolStreams } from "../../src/native/pooled-zlib.ts";
 import { jobCounts } from "../../src/deflate/asynchronous.ts";
-import { MAX_FINAL_BLOCKS, releaseKept } from "../../src/deflate/synchronous.ts";
+import { MAX_FINAL_BLOCKS, evictPooled } from "../../src/deflate/synchronous.ts";
 import {
   anyMessage,
   anyParams,
@@ -42,12 +42,12 @@ function arrived(bytes: Uint8Array, later: boolean) {
 
 for (const { way, keep, later } of WAYS) {
   describe(`inflating with ${way}`, () => {
-    keepStreams(keep);
+    poolStreams(keep);
     const use = () => {
-      releaseKept();
-      keepStreams(keep);
+      evictPooled();
+      poolStreams(keep);
     };
-    after(() => keepStreams(true));
+    after(() => poolStreams(true));
 
     // RFC 7692 §7.2.3, consecutive messages of a connection with context takeover
     const VECTORS: readonly [section: string, messages: readonly [hex: string, text: string][]][] = [
@@ -183,13 +183,13 @@ for (const { way, keep, later } of WAYS) {
 }
 
 describe("deflating", () => {
-  after(() => keepStreams(true));
+  after(() => poolStreams(true));
   const similar = (index: number) => bytesOf(JSON.stringify({ index, name: "a name", values: [1, 2, 3, index * 7] }));
 
   for (const keep of [true, false]) {
     test(`equals zlib's output, with ${keep ? "a pooled stream" : "public functions"}`, () => {
-      releaseKept();
-      keepStreams(keep);
+      evictPooled();
+      poolStreams(keep);
       const one = codec(NO_TAKEOVER, "server", { threshold: 0, level: 6, memLevel: 7 });
       for (let index = 0; index < 20; index++) {
         const message = bytesOf(JSON.stringify(Array.from({ length: index * 10 + 5 }, (_, at) => ({ at, index }))));
@@ -200,7 +200,7 @@ describe("deflating", () => {
   }
 
   test("does not change messages that do not become smaller, are below the threshold, or empty", async () => {
-    keepStreams(true);
+    poolStreams(true);
     let state = 1;
     const noise = new Uint8Array(70_000).map(() => (state = Math.imul(state, 1664525) + 1013904223) >>> 24);
     const one = codec(TAKEOVER, "server", { threshold: 100, asyncThreshold: 2000 });
