@@ -6,6 +6,7 @@ import process from "node:process";
 import { checkDocstrings } from "./repository/docstrings.mjs";
 import { checkImports } from "./repository/imports.mjs";
 import { checkPicture } from "./repository/layers-picture.mjs";
+import { checkVocabulary } from "./repository/vocabulary.mjs";
 import { readPackages, root } from "./workspaces.mjs";
 
 const read = (path) => readFileSync(path, "utf8");
@@ -50,7 +51,8 @@ for (const [path, { link, optionalDependencies = {}, resolved }] of Object.entri
   }
 }
 
-wrong.push(...checkImports(), ...checkPicture());
+const vocabulary = checkVocabulary();
+wrong.push(...checkImports(), ...checkPicture(), ...vocabulary.faults);
 // packages/protocol is being redesigned: its names get their docstrings with their new shape
 const bare = checkDocstrings().filter((fault) => !fault.startsWith("packages/protocol/"));
 wrong.push(...bare);
@@ -61,6 +63,7 @@ for (const entry of entries.filter((each, at) => entries.indexOf(each) !== at)) 
   wrong.push(`CHANGELOG.md: an entry is there twice; remove what a merge brought back: ${entry.split("\n", 1)[0]}`);
 }
 
+for (const line of vocabulary.pending) console.log(line);
 for (const line of wrong) console.error(line);
 if (wrong.length > 0) process.exit(1);
 console.log(`${packages.length} packages at version ${first.version}, the lockfile names no registry`);

@@ -1,4 +1,5 @@
-// Version 0.1 of this project: one frame of a few bytes cost the hub up to 100 ms of CPU time for each KB of it, and stopped the event loop for seconds.
+// Tungstate 0.1: a frame of a few bytes cost the hub up to 100 ms of CPU time for each KB, and blocked
+// the event loop for seconds.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { deflateRawSync } from "node:zlib";
@@ -150,7 +151,7 @@ describe("hub: what one frame costs, with 300 clients in the channel and 1,000 p
   }
 });
 
-describe("hub: a tick of the event loop, whoever sends what", () => {
+describe("hub: an event-loop tick is bounded for any input", () => {
   test("a publication to 10,000 subscribers is passed on to some of them in each tick", () =>
     withHub(async (hub) => {
       const sinks = Array.from({ length: 10_000 }, () => Sink.connect(hub));

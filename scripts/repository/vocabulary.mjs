@@ -11,22 +11,21 @@ const IDENTIFIERS = [
   { old: ["road", "roads", "Road", "roadOf"], use: "route, path" },
   { old: ["inbox", "Inbox", "inboxSize"], use: "receiveQueue, receiveQueueSize" },
   { old: ["passOn", "fed", "follower"], use: "writeFrames, cursor, subscriber", in: ["packages/tungstate"] },
-  { old: ["feed", "Feed"], use: "broadcast queue, subscription" },
+  { old: ["feed", "Feed"], use: "broadcast queue, subscription", in: ["packages/tungstate", "apps"] },
   { old: ["takePiece", "giveBack", "letGo"], use: "acquire, release, evict" },
   { old: ["answerIsDue", "wantsEnd"], use: "hasPendingControlFrames, shouldEndStream", in: ["packages"] },
   { old: ["succession", "Succession"], use: "reconnectLoop" },
-  { old: ["judge", "verdict", "Verdict"], use: "classifyClose, retryDecision", in: ["packages"] },
+  { old: ["judge", "verdict", "Verdict"], use: "classifyClose, retryDecision", in: ["packages/tungstate/src"] },
   { old: ["onLoop", "offLoop"], use: "sync, async" },
-  { old: ["wish", "wishes", "Wishes", "sentFresh"], use: "deflate options, message without context" },
+  { old: ["wishes", "Wishes", "DeflateWishes", "sentFresh"], use: "deflate options, message without context" },
   { old: ["minProgress"], use: "minDataRate" },
   { old: ["memoryLevel", "asyncSize"], use: "memLevel, asyncThreshold" },
   { old: ["stableAfter", "raceDelay"], use: "resetAfter, attemptDelay" },
   { old: ["husk", "Husk", "agenda", "Agenda"], use: "detached socket, timer wheel" },
   { old: ["holder", "Holder"], use: "budget entry" },
-  { old: ["told", "heard", "sealed"], use: "notified, received, not writable" },
   { old: ["gatherSettings", "planOf", "ServePlan"], use: "readSettings, resolveConfig, ServeConfig" },
   { old: ["figures", "Figures", "figuresOf"], use: "metrics, statistics" },
-  { old: ["guest"], use: "anonymous client" },
+  { old: ["guest"], use: "anonymous client", in: ["packages/cli/src"] },
 ];
 
 /** Replaced phrases, and what to use. They are matched in code and Markdown, in any case, also across line breaks. */
@@ -63,7 +62,6 @@ export const PENDING = [
   "packages/hub/src",
   "packages/protocol/test",
   "packages/tungstate/test",
-  "packages/hub/test",
   "hardening/abuse",
   "docs",
 ];
@@ -83,7 +81,17 @@ const phrasePattern = (phrases) =>
     "gi",
   );
 
+/** Names of variables and members only: in sentences of strings these words have their usual sense. */
+const NAMES_ONLY = {
+  pattern:
+    /(?<=\b(?:const|let|function|get|private|readonly|this) )(?:told|heard|sealed)\b|(?<=[\w)\]]\.)(?:told|heard|sealed)\b/g,
+  use: "notified, received, not writable",
+  folders: undefined,
+  isPhrase: false,
+};
+
 const RULES = [
+  NAMES_ONLY,
   ...IDENTIFIERS.map(({ old, use, in: folders }) => ({ pattern: wholeWords(old), use, folders, isPhrase: false })),
   ...PHRASES.map(({ old, use }) => ({ pattern: phrasePattern(old), use, folders: undefined, isPhrase: true })),
 ];

@@ -28,7 +28,7 @@ test("oldWordsOf finds old phrases across the line breaks of comments and paragr
 });
 
 test("oldWordsOf limits some words to the folders in which they were replaced", () => {
-  assert.equal(oldWordsOf("packages/x/src/a.ts", "const verdict = 1;").length, 1);
+  assert.equal(oldWordsOf("packages/tungstate/src/a.ts", "const verdict = 1;").length, 1);
   assert.equal(oldWordsOf("conformance/a.ts", "const verdict = 1;").length, 0);
 });
 

@@ -21,11 +21,11 @@ test("two ends communicate with the package's exports only", () => {
     heartbeat: undefined,
     closeTimeout: 1000,
   };
-  const heard: string[] = [];
+  const events: string[] = [];
   const sink = (name: string): tungstate.ProtocolSink => ({
-    onMessage: (message) => heard.push(`${name}: ${message.text}`),
-    onPing: () => heard.push(`${name}: ping`),
-    onPong: () => heard.push(`${name}: pong`),
+    onMessage: (message) => events.push(`${name}: ${message.text}`),
+    onPing: () => events.push(`${name}: ping`),
+    onPong: () => events.push(`${name}: pong`),
   });
   const runtime = new Runtime();
   const keys = new MaskingKeys((target) => target.fill(9));
@@ -49,7 +49,7 @@ test("two ends communicate with the package's exports only", () => {
   server.close(CLOSE_CODE.GOING_AWAY, "later", 0);
   move(server, client);
   move(client, server);
-  assert.deepEqual(heard, ["server: hello", "server: ping", "client: pong", "client: you too"]);
+  assert.deepEqual(events, ["server: hello", "server: ping", "client: pong", "client: you too"]);
   assert.equal(client.closing.reason, "later");
   assert.equal(server.closing.clean, true);
   assert.throws(() => server.send("more"), tungstate.WebSocketError);

@@ -96,7 +96,7 @@ test("the engine removes expired entries, names without a publication first", as
   await broker.subscribe("made up 7");
   assert.equal(engine.streamCount, 101);
   await clock.advance(2 * 3600_000);
-  assert.equal(engine.streamCount, 2, "one has publications, somebody stands in the other");
+  assert.equal(engine.streamCount, 2, "one has publications, the other a subscriber with a position");
   await broker.stop();
   assert.equal(clock.pending, 0);
 });

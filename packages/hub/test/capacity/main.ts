@@ -11,7 +11,7 @@ const PARTS = { publish: measurePublishing, peers: measurePeers, redis: measureR
 
 const { operands: asked } = commandLine({
   command: "npm run capacity --",
-  summary: "Measures what a node and a Redis carry: the figures of docs/capacity.md.",
+  summary: "Measures the capacity of a node and of Redis: the results in docs/capacity.md.",
   operands: {
     name: "part",
     help: `${Object.keys(PARTS).join(", ")} (default: all)`,

@@ -40,7 +40,7 @@ export async function measureRedis(say: Say): Promise<void> {
   );
   const entries = Array.from({ length: 20_000 }, (_, i) => ({
     channel: `p${i % 200}`,
-    info: { client: crypto.randomUUID(), user: `user ${i}`, connInfo: '{"name":"somebody"}' },
+    info: { client: crypto.randomUUID(), user: `user ${i}`, connInfo: '{"name":"a client"}' },
   }));
   await costs("clients that become present, 100 in a channel", entries.length, () =>
     pipelined(entries.length, 1_000, async (i) => {

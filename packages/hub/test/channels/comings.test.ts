@@ -14,9 +14,9 @@ test("joins and leaves of one tick are announced by their net result", () => {
     const comings = new Comings();
     for (const [what, who] of steps) comings[what](who);
     const { leaves, joins } = comings.net();
-    const told = (all: readonly ClientInfo[]): string =>
+    const reported = (all: readonly ClientInfo[]): string =>
       all.map(({ client, chanInfo = "" }) => client + chanInfo).join();
-    return `-${told(leaves)} +${told(joins)}`;
+    return `-${reported(leaves)} +${reported(joins)}`;
   };
   const [a, b] = [info("a"), info("b")];
   assert.equal(net(["join", a], ["join", b], ["leave", a]), "- +b");
@@ -38,15 +38,15 @@ const comingsOf = (lines: readonly Line[]): string[] =>
 test("a client that subscribes and unsubscribes in one frame is not announced, however often", async () => {
   const broker = new FaultyBroker();
   await withHub({ broker, namespaces: NAMESPACES }, async ({ hub }) => {
-    let told = 0;
+    let reported = 0;
     const { publishJoin, publishLeave } = broker;
-    broker.publishJoin = (...args) => (told++, publishJoin(...args));
-    broker.publishLeave = (...args) => (told++, publishLeave(...args));
+    broker.publishJoin = (...args) => (reported++, publishJoin(...args));
+    broker.publishLeave = (...args) => (reported++, publishLeave(...args));
     const watcher = await new TestClient(hub).connect();
     await watcher.subscribe("x");
     await settle();
     watcher.take();
-    told = 0;
+    reported = 0;
     const client = await new TestClient(hub).connect();
     const pairs = Array.from({ length: 200 }, (_, i) => [
       { id: 2 * i + 10, subscribe: { channel: "x" } },
@@ -55,7 +55,7 @@ test("a client that subscribes and unsubscribes in one frame is not announced, h
     client.send(...pairs.flat());
     await settle();
     assert.equal(client.take().filter(({ error }) => error === undefined).length, 400);
-    assert.deepEqual([comingsOf(watcher.take()), told], [[], 0]);
+    assert.deepEqual([comingsOf(watcher.take()), reported], [[], 0]);
     assert.equal((await hub.presenceStats("x")).clients, 1);
   });
 });

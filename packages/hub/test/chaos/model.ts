@@ -75,7 +75,7 @@ export class View {
       } else {
         this.record.toldLost++;
         this.newest = undefined;
-        if (publications.length > 0) this.problem("got publications, and was told that it can't");
+        if (publications.length > 0) this.problem("received publications, and was told that recovery failed");
       }
     }
     this.position = { offset, epoch };

@@ -130,13 +130,13 @@ export const SCENARIOS: readonly Scenario[] = [
   },
 ];
 
-export interface Verdict {
+export interface Outcome {
   readonly ok: boolean;
   readonly lines: readonly string[];
 }
 
 /** Runs a scenario and returns what failed. */
-export async function play(scenario: Scenario, options: Omit<WorldOptions, keyof typeof USUAL>): Promise<Verdict> {
+export async function play(scenario: Scenario, options: Omit<WorldOptions, keyof typeof USUAL>): Promise<Outcome> {
   const world = await World.create({ ...options, ...USUAL, ...scenario.world });
   const { record, publisher } = world;
   const perChannel = Math.ceil(options.publications / options.channels);

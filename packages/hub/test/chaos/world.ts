@@ -182,14 +182,14 @@ export class World {
     process.once("exit", kill);
     child.once("exit", () => process.removeListener("exit", kill));
     // reports about its connections are expected; errors that end it are not
-    let told = "";
-    child.stderr.on("data", (chunk: Buffer) => (told = (told + chunk.toString()).slice(-2000)));
+    let reported = "";
+    child.stderr.on("data", (chunk: Buffer) => (reported = (reported + chunk.toString()).slice(-2000)));
     const port = await new Promise<string>((resolve, reject) => {
-      child.once("exit", (code, signal) => reject(new Error(`${name} ended with ${code ?? signal}: ${told}`)));
+      child.once("exit", (code, signal) => reject(new Error(`${name} ended with ${code ?? signal}: ${reported}`)));
       createInterface(child.stdout).once("line", (line) => resolve(line.replace("listening ", "")));
     });
     child.on("exit", (code) => {
-      if (code !== null && code !== 0) this.record.problem(`${name} ended with ${code}: ${told}`);
+      if (code !== null && code !== 0) this.record.problem(`${name} ended with ${code}: ${reported}`);
     });
     const node = new NodeProcess(name, child, port, proxy);
     this.nodes.push(node);

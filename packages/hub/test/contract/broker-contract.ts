@@ -202,7 +202,7 @@ export function testBrokerContract(suite: BrokerSuite): void {
     );
   });
 
-  withBroker("history keeps the newest, as many as it is told", async (broker) => {
+  withBroker("history keeps the newest, up to its size", async (broker) => {
     for (let i = 1; i <= 10; i++) await broker.publish("a", { data: `${i}` }, { ...keep, historySize: 4 });
     const page = await broker.history("a", { limit: -1 }, keep.metaTtl);
     assert.deepEqual(
@@ -364,7 +364,7 @@ export function testBrokerContract(suite: BrokerSuite): void {
     assert.deepEqual(recorder.comings, ["join a 1", "join a 2", "leave a 1"]);
   });
 
-  withBroker("channels are told apart, whatever their names", async (broker, recorder, { settle }) => {
+  withBroker("channels are distinguished by any names", async (broker, recorder, { settle }) => {
     const names = ["__proto__", "constructor", "a b", "a:b", "ä€😀", "{a}", "*", "a*", "x".repeat(255)];
     for (const name of names) await broker.subscribe(name);
     for (const name of names) await broker.publish(name, { data: JSON.stringify(name) }, keep);

@@ -57,7 +57,7 @@ export function testPresenceContract(suite: PresenceSuite): void {
   });
 
   withStores(
-    "clients come in pages, each of them once or twice, whoever comes and goes meanwhile",
+    "clients are returned in pages, each once or twice, whatever joins and leaves meanwhile",
     async ({ stores: [a] }) => {
       const count = 1500;
       const info = (number: number): ClientInfo => ({

@@ -76,9 +76,9 @@ test("statistics are those of the last announcement", () =>
     await client.subscribe("quiet:x");
     await new TestClient(b).connect({ data: "alice" });
     await clock.advance(3_000);
-    const { id, ...figures } = a.nodes()[1] ?? { id: "" };
+    const { id, ...stats } = a.nodes()[1] ?? { id: "" };
     assert.equal(id, b.info().id);
-    assert.deepEqual(figures, {
+    assert.deepEqual(stats, {
       name: "b",
       version: "",
       clients: 2,

@@ -21,14 +21,14 @@ let prefixes = 0;
 /** Creates a hub with clients in memory, on a Redis at these URLs. */
 async function withHub(
   urls: readonly string[],
-  run: (hub: Hub, told: readonly string[]) => Promise<void>,
+  run: (hub: Hub, reported: readonly string[]) => Promise<void>,
   options: RedisOptions = {},
 ): Promise<void> {
-  const told: string[] = [];
+  const reported: string[] = [];
   const redis = await openRedis(urls, {
     prefix: `faults${prefixes++}`,
     timeout: TIMEOUT,
-    onError: ({ message }) => told.push(message),
+    onError: ({ message }) => reported.push(message),
     ...options,
   });
   const hub = new Hub({
@@ -43,7 +43,7 @@ async function withHub(
   });
   await hub.start();
   try {
-    await run(hub, told);
+    await run(hub, reported);
   } finally {
     await hub.close();
   }
@@ -134,13 +134,13 @@ test("start-up fails clearly if Redis cannot be used, and leaves nothing behind"
   const server = kept(await RedisServer.start("--requirepass", "right"));
   const cluster = kept(await RedisServer.start("--cluster-enabled", "yes"));
   const fails = async (url: string, expected: RegExp): Promise<void> => {
-    const told: Error[] = [];
+    const reported: Error[] = [];
     await assert.rejects(
-      openRedis([url], { timeout: 2_000, onError: (error) => told.push(error) }),
+      openRedis([url], { timeout: 2_000, onError: (error) => reported.push(error) }),
       (error) => error instanceof Error && expected.test(error.message) && !error.message.includes("wrong"),
       url,
     );
-    assert.deepEqual(told, [], "the rejection says it");
+    assert.deepEqual(reported, [], "the rejection says it");
   };
   await fails(`redis://127.0.0.1:${nobody}`, /^Redis at redis:\/\/127.0.0.1:\d+ can't be used: connect ECONNREFUSED/);
   await fails(`redis+cluster://127.0.0.1:${nobody}`, /^Redis at 127.0.0.1:\d+ can't be used: connect ECONNREFUSED/);
@@ -209,7 +209,7 @@ test("a lost connection: nothing is missed, publishing fails temporarily and in 
   await withHub([server.url], (far) =>
     withHub(
       [`redis://127.0.0.1:${proxy.port}`],
-      async (near, told) => {
+      async (near, reported) => {
         const follower = await Follower.start(near, "a");
         for (const n of range(0, 10)) await publish(far, "a", n);
         await until("they come", async () => (await follower.read()).length === 10);
@@ -226,7 +226,7 @@ test("a lost connection: nothing is missed, publishing fails temporarily and in 
         await until("all have come", async () => (await follower.read()).length === 21);
         assert.deepEqual(follower.seen, range(0, 21));
         assert.deepEqual([follower.returns, follower.lost], [0, 0]);
-        assert.equal(told.length, 2, `each connection's loss is told once: ${told.join("; ")}`);
+        assert.equal(reported.length, 2, `each connection's loss is told once: ${reported.join("; ")}`);
         await until("both connections are back", () => (near.metrics.store?.reconnects ?? 0) >= 2);
         await until("the channel was checked", () => (near.metrics.store?.interruptions ?? 0) >= 1);
         assert.ok((near.metrics.store?.failures ?? 0) >= 1);
@@ -334,7 +334,7 @@ test("Redis restarted with an old snapshot: clients ahead of it are notified, ot
     await server.run();
     for (const n of range(10, 13)) await publish(hub, "a", n);
     await until("it comes back", async () => (await ahead.read()).length === 10 && ahead.returns > 0);
-    assert.equal(ahead.lost, 1, "it has seen offsets 6 to 10, which are others now: that is told, not passed over");
+    assert.equal(ahead.lost, 1, "it has seen offsets 6 to 10, which have other contents now: the client is notified");
     const page = await hub.history("a", { limit: -1, since: { epoch, offset: 5 } });
     assert.notEqual(page.epoch, epoch);
     assert.deepEqual(

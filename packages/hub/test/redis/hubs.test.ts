@@ -165,14 +165,14 @@ test("a cluster without sharded pub/sub, as before Redis 7: publications on any 
 
 test("an outage of Redis is reported once, not for each failure", async () => {
   const server = await RedisServer.start();
-  const told: string[] = [];
+  const reported: string[] = [];
   await withNodes(
     [server.url],
     async ({ a, errors }) => {
       const client = await new TestClient(a).connect({ data: "alice" });
       await client.subscribe("public:x");
       await server.kill();
-      await until("it is noticed, by two connections of two nodes", () => told.length === 4);
+      await until("it is noticed, by two connections of two nodes", () => reported.length === 4);
       for (let i = 0; i < 20; i++) {
         assert.equal(await client.refused({ publish: { channel: "public:x", data: i } }), 100);
       }
@@ -180,9 +180,9 @@ test("an outage of Redis is reported once, not for each failure", async () => {
       assert.equal(await client.refused({ subscribe: { channel: "quiet:y" } }), 100);
       assert.equal(client.closedWith, undefined);
       assert.deepEqual(errors, []);
-      assert.equal(told.length, 4);
+      assert.equal(reported.length, 4);
     },
-    { timeout: 1_000, onError: ({ message }) => told.push(message) },
+    { timeout: 1_000, onError: ({ message }) => reported.push(message) },
   );
   await server.stop();
 });

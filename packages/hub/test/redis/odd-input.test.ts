@@ -82,9 +82,9 @@ test("an invalid time is rejected before it is batched with other publications",
       ...[Number.NaN, 0, -1].map((idempotencyTtl) => hub.publish("a", 2, { idempotencyKey: "k", idempotencyTtl })),
       hub.publish("a", 3),
     ]);
-    const told = results.map((each) => (each.status === "fulfilled" ? each.value.offset : String(each.reason)));
+    const reported = results.map((each) => (each.status === "fulfilled" ? each.value.offset : String(each.reason)));
     const refused = (got: string): string => `RangeError: idempotencyTtl has to be more than 0 ms, got ${got}`;
-    assert.deepEqual(told, [1, refused("NaN"), refused("0"), refused("-1"), 2]);
+    assert.deepEqual(reported, [1, refused("NaN"), refused("0"), refused("-1"), 2]);
   } finally {
     await hub.close();
   }

@@ -16,10 +16,10 @@ class MovingSlot implements Deployment {
   readonly isCluster = true;
   readonly publishes = "SPUBLISH";
   readonly published: string[] = [];
-  readonly told: (() => void)[] = [];
+  readonly reported: (() => void)[] = [];
   private hasMoved = false;
   private readonly old = this.server(
-    () => new Promise((_, reject) => this.told.push(() => reject(new Error("MOVED 1 h:1")))),
+    () => new Promise((_, reject) => this.reported.push(() => reject(new Error("MOVED 1 h:1")))),
   );
   private readonly next = this.server(async (args) => {
     const bodies = args.filter((_, i) => i >= 2 && (i - 2) % 6 === 1).map(String);
@@ -64,12 +64,12 @@ test("a moved slot does not change the order of publications", async () => {
   await turn();
   results.push(publish("2"));
   await turn();
-  assert.equal(slot.told.length, 2, "both are on their way to the old server");
-  slot.told[0]?.();
+  assert.equal(slot.reported.length, 2, "both were sent to the old server");
+  slot.reported[0]?.();
   for (let i = 0; i < 5; i++) await turn();
   results.push(publish("3"));
   for (let i = 0; i < 5; i++) await turn();
-  slot.told[1]?.();
+  slot.reported[1]?.();
   await Promise.all(results);
   assert.deepEqual(slot.published, ["1", "2", "3"]);
   // and continues as usual

@@ -16,12 +16,12 @@ interface HubOnRedis {
   readonly hub: Hub;
   readonly redis: OpenRedis;
   /** Reports of the hub and of its connections. */
-  readonly told: string[];
+  readonly reported: string[];
 }
 
 async function hubOn(t: TestContext, url: string, timeout = 1_000): Promise<HubOnRedis> {
-  const told: string[] = [];
-  const tell = (error: unknown): void => void told.push(String(error));
+  const reported: string[] = [];
+  const tell = (error: unknown): void => void reported.push(String(error));
   const redis = await openRedis([url], { timeout, onError: tell });
   const { broker, presenceStore: presence } = redis;
   const kept = { history: { size: 100, ttl: 60_000 }, presence: true, ...ANYONE };
@@ -35,7 +35,7 @@ async function hubOn(t: TestContext, url: string, timeout = 1_000): Promise<HubO
   });
   t.after(() => hub.close());
   await hub.start();
-  return { hub, redis, told };
+  return { hub, redis, reported };
 }
 
 async function serverFor(t: TestContext, ...args: string[]): Promise<RedisServer> {
@@ -47,7 +47,7 @@ async function serverFor(t: TestContext, ...args: string[]): Promise<RedisServer
 for (const broken of ["m", "s"]) {
   test(`a key of a wrong type (:${broken}) affects only its own channel`, async (t) => {
     const server = await serverFor(t);
-    const { hub, told } = await hubOn(t, server.url);
+    const { hub, reported } = await hubOn(t, server.url);
     const client = await new TestClient(hub).connect();
     for (const channel of ["a", "taken", "b"]) await client.subscribe(channel);
     await hub.publish("taken", 0);
@@ -85,9 +85,9 @@ for (const broken of ["m", "s"]) {
     ] as const) {
       assert.equal(lines.find((line) => line.id === id)?.error?.code, code, String(id));
     }
-    assert.equal(told.filter((each) => each.includes("WRONGTYPE")).length, 1, told.join("\n"));
+    assert.equal(reported.filter((each) => each.includes("WRONGTYPE")).length, 1, reported.join("\n"));
     const advice = "has something else under a key of the hub's: choose another prefix, or delete the key";
-    assert.ok(told.join().includes(`${advice} "tungstate:{.taken}:${broken}" (`), told.join("\n"));
+    assert.ok(reported.join().includes(`${advice} "tungstate:{.taken}:${broken}" (`), reported.join("\n"));
   });
 }
 
@@ -108,7 +108,7 @@ for (const [end, what, call] of CALLS) {
       const server = await serverFor(t);
       if (isRestricted) await allow(server, ...documentedCommands("always"));
       const url = isRestricted ? server.url.replace("//", "//hub:secret@") : server.url;
-      const { hub, told } = await hubOn(t, url);
+      const { hub, reported } = await hubOn(t, url);
       const client = await new TestClient(hub).connect();
       await client.subscribe("taken");
       await hub.publish("taken", 0);
@@ -116,8 +116,8 @@ for (const [end, what, call] of CALLS) {
       await server.command("DEL", key);
       await (end.startsWith("i") ? server.command("HSET", key, "a", "b") : server.command("SET", key, "not ours"));
       for (let time = 0; time < 3; time++) await assert.rejects(call(hub), { code: 100 });
-      const reports = told.filter((each) => each.includes("WRONGTYPE"));
-      assert.equal(reports.length, 1, told.join("\n"));
+      const reports = reported.filter((each) => each.includes("WRONGTYPE"));
+      assert.equal(reports.length, 1, reported.join("\n"));
       assert.ok(reports[0]?.includes(`delete the key ${JSON.stringify(key)} (`), reports[0]);
     });
   }
@@ -137,7 +137,7 @@ test("a rejected publication takes no offset", async (t) => {
 
 test("a full Redis rejects stored publications, in few log lines, and nothing else", async (t) => {
   const server = await serverFor(t);
-  const { hub, told } = await hubOn(t, server.url);
+  const { hub, reported } = await hubOn(t, server.url);
   const client = await new TestClient(hub).connect();
   await client.subscribe("loose:x");
   await client.subscribe("x");
@@ -154,8 +154,8 @@ test("a full Redis rejects stored publications, in few log lines, and nothing el
     hub.publish("x", 1),
     (error) => error instanceof Error && /is full \(maxmemory\)/.test(String(error.cause)),
   );
-  assert.equal(told.length, 1, told.join("\n"));
-  assert.match(told[0] ?? "", /Redis at redis:.* is full \(maxmemory\): raise maxmemory, or keep less history/);
+  assert.equal(reported.length, 1, reported.join("\n"));
+  assert.match(reported[0] ?? "", /Redis at redis:.* is full \(maxmemory\): raise maxmemory, or keep less history/);
   await hub.publish("loose:x", "not kept");
   await until("it comes", () => pubsOf(client.take()).some(({ data }) => data === "not kept"));
   await server.command("CONFIG", "SET", "maxmemory", "0");
@@ -168,7 +168,7 @@ test("a read-only replica: clear errors, few log lines, and reconnects with back
   await until("it replicates", async () =>
     String(await replica.command("INFO", "replication")).includes("master_link_status:up"),
   );
-  const { hub, told } = await hubOn(t, replica.url);
+  const { hub, reported } = await hubOn(t, replica.url);
   const causes = new Set<string>();
   const RECONNECTS = 5;
   const from = performance.now();
@@ -185,7 +185,7 @@ test("a read-only replica: clear errors, few log lines, and reconnects with back
   const took = performance.now() - from;
   // 50 ms, then twice as much each time, or half of that by chance
   assert.ok(took >= (50 * (2 ** RECONNECTS - 1)) / 2, `${RECONNECTS} reconnects in ${took} ms`);
-  assert.ok(told.length <= 2 * RECONNECTS, told.join("\n"));
+  assert.ok(reported.length <= 2 * RECONNECTS, reported.join("\n"));
   assert.match([...causes].join("\n"), /is a read-only replica: connect to the primary/);
 });
 
@@ -254,9 +254,9 @@ for (const info of [[], ["+info"]]) {
     const server = await serverFor(t);
     await allow(server, ...documentedCommands("always"), ...info);
     const url = server.url.replace("//", "//hub:secret@");
-    const { hub, told } = await hubOn(t, url);
+    const { hub, reported } = await hubOn(t, url);
     await exercise(hub);
-    assert.deepEqual(told, []);
+    assert.deepEqual(reported, []);
     const log = (await server.command("ACL", "LOG")) as unknown[];
     const refused = JSON.stringify(log.map((entry) => (entry as string[])[7]));
     for (const command of documentedCommands("always")) assert.ok(!refused.includes(`"${command.slice(1)}"`), refused);
@@ -276,9 +276,9 @@ test("hubs whose users may and may not call INFO share one epoch", async (t) => 
 test("a user of another database may select it", async (t) => {
   const server = await serverFor(t);
   await allow(server, ...documentedCommands("always"), ...documentedCommands("a database other than 0"));
-  const { hub, told } = await hubOn(t, `${server.url.replace("//", "//hub:secret@")}/3`);
+  const { hub, reported } = await hubOn(t, `${server.url.replace("//", "//hub:secret@")}/3`);
   await exercise(hub);
-  assert.deepEqual(told, []);
+  assert.deepEqual(reported, []);
 });
 
 test("a database that cannot be selected is an error, not database 0", async (t) => {
@@ -289,11 +289,11 @@ test("a database that cannot be selected is an error, not database 0", async (t)
   await assert.rejects(hubOn(t, `${server.url}/16`), /database 16 cannot be selected: ERR DB index is out of range/);
   // forbidden later, for connections made afterwards
   await allow(server, ...documentedCommands("always"), "+select");
-  const { hub, told } = await hubOn(t, forbidden);
+  const { hub, reported } = await hubOn(t, forbidden);
   await hub.publish("x", 1);
   await allow(server, ...documentedCommands("always"), "-select");
   await server.command("CLIENT", "KILL", "USER", "hub");
-  await until("it is told", () => told.some((each) => each.includes("database 3 cannot be selected: NOPERM")));
+  await until("it is told", () => reported.some((each) => each.includes("database 3 cannot be selected: NOPERM")));
   await assert.rejects(hub.publish("x", 2), { code: 100 });
   assert.equal(await server.command("EXISTS", "tungstate:{.x}:m"), 0, "nothing is in database 0");
 });
@@ -304,9 +304,9 @@ test("a cluster user with only the documented permissions suffices", async (t) =
   for (const server of cluster.servers) {
     await allow(server, ...documentedCommands("always"), ...documentedCommands("a cluster"));
   }
-  const { hub, told } = await hubOn(t, cluster.url.replace("//", "//hub:secret@"));
+  const { hub, reported } = await hubOn(t, cluster.url.replace("//", "//hub:secret@"));
   await exercise(hub);
-  assert.deepEqual(told, []);
+  assert.deepEqual(reported, []);
 });
 
 test("a user without a required permission gets a clear error", async (t) => {
@@ -316,12 +316,12 @@ test("a user without a required permission gets a clear error", async (t) => {
   await allow(server, ...all.filter((command) => command !== "+subscribe"));
   await assert.rejects(hubOn(t, url), /does not allow the user what the hub needs: docs\/redis\.md lists the commands/);
   await allow(server, ...all.filter((command) => command !== "+evalsha" && command !== "+eval"));
-  const { hub, told } = await hubOn(t, url);
+  const { hub, reported } = await hubOn(t, url);
   for (let i = 0; i < 20; i++) await assert.rejects(hub.publish("x", 1), { code: 100 });
   assert.equal(
-    told.filter((each) => /does not allow the user what the hub needs/.test(each)).length,
+    reported.filter((each) => /does not allow the user what the hub needs/.test(each)).length,
     1,
-    told.join("\n"),
+    reported.join("\n"),
   );
 });
 
@@ -329,11 +329,11 @@ for (const missing of ["+publish", "+xadd", "+hset", "+zadd"]) {
   test(`a command that is forbidden inside a script (${missing.slice(1)}) gets the same clear error`, async (t) => {
     const server = await serverFor(t);
     await allow(server, ...documentedCommands("always").filter((command) => command !== missing));
-    const { hub, told } = await hubOn(t, server.url.replace("//", "//hub:secret@"));
+    const { hub, reported } = await hubOn(t, server.url.replace("//", "//hub:secret@"));
     const client = await new TestClient(hub).connect();
     if (missing === "+zadd") await client.refused({ subscribe: { channel: "x" } });
     else await assert.rejects(hub.publish("x", 1), { code: 100 });
-    assert.ok(told.length > 0, "nothing was told");
-    for (const each of told) assert.match(each, /does not allow the user what the hub needs: docs\/redis\.md/);
+    assert.ok(reported.length > 0, "nothing was told");
+    for (const each of reported) assert.match(each, /does not allow the user what the hub needs: docs\/redis\.md/);
   });
 }

@@ -145,12 +145,12 @@ test("connections of a user are limited", () =>
   ));
 
 test("the application is notified of connects and disconnects, and its errors affect nothing else", async () => {
-  const heard: string[] = [];
+  const received: string[] = [];
   await withHub(
     {
-      onConnect: ({ client }) => heard.push(`+${client}`),
+      onConnect: ({ client }) => received.push(`+${client}`),
       onDisconnect: ({ client }, { code }: CodeAndReason) => {
-        heard.push(`-${client} ${code}`);
+        received.push(`-${client} ${code}`);
         throw new Error("of the application");
       },
     },
@@ -162,7 +162,7 @@ test("the application is notified of connects and disconnects, and its errors af
       b.session.disconnect(4000, "x");
       new TestClient(hub).lose();
       const [x, y] = [a.session.client, b.session.client];
-      assert.deepEqual(heard, [`+${x}`, `-${x} 3000`, `+${y}`, `-${y} 4000`]);
+      assert.deepEqual(received, [`+${x}`, `-${x} 3000`, `+${y}`, `-${y} 4000`]);
       assert.equal(errors.length, 2);
     },
   );

@@ -121,14 +121,14 @@ async function asked(
   answer: () => unknown,
 ): Promise<{ line: Line; errors: unknown[] }> {
   let line: Line = {};
-  let told: unknown[] = [];
+  let reported: unknown[] = [];
   // JavaScript functions may return anything
   await withHub({ namespaces: { own: options(answer as () => never) } }, async ({ hub, errors }) => {
     const client = await new TestClient(hub).connect();
     line = await client.ask(command("own:x"));
-    told = errors;
+    reported = errors;
   });
-  return { line, errors: told };
+  return { line, errors: reported };
 }
 
 for (const [name, permission] of Object.entries(PERMISSIONS)) {

@@ -172,11 +172,11 @@ test("keys are available again after a failure", () =>
     const { answer } = provider;
     provider.answer = (response) => response.writeHead(503).end();
     const clock = new VirtualClock();
-    const told: string[] = [];
-    const verifier = provider.verifier(clock, { onError: ({ message }) => told.push(message) });
+    const reported: string[] = [];
+    const verifier = provider.verifier(clock, { onError: ({ message }) => reported.push(message) });
     const token = await key.token();
     assert.equal(await outcome(verifier.connection(token)), "temporary", "onError has the error");
-    assert.equal(told.length, 1);
+    assert.equal(reported.length, 1);
     provider.answer = answer;
     provider.keys = [key.jwk];
     await clock.advance(1_000);
@@ -189,7 +189,7 @@ test("cached keys stay in use while they are fetched again, for at most an hour"
     provider.keys = [key.jwk];
     const clock = new VirtualClock();
     let isTold = (): void => undefined;
-    const told = new Promise<void>((resolve) => (isTold = resolve));
+    const reported = new Promise<void>((resolve) => (isTold = resolve));
     const verifier = provider.verifier(clock, { onError: () => isTold() });
     const token = await key.token();
     await verifier.connection(token);
@@ -199,7 +199,7 @@ test("cached keys stay in use while they are fetched again, for at most an hour"
     provider.answer = (response) => response.writeHead(503).end();
     await clock.advance(1);
     assert.equal(await outcome(verifier.connection(token)), "user a");
-    await told;
+    await reported;
     assert.equal(provider.fetches, 2);
     await clock.advance(3_000_000 - 1);
     assert.equal(await outcome(verifier.connection(token)), "user a");
@@ -226,27 +226,27 @@ test("user and password of a URL are sent as credentials, and shown in no error"
     const key = await newKey("a");
     provider.keys = [key.jwk];
     const clock = new VirtualClock();
-    const told: string[] = [];
+    const reported: string[] = [];
     const verifier = createTokenVerifier({
       keys: [{ jwks: provider.url.replace("//", "//m%C3%A9:p%40ss@") }],
       clock,
-      onError: (error) => told.push(inspect(error)),
+      onError: (error) => reported.push(inspect(error)),
     });
     provider.answer = (response) => response.writeHead(503).end();
     assert.equal(await outcome(verifier.connection(await key.token())), "temporary");
-    assert.match(told.join(), /got 503/);
-    assert.doesNotMatch(told.join(), /p%40ss|p@ss|hidden/);
+    assert.match(reported.join(), /got 503/);
+    assert.doesNotMatch(reported.join(), /p%40ss|p@ss|hidden/);
     assert.equal(provider.authorization, `Basic ${Buffer.from("mé:p@ss").toString("base64")}`);
   }));
 
 test("the error of a fetch describes the failure of the connection", () =>
   Provider.run(async (provider) => {
     const key = await newKey("a");
-    const told: string[] = [];
-    const verifier = provider.verifier(new VirtualClock(), { onError: ({ message }) => told.push(message) });
+    const reported: string[] = [];
+    const verifier = provider.verifier(new VirtualClock(), { onError: ({ message }) => reported.push(message) });
     provider.answer = (response) => response.writeHead(302, { location: "/other" }).end();
     await outcome(verifier.connection(await key.token()));
-    assert.match(told.join(), /jwks: fetch failed: .*redirect/);
+    assert.match(reported.join(), /jwks: fetch failed: .*redirect/);
   }));
 
 test("a URL that cannot be used is rejected at once, and not shown", () => {

@@ -277,7 +277,7 @@ test("functions of the application verify its own tokens", () =>
       assert.equal(
         unknown.closedWith?.code,
         3500,
-        "a token that nobody knows is no way in, though anonymous clients are let in",
+        "an unknown token is rejected, although anonymous clients are admitted",
       );
       const a = await new TestClient(hub).connect({ token: "user-alice" });
       assert.equal(a.session.user, "alice");

@@ -80,7 +80,7 @@ describe("any messages", () => {
         );
         const end = new Endpoint(to);
         inChunks(bytes, chunks, end);
-        assert.deepEqual(end.heard, expected);
+        assert.deepEqual(end.events, expected);
         assert.equal(end.protocol.error, undefined);
       }),
       { numRuns: 200 },
@@ -133,7 +133,7 @@ describe("any messages", () => {
         const bytes = concat(...written);
         for (const each of readFrames(bytes)) assert.ok(each.payload.length <= limits.maxFrameSize || each.opcode > 7);
         inChunks(bytes, chunks, to);
-        assert.deepEqual(to.heard, expected);
+        assert.deepEqual(to.events, expected);
         assert.equal(to.protocol.error, undefined);
       }),
       { numRuns: 200 },
@@ -163,7 +163,7 @@ describe("any bytes at all", () => {
 
     const split = new Endpoint(to, { ...options, ...more });
     inChunks(bytes, chunks, split);
-    assert.deepEqual(split.heard, whole.heard);
+    assert.deepEqual(split.events, whole.events);
     assert.deepEqual(split.sent(), sent);
     assert.equal(split.protocol.error?.message, error?.message);
     assert.deepEqual({ ...split.protocol.closing, error }, closing);

@@ -33,7 +33,7 @@ describe("a received Close", () => {
           assert.deepEqual(closing, { code: 1006, reason: "", clean: false, error });
           assert.equal(shouldEndStream, true);
         }
-        assert.deepEqual(end.heard, ["state closing"]);
+        assert.deepEqual(end.events, ["state closing"]);
       }
     });
 
@@ -58,7 +58,7 @@ describe("a received Close", () => {
           end.receiveChunks(chunks);
           assert.deepEqual(end.sent(), [`close ${toHex(payload.slice(0, 2))} fin`.replace("  ", " ")]);
           assert.deepEqual(end.protocol.closing, { code, reason: text, clean: true, error: undefined }, what);
-          assert.deepEqual(end.heard, ["state closing"]);
+          assert.deepEqual(end.events, ["state closing"]);
         }
       }
     });
@@ -88,7 +88,7 @@ describe("a received Close", () => {
           end.receiveChunks(chunks);
           assert.equal(end.code, code, what);
           assert.deepEqual(end.sent(), [`close ${close} fin`], what);
-          assert.deepEqual(end.heard, ["state closing"]);
+          assert.deepEqual(end.events, ["state closing"]);
         }
       }
     });
@@ -96,7 +96,7 @@ describe("a received Close", () => {
     test(`between the fragments of a message ends it for a ${role}`, () => {
       const end = new Endpoint(role);
       end.receive({ opcode: 1, fin: false, payload: utf8("a") }, closeFrame(codeBytes(1001)), { opcode: 0 });
-      assert.deepEqual(end.heard, ["state closing"]);
+      assert.deepEqual(end.events, ["state closing"]);
       assert.equal(end.protocol.heldSize, 0);
       assert.deepEqual(end.sent(), ["close 03e9 fin"]);
       assert.equal(end.protocol.closing.clean, true);
@@ -234,7 +234,7 @@ describe("close()", () => {
       end.protocol.close(1000, "", 0);
       end.receive({ opcode: 1, payload: utf8("a") }, { opcode: 9 }, { opcode: 1, fin: false, payload: utf8("b") });
       end.receive({ opcode: 0, payload: utf8("c") }, closeFrame(concat(codeBytes(1000), utf8("ok"))), { opcode: 1 });
-      assert.deepEqual(end.heard, ["state closing", "text 61", "ping", "text 6263", "state closing"]);
+      assert.deepEqual(end.events, ["state closing", "text 61", "ping", "text 6263", "state closing"]);
       assert.deepEqual(end.sent(), ["close 03e8 fin"]);
       assert.equal(end.protocol.shouldEndStream, role === "server");
       end.protocol.receiveEnd();
@@ -252,7 +252,7 @@ describe("close()", () => {
         assert.equal(end.protocol.error?.closeCode, 1002);
         assert.equal(end.protocol.shouldEndStream, true);
         assert.equal(end.protocol.closing.clean, false);
-        assert.deepEqual(end.heard, ["state closing", "state closing"]);
+        assert.deepEqual(end.events, ["state closing", "state closing"]);
       }
     });
 
@@ -302,8 +302,8 @@ describe("a closing handshake between two", () => {
         assert.deepEqual(one.protocol.closing, atStarter);
         assert.deepEqual(other.protocol.closing, atPeer);
         for (const end of [one, other]) assert.equal(end.protocol.state, "closed");
-        assert.equal(other.heard[0], `text ${toHex(utf8("last words"))}`);
-        assert.deepEqual(one.heard, ["state closing", "state closing", "state closed"]);
+        assert.equal(other.events[0], `text ${toHex(utf8("last words"))}`);
+        assert.deepEqual(one.events, ["state closing", "state closing", "state closed"]);
       }
     });
   }

@@ -55,7 +55,7 @@ const plan: fc.Arbitrary<Plan> = fc
 /** Its observable state. */
 function seen(end: Endpoint): unknown {
   const { state, error, pendingSize, midMessage } = end.protocol;
-  return { heard: end.heard, sent: end.sent(), state, code: error?.code, pendingSize, midMessage };
+  return { events: end.events, sent: end.sent(), state, code: error?.code, pendingSize, midMessage };
 }
 
 describe("connections that receive alternately", () => {
@@ -80,7 +80,7 @@ describe("connections that receive alternately", () => {
             // and the next one is not affected
             const next = new Endpoint(role, options);
             next.receive({ opcode: 2, payload: pattern(200) });
-            assert.deepEqual(next.heard, [`binary ${show(pattern(200))}`]);
+            assert.deepEqual(next.events, [`binary ${show(pattern(200))}`]);
           }
         },
       ),
@@ -103,7 +103,7 @@ describe("connections that receive alternately", () => {
         assert.deepEqual([gone.protocol.pendingSize, gone.protocol.midMessage], [0, false]);
         const next = new Endpoint(role);
         next.protocol.receive(bytes, 0);
-        assert.deepEqual(next.heard, ["ping 0102", "pong 03", "text c3a9"], `behind one of ${size} bytes`);
+        assert.deepEqual(next.events, ["ping 0102", "pong 03", "text c3a9"], `behind one of ${size} bytes`);
       }
     });
 
@@ -118,10 +118,10 @@ describe("connections that receive alternately", () => {
         if (depth++ < 1) outer.protocol.receive(more, 0, 0, more.length);
       };
       outer.receive({ opcode: 1, payload: utf8("a") }, { opcode: 2, payload: pattern(10) });
-      assert.deepEqual(outer.heard, ["text 61", "binary 09", `binary ${show(pattern(10))}`]);
+      assert.deepEqual(outer.events, ["text 61", "binary 09", `binary ${show(pattern(10))}`]);
       assert.deepEqual(
-        inner.heard,
-        outer.heard.flatMap((what) => [`text ${show(utf8(what))}`, "text 28"]),
+        inner.events,
+        outer.events.flatMap((what) => [`text ${show(utf8(what))}`, "text 28"]),
       );
       assert.equal(outer.protocol.error, undefined);
     });
@@ -152,14 +152,14 @@ test("a released receiver notifies its last user of nothing more", () => {
     { opcode: 8 },
   ]);
   receiver.receive(bytes, 0, bytes.length);
-  const heard = ["text 61", "compressed binary 01", "ping", "pong", "close"];
-  assert.deepEqual(listener.log, heard);
+  const events = ["text 61", "compressed binary 01", "ping", "pong", "close"];
+  assert.deepEqual(listener.log, events);
   assert.equal(receiver.atRest, true);
   releaseReceiver(receiver);
   assert.equal(acquireReceiver(memory(), options, TO_LISTENER, new Listener()), receiver, "the next one gets it");
   releaseReceiver(receiver);
   receiver.receive(bytes, 0, bytes.length);
-  assert.deepEqual(listener.log, heard);
+  assert.deepEqual(listener.log, events);
 });
 
 describe("connections that have the same options", () => {

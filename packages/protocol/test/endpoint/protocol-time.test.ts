@@ -175,7 +175,7 @@ for (const role of ROLES) {
       pass(end);
       end.protocol.sendFragment(hex("02"), true);
       assert.deepEqual(end.sent(), ["binary 01", "ping fin", "continuation 02 fin"]);
-      assert.deepEqual(end.heard, []);
+      assert.deepEqual(end.events, []);
     });
 
     test("ends with the connection", () => {

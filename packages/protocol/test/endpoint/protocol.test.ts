@@ -25,7 +25,7 @@ describe("messages", () => {
     test(`are received and sent by a ${role}`, () => {
       const end = new Endpoint(role, { compression: true });
       end.receive({ opcode: 1, payload: utf8("in") }, { opcode: 2, payload: hex("00ff") }, { opcode: 10 });
-      assert.deepEqual(end.heard, ["text 696e", "binary 00ff", "pong"]);
+      assert.deepEqual(end.events, ["text 696e", "binary 00ff", "pong"]);
       const { protocol } = end;
       protocol.send("out");
       protocol.send(hex("ff00"));
@@ -66,7 +66,7 @@ describe("messages", () => {
     test(`that are compressed are passed on as such by a ${role}`, () => {
       const end = new Endpoint(role, { compression: true });
       end.receive({ opcode: 1, rsv: 4, payload: hex("ff") });
-      assert.deepEqual(end.heard, ["compressed text ff"]);
+      assert.deepEqual(end.events, ["compressed text ff"]);
     });
   }
 
@@ -81,8 +81,8 @@ describe("messages", () => {
     };
     client.protocol.send("question");
     pair.settle();
-    assert.deepEqual(server.heard, ["text 7175657374696f6e", "state closing", "state closed"]);
-    assert.deepEqual(client.heard, ["text 616e73776572", "state closing", "state closing", "state closed"]);
+    assert.deepEqual(server.events, ["text 7175657374696f6e", "state closing", "state closed"]);
+    assert.deepEqual(client.events, ["text 616e73776572", "state closing", "state closing", "state closed"]);
   });
 
   test("are counted while they are held", () => {
@@ -110,7 +110,7 @@ describe("pings", () => {
         assert.equal(end.protocol.hasPendingControlFrames, false);
         const payload = show(pattern(length));
         assert.deepEqual(end.sent(), ["text 21 fin", `pong ${payload} fin`.replace("  ", " "), "text 21 fin"]);
-        assert.deepEqual(end.heard, ["text 61", `ping ${payload}`.trimEnd(), "text 62"]);
+        assert.deepEqual(end.events, ["text 61", `ping ${payload}`.trimEnd(), "text 62"]);
         assert.deepEqual(end.sent(), []);
       }
     });
@@ -120,7 +120,7 @@ describe("pings", () => {
       end.protocol.inTransit = 1;
       assert.equal(end.protocol.hasPendingControlFrames, false);
       end.receive(...pings(1000));
-      assert.equal(end.heard.length, 1000);
+      assert.equal(end.events.length, 1000);
       assert.equal(end.protocol.output.size, 0);
       assert.equal(end.protocol.hasPendingControlFrames, true);
       end.protocol.inTransit = 0;
@@ -156,7 +156,7 @@ describe("pings", () => {
       end.receive({ opcode: 1, fin: false }, { opcode: 9, payload: hex("07") }, { opcode: 0 });
       end.protocol.sendFragment(utf8("b"), true);
       assert.deepEqual(end.sent(), ["text 61", "pong 07 fin", "continuation 62 fin"]);
-      assert.deepEqual(end.heard, ["ping 07", "text"]);
+      assert.deepEqual(end.events, ["ping 07", "text"]);
     });
 
     test(`that wait when a ${role} closes are answered before its Close, later ones not at all`, () => {
@@ -215,7 +215,7 @@ describe("after the end", () => {
       end.protocol.close(1000, "", 0);
       end.protocol.inTransit = 1;
       end.receive({ opcode: 9, payload: hex("01") });
-      assert.deepEqual(end.heard, ["state closing", "ping 01"]);
+      assert.deepEqual(end.events, ["state closing", "ping 01"]);
       assert.equal(end.protocol.hasPendingControlFrames, false);
     });
 
@@ -229,7 +229,7 @@ describe("after the end", () => {
       end.fail(handlerFailed());
       assert.equal(end.protocol.state, "closed");
       assert.deepEqual(end.protocol.closing, closing);
-      assert.deepEqual(end.heard, ["state closing", "state closed"]);
+      assert.deepEqual(end.events, ["state closing", "state closed"]);
       assert.deepEqual(end.sent(), []);
     });
   }
@@ -273,16 +273,16 @@ describe("violations", () => {
     assert.deepEqual(end.sent(), ["pong 01 fin", `close ${close} fin`]);
     assert.equal(protocol.shouldEndStream, true);
     assert.deepEqual(protocol.closing, { code: 1006, reason: "", clean: false, error: protocol.error });
-    assert.deepEqual(end.heard, ["text 62", "ping 01", "state closing"]);
+    assert.deepEqual(end.events, ["text 62", "ping 01", "state closing"]);
     // nothing is accepted or sent any more
     end.receive({ opcode: 1, payload: utf8("more") }, { opcode: 9 }, { opcode: 3 });
-    assert.deepEqual(end.heard.slice(3), []);
+    assert.deepEqual(end.events.slice(3), []);
     assert.throws(() => protocol.send("more"), { code: "NOT_OPEN" });
     protocol.close(1000, "", 0);
     assert.deepEqual(end.sent(), []);
     assert.equal(protocol.heldSize, 0);
     protocol.receiveEnd();
-    assert.deepEqual(end.heard.slice(3), ["state closed"]);
+    assert.deepEqual(end.events.slice(3), ["state closed"]);
     assert.equal(protocol.error?.code, code);
   }
 
@@ -344,7 +344,7 @@ describe("fail", () => {
       end.fail(error);
       assert.equal(end.protocol.error, error);
       assert.deepEqual(end.sent(), ["close 03f3 fin"]);
-      assert.deepEqual(end.heard, ["state closing"]);
+      assert.deepEqual(end.events, ["state closing"]);
       assert.equal(end.protocol.shouldEndStream, true);
     });
 
@@ -365,7 +365,7 @@ describe("fail", () => {
       end.fail(handlerFailed());
       assert.equal(end.code, "INVALID_DEFLATE");
       assert.deepEqual(end.sent(), []);
-      assert.deepEqual(end.heard, ["state closing", "state closed"]);
+      assert.deepEqual(end.events, ["state closing", "state closed"]);
     });
 
     test(`after the stream has ended does nothing to a ${role}`, () => {
@@ -401,13 +401,13 @@ describe("the sink", () => {
         [(end) => end.protocol.receiveEnd(), ["text 31", "state closed"], []],
         [(end) => end.protocol.stopReceiving(), ["text 31"], []],
       ];
-      for (const [act, heard, sent] of doing) {
+      for (const [act, events, sent] of doing) {
         const end = new Endpoint(role);
         end.then = (what) => {
           if (what.startsWith("text")) act(end);
         };
         end.receive(...three);
-        assert.deepEqual(end.heard, heard);
+        assert.deepEqual(end.events, events);
         assert.deepEqual(end.sent(), sent);
       }
     });
@@ -417,7 +417,7 @@ describe("the sink", () => {
       end.receiveChunks([framesTo(role, three).subarray(0, 1)]); // a part of a header
       end.protocol.stopReceiving();
       end.receive(...three, { opcode: 9 }, { opcode: 8 });
-      assert.deepEqual(end.heard, []);
+      assert.deepEqual(end.events, []);
       end.protocol.send("x");
       end.protocol.close(1000, "", 0);
       assert.deepEqual(end.sent(), ["text 78 fin", "close 03e8 fin"]);
@@ -441,9 +441,9 @@ describe("the end of the stream", () => {
       assert.match(error?.message ?? "", /read ECONNRESET$/);
       assert.deepEqual([state, shouldEndStream, deadline, heldSize], ["closed", true, Infinity, 0]);
       assert.deepEqual(closing, { code: 1006, reason: "", clean: false, error });
-      assert.deepEqual(end.heard, ["state closed"]);
+      assert.deepEqual(end.events, ["state closed"]);
       end.receive({ opcode: 1 }, { opcode: 9 });
-      assert.deepEqual(end.heard, ["state closed"]);
+      assert.deepEqual(end.events, ["state closed"]);
       assert.deepEqual(end.sent(), []);
       for (const call of [() => end.protocol.send("a"), () => end.protocol.ping()]) {
         assert.throws(call, { code: "NOT_OPEN", message: /"closed"/ });

@@ -28,7 +28,7 @@ export class Endpoint implements ProtocolSink {
   readonly role: Role;
   readonly protocol: Protocol;
   /** `text 61`, `ping`, `state closing`, ... in order. */
-  readonly heard: string[] = [];
+  readonly events: string[] = [];
   /** The time of what is received and of errors. */
   now = 0;
   /** Called with each of them. */
@@ -60,7 +60,7 @@ export class Endpoint implements ProtocolSink {
   }
 
   private note(what: string): void {
-    this.heard.push(what.trimEnd());
+    this.events.push(what.trimEnd());
     this.then(what.trimEnd());
   }
 

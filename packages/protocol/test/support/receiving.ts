@@ -19,7 +19,7 @@ export const TO_LISTENER: ReceiverEvents<Listener> = {
 /** Records everything a receiver delivers, as `text 48656c`, `ping 01`, ... */
 export class Listener {
   readonly messages: Message[] = [];
-  private readonly heard: { what: string; bytes: Uint8Array; then: string }[] = [];
+  private readonly events: { what: string; bytes: Uint8Array; then: string }[] = [];
   error: WebSocketError | undefined;
 
   onMessage(message: Message): void {
@@ -51,7 +51,7 @@ export class Listener {
   }
 
   private add(what: string, bytes: Uint8Array): void {
-    this.heard.push({ what, bytes, then: show(bytes) });
+    this.events.push({ what, bytes, then: show(bytes) });
   }
 
   /**
@@ -59,7 +59,7 @@ export class Listener {
    * changed since.
    */
   get log(): string[] {
-    const lines = this.heard.map(({ what, bytes, then }) => {
+    const lines = this.events.map(({ what, bytes, then }) => {
       assert.equal(show(bytes), then, `a ${what} has changed after it was handed on`);
       return `${what} ${then}`.trimEnd();
     });

@@ -18,7 +18,7 @@ export function keysOf(role: Role): MaskingKeys | undefined {
 
 export function bytesOf(taken: Taken): Uint8Array {
   const bytes = Array.isArray(taken.pieces) ? concat(...taken.pieces) : Uint8Array.from(taken.pieces);
-  assert.equal(bytes.length, taken.size, "the size told is the size of the pieces");
+  assert.equal(bytes.length, taken.size, "the reported size is that of the pieces");
   return bytes;
 }
 

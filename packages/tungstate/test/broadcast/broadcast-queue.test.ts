@@ -24,8 +24,8 @@ class Listener implements Subscriber {
   readonly joinedAt: number;
   private readonly given: (listener: Listener) => void;
 
-  constructor(feed: BroadcastQueue, given: (listener: Listener) => void = () => undefined) {
-    this.cursor = this.joinedAt = feed.count;
+  constructor(queue: BroadcastQueue, given: (listener: Listener) => void = () => undefined) {
+    this.cursor = this.joinedAt = queue.count;
     this.given = given;
   }
 
@@ -55,14 +55,14 @@ class Listener implements Subscriber {
 }
 
 interface Fed {
-  readonly feed: BroadcastQueue;
+  readonly queue: BroadcastQueue;
   readonly listeners: Set<Listener>;
 }
 
 function feedFor(): Fed {
   const listeners = new Set<Listener>();
   const settings = { flusher: new Flusher(systemClock), writeBufferSize: 2 * HALF, maxFrameSize: 1000 };
-  return { feed: new BroadcastQueue(listeners, settings), listeners };
+  return { queue: new BroadcastQueue(listeners, settings), listeners };
 }
 
 const messageOf = (number: number): PreparedMessage => new PreparedMessage(String(number).padStart(DIGITS, "0"));
@@ -87,28 +87,28 @@ describe("a broadcast queue", () => {
     await fc.assert(
       fc.asyncProperty(fc.array(act, { maxLength: 60 }), fc.array(act, { maxLength: 60 }), async (outside, script) => {
         const inside = [...script];
-        const { feed, listeners } = feedFor();
+        const { queue, listeners } = feedFor();
         const left = new Set<Listener>();
         const excepted = new Map<string, Listener>();
         let number = 0;
         const add = (except?: Listener): void => {
           const message = messageOf(number++);
           if (except !== undefined) excepted.set(Buffer.from(message.payload).toString(), except);
-          feed.add(message, except);
+          queue.add(message, except);
         };
         const perform = ({ kind, who }: { readonly kind: string; readonly who: number }): void => {
           const someone = [...listeners][1 + (who % Math.max(1, listeners.size - 1))];
           if (kind === "add") add();
           else if (kind === "addAll") for (let i = 0; i < 5; i++) add();
           else if (kind === "except") add(someone);
-          else if (kind === "distribute") feed.distribute();
-          else if (kind === "join") listeners.add(new Listener(feed, given));
+          else if (kind === "distribute") queue.distribute();
+          else if (kind === "join") listeners.add(new Listener(queue, given));
           else if (someone === undefined) return;
-          else if (kind === "catchUp") feed.catchUp(someone);
+          else if (kind === "catchUp") queue.catchUp(someone);
           else if (kind === "block") someone.clear = !someone.clear;
           else if (kind === "leave") {
             listeners.delete(someone);
-            feed.forget(someone);
+            queue.forget(someone);
             someone.over = true;
             left.add(someone);
           }
@@ -117,19 +117,19 @@ describe("a broadcast queue", () => {
           const next = inside.pop();
           if (next !== undefined) perform(next);
         };
-        const witness = new Listener(feed);
+        const witness = new Listener(queue);
         listeners.add(witness);
-        for (let i = 0; i < 20; i++) listeners.add(new Listener(feed, given));
+        for (let i = 0; i < 20; i++) listeners.add(new Listener(queue, given));
         for (const each of outside) {
           perform(each);
           if (each.who === 0) await turns(1);
         }
         while (inside.length > 0) {
           add();
-          feed.distribute();
+          queue.distribute();
         }
-        feed.distribute();
-        assert.equal(witness.got.length, feed.count);
+        queue.distribute();
+        assert.equal(witness.got.length, queue.count);
         for (const listener of listeners) {
           const due = witness.got.slice(listener.joinedAt).filter((each) => excepted.get(each) !== listener);
           assert.deepEqual(listener.got, due);
@@ -144,10 +144,10 @@ describe("a broadcast queue", () => {
   });
 
   test("a subscriber that adds a message for each delivery does not prolong the tick", async () => {
-    const { feed, listeners } = feedFor();
-    const echo = new Listener(feed, () => void feed.add(messageOf(feed.count), undefined));
+    const { queue, listeners } = feedFor();
+    const echo = new Listener(queue, () => void queue.add(messageOf(queue.count), undefined));
     listeners.add(echo);
-    feed.add(messageOf(0), undefined);
+    queue.add(messageOf(0), undefined);
     await turns(5);
     assert.ok(echo.got.length >= 2 && echo.got.length <= 6, `${echo.got.length} in 5 turns`);
     listeners.delete(echo);
@@ -155,22 +155,22 @@ describe("a broadcast queue", () => {
   });
 
   test("counts each slow subscriber once, and none that has left", () => {
-    const { feed, listeners } = feedFor();
-    const first = new Listener(feed, () => {
-      if (feed.count < 3) {
-        feed.add(messageOf(feed.count), undefined);
-        feed.distribute();
+    const { queue, listeners } = feedFor();
+    const first = new Listener(queue, () => {
+      if (queue.count < 3) {
+        queue.add(messageOf(queue.count), undefined);
+        queue.distribute();
       }
     });
-    const slow = new Listener(feed);
+    const slow = new Listener(queue);
     slow.waiting = 1000;
     listeners.add(slow).add(first);
-    feed.add(messageOf(0), undefined);
-    feed.distribute();
-    assert.equal(feed.add(messageOf(3), undefined), 1);
-    assert.equal(feed.add(messageOf(4), slow), 0);
+    queue.add(messageOf(0), undefined);
+    queue.distribute();
+    assert.equal(queue.add(messageOf(3), undefined), 1);
+    assert.equal(queue.add(messageOf(4), slow), 0);
     listeners.delete(slow);
-    feed.forget(slow);
-    assert.equal(feed.add(messageOf(5), undefined), 0);
+    queue.forget(slow);
+    assert.equal(queue.add(messageOf(5), undefined), 0);
   });
 });

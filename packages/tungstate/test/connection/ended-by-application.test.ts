@@ -96,9 +96,9 @@ for (const [name, ending] of SERVER_ENDINGS) {
     for (const route of routes) {
       test(`over ${route.name}, no listener is called after ${name}, with ${COUNT} messages in one chunk${early ? ", which has the request too" : ""}`, async (t) => {
         let ended: Promise<void> | undefined;
-        let heard: Heard | undefined;
+        let received: Heard | undefined;
         const server = await route.start(t, {}, (connection) => {
-          heard = new Heard(connection, () => ending(connection, () => undefined));
+          received = new Heard(connection, () => ending(connection, () => undefined));
           ended = connection.closed.then(() => undefined);
         });
         const raw = await server.raw(t);
@@ -112,7 +112,7 @@ for (const [name, ending] of SERVER_ENDINGS) {
         await raw.until(() => false);
         await ended;
         await turns(2);
-        assert.deepEqual(heard?.fromFirst, EXPECTED);
+        assert.deepEqual(received?.fromFirst, EXPECTED);
       });
     }
   }
@@ -125,10 +125,10 @@ for (const [name, ending] of Object.entries(ENDINGS)) {
       const respond = (_request: string, value: string): Buffer =>
         Buffer.concat([Buffer.from(upgradeResponse(value)), chunk(false)]);
       const connection = await route.open(t, respond, { signal: abort.signal });
-      const heard = new Heard(connection, () => ending(connection, () => abort.abort()));
+      const received = new Heard(connection, () => ending(connection, () => abort.abort()));
       await connection.closed;
       await turns(2);
-      assert.deepEqual(heard.fromFirst, EXPECTED);
+      assert.deepEqual(received.fromFirst, EXPECTED);
     });
   }
 
@@ -138,13 +138,13 @@ for (const [name, ending] of Object.entries(ENDINGS)) {
       await withConnected(memory, { client: { signal: abort.signal } }, async ({ client: near, server: far }) => {
         for (let number = 0; number < COUNT; number++) far.write(String(number));
         await far.ping();
-        const heard = new Heard(near, () => ending(near, () => abort.abort()));
+        const received = new Heard(near, () => ending(near, () => abort.abort()));
         await turns(2);
         near.resume();
         await near.closed;
         near.resume();
         for await (const _ of near) assert.fail("nothing is left");
-        assert.deepEqual(heard.fromFirst, EXPECTED);
+        assert.deepEqual(received.fromFirst, EXPECTED);
       });
     });
 
@@ -154,7 +154,7 @@ for (const [name, ending] of Object.entries(ENDINGS)) {
         for (let number = 0; number < COUNT; number++) far.write(String(number));
         await far.close();
         await near.closed;
-        const heard = new Heard(near, () => {
+        const received = new Heard(near, () => {
           if (name === "an aborted signal")
             near.terminate(); // without listeners
           else return ending(near, () => undefined);
@@ -162,7 +162,7 @@ for (const [name, ending] of Object.entries(ENDINGS)) {
         });
         await turns(2);
         near.resume();
-        assert.deepEqual(heard.calls, EXPECTED.slice(0, -1));
+        assert.deepEqual(received.calls, EXPECTED.slice(0, -1));
       });
     });
 
@@ -187,7 +187,7 @@ for (const [name, ending] of Object.entries(ENDINGS)) {
           ),
         );
         const connection = await opening;
-        const heard = new Heard(connection, () => ending(connection, () => abort.abort()));
+        const received = new Heard(connection, () => ending(connection, () => abort.abort()));
         await turns(1);
         const size = where === "off the event loop" ? 5000 : 10;
         const frames = Array.from({ length: 20 }, (_, number) => {
@@ -201,7 +201,7 @@ for (const [name, ending] of Object.entries(ENDINGS)) {
         await connection.closed;
         far.destroy();
         await turns(2);
-        assert.deepEqual(heard.fromFirst, EXPECTED);
+        assert.deepEqual(received.fromFirst, EXPECTED);
       });
     }
 
@@ -273,22 +273,22 @@ for (const [name, ending] of Object.entries(ENDINGS)) {
 
     test("no listener is called for messages of the same chunk", () =>
       start({}, async (connection, end, world) => {
-        const heard = new Heard(connection, end);
+        const received = new Heard(connection, end);
         await turns(1);
         await write(world);
         await connection.closed;
-        assert.deepEqual(heard.fromFirst, EXPECTED);
+        assert.deepEqual(received.fromFirst, EXPECTED);
       }));
 
     test("no listener is called for messages in the receive queue", () =>
       start({}, async (connection, end, world) => {
         await write(world);
         await settle();
-        const heard = new Heard(connection, end);
+        const received = new Heard(connection, end);
         await turns(2);
         connection.resume();
         await connection.closed;
-        assert.deepEqual(heard.fromFirst, EXPECTED);
+        assert.deepEqual(received.fromFirst, EXPECTED);
       }));
 
     test("no listener is called for unread messages of a connection that has ended", () =>
@@ -300,13 +300,13 @@ for (const [name, ending] of Object.entries(ENDINGS)) {
         assert.equal(connection.status.state, "open");
         for (let number = 0; number < 5; number++) world.server.write("of the next connection");
         await settle();
-        const heard = new Heard(connection, end);
-        connection.on("open", () => heard.calls.push("open"));
-        connection.on("waiting", () => heard.calls.push("waiting"));
+        const received = new Heard(connection, end);
+        connection.on("open", () => received.calls.push("open"));
+        connection.on("waiting", () => received.calls.push("waiting"));
         await turns(2);
         connection.resume();
         await connection.closed;
-        assert.deepEqual(heard.fromFirst, EXPECTED);
+        assert.deepEqual(received.fromFirst, EXPECTED);
         for await (const _ of connection) assert.fail("nothing is left");
       }));
 

@@ -162,8 +162,8 @@ for (const kind of kinds) {
           for await (const _ of one) assert.fail("nothing is sent");
           return "read";
         })();
-        let told = 0;
-        one.on("close", () => told++);
+        let reported = 0;
+        one.on("close", () => reported++);
         // more than any stream buffers, since nothing reads
         for (let number = 0; number < 300; number++) one.write(Buffer.alloc(100_000));
         const waits = [one.send("x"), one.flush(), one.ping()].map((wait) =>
@@ -177,7 +177,7 @@ for (const kind of kinds) {
         assert.deepEqual(await Promise.all(waits), Array(3).fill("NOT_OPEN"));
         assert.equal(await reading, "read");
         await one.closed;
-        assert.equal(told, 1);
+        assert.equal(reported, 1);
       });
     });
   });

@@ -16,12 +16,12 @@ async function received(from: WebSocketConnection, to: WebSocketConnection, data
 /** A part of a fragmented message, then nothing until signalled. */
 function held(): { readonly parts: AsyncIterable<Uint8Array>; readonly goOn: (error?: Error) => void } {
   let goOn: (error?: Error) => void = () => undefined;
-  const told = new Promise<void>((resolve, reject) => {
+  const reported = new Promise<void>((resolve, reject) => {
     goOn = (error) => (error === undefined ? resolve() : reject(error));
   });
   const parts = async function* (): AsyncGenerator<Uint8Array> {
     yield filled(3, 0);
-    await told;
+    await reported;
   };
   return { parts: parts(), goOn };
 }

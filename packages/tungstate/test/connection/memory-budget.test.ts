@@ -41,15 +41,15 @@ describe("a memory budget", () => {
     ledgerOf(budget).hold(c, 50);
     ledgerOf(budget).hold(b, 0);
     ledgerOf(budget).hold(a, 20);
-    assert.deepEqual(budget.use, { limit: 1000, held: 70, peak: 350, holders: 2, short: false, ended: 0, parts: {} });
+    assert.deepEqual(budget.use, { limit: 1000, held: 70, peak: 350, entries: 2, short: false, ended: 0, parts: {} });
     for (const each of [c, a]) ledgerOf(budget).hold(each, 0);
-    assert.deepEqual(budget.use, { limit: 1000, held: 0, peak: 350, holders: 0, short: false, ended: 0, parts: {} });
+    assert.deepEqual(budget.use, { limit: 1000, held: 0, peak: 350, entries: 0, short: false, ended: 0, parts: {} });
     assert.deepEqual([a.released, b.released, c.released], [0, 0, 0]);
   });
 
   test("is under pressure above three quarters, until five eighths", () => {
     const budget = new MemoryBudget(800);
-    const holder = new Held(budget);
+    const entry = new Held(budget);
     for (const [bytes, short] of [
       [600, false],
       [601, true],
@@ -57,27 +57,27 @@ describe("a memory budget", () => {
       [500, false],
       [600, false],
     ] as const) {
-      ledgerOf(budget).hold(holder, bytes);
+      ledgerOf(budget).hold(entry, bytes);
       assert.equal(budget.short, short, String(bytes));
     }
   });
 
   test("beyond the limit closes the largest entries until seven eighths are left; at the limit none", () => {
     const budget = new MemoryBudget(800);
-    const holders = [100, 300, 150, 250].map((bytes) => {
-      const holder = new Held(budget);
-      ledgerOf(budget).hold(holder, bytes);
-      return holder;
+    const entries = [100, 300, 150, 250].map((bytes) => {
+      const entry = new Held(budget);
+      ledgerOf(budget).hold(entry, bytes);
+      return entry;
     });
     assert.equal(budget.use.held, 800);
     assert.deepEqual(
-      holders.map((each) => each.released),
+      entries.map((each) => each.released),
       [0, 0, 0, 0],
     );
     const last = new Held(budget);
     ledgerOf(budget).hold(last, 1);
     assert.deepEqual(
-      [...holders, last].map((each) => each.released),
+      [...entries, last].map((each) => each.released),
       [0, 1, 0, 0, 0],
     );
     assert.deepEqual([budget.use.held, budget.use.ended], [501, 1]);
@@ -96,29 +96,29 @@ describe("a memory budget", () => {
   test("after a second under pressure, a new connection makes the largest entries release memory until five eighths are left", () => {
     let now = 5_000;
     const budget = new MemoryLedger(800, () => now);
-    const holders = Array.from({ length: 4 }, () => new Held(budget));
-    const [small, large, larger, largest] = holders;
+    const entries = Array.from({ length: 4 }, () => new Held(budget));
+    const [small, large, larger, largest] = entries;
     assert.ok(small !== undefined && large !== undefined && larger !== undefined && largest !== undefined);
     assert.equal(budget.admits(), true);
-    for (const [holder, bytes] of [
+    for (const [entry, bytes] of [
       [small, 10],
       [large, 190],
       [larger, 200],
       [largest, 250],
     ] as const)
-      budget.hold(holder, bytes);
+      budget.hold(entry, bytes);
     assert.equal(budget.admits(), false);
     now += 999;
     budget.hold(small, 11);
     assert.equal(budget.admits(), false);
     assert.deepEqual(
-      holders.map(({ released }) => released),
+      entries.map(({ released }) => released),
       [0, 0, 0, 0],
     );
     now += 1;
     assert.equal(budget.admits(), true);
     assert.deepEqual(
-      holders.map(({ released }) => released),
+      entries.map(({ released }) => released),
       [0, 0, 0, 1],
     );
     // the next shortage lasts as long
@@ -128,9 +128,9 @@ describe("a memory budget", () => {
 
   test("without a limit is never under pressure", () => {
     const budget = new MemoryBudget(Infinity);
-    const holder = new Held(budget);
-    ledgerOf(budget).hold(holder, Number.MAX_SAFE_INTEGER);
-    assert.deepEqual([budget.short, holder.released], [false, 0]);
+    const entry = new Held(budget);
+    ledgerOf(budget).hold(entry, Number.MAX_SAFE_INTEGER);
+    assert.deepEqual([budget.short, entry.released], [false, 0]);
   });
 
   test("must be an integer of at least 1", () => {
@@ -220,7 +220,7 @@ describe("charged are", () => {
     await turns(2);
     const { held } = served.server.stats.memory;
     assert.ok(held >= counted && held <= counted + 2 * 16 * KiB, `${held} bytes`); // with blocks that are not full
-    assert.deepEqual({ ...served.server.stats.memory, peak: 0 }, { ...before, held, holders: 1, peak: 0 });
+    assert.deepEqual({ ...served.server.stats.memory, peak: 0 }, { ...before, held, entries: 1, peak: 0 });
     await take(far, 10);
     assert.deepEqual({ ...served.server.stats.memory, peak: 0 }, { ...before, peak: 0 });
   });
@@ -370,7 +370,7 @@ describe("beyond the budget", () => {
     assert.deepEqual([info?.error?.code, errors], ["OUT_OF_BUDGET", ["OUT_OF_BUDGET"]]);
     assert.deepEqual(
       { ...budget.use, peak: 0 },
-      { limit: 1e6, held: 0, peak: 0, holders: 0, short: false, ended: 1, parts: {} },
+      { limit: 1e6, held: 0, peak: 0, entries: 0, short: false, ended: 1, parts: {} },
     );
     near.destroy();
   });

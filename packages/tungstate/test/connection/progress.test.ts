@@ -50,7 +50,7 @@ async function slow(t: TestContext, options: ConnectionOptions = {}): Promise<Sl
 
 const BEGIN = frame(2, Buffer.alloc(1), { fin: false });
 
-async function told(raw: Raw): Promise<number | undefined> {
+async function reported(raw: Raw): Promise<number | undefined> {
   return (await raw.frames()).at(-1)?.payload.readUInt16BE(0);
 }
 
@@ -69,7 +69,7 @@ describe("minDataRate", () => {
       await send(part);
       await clock.advance(600);
       assert.equal(connection.state, goesOn ? "open" : "closing");
-      if (!goesOn) assert.equal(await told(raw), 1013);
+      if (!goesOn) assert.equal(await reported(raw), 1013);
     });
   }
 

@@ -26,7 +26,7 @@ const MiB = 1024 * 1024;
  * All ways to inflate: synchronously by a pooled stream or by public functions, and asynchronously.
  */
 const WAYS = [
-  { way: "a kept stream", keep: true, later: false },
+  { way: "a pooled stream", keep: true, later: false },
   { way: "public functions", keep: false, later: false },
   { way: "another thread", keep: true, later: true },
 ] as const;

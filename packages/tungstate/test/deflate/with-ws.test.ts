@@ -23,10 +23,10 @@ const ours: fc.Arbitrary<CompressionOptions> = fc.record({
   asyncThreshold: fc.constantFrom(1024, 65_536),
 });
 // Our server may request less than a client of ws is configured for, which it then rejects.
-const wish = fc.option(fc.constant(true), { nil: undefined });
+const preference = fc.option(fc.constant(true), { nil: undefined });
 const theirs: fc.Arbitrary<PerMessageDeflateOptions> = fc.record({
-  serverNoContextTakeover: wish,
-  clientNoContextTakeover: wish,
+  serverNoContextTakeover: preference,
+  clientNoContextTakeover: preference,
   threshold: fc.constantFrom(0, 1000),
 });
 const theirWindows = fc.record({ serverMaxWindowBits: fc.option(bits, { nil: undefined }) });

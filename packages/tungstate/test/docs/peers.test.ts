@@ -79,17 +79,17 @@ for (const { name, serve, statusForForeignPage, heardLate } of peers) {
       const client = await connect(`ws://127.0.0.1:${port}/`);
       client.write("first");
       await client.ping(); // its pong proves that the server has the message
-      const heard: string[] = [];
+      const received: string[] = [];
       const second = new Promise<void>((resolve) => {
         listen?.((text) => {
-          heard.push(text);
+          received.push(text);
           if (text === "second") resolve();
         });
       });
       client.write("second");
       await second;
       client.terminate();
-      assert.deepEqual(heard, heardLate);
+      assert.deepEqual(received, heardLate);
     });
   });
 }

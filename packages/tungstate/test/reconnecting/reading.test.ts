@@ -156,15 +156,15 @@ describe("listeners for messages", () => {
   test("receive messages of all connections, before the end is reported", () =>
     inWorld(async (world) => {
       const connection = world.start();
-      const heard = listen(connection);
+      const received = listen(connection);
       let heardAtEnd = 0;
-      connection.on("close", () => (heardAtEnd = heard.length));
+      connection.on("close", () => (heardAtEnd = received.length));
       await sendAndLose(world, "a", "b");
       await sendAndLose(world, "c");
       world.server.write("d");
       void world.server.close(1000);
       await connection.closed;
-      assert.deepEqual([heard, heardAtEnd], [["a", "b", "c", "d"], 4]);
+      assert.deepEqual([received, heardAtEnd], [["a", "b", "c", "d"], 4]);
     }));
 
   test("added late receive waiting messages", () =>
@@ -173,28 +173,28 @@ describe("listeners for messages", () => {
       await sendAndLose(world, "a");
       world.server.write("b");
       await settle();
-      const heard = listen(connection);
+      const received = listen(connection);
       await settle();
-      assert.deepEqual(heard, ["a", "b"]);
+      assert.deepEqual(received, ["a", "b"]);
     }));
 
   test("pause applies across connections, and resume continues", () =>
     inWorld(async (world) => {
       const connection = world.start();
-      const heard: string[] = [];
+      const received: string[] = [];
       connection.on("message", ({ text }) => {
-        heard.push(text);
+        received.push(text);
         if (text === "a" || text === "d") connection.pause();
       });
       await sendAndLose(world, "a", "b", "c");
       world.server.write("d");
       world.server.write("e");
       await settle();
-      assert.deepEqual(heard, ["a"]);
+      assert.deepEqual(received, ["a"]);
       connection.resume();
-      assert.deepEqual(heard, ["a", "b", "c", "d"]);
+      assert.deepEqual(received, ["a", "b", "c", "d"]);
       connection.resume();
-      assert.deepEqual(heard, ["a", "b", "c", "d", "e"]);
+      assert.deepEqual(received, ["a", "b", "c", "d", "e"]);
     }));
 
   test("a listener that pauses and resumes keeps the order across connections", () =>
@@ -203,39 +203,39 @@ describe("listeners for messages", () => {
       await sendAndLose(world, "a", "b", "c");
       world.server.write("d");
       await settle();
-      const heard: string[] = [];
+      const received: string[] = [];
       connection.on("message", ({ text }) => {
-        heard.push(text);
+        received.push(text);
         connection.pause();
         connection.resume();
       });
       await settle();
-      assert.deepEqual(heard, ["a", "b", "c", "d"]);
+      assert.deepEqual(received, ["a", "b", "c", "d"]);
     }));
 
   test("a listener added after pause() receives nothing before resume()", () =>
     inWorld(async (world) => {
       const connection = world.start();
       connection.pause();
-      const heard = listen(connection);
+      const received = listen(connection);
       await sendAndLose(world, "a");
       world.server.write("b");
       connection.on("message", () => undefined);
       await settle();
-      assert.deepEqual(heard, []);
+      assert.deepEqual(received, []);
       connection.resume();
-      assert.deepEqual(heard, ["a", "b"]);
+      assert.deepEqual(received, ["a", "b"]);
     }));
 
   test("messages wait when the last listener is removed", () =>
     inWorld(async (world) => {
       const connection = world.start();
-      const heard: string[] = [];
-      connection.once("message", ({ text }) => heard.push(text));
+      const received: string[] = [];
+      connection.once("message", ({ text }) => received.push(text));
       await sendAndLose(world, "a", "b", "c");
       world.server.write("d");
       await settle();
-      assert.deepEqual(heard, ["a"]);
+      assert.deepEqual(received, ["a"]);
       assert.deepEqual(await take(connection, 1), ["b"]);
       const later = listen(connection);
       await settle();
@@ -258,11 +258,11 @@ describe("listeners for messages", () => {
       const connection = world.start();
       await assert.rejects(connection.ping(), { code: "NOT_OPEN" });
       await settle();
-      const heard: string[] = [];
-      connection.on("ping", (payload) => heard.push(`ping ${String(Buffer.from(payload))}`));
-      connection.on("pong", (payload) => heard.push(`pong ${String(Buffer.from(payload))}`));
+      const received: string[] = [];
+      connection.on("ping", (payload) => received.push(`ping ${String(Buffer.from(payload))}`));
+      connection.on("pong", (payload) => received.push(`pong ${String(Buffer.from(payload))}`));
       await Promise.all([connection.ping("one"), world.server.ping("two")]);
-      assert.deepEqual(heard.toSorted(), ["ping two", "pong one"]);
+      assert.deepEqual(received.toSorted(), ["ping two", "pong one"]);
     }));
 });
 

@@ -6,7 +6,7 @@ import type { ReconnectingConnection } from "../../src/reconnecting/types.ts";
 import { inWorld, settle } from "./support.ts";
 
 /** Records all state events of a connection. */
-function told(connection: ReconnectingConnection): string[] {
+function reported(connection: ReconnectingConnection): string[] {
   const log: string[] = [];
   connection
     .on("connecting", ({ attempt, after }) =>
@@ -28,7 +28,7 @@ describe("a connection that reconnects", () => {
   test("connects at once, and reports its state", () =>
     inWorld(async (world) => {
       const connection = world.start();
-      const log = told(connection);
+      const log = reported(connection);
       assert.deepEqual([connection.state, connection.status.state], ["connecting", "connecting"]);
       assert.equal(connection.writable, true);
       const current = await connection.ready();
@@ -41,7 +41,7 @@ describe("a connection that reconnects", () => {
   test("replaces a lost connection", () =>
     inWorld(async (world) => {
       const connection = world.start();
-      const log = told(connection);
+      const log = reported(connection);
       await world.advance(20_000);
       world.server.terminate();
       await settle();
@@ -66,7 +66,7 @@ describe("a connection that reconnects", () => {
     inWorld(async (world) => {
       world.answers.push("REFUSED", "UNREACHABLE", "TLS_EXPIRED", "HANDSHAKE_TIMEOUT", { status: 502 });
       const connection = world.start();
-      const log = told(connection);
+      const log = reported(connection);
       await world.advance(32_000);
       const waits = log.filter((line) => line.startsWith("waiting"));
       assert.deepEqual(
@@ -83,7 +83,7 @@ describe("a connection that reconnects", () => {
   test("a short connection does not reset the delay", () =>
     inWorld(async (world) => {
       const connection = world.start();
-      const log = told(connection);
+      const log = reported(connection);
       for (const wait of [1_000, 2_000, 4_000]) {
         await world.advance(100);
         world.server.terminate();
@@ -102,7 +102,7 @@ describe("a connection that reconnects", () => {
         [0.999_999, 30_000],
       ] as const) {
         world.random = random;
-        const log = told(world.start());
+        const log = reported(world.start());
         await settle();
         void world.server.close(1012);
         await settle();
@@ -125,7 +125,7 @@ describe("a connection that reconnects", () => {
     inWorld(async (world) => {
       world.answers.push({ status: 404, body: "nothing here\n" });
       const connection = world.start();
-      const log = told(connection);
+      const log = reported(connection);
       await assert.rejects(
         connection.ready(),
         (error) => error instanceof HandshakeRejectedError && error.response.status === 404,
@@ -146,7 +146,7 @@ describe("a connection that reconnects", () => {
         [1000, undefined, ["close 1000"]],
       ] as const) {
         const connection = world.start();
-        const log = told(connection);
+        const log = reported(connection);
         await settle();
         void world.server.close(code, "enough");
         const info = await connection.closed;
@@ -180,7 +180,7 @@ describe("a connection that reconnects", () => {
 
       world.otherwise = "REFUSED";
       const few = world.start({ retry: (_ending, attempt) => attempt < 3 });
-      const log = told(few);
+      const log = reported(few);
       await world.advance(10_000);
       assert.equal((await few.closed).error?.code, "REFUSED");
       assert.equal(log.filter((line) => line.startsWith("connecting")).length, 3);
@@ -194,7 +194,7 @@ describe("a connection that reconnects", () => {
           throw new Error("oops");
         },
       });
-      const log = told(connection);
+      const log = reported(connection);
       const { error } = await connection.closed;
       assert.deepEqual([error?.code, error?.message.includes("oops")], ["HANDLER_FAILED", true]);
       assert.deepEqual(log, ["connecting 1", "error HANDLER_FAILED", "close 1006"]);
@@ -258,7 +258,7 @@ describe("functions for url and headers", () => {
           return {};
         },
       });
-      const log = told(connection);
+      const log = reported(connection);
       await world.advance(1_000);
       assert.equal(connection.status.state, "open");
       await world.advance(10_000);
@@ -310,7 +310,7 @@ describe("dead links", () => {
   test("are detected by the heartbeat, and replaced", () =>
     inWorld(async (world) => {
       const connection = world.start({ heartbeat: { interval: 10_000, timeout: 5_000 } });
-      const log = told(connection);
+      const log = reported(connection);
       await world.advance(1_000);
       world.newest.stream.goSilent();
       await world.advance(40_000);

@@ -259,10 +259,10 @@ describe("broadcast", () => {
     const { server, near, far } = await room(6, { maxWriteBufferSize: 1000 });
     // three full ones: each error is emitted during the broadcast
     for (const number of [1, 2, 4]) far[number]?.write("x".repeat(5000));
-    const told: number[] = [];
+    const reported: number[] = [];
     for (const [number, each] of far.entries()) {
       each.on("error", () => {
-        told.push(number);
+        reported.push(number);
         far[3]?.terminate();
         void far[5]?.close(4005);
         server.broadcast("in between");
@@ -275,7 +275,7 @@ describe("broadcast", () => {
     ]);
     assert.equal((await near[5]?.closed)?.code, 4005);
     assert.deepEqual(
-      told.toSorted((a, b) => a - b),
+      reported.toSorted((a, b) => a - b),
       [1, 2, 3, 4],
     );
     await server.close();

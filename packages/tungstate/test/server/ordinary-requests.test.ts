@@ -141,9 +141,9 @@ describe("other listeners", () => {
   for (const order of ["before", "after"]) {
     test(`added ${order} ours, receive what they would receive without it`, async (t) => {
       const server = createServer(app);
-      const heard: (string | undefined)[] = [];
+      const received: (string | undefined)[] = [];
       const theirs = ({ headers }: IncomingMessage, socket: Duplex): void => {
-        heard.push(headers.upgrade);
+        received.push(headers.upgrade);
         if (headers.upgrade === "time") socket.end("HTTP/1.1 101 Switching Protocols\r\n\r\nnoon");
         else if (headers.upgrade === "h2c") socket.end("HTTP/1.1 501 Not Implemented\r\n\r\n");
       };
@@ -154,7 +154,7 @@ describe("other listeners", () => {
       assert.equal((await Raw.to(t, { port }).send(TIME).answer()).rest.toString(), "noon");
       assert.equal((await Raw.to(t, { port }).send(head("GET /a", H2C)).answer()).status, 501);
       assert.equal((await Raw.to(t, { port }).send(upgradeRequest()).head()).headers["sec-websocket-accept"], ACCEPT);
-      assert.deepEqual(heard, ["time", "h2c", "websocket"]);
+      assert.deepEqual(received, ["time", "h2c", "websocket"]);
       server.off("upgrade", theirs);
       assert.equal(
         (

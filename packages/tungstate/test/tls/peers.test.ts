@@ -38,18 +38,18 @@ async function serve(): Promise<number> {
 class Program {
   readonly child: ChildProcessByStdio<Writable, Readable, Readable>;
   said = Buffer.alloc(0);
-  private heard = (): void => undefined;
+  private received = (): void => undefined;
 
   constructor(command: string, ...args: readonly string[]) {
     this.child = spawn(command, args, { stdio: ["pipe", "pipe", "pipe"] });
     this.child.stdin.on("error", () => undefined);
     const hear = (chunk: Buffer): void => {
       this.said = Buffer.concat([this.said, chunk]);
-      this.heard();
+      this.received();
     };
     this.child.stdout.on("data", hear);
     this.child.stderr.on("data", hear);
-    const ended = once(this.child, "close").then(() => this.heard());
+    const ended = once(this.child, "close").then(() => this.received());
     ending.push(() => {
       this.child.kill("SIGKILL");
       return ended;
@@ -61,7 +61,7 @@ class Program {
     while (!pattern.test(this.said.toString("latin1"))) {
       const { exitCode } = this.child;
       assert.equal(exitCode, null, `it ended with ${exitCode}: ${this.said.toString("latin1")}`);
-      await new Promise<void>((resolve) => (this.heard = resolve));
+      await new Promise<void>((resolve) => (this.received = resolve));
     }
   }
 }

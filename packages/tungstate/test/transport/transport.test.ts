@@ -40,23 +40,23 @@ class Recorder implements TransportSink {
 
   onBytes(chunk: Uint8Array, start: number, end: number): void {
     this.chunks.push(Buffer.from(chunk.subarray(start, end)));
-    this.told("bytes");
+    this.reported("bytes");
   }
 
   onWritten(): void {
-    this.told("written");
+    this.reported("written");
   }
 
   onEnd(): void {
-    this.told("end");
+    this.reported("end");
   }
 
   onClosed(cause?: Error): void {
     this.cause = cause;
-    this.told("closed");
+    this.reported("closed");
   }
 
-  private told(event: string): void {
+  private reported(event: string): void {
     this.events.push(event);
     this.wake?.();
   }
@@ -278,7 +278,7 @@ describe("the handle of a socket", () => {
         onClosed: () => undefined,
       });
     });
-    assert.ok(most <= 1024 * 1024, `${most} bytes were read in one turn`);
+    assert.ok(most <= 1024 * 1024, `${most} bytes were read in one tick`);
   });
 });
 

@@ -130,13 +130,13 @@ export class RedisServer {
   /** Sends one command on a separate connection. */
   async command(name: string, ...args: readonly string[]): Promise<unknown> {
     const redis = new Redis({ port: this.port, lazyConnect: true, retryStrategy: () => null });
-    let told: Error | undefined; // more than the rejection contains
-    redis.on("error", (error: Error) => (told ??= error));
+    let reported: Error | undefined; // more than the rejection contains
+    redis.on("error", (error: Error) => (reported ??= error));
     try {
       await redis.connect();
       return await redis.call(name, ...args);
     } catch (error) {
-      throw told ?? error;
+      throw reported ?? error;
     } finally {
       redis.disconnect();
     }
