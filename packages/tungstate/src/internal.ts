@@ -5,3 +5,4 @@ export { systemClock } from "./schedule/clock.ts";
 export { Deadlines, NOWHERE, type Timed } from "./schedule/deadlines.ts";
 export { checkTime, MAX_TIME } from "./options/time.ts";
 export { defaultRuntime } from "./native/runtime.ts";
+export { hasOnly } from "./options/plain-object.ts";

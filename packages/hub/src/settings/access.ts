@@ -1,5 +1,6 @@
+import { hasOnly } from "tungstate/internal";
 import type { ClientSession } from "./client-session.ts";
-import { isObject, type JsonObject } from "../json/json.ts";
+import type { JsonObject } from "../json/json.ts";
 
 /** A request of a client for a channel. */
 export interface AccessRequest {
@@ -72,16 +73,7 @@ function grantIn(answer: unknown, takesGrant: boolean): SubscribeGrant | undefin
 }
 
 function isGrant(answer: unknown): answer is SubscribeGrant {
-  return hasOnly(answer, GRANT_FIELDS) && isTimeOrAbsent(answer["expireAt"]);
-}
-
-/** Whether `value` is a plain object without other fields than `fields`. */
-export function hasOnly(value: unknown, fields: ReadonlySet<string>): value is JsonObject {
-  if (!isObject(value)) return false;
-  const prototype: unknown = Object.getPrototypeOf(value);
-  // an instance of a class, such as an Error or a Map, is not a grant
-  if (prototype !== null && Object.getPrototypeOf(prototype) !== null) return false;
-  return Reflect.ownKeys(value).every((name) => typeof name === "string" && fields.has(name));
+  return hasOnly<JsonObject>(answer, GRANT_FIELDS) && isTimeOrAbsent(answer["expireAt"]);
 }
 
 /** Whether `value` is a valid Unix time, or undefined. */

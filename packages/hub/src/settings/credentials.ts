@@ -1,4 +1,6 @@
-import { hasOnly, isTimeOrAbsent } from "./access.ts";
+import { hasOnly } from "tungstate/internal";
+import type { JsonObject } from "../json/json.ts";
+import { isTimeOrAbsent } from "./access.ts";
 
 /**
  * The connect command of a client, as `authenticate` gets it. For a refresh, all fields but the
@@ -64,7 +66,7 @@ const SUBSCRIPTION_FIELDS: ReadonlySet<string> = new Set(["info", "data"] satisf
 
 /** Whether `value` is a valid Credentials object. */
 export function isCredentials(value: unknown): value is Credentials {
-  if (!hasOnly(value, CREDENTIAL_FIELDS)) return false;
+  if (!hasOnly<JsonObject>(value, CREDENTIAL_FIELDS)) return false;
   const { user, expireAt, subs } = value;
   return typeof user === "string" && isTimeOrAbsent(expireAt) && (subs === undefined || areSubscriptions(subs));
 }
@@ -72,7 +74,7 @@ export function isCredentials(value: unknown): value is Credentials {
 function areSubscriptions(value: unknown): boolean {
   if (!isMap(value)) return false;
   for (const [channel, subscription] of value) {
-    if (typeof channel !== "string" || !hasOnly(subscription, SUBSCRIPTION_FIELDS)) return false;
+    if (typeof channel !== "string" || !hasOnly<JsonObject>(subscription, SUBSCRIPTION_FIELDS)) return false;
   }
   return true;
 }

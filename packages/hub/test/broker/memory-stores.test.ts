@@ -10,7 +10,7 @@ import { decode } from "../../src/protocol/decode.ts";
 import { MemoryPresenceStore } from "../../src/presence/memory-presence-store.ts";
 import { testBrokerContract } from "../contract/broker-contract.ts";
 import { testPresenceContract } from "../contract/presence-contract.ts";
-import { memoryInUse } from "../support/memory.ts";
+import { memoryInUse } from "../../../../scripts/testing/memory.mjs";
 import { settle, VirtualClock } from "../support/virtual-clock.ts";
 
 testBrokerContract({

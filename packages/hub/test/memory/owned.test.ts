@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { own, sizeOf, sizeOfOptional } from "../../src/memory/owned.ts";
-import { memoryInUse } from "../support/memory.ts";
+import { memoryInUse } from "../../../../scripts/testing/memory.mjs";
 
 test("an owned text is equal, including lone surrogates, for any length", () => {
   fc.assert(

@@ -3,7 +3,7 @@ import { describe, test, type TestContext } from "node:test";
 import type { ConnectionOptions } from "../../src/connection/options.ts";
 import type { WebSocketConnection } from "../../src/connection/types.ts";
 import { take } from "../support/connected.ts";
-import { collectGarbage, memoryInUse } from "../support/memory.ts";
+import { collectGarbage, memoryInUse } from "../../../../scripts/testing/memory.mjs";
 import { kinds } from "../support/pairs.ts";
 import { serve, turns } from "../support/server.ts";
 import { client } from "../../src/client/client.ts";

@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import type { Message } from "@tungstate/protocol";
 import fc from "fast-check";
 import { ReceiveQueue } from "@tungstate/protocol/internal";
-import { collectGarbage, memoryInUse } from "../support/memory.ts";
+import { collectGarbage, memoryInUse } from "../../../../scripts/testing/memory.mjs";
 import { newMessage } from "../support/messages.ts";
 
 const message = (size: number): Message => newMessage("binary", new Uint8Array(size), 0, size);

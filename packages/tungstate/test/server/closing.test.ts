@@ -17,7 +17,7 @@ import type { ServerListenOptions } from "../../src/server/options.ts";
 import { VirtualClock } from "../../src/testing/virtual-clock.ts";
 import { echo } from "../frameworks/support/apps.ts";
 import { take } from "../support/connected.ts";
-import { collectGarbage } from "../support/memory.ts";
+import { collectGarbage } from "../../../../scripts/testing/memory.mjs";
 import { selfSigned } from "../support/pairs.ts";
 import { frame, Raw, TEXT, upgradeRequest } from "../support/raw.ts";
 import { end } from "../support/server.ts";

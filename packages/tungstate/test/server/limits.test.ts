@@ -9,7 +9,7 @@ import { VirtualClock } from "../../src/testing/virtual-clock.ts";
 import { client } from "../../src/client/client.ts";
 import { CLOSE, closePayload, Raw, upgradeRequest } from "../support/raw.ts";
 import { end, serve, turns } from "../support/server.ts";
-import { memoryInUse } from "../support/memory.ts";
+import { memoryInUse } from "../../../../scripts/testing/memory.mjs";
 
 describe("maxConnections", () => {
   test("more get 503 with Retry-After; a released place is used", async (t) => {

@@ -1,5 +1,6 @@
 import type { HeaderInput, Refusal } from "@tungstate/protocol";
 import { describe } from "../../options/describe.ts";
+import { hasOnly } from "../../options/plain-object.ts";
 
 /** Admits a request, and adds to the 101. */
 export interface Grant {
@@ -37,13 +38,4 @@ export function judge(decision: unknown): Judgement {
       ? undefined
       : `authorize has to return true, { protocol?, headers? }, false or { status, headers?, body? }, got ${describe(decision)}`;
   return { admits: false, refusal: undefined, detail };
-}
-
-/** Whether a value is a plain object without any field but these. */
-function hasOnly<T extends object>(value: unknown, fields: ReadonlySet<unknown>): value is T {
-  if (typeof value !== "object" || value === null) return false;
-  const prototype: unknown = Object.getPrototypeOf(value);
-  // an instance of a class, such as a Response of fetch, is not a decision, whatever its fields
-  if (prototype !== null && Object.getPrototypeOf(prototype) !== null) return false;
-  return Reflect.ownKeys(value).every((field) => fields.has(field));
 }

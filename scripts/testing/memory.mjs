@@ -1,16 +1,22 @@
+// What a test needs to see which memory is in use.
 import process from "node:process";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 
 setFlagsFromString("--expose-gc");
-const gc = runInNewContext("gc") as () => void;
+const gc = runInNewContext("gc");
 
-/** Returns the bytes in use after a garbage collection: heap and external memory. */
-export async function memoryInUse(): Promise<number> {
+/** Collects all garbage, that of pending callbacks included. */
+export async function collectGarbage() {
   for (let round = 0; round < 3; round++) {
     await new Promise((resolve) => setImmediate(resolve));
     gc();
   }
+}
+
+/** Returns the bytes in use after a collection: the heap, and memory outside of it that the heap keeps. */
+export async function memoryInUse() {
+  await collectGarbage();
   const { heapUsed, external } = process.memoryUsage();
   return heapUsed + external;
 }

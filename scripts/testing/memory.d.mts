@@ -1,0 +1,2 @@
+export function collectGarbage(): Promise<void>;
+export function memoryInUse(): Promise<number>;
