@@ -165,7 +165,7 @@ describe("hub options in a settings file", () => {
   });
 
   for (const [content, problem] of [
-    [{ limits: { channel: 1 } }, /limits: .*\bchannel\b/],
+    [{ limits: { channel: 1 } }, /unknown option channel of limits: did you mean channels\?/],
     [{ limits: { channels: 0 } }, /limits\.channels .* 0$/],
     [{ limits: { channels: "many" } }, /limits\.channels .*"many"/],
     [{ limits: { rates: { shout: { perSecond: 1, burst: 1 } } } }, /limits\.rates: .*shout/],

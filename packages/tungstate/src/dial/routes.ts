@@ -20,26 +20,26 @@ export interface TakeOptions<T> {
  * last until the others have failed too. `reconnecting` keeps one object for all its connections.
  */
 export class Routes {
-  private readonly strategy: InterfaceStrategy;
-  private readonly attemptDelay: number;
-  private order: readonly RouteChoice[];
+  readonly #strategy: InterfaceStrategy;
+  readonly #attemptDelay: number;
+  #order: readonly RouteChoice[];
 
   constructor(options: BindOptions & { readonly attemptDelay?: number | undefined }) {
     const names = [...new Set(interfaceNames(options))];
-    this.order = names.length === 0 ? [{ interface: undefined }] : names.map((name) => ({ interface: name }));
-    this.strategy = options.interfaceStrategy ?? "ordered";
-    this.attemptDelay = options.attemptDelay ?? DEFAULT_ATTEMPT_DELAY_MS;
+    this.#order = names.length === 0 ? [{ interface: undefined }] : names.map((name) => ({ interface: name }));
+    this.#strategy = options.interfaceStrategy ?? "ordered";
+    this.#attemptDelay = options.attemptDelay ?? DEFAULT_ATTEMPT_DELAY_MS;
   }
 
   /** The routes in the order in which they are tried next. */
   get list(): readonly RouteChoice[] {
-    return this.order;
+    return this.#order;
   }
 
   /** Marks a route as failed: it moves to the end. */
   failed(name: string | undefined): void {
-    const route = this.order.find((choice) => choice.interface === name);
-    if (route !== undefined) this.order = [...this.order.filter((choice) => choice !== route), route];
+    const route = this.#order.find((choice) => choice.interface === name);
+    if (route !== undefined) this.#order = [...this.#order.filter((choice) => choice !== route), route];
   }
 
   /**
@@ -51,7 +51,7 @@ export class Routes {
     const { signal, unlink } = linkedController(options.signal);
     try {
       const result = await race<RouteChoice, T, WebSocketError>(
-        this.order,
+        this.#order,
         async (route, routeSignal) => await attempt(route, routeSignal),
         (error, route) => {
           // any other error is a programming error, which another route would only hide
@@ -59,7 +59,7 @@ export class Routes {
           this.failed(route.interface);
           return error;
         },
-        { stagger: this.strategy === "race" ? this.attemptDelay : Infinity, signal, discard: options.discard },
+        { stagger: this.#strategy === "race" ? this.#attemptDelay : Infinity, signal, discard: options.discard },
       );
       if (result.won) return result.value;
       throw combineFailures(result.failures, "routes");

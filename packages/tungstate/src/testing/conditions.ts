@@ -87,131 +87,131 @@ export function conditions(stream: Duplex, options: ConditionsOptions = {}): Con
 export class ConditionedStream extends Duplex {
   /** Whether the wrapped stream is encrypted: see `client`. */
   readonly encrypted: boolean;
-  private readonly below: Duplex;
-  private readonly incoming: Lane;
-  private readonly outgoing: Lane;
-  private readonly timers: (() => void)[] = [];
-  private readonly limits: { readonly bytes: number; readonly act: () => void }[] = [];
-  private bytes = 0;
-  private silent = false;
-  private ended: (() => void) | undefined;
+  readonly #below: Duplex;
+  readonly #incoming: Lane;
+  readonly #outgoing: Lane;
+  readonly #timers: (() => void)[] = [];
+  readonly #limits: { readonly bytes: number; readonly act: () => void }[] = [];
+  #bytes = 0;
+  #silent = false;
+  #ended: (() => void) | undefined;
 
   constructor(below: Duplex, options: ConditionsOptions) {
     super({ allowHalfOpen: true });
-    this.below = below;
+    this.#below = below;
     this.encrypted = isEncrypted(below);
     checkNames(options, CONDITIONS);
     const { direction = "both", seed = 1, clock = systemClock } = options;
     if (!["both", "in", "out"].includes(direction)) invalid("direction", '"both", "in" or "out"', direction);
     if (!Number.isSafeInteger(seed)) invalid("seed", "an integer", seed);
     const lane = laneConditions(options);
-    this.incoming = new Lane(direction === "out" ? CLEAR : lane, seededRandom(seed * 2), clock, {
+    this.#incoming = new Lane(direction === "out" ? CLEAR : lane, seededRandom(seed * 2), clock, {
       deliver: (bytes) => {
         const more = this.push(bytes);
-        this.count(bytes.length);
+        this.#count(bytes.length);
         return more;
       },
       end: () => this.push(null),
     });
-    this.outgoing = new Lane(direction === "in" ? CLEAR : lane, seededRandom(seed * 2 + 1), clock, {
+    this.#outgoing = new Lane(direction === "in" ? CLEAR : lane, seededRandom(seed * 2 + 1), clock, {
       deliver: (bytes) => {
         const more = below.write(bytes);
-        this.count(bytes.length);
+        this.#count(bytes.length);
         return more;
       },
-      end: () => void below.end(() => this.finish()),
+      end: () => void below.end(() => this.#finish()),
     });
-    this.schedule("halfOpen", options.halfOpen, clock, () => this.goSilent());
-    this.schedule("reset", options.reset, clock, () => this.reset());
+    this.#schedule("halfOpen", options.halfOpen, clock, () => this.goSilent());
+    this.#schedule("reset", options.reset, clock, () => this.reset());
     below.on("data", (bytes: Uint8Array) => {
-      if (this.silent) return;
+      if (this.#silent) return;
       below.pause();
-      this.incoming.push(bytes, () => below.resume());
+      this.#incoming.push(bytes, () => below.resume());
     });
-    below.on("drain", () => this.outgoing.resume());
-    below.on("end", () => this.incoming.end());
-    below.on("error", (error) => this.lost(error));
-    below.on("close", () => this.lost());
+    below.on("drain", () => this.#outgoing.resume());
+    below.on("end", () => this.#incoming.end());
+    below.on("error", (error) => this.#lost(error));
+    below.on("close", () => this.#lost());
   }
 
   /** Stops both directions from now on, without reporting an end. */
   goSilent(): void {
-    this.silent = true;
-    this.incoming.close();
-    this.outgoing.close();
-    this.finish();
+    this.#silent = true;
+    this.#incoming.close();
+    this.#outgoing.close();
+    this.#finish();
   }
 
   /** Holds both directions for `duration` ms; then everything arrives. */
   stall(duration: number): void {
-    this.incoming.stall(duration);
-    this.outgoing.stall(duration);
+    this.#incoming.stall(duration);
+    this.#outgoing.stall(duration);
   }
 
   /** Resets the connection at both ends. */
   reset(): void {
-    if (this.below instanceof Socket) this.below.resetAndDestroy();
+    if (this.#below instanceof Socket) this.#below.resetAndDestroy();
     this.destroy(Object.assign(new Error("read ECONNRESET"), { code: "ECONNRESET" }));
   }
 
   override _read(): void {
-    this.incoming.resume();
+    this.#incoming.resume();
   }
 
   override _write(chunk: Uint8Array, _encoding: string, done: () => void): void {
     // copied: the writer may reuse the array while the bytes are under way
-    if (this.silent) done();
-    else this.outgoing.push(new Uint8Array(chunk), done);
+    if (this.#silent) done();
+    else this.#outgoing.push(new Uint8Array(chunk), done);
   }
 
   override _final(done: () => void): void {
-    if (this.silent || this.below.destroyed) {
+    if (this.#silent || this.#below.destroyed) {
       done();
       return;
     }
     // not before it has arrived: a finished and ended stream destroys itself with what is under way
-    this.ended = done;
-    this.outgoing.end();
+    this.#ended = done;
+    this.#outgoing.end();
   }
 
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
-    for (const cancel of this.timers) cancel();
-    this.incoming.close();
-    this.outgoing.close();
-    this.below.destroy();
+    for (const cancel of this.#timers) cancel();
+    this.#incoming.close();
+    this.#outgoing.close();
+    this.#below.destroy();
     done(error);
   }
 
   /** The wrapped stream has closed. Bytes before an orderly end are still under way. */
-  private lost(error?: Error): void {
-    if (this.silent || this.destroyed) return;
+  #lost(error?: Error): void {
+    if (this.#silent || this.destroyed) return;
     if (error !== undefined) this.destroy(error);
-    else if (!this.below.readableEnded) this.destroy();
+    else if (!this.#below.readableEnded) this.destroy();
     else {
-      this.outgoing.close();
-      this.finish();
+      this.#outgoing.close();
+      this.#finish();
     }
   }
 
   /** Everything that was written has arrived, or is lost. */
-  private finish(): void {
-    const { ended } = this;
-    this.ended = undefined;
+  #finish(): void {
+    const ended = this.#ended;
+    this.#ended = undefined;
     ended?.();
   }
 
-  private count(bytes: number): void {
-    this.bytes += bytes;
-    for (const limit of this.limits) if (this.bytes >= limit.bytes) limit.act();
+  #count(bytes: number): void {
+    this.#bytes += bytes;
+    for (const limit of this.#limits) if (this.#bytes >= limit.bytes) limit.act();
   }
 
-  private schedule(name: string, when: When | undefined, clock: Clock, act: () => void): void {
+  #schedule(name: string, when: When | undefined, clock: Clock, act: () => void): void {
     if (when === undefined) return;
     const given = typeof when === "number" ? { after: when } : when;
     if ("afterBytes" in given) {
-      this.limits.push({ bytes: atLeast(`${name}.afterBytes`, given.afterBytes, 1, "bytes"), act });
+      this.#limits.push({ bytes: atLeast(`${name}.afterBytes`, given.afterBytes, 1, "bytes"), act });
     } else {
-      this.timers.push(clock.after(atLeast(`${name}.after`, given.after, 0, "milliseconds"), act));
+      this.#timers.push(clock.after(atLeast(`${name}.after`, given.after, 0, "milliseconds"), act));
     }
   }
 }

@@ -11,22 +11,22 @@ interface Timer {
  * loop, so that streams work as usual.
  */
 export class VirtualClock implements Clock {
-  private time: number;
-  private order = 0;
-  private readonly timers = new Set<Timer>();
+  #time: number;
+  #order = 0;
+  readonly #timers = new Set<Timer>();
 
   constructor(start = 0) {
-    this.time = start;
+    this.#time = start;
   }
 
   now(): number {
-    return this.time;
+    return this.#time;
   }
 
   after(delay: number, callback: () => void): () => void {
-    const timer = { at: this.time + Math.max(0, delay), order: this.order++, callback };
-    this.timers.add(timer);
-    return () => this.timers.delete(timer);
+    const timer = { at: this.#time + Math.max(0, delay), order: this.#order++, callback };
+    this.#timers.add(timer);
+    return () => this.#timers.delete(timer);
   }
 
   endOfTick(callback: () => void): void {
@@ -35,7 +35,7 @@ export class VirtualClock implements Clock {
 
   /** Number of pending timers. */
   get pending(): number {
-    return this.timers.size;
+    return this.#timers.size;
   }
 
   /**
@@ -43,21 +43,21 @@ export class VirtualClock implements Clock {
    * run after each.
    */
   async advance(ms: number): Promise<void> {
-    const end = this.time + ms;
+    const end = this.#time + ms;
     for (;;) {
       let next: Timer | undefined;
-      for (const timer of this.timers) {
+      for (const timer of this.#timers) {
         if (timer.at > end) continue;
         if (next === undefined || timer.at < next.at || (timer.at === next.at && timer.order < next.order))
           next = timer;
       }
       if (next === undefined) break;
-      this.timers.delete(next);
-      this.time = Math.max(this.time, next.at);
+      this.#timers.delete(next);
+      this.#time = Math.max(this.#time, next.at);
       next.callback();
       await turn();
     }
-    this.time = end;
+    this.#time = end;
     await turn();
   }
 }

@@ -1,13 +1,18 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { MemoryBudget } from "../../src/connection/memory-budget.ts";
 import type { WebSocketConnection } from "../../src/connection/types.ts";
 import { connect } from "../../src/client/connect.ts";
+import { Routes } from "../../src/dial/routes.ts";
 import { reconnecting } from "../../src/reconnecting/reconnecting.ts";
 import type { HandshakeRequest } from "../../src/server/admission/request.ts";
 import { WebSocketServer } from "../../src/server/server.ts";
+import { VirtualClock } from "../../src/testing/virtual-clock.ts";
 import { TlsSessionCache } from "../../src/tls/session-cache.ts";
 import { apiPages } from "./support/api-pages.ts";
+import { root } from "./support/pages.ts";
 
 const PARTS = apiPages().flatMap(({ parts }) => parts);
 
@@ -60,10 +65,36 @@ test("live objects have the members that the API reference names, and no others"
     ["MemoryUse", budget.use],
     ["MemoryPart", budget.part("cache")],
     ["TlsSessionCache", new TlsSessionCache()],
+    ["Routes", new Routes({})],
+    ["VirtualClock", new VirtualClock()],
     ["ServerStats", server.stats],
     ["ConnectionStats", client.stats],
   ];
   for (const [name, object] of objects) {
     assert.deepEqual(membersOf(object), [...new Set(documented(name))].sort(), name);
+  }
+});
+
+const DIST = join(root, "packages/tungstate/dist");
+const ENTRIES = ["index", "testing/index", "frameworks/express", "frameworks/fastify", "frameworks/hono"];
+
+/** Returns the declarations of the classes that an entry exports, as the compiler emitted them. */
+function exportedClasses(entry: string): { readonly name: string; readonly declaration: string }[] {
+  const text = readFileSync(join(DIST, `${entry}.d.ts`), "utf8");
+  return [...text.matchAll(/^export \{([^}]*)\} from "(\.[^"]*)";/gm)].flatMap(([, names = "", from = ""]) => {
+    const file = readFileSync(join(DIST, dirname(entry), from.replace(/\.(js|ts)$/, ".d.ts")), "utf8");
+    return names.split(",").flatMap((each) => {
+      const name = each.trim().replace(/^type /, "");
+      const [declaration] = new RegExp(`^export declare (abstract )?class ${name}\\b[^]*?^}`, "m").exec(file) ?? [];
+      return declaration === undefined ? [] : [{ name, declaration }];
+    });
+  });
+}
+
+test("the emitted declarations of exported classes have no private or protected members by name", () => {
+  const classes = ENTRIES.flatMap(exportedClasses);
+  assert.ok(classes.length >= 8, classes.map(({ name }) => name).join());
+  for (const { name, declaration } of classes) {
+    assert.deepEqual(declaration.match(/^ +(private|protected) .*$/gm), null, name);
   }
 });
