@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
-import { mkdirSync, renameSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { mkdirSync, readdirSync, renameSync, statSync } from "node:fs";
+import { dirname, join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 
@@ -51,7 +51,9 @@ export async function buildHubLoad(): Promise<string> {
 async function compile(source: string, name: string, flags: readonly string[]): Promise<string | undefined> {
   const from = join(HERE, source);
   const to = join(BUILT, name);
-  if (modified(to) > Math.max(modified(from), modified(join(HERE, "client.h")))) return to;
+  const headers = [HERE, dirname(from)].flatMap((folder) => readdirSync(folder).map((entry) => join(folder, entry)));
+  const sources = [from, ...headers.filter((path) => path.endsWith(".h"))];
+  if (modified(to) > Math.max(...sources.map(modified))) return to;
   mkdirSync(BUILT, { recursive: true });
   // written elsewhere and renamed, so that concurrent builds never see a partial program
   const made = `${to}.${process.pid}`;
