@@ -4,7 +4,8 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { MemoryBroker, MemoryEngine } from "@tungstate/hub";
 import { newNames, paddedPublication } from "./support/attacks.ts";
-import { memoryInUse, MiB, sized } from "./support/cost.ts";
+import { memoryInUse } from "../../scripts/testing/memory.mjs";
+import { MiB, sized } from "./support/cost.ts";
 import { HubClient, serveHub } from "./support/hub.ts";
 
 const OPEN = { subscribe: "anyone", publish: "anyone", history: { size: 10_000, ttl: 3600_000 } } as const;

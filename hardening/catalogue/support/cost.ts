@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import process from "node:process";
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
+import { collectGarbage } from "../../../scripts/testing/memory.mjs";
 
 // Measurements that other processes on the machine barely influence: CPU time of this process, and
 // bytes.
@@ -64,24 +63,11 @@ export async function assertLinear(
   assert.fail(`${what}: ${tried.join("; ")}`);
 }
 
-setFlagsFromString("--expose-gc");
-const gc = runInNewContext("gc") as () => void;
-
-/** Returns the bytes in use after a garbage collection: heap and external memory. */
-export async function memoryInUse(): Promise<number> {
-  for (let round = 0; round < 3; round++) {
-    await new Promise((resolve) => setImmediate(resolve));
-    gc();
-  }
-  const { heapUsed, external } = process.memoryUsage();
-  return heapUsed + external;
-}
-
 /**
  * Returns how much the resident set grows beyond its previous maximum while `run` runs, in bytes.
  */
 export async function peakGrowth(run: () => Promise<void>): Promise<number> {
-  gc();
+  await collectGarbage();
   const before = process.resourceUsage().maxRSS;
   await run();
   return (process.resourceUsage().maxRSS - before) * 1024;
