@@ -7,7 +7,7 @@ import { PiecePool } from "./piece-pool.ts";
 import { Slabs } from "./slabs.ts";
 
 export const SMALL_BLOCK = 1024; // bytes
-export const LARGE_BLOCK = 16 * 1024; // bytes
+const LARGE_BLOCK = 16 * 1024; // bytes
 
 /** What a runtime consists of: the platform's functions, recycled memory and caches. */
 export class Memory {
