@@ -1,5 +1,5 @@
-// Runs every *.test.ts of the workspaces with Node's own test runner. Arguments narrow the run to files whose path
-// contains one of them: `npm test -- utf8 handshake`.
+// Runs every *.test.ts of the workspaces with Node's own test runner. Arguments narrow the run to
+// files whose path contains one of them: `npm test -- utf8 handshake`.
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
@@ -10,7 +10,10 @@ import { commandLine } from "./command-line.mjs";
 import { compileAll } from "./testing/compile.mjs";
 import { divide, writePrograms } from "./testing/processes.mjs";
 
-/** What takes longest starts first: at the end of a run no file is left that one processor waits for. */
+/**
+ * What takes longest starts first: at the end of a run no file is left that one processor waits
+ * for.
+ */
 const FIRST = ["apps/web/", "scripts/no-globals/", "conformance/", "bench/", "hardening/"];
 
 /** Each has a process of its own: it takes long, or loads the machine. */

@@ -1,5 +1,6 @@
 import { DEFAULT_LIMITS, Protocol, ProtocolConfig } from "@tungstate/protocol";
-import { defaultRuntime } from "tungstate/internal"; // with Node's own functions, as every server has them
+// with Node's own functions, as every server has them
+import { defaultRuntime } from "tungstate/internal";
 import { createRequire } from "node:module";
 import { type Comparison, someBytes } from "./harness.ts";
 

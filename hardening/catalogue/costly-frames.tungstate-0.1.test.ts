@@ -1,5 +1,5 @@
-// Tungstate 0.1: a frame of a few bytes cost the hub up to 100 ms of CPU time for each KB, and blocked
-// the event loop for seconds.
+// Tungstate 0.1: a frame of a few bytes cost the hub up to 100 ms of CPU time for each KB, and
+// blocked the event loop for seconds.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { deflateRawSync } from "node:zlib";
@@ -19,7 +19,8 @@ import { ticks } from "./support/ends.ts";
 
 const MOST_PER_KB = 5; // ms of CPU time
 const MOST_IN_A_TICK = 25; // ms of CPU time
-const SLOWER = 3; // times, that a machine may be slower, or busier, than those that the limits were set for
+// times, that a machine may be slower, or busier, than those that the limits were set for
+const SLOWER = 3;
 const IDLE_TICKS = 40;
 
 const OPEN = { subscribe: "anyone", publish: "anyone" } as const;
@@ -77,7 +78,10 @@ const cpuTime = (): number => {
   return (user + system) / 1000;
 };
 
-/** What the hub does with a frame until nothing of it is left, or the sender owes so much that the rest waits. */
+/**
+ * What the hub does with a frame until nothing of it is left, or the sender owes so much that the
+ * rest waits.
+ */
 async function costOf(send: () => void): Promise<Cost> {
   const from = cpuTime();
   send();
@@ -100,7 +104,10 @@ async function withHub(run: (hub: Hub) => Promise<void>): Promise<void> {
   }
 }
 
-/** Sends the frame from new connections, and returns what it costs at least: other work of the machine only adds to that. */
+/**
+ * Sends the frame from new connections, and returns what it costs at least: other work of the
+ * machine only adds to that.
+ */
 async function least(hub: Hub, frame: string, wire: number, prepare: readonly string[]): Promise<Cost> {
   const attempt = async (): Promise<Cost> => {
     const sink = Sink.connect(hub);
@@ -139,7 +146,8 @@ describe("hub: what one frame costs, with 300 clients in the channel and 1,000 p
           for (let number = 0; number < 300; number++) Sink.connect(hub).send(SUBSCRIBE);
           for (let number = 0; number < 1_000; number++) await hub.publish("public:x", "x".repeat(1_000));
           await ticks(20);
-          // a frame has a cost that does not depend on what is in it, so that a small one counts as one KB
+          // a frame has a cost that does not depend on what is in it, so that a small one counts as
+          // one KB
           const wire = compressed ? deflateRawSync(frame).length : frame.length;
           const { cpu, longest } = await least(hub, frame, wire, prepare);
           const perKB = cpu / Math.max(1, wire / KiB);

@@ -1,5 +1,6 @@
-// Tungstate 0.1: one Redis key of a wrong type in a batch of three channels gave all three publications an error, and one of a healthy channel was not made; a
-// frame of publications to a full Redis wrote 286 KB of log lines; each failed call to a Redis that was gone was logged.
+// Tungstate 0.1: one Redis key of a wrong type in a batch of three channels gave all three
+// publications an error, and one of a healthy channel was not made; a frame of publications to a
+// full Redis wrote 286 KB of log lines; each failed call to a Redis that was gone was logged.
 import assert from "node:assert/strict";
 import { describe, test, type TestContext } from "node:test";
 import { HubClient, type Reply } from "./support/hub.ts";

@@ -1,5 +1,6 @@
-// Tungstate 0.1: eight peers that did not read from /echo of tungstate serve filled three quarters of
-// its memory budget, and each new connection got 503 while they stayed. History was evicted for them.
+// Tungstate 0.1: eight peers that did not read from /echo of tungstate serve filled three quarters
+// of its memory budget, and each new connection got 503 while they stayed. History was evicted for
+// them.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { connect, MemoryBudget, type WebSocketConnection, WebSocketError } from "tungstate";

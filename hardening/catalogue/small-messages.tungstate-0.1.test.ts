@@ -1,6 +1,7 @@
-// Tungstate 0.1: four clients that sent one-byte messages to /ws of tungstate serve blocked its event
-// loop for 870 ms, because all 37,000 frames of a read were processed at once for each of them. With
-// --workers 2, messages in transit to other processes were counted without their overhead.
+// Tungstate 0.1: four clients that sent one-byte messages to /ws of tungstate serve blocked its
+// event loop for 870 ms, because all 37,000 frames of a read were processed at once for each of
+// them. With --workers 2, messages in transit to other processes were counted without their
+// overhead.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { connect } from "tungstate";
@@ -12,7 +13,10 @@ import { Watched } from "../support/watched.ts";
 
 const MESSAGES = sized(100_000, 1_000_000); // from each attacker
 const LISTENERS = 20;
-/** Maximum CPU time of a tick in ms, as for pipelined requests: includes compilation and garbage collection. */
+/**
+ * Maximum CPU time of a tick in ms, as for pipelined requests: includes compilation and garbage
+ * collection.
+ */
 const MAX_TICK = 300;
 
 for (const workers of ["1", "2"]) {

@@ -24,7 +24,8 @@ for (const workers of ["1", "2"]) {
           ? Buffer.concat([Buffer.from(`${PIECE.length.toString(16)}\r\n`), PIECE, Buffer.from("\r\n")])
           : PIECE;
         const body = Buffer.concat(Array.from({ length: 60 }, () => chunk));
-        // The head is sent first: the server's deadline for heads must not include writing the bodies.
+        // The head is sent first: the server's deadline for heads must not include writing the
+        // bodies.
         const open = async (): Promise<Wire> => (await Wire.to(t, server.port)).send(head);
         const wires = await Promise.all(Array.from({ length: CONNECTIONS }, open));
         for (const wire of wires) wire.send(body);

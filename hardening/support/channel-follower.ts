@@ -39,8 +39,9 @@ export interface Subscribed {
 }
 
 /**
- * The position of a client in one channel, over all of its connections. It finds gaps and duplicates in what the hub sends. The client gives it each reply
- * to a subscribe command, and then each publication, those of the reply included.
+ * The position of a client in one channel, over all of its connections. It finds gaps and
+ * duplicates in what the hub sends. The client gives it each reply to a subscribe command, and then
+ * each publication, those of the reply included.
  */
 export class ChannelFollower {
   readonly channel: string;
@@ -66,7 +67,8 @@ export class ChannelFollower {
       this.place = { epoch, offset };
       return { outcome: place === undefined ? "new" : "lost", fault: undefined };
     }
-    // a store that was replaced by its replica has another epoch, in which positions up to what it has still hold
+    // a store that was replaced by its replica has another epoch, in which positions up to what it
+    // has still hold
     this.place = { epoch, offset: place.offset };
     // the reply has the position before the publications
     const isExpected = offset === asked?.offset && offset === place.offset;

@@ -1,4 +1,5 @@
-// Every public name and every public member has a docstring. Reads the declarations that the compiler emits, whose layout is regular.
+// Every public name and every public member has a docstring. Reads the declarations that the
+// compiler emits, whose layout is regular.
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { readPackages, root } from "../workspaces.mjs";
@@ -53,7 +54,10 @@ function endsDocstring(lines, index) {
 
 const MEMBER = /^ {4}(?:static |readonly |get |set |abstract )*(\w+|\[[^\]]+\])\??[<(:;]/;
 
-/** Members of a class, an interface or an object type, with a docstring and without; of overloads and accessors, one is enough. */
+/**
+ * Members of a class, an interface or an object type, with a docstring and without; of overloads
+ * and accessors, one is enough.
+ */
 function membersOf(body) {
   const bare = new Set();
   const documented = new Set();
@@ -68,8 +72,8 @@ function membersOf(body) {
 }
 
 /**
- * What of a declaration file's exports is not documented. `contracts`: the documented members of the interfaces that a class may implement, whose
- * docstrings count for the class.
+ * What of a declaration file's exports is not documented. `contracts`: the documented members of
+ * the interfaces that a class may implement, whose docstrings count for the class.
  */
 export function bareNames(text, names, contracts = new Map()) {
   const lines = text.split("\n");
@@ -96,7 +100,10 @@ function contractsOf(texts) {
   return contracts;
 }
 
-/** Entries of packages that users import: those of `exports` that are neither internal nor a manifest. */
+/**
+ * Entries of packages that users import: those of `exports` that are neither internal nor a
+ * manifest.
+ */
 function entriesOf({ folder, manifest }) {
   return Object.entries(manifest.exports ?? {})
     .filter(([path]) => !path.startsWith("./internal"))

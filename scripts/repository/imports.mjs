@@ -4,8 +4,8 @@ import { dirname, join, posix } from "node:path";
 import { root } from "../workspaces.mjs";
 
 /**
- * The folders (and single files) of a package's `src`, the lowest first. A file may import from its own folder and from lower ones.
- * `index.ts` and other entry files come last.
+ * The folders (and single files) of a package's `src`, the lowest first. A file may import from its
+ * own folder and from lower ones. `index.ts` and other entry files come last.
  */
 export const LAYERS = {
   "packages/protocol/src": [

@@ -1,4 +1,5 @@
-// npm run picture: draws docs/layers.svg, the packages and their layers with the imports between them, from the source files.
+// npm run picture: draws docs/layers.svg, the packages and their layers with the imports between
+// them, from the source files.
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";

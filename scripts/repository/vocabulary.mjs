@@ -1,11 +1,13 @@
-// The words of version 0.1 that have been replaced by the field's terms. None of them may return: STYLE.md has the glossary.
+// The words of version 0.1 that have been replaced by the field's terms. None of them may return:
+// STYLE.md has the glossary.
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { root } from "../workspaces.mjs";
 
 /**
- * Replaced identifiers, and what to use. They are matched as whole words in code outside of comments, and inside backticks in Markdown.
- * `in`: the only folders to which an entry applies, where other code may use the word in its usual sense.
+ * Replaced identifiers, and what to use. They are matched as whole words in code outside of
+ * comments, and inside backticks in Markdown. `in`: the only folders to which an entry applies,
+ * where other code may use the word in its usual sense.
  */
 const IDENTIFIERS = [
   { old: ["road", "roads", "Road", "roadOf"], use: "route, path" },
@@ -28,7 +30,10 @@ const IDENTIFIERS = [
   { old: ["guest"], use: "anonymous client", in: ["packages/cli/src"] },
 ];
 
-/** Replaced phrases, and what to use. They are matched in code and Markdown, in any case, also across line breaks. */
+/**
+ * Replaced phrases, and what to use. They are matched in code and Markdown, in any case, also
+ * across line breaks.
+ */
 const PHRASES = [
   {
     old: ["that there is not", "that there is none of", "and what is none", "is none of those"],
@@ -55,13 +60,15 @@ const PHRASES = [
   { old: ["a file of settings"], use: "settings file" },
 ];
 
-/** Folders and files that still have old words. The check counts them instead of failing; remove an entry when its count is 0. */
-export const PENDING = [
+/**
+ * Folders and files that still have old words. The check counts them instead of failing; remove an
+ * entry when its count is 0.
+ */
+const PENDING = [
   "packages/protocol/src",
   "packages/tungstate/src",
   "packages/hub/src",
   "packages/protocol/test",
-  "packages/tungstate/test",
   "hardening/abuse",
   "docs",
 ];
@@ -81,7 +88,9 @@ const phrasePattern = (phrases) =>
     "gi",
   );
 
-/** Names of variables and members only: in sentences of strings these words have their usual sense. */
+/**
+ * Names of variables and members only: in sentences of strings these words have their usual sense.
+ */
 const NAMES_ONLY = {
   pattern:
     /(?<=\b(?:const|let|function|get|private|readonly|this) )(?:told|heard|sealed)\b|(?<=[\w)\]]\.)(?:told|heard|sealed)\b/g,
@@ -103,12 +112,18 @@ function codeOf(markdown) {
   );
 }
 
-/** Blanks comments, so that positions stay. A comment sign in a string blanks the rest of its line, too. */
+/**
+ * Blanks comments, so that positions stay. A comment sign in a string blanks the rest of its line,
+ * too.
+ */
 function withoutComments(code) {
   return code.replace(/\/\*[\s\S]*?\*\/|\/\/.*/g, (comment) => comment.replace(/[^\n]/g, " "));
 }
 
-/** Returns the old words in a file's text, with line and replacement. `path` is relative to the repository. */
+/**
+ * Returns the old words in a file's text, with line and replacement. `path` is relative to the
+ * repository.
+ */
 export function oldWordsOf(path, text) {
   const isMarkdown = path.endsWith(".md");
   const code = isMarkdown ? codeOf(text) : withoutComments(text);
@@ -132,7 +147,10 @@ function* filesIn(folder) {
   }
 }
 
-/** Returns the old words of the repository, and a line for each pending folder with the number of its old words. */
+/**
+ * Returns the old words of the repository, and a line for each pending folder with the number of
+ * its old words.
+ */
 export function checkVocabulary() {
   const faults = [];
   const counts = new Map(PENDING.map((path) => [path, 0]));

@@ -1,4 +1,5 @@
-// TypeScript to JavaScript by esbuild, file by file. Results are kept in node_modules/.cache, by the hash of the source.
+// TypeScript to JavaScript by esbuild, file by file. Results are kept in node_modules/.cache, by
+// the hash of the source.
 import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -67,7 +68,10 @@ export function compile(path) {
   return code;
 }
 
-/** Compiles all of these files that are not in the cache yet, with one esbuild. A file with a syntax error is left out. */
+/**
+ * Compiles all of these files that are not in the cache yet, with one esbuild. A file with a syntax
+ * error is left out.
+ */
 export async function compileAll(paths) {
   const missing = paths
     .map((path) => ({ path, source: readFileSync(path, "utf8") }))

@@ -14,7 +14,10 @@ export async function collectGarbage() {
   }
 }
 
-/** Returns the bytes in use after a collection: the heap, and memory outside of it that the heap keeps. */
+/**
+ * Returns the bytes in use after a collection: the heap, and memory outside of it that the heap
+ * keeps.
+ */
 export async function memoryInUse() {
   await collectGarbage();
   const { heapUsed, external } = process.memoryUsage();

@@ -1,5 +1,5 @@
-// Puts test files together into processes: to start a process, to load the packages and to compile them takes 0.3 s of CPU time,
-// which is more than most files take.
+// Puts test files together into processes: to start a process, to load the packages and to compile
+// them takes 0.3 s of CPU time, which is more than most files take.
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -16,8 +16,9 @@ function workspaceOf(path) {
 }
 
 /**
- * Divides test files (sorted paths from the root) into lists, one for each process. The files of a list are of one workspace;
- * a file for which `alone` is true has a list of its own. There are at least `least` lists where there are as many files.
+ * Divides test files (sorted paths from the root) into lists, one for each process. The files of a
+ * list are of one workspace; a file for which `alone` is true has a list of its own. There are at
+ * least `least` lists where there are as many files.
  */
 export function divide(paths, { alone, least }) {
   const most = Math.min(MOST_FILES, Math.ceil(paths.length / least));
@@ -37,7 +38,10 @@ export function divide(paths, { alone, least }) {
   return lists;
 }
 
-/** Writes a program for each list of test files (from the root) that runs them into this folder. Returns the programs' paths. */
+/**
+ * Writes a program for each list of test files (from the root) that runs them into this folder.
+ * Returns the programs' paths.
+ */
 export function writePrograms(lists, folder) {
   return lists.map((paths, index) => {
     const program = join(

@@ -1,4 +1,5 @@
-// Runs programs of test files in this order, each in a process of its own, with the flags of this process: node run.mjs PROGRAM...
+// Runs programs of test files in this order, each in a process of its own, with the flags of this
+// process: node run.mjs PROGRAM...
 import { availableParallelism } from "node:os";
 import process from "node:process";
 import { run } from "node:test";

@@ -1,11 +1,15 @@
-// Watches the process of test files. Shortly before the runner ends a file that takes too long, it says which tests of
-// the file are still running and what keeps the process alive, which the runner does not know. It ends the processes that
-// files leave behind: one that has the runner's output open would keep the runner waiting for ever.
+// Watches the process of test files. Shortly before the runner ends a file that takes too long, it
+// says which tests of the file are still running and what keeps the process alive, which the runner
+// does not know. It ends the processes that files leave behind: one that has the runner's output
+// open would keep the runner waiting for ever.
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { afterEach, beforeEach } from "node:test";
 import process from "node:process";
 
-/** For each file: it ends one that hangs, and leaves room for a machine that does other work as well. */
+/**
+ * For each file: it ends one that hangs, and leaves room for a machine that does other work as
+ * well.
+ */
 export const TIMEOUT_MS = 600_000;
 
 /** How long a process may live on when all of its tests have ended. */
@@ -27,7 +31,9 @@ function unlessEnded(read) {
   }
 }
 
-/** The processes that `pid` started, and those that they started: from /proc, so none but on Linux. */
+/**
+ * The processes that `pid` started, and those that they started: from /proc, so none but on Linux.
+ */
 function startedBy(pid) {
   const threads = unlessEnded(() => readdirSync(`/proc/${pid}/task`)) ?? [];
   const children = threads.flatMap((thread) => {
@@ -64,7 +70,8 @@ function report(state) {
   console.error(`${state}: running: ${tests}; open: ${all}`);
 }
 
-// A timer and no signal handler: with one, a process in an endless loop could not be ended by the runner's SIGTERM.
+// A timer and no signal handler: with one, a process in an endless loop could not be ended by the
+// runner's SIGTERM.
 export function fileStarts(name) {
   files.push(name);
   timer = setTimeout(() => report(`${name} is about to be ended`), TIMEOUT_MS - REPORT_BEFORE_MS).unref();

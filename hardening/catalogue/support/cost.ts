@@ -29,7 +29,10 @@ export async function cpuOf(run: () => void | Promise<void>): Promise<number> {
 
 const ROUNDS = 4;
 
-/** The results of some rounds: other work of the machine only ever adds to a cost, so that the least counts. */
+/**
+ * The results of some rounds: other work of the machine only ever adds to a cost, so that the least
+ * counts.
+ */
 export async function leastOf<T>(run: () => Promise<T>): Promise<readonly T[]> {
   const results: T[] = [];
   for (let round = 0; round < ROUNDS; round++) results.push(await run());

@@ -158,7 +158,8 @@ class Pacing {
       connection.isQueued = false;
       const { socket } = connection;
       if (socket.destroyed || !this.connections.has(socket)) continue;
-      // a part of it, so that the stream reads no more from the system while enough is left: calls `receive`, which may enqueue it again
+      // a part of it, so that the stream reads no more from the system while enough is left: calls
+      // `receive`, which may enqueue it again
       if (socket.readableLength > 0) socket.read(Math.min(socket.readableLength, PIECE));
       if (connection.isQueued) continue;
       if (socket.readableLength > 0) {

@@ -8,7 +8,8 @@ interface Incident {
 }
 
 /**
- * Reports an error once per incident: errors with the same message belong to one incident until none has come for 10 s.
+ * Reports an error once per incident: errors with the same message belong to one incident until
+ * none has come for 10 s.
  */
 export class Incidents {
   private readonly report: (error: Error, repeats: number) => void;

@@ -30,7 +30,10 @@ import { createMetrics } from "../metrics/server-metrics.ts";
 import type { ServeConfig } from "../settings/config.ts";
 import { type TicketKeys, tlsOptions } from "../tls/server-options.ts";
 
-/** The other worker processes that serve the same port. The primary process listens and distributes connections. */
+/**
+ * The other worker processes that serve the same port. The primary process listens and distributes
+ * connections.
+ */
 export interface Siblings extends AllClients {
   readonly ticketKeys: TicketKeys;
   /** Resolves with the metrics of every process. */
@@ -62,7 +65,10 @@ export interface App {
   close(timeout: number): Promise<void>;
 }
 
-/** Default of `memoryBudget`: a quarter of the available memory. As much again is garbage that has not been collected yet, where connections end quickly. */
+/**
+ * Default of `memoryBudget`: a quarter of the available memory. As much again is garbage that has
+ * not been collected yet, where connections end quickly.
+ */
 const MEMORY_BUDGET = Math.ceil(sharedMemoryBudget.limit / 2);
 
 /** How often metrics are collected. Requests above this rate receive the last result. */

@@ -18,7 +18,9 @@ export const ECHO_LIMITS = { maxMessageSize: 16 * 1024 * 1024, maxWriteBufferSiz
 
 /** Bytes sent to other processes and not yet accepted, above which senders are paused. */
 const MAX_BYTES_IN_TRANSIT = 1024 * 1024;
-/** What a message in transit takes besides its own bytes: a call, its reply, and the work for them. */
+/**
+ * What a message in transit takes besides its own bytes: a call, its reply, and the work for them.
+ */
 const TRANSIT_OVERHEAD = 512;
 
 /** The clients of `/ws` in all processes. */

@@ -4,7 +4,10 @@ import { explainSystem } from "../system/explain.ts";
 import { readCertificate } from "../tls/certificate.ts";
 import { flagOf, type ServeSettings } from "./settings.ts";
 
-/** Options of Redis, with the contents of the files that settings name. Can be sent to another process. */
+/**
+ * Options of Redis, with the contents of the files that settings name. Can be sent to another
+ * process.
+ */
 export interface RedisConfig {
   readonly prefix: string;
   /** Milliseconds. */

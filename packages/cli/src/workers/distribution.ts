@@ -12,7 +12,10 @@ export interface Recipient {
   readonly isServing: boolean;
   /** Resolves when the worker is ready for a connection. */
   offer(): Promise<void>;
-  /** Sends a connection to the worker, which confirms it by its id. This process keeps its own descriptor. */
+  /**
+   * Sends a connection to the worker, which confirms it by its id. This process keeps its own
+   * descriptor.
+   */
   hand(id: number, socket: Socket): void;
 }
 
@@ -36,9 +39,10 @@ export interface DistributionOptions {
 }
 
 /**
- * Distributes new connections among workers. Each connection is offered to the worker with the fewest unconfirmed connections, and handed to it when it
- * accepts. A worker that does not accept within 500 ms gets no more until it answers a ping, and the connection is offered to another one. A connection that was
- * handed to a worker that then ends is closed.
+ * Distributes new connections among workers. Each connection is offered to the worker with the
+ * fewest unconfirmed connections, and handed to it when it accepts. A worker that does not accept
+ * within 500 ms gets no more until it answers a ping, and the connection is offered to another one.
+ * A connection that was handed to a worker that then ends is closed.
  */
 export class Distribution {
   private readonly options: DistributionOptions;
@@ -143,7 +147,10 @@ export class Distribution {
     );
   }
 
-  /** The worker with the fewest unconfirmed connections; of several, the one that was chosen longest ago. */
+  /**
+   * The worker with the fewest unconfirmed connections; of several, the one that was chosen longest
+   * ago.
+   */
   private next(): Recipient | undefined {
     let best: Recipient | undefined;
     let fewest = Infinity;

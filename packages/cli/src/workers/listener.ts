@@ -2,7 +2,10 @@ import { lookup } from "node:dns/promises";
 import { once } from "node:events";
 import { createServer, type Server, type Socket } from "node:net";
 
-/** The listening sockets of a primary process: one for each address of the host. Connections are not read. */
+/**
+ * The listening sockets of a primary process: one for each address of the host. Connections are not
+ * read.
+ */
 export class Listener {
   readonly port: number;
   private readonly servers: readonly Server[];
@@ -37,6 +40,7 @@ async function listen(host: string, port: number, onConnection: (socket: Socket)
   const server = createServer({ pauseOnConnect: true, allowHalfOpen: true }, onConnection);
   server.listen(port, host);
   await once(server, "listening");
-  server.on("error", () => undefined); // accepting failed, for example without descriptors; the next attempt may succeed
+  // accepting failed, for example without descriptors; the next attempt may succeed
+  server.on("error", () => undefined);
   return server;
 }

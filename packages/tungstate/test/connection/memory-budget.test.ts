@@ -41,9 +41,9 @@ describe("a memory budget", () => {
     ledgerOf(budget).hold(c, 50);
     ledgerOf(budget).hold(b, 0);
     ledgerOf(budget).hold(a, 20);
-    assert.deepEqual(budget.use, { limit: 1000, held: 70, peak: 350, entries: 2, short: false, ended: 0, parts: {} });
+    assert.deepEqual(budget.use, { limit: 1000, held: 70, peak: 350, holders: 2, short: false, ended: 0, parts: {} });
     for (const each of [c, a]) ledgerOf(budget).hold(each, 0);
-    assert.deepEqual(budget.use, { limit: 1000, held: 0, peak: 350, entries: 0, short: false, ended: 0, parts: {} });
+    assert.deepEqual(budget.use, { limit: 1000, held: 0, peak: 350, holders: 0, short: false, ended: 0, parts: {} });
     assert.deepEqual([a.released, b.released, c.released], [0, 0, 0]);
   });
 
@@ -220,7 +220,7 @@ describe("charged are", () => {
     await turns(2);
     const { held } = served.server.stats.memory;
     assert.ok(held >= counted && held <= counted + 2 * 16 * KiB, `${held} bytes`); // with blocks that are not full
-    assert.deepEqual({ ...served.server.stats.memory, peak: 0 }, { ...before, held, entries: 1, peak: 0 });
+    assert.deepEqual({ ...served.server.stats.memory, peak: 0 }, { ...before, held, holders: 1, peak: 0 });
     await take(far, 10);
     assert.deepEqual({ ...served.server.stats.memory, peak: 0 }, { ...before, peak: 0 });
   });
@@ -370,7 +370,7 @@ describe("beyond the budget", () => {
     assert.deepEqual([info?.error?.code, errors], ["OUT_OF_BUDGET", ["OUT_OF_BUDGET"]]);
     assert.deepEqual(
       { ...budget.use, peak: 0 },
-      { limit: 1e6, held: 0, peak: 0, entries: 0, short: false, ended: 1, parts: {} },
+      { limit: 1e6, held: 0, peak: 0, holders: 0, short: false, ended: 1, parts: {} },
     );
     near.destroy();
   });
