@@ -35,8 +35,8 @@ function declarationOf(lines, name) {
   if (start === -1) return undefined;
   const isOneLine = /[;}]$/.test(lines[start]) && !lines[start].endsWith("{");
   const end = isOneLine ? start : lines.findIndex((line, index) => index > start && /^\S/.test(line));
-  // the rows of a table of errors say themselves what they are
-  const isTable = / const /.test(lines[start]);
+  // rows of a table need none, and neither do fields in the signature of a function
+  const isTable = / (?:const|function) /.test(lines[start]);
   const inherited = /^export .*(?: implements | extends )([^{]*)\{/.exec(lines[start])?.[1] ?? "";
   const parents = inherited.match(/\b[A-Z]\w*/g) ?? [];
   return {

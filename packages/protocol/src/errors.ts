@@ -3,11 +3,13 @@ export type Fault = "local" | "peer" | "transport";
 
 /** One row of an error table. */
 export interface ErrorEntry {
+  /** Whose fault the error is. */
   readonly fault: Fault;
   /** The close code that the peer is told, where the connection is open and the error ends it. */
   readonly closeCode?: number;
   /** The HTTP status that answers it, where it happens during a server's handshake. */
   readonly status?: number;
+  /** What the error means. */
   readonly text: string;
 }
 
@@ -84,13 +86,17 @@ export const PROTOCOL_ERRORS = {
   UNREQUESTED_EXTENSION: { fault: "peer", text: "the server chose an extension that was not offered, or not so" },
 } as const satisfies Record<string, ErrorEntry>;
 
+/** A name of PROTOCOL_ERRORS. */
 export type ProtocolErrorCode = keyof typeof PROTOCOL_ERRORS;
 
 /** The one error class. `code` names a row of an error table; `fault` and `closeCode` are that row's. */
 export class WebSocketError<Code extends string = string> extends Error {
   override readonly name = "WebSocketError";
+  /** The name of the error in its table. */
   readonly code: Code;
+  /** Whose fault the error is. */
   readonly fault: Fault;
+  /** The close code that the peer gets; undefined for errors that close nothing. */
   readonly closeCode: number | undefined;
   /** The HTTP status that a server answers with. */
   readonly status: number | undefined;

@@ -10,19 +10,29 @@ const LARGEST_BORROWED = 4096; // bytes; the protocol copies what is smaller and
 
 /** Where deflated messages go: a Protocol is one. */
 export interface FrameWriter {
+  /** Whether messages can be sent. */
   readonly writable: boolean;
+  /** The state of the protocol. */
   readonly state: string;
+  /** The output, with its size in bytes. */
   readonly output: { readonly size: number };
+  /** Bytes taken from the output and not written yet. */
   readonly inTransit: number;
+  /** Whether a message in fragments is in progress. */
   readonly inMessage: boolean;
+  /** Sends a message uncompressed. */
   send(data: Data): void;
+  /** Sends a payload, compressed or not. */
   sendPayload(type: "text" | "binary", payload: Uint8Array, compressed: boolean): void;
 }
 
 /** The limits of a connection that deflates. A ProtocolConfig has them. */
 export interface DeflateLimits {
+  /** The role of this end. */
   readonly role: "client" | "server";
+  /** As in ProtocolLimits. */
   readonly maxFrameSize: number;
+  /** As in ProtocolLimits. */
   readonly maxWriteBufferSize: number;
 }
 

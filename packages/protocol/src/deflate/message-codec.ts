@@ -24,6 +24,7 @@ const EMPTY_LAST = Uint8Array.of(0x00);
 export class MessageCodec {
   /** The window of messages that are compressed for many connections. */
   readonly deflateWindowBits: WindowBits;
+  /** DEFLATE itself, as the runtime has it. */
   readonly engine: DeflateEngine;
   /** What this end's messages may refer to, and the peer's; undefined without context takeover. */
   private readonly sent: Window | undefined;
@@ -40,6 +41,10 @@ export class MessageCodec {
     this.received = inflate.contextTakeover ? new Window(inflate.windowBits) : undefined;
   }
 
+  /**
+   * Inflates one message of at most `limit` bytes. The error is MESSAGE_TOO_BIG, or INVALID_DEFLATE
+   * for data that is not DEFLATE or is cut off.
+   */
   inflate(
     payload: ReceivedPayload,
     limit: number,
@@ -61,6 +66,10 @@ export class MessageCodec {
     });
   }
 
+  /**
+   * Deflates one message, text as its UTF-8. Undefined: send it uncompressed. A payload that is
+   * deflated asynchronously must not be changed until then.
+   */
   deflate(data: Uint8Array | string | ReceivedPayload): Deflated | Promise<Deflated> {
     const { threshold, asyncThreshold } = this.engine;
     let payload: Uint8Array;
@@ -75,6 +84,7 @@ export class MessageCodec {
     return this.deflateBytes(payload, SYNC_TAIL_SIZE);
   }
 
+  /** Deflates the next fragment of a message whose first frame has RSV1. */
   deflateFragment(payload: Uint8Array, last: boolean): Uint8Array | Promise<Deflated> {
     if (payload.length === 0) return last ? EMPTY_LAST : EMPTY;
     const cut = last ? SYNC_TAIL_SIZE : 0;
@@ -108,15 +118,23 @@ export class MessageCodec {
     });
   }
 
+  /**
+   * Call it when a message was sent that was compressed with an empty window for many connections:
+   * the peer's window ends with `payload` (uncompressed) then.
+   */
   sentWithoutContext(payload: Uint8Array): void {
     checkIdle(this.deflating);
     this.sent?.append(payload);
   }
 
+  /**
+   * Deflates the next message with an empty window. Call it when a deflated message is not sent.
+   */
   resetDeflate(): void {
     this.sent?.clear();
   }
 
+  /** Drops what is under way and releases memory. */
   close(): void {
     this.closed = true;
     this.deflating?.cancel();

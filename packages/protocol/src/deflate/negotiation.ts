@@ -11,6 +11,7 @@ import {
   writeDeflateParams,
 } from "./params.ts";
 
+/** The name of the extension (RFC 7692 §7). */
 export const PERMESSAGE_DEFLATE = "permessage-deflate";
 
 /** What one end wants of the compression. All of it is optional: by default no window outlives a message, in neither direction. */

@@ -12,9 +12,11 @@ export const MAX_WINDOW_BITS = 15;
 export interface DeflateParams {
   /** The server begins each message with an empty window. */
   readonly serverNoContextTakeover: boolean;
+  /** The client begins each message with an empty window. */
   readonly clientNoContextTakeover: boolean;
   /** The server refers back at most `2 ** serverMaxWindowBits` bytes. */
   readonly serverMaxWindowBits: WindowBits;
+  /** The client refers back at most `2 ** clientMaxWindowBits` bytes. */
   readonly clientMaxWindowBits: WindowBits;
 }
 
@@ -22,6 +24,7 @@ export interface DeflateParams {
 export interface DeflateDirection {
   /** Whether a message may refer back to the ones before it. */
   readonly contextTakeover: boolean;
+  /** The base-2 logarithm of the window in bytes, 8 to 15. */
   readonly windowBits: WindowBits;
 }
 

@@ -3,6 +3,7 @@
  * messages. Holds no memory before the first of them.
  */
 export class Window {
+  /** Maximum number of bytes. */
   readonly capacity: number;
   private kept: Uint8Array = EMPTY;
   private size = 0;
@@ -16,6 +17,7 @@ export class Window {
     return this.size === this.kept.length ? this.kept : this.kept.subarray(0, this.size);
   }
 
+  /** Number of bytes. */
   get length(): number {
     return this.size;
   }
@@ -39,6 +41,7 @@ export class Window {
     this.size += added;
   }
 
+  /** Removes all bytes. */
   clear(): void {
     this.kept = EMPTY;
     this.size = 0;

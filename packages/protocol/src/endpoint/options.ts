@@ -3,6 +3,7 @@ import { MaskingKeys } from "../frames/masking-keys.ts";
 import { memoryOf, type Runtime } from "../runtime/runtime.ts";
 import { Sender } from "./sender.ts";
 
+/** Limits in bytes. Infinity switches one off. */
 export interface ProtocolLimits {
   /** Largest frame payload taken, and made, in bytes. Default 16 MiB; at least 1. */
   readonly maxFrameSize: number;
@@ -12,6 +13,7 @@ export interface ProtocolLimits {
   readonly maxWriteBufferSize: number;
 }
 
+/** The default limits. */
 export const DEFAULT_LIMITS: ProtocolLimits = {
   maxFrameSize: 16 * 1024 * 1024,
   maxMessageSize: 64 * 1024 * 1024,
@@ -20,12 +22,15 @@ export const DEFAULT_LIMITS: ProtocolLimits = {
 
 /** Pings a peer that has been silent for `interval` ms, and ends the connection when nothing comes for `timeout` ms after that. */
 export interface Heartbeat {
+  /** Silence in ms after which a ping is sent. */
   readonly interval: number;
+  /** Silence in ms after the ping that ends the connection. */
   readonly timeout: number;
 }
 
 /** What a protocol is given. Everything is required but `maxCloseTime`; `DEFAULT_LIMITS` has the limits. Infinity switches a limit or a time off. */
 export interface ProtocolOptions extends ProtocolLimits {
+  /** The role of this end. */
   readonly role: "client" | "server";
   /** Where masking keys come from. A client needs it. */
   readonly keys: MaskingKeys | undefined;
@@ -46,10 +51,14 @@ export let senderOf: (config: ProtocolConfig) => Sender;
 
 /** Options that were validated once, frozen, and the runtime of the connections that have them. One configuration serves any number of connections. */
 export class ProtocolConfig implements ProtocolOptions {
+  /** The role of this end. */
   readonly role: "client" | "server";
   readonly keys: MaskingKeys | undefined;
+  /** As in ProtocolLimits. */
   readonly maxFrameSize: number;
+  /** As in ProtocolLimits. */
   readonly maxMessageSize: number;
+  /** As in ProtocolLimits. */
   readonly maxWriteBufferSize: number;
   readonly acceptUnmaskedFrames: boolean;
   readonly compression: boolean;

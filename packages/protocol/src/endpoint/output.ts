@@ -11,8 +11,11 @@ function part({ buffer }: Block, start: number, end: number): Uint8Array {
 
 /** What an output hands to the transport: bytes in order, and the blocks to give back when they have been written. */
 export interface Taken {
+  /** The bytes, in order. */
   readonly pieces: Uint8Array | Uint8Array[];
+  /** Number of bytes in all pieces. */
   readonly size: number;
+  /** The blocks that the pieces are in. */
   readonly blocks: Block[];
   /** Memory of messages that are gone by then. */
   readonly recycled: Uint8Array[] | undefined;
@@ -66,6 +69,7 @@ export class Output {
     return room;
   }
 
+  /** Releases the memory of what `take` returned, once it is written. */
   wrote(end: number): void {
     this.size += end - this.end;
     this.end = end;
@@ -89,6 +93,7 @@ export class Output {
     if (pieces.length > 0) (this.recycled ??= []).push(...pieces);
   }
 
+  /** Appends the frames of a prepared message without copying them. */
   appendPrepared(message: PreparedMessage): void {
     if (this.size === 0) {
       this.chain = chainOf(message);

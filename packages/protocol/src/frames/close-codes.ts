@@ -22,6 +22,7 @@ export const CLOSE_CODE = {
   BAD_GATEWAY: 1014,
 } as const;
 
+/** Maximum length of a close reason in bytes of UTF-8: 125 less the 2-byte code (RFC 6455 §5.5). */
 export const MAX_CLOSE_REASON_BYTES = 123; // a control frame's 125 less the 2-byte code
 
 /** Whether a Close frame may carry this code, in either direction. */

@@ -6,6 +6,7 @@ export const RSV1 = 0x40;
 export const RSV_BITS = 0x70;
 export const MASK_BIT = 0x80;
 
+/** Maximum payload of a control frame in bytes (RFC 6455 §5.5). */
 export const MAX_CONTROL_PAYLOAD = 125; // RFC 6455 §5.5
 export const MAX_HEADER_SIZE = 14; // 2, an 8-byte length and a 4-byte masking key
 

@@ -17,6 +17,7 @@ export class MaskingKeys {
     this.random = random;
   }
 
+  /** Returns the next key, as the little-endian word of its four octets. */
   take(): number {
     if (this.next === this.words.length) {
       this.random(this.bytes);

@@ -16,6 +16,7 @@ import { ResponseBody } from "./response-body.ts";
 import { isAuthority, parseTarget } from "./target.ts";
 import { checkLimit, invalidArgument, quote } from "../arguments.ts";
 
+/** Options of a client's handshake. */
 export interface ClientHandshakeOptions {
   /** Host, and port if it is not the scheme's own: "example.com:8080". A Host among `headers` takes its place. */
   readonly host: string;
@@ -29,7 +30,9 @@ export interface ClientHandshakeOptions {
   readonly headers?: HeaderInput | undefined;
   /** Extensions to offer, most wanted first. Default none. */
   readonly extensions?: readonly ClientExtension[] | undefined;
+  /** Fills an array with random bytes, for the key (RFC 6455 §4.1). */
   readonly random: Random;
+  /** Returns the SHA-1 digest of bytes. */
   readonly sha1: Sha1;
   /** Of the response's head. */
   readonly limits?: Partial<HeadLimits> | undefined;
@@ -41,16 +44,24 @@ export interface ClientHandshakeOptions {
 
 /** A response that is not 101. */
 export interface RejectedResponse {
+  /** The HTTP status code. */
   readonly status: number;
+  /** The reason phrase; "" for none. */
   readonly reason: string;
+  /** The header fields. */
   readonly headers: HeaderFields;
+  /** The body, or the beginning of a long one. */
   readonly body: Uint8Array;
   /** The end of the body was not seen: it is longer than `maxBodySize`, cut short or not well formed. */
   readonly truncated: boolean;
 }
 
+/** The state of a client's handshake after some bytes. */
 export type ClientHandshakeProgress =
-  | { readonly state: "more" }
+  | {
+      /** `more`: needs more bytes. `open`, `rejected` and `failed` are final. */
+      readonly state: "more";
+    }
   | {
       readonly state: "open";
       /** The subprotocol in use, "" for none. */

@@ -9,12 +9,15 @@ export type ExtensionParams = readonly (readonly [name: string, value: string | 
 
 /** One element of Sec-WebSocket-Extensions. */
 export interface ExtensionOffer {
+  /** The name of the extension. */
   readonly name: string;
+  /** Its parameters, in order. */
   readonly params: ExtensionParams;
 }
 
 /** An extension as a server knows it. `N`: what it has to remember of the negotiation. */
 export interface ServerExtension<N extends object = object> {
+  /** The name of the extension. */
   readonly name: string;
   /** The bits that it gives a meaning, as they stand in a frame's first byte (RSV1 = 0x40); 0 for none. */
   readonly rsv: number;
@@ -27,7 +30,9 @@ export interface ServerExtension<N extends object = object> {
 
 /** An extension as a client knows it. */
 export interface ClientExtension<N extends object = object> {
+  /** The name of the extension. */
   readonly name: string;
+  /** The RSV bits that it uses, as a part of 0x70. */
   readonly rsv: number;
   /** What to ask for, most wanted first; all of this name. None: the extension is not offered. */
   readonly offers: readonly ExtensionOffer[];
@@ -37,9 +42,13 @@ export interface ClientExtension<N extends object = object> {
 
 /** An extension that both sides have agreed on. */
 export interface NegotiatedExtension<N extends object = object> {
+  /** The name of the extension. */
   readonly name: string;
+  /** The parameters of the response, in order. */
   readonly params: ExtensionParams;
+  /** The RSV bits that it uses, as a part of 0x70. */
   readonly rsv: number;
+  /** The result of the extension's own negotiation. */
   readonly negotiated: N;
 }
 

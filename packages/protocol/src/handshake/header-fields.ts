@@ -107,6 +107,7 @@ export class HeaderFields implements Iterable<readonly [name: string, value: str
     this.names = this.fields.map(([name]) => name.toLowerCase());
   }
 
+  /** Number of fields. */
   get size(): number {
     return this.fields.length;
   }
@@ -123,6 +124,7 @@ export class HeaderFields implements Iterable<readonly [name: string, value: str
     return values.length > 1 ? values.join(", ") : values[0];
   }
 
+  /** Returns the values of all fields with this name, in order. */
   getAll(name: string): readonly string[] {
     const key = name.toLowerCase();
     if (this.fields.length > FEW) return (this.index ??= this.makeIndex()).get(key) ?? NONE;
@@ -133,6 +135,7 @@ export class HeaderFields implements Iterable<readonly [name: string, value: str
     return values;
   }
 
+  /** Whether there is a field with this name. */
   has(name: string): boolean {
     return this.get(name) !== undefined;
   }
@@ -147,6 +150,7 @@ export class HeaderFields implements Iterable<readonly [name: string, value: str
     return index;
   }
 
+  /** Iterates over names and values, in the order of the head. */
   [Symbol.iterator](): Iterator<readonly [name: string, value: string]> {
     return this.fields[Symbol.iterator]();
   }

@@ -17,6 +17,7 @@ export interface HeadLimits {
   readonly maxParts: number;
 }
 
+/** The default limits of a head. */
 export const DEFAULT_HEAD_LIMITS: HeadLimits = { maxHeadSize: 16 * 1024, maxHeaders: 100, maxParts: 1024 };
 
 function checkLimits(limits: Partial<HeadLimits>): HeadLimits {
@@ -263,6 +264,7 @@ function parseVersion(text: string): string | undefined {
   return /^HTTP\/\d\.\d$/.test(text) ? text.slice(5) : undefined;
 }
 
+/** Parses the head of a request (RFC 9112 §2) from chunks of any size. */
 export class RequestHeadParser extends HeadParser<RequestLine> {
   protected parseStart(line: string): RequestLine | WebSocketError<ProtocolErrorCode> | undefined {
     // RFC 9112 §2.2: "a server that is expecting to receive and parse a request-line SHOULD ignore at least one empty line"

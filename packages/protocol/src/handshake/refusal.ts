@@ -9,6 +9,7 @@ import { invalidArgument } from "../arguments.ts";
 export interface Refusal {
   /** 300 to 599, but not 304, which has no body of its own. */
   readonly status: number;
+  /** Additional header fields of the response. */
   readonly headers?: HeaderInput | undefined;
   /** Text is sent as UTF-8. Default empty. */
   readonly body?: string | Uint8Array | undefined;
@@ -16,9 +17,13 @@ export interface Refusal {
 
 /** A whole HTTP response, with all the header fields that it needs. */
 export interface HttpResponse {
+  /** The status code, 100 to 599. */
   readonly status: number;
+  /** The reason phrase. */
   readonly reason: string;
+  /** The header fields. */
   readonly headers: readonly (readonly [name: string, value: string])[];
+  /** The body. */
   readonly body: Uint8Array;
 }
 

@@ -21,16 +21,19 @@ import type { UpgradeHead, UpgradeRequest } from "./upgrade-request.ts";
 export interface AcceptOptions {
   /** One of the request's protocols; none if undefined or "". */
   readonly protocol?: string | undefined;
+  /** Additional header fields of the 101. */
   readonly headers?: HeaderInput | undefined;
 }
 
 /** How a server comes to its answer; one object may serve all handshakes. */
 export interface ServerNegotiation {
+  /** Returns the SHA-1 digest of bytes. */
   readonly sha1: Sha1;
   /** Default none. */
   readonly extensions?: readonly ServerExtension[] | undefined;
 }
 
+/** An accepted handshake. */
 export interface AcceptedUpgrade {
   /** The 101 response, to be sent as it is. */
   readonly response: Uint8Array;
@@ -69,7 +72,9 @@ export function acceptUpgrade(
   return { response, protocol, extensions: negotiated, extensionsHeader };
 }
 
+/** Options of a server's handshake. */
 export interface ServerHandshakeOptions extends ServerNegotiation {
+  /** Limits of the request head. Default: DEFAULT_HEAD_LIMITS. */
   readonly limits?: Partial<HeadLimits> | undefined;
   /** Bytes that may come behind the head before `accept`. Default 64 KiB, Infinity for no limit. */
   readonly maxEarlyData?: number | undefined;
@@ -82,8 +87,12 @@ export interface ServerHandshakeOptions extends ServerNegotiation {
   readonly runtime?: Runtime | undefined;
 }
 
+/** The state of a server's handshake after some bytes. */
 export type ServerHandshakeProgress =
-  | { readonly state: "more" }
+  | {
+      /** `more`: needs more bytes. `request`: needs an answer. `passed` and `refused` are final. */
+      readonly state: "more";
+    }
   /** To be answered by `accept` or `refuse`. Given once; after it `receive` says "more" and keeps the bytes. */
   | { readonly state: "request"; readonly request: UpgradeRequest }
   /** The end: `passOn` returned true. `bytes` is a copy of all bytes received. */

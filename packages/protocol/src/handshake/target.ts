@@ -28,6 +28,7 @@ function isVisible(text: string): boolean {
   return true;
 }
 
+/** A request target (RFC 9112 §3.2). */
 export interface Target {
   /** The authority of an absolute target. */
   readonly authority: string | undefined;

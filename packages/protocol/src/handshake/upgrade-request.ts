@@ -10,6 +10,7 @@ import { quote } from "../arguments.ts";
 
 /** A client's opening handshake (RFC 6455 §4.2.1) that was found to be in order. */
 export interface UpgradeRequest {
+  /** The method, always GET. */
   readonly method: "GET";
   /** Path and query, also where the request named a whole URL. */
   readonly target: string;
@@ -17,20 +18,25 @@ export interface UpgradeRequest {
   readonly host: string;
   /** Undefined if the client sent none, as clients other than browsers do. */
   readonly origin: string | undefined;
+  /** The header fields. */
   readonly headers: HeaderFields;
   /** The subprotocols offered, most wanted first. */
   readonly protocols: readonly string[];
   /** The extensions offered, most wanted first. */
   readonly offers: readonly ExtensionOffer[];
+  /** The value of Sec-WebSocket-Key. */
   readonly key: string;
 }
 
 /** What of a request head is looked at: a RequestHead, or made of node:http's IncomingMessage. */
 export interface UpgradeHead {
+  /** The method. */
   readonly method: string;
+  /** The request target. */
   readonly target: string;
   /** "1.1". */
   readonly version: string;
+  /** The header fields. */
   readonly headers: HeaderFields;
 }
 
