@@ -7,7 +7,7 @@ const HEARTBEAT = { interval: 2_000, timeout: 1_000 };
 export const CONNECTION = { heartbeat: HEARTBEAT, closeTimeout: 1_000, handshakeTimeout: 3_000 };
 /** Threads have no order that a seed determines, so none are used. */
 export const COMPRESSION = { asyncThreshold: 1 << 20, threshold: 10 };
-const OUTBOXES = [2_000, 20_000]; // bytes
+const OUTBOXES = [600, 20_000]; // bytes
 const MAX_WRITE_BUFFER = 200_000; // bytes
 const LARGEST = 40_000; // bytes
 
@@ -178,7 +178,7 @@ export class Talker {
     const { world, connection } = this;
     const size = world.dice.chance(0.05) ? world.dice.whole(1, LARGEST) : world.dice.whole(0, 300);
     const text = `${this.name}:${this.next++}:${"x".repeat(size)}`;
-    if (connection.state !== "open") return;
+    if (!connection.writable) return;
     // it may be passed on or dropped before `write` returns
     this.accepted.push(text);
     try {
