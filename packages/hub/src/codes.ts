@@ -146,10 +146,10 @@ export class Disconnect extends Error implements CodeAndReason {
 /** Throws a RangeError if code or reason cannot be sent. */
 export function checkDisconnect(code: number, reason: string): void {
   if (!Number.isInteger(code) || code < 3000 || code > 4999) {
-    throw new RangeError(`a disconnect code has to be an integer from 3000 to 4999, got ${code}`);
+    throw new RangeError(`a disconnect code must be an integer from 3000 to 4999, got ${code}`);
   }
   const bytes = Buffer.byteLength(reason);
   if (bytes > MAX_REASON_BYTES) {
-    throw new RangeError(`a disconnect reason has to have at most ${MAX_REASON_BYTES} bytes, got ${bytes}`);
+    throw new RangeError(`a disconnect reason must have at most ${MAX_REASON_BYTES} bytes, got ${bytes}`);
   }
 }

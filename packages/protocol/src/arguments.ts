@@ -1,9 +1,9 @@
 import { protocolError } from "./errors.ts";
 import type { ProtocolErrorCode, WebSocketError } from "./errors.ts";
 
-const SHOWN = 64; // characters of somebody else's text in one of our messages
+const SHOWN = 64; // characters of a peer's text in an error message
 
-/** Text from outside for a message: printable ASCII only, so that it can be logged and shown, and not too much of it. */
+/** Quotes text of a peer for an error message: at most 64 characters, in printable ASCII, so that it is safe to log. */
 export function quote(text: string): string {
   let shown = "";
   for (let at = 0; at < text.length && at < SHOWN; at++) {
@@ -14,7 +14,7 @@ export function quote(text: string): string {
   return text.length > SHOWN ? `"${shown}"... (${text.length} characters)` : `"${shown}"`;
 }
 
-/** What an argument is, for a message. */
+/** Describes a value for an error message: text is quoted, objects and functions are named by kind. */
 export function describe(value: unknown): string {
   if (typeof value === "string") return quote(value);
   if (typeof value === "function") return "a function";
@@ -22,9 +22,9 @@ export function describe(value: unknown): string {
   return String(value);
 }
 
-/** The error to throw at a caller: what was expected, and what came. */
+/** Returns the INVALID_ARGUMENT error of a wrong argument. `expected` completes the sentence "WHAT must be". */
 export function invalidArgument(what: string, expected: string, got: unknown): WebSocketError<ProtocolErrorCode> {
-  return protocolError("INVALID_ARGUMENT", `${what}: expected ${expected}, got ${describe(got)}`);
+  return protocolError("INVALID_ARGUMENT", `${what} must be ${expected}, got ${describe(got)}`);
 }
 
 /** An error of a wrong argument or option, which the caller has to correct. */
@@ -54,7 +54,7 @@ export function argumentError<E extends TypeError | RangeError>(
   return Object.assign(new Class(message), { code: "INVALID_ARGUMENT", fault: "local" } as const);
 }
 
-/** A limit as it was given, or its default. */
+/** Returns a limit, or its default if it is undefined. Throws INVALID_ARGUMENT. */
 export function checkLimit(what: string, value: number | undefined, least: number, otherwise: number): number {
   if (value === undefined) return otherwise;
   if (value === Infinity || (Number.isInteger(value) && value >= least)) return value;

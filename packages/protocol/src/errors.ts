@@ -51,10 +51,10 @@ export const PROTOCOL_ERRORS = {
   CONNECTION_LOST: { fault: "transport", text: "the byte stream ended without a closing handshake" },
   // use
   NOT_OPEN: { fault: "local", text: "the connection is not open" },
-  WRITE_BUFFER_FULL: { fault: "local", text: "more waits to be written than maxWriteBufferSize allows" },
+  WRITE_BUFFER_FULL: { fault: "local", text: "more output is buffered than maxWriteBufferSize allows" },
   MESSAGE_IN_PROGRESS: { fault: "local", text: "a message is being sent in fragments and must be finished first" },
   NO_MESSAGE_IN_PROGRESS: { fault: "local", text: "no message is being sent in fragments" },
-  INVALID_ARGUMENT: { fault: "local", text: "an argument is not what it has to be" },
+  INVALID_ARGUMENT: { fault: "local", text: "invalid argument" },
   INVALID_STATE: { fault: "local", text: "this call is not possible in this state" },
   // handshake, both roles (RFC 6455 §4, RFC 9112)
   HEAD_TOO_BIG: { fault: "peer", status: 431, text: "the head is larger than maxHeadSize" },
@@ -62,20 +62,20 @@ export const PROTOCOL_ERRORS = {
   TOO_MANY_PARTS: { fault: "peer", status: 408, text: "the head came in more pieces than maxParts" },
   MALFORMED_HEAD: { fault: "peer", status: 400, text: "the head is not HTTP/1.1" },
   // handshake, server
-  METHOD_NOT_GET: { fault: "peer", status: 405, text: "a WebSocket handshake is a GET request" },
+  METHOD_NOT_GET: { fault: "peer", status: 405, text: "the method of a WebSocket handshake must be GET" },
   UNSUPPORTED_HTTP_VERSION: { fault: "peer", status: 505, text: "a WebSocket handshake needs HTTP/1.1" },
-  NOT_AN_UPGRADE: { fault: "peer", status: 426, text: "the request does not ask for an upgrade to WebSocket" },
-  UNSUPPORTED_VERSION: { fault: "peer", status: 426, text: "only WebSocket version 13 is spoken here" },
-  INVALID_HOST: { fault: "peer", status: 400, text: "exactly one valid Host header field is needed" },
+  NOT_AN_UPGRADE: { fault: "peer", status: 426, text: "the request is not an upgrade to WebSocket" },
+  UNSUPPORTED_VERSION: { fault: "peer", status: 426, text: "Sec-WebSocket-Version must be 13" },
+  INVALID_HOST: { fault: "peer", status: 400, text: "the request must have exactly one valid Host header field" },
   INVALID_ORIGIN: { fault: "peer", status: 400, text: "there is more than one Origin header field" },
   INVALID_KEY: { fault: "peer", status: 400, text: "Sec-WebSocket-Key is not 16 bytes in base64" },
   INVALID_SUBPROTOCOL: { fault: "peer", status: 400, text: "Sec-WebSocket-Protocol is not a list of distinct tokens" },
   INVALID_EXTENSIONS: { fault: "peer", status: 400, text: "Sec-WebSocket-Extensions is not well formed" },
-  UNEXPECTED_BODY: { fault: "peer", status: 400, text: "a handshake request has no body" },
+  UNEXPECTED_BODY: { fault: "peer", status: 400, text: "a handshake request must not have a body" },
   TOO_MUCH_EARLY_DATA: {
     fault: "peer",
     status: 400,
-    text: "more came behind the request than maxEarlyData before it was answered",
+    text: "more than maxEarlyData arrived after the request before the response was sent",
   },
   // handshake, client
   UNEXPECTED_STATUS: { fault: "peer", text: "the server did not switch to WebSocket" },
@@ -83,7 +83,7 @@ export const PROTOCOL_ERRORS = {
   INVALID_CONNECTION_HEADER: { fault: "peer", text: "the response's Connection header has no upgrade token" },
   INVALID_ACCEPT: { fault: "peer", text: "Sec-WebSocket-Accept does not match the key" },
   UNREQUESTED_SUBPROTOCOL: { fault: "peer", text: "the server chose a subprotocol that was not offered" },
-  UNREQUESTED_EXTENSION: { fault: "peer", text: "the server chose an extension that was not offered, or not so" },
+  UNREQUESTED_EXTENSION: { fault: "peer", text: "the server chose an extension or a parameter that was not offered" },
 } as const satisfies Record<string, ErrorEntry>;
 
 /** A name of PROTOCOL_ERRORS. */

@@ -55,7 +55,7 @@ suite("describe", () => {
   it("is part of error messages for callers", () => {
     const error = invalidArgument("host", "a string", 7);
     assert.equal(error.code, "INVALID_ARGUMENT");
-    assert.equal(error.message, "an argument is not what it has to be: host: expected a string, got 7");
+    assert.equal(error.message, "invalid argument: host must be a string, got 7");
   });
 });
 
@@ -69,7 +69,7 @@ suite("checkLimit", () => {
     it(`throws for ${String(wrong)}`, () => {
       assert.throws(
         () => checkLimit("max", wrong as number, 1, 5),
-        refusedWith("INVALID_ARGUMENT", /max: expected an integer of at least 1, or Infinity for no limit, got /),
+        refusedWith("INVALID_ARGUMENT", /max must be an integer of at least 1, or Infinity for no limit, got /),
       );
     });
   }

@@ -13,11 +13,11 @@ export interface ConnectionErrorEntry extends ErrorEntry {
  * addresses failed, the error that speaks for all of them is the one furthest down in this table.
  */
 export const CONNECTION_ERRORS = {
-  INVALID_URL: { step: "resolve", fault: "local", text: "the URL is not one that can be connected to" },
+  INVALID_URL: { step: "resolve", fault: "local", text: "the URL is not a valid ws: or wss: URL" },
   // bind: the local end (told before anything is sent, whatever the name resolves to)
-  PACKAGE_MISSING: { step: "bind", fault: "local", text: "an optional package is needed that is not installed" },
-  NOT_SUPPORTED: { step: "bind", fault: "local", text: "this system cannot do that" },
-  NO_SUCH_INTERFACE: { step: "bind", fault: "local", text: "there is no such network interface" },
+  PACKAGE_MISSING: { step: "bind", fault: "local", text: "an optional package is not installed" },
+  NOT_SUPPORTED: { step: "bind", fault: "local", text: "the operating system does not support this" },
+  NO_SUCH_INTERFACE: { step: "bind", fault: "local", text: "no such network interface" },
   INTERFACE_DOWN: { step: "bind", fault: "transport", text: "the network interface is down or has no address" },
   // resolve
   RESOLVE_TIMEOUT: { step: "resolve", fault: "transport", text: "the host name was not resolved in time" },
@@ -28,31 +28,31 @@ export const CONNECTION_ERRORS = {
     fault: "local",
     text: "the network interface has no address of the family needed",
   },
-  ADDRESS_NOT_LOCAL: { step: "bind", fault: "local", text: "the local address is not one of this machine" },
+  ADDRESS_NOT_LOCAL: { step: "bind", fault: "local", text: "the local address does not belong to this machine" },
   BIND_NOT_PERMITTED: { step: "bind", fault: "local", text: "binding is not permitted" },
   ADDRESS_IN_USE: { step: "bind", fault: "local", text: "the local address and port are in use" },
   BIND_FAILED: { step: "bind", fault: "local", text: "binding failed" },
   // connect
   ABORTED: { step: "connect", fault: "local", text: "the attempt was aborted" },
-  TIMEOUT: { step: "connect", fault: "transport", text: "the connection was not there in time" },
-  UNREACHABLE: { step: "connect", fault: "transport", text: "there is no way to the host" },
+  TIMEOUT: { step: "connect", fault: "transport", text: "the connection was not established in time" },
+  UNREACHABLE: { step: "connect", fault: "transport", text: "no route to the host" },
   CONNECT_TIMEOUT: { step: "connect", fault: "transport", text: "the host did not answer in time" },
   CONNECT_FAILED: { step: "connect", fault: "transport", text: "connecting failed" },
   REFUSED: { step: "connect", fault: "transport", text: "the host refused the connection" },
   // proxy
-  INVALID_PROXY: { step: "proxy", fault: "local", text: "the proxy is not one that can be used" },
+  INVALID_PROXY: { step: "proxy", fault: "local", text: "the proxy URL is not valid" },
   PROXY_TIMEOUT: { step: "proxy", fault: "transport", text: "the proxy did not answer in time" },
   PROXY_FAILED: { step: "proxy", fault: "transport", text: "the proxy did not connect" },
   PROXY_DENIED: { step: "proxy", fault: "local", text: "the proxy does not allow this connection" },
-  PROXY_AUTH: { step: "proxy", fault: "local", text: "the proxy wants other credentials" },
+  PROXY_AUTH: { step: "proxy", fault: "local", text: "the proxy rejected the credentials" },
   // tls
   TLS_TIMEOUT: { step: "tls", fault: "transport", text: "the TLS handshake took too long" },
   TLS_CLOSED: { step: "tls", fault: "transport", text: "the connection was closed during the TLS handshake" },
   TLS_FAILED: { step: "tls", fault: "peer", text: "the TLS handshake failed" },
-  TLS_PROTOCOL: { step: "tls", fault: "peer", text: "no version of TLS or no cipher suite in common" },
-  TLS_ALPN: { step: "tls", fault: "peer", text: "the server does not speak HTTP/1.1 here" },
+  TLS_PROTOCOL: { step: "tls", fault: "peer", text: "no common TLS version or cipher suite" },
+  TLS_ALPN: { step: "tls", fault: "peer", text: "the server does not support HTTP/1.1 on this port" },
   TLS_ALERT: { step: "tls", fault: "peer", text: "the server ended the TLS handshake" },
-  TLS_CLIENT_CERTIFICATE: { step: "tls", fault: "local", text: "the server wants another client certificate" },
+  TLS_CLIENT_CERTIFICATE: { step: "tls", fault: "local", text: "the server requires another client certificate" },
   TLS_CERTIFICATE: { step: "tls", fault: "peer", text: "the server's certificate is not valid" },
   TLS_UNKNOWN_AUTHORITY: {
     step: "tls",
@@ -66,7 +66,7 @@ export const CONNECTION_ERRORS = {
   TLS_HOST_MISMATCH: { step: "tls", fault: "peer", text: "the server's certificate is for another host" },
   TLS_PIN_MISMATCH: { step: "tls", fault: "peer", text: "the server's public key is not one of the pinned ones" },
   // handshake: that of the WebSocket
-  NOT_ENCRYPTED: { step: "handshake", fault: "local", text: "a wss: URL needs a stream that is encrypted" },
+  NOT_ENCRYPTED: { step: "handshake", fault: "local", text: "a wss: URL needs an encrypted stream" },
   HANDSHAKE_TIMEOUT: { step: "handshake", fault: "peer", text: "the WebSocket handshake took too long" },
   HANDSHAKE_CLOSED: {
     step: "handshake",
@@ -76,7 +76,7 @@ export const CONNECTION_ERRORS = {
   REDIRECT_INVALID: {
     step: "handshake",
     fault: "peer",
-    text: "the server redirects to something that is no WebSocket URL",
+    text: "the server redirects to a URL that is not a WebSocket URL",
   },
   REDIRECT_INSECURE: { step: "handshake", fault: "peer", text: "the server redirects from wss: to ws:" },
   REDIRECT_LIMIT: { step: "handshake", fault: "peer", text: "the server redirects more often than maxRedirects" },
@@ -85,9 +85,13 @@ export const CONNECTION_ERRORS = {
 /** A name of CONNECTION_ERRORS. */
 /** What ends an open connection, besides the errors of the protocol. */
 export const ENDPOINT_ERRORS = {
-  MESSAGE_TOO_SLOW: { fault: "peer", closeCode: 1013, text: "a message brought less than minDataRate asks for" },
-  SLOW_CONSUMER: { fault: "peer", closeCode: 1013, text: "the peer reads more slowly than it is written to" },
-  OUT_OF_BUDGET: { fault: "local", closeCode: 1013, text: "all connections together hold more than memoryBudget" },
+  MESSAGE_TOO_SLOW: { fault: "peer", closeCode: 1013, text: "a message arrived more slowly than minDataRate" },
+  SLOW_CONSUMER: { fault: "peer", closeCode: 1013, text: "the peer does not read fast enough" },
+  OUT_OF_BUDGET: {
+    fault: "local",
+    closeCode: 1013,
+    text: "all connections together use more memory than memoryBudget",
+  },
   HANDLER_FAILED: { fault: "local", closeCode: 1011, text: "a handler of the application threw" },
   CLOSED_BY_SIGNAL: { fault: "local", closeCode: 1001, text: "the connection was ended by its abort signal" },
 } as const satisfies Record<string, ErrorEntry>;

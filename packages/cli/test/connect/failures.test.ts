@@ -67,7 +67,7 @@ describe("tungstate connect prints the failed step in one line", { concurrency: 
     [
       "proxy, a header that cannot be sent",
       () => ["--proxy", `http://127.0.0.1:${closed}`, "--proxy-header", "A b: c", plain.ws("/")],
-      /^usage: .*proxyHeaders: expected a token/,
+      /^usage: .*each name of proxyHeaders must be a token/,
     ],
     [
       "proxy, headers for SOCKS",
@@ -91,12 +91,12 @@ describe("tungstate connect prints the failed step in one line", { concurrency: 
     [
       "handshake, no answer",
       () => ["--timeout", "4", `ws://127.0.0.1:${portOf(silent)}/`],
-      /^handshake: the connection was not there in time: timeout is 4000 ms, to 127\.0\.0\.1:\d+ .*\(TIMEOUT\)$/,
+      /^handshake: the connection was not established in time: timeout is 4000 ms, to 127\.0\.0\.1:\d+ .*\(TIMEOUT\)$/,
     ],
     [
       "--simulate, a typo",
       () => ["--simulate", "lateny=1ms", plain.ws("/ws")],
-      /^usage: --simulate: .*expected some of latency/,
+      /^usage: --simulate: .*must be one of latency/,
     ],
     [
       "--simulate, a value",
@@ -107,12 +107,12 @@ describe("tungstate connect prints the failed step in one line", { concurrency: 
     [
       "proxy, no answer",
       () => ["--timeout", "4", "--proxy", `http://127.0.0.1:${portOf(silent)}`, plain.ws("/echo")],
-      /^proxy: the connection was not there in time: timeout is 4000 ms, to 127\.0\.0\.1:\d+ .*through http:.*\(TIMEOUT\)$/,
+      /^proxy: the connection was not established in time: timeout is 4000 ms, to 127\.0\.0\.1:\d+ .*through http:.*\(TIMEOUT\)$/,
     ],
     [
       "TLS, no answer",
       () => ["--timeout", "4", `wss://127.0.0.1:${portOf(silent)}/`],
-      /^TLS: the connection was not there in time: timeout is 4000 ms, to 127\.0\.0\.1:\d+ .*\(TIMEOUT\)$/,
+      /^TLS: the connection was not established in time: timeout is 4000 ms, to 127\.0\.0\.1:\d+ .*\(TIMEOUT\)$/,
     ],
     ["a header that is none", () => ["-H", "na me: x", plain.ws("/ws")], /^usage: /],
     ["a header with a line break", () => ["-H", "name: a\r\nb: c", plain.ws("/ws")], /^usage: /],

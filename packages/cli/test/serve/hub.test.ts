@@ -359,8 +359,8 @@ describe("--config", () => {
   for (const [name, namespace, problem] of [
     ["type", { presence: "yes" }, ": presence must be true or false"],
     ["history", { history: { size: 0, ttl: 1 } }, ".history: size must be an integer from 1 to 10000000"],
-    ["half of a history", { history: { size: 5 } }, /history\.ttl has to be more than 0 ms/],
-    ["combination", { recovery: true }, /recovery has to be false without history/],
+    ["half of a history", { history: { size: 5 } }, /history\.ttl must be a number above 0 \(ms\)/],
+    ["combination", { recovery: true }, /recovery must be false without history/],
     ["unknown", { subscribe: "everyone" }, ": subscribe must be one of anyone, authenticated, nobody"],
   ] as const) {
     test(`an invalid namespace is rejected: ${name}`, async () => {

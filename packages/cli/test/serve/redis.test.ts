@@ -120,7 +120,7 @@ test("a missing Redis, or a port that is not Redis, fails the start with one lin
   const cases: [address: string, line: RegExp][] = [
     ["redis://127.0.0.1:1", /^tungstate: Redis at redis:\/\/127\.0\.0\.1:1 can't be used: .*ECONNREFUSED.*\n$/],
     [`redis://u:secret@127.0.0.1:${http.port}`, /^tungstate: Redis at redis:\/\/127\.0\.0\.1:\d+ can't be used: .*\n$/],
-    ["http://u:secret@127.0.0.1", /^tungstate: a Redis URL begins with redis:\/\/, .*\n$/],
+    ["http://u:secret@127.0.0.1", /^tungstate: a Redis URL must begin with redis:\/\/, .*\n$/],
   ];
   await Promise.all(
     cases.map(async ([address, line]) => {

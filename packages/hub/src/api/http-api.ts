@@ -55,10 +55,10 @@ export interface HttpApi {
  */
 export function createHttpApi(hub: Hub, options: HttpApiOptions): HttpApi {
   checkNames(options, { keys: true }, "the HTTP API");
-  if (options.keys.length === 0) throw new TypeError("keys has to have at least one key in it");
+  if (options.keys.length === 0) throw new TypeError("keys must contain at least one key");
   for (const { length } of options.keys) {
     if (length < SHORTEST_KEY) {
-      throw new TypeError(`an API key has to have at least ${SHORTEST_KEY} characters, got ${length}`);
+      throw new TypeError(`an API key must have at least ${SHORTEST_KEY} characters, got ${length}`);
     }
   }
   const digests = options.keys.map(digest);
@@ -121,7 +121,7 @@ function prepareCommand(hub: Hub, command: unknown, text: JsonText): PreparedCal
   const methods = fields.keys();
   const [method] = methods;
   if (method === undefined || methods.length > 1) {
-    throw commandError("BAD_REQUEST", `a command has to have one method, got ${methods.length}`);
+    throw commandError("BAD_REQUEST", `a command must have exactly one method, got ${methods.length}`);
   }
   const call = prepareCall(hub, method, fields.raw(method), sliceAt(text, [method]) ?? "");
   return async () => {
@@ -136,12 +136,13 @@ function prepareCommand(hub: Hub, command: unknown, text: JsonText): PreparedCal
 
 /** Parses a long body in slices, so that other work continues meanwhile. */
 async function parse(hub: Hub, body: string): Promise<unknown> {
-  if (isDeeperThan(body, MAX_DEPTH)) throw commandError("BAD_REQUEST", `the body nests deeper than ${MAX_DEPTH}`);
+  if (isDeeperThan(body, MAX_DEPTH))
+    throw commandError("BAD_REQUEST", `the body must not be nested deeper than ${MAX_DEPTH}`);
   const loop = hub.operations.loop();
   try {
     return body.length > LONG_BODY ? await parseInSlices(body, loop) : (JSON.parse(body) as unknown);
   } catch (error) {
-    throw commandError("BAD_REQUEST", "the body is not JSON", { cause: error });
+    throw commandError("BAD_REQUEST", "the body must be JSON", { cause: error });
   } finally {
     loop.end();
   }

@@ -283,7 +283,7 @@ export class Hub {
 
   /** Registers a function that clients can call. Throws if there is one with that name. */
   rpc(name: string, handler: RpcHandler): this {
-    if (this.handlers.has(name)) throw new Error(`there is a function ${name} already`);
+    if (this.handlers.has(name)) throw new Error(`a function ${name} is registered already`);
     this.handlers.set(name, handler);
     return this;
   }

@@ -69,7 +69,7 @@ export class Operations {
     const { idempotencyKey, idempotencyTtl, tags } = options;
     if (options.delta === true && !delta) throw commandError("NOT_AVAILABLE", "the namespace has no deltas");
     if (idempotencyTtl !== undefined && !(idempotencyTtl > 0)) {
-      throw new RangeError(`idempotencyTtl has to be more than 0 ms, got ${idempotencyTtl}`);
+      throw new RangeError(`idempotencyTtl must be more than 0 (ms), got ${idempotencyTtl}`);
     }
     const history = options.skipHistory === true ? { ...publishing, historySize: 0 } : publishing;
     this.parts.metrics.published++;
@@ -187,7 +187,7 @@ export class Operations {
     this.checkInfo(info);
     checkExpireAt(expireAt);
     if (expireAt !== undefined && expireAt * 1000 <= this.parts.settings.clock.unix()) {
-      throw commandError("BAD_REQUEST", "the subscription would have expired already");
+      throw commandError("BAD_REQUEST", "expire_at must be in the future");
     }
     await this.tellAll({ type: "subscribe", user, client, channel, info, data, since, expireAt });
   }
@@ -295,7 +295,7 @@ export class Operations {
   private checkInfo(info: JsonText | undefined): void {
     const most = this.parts.settings.limits.infoBytes;
     const bytes = sizeOfOptional(info);
-    if (bytes > most) throw commandError("LIMIT_EXCEEDED", `info takes ${bytes} bytes, at most ${most} may`);
+    if (bytes > most) throw commandError("LIMIT_EXCEEDED", `info must be at most ${most} bytes, got ${bytes}`);
   }
 
   /** Applies a control message to this node. */

@@ -17,7 +17,7 @@ export class Fields {
 
   /** `what` is the name of the object in messages. */
   constructor(value: unknown, what: string) {
-    if (!isObject(value)) throw commandError("BAD_REQUEST", `${what} has to be an object, got ${kindOf(value)}`);
+    if (!isObject(value)) throw commandError("BAD_REQUEST", `${what} must be an object, got ${kindOf(value)}`);
     this.object = value;
     this.what = what;
   }
@@ -82,8 +82,7 @@ export class Fields {
     const value = this.raw(name);
     if (value === undefined) return undefined;
     if (!isObject(value)) throw this.unexpected(name, "an object", value);
-    if (!isStringRecord(value))
-      throw commandError("BAD_REQUEST", `${this.what}.${name} has to have only strings in it`);
+    if (!isStringRecord(value)) throw commandError("BAD_REQUEST", `${this.what}.${name} must contain only strings`);
     return value;
   }
 
@@ -91,7 +90,7 @@ export class Fields {
   only(...names: readonly string[]): void {
     for (const name of Object.keys(this.object)) {
       if (names.includes(name) || this.raw(name) === undefined) continue;
-      const known = names.length === 0 ? "there are none" : `there are ${[...names].sort().join(", ")}`;
+      const known = names.length === 0 ? "it has none" : `it has ${[...names].sort().join(", ")}`;
       throw commandError("BAD_REQUEST", `${this.what} has no field ${JSON.stringify(name.slice(0, 40))}; ${known}`);
     }
   }
@@ -102,7 +101,7 @@ export class Fields {
 
   private unexpected(name: string, expected: string, value: unknown): Error {
     const got = typeof value === "number" ? String(value) : kindOf(value);
-    return commandError("BAD_REQUEST", `${this.what}.${name} has to be ${expected}, got ${got}`);
+    return commandError("BAD_REQUEST", `${this.what}.${name} must be ${expected}, got ${got}`);
   }
 }
 

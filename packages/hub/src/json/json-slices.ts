@@ -40,7 +40,7 @@ async function parseObject(text: string, start: number, to: number, loop: Loop):
     const colon = skipSpace(text, keyEnd, end);
     if (text.charCodeAt(colon) !== COLON) throw new SyntaxError("a key without a value in JSON");
     const key: unknown = JSON.parse(text.slice(from, keyEnd));
-    if (typeof key !== "string") throw new SyntaxError("a key of an object has to be a string in JSON");
+    if (typeof key !== "string") throw new SyntaxError("a key of a JSON object must be a string");
     define(object, key, await parseRange(text, colon + 1, end, loop));
   }
   return object;

@@ -20,11 +20,11 @@ export function toJson(value: unknown, what: string): JsonText {
   try {
     text = JSON.stringify(value);
   } catch (error) {
-    throw new TypeError(`${what} has to be a JSON value: ${error instanceof Error ? error.message : String(error)}`, {
+    throw new TypeError(`${what} must be a JSON value: ${error instanceof Error ? error.message : String(error)}`, {
       cause: error,
     });
   }
-  if (text === undefined) throw new TypeError(`${what} has to be a JSON value, got ${typeof value}`);
+  if (text === undefined) throw new TypeError(`${what} must be a JSON value, got ${typeof value}`);
   return text;
 }
 

@@ -88,7 +88,7 @@ export class Surveys {
 
   /** Throws if there is a handler with that name. */
   add(name: string, handler: SurveyHandler): void {
-    if (this.handlers.has(name)) throw new Error(`there is a survey ${name} already`);
+    if (this.handlers.has(name)) throw new Error(`a survey ${name} is registered already`);
     this.handlers.set(name, handler);
   }
 

@@ -47,10 +47,10 @@ export function decode(line: string, limits: DecodeLimits): Decoded {
   } catch {
     return { method: "malformed", fault: "a line is not JSON" };
   }
-  if (!isObject(value)) return { method: "malformed", fault: "a command has to be an object" };
+  if (!isObject(value)) return { method: "malformed", fault: "a command must be an object" };
   const id = Object.hasOwn(value, "id") ? value["id"] : 0;
   if (typeof id !== "number" || !Number.isInteger(id) || id < 0 || id > MAX_ID) {
-    return { method: "malformed", fault: "the id of a command has to be an integer from 0 to 2^32 - 1" };
+    return { method: "malformed", fault: "the id of a command must be an integer from 0 to 2^32 - 1" };
   }
   const asked = METHODS.filter((method) => hasRequest(value, method));
   const method = asked[0];
@@ -61,7 +61,8 @@ export function decode(line: string, limits: DecodeLimits): Decoded {
   // as in Centrifugo: no SDK sends unknown commands
   if (method === undefined) return { method: "malformed", fault: "there is no such command" };
   try {
-    if (asked.length > 1) throw commandError("BAD_REQUEST", `one request at a time, got ${asked.join(" and ")}`);
+    if (asked.length > 1)
+      throw commandError("BAD_REQUEST", `a command must have one request, got ${asked.join(" and ")}`);
     return decodeRequest(id, method, new Fields(value[method], method), line, limits);
   } catch (error) {
     if (error instanceof CommandError) return { method: "refused", asked: method, id, error };
@@ -95,8 +96,8 @@ function decodeRequest(id: number, method: Method, request: Fields, line: string
         positions: decodePositions(request.fields("subs"), limits),
       };
     case "subscribe":
-      if (request.integer("type") !== 0) throw commandError("NOT_AVAILABLE", "only stream subscriptions are offered");
-      if (request.raw("tf") !== undefined) throw commandError("NOT_AVAILABLE", "filters by tags are not offered");
+      if (request.integer("type") !== 0) throw commandError("NOT_AVAILABLE", "only stream subscriptions are supported");
+      if (request.raw("tf") !== undefined) throw commandError("NOT_AVAILABLE", "tag filters are not supported");
       return {
         method,
         id,
@@ -111,7 +112,7 @@ function decodeRequest(id: number, method: Method, request: Fields, line: string
       };
     case "publish": {
       if (request.integer("type") !== 0 || request.raw("key") !== undefined || request.boolean("removed")) {
-        throw commandError("NOT_AVAILABLE", "only stream publications are offered");
+        throw commandError("NOT_AVAILABLE", "only stream publications are supported");
       }
       const data = sliceAt(line, ["publish", "data"]);
       if (data === undefined) throw commandError("BAD_REQUEST", "publish.data is missing");
@@ -137,7 +138,7 @@ function decodeRequest(id: number, method: Method, request: Fields, line: string
     case "refresh":
       return { method, id, token: request.requiredString("token") };
     case "sub_refresh":
-      if (request.integer("type") !== 0) throw commandError("NOT_AVAILABLE", "only stream subscriptions are offered");
+      if (request.integer("type") !== 0) throw commandError("NOT_AVAILABLE", "only stream subscriptions are supported");
       return { method, id, channel: channel(request, limits), token: request.requiredString("token") };
     case "ping":
       return { method, id };

@@ -108,7 +108,7 @@ export class ClusterDeployment implements Deployment {
         await server.open();
         const { isCluster, major } = await factsOf(server, true);
         if (!isCluster)
-          throw new Error(`Redis at ${server.name} is no server of a cluster: its URL begins with redis://`);
+          throw new Error(`Redis at ${server.name} is not a server of a cluster: use a URL that begins with redis://`);
         if (major < 7) this.publishes = "PUBLISH";
         this.take(await server.call("CLUSTER", "SLOTS"), host);
         const others = this.servers().filter((each) => !each.isUp);

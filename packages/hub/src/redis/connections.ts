@@ -32,7 +32,7 @@ export class RedisConnections implements LinkContext {
     this.settings = resolveRedisOptions(options);
     this.keys = new Keys(this.settings.prefix);
     this.urls = urls.map(parseRedisUrl);
-    if (urls.length === 0) throw new TypeError("there has to be at least one Redis URL");
+    if (urls.length === 0) throw new TypeError("expected at least one Redis URL, got none");
     const names = new Set<string>();
     for (const { name } of this.urls) {
       if (names.has(name)) throw new TypeError(`two Redis URLs are the same: ${name}`);

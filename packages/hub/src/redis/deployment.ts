@@ -170,7 +170,7 @@ export class SingleDeployment implements Deployment {
   async start(): Promise<void> {
     await this.server.open();
     if (!(await factsOf(this.server, false)).isCluster) return;
-    throw new Error(`Redis at ${this.name} is a server of a cluster: its URL begins with redis+cluster://`);
+    throw new Error(`Redis at ${this.name} is a server of a cluster: use a URL that begins with redis+cluster://`);
   }
 
   stop(): void {

@@ -9,7 +9,7 @@ export class Keys {
   /** Throws a TypeError for a prefix with braces, which would put all channels into one slot. */
   constructor(prefix: string) {
     if (prefix === "" || /[{}\p{Cc}\p{Cs}\s]/u.test(prefix)) {
-      throw new TypeError(`prefix has to be text without braces and white space, got ${JSON.stringify(prefix)}`);
+      throw new TypeError(`prefix must be a string without braces and white space, got ${JSON.stringify(prefix)}`);
     }
     this.prefix = prefix;
   }

@@ -242,7 +242,7 @@ export class RedisBroker implements Broker {
         else tracing.deliver(channel, trace, deliver);
       }
     } catch (error) {
-      connections.settings.onError(new Error(`a message in ${name} can't be read`, { cause: error }));
+      connections.settings.onError(new Error(`cannot decode a message in ${name}`, { cause: error }));
     }
   }
 

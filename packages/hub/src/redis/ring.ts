@@ -20,7 +20,7 @@ export class Ring<Member> {
     for (const [name, member] of members) {
       for (let i = 0; i < POINTS; i++) all.push({ point: hash(`${name}#${i}`), name, member });
     }
-    if (all.length === 0) throw new TypeError("a ring has to have a member");
+    if (all.length === 0) throw new TypeError("a ring must have at least one member");
     all.sort((a, b) => a.point - b.point || (a.name < b.name ? -1 : 1));
     this.points = all.map(({ point }) => point);
     this.owners = all.map(({ member }) => member);
@@ -37,7 +37,7 @@ export class Ring<Member> {
       else high = middle;
     }
     const owner = this.owners[low === this.points.length ? 0 : low];
-    if (owner === undefined) throw new Error("a ring has an owner at each of its points");
+    if (owner === undefined) throw new Error("internal error: a point of the ring has no owner");
     return owner;
   }
 }

@@ -33,7 +33,7 @@ export function parseRedisUrl(url: string): RedisUrl {
   const [, scheme, suffix, credentials = "", list = "", path = "", query = "", fragment] = FORM.exec(url) ?? [];
   if (scheme === undefined) {
     throw new TypeError(
-      `a Redis URL begins with redis://, rediss://, redis+cluster:// or redis+sentinel://, got ${JSON.stringify(withoutCredentials(url))}`,
+      `a Redis URL must begin with redis://, rediss://, redis+cluster:// or redis+sentinel://, got ${JSON.stringify(withoutCredentials(url))}`,
     );
   }
   const fail = (expected: string): never => {
@@ -79,7 +79,7 @@ function decode(text: string): string {
   try {
     return decodeURIComponent(text);
   } catch {
-    throw new TypeError("a Redis URL has a percent sign that is not followed by two hexadecimal digits");
+    throw new TypeError("a percent sign in a Redis URL must be followed by two hexadecimal digits: encode % as %25");
   }
 }
 

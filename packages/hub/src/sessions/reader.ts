@@ -198,7 +198,7 @@ export class Reader {
     if (asked === "unknown") allowance.charge(UNREAD_COST, now);
     if (asked !== "connect" && session.state === "new") {
       if (this.refused) this.fail(asked, command.id, commandError("UNAUTHORIZED"));
-      else this.malformed("the first command has to be connect");
+      else this.malformed("the first command must be connect");
       return undefined;
     }
     if (asked !== "unknown" && !this.isWithinRate(asked)) {

@@ -196,7 +196,7 @@ export class Session implements ClientSession, SubscriptionOwner, Timed {
     const most = this.hub.settings.limits.infoBytes;
     const bytes = sizeOfOptional(info);
     if (bytes <= most) return info;
-    throw commandError("LIMIT_EXCEEDED", `the info of a client takes ${bytes} bytes, at most ${most} may`);
+    throw commandError("LIMIT_EXCEEDED", `the info of a client must be at most ${most} bytes, got ${bytes}`);
   }
 
   /** What the hub knows of the client takes so many bytes more, or less. */

@@ -104,7 +104,7 @@ export class Namespaces {
   constructor(options: Readonly<Record<string, NamespaceOptions>>) {
     for (const [name, each] of Object.entries(options)) {
       if (name !== "" && !/^[-\w]+$/.test(name)) {
-        throw new TypeError(`the name of a namespace has to consist of letters, digits, _ and -, got "${name}"`);
+        throw new TypeError(`the name of a namespace must consist of letters, digits, _ and -, got "${name}"`);
       }
       this.byName.set(name, resolve(name, each));
     }
@@ -144,7 +144,7 @@ const HISTORY_NAMES: Readonly<Record<keyof HistorySettings, true>> = {
 function resolve(name: string, options: NamespaceOptions): Namespace {
   checkNames(options, NAMES, `namespace "${name}"`);
   const fail = (option: string, expected: string, got: unknown): never => {
-    throw new TypeError(`namespace "${name}": ${option} has to be ${expected}, got ${String(got)}`);
+    throw new TypeError(`namespace "${name}": ${option} must be ${expected}, got ${String(got)}`);
   };
   for (const option of ["recovery", "presence", "delta"] as const) {
     const value: unknown = options[option];
@@ -159,7 +159,8 @@ function resolve(name: string, options: NamespaceOptions): Namespace {
     if (!isCount(history.size) || history.size > MAX_HISTORY) {
       fail("history.size", `an integer from 1 to ${MAX_HISTORY}`, history.size);
     }
-    if (typeof history.ttl !== "number" || !(history.ttl > 0)) fail("history.ttl", "more than 0 ms", history.ttl);
+    if (typeof history.ttl !== "number" || !(history.ttl > 0))
+      fail("history.ttl", "a number above 0 (ms)", history.ttl);
     const { metaTtl } = history;
     if (metaTtl !== undefined && (typeof metaTtl !== "number" || !(metaTtl >= history.ttl))) {
       fail("history.metaTtl", `at least history.ttl (${history.ttl} ms)`, metaTtl);
@@ -175,7 +176,7 @@ function resolve(name: string, options: NamespaceOptions): Namespace {
   if (recoveryLimit !== -1 && !isCount(recoveryLimit)) fail("recoveryLimit", "an integer from 1", recoveryLimit);
   const slowConsumer = options.slowConsumer ?? (history === undefined ? "drop-oldest" : "disconnect");
   if (!["disconnect", "drop-oldest", "conflate"].includes(slowConsumer)) {
-    fail("slowConsumer", "disconnect, drop-oldest or conflate", slowConsumer);
+    fail("slowConsumer", '"disconnect", "drop-oldest" or "conflate"', slowConsumer);
   }
   if (options.conflateBy !== undefined && slowConsumer !== "conflate") {
     fail("conflateBy", 'absent unless slowConsumer is "conflate"', options.conflateBy);
@@ -187,7 +188,7 @@ function resolve(name: string, options: NamespaceOptions): Namespace {
   }
   const subscribe = options.subscribe ?? "nobody";
   if (typeof subscribe !== "function" && !["anyone", "authenticated", "nobody"].includes(subscribe)) {
-    fail("subscribe", "anyone, authenticated, nobody or a function", subscribe);
+    fail("subscribe", '"anyone", "authenticated", "nobody" or a function', subscribe);
   }
   const audience = (
     option: "publish" | "readPresence" | "readHistory",
@@ -195,7 +196,7 @@ function resolve(name: string, options: NamespaceOptions): Namespace {
   ): Audience | AccessFunction => {
     const value = options[option] ?? byDefault;
     if (typeof value !== "function" && !["anyone", "authenticated", "subscribers", "nobody"].includes(value)) {
-      fail(option, "anyone, authenticated, subscribers, nobody or a function", value);
+      fail(option, '"anyone", "authenticated", "subscribers", "nobody" or a function', value);
     }
     return value;
   };

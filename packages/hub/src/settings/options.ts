@@ -294,11 +294,11 @@ export function resolveOptions(options: HubOptions): HubSettings {
   if (ping !== false) {
     checkNames(ping, { interval: true, timeout: true }, "ping");
     if (checkedTime("ping.interval", ping.interval, 1000) % 1000 !== 0) {
-      throw new RangeError(`ping.interval has to be whole seconds in ms, at least 1,000, got ${ping.interval}`);
+      throw new RangeError(`ping.interval must be a multiple of 1000 (ms), at least 1000, got ${ping.interval}`);
     }
     checkedTime("ping.timeout", ping.timeout);
     if (!(ping.timeout > 0) || ping.timeout >= ping.interval) {
-      throw new RangeError(`ping.timeout has to be more than 0 and less than ping.interval, got ${ping.timeout}`);
+      throw new RangeError(`ping.timeout must be more than 0 and less than ping.interval (ms), got ${ping.timeout}`);
     }
   }
   return {
@@ -333,7 +333,7 @@ function resolveLimits(options: LimitOptions): Limits {
   for (const [name, value] of Object.entries(numbers)) {
     const least = name === "connectionsPerUser" ? 0 : 1;
     if (typeof value !== "number" || !Number.isInteger(value) || value < least) {
-      throw new RangeError(`limits.${name} has to be an integer of at least ${least}, got ${JSON.stringify(value)}`);
+      throw new RangeError(`limits.${name} must be an integer of at least ${least}, got ${JSON.stringify(value)}`);
     }
   }
   const cost = givenCost === false ? false : { ...COST, ...givenCost };
@@ -344,7 +344,10 @@ function resolveLimits(options: LimitOptions): Limits {
   }
   const rates = { ...RATES, ...givenRates };
   for (const [method, rate] of Object.entries(rates)) {
-    if (!METHODS.some((each) => each === method)) throw new TypeError(`limits.rates: there is no command ${method}`);
+    if (!METHODS.some((each) => each === method))
+      throw new TypeError(
+        `limits.rates must have names of commands (${METHODS.join(", ")}), got ${JSON.stringify(method)}`,
+      );
     checkRate(`limits.rates.${method}`, rate);
   }
   return { ...numbers, rates, cost };
@@ -355,7 +358,7 @@ function checkRate(name: string, rate: Rate): void {
   const { perSecond, burst } = rate;
   if (typeof perSecond === "number" && perSecond > 0 && typeof burst === "number" && burst >= 1) return;
   throw new RangeError(
-    `${name} must have the numbers perSecond, above 0, and burst, from 1, got ${inspect(perSecond)} and ${inspect(burst)}`,
+    `${name} must have the numbers perSecond (above 0) and burst (at least 1), got ${inspect(perSecond)} and ${inspect(burst)}`,
   );
 }
 

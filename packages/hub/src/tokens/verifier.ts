@@ -105,7 +105,7 @@ export function createTokenVerifier(options: TokenOptions): TokenVerifier {
     },
     "a token verifier",
   );
-  if (options.keys.length === 0) throw new TypeError("keys has to have at least one key in it");
+  if (options.keys.length === 0) throw new TypeError("keys must contain at least one key");
   if (!Number.isFinite(clockTolerance) || clockTolerance < 0) {
     throw new TypeError(`clockTolerance must be a number of seconds, from 0, got ${JSON.stringify(clockTolerance)}`);
   }
@@ -196,7 +196,7 @@ function candidate(key: TokenKey, remote: RemoteKeysOptions): Candidate {
     checkAlgorithm(key.algorithm, SECRET_ALGORITHMS);
     const secret = typeof key.secret === "string" ? new TextEncoder().encode(key.secret) : key.secret;
     // RFC 7518 §3.2: "A key of the same size as the hash output (for instance, 256 bits for "HS256") or larger MUST be used"
-    if (secret.length < 32) throw new TypeError(`a secret has to have at least 32 bytes, got ${secret.length}`);
+    if (secret.length < 32) throw new TypeError(`a secret must have at least 32 bytes, got ${secret.length}`);
     return { algorithms: [key.algorithm], key: () => secret };
   }
   if ("publicKey" in key) {
@@ -225,8 +225,7 @@ function importPublicKey(key: string | JWK, algorithm: string): Promise<CryptoKe
 }
 
 function checkAlgorithm(algorithm: string, known: readonly string[]): void {
-  if (!known.includes(algorithm))
-    throw new TypeError(`algorithm has to be one of ${known.join(", ")}, got ${algorithm}`);
+  if (!known.includes(algorithm)) throw new TypeError(`algorithm must be one of ${known.join(", ")}, got ${algorithm}`);
 }
 
 function headerOf(token: string): { readonly alg: string; readonly kid: unknown } {
@@ -234,9 +233,9 @@ function headerOf(token: string): { readonly alg: string; readonly kid: unknown 
     const { alg, kid } = decodeProtectedHeader(token);
     if (typeof alg === "string") return { alg, kid };
   } catch (error) {
-    throw new TokenError("not a JWT", false, { cause: error });
+    throw new TokenError("the token is not a JWT", false, { cause: error });
   }
-  throw new TokenError("a JWT without an algorithm", false);
+  throw new TokenError("the JWT has no algorithm", false);
 }
 
 function asTokenError(error: unknown): unknown {

@@ -81,6 +81,6 @@ test("invalid JSON is reported", () => {
   const cycle: { self?: unknown } = {};
   cycle.self = cycle;
   for (const value of [undefined, () => 1, 1n, cycle, Symbol("x")]) {
-    assert.throws(() => toJson(value, "the data"), /^TypeError: the data has to be a JSON value/);
+    assert.throws(() => toJson(value, "the data"), /^TypeError: the data must be a JSON value/);
   }
 });

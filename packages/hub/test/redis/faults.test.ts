@@ -147,10 +147,10 @@ test("start-up fails clearly if Redis cannot be used, and leaves nothing behind"
   await fails(`redis+sentinel://127.0.0.1:${nobody}/main`, /All sentinels are unreachable/);
   await fails(`redis://:wrong@127.0.0.1:${server.port}`, /WRONGPASS/);
   await fails(server.url, /NOAUTH/);
-  await fails(cluster.url, /is a server of a cluster: its URL begins with redis\+cluster:/);
+  await fails(cluster.url, /is a server of a cluster: use a URL that begins with redis\+cluster:/);
   await fails(
     `redis+cluster://:right@127.0.0.1:${server.port}`,
-    /is no server of a cluster: its URL begins with redis:/,
+    /is not a server of a cluster: use a URL that begins with redis:/,
   );
   const silent = await TcpProxy.start(server.port);
   silent.silence();

@@ -83,7 +83,7 @@ test("an invalid time is rejected before it is batched with other publications",
       hub.publish("a", 3),
     ]);
     const reported = results.map((each) => (each.status === "fulfilled" ? each.value.offset : String(each.reason)));
-    const refused = (got: string): string => `RangeError: idempotencyTtl has to be more than 0 ms, got ${got}`;
+    const refused = (got: string): string => `RangeError: idempotencyTtl must be more than 0 (ms), got ${got}`;
     assert.deepEqual(reported, [1, refused("NaN"), refused("0"), refused("-1"), 2]);
   } finally {
     await hub.close();

@@ -149,7 +149,7 @@ test("surveys: answers are bounded in bytes and counted, and so many are open at
       [true, true],
     );
     for (const answer of await asking.survey("size", MiB + 1)) {
-      assert.match("error" in answer ? answer.error : "", /takes 1048577 bytes, at most 1048576/);
+      assert.match("error" in answer ? answer.error : "", /must be at most 1048576 bytes, got 1048577/);
     }
     const open = Array.from({ length: 64 }, () => asking.survey("wait"));
     await settle();

@@ -126,15 +126,15 @@ test("namespaces are validated by the constructor", async () => {
     [/history.size/, { a: { history: { size: 1e8, ttl: 1 } } }],
     [/history.ttl/, { a: { history: { size: 1, ttl: 0 } } }],
     [/history.metaTtl/, { a: { history: { ...history, metaTtl: 999 } } }],
-    [/recovery has to be false/, { a: { recovery: true } }],
+    [/recovery must be false/, { a: { recovery: true } }],
     [/recoveryLimit/, { a: { history, recoveryLimit: 0 } }],
     [/slowConsumer/, { a: { slowConsumer: "ignore" } }],
     [/conflateBy/, { a: { conflateBy: "x" } }],
     [/delta/, { a: { delta: true } }],
     [/delta/, { a: { delta: true, history, slowConsumer: "drop-oldest" } }],
-    [/subscribe has to be/, { a: { subscribe: "subscribers" } }],
-    [/publish has to be/, { a: { publish: "everyone" } }],
-    [/readHistory has to be/, { a: { readHistory: true } }],
+    [/subscribe must be/, { a: { subscribe: "subscribers" } }],
+    [/publish must be/, { a: { publish: "everyone" } }],
+    [/readHistory must be/, { a: { readHistory: true } }],
   ];
   await Promise.all(
     wrong.map(([message, namespaces]) =>

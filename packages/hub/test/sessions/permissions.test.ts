@@ -241,7 +241,7 @@ test("options that permit something must be true or false, and nothing similar",
       const namespaces = { own: { history, [option]: value } as NamespaceOptions };
       await assert.rejects(
         withHub({ namespaces }, async () => undefined),
-        new RegExp(`${option} has to be true`),
+        new RegExp(`${option} must be true`),
         option,
       );
     }
@@ -250,7 +250,7 @@ test("options that permit something must be true or false, and nothing similar",
       const namespaces = { own: { [option]: value } as NamespaceOptions };
       await assert.rejects(
         withHub({ namespaces }, async () => undefined),
-        new RegExp(`${option} has to be`),
+        new RegExp(`${option} must be`),
         option,
       );
     }

@@ -176,8 +176,8 @@ test("keys are validated by the constructor", () => {
     () => verifier({ keys: [{ algorithm: "HS256", secret: "x".repeat(31) }] }),
     /at least 32 bytes, got 31/,
   );
-  assert.throws(() => verifier({ keys: [{ algorithm: "none" as "HS256", secret }] }), /algorithm has to be/);
-  assert.throws(() => verifier({ keys: [{ algorithm: "HS256" as "RS256", publicKey: "x" }] }), /algorithm has to be/);
+  assert.throws(() => verifier({ keys: [{ algorithm: "none" as "HS256", secret }] }), /algorithm must be/);
+  assert.throws(() => verifier({ keys: [{ algorithm: "HS256" as "RS256", publicKey: "x" }] }), /algorithm must be/);
 });
 
 test("tokens are created", async () => {

@@ -124,7 +124,7 @@ export class DeflateQueue {
     if (waiting === 0 || (typeof data === "string" && waiting + data.length * 3 <= limit)) return;
     const size = sizeOf(data);
     if (waiting + size > limit) {
-      throw protocolError("WRITE_BUFFER_FULL", `${waiting} bytes wait, ${size} more would pass ${limit}`);
+      throw protocolError("WRITE_BUFFER_FULL", `${waiting} bytes are buffered, ${size} more would exceed ${limit}`);
     }
   }
 

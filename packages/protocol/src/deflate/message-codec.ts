@@ -157,7 +157,7 @@ function joined(data: ReceivedPayload): Uint8Array {
 }
 
 function checkIdle(job: DeflateJob<unknown> | undefined): void {
-  if (job !== undefined) throw protocolError("INVALID_STATE", "the message before is still being processed");
+  if (job !== undefined) throw protocolError("INVALID_STATE", "the previous message is still being processed");
 }
 
 function withoutTail(deflated: Uint8Array | undefined): Deflated {

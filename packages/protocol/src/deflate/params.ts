@@ -93,7 +93,7 @@ export function readDeflateParams(params: ExtensionParams, kind: "offer" | "answ
 }
 
 function expectedBits(name: string, value: string | true): string {
-  return `${name} is an integer from 8 to 15, got ${value === true ? "no value" : quote(value)}`;
+  return `${name} must be an integer from 8 to 15, got ${value === true ? "no value" : quote(value)}`;
 }
 
 export function writeDeflateParams(raw: RawDeflateParams): ExtensionParams {

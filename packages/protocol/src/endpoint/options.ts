@@ -95,7 +95,7 @@ function checkOptions(options: ProtocolOptions): void {
   if (role !== "client" && role !== "server") throw invalidArgument("role", '"client" or "server"', role);
   // RFC 6455 §5.1: "a client MUST mask all frames that it sends"
   if (role === "client" && !(keys instanceof MaskingKeys)) {
-    throw invalidArgument("keys", "MaskingKeys, without which a client can't mask", keys);
+    throw invalidArgument("keys", "MaskingKeys for a client", keys);
   }
   checkSize("maxFrameSize", options.maxFrameSize, 1);
   checkSize("maxMessageSize", options.maxMessageSize, 0);
@@ -110,10 +110,10 @@ function checkOptions(options: ProtocolOptions): void {
 
 function checkSize(what: string, value: number, least: number): void {
   if (value === Infinity || (Number.isInteger(value) && value >= least)) return;
-  throw invalidArgument(what, `bytes, an integer of at least ${least}, or Infinity`, value);
+  throw invalidArgument(what, `an integer of at least ${least} (bytes), or Infinity`, value);
 }
 
 function checkTime(what: string, value: number): void {
   if (typeof value === "number" && value > 0) return;
-  throw invalidArgument(what, "milliseconds, more than 0", value);
+  throw invalidArgument(what, "a number above 0 (ms)", value);
 }

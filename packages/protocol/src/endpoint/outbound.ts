@@ -116,7 +116,8 @@ export abstract class Outbound {
 
   /** RFC 7692 §6.1: without the extension, RSV1 means nothing and must not be set. */
   private checkCompression(): void {
-    if (!this.config.compression) throw protocolError("INVALID_ARGUMENT", "this connection has no compression");
+    if (!this.config.compression)
+      throw protocolError("INVALID_ARGUMENT", "the message is compressed, and the connection does not use compression");
   }
 
   private checkRoom(data: Data): void {
@@ -127,7 +128,7 @@ export abstract class Outbound {
     if (most <= this.config.maxFrameSize && waiting + most + MAX_HEADER_SIZE <= limit) return;
     const size = this.sender.encodedSize(this.sender.payloadSize(data));
     if (waiting + size > limit) {
-      throw protocolError("WRITE_BUFFER_FULL", `${waiting} bytes wait, ${size} more would pass ${limit}`);
+      throw protocolError("WRITE_BUFFER_FULL", `${waiting} bytes are buffered, ${size} more would exceed ${limit}`);
     }
   }
 }

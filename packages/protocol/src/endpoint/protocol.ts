@@ -102,9 +102,9 @@ export class Protocol extends Outbound {
   receive(chunk: Uint8Array, now: number, start = 0, end = chunk?.length): void {
     if (!(chunk instanceof Uint8Array)) throw invalidArgument("a chunk", "a Uint8Array", chunk);
     if (!(start >= 0 && end <= chunk.length)) {
-      throw invalidArgument("the part of a chunk", `0 to ${chunk.length} at most`, `${start} to ${end}`);
+      throw invalidArgument("the range of a chunk", `within 0 to ${chunk.length}`, `${start} to ${end}`);
     }
-    if (typeof now !== "number") throw invalidArgument("now", "milliseconds", now);
+    if (typeof now !== "number") throw invalidArgument("now", "a number (ms)", now);
     if (end <= start) return;
     this.receivedAt = now;
     this.answerBy = Infinity;

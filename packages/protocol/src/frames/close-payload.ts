@@ -41,7 +41,8 @@ export function checkClose(code: number | undefined, reason: string): number {
     throw invalidArgument("a close code", "1000 to 1014 (not 1004 to 1006) or 3000 to 4999", code);
   }
   if (typeof reason !== "string") throw invalidArgument("a close reason", "a string", reason);
-  if (code === undefined && reason !== "") throw invalidArgument("a close reason", "a code to go with it", reason);
+  if (code === undefined && reason !== "")
+    throw invalidArgument("a close reason", "absent or empty without a close code", reason);
   const length = utf8Length(reason);
   if (length > MAX_CLOSE_REASON_BYTES) {
     throw invalidArgument("a close reason", `at most ${MAX_CLOSE_REASON_BYTES} bytes of UTF-8`, length);

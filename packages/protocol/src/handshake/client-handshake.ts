@@ -14,7 +14,7 @@ import { checkFieldValue, checkHeaders, formatHead } from "./outgoing-headers.ts
 import type { HeaderInput } from "./outgoing-headers.ts";
 import { ResponseBody } from "./response-body.ts";
 import { isAuthority, parseTarget } from "./target.ts";
-import { checkLimit, invalidArgument, quote } from "../arguments.ts";
+import { describe, checkLimit, invalidArgument, quote } from "../arguments.ts";
 
 /** Options of a client's handshake. */
 export interface ClientHandshakeOptions {
@@ -158,7 +158,9 @@ export class ClientHandshake {
   private endBy(how: "end" | "cut"): ClientHandshakeProgress {
     this.checkNotOver();
     if (this.rejection === undefined) {
-      return this.fail(protocolError("CONNECTION_LOST", "the server sent no whole response to the opening handshake"));
+      return this.fail(
+        protocolError("CONNECTION_LOST", "the server sent no complete response to the opening handshake"),
+      );
     }
     this.rejection.body[how]();
     return this.progress();
@@ -232,7 +234,7 @@ function shown(value: string | undefined): string {
 
 function checkTarget(target: string): string {
   if (typeof target !== "string" || !target.startsWith("/") || parseTarget(target) === undefined) {
-    throw invalidArgument("target", "a path, with a query if there is one, in visible ASCII and without #", target);
+    throw invalidArgument("target", "a path with an optional query, in visible ASCII without #", target);
   }
   return target;
 }
@@ -240,11 +242,12 @@ function checkTarget(target: string): string {
 function checkProtocols(protocols: readonly string[]): readonly string[] {
   if (!Array.isArray(protocols)) throw invalidArgument("protocols", "an array of tokens", protocols);
   for (const protocol of protocols) {
-    if (typeof protocol !== "string" || !isToken(protocol)) throw invalidArgument("protocols", "a token", protocol);
+    if (typeof protocol !== "string" || !isToken(protocol))
+      throw invalidArgument("each of protocols", "a token", protocol);
   }
   // RFC 6455 §4.1: the elements "MUST all be unique strings"
   const twice = protocols.find((protocol, at) => protocols.indexOf(protocol) !== at);
-  if (twice !== undefined) throw invalidArgument("protocols", "distinct tokens", twice);
+  if (twice !== undefined) throw invalidArgument("each of protocols", "distinct", twice);
   return [...protocols];
 }
 
@@ -252,14 +255,15 @@ function checkOffers(extensions: readonly ClientExtension[]): readonly ClientExt
   checkExtensions(extensions);
   for (const { name, offers } of extensions) {
     const other = offers.find((offer) => offer.name !== name);
-    if (other !== undefined) throw invalidArgument(`extensions: offers of ${name}`, "that name", other.name);
+    if (other !== undefined)
+      throw invalidArgument(`the name in each offer of ${name}`, JSON.stringify(name), other.name);
   }
   return [...extensions];
 }
 
 function checkHost(what: string, host: string): string {
   if (typeof host === "string" && isAuthority(host)) return host;
-  throw invalidArgument(what, "a host, with a port if there is one", host);
+  throw invalidArgument(what, "a host with an optional port", host);
 }
 
 function requestFields(options: ClientHandshakeOptions, key: string): (readonly [name: string, value: string])[] {
@@ -267,7 +271,8 @@ function requestFields(options: ClientHandshakeOptions, key: string): (readonly 
   const own = checkHeaders(options.headers);
   const named = (wanted: string) => own.filter(([name]) => name.toLowerCase() === wanted).map(([, value]) => value);
   const [host = options.host, ...more] = named("host");
-  if (more.length > 0) throw invalidArgument("headers", "one Host", more[0]);
+  if (more.length > 0)
+    throw protocolError("INVALID_ARGUMENT", `headers must have at most one Host, got ${describe(more[0])}`);
   const fields: (readonly [string, string])[] = [
     ["Host", checkHost("host", host)],
     ["Upgrade", "websocket"],
@@ -281,7 +286,11 @@ function requestFields(options: ClientHandshakeOptions, key: string): (readonly 
     origins.push(origin);
     fields.push(["Origin", origin]);
   }
-  if (origins.length > 1) throw invalidArgument("headers", "one Origin", origins.join(", "));
+  if (origins.length > 1)
+    throw protocolError(
+      "INVALID_ARGUMENT",
+      `headers must have at most one Origin, got ${describe(origins.join(", "))}`,
+    );
   if (protocols.length > 0) fields.push(["Sec-WebSocket-Protocol", protocols.join(", ")]);
   const offers = formatExtensions(extensions.flatMap((extension) => extension.offers));
   if (offers !== "") fields.push(["Sec-WebSocket-Extensions", offers]);

@@ -144,7 +144,7 @@ function formatParam(name: string, value: string | true): string {
 }
 
 function checkedToken(text: string): string {
-  if (typeof text !== "string" || !isToken(text)) throw invalidArgument("extensions", "a token", text);
+  if (typeof text !== "string" || !isToken(text)) throw invalidArgument("each name of extensions", "a token", text);
   return text;
 }
 
@@ -152,10 +152,10 @@ function checkedToken(text: string): string {
 export function checkExtensions(extensions: readonly (ServerExtension | ClientExtension)[]): void {
   const names = new Set<string>();
   for (const { name, rsv } of extensions) {
-    if (names.has(checkedToken(name))) throw invalidArgument("extensions", "distinct names", name);
+    if (names.has(checkedToken(name))) throw invalidArgument("each name of extensions", "distinct", name);
     names.add(name);
     if (!Number.isInteger(rsv) || (rsv & ~RSV_BITS) !== 0) {
-      throw invalidArgument(`extensions: rsv of ${name}`, "some of the bits of 0x70", rsv);
+      throw invalidArgument(`rsv of the extension ${name}`, "a combination of the bits 0x40, 0x20 and 0x10", rsv);
     }
   }
 }

@@ -117,7 +117,7 @@ abstract class HeadParser<Start extends object> {
 
   /** Takes the next bytes, which are only borrowed. Throws INVALID_STATE once the head is done or was refused. */
   receive(bytes: Uint8Array): HeadProgress<Start & { readonly headers: HeaderFields }> {
-    if (this.finished) throw protocolError("INVALID_STATE", "the head has come to its end already");
+    if (this.finished) throw protocolError("INVALID_STATE", "the head is complete: create a new parser");
     if (bytes.length === 0) return MORE;
     if (++this.parts > this.limits.maxParts) return this.fail("TOO_MANY_PARTS", this.limits.maxParts);
     const { kept } = this;

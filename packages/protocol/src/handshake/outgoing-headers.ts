@@ -42,12 +42,13 @@ export function checkHeaders(
   option = "headers",
   allowed = "no field that the handshake sets itself",
 ): readonly (readonly [name: string, value: string])[] {
-  if (typeof input !== "object" || input === null) throw invalidArgument(option, "pairs or an object", input);
+  if (typeof input !== "object" || input === null)
+    throw invalidArgument(option, "an object, or an iterable of pairs of a name and a value", input);
   const fields: (readonly [string, string])[] = [];
   for (const pair of pairs(input)) {
-    if (!Array.isArray(pair)) throw invalidArgument(option, "pairs of a name and a value", pair);
+    if (!Array.isArray(pair)) throw invalidArgument(`each of ${option}`, "a pair of a name and a value", pair);
     const [name, value] = pair;
-    if (typeof name !== "string" || !isToken(name)) throw invalidArgument(option, "a token as a name", name);
+    if (typeof name !== "string" || !isToken(name)) throw invalidArgument(`each name of ${option}`, "a token", name);
     if (isReserved(name)) throw invalidArgument(option, allowed, name);
     checkFieldValue(`${option}: ${name}`, value);
     fields.push([name, value]);

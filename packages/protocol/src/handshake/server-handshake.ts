@@ -56,7 +56,7 @@ export function acceptUpgrade(
 ): AcceptedUpgrade {
   if (protocol !== "" && !request.protocols.includes(protocol)) {
     const offered = request.protocols.length === 0 ? "none was offered" : request.protocols.join(", ");
-    throw invalidArgument("protocol", `one that the client offered (${offered})`, protocol);
+    throw invalidArgument("protocol", `a subprotocol that the client offered (${offered})`, protocol);
   }
   const own = checkHeaders(headers);
   const negotiated = answerOffers(extensions, request.offers);
@@ -153,7 +153,8 @@ export class ServerHandshake {
    */
   accept(options?: AcceptOptions): AcceptedUpgrade & { readonly rest: Uint8Array } {
     const { request } = this;
-    if (request === undefined || this.over) throw protocolError("INVALID_STATE", "there is no request to accept");
+    if (request === undefined || this.over)
+      throw protocolError("INVALID_STATE", "no request has arrived, or it was answered already");
     const accepted = acceptUpgrade(request, this.negotiation, options);
     return { ...accepted, rest: this.release() };
   }

@@ -206,7 +206,10 @@ const NONE: readonly Uint8Array[] = [];
 const GONE: readonly Uint8Array[] = [];
 
 function gone(): WebSocketError<ProtocolErrorCode> {
-  return protocolError("INVALID_STATE", "the message was written with transfer: its bytes are gone");
+  return protocolError(
+    "INVALID_STATE",
+    "the message was written with transfer and cannot be read: call copy() before write()",
+  );
 }
 
 /** Zeroes the rest of a piece's buffer: recycled memory may hold payloads of other connections. */

@@ -212,8 +212,16 @@ describe("permessage-deflate, the client's side", () => {
     [[{ ...KEEP, serverMaxWindowBits: 10 }], "permessage-deflate; server_max_window_bits=11", /at most 10, got 11/],
     [[{ ...KEEP, clientMaxWindowBits: 10 }], "permessage-deflate; client_max_window_bits=11", /at most 10, got 11/],
     ...["0", "7", "16", "1000", "abc", "08", "+8", "1e1"].flatMap((bits): [DeflateOptions[], string, RegExp][] => [
-      [[KEEP], `permessage-deflate; server_max_window_bits=${bits}`, /server_max_window_bits is an integer from 8/],
-      [[KEEP], `permessage-deflate; client_max_window_bits=${bits}`, /client_max_window_bits is an integer from 8/],
+      [
+        [KEEP],
+        `permessage-deflate; server_max_window_bits=${bits}`,
+        /server_max_window_bits must be an integer from 8/,
+      ],
+      [
+        [KEEP],
+        `permessage-deflate; client_max_window_bits=${bits}`,
+        /client_max_window_bits must be an integer from 8/,
+      ],
     ]),
   ];
   for (const [preferences, answer, message] of REFUSED) {
@@ -226,7 +234,7 @@ describe("permessage-deflate, the client's side", () => {
 
   test("an empty value is rejected", () => {
     const accepted = clientDeflate(KEEP).accept([["server_max_window_bits", ""]]);
-    assert.equal(accepted, 'server_max_window_bits is an integer from 8 to 15, got ""');
+    assert.equal(accepted, 'server_max_window_bits must be an integer from 8 to 15, got ""');
   });
 });
 
@@ -370,7 +378,7 @@ describe("permessage-deflate, both sides", () => {
       ["clientContextTakeover", "yes", "a boolean"],
     ] as const) {
       const wish = { [name]: value } as unknown as DeflateOptions;
-      const refused = { code: "INVALID_ARGUMENT", message: new RegExp(`: ${name}: expected ${expected}, got `) };
+      const refused = { code: "INVALID_ARGUMENT", message: new RegExp(`: ${name} must be ${expected}, got `) };
       assert.throws(() => serverDeflate(wish), refused);
       assert.throws(() => clientDeflate({}, wish), refused);
     }

@@ -189,13 +189,13 @@ describe("close()", () => {
         [3000, "a".repeat(124), /at most 123 bytes of UTF-8, got 124/],
         [3000, "é".repeat(62), /got 124/],
         [3000, "a".repeat(1_000_000), /got 1000000/],
-        [undefined, "a", /a code to go with it, got "a"/],
+        [undefined, "a", /absent or empty without a close code, got "a"/],
         [3000, undefined, /a string, got undefined/],
         [3000, 5, /a string, got 5/],
         [undefined, null, /a string, got null/],
         [3000, hex("61"), /a string, got an object/],
-        ["1000", "", /close code: .*got "1000"/],
-        [null, "", /close code: .*got null/],
+        ["1000", "", /close code must be .*got "1000"/],
+        [null, "", /close code must be .*got null/],
       ];
       for (const [code, reason, message] of WRONG) {
         const end = new Endpoint(role);

@@ -60,83 +60,68 @@ test("text that no further byte can complete is reported as such", () => {
 describe("errors of invalid calls name the expected and the given value", () => {
   const five = 5 as unknown as Uint8Array;
   const calls: readonly (readonly [what: string, call: (end: Endpoint) => void, code: string, detail: string])[] = [
-    [
-      "receive",
-      ({ protocol }) => protocol.receive(five, 0),
-      "INVALID_ARGUMENT",
-      "a chunk: expected a Uint8Array, got 5",
-    ],
+    ["receive", ({ protocol }) => protocol.receive(five, 0), "INVALID_ARGUMENT", "a chunk must be a Uint8Array, got 5"],
     [
       "receive",
       ({ protocol }) => protocol.receive(pattern(4), 0, 1, 5),
       "INVALID_ARGUMENT",
-      'the part of a chunk: expected 0 to 4 at most, got "1 to 5"',
+      'the range of a chunk must be within 0 to 4, got "1 to 5"',
     ],
     [
       "send",
       ({ protocol }) => protocol.send(five),
       "INVALID_ARGUMENT",
-      "a message: expected a string, a Uint8Array, a Message or a PreparedMessage, got 5",
+      "a message must be a string, a Uint8Array, a Message or a PreparedMessage, got 5",
     ],
     [
       "sendPayload",
       ({ protocol }) => protocol.sendPayload("Text" as "text", pattern(1)),
       "INVALID_ARGUMENT",
-      'the type of a message: expected "text" or "binary", got "Text"',
+      'the type of a message must be "text" or "binary", got "Text"',
     ],
     [
       "sendPayload",
       ({ protocol }) => protocol.sendPayload("text", five),
       "INVALID_ARGUMENT",
-      "a payload: expected a Uint8Array, got 5",
+      "a payload must be a Uint8Array, got 5",
     ],
     [
       "sendPayload",
       ({ protocol }) => protocol.sendPayload("text", pattern(1), true),
       "INVALID_ARGUMENT",
-      "this connection has no compression",
+      "the message is compressed, and the connection does not use compression",
     ],
-    [
-      "ping",
-      ({ protocol }) => protocol.ping(five),
-      "INVALID_ARGUMENT",
-      "a ping's payload: expected a Uint8Array, got 5",
-    ],
+    ["ping", ({ protocol }) => protocol.ping(five), "INVALID_ARGUMENT", "a ping's payload must be a Uint8Array, got 5"],
     [
       "ping",
       ({ protocol }) => protocol.ping(pattern(126)),
       "INVALID_ARGUMENT",
-      "a ping's payload: expected at most 125 bytes, got 126",
+      "a ping's payload must be at most 125 bytes, got 126",
     ],
-    [
-      "pong",
-      ({ protocol }) => protocol.pong(five),
-      "INVALID_ARGUMENT",
-      "a pong's payload: expected a Uint8Array, got 5",
-    ],
+    ["pong", ({ protocol }) => protocol.pong(five), "INVALID_ARGUMENT", "a pong's payload must be a Uint8Array, got 5"],
     [
       "close",
       ({ protocol }) => protocol.close(999, "", 0),
       "INVALID_ARGUMENT",
-      "a close code: expected 1000 to 1014 (not 1004 to 1006) or 3000 to 4999, got 999",
+      "a close code must be 1000 to 1014 (not 1004 to 1006) or 3000 to 4999, got 999",
     ],
     [
       "close",
       ({ protocol }) => protocol.close(1000, 5 as unknown as string, 0),
       "INVALID_ARGUMENT",
-      "a close reason: expected a string, got 5",
+      "a close reason must be a string, got 5",
     ],
     [
       "close",
       ({ protocol }) => protocol.close(undefined, "bye", 0),
       "INVALID_ARGUMENT",
-      'a close reason: expected a code to go with it, got "bye"',
+      'a close reason must be absent or empty without a close code, got "bye"',
     ],
     [
       "close",
       ({ protocol }) => protocol.close(1000, "é".repeat(62), 0),
       "INVALID_ARGUMENT",
-      "a close reason: expected at most 123 bytes of UTF-8, got 124",
+      "a close reason must be at most 123 bytes of UTF-8, got 124",
     ],
     [
       "send",
@@ -145,7 +130,7 @@ describe("errors of invalid calls name the expected and the given value", () => 
         protocol.send(pattern(20));
       },
       "WRITE_BUFFER_FULL",
-      "90 bytes wait, SIZE more would pass 100",
+      "90 bytes are buffered, SIZE more would exceed 100",
     ],
     [
       "send",

@@ -41,7 +41,7 @@ describe("maxWriteBufferSize", () => {
             assert.equal(protocol.output.size, 50);
             if (limit < 50 + encoded(role, size)) {
               if (name === "a fragment") protocol.beginMessage("binary");
-              const message = new RegExp(`50 bytes wait, ${encoded(role, size)} more would pass ${limit}`);
+              const message = new RegExp(`50 bytes are buffered, ${encoded(role, size)} more would exceed ${limit}`);
               assert.throws(() => call(protocol, size), { code: "WRITE_BUFFER_FULL", fault: "local", message });
               assert.equal(protocol.output.size, 50, "nothing is half-sent");
             } else {
@@ -135,7 +135,7 @@ describe("arguments", () => {
         const { protocol } = end;
         if (waiting) protocol.send("a");
         for (const value of NO_BYTES as unknown as Uint8Array[]) {
-          const refused = { code: "INVALID_ARGUMENT", fault: "local", message: /expected .*Uint8Array.*, got / };
+          const refused = { code: "INVALID_ARGUMENT", fault: "local", message: /must be .*Uint8Array.*, got / };
           assert.throws(() => protocol.ping(value), refused);
           assert.throws(() => protocol.pong(value), refused);
           assert.throws(() => protocol.sendPayload("text", value), refused);

@@ -471,7 +471,7 @@ describe("an invalid value", () => {
       for (const data of NO_DATA as unknown as Uint8Array[]) {
         assert.throws(() => sender.message(output, data), {
           code: "INVALID_ARGUMENT",
-          message: /expected a string, .* got /,
+          message: /must be a string, .* got /,
         });
         assert.throws(() => SENDER.payloadSize(data), { code: "INVALID_ARGUMENT" });
         assert.throws(() => sender.payloadOf(output, "text", data, false), {

@@ -66,7 +66,7 @@ describe("key and accept value", () => {
   it("a hash of another size is the caller's error", () => {
     assert.throws(
       () => acceptValue(SAMPLE_KEY, () => new Uint8Array(32)),
-      refusedWith("INVALID_ARGUMENT", /sha1: expected 20 bytes, got "32 bytes"/),
+      refusedWith("INVALID_ARGUMENT", /sha1 must be 20 bytes, got "32 bytes"/),
     );
   });
 });

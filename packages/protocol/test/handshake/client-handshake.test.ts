@@ -83,40 +83,40 @@ describe("the client's request", () => {
   });
 
   const wrong: readonly (readonly [string, unknown, RegExp])[] = [
-    ["host", "", /: host: expected a host, with a port if there is one, got ""$/],
+    ["host", "", /: host must be a host with an optional port, got ""$/],
     ["host", "a b", /host/],
     ["host", "http://a", /host/],
     ["host", "user@a", /host/],
-    ["host", undefined, /host: expected .*, got undefined/],
-    ["target", "", /: target: expected a path, with a query if there is one, in visible ASCII and without #, got ""$/],
+    ["host", undefined, /host must be .*, got undefined/],
+    ["target", "", /: target must be a path with an optional query, in visible ASCII without #, got ""$/],
     ["target", "chat", /target/],
     ["target", "*", /target/],
-    ["target", "http://example.com/", /target: expected a path/],
+    ["target", "http://example.com/", /target must be a path/],
     ["target", "/#x", /target/],
     ["target", "/\u00e4", /target/],
     ["target", undefined, /target/],
-    ["origin", 5, /: origin: expected a string, got 5$/],
-    ["origin", "http://\u0141", /: origin: expected a header value/],
-    ["protocols", "chat", /: protocols: expected an array of tokens, got "chat"$/],
-    ["protocols", ["a", "a"], /protocols: expected distinct tokens, got "a"/],
-    ["protocols", [""], /: protocols: expected a token, got ""$/],
-    ["protocols", ["a, b"], /: protocols: expected a token, got "a, b"$/],
-    ["protocols", [5], /: protocols: expected a token, got 5$/],
-    ["protocols", [null], /: protocols: expected a token, got null$/],
+    ["origin", 5, /: origin must be a string, got 5$/],
+    ["origin", "http://\u0141", /: origin must be a header value/],
+    ["protocols", "chat", /: protocols must be an array of tokens, got "chat"$/],
+    ["protocols", ["a", "a"], /each of protocols must be distinct, got "a"/],
+    ["protocols", [""], /: each of protocols must be a token, got ""$/],
+    ["protocols", ["a, b"], /: each of protocols must be a token, got "a, b"$/],
+    ["protocols", [5], /: each of protocols must be a token, got 5$/],
+    ["protocols", [null], /: each of protocols must be a token, got null$/],
     ["headers", { "Sec-WebSocket-Key": "x" }, /sets itself, got "Sec-WebSocket-Key"/],
     ["headers", { upgrade: "x" }, /sets itself/],
     ["headers", { CONNECTION: "x" }, /sets itself/],
     ["headers", { "Content-Length": "0" }, /sets itself/],
-    ["headers", { Host: "a b" }, /host: expected a host/],
-    ["headers", { Host: ["a", "b"] }, /: headers: expected one Host, got "b"$/],
-    ["headers", { Origin: ["a", "b"] }, /: headers: expected one Origin, got "a, b"$/],
+    ["headers", { Host: "a b" }, /host must be a host/],
+    ["headers", { Host: ["a", "b"] }, /: headers must have at most one Host, got "b"$/],
+    ["headers", { Origin: ["a", "b"] }, /: headers must have at most one Origin, got "a, b"$/],
     ["extensions", [extension("a b", 0)], /a token/],
-    ["extensions", [extension("a", 1)], /rsv of a/],
-    ["extensions", [extension("a", 0), extension("a", 0)], /distinct names/],
-    ["extensions", [{ ...extension("a", 0), name: "b" }], /: extensions: offers of b: expected that name, got "a"$/],
-    ["random", undefined, /random: expected a function/],
-    ["sha1", "sha1", /sha1: expected a function/],
-    ["maxBodySize", -1, /: maxBodySize: expected an integer of at least 0, /],
+    ["extensions", [extension("a", 1)], /rsv of the extension a/],
+    ["extensions", [extension("a", 0), extension("a", 0)], /must be distinct/],
+    ["extensions", [{ ...extension("a", 0), name: "b" }], /: the name in each offer of b must be "b", got "a"$/],
+    ["random", undefined, /random must be a function/],
+    ["sha1", "sha1", /sha1 must be a function/],
+    ["maxBodySize", -1, /: maxBodySize must be an integer of at least 0, /],
     ["maxBodySize", 0.5, /maxBodySize/],
     ["limits", { maxHeaders: NaN }, /maxHeaders/],
   ];
@@ -330,7 +330,7 @@ describe("the client's handshake", () => {
       const progress = handshake.end();
       assert.ok(progress.state === "failed");
       assert.equal(progress.error.code, "CONNECTION_LOST");
-      assert.match(progress.error.message, /: the server sent no whole response to the opening handshake$/);
+      assert.match(progress.error.message, /: the server sent no complete response to the opening handshake$/);
     }
   });
 

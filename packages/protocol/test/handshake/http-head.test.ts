@@ -358,13 +358,13 @@ describe("errors of a head", () => {
     }
     assert.throws(
       () => new RequestHeadParser({ maxHeadSize: 0 }),
-      refusedWith("INVALID_ARGUMENT", /: maxHeadSize: expected an integer of at least 1,/),
+      refusedWith("INVALID_ARGUMENT", /: maxHeadSize must be an integer of at least 1,/),
     );
     const parser = new RequestHeadParser();
     parser.receive(bytes(source));
     assert.throws(
       () => parser.receive(bytes("x")),
-      refusedWith("INVALID_STATE", /: the head has come to its end already$/),
+      refusedWith("INVALID_STATE", /: the head is complete: create a new parser$/),
     );
   });
 });

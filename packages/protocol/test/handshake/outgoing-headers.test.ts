@@ -25,11 +25,11 @@ describe("header fields of a caller", () => {
     it(`${JSON.stringify(injection)} is neither a name nor a value`, () => {
       assert.throws(
         () => checkHeaders({ [injection]: "x" }),
-        refusedWith("INVALID_ARGUMENT", /a token as a name, got "/),
+        refusedWith("INVALID_ARGUMENT", /each name of headers must be a token, got "/),
       );
       assert.throws(
         () => checkHeaders({ "X-A": injection }),
-        refusedWith("INVALID_ARGUMENT", /X-A: expected a header value/),
+        refusedWith("INVALID_ARGUMENT", /X-A must be a header value/),
       );
       assert.throws(() => checkHeaders({ "X-A": ["fine", injection] }), refusedWith("INVALID_ARGUMENT", /X-A/));
     });
@@ -37,7 +37,10 @@ describe("header fields of a caller", () => {
 
   for (const name of ["", "a b", "a:", " a", "a\t", "(a)", "\u00e4"]) {
     it(`${JSON.stringify(name)} is not a name`, () => {
-      assert.throws(() => checkHeaders([[name, "x"]]), refusedWith("INVALID_ARGUMENT", /a token as a name/));
+      assert.throws(
+        () => checkHeaders([[name, "x"]]),
+        refusedWith("INVALID_ARGUMENT", /each name of headers must be a token/),
+      );
     });
   }
 
@@ -47,23 +50,23 @@ describe("header fields of a caller", () => {
     it(`${name} belongs to the handshake`, () => {
       assert.throws(
         () => checkHeaders({ [name]: "x" }),
-        refusedWith("INVALID_ARGUMENT", /: headers: expected no field that the handshake sets itself, got "/),
+        refusedWith("INVALID_ARGUMENT", /: headers must be no field that the handshake sets itself, got "/),
       );
     });
   }
 
   const none: readonly (readonly [unknown, RegExp])[] = [
-    [null, /: headers: expected pairs or an object, got null$/],
-    ["X-A: 1", /: headers: expected pairs or an object, got "X-A: 1"$/],
-    [5, /: headers: expected pairs or an object, got 5$/],
-    [[["X-A", 1]], /: headers: X-A: expected a string, got 1$/],
-    [[["X-A"]], /: headers: X-A: expected a string, got undefined$/],
-    [[[]], /: headers: expected a token as a name, got undefined$/],
-    [["ab"], /: headers: expected pairs of a name and a value, got "ab"$/],
-    [[5], /: headers: expected pairs of a name and a value, got 5$/],
-    [{ "X-A": undefined }, /: headers: X-A: expected a string, got undefined$/],
-    [{ "X-A": 5 }, /: headers: X-A: expected a string, got 5$/],
-    [{ "X-A": [null] }, /: headers: X-A: expected a string, got null$/],
+    [null, /: headers must be an object, or an iterable of pairs of a name and a value, got null$/],
+    ["X-A: 1", /: headers must be an object, or an iterable of pairs of a name and a value, got "X-A: 1"$/],
+    [5, /: headers must be an object, or an iterable of pairs of a name and a value, got 5$/],
+    [[["X-A", 1]], /: headers: X-A must be a string, got 1$/],
+    [[["X-A"]], /: headers: X-A must be a string, got undefined$/],
+    [[[]], /: each name of headers must be a token, got undefined$/],
+    [["ab"], /: each of headers must be a pair of a name and a value, got "ab"$/],
+    [[5], /: each of headers must be a pair of a name and a value, got 5$/],
+    [{ "X-A": undefined }, /: headers: X-A must be a string, got undefined$/],
+    [{ "X-A": 5 }, /: headers: X-A must be a string, got 5$/],
+    [{ "X-A": [null] }, /: headers: X-A must be a string, got null$/],
   ];
   for (const [wrong, said] of none) {
     it(`${JSON.stringify(wrong)} is invalid`, () => {
@@ -75,7 +78,7 @@ describe("header fields of a caller", () => {
     checkFieldValue("origin", "https://example.com");
     assert.throws(
       () => checkFieldValue("origin", 5 as unknown as string),
-      refusedWith("INVALID_ARGUMENT", /origin: expected a string, got 5/),
+      refusedWith("INVALID_ARGUMENT", /origin must be a string, got 5/),
     );
   });
 

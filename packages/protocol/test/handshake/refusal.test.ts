@@ -88,7 +88,7 @@ describe("a rejection", () => {
     it(`rejects status ${String(status)}`, () => {
       assert.throws(
         () => buildRefusal({ status: status as number }),
-        refusedWith("INVALID_ARGUMENT", /status: expected an integer/),
+        refusedWith("INVALID_ARGUMENT", /status must be an integer/),
       );
     });
   }
@@ -97,7 +97,7 @@ describe("a rejection", () => {
     for (const body of [5, null, {}, [1]]) {
       assert.throws(
         () => buildRefusal({ status: 403, body: body as unknown as string }),
-        refusedWith("INVALID_ARGUMENT", /body: expected a string or a Uint8Array, got /),
+        refusedWith("INVALID_ARGUMENT", /body must be a string or a Uint8Array, got /),
       );
     }
   });

@@ -121,7 +121,7 @@ describe("the server's handshake", () => {
     const handshake = asked();
     assert.throws(
       () => handshake.accept({ protocol: "other" }),
-      refusedWith("INVALID_ARGUMENT", /: protocol: expected one .*chat, superchat.*got "other"/),
+      refusedWith("INVALID_ARGUMENT", /: protocol must be a subprotocol .*chat, superchat.*got "other"/),
     );
     assert.throws(() => handshake.accept({ headers: { Upgrade: "x" } }), refusedWith("INVALID_ARGUMENT"));
     assert.throws(() => handshake.refuse({ status: 200 }), refusedWith("INVALID_ARGUMENT"));
@@ -160,7 +160,10 @@ describe("the server's handshake", () => {
 
   it("rejects before the request is complete: it took too long", () => {
     const handshake = new ServerHandshake({ sha1 });
-    assert.throws(() => handshake.accept(), refusedWith("INVALID_STATE", /: there is no request to accept$/));
+    assert.throws(
+      () => handshake.accept(),
+      refusedWith("INVALID_STATE", /: no request has arrived, or it was answered already$/),
+    );
     handshake.receive(bytes("GET / HT"));
     assert.match(text(handshake.refuse({ status: 408 })), /^HTTP\/1\.1 408 Request Timeout\r\n/);
     assert.throws(() => handshake.receive(bytes("x")), refusedWith("INVALID_STATE"));
@@ -207,12 +210,12 @@ describe("the server's handshake", () => {
 
   it("throws for invalid options", () => {
     const options: readonly (readonly [Partial<ServerHandshakeOptions>, RegExp])[] = [
-      [{ sha1: undefined as unknown as typeof sha1 }, /sha1: expected a function/],
+      [{ sha1: undefined as unknown as typeof sha1 }, /sha1 must be a function/],
       [{ limits: { maxParts: 0 } }, /maxParts/],
       [{ maxEarlyData: -1 }, /maxEarlyData/],
-      [{ extensions: [echo("a", 1)] }, /rsv of a/],
+      [{ extensions: [echo("a", 1)] }, /rsv of the extension a/],
       [{ extensions: [echo("a b", 0)] }, /a token/],
-      [{ passOn: true as never }, /passOn: expected a function, got true/],
+      [{ passOn: true as never }, /passOn must be a function, got true/],
     ];
     for (const [option, message] of options) {
       assert.throws(() => new ServerHandshake({ sha1, ...option }), refusedWith("INVALID_ARGUMENT", message));

@@ -228,7 +228,7 @@ function wrapped(dialed: Duplex, wrap: (stream: Duplex) => Duplex): Duplex {
   try {
     const stream: unknown = wrap(dialed);
     if (stream instanceof Duplex) return stream;
-    throw protocolError("INVALID_ARGUMENT", `wrap gives a Duplex, got ${describe(stream)}`);
+    throw protocolError("INVALID_ARGUMENT", `wrap must return a Duplex, got ${describe(stream)}`);
   } catch (error) {
     dialed.destroy();
     throw error;

@@ -96,7 +96,7 @@ export class MemoryBudget {
     if (!(limit === Infinity || (Number.isSafeInteger(limit) && limit > 0))) {
       throw protocolError(
         "INVALID_ARGUMENT",
-        `a memory budget is bytes, at least 1, or Infinity, got ${String(limit)}`,
+        `memoryBudget must be an integer of at least 1 (bytes), or Infinity, got ${String(limit)}`,
       );
     }
     this.#ledger = new MemoryLedger(limit);

@@ -202,7 +202,7 @@ export function connectionSettings(
 function checkClock(clock: Clock | undefined): Clock | undefined {
   const { now, after, endOfTick }: Partial<Clock> = clock === undefined ? systemClock : Object(clock);
   if ([now, after, endOfTick].every((each) => typeof each === "function")) return clock;
-  throw invalidOption("clock", "{ now, after, endOfTick }", clock, describe(clock));
+  throw invalidOption("clock", "an object with the functions now, after and endOfTick", clock, describe(clock));
 }
 
 function heartbeat(value: Partial<Heartbeat> | false | undefined): Heartbeat | undefined {
@@ -233,5 +233,5 @@ function memoryBudget(value: number | MemoryBudget | undefined): MemoryBudget {
   if (value === undefined) return sharedMemoryBudget;
   if (value instanceof MemoryBudget) return value;
   if (typeof value === "number") return new MemoryBudget(value);
-  throw invalidOption("memoryBudget", "bytes or a MemoryBudget", value, describe(value));
+  throw invalidOption("memoryBudget", "a number of bytes or a MemoryBudget", value, describe(value));
 }

@@ -44,12 +44,15 @@ export class PendingPings {
 export function checkPing(payload: unknown): asserts payload is Uint8Array | string | undefined {
   if (payload === undefined) return;
   if (typeof payload !== "string" && !(payload instanceof Uint8Array)) {
-    throw invalidOption("a ping's payload", "a string or a Uint8Array", payload, describe(payload));
+    throw invalidOption("the payload of a ping", "a string or a Uint8Array", payload, describe(payload));
   }
   // RFC 6455 §5.5: "All control frames MUST have a payload length of 125 bytes or less"
   const size = typeof payload === "string" ? Buffer.byteLength(payload) : payload.length;
   if (size <= MAX_CONTROL_PAYLOAD) return;
-  throw protocolError("INVALID_ARGUMENT", `a ping's payload is at most ${MAX_CONTROL_PAYLOAD} bytes, got ${size}`);
+  throw protocolError(
+    "INVALID_ARGUMENT",
+    `the payload of a ping must be at most ${MAX_CONTROL_PAYLOAD} bytes, got ${size}`,
+  );
 }
 
 function sameBytes(a: Uint8Array, b: Uint8Array): boolean {

@@ -63,7 +63,7 @@ const DEFAULT_MEMORY_LEVEL = 8;
 const DEFAULT_ASYNC_SIZE = 64 * 1024; // bytes
 const LARGEST_ASYNC_SIZE = 16 * 1024 * 1024; // bytes; two buffers of this size are kept for the process
 
-/** Undefined: no compression. Throws INVALID_ARGUMENT for an option that is not what it has to be. */
+/** Undefined: no compression. Throws INVALID_ARGUMENT for an invalid option. */
 export function compressionSettings(option: boolean | CompressionOptions | undefined): CompressionSettings | undefined {
   if (option === undefined || option === false) return undefined;
   const given: CompressionOptions = option === true ? {} : option;
@@ -83,7 +83,7 @@ export function compressionSettings(option: boolean | CompressionOptions | undef
 
 function invalid(name: string, expected: string, got: unknown): Error {
   const shown = typeof got === "number" || typeof got === "boolean" ? String(got) : `a value of type ${typeof got}`;
-  return protocolError("INVALID_ARGUMENT", `compression${name}: expected ${expected}, got ${shown}`);
+  return protocolError("INVALID_ARGUMENT", `compression${name} must be ${expected}, got ${shown}`);
 }
 
 function flag(name: string, value: boolean | undefined, otherwise: boolean): boolean {

@@ -281,7 +281,8 @@ function refuseForUnixSocket(options: DialOptions, proxy: Proxy | undefined): vo
   const { localAddress, localPort, family } = options;
   const set = { localAddress, localPort, family, interface: interfaceNames(options)[0], proxy };
   for (const [name, value] of Object.entries(set)) {
-    if (value !== undefined) throw protocolError("INVALID_ARGUMENT", `${name} has no meaning for a Unix socket`);
+    if (value !== undefined)
+      throw protocolError("INVALID_ARGUMENT", `${name} cannot be used with a Unix socket: leave it out`);
   }
 }
 

@@ -159,14 +159,14 @@ export function checkDialOptions(options: DialOptions): void {
   }
   if (Array.isArray(options.interface) && interfaces.length === 0) invalid("interface", "at least one name", "[]");
   if (bindToDevice === true && interfaces.length === 0) {
-    throw protocolError("INVALID_ARGUMENT", "bindToDevice needs `interface`: the name of the device");
+    throw protocolError("INVALID_ARGUMENT", "bindToDevice needs the option interface: the name of a network interface");
   }
   const proxy = proxyFromOption(options.proxy);
   const hasProxyHeaders = checkProxyHeaders(options.proxyHeaders).length > 0;
   // no error for a SOCKS proxy of the environment: the program does not know which kind of proxy
   // that is
   if (hasProxyHeaders && proxy !== undefined && socksKind(proxy.scheme) !== undefined) {
-    throw protocolError("INVALID_ARGUMENT", `proxyHeaders need an http: or https: proxy, got ${proxy.shown}`);
+    throw protocolError("INVALID_ARGUMENT", `proxyHeaders need a proxy with http: or https:, got ${proxy.shown}`);
   }
   if (proxy !== undefined) checkFamilyOfProxy(family, proxy);
   if (localAddress === undefined) return;
@@ -177,7 +177,10 @@ export function checkDialOptions(options: DialOptions): void {
     );
   }
   if (family !== undefined && familyOf(localAddress) !== family) {
-    throw protocolError("INVALID_ARGUMENT", `family is ${family}, but localAddress is ${localAddress}`);
+    throw protocolError(
+      "INVALID_ARGUMENT",
+      `localAddress must be an IPv${family} address when family is ${family}, got ${localAddress}`,
+    );
   }
 }
 

@@ -119,7 +119,7 @@ const plugin: FastifyPluginAsync<WebSocketPluginOptions & Partial<RegisterOption
     if (own === undefined || own === false) {
       if (wsHandler === undefined) return;
       if (own === false)
-        throw protocolError("INVALID_ARGUMENT", `websocket is false beside a wsHandler for ${route.url}`);
+        throw protocolError("INVALID_ARGUMENT", `websocket must not be false for a route with wsHandler: ${route.url}`);
     }
     const its = serverOf(own ?? true, server, route);
     servers.add(its);
@@ -161,7 +161,10 @@ function otherServersOf(app: FastifyInstance): (HttpServer | HttpsServer)[] {
 function serverOf(given: unknown, server: WebSocketServer, { url }: RouteOptions): WebSocketServer {
   if (given === true) return server;
   if (given instanceof WebSocketServer) return given;
-  throw protocolError("INVALID_ARGUMENT", `websocket is true, or a WebSocketServer, got ${describe(given)} for ${url}`);
+  throw protocolError(
+    "INVALID_ARGUMENT",
+    `websocket must be true or a WebSocketServer, got ${describe(given)} for ${url}`,
+  );
 }
 
 type Handler = (this: FastifyInstance, connection: WebSocketConnection, request: FastifyRequest) => unknown;
@@ -176,7 +179,10 @@ function upgrading(
   const methods = [method].flat();
   const isFor = (each: string): boolean => each === "GET" || each === "HEAD";
   if (otherwise === upgradeRequired ? !methods.every(isFor) : !methods.some(isFor)) {
-    throw protocolError("INVALID_ARGUMENT", `a WebSocket route is for GET, got ${String(method)} for ${url}`);
+    throw protocolError(
+      "INVALID_ARGUMENT",
+      `the method of a WebSocket route must be GET, got ${String(method)} for ${url}`,
+    );
   }
   return function (request, reply) {
     if (!acceptUpgrade(server, request.raw, (connection) => handler.call(this, connection, request))) {
@@ -192,7 +198,7 @@ function upgradeRequired(_request: FastifyRequest, reply: FastifyReply): Fastify
 
 function checkedHandler(wsHandler: unknown, { url }: RouteOptions): Handler {
   if (typeof wsHandler === "function") return asWebSocketHandler(wsHandler);
-  throw protocolError("INVALID_ARGUMENT", `wsHandler is a function, got ${describe(wsHandler)} for ${url}`);
+  throw protocolError("INVALID_ARGUMENT", `wsHandler must be a function, got ${describe(wsHandler)} for ${url}`);
 }
 
 /** The option decides that a handler takes a connection, whatever its type is. */

@@ -40,7 +40,10 @@ export function websocket<E extends Env = Env, Path extends string = string>(
   return async (context, next) => {
     const incoming: unknown = Reflect.get(Object(context.env), "incoming");
     if (!(incoming instanceof IncomingMessage)) {
-      throw protocolError("INVALID_STATE", "WebSocket routes need Hono's server for Node, @hono/node-server");
+      throw protocolError(
+        "INVALID_STATE",
+        "WebSocket routes need @hono/node-server: pass its server to acceptUpgrades()",
+      );
     }
     if (acceptUpgrade(server, incoming, (connection) => handler(connection, context))) {
       const { status, headers } = SWITCH_BY_HEADER;

@@ -46,7 +46,7 @@ export function letRequestsUpgrade(server: NetServer, options: UpgradeOptions = 
   if (!(server instanceof HttpServer || server instanceof HttpsServer)) {
     throw protocolError(
       "INVALID_ARGUMENT",
-      `upgrades need a server of node:http or node:https, got ${describe(server)}`,
+      `the argument of acceptUpgrades() must be a server of node:http or node:https, got ${describe(server)}`,
     );
   }
   return routeUpgrades(server, undefined, {

@@ -299,7 +299,7 @@ export class ReconnectingDriver extends Emitter<ReconnectingEvents> implements S
       const { cause } = error instanceof WebSocketError ? error : {};
       throw cause instanceof WebSocketError
         ? cause
-        : protocolError("CONNECTION_LOST", "before all was written", { cause: error });
+        : protocolError("CONNECTION_LOST", "before all messages were sent", { cause: error });
     }
   }
 
@@ -384,7 +384,7 @@ const NO_HEADERS = new HeaderFields();
 
 /** Why there is nothing more, for whoever waited for something. */
 function endOf({ error }: CloseInfo): WebSocketError {
-  return error ?? protocolError("NOT_OPEN", "it was closed");
+  return error ?? protocolError("NOT_OPEN", "it is closed");
 }
 
 function sum(a: ConnectionStats, b: ConnectionStats): ConnectionStats {

@@ -168,7 +168,11 @@ export class Sessions {
     while (this.queue.length === 0 && !this.over && !this.flowing) {
       await new Promise<void>((resolve) => this.wakers.push(resolve));
     }
-    if (this.flowing) throw protocolError("INVALID_STATE", "the messages go to the listeners of the message event");
+    if (this.flowing)
+      throw protocolError(
+        "INVALID_STATE",
+        "messages are delivered to the listeners of the message event: remove them to read in another way",
+      );
     return this.queue[0];
   }
 

@@ -136,7 +136,7 @@ export class WebSocketServer {
     if (typeof server?.on !== "function") {
       throw protocolError(
         "INVALID_ARGUMENT",
-        `attach takes a server of node:http or node:https, got ${describe(server)}`,
+        `the argument of attach() must be a server of node:http or node:https, got ${describe(server)}`,
       );
     }
     checkNames(options, { path: true });
@@ -195,7 +195,10 @@ export class WebSocketServer {
    */
   stream(handler: StreamHandler): this {
     if (typeof handler !== "function") {
-      throw protocolError("INVALID_ARGUMENT", `stream takes an async generator function, got ${describe(handler)}`);
+      throw protocolError(
+        "INVALID_ARGUMENT",
+        `the argument of stream() must be an async generator function, got ${describe(handler)}`,
+      );
     }
     this.#streams.push(handler);
     return this;
@@ -210,7 +213,10 @@ export class WebSocketServer {
   broadcast(data: string | Uint8Array | Message | ProtocolMessage, except?: WebSocketConnection): number {
     const prepared = prepare(data);
     if (prepared.compressed && this.#settings.deflate === undefined) {
-      throw protocolError("INVALID_ARGUMENT", "a message is compressed, and this server has no compression");
+      throw protocolError(
+        "INVALID_ARGUMENT",
+        "the message is compressed, and the server does not use compression: set compression, or prepare the message without it",
+      );
     }
     return this.#members.broadcast(prepared, except);
   }
@@ -225,7 +231,7 @@ export class WebSocketServer {
   close(code: number = CLOSE_CODE.GOING_AWAY, reason = "", timeout?: number): Promise<void> {
     checkClose(code, reason);
     if (timeout !== undefined && !(typeof timeout === "number" && timeout >= 0)) {
-      throw invalidOption("timeout", "milliseconds", timeout, describe(timeout));
+      throw invalidOption("timeout", "a number from 0 (ms)", timeout, describe(timeout));
     }
     return handled(this.#drain(code, reason, timeout));
   }

@@ -38,10 +38,10 @@ export function parseConditions(text: string): ConditionsOptions {
     if (set === undefined) {
       throw protocolError(
         "INVALID_ARGUMENT",
-        `expected some of ${[...KEYS.keys()].join(", ")}, got ${JSON.stringify(part)}`,
+        `each condition must be one of ${[...KEYS.keys()].join(", ")}, with a value, got ${JSON.stringify(part)}`,
       );
     }
-    if (seen.has(name)) throw protocolError("INVALID_ARGUMENT", `${name} is there twice`);
+    if (seen.has(name)) throw protocolError("INVALID_ARGUMENT", `${name} must be given once, got it twice`);
     seen.add(name);
     set(options, rest.join("=").trim(), name);
   }
@@ -50,7 +50,7 @@ export function parseConditions(text: string): ConditionsOptions {
 
 function needed<T>(value: T | undefined, key: string, expected: string, got: string): T {
   if (value !== undefined) return value;
-  throw protocolError("INVALID_ARGUMENT", `${key}: expected ${expected}, got ${JSON.stringify(got)}`);
+  throw protocolError("INVALID_ARGUMENT", `${key} must be ${expected}, got ${JSON.stringify(got)}`);
 }
 
 const TIME_UNITS = new Map([

@@ -64,6 +64,6 @@ function create(options: TlsOptions): SecureContext {
     });
   } catch (cause) {
     const message = cause instanceof Error ? cause.message : String(cause);
-    throw protocolError("INVALID_ARGUMENT", `the tls options can't be used: ${message}`, { cause });
+    throw protocolError("INVALID_ARGUMENT", `tls has an invalid option: ${message}`, { cause });
   }
 }

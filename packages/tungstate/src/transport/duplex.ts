@@ -25,7 +25,7 @@ export class DuplexTransport implements ReleasableTransport, BatchStream {
   /** Throws INVALID_ARGUMENT for a stream that decodes what it reads. */
   constructor(stream: Duplex) {
     if (stream.readableEncoding !== null) {
-      throw protocolError("INVALID_ARGUMENT", `a byte stream gives bytes; setEncoding was called on this one`);
+      throw protocolError("INVALID_ARGUMENT", "the stream must deliver bytes: do not call setEncoding() on it");
     }
     this.stream = stream;
     this.allowedHalfOpen = stream.allowHalfOpen;
@@ -48,7 +48,7 @@ export class DuplexTransport implements ReleasableTransport, BatchStream {
 
   private readonly read = (chunk: unknown): void => {
     if (chunk instanceof Uint8Array) this.sink?.onBytes(chunk, 0, chunk.length);
-    else this.stream.destroy(new TypeError(`a byte stream gives each chunk as a Uint8Array, got ${describe(chunk)}`));
+    else this.stream.destroy(new TypeError(`a chunk of a byte stream must be a Uint8Array, got ${describe(chunk)}`));
   };
 
   private readonly tellClosed = (): void => {

@@ -45,5 +45,5 @@ export function transportOf(stream: ByteStream, settings: TransportSettings): Tr
  */
 export function releaseStream(transport: Transport): Duplex {
   if (transport instanceof HandleTransport || transport instanceof DuplexTransport) return transport.release();
-  throw protocolError("INVALID_STATE", "this transport cannot give its stream back");
+  throw protocolError("INVALID_STATE", "the byte stream of this connection cannot be released");
 }

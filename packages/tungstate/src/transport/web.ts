@@ -32,7 +32,7 @@ export class WebStreamTransport implements Transport, BatchStream {
   }) {
     for (const which of ["readable", "writable"] as const) {
       if (!streams[which].locked) continue;
-      throw protocolError("INVALID_ARGUMENT", `the ${which} stream is locked: somebody else uses it`);
+      throw protocolError("INVALID_ARGUMENT", `the ${which} stream is locked: release its reader or writer first`);
     }
     this.reader = streams.readable.getReader();
     this.writer = streams.writable.getWriter();
@@ -62,7 +62,7 @@ export class WebStreamTransport implements Transport, BatchStream {
       } else if (value instanceof Uint8Array) {
         this.sink?.onBytes(value, 0, value.length);
         this.read();
-      } else this.over(new TypeError(`a byte stream gives each chunk as a Uint8Array, got ${describe(value)}`));
+      } else this.over(new TypeError(`a chunk of a byte stream must be a Uint8Array, got ${describe(value)}`));
     }, this.failed);
   }
 

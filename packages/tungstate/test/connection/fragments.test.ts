@@ -104,7 +104,7 @@ for (const compression of [false, true]) {
         for (const parts of [undefined, null, 5, {}, Buffer.from("bytes"), () => ["part"]]) {
           assert.throws(() => client.sendStream(parts as never), {
             code: "INVALID_ARGUMENT",
-            message: /parts are an iterable of strings and Uint8Arrays, async or not, got /,
+            message: /the parts of a message must be an iterable or async iterable of strings or Uint8Arrays, got /,
           });
         }
         assert.throws(() => client.sendStream([], "words" as never), { code: "INVALID_ARGUMENT" });

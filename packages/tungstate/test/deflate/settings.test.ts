@@ -54,7 +54,7 @@ describe("the compression option", () => {
       for (const value of bad) {
         assert.throws(() => compressionSettings({ [name]: value }), {
           code: "INVALID_ARGUMENT",
-          message: new RegExp(`compression\\.${name}: expected .*, got `),
+          message: new RegExp(`compression\\.${name} must be .*, got `),
         });
       }
     });

@@ -70,17 +70,17 @@ test("without the optional packages, and on another system, errors name the reme
     [
       "PACKAGE_MISSING",
       "bind",
-      `an optional package is needed that is not installed: bindToDevice calls the C library through koffi: npm install koffi, to 127.0.0.1:9 on ${LOOPBACK}`,
+      `an optional package is not installed: bindToDevice calls the C library through koffi: npm install koffi, to 127.0.0.1:9 on ${LOOPBACK}`,
     ],
     [
       "PACKAGE_MISSING",
       "bind",
-      "an optional package is needed that is not installed: tcpUserTimeout calls the C library through koffi: npm install koffi, to 127.0.0.1:9",
+      "an optional package is not installed: tcpUserTimeout calls the C library through koffi: npm install koffi, to 127.0.0.1:9",
     ],
     [
       "NOT_SUPPORTED",
       "bind",
-      `this system cannot do that: bindToDevice needs Linux, this is darwin; leave it out, to 127.0.0.1:9 on ${LOOPBACK}`,
+      `the operating system does not support this: bindToDevice needs Linux, this is darwin; leave it out, to 127.0.0.1:9 on ${LOOPBACK}`,
     ],
   ]);
 });

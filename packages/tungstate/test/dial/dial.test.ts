@@ -261,7 +261,7 @@ describe("errors of dialing", () => {
   test("no such interface, with the existing ones", async () => {
     const error = await failure(dial({ host: "127.0.0.1", port: 9 }, { interface: "nope0" }));
     assert.deepEqual([error.code, error.step], ["NO_SUCH_INTERFACE", "bind"]);
-    assert.match(error.message, /^there is no such network interface: "nope0"; there are .*\blo\b/);
+    assert.match(error.message, /^no such network interface: "nope0"; there are .*\blo\b/);
   });
 
   test("a link-local address without its scope, or with an unknown one", async () => {
@@ -326,7 +326,10 @@ describe("errors of dialing", () => {
       [{ localPort: 0 }, /localPort must be an integer from 1 to 65535, got 0/],
       [{ localPort: 65_536 }, /localPort/],
       [{ family: 5 as 4 }, /family must be 4 or 6, got 5/],
-      [{ family: 6, localAddress: "127.0.0.1" }, /family is 6, but localAddress is 127\.0\.0\.1/],
+      [
+        { family: 6, localAddress: "127.0.0.1" },
+        /localAddress must be an IPv6 address when family is 6, got 127\.0\.0\.1/,
+      ],
       [{ bindToDevice: true }, /bindToDevice needs `interface`/],
       [{ interface: "lo", localAddress: "127.0.0.1" }, /leave one out, or add bindToDevice/],
       [{ interface: [] }, /interface must be at least one name/],

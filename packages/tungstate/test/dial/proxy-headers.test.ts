@@ -129,26 +129,28 @@ describe("proxyHeaders", () => {
     ["CR in a value", { "X-A": "b\rc" }, /proxyHeaders: X-A/],
     ["NUL in a value", { "X-A": "b\0" }, /proxyHeaders: X-A/],
     ["a character above U+00FF", { "X-A": "\u{1f600}" }, /proxyHeaders: X-A/],
-    ["CR LF in a name", { "X-A\r\nX-Evil": "1" }, /proxyHeaders: expected a token as a name/],
-    ["an empty name", { "": "1" }, /proxyHeaders: expected a token as a name/],
-    ["a number as a value", { "X-A": 1 }, /proxyHeaders: X-A: expected a string, got 1/],
+    ["CR LF in a name", { "X-A\r\nX-Evil": "1" }, /each name of proxyHeaders must be a token/],
+    ["an empty name", { "": "1" }, /each name of proxyHeaders must be a token/],
+    ["a number as a value", { "X-A": 1 }, /proxyHeaders: X-A must be a string, got 1/],
     ...["Content-Length", "transfer-encoding", "Connection", "upgrade", "Sec-WebSocket-Key"].map(
       (name) =>
         [
           name,
           { [name]: "5" },
-          new RegExp(
-            `proxyHeaders: expected a field other than Connection, Upgrade, Content-Length, .*, got "${name}"`,
-          ),
+          new RegExp(`proxyHeaders must be a field other than Connection, Upgrade, Content-Length, .*, got "${name}"`),
         ] as const,
     ),
-    ["two Hosts", [["Host", "a"], ["host", "b"]], /expected one Host, got 2/], // prettier-ignore
-    ["a Host that is none", { Host: "a b" }, /expected a host as Host, got "a b"/],
-    ["a Host with a user", { Host: "user@a" }, /expected a host as Host/],
-    ["two Proxy-Authorizations", { "Proxy-Authorization": ["a", "b"] }, /expected one Proxy-Authorization, got 2/],
-    ["text", "X-A: b", /proxyHeaders: expected pairs/],
-    ["a number", 5, /proxyHeaders: expected pairs or an object, got 5/],
-    ["null", null, /proxyHeaders: expected pairs or an object, got null/],
+    ["two Hosts", [["Host", "a"], ["host", "b"]], /proxyHeaders must have at most one Host, got 2/], // prettier-ignore
+    ["a Host that is none", { Host: "a b" }, /Host of proxyHeaders must be .*, got "a b"/],
+    ["a Host with a user", { Host: "user@a" }, /Host of proxyHeaders must be a host name or an address/],
+    [
+      "two Proxy-Authorizations",
+      { "Proxy-Authorization": ["a", "b"] },
+      /proxyHeaders must have at most one Proxy-Authorization, got 2/,
+    ],
+    ["text", "X-A: b", /proxyHeaders must be an object/],
+    ["a number", 5, /proxyHeaders must be an object, or an iterable of pairs of a name and a value, got 5/],
+    ["null", null, /proxyHeaders must be an object, or an iterable of pairs of a name and a value, got null/],
   ];
   for (const [name, given, message] of wrong) {
     test(`with ${name} are rejected before anything is opened`, async (t) => {
@@ -169,7 +171,10 @@ describe("proxyHeaders", () => {
     const proxyHeaders = { "User-Agent": "mine" };
     for (const scheme of ["socks", "socks4", "socks4a", "socks5", "socks5h"]) {
       const proxy = `${scheme}://127.0.0.1:${socks.port}`;
-      const expected = { code: "INVALID_ARGUMENT", message: /proxyHeaders need an http: or https: proxy, got socks/ };
+      const expected = {
+        code: "INVALID_ARGUMENT",
+        message: /proxyHeaders need a proxy with http: or https:, got socks/,
+      };
       await assert.rejects(connect("ws://192.0.2.1/", { proxy, proxyHeaders }), expected);
       assert.throws(() => reconnecting("ws://192.0.2.1/", { proxy, proxyHeaders }), expected);
     }

@@ -172,7 +172,7 @@ describe("the environment's proxy", () => {
     assert.throws(() => proxyFromEnvironment(wss, { HTTPS_PROXY: "gopher://user:s3cret@proxy" }), {
       code: "INVALID_PROXY",
       message:
-        "the proxy is not one that can be used: HTTPS_PROXY: expected one of http:, https:, socks:, socks4:, socks4a:, socks5:, socks5h:, got gopher:",
+        "the proxy URL is not valid: HTTPS_PROXY: expected one of http:, https:, socks:, socks4:, socks4a:, socks5:, socks5h:, got gopher:",
     });
   });
 

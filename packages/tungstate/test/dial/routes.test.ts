@@ -49,7 +49,7 @@ describe("Routes", () => {
       assert.equal(error.code, "UNREACHABLE");
       assert.equal(
         error.message,
-        "there is no way to the host: 3 routes failed: UNREACHABLE on a; UNREACHABLE on b; UNREACHABLE on c",
+        "no route to the host: 3 routes failed: UNREACHABLE on a; UNREACHABLE on b; UNREACHABLE on c",
       );
       return true;
     });

@@ -146,8 +146,8 @@ describe("values in an error's text", () => {
 
 describe("options of a server", () => {
   const wrong: readonly [options: object, says: RegExp][] = [
-    [{ path: "chat" }, /path begins with a slash, got "chat"/],
-    [{ path: 5 }, /path begins with a slash, got 5/],
+    [{ path: "chat" }, /path must begin with a slash, got "chat"/],
+    [{ path: 5 }, /path must begin with a slash, got 5/],
     [
       { origin: "https://example.com" },
       /origin must be "same", "any", a list or a function, got "https:\/\/example.com"/,
@@ -161,8 +161,8 @@ describe("options of a server", () => {
     [{ protocols: ["chat", "a b"] }, /protocols: .*got "a b"/],
     [{ protocols: [5] }, /protocols: .*got 5/],
     [{ handshakeTimeout: 0 }, /handshakeTimeout must be an integer from 1/],
-    [{ handshakeLimits: { maxHeaders: -1 } }, /maxHeaders: expected an integer of at least 0/],
-    [{ handshakeLimits: { maxHeadSize: "1k" } }, /maxHeadSize: expected an integer of at least 1/],
+    [{ handshakeLimits: { maxHeaders: -1 } }, /maxHeaders must be an integer of at least 0/],
+    [{ handshakeLimits: { maxHeadSize: "1k" } }, /maxHeadSize must be an integer of at least 1/],
     [{ maxConnections: -1 }, /maxConnections must be an integer from 0/],
     [{ maxConnections: 1.5 }, /maxConnections must be an integer/],
     [{ maxHandshakes: 0 }, /maxHandshakes must be an integer from 1/],
@@ -193,17 +193,17 @@ describe("options of a server", () => {
 describe("options of a client", () => {
   const wrong: readonly [options: object, says: RegExp][] = [
     [{ handshakeTimeout: -1 }, /handshakeTimeout must be an integer from 1/],
-    [{ handshakeLimits: { maxParts: 0 } }, /maxParts: expected an integer of at least 1/],
-    [{ protocols: "a b" }, /protocols: expected a token, got "a b"/],
-    [{ protocols: ["a", "a"] }, /protocols: expected distinct tokens/],
+    [{ handshakeLimits: { maxParts: 0 } }, /maxParts must be an integer of at least 1/],
+    [{ protocols: "a b" }, /each of protocols must be a token, got "a b"/],
+    [{ protocols: ["a", "a"] }, /each of protocols must be distinct/],
     [{ protocols: 5 }, /protocols: expected/],
-    [{ headers: { "X-A": "b\r\nX-C: d" } }, /headers: X-A: expected a header value/],
-    [{ headers: { "X-A": "b\0" } }, /headers: X-A: expected a header value/],
-    [{ headers: { "X A": "b" } }, /headers: expected a token/],
-    [{ headers: { Upgrade: "h2c" } }, /headers: expected no field that the handshake sets itself, got "Upgrade"/],
+    [{ headers: { "X-A": "b\r\nX-C: d" } }, /headers: X-A must be a header value/],
+    [{ headers: { "X-A": "b\0" } }, /headers: X-A must be a header value/],
+    [{ headers: { "X A": "b" } }, /each name of headers must be a token/],
+    [{ headers: { Upgrade: "h2c" } }, /headers must be no field that the handshake sets itself, got "Upgrade"/],
     [{ headers: { "Sec-WebSocket-Key": "x" } }, /expected no field that the handshake sets itself/],
-    [{ headers: 5 }, /headers: expected pairs or an object/],
-    [{ origin: "a\nb" }, /origin: expected a header value/],
+    [{ headers: 5 }, /headers must be an object, or an iterable of pairs of a name and a value/],
+    [{ origin: "a\nb" }, /origin must be a header value/],
     [{ origin: "https://a.example", headers: { Origin: "https://b.example" } }, /one Origin/],
     [{ signal: {} }, /signal must be an AbortSignal, got Object/],
     [{ maxFrameSize: 1 }, /maxFrameSize must be an integer from 125/],

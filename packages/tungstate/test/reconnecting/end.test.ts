@@ -253,8 +253,8 @@ describe("invalid options", () => {
     ["tls", { tls: { pins: [] } }, /pins/],
     ["heartbeat", { heartbeat: { interval: 0 } }, /heartbeat\.interval/],
     ["signal", { signal: "stop" }, /signal must be an AbortSignal/],
-    ["protocols", { protocols: ["a b"] }, /protocols: expected a token/],
-    ["origin", { origin: "a\nb" }, /origin: expected a header value/],
+    ["protocols", { protocols: ["a b"] }, /each of protocols must be a token/],
+    ["origin", { origin: "a\nb" }, /origin must be a header value/],
     ["handshakeTimeout", { handshakeTimeout: 0 }, /handshakeTimeout must be an integer from 1 to 2147483647 \(ms\)/],
     ["handshakeLimits", { handshakeLimits: { maxHeaders: -1 } }, /maxHeaders/],
   ];

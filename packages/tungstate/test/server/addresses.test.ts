@@ -134,7 +134,7 @@ describe("addresses named by trusted proxies", () => {
     for (const wrong of ["localhost", "10.0.0.0/33", "::/129", "10.0.0.0/", "10.0.0.0/8/8", "", "fe80::1%eth0", 7]) {
       assert.throws(() => new WebSocketServer({ trustProxy: [wrong as string] }), {
         code: "INVALID_ARGUMENT",
-        message: /trustProxy: each must be an address/,
+        message: /each address of trustProxy must be an address/,
       });
     }
     for (const wrong of [true, "10.0.0.1", { addresses: "10.0.0.1" }, { addresses: [], header: "x-real-ip" }, null]) {

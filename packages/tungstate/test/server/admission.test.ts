@@ -166,7 +166,7 @@ for (const route of routes) {
         assert.equal(Buffer.from(error.response.body).toString(), "this origin may not connect\n");
         return true;
       });
-      assert.match(served.refused[0]?.message ?? "", /a function for origin has to return true or false, got "yes"$/);
+      assert.match(served.refused[0]?.message ?? "", /the origin function must return true or false, got "yes"$/);
     });
 
     test("authorize: an invalid result is reported to the application and not to the client", async (t) => {
@@ -176,7 +176,7 @@ for (const route of routes) {
         assert.equal(Buffer.from(error.response.body).toString(), "not authorized\n");
         return true;
       });
-      assert.match(served.refused[0]?.message ?? "", /authorize has to return true, .* got "let them in"$/);
+      assert.match(served.refused[0]?.message ?? "", /authorize must return true, .* got "let them in"$/);
     });
 
     test("protocols: a function must return an offered string or undefined", async (t) => {

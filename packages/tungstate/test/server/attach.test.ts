@@ -97,7 +97,7 @@ describe("behind node:http", () => {
     for (const another of [chat, named(t, "b")]) {
       assert.throws(() => another.attach(server, { path: "/a" }), {
         code: "INVALID_STATE",
-        message: /\/a have a taker/,
+        message: /another WebSocketServer already accepts upgrades for \/a/,
       });
     }
     chat.detach();

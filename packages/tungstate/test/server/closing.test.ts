@@ -185,7 +185,7 @@ describe("listen", () => {
         const server = new WebSocketServer();
         const closing = server.close();
         if (isWaitedFor) await closing;
-        await assert.rejects(server.listen(where(port)), { ...CLOSED, message: /was closed/ });
+        await assert.rejects(server.listen(where(port)), { ...CLOSED, message: /is closed/ });
         await closing;
         assert.equal(await isOpen(port), false);
       }

@@ -390,7 +390,7 @@ describe("the HTTP server behind a port", () => {
   });
 
   const wrong: readonly [name: string, http: unknown, message: RegExp][] = [
-    ["a text", "app", /http: expected a request listener, a server of node:http, or .*, got "app"/],
+    ["a text", "app", /http must be a request listener, a server of node:http, or .*, got "app"/],
     ["null", null, /got null/],
     ["an object", {}, /got Object/],
     ["a server of node:net", createTcpServer(), /expected a request listener/],
@@ -408,7 +408,10 @@ describe("the HTTP server behind a port", () => {
     const http = createServer(page);
     const first = new WebSocketServer().attach(http);
     const second = new WebSocketServer();
-    await assert.rejects(second.listen({ http }), { code: "INVALID_STATE", message: /every path have a taker/ });
+    await assert.rejects(second.listen({ http }), {
+      code: "INVALID_STATE",
+      message: /already accepts upgrades for every path/,
+    });
     await first.listen({ http }); // itself
     await first.close();
     assert.equal(http.listenerCount("upgrade"), 1);

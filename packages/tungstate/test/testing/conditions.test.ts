@@ -433,7 +433,7 @@ describe("connect with wrap", () => {
       const failure = connectTo(`ws://localhost:${port}/`, { wrap: (stream) => ((dialed = stream), wrap()) });
       await assert.rejects(
         failure,
-        at === 0 ? { name: "TypeError" } : { code: "INVALID_ARGUMENT", message: /wrap gives a Duplex/ },
+        at === 0 ? { name: "TypeError" } : { code: "INVALID_ARGUMENT", message: /wrap must return a Duplex/ },
       );
       assert.equal(dialed?.destroyed, true);
     }

@@ -19,23 +19,23 @@ describe("conditions for command lines", () => {
   }
 
   const wrong: [string, RegExp][] = [
-    ["", /expected some of latency, jitter, .*, got ""/],
-    ["lag=1s", /expected some of .*, got "lag=1s"/],
-    ["latency", /latency: expected a time such as 200ms or 1\.5s, got ""/],
-    ["latency=200", /latency: expected a time .*, got "200"/],
-    ["jitter=-1ms", /jitter: expected a time/],
-    ["latency=1s,latency=2s", /latency is there twice/],
-    ["bandwidth=0", /bandwidth: expected bytes per second/],
+    ["", /each condition must be one of latency, jitter, .*, got ""/],
+    ["lag=1s", /each condition must be one of .*, got "lag=1s"/],
+    ["latency", /latency must be a time such as 200ms or 1\.5s, got ""/],
+    ["latency=200", /latency must be a time .*, got "200"/],
+    ["jitter=-1ms", /jitter must be a time/],
+    ["latency=1s,latency=2s", /latency must be given once/],
+    ["bandwidth=0", /bandwidth must be bytes per second/],
     ["bandwidth=1kbit", /bandwidth/],
-    ["chunk=10-5", /chunk: expected bytes such as 100, or a range/],
+    ["chunk=10-5", /chunk must be bytes such as 100, or a range/],
     ["chunk=1-2-3", /chunk/],
-    ["loss-stall=1", /loss-stall: expected a chance such as 1%/],
+    ["loss-stall=1", /loss-stall must be a chance such as 1%/],
     ["loss-stall=101%", /loss-stall/],
     ["loss-stall=1%/x", /loss-stall/],
-    ["reset=soon", /reset: expected a time such as 30s, or an amount of bytes/],
-    ["seed=1.5", /seed: expected an integer/],
-    ["direction=up", /direction: expected both, in or out, got "up"/],
-    ["__proto__=1", /expected some of/],
+    ["reset=soon", /reset must be a time such as 30s, or an amount of bytes/],
+    ["seed=1.5", /seed must be an integer/],
+    ["direction=up", /direction must be both, in or out, got "up"/],
+    ["__proto__=1", /each condition must be one of/],
   ];
   for (const [text, message] of wrong) {
     test(`rejects ${JSON.stringify(text)}`, () => {

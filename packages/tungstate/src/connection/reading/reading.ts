@@ -214,7 +214,11 @@ export class Reading {
 
   /** Waits until there is a message; false if there will be none. */
   private readable(): Promise<boolean> | boolean {
-    if (this.flowing) throw protocolError("INVALID_STATE", "the messages go to the listeners of the message event");
+    if (this.flowing)
+      throw protocolError(
+        "INVALID_STATE",
+        "messages are delivered to the listeners of the message event: remove them to read in another way",
+      );
     if (this.receiveQueue !== undefined && this.receiveQueue.count > 0) return true;
     if (this.ended || this.stopped) return false;
     return new Promise((resolve) => {

@@ -66,7 +66,7 @@ export function checkStream(parts: unknown, type: unknown): void {
   const { [Symbol.asyncIterator]: later, [Symbol.iterator]: now } = Object(parts) as Record<symbol, unknown>;
   // bytes are an iterable of numbers
   if (!ArrayBuffer.isView(parts) && (typeof later === "function" || typeof now === "function")) return;
-  const expected = "parts are an iterable of strings and Uint8Arrays, async or not";
+  const expected = "the parts of a message must be an iterable or async iterable of strings or Uint8Arrays";
   throw protocolError("INVALID_ARGUMENT", `${expected}, got ${describe(parts)}`);
 }
 

@@ -19,7 +19,8 @@ export class HeldMessages {
   /** Throws WRITE_BUFFER_FULL when more than `limit` bytes would wait. */
   push(data: Data, limit: number): void {
     const size = this.size + waitingSize(data);
-    if (size > limit) throw protocolError("WRITE_BUFFER_FULL", "behind a message in fragments");
+    if (size > limit)
+      throw protocolError("WRITE_BUFFER_FULL", "messages wait until the message that is being sent in fragments ends");
     // the caller may transfer it to another connection meanwhile
     this.data.push(data instanceof Message ? data.share() : data);
     this.size = size;

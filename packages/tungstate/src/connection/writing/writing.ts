@@ -167,7 +167,7 @@ export class Writing {
   /** RFC 6455 §5.4 lets no message come between the fragments of another: it waits until `sendStream` is done. */
   private hold(data: Data): boolean {
     if (data instanceof PreparedMessage && data.compressed) {
-      throw protocolError("INVALID_ARGUMENT", "this connection has no compression");
+      throw protocolError("INVALID_ARGUMENT", "the message is compressed, and the connection does not use compression");
     }
     this.held ??= new HeldMessages();
     this.held.push(data, this.settings.maxWriteBufferSize);
@@ -281,7 +281,7 @@ export class Writing {
   }
 
   private notOpen(): WebSocketError {
-    return notOpen(this.over ? "it has ended" : "it is closing", this.core.error);
+    return notOpen(this.over ? "it is closed" : "it is closing", this.core.error);
   }
 
   /** A fragment was written. What waits behind the message does not count: it waits for this. */

@@ -15,11 +15,17 @@ export function checkProxyHeaders(input: HeaderInput | undefined): HeaderList {
   for (const name of ["host", "proxy-authorization"]) {
     const values = fields.filter(([each]) => each.toLowerCase() === name);
     if (values.length > 1) {
-      throw protocolError("INVALID_ARGUMENT", `proxyHeaders: expected one ${values[0]?.[0]}, got ${values.length}`);
+      throw protocolError(
+        "INVALID_ARGUMENT",
+        `proxyHeaders must have at most one ${values[0]?.[0]}, got ${values.length}`,
+      );
     }
     const [[, value] = []] = values;
     if (name === "host" && value !== undefined && !isAuthority(value)) {
-      throw protocolError("INVALID_ARGUMENT", `proxyHeaders: expected a host as Host, got ${JSON.stringify(value)}`);
+      throw protocolError(
+        "INVALID_ARGUMENT",
+        `Host of proxyHeaders must be a host name or an address, with a port or without, got ${JSON.stringify(value)}`,
+      );
     }
   }
   return fields;

@@ -128,7 +128,7 @@ export class Admission {
     }
     for (const each of Array.isArray(origin) ? origin : []) {
       if (typeof each === "string" && parseOrigin(each) !== undefined) continue;
-      throw invalidOption("origin: each", 'like "https://example.com"', each, describe(each));
+      throw invalidOption("each origin", 'an origin such as "https://example.com"', each, describe(each));
     }
     if (authorize !== undefined && typeof authorize !== "function") {
       throw invalidOption("authorize", "a function", authorize, describe(authorize));
@@ -138,7 +138,7 @@ export class Admission {
     }
     for (const each of Array.isArray(protocols) ? protocols : []) {
       if (typeof each === "string" && TOKEN.test(each)) continue;
-      throw invalidOption("protocols: each", "a token", each, describe(each));
+      throw invalidOption("each of protocols", "a token", each, describe(each));
     }
     new RequestHeadParser(options.handshakeLimits); // throws for a wrong limit now, not at the first connection
     this.path = path;
@@ -194,12 +194,12 @@ export class Admission {
     if (isThenable(chosen)) Promise.resolve(chosen).catch(() => undefined); // refused as it is, together with its error
     throw protocolError(
       "INVALID_ARGUMENT",
-      `a function for protocols returns a string that was offered, or undefined, got ${describe(chosen)}`,
+      `the protocols function must return a subprotocol that the client offered, or undefined, got ${describe(chosen)}`,
     );
   }
 }
 
-const ORIGIN_EXPECTED = "a function for origin has to return true or false";
+const ORIGIN_EXPECTED = "the origin function must return true or false";
 
 /** `detail` describes an invalid result of a hook, for the application and not for the client. */
 function refused(
@@ -239,7 +239,7 @@ function failure(code: "AUTHORIZE_FAILED" | "RESPONSE_FAILED", cause: unknown): 
 
 export function checkPath(path: unknown): void {
   if (path === undefined || (typeof path === "string" && path.startsWith("/"))) return;
-  throw protocolError("INVALID_ARGUMENT", `path begins with a slash, got ${describe(path)}`);
+  throw protocolError("INVALID_ARGUMENT", `path must begin with a slash, got ${describe(path)}`);
 }
 
 /** Returns the extensions that a server with these settings negotiates. */

@@ -36,6 +36,6 @@ export function judge(decision: unknown): Judgement {
   const detail =
     decision === false
       ? undefined
-      : `authorize has to return true, { protocol?, headers? }, false or { status, headers?, body? }, got ${describe(decision)}`;
+      : `authorize must return true, { protocol?, headers? }, false or { status, headers?, body? }, got ${describe(decision)}`;
   return { admits: false, refusal: undefined, detail };
 }

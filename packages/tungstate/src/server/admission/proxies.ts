@@ -34,7 +34,7 @@ export class Proxies {
     const { addresses, header = "x-forwarded-for" } = isList(option) ? { addresses: option } : Object(option);
     if (!Array.isArray(addresses) || (header !== "x-forwarded-for" && header !== "forwarded")) {
       const expected = `a list of addresses, or { addresses, header: "x-forwarded-for" or "forwarded" }`;
-      throw invalidOption("trustProxy", `${expected}`, option, describe(option));
+      throw invalidOption("trustProxy", expected, option, describe(option));
     }
     this.trusted = new BlockList();
     this.header = header;
@@ -50,7 +50,7 @@ export class Proxies {
     const prefix = bits === undefined ? most : Number(bits);
     if (version === 0 || address.includes("%") || prefix > most) {
       const expected = `an address, a network such as 10.0.0.0/8, or ${Object.keys(NAMED).join(", ")}`;
-      throw invalidOption("trustProxy: each", `${expected}`, network, describe(network));
+      throw invalidOption("each address of trustProxy", expected, network, describe(network));
     }
     this.trusted.addSubnet(address, prefix, version === 6 ? "ipv6" : "ipv4");
   }

@@ -44,7 +44,7 @@ export async function httpServerOf(app: HttpApp): Promise<HttpServer | HttpsServ
     else if ("callback" in app && typeof app.callback === "function") return createServer(app.callback());
   }
   const expected = "a request listener, a server of node:http, or the application of a framework";
-  throw protocolError("INVALID_ARGUMENT", `http: expected ${expected}, got ${describe(app)}`);
+  throw protocolError("INVALID_ARGUMENT", `http must be ${expected}, got ${describe(app)}`);
 }
 
 async function listenerOf(app: FetchApp): Promise<RequestListener> {

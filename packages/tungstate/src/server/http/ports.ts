@@ -52,7 +52,7 @@ export class Ports {
   }
 
   private checkNotClosed(): void {
-    if (this.closing) throw protocolError("INVALID_STATE", "this WebSocketServer was closed: make another one");
+    if (this.closing) throw protocolError("INVALID_STATE", "the WebSocketServer is closed: create a new one");
   }
 
   /**
@@ -61,7 +61,10 @@ export class Ports {
    */
   private backendOf(http: HttpServer | HttpsServer, tls: boolean): HttpBackend {
     if (http instanceof HttpsServer && !tls) {
-      throw protocolError("INVALID_ARGUMENT", "http is a server of node:https, which needs a port with tls");
+      throw protocolError(
+        "INVALID_ARGUMENT",
+        "http must be a server of node:http on a port without tls, got a server of node:https",
+      );
     }
     const known = this.backends.get(http);
     if (known !== undefined) return known;
@@ -80,7 +83,11 @@ export class Ports {
   /** Does what `WebSocketServer.setTls` says. */
   setTls(changes: SecureContextOptions): void {
     const ports = [...this.ports].filter(({ secure }) => secure);
-    if (ports.length === 0) throw protocolError("INVALID_STATE", "it listens on no port with TLS");
+    if (ports.length === 0)
+      throw protocolError(
+        "INVALID_STATE",
+        "setTls() needs a port with TLS, and the server listens on none: pass tls to listen()",
+      );
     for (const change of ports.map((port) => port.prepareTls(changes))) change();
   }
 

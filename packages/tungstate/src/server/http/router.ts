@@ -43,7 +43,10 @@ export function routeUpgrades(
   const routes = routesOf.get(server) ?? listenTo(server);
   const { byPath } = routes;
   if (byPath.has(path))
-    throw protocolError("INVALID_STATE", `upgrades for ${path ?? "every path"} have a taker already`);
+    throw protocolError(
+      "INVALID_STATE",
+      `another WebSocketServer already accepts upgrades for ${path ?? "every path"}: use another path`,
+    );
   byPath.set(path, taker);
   return () => {
     byPath.delete(path);
