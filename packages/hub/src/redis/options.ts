@@ -4,23 +4,30 @@ import { quiet } from "../schedule/quiet.ts";
 
 /** Options of the connections to Redis. */
 export interface RedisOptions {
-  /** Begins the names of all keys and pub/sub channels. Hubs with the same one are nodes of one hub. Default: "tungstate". */
+  /**
+   * Prefix of all keys and pub/sub channels. Hubs with the same prefix are nodes of one hub.
+   * Default: "tungstate".
+   */
   readonly prefix?: string;
   /**
-   * How long Redis may take to answer, ms; then its connection is given up, and another one made. A silent connection is asked every half of
-   * it. Default: 5,000.
+   * Time limit of a reply of Redis in ms; after it the connection is closed and opened again. A
+   * silent connection is probed every half of it. At least 100. Default: 5,000.
    */
   readonly timeout?: number;
-  /** How long a client stays present whose node has died, ms. Default: 60,000. */
+  /** Time in ms after which the clients of a dead node are no longer present. At least 100. Default: 60,000. */
   readonly presenceTtl?: number;
   /**
-   * Bytes of memory that a Redis may use, all of its data included, while publications are kept there: beyond it, those with history are refused
-   * (error 106), and everything else goes on. Infinity: no limit. Default: three quarters of its `maxmemory`; no limit where it has none.
+   * Memory in bytes that a Redis may use for all of its data. Beyond it, publications with history
+   * are rejected with error 106; everything else continues. Infinity: no limit. Default: three
+   * quarters of `maxmemory`; no limit without `maxmemory`.
    */
   readonly memoryLimit?: number;
-  /** For rediss: URLs. */
+  /** TLS options for `rediss:` URLs, as in `node:tls`. Default: none. */
   readonly tls?: ConnectionOptions;
-  /** What went wrong with a connection; once for each time that it is lost. Never has credentials in it. */
+  /**
+   * Called with each failure of a connection, once per loss. Errors contain no credentials.
+   * Default: none.
+   */
   readonly onError?: (error: Error) => void;
 }
 

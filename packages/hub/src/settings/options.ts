@@ -39,11 +39,14 @@ export interface Limits {
   readonly messageSize: number;
   /** Maximum nesting depth of objects and arrays in a command. Default: 64. */
   readonly depth: number;
-  /** Maximum bytes in the queue of a connection that accepts no more. Default: 1,048,576. */
+  /**
+   * Maximum bytes in the send queue of a connection that does not accept output. Default:
+   * 1,048,576.
+   */
   readonly queueBytes: number;
   /**
-   * Maximum number of commands under way; above it nothing more is read, not even of the same
-   * frame. Default: 256.
+   * Maximum number of commands in progress; above it the connection is not read, not even the rest
+   * of the same frame. Default: 256.
    */
   readonly pending: number;
   /**
@@ -52,8 +55,9 @@ export interface Limits {
    */
   readonly historyPage: number;
   /**
-   * Bytes, about, that one answer to a client may have of what is read from a store. A publication that is larger comes alone. What a client
-   * has missed follows page by page, as fast as it reads; of history it asks for the next page by `since`. Default: 65,536.
+   * Approximate maximum of history bytes in one reply. A larger publication is sent alone. Missed
+   * publications follow page by page as fast as the client reads; a history command requests the
+   * next page with `since`. Default: 65,536.
    */
   readonly pageBytes: number;
   /**
@@ -66,19 +70,23 @@ export interface Limits {
    */
   readonly connectionsPerUser: number;
   /**
-   * Commands per second, by method; false: no limit. More are answered with an error (111). Of all connections of a user together; of those
-   * of an address, where the client is anonymous, each has its own, up to 32, and has no more for coming again. Defaults: RATES.
+   * Commands per second, by method; false: no limit. Further commands get error 111. All
+   * connections of a user share one allowance. The anonymous connections of an address share up to
+   * 32, which outlive the connections. Default: RATES.
    */
   readonly rates: Readonly<Record<LimitedMethod, Rate>> | false;
   /**
-   * Bytes of work per second, for a user or connection as `rates`; false: no limit. A publication costs its bytes for each subscriber on this node, a
-   * subscription what others are told of it, an answer its bytes, an error and an unknown command a lot. More is done later:
-   * nothing is read meanwhile. Default: 8 MiB, and as much at once; false where `rates` is false.
+   * Work per second in bytes, with the allowances of `rates`; false: no limit. A publication costs
+   * its bytes for each subscriber on this node, and a reply its bytes; errors and unknown commands
+   * cost extra. Above it the connection is not read for a while. Default: 8 MiB per second and as
+   * burst; false if `rates` is false.
    */
   readonly cost: Rate | false;
 }
 
-/** Default rates: high for an application, low enough that one client is no load. */
+/**
+ * Default rates: enough for most applications, and low enough that one client cannot load a node.
+ */
 export const RATES: Readonly<Record<LimitedMethod, Rate>> = {
   connect: { perSecond: 1, burst: 5 },
   subscribe: { perSecond: 100, burst: 500 },
@@ -94,7 +102,7 @@ export const RATES: Readonly<Record<LimitedMethod, Rate>> = {
   ping: { perSecond: 20, burst: 100 },
 };
 
-/** What the commands of one user, or of one connection of an address, may cost, in bytes of work. */
+/** Default cost: 8 MiB of work per second, and as much at once, for each allowance. */
 export const COST: Rate = { perSecond: 8 * 1024 * 1024, burst: 8 * 1024 * 1024 };
 
 const DEFAULT_LIMITS: Limits = {

@@ -29,62 +29,73 @@ import { checkFunction, flag, size, time } from "../options/check.ts";
 import { describe } from "../options/describe.ts";
 import type { OptionNames } from "../options/names.ts";
 
-/** What can be set for any connection, whichever its role. Sizes are bytes, times milliseconds. */
+/** Options that clients and servers share. Sizes are in bytes, times in milliseconds. */
 export interface ConnectionOptions extends Partial<ProtocolLimits> {
   /**
-   * Output is written as soon as half of this waits, at the latest at the end of the turn; above it `write` returns false and `send`
-   * waits. Default 128 KiB.
+   * High-water mark of the output buffer in bytes: above it `write` returns false and `send` waits.
+   * Output is sent when half of it is buffered, at the latest at the end of the event-loop tick.
+   * Default: 128 KiB.
    */
   readonly writeBufferSize?: number;
-  /** What may wait for a reader before the peer is made to wait (64 bytes are counted for each message on top of its own). Default 1 MiB. */
+  /**
+   * High-water mark of the receive queue in bytes: above it the connection stops reading until half
+   * of it is consumed. Each message counts 64 bytes more than its payload. Default: 1 MiB.
+   */
   readonly receiveQueueSize?: number;
   /**
-   * How many bytes more are read while nobody takes what waits, so that pings are answered and the end of the connection is noticed all the same: `receiveQueueSize`
-   * and this are the most that waits for a reader. Default 16 MiB; 0 for none.
+   * Bytes that are read beyond `receiveQueueSize` while the application reads no messages, to
+   * answer pings and to detect the end of the connection. 0: none. Default: 16 MiB.
    */
   readonly readAheadSize?: number;
-  /** Server only: take frames that are not masked, which RFC 6455 forbids. Default false. */
+  /** Servers only: accepts frames without a mask, which RFC 6455 §5.1 forbids. Default: false. */
   readonly acceptUnmaskedFrames?: boolean;
   /**
-   * How long the end of the connection may take before the stream is dropped, counted from when output has last left: a peer that reads, however slowly, gets all
-   * that was written before the Close. After an error of the peer's, counted from the error. Default 5,000.
+   * Time limit of the closing handshake in ms, counted from when output was last sent: a slow peer
+   * gets everything that was written before the Close. After an error of the peer it is counted
+   * from the error. Default: 5,000.
    */
   readonly closeTimeout?: number;
-  /** How long the end of the connection may take in all, however steadily the peer reads. Default 300,000; Infinity for no limit. */
+  /**
+   * Time limit of the whole closing in ms, output that is still to be sent included. Infinity: no
+   * limit. Default: 300,000.
+   */
   readonly maxCloseTime?: number;
   /**
-   * Ping a peer that was silent for `interval`, drop the connection after `timeout` more. Default 30,000 and 15,000; `false`
-   * turns it off.
+   * Sends a ping after `interval` ms of silence of the peer, and drops the connection after
+   * `timeout` ms more. False: no heartbeat. Default: 30,000 and 15,000.
    */
   readonly heartbeat?: Partial<Heartbeat> | false;
   /**
-   * What a message that has begun has to bring: `bytes` in each `interval` ms, or its end; else the connection is ended with 1013. Default
-   * 1,024 and 60,000; `false` turns it off.
+   * Minimum rate of a message that is being received: it must end, or bring `bytes` more bytes, in
+   * each `interval` ms; otherwise the connection is closed with 1013. False: no minimum. Default:
+   * 1,024 and 60,000.
    */
   readonly minDataRate?: Partial<MinDataRate> | false;
   /**
-   * What all connections with the same budget may hold together, in bytes (a budget for this server, or this connection, alone), or a budget
-   * shared with others. Default `sharedMemoryBudget`; Infinity for no limit.
+   * Limit of the memory of all connections that share the budget. A number of bytes creates a
+   * budget for this server or this connection; Infinity: no limit. Default: `sharedMemoryBudget`.
    */
   readonly memoryBudget?: number | MemoryBudget;
-  /** Switch Nagle's algorithm off on sockets. Default true. */
+  /** Sets TCP_NODELAY on sockets, which disables Nagle's algorithm. Default: true. */
   readonly noDelay?: boolean;
-  /** permessage-deflate, with the peers that agree to it. Default false. */
+  /**
+   * Offers or accepts permessage-deflate (RFC 7692). True: with default options. Default: false.
+   */
   readonly compression?: boolean | CompressionOptions;
-  /** Time and turns; for tests. Default the system's. */
+  /** Source of time and timers, for tests. Default: the system clock. */
   readonly clock?: Clock;
   /**
-   * Fills an array with random bytes, of which masking keys and the handshake's key are made; for tests that have to run the same way
-   * again. Whoever can foresee them can get a proxy to take a message for a request (RFC 6455 §10.3). Default node:crypto's.
+   * Fills an array with random bytes for masking keys and the handshake key, for repeatable tests.
+   * Predictable bytes allow attacks on proxies (RFC 6455 §10.3). Default: node:crypto.
    */
   readonly fillRandom?: RandomSource;
 }
 
-/** What counts as progress of a message. */
+/** Minimum rate of a message that is being received. */
 export interface MinDataRate {
-  /** The least payload bytes that have to come in each interval. */
+  /** Payload bytes that must arrive in each interval. Default: 1,024. */
   readonly bytes: number;
-  /** ms */
+  /** Length of the interval in ms. Default: 60,000. */
   readonly interval: number;
 }
 

@@ -2,16 +2,17 @@ import type { HeaderFields, Message, PreparedMessage, WebSocketError } from "@tu
 import type { Route } from "../transport/route.ts";
 import type { TlsInfo } from "../transport/tls-info.ts";
 
-/** What can be sent as one message: text, bytes, a message as it was received, or one prepared for many receivers. */
+/** What can be sent as one message: text, bytes, a received message, or a prepared message. */
 export type MessageData = string | ArrayBuffer | ArrayBufferView | Message | PreparedMessage;
 
 /** Options of `write` and `send`. */
 export interface WriteOptions {
-  /** False: do not compress this message, which would not get smaller by it. Default true, where compression is in use. */
+  /** False: sends the message uncompressed. Default: true if compression is in use. */
   readonly compress?: boolean;
   /**
-   * True, for a message that was received: it is written and done with. It can't be read any more, and its memory serves the next ones at once instead
-   * of at the next garbage collection: for who passes large messages on. Default false.
+   * True: takes ownership of a received message. It becomes unreadable, and its memory is reused at
+   * once instead of at the next garbage collection. Use it to forward large messages. Default:
+   * false.
    */
   readonly transfer?: boolean;
 }
@@ -24,7 +25,7 @@ export interface CloseInfo {
   readonly reason: string;
   /** Whether the closing handshake was completed. */
   readonly clean: boolean;
-  /** Why, where it was not an orderly close. */
+  /** The error that ended the connection; undefined after a normal close. */
   readonly error: WebSocketError | undefined;
 }
 
@@ -49,54 +50,57 @@ export interface ConnectionStats {
 /** Events of a connection, with the arguments of their listeners. */
 export interface ConnectionEvents {
   /**
-   * A message has come. While there is such a listener, and no iterator or stream reads, messages
-   * are read.
+   * A message was received. Messages are read while this event has a listener and nothing else
+   * reads.
    */
   message: [message: Message];
-  /** A ping has come; it is answered by itself (RFC 6455 §5.5.3). */
+  /** A ping was received. The connection answers it (RFC 6455 §5.5.3). */
   ping: [payload: Uint8Array];
-  /** A pong has come, asked for or not. */
+  /** A pong was received, requested or not. */
   pong: [payload: Uint8Array];
-  /** What was waiting has been handed to the transport; write again. Only after a `write` that returned false. */
+  /** At most `writeBufferSize` bytes are buffered again, after a `write` that returned false. */
   drain: [];
   /** The connection has ended. It is the last event. */
   close: [info: CloseInfo];
-  /** Why the connection is about to end; always followed by `close`. */
+  /** The connection is about to end with this error. `close` follows. */
   error: [error: WebSocketError];
 }
 
 /**
- * One WebSocket connection, the same for clients and servers. Paused until somebody reads.
+ * One WebSocket connection, the same for clients and servers. It starts paused: messages wait until you read.
  *
  * You may ignore the promises that its methods return: they cause no unhandled rejection.
  */
 export interface WebSocketConnection extends AsyncIterable<Message>, AsyncDisposable {
   /**
-   * Buffers a message. Returns false when more than `writeBufferSize` bytes wait: wait for `flush` or `drain` before you write more, or use `send`. Returns false
-   * also when more than 1 MiB has left in this tick of the event loop, to let others have their turn.
-   * Returns false also when the connection is no longer open: the message is dropped, and `flush` and `send` reject with
-   * NOT_OPEN. Throws WRITE_BUFFER_FULL beyond `maxWriteBufferSize`, with nothing sent, and INVALID_ARGUMENT.
+   * Adds a message to the output buffer. Returns false when more than `writeBufferSize` bytes are
+   * buffered, or more than 1 MiB was sent in this event-loop tick: wait for `flush` or `drain`, or
+   * use `send`. The message is sent nevertheless. Returns false also when the connection is not
+   * open: the message is then dropped. Throws WRITE_BUFFER_FULL, with nothing sent, when the
+   * message would exceed `maxWriteBufferSize`, and INVALID_ARGUMENT.
    */
   write(data: MessageData, options?: WriteOptions): boolean;
   /**
-   * Writes, then waits until there is room for more. Throws INVALID_ARGUMENT. Rejects with NOT_OPEN when the connection is not open, or ends while
-   * this waits (`cause` says why), and with WRITE_BUFFER_FULL.
+   * Does the same as `write`, then waits until there is room in the output buffer. Throws
+   * INVALID_ARGUMENT. Rejects with NOT_OPEN when the connection is not open or ends meanwhile
+   * (`cause` is the reason), and with WRITE_BUFFER_FULL.
    */
   send(data: MessageData, options?: WriteOptions): Promise<void>;
   /**
-   * Sends one message in fragments as its parts come, keeping no more than `writeBufferSize` of it. Throws INVALID_ARGUMENT. Rejects with NOT_OPEN as
-   * `send`, with what the source threw, and with MESSAGE_IN_PROGRESS.
+   * Sends one message in fragments, one per part, and buffers at most `writeBufferSize` bytes of
+   * it. Default type: "binary". Throws INVALID_ARGUMENT. Rejects with NOT_OPEN as `send` does, with
+   * the error of the source, and with MESSAGE_IN_PROGRESS.
    */
   sendStream(
     parts: AsyncIterable<string | Uint8Array> | Iterable<string | Uint8Array>,
     type?: "text" | "binary",
   ): Promise<void>;
   /**
-   * Resolves when all that was written has been handed to the transport. Rejects with NOT_OPEN when the connection ends before that, and when nothing
-   * waits and nothing can be written any more.
+   * Waits until everything that was written is handed to the transport. Rejects with NOT_OPEN when
+   * the connection ends before that, and when it has ended and nothing is buffered.
    */
   flush(): Promise<void>;
-  /** All messages that wait at this moment, as often as there are any: an iteration by batches. */
+  /** Yields all messages of the receive queue as one array, whenever there are any. */
   batches(): AsyncIterable<readonly Message[]>;
   /** Stops `message` events; messages then wait in the receive queue. */
   pause(): void;
@@ -115,7 +119,7 @@ export interface WebSocketConnection extends AsyncIterable<Message>, AsyncDispos
   removeListener<E extends keyof ConnectionEvents>(event: E, listener: (...args: ConnectionEvents[E]) => unknown): this;
   /** Returns the number of listeners of an event. */
   listenerCount(event: keyof ConnectionEvents): number;
-  /** Returns the two halves as Web Streams, each with its own back pressure. */
+  /** Returns the connection as two Web Streams, each with its own back pressure. */
   split(): { readable: ReadableStream<Message>; writable: WritableStream<MessageData> };
   /**
    * Resolves with the round-trip time in milliseconds. Throws INVALID_ARGUMENT for a payload of more than 125 bytes. Rejects with NOT_OPEN when the
@@ -123,11 +127,15 @@ export interface WebSocketConnection extends AsyncIterable<Message>, AsyncDispos
    */
   ping(payload?: Uint8Array | string): Promise<number>;
   /**
-   * Starts the closing handshake; resolves when the connection has ended, at the latest after `closeTimeout`. Never rejects. Throws INVALID_ARGUMENT,
-   * with nothing done, for a code or reason that no Close can carry; `sendableClose` makes one of any CloseInfo.
+   * Starts the closing handshake; resolves when the connection has ended, at the latest after
+   * `maxCloseTime`. Never rejects. Defaults: code 1000, no reason. Throws INVALID_ARGUMENT for a
+   * code or a reason that cannot be sent; `sendableClose` returns sendable ones for any CloseInfo.
    */
   close(code?: number, reason?: string): Promise<CloseInfo>;
-  /** Ends the byte stream at once, and drops what nobody has read. No listener but those of `error` and `close` is called any more. */
+  /**
+   * Destroys the stream at once and drops the receive queue. Only listeners of `error` and `close`
+   * are called after it.
+   */
   terminate(): void;
   /** Resolves when the connection has ended; never rejects. */
   readonly closed: Promise<CloseInfo>;
@@ -139,11 +147,11 @@ export interface WebSocketConnection extends AsyncIterable<Message>, AsyncDispos
   readonly headers: HeaderFields;
   /** Bytes written and not yet handed to the transport. */
   readonly bufferedAmount: number;
-  /** What the connection can still do: see ConnectionState. */
+  /** The state: see ConnectionState. */
   readonly state: ConnectionState;
-  /** The way to the server: interface, addresses, proxy. Only of connections that `connect` has made. */
+  /** The route to the server: interface, addresses, proxy. Only for connections of `connect`. */
   readonly route: Route | undefined;
-  /** What TLS has agreed on. Only of connections that `connect` or `clientTls` has made. */
+  /** The negotiated TLS parameters. Only for connections of `connect` and `clientTls`. */
   readonly tls: TlsInfo | undefined;
   /** The local IP address; undefined where the byte stream has none. */
   readonly localAddress: string | undefined;
@@ -151,6 +159,6 @@ export interface WebSocketConnection extends AsyncIterable<Message>, AsyncDispos
    * The peer's IP address; undefined where the byte stream has none. Behind a proxy, the proxy's.
    */
   readonly remoteAddress: string | undefined;
-  /** Messages and bytes so far. */
+  /** Counters of messages and bytes. */
   readonly stats: ConnectionStats;
 }

@@ -47,10 +47,7 @@ export interface ServerStats {
 
 /** Events of a server, with the arguments of their listeners. */
 export interface ServerEvents {
-  /**
-   * A handshake was accepted. Add the listeners of the connection at once: messages wait until
-   * somebody reads.
-   */
+  /** A handshake succeeded. The connection starts paused: messages wait until you read. */
   connection: [connection: WebSocketConnection, request: HandshakeRequest];
   /** A handshake failed or was refused. */
   refused: [error: WebSocketError];
