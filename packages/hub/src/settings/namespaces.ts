@@ -18,9 +18,9 @@ export interface HistorySettings {
   /** How long it keeps epoch and offset after that, in ms. Default: 30 days, at least `ttl`. */
   readonly metaTtl?: number;
   /**
-   * Maximum number of channels of the namespace that are kept without a subscriber: 1 to
-   * 100,000,000. Above it, the least recently used one is evicted: a client that returns to it is
-   * told that it cannot recover. Default: 100,000.
+   * Maximum number of channels of the namespace that are remembered without a subscriber: 1 to
+   * 100,000,000. Above it, the least recently used one is evicted, and a client that returns to it
+   * gets `recovered: false`. Default: 100,000.
    */
   readonly maxChannels?: number;
 }
@@ -30,12 +30,13 @@ export interface NamespaceOptions {
   /** History of the channels. Default: none. */
   readonly history?: HistorySettings;
   /**
-   * Whether clients that reconnect get what they missed. Needs history. Default: true with history.
+   * Whether clients that reconnect get the publications that they missed. Needs history. Default:
+   * true with history.
    */
   readonly recovery?: boolean;
   /**
-   * Maximum number of publications to recover; a client that missed more is told that it cannot
-   * recover. Default: all that history keeps.
+   * Maximum number of publications to recover; a client that missed more gets `recovered: false`.
+   * Default: all that history keeps.
    */
   readonly recoveryLimit?: number;
   /** Whether the channels have presence. Default: false. */

@@ -5,11 +5,17 @@ import { Sender } from "./sender.ts";
 
 /** Limits in bytes. Infinity switches one off. */
 export interface ProtocolLimits {
-  /** Largest frame payload taken, and made, in bytes. Default 16 MiB; at least 1. */
+  /**
+   * Largest frame payload that is received, and that is sent in one frame, in bytes. At least 1.
+   * Default: 16 MiB.
+   */
   readonly maxFrameSize: number;
-  /** Largest message taken, all its fragments together, in bytes. Default 64 MiB. */
+  /** Largest message that is received, all fragments together, in bytes. Default: 64 MiB. */
   readonly maxMessageSize: number;
-  /** Largest amount of encoded bytes that may wait in the output. One message is always taken when nothing waits. Default 64 MiB. */
+  /**
+   * Limit of the encoded bytes in the output. One message is always accepted when the output is
+   * empty. Default: 64 MiB.
+   */
   readonly maxWriteBufferSize: number;
 }
 
@@ -20,7 +26,10 @@ export const DEFAULT_LIMITS: ProtocolLimits = {
   maxWriteBufferSize: 64 * 1024 * 1024,
 };
 
-/** Pings a peer that has been silent for `interval` ms, and ends the connection when nothing comes for `timeout` ms after that. */
+/**
+ * Sends a ping after `interval` ms of silence of the peer, and ends the connection after `timeout`
+ * ms more.
+ */
 export interface Heartbeat {
   /** Silence in ms after which a ping is sent. */
   readonly interval: number;
@@ -28,21 +37,30 @@ export interface Heartbeat {
   readonly timeout: number;
 }
 
-/** What a protocol is given. Everything is required but `maxCloseTime`; `DEFAULT_LIMITS` has the limits. Infinity switches a limit or a time off. */
+/**
+ * Options of a protocol. All are required except `maxCloseTime`; `DEFAULT_LIMITS` has the limits.
+ * Infinity: no limit, or no timeout.
+ */
 export interface ProtocolOptions extends ProtocolLimits {
   /** The role of this end. */
   readonly role: "client" | "server";
-  /** Where masking keys come from. A client needs it. */
+  /** Source of masking keys. Required for a client. */
   readonly keys: MaskingKeys | undefined;
-  /** Server only: takes frames that are not masked, which RFC 6455 §5.1 forbids. */
+  /** Servers only: accepts frames without a mask, which RFC 6455 §5.1 forbids. */
   readonly acceptUnmaskedFrames: boolean;
-  /** Whether the handshake has agreed on permessage-deflate. */
+  /** Whether permessage-deflate was negotiated. */
   readonly compression: boolean;
   /** Undefined: no pings. */
   readonly heartbeat: Heartbeat | undefined;
-  /** How long the closing handshake may take, in ms, counted from when output was last sent: see `Protocol.outputSent`. */
+  /**
+   * Time limit of the closing handshake in ms, counted from when output was last sent: see
+   * `Protocol.outputSent`.
+   */
   readonly closeTimeout: number;
-  /** How long closing may take in all, in ms, however much is still sent. Default Infinity. */
+  /**
+   * Time limit of the whole closing in ms, output that is still to be sent included. Default:
+   * Infinity.
+   */
   readonly maxCloseTime?: number;
 }
 

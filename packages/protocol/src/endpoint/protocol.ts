@@ -21,7 +21,7 @@ export interface Closing {
   readonly error: WebSocketError | undefined;
 }
 
-/** What a protocol calls within its methods. Only `onMessage` is required. */
+/** Callbacks that a protocol calls within its methods. Only `onMessage` is required. */
 export interface ProtocolSink {
   /** A message was received. */
   onMessage(message: Message): void;
@@ -72,7 +72,7 @@ export class Protocol extends Outbound {
   /** Whether output that the peer accepts moves the deadline of closing. */
   private patient = true;
 
-  /** `sink` is told of what is received. */
+  /** `sink` gets messages, control frames and changes of the state. */
   constructor(config: ProtocolConfig, sink: ProtocolSink) {
     super(config);
     this.sink = sink;

@@ -74,15 +74,14 @@ class Part implements MemoryPart {
 export let ledgerOf: (budget: MemoryBudget) => MemoryLedger;
 
 /**
- * What many connections together may hold: messages in receive queues, fragments of messages that are not whole, what waits to be inflated or
- * deflated, and what waits to be written. Parts hold what belongs to no single connection: history, queues of a hub, bodies of requests. Each
- * connection has limits of its own; this one is for all of them at once.
- *
- * From three quarters of the limit on, caches give back what is above it. If that is not enough the budget is short: servers refuse handshakes
- * with 503, and no receive queue is filled further before it is empty. Beyond the limit the holders with the most memory release theirs, until
- * seven eighths are left: a connection is ended with 1013.
- *
- * A message sent to many counts for each connection that has not written it, though they share its bytes: the count errs on the safe side.
+ * Limits the memory of many connections together: receive queues, incomplete messages, messages
+ * that wait for compression or decompression, and output that the system has not accepted. Parts
+ * count memory that belongs to no connection: history and queues of a hub, bodies of requests.
+ * Above three quarters of the limit, caches release the excess. If that is not enough, servers
+ * reject handshakes with 503, and a receive queue is filled again only when it is empty. Above the
+ * limit, the connections and parts that use the most memory are closed with 1013 or release theirs,
+ * until seven eighths are in use. A broadcast message counts for each connection that has not sent
+ * it yet.
  */
 export class MemoryBudget {
   readonly #ledger: MemoryLedger;
@@ -91,7 +90,7 @@ export class MemoryBudget {
     ledgerOf = (budget) => budget.#ledger;
   }
 
-  /** `limit`: bytes, or Infinity. Throws INVALID_ARGUMENT. */
+  /** `limit`: an integer of at least 1 in bytes, or Infinity. Throws INVALID_ARGUMENT. */
   constructor(limit: number) {
     if (!(limit === Infinity || (Number.isSafeInteger(limit) && limit > 0))) {
       throw protocolError(
@@ -107,7 +106,7 @@ export class MemoryBudget {
     return this.#ledger.limit;
   }
 
-  /** What is held at this moment. */
+  /** The use of the budget at this moment. */
   get use(): MemoryUse {
     return this.#ledger.use;
   }
@@ -134,5 +133,8 @@ function halfOfMemory(): number {
   return Math.floor(Math.min(...known) / 2);
 }
 
-/** The budget of all connections that are given no other. */
+/**
+ * The budget of all connections without a `memoryBudget` of their own: half of the memory that the
+ * process may use.
+ */
 export const sharedMemoryBudget = new MemoryBudget(halfOfMemory());

@@ -1,16 +1,19 @@
-/** What a budget counts at this moment, and has done. */
+/** The use of a memory budget at one moment. */
 export interface MemoryUse {
-  /** Bytes that may be held; Infinity for no limit. */
+  /** Limit in bytes; Infinity for no limit. */
   readonly limit: number;
-  /** Bytes that are held, by connections and by parts. */
+  /** Bytes in use by connections and parts. */
   readonly held: number;
-  /** The most that was held. */
+  /** Highest value of `held`. */
   readonly peak: number;
-  /** Connections and parts that hold something. */
+  /** Number of connections and parts that use memory. */
   readonly holders: number;
-  /** Whether the budget is short: handshakes are refused, and receive queues are emptied before more is read into them. */
+  /**
+   * Whether new handshakes are rejected at the moment. Receive queues are then emptied before more
+   * is read into them.
+   */
   readonly short: boolean;
-  /** Connections that were ended because the limit was passed. */
+  /** Number of connections that were closed with OUT_OF_BUDGET. */
   readonly ended: number;
   /** Bytes by the name of the part that holds them. Connections hold the rest of `held`. */
   readonly parts: Readonly<Record<string, number>>;

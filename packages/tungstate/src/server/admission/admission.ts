@@ -37,18 +37,18 @@ export interface AdmissionOptions {
   /** The only path that is accepted; others get 404. Default: every path. */
   readonly path?: string;
   /**
-   * Subprotocols that the server speaks, in order of preference, or a function that chooses one of
-   * those offered, or none. The function must choose synchronously: anything but an offered string
-   * or undefined, a promise included, fails the handshake with 500. Default none.
+   * Supported subprotocols in order of preference, or a function that returns one of the offered
+   * ones or undefined. Any other return value, a promise included, fails the handshake with 500.
+   * Default: none.
    */
   readonly protocols?:
     readonly string[] | ((offered: readonly string[], request: HandshakeRequest) => string | undefined);
-  /** Web pages that may connect. Default `same`. */
+  /** Origins whose pages may connect; others get 403. Default: "same". */
   readonly origin?: OriginPolicy;
   /**
-   * Decides about a valid request, after all other checks. Only `true` and a Grant, or a promise of
-   * one, admit: see Decision. It may store what it finds out in `request.data`. Default: every
-   * valid request is admitted.
+   * Decides whether a valid request is accepted, after all other checks. Only `true` and a Grant,
+   * or a promise of one, accept: see Decision. It may store its result in `request.data`. Default:
+   * every valid request is accepted.
    */
   readonly authorize?: (request: HandshakeRequest) => Decision | PromiseLike<Decision>;
   /**
