@@ -51,8 +51,7 @@ for (const [path, { link, optionalDependencies = {}, resolved }] of Object.entri
   }
 }
 
-const vocabulary = checkVocabulary();
-wrong.push(...checkImports(), ...checkPicture(), ...checkDocstrings(), ...vocabulary.faults);
+wrong.push(...checkImports(), ...checkPicture(), ...checkDocstrings(), ...checkVocabulary());
 
 // A merge of two changes of the changelog may bring back entries that one of them had rewritten.
 const entries = read(join(root, "CHANGELOG.md")).match(/^- .*(?:\n {2}.*)*/gm) ?? [];
@@ -60,7 +59,6 @@ for (const entry of entries.filter((each, at) => entries.indexOf(each) !== at)) 
   wrong.push(`CHANGELOG.md: an entry is there twice; remove what a merge brought back: ${entry.split("\n", 1)[0]}`);
 }
 
-for (const line of vocabulary.pending) console.log(line);
 for (const line of wrong) console.error(line);
 if (wrong.length > 0) process.exit(1);
 console.log(`${packages.length} packages at version ${first.version}, the lockfile names no registry`);

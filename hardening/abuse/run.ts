@@ -96,14 +96,14 @@ async function attackServer(
     const most = (of: (load: Load) => number): number => Math.max(...watched.map(of));
     const cpu = (some: readonly Load[]): number => some.reduce((sum, each) => sum + each.cpu, 0) / 1_000 / seconds;
     const { p99, ownDelay, published, lost } = report;
-    const figures = { tick: most((load) => load.tick), lag: most((load) => load.lag), rss: most((load) => load.rss) };
+    const metrics = { tick: most((load) => load.tick), lag: most((load) => load.lag), rss: most((load) => load.rss) };
     const mayNotPublish = attack.stopsPublishing === true;
     const problems = [
       ...(wasRunning ? [] : ["it has ended"]),
       ...(end === undefined ? [] : [end]),
-      ...(figures.tick <= limits.tick ? [] : [`an iteration of the event loop took ${figures.tick.toFixed(0)} ms`]),
+      ...(metrics.tick <= limits.tick ? [] : [`an iteration of the event loop took ${metrics.tick.toFixed(0)} ms`]),
       ...(p99 - ownDelay <= limits.p99 ? [] : [`p99 of honest echoes is ${p99.toFixed(0)} ms`]),
-      ...(figures.rss <= limits.rss ? [] : [`${(figures.rss / 1e6).toFixed(0)} MB are resident`]),
+      ...(metrics.rss <= limits.rss ? [] : [`${(metrics.rss / 1e6).toFixed(0)} MB are resident`]),
       ...(log <= limits.log ? [] : [`${(log / 1e3).toFixed(0)} KB of log lines a second`]),
       ...(lost === 0 ? [] : [`honest subscribers miss ${lost} publications`]),
       ...(published > 0 || mayNotPublish ? [] : ["honest clients could not publish"]),
@@ -111,7 +111,7 @@ async function attackServer(
     ];
     const attackers = cpu(loads.filter((load) => !ofServer.includes(load)));
     const cores = { server: cpu(ofServer), attackers };
-    return { name: attack.name, ...figures, p99, ownDelay, cores, log, published, lost, problems };
+    return { name: attack.name, ...metrics, p99, ownDelay, cores, log, published, lost, problems };
   } finally {
     over.abort();
     for (const child of children) child.kill("SIGKILL");

@@ -48,8 +48,8 @@ export class Counts<Label extends string | number> {
 
   /** Adds `count` (default 1) to a label. */
   add(label: Label, count = 1): void {
-    const told = this.labels.has(label) ? label : OTHER;
-    this.byLabel.set(told, (this.byLabel.get(told) ?? 0) + count);
+    const counted = this.labels.has(label) ? label : OTHER;
+    this.byLabel.set(counted, (this.byLabel.get(counted) ?? 0) + count);
   }
 
   /** Returns the count of a label; 0 if nothing was counted. */

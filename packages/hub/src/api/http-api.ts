@@ -70,11 +70,11 @@ export function createHttpApi(hub: Hub, options: HttpApiOptions): HttpApi {
     try {
       return respond(200, method === "batch" ? await batch(hub, body) : await single(hub, method, body));
     } catch (error) {
-      const told = error instanceof CommandError ? error : commandError("INTERNAL", undefined, { cause: error });
-      const { code } = told;
-      if (headers["x-centrifugo-error-mode"] === "transport") return respond(statusOf(code), errorJson(told));
+      const reported = error instanceof CommandError ? error : commandError("INTERNAL", undefined, { cause: error });
+      const { code } = reported;
+      if (headers["x-centrifugo-error-mode"] === "transport") return respond(statusOf(code), errorJson(reported));
       const isFault = code === COMMAND_ERRORS.BAD_REQUEST.code || code === COMMAND_ERRORS.METHOD_NOT_FOUND.code;
-      return respond(isFault ? statusOf(code) : 200, `{"error":${errorJson(told)}}`);
+      return respond(isFault ? statusOf(code) : 200, `{"error":${errorJson(reported)}}`);
     }
   };
   return Object.assign(call, { unauthorized });

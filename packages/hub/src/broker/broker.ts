@@ -99,7 +99,7 @@ export interface BrokerPublishOptions {
   readonly isOwned?: boolean | undefined;
 }
 
-/** What happened to a publication on its way to subscribers, as counts of subscribers. */
+/** The result of delivering a publication, as numbers of subscribers. */
 export interface FanOut {
   /** Written to the connection. */
   delivered: number;

@@ -31,7 +31,7 @@ export class DeltaBase {
   }
 }
 
-/** One publication on its way to the subscribers of a node: each variant is serialised when the first of them needs it. */
+/** One publication for the subscribers of a node. Each variant is serialised when a subscriber needs it. */
 export class PublicationPush {
   readonly publication: Publication;
   private readonly options: PushOptions;

@@ -31,7 +31,7 @@ interface Lane {
   behind: Item[] | undefined;
 }
 
-/** Publishes: what is published in one turn goes to its server in few calls, in its order. */
+/** Publishes. The publications of one tick go to their server in few calls, in order. */
 export class Publisher {
   private readonly deployment: Deployment;
   private readonly newEpoch: () => string;

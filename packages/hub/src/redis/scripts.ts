@@ -19,7 +19,7 @@ local dataset = type(info) == 'string' and string.match(info, 'master_replid:(%w
  * publication that its stream refuses takes no number.
  *
  * The meta hash has the epoch (e), the newest offset (o), the dataset it was last written in (r), and earlier epochs with the offset
- * up to which their positions hold (l). Where the dataset is another one than the last time, publications that somebody has seen may
+ * up to which their positions hold (l). Where the dataset is another one than the last time, publications that a client has seen may
  * be missing from it, and their numbers would be given to others: so the epoch changes, and positions up to what is there still hold.
  * A user who may not call INFO cannot tell (''): the epoch and the dataset stay as they are.
  */

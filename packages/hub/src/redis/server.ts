@@ -53,7 +53,7 @@ export class Server {
     return this.timed(() => this.link.redis.call(command, ...args), args.slice(0, 1));
   }
 
-  /** A script. `asking`: the key is on its way to this server from another one. */
+  /** Runs a script. `asking`: the key is being moved to this server. */
   run(script: Script, keys: readonly string[], args: readonly (string | number)[], asking = false): Promise<unknown> {
     return this.timed(async () => {
       const { redis } = this.link;
@@ -124,7 +124,7 @@ function isRefusal(error: unknown): boolean {
   return error instanceof Error && error.name === "ReplyError";
 }
 
-/** ioredis keeps the command with its error, and whoever logs the one would log the other: what was published, by anybody. */
+/** Removes the command that ioredis keeps with its error: a log of the error would contain the publication. */
 function forgetCommand(error: unknown): void {
   if (error instanceof Error && "command" in error) delete error.command;
 }

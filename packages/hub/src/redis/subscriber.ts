@@ -15,14 +15,14 @@ export interface SubscriberEvents {
 }
 
 /** A name that is to be subscribed to, or no longer. */
-interface Wish {
+interface Request {
   readonly name: string;
   readonly on: boolean;
   /** Undefined: nobody waits; messages may have been lost before. */
   readonly asked: { resolve(): void; reject(error: unknown): void } | undefined;
 }
 
-/** One connection that is subscribed to pub/sub channels at one server. What is asked for in one turn goes out in one command. */
+/** One connection with pub/sub subscriptions at one server. The requests of one tick are sent as one command. */
 export class Subscriber {
   private readonly link: Link;
   private readonly refusals: Refusals;
@@ -31,7 +31,7 @@ export class Subscriber {
   /** SSUBSCRIBE, whose names have to be of one slot, instead of SUBSCRIBE. */
   private readonly isSharded: boolean;
   private readonly wanted = new Set<string>();
-  private wishes: Wish[] = [];
+  private requests: Request[] = [];
 
   constructor(server: Server, isSharded: boolean, context: LinkContext, events: SubscriberEvents) {
     this.context = context;
@@ -71,25 +71,25 @@ export class Subscriber {
       return Promise.reject(new StoreUnavailableError(`Redis at ${this.link.name} is not connected`));
     }
     this.want(name);
-    return new Promise((resolve, reject) => this.wish({ name, on: true, asked: { resolve, reject } }));
+    return new Promise((resolve, reject) => this.request({ name, on: true, asked: { resolve, reject } }));
   }
 
   unsubscribe(name: string): Promise<void> {
     this.unwant(name);
     if (!this.link.isUp) return Promise.resolve();
-    return new Promise((resolve) => this.wish({ name, on: false, asked: { resolve, reject: () => resolve() } }));
+    return new Promise((resolve) => this.request({ name, on: false, asked: { resolve, reject: () => resolve() } }));
   }
 
   /** Takes over a name that was subscribed to elsewhere, as soon as it can: `interrupted` tells when. */
   adopt(name: string): void {
     this.want(name);
-    if (this.link.isUp) this.wish({ name, on: true, asked: undefined });
+    if (this.link.isUp) this.request({ name, on: true, asked: undefined });
   }
 
   /** Subscribes to everything again; where it is not connected, that happens by itself when it is. */
   resubscribe(): void {
     if (!this.link.isUp) return;
-    for (const name of this.wanted) this.wish({ name, on: true, asked: undefined });
+    for (const name of this.wanted) this.request({ name, on: true, asked: undefined });
   }
 
   /** Resolves when all that the server has sent until now has come. */
@@ -107,47 +107,47 @@ export class Subscriber {
     if (this.wanted.delete(name)) this.context.metrics.subscriptions--;
   }
 
-  private wish(wish: Wish): void {
-    if (this.wishes.push(wish) === 1) setImmediate(() => this.fulfil());
+  private request(request: Request): void {
+    if (this.requests.push(request) === 1) setImmediate(() => this.fulfil());
   }
 
   private fulfil(): void {
-    const wishes = this.wishes;
-    this.wishes = [];
+    const requests = this.requests;
+    this.requests = [];
     this.link.cork();
-    for (let start = 0; start < wishes.length;) {
+    for (let start = 0; start < requests.length;) {
       let end = start + 1;
-      while (end < wishes.length && wishes[end]?.on === wishes[start]?.on) end++;
-      for (const group of this.groups(wishes.slice(start, end))) void this.send(group);
+      while (end < requests.length && requests[end]?.on === requests[start]?.on) end++;
+      for (const group of this.groups(requests.slice(start, end))) void this.send(group);
       start = end;
     }
   }
 
   /** What may go into one command. */
-  private *groups(wishes: readonly Wish[]): Iterable<readonly Wish[]> {
+  private *groups(requests: readonly Request[]): Iterable<readonly Request[]> {
     if (!this.isSharded) {
-      for (let i = 0; i < wishes.length; i += AT_ONCE) yield wishes.slice(i, i + AT_ONCE);
+      for (let i = 0; i < requests.length; i += AT_ONCE) yield requests.slice(i, i + AT_ONCE);
       return;
     }
-    const bySlot = new Map<number, Wish[]>();
-    for (const wish of wishes) {
-      const slot = slotOf(wish.name);
+    const bySlot = new Map<number, Request[]>();
+    for (const request of requests) {
+      const slot = slotOf(request.name);
       const group = bySlot.get(slot);
-      if (group === undefined) bySlot.set(slot, [wish]);
-      else group.push(wish);
+      if (group === undefined) bySlot.set(slot, [request]);
+      else group.push(request);
     }
     yield* bySlot.values();
   }
 
-  private async send(wishes: readonly Wish[]): Promise<void> {
+  private async send(requests: readonly Request[]): Promise<void> {
     const { redis } = this.link;
-    const names = wishes.map(({ name }) => name);
-    const on = wishes[0]?.on === true;
+    const names = requests.map(({ name }) => name);
+    const on = requests[0]?.on === true;
     try {
       if (on) await (this.isSharded ? redis.ssubscribe(...names) : redis.subscribe(...names));
       else await (this.isSharded ? redis.sunsubscribe(...names) : redis.unsubscribe(...names));
     } catch (error) {
-      for (const { name, asked } of wishes) {
+      for (const { name, asked } of requests) {
         if (asked === undefined) continue;
         if (on) this.unwant(name);
         asked.reject(
@@ -157,11 +157,11 @@ export class Subscriber {
         );
       }
       // where the connection was lost, all is subscribed to again with the next one
-      if (on && this.link.isUp && wishes.some(({ asked }) => asked === undefined)) this.events.moved();
+      if (on && this.link.isUp && requests.some(({ asked }) => asked === undefined)) this.events.moved();
       return;
     }
-    for (const { asked } of wishes) asked?.resolve();
-    const adopted = wishes.filter(({ name, asked }) => on && asked === undefined && this.wanted.has(name));
+    for (const { asked } of requests) asked?.resolve();
+    const adopted = requests.filter(({ name, asked }) => on && asked === undefined && this.wanted.has(name));
     if (adopted.length > 0) this.events.interrupted(adopted.map(({ name }) => name));
   }
 }

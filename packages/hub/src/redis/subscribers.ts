@@ -62,7 +62,7 @@ export class Subscribers {
     await Promise.all(Array.from(this.byServer.values(), (each) => each.settled()));
   }
 
-  /** Servers that somebody is to be subscribed at. */
+  /** Returns the servers that need a subscriber connection. */
   private homes(): readonly Server[] {
     const servers = this.deployment.servers();
     // what is published at any server of a cluster without sharding reaches all others

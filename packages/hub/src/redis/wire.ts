@@ -5,7 +5,7 @@ import type { JsonText } from "../json/json.ts";
 interface Header {
   readonly i?: ClientInfo;
   readonly t?: Readonly<Record<string, string>>;
-  /** The trace context of whoever published it. */
+  /** The trace context of the publisher. */
   readonly c?: Readonly<Record<string, string>>;
 }
 

@@ -336,14 +336,16 @@ export class Reader {
   private fail(asked: string, id: number, error: unknown): void {
     const { session, parts } = this;
     if (session.state === "closed") return;
-    const told = tellable(error, parts.background.onError);
-    parts.metrics.commandErrors.add(`${asked} ${told.code}`);
+    const reported = tellable(error, parts.background.onError);
+    parts.metrics.commandErrors.add(`${asked} ${reported.code}`);
     session.charge(ERROR_COST);
-    if (told instanceof Disconnect) session.close(told);
-    else if (id > 0) session.outbox.line(errorReply(id, told));
+    if (reported instanceof Disconnect) session.close(reported);
+    else if (id > 0) session.outbox.line(errorReply(id, reported));
     else
       session.close(
-        told.code === COMMAND_ERRORS.TOO_MANY_REQUESTS.code ? DISCONNECTS.TOO_MANY_REQUESTS : DISCONNECTS.BAD_REQUEST,
+        reported.code === COMMAND_ERRORS.TOO_MANY_REQUESTS.code
+          ? DISCONNECTS.TOO_MANY_REQUESTS
+          : DISCONNECTS.BAD_REQUEST,
       );
   }
 

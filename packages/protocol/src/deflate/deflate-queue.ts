@@ -51,8 +51,8 @@ interface Task {
 }
 
 /**
- * Puts a codec between the writer and the protocol, and keeps the messages in order: behind one that is deflated off the
- * loop, the others wait.
+ * Puts a codec between the writer and the protocol, and keeps the messages in order: messages
+ * behind one that is deflated asynchronously wait for it.
  */
 export class DeflateQueue {
   /** Bytes of the messages that wait, before compression. */

@@ -28,7 +28,7 @@ export interface DeflateDirection {
   readonly windowBits: WindowBits;
 }
 
-/** How the given end deflates what it sends, and what it has to be able to inflate. */
+/** Returns how the given end deflates its messages, and how its peer does. */
 export function deflateDirections(
   params: DeflateParams,
   role: "client" | "server",

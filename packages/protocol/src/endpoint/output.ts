@@ -27,7 +27,7 @@ export const NO_FRAGMENT = -1;
 const NO_BLOCKS: Block[] = [];
 
 /**
- * Frame bytes on their way to the transport. Small frames are packed into blocks, large payloads are listed by reference, and
+ * Frame bytes that wait for the transport. Small frames are packed into blocks, large payloads are listed by reference, and
  * while nothing but prepared messages waits, all there is is a pointer to a shared chain. An empty output holds no memory.
  */
 export class Output {
@@ -106,7 +106,7 @@ export class Output {
     }
   }
 
-  /** Hands over everything that waits. Call `release` when the transport is done with the bytes. */
+  /** Hands over everything that waits. Call `release` when the transport has written the bytes. */
   take(): Taken {
     const size = this.size;
     this.size = 0;

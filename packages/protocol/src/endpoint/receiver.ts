@@ -134,7 +134,7 @@ export class Receiver {
   }
 
   receive(chunk: Uint8Array, at: number, end: number): WebSocketError | undefined {
-    const within = this.busy; // whoever got a message may bring more bytes at once
+    const within = this.busy; // a listener may bring more bytes
     this.busy = true;
     at = this.take(chunk, at, end);
     this.busy = within;

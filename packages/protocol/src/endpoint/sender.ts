@@ -61,7 +61,7 @@ export class Sender {
     else throw notData(data);
   }
 
-  /** Encodes a received message that its owner is done with: its memory serves again once it is written. */
+  /** Encodes a received message and takes it over: its memory is recycled once it is written. */
   transfer(output: Output, message: Message): void {
     if (output.inMessage) throw protocolError("MESSAGE_IN_PROGRESS");
     if (!(message instanceof Message)) throw notData(message);

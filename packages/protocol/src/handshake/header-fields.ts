@@ -99,7 +99,7 @@ export class HeaderFields implements Iterable<readonly [name: string, value: str
   private readonly fields: readonly (readonly [name: string, value: string])[];
   /** In lower case. */
   private readonly names: readonly string[];
-  /** Values by name, where there are many fields and somebody asks. A Map: a field may be called __proto__. */
+  /** Values by name, built on demand if there are many fields. A Map, because a field may be named __proto__. */
   private index: Map<string, string[]> | undefined;
 
   constructor(fields: Iterable<readonly [name: string, value: string]> = []) {

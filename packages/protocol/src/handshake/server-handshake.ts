@@ -159,7 +159,7 @@ export class ServerHandshake {
     return { ...accepted, rest: this.release() };
   }
 
-  /** Ends it for whoever answers the request by `acceptUpgrade`; returns what came behind the request. */
+  /** Ends the handshake for a caller that answers the request by `acceptUpgrade`; returns the bytes after the request. */
   release(): Uint8Array {
     this.checkNotOver();
     this.over = true;

@@ -88,7 +88,7 @@ export function checkUpgrade(head: UpgradeHead): UpgradeRequest | WebSocketError
   const connection = headers.get("connection");
   if (!hasToken(connection, "upgrade")) return protocolError("NOT_AN_UPGRADE", `Connection: ${shown(connection)}`);
 
-  // Bytes behind the head are frames: a body announced there would be read as something else by whoever is in between.
+  // Bytes behind the head are frames: a body announced there would be read differently by an intermediary.
   const length = headers.get("content-length");
   if (headers.has("transfer-encoding") || (length !== undefined && length !== "0")) {
     return protocolError("UNEXPECTED_BODY");

@@ -102,7 +102,7 @@ export class Driver
   readonly settings: ConnectionSettings;
   private readonly reading: Reading;
   private readonly agreed: Agreed;
-  /** Packed until somebody asks for them. */
+  /** Packed until they are read. */
   private head: string | HeaderFields;
   readonly incoming: InflateQueue | undefined;
   /** Messages are being inflated asynchronously, or in the next tick: what is behind them waits in the transport. */
@@ -118,12 +118,12 @@ export class Driver
   private ending: Ending | undefined;
   /** While a message is in flight. */
   private dataRate: DataRate | undefined;
-  /** For want of memory it counts no longer. */
+  /** Whether it was ended because memory is low, and is not counted any more. */
   private givenUp = false;
   private terminated = false;
   private over: CloseInfo | undefined;
   private errorNotified = false;
-  /** For whoever asked for it. */
+  /** The promise of `closed`, created on demand. */
   private end: { readonly promise: Promise<CloseInfo>; readonly resolve: (info: CloseInfo) => void } | undefined;
   private messagesReceived = 0;
   private bytesReceived = 0;
@@ -242,7 +242,7 @@ export class Driver
     if (at < end) this.defer(new Uint8Array(chunk.subarray(at, end)));
   }
 
-  /** Keeps bytes until the next turn: see ReadScheduler. */
+  /** Keeps bytes until a later tick: see ReadScheduler. */
   private defer(bytes: Uint8Array, then?: () => void): void {
     this.backlog ??= new Backlog();
     this.backlog.bytes = bytes;
@@ -437,7 +437,7 @@ export class Driver
     return this.state !== "open" && error instanceof WebSocketError && error.code === "NOT_OPEN";
   }
 
-  /** Code of the application threw: closes with 1011, and sees to it that somebody hears of it. */
+  /** Code of the application threw: closes with 1011, and reports the error. */
   handlerFailed(error: unknown): void {
     if (this.excuses(error)) return;
     const willBeTold = this.core.error === undefined && this.core.state !== "closed" && this.listenerCount("error") > 0;

@@ -78,13 +78,13 @@ export class MemoryLedger {
     return this.total <= this.limit / 2;
   }
 
-  /** `holder` holds so many bytes now. Those that hold most may be asked to release theirs before it returns. */
-  hold(holder: MemoryHolder, bytes: number): void {
-    const had = holder.held;
+  /** `entry` holds so many bytes now. Those that hold most may be asked to release theirs before it returns. */
+  hold(entry: MemoryHolder, bytes: number): void {
+    const had = entry.held;
     if (bytes === had) return;
-    holder.held = bytes;
-    if (had === 0) this.link(holder);
-    else if (bytes === 0) this.unlink(holder);
+    entry.held = bytes;
+    if (had === 0) this.link(entry);
+    else if (bytes === 0) this.unlink(entry);
     this.total += bytes - had;
     if (bytes > had) this.grown();
     else if (this.isShort && this.total <= this.limit * SHORT_UNTIL) this.isShort = false;
@@ -118,11 +118,11 @@ export class MemoryLedger {
     all.sort((a, b) => b.held - a.held);
     // a listener that hears of an end may write to others
     this.releasing = true;
-    for (const holder of all) {
+    for (const entry of all) {
       const excess = this.total - this.limit * share;
       if (excess <= 0) break;
-      if (holder.isCache === true) this.trim(holder, excess);
-      else this.ended += holder.release(excess);
+      if (entry.isCache === true) this.trim(entry, excess);
+      else this.ended += entry.release(excess);
     }
     this.releasing = false;
   }
@@ -133,21 +133,21 @@ export class MemoryLedger {
     if (spare > 0) this.ended += cache.release(Math.min(bytes, spare));
   }
 
-  private link(holder: MemoryHolder): void {
+  private link(entry: MemoryHolder): void {
     this.count++;
-    holder.after = this.first;
-    if (this.first !== undefined) this.first.before = holder;
-    this.first = holder;
-    if (holder.isCache === true) this.caches.add(holder);
+    entry.after = this.first;
+    if (this.first !== undefined) this.first.before = entry;
+    this.first = entry;
+    if (entry.isCache === true) this.caches.add(entry);
   }
 
-  private unlink(holder: MemoryHolder): void {
+  private unlink(entry: MemoryHolder): void {
     this.count--;
-    const { before, after } = holder;
+    const { before, after } = entry;
     if (before === undefined) this.first = after;
     else before.after = after;
     if (after !== undefined) after.before = before;
-    holder.before = holder.after = undefined;
-    if (holder.isCache === true) this.caches.delete(holder);
+    entry.before = entry.after = undefined;
+    if (entry.isCache === true) this.caches.delete(entry);
   }
 }

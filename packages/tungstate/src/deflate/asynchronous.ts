@@ -27,8 +27,8 @@ export function jobCounts(): { readonly running: number; readonly waiting: numbe
 }
 
 /**
- * Queues a job. `begin` starts it, with what to call at its end, and returns what stops it. If it throws, which it does for want
- * of memory, `failed` says what the result is.
+ * Queues a job. `begin` starts it, with what to call at its end, and returns what stops it. If it throws,
+ * for example because memory is low, `failed` returns the result.
  */
 function queue<R>(
   begin: (end: (result: R | undefined) => void) => () => void,
@@ -77,7 +77,7 @@ function* slices(chunks: readonly Uint8Array[], from: number): Generator<Uint8Ar
 }
 
 /** Feeds a zlib stream slice by slice, so that it can be stopped between any two. */
-function feed(
+function inflateNext(
   stream: zlib.DeflateRaw | zlib.InflateRaw,
   input: Iterator<Uint8Array>,
   onPiece: (piece: Buffer) => void,
@@ -125,7 +125,7 @@ export function deflateLater(
     const stream = new zlib.DeflateRaw({ ...deflateOptions(windowBits, tuning, window), chunkSize: SLICE });
     const pieces = new Pieces();
     const most = payload.length + SYNC_TAIL_SIZE;
-    feed(
+    inflateNext(
       stream,
       slices([payload], 0),
       (piece) => {
@@ -157,7 +157,7 @@ export function inflateLater(
         finishFlush: zlib.constants.Z_SYNC_FLUSH,
         ...(dictionary === undefined ? {} : { dictionary }),
       });
-      feed(
+      inflateNext(
         stream,
         slices(all, from),
         (piece) => {

@@ -26,7 +26,7 @@ interface Internals {
 
 const TESTED_NODE_VERSIONS = { first: 20, last: 26 }; // majors
 
-/** One direction of a kept zlib stream. */
+/** One direction of a pooled zlib stream. */
 export class PooledStream {
   /** After `run`: how far it got in the input, and in the output. */
   inputEnd = 0;

@@ -22,7 +22,7 @@ export interface StreamHandle {
   setKeepAlive?(on: boolean, idle: number, interval: number, count: number): number;
   getsockname?(out: Partial<AddressOut>): number;
   getpeername?(out: Partial<AddressOut>): number;
-  /** For whoever drives the handle. */
+  /** For the owner of the handle. */
   transport?: unknown;
 }
 

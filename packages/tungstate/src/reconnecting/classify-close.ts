@@ -9,7 +9,7 @@ import type { Ending } from "./types.ts";
  * The decision whether to try again, with what the server asked for. `error`: why not; undefined
  * for an orderly end.
  */
-export type Verdict =
+export type RetryDecision =
   { readonly again: true; readonly hint: Hint } | { readonly again: false; readonly error: WebSocketError | undefined };
 
 export interface Circumstances {
@@ -66,11 +66,13 @@ const RESTART_HINT: Hint = { notBefore: 5_000, spread: 25_000 };
 const LONGEST_HINT_MS = 60 * 60 * 1000;
 
 /** Decides whether to try again, from how a connection or an attempt has ended. */
-export function judge(ending: Ending, circumstances: Circumstances): Verdict {
-  return ending.type === "closed" ? judgeClose(ending.info, circumstances) : judgeFailure(ending.error, circumstances);
+export function classifyClose(ending: Ending, circumstances: Circumstances): RetryDecision {
+  return ending.type === "closed"
+    ? classifyCloseInfo(ending.info, circumstances)
+    : judgeFailure(ending.error, circumstances);
 }
 
-function judgeClose({ code, reason, error }: CloseInfo, { maxDelay }: Circumstances): Verdict {
+function classifyCloseInfo({ code, reason, error }: CloseInfo, { maxDelay }: Circumstances): RetryDecision {
   if (error !== undefined && error.fault === "local") return { again: false, error };
   // the server violated the protocol, and its Close only answers ours
   if (error !== undefined && error.closeCode !== undefined) return AGAIN;
@@ -85,7 +87,7 @@ function judgeClose({ code, reason, error }: CloseInfo, { maxDelay }: Circumstan
   return AGAIN;
 }
 
-function judgeFailure(error: WebSocketError, { mayRefresh, now }: Circumstances): Verdict {
+function judgeFailure(error: WebSocketError, { mayRefresh, now }: Circumstances): RetryDecision {
   if (FATAL_ERRORS.has(error.code)) return { again: false, error };
   if (!(error instanceof HandshakeRejectedError)) return AGAIN;
   const { status, headers } = error.response;
@@ -101,13 +103,13 @@ export function refusesCredentials(ending: Ending): boolean {
 }
 
 /** Returns the decision to give up. */
-export function givenUp(ending: Ending): Verdict {
+export function givenUp(ending: Ending): RetryDecision {
   if (ending.type === "failed") return { again: false, error: ending.error };
   const { code, reason, error } = ending.info;
   return { again: false, error: error ?? fatalClose(code, reason) };
 }
 
-export const AGAIN: Verdict = { again: true, hint: NO_HINT };
+export const AGAIN: RetryDecision = { again: true, hint: NO_HINT };
 
 function fatalClose(code: number, reason: string): WebSocketError {
   return reconnectingError("FATAL_CLOSE", `${code}${reason === "" ? "" : ` ${reason}`}`);

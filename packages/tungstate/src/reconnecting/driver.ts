@@ -16,7 +16,7 @@ import type {
 import { type Provided, type ReconnectOptions, reconnectSettings } from "./options.ts";
 import { Sending } from "./sending.ts";
 import { Sessions } from "./sessions.ts";
-import { NEVER_OPEN, Succession, type SuccessionHost, type Surroundings } from "./reconnect-loop.ts";
+import { NEVER_OPEN, ReconnectLoop, type ReconnectLoopHost, type Surroundings } from "./reconnect-loop.ts";
 import type { Attempt, Gap, ReconnectingEvents, ReconnectingStatus, Waiting } from "./types.ts";
 import { describe } from "../options/describe.ts";
 import type { Route } from "../transport/route.ts";
@@ -32,8 +32,8 @@ interface ReadyWaiter {
  * Drives a reconnecting connection: the loop that connects, and the two halves that are joined to the current connection. Users have a
  * `Reconnecting` in front of it.
  */
-export class ReconnectingDriver extends Emitter<ReconnectingEvents> implements SuccessionHost {
-  private readonly succession: Succession;
+export class ReconnectingDriver extends Emitter<ReconnectingEvents> implements ReconnectLoopHost {
+  private readonly reconnectLoop: ReconnectLoop;
   private readonly sending: Sending;
   private readonly sessions: Sessions;
   private readonly unlink: () => void;
@@ -52,7 +52,7 @@ export class ReconnectingDriver extends Emitter<ReconnectingEvents> implements S
   constructor(url: Provided<string | URL>, options: ReconnectOptions, surroundings: Surroundings = {}) {
     super();
     const settings = reconnectSettings(url, options);
-    this.succession = new Succession(settings, this, surroundings);
+    this.reconnectLoop = new ReconnectLoop(settings, this, surroundings);
     this.sending = new Sending(settings.outbox, settings.writeBufferSize, {
       onDrain: () => this.emit("drain"),
       onDrop: (data) => this.emit("drop", data),
@@ -67,10 +67,10 @@ export class ReconnectingDriver extends Emitter<ReconnectingEvents> implements S
       this.finish({ ...NEVER_OPEN, error: endpointError("CLOSED_BY_SIGNAL", undefined, { cause: signal?.reason }) });
     };
     this.unlink = onAbort(signal, abort);
-    // behind this turn, so that whoever made it can put listeners on
+    // after this tick, so that the caller can add listeners
     queueMicrotask(() => {
       if (signal?.aborted === true) abort();
-      this.succession.run().catch((error: unknown) => this.onThrow(error));
+      this.reconnectLoop.run().catch((error: unknown) => this.onThrow(error));
     });
   }
 
@@ -144,7 +144,7 @@ export class ReconnectingDriver extends Emitter<ReconnectingEvents> implements S
     return handled(new Promise((resolve, reject) => this.readyWaiters.push({ resolve, reject })));
   }
 
-  // ---- from the succession
+  // ---- from the reconnectLoop
 
   onConnecting(attempt: Pick<Attempt, "attempt" | "after">): void {
     this.present = { state: "connecting", ...attempt };
@@ -180,7 +180,7 @@ export class ReconnectingDriver extends Emitter<ReconnectingEvents> implements S
     this.finish({ ...info, error: this.failure ?? info.error });
   }
 
-  /** Code of the application threw: closes with 1011 for good, and sees to it that somebody hears of it. */
+  /** Code of the application threw: closes for good with 1011, and reports the error. */
   protected override onThrow(error: unknown): void {
     // a listener that could not send because all has ended did nothing wrong
     if (!this.writable && error instanceof WebSocketError && error.code === "NOT_OPEN") return;
@@ -319,7 +319,7 @@ export class ReconnectingDriver extends Emitter<ReconnectingEvents> implements S
   // ---- the end
 
   retryNow(): void {
-    this.succession.retryNow();
+    this.reconnectLoop.retryNow();
   }
 
   close(code: number, reason: string): Promise<CloseInfo> {
@@ -336,7 +336,7 @@ export class ReconnectingDriver extends Emitter<ReconnectingEvents> implements S
       return;
     }
     this.present = { state: "closing" };
-    this.succession.endAfterThis();
+    this.reconnectLoop.endAfterThis();
     connection.terminate();
   }
 
@@ -350,7 +350,7 @@ export class ReconnectingDriver extends Emitter<ReconnectingEvents> implements S
       return;
     }
     this.present = { state: "closing" };
-    this.succession.endAfterThis();
+    this.reconnectLoop.endAfterThis();
     this.sending.close(connection, code, reason);
   }
 
@@ -368,7 +368,7 @@ export class ReconnectingDriver extends Emitter<ReconnectingEvents> implements S
     this.present = { state: "closed", info };
     this.unlink();
     const reason = endOf(info);
-    this.succession.abort(reason);
+    this.reconnectLoop.abort(reason);
     connection?.terminate();
     this.sending.end(reason);
     this.sessions.end();
@@ -382,7 +382,7 @@ export class ReconnectingDriver extends Emitter<ReconnectingEvents> implements S
 /** While there is no connection. */
 const NO_HEADERS = new HeaderFields();
 
-/** Why there is nothing more, for whoever waited for something. */
+/** Returns the error for callers that wait when it has ended. */
 function endOf({ error }: CloseInfo): WebSocketError {
   return error ?? protocolError("NOT_OPEN", "it is closed");
 }

@@ -25,7 +25,7 @@ export class Networks {
   private readonly watchers = new Set<(interfaces: Interfaces) => void>();
   private known: Look | undefined;
   /** What the watchers were last notified of. */
-  private told = "";
+  private notified = "";
   private cancel: (() => void) | undefined;
 
   constructor(clock: Clock, read: () => Interfaces = networkInterfaces) {
@@ -50,7 +50,7 @@ export class Networks {
       before = now;
       if (gained) onGain();
     };
-    if (this.watchers.size === 0) this.told = this.look().text;
+    if (this.watchers.size === 0) this.notified = this.look().text;
     this.watchers.add(watcher);
     this.cancel ??= this.clock.after(POLL_INTERVAL, this.poll);
     return () => {
@@ -65,8 +65,8 @@ export class Networks {
   private readonly poll = (): void => {
     this.cancel = this.clock.after(POLL_INTERVAL, this.poll);
     const { interfaces, text } = this.refresh();
-    if (text === this.told) return;
-    this.told = text;
+    if (text === this.notified) return;
+    this.notified = text;
     for (const watcher of [...this.watchers]) watcher(interfaces);
   };
 

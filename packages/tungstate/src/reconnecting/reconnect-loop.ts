@@ -10,10 +10,10 @@ import { type Pause, pause } from "./pause.ts";
 import { provide } from "./provide.ts";
 import type { Attempt, Ending, Gap, Waiting } from "./types.ts";
 import { canSetUserTimeout } from "./user-timeout.ts";
-import { AGAIN, givenUp, judge, refusesCredentials, type Verdict } from "./classify-close.ts";
+import { AGAIN, givenUp, classifyClose, refusesCredentials, type RetryDecision } from "./classify-close.ts";
 
 /** Notifications of the loop. */
-export interface SuccessionHost {
+export interface ReconnectLoopHost {
   onConnecting(attempt: Pick<Attempt, "attempt" | "after">): void;
   onOpen(connection: WebSocketConnection, gap: Gap | undefined): void;
   /** Returns how many messages the connection had not handed to its byte stream. */
@@ -40,9 +40,9 @@ export const NEVER_OPEN = { code: CLOSE_CODE.ABNORMAL, reason: "", clean: false 
 const LEAST_BETWEEN = 1_000; // ms
 
 /** The reconnect loop: attempts, the waits between them, and when to give up. */
-export class Succession {
+export class ReconnectLoop {
   private readonly settings: ReconnectSettings;
-  private readonly host: SuccessionHost;
+  private readonly host: ReconnectLoopHost;
   private readonly networks: Networks;
   private readonly wallClock: () => number;
   private readonly connect: Connector;
@@ -59,7 +59,7 @@ export class Succession {
   private refreshed = false;
   private userTimeout: Promise<boolean> | undefined;
 
-  constructor(settings: ReconnectSettings, host: SuccessionHost, surroundings: Surroundings) {
+  constructor(settings: ReconnectSettings, host: ReconnectLoopHost, surroundings: Surroundings) {
     this.settings = settings;
     this.host = host;
     this.networks = surroundings.networks ?? networksOf(settings.clock);
@@ -87,12 +87,12 @@ export class Succession {
         openFor = this.settings.clock.now() - begun;
       }
       if (signal.aborted || after === undefined) return;
-      const verdict = this.judge(after);
-      if (!verdict.again) {
-        this.host.onEnd(endOf(after, verdict.error));
+      const decision = this.classifyClose(after);
+      if (!decision.again) {
+        this.host.onEnd(endOf(after, decision.error));
         return;
       }
-      await this.wait(after, verdict.hint, openFor);
+      await this.wait(after, decision.hint, openFor);
     }
   }
 
@@ -159,14 +159,14 @@ export class Succession {
     return info;
   }
 
-  private judge(ending: Ending): Verdict {
+  private classifyClose(ending: Ending): RetryDecision {
     if (this.last) return { again: false, error: undefined };
     const { url, headers, protocols, backoff, retry } = this.settings;
     const mayRefresh = [url, headers, protocols].some((each) => typeof each === "function") && !this.refreshed;
-    const verdict = judge(ending, { maxDelay: backoff.maxDelay, mayRefresh, now: this.wallClock() });
+    const decision = classifyClose(ending, { maxDelay: backoff.maxDelay, mayRefresh, now: this.wallClock() });
     if (refusesCredentials(ending)) this.refreshed = true;
     const wish = retry?.(ending, this.backoff.attempt);
-    if (wish === undefined || wish === verdict.again) return verdict;
+    if (wish === undefined || wish === decision.again) return decision;
     return wish ? AGAIN : givenUp(ending);
   }
 

@@ -15,9 +15,9 @@ interface Settleable {
 const MANY = 32; // connections, of which the kernel's part, too, is still in the processor's caches when the last of them has been read
 
 /**
- * Who has something to write, to be flushed together at the end of the turn: one write for all that a turn brought. Of connections that have only
- * answered their own peers there will be no more, so that these need not wait for each other: where a turn reads thousands, they are flushed by and by, as
- * long as their memory is at hand.
+ * Flushes the connections with queued output at the end of the tick: one write for everything that a
+ * tick has queued. Connections that only replied to their own peer are flushed in batches, while
+ * their memory is still in the processor's cache.
  */
 export class Flusher {
   /** Who is being read now. */
@@ -25,12 +25,12 @@ export class Flusher {
   private readonly clock: Clock;
   private due: Flushable[] = [];
   private spare: Flushable[] = [];
-  private feeds: Distributor[] = [];
+  private distributors: Distributor[] = [];
   private unsettled: Settleable[] = [];
   private awaited = false;
   /** When this tick was first asked for the time; undefined where its end is not awaited. */
   private tickTime: number | undefined;
-  /** More may come for those who wait: somebody was given something that is no answer to what came from his own peer. */
+  /** Whether some queued output is not a reply to the peer being read, so that more output may follow. */
   private mixed = false;
 
   constructor(clock: Clock) {
@@ -48,10 +48,10 @@ export class Flusher {
     this.mixed = true;
   }
 
-  /** Whoever was being read has been. */
+  /** The connection that was being read has been read. */
   wasRead(): void {
     this.reading = undefined;
-    if (this.due.length >= MANY && !this.mixed && this.feeds.length === 0) this.flush();
+    if (this.due.length >= MANY && !this.mixed && this.distributors.length === 0) this.flush();
   }
 
   /** The time, read once in a tick of the event loop at whose end something is flushed: reading the clock costs as much as reading a small frame. */
@@ -60,9 +60,9 @@ export class Flusher {
     return (this.tickTime ??= this.clock.now());
   }
 
-  /** What it distributes is flushed in the same turn. */
-  addBroadcasts(feed: Distributor): void {
-    this.feeds.push(feed);
+  /** Adds a distributor, whose output is flushed within this tick. */
+  addBroadcasts(distributor: Distributor): void {
+    this.distributors.push(distributor);
     if (!this.awaited) this.awaitEnd();
   }
 
@@ -78,10 +78,10 @@ export class Flusher {
   }
 
   private readonly run = (): void => {
-    if (this.feeds.length > 0) this.distribute();
+    if (this.distributors.length > 0) this.distribute();
     this.awaited = false;
     this.tickTime = undefined;
-    if (this.feeds.length > 0) this.awaitEnd();
+    if (this.distributors.length > 0) this.awaitEnd();
     this.mixed = false;
     this.flush();
     if (this.unsettled.length > 0) this.settle();
@@ -101,11 +101,11 @@ export class Flusher {
     this.spare = due;
   }
 
-  /** What is added meanwhile waits for the next turn, or one connection that answers a broadcast with another could keep this turn from ending. */
+  /** Distributors that are added meanwhile wait for the next tick: otherwise two connections that answer broadcasts with broadcasts could keep this tick from ending. */
   private distribute(): void {
-    const { feeds } = this;
-    this.feeds = [];
-    for (const feed of feeds) feed.distribute();
+    const { distributors } = this;
+    this.distributors = [];
+    for (const distributor of distributors) distributor.distribute();
   }
 }
 

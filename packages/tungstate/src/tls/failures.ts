@@ -39,7 +39,7 @@ const SSL_CODES: readonly (readonly [RegExp, ConnectionErrorCode, string?])[] = 
   [
     /ALERT_HANDSHAKE_FAILURE/,
     "TLS_PROTOCOL",
-    "the server does not say more; some say this for want of a client certificate",
+    "the server does not say more; some servers say this when a client certificate is missing",
   ],
   [/ALERT_INSUFFICIENT_SECURITY|NO_CIPHERS|NO_SHARED_CIPHER|NO_PROTOCOLS_AVAILABLE/, "TLS_PROTOCOL"],
   [/NO_APPLICATION_PROTOCOL/, "TLS_ALPN"],

@@ -10,7 +10,7 @@ export class DuplexTransport implements ReleasableTransport, BatchStream {
   private readonly stream: Duplex;
   private sink: TransportSink | undefined;
   /** The sink that was notified of the end. */
-  private told: TransportSink | undefined;
+  private notified: TransportSink | undefined;
   private readonly batches = new Batches(this);
   /** Whether our half ends once everything is written. */
   private endDue = false;
@@ -52,8 +52,8 @@ export class DuplexTransport implements ReleasableTransport, BatchStream {
   };
 
   private readonly tellClosed = (): void => {
-    if (this.told === this.sink) return;
-    this.told = this.sink;
+    if (this.notified === this.sink) return;
+    this.notified = this.sink;
     this.sink?.onClosed(this.cause);
   };
 

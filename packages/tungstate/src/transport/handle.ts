@@ -12,7 +12,7 @@ export class HandleTransport implements ReleasableTransport {
   closed = false;
   private readonly handle: StreamHandle;
   private readonly shared: HandleResources;
-  private readonly husk: Socket | undefined;
+  private readonly detachedSocket: Socket | undefined;
   private sink: TransportSink | undefined;
   private early: readonly Uint8Array[] | undefined;
   /** Writes that the system has not done yet; that of a handshake may be among them. */
@@ -30,16 +30,16 @@ export class HandleTransport implements ReleasableTransport {
   private gone = false;
   private cause: Error | undefined;
 
-  /** `husk` is the socket that the handle was taken from; `early` what that had read already. */
-  constructor(handle: StreamHandle, shared: HandleResources, husk?: Socket, early?: readonly Uint8Array[]) {
+  /** `detachedSocket` is the socket that the handle was taken from; `early` what that had read already. */
+  constructor(handle: StreamHandle, shared: HandleResources, detachedSocket?: Socket, early?: readonly Uint8Array[]) {
     this.handle = handle;
     this.shared = shared;
-    this.husk = husk;
+    this.detachedSocket = detachedSocket;
     this.early = early !== undefined && early.length > 0 ? early : undefined;
     handle.transport = this;
-    // somebody who still holds the socket may end it
-    husk?.on("error", (error: Error) => (this.cause ??= error));
-    husk?.on("close", () => this.destroy());
+    // code that still holds the socket may end it
+    detachedSocket?.on("error", (error: Error) => (this.cause ??= error));
+    detachedSocket?.on("close", () => this.destroy());
   }
 
   get unsent(): number {
@@ -47,11 +47,11 @@ export class HandleTransport implements ReleasableTransport {
   }
 
   get localAddress(): string | undefined {
-    return this.husk?.localAddress ?? this.address("getsockname");
+    return this.detachedSocket?.localAddress ?? this.address("getsockname");
   }
 
   get remoteAddress(): string | undefined {
-    return this.husk?.remoteAddress ?? this.address("getpeername");
+    return this.detachedSocket?.remoteAddress ?? this.address("getpeername");
   }
 
   private address(which: "getsockname" | "getpeername"): string | undefined {
@@ -193,7 +193,7 @@ export class HandleTransport implements ReleasableTransport {
     this.handle.close(() => {
       this.gone = true;
       this.sink?.onClosed(this.cause);
-      this.husk?.destroy();
+      this.detachedSocket?.destroy();
     });
   }
 
@@ -202,7 +202,7 @@ export class HandleTransport implements ReleasableTransport {
     this.closed = true; // for this transport
     this.sink = undefined;
     this.handle.transport = undefined;
-    return this.husk ?? socketOn(this.handle, this.shared.readBuffer);
+    return this.detachedSocket ?? socketOn(this.handle, this.shared.readBuffer);
   }
 
   private fail(status: number, call: string): void {

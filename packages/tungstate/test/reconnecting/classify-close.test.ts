@@ -4,24 +4,24 @@ import { HeaderFields, protocolError, type WebSocketError } from "@tungstate/pro
 import { HandshakeRejectedError } from "../../src/client/client.ts";
 import { connectError, CONNECTION_ERRORS, type ConnectionErrorCode, endpointError } from "../../src/errors.ts";
 import { reconnectingError } from "../../src/reconnecting/errors.ts";
-import { judge, retryAfter } from "../../src/reconnecting/classify-close.ts";
+import { classifyClose, retryAfter } from "../../src/reconnecting/classify-close.ts";
 
 const CIRCUMSTANCES = { maxDelay: 30_000, mayRefresh: false, now: Date.UTC(2026, 10, 21) };
 
 /** `again` with the minimum delay in ms, or the code of the error. */
 function closed(code: number, error?: WebSocketError): string {
   return show(
-    judge({ type: "closed", info: { code, reason: "why", clean: error === undefined, error } }, CIRCUMSTANCES),
+    classifyClose({ type: "closed", info: { code, reason: "why", clean: error === undefined, error } }, CIRCUMSTANCES),
   );
 }
 
 function failed(error: WebSocketError, mayRefresh = false): string {
-  return show(judge({ type: "failed", error }, { ...CIRCUMSTANCES, mayRefresh }));
+  return show(classifyClose({ type: "failed", error }, { ...CIRCUMSTANCES, mayRefresh }));
 }
 
-function show(verdict: ReturnType<typeof judge>): string {
-  if (!verdict.again) return verdict.error?.code ?? "done";
-  const { notBefore, spread } = verdict.hint;
+function show(decision: ReturnType<typeof classifyClose>): string {
+  if (!decision.again) return decision.error?.code ?? "done";
+  const { notBefore, spread } = decision.hint;
   return notBefore === 0 ? "again" : `again after ${notBefore}, over ${spread}`;
 }
 

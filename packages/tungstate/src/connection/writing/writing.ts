@@ -45,7 +45,7 @@ export class Writing {
   private flushDue = false;
   private inFlight: Taken | undefined;
   /** Nothing more is sent: a Close was sent, or the connection is closed. */
-  private sealed = false;
+  private notWritable = false;
   /** Where messages are compressed, if they are. */
   private readonly outgoing: DeflateQueue | undefined;
   /** Messages that were written while another one could not be finished yet, and the Close behind them. */
@@ -141,7 +141,7 @@ export class Writing {
 
   /** Whether frames of a broadcast can go to the transport at once. Reads few fields: other pending output has requested a flush. */
   get canWriteFrames(): boolean {
-    if (this.flushDue || this.inFlight !== undefined || this.sealed || this.outgoing !== undefined) return false;
+    if (this.flushDue || this.inFlight !== undefined || this.notWritable || this.outgoing !== undefined) return false;
     if (this.held !== undefined || this.closeHeld || this.waiters?.hasStreams === true) return false;
     return !this.transport.closed;
   }
@@ -266,7 +266,7 @@ export class Writing {
   /** What was written is to be flushed. False if more than `writeBufferSize` waits. */
   private afterWrite(): boolean {
     const { core, settings } = this;
-    this.flushSoon(); // also of what is handed over at once: those who wait for that are told then, not inside of somebody's call
+    this.flushSoon(); // waiters are notified then, not within the caller's call
     // by halves: while one is on its way, the other one fills up
     if (core.output.size * 2 >= settings.writeBufferSize) this.pass();
     if (this.hasRoom && this.passed <= TICK_LIMIT) return true;
@@ -315,7 +315,7 @@ export class Writing {
     this.settings.flusher.add(this);
   }
 
-  /** The end of the turn: what is due in answer to the peer goes out with what was written. */
+  /** The end of the tick: due control frames are sent with what was written. */
   flushNow(): void {
     this.flushDue = false;
     if (this.over) return;
@@ -324,7 +324,7 @@ export class Writing {
       this.pass();
     }
     this.passed = 0;
-    if (!this.core.writable) this.sealed = true;
+    if (!this.core.writable) this.notWritable = true;
     this.tell();
     const kept = this.bufferedAmount;
     if (kept === this.kept) return;
@@ -351,7 +351,7 @@ export class Writing {
     if (this.inFlight === undefined) this.endIfWanted();
   }
 
-  /** The transport is done with what it was given. Who waits for that is told at the end of the tick: streams may say so again and again within one. */
+  /** The transport has written what it was given. Waiters are notified at the end of the tick: streams may report several writes within one. */
   onWritten(): void {
     const taken = this.inFlight;
     if (taken === undefined) return;
@@ -402,7 +402,7 @@ export class Writing {
   end(cause: WebSocketError | undefined): void {
     const lost = this.bufferedAmount > 0;
     const { waiters } = this;
-    this.over = this.sealed = true;
+    this.over = this.notWritable = true;
     this.kept = 0;
     this.outgoing?.close();
     this.held = this.waiters = undefined;

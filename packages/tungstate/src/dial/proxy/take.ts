@@ -3,13 +3,13 @@ import { connectError, type ConnectErrorOptions } from "../../errors.ts";
 import { abortable, asError } from "../../schedule/abortable.ts";
 
 /**
- * Reads from a stream until `feed` returns a result. `feed` is called with each chunk; its result
+ * Reads from a stream until `parse` returns a result. `parse` is called with each chunk; its result
  * carries the bytes after the message, which are put back into the stream. It returns undefined
- * while it needs more. Rejects with what `feed` throws.
+ * while it needs more. Rejects with what `parse` throws.
  */
 export function take<T>(
   stream: Duplex,
-  feed: (chunk: Buffer) => { readonly result: T; readonly rest: Buffer } | undefined,
+  parse: (chunk: Buffer) => { readonly result: T; readonly rest: Buffer } | undefined,
   signal: AbortSignal,
   options: ConnectErrorOptions,
 ): Promise<T> {
@@ -26,9 +26,9 @@ export function take<T>(
         for (;;) {
           const chunk = stream.read() as Buffer | null;
           if (chunk === null) return;
-          let done: ReturnType<typeof feed>;
+          let done: ReturnType<typeof parse>;
           try {
-            done = feed(chunk);
+            done = parse(chunk);
           } catch (error) {
             stop();
             reject(asError(error));

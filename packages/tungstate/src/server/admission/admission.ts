@@ -22,7 +22,7 @@ import { serverCompression } from "../../deflate/settings.ts";
 import { sha1 } from "../../native/primitives.ts";
 import { type ConnectionSettings } from "../../connection/options.ts";
 import { isThenable, whenKnown } from "../../schedule/thenable.ts";
-import { type Decision, judge } from "./decision.ts";
+import { type Decision, checkDecision } from "./decision.ts";
 import { SERVER_ERRORS, serverError } from "../errors.ts";
 import { mayConnect, type OriginPolicy, parseOrigin } from "./origin.ts";
 import { Proxies, type TrustedProxies } from "./proxies.ts";
@@ -177,7 +177,7 @@ export class Admission {
     given: HeaderInput | undefined,
     decision: unknown,
   ): Admitted {
-    const judgement = judge(decision);
+    const judgement = checkDecision(decision);
     if (!judgement.admits) throw refused("NOT_AUTHORIZED", judgement.detail, judgement.refusal);
     const { grant } = judgement;
     const protocol = grant.protocol ?? this.choose(request);

@@ -29,7 +29,7 @@ const REFUSAL_FIELDS: ReadonlySet<unknown> = new Set<keyof Refusal>(["status", "
  * Checks what `authorize` returned, or what its promise resolved to. Only a literal `true` and a
  * Grant admit.
  */
-export function judge(decision: unknown): Judgement {
+export function checkDecision(decision: unknown): Judgement {
   if (decision === true) return GRANTED;
   if (hasOnly<Grant>(decision, GRANT_FIELDS)) return { admits: true, grant: decision };
   if (hasOnly<Refusal>(decision, REFUSAL_FIELDS)) return { admits: false, refusal: decision, detail: undefined };

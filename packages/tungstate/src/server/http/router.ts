@@ -13,7 +13,7 @@ import { chooseUpgrades } from "./upgrade-choice.ts";
 
 export type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
 
-/** Whoever gets the upgrade requests for a path. */
+/** Takes the upgrade requests for a path. */
 export interface UpgradeTaker {
   readonly take: UpgradeHandler;
   /** Returns whether it wants this request, which asks for WebSocket. The others are ordinary requests. Default: all. */

@@ -18,7 +18,7 @@ export function chooseUpgrades(server: HttpServer | HttpsServer, wanted: Choice)
   const restore = chooseByCallback(server, whileActive, others) ?? chooseByRequest(server, whileActive, others);
   if (restore === undefined) return undefined;
   return () => {
-    active = false; // somebody else may have wrapped it
+    active = false; // other code may have wrapped it
     restore();
   };
 }
@@ -91,7 +91,7 @@ function settle(request: IncomingMessage, value: boolean): boolean {
   return value;
 }
 
-/** Sets a property; the function returned sets it back, unless somebody else has set it meanwhile. */
+/** Sets a property; returns a function that restores it, unless other code has set it meanwhile. */
 function replace(server: HttpServer | HttpsServer, key: PropertyKey, value: unknown): () => void {
   const own = Object.getOwnPropertyDescriptor(server, key);
   Reflect.set(server, key, value);
