@@ -13,7 +13,7 @@ export interface ConnectionErrorEntry extends ErrorEntry {
  * addresses failed, the error that speaks for all of them is the one furthest down in this table.
  */
 export const CONNECTION_ERRORS = {
-  INVALID_URL: { step: "resolve", fault: "local", text: "the URL is not a valid ws: or wss: URL" },
+  INVALID_URL: { step: "resolve", fault: "local", text: "the URL is not a valid WebSocket URL" },
   // bind: the local end (told before anything is sent, whatever the name resolves to)
   PACKAGE_MISSING: { step: "bind", fault: "local", text: "an optional package is not installed" },
   NOT_SUPPORTED: { step: "bind", fault: "local", text: "the operating system does not support this" },

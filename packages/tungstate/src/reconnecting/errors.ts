@@ -2,8 +2,8 @@ import { type ErrorEntry, WebSocketError } from "@tungstate/protocol";
 
 /** Errors that only `reconnecting` raises. */
 export const RECONNECTING_ERRORS = {
-  FATAL_CLOSE: { fault: "peer", text: "the server ended the connection, and it makes no sense to come back" },
-  PROVIDER_FAILED: { fault: "local", text: "a function that was given for url, headers or connect failed" },
+  FATAL_CLOSE: { fault: "peer", text: "the server closed the connection with a code that rules out reconnecting" },
+  PROVIDER_FAILED: { fault: "local", text: "a function of the options url, headers, protocols or connect failed" },
   PROVIDER_TIMEOUT: { fault: "local", text: "a function that was given for url or headers did not answer in time" },
 } as const satisfies Record<string, ErrorEntry>;
 
