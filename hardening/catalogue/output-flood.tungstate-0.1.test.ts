@@ -65,7 +65,7 @@ describe("cli: tungstate connect prints a small message that inflates to a large
   test("control characters, truncated by default and reported on both streams", async (t) => {
     const { status, end, stderr, memory } = await show(t, [text, text, "next"]);
     assert.equal(status, 0);
-    assert.match(end, /\\x01 \[cut: \d+ more bytes\]\nnext\n$/);
+    assert.match(end, /\\x01 \[truncated: \d+ more bytes\]\nnext\n$/);
     assert.equal(
       stderr.match(/message [12]: printed \d+ of 62914560 bytes: --max-line is 16777216 bytes\n/g)?.length,
       2,
