@@ -1,7 +1,7 @@
 // Runs every *.test.ts of the workspaces with Node's own test runner. Arguments narrow the run to
 // files whose path contains one of them: `npm test -- utf8 handshake`.
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import process from "node:process";
@@ -18,6 +18,9 @@ const FIRST = ["apps/web/", "scripts/no-globals/", "conformance/", "bench/", "ha
 
 /** Each has a process of its own: it takes long, or loads the machine. */
 const ALONE = /^(?:bench|conformance|examples|scripts)\/|^hardening\/(?:abuse|fuzz|simulate|soak)\//;
+
+/** Test files that measure the memory of their process. Each has its own: what other files free or keep would count. */
+const MEASURES_MEMORY = /\b(?:memoryInUse|memoryUsage|peakGrowth)\b/;
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const { operands: wanted } = commandLine({
@@ -45,7 +48,10 @@ if (files.length === 0) {
   process.exit(1);
 }
 await compileAll(sources.map((file) => join(root, file)));
-const lists = divide(files, { alone: (file) => ALONE.test(file), least: 4 * availableParallelism() });
+const lists = divide(files, {
+  alone: (file) => ALONE.test(file) || MEASURES_MEMORY.test(readFileSync(join(root, file), "utf8")),
+  least: 4 * availableParallelism(),
+});
 const folder = mkdtempSync(join(tmpdir(), "tungstate-tests-"));
 const run = spawnSync(
   process.execPath,
