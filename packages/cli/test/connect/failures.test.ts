@@ -72,7 +72,7 @@ describe("tungstate connect prints the failed step in one line", { concurrency: 
     [
       "proxy, headers for SOCKS",
       () => ["--proxy", `socks://127.0.0.1:${closed}`, "--proxy-header", "A: b", plain.ws("/")],
-      /^usage: .*proxyHeaders need an http: or https: proxy/,
+      /^usage: .*proxyHeaders need a proxy with http: or https:/,
     ],
     ["proxy, a wrong one", () => ["--proxy", "gopher://a", plain.ws("/echo")], /^proxy: .*gopher/],
     ["TLS, a plain port", () => [plain.ws("/echo").replace("ws:", "wss:")], /^TLS: /],
@@ -101,7 +101,7 @@ describe("tungstate connect prints the failed step in one line", { concurrency: 
     [
       "--simulate, a value",
       () => ["--simulate", "latency=soon", plain.ws("/ws")],
-      /^usage: --simulate: .*latency: .*"soon"/,
+      /^usage: --simulate: .*latency must be .*"soon"/,
     ],
     ["a network that breaks", () => ["--simulate", "reset=40", plain.ws("/ws")], /^handshake: .*closed/],
     [

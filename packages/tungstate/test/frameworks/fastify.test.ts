@@ -27,7 +27,7 @@ test("invalid options fail the registration", async () => {
 test("WebSocket routes are for GET only", async () => {
   const app = fastify();
   await app.register(websocket);
-  assert.throws(() => app.post("/chat", { websocket: true }, () => undefined), /is for GET, got POST for \/chat/);
+  assert.throws(() => app.post("/chat", { websocket: true }, () => undefined), /must be GET, got POST for \/chat/);
   await app.close();
 });
 
@@ -94,8 +94,11 @@ test("an invalid wsHandler is rejected", async () => {
     () => app.get("/a", { wsHandler: "yes" as never }, page),
     /wsHandler must be a function, got "yes" for \/a/,
   );
-  assert.throws(() => app.get("/a", { websocket: false, wsHandler: echo }, page), /websocket is false/);
-  assert.throws(() => app.post("/a", { wsHandler: echo }, page), /is for GET, got POST for \/a/);
+  assert.throws(
+    () => app.get("/a", { websocket: false, wsHandler: echo }, page),
+    /websocket must not be false for a route with wsHandler: \/a/,
+  );
+  assert.throws(() => app.post("/a", { wsHandler: echo }, page), /must be GET, got POST for \/a/);
   await app.close();
 });
 

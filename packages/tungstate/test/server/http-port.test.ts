@@ -394,7 +394,11 @@ describe("the HTTP server behind a port", () => {
     ["null", null, /got null/],
     ["an object", {}, /got Object/],
     ["a server of node:net", createTcpServer(), /expected a request listener/],
-    ["a server of node:https, without tls", createHttpsServer({ key, cert }), /needs a port with tls/],
+    [
+      "a server of node:https, without tls",
+      createHttpsServer({ key, cert }),
+      /http must be a server of node:http on a port without tls, got a server of node:https/,
+    ],
   ];
   for (const [name, http, message] of wrong) {
     test(`rejects ${name}`, async () => {
