@@ -330,7 +330,7 @@ describe("errors of dialing", () => {
         { family: 6, localAddress: "127.0.0.1" },
         /localAddress must be an IPv6 address when family is 6, got 127\.0\.0\.1/,
       ],
-      [{ bindToDevice: true }, /bindToDevice needs `interface`/],
+      [{ bindToDevice: true }, /bindToDevice needs the option interface/],
       [{ interface: "lo", localAddress: "127.0.0.1" }, /leave one out, or add bindToDevice/],
       [{ interface: [] }, /interface must be at least one name/],
       [{ interface: "" }, /interface must be the name of an interface/],

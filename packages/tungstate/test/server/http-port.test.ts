@@ -393,7 +393,7 @@ describe("the HTTP server behind a port", () => {
     ["a text", "app", /http must be a request listener, a server of node:http, or .*, got "app"/],
     ["null", null, /got null/],
     ["an object", {}, /got Object/],
-    ["a server of node:net", createTcpServer(), /expected a request listener/],
+    ["a server of node:net", createTcpServer(), /http must be a request listener/],
     [
       "a server of node:https, without tls",
       createHttpsServer({ key, cert }),
