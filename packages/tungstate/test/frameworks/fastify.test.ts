@@ -56,10 +56,7 @@ test("an invalid server is rejected", async () => {
   const app = fastify();
   await app.register(websocket);
   // @ts-expect-error: neither true nor a server
-  assert.throws(
-    () => app.get("/chat", { websocket: "yes" }, echo),
-    /must be true or a WebSocketServer, got "yes" for \/chat/,
-  );
+  assert.throws(() => app.get("/chat", { websocket: "yes" }, echo), /true or a WebSocketServer, got "yes" for \/chat/);
   await app.close();
 });
 
