@@ -130,7 +130,7 @@ export class ClusterDeployment implements Deployment {
     const known = [...this.byAddress.values()].filter((server) => server.isUp);
     for (const server of known) {
       try {
-        const reply = await server.call("CLUSTER", "SLOTS");
+        const reply = await server.ask("CLUSTER", "SLOTS");
         if (this.isStopped) return;
         if (this.take(reply, hostOf(server.name))) for (const listener of [...this.listeners]) listener();
         return;

@@ -116,7 +116,7 @@ interface ToldFacts {
 /** The reply is a list of names and values, or an object of them. */
 async function factsByHello(server: Server): Promise<ToldFacts | undefined> {
   try {
-    const reply = await server.call("HELLO");
+    const reply = await server.ask("HELLO");
     const pairs = new Map<string, string>();
     if (Array.isArray(reply)) {
       for (let i = 0; i + 1 < reply.length; i += 2) pairs.set(String(reply[i]), String(reply[i + 1]));
@@ -132,7 +132,7 @@ async function factsByHello(server: Server): Promise<ToldFacts | undefined> {
 
 async function factsByInfo(server: Server): Promise<ToldFacts> {
   try {
-    const info = String(await server.call("INFO", "server"));
+    const info = String(await server.ask("INFO", "server"));
     const field = (name: string): string => new RegExp(`^${name}:(\\S+)`, "m").exec(info)?.[1] ?? "";
     return { version: field("redis_version"), mode: field("redis_mode") };
   } catch (error) {

@@ -1,10 +1,11 @@
 import { QuotaExceededError } from "../broker/broker.ts";
+import { kindOf, StoreFullError } from "./refusals.ts";
 import type { Server } from "./server.ts";
 
 const CHECK_INTERVAL = 250; // ms between two questions to a server while publications are kept there
-const DENIED_INTERVAL = 60_000; // ms, where it did not answer
-const REPORT_INTERVAL = 10_000; // ms between two reports that a server is full
+const DENIED_INTERVAL = 60_000; // ms, where the user may not ask
 const DEFAULT_SHARE = 3 / 4; // of maxmemory
+const CONSEQUENCE = "publications with history are refused until less is kept";
 
 interface Checked {
   /** When the server is asked again. */
@@ -12,7 +13,6 @@ interface Checked {
   isAsking: boolean;
   /** Why nothing more is kept; undefined: it is. */
   message: string | undefined;
-  reportedAt: number;
 }
 
 /**
@@ -21,14 +21,12 @@ interface Checked {
  */
 export class MemoryQuota {
   private readonly limit: number | undefined;
-  private readonly onError: (error: Error) => void;
   private readonly now: () => number;
   private readonly checked = new WeakMap<Server, Checked>();
 
   /** `limit`: bytes; undefined: three quarters of `maxmemory`. */
-  constructor(limit: number | undefined, onError: (error: Error) => void, now = () => performance.now()) {
+  constructor(limit: number | undefined, now = () => performance.now()) {
     this.limit = limit;
-    this.onError = onError;
     this.now = now;
   }
 
@@ -37,7 +35,7 @@ export class MemoryQuota {
     if (this.limit === Infinity) return undefined;
     let checked = this.checked.get(server);
     if (checked === undefined) {
-      checked = { nextAt: -Infinity, isAsking: false, message: undefined, reportedAt: -Infinity };
+      checked = { nextAt: -Infinity, isAsking: false, message: undefined };
       this.checked.set(server, checked);
     }
     if (!checked.isAsking && this.now() >= checked.nextAt) void this.check(server, checked);
@@ -47,21 +45,22 @@ export class MemoryQuota {
   private async check(server: Server, checked: Checked): Promise<void> {
     checked.isAsking = true;
     try {
-      const info = String(await server.call("INFO", "memory"));
+      const info = String(await server.ask("INFO", "memory"));
       const used = field(info, "used_memory");
       const maxmemory = field(info, "maxmemory");
       const limit = this.limit ?? (maxmemory > 0 ? maxmemory * DEFAULT_SHARE : Infinity);
       checked.nextAt = this.now() + CHECK_INTERVAL;
-      checked.message = used < limit ? undefined : message(server.name, used, limit);
-    } catch {
+      // clients get the message, so it doesn't name the server
+      const uses = `uses ${used} bytes of memory, and may use ${Math.floor(limit)}: ${CONSEQUENCE}`;
+      checked.message = used < limit ? undefined : `Redis ${uses}`;
+      if (checked.message !== undefined) server.reportFull(`Redis at ${server.name} ${uses}`);
+    } catch (error) {
       // a server that is away says so elsewhere; one that may not be asked has no quota
-      checked.nextAt = this.now() + DENIED_INTERVAL;
+      const isDenied = error instanceof Error && kindOf(error) === "NOPERM";
+      checked.nextAt = this.now() + (isDenied ? DENIED_INTERVAL : CHECK_INTERVAL);
       checked.message = undefined;
     }
     checked.isAsking = false;
-    if (checked.message === undefined || this.now() - checked.reportedAt < REPORT_INTERVAL) return;
-    checked.reportedAt = this.now();
-    this.onError(new Error(checked.message));
   }
 }
 
@@ -70,7 +69,8 @@ function field(info: string, name: string): number {
   return Number(new RegExp(`^${name}:(\\d+)`, "m").exec(info)?.[1] ?? 0);
 }
 
-function message(name: string, used: number, limit: number): string {
-  const what = "publications with history are refused until less is kept";
-  return `Redis at ${name} uses ${used} bytes of memory, and may use ${Math.floor(limit)}: ${what}`;
+/** Returns the error for a publication that failed. That of a full server is an error of a quota. */
+export function publicationError(error: unknown): unknown {
+  if (!(error instanceof StoreFullError)) return error;
+  return new QuotaExceededError(`Redis is full: ${CONSEQUENCE}`, { cause: error });
 }

@@ -25,8 +25,8 @@ export interface RedisOptions {
   /** TLS options for `rediss:` URLs, as in `node:tls`. Default: none. */
   readonly tls?: ConnectionOptions;
   /**
-   * Called with each failure of a connection, once per loss. Errors contain no credentials.
-   * Default: none.
+   * Called with each failure of a connection, once per loss, and every 10 s at most while a Redis is
+   * full. Errors contain no credentials. Default: none.
    */
   readonly onError?: (error: Error) => void;
 }

@@ -1,5 +1,6 @@
 import type { BrokerResult } from "../broker/broker.ts";
 import type { Deployment, Redirection } from "./deployment.ts";
+import { publicationError } from "./memory-quota.ts";
 import { SCRIPTS } from "./scripts.ts";
 import { slotOf } from "./slots.ts";
 
@@ -118,7 +119,7 @@ export class Publisher {
       }
     } catch (error) {
       this.answered(items);
-      for (const item of items) item.reject(error);
+      for (const item of items) item.reject(publicationError(error));
       return;
     }
     this.answered(items);
@@ -126,7 +127,8 @@ export class Publisher {
       const offset = Number(results[3 * i]);
       const epoch = String(results[3 * i + 1]);
       const state = results[3 * i + 2];
-      if (state === FAILED) void at.server.refusal(epoch, item.keys).then((error) => item.reject(error));
+      if (state === FAILED)
+        void at.server.refusal(epoch, item.keys).then((error) => item.reject(publicationError(error)));
       else item.resolve({ offset, epoch, duplicate: state === DUPLICATE, fanOut: undefined });
     }
   }

@@ -48,8 +48,7 @@ export class RedisBroker implements Broker {
   constructor(connections: RedisConnections) {
     this.connections = connections;
     this.metrics = connections.metrics;
-    const { memoryLimit, onError } = connections.settings;
-    this.quota = new MemoryQuota(memoryLimit, onError);
+    this.quota = new MemoryQuota(connections.settings.memoryLimit);
   }
 
   async start(handler: BrokerHandler): Promise<void> {

@@ -3,10 +3,11 @@ import { StoreUnavailableError } from "../broker/broker.ts";
 const SAME_REFUSAL_INTERVAL = 10_000; // ms between two reports that a server refuses for the same reason
 
 export const WRONG_TYPE = "WRONGTYPE";
+const FULL = "OOM";
 
 /** By the first word of an error reply: what it means, and what to do. */
 const MEANINGS: ReadonlyMap<string, string> = new Map([
-  ["OOM", "is full (maxmemory): raise maxmemory, or keep less history"],
+  [FULL, "is full (maxmemory): raise maxmemory, or keep less history"],
   ["READONLY", "is a read-only replica: connect to the primary"],
   ["MISCONF", "does not write because it cannot save its data: see its log"],
   ["NOREPLICAS", "does not write because too few replicas are connected (min-replicas-to-write)"],
@@ -24,6 +25,9 @@ const DENIED_IN_SCRIPT = /\bThe user executing the script can't /;
 
 /** Error replies that tell the caller where a key is, or to send a script. */
 const STEERING = ["MOVED", "ASK", "TRYAGAIN", "NOSCRIPT"];
+
+/** A write was refused because the server uses its `maxmemory`. The server reports it. */
+export class StoreFullError extends StoreUnavailableError {}
 
 /**
  * Error replies of one server, as errors for the hub. The hub reports the first of a kind; those of the same kind within the next
@@ -47,9 +51,17 @@ export class Refusals {
     if (STEERING.includes(kind)) return error;
     const meaning = [MEANINGS.get(kind) ?? "refuses a command", ...keys.map((key) => JSON.stringify(key))].join(" ");
     const message = `Redis at ${this.name} ${meaning} (${error.message})`;
+    if (kind === FULL) return new StoreFullError(message);
     if (!this.reports(kind)) return new StoreUnavailableError(message);
     this.reportedAt.set(kind, performance.now());
     return new Error(message);
+  }
+
+  /** Whether a report that the server is full is due. The next one is due 10 s later. */
+  takeFullReport(): boolean {
+    if (!this.reports(FULL)) return false;
+    this.reportedAt.set(FULL, performance.now());
+    return true;
   }
 
   /** Whether the next error of a kind is one that the hub reports. */

@@ -1,7 +1,7 @@
 import { StoreUnavailableError } from "../broker/broker.ts";
 import { type ConnectionOptions, Link, type LinkContext, type LinkEvents } from "./link.ts";
 import { typeProbe } from "./keys.ts";
-import { kindOf, Refusals, WRONG_TYPE } from "./refusals.ts";
+import { kindOf, Refusals, StoreFullError, WRONG_TYPE } from "./refusals.ts";
 import { type Script, SCRIPTS } from "./scripts.ts";
 
 /** One server of a deployment that takes commands. */
@@ -50,37 +50,62 @@ export class Server {
 
   /** Any command. */
   call(command: string, ...args: readonly string[]): Promise<unknown> {
-    return this.timed(() => this.link.redis.call(command, ...args), args.slice(0, 1));
+    const keys = args.slice(0, 1);
+    return this.timed(
+      () => this.link.redis.call(command, ...args),
+      (error) => this.refused(error, keys),
+    );
+  }
+
+  /**
+   * A command that the server may refuse. Rejects with the error reply as it is. The caller handles
+   * it, so that it takes no report from another command that is refused for the same reason.
+   */
+  ask(command: string, ...args: readonly string[]): Promise<unknown> {
+    return this.timed(
+      () => this.link.redis.call(command, ...args),
+      (error) => error,
+    );
   }
 
   /** Runs a script. `asking`: the key is being moved to this server. */
   run(script: Script, keys: readonly string[], args: readonly (string | number)[], asking = false): Promise<unknown> {
-    return this.timed(async () => {
-      const { redis } = this.link;
-      const ask = (): void => {
-        if (asking) redis.asking().catch(() => undefined);
-      };
-      ask();
-      try {
-        return await redis.evalsha(script.sha, keys.length, ...keys, ...args);
-      } catch (error) {
-        if (!(error instanceof Error && error.message.startsWith("NOSCRIPT"))) throw error;
+    return this.timed(
+      async () => {
+        const { redis } = this.link;
+        const ask = (): void => {
+          if (asking) redis.asking().catch(() => undefined);
+        };
         ask();
-        return await redis.eval(script.text, keys.length, ...keys, ...args);
-      }
-    }, keys);
+        try {
+          return await redis.evalsha(script.sha, keys.length, ...keys, ...args);
+        } catch (error) {
+          if (!(error instanceof Error && error.message.startsWith("NOSCRIPT"))) throw error;
+          ask();
+          return await redis.eval(script.text, keys.length, ...keys, ...args);
+        }
+      },
+      (error) => this.refused(error, keys),
+    );
   }
 
   /** The error for a part of a reply that tells of one. `keys`: those of the part. */
   refusal(message: string, keys: readonly string[]): Promise<unknown> {
-    this.context.metrics.failures++;
     if (message.includes("READONLY")) this.link.leaveReplica();
     return this.refused(new Error(message), keys);
   }
 
+  /** Reports that publications with history are refused because too much memory is used; every 10 s at most. */
+  reportFull(message: string): void {
+    if (this.refusals.takeFullReport()) this.context.settings.onError(new Error(message));
+  }
+
   private async refused(error: unknown, keys: readonly string[]): Promise<unknown> {
+    this.context.metrics.failures++;
     const isToName = error instanceof Error && kindOf(error) === WRONG_TYPE && this.refusals.reports(WRONG_TYPE);
-    return this.refusals.of(error, isToName ? await this.wrongKeys(keys) : []);
+    const refusal = this.refusals.of(error, isToName ? await this.wrongKeys(keys) : []);
+    if (refusal instanceof StoreFullError) this.reportFull(refusal.message);
+    return refusal;
   }
 
   /** Redis does not say which key has a wrong type. */
@@ -97,8 +122,8 @@ export class Server {
     return unique.filter((_, index) => wrong[index]);
   }
 
-  /** `keys`: those of the command. */
-  private async timed(command: () => Promise<unknown>, keys: readonly string[]): Promise<unknown> {
+  /** `refused`: returns the error to throw for an error reply. */
+  private async timed(command: () => Promise<unknown>, refused: (error: unknown) => unknown): Promise<unknown> {
     const { metrics } = this.context;
     if (!this.link.isUp) {
       metrics.failures++;
@@ -109,9 +134,9 @@ export class Server {
     try {
       return await command();
     } catch (error) {
-      metrics.failures++;
       forgetCommand(error);
-      if (this.link.isUp || isRefusal(error)) throw await this.refused(error, keys);
+      if (this.link.isUp || isRefusal(error)) throw await refused(error);
+      metrics.failures++;
       throw new StoreUnavailableError(`Redis at ${this.name} was lost before it answered`, { cause: error });
     } finally {
       metrics.roundTrips.observe(performance.now() - started);

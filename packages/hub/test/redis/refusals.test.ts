@@ -5,6 +5,7 @@ import { test, type TestContext } from "node:test";
 import type { BrokerPublishOptions } from "../../src/broker/broker.ts";
 import { Hub } from "../../src/hub/hub.ts";
 import { type OpenRedis, openRedis } from "../../src/redis/open-redis.ts";
+import type { RedisOptions } from "../../src/redis/options.ts";
 import { pubsOf, TestClient } from "../support/test-client.ts";
 import { until } from "../support/until.ts";
 import { RedisClusterServers, RedisServer } from "./support/redis-server.ts";
@@ -19,10 +20,10 @@ interface HubOnRedis {
   readonly reported: string[];
 }
 
-async function hubOn(t: TestContext, url: string, timeout = 1_000): Promise<HubOnRedis> {
+async function hubOn(t: TestContext, url: string, options: RedisOptions = {}): Promise<HubOnRedis> {
   const reported: string[] = [];
   const tell = (error: unknown): void => void reported.push(String(error));
-  const redis = await openRedis([url], { timeout, onError: tell });
+  const redis = await openRedis([url], { timeout: 1_000, ...options, onError: tell });
   const { broker, presenceStore: presence } = redis;
   const kept = { history: { size: 100, ttl: 60_000 }, presence: true, ...ANYONE };
   const hub = new Hub({
@@ -135,32 +136,53 @@ test("a rejected publication takes no offset", async (t) => {
   assert.equal((await broker.publish("x", { data: "3" }, KEEP)).offset, 2);
 });
 
-test("a full Redis rejects stored publications, in few log lines, and nothing else", async (t) => {
-  const server = await serverFor(t);
-  const { hub, reported } = await hubOn(t, server.url);
-  const client = await new TestClient(hub).connect();
-  await client.subscribe("loose:x");
-  await client.subscribe("x");
-  await server.command("CONFIG", "SET", "maxmemory", "1mb");
-  const frame = Array.from({ length: 200 }, (_, i) => ({ id: 1000 + i, publish: { channel: `x${i % 7}`, data: i } }));
-  client.send(...frame);
-  const codes: unknown[] = [];
-  await until("all are answered", () => {
-    codes.push(...client.take().flatMap(({ id = 0, error }) => (id < 1000 ? [] : [error?.code])));
-    return codes.length === frame.length;
+const WHO_NOTICES: readonly [what: string, options: RedisOptions, rules: readonly string[]][] = [
+  ["the hub, which reads INFO memory", {}, ["+info"]],
+  ["Redis, for a user who may not call INFO", {}, []],
+  ["Redis, of a hub without a limit", { memoryLimit: Infinity }, ["+info"]],
+];
+for (const [what, options, rules] of WHO_NOTICES) {
+  test(`a full Redis rejects stored publications with 106, in one log line, and nothing else (noticed by ${what})`, async (t) => {
+    const server = await serverFor(t);
+    await allow(server, ...documentedCommands("always"), ...rules);
+    const { hub, reported } = await hubOn(t, server.url.replace("//", "//hub:secret@"), options);
+    const client = await new TestClient(hub).connect();
+    await client.subscribe("loose:x");
+    await client.subscribe("x");
+    await server.command("CONFIG", "SET", "maxmemory", "1mb");
+    const frame = Array.from({ length: 200 }, (_, i) => ({ id: 1000 + i, publish: { channel: `x${i % 7}`, data: i } }));
+    client.send(...frame);
+    const errors: { code: number; message: string }[] = [];
+    await until("all are answered", () => {
+      for (const { id = 0, error } of client.take()) if (id >= 1000 && error !== undefined) errors.push(error);
+      return errors.length === frame.length;
+    });
+    assert.deepEqual(new Set(errors.map(({ code }) => code)), new Set([106]));
+    const refused =
+      /^limit exceeded: Redis (is full|uses \d+ bytes of memory, and may use \d+): publications with history are refused/;
+    for (const { message } of errors) assert.match(message, refused);
+    await assert.rejects(hub.publish("x", 1), { code: 106, message: refused });
+    // positions of a new channel are a write that is not a publication: clients may try again
+    const { error } = await client.ask({ subscribe: { channel: "new" } });
+    assert.deepEqual([error?.code, error?.temporary], [100, true]);
+    assert.equal(reported.length, 1, reported.join("\n"));
+    assert.match(
+      reported[0] ?? "",
+      /Redis at redis:.* (is full \(maxmemory\): raise maxmemory, or keep less history|uses \d+ bytes of memory)/,
+    );
+    await hub.publish("loose:x", "not kept");
+    await until("it comes", () => pubsOf(client.take()).some(({ data }) => data === "not kept"));
+    await server.command("CONFIG", "SET", "maxmemory", "0");
+    const publish = (): Promise<number | undefined> =>
+      hub.publish("x", 2).then(
+        ({ offset }) => offset,
+        () => undefined,
+      );
+    let offset: number | undefined;
+    await until("there is room again", async () => (offset = await publish()) !== undefined);
+    assert.equal(offset, 1);
   });
-  assert.deepEqual(new Set(codes), new Set([100]));
-  await assert.rejects(
-    hub.publish("x", 1),
-    (error) => error instanceof Error && /is full \(maxmemory\)/.test(String(error.cause)),
-  );
-  assert.equal(reported.length, 1, reported.join("\n"));
-  assert.match(reported[0] ?? "", /Redis at redis:.* is full \(maxmemory\): raise maxmemory, or keep less history/);
-  await hub.publish("loose:x", "not kept");
-  await until("it comes", () => pubsOf(client.take()).some(({ data }) => data === "not kept"));
-  await server.command("CONFIG", "SET", "maxmemory", "0");
-  assert.equal((await hub.publish("x", 2)).offset, 1);
-});
+}
 
 test("a read-only replica: clear errors, few log lines, and reconnects with back-off", async (t) => {
   const primary = await serverFor(t);
@@ -192,7 +214,7 @@ test("a read-only replica: clear errors, few log lines, and reconnects with back
 test("history and presence fail as fast as publish while Redis is away", async (t) => {
   const server = await serverFor(t);
   // A call that waits for a connection takes an hour, and the test with it.
-  const { hub } = await hubOn(t, server.url, 3_600_000);
+  const { hub } = await hubOn(t, server.url, { timeout: 3_600_000 });
   const client = await new TestClient(hub).connect();
   await client.subscribe("x");
   await server.kill();
