@@ -114,7 +114,7 @@ describe("listen", () => {
       ["upgrade", "sec-websocket-version", "content-type"].map((name) => response.headers.get(name)),
       ["websocket", "13", "text/plain; charset=utf-8"],
     );
-    assert.match(await response.text(), /does not ask for an upgrade/);
+    assert.match(await response.text(), /is not an upgrade to WebSocket/);
   });
 
   test("a port in use rejects", async (t) => {
