@@ -174,7 +174,7 @@ export class Surveys {
       const text = optionalJson(result, "the result of a survey");
       const bytes = sizeOfOptional(text);
       if (bytes > MOST_ANSWER_BYTES)
-        return refused(`the answer takes ${bytes} bytes, at most ${MOST_ANSWER_BYTES} may`);
+        return refused(`the answer must be at most ${MOST_ANSWER_BYTES} bytes, got ${bytes}`);
       return { data: text, error: undefined };
     } catch (error) {
       if (!(error instanceof CommandError)) this.context.background.onError(error);

@@ -98,7 +98,7 @@ const wrongKinds: readonly (readonly [string, () => unknown])[] = [
     hubWith({ limits: { rates: { publish: { perSecond: 1, burst: "5" } } } }),
   ],
   ["limits.rates must be an object, or false, got true", hubWith({ limits: { rates: true } })],
-  ['namespace "": history.ttl must be a number above 0 (ms), got 5', historyWith({ ttl: "5" })],
+  ['namespace "": history.ttl must be a number above 0 \\(ms\\), got 5', historyWith({ ttl: "5" })],
   ['namespace "": history.metaTtl must be .* got 5', historyWith({ metaTtl: "5" })],
   ["audience must be a string .* got \\[\\]", verifierWith({ audience: [] })],
   ["audience must be a string .* got 5", verifierWith({ audience: 5 })],
