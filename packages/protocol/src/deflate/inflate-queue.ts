@@ -71,11 +71,6 @@ export class InflateQueue {
     this.maxMessageSize = maxMessageSize;
   }
 
-  /** A chunk begins, and a tick with it. */
-  beginChunk(): void {
-    this.inflated = 0;
-  }
-
   /** A message from the protocol. */
   receive(message: Message, compressed: boolean): void {
     if (this.closed || this.dropping) return;
@@ -109,13 +104,14 @@ export class InflateQueue {
     return this.inflating + (this.waiting?.held ?? 0) + (this.plain?.size ?? 0) * COST_IN_SET;
   }
 
-  /** Whether messages have come that may share memory with those of other connections. */
+  /** Whether `endTick` has to be called: messages were inflated, or wait in memory that they share with those of other connections. */
   get isUnsettled(): boolean {
-    return this.waiting?.isUnsettled === true;
+    return this.inflated > 0 || this.waiting?.isUnsettled === true;
   }
 
-  /** The end of a tick: see `ReceiveQueue.settle`. */
-  settleWaiting(): void {
+  /** The tick has ended: the next one may inflate as much again. See also `ReceiveQueue.settle`. */
+  endTick(): void {
+    this.inflated = 0;
     this.waiting?.settle();
   }
 

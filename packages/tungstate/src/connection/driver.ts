@@ -284,7 +284,6 @@ export class Driver
     const { flusher } = this.settings;
     flusher.reading = this.writing;
     const { incoming } = this;
-    incoming?.beginChunk();
     this.core.receive(chunk, flusher.now(), start, end);
     if (incoming !== undefined && incoming.heldSize > 0) this.reading.measure();
     this.countHeld();
@@ -495,7 +494,7 @@ export class Driver
   settle(): void {
     this.settleDue = false;
     this.reading.settle();
-    this.incoming?.settleWaiting();
+    this.incoming?.endTick();
     this.countHeld();
   }
 
