@@ -40,7 +40,7 @@ export function checkFieldValue(what: string, value: string): void {
 export function checkHeaders(
   input: HeaderInput = [],
   option = "headers",
-  allowed = "no field that the handshake sets itself",
+  allowed = "fields that the handshake does not set itself",
 ): readonly (readonly [name: string, value: string])[] {
   if (typeof input !== "object" || input === null)
     throw invalidArgument(option, "an object, or an iterable of pairs of a name and a value", input);

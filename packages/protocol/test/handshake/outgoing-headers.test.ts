@@ -50,7 +50,7 @@ describe("header fields of a caller", () => {
     it(`${name} belongs to the handshake`, () => {
       assert.throws(
         () => checkHeaders({ [name]: "x" }),
-        refusedWith("INVALID_ARGUMENT", /: headers must be no field that the handshake sets itself, got "/),
+        refusedWith("INVALID_ARGUMENT", /: headers must be fields that the handshake does not set itself, got "/),
       );
     });
   }
