@@ -34,7 +34,7 @@ describe("hub: API calls over many items", () => {
     const api = createHttpApi(hub, { keys: [KEY] });
     const { status, body } = await api("publish", "[".repeat(4_000_000), { "x-api-key": KEY });
     assert.equal(status, 400);
-    assert.match(body, /nests deeper/);
+    assert.match(body, /nested deeper/);
     const client = await HubClient.connect(t, port);
     client.socket.write("[".repeat(65_000));
     const { code, reason } = await client.socket.closed;

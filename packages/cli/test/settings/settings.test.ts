@@ -168,7 +168,7 @@ describe("hub options in a settings file", () => {
     [{ limits: { channel: 1 } }, /unknown option channel of limits: did you mean channels\?/],
     [{ limits: { channels: 0 } }, /limits\.channels .* 0$/],
     [{ limits: { channels: "many" } }, /limits\.channels .*"many"/],
-    [{ limits: { rates: { shout: { perSecond: 1, burst: 1 } } } }, /limits\.rates: .*shout/],
+    [{ limits: { rates: { shout: { perSecond: 1, burst: 1 } } } }, /limits\.rates must .*shout/],
     [{ limits: [] }, /limits must be an object/],
     [{ connectTimeout: "soon" }, /connectTimeout must be a number/],
     [{ connectTimeout: -1 }, /connectTimeout .*-1/],

@@ -252,7 +252,8 @@ for (const [what, text] of [
     }
     const used = (await memoryInUse()) - before;
     const counted = engine.historyBytes - empty;
-    assert.ok(used < counted + 200_000, `${used} bytes used, ${counted} counted`);
+    // the frames are 12 MB; what V8 compiles meanwhile is up to half a megabyte
+    assert.ok(used < counted + 1_000_000, `${used} bytes used, ${counted} counted`);
     const page = await broker.history("x", { limit: 1 }, 60_000);
     assert.equal(page.publications[0]?.data, JSON.stringify(text.repeat(20)));
   });
