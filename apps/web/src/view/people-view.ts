@@ -43,7 +43,7 @@ export class PeopleView {
   known(known: boolean): void {
     this.button.hidden = !known;
     this.panel.classList.toggle("unknown", !known);
-    if (!known) this.heading.textContent = "People present are unknown";
+    if (!known) this.heading.textContent = "The list of people is not available";
     if (!known) this.list.replaceChildren();
   }
 }
