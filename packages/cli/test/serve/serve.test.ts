@@ -217,7 +217,7 @@ describe("tungstate serve", () => {
 test("closes a slow client with 1013, and bounds what is queued for it", async () => {
   // a server of its own: its first 20 requests for metrics get current values
   await using server = await Server.start();
-  const slow = await connect(server.ws("/ws"), { receiveQueueSize: 1 });
+  const slow = await connect(server.ws("/ws"), { receiveQueueSize: 1, readAheadSize: 0 });
   const sender = await connect(server.ws("/ws"));
   const payload = new Uint8Array(256 * 1024);
   const count = 200; // 50 MiB, of which the system buffers some and the server at most 8 MiB
