@@ -13,6 +13,17 @@ export interface ErrorEntry {
   readonly text: string;
 }
 
+/** What a call on a connection can report, on every platform. */
+export const CALL_ERRORS = {
+  CONNECTION_LOST: { fault: "transport", text: "the byte stream ended without a closing handshake" },
+  NOT_OPEN: { fault: "local", text: "the connection is not open" },
+  WRITE_BUFFER_FULL: { fault: "local", text: "more output is buffered than maxWriteBufferSize allows" },
+  MESSAGE_IN_PROGRESS: { fault: "local", text: "a message is being sent in fragments and must be finished first" },
+  NO_MESSAGE_IN_PROGRESS: { fault: "local", text: "no message is being sent in fragments" },
+  INVALID_ARGUMENT: { fault: "local", text: "invalid argument" },
+  INVALID_STATE: { fault: "local", text: "this call is not possible in this state" },
+} as const satisfies Record<string, ErrorEntry>;
+
 /**
  * Everything that the protocol can report, in one table. `docs/errors.md` lists the same rows; a test holds the two together.
  * Close codes: RFC 6455 §7.4.1. Statuses: RFC 6455 §4.2.2, RFC 9110 §15.
@@ -48,14 +59,7 @@ export const PROTOCOL_ERRORS = {
   // liveness
   HEARTBEAT_TIMEOUT: { fault: "transport", text: "the peer answered no ping within heartbeat.timeout" },
   CLOSE_TIMEOUT: { fault: "peer", text: "the closing handshake took longer than closeTimeout" },
-  CONNECTION_LOST: { fault: "transport", text: "the byte stream ended without a closing handshake" },
-  // use
-  NOT_OPEN: { fault: "local", text: "the connection is not open" },
-  WRITE_BUFFER_FULL: { fault: "local", text: "more output is buffered than maxWriteBufferSize allows" },
-  MESSAGE_IN_PROGRESS: { fault: "local", text: "a message is being sent in fragments and must be finished first" },
-  NO_MESSAGE_IN_PROGRESS: { fault: "local", text: "no message is being sent in fragments" },
-  INVALID_ARGUMENT: { fault: "local", text: "invalid argument" },
-  INVALID_STATE: { fault: "local", text: "this call is not possible in this state" },
+  ...CALL_ERRORS,
   // handshake, both roles (RFC 6455 §4, RFC 9112)
   HEAD_TOO_BIG: { fault: "peer", status: 431, text: "the head is larger than maxHeadSize" },
   TOO_MANY_HEADERS: { fault: "peer", status: 431, text: "the head has more header fields than maxHeaders" },
@@ -117,4 +121,13 @@ export function protocolError(
   options?: ErrorOptions,
 ): WebSocketError<ProtocolErrorCode> {
   return new WebSocketError<ProtocolErrorCode>(code, PROTOCOL_ERRORS[code], detail, options);
+}
+
+/** Returns the error for a row of CALL_ERRORS. A program that uses no other row contains no other row. */
+export function callError(
+  code: keyof typeof CALL_ERRORS,
+  detail?: string,
+  options?: ErrorOptions,
+): WebSocketError<ProtocolErrorCode> {
+  return new WebSocketError<ProtocolErrorCode>(code, CALL_ERRORS[code], detail, options);
 }

@@ -208,17 +208,15 @@ export function combineFailures(failures: readonly WebSocketError[], what: strin
   });
 }
 
-const ORDER = new Map<string, number>(Object.keys(CONNECTION_ERRORS).map((code, index) => [code, index]));
-/** By step, its last row. */
-const LAST_OF_STEP = new Map(Object.values(CONNECTION_ERRORS).map(({ step }, index) => [step, index]));
-
 /** How far a failed attempt got; an error that is no row of this table comes from the WebSocket handshake, the last step. */
 function progress(error: WebSocketError): number {
   // a timeout or an abort at another step than in its row: as far as anything of that step
   if (error instanceof ConnectError && error.step !== CONNECTION_ERRORS[error.code].step) {
-    return LAST_OF_STEP.get(error.step) ?? ORDER.size;
+    return Object.values(CONNECTION_ERRORS).findLastIndex(({ step }) => step === error.step);
   }
-  return ORDER.get(error.code) ?? ORDER.size;
+  const codes = Object.keys(CONNECTION_ERRORS);
+  const at = codes.indexOf(error.code);
+  return at < 0 ? codes.length : at;
 }
 
 /** The one of several errors that got furthest, the first of those that got equally far; undefined if there is none. */

@@ -62,19 +62,13 @@ export type { Lookup } from "./dial/resolve.ts";
 export { pinOf } from "./tls/options.ts";
 export { sharedTlsSessions, TlsSessionCache, type TlsSessionCacheOptions } from "./tls/session-cache.ts";
 export { reconnecting } from "./reconnecting/reconnecting.ts";
-export type { BackoffOptions } from "./reconnecting/backoff.ts";
-export { RECONNECTING_ERRORS, type ReconnectingErrorCode } from "./reconnecting/errors.ts";
-export type { Connector, Provided, ReconnectOptions } from "./reconnecting/options.ts";
-export type { OutboxOptions, OutboxPolicy } from "./reconnecting/outbox.ts";
-export type {
-  Attempt,
-  Ending,
-  Gap,
-  ReconnectingConnection,
-  ReconnectingEvents,
-  ReconnectingStatus,
-  Waiting,
-} from "./reconnecting/types.ts";
+export type { BackoffOptions } from "./reconnecting/core/backoff.ts";
+export { RECONNECTING_ERRORS, type ReconnectingErrorCode } from "./reconnecting/core/errors.ts";
+export type { Provided } from "./reconnecting/core/provide.ts";
+export type { Attempt, Ending, Gap, Waiting } from "./reconnecting/core/types.ts";
+export type { Connector, ReconnectOptions } from "./reconnecting/options.ts";
+export type { OutboxOptions, OutboxPolicy } from "./reconnecting/core/outbox.ts";
+export type { ReconnectingConnection, ReconnectingEvents, ReconnectingStatus } from "./reconnecting/types.ts";
 export type { ByteStream } from "./transport/byte-stream.ts";
 export type { Route } from "./transport/route.ts";
 export type { TlsInfo } from "./transport/tls-info.ts";

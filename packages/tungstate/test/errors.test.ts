@@ -10,7 +10,7 @@ import {
   describeTried,
   ENDPOINT_ERRORS,
 } from "../src/errors.ts";
-import { RECONNECTING_ERRORS } from "../src/reconnecting/errors.ts";
+import { RECONNECTING_ERRORS } from "../src/reconnecting/core/errors.ts";
 import { SERVER_ERRORS } from "../src/server/errors.ts";
 
 test("docs/errors.md describes each error as its table does, and no other", () => {

@@ -9,7 +9,7 @@ import {
   prepare,
 } from "./client.ts";
 import type { Driver } from "../connection/driver.ts";
-import { linkedController } from "../schedule/abortable.ts";
+import { linkedController } from "../schedule/linked-controller.ts";
 import { dialAny } from "../dial/dial.ts";
 import type { DialOptions } from "../dial/options.ts";
 import { checkProxyHeaders } from "../dial/proxy/headers.ts";

@@ -1,5 +1,4 @@
 import type { Message } from "@tungstate/protocol";
-import { describe } from "../options/describe.ts";
 import { Emitter } from "../schedule/emitter.ts";
 import { isThenable } from "../schedule/thenable.ts";
 import type { ConnectionEvents } from "./types.ts";
@@ -51,8 +50,3 @@ export abstract class ConnectionEmitter extends Emitter<ConnectionEvents> {
 }
 
 const NO_LISTENERS: readonly never[] = [];
-
-/** Reports an error of the application that has no listener. */
-export function warnOfHandler(error: unknown): void {
-  process.emitWarning(error instanceof Error ? error : describe(error), "TungstateHandlerWarning");
-}

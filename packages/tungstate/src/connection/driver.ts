@@ -13,7 +13,8 @@ import {
 } from "@tungstate/protocol";
 import type { MemoryHolder } from "./memory-ledger.ts";
 import { NOWHERE, type Timed } from "../schedule/deadlines.ts";
-import { ConnectionEmitter, warnOfHandler } from "./connection-emitter.ts";
+import { ConnectionEmitter } from "./connection-emitter.ts";
+import { reportHandlerError } from "../schedule/report.ts";
 import { Ending } from "./ending.ts";
 import type { BroadcastQueue, Subscriber } from "../broadcast/broadcast-queue.ts";
 import { type ConnectionSettings } from "./options.ts";
@@ -442,7 +443,7 @@ export class Driver
     const willBeTold = this.core.error === undefined && this.core.state !== "closed" && this.listenerCount("error") > 0;
     this.silence();
     if (this.membership !== undefined) this.membership.owner.onHandlerError(error);
-    else if (!willBeTold) warnOfHandler(error);
+    else if (!willBeTold) reportHandlerError(error);
     this.fail(
       endpointError("HANDLER_FAILED", error instanceof Error ? error.message : describe(error), { cause: error }),
     );

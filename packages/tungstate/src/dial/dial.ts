@@ -3,7 +3,7 @@ import type { Socket } from "node:net";
 import { combineFailures, ConnectError, connectError, type Tried } from "../errors.ts";
 import { checkNames } from "../options/names.ts";
 import { secureOver } from "../tls/secure.ts";
-import { linkedController } from "../schedule/abortable.ts";
+import { linkedController } from "../schedule/linked-controller.ts";
 import { connectTcp, connectUnix, type Endpoints } from "./connect.ts";
 import { chooseAddress, findInterface, interfaceOf, type NetworkInterface } from "./interfaces.ts";
 import { scopeOf } from "../transport/ip.ts";

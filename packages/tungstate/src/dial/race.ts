@@ -1,7 +1,8 @@
 import { WebSocketError } from "@tungstate/protocol";
 import { onAbort } from "../schedule/abort-signal.ts";
 import { abortedError, connectError, furthest } from "../errors.ts";
-import { asError, linkedController, type LinkedController } from "../schedule/abortable.ts";
+import { asError } from "../schedule/abortable.ts";
+import { linkedController, type LinkedController } from "../schedule/linked-controller.ts";
 
 export interface RaceOptions<T> {
   /**

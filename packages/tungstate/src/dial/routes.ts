@@ -1,6 +1,6 @@
 import { WebSocketError } from "@tungstate/protocol";
 import { combineFailures } from "../errors.ts";
-import { linkedController } from "../schedule/abortable.ts";
+import { linkedController } from "../schedule/linked-controller.ts";
 import { type BindOptions, DEFAULT_ATTEMPT_DELAY_MS, interfaceNames, type InterfaceStrategy } from "./options.ts";
 import { race } from "./race.ts";
 

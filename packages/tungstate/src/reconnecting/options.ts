@@ -7,22 +7,18 @@ import { checkDialOptions, interfaceNames } from "../dial/options.ts";
 import { checkProxyHeaders } from "../dial/proxy/headers.ts";
 import { connectionSettings } from "../connection/options.ts";
 import { checkTlsOptions } from "../tls/options.ts";
-import type { WebSocketConnection } from "../connection/types.ts";
+import type { MessageData, WebSocketConnection } from "../connection/types.ts";
 import { parseUrl } from "../client/url.ts";
-import { BACKOFF_OPTIONS, type BackoffOptions, DEFAULT_BACKOFF } from "./backoff.ts";
-import type { OutboxOptions } from "./outbox.ts";
-import type { Attempt, Ending } from "./types.ts";
+import { BACKOFF_OPTIONS, type BackoffOptions, DEFAULT_BACKOFF } from "./core/backoff.ts";
+import type { Provided } from "./core/provide.ts";
+import type { Ending } from "./core/types.ts";
+import type { DriverSettings } from "./core/driver.ts";
 import { CONNECT_OPTIONS } from "../client/connect.ts";
-import { OUTBOX_OPTIONS } from "./outbox.ts";
+import { OUTBOX_OPTIONS, type OutboxOptions } from "./core/outbox.ts";
+import { outboxEntry } from "./outbox-entry.ts";
 import { type OptionNames, checkNames } from "../options/names.ts";
 import { checkFunction, count, flag, size, time } from "../options/check.ts";
 import { describe } from "../options/describe.ts";
-
-/**
- * A value, or a function that is called for it before each attempt, for example for tokens that
- * expire.
- */
-export type Provided<T> = T | ((attempt: Attempt) => T | Promise<T>);
 
 /**
  * A function that makes a connection: `connect`, or a replacement. It must obey `options.signal`.
@@ -74,21 +70,16 @@ const RECONNECT_OPTIONS: OptionNames<ReconnectOptions> = {
 };
 
 /** The options, checked and complete. */
-export interface ReconnectSettings {
+export interface ReconnectSettings extends DriverSettings<MessageData> {
   readonly url: Provided<string | URL>;
   readonly headers: Provided<HeaderInput>;
   readonly protocols: Provided<string | readonly string[]>;
   readonly providerTimeout: number;
-  readonly backoff: BackoffOptions;
-  readonly retry: ReconnectOptions["retry"];
-  readonly outbox: OutboxOptions;
   readonly watchNetworks: boolean;
   /** Interfaces whose addresses count; empty for all. */
   readonly interfaces: readonly string[];
-  readonly random: () => number;
   readonly connect: Connector | undefined;
   readonly clock: Clock;
-  readonly writeBufferSize: number;
   /** Options of each connection. */
   readonly options: ConnectOptions;
 }
@@ -128,6 +119,8 @@ export function reconnectSettings(url: Provided<string | URL>, given: ReconnectO
       resetAfter: time(backoff, "resetAfter", resetAfter, "backoff."),
     },
     retry,
+    signal: options.signal,
+    entry: outboxEntry,
     outbox: { size: size({ "outbox.size": outbox.size }, "outbox.size", 1024 * 1024, 0), policy },
     watchNetworks: flag(given, "watchNetworks", true),
     interfaces: interfaceNames(options),

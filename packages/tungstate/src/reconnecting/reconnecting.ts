@@ -10,10 +10,12 @@ import type {
 } from "../connection/types.ts";
 import type { Route } from "../transport/route.ts";
 import type { TlsInfo } from "../transport/tls-info.ts";
-import { ReconnectingDriver } from "./driver.ts";
-import type { Provided, ReconnectOptions } from "./options.ts";
-import type { Surroundings } from "./reconnect-loop.ts";
-import type { Gap, ReconnectingConnection, ReconnectingEvents, ReconnectingStatus } from "./types.ts";
+import type { Surroundings } from "./connecting.ts";
+import type { Provided } from "./core/provide.ts";
+import type { Gap } from "./core/types.ts";
+import { WebSocketReconnectingDriver } from "./driver.ts";
+import type { ReconnectOptions } from "./options.ts";
+import type { ReconnectingConnection, ReconnectingEvents, ReconnectingStatus } from "./types.ts";
 
 /**
  * Connects, and connects again whenever the connection ends, until `close()`, an abort of `signal`, or an end that trying
@@ -26,10 +28,10 @@ export function reconnecting(url: Provided<string | URL>, options: ReconnectOpti
 
 /** The reconnecting connection that users have: its public members, and nothing else. Its driver does the work. */
 export class Reconnecting implements ReconnectingConnection {
-  readonly #driver: ReconnectingDriver;
+  readonly #driver: WebSocketReconnectingDriver;
 
   constructor(url: Provided<string | URL>, options: ReconnectOptions, surroundings?: Surroundings) {
-    this.#driver = new ReconnectingDriver(url, options, surroundings);
+    this.#driver = new WebSocketReconnectingDriver(url, options, surroundings);
   }
 
   get status(): ReconnectingStatus {

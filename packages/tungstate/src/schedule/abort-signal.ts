@@ -1,3 +1,5 @@
+import { reportHandlerError } from "./report.ts";
+
 /**
  * The callbacks of each signal, behind one listener on the signal: Node.js prints
  * MaxListenersExceededWarning from the eleventh listener of an AbortSignal on.
@@ -30,7 +32,7 @@ function listenTo(signal: AbortSignal): Set<() => void> {
         callback();
       } catch (error) {
         // for example a stream whose `destroy` throws; the other callbacks still run
-        process.emitWarning(error instanceof Error ? error : String(error), "TungstateHandlerWarning");
+        reportHandlerError(error);
       }
     }
     callbacks.clear();

@@ -1,4 +1,5 @@
-import { protocolError, WebSocketError } from "@tungstate/protocol";
+import { WebSocketError } from "@tungstate/protocol";
+import { callError } from "@tungstate/protocol/internal";
 
 /** A resolved promise: the result of `send` and `flush` when there is nothing to wait for. */
 export const DONE: Promise<void> = Promise.resolve();
@@ -35,9 +36,9 @@ const STATE_ERRORS: ReadonlySet<string> = new Set(["NOT_OPEN", "WRITE_BUFFER_FUL
  * unless it was closed in good order.
  */
 export function notOpen(detail: string, cause?: WebSocketError): WebSocketError {
-  if (cause === undefined) return protocolError("NOT_OPEN", detail);
+  if (cause === undefined) return callError("NOT_OPEN", detail);
   if (cause.code === "NOT_OPEN") return cause;
-  return protocolError("NOT_OPEN", `${detail}: ${cause.code}, ${cause.message}`, { cause });
+  return callError("NOT_OPEN", `${detail}: ${cause.code}, ${cause.message}`, { cause });
 }
 
 function ignore(): void {

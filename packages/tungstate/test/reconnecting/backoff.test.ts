@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { Backoff } from "../../src/reconnecting/backoff.ts";
+import { Backoff } from "../../src/reconnecting/core/backoff.ts";
 
 const OPTIONS = { initialDelay: 1_000, maxDelay: 30_000, resetAfter: 10_000 };
 

@@ -3,23 +3,23 @@ import { describe, test } from "node:test";
 import { HeaderFields, protocolError, type WebSocketError } from "@tungstate/protocol";
 import { HandshakeRejectedError } from "../../src/client/client.ts";
 import { connectError, CONNECTION_ERRORS, type ConnectionErrorCode, endpointError } from "../../src/errors.ts";
-import { reconnectingError } from "../../src/reconnecting/errors.ts";
-import { classifyClose, retryAfter } from "../../src/reconnecting/classify-close.ts";
+import { reconnectingError } from "../../src/reconnecting/core/errors.ts";
+import { classifyFailure, retryAfter } from "../../src/reconnecting/classify-failure.ts";
+import { classifyCloseInfo, type RetryDecision } from "../../src/reconnecting/core/close-decision.ts";
 
-const CIRCUMSTANCES = { maxDelay: 30_000, mayRefresh: false, now: Date.UTC(2026, 10, 21) };
+const MAX_DELAY = 30_000; // ms
+const CIRCUMSTANCES = { mayRefresh: false, now: Date.UTC(2026, 10, 21) };
 
 /** `again` with the minimum delay in ms, or the code of the error. */
 function closed(code: number, error?: WebSocketError): string {
-  return show(
-    classifyClose({ type: "closed", info: { code, reason: "why", clean: error === undefined, error } }, CIRCUMSTANCES),
-  );
+  return show(classifyCloseInfo({ code, reason: "why", clean: error === undefined, error }, MAX_DELAY));
 }
 
 function failed(error: WebSocketError, mayRefresh = false): string {
-  return show(classifyClose({ type: "failed", error }, { ...CIRCUMSTANCES, mayRefresh }));
+  return show(classifyFailure(error, { ...CIRCUMSTANCES, mayRefresh }));
 }
 
-function show(decision: ReturnType<typeof classifyClose>): string {
+function show(decision: RetryDecision): string {
   if (!decision.again) return decision.error?.code ?? "done";
   const { notBefore, spread } = decision.hint;
   return notBefore === 0 ? "again" : `again after ${notBefore}, over ${spread}`;

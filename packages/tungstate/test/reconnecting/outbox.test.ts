@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { PreparedMessage } from "@tungstate/protocol";
 import fc from "fast-check";
-import { Outbox, outboxEntry } from "../../src/reconnecting/outbox.ts";
+import { Outbox } from "../../src/reconnecting/core/outbox.ts";
+import { outboxEntry } from "../../src/reconnecting/outbox-entry.ts";
 import type { MessageData } from "../../src/connection/types.ts";
 import { newMessage } from "../support/messages.ts";
 

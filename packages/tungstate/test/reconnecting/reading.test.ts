@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { Message } from "@tungstate/protocol";
-import type { Gap, ReconnectingConnection } from "../../src/reconnecting/types.ts";
+import type { Gap } from "../../src/reconnecting/core/types.ts";
+import type { ReconnectingConnection } from "../../src/reconnecting/types.ts";
 import { inWorld, settle, type World } from "./support.ts";
 
 /** Lets the server send, then close the connection, then waits for the next one. */

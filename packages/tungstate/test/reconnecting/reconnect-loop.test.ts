@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { HandshakeRejectedError } from "../../src/client/client.ts";
-import type { Attempt, Ending } from "../../src/reconnecting/types.ts";
+import type { Attempt, Ending } from "../../src/reconnecting/core/types.ts";
 import type { ReconnectingConnection } from "../../src/reconnecting/types.ts";
 import { inWorld, settle } from "./support.ts";
 

@@ -7,7 +7,8 @@ import { WebSocketServer } from "../../src/server/server.ts";
 import type { WebSocketServerOptions } from "../../src/server/options.ts";
 import { reconnecting } from "../../src/reconnecting/reconnecting.ts";
 import type { ReconnectOptions } from "../../src/reconnecting/options.ts";
-import type { ReconnectingConnection, Waiting } from "../../src/reconnecting/types.ts";
+import type { Waiting } from "../../src/reconnecting/core/types.ts";
+import type { ReconnectingConnection } from "../../src/reconnecting/types.ts";
 import { type ConditionedStream, conditions, VirtualClock } from "../../src/testing/index.ts";
 
 const QUICK = { backoff: { initialDelay: 20, maxDelay: 50 } } as const;

@@ -1,4 +1,4 @@
-import type { Clock } from "../schedule/clock.ts";
+import type { Timers } from "../../schedule/clock.ts";
 
 /** A wait that can be shortened, but not below what the server asked for. */
 export interface Pause {
@@ -11,7 +11,7 @@ export interface Pause {
 }
 
 /** Waits for `delay` ms. */
-export function pause(clock: Clock, delay: number): Pause {
+export function pause(clock: Timers, delay: number): Pause {
   const begin = clock.now();
   let end = (): void => undefined;
   const over = new Promise<void>((resolve) => (end = resolve));

@@ -1,17 +1,18 @@
-import { type Message, protocolError } from "@tungstate/protocol";
-import type { WebSocketConnection } from "../connection/types.ts";
+import { callError } from "@tungstate/protocol/internal";
+import type { ReadableConnection } from "./connection.ts";
 import type { Gap } from "./types.ts";
 
 /** One connection, as readers see it. */
-interface Session {
-  readonly connection: WebSocketConnection;
+interface Session<M> {
+  readonly connection: ReadableConnection<M>;
   /** The gap before it, until a reader got it. */
   gap: Gap | undefined;
   ended: boolean;
 }
 
-export interface SessionsHost {
-  emitMessage(message: Message): void;
+/** `M` is the platform's type of messages. */
+export interface SessionsHost<M> {
+  emitMessage(message: M): void;
   hasMessageListeners(): boolean;
 }
 
@@ -21,10 +22,10 @@ export interface SessionsHost {
  * reaches each server. A connection that has ended is kept until it is read, but only one: unread
  * messages of earlier ones are dropped and counted in the gap.
  */
-export class Sessions {
-  private readonly host: SessionsHost;
-  private readonly queue: Session[] = []; // those that have ended, then the current one
-  private readonly attached = new WeakSet<WebSocketConnection>();
+export class Sessions<M> {
+  private readonly host: SessionsHost<M>;
+  private readonly queue: Session<M>[] = []; // those that have ended, then the current one
+  private readonly attached = new WeakSet<ReadableConnection<M>>();
   private flowing = false;
   /** By a call of `pause`: a new listener does not end it. */
   private paused = false;
@@ -33,17 +34,17 @@ export class Sessions {
   private stopped = false;
   private wakers: (() => void)[] = [];
 
-  constructor(host: SessionsHost) {
+  constructor(host: SessionsHost<M>) {
     this.host = host;
   }
 
-  add(connection: WebSocketConnection, gap: Gap | undefined): void {
+  add(connection: ReadableConnection<M>, gap: Gap | undefined): void {
     this.queue.push({ connection, gap, ended: false });
     this.wake();
     this.flow();
   }
 
-  ended(connection: WebSocketConnection): void {
+  ended(connection: ReadableConnection<M>): void {
     const session = this.queue.find((each) => each.connection === connection);
     if (session !== undefined) session.ended = true;
     this.flow();
@@ -128,7 +129,7 @@ export class Sessions {
 
   // ---- iterations
 
-  async *withGaps(): AsyncIterableIterator<Message | Gap> {
+  async *withGaps(): AsyncIterableIterator<M | Gap> {
     for (let session = await this.head(); session !== undefined; session = await this.head()) {
       const { gap } = session;
       if (gap !== undefined) {
@@ -143,7 +144,7 @@ export class Sessions {
     }
   }
 
-  async *messages(): AsyncIterableIterator<Message> {
+  async *messages(): AsyncIterableIterator<M> {
     for (let session = await this.head(); session !== undefined; session = await this.head()) {
       for await (const message of session.connection) {
         if (this.stopped) return;
@@ -153,7 +154,7 @@ export class Sessions {
     }
   }
 
-  async *batches(): AsyncIterableIterator<readonly Message[]> {
+  async *batches(): AsyncIterableIterator<readonly M[]> {
     for (let session = await this.head(); session !== undefined; session = await this.head()) {
       for await (const batch of session.connection.batches()) {
         if (this.stopped) return;
@@ -164,12 +165,12 @@ export class Sessions {
   }
 
   /** Returns the connection to read from; undefined if there is none left and none follows. */
-  private async head(): Promise<Session | undefined> {
+  private async head(): Promise<Session<M> | undefined> {
     while (this.queue.length === 0 && !this.over && !this.flowing) {
       await new Promise<void>((resolve) => this.wakers.push(resolve));
     }
     if (this.flowing)
-      throw protocolError(
+      throw callError(
         "INVALID_STATE",
         "messages are delivered to the listeners of the message event: remove them to read in another way",
       );
@@ -177,11 +178,11 @@ export class Sessions {
   }
 
   /** Its messages were read. Another reader may have noticed that first. */
-  private leave(session: Session): void {
+  private leave(session: Session<M>): void {
     if (this.queue[0] === session) this.queue.shift();
   }
 
-  private discard(oldest: Session, next: Session): void {
+  private discard(oldest: Session<M>, next: Session<M>): void {
     this.leave(oldest);
     const count = async (): Promise<void> => {
       let unread = 0;

@@ -1,13 +1,23 @@
-import { protocolError, type WebSocketError } from "@tungstate/protocol";
-import { DONE, failedCall, handled, notOpen, rejected } from "../schedule/promises.ts";
-import type { MessageData, WebSocketConnection, WriteOptions } from "../connection/types.ts";
-import { Outbox, type OutboxEntry, outboxEntry, type OutboxOptions } from "./outbox.ts";
+import type { WebSocketError } from "@tungstate/protocol";
+import { callError } from "@tungstate/protocol/internal";
+import type { WriteOptions } from "../../connection/types.ts";
+import { DONE, failedCall, handled, notOpen, rejected } from "../../schedule/promises.ts";
+import type { WritableConnection } from "./connection.ts";
+import { Outbox, type OutboxEntry, type OutboxOptions } from "./outbox.ts";
 
-export interface SendingHost {
+/** How data is kept in the outbox. `D` is the data that the platform's connections send. */
+export interface SendingSettings<D> {
+  readonly outbox: OutboxOptions;
+  readonly writeBufferSize: number;
+  /** Returns a message in a form that can be kept, with its cost. Throws INVALID_ARGUMENT. */
+  entry(data: D, options: WriteOptions | undefined): OutboxEntry<D>;
+}
+
+export interface SendingHost<D> {
   /** There is room again after a `write` that returned false. */
   onDrain(): void;
   /** A message will not be sent. */
-  onDrop(data: MessageData): void;
+  onDrop(data: D): void;
 }
 
 interface Waiter {
@@ -15,8 +25,8 @@ interface Waiter {
   reject(error: WebSocketError): void;
 }
 
-interface WaitingEntry extends Waiter {
-  readonly entry: OutboxEntry;
+interface WaitingEntry<D> extends Waiter {
+  readonly entry: OutboxEntry<D>;
 }
 
 /**
@@ -24,19 +34,18 @@ interface WaitingEntry extends Waiter {
  * that has room; otherwise it waits in the outbox, for a connection or for room. What a connection
  * can lose therefore stays small.
  */
-export class Sending {
-  private readonly policy: OutboxOptions["policy"];
-  private readonly writeBufferSize: number;
-  private readonly host: SendingHost;
-  private readonly outbox: Outbox;
-  private connection: WebSocketConnection | undefined;
+export class Sending<D> {
+  private readonly settings: SendingSettings<D>;
+  private readonly host: SendingHost<D>;
+  private readonly outbox: Outbox<D>;
+  private connection: WritableConnection<D> | undefined;
   /** Whether the connection is full, until it emits `drain`. */
   private blocked = false;
   private needDrain = false;
   /** Why no message is accepted any more. */
   private over: WebSocketError | undefined;
   /** Policy `wait`: calls of `send` whose message has no room yet. */
-  private readonly waiting: WaitingEntry[] = [];
+  private readonly waiting: WaitingEntry<D>[] = [];
   private roomWaiters: Waiter[] = [];
   private emptyWaiters: Waiter[] = [];
   /**
@@ -47,11 +56,10 @@ export class Sending {
   private handedOver = 0;
   private tracking = false;
 
-  constructor(options: OutboxOptions, writeBufferSize: number, host: SendingHost) {
-    this.policy = options.policy;
-    this.writeBufferSize = writeBufferSize;
+  constructor(settings: SendingSettings<D>, host: SendingHost<D>) {
+    this.settings = settings;
     this.host = host;
-    this.outbox = new Outbox(options.size);
+    this.outbox = new Outbox(settings.outbox.size);
   }
 
   get bufferedAmount(): number {
@@ -60,7 +68,7 @@ export class Sending {
 
   // ---- connections come and go
 
-  connected(connection: WebSocketConnection): void {
+  connected(connection: WritableConnection<D>): void {
     this.connection = connection;
     this.blocked = false;
     this.given = this.handedOver = 0;
@@ -83,33 +91,33 @@ export class Sending {
 
   // ---- messages
 
-  write(data: MessageData, options?: WriteOptions): boolean {
+  write(data: D, options?: WriteOptions): boolean {
     if (this.over !== undefined) return false;
     const free = this.freeConnection();
     if (free !== undefined) return this.give(free, data, options);
-    const entry = outboxEntry(data, options);
+    const entry = this.settings.entry(data, options);
     if (!this.place(entry)) throw this.full(entry);
-    if (this.bufferedAmount <= this.writeBufferSize) return true;
+    if (this.bufferedAmount <= this.settings.writeBufferSize) return true;
     this.needDrain = true;
     return false;
   }
 
   /** Throws INVALID_ARGUMENT and INVALID_STATE; rejects with NOT_OPEN and WRITE_BUFFER_FULL. */
-  send(data: MessageData, options?: WriteOptions): Promise<void> {
+  send(data: D, options?: WriteOptions): Promise<void> {
     if (this.over !== undefined) return rejected(notOpen("it has ended", this.over));
     try {
       const free = this.freeConnection();
       if (free !== undefined) return this.give(free, data, options) ? DONE : this.room();
-      const entry = outboxEntry(data, options);
+      const entry = this.settings.entry(data, options);
       if (this.place(entry)) return this.connection === undefined ? DONE : this.room();
-      if (this.policy !== "wait" || entry.cost > this.outbox.limit) throw this.full(entry);
+      if (this.settings.outbox.policy !== "wait" || entry.cost > this.outbox.limit) throw this.full(entry);
       return handled(this.wait(entry));
     } catch (error) {
       return failedCall(error);
     }
   }
 
-  private async wait(entry: OutboxEntry): Promise<void> {
+  private async wait(entry: OutboxEntry<D>): Promise<void> {
     await new Promise<void>((resolve, reject) => this.waiting.push({ entry, resolve, reject }));
     if (this.connection !== undefined) await this.room();
   }
@@ -133,7 +141,7 @@ export class Sending {
   }
 
   /** Hands everything queued to the connection, then closes it. */
-  close(connection: WebSocketConnection, code: number, reason: string): void {
+  close(connection: WritableConnection<D>, code: number, reason: string): void {
     for (const waiter of this.waiting.splice(0)) {
       this.outbox.push(waiter.entry);
       waiter.resolve();
@@ -165,12 +173,12 @@ export class Sending {
   // ----
 
   /** Returns the connection if a message may bypass the outbox. */
-  private freeConnection(): WebSocketConnection | undefined {
+  private freeConnection(): WritableConnection<D> | undefined {
     const { connection } = this;
     return connection?.state === "open" && !this.blocked && this.outbox.count === 0 ? connection : undefined;
   }
 
-  private give(connection: WebSocketConnection, data: MessageData, options: WriteOptions | undefined): boolean {
+  private give(connection: WritableConnection<D>, data: D, options: WriteOptions | undefined): boolean {
     const more = connection.write(data, options);
     this.given++;
     this.track(connection);
@@ -179,7 +187,7 @@ export class Sending {
   }
 
   /** Tracks what was handed over, one `flush` at a time. */
-  private track(connection: WebSocketConnection): void {
+  private track(connection: WritableConnection<D>): void {
     if (this.tracking) return;
     this.tracking = true;
     const given = this.given;
@@ -195,8 +203,9 @@ export class Sending {
   }
 
   /** Puts a message into the outbox by its policy; returns false if there is no room. */
-  private place(entry: OutboxEntry): boolean {
-    const { outbox, policy } = this;
+  private place(entry: OutboxEntry<D>): boolean {
+    const { outbox } = this;
+    const { policy } = this.settings.outbox;
     if (policy === "drop-oldest" && entry.cost <= outbox.limit) {
       while (!outbox.fits(entry)) {
         const oldest = outbox.shift();
@@ -209,14 +218,14 @@ export class Sending {
     return true;
   }
 
-  private full({ cost }: OutboxEntry): WebSocketError {
+  private full({ cost }: OutboxEntry<D>): WebSocketError {
     const { limit, size } = this.outbox;
     const why =
       cost > limit ? `${cost} bytes are more than outbox.size` : `${size} of ${limit} bytes wait in the outbox`;
-    return protocolError("WRITE_BUFFER_FULL", why);
+    return callError("WRITE_BUFFER_FULL", why);
   }
 
-  private unblock(connection: WebSocketConnection): void {
+  private unblock(connection: WritableConnection<D>): void {
     if (this.connection !== connection) return;
     this.blocked = false;
     this.pass();

@@ -1,4 +1,4 @@
-import type { OptionNames } from "../options/names.ts";
+import type { OptionNames } from "../../options/names.ts";
 /** Options of the waits between attempts. */
 export interface BackoffOptions {
   /** Upper bound of the first random wait in ms; it doubles with each attempt. Default 2,000. */

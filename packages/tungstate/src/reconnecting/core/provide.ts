@@ -1,9 +1,14 @@
-import { onAbort } from "../schedule/abort-signal.ts";
-import type { Clock } from "../schedule/clock.ts";
-import { linkedController } from "../schedule/abortable.ts";
+import { onAbort } from "../../schedule/abort-signal.ts";
+import type { Timers } from "../../schedule/clock.ts";
+import { linkedController } from "../../schedule/linked-controller.ts";
 import { reconnectingError } from "./errors.ts";
-import type { Provided } from "./options.ts";
 import type { Attempt } from "./types.ts";
+
+/**
+ * A value, or a function that is called for it before each attempt, for example for tokens that
+ * expire.
+ */
+export type Provided<T> = T | ((attempt: Attempt) => T | Promise<T>);
 
 /**
  * Calls the functions for an attempt, all at once. Rejects with PROVIDER_TIMEOUT when one takes
@@ -12,7 +17,7 @@ import type { Attempt } from "./types.ts";
 export async function provide<T extends readonly unknown[]>(
   wanted: { readonly [I in keyof T]: Provided<T[I]> },
   attempt: Attempt,
-  clock: Clock,
+  clock: Timers,
   timeout: number,
 ): Promise<T> {
   if (!wanted.some(isFunction)) return wanted as unknown as T;

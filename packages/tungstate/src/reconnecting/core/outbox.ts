@@ -1,7 +1,5 @@
-import { type Data, Message } from "@tungstate/protocol";
-import { asData, sizeOf } from "../connection/writing/message-data.ts";
-import type { MessageData, WriteOptions } from "../connection/types.ts";
-import type { OptionNames } from "../options/names.ts";
+import type { WriteOptions } from "../../connection/types.ts";
+import type { OptionNames } from "../../options/names.ts";
 
 /**
  * What happens to a message when the outbox is full. `reject`: it is refused with
@@ -20,30 +18,23 @@ export interface OutboxOptions {
 
 export const OUTBOX_OPTIONS: OptionNames<OutboxOptions> = { size: true, policy: true };
 
-export interface OutboxEntry {
-  readonly data: MessageData;
+/** A message in a form that can be kept. `D` is the data that the platform's connections send. */
+export interface OutboxEntry<D> {
+  readonly data: D;
   readonly options: WriteOptions | undefined;
   /** Bytes that it counts for. */
   readonly cost: number;
 }
 
-const COST_OF_A_MESSAGE = 64; // bytes that a message of no length takes
-
-/**
- * Returns a message in a form that can be kept, with its cost. Bytes are copied, because they
- * belong to the caller. Throws INVALID_ARGUMENT.
- */
-export function outboxEntry(data: MessageData, options: WriteOptions | undefined): OutboxEntry {
-  const kept = keep(data);
-  return { data: kept, options, cost: sizeOf(kept) + COST_OF_A_MESSAGE };
-}
+/** Bytes that a message counts for besides its payload. */
+export const COST_OF_A_MESSAGE = 64;
 
 /** The queued messages, in order. */
-export class Outbox {
+export class Outbox<D> {
   /** Total cost in bytes. */
   size = 0;
   readonly limit: number;
-  private entries: OutboxEntry[] = [];
+  private entries: OutboxEntry<D>[] = [];
   private first = 0;
 
   constructor(limit: number) {
@@ -54,20 +45,20 @@ export class Outbox {
     return this.entries.length - this.first;
   }
 
-  fits(entry: OutboxEntry): boolean {
+  fits(entry: OutboxEntry<D>): boolean {
     return this.size + entry.cost <= this.limit;
   }
 
-  push(entry: OutboxEntry): void {
+  push(entry: OutboxEntry<D>): void {
     this.entries.push(entry);
     this.size += entry.cost;
   }
 
-  peek(): OutboxEntry | undefined {
+  peek(): OutboxEntry<D> | undefined {
     return this.entries[this.first];
   }
 
-  shift(): OutboxEntry | undefined {
+  shift(): OutboxEntry<D> | undefined {
     if (this.count === 0) return undefined;
     const entry = this.entries[this.first++];
     this.size -= entry.cost;
@@ -77,14 +68,4 @@ export class Outbox {
     }
     return entry;
   }
-}
-
-function keep(given: unknown): Data {
-  const data = asData(given);
-  if (data instanceof Uint8Array) return new Uint8Array(data); // not `slice`, which is a view on a Buffer
-  if (data instanceof Message) {
-    data.copy(); // it may wait for long, and must not keep its chunk alive
-    return data.share(); // and may be given up, by who writes it to another connection
-  }
-  return data;
 }

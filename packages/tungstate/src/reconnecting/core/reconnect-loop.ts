@@ -1,33 +1,31 @@
-import { CLOSE_CODE, type HeaderInput, WebSocketError } from "@tungstate/protocol";
-import { connectByRoutes } from "../client/connect.ts";
-import { Routes } from "../dial/routes.ts";
-import type { CloseInfo, WebSocketConnection } from "../connection/types.ts";
-import { Backoff, type Hint } from "./backoff.ts";
+import { CLOSE_CODE, WebSocketError } from "@tungstate/protocol";
+import type { CloseInfo } from "../../connection/types.ts";
+import type { Timers } from "../../schedule/clock.ts";
+import { Backoff, type BackoffOptions, type Hint } from "./backoff.ts";
+import { AGAIN, classifyCloseInfo, givenUp, type RetryDecision } from "./close-decision.ts";
+import type { Connecting } from "./connection.ts";
 import { reconnectingError } from "./errors.ts";
-import { type Networks, networksOf } from "./networks.ts";
-import type { Connector, ReconnectSettings } from "./options.ts";
 import { type Pause, pause } from "./pause.ts";
-import { provide } from "./provide.ts";
 import type { Attempt, Ending, Gap, Waiting } from "./types.ts";
-import { canSetUserTimeout } from "./user-timeout.ts";
-import { AGAIN, givenUp, classifyClose, refusesCredentials, type RetryDecision } from "./classify-close.ts";
 
-/** Notifications of the loop. */
-export interface ReconnectLoopHost {
+export interface LoopSettings {
+  readonly backoff: BackoffOptions;
+  /** Overrules the default decision: see the option `retry`. */
+  readonly retry: ((ending: Ending, attempt: number) => boolean | undefined) | undefined;
+  /** Returns numbers from 0 to just below 1. */
+  readonly random: () => number;
+  readonly clock: Timers;
+}
+
+/** Notifications of the loop. `C` is the platform's connection. */
+export interface ReconnectLoopHost<C> {
   onConnecting(attempt: Pick<Attempt, "attempt" | "after">): void;
-  onOpen(connection: WebSocketConnection, gap: Gap | undefined): void;
+  onOpen(connection: C, gap: Gap | undefined): void;
   /** Returns how many messages the connection had not handed to its byte stream. */
-  onLost(connection: WebSocketConnection): number;
+  onLost(connection: C): number;
   onWaiting(waiting: Waiting): void;
   /** There will be no other connection. */
   onEnd(info: CloseInfo): void;
-}
-
-/** The environment of the loop, replaced by tests. */
-export interface Surroundings {
-  readonly networks?: Networks;
-  /** Milliseconds since 1970. */
-  readonly wallClock?: () => number;
 }
 
 /** How it ends when no connection was open. */
@@ -40,13 +38,10 @@ export const NEVER_OPEN = { code: CLOSE_CODE.ABNORMAL, reason: "", clean: false 
 const LEAST_BETWEEN = 1_000; // ms
 
 /** The reconnect loop: attempts, the waits between them, and when to give up. */
-export class ReconnectLoop {
-  private readonly settings: ReconnectSettings;
-  private readonly host: ReconnectLoopHost;
-  private readonly networks: Networks;
-  private readonly wallClock: () => number;
-  private readonly connect: Connector;
-  private readonly routes: Routes;
+export class ReconnectLoop<C extends { readonly closed: Promise<CloseInfo>; terminate(): void }> {
+  private readonly settings: LoopSettings;
+  private readonly connecting: Connecting<C>;
+  private readonly host: ReconnectLoopHost<C>;
   private readonly backoff: Backoff;
   private readonly life = new AbortController();
   private waiting: { readonly pause: Pause; readonly hint: Hint } | undefined;
@@ -57,15 +52,11 @@ export class ReconnectLoop {
   private begunAt = 0;
   /** Whether an attempt with other credentials was made since they were refused. */
   private refreshed = false;
-  private userTimeout: Promise<boolean> | undefined;
 
-  constructor(settings: ReconnectSettings, host: ReconnectLoopHost, surroundings: Surroundings) {
+  constructor(settings: LoopSettings, connecting: Connecting<C>, host: ReconnectLoopHost<C>) {
     this.settings = settings;
+    this.connecting = connecting;
     this.host = host;
-    this.networks = surroundings.networks ?? networksOf(settings.clock);
-    this.wallClock = surroundings.wallClock ?? Date.now;
-    this.routes = new Routes(settings.options);
-    this.connect = settings.connect ?? ((url, options) => connectByRoutes(url, options, this.routes));
     this.backoff = new Backoff(settings.backoff, settings.random);
   }
 
@@ -87,7 +78,7 @@ export class ReconnectLoop {
         openFor = this.settings.clock.now() - begun;
       }
       if (signal.aborted || after === undefined) return;
-      const decision = this.classifyClose(after);
+      const decision = this.classify(after);
       if (!decision.again) {
         this.host.onEnd(endOf(after, decision.error));
         return;
@@ -111,7 +102,7 @@ export class ReconnectLoop {
     this.waiting?.pause.hurry(this.waiting.hint.notBefore);
   }
 
-  private async attempt(after: Ending | undefined): Promise<WebSocketConnection | WebSocketError> {
+  private async attempt(after: Ending | undefined): Promise<C | WebSocketError> {
     const { settings, host } = this;
     const { signal } = this.life;
     const attempt = this.backoff.attempt;
@@ -119,17 +110,7 @@ export class ReconnectLoop {
     this.attempts++;
     host.onConnecting({ attempt, after });
     try {
-      const [url, headers, protocols] = await provide<[string | URL, HeaderInput, string | readonly string[]]>(
-        [settings.url, settings.headers, settings.protocols],
-        { attempt, after, signal },
-        settings.clock,
-        settings.providerTimeout,
-      );
-      let { options } = settings;
-      if (options.tcpUserTimeout !== undefined && !(await (this.userTimeout ??= canSetUserTimeout()))) {
-        options = { ...options, tcpUserTimeout: undefined };
-      }
-      return await this.connect(url, { ...options, headers, protocols, signal });
+      return await this.connecting.connect({ attempt, after, signal });
     } catch (error) {
       if (error instanceof WebSocketError) return error;
       return reconnectingError("PROVIDER_FAILED", String(error), { cause: error });
@@ -137,7 +118,7 @@ export class ReconnectLoop {
   }
 
   /** Waits from the opening of a connection to its end. */
-  private async serve(connection: WebSocketConnection): Promise<CloseInfo> {
+  private async serve(connection: C): Promise<CloseInfo> {
     const { clock } = this.settings;
     const { lost, attempts } = this;
     this.refreshed = false;
@@ -155,30 +136,36 @@ export class ReconnectLoop {
     );
     const info = await connection.closed;
     this.lost = { info, at: clock.now(), unsent: this.host.onLost(connection) };
-    if (info.error?.fault === "transport") this.routes.failed(connection.route?.interface);
+    if (info.error?.fault === "transport") this.connecting.lost?.(connection);
     return info;
   }
 
-  private classifyClose(ending: Ending): RetryDecision {
+  private classify(ending: Ending): RetryDecision {
     if (this.last) return { again: false, error: undefined };
-    const { url, headers, protocols, backoff, retry } = this.settings;
-    const mayRefresh = [url, headers, protocols].some((each) => typeof each === "function") && !this.refreshed;
-    const decision = classifyClose(ending, { maxDelay: backoff.maxDelay, mayRefresh, now: this.wallClock() });
-    if (refusesCredentials(ending)) this.refreshed = true;
+    const { backoff, retry } = this.settings;
+    const decision =
+      ending.type === "closed" ? classifyCloseInfo(ending.info, backoff.maxDelay) : this.classifyFailure(ending.error);
     const wish = retry?.(ending, this.backoff.attempt);
     if (wish === undefined || wish === decision.again) return decision;
     return wish ? AGAIN : givenUp(ending);
   }
 
+  private classifyFailure(error: WebSocketError): RetryDecision {
+    const { connecting } = this;
+    const decision = connecting.classifyFailure(error, connecting.mayRefresh && !this.refreshed);
+    if (connecting.refusesCredentials(error)) this.refreshed = true;
+    return decision;
+  }
+
   private async wait(after: Ending, hint: Hint, openFor: number | undefined): Promise<void> {
-    const { settings, networks } = this;
-    const { clock, watchNetworks } = settings;
+    const { clock } = this.settings;
+    const { network } = this.connecting;
     const delay = this.backoff.next(openFor, hint);
     const wait = pause(clock, delay);
     this.waiting = { pause: wait, hint };
     const earliest = Math.max(hint.notBefore, this.begunAt + LEAST_BETWEEN - clock.now());
-    const unwatch = watchNetworks ? networks.watch(settings.interfaces, () => wait.hurry(earliest)) : undefined;
-    this.host.onWaiting({ delay, after, attempt: this.backoff.attempt, offline: watchNetworks && networks.offline });
+    const unwatch = network?.watch(() => wait.hurry(earliest));
+    this.host.onWaiting({ delay, after, attempt: this.backoff.attempt, offline: network?.offline === true });
     await wait.over;
     unwatch?.();
     this.waiting = undefined;
