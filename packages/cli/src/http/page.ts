@@ -2,17 +2,12 @@ import { createHash } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
 import { extname, join, relative, sep } from "node:path";
 import { fileURLToPath } from "node:url";
+import { type Answer, PAGE_HEADERS } from "./routes.ts";
 
 interface File {
   readonly bytes: Buffer;
   readonly type: string;
   readonly etag: string;
-}
-
-export interface PageAnswer {
-  readonly status: number;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly body: Buffer | undefined;
 }
 
 /** The files of the web page by URL path. */
@@ -25,14 +20,6 @@ const TYPES: Readonly<Record<string, string>> = {
   ".svg": "image/svg+xml",
   ".txt": "text/plain; charset=utf-8",
   ".woff2": "font/woff2",
-};
-
-/** Header fields of all responses that belong to the page. */
-export const PAGE_HEADERS: Readonly<Record<string, string>> = {
-  "content-security-policy":
-    "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
-  "x-content-type-options": "nosniff",
-  "referrer-policy": "no-referrer",
 };
 
 /** Reads the page from the folder `public`. Throws if it has not been built. */
@@ -56,9 +43,9 @@ export async function loadPage(): Promise<Page> {
 }
 
 /** Returns the response for a file. `known` is the value of If-None-Match. */
-export function pageAnswer(path: string, file: File, known: string | undefined): PageAnswer {
+export function pageAnswer(path: string, file: File, known: string | undefined): Answer {
   const { bytes, type, etag } = file;
-  if (known === etag) return { status: 304, headers: { etag, ...PAGE_HEADERS }, body: undefined };
+  if (known === etag) return { status: 304, headers: { etag, ...PAGE_HEADERS } };
   // names of built assets contain a hash of their contents
   const cache = path.startsWith("/assets/") ? "public, max-age=31536000, immutable" : "no-cache";
   return { status: 200, headers: { "content-type": type, "cache-control": cache, etag, ...PAGE_HEADERS }, body: bytes };

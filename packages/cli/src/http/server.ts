@@ -19,8 +19,7 @@ export function createPacedServer(
   const server =
     certificate === undefined
       ? createServer(TIMEOUTS, listener)
-      : // as in node:http: a client that ends its side still receives its responses
-        createHttpsServer({ ...TIMEOUTS, allowHalfOpen: true, ...tlsOptions(certificate, ticketKeys) }, listener);
+      : createHttpsServer({ ...TIMEOUTS, ...tlsOptions(certificate, ticketKeys) }, listener);
   // `100 Continue` is sent when the body is read
   server.on("checkContinue", (request, response) => server.emit("request", request, response));
   paceRequests(server);

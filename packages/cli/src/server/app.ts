@@ -1,9 +1,6 @@
-import fastify, { type FastifyReply, type FastifyRequest, LogController } from "fastify";
-import type { Server as HttpServer } from "node:http";
-import type { Server as HttpsServer } from "node:https";
+import type { RequestListener } from "node:http";
 import type { Socket } from "node:net";
 import { MemoryBudget, type OriginPolicy, sharedMemoryBudget, WebSocketServer } from "tungstate";
-import { websocket as upgrades } from "tungstate/fastify";
 import type { Certificate } from "../tls/certificate.ts";
 import {
   BROADCAST_LIMITS,
@@ -17,17 +14,17 @@ import {
 import { type ProcessMetrics, formatMetrics, sumConnections } from "../metrics/process-metrics.ts";
 import { answerApi } from "../http/api.ts";
 import { Bodies } from "../http/bodies.ts";
-import { type Answer, answerEndpoint, type Endpoints } from "../http/endpoints.ts";
-import { loadPage, PAGE_HEADERS, pageAnswer } from "../http/page.ts";
+import { type Answer, answerRequest, type Route, UPGRADE_REQUIRED } from "../http/routes.ts";
+import { loadPage, pageAnswer } from "../http/page.ts";
 import { CachedValue, type ComputeRate } from "../http/cached-value.ts";
 import { createPacedServer } from "../http/server.ts";
-import { pathAndQuery } from "../http/target.ts";
 import { formatFamilies, hubMetrics } from "../metrics/hub-metrics.ts";
 import { HUB_PATH, startHub, type Stores } from "./hub.ts";
 import { LiveStats } from "./live-stats.ts";
 import type { ServeLog } from "../logging/logger.ts";
 import { createMetrics } from "../metrics/server-metrics.ts";
 import type { ServeConfig } from "../settings/config.ts";
+import { listenOnAll } from "../system/listen-on-all.ts";
 import { type TicketKeys, tlsOptions } from "../tls/server-options.ts";
 
 /**
@@ -75,8 +72,9 @@ const MEMORY_BUDGET = Math.ceil(sharedMemoryBudget.limit / 2);
 const METRICS_RATE: ComputeRate = { interval: 1_000, burst: 20 };
 
 /**
- * Starts the server of `tungstate serve`, a Fastify application. Rejects if the port cannot be
- * listened on or a store cannot be reached.
+ * Starts the server of `tungstate serve`: the port of `/ws`, with an HTTP server behind it that the
+ * other WebSocket routes are attached to. Rejects if the port cannot be listened on or a store
+ * cannot be reached.
  */
 export async function startApp({ config, log: serveLog, stores, siblings }: AppOptions): Promise<App> {
   const log = serveLog.logger;
@@ -93,7 +91,7 @@ export async function startApp({ config, log: serveLog, stores, siblings }: AppO
     maxConnectionsPerAddress: config.maxConnectionsPerAddress,
     ...(config.trustProxy.length === 0 ? {} : { trustProxy: config.trustProxy }),
   };
-  const chat = new WebSocketServer({ ...websocket, ...BROADCAST_LIMITS });
+  const chat = new WebSocketServer({ ...websocket, ...BROADCAST_LIMITS, path: "/ws" });
   const echo = new WebSocketServer({ ...websocket, ...ECHO_LIMITS });
   const hub = await startHub(config, websocket, log, stores);
   const servers = { "/ws": chat, "/echo": echo, [HUB_PATH]: hub.server };
@@ -130,20 +128,36 @@ export async function startApp({ config, log: serveLog, stores, siblings }: AppO
     hub: hubMetrics(hub.hub.metrics),
   });
   const allMetrics = new CachedValue(async () => (await siblings?.ownMetrics()) ?? [await ownMetrics()], METRICS_RATE);
-  const endpoints: Endpoints = {
-    "/health": async () => {
-      const { "/ws": ws = 0, "/echo": echoes = 0, [HUB_PATH]: clients = 0 } = sumConnections(await allMetrics.get());
-      return json(200, {
-        status: draining ? "draining" : "ok",
-        connections: { ws, echo: echoes, hub: clients },
-      });
-    },
-    "/health/ready": () => {
-      const reasons = [...(draining ? ["the server is draining"] : []), ...(stores?.unavailable() ?? [])];
-      return reasons.length === 0 ? json(200, { status: "ready" }) : json(503, { status: "not ready", reasons });
-    },
-    "/metrics": async () => ({ status: 200, type: metrics.contentType, body: await metricsText.get() }),
-  };
+  const routes = new Map<string, Route>([
+    ...[...page].map(([path, file]): [string, Route] => [
+      path,
+      ({ headers }) => pageAnswer(path, file, headers["if-none-match"]),
+    ]),
+    ...Object.keys(servers).map((path): [string, Route] => [path, () => UPGRADE_REQUIRED]),
+    [
+      "/health",
+      async () => {
+        const { "/ws": ws = 0, "/echo": echoes = 0, [HUB_PATH]: clients = 0 } = sumConnections(await allMetrics.get());
+        const connections = { ws, echo: echoes, hub: clients };
+        return json(200, { status: draining ? "draining" : "ok", connections });
+      },
+    ],
+    [
+      "/health/ready",
+      () => {
+        const reasons = [...(draining ? ["the server is draining"] : []), ...(stores?.unavailable() ?? [])];
+        return reasons.length === 0 ? json(200, { status: "ready" }) : json(503, { status: "not ready", reasons });
+      },
+    ],
+    [
+      "/metrics",
+      async () => ({
+        status: 200,
+        headers: { "content-type": metrics.contentType, ...NO_STORE },
+        body: await metricsText.get(),
+      }),
+    ],
+  ]);
   const metricsText = new CachedValue(async () => {
     // a single process also has metrics that cannot be summed over processes
     const text =
@@ -153,118 +167,73 @@ export async function startApp({ config, log: serveLog, stores, siblings }: AppO
     return Buffer.from(text);
   }, METRICS_RATE);
 
-  // a host name such as localhost can have several addresses; Fastify makes a server for each
-  const listening: (HttpServer | HttpsServer)[] = [];
   const { certificate } = config;
   const bodies = new Bodies(memory);
-  const app = fastify<HttpServer | HttpsServer>({
-    loggerInstance: log,
-    logController: new LogController({ disableRequestLogging: true }),
-    rewriteUrl: ({ url = "" }) => pathAndQuery(url) ?? url,
-    serverFactory: (handler) => {
-      const server = createPacedServer(
-        (request, response) => {
-          if (answerEndpoint(endpoints, request, response)) return;
-          if (hub.api !== undefined && answerApi(hub.api, bodies, request, response)) return;
-          handler(request, response);
-        },
-        certificate,
-        siblings?.ticketKeys,
-      );
-      listening.push(server);
-      return server;
-    },
-  });
-  // no Fastify route reads a body
-  app.removeAllContentTypeParsers();
-  app.addContentTypeParser("*", (_request: unknown, _payload: unknown, done: (error: null) => void) => done(null));
-  await app.register(upgrades, websocket);
-  for (const [path, server] of Object.entries(servers)) {
-    // connections are handled by the "connection" listeners above
-    app.get(path, { websocket: server }, () => undefined);
-  }
-  for (const [path, file] of page) {
-    app.get(path, (request, reply) => {
-      const { status, headers, body } = pageAnswer(path, file, request.headers["if-none-match"]);
-      return reply.code(status).headers(headers).send(body);
-    });
-  }
-  const paths = new Set([...Object.keys(servers), ...page.keys()]);
-  app.setNotFoundHandler((request, reply) => notFound(paths, request, reply));
-  app.setErrorHandler<Error & { readonly statusCode?: number }>((error, _request, reply) => {
-    const { statusCode = 500 } = error;
-    if (statusCode >= 500) log.error({ err: error }, "request failed");
-    return plain(reply, statusCode, statusCode >= 500 ? "internal server error" : error.message);
-  });
+  const listener: RequestListener = (request, response) => {
+    if (hub.api !== undefined && answerApi(hub.api, bodies, request, response)) return;
+    answerRequest(routes, request, response, (error) => log.error({ err: error }, "request failed"));
+  };
+  // the primary process has done the accepting for a worker, and a worker does TLS by itself
+  const http = createPacedServer(listener, siblings === undefined ? undefined : certificate, siblings?.ticketKeys);
+  echo.attach(http, { path: "/echo" });
+  hub.server.attach(http, { path: HUB_PATH });
   const host = config.host.includes(":") ? `[${config.host}]` : config.host;
   const urlOf = (port: number): string => `${certificate === undefined ? "http" : "https"}://${host}:${port}`;
   let { port } = config;
   try {
     if (siblings === undefined) {
-      await app.listen({ host: config.host, port, listenTextResolver: (where) => `serving ${where}` });
-      const address = listening[0]?.address() ?? undefined;
-      if (typeof address === "object") ({ port } = address);
+      const tls = certificate === undefined ? {} : { tls: tlsOptions(certificate, undefined) };
+      port = await listenOnAll(config.host, port, async (where, wanted) => {
+        const address = await chat.listen({ host: where, port: wanted, http, ...tls });
+        return typeof address === "string" ? { address, port: wanted } : address;
+      });
     } else {
-      await app.ready();
+      chat.attach(http);
       // node:http checks the deadlines of requests from this event on
-      app.server.emit("listening");
-      log.info(`serving ${urlOf(port)}`);
+      http.emit("listening");
     }
   } catch (error) {
     live.stop();
     await hub.close(0);
     throw error;
   }
+  log.info(`serving ${urlOf(port)}`);
 
-  for (const server of listening) server.on("error", (error) => log.error({ err: error }, "server error"));
   const stopListening = (): void => {
     draining = true;
-    for (const server of listening) {
-      server.close(); // also where it does not listen: the checks of deadlines end
-      server.closeIdleConnections();
-    }
+    if (siblings === undefined) return; // the port of /ws is closed together with its connections
+    http.close(); // ends the checks of deadlines
+    http.closeIdleConnections();
   };
   return {
     url: urlOf(port),
     ownMetrics,
     setCertificate(next) {
-      for (const server of listening) {
-        if ("setSecureContext" in server) server.setSecureContext(tlsOptions(next, siblings?.ticketKeys));
-      }
+      if (siblings === undefined) chat.setTls(next);
+      else if ("setSecureContext" in http) http.setSecureContext(tlsOptions(next, siblings.ticketKeys));
     },
     accept(socket) {
       // as a server of node:http sets up the connections that it accepts itself
       socket.allowHalfOpen = true;
       socket.setNoDelay(true);
-      app.server.emit("connection", socket);
+      http.emit("connection", socket);
     },
     stopListening,
     async close(timeout) {
       live.stop();
       stopListening();
       await Promise.all([chat.close(1001, "", timeout), echo.close(1001, "", timeout), hub.close(timeout)]);
-      for (const server of listening) server.closeAllConnections();
-      await app.close();
+      http.closeAllConnections();
       metrics.end();
     },
   };
 }
 
-/** Handles requests that no route matched: answers 405 for a known path, otherwise 404. */
-function notFound(paths: ReadonlySet<string>, request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  const target = pathAndQuery(request.raw.url ?? "");
-  if (target === undefined) return plain(reply, 400, "the request target must be a path or an absolute URL");
-  const [path = ""] = target.split("?");
-  if (paths.has(path)) return plain(reply.header("allow", "GET, HEAD"), 405, "the method must be GET or HEAD");
-  return plain(reply.headers(PAGE_HEADERS), 404, "not found");
-}
-
-function plain(reply: FastifyReply, status: number, text: string): FastifyReply {
-  return reply.code(status).type("text/plain; charset=utf-8").send(`${text}\n`);
-}
+const NO_STORE = { "cache-control": "no-store" };
 
 function json(status: number, value: unknown): Answer {
-  return { status, type: "application/json; charset=utf-8", body: JSON.stringify(value) };
+  const headers = { "content-type": "application/json; charset=utf-8", ...NO_STORE };
+  return { status, headers, body: JSON.stringify(value) };
 }
 
 function originPolicy(origins: readonly string[]): OriginPolicy {

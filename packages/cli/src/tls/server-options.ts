@@ -15,6 +15,7 @@ export function tlsOptions({ cert, key }: Certificate, ticketKeys: TicketKeys | 
   return {
     cert,
     key,
+    allowHalfOpen: true, // as in node:http: a client that ends its side still receives its responses
     handshakeTimeout: HANDSHAKE_TIMEOUT,
     secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
     // Node's default depends on the command line, and a ticket is only valid for its ID context

@@ -1,6 +1,6 @@
-import { lookup } from "node:dns/promises";
 import { once } from "node:events";
 import { createServer, type Server, type Socket } from "node:net";
+import { listenOnAll } from "../system/listen-on-all.ts";
 
 /**
  * The listening sockets of a primary process: one for each address of the host. Connections are not
@@ -17,18 +17,14 @@ export class Listener {
 
   /** Port 0 picks a free port. Rejects if the port cannot be listened on. */
   static async open(host: string, port: number, onConnection: (socket: Socket) => void): Promise<Listener> {
-    const first = await listen(host, port, onConnection);
-    const address = first.address();
-    const chosen = typeof address === "object" && address !== null ? address : { port, address: host };
-    const servers = [first];
-    // as Fastify does: localhost is 127.0.0.1 and ::1, and one of them is enough
-    const all = host === "localhost" ? await lookup(host, { all: true }) : [];
-    for (const other of all) {
-      if (other.address === chosen.address) continue;
-      const server = await listen(other.address, chosen.port, onConnection).catch(() => undefined);
-      if (server !== undefined) servers.push(server);
-    }
-    return new Listener(chosen.port, servers);
+    const servers: Server[] = [];
+    const chosen = await listenOnAll(host, port, async (where, wanted) => {
+      const server = await listen(where, wanted, onConnection);
+      servers.push(server);
+      const address = server.address();
+      return typeof address === "object" && address !== null ? address : { port: wanted, address: where };
+    });
+    return new Listener(chosen, servers);
   }
 
   close(): void {

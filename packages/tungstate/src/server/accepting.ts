@@ -70,6 +70,12 @@ export class Accepting implements TransportSink, Timed {
     this.done = done;
     this.deadline = settings.clock.now() + admission.timeout;
     settings.deadlines.watch(this);
+    from.http?.begin(this);
+  }
+
+  /** Whether a part of a request has been received that may be one for the HTTP server. */
+  get mayPass(): boolean {
+    return this.from.http !== undefined && this.handshake !== undefined && this.behind === undefined;
   }
 
   /** Reads the request from the transport. */
@@ -96,6 +102,7 @@ export class Accepting implements TransportSink, Timed {
     if (!this.finish()) return;
     this.owner.passed(this);
     this.from.http?.take(releaseStream(this.transport), bytes);
+    this.from.http?.end(this);
   }
 
   private keep(chunk: Uint8Array, start: number, end: number): void {
@@ -145,6 +152,7 @@ export class Accepting implements TransportSink, Timed {
 
   private accept({ request, accepted }: Admitted, early: () => Uint8Array): void {
     if (!this.finish()) return;
+    this.from.http?.end(this);
     const codec = this.settings.deflate?.codecFor(accepted.extensions, "server");
     const { protocol, extensionsHeader: extensions } = accepted;
     const agreed = protocol === "" && extensions === "" ? NOTHING_AGREED : { protocol, extensions, codec };
@@ -156,6 +164,7 @@ export class Accepting implements TransportSink, Timed {
   /** Sends the refusal, if there is one, and ends the transport. */
   fail(error: unknown): void {
     if (!this.finish()) return;
+    this.from.http?.end(this);
     this.abort?.abort(error);
     if (error instanceof RefusedError) sayAndEnd(this.transport, error.response, this.settings.clock);
     else this.transport.destroy();
@@ -163,6 +172,10 @@ export class Accepting implements TransportSink, Timed {
       this,
       error instanceof WebSocketError ? error : endpointError("HANDLER_FAILED", describe(error), { cause: error }),
     );
+  }
+
+  terminate(): void {
+    this.fail(serverError("SERVER_CLOSING"));
   }
 
   private finish(): boolean {

@@ -143,10 +143,13 @@ export class Handshakes {
     this.accepting({ transport, encrypted: isEncrypted(socket), raw: undefined, http }).begin();
   }
 
-  /** Refuses all handshakes from now on, and those under way. */
+  /** Refuses all handshakes from now on, and those under way; a request that is not known yet is read to the end of its head. */
   close(): void {
     this.closing = true;
-    for (const each of this.room.handshakes) each.fail(refusedForNow(serverError("SERVER_CLOSING")));
+    // the HTTP server answers a request that is not a handshake, as it would without us
+    for (const each of this.room.handshakes) {
+      if (!each.mayPass) each.fail(refusedForNow(serverError("SERVER_CLOSING")));
+    }
   }
 
   /** Creates a handshake of this server; it fails at once if there is no room. */
@@ -155,14 +158,18 @@ export class Handshakes {
     const { transport } = from;
     const withHttp = from.http !== undefined;
     const origin: RequestOrigin =
-      room.counts || withHttp
-        ? { ...from, enter: (request) => room.enter(accepting, request.clientAddress, withHttp) }
-        : from;
+      room.counts || withHttp ? { ...from, enter: (request) => this.enter(accepting, request, withHttp) } : from;
     const accepting: Accepting = new Accepting(transport, admission, settings, origin, this.outcomes, done);
     const refusal = room.begin(accepting, room.counts ? transport.remoteAddress : undefined, withHttp);
     if (this.closing) accepting.fail(refusedForNow(serverError("SERVER_CLOSING")));
     else if (refusal !== undefined) accepting.fail(refusedForNow(refusal));
     return accepting;
+  }
+
+  /** The request is known, and is for this server. Throws a RefusedError if there is no room. */
+  private enter(accepting: Accepting, request: HandshakeRequest, withHttp: boolean): void {
+    if (this.closing) throw refusedForNow(serverError("SERVER_CLOSING"));
+    this.room.enter(accepting, request.clientAddress, withHttp);
   }
 
   private failed(accepting: Accepting, error: WebSocketError): void {

@@ -168,6 +168,25 @@ for (const [name, where, ca] of PORTS) {
       await closing;
     });
 
+    test("close waits for a request whose head is incomplete, and refuses a handshake", async (t) => {
+      const served = await serving(t);
+      const [request, handshake] = [Raw.to(t, served, ca), Raw.to(t, served, ca)];
+      const text = upgradeRequest();
+      // a first response shows that the server has accepted the connections before
+      request.send(GET.slice(0, 10));
+      handshake.send(text.slice(0, 10));
+      while (served.server.stats.handshakes < 2) await turns(1);
+      await ask(Raw.to(t, served, ca));
+      const closed = served.server.close();
+      request.send(GET.slice(10));
+      handshake.send(text.slice(10));
+      await request.until((got) => got.includes("page"));
+      assert.match(String(request.received), /^HTTP\/1\.1 200 OK\r\n.*page \/page$/s);
+      await handshake.until((got) => got.includes("\r\n\r\n"));
+      assert.match(String(handshake.received), /^HTTP\/1\.1 503 /);
+      await closed;
+    });
+
     test("close may be called again while the first call waits for a response", async (t) => {
       const answers: (() => void)[] = [];
       const served = await serving(t, {}, (_request, response) => void answers.push(() => void response.end("page")));

@@ -8,6 +8,12 @@ import { onHandover } from "./handover.ts";
 
 const DRAIN_INTERVAL = 100; // ms between two looks for connections that have become idle
 
+/** A connection whose first request is being read. */
+export interface Reading {
+  /** Ends it without a response. */
+  terminate(): void;
+}
+
 /**
  * An HTTP server behind our ports: it gets the connections whose first request is not a WebSocket
  * handshake, and treats them as if it had accepted them itself.
@@ -20,6 +26,8 @@ export class HttpBackend {
    * HTTP connections. One that becomes a WebSocket belongs to the WebSocketServer that accepts it.
    */
   private readonly connections = new Set<Duplex>();
+  /** Connections whose first request is being read. */
+  private readonly reading = new Set<Reading>();
   private readonly clock: Clock;
   /** Undoes the changes to the server. */
   private readonly detach: () => void;
@@ -38,6 +46,20 @@ export class HttpBackend {
     };
   }
 
+  /** The first request of a connection is being read: `close` waits for `end`. */
+  begin(reading: Reading): void {
+    this.reading.add(reading);
+  }
+
+  /** The first request has been read, or its connection is gone. A request for the server was passed to `take`. */
+  end(reading: Reading): void {
+    if (this.reading.delete(reading)) this.checkEmpty();
+  }
+
+  private checkEmpty(): void {
+    if (this.connections.size === 0 && this.reading.size === 0) this.empty?.();
+  }
+
   /** Takes over a paused stream, of which `bytes` have been read. */
   take(stream: Duplex, bytes: Uint8Array): void {
     const { server, connections } = this;
@@ -48,7 +70,7 @@ export class HttpBackend {
     }
     connections.add(stream);
     const forget = (): void => {
-      if (connections.delete(stream) && connections.size === 0) this.empty?.();
+      if (connections.delete(stream)) this.checkEmpty();
     };
     stream.once("close", forget);
     onHandover(stream, forget);
@@ -69,13 +91,13 @@ export class HttpBackend {
   }
 
   private async drain(): Promise<void> {
-    const { server, connections } = this;
+    const { server, connections, reading } = this;
     let cancel = ignore;
     const closeIdle = (): void => {
       server.closeIdleConnections();
       cancel = this.clock.after(DRAIN_INTERVAL, closeIdle);
     };
-    if (connections.size > 0) {
+    if (connections.size > 0 || reading.size > 0) {
       closeIdle();
       await new Promise<void>((resolve) => (this.empty = resolve));
       cancel();
@@ -86,6 +108,7 @@ export class HttpBackend {
   /** Destroys all connections. */
   terminate(): void {
     for (const stream of this.connections) stream.destroy();
+    for (const each of this.reading) each.terminate();
   }
 }
 

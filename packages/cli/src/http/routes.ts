@@ -1,0 +1,80 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { pathOf } from "./target.ts";
+
+/** A response to a GET request. */
+export interface Answer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: string | Buffer | undefined;
+}
+
+/** Returns the response to a GET or HEAD request. Called for each request; cache expensive results inside it. */
+export type Route = (request: IncomingMessage) => Answer | Promise<Answer>;
+
+/** The routes by path. */
+export type Routes = ReadonlyMap<string, Route>;
+
+/**
+ * Answers a request with the route of its path: 404 without one, 405 for a method other than GET
+ * and HEAD, 400 for a target that is no path and no URL. A route that fails is answered with 500
+ * and reported to `onError`.
+ */
+export function answerRequest(
+  routes: Routes,
+  request: IncomingMessage,
+  response: ServerResponse,
+  onError: (error: unknown) => void,
+): void {
+  const path = pathOf(request.url ?? "");
+  if (path === undefined) return send(request, response, INVALID_TARGET);
+  const route = routes.get(path);
+  if (route === undefined) return send(request, response, NOT_FOUND);
+  if (request.method !== "GET" && request.method !== "HEAD") return send(request, response, WRONG_METHOD);
+  const failed = (error: unknown): void => {
+    onError(error);
+    send(request, response, INTERNAL_ERROR);
+  };
+  try {
+    const answer = route(request);
+    if (answer instanceof Promise) answer.then((later) => send(request, response, later)).catch(failed);
+    else send(request, response, answer);
+  } catch (error) {
+    failed(error);
+  }
+}
+
+/** Returns a response with one line of text. */
+export function textAnswer(status: number, text: string, headers: Readonly<Record<string, string>> = {}): Answer {
+  return { status, headers: { "content-type": "text/plain; charset=utf-8", ...headers }, body: `${text}\n` };
+}
+
+/** Header fields of all responses that belong to the page. */
+export const PAGE_HEADERS: Readonly<Record<string, string>> = {
+  "content-security-policy":
+    "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
+  "x-content-type-options": "nosniff",
+  "referrer-policy": "no-referrer",
+};
+
+const INVALID_TARGET = textAnswer(400, "the request target must be a path or an absolute URL");
+const NOT_FOUND = textAnswer(404, "not found", PAGE_HEADERS);
+const WRONG_METHOD = textAnswer(405, "the method must be GET or HEAD", { allow: "GET, HEAD" });
+const INTERNAL_ERROR = textAnswer(500, "internal server error");
+
+/**
+ * The response of a WebSocket route to a request without an upgrade. RFC 9110 §15.5.22: "The server
+ * MUST send an Upgrade header field in a 426 response to indicate the required protocol(s)".
+ */
+export const UPGRADE_REQUIRED = textAnswer(426, "this is a WebSocket; ask for an upgrade", {
+  connection: "upgrade",
+  upgrade: "websocket",
+  "sec-websocket-version": "13",
+});
+
+function send(request: IncomingMessage, response: ServerResponse, { status, headers, body }: Answer): void {
+  if (response.headersSent || response.destroyed) return;
+  // RFC 9110 §8.6: a 304 without a body needs no Content-Length
+  const length = body === undefined ? {} : { "content-length": Buffer.byteLength(body) };
+  response.writeHead(status, { ...headers, ...length });
+  response.end(request.method === "HEAD" ? undefined : body);
+}
