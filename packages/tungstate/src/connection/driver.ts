@@ -8,6 +8,7 @@ import {
   type MessageCodec,
   type PreparedMessage,
   Protocol,
+  protocolError,
   type ProtocolSink,
   WebSocketError,
 } from "@tungstate/protocol";
@@ -23,6 +24,7 @@ import { PendingPings } from "./pings.ts";
 import { failedCall, notOpen } from "../schedule/promises.ts";
 import { Backlog } from "./reading/backlog.ts";
 import { DataRate } from "./reading/data-rate.ts";
+import { HostWatch } from "./reading/host-watch.ts";
 import { Reading, type ReadingHost } from "./reading/reading.ts";
 import type { ScheduledReader } from "../schedule/read-scheduler.ts";
 import type { Transport, TransportSink } from "../transport/transport.ts";
@@ -111,7 +113,8 @@ export class Driver
   private readingPaused = false;
   /** `settle` will be called at the end of this tick. */
   private settleDue = false;
-  private hostProbed = false;
+  /** From when nothing was read for the first time, however long the reader takes nothing. */
+  private hostWatch: HostWatch | undefined;
   /** While bytes that were read wait for their turn. The transport is paused. */
   private backlog: Backlog | undefined;
   private pings: PendingPings | undefined;
@@ -466,8 +469,9 @@ export class Driver
     if (this.dataRate !== undefined && now >= this.dataRate.checkAt) this.checkDataRate(this.dataRate);
     if (now >= this.reading.checkAt) this.reading.check(now);
     if (this.ending !== undefined && now >= this.ending.at) this.lookAtOutput(this.ending, now);
-    if (this.core.handleTimeout(now)) this.writing.flushSoon();
-    else this.transport.destroy();
+    if (!this.core.handleTimeout(now)) return this.transport.destroy();
+    this.writing.flushSoon();
+    if (this.hostWatch !== undefined) this.checkHost(this.hostWatch);
   }
 
   /** A message is in flight, or reading goes on in the middle of one. */
@@ -559,7 +563,7 @@ export class Driver
   balance(): void {
     if (this.over !== undefined) return;
     const pause = this.inflating || (this.reading.full && this.core.state === "open");
-    if (pause && this.reading.exhausted) this.probeHost();
+    if (pause && this.reading.exhausted) this.watchHost();
     if (pause !== this.readingPaused) this.pauseReading(pause);
     this.settings.deadlines.watch(this);
   }
@@ -577,12 +581,25 @@ export class Driver
     else this.backlog.awaitTurn(this.settings.readScheduler, this);
   }
 
-  /** Nothing is read, so that neither a pong nor the end of the stream would be seen: lets the system find out whether the peer's host is there. */
-  private probeHost(): void {
-    const { heartbeat } = this.settings;
-    if (heartbeat === undefined || this.hostProbed) return;
-    this.hostProbed = true;
-    this.transport.keepAlive(heartbeat.interval / 3);
+  /** Nothing is read, so that neither a pong nor the end of the stream would be seen. */
+  private watchHost(): void {
+    const { heartbeat, clock } = this.settings;
+    if (heartbeat !== undefined) this.hostWatch ??= new HostWatch(this.transport, heartbeat, clock);
+  }
+
+  private checkHost(watch: HostWatch): void {
+    if (!this.isDeaf) return watch.reset();
+    watch.check((unanswered) => {
+      if (!this.isDeaf || this.core.state !== "open") return;
+      const detail = `the host of the peer did not answer ${unanswered} times in a row`;
+      this.failNow(protocolError("HEARTBEAT_TIMEOUT", detail));
+      this.transport.destroy();
+    });
+  }
+
+  /** Whether nothing is read before the reader takes something. */
+  private get isDeaf(): boolean {
+    return this.readingPaused && this.reading.exhausted && this.over === undefined;
   }
 
   // ---- what all connections of a server get

@@ -2,6 +2,7 @@ import { protocolError } from "@tungstate/protocol";
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { Batches, type BatchStream } from "./batches.ts";
+import { unansweredOf } from "../native/tcp-table.ts";
 import type { ReleasableTransport, TransportSink } from "./transport.ts";
 import { describe } from "../options/describe.ts";
 
@@ -134,6 +135,10 @@ export class DuplexTransport implements ReleasableTransport, BatchStream {
   keepAlive(idle: number): void {
     const { stream } = this;
     if (stream instanceof Socket) stream.setKeepAlive(true, Math.max(1_000, idle));
+  }
+
+  unansweredSends(): Promise<number | undefined> {
+    return unansweredOf(this.stream instanceof Socket ? Reflect.get(this.stream, "_handle") : undefined);
   }
 
   end(): void {

@@ -2,6 +2,7 @@ import type { Socket } from "node:net";
 import { getSystemErrorName } from "node:util";
 import type { HandleResources } from "../native/runtime.ts";
 import { type ShutdownRequest, socketOn, type StreamHandle, type WriteRequest } from "../native/system.ts";
+import { unansweredOf } from "../native/tcp-table.ts";
 import type { ReleasableTransport, TransportSink } from "./transport.ts";
 
 const EOF = -4095; // libuv's UV_EOF
@@ -166,6 +167,10 @@ export class HandleTransport implements ReleasableTransport {
 
   keepAlive(idle: number): void {
     if (!this.closed) this.handle.setKeepAlive?.(true, Math.max(1, Math.round(idle / 1000)), 1, 10);
+  }
+
+  unansweredSends(): Promise<number | undefined> {
+    return unansweredOf(this.handle);
   }
 
   end(): void {

@@ -40,6 +40,11 @@ export interface Transport {
    * the host does not answer, reading fails, and so does the next write.
    */
   keepAlive(idle: number): void;
+  /**
+   * Returns how often in a row the system has sent something to the peer's host without an answer.
+   * Undefined if the system or the stream does not say it. Never rejects.
+   */
+  unansweredSends(): Promise<number | undefined>;
   /** Ends our half after everything that was written. */
   end(): void;
   /** Destroys the stream. */

@@ -109,6 +109,10 @@ export class WebStreamTransport implements Transport, BatchStream {
     // Web streams have no host
   }
 
+  unansweredSends(): Promise<undefined> {
+    return Promise.resolve(undefined);
+  }
+
   end(): void {
     if (this.writeEnded || this.closed) return;
     this.writeEnded = true;

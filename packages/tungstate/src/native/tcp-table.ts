@@ -1,0 +1,81 @@
+import { createReadStream, fstatSync } from "node:fs";
+
+/** The TCP sockets of the network namespace of this process, as Linux lists them: proc(5). */
+const FILES = ["/proc/self/net/tcp", "/proc/self/net/tcp6"];
+/**
+ * A row whose timer is active for a retransmission (01) or a window probe (04): the timer, retransmissions in hexadecimal, the user, window
+ * probes without an answer, the inode.
+ */
+const ROW = /^ *\d+: [\dA-F]+:\w+ [\dA-F]+:\w+ \w+ \w+:\w+ (01|04):\w+ (\w+) +\d+ +(\d+) (\d+) /gm;
+const MIN_PAUSE = 1_000; // ms between two reads
+const MAX_SHARE = 0.05; // of the time is spent on reading: a machine may have very many sockets
+
+/**
+ * How often Linux has sent something to a peer in a row without an answer, of all TCP sockets. Node.js has no API for it, and TCP keep-alive
+ * does nothing while a packet is in transit.
+ */
+export class TcpTable {
+  private rows: Promise<ReadonlyMap<number, number>> | undefined;
+  private validUntil = 0;
+
+  /**
+   * Returns the number of unanswered retransmissions or window probes of the socket with this inode. Undefined where it is not known: the
+   * system is not Linux, or does not show it. The number may be a second old, or older on a machine with very many sockets.
+   */
+  async unanswered(inode: number): Promise<number | undefined> {
+    if (this.rows === undefined || performance.now() >= this.validUntil) {
+      this.validUntil = Infinity;
+      this.rows = this.read();
+    }
+    try {
+      return (await this.rows).get(inode) ?? 0;
+    } catch {
+      return undefined; // there is no such file
+    }
+  }
+
+  private async read(): Promise<ReadonlyMap<number, number>> {
+    const start = performance.now();
+    try {
+      const rows = new Map<number, number>();
+      for (const file of FILES) await readRows(file, rows);
+      return rows;
+    } finally {
+      const end = performance.now();
+      this.validUntil = end + Math.max(MIN_PAUSE, (end - start) / MAX_SHARE);
+    }
+  }
+}
+
+async function readRows(file: string, rows: Map<number, number>): Promise<void> {
+  let text = "";
+  for await (const chunk of createReadStream(file, "latin1")) {
+    text += chunk;
+    const complete = text.lastIndexOf("\n") + 1;
+    for (const [, timer, retransmissions = "", probes, inode] of text.slice(0, complete).matchAll(ROW)) {
+      rows.set(Number(inode), timer === "04" ? Number(probes) : Number.parseInt(retransmissions, 16));
+    }
+    text = text.slice(complete);
+  }
+}
+
+/** The table of this process; undefined where the system has none. */
+export const tcpTable = process.platform === "linux" ? new TcpTable() : undefined;
+
+/** Returns the inode of the socket of one of Node's handles, also of a TLS handle; undefined if the handle has no file descriptor. */
+export function inodeOf(handle: unknown): number | undefined {
+  if (typeof handle !== "object" || handle === null) return undefined;
+  const fd: unknown = Reflect.get(handle, "fd");
+  if (typeof fd !== "number" || fd < 0) return undefined;
+  try {
+    return fstatSync(fd).ino;
+  } catch {
+    return undefined;
+  }
+}
+
+/** As `TcpTable.unanswered`, of one of Node's handles. */
+export async function unansweredOf(handle: unknown): Promise<number | undefined> {
+  const inode = tcpTable === undefined ? undefined : inodeOf(handle);
+  return inode === undefined ? undefined : await tcpTable?.unanswered(inode);
+}
