@@ -41,6 +41,7 @@ export const LAYERS = {
     "index.ts",
   ],
   "packages/hub/src": [
+    "errors.ts",
     "codes.ts",
     "metrics.ts",
     "schedule",

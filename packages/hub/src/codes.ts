@@ -1,3 +1,4 @@
+import { argumentError } from "tungstate/internal";
 /** One row of the table of command errors. */
 export interface CommandErrorEntry {
   readonly code: number;
@@ -146,10 +147,10 @@ export class Disconnect extends Error implements CodeAndReason {
 /** Throws a RangeError if code or reason cannot be sent. */
 export function checkDisconnect(code: number, reason: string): void {
   if (!Number.isInteger(code) || code < 3000 || code > 4999) {
-    throw new RangeError(`a disconnect code must be an integer from 3000 to 4999, got ${code}`);
+    throw argumentError(RangeError, `a disconnect code must be an integer from 3000 to 4999, got ${code}`);
   }
   const bytes = Buffer.byteLength(reason);
   if (bytes > MAX_REASON_BYTES) {
-    throw new RangeError(`a disconnect reason must have at most ${MAX_REASON_BYTES} bytes, got ${bytes}`);
+    throw argumentError(RangeError, `a disconnect reason must have at most ${MAX_REASON_BYTES} bytes, got ${bytes}`);
   }
 }

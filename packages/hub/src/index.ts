@@ -33,6 +33,7 @@ export type { Operations } from "./hub/operations.ts";
 export type { NodeInfo } from "./nodes/control.ts";
 export type { SurveyAnswer, SurveyHandler, SurveyOptions, SurveyRequest } from "./nodes/surveys.ts";
 export type { RpcHandler, RpcRequest } from "./sessions/parts.ts";
+export { HUB_ERRORS, HubError, type HubErrorCode } from "./errors.ts";
 export {
   type CodeAndReason,
   COMMAND_ERRORS,

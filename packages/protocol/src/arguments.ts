@@ -1,6 +1,3 @@
-import { protocolError } from "./errors.ts";
-import type { ProtocolErrorCode, WebSocketError } from "./errors.ts";
-
 const SHOWN = 64; // characters of a peer's text in an error message
 
 /** Quotes text of a peer for an error message: at most 64 characters, in printable ASCII, so that it is safe to log. */
@@ -22,11 +19,6 @@ export function describe(value: unknown): string {
   return String(value);
 }
 
-/** Returns the INVALID_ARGUMENT error of a wrong argument. `expected` completes the sentence "WHAT must be". */
-export function invalidArgument(what: string, expected: string, got: unknown): WebSocketError<ProtocolErrorCode> {
-  return protocolError("INVALID_ARGUMENT", `${what} must be ${expected}, got ${describe(got)}`);
-}
-
 /** An error of a wrong argument or option, which the caller has to correct. */
 export interface ArgumentError {
   readonly code: "INVALID_ARGUMENT";
@@ -34,8 +26,8 @@ export interface ArgumentError {
 }
 
 /**
- * Returns the error of a wrong option: a RangeError for a number, a TypeError for anything else. `expected` completes the sentence "NAME must be". `shown`
- * describes `got`; default: as `describe`.
+ * Returns the error of a wrong argument or option: a RangeError for a number, a TypeError for anything else.
+ * `expected` completes the sentence "NAME must be". `shown` describes `got`; default: as `describe`.
  */
 export function invalidOption(
   name: string,
@@ -48,15 +40,23 @@ export function invalidOption(
 
 /** Returns a TypeError or RangeError with the code INVALID_ARGUMENT. */
 export function argumentError<E extends TypeError | RangeError>(
-  Class: new (message: string) => E,
+  Class: new (message: string, options?: ErrorOptions) => E,
   message: string,
+  options?: ErrorOptions,
 ): E & ArgumentError {
-  return Object.assign(new Class(message), { code: "INVALID_ARGUMENT", fault: "local" } as const);
+  return Object.assign(new Class(message, options), { code: "INVALID_ARGUMENT", fault: "local" } as const);
+}
+
+/** Whether an error was made by `argumentError` or `invalidOption`. */
+export function isArgumentError(error: unknown): error is (TypeError | RangeError) & ArgumentError {
+  return (
+    (error instanceof TypeError || error instanceof RangeError) && "code" in error && error.code === "INVALID_ARGUMENT"
+  );
 }
 
 /** Returns a limit, or its default if it is undefined. Throws INVALID_ARGUMENT. */
 export function checkLimit(what: string, value: number | undefined, least: number, otherwise: number): number {
   if (value === undefined) return otherwise;
   if (value === Infinity || (Number.isInteger(value) && value >= least)) return value;
-  throw invalidArgument(what, `an integer of at least ${least}, or Infinity for no limit`, value);
+  throw invalidOption(what, `an integer of at least ${least}, or Infinity for no limit`, value);
 }

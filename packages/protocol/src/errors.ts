@@ -20,7 +20,6 @@ export const CALL_ERRORS = {
   WRITE_BUFFER_FULL: { fault: "local", text: "more output is buffered than maxWriteBufferSize allows" },
   MESSAGE_IN_PROGRESS: { fault: "local", text: "a message is being sent in fragments and must be finished first" },
   NO_MESSAGE_IN_PROGRESS: { fault: "local", text: "no message is being sent in fragments" },
-  INVALID_ARGUMENT: { fault: "local", text: "invalid argument" },
   INVALID_STATE: { fault: "local", text: "this call is not possible in this state" },
 } as const satisfies Record<string, ErrorEntry>;
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe as suite, it } from "node:test";
 import { ByteBuffer } from "../src/handshake/byte-buffer.ts";
-import { checkLimit, describe, invalidArgument, quote } from "../src/arguments.ts";
+import { checkLimit, describe, invalidOption, quote } from "../src/arguments.ts";
 import { decodeLatin1, encodeLatin1 } from "../src/bytes/latin1.ts";
 import { bytes, refusedWith } from "./handshake/support.ts";
 
@@ -53,9 +53,9 @@ suite("describe", () => {
   for (const [value, said] of table) it(said, () => assert.equal(describe(value), said));
 
   it("is part of error messages for callers", () => {
-    const error = invalidArgument("host", "a string", 7);
+    const error = invalidOption("host", "a string", 7);
     assert.equal(error.code, "INVALID_ARGUMENT");
-    assert.equal(error.message, "invalid argument: host must be a string, got 7");
+    assert.equal(error.message, "host must be a string, got 7");
   });
 });
 

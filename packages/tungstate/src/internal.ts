@@ -1,4 +1,5 @@
 // For the other packages of this repository alone: no promise is made about this entry.
+export { argumentError, invalidOption, isArgumentError } from "@tungstate/protocol/internal";
 export { describe } from "./options/describe.ts";
 export { checkNames, type OptionNames } from "./options/names.ts";
 export { systemClock } from "./schedule/clock.ts";

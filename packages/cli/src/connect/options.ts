@@ -1,6 +1,7 @@
 import { X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
-import { type ConnectOptions, WebSocketError } from "tungstate";
+import type { ConnectOptions } from "tungstate";
+import { isArgumentError } from "tungstate/internal";
 import { conditions, type ConditionsOptions, parseConditions } from "tungstate/testing";
 import { type CertificateFlags, readCertificate } from "../tls/certificate.ts";
 import { explainSystem, UsageError } from "../system/explain.ts";
@@ -88,7 +89,7 @@ function badNetwork(text: string): NonNullable<ConnectOptions["wrap"]> {
   try {
     options = parseConditions(text);
   } catch (error) {
-    if (!(error instanceof WebSocketError)) throw error;
+    if (!isArgumentError(error)) throw error;
     throw new UsageError(`--simulate: ${error.message}`, { cause: error });
   }
   return (stream) => conditions(stream, options);

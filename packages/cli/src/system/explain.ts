@@ -1,5 +1,6 @@
 import { isUtf8 } from "node:buffer";
 import { ConnectError, HandshakeRejectedError, WebSocketError } from "tungstate";
+import { isArgumentError } from "tungstate/internal";
 
 const BODY_SHOWN = 200; // characters of the first line of a response body
 
@@ -17,13 +18,8 @@ export function explainFailure(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** Whether an error is that of a wrong option or argument. */
-function isArgumentError(error: unknown): error is Error {
-  return error instanceof Error && "code" in error && error.code === "INVALID_ARGUMENT";
-}
-
 function stepOf(error: WebSocketError): string {
-  if (error.code === "INVALID_URL" || error.code === "INVALID_ARGUMENT") return "usage";
+  if (error.code === "INVALID_URL") return "usage";
   if (!(error instanceof ConnectError)) return "handshake";
   return error.step === "tls" ? "TLS" : error.step;
 }

@@ -1,5 +1,5 @@
 import { createHash, timingSafeEqual } from "node:crypto";
-import { checkNames } from "tungstate/internal";
+import { argumentError, checkNames } from "tungstate/internal";
 import { COMMAND_ERRORS, CommandError, commandError } from "../codes.ts";
 import { Fields } from "../json/fields.ts";
 import type { Hub } from "../hub/hub.ts";
@@ -55,10 +55,10 @@ export interface HttpApi {
  */
 export function createHttpApi(hub: Hub, options: HttpApiOptions): HttpApi {
   checkNames(options, { keys: true }, "the HTTP API");
-  if (options.keys.length === 0) throw new TypeError("keys must contain at least one key");
+  if (options.keys.length === 0) throw argumentError(TypeError, "keys must contain at least one key");
   for (const { length } of options.keys) {
     if (length < SHORTEST_KEY) {
-      throw new TypeError(`an API key must have at least ${SHORTEST_KEY} characters, got ${length}`);
+      throw argumentError(TypeError, `an API key must have at least ${SHORTEST_KEY} characters, got ${length}`);
     }
   }
   const digests = options.keys.map(digest);

@@ -1,5 +1,6 @@
 import type { JsonText } from "../json/json.ts";
 import type { StoreMetrics } from "../metrics.ts";
+import { HubError } from "../errors.ts";
 
 /** Default lifetime of an idempotency key in ms. */
 export const DEFAULT_IDEMPOTENCY_TTL = 5 * 60_000;
@@ -18,16 +19,24 @@ export const EMPTY_META_TTL = 60 * 60_000;
  * The store cannot be reached at the moment. The thrower reports the outage once; it is not
  * reported for each call.
  */
-export class StoreUnavailableError extends Error {
+export class StoreUnavailableError extends HubError {
   override readonly name = "StoreUnavailableError";
+
+  constructor(message: string, options?: ErrorOptions) {
+    super("STORE_UNAVAILABLE", message, options);
+  }
 }
 
 /**
  * The store has reached a quota, and nothing was done. The message names the quota and says what to
  * do.
  */
-export class QuotaExceededError extends Error {
+export class QuotaExceededError extends HubError {
   override readonly name = "QuotaExceededError";
+
+  constructor(message: string, options?: ErrorOptions) {
+    super("QUOTA_EXCEEDED", message, options);
+  }
 }
 
 /** The client of a connection, as publications, presence, joins and leaves show it. */

@@ -9,6 +9,7 @@ import type {
   BrokerPublishOptions,
 } from "./broker.ts";
 import { type EngineNode, MemoryEngine } from "./memory-engine.ts";
+import { HubError } from "../errors.ts";
 
 /**
  * A broker in the memory of this process. It loses nothing while the process runs, and everything
@@ -24,7 +25,7 @@ export class MemoryBroker implements Broker {
   }
 
   async start(handler: BrokerHandler): Promise<void> {
-    if (this.node !== undefined) throw new Error("this broker already serves a hub");
+    if (this.node !== undefined) throw new HubError("INVALID_STATE", "this broker already serves a hub");
     this.node = this.engine.attach(handler);
   }
 
@@ -66,7 +67,7 @@ export class MemoryBroker implements Broker {
   }
 
   private started(): EngineNode {
-    if (this.node === undefined) throw new Error("the broker has not been started");
+    if (this.node === undefined) throw new HubError("INVALID_STATE", "the broker has not been started");
     return this.node;
   }
 }

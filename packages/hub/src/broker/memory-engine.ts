@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { getHeapStatistics } from "node:v8";
 import { type MemoryBudget, type MemoryPart, sharedMemoryBudget } from "tungstate";
-import { checkNames } from "tungstate/internal";
+import { argumentError, checkNames } from "tungstate/internal";
 import { type Clock, systemClock } from "../schedule/clock.ts";
 import {
   type BrokerHandler,
@@ -91,7 +91,10 @@ export class MemoryEngine {
     this.newEpoch = options.newEpoch ?? (() => randomBytes(6).toString("base64url"));
     this.historyLimit = options.historyBytes ?? defaultHistoryBytes();
     if (!(this.historyLimit >= 0)) {
-      throw new RangeError(`historyBytes must be a number of bytes, at least 0, got ${String(options.historyBytes)}`);
+      throw argumentError(
+        RangeError,
+        `historyBytes must be a number of bytes, at least 0, got ${String(options.historyBytes)}`,
+      );
     }
     this.memory = (options.memoryBudget ?? sharedMemoryBudget).part("hub history", {
       cache: true,

@@ -1,4 +1,4 @@
-import { checkTime, Deadlines } from "tungstate/internal";
+import { argumentError, checkTime, Deadlines } from "tungstate/internal";
 import { Background } from "../schedule/background.ts";
 import type { BrokerHandler, Position } from "../broker/broker.ts";
 import { Channels } from "../channels/channels.ts";
@@ -39,6 +39,7 @@ import { Sessions } from "../sessions/sessions.ts";
 import type { SurveyAnswer, SurveyHandler, SurveyOptions } from "../nodes/surveys.ts";
 import { TickEnd } from "../schedule/tick-end.ts";
 import { TimeSlices } from "../schedule/time-slices.ts";
+import { HubError } from "../errors.ts";
 
 /** Number of publications parsed between two checks of the time slice. */
 const PARSE_AT_ONCE = 16;
@@ -112,7 +113,7 @@ export class Hub {
 
   /** Connects the broker and the presence store. Rejects if they cannot be reached. */
   async start(): Promise<void> {
-    if (this.state !== "new") throw new Error("the hub has been started before");
+    if (this.state !== "new") throw new HubError("INVALID_STATE", "the hub has been started before");
     const { broker, presence, clock } = this.settings;
     checkTime("ttl of the presence store", presence.ttl);
     await broker.start(this.brokerHandler());
@@ -170,7 +171,7 @@ export class Hub {
    * connection that arrives while the hub closes is closed at once.
    */
   accept(connection: HubConnection, context?: unknown): Incoming {
-    if (this.state === "new") throw new Error("the hub has not been started");
+    if (this.state === "new") throw new HubError("INVALID_STATE", "the hub has not been started");
     const session = new Session(this.parts, connection, context);
     const reader = new Reader(session, this.parts, connection);
     session.reader = reader;
@@ -283,7 +284,7 @@ export class Hub {
 
   /** Registers a function that clients can call. Throws if there is one with that name. */
   rpc(name: string, handler: RpcHandler): this {
-    if (this.handlers.has(name)) throw new Error(`a function ${name} is registered already`);
+    if (this.handlers.has(name)) throw argumentError(TypeError, `a function ${name} is registered already`);
     this.handlers.set(name, handler);
     return this;
   }

@@ -1,4 +1,4 @@
-import { checkTime } from "tungstate/internal";
+import { argumentError, checkTime } from "tungstate/internal";
 import {
   type ClientInfo,
   type FanOut,
@@ -69,7 +69,7 @@ export class Operations {
     const { idempotencyKey, idempotencyTtl, tags } = options;
     if (options.delta === true && !delta) throw commandError("NOT_AVAILABLE", "the namespace has no deltas");
     if (idempotencyTtl !== undefined && !(idempotencyTtl > 0)) {
-      throw new RangeError(`idempotencyTtl must be more than 0 (ms), got ${idempotencyTtl}`);
+      throw argumentError(RangeError, `idempotencyTtl must be more than 0 (ms), got ${idempotencyTtl}`);
     }
     const history = options.skipHistory === true ? { ...publishing, historySize: 0 } : publishing;
     this.parts.metrics.published++;
@@ -329,7 +329,8 @@ export class Operations {
 /** Throws a RangeError unless `expireAt` is a Unix time in seconds. */
 function checkExpireAt(expireAt: number | undefined): void {
   if (expireAt === undefined || (Number.isSafeInteger(expireAt) && expireAt > 0)) return;
-  throw new RangeError(
+  throw argumentError(
+    RangeError,
     `expireAt must be a Unix time in seconds, an integer from 1 to 2^53 - 1, got ${String(expireAt)}`,
   );
 }

@@ -1,3 +1,4 @@
+import { argumentError } from "tungstate/internal";
 /** A serialised JSON value on one line. */
 export type JsonText = string;
 
@@ -20,11 +21,15 @@ export function toJson(value: unknown, what: string): JsonText {
   try {
     text = JSON.stringify(value);
   } catch (error) {
-    throw new TypeError(`${what} must be a JSON value: ${error instanceof Error ? error.message : String(error)}`, {
-      cause: error,
-    });
+    throw argumentError(
+      TypeError,
+      `${what} must be a JSON value: ${error instanceof Error ? error.message : String(error)}`,
+      {
+        cause: error,
+      },
+    );
   }
-  if (text === undefined) throw new TypeError(`${what} must be a JSON value, got ${typeof value}`);
+  if (text === undefined) throw argumentError(TypeError, `${what} must be a JSON value, got ${typeof value}`);
   return text;
 }
 

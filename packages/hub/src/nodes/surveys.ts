@@ -1,3 +1,4 @@
+import { argumentError } from "tungstate/internal";
 import type { Background } from "../schedule/background.ts";
 import type { Clock } from "../schedule/clock.ts";
 import { CommandError, commandError } from "../codes.ts";
@@ -88,7 +89,7 @@ export class Surveys {
 
   /** Throws if there is a handler with that name. */
   add(name: string, handler: SurveyHandler): void {
-    if (this.handlers.has(name)) throw new Error(`a survey ${name} is registered already`);
+    if (this.handlers.has(name)) throw argumentError(TypeError, `a survey ${name} is registered already`);
     this.handlers.set(name, handler);
   }
 

@@ -4,6 +4,7 @@ import type { LinkContext } from "./link.ts";
 import { Server } from "./server.ts";
 import { slotOf, SLOTS } from "./slots.ts";
 import { describeRedis, type RedisUrl } from "./urls.ts";
+import { HubError } from "../errors.ts";
 
 const REFRESH_INTERVAL = 5_000; // ms: who has which slot may change without anybody telling
 const TRY_AGAIN_PAUSE = 50; // ms
@@ -108,7 +109,10 @@ export class ClusterDeployment implements Deployment {
         await server.open();
         const { isCluster, major } = await factsOf(server, true);
         if (!isCluster)
-          throw new Error(`Redis at ${server.name} is not a server of a cluster: use a URL that begins with redis://`);
+          throw new HubError(
+            "STORE_UNUSABLE",
+            `Redis at ${server.name} is not a server of a cluster: use a URL that begins with redis://`,
+          );
         if (major < 7) this.publishes = "PUBLISH";
         this.take(await server.call("CLUSTER", "SLOTS"), host);
         const others = this.servers().filter((each) => !each.isUp);

@@ -1,3 +1,4 @@
+import { argumentError } from "tungstate/internal";
 import { StoreMetrics } from "../metrics.ts";
 import { ClusterDeployment } from "./cluster.ts";
 import { type Deployment, SingleDeployment } from "./deployment.ts";
@@ -6,6 +7,7 @@ import { type LinkContext, loadClient } from "./link.ts";
 import { type RedisOptions, type RedisSettings, resolveRedisOptions } from "./options.ts";
 import { Ring } from "./ring.ts";
 import { parseRedisUrl, type RedisUrl } from "./urls.ts";
+import { HubError } from "../errors.ts";
 
 /**
  * The connections to the Redis that hubs share, or to several that share the channels: consistent
@@ -32,10 +34,10 @@ export class RedisConnections implements LinkContext {
     this.settings = resolveRedisOptions(options);
     this.keys = new Keys(this.settings.prefix);
     this.urls = urls.map(parseRedisUrl);
-    if (urls.length === 0) throw new TypeError("expected at least one Redis URL, got none");
+    if (urls.length === 0) throw argumentError(TypeError, "expected at least one Redis URL, got none");
     const names = new Set<string>();
     for (const { name } of this.urls) {
-      if (names.has(name)) throw new TypeError(`two Redis URLs are the same: ${name}`);
+      if (names.has(name)) throw argumentError(TypeError, `two Redis URLs are the same: ${name}`);
       names.add(name);
     }
   }
@@ -45,7 +47,8 @@ export class RedisConnections implements LinkContext {
    * then.
    */
   open(): Promise<void> {
-    if (this.isClosed) return Promise.reject(new Error("the connections to Redis have been closed"));
+    if (this.isClosed)
+      return Promise.reject(new HubError("INVALID_STATE", "the connections to Redis have been closed"));
     return (this.opening ??= this.openAll());
   }
 
@@ -80,13 +83,13 @@ export class RedisConnections implements LinkContext {
   of(key: string): Deployment {
     const [first] = this.deployments;
     const deployment = this.ring === undefined ? first : this.ring.of(key);
-    if (deployment === undefined) throw new Error("the connections to Redis have not been opened");
+    if (deployment === undefined) throw new HubError("INVALID_STATE", "the connections to Redis have not been opened");
     return deployment;
   }
 
   private async openAll(): Promise<void> {
     await loadClient();
-    if (this.isClosed) throw new Error("the connections to Redis have been closed");
+    if (this.isClosed) throw new HubError("INVALID_STATE", "the connections to Redis have been closed");
     const byName = new Map<string, Deployment>();
     for (const url of this.urls) {
       byName.set(url.name, url.kind === "cluster" ? new ClusterDeployment(url, this) : new SingleDeployment(url, this));

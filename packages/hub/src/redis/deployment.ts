@@ -2,6 +2,7 @@ import type { ConnectionOptions, LinkContext } from "./link.ts";
 import type { Script } from "./scripts.ts";
 import { Server } from "./server.ts";
 import { describeRedis, type RedisUrl } from "./urls.ts";
+import { HubError } from "../errors.ts";
 
 const OLDEST = [6, 2] as const;
 const TRIES = 5; // of a command that is sent from one server of a cluster to another
@@ -102,7 +103,10 @@ export async function factsOf(server: Server, expectsCluster: boolean): Promise<
   if (first === undefined) return { isCluster: mode === "" ? expectsCluster : mode === "cluster", major: OLDEST[0] };
   const [major, minor] = [Number(first), Number(second)];
   if (major < OLDEST[0] || (major === OLDEST[0] && minor < OLDEST[1])) {
-    throw new Error(`Redis at ${server.name} can't be used: expected version 6.2 or later, got ${major}.${minor}`);
+    throw new HubError(
+      "STORE_UNUSABLE",
+      `Redis at ${server.name} can't be used: expected version 6.2 or later, got ${major}.${minor}`,
+    );
   }
   return { isCluster: mode === "cluster", major };
 }
@@ -170,7 +174,10 @@ export class SingleDeployment implements Deployment {
   async start(): Promise<void> {
     await this.server.open();
     if (!(await factsOf(this.server, false)).isCluster) return;
-    throw new Error(`Redis at ${this.name} is a server of a cluster: use a URL that begins with redis+cluster://`);
+    throw new HubError(
+      "STORE_UNUSABLE",
+      `Redis at ${this.name} is a server of a cluster: use a URL that begins with redis+cluster://`,
+    );
   }
 
   stop(): void {

@@ -1,3 +1,4 @@
+import { argumentError } from "tungstate/internal";
 /**
  * The names of keys and pub/sub channels. Names that belong to a channel contain it in braces, so
  * that a cluster keeps them in one slot. The dot prevents empty braces, which Redis would ignore,
@@ -9,7 +10,10 @@ export class Keys {
   /** Throws a TypeError for a prefix with braces, which would put all channels into one slot. */
   constructor(prefix: string) {
     if (prefix === "" || /[{}\p{Cc}\p{Cs}\s]/u.test(prefix)) {
-      throw new TypeError(`prefix must be a string without braces and white space, got ${JSON.stringify(prefix)}`);
+      throw argumentError(
+        TypeError,
+        `prefix must be a string without braces and white space, got ${JSON.stringify(prefix)}`,
+      );
     }
     this.prefix = prefix;
   }

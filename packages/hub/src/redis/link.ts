@@ -2,6 +2,7 @@ import type { Redis, RedisOptions as AllOptions } from "ioredis";
 import { jittered, systemRandom } from "../schedule/jitter.ts";
 import type { StoreMetrics } from "../metrics.ts";
 import type { RedisSettings } from "./options.ts";
+import { HubError } from "../errors.ts";
 
 const FIRST_DELAY = 50; // ms until a lost connection is made again
 const MAX_DELAY = 1_000; // ms
@@ -19,7 +20,9 @@ export async function loadClient(): Promise<void> {
   try {
     ({ Redis: client } = await import("ioredis"));
   } catch (error) {
-    throw new Error("@tungstate/hub/redis needs the package ioredis: npm install ioredis", { cause: error });
+    throw new HubError("PACKAGE_MISSING", "@tungstate/hub/redis needs the package ioredis: npm install ioredis", {
+      cause: error,
+    });
   }
 }
 
@@ -65,7 +68,7 @@ export class Link {
     const { timeout } = context.settings;
     this.name = name;
     this.context = context;
-    if (client === undefined) throw new Error("links are made when ioredis is loaded");
+    if (client === undefined) throw new HubError("INVALID_STATE", "links are made when ioredis is loaded");
     this.redis = new client({
       ...options,
       lazyConnect: true,
@@ -91,7 +94,7 @@ export class Link {
     this.redis.on("error", (error: Error) => {
       // the first failure is the rejection of `open`
       if (this.lastError === undefined && this.rejectOpen === undefined)
-        context.settings.onError(new Error(`${name}: ${error.message}`));
+        context.settings.onError(new HubError("STORE_UNAVAILABLE", `${name}: ${error.message}`));
       this.lastError = error;
     });
     this.redis.on("ready", () => void this.check(events, options.db ?? 0, "sentinels" in options));
@@ -99,8 +102,8 @@ export class Link {
       this.isChecked = false;
       if (this.isClosed || !this.hasBeenUp) return;
       if (this.lastError === undefined) {
-        this.lastError = new Error("the connection was closed");
-        context.settings.onError(new Error(`${name}: ${this.lastError.message}`));
+        this.lastError = new HubError("STORE_UNAVAILABLE", "the connection was closed");
+        context.settings.onError(new HubError("STORE_UNAVAILABLE", `${name}: ${this.lastError.message}`));
       }
       events.down?.();
     });
@@ -120,7 +123,7 @@ export class Link {
     let timer: NodeJS.Timeout | undefined;
     const failed = new Promise<never>((_, reject) => {
       this.rejectOpen = reject;
-      timer = setTimeout(() => reject(new Error(`no answer within ${timeout} ms`)), timeout);
+      timer = setTimeout(() => reject(new HubError("STORE_UNAVAILABLE", `no answer within ${timeout} ms`)), timeout);
     });
     const connected = this.redis.connect();
     try {
@@ -130,7 +133,7 @@ export class Link {
       this.close();
       // the event of ioredis has more details than the rejection
       const { message } = this.lastError ?? (error instanceof Error ? error : new Error(String(error)));
-      throw new Error(`Redis at ${this.name} can't be used: ${message}`, { cause: error });
+      throw new HubError("STORE_UNUSABLE", `Redis at ${this.name} can't be used: ${message}`, { cause: error });
     } finally {
       this.rejectOpen = undefined;
       clearTimeout(timer);
@@ -206,7 +209,7 @@ export class Link {
         this.rejectOpen(refusal);
         return;
       }
-      if (isNews) context.settings.onError(new Error(`${this.name}: ${refusal.message}`));
+      if (isNews) context.settings.onError(new HubError("STORE_REFUSED", `${this.name}: ${refusal.message}`));
       redis.disconnect(true);
       return;
     }
@@ -236,7 +239,7 @@ export class Link {
       return undefined;
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause);
-      return new Error(`database ${database} cannot be selected: ${reason}`, { cause });
+      return new HubError("STORE_UNUSABLE", `database ${database} cannot be selected: ${reason}`, { cause });
     }
   }
 

@@ -1,5 +1,5 @@
 import type { ConnectionOptions } from "node:tls";
-import { checkNames, checkTime } from "tungstate/internal";
+import { argumentError, checkNames, checkTime } from "tungstate/internal";
 import { quiet } from "../schedule/quiet.ts";
 
 /** Options of the connections to Redis. */
@@ -53,7 +53,7 @@ export function resolveRedisOptions(options: RedisOptions): RedisSettings {
   checkTime("presenceTtl", presenceTtl, 100);
   const { memoryLimit } = options;
   if (memoryLimit !== undefined && !(memoryLimit > 0)) {
-    throw new RangeError(`memoryLimit must be a number of bytes above 0, got ${String(memoryLimit)}`);
+    throw argumentError(RangeError, `memoryLimit must be a number of bytes above 0, got ${String(memoryLimit)}`);
   }
   return {
     prefix,

@@ -3,6 +3,7 @@ import type { Deployment, Redirection } from "./deployment.ts";
 import { publicationError } from "./memory-quota.ts";
 import { SCRIPTS } from "./scripts.ts";
 import { slotOf } from "./slots.ts";
+import { HubError } from "../errors.ts";
 
 /** Publications in one call of the script: so many that a call costs little more than its publications, so few that it takes no ms. */
 const AT_ONCE = 64;
@@ -50,7 +51,7 @@ export class Publisher {
   publish(name: string, keys: Item["keys"], args: Item["args"]): Promise<BrokerResult> {
     if (this.unanswered >= MOST_WAITING || this.unansweredLength >= MOST_WAITING_LENGTH) {
       const message = `${this.unanswered} publications wait for Redis at ${this.deployment.name}: no more are taken`;
-      return Promise.reject(new Error(message));
+      return Promise.reject(new HubError("STORE_UNAVAILABLE", message));
     }
     this.unanswered++;
     this.unansweredLength += args[1].length;

@@ -23,6 +23,7 @@ import { SCRIPTS } from "./scripts.ts";
 import { Subscribers } from "./subscribers.ts";
 import { loadTracing, type Tracing } from "./tracing.ts";
 import { decodeEarlier, decodeEntry, decodeMessage, encodeBody, encodeComing } from "./wire.ts";
+import { HubError } from "../errors.ts";
 
 /** What a broker has at one of the deployments that share the channels. */
 interface Shard {
@@ -52,7 +53,7 @@ export class RedisBroker implements Broker {
   }
 
   async start(handler: BrokerHandler): Promise<void> {
-    if (this.handler !== undefined) throw new Error("this broker already serves a hub");
+    if (this.handler !== undefined) throw new HubError("INVALID_STATE", "this broker already serves a hub");
     this.handler = handler;
     try {
       this.tracing = await loadTracing();
@@ -214,7 +215,7 @@ export class RedisBroker implements Broker {
 
   private shardAt(deployment: Deployment): Shard {
     const shard = this.shards.get(deployment);
-    if (shard === undefined) throw new Error("the broker has not been started");
+    if (shard === undefined) throw new HubError("INVALID_STATE", "the broker has not been started");
     return shard;
   }
 
@@ -241,7 +242,9 @@ export class RedisBroker implements Broker {
         else tracing.deliver(channel, trace, deliver);
       }
     } catch (error) {
-      connections.settings.onError(new Error(`cannot decode a message in ${name}`, { cause: error }));
+      connections.settings.onError(
+        new HubError("STORE_REFUSED", `cannot decode a message in ${name}`, { cause: error }),
+      );
     }
   }
 

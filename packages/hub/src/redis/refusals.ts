@@ -1,4 +1,5 @@
 import { StoreUnavailableError } from "../broker/broker.ts";
+import { HubError } from "../errors.ts";
 
 const SAME_REFUSAL_INTERVAL = 10_000; // ms between two reports that a server refuses for the same reason
 
@@ -54,7 +55,7 @@ export class Refusals {
     if (kind === FULL) return new StoreFullError(message);
     if (!this.reports(kind)) return new StoreUnavailableError(message);
     this.reportedAt.set(kind, performance.now());
-    return new Error(message);
+    return new HubError("STORE_REFUSED", message);
   }
 
   /** Whether a report that the server is full is due. The next one is due 10 s later. */

@@ -1,3 +1,4 @@
+import { argumentError } from "tungstate/internal";
 const POINTS = 160; // of each member; the more, the more equal their shares
 
 /** FNV-1a, mixed at the end, because names differ in their last characters mostly. */
@@ -20,7 +21,7 @@ export class Ring<Member> {
     for (const [name, member] of members) {
       for (let i = 0; i < POINTS; i++) all.push({ point: hash(`${name}#${i}`), name, member });
     }
-    if (all.length === 0) throw new TypeError("a ring must have at least one member");
+    if (all.length === 0) throw argumentError(TypeError, "a ring must have at least one member");
     all.sort((a, b) => a.point - b.point || (a.name < b.name ? -1 : 1));
     this.points = all.map(({ point }) => point);
     this.owners = all.map(({ member }) => member);

@@ -3,6 +3,7 @@ import { type ConnectionOptions, Link, type LinkContext, type LinkEvents } from 
 import { typeProbe } from "./keys.ts";
 import { kindOf, Refusals, StoreFullError, WRONG_TYPE } from "./refusals.ts";
 import { type Script, SCRIPTS } from "./scripts.ts";
+import { HubError } from "../errors.ts";
 
 /** One server of a deployment that takes commands. */
 export class Server {
@@ -92,12 +93,12 @@ export class Server {
   /** The error for a part of a reply that tells of one. `keys`: those of the part. */
   refusal(message: string, keys: readonly string[]): Promise<unknown> {
     if (message.includes("READONLY")) this.link.leaveReplica();
-    return this.refused(new Error(message), keys);
+    return this.refused(new HubError("STORE_REFUSED", message), keys);
   }
 
   /** Reports that publications with history are refused because too much memory is used; every 10 s at most. */
   reportFull(message: string): void {
-    if (this.refusals.takeFullReport()) this.context.settings.onError(new Error(message));
+    if (this.refusals.takeFullReport()) this.context.settings.onError(new HubError("QUOTA_EXCEEDED", message));
   }
 
   private async refused(error: unknown, keys: readonly string[]): Promise<unknown> {

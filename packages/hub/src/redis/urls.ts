@@ -1,3 +1,4 @@
+import { argumentError } from "tungstate/internal";
 /** One host of a deployment. */
 export interface Address {
   readonly host: string;
@@ -32,12 +33,13 @@ const HOST = /^(?:\[([0-9a-fA-F:.%]+)\]|([^:[\]]+))(?::(\d{1,5}))?$/;
 export function parseRedisUrl(url: string): RedisUrl {
   const [, scheme, suffix, credentials = "", list = "", path = "", query = "", fragment] = FORM.exec(url) ?? [];
   if (scheme === undefined) {
-    throw new TypeError(
+    throw argumentError(
+      TypeError,
       `a Redis URL must begin with redis://, rediss://, redis+cluster:// or redis+sentinel://, got ${JSON.stringify(withoutCredentials(url))}`,
     );
   }
   const fail = (expected: string): never => {
-    throw new TypeError(`${expected}, got ${JSON.stringify(withoutCredentials(url))}`);
+    throw argumentError(TypeError, `${expected}, got ${JSON.stringify(withoutCredentials(url))}`);
   };
   const kind = suffix === "cluster" || suffix === "sentinel" ? suffix : "single";
   const hosts = list.split(",").map((each): Address => {
@@ -79,7 +81,10 @@ function decode(text: string): string {
   try {
     return decodeURIComponent(text);
   } catch {
-    throw new TypeError("a percent sign in a Redis URL must be followed by two hexadecimal digits: encode % as %25");
+    throw argumentError(
+      TypeError,
+      "a percent sign in a Redis URL must be followed by two hexadecimal digits: encode % as %25",
+    );
   }
 }
 

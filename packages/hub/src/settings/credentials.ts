@@ -1,6 +1,7 @@
 import { hasOnly } from "tungstate/internal";
 import type { JsonObject } from "../json/json.ts";
 import { isTimeOrAbsent } from "./access.ts";
+import { HubError } from "../errors.ts";
 
 /**
  * The connect command of a client, as `authenticate` gets it. For a refresh, all fields but the
@@ -118,7 +119,7 @@ export interface TokenErrorOptions extends ErrorOptions {
 }
 
 /** A token was refused. The client is not told the message. */
-export class TokenError extends Error {
+export class TokenError extends HubError {
   override readonly name = "TokenError";
   /** Whether the client should get another token. */
   readonly expired: boolean;
@@ -128,7 +129,7 @@ export class TokenError extends Error {
   readonly temporary: boolean;
 
   constructor(message: string, expired: boolean, options?: TokenErrorOptions) {
-    super(message, options);
+    super("INVALID_TOKEN", message, options);
     this.expired = expired;
     this.claim = options?.claim;
     this.temporary = options?.temporary ?? false;

@@ -1,4 +1,4 @@
-import { checkNames } from "tungstate/internal";
+import { argumentError, checkNames } from "tungstate/internal";
 import type { AccessFunction, Audience, SubscribeFunction } from "./access.ts";
 import type { BrokerPublishOptions } from "../broker/broker.ts";
 import { namespaceOf } from "../options/channel-name.ts";
@@ -105,7 +105,10 @@ export class Namespaces {
   constructor(options: Readonly<Record<string, NamespaceOptions>>) {
     for (const [name, each] of Object.entries(options)) {
       if (name !== "" && !/^[-\w]+$/.test(name)) {
-        throw new TypeError(`the name of a namespace must consist of letters, digits, _ and -, got "${name}"`);
+        throw argumentError(
+          TypeError,
+          `the name of a namespace must consist of letters, digits, _ and -, got "${name}"`,
+        );
       }
       this.byName.set(name, resolve(name, each));
     }
@@ -145,7 +148,7 @@ const HISTORY_NAMES: Readonly<Record<keyof HistorySettings, true>> = {
 function resolve(name: string, options: NamespaceOptions): Namespace {
   checkNames(options, NAMES, `namespace "${name}"`);
   const fail = (option: string, expected: string, got: unknown): never => {
-    throw new TypeError(`namespace "${name}": ${option} must be ${expected}, got ${String(got)}`);
+    throw argumentError(TypeError, `namespace "${name}": ${option} must be ${expected}, got ${String(got)}`);
   };
   for (const option of ["recovery", "presence", "delta"] as const) {
     const value: unknown = options[option];

@@ -1,6 +1,6 @@
 import { inspect } from "node:util";
 import { type MemoryBudget, sharedMemoryBudget } from "tungstate";
-import { checkNames, checkTime } from "tungstate/internal";
+import { argumentError, checkNames, checkTime } from "tungstate/internal";
 import { MemoryBroker } from "../broker/memory-broker.ts";
 import { MemoryEngine } from "../broker/memory-engine.ts";
 import { type Broker, StoreUnavailableError } from "../broker/broker.ts";
@@ -302,11 +302,17 @@ export function resolveOptions(options: HubOptions): HubSettings {
   if (ping !== false) {
     checkNames(ping, { interval: true, timeout: true }, "ping");
     if (checkedTime("ping.interval", ping.interval, 1000) % 1000 !== 0) {
-      throw new RangeError(`ping.interval must be a multiple of 1000 (ms), at least 1000, got ${ping.interval}`);
+      throw argumentError(
+        RangeError,
+        `ping.interval must be a multiple of 1000 (ms), at least 1000, got ${ping.interval}`,
+      );
     }
     checkedTime("ping.timeout", ping.timeout);
     if (!(ping.timeout > 0) || ping.timeout >= ping.interval) {
-      throw new RangeError(`ping.timeout must be more than 0 and less than ping.interval (ms), got ${ping.timeout}`);
+      throw argumentError(
+        RangeError,
+        `ping.timeout must be more than 0 and less than ping.interval (ms), got ${ping.timeout}`,
+      );
     }
   }
   return {
@@ -341,19 +347,23 @@ function resolveLimits(options: LimitOptions): Limits {
   for (const [name, value] of Object.entries(numbers)) {
     const least = name === "connectionsPerUser" ? 0 : 1;
     if (typeof value !== "number" || !Number.isInteger(value) || value < least) {
-      throw new RangeError(`limits.${name} must be an integer of at least ${least}, got ${JSON.stringify(value)}`);
+      throw argumentError(
+        RangeError,
+        `limits.${name} must be an integer of at least ${least}, got ${JSON.stringify(value)}`,
+      );
     }
   }
   const cost = givenCost === false ? false : { ...COST, ...givenCost };
   if (cost !== false) checkRate("limits.cost", cost);
   if (givenRates === false) return { ...numbers, rates: false, cost: options.cost === undefined ? false : cost };
   if (givenRates !== undefined && !isObject(givenRates)) {
-    throw new TypeError(`limits.rates must be an object, or false, got ${inspect(givenRates)}`);
+    throw argumentError(TypeError, `limits.rates must be an object, or false, got ${inspect(givenRates)}`);
   }
   const rates = { ...RATES, ...givenRates };
   for (const [method, rate] of Object.entries(rates)) {
     if (!METHODS.some((each) => each === method))
-      throw new TypeError(
+      throw argumentError(
+        TypeError,
         `limits.rates must have names of commands (${METHODS.join(", ")}), got ${JSON.stringify(method)}`,
       );
     checkRate(`limits.rates.${method}`, rate);
@@ -365,7 +375,8 @@ function checkRate(name: string, rate: Rate): void {
   checkNames(rate, { perSecond: true, burst: true }, name);
   const { perSecond, burst } = rate;
   if (typeof perSecond === "number" && perSecond > 0 && typeof burst === "number" && burst >= 1) return;
-  throw new RangeError(
+  throw argumentError(
+    RangeError,
     `${name} must have the numbers perSecond (above 0) and burst (at least 1), got ${inspect(perSecond)} and ${inspect(burst)}`,
   );
 }
@@ -373,13 +384,13 @@ function checkRate(name: string, rate: Rate): void {
 /** Throws a TypeError unless `value` is a function, or undefined if it is not required. */
 function checkFunction(name: string, value: unknown, isRequired = false): void {
   if (typeof value === "function" || (value === undefined && !isRequired)) return;
-  throw new TypeError(`${name} must be a function, got ${inspect(value, { depth: 0 })}`);
+  throw argumentError(TypeError, `${name} must be a function, got ${inspect(value, { depth: 0 })}`);
 }
 
 /** Default: false. */
 function flag(name: string, value: unknown = false): boolean {
   if (typeof value === "boolean") return value;
-  throw new TypeError(`${name} must be true or false, got ${JSON.stringify(value)}`);
+  throw argumentError(TypeError, `${name} must be true or false, got ${JSON.stringify(value)}`);
 }
 
 const SAME_CLAIM_INTERVAL = 60_000; // ms between two reports of the same fault

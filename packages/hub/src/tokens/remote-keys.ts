@@ -1,8 +1,10 @@
 import { unescape } from "node:querystring";
 import { createLocalJWKSet, type CryptoKey, errors, type JSONWebKeySet, type JWTVerifyGetKey } from "jose";
+import { argumentError } from "tungstate/internal";
 import type { Clock } from "../schedule/clock.ts";
 import { commandError } from "../codes.ts";
 import { jittered, type Random } from "../schedule/jitter.ts";
+import { HubError } from "../errors.ts";
 
 const FETCH_TIMEOUT = 5_000; // ms
 const MAX_BODY = 1_048_576; // bytes
@@ -132,7 +134,11 @@ export class RemoteKeys {
       const delay = Math.min(FIRST_RETRY_DELAY * 2 ** this.failures++, MAX_RETRY_DELAY);
       this.retryAt = clock.now() + jittered(delay, random);
       const { origin, pathname } = this.url; // the rest of the address may be secret
-      const error = new Error(`cannot fetch keys from ${origin}${pathname}: ${reasonOf(cause)}`, { cause });
+      const error = new HubError(
+        "KEYS_UNAVAILABLE",
+        `cannot fetch keys from ${origin}${pathname}: ${reasonOf(cause)}`,
+        { cause },
+      );
       onError?.(error);
       throw onError === undefined ? error : commandError("INTERNAL", undefined, { cause: error });
     }
@@ -152,7 +158,7 @@ function parseAddress(address: string | URL): {
   const url = URL.canParse(String(address)) ? new URL(address) : undefined;
   if (url?.protocol !== "http:" && url?.protocol !== "https:") {
     const got = url === undefined ? "text that is no address" : `an address with ${url.protocol}`;
-    throw new TypeError(`jwks must be a JWK set, or an address with http: or https:, got ${got}`);
+    throw argumentError(TypeError, `jwks must be a JWK set, or an address with http: or https:, got ${got}`);
   }
   const { username, password } = url;
   if (username === "" && password === "") return { url, headers: ACCEPT };
@@ -179,13 +185,13 @@ async function fetchKeys(url: URL, headers: Readonly<Record<string, string>>): P
   const response = await fetch(url, { headers, redirect: "error", signal: AbortSignal.timeout(FETCH_TIMEOUT) });
   if (response.status !== 200) {
     await response.body?.cancel();
-    throw new Error(`expected status 200, got ${response.status}`);
+    throw new HubError("KEYS_UNAVAILABLE", `expected status 200, got ${response.status}`);
   }
   const chunks: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of response.body ?? []) {
     size += chunk.byteLength;
-    if (size > MAX_BODY) throw new Error(`expected at most ${MAX_BODY} bytes`);
+    if (size > MAX_BODY) throw new HubError("KEYS_UNAVAILABLE", `expected at most ${MAX_BODY} bytes`);
     chunks.push(chunk);
   }
   return JSON.parse(Buffer.concat(chunks).toString()) as JSONWebKeySet;

@@ -1,4 +1,4 @@
-import { checkNames } from "tungstate/internal";
+import { argumentError, checkNames } from "tungstate/internal";
 import { SignJWT } from "jose";
 import { type Clock, systemClock } from "../schedule/clock.ts";
 
@@ -37,9 +37,10 @@ export async function createToken(options: NewToken): Promise<string> {
   );
   const { user, channel, ttl, info, clock = systemClock } = options;
   const secret = typeof options.secret === "string" ? new TextEncoder().encode(options.secret) : options.secret;
-  if (secret.length < 32) throw new TypeError(`a secret must have at least 32 bytes, got ${secret.length}`);
+  if (secret.length < 32) throw argumentError(TypeError, `a secret must have at least 32 bytes, got ${secret.length}`);
   if (ttl !== undefined && !Number.isFinite(ttl)) {
-    throw new TypeError(
+    throw argumentError(
+      TypeError,
       `ttl must be a number of seconds, or absent for a token that does not expire, got ${String(ttl)}`,
     );
   }

@@ -1,4 +1,4 @@
-import { checkNames } from "tungstate/internal";
+import { argumentError, checkNames } from "tungstate/internal";
 import {
   createLocalJWKSet,
   type CryptoKey,
@@ -105,14 +105,17 @@ export function createTokenVerifier(options: TokenOptions): TokenVerifier {
     },
     "a token verifier",
   );
-  if (options.keys.length === 0) throw new TypeError("keys must contain at least one key");
+  if (options.keys.length === 0) throw argumentError(TypeError, "keys must contain at least one key");
   if (!Number.isFinite(clockTolerance) || clockTolerance < 0) {
-    throw new TypeError(`clockTolerance must be a number of seconds, from 0, got ${JSON.stringify(clockTolerance)}`);
+    throw argumentError(
+      TypeError,
+      `clockTolerance must be a number of seconds, from 0, got ${JSON.stringify(clockTolerance)}`,
+    );
   }
   checkTexts("audience", audience);
   checkTexts("issuer", issuer);
   if (onError !== undefined && typeof onError !== "function") {
-    throw new TypeError(`onError must be a function, got ${typeof onError}`);
+    throw argumentError(TypeError, `onError must be a function, got ${typeof onError}`);
   }
   const report = onError === undefined ? undefined : quiet(onError, () => undefined);
   const remote: RemoteKeysOptions = { clock, onError: report, random: systemRandom };
@@ -196,7 +199,8 @@ function candidate(key: TokenKey, remote: RemoteKeysOptions): Candidate {
     checkAlgorithm(key.algorithm, SECRET_ALGORITHMS);
     const secret = typeof key.secret === "string" ? new TextEncoder().encode(key.secret) : key.secret;
     // RFC 7518 §3.2: "A key of the same size as the hash output (for instance, 256 bits for "HS256") or larger MUST be used"
-    if (secret.length < 32) throw new TypeError(`a secret must have at least 32 bytes, got ${secret.length}`);
+    if (secret.length < 32)
+      throw argumentError(TypeError, `a secret must have at least 32 bytes, got ${secret.length}`);
     return { algorithms: [key.algorithm], key: () => secret };
   }
   if ("publicKey" in key) {
@@ -216,7 +220,9 @@ function localKeys(jwks: JSONWebKeySet): JWTVerifyGetKey {
   try {
     return createLocalJWKSet(jwks);
   } catch (cause) {
-    throw new TypeError("jwks must be a JWK set ({ keys: [...] }), or an address with http: or https:", { cause });
+    throw argumentError(TypeError, "jwks must be a JWK set ({ keys: [...] }), or an address with http: or https:", {
+      cause,
+    });
   }
 }
 
@@ -225,7 +231,8 @@ function importPublicKey(key: string | JWK, algorithm: string): Promise<CryptoKe
 }
 
 function checkAlgorithm(algorithm: string, known: readonly string[]): void {
-  if (!known.includes(algorithm)) throw new TypeError(`algorithm must be one of ${known.join(", ")}, got ${algorithm}`);
+  if (!known.includes(algorithm))
+    throw argumentError(TypeError, `algorithm must be one of ${known.join(", ")}, got ${algorithm}`);
 }
 
 function headerOf(token: string): { readonly alg: string; readonly kid: unknown } {
@@ -266,7 +273,10 @@ function claimFault(error: errors.JWTClaimValidationFailed): TokenError {
 function checkTexts(name: string, value: unknown): void {
   const list: unknown[] = Array.isArray(value) ? value : [value];
   if (value === undefined || (list.length > 0 && list.every((each) => typeof each === "string" && each !== ""))) return;
-  throw new TypeError(`${name} must be a string that is not empty, or an array of them, got ${JSON.stringify(value)}`);
+  throw argumentError(
+    TypeError,
+    `${name} must be a string that is not empty, or an array of them, got ${JSON.stringify(value)}`,
+  );
 }
 
 function listOf(value: string | readonly string[]): string[] {

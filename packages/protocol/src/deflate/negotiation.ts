@@ -1,6 +1,6 @@
 import { RSV1 } from "../frames/frame.ts";
 import type { ClientExtension, ExtensionOffer, ExtensionParams, ServerExtension } from "../handshake/extensions.ts";
-import { invalidArgument } from "../arguments.ts";
+import { invalidOption } from "../arguments.ts";
 import {
   type DeflateParams,
   MAX_WINDOW_BITS,
@@ -36,14 +36,14 @@ function checked(preferences: DeflateOptions): Required<DeflateOptions> {
 }
 
 function checkedFlag(name: string, flag: boolean | undefined): boolean {
-  if (flag !== undefined && typeof flag !== "boolean") throw invalidArgument(name, "a boolean", flag);
+  if (flag !== undefined && typeof flag !== "boolean") throw invalidOption(name, "a boolean", flag);
   return flag ?? false;
 }
 
 function checkedBits(name: string, bits: WindowBits | undefined): WindowBits {
   if (bits === undefined) return MAX_WINDOW_BITS;
   if (Number.isInteger(bits) && bits >= MIN_WINDOW_BITS && bits <= MAX_WINDOW_BITS) return bits;
-  throw invalidArgument(name, `an integer from ${MIN_WINDOW_BITS} to ${MAX_WINDOW_BITS}`, bits);
+  throw invalidOption(name, `an integer from ${MIN_WINDOW_BITS} to ${MAX_WINDOW_BITS}`, bits);
 }
 
 function smaller(a: WindowBits, b: WindowBits): WindowBits {

@@ -1,4 +1,4 @@
-import { invalidArgument } from "../arguments.ts";
+import { invalidOption } from "../arguments.ts";
 import { MaskingKeys } from "../frames/masking-keys.ts";
 import { memoryOf, type Runtime } from "../runtime/runtime.ts";
 import { Sender } from "./sender.ts";
@@ -110,10 +110,10 @@ export class ProtocolConfig implements ProtocolOptions {
 /** Throws INVALID_ARGUMENT for the first option that is invalid. */
 function checkOptions(options: ProtocolOptions): void {
   const { role, keys, heartbeat } = options;
-  if (role !== "client" && role !== "server") throw invalidArgument("role", '"client" or "server"', role);
+  if (role !== "client" && role !== "server") throw invalidOption("role", '"client" or "server"', role);
   // RFC 6455 §5.1: "a client MUST mask all frames that it sends"
   if (role === "client" && !(keys instanceof MaskingKeys)) {
-    throw invalidArgument("keys", "MaskingKeys for a client", keys);
+    throw invalidOption("keys", "MaskingKeys for a client", keys);
   }
   checkSize("maxFrameSize", options.maxFrameSize, 1);
   checkSize("maxMessageSize", options.maxMessageSize, 0);
@@ -128,10 +128,10 @@ function checkOptions(options: ProtocolOptions): void {
 
 function checkSize(what: string, value: number, least: number): void {
   if (value === Infinity || (Number.isInteger(value) && value >= least)) return;
-  throw invalidArgument(what, `an integer of at least ${least} (bytes), or Infinity`, value);
+  throw invalidOption(what, `an integer of at least ${least} (bytes), or Infinity`, value);
 }
 
 function checkTime(what: string, value: number): void {
   if (typeof value === "number" && value > 0) return;
-  throw invalidArgument(what, "a number above 0 (ms)", value);
+  throw invalidOption(what, "a number above 0 (ms)", value);
 }

@@ -1,4 +1,4 @@
-import { invalidArgument } from "../arguments.ts";
+import { argumentError, invalidOption } from "../arguments.ts";
 import { protocolError } from "../errors.ts";
 import { MAX_CONTROL_PAYLOAD, MAX_HEADER_SIZE, OPCODE } from "../frames/frame.ts";
 import type { Message } from "../messages/message.ts";
@@ -100,10 +100,10 @@ export abstract class Outbound {
   }
 
   private control(opcode: number, what: string, payload: Uint8Array): void {
-    if (!(payload instanceof Uint8Array)) throw invalidArgument(what, "a Uint8Array", payload);
+    if (!(payload instanceof Uint8Array)) throw invalidOption(what, "a Uint8Array", payload);
     // RFC 6455 §5.5: "All control frames MUST have a payload length of 125 bytes or less"
     if (payload.length > MAX_CONTROL_PAYLOAD) {
-      throw invalidArgument(what, `at most ${MAX_CONTROL_PAYLOAD} bytes`, payload.length);
+      throw invalidOption(what, `at most ${MAX_CONTROL_PAYLOAD} bytes`, payload.length);
     }
     this.checkOpen();
     if (this.output.size + this.inTransit > 0) this.checkRoom(payload);
@@ -117,7 +117,10 @@ export abstract class Outbound {
   /** RFC 7692 §6.1: without the extension, RSV1 means nothing and must not be set. */
   private checkCompression(): void {
     if (!this.config.compression)
-      throw protocolError("INVALID_ARGUMENT", "the message is compressed, and the connection does not use compression");
+      throw argumentError(
+        TypeError,
+        "the message must not be compressed on a connection without compression: prepare it without `compressed`",
+      );
   }
 
   private checkRoom(data: Data): void {

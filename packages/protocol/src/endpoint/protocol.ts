@@ -1,4 +1,4 @@
-import { invalidArgument } from "../arguments.ts";
+import { invalidOption } from "../arguments.ts";
 import { protocolError, WebSocketError } from "../errors.ts";
 import { CLOSE_CODE } from "../frames/close-codes.ts";
 import { type CloseReason, readClosePayload, writeClosePayload } from "../frames/close-payload.ts";
@@ -100,11 +100,11 @@ export class Protocol extends Outbound {
    * connection: see `error`. Throws INVALID_ARGUMENT.
    */
   receive(chunk: Uint8Array, now: number, start = 0, end = chunk?.length): void {
-    if (!(chunk instanceof Uint8Array)) throw invalidArgument("a chunk", "a Uint8Array", chunk);
+    if (!(chunk instanceof Uint8Array)) throw invalidOption("a chunk", "a Uint8Array", chunk);
     if (!(start >= 0 && end <= chunk.length)) {
-      throw invalidArgument("the range of a chunk", `within 0 to ${chunk.length}`, `${start} to ${end}`);
+      throw invalidOption("the range of a chunk", `within 0 to ${chunk.length}`, `${start} to ${end}`);
     }
-    if (typeof now !== "number") throw invalidArgument("now", "a number (ms)", now);
+    if (typeof now !== "number") throw invalidOption("now", "a number (ms)", now);
     if (end <= start) return;
     this.receivedAt = now;
     this.answerBy = Infinity;

@@ -1,6 +1,6 @@
 import { protocolError } from "../errors.ts";
 import { FIN, headerSize, OPCODE, RSV1, writeHeader } from "../frames/frame.ts";
-import { invalidArgument } from "../arguments.ts";
+import { invalidOption } from "../arguments.ts";
 import { copyBytes } from "../bytes/copy.ts";
 import { maskInPlace } from "../bytes/mask.ts";
 import type { MaskingKeys } from "../frames/masking-keys.ts";
@@ -195,14 +195,14 @@ export class Sender {
 function opcodeOf(type: "text" | "binary"): number {
   if (type === "text") return OPCODE.TEXT;
   if (type === "binary") return OPCODE.BINARY;
-  throw invalidArgument("the type of a message", '"text" or "binary"', type);
+  throw invalidOption("the type of a message", '"text" or "binary"', type);
 }
 
 function checkBytes(payload: Uint8Array): Uint8Array {
   if (payload instanceof Uint8Array) return payload;
-  throw invalidArgument("a payload", "a Uint8Array", payload);
+  throw invalidOption("a payload", "a Uint8Array", payload);
 }
 
 function notData(data: unknown): Error {
-  return invalidArgument("a message", "a string, a Uint8Array, a Message or a PreparedMessage", data);
+  return invalidOption("a message", "a string, a Uint8Array, a Message or a PreparedMessage", data);
 }

@@ -1,4 +1,4 @@
-import { invalidArgument } from "../arguments.ts";
+import { invalidOption } from "../arguments.ts";
 import { utf8Length } from "../bytes/utf8.ts";
 
 /**
@@ -49,8 +49,8 @@ export function sendableClose(info: {
   readonly reason?: string;
 }): [code: number, reason: string] {
   const { code, reason = "" }: { readonly code: unknown; readonly reason?: unknown } = Object(info);
-  if (typeof code !== "number") throw invalidArgument("a close code", "a number", code);
-  if (typeof reason !== "string") throw invalidArgument("a close reason", "a string", reason);
+  if (typeof code !== "number") throw invalidOption("a close code", "a number", code);
+  if (typeof reason !== "string") throw invalidOption("a close reason", "a string", reason);
   return [isSendableCloseCode(code) ? code : (STAND_INS.get(code) ?? CLOSE_CODE.INTERNAL_ERROR), cutReason(reason)];
 }
 

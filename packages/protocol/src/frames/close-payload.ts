@@ -1,4 +1,4 @@
-import { invalidArgument } from "../arguments.ts";
+import { invalidOption } from "../arguments.ts";
 import { checkUtf8, decodeUtf8, utf8Length, UTF8_START, writeUtf8 } from "../bytes/utf8.ts";
 import { type ProtocolErrorCode, protocolError, type WebSocketError } from "../errors.ts";
 import { CLOSE_CODE, isSendableCloseCode, MAX_CLOSE_REASON_BYTES } from "./close-codes.ts";
@@ -38,14 +38,14 @@ export function writeClosePayload(code: number | undefined, reason: string): Uin
 /** Returns the reason's length in bytes. Throws INVALID_ARGUMENT for a code or a reason that no Close can carry. */
 export function checkClose(code: number | undefined, reason: string): number {
   if (code !== undefined && !isSendableCloseCode(code)) {
-    throw invalidArgument("a close code", "1000 to 1014 (not 1004 to 1006) or 3000 to 4999", code);
+    throw invalidOption("a close code", "1000 to 1014 (not 1004 to 1006) or 3000 to 4999", code);
   }
-  if (typeof reason !== "string") throw invalidArgument("a close reason", "a string", reason);
+  if (typeof reason !== "string") throw invalidOption("a close reason", "a string", reason);
   if (code === undefined && reason !== "")
-    throw invalidArgument("a close reason", "absent or empty without a close code", reason);
+    throw invalidOption("a close reason", "absent or empty without a close code", reason);
   const length = utf8Length(reason);
   if (length > MAX_CLOSE_REASON_BYTES) {
-    throw invalidArgument("a close reason", `at most ${MAX_CLOSE_REASON_BYTES} bytes of UTF-8`, length);
+    throw invalidOption("a close reason", `at most ${MAX_CLOSE_REASON_BYTES} bytes of UTF-8`, length);
   }
   return length;
 }

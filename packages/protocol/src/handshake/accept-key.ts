@@ -1,6 +1,6 @@
 import { encodeLatin1 } from "../bytes/latin1.ts";
 import { codes, consistsOf } from "./header-fields.ts";
-import { invalidArgument } from "../arguments.ts";
+import { invalidOption } from "../arguments.ts";
 
 /** SHA-1 of bytes: 20 bytes. */
 export type Sha1 = (bytes: Uint8Array) => Uint8Array;
@@ -46,6 +46,6 @@ export function isKey(text: string): boolean {
 /** The Sec-WebSocket-Accept for a key (RFC 6455 §4.2.2): the key as it was sent, not decoded, and the GUID, hashed. */
 export function acceptValue(key: string, sha1: Sha1): string {
   const hash = sha1(encodeLatin1(key + GUID));
-  if (hash.length !== SHA1_BYTES) throw invalidArgument("sha1", `${SHA1_BYTES} bytes`, `${hash.length} bytes`);
+  if (hash.length !== SHA1_BYTES) throw invalidOption("sha1", `${SHA1_BYTES} bytes`, `${hash.length} bytes`);
   return encodeBase64(hash);
 }

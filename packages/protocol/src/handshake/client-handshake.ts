@@ -14,7 +14,7 @@ import { checkFieldValue, checkHeaders, formatHead } from "./outgoing-headers.ts
 import type { HeaderInput } from "./outgoing-headers.ts";
 import { ResponseBody } from "./response-body.ts";
 import { isAuthority, parseTarget } from "./target.ts";
-import { describe, checkLimit, invalidArgument, quote } from "../arguments.ts";
+import { argumentError, checkLimit, describe, invalidOption, quote } from "../arguments.ts";
 
 /** Options of a client's handshake. */
 export interface ClientHandshakeOptions {
@@ -102,7 +102,7 @@ export class ClientHandshake {
   constructor(options: ClientHandshakeOptions) {
     const { protocols = [], extensions = [], random, sha1 } = options;
     for (const [name, value] of Object.entries({ random, sha1 })) {
-      if (typeof value !== "function") throw invalidArgument(name, "a function", value);
+      if (typeof value !== "function") throw invalidOption(name, "a function", value);
     }
     this.parser = new ResponseHeadParser(options.limits, options.runtime);
     this.maxBodySize = checkLimit("maxBodySize", options.maxBodySize, 0, DEFAULT_MAX_BODY_SIZE);
@@ -234,20 +234,20 @@ function shown(value: string | undefined): string {
 
 function checkTarget(target: string): string {
   if (typeof target !== "string" || !target.startsWith("/") || parseTarget(target) === undefined) {
-    throw invalidArgument("target", "a path with an optional query, in visible ASCII without #", target);
+    throw invalidOption("target", "a path with an optional query, in visible ASCII without #", target);
   }
   return target;
 }
 
 function checkProtocols(protocols: readonly string[]): readonly string[] {
-  if (!Array.isArray(protocols)) throw invalidArgument("protocols", "an array of tokens", protocols);
+  if (!Array.isArray(protocols)) throw invalidOption("protocols", "an array of tokens", protocols);
   for (const protocol of protocols) {
     if (typeof protocol !== "string" || !isToken(protocol))
-      throw invalidArgument("each of protocols", "a token", protocol);
+      throw invalidOption("each of protocols", "a token", protocol);
   }
   // RFC 6455 §4.1: the elements "MUST all be unique strings"
   const twice = protocols.find((protocol, at) => protocols.indexOf(protocol) !== at);
-  if (twice !== undefined) throw invalidArgument("each of protocols", "distinct", twice);
+  if (twice !== undefined) throw invalidOption("each of protocols", "distinct", twice);
   return [...protocols];
 }
 
@@ -255,15 +255,14 @@ function checkOffers(extensions: readonly ClientExtension[]): readonly ClientExt
   checkExtensions(extensions);
   for (const { name, offers } of extensions) {
     const other = offers.find((offer) => offer.name !== name);
-    if (other !== undefined)
-      throw invalidArgument(`the name in each offer of ${name}`, JSON.stringify(name), other.name);
+    if (other !== undefined) throw invalidOption(`the name in each offer of ${name}`, JSON.stringify(name), other.name);
   }
   return [...extensions];
 }
 
 function checkHost(what: string, host: string): string {
   if (typeof host === "string" && isAuthority(host)) return host;
-  throw invalidArgument(what, "a host with an optional port", host);
+  throw invalidOption(what, "a host with an optional port", host);
 }
 
 function requestFields(options: ClientHandshakeOptions, key: string): (readonly [name: string, value: string])[] {
@@ -271,8 +270,7 @@ function requestFields(options: ClientHandshakeOptions, key: string): (readonly 
   const own = checkHeaders(options.headers);
   const named = (wanted: string) => own.filter(([name]) => name.toLowerCase() === wanted).map(([, value]) => value);
   const [host = options.host, ...more] = named("host");
-  if (more.length > 0)
-    throw protocolError("INVALID_ARGUMENT", `headers must have at most one Host, got ${describe(more[0])}`);
+  if (more.length > 0) throw argumentError(TypeError, `headers must have at most one Host, got ${describe(more[0])}`);
   const fields: (readonly [string, string])[] = [
     ["Host", checkHost("host", host)],
     ["Upgrade", "websocket"],
@@ -287,10 +285,7 @@ function requestFields(options: ClientHandshakeOptions, key: string): (readonly 
     fields.push(["Origin", origin]);
   }
   if (origins.length > 1)
-    throw protocolError(
-      "INVALID_ARGUMENT",
-      `headers must have at most one Origin, got ${describe(origins.join(", "))}`,
-    );
+    throw argumentError(TypeError, `headers must have at most one Origin, got ${describe(origins.join(", "))}`);
   if (protocols.length > 0) fields.push(["Sec-WebSocket-Protocol", protocols.join(", ")]);
   const offers = formatExtensions(extensions.flatMap((extension) => extension.offers));
   if (offers !== "") fields.push(["Sec-WebSocket-Extensions", offers]);

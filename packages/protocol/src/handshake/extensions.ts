@@ -2,7 +2,7 @@ import { protocolError } from "../errors.ts";
 import type { ProtocolErrorCode, WebSocketError } from "../errors.ts";
 import { RSV_BITS } from "../frames/frame.ts";
 import { isSpace, isToken, TOKEN_CODES } from "./header-fields.ts";
-import { invalidArgument, quote } from "../arguments.ts";
+import { invalidOption, quote } from "../arguments.ts";
 
 /** In order, repeated ones too: what to make of them is the extension's business. `true`: a parameter without a value. */
 export type ExtensionParams = readonly (readonly [name: string, value: string | true])[];
@@ -144,7 +144,7 @@ function formatParam(name: string, value: string | true): string {
 }
 
 function checkedToken(text: string): string {
-  if (typeof text !== "string" || !isToken(text)) throw invalidArgument("each name of extensions", "a token", text);
+  if (typeof text !== "string" || !isToken(text)) throw invalidOption("each name of extensions", "a token", text);
   return text;
 }
 
@@ -152,10 +152,10 @@ function checkedToken(text: string): string {
 export function checkExtensions(extensions: readonly (ServerExtension | ClientExtension)[]): void {
   const names = new Set<string>();
   for (const { name, rsv } of extensions) {
-    if (names.has(checkedToken(name))) throw invalidArgument("each name of extensions", "distinct", name);
+    if (names.has(checkedToken(name))) throw invalidOption("each name of extensions", "distinct", name);
     names.add(name);
     if (!Number.isInteger(rsv) || (rsv & ~RSV_BITS) !== 0) {
-      throw invalidArgument(`rsv of the extension ${name}`, "a combination of the bits 0x40, 0x20 and 0x10", rsv);
+      throw invalidOption(`rsv of the extension ${name}`, "a combination of the bits 0x40, 0x20 and 0x10", rsv);
     }
   }
 }

@@ -1,5 +1,5 @@
 import { isFieldValue, isToken } from "./header-fields.ts";
-import { invalidArgument } from "../arguments.ts";
+import { invalidOption } from "../arguments.ts";
 
 /** Header fields to send: names and values in order (an array of pairs, a Map, a HeaderFields), or an object of them. */
 export type HeaderInput =
@@ -26,9 +26,9 @@ function pairs(input: HeaderInput): Iterable<readonly [string, string]> {
 
 /** Throws INVALID_ARGUMENT for what can't be a field value, such as one with CR, LF or NUL. */
 export function checkFieldValue(what: string, value: string): void {
-  if (typeof value !== "string") throw invalidArgument(what, "a string", value);
+  if (typeof value !== "string") throw invalidOption(what, "a string", value);
   if (!isFieldValue(value)) {
-    throw invalidArgument(what, "a header value without control characters or characters above U+00FF", value);
+    throw invalidOption(what, "a header value without control characters or characters above U+00FF", value);
   }
 }
 
@@ -43,13 +43,13 @@ export function checkHeaders(
   allowed = "fields that the handshake does not set itself",
 ): readonly (readonly [name: string, value: string])[] {
   if (typeof input !== "object" || input === null)
-    throw invalidArgument(option, "an object, or an iterable of pairs of a name and a value", input);
+    throw invalidOption(option, "an object, or an iterable of pairs of a name and a value", input);
   const fields: (readonly [string, string])[] = [];
   for (const pair of pairs(input)) {
-    if (!Array.isArray(pair)) throw invalidArgument(`each of ${option}`, "a pair of a name and a value", pair);
+    if (!Array.isArray(pair)) throw invalidOption(`each of ${option}`, "a pair of a name and a value", pair);
     const [name, value] = pair;
-    if (typeof name !== "string" || !isToken(name)) throw invalidArgument(`each name of ${option}`, "a token", name);
-    if (isReserved(name)) throw invalidArgument(option, allowed, name);
+    if (typeof name !== "string" || !isToken(name)) throw invalidOption(`each name of ${option}`, "a token", name);
+    if (isReserved(name)) throw invalidOption(option, allowed, name);
     checkFieldValue(`${option}: ${name}`, value);
     fields.push([name, value]);
   }

@@ -3,7 +3,7 @@ import { encodeLatin1 } from "../bytes/latin1.ts";
 import { utf8Length, writeUtf8 } from "../bytes/utf8.ts";
 import { checkHeaders, formatHead } from "./outgoing-headers.ts";
 import type { HeaderInput } from "./outgoing-headers.ts";
-import { invalidArgument } from "../arguments.ts";
+import { invalidOption } from "../arguments.ts";
 
 /** How to refuse an upgrade. */
 export interface Refusal {
@@ -73,10 +73,10 @@ function utf8(text: string): Uint8Array {
  */
 export function buildRefusal({ status, headers, body = "" }: Refusal): HttpResponse {
   if (!Number.isInteger(status) || status < 300 || status > 599 || status === 304) {
-    throw invalidArgument("status", "an integer from 300 to 599 other than 304", status);
+    throw invalidOption("status", "an integer from 300 to 599 other than 304", status);
   }
   if (typeof body !== "string" && !(body instanceof Uint8Array)) {
-    throw invalidArgument("body", "a string or a Uint8Array", body);
+    throw invalidOption("body", "a string or a Uint8Array", body);
   }
   const bytes = typeof body === "string" ? utf8(body) : body;
   const fields: (readonly [string, string])[] = [["Content-Length", String(bytes.length)]];

@@ -13,7 +13,7 @@ import { checkHeaders, formatHead } from "./outgoing-headers.ts";
 import type { HeaderInput } from "./outgoing-headers.ts";
 import { buildRefusal, formatResponse, refusalFor } from "./refusal.ts";
 import type { Refusal } from "./refusal.ts";
-import { checkLimit, invalidArgument } from "../arguments.ts";
+import { checkLimit, invalidOption } from "../arguments.ts";
 import { checkUpgrade } from "./upgrade-request.ts";
 import type { UpgradeHead, UpgradeRequest } from "./upgrade-request.ts";
 
@@ -56,7 +56,7 @@ export function acceptUpgrade(
 ): AcceptedUpgrade {
   if (protocol !== "" && !request.protocols.includes(protocol)) {
     const offered = request.protocols.length === 0 ? "none was offered" : request.protocols.join(", ");
-    throw invalidArgument("protocol", `a subprotocol that the client offered (${offered})`, protocol);
+    throw invalidOption("protocol", `a subprotocol that the client offered (${offered})`, protocol);
   }
   const own = checkHeaders(headers);
   const negotiated = answerOffers(extensions, request.offers);
@@ -120,9 +120,9 @@ export class ServerHandshake {
 
   constructor(options: ServerHandshakeOptions) {
     const { sha1, extensions, limits, maxEarlyData, passOn, runtime } = options;
-    if (typeof sha1 !== "function") throw invalidArgument("sha1", "a function", sha1);
+    if (typeof sha1 !== "function") throw invalidOption("sha1", "a function", sha1);
     if (extensions !== undefined) checkExtensions(extensions);
-    if (passOn !== undefined && typeof passOn !== "function") throw invalidArgument("passOn", "a function", passOn);
+    if (passOn !== undefined && typeof passOn !== "function") throw invalidOption("passOn", "a function", passOn);
     this.negotiation = options;
     this.passOn = passOn;
     this.parser = new RequestHeadParser(limits, runtime);

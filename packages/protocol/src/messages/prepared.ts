@@ -1,4 +1,4 @@
-import { invalidArgument } from "../arguments.ts";
+import { invalidOption } from "../arguments.ts";
 import type { Primitives } from "../bytes/primitives.ts";
 import { checkUtf8, utf8Length, UTF8_START, writeUtf8 } from "../bytes/utf8.ts";
 import { FIN, headerSize, OPCODE, RSV1, writeHeader } from "../frames/frame.ts";
@@ -57,15 +57,15 @@ export class PreparedMessage {
   constructor(data: string | Uint8Array, options: PreparedMessageOptions = {}) {
     const { allocate, isUtf8, utf8Length, writeUtf8 } = options.runtime?.primitives ?? PORTABLE;
     const isText = typeof data === "string";
-    if (!isText && !(data instanceof Uint8Array)) throw invalidArgument("a message", "a string or a Uint8Array", data);
+    if (!isText && !(data instanceof Uint8Array)) throw invalidOption("a message", "a string or a Uint8Array", data);
     this.type = options.type ?? (isText ? "text" : "binary");
     if (this.type !== "text" && this.type !== "binary") {
-      throw invalidArgument("the type of a message", '"text" or "binary"', this.type);
+      throw invalidOption("the type of a message", '"text" or "binary"', this.type);
     }
     this.compressed = options.compressed === true;
     // RFC 6455 §5.6: "the "Payload data" is text data encoded as UTF-8"
     if (!isText && this.type === "text" && !this.compressed && !isUtf8(data)) {
-      throw invalidArgument("the payload of a text message", "UTF-8", data);
+      throw invalidOption("the payload of a text message", "UTF-8", data);
     }
     const length = isText ? utf8Length(data) : data.length;
     const size = headerSize(length, false);

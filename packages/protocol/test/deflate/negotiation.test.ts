@@ -378,7 +378,7 @@ describe("permessage-deflate, both sides", () => {
       ["clientContextTakeover", "yes", "a boolean"],
     ] as const) {
       const wish = { [name]: value } as unknown as DeflateOptions;
-      const refused = { code: "INVALID_ARGUMENT", message: new RegExp(`: ${name} must be ${expected}, got `) };
+      const refused = { code: "INVALID_ARGUMENT", message: new RegExp(`^${name} must be ${expected}, got `) };
       assert.throws(() => serverDeflate(wish), refused);
       assert.throws(() => clientDeflate({}, wish), refused);
     }

@@ -358,7 +358,7 @@ describe("errors of a head", () => {
     }
     assert.throws(
       () => new RequestHeadParser({ maxHeadSize: 0 }),
-      refusedWith("INVALID_ARGUMENT", /: maxHeadSize must be an integer of at least 1,/),
+      refusedWith("INVALID_ARGUMENT", /^maxHeadSize must be an integer of at least 1,/),
     );
     const parser = new RequestHeadParser();
     parser.receive(bytes(source));

@@ -50,23 +50,23 @@ describe("header fields of a caller", () => {
     it(`${name} belongs to the handshake`, () => {
       assert.throws(
         () => checkHeaders({ [name]: "x" }),
-        refusedWith("INVALID_ARGUMENT", /: headers must be fields that the handshake does not set itself, got "/),
+        refusedWith("INVALID_ARGUMENT", /^headers must be fields that the handshake does not set itself, got "/),
       );
     });
   }
 
   const none: readonly (readonly [unknown, RegExp])[] = [
-    [null, /: headers must be an object, or an iterable of pairs of a name and a value, got null$/],
-    ["X-A: 1", /: headers must be an object, or an iterable of pairs of a name and a value, got "X-A: 1"$/],
-    [5, /: headers must be an object, or an iterable of pairs of a name and a value, got 5$/],
-    [[["X-A", 1]], /: headers: X-A must be a string, got 1$/],
-    [[["X-A"]], /: headers: X-A must be a string, got undefined$/],
-    [[[]], /: each name of headers must be a token, got undefined$/],
-    [["ab"], /: each of headers must be a pair of a name and a value, got "ab"$/],
-    [[5], /: each of headers must be a pair of a name and a value, got 5$/],
-    [{ "X-A": undefined }, /: headers: X-A must be a string, got undefined$/],
-    [{ "X-A": 5 }, /: headers: X-A must be a string, got 5$/],
-    [{ "X-A": [null] }, /: headers: X-A must be a string, got null$/],
+    [null, /^headers must be an object, or an iterable of pairs of a name and a value, got null$/],
+    ["X-A: 1", /^headers must be an object, or an iterable of pairs of a name and a value, got "X-A: 1"$/],
+    [5, /^headers must be an object, or an iterable of pairs of a name and a value, got 5$/],
+    [[["X-A", 1]], /^headers: X-A must be a string, got 1$/],
+    [[["X-A"]], /^headers: X-A must be a string, got undefined$/],
+    [[[]], /^each name of headers must be a token, got undefined$/],
+    [["ab"], /^each of headers must be a pair of a name and a value, got "ab"$/],
+    [[5], /^each of headers must be a pair of a name and a value, got 5$/],
+    [{ "X-A": undefined }, /^headers: X-A must be a string, got undefined$/],
+    [{ "X-A": 5 }, /^headers: X-A must be a string, got 5$/],
+    [{ "X-A": [null] }, /^headers: X-A must be a string, got null$/],
   ];
   for (const [wrong, said] of none) {
     it(`${JSON.stringify(wrong)} is invalid`, () => {

@@ -121,7 +121,7 @@ describe("the server's handshake", () => {
     const handshake = asked();
     assert.throws(
       () => handshake.accept({ protocol: "other" }),
-      refusedWith("INVALID_ARGUMENT", /: protocol must be a subprotocol .*chat, superchat.*got "other"/),
+      refusedWith("INVALID_ARGUMENT", /^protocol must be a subprotocol .*chat, superchat.*got "other"/),
     );
     assert.throws(() => handshake.accept({ headers: { Upgrade: "x" } }), refusedWith("INVALID_ARGUMENT"));
     assert.throws(() => handshake.refuse({ status: 200 }), refusedWith("INVALID_ARGUMENT"));

@@ -39,12 +39,12 @@ describe("a prepared message", () => {
     for (const data of [undefined, null, 5, {}, [1], new ArrayBuffer(2)] as unknown as string[]) {
       assert.throws(() => new PreparedMessage(data), {
         code: "INVALID_ARGUMENT",
-        message: /: a message must be a string or a Uint8Array, got /,
+        message: /^a message must be a string or a Uint8Array, got /,
       });
     }
     assert.throws(() => new PreparedMessage("a", { type: "Text" as "text" }), {
       code: "INVALID_ARGUMENT",
-      message: /: the type of a message must be "text" or "binary", got "Text"$/,
+      message: /^the type of a message must be "text" or "binary", got "Text"$/,
     });
   });
 });
@@ -53,7 +53,7 @@ test("a text message is not prepared from bytes that are not UTF-8, unless they 
   const bytes = Uint8Array.of(0xff);
   assert.throws(() => new PreparedMessage(bytes, { type: "text" }), {
     code: "INVALID_ARGUMENT",
-    message: /: the payload of a text message must be UTF-8, got an object$/,
+    message: /^the payload of a text message must be UTF-8, got an object$/,
   });
   assert.equal(new PreparedMessage(bytes, { type: "text", compressed: true }).compressed, true);
 });

@@ -163,7 +163,7 @@ describe("a transferred message", () => {
     const notMessage = filled(10, 1) as unknown as Message;
     assert.throws(() => transferred(notMessage), {
       code: "INVALID_ARGUMENT",
-      message: /: a message must be a string, /,
+      message: /^a message must be a string, /,
     });
   });
 

@@ -1,4 +1,5 @@
-import { checkHeaders, protocolError } from "@tungstate/protocol";
+import { checkHeaders } from "@tungstate/protocol";
+import { argumentError } from "@tungstate/protocol/internal";
 import { Duplex } from "node:stream";
 import {
   CLIENT_OPTIONS,
@@ -228,7 +229,7 @@ function wrapped(dialed: Duplex, wrap: (stream: Duplex) => Duplex): Duplex {
   try {
     const stream: unknown = wrap(dialed);
     if (stream instanceof Duplex) return stream;
-    throw protocolError("INVALID_ARGUMENT", `wrap must return a Duplex, got ${describe(stream)}`);
+    throw argumentError(TypeError, `wrap must return a Duplex, got ${describe(stream)}`);
   } catch (error) {
     dialed.destroy();
     throw error;

@@ -1,4 +1,4 @@
-import { protocolError } from "@tungstate/protocol";
+import { argumentError } from "@tungstate/protocol/internal";
 import { totalmem } from "node:os";
 import { getHeapStatistics } from "node:v8";
 import { type MemoryHolder, MemoryLedger } from "./memory-ledger.ts";
@@ -93,8 +93,8 @@ export class MemoryBudget {
   /** `limit`: an integer of at least 1 in bytes, or Infinity. Throws INVALID_ARGUMENT. */
   constructor(limit: number) {
     if (!(limit === Infinity || (Number.isSafeInteger(limit) && limit > 0))) {
-      throw protocolError(
-        "INVALID_ARGUMENT",
+      throw argumentError(
+        TypeError,
         `memoryBudget must be an integer of at least 1 (bytes), or Infinity, got ${String(limit)}`,
       );
     }

@@ -1,5 +1,5 @@
-import { MAX_CONTROL_PAYLOAD, protocolError, type WebSocketError } from "@tungstate/protocol";
-import { invalidOption } from "@tungstate/protocol/internal";
+import { MAX_CONTROL_PAYLOAD, type WebSocketError } from "@tungstate/protocol";
+import { argumentError, invalidOption } from "@tungstate/protocol/internal";
 import { handled } from "../schedule/promises.ts";
 import { describe } from "../options/describe.ts";
 
@@ -49,10 +49,7 @@ export function checkPing(payload: unknown): asserts payload is Uint8Array | str
   // RFC 6455 §5.5: "All control frames MUST have a payload length of 125 bytes or less"
   const size = typeof payload === "string" ? Buffer.byteLength(payload) : payload.length;
   if (size <= MAX_CONTROL_PAYLOAD) return;
-  throw protocolError(
-    "INVALID_ARGUMENT",
-    `the payload of a ping must be at most ${MAX_CONTROL_PAYLOAD} bytes, got ${size}`,
-  );
+  throw argumentError(TypeError, `the payload of a ping must be at most ${MAX_CONTROL_PAYLOAD} bytes, got ${size}`);
 }
 
 function sameBytes(a: Uint8Array, b: Uint8Array): boolean {

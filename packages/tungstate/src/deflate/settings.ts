@@ -4,11 +4,11 @@ import {
   type ClientExtension,
   type DeflateParams,
   type DeflateOptions,
-  protocolError,
   serverDeflate,
   type ServerExtension,
   type WindowBits,
 } from "@tungstate/protocol";
+import { argumentError } from "@tungstate/protocol/internal";
 import type { OptionNames } from "../options/names.ts";
 
 /** permessage-deflate (RFC 7692). `docs/compression.md` has the figures behind the defaults. */
@@ -83,7 +83,7 @@ export function compressionSettings(option: boolean | CompressionOptions | undef
 
 function invalid(name: string, expected: string, got: unknown): Error {
   const shown = typeof got === "number" || typeof got === "boolean" ? String(got) : `a value of type ${typeof got}`;
-  return protocolError("INVALID_ARGUMENT", `compression${name} must be ${expected}, got ${shown}`);
+  return argumentError(TypeError, `compression${name} must be ${expected}, got ${shown}`);
 }
 
 function flag(name: string, value: boolean | undefined, otherwise: boolean): boolean {

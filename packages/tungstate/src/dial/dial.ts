@@ -1,4 +1,5 @@
-import { protocolError, WebSocketError } from "@tungstate/protocol";
+import { WebSocketError } from "@tungstate/protocol";
+import { argumentError } from "@tungstate/protocol/internal";
 import type { Socket } from "node:net";
 import { combineFailures, ConnectError, connectError, type Tried } from "../errors.ts";
 import { checkNames } from "../options/names.ts";
@@ -281,8 +282,7 @@ function refuseForUnixSocket(options: DialOptions, proxy: Proxy | undefined): vo
   const { localAddress, localPort, family } = options;
   const set = { localAddress, localPort, family, interface: interfaceNames(options)[0], proxy };
   for (const [name, value] of Object.entries(set)) {
-    if (value !== undefined)
-      throw protocolError("INVALID_ARGUMENT", `${name} cannot be used with a Unix socket: leave it out`);
+    if (value !== undefined) throw argumentError(TypeError, `${name} cannot be used with a Unix socket: leave it out`);
   }
 }
 

@@ -1,4 +1,5 @@
-import { type HeaderInput, protocolError } from "@tungstate/protocol";
+import { type HeaderInput } from "@tungstate/protocol";
+import { argumentError } from "@tungstate/protocol/internal";
 import { type Family, familyOf } from "../transport/ip.ts";
 import { type Proxy, proxyFromOption, socksKind } from "./proxy/proxy.ts";
 import { checkProxyHeaders } from "./proxy/headers.ts";
@@ -159,26 +160,26 @@ export function checkDialOptions(options: DialOptions): void {
   }
   if (Array.isArray(options.interface) && interfaces.length === 0) invalid("interface", "at least one name", "[]");
   if (bindToDevice === true && interfaces.length === 0) {
-    throw protocolError("INVALID_ARGUMENT", "bindToDevice needs the option interface: the name of a network interface");
+    throw argumentError(TypeError, "bindToDevice needs the option interface: the name of a network interface");
   }
   const proxy = proxyFromOption(options.proxy);
   const hasProxyHeaders = checkProxyHeaders(options.proxyHeaders).length > 0;
   // no error for a SOCKS proxy of the environment: the program does not know which kind of proxy
   // that is
   if (hasProxyHeaders && proxy !== undefined && socksKind(proxy.scheme) !== undefined) {
-    throw protocolError("INVALID_ARGUMENT", `proxyHeaders need a proxy with http: or https:, got ${proxy.shown}`);
+    throw argumentError(TypeError, `proxyHeaders need a proxy with http: or https:, got ${proxy.shown}`);
   }
   if (proxy !== undefined) checkFamilyOfProxy(family, proxy);
   if (localAddress === undefined) return;
   if (interfaces.length > 0 && bindToDevice !== true) {
-    throw protocolError(
-      "INVALID_ARGUMENT",
+    throw argumentError(
+      TypeError,
       "localAddress and interface each choose the local address: leave one out, or add bindToDevice",
     );
   }
   if (family !== undefined && familyOf(localAddress) !== family) {
-    throw protocolError(
-      "INVALID_ARGUMENT",
+    throw argumentError(
+      TypeError,
       `localAddress must be an IPv${family} address when family is ${family}, got ${localAddress}`,
     );
   }
@@ -191,8 +192,8 @@ export function checkDialOptions(options: DialOptions): void {
 export function checkFamilyOfProxy(family: DialOptions["family"], proxy: Proxy): void {
   const socks = socksKind(proxy.scheme);
   if (family !== 6 || socks?.version !== 4 || socks.resolves !== "here") return;
-  throw protocolError(
-    "INVALID_ARGUMENT",
+  throw argumentError(
+    TypeError,
     `family is 6, but ${proxy.shown} connects to IPv4 addresses only: use socks5: or socks4a:, or leave out family`,
   );
 }

@@ -55,7 +55,7 @@ export class Routes {
         async (route, routeSignal) => await attempt(route, routeSignal),
         (error, route) => {
           // any other error is a programming error, which another route would only hide
-          if (!(error instanceof WebSocketError) || error.code === "INVALID_ARGUMENT") throw error;
+          if (!(error instanceof WebSocketError)) throw error;
           this.failed(route.interface);
           return error;
         },

@@ -1,4 +1,4 @@
-import { protocolError } from "@tungstate/protocol";
+import { argumentError } from "@tungstate/protocol/internal";
 import type {
   ContextConfigDefault,
   FastifyBaseLogger,
@@ -119,7 +119,7 @@ const plugin: FastifyPluginAsync<WebSocketPluginOptions & Partial<RegisterOption
     if (own === undefined || own === false) {
       if (wsHandler === undefined) return;
       if (own === false)
-        throw protocolError("INVALID_ARGUMENT", `websocket must not be false for a route with wsHandler: ${route.url}`);
+        throw argumentError(TypeError, `websocket must not be false for a route with wsHandler: ${route.url}`);
     }
     const its = serverOf(own ?? true, server, route);
     servers.add(its);
@@ -161,10 +161,7 @@ function otherServersOf(app: FastifyInstance): (HttpServer | HttpsServer)[] {
 function serverOf(given: unknown, server: WebSocketServer, { url }: RouteOptions): WebSocketServer {
   if (given === true) return server;
   if (given instanceof WebSocketServer) return given;
-  throw protocolError(
-    "INVALID_ARGUMENT",
-    `websocket must be true or a WebSocketServer, got ${describe(given)} for ${url}`,
-  );
+  throw argumentError(TypeError, `websocket must be true or a WebSocketServer, got ${describe(given)} for ${url}`);
 }
 
 type Handler = (this: FastifyInstance, connection: WebSocketConnection, request: FastifyRequest) => unknown;
@@ -179,10 +176,7 @@ function upgrading(
   const methods = [method].flat();
   const isFor = (each: string): boolean => each === "GET" || each === "HEAD";
   if (otherwise === upgradeRequired ? !methods.every(isFor) : !methods.some(isFor)) {
-    throw protocolError(
-      "INVALID_ARGUMENT",
-      `the method of a WebSocket route must be GET, got ${String(method)} for ${url}`,
-    );
+    throw argumentError(TypeError, `the method of a WebSocket route must be GET, got ${String(method)} for ${url}`);
   }
   return function (request, reply) {
     if (!acceptUpgrade(server, request.raw, (connection) => handler.call(this, connection, request))) {
@@ -198,7 +192,7 @@ function upgradeRequired(_request: FastifyRequest, reply: FastifyReply): Fastify
 
 function checkedHandler(wsHandler: unknown, { url }: RouteOptions): Handler {
   if (typeof wsHandler === "function") return asWebSocketHandler(wsHandler);
-  throw protocolError("INVALID_ARGUMENT", `wsHandler must be a function, got ${describe(wsHandler)} for ${url}`);
+  throw argumentError(TypeError, `wsHandler must be a function, got ${describe(wsHandler)} for ${url}`);
 }
 
 /** The option decides that a handler takes a connection, whatever its type is. */

@@ -1,4 +1,5 @@
-import { buildRefusal, formatResponse, protocolError } from "@tungstate/protocol";
+import { buildRefusal, formatResponse } from "@tungstate/protocol";
+import { argumentError } from "@tungstate/protocol/internal";
 import { type IncomingMessage, Server as HttpServer, ServerResponse } from "node:http";
 import { Server as HttpsServer } from "node:https";
 import { type Server as NetServer, Socket } from "node:net";
@@ -44,8 +45,8 @@ export function letRequestsUpgrade(server: NetServer, options: UpgradeOptions = 
   checkNames(options, { upgradeTimeout: true });
   const timeout = time(options, "upgradeTimeout", 10_000);
   if (!(server instanceof HttpServer || server instanceof HttpsServer)) {
-    throw protocolError(
-      "INVALID_ARGUMENT",
+    throw argumentError(
+      TypeError,
       `the argument of acceptUpgrades() must be a server of node:http or node:https, got ${describe(server)}`,
     );
   }

@@ -11,7 +11,7 @@ export interface Circumstances {
 
 /** Errors that another attempt cannot change: wrong options, and features that are missing here. */
 const FATAL_ERRORS: ReadonlySet<string> = new Set([
-  "INVALID_ARGUMENT",
+  "INVALID_OPTIONS",
   "INVALID_URL",
   "PACKAGE_MISSING",
   "NOT_SUPPORTED",

@@ -4,9 +4,8 @@ import {
   type HeaderInput,
   Message,
   PreparedMessage as ProtocolMessage,
-  protocolError,
 } from "@tungstate/protocol";
-import { invalidOption } from "@tungstate/protocol/internal";
+import { argumentError, invalidOption } from "@tungstate/protocol/internal";
 import type { IncomingMessage, Server as HttpServer } from "node:http";
 import type { Server as HttpsServer } from "node:https";
 import type { AddressInfo, ListenOptions } from "node:net";
@@ -134,8 +133,8 @@ export class WebSocketServer {
   attach(server: HttpServer | HttpsServer, options: { readonly path?: string } = {}): this {
     const { path = this.#admission.path } = options;
     if (typeof server?.on !== "function") {
-      throw protocolError(
-        "INVALID_ARGUMENT",
+      throw argumentError(
+        TypeError,
         `the argument of attach() must be a server of node:http or node:https, got ${describe(server)}`,
       );
     }
@@ -195,8 +194,8 @@ export class WebSocketServer {
    */
   stream(handler: StreamHandler): this {
     if (typeof handler !== "function") {
-      throw protocolError(
-        "INVALID_ARGUMENT",
+      throw argumentError(
+        TypeError,
         `the argument of stream() must be an async generator function, got ${describe(handler)}`,
       );
     }
@@ -213,8 +212,8 @@ export class WebSocketServer {
   broadcast(data: string | Uint8Array | Message | ProtocolMessage, except?: WebSocketConnection): number {
     const prepared = prepare(data);
     if (prepared.compressed && this.#settings.deflate === undefined) {
-      throw protocolError(
-        "INVALID_ARGUMENT",
+      throw argumentError(
+        TypeError,
         "the message is compressed, and the server does not use compression: set compression, or prepare the message without it",
       );
     }

@@ -1,4 +1,4 @@
-import { protocolError } from "@tungstate/protocol";
+import { argumentError } from "@tungstate/protocol/internal";
 import type { ConditionsOptions, When } from "./conditions.ts";
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
@@ -36,12 +36,12 @@ export function parseConditions(text: string): ConditionsOptions {
     const name = key.trim();
     const set = KEYS.get(name);
     if (set === undefined) {
-      throw protocolError(
-        "INVALID_ARGUMENT",
+      throw argumentError(
+        TypeError,
         `each condition must be one of ${[...KEYS.keys()].join(", ")}, with a value, got ${JSON.stringify(part)}`,
       );
     }
-    if (seen.has(name)) throw protocolError("INVALID_ARGUMENT", `${name} must be given once, got it twice`);
+    if (seen.has(name)) throw argumentError(TypeError, `${name} must be given once, got it twice`);
     seen.add(name);
     set(options, rest.join("=").trim(), name);
   }
@@ -50,7 +50,7 @@ export function parseConditions(text: string): ConditionsOptions {
 
 function needed<T>(value: T | undefined, key: string, expected: string, got: string): T {
   if (value !== undefined) return value;
-  throw protocolError("INVALID_ARGUMENT", `${key} must be ${expected}, got ${JSON.stringify(got)}`);
+  throw argumentError(TypeError, `${key} must be ${expected}, got ${JSON.stringify(got)}`);
 }
 
 const TIME_UNITS = new Map([

@@ -1,4 +1,4 @@
-import { protocolError } from "@tungstate/protocol";
+import { argumentError } from "@tungstate/protocol/internal";
 import { constants } from "node:crypto";
 import { createSecureContext, type SecureContext } from "node:tls";
 import { contextIdentity } from "./identity.ts";
@@ -64,6 +64,6 @@ function create(options: TlsOptions): SecureContext {
     });
   } catch (cause) {
     const message = cause instanceof Error ? cause.message : String(cause);
-    throw protocolError("INVALID_ARGUMENT", `tls has an invalid option: ${message}`, { cause });
+    throw argumentError(TypeError, `tls has an invalid option: ${message}`, { cause });
   }
 }

@@ -1,4 +1,4 @@
-import { protocolError } from "@tungstate/protocol";
+import { argumentError } from "@tungstate/protocol/internal";
 import { X509Certificate } from "node:crypto";
 import { isIP } from "node:net";
 import type { Duplex } from "node:stream";
@@ -75,7 +75,7 @@ export async function secureOver(stream: Duplex, options: SecureOptions, way?: T
     checkTlsOptions(options);
     checkInteger("timeout", milliseconds, 0, MAX_TIME);
     if (typeof host !== "string" || host === "") {
-      throw protocolError("INVALID_ARGUMENT", "host must be a host name or an IP address");
+      throw argumentError(TypeError, "host must be a host name or an IP address");
     }
     if (signal.aborted) throw abortedError(signal, { step: "tls", tried });
     if (milliseconds !== 0) {

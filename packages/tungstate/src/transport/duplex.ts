@@ -1,4 +1,4 @@
-import { protocolError } from "@tungstate/protocol";
+import { argumentError } from "@tungstate/protocol/internal";
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { Batches, type BatchStream } from "./batches.ts";
@@ -26,7 +26,7 @@ export class DuplexTransport implements ReleasableTransport, BatchStream {
   /** Throws INVALID_ARGUMENT for a stream that decodes what it reads. */
   constructor(stream: Duplex) {
     if (stream.readableEncoding !== null) {
-      throw protocolError("INVALID_ARGUMENT", "the stream must deliver bytes: do not call setEncoding() on it");
+      throw argumentError(TypeError, "the stream must deliver bytes: do not call setEncoding() on it");
     }
     this.stream = stream;
     this.allowedHalfOpen = stream.allowHalfOpen;

@@ -1,4 +1,4 @@
-import { protocolError } from "@tungstate/protocol";
+import { argumentError } from "@tungstate/protocol/internal";
 import { Batches, type BatchStream } from "./batches.ts";
 import type { Transport, TransportSink } from "./transport.ts";
 import { describe } from "../options/describe.ts";
@@ -32,7 +32,7 @@ export class WebStreamTransport implements Transport, BatchStream {
   }) {
     for (const which of ["readable", "writable"] as const) {
       if (!streams[which].locked) continue;
-      throw protocolError("INVALID_ARGUMENT", `the ${which} stream is locked: release its reader or writer first`);
+      throw argumentError(TypeError, `the ${which} stream is locked: release its reader or writer first`);
     }
     this.reader = streams.readable.getReader();
     this.writer = streams.writable.getWriter();

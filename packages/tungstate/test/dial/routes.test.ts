@@ -1,3 +1,4 @@
+import { invalidOption } from "@tungstate/protocol/internal";
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { protocolError } from "@tungstate/protocol";
@@ -84,7 +85,7 @@ describe("Routes", () => {
 
   test("a programming error is not hidden by another route", async () => {
     const routes = new Routes({ interface: ["a", "b"] });
-    for (const mistake of [new TypeError("undefined is not a function"), protocolError("INVALID_ARGUMENT", "no")]) {
+    for (const mistake of [new TypeError("undefined is not a function"), invalidOption("family", "4 or 6", 5)]) {
       let attempts = 0;
       const taking = routes.take(() => (attempts++, Promise.reject(mistake)), { discard });
       await assert.rejects(taking, (error: unknown) => error === mistake);

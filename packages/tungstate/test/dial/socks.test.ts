@@ -299,7 +299,7 @@ describe("a SOCKS4 proxy", () => {
     const options = { proxy: "environment", family: 6 } as const;
     await assert.rejects(connect("ws://six.example/", options), NO_FAMILY_6);
     const connection = reconnecting("ws://six.example/", options);
-    await assert.rejects(connection.ready(), NO_FAMILY_6);
+    await assert.rejects(connection.ready(), { code: "INVALID_OPTIONS", message: NO_FAMILY_6.message });
     assert.equal(connection.status.state, "closed");
     assert.equal(proxy.sockets.size, 0);
   });

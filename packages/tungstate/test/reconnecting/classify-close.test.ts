@@ -110,7 +110,7 @@ describe("after a failed attempt", () => {
     const expected = fatal.includes(code) ? code : "again";
     test(`${code}: ${expected}`, () => assert.equal(failed(connectError(code)), expected));
   }
-  test("a programming error: stop", () => assert.equal(failed(protocolError("INVALID_ARGUMENT")), "INVALID_ARGUMENT"));
+  test("invalid options: stop", () => assert.equal(failed(reconnectingError("INVALID_OPTIONS")), "INVALID_OPTIONS"));
   test("no token this time: retry", () => {
     assert.equal(failed(reconnectingError("PROVIDER_FAILED")), "again");
     assert.equal(failed(reconnectingError("PROVIDER_TIMEOUT")), "again");

@@ -1,3 +1,4 @@
+import { argumentError } from "tungstate/internal";
 import { type CommandError, commandError, type Disconnect, DISCONNECTS } from "../../codes.ts";
 import { type Credentials, isCredentials, TokenError } from "../../settings/credentials.ts";
 import { disconnect, type Parts } from "../parts.ts";
@@ -43,7 +44,8 @@ export function tokenRefusal(error: unknown, parts: Parts, whenExpired: CommandE
 function noCredentials(source: string, answer: unknown): TypeError {
   const fields =
     typeof answer === "object" && answer !== null ? ` with the fields ${Object.keys(answer).join(", ")}` : "";
-  return new TypeError(
+  return argumentError(
+    TypeError,
     `${source} must return credentials: user, and no fields but info, meta, data, expireAt and subs, a Map of { info?, data? }; got ${typeof answer}${fields}`,
   );
 }

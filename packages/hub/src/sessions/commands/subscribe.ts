@@ -1,3 +1,4 @@
+import { argumentError } from "tungstate/internal";
 import { isAmong, judge, type SubscribeGrant } from "../../settings/access.ts";
 import { commandError, DISCONNECTS } from "../../codes.ts";
 import { type SubscriptionCredentials, TokenError } from "../../settings/credentials.ts";
@@ -141,7 +142,8 @@ function checkBinding(credentials: SubscriptionCredentials, session: Session, ch
 function noGrant(namespace: string, answer: unknown): TypeError {
   const what =
     typeof answer === "object" && answer !== null ? `an object with ${Object.keys(answer).join(", ")}` : typeof answer;
-  return new TypeError(
+  return argumentError(
+    TypeError,
     `namespace "${namespace}": subscribe must return true, or an object with no fields but info, data and expireAt, to allow; got ${what}`,
   );
 }

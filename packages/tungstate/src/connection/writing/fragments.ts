@@ -1,6 +1,6 @@
 import type { WebSocketError } from "@tungstate/protocol";
 import { type Protocol, protocolError } from "@tungstate/protocol";
-import { invalidOption } from "@tungstate/protocol/internal";
+import { argumentError, invalidOption } from "@tungstate/protocol/internal";
 import { describe } from "../../options/describe.ts";
 import { endpointError } from "../../errors.ts";
 
@@ -67,7 +67,7 @@ export function checkStream(parts: unknown, type: unknown): void {
   // bytes are an iterable of numbers
   if (!ArrayBuffer.isView(parts) && (typeof later === "function" || typeof now === "function")) return;
   const expected = "the parts of a message must be an iterable or async iterable of strings or Uint8Arrays";
-  throw protocolError("INVALID_ARGUMENT", `${expected}, got ${describe(parts)}`);
+  throw argumentError(TypeError, `${expected}, got ${describe(parts)}`);
 }
 
 function endsInHighSurrogate(text: string): boolean {

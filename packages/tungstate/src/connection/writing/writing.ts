@@ -10,6 +10,7 @@ import {
   type Taken,
   type WebSocketError,
 } from "@tungstate/protocol";
+import { argumentError } from "@tungstate/protocol/internal";
 import { checkStream, type DeflateFragment, type Pace, sendInFragments } from "./fragments.ts";
 import { HeldMessages } from "./held-messages.ts";
 import { asData } from "./message-data.ts";
@@ -167,7 +168,10 @@ export class Writing {
   /** RFC 6455 §5.4 lets no message come between the fragments of another: it waits until `sendStream` is done. */
   private hold(data: Data): boolean {
     if (data instanceof PreparedMessage && data.compressed) {
-      throw protocolError("INVALID_ARGUMENT", "the message is compressed, and the connection does not use compression");
+      throw argumentError(
+        TypeError,
+        "the message must not be compressed on a connection without compression: prepare it without `compressed`",
+      );
     }
     this.held ??= new HeldMessages();
     this.held.push(data, this.settings.maxWriteBufferSize);

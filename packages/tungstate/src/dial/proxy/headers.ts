@@ -1,4 +1,5 @@
-import { checkHeaders, type HeaderInput, isAuthority, protocolError } from "@tungstate/protocol";
+import { checkHeaders, type HeaderInput, isAuthority } from "@tungstate/protocol";
+import { argumentError } from "@tungstate/protocol/internal";
 
 /** Header fields that can be read more than once. */
 export type HeaderList = readonly (readonly [name: string, value: string])[];
@@ -15,15 +16,12 @@ export function checkProxyHeaders(input: HeaderInput | undefined): HeaderList {
   for (const name of ["host", "proxy-authorization"]) {
     const values = fields.filter(([each]) => each.toLowerCase() === name);
     if (values.length > 1) {
-      throw protocolError(
-        "INVALID_ARGUMENT",
-        `proxyHeaders must have at most one ${values[0]?.[0]}, got ${values.length}`,
-      );
+      throw argumentError(TypeError, `proxyHeaders must have at most one ${values[0]?.[0]}, got ${values.length}`);
     }
     const [[, value] = []] = values;
     if (name === "host" && value !== undefined && !isAuthority(value)) {
-      throw protocolError(
-        "INVALID_ARGUMENT",
+      throw argumentError(
+        TypeError,
         `Host of proxyHeaders must be a host name or an address, with a port or without, got ${JSON.stringify(value)}`,
       );
     }

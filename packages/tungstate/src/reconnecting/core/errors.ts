@@ -3,6 +3,7 @@ import { type ErrorEntry, WebSocketError } from "@tungstate/protocol";
 /** Errors that only `reconnecting` raises. */
 export const RECONNECTING_ERRORS = {
   FATAL_CLOSE: { fault: "peer", text: "the server closed the connection with a code that rules out reconnecting" },
+  INVALID_OPTIONS: { fault: "local", text: "connect() rejected the options of this attempt" },
   PROVIDER_FAILED: { fault: "local", text: "a function of the options url, headers, protocols or connect failed" },
   PROVIDER_TIMEOUT: { fault: "local", text: "a function that was given for url or headers did not answer in time" },
 } as const satisfies Record<string, ErrorEntry>;

@@ -1,4 +1,5 @@
 import { CLOSE_CODE, WebSocketError } from "@tungstate/protocol";
+import { isArgumentError } from "@tungstate/protocol/internal";
 import type { CloseInfo } from "../../connection/types.ts";
 import type { Timers } from "../../schedule/clock.ts";
 import { Backoff, type BackoffOptions, type Hint } from "./backoff.ts";
@@ -113,6 +114,7 @@ export class ReconnectLoop<C extends { readonly closed: Promise<CloseInfo>; term
       return await this.connecting.connect({ attempt, after, signal });
     } catch (error) {
       if (error instanceof WebSocketError) return error;
+      if (isArgumentError(error)) return reconnectingError("INVALID_OPTIONS", error.message, { cause: error });
       return reconnectingError("PROVIDER_FAILED", String(error), { cause: error });
     }
   }

@@ -1,5 +1,5 @@
 import type { Runtime } from "@tungstate/protocol";
-import { invalidOption } from "@tungstate/protocol/internal";
+import { argumentError, invalidOption } from "@tungstate/protocol/internal";
 import {
   type AcceptedUpgrade,
   acceptUpgrade,
@@ -9,7 +9,6 @@ import {
   formatResponse,
   type HeaderInput,
   type HeadLimits,
-  protocolError,
   type Refusal,
   refusalFor,
   RequestHeadParser,
@@ -192,8 +191,8 @@ export class Admission {
     const chosen: unknown = protocols(request.protocols, request);
     if (chosen === undefined || typeof chosen === "string") return chosen;
     if (isThenable(chosen)) Promise.resolve(chosen).catch(() => undefined); // refused as it is, together with its error
-    throw protocolError(
-      "INVALID_ARGUMENT",
+    throw argumentError(
+      TypeError,
       `the protocols function must return a subprotocol that the client offered, or undefined, got ${describe(chosen)}`,
     );
   }
@@ -239,7 +238,7 @@ function failure(code: "AUTHORIZE_FAILED" | "RESPONSE_FAILED", cause: unknown): 
 
 export function checkPath(path: unknown): void {
   if (path === undefined || (typeof path === "string" && path.startsWith("/"))) return;
-  throw protocolError("INVALID_ARGUMENT", `path must begin with a slash, got ${describe(path)}`);
+  throw argumentError(TypeError, `path must begin with a slash, got ${describe(path)}`);
 }
 
 /** Returns the extensions that a server with these settings negotiates. */

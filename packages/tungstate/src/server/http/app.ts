@@ -1,4 +1,4 @@
-import { protocolError } from "@tungstate/protocol";
+import { argumentError } from "@tungstate/protocol/internal";
 import { createServer, type RequestListener, Server as HttpServer } from "node:http";
 import { Server as HttpsServer } from "node:https";
 import { describe } from "../../options/describe.ts";
@@ -44,14 +44,14 @@ export async function httpServerOf(app: HttpApp): Promise<HttpServer | HttpsServ
     else if ("callback" in app && typeof app.callback === "function") return createServer(app.callback());
   }
   const expected = "a request listener, a server of node:http, or the application of a framework";
-  throw protocolError("INVALID_ARGUMENT", `http must be ${expected}, got ${describe(app)}`);
+  throw argumentError(TypeError, `http must be ${expected}, got ${describe(app)}`);
 }
 
 async function listenerOf(app: FetchApp): Promise<RequestListener> {
   // an optional peer
   const { getRequestListener } = await import("@hono/node-server").catch((cause: unknown) => {
     const message = "http: an application with a fetch function needs the npm package @hono/node-server: install it";
-    throw protocolError("INVALID_ARGUMENT", message, { cause });
+    throw argumentError(TypeError, message, { cause });
   });
   const options = { overrideGlobalObjects: false, hostname: "localhost" }; // the host of requests without one (HTTP/1.0)
   const listener = getRequestListener((request, env) => app.fetch(request, env), options);

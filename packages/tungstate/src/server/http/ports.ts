@@ -1,4 +1,5 @@
 import { isWebSocketUpgrade, protocolError, type UpgradeHead } from "@tungstate/protocol";
+import { argumentError } from "@tungstate/protocol/internal";
 import type { Server as HttpServer } from "node:http";
 import { Server as HttpsServer } from "node:https";
 import type { AddressInfo, ListenOptions } from "node:net";
@@ -61,8 +62,8 @@ export class Ports {
    */
   private backendOf(http: HttpServer | HttpsServer, tls: boolean): HttpBackend {
     if (http instanceof HttpsServer && !tls) {
-      throw protocolError(
-        "INVALID_ARGUMENT",
+      throw argumentError(
+        TypeError,
         "http must be a server of node:http on a port without tls, got a server of node:https",
       );
     }

@@ -1,4 +1,4 @@
-import { protocolError } from "@tungstate/protocol";
+import { argumentError } from "@tungstate/protocol/internal";
 import { constants, createHash } from "node:crypto";
 import { Socket } from "node:net";
 import { createSecureContext, type SecureContextOptions, type TlsOptions, type TLSSocket } from "node:tls";
@@ -20,7 +20,7 @@ export function portOptions(tls: TlsOptions): TlsOptions {
   try {
     createSecureContext(options);
   } catch (cause) {
-    throw protocolError("INVALID_ARGUMENT", `tls: ${cause instanceof Error ? cause.message : String(cause)}`, {
+    throw argumentError(TypeError, `tls: ${cause instanceof Error ? cause.message : String(cause)}`, {
       cause,
     });
   }
