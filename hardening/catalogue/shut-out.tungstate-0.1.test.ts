@@ -30,12 +30,12 @@ describe("server: peers that do not read do not lock others out", () => {
       wire.stream.pause();
       const peer = new Peer(wire, true);
       // what the system takes for a peer that does not read comes on top
-      for (let count = 0; count < 40 && !budget.short; count++) {
+      for (let count = 0; count < 40 && !budget.underPressure; count++) {
         peer.send(peer.frame(2, new Uint8Array(MESSAGE)));
         await new Promise((resolve) => setImmediate(resolve));
       }
     };
-    while (!budget.short) await attack();
+    while (!budget.underPressure) await attack();
     let admitted: WebSocketConnection | undefined;
     while (admitted === undefined) {
       try {

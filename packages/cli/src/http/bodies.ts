@@ -35,7 +35,8 @@ export class Bodies {
     const { size, count } = this.limits;
     // reject without reading if the declared length is too large
     if (Number(request.headers["content-length"] ?? 0) > size) return tooLarge(size);
-    if (this.reading >= count || this.budget.short) return { status: 503, text: "too many concurrent request bodies" };
+    if (this.reading >= count || this.budget.underPressure)
+      return { status: 503, text: "too many concurrent request bodies" };
     this.reading++;
     let charged = 0;
     const charge = (bytes: number): void => {

@@ -73,7 +73,7 @@ export function createMetrics(
   memory("held_bytes", "Bytes charged to the memory budget", () => budget.use.held);
   memory("limit_bytes", "Limit of the memory budget in bytes", () => budget.limit);
   memory("under_pressure", "1 while handshakes are rejected because of the memory budget, otherwise 0", () =>
-    Number(budget.short),
+    Number(budget.underPressure),
   );
   memory("ended", "Connections closed because of the memory budget", () => budget.use.ended);
   new Gauge({

@@ -156,7 +156,7 @@ export class Outbox implements Queueing {
     this.memory.end(this);
   }
 
-  giveUp(): void {
+  overflow(): void {
     this.onOverflow();
   }
 

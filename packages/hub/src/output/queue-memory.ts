@@ -9,7 +9,7 @@ const SLOT_BYTES = 32;
 export interface Queueing {
   readonly queueBytes: number;
   /** Memory is low: closes the session and drops its queue. */
-  giveUp(): void;
+  overflow(): void;
 }
 
 /**
@@ -74,7 +74,7 @@ export class QueueMemory {
     let ended = 0;
     for (const each of longest) {
       if (this.queues.held <= until) break;
-      each.giveUp();
+      each.overflow();
       ended++;
     }
     return ended;

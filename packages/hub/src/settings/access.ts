@@ -56,10 +56,10 @@ const PLAIN_GRANT: SubscribeGrant = {};
 const GRANT_FIELDS: ReadonlySet<string> = new Set(["info", "data", "expireAt"] satisfies (keyof SubscribeGrant)[]);
 
 /**
- * Judges what a permission function returned. Returns the grant, or undefined: denied. A promise or any other thenable is awaited, then
- * judged. `takesGrant`: whether a SubscribeGrant allows as well as `true`.
+ * Returns the grant in the result of a permission function, or undefined if access is denied. A promise or
+ * any other thenable is awaited first. `takesGrant`: whether a SubscribeGrant allows as well as `true`.
  */
-export function judge(
+export function resolveAccess(
   answer: unknown,
   takesGrant: boolean,
 ): SubscribeGrant | undefined | Promise<SubscribeGrant | undefined> {

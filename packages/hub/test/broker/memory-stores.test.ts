@@ -226,7 +226,7 @@ test("history is charged to the memory budget while a hub is served, and gives w
   for (let number = 0; number < 20; number++) await broker.publish(`x${number}`, { data }, KEEP);
   assert.deepEqual(memoryBudget.use.parts, { "hub history": engine.historyBytes });
   for (let number = 0; number < 100; number++) await broker.publish(`y${number}`, { data }, KEEP);
-  assert.ok(engine.historyBytes <= 30_000 && !memoryBudget.short, "it makes nothing short");
+  assert.ok(engine.historyBytes <= 30_000 && !memoryBudget.underPressure, "it makes nothing short");
   await broker.stop();
   assert.equal(memoryBudget.use.held, 0);
 });

@@ -71,6 +71,6 @@ test("history is evicted before a client is disconnected", () => {
     await settle();
     assert.equal(slow.closedWith, undefined);
     assert.ok((memoryBudget.use.parts["hub history"] ?? 0) < 200_000);
-    assert.deepEqual([memoryBudget.short, memoryBudget.use.ended], [false, 0]);
+    assert.deepEqual([memoryBudget.underPressure, memoryBudget.use.ended], [false, 0]);
   });
 });

@@ -4,7 +4,7 @@ import { invalidOption } from "../arguments.ts";
 import { copyBytes } from "../bytes/copy.ts";
 import { maskInPlace } from "../bytes/mask.ts";
 import type { MaskingKeys } from "../frames/masking-keys.ts";
-import { borrowChunks, giveUp, Message, recyclable } from "../messages/message.ts";
+import { borrowChunks, releaseMessage, Message, recyclable } from "../messages/message.ts";
 import { NO_FRAGMENT, type Output } from "./output.ts";
 import { PreparedMessage } from "../messages/prepared.ts";
 import type { Memory } from "../runtime/memory.ts";
@@ -68,7 +68,7 @@ export class Sender {
     const memory = recyclable(message);
     this.received(output, message, true);
     output.recycle(memory);
-    giveUp(message);
+    releaseMessage(message);
   }
 
   /** One message of the given type and payload, where the type does not follow from how the payload is held. */

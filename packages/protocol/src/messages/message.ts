@@ -20,12 +20,12 @@ const TEXT = 4;
 export let moveMessage: (message: Message, target: Uint8Array, at: number) => boolean;
 /** Returns the payload in pieces, for a caller that keeps none of them. */
 export let borrowChunks: (message: Message) => readonly Uint8Array[];
-/** Returns the memory that can be recycled when the message is given up: none if the application has seen it. */
+/** Returns the memory that can be recycled when the message is released: none if the application has seen it. */
 export let recyclable: (message: Message) => readonly Uint8Array[];
 /** Drops the payload. Reading the message throws INVALID_STATE from then on. */
-export let giveUp: (message: Message) => void;
+export let releaseMessage: (message: Message) => void;
 
-/** Throws INVALID_STATE for a message that was given up. */
+/** Throws INVALID_STATE for a message that was released. */
 let checkReadable: (message: Message) => void;
 
 /** A message that was received. Its bytes stay as they came, text included, until they are read. */
@@ -65,7 +65,7 @@ export class Message {
       checkReadable(message);
       return (message.#flags & KNOWN_TO) === MESSAGE_ONLY ? (message.#pieces ?? [message.#source]) : NONE;
     };
-    giveUp = (message) => {
+    releaseMessage = (message) => {
       message.#pieces = GONE;
       message.#source = EMPTY;
       message.#text = undefined;

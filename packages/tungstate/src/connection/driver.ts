@@ -12,7 +12,7 @@ import {
   type ProtocolSink,
   WebSocketError,
 } from "@tungstate/protocol";
-import type { MemoryHolder } from "./memory-ledger.ts";
+import type { BudgetEntry } from "./memory-ledger.ts";
 import { NOWHERE, type Timed } from "../schedule/deadlines.ts";
 import { ConnectionEmitter } from "./connection-emitter.ts";
 import { reportHandlerError } from "../schedule/report.ts";
@@ -86,7 +86,7 @@ export interface ConnectionOwner {
  */
 export class Driver
   extends ConnectionEmitter
-  implements ProtocolSink, TransportSink, ReadingHost, WritingHost, Timed, MemoryHolder, ScheduledReader, Subscriber
+  implements ProtocolSink, TransportSink, ReadingHost, WritingHost, Timed, BudgetEntry, ScheduledReader, Subscriber
 {
   cursor = 0; // as a Subscriber
   private membership: Membership | undefined;
@@ -95,10 +95,10 @@ export class Driver
   /** The object that users have. */
   readonly connection: WebSocketConnection;
   slot = NOWHERE; // as a Timed
-  // as a MemoryHolder
+  // as a BudgetEntry
   held = 0;
-  before: MemoryHolder | undefined;
-  after: MemoryHolder | undefined;
+  before: BudgetEntry | undefined;
+  after: BudgetEntry | undefined;
 
   private readonly core: Protocol;
   private readonly transport: Transport;

@@ -1,12 +1,12 @@
 import { argumentError } from "@tungstate/protocol/internal";
 import { totalmem } from "node:os";
 import { getHeapStatistics } from "node:v8";
-import { type MemoryHolder, MemoryLedger } from "./memory-ledger.ts";
+import { type BudgetEntry, MemoryLedger } from "./memory-ledger.ts";
 import type { MemoryUse } from "./memory-use.ts";
 
 /** Options of `MemoryBudget.part`. */
 export interface MemoryPartOptions {
-  /** As `MemoryHolder.release`. Default: nothing is given back. */
+  /** As `BudgetEntry.release`. Default: nothing is given back. */
   readonly release?: (excess: number) => number;
   /** Whether this is a cache: it gives back memory before any handshake is refused. Default false. */
   readonly cache?: boolean;
@@ -25,10 +25,10 @@ export interface MemoryPart {
 }
 
 /** A part, as the ledger has it. */
-class PartEntry implements MemoryHolder {
+class PartEntry implements BudgetEntry {
   held = 0;
-  before: MemoryHolder | undefined;
-  after: MemoryHolder | undefined;
+  before: BudgetEntry | undefined;
+  after: BudgetEntry | undefined;
   readonly name: string;
   readonly isCache: boolean;
   private readonly releaseMemory: ((excess: number) => number) | undefined;
@@ -112,8 +112,8 @@ export class MemoryBudget {
   }
 
   /** Whether new handshakes are refused at the moment. */
-  get short(): boolean {
-    return this.#ledger.short;
+  get underPressure(): boolean {
+    return this.#ledger.underPressure;
   }
 
   /** Creates a part of this budget, under a name for the metrics. */
@@ -123,8 +123,9 @@ export class MemoryBudget {
 }
 
 /**
- * Half of the memory that this process may have: the machine's, less where a container's limit is known, and less where V8's heap is
- * smaller (`--max-old-space-size`), since the texts that a hub keeps are on it.
+ * Returns half of the memory that this process may use: the memory of the machine, or less if the
+ * process has a container limit or a smaller V8 heap (`--max-old-space-size`), which has the texts of
+ * a hub.
  */
 function halfOfMemory(): number {
   const constrained = process.constrainedMemory?.();

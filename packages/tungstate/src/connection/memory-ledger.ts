@@ -1,31 +1,32 @@
 import type { MemoryUse } from "./memory-use.ts";
 
-/** A connection or a part, to its budget. The budget alone writes the first three fields. */
-export interface MemoryHolder {
-  /** Bytes that it was last known to hold. */
+/** A connection or a part of a budget. Only the budget writes the first three fields. */
+export interface BudgetEntry {
+  /** Bytes in use, as last reported by `hold`. */
   held: number;
-  before: MemoryHolder | undefined;
-  after: MemoryHolder | undefined;
+  before: BudgetEntry | undefined;
+  after: BudgetEntry | undefined;
   /** The name of a part; undefined for a connection. */
   readonly name?: string;
   /** Whether it is a part that is a cache. */
   readonly isCache?: boolean;
   /**
-   * Called when memory is short: gives back at least `excess` bytes if it can, and reports what it holds then by `hold`.
-   * Returns how many connections were ended for that.
+   * Called under pressure. Releases at least `excess` bytes if it can, and reports the rest by `hold`.
+   * Returns how many connections were closed for that.
    */
   release(excess: number): number;
 }
 
-const SHORT_FROM = 3 / 4; // of the limit
-const SHORT_UNTIL = 5 / 8; // of the limit; so that it does not flutter
-const SHORT_FOR = 1_000; // ms of shortage, after which a new connection makes the largest holders release theirs
-const CACHE_STEP = 1024 * 1024; // bytes that caches give back at a time, at least; less where the limit is low
+const PRESSURE_FROM = 3 / 4; // of the limit
+const PRESSURE_UNTIL = 5 / 8; // of the limit; lower than PRESSURE_FROM, so that the state does not change all the time
+const PRESSURE_TIME = 1_000; // ms under pressure, after which a new connection makes the largest entries release memory
+const CACHE_STEP = 1024 * 1024; // least bytes that a cache releases at a time; less with a low limit
 const CACHE_SHARE = 1 / 64; // of the limit
-const CACHE_RESERVE = 1 / 16; // of the limit; what a cache keeps whatever connections hold
+const CACHE_RESERVE = 1 / 16; // of the limit; a cache keeps it whatever connections hold
 
 /**
- * The account of a MemoryBudget: who holds how much, and who has to release memory when the limit is passed. Users see the budget only.
+ * Counts the memory of all entries of a MemoryBudget, and chooses the entries that release memory when the
+ * limit is exceeded.
  */
 export class MemoryLedger {
   /** Bytes. */
@@ -33,16 +34,16 @@ export class MemoryLedger {
   private total = 0;
   private highest = 0;
   private count = 0;
-  private isShort = false;
-  private shortSince = 0; // ms
+  private isUnderPressure = false;
+  private pressureSince = 0; // ms
   private readonly now: () => number;
   private ended = 0;
-  /** Holders are releasing memory: what they report meanwhile asks for no more. */
+  /** Entries are releasing memory. What they report meanwhile does not start another release. */
   private releasing = false;
-  /** Of those that hold something. */
-  private first: MemoryHolder | undefined;
-  /** Caches that hold something. */
-  private readonly caches = new Set<MemoryHolder>();
+  /** First of the entries that hold memory. */
+  private first: BudgetEntry | undefined;
+  /** Caches that hold memory. */
+  private readonly caches = new Set<BudgetEntry>();
 
   /** `limit`: bytes, or Infinity. `now`: ms, from any origin. */
   constructor(limit: number, now: () => number = () => performance.now()) {
@@ -51,35 +52,36 @@ export class MemoryLedger {
   }
 
   get use(): MemoryUse {
-    const { limit, total: held, highest: peak, count: holders, isShort: short, ended } = this;
+    const { limit, total: held, highest: peak, count: entries, isUnderPressure: underPressure, ended } = this;
     const parts: Record<string, number> = {};
     for (let each = this.first; each !== undefined; each = each.after) {
       if (each.name !== undefined) parts[each.name] = (parts[each.name] ?? 0) + each.held;
     }
-    return { limit, held, peak, holders, short, ended, parts };
+    return { limit, held, peak, entries, underPressure, ended, parts };
   }
 
-  /** Whether nearly all of the limit is held: handshakes are refused, and less is read. */
-  get short(): boolean {
-    return this.isShort;
+  /** Whether nearly all of the limit is in use: handshakes are rejected, and less is read. */
+  get underPressure(): boolean {
+    return this.isUnderPressure;
   }
 
   /**
-   * Asks for room for a new connection. Returns false while memory is short. After a second of shortage the largest holders release theirs first: a few peers that read
-   * nothing cannot keep new ones out.
+   * Returns whether a new connection is admitted: not under pressure. After a second under pressure, the
+   * largest entries release memory first, so that a few peers that read nothing cannot keep new ones out.
    */
   admits(): boolean {
-    if (this.isShort && !this.releasing && this.now() - this.shortSince >= SHORT_FOR) this.releaseLargest(SHORT_UNTIL);
-    return !this.isShort;
+    if (this.isUnderPressure && !this.releasing && this.now() - this.pressureSince >= PRESSURE_TIME)
+      this.releaseLargest(PRESSURE_UNTIL);
+    return !this.isUnderPressure;
   }
 
-  /** Whether no more than half of it is held: enough to read ahead of readers that take nothing. */
+  /** Whether at most half of the limit is in use, so that connections without a reader may read ahead. */
   get ample(): boolean {
     return this.total <= this.limit / 2;
   }
 
-  /** `entry` holds so many bytes now. Those that hold most may be asked to release theirs before it returns. */
-  hold(entry: MemoryHolder, bytes: number): void {
+  /** Sets the bytes of `entry`. The entries that hold the most may have to release memory before it returns. */
+  hold(entry: BudgetEntry, bytes: number): void {
     const had = entry.held;
     if (bytes === had) return;
     entry.held = bytes;
@@ -87,23 +89,23 @@ export class MemoryLedger {
     else if (bytes === 0) this.unlink(entry);
     this.total += bytes - had;
     if (bytes > had) this.grown();
-    else if (this.isShort && this.total <= this.limit * SHORT_UNTIL) this.isShort = false;
+    else if (this.isUnderPressure && this.total <= this.limit * PRESSURE_UNTIL) this.isUnderPressure = false;
   }
 
   private grown(): void {
     if (this.total > this.highest) this.highest = this.total;
-    if (this.total <= this.limit * SHORT_FROM) return;
+    if (this.total <= this.limit * PRESSURE_FROM) return;
     if (!this.releasing && this.caches.size > 0) this.trimCaches();
-    if (this.total <= this.limit * SHORT_FROM) return;
-    if (!this.isShort) this.shortSince = this.now();
-    this.isShort = true;
+    if (this.total <= this.limit * PRESSURE_FROM) return;
+    if (!this.isUnderPressure) this.pressureSince = this.now();
+    this.isUnderPressure = true;
     if (this.total > this.limit && !this.releasing) this.releaseLargest(7 / 8);
   }
 
   private trimCaches(): void {
     this.releasing = true;
     for (const cache of [...this.caches]) {
-      const excess = this.total - this.limit * SHORT_FROM;
+      const excess = this.total - this.limit * PRESSURE_FROM;
       if (excess <= 0) break;
       const step = Math.min(CACHE_STEP, this.limit * CACHE_SHARE);
       this.trim(cache, Math.max(excess, step));
@@ -111,12 +113,12 @@ export class MemoryLedger {
     this.releasing = false;
   }
 
-  /** `share`: of the limit, that may be left. */
+  /** Has the largest entries release memory until at most `share` of the limit is in use. */
   private releaseLargest(share: number): void {
-    const all: MemoryHolder[] = [];
+    const all: BudgetEntry[] = [];
     for (let each = this.first; each !== undefined; each = each.after) all.push(each);
     all.sort((a, b) => b.held - a.held);
-    // a listener that hears of an end may write to others
+    // a listener of `close` may write to other connections
     this.releasing = true;
     for (const entry of all) {
       const excess = this.total - this.limit * share;
@@ -127,13 +129,13 @@ export class MemoryLedger {
     this.releasing = false;
   }
 
-  /** Has a cache give back so many bytes, but not its reserve: else connections that read nothing would empty it. */
-  private trim(cache: MemoryHolder, bytes: number): void {
+  /** Has a cache release `bytes`, but not its reserve: connections that read nothing would empty it otherwise. */
+  private trim(cache: BudgetEntry, bytes: number): void {
     const spare = Math.floor(cache.held - this.limit * CACHE_RESERVE);
     if (spare > 0) this.ended += cache.release(Math.min(bytes, spare));
   }
 
-  private link(entry: MemoryHolder): void {
+  private link(entry: BudgetEntry): void {
     this.count++;
     entry.after = this.first;
     if (this.first !== undefined) this.first.before = entry;
@@ -141,7 +143,7 @@ export class MemoryLedger {
     if (entry.isCache === true) this.caches.add(entry);
   }
 
-  private unlink(entry: MemoryHolder): void {
+  private unlink(entry: BudgetEntry): void {
     this.count--;
     const { before, after } = entry;
     if (before === undefined) this.first = after;

@@ -7,12 +7,12 @@ export interface MemoryUse {
   /** Highest value of `held`. */
   readonly peak: number;
   /** Number of connections and parts that use memory. */
-  readonly holders: number;
+  readonly entries: number;
   /**
    * Whether new handshakes are rejected at the moment. Receive queues are then emptied before more
    * is read into them.
    */
-  readonly short: boolean;
+  readonly underPressure: boolean;
   /** Number of connections that were closed with OUT_OF_BUDGET. */
   readonly ended: number;
   /** Bytes by the name of the part that holds them. Connections hold the rest of `held`. */

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { getHeapStatistics } from "node:v8";
 import { ledgerOf, MemoryBudget, sharedMemoryBudget } from "../../src/connection/memory-budget.ts";
-import { type MemoryHolder, MemoryLedger } from "../../src/connection/memory-ledger.ts";
+import { type BudgetEntry, MemoryLedger } from "../../src/connection/memory-ledger.ts";
 import { client } from "../../src/client/client.ts";
 import { accept } from "../../src/server/accept.ts";
 import { WebSocketServer } from "../../src/server/server.ts";
@@ -14,10 +14,10 @@ import { serve, turns } from "../support/server.ts";
 const KiB = 1024;
 const MiB = 1024 * KiB;
 
-class Held implements MemoryHolder {
+class Held implements BudgetEntry {
   held = 0;
-  before: MemoryHolder | undefined;
-  after: MemoryHolder | undefined;
+  before: BudgetEntry | undefined;
+  after: BudgetEntry | undefined;
   released = 0;
   onRelease = (): void => undefined;
   private readonly ledger: MemoryLedger;
@@ -41,9 +41,25 @@ describe("a memory budget", () => {
     ledgerOf(budget).hold(c, 50);
     ledgerOf(budget).hold(b, 0);
     ledgerOf(budget).hold(a, 20);
-    assert.deepEqual(budget.use, { limit: 1000, held: 70, peak: 350, holders: 2, short: false, ended: 0, parts: {} });
+    assert.deepEqual(budget.use, {
+      limit: 1000,
+      held: 70,
+      peak: 350,
+      entries: 2,
+      underPressure: false,
+      ended: 0,
+      parts: {},
+    });
     for (const each of [c, a]) ledgerOf(budget).hold(each, 0);
-    assert.deepEqual(budget.use, { limit: 1000, held: 0, peak: 350, holders: 0, short: false, ended: 0, parts: {} });
+    assert.deepEqual(budget.use, {
+      limit: 1000,
+      held: 0,
+      peak: 350,
+      entries: 0,
+      underPressure: false,
+      ended: 0,
+      parts: {},
+    });
     assert.deepEqual([a.released, b.released, c.released], [0, 0, 0]);
   });
 
@@ -58,7 +74,7 @@ describe("a memory budget", () => {
       [600, false],
     ] as const) {
       ledgerOf(budget).hold(entry, bytes);
-      assert.equal(budget.short, short, String(bytes));
+      assert.equal(budget.underPressure, short, String(bytes));
     }
   });
 
@@ -130,7 +146,7 @@ describe("a memory budget", () => {
     const budget = new MemoryBudget(Infinity);
     const entry = new Held(budget);
     ledgerOf(budget).hold(entry, Number.MAX_SAFE_INTEGER);
-    assert.deepEqual([budget.short, entry.released], [false, 0]);
+    assert.deepEqual([budget.underPressure, entry.released], [false, 0]);
   });
 
   test("must be an integer of at least 1", () => {
@@ -154,7 +170,7 @@ describe("a memory budget", () => {
     more.set(20);
     bodies.add(7);
     queues.add(-10);
-    assert.deepEqual([budget.use.held, budget.use.holders], [147, 4]);
+    assert.deepEqual([budget.use.held, budget.use.entries], [147, 4]);
     assert.deepEqual(budget.use.parts, { queues: 40, bodies: 7 });
     for (const part of [queues, more, bodies]) part.set(0);
     assert.deepEqual([budget.use.held, budget.use.parts], [100, {}]);
@@ -176,11 +192,15 @@ describe("a memory budget", () => {
     ledgerOf(budget).hold(connection, 20 * MiB);
     assert.deepEqual(asked, [], "at three quarters nothing is asked for");
     ledgerOf(budget).hold(connection, 30 * MiB);
-    assert.deepEqual([asked, cache.held, budget.short], [[10 * MiB], 30 * MiB, false]);
+    assert.deepEqual([asked, cache.held, budget.underPressure], [[10 * MiB], 30 * MiB, false]);
     ledgerOf(budget).hold(connection, 30 * MiB + 1);
-    assert.deepEqual([asked[1], budget.short], [1 * MiB, false], "in steps that are not too small");
+    assert.deepEqual([asked[1], budget.underPressure], [1 * MiB, false], "in steps that are not too small");
     ledgerOf(budget).hold(connection, 62 * MiB);
-    assert.deepEqual([cache.held, budget.short, connection.released], [5 * MiB, true, 0], "a sixteenth is its own");
+    assert.deepEqual(
+      [cache.held, budget.underPressure, connection.released],
+      [5 * MiB, true, 0],
+      "a sixteenth is its own",
+    );
   });
 
   test("asks the largest component before a smaller connection", () => {
@@ -220,7 +240,7 @@ describe("charged are", () => {
     await turns(2);
     const { held } = served.server.stats.memory;
     assert.ok(held >= counted && held <= counted + 2 * 16 * KiB, `${held} bytes`); // with blocks that are not full
-    assert.deepEqual({ ...served.server.stats.memory, peak: 0 }, { ...before, held, holders: 1, peak: 0 });
+    assert.deepEqual({ ...served.server.stats.memory, peak: 0 }, { ...before, held, entries: 1, peak: 0 });
     await take(far, 10);
     assert.deepEqual({ ...served.server.stats.memory, peak: 0 }, { ...before, peak: 0 });
   });
@@ -264,7 +284,7 @@ describe("charged are", () => {
       }
       connection.terminate();
       await connection.closed;
-      assert.deepEqual([held(), server.stats.memory.holders], [0, 0]);
+      assert.deepEqual([held(), server.stats.memory.entries], [0, 0]);
       near.destroy();
     }
   });
@@ -299,7 +319,7 @@ describe("a server whose budget is under pressure", () => {
     // at three quarters there is no pressure
     const [, second] = await served.pair({ memoryBudget: Infinity });
     await near.send("");
-    while (!budget.short) await turns(1);
+    while (!budget.underPressure) await turns(1);
     const answer = await Raw.to(t, served).send(upgradeRequest()).answer();
     assert.deepEqual([answer.status, answer.headers["retry-after"]], [503, "5"]);
     assert.equal(served.refused[0]?.code, "SERVER_OVERLOADED");
@@ -321,7 +341,7 @@ describe("a server whose budget is under pressure", () => {
     const [near, far] = await served.pair({ memoryBudget: Infinity });
     ledgerOf(budget).hold(other, 7_600_000);
     for (let number = 0; number < 50; number++) near.write(Buffer.alloc(100_000));
-    while (budget.use.holders < 2) await turns(1);
+    while (budget.use.entries < 2) await turns(1);
     await turns(20);
     // the bytes of one read, and the message that it starts
     assert.ok(budget.use.held < 7_600_000 + 500_000, `${budget.use.held} bytes`);
@@ -370,7 +390,7 @@ describe("beyond the budget", () => {
     assert.deepEqual([info?.error?.code, errors], ["OUT_OF_BUDGET", ["OUT_OF_BUDGET"]]);
     assert.deepEqual(
       { ...budget.use, peak: 0 },
-      { limit: 1e6, held: 0, peak: 0, holders: 0, short: false, ended: 1, parts: {} },
+      { limit: 1e6, held: 0, peak: 0, entries: 0, underPressure: false, ended: 1, parts: {} },
     );
     near.destroy();
   });

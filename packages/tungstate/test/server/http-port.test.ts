@@ -282,7 +282,7 @@ describe("limits of WebSocket connections with http", () => {
     const served = await serve(t, { memoryBudget }, { http: page });
     const [client, connection] = await served.pair({ memoryBudget: Infinity });
     client.write(Buffer.alloc(80_000)); // not read
-    while (!memoryBudget.short) await turns(1);
+    while (!memoryBudget.underPressure) await turns(1);
     assert.match(await ask(Raw.to(t, served)), /200 OK/);
     assert.equal((await Raw.to(t, served).send(upgradeRequest()).answer()).status, 503);
     connection.terminate();

@@ -1,4 +1,10 @@
-import { type AccessFunction, type Audience, isAmong, judge, type SubscribeGrant } from "../../settings/access.ts";
+import {
+  type AccessFunction,
+  type Audience,
+  isAmong,
+  resolveAccess,
+  type SubscribeGrant,
+} from "../../settings/access.ts";
 import { isPlaceIn } from "../../broker/broker.ts";
 import { CommandError, commandError } from "../../codes.ts";
 import type { JsonText } from "../../json/json.ts";
@@ -114,9 +120,9 @@ function allow(
     if (isAmong(access, session, session.memberships.get(channel)?.isLive === true)) return undefined;
     throw commandError("PERMISSION_DENIED");
   }
-  const judged = judge(access({ session, channel, data: data() }), false);
-  if (judged instanceof Promise) return judged.then(check);
-  check(judged);
+  const decided = resolveAccess(access({ session, channel, data: data() }), false);
+  if (decided instanceof Promise) return decided.then(check);
+  check(decided);
   return undefined;
 }
 

@@ -1,5 +1,5 @@
 import { argumentError } from "tungstate/internal";
-import { isAmong, judge, type SubscribeGrant } from "../../settings/access.ts";
+import { isAmong, resolveAccess, type SubscribeGrant } from "../../settings/access.ts";
 import { commandError, DISCONNECTS } from "../../codes.ts";
 import { type SubscriptionCredentials, TokenError } from "../../settings/credentials.ts";
 import { optionalJson } from "../../json/json.ts";
@@ -116,7 +116,7 @@ async function authorize(
     throw commandError("PERMISSION_DENIED");
   }
   const answer: unknown = await subscribe({ session, channel, data, token });
-  const grant = await judge(answer, true);
+  const grant = await resolveAccess(answer, true);
   if (grant !== undefined) return grant;
   if (answer) parts.background.onError(noGrant(name, answer));
   throw commandError("PERMISSION_DENIED");

@@ -68,7 +68,7 @@ export class ReadAhead {
     this.size = size;
     if (this.ahead && size <= receiveQueueSize / 2) this.ahead = false;
     // while memory is short, nobody gets more before what is there is taken
-    const limit = memory.short ? 0 : receiveQueueSize;
+    const limit = memory.underPressure ? 0 : receiveQueueSize;
     const more = this.ahead && this.allowed ? readAheadSize : 0;
     const most = limit + more;
     const full = size > (this.full ? (more > 0 ? most - more / 2 : most / 2) : most);

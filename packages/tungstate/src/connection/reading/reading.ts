@@ -65,7 +65,7 @@ export class Reading {
   /** Whether there is room for a message that has to be inflated. */
   get hasRoom(): boolean {
     const size = this.receiveQueue?.size ?? 0;
-    return size === 0 || (size <= this.host.settings.receiveQueueSize && !this.host.settings.memory.short);
+    return size === 0 || (size <= this.host.settings.receiveQueueSize && !this.host.settings.memory.underPressure);
   }
 
   /** Whether nobody has room any more for what comes behind a Close of our own. */
