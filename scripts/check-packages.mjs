@@ -6,7 +6,10 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
+import { commandLine } from "./command-line.mjs";
 import { closureOf, readPackages, root } from "./workspaces.mjs";
+
+commandLine({ command: "npm run check:packages --", summary: "Checks each published package as its user gets it." });
 
 const temporary = mkdtempSync(join(tmpdir(), "tungstate-packages-"));
 process.once("exit", () => rmSync(temporary, { recursive: true }));

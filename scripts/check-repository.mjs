@@ -3,11 +3,17 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
+import { commandLine } from "./command-line.mjs";
 import { checkDocstrings } from "./repository/docstrings.mjs";
 import { checkImports } from "./repository/imports.mjs";
 import { checkPicture } from "./repository/layers-picture.mjs";
 import { checkVocabulary } from "./repository/vocabulary.mjs";
 import { readPackages, root } from "./workspaces.mjs";
+
+commandLine({
+  command: "npm run check:repository --",
+  summary: "Checks versions, licences, the lockfile, layers, docstrings and vocabulary of the repository.",
+});
 
 const read = (path) => readFileSync(path, "utf8");
 const wrong = [];

@@ -4,6 +4,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { commandLine } from "../command-line.mjs";
 import { root } from "../workspaces.mjs";
 import { LAYERS, readSource } from "./imports.mjs";
 
@@ -152,6 +153,7 @@ export function checkPicture() {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  commandLine({ command: "npm run picture --", summary: `Draws ${PICTURE}, the packages and their layers.` });
   writeFileSync(join(root, PICTURE), drawLayers());
   console.log(`wrote ${PICTURE}`);
 }

@@ -47,7 +47,9 @@ export function readCertificate(
     }
   };
   const cert = read(flags.cert, certFile, parseCertificate);
-  const key = read(flags.key, keyFile, (text) => parseKey(text, flags, passphrase));
+  // one file may contain both
+  const keyFlag = keyFile === certFile ? flags.cert : flags.key;
+  const key = read(keyFlag, keyFile, (text) => parseKey(text, flags, passphrase));
   if (cert === undefined || key === undefined) return { problems };
   if (!cert.parsed.checkPrivateKey(key.parsed)) {
     return { problems: [`${flags.key} ${keyFile}: the private key does not match the certificate in ${certFile}`] };

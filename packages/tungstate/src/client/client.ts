@@ -10,7 +10,7 @@ import { onAbort } from "../schedule/abort-signal.ts";
 import { openConnection } from "../connection/connection.ts";
 import type { Driver, Way } from "../connection/driver.ts";
 import { clientCompression } from "../deflate/settings.ts";
-import { abortedError, connectError, endpointError, type Tried } from "../errors.ts";
+import { abortedError, type ConnectError, connectError, endpointError, type Tried } from "../errors.ts";
 import { runHandshake } from "./handshaking.ts";
 import { sha1 } from "../native/primitives.ts";
 import {
@@ -22,6 +22,7 @@ import {
 import type { Transport } from "../transport/transport.ts";
 import { transportOf } from "../transport/of.ts";
 import type { WebSocketConnection } from "../connection/types.ts";
+import { tlsFailure } from "../tls/failures.ts";
 import { isEncrypted, parseUrl, type WebSocketUrl } from "./url.ts";
 import { HEAD_LIMIT_OPTIONS } from "../options/head-limits.ts";
 import { type OptionNames, checkNames } from "../options/names.ts";
@@ -168,7 +169,7 @@ export async function openClient(
       },
       end: () => step(handshake.end()),
       timedOut: () => rejectionOr(() => connectError("HANDSHAKE_TIMEOUT", `${timeout} ms`, { tried })),
-      lost: (cause) => rejectionOr(() => connectError("HANDSHAKE_CLOSED", cause?.message, { cause, tried })),
+      lost: (cause) => rejectionOr(() => lostError(cause, tried)),
       aborted: () => abortedError(signal ?? AbortSignal.abort(), { step: "handshake", tried }),
     });
     const { protocol, extensionsHeader: extensions, headers, rest } = agreed;
@@ -178,6 +179,15 @@ export async function openClient(
     transport.destroy();
     throw error;
   }
+}
+
+/**
+ * The stream ended before the response. With TLS 1.3, a server checks the client's certificate after
+ * the client has completed the TLS handshake (RFC 8446 §4.4.2), so that its alert arrives here.
+ */
+function lostError(cause: NodeJS.ErrnoException | undefined, tried: Tried): ConnectError {
+  if (cause?.code?.startsWith("ERR_SSL_") === true) return tlsFailure(cause, tried);
+  return connectError("HANDSHAKE_CLOSED", cause?.message, { cause, tried });
 }
 
 /** Ends the connection when the caller's signal is aborted. */

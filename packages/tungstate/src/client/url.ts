@@ -54,6 +54,7 @@ export function parseUrl(given: string | URL): WebSocketUrl {
     return { secure, host, hostname: host, port: 0, resource, socketPath, authorization, href };
   }
   if (url.hostname === "") throw connectError("INVALID_URL", "there is no host in it");
+  if (url.port === "0") throw connectError("INVALID_URL", "its port is 0");
   return {
     secure,
     host: url.host,

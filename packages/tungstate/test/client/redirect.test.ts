@@ -145,6 +145,7 @@ describe("a redirect", () => {
       "http://",
       "mailto:a@b",
       "ws+unix:/run/docker.sock:/x",
+      "ws://127.0.0.1:0/",
     ]) {
       await assert.rejects(connect(local(await stop(t, to)), options()), { code: "REDIRECT_INVALID" }, to);
     }

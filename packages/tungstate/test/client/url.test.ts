@@ -93,6 +93,7 @@ describe("a WebSocket URL", () => {
     ["ws://", /expected something like/],
     ["ws://example.com:99999/", /expected something like/],
     ["ws://exa mple.com/", /expected something like/],
+    ["ws://example.com:0/", /its port is 0/],
     ["ftp://example.com/", /expected ws:, wss: or ws\+unix:, got ftp:/],
     ["mailto:a@example.com", /got mailto:/],
     ["ws://example.com/#there", /a fragment \(#there\)/],
