@@ -13,6 +13,14 @@ import type { TickBudget, TickEnd } from "../schedule/tick-end.ts";
 const MOST_IN_ROUND = 256;
 /** Number of messages between two checks of the budget. */
 const AT_ONCE = 16;
+/**
+ * Joins and leaves of a channel take about this many writes per second at most, so that many of
+ * them share a message.
+ */
+const COMING_WRITES = 500;
+const LONGEST_COMING_INTERVAL = 1000; // ms
+/** Shorter intervals are none: joins and leaves of small channels are sent at the end of the tick. */
+const SHORTEST_COMING_INTERVAL = 20; // ms
 
 /** What the subscribers of a channel need of their hub. */
 export interface SubscribersContext {
@@ -60,6 +68,9 @@ export class ChannelSubscribers {
   private due: Delivery[] = [];
   /** Joins and leaves for the next round, if any subscriber gets them. */
   private comings: Comings | undefined;
+  /** When joins and leaves were last sent, on the hub's clock. */
+  private comingsSentAt = -Infinity;
+  private stopComingsTimer: (() => void) | undefined;
   /** Whether it is registered for the end of the tick. */
   private isWaiting = false;
 
@@ -144,7 +155,8 @@ export class ChannelSubscribers {
     this.isWaiting = false;
     if (this.round !== round) return true; // the last subscriber has left
     this.end(round);
-    if (this.due.length > 0 || this.comings !== undefined) this.wait();
+    if (this.due.length > 0) this.wait();
+    else if (this.comings !== undefined) this.waitForComings();
     return true;
   }
 
@@ -153,12 +165,29 @@ export class ChannelSubscribers {
     if (this.round !== undefined) this.end(this.round);
     while (this.due.length > 0) this.end(this.begin());
     this.comings = undefined;
+    this.stopComingsTimer?.();
   }
 
   private wait(): void {
     if (this.isWaiting) return;
     this.isWaiting = true;
     this.context.tickEnd.addChannel(this);
+  }
+
+  /** Waits until joins and leaves may be sent: see COMING_WRITES. Publications take them along. */
+  private waitForComings(): void {
+    if (this.isWaiting || this.stopComingsTimer !== undefined) return;
+    const { clock } = this.context;
+    const interval = Math.min((this.listeners * 1000) / COMING_WRITES, LONGEST_COMING_INTERVAL);
+    const delay = this.comingsSentAt + interval - clock.now();
+    if (delay <= 0 || interval < SHORTEST_COMING_INTERVAL) {
+      this.wait();
+      return;
+    }
+    this.stopComingsTimer = clock.after(delay, () => {
+      this.stopComingsTimer = undefined;
+      this.wait();
+    });
   }
 
   private begin(): Round {
@@ -168,7 +197,7 @@ export class ChannelSubscribers {
     const some = isTooMuch ? due.slice(0, MOST_IN_ROUND) : due;
     // a client that joined in this tick may have published in it, and one that published may have
     // left
-    this.comings = undefined;
+    if (comings !== undefined) this.tookComings();
     const { leaves, joins } = comings?.net() ?? NOBODY;
     const isBack = new Set(joins.map(({ client }) => client));
     const before = [
@@ -185,6 +214,13 @@ export class ChannelSubscribers {
     const joined = joinDeliveries(some, pushOptions.whenFull);
     const messages = before.length + (joined === undefined ? some.length : 1) + after.length;
     return { before, due: some, joined, after, messages, end: messages === 0 ? 0 : this.list.length, next: 0 };
+  }
+
+  private tookComings(): void {
+    this.comings = undefined;
+    this.comingsSentAt = this.context.clock.now();
+    this.stopComingsTimer?.();
+    this.stopComingsTimer = undefined;
   }
 
   private give(round: Round, end: number): void {
@@ -219,7 +255,7 @@ export class ChannelSubscribers {
   private changes(): Comings | undefined {
     if (this.listeners === 0) return undefined;
     this.comings ??= new Comings();
-    this.wait();
+    this.waitForComings();
     return this.comings;
   }
 

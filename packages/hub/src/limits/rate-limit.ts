@@ -133,10 +133,13 @@ export class Allowances {
   private readonly left = new List<Owner>();
   /** Number of their allowances. */
   private remembered = 0;
+  /** Shared by all connections if there are no limits. */
+  private readonly unlimited: AllowanceUse | undefined;
 
   constructor(limits: Limits, clock: Clock) {
     this.limits = limits;
     this.clock = clock;
+    if (limits.rates === false && limits.cost === false) this.unlimited = unshared(limits);
   }
 
   /** Number of users and addresses that are kept. */
@@ -146,15 +149,14 @@ export class Allowances {
 
   /** Returns the use of a user's connection. Call `close` at its end. */
   ofUser(user: string): AllowanceUse {
-    return this.open(`user ${user}`, 1);
+    return this.unlimited ?? this.open(`user ${user}`, 1);
   }
 
-  /** Returns the use of an anonymous client's connection. Undefined: the address is unknown. */
-  ofAddress(address: string | undefined): AllowanceUse {
-    if (address === undefined || (this.limits.rates === false && this.limits.cost === false)) {
-      return { allowance: new Allowance(this.limits), close: () => undefined };
-    }
-    return this.open(`address ${address}`, MOST_PER_ADDRESS);
+  /** Returns the use of an anonymous client's connection. Its address may be unknown. */
+  ofAddress(connection: { readonly address?: string | undefined }): AllowanceUse {
+    if (this.unlimited !== undefined) return this.unlimited;
+    const { address } = connection; // a system call
+    return address === undefined ? unshared(this.limits) : this.open(`address ${address}`, MOST_PER_ADDRESS);
   }
 
   private open(key: string, most: number): AllowanceUse {
@@ -215,4 +217,8 @@ export class Allowances {
 export interface AllowanceUse {
   readonly allowance: Allowance;
   close(): void;
+}
+
+function unshared(limits: Limits): AllowanceUse {
+  return { allowance: new Allowance(limits), close: () => undefined };
 }

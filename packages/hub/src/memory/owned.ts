@@ -16,6 +16,7 @@ let scratch: Buffer | undefined;
  */
 export function own(text: string, tally?: Tally): string {
   const { length } = text;
+  if (length < SHARED_FROM && tally === undefined) return text;
   const bytes = encode(text);
   if (tally !== undefined) tally.bytes += bytes === length ? bytes : sizeOfOther(bytes, length);
   if (length < SHARED_FROM) return text;

@@ -28,12 +28,13 @@ export class Outbox implements Queueing {
   private readonly queueLimit: number;
   private readonly onOverflow: () => void;
   /** Called when the connection accepts data and the queue is empty. */
-  onFree: (() => void) | undefined;
+  onFree: { next(): void } | undefined;
   private replies = "";
   private replyBytes = 0;
   /** Number of the publication before the replies. */
   private repliesAfter = 0;
   private waitsForTickEnd = false;
+  private isHeld = false;
   /** Number of the tick of the last write. */
   private wroteIn = -1;
   /** Between a write that returned false and `drained`. */
@@ -80,10 +81,33 @@ export class Outbox implements Queueing {
       this.replyBytes += bytes + 1;
     }
     if (this.replyBytes > FLUSH_AT) this.flush();
-    else if (!this.waitsForTickEnd) {
-      this.waitsForTickEnd = true;
-      this.tickEnd.addOutbox(this);
-    }
+    else this.waitForTickEnd();
+  }
+
+  /**
+   * More work for this session waits for a time slice: replies of this tick wait too, to be sent in
+   * one message with its result.
+   */
+  hold(): void {
+    this.isHeld = true;
+  }
+
+  /** The work has its time slice. */
+  release(): void {
+    this.isHeld = false;
+    if (this.replies !== "") this.waitForTickEnd();
+  }
+
+  /** The tick ends: sends the replies, unless they are held. */
+  endTick(): void {
+    this.waitsForTickEnd = false;
+    if (!this.isHeld) this.flush();
+  }
+
+  private waitForTickEnd(): void {
+    if (this.waitsForTickEnd) return;
+    this.waitsForTickEnd = true;
+    this.tickEnd.addOutbox(this);
   }
 
   /** Whether the connection accepts data. */
@@ -116,7 +140,6 @@ export class Outbox implements Queueing {
 
   /** Sends the replies that wait for the end of the tick. */
   flush(): void {
-    this.waitsForTickEnd = false;
     const { replies: text, replyBytes } = this;
     if (text === "" || this.closed) return;
     this.replies = "";
@@ -141,7 +164,7 @@ export class Outbox implements Queueing {
       }
       this.send(message);
     }
-    if (this.isFree) this.onFree?.();
+    if (this.isFree) this.onFree?.next();
   }
 
   /** Sends nothing any more, and drops the queue. */

@@ -52,6 +52,11 @@ interface Flushed {
   flush(): void;
 }
 
+/** A session with replies. */
+interface Replying {
+  endTick(): void;
+}
+
 /** A channel with something for its subscribers. */
 interface FanningOut {
   /** Writes to as many subscribers as the budget allows. Returns false if there are more. */
@@ -68,7 +73,7 @@ export class TickEnd {
   private readonly budget: TickBudget;
   private first: Flushed[] = [];
   private readonly channels = new Queue<FanningOut>();
-  private readonly outboxes = new Queue<Flushed>();
+  private readonly outboxes = new Queue<Replying>();
   private isDue = false;
   private count = 0;
   private tick = 0;
@@ -108,7 +113,7 @@ export class TickEnd {
     this.schedule();
   }
 
-  addOutbox(outbox: Flushed): void {
+  addOutbox(outbox: Replying): void {
     this.outboxes.add(outbox);
     this.schedule();
   }
@@ -133,7 +138,7 @@ export class TickEnd {
     }
     budget.start();
     while (outboxes.size > 0 && !budget.isOver) {
-      outboxes.take()?.flush();
+      outboxes.take()?.endTick();
       budget.passed(1);
     }
     if (channels.size + outboxes.size + this.first.length > 0) this.schedule();

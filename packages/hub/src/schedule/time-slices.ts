@@ -37,6 +37,8 @@ export class TimeSlices {
   private tickBegan: number | undefined;
   private steps = 0;
   private late = false;
+  /** Pieces of work that were started outside of slices and are not done. */
+  private unsliced = 0;
 
   constructor(clock: Clock) {
     this.clock = clock;
@@ -64,6 +66,21 @@ export class TimeSlices {
       this.late = this.clock.now() - this.tickBegan >= SLICE;
     }
     return this.late;
+  }
+
+  /**
+   * Whether a piece of work may start at once, outside of slices: nothing waits, and the tick has
+   * time. If so, call `ended` when it is done.
+   */
+  begins(weight: number): boolean {
+    if (this.size > 0 || this.unsliced >= AT_ONCE || this.isLate(weight)) return false;
+    this.unsliced++;
+    return true;
+  }
+
+  /** A piece of work that was allowed by `begins` is done. */
+  ended(): void {
+    this.unsliced--;
   }
 
   /** Whether this tick's slice is over. */

@@ -34,6 +34,7 @@ interface Frame {
   lines: number;
   /** Commands under way. */
   open: number;
+  next: Frame | undefined;
 }
 
 /** A command that is being done. */
@@ -53,8 +54,9 @@ export class Reader {
   private readonly session: Session;
   private readonly parts: Parts;
   private readonly connection: HubConnection;
-  /** The first is being read. */
-  private readonly frames: Frame[] = [];
+  /** Frames that are not read to their end, as a list: the first is being read. */
+  private first: Frame | undefined;
+  private last: Frame | undefined;
   private isReading = false;
   /** It has its turn soon: in a slice, or when it may cost something again. */
   private isDelayed = false;
@@ -88,13 +90,16 @@ export class Reader {
     parts.metrics.bytesReceived += bytes;
     if (bytes > parts.settings.limits.messageSize) return session.close(MESSAGE_TOO_BIG);
     session.seen();
-    this.frames.push({ text, bytes, at: 0, lines: 0, open: 0 });
+    const frame = { text, bytes, at: 0, lines: 0, open: 0, next: undefined };
+    if (this.last === undefined) this.first = frame;
+    else this.last.next = frame;
+    this.last = frame;
     if (!this.isDelayed) this.read();
   }
 
   /** The session has ended. */
   close(): void {
-    this.frames.length = 0;
+    this.first = this.last = undefined;
     this.stopTimer?.();
     this.countWaiting(0);
   }
@@ -106,7 +111,7 @@ export class Reader {
     const isSlice = most < Infinity;
     let isLate = false;
     this.now = this.parts.settings.clock.now();
-    for (let frame = this.frames[0]; frame !== undefined; frame = this.frames[0]) {
+    for (let frame = this.first; frame !== undefined; frame = this.first) {
       if (this.session.isClosed) {
         this.close();
         break;
@@ -120,7 +125,8 @@ export class Reader {
       frame.at = end < 0 ? frame.text.length + 1 : end + 1;
       this.line(line, frame);
       if (end >= 0) continue;
-      this.frames.shift();
+      this.first = frame.next;
+      if (this.first === undefined) this.last = undefined;
       if (frame.lines === 0 && !this.session.isClosed) this.malformed("an empty frame");
     }
     this.isReading = false;
@@ -140,8 +146,11 @@ export class Reader {
   }
 
   private continueInSlice(): void {
+    const { outbox } = this.session;
     this.isDelayed = true;
+    outbox.hold();
     this.parts.slices.add(() => {
+      outbox.release();
       this.continue(LINES_AT_ONCE);
       return undefined;
     });
@@ -365,10 +374,12 @@ export class Reader {
 
   /** Reads on from the connection, or not. */
   private hold(): void {
-    const isHeld = this.frames.length > 0 || this.isFull;
+    const isHeld = this.first !== undefined || this.isFull;
     if (isHeld === this.paused || this.session.isClosed) return;
     this.paused = this.session.readingPaused = isHeld;
-    this.countWaiting(isHeld ? this.frames.reduce((sum, { bytes }) => sum + bytes, this.pendingBytes) : 0);
+    let bytes = isHeld ? this.pendingBytes : 0;
+    for (let frame = this.first; frame !== undefined; frame = frame.next) bytes += frame.bytes;
+    this.countWaiting(bytes);
     if (isHeld) this.connection.pause();
     else this.connection.resume();
   }

@@ -87,7 +87,7 @@ export class Session implements ClientSession, SubscriptionOwner, Timed {
   get allowance(): Allowance {
     const { allowances } = this.hub;
     this.allowanceUse ??=
-      this.user === "" ? allowances.ofAddress(this.connection.address) : allowances.ofUser(this.user);
+      this.user === "" ? allowances.ofAddress(this.connection) : allowances.ofUser(this.user);
     return this.allowanceUse.allowance;
   }
 
@@ -101,7 +101,7 @@ export class Session implements ClientSession, SubscriptionOwner, Timed {
   get pages(): Pages {
     if (this.pagesMade === undefined) {
       const pages = new Pages(this, this.hub.slices, this.hub.settings.clock);
-      this.outbox.onFree = () => pages.next();
+      this.outbox.onFree = pages;
       if (this.isClosed) pages.close();
       this.pagesMade = pages;
     }

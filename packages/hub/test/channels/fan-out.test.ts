@@ -26,9 +26,14 @@ async function subscribers(
 }
 
 /** Returns how many connections are written to in each tick until `isDone`. */
-async function perTick(clients: readonly TestClient[], isDone: () => boolean): Promise<number[]> {
+async function perTick(
+  clients: readonly TestClient[],
+  isDone: () => boolean,
+  pass: () => Promise<void> = () => Promise.resolve(),
+): Promise<number[]> {
   const counts: number[] = [];
   for (let before = clients.map(({ frames }) => frames.length); !isDone();) {
+    await pass();
     await tick();
     const now = clients.map(({ frames }) => frames.length);
     counts.push(now.filter((count, index) => count > (before[index] ?? 0)).length);
@@ -72,20 +77,51 @@ test("large messages take a larger part of a tick than small ones", () =>
   }));
 
 test("joins and leaves of a large channel are announced over several ticks", () =>
-  withHub({ namespaces: { "": { ...OPEN, joinLeave: true } } }, async ({ hub }) => {
+  withHub({ namespaces: { "": { ...OPEN, joinLeave: true } } }, async ({ hub, clock }) => {
     const clients = await subscribers(hub, 700);
-    for (let count = 0; count < 20; count++) await tick();
+    const pass = (): Promise<void> => clock.advance(10);
+    await clock.advance(2_000);
     for (const client of clients) client.take();
     const newcomers = await subscribers(hub, 100);
-    const counts = await perTick(clients, () =>
-      clients.every((client) => client.frames.join("").split('"join"').length > 100),
+    const counts = await perTick(
+      clients,
+      () => clients.every((client) => client.frames.join("").split('"join"').length > 100),
+      pass,
     );
     assert.ok(Math.max(...counts) <= MOST_AT_ONCE, counts.join(" "));
     for (const newcomer of newcomers) newcomer.lose();
-    const leaves = await perTick(clients, () =>
-      clients.every((client) => client.frames.join("").split('"leave"').length > 100),
+    const leaves = await perTick(
+      clients,
+      () => clients.every((client) => client.frames.join("").split('"leave"').length > 100),
+      pass,
     );
     assert.ok(Math.max(...leaves) <= MOST_AT_ONCE, leaves.join(" "));
+  }));
+
+test("joins that come one after another in a large channel share messages; a publication takes them along", () =>
+  withHub({ namespaces: { "": { ...OPEN, joinLeave: true } } }, async ({ hub, clock }) => {
+    const clients = await subscribers(hub, 100);
+    await clock.advance(1_000);
+    for (const client of clients) client.take();
+    const [first] = clients;
+    const pushes = (): string[] => (first?.take() ?? []).map(({ push }) => (push?.pub === undefined ? "join" : "pub"));
+    const join = async (): Promise<TestClient> => {
+      const newcomer = await new TestClient(hub).connect();
+      await newcomer.subscribe("x");
+      return newcomer;
+    };
+    await join();
+    assert.deepEqual(pushes(), ["join"], "the first one at the end of its tick");
+    const before = first?.frames.length ?? 0;
+    for (let count = 0; count < 10; count++) await join();
+    assert.deepEqual(pushes(), [], "the others wait");
+    await clock.advance(222);
+    assert.equal((first?.frames.length ?? 0) - before, 1);
+    assert.equal(pushes().length, 10);
+    const newcomer = await join();
+    newcomer.send({ id: 5, publish: { channel: "x", data: 1 } });
+    await settle();
+    assert.deepEqual(pushes(), ["join", "pub"], "a join comes before what the client publishes");
   }));
 
 test("a client that leaves during a fan-out receives the publication before the reply, and no one is skipped", () =>

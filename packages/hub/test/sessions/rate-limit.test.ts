@@ -32,7 +32,7 @@ function publications(allowance: Allowance, now: number): number {
 
 test("a bucket grants its contents, and what was refilled since", async () => {
   const clock = new VirtualClock();
-  const { allowance } = new Allowances(LIMITS, clock).ofAddress(undefined);
+  const { allowance } = new Allowances(LIMITS, clock).ofAddress({});
   assert.equal(publications(allowance, clock.now()), 5);
   await clock.advance(99);
   assert.equal(publications(allowance, clock.now()), 0);
@@ -44,7 +44,7 @@ test("a bucket grants its contents, and what was refilled since", async () => {
 
 test("an operation that costs more than available is done, and later ones wait; the debt is at most the capacity", async () => {
   const clock = new VirtualClock();
-  const { allowance } = new Allowances(LIMITS, clock).ofAddress(undefined);
+  const { allowance } = new Allowances(LIMITS, clock).ofAddress({});
   assert.equal(allowance.delay(clock.now()), 0, "nothing was taken");
   allowance.charge(2999, clock.now());
   assert.equal(allowance.delay(clock.now()), 0);
@@ -84,7 +84,7 @@ test("all connections of a user share one allowance, also after reconnecting", a
 test("a connection of an address uses the remainder of another one, and no new one before 32 are used", () => {
   const clock = new VirtualClock();
   const allowances = new Allowances(LIMITS, clock);
-  const open = (): AllowanceUse => allowances.ofAddress("192.0.2.1");
+  const open = (): AllowanceUse => allowances.ofAddress({ address: "192.0.2.1" });
   for (let times = 0; times < 5; times++) {
     const use = open();
     assert.equal(publications(use.allowance, clock.now()), times === 0 ? 5 : 0, "coming back gives nothing");
@@ -96,9 +96,9 @@ test("a connection of an address uses the remainder of another one, and no new o
     uses.reduce((sum, { allowance }) => sum + publications(allowance, clock.now()), 0),
     31 * 5,
   );
-  const other = allowances.ofAddress("192.0.2.2");
+  const other = allowances.ofAddress({ address: "192.0.2.2" });
   assert.equal(publications(other.allowance, clock.now()), 5);
-  const nowhere = [allowances.ofAddress(undefined), allowances.ofAddress(undefined)];
+  const nowhere = [allowances.ofAddress({}), allowances.ofAddress({})];
   assert.notEqual(nowhere[0]?.allowance, nowhere[1]?.allowance);
 });
 
