@@ -86,8 +86,7 @@ export class Session implements ClientSession, SubscriptionOwner, Timed {
   /** What its commands may take: by its user, or by its address. */
   get allowance(): Allowance {
     const { allowances } = this.hub;
-    this.allowanceUse ??=
-      this.user === "" ? allowances.ofAddress(this.connection) : allowances.ofUser(this.user);
+    this.allowanceUse ??= this.user === "" ? allowances.ofAddress(this.connection) : allowances.ofUser(this.user);
     return this.allowanceUse.allowance;
   }
 
