@@ -185,7 +185,7 @@ export function connectionSettings(
   const compression = compressionSettings(options.compression);
   const deflate = compression && {
     compression,
-    codecFor: codecFactory(zlibEngine(compression)),
+    codecFor: codecFactory(zlibEngine(runtime, compression)),
     protocol: new ProtocolConfig(runtime, { ...protocol, compression: true }),
   };
   return Object.freeze({

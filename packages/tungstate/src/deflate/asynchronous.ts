@@ -1,5 +1,6 @@
 import type { DeflateJob, WebSocketError, Window, WindowBits } from "@tungstate/protocol";
 import zlib from "node:zlib";
+import type { JobQueue } from "../schedule/job-queue.ts";
 import {
   brokenData,
   cutOff,
@@ -13,60 +14,7 @@ import {
   TRAILER,
 } from "./synchronous.ts";
 
-/** libuv has four threads by default, which files, DNS and crypto want too. */
-const MAX_RUNNING = 2;
 const SLICE = 64 * 1024; // bytes of input, or of output, that a thread works on at a time
-
-/** The jobs of all connections wait here, first come, first served. Each connection has at most one in each direction. */
-const waiting = new Set<() => void>();
-let running = 0;
-
-/** How many jobs run and how many wait. */
-export function jobCounts(): { readonly running: number; readonly waiting: number } {
-  return { running, waiting: waiting.size };
-}
-
-/**
- * Queues a job. `begin` starts it, with what to call at its end, and returns what stops it. If it throws,
- * for example because memory is low, `failed` returns the result.
- */
-function queue<R>(
-  begin: (end: (result: R | undefined) => void) => () => void,
-  failed: (error: unknown) => R | undefined,
-): DeflateJob<R> {
-  let settle: (result: R | undefined) => void;
-  const result = new Promise<R | undefined>((resolve) => (settle = resolve));
-  let stop: (() => void) | undefined;
-  let over = false;
-  const finish = (value: R | undefined) => {
-    if (over) return;
-    over = true;
-    settle(value);
-    if (waiting.delete(start)) return;
-    running--;
-    stop?.();
-    startNext();
-  };
-  const start = () => {
-    running++;
-    try {
-      stop = begin(finish);
-    } catch (error) {
-      finish(failed(error));
-    }
-  };
-  waiting.add(start);
-  startNext();
-  return { result, cancel: () => finish(undefined) };
-}
-
-function startNext(): void {
-  for (const start of waiting) {
-    if (running >= MAX_RUNNING) return;
-    waiting.delete(start);
-    start();
-  }
-}
 
 /** Pieces of `chunks`, from the offset `from` in all of them together. */
 function* slices(chunks: readonly Uint8Array[], from: number): Generator<Uint8Array> {
@@ -114,6 +62,7 @@ class Pieces {
 
 /** Deflates a message or a fragment as `deflateNow` does. Undefined also if it was cancelled. */
 export function deflateLater(
+  jobs: JobQueue,
   payload: Uint8Array,
   windowBits: WindowBits,
   tuning: DeflateTuning,
@@ -121,7 +70,7 @@ export function deflateLater(
 ): DeflateJob<Uint8Array> {
   // deflating has no error but want of memory; the message then goes out as it is
   const failed = () => undefined;
-  return queue<Uint8Array>((end) => {
+  return jobs.add<Uint8Array>((end) => {
     const stream = new zlib.DeflateRaw({ ...deflateOptions(windowBits, tuning, window), chunkSize: SLICE });
     const pieces = new Pieces();
     const most = payload.length + SYNC_TAIL_SIZE;
@@ -140,11 +89,12 @@ export function deflateLater(
 
 /** Inflates a message as `inflateNow` does, but leaves the window to the caller. */
 export function inflateLater(
+  jobs: JobQueue,
   chunks: readonly Uint8Array[],
   limit: number,
   window: Window | undefined,
 ): DeflateJob<Uint8Array | WebSocketError> {
-  return queue<Uint8Array | WebSocketError>((end) => {
+  return jobs.add<Uint8Array | WebSocketError>((end) => {
     const all = [...chunks, TRAILER];
     const payloadEnd = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
     const inputEnd = payloadEnd + TRAILER.length;

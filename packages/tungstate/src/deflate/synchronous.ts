@@ -6,7 +6,8 @@ import {
   type WindowBits,
 } from "@tungstate/protocol";
 import zlib from "node:zlib";
-import { type PooledStream, openPooled } from "../native/pooled-zlib.ts";
+import type { PooledStream } from "../native/pooled-zlib.ts";
+import type { ZlibPool } from "../native/zlib-pool.ts";
 
 /** What deflating needs to know besides the data. */
 export interface DeflateTuning {
@@ -30,59 +31,17 @@ export const MAX_FINAL_BLOCKS = 256;
 const STORED_HEADER_SIZE = 5; // bytes of a block without compression, RFC 1951 §3.2.4
 const LARGEST_STORED = 0xffff; // bytes in such a block
 
-/** Buffers and zlib streams that all connections of the process share, one message at a time. */
-let input: Buffer = Buffer.alloc(0);
-let output: Buffer = Buffer.alloc(0);
-
-function makeRoom(inputSize: number, outputSize: number): void {
-  if (input.length < inputSize) input = Buffer.allocUnsafeSlow(roundUp(inputSize));
-  if (output.length < outputSize) output = Buffer.allocUnsafeSlow(roundUp(outputSize));
-}
-
-function roundUp(size: number): number {
-  return Math.ceil(size / 65536) * 65536;
-}
-
-const MAX_KEPT_DEFLATERS = 8; // about 230 KB each; one for each window, level and memory level in use
-const deflaters = new Map<number, PooledStream>();
-let inflater: PooledStream | undefined;
-
-function pooledDeflater(windowBits: WindowBits, tuning: DeflateTuning): PooledStream | undefined {
-  const key = (windowBits << 8) | (tuning.level << 4) | tuning.memLevel;
-  let deflater = deflaters.get(key);
-  if (deflater === undefined) {
-    deflater = openPooled(deflateOptions(windowBits, tuning, undefined));
-    if (deflater === undefined) return undefined;
-    const oldest = deflaters.size < MAX_KEPT_DEFLATERS ? undefined : deflaters.entries().next().value;
-    if (oldest !== undefined) {
-      oldest[1].close();
-      deflaters.delete(oldest[0]);
-    }
-    deflaters.set(key, deflater);
-  }
-  return deflater;
-}
-
-/** Gives back the zlib streams and buffers that are kept for the process. They come back when they are needed. */
-export function evictPooled(): void {
-  for (const deflater of deflaters.values()) deflater.close();
-  deflaters.clear();
-  inflater?.close();
-  inflater = undefined;
-  input = output = Buffer.alloc(0);
-}
-
 /** Text as bytes in the shared input buffer. */
-export function encodeText(text: string): Uint8Array {
+export function encodeText(pool: ZlibPool, text: string): Uint8Array {
   // a UTF-16 unit is at most 3 bytes of UTF-8
-  if (text.length * 3 > input.length) makeRoom(Buffer.byteLength(text), 0);
-  return input.subarray(0, input.write(text, 0, "utf8"));
+  if (text.length * 3 > pool.input.length) pool.makeRoom(Buffer.byteLength(text), 0);
+  return pool.input.subarray(0, pool.input.write(text, 0, "utf8"));
 }
 
 /** A received payload as one piece in the shared input buffer. */
-export function copied(payload: ReceivedPayload): Uint8Array {
-  makeRoom(payload.size, 0);
-  return input.subarray(0, payload.copyTo(input, 0));
+export function copied(pool: ZlibPool, payload: ReceivedPayload): Uint8Array {
+  pool.makeRoom(payload.size, 0);
+  return pool.input.subarray(0, payload.copyTo(pool.input, 0));
 }
 
 /**
@@ -90,6 +49,7 @@ export function copied(payload: ReceivedPayload): Uint8Array {
  * SYNC_TAIL_SIZE bytes at the end, or undefined if that, less the tail, is not smaller than the payload. Borrowed.
  */
 export function deflateNow(
+  pool: ZlibPool,
   payload: Uint8Array,
   windowBits: WindowBits,
   tuning: DeflateTuning,
@@ -98,20 +58,25 @@ export function deflateNow(
   // what fills this has not become smaller
   const most = payload.length + SYNC_TAIL_SIZE + (window === undefined ? 0 : mayGrow(payload, window));
   // a stream that is open already can't be given a window to refer to
-  const deflater = window === undefined || window.length === 0 ? pooledDeflater(windowBits, tuning) : undefined;
+  const deflater = window === undefined || window.length === 0 ? pooledDeflater(pool, windowBits, tuning) : undefined;
   if (deflater !== undefined) {
-    makeRoom(0, most);
+    pool.makeRoom(0, most);
     deflater.reset();
-    if (!deflater.run(payload, 0, payload.length, output, 0, most)) {
-      evictPooled(); // no data makes a deflater fail; whatever did, begin anew
+    if (!deflater.run(payload, 0, payload.length, pool.output, 0, most)) {
+      pool.evict(); // no data makes a deflater fail: create all streams again, whatever the cause
       return undefined;
     }
-    return deflater.outputEnd < most ? output.subarray(0, deflater.outputEnd) : undefined;
+    return deflater.outputEnd < most ? pool.output.subarray(0, deflater.outputEnd) : undefined;
   }
   const options = deflateOptions(windowBits, tuning, window);
   options.chunkSize = Math.max(most, SMALLEST_CHUNK);
   const deflated = zlib.deflateRawSync(payload, options);
   return deflated.length < most ? deflated : undefined;
+}
+
+function pooledDeflater(pool: ZlibPool, windowBits: WindowBits, tuning: DeflateTuning): PooledStream | undefined {
+  const key = (windowBits << 8) | (tuning.level << 4) | tuning.memLevel;
+  return pool.deflater(key) ?? pool.openDeflater(key, deflateOptions(windowBits, tuning, undefined));
 }
 
 const SMALLEST_CHUNK = 64; // bytes; zlib's output buffers are no smaller
@@ -171,6 +136,7 @@ function writeStoredHeader(target: Buffer, at: number, length: number): number {
  * Inflates a message. Undefined: it has more than `most` bytes, and `limit` allows that. What comes back is borrowed.
  */
 export function inflateNow(
+  pool: ZlibPool,
   payload: ReceivedPayload,
   limit: number,
   most: number,
@@ -179,7 +145,8 @@ export function inflateNow(
   // The window goes in first, as a block without compression: that is how to give it to a stream that is open already.
   const before = window === undefined ? 0 : window.length;
   const largest = Math.min(limit, most);
-  makeRoom(STORED_HEADER_SIZE + before + payload.size + TRAILER.length, before + largest + 1);
+  pool.makeRoom(STORED_HEADER_SIZE + before + payload.size + TRAILER.length, before + largest + 1);
+  const { input } = pool;
   let start = 0;
   if (window !== undefined && before > 0) {
     start = writeStoredHeader(input, 0, before);
@@ -188,26 +155,31 @@ export function inflateNow(
   }
   const payloadEnd = payload.copyTo(input, start);
   input.set(TRAILER, payloadEnd);
-  inflater ??= openPooled("inflate");
+  const inflater = pool.openInflater();
   const outputEnd =
     inflater === undefined
-      ? inflateOnce(start, payloadEnd, largest, window)
-      : inflatePooled(inflater, payloadEnd, before + largest);
+      ? inflateOnce(pool, start, payloadEnd, largest, window)
+      : inflatePooled(pool, inflater, payloadEnd, before + largest);
   if (typeof outputEnd !== "number") return outputEnd;
   if (outputEnd > before + largest) return limit > most ? undefined : tooBig(limit);
-  const inflated = output.subarray(before, outputEnd);
-  return inflated;
+  return pool.output.subarray(before, outputEnd);
 }
 
 /** Inflates `input` up to the end of the trailer; returns where the output ends, which is beyond `most` if there is more. */
-function inflatePooled(stream: PooledStream, payloadEnd: number, most: number): number | WebSocketError {
+function inflatePooled(
+  pool: ZlibPool,
+  stream: PooledStream,
+  payloadEnd: number,
+  most: number,
+): number | WebSocketError {
+  const { input, output } = pool;
   const inputEnd = payloadEnd + TRAILER.length;
   let at = 0;
   let to = 0;
   for (let streams = 0; streams <= MAX_FINAL_BLOCKS; streams++) {
     stream.reset();
     if (!stream.run(input, at, inputEnd, output, to, most + 1)) {
-      inflater = undefined;
+      pool.dropInflater();
       return brokenData();
     }
     at = stream.inputEnd;
@@ -220,11 +192,13 @@ function inflatePooled(stream: PooledStream, payloadEnd: number, most: number): 
 
 /** The same with nothing but public functions. */
 function inflateOnce(
+  pool: ZlibPool,
   start: number,
   payloadEnd: number,
   most: number,
   window: Window | undefined,
 ): number | WebSocketError {
+  const { input, output } = pool;
   const inputEnd = payloadEnd + TRAILER.length;
   const before = window === undefined ? 0 : window.length;
   const options: zlib.ZlibOptions = { finishFlush: zlib.constants.Z_SYNC_FLUSH, info: true };

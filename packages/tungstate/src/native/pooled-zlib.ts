@@ -120,9 +120,10 @@ function trial(): boolean {
 
 const CHUNK = 64; // bytes, the least: a buffer that every zlib stream has and this does not use
 
+/** The result of `canPool`. It does not change while the process runs. */
 let usable: boolean | undefined;
 
-/** Whether zlib streams can be kept here. */
+/** Returns whether zlib streams can be reused in this process. */
 function canPool(): boolean {
   if (usable === undefined) {
     const { node, bun, deno } = process.versions as Record<string, string | undefined>;
@@ -137,12 +138,7 @@ function canPool(): boolean {
   return usable;
 }
 
-/** For tests and measurements: does without kept streams. */
-export function poolStreams(keep: boolean): void {
-  usable = keep ? undefined : false;
-}
-
-/** A stream to keep; undefined where that is not possible, and the public functions have to do. */
+/** Returns a stream to be reused. Undefined if that is not possible here: public functions replace it. */
 export function openPooled(options: zlib.ZlibOptions | "inflate"): PooledStream | undefined {
   if (!canPool()) return undefined;
   return open(

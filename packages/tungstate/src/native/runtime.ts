@@ -1,7 +1,12 @@
 import { MaskingKeys, Runtime } from "@tungstate/protocol";
+import { JobQueue } from "../schedule/job-queue.ts";
 import { nativePrimitives, randomFill } from "./primitives.ts";
 import { loadSimd, READ_BUFFER_SIZE, type Simd } from "./simd.ts";
 import { type System, system, type WriteRequest } from "./system.ts";
+import { ZlibPool } from "./zlib-pool.ts";
+
+/** libuv has four threads by default, which files, DNS and crypto use too. */
+const MAX_DEFLATE_JOBS = 2;
 
 /** What connections on bare handles share. */
 export interface HandleResources {
@@ -18,6 +23,10 @@ export class NodeRuntime extends Runtime {
   readonly handles: HandleResources | undefined;
   /** One source of masking keys (RFC 6455 §5.3 requires them to be unpredictable). */
   readonly maskingKeys = new MaskingKeys(randomFill);
+  /** Streams and buffers for messages that are compressed and decompressed synchronously. */
+  readonly zlib = new ZlibPool();
+  /** Messages that are compressed and decompressed in the thread pool. */
+  readonly deflateJobs = new JobQueue(MAX_DEFLATE_JOBS);
 
   /** `simd` is undefined where WebAssembly or its SIMD is missing: the portable code does the work. */
   constructor(simd: Simd | undefined = loadSimd()) {

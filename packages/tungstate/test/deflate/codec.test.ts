@@ -1,17 +1,18 @@
 import { type DeflateParams, WebSocketError } from "@tungstate/protocol";
 import fc from "fast-check";
 import assert from "node:assert/strict";
-import { after, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import zlib from "node:zlib";
-import { poolStreams } from "../../src/native/pooled-zlib.ts";
-import { jobCounts } from "../../src/deflate/asynchronous.ts";
-import { MAX_FINAL_BLOCKS, evictPooled } from "../../src/deflate/synchronous.ts";
+import { defaultRuntime } from "../../src/native/runtime.ts";
+import { ZlibPool } from "../../src/native/zlib-pool.ts";
+import { MAX_FINAL_BLOCKS } from "../../src/deflate/synchronous.ts";
 import {
   anyMessage,
   anyParams,
   bytesOf,
   codec,
   fromHex,
+  jobCounts,
   kept,
   LivePeer,
   NO_TAKEOVER,
@@ -42,12 +43,11 @@ function arrived(bytes: Uint8Array, later: boolean) {
 
 for (const { way, keep, later } of WAYS) {
   describe(`inflating with ${way}`, () => {
-    poolStreams(keep);
-    const use = () => {
-      evictPooled();
-      poolStreams(keep);
+    const resources = { zlib: new ZlibPool(keep), deflateJobs: defaultRuntime.deflateJobs };
+    const newCodec = (params?: DeflateParams) => {
+      resources.zlib.evict();
+      return codec(params, "server", undefined, resources);
     };
-    after(() => poolStreams(true));
 
     // RFC 7692 §7.2.3, consecutive messages of a connection with context takeover
     const VECTORS: readonly [section: string, messages: readonly [hex: string, text: string][]][] = [
@@ -91,8 +91,7 @@ for (const { way, keep, later } of WAYS) {
     ];
     for (const [name, messages] of VECTORS) {
       test(name, async () => {
-        use();
-        const one = codec(TAKEOVER);
+        const one = newCodec(TAKEOVER);
         for (const [hex, text] of messages) {
           const inflated = await kept(one.inflate(arrived(fromHex(hex), later), 100));
           assert.ok(inflated instanceof Uint8Array, String(inflated));
@@ -115,8 +114,7 @@ for (const { way, keep, later } of WAYS) {
     ];
     for (const [name, hex] of BROKEN) {
       test(`rejects ${name}`, async () => {
-        use();
-        const one = codec();
+        const one = newCodec();
         const error = await kept(one.inflate(arrived(fromHex(hex), later), 1000));
         assert.ok(error instanceof WebSocketError, String(error));
         assert.equal(error.code, "INVALID_DEFLATE");
@@ -130,7 +128,6 @@ for (const { way, keep, later } of WAYS) {
     }
 
     test("counts the output against the limit", async () => {
-      use();
       for (const size of [1, 2, 1000, 65536]) {
         const deflated = zlib.deflateRawSync(Buffer.alloc(size, 7), { finishFlush: zlib.constants.Z_SYNC_FLUSH });
         const payload = arrived(deflated.subarray(0, -4), later);
@@ -140,7 +137,7 @@ for (const { way, keep, later } of WAYS) {
           [size + 1, true],
           [Infinity, true],
         ] as const) {
-          const one = codec();
+          const one = newCodec();
           const inflated = await kept(one.inflate(payload, limit));
           if (allowed) {
             assert.ok(inflated instanceof Uint8Array, `${size} bytes within ${limit}: ${String(inflated)}`);
@@ -156,8 +153,7 @@ for (const { way, keep, later } of WAYS) {
     });
 
     test("accepts a limited number of final blocks", async () => {
-      use();
-      const one = codec();
+      const one = newCodec();
       const blocks = (count: number) => arrived(fromHex("0300".repeat(count) + "00"), later);
       const most = await kept(one.inflate(blocks(MAX_FINAL_BLOCKS), 10));
       assert.ok(most instanceof Uint8Array, String(most));
@@ -169,9 +165,8 @@ for (const { way, keep, later } of WAYS) {
     });
 
     test("exposes nothing of another connection's messages", async () => {
-      use();
-      const one = codec(TAKEOVER);
-      const other = codec(TAKEOVER);
+      const one = newCodec(TAKEOVER);
+      const other = newCodec(TAKEOVER);
       assert.ok((await kept(one.inflate(arrived(fromHex("f248cdc9c90700"), later), 100))) instanceof Uint8Array);
       const peeked = await kept(other.inflate(arrived(fromHex("f200110000"), later), 100));
       assert.ok(peeked instanceof WebSocketError);
@@ -183,14 +178,12 @@ for (const { way, keep, later } of WAYS) {
 }
 
 describe("deflating", () => {
-  after(() => poolStreams(true));
   const similar = (index: number) => bytesOf(JSON.stringify({ index, name: "a name", values: [1, 2, 3, index * 7] }));
 
   for (const keep of [true, false]) {
     test(`equals zlib's output, with ${keep ? "a pooled stream" : "public functions"}`, () => {
-      evictPooled();
-      poolStreams(keep);
-      const one = codec(NO_TAKEOVER, "server", { threshold: 0, level: 6, memLevel: 7 });
+      const resources = { zlib: new ZlibPool(keep), deflateJobs: defaultRuntime.deflateJobs };
+      const one = codec(NO_TAKEOVER, "server", { threshold: 0, level: 6, memLevel: 7 }, resources);
       for (let index = 0; index < 20; index++) {
         const message = bytesOf(JSON.stringify(Array.from({ length: index * 10 + 5 }, (_, at) => ({ at, index }))));
         const expected = zlib.deflateRawSync(message, { memLevel: 7, finishFlush: zlib.constants.Z_SYNC_FLUSH });
@@ -200,7 +193,6 @@ describe("deflating", () => {
   }
 
   test("does not change messages that do not become smaller, are below the threshold, or empty", async () => {
-    poolStreams(true);
     let state = 1;
     const noise = new Uint8Array(70_000).map(() => (state = Math.imul(state, 1664525) + 1013904223) >>> 24);
     const one = codec(TAKEOVER, "server", { threshold: 100, asyncThreshold: 2000 });
@@ -219,7 +211,7 @@ describe("deflating", () => {
     const none = codec(TAKEOVER, "server", { threshold: 0 });
     assert.equal(none.deflate(""), undefined);
     assert.equal(none.deflate(new Uint8Array(0)), undefined);
-    assert.equal(jobCounts().running, 0);
+    assert.equal(jobCounts(defaultRuntime).running, 0);
   });
 
   test("text and its bytes give the same output, synchronously and asynchronously", async () => {
@@ -444,7 +436,7 @@ describe("the cost of one connection", () => {
     assert.equal(result.code, "MESSAGE_TOO_BIG");
     assert.ok(most < 2 * limit, `${most} bytes`);
     one.close();
-    assert.deepEqual(jobCounts(), { running: 0, waiting: 0 });
+    assert.deepEqual(jobCounts(defaultRuntime), { running: 0, waiting: 0 });
   });
 
   test("a small bomb does not block the event loop: it is inflated asynchronously and rejected there", async () => {
@@ -469,9 +461,9 @@ describe("the cost of one connection", () => {
     const results = codecs.map((one) => kept(one.inflate(payload, 65 * MiB)));
     const large = new Uint8Array(MiB).fill(1);
     const deflated = codecs.map((one) => kept(one.deflate(large)));
-    assert.deepEqual(jobCounts(), { running: 2, waiting: 10 });
+    assert.deepEqual(jobCounts(defaultRuntime), { running: 2, waiting: 10 });
     for (const one of codecs) one.close();
-    assert.deepEqual(jobCounts(), { running: 0, waiting: 0 });
+    assert.deepEqual(jobCounts(defaultRuntime), { running: 0, waiting: 0 });
     assert.deepEqual(
       await Promise.all(results),
       Array.from(codecs, () => undefined),
@@ -484,7 +476,7 @@ describe("the cost of one connection", () => {
     assert.equal(await codecs[0].inflate(payload, 65 * MiB), undefined);
     assert.equal(await codecs[0].deflate(large), undefined);
     assert.equal(await codecs[0].deflateFragment(large, true), undefined);
-    assert.deepEqual(jobCounts(), { running: 0, waiting: 0 });
+    assert.deepEqual(jobCounts(defaultRuntime), { running: 0, waiting: 0 });
   });
 
   test("jobs continue when others are cancelled", async () => {
@@ -495,7 +487,7 @@ describe("the cost of one connection", () => {
     codecs[3].close();
     const sizes = (await Promise.all(results)).map((one) => (one instanceof Uint8Array ? one.length : one));
     assert.deepEqual(sizes, [4 * MiB, undefined, 4 * MiB, undefined, 4 * MiB]);
-    assert.deepEqual(jobCounts(), { running: 0, waiting: 0 });
+    assert.deepEqual(jobCounts(defaultRuntime), { running: 0, waiting: 0 });
   });
 
   test("a message must wait for the previous one", async () => {

@@ -11,9 +11,8 @@ import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
 import { constants, deflateRawSync } from "node:zlib";
 import { connectionSettings } from "../../src/connection/options.ts";
-import { jobCounts } from "../../src/deflate/asynchronous.ts";
 import { type CompressionOptions, compressionSettings } from "../../src/deflate/settings.ts";
-import { anyMessage, anyParams, NO_TAKEOVER, TAKEOVER } from "./support.ts";
+import { anyMessage, anyParams, jobCounts, NO_TAKEOVER, TAKEOVER } from "./support.ts";
 import { newMessage } from "../support/messages.ts";
 import { defaultRuntime } from "../../src/native/runtime.ts";
 import { zlibEngine } from "../../src/deflate/engine.ts";
@@ -49,7 +48,7 @@ class End implements ProtocolSink {
     const connection = connectionSettings(role, { heartbeat: false, compression: options, ...limits });
     assert.ok(connection.deflate !== undefined);
     this.core = new Protocol(connection.deflate.protocol, this);
-    this.codec = new MessageCodec(params, role, zlibEngine(settings));
+    this.codec = new MessageCodec(params, role, zlibEngine(defaultRuntime, settings));
     this.outgoing = new DeflateQueue(this.core, this.codec, connection.protocol, {
       sent: () => this.changed?.(),
       fail: (error) => this.core.fail(error, 0),
@@ -94,7 +93,7 @@ class End implements ProtocolSink {
   }
 }
 
-after(() => assert.deepEqual(jobCounts(), { running: 0, waiting: 0 }));
+after(() => assert.deepEqual(jobCounts(defaultRuntime), { running: 0, waiting: 0 }));
 
 const LARGE = "a large message ".repeat(1000);
 const SMALL = { threshold: 0, asyncThreshold: 1024 };

@@ -2,7 +2,8 @@ import { type DeflateParams, MessageCodec, type ReceivedPayload, type WindowBits
 import fc from "fast-check";
 import assert from "node:assert/strict";
 import zlib from "node:zlib";
-import { zlibEngine } from "../../src/deflate/engine.ts";
+import { type DeflateResources, zlibEngine } from "../../src/deflate/engine.ts";
+import { defaultRuntime } from "../../src/native/runtime.ts";
 import { type CompressionOptions, compressionSettings } from "../../src/deflate/settings.ts";
 
 /** A payload as delivered by a receiver, in one piece or in several. */
@@ -49,10 +50,18 @@ export function codec(
   params: DeflateParams = NO_TAKEOVER,
   role: "client" | "server" = "server",
   options: CompressionOptions = { threshold: 0 },
+  resources: DeflateResources = defaultRuntime,
 ): MessageCodec {
   const settings = compressionSettings(options);
   assert.ok(settings !== undefined);
-  return new MessageCodec(params, role, zlibEngine(settings));
+  return new MessageCodec(params, role, zlibEngine(resources, settings));
+}
+
+export function jobCounts({ deflateJobs: { running, waiting } }: DeflateResources): {
+  readonly running: number;
+  readonly waiting: number;
+} {
+  return { running, waiting };
 }
 
 /** Copies the result of a call, because borrowed memory does not last. */

@@ -3,13 +3,13 @@ import type { Duplex } from "node:stream";
 import { describe, test, type TestContext } from "node:test";
 import { MemoryBudget } from "../../src/connection/memory-budget.ts";
 import { client } from "../../src/client/client.ts";
-import { jobCounts } from "../../src/deflate/asynchronous.ts";
 import { accept } from "../../src/server/accept.ts";
 import { memoryPipe } from "../../src/testing/memory-pipe.ts";
 import type { WebSocketConnection } from "../../src/connection/types.ts";
+import { defaultRuntime } from "../../src/native/runtime.ts";
 import { BINARY, CLOSE, closePayload, frame, PING } from "../support/raw.ts";
 import { until } from "../support/until.ts";
-import { codec, NO_TAKEOVER, TAKEOVER } from "./support.ts";
+import { codec, jobCounts, NO_TAKEOVER, TAKEOVER } from "./support.ts";
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
@@ -96,7 +96,7 @@ async function fill({ near, stream, budget, masked }: Unread, chunk: Buffer): Pr
   const pinged = new Promise<void>((resolve) => near.once("ping", () => resolve()));
   stream.write(Buffer.concat([chunk, frame(PING, "all came", { masked })]));
   await pinged;
-  await until(() => budget.use.held > INBOX && jobCounts().running === 0);
+  await until(() => budget.use.held > INBOX && jobCounts(defaultRuntime).running === 0);
   return budget.use.held;
 }
 
@@ -213,7 +213,7 @@ for (const role of ["client", "server"] as const) {
         assert.equal(number, 20);
         await end.near.closed;
         assert.equal(end.budget.use.held, 0);
-        await until(() => jobCounts().running === 0);
+        await until(() => jobCounts(defaultRuntime).running === 0);
       });
 
       test(`drops them when it is terminated after its end: ${chunk.name}`, async (t) => {
