@@ -1,5 +1,5 @@
 // Checks the repository beyond the linter: equal versions, licences, lockfile, layers, docstrings,
-// vocabulary.
+// module-level state, vocabulary.
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
@@ -7,6 +7,7 @@ import { commandLine } from "./command-line.mjs";
 import { checkDocstrings } from "./repository/docstrings.mjs";
 import { checkImports } from "./repository/imports.mjs";
 import { checkPicture } from "./repository/layers-picture.mjs";
+import { checkModuleState } from "./repository/module-state.mjs";
 import { checkVocabulary } from "./repository/vocabulary.mjs";
 import { readPackages, root } from "./workspaces.mjs";
 
@@ -57,7 +58,7 @@ for (const [path, { link, optionalDependencies = {}, resolved }] of Object.entri
   }
 }
 
-wrong.push(...checkImports(), ...checkPicture(), ...checkDocstrings(), ...checkVocabulary());
+wrong.push(...checkImports(), ...checkPicture(), ...checkDocstrings(), ...checkModuleState(), ...checkVocabulary());
 
 // A merge of two changes of the changelog may bring back entries that one of them had rewritten.
 const entries = read(join(root, "CHANGELOG.md")).match(/^- .*(?:\n {2}.*)*/gm) ?? [];

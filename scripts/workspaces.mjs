@@ -1,9 +1,22 @@
-// The folders and manifests of packages/.
-import { readdirSync, readFileSync } from "node:fs";
+// The folders and manifests of packages/, and the files of a folder.
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 export const root = fileURLToPath(new URL("..", import.meta.url));
+
+/**
+ * Yields the files in a folder and its subfolders, except for those named in `skipped`. Paths are relative to
+ * the root of the repository, with slashes. A folder that does not exist has no files.
+ */
+export function* filesIn(folder, skipped = new Set()) {
+  if (!existsSync(join(root, folder))) return;
+  for (const entry of readdirSync(join(root, folder), { withFileTypes: true })) {
+    const path = folder === "" ? entry.name : `${folder}/${entry.name}`;
+    if (!entry.isDirectory()) yield path;
+    else if (!skipped.has(entry.name)) yield* filesIn(path, skipped);
+  }
+}
 
 export function readPackages() {
   return readdirSync(join(root, "packages"), { withFileTypes: true })

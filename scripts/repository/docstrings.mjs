@@ -1,8 +1,8 @@
 // Every public name and every public member has a docstring. Reads the declarations that the
 // compiler emits, whose layout is regular.
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
-import { readPackages, root } from "../workspaces.mjs";
+import { filesIn, readPackages, root } from "../workspaces.mjs";
 
 const EXPORT = /^export (?:type )?\{([^}]*)\} from "([^"]+)";/gm;
 
@@ -113,10 +113,7 @@ function entriesOf({ folder, manifest }) {
 }
 
 function declarationFiles(folder) {
-  if (!existsSync(folder)) return [];
-  return readdirSync(folder, { recursive: true })
-    .filter((name) => name.endsWith(".d.ts"))
-    .map((name) => join(folder, name));
+  return [...filesIn(relative(root, folder))].filter((name) => name.endsWith(".d.ts")).map((name) => join(root, name));
 }
 
 export function checkDocstrings() {

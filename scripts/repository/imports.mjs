@@ -1,7 +1,7 @@
 // The layers of each package, held by a check: an import points down, never up and never around.
-import { readdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { dirname, join, posix } from "node:path";
-import { root } from "../workspaces.mjs";
+import { filesIn, root } from "../workspaces.mjs";
 
 /**
  * The folders (and single files) of a package's `src`, the lowest first. A file may import from its
@@ -89,12 +89,6 @@ function importsOf(file, text) {
   return [...text.matchAll(IMPORT)].map(([, from, dynamic]) => posix.join(dirname(file), from ?? dynamic));
 }
 
-function filesOf(source) {
-  return readdirSync(join(root, source), { recursive: true })
-    .map((name) => posix.join(source, name.replaceAll("\\", "/")))
-    .filter((name) => name.endsWith(".ts"));
-}
-
 /** Upward imports, and files in a folder that no layer names. */
 export function layerFaults(source, layers, graph) {
   const layerOf = (file) => file.slice(source.length + 1).split("/")[0];
@@ -131,7 +125,11 @@ export function cycles(graph) {
 
 /** The files of a package with their text, and what each imports. */
 export function readSource(source) {
-  const texts = new Map(filesOf(source).map((file) => [file, readFileSync(join(root, file), "utf8")]));
+  const texts = new Map(
+    [...filesIn(source)]
+      .filter((name) => name.endsWith(".ts"))
+      .map((file) => [file, readFileSync(join(root, file), "utf8")]),
+  );
   const graph = new Map([...texts].map(([file, text]) => [file, importsOf(file, text)]));
   return { texts, graph };
 }

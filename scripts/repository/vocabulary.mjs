@@ -1,8 +1,8 @@
 // The words of version 0.1 that have been replaced by the field's terms. None of them may return:
 // STYLE.md has the glossary.
-import { readdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { root } from "../workspaces.mjs";
+import { filesIn, root } from "../workspaces.mjs";
 
 /**
  * Replaced identifiers, and what to use. They are matched as whole words in code outside of
@@ -129,16 +129,13 @@ export function oldWordsOf(path, text) {
   return found.sort((a, b) => a.line - b.line).map(({ fault }) => fault);
 }
 
-function* filesIn(folder) {
-  for (const entry of readdirSync(join(root, folder), { withFileTypes: true })) {
-    const path = folder === "" ? entry.name : `${folder}/${entry.name}`;
-    if (entry.isDirectory()) {
-      if (!SKIPPED_FOLDERS.has(entry.name)) yield* filesIn(path);
-    } else if ((CODE.test(path) || path.endsWith(".md")) && !QUOTING.some((pattern) => pattern.test(path))) yield path;
-  }
+function isChecked(path) {
+  return (CODE.test(path) || path.endsWith(".md")) && !QUOTING.some((pattern) => pattern.test(path));
 }
 
 /** Returns the old words of the repository. */
 export function checkVocabulary() {
-  return [...filesIn("")].flatMap((path) => oldWordsOf(path, readFileSync(join(root, path), "utf8")));
+  return [...filesIn("", SKIPPED_FOLDERS)]
+    .filter(isChecked)
+    .flatMap((path) => oldWordsOf(path, readFileSync(join(root, path), "utf8")));
 }

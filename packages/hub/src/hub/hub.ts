@@ -34,7 +34,7 @@ import type { PresenceStats } from "../presence/presence-store.ts";
 import { QueueMemory } from "../output/queue-memory.ts";
 import { Allowances } from "../limits/rate-limit.ts";
 import { Reader } from "../sessions/reader.ts";
-import { Session } from "../sessions/session.ts";
+import { newPing, Session } from "../sessions/session.ts";
 import { Sessions } from "../sessions/sessions.ts";
 import type { SurveyAnswer, SurveyHandler, SurveyOptions } from "../nodes/surveys.ts";
 import { TickEnd } from "../schedule/tick-end.ts";
@@ -100,6 +100,7 @@ export class Hub {
       slices,
       allowances: new Allowances(settings.limits, clock),
       memory: new QueueMemory(settings.memoryBudget, metrics),
+      ping: newPing(),
       announcements: this.announcements,
       rpc: this.handlers,
     };

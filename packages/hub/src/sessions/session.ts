@@ -1,5 +1,5 @@
 import { type Deadlines, NOWHERE, type Timed } from "tungstate/internal";
-import type { ClientInfo } from "../broker/broker.ts";
+import type { ClientInfo, FanOut } from "../broker/broker.ts";
 import type { ClientSession } from "../settings/client-session.ts";
 import { checkDisconnect, type CodeAndReason, commandError, DISCONNECTS, UNSUBSCRIBES } from "../codes.ts";
 import { type HubConnection, SharedMessage } from "../output/connection.ts";
@@ -23,6 +23,7 @@ export interface SessionContext extends MembershipContext, OutboxContext {
   readonly deadlines: Deadlines;
   readonly slices: TimeSlices;
   readonly allowances: Allowances;
+  readonly ping: Ping;
   /** Told when a session begins, is connected, has ended. */
   readonly registry: { begin(session: Session): void; add(session: Session): void; end(session: Session): void };
 }
@@ -33,8 +34,15 @@ const INFO_COPIES = 2;
 /** The longest time that a client is told, s: the protocol's field has 32 bits, and many clients keep it in 31. It refreshes earlier then. */
 const MAX_TTL = 2 ** 31 - 1;
 
-const pingMessage = new SharedMessage(PING);
-const uncounted = { delivered: 0, queued: 0, dropped: 0, disconnected: 0 };
+/** The ping of a hub, and the deliveries of it, which no metric counts. */
+export interface Ping {
+  readonly message: SharedMessage;
+  readonly report: FanOut;
+}
+
+export function newPing(): Ping {
+  return { message: new SharedMessage(PING), report: { delivered: 0, queued: 0, dropped: 0, disconnected: 0 } };
+}
 
 /** One connection: who it is, what it is subscribed to, its deadlines, its end. */
 export class Session implements ClientSession, SubscriptionOwner, Timed {
@@ -285,7 +293,7 @@ export class Session implements ClientSession, SubscriptionOwner, Timed {
       this.pingedAt = now;
       this.pongBy = now + ping.timeout;
       this.nextPing = now + ping.interval;
-      this.outbox.share(pingMessage, uncounted);
+      this.outbox.share(this.hub.ping.message, this.hub.ping.report);
     }
     const expiresAt = this.deadlineOf(this.expireAt);
     if (expiresAt !== undefined && now >= expiresAt) this.close(DISCONNECTS.EXPIRED);

@@ -13,7 +13,7 @@ import { invalidOption } from "@tungstate/protocol/internal";
 import { ledgerOf, MemoryBudget, sharedMemoryBudget } from "./memory-budget.ts";
 import type { MemoryLedger } from "./memory-ledger.ts";
 import { type Clock, systemClock } from "../schedule/clock.ts";
-import { type Deadlines, deadlinesOf } from "../schedule/deadlines.ts";
+import type { Deadlines } from "../schedule/deadlines.ts";
 import { zlibEngine } from "../deflate/engine.ts";
 import {
   COMPRESSION_OPTIONS,
@@ -21,8 +21,8 @@ import {
   type CompressionSettings,
   compressionSettings,
 } from "../deflate/settings.ts";
-import { type Flusher, flusherOf } from "../schedule/flusher.ts";
-import { type ReadScheduler, readSchedulerOf } from "../schedule/read-scheduler.ts";
+import type { Flusher } from "../schedule/flusher.ts";
+import type { ReadScheduler } from "../schedule/read-scheduler.ts";
 import { randomFill } from "../native/primitives.ts";
 import { defaultRuntime, type NodeRuntime } from "../native/runtime.ts";
 import { checkFunction, flag, size, time } from "../options/check.ts";
@@ -203,9 +203,9 @@ export function connectionSettings(
     minDataRate: minDataRate(options.minDataRate),
     memory: ledgerOf(memoryBudget(options.memoryBudget)),
     clock,
-    flusher: flusherOf(clock),
-    readScheduler: readSchedulerOf(clock),
-    deadlines: deadlinesOf(clock),
+    flusher: runtime.flushers.of(clock),
+    readScheduler: runtime.readSchedulers.of(clock),
+    deadlines: runtime.deadlines.of(clock),
     deflate,
   });
 }

@@ -1,5 +1,9 @@
 import { MaskingKeys, Runtime } from "@tungstate/protocol";
+import { Deadlines } from "../schedule/deadlines.ts";
+import { Flusher } from "../schedule/flusher.ts";
 import { JobQueue } from "../schedule/job-queue.ts";
+import { PerClock } from "../schedule/per-clock.ts";
+import { ReadScheduler } from "../schedule/read-scheduler.ts";
 import { nativePrimitives, randomFill } from "./primitives.ts";
 import { loadSimd, READ_BUFFER_SIZE, type Simd } from "./simd.ts";
 import { type System, system, type WriteRequest } from "./system.ts";
@@ -19,6 +23,12 @@ export interface HandleResources {
 
 /** Everything that the connections of a process share, on Node.js. */
 export class NodeRuntime extends Runtime {
+  /** Flushes of all connections at the end of the tick. */
+  readonly flushers = new PerClock((clock) => new Flusher(clock));
+  /** Shares of the tick for reading. */
+  readonly readSchedulers = new PerClock((clock) => new ReadScheduler(clock));
+  /** Timers of all connections. */
+  readonly deadlines = new PerClock((clock) => new Deadlines(clock));
   /** Undefined where Node's handles are not available. */
   readonly handles: HandleResources | undefined;
   /** One source of masking keys (RFC 6455 §5.3 requires them to be unpredictable). */

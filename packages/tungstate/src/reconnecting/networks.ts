@@ -1,5 +1,6 @@
 import { type NetworkInterfaceInfo, networkInterfaces } from "node:os";
 import type { Clock } from "../schedule/clock.ts";
+import { PerClock } from "../schedule/per-clock.ts";
 import { scopeOf } from "../transport/ip.ts";
 
 /** The result of `os.networkInterfaces`. */
@@ -101,11 +102,10 @@ function addressesOf(interfaces: Interfaces, names: readonly string[]): Readonly
   return all;
 }
 
-const perClock = new WeakMap<Clock, Networks>();
+/** The network interfaces of this machine, read again at most at the pace of a clock. */
+const perClock = new PerClock((clock) => new Networks(clock));
 
 /** Returns the Networks of a clock. */
 export function networksOf(clock: Clock): Networks {
-  let networks = perClock.get(clock);
-  if (networks === undefined) perClock.set(clock, (networks = new Networks(clock)));
-  return networks;
+  return perClock.of(clock);
 }

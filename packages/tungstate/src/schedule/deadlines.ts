@@ -119,12 +119,3 @@ export class Deadlines {
     if (earliest < this.next && this.slots.size > 0) this.arm(earliest);
   }
 }
-
-const perClock = new WeakMap<Clock, Deadlines>();
-
-/** Returns the Deadlines of a clock. */
-export function deadlinesOf(clock: Clock): Deadlines {
-  let deadlines = perClock.get(clock);
-  if (deadlines === undefined) perClock.set(clock, (deadlines = new Deadlines(clock)));
-  return deadlines;
-}

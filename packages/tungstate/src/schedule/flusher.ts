@@ -108,12 +108,3 @@ export class Flusher {
     for (const distributor of distributors) distributor.distribute();
   }
 }
-
-const perClock = new WeakMap<Clock, Flusher>();
-
-/** The one Flusher of a clock. */
-export function flusherOf(clock: Clock): Flusher {
-  let flusher = perClock.get(clock);
-  if (flusher === undefined) perClock.set(clock, (flusher = new Flusher(clock)));
-  return flusher;
-}

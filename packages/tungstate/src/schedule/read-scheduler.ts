@@ -87,12 +87,3 @@ export class ReadScheduler {
     if (this.queue.length > 0) this.awaitTick();
   };
 }
-
-const perClock = new WeakMap<Clock, ReadScheduler>();
-
-/** The one ReadScheduler of a clock. */
-export function readSchedulerOf(clock: Clock): ReadScheduler {
-  let scheduler = perClock.get(clock);
-  if (scheduler === undefined) perClock.set(clock, (scheduler = new ReadScheduler(clock)));
-  return scheduler;
-}

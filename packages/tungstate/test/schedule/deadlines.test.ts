@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { Deadlines, NOWHERE, deadlinesOf, type Timed } from "../../src/schedule/deadlines.ts";
+import { NodeRuntime } from "../../src/native/runtime.ts";
+import { Deadlines, NOWHERE, type Timed } from "../../src/schedule/deadlines.ts";
 import { systemClock } from "../../src/schedule/clock.ts";
 import { VirtualClock } from "../../src/testing/virtual-clock.ts";
 
@@ -135,8 +136,10 @@ describe("deadlines", () => {
     alarm = undefined;
   });
 
-  test("there is one table per clock", () => {
-    assert.equal(deadlinesOf(systemClock), deadlinesOf(systemClock));
-    assert.notEqual(deadlinesOf(new VirtualClock()), deadlinesOf(new VirtualClock()));
+  test("there is one table per clock of a runtime", () => {
+    const [one, other] = [new NodeRuntime(), new NodeRuntime()];
+    assert.equal(one.deadlines.of(systemClock), one.deadlines.of(systemClock));
+    assert.notEqual(one.deadlines.of(new VirtualClock()), one.deadlines.of(new VirtualClock()));
+    assert.notEqual(one.deadlines.of(systemClock), other.deadlines.of(systemClock));
   });
 });
