@@ -17,7 +17,7 @@ function run(command: string, ...args: readonly string[]): { status: number | nu
 /** Scripts with options or arguments. The others run programs of other packages, or take none. */
 const NAMES = [
   ...["fuzz", "simulate", "soak", "abuse", "chaos", "capacity", "conformance", "bench", "bench:hub", "bench:micro"],
-  ...["test", "test:nodes", "audit", "sbom", "mutate"],
+  ...["test", "test:nodes", "audit", "sbom", "mutate", "check:packages", "check:repository", "picture"],
 ];
 
 const { scripts } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as {

@@ -49,10 +49,21 @@ export function websocket<E extends Env = Env, Path extends string = string>(
       const { status, headers } = SWITCH_BY_HEADER;
       return context.body(null, status, headers);
     }
-    // loaded by the first request without an upgrade: hono is an optional peer
-    const { matchedRoutes } = await import("hono/route");
-    if (matchedRoutes(context).length > context.req.routeIndex + 1) return next();
+    if ((await matchedCount(context)) > context.req.routeIndex + 1) return next();
     const { status, headers, body } = UPGRADE_REQUIRED;
     return context.body(body, status, headers);
   };
+}
+
+/**
+ * Returns how many handlers and middlewares match the request. The helper of "hono/route" knows only
+ * requests of Hono's ES module; an application may have loaded its CommonJS build, whose requests
+ * know their routes themselves.
+ */
+async function matchedCount<E extends Env, Path extends string>(context: Context<E, Path>): Promise<number> {
+  const own: unknown = Reflect.get(context.req, "matchedRoutes");
+  if (Array.isArray(own)) return own.length;
+  // loaded when it is needed: hono is an optional peer
+  const { matchedRoutes } = await import("hono/route");
+  return matchedRoutes(context).length;
 }
