@@ -48,7 +48,7 @@ function expectedFiles(folder, { files }) {
     .flatMap((base) => [".js", ".js.map", ".d.ts", ".d.ts.map"].map((kind) => base + kind));
   const others = files
     .filter((name) => !name.startsWith("!") && name !== "dist")
-    .flatMap((name) => filesIn(folder, name));
+    .flatMap((name) => (/\.\w+$/.test(name) ? [name] : filesIn(folder, name)));
   return new Set(["package.json", "README.md", "LICENSE", ...compiled, ...others]);
 }
 
@@ -75,7 +75,8 @@ for (const { folder, manifest } of published) {
   tarballs.set(manifest.name, tarball);
   run(`${manifest.name}: publint`, root, bin("publint"), ["run", tarball, "--strict"]);
   if (manifest.exports !== undefined) {
-    run(`${manifest.name}: types`, root, bin("attw"), [tarball, "--profile", "esm-only", "--no-emoji"]);
+    const profile = manifest.main === undefined ? "esm-only" : "node16"; // with "main" it is for require, too
+    run(`${manifest.name}: types`, root, bin("attw"), [tarball, "--profile", profile, "--no-emoji"]);
   }
 }
 

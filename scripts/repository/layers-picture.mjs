@@ -14,6 +14,7 @@ export const PICTURE = "docs/layers.svg";
 const PACKAGES = [
   { name: "@tungstate/cli", source: "packages/cli/src" },
   { name: "@tungstate/hub", source: "packages/hub/src" },
+  { name: "@tungstate/ws", source: "packages/ws/src" },
   { name: "tungstate", source: "packages/tungstate/src" },
   { name: "@tungstate/protocol", source: "packages/protocol/src" },
 ];

@@ -53,6 +53,8 @@ export const PROTOCOL_ERRORS = {
   INVALID_UTF8: { fault: "peer", closeCode: 1007, text: "text that is not UTF-8" },
   FRAME_TOO_BIG: { fault: "peer", closeCode: 1009, text: "a frame is larger than maxFrameSize" },
   MESSAGE_TOO_BIG: { fault: "peer", closeCode: 1009, text: "a message is larger than maxMessageSize" },
+  TOO_MANY_FRAGMENTS: { fault: "peer", closeCode: 1008, text: "a message has more fragments than maxFragments" },
+  TOO_MANY_CHUNKS: { fault: "peer", closeCode: 1008, text: "a frame came in more pieces than maxFrameChunks" },
   INVALID_DEFLATE: { fault: "peer", closeCode: 1007, text: "compressed data that does not inflate" },
   DEFLATE_FAILED: { fault: "local", closeCode: 1011, text: "the DEFLATE engine failed" },
   // liveness

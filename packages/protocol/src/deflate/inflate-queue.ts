@@ -34,7 +34,9 @@ const COST_OF_A_MESSAGE = 512; // bytes as which a message of no length counts: 
 export class InflateQueue {
   private readonly memory: Memory;
   private readonly codec: MessageCodec;
-  private readonly maxMessageSize: number;
+  /** Largest inflated message in bytes. */
+  maxMessageSize: number;
+  private readonly checkText: boolean;
   private readonly events: InflateEvents<never>;
   private readonly to: never;
   /** In order; undefined if nothing waits and nothing is being inflated. */
@@ -63,12 +65,14 @@ export class InflateQueue {
     maxMessageSize: number,
     events: InflateEvents<never>,
     to: unknown,
+    checkText = true,
   ) {
     this.memory = memoryOf(runtime);
     this.events = events;
     this.to = to as never;
     this.codec = codec;
     this.maxMessageSize = maxMessageSize;
+    this.checkText = checkText;
   }
 
   /** A message from the protocol. */
@@ -190,7 +194,8 @@ export class InflateQueue {
   }
 
   private take(type: "text" | "binary", result: Uint8Array | WebSocketError, borrowed: boolean): void {
-    const message = result instanceof WebSocketError ? result : inflatedMessage(this.memory, type, result, borrowed);
+    const message =
+      result instanceof WebSocketError ? result : inflatedMessage(this.memory, type, result, borrowed, this.checkText);
     if (message instanceof WebSocketError) {
       this.closed = true;
       this.events.failed(this.to, message);

@@ -14,9 +14,10 @@ export function inflatedMessage(
   type: "text" | "binary",
   bytes: Uint8Array,
   borrowed: boolean,
+  checkText = true,
 ): Message | WebSocketError {
   const size = bytes.length;
-  if (type === "text" && checkUtf8Piece(bytes, 0, size, UTF8_START, memory.primitives) !== UTF8_START) {
+  if (checkText && type === "text" && checkUtf8Piece(bytes, 0, size, UTF8_START, memory.primitives) !== UTF8_START) {
     return protocolError("INVALID_UTF8", "in a compressed message");
   }
   // the platform may know the memory of bytes that are not borrowed

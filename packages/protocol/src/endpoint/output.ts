@@ -95,14 +95,19 @@ export class Output {
 
   /** Appends the frames of a prepared message without copying them. */
   appendPrepared(message: PreparedMessage): void {
+    this.appendShared(chainOf(message));
+  }
+
+  /** Appends bytes that many outputs send, by the chain that they share. The bytes must not change. */
+  appendShared(first: Chain): void {
     if (this.size === 0) {
-      this.chain = chainOf(message);
-      this.size = this.chain.size;
+      this.chain = first;
+      this.size = first.size;
     } else if (this.chain !== undefined) {
-      this.chain = this.chain.with(message.frame, this.memory.chains);
+      this.chain = this.chain.with(first.frame, this.memory.chains);
       this.size = this.chain.size;
     } else {
-      this.append(message.frame);
+      this.append(first.frame);
     }
   }
 

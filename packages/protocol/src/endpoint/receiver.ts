@@ -18,6 +18,16 @@ export interface ReceiverOptions {
   readonly acceptUnmaskedFrames: boolean;
   /** Whether an extension gives RSV1 its RFC 7692 meaning. */
   readonly compression: boolean;
+  /** Takes text without checking that it is UTF-8. Default false. */
+  readonly skipUtf8Check?: boolean;
+  /** Takes lengths that are not in their shortest form, which RFC 6455 §5.2 forbids. Default false. */
+  readonly acceptLongLengths?: boolean;
+  /** Most frames of one message. Default Infinity: what is kept does not depend on their number. */
+  readonly maxFragments?: number;
+  /** Most chunks in which one frame may come. Default Infinity. */
+  readonly maxFrameChunks?: number;
+  /** Remembers the sizes of the frames of a message: see `fragmentSizes`. Default false. */
+  readonly keepFragmentSizes?: boolean;
 }
 
 /** Where a receiver passes what it has read, in the order of the bytes. `to` is the connection that it reads for. */
@@ -92,10 +102,18 @@ export class Receiver {
   private remaining = 0;
   private inPayload = false;
   private failure: WebSocketError | undefined;
+  /** Chunks that had a part of the frame in hand. Counted where the options limit them. */
+  private chunks = 0;
+  private frames = 0;
+  /** The first two bytes of the header that was read last, and its payload length. What they mean of a frame that is a violation is up to the caller. */
+  firstByte = 0;
+  secondByte = 0;
+  declaredLength = 0;
   // the message in hand, and the control frame whose payload goes on in the next chunk
   private assembly: Assembly | undefined;
   private utf8 = UTF8_START;
   private control: Uint8Array | undefined;
+  private sizes: number[] | undefined;
 
   constructor(memory: Memory, options: ReceiverOptions, events: ReceiverEvents<never>, to: unknown) {
     this.memory = memory;
@@ -136,11 +154,27 @@ export class Receiver {
   receive(chunk: Uint8Array, at: number, end: number): WebSocketError | undefined {
     const within = this.busy; // a listener may bring more bytes
     this.busy = true;
-    at = this.take(chunk, at, end);
+    at = this.options.maxFrameChunks === undefined ? this.take(chunk, at, end) : this.takeCounted(chunk, at, end);
     this.busy = within;
     if (at >= 0) return undefined;
     this.stop();
     return this.failure;
+  }
+
+  /** As `take`, where a frame may come in so many chunks only. */
+  private takeCounted(chunk: Uint8Array, at: number, end: number): number {
+    const most = this.options.maxFrameChunks ?? Infinity;
+    if (this.chunks >= most) return this.fail("TOO_MANY_CHUNKS", `limit ${most}`);
+    const { frames } = this;
+    at = this.take(chunk, at, end);
+    if (this.frames !== frames) this.chunks = 0;
+    if (this.inPayload || this.partialSize > 0) this.chunks++;
+    return at;
+  }
+
+  /** The payload sizes of the frames of the message that is being delivered. Undefined for a message that came in one piece. */
+  get fragmentSizes(): readonly number[] | undefined {
+    return this.sizes;
   }
 
   /** Returns -1 for a violation. */
@@ -192,6 +226,7 @@ export class Receiver {
     const first = bytes[at];
     const second = bytes[at + 1];
     const opcode = first & 0x0f;
+    this.firstByte = first;
 
     // §5.2: "MUST be 0 unless an extension is negotiated that defines meanings for non-zero values."
     if ((first & RSV_BITS) !== 0) {
@@ -203,6 +238,7 @@ export class Receiver {
       // §5.2: "If an unknown opcode is received, the receiving endpoint MUST _Fail the WebSocket Connection_."
       return this.fail("INVALID_OPCODE", `opcode ${opcode}`);
     }
+    this.secondByte = second;
     const masked = (second & MASK_BIT) !== 0;
     if (this.options.role === "server") {
       // §5.1: "The server MUST close the connection upon receiving a frame that is not masked."
@@ -229,7 +265,9 @@ export class Receiver {
         if (end - at < size) return 0;
         length = (bytes[at + 2] << 8) | bytes[at + 3];
         // §5.2: "the minimal number of bytes MUST be used to encode the length"
-        if (length < 126) return this.fail("NON_MINIMAL_LENGTH", `${length} in 16 bits`);
+        if (length < 126 && this.options.acceptLongLengths !== true) {
+          return this.fail("NON_MINIMAL_LENGTH", `${length} in 16 bits`);
+        }
       } else if (length === 127) {
         size = 10;
         if (end - at < size) return 0;
@@ -238,10 +276,16 @@ export class Receiver {
         const high = readUint32(bytes, at + 2);
         // beyond 2^53 the number is rounded, and far above any limit
         length = high * 0x1_0000_0000 + readUint32(bytes, at + 6);
-        if (length <= 0xffff) return this.fail("NON_MINIMAL_LENGTH", `${length} in 64 bits`);
+        if (length <= 0xffff && this.options.acceptLongLengths !== true) {
+          return this.fail("NON_MINIMAL_LENGTH", `${length} in 64 bits`);
+        }
+        this.declaredLength = length;
       }
       if (length > this.options.maxFrameSize) {
         return this.fail("FRAME_TOO_BIG", `${length} bytes, limit ${this.options.maxFrameSize}`);
+      }
+      if (this.assembly !== undefined && this.assembly.frames >= (this.options.maxFragments ?? Infinity)) {
+        return this.fail("TOO_MANY_FRAGMENTS", `limit ${this.options.maxFragments}`);
       }
       const whole = length + (this.assembly === undefined ? 0 : this.assembly.size);
       if (whole > this.options.maxMessageSize) {
@@ -277,7 +321,7 @@ export class Receiver {
     const assembly = this.assembly;
     const stop = at + Math.min(available, this.remaining);
     const last = (this.first & FIN) !== 0;
-    const checked = assembly.type === "text" && !assembly.compressed;
+    const checked = assembly.type === "text" && !assembly.compressed && this.options.skipUtf8Check !== true;
     while (at < stop) {
       const key = rotateKey(this.key, this.length - this.remaining);
       const seen = assembly.append(chunk, at, stop, key, this.remaining - (stop - at), last);
@@ -292,9 +336,13 @@ export class Receiver {
     }
     if (this.remaining > 0) return at;
     this.inPayload = false;
+    this.frames = (this.frames + 1) | 0;
+    assembly.frames++;
+    if (this.options.keepFragmentSizes === true) (assembly.sizes ??= []).push(this.length);
     if (!last) return at;
     if (checked && this.utf8 !== UTF8_START) return this.fail("INVALID_UTF8", "the text ends inside a character");
     this.assembly = undefined;
+    this.sizes = assembly.sizes;
     const pieces = assembly.finish();
     const only = pieces.length === 1 ? pieces[0] : undefined;
     this.deliver(
@@ -303,6 +351,7 @@ export class Receiver {
         : new Message(this.memory, assembly.type, only ?? EMPTY, 0, assembly.size, undefined, true),
       assembly.compressed,
     );
+    this.sizes = undefined;
     return at;
   }
 
@@ -327,12 +376,13 @@ export class Receiver {
       words = new Int32Array(target.buffer, 0, target.length >> 2);
     }
     const seen = memory.copyMasked(chunk, at, length, this.key, target, words, to);
-    if (isText && !compressed && !isAscii(seen)) {
+    if (isText && !compressed && !isAscii(seen) && this.options.skipUtf8Check !== true) {
       const state = checkUtf8Piece(target, to, to + length, UTF8_START, memory.primitives);
       if (state === UTF8_INVALID) return this.fail("INVALID_UTF8");
       if (state !== UTF8_START) return this.fail("INVALID_UTF8", "the text ends inside a character");
     }
     this.inPayload = false;
+    this.frames = (this.frames + 1) | 0;
     this.deliver(new Message(memory, isText ? "text" : "binary", target, to, length, undefined, !shared), compressed);
     return at + length;
   }
@@ -350,6 +400,7 @@ export class Receiver {
     this.remaining -= taken;
     if (this.remaining > 0) return at + taken;
     this.inPayload = false;
+    this.frames = (this.frames + 1) | 0;
     this.control = undefined;
     const opcode = this.first & 0x0f;
     if (opcode === OPCODE.PING) this.events.ping(this.to, payload);

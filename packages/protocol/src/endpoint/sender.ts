@@ -3,7 +3,7 @@ import { FIN, headerSize, OPCODE, RSV1, writeHeader } from "../frames/frame.ts";
 import { invalidOption } from "../arguments.ts";
 import { copyBytes } from "../bytes/copy.ts";
 import { maskInPlace } from "../bytes/mask.ts";
-import type { MaskingKeys } from "../frames/masking-keys.ts";
+import type { KeySource } from "../frames/masking-keys.ts";
 import { borrowChunks, releaseMessage, Message, recyclable } from "../messages/message.ts";
 import { NO_FRAGMENT, type Output } from "./output.ts";
 import { PreparedMessage } from "../messages/prepared.ts";
@@ -20,12 +20,12 @@ const SHORT_TEXT = 40; // UTF-16 units whose header is 2 bytes whatever they enc
  */
 export class Sender {
   readonly memory: Memory;
-  readonly keys: MaskingKeys | undefined;
+  readonly keys: KeySource | undefined;
   readonly maxFrameSize: number;
   private readonly shortText: number;
   private readonly largestPacked: number;
 
-  constructor(memory: Memory, keys: MaskingKeys | undefined, maxFrameSize: number) {
+  constructor(memory: Memory, keys: KeySource | undefined, maxFrameSize: number) {
     this.memory = memory;
     this.keys = keys;
     this.maxFrameSize = maxFrameSize;

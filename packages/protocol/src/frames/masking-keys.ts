@@ -1,13 +1,19 @@
 /** Fills `target` with bytes from a cryptographically strong source. */
 export type RandomSource = (target: Uint8Array) => void;
 
+/** Where the masking keys of frames come from. */
+export interface KeySource {
+  /** Returns the next key, as the little-endian word of its four octets. */
+  take(): number;
+}
+
 const KEY_POOL_BYTES = 4096;
 
 /**
  * RFC 6455 §5.3: "The masking key needs to be unpredictable; thus, the masking key MUST be derived from a strong source of
  * entropy". One source serves all connections of a process: it asks for 1,024 keys' randomness at a time.
  */
-export class MaskingKeys {
+export class MaskingKeys implements KeySource {
   private readonly random: RandomSource;
   private readonly bytes = new Uint8Array(KEY_POOL_BYTES);
   private readonly words = new Int32Array(this.bytes.buffer);

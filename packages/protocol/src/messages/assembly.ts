@@ -12,6 +12,9 @@ export class Assembly {
   readonly type: "text" | "binary";
   readonly compressed: boolean;
   size = 0;
+  /** Whole frames so far, and their sizes where the receiver keeps them. */
+  frames = 0;
+  sizes: number[] | undefined;
   /** Where `append` put the bytes of its last call, unmasked: `piece[from..to)`. */
   piece: Uint8Array;
   from = 0;

@@ -20,6 +20,11 @@ const TEXT = 4;
 export let moveMessage: (message: Message, target: Uint8Array, at: number) => boolean;
 /** Returns the payload in pieces, for a caller that keeps none of them. */
 export let borrowChunks: (message: Message) => readonly Uint8Array[];
+/**
+ * Calls `view` with the memory of the payload: `source[start..start + size)`. The payload is the caller's from then on, to keep and to change; what is
+ * around it is not. Keeping it keeps the memory around it, up to 64 KiB.
+ */
+export let viewMessage: <T>(message: Message, view: (source: Uint8Array, start: number, size: number) => T) => T;
 /** Returns the memory that can be recycled when the message is released: none if the application has seen it. */
 export let recyclable: (message: Message) => readonly Uint8Array[];
 /** Drops the payload. Reading the message throws INVALID_STATE from then on. */
@@ -57,6 +62,12 @@ export class Message {
       if (message.#pieces !== undefined) return message.#pieces;
       if ((message.#flags & KNOWN_TO) === APPLICATION || message.size <= LARGEST_SHARED) return [message.bytes];
       return [plain(message.#source, message.#start, message.size)];
+    };
+    viewMessage = (message, view) => {
+      checkReadable(message);
+      if (message.#pieces !== undefined) void message.bytes;
+      if ((message.#flags & KNOWN_TO) === MESSAGE_ONLY) message.#flags = (message.#flags & TEXT) | OTHERS;
+      return view(message.#source, message.#start, message.size);
     };
     checkReadable = (message) => {
       if (message.#pieces === GONE) throw gone();

@@ -15,7 +15,8 @@ export class Chain {
   /** Bytes of all frames. */
   readonly size: number;
   private readonly before: Chain | undefined;
-  private readonly frame: Uint8Array;
+  /** The last frame of the sequence. */
+  readonly frame: Uint8Array;
   private joined: Uint8Array | undefined;
   /** Weak: a message that is kept would otherwise keep everything that was ever sent behind it. */
   private next: WeakRef<Chain> | undefined;

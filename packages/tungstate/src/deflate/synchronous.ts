@@ -180,7 +180,7 @@ function inflatePooled(
     stream.reset();
     if (!stream.run(input, at, inputEnd, output, to, most + 1)) {
       pool.dropInflater();
-      return brokenData();
+      return brokenData(reasonOf(input.subarray(at, inputEnd), most));
     }
     at = stream.inputEnd;
     to = stream.outputEnd;
@@ -188,6 +188,16 @@ function inflatePooled(
     if (at === inputEnd) return cutOff();
   }
   return tooManyStreams();
+}
+
+/** What zlib says of data that a pooled stream, which reports nothing, has failed on. */
+function reasonOf(data: Uint8Array, most: number): unknown {
+  try {
+    zlib.inflateRawSync(data, { maxOutputLength: Math.max(most, 1) });
+  } catch (error) {
+    return error;
+  }
+  return undefined;
 }
 
 /** The same with nothing but public functions. */

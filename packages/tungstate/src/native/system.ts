@@ -22,6 +22,12 @@ export interface StreamHandle {
   setKeepAlive?(on: boolean, idle: number, interval: number, count: number): number;
   getsockname?(out: Partial<AddressOut>): number;
   getpeername?(out: Partial<AddressOut>): number;
+  ref(): void;
+  unref(): void;
+  readonly bytesRead: number;
+  readonly bytesWritten: number;
+  /** Whether a socket reads from it. */
+  reading?: boolean;
   /** For the owner of the handle. */
   transport?: unknown;
 }
@@ -99,7 +105,9 @@ function isStreamHandle(value: unknown): value is StreamHandle {
  */
 export function takeHandle(
   socket: Socket,
-): { readonly handle: StreamHandle; readonly early: readonly Uint8Array[] } | undefined {
+):
+  | { readonly handle: StreamHandle; readonly early: readonly Uint8Array[]; readonly read: StreamHandle["onread"] }
+  | undefined {
   if (system === undefined || Object.getPrototypeOf(socket) !== Socket.prototype) return undefined;
   if (socket.connecting || socket.destroyed || !socket.readable || !socket.writable || socket.writableLength > 0)
     return undefined;
@@ -111,9 +119,26 @@ export function takeHandle(
   socket.pause();
   const early: Uint8Array[] = [];
   for (let chunk: unknown; (chunk = socket.read()) instanceof Uint8Array;) early.push(chunk);
+  const read = handle.onread;
   handle.readStop(); // a socket with a read buffer of its own (`socketOn`) goes on reading when it is read from
   Reflect.set(socket, "_handle", null);
-  return { handle, early };
+  return { handle, early, read };
+}
+
+/**
+ * Gives a handle back to the socket that `takeHandle` took it from: the socket is as it was before, and paused. `read` is what the socket
+ * has called its handle's `onread`; the handle goes on reading into `buffer`, of which the socket gets copies.
+ */
+export function giveHandleBack(socket: Socket, handle: StreamHandle, read: StreamHandle["onread"], buffer: Uint8Array) {
+  handle.readStop();
+  handle.reading = false;
+  handle.transport = undefined;
+  handle.onread = function (this: StreamHandle) {
+    const size = system?.readResult() ?? 0;
+    // Node's function makes a Buffer of the memory that it is given; errors and the end come without
+    Reflect.apply(read, this, size > 0 ? [new Uint8Array(buffer.subarray(0, size)).buffer] : []);
+  };
+  Reflect.set(socket, "_handle", handle);
 }
 
 /**

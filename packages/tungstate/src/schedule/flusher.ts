@@ -77,6 +77,12 @@ export class Flusher {
     this.clock.endOfTick(this.run);
   }
 
+  /** Flushes all connections at once: the process is about to end. */
+  flushAll(): void {
+    if (this.distributors.length > 0) this.distribute();
+    this.flush();
+  }
+
   private readonly run = (): void => {
     if (this.distributors.length > 0) this.distribute();
     this.awaited = false;

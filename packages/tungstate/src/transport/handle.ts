@@ -11,21 +11,21 @@ const FULL_READS_PER_TURN = 4; // 1 MiB; then the other connections have their t
 /** A socket without `net.Socket` around it: reads into the shared buffer, writes without a queue in between. */
 export class HandleTransport implements ReleasableTransport {
   closed = false;
-  private readonly handle: StreamHandle;
-  private readonly shared: HandleResources;
-  private readonly detachedSocket: Socket | undefined;
-  private sink: TransportSink | undefined;
-  private early: readonly Uint8Array[] | undefined;
+  readonly handle: StreamHandle;
+  protected readonly shared: HandleResources;
+  protected readonly detachedSocket: Socket | undefined;
+  protected sink: TransportSink | undefined;
+  protected early: readonly Uint8Array[] | undefined;
   /** Writes that the system has not done yet; that of a handshake may be among them. */
   private pending = 0;
   private started = false;
   /** Whether the sink wants bytes, whether the handle is being read, and whether it is the others' turn. */
-  private wanted = false;
+  protected wanted = false;
   private reading = false;
   private yielding = false;
   private fullReads = 0;
-  private readEnded = false;
-  private writeEnded = false;
+  protected readEnded = false;
+  protected writeEnded = false;
   private writeDone = false;
   /** Closed to its end. */
   private gone = false;

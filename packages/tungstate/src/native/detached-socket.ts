@@ -1,0 +1,145 @@
+import { Socket } from "node:net";
+import type { StreamHandle } from "./system.ts";
+
+/** The connection that uses the handle of a detached socket. */
+export interface HandleUser {
+  readonly handle: StreamHandle;
+  /** Bytes that wait to be written. */
+  readonly bufferedAmount: number;
+  /** Whether the connection reads. */
+  readonly isPaused: boolean;
+  /** Hands to the system what waits to be written. */
+  flush(): void;
+  /** Gives the handle back to the socket. */
+  reattach(): void;
+}
+
+const USER = Symbol("the user of the socket's handle");
+
+function userOf(socket: Socket): HandleUser | undefined {
+  return Reflect.get(socket, USER);
+}
+
+/** Events of a socket that come whether or not it has its handle. */
+const EVENTS_WITHOUT_HANDLE: ReadonlySet<unknown> = new Set(["close", "error"]);
+
+/** Returns the socket as it is with its handle. */
+function reattached(socket: Socket): Socket {
+  const user = userOf(socket);
+  unmarkDetached(socket);
+  if (user !== undefined) {
+    user.reattach();
+  }
+  return socket;
+}
+
+/** What needs the handle, so that the socket gets it back at the first call. */
+const METHODS = [
+  "write",
+  "end",
+  "read",
+  "resume",
+  "pause",
+  "pipe",
+  "unpipe",
+  "cork",
+  "uncork",
+  "unshift",
+  "push",
+  "setEncoding",
+  "destroySoon",
+  "resetAndDestroy",
+] as const;
+const LISTENING = ["on", "addListener", "once", "prependListener", "prependOnceListener"] as const;
+
+const detachedPrototype: object = Object.create(Socket.prototype);
+
+function define(name: string | symbol, descriptor: PropertyDescriptor): void {
+  Object.defineProperty(detachedPrototype, name, { configurable: true, ...descriptor });
+}
+
+for (const name of [...METHODS, Symbol.asyncIterator]) {
+  define(name, {
+    writable: true,
+    value: function (this: Socket, ...args: unknown[]): unknown {
+      const socket = reattached(this);
+      return Reflect.apply(Reflect.get(socket, name), socket, args);
+    },
+  });
+}
+
+for (const name of LISTENING) {
+  define(name, {
+    writable: true,
+    value: function (this: Socket, event: unknown, ...args: unknown[]): unknown {
+      const socket = EVENTS_WITHOUT_HANDLE.has(event) ? this : reattached(this);
+      return Reflect.apply(Reflect.get(Socket.prototype, name), socket, [event, ...args]);
+    },
+  });
+}
+
+/** What is asked of, or done to, the handle where it is. */
+const forwarded = {
+  ref(this: Socket): Socket {
+    userOf(this)?.handle.ref();
+    return this;
+  },
+  unref(this: Socket): Socket {
+    userOf(this)?.handle.unref();
+    return this;
+  },
+  setNoDelay(this: Socket, on?: boolean): Socket {
+    userOf(this)?.handle.setNoDelay?.(on === undefined ? true : on);
+    return this;
+  },
+  setKeepAlive(this: Socket, on?: boolean, initialDelay?: number): Socket {
+    userOf(this)?.handle.setKeepAlive?.(on === true, Math.floor((initialDelay ?? 0) / 1000), 1, 10);
+    return this;
+  },
+  setTimeout(this: Socket, timeout: number, callback?: () => void): Socket {
+    // a timeout counts from the socket's own reads and writes
+    return timeout === 0 && callback === undefined ? this : reattached(this).setTimeout(timeout, callback);
+  },
+  isPaused(this: Socket): boolean {
+    return userOf(this)?.isPaused ?? true;
+  },
+  destroy(this: Socket, error?: Error): Socket {
+    userOf(this)?.flush();
+    return Socket.prototype.destroy.call(this, error);
+  },
+};
+for (const [name, value] of Object.entries(forwarded)) define(name, { writable: true, value });
+
+const numbers: Readonly<Record<string, (user: HandleUser) => number>> = {
+  bytesRead: ({ handle }) => handle.bytesRead,
+  bytesWritten: (user) => {
+    user.flush();
+    return user.handle.bytesWritten;
+  },
+  writableLength: (user) => user.bufferedAmount,
+  bufferSize: (user) => user.bufferedAmount,
+};
+for (const [name, get] of Object.entries(numbers)) {
+  define(name, {
+    get(this: Socket): number {
+      const user = userOf(this);
+      return user === undefined ? 0 : get(user);
+    },
+  });
+}
+
+/**
+ * Marks a socket whose handle was taken. It stays the object that callers know: it answers for its addresses and byte counts, forwards options to the
+ * handle, and gets its handle back when anything else is asked of it.
+ */
+export function markDetached(socket: Socket, user: HandleUser): void {
+  Reflect.set(socket, USER, user);
+  Object.setPrototypeOf(socket, detachedPrototype);
+}
+
+/** The user of the handle has finished with it. */
+export function unmarkDetached(socket: Socket): void {
+  if (userOf(socket) === undefined) return;
+  Reflect.set(socket, USER, undefined);
+  Object.setPrototypeOf(socket, Socket.prototype);
+}

@@ -1,0 +1,75 @@
+import { Socket } from "node:net";
+import { type HandleUser, markDetached, unmarkDetached } from "../native/detached-socket.ts";
+import type { HandleResources } from "../native/runtime.ts";
+import { giveHandleBack, type StreamHandle, takeHandle } from "../native/system.ts";
+import { HandleTransport } from "./handle.ts";
+
+/** The connection on a socket that callers may use, too. */
+export interface SocketSharer {
+  /** Hands to the transport what waits to be written. */
+  flush(): void;
+  /** Bytes that wait to be written. */
+  readonly bufferedAmount: number;
+  /** The socket has its handle again. The transport is no longer used; continue on the socket. */
+  onSocketNeeded(socket: Socket): void;
+}
+
+/** A transport on the handle of a socket that callers may use, too: it gives the handle back when they do. */
+export class SharedSocketTransport extends HandleTransport implements HandleUser {
+  private readonly socket: Socket;
+  private readonly onread: StreamHandle["onread"];
+  private readonly sharer: SocketSharer;
+
+  constructor(
+    socket: Socket,
+    taken: NonNullable<ReturnType<typeof takeHandle>>,
+    handles: HandleResources,
+    sharer: SocketSharer,
+  ) {
+    super(taken.handle, handles, socket, taken.early);
+    this.socket = socket;
+    this.onread = taken.read;
+    this.sharer = sharer;
+    markDetached(socket, this);
+  }
+
+  get isPaused(): boolean {
+    return !this.wanted;
+  }
+
+  get bufferedAmount(): number {
+    return this.sharer.bufferedAmount;
+  }
+
+  flush(): void {
+    this.sharer.flush();
+  }
+
+  reattach(): void {
+    if (this.closed || this.readEnded || this.writeEnded) return; // it is about to end, and so does the socket
+    this.sharer.flush();
+    const { early } = this;
+    this.pause();
+    this.closed = true;
+    this.sink = undefined;
+    giveHandleBack(this.socket, this.handle, this.onread, this.shared.readBuffer);
+    for (const chunk of early ?? []) this.socket.push(chunk);
+    this.sharer.onSocketNeeded(this.socket);
+  }
+
+  override destroy(): void {
+    unmarkDetached(this.socket);
+    super.destroy();
+  }
+}
+
+/** Returns a transport on the handle of a plain socket; undefined, with nothing changed, where that cannot be taken. */
+export function shareSocket(
+  socket: object,
+  handles: HandleResources | undefined,
+  sharer: SocketSharer,
+): SharedSocketTransport | undefined {
+  if (handles === undefined || !(socket instanceof Socket)) return undefined;
+  const taken = takeHandle(socket);
+  return taken === undefined ? undefined : new SharedSocketTransport(socket, taken, handles, sharer);
+}

@@ -1,0 +1,243 @@
+import type { EventEmitter } from "node:events";
+import process from "node:process";
+import type { Duplex } from "node:stream";
+import { OPCODE } from "@tungstate/protocol";
+import { type Callback, CLOSED, CLOSING, EMPTY_BUFFER, NO_STATUS, OPEN } from "../constants.ts";
+import { codecOf } from "../deflate/engines.ts";
+import type { PerMessageDeflate } from "../deflate/permessage-deflate.ts";
+import { closeCodeOf } from "../errors.ts";
+import { MessageReader, type MessageSink } from "../frames/message-reader.ts";
+import { checkControl, closePayload } from "../frames/sender.ts";
+import { type GenerateMask, maskingSender, plainSender, senderWithKeys } from "../runtime.ts";
+import { Channel, type ChannelHost } from "./channel.ts";
+import { MessageWriter, type SendOptions, type WriterHost } from "./message-writer.ts";
+
+/** A WebSocket, as its connection sees it. The names are those that programs know from ws. */
+export interface Endpoint extends EventEmitter {
+  readonly readyState: number;
+  _readyState: number;
+  _isServer: boolean;
+  _paused: boolean;
+  _closeCode: number;
+  _closeMessage: Buffer;
+  _closeFrameReceived: boolean;
+  _closeFrameSent: boolean;
+  _closeTimeout: number | undefined;
+  _closeTimer: NodeJS.Timeout | null;
+  _errorEmitted: boolean;
+  _autoPong: boolean;
+  _maxPendingAutoPongs: number;
+  close(code?: number, reason?: Buffer): void;
+  pong(data: Buffer, mask: boolean, callback: Callback): void;
+  terminate(): void;
+  emitClose(): void;
+}
+
+/** What `setSocket` is given besides the stream. */
+export interface SocketOptions {
+  readonly allowSynchronousEvents?: boolean | undefined;
+  readonly generateMask?: GenerateMask | undefined;
+  readonly maxBufferedChunks?: number | undefined;
+  readonly maxFragments?: number | undefined;
+  readonly maxPayload?: number | undefined;
+  readonly skipUTF8Validation?: boolean | undefined;
+  /** The response of a server, which is sent first. */
+  readonly greeting?: string | undefined;
+}
+
+/** A WebSocket between its handshake and the end of its stream. */
+export class Connection implements ChannelHost, MessageSink, WriterHost {
+  readonly channel: Channel;
+  readonly reader: MessageReader;
+  readonly writer: MessageWriter;
+  private readonly endpoint: Endpoint;
+  private pendingPongs = 0;
+  private pongSent: Callback | undefined;
+  private isOver = false;
+
+  constructor(
+    endpoint: Endpoint,
+    stream: Duplex,
+    head: Uint8Array,
+    extension: PerMessageDeflate | undefined,
+    options: SocketOptions,
+  ) {
+    this.endpoint = endpoint;
+    const { _isServer: isServer } = endpoint;
+    const { generateMask } = options;
+    const codec = extension === undefined ? undefined : codecOf(extension);
+    this.reader = new MessageReader(
+      {
+        isServer,
+        allowSynchronousEvents: options.allowSynchronousEvents === true,
+        maxPayload: (options.maxPayload ?? 0) | 0,
+        maxFragments: (options.maxFragments ?? 0) | 0,
+        maxBufferedChunks: (options.maxBufferedChunks ?? 0) | 0,
+        skipUTF8Validation: options.skipUTF8Validation === true,
+      },
+      codec,
+      this,
+    );
+    const sender = isServer ? plainSender : generateMask === undefined ? maskingSender : senderWithKeys(generateMask);
+    this.channel = new Channel(stream, head, sender, this, options.greeting);
+    this.writer = new MessageWriter(this.channel, codec, this);
+  }
+
+  get bufferedAmount(): number {
+    return this.channel.bufferedAmount + this.writer.heldSize;
+  }
+
+  // ---- the application
+
+  send(data: unknown, options: SendOptions, callback: Callback | undefined): void {
+    this.writer.send(data, options, callback);
+  }
+
+  ping(data: unknown, mask: boolean, callback: Callback | undefined): void {
+    checkControl(data);
+    this.writer.control(OPCODE.PING, data, mask, callback);
+  }
+
+  pong(data: unknown, mask: boolean, callback: Callback | undefined): void {
+    checkControl(data);
+    this.writer.control(OPCODE.PONG, data, mask, callback);
+  }
+
+  /** Starts the closing handshake. Throws for a code or a reason that no Close can carry. */
+  close(code: number | undefined, reason: string | Buffer | undefined): void {
+    const { endpoint } = this;
+    this.writer.control(OPCODE.CLOSE, closePayload(code, reason), !endpoint._isServer, (error) => {
+      if (error) return;
+      endpoint._closeFrameSent = true;
+      this.endIfClosed();
+    });
+    endpoint._readyState = CLOSING;
+    this.startTimer();
+  }
+
+  /** Ends our half of the stream when both have said that they close. */
+  endIfClosed(): void {
+    const { endpoint } = this;
+    if (endpoint._closeFrameSent && (endpoint._closeFrameReceived || this.reader.hasFailed)) this.channel.end();
+  }
+
+  private startTimer(): void {
+    const { endpoint, channel } = this;
+    endpoint._closeTimer = setTimeout(() => channel.destroy(), endpoint._closeTimeout);
+  }
+
+  pause(): void {
+    this.channel.pause();
+  }
+
+  resume(): void {
+    if (!this.reader.isBusy) this.channel.resume();
+  }
+
+  // ---- the stream
+
+  onBytes(chunk: Uint8Array, start: number, end: number): void {
+    this.reader.read(chunk, start, end);
+  }
+
+  onEnd(): void {
+    this.endpoint._readyState = CLOSING;
+    this.channel.end();
+  }
+
+  onFailed(): void {
+    this.endpoint._readyState = CLOSING;
+    this.channel.destroy();
+  }
+
+  onClosed(): void {
+    const { endpoint } = this;
+    this.isOver = true;
+    endpoint._readyState = CLOSING;
+    if (endpoint._closeTimer !== null) clearTimeout(endpoint._closeTimer);
+    this.writer.end();
+    this.reader.end(() => endpoint.emitClose());
+  }
+
+  // ---- what the peer sends
+
+  onMessage(data: unknown, isBinary: boolean): void {
+    this.emit("message", data, isBinary);
+  }
+
+  onPing(payload: Buffer): void {
+    const { endpoint } = this;
+    if (endpoint._autoPong && endpoint.readyState === OPEN) this.answer(payload);
+    this.emit("ping", payload);
+  }
+
+  private answer(payload: Buffer): void {
+    const { endpoint } = this;
+    const most = endpoint._maxPendingAutoPongs;
+    if (most > 0 && this.pendingPongs >= most) {
+      endpoint.terminate();
+      return;
+    }
+    this.pendingPongs++;
+    this.pongSent ??= () => this.pendingPongs--;
+    endpoint.pong(payload, !endpoint._isServer, this.pongSent);
+  }
+
+  onPong(payload: Buffer): void {
+    this.emit("pong", payload);
+  }
+
+  onConclude(code: number, reason: Buffer): void {
+    const { endpoint } = this;
+    endpoint._closeFrameReceived = true;
+    endpoint._closeCode = code;
+    // a copy, so that it keeps no other memory alive
+    endpoint._closeMessage = reason.length === 0 ? EMPTY_BUFFER : Buffer.from(new Uint8Array(reason).buffer);
+    if (this.isOver) return;
+    this.channel.drain();
+    if (code === NO_STATUS) endpoint.close();
+    else endpoint.close(code, reason);
+  }
+
+  onReadError(error: Error): void {
+    if (!this.isOver) {
+      this.channel.drain();
+      this.endpoint.close(closeCodeOf(error));
+    }
+    this.reportError(error);
+  }
+
+  onWriteError(error: Error): void {
+    const { endpoint } = this;
+    if (endpoint.readyState === CLOSED) return;
+    if (endpoint.readyState === OPEN) {
+      endpoint._readyState = CLOSING;
+      this.startTimer();
+    }
+    // not destroyed: the peer may still send what it has
+    this.channel.end();
+    this.reportError(error);
+  }
+
+  private reportError(error: Error): void {
+    if (this.endpoint._errorEmitted) return;
+    this.endpoint._errorEmitted = true;
+    this.emit("error", error);
+  }
+
+  onReading(on: boolean): void {
+    if (!on) this.channel.pause();
+    else if (!this.endpoint._paused) this.channel.resume();
+  }
+
+  /** Emits an event. What a listener throws is an uncaught exception, as with ws, and the frames behind this one are still read. */
+  private emit(event: string, ...args: unknown[]): void {
+    try {
+      this.endpoint.emit(event, ...args);
+    } catch (error) {
+      process.nextTick(() => {
+        throw error;
+      });
+    }
+  }
+}

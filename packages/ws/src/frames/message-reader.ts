@@ -1,0 +1,331 @@
+import {
+  type InflateEvents,
+  InflateQueue,
+  isSendableCloseCode,
+  type Message,
+  type MessageCodec,
+} from "@tungstate/protocol";
+import type { WebSocketError } from "@tungstate/protocol";
+import {
+  acquireReceiver,
+  type Receiver as FrameParser,
+  type ReceiverEvents,
+  type ReceiverOptions,
+  releaseReceiver,
+  viewMessage,
+} from "@tungstate/protocol/internal";
+import { type BinaryType, EMPTY_BUFFER, NO_STATUS } from "../constants.ts";
+import { isUtf8, toArrayBuffer } from "../data.ts";
+import { invalidCloseCode, invalidReason, receiveError } from "../errors.ts";
+import { memory, runtime } from "../runtime.ts";
+
+/** What a reader passes on, in the order of the bytes. */
+export interface MessageSink {
+  onMessage(data: unknown, isBinary: boolean): void;
+  onPing(payload: Buffer): void;
+  onPong(payload: Buffer): void;
+  /** The peer's Close came. */
+  onConclude(code: number, reason: Buffer): void;
+  /** What came is a violation. Nothing follows. */
+  onReadError(error: Error): void;
+  /** Whether bytes should be read: not while messages wait to be inflated or emitted. */
+  onReading(on: boolean): void;
+}
+
+/** How a connection reads. 0: no limit. */
+export interface ReadOptions {
+  readonly isServer: boolean;
+  readonly allowSynchronousEvents: boolean;
+  readonly maxPayload: number;
+  readonly maxFragments: number;
+  readonly maxBufferedChunks: number;
+  readonly skipUTF8Validation: boolean;
+}
+
+function limit(value: number): number {
+  return value > 0 ? value : Number.MAX_SAFE_INTEGER;
+}
+
+const kept: ReceiverOptions[] = [];
+const MAX_KEPT = 16;
+
+/** Returns the options of the core's receiver. Connections with the same options share them. */
+function parserOptions(options: ReadOptions, compression: boolean, keepFragmentSizes: boolean): ReceiverOptions {
+  const maxSize = limit(options.maxPayload);
+  const wanted: ReceiverOptions = {
+    role: options.isServer ? "server" : "client",
+    maxFrameSize: maxSize,
+    maxMessageSize: maxSize,
+    acceptUnmaskedFrames: false,
+    compression,
+    skipUtf8Check: options.skipUTF8Validation,
+    acceptLongLengths: true,
+    maxFragments: limit(options.maxFragments),
+    maxFrameChunks: limit(options.maxBufferedChunks),
+    keepFragmentSizes,
+  };
+  const names = Object.keys(wanted) as (keyof ReceiverOptions)[];
+  const same = kept.find((each) => names.every((name) => each[name] === wanted[name]));
+  if (same !== undefined) return same;
+  if (kept.length >= MAX_KEPT) kept.shift();
+  kept.push(wanted);
+  return wanted;
+}
+
+const FROM_PARSER: ReceiverEvents<MessageReader> = {
+  message: (to, message) => to.receive(message, false),
+  compressedMessage: (to, message) => to.receive(message, true),
+  ping: (to, payload) => to.inOrder(() => to.sink.onPing(bufferOf(payload, 0, payload.length)), true),
+  pong: (to, payload) => to.inOrder(() => to.sink.onPong(bufferOf(payload, 0, payload.length)), true),
+  close: (to, payload) => to.receiveClose(payload),
+};
+
+const FROM_INFLATE: InflateEvents<MessageReader> = {
+  message: (to, message) => to.deliver(message),
+  failed: (to, error) => to.fail(receiveError(error, to.header)),
+  reading: (to, on) => to.setInflating(!on),
+  hasRoom: () => true,
+  overflows: () => false,
+};
+
+function bufferOf(source: Uint8Array, start: number, size: number): Buffer {
+  return size === 0 ? EMPTY_BUFFER : Buffer.from(source.buffer, source.byteOffset + start, size);
+}
+
+const NO_HEADER = { firstByte: 0, secondByte: 0, declaredLength: 0 };
+
+/** Bytes in; messages, control frames and the first violation out. */
+export class MessageReader {
+  binaryType: BinaryType = "nodebuffer";
+  readonly sink: MessageSink;
+  header = NO_HEADER;
+  private options: ReadOptions;
+  private parserOptions: ReceiverOptions;
+  private parser: FrameParser | undefined;
+  private readonly inflate: InflateQueue | undefined;
+  private inflating = false;
+  /** A Close or a violation came: what is behind it is ignored. */
+  private concluded = false;
+  private failed = false;
+  /** What waits for its turn, with `allowSynchronousEvents: false` or behind a message that is being inflated. */
+  private waiting: (() => void)[] | undefined;
+  private turnDue = false;
+  private whenDone: (() => void) | undefined;
+
+  constructor(options: ReadOptions, codec: MessageCodec | undefined, sink: MessageSink) {
+    this.options = options;
+    this.sink = sink;
+    this.parserOptions = parserOptions(options, codec !== undefined, false);
+    if (codec === undefined) this.inflate = undefined;
+    else {
+      const most = limit(options.maxPayload);
+      this.inflate = new InflateQueue(runtime, codec, most, FROM_INFLATE, this, !options.skipUTF8Validation);
+    }
+  }
+
+  get maxPayload(): number {
+    return this.options.maxPayload;
+  }
+
+  set maxPayload(value: number) {
+    this.change({ ...this.options, maxPayload: value });
+    if (this.inflate !== undefined) this.inflate.maxMessageSize = limit(value);
+  }
+
+  get isServer(): boolean {
+    return this.options.isServer;
+  }
+
+  set isServer(value: boolean) {
+    this.change({ ...this.options, isServer: value });
+  }
+
+  private change(options: ReadOptions): void {
+    this.options = options;
+    this.useOptions();
+  }
+
+  private useOptions(): void {
+    const fragments = this.binaryType === "fragments";
+    this.parserOptions = parserOptions(this.options, this.inflate !== undefined, fragments);
+    this.parser?.serve(this.parserOptions, FROM_PARSER, this);
+  }
+
+  setBinaryType(type: BinaryType): void {
+    this.binaryType = type;
+    if (type === "fragments" || this.parserOptions.keepFragmentSizes === true) this.useOptions();
+  }
+
+  /** Whether nothing more comes: the peer's Close or a violation was passed on. */
+  get isConcluded(): boolean {
+    return this.concluded;
+  }
+
+  /** Whether a violation was passed on. */
+  get hasFailed(): boolean {
+    return this.failed;
+  }
+
+  /** Processes `chunk[start..end)`, lent for the call. */
+  read(chunk: Uint8Array, start: number, end: number): void {
+    if (this.concluded) return;
+    const parser = (this.parser ??= acquireReceiver(memory, this.parserOptions, FROM_PARSER, this));
+    const error = parser.receive(chunk, start, end);
+    if (error !== undefined) this.violation(error, parser);
+    else if (parser.atRest) {
+      this.parser = undefined;
+      releaseReceiver(parser);
+    }
+    if (this.inflate?.isUnsettled === true) this.inflate.endTick();
+  }
+
+  private violation(error: WebSocketError, parser: FrameParser): void {
+    const report = receiveError(error, parser);
+    this.parser = undefined;
+    this.concluded = true;
+    this.inOrder(() => this.fail(report), false);
+  }
+
+  fail(error: Error): void {
+    this.concluded = this.failed = true;
+    this.parser?.stop();
+    this.parser = undefined;
+    this.waiting = undefined;
+    this.sink.onReadError(error);
+    this.checkDone();
+  }
+
+  // ---- messages
+
+  receive(message: Message, compressed: boolean): void {
+    if (this.inflate !== undefined && (compressed || this.inflating)) this.inflate.receive(message, compressed);
+    else this.deliver(message);
+  }
+
+  deliver(message: Message): void {
+    const isBinary = message.type === "binary";
+    const data = isBinary ? this.binary(message) : viewMessage(message, bufferOf);
+    if (this.options.allowSynchronousEvents && this.waiting === undefined) this.sink.onMessage(data, isBinary);
+    else this.wait(() => this.sink.onMessage(data, isBinary));
+  }
+
+  private binary(message: Message): unknown {
+    switch (this.binaryType) {
+      case "nodebuffer":
+        return viewMessage(message, bufferOf);
+      case "arraybuffer":
+        return toArrayBuffer(viewMessage(message, bufferOf));
+      case "blob":
+        return new Blob([viewMessage(message, bufferOf)]);
+      case "fragments":
+        return this.fragments(viewMessage(message, bufferOf));
+    }
+  }
+
+  private fragments(whole: Buffer): Buffer[] {
+    if (whole.length === 0) return [];
+    const sizes = this.parser?.fragmentSizes ?? [whole.length];
+    const cut: Buffer[] = [];
+    let at = 0;
+    for (const size of sizes) {
+      // what was inflated is one piece, whatever frames it came in
+      if (at + size > whole.length) return [whole];
+      if (size > 0) cut.push(whole.subarray(at, at + size));
+      at += size;
+    }
+    return at === whole.length ? cut : [whole];
+  }
+
+  // ---- control frames
+
+  receiveClose(payload: Uint8Array): void {
+    this.concluded = true;
+    this.parser?.stop();
+    const bytes = bufferOf(payload, 0, payload.length);
+    this.inOrder(() => this.conclude(bytes), false);
+  }
+
+  private conclude(payload: Buffer): void {
+    if (payload.length === 1) {
+      return this.fail(
+        receiveError({ code: "INVALID_CLOSE_PAYLOAD" } as WebSocketError, { ...NO_HEADER, secondByte: 1 }),
+      );
+    }
+    const code = payload.length === 0 ? NO_STATUS : payload.readUInt16BE(0);
+    if (payload.length > 0 && !isSendableCloseCode(code)) return this.fail(invalidCloseCode(code));
+    const reason = payload.length <= 2 ? EMPTY_BUFFER : payload.subarray(2);
+    if (!this.options.skipUTF8Validation && !isUtf8(reason)) return this.fail(invalidReason());
+    this.sink.onConclude(code, reason);
+    this.checkDone();
+  }
+
+  /** Does something behind the messages that came before: at once if none waits. */
+  inOrder(action: () => void, isEvent: boolean): void {
+    const deferred = isEvent && !this.options.allowSynchronousEvents;
+    if (this.waiting === undefined && !this.inflating && !deferred) action();
+    else if (this.inflating && this.inflate !== undefined) {
+      this.behindInflate ??= [];
+      this.behindInflate.push(() => this.inOrder(action, isEvent));
+    } else this.wait(action);
+  }
+
+  private behindInflate: (() => void)[] | undefined;
+
+  setInflating(on: boolean): void {
+    this.inflating = on;
+    if (!on && this.behindInflate !== undefined) {
+      const actions = this.behindInflate;
+      this.behindInflate = undefined;
+      for (const action of actions) action();
+    }
+    this.sink.onReading(!this.isBusy);
+    if (!on) this.checkDone();
+  }
+
+  get isBusy(): boolean {
+    return this.inflating || this.waiting !== undefined;
+  }
+
+  /** Queues an event. One is emitted in each event-loop tick. */
+  private wait(action: () => void): void {
+    if (this.waiting === undefined) {
+      this.waiting = [];
+      this.sink.onReading(false);
+    }
+    this.waiting.push(action);
+    this.nextTurn();
+  }
+
+  private nextTurn(): void {
+    if (this.turnDue) return;
+    this.turnDue = true;
+    setImmediate(() => {
+      this.turnDue = false;
+      const action = this.waiting?.shift();
+      try {
+        action?.();
+      } finally {
+        if (this.waiting !== undefined && this.waiting.length > 0) this.nextTurn();
+        else {
+          this.waiting = undefined;
+          this.sink.onReading(!this.isBusy);
+          this.checkDone();
+        }
+      }
+    });
+  }
+
+  /** Calls back when everything that came was passed on. */
+  end(callback: () => void): void {
+    this.whenDone = callback;
+    this.checkDone();
+  }
+
+  private checkDone(): void {
+    if (this.whenDone === undefined || (this.isBusy && !this.failed)) return;
+    const done = this.whenDone;
+    this.whenDone = undefined;
+    this.inflate?.close();
+    done();
+  }
+}

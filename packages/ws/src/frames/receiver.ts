@@ -1,0 +1,100 @@
+import { Writable } from "node:stream";
+import type { BinaryType, Callback } from "../constants.ts";
+import { codecOf } from "../deflate/engines.ts";
+import type { PerMessageDeflate } from "../deflate/permessage-deflate.ts";
+import { MessageReader, type MessageSink } from "./message-reader.ts";
+
+/** Options of a `Receiver`, as ws has them. */
+export interface ReceiverOptions {
+  readonly allowSynchronousEvents?: boolean;
+  readonly binaryType?: BinaryType;
+  readonly extensions?: Record<string, PerMessageDeflate>;
+  readonly isServer?: boolean;
+  readonly maxBufferedChunks?: number;
+  readonly maxFragments?: number;
+  readonly maxPayload?: number;
+  readonly skipUTF8Validation?: boolean;
+}
+
+/** Parses frames that are written to it. Emits `message`, `ping`, `pong` and `conclude`. Connections do without the stream around the parser. */
+export class Receiver extends Writable implements MessageSink {
+  private readonly reader: MessageReader;
+  /** Called when the chunk that was written last is processed. */
+  private pending: Callback | undefined;
+  private readError: Error | undefined;
+  private held = false;
+
+  constructor(options: ReceiverOptions = {}) {
+    super();
+    const deflate = options.extensions?.["permessage-deflate"];
+    this.reader = new MessageReader(
+      {
+        isServer: options.isServer === true,
+        allowSynchronousEvents: options.allowSynchronousEvents ?? true,
+        maxPayload: (options.maxPayload ?? 0) | 0,
+        maxFragments: (options.maxFragments ?? 0) | 0,
+        maxBufferedChunks: (options.maxBufferedChunks ?? 0) | 0,
+        skipUTF8Validation: options.skipUTF8Validation === true,
+      },
+      deflate === undefined ? undefined : codecOf(deflate),
+      this,
+    );
+    if (options.binaryType !== undefined) this.reader.setBinaryType(options.binaryType);
+  }
+
+  get _maxPayload(): number {
+    return this.reader.maxPayload;
+  }
+
+  set _maxPayload(value: number) {
+    this.reader.maxPayload = value;
+  }
+
+  get _binaryType(): BinaryType {
+    return this.reader.binaryType;
+  }
+
+  set _binaryType(type: BinaryType) {
+    this.reader.setBinaryType(type);
+  }
+
+  override _write(chunk: Buffer, _encoding: string, callback: Callback): void {
+    this.pending = callback;
+    this.reader.read(chunk, 0, chunk.length);
+    this.settle();
+  }
+
+  private settle(): void {
+    const { pending, readError } = this;
+    if (pending === undefined || (this.held && readError === undefined)) return;
+    this.pending = undefined;
+    pending(readError);
+  }
+
+  onMessage(data: unknown, isBinary: boolean): void {
+    this.emit("message", data, isBinary);
+  }
+
+  onPing(payload: Buffer): void {
+    this.emit("ping", payload);
+  }
+
+  onPong(payload: Buffer): void {
+    this.emit("pong", payload);
+  }
+
+  onConclude(code: number, reason: Buffer): void {
+    this.emit("conclude", code, reason);
+    this.end();
+  }
+
+  onReadError(error: Error): void {
+    this.readError = error;
+    this.settle();
+  }
+
+  onReading(on: boolean): void {
+    this.held = !on;
+    if (on) this.settle();
+  }
+}

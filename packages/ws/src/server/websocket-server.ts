@@ -1,0 +1,214 @@
+import { EventEmitter } from "node:events";
+import http, { type IncomingMessage, type Server, STATUS_CODES } from "node:http";
+import type { AddressInfo } from "node:net";
+import process from "node:process";
+import type { Duplex } from "node:stream";
+import { acceptValue } from "@tungstate/protocol";
+import { sha1 } from "tungstate/internal";
+import { PerMessageDeflate } from "../deflate/permessage-deflate.ts";
+import { format } from "../handshake/extension.ts";
+import type { WebSocket } from "../websocket.ts";
+import { resolveOptions, type ServerOptions } from "./options.ts";
+import { refuse, refuseClient } from "./refusal.ts";
+import {
+  acceptExtensions,
+  type AcceptedExtensions,
+  checkRequest,
+  type Fault,
+  offeredProtocols,
+  originOf,
+} from "./request.ts";
+
+type Accepted = (websocket: WebSocket, request: IncomingMessage) => void;
+
+const RUNNING = 0;
+const CLOSING = 1;
+const CLOSED = 2;
+
+/** Sockets that have become a WebSocket: a second handshake on one is a mistake of the program. */
+const upgraded = new WeakSet<object>();
+
+function destroyThis(this: Duplex): void {
+  this.destroy();
+}
+
+/** A WebSocket server with the API of ws. */
+export class WebSocketServer extends EventEmitter {
+  options: ServerOptions;
+  declare clients: Set<WebSocket> | undefined;
+  _server: Server | null = null;
+  _state = RUNNING;
+  private removeListeners: (() => void) | undefined;
+  private closesWithClients = false;
+
+  constructor(options?: Partial<ServerOptions>, callback?: () => void) {
+    super();
+    this.options = resolveOptions(options);
+    const { port, host, backlog, server } = this.options;
+    if (port !== null && port !== undefined) {
+      this._server = http.createServer(requireUpgrade);
+      this._server.listen(port, host ?? undefined, backlog ?? undefined, callback);
+    } else if (server) this._server = server;
+    if (this._server !== null) this.listenTo(this._server);
+    if (this.options.clientTracking) this.clients = new Set();
+  }
+
+  private listenTo(server: Server): void {
+    const accepted: Accepted = (websocket, request) => this.emit("connection", websocket, request);
+    const listeners = {
+      listening: () => this.emit("listening"),
+      error: (error: Error) => this.emit("error", error),
+      upgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+        this.handleUpgrade(request, socket, head, accepted);
+      },
+    };
+    for (const [event, listener] of Object.entries(listeners)) server.on(event, listener);
+    this.removeListeners = () => {
+      for (const [event, listener] of Object.entries(listeners)) server.removeListener(event, listener);
+    };
+  }
+
+  /** Returns where the server listens. Throws in `noServer` mode. */
+  address(): AddressInfo | string | null {
+    if (this.options.noServer) throw new Error('The server is operating in "noServer" mode');
+    return this._server === null ? null : this._server.address();
+  }
+
+  /** Accepts no more connections. Emits `close` when all have ended; it does not end them. */
+  close(callback?: (error?: Error) => void): void {
+    if (this._state === CLOSED) {
+      if (callback !== undefined) this.once("close", () => callback(new Error("The server is not running")));
+      process.nextTick(emitClose, this);
+      return;
+    }
+    if (callback !== undefined) this.once("close", callback);
+    if (this._state === CLOSING) return;
+    this._state = CLOSING;
+    const { _server: server, clients } = this;
+    this.removeListeners?.();
+    this.removeListeners = undefined;
+    this._server = null;
+    if (!this.options.noServer && !this.options.server) server?.close(() => emitClose(this));
+    else if (clients !== undefined && clients.size > 0) this.closesWithClients = true;
+    else process.nextTick(emitClose, this);
+  }
+
+  /** Whether this server is meant by a request: its path is the one of the options. */
+  shouldHandle(request: IncomingMessage): boolean | Promise<boolean> {
+    const { path } = this.options;
+    if (!path) return true;
+    const [pathname] = (request.url ?? "").split("?", 1);
+    return pathname === path;
+  }
+
+  /** Answers a handshake. `callback` gets the WebSocket, within this call unless `verifyClient` takes its time. */
+  handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer, callback: Accepted): void {
+    socket.on("error", destroyThis);
+    const refuseFor = ({ status, message, headers }: Fault): void =>
+      refuseClient(this, request, socket, status, message, headers);
+    const key = checkRequest(request);
+    if (typeof key !== "string") return refuseFor(key);
+    if (!this.shouldHandle(request)) return refuse(socket, 400);
+    const protocols = offeredProtocols(request);
+    if (!(protocols instanceof Set)) return refuseFor(protocols);
+    const { perMessageDeflate, maxPayload, verifyClient } = this.options;
+    const extensions = acceptExtensions(request, perMessageDeflate, maxPayload);
+    if (isFault(extensions)) return refuseFor(extensions);
+    const complete = (): void => this.completeUpgrade(extensions, key, protocols, request, socket, head, callback);
+    if (!verifyClient) return complete();
+    const { authorized, encrypted } = (request.socket ?? {}) as { authorized?: boolean; encrypted?: boolean };
+    const info = { origin: originOf(request), secure: Boolean(authorized || encrypted), req: request };
+    if (verifyClient.length === 2) {
+      this.options.verifyClient?.(info, (admitted, status, message, headers) => {
+        if (admitted) complete();
+        else refuse(socket, status || 401, message, headers);
+      });
+    } else if (this.options.verifyClient?.(info, () => undefined)) complete();
+    else refuse(socket, 401);
+  }
+
+  /** Sends the response and opens the WebSocket. */
+  completeUpgrade(
+    extensions: AcceptedExtensions,
+    key: string,
+    protocols: Set<string>,
+    request: IncomingMessage,
+    socket: Duplex,
+    head: Buffer,
+    callback: Accepted,
+  ): void {
+    // the client has gone, or the program has ended the socket
+    if (!socket.readable || !socket.writable) {
+      socket.destroy();
+      return;
+    }
+    if (upgraded.has(socket)) {
+      throw new Error(
+        "server.handleUpgrade() was called more than once with the same socket, possibly due to a misconfiguration",
+      );
+    }
+    if (this._state > RUNNING) return refuse(socket, 503);
+    upgraded.add(socket);
+    const { options } = this;
+    const websocket = new options.WebSocket(null, undefined, options);
+    const headers = [
+      "HTTP/1.1 101 Switching Protocols",
+      "Upgrade: websocket",
+      "Connection: Upgrade",
+      `Sec-WebSocket-Accept: ${acceptValue(key, sha1)}`,
+    ];
+    const protocol = this.chooseProtocol(protocols, request);
+    if (protocol) {
+      headers.push(`Sec-WebSocket-Protocol: ${protocol}`);
+      websocket._protocol = protocol;
+    }
+    const deflate = extensions[PerMessageDeflate.extensionName];
+    if (deflate !== undefined) {
+      headers.push(`Sec-WebSocket-Extensions: ${format({ [PerMessageDeflate.extensionName]: deflate.params })}`);
+      websocket._extensions = extensions;
+    }
+    // listeners may change it
+    this.emit("headers", headers, request);
+    socket.removeListener("error", destroyThis);
+    websocket.setSocket(socket, head, {
+      allowSynchronousEvents: options.allowSynchronousEvents,
+      maxBufferedChunks: options.maxBufferedChunks,
+      maxFragments: options.maxFragments,
+      maxPayload: options.maxPayload,
+      skipUTF8Validation: options.skipUTF8Validation,
+      greeting: `${headers.join("\r\n")}\r\n\r\n`,
+    });
+    if (this.clients !== undefined) this.track(this.clients, websocket);
+    callback(websocket, request);
+  }
+
+  private chooseProtocol(protocols: Set<string>, request: IncomingMessage): string | false | undefined {
+    if (protocols.size === 0) return undefined;
+    const { handleProtocols } = this.options;
+    return handleProtocols ? this.options.handleProtocols?.(protocols, request) : [...protocols][0];
+  }
+
+  private track(clients: Set<WebSocket>, websocket: WebSocket): void {
+    clients.add(websocket);
+    websocket.on("close", () => {
+      clients.delete(websocket);
+      if (this.closesWithClients && clients.size === 0) process.nextTick(emitClose, this);
+    });
+  }
+}
+
+function isFault(value: AcceptedExtensions | Fault): value is Fault {
+  return "status" in value;
+}
+
+/** Answers requests that are no handshake, on a port of the server's own. */
+function requireUpgrade(_request: IncomingMessage, response: http.ServerResponse): void {
+  const body = STATUS_CODES[426] ?? "";
+  response.writeHead(426, { "Content-Length": body.length, "Content-Type": "text/plain" });
+  response.end(body);
+}
+
+function emitClose(server: WebSocketServer): void {
+  server._state = CLOSED;
+  server.emit("close");
+}
