@@ -36,7 +36,7 @@ export function moduleState(text) {
   const names = [];
   for (const { 1: variable, 3: collection, 4: list, groups } of text.matchAll(DECLARATION)) {
     // functions by which the files of a package reach private fields are assigned once, by the class
-    if (groups.type?.startsWith("(")) continue;
+    if (/^(?:<\w+>)?\(/.test(groups.type ?? "")) continue;
     const constant = collection ?? list;
     // a name in capitals is that of a table, which nothing changes
     if (variable === undefined && /^[A-Z][A-Z0-9_]*$/.test(constant)) continue;
