@@ -13,7 +13,7 @@ const BUDGET = 16 * 1024 * 1024; // bytes
 const PEERS = 40;
 // bytes that each peer tries to occupy: five times the budget in total
 const EACH = 2 * 1024 * 1024;
-const READ = 256 * 1024; // bytes; the most that one read adds before it is counted
+const READ = 320 * 1024; // bytes; the most that one read adds before it is counted
 
 async function open(port: number): Promise<Peer> {
   const peer = await dialPeer(port);

@@ -65,9 +65,8 @@ export class Sender {
   transfer(output: Output, message: Message): void {
     if (output.inMessage) throw protocolError("MESSAGE_IN_PROGRESS");
     if (!(message instanceof Message)) throw notData(message);
-    const memory = recyclable(message);
     this.received(output, message, true);
-    output.recycle(memory);
+    output.recycle(recyclable(message)); // not before: what was joined has recycled its pieces
     releaseMessage(message);
   }
 
@@ -113,9 +112,10 @@ export class Sender {
       output.wrote(end);
       return;
     }
-    const payload = this.memory.primitives.allocate(length);
-    this.memory.primitives.writeUtf8(text, payload, 0);
-    this.payload(output, OPCODE.TEXT, payload);
+    const memory = this.memory.pieces.acquire(length, 2 * length);
+    this.memory.primitives.writeUtf8(text, memory, 0);
+    this.payload(output, OPCODE.TEXT, memory.length === length ? memory : memory.subarray(0, length));
+    output.recycle([memory]);
   }
 
   private prepared(output: Output, message: PreparedMessage): void {
@@ -137,7 +137,10 @@ export class Sender {
       const parts = transferred ? borrowChunks(message) : message.chunks(); // throws for one that was given up: before anything is sent
       this.header(output, FIN | opcode, size);
       for (const part of parts) output.append(part);
-    } else this.payload(output, opcode, message.bytes);
+    } else {
+      const parts = transferred ? borrowChunks(message) : [];
+      this.payload(output, opcode, parts.length === 1 ? parts[0] : message.bytes);
+    }
   }
 
   /** A message, or the fragment of one, cut into frames of at most maxFrameSize bytes. `opcode` may have RSV1 set. */
@@ -170,9 +173,10 @@ export class Sender {
       output.append(part);
       return;
     }
-    const masked = this.memory.primitives.allocate(length);
+    const masked = this.memory.pieces.acquire(length, 2 * length);
     this.memory.copyMasked(part, 0, length, key, masked, new Int32Array(masked.buffer, 0, length >> 2), 0);
-    output.append(masked);
+    output.append(masked.length === length ? masked : masked.subarray(0, length));
+    output.recycle([masked]);
   }
 
   private header(output: Output, first: number, length: number): number | undefined {

@@ -1,6 +1,7 @@
 import { copyBytes } from "../bytes/copy.ts";
 import { protocolError, type ProtocolErrorCode, type WebSocketError } from "../errors.ts";
 import type { Memory } from "../runtime/memory.ts";
+import { LEAST_RECYCLED } from "../runtime/piece-pool.ts";
 import { LARGEST_SHARED } from "../runtime/slabs.ts";
 
 // What may refer to the memory of a payload.
@@ -9,6 +10,8 @@ const OTHERS = 1; // shared with other payloads, or with the application
 const APPLICATION = 2; // it is what `bytes` returned
 const KNOWN_TO = 3; // the bits of these three
 const TEXT = 4;
+/** The payload is held as `#text` alone: its memory was recycled. */
+const DECODED = 8;
 
 // The functions below are for the files of this package: they handle memory, and an application has no use for them.
 
@@ -30,7 +33,7 @@ export let recyclable: (message: Message) => readonly Uint8Array[];
 /** Drops the payload. Reading the message throws INVALID_STATE from then on. */
 export let releaseMessage: (message: Message) => void;
 
-/** Throws INVALID_STATE for a message that was released. */
+/** Makes sure that there are bytes to read. Throws INVALID_STATE for a message that was released. */
 let checkReadable: (message: Message) => void;
 
 /** A message that was received. Its bytes stay as they came, text included, until they are read. */
@@ -71,6 +74,7 @@ export class Message {
     };
     checkReadable = (message) => {
       if (message.#pieces === GONE) throw gone();
+      if ((message.#flags & DECODED) !== 0) message.#encode();
     };
     recyclable = (message) => {
       checkReadable(message);
@@ -112,11 +116,12 @@ export class Message {
    * Throws INVALID_STATE after the message was written with `transfer`.
    */
   get bytes(): Uint8Array {
+    if ((this.#flags & DECODED) !== 0) this.#encode();
     if (this.#pieces !== undefined) {
       const joined = this.#memory.primitives.allocate(this.size);
       this.copyTo(joined, 0);
+      this.#recycle();
       this.#source = plain(joined, 0, this.size);
-      this.#pieces = undefined;
       this.#flags = (this.#flags & TEXT) | APPLICATION;
     }
     if ((this.#flags & KNOWN_TO) !== APPLICATION) {
@@ -125,8 +130,10 @@ export class Message {
         copyBytes(this.#source, this.#start, this.size, copy, 0);
         this.#source = copy;
       } else if (this.#source.buffer.byteLength > this.#start + this.size) {
-        // the buffer holds other messages, too
-        this.#source = new Uint8Array(plain(this.#source, this.#start, this.size));
+        // the buffer holds other messages, too, or is a recycled one that is larger
+        const copy = new Uint8Array(plain(this.#source, this.#start, this.size));
+        this.#recycle();
+        this.#source = copy;
       } else {
         this.#source = plain(this.#source, this.#start, this.size);
       }
@@ -143,9 +150,51 @@ export class Message {
   get text(): string {
     if (this.#text !== undefined) return this.#text;
     const { primitives } = this.#memory;
+    if (this.size >= LEAST_RECYCLED && (this.#flags & KNOWN_TO) === MESSAGE_ONLY) return this.#decode();
     const start = this.#pieces === undefined ? this.#start : 0;
     const source = this.#pieces === undefined ? this.#source : this.bytes;
     return (this.#text = primitives.decodeUtf8(source, start, start + this.size));
+  }
+
+  /**
+   * As `text`, for a large payload whose memory nothing else refers to. That of a text message is recycled: its bytes are encoded again where
+   * they are asked for, which gives the same ones, because they are valid UTF-8.
+   */
+  #decode(): string {
+    const { primitives, pieces } = this.#memory;
+    const parts = this.#pieces;
+    if (parts === undefined) this.#text = primitives.decodeUtf8(this.#source, this.#start, this.#start + this.size);
+    else {
+      const joined = pieces.acquire(this.size, 2 * this.size);
+      this.copyTo(joined, 0);
+      this.#text = primitives.decodeUtf8(joined, 0, this.size);
+      pieces.release(joined);
+    }
+    if ((this.#flags & TEXT) !== 0) {
+      this.#recycle();
+      this.#flags |= DECODED;
+    }
+    return this.#text;
+  }
+
+  /** Makes the payload of a message whose memory was recycled by `#decode` again. */
+  #encode(): void {
+    const bytes = this.#memory.primitives.allocate(this.size);
+    this.#memory.primitives.writeUtf8(this.#text ?? "", bytes, 0);
+    this.#source = bytes;
+    this.#start = 0;
+    this.#flags = TEXT | MESSAGE_ONLY;
+  }
+
+  /** Recycles the memory of the payload if nothing else refers to it, and drops it. */
+  #recycle(): void {
+    if ((this.#flags & KNOWN_TO) === MESSAGE_ONLY) {
+      const { pieces } = this.#memory;
+      for (const piece of this.#pieces ?? [this.#source]) pieces.release(piece);
+    }
+    this.#source = EMPTY;
+    this.#start = 0;
+    this.#pieces = undefined;
   }
 
   /** `text` of a text message, `bytes` of a binary one. */

@@ -1,4 +1,5 @@
-const LEAST = 16 * 1024; // bytes; below, new memory costs little
+/** The smallest piece that is pooled, in bytes. Below, new memory costs little. */
+export const LEAST_RECYCLED = 16 * 1024;
 const MOST_KEPT = 4 * 1024 * 1024; // bytes in one pool
 
 /** Recycles the memory of large payloads that are no longer visible to any caller. The piece released last is acquired first: it is still in the processor's cache. */
@@ -13,7 +14,7 @@ export class PiecePool {
 
   /** Returns an array of `size` bytes, or a recycled one of up to `most` bytes. It is at the start of a buffer of its own and uninitialised. */
   acquire(size: number, most: number): Uint8Array {
-    if (size >= LEAST) {
+    if (size >= LEAST_RECYCLED) {
       for (let at = this.free.length - 1; at >= 0; at--) {
         const piece = this.free[at];
         if (piece.length < size || piece.length > most) continue;
@@ -29,7 +30,7 @@ export class PiecePool {
   release(piece: Uint8Array): void {
     const { buffer } = piece;
     const size = buffer.byteLength;
-    if (size < LEAST || this.kept + size > MOST_KEPT) return;
+    if (size < LEAST_RECYCLED || this.kept + size > MOST_KEPT) return;
     this.kept += size;
     this.free.push(piece.length === size ? piece : new Uint8Array(buffer)); // the last piece of a message may have been cut
   }

@@ -110,8 +110,10 @@ describe("a transferred message", () => {
     const own = filled(90 * KIB, 0x61);
     const message = newMessage("text", own, 0, own.length, undefined, true);
     assert.equal(message.text, "a".repeat(90 * KIB));
-    releaseAll(transferred(message));
-    assert.equal(memory().pieces.acquire(own.length, own.length), own);
+    assert.equal(memory().pieces.acquire(own.length, own.length), own, "released when its text was read");
+    const output = transferred(message);
+    releaseAll(output);
+    assert.notEqual(memory().pieces.acquire(own.length, own.length), own, "not released twice");
   });
 
   test("keeps bytes that were read", () => {

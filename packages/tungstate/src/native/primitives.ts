@@ -1,17 +1,17 @@
 import type { Primitives } from "@tungstate/protocol";
 import { isUtf8 } from "node:buffer";
 import { hash, randomFillSync } from "node:crypto";
+import { newAllocator } from "./allocator.ts";
 import type { Simd } from "./simd.ts";
 
 const LOOP_PAYS = 24; // characters or bytes up to which a loop beats a call into native code
 
 /** Returns the functions that Node.js has natively. `simd` unmasks, where it is there. */
 export function nativePrimitives(simd: Simd | undefined): Partial<Primitives> {
-  return { ...NATIVE, ...(simd === undefined ? {} : { copyMasked: simd.copyMasked }) };
+  return { ...NATIVE, allocate: newAllocator(), ...(simd === undefined ? {} : { copyMasked: simd.copyMasked }) };
 }
 
 const NATIVE = {
-  allocate: (size) => Buffer.allocUnsafeSlow(size),
   isUtf8,
   decodeUtf8: (bytes, start, end) => {
     if (end - start <= LOOP_PAYS) {

@@ -18,7 +18,7 @@ const SHARE = 2;
 const CHEAP = 0.2;
 
 /**
- * Shares the event loop between the connections that have bytes to process. A read may bring 256 KiB, which are 37,000 of the smallest frames, and an
+ * Shares the event loop between the connections that have bytes to process. A read may bring 320 KiB, which are 47,000 of the smallest frames, and an
  * application's listener for each of them. A connection gives way after 2 ms, or when all together have had 8 ms of the tick. It keeps the rest of its
  * bytes, and reads no more, until its next turn in a later tick. Reads of up to 4 KiB are processed at once.
  */

@@ -6,7 +6,7 @@ import { unansweredOf } from "../native/tcp-table.ts";
 import type { ReleasableTransport, TransportSink } from "./transport.ts";
 
 const EOF = -4095; // libuv's UV_EOF
-const FULL_READS_PER_TURN = 4; // 1 MiB; then the other connections have their turn
+const FULL_READS_PER_TURN = 3; // about 1 MiB; then the other connections have their turn
 
 /** A socket without `net.Socket` around it: reads into the shared buffer, writes without a queue in between. */
 export class HandleTransport implements ReleasableTransport {

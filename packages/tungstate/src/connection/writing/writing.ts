@@ -271,8 +271,8 @@ export class Writing {
   private afterWrite(): boolean {
     const { core, settings } = this;
     this.flushSoon(); // waiters are notified then, not within the caller's call
-    // by halves: while one is on its way, the other one fills up
-    if (core.output.size * 2 >= settings.writeBufferSize) this.pass();
+    // not before: replies to the messages of one read share a system call
+    if (core.output.size >= settings.writeBufferSize) this.pass();
     if (this.hasRoom && this.passed <= TICK_LIMIT) return true;
     this.needDrain = true;
     return false;
