@@ -233,6 +233,14 @@ export class Protocol extends Outbound {
     return this.pendingPong !== undefined || this.phase.closePending;
   }
 
+  /**
+   * Whether a Close is pending that has to follow everything that was written before: the peer sent one, or `fail` was called with `drain`. Delay
+   * `flushControlFrames` while you still compress messages.
+   */
+  get closeWaitsForOutput(): boolean {
+    return this.phase.closePending && this.patient;
+  }
+
   /** Whether the stream should be ended once the output is written. RFC 6455 §7.1.1: the server ends it first; a client waits for that, bounded by its deadline. */
   get shouldEndStream(): boolean {
     const { streamEndsAt } = this.phase;

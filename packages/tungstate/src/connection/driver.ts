@@ -305,10 +305,16 @@ export class Driver
   onEnd(): void {
     if (this.isBehindBytes(() => this.onEnd())) return;
     this.catchUp();
-    this.core.receiveEnd();
     // our half ends behind what is still to be written
+    if (!this.writing.afterCompression(() => this.receiveEnd())) this.receiveEnd();
     this.endInTime();
     this.writing.flushNow();
+  }
+
+  private receiveEnd(): void {
+    this.core.receiveEnd();
+    this.endInTime();
+    this.writing.flushSoon();
   }
 
   /** The stream has to end: within `closeTimeout` from now, or from when output has left last. */

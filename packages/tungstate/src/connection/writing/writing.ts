@@ -106,7 +106,7 @@ export class Writing {
 
   /** Whether something is still to be sent before the stream can end. */
   get isUnfinished(): boolean {
-    return this.bufferedAmount > 0 || this.closeHeld || this.core.writable;
+    return this.bufferedAmount > 0 || this.core.writable;
   }
 
   /** Whether messages wait for their compression, and not for the peer or for a source of parts. */
@@ -324,7 +324,7 @@ export class Writing {
     this.flushDue = false;
     if (this.over) return;
     if (this.inFlight === undefined) {
-      if (!this.answersHeld) this.core.flushControlFrames();
+      this.flushControlFrames();
       this.pass();
     }
     this.passed = 0;
@@ -365,9 +365,31 @@ export class Writing {
     this.core.output.release(taken);
     if (this.over) return;
     if (this.core.isEnding) this.host.onOutputSent();
-    if (!this.answersHeld) this.core.flushControlFrames();
+    this.flushControlFrames();
     this.pass();
     this.flushSoon();
+  }
+
+  private flushControlFrames(): void {
+    if (!this.answersHeld && !this.holdsClose()) this.core.flushControlFrames();
+  }
+
+  /** Whether a Close has to wait for messages that are being compressed. No more are taken then. */
+  private holdsClose(): boolean {
+    if (!this.core.closeWaitsForOutput || !this.isCompressing) return false;
+    this.closeHeld = true;
+    return true;
+  }
+
+  /** Calls `run` when messages that are being compressed are in the output, and takes no more. Returns false if there are none. */
+  afterCompression(run: () => void): boolean {
+    if (this.outgoing === undefined || !this.isCompressing) return false;
+    this.closeHeld = true;
+    this.outgoing.inTurn(() => {
+      run();
+      return undefined;
+    });
+    return true;
   }
 
   private get hasRoom(): boolean {
