@@ -2,12 +2,10 @@ import type { HttpApi } from "@tungstate/hub";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Bodies, BodyRefusal } from "./bodies.ts";
 import { pathOf } from "./target.ts";
+import { limitUnreadBody } from "./unread-body.ts";
 
 const PREFIX = "/api/";
 const TEXT = "text/plain; charset=utf-8";
-// ms that a client may keep sending a body after the response, so that it can read the response
-// before the connection closes
-const LINGER = 5_000;
 
 /**
  * Answers requests below `/api/` with the hub's HTTP API. Returns false for other paths. The key is
@@ -68,9 +66,5 @@ function send(
   if (response.headersSent || response.destroyed) return;
   response.writeHead(status, { ...headers, "content-length": Buffer.byteLength(body) });
   response.end(body);
-  if (request.complete) return;
-  // node:http discards the rest of the body
-  setTimeout(() => {
-    if (!request.complete) request.socket.destroy();
-  }, LINGER).unref();
+  limitUnreadBody(request);
 }

@@ -1,6 +1,7 @@
 import type { IncomingMessage, Server as HttpServer, ServerResponse } from "node:http";
 import { Server as HttpsServer } from "node:https";
 import type { Socket } from "node:net";
+import { Duplex } from "node:stream";
 
 const TICK = 5; // ms of requests for each event-loop tick
 const MAX_LINES = 64; // lines in a slice; a request has at least two
@@ -158,9 +159,8 @@ class Pacing {
       connection.isQueued = false;
       const { socket } = connection;
       if (socket.destroyed || !this.connections.has(socket)) continue;
-      // a part of it, so that the stream reads no more from the system while enough is left: calls
-      // `receive`, which may enqueue it again
-      if (socket.readableLength > 0) socket.read(Math.min(socket.readableLength, PIECE));
+      // calls `receive`, which may enqueue it again
+      if (socket.readableLength > 0) readPiece(socket);
       if (connection.isQueued) continue;
       if (socket.readableLength > 0) {
         this.enqueue(connection); // or, while responses are missing, by the last of these
@@ -172,6 +172,15 @@ class Pacing {
     this.queue = queue.slice(next);
     if (this.queue.length > 0) this.schedule();
   }
+}
+
+/**
+ * Emits a part of what a paused socket has buffered, so that the socket receives no more while
+ * enough is left. `read` of net.Socket makes the socket receive each time: a body that nobody reads
+ * would be buffered whole.
+ */
+function readPiece(socket: Socket): void {
+  Reflect.apply(Duplex.prototype.read, socket, [Math.min(socket.readableLength, PIECE)]);
 }
 
 /**

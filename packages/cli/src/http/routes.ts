@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { pathOf } from "./target.ts";
+import { limitUnreadBody } from "./unread-body.ts";
 
 /** A response to a GET request. */
 export interface Answer {
@@ -77,4 +78,5 @@ function send(request: IncomingMessage, response: ServerResponse, { status, head
   const length = body === undefined ? {} : { "content-length": Buffer.byteLength(body) };
   response.writeHead(status, { ...headers, ...length });
   response.end(request.method === "HEAD" ? undefined : body);
+  limitUnreadBody(request);
 }
