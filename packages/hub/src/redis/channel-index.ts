@@ -9,15 +9,25 @@ const MAX_NOTED = 10_000; // channels that this node remembers to have noted
 const AT_ONCE = 256; // channels in one call
 const INDEX_TTL = 366 * 24 * 3600_000; // ms since the last note
 
+/** Scores from here on are those of channels with a subscriber: this, and when that was noted. */
+const WATCHED = 1e15; // ms
+
+/**
+ * What is noted of a channel: it is used, and stays watched if it was; it has a subscriber; it is
+ * used and its last subscriber of this node has gone.
+ */
+type Kind = "used" | "watched" | "left";
+
 /** Channels of a namespace to be noted. */
 interface Batch {
   maxChannels: number;
-  readonly channels: string[];
+  readonly kinds: Map<string, Kind>;
 }
 
 /**
- * Bounds how many channels of each namespace have a stream in a Redis. A sorted set has them by when they were used, to about a minute; beyond
- * `maxChannels` the one that was used longest ago and has no subscriber on any node is forgotten.
+ * Limits how many channels of each namespace have a stream in a Redis without a subscriber. A sorted
+ * set has all channels by their last use, to about a minute; those with a subscriber follow the
+ * others. Above `maxChannels` the one that was used longest ago is forgotten.
  */
 export class ChannelIndex {
   private readonly deployment: Deployment;
@@ -28,6 +38,10 @@ export class ChannelIndex {
   private recent = new Set<string>();
   private recentSince: number;
   private batches = new Map<string, Batch>();
+  /** Channels that this node is subscribed to. */
+  private readonly watched = new Set<string>();
+  /** `maxChannels` by namespace. */
+  private readonly limits = new Map<string, number>();
 
   constructor(deployment: Deployment, keys: Keys, onError: (error: Error) => void, now = () => performance.now()) {
     this.deployment = deployment;
@@ -41,7 +55,20 @@ export class ChannelIndex {
   used(channel: string, maxChannels: number | undefined): void {
     if (maxChannels === undefined || maxChannels === Infinity || this.isNoted(channel)) return;
     this.recent.add(channel);
-    this.note(channel, maxChannels);
+    this.limits.set(namespaceOf(channel), maxChannels);
+    this.note(channel, this.watched.has(channel) ? "watched" : "used");
+  }
+
+  /** This node subscribes to the channel. */
+  joined(channel: string): void {
+    this.watched.add(channel);
+    this.recent.delete(channel); // so that it is noted as watched
+  }
+
+  /** This node is not subscribed to the channel any more. */
+  left(channel: string): void {
+    this.watched.delete(channel);
+    this.note(channel, "left");
   }
 
   private isNoted(channel: string): boolean {
@@ -52,38 +79,50 @@ export class ChannelIndex {
     return this.recent.has(channel);
   }
 
-  /** `maxChannels`: Infinity where no other channel is to be forgotten for this one. */
-  private note(channel: string, maxChannels: number): void {
+  private note(channel: string, kind: Kind): void {
     const namespace = namespaceOf(channel);
+    const maxChannels = this.limits.get(namespace);
+    if (maxChannels === undefined) return;
     const batch = this.batches.get(namespace);
     if (batch !== undefined) {
-      batch.maxChannels = Math.min(batch.maxChannels, maxChannels);
-      batch.channels.push(channel);
+      batch.maxChannels = maxChannels;
+      batch.kinds.set(channel, kind);
       return;
     }
     if (this.batches.size === 0) setImmediate(() => this.flush());
-    this.batches.set(namespace, { maxChannels, channels: [channel] });
+    this.batches.set(namespace, { maxChannels, kinds: new Map([[channel, kind]]) });
   }
 
   private flush(): void {
     const { batches } = this;
     this.batches = new Map();
-    for (const [namespace, { maxChannels, channels }] of batches) {
-      for (let i = 0; i < channels.length; i += AT_ONCE) {
-        this.send(namespace, maxChannels, channels.slice(i, i + AT_ONCE)).catch((error: unknown) => {
-          // an outage is told by who lost the connection; what was not noted is noted when it is used again
-          for (const channel of channels) this.recent.delete(channel);
+    for (const [namespace, { maxChannels, kinds }] of batches) {
+      const all = [...kinds];
+      for (let i = 0; i < all.length; i += AT_ONCE) {
+        const some = all.slice(i, i + AT_ONCE);
+        this.send(namespace, maxChannels, some).catch((error: unknown) => {
+          // whoever lost the connection reports it; what was not noted is noted when it is used again
+          for (const [channel] of some) this.recent.delete(channel);
           if (error instanceof Error && !(error instanceof StoreUnavailableError)) this.onError(error);
         });
       }
     }
   }
 
-  private async send(namespace: string, maxChannels: number, channels: readonly string[]): Promise<void> {
+  private async send(
+    namespace: string,
+    maxChannels: number,
+    channels: readonly (readonly [string, Kind])[],
+  ): Promise<void> {
     const key = this.keys.index(namespace);
-    const args = [Math.min(maxChannels, Number.MAX_SAFE_INTEGER), INDEX_TTL, ...channels];
-    const oldest = (await runScript(this.deployment, key, SCRIPTS.noteChannels, [key], args)) as readonly string[];
-    await Promise.all(oldest.map((channel) => this.forget(channel)));
+    const notes = channels.flatMap(([channel, kind]) => [kind, channel]);
+    const args = [Math.min(maxChannels, Number.MAX_SAFE_INTEGER), INDEX_TTL, WATCHED, ...notes];
+    const reply = await runScript(this.deployment, key, SCRIPTS.noteChannels, [key], args);
+    const [oldest, unsure] = reply as readonly [readonly string[], readonly string[]];
+    await Promise.all([
+      ...oldest.map((channel) => this.forget(channel)),
+      ...unsure.map((channel) => this.checkWatched(channel)),
+    ]);
   }
 
   /** On any node: each is subscribed once, where `Subscribers` puts it. */
@@ -95,15 +134,21 @@ export class ChannelIndex {
     return !Array.isArray(reply) || Number(reply[1]) > 0;
   }
 
+  /** Forgets a channel, unless it has a subscriber. */
   private async forget(channel: string): Promise<void> {
     const { deployment, keys } = this;
-    const topic = keys.topic(channel, deployment.database);
-    if (await this.hasSubscribers(topic)) {
-      this.note(channel, Infinity); // nothing has to give way to it
+    if (await this.hasSubscribers(keys.topic(channel, deployment.database))) {
+      this.note(channel, "watched");
       return;
     }
     this.recent.delete(channel);
     const name = keys.channel(channel);
     await runCommand(deployment, name, "DEL", name + META, name + STREAM);
+  }
+
+  /** The node whose subscriber watched the channel may have ended without notice. */
+  private async checkWatched(channel: string): Promise<void> {
+    const { deployment, keys } = this;
+    if (!(await this.hasSubscribers(keys.topic(channel, deployment.database)))) this.note(channel, "left");
   }
 }

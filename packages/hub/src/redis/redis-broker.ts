@@ -88,14 +88,16 @@ export class RedisBroker implements Broker {
   }
 
   subscribe(channel: string): Promise<void> {
-    const { subscribers, topic } = this.placeOf(channel);
+    const { subscribers, index, topic } = this.placeOf(channel);
+    index.joined(channel);
     return subscribers.subscribe(topic);
   }
 
   async unsubscribe(channel: string): Promise<void> {
     if (this.handler === undefined) return;
-    const { subscribers, topic } = this.placeOf(channel);
+    const { subscribers, index, topic } = this.placeOf(channel);
     await subscribers.unsubscribe(topic);
+    index.left(channel);
   }
 
   publish(channel: string, publication: NewPublication, options: BrokerPublishOptions): Promise<BrokerResult> {
@@ -207,10 +209,10 @@ export class RedisBroker implements Broker {
   }
 
   /** Where messages of the channel come from. */
-  private placeOf(channel: string): { readonly subscribers: Subscribers; readonly topic: string } {
+  private placeOf(channel: string): Pick<Shard, "subscribers" | "index"> & { readonly topic: string } {
     const { keys } = this.connections;
     const deployment = this.connections.of(keys.channel(channel));
-    return { subscribers: this.shardAt(deployment).subscribers, topic: keys.topic(channel, deployment.database) };
+    return { ...this.shardAt(deployment), topic: keys.topic(channel, deployment.database) };
   }
 
   private shardAt(deployment: Deployment): Shard {

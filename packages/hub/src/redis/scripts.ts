@@ -185,14 +185,26 @@ return {redis.call('HLEN', values), redis.call('HLEN', users)}
 const NOTE_CHANNELS = `
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-for i = 3, #ARGV do redis.pcall('ZADD', KEYS[1], now, ARGV[i]) end
+local watched = tonumber(ARGV[3])
+for i = 5, #ARGV, 2 do
+  local kind, score = ARGV[i - 1], now
+  if kind == 'watched' then score = watched + now end
+  if kind == 'used' then
+    local known = redis.pcall('ZSCORE', KEYS[1], ARGV[i])
+    if type(known) == 'string' and tonumber(known) >= watched then score = watched + now end
+  end
+  redis.pcall('ZADD', KEYS[1], score, ARGV[i])
+end
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
-local excess = redis.call('ZCARD', KEYS[1]) - tonumber(ARGV[1])
-if excess <= 0 then return {} end
-local popped = redis.call('ZPOPMIN', KEYS[1], math.min(excess, 2 * #ARGV))
+local unsure = redis.call('ZRANGEBYSCORE', KEYS[1], watched, watched + now - 3600000, 'LIMIT', 0, 2)
+for i = 1, #unsure do redis.call('ZADD', KEYS[1], watched + now, unsure[i]) end
 local oldest = {}
-for i = 1, #popped, 2 do oldest[#oldest + 1] = popped[i] end
-return oldest
+local excess = redis.call('ZCOUNT', KEYS[1], '-inf', '(' .. ARGV[3]) - tonumber(ARGV[1])
+if excess > 0 then
+  local popped = redis.call('ZPOPMIN', KEYS[1], math.min(excess, 2 * #ARGV))
+  for i = 1, #popped, 2 do oldest[#oldest + 1] = popped[i] end
+end
+return {oldest, unsure}
 `;
 
 /** A Lua script, called by its hash. */

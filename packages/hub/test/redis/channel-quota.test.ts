@@ -77,6 +77,62 @@ for (const [name, start] of Object.entries(PLACES)) {
     }
   });
 
+  test(`maxChannels counts the channels without a subscriber, as in memory: ${name}`, async () => {
+    const { url, servers, stop } = await start();
+    const redis = await openRedis([url]);
+    const hub = new Hub({
+      namespaces: { few: { history, subscribe: "anyone", publish: "anyone" } },
+      anonymous: true,
+      ping: false,
+      broker: redis.broker,
+      presence: redis.presenceStore,
+    });
+    try {
+      await hub.start();
+      const kept = async (): Promise<string[]> => {
+        const keys = await Promise.all(servers.map((server) => server.command("KEYS", "tungstate:{.few:*}:m")));
+        return keys.flatMap((each) => (each as string[]).map((key) => /few:(.*)\}:m$/.exec(key)?.[1] ?? "")).sort();
+      };
+      const index = async (): Promise<string[]> => {
+        const each = await Promise.all(
+          servers.map((server) => server.command("ZRANGE", "tungstate:channels:few", "0", "-1").catch(() => [])),
+        );
+        return (each.find((members) => Array.isArray(members) && members.length > 0) ?? []) as string[];
+      };
+      const publish = async (channel: string): Promise<void> => {
+        await hub.publish(channel, 1);
+        await until(`${channel} is noted`, async () => (await index()).includes(channel));
+        const before = Date.now();
+        await until("another ms", () => Promise.resolve(Date.now() > before + 1));
+      };
+      const client = await new TestClient(hub).connect();
+      for (let i = 0; i < 7; i++) await client.subscribe(`few:watched ${i}`);
+      const watched = Array.from({ length: 7 }, (_, i) => `watched ${i}`);
+      const idle = (from: number, to: number): string[] =>
+        Array.from({ length: to - from + 1 }, (_, i) => `idle ${from + i}`);
+      for (const [number, expected] of [
+        [1, idle(1, 1)],
+        [4, idle(1, 4)],
+        [5, idle(1, 5)], // the limit
+        [6, idle(2, 6)],
+      ] as const) {
+        for (let i = number === 4 ? 2 : number; i <= number; i++) await publish(`few:idle ${i}`);
+        await until(`${number} channels: the right ones are kept`, async () => {
+          const names = await kept();
+          return names.join() === [...expected, ...watched].sort().join();
+        });
+      }
+      await client.ask({ unsubscribe: { channel: "few:watched 3" } });
+      await until(
+        "one more without a subscriber",
+        async () => (await kept()).join() === [...idle(3, 6), ...watched].sort().join(),
+      );
+    } finally {
+      await hub.close();
+      await stop();
+    }
+  });
+
   test(`channels with subscribers are kept, without endless work: ${name}`, async () => {
     const { url, servers, stop } = await start();
     const redis = await openRedis([url]);
