@@ -180,7 +180,7 @@ class Pacing {
  * would be buffered whole.
  */
 function readPiece(socket: Socket): void {
-  Reflect.apply(Duplex.prototype.read, socket, [Math.min(socket.readableLength, PIECE)]);
+  Duplex.prototype.read.call(socket, Math.min(socket.readableLength, PIECE));
 }
 
 /**
