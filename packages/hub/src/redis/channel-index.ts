@@ -101,7 +101,7 @@ export class ChannelIndex {
       for (let i = 0; i < all.length; i += AT_ONCE) {
         const some = all.slice(i, i + AT_ONCE);
         this.send(namespace, maxChannels, some).catch((error: unknown) => {
-          // whoever lost the connection reports it; what was not noted is noted when it is used again
+          // a lost connection is reported elsewhere; what was not noted is noted when it is used again
           for (const [channel] of some) this.recent.delete(channel);
           if (error instanceof Error && !(error instanceof StoreUnavailableError)) this.onError(error);
         });
