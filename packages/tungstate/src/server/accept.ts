@@ -38,7 +38,10 @@ export function accept(stream: ByteStream, options: AcceptOptions = {}): Promise
     const transport = transportOf(stream, settings);
     const from = { transport, encrypted: isEncrypted(stream), raw: undefined };
     const { signal } = options;
-    const abort = (): void => accepting.fail(new RefusedError(serverError("SERVER_CLOSING")));
+    const abort = (): void => {
+      const error = serverError("SERVER_CLOSING", "its signal was aborted", { cause: signal?.reason });
+      accepting.fail(new RefusedError(error));
+    };
     const forget = onAbort(signal, abort);
     const accepting = new Accepting(transport, admission, settings, from, {
       accepted: (_, { driver }) => {

@@ -239,13 +239,15 @@ describe("an authorize that takes time", () => {
     for (const when of ["before", "meanwhile"]) {
       const [near, far] = memoryPipe();
       const abort = new AbortController();
-      if (when === "before") abort.abort();
+      const reason = new Error("as expected");
+      if (when === "before") abort.abort(reason);
       const accepted = assert.rejects(accept(far, { signal: abort.signal, authorize: never }), {
         code: "SERVER_CLOSING",
+        cause: reason,
       });
       const raw = new Raw(near).send(upgradeRequest());
       await turns(2);
-      abort.abort();
+      abort.abort(reason);
       await accepted;
       assert.equal((await raw.answer()).status, 503);
       near.end();
