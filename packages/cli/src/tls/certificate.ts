@@ -42,7 +42,9 @@ export function readCertificate(
       const text = readFileSync(file, "latin1");
       return { text, parsed: parse(text) };
     } catch (error) {
-      problems.push(`${where} ${file}: ${error instanceof UnexpectedContent ? error.message : explainSystem(error)}`);
+      const problem = `${where} ${file}: ${error instanceof UnexpectedContent ? error.message : explainSystem(error)}`;
+      // one file for both that is missing is one problem
+      if (!problems.includes(problem)) problems.push(problem);
       return undefined;
     }
   };
