@@ -39,7 +39,7 @@ const EMPTY = new Uint8Array(0);
 const ANSWERED_AT_ONCE = 16 * 1024; // bytes of output up to which each ping is answered at once
 
 /** Where a receiver passes what it has read for a protocol. Set by the class, whose private methods it calls. */
-let RECEIVED: ReceiverEvents<Protocol>;
+let RECEIVED: Readonly<ReceiverEvents<Protocol>>;
 
 /**
  * One WebSocket connection after its handshake, without I/O. Bytes go in through `receive` and come out of `output`. Time goes in as an
@@ -154,13 +154,13 @@ export class Protocol extends Outbound {
   }
 
   static {
-    RECEIVED = {
+    RECEIVED = Object.freeze<ReceiverEvents<Protocol>>({
       message: (to, message) => to.sink.onMessage(message),
       compressedMessage: (to, message) => to.sink.onCompressedMessage?.(message),
       ping: (to, payload) => to.receivePing(payload),
       pong: (to, payload) => to.sink.onPong?.(payload),
       close: (to, payload) => to.receiveClose(payload),
-    };
+    });
   }
 
   private receivePing(payload: Uint8Array): void {

@@ -53,7 +53,7 @@ type PhaseName =
   | "lost";
 
 /** The state machine of a connection. */
-export const PHASES: Readonly<Record<PhaseName, Phase>> = {
+export const PHASES: Readonly<Record<PhaseName, Phase>> = frozen({
   open: {
     ...phase("open", { receives: true, sends: true }),
     next: {
@@ -96,7 +96,12 @@ export const PHASES: Readonly<Record<PhaseName, Phase>> = {
   },
   closedCleanly: { ...phase("closed", { closeSent: true, streamEndsAt: "both" }), next: {} },
   lost: { ...phase("closed", { streamEndsAt: "both" }), next: {} },
-};
+});
+
+function frozen(phases: Record<PhaseName, Phase>): Readonly<Record<PhaseName, Phase>> {
+  for (const each of Object.values(phases)) Object.freeze(Object.freeze(each).next);
+  return Object.freeze(phases);
+}
 
 function phase(state: ProtocolState, holds: Partial<Phase>): Omit<Phase, "next"> {
   const nothing = { receives: false, sends: false, closePending: false, closeSent: false } as const;

@@ -44,13 +44,13 @@ import type { TlsInfo } from "../transport/tls-info.ts";
 import { endpointError } from "../errors.ts";
 
 /** Where a connection's queue of compressed messages passes what it has inflated. */
-const TO_DRIVER: InflateEvents<Driver> = {
+const TO_DRIVER: Readonly<InflateEvents<Driver>> = Object.freeze({
   message: (to, message) => to.deliver(message),
   failed: (to, error) => to.fail(error),
   reading: (to, on) => to.setReading(on),
   hasRoom: (to) => to.hasRoom(),
   overflows: (to) => to.overflows(),
-};
+} satisfies InflateEvents<Driver>);
 
 /** How the byte stream of a connection came about, as far as it is known. */
 export interface Way {

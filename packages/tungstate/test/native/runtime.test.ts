@@ -2,7 +2,7 @@ import { type DeflateParams, HeaderFields, PERMESSAGE_DEFLATE } from "@tungstate
 import { memoryOf } from "@tungstate/protocol/internal";
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { openConnection } from "../../src/connection/connection.ts";
+import { driverOf, openConnection } from "../../src/connection/connection.ts";
 import { MemoryBudget } from "../../src/connection/memory-budget.ts";
 import { connectionSettings } from "../../src/connection/options.ts";
 import { NodeRuntime } from "../../src/native/runtime.ts";
@@ -11,12 +11,12 @@ import { systemClock } from "../../src/schedule/clock.ts";
 import { memoryPipe } from "../../src/testing/memory-pipe.ts";
 import { transportOf } from "../../src/transport/of.ts";
 
-const PARAMS: DeflateParams = {
+const PARAMS: DeflateParams = Object.freeze({
   serverNoContextTakeover: true,
   clientNoContextTakeover: true,
   serverMaxWindowBits: 15,
   clientMaxWindowBits: 15,
-};
+});
 const NEGOTIATED = { name: PERMESSAGE_DEFLATE, params: [], rsv: 0x40, negotiated: PARAMS };
 const NO_HEADERS = new HeaderFields();
 const NO_BYTES = new Uint8Array(0);
@@ -35,8 +35,11 @@ function connected(runtime: NodeRuntime) {
   });
 }
 
-/** Sends messages that use every resource: small, in fragments, compressed synchronously and in the thread pool. */
-async function exchange(runtime: NodeRuntime): Promise<void> {
+/**
+ * Sends messages that use every resource: small, in fragments, compressed synchronously and in the thread pool. Returns
+ * the drivers of both ends.
+ */
+async function exchange(runtime: NodeRuntime): Promise<readonly unknown[]> {
   const [client, server] = connected(runtime);
   const sent = ["small", "x".repeat(1000), "y".repeat(100_000), new Uint8Array(5000).fill(7)];
   for (const data of sent) client.write(data);
@@ -48,6 +51,7 @@ async function exchange(runtime: NodeRuntime): Promise<void> {
   }
   for await (const _ of client) if (--received === 0) break;
   await client.close();
+  return [driverOf(client), driverOf(server)];
 }
 
 /** Objects that can change, reachable from `roots` by properties. */
@@ -80,14 +84,14 @@ describe("two runtimes in one process", () => {
     t.after(() => (Buffer.poolSize = poolSize));
     Buffer.poolSize = 0;
     const runtimes = [new NodeRuntime(), new NodeRuntime()];
-    await Promise.all(runtimes.map(exchange));
+    const ends = await Promise.all(runtimes.map(exchange));
     // the clock and Node's private functions are those of the process
     const shared = new Set<unknown>([systemClock, system]);
-    const [one, other] = runtimes.map((runtime) => reachable(stateOf(runtime), shared));
+    const [one, other] = runtimes.map((runtime, index) => reachable([...stateOf(runtime), ...ends[index]], shared));
     assert.ok(one.size > 50, `${one.size} objects`);
     const both = [...one]
       .filter((each) => other.has(each) && !isEmptyOrFrozen(each))
-      .map((each) => each.constructor.name);
+      .map((each) => `${each.constructor.name} ${Object.keys(each).join()}`);
     assert.deepEqual(both, []);
   });
 
