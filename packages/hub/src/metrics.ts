@@ -38,28 +38,28 @@ const OTHER = "other";
 
 /** Counts by a label of a fixed set, such as the method of a command. */
 export class Counts<Label extends string | number> {
-  private readonly labels: ReadonlySet<Label>;
-  private readonly byLabel = new Map<Label | typeof OTHER, number>();
+  readonly #labels: ReadonlySet<Label>;
+  readonly #byLabel = new Map<Label | typeof OTHER, number>();
 
   /** `labels`: those that are told apart; all others are counted as `other`. */
   constructor(labels: Iterable<Label>) {
-    this.labels = new Set(labels);
+    this.#labels = new Set(labels);
   }
 
   /** Adds `count` (default 1) to a label. */
   add(label: Label, count = 1): void {
-    const counted = this.labels.has(label) ? label : OTHER;
-    this.byLabel.set(counted, (this.byLabel.get(counted) ?? 0) + count);
+    const counted = this.#labels.has(label) ? label : OTHER;
+    this.#byLabel.set(counted, (this.#byLabel.get(counted) ?? 0) + count);
   }
 
   /** Returns the count of a label; 0 if nothing was counted. */
   get(label: Label | typeof OTHER): number {
-    return this.byLabel.get(label) ?? 0;
+    return this.#byLabel.get(label) ?? 0;
   }
 
   /** Returns all labels with their counts. */
   entries(): IterableIterator<[Label | typeof OTHER, number]> {
-    return this.byLabel.entries();
+    return this.#byLabel.entries();
   }
 }
 

@@ -17,57 +17,57 @@ import { HubError } from "../errors.ts";
  */
 export class MemoryBroker implements Broker {
   readonly lossy = false;
-  private readonly engine: MemoryEngine;
-  private node: EngineNode | undefined;
+  readonly #engine: MemoryEngine;
+  #node: EngineNode | undefined;
 
   constructor(engine: MemoryEngine = new MemoryEngine()) {
-    this.engine = engine;
+    this.#engine = engine;
   }
 
   async start(handler: BrokerHandler): Promise<void> {
-    if (this.node !== undefined) throw new HubError("INVALID_STATE", "this broker already serves a hub");
-    this.node = this.engine.attach(handler);
+    if (this.#node !== undefined) throw new HubError("INVALID_STATE", "this broker already serves a hub");
+    this.#node = this.#engine.attach(handler);
   }
 
   async stop(): Promise<void> {
-    if (this.node !== undefined) this.engine.detach(this.node);
-    this.node = undefined;
+    if (this.#node !== undefined) this.#engine.detach(this.#node);
+    this.#node = undefined;
   }
 
   async subscribe(channel: string): Promise<void> {
-    this.engine.subscribe(this.started(), channel);
+    this.#engine.subscribe(this.#started(), channel);
   }
 
   async unsubscribe(channel: string): Promise<void> {
-    if (this.node !== undefined) this.engine.unsubscribe(this.node, channel);
+    if (this.#node !== undefined) this.#engine.unsubscribe(this.#node, channel);
   }
 
   publish(channel: string, publication: NewPublication, options: BrokerPublishOptions): Promise<BrokerResult> {
-    return this.engine.publish(channel, publication, options);
+    return this.#engine.publish(channel, publication, options);
   }
 
   async publishJoin(channel: string, info: ClientInfo): Promise<void> {
-    this.engine.publishJoin(channel, info);
+    this.#engine.publishJoin(channel, info);
   }
 
   async publishLeave(channel: string, info: ClientInfo): Promise<void> {
-    this.engine.publishLeave(channel, info);
+    this.#engine.publishLeave(channel, info);
   }
 
   async history(channel: string, filter: HistoryFilter, metaTtl: number): Promise<HistoryPage> {
-    return this.engine.history(channel, filter, metaTtl);
+    return this.#engine.history(channel, filter, metaTtl);
   }
 
   async removeHistory(channel: string): Promise<void> {
-    this.engine.removeHistory(channel);
+    this.#engine.removeHistory(channel);
   }
 
   async control(message: string): Promise<void> {
-    this.engine.control(this.started(), message);
+    this.#engine.control(this.#started(), message);
   }
 
-  private started(): EngineNode {
-    if (this.node === undefined) throw new HubError("INVALID_STATE", "the broker has not been started");
-    return this.node;
+  #started(): EngineNode {
+    if (this.#node === undefined) throw new HubError("INVALID_STATE", "the broker has not been started");
+    return this.#node;
   }
 }

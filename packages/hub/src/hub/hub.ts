@@ -57,37 +57,37 @@ export class Hub {
   readonly metrics: HubMetrics;
   /** The methods below for callers that have JSON as text. */
   readonly operations: Operations;
-  private readonly settings: HubSettings;
-  private readonly parts: Parts;
-  private readonly deadlines: Deadlines;
-  private readonly background: Background;
-  private readonly channelsHere: Channels;
-  private readonly announcements: Announcements;
-  private readonly registry = new Sessions();
-  private readonly handlers = new Map<string, RpcHandler>();
-  private readonly timers = new Set<() => void>();
-  private state: "new" | "open" | "closing" = "new";
+  readonly #settings: HubSettings;
+  readonly #parts: Parts;
+  readonly #deadlines: Deadlines;
+  readonly #background: Background;
+  readonly #channelsHere: Channels;
+  readonly #announcements: Announcements;
+  readonly #registry = new Sessions();
+  readonly #handlers = new Map<string, RpcHandler>();
+  readonly #timers = new Set<() => void>();
+  #state: "new" | "open" | "closing" = "new";
 
   /** Throws a TypeError or RangeError for an invalid option. */
   constructor(options: HubOptions) {
     const settings = resolveOptions(options);
     const { broker, presence, clock } = settings;
-    const { registry } = this;
+    const registry = this.#registry;
     const metrics = new HubMetrics(METHODS, broker.metrics);
     this.metrics = metrics;
     const background = new Background(settings.onError);
     const tickEnd = new TickEnd(clock);
     const slices = new TimeSlices(clock);
-    this.announcements = new Announcements(tickEnd, {
+    this.#announcements = new Announcements(tickEnd, {
       join: (channel, info) => background.add(broker.publishJoin(channel, info)),
       leave: (channel, info) => background.add(broker.publishLeave(channel, info)),
     });
     const channels = new Channels({ broker, clock, metrics, background, tickEnd, slices });
-    this.settings = settings;
-    this.background = background;
-    this.deadlines = new Deadlines(clock, DEADLINE_SLOT);
-    this.channelsHere = channels;
-    this.parts = {
+    this.#settings = settings;
+    this.#background = background;
+    this.#deadlines = new Deadlines(clock, DEADLINE_SLOT);
+    this.#channelsHere = channels;
+    this.#parts = {
       settings,
       broker,
       presence,
@@ -95,46 +95,46 @@ export class Hub {
       channels,
       background,
       registry,
-      deadlines: this.deadlines,
+      deadlines: this.#deadlines,
       tickEnd,
       slices,
       allowances: new Allowances(settings.limits, clock),
       memory: new QueueMemory(settings.memoryBudget, metrics),
       ping: newPing(),
-      announcements: this.announcements,
-      rpc: this.handlers,
+      announcements: this.#announcements,
+      rpc: this.#handlers,
     };
-    this.operations = new Operations(this.parts);
+    this.operations = new Operations(this.#parts);
   }
 
   /** The limits of one client, complete. */
   get limits(): Limits {
-    return this.settings.limits;
+    return this.#settings.limits;
   }
 
   /** Connects the broker and the presence store. Rejects if they cannot be reached. */
   async start(): Promise<void> {
-    if (this.state !== "new") throw new HubError("INVALID_STATE", "the hub has been started before");
-    const { broker, presence, clock } = this.settings;
+    if (this.#state !== "new") throw new HubError("INVALID_STATE", "the hub has been started before");
+    const { broker, presence, clock } = this.#settings;
     checkTime("ttl of the presence store", presence.ttl);
-    await broker.start(this.brokerHandler());
+    await broker.start(this.#brokerHandler());
     try {
       await presence.start();
     } catch (error) {
       await broker.stop();
       throw error;
     }
-    this.state = "open";
-    const { announceInterval, positionCheckInterval } = this.settings;
+    this.#state = "open";
+    const { announceInterval, positionCheckInterval } = this.#settings;
     const { nodes } = this.operations;
-    this.background.add(nodes.announce(true));
-    this.every(announceInterval, () => nodes.announce(false));
-    this.every(presence.ttl / 3, () =>
-      renewPresence(this.channelsHere, presence, this.parts.slices, this.background.onError),
+    this.#background.add(nodes.announce(true));
+    this.#every(announceInterval, () => nodes.announce(false));
+    this.#every(presence.ttl / 3, () =>
+      renewPresence(this.#channelsHere, presence, this.#parts.slices, this.#background.onError),
     );
     if (!broker.lossy || positionCheckInterval === Infinity) return;
-    this.every(positionCheckInterval / CHECK_IN_PARTS, async () =>
-      this.channelsHere.checkSome(CHECK_IN_PARTS, clock.now() - positionCheckInterval),
+    this.#every(positionCheckInterval / CHECK_IN_PARTS, async () =>
+      this.#channelsHere.checkSome(CHECK_IN_PARTS, clock.now() - positionCheckInterval),
     );
   }
 
@@ -147,24 +147,24 @@ export class Hub {
     const { window = 0, why = DISCONNECTS.SHUTDOWN } = options;
     checkDisconnect(why.code, why.reason);
     checkTime("window", typeof window === "number" ? Math.ceil(window) : window, 0);
-    if (this.state === "closing") return;
-    const started = this.state === "open";
-    this.state = "closing";
-    const sessions = this.registry.all();
-    const { clock } = this.settings;
+    if (this.#state === "closing") return;
+    const started = this.#state === "open";
+    this.#state = "closing";
+    const sessions = this.#registry.all();
+    const { clock } = this.#settings;
     const from = clock.now();
     for (const [index, session] of sessions.entries()) {
       const at = from + (window * index) / sessions.length;
       if (at > clock.now()) await new Promise<void>((resolve) => clock.after(at - clock.now(), resolve));
       session.close(why);
     }
-    for (const stop of this.timers) stop();
-    this.deadlines.stop();
+    for (const stop of this.#timers) stop();
+    this.#deadlines.stop();
     this.operations.surveys.close();
-    if (started) this.background.add(this.operations.nodes.leave());
-    this.announcements.flush();
-    await this.background.settled();
-    if (started) await Promise.all([this.settings.broker.stop(), this.settings.presence.stop()]);
+    if (started) this.#background.add(this.operations.nodes.leave());
+    this.#announcements.flush();
+    await this.#background.settled();
+    if (started) await Promise.all([this.#settings.broker.stop(), this.#settings.presence.stop()]);
   }
 
   /**
@@ -172,11 +172,11 @@ export class Hub {
    * connection that arrives while the hub closes is closed at once.
    */
   accept(connection: HubConnection, context?: unknown): Incoming {
-    if (this.state === "new") throw new HubError("INVALID_STATE", "the hub has not been started");
-    const session = new Session(this.parts, connection, context);
-    const reader = new Reader(session, this.parts, connection);
+    if (this.#state === "new") throw new HubError("INVALID_STATE", "the hub has not been started");
+    const session = new Session(this.#parts, connection, context);
+    const reader = new Reader(session, this.#parts, connection);
     session.reader = reader;
-    if (this.state === "closing") session.close(DISCONNECTS.SHUTDOWN);
+    if (this.#state === "closing") session.close(DISCONNECTS.SHUTDOWN);
     return new Accepted(session, reader);
   }
 
@@ -204,7 +204,7 @@ export class Hub {
   async history(channel: string, options?: HistoryOptions): Promise<PastPublications> {
     const { offset, epoch, publications } = await this.operations.history(channel, options);
     const past: PastPublication[] = [];
-    await this.parts.slices.each(publications, PARSE_AT_ONCE, (some) => void past.push(...some.map(pastPublication)));
+    await this.#parts.slices.each(publications, PARSE_AT_ONCE, (some) => void past.push(...some.map(pastPublication)));
     return { offset, epoch, publications: past };
   }
 
@@ -285,14 +285,14 @@ export class Hub {
 
   /** Registers a function that clients can call. Throws if there is one with that name. */
   rpc(name: string, handler: RpcHandler): this {
-    if (this.handlers.has(name)) throw argumentError(TypeError, `a function ${name} is registered already`);
-    this.handlers.set(name, handler);
+    if (this.#handlers.has(name)) throw argumentError(TypeError, `a function ${name} is registered already`);
+    this.#handlers.set(name, handler);
     return this;
   }
 
   /** Returns the sessions of this node, or those of one user. */
   sessions(user?: string): readonly ClientSession[] {
-    return user === undefined ? this.registry.connected() : this.registry.select(user, undefined);
+    return user === undefined ? this.#registry.connected() : this.#registry.select(user, undefined);
   }
 
   /** Returns the channels with subscribers on this node, with their numbers. */
@@ -326,25 +326,25 @@ export class Hub {
     return this.operations.survey(name, optionalJson(data, "the data of a survey"), options.timeout);
   }
 
-  private brokerHandler(): BrokerHandler {
+  #brokerHandler(): BrokerHandler {
     return {
-      publication: (channel, publication, epoch) => this.channelsHere.publication(channel, publication, epoch),
-      join: (channel, info) => this.channelsHere.join(channel, info),
-      leave: (channel, info) => this.channelsHere.leave(channel, info),
+      publication: (channel, publication, epoch) => this.#channelsHere.publication(channel, publication, epoch),
+      join: (channel, info) => this.#channelsHere.join(channel, info),
+      leave: (channel, info) => this.#channelsHere.leave(channel, info),
       control: (message) => this.operations.receive(message),
-      interrupted: (channels) => this.background.add(this.channelsHere.interrupted(channels)),
+      interrupted: (channels) => this.#background.add(this.#channelsHere.interrupted(channels)),
     };
   }
 
   /** Calls `work` again and again, `interval` ms after it has completed. */
-  private every(interval: number, work: () => Promise<void>): void {
-    const stop = this.settings.clock.after(interval, () => {
-      this.timers.delete(stop);
+  #every(interval: number, work: () => Promise<void>): void {
+    const stop = this.#settings.clock.after(interval, () => {
+      this.#timers.delete(stop);
       const done = work().finally(() => {
-        if (this.state === "open") this.every(interval, work);
+        if (this.#state === "open") this.#every(interval, work);
       });
-      this.background.add(done);
+      this.#background.add(done);
     });
-    this.timers.add(stop);
+    this.#timers.add(stop);
   }
 }

@@ -41,18 +41,18 @@ export class Operations {
   readonly nodes: Nodes;
   /** The questions to all nodes. */
   readonly surveys: Surveys;
-  private readonly parts: Parts;
-  private readonly id: string;
-  private readonly startedAt: number;
+  readonly #parts: Parts;
+  readonly #id: string;
+  readonly #startedAt: number;
 
   constructor(parts: Parts) {
     const { clock, announceInterval, newId } = parts.settings;
     const { background } = parts;
     const id = newId();
     const tell = (control: Control): Promise<void> => parts.broker.control(encodeControl(control));
-    this.parts = parts;
-    this.id = id;
-    this.startedAt = clock.now();
+    this.#parts = parts;
+    this.#id = id;
+    this.#startedAt = clock.now();
     this.nodes = new Nodes({ clock, announceInterval, self: () => this.node(), tell });
     const nodes = (): string[] => this.nodes.list().map((node) => node.id);
     this.surveys = new Surveys({ clock, id, newId, nodes, tell, background, memory: parts.memory });
@@ -60,21 +60,25 @@ export class Operations {
 
   /** Publishes to a channel. Rejects with a CommandError. */
   publish(channel: string, data: JsonText, options?: PublishOptions): Promise<PublishReport> {
-    return this.publishOwned(channel, own(data), options);
+    return this.#publishOwned(channel, own(data), options);
   }
 
   /** `data` shares no memory with a frame or body. */
-  private async publishOwned(channel: string, data: JsonText, options: PublishOptions = {}): Promise<PublishReport> {
-    const { publishing, delta } = this.namespace(channel);
+  async #publishOwned(channel: string, data: JsonText, options: PublishOptions = {}): Promise<PublishReport> {
+    const { publishing, delta } = this.#namespace(channel);
     const { idempotencyKey, idempotencyTtl, tags } = options;
     if (options.delta === true && !delta) throw commandError("NOT_AVAILABLE", "the namespace has no deltas");
     if (idempotencyTtl !== undefined && !(idempotencyTtl > 0)) {
       throw argumentError(RangeError, `idempotencyTtl must be more than 0 (ms), got ${idempotencyTtl}`);
     }
     const history = options.skipHistory === true ? { ...publishing, historySize: 0 } : publishing;
-    this.parts.metrics.published++;
-    const result = await this.stored(
-      this.parts.broker.publish(channel, { data, tags }, { ...history, idempotencyKey, idempotencyTtl, isOwned: true }),
+    this.#parts.metrics.published++;
+    const result = await this.#stored(
+      this.#parts.broker.publish(
+        channel,
+        { data, tags },
+        { ...history, idempotencyKey, idempotencyTtl, isOwned: true },
+      ),
     );
     const { offset, epoch, duplicate } = result;
     const { delivered, queued, dropped, disconnected } = (await result.fanOut?.settled()) ?? NOTHING;
@@ -102,23 +106,23 @@ export class Operations {
     const kept = own(data); // once for all channels
     const publish = async (channel: string): Promise<BroadcastReport> => {
       try {
-        return { channel, report: await this.publishOwned(channel, kept, options) };
+        return { channel, report: await this.#publishOwned(channel, kept, options) };
       } catch (error) {
         if (error instanceof CommandError) return { channel, error };
         throw error;
       }
     };
-    await this.parts.slices.each(channels, AT_ONCE, async (some) => take(await Promise.all(some.map(publish))));
+    await this.#parts.slices.each(channels, AT_ONCE, async (some) => take(await Promise.all(some.map(publish))));
   }
 
   /** Reads the requested publications page by page; with `maxBytes` only one page. */
   async history(channel: string, options: HistoryOptions = {}): Promise<HistoryPage> {
-    const namespace = this.namespace(channel);
+    const namespace = this.#namespace(channel);
     if (!namespace.hasHistory) throw commandError("NOT_AVAILABLE", "the channel has no history");
-    const { broker, slices } = this.parts;
+    const { broker, slices } = this.#parts;
     const { metaTtl, maxChannels } = namespace.publishing;
     const read = (filter: HistoryFilter): Promise<HistoryPage> =>
-      this.stored(broker.history(channel, { ...filter, maxChannels }, metaTtl));
+      this.#stored(broker.history(channel, { ...filter, maxChannels }, metaTtl));
     return readHistory(read, slices, options);
   }
 
@@ -127,8 +131,8 @@ export class Operations {
    * CommandError.
    */
   async removeHistory(channel: string): Promise<void> {
-    if (!this.namespace(channel).hasHistory) throw commandError("NOT_AVAILABLE", "the channel has no history");
-    await this.stored(this.parts.broker.removeHistory(channel));
+    if (!this.#namespace(channel).hasHistory) throw commandError("NOT_AVAILABLE", "the channel has no history");
+    await this.#stored(this.#parts.broker.removeHistory(channel));
   }
 
   /** Returns all clients in a channel. Yields to other work meanwhile. */
@@ -151,10 +155,10 @@ export class Operations {
     size: number,
     take: (info: ClientInfo) => number,
   ): Promise<string | undefined> {
-    this.checkPresence(channel);
-    const { presence, slices } = this.parts;
+    this.#checkPresence(channel);
+    const { presence, slices } = this.#parts;
     let taken = 0;
-    return this.stored(
+    return this.#stored(
       readClients(presence, slices, channel, cursor, (clients) => {
         for (const info of clients) taken += take(info);
         return taken < size;
@@ -164,8 +168,8 @@ export class Operations {
 
   /** Counts the clients and users of a channel. Rejects with a CommandError. */
   async presenceStats(channel: string): Promise<PresenceStats> {
-    this.checkPresence(channel);
-    return this.stored(this.parts.presence.stats(channel));
+    this.#checkPresence(channel);
+    return this.#stored(this.#parts.presence.stats(channel));
   }
 
   /**
@@ -182,14 +186,14 @@ export class Operations {
       readonly expireAt?: number | undefined;
     } = {},
   ): Promise<void> {
-    this.namespace(channel);
+    this.#namespace(channel);
     const { client, info, data, since, expireAt } = options;
-    this.checkInfo(info);
+    this.#checkInfo(info);
     checkExpireAt(expireAt);
-    if (expireAt !== undefined && expireAt * 1000 <= this.parts.settings.clock.unix()) {
+    if (expireAt !== undefined && expireAt * 1000 <= this.#parts.settings.clock.unix()) {
       throw commandError("BAD_REQUEST", "expire_at must be in the future");
     }
-    await this.tellAll({ type: "subscribe", user, client, channel, info, data, since, expireAt });
+    await this.#tellAll({ type: "subscribe", user, client, channel, info, data, since, expireAt });
   }
 
   /**
@@ -197,8 +201,8 @@ export class Operations {
    * CommandError.
    */
   async unsubscribe(user: string, channel: string, options: ClientSelection = {}): Promise<void> {
-    this.namespace(channel);
-    await this.tellAll({ type: "unsubscribe", user, client: options.client, channel, ...UNSUBSCRIBES.SERVER });
+    this.#namespace(channel);
+    await this.#tellAll({ type: "unsubscribe", user, client: options.client, channel, ...UNSUBSCRIBES.SERVER });
   }
 
   /**
@@ -209,7 +213,7 @@ export class Operations {
     const { client, except = [] } = options;
     const { code = DISCONNECTS.FORCE_NO_RECONNECT.code, reason = DISCONNECTS.FORCE_NO_RECONNECT.reason } = options;
     checkDisconnect(code, reason);
-    await this.tellAll({ type: "disconnect", user, client, code, reason, except });
+    await this.#tellAll({ type: "disconnect", user, client, code, reason, except });
   }
 
   /**
@@ -223,19 +227,19 @@ export class Operations {
     options: ClientSelection & { readonly info?: JsonText | undefined } = {},
   ): Promise<void> {
     checkExpireAt(expireAt);
-    this.checkInfo(options.info);
-    await this.tellAll({ type: "refresh", user, client: options.client, expireAt, info: options.info });
+    this.#checkInfo(options.info);
+    await this.#tellAll({ type: "refresh", user, client: options.client, expireAt, info: options.info });
   }
 
   /** Sends a message to the clients of a user that belongs to no channel. */
   async send(user: string, data: JsonText, options: ClientSelection = {}): Promise<void> {
-    await this.tellAll({ type: "message", user, client: options.client, data });
+    await this.#tellAll({ type: "message", user, client: options.client, data });
   }
 
   /** Returns the channels with subscribers on this node, with their numbers. */
   channels(): Map<string, number> {
     const counts = new Map<string, number>();
-    for (const channel of this.parts.channels.values()) {
+    for (const channel of this.#parts.channels.values()) {
       if (channel.subscriberCount > 0) counts.set(channel.name, channel.subscriberCount);
     }
     return counts;
@@ -244,37 +248,37 @@ export class Operations {
   /** Sends a survey to all nodes. Rejects with a RangeError for an invalid `timeout` in ms. */
   async survey(name: string, data: JsonText | undefined, timeout = SURVEY_TIMEOUT): Promise<readonly SurveyAnswer[]> {
     checkTime("timeout", timeout);
-    return this.stored(this.surveys.ask(name, data, timeout));
+    return this.#stored(this.surveys.ask(name, data, timeout));
   }
 
   /** Returns a loop for many items, which yields to other work. */
   loop(): Loop {
-    return this.parts.slices.loop();
+    return this.#parts.slices.loop();
   }
 
   /** Returns information about this node. */
   node(): NodeInfo {
-    const { settings, registry, channels, metrics } = this.parts;
+    const { settings, registry, channels, metrics } = this.#parts;
     return {
-      id: this.id,
+      id: this.#id,
       name: settings.name,
       version: settings.version,
       clients: registry.size,
       users: registry.users,
       channels: channels.size,
       subscriptions: metrics.subscriptions,
-      uptime: Math.floor((settings.clock.now() - this.startedAt) / 1000),
+      uptime: Math.floor((settings.clock.now() - this.#startedAt) / 1000),
     };
   }
 
   /** A message from another node. */
   receive(message: string): void {
     const control = decodeControl(message);
-    const obeyed = control === undefined ? undefined : this.obey(control);
-    if (obeyed !== undefined) this.parts.background.add(obeyed);
+    const obeyed = control === undefined ? undefined : this.#obey(control);
+    if (obeyed !== undefined) this.#parts.background.add(obeyed);
   }
 
-  private obey(control: Control): Promise<void> | undefined {
+  #obey(control: Control): Promise<void> | undefined {
     switch (control.type) {
       case "node":
       case "gone":
@@ -284,45 +288,45 @@ export class Operations {
         this.surveys.receive(control);
         return undefined;
       default:
-        return this.apply(control);
+        return this.#apply(control);
     }
   }
 
-  private async tellAll(control: SessionControl): Promise<void> {
-    await Promise.all([this.stored(this.parts.broker.control(encodeControl(control))), this.apply(control)]);
+  async #tellAll(control: SessionControl): Promise<void> {
+    await Promise.all([this.#stored(this.#parts.broker.control(encodeControl(control))), this.#apply(control)]);
   }
 
-  private checkInfo(info: JsonText | undefined): void {
-    const most = this.parts.settings.limits.infoBytes;
+  #checkInfo(info: JsonText | undefined): void {
+    const most = this.#parts.settings.limits.infoBytes;
     const bytes = sizeOfOptional(info);
     if (bytes > most) throw commandError("LIMIT_EXCEEDED", `info must be at most ${most} bytes, got ${bytes}`);
   }
 
   /** Applies a control message to this node. */
-  private apply(control: SessionControl): Promise<void> {
-    return applyControl(control, this.parts, (channel) => this.namespace(channel));
+  #apply(control: SessionControl): Promise<void> {
+    return applyControl(control, this.#parts, (channel) => this.#namespace(channel));
   }
 
   /** Awaits a call of a store. A failure is reported to `onError` and becomes a temporary error. */
-  private async stored<T>(asked: Promise<T>): Promise<T> {
+  async #stored<T>(asked: Promise<T>): Promise<T> {
     try {
       return await asked;
     } catch (error) {
       if (error instanceof CommandError) throw error;
       if (error instanceof QuotaExceededError) throw commandError("LIMIT_EXCEEDED", error.message, { cause: error });
-      this.parts.background.onError(error);
+      this.#parts.background.onError(error);
       throw commandError("INTERNAL", undefined, { cause: error });
     }
   }
 
-  private namespace(channel: string): Namespace {
-    const fault = channelNameFault(channel, this.parts.settings.limits.channelLength);
+  #namespace(channel: string): Namespace {
+    const fault = channelNameFault(channel, this.#parts.settings.limits.channelLength);
     if (fault !== undefined) throw commandError("BAD_REQUEST", fault);
-    return namespaceOf(this.parts, channel);
+    return namespaceOf(this.#parts, channel);
   }
 
-  private checkPresence(channel: string): void {
-    if (!this.namespace(channel).presence) throw commandError("NOT_AVAILABLE", "the channel has no presence");
+  #checkPresence(channel: string): void {
+    if (!this.#namespace(channel).presence) throw commandError("NOT_AVAILABLE", "the channel has no presence");
   }
 }
 

@@ -132,79 +132,79 @@ export interface MemoryPresenceStoreOptions {
 /** A presence store in the memory of this process; hubs of one process may share it. */
 export class MemoryPresenceStore implements PresenceStore {
   readonly ttl: number;
-  private readonly clock: Clock;
-  private readonly memory: MemoryPart;
-  private readonly rooms = new Map<string, Room>();
-  private bytes = 0;
-  private hubs = 0;
+  readonly #clock: Clock;
+  readonly #memory: MemoryPart;
+  readonly #rooms = new Map<string, Room>();
+  #bytes = 0;
+  #hubs = 0;
 
   constructor(options: MemoryPresenceStoreOptions = {}) {
     const names = { clock: true, ttl: true, memoryBudget: true } as const;
     checkNames(options, names, "a MemoryPresenceStore");
-    this.clock = options.clock ?? systemClock;
+    this.#clock = options.clock ?? systemClock;
     this.ttl = options.ttl ?? 60_000;
     checkTime("ttl", this.ttl);
-    this.memory = (options.memoryBudget ?? sharedMemoryBudget).part("hub presence");
+    this.#memory = (options.memoryBudget ?? sharedMemoryBudget).part("hub presence");
   }
 
   async start(): Promise<void> {
-    this.hubs++;
-    this.count(0);
+    this.#hubs++;
+    this.#count(0);
   }
 
   async stop(): Promise<void> {
-    this.hubs--;
-    this.count(0);
+    this.#hubs--;
+    this.#count(0);
   }
 
   async add(channel: string, info: ClientInfo): Promise<void> {
-    this.addAt(channel, info, this.clock.now());
+    this.#addAt(channel, info, this.#clock.now());
   }
 
   async remove(channel: string, info: ClientInfo): Promise<void> {
-    const room = this.room(channel);
-    if (room !== undefined) this.change(channel, room, () => room.remove(info.client));
+    const room = this.#room(channel);
+    if (room !== undefined) this.#change(channel, room, () => room.remove(info.client));
   }
 
   async renew(entries: readonly PresenceEntry[]): Promise<void> {
-    const now = this.clock.now();
-    for (const { channel, info } of entries) this.addAt(channel, info, now);
+    const now = this.#clock.now();
+    for (const { channel, info } of entries) this.#addAt(channel, info, now);
   }
 
   async clients(channel: string, filter: PresenceFilter = {}): Promise<PresencePage> {
-    return this.room(channel)?.page(filter) ?? { clients: [], next: undefined };
+    return this.#room(channel)?.page(filter) ?? { clients: [], next: undefined };
   }
 
   async stats(channel: string): Promise<PresenceStats> {
-    return this.room(channel)?.stats ?? { clients: 0, users: 0 };
+    return this.#room(channel)?.stats ?? { clients: 0, users: 0 };
   }
 
-  private addAt(channel: string, info: ClientInfo, now: number): void {
-    let room = this.rooms.get(channel);
-    if (room === undefined) this.rooms.set(own(channel), (room = new Room()));
+  #addAt(channel: string, info: ClientInfo, now: number): void {
+    let room = this.#rooms.get(channel);
+    if (room === undefined) this.#rooms.set(own(channel), (room = new Room()));
     const { bytes } = room;
     room.add(info, now + this.ttl);
-    this.count(room.bytes - bytes);
+    this.#count(room.bytes - bytes);
   }
 
   /** Returns the current clients of a channel; undefined if there are none. */
-  private room(channel: string): Room | undefined {
-    const room = this.rooms.get(channel);
+  #room(channel: string): Room | undefined {
+    const room = this.#rooms.get(channel);
     if (room === undefined) return undefined;
-    this.change(channel, room, () => room.expire(this.clock.now()));
+    this.#change(channel, room, () => room.expire(this.#clock.now()));
     return room.stats.clients > 0 ? room : undefined;
   }
 
   /** Removes clients from a channel; the channel is removed with its last client. */
-  private change(channel: string, room: Room, leave: () => void): void {
+  #change(channel: string, room: Room, leave: () => void): void {
     const { bytes } = room;
     leave();
-    if (room.stats.clients === 0) this.rooms.delete(channel);
-    this.count(room.bytes - bytes);
+    if (room.stats.clients === 0) this.#rooms.delete(channel);
+    this.#count(room.bytes - bytes);
   }
 
-  private count(more: number): void {
-    this.bytes += more;
-    this.memory.set(this.hubs === 0 ? 0 : this.bytes);
+  #count(more: number): void {
+    this.#bytes += more;
+    this.#memory.set(this.#hubs === 0 ? 0 : this.#bytes);
   }
 }

@@ -23,20 +23,20 @@ export class RedisConnections implements LinkContext {
   readonly metrics = new StoreMetrics();
   /** Available once the connections are open. */
   deployments: readonly Deployment[] = [];
-  private readonly urls: readonly RedisUrl[];
-  private ring: Ring<Deployment> | undefined;
-  private opening: Promise<void> | undefined;
-  private isClosed = false;
-  private users = 0;
+  readonly #urls: readonly RedisUrl[];
+  #ring: Ring<Deployment> | undefined;
+  #opening: Promise<void> | undefined;
+  #isClosed = false;
+  #users = 0;
 
   /** Connects to nothing. Throws a TypeError or RangeError for an invalid URL or option. */
   constructor(urls: readonly string[], options: RedisOptions = {}) {
     this.settings = resolveRedisOptions(options);
     this.keys = new Keys(this.settings.prefix);
-    this.urls = urls.map(parseRedisUrl);
+    this.#urls = urls.map(parseRedisUrl);
     if (urls.length === 0) throw argumentError(TypeError, "expected at least one Redis URL, got none");
     const names = new Set<string>();
-    for (const { name } of this.urls) {
+    for (const { name } of this.#urls) {
       if (names.has(name)) throw argumentError(TypeError, `two Redis URLs are the same: ${name}`);
       names.add(name);
     }
@@ -47,9 +47,9 @@ export class RedisConnections implements LinkContext {
    * then.
    */
   open(): Promise<void> {
-    if (this.isClosed)
+    if (this.#isClosed)
       return Promise.reject(new HubError("INVALID_STATE", "the connections to Redis have been closed"));
-    return (this.opening ??= this.openAll());
+    return (this.#opening ??= this.#openAll());
   }
 
   /** Returns the names of the servers that are not connected. */
@@ -64,38 +64,38 @@ export class RedisConnections implements LinkContext {
 
   /** Ends the connections. */
   close(): void {
-    this.isClosed = true;
+    this.#isClosed = true;
     for (const each of this.deployments) each.stop();
   }
 
   /** Registers a user of the connections, and opens them if needed. */
   async acquire(): Promise<void> {
-    this.users++;
+    this.#users++;
     await this.open();
   }
 
   /** Undoes `acquire`; the last one ends the connections. */
   release(): void {
-    if (--this.users === 0) this.close();
+    if (--this.#users === 0) this.close();
   }
 
   /** Returns the deployment that has a channel, or the pub/sub channel of the nodes. */
   of(key: string): Deployment {
     const [first] = this.deployments;
-    const deployment = this.ring === undefined ? first : this.ring.of(key);
+    const deployment = this.#ring === undefined ? first : this.#ring.of(key);
     if (deployment === undefined) throw new HubError("INVALID_STATE", "the connections to Redis have not been opened");
     return deployment;
   }
 
-  private async openAll(): Promise<void> {
+  async #openAll(): Promise<void> {
     await loadClient();
-    if (this.isClosed) throw new HubError("INVALID_STATE", "the connections to Redis have been closed");
+    if (this.#isClosed) throw new HubError("INVALID_STATE", "the connections to Redis have been closed");
     const byName = new Map<string, Deployment>();
-    for (const url of this.urls) {
+    for (const url of this.#urls) {
       byName.set(url.name, url.kind === "cluster" ? new ClusterDeployment(url, this) : new SingleDeployment(url, this));
     }
     this.deployments = [...byName.values()];
-    this.ring = byName.size === 1 ? undefined : new Ring(byName);
+    this.#ring = byName.size === 1 ? undefined : new Ring(byName);
     try {
       await Promise.all(this.deployments.map((each) => each.start()));
     } catch (error) {

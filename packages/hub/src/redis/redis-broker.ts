@@ -37,42 +37,42 @@ export class RedisBroker implements Broker {
   /** Redis tells nobody of messages that a subscriber did not get. */
   readonly lossy = true;
   readonly metrics: StoreMetrics;
-  private readonly connections: RedisConnections;
-  private readonly shards = new Map<Deployment, Shard>();
+  readonly #connections: RedisConnections;
+  readonly #shards = new Map<Deployment, Shard>();
   /** Tells this node's messages from others'. */
-  private readonly id = randomBytes(9).toString("base64url");
-  private readonly quota: MemoryQuota;
-  private epochs = 0;
-  private handler: BrokerHandler | undefined;
-  private tracing: Tracing | undefined;
+  readonly #id = randomBytes(9).toString("base64url");
+  readonly #quota: MemoryQuota;
+  #epochs = 0;
+  #handler: BrokerHandler | undefined;
+  #tracing: Tracing | undefined;
 
   constructor(connections: RedisConnections) {
-    this.connections = connections;
+    this.#connections = connections;
     this.metrics = connections.metrics;
-    this.quota = new MemoryQuota(connections.settings.memoryLimit);
+    this.#quota = new MemoryQuota(connections.settings.memoryLimit);
   }
 
   async start(handler: BrokerHandler): Promise<void> {
-    if (this.handler !== undefined) throw new HubError("INVALID_STATE", "this broker already serves a hub");
-    this.handler = handler;
+    if (this.#handler !== undefined) throw new HubError("INVALID_STATE", "this broker already serves a hub");
+    this.#handler = handler;
     try {
-      this.tracing = await loadTracing();
-      await this.connections.acquire();
-      for (const deployment of this.connections.deployments) {
-        const subscribers = new Subscribers(deployment, this.connections, {
-          message: (name, message) => this.receive(deployment.database, name, message),
-          interrupted: (names) => this.interrupted(deployment.database, names),
+      this.#tracing = await loadTracing();
+      await this.#connections.acquire();
+      for (const deployment of this.#connections.deployments) {
+        const subscribers = new Subscribers(deployment, this.#connections, {
+          message: (name, message) => this.#receive(deployment.database, name, message),
+          interrupted: (names) => this.#interrupted(deployment.database, names),
         });
-        this.shards.set(deployment, {
-          publisher: new Publisher(deployment, () => this.newEpoch()),
-          index: new ChannelIndex(deployment, this.connections.keys, this.connections.settings.onError),
+        this.#shards.set(deployment, {
+          publisher: new Publisher(deployment, () => this.#newEpoch()),
+          index: new ChannelIndex(deployment, this.#connections.keys, this.#connections.settings.onError),
           subscribers,
         });
         await subscribers.open();
       }
-      const { keys } = this.connections;
-      const deployment = this.connections.of(keys.nodes);
-      await this.shardAt(deployment).subscribers.subscribe(keys.control(deployment.database));
+      const { keys } = this.#connections;
+      const deployment = this.#connections.of(keys.nodes);
+      await this.#shardAt(deployment).subscribers.subscribe(keys.control(deployment.database));
     } catch (error) {
       await this.stop();
       throw error;
@@ -80,49 +80,49 @@ export class RedisBroker implements Broker {
   }
 
   async stop(): Promise<void> {
-    if (this.handler === undefined) return;
-    this.handler = undefined;
-    for (const { subscribers } of this.shards.values()) subscribers.close();
-    this.shards.clear();
-    this.connections.release();
+    if (this.#handler === undefined) return;
+    this.#handler = undefined;
+    for (const { subscribers } of this.#shards.values()) subscribers.close();
+    this.#shards.clear();
+    this.#connections.release();
   }
 
   subscribe(channel: string): Promise<void> {
-    const { subscribers, index, topic } = this.placeOf(channel);
+    const { subscribers, index, topic } = this.#placeOf(channel);
     index.joined(channel);
     return subscribers.subscribe(topic);
   }
 
   async unsubscribe(channel: string): Promise<void> {
-    if (this.handler === undefined) return;
-    const { subscribers, index, topic } = this.placeOf(channel);
+    if (this.#handler === undefined) return;
+    const { subscribers, index, topic } = this.#placeOf(channel);
     await subscribers.unsubscribe(topic);
     index.left(channel);
   }
 
   publish(channel: string, publication: NewPublication, options: BrokerPublishOptions): Promise<BrokerResult> {
-    const { tracing } = this;
-    if (tracing === undefined) return this.send(channel, encodeBody(publication, undefined), options);
-    return tracing.publish(channel, (trace) => this.send(channel, encodeBody(publication, trace), options));
+    const tracing = this.#tracing;
+    if (tracing === undefined) return this.#send(channel, encodeBody(publication, undefined), options);
+    return tracing.publish(channel, (trace) => this.#send(channel, encodeBody(publication, trace), options));
   }
 
   async publishJoin(channel: string, info: ClientInfo): Promise<void> {
-    await this.tell(channel, encodeComing("join", info));
+    await this.#tell(channel, encodeComing("join", info));
   }
 
   async publishLeave(channel: string, info: ClientInfo): Promise<void> {
-    await this.tell(channel, encodeComing("leave", info));
+    await this.#tell(channel, encodeComing("leave", info));
   }
 
   async history(channel: string, filter: HistoryFilter, metaTtl: number): Promise<HistoryPage> {
     const { since, reverse = false } = filter;
-    const name = this.connections.keys.channel(channel);
+    const name = this.#connections.keys.channel(channel);
     // an offset is the first half of a stream's id
     const from = since === undefined ? (reverse ? "+" : "-") : String(Math.max(0, since.offset + (reverse ? -1 : 1)));
     const limit = reverse && since !== undefined && since.offset < 1 ? 0 : Math.max(filter.limit, -1);
-    const deployment = this.connections.of(name);
+    const deployment = this.#connections.of(name);
     const server = deployment.serverOf(name);
-    this.shardAt(deployment).index.used(channel, filter.maxChannels);
+    this.#shardAt(deployment).index.used(channel, filter.maxChannels);
     // a gap is found by the connection that is back first: those who stand at it need not be sent away for the other one's sake
     if (filter.patient === true && !server.isUp) await server.whenUp();
     const reply = await runScript(
@@ -131,7 +131,7 @@ export class RedisBroker implements Broker {
       SCRIPTS.history,
       [name + META, name + STREAM],
       [
-        this.newEpoch(),
+        this.#newEpoch(),
         from,
         reverse ? "-" : "+",
         limit,
@@ -147,31 +147,31 @@ export class RedisBroker implements Broker {
   }
 
   async removeHistory(channel: string): Promise<void> {
-    const name = this.connections.keys.channel(channel);
-    await runCommand(this.connections.of(name), name, "DEL", name + STREAM);
+    const name = this.#connections.keys.channel(channel);
+    await runCommand(this.#connections.of(name), name, "DEL", name + STREAM);
   }
 
   async control(message: string): Promise<void> {
-    const { keys } = this.connections;
-    const deployment = this.connections.of(keys.nodes);
+    const { keys } = this.#connections;
+    const deployment = this.#connections.of(keys.nodes);
     const topic = keys.control(deployment.database);
-    await runCommand(deployment, topic, deployment.publishes, topic, `${this.id} ${message}`);
+    await runCommand(deployment, topic, deployment.publishes, topic, `${this.#id} ${message}`);
   }
 
   /** Resolves when all that Redis has sent to this node until now has been handed on. */
   async settled(): Promise<void> {
-    await Promise.all(Array.from(this.shards.values(), ({ subscribers }) => subscribers.settled()));
+    await Promise.all(Array.from(this.#shards.values(), ({ subscribers }) => subscribers.settled()));
   }
 
-  private send(channel: string, body: string, options: BrokerPublishOptions): Promise<BrokerResult> {
-    const name = this.connections.keys.channel(channel);
+  #send(channel: string, body: string, options: BrokerPublishOptions): Promise<BrokerResult> {
+    const name = this.#connections.keys.channel(channel);
     const { historyTtl, metaTtl, idempotencyKey, idempotencyTtl = DEFAULT_IDEMPOTENCY_TTL } = options;
     const size = historyTtl > 0 ? options.historySize : 0;
     const meta = name + META;
-    const deployment = this.connections.of(name);
-    const { publisher, index } = this.shardAt(deployment);
+    const deployment = this.#connections.of(name);
+    const { publisher, index } = this.#shardAt(deployment);
     if (size > 0) {
-      const refusal = this.quotaRefusal(deployment, name);
+      const refusal = this.#quotaRefusal(deployment, name);
       if (refusal !== undefined) return Promise.reject(refusal);
       index.used(channel, options.maxChannels);
     }
@@ -179,7 +179,7 @@ export class RedisBroker implements Broker {
       name,
       [meta, name + STREAM, idempotencyKey === undefined ? meta : name + idempotencyEnd(idempotencyKey)],
       [
-        this.connections.keys.topic(channel, deployment.database),
+        this.#connections.keys.topic(channel, deployment.database),
         body,
         size,
         milliseconds(historyTtl),
@@ -191,42 +191,44 @@ export class RedisBroker implements Broker {
   }
 
   /** Undefined: a publication may be kept there, or where is not known now, which the publisher finds out. */
-  private quotaRefusal(deployment: Deployment, name: string): Error | undefined {
+  #quotaRefusal(deployment: Deployment, name: string): Error | undefined {
     let server: Server;
     try {
       server = deployment.serverOf(name);
     } catch {
       return undefined;
     }
-    return this.quota.refusal(server);
+    return this.#quota.refusal(server);
   }
 
   /** To the nodes that are subscribed to the channel. */
-  private async tell(channel: string, message: string): Promise<void> {
-    const deployment = this.connections.of(this.connections.keys.channel(channel));
-    const topic = this.connections.keys.topic(channel, deployment.database);
+  async #tell(channel: string, message: string): Promise<void> {
+    const deployment = this.#connections.of(this.#connections.keys.channel(channel));
+    const topic = this.#connections.keys.topic(channel, deployment.database);
     await runCommand(deployment, topic, deployment.publishes, topic, message);
   }
 
   /** Where messages of the channel come from. */
-  private placeOf(channel: string): Pick<Shard, "subscribers" | "index"> & { readonly topic: string } {
-    const { keys } = this.connections;
-    const deployment = this.connections.of(keys.channel(channel));
-    return { ...this.shardAt(deployment), topic: keys.topic(channel, deployment.database) };
+  #placeOf(channel: string): Pick<Shard, "subscribers" | "index"> & { readonly topic: string } {
+    const { keys } = this.#connections;
+    const deployment = this.#connections.of(keys.channel(channel));
+    return { ...this.#shardAt(deployment), topic: keys.topic(channel, deployment.database) };
   }
 
-  private shardAt(deployment: Deployment): Shard {
-    const shard = this.shards.get(deployment);
+  #shardAt(deployment: Deployment): Shard {
+    const shard = this.#shards.get(deployment);
     if (shard === undefined) throw new HubError("INVALID_STATE", "the broker has not been started");
     return shard;
   }
 
-  private receive(database: number, name: string, message: string): void {
-    const { handler, connections, tracing } = this;
+  #receive(database: number, name: string, message: string): void {
+    const handler = this.#handler;
+    const connections = this.#connections;
+    const tracing = this.#tracing;
     if (handler === undefined) return;
     if (name === connections.keys.control(database)) {
       const blank = message.indexOf(" ");
-      if (message.slice(0, blank) !== this.id) handler.control(message.slice(blank + 1));
+      if (message.slice(0, blank) !== this.#id) handler.control(message.slice(blank + 1));
       return;
     }
     const channel = connections.keys.channelOf(name, database);
@@ -250,16 +252,16 @@ export class RedisBroker implements Broker {
     }
   }
 
-  private interrupted(database: number, names: readonly string[]): void {
-    const { keys } = this.connections;
+  #interrupted(database: number, names: readonly string[]): void {
+    const { keys } = this.#connections;
     const channels = names.map((name) => keys.channelOf(name, database)).filter((channel) => channel !== undefined);
     this.metrics.interruptions += channels.length;
-    this.handler?.interrupted(channels);
+    this.#handler?.interrupted(channels);
   }
 
   /** Comes only once, on whatever node. */
-  private newEpoch(): string {
-    return `${this.id}${(this.epochs++).toString(36)}`;
+  #newEpoch(): string {
+    return `${this.#id}${(this.#epochs++).toString(36)}`;
   }
 }
 

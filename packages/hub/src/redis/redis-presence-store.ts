@@ -18,27 +18,27 @@ const CLIENTS_AT_ONCE = 128; // about; a large hash is read by so many fields
 /** Presence in Redis: for each channel who is there until when, by Redis's own clock. */
 export class RedisPresenceStore implements PresenceStore {
   readonly ttl: number;
-  private readonly connections: RedisConnections;
+  readonly #connections: RedisConnections;
 
   constructor(connections: RedisConnections) {
-    this.connections = connections;
+    this.#connections = connections;
     this.ttl = connections.settings.presenceTtl;
   }
 
   start(): Promise<void> {
-    return this.connections.acquire();
+    return this.#connections.acquire();
   }
 
   async stop(): Promise<void> {
-    this.connections.release();
+    this.#connections.release();
   }
 
   async add(channel: string, info: ClientInfo): Promise<void> {
-    await this.write(channel, [info.client, encodePresent(info)]);
+    await this.#write(channel, [info.client, encodePresent(info)]);
   }
 
   async remove(channel: string, info: ClientInfo): Promise<void> {
-    await this.write(channel, [info.client, REMOVED]);
+    await this.#write(channel, [info.client, REMOVED]);
   }
 
   async renew(entries: readonly PresenceEntry[]): Promise<void> {
@@ -48,33 +48,33 @@ export class RedisPresenceStore implements PresenceStore {
       if (values === undefined) byChannel.set(channel, [info.client, encodePresent(info)]);
       else values.push(info.client, encodePresent(info));
     }
-    await Promise.all(Array.from(byChannel, ([channel, values]) => this.write(channel, values)));
+    await Promise.all(Array.from(byChannel, ([channel, values]) => this.#write(channel, values)));
   }
 
   /** `limit` and `maxBytes` are what Redis makes of them: few clients at a time, or all of a small channel. */
   async clients(channel: string, { after = FIRST_CURSOR }: PresenceFilter = {}): Promise<PresencePage> {
-    const reply = await this.run(channel, SCRIPTS.presenceRead, ["clients", after, CLIENTS_AT_ONCE]);
+    const reply = await this.#run(channel, SCRIPTS.presenceRead, ["clients", after, CLIENTS_AT_ONCE]);
     const [next, fields] = reply as readonly [string, readonly string[]];
     const values = fields.filter((_, index) => index % 2 === 1); // each behind its client
     return { clients: values.map(decodePresent), next: next === FIRST_CURSOR ? undefined : next };
   }
 
   async stats(channel: string): Promise<PresenceStats> {
-    const [clients, users] = (await this.run(channel, SCRIPTS.presenceRead, ["stats"])) as readonly [number, number];
+    const [clients, users] = (await this.#run(channel, SCRIPTS.presenceRead, ["stats"])) as readonly [number, number];
     return { clients, users };
   }
 
-  private async write(channel: string, values: readonly string[]): Promise<void> {
-    await this.run(channel, SCRIPTS.presenceWrite, [this.ttl, ...values]);
+  async #write(channel: string, values: readonly string[]): Promise<void> {
+    await this.#run(channel, SCRIPTS.presenceWrite, [this.ttl, ...values]);
   }
 
-  private run(
+  #run(
     channel: string,
     script: (typeof SCRIPTS)["presenceRead" | "presenceWrite"],
     args: readonly (string | number)[],
   ): Promise<unknown> {
-    const { keys } = this.connections;
+    const { keys } = this.#connections;
     const key = keys.channel(channel);
-    return runScript(this.connections.of(key), key, script, keys.presence(channel), args);
+    return runScript(this.#connections.of(key), key, script, keys.presence(channel), args);
   }
 }

@@ -57,38 +57,38 @@ interface Task {
 export class DeflateQueue {
   /** Bytes of the messages that wait, before compression. */
   heldSize = 0;
-  private readonly core: FrameWriter;
-  private readonly codec: MessageCodec;
-  private readonly limits: DeflateLimits;
-  private readonly host: DeflateHost;
-  private waiting: Task[] | undefined;
-  private closed = false;
+  readonly #core: FrameWriter;
+  readonly #codec: MessageCodec;
+  readonly #limits: DeflateLimits;
+  readonly #host: DeflateHost;
+  #waiting: Task[] | undefined;
+  #closed = false;
 
   constructor(core: FrameWriter, codec: MessageCodec, limits: DeflateLimits, host: DeflateHost) {
-    this.core = core;
-    this.codec = codec;
-    this.limits = limits;
-    this.host = host;
+    this.#core = core;
+    this.#codec = codec;
+    this.#limits = limits;
+    this.#host = host;
   }
 
   /** Whether something waits. */
   get busy(): boolean {
-    return this.waiting !== undefined;
+    return this.#waiting !== undefined;
   }
 
   /** Sends a message in its turn, compressed where that pays. Throws what `Protocol.send` throws, with nothing sent. */
   send(data: Data, compress = true): void {
-    const { core } = this;
+    const core = this.#core;
     if (!core.writable) throw protocolError("NOT_OPEN", `its state is "${core.state}"`);
-    this.checkRoom(data);
-    if (this.waiting !== undefined) {
+    this.#checkRoom(data);
+    if (this.#waiting !== undefined) {
       const kept = keep(data);
-      this.hold({ size: sizeOf(data), run: () => this.sendNow(kept, compress) });
+      this.#hold({ size: sizeOf(data), run: () => this.#sendNow(kept, compress) });
     } else {
       // the codec must not be asked for what is not sent then
       if (core.inMessage) throw protocolError("MESSAGE_IN_PROGRESS");
-      const pending = this.sendNow(data, compress);
-      if (pending !== undefined) this.wait(pending, sizeOf(data));
+      const pending = this.#sendNow(data, compress);
+      if (pending !== undefined) this.#wait(pending, sizeOf(data));
     }
   }
 
@@ -97,30 +97,30 @@ export class DeflateQueue {
    * for its promise, if it returns one: that is how to send a message in fragments.
    */
   inTurn(run: () => Promise<void> | undefined): void {
-    if (this.waiting !== undefined) this.hold({ size: 0, run });
+    if (this.#waiting !== undefined) this.#hold({ size: 0, run });
     else {
       const pending = run();
-      if (pending !== undefined) this.wait(pending, 0);
+      if (pending !== undefined) this.#wait(pending, 0);
     }
   }
 
   /** Deflates a fragment of a message that was begun as a compressed one. Undefined: the connection is over. */
   deflateFragment(payload: Uint8Array, last: boolean): Uint8Array | Promise<Uint8Array | undefined> {
-    const deflated = this.codec.deflateFragment(payload, last);
+    const deflated = this.#codec.deflateFragment(payload, last);
     return deflated instanceof Promise ? deflated : lasting(deflated);
   }
 
   /** Drops what waits. */
   close(): void {
-    this.closed = true;
-    this.waiting = undefined;
+    this.#closed = true;
+    this.#waiting = undefined;
     this.heldSize = 0;
   }
 
-  private checkRoom(data: Data): void {
-    const { core } = this;
+  #checkRoom(data: Data): void {
+    const core = this.#core;
     const waiting = core.output.size + core.inTransit + this.heldSize;
-    const limit = this.limits.maxWriteBufferSize;
+    const limit = this.#limits.maxWriteBufferSize;
     if (waiting === 0 || (typeof data === "string" && waiting + data.length * 3 <= limit)) return;
     const size = sizeOf(data);
     if (waiting + size > limit) {
@@ -128,54 +128,55 @@ export class DeflateQueue {
     }
   }
 
-  private hold(task: Task): void {
+  #hold(task: Task): void {
     this.heldSize += task.size;
-    this.waiting?.push(task);
+    this.#waiting?.push(task);
   }
 
-  private wait(pending: Promise<void>, size: number): void {
-    this.waiting ??= [];
+  #wait(pending: Promise<void>, size: number): void {
+    this.#waiting ??= [];
     this.heldSize += size;
     void pending
-      .catch((error: unknown) => this.fail(error))
+      .catch((error: unknown) => this.#fail(error))
       .then(() => {
-        if (this.closed) return;
+        if (this.#closed) return;
         this.heldSize -= size;
-        this.goOn();
+        this.#goOn();
       });
   }
 
-  private goOn(): void {
-    while (this.waiting !== undefined) {
-      const task = this.waiting.shift();
+  #goOn(): void {
+    while (this.#waiting !== undefined) {
+      const task = this.#waiting.shift();
       if (task === undefined) {
-        this.waiting = undefined;
+        this.#waiting = undefined;
         break;
       }
       this.heldSize -= task.size;
       try {
         const pending = task.run();
         if (pending !== undefined) {
-          this.wait(pending, task.size);
+          this.#wait(pending, task.size);
           break;
         }
       } catch (error) {
-        this.fail(error);
+        this.#fail(error);
       }
     }
-    this.host.sent();
+    this.#host.sent();
   }
 
   /** What was taken can't be sent: the connection has ended or is closing, or something is wrong with this end. */
-  private fail(error: unknown): void {
-    if (!this.core.writable) return;
-    this.host.fail(
+  #fail(error: unknown): void {
+    if (!this.#core.writable) return;
+    this.#host.fail(
       error instanceof WebSocketError ? error : protocolError("DEFLATE_FAILED", String(error), { cause: error }),
     );
   }
 
-  private sendNow(data: Data, compress: boolean): Promise<void> | undefined {
-    const { core, codec } = this;
+  #sendNow(data: Data, compress: boolean): Promise<void> | undefined {
+    const core = this.#core;
+    const codec = this.#codec;
     if (data instanceof PreparedMessage && data.compressed) {
       core.send(data);
       codec.resetDeflate(); // the peer's window has now what is not known here
@@ -190,40 +191,40 @@ export class DeflateQueue {
       const form = compressedForm(data, codec.deflateWindowBits, (payload, bits) =>
         deflateWithoutContext(codec.engine, payload, bits),
       );
-      if (form instanceof Promise) return form.then((one) => this.sendForm(data, one));
-      this.sendForm(data, form);
+      if (form instanceof Promise) return form.then((one) => this.#sendForm(data, one));
+      this.#sendForm(data, form);
       return undefined;
     }
     const deflated = codec.deflate(data);
     if (deflated instanceof Promise) {
       const kept = keep(data);
-      return deflated.then((bytes) => this.sendDeflated(kept, type, bytes));
+      return deflated.then((bytes) => this.#sendDeflated(kept, type, bytes));
     }
-    this.sendDeflated(data, type, deflated === undefined ? undefined : lasting(deflated));
+    this.#sendDeflated(data, type, deflated === undefined ? undefined : lasting(deflated));
     return undefined;
   }
 
   /** The largest payload of a prepared message whose frame can be sent as it is. A client masks each frame anew. */
-  private get largestShared(): number {
-    return this.limits.role === "server" ? this.limits.maxFrameSize : 0;
+  get #largestShared(): number {
+    return this.#limits.role === "server" ? this.#limits.maxFrameSize : 0;
   }
 
-  private sendForm(message: PreparedMessage, form: PreparedMessage): void {
-    if (form === message || form.payload.length <= this.largestShared) this.core.send(form);
-    else this.core.sendPayload(form.type, form.payload, true);
-    if (form !== message) this.codec.sentWithoutContext(message.payload);
+  #sendForm(message: PreparedMessage, form: PreparedMessage): void {
+    if (form === message || form.payload.length <= this.#largestShared) this.#core.send(form);
+    else this.#core.sendPayload(form.type, form.payload, true);
+    if (form !== message) this.#codec.sentWithoutContext(message.payload);
   }
 
-  private sendDeflated(data: Data, type: "text" | "binary", deflated: Uint8Array | undefined): void {
+  #sendDeflated(data: Data, type: "text" | "binary", deflated: Uint8Array | undefined): void {
     if (deflated === undefined) {
-      this.core.send(data);
+      this.#core.send(data);
       return;
     }
     try {
-      this.core.sendPayload(type, deflated, true);
+      this.#core.sendPayload(type, deflated, true);
     } catch (error) {
       // the peer won't see what the codec has put into its window
-      this.codec.resetDeflate();
+      this.#codec.resetDeflate();
       throw error;
     }
   }

@@ -32,32 +32,32 @@ const COST_OF_A_MESSAGE = 512; // bytes as which a message of no length counts: 
  * - while the message before them is inflated asynchronously, and for the next tick when enough was inflated in this one. Nothing is read meanwhile.
  */
 export class InflateQueue {
-  private readonly memory: Memory;
-  private readonly codec: MessageCodec;
+  readonly #memory: Memory;
+  readonly #codec: MessageCodec;
   /** Largest inflated message in bytes. */
   maxMessageSize: number;
-  private readonly checkText: boolean;
-  private readonly events: InflateEvents<never>;
-  private readonly to: never;
+  readonly #checkText: boolean;
+  readonly #events: InflateEvents<never>;
+  readonly #to: never;
   /** In order; undefined if nothing waits and nothing is being inflated. */
-  private waiting: ReceiveQueue | undefined;
+  #waiting: ReceiveQueue | undefined;
   /** Those of them that are not compressed. */
-  private plain: Set<Message> | undefined;
+  #plain: Set<Message> | undefined;
   /** Bytes of the message that is inflated asynchronously. */
-  private inflating = 0;
+  #inflating = 0;
   /** Bytes inflated in this tick. */
-  private inflated = 0;
+  #inflated = 0;
   /** It goes on by itself: when a message is inflated asynchronously, or in the next tick. */
-  private busy = false;
+  #busy = false;
   /** What the sink was told: reading is off. */
-  private readingOff = false;
+  #readingOff = false;
   /** Messages are being delivered, so that the reader may call `goOn`. */
-  private running = false;
+  #running = false;
   /** A message was dropped: so are those behind it. */
-  private dropping = false;
-  private idle: (() => void) | undefined;
-  private empty: (() => void) | undefined;
-  private closed = false;
+  #dropping = false;
+  #idle: (() => void) | undefined;
+  #empty: (() => void) | undefined;
+  #closed = false;
 
   constructor(
     runtime: Runtime,
@@ -67,160 +67,163 @@ export class InflateQueue {
     to: unknown,
     checkText = true,
   ) {
-    this.memory = memoryOf(runtime);
-    this.events = events;
-    this.to = to as never;
-    this.codec = codec;
+    this.#memory = memoryOf(runtime);
+    this.#events = events;
+    this.#to = to as never;
+    this.#codec = codec;
     this.maxMessageSize = maxMessageSize;
-    this.checkText = checkText;
+    this.#checkText = checkText;
   }
 
   /** A message from the protocol. */
   receive(message: Message, compressed: boolean): void {
-    if (this.closed || this.dropping) return;
-    if (this.waiting !== undefined) {
+    if (this.#closed || this.#dropping) return;
+    if (this.#waiting !== undefined) {
       // while it is busy nothing is read, so that no more than a chunk comes
-      if (!this.busy && this.events.overflows(this.to)) this.dropping = true;
-      else this.hold(this.waiting, message, compressed);
-    } else if (!compressed) this.events.message(this.to, message);
-    else if (this.inflated >= MOST_PER_TICK || !this.events.hasRoom(this.to)) {
-      this.waiting = new ReceiveQueue();
-      this.hold(this.waiting, message, true);
+      if (!this.#busy && this.#events.overflows(this.#to)) this.#dropping = true;
+      else this.#hold(this.#waiting, message, compressed);
+    } else if (!compressed) this.#events.message(this.#to, message);
+    else if (this.#inflated >= MOST_PER_TICK || !this.#events.hasRoom(this.#to)) {
+      this.#waiting = new ReceiveQueue();
+      this.#hold(this.#waiting, message, true);
       this.goOn();
     } else {
-      this.inflate(message);
-      this.settle();
+      this.#inflate(message);
+      this.#settle();
     }
   }
 
-  private hold(waiting: ReceiveQueue, message: Message, compressed: boolean): void {
+  #hold(waiting: ReceiveQueue, message: Message, compressed: boolean): void {
     waiting.push(message);
-    if (!compressed) (this.plain ??= new Set()).add(message);
+    if (!compressed) (this.#plain ??= new Set()).add(message);
   }
 
   /** Bytes that wait, and of the message that is being inflated asynchronously. */
   get heldSize(): number {
-    return this.inflating + (this.waiting?.size ?? 0);
+    return this.#inflating + (this.#waiting?.size ?? 0);
   }
 
   /** Bytes of memory that those keep alive. */
   get held(): number {
-    return this.inflating + (this.waiting?.held ?? 0) + (this.plain?.size ?? 0) * COST_IN_SET;
+    return this.#inflating + (this.#waiting?.held ?? 0) + (this.#plain?.size ?? 0) * COST_IN_SET;
   }
 
   /** Whether `endTick` has to be called: messages were inflated, or wait in memory that they share with those of other connections. */
   get isUnsettled(): boolean {
-    return this.inflated > 0 || this.waiting?.isUnsettled === true;
+    return this.#inflated > 0 || this.#waiting?.isUnsettled === true;
   }
 
   /** The tick has ended: the next one may inflate as much again. See also `ReceiveQueue.settle`. */
   endTick(): void {
-    this.inflated = 0;
-    this.waiting?.settle();
+    this.#inflated = 0;
+    this.#waiting?.settle();
   }
 
   /** Calls back when nothing more is delivered before the reader makes room: at once if it is so. */
   whenIdle(callback: () => void): void {
-    if (this.busy) this.idle = callback;
+    if (this.#busy) this.#idle = callback;
     else callback();
   }
 
   /** Calls back when all that came has been delivered or dropped: at once if it has been. */
   whenEmpty(callback: () => void): void {
-    if (this.waiting === undefined) callback();
-    else this.empty = callback;
+    if (this.#waiting === undefined) callback();
+    else this.#empty = callback;
   }
 
   /** Drops what waits, and takes nothing more. */
   close(): void {
-    this.closed = true;
-    this.end();
-    this.settle();
+    this.#closed = true;
+    this.#end();
+    this.#settle();
   }
 
   /** Delivers what waits while the reader has room. To be called when it may have; does nothing in a call of the sink. */
   goOn(): void {
-    if (this.busy || this.running) return;
-    this.running = true;
-    this.deliverWaiting();
-    this.running = false;
-    this.settle();
+    if (this.#busy || this.#running) return;
+    this.#running = true;
+    this.#deliverWaiting();
+    this.#running = false;
+    this.#settle();
   }
 
-  private deliverWaiting(): void {
-    while (this.waiting !== undefined && !this.busy) {
-      if (this.waiting.count > 0) {
-        if (!this.events.hasRoom(this.to)) return;
-        if (this.inflated >= MOST_PER_TICK) return this.waitForTick();
+  #deliverWaiting(): void {
+    while (this.#waiting !== undefined && !this.#busy) {
+      if (this.#waiting.count > 0) {
+        if (!this.#events.hasRoom(this.#to)) return;
+        if (this.#inflated >= MOST_PER_TICK) return this.#waitForTick();
       }
-      const next = this.waiting.shift();
-      if (next === undefined) this.end();
-      else if (this.plain?.delete(next) === true) this.events.message(this.to, next);
-      else this.inflate(next);
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#end();
+      else if (this.#plain?.delete(next) === true) this.#events.message(this.#to, next);
+      else this.#inflate(next);
     }
   }
 
-  private waitForTick(): void {
-    this.busy = true;
-    this.codec.engine.nextTick(() => {
-      this.inflated = 0;
-      if (this.closed) return;
-      this.busy = false;
+  #waitForTick(): void {
+    this.#busy = true;
+    this.#codec.engine.nextTick(() => {
+      this.#inflated = 0;
+      if (this.#closed) return;
+      this.#busy = false;
       this.goOn();
     });
   }
 
   /** Inflates a message and delivers it, or begins to inflate it elsewhere. */
-  private inflate(message: Message): void {
+  #inflate(message: Message): void {
     const { type } = message;
-    const inflated = this.codec.inflate(message, this.maxMessageSize);
+    const inflated = this.#codec.inflate(message, this.maxMessageSize);
     if (!(inflated instanceof Promise)) {
-      this.inflated += COST_OF_A_MESSAGE + (inflated instanceof Uint8Array ? inflated.length : 0);
-      this.take(type, inflated, true);
+      this.#inflated += COST_OF_A_MESSAGE + (inflated instanceof Uint8Array ? inflated.length : 0);
+      this.#take(type, inflated, true);
       return;
     }
-    this.waiting ??= new ReceiveQueue();
-    this.busy = true;
-    this.inflating = message.size;
+    this.#waiting ??= new ReceiveQueue();
+    this.#busy = true;
+    this.#inflating = message.size;
     void inflated.then((result) => {
-      this.inflating = 0;
-      if (this.closed) return;
-      this.busy = false;
-      this.running = true;
-      if (result !== undefined) this.take(type, result, false);
-      this.running = false;
+      this.#inflating = 0;
+      if (this.#closed) return;
+      this.#busy = false;
+      this.#running = true;
+      if (result !== undefined) this.#take(type, result, false);
+      this.#running = false;
       this.goOn();
     });
   }
 
-  private take(type: "text" | "binary", result: Uint8Array | WebSocketError, borrowed: boolean): void {
+  #take(type: "text" | "binary", result: Uint8Array | WebSocketError, borrowed: boolean): void {
     const message =
-      result instanceof WebSocketError ? result : inflatedMessage(this.memory, type, result, borrowed, this.checkText);
+      result instanceof WebSocketError
+        ? result
+        : inflatedMessage(this.#memory, type, result, borrowed, this.#checkText);
     if (message instanceof WebSocketError) {
-      this.closed = true;
-      this.events.failed(this.to, message);
-      this.end();
-    } else this.events.message(this.to, message);
+      this.#closed = true;
+      this.#events.failed(this.#to, message);
+      this.#end();
+    } else this.#events.message(this.#to, message);
   }
 
-  private end(): void {
-    this.waiting = undefined;
-    this.plain = undefined;
-    this.busy = false;
+  #end(): void {
+    this.#waiting = undefined;
+    this.#plain = undefined;
+    this.#busy = false;
   }
 
   /** Tells of what has changed. */
-  private settle(): void {
-    if (this.busy !== this.readingOff) {
-      this.readingOff = this.busy;
-      this.events.reading(this.to, !this.readingOff);
+  #settle(): void {
+    if (this.#busy !== this.#readingOff) {
+      this.#readingOff = this.#busy;
+      this.#events.reading(this.#to, !this.#readingOff);
     }
-    if (this.busy) return;
-    const { idle, empty } = this;
-    this.idle = undefined;
+    if (this.#busy) return;
+    const idle = this.#idle;
+    const empty = this.#empty;
+    this.#idle = undefined;
     idle?.();
-    if (this.waiting !== undefined || empty === undefined) return;
-    this.empty = undefined;
+    if (this.#waiting !== undefined || empty === undefined) return;
+    this.#empty = undefined;
     empty();
   }
 }

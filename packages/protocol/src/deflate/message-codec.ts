@@ -27,18 +27,18 @@ export class MessageCodec {
   /** DEFLATE itself, as the runtime has it. */
   readonly engine: DeflateEngine;
   /** What this end's messages may refer to, and the peer's; undefined without context takeover. */
-  private readonly sent: Window | undefined;
-  private readonly received: Window | undefined;
-  private deflating: DeflateJob<unknown> | undefined;
-  private inflating: DeflateJob<unknown> | undefined;
-  private closed = false;
+  readonly #sent: Window | undefined;
+  readonly #received: Window | undefined;
+  #deflating: DeflateJob<unknown> | undefined;
+  #inflating: DeflateJob<unknown> | undefined;
+  #closed = false;
 
   constructor(params: DeflateParams, role: "client" | "server", engine: DeflateEngine) {
     const { deflate, inflate } = deflateDirections(params, role);
     this.engine = engine;
     this.deflateWindowBits = deflate.windowBits;
-    this.sent = deflate.contextTakeover ? new Window(deflate.windowBits) : undefined;
-    this.received = inflate.contextTakeover ? new Window(inflate.windowBits) : undefined;
+    this.#sent = deflate.contextTakeover ? new Window(deflate.windowBits) : undefined;
+    this.#received = inflate.contextTakeover ? new Window(inflate.windowBits) : undefined;
   }
 
   /**
@@ -49,19 +49,19 @@ export class MessageCodec {
     payload: ReceivedPayload,
     limit: number,
   ): Uint8Array | WebSocketError | Promise<Uint8Array | WebSocketError | undefined> {
-    checkIdle(this.inflating);
+    checkIdle(this.#inflating);
     const { asyncThreshold } = this.engine;
     if (payload.size <= asyncThreshold) {
-      const inflated = this.engine.inflate(payload, limit, asyncThreshold, this.received);
-      if (inflated instanceof Uint8Array) this.received?.append(inflated);
+      const inflated = this.engine.inflate(payload, limit, asyncThreshold, this.#received);
+      if (inflated instanceof Uint8Array) this.#received?.append(inflated);
       if (inflated !== undefined) return inflated;
     }
-    if (this.closed) return Promise.resolve(undefined);
-    const job = this.engine.inflateAsync(payload.chunks(), limit, this.received);
-    this.inflating = job;
+    if (this.#closed) return Promise.resolve(undefined);
+    const job = this.engine.inflateAsync(payload.chunks(), limit, this.#received);
+    this.#inflating = job;
     return job.result.then((inflated) => {
-      this.inflating = undefined;
-      if (inflated instanceof Uint8Array) this.received?.append(inflated);
+      this.#inflating = undefined;
+      if (inflated instanceof Uint8Array) this.#received?.append(inflated);
       return inflated;
     });
   }
@@ -81,39 +81,39 @@ export class MessageCodec {
     } else if (data instanceof Uint8Array) payload = data;
     else payload = data.size > asyncThreshold ? joined(data) : this.engine.join(data);
     if (payload.length < threshold || payload.length === 0) return undefined;
-    return this.deflateBytes(payload, SYNC_TAIL_SIZE);
+    return this.#deflateBytes(payload, SYNC_TAIL_SIZE);
   }
 
   /** Deflates the next fragment of a message whose first frame has RSV1. */
   deflateFragment(payload: Uint8Array, last: boolean): Uint8Array | Promise<Deflated> {
     if (payload.length === 0) return last ? EMPTY_LAST : EMPTY;
     const cut = last ? SYNC_TAIL_SIZE : 0;
-    const deflated = this.deflateBytes(payload, cut);
-    if (!(deflated instanceof Promise)) return deflated ?? this.storedFragment(payload, cut);
-    return deflated.then((bytes) => bytes ?? (this.closed ? undefined : this.storedFragment(payload, cut)));
+    const deflated = this.#deflateBytes(payload, cut);
+    if (!(deflated instanceof Promise)) return deflated ?? this.#storedFragment(payload, cut);
+    return deflated.then((bytes) => bytes ?? (this.#closed ? undefined : this.#storedFragment(payload, cut)));
   }
 
-  private storedFragment(payload: Uint8Array, cut: number): Uint8Array {
-    this.sent?.append(payload);
+  #storedFragment(payload: Uint8Array, cut: number): Uint8Array {
+    this.#sent?.append(payload);
     const stored = this.engine.store(payload);
     return stored.subarray(0, stored.length - cut);
   }
 
-  private deflateBytes(payload: Uint8Array, cut: number): Deflated | Promise<Deflated> {
-    checkIdle(this.deflating);
+  #deflateBytes(payload: Uint8Array, cut: number): Deflated | Promise<Deflated> {
+    checkIdle(this.#deflating);
     if (payload.length <= this.engine.asyncThreshold) {
-      const deflated = this.engine.deflate(payload, this.deflateWindowBits, this.sent);
+      const deflated = this.engine.deflate(payload, this.deflateWindowBits, this.#sent);
       if (deflated === undefined) return undefined;
-      this.sent?.append(payload);
+      this.#sent?.append(payload);
       return cutTail(deflated, cut);
     }
-    if (this.closed) return Promise.resolve(undefined);
-    const job = this.engine.deflateAsync(payload, this.deflateWindowBits, this.sent);
-    this.deflating = job;
+    if (this.#closed) return Promise.resolve(undefined);
+    const job = this.engine.deflateAsync(payload, this.deflateWindowBits, this.#sent);
+    this.#deflating = job;
     return job.result.then((deflated) => {
-      this.deflating = undefined;
+      this.#deflating = undefined;
       if (deflated === undefined) return undefined;
-      this.sent?.append(payload);
+      this.#sent?.append(payload);
       return cutTail(deflated, cut);
     });
   }
@@ -123,24 +123,24 @@ export class MessageCodec {
    * the peer's window ends with `payload` (uncompressed) then.
    */
   sentWithoutContext(payload: Uint8Array): void {
-    checkIdle(this.deflating);
-    this.sent?.append(payload);
+    checkIdle(this.#deflating);
+    this.#sent?.append(payload);
   }
 
   /**
    * Deflates the next message with an empty window. Call it when a deflated message is not sent.
    */
   resetDeflate(): void {
-    this.sent?.clear();
+    this.#sent?.clear();
   }
 
   /** Drops what is under way and releases memory. */
   close(): void {
-    this.closed = true;
-    this.deflating?.cancel();
-    this.inflating?.cancel();
-    this.sent?.clear();
-    this.received?.clear();
+    this.#closed = true;
+    this.#deflating?.cancel();
+    this.#inflating?.cancel();
+    this.#sent?.clear();
+    this.#received?.clear();
   }
 }
 

@@ -11,30 +11,47 @@ import type { Data } from "../messages/data.ts";
 
 const EMPTY = new Uint8Array(0);
 
+/** The configuration of a connection. These functions are for the files of this package. */
+export let configOf: (outbound: Outbound) => ProtocolConfig;
+/** The encoder of a connection's frames. */
+export let encoderOf: (outbound: Outbound) => Sender;
+/** The row of the state machine that a connection is in. */
+export let phaseOf: (outbound: Outbound) => Phase;
+export let setPhase: (outbound: Outbound, phase: Phase) => void;
+
 /** The sending half of a connection: messages in, bytes in the output. */
 export abstract class Outbound {
   /** Bytes that wait to be written. */
   readonly output: Output;
   /** Bytes that were taken from the output and are not written yet. Set it: they count against maxWriteBufferSize. */
   inTransit = 0;
-  protected readonly config: ProtocolConfig;
-  protected readonly sender: Sender;
-  protected phase: Phase = PHASES.open;
+  readonly #config: ProtocolConfig;
+  readonly #sender: Sender;
+  #phase: Phase = PHASES.open;
+
+  static {
+    configOf = (outbound) => outbound.#config;
+    encoderOf = (outbound) => outbound.#sender;
+    phaseOf = (outbound) => outbound.#phase;
+    setPhase = (outbound, phase) => {
+      outbound.#phase = phase;
+    };
+  }
 
   constructor(config: ProtocolConfig) {
-    this.config = config;
-    this.sender = senderOf(config);
-    this.output = new Output(this.sender.memory);
+    this.#config = config;
+    this.#sender = senderOf(config);
+    this.output = new Output(this.#sender.memory);
   }
 
   /** Whether messages travel. */
   get state(): ProtocolState {
-    return this.phase.state;
+    return this.#phase.state;
   }
 
   /** Whether messages can be sent: there is no Close in the output yet. */
   get writable(): boolean {
-    return this.phase.sends;
+    return this.#phase.sends;
   }
 
   /**
@@ -42,39 +59,39 @@ export abstract class Outbound {
    * sent.
    */
   send(data: Data): void {
-    this.checkOpen();
-    if (data instanceof PreparedMessage && data.compressed) this.checkCompression();
-    if (this.output.size + this.inTransit > 0) this.checkRoom(data);
-    this.sender.message(this.output, data);
+    this.#checkOpen();
+    if (data instanceof PreparedMessage && data.compressed) this.#checkCompression();
+    if (this.output.size + this.inTransit > 0) this.#checkRoom(data);
+    this.#sender.message(this.output, data);
   }
 
   /** Sends a received message and takes it over: it becomes unreadable, and its memory is recycled once it is written. Throws as `send`. */
   transfer(message: Message): void {
-    this.checkOpen();
-    if (this.output.size + this.inTransit > 0) this.checkRoom(message);
-    this.sender.transfer(this.output, message);
+    this.#checkOpen();
+    if (this.output.size + this.inTransit > 0) this.#checkRoom(message);
+    this.#sender.transfer(this.output, message);
   }
 
   /** Sends bytes as a message of the given type; `compressed` if they were deflated for this connection. Throws as `send`. */
   sendPayload(type: "text" | "binary", payload: Uint8Array, compressed = false): void {
-    this.checkOpen();
-    if (compressed) this.checkCompression();
-    if (this.output.size + this.inTransit > 0) this.checkRoom(payload);
-    this.sender.payloadOf(this.output, type, payload, compressed);
+    this.#checkOpen();
+    if (compressed) this.#checkCompression();
+    if (this.output.size + this.inTransit > 0) this.#checkRoom(payload);
+    this.#sender.payloadOf(this.output, type, payload, compressed);
   }
 
   /** Begins a message in fragments. Until its last one no other message can be sent; control frames can. Throws as `send`. */
   beginMessage(type: "text" | "binary", compressed = false): void {
-    this.checkOpen();
-    if (compressed) this.checkCompression();
-    this.sender.begin(this.output, type, compressed);
+    this.#checkOpen();
+    if (compressed) this.#checkCompression();
+    this.#sender.begin(this.output, type, compressed);
   }
 
   /** Sends the next fragment; `last` ends the message. Throws as `send`, and NO_MESSAGE_IN_PROGRESS. */
   sendFragment(payload: Uint8Array, last: boolean): void {
-    this.checkOpen();
-    if (this.output.size + this.inTransit > 0) this.checkRoom(payload);
-    this.sender.fragment(this.output, payload, last);
+    this.#checkOpen();
+    if (this.output.size + this.inTransit > 0) this.#checkRoom(payload);
+    this.#sender.fragment(this.output, payload, last);
   }
 
   /** Whether a message in fragments is in progress. */
@@ -84,52 +101,52 @@ export abstract class Outbound {
 
   /** Sends a ping of at most 125 bytes. Throws as `send`. RFC 6455 §5.5.2. */
   ping(payload: Uint8Array = EMPTY): void {
-    this.control(OPCODE.PING, "a ping's payload", payload);
+    this.#control(OPCODE.PING, "a ping's payload", payload);
   }
 
   /** Sends an unsolicited pong of at most 125 bytes. Pings are answered without it. Throws as `send`. RFC 6455 §5.5.3. */
   pong(payload: Uint8Array = EMPTY): void {
-    this.control(OPCODE.PONG, "a pong's payload", payload);
+    this.#control(OPCODE.PONG, "a pong's payload", payload);
   }
 
   /** Whether `send` would accept this message, as far as maxWriteBufferSize goes. */
   hasRoom(data: Data): boolean {
     const waiting = this.output.size + this.inTransit;
     if (waiting === 0) return true;
-    return waiting + this.sender.encodedSize(this.sender.payloadSize(data)) <= this.config.maxWriteBufferSize;
+    return waiting + this.#sender.encodedSize(this.#sender.payloadSize(data)) <= this.#config.maxWriteBufferSize;
   }
 
-  private control(opcode: number, what: string, payload: Uint8Array): void {
+  #control(opcode: number, what: string, payload: Uint8Array): void {
     if (!(payload instanceof Uint8Array)) throw invalidOption(what, "a Uint8Array", payload);
     // RFC 6455 §5.5: "All control frames MUST have a payload length of 125 bytes or less"
     if (payload.length > MAX_CONTROL_PAYLOAD) {
       throw invalidOption(what, `at most ${MAX_CONTROL_PAYLOAD} bytes`, payload.length);
     }
-    this.checkOpen();
-    if (this.output.size + this.inTransit > 0) this.checkRoom(payload);
-    this.sender.control(this.output, opcode, payload);
+    this.#checkOpen();
+    if (this.output.size + this.inTransit > 0) this.#checkRoom(payload);
+    this.#sender.control(this.output, opcode, payload);
   }
 
-  private checkOpen(): void {
-    if (!this.phase.sends) throw protocolError("NOT_OPEN", `its state is "${this.state}"`);
+  #checkOpen(): void {
+    if (!this.#phase.sends) throw protocolError("NOT_OPEN", `its state is "${this.state}"`);
   }
 
   /** RFC 7692 §6.1: without the extension, RSV1 means nothing and must not be set. */
-  private checkCompression(): void {
-    if (!this.config.compression)
+  #checkCompression(): void {
+    if (!this.#config.compression)
       throw argumentError(
         TypeError,
         "the message must not be compressed on a connection without compression: prepare it without `compressed`",
       );
   }
 
-  private checkRoom(data: Data): void {
-    const limit = this.config.maxWriteBufferSize;
+  #checkRoom(data: Data): void {
+    const limit = this.#config.maxWriteBufferSize;
     const waiting = this.output.size + this.inTransit;
     // an upper bound of a text's length is known without reading it
-    const most = typeof data === "string" ? 3 * data.length : this.sender.payloadSize(data);
-    if (most <= this.config.maxFrameSize && waiting + most + MAX_HEADER_SIZE <= limit) return;
-    const size = this.sender.encodedSize(this.sender.payloadSize(data));
+    const most = typeof data === "string" ? 3 * data.length : this.#sender.payloadSize(data);
+    if (most <= this.#config.maxFrameSize && waiting + most + MAX_HEADER_SIZE <= limit) return;
+    const size = this.#sender.encodedSize(this.#sender.payloadSize(data));
     if (waiting + size > limit) {
       throw protocolError("WRITE_BUFFER_FULL", `${waiting} bytes are buffered, ${size} more would exceed ${limit}`);
     }

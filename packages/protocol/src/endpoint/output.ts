@@ -35,17 +35,17 @@ export class Output {
   size = 0;
   /** Opcode and RSV1 of the next fragment of the message that is being sent in fragments. */
   nextFragment = NO_FRAGMENT;
-  private readonly memory: Memory;
-  private chain: Chain | undefined;
-  private pieces: Uint8Array[] | undefined;
-  private blocks: Block[] | undefined;
-  private recycled: Uint8Array[] | undefined;
-  private block: Block | undefined;
-  private begin = 0;
-  private end = 0;
+  readonly #memory: Memory;
+  #chain: Chain | undefined;
+  #pieces: Uint8Array[] | undefined;
+  #blocks: Block[] | undefined;
+  #recycled: Uint8Array[] | undefined;
+  #block: Block | undefined;
+  #begin = 0;
+  #end = 0;
 
   constructor(memory: Memory) {
-    this.memory = memory;
+    this.#memory = memory;
   }
 
   /** Whether a message is being sent in fragments, which no other message may interrupt (RFC 6455 §5.4). */
@@ -58,21 +58,21 @@ export class Output {
    * the output.
    */
   reserve(length: number): Room {
-    this.unchain();
-    let { block } = this;
-    if (block === undefined || this.end + length > block.bytes.length) block = this.nextBlock(length);
-    const { room } = this.memory;
+    this.#unchain();
+    let block = this.#block;
+    if (block === undefined || this.#end + length > block.bytes.length) block = this.#nextBlock(length);
+    const { room } = this.#memory;
     room.bytes = block.bytes;
     room.words = block.words;
     room.view = block.view;
-    room.at = this.end;
+    room.at = this.#end;
     return room;
   }
 
   /** Releases the memory of what `take` returned, once it is written. */
   wrote(end: number): void {
-    this.size += end - this.end;
-    this.end = end;
+    this.size += end - this.#end;
+    this.#end = end;
   }
 
   /** Adds bytes. They are copied if they are few; else they must stay as they are until they are written. */
@@ -83,14 +83,14 @@ export class Output {
       this.wrote(at + bytes.length);
       return;
     }
-    this.unchain();
-    this.list(bytes);
+    this.#unchain();
+    this.#list(bytes);
     this.size += bytes.length;
   }
 
   /** Adds memory that is released when all that was added so far is written. */
   recycle(pieces: readonly Uint8Array[]): void {
-    if (pieces.length > 0) (this.recycled ??= []).push(...pieces);
+    if (pieces.length > 0) (this.#recycled ??= []).push(...pieces);
   }
 
   /** Appends the frames of a prepared message without copying them. */
@@ -101,11 +101,11 @@ export class Output {
   /** Appends bytes that many outputs send, by the chain that they share. The bytes must not change. */
   appendShared(first: Chain): void {
     if (this.size === 0) {
-      this.chain = first;
+      this.#chain = first;
       this.size = first.size;
-    } else if (this.chain !== undefined) {
-      this.chain = this.chain.with(first.frame, this.memory.chains);
-      this.size = this.chain.size;
+    } else if (this.#chain !== undefined) {
+      this.#chain = this.#chain.with(first.frame, this.#memory.chains);
+      this.size = this.#chain.size;
     } else {
       this.append(first.frame);
     }
@@ -115,24 +115,25 @@ export class Output {
   take(): Taken {
     const size = this.size;
     this.size = 0;
-    if (this.chain !== undefined) {
-      const pieces = this.chain.pieces(this.memory.chains, this.memory.primitives.allocate);
-      this.chain = undefined;
+    if (this.#chain !== undefined) {
+      const pieces = this.#chain.pieces(this.#memory.chains, this.#memory.primitives.allocate);
+      this.#chain = undefined;
       return { pieces, size, blocks: NO_BLOCKS, recycled: undefined };
     }
     const current =
-      this.block !== undefined && this.end > this.begin ? part(this.block, this.begin, this.end) : undefined;
-    const { recycled, blocks = [] } = this;
-    if (this.block !== undefined) blocks.push(this.block);
+      this.#block !== undefined && this.#end > this.#begin ? part(this.#block, this.#begin, this.#end) : undefined;
+    const blocks = this.#blocks ?? [];
+    const recycled = this.#recycled;
+    if (this.#block !== undefined) blocks.push(this.#block);
     let pieces: Uint8Array | Uint8Array[];
-    if (this.pieces === undefined) {
+    if (this.#pieces === undefined) {
       pieces = current ?? [];
     } else {
-      if (current !== undefined) this.pieces.push(current);
-      pieces = this.pieces;
+      if (current !== undefined) this.#pieces.push(current);
+      pieces = this.#pieces;
     }
-    this.pieces = this.blocks = this.block = this.recycled = undefined;
-    this.begin = this.end = 0;
+    this.#pieces = this.#blocks = this.#block = this.#recycled = undefined;
+    this.#begin = this.#end = 0;
     return { pieces, size, blocks, recycled };
   }
 
@@ -141,7 +142,7 @@ export class Output {
    * they send.
    */
   release({ blocks, recycled }: Taken): void {
-    const { smallBlocks, largeBlocks, pieces } = this.memory;
+    const { smallBlocks, largeBlocks, pieces } = this.#memory;
     for (let block = blocks.pop(); block !== undefined; block = blocks.pop()) {
       if (block.bytes.length === SMALL_BLOCK) smallBlocks.release(block);
       else largeBlocks.release(block);
@@ -155,41 +156,43 @@ export class Output {
   }
 
   /** What is to be written behind a chain cannot be part of it. */
-  private unchain(): void {
-    if (this.chain === undefined) return;
-    const pieces = this.chain.pieces(this.memory.chains, this.memory.primitives.allocate);
-    this.chain = undefined;
+  #unchain(): void {
+    if (this.#chain === undefined) return;
+    const pieces = this.#chain.pieces(this.#memory.chains, this.#memory.primitives.allocate);
+    this.#chain = undefined;
     this.size = 0;
     if (Array.isArray(pieces)) for (const piece of pieces) this.append(piece);
     else this.append(pieces);
   }
 
-  private list(bytes: Uint8Array): void {
-    this.pieces ??= [];
-    if (this.block !== undefined && this.end > this.begin) {
-      this.pieces.push(part(this.block, this.begin, this.end));
-      this.begin = this.end;
+  #list(bytes: Uint8Array): void {
+    this.#pieces ??= [];
+    if (this.#block !== undefined && this.#end > this.#begin) {
+      this.#pieces.push(part(this.#block, this.#begin, this.#end));
+      this.#begin = this.#end;
     }
-    this.pieces.push(bytes);
+    this.#pieces.push(bytes);
   }
 
-  private nextBlock(length: number): Block {
-    const { block: full, begin, end } = this;
+  #nextBlock(length: number): Block {
+    const full = this.#block;
+    const begin = this.#begin;
+    const end = this.#end;
     if (full === undefined) {
-      this.begin = this.end = 0;
-      return (this.block =
-        length <= SMALL_BLOCK ? this.memory.smallBlocks.acquire() : this.memory.largeBlocks.acquire());
+      this.#begin = this.#end = 0;
+      return (this.#block =
+        length <= SMALL_BLOCK ? this.#memory.smallBlocks.acquire() : this.#memory.largeBlocks.acquire());
     }
-    const next = (this.block = this.memory.largeBlocks.acquire());
-    this.begin = this.end = 0;
+    const next = (this.#block = this.#memory.largeBlocks.acquire());
+    this.#begin = this.#end = 0;
     if (full.bytes.length === SMALL_BLOCK && begin === 0) {
       // there turned out to be more to say: what stands in the small block moves along
       next.bytes.set(full.bytes.subarray(0, end));
-      this.end = end;
-      this.memory.smallBlocks.release(full);
+      this.#end = end;
+      this.#memory.smallBlocks.release(full);
     } else {
-      if (end > begin) (this.pieces ??= []).push(part(full, begin, end));
-      (this.blocks ??= []).push(full);
+      if (end > begin) (this.#pieces ??= []).push(part(full, begin, end));
+      (this.#blocks ??= []).push(full);
     }
     return next;
   }

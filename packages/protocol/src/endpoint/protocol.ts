@@ -5,7 +5,7 @@ import { type CloseReason, readClosePayload, writeClosePayload } from "../frames
 import { OPCODE } from "../frames/frame.ts";
 import type { Message } from "../messages/message.ts";
 import type { Heartbeat, ProtocolConfig } from "./options.ts";
-import { Outbound } from "./outbound.ts";
+import { configOf, encoderOf, Outbound, phaseOf, setPhase } from "./outbound.ts";
 import { acquireReceiver, type Receiver, type ReceiverEvents, releaseReceiver } from "./receiver.ts";
 import { after, PHASES, type StateEvent } from "./states.ts";
 
@@ -49,33 +49,33 @@ let RECEIVED: Readonly<ReceiverEvents<Protocol>>;
 export class Protocol extends Outbound {
   /** The error that ended the connection, if any. */
   error: WebSocketError | undefined;
-  private readonly sink: ProtocolSink;
+  readonly #sink: ProtocolSink;
   /** Only while a message or a part of a frame is in progress. */
-  private receiver: Receiver | undefined;
+  #receiver: Receiver | undefined;
   /** The peer's Close. */
-  private received: CloseReason | undefined;
+  #received: CloseReason | undefined;
   /** The payload of the newest ping that was not answered yet. */
-  private pendingPong: Uint8Array | undefined;
+  #pendingPong: Uint8Array | undefined;
   /** The payload of the Close that waits to be sent. */
-  private pendingClose: Uint8Array = EMPTY;
+  #pendingClose: Uint8Array = EMPTY;
   /** Whether the rest of what the peer sends is ignored. */
-  private discards = false;
+  #discards = false;
   /** When `handleTimeout` is to be called. */
-  private deadline = Infinity;
+  #deadline = Infinity;
   /** When bytes last came. */
-  private receivedAt = 0;
+  #receivedAt = 0;
   /** When the peer has to have answered a ping; Infinity while no answer is pending. Any byte is an answer. */
-  private answerBy = Infinity;
-  private paused = false;
+  #answerBy = Infinity;
+  #paused = false;
   /** Since when the stream is to end. */
-  private endingSince: number | undefined;
+  #endingSince: number | undefined;
   /** Whether output that the peer accepts moves the deadline of closing. */
-  private patient = true;
+  #patient = true;
 
   /** `sink` gets messages, control frames and changes of the state. */
   constructor(config: ProtocolConfig, sink: ProtocolSink) {
     super(config);
-    this.sink = sink;
+    this.#sink = sink;
   }
 
   /** Bytes in the output, in transit and of an incomplete message. */
@@ -85,12 +85,12 @@ export class Protocol extends Outbound {
 
   /** Bytes kept of an incomplete message. */
   get pendingSize(): number {
-    return this.receiver?.pendingSize ?? 0;
+    return this.#receiver?.pendingSize ?? 0;
   }
 
   /** Whether a message has begun, be it only with its header, and is incomplete. */
   get midMessage(): boolean {
-    return this.receiver?.midMessage ?? false;
+    return this.#receiver?.midMessage ?? false;
   }
 
   // ---- in
@@ -106,13 +106,13 @@ export class Protocol extends Outbound {
     }
     if (typeof now !== "number") throw invalidOption("now", "a number (ms)", now);
     if (end <= start) return;
-    this.receivedAt = now;
-    this.answerBy = Infinity;
-    if (!this.receives) return;
-    const receiver = (this.receiver ??= acquireReceiver(this.sender.memory, this.config, RECEIVED, this));
+    this.#receivedAt = now;
+    this.#answerBy = Infinity;
+    if (!this.#receives) return;
+    const receiver = (this.#receiver ??= acquireReceiver(encoderOf(this).memory, configOf(this), RECEIVED, this));
     const error = receiver.receive(chunk, start, end);
     if (receiver.atRest) {
-      this.receiver = undefined;
+      this.#receiver = undefined;
       releaseReceiver(receiver);
     }
     if (error !== undefined) this.fail(error, now);
@@ -123,70 +123,71 @@ export class Protocol extends Outbound {
    * within a method of the sink.
    */
   stopReceiving(): void {
-    this.discards = true;
-    this.dropReceiver();
+    this.#discards = true;
+    this.#dropReceiver();
   }
 
   /** The peer has ended its half of the stream, or the stream failed with `cause`. */
   receiveEnd(cause?: Error): void {
     if (this.state === "closed") return;
-    if (cause === undefined) this.sendPendingClose(); // our half may still be open
-    this.enter("streamEnded");
-    this.deadline = Infinity;
-    if (this.phase !== PHASES.closedCleanly) {
+    if (cause === undefined) this.#sendPendingClose(); // our half may still be open
+    this.#enter("streamEnded");
+    this.#deadline = Infinity;
+    if (phaseOf(this) !== PHASES.closedCleanly) {
       this.error ??= protocolError("CONNECTION_LOST", cause?.message, cause === undefined ? undefined : { cause });
     }
-    this.sink.onStateChange?.();
+    this.#sink.onStateChange?.();
   }
 
-  private get receives(): boolean {
-    return this.phase.receives && !this.discards;
+  get #receives(): boolean {
+    return phaseOf(this).receives && !this.#discards;
   }
 
-  private enter(event: StateEvent): void {
-    this.phase = after(this.phase, event);
-    if (!this.phase.receives) this.dropReceiver();
+  #enter(event: StateEvent): void {
+    const phase = after(phaseOf(this), event);
+    setPhase(this, phase);
+    if (!phase.receives) this.#dropReceiver();
   }
 
-  private dropReceiver(): void {
-    this.receiver?.stop();
-    this.receiver = undefined;
+  #dropReceiver(): void {
+    this.#receiver?.stop();
+    this.#receiver = undefined;
   }
 
   static {
     RECEIVED = Object.freeze<ReceiverEvents<Protocol>>({
-      message: (to, message) => to.sink.onMessage(message),
-      compressedMessage: (to, message) => to.sink.onCompressedMessage?.(message),
-      ping: (to, payload) => to.receivePing(payload),
-      pong: (to, payload) => to.sink.onPong?.(payload),
-      close: (to, payload) => to.receiveClose(payload),
+      message: (to, message) => to.#sink.onMessage(message),
+      compressedMessage: (to, message) => to.#sink.onCompressedMessage?.(message),
+      ping: (to, payload) => to.#receivePing(payload),
+      pong: (to, payload) => to.#sink.onPong?.(payload),
+      close: (to, payload) => to.#receiveClose(payload),
     });
   }
 
-  private receivePing(payload: Uint8Array): void {
+  #receivePing(payload: Uint8Array): void {
     // RFC 6455 §5.5.2: "Upon receipt of a Ping frame, an endpoint MUST send a Pong frame in response, unless it already
     // received a Close frame." §5.5.3: it "MAY elect to send a Pong frame for only the most recently processed Ping frame".
-    if (!this.phase.closeSent) {
-      this.pendingPong = payload;
+    if (!phaseOf(this).closeSent) {
+      this.#pendingPong = payload;
       // at once while that is cheap; while the peer does not read, only the newest
-      if (this.inTransit === 0 && this.output.size < ANSWERED_AT_ONCE) this.sendPong();
+      if (this.inTransit === 0 && this.output.size < ANSWERED_AT_ONCE) this.#sendPong();
     }
-    this.sink.onPing?.(payload);
+    this.#sink.onPing?.(payload);
   }
 
-  private receiveClose(payload: Uint8Array): void {
-    const now = this.receivedAt;
+  #receiveClose(payload: Uint8Array): void {
+    const now = this.#receivedAt;
     const close = readClosePayload(payload);
     if (close instanceof WebSocketError) {
       this.fail(close, now);
       return;
     }
-    this.received = close;
+    this.#received = close;
     // §5.5.1: "the endpoint MUST send a Close frame in response ... it typically echos the status code it received."
-    if (!this.phase.closeSent) this.pendingClose = payload.length <= 2 ? payload : payload.slice(0, 2);
-    this.enter("closeReceived");
+    if (!phaseOf(this).closeSent) this.#pendingClose = payload.length <= 2 ? payload : payload.slice(0, 2);
+    this.#enter("closeReceived");
     this.startEnding(now);
-    this.sink.onStateChange?.();
+    this.#sink.onStateChange?.();
   }
 
   /**
@@ -196,13 +197,13 @@ export class Protocol extends Outbound {
   fail(error: WebSocketError, now: number, drain = false): void {
     if (this.state === "closed" || this.error !== undefined) return;
     this.error = error;
-    this.patient = drain;
-    if (!this.phase.closeSent && error.closeCode !== undefined) {
-      this.pendingClose = new Uint8Array([error.closeCode >>> 8, error.closeCode]);
+    this.#patient = drain;
+    if (!phaseOf(this).closeSent && error.closeCode !== undefined) {
+      this.#pendingClose = new Uint8Array([error.closeCode >>> 8, error.closeCode]);
     }
-    this.enter(error.closeCode === undefined ? "aborted" : "failed");
+    this.#enter(error.closeCode === undefined ? "aborted" : "failed");
     this.startEnding(now);
-    this.sink.onStateChange?.();
+    this.#sink.onStateChange?.();
   }
 
   // ---- out
@@ -214,9 +215,9 @@ export class Protocol extends Outbound {
   close(code: number | undefined, reason: string, now: number): void {
     const payload = writeClosePayload(code, reason);
     if (this.state !== "open") return;
-    this.sendClose(payload);
+    this.#sendClose(payload);
     this.startEnding(now);
-    this.sink.onStateChange?.();
+    this.#sink.onStateChange?.();
   }
 
   /**
@@ -224,13 +225,13 @@ export class Protocol extends Outbound {
    * application has had time to reply to what came: what it writes precedes the Close, as RFC 6455 §5.5.1 allows.
    */
   flushControlFrames(): void {
-    this.sendPong();
-    this.sendPendingClose();
+    this.#sendPong();
+    this.#sendPendingClose();
   }
 
   /** Whether `flushControlFrames` has anything to do. */
   get hasPendingControlFrames(): boolean {
-    return this.pendingPong !== undefined || this.phase.closePending;
+    return this.#pendingPong !== undefined || phaseOf(this).closePending;
   }
 
   /**
@@ -238,45 +239,45 @@ export class Protocol extends Outbound {
    * `flushControlFrames` while you still compress messages.
    */
   get closeWaitsForOutput(): boolean {
-    return this.phase.closePending && this.patient;
+    return phaseOf(this).closePending && this.#patient;
   }
 
   /** Whether the stream should be ended once the output is written. RFC 6455 §7.1.1: the server ends it first; a client waits for that, bounded by its deadline. */
   get shouldEndStream(): boolean {
-    const { streamEndsAt } = this.phase;
-    return streamEndsAt === "both" || streamEndsAt === this.config.role;
+    const { streamEndsAt } = phaseOf(this);
+    return streamEndsAt === "both" || streamEndsAt === configOf(this).role;
   }
 
-  private sendPong(): void {
-    const payload = this.pendingPong;
+  #sendPong(): void {
+    const payload = this.#pendingPong;
     if (payload === undefined) return;
-    this.pendingPong = undefined;
-    if (!this.phase.closeSent) this.sender.control(this.output, OPCODE.PONG, payload);
+    this.#pendingPong = undefined;
+    if (!phaseOf(this).closeSent) encoderOf(this).control(this.output, OPCODE.PONG, payload);
   }
 
-  private sendPendingClose(): void {
-    if (this.phase.closePending) this.sendClose(this.pendingClose);
+  #sendPendingClose(): void {
+    if (phaseOf(this).closePending) this.#sendClose(this.#pendingClose);
   }
 
-  private sendClose(payload: Uint8Array): void {
-    this.sendPong();
-    this.sender.control(this.output, OPCODE.CLOSE, payload);
-    this.enter("closeSent");
+  #sendClose(payload: Uint8Array): void {
+    this.#sendPong();
+    encoderOf(this).control(this.output, OPCODE.CLOSE, payload);
+    this.#enter("closeSent");
   }
 
   // ---- time
 
   /** Starts the heartbeat, if the configuration has one. */
   start(now: number): void {
-    const { heartbeat } = this.config;
+    const { heartbeat } = configOf(this);
     if (heartbeat === undefined) return;
-    this.receivedAt = now;
-    this.deadline = now + heartbeat.interval;
+    this.#receivedAt = now;
+    this.#deadline = now + heartbeat.interval;
   }
 
   /** Returns the time at which to call `handleTimeout`; Infinity for never. Ask again after each call of another method. */
   pollTimeout(): number {
-    return this.deadline;
+    return this.#deadline;
   }
 
   /**
@@ -284,14 +285,14 @@ export class Protocol extends Outbound {
    * half of the stream while output waits. A second call changes nothing.
    */
   startEnding(now: number): void {
-    if (this.endingSince !== undefined && this.deadline !== Infinity) return;
-    this.endingSince ??= now;
-    this.setEnd(now, this.endingSince);
+    if (this.#endingSince !== undefined && this.#deadline !== Infinity) return;
+    this.#endingSince ??= now;
+    this.#setEnd(now, this.#endingSince);
   }
 
   /** Whether the stream has to end by the time that `pollTimeout` returns. */
   get isEnding(): boolean {
-    return this.endingSince !== undefined;
+    return this.#endingSince !== undefined;
   }
 
   /**
@@ -299,19 +300,19 @@ export class Protocol extends Outbound {
    * was written before the Close as long as it accepts it. Changes nothing where the connection has failed.
    */
   outputSent(now: number): void {
-    const { endingSince } = this;
-    if (endingSince === undefined || this.deadline === Infinity) return;
-    if (this.patient) this.setEnd(now, endingSince);
+    const endingSince = this.#endingSince;
+    if (endingSince === undefined || this.#deadline === Infinity) return;
+    if (this.#patient) this.#setEnd(now, endingSince);
   }
 
-  private setEnd(now: number, since: number): void {
-    const { closeTimeout, maxCloseTime } = this.config;
-    this.deadline = Math.min(now + closeTimeout, since + maxCloseTime);
+  #setEnd(now: number, since: number): void {
+    const { closeTimeout, maxCloseTime } = configOf(this);
+    this.#deadline = Math.min(now + closeTimeout, since + maxCloseTime);
   }
 
   /** Whether the caller reads no bytes at the moment. */
   get readingPaused(): boolean {
-    return this.paused;
+    return this.#paused;
   }
 
   /**
@@ -319,72 +320,73 @@ export class Protocol extends Outbound {
    * that has gone fails, but a missing answer does not end the connection.
    */
   pauseReading(): void {
-    this.paused = true;
+    this.#paused = true;
   }
 
   /** The caller reads again. The answer to a ping may be among what it reads, so the peer has `heartbeat.timeout` from now on. */
   resumeReading(now: number): void {
-    if (!this.paused) return;
-    this.paused = false;
-    const { heartbeat } = this.config;
-    if (heartbeat === undefined || this.state !== "open" || this.isEnding || this.answerBy === Infinity) return;
-    this.answerBy = now + heartbeat.timeout;
-    this.deadline = Math.min(this.answerBy, now + heartbeat.interval);
+    if (!this.#paused) return;
+    this.#paused = false;
+    const { heartbeat } = configOf(this);
+    if (heartbeat === undefined || this.state !== "open" || this.isEnding || this.#answerBy === Infinity) return;
+    this.#answerBy = now + heartbeat.timeout;
+    this.#deadline = Math.min(this.#answerBy, now + heartbeat.interval);
   }
 
   /** Call it at the time that `pollTimeout` returned. False: destroy the stream at once. */
   handleTimeout(now: number): boolean {
-    if (now < this.deadline) return true;
-    this.deadline = Infinity;
-    if (this.endingSince !== undefined) {
-      const done = this.phase === PHASES.closesExchanged && this.inTransit === 0;
-      if (!done) this.error ??= this.tooLate(now - this.endingSince);
-      this.enter("timedOut"); // the stream that a pending Close would have gone to is destroyed
+    if (now < this.#deadline) return true;
+    this.#deadline = Infinity;
+    if (this.#endingSince !== undefined) {
+      const done = phaseOf(this) === PHASES.closesExchanged && this.inTransit === 0;
+      if (!done) this.error ??= this.#tooLate(now - this.#endingSince);
+      this.#enter("timedOut"); // the stream that a pending Close would have gone to is destroyed
       return false;
     }
-    const { heartbeat } = this.config;
+    const { heartbeat } = configOf(this);
     if (this.state === "closed" || heartbeat === undefined) return true;
-    return this.beat(now, heartbeat);
+    return this.#beat(now, heartbeat);
   }
 
-  private tooLate(after: number): WebSocketError {
-    const { maxCloseTime } = this.config;
+  #tooLate(after: number): WebSocketError {
+    const { maxCloseTime } = configOf(this);
     return protocolError("CLOSE_TIMEOUT", after >= maxCloseTime ? `maxCloseTime is ${maxCloseTime} ms` : undefined);
   }
 
   /** One step of the heartbeat of an open connection. False: the peer is dead. */
-  private beat(now: number, { interval, timeout }: Heartbeat): boolean {
-    if (now >= this.answerBy) {
-      if (!this.paused) {
-        const silence = Math.round(now - this.receivedAt);
+  #beat(now: number, { interval, timeout }: Heartbeat): boolean {
+    if (now >= this.#answerBy) {
+      if (!this.#paused) {
+        const silence = Math.round(now - this.#receivedAt);
         this.error = protocolError("HEARTBEAT_TIMEOUT", `nothing came for ${silence} ms`);
         return false;
       }
       // The first ping to a peer that has gone brings a reset, upon which writing another one fails.
-      this.answerBy = Infinity;
-      this.sendPing();
-      this.deadline = now + interval;
+      this.#answerBy = Infinity;
+      this.#sendPing();
+      this.#deadline = now + interval;
       return true;
     }
-    const pingAt = this.receivedAt + interval;
-    if (this.answerBy === Infinity && now >= pingAt) {
-      this.answerBy = now + timeout;
-      this.sendPing();
+    const pingAt = this.#receivedAt + interval;
+    if (this.#answerBy === Infinity && now >= pingAt) {
+      this.#answerBy = now + timeout;
+      this.#sendPing();
     }
     // a peer that answers at once is pinged again after `interval`, however long `timeout` is
-    this.deadline = this.answerBy === Infinity ? pingAt : Math.min(this.answerBy, now + interval);
+    this.#deadline = this.#answerBy === Infinity ? pingAt : Math.min(this.#answerBy, now + interval);
     return true;
   }
 
   /** While the peer does not accept what was written before, another ping tells nothing more. */
-  private sendPing(): void {
-    if (this.output.size + this.inTransit === 0 || !this.paused) this.sender.control(this.output, OPCODE.PING, EMPTY);
+  #sendPing(): void {
+    if (this.output.size + this.inTransit === 0 || !this.#paused)
+      encoderOf(this).control(this.output, OPCODE.PING, EMPTY);
   }
 
   /** How the connection ended. 1006 where no Close came: RFC 6455 §7.1.5. */
   get closing(): Closing {
-    const exchanged = this.phase === PHASES.closesExchanged || this.phase === PHASES.closedCleanly;
-    const { code, reason } = this.received ?? { code: CLOSE_CODE.ABNORMAL, reason: "" };
+    const exchanged = phaseOf(this) === PHASES.closesExchanged || phaseOf(this) === PHASES.closedCleanly;
+    const { code, reason } = this.#received ?? { code: CLOSE_CODE.ABNORMAL, reason: "" };
     return { code, reason, clean: exchanged && this.error === undefined, error: this.error };
   }
 }

@@ -14,23 +14,23 @@ const KEY_POOL_BYTES = 4096;
  * entropy". One source serves all connections of a process: it asks for 1,024 keys' randomness at a time.
  */
 export class MaskingKeys implements KeySource {
-  private readonly random: RandomSource;
-  private readonly bytes = new Uint8Array(KEY_POOL_BYTES);
-  private readonly words = new Int32Array(this.bytes.buffer);
-  private next = this.words.length;
+  readonly #random: RandomSource;
+  readonly #bytes = new Uint8Array(KEY_POOL_BYTES);
+  readonly #words = new Int32Array(this.#bytes.buffer);
+  #next = this.#words.length;
 
   constructor(random: RandomSource) {
-    this.random = random;
+    this.#random = random;
   }
 
   /** Returns the next key, as the little-endian word of its four octets. */
   take(): number {
-    if (this.next === this.words.length) {
-      this.random(this.bytes);
-      this.next = 0;
+    if (this.#next === this.#words.length) {
+      this.#random(this.#bytes);
+      this.#next = 0;
     }
-    const key = this.words[this.next];
-    this.words[this.next++] = 0; // a key that was used is not kept
+    const key = this.#words[this.#next];
+    this.#words[this.#next++] = 0; // a key that was used is not kept
     return key;
   }
 }

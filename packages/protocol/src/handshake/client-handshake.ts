@@ -89,57 +89,57 @@ const DEFAULT_MAX_BODY_SIZE = 64 * 1024; // bytes
  * everything that can't be sent.
  */
 export class ClientHandshake {
-  private readonly sha1: Sha1;
-  private readonly key: string;
-  private readonly protocols: readonly string[];
-  private readonly extensions: readonly ClientExtension[];
-  private readonly head: string;
-  private readonly parser: ResponseHeadParser;
-  private readonly maxBodySize: number;
-  private rejection: { readonly head: ResponseHead; readonly body: ResponseBody } | undefined;
-  private over = false;
+  readonly #sha1: Sha1;
+  readonly #key: string;
+  readonly #protocols: readonly string[];
+  readonly #extensions: readonly ClientExtension[];
+  readonly #head: string;
+  readonly #parser: ResponseHeadParser;
+  readonly #maxBodySize: number;
+  #rejection: { readonly head: ResponseHead; readonly body: ResponseBody } | undefined;
+  #over = false;
 
   constructor(options: ClientHandshakeOptions) {
     const { protocols = [], extensions = [], random, sha1 } = options;
     for (const [name, value] of Object.entries({ random, sha1 })) {
       if (typeof value !== "function") throw invalidOption(name, "a function", value);
     }
-    this.parser = new ResponseHeadParser(options.limits, options.runtime);
-    this.maxBodySize = checkLimit("maxBodySize", options.maxBodySize, 0, DEFAULT_MAX_BODY_SIZE);
-    this.sha1 = sha1;
-    this.protocols = checkProtocols(protocols);
-    this.extensions = checkOffers(extensions);
-    this.key = makeKey(random);
-    this.head = formatHead(`GET ${checkTarget(options.target)} HTTP/1.1`, requestFields(options, this.key));
+    this.#parser = new ResponseHeadParser(options.limits, options.runtime);
+    this.#maxBodySize = checkLimit("maxBodySize", options.maxBodySize, 0, DEFAULT_MAX_BODY_SIZE);
+    this.#sha1 = sha1;
+    this.#protocols = checkProtocols(protocols);
+    this.#extensions = checkOffers(extensions);
+    this.#key = makeKey(random);
+    this.#head = formatHead(`GET ${checkTarget(options.target)} HTTP/1.1`, requestFields(options, this.#key));
   }
 
   /** The request, to be sent as it is. */
   request(): Uint8Array {
-    return encodeLatin1(this.head);
+    return encodeLatin1(this.#head);
   }
 
   /** Takes the next bytes, which are only borrowed. Throws INVALID_STATE once the handshake is over. */
   receive(bytes: Uint8Array): ClientHandshakeProgress {
-    this.checkNotOver();
-    if (this.rejection !== undefined) {
-      this.rejection.body.receive(bytes);
-      return this.progress();
+    this.#checkNotOver();
+    if (this.#rejection !== undefined) {
+      this.#rejection.body.receive(bytes);
+      return this.#progress();
     }
-    const progress = this.parser.receive(bytes);
+    const progress = this.#parser.receive(bytes);
     if (progress.state === "more") return progress;
-    if (progress.state === "error") return this.fail(progress.error);
+    if (progress.state === "error") return this.#fail(progress.error);
     const { head, rest } = progress;
-    if (head.status === 101) return this.open(head, rest);
-    const body = ResponseBody.of(head, this.maxBodySize);
-    if (body instanceof Error) return this.fail(body);
-    this.rejection = { head, body };
+    if (head.status === 101) return this.#open(head, rest);
+    const body = ResponseBody.of(head, this.#maxBodySize);
+    if (body instanceof Error) return this.#fail(body);
+    this.#rejection = { head, body };
     body.receive(rest);
-    return this.progress();
+    return this.#progress();
   }
 
   /** The byte stream has ended: the end of a response whose length was not given, else of the handshake. Throws INVALID_STATE once the handshake is over. */
   end(): ClientHandshakeProgress {
-    return this.endBy("end");
+    return this.#endBy("end");
   }
 
   /**
@@ -147,84 +147,85 @@ export class ClientHandshake {
    * reported, with `truncated`. Throws INVALID_STATE once the handshake is over.
    */
   cut(): ClientHandshakeProgress {
-    return this.endBy("cut");
+    return this.#endBy("cut");
   }
 
   /** Whether the head of a response other than 101 has come; its body may be incomplete. */
   get isRejected(): boolean {
-    return this.rejection !== undefined;
+    return this.#rejection !== undefined;
   }
 
-  private endBy(how: "end" | "cut"): ClientHandshakeProgress {
-    this.checkNotOver();
-    if (this.rejection === undefined) {
-      return this.fail(
+  #endBy(how: "end" | "cut"): ClientHandshakeProgress {
+    this.#checkNotOver();
+    if (this.#rejection === undefined) {
+      return this.#fail(
         protocolError("CONNECTION_LOST", "the server sent no complete response to the opening handshake"),
       );
     }
-    this.rejection.body[how]();
-    return this.progress();
+    this.#rejection.body[how]();
+    return this.#progress();
   }
 
-  private checkNotOver(): void {
-    if (this.over) throw protocolError("INVALID_STATE", "the handshake is over");
+  #checkNotOver(): void {
+    if (this.#over) throw protocolError("INVALID_STATE", "the handshake is over");
   }
 
-  private fail(error: WebSocketError<ProtocolErrorCode>): ClientHandshakeProgress {
-    this.over = true;
+  #fail(error: WebSocketError<ProtocolErrorCode>): ClientHandshakeProgress {
+    this.#over = true;
     return { state: "failed", error };
   }
 
   /** Of a response that is not 101. */
-  private progress(): ClientHandshakeProgress {
-    if (this.rejection === undefined || !this.rejection.body.done) return MORE;
-    this.over = true;
-    const { status, reason, headers } = this.rejection.head;
-    const { body } = this.rejection;
+  #progress(): ClientHandshakeProgress {
+    if (this.#rejection === undefined || !this.#rejection.body.done) return MORE;
+    this.#over = true;
+    const { status, reason, headers } = this.#rejection.head;
+    const { body } = this.#rejection;
     const got = reason === "" ? `${status}` : `${status} ${quote(reason)}`;
     const response = { status, reason, headers, body: body.take(), truncated: body.truncated };
     return { state: "rejected", error: protocolError("UNEXPECTED_STATUS", `expected 101, got ${got}`), response };
   }
 
   /** RFC 6455 §4.1, what "the client MUST validate [of] the server's response", numbered as there. */
-  private open(head: ResponseHead, rest: Uint8Array): ClientHandshakeProgress {
+  #open(head: ResponseHead, rest: Uint8Array): ClientHandshakeProgress {
     const { headers } = head;
     // RFC 9110 §15.2: "HTTP/1.0 did not define any 1xx status codes"; §7.8: Upgrade has no meaning in HTTP/1.0. RFC 6455 §1.3 has HTTP/1.1
     // responses. Other responses of HTTP/1.0 are reported with their status.
-    if (head.version !== "1.1") return this.fail(protocolError("UNSUPPORTED_HTTP_VERSION", `got HTTP/${head.version}`));
+    if (head.version !== "1.1")
+      return this.#fail(protocolError("UNSUPPORTED_HTTP_VERSION", `got HTTP/${head.version}`));
     // 2. "contains a value that is not an ASCII case-insensitive match for the value "websocket""
     const upgrade = headers.get("upgrade");
     const upgrades = parseTokenList(upgrade ?? "") ?? [];
     if (upgrades.length === 0 || !upgrades.every((value) => value.toLowerCase() === "websocket")) {
-      return this.fail(protocolError("INVALID_UPGRADE_HEADER", shown(upgrade)));
+      return this.#fail(protocolError("INVALID_UPGRADE_HEADER", shown(upgrade)));
     }
     // 3. "doesn't contain a token that is an ASCII case-insensitive match for the value "Upgrade""
     const connection = headers.get("connection");
     if (!hasToken(connection, "upgrade")) {
-      return this.fail(protocolError("INVALID_CONNECTION_HEADER", shown(connection)));
+      return this.#fail(protocolError("INVALID_CONNECTION_HEADER", shown(connection)));
     }
     // 4. "a value other than the base64-encoded SHA-1 of the concatenation of the |Sec-WebSocket-Key| [...]"
     const accept = headers.get("sec-websocket-accept");
-    const expected = acceptValue(this.key, this.sha1);
+    const expected = acceptValue(this.#key, this.#sha1);
     if (accept !== expected) {
-      return this.fail(protocolError("INVALID_ACCEPT", `expected ${quote(expected)}, ${shown(accept)}`));
+      return this.#fail(protocolError("INVALID_ACCEPT", `expected ${quote(expected)}, ${shown(accept)}`));
     }
     // 5. "an extension that was not present in the client's handshake"
-    const extensions = acceptAnswer(this.extensions, headers.get("sec-websocket-extensions"));
-    if (extensions instanceof Error) return this.fail(extensions);
+    const extensions = acceptAnswer(this.#extensions, headers.get("sec-websocket-extensions"));
+    if (extensions instanceof Error) return this.#fail(extensions);
     // 6. "a subprotocol that was not present in the client's handshake"
     const chosen = headers.get("sec-websocket-protocol");
-    const protocol = this.chosenProtocol(chosen ?? "");
-    if (protocol === undefined) return this.fail(protocolError("UNREQUESTED_SUBPROTOCOL", shown(chosen)));
-    this.over = true;
+    const protocol = this.#chosenProtocol(chosen ?? "");
+    if (protocol === undefined) return this.#fail(protocolError("UNREQUESTED_SUBPROTOCOL", shown(chosen)));
+    this.#over = true;
     return { state: "open", protocol, extensions, extensionsHeader: formatExtensions(extensions), headers, rest };
   }
 
   /** The subprotocol that a server's value names: "" if the value is an empty list, undefined if it is not one that was offered. */
-  private chosenProtocol(value: string): string | undefined {
+  #chosenProtocol(value: string): string | undefined {
     const [chosen = "", ...others] = parseTokenList(value) ?? [value];
     if (chosen === "") return chosen;
-    return others.length === 0 && this.protocols.includes(chosen) ? chosen : undefined;
+    return others.length === 0 && this.#protocols.includes(chosen) ? chosen : undefined;
   }
 }
 

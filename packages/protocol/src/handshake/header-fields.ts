@@ -96,29 +96,29 @@ const NONE: readonly string[] = Object.freeze([]); // all share it
 
 /** Header fields in the order they came; names are looked up in any case. */
 export class HeaderFields implements Iterable<readonly [name: string, value: string]> {
-  private readonly fields: readonly (readonly [name: string, value: string])[];
+  readonly #fields: readonly (readonly [name: string, value: string])[];
   /** In lower case. */
-  private readonly names: readonly string[];
+  readonly #names: readonly string[];
   /** Values by name, built on demand if there are many fields. A Map, because a field may be named __proto__. */
-  private index: Map<string, string[]> | undefined;
+  #index: Map<string, string[]> | undefined;
 
   constructor(fields: Iterable<readonly [name: string, value: string]> = []) {
-    this.fields = [...fields];
-    this.names = this.fields.map(([name]) => name.toLowerCase());
+    this.#fields = [...fields];
+    this.#names = this.#fields.map(([name]) => name.toLowerCase());
   }
 
   /** Number of fields. */
   get size(): number {
-    return this.fields.length;
+    return this.#fields.length;
   }
 
   /** The value; of a field that came more than once, all values joined by ", " (RFC 9110 §5.3). */
   get(name: string): string | undefined {
-    if (this.fields.length <= FEW) {
+    if (this.#fields.length <= FEW) {
       const key = name.toLowerCase();
-      const first = this.names.indexOf(key);
+      const first = this.#names.indexOf(key);
       if (first < 0) return undefined;
-      if (this.names.indexOf(key, first + 1) < 0) return this.fields[first][1];
+      if (this.#names.indexOf(key, first + 1) < 0) return this.#fields[first][1];
     }
     const values = this.getAll(name);
     return values.length > 1 ? values.join(", ") : values[0];
@@ -127,11 +127,11 @@ export class HeaderFields implements Iterable<readonly [name: string, value: str
   /** Returns the values of all fields with this name, in order. */
   getAll(name: string): readonly string[] {
     const key = name.toLowerCase();
-    if (this.fields.length > FEW) return (this.index ??= this.makeIndex()).get(key) ?? NONE;
-    const first = this.names.indexOf(key);
+    if (this.#fields.length > FEW) return (this.#index ??= this.#makeIndex()).get(key) ?? NONE;
+    const first = this.#names.indexOf(key);
     if (first < 0) return NONE;
     const values: string[] = [];
-    for (let at = first; at < this.names.length; at++) if (this.names[at] === key) values.push(this.fields[at][1]);
+    for (let at = first; at < this.#names.length; at++) if (this.#names[at] === key) values.push(this.#fields[at][1]);
     return values;
   }
 
@@ -140,18 +140,18 @@ export class HeaderFields implements Iterable<readonly [name: string, value: str
     return this.get(name) !== undefined;
   }
 
-  private makeIndex(): Map<string, string[]> {
+  #makeIndex(): Map<string, string[]> {
     const index = new Map<string, string[]>();
-    for (const [at, key] of this.names.entries()) {
+    for (const [at, key] of this.#names.entries()) {
       const values = index.get(key);
-      if (values === undefined) index.set(key, [this.fields[at][1]]);
-      else values.push(this.fields[at][1]);
+      if (values === undefined) index.set(key, [this.#fields[at][1]]);
+      else values.push(this.#fields[at][1]);
     }
     return index;
   }
 
   /** Iterates over names and values, in the order of the head. */
   [Symbol.iterator](): Iterator<readonly [name: string, value: string]> {
-    return this.fields[Symbol.iterator]();
+    return this.#fields[Symbol.iterator]();
   }
 }

@@ -77,6 +77,18 @@ function malformed(expected: string, byte: number): WebSocketError<ProtocolError
   return protocolError("MALFORMED_HEAD", `expected ${expected}, got 0x${byte.toString(16).padStart(2, "0")}`);
 }
 
+/** What the heads of requests and of responses have differently. */
+interface Grammar<Start> {
+  /** Parses the start line. Undefined: the line is skipped. */
+  parseStart(line: string): Start | WebSocketError<ProtocolErrorCode> | undefined;
+  /** Returns both together; one by one, because the spreading of an object of a type that varies is slow. */
+  headOf(start: Start, headers: HeaderFields): Start & { readonly headers: HeaderFields };
+  /** Whether another head follows, and only that one counts. */
+  isInterim(start: Start): boolean;
+  /** Whether a line that begins with whitespace continues the field before it (RFC 9112 §5.2: obs-fold). */
+  readonly unfoldsLines: boolean;
+}
+
 /**
  * A head from bytes as they come. Every byte is looked at once; they are kept only when the head does not come in one piece.
  * Strict, because what two readers of the same head understand differently can be used against one of them (RFC 9112 §11):
@@ -84,157 +96,149 @@ function malformed(expected: string, byte: number): WebSocketError<ProtocolError
  * lines in responses), and refused where it only allows it: a bare LF at the end of a line (§2.2: "MAY") is an error in responses too.
  */
 abstract class HeadParser<Start extends object> {
-  private readonly limits: HeadLimits;
-  private readonly decode: typeof decodeLatin1;
+  readonly #grammar: Grammar<Start>;
+  readonly #limits: HeadLimits;
+  readonly #decode: typeof decodeLatin1;
   /** What has come of a head that does not come in one piece. */
-  private kept: ByteBuffer | undefined;
+  #kept: ByteBuffer | undefined;
   /** Bytes that came before the last call of `receive`. */
-  private earlier = 0;
-  private parts = 0;
-  private finished = false;
-  private at = 0; // all positions count from the first byte received
-  private state = LINE;
-  private from = 0; // where the line, the name or the value in hand starts
-  private start: Start | undefined;
-  private fieldCount = 0;
-  private bounds: number[] = []; // of each field: where its name starts and ends, where its value starts and ends
-  private folded = false; // whether a value has a line break in it
+  #earlier = 0;
+  #parts = 0;
+  #finished = false;
+  #at = 0; // all positions count from the first byte received
+  #state = LINE;
+  #from = 0; // where the line, the name or the value in hand starts
+  #start: Start | undefined;
+  #fieldCount = 0;
+  #bounds: number[] = []; // of each field: where its name starts and ends, where its value starts and ends
+  #folded = false; // whether a value has a line break in it
 
-  /** `runtime`: whose functions decode the head. Default portable ones. */
-  constructor(limits?: Partial<HeadLimits>, runtime?: Runtime) {
-    this.decode = runtime?.primitives.decodeLatin1 ?? decodeLatin1;
-    this.limits = limits === undefined ? DEFAULT_HEAD_LIMITS : checkLimits(limits);
+  constructor(grammar: Grammar<Start>, limits: Partial<HeadLimits> | undefined, runtime: Runtime | undefined) {
+    this.#grammar = grammar;
+    this.#decode = runtime?.primitives.decodeLatin1 ?? decodeLatin1;
+    this.#limits = limits === undefined ? DEFAULT_HEAD_LIMITS : checkLimits(limits);
   }
-
-  /** Understands the start line. Undefined: this line is to be skipped. */
-  protected abstract parseStart(line: string): Start | WebSocketError<ProtocolErrorCode> | undefined;
-  /** Both together; one by one, because the spreading of an object of a type that varies is slow. */
-  protected abstract headOf(start: Start, headers: HeaderFields): Start & { readonly headers: HeaderFields };
-  /** Whether another head follows, and only that one counts. */
-  protected abstract isInterim(start: Start): boolean;
-  /** Whether a line that begins with whitespace continues the field before it (RFC 9112 §5.2: obs-fold). */
-  protected abstract unfoldsLines(): boolean;
 
   /** Takes the next bytes, which are only borrowed. Throws INVALID_STATE once the head is done or was refused. */
   receive(bytes: Uint8Array): HeadProgress<Start & { readonly headers: HeaderFields }> {
-    if (this.finished) throw protocolError("INVALID_STATE", "the head is complete: create a new parser");
+    if (this.#finished) throw protocolError("INVALID_STATE", "the head is complete: create a new parser");
     if (bytes.length === 0) return MORE;
-    if (++this.parts > this.limits.maxParts) return this.fail("TOO_MANY_PARTS", this.limits.maxParts);
-    const { kept } = this;
-    const before = (this.earlier = kept === undefined ? 0 : kept.length);
-    const taken = Math.min(bytes.length, this.limits.maxHeadSize - before);
+    if (++this.#parts > this.#limits.maxParts) return this.#fail("TOO_MANY_PARTS", this.#limits.maxParts);
+    const kept = this.#kept;
+    const before = (this.#earlier = kept === undefined ? 0 : kept.length);
+    const taken = Math.min(bytes.length, this.#limits.maxHeadSize - before);
     kept?.append(bytes, 0, taken);
     const source = kept === undefined ? bytes : kept.bytes;
-    const result = this.scan(source, before + taken);
+    const result = this.#scan(source, before + taken);
     if (result === undefined) {
-      if (before + taken === this.limits.maxHeadSize) return this.fail("HEAD_TOO_BIG", this.limits.maxHeadSize);
-      if (kept === undefined) (this.kept = new ByteBuffer()).append(bytes, 0, taken);
+      if (before + taken === this.#limits.maxHeadSize) return this.#fail("HEAD_TOO_BIG", this.#limits.maxHeadSize);
+      if (kept === undefined) (this.#kept = new ByteBuffer()).append(bytes, 0, taken);
       return MORE;
     }
-    this.finished = true;
+    this.#finished = true;
     if (result instanceof Error) return { state: "error", error: result };
-    const head = this.headOf(result, this.fields(source));
-    const rest = bytes.length === this.at - before ? NO_BYTES : new Uint8Array(bytes.subarray(this.at - before));
+    const head = this.#grammar.headOf(result, this.#fields(source));
+    const rest = bytes.length === this.#at - before ? NO_BYTES : new Uint8Array(bytes.subarray(this.#at - before));
     return { state: "done", head, rest };
   }
 
   /** Returns a copy of all bytes received; `last` are those of the last call of `receive`. */
   received(last: Uint8Array): Uint8Array {
-    const { earlier } = this;
+    const earlier = this.#earlier;
     const all = new Uint8Array(earlier + last.length);
-    if (this.kept !== undefined) all.set(this.kept.bytes.subarray(0, earlier));
+    if (this.#kept !== undefined) all.set(this.#kept.bytes.subarray(0, earlier));
     all.set(last, earlier);
     return all;
   }
 
-  private fail(code: "HEAD_TOO_BIG" | "TOO_MANY_PARTS", limit: number): HeadProgress<never> {
-    this.finished = true;
+  #fail(code: "HEAD_TOO_BIG" | "TOO_MANY_PARTS", limit: number): HeadProgress<never> {
+    this.#finished = true;
     return { state: "error", error: protocolError(code, `more than ${limit}`) };
   }
 
-  private fields(source: Uint8Array): HeaderFields {
+  #fields(source: Uint8Array): HeaderFields {
     const fields: [string, string][] = [];
-    const { bounds } = this;
+    const bounds = this.#bounds;
     // decoded once, then cut
     const from = bounds[0] ?? 0;
-    const text = this.decode(source, from, bounds[bounds.length - 1] ?? 0);
+    const text = this.#decode(source, from, bounds[bounds.length - 1] ?? 0);
     for (let at = 0; at < bounds.length; at += 4) {
       const name = text.slice(bounds[at] - from, bounds[at + 1] - from);
       const value = text.slice(bounds[at + 2] - from, bounds[at + 3] - from);
-      fields.push([name, this.folded ? unfold(value) : value]);
+      fields.push([name, this.#folded ? unfold(value) : value]);
     }
     return new HeaderFields(fields);
   }
 
   /** Goes on to `end`: the start line if the head is done, undefined if more has to come. */
-  private scan(source: Uint8Array, end: number): Start | WebSocketError<ProtocolErrorCode> | undefined {
-    while (this.at < end) {
-      const byte = source[this.at++];
-      switch (this.state) {
+  #scan(source: Uint8Array, end: number): Start | WebSocketError<ProtocolErrorCode> | undefined {
+    while (this.#at < end) {
+      const byte = source[this.#at++];
+      switch (this.#state) {
         case LINE:
         case VALUE: {
           let current = byte;
-          while (isFieldValueCode(current) && this.at < end) current = source[this.at++];
-          if (current === CR) this.lineEnd(source);
+          while (isFieldValueCode(current) && this.#at < end) current = source[this.#at++];
+          if (current === CR) this.#lineEnd(source);
           else if (!isFieldValueCode(current)) return malformed("CR LF at the end of the line", current);
           break;
         }
         case LINE_LF: {
           if (byte !== LF) return malformed("LF behind CR", byte);
-          const start = this.parseStart(this.decode(source, this.from, this.at - 2));
+          const start = this.#grammar.parseStart(this.#decode(source, this.#from, this.#at - 2));
           if (start instanceof Error) return start;
-          this.start = start;
-          this.from = this.at;
-          this.state = start === undefined ? LINE : FIELD;
+          this.#start = start;
+          this.#from = this.#at;
+          this.#state = start === undefined ? LINE : FIELD;
           break;
         }
         case FIELD:
           if (byte === CR) {
-            this.state = LAST_LF;
+            this.#state = LAST_LF;
             break;
           }
-          if (isSpace(byte) && this.unfoldsLines() && this.bounds.length > 0) {
+          if (isSpace(byte) && this.#grammar.unfoldsLines && this.#bounds.length > 0) {
             // the value ends later: its bounds are taken back
-            this.from = this.bounds[this.bounds.length - 2];
-            this.bounds.length -= 2;
-            this.folded = true;
-            this.state = VALUE;
+            this.#from = this.#bounds[this.#bounds.length - 2];
+            this.#bounds.length -= 2;
+            this.#folded = true;
+            this.#state = VALUE;
             break;
           }
-          if (++this.fieldCount > this.limits.maxHeaders) {
-            return protocolError("TOO_MANY_HEADERS", `more than ${this.limits.maxHeaders}`);
+          if (++this.#fieldCount > this.#limits.maxHeaders) {
+            return protocolError("TOO_MANY_HEADERS", `more than ${this.#limits.maxHeaders}`);
           }
           if (TOKEN_CODES[byte] !== 1) return malformed("a header name", byte);
-          this.from = this.at - 1;
-          this.state = NAME;
+          this.#from = this.#at - 1;
+          this.#state = NAME;
           break;
         case NAME: {
           let current = byte;
-          while (TOKEN_CODES[current] === 1 && this.at < end) current = source[this.at++];
+          while (TOKEN_CODES[current] === 1 && this.#at < end) current = source[this.#at++];
           if (TOKEN_CODES[current] === 1) break;
           // RFC 9112 §5.1: "No whitespace is allowed between the field name and colon."
           if (current !== COLON) return malformed("a colon behind the header name", current);
-          this.bounds.push(this.from, this.at - 1);
-          this.state = BEFORE_VALUE;
+          this.#bounds.push(this.#from, this.#at - 1);
+          this.#state = BEFORE_VALUE;
           break;
         }
         case BEFORE_VALUE:
           if (isSpace(byte)) break;
-          this.from = --this.at;
-          this.state = VALUE;
+          this.#from = --this.#at;
+          this.#state = VALUE;
           break;
         case VALUE_LF:
           if (byte !== LF) return malformed("LF behind CR", byte);
-          this.state = FIELD;
+          this.#state = FIELD;
           break;
         default: {
           if (byte !== LF) return malformed("LF behind CR", byte);
-          const start = this.start as Start; // the only way to LAST_LF is over a start line
-          if (!this.isInterim(start)) return start;
-          this.bounds = [];
-          this.folded = false;
-          this.from = this.at;
-          this.state = LINE;
+          const start = this.#start as Start; // the only way to LAST_LF is over a start line
+          if (!this.#grammar.isInterim(start)) return start;
+          this.#bounds = [];
+          this.#folded = false;
+          this.#from = this.#at;
+          this.#state = LINE;
         }
       }
     }
@@ -242,15 +246,15 @@ abstract class HeadParser<Start extends object> {
   }
 
   /** At the CR that ends the start line or a value. */
-  private lineEnd(source: Uint8Array): void {
-    if (this.state === LINE) {
-      this.state = LINE_LF;
+  #lineEnd(source: Uint8Array): void {
+    if (this.#state === LINE) {
+      this.#state = LINE_LF;
       return;
     }
-    let end = this.at - 1;
-    while (end > this.from && isSpace(source[end - 1])) end--;
-    this.bounds.push(this.from, end);
-    this.state = VALUE_LF;
+    let end = this.#at - 1;
+    while (end > this.#from && isSpace(source[end - 1])) end--;
+    this.#bounds.push(this.#from, end);
+    this.#state = VALUE_LF;
   }
 }
 
@@ -264,9 +268,8 @@ function parseVersion(text: string): string | undefined {
   return /^HTTP\/\d\.\d$/.test(text) ? text.slice(5) : undefined;
 }
 
-/** Parses the head of a request (RFC 9112 §2) from chunks of any size. */
-export class RequestHeadParser extends HeadParser<RequestLine> {
-  protected parseStart(line: string): RequestLine | WebSocketError<ProtocolErrorCode> | undefined {
+const REQUEST: Grammar<RequestLine> = {
+  parseStart(line: string): RequestLine | WebSocketError<ProtocolErrorCode> | undefined {
     // RFC 9112 §2.2: "a server that is expecting to receive and parse a request-line SHOULD ignore at least one empty line"
     if (line === "") return undefined;
     // RFC 9112 §3: request-line = method SP request-target SP HTTP-version
@@ -283,28 +286,30 @@ export class RequestHeadParser extends HeadParser<RequestLine> {
       return protocolError("MALFORMED_HEAD", `expected a path or an http(s) URL as target, got ${quote(target)}`);
     }
     return { method, target, version };
-  }
+  },
 
-  protected headOf({ method, target, version }: RequestLine, headers: HeaderFields): RequestHead {
+  headOf({ method, target, version }: RequestLine, headers: HeaderFields): RequestHead {
     return { method, target, version, headers };
-  }
+  },
 
-  protected isInterim(): boolean {
+  isInterim(): boolean {
     return false;
-  }
+  },
 
-  protected unfoldsLines(): boolean {
-    // RFC 9112 §5.2: "A server that receives an obs-fold in a request message [...] MUST either reject the message [...]"
-    return false;
+  // RFC 9112 §5.2: "A server that receives an obs-fold in a request message [...] MUST either reject the message [...]"
+  unfoldsLines: false,
+};
+
+/** Parses the head of a request (RFC 9112 §2) from chunks of any size. */
+export class RequestHeadParser extends HeadParser<RequestLine> {
+  /** `runtime`: whose functions decode the head. Default portable ones. */
+  constructor(limits?: Partial<HeadLimits>, runtime?: Runtime) {
+    super(REQUEST, limits, runtime);
   }
 }
 
-/**
- * Skips interim responses (100, 103, ...) in front of the final one or 101; all together are held to the limits. HTTP/1.0 is
- * let through: some proxies answer CONNECT with it, and some servers a request that they refuse.
- */
-export class ResponseHeadParser extends HeadParser<StatusLine> {
-  protected parseStart(line: string): StatusLine | WebSocketError<ProtocolErrorCode> {
+const RESPONSE: Grammar<StatusLine> = {
+  parseStart(line: string): StatusLine | WebSocketError<ProtocolErrorCode> {
     // RFC 9112 §4: status-line = HTTP-version SP status-code SP [ reason-phrase ]. Some servers send no reason phrase and leave out the
     // second SP with it. RFC 9110 §15: a status code below 100 or above 599 is processed "as if it had a 5xx (Server Error) status code".
     const version = parseVersion(line.slice(0, 8));
@@ -314,18 +319,27 @@ export class ResponseHeadParser extends HeadParser<StatusLine> {
     if (!version.startsWith("1.")) return protocolError("UNSUPPORTED_HTTP_VERSION", `got HTTP/${version}`);
     // RFC 9110 §2.5: a message with a higher minor version than that implemented is processed "as if it was in the highest minor version"
     return { version: version === "1.0" ? "1.0" : "1.1", status: Number(line.slice(9, 12)), reason: line.slice(13) };
-  }
+  },
 
-  protected headOf({ version, status, reason }: StatusLine, headers: HeaderFields): ResponseHead {
+  headOf({ version, status, reason }: StatusLine, headers: HeaderFields): ResponseHead {
     return { version, status, reason, headers };
-  }
+  },
 
-  protected isInterim(start: StatusLine): boolean {
+  isInterim(start: StatusLine): boolean {
     // RFC 9110 §15.2: "A client MUST be able to parse one or more 1xx responses received prior to a final response"
     return start.status >= 100 && start.status < 200 && start.status !== 101;
-  }
+  },
 
-  protected unfoldsLines(): boolean {
-    return true;
+  unfoldsLines: true,
+};
+
+/**
+ * Skips interim responses (100, 103, ...) in front of the final one or 101; all together are held to the limits. HTTP/1.0 is
+ * let through: some proxies answer CONNECT with it, and some servers a request that they refuse.
+ */
+export class ResponseHeadParser extends HeadParser<StatusLine> {
+  /** `runtime`: whose functions decode the head. Default portable ones. */
+  constructor(limits?: Partial<HeadLimits>, runtime?: Runtime) {
+    super(RESPONSE, limits, runtime);
   }
 }

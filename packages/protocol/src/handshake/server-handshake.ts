@@ -109,42 +109,42 @@ const NOT_OUR_HTTP: ReadonlySet<ProtocolErrorCode> = new Set(["MALFORMED_HEAD", 
 
 /** The server's opening handshake: a request in, a 101 or a refusal out. */
 export class ServerHandshake {
-  private readonly negotiation: ServerNegotiation;
-  private readonly maxEarlyData: number;
-  private readonly parser: RequestHeadParser;
-  private readonly passOn: ((head: UpgradeHead | undefined) => boolean) | undefined;
-  private early: ByteBuffer | undefined;
-  private request: UpgradeRequest | undefined;
-  private method = "GET";
-  private over = false;
+  readonly #negotiation: ServerNegotiation;
+  readonly #maxEarlyData: number;
+  readonly #parser: RequestHeadParser;
+  readonly #passOn: ((head: UpgradeHead | undefined) => boolean) | undefined;
+  #early: ByteBuffer | undefined;
+  #request: UpgradeRequest | undefined;
+  #method = "GET";
+  #over = false;
 
   constructor(options: ServerHandshakeOptions) {
     const { sha1, extensions, limits, maxEarlyData, passOn, runtime } = options;
     if (typeof sha1 !== "function") throw invalidOption("sha1", "a function", sha1);
     if (extensions !== undefined) checkExtensions(extensions);
     if (passOn !== undefined && typeof passOn !== "function") throw invalidOption("passOn", "a function", passOn);
-    this.negotiation = options;
-    this.passOn = passOn;
-    this.parser = new RequestHeadParser(limits, runtime);
-    this.maxEarlyData = checkLimit("maxEarlyData", maxEarlyData, 0, DEFAULT_MAX_EARLY_DATA);
+    this.#negotiation = options;
+    this.#passOn = passOn;
+    this.#parser = new RequestHeadParser(limits, runtime);
+    this.#maxEarlyData = checkLimit("maxEarlyData", maxEarlyData, 0, DEFAULT_MAX_EARLY_DATA);
   }
 
   /** Takes the next bytes, which are only borrowed. Throws INVALID_STATE once the handshake is over. */
   receive(bytes: Uint8Array): ServerHandshakeProgress {
-    this.checkNotOver();
-    if (this.request !== undefined) return this.keep(bytes) ?? MORE;
-    const progress = this.parser.receive(bytes);
+    this.#checkNotOver();
+    if (this.#request !== undefined) return this.#keep(bytes) ?? MORE;
+    const progress = this.#parser.receive(bytes);
     if (progress.state === "more") return progress;
     if (progress.state === "error") {
-      const passed = NOT_OUR_HTTP.has(progress.error.code) && this.passOn?.(undefined) === true;
-      return passed ? this.pass(bytes) : this.reject(progress.error);
+      const passed = NOT_OUR_HTTP.has(progress.error.code) && this.#passOn?.(undefined) === true;
+      return passed ? this.#pass(bytes) : this.#reject(progress.error);
     }
-    if (this.passOn?.(progress.head) === true) return this.pass(bytes);
-    this.method = progress.head.method;
+    if (this.#passOn?.(progress.head) === true) return this.#pass(bytes);
+    this.#method = progress.head.method;
     const request = checkUpgrade(progress.head);
-    if (request instanceof Error) return this.reject(request);
-    this.request = request;
-    return this.keep(progress.rest) ?? { state: "request", request };
+    if (request instanceof Error) return this.#reject(request);
+    this.#request = request;
+    return this.#keep(progress.rest) ?? { state: "request", request };
   }
 
   /**
@@ -152,50 +152,50 @@ export class ServerHandshake {
    * `acceptUpgrade` throws; the handshake then still waits for an answer.
    */
   accept(options?: AcceptOptions): AcceptedUpgrade & { readonly rest: Uint8Array } {
-    const { request } = this;
-    if (request === undefined || this.over)
+    const request = this.#request;
+    if (request === undefined || this.#over)
       throw protocolError("INVALID_STATE", "no request has arrived, or it was answered already");
-    const accepted = acceptUpgrade(request, this.negotiation, options);
+    const accepted = acceptUpgrade(request, this.#negotiation, options);
     return { ...accepted, rest: this.release() };
   }
 
   /** Ends the handshake for a caller that answers the request by `acceptUpgrade`; returns the bytes after the request. */
   release(): Uint8Array {
-    this.checkNotOver();
-    this.over = true;
-    return this.early?.take() ?? NO_BYTES;
+    this.#checkNotOver();
+    this.#over = true;
+    return this.#early?.take() ?? NO_BYTES;
   }
 
   /** The response that refuses the request, also one that is not complete (408). Throws INVALID_STATE if the handshake is over, and what `buildRefusal` throws. */
   refuse(refusal: Refusal): Uint8Array {
-    this.checkNotOver();
-    const response = formatResponse(buildRefusal(refusal), this.method);
-    this.over = true;
+    this.#checkNotOver();
+    const response = formatResponse(buildRefusal(refusal), this.#method);
+    this.#over = true;
     return response;
   }
 
-  private keep(bytes: Uint8Array): ServerHandshakeProgress | undefined {
+  #keep(bytes: Uint8Array): ServerHandshakeProgress | undefined {
     if (bytes.length === 0) return undefined;
-    this.early ??= new ByteBuffer();
-    if (this.early.length + bytes.length > this.maxEarlyData) {
-      return this.reject(protocolError("TOO_MUCH_EARLY_DATA", `more than ${this.maxEarlyData}`));
+    this.#early ??= new ByteBuffer();
+    if (this.#early.length + bytes.length > this.#maxEarlyData) {
+      return this.#reject(protocolError("TOO_MUCH_EARLY_DATA", `more than ${this.#maxEarlyData}`));
     }
-    this.early.append(bytes, 0, bytes.length);
+    this.#early.append(bytes, 0, bytes.length);
     return undefined;
   }
 
-  private pass(last: Uint8Array): ServerHandshakeProgress {
-    this.over = true;
-    return { state: "passed", bytes: this.parser.received(last) };
+  #pass(last: Uint8Array): ServerHandshakeProgress {
+    this.#over = true;
+    return { state: "passed", bytes: this.#parser.received(last) };
   }
 
-  private reject(error: WebSocketError<ProtocolErrorCode>): ServerHandshakeProgress {
-    this.over = true;
-    this.early = undefined;
-    return { state: "refused", error, response: formatResponse(refusalFor(error), this.method) };
+  #reject(error: WebSocketError<ProtocolErrorCode>): ServerHandshakeProgress {
+    this.#over = true;
+    this.#early = undefined;
+    return { state: "refused", error, response: formatResponse(refusalFor(error), this.#method) };
   }
 
-  private checkNotOver(): void {
-    if (this.over) throw protocolError("INVALID_STATE", "the handshake is over");
+  #checkNotOver(): void {
+    if (this.#over) throw protocolError("INVALID_STATE", "the handshake is over");
   }
 }
