@@ -1,4 +1,14 @@
+import { Hub, MemoryBroker, MemoryEngine, SharedMessage } from "@tungstate/hub";
+import {
+  DEFAULT_LIMITS,
+  PreparedMessage,
+  Protocol,
+  ProtocolConfig,
+  Runtime,
+  ServerHandshake,
+} from "@tungstate/protocol";
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
@@ -75,25 +85,82 @@ test("live objects have the members that the API reference names, and no others"
   }
 });
 
-const DIST = join(root, "packages/tungstate/dist");
-const ENTRIES = ["index", "testing/index", "frameworks/express", "frameworks/fastify", "frameworks/hono"];
+test("live objects of the protocol and the hub have the members that the API reference names, and no others", () => {
+  const runtime = new Runtime();
+  const config = new ProtocolConfig(runtime, {
+    ...DEFAULT_LIMITS,
+    role: "server",
+    keys: undefined,
+    acceptUnmaskedFrames: false,
+    compression: false,
+    heartbeat: undefined,
+    closeTimeout: 1000,
+  });
+  const protocol = new Protocol(config, { onMessage: () => undefined });
+  const sha1 = (data: Uint8Array): Uint8Array => createHash("sha1").update(data).digest();
+  const objects: readonly (readonly [name: string, object: object])[] = [
+    ["Protocol", protocol],
+    ["ProtocolConfig", config],
+    ["Runtime", runtime],
+    ["PreparedMessage", new PreparedMessage("text")],
+    ["ServerHandshake", new ServerHandshake({ sha1 })],
+    ["Hub", new Hub({ namespaces: {} })],
+    ["MemoryBroker", new MemoryBroker(new MemoryEngine())],
+    ["SharedMessage", new SharedMessage("text")],
+  ];
+  for (const [name, object] of objects) {
+    assert.deepEqual(membersOf(object), [...new Set(documented(name))].sort(), name);
+  }
+});
+
+const ENTRIES = [
+  ...["index", "testing/index", "frameworks/express", "frameworks/fastify", "frameworks/hono"].map(
+    (entry) => ["tungstate", entry] as const,
+  ),
+  ["protocol", "index"],
+  ["hub", "index"],
+  ["hub", "redis/index"],
+] as const;
+
+/** Returns the declaration of a class in an emitted file, and those of the classes that it extends, up to another package's. */
+function declarationsIn(path: string, name: string): string[] {
+  const file = readFileSync(path, "utf8");
+  const [declaration, parent] =
+    new RegExp(`^(?:export )?declare (?:abstract )?class ${name}\\b[^{]*?(?:extends (\\w+)[^{]*)?{[^]*?^}`, "m").exec(
+      file,
+    ) ?? [];
+  if (declaration === undefined) return [];
+  if (parent === undefined) return [declaration];
+  const from = new RegExp(`^import {[^}]*\\b${parent}\\b[^}]*} from "(\\.[^"]*)";`, "m").exec(file)?.[1];
+  const parentPath = from === undefined ? path : join(dirname(path), from.replace(/\.(js|ts)$/, ".d.ts"));
+  return [declaration, ...declarationsIn(parentPath, parent)];
+}
 
 /** Returns the declarations of the classes that an entry exports, as the compiler emitted them. */
-function exportedClasses(entry: string): { readonly name: string; readonly declaration: string }[] {
-  const text = readFileSync(join(DIST, `${entry}.d.ts`), "utf8");
-  return [...text.matchAll(/^export \{([^}]*)\} from "(\.[^"]*)";/gm)].flatMap(([, names = "", from = ""]) => {
-    const file = readFileSync(join(DIST, dirname(entry), from.replace(/\.(js|ts)$/, ".d.ts")), "utf8");
-    return names.split(",").flatMap((each) => {
-      const name = each.trim().replace(/^type /, "");
-      const [declaration] = new RegExp(`^export declare (abstract )?class ${name}\\b[^]*?^}`, "m").exec(file) ?? [];
-      return declaration === undefined ? [] : [{ name, declaration }];
-    });
-  });
+function exportedClasses([folder, entry]: readonly [string, string]): {
+  readonly name: string;
+  readonly declaration: string;
+}[] {
+  const path = join(root, "packages", folder, "dist", `${entry}.d.ts`);
+  const text = readFileSync(path, "utf8");
+  return [...text.matchAll(/^export (?:type )?\{([^}]*)\} from "(\.[^"]*)";/gm)].flatMap(
+    ([, names = "", from = ""]) => {
+      const file = join(dirname(path), from.replace(/\.(js|ts)$/, ".d.ts"));
+      return names.split(",").flatMap((each) => {
+        const name = each.trim().replace(/^type /, "");
+        return declarationsIn(file, name).map((declaration) => ({ name, declaration }));
+      });
+    },
+  );
 }
 
 test("the emitted declarations of exported classes have no private or protected members by name", () => {
   const classes = ENTRIES.flatMap(exportedClasses);
-  assert.ok(classes.length >= 8, classes.map(({ name }) => name).join());
+  const names = classes.map(({ name }) => name);
+  assert.ok(classes.length >= 40, names.join());
+  // a class, its base class, and a type-only export are among them
+  assert.equal(names.filter((name) => name === "Protocol").length, 2);
+  assert.ok(names.includes("Operations") && names.includes("RedisBroker"), names.join());
   for (const { name, declaration } of classes) {
     assert.deepEqual(declaration.match(/^ +(private|protected) .*$/gm), null, name);
   }
