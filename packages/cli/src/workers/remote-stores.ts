@@ -4,6 +4,7 @@ import {
   type BrokerPublishOptions,
   type BrokerResult,
   type ClientInfo,
+  CommandError,
   type HistoryFilter,
   type HistoryPage,
   type NewPublication,
@@ -13,6 +14,7 @@ import {
   type PresencePage,
   type PresenceStats,
   type PresenceStore,
+  QuotaExceededError,
   StoreUnavailableError,
 } from "@tungstate/hub";
 import type { DeliveryCalls, StoreCalls } from "./calls.ts";
@@ -157,7 +159,18 @@ async function ask<N extends keyof StoreCalls>(
   try {
     return await link.call(name, ...args);
   } catch (error) {
-    if (!(error instanceof LinkError)) throw error;
-    throw new StoreUnavailableError(error.message, { cause: error });
+    throw storeError(error);
   }
+}
+
+/** Returns an error of the primary as the class that the hub expects: links transfer only the code. */
+function storeError(error: unknown): unknown {
+  if (!(error instanceof Error)) return error;
+  const code: unknown = "code" in error ? error.code : undefined;
+  const { message } = error;
+  if (error instanceof LinkError || code === "STORE_UNAVAILABLE") {
+    return new StoreUnavailableError(message, { cause: error });
+  }
+  if (code === "QUOTA_EXCEEDED") return new QuotaExceededError(message, { cause: error });
+  return typeof code === "number" ? new CommandError(code, message, { cause: error }) : error;
 }

@@ -2,7 +2,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { memoryPipe } from "tungstate/testing";
-import type { BrokerHandler, BrokerPublishOptions, ClientInfo, FanOut } from "@tungstate/hub";
+import {
+  type BrokerHandler,
+  type BrokerPublishOptions,
+  type ClientInfo,
+  type FanOut,
+  QuotaExceededError,
+} from "@tungstate/hub";
 import { testBrokerContract } from "../../../hub/test/contract/broker-contract.ts";
 import { testPresenceContract } from "../../../hub/test/contract/presence-contract.ts";
 import { settle, VirtualClock } from "../../../hub/test/support/virtual-clock.ts";
@@ -40,6 +46,19 @@ function joined(stores: SharedStores): Pair {
     close: () => void primary.destroy(),
   };
 }
+
+test("a quota of the primary is a QuotaExceededError in the worker, as without workers", async () => {
+  const pair = joined(new SharedStores(new VirtualClock()));
+  const text = "k".repeat(1024 * 1024);
+  const publish = async (number: number): Promise<void> => {
+    const options = { historySize: 0, historyTtl: 0, metaTtl: 1000, idempotencyKey: `${number} ${text}` };
+    await pair.broker.publish("a", { data: "1" }, options);
+  };
+  await assert.rejects(async () => {
+    for (let number = 0; number < 10_000; number++) await publish(number);
+  }, QuotaExceededError);
+  pair.close();
+});
 
 testBrokerContract({
   name: "RemoteBroker",

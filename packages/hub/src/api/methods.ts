@@ -1,5 +1,6 @@
 import type { Position } from "../broker/broker.ts";
 import { commandError } from "../codes.ts";
+import { jsonOfBase64 } from "../json/base64.ts";
 import { Fields } from "../json/fields.ts";
 import type { Hub } from "../hub/hub.ts";
 import { type JsonText, onOneLine, sliceAt } from "../json/json.ts";
@@ -233,9 +234,7 @@ function optionalJson(params: Fields, text: JsonText, name: string, encoded?: st
 /** The bytes must be JSON: the hub speaks the JSON variant of the protocol. */
 function jsonInBase64(base64: string, name: string): JsonText {
   try {
-    const decoded = new TextDecoder("utf-8", { fatal: true }).decode(Buffer.from(base64, "base64"));
-    JSON.parse(decoded);
-    return onOneLine(decoded);
+    return onOneLine(jsonOfBase64(base64));
   } catch (error) {
     throw commandError("NOT_AVAILABLE", `${name} must be JSON in base64`, { cause: error });
   }

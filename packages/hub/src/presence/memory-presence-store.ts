@@ -4,10 +4,19 @@ import type { ClientInfo } from "../broker/broker.ts";
 import { type Clock, systemClock } from "../schedule/clock.ts";
 import { Entry, List } from "../schedule/list.ts";
 import { own, sizeOf, sizeOfOptional } from "../memory/owned.ts";
-import type { PresenceEntry, PresenceFilter, PresencePage, PresenceStats, PresenceStore } from "./presence-store.ts";
+import {
+  invalidCursor,
+  type PresenceEntry,
+  type PresenceFilter,
+  type PresencePage,
+  type PresenceStats,
+  type PresenceStore,
+} from "./presence-store.ts";
 
 /** Approximate bytes of memory of an entry besides its texts. */
 const ENTRY_BYTES = 300;
+/** The order of an entry, and its client. */
+const CURSOR = /^\d{1,15} /;
 /** Approximate bytes of an entry as JSON besides its texts. */
 const FRAMING_BYTES = 64;
 
@@ -172,6 +181,7 @@ export class MemoryPresenceStore implements PresenceStore {
   }
 
   async clients(channel: string, filter: PresenceFilter = {}): Promise<PresencePage> {
+    if (filter.after !== undefined && !CURSOR.test(filter.after)) throw invalidCursor();
     return this.#room(channel)?.page(filter) ?? { clients: [], next: undefined };
   }
 

@@ -1,4 +1,5 @@
 import type { ClientInfo } from "../broker/broker.ts";
+import { type CommandError, commandError } from "../codes.ts";
 
 /** How many clients a channel has. */
 export interface PresenceStats {
@@ -18,7 +19,10 @@ export interface PresenceEntry {
 
 /** Which clients of a channel to return. */
 export interface PresenceFilter {
-  /** The `next` of the previous page. Default: from the beginning. */
+  /**
+   * The `next` of the previous page. Default: from the beginning. Any other text is rejected with a
+   * CommandError (107).
+   */
   readonly after?: string | undefined;
   /** Approximate maximum number of clients. Default: no limit. */
   readonly limit?: number | undefined;
@@ -64,4 +68,9 @@ export interface PresenceStore {
   clients(channel: string, filter?: PresenceFilter): Promise<PresencePage>;
   /** Counts the clients and users of a channel. */
   stats(channel: string): Promise<PresenceStats>;
+}
+
+/** Returns the error for a cursor that no page has returned. */
+export function invalidCursor(): CommandError {
+  return commandError("BAD_REQUEST", "the cursor must be the one that the previous page returned");
 }

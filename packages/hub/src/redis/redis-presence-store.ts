@@ -1,10 +1,11 @@
 import type { ClientInfo } from "../broker/broker.ts";
-import type {
-  PresenceEntry,
-  PresenceFilter,
-  PresencePage,
-  PresenceStats,
-  PresenceStore,
+import {
+  invalidCursor,
+  type PresenceEntry,
+  type PresenceFilter,
+  type PresencePage,
+  type PresenceStats,
+  type PresenceStore,
 } from "../presence/presence-store.ts";
 import type { RedisConnections } from "./connections.ts";
 import { runScript } from "./deployment.ts";
@@ -13,6 +14,8 @@ import { decodePresent, encodePresent } from "./wire.ts";
 
 const REMOVED = "";
 const FIRST_CURSOR = "0"; // of HSCAN, and where it ends
+const CURSOR = /^\d{1,20}$/; // an unsigned number of 64 bits
+const MAX_CURSOR = 2n ** 64n - 1n;
 const CLIENTS_AT_ONCE = 128; // about; a large hash is read by so many fields
 
 /** Presence in Redis: for each channel who is there until when, by Redis's own clock. */
@@ -53,6 +56,7 @@ export class RedisPresenceStore implements PresenceStore {
 
   /** `limit` and `maxBytes` are what Redis makes of them: few clients at a time, or all of a small channel. */
   async clients(channel: string, { after = FIRST_CURSOR }: PresenceFilter = {}): Promise<PresencePage> {
+    if (!CURSOR.test(after) || BigInt(after) > MAX_CURSOR) throw invalidCursor();
     const reply = await this.#run(channel, SCRIPTS.presenceRead, ["clients", after, CLIENTS_AT_ONCE]);
     const [next, fields] = reply as readonly [string, readonly string[]];
     const values = fields.filter((_, index) => index % 2 === 1); // each behind its client

@@ -1,5 +1,6 @@
 import type { Credentials, ServerSubscription, SubscriptionCredentials } from "../settings/credentials.ts";
 import { TokenError } from "../settings/credentials.ts";
+import { jsonOfBase64 } from "../json/base64.ts";
 import { isObject, type JsonObject } from "../json/json.ts";
 
 // The claims that Centrifugo defines. Each is obeyed, or refused by name. Claims that neither
@@ -130,7 +131,7 @@ class Claims {
     if (text === undefined || text === "") return value;
     if (value !== undefined) throw this.fault(encoded, `must not come with ${name}`);
     try {
-      return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(Buffer.from(text, "base64"))) as unknown;
+      return JSON.parse(jsonOfBase64(text)) as unknown;
     } catch {
       throw this.fault(encoded, "must be JSON in base64: the protocol variant in use is JSON");
     }

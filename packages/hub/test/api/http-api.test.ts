@@ -314,7 +314,19 @@ test("each field is obeyed, or rejected by name", () =>
       pubsOf(a.take()).map(({ data }) => data),
       [{ n: "ü" }, null],
     );
-    for (const b64data of [base64("no JSON"), "//79", "?"]) {
+    for (const b64data of [
+      base64("no JSON"),
+      "//79",
+      "?",
+      "e30!",
+      "e3 0=",
+      "e30==",
+      "e30=e30=",
+      "MQ=",
+      "=",
+      "e",
+      "_/79",
+    ]) {
       assert.equal((await call("publish", { channel, b64data })).body.error?.code, 108, b64data);
     }
     assert.equal((await call("publish", { channel, data: 1, delta: true })).body.error?.code, 108);

@@ -91,6 +91,15 @@ export function testPresenceContract(suite: PresenceSuite): void {
     },
   );
 
+  withStores("a cursor that no page has returned is rejected", async ({ stores: [a] }) => {
+    await a.add("x", client("1"));
+    for (const channel of ["x", "nobody"]) {
+      for (const after of ["", " ", "x", "-1", "1.5", "1e3", "NaN", "Infinity", "0x1", "9".repeat(30), "1\n", "é"]) {
+        await assert.rejects(a.clients(channel, { after }), { name: "CommandError", code: 107 }, JSON.stringify(after));
+      }
+    }
+  });
+
   withStores("clients and users are counted", async ({ stores: [a] }) => {
     assert.deepEqual(await a.stats("x"), { clients: 0, users: 0 });
     await a.add("x", client("1", "alice"));

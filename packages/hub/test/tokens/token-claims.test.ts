@@ -30,6 +30,8 @@ const WRONG_IN_BOTH: Wrong = [
   ["b64info", { b64info: 5 }],
   ["b64info", { b64info: base64("not JSON") }],
   ["b64info", { b64info: "//79" }],
+  ["b64info", { b64info: "e30!" }],
+  ["b64info", { b64info: "e30==" }],
   ["b64info", { info: 1, b64info: base64("1") }],
   ["override", { override: { presence: { value: true } } }],
   ["caps", { caps: [{ channels: ["*"], allow: ["pub"] }] }],
