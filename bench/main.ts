@@ -1,7 +1,8 @@
 // Entry point of npm run bench; `--help` lists the options.
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import process from "node:process";
 import { commandLine, flag, integer, number, someOf, text } from "../scripts/command-line.mjs";
+import { checkTable, compareRuns, isLoss, parseRecording, type Recording } from "./report/check.ts";
 import { formatReport, writeDocument } from "./report/document.ts";
 import { selectRows } from "./rows.ts";
 import { PEER_NAMES } from "./runner/peers.ts";
@@ -10,6 +11,7 @@ import { type BenchOptions, runBench } from "./runner/run.ts";
 interface Options extends BenchOptions {
   readonly write: boolean;
   readonly json: string | undefined;
+  readonly recording: Recording | undefined;
 }
 
 function readOptions(): Options {
@@ -31,10 +33,14 @@ function readOptions(): Options {
       quick: flag("four rows, one round"),
       node: text({ argument: "path", help: "Node.js binary that runs the servers", byDefault: process.execPath }),
       json: text({ argument: "file", help: "file for the results as JSON" }),
+      check: text({
+        argument: "file",
+        help: "compares ratios with a run recorded with --json; fails on a loss larger than the noise",
+      }),
       write: flag("write results and plots to docs/performance.md"),
     },
   });
-  const { quick, peers, node, json, write } = values;
+  const { quick, peers, node, json, write, check } = values;
   const rounds = values.rounds ?? (quick ? 1 : 5);
   const seconds = values.seconds ?? (quick ? 0.4 : 2);
   return {
@@ -45,6 +51,7 @@ function readOptions(): Options {
     node,
     json,
     write,
+    recording: check === undefined ? undefined : parseRecording(readFileSync(check, "utf8")),
     log: (line) => process.stderr.write(`${line}\n`),
   };
 }
@@ -52,7 +59,7 @@ function readOptions(): Options {
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => process.exit(1));
 
 try {
-  const { write, json, ...options } = readOptions();
+  const { write, json, recording, ...options } = readOptions();
   const run = await runBench(options);
   const said = process.argv
     .slice(2)
@@ -61,6 +68,11 @@ try {
   const report = formatReport(run, command);
   console.log(`\n${report}`);
   if (json !== undefined) writeFileSync(json, run.results.toJson());
+  if (recording !== undefined) {
+    const comparisons = compareRuns(run.results, recording);
+    console.log(`\n${checkTable(comparisons)}`);
+    if (comparisons.some(isLoss)) process.exitCode = 1;
+  }
   if (write) for (const file of writeDocument(run, command)) console.log(`wrote ${file}`);
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);

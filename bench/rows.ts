@@ -25,6 +25,10 @@ export interface Row {
   readonly slowToWarm?: number;
   readonly deflate?: boolean;
   readonly tls?: boolean;
+  /** How connections reach the server. Default: its own port. */
+  readonly route?: ServerRoute;
+  /** `transfer`: the echo of Tungstate is written with this option. Default: default options. */
+  readonly option?: "transfer";
   /** For idle rows: the number of connections to measure, and the number before them. */
   readonly idle?: { readonly from: number; readonly to: number };
   /** Number of worker processes by node:cluster. Default: one, without node:cluster. */
@@ -34,6 +38,12 @@ export interface Row {
   readonly point?: { readonly plot: PlotName; readonly x: number };
 }
 
+/**
+ * Ways into a server. `attach`: node:http, or node:https with `tls`. ws is always attached, and
+ * uWebSockets.js always has a port of its own.
+ */
+export type ServerRoute = "attach" | "fastify" | "serve";
+
 export type PlotName = "connections" | "bytes" | "subscribers";
 
 export const PLOTS: Readonly<Record<PlotName, { readonly title: string; readonly x: string }>> = {
@@ -42,11 +52,13 @@ export const PLOTS: Readonly<Record<PlotName, { readonly title: string; readonly
   subscribers: { title: "Broadcast of 64 B, 4 in flight", x: "subscribers" },
 };
 
-const atLeast = (ws: number, uws: number): NonNullable<Row["floors"]> => ({
-  ws: { atLeast: ws },
-  uws: { atLeast: uws },
+const floorsOf = (ws: Floor, uws?: Floor): NonNullable<Row["floors"]> => ({
+  ws,
+  ...(uws === undefined ? {} : { uws, "uws-latest": uws }),
 });
-const atMost = (ws: number, uws: number): NonNullable<Row["floors"]> => ({ ws: { atMost: ws }, uws: { atMost: uws } });
+const atLeast = (ws: number, uws: number): NonNullable<Row["floors"]> => floorsOf({ atLeast: ws }, { atLeast: uws });
+const atMost = (ws: number, uws?: number): NonNullable<Row["floors"]> =>
+  floorsOf({ atMost: ws }, uws === undefined ? undefined : { atMost: uws });
 
 const echo = (name: string, title: string, load: Omit<LoadOptions, "mode">, floors?: Row["floors"]): Row => ({
   name,
@@ -64,9 +76,18 @@ const broadcast = (name: string, title: string, load: Omit<LoadOptions, "mode">,
   ...(floors === undefined ? {} : { floors }),
 });
 
+const idle = (name: string, connections: number): Row => ({
+  name,
+  title: `KB per idle connection of ${connections.toLocaleString("en")}, after one message each`,
+  metric: "kb",
+  load: { mode: "idle", path: "/echo", bytes: 64 },
+  idle: { from: connections / 10, to: Math.min(connections, connectionLimit().connections) },
+  floors: atMost(0.5),
+});
+
 /** Rows that run by default. */
 const EVERYDAY: readonly Row[] = [
-  echo("echo-1", "100 connections, 64 B, 1 in flight", { connections: 100, bytes: 64, depth: 1 }, atLeast(1.4, 0.95)),
+  echo("echo-1", "100 connections, 64 B, 1 in flight", { connections: 100, bytes: 64, depth: 1 }, atLeast(1.6, 1)),
   echo("echo-32", "100 connections, 64 B, 32 in flight", { connections: 100, bytes: 64, depth: 32 }, atLeast(15, 1.5)),
   echo(
     "echo-text",
@@ -84,9 +105,30 @@ const EVERYDAY: readonly Row[] = [
     "echo-64k",
     "8 connections, 64 KiB, 4 in flight",
     { connections: 8, bytes: 65_536, depth: 4 },
-    atLeast(1.8, 0.9),
+    atLeast(1.8, 0.95),
   ),
-  echo("echo-1m", "2 connections, 1 MiB, 2 in flight", { connections: 2, bytes: 1_048_576, depth: 2 }, atLeast(1.8, 1)),
+  echo(
+    "echo-1m",
+    "2 connections, 1 MiB, 2 in flight",
+    { connections: 2, bytes: 1_048_576, depth: 2 },
+    atLeast(1.5, 0.95),
+  ),
+  {
+    ...echo("transfer-64k", "with `transfer`, 8 connections, 64 KiB, 4 in flight", {
+      connections: 8,
+      bytes: 65_536,
+      depth: 4,
+    }),
+    option: "transfer",
+  },
+  {
+    ...echo("transfer-1m", "with `transfer`, 2 connections, 1 MiB, 2 in flight", {
+      connections: 2,
+      bytes: 1_048_576,
+      depth: 2,
+    }),
+    option: "transfer",
+  },
   broadcast("broadcast-64", "to 1,000, 64 B, 4 in flight", { connections: 1000, bytes: 64, depth: 4 }, atLeast(6, 1)),
   broadcast(
     "broadcast-1k",
@@ -117,22 +159,26 @@ const EVERYDAY: readonly Row[] = [
     metric: "cpuUs",
     slowToWarm: 3,
     load: { mode: "handshakes", path: "/echo", connections: 32, bytes: 64 },
-    floors: atMost(0.4, 2.5),
+    floors: atMost(0.5),
   },
+  idle("idle-5k", 5000),
+  idle("idle-20k", 20_000),
   {
-    name: "idle",
-    title: "KB per idle connection, after one message each",
-    metric: "kb",
-    load: { mode: "idle", path: "/echo", bytes: 64 },
-    idle: { from: 1000, to: 10_000 },
-    floors: { ws: { atMost: 0.6 } },
-  },
-  {
-    ...echo("echo-tls", "TLS, 100 connections, 64 B, 1 in flight", { connections: 100, bytes: 64, depth: 1 }),
+    ...echo(
+      "echo-tls",
+      "TLS, 100 connections, 64 B, 1 in flight",
+      { connections: 100, bytes: 64, depth: 1 },
+      atLeast(1.8, 0.9),
+    ),
     tls: true,
   },
   {
-    ...echo("echo-tls-64k", "TLS, 8 connections, 64 KiB, 4 in flight", { connections: 8, bytes: 65_536, depth: 4 }),
+    ...echo(
+      "echo-tls-64k",
+      "TLS, 8 connections, 64 KiB, 4 in flight",
+      { connections: 8, bytes: 65_536, depth: 4 },
+      atLeast(1.3, 0.9),
+    ),
     tls: true,
   },
   {
@@ -144,7 +190,7 @@ const EVERYDAY: readonly Row[] = [
     }),
     metric: "cpuUs",
     deflate: true,
-    floors: { ws: { atMost: 16 / 107 } },
+    floors: atMost(1 / 5, 1 / 1.05),
   },
   {
     ...broadcast("deflate-broadcast", "compressed to 500, 465 B of JSON, 4 in flight", {
@@ -155,7 +201,7 @@ const EVERYDAY: readonly Row[] = [
     }),
     metric: "cpuUs",
     deflate: true,
-    floors: { ws: { atMost: 3 / 50 }, uws: { atMost: 0.3 } },
+    floors: atMost(3 / 50, 0.3),
   },
   {
     name: "deflate-idle",
@@ -164,7 +210,7 @@ const EVERYDAY: readonly Row[] = [
     load: { mode: "idle", path: "/echo", bytes: 465, type: "json" },
     idle: { from: 100, to: 1600 },
     deflate: true,
-    floors: { ws: { atMost: 10 / 246 } },
+    floors: atMost(0.04),
   },
   {
     name: "deflate-idle-10k",
@@ -175,6 +221,37 @@ const EVERYDAY: readonly Row[] = [
     deflate: true,
   },
 ];
+
+/** The same rows on the ways into a server that users have, with default options. */
+const ROUTES: readonly Row[] = [
+  ...onRoute("attach", "`attach` to node:http", { route: "attach" }),
+  ...onRoute("fastify", "Fastify", { route: "fastify" }),
+  ...onRoute("serve", "`tungstate serve`", { route: "serve" }),
+  {
+    ...variant("broadcast-64", "serve", "`tungstate serve`", { route: "serve" }),
+    load: { mode: "broadcast", path: "/ws", connections: 1000, bytes: 64, depth: 4 },
+  },
+  variant("deflate-echo", "serve", "`tungstate serve`", { route: "serve" }),
+  variant("deflate-idle", "serve", "`tungstate serve`", { route: "serve" }),
+  ...["echo-tls", "echo-tls-64k"].map((name) => variant(name, "https", "`attach` to node:https", { route: "attach" })),
+  ...[
+    variant("handshakes", "tls", "`listen({ tls })`", { tls: true }),
+    variant("handshakes", "https", "`attach` to node:https", { tls: true, route: "attach" }),
+  ].map((row): Row => ({ ...row, floors: atMost(0.9) })),
+];
+
+function onRoute(prefix: string, title: string, change: Partial<Row>): readonly Row[] {
+  return ["echo-1", "echo-32", "echo-64k", "echo-1m", "handshakes", "idle-5k", "idle-20k"].map((name) =>
+    variant(name, prefix, title, change),
+  );
+}
+
+/** Returns an everyday row on another route. */
+function variant(name: string, prefix: string, title: string, change: Partial<Row>): Row {
+  const row = EVERYDAY.find((each) => each.name === name);
+  if (row === undefined) throw new Error(`expected an everyday row, got ${name}`);
+  return { ...row, ...change, name: `${prefix}-${name}`, title: `${title}: ${row.title}` };
+}
 
 const GROWTH: readonly Row[] = [
   ...[1, 10, 100, 1000, 10_000, Math.min(20_000, connectionLimit().connections)].map((x): Row => {
@@ -221,8 +298,9 @@ export function workerCounts(cores: number): readonly number[] {
 
 /** Names for several rows. */
 const GROUPS: Readonly<Record<string, readonly Row[]>> = {
-  all: [...EVERYDAY, ...GROWTH, ...WORKERS],
+  all: [...EVERYDAY, ...ROUTES, ...GROWTH, ...WORKERS],
   everyday: EVERYDAY,
+  routes: ROUTES,
   growth: GROWTH,
   workers: WORKERS,
   compressed: EVERYDAY.filter((row) => row.deflate === true),
@@ -236,7 +314,7 @@ export function selectRows(list: string): readonly Row[] {
   for (const name of list.split(",")) {
     const found = GROUPS[name] ?? GROUPS["all"]?.filter((row) => row.name === name) ?? [];
     if (found.length === 0) {
-      const names = [...Object.keys(GROUPS), ...EVERYDAY.map((row) => row.name)].join(", ");
+      const names = [...Object.keys(GROUPS), ...[...EVERYDAY, ...ROUTES].map((row) => row.name)].join(", ");
       throw new Error(`expected some of ${names}; got ${name}`);
     }
     for (const row of found) rows.add(row);

@@ -57,6 +57,11 @@ export class Results {
     return (this.samples.get(`${row.name} ${peer}`) ?? []).filter((sample) => sample !== undefined);
   }
 
+  /** Returns the sample of each round; undefined where there is none. */
+  rounds(row: Row, peer: PeerName): readonly (Sample | undefined)[] {
+    return this.samples.get(`${row.name} ${peer}`) ?? [];
+  }
+
   metric(row: Row, peer: PeerName, metric: Metric): Spread | undefined {
     return spread(this.of(row, peer).flatMap((sample) => sample[metric] ?? []));
   }

@@ -7,6 +7,7 @@ const COLORS: Readonly<Record<PeerName, string>> = {
   tungstate: "#c2410c",
   ws: "#6b7280",
   uws: "#2563eb",
+  "uws-latest": "#0891b2",
   bun: "#a855f7",
   c: "#111827",
 };

@@ -1,4 +1,5 @@
-import { existsSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import process from "node:process";
@@ -6,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { BUILT, buildCeiling } from "../load/build.ts";
 import { compileScripts } from "./compile.ts";
 
-export const PEER_NAMES = ["tungstate", "ws", "uws", "bun", "c"] as const;
+export const PEER_NAMES = ["tungstate", "ws", "uws", "uws-latest", "bun", "c"] as const;
 export type PeerName = (typeof PEER_NAMES)[number];
 
 export interface Peer {
@@ -15,11 +16,25 @@ export interface Peer {
   readonly command: readonly string[];
 }
 
+/** What a row requires of a server's command. */
+export interface RowServer {
+  readonly workers?: number;
+  readonly route?: string;
+  readonly deflate?: boolean;
+}
+
 /**
- * Returns how to start a peer; with `workers`, that many with node:cluster. Undefined if the peer
- * does not support node:cluster.
+ * Returns how to start a peer for a row; with `workers`, that many with node:cluster. Undefined if
+ * the peer does not support node:cluster.
  */
-export function commandOf({ name, command }: Peer, workers?: number): readonly string[] | undefined {
+export function commandOf(
+  { name, command }: Peer,
+  { workers, route, deflate }: RowServer,
+): readonly string[] | undefined {
+  if (route === "serve" && name === "tungstate") {
+    const [node = ""] = command;
+    return [node, CLI, "serve", "--port", "0", ...(deflate === true ? ["--compression"] : [])];
+  }
   if (workers === undefined) return command;
   const [node, script] = command;
   if ((name !== "tungstate" && name !== "ws") || node === undefined || script === undefined) return undefined;
@@ -29,11 +44,16 @@ export function commandOf({ name, command }: Peer, workers?: number): readonly s
 export const PEER_TITLES: Readonly<Record<PeerName, string>> = {
   tungstate: "Tungstate",
   ws: "ws",
-  uws: "uWebSockets.js",
+  uws: "uWebSockets.js 20.30",
+  "uws-latest": "uWebSockets.js 20.57",
   bun: "Bun",
   c: "C epoll",
 };
 
+/** Rebuilt from the C++ sources for Node.js 20 to 25. Its 110 MB are installed when it is first measured. */
+const LATEST_UWS = { name: "@btc-vision/uwebsockets.js", version: "20.57.0" };
+
+const CLI = fileURLToPath(new URL("../../packages/cli/dist/main.js", import.meta.url));
 const SERVERS = fileURLToPath(new URL("../servers/", import.meta.url));
 
 /**
@@ -44,7 +64,7 @@ export async function preparePeers(
   names: readonly PeerName[],
   node: string,
 ): Promise<ReadonlyMap<PeerName, Peer | string>> {
-  const programs = ["cluster", ...names.filter((name) => name !== "c")];
+  const programs = ["cluster", ...names.filter((name) => name !== "c" && name !== "uws-latest")];
   await compileScripts(
     programs.map((name) => join(SERVERS, `${name}.ts`)),
     join(BUILT, "servers"),
@@ -63,11 +83,34 @@ async function prepare(name: PeerName, node: string): Promise<Peer | string> {
       const bun = bunProgram();
       return bun === undefined ? `no Bun for ${process.platform} ${process.arch}` : { name, command: [bun, script] };
     }
+    case "uws-latest": {
+      await compileScripts([join(SERVERS, "uws.ts")], join(BUILT, "servers"));
+      const module = installLatestUws();
+      return module === undefined
+        ? `${LATEST_UWS.name} could not be installed`
+        : { name, command: ["env", `UWS=${module}`, node, join(BUILT, "servers", "uws.mjs")] };
+    }
     case "tungstate":
     case "ws":
     case "uws":
       return { name, command: [node, script] };
   }
+}
+
+/** Returns the folder of the package. */
+function installLatestUws(): string | undefined {
+  const { name, version } = LATEST_UWS;
+  const folder = join(BUILT, `uws-${version}`);
+  const module = join(folder, "node_modules", name);
+  if (!existsSync(join(module, "package.json"))) {
+    mkdirSync(folder, { recursive: true });
+    const quiet = ["--no-save", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts"];
+    spawnSync("npm", ["install", ...quiet, "--prefix", folder, `${name}@${version}`], {
+      stdio: "ignore",
+      timeout: 120_000,
+    });
+  }
+  return existsSync(join(module, "package.json")) ? module : undefined;
 }
 
 function bunProgram(): string | undefined {

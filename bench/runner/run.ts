@@ -68,7 +68,7 @@ export async function runBench(options: BenchOptions): Promise<BenchRun> {
         if (peer === undefined || results.failure(row, peer.name) !== undefined) continue;
         // supports neither
         if (peer.name === "c" && (row.tls === true || row.deflate === true)) continue;
-        const command = commandOf(peer, row.workers);
+        const command = commandOf(peer, row);
         if (command === undefined) continue;
         try {
           const server = await startServer([...prefix, ...pins.server, ...command], flagsOf(row));
@@ -118,7 +118,8 @@ function reasonToSkip(row: Row, program: LoadProgram, most: number): string | un
 
 function flagsOf(row: Row): ServerFlags {
   const tls = row.tls === true ? certificate() : undefined;
-  return { deflate: row.deflate === true, ...(tls === undefined ? {} : { tls }) };
+  const { route, option } = row;
+  return { deflate: row.deflate === true, route, option, ...(tls === undefined ? {} : { tls }) };
 }
 
 /** A self-signed certificate, created once. */

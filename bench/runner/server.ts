@@ -15,6 +15,8 @@ export interface ServerProcess {
 export interface ServerFlags {
   readonly deflate?: boolean;
   readonly tls?: { readonly key: string; readonly cert: string };
+  readonly route?: string | undefined;
+  readonly option?: string | undefined;
 }
 
 const START_TIMEOUT = 60_000; // ms
@@ -31,13 +33,22 @@ process.on("exit", () => {
  */
 export function startServer(command: readonly string[], flags: ServerFlags = {}): Promise<ServerProcess> {
   const [program = "", ...args] = command;
-  const { TLS_KEY: _key, TLS_CERT: _cert, DEFLATE: _deflate, ...inherited } = process.env;
+  const {
+    TLS_KEY: _key,
+    TLS_CERT: _cert,
+    DEFLATE: _deflate,
+    ROUTE: _route,
+    OPTION: _option,
+    ...inherited
+  } = process.env;
   const child = spawn(program, args, {
     stdio: ["ignore", "pipe", "pipe"],
     env: {
       ...inherited,
       PORT: "0",
       ...(flags.deflate === true ? { DEFLATE: "1" } : {}),
+      ...(flags.route === undefined ? {} : { ROUTE: flags.route }),
+      ...(flags.option === undefined ? {} : { OPTION: flags.option }),
       ...(flags.tls === undefined ? {} : { TLS_KEY: flags.tls.key, TLS_CERT: flags.tls.cert }),
     },
   });
@@ -64,7 +75,7 @@ export function startServer(command: readonly string[], flags: ServerFlags = {})
     let workers: readonly number[] = [];
     createInterface({ input: child.stdout }).on("line", (line) => {
       if (line.startsWith("workers ")) workers = line.split(" ").slice(1).map(Number);
-      const [, port, title = ""] = /^listening (\d+) ?(.*)$/.exec(line) ?? [];
+      const [, port, title = ""] = /^listening (?:on http:\/\/[^ ]*:)?(\d+) ?(.*)$/.exec(line) ?? [];
       if (port === undefined || child.pid === undefined) return;
       clearTimeout(timer);
       resolve({ pid: child.pid, workers, port: Number(port), title, stop });

@@ -35,6 +35,8 @@ declare const Bun: {
 
 const { host, port, deflate, tls } = serverOptions();
 
+const isBroadcast = (path: string): boolean => path === "/broadcast" || path === "/ws";
+
 const server = Bun.serve({
   hostname: host,
   port,
@@ -49,12 +51,12 @@ const server = Bun.serve({
     idleTimeout: 120, // seconds
     perMessageDeflate: deflate,
     open(socket) {
-      if (socket.data.path === "/broadcast") socket.subscribe("all");
+      if (isBroadcast(socket.data.path)) socket.subscribe("all");
     },
     message(socket, data) {
       const { path } = socket.data;
       if (path === "/echo") socket.send(data, deflate);
-      else if (path === "/broadcast") server.publish("all", data, deflate);
+      else if (isBroadcast(path)) server.publish("all", data, deflate);
       else {
         const burst = parseBurst(data.toString());
         if (burst === undefined) return;

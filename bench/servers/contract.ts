@@ -3,7 +3,8 @@
 // with its type /broadcast every message goes to all connections, the sender's included /burst the
 // text "burst N S" is answered with N binary messages of S bytes "x", as fast as back pressure
 // allows Its environment says the rest: PORT (0: any), DEFLATE=1 (permessage-deflate, without
-// context takeover), TLS_KEY and TLS_CERT (files).
+// context takeover), TLS_KEY and TLS_CERT (files), ROUTE and OPTION (Tungstate only). For `tungstate
+// serve`, whose broadcast has the path /ws, the others have that path too.
 import { readFileSync } from "node:fs";
 import process from "node:process";
 
@@ -12,6 +13,10 @@ export interface ServerOptions {
   readonly port: number;
   readonly deflate: boolean;
   readonly tls: { readonly key: string; readonly cert: string } | undefined;
+  /** See `ServerRoute` in ../rows.ts. Undefined: a port of its own. */
+  readonly route: string | undefined;
+  /** A special option of the echo. */
+  readonly option: string | undefined;
 }
 
 export const MAX_MESSAGE = 64 * 1024 * 1024; // bytes
@@ -19,12 +24,14 @@ export const MAX_MESSAGE = 64 * 1024 * 1024; // bytes
 export const BURST_WAITING = 1024 * 1024;
 
 export function serverOptions(): ServerOptions {
-  const { PORT = "0", DEFLATE, TLS_KEY: key, TLS_CERT: cert } = process.env;
+  const { PORT = "0", DEFLATE, TLS_KEY: key, TLS_CERT: cert, ROUTE: route, OPTION: option } = process.env;
   return {
     host: "127.0.0.1",
     port: Number(PORT),
     deflate: DEFLATE === "1",
     tls: key === undefined || cert === undefined ? undefined : { key, cert },
+    route,
+    option,
   };
 }
 

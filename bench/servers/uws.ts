@@ -1,4 +1,5 @@
 import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
 import process from "node:process";
 import { burster, listening, MAX_MESSAGE, parseBurst, serverOptions, versionOf } from "./contract.ts";
 
@@ -11,7 +12,8 @@ console.warn = (text: string) => {
   process.stderr.write(`${text}\n`);
   process.exit(1);
 };
-const uws = require("@trufflesuite/uws-js-unofficial") as typeof import("@trufflesuite/uws-js-unofficial");
+const { UWS: module = "@trufflesuite/uws-js-unofficial" } = process.env;
+const uws = require(module) as typeof import("@trufflesuite/uws-js-unofficial");
 
 const app = tls === undefined ? uws.App() : uws.SSLApp({ key_file_name: tls.key, cert_file_name: tls.cert });
 const behavior = {
@@ -23,13 +25,16 @@ const behavior = {
 const decoder = new TextDecoder();
 const waiting = new Map<unknown, () => void>();
 
+const broadcast: Parameters<typeof app.ws>[1] = {
+  ...behavior,
+  open: (socket) => void socket.subscribe("all"),
+  message: (_socket, data, binary) => void app.publish("all", data, binary, deflate),
+};
+
 app
   .ws("/echo", { ...behavior, message: (socket, data, binary) => void socket.send(data, binary, deflate) })
-  .ws("/broadcast", {
-    ...behavior,
-    open: (socket) => void socket.subscribe("all"),
-    message: (_socket, data, binary) => void app.publish("all", data, binary, deflate),
-  })
+  .ws("/broadcast", broadcast)
+  .ws("/ws", broadcast)
   .ws("/burst", {
     ...behavior,
     maxBackpressure: 1024 * 1024,
@@ -46,6 +51,6 @@ app
   })
   .listen(host, port, (token) => {
     if (token === false) throw new Error(`cannot listen on ${host} port ${port}`);
-    const version = versionOf(require.resolve("@trufflesuite/uws-js-unofficial/package.json")).replace(/-.*/, "");
+    const version = versionOf(join(dirname(require.resolve(module)), "package.json")).replace(/-.*/, "");
     listening(uws.us_socket_local_port(token), `uWebSockets.js ${version}`);
   });

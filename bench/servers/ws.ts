@@ -26,7 +26,7 @@ const server = new WebSocketServer({
 
 server.on("connection", (socket, request) => {
   socket.on("error", () => socket.terminate());
-  if (request.url === "/broadcast") {
+  if (request.url === "/broadcast" || request.url === "/ws") {
     socket.on("message", (data, binary) => {
       for (const client of server.clients) client.send(data, { binary });
     });

@@ -21,7 +21,7 @@ before(async () => {
 });
 
 test("the benchmark measures ws in every kind of row and reports it", async () => {
-  const rows = selectRows("echo-1,broadcast-1k,burst,handshakes,idle,deflate-echo,echo-tls");
+  const rows = selectRows("echo-1,broadcast-1k,burst,handshakes,idle-5k,deflate-echo,echo-tls");
   const run = await runBench({ rows, peers: ["ws", "c"], rounds: 1, timing: TINY });
   const { results } = run;
   assert.deepEqual(results.failures(), []);
@@ -34,6 +34,18 @@ test("the benchmark measures ws in every kind of row and reports it", async () =
   }
   const report = formatReport(run, "npm run bench");
   assert.match(report, /\| echo, 100 connections, 64 B, 1 in flight +\|.* us \|/);
+});
+
+test("the benchmark measures Tungstate on every route, with and without special options", async () => {
+  const routes =
+    "attach-echo-1,fastify-echo-1,serve-echo-1,serve-broadcast-64,serve-deflate-echo,https-echo-tls,tls-handshakes";
+  const rows = selectRows(`${routes},transfer-64k`);
+  const { results } = await runBench({ rows, peers: ["tungstate"], rounds: 1, timing: TINY });
+  assert.deepEqual(results.failures(), []);
+  for (const row of results.rows) {
+    const [sample] = results.of(row, "tungstate");
+    assert.ok((sample?.cpuUs ?? 0) > 0, `${row.name}: ${JSON.stringify(sample)}`);
+  }
 });
 
 suite("the load generator", () => {

@@ -46,7 +46,7 @@ suite("two workers", () => {
     test(`workers of ${name} share the connections`, async () => {
       const peer = (await preparePeers([name], process.execPath)).get(name);
       assert.ok(peer !== undefined && typeof peer !== "string");
-      const server = await startServer(commandOf(peer, 2) ?? []);
+      const server = await startServer(commandOf(peer, { workers: 2 }) ?? []);
       try {
         assert.equal(server.workers.length, 2);
         const before = server.workers.map(socketsOf);
