@@ -107,7 +107,7 @@ export function transcribe(runtime: Runtime, setup: Setup, bytes: Uint8Array, cu
     protocol.receive(Uint8Array.from([0x89, 0x80, 0, 0, 0, 0]), 0);
     check(events.length === before, "something was taken behind the end");
   }
-  protocol.receiveEnd();
+  protocol.receiveEnd(0);
   check(protocol.state === "closed" && protocol.pollTimeout() === Infinity, "the end of the stream does not end it");
   return { events, messages, error: error?.code as ProtocolErrorCode | undefined, output, state, held };
 }

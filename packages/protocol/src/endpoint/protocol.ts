@@ -127,12 +127,17 @@ export class Protocol extends Outbound {
     this.#dropReceiver();
   }
 
-  /** The peer has ended its half of the stream, or the stream failed with `cause`. */
-  receiveEnd(cause?: Error): void {
+  /**
+   * The peer ended its half of the stream at `now`, or the stream failed with `cause`. After an orderly end, output may still be
+   * written: until the time that `pollTimeout` returns.
+   */
+  receiveEnd(now: number, cause?: Error): void {
+    if (typeof now !== "number") throw invalidOption("now", "a number (ms)", now);
     if (this.state === "closed") return;
     if (cause === undefined) this.#sendPendingClose(); // our half may still be open
     this.#enter("streamEnded");
     this.#deadline = Infinity;
+    if (cause === undefined && this.output.size + this.inTransit > 0) this.startEnding(now);
     if (phaseOf(this) !== PHASES.closedCleanly) {
       this.error ??= protocolError("CONNECTION_LOST", cause?.message, cause === undefined ? undefined : { cause });
     }
@@ -281,8 +286,8 @@ export class Protocol extends Outbound {
   }
 
   /**
-   * The stream has to end: sets the deadline, in any state. Call it where a Close has to wait for what is still to be sent, and where the peer has ended its
-   * half of the stream while output waits. A second call changes nothing.
+   * The stream has to end: sets the deadline, in any state. Call it if you delay a Close, or the end of your half of the stream, until
+   * you have compressed what is to be sent before it. A second call changes nothing.
    */
   startEnding(now: number): void {
     if (this.#endingSince !== undefined && this.#deadline !== Infinity) return;

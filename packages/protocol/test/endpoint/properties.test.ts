@@ -168,7 +168,7 @@ describe("any bytes at all", () => {
     assert.equal(split.protocol.error?.message, error?.message);
     assert.deepEqual({ ...split.protocol.closing, error }, closing);
     for (const end of [whole, split]) {
-      end.protocol.receiveEnd();
+      end.protocol.receiveEnd(0);
       assert.equal(end.protocol.state, "closed");
       assert.deepEqual(end.sent(), []);
     }

@@ -136,7 +136,7 @@ describe("a received Close", () => {
     test(`is answered by a ${role} whose stream then ends, because its own half may be open`, () => {
       const end = new Endpoint(role);
       end.receive(closeFrame(hex("03e8")));
-      end.protocol.receiveEnd();
+      end.protocol.receiveEnd(0);
       assert.equal(end.protocol.writable, false);
       assert.deepEqual(end.sent(), ["close 03e8 fin"]);
       assert.equal(end.protocol.closing.clean, true);
@@ -146,7 +146,7 @@ describe("a received Close", () => {
     test(`is not answered by a ${role} whose stream breaks, which is not clean`, () => {
       const end = new Endpoint(role);
       end.receive(closeFrame(hex("03e8")));
-      end.protocol.receiveEnd(new Error("reset"));
+      end.protocol.receiveEnd(0, new Error("reset"));
       assert.deepEqual(end.sent(), []);
       assert.equal(end.code, "CONNECTION_LOST");
       assert.deepEqual(end.protocol.closing, { code: 1000, reason: "", clean: false, error: end.protocol.error });
@@ -237,7 +237,7 @@ describe("close()", () => {
       assert.deepEqual(end.events, ["state closing", "text 61", "ping", "text 6263", "state closing"]);
       assert.deepEqual(end.sent(), ["close 03e8 fin"]);
       assert.equal(end.protocol.shouldEndStream, role === "server");
-      end.protocol.receiveEnd();
+      end.protocol.receiveEnd(0);
       assert.deepEqual(end.protocol.closing, { code: 1000, reason: "ok", clean: true, error: undefined });
       assert.equal(end.protocol.error, undefined);
     });
@@ -259,7 +259,7 @@ describe("close()", () => {
     test(`and then the end of the stream without the peer's Close is not clean, to a ${role}`, () => {
       const end = new Endpoint(role);
       end.protocol.close(1000, "", 0);
-      end.protocol.receiveEnd();
+      end.protocol.receiveEnd(0);
       assert.equal(end.code, "CONNECTION_LOST");
       assert.deepEqual(end.protocol.closing, { code: 1006, reason: "", clean: false, error: end.protocol.error });
     });
@@ -270,7 +270,7 @@ describe("close()", () => {
       end.protocol.close(1000, "", 0);
       assert.deepEqual(end.sent(), ["close 03f3 fin"]);
       const ended = new Endpoint(role);
-      ended.protocol.receiveEnd();
+      ended.protocol.receiveEnd(0);
       ended.protocol.close(1000, "", 0);
       assert.deepEqual(ended.sent(), []);
       assert.equal(ended.protocol.pollTimeout(), Infinity);

@@ -99,7 +99,7 @@ describe("connections that receive alternately", () => {
       for (let size = 1; size < bytes.length; size++) {
         const gone = new Endpoint(role);
         gone.protocol.receive(bytes, 0, 0, size);
-        gone.protocol.receiveEnd();
+        gone.protocol.receiveEnd(0);
         assert.deepEqual([gone.protocol.pendingSize, gone.protocol.midMessage], [0, false]);
         const next = new Endpoint(role);
         next.protocol.receive(bytes, 0);

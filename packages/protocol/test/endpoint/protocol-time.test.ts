@@ -41,7 +41,7 @@ for (const role of ROLES) {
       assert.equal(end.code, "HEARTBEAT_TIMEOUT");
       assert.equal(end.protocol.error?.fault, "transport");
       assert.match(end.protocol.error?.message ?? "", /40 ms$/);
-      end.protocol.receiveEnd(new Error("destroyed"));
+      end.protocol.receiveEnd(START, new Error("destroyed"));
       assert.equal(end.code, "HEARTBEAT_TIMEOUT");
       assert.equal(end.protocol.closing.code, 1006);
     });
@@ -181,7 +181,7 @@ for (const role of ROLES) {
     test("ends with the connection", () => {
       const end = new Endpoint(role, HEARTBEAT);
       end.protocol.start(START);
-      end.protocol.receiveEnd();
+      end.protocol.receiveEnd(START);
       assert.equal(end.protocol.pollTimeout(), Infinity);
       assert.equal(end.protocol.handleTimeout(Infinity), true);
       assert.deepEqual(end.sent(), []);
@@ -211,7 +211,7 @@ for (const role of ROLES) {
       end.receive({ opcode: 8, payload: hex("03e8") });
       assert.equal(end.protocol.pollTimeout(), START + 100);
       assert.equal(end.protocol.handleTimeout(START + 100), false);
-      end.protocol.receiveEnd();
+      end.protocol.receiveEnd(START);
       assert.deepEqual(end.protocol.closing, { code: 1000, reason: "", clean: true, error: undefined });
     });
 
@@ -232,7 +232,7 @@ for (const role of ROLES) {
       end.receive({ opcode: 8 });
       assert.equal(end.protocol.handleTimeout(START + 100), false);
       assert.equal(end.code, "CLOSE_TIMEOUT");
-      end.protocol.receiveEnd();
+      end.protocol.receiveEnd(START);
       assert.deepEqual(end.sent(), []);
       assert.equal(end.protocol.closing.clean, false);
     });
@@ -299,13 +299,11 @@ for (const role of ROLES) {
       assert.equal(other.code, "CLOSE_TIMEOUT");
     });
 
-    test("which runs by startEnding when the peer has ended its half: output may wait", () => {
+    test("from the end of the peer's half on, while output waits", () => {
       const end = new Endpoint(role, { closeTimeout: 100, maxCloseTime: 150 });
       const { protocol } = end;
       protocol.close(1000, "", START);
-      protocol.receiveEnd();
-      assert.equal(protocol.pollTimeout(), Infinity);
-      protocol.startEnding(START + 20);
+      protocol.receiveEnd(START + 20);
       assert.equal(protocol.pollTimeout(), START + 120);
       protocol.outputSent(START + 60);
       assert.equal(protocol.pollTimeout(), START + 150);
@@ -327,7 +325,7 @@ for (const role of ROLES) {
     test("which does not run while it is open, or when it has ended", () => {
       const end = new Endpoint(role, { closeTimeout: 100 });
       assert.equal(end.protocol.pollTimeout(), Infinity);
-      end.protocol.receiveEnd();
+      end.protocol.receiveEnd(START);
       assert.equal(end.protocol.pollTimeout(), Infinity);
     });
 

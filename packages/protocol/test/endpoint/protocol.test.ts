@@ -223,7 +223,7 @@ describe("after the end", () => {
       const end = new Endpoint(role);
       end.receive({ opcode: 8, payload: hex("03e8") });
       end.sent();
-      end.protocol.receiveEnd();
+      end.protocol.receiveEnd(0);
       const { closing } = end.protocol;
       assert.deepEqual(closing, { code: 1000, reason: "", clean: true, error: undefined });
       end.fail(handlerFailed());
@@ -281,7 +281,7 @@ describe("violations", () => {
     protocol.close(1000, "", 0);
     assert.deepEqual(end.sent(), []);
     assert.equal(protocol.heldSize, 0);
-    protocol.receiveEnd();
+    protocol.receiveEnd(0);
     assert.deepEqual(end.events.slice(3), ["state closed"]);
     assert.equal(protocol.error?.code, code);
   }
@@ -327,7 +327,7 @@ describe("violations", () => {
 
   test("are complete here", () => {
     const met = new Set<string>([...VIOLATIONS.map(([code]) => code), "UNMASKED_FRAME", "MASKED_FRAME"]);
-    const elsewhere = ["INVALID_DEFLATE"]; // the caller detects these and reports them with `fail`
+    const elsewhere = ["INVALID_DEFLATE", "TOO_MANY_FRAGMENTS", "TOO_MANY_CHUNKS"]; // the caller detects these and reports them with `fail`; connections have no maxFragments and maxChunks
     const table: Record<string, ErrorEntry> = PROTOCOL_ERRORS;
     for (const [code, { fault, closeCode }] of Object.entries(table)) {
       if (fault !== "peer" || closeCode === undefined || elsewhere.includes(code)) continue;
@@ -361,7 +361,7 @@ describe("fail", () => {
       end.fail(protocolError("INVALID_DEFLATE"));
       end.fail(handlerFailed());
       assert.deepEqual(end.sent(), ["close 03ef fin"]);
-      end.protocol.receiveEnd(new Error("reset"));
+      end.protocol.receiveEnd(0, new Error("reset"));
       end.fail(handlerFailed());
       assert.equal(end.code, "INVALID_DEFLATE");
       assert.deepEqual(end.sent(), []);
@@ -370,7 +370,7 @@ describe("fail", () => {
 
     test(`after the stream has ended does nothing to a ${role}`, () => {
       const end = new Endpoint(role);
-      end.protocol.receiveEnd();
+      end.protocol.receiveEnd(0);
       end.fail(handlerFailed());
       assert.equal(end.code, "CONNECTION_LOST");
       assert.deepEqual(end.sent(), []);
@@ -398,7 +398,7 @@ describe("the sink", () => {
           ["close 03e8 fin"],
         ],
         [(end) => end.fail(handlerFailed()), ["text 31", "state closing"], ["close 03f3 fin"]],
-        [(end) => end.protocol.receiveEnd(), ["text 31", "state closed"], []],
+        [(end) => end.protocol.receiveEnd(0), ["text 31", "state closed"], []],
         [(end) => end.protocol.stopReceiving(), ["text 31"], []],
       ];
       for (const [act, events, sent] of doing) {
@@ -431,8 +431,8 @@ describe("the end of the stream", () => {
       const end = new Endpoint(role);
       end.receive({ opcode: 2, fin: false, payload: pattern(10) });
       const cause = new Error("read ECONNRESET");
-      end.protocol.receiveEnd(cause);
-      end.protocol.receiveEnd();
+      end.protocol.receiveEnd(0, cause);
+      end.protocol.receiveEnd(0);
       const { error, state, shouldEndStream, heldSize, closing } = end.protocol;
       const deadline = end.protocol.pollTimeout();
       assert.equal(error?.code, "CONNECTION_LOST");
@@ -452,7 +452,7 @@ describe("the end of the stream", () => {
 
     test(`without a cause is an error without one, to a ${role}`, () => {
       const end = new Endpoint(role);
-      end.protocol.receiveEnd();
+      end.protocol.receiveEnd(0);
       assert.equal(end.protocol.error !== undefined && "cause" in end.protocol.error, false);
       assert.equal(end.protocol.error?.message, PROTOCOL_ERRORS.CONNECTION_LOST.text);
     });

@@ -126,7 +126,7 @@ export class Pair {
         }
         if (from.protocol.shouldEndStream && to.protocol.state !== "closed") {
           moved = true;
-          to.protocol.receiveEnd();
+          to.protocol.receiveEnd(0);
         }
       }
     }

@@ -312,7 +312,7 @@ export class Driver
   }
 
   private receiveEnd(): void {
-    this.core.receiveEnd();
+    this.core.receiveEnd(this.settings.clock.now());
     this.endInTime();
     this.writing.flushSoon();
   }
@@ -344,7 +344,7 @@ export class Driver
   onClosed(cause?: Error): void {
     if (this.isBehindBytes(() => this.onClosed(cause))) return;
     if (this.over !== undefined) return;
-    this.core.receiveEnd(cause);
+    this.core.receiveEnd(this.settings.clock.now(), cause);
     // what came before an orderly end is still delivered, as far as the reader has room
     if (this.incoming === undefined) this.finish();
     else this.incoming.whenIdle(() => this.finish());

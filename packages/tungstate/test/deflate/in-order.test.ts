@@ -270,7 +270,7 @@ describe("compressed messages, sent", () => {
     const from = new End("server", NO_TAKEOVER, SMALL);
     from.outgoing.send(LARGE);
     from.outgoing.send("x");
-    from.core.receiveEnd();
+    from.core.receiveEnd(0);
     from.close();
     assert.equal(from.outgoing.heldSize, 0);
     assert.equal(from.outgoing.busy, false);
