@@ -13,6 +13,7 @@ export const ALLOWED = new Map([
   ["packages/tungstate/src/frameworks/express.ts withoutUpgrade", "marks on the application's own objects"],
   ["packages/tungstate/src/frameworks/express.ts applications", "marks on the application's own objects"],
   ["packages/tungstate/src/frameworks/upgrades.ts pending", "data of one request of the application's server"],
+  ["packages/tungstate/src/native/system.ts loaded", "a fact about this version of Node.js"],
   ["packages/tungstate/src/native/pooled-zlib.ts usable", "a fact about this version of Node.js"],
   ["packages/tungstate/src/schedule/abort-signal.ts waiting", "listeners of the application's signals"],
   ["packages/tungstate/src/schedule/abort-signal.ts listeners", "listeners of the application's signals"],

@@ -25,6 +25,7 @@ import type { Flusher } from "../schedule/flusher.ts";
 import type { ReadScheduler } from "../schedule/read-scheduler.ts";
 import { randomFill } from "../native/primitives.ts";
 import { defaultRuntime, type NodeRuntime } from "../native/runtime.ts";
+import type { TransportKind } from "../transport/of.ts";
 import { checkFunction, flag, size, time } from "../options/check.ts";
 import { describe } from "../options/describe.ts";
 import type { OptionNames } from "../options/names.ts";
@@ -79,6 +80,11 @@ export interface ConnectionOptions extends Partial<ProtocolLimits> {
   /** Sets TCP_NODELAY on sockets, which disables Nagle's algorithm. Default: true. */
   readonly noDelay?: boolean;
   /**
+   * Which APIs of Node.js are used. `"auto"`: private ones too, where a check at run time shows that
+   * they work; they need about half the CPU time. `"socket"`: public ones only. Default: `"auto"`.
+   */
+  readonly transport?: "auto" | "socket";
+  /**
    * Offers or accepts permessage-deflate (RFC 7692). True: with default options. Default: false.
    */
   readonly compression?: boolean | CompressionOptions;
@@ -116,6 +122,7 @@ export const CONNECTION_OPTIONS: OptionNames<ConnectionOptions> = {
   minDataRate: { ...PROGRESS },
   memoryBudget: true,
   noDelay: true,
+  transport: true,
   compression: { ...COMPRESSION_OPTIONS },
   clock: true,
   fillRandom: true,
@@ -139,6 +146,7 @@ export interface ConnectionSettings {
   readonly minDataRate: MinDataRate | undefined;
   readonly memory: MemoryLedger;
   readonly noDelay: boolean;
+  readonly transport: TransportKind;
   readonly clock: Clock;
   /** Those of the clock. */
   readonly flusher: Flusher;
@@ -170,6 +178,7 @@ export function connectionSettings(
   checkFunction(options, "fillRandom");
   const { fillRandom = randomFill } = options;
   const clock = checkClock(options.clock) ?? systemClock;
+  const transport = checkTransport(options.transport);
   const protocol: ProtocolOptions = {
     role,
     keys: options.fillRandom === undefined ? runtime.maskingKeys : new MaskingKeys(fillRandom),
@@ -185,7 +194,7 @@ export function connectionSettings(
   const compression = compressionSettings(options.compression);
   const deflate = compression && {
     compression,
-    codecFor: codecFactory(zlibEngine(runtime, compression)),
+    codecFor: codecFactory(zlibEngine(transport === "auto" ? runtime : runtime.publicApis, compression)),
     protocol: new ProtocolConfig(runtime, { ...protocol, compression: true }),
   };
   return Object.freeze({
@@ -200,6 +209,7 @@ export function connectionSettings(
     receiveQueueSize: size(options, "receiveQueueSize", 1024 * 1024, 0),
     readAheadSize: size(options, "readAheadSize", 16 * 1024 * 1024, 0),
     noDelay: flag(options, "noDelay", true),
+    transport,
     minDataRate: minDataRate(options.minDataRate),
     memory: ledgerOf(memoryBudget(options.memoryBudget)),
     clock,
@@ -208,6 +218,11 @@ export function connectionSettings(
     deadlines: runtime.deadlines.of(clock),
     deflate,
   });
+}
+
+function checkTransport(value: unknown = "auto"): TransportKind {
+  if (value === "auto" || value === "socket") return value;
+  throw invalidOption("transport", '"auto" or "socket"', value, describe(value));
 }
 
 function checkClock(clock: Clock | undefined): Clock | undefined {

@@ -6,7 +6,7 @@ import { PerClock } from "../schedule/per-clock.ts";
 import { ReadScheduler } from "../schedule/read-scheduler.ts";
 import { nativePrimitives, randomFill } from "./primitives.ts";
 import { loadSimd, READ_BUFFER_SIZE, type Simd } from "./simd.ts";
-import { type System, system, type WriteRequest } from "./system.ts";
+import { loadSystem, type System, type WriteRequest } from "./system.ts";
 import { ZlibPool } from "./zlib-pool.ts";
 
 /** libuv has four threads by default, which files, DNS and crypto use too. */
@@ -19,6 +19,8 @@ export interface HandleResources {
   readonly readBuffer: Uint8Array;
   /** A write request whose write is done. It serves for the next write of any connection. */
   idleRequest: WriteRequest | undefined;
+  /** Where the pieces of a write to a TLS handle are joined; its content is valid during the call. */
+  joined: Uint8Array | undefined;
 }
 
 /** Everything that the connections of a process share, on Node.js. */
@@ -29,20 +31,30 @@ export class NodeRuntime extends Runtime {
   readonly readSchedulers = new PerClock((clock) => new ReadScheduler(clock));
   /** Timers of all connections. */
   readonly deadlines = new PerClock((clock) => new Deadlines(clock));
-  /** Undefined where Node's handles are not available. */
-  readonly handles: HandleResources | undefined;
+  private readonly readBuffer: Uint8Array;
+  private resources: HandleResources | undefined;
   /** One source of masking keys (RFC 6455 §5.3 requires them to be unpredictable). */
   readonly maskingKeys = new MaskingKeys(randomFill);
   /** Streams and buffers for messages that are compressed and decompressed synchronously. */
   readonly zlib = new ZlibPool();
   /** Messages that are compressed and decompressed in the thread pool. */
   readonly deflateJobs = new JobQueue(MAX_DEFLATE_JOBS);
+  /** The same for connections that use public APIs only. */
+  readonly publicApis = { zlib: new ZlibPool(false), deflateJobs: this.deflateJobs };
 
   /** `simd` is undefined where WebAssembly or its SIMD is missing: the portable code does the work. */
   constructor(simd: Simd | undefined = loadSimd()) {
     super(nativePrimitives(simd));
-    const readBuffer = simd?.readBuffer ?? Buffer.allocUnsafeSlow(READ_BUFFER_SIZE);
-    this.handles = system === undefined ? undefined : { system, readBuffer, idleRequest: undefined };
+    this.readBuffer = simd?.readBuffer ?? Buffer.allocUnsafeSlow(READ_BUFFER_SIZE);
+  }
+
+  /** Undefined where Node's handles are not available. */
+  get handles(): HandleResources | undefined {
+    if (this.resources !== undefined) return this.resources;
+    const system = loadSystem();
+    if (system !== undefined)
+      this.resources = { system, readBuffer: this.readBuffer, idleRequest: undefined, joined: undefined };
+    return this.resources;
   }
 }
 

@@ -2,15 +2,15 @@ import { type OnReadOpts, type Server, Socket, type SocketConstructorOpts } from
 
 /**
  * Node's stream handles, the layer below `net.Socket`. They are not public: everything taken from there is checked here, once, and
- * where anything is missing `system` is undefined and connections use sockets by their public interface, which is slower.
+ * where anything is missing there is no `System`, and connections use sockets by their public interface, which is slower.
  */
 export interface StreamHandle {
-  /** Called with `this` the handle; how many bytes came, or a negative errno, is in `system.readResult()`. */
+  /** Called with `this` the handle; how many bytes came, or a negative errno, is in `System.readResult()`. */
   onread: (this: StreamHandle) => void;
   readStart(): number;
   readStop(): number;
   useUserBuffer(buffer: Uint8Array): void;
-  /** 0 or a negative errno. Whether it is done already is in `system.lastWriteWasAsync()`. */
+  /** 0 or a negative errno. Whether it is done already is in `System.lastWriteWasAsync()`. */
   writeBuffer(request: WriteRequest, bytes: Uint8Array): number;
   writev(request: WriteRequest, chunks: readonly Uint8Array[], allBuffers: true): number;
   shutdown(request: ShutdownRequest): number;
@@ -40,8 +40,12 @@ interface AddressOut {
 export interface WriteRequest {
   handle: StreamHandle | undefined;
   oncomplete: (this: WriteRequest, status: number) => void;
+  /** -1 while the request is not in use. */
+  getAsyncId(): number;
   /** Kept until the write is done: the bytes must not be collected. */
   bytes: unknown;
+  /** What OpenSSL says about an error of a TLS handle. */
+  readonly error?: string;
 }
 
 export interface ShutdownRequest {
@@ -85,11 +89,17 @@ function load(): System | undefined {
   }
 }
 
-export const system = load();
+let loaded: { readonly system: System | undefined } | undefined;
+
+/** Returns what all handles need; undefined where it is not available. Nothing private is used before the first call. */
+export function loadSystem(): System | undefined {
+  loaded ??= { system: load() };
+  return loaded.system;
+}
 
 const METHODS = ["readStart", "readStop", "useUserBuffer", "writeBuffer", "writev", "shutdown", "close"] as const;
 
-function isStreamHandle(value: unknown): value is StreamHandle {
+export function isStreamHandle(value: unknown): value is StreamHandle {
   return (
     typeof value === "object" &&
     value !== null &&
@@ -108,7 +118,7 @@ export function takeHandle(
 ):
   | { readonly handle: StreamHandle; readonly early: readonly Uint8Array[]; readonly read: StreamHandle["onread"] }
   | undefined {
-  if (system === undefined || Object.getPrototypeOf(socket) !== Socket.prototype) return undefined;
+  if (loadSystem() === undefined || Object.getPrototypeOf(socket) !== Socket.prototype) return undefined;
   if (socket.connecting || socket.destroyed || !socket.readable || !socket.writable || socket.writableLength > 0)
     return undefined;
   if (socket.readableEncoding !== null) return undefined;
@@ -134,7 +144,7 @@ export function giveHandleBack(socket: Socket, handle: StreamHandle, read: Strea
   handle.reading = false;
   handle.transport = undefined;
   handle.onread = function (this: StreamHandle) {
-    const size = system?.readResult() ?? 0;
+    const size = loadSystem()?.readResult() ?? 0;
     // Node's function makes a Buffer of the memory that it is given; errors and the end come without
     Reflect.apply(read, this, size > 0 ? [new Uint8Array(buffer.subarray(0, size)).buffer] : []);
   };
@@ -146,7 +156,7 @@ export function giveHandleBack(socket: Socket, handle: StreamHandle, read: Strea
  */
 export function interceptHandles(server: Server, onHandle: (handle: StreamHandle) => void): boolean {
   const listening: unknown = Reflect.get(server, "_handle");
-  if (system === undefined || typeof listening !== "object" || listening === null) return false;
+  if (loadSystem() === undefined || typeof listening !== "object" || listening === null) return false;
   const original: unknown = Reflect.get(listening, "onconnection");
   if (typeof original !== "function") return false;
   const intercepted = function (this: unknown, status: number, handle: unknown): void {

@@ -1,4 +1,5 @@
 import { createReadStream, fstatSync } from "node:fs";
+import type { Socket } from "node:net";
 
 /** The TCP sockets of the network namespace of this process, as Linux lists them: proc(5). */
 const FILES = ["/proc/self/net/tcp", "/proc/self/net/tcp6"];
@@ -72,6 +73,11 @@ export function inodeOf(handle: unknown): number | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** As `TcpTable.unanswered`, of a socket. */
+export async function unansweredOfSocket(socket: Socket): Promise<number | undefined> {
+  return await unansweredOf(Reflect.get(socket, "_handle"));
 }
 
 /** As `TcpTable.unanswered`, of one of Node's handles. */

@@ -72,6 +72,7 @@ export class WebSocketServer {
     }));
     const portHost: PortHost = {
       noDelay: settings.noDelay,
+      usesHandles: settings.transport === "auto",
       handshakeTimeout: admission.timeout,
       onTlsHandshake: (socket, http) => handshakes.startTls(socket, http !== undefined),
       onHandle: (handle, http) => handshakes.acceptHandle(handle, http),

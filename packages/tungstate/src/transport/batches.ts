@@ -6,8 +6,11 @@ const BATCH_SIZE = 64 * 1024;
 
 /** The stream that batches are written to. */
 export interface BatchStream {
-  /** Writes pieces and calls `Batches.written` for each. */
-  writeBatch(pieces: readonly Uint8Array[]): void;
+  /**
+   * Writes pieces of `size` bytes in total. Calls `Batches.written` for each piece, or
+   * `Batches.batchWritten` once for all.
+   */
+  writeBatch(pieces: readonly Uint8Array[], size: number): void;
   /** Called when nothing is queued any more. */
   onBatchesWritten(): void;
 }
@@ -26,8 +29,12 @@ export class Batches {
   private first = 0;
   private waitingSize = 0;
 
-  constructor(stream: BatchStream) {
+  private readonly size: number;
+
+  /** `size`: the most bytes of a batch. */
+  constructor(stream: BatchStream, size = BATCH_SIZE) {
     this.stream = stream;
+    this.size = size;
   }
 
   /** Bytes that were given and have not left, as far as the stream reports it. */
@@ -38,7 +45,7 @@ export class Batches {
   write(pieces: readonly Uint8Array[]): void {
     let size = 0;
     for (const piece of pieces) size += piece.length;
-    if (this.pending === 0 && size <= BATCH_SIZE) {
+    if (this.pending === 0 && size <= this.size) {
       this.start(pieces, size);
       return;
     }
@@ -47,9 +54,20 @@ export class Batches {
     if (this.pending === 0) this.next();
   }
 
+  /** The stream itself has begun to write a batch. Only while nothing is queued. */
+  begun(size: number): void {
+    this.pending = 1;
+    this.batchSize = size;
+  }
+
   /** The stream has written a piece. */
   written(): void {
-    if (--this.pending > 0) return;
+    if (--this.pending === 0) this.batchWritten();
+  }
+
+  /** The stream has written the current batch. */
+  batchWritten(): void {
+    this.pending = 0;
     this.batchSize = 0;
     if (this.waitingSize > 0) this.next();
     else this.stream.onBatchesWritten();
@@ -64,7 +82,7 @@ export class Batches {
   private next(): void {
     const { waiting } = this;
     const batch: Uint8Array[] = [];
-    let room = BATCH_SIZE;
+    let room = this.size;
     while (room > 0 && this.first < waiting.length) {
       const piece = waiting[this.first];
       if (piece.length <= room) {
@@ -77,7 +95,7 @@ export class Batches {
         room = 0;
       }
     }
-    const size = BATCH_SIZE - room;
+    const size = this.size - room;
     this.waitingSize -= size;
     if (this.waitingSize === 0) this.clear();
     this.start(batch, size);
@@ -86,6 +104,6 @@ export class Batches {
   private start(pieces: readonly Uint8Array[], size: number): void {
     this.pending = pieces.length;
     this.batchSize = size;
-    this.stream.writeBatch(pieces);
+    this.stream.writeBatch(pieces, size);
   }
 }

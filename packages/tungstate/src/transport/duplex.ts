@@ -2,7 +2,7 @@ import { argumentError } from "@tungstate/protocol/internal";
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { Batches, type BatchStream } from "./batches.ts";
-import { unansweredOf } from "../native/tcp-table.ts";
+import { unansweredOfSocket } from "../native/tcp-table.ts";
 import type { ReleasableTransport, TransportSink } from "./transport.ts";
 import { describe } from "../options/describe.ts";
 
@@ -23,12 +23,16 @@ export class DuplexTransport implements ReleasableTransport, BatchStream {
    */
   private readonly keepsBytes: boolean;
 
+  /** Whether `unansweredSends` may look at the handle of a socket. */
+  private readonly asksSystem: boolean;
+
   /** Throws INVALID_ARGUMENT for a stream that decodes what it reads. */
-  constructor(stream: Duplex) {
+  constructor(stream: Duplex, asksSystem = true) {
     if (stream.readableEncoding !== null) {
       throw argumentError(TypeError, "the stream must deliver bytes: do not call setEncoding() on it");
     }
     this.stream = stream;
+    this.asksSystem = asksSystem;
     this.allowedHalfOpen = stream.allowHalfOpen;
     stream.allowHalfOpen = true; // our half ends after everything is written, whenever the peer ends its half
     this.keepsBytes = !(stream instanceof Socket);
@@ -138,7 +142,9 @@ export class DuplexTransport implements ReleasableTransport, BatchStream {
   }
 
   unansweredSends(): Promise<number | undefined> {
-    return unansweredOf(this.stream instanceof Socket ? Reflect.get(this.stream, "_handle") : undefined);
+    return this.asksSystem && this.stream instanceof Socket
+      ? unansweredOfSocket(this.stream)
+      : Promise.resolve(undefined);
   }
 
   end(): void {

@@ -6,7 +6,7 @@ import { driverOf, openConnection } from "../../src/connection/connection.ts";
 import { MemoryBudget } from "../../src/connection/memory-budget.ts";
 import { connectionSettings } from "../../src/connection/options.ts";
 import { NodeRuntime } from "../../src/native/runtime.ts";
-import { system } from "../../src/native/system.ts";
+import { loadSystem } from "../../src/native/system.ts";
 import { systemClock } from "../../src/schedule/clock.ts";
 import { memoryPipe } from "../../src/testing/memory-pipe.ts";
 import { transportOf } from "../../src/transport/of.ts";
@@ -29,7 +29,7 @@ function connected(runtime: NodeRuntime) {
     const options = { compression: { threshold: 0, asyncThreshold: 4096 }, heartbeat: false, memoryBudget } as const;
     const settings = connectionSettings(role, options, runtime);
     const codec = settings.deflate?.codecFor([NEGOTIATED], role);
-    const transport = transportOf(streams[index], { noDelay: true, runtime });
+    const transport = transportOf(streams[index], { noDelay: true, runtime, transport: "auto" });
     return openConnection(transport, settings, { protocol: "", extensions: "", codec }, NO_HEADERS, NO_BYTES)
       .connection;
   });
@@ -86,7 +86,7 @@ describe("two runtimes in one process", () => {
     const runtimes = [new NodeRuntime(), new NodeRuntime()];
     const ends = await Promise.all(runtimes.map(exchange));
     // the clock and Node's private functions are those of the process
-    const shared = new Set<unknown>([systemClock, system]);
+    const shared = new Set<unknown>([systemClock, loadSystem()]);
     const [one, other] = runtimes.map((runtime, index) => reachable([...stateOf(runtime), ...ends[index]], shared));
     assert.ok(one.size > 50, `${one.size} objects`);
     const both = [...one]

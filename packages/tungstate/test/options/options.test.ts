@@ -108,6 +108,17 @@ describe("options of a connection", () => {
     });
   }
 
+  test("transport is auto or socket", () => {
+    for (const value of ["auto", "socket"]) assert.equal(settings({ transport: value }).transport, value);
+    assert.equal(settings({}).transport, "auto");
+    for (const value of ["handle", "", true, null, {}]) {
+      assert.throws(() => settings({ transport: value }), {
+        code: "INVALID_ARGUMENT",
+        message: /^transport must be "auto" or "socket", got /,
+      });
+    }
+  });
+
   test("clock must have its three functions", () => {
     const clock = new VirtualClock();
     assert.equal(settings({ clock }).clock, clock);

@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createConnection, createServer, Socket, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { connect as tlsConnect, createServer as createTlsServer } from "node:tls";
+import { connect as tlsConnect, createServer as createTlsServer, TLSSocket } from "node:tls";
 import { once } from "node:events";
 import { memoryPipe } from "../../src/testing/memory-pipe.ts";
 import type { ByteStream } from "../../src/transport/byte-stream.ts";
@@ -20,10 +20,10 @@ export interface Kind {
   make(): Promise<Pair>;
 }
 
-async function accepted(server: Server, connect: () => Socket, ready: string): Promise<[Socket, Socket]> {
-  const incoming = once(server, ready === "secureConnect" ? "secureConnection" : "connection");
+async function accepted(server: Server, connect: () => Socket): Promise<[Socket, Socket]> {
+  const incoming = once(server, "connection") as Promise<[Socket]>;
   const client = connect();
-  const [[other]] = (await Promise.all([incoming, once(client, ready)])) as [[Socket], unknown];
+  const [[other]] = await Promise.all([incoming, once(client, "connect")]);
   return [client, other];
 }
 
@@ -49,7 +49,7 @@ function closing(server: Server): () => Promise<void> {
 
 async function tcp(): Promise<Pair> {
   const server = await listening(createServer(), 0);
-  const [client, other] = await accepted(server, () => createConnection(portOf(server), "127.0.0.1"), "connect");
+  const [client, other] = await accepted(server, () => createConnection(portOf(server), "127.0.0.1"));
   return { client, server: other, cleanup: closing(server) };
 }
 
@@ -69,7 +69,7 @@ async function unix(): Promise<Pair> {
   const folder = mkdtempSync(join(tmpdir(), "tungstate-"));
   const path = join(folder, "socket");
   const server = await listening(createServer(), path);
-  const [client, other] = await accepted(server, () => createConnection(path), "connect");
+  const [client, other] = await accepted(server, () => createConnection(path));
   return {
     client,
     server: other,
@@ -95,13 +95,23 @@ export function selfSigned(): { readonly key: string; readonly cert: string } {
   return certificate;
 }
 
-async function tls(): Promise<Pair> {
+/** Two TLS sockets after their handshake. */
+export async function tls(): Promise<Pair & { readonly client: TLSSocket; readonly server: TLSSocket }> {
   const { key, cert } = selfSigned();
   const server = await listening(createTlsServer({ key, cert }), 0);
-  const connect = (): Socket =>
-    tlsConnect({ port: portOf(server), host: "127.0.0.1", ca: cert, servername: "localhost" });
-  const [client, other] = await accepted(server, connect, "secureConnect");
+  const incoming = once(server, "secureConnection") as Promise<[TLSSocket]>;
+  const client = tlsConnect({ port: portOf(server), host: "127.0.0.1", ca: cert, servername: "localhost" });
+  const [[other]] = await Promise.all([incoming, once(client, "secureConnect")]);
   return { client, server: other, cleanup: closing(server) };
+}
+
+/** As `OtherSocket`. */
+class OtherTlsSocket extends TLSSocket {}
+
+async function portableTls(): Promise<Pair> {
+  const pair = await tls();
+  for (const end of [pair.client, pair.server]) Object.setPrototypeOf(end, OtherTlsSocket.prototype);
+  return pair;
 }
 
 export const memory: Kind = {
@@ -131,4 +141,5 @@ export const kinds: readonly Kind[] = [
   { name: "TCP by the public interface of sockets", make: portable },
   { name: "a Unix socket", make: unix },
   { name: "TLS", make: tls },
+  { name: "TLS by the public interface of sockets", make: portableTls },
 ];

@@ -78,7 +78,8 @@ const turns = async (count: number): Promise<void> => {
   for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setImmediate(resolve));
 };
 
-const of = (stream: ByteStream): Transport => transportOf(stream, { noDelay: true, runtime: defaultRuntime });
+const of = (stream: ByteStream): Transport =>
+  transportOf(stream, { noDelay: true, runtime: defaultRuntime, transport: "auto" });
 
 for (const kind of kinds) {
   describe(`a transport over ${kind.name}`, () => {

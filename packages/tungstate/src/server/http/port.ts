@@ -15,6 +15,8 @@ import { changedTls, portOptions, socketBelow } from "./tls.ts";
 /** The owner of a port. */
 export interface PortHost {
   readonly noDelay: boolean;
+  /** Whether the handles of accepted sockets may be used. */
+  readonly usesHandles: boolean;
   /** In ms; applies to TLS handshakes too. */
   readonly handshakeTimeout: number;
   /**
@@ -127,7 +129,9 @@ export class Port {
         }
         server.off("error", failed);
         server.on("error", (error) => host.onError(error)); // for example EMFILE: the port continues to listen
-        if (this.tls === undefined) interceptHandles(server, (handle) => host.onHandle(handle, this.http));
+        if (this.tls === undefined && host.usesHandles) {
+          interceptHandles(server, (handle) => host.onHandle(handle, this.http));
+        }
         resolve(address);
       });
     });

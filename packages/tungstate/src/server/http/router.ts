@@ -124,5 +124,9 @@ function valueOf(rawHeaders: readonly string[], wanted: string): string | undefi
 
 function notFound(socket: Duplex): void {
   const response = formatResponse(refusalFor(serverError("PATH_NOT_FOUND")));
-  sayAndEnd(transportOf(socket, { noDelay: true, runtime: defaultRuntime }), response, systemClock);
+  sayAndEnd(
+    transportOf(socket, { noDelay: true, runtime: defaultRuntime, transport: "socket" }),
+    response,
+    systemClock,
+  );
 }

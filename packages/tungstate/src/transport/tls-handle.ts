@@ -1,0 +1,237 @@
+import type { Socket } from "node:net";
+import type { HandleResources } from "../native/runtime.ts";
+import { unansweredOf } from "../native/tcp-table.ts";
+import { returnTlsHandle, type TakenTls } from "../native/tls-handle.ts";
+import type { StreamHandle, WriteRequest } from "../native/system.ts";
+import { Batches, type BatchStream } from "./batches.ts";
+import { HandleReader } from "./handle-reader.ts";
+import { onShutdown, onWritten } from "./handle-requests.ts";
+import type { ReleasableTransport, TransportSink } from "./transport.ts";
+
+/** Bytes of a TLS record (RFC 8446 §5.1), the most that one read returns. */
+const RECORD_SIZE = 16 * 1024;
+
+/** Bytes of one write: four records, and what frame headers add to 64 KiB. */
+const BATCH_SIZE = 80 * 1024;
+
+/** Identifier of a request that is not in use. */
+const NO_ASYNC_ID = -1;
+
+function sizeOf(pieces: readonly Uint8Array[]): number {
+  let size = 0;
+  for (const piece of pieces) size += piece.length;
+  return size;
+}
+
+/**
+ * Joins the pieces of a write in memory that all connections share: a TLS handle has read them when
+ * the write call returns. Node.js would allocate memory for each write.
+ */
+function join(pieces: Uint8Array | readonly Uint8Array[], size: number, shared: HandleResources): Uint8Array {
+  if (pieces instanceof Uint8Array) return pieces;
+  if (pieces.length === 1) return pieces[0];
+  const joined = (shared.joined ??= Buffer.allocUnsafeSlow(BATCH_SIZE));
+  let at = 0;
+  for (const piece of pieces) {
+    joined.set(piece, at);
+    at += piece.length;
+  }
+  return joined.subarray(0, size);
+}
+
+/**
+ * A TLS socket whose handle is read and written directly. The socket remains the owner of the
+ * handle: it closes it, and reports errors of OpenSSL.
+ */
+export class TlsHandleTransport extends HandleReader implements ReleasableTransport, BatchStream {
+  private readonly socket: Socket;
+  private readonly allowedHalfOpen: boolean;
+  private readonly taken: TakenTls;
+  /** Below the TLS handle. */
+  private readonly parent: StreamHandle;
+  private readonly batches = new Batches(this, BATCH_SIZE);
+  /** The request of the last write, which may be complete. */
+  private request: WriteRequest | undefined;
+  /** A batch that waits for the last write. */
+  private waiting: { readonly pieces: readonly Uint8Array[]; readonly size: number } | undefined;
+  private released = false;
+  /** Whether our half ends once everything is written. */
+  private endDue = false;
+  private writeDone = false;
+  /** The sink that was notified of the end. */
+  private notified: TransportSink | undefined;
+
+  constructor(socket: Socket, taken: TakenTls, shared: HandleResources) {
+    super(taken.handle, shared, taken.early, RECORD_SIZE);
+    this.taken = taken;
+    this.parent = taken.parent;
+    this.socket = socket;
+    this.allowedHalfOpen = socket.allowHalfOpen;
+    socket.allowHalfOpen = true;
+    socket.on("error", this.failed);
+    socket.on("close", this.tellClosed);
+    socket.on("end", this.ended);
+  }
+
+  private readonly failed = (error: Error): void => {
+    this.cause ??= error;
+    this.destroy(); // a TLS socket reports an error of OpenSSL and stays open
+  };
+
+  private readonly tellClosed = (): void => {
+    if (this.notified === this.sink) return;
+    this.notified = this.sink;
+    this.sink?.onClosed(this.cause);
+  };
+
+  /** The socket had read the end before its handle was taken. */
+  private readonly ended = (): void => this.receiveEnd();
+
+  get closed(): boolean {
+    return this.released || this.socket.destroyed;
+  }
+
+  get unsent(): number {
+    return this.closed ? 0 : this.batches.unsent;
+  }
+
+  get localAddress(): string | undefined {
+    return this.socket.localAddress;
+  }
+
+  get remoteAddress(): string | undefined {
+    return this.socket.remoteAddress;
+  }
+
+  start(sink: TransportSink): void {
+    if (!this.closed) {
+      this.read(sink);
+      return;
+    }
+    this.sink = sink;
+    if (this.socket.closed) process.nextTick(this.tellClosed);
+  }
+
+  write(pieces: Uint8Array | Uint8Array[]): boolean {
+    if (this.closed || this.endDue || pieces.length === 0) return true;
+    if (this.batches.unsent === 0 && this.isIdle) {
+      const size = Array.isArray(pieces) ? sizeOf(pieces) : pieces.length;
+      if (size === 0) return true;
+      if (size <= BATCH_SIZE) {
+        const request = this.encrypt(pieces, size);
+        if (request === undefined || this.parent.writeQueueSize === 0) return true;
+        this.batches.begun(size);
+        request.oncomplete = onWritten;
+        return false;
+      }
+    }
+    this.batches.write(Array.isArray(pieces) ? pieces : [pieces]);
+    return false;
+  }
+
+  writeBatch(pieces: readonly Uint8Array[], size: number): void {
+    const { request } = this;
+    if (request !== undefined && !this.isIdle) {
+      this.waiting = { pieces, size };
+      request.oncomplete = onWritten;
+      return;
+    }
+    const begun = size === 0 ? undefined : this.encrypt(pieces, size);
+    if (begun === undefined) setImmediate(() => this.written(0));
+    else begun.oncomplete = onWritten;
+  }
+
+  /**
+   * Whether the last write is complete. Node.js ends the process when a TLS handle is written to
+   * before that. A request loses its identifier when it is complete, and can then be used again.
+   */
+  private get isIdle(): boolean {
+    return this.request === undefined || this.request.getAsyncId() === NO_ASYNC_ID;
+  }
+
+  /**
+   * Encrypts bytes, which may then be reused, and writes them. Returns the request; undefined if
+   * there is nothing to wait for.
+   */
+  private encrypt(pieces: Uint8Array | readonly Uint8Array[], size: number): WriteRequest | undefined {
+    const { system } = this.shared;
+    this.request ??= system.newWriteRequest();
+    this.request.handle = this.handle;
+    const status = this.handle.writeBuffer(this.request, join(pieces, size, this.shared));
+    if (status === 0 && system.lastWriteWasAsync()) return this.request;
+    if (status !== 0) this.fail(status, "write", this.request.error);
+    this.request = undefined;
+    return undefined;
+  }
+
+  written(status: number, detail?: string): void {
+    this.request = undefined; // still in use until this call returns
+    if (this.closed) return;
+    const { waiting } = this;
+    this.waiting = undefined;
+    if (status !== 0) this.fail(status, "write", detail);
+    else if (waiting !== undefined) this.writeBatch(waiting.pieces, waiting.size);
+    else if (this.batches.unsent > 0) this.batches.batchWritten();
+    else this.onBatchesWritten();
+  }
+
+  onBatchesWritten(): void {
+    if (this.endDue) this.endStream();
+    this.sink?.onWritten();
+  }
+
+  keepAlive(idle: number): void {
+    this.socket.setKeepAlive(true, Math.max(1_000, idle));
+  }
+
+  unansweredSends(): Promise<number | undefined> {
+    return this.closed ? Promise.resolve(undefined) : unansweredOf(this.handle);
+  }
+
+  end(): void {
+    if (this.endDue || this.closed) return;
+    this.endDue = true;
+    if (this.batches.unsent > 0) return;
+    if (this.request === undefined || this.isIdle) this.endStream();
+    else this.request.oncomplete = onWritten;
+  }
+
+  /** Sends close_notify (RFC 8446 §6.1), then the end of the TCP stream. */
+  private endStream(): void {
+    if (this.closed) return;
+    const request = this.shared.system.newShutdownRequest();
+    request.handle = this.handle;
+    request.oncomplete = onShutdown;
+    // an error here means that the peer is gone, which reading reports, too
+    if (this.handle.shutdown(request) !== 0) this.shutDown();
+  }
+
+  shutDown(): void {
+    this.writeDone = true;
+    if (this.readEnded) this.destroy();
+  }
+
+  protected afterEnd(): void {
+    if (this.writeDone) this.destroy();
+  }
+
+  destroy(): void {
+    this.batches.clear();
+    this.socket.destroy();
+  }
+
+  release(): Socket {
+    const { socket } = this;
+    this.pause();
+    this.released = true;
+    this.sink = undefined;
+    socket.allowHalfOpen = this.allowedHalfOpen;
+    socket.off("error", this.failed);
+    socket.off("close", this.tellClosed);
+    socket.off("end", this.ended);
+    if (!socket.destroyed) returnTlsHandle(socket, this.taken, this.shared.system, this.shared.readBuffer);
+    for (const chunk of this.early ?? []) socket.push(chunk);
+    if (this.readEnded) socket.push(null);
+    return socket;
+  }
+}
