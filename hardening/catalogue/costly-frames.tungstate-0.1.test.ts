@@ -19,8 +19,8 @@ import { ticks } from "./support/ends.ts";
 
 const MOST_PER_KB = 5; // ms of CPU time
 const MOST_IN_A_TICK = 25; // ms of CPU time
-// times, that a machine may be slower, or busier, than those that the limits were set for
-const SLOWER = 3;
+// how much slower, or busier, a machine may be than those that the limits were set for
+const SLOWER = 2;
 const IDLE_TICKS = 40;
 
 const OPEN = { subscribe: "anyone", publish: "anyone" } as const;
@@ -153,7 +153,7 @@ describe("hub: what one frame costs, with 300 clients in the channel and 1,000 p
           const perKB = cpu / Math.max(1, wire / KiB);
           t.diagnostic(`${cpu.toFixed(1)} ms of CPU for ${wire} bytes, ${longest.toFixed(1)} ms in a tick`);
           assert.ok(perKB < SLOWER * MOST_PER_KB, `${perKB.toFixed(1)} ms of CPU for each KB, ${wire} bytes`);
-          assert.ok(longest < SLOWER * MOST_IN_A_TICK, `${longest.toFixed(1)} ms in a tick`);
+          assert.ok(longest < MOST_IN_A_TICK, `${longest.toFixed(1)} ms in a tick`);
         }));
     }
   }
@@ -187,7 +187,7 @@ describe("hub: an event-loop tick is bounded for any input", () => {
       assert.ok(counts.reduce((sum, count) => sum + count, 0) >= sinks.length);
     }));
 
-  test("1,000 clients that join at once, and 60 that flood together, leave the loop to others", () =>
+  test("1,000 clients that join at once, and 60 that flood together, leave the loop to others", (t) =>
     withHub(async (hub) => {
       const sinks = Array.from({ length: 1_000 }, () => Sink.connect(hub));
       await ticks(50);
@@ -195,19 +195,23 @@ describe("hub: an event-loop tick is bounded for any input", () => {
         for (const sink of sinks) sink.send('{"id":2,"subscribe":{"channel":"public:x"}}');
       });
       assert.ok(costs.longest < SLOWER * MOST_IN_A_TICK, `${costs.longest.toFixed(1)} ms in a tick: joins`);
+      t.diagnostic(`${costs.longest.toFixed(1)} ms in a tick: joins`);
       while (hub.channels().get("public:x") !== sinks.length) await ticks(1);
       for (const line of Object.values(CHEAP_LINES)) {
         const frame = fullFrame(line);
-        const flooding = Array.from({ length: 60 }, () => Sink.connect(hub));
-        await ticks(20);
-        const flood = await leastOf(() =>
-          costOf(() => {
+        const flood = await leastOf(async () => {
+          const flooding = Array.from({ length: 60 }, () => Sink.connect(hub)); // none has used its allowance
+          await ticks(20);
+          const cost = await costOf(() => {
             for (const sink of flooding) sink.send(frame);
-          }),
-        );
+          });
+          for (const sink of flooding) sink.close(3000);
+          await ticks(20);
+          return cost;
+        });
         const longest = Math.min(...flood.map((each) => each.longest));
-        assert.ok(longest < SLOWER * MOST_IN_A_TICK, `${longest.toFixed(1)} ms in a tick: ${line}`);
-        for (const sink of flooding) sink.close(3000);
+        t.diagnostic(`${longest.toFixed(1)} ms in a tick: ${line}`);
+        assert.ok(longest < MOST_IN_A_TICK, `${longest.toFixed(1)} ms in a tick: ${line}`);
       }
     }));
 });

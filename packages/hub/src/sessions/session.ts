@@ -13,7 +13,7 @@ import type { TimeSlices } from "../schedule/time-slices.ts";
 import type { HubSettings } from "../settings/options.ts";
 import { own, sizeOf, sizeOfOptional } from "../memory/owned.ts";
 import { Outbox, type OutboxContext } from "../output/outbox.ts";
-import { PresenceReads } from "./presence-reads.ts";
+import { SharedReads } from "./shared-reads.ts";
 import { channelPush, type Expiry, messagePush, PING, refreshPush, unsubscribeJson } from "../protocol/encode.ts";
 import { Subscription, type SubscriptionOptions, type SubscriptionOwner } from "../channels/subscription.ts";
 
@@ -60,7 +60,7 @@ export class Session implements ClientSession, SubscriptionOwner, Timed {
   reader: { close(): void } | undefined;
   /** By channel: those that are being prepared too. */
   readonly memberships = new Map<string, Membership>();
-  private presenceReadsMade: PresenceReads | undefined;
+  private readsMade: SharedReads | undefined;
   private pagesMade: Pages | undefined;
   private allowanceUse: AllowanceUse | undefined;
   private readonly hub: SessionContext;
@@ -115,9 +115,9 @@ export class Session implements ClientSession, SubscriptionOwner, Timed {
     return this.pagesMade;
   }
 
-  /** What it has read of presence last. */
-  get presenceReads(): PresenceReads {
-    return (this.presenceReadsMade ??= new PresenceReads());
+  /** What it has read from a store last. */
+  get reads(): SharedReads {
+    return (this.readsMade ??= new SharedReads());
   }
 
   get isClosed(): boolean {

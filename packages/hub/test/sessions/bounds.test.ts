@@ -63,6 +63,44 @@ for (const [what, limits, code] of [
   });
 }
 
+test("equal history commands that wait together share one read of the store; what is published meanwhile is in later ones", () => {
+  class CountingBroker extends MemoryBroker {
+    reads = 0;
+    override history(...args: Parameters<MemoryBroker["history"]>): ReturnType<MemoryBroker["history"]> {
+      this.reads++;
+      return super.history(...args);
+    }
+  }
+  const broker = new CountingBroker(new MemoryEngine());
+  return withHub({ broker }, async ({ hub, clock }) => {
+    const client = await new TestClient(hub).connect();
+    await client.subscribe("quiet:x");
+    for (let number = 1; number <= 5; number++) await hub.publish("quiet:x", number);
+    client.take();
+    const before = broker.reads;
+    const options = (index: number): object =>
+      index === 30 ? { limit: 2 } : index === 31 ? { limit: 2, reverse: true } : {};
+    client.send(
+      ...frame(60, (index) =>
+        index === 40
+          ? { publish: { channel: "quiet:x", data: 6 } }
+          : { history: { channel: "quiet:x", limit: 100, ...options(index) } },
+      ),
+    );
+    await clock.advance(10_000);
+    const replies = client.take().filter(({ id }) => id !== undefined);
+    const offsets = new Map(replies.map(({ id, history }) => [id, history?.publications.map(({ offset }) => offset)]));
+    assert.equal(replies.length, 60);
+    assert.deepEqual(offsets.get(130), [1, 2]);
+    assert.equal(offsets.get(131)?.length, 2);
+    assert.deepEqual(offsets.get(159), [1, 2, 3, 4, 5, 6], "it has what the client published before");
+    assert.ok(broker.reads - before <= 10, `${broker.reads - before} reads`);
+    await hub.publish("quiet:x", 7);
+    const later = await client.ask({ history: { channel: "quiet:x", limit: 100 } });
+    assert.equal(later.history?.publications.length, 7);
+  });
+});
+
 test("codes and methods that are not the hub's own are one label of the metrics", () => {
   let code = 4000;
   return withHub({}, async ({ hub }) => {

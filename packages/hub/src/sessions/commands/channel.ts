@@ -36,24 +36,14 @@ export function publish(session: Session, parts: Parts, command: PublishCommand)
 export async function presence(session: Session, parts: Parts, command: PresenceCommand): Promise<void> {
   const { channel } = command;
   await allowPresence(session, parts, channel);
-  const asked = session.presenceReads.ask();
-  await session.pages.run(async () => {
-    const { presenceReads } = session;
-    const result = presenceReads.find(channel, asked) ?? (await readPresence(session, parts, channel));
-    if (session.isClosed) return;
-    presenceReads.answered(asked);
-    if (result instanceof CommandError) throw result;
-    const text = reply(command.id, "presence", result);
-    session.charge(text.length);
-    session.outbox.line(text);
-  });
+  const key = `presence ${channel}`;
+  await answerFrom(session, command, key, () => readPresence(session, parts, channel));
 }
 
 /** Reads who is in a channel; an error where that is too much for one reply. */
 async function readPresence(session: Session, parts: Parts, channel: string): Promise<JsonText | CommandError> {
   // the protocol has one answer for all: it has to fit into what may wait for a connection
   const most = parts.settings.limits.queueBytes - REPLY_BYTES;
-  const began = session.presenceReads.begin();
   const entries: JsonText[] = [];
   let length = 0; // its bytes are this, or more
   const rest = await readClients(parts.presence, parts.slices, channel, undefined, (clients) => {
@@ -67,11 +57,9 @@ async function readPresence(session: Session, parts: Parts, channel: string): Pr
   session.charge(length);
   const text = presenceJson(entries);
   const isTooMuch = rest !== undefined || Buffer.byteLength(text) > most;
-  const result = isTooMuch
+  return isTooMuch
     ? commandError("LIMIT_EXCEEDED", `presence takes more than ${most} bytes: ask for presence_stats`)
     : text;
-  session.presenceReads.keep(channel, began, result);
-  return result;
 }
 
 export async function presenceStats(session: Session, parts: Parts, command: PresenceStatsCommand): Promise<void> {
@@ -88,19 +76,41 @@ export async function history(session: Session, parts: Parts, command: HistoryCo
   if (allowed !== undefined) await allowed;
   const { historyPage, pageBytes: maxBytes } = parts.settings.limits;
   const limit = command.limit < 0 ? historyPage : Math.min(command.limit, historyPage);
-  await session.pages.run(async () => {
-    const { metaTtl, maxChannels } = namespace.publishing;
+  const { metaTtl, maxChannels } = namespace.publishing;
+  const key = `history ${limit} ${reverse} ${since?.offset} ${since?.epoch} ${channel}`;
+  await answerFrom(session, command, key, async () => {
     const page = await parts.broker.history(channel, { since, limit, reverse, maxBytes, maxChannels }, metaTtl);
-    if (since !== undefined && !isPlaceIn(page, since)) throw commandError("UNRECOVERABLE_POSITION");
-    answerFrom(session, reply(command.id, "history", historyJson(page)));
+    if (since !== undefined && !isPlaceIn(page, since)) return commandError("UNRECOVERABLE_POSITION");
+    return historyJson(page);
   });
 }
 
-/** An answer that was read from a store: it costs what it is. */
-function answerFrom(session: Session, text: string): void {
-  if (session.isClosed) return;
-  session.charge(text.length);
-  session.outbox.line(text);
+/**
+ * Answers with what `read` returns from a store, when the connection accepts it. `key`: what is
+ * read; equal commands that wait share a read. A reply costs its bytes.
+ */
+async function answerFrom(
+  session: Session,
+  { id, method }: PresenceCommand | HistoryCommand,
+  key: string,
+  read: () => Promise<JsonText | CommandError>,
+): Promise<void> {
+  const { reads } = session;
+  const asked = reads.ask();
+  await session.pages.run(async () => {
+    let result = reads.find(key, asked);
+    if (result === undefined) {
+      const began = reads.begin();
+      result = await read();
+      reads.keep(key, began, result);
+    }
+    if (session.isClosed) return;
+    reads.answered(asked);
+    if (result instanceof CommandError) throw result;
+    const text = reply(id, method, result);
+    session.charge(text.length);
+    session.outbox.line(text);
+  });
 }
 
 async function allowPresence(session: Session, parts: Parts, channel: string): Promise<void> {

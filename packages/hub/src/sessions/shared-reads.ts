@@ -2,17 +2,18 @@ import type { CommandError } from "../codes.ts";
 import type { JsonText } from "../json/json.ts";
 
 interface Read {
-  readonly channel: string;
+  /** What was read, with all options. */
+  readonly key: string;
   /** The last command that had been received when it began: it is an answer to all up to that one. */
   readonly upTo: number;
   readonly result: JsonText | CommandError;
 }
 
 /**
- * What a session has read of presence last: commands about one channel that wait together are answered by one read. It is kept no longer than
- * commands wait that had been received when it began.
+ * The last read of a session from a store. Equal commands that wait together are answered by one
+ * read. It is kept no longer than commands wait that had been received when it began.
  */
-export class PresenceReads {
+export class SharedReads {
   private asked = 0;
   private last: Read | undefined;
 
@@ -26,14 +27,14 @@ export class PresenceReads {
     return this.asked;
   }
 
-  keep(channel: string, upTo: number, result: JsonText | CommandError): void {
-    this.last = { channel, upTo, result };
+  keep(key: string, upTo: number, result: JsonText | CommandError): void {
+    this.last = { key, upTo, result };
   }
 
   /** The result for a command; undefined: it has to be read. */
-  find(channel: string, number: number): JsonText | CommandError | undefined {
+  find(key: string, number: number): JsonText | CommandError | undefined {
     const { last } = this;
-    return last?.channel === channel && number <= last.upTo ? last.result : undefined;
+    return last?.key === key && number <= last.upTo ? last.result : undefined;
   }
 
   /** The command is answered: they are in the order of their numbers. */
