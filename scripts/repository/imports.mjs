@@ -36,6 +36,7 @@ export const LAYERS = {
     "server",
     "frameworks",
     "reconnecting",
+    "browser",
     "testing",
     "internal.ts",
     "index.ts",

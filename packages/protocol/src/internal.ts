@@ -1,6 +1,7 @@
 // For the other packages of this repository alone: no promise is made about this entry.
 export { argumentError, invalidOption, isArgumentError } from "./arguments.ts";
 export { callError } from "./errors.ts";
+export { utf8Length } from "./bytes/utf8.ts";
 export { type KeySource } from "./frames/masking-keys.ts";
 export { FIN, headerSize, RSV1, writeHeader } from "./frames/frame.ts";
 export { moveMessage, viewMessage } from "./messages/message.ts";

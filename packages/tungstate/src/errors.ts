@@ -83,6 +83,17 @@ export const CONNECTION_ERRORS = {
 } as const satisfies Record<string, ConnectionErrorEntry>;
 
 /** A name of CONNECTION_ERRORS. */
+// Rows of two tables: a bundler can leave out a table only if it contains no spread.
+const HANDLER_FAILED = { fault: "local", closeCode: 1011, text: "a handler of the application threw" } as const;
+const CLOSED_BY_SIGNAL = {
+  fault: "local",
+  closeCode: 1001,
+  text: "the connection was ended by its abort signal",
+} as const;
+
+/** What the application does to end a connection, on every platform. */
+const APPLICATION_ERRORS = { HANDLER_FAILED, CLOSED_BY_SIGNAL } as const satisfies Record<string, ErrorEntry>;
+
 /** What ends an open connection, besides the errors of the protocol. */
 export const ENDPOINT_ERRORS = {
   MESSAGE_TOO_SLOW: { fault: "peer", closeCode: 1013, text: "a message arrived more slowly than minDataRate" },
@@ -92,8 +103,8 @@ export const ENDPOINT_ERRORS = {
     closeCode: 1013,
     text: "all connections together use more memory than memoryBudget",
   },
-  HANDLER_FAILED: { fault: "local", closeCode: 1011, text: "a handler of the application threw" },
-  CLOSED_BY_SIGNAL: { fault: "local", closeCode: 1001, text: "the connection was ended by its abort signal" },
+  HANDLER_FAILED,
+  CLOSED_BY_SIGNAL,
 } as const satisfies Record<string, ErrorEntry>;
 
 /** Codes of the rows of ENDPOINT_ERRORS. */
@@ -106,6 +117,15 @@ export function endpointError(
   options?: ErrorOptions,
 ): WebSocketError<EndpointErrorCode> {
   return new WebSocketError<EndpointErrorCode>(code, ENDPOINT_ERRORS[code], detail, options);
+}
+
+/** Returns the error for a row of APPLICATION_ERRORS. */
+export function applicationError(
+  code: keyof typeof APPLICATION_ERRORS,
+  detail?: string,
+  options?: ErrorOptions,
+): WebSocketError<EndpointErrorCode> {
+  return new WebSocketError<EndpointErrorCode>(code, APPLICATION_ERRORS[code], detail, options);
 }
 
 /** Codes of the rows of CONNECTION_ERRORS. */

@@ -7,15 +7,14 @@ import { checkDialOptions, interfaceNames } from "../dial/options.ts";
 import { checkProxyHeaders } from "../dial/proxy/headers.ts";
 import { connectionSettings } from "../connection/options.ts";
 import { checkTlsOptions } from "../tls/options.ts";
-import type { MessageData, WebSocketConnection } from "../connection/types.ts";
+import type { WebSocketConnection } from "../connection/types.ts";
 import { parseUrl } from "../client/url.ts";
 import { BACKOFF_OPTIONS, type BackoffOptions, DEFAULT_BACKOFF } from "./core/backoff.ts";
 import type { Provided } from "./core/provide.ts";
 import type { Ending } from "./core/types.ts";
-import type { DriverSettings } from "./core/driver.ts";
+import type { LoopSettings } from "./core/reconnect-loop.ts";
 import { CONNECT_OPTIONS } from "../client/connect.ts";
 import { OUTBOX_OPTIONS, type OutboxOptions } from "./core/outbox.ts";
-import { outboxEntry } from "./outbox-entry.ts";
 import { type OptionNames, checkNames } from "../options/names.ts";
 import { checkFunction, count, flag, size, time } from "../options/check.ts";
 import { describe } from "../options/describe.ts";
@@ -70,11 +69,13 @@ const RECONNECT_OPTIONS: OptionNames<ReconnectOptions> = {
 };
 
 /** The options, checked and complete. */
-export interface ReconnectSettings extends DriverSettings<MessageData> {
+export interface ReconnectSettings extends LoopSettings {
   readonly url: Provided<string | URL>;
   readonly headers: Provided<HeaderInput>;
   readonly protocols: Provided<string | readonly string[]>;
   readonly providerTimeout: number;
+  readonly outbox: OutboxOptions;
+  readonly writeBufferSize: number;
   readonly watchNetworks: boolean;
   /** Interfaces whose addresses count; empty for all. */
   readonly interfaces: readonly string[];
@@ -119,8 +120,6 @@ export function reconnectSettings(url: Provided<string | URL>, given: ReconnectO
       resetAfter: time(backoff, "resetAfter", resetAfter, "backoff."),
     },
     retry,
-    signal: options.signal,
-    entry: outboxEntry,
     outbox: { size: size({ "outbox.size": outbox.size }, "outbox.size", 1024 * 1024, 0), policy },
     watchNetworks: flag(given, "watchNetworks", true),
     interfaces: interfaceNames(options),

@@ -13,7 +13,7 @@ import type { TlsInfo } from "../transport/tls-info.ts";
 import type { Surroundings } from "./connecting.ts";
 import type { Provided } from "./core/provide.ts";
 import type { Gap } from "./core/types.ts";
-import { WebSocketReconnectingDriver } from "./driver.ts";
+import { ReconnectingDriver } from "./driver.ts";
 import type { ReconnectOptions } from "./options.ts";
 import type { ReconnectingConnection, ReconnectingEvents, ReconnectingStatus } from "./types.ts";
 
@@ -28,10 +28,10 @@ export function reconnecting(url: Provided<string | URL>, options: ReconnectOpti
 
 /** The reconnecting connection that users have: its public members, and nothing else. Its driver does the work. */
 export class Reconnecting implements ReconnectingConnection {
-  readonly #driver: WebSocketReconnectingDriver;
+  readonly #driver: ReconnectingDriver;
 
   constructor(url: Provided<string | URL>, options: ReconnectOptions, surroundings?: Surroundings) {
-    this.#driver = new WebSocketReconnectingDriver(url, options, surroundings);
+    this.#driver = new ReconnectingDriver(url, options, surroundings);
   }
 
   get status(): ReconnectingStatus {

@@ -1,4 +1,4 @@
-import { invalidOption } from "@tungstate/protocol/internal";
+import { argumentError } from "@tungstate/protocol/internal";
 import { isThenable } from "./thenable.ts";
 
 /** Its return value is ignored, except for a promise, whose rejection counts as a throw. */
@@ -95,7 +95,7 @@ function several<L>(present: L | readonly L[]): readonly L[] {
 
 function checkListener(event: PropertyKey, listener: unknown): void {
   if (typeof listener === "function") return;
-  throw invalidOption(`a listener for "${String(event)}"`, "a function", listener);
+  throw argumentError(TypeError, `a listener for "${String(event)}" must be a function, got ${String(listener)}`);
 }
 
 /** The listener that `once` wrapped, for `off`. */

@@ -33,21 +33,21 @@ export const NO_HINT: Hint = { notBefore: 0, spread: 0 };
  * window, not in waves as with fixed waits (see the simulation in bench/reconnect).
  */
 export class Backoff {
-  private readonly options: BackoffOptions;
-  private readonly random: () => number;
+  readonly #options: BackoffOptions;
+  readonly #random: () => number;
   /** Waits since the last stable connection. */
-  private waits = 0;
-  private count = 1;
+  #waits = 0;
+  #count = 1;
 
   /** `random` returns numbers from 0 to just below 1. */
   constructor(options: BackoffOptions, random: () => number) {
-    this.options = options;
-    this.random = random;
+    this.#options = options;
+    this.#random = random;
   }
 
   /** Number of the next attempt, from 1; it starts again after a stable connection. */
   get attempt(): number {
-    return this.count;
+    return this.#count;
   }
 
   /**
@@ -55,12 +55,12 @@ export class Backoff {
    * `openFor` ms.
    */
   next(openFor: number | undefined, hint: Hint = NO_HINT): number {
-    const { initialDelay, maxDelay, resetAfter } = this.options;
+    const { initialDelay, maxDelay, resetAfter } = this.#options;
     if (openFor !== undefined && openFor >= resetAfter) {
-      this.waits = 0;
-      this.count = 1;
-    } else this.count++;
-    const window = Math.min(maxDelay, initialDelay * 2 ** this.waits++);
-    return Math.round(hint.notBefore + this.random() * Math.max(window, hint.spread));
+      this.#waits = 0;
+      this.#count = 1;
+    } else this.#count++;
+    const window = Math.min(maxDelay, initialDelay * 2 ** this.#waits++);
+    return Math.round(hint.notBefore + this.#random() * Math.max(window, hint.spread));
   }
 }

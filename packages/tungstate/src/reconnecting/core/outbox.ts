@@ -34,15 +34,15 @@ export class Outbox<D> {
   /** Total cost in bytes. */
   size = 0;
   readonly limit: number;
-  private entries: OutboxEntry<D>[] = [];
-  private first = 0;
+  #entries: OutboxEntry<D>[] = [];
+  #first = 0;
 
   constructor(limit: number) {
     this.limit = limit;
   }
 
   get count(): number {
-    return this.entries.length - this.first;
+    return this.#entries.length - this.#first;
   }
 
   fits(entry: OutboxEntry<D>): boolean {
@@ -50,21 +50,21 @@ export class Outbox<D> {
   }
 
   push(entry: OutboxEntry<D>): void {
-    this.entries.push(entry);
+    this.#entries.push(entry);
     this.size += entry.cost;
   }
 
   peek(): OutboxEntry<D> | undefined {
-    return this.entries[this.first];
+    return this.#entries[this.#first];
   }
 
   shift(): OutboxEntry<D> | undefined {
     if (this.count === 0) return undefined;
-    const entry = this.entries[this.first++];
+    const entry = this.#entries[this.#first++];
     this.size -= entry.cost;
-    if (this.first === this.entries.length || (this.first >= 1024 && this.first * 2 >= this.entries.length)) {
-      this.entries.splice(0, this.first);
-      this.first = 0;
+    if (this.#first === this.#entries.length || (this.#first >= 1024 && this.#first * 2 >= this.#entries.length)) {
+      this.#entries.splice(0, this.#first);
+      this.#first = 0;
     }
     return entry;
   }

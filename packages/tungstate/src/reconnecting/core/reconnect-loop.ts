@@ -4,7 +4,6 @@ import type { CloseInfo } from "../../connection/types.ts";
 import type { Timers } from "../../schedule/clock.ts";
 import { Backoff, type BackoffOptions, type Hint } from "./backoff.ts";
 import { AGAIN, classifyCloseInfo, givenUp, type RetryDecision } from "./close-decision.ts";
-import type { Connecting } from "./connection.ts";
 import { reconnectingError } from "./errors.ts";
 import { type Pause, pause } from "./pause.ts";
 import type { Attempt, Ending, Gap, Waiting } from "./types.ts";
@@ -16,6 +15,30 @@ export interface LoopSettings {
   /** Returns numbers from 0 to just below 1. */
   readonly random: () => number;
   readonly clock: Timers;
+}
+
+/** Connects on one platform, and knows what its failures mean. `C` is the platform's connection. */
+export interface Connecting<C> {
+  /** Whether an attempt after refused credentials can have others. */
+  readonly mayRefresh: boolean;
+  /** The network, if its changes end a wait. */
+  readonly network: Network | undefined;
+  /** Makes one attempt. Rejects with a WebSocketError, or with what a function of the application threw. */
+  connect(attempt: Attempt): Promise<C>;
+  /** Classifies a failed attempt. */
+  classifyFailure(error: WebSocketError, mayRefresh: boolean): RetryDecision;
+  /** Returns whether an attempt failed because the credentials were refused. */
+  refusesCredentials(error: WebSocketError): boolean;
+  /** An open connection was lost by a failure of the network. */
+  lost?(connection: C): void;
+}
+
+/** The network of this machine. */
+export interface Network {
+  /** Whether there is none but loopback. */
+  readonly offline: boolean;
+  /** Calls `onGain` when another route may be there. Returns a function that ends it. */
+  watch(onGain: () => void): () => void;
 }
 
 /** Notifications of the loop. `C` is the platform's connection. */
@@ -40,25 +63,25 @@ const LEAST_BETWEEN = 1_000; // ms
 
 /** The reconnect loop: attempts, the waits between them, and when to give up. */
 export class ReconnectLoop<C extends { readonly closed: Promise<CloseInfo>; terminate(): void }> {
-  private readonly settings: LoopSettings;
-  private readonly connecting: Connecting<C>;
-  private readonly host: ReconnectLoopHost<C>;
-  private readonly backoff: Backoff;
-  private readonly life = new AbortController();
-  private waiting: { readonly pause: Pause; readonly hint: Hint } | undefined;
-  private last = false;
+  readonly #settings: LoopSettings;
+  readonly #connecting: Connecting<C>;
+  readonly #host: ReconnectLoopHost<C>;
+  readonly #backoff: Backoff;
+  readonly #life = new AbortController();
+  #waiting: { readonly pause: Pause; readonly hint: Hint } | undefined;
+  #last = false;
   /** The last connection, while there is none. */
-  private lost: { readonly info: CloseInfo; readonly at: number; readonly unsent: number } | undefined;
-  private attempts = 0;
-  private begunAt = 0;
+  #lost: { readonly info: CloseInfo; readonly at: number; readonly unsent: number } | undefined;
+  #attempts = 0;
+  #begunAt = 0;
   /** Whether an attempt with other credentials was made since they were refused. */
-  private refreshed = false;
+  #refreshed = false;
 
   constructor(settings: LoopSettings, connecting: Connecting<C>, host: ReconnectLoopHost<C>) {
-    this.settings = settings;
-    this.connecting = connecting;
-    this.host = host;
-    this.backoff = new Backoff(settings.backoff, settings.random);
+    this.#settings = settings;
+    this.#connecting = connecting;
+    this.#host = host;
+    this.#backoff = new Backoff(settings.backoff, settings.random);
   }
 
   /**
@@ -66,52 +89,53 @@ export class ReconnectLoop<C extends { readonly closed: Promise<CloseInfo>; term
    * application throws.
    */
   async run(): Promise<void> {
-    const { signal } = this.life;
+    const { signal } = this.#life;
     let after: Ending | undefined;
     while (!signal.aborted) {
-      const made = await this.attempt(after);
+      const made = await this.#attempt(after);
       let openFor: number | undefined;
       if (made instanceof WebSocketError) after = { type: "failed", error: made };
       else if (signal.aborted) made.terminate();
       else {
-        const begun = this.settings.clock.now();
-        after = { type: "closed", info: await this.serve(made) };
-        openFor = this.settings.clock.now() - begun;
+        const begun = this.#settings.clock.now();
+        after = { type: "closed", info: await this.#serve(made) };
+        openFor = this.#settings.clock.now() - begun;
       }
       if (signal.aborted || after === undefined) return;
-      const decision = this.classify(after);
+      const decision = this.#classify(after);
       if (!decision.again) {
-        this.host.onEnd(endOf(after, decision.error));
+        this.#host.onEnd(endOf(after, decision.error));
         return;
       }
-      await this.wait(after, decision.hint, openFor);
+      await this.#wait(after, decision.hint, openFor);
     }
   }
 
   /** Makes the current connection the last one. */
   endAfterThis(): void {
-    this.last = true;
+    this.#last = true;
   }
 
   /** Ends what is under way, without further notifications. */
   abort(reason: unknown): void {
-    this.life.abort(reason);
-    this.waiting?.pause.end();
+    this.#life.abort(reason);
+    this.#waiting?.pause.end();
   }
 
   retryNow(): void {
-    this.waiting?.pause.hurry(this.waiting.hint.notBefore);
+    this.#waiting?.pause.hurry(this.#waiting.hint.notBefore);
   }
 
-  private async attempt(after: Ending | undefined): Promise<C | WebSocketError> {
-    const { settings, host } = this;
-    const { signal } = this.life;
-    const attempt = this.backoff.attempt;
-    this.begunAt = settings.clock.now();
-    this.attempts++;
+  async #attempt(after: Ending | undefined): Promise<C | WebSocketError> {
+    const settings = this.#settings;
+    const host = this.#host;
+    const { signal } = this.#life;
+    const attempt = this.#backoff.attempt;
+    this.#begunAt = settings.clock.now();
+    this.#attempts++;
     host.onConnecting({ attempt, after });
     try {
-      return await this.connecting.connect({ attempt, after, signal });
+      return await this.#connecting.connect({ attempt, after, signal });
     } catch (error) {
       if (error instanceof WebSocketError) return error;
       if (isArgumentError(error)) return reconnectingError("INVALID_OPTIONS", error.message, { cause: error });
@@ -120,12 +144,13 @@ export class ReconnectLoop<C extends { readonly closed: Promise<CloseInfo>; term
   }
 
   /** Waits from the opening of a connection to its end. */
-  private async serve(connection: C): Promise<CloseInfo> {
-    const { clock } = this.settings;
-    const { lost, attempts } = this;
-    this.refreshed = false;
-    this.attempts = 0;
-    this.host.onOpen(
+  async #serve(connection: C): Promise<CloseInfo> {
+    const { clock } = this.#settings;
+    const lost = this.#lost;
+    const attempts = this.#attempts;
+    this.#refreshed = false;
+    this.#attempts = 0;
+    this.#host.onOpen(
       connection,
       lost && {
         type: "gap",
@@ -137,40 +162,40 @@ export class ReconnectLoop<C extends { readonly closed: Promise<CloseInfo>; term
       },
     );
     const info = await connection.closed;
-    this.lost = { info, at: clock.now(), unsent: this.host.onLost(connection) };
-    if (info.error?.fault === "transport") this.connecting.lost?.(connection);
+    this.#lost = { info, at: clock.now(), unsent: this.#host.onLost(connection) };
+    if (info.error?.fault === "transport") this.#connecting.lost?.(connection);
     return info;
   }
 
-  private classify(ending: Ending): RetryDecision {
-    if (this.last) return { again: false, error: undefined };
-    const { backoff, retry } = this.settings;
+  #classify(ending: Ending): RetryDecision {
+    if (this.#last) return { again: false, error: undefined };
+    const { backoff, retry } = this.#settings;
     const decision =
-      ending.type === "closed" ? classifyCloseInfo(ending.info, backoff.maxDelay) : this.classifyFailure(ending.error);
-    const wish = retry?.(ending, this.backoff.attempt);
+      ending.type === "closed" ? classifyCloseInfo(ending.info, backoff.maxDelay) : this.#classifyFailure(ending.error);
+    const wish = retry?.(ending, this.#backoff.attempt);
     if (wish === undefined || wish === decision.again) return decision;
     return wish ? AGAIN : givenUp(ending);
   }
 
-  private classifyFailure(error: WebSocketError): RetryDecision {
-    const { connecting } = this;
-    const decision = connecting.classifyFailure(error, connecting.mayRefresh && !this.refreshed);
-    if (connecting.refusesCredentials(error)) this.refreshed = true;
+  #classifyFailure(error: WebSocketError): RetryDecision {
+    const connecting = this.#connecting;
+    const decision = connecting.classifyFailure(error, connecting.mayRefresh && !this.#refreshed);
+    if (connecting.refusesCredentials(error)) this.#refreshed = true;
     return decision;
   }
 
-  private async wait(after: Ending, hint: Hint, openFor: number | undefined): Promise<void> {
-    const { clock } = this.settings;
-    const { network } = this.connecting;
-    const delay = this.backoff.next(openFor, hint);
+  async #wait(after: Ending, hint: Hint, openFor: number | undefined): Promise<void> {
+    const { clock } = this.#settings;
+    const { network } = this.#connecting;
+    const delay = this.#backoff.next(openFor, hint);
     const wait = pause(clock, delay);
-    this.waiting = { pause: wait, hint };
-    const earliest = Math.max(hint.notBefore, this.begunAt + LEAST_BETWEEN - clock.now());
+    this.#waiting = { pause: wait, hint };
+    const earliest = Math.max(hint.notBefore, this.#begunAt + LEAST_BETWEEN - clock.now());
     const unwatch = network?.watch(() => wait.hurry(earliest));
-    this.host.onWaiting({ delay, after, attempt: this.backoff.attempt, offline: network?.offline === true });
+    this.#host.onWaiting({ delay, after, attempt: this.#backoff.attempt, offline: network?.offline === true });
     await wait.over;
     unwatch?.();
-    this.waiting = undefined;
+    this.#waiting = undefined;
   }
 }
 

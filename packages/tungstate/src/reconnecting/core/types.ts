@@ -92,18 +92,3 @@ export type Activity<C> =
       /** How it has ended. */
       readonly info: CloseInfo;
     };
-
-/** Events of a driver: `C` is the platform's connection, `M` its messages, `D` the data that it sends. */
-export interface DriverEvents<C, M, D> {
-  message: [message: M];
-  ping: [payload: Uint8Array];
-  pong: [payload: Uint8Array];
-  drain: [];
-  close: [info: CloseInfo];
-  error: [error: WebSocketError];
-  connecting: [attempt: Pick<Attempt, "attempt" | "after">];
-  open: [connection: C, gap: Gap | undefined];
-  gap: [gap: Gap];
-  waiting: [waiting: Waiting];
-  drop: [data: D];
-}

@@ -1,0 +1,82 @@
+import type { WebSocketError } from "@tungstate/protocol";
+import { AGAIN, type RetryDecision } from "../reconnecting/core/close-decision.ts";
+import type { Connecting, Network } from "../reconnecting/core/reconnect-loop.ts";
+import { provide } from "../reconnecting/core/provide.ts";
+import type { Attempt } from "../reconnecting/core/types.ts";
+import { onAbort } from "../schedule/abort-signal.ts";
+import { Link } from "./link.ts";
+import { browserError } from "./errors.ts";
+import { browserNetwork } from "./network.ts";
+import type { BrowserSettings } from "./options.ts";
+import { platform, type PlatformWebSocket } from "./platform.ts";
+
+/** Makes the connections of `reconnecting` by the platform's WebSocket. */
+export class BrowserConnecting implements Connecting<Link> {
+  /** The page sees no status of a failed handshake, so it cannot know that credentials were refused. */
+  readonly mayRefresh = false;
+  readonly network: Network | undefined;
+  readonly #settings: BrowserSettings;
+
+  constructor(settings: BrowserSettings) {
+    this.#settings = settings;
+    this.network = settings.watchNetworks ? browserNetwork : undefined;
+  }
+
+  async connect(attempt: Attempt): Promise<Link> {
+    const settings = this.#settings;
+    const [url, protocols] = await provide<[string | URL, string | readonly string[]]>(
+      [settings.url, settings.protocols],
+      attempt,
+      settings.clock,
+      settings.providerTimeout,
+    );
+    return this.#open(url, typeof protocols === "string" ? [protocols] : [...protocols], attempt.signal);
+  }
+
+  #open(url: string | URL, protocols: string[], signal: AbortSignal): Promise<Link> {
+    const settings = this.#settings;
+    return new Promise((resolve, reject) => {
+      const socket = create(settings, url, protocols);
+      socket.binaryType = "arraybuffer";
+      const fail = (error: unknown): void => {
+        settle();
+        socket.onopen = socket.onclose = socket.onerror = null;
+        socket.close();
+        reject(error as Error);
+      };
+      const { clock, timeout } = settings;
+      const cancel = clock.after(timeout, () => fail(browserError("ATTEMPT_TIMEOUT", `${timeout} ms`)));
+      const unlink = onAbort(signal, () => fail(signal.reason));
+      const settle = (): void => {
+        cancel();
+        unlink();
+      };
+      socket.onopen = () => {
+        settle();
+        resolve(new Link(socket, settings));
+      };
+      socket.onclose = () => fail(browserError("ATTEMPT_FAILED"));
+    });
+  }
+
+  classifyFailure(error: WebSocketError): RetryDecision {
+    return error.fault === "local" && error.code !== "PROVIDER_TIMEOUT" && error.code !== "PROVIDER_FAILED"
+      ? { again: false, error }
+      : AGAIN;
+  }
+
+  refusesCredentials(): boolean {
+    return false;
+  }
+}
+
+/** Relative URLs, and those of http: and https:, count as in the current standard. */
+function create({ WebSocket }: BrowserSettings, given: string | URL, protocols: string[]): PlatformWebSocket {
+  try {
+    const url = new URL(given, platform.location?.href);
+    url.protocol = url.protocol.replace("http", "ws");
+    return new WebSocket(url.href, protocols);
+  } catch (error) {
+    throw browserError("INVALID_URL", String(error), { cause: error });
+  }
+}

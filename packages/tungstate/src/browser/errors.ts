@@ -1,0 +1,23 @@
+import { type ErrorEntry, WebSocketError } from "@tungstate/protocol";
+
+/** Errors that only connections over a platform's WebSocket raise. */
+export const BROWSER_ERRORS = {
+  INVALID_URL: { fault: "local", text: "the platform's WebSocket refuses the URL or the subprotocols" },
+  ATTEMPT_FAILED: { fault: "transport", text: "the connection was not established; a browser does not say why" },
+  ATTEMPT_TIMEOUT: { fault: "transport", text: "the connection was not established in time" },
+  CONNECTION_LOST: { fault: "transport", text: "the connection ended without a closing handshake" },
+  CLOSE_TIMEOUT: { fault: "peer", text: "the closing handshake took longer than closeTimeout" },
+  HEARTBEAT_TIMEOUT: { fault: "transport", text: "the server answered no heartbeat within heartbeat.timeout" },
+  RECEIVE_QUEUE_FULL: { fault: "local", text: "more messages are unread than receiveQueueSize allows" },
+} as const satisfies Record<string, ErrorEntry>;
+
+/** A name of BROWSER_ERRORS. */
+export type BrowserErrorCode = keyof typeof BROWSER_ERRORS;
+
+export function browserError(
+  code: BrowserErrorCode,
+  detail?: string,
+  options?: ErrorOptions,
+): WebSocketError<BrowserErrorCode> {
+  return new WebSocketError<BrowserErrorCode>(code, BROWSER_ERRORS[code], detail, options);
+}

@@ -1,0 +1,74 @@
+import type { Timers } from "../schedule/clock.ts";
+import type { MessageData } from "./message.ts";
+
+/** A page cannot send pings, and does not see those of the server: a message that the server answers takes their place. */
+export interface HeartbeatOptions {
+  /** ms without a message from the server after which the heartbeat is sent. Default 25,000. */
+  readonly interval: number;
+  /** ms within which any message must come then. Default 10,000. */
+  readonly timeout: number;
+  /** The message, or a function that returns it. The server must answer it with any message. */
+  readonly message: MessageData | (() => MessageData);
+}
+
+const LATE_MS = 2_000; // a timer that is later than this did not run because the machine slept or the page was frozen
+
+/** Finds a server that does not answer any more. */
+export class Heartbeat {
+  readonly #options: HeartbeatOptions;
+  readonly #clock: Timers;
+  readonly #send: (data: MessageData) => void;
+  readonly #onSilence: () => void;
+  #heardAt: number;
+  /** Whether the heartbeat was sent and nothing came since. */
+  #awaiting = false;
+  #cancel: () => void;
+
+  constructor(options: HeartbeatOptions, clock: Timers, send: (data: MessageData) => void, onSilence: () => void) {
+    this.#options = options;
+    this.#clock = clock;
+    this.#send = send;
+    this.#onSilence = onSilence;
+    this.#heardAt = clock.now();
+    this.#cancel = clock.after(options.interval, this.probe);
+  }
+
+  /** A message came. */
+  received(): void {
+    this.#heardAt = this.#clock.now();
+    if (this.#awaiting) this.#wait();
+  }
+
+  /** Sends the heartbeat now, unless its answer is awaited. */
+  readonly probe = (): void => {
+    if (this.#awaiting) return;
+    const { timeout, message } = this.#options;
+    this.#cancel();
+    this.#awaiting = true;
+    const due = this.#clock.now() + timeout;
+    this.#cancel = this.#clock.after(timeout, () => {
+      this.#awaiting = false;
+      // what came meanwhile is read now only
+      if (this.#clock.now() > due + LATE_MS) this.probe();
+      else this.#onSilence();
+    });
+    this.#send(typeof message === "function" ? message() : message);
+  };
+
+  stop(): void {
+    this.#cancel();
+    this.#awaiting = true; // so that no probe follows
+  }
+
+  #wait(): void {
+    this.#awaiting = false;
+    this.#cancel();
+    this.#cancel = this.#clock.after(this.#options.interval, this.#check);
+  }
+
+  readonly #check = (): void => {
+    const left = this.#heardAt + this.#options.interval - this.#clock.now();
+    if (left > 0) this.#cancel = this.#clock.after(left, this.#check);
+    else this.probe();
+  };
+}
