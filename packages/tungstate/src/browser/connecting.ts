@@ -38,9 +38,10 @@ export class BrowserConnecting implements Connecting<Link> {
     return new Promise((resolve, reject) => {
       const socket = create(settings, url, protocols);
       socket.binaryType = "arraybuffer";
+      socket.onerror = () => undefined; // it says nothing, and `close` follows; some classes throw without a listener
       const fail = (error: unknown): void => {
         settle();
-        socket.onopen = socket.onclose = socket.onerror = null;
+        socket.onopen = socket.onclose = null;
         socket.close();
         reject(error as Error);
       };

@@ -1,6 +1,6 @@
 import { CLOSE_CODE, WebSocketError } from "@tungstate/protocol";
 import { argumentError, callError, utf8Length } from "@tungstate/protocol/internal";
-import type { CloseInfo, ConnectionState } from "../connection/types.ts";
+import type { CloseInfo, ConnectionState, ConnectionStats } from "../connection/types.ts";
 import { applicationError } from "../errors.ts";
 import { Outbox, type OutboxEntry, COST_OF_A_MESSAGE } from "../reconnecting/core/outbox.ts";
 import type { Provided } from "../reconnecting/core/provide.ts";
@@ -39,7 +39,7 @@ const BUFFER_CHECK_INTERVAL = 20; // ms
 
 class Reconnecting extends Emitter<ReconnectingEvents> implements ReconnectingConnection {
   readonly closed: Promise<CloseInfo>;
-  readonly stats = { messagesReceived: 0, messagesSent: 0, bytesReceived: 0, bytesSent: 0 };
+  readonly #stats = { messagesReceived: 0, messagesSent: 0, bytesReceived: 0, bytesSent: 0 };
   readonly #settings: BrowserSettings;
   readonly #loop: ReconnectLoop<Link>;
   readonly #outbox: Outbox<Payload>;
@@ -130,6 +130,10 @@ class Reconnecting extends Emitter<ReconnectingEvents> implements ReconnectingCo
     return this.#outbox.size + (this.#link?.bufferedAmount ?? 0);
   }
 
+  get stats(): ConnectionStats {
+    return { ...this.#stats };
+  }
+
   ready(): Promise<BrowserWebSocketConnection> {
     return handled(this.#ready());
   }
@@ -146,8 +150,8 @@ class Reconnecting extends Emitter<ReconnectingEvents> implements ReconnectingCo
     this.#link = link;
     this.#status = { state: "open", connection: link };
     link.onMessage = (message) => {
-      this.stats.messagesReceived++;
-      this.stats.bytesReceived += message.size;
+      this.#stats.messagesReceived++;
+      this.#stats.bytesReceived += message.size;
       this.#received.push(message);
       const { size } = this.#received;
       if (size > this.#settings.receiveQueueSize) link.terminate(browserError("RECEIVE_QUEUE_FULL", `${size} bytes`));
@@ -282,8 +286,8 @@ class Reconnecting extends Emitter<ReconnectingEvents> implements ReconnectingCo
   }
 
   #give(payload: Payload): void {
-    this.stats.messagesSent++;
-    this.stats.bytesSent += payload.size;
+    this.#stats.messagesSent++;
+    this.#stats.bytesSent += payload.size;
     this.#link?.send(payload);
     if ((this.#link?.bufferedAmount ?? 0) > 0) this.#poll();
   }
