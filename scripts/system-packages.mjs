@@ -15,6 +15,7 @@ const NEEDS = [
     debian: "chromium-headless-shell", // takes a third of the time of a Chromium with a window
     for: "the web page in a browser",
   },
+  { commands: ["firefox-esr", "firefox"], debian: "firefox-esr", for: "tungstate/browser in Firefox" },
   { python: "websockets", debian: "python3-websockets", for: "interoperation with Python's websockets" },
   { commands: ["ip"], debian: "iproute2", for: "network namespaces and interfaces" },
   { commands: ["openssl"], debian: "openssl", for: "certificates for TLS" },

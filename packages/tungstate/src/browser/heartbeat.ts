@@ -1,4 +1,4 @@
-import type { Timers } from "../schedule/clock.ts";
+import type { Timers } from "../schedule/timers.ts";
 import type { MessageData } from "./message.ts";
 
 /** A page cannot send pings, and does not see those of the server: a message that the server answers takes their place. */

@@ -1,6 +1,6 @@
 import { CLOSE_CODE, type WebSocketError } from "@tungstate/protocol";
 import type { CloseInfo } from "../connection/types.ts";
-import type { Timers } from "../schedule/clock.ts";
+import type { Timers } from "../schedule/timers.ts";
 import { browserError } from "./errors.ts";
 import { Heartbeat, type HeartbeatOptions } from "./heartbeat.ts";
 import { Message, type MessageData } from "./message.ts";

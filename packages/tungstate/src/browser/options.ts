@@ -5,7 +5,7 @@ import type { LoopSettings } from "../reconnecting/core/reconnect-loop.ts";
 import { OUTBOX_OPTIONS, type OutboxOptions } from "../reconnecting/core/outbox.ts";
 import type { Provided } from "../reconnecting/core/provide.ts";
 import type { Ending } from "../reconnecting/core/types.ts";
-import { systemTimers, type Timers } from "../schedule/clock.ts";
+import { systemTimers, type Timers } from "../schedule/timers.ts";
 import type { LinkSettings } from "./link.ts";
 import type { HeartbeatOptions } from "./heartbeat.ts";
 import { payloadOf } from "./payload.ts";

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
@@ -38,7 +39,9 @@ for (const [name, program] of Object.entries(BROWSERS)) {
       }
       const isScript = request.url === "/page.js";
       response.setHeader("content-type", isScript ? "text/javascript" : "text/html; charset=utf-8");
-      response.end(isScript ? script : '<!doctype html><title>test</title><script type="module" src="/page.js"></script>');
+      response.end(
+        isScript ? script : '<!doctype html><title>test</title><script type="module" src="/page.js"></script>',
+      );
     });
     await using _page = openPage(program, `http://127.0.0.1:${server.port}/`);
     assert.deepEqual(await log, EXPECTED);
@@ -49,4 +52,11 @@ test("the entry has at most 8.5 KB gzipped, and contains nothing of Node.js", as
   const text = await bundle("../../src/browser/reconnecting.ts");
   assert.ok(gzipSync(text, { level: 9 }).length <= 8.5 * 1024, `${gzipSync(text).length} bytes`);
   assert.ok(!/"node:|\bBuffer\.|require\(/.test(text), text.slice(0, 300));
+});
+
+test("the entry compiles with the types of a browser, and without those of Node.js", () => {
+  const tsc = fileURLToPath(new URL("../../../../node_modules/.bin/tsc", import.meta.url));
+  const project = fileURLToPath(new URL("tsconfig.json", import.meta.url));
+  const { status, stdout, stderr } = spawnSync(tsc, ["-p", project], { encoding: "utf8", timeout: 120_000 });
+  assert.equal(status, 0, stdout + stderr);
 });

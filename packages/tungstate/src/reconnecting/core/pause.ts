@@ -1,4 +1,4 @@
-import type { Timers } from "../../schedule/clock.ts";
+import type { Timers } from "../../schedule/timers.ts";
 
 /** A wait that can be shortened, but not below what the server asked for. */
 export interface Pause {

@@ -1,5 +1,5 @@
 import { onAbort } from "../../schedule/abort-signal.ts";
-import type { Timers } from "../../schedule/clock.ts";
+import type { Timers } from "../../schedule/timers.ts";
 import { linkedController } from "../../schedule/linked-controller.ts";
 import { reconnectingError } from "./errors.ts";
 import type { Attempt } from "./types.ts";

@@ -1,7 +1,7 @@
 import { CLOSE_CODE, WebSocketError } from "@tungstate/protocol";
 import { isArgumentError } from "@tungstate/protocol/internal";
 import type { CloseInfo } from "../../connection/types.ts";
-import type { Timers } from "../../schedule/clock.ts";
+import type { Timers } from "../../schedule/timers.ts";
 import { Backoff, type BackoffOptions, type Hint } from "./backoff.ts";
 import { AGAIN, classifyCloseInfo, givenUp, type RetryDecision } from "./close-decision.ts";
 import { reconnectingError } from "./errors.ts";
