@@ -85,7 +85,6 @@ test("live objects have the members that the API reference names, and no others"
   }
 });
 
-<<<<<<< HEAD
 test("live objects of the protocol and the hub have the members that the API reference names, and no others", () => {
   const runtime = new Runtime();
   const config = new ProtocolConfig(runtime, {
@@ -115,7 +114,7 @@ test("live objects of the protocol and the hub have the members that the API ref
 });
 
 const ENTRIES = [
-  ...["index", "testing/index", "frameworks/express", "frameworks/fastify", "frameworks/hono"].map(
+  ...["index", "browser/index", "testing/index", "frameworks/express", "frameworks/fastify", "frameworks/hono"].map(
     (entry) => ["tungstate", entry] as const,
   ),
   ["protocol", "index"],
@@ -136,17 +135,6 @@ function declarationsIn(path: string, name: string): string[] {
   const parentPath = from === undefined ? path : join(dirname(path), from.replace(/\.(js|ts)$/, ".d.ts"));
   return [declaration, ...declarationsIn(parentPath, parent)];
 }
-=======
-const DIST = join(root, "packages/tungstate/dist");
-const ENTRIES = [
-  "index",
-  "browser/index",
-  "testing/index",
-  "frameworks/express",
-  "frameworks/fastify",
-  "frameworks/hono",
-];
->>>>>>> 761ab70 (tungstate: docs, types and tests of the browser entry)
 
 /** Returns the declarations of the classes that an entry exports, as the compiler emitted them. */
 function exportedClasses([folder, entry]: readonly [string, string]): {
