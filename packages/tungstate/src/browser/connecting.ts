@@ -39,15 +39,15 @@ export class BrowserConnecting implements Connecting<Link> {
       const socket = create(settings, url, protocols);
       socket.binaryType = "arraybuffer";
       socket.onerror = () => undefined; // it says nothing, and `close` follows; some classes throw without a listener
-      const fail = (error: unknown): void => {
+      const fail = (error: Error): void => {
         settle();
         socket.onopen = socket.onclose = null;
         socket.close();
-        reject(error as Error);
+        reject(error);
       };
       const { clock, timeout } = settings;
       const cancel = clock.after(timeout, () => fail(browserError("ATTEMPT_TIMEOUT", `${timeout} ms`)));
-      const unlink = onAbort(signal, () => fail(signal.reason));
+      const unlink = onAbort(signal, () => fail(browserError("ATTEMPT_FAILED", "aborted")));
       const settle = (): void => {
         cancel();
         unlink();

@@ -147,7 +147,7 @@ function whole<K extends string>(
   return value;
 }
 
-function check(right: boolean, expected: string, got?: unknown): asserts right {
+function check(right: boolean, expected: string, got?: number): asserts right {
   if (!right)
     throw argumentError(
       got === undefined ? TypeError : RangeError,

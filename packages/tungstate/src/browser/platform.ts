@@ -28,4 +28,4 @@ export interface Platform extends Partial<EventSource> {
   readonly document?: EventSource & { readonly visibilityState: string };
 }
 
-export const platform: Platform = globalThis as object;
+export const platform: Platform = globalThis;

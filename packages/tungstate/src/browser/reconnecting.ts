@@ -312,12 +312,13 @@ class Reconnecting extends Emitter<ReconnectingEvents> implements ReconnectingCo
         this.#needDrain = false;
         this.emit("drain");
       }
-      if (this.#needDrain || this.#waiting.length > 0) this.#hasRoom() || this.#poll();
+      const waits = this.#needDrain || this.#waiting.length > 0;
+      if (waits && this.#link !== undefined && this.bufferedAmount > 0) this.#poll();
     });
   }
 
   #change(): Promise<void> {
-    if (this.bufferedAmount > 0) this.#poll();
+    if (this.#link !== undefined && this.bufferedAmount > 0) this.#poll();
     return new Promise((resolve, reject) => {
       this.#waiting.push(() => {
         if (this.state === "closed") reject(this.#over());
