@@ -93,7 +93,8 @@ export class Link implements BrowserWebSocketConnection {
 
   send({ data, size }: Payload): boolean {
     if (this.#state !== "open") return false;
-    this.#socket.send(data);
+    // a view of shared memory is refused by the platform
+    this.#socket.send(data as string | ArrayBuffer | ArrayBufferView<ArrayBuffer>);
     this.#buffered.push(size);
     this.#bufferedSize += size;
     void this.unsent; // drops what has left, so that the list stays short

@@ -8,7 +8,7 @@ export interface PlatformWebSocket {
   onmessage: ((event: never) => void) | null;
   onclose: ((event: never) => void) | null;
   onerror: ((event: never) => void) | null;
-  send(data: string | ArrayBuffer | ArrayBufferView): void;
+  send(data: string | ArrayBuffer | ArrayBufferView<ArrayBuffer>): void;
   close(code?: number, reason?: string): void;
 }
 
@@ -28,4 +28,5 @@ export interface Platform extends Partial<EventSource> {
   readonly document?: EventSource & { readonly visibilityState: string };
 }
 
-export const platform: Platform = globalThis;
+const globals: object = globalThis;
+export const platform: Platform = globals;
