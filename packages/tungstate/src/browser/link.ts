@@ -82,7 +82,7 @@ export class Link implements BrowserWebSocketConnection {
     return buffered.length;
   }
 
-  /** Asks the server for a sign of life, if there is a heartbeat. */
+  /** Sends the heartbeat now, if there is one. */
   probe(): void {
     if (this.#state === "open") this.#heartbeat?.probe();
   }

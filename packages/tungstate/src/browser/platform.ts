@@ -1,14 +1,24 @@
 /** What is used of a platform's WebSocket: that of the WHATWG standard. */
 export interface PlatformWebSocket {
+  /** Set to "arraybuffer". */
   binaryType: string;
+  /** Bytes that were not sent to the network yet. */
   readonly bufferedAmount: number;
+  /** The subprotocol in use. */
   readonly protocol: string;
+  /** The extensions in use. */
   readonly extensions: string;
+  /** Called when the connection is open. */
   onopen: ((event: never) => void) | null;
+  /** Called with a received message. */
   onmessage: ((event: never) => void) | null;
+  /** Called when the connection has ended, with its code, reason and wasClean. */
   onclose: ((event: never) => void) | null;
+  /** Called before `onclose` when the connection has failed. */
   onerror: ((event: never) => void) | null;
+  /** Sends a message. */
   send(data: string | ArrayBuffer | ArrayBufferView<ArrayBuffer>): void;
+  /** Starts the closing handshake. */
   close(code?: number, reason?: string): void;
 }
 
