@@ -21,7 +21,7 @@ function userOf(socket: Socket): HandleUser | undefined {
 }
 
 /** Events of a socket that come whether or not it has its handle. */
-const EVENTS_WITHOUT_HANDLE: ReadonlySet<unknown> = new Set(["close", "error"]);
+const EVENTS_WITHOUT_HANDLE: ReadonlySet<unknown> = new Set(["close", "error", "finish"]);
 
 /** Returns the socket as it is with its handle. */
 function reattached(socket: Socket): Socket {
@@ -52,6 +52,8 @@ const METHODS = [
 ] as const;
 const LISTENING = ["on", "addListener", "once", "prependListener", "prependOnceListener"] as const;
 
+const WRAPPED = [...LISTENING, "setEncoding"] as const;
+
 const detachedPrototype: object = Object.create(Socket.prototype);
 
 function define(name: string | symbol, descriptor: PropertyDescriptor): void {
@@ -62,8 +64,7 @@ for (const name of [...METHODS, Symbol.asyncIterator]) {
   define(name, {
     writable: true,
     value: function (this: Socket, ...args: unknown[]): unknown {
-      const socket = reattached(this);
-      return Reflect.apply(Reflect.get(socket, name), socket, args);
+      return Reflect.apply(Reflect.get(Socket.prototype, name), reattached(this), args);
     },
   });
 }
@@ -103,6 +104,9 @@ const forwarded = {
   isPaused(this: Socket): boolean {
     return userOf(this)?.isPaused ?? true;
   },
+  _final(this: Socket, callback: () => void): void {
+    callback(); // the connection ends the handle
+  },
   destroy(this: Socket, error?: Error): Socket {
     userOf(this)?.flush();
     return Socket.prototype.destroy.call(this, error);
@@ -128,6 +132,31 @@ for (const [name, get] of Object.entries(numbers)) {
   });
 }
 
+/** A socket without its handle remembers the address of its peer, not its own. */
+function ownAddress(socket: Socket): Partial<Record<"address" | "family" | "port", string | number>> {
+  const out = {};
+  userOf(socket)?.handle.getsockname?.(out);
+  return out;
+}
+
+for (const [name, part] of [
+  ["localAddress", "address"],
+  ["localFamily", "family"],
+  ["localPort", "port"],
+] as const) {
+  define(name, {
+    get(this: Socket) {
+      return ownAddress(this)[part];
+    },
+  });
+}
+define("address", {
+  writable: true,
+  value: function (this: Socket): object {
+    return ownAddress(this);
+  },
+});
+
 /**
  * Marks a socket whose handle was taken. It stays the object that callers know: it answers for its addresses and byte counts, forwards options to the
  * handle, and gets its handle back when anything else is asked of it.
@@ -135,6 +164,10 @@ for (const [name, get] of Object.entries(numbers)) {
 export function markDetached(socket: Socket, user: HandleUser): void {
   Reflect.set(socket, USER, user);
   Object.setPrototypeOf(socket, detachedPrototype);
+  // an HTTP server gives its sockets methods of their own
+  for (const name of WRAPPED) {
+    if (Object.hasOwn(socket, name)) Reflect.set(socket, name, Reflect.get(detachedPrototype, name));
+  }
 }
 
 /** The user of the handle has finished with it. */

@@ -34,6 +34,7 @@ export interface StreamHandle {
 
 interface AddressOut {
   address: string;
+  family: string;
   port: number;
 }
 
@@ -136,12 +137,10 @@ export function takeHandle(
 }
 
 /**
- * Gives a handle back to the socket that `takeHandle` took it from: the socket is as it was before, and paused. `read` is what the socket
+ * Gives a handle back to the socket that `takeHandle` took it from: the socket is as it was before. `read` is what the socket
  * has called its handle's `onread`; the handle goes on reading into `buffer`, of which the socket gets copies.
  */
 export function giveHandleBack(socket: Socket, handle: StreamHandle, read: StreamHandle["onread"], buffer: Uint8Array) {
-  handle.readStop();
-  handle.reading = false;
   handle.transport = undefined;
   handle.onread = function (this: StreamHandle) {
     const size = loadSystem()?.readResult() ?? 0;
@@ -149,6 +148,9 @@ export function giveHandleBack(socket: Socket, handle: StreamHandle, read: Strea
     Reflect.apply(read, this, size > 0 ? [new Uint8Array(buffer.subarray(0, size)).buffer] : []);
   };
   Reflect.set(socket, "_handle", handle);
+  // the socket waits for the read that it has begun with its handle, and begins no other
+  handle.reading = true;
+  handle.readStart();
 }
 
 /**

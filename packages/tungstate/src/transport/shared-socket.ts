@@ -57,9 +57,16 @@ export class SharedSocketTransport extends HandleTransport implements HandleUser
     this.sharer.onSocketNeeded(this.socket);
   }
 
+  override end(): void {
+    // without its handle, the socket only says that it is ended
+    if (!this.writeEnded && !this.closed) Reflect.apply(Socket.prototype.end, this.socket, []);
+    super.end();
+  }
+
   override destroy(): void {
     unmarkDetached(this.socket);
     super.destroy();
+    if (!this.socket.destroyed) this.socket.destroy(this.cause);
   }
 }
 

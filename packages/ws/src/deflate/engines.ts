@@ -36,13 +36,14 @@ function bits(value: unknown): WindowBits {
 }
 
 /**
- * Returns the codec of a connection. Where this end may choose, it compresses each message by itself, so that the connection needs no memory between
- * messages. `clientNoContextTakeover: false` or `serverNoContextTakeover: false` keeps the context.
+ * Returns the codec of a connection. Where this end may choose, it compresses each message by itself, so that the connection keeps nothing of what it has
+ * sent. `clientNoContextTakeover: false` or `serverNoContextTakeover: false` keeps the context.
  */
 export function codecOf(extension: PerMessageDeflate): MessageCodec {
-  const { params, options } = extension;
+  const { options, resetsOwn } = extension;
+  const params = extension.params ?? {};
   const own = extension.isServer ? "server" : "client";
-  const sparesOwn = params[`${own}_no_context_takeover`] === true || options[`${own}NoContextTakeover`] !== false;
+  const sparesOwn = resetsOwn || options[`${own}NoContextTakeover`] !== false;
   const negotiated: DeflateParams = {
     serverNoContextTakeover: own === "server" ? sparesOwn : params["server_no_context_takeover"] === true,
     clientNoContextTakeover: own === "client" ? sparesOwn : params["client_no_context_takeover"] === true,
@@ -51,15 +52,16 @@ export function codecOf(extension: PerMessageDeflate): MessageCodec {
   };
   const { level, memLevel } = options.zlibDeflateOptions ?? {};
   const engine = engineFor(
-    sparesOwn ? extension.threshold : 0,
+    resetsOwn ? extension.threshold : 0, // as ws: it holds where contexts are not taken over
     level === undefined ? DEFAULT_LEVEL : level < 0 ? ZLIB_LEVEL : level,
     memLevel ?? DEFAULT_MEM_LEVEL,
   );
   return new MessageCodec(negotiated, own, engine);
 }
 
-/** As a server, asks a client that does not care to compress each message by itself, and does so too. */
+/** As a server, has both ends compress each message by itself, unless the options say otherwise. RFC 7692 §7.1.1 lets a server choose that. */
 export function spareContexts({ params, options }: PerMessageDeflate): void {
+  if (params === null) return;
   if (options.serverNoContextTakeover === undefined) params["server_no_context_takeover"] = true;
   if (options.clientNoContextTakeover === undefined) params["client_no_context_takeover"] = true;
 }

@@ -30,8 +30,8 @@ export class PerMessageDeflate {
   readonly options: PerMessageDeflateOptions;
   readonly threshold: number;
   readonly isServer: boolean;
-  /** What was negotiated. */
-  params: DeflateParameters = {};
+  /** What was negotiated; null before. */
+  params: DeflateParameters | null = null;
   private deflater: ZlibPipe | undefined;
   private inflater: ZlibPipe | undefined;
 
@@ -74,8 +74,9 @@ export class PerMessageDeflate {
   /** Accepts one of a client's offers, or a server's response. Returns what was agreed on. Throws where that is impossible. */
   accept(configurations: readonly ExtensionParams[]): DeflateParameters {
     const all = configurations.map((params) => this.normalize(params));
-    this.params = this.isServer ? this.acceptOffer(all) : this.acceptResponse(all[0] ?? {});
-    return this.params;
+    const agreed = this.isServer ? this.acceptOffer(all) : this.acceptResponse(all[0] ?? {});
+    this.params = agreed;
+    return agreed;
   }
 
   private acceptOffer(offers: readonly DeflateParameters[]): DeflateParameters {
@@ -166,7 +167,7 @@ export class PerMessageDeflate {
     const pipe = this.deflater;
     pipe.run([Buffer.from(data)], (error, deflated) => {
       if (error !== null || deflated === undefined) return callback(error);
-      if (fin && this.params[`${this.isServer ? "server" : "client"}_no_context_takeover`] === true) pipe.reset();
+      if (fin && this.resets("server", "client")) pipe.reset();
       callback(null, fin ? deflated.subarray(0, deflated.length - TAIL.length) : deflated);
     });
   }
@@ -183,8 +184,7 @@ export class PerMessageDeflate {
       if (error !== null || pipe.isEnded) {
         pipe.close();
         this.inflater = undefined;
-      } else if (fin && this.params[`${this.isServer ? "client" : "server"}_no_context_takeover`] === true)
-        pipe.reset();
+      } else if (fin && this.resets("client", "server")) pipe.reset();
       callback(error, inflated);
     });
   }
@@ -196,8 +196,18 @@ export class PerMessageDeflate {
     this.inflater = this.deflater = undefined;
   }
 
+  /** Whether each message of a direction begins with an empty window. */
+  private resets(asServer: "server" | "client", asClient: "server" | "client"): boolean {
+    return this.params?.[`${this.isServer ? asServer : asClient}_no_context_takeover`] === true;
+  }
+
+  /** Whether each message of this end begins with an empty window. */
+  get resetsOwn(): boolean {
+    return this.resets("server", "client");
+  }
+
   private windowBits(asServer: "server" | "client", asClient: "server" | "client"): number {
-    const bits = this.params[`${this.isServer ? asServer : asClient}_max_window_bits`];
+    const bits = this.params?.[`${this.isServer ? asServer : asClient}_max_window_bits`];
     return typeof bits === "number" ? bits : zlib.constants.Z_DEFAULT_WINDOWBITS;
   }
 }

@@ -178,6 +178,7 @@ export class Channel implements TransportSink, StreamSink, SocketSharer {
     if (flightCallbacks !== undefined) this.runSoon(flightCallbacks);
     this.link = new StreamLink(socket, this);
     if (this.paused) socket.pause();
+    else socket.resume();
     if (this.drains) this.link.drain();
     if (output.size > 0) this.flush();
   }

@@ -135,7 +135,7 @@ export class Sender {
     const isFirst = this._firstFragment;
     if (isFirst) {
       this._compress = options.compress === true;
-      if (this._compress && deflate?.params[`${deflate.isServer ? "server" : "client"}_no_context_takeover`] === true) {
+      if (this._compress && deflate?.resetsOwn === true) {
         this._compress = sizeOf(data) >= deflate.threshold;
       }
     }

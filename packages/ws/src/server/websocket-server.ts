@@ -164,7 +164,7 @@ export class WebSocketServer extends EventEmitter {
     }
     const deflate = extensions[PerMessageDeflate.extensionName];
     if (deflate !== undefined) {
-      headers.push(`Sec-WebSocket-Extensions: ${format({ [PerMessageDeflate.extensionName]: deflate.params })}`);
+      headers.push(`Sec-WebSocket-Extensions: ${format({ [PerMessageDeflate.extensionName]: deflate.params ?? {} })}`);
       websocket._extensions = extensions;
     }
     // listeners may change it
