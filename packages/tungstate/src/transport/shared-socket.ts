@@ -59,7 +59,7 @@ export class SharedSocketTransport extends HandleTransport implements HandleUser
 
   override end(): void {
     // without its handle, the socket only says that it is ended
-    if (!this.writeEnded && !this.closed) Reflect.apply(Socket.prototype.end, this.socket, []);
+    if (!this.writeEnded && !this.closed) Reflect.apply(Reflect.get(Socket.prototype, "end"), this.socket, []);
     super.end();
   }
 
