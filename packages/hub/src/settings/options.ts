@@ -298,6 +298,8 @@ export function resolveOptions(options: HubOptions): HubSettings {
     (error: unknown): unknown => (isOutage(error) ? undefined : tell(error)),
     () => undefined,
   );
+  checkObject("ping", options.ping, "an object, or false");
+  checkObject("limits", options.limits, "an object");
   const ping = options.ping === false ? false : { interval: 25_000, timeout: 8_000, ...options.ping };
   if (ping !== false) {
     checkNames(ping, { interval: true, timeout: true }, "ping");
@@ -353,12 +355,11 @@ function resolveLimits(options: LimitOptions): Limits {
       );
     }
   }
+  checkObject("limits.cost", givenCost, "an object, or false");
   const cost = givenCost === false ? false : { ...COST, ...givenCost };
   if (cost !== false) checkRate("limits.cost", cost);
   if (givenRates === false) return { ...numbers, rates: false, cost: options.cost === undefined ? false : cost };
-  if (givenRates !== undefined && !isObject(givenRates)) {
-    throw argumentError(TypeError, `limits.rates must be an object, or false, got ${inspect(givenRates)}`);
-  }
+  checkObject("limits.rates", givenRates, "an object, or false");
   const rates = { ...RATES, ...givenRates };
   for (const [method, rate] of Object.entries(rates)) {
     if (!METHODS.some((each) => each === method))
@@ -371,13 +372,20 @@ function resolveLimits(options: LimitOptions): Limits {
   return { ...numbers, rates, cost };
 }
 
+/** Throws a TypeError unless `value` is an object, false (if `expected` names it) or undefined. */
+function checkObject(name: string, value: unknown, expected: "an object" | "an object, or false"): void {
+  if (value === undefined || isObject(value) || (value === false && expected !== "an object")) return;
+  throw argumentError(TypeError, `${name} must be ${expected}, got ${inspect(value, { depth: 0 })}`);
+}
+
 function checkRate(name: string, rate: Rate): void {
   checkNames(rate, { perSecond: true, burst: true }, name);
   const { perSecond, burst } = rate;
-  if (typeof perSecond === "number" && perSecond > 0 && typeof burst === "number" && burst >= 1) return;
+  // Infinity times the 0 ms between two commands is no number
+  if (Number.isFinite(perSecond) && perSecond > 0 && Number.isFinite(burst) && burst >= 1) return;
   throw argumentError(
     RangeError,
-    `${name} must have the numbers perSecond (above 0) and burst (at least 1), got ${inspect(perSecond)} and ${inspect(burst)}`,
+    `${name} must have the finite numbers perSecond (above 0) and burst (at least 1), got ${inspect(perSecond)} and ${inspect(burst)}`,
   );
 }
 

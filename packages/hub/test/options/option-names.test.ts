@@ -111,3 +111,30 @@ for (const [message, make] of wrongKinds) {
     assert.throws(make, (error) => error instanceof Error && new RegExp(message).test(error.message));
   });
 }
+
+test("limits and ping of a hub that are no object, and rates that are not finite, are rejected", () => {
+  const make = (options: object): unknown => new Hub({ namespaces, ...options } as never);
+  for (const value of [null, true, 0, 5, "", "no", [], Symbol("no"), 5n, () => undefined]) {
+    for (const [name, options] of [
+      ["limits", { limits: value }],
+      ["limits.rates", { limits: { rates: value } }],
+      ["limits.cost", { limits: { cost: value } }],
+      ["ping", { ping: value }],
+    ] as const) {
+      assert.throws(() => make(options), { name: "TypeError", message: new RegExp(`^${name} must be an object`) });
+    }
+  }
+  for (const number of [0, -1, NaN, Infinity, -Infinity, "5", null, true, 5n]) {
+    for (const rate of [
+      { perSecond: number, burst: 1 },
+      { perSecond: 1, burst: number },
+    ]) {
+      const message = /must have the finite numbers perSecond/;
+      assert.throws(() => make({ limits: { cost: rate } }), { name: "RangeError", message });
+      assert.throws(() => make({ limits: { rates: { publish: rate } } }), { name: "RangeError", message });
+    }
+  }
+  for (const limits of [undefined, {}, { rates: false }, { cost: false }, { cost: { burst: 1 } }, { rates: {} }])
+    make({ limits });
+  for (const ping of [undefined, false, {}, { interval: 10_000 }]) make({ ping });
+});
