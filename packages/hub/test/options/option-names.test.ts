@@ -113,7 +113,10 @@ for (const [message, make] of wrongKinds) {
 }
 
 test("limits and ping of a hub that are no object, and rates that are not finite, are rejected", () => {
-  const make = (options: object): unknown => new Hub({ namespaces, ...options } as never);
+  const make = (options: object): void => {
+    const given: object = { namespaces, ...options };
+    new Hub(given as never);
+  };
   for (const value of [null, true, 0, 5, "", "no", [], Symbol("no"), 5n, () => undefined]) {
     for (const [name, options] of [
       ["limits", { limits: value }],
