@@ -28,7 +28,7 @@ const { operands: wanted } = commandLine({
   summary: "Runs the test files of the workspaces.",
   operands: { name: "part", help: "only files whose path contains one of these parts" },
 });
-const sources = ["packages", "apps", "bench", "conformance", "hardening", "examples", "scripts"]
+const sources = ["packages", "apps", "bench", "compat", "conformance", "hardening", "examples", "scripts"]
   .filter((folder) => existsSync(join(root, folder)))
   .flatMap((folder) => readdirSync(join(root, folder), { recursive: true, withFileTypes: true }))
   .filter((entry) => entry.isFile() && entry.name.endsWith(".ts") && !entry.name.endsWith(".d.ts"))
