@@ -18,6 +18,7 @@ export const ALLOWED = new Map([
   ["packages/tungstate/src/schedule/abort-signal.ts waiting", "listeners of the application's signals"],
   ["packages/tungstate/src/schedule/abort-signal.ts listeners", "listeners of the application's signals"],
   ["packages/tungstate/src/schedule/emitter.ts originals", "the listener that a wrapper was made of"],
+  ["packages/tungstate/src/server/door/passed.ts passed", "marks on the application's own sockets"],
   ["packages/tungstate/src/server/http/backend.ts watched", "data of one server of the application"],
   ["packages/tungstate/src/server/http/handover.ts waiting", "data of one socket"],
   ["packages/tungstate/src/server/http/router.ts routesOf", "data of one server of the application"],

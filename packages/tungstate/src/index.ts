@@ -29,7 +29,8 @@ export type {
   WriteOptions,
 } from "./connection/types.ts";
 export { accept, type AcceptOptions } from "./server/accept.ts";
-export { type AdmissionOptions, RefusedError } from "./server/admission/admission.ts";
+export type { AdmissionOptions } from "./server/admission/admission.ts";
+export { RefusedError } from "./server/admission/refused.ts";
 export type { Decision, Grant } from "./server/admission/decision.ts";
 export { clientOf } from "./server/admission/addresses.ts";
 export type { OriginPolicy } from "./server/admission/origin.ts";

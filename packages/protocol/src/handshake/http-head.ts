@@ -142,8 +142,9 @@ abstract class HeadParser<Start extends object> {
     return { state: "done", head, rest };
   }
 
-  /** Returns a copy of all bytes received; `last` are those of the last call of `receive`. */
-  received(last: Uint8Array): Uint8Array {
+  /** Returns a copy of all bytes received. `last`: those of the last call of `receive`, if it did not return "more". */
+  received(last?: Uint8Array): Uint8Array {
+    if (last === undefined) return new Uint8Array(this.#kept?.bytes.subarray(0, this.#kept.length) ?? NO_BYTES);
     const earlier = this.#earlier;
     const all = new Uint8Array(earlier + last.length);
     if (this.#kept !== undefined) all.set(this.#kept.bytes.subarray(0, earlier));

@@ -1,4 +1,4 @@
-import { type OnReadOpts, type Server, Socket, type SocketConstructorOpts } from "node:net";
+import { type OnReadOpts, Socket, type SocketConstructorOpts } from "node:net";
 
 /**
  * Node's stream handles, the layer below `net.Socket`. They are not public: everything taken from there is checked here, once, and
@@ -151,21 +151,6 @@ export function giveHandleBack(socket: Socket, handle: StreamHandle, read: Strea
   // the socket waits for the read that it has begun with its handle, and begins no other
   handle.reading = true;
   handle.readStart();
-}
-
-/**
- * Makes a listening server hand out bare handles instead of making a socket of each. False, and nothing changed, where it can't be done.
- */
-export function interceptHandles(server: Server, onHandle: (handle: StreamHandle) => void): boolean {
-  const listening: unknown = Reflect.get(server, "_handle");
-  if (loadSystem() === undefined || typeof listening !== "object" || listening === null) return false;
-  const original: unknown = Reflect.get(listening, "onconnection");
-  if (typeof original !== "function") return false;
-  const intercepted = function (this: unknown, status: number, handle: unknown): void {
-    if (status === 0 && isStreamHandle(handle)) onHandle(handle);
-    else Reflect.apply(original, this, [status, handle]);
-  };
-  return Reflect.set(listening, "onconnection", intercepted);
 }
 
 interface HandleOptions {

@@ -4,14 +4,8 @@ import { transportOf } from "../transport/of.ts";
 import type { WebSocketConnection } from "../connection/types.ts";
 import { isEncrypted } from "../client/url.ts";
 import { Accepting } from "./accepting.ts";
-import {
-  Admission,
-  ADMISSION_OPTIONS,
-  type AdmissionOptions,
-  extensionsOf,
-  RefusedError,
-  refusedForNow,
-} from "./admission/admission.ts";
+import { Admission, ADMISSION_OPTIONS, type AdmissionOptions, extensionsOf } from "./admission/admission.ts";
+import { RefusedError, refusedForNow } from "./admission/refused.ts";
 import { serverError } from "./errors.ts";
 import { type OptionNames, checkNames } from "../options/names.ts";
 import { checkSignal } from "../options/check.ts";
@@ -52,7 +46,6 @@ export function accept(stream: ByteStream, options: AcceptOptions = {}): Promise
         forget();
         reject(error);
       },
-      passed: () => undefined, // impossible: there is no HTTP server
     });
     if (signal?.aborted === true) abort();
     else if (!settings.memory.admits()) accepting.fail(refusedForNow(serverError("SERVER_OVERLOADED")));

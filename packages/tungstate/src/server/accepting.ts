@@ -1,13 +1,13 @@
 import { protocolError, ServerHandshake, type UpgradeRequest, WebSocketError } from "@tungstate/protocol";
-import type { Clock } from "../schedule/clock.ts";
 import { openConnection } from "../connection/connection.ts";
 import type { Agreed, Driver } from "../connection/driver.ts";
 import { NOWHERE, type Timed } from "../schedule/deadlines.ts";
 import { type ConnectionSettings } from "../connection/options.ts";
-import { releaseStream } from "../transport/of.ts";
 import type { Transport, TransportSink } from "../transport/transport.ts";
 import type { WebSocketConnection } from "../connection/types.ts";
-import { type Admission, type Admitted, RefusedError } from "./admission/admission.ts";
+import type { Admission, Admitted } from "./admission/admission.ts";
+import { RefusedError } from "./admission/refused.ts";
+import { sayAndEnd } from "./say-and-end.ts";
 import { serverError } from "./errors.ts";
 import type { HandshakeRequest, RequestOrigin } from "./admission/request.ts";
 import { describe } from "../options/describe.ts";
@@ -23,8 +23,6 @@ export interface AcceptingOwner {
   accepted(accepting: Accepting, accepted: AcceptedConnection): void;
   /** The client has got its response, or is gone. */
   failed(accepting: Accepting, error: WebSocketError): void;
-  /** It is not a handshake: the HTTP server of its origin gets the connection. */
-  passed(accepting: Accepting): void;
 }
 
 /** Called with the connection of one handshake, or undefined if there is none. */
@@ -61,6 +59,7 @@ export class Accepting implements TransportSink, Timed {
     from: RequestOrigin,
     owner: AcceptingOwner,
     done?: Done,
+    since = settings.clock.now(),
   ) {
     this.transport = transport;
     this.admission = admission;
@@ -68,20 +67,14 @@ export class Accepting implements TransportSink, Timed {
     this.from = from;
     this.owner = owner;
     this.done = done;
-    this.deadline = settings.clock.now() + admission.timeout;
-    settings.deadlines.watch(this);
-    from.http?.begin(this);
-  }
-
-  /** Whether a part of a request has been received that may be one for the HTTP server. */
-  get mayPass(): boolean {
-    return this.from.http !== undefined && this.handshake !== undefined && this.behind === undefined;
+    this.deadline = since + admission.timeout;
   }
 
   /** Reads the request from the transport. */
   begin(): void {
     if (this.over || this.begun) return;
     this.begun = true;
+    this.settings.deadlines.watch(this);
     this.transport.start(this);
   }
 
@@ -91,18 +84,10 @@ export class Accepting implements TransportSink, Timed {
       this.keep(chunk, start, end);
       return;
     }
-    const handshake = (this.handshake ??= new ServerHandshake(this.from.http?.handshake ?? this.admission.handshake));
+    const handshake = (this.handshake ??= new ServerHandshake(this.admission.handshake));
     const progress = handshake.receive(chunk.subarray(start, end));
     if (progress.state === "refused") this.fail(new RefusedError(progress.error, undefined, progress.response));
     else if (progress.state === "request") this.decide(progress.request, () => handshake.release());
-    else if (progress.state === "passed") this.pass(progress.bytes);
-  }
-
-  private pass(bytes: Uint8Array): void {
-    if (!this.finish()) return;
-    this.owner.passed(this);
-    this.from.http?.take(releaseStream(this.transport), bytes);
-    this.from.http?.end(this);
   }
 
   private keep(chunk: Uint8Array, start: number, end: number): void {
@@ -152,7 +137,6 @@ export class Accepting implements TransportSink, Timed {
 
   private accept({ request, accepted }: Admitted, early: () => Uint8Array): void {
     if (!this.finish()) return;
-    this.from.http?.end(this);
     const codec = this.settings.deflate?.codecFor(accepted.extensions, "server");
     const { protocol, extensionsHeader: extensions } = accepted;
     const agreed = protocol === "" && extensions === "" ? NOTHING_AGREED : { protocol, extensions, codec };
@@ -164,7 +148,6 @@ export class Accepting implements TransportSink, Timed {
   /** Sends the refusal, if there is one, and ends the transport. */
   fail(error: unknown): void {
     if (!this.finish()) return;
-    this.from.http?.end(this);
     this.abort?.abort(error);
     if (error instanceof RefusedError) sayAndEnd(this.transport, error.response, this.settings.clock);
     else this.transport.destroy();
@@ -172,10 +155,6 @@ export class Accepting implements TransportSink, Timed {
       this,
       error instanceof WebSocketError ? error : endpointError("HANDLER_FAILED", describe(error), { cause: error }),
     );
-  }
-
-  terminate(): void {
-    this.fail(serverError("SERVER_CLOSING"));
   }
 
   private finish(): boolean {
@@ -198,20 +177,3 @@ function incompleteRequest(): RefusedError {
 /** The result of most handshakes, shared by all of them. */
 const NOTHING_AGREED: Agreed = { protocol: "", extensions: "" };
 const MAX_BEHIND = 64 * 1024; // bytes; a client that keeps to RFC 6455 §4.1 sends none before it has its answer
-const LINGER = 1_000; // ms that a refused client has to read its answer and hang up
-
-/**
- * Sends the last bytes and ends the stream. Bytes that still arrive are read and dropped, so that a
- * reset does not destroy the response.
- */
-export function sayAndEnd(transport: Transport, bytes: Uint8Array, clock: Clock): void {
-  const cancel = clock.after(LINGER, () => transport.destroy());
-  transport.start({
-    onBytes: () => undefined,
-    onWritten: () => undefined,
-    onEnd: () => undefined,
-    onClosed: () => cancel(),
-  });
-  transport.write(bytes);
-  transport.end();
-}

@@ -4,12 +4,13 @@ import {
   formatResponse,
   HeaderFields,
   type HeaderInput,
+  type HeadLimits,
   protocolError,
   refusalFor,
+  type UpgradeHead,
   type WebSocketError,
 } from "@tungstate/protocol";
 import type { IncomingMessage } from "node:http";
-import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { isEncrypted } from "../client/url.ts";
 import type { Driver } from "../connection/driver.ts";
@@ -17,15 +18,16 @@ import type { ConnectionSettings } from "../connection/options.ts";
 import type { WebSocketConnection } from "../connection/types.ts";
 import type { StreamHandle } from "../native/system.ts";
 import type { ByteStream } from "../transport/byte-stream.ts";
-import { DuplexTransport } from "../transport/duplex.ts";
 import { HandleTransport } from "../transport/handle.ts";
 import { transportOf } from "../transport/of.ts";
 import { Accepting, type AcceptingOwner, type Done } from "./accepting.ts";
-import { type Admission, RefusedError, refusedForNow } from "./admission/admission.ts";
+import type { Admission } from "./admission/admission.ts";
+import { RefusedError, refusedForNow } from "./admission/refused.ts";
 import type { HandshakeRequest, RequestOrigin } from "./admission/request.ts";
 import { Room, type RoomOptions } from "./admission/room.ts";
 import { serverError } from "./errors.ts";
-import type { HttpBackend } from "./http/backend.ts";
+import type { Arrivals } from "./door/arrivals.ts";
+import type { KnownHandshake, Place } from "./door/first-request.ts";
 import { handOver } from "./http/handover.ts";
 
 /** Uses the handshakes of a server. */
@@ -40,8 +42,8 @@ export interface HandshakesHost {
 }
 
 /** The handshakes of a server, wherever they come from: each has its place, its limits and its outcome. */
-export class Handshakes {
-  private readonly settings: ConnectionSettings;
+export class Handshakes implements Arrivals {
+  readonly settings: ConnectionSettings;
   private readonly admission: Admission;
   private readonly room: Room;
   private readonly host: HandshakesHost;
@@ -52,10 +54,6 @@ export class Handshakes {
       accepting.done?.(driver.connection);
     },
     failed: (accepting, error) => this.failed(accepting, error),
-    passed: (accepting) => {
-      this.room.end(accepting);
-      accepting.leave?.();
-    },
   };
   private closing = false;
 
@@ -70,9 +68,9 @@ export class Handshakes {
     });
   }
 
-  /** Number of handshakes under way. */
+  /** Number of handshakes under way, and of connections whose request is not known yet. */
   get size(): number {
-    return this.room.handshakes.size;
+    return this.room.underWay;
   }
 
   /** Number of addresses with connections or handshakes; 0 where they are not counted. */
@@ -93,15 +91,28 @@ export class Handshakes {
       const accepting = this.accepting({ ...from, headers: answer }, resolve);
       const headers = new HeaderFields(pairs(request.rawHeaders));
       const { method = "", url: target = "", httpVersion: version } = request;
-      const upgrade = checkUpgrade({ method, target, version, headers });
-      // node:http has other limits for the rest of a head
-      const tooMany =
-        request.rawHeaders.length / 2 > (this.admission.handshake.limits?.maxHeaders ?? DEFAULT_HEAD_LIMITS.maxHeaders);
-      const wrong = tooMany ? protocolError("TOO_MANY_HEADERS") : upgrade;
-      if (wrong instanceof Error) {
-        accepting.fail(new RefusedError(wrong, undefined, formatResponse(refusalFor(wrong), method)));
-      } else accepting.decide(wrong, () => head);
+      this.decide(accepting, { method, target, version, headers }, headSizeOf(request), 1, () => head);
     });
+  }
+
+  /** Answers a handshake that was read on a new connection. */
+  acceptKnown({ transport, encrypted, head, rest, size, parts, elapsed }: KnownHandshake): void {
+    const now = this.settings.clock.now();
+    const accepting = this.accepting({ transport, encrypted, raw: undefined }, undefined, now - elapsed);
+    if (now >= accepting.deadline) accepting.onDeadline();
+    else this.decide(accepting, head, size, parts, () => rest);
+  }
+
+  /** Decides about a head that was read elsewhere, perhaps with other limits. */
+  private decide(accepting: Accepting, head: UpgradeHead, size: number, parts: number, early: () => Uint8Array): void {
+    const { maxHeadSize, maxHeaders, maxParts } = { ...DEFAULT_HEAD_LIMITS, ...this.admission.handshake.limits };
+    let checked = checkUpgrade(head);
+    if (size > maxHeadSize) checked = protocolError("HEAD_TOO_BIG", `more than ${maxHeadSize}`);
+    else if (head.headers.size > maxHeaders) checked = protocolError("TOO_MANY_HEADERS", `more than ${maxHeaders}`);
+    else if (parts > maxParts) checked = protocolError("TOO_MANY_PARTS", `more than ${maxParts}`);
+    if (checked instanceof Error) {
+      accepting.fail(new RefusedError(checked, undefined, formatResponse(refusalFor(checked), head.method)));
+    } else accepting.decide(checked, early);
   }
 
   /** Does the handshake on a byte stream. */
@@ -112,64 +123,58 @@ export class Handshakes {
     });
   }
 
-  /**
-   * TLS comes before everything that has limits elsewhere, so its handshakes count as WebSocket
-   * handshakes.
-   */
-  startTls({ remoteAddress }: Socket, withHttp: boolean): (() => void) | undefined {
-    if (this.closing) return undefined;
-    const started = this.room.startTls(remoteAddress, withHttp);
-    if (!(started instanceof Error)) return started;
-    this.host.onRefused(started);
-    return undefined;
+  get timeout(): number {
+    return this.admission.timeout;
   }
 
-  acceptHandle(handle: StreamHandle, http: HttpBackend | undefined): void {
+  get headLimits(): Partial<HeadLimits> | undefined {
+    return this.admission.handshake.limits;
+  }
+
+  get countsAddresses(): boolean {
+    return this.room.counts;
+  }
+
+  arrive(address: string | undefined, mayBeHttp: boolean): Place | RefusedError {
+    // requests are answered by their HTTP server as long as that listens
+    const isClosed = this.closing && !mayBeHttp;
+    const leave = isClosed ? serverError("SERVER_CLOSING") : this.room.arrive(address, mayBeHttp);
+    if (!(leave instanceof Error)) return { since: this.settings.clock.now(), leave };
+    this.host.onRefused(leave);
+    return refusedForNow(leave);
+  }
+
+  onRefused(error: WebSocketError): void {
+    this.host.onRefused(error);
+  }
+
+  /** Does the handshake on a bare handle. */
+  acceptHandle(handle: StreamHandle): void {
     const { noDelay, runtime } = this.settings;
     if (runtime.handles === undefined) return; // impossible: nothing is intercepted without it
     handle.setNoDelay?.(noDelay);
     const transport = new HandleTransport(handle, runtime.handles);
-    this.accepting({ transport, encrypted: false, raw: undefined, http }).begin();
+    this.accepting({ transport, encrypted: false, raw: undefined }).begin();
   }
 
-  acceptSocket(socket: Socket, http: HttpBackend | undefined): void {
-    if (http === undefined) {
-      void this.accept(socket);
-      return;
-    }
-    socket.setNoDelay(this.settings.noDelay);
-    // not `transportOf`: the HTTP server may need the socket unchanged
-    const transport = new DuplexTransport(socket);
-    this.accepting({ transport, encrypted: isEncrypted(socket), raw: undefined, http }).begin();
-  }
-
-  /** Refuses all handshakes from now on, and those under way; a request that is not known yet is read to the end of its head. */
+  /** Refuses all handshakes from now on, and those under way. */
   close(): void {
     this.closing = true;
-    // the HTTP server answers a request that is not a handshake, as it would without us
-    for (const each of this.room.handshakes) {
-      if (!each.mayPass) each.fail(refusedForNow(serverError("SERVER_CLOSING")));
-    }
+    for (const each of this.room.handshakes) each.fail(refusedForNow(serverError("SERVER_CLOSING")));
   }
 
   /** Creates a handshake of this server; it fails at once if there is no room. */
-  private accepting(from: RequestOrigin, done?: Done): Accepting {
+  private accepting(from: RequestOrigin, done?: Done, since?: number): Accepting {
     const { room, admission, settings } = this;
     const { transport } = from;
-    const withHttp = from.http !== undefined;
-    const origin: RequestOrigin =
-      room.counts || withHttp ? { ...from, enter: (request) => this.enter(accepting, request, withHttp) } : from;
-    const accepting: Accepting = new Accepting(transport, admission, settings, origin, this.outcomes, done);
-    const refusal = room.begin(accepting, room.counts ? transport.remoteAddress : undefined, withHttp);
+    const origin: RequestOrigin = room.counts
+      ? { ...from, enter: (request) => room.enter(accepting, request.clientAddress) }
+      : from;
+    const accepting: Accepting = new Accepting(transport, admission, settings, origin, this.outcomes, done, since);
+    const refusal = room.begin(accepting, room.counts ? transport.remoteAddress : undefined);
     if (this.closing) accepting.fail(refusedForNow(serverError("SERVER_CLOSING")));
     else if (refusal !== undefined) accepting.fail(refusedForNow(refusal));
     return accepting;
-  }
-
-  /** The request is known, and is for this server. Throws a RefusedError if there is no room. */
-  private enter(accepting: Accepting, request: HandshakeRequest, withHttp: boolean): void {
-    if (this.closing) throw refusedForNow(serverError("SERVER_CLOSING"));
-    this.room.enter(accepting, request.clientAddress, withHttp);
   }
 
   private failed(accepting: Accepting, error: WebSocketError): void {
@@ -180,6 +185,18 @@ export class Handshakes {
     accepting.done?.(undefined);
   }
 }
+
+/**
+ * The size of the head that node:http has parsed, in bytes: exact for a head with one space after
+ * each colon, a little less or more for others.
+ */
+function headSizeOf({ method = "", url = "", rawHeaders }: IncomingMessage): number {
+  let size = method.length + url.length + REQUEST_LINE_REST;
+  for (const each of rawHeaders) size += each.length + 2; // ": " or CR LF
+  return size;
+}
+
+const REQUEST_LINE_REST = "  HTTP/1.1\r\n\r\n".length;
 
 /** Returns the pairs of node:http's flat list of names and values. */
 function pairs(raw: readonly string[]): [string, string][] {

@@ -47,9 +47,7 @@ export class WebSocketServer {
   readonly #handshakes: Handshakes;
   readonly #ports: Ports;
   /** Takes the upgrade requests of attached HTTP servers. */
-  readonly #taker: UpgradeTaker = {
-    take: (request, socket, head) => void this.handleUpgrade(request, socket, head),
-  };
+  readonly #taker: UpgradeTaker;
   /** The functions that detach it. */
   readonly #attached: (() => void)[] = [];
   readonly #streams: StreamHandler[] = [];
@@ -70,17 +68,18 @@ export class WebSocketServer {
       onError: (error) => events.onThrow(error),
       openConnections: () => members.size,
     }));
+    this.#taker = {
+      take: (request, socket, head) => void this.handleUpgrade(request, socket, head),
+      accept: (handshake) => handshakes.acceptKnown(handshake),
+      arrivals: handshakes,
+    };
     const portHost: PortHost = {
-      noDelay: settings.noDelay,
-      usesHandles: settings.transport === "auto",
-      handshakeTimeout: admission.timeout,
-      onTlsHandshake: (socket, http) => handshakes.startTls(socket, http !== undefined),
-      onHandle: (handle, http) => handshakes.acceptHandle(handle, http),
-      onSocket: (socket, http) => handshakes.acceptSocket(socket, http),
-      onRefused: (error) => void events.emit("refused", error),
+      arrivals: handshakes,
+      onHandle: (handle) => handshakes.acceptHandle(handle),
+      onSocket: (socket) => void handshakes.accept(socket),
       onError: (error) => events.onThrow(error),
     };
-    this.#ports = new Ports(portHost, admission, this.#taker, settings.clock);
+    this.#ports = new Ports(portHost, admission.path, this.#taker);
   }
 
   /** The connections that are open or closing. */

@@ -168,11 +168,11 @@ test("behind node:https", async (t) => {
   const { key, cert } = selfSigned();
   const { server, port } = await http(t, createHttpsServer({ key, cert }));
   const chat = named(t, "secure").attach(server);
-  const requests: [boolean, string | undefined][] = [];
-  chat.on("connection", (_connection, { encrypted, raw }) => requests.push([encrypted, raw?.url]));
+  const requests: [encrypted: boolean, target: string, raw: unknown][] = [];
+  chat.on("connection", (_connection, { encrypted, target, raw }) => requests.push([encrypted, target, raw]));
   const client = await connect(`wss://localhost:${port}/x`, { proxy: false, tls: { ca: cert } });
   assert.deepEqual(await take(client, 1), ["secure"]);
-  assert.deepEqual(requests, [[true, "/x"]]);
+  assert.deepEqual(requests, [[true, "/x", undefined]]);
   await client.close();
 });
 

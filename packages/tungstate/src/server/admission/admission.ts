@@ -3,19 +3,15 @@ import { argumentError, invalidOption } from "@tungstate/protocol/internal";
 import {
   type AcceptedUpgrade,
   acceptUpgrade,
-  buildRefusal,
   checkHeaders,
   chooseProtocol,
-  formatResponse,
   type HeaderInput,
   type HeadLimits,
   type Refusal,
-  refusalFor,
   RequestHeadParser,
   type ServerExtension,
   type ServerHandshakeOptions,
   type UpgradeRequest,
-  WebSocketError,
 } from "@tungstate/protocol";
 import { serverCompression } from "../../deflate/settings.ts";
 import { sha1 } from "../../native/primitives.ts";
@@ -24,6 +20,7 @@ import { isThenable, whenKnown } from "../../schedule/thenable.ts";
 import { type Decision, checkDecision } from "./decision.ts";
 import { SERVER_ERRORS, serverError } from "../errors.ts";
 import { mayConnect, type OriginPolicy, parseOrigin } from "./origin.ts";
+import { RefusedError } from "./refused.ts";
 import { Proxies, type TrustedProxies } from "./proxies.ts";
 import { HandshakeRequest, type RequestOrigin } from "./request.ts";
 import { HEAD_LIMIT_OPTIONS } from "../../options/head-limits.ts";
@@ -74,29 +71,7 @@ export const ADMISSION_OPTIONS: OptionNames<AdmissionOptions> = {
   handshakeLimits: { ...HEAD_LIMIT_OPTIONS },
 };
 
-const RETRY_AFTER = "5"; // seconds
 const TOKEN = /^[!#$%&'*+\-.^_`|~\w]+$/; // RFC 9110 §5.6.2
-
-/** A request was refused. `response` is what the client gets. */
-export class RefusedError extends WebSocketError {
-  /** The response that the client gets, in bytes. */
-  readonly response: Uint8Array;
-
-  /**
-   * `refusal`: a response other than the usual one for this error; `response`: the same in bytes.
-   */
-  constructor(error: WebSocketError, refusal?: Refusal, response?: Uint8Array) {
-    const status = refusal?.status ?? error.status ?? 500;
-    super(error.code, { fault: error.fault, status, text: error.message }, undefined, { cause: error.cause });
-    this.response = response ?? formatResponse(refusal === undefined ? refusalFor(error) : buildRefusal(refusal));
-  }
-}
-
-/** Returns the refusal of a client that may try again. RFC 9110 §10.2.3, RFC 6585 §4. */
-export function refusedForNow(error: WebSocketError): RefusedError {
-  const { status, reason } = buildRefusal({ status: error.status ?? 503 });
-  return new RefusedError(error, { status, headers: { "Retry-After": RETRY_AFTER }, body: `${reason}\n` });
-}
 
 export interface Admitted {
   readonly request: HandshakeRequest;

@@ -1,7 +1,6 @@
 import type { ExtensionOffer, HeaderFields, HeaderInput, UpgradeRequest } from "@tungstate/protocol";
 import type { IncomingMessage } from "node:http";
 import type { Transport } from "../../transport/transport.ts";
-import type { HttpBackend } from "../http/backend.ts";
 import type { Proxies } from "./proxies.ts";
 
 /** The origin of a handshake. */
@@ -15,11 +14,6 @@ export interface RequestOrigin {
   readonly enter?: (request: HandshakeRequest) => void;
   /** Additional header fields of the 101. */
   readonly headers?: HeaderInput | undefined;
-  /**
-   * Gets the connection if its first request is not a WebSocket handshake for this server. Default:
-   * such a request is refused.
-   */
-  readonly http?: HttpBackend | undefined;
 }
 
 /** A well-formed handshake request, as hooks and listeners get it. */

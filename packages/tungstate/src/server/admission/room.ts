@@ -1,7 +1,7 @@
 import type { WebSocketError } from "@tungstate/protocol";
 import type { Accepting } from "../accepting.ts";
 import { AddressPlaces } from "./addresses.ts";
-import { refusedForNow } from "./admission.ts";
+import { refusedForNow } from "./refused.ts";
 import { serverError } from "../errors.ts";
 import type { Proxies } from "./proxies.ts";
 import { count } from "../../options/check.ts";
@@ -29,11 +29,13 @@ interface Surroundings {
 }
 
 /**
- * The limits of a server, and what counts against them: TLS handshakes, handshakes, connections.
+ * The limits of a server, and what counts against them: connections that arrive, handshakes, and
+ * open connections.
  *
- * On a port with an HTTP server (`withHttp`), a connection may not be a WebSocket at all. Until its
- * first request is known, it counts against `maxHandshakes`, and against `maxConnectionsPerAddress`
- * among the other waiting ones; `enter` checks the rest.
+ * A connection counts from the moment it is accepted. During the TLS handshake, and where an HTTP
+ * server may get it until the head of its first request is complete (`arrive`), it counts against
+ * `maxHandshakes` and, among those that arrive, against `maxConnectionsPerAddress`. Then it is a
+ * handshake, which counts against all limits, or belongs to the HTTP server and counts no more.
  */
 export class Room {
   /** Handshakes under way. */
@@ -43,11 +45,9 @@ export class Room {
   private readonly surroundings: Surroundings;
   /** Connections by address, if they are counted. */
   private readonly places: AddressPlaces | undefined;
-  /** First requests by address, on ports with an HTTP server. */
-  private readonly waiting: AddressPlaces | undefined;
-  /** Handshakes of such ports that are for this server. */
-  private readonly entered = new Set<Accepting>();
-  private tlsHandshakes = 0;
+  /** Connections that arrive, by address. */
+  private readonly arriving: AddressPlaces | undefined;
+  private arrivals = 0;
 
   /** Throws INVALID_ARGUMENT. */
   constructor(options: RoomOptions, surroundings: Surroundings) {
@@ -57,7 +57,7 @@ export class Room {
     const perAddress = count(options, "maxConnectionsPerAddress", Infinity, 1);
     if (perAddress === Infinity) return;
     this.places = new AddressPlaces(perAddress);
-    this.waiting = new AddressPlaces(perAddress);
+    this.arriving = new AddressPlaces(perAddress);
   }
 
   /** Addresses with connections or handshakes; 0 if they are not counted. */
@@ -65,42 +65,50 @@ export class Room {
     return this.places?.size ?? 0;
   }
 
-  /** A TLS handshake begins. Returns a function to call at its end, or why there is no room. */
-  startTls(address: string | undefined, withHttp: boolean): (() => void) | WebSocketError {
-    if (this.tlsHandshakes >= this.maxHandshakes) return serverError("SERVER_FULL");
-    const leave = this.placeOf(address, withHttp);
+  /** Number of connections that arrive, and of handshakes. */
+  get underWay(): number {
+    return this.arrivals + this.handshakes.size;
+  }
+
+  /**
+   * A connection arrives. Returns a function to call when its first request is known, or why there
+   * is no room. `mayBeHttp`: an HTTP server may get it.
+   */
+  arrive(address: string | undefined, mayBeHttp: boolean): (() => void) | WebSocketError {
+    if (this.arrivals >= this.maxHandshakes) return serverError("SERVER_FULL");
+    const places = mayBeHttp ? this.arriving : this.places;
+    // behind a proxy the client is not known yet
+    const isProxy = places !== undefined && this.surroundings.proxies?.trusts(address) === true;
+    const leave = places === undefined || isProxy ? ignore : places.take(address);
     if (leave === undefined) return serverError("TOO_MANY_FROM_ADDRESS");
-    this.tlsHandshakes++;
+    this.arrivals++;
+    let isHere = true;
     return () => {
-      this.tlsHandshakes--;
+      if (!isHere) return;
+      isHere = false;
+      this.arrivals--;
       leave();
     };
   }
 
   /** A handshake begins. Returns why there is no room. */
-  begin(accepting: Accepting, address: string | undefined, withHttp: boolean): WebSocketError | undefined {
+  begin(accepting: Accepting, address: string | undefined): WebSocketError | undefined {
+    const { underWay } = this;
     const { size } = this.handshakes;
     this.handshakes.add(accepting);
-    if (size >= this.maxHandshakes) return serverError("SERVER_FULL");
-    const full = withHttp ? undefined : this.full(size);
-    if (full !== undefined || this.places === undefined) return full;
-    if (this.surroundings.proxies?.trusts(address) === true) return undefined;
-    accepting.leave = this.placeOf(address, withHttp);
+    if (underWay >= this.maxHandshakes) return serverError("SERVER_FULL");
+    if (this.surroundings.openConnections() + size >= this.maxConnections) return serverError("SERVER_FULL");
+    if (this.surroundings.shortOfMemory()) return serverError("SERVER_OVERLOADED");
+    if (this.places === undefined || this.surroundings.proxies?.trusts(address) === true) return undefined;
+    accepting.leave = this.places.take(address);
     return accepting.leave === undefined ? serverError("TOO_MANY_FROM_ADDRESS") : undefined;
   }
 
   /**
-   * The request of a handshake is known and is for this server. Throws a RefusedError if there is
-   * no room.
+   * The request of a handshake is known, and with it the address of the client behind a proxy.
+   * Throws a RefusedError if there is no room.
    */
-  enter(accepting: Accepting, address: string | undefined, withHttp: boolean): void {
-    if (withHttp) {
-      accepting.leave?.();
-      accepting.leave = undefined;
-      const full = this.full(this.entered.size);
-      if (full !== undefined) throw refusedForNow(full);
-      this.entered.add(accepting);
-    }
+  enter(accepting: Accepting, address: string | undefined): void {
     if (this.places === undefined) return;
     accepting.leave ??= this.places.take(address);
     if (accepting.leave === undefined) throw refusedForNow(serverError("TOO_MANY_FROM_ADDRESS"));
@@ -109,28 +117,11 @@ export class Room {
   /** The handshake has ended. Its place among those of its address is freed separately. */
   end(accepting: Accepting): void {
     this.handshakes.delete(accepting);
-    this.entered.delete(accepting);
   }
 
   /** Whether `enter` has to be called for requests. */
   get counts(): boolean {
     return this.places !== undefined;
-  }
-
-  /**
-   * Occupies a place before the request is known. Behind a proxy the client is unknown then, so
-   * only a place among the handshakes is needed.
-   */
-  private placeOf(address: string | undefined, withHttp: boolean): (() => void) | undefined {
-    const places = withHttp ? this.waiting : this.places;
-    if (places === undefined || this.surroundings.proxies?.trusts(address) === true) return ignore;
-    return places.take(address);
-  }
-
-  /** Returns why there is no room for another connection, with this number under way. */
-  private full(underWay: number): WebSocketError | undefined {
-    if (this.surroundings.openConnections() + underWay >= this.maxConnections) return serverError("SERVER_FULL");
-    return this.surroundings.shortOfMemory() ? serverError("SERVER_OVERLOADED") : undefined;
   }
 }
 

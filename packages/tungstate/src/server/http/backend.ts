@@ -1,18 +1,17 @@
-import type { ServerHandshakeOptions } from "@tungstate/protocol";
 import { Server as HttpServer } from "node:http";
 import { Server as HttpsServer } from "node:https";
-import { Socket } from "node:net";
-import type { Duplex } from "node:stream";
+import type { Socket } from "node:net";
 import type { Clock } from "../../schedule/clock.ts";
+import { RefusedError } from "../admission/refused.ts";
+import type { Arrival } from "../door/arrival.ts";
+import type { Arrivals } from "../door/arrivals.ts";
+import { type Destination, FirstRequest, type Place } from "../door/first-request.ts";
+import { watchHead } from "../door/head-watch.ts";
+import { giveStream } from "../door/passed.ts";
+import { sayAndEnd } from "../say-and-end.ts";
 import { onHandover } from "./handover.ts";
 
 const DRAIN_INTERVAL = 100; // ms between two looks for connections that have become idle
-
-/** A connection whose first request is being read. */
-export interface Reading {
-  /** Ends it without a response. */
-  terminate(): void;
-}
 
 /**
  * An HTTP server behind our ports: it gets the connections whose first request is not a WebSocket
@@ -20,14 +19,14 @@ export interface Reading {
  */
 export class HttpBackend {
   readonly server: HttpServer | HttpsServer;
-  /** How the first request of a connection is read; a request for the HTTP server is passed on. */
-  readonly handshake: ServerHandshakeOptions;
   /**
    * HTTP connections. One that becomes a WebSocket belongs to the WebSocketServer that accepts it.
    */
-  private readonly connections = new Set<Duplex>();
+  private readonly connections = new Set<Socket>();
   /** Connections whose first request is being read. */
-  private readonly reading = new Set<Reading>();
+  private readonly reading = new Set<FirstRequest>();
+  private readonly arrivals: Arrivals;
+  private readonly destination: Destination;
   private readonly clock: Clock;
   /** Undoes the changes to the server. */
   private readonly detach: () => void;
@@ -35,10 +34,29 @@ export class HttpBackend {
   private closed: Promise<void> | undefined;
 
   /** `detach` is called when no more connections will come. */
-  constructor(server: HttpServer | HttpsServer, handshake: ServerHandshakeOptions, clock: Clock, detach: () => void) {
+  constructor(
+    server: HttpServer | HttpsServer,
+    arrivals: Arrivals,
+    takerOf: Destination["takerOf"],
+    detach: () => void,
+  ) {
     this.server = server;
-    this.handshake = handshake;
+    this.arrivals = arrivals;
+    const { clock, deadlines, runtime } = arrivals.settings;
     this.clock = clock;
+    this.destination = {
+      clock,
+      deadlines,
+      runtime,
+      limits: arrivals.headLimits,
+      timeout: arrivals.timeout,
+      enforcesLimits: true,
+      takerOf,
+      onRefused: (error) => arrivals.onRefused(error),
+      onEnd: (request) => {
+        if (this.reading.delete(request)) this.checkEmpty();
+      },
+    };
     const stopWatching = watchConnections(server);
     this.detach = () => {
       stopWatching();
@@ -46,25 +64,26 @@ export class HttpBackend {
     };
   }
 
-  /** The first request of a connection is being read: `close` waits for `end`. */
-  begin(reading: Reading): void {
-    this.reading.add(reading);
-  }
-
-  /** The first request has been read, or its connection is gone. A request for the server was passed to `take`. */
-  end(reading: Reading): void {
-    if (this.reading.delete(reading)) this.checkEmpty();
+  /** Reads the first request of a connection. `secured`: its place during the TLS handshake. */
+  open(arrival: Arrival, secured?: Place): void {
+    const { arrivals } = this;
+    const place = secured ?? arrivals.arrive(arrivals.countsAddresses ? arrival.remoteAddress : undefined, true);
+    if (place instanceof RefusedError) sayAndEnd(arrival.transport(), place.response, this.clock);
+    else this.reading.add(new FirstRequest(arrival, place, this.destination));
   }
 
   private checkEmpty(): void {
     if (this.connections.size === 0 && this.reading.size === 0) this.empty?.();
   }
 
-  /** Takes over a paused stream, of which `bytes` have been read. */
-  take(stream: Duplex, bytes: Uint8Array): void {
+  /**
+   * Takes over a paused socket, of which `bytes` have been read. `since`: when it was accepted, if
+   * they do not contain a whole head.
+   */
+  take(stream: Socket, bytes: Uint8Array, since: number | undefined): void {
     const { server, connections } = this;
     stream.on("error", ignore); // until the server listens on its own
-    if (stream instanceof Socket && connections.size >= (server.maxConnections ?? Infinity)) {
+    if (connections.size >= (server.maxConnections || Infinity)) {
       drop(server, stream);
       return;
     }
@@ -74,19 +93,14 @@ export class HttpBackend {
     };
     stream.once("close", forget);
     onHandover(stream, forget);
-    // once the server reads from below the stream, the stream must be empty: TLS may return several
-    // pieces of the same bytes
-    process.nextTick(() => {
-      if (stream.destroyed) return;
-      server.emit(server instanceof HttpsServer ? "secureConnection" : "connection", stream);
-      stream.off("error", ignore);
-      stream.unshift(bytes);
-      stream.resume();
-    });
+    stream.off("error", ignore);
+    giveStream(server, stream, bytes);
+    if (since !== undefined) watchHead(stream, since, this.arrivals);
   }
 
   /** Closes connections as they become idle; resolves when none is left. */
   close(): Promise<void> {
+    for (const each of this.reading) each.close();
     return (this.closed ??= this.drain());
   }
 

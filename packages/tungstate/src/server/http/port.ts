@@ -1,4 +1,4 @@
-import { protocolError, type WebSocketError } from "@tungstate/protocol";
+import { protocolError } from "@tungstate/protocol";
 import { type AddressInfo, createServer, type ListenOptions, type Server as NetServer, type Socket } from "node:net";
 import {
   createServer as createTlsServer,
@@ -6,29 +6,25 @@ import {
   type Server as TlsServer,
   type TlsOptions,
 } from "node:tls";
-import { interceptHandles, type StreamHandle } from "../../native/system.ts";
+import { type Interception, interceptAccepted } from "../../native/accepted-handles.ts";
+import type { StreamHandle } from "../../native/system.ts";
+import { HandleArrival, SocketArrival } from "../door/arrival.ts";
+import type { Arrivals } from "../door/arrivals.ts";
+import type { Place } from "../door/first-request.ts";
+import { Securing } from "../door/securing.ts";
 import { serverError } from "../errors.ts";
 import type { HttpBackend } from "./backend.ts";
 import { onHandover } from "./handover.ts";
-import { changedTls, portOptions, socketBelow } from "./tls.ts";
+import { changedTls, portOptions } from "./tls.ts";
 
 /** The owner of a port. */
 export interface PortHost {
-  readonly noDelay: boolean;
-  /** Whether the handles of accepted sockets may be used. */
-  readonly usesHandles: boolean;
-  /** In ms; applies to TLS handshakes too. */
-  readonly handshakeTimeout: number;
-  /**
-   * A TLS handshake begins. Returns a function to call at its end; undefined if there is no room,
-   * and the socket is destroyed.
-   */
-  onTlsHandshake(socket: Socket, http: HttpBackend | undefined): (() => void) | undefined;
-  /** A connection, where Node's handles are available. */
-  onHandle(handle: StreamHandle, http: HttpBackend | undefined): void;
-  /** A connection with TLS, or where handles are not available. */
-  onSocket(socket: Socket, http: HttpBackend | undefined): void;
-  onRefused(error: WebSocketError): void;
+  /** The limits of connections until their TLS handshake ends or their first request is known. */
+  readonly arrivals: Arrivals;
+  /** A connection without an HTTP server, where Node's handles are available. */
+  onHandle(handle: StreamHandle): void;
+  /** A connection without an HTTP server, with TLS or where handles are not available. */
+  onSocket(socket: Socket): void;
   onError(error: unknown): void;
 }
 
@@ -39,8 +35,10 @@ export class Port {
   /** With TLS: the same server, and its options. */
   private tls: { readonly server: TlsServer; options: TlsOptions } | undefined;
   readonly http: HttpBackend | undefined;
-  /** Sockets in their TLS handshake, with the function to call at its end. */
-  private readonly securing = new Map<Socket, () => void>();
+  private readonly securing = new Securing(false);
+  private interception: Interception | undefined;
+  /** The socket of a handle that is being given to the HTTP server. */
+  private given: { socket: Socket | undefined } | undefined;
   /** Sockets of this port that still belong to this server. */
   private readonly sockets = new Set<Socket>();
   private empty: (() => void) | undefined;
@@ -57,52 +55,76 @@ export class Port {
   }
 
   private plainServer(): NetServer {
-    return createServer({ noDelay: this.host.noDelay }, (socket) => this.pass(socket));
+    const { noDelay } = this.host.arrivals.settings;
+    // an HTTP server responds also after the client has ended its half
+    const options = { noDelay, allowHalfOpen: this.http !== undefined };
+    return createServer(options, (socket) => {
+      if (this.given === undefined) this.pass(socket, undefined);
+      else this.given.socket = socket;
+    });
   }
 
-  private pass(socket: Socket): void {
+  /** `secured`: the place of the connection during its TLS handshake. */
+  private pass(socket: Socket, secured: Place | undefined): void {
+    const { http, host } = this;
+    this.track(socket);
+    if (http === undefined) {
+      secured?.leave();
+      host.onSocket(socket);
+      return;
+    }
+    const { settings } = host.arrivals;
+    socket.setNoDelay(settings.noDelay);
+    http.open(new SocketArrival(socket, settings, (...given) => http.take(...given)), secured);
+  }
+
+  private track(socket: Socket): void {
     this.sockets.add(socket);
     const forget = (): void => {
       if (this.sockets.delete(socket) && this.sockets.size === 0) this.empty?.();
     };
     socket.once("close", forget);
     onHandover(socket, forget);
-    this.host.onSocket(socket, this.http);
   }
 
-  /**
-   * TLS comes before everything that has limits elsewhere, so its handshakes count as WebSocket
-   * handshakes and have the same time limit.
-   */
+  private takesHandle(handle: StreamHandle): boolean {
+    const { http, host } = this;
+    if (http === undefined) {
+      host.onHandle(handle);
+      return true;
+    }
+    const { runtime, noDelay } = host.arrivals.settings;
+    if (runtime.handles === undefined) return false;
+    http.open(new HandleArrival(handle, runtime.handles, noDelay, (...given) => this.give(http, ...given)));
+    return true;
+  }
+
+  /** Makes a socket of a handle, and gives it to the HTTP server. */
+  private give(http: HttpBackend, handle: StreamHandle, bytes: Uint8Array, since: number | undefined): void {
+    const given: { socket: Socket | undefined } = { socket: undefined };
+    this.given = given;
+    try {
+      this.interception?.pass(handle);
+    } finally {
+      this.given = undefined;
+    }
+    const { socket } = given;
+    if (socket === undefined) return; // impossible: the port has no limit of its own
+    this.track(socket);
+    http.take(socket, bytes, since);
+  }
+
   private tlsServer(options: TlsOptions): NetServer {
-    const { host } = this;
-    const server = createTlsServer({ handshakeTimeout: host.handshakeTimeout, ...portOptions(options) });
+    const { arrivals } = this.host;
+    const server = createTlsServer({ handshakeTimeout: arrivals.timeout, ...portOptions(options) });
     this.tls = { server, options };
-    server.on("connection", (socket: Socket) => {
-      const end = host.onTlsHandshake(socket, this.http);
-      if (end === undefined) {
-        socket.destroy();
-        return;
-      }
-      this.securing.set(socket, end);
-      socket.once("close", () => this.secured(socket));
-    });
-    server.on("secureConnection", (socket) => {
-      const below = socketBelow(socket, this.securing);
-      if (below !== undefined) this.secured(below);
-      this.pass(socket);
-    });
+    server.on("connection", (socket: Socket) => void this.securing.begin(socket, arrivals, this.http !== undefined));
+    server.on("secureConnection", (socket) => this.pass(socket, this.securing.end(socket)));
     server.on("tlsClientError", (error, socket) => {
       socket.destroy(); // Node leaves a socket open whose TLS handshake timed out
-      host.onRefused(serverError("TLS_HANDSHAKE_FAILED", error.message, { cause: error }));
+      arrivals.onRefused(serverError("TLS_HANDSHAKE_FAILED", error.message, { cause: error }));
     });
     return server;
-  }
-
-  /** A TLS handshake has ended. */
-  private secured(socket: Socket): void {
-    this.securing.get(socket)?.();
-    this.securing.delete(socket);
   }
 
   /**
@@ -129,8 +151,8 @@ export class Port {
         }
         server.off("error", failed);
         server.on("error", (error) => host.onError(error)); // for example EMFILE: the port continues to listen
-        if (this.tls === undefined && host.usesHandles) {
-          interceptHandles(server, (handle) => host.onHandle(handle, this.http));
+        if (this.tls === undefined && host.arrivals.settings.transport === "auto") {
+          this.interception = interceptAccepted(server, (handle) => this.takesHandle(handle));
         }
         resolve(address);
       });
@@ -167,7 +189,7 @@ export class Port {
 
   private async drain(): Promise<void> {
     this.server.close();
-    for (const socket of this.securing.keys()) socket.destroy();
+    this.securing.destroy();
     if (this.sockets.size > 0) await new Promise<void>((resolve) => (this.empty = resolve));
   }
 }

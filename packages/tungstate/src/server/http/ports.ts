@@ -1,33 +1,29 @@
-import { isWebSocketUpgrade, protocolError, type UpgradeHead } from "@tungstate/protocol";
+import { protocolError } from "@tungstate/protocol";
 import { argumentError } from "@tungstate/protocol/internal";
 import type { Server as HttpServer } from "node:http";
 import { Server as HttpsServer } from "node:https";
 import type { AddressInfo, ListenOptions } from "node:net";
 import type { SecureContextOptions } from "node:tls";
-import type { Clock } from "../../schedule/clock.ts";
-import type { Admission } from "../admission/admission.ts";
 import type { ServerListenOptions } from "../options.ts";
 import { httpServerOf } from "./app.ts";
 import { HttpBackend } from "./backend.ts";
 import { Port, type PortHost } from "./port.ts";
-import { pathOf, routeUpgrades, takerOf, type UpgradeTaker } from "./router.ts";
+import { handshakeTakerOf, routeUpgrades, takerOf, type UpgradeTaker } from "./router.ts";
 
 /** The ports of a server, and the HTTP servers behind them. */
 export class Ports {
   private readonly host: PortHost;
-  private readonly admission: Admission;
+  private readonly path: string | undefined;
   private readonly taker: UpgradeTaker;
-  private readonly clock: Clock;
   private readonly ports = new Set<Port>();
   private readonly backends = new Map<HttpServer | HttpsServer, HttpBackend>();
   private closing = false;
 
-  /** `taker` takes the upgrade requests that reach the HTTP servers. */
-  constructor(host: PortHost, admission: Admission, taker: UpgradeTaker, clock: Clock) {
+  /** `taker` takes the handshakes on `path`. */
+  constructor(host: PortHost, path: string | undefined, taker: UpgradeTaker) {
     this.host = host;
-    this.admission = admission;
+    this.path = path;
     this.taker = taker;
-    this.clock = clock;
   }
 
   /** Whether `close` was called. */
@@ -69,14 +65,17 @@ export class Ports {
     }
     const known = this.backends.get(http);
     if (known !== undefined) return known;
-    const { path, handshake } = this.admission;
+    const { path } = this;
     const detach = takerOf(http, path) === this.taker ? ignore : routeUpgrades(http, path, this.taker);
-    const passOn = (head: UpgradeHead | undefined): boolean =>
-      head === undefined || !isWebSocketUpgrade(head) || (path !== undefined && pathOf(head.target) !== path);
-    const backend = new HttpBackend(http, { ...handshake, passOn }, this.clock, () => {
-      detach();
-      this.backends.delete(http);
-    });
+    const backend = new HttpBackend(
+      http,
+      this.host.arrivals,
+      (head) => handshakeTakerOf(http, head),
+      () => {
+        detach();
+        this.backends.delete(http);
+      },
+    );
     this.backends.set(http, backend);
     return backend;
   }
@@ -98,7 +97,7 @@ export class Ports {
     const stopped = [...this.ports, ...backends].map((each) => each.close());
     this.closing = true;
     // connections end in time by themselves, HTTP requests do not
-    const cancel = this.clock.after(timeout, () => {
+    const cancel = this.host.arrivals.settings.clock.after(timeout, () => {
       for (const backend of backends) backend.terminate();
     });
     await Promise.all(stopped);

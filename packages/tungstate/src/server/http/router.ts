@@ -1,13 +1,23 @@
-import type { IncomingMessage, Server as HttpServer } from "node:http";
-import type { Server as HttpsServer } from "node:https";
+import { type IncomingMessage, Server as HttpServer } from "node:http";
+import { Server as HttpsServer } from "node:https";
 import type { Duplex } from "node:stream";
-import { formatResponse, isWebSocketUpgrade, parseTarget, protocolError, refusalFor } from "@tungstate/protocol";
+import {
+  formatResponse,
+  isWebSocketUpgrade,
+  parseTarget,
+  protocolError,
+  refusalFor,
+  type UpgradeHead,
+} from "@tungstate/protocol";
 import { systemClock } from "../../schedule/clock.ts";
 import { defaultRuntime } from "../../native/runtime.ts";
 import { transportOf } from "../../transport/of.ts";
-import { sayAndEnd } from "../accepting.ts";
+import type { Arrivals } from "../door/arrivals.ts";
+import { openDoor } from "../door/door.ts";
+import type { HandshakeTaker } from "../door/first-request.ts";
 import { behindResponses } from "./earlier-responses.ts";
 import { serverError } from "../errors.ts";
+import { sayAndEnd } from "../say-and-end.ts";
 import { handOver } from "./handover.ts";
 import { chooseUpgrades } from "./upgrade-choice.ts";
 
@@ -15,7 +25,12 @@ export type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Bu
 
 /** Takes the upgrade requests for a path. */
 export interface UpgradeTaker {
+  /** Takes a request that node:http has read. */
   readonly take: UpgradeHandler;
+  /** Takes a handshake that is the first request of its connection. Default: node:http reads it. */
+  readonly accept?: HandshakeTaker;
+  /** The limits of connections whose request is not known yet. */
+  readonly arrivals?: Arrivals;
   /** Returns whether it wants this request, which asks for WebSocket. The others are ordinary requests. Default: all. */
   wants?(request: IncomingMessage): boolean;
 }
@@ -24,6 +39,8 @@ interface Routes {
   readonly byPath: Map<string | undefined, UpgradeTaker>;
   /** Returns whether a request becomes an upgrade here. */
   wants(request: IncomingMessage): boolean;
+  /** Opens the door of the server, once it has a taker. */
+  readonly open: () => void;
   /** Takes the listener off the server. */
   readonly remove: () => void;
 }
@@ -48,6 +65,7 @@ export function routeUpgrades(
       `another WebSocketServer already accepts upgrades for ${path ?? "every path"}: use another path`,
     );
   byPath.set(path, taker);
+  routes.open();
   return () => {
     byPath.delete(path);
     if (byPath.size > 0) return;
@@ -65,12 +83,27 @@ export function choosePassedOn(server: HttpServer | HttpsServer, main: HttpServe
     const routes = routesOf.get(main);
     return main.listenerCount("upgrade") > (routes === undefined ? 0 : 1) || routes?.wants(request) === true;
   };
-  return chooseUpgrades(server, wanted) ?? (() => undefined);
+  const release = chooseUpgrades(server, wanted);
+  const byPath = routesOf.get(main)?.byPath;
+  const closeDoor = byPath === undefined ? undefined : doorOf(server, main, byPath);
+  return () => {
+    release?.();
+    closeDoor?.();
+  };
 }
 
 /** Returns who has this path, or all others if it is undefined. */
 export function takerOf(server: HttpServer | HttpsServer, path: string | undefined): UpgradeTaker | undefined {
   return routesOf.get(server)?.byPath.get(path);
+}
+
+/** Returns who accepts a handshake that is the first request of its connection; undefined if node:http should read it. */
+export function handshakeTakerOf(
+  server: HttpServer | HttpsServer,
+  { target }: UpgradeHead,
+): HandshakeTaker | undefined {
+  const byPath = routesOf.get(server)?.byPath;
+  return (byPath?.get(pathOf(target)) ?? byPath?.get(undefined))?.accept;
 }
 
 /** The path of a request's target, without the query. */
@@ -94,17 +127,38 @@ function listenTo(server: HttpServer | HttpsServer): Routes {
     else behindResponses(socket, head, () => notFound(socket));
   };
   const release = chooseUpgrades(server, wanted);
+  let closeDoor: (() => void) | undefined;
   server.on("upgrade", listener);
   const routes = {
     byPath,
     wants: wanted,
+    open: () => void (closeDoor ??= doorOf(server, server, byPath)),
     remove: () => {
       release?.();
+      closeDoor?.();
       server.off("upgrade", listener);
     },
   };
   routesOf.set(server, routes);
   return routes;
+}
+
+/** Opens the door of a server to the takers of `main`. Returns a function that closes it. */
+function doorOf(
+  server: HttpServer | HttpsServer | object,
+  main: HttpServer | HttpsServer,
+  byPath: ReadonlyMap<string | undefined, UpgradeTaker>,
+): () => void {
+  if (!(server instanceof HttpServer || server instanceof HttpsServer)) return () => undefined;
+  return openDoor(server, {
+    // of several servers, the one that was attached first
+    arrivals() {
+      for (const { arrivals } of byPath.values()) if (arrivals !== undefined) return arrivals;
+      return undefined;
+    },
+    // other `upgrade` listeners receive the requests for our paths too
+    takerOf: (head) => (main.listenerCount("upgrade") > 1 ? undefined : handshakeTakerOf(main, head)),
+  });
 }
 
 function asksForWebSocket({ httpVersion, rawHeaders }: IncomingMessage): boolean {

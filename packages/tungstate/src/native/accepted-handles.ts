@@ -1,0 +1,128 @@
+import type { Server } from "node:net";
+import { isStreamHandle, loadSystem, type StreamHandle } from "./system.ts";
+
+/** The listening handle of a server, whose new connections go elsewhere. */
+export interface Interception {
+  /** Gives a handle to the server, as if the server had accepted it now. */
+  pass(handle: StreamHandle): void;
+  /** Lets the server accept by itself again. */
+  release(): void;
+}
+
+/**
+ * Passes the handles that a listening server accepts to `onHandle` instead of making a socket of
+ * each. The function returns false for a handle that the server should have. Undefined, and nothing
+ * changed, where this is not possible.
+ */
+export function interceptAccepted(
+  server: Server,
+  onHandle: (handle: StreamHandle) => boolean,
+): Interception | undefined {
+  const listening: unknown = Reflect.get(server, "_handle");
+  if (loadSystem() === undefined || typeof listening !== "object" || listening === null) return undefined;
+  const original: unknown = Reflect.get(listening, "onconnection");
+  if (typeof original !== "function") return undefined;
+  let active = true;
+  const intercepted = function (this: unknown, status: number, handle: unknown): void {
+    if (active && status === 0 && isStreamHandle(handle) && onHandle(handle)) return;
+    Reflect.apply(original, this, [status, handle]);
+  };
+  if (!Reflect.set(listening, "onconnection", intercepted)) return undefined;
+  return {
+    pass: (handle) => void Reflect.apply(original, listening, [0, handle]),
+    release() {
+      active = false; // other code may have wrapped it
+      if (Reflect.get(listening, "onconnection") === intercepted) Reflect.set(listening, "onconnection", original);
+    },
+  };
+}
+
+/** A handle that its server counts, as it counts its sockets. */
+interface CountedHandle extends StreamHandle {
+  countedBy?: Server | undefined;
+}
+
+/**
+ * Counts a handle among the connections of a server (`getConnections`, `maxConnections`, the end of
+ * `close`) until it is closed. Returns false, and does nothing, where this is not possible.
+ */
+export function countHandle(server: Server, handle: StreamHandle): boolean {
+  const count: unknown = Reflect.get(server, "_connections");
+  if (typeof count !== "number" || typeof Reflect.get(server, "_emitCloseIfDrained") !== "function") return false;
+  const counted: CountedHandle = handle;
+  counted.countedBy = server;
+  counted.close = closeCounted;
+  Reflect.set(server, "_connections", count + 1);
+  return true;
+}
+
+/** Counts a handle no longer. */
+export function uncountHandle(handle: StreamHandle): void {
+  const counted: CountedHandle = handle;
+  const { countedBy: server } = counted;
+  if (server === undefined) return;
+  counted.countedBy = undefined;
+  Reflect.deleteProperty(counted, "close");
+  Reflect.set(server, "_connections", Number(Reflect.get(server, "_connections")) - 1);
+}
+
+/** Whether the server accepts no more connections: its `maxConnections` is reached. */
+export function isFull(server: Server): boolean {
+  const { maxConnections } = server;
+  // as node:net: 0 and undefined are no limit
+  return Boolean(maxConnections) && Number(Reflect.get(server, "_connections")) >= maxConnections;
+}
+
+function closeCounted(this: CountedHandle, callback?: () => void): void {
+  const { countedBy: server } = this;
+  Reflect.deleteProperty(this, "close");
+  this.close(() => {
+    callback?.();
+    uncountHandle(this);
+    // ends a server that was closed when its last connection has ended
+    if (server !== undefined) Reflect.apply(Reflect.get(server, "_emitCloseIfDrained") as () => void, server, []);
+  });
+}
+
+/** Receives what a handle reads. */
+export interface FirstReader {
+  /** `bytes` belong to the reader. */
+  onBytes(bytes: Uint8Array): void;
+  /** The peer has ended its half; the handle may be read again, and reports that again. */
+  onEnd(): void;
+  /** Reading failed with this negative errno. */
+  onFailed(status: number): void;
+}
+
+interface ReadHandle extends StreamHandle {
+  firstReader?: FirstReader | undefined;
+}
+
+/**
+ * Reads from a new handle into memory that Node.js allocates, so that the handle can still be given
+ * to a socket.
+ */
+export function startReading(handle: StreamHandle, reader: FirstReader): void {
+  const read: ReadHandle = handle;
+  read.firstReader = reader;
+  read.onread = onFirstRead;
+  const status = read.readStart();
+  if (status !== 0) reader.onFailed(status);
+}
+
+/** Ends the reading of `startReading`. */
+export function stopReading(handle: StreamHandle): void {
+  const read: ReadHandle = handle;
+  read.firstReader = undefined;
+  read.readStop();
+}
+
+const EOF = -4095; // libuv's UV_EOF
+
+function onFirstRead(this: ReadHandle, buffer?: ArrayBuffer): void {
+  const size = loadSystem()?.readResult() ?? 0;
+  if (size > 0) {
+    if (buffer !== undefined) this.firstReader?.onBytes(new Uint8Array(buffer, 0, size));
+  } else if (size === EOF) this.firstReader?.onEnd();
+  else if (size < 0) this.firstReader?.onFailed(size);
+}

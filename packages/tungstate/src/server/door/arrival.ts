@@ -1,0 +1,187 @@
+import type { Socket } from "node:net";
+import { TLSSocket } from "node:tls";
+import { startReading, stopReading } from "../../native/accepted-handles.ts";
+import type { HandleResources } from "../../native/runtime.ts";
+import type { StreamHandle } from "../../native/system.ts";
+import { HandleTransport } from "../../transport/handle.ts";
+import { transportOf, type TransportSettings } from "../../transport/of.ts";
+import type { Transport } from "../../transport/transport.ts";
+import { handOver } from "../http/handover.ts";
+
+/** Receives the first bytes of a connection. */
+export interface ArrivalReader {
+  /** `bytes` are borrowed. */
+  onBytes(bytes: Uint8Array): void;
+  /** The peer has ended its half. */
+  onEnd(): void;
+  /** The connection is gone. */
+  onGone(): void;
+}
+
+/**
+ * A new connection whose first request is not known yet. It ends as a transport (`transport`), with
+ * the HTTP server (`pass`), or destroyed.
+ */
+export interface Arrival {
+  readonly encrypted: boolean;
+  readonly remoteAddress: string | undefined;
+  /** Whether the HTTP server can still be given the connection after the peer has ended its half. */
+  readonly passesEnd: boolean;
+  read(reader: ArrivalReader): void;
+  /** The connection becomes a WebSocket: the port that accepted it does not wait for its end. */
+  handOver(): void;
+  /** Ends the reading, and returns the transport of the connection. */
+  transport(): Transport;
+  /**
+   * Ends the reading, and gives the connection to the HTTP server with the bytes that were read.
+   * `since`: given if they do not contain a whole head; when the connection was accepted.
+   */
+  pass(bytes: Uint8Array, since?: number): void;
+  destroy(): void;
+}
+
+/** Gives a connection to the HTTP server: see `Arrival.pass`. A socket is paused. */
+export type Give<T> = (connection: T, bytes: Uint8Array, since: number | undefined) => void;
+
+/** A connection that is still a bare handle. */
+export class HandleArrival implements Arrival {
+  readonly encrypted = false;
+  readonly passesEnd = true;
+  private readonly handle: StreamHandle;
+  private readonly resources: HandleResources;
+  private readonly noDelay: boolean;
+  private readonly give: Give<StreamHandle>;
+  private reader: ArrivalReader | undefined;
+
+  /** `give` gives the handle to the HTTP server. */
+  constructor(handle: StreamHandle, resources: HandleResources, noDelay: boolean, give: Give<StreamHandle>) {
+    this.handle = handle;
+    this.resources = resources;
+    this.noDelay = noDelay;
+    this.give = give;
+  }
+
+  get remoteAddress(): string | undefined {
+    const out: { address?: string } = {};
+    this.handle.getpeername?.(out);
+    return out.address;
+  }
+
+  read(reader: ArrivalReader): void {
+    this.reader = reader;
+    startReading(this.handle, this);
+  }
+
+  onBytes(bytes: Uint8Array): void {
+    this.reader?.onBytes(bytes);
+  }
+
+  onEnd(): void {
+    this.reader?.onEnd();
+  }
+
+  onFailed(): void {
+    const { reader } = this;
+    this.destroy();
+    reader?.onGone();
+  }
+
+  handOver(): void {
+    // no port knows it
+  }
+
+  transport(): Transport {
+    this.stop();
+    this.handle.setNoDelay?.(this.noDelay);
+    return new HandleTransport(this.handle, this.resources);
+  }
+
+  pass(bytes: Uint8Array, since?: number): void {
+    this.stop();
+    this.give(this.handle, bytes, since);
+  }
+
+  destroy(): void {
+    this.stop();
+    this.handle.close();
+  }
+
+  private stop(): void {
+    this.reader = undefined;
+    stopReading(this.handle);
+  }
+}
+
+/** A connection that is a socket of node:net or node:tls. */
+export class SocketArrival implements Arrival {
+  readonly encrypted: boolean;
+  /** The end of a stream is reported once. */
+  readonly passesEnd = false;
+  private readonly socket: Socket;
+  private readonly settings: TransportSettings;
+  private readonly give: Give<Socket>;
+  private readonly allowedHalfOpen: boolean;
+  private reader: ArrivalReader | undefined;
+
+  /** `give` gives the socket to the HTTP server. */
+  constructor(socket: Socket, settings: TransportSettings, give: Give<Socket>) {
+    this.socket = socket;
+    this.settings = settings;
+    this.give = give;
+    this.encrypted = socket instanceof TLSSocket;
+    this.allowedHalfOpen = socket.allowHalfOpen;
+    socket.allowHalfOpen = true; // our half ends with a response
+  }
+
+  get remoteAddress(): string | undefined {
+    return this.socket.remoteAddress;
+  }
+
+  read(reader: ArrivalReader): void {
+    this.reader = reader;
+    this.socket.on("error", ignore).on("close", this.onClose).on("end", this.onEnd).on("data", this.onData).resume();
+  }
+
+  private readonly onData = (chunk: Buffer): void => this.reader?.onBytes(chunk);
+  private readonly onEnd = (): void => this.reader?.onEnd();
+  private readonly onClose = (): void => this.reader?.onGone();
+
+  handOver(): void {
+    handOver(this.socket);
+  }
+
+  transport(): Transport {
+    const { socket } = this;
+    this.stop();
+    const transport = transportOf(socket, this.settings);
+    socket.off("error", ignore);
+    return transport;
+  }
+
+  pass(bytes: Uint8Array, since?: number): void {
+    const { socket } = this;
+    this.stop();
+    // the HTTP server may read from below the stream, so the stream must be empty: TLS returns
+    // several pieces of the same bytes
+    process.nextTick(() => {
+      if (!socket.destroyed) this.give(socket, bytes, since);
+      socket.off("error", ignore);
+    });
+  }
+
+  destroy(): void {
+    const { socket } = this;
+    this.stop();
+    socket.destroy();
+  }
+
+  private stop(): void {
+    const { socket } = this;
+    this.reader = undefined;
+    socket.pause();
+    socket.off("data", this.onData).off("end", this.onEnd).off("close", this.onClose);
+    socket.allowHalfOpen = this.allowedHalfOpen;
+  }
+}
+
+const ignore = (): void => undefined;

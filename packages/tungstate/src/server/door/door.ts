@@ -1,0 +1,214 @@
+import type { UpgradeHead } from "@tungstate/protocol";
+import { maxHeaderSize, Server as HttpServer } from "node:http";
+import { Server as HttpsServer } from "node:https";
+import { Socket } from "node:net";
+import type { TLSSocket } from "node:tls";
+import {
+  countHandle,
+  type Interception,
+  interceptAccepted,
+  isFull,
+  uncountHandle,
+} from "../../native/accepted-handles.ts";
+import type { StreamHandle } from "../../native/system.ts";
+import { RefusedError } from "../admission/refused.ts";
+import { sayAndEnd } from "../say-and-end.ts";
+import { type Arrival, HandleArrival, SocketArrival } from "./arrival.ts";
+import type { Arrivals } from "./arrivals.ts";
+import { type Destination, FirstRequest, type HandshakeTaker, type Place } from "./first-request.ts";
+import { watchHead } from "./head-watch.ts";
+import { connectionEvent, giveStream, markPassed, wasPassed } from "./passed.ts";
+import { Securing } from "./securing.ts";
+
+/** The owner of a door: what is attached to an HTTP server. */
+export interface DoorOwner {
+  /** The limits while the request of a connection is not known. Undefined: the HTTP server gets all connections. */
+  arrivals(): Arrivals | undefined;
+  /** Returns who accepts this handshake; undefined if it is for the HTTP server. */
+  takerOf(head: UpgradeHead): HandshakeTaker | undefined;
+}
+
+/**
+ * Takes the connections of an HTTP server before the server reads from them. The returned function
+ * ends that; connections whose first request is not known then are given to the HTTP server.
+ */
+export function openDoor(server: HttpServer | HttpsServer, owner: DoorOwner): () => void {
+  const door = new Door(server, owner);
+  return () => door.close();
+}
+
+/**
+ * Reads the first request of each connection of an HTTP server that listens itself, or that other
+ * code gives connections to (`server.emit("connection", socket)`).
+ *
+ * A plain server hands over bare handles, if nothing but node:http listens for its connections.
+ * Otherwise the connections come with the event by which the server would take them. The listeners
+ * of that event are called once the first request is known: all of them for the HTTP server, all
+ * but that of node:http for a WebSocket.
+ */
+class Door {
+  private readonly server: HttpServer | HttpsServer;
+  private readonly owner: DoorOwner;
+  private readonly requests = new Set<FirstRequest>();
+  private readonly securing = new Securing(true);
+  private readonly restore: (() => void)[] = [];
+  private interception: Interception | undefined;
+  /** The socket of a handle that is being given to the server. */
+  private given: { socket: Socket | undefined } | undefined;
+  private destination: (Destination & { readonly arrivals: Arrivals }) | undefined;
+
+  constructor(server: HttpServer | HttpsServer, owner: DoorOwner) {
+    this.server = server;
+    this.owner = owner;
+    const { emit, closeAllConnections } = server;
+    this.restore.push(
+      replace(server, "emit", (event: string | symbol, ...args: unknown[]): boolean =>
+        this.takes(event, args[0]) ? true : (Reflect.apply(emit, server, [event, ...args]) as boolean),
+      ),
+      replace(server, "closeAllConnections", () => {
+        for (const each of this.requests) each.terminate();
+        Reflect.apply(closeAllConnections, server, []);
+      }),
+    );
+    if (server.listening) this.intercept();
+  }
+
+  close(): void {
+    for (const each of this.restore) each();
+    this.interception?.release();
+  }
+
+  private intercept(): void {
+    if (this.server instanceof HttpsServer || this.owner.arrivals()?.settings.transport !== "auto") return;
+    this.interception = interceptAccepted(this.server, (handle) => this.takesHandle(handle));
+  }
+
+  /** Called for each event of the server. Returns whether its listeners are not to be called now. */
+  private takes(event: string | symbol, subject: unknown): boolean {
+    if (event === "listening") this.intercept();
+    if (event !== "connection" && event !== "secureConnection") return false;
+    if (!(subject instanceof Socket)) return false;
+    if (this.given !== undefined && event === "connection") {
+      markPassed(subject);
+      return false;
+    }
+    if (wasPassed(subject)) return false;
+    const arrivals = this.owner.arrivals();
+    if (arrivals === undefined) return false;
+    if (event !== connectionEvent(this.server)) {
+      return event === "connection" && !this.securing.begin(subject, arrivals, true);
+    }
+    const secured = event === "secureConnection" ? this.securing.end(subject as TLSSocket) : undefined;
+    const arrival = new SocketArrival(subject, arrivals.settings, (socket, bytes, since) => {
+      giveStream(this.server, socket, bytes);
+      if (since !== undefined) watchHead(socket, since, arrivals);
+    });
+    this.open(arrival, arrivals, secured, subject);
+    return true;
+  }
+
+  private takesHandle(handle: StreamHandle): boolean {
+    const { server } = this;
+    const arrivals = this.owner.arrivals();
+    if (arrivals?.settings.transport !== "auto") return false;
+    const resources = arrivals.settings.runtime.handles;
+    if (resources === undefined) return false;
+    // a foreign listener wants the socket; a full server drops the connection
+    if (server.listenerCount("connection") > 1 || isFull(server) || !countHandle(server, handle)) return false;
+    const { noDelay } = arrivals.settings;
+    const arrival = new HandleArrival(handle, resources, noDelay, (given, bytes, since) => {
+      this.give(given, bytes, since, arrivals);
+    });
+    this.open(arrival, arrivals, undefined, undefined);
+    return true;
+  }
+
+  private give(handle: StreamHandle, bytes: Uint8Array, since: number | undefined, arrivals: Arrivals): void {
+    uncountHandle(handle);
+    const given: { socket: Socket | undefined } = { socket: undefined };
+    this.given = given;
+    // events are not looked at any more when the door is closed
+    const capture = (socket: Socket): void => void (given.socket = socket);
+    this.server.prependListener("connection", capture);
+    try {
+      this.interception?.pass(handle);
+    } finally {
+      this.given = undefined;
+      this.server.off("connection", capture);
+    }
+    const { socket } = given; // undefined if the server has dropped the connection
+    if (socket === undefined || socket.destroyed) return;
+    if (bytes.length > 0) socket.unshift(bytes);
+    if (since !== undefined) watchHead(socket, since, arrivals);
+  }
+
+  /** `socket`: what the listeners of other code are called with. */
+  private open(arrival: Arrival, arrivals: Arrivals, secured: Place | undefined, socket: Socket | undefined): void {
+    const address = arrivals.countsAddresses ? arrival.remoteAddress : undefined;
+    const place = secured ?? arrivals.arrive(address, true);
+    if (place instanceof RefusedError) {
+      sayAndEnd(arrival.transport(), place.response, arrivals.settings.clock);
+      return;
+    }
+    const destination = this.destinationFor(arrivals);
+    const own = socket === undefined ? destination : { ...destination, takerOf: this.announcing(socket) };
+    this.requests.add(new FirstRequest(arrival, place, own));
+  }
+
+  /** Finds the taker of a handshake; before it accepts, listeners of other code get the socket. */
+  private announcing(socket: Socket): Destination["takerOf"] {
+    return (head) => {
+      const taker = this.owner.takerOf(head);
+      if (taker === undefined) return undefined;
+      const { server } = this;
+      const event = connectionEvent(server);
+      const [own] = server.listeners(event);
+      for (const listener of server.rawListeners(event)) {
+        if (listener !== own) Reflect.apply(listener, server, [socket]);
+      }
+      return taker;
+    };
+  }
+
+  private destinationFor(arrivals: Arrivals): Destination {
+    if (this.destination?.arrivals === arrivals) return this.destination;
+    const { server, owner, requests } = this;
+    const { clock, deadlines, runtime } = arrivals.settings;
+    const headSize = Math.max(arrivals.headLimits?.maxHeadSize ?? 0, maxHeaderSizeOf(server));
+    const destination: NonNullable<Door["destination"]> = {
+      arrivals,
+      clock,
+      deadlines,
+      runtime,
+      // the HTTP server has its own limits for its requests; those of a handshake are checked by its taker
+      limits: { maxHeadSize: headSize, maxHeaders: Infinity, maxParts: Infinity },
+      get timeout() {
+        const { headersTimeout, requestTimeout } = server;
+        return Math.min(arrivals.timeout, headersTimeout || Infinity, requestTimeout || Infinity);
+      },
+      enforcesLimits: false,
+      takerOf: (head) => owner.takerOf(head),
+      onRefused: (error) => arrivals.onRefused(error),
+      onEnd: (request) => void requests.delete(request),
+    };
+    this.destination = destination;
+    return destination;
+  }
+}
+
+/** The option of that name, which the server keeps in a property. */
+function maxHeaderSizeOf(server: HttpServer | HttpsServer): number {
+  const own: unknown = Reflect.get(server, "maxHeaderSize");
+  return typeof own === "number" && own > 0 ? own : maxHeaderSize;
+}
+
+/** Sets a method of a server; returns a function that restores it, unless other code has set it meanwhile. */
+function replace(server: HttpServer | HttpsServer, key: "emit" | "closeAllConnections", value: unknown): () => void {
+  const own = Object.getOwnPropertyDescriptor(server, key);
+  Reflect.set(server, key, value);
+  return () => {
+    if (Reflect.get(server, key) !== value) return;
+    if (own === undefined) Reflect.deleteProperty(server, key);
+    else Object.defineProperty(server, key, own);
+  };
+}

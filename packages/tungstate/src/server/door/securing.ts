@@ -1,0 +1,86 @@
+import type { Socket } from "node:net";
+import type { TLSSocket } from "node:tls";
+import { systemClock } from "../../schedule/clock.ts";
+import { type Deadlines, NOWHERE, type Timed } from "../../schedule/deadlines.ts";
+import { RefusedError } from "../admission/refused.ts";
+import { serverError } from "../errors.ts";
+import { socketBelow } from "../http/tls.ts";
+import type { Arrivals } from "./arrivals.ts";
+import type { Place } from "./first-request.ts";
+
+/** The connections of a TLS server that are in their TLS handshake: each has its place and its time limit. */
+export class Securing {
+  /** Whether the TLS server has no time limit of its own. */
+  private readonly limitsTime: boolean;
+  private readonly waiting = new Map<Socket, Handshake>();
+
+  constructor(limitsTime: boolean) {
+    this.limitsTime = limitsTime;
+  }
+
+  /** A connection was accepted. Returns false if there is no room for it; it is destroyed then. */
+  begin(socket: Socket, arrivals: Arrivals, mayBeHttp: boolean): boolean {
+    const place = arrivals.arrive(arrivals.countsAddresses ? socket.remoteAddress : undefined, mayBeHttp);
+    if (place instanceof RefusedError) {
+      socket.destroy();
+      return false;
+    }
+    const handshake = new Handshake(socket, place, arrivals);
+    this.waiting.set(socket, handshake);
+    if (this.limitsTime) handshake.limitTime();
+    socket.once("close", () => {
+      if (this.waiting.delete(socket)) handshake.lost();
+    });
+    return true;
+  }
+
+  /** The TLS handshake has succeeded. Returns the place of its connection. */
+  end(socket: TLSSocket): Place | undefined {
+    const below = socketBelow(socket, this.waiting);
+    const handshake = below === undefined ? undefined : this.waiting.get(below);
+    if (below === undefined || handshake === undefined) return undefined;
+    this.waiting.delete(below);
+    return handshake.done();
+  }
+
+  /** Destroys all connections in their TLS handshake. */
+  destroy(): void {
+    for (const socket of this.waiting.keys()) socket.destroy();
+  }
+}
+
+class Handshake implements Timed {
+  readonly deadline: number;
+  slot = NOWHERE; // as a Timed
+  private readonly socket: Socket;
+  private readonly place: Place;
+  private readonly arrivals: Arrivals;
+  /** TLS handshakes are work of the system, so their time limits use its clock. */
+  private readonly deadlines: Deadlines;
+
+  constructor(socket: Socket, place: Place, arrivals: Arrivals) {
+    this.socket = socket;
+    this.place = place;
+    this.arrivals = arrivals;
+    this.deadlines = arrivals.settings.runtime.deadlines.of(systemClock);
+    this.deadline = systemClock.now() + arrivals.timeout;
+  }
+
+  limitTime(): void {
+    this.deadlines.watch(this);
+  }
+
+  done(): Place {
+    this.deadlines.forget(this);
+    return this.place;
+  }
+
+  lost(): void {
+    this.done().leave();
+  }
+
+  onDeadline(): void {
+    this.arrivals.onRefused(serverError("TLS_HANDSHAKE_FAILED", `not complete after ${this.arrivals.timeout} ms`));
+    this.socket.destroy();
+  }
+}
