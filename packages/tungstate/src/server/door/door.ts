@@ -1,5 +1,5 @@
 import type { UpgradeHead } from "@tungstate/protocol";
-import { maxHeaderSize, Server as HttpServer } from "node:http";
+import { maxHeaderSize, type Server as HttpServer } from "node:http";
 import { Server as HttpsServer } from "node:https";
 import { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
@@ -60,10 +60,11 @@ class Door {
   constructor(server: HttpServer | HttpsServer, owner: DoorOwner) {
     this.server = server;
     this.owner = owner;
-    const { emit, closeAllConnections } = server;
+    const emit = methodOf(server, "emit");
+    const closeAllConnections = methodOf(server, "closeAllConnections");
     this.restore.push(
       replace(server, "emit", (event: string | symbol, ...args: unknown[]): boolean =>
-        this.takes(event, args[0]) ? true : (Reflect.apply(emit, server, [event, ...args]) as boolean),
+        this.takes(event, args[0]) ? true : Boolean(Reflect.apply(emit, server, [event, ...args])),
       ),
       replace(server, "closeAllConnections", () => {
         for (const each of this.requests) each.terminate();
@@ -200,6 +201,13 @@ class Door {
 function maxHeaderSizeOf(server: HttpServer | HttpsServer): number {
   const own: unknown = Reflect.get(server, "maxHeaderSize");
   return typeof own === "number" && own > 0 ? own : maxHeaderSize;
+}
+
+function methodOf(
+  server: HttpServer | HttpsServer,
+  key: "emit" | "closeAllConnections",
+): (...args: unknown[]) => unknown {
+  return Reflect.get(server, key) as (...args: unknown[]) => unknown;
 }
 
 /** Sets a method of a server; returns a function that restores it, unless other code has set it meanwhile. */

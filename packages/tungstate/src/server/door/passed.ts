@@ -1,4 +1,4 @@
-import { Server as HttpServer } from "node:http";
+import type { Server as HttpServer } from "node:http";
 import { Server as HttpsServer } from "node:https";
 import type { Duplex } from "node:stream";
 

@@ -1,5 +1,5 @@
 import { Server as HttpServer } from "node:http";
-import { Server as HttpsServer } from "node:https";
+import type { Server as HttpsServer } from "node:https";
 import type { Socket } from "node:net";
 import type { Clock } from "../../schedule/clock.ts";
 import { RefusedError } from "../admission/refused.ts";
