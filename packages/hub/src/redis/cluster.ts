@@ -6,7 +6,7 @@ import { slotOf, SLOTS } from "./slots.ts";
 import { describeRedis, type RedisUrl } from "./urls.ts";
 import { HubError } from "../errors.ts";
 
-const REFRESH_INTERVAL = 5_000; // ms: who has which slot may change without anybody telling
+const REFRESH_INTERVAL = 5_000; // ms; slots may move to other servers without a notification
 const TRY_AGAIN_PAUSE = 50; // ms
 const REFRESH_WHEN_DOWN = 500; // ms
 const REFRESH_PAUSE = 100; // ms between two questions after errors
@@ -142,8 +142,8 @@ export class ClusterDeployment implements Deployment {
         // the next server may know
       }
     }
-    if (this.isStopped) return; // meanwhile: nobody would close what is opened from here on
-    // nobody is there: those of the URL may be when the others are not
+    if (this.isStopped) return; // stopped meanwhile: nothing would close connections that are opened now
+    // no known server answers: try those of the URL
     for (const { host, port } of this.url.hosts) {
       if (!this.byAddress.has(`${host}:${port}`)) this.serverFor(host, port).openLater();
     }

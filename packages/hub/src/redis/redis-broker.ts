@@ -34,7 +34,7 @@ interface Shard {
 
 /** Publishing, delivery and history in Redis, for the hubs of many machines. */
 export class RedisBroker implements Broker {
-  /** Redis tells nobody of messages that a subscriber did not get. */
+  /** Redis does not report messages that a subscriber missed. */
   readonly lossy = true;
   readonly metrics: StoreMetrics;
   readonly #connections: RedisConnections;
@@ -123,7 +123,7 @@ export class RedisBroker implements Broker {
     const deployment = this.#connections.of(name);
     const server = deployment.serverOf(name);
     this.#shardAt(deployment).index.used(channel, filter.maxChannels);
-    // a gap is found by the connection that is back first: those who stand at it need not be sent away for the other one's sake
+    // the first connection that is back finds the gap: sessions without a gap keep their subscriptions
     if (filter.patient === true && !server.isUp) await server.whenUp();
     const reply = await runScript(
       deployment,

@@ -126,7 +126,7 @@ export class Subscribers {
     }
   }
 
-  /** A server no longer has what it had: finds out who does, and subscribes again to all that is where it was. */
+  /** The slots of a server have moved: looks up their new servers, and subscribes there again. */
   private moved(): void {
     if (this.retry !== undefined) return;
     this.retry = setTimeout(() => {

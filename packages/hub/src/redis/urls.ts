@@ -88,7 +88,10 @@ function decode(text: string): string {
   }
 }
 
-/** For messages: what stands before the last @ is nobody's business, nor is the query. A password may have a ? in it that it should not. */
+/**
+ * Returns a URL without the part before its last @ and without its query, for error messages. A password
+ * may contain a ? that is not encoded.
+ */
 function withoutCredentials(url: string): string {
   const at = url.lastIndexOf("@");
   const [plain = ""] = url.slice(at + 1).split("?");

@@ -235,7 +235,7 @@ function lasting(bytes: Uint8Array): Uint8Array {
   return bytes.length <= LARGEST_BORROWED ? bytes : new Uint8Array(bytes);
 }
 
-/** Data that waits: a message may be given up meanwhile, by who writes it to another connection. */
+/** Data that waits. The caller may release a message meanwhile, by transferring it to another connection. */
 function keep(data: Data): Data {
   return data instanceof Message ? data.share() : data;
 }

@@ -134,7 +134,7 @@ export class Sender {
       if (key !== undefined) maskInPlace(bytes, words, payloadAt, end, key);
       output.wrote(end);
     } else if (this.keys === undefined && size <= this.maxFrameSize) {
-      const parts = transferred ? borrowChunks(message) : message.chunks(); // throws for one that was given up: before anything is sent
+      const parts = transferred ? borrowChunks(message) : message.chunks(); // throws for a released message, before anything is sent
       this.header(output, FIN | opcode, size);
       for (const part of parts) output.append(part);
     } else {

@@ -262,7 +262,7 @@ const EMPTY = new Uint8Array(0);
 
 const NONE: readonly Uint8Array[] = [];
 
-/** The pieces of a message that was given up. */
+/** The pieces of a message that was released. */
 const GONE: readonly Uint8Array[] = [];
 
 function gone(): WebSocketError<ProtocolErrorCode> {

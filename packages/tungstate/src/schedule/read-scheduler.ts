@@ -80,7 +80,7 @@ export class ReadScheduler {
     const began = (this.tickBegan = this.clock.now());
     let next = 0;
     for (let now = began; next < queue.length && now - began < TICK; now = this.clock.now()) queue[next++]?.onTurn();
-    // who had no turn is ahead of who wants another one
+    // readers without a turn in this tick come before those that ask for another one
     this.queue = [...queue.slice(next), ...this.queue];
     // what is read next begins anew
     this.tickBegan = undefined;

@@ -67,7 +67,7 @@ export class ReadAhead {
     if (size < this.size) this.taken = true;
     this.size = size;
     if (this.ahead && size <= receiveQueueSize / 2) this.ahead = false;
-    // while memory is short, nobody gets more before what is there is taken
+    // under memory pressure, nothing more is read until the receive queue is empty
     const limit = memory.underPressure ? 0 : receiveQueueSize;
     const more = this.ahead && this.allowed ? readAheadSize : 0;
     const most = limit + more;

@@ -57,7 +57,7 @@ export class Reading {
     return this.readAhead?.full === true;
   }
 
-  /** Whether nothing more is read from the stream however long nobody takes anything. */
+  /** Whether nothing more is read from the stream until the application takes a message. */
   get exhausted(): boolean {
     return this.readAhead?.exhausted === true;
   }
@@ -68,7 +68,7 @@ export class Reading {
     return size === 0 || (size <= this.host.settings.receiveQueueSize && !this.host.settings.memory.underPressure);
   }
 
-  /** Whether nobody has room any more for what comes behind a Close of our own. */
+  /** Whether messages that follow our own Close are dropped, because the receive queue has no room. */
   get overflows(): boolean {
     const { receiveQueueSize, readAheadSize } = this.host.settings;
     return this.waitingSize > receiveQueueSize + readAheadSize && !this.host.isOpen();
@@ -121,7 +121,7 @@ export class Reading {
     }
     if (this.stopped) return;
     this.receiveQueue ??= new ReceiveQueue();
-    // behind a Close of our own, what nobody has room for any more is dropped: the peer's Close has to be seen
+    // messages that follow our own Close and have no room are dropped, so that the peer's Close is reached
     const { receiveQueueSize, readAheadSize } = this.host.settings;
     if (this.receiveQueue.size > receiveQueueSize + readAheadSize && !this.host.isOpen()) this.dropping = true;
     if (this.dropping) return;
