@@ -103,6 +103,22 @@ test("offline is reported, and the page reconnects with the network", async () =
   await context.close();
 });
 
+test("a page that was frozen while the server restarted reconnects when it continues", async () => {
+  await using first = await Served.start();
+  const page = await browser.tab(first.broadcast);
+  await connected(page);
+  const session = await page.context().newCDPSession(page);
+  await session.send("Page.setWebLifecycleState", { state: "frozen" });
+  await first.stop("SIGKILL");
+  await using _second = await Served.start(first.port);
+  await session.send("Page.setWebLifecycleState", { state: "active" });
+  await page.getByText(/^Back after .* Messages sent meanwhile are not available\.$/).waitFor();
+  await connected(page);
+  await say(page, "back");
+  await sees(page, "back");
+  await page.context().close();
+});
+
 test("1012 and 1013 delay as they ask for, and their reason is shown as text", async () => {
   let code = 1012;
   await using served = await pageWith((connection) => {

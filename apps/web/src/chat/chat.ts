@@ -54,7 +54,7 @@ export class Chat implements LinkListener {
     this.name = name;
     this.outbox = outbox;
     this.listener = listener;
-    this.link = new Link(url, this);
+    this.link = new Link(url, this, () => encodePacket({ type: "here", client: this.client, name: this.name }));
     for (const { id, text } of outbox.list()) this.show(id, text);
   }
 
@@ -106,8 +106,8 @@ export class Chat implements LinkListener {
     this.listener.stateChanged(state);
   }
 
-  received(data: string | ArrayBuffer): void {
-    if (typeof data !== "string") return this.foreign(describeBinary(new Uint8Array(data)));
+  received(data: string | Uint8Array): void {
+    if (typeof data !== "string") return this.foreign(describeBinary(data));
     const packet = decodePacket(data);
     if (packet === "foreign") this.foreign(data);
     else if (packet !== "ignored") this.packet(packet);

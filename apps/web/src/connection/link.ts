@@ -1,4 +1,5 @@
-import { Retries } from "./retries.ts";
+import { type Ending, type ReconnectingConnection, reconnecting, type Waiting } from "tungstate/browser";
+import { explainEnding } from "./reason.ts";
 
 /** `reason` is a sentence, `until` a Unix time in ms. */
 export type LinkState =
@@ -10,65 +11,55 @@ export type LinkState =
 
 export interface LinkListener {
   stateChanged(state: LinkState): void;
-  received(data: string | ArrayBuffer): void;
+  received(data: string | Uint8Array): void;
 }
 
-const CONNECT_TIMEOUT_MS = 10_000;
 const SILENCE_MS = 8_000; // ms for a reply, after a message that requires one
+const BACKOFF = { initialDelay: 1_000, maxDelay: 30_000 };
 
 /**
- * A WebSocket that reconnects. It reports why a connection ended and when it reconnects, and
- * detects a server that no longer replies. It does not queue messages; the sender knows which ones
- * are still relevant.
+ * A connection that reconnects, and says why it ended and when it reconnects in words for users. It
+ * does not queue messages; the sender knows which ones are still relevant.
  */
 export class Link {
   state: LinkState = { kind: "connecting", reason: undefined };
   private readonly url: string;
   private readonly listener: LinkListener;
-  private socket: WebSocket | undefined;
-  private readonly retries = new Retries();
-  private retryTimer: number | undefined;
-  private connectTimer: number | undefined;
-  private silenceTimer: number | undefined;
+  /** Returns a message that the server answers. */
+  private readonly heartbeat: () => string;
+  private connection: ReconnectingConnection | undefined;
 
-  constructor(url: string, listener: LinkListener) {
+  constructor(url: string, listener: LinkListener, heartbeat: () => string) {
     this.url = url;
     this.listener = listener;
+    this.heartbeat = heartbeat;
   }
 
   /** Connects, unless connected or connecting. */
   tryNow(): void {
-    if (this.socket !== undefined) return;
-    clearTimeout(this.retryTimer);
+    if (this.connection !== undefined && this.state.kind !== "waiting") return;
     const reason = this.state.kind === "waiting" ? this.state.reason : undefined;
-    const socket = new WebSocket(this.url);
-    socket.binaryType = "arraybuffer";
-    this.socket = socket;
-    let wasOpen = false;
-    this.connectTimer = setTimeout(() => socket.close(), CONNECT_TIMEOUT_MS);
-    socket.addEventListener("open", () => {
-      if (this.socket !== socket) return;
-      clearTimeout(this.connectTimer);
-      wasOpen = true;
-      this.retries.opened();
-      this.become({ kind: "open" });
+    // a new one: the user may try before the time that the server asked for
+    this.connection?.terminate();
+    const connection = reconnecting(this.url, {
+      backoff: BACKOFF,
+      heartbeat: { timeout: SILENCE_MS, message: this.heartbeat },
+      retry: () => true,
     });
-    socket.addEventListener("message", (event: MessageEvent<string | ArrayBuffer>) => {
-      if (this.socket !== socket) return;
-      this.received();
-      this.listener.received(event.data);
-    });
-    socket.addEventListener("close", ({ code, reason: closeReason }) => {
-      if (this.socket === socket) this.ended(code, closeReason, wasOpen);
-    });
+    this.connection = connection;
     this.become({ kind: "connecting", reason });
+    connection.on("connecting", ({ after }) => {
+      const last = this.state.kind === "waiting" ? this.state.reason : reason;
+      if (after !== undefined) this.become({ kind: "connecting", reason: last });
+    });
+    connection.on("open", () => this.become({ kind: "open" }));
+    connection.on("waiting", this.waiting);
+    connection.on("message", ({ data }) => this.listener.received(data));
   }
 
   /** Sends a message if there is a connection. Returns whether there was one. */
   send(data: string): boolean {
-    if (this.socket?.readyState !== WebSocket.OPEN) return false;
-    this.socket.send(data);
-    return true;
+    return this.connection?.current?.write(data) === true;
   }
 
   /**
@@ -76,53 +67,35 @@ export class Link {
    * whatever the browser reports.
    */
   expectAnswer(): void {
-    if (this.silenceTimer !== undefined || this.state.kind !== "open") return;
-    const due = Date.now() + SILENCE_MS;
-    this.silenceTimer = setTimeout(() => {
-      this.silenceTimer = undefined;
-      // After the machine slept this timer is late, and received data is only now being read.
-      if (Date.now() > due + 2_000) this.expectAnswer();
-      else this.giveUp();
-    }, SILENCE_MS);
+    this.connection?.expectReply();
   }
 
   /** Closes the connection until `tryNow`. */
   close(): void {
-    const { socket } = this;
-    this.forget();
-    clearTimeout(this.retryTimer);
+    const { connection } = this;
+    this.connection = undefined;
     this.state = { kind: "connecting", reason: undefined };
-    socket?.close(1000);
+    connection?.off("waiting", this.waiting);
+    void connection?.close();
   }
 
-  private received(): void {
-    clearTimeout(this.silenceTimer);
-    this.silenceTimer = undefined;
-  }
-
-  private giveUp(): void {
-    const { socket } = this;
-    if (socket === undefined) return;
-    // The browser waits for a closing handshake with a dead peer; do not wait for the browser.
-    socket.close();
-    this.ended(1006, "", true, true);
-  }
-
-  private ended(code: number, closeReason: string, wasOpen: boolean, silent = false): void {
-    this.forget();
-    const { reason, delay } = this.retries.ended({ code, reason: closeReason, wasOpen, silent });
-    this.retryTimer = setTimeout(() => this.tryNow(), delay);
-    this.become({ kind: "waiting", reason, until: Date.now() + delay });
-  }
-
-  private forget(): void {
-    this.socket = undefined;
-    this.received();
-    clearTimeout(this.connectTimer);
-  }
+  private readonly waiting = ({ after, delay, offline }: Waiting): void => {
+    this.become({ kind: "waiting", reason: explain(after, offline), until: Date.now() + delay });
+  };
 
   private become(state: LinkState): void {
     this.state = state;
     this.listener.stateChanged(state);
   }
+}
+
+function explain(after: Ending, offline: boolean): string {
+  const { code, reason, error } = after.type === "closed" ? after.info : { code: 1006, reason: "", error: after.error };
+  return explainEnding({
+    code,
+    reason,
+    wasOpen: after.type === "closed",
+    silent: error?.code === "HEARTBEAT_TIMEOUT",
+    offline,
+  });
 }

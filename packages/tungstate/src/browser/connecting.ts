@@ -14,6 +14,7 @@ import { platform, type PlatformWebSocket } from "./platform.ts";
 export class BrowserConnecting implements Connecting<Link> {
   /** The page sees no status of a failed handshake, so it cannot know that credentials were refused. */
   readonly mayRefresh = false;
+  readonly waitsOffline = true;
   readonly network: Network | undefined;
   readonly #settings: BrowserSettings;
 

@@ -30,7 +30,7 @@ export class Heartbeat {
     this.#send = send;
     this.#onSilence = onSilence;
     this.#heardAt = clock.now();
-    this.#cancel = clock.after(options.interval, this.probe);
+    this.#cancel = clock.after(options.interval, this.#check);
   }
 
   /** A message came. */
@@ -39,10 +39,18 @@ export class Heartbeat {
     if (this.#awaiting) this.#wait();
   }
 
-  /** Sends the heartbeat now, unless its answer is awaited. */
+  /** Sends the heartbeat now, unless a message is awaited. */
   readonly probe = (): void => {
     if (this.#awaiting) return;
-    const { timeout, message } = this.#options;
+    this.expect();
+    const { message } = this.#options;
+    this.#send(typeof message === "function" ? message() : message);
+  };
+
+  /** Any message must come within `timeout` ms. */
+  expect(): void {
+    if (this.#awaiting) return;
+    const { timeout } = this.#options;
     this.#cancel();
     this.#awaiting = true;
     const due = this.#clock.now() + timeout;
@@ -52,8 +60,7 @@ export class Heartbeat {
       if (this.#clock.now() > due + LATE_MS) this.probe();
       else this.#onSilence();
     });
-    this.#send(typeof message === "function" ? message() : message);
-  };
+  }
 
   stop(): void {
     this.#cancel();

@@ -87,6 +87,11 @@ export class Link implements BrowserWebSocketConnection {
     if (this.#state === "open") this.#heartbeat?.probe();
   }
 
+  /** Any message must come within `heartbeat.timeout`, if there is a heartbeat. */
+  expect(): void {
+    if (this.#state === "open") this.#heartbeat?.expect();
+  }
+
   write(data: MessageData): boolean {
     return this.send(payloadOf(data));
   }

@@ -351,6 +351,10 @@ class Reconnecting extends Emitter<ReconnectingEvents> implements ReconnectingCo
 
   // ---- the end
 
+  expectReply(): void {
+    this.#link?.expect();
+  }
+
   retryNow(): void {
     this.#loop.retryNow();
   }

@@ -87,6 +87,11 @@ export interface ReconnectingConnection extends AsyncIterable<Message>, AsyncDis
   pause(): void;
   /** Emits `message` events again after `pause`. */
   resume(): void;
+  /**
+   * Connects again unless a message comes within `heartbeat.timeout`. Call it after a message that the server answers: a dead link is
+   * then noticed sooner than by the heartbeat. Does nothing without the option `heartbeat`.
+   */
+  expectReply(): void;
   /** Ends the current wait. A time that the server asked for is still waited for. */
   retryNow(): void;
   /** Closes for good. Throws INVALID_ARGUMENT for a code that a page cannot send: all but 1000 and 3000 to 4999. */

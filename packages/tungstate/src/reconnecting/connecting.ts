@@ -21,6 +21,7 @@ export interface Surroundings {
 /** Makes the connections of `reconnecting` by `connect`, or by the application's connector. */
 export class WebSocketConnecting implements Connecting<WebSocketConnection> {
   readonly mayRefresh: boolean;
+  readonly waitsOffline = false; // a server may be on this machine
   readonly network: Network | undefined;
   private readonly settings: ReconnectSettings;
   private readonly wallClock: () => number;

@@ -86,6 +86,26 @@ test("a listener that throws ends it, and is reported to error", async () => {
   assert.equal(calls, 1);
 });
 
+test("expectReply notices a server that does not answer, and does nothing when it answers", async () => {
+  await using server = await MisbehavingServer.start();
+  const socket = reconnecting(`ws://127.0.0.1:${server.port}/`, {
+    WebSocket: Platform,
+    backoff: { initialDelay: 1, maxDelay: 1 },
+    heartbeat: { interval: 60_000, timeout: 100, message: "never sent" },
+  });
+  await socket.ready();
+  socket.write("answered");
+  socket.expectReply();
+  for await (const message of socket) {
+    assert.equal(message.text, "answered");
+    break;
+  }
+  socket.write("mute");
+  const [waiting] = (await Promise.all([once(socket, "waiting"), socket.expectReply()]))[0] as [{ after: unknown }];
+  assert.equal((waiting.after as { info: { error: { code: string } } }).info.error.code, "HEARTBEAT_TIMEOUT");
+  await socket.close();
+});
+
 test("the outbox obeys its policy", async () => {
   const url = "ws://127.0.0.1:1/"; // nothing listens there
   const size = 3 * (64 + 10);

@@ -23,6 +23,8 @@ export interface Connecting<C> {
   readonly mayRefresh: boolean;
   /** The network, if its changes end a wait. */
   readonly network: Network | undefined;
+  /** Whether a wait without a network is the longest one: the platform reports when the network is back. */
+  readonly waitsOffline: boolean;
   /** Makes one attempt. Rejects with a WebSocketError, or with what a function of the application threw. */
   connect(attempt: Attempt): Promise<C>;
   /** Classifies a failed attempt. */
@@ -187,12 +189,15 @@ export class ReconnectLoop<C extends { readonly closed: Promise<CloseInfo>; term
   async #wait(after: Ending, hint: Hint, openFor: number | undefined): Promise<void> {
     const { clock } = this.#settings;
     const { network } = this.#connecting;
-    const delay = this.#backoff.next(openFor, hint);
+    const { waitsOffline } = this.#connecting;
+    const next = this.#backoff.next(openFor, hint);
+    const offline = network?.offline === true;
+    const delay = offline && waitsOffline ? Math.max(next, this.#settings.backoff.maxDelay) : next;
     const wait = pause(clock, delay);
     this.#waiting = { pause: wait, hint };
     const earliest = Math.max(hint.notBefore, this.#begunAt + LEAST_BETWEEN - clock.now());
     const unwatch = network?.watch(() => wait.hurry(earliest));
-    this.#host.onWaiting({ delay, after, attempt: this.#backoff.attempt, offline: network?.offline === true });
+    this.#host.onWaiting({ delay, after, attempt: this.#backoff.attempt, offline });
     await wait.over;
     unwatch?.();
     this.#waiting = undefined;
