@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { WebSocket } from "ws";
-import { type Message, type PlatformWebSocketClass, reconnecting } from "../../src/browser/index.ts";
+import { type Message, type PlatformWebSocketClass, reconnecting, type Waiting } from "../../src/browser/index.ts";
 import { MisbehavingServer } from "./support/misbehaving-server.ts";
 import { EXPECTED, scenario } from "./support/scenario.ts";
 
@@ -101,8 +101,10 @@ test("expectReply notices a server that does not answer, and does nothing when i
     break;
   }
   socket.write("mute");
-  const [waiting] = (await Promise.all([once(socket, "waiting"), socket.expectReply()]))[0] as [{ after: unknown }];
-  assert.equal((waiting.after as { info: { error: { code: string } } }).info.error.code, "HEARTBEAT_TIMEOUT");
+  const waiting = new Promise<Waiting>((resolve) => socket.once("waiting", resolve));
+  socket.expectReply();
+  const { after } = await waiting;
+  assert.equal(after.type === "closed" && after.info.error?.code, "HEARTBEAT_TIMEOUT");
   await socket.close();
 });
 
