@@ -12,6 +12,8 @@ export interface HandleUser {
   flush(): void;
   /** Gives the handle back to the socket. */
   reattach(): void;
+  /** Closes the handle. */
+  destroy(): void;
 }
 
 const USER = Symbol("the user of the socket's handle");
@@ -21,13 +23,14 @@ function userOf(socket: Socket): HandleUser | undefined {
 }
 
 /** Events of a socket that come whether or not it has its handle. */
-const EVENTS_WITHOUT_HANDLE: ReadonlySet<unknown> = new Set(["close", "error", "finish"]);
+const EVENTS_WITHOUT_HANDLE: ReadonlySet<unknown> = new Set(["close", "drain", "error", "finish"]);
 
 /** Returns the socket as it is with its handle. */
 function reattached(socket: Socket): Socket {
   const user = userOf(socket);
   unmarkDetached(socket);
   if (user !== undefined) {
+    Reflect.apply(Reflect.get(Socket.prototype, "removeListener"), socket, ["error", ignore]);
     user.reattach();
   }
   return socket;
@@ -114,7 +117,7 @@ const forwarded = {
 };
 for (const [name, value] of Object.entries(forwarded)) define(name, { writable: true, value });
 
-const numbers: Readonly<Record<string, (user: HandleUser) => number>> = {
+const values: Readonly<Record<string, (user: HandleUser, socket: Socket) => number | boolean>> = {
   bytesRead: ({ handle }) => handle.bytesRead,
   bytesWritten: (user) => {
     user.flush();
@@ -122,33 +125,48 @@ const numbers: Readonly<Record<string, (user: HandleUser) => number>> = {
   },
   writableLength: (user) => user.bufferedAmount,
   bufferSize: (user) => user.bufferedAmount,
+  writableNeedDrain: (user, socket) => user.bufferedAmount >= socket.writableHighWaterMark,
 };
-for (const [name, get] of Object.entries(numbers)) {
+for (const [name, get] of Object.entries(values)) {
   define(name, {
-    get(this: Socket): number {
+    get(this: Socket): number | boolean {
       const user = userOf(this);
-      return user === undefined ? 0 : get(user);
+      return user === undefined ? 0 : get(user, this);
     },
   });
 }
 
-/** A socket without its handle remembers the address of its peer, not its own. */
-function ownAddress(socket: Socket): Partial<Record<"address" | "family" | "port", string | number>> {
+type Address = Partial<Record<"address" | "family" | "port", string | number>>;
+
+function ownAddress(socket: Socket): Address {
   const out = {};
   userOf(socket)?.handle.getsockname?.(out);
   return out;
 }
 
-for (const [name, part] of [
-  ["localAddress", "address"],
-  ["localFamily", "family"],
-  ["localPort", "port"],
-] as const) {
-  define(name, {
-    get(this: Socket) {
-      return ownAddress(this)[part];
-    },
-  });
+/** The address of the peer, which the socket remembers: programs ask for it after the end, too. */
+function peerAddress(socket: Socket): Address {
+  const known: unknown = Reflect.get(socket, "_peername");
+  if (typeof known === "object" && known !== null) return known;
+  const out = {};
+  userOf(socket)?.handle.getpeername?.(out);
+  Reflect.set(socket, "_peername", out);
+  return out;
+}
+
+const addresses = { local: ownAddress, remote: peerAddress };
+for (const [side, addressOf] of Object.entries(addresses)) {
+  for (const [name, part] of [
+    ["Address", "address"],
+    ["Family", "family"],
+    ["Port", "port"],
+  ] as const) {
+    define(side + name, {
+      get(this: Socket) {
+        return addressOf(this)[part];
+      },
+    });
+  }
 }
 define("address", {
   writable: true,
@@ -162,12 +180,21 @@ define("address", {
  * handle, and gets its handle back when anything else is asked of it.
  */
 export function markDetached(socket: Socket, user: HandleUser): void {
+  // code that holds the socket may end it
+  socket.on("error", ignore);
+  socket.on("close", onClose);
   Reflect.set(socket, USER, user);
   Object.setPrototypeOf(socket, detachedPrototype);
   // an HTTP server gives its sockets methods of their own
   for (const name of WRAPPED) {
     if (Object.hasOwn(socket, name)) Reflect.set(socket, name, Reflect.get(detachedPrototype, name));
   }
+}
+
+function ignore(): void {}
+
+function onClose(this: Socket): void {
+  userOf(this)?.destroy();
 }
 
 /** The user of the handle has finished with it. */

@@ -116,6 +116,7 @@ export function isStreamHandle(value: unknown): value is StreamHandle {
  */
 export function takeHandle(
   socket: Socket,
+  remembersAddresses = true,
 ):
   | { readonly handle: StreamHandle; readonly early: readonly Uint8Array[]; readonly read: StreamHandle["onread"] }
   | undefined {
@@ -125,7 +126,8 @@ export function takeHandle(
   if (socket.readableEncoding !== null) return undefined;
   const handle: unknown = Reflect.get(socket, "_handle");
   if (!isStreamHandle(handle) || handle.readStop() !== 0) return undefined;
-  void [socket.remoteAddress, socket.remotePort, socket.localAddress, socket.localPort]; // each is remembered by the socket
+  // each is remembered by the socket
+  if (remembersAddresses) void [socket.remoteAddress, socket.remotePort, socket.localAddress, socket.localPort];
   socket.setTimeout(0);
   socket.pause();
   const early: Uint8Array[] = [];

@@ -26,7 +26,7 @@ export class SharedSocketTransport extends HandleTransport implements HandleUser
     handles: HandleResources,
     sharer: SocketSharer,
   ) {
-    super(taken.handle, handles, socket, taken.early);
+    super(taken.handle, handles, undefined, taken.early);
     this.socket = socket;
     this.onread = taken.read;
     this.sharer = sharer;
@@ -57,6 +57,12 @@ export class SharedSocketTransport extends HandleTransport implements HandleUser
     this.sharer.onSocketNeeded(this.socket);
   }
 
+  override written(status: number): void {
+    super.written(status);
+    if (this.closed || this.socket.listenerCount("drain") === 0 || this.bufferedAmount > 0) return;
+    this.socket.emit("drain");
+  }
+
   override end(): void {
     // without its handle, the socket only says that it is ended
     if (!this.writeEnded && !this.closed) Reflect.apply(Reflect.get(Socket.prototype, "end"), this.socket, []);
@@ -77,6 +83,6 @@ export function shareSocket(
   sharer: SocketSharer,
 ): SharedSocketTransport | undefined {
   if (handles === undefined || !(socket instanceof Socket)) return undefined;
-  const taken = takeHandle(socket);
+  const taken = takeHandle(socket, false);
   return taken === undefined ? undefined : new SharedSocketTransport(socket, taken, handles, sharer);
 }

@@ -6,7 +6,7 @@ import { type Callback, CLOSED, CLOSING, EMPTY_BUFFER, NO_STATUS, OPEN } from ".
 import { codecOf } from "../deflate/engines.ts";
 import type { PerMessageDeflate } from "../deflate/permessage-deflate.ts";
 import { closeCodeOf } from "../errors.ts";
-import { MessageReader, type MessageSink } from "../frames/message-reader.ts";
+import { MessageReader, type MessageSink, readOptions } from "../frames/message-reader.ts";
 import { checkControl, closePayload } from "../frames/sender.ts";
 import { type GenerateMask, maskingSender, plainSender, senderWithKeys } from "../runtime.ts";
 import { Channel, type ChannelHost } from "./channel.ts";
@@ -66,18 +66,7 @@ export class Connection implements ChannelHost, MessageSink, WriterHost {
     const { _isServer: isServer } = endpoint;
     const { generateMask } = options;
     const codec = extension === undefined ? undefined : codecOf(extension);
-    this.reader = new MessageReader(
-      {
-        isServer,
-        allowSynchronousEvents: options.allowSynchronousEvents === true,
-        maxPayload: (options.maxPayload ?? 0) | 0,
-        maxFragments: (options.maxFragments ?? 0) | 0,
-        maxBufferedChunks: (options.maxBufferedChunks ?? 0) | 0,
-        skipUTF8Validation: options.skipUTF8Validation === true,
-      },
-      codec,
-      this,
-    );
+    this.reader = new MessageReader(readOptions({ ...options, isServer }), codec, this);
     const sender = isServer ? plainSender : generateMask === undefined ? maskingSender : senderWithKeys(generateMask);
     this.channel = new Channel(stream, head, sender, this, options.greeting);
     this.writer = new MessageWriter(this.channel, codec, this);

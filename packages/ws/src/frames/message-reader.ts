@@ -42,17 +42,52 @@ export interface ReadOptions {
   readonly skipUTF8Validation: boolean;
 }
 
+type GivenOptions = { readonly [Name in keyof ReadOptions]?: ReadOptions[Name] | undefined };
+
+/** The options of the last connection: mostly the next one has the same. */
+let lastOptions: ReadOptions | undefined;
+
+/** Returns the options with their types. Connections with the same options share them. */
+export function readOptions(given: GivenOptions): ReadOptions {
+  const options: ReadOptions = {
+    isServer: given.isServer === true,
+    allowSynchronousEvents: given.allowSynchronousEvents === true,
+    maxPayload: (given.maxPayload ?? 0) | 0,
+    maxFragments: (given.maxFragments ?? 0) | 0,
+    maxBufferedChunks: (given.maxBufferedChunks ?? 0) | 0,
+    skipUTF8Validation: given.skipUTF8Validation === true,
+  };
+  if (lastOptions === undefined || !isSame(options, lastOptions)) lastOptions = options;
+  return lastOptions;
+}
+
+function isSame(a: ReadOptions, b: ReadOptions): boolean {
+  return (
+    a.isServer === b.isServer &&
+    a.allowSynchronousEvents === b.allowSynchronousEvents &&
+    a.maxPayload === b.maxPayload &&
+    a.maxFragments === b.maxFragments &&
+    a.maxBufferedChunks === b.maxBufferedChunks &&
+    a.skipUTF8Validation === b.skipUTF8Validation
+  );
+}
+
 function limit(value: number): number {
   return value > 0 ? value : Number.MAX_SAFE_INTEGER;
 }
 
-const kept: ReceiverOptions[] = [];
-const MAX_KEPT = 16;
+/** What the options of connections have become, for those that share them. */
+const kept = new WeakMap<ReadOptions, Map<number, ReceiverOptions>>();
 
 /** Returns the options of the core's receiver. Connections with the same options share them. */
 function parserOptions(options: ReadOptions, compression: boolean, keepFragmentSizes: boolean): ReceiverOptions {
+  const kind = (compression ? 1 : 0) | (keepFragmentSizes ? 2 : 0);
+  let byKind = kept.get(options);
+  if (byKind === undefined) kept.set(options, (byKind = new Map()));
+  const known = byKind.get(kind);
+  if (known !== undefined) return known;
   const maxSize = limit(options.maxPayload);
-  const wanted: ReceiverOptions = {
+  const made: ReceiverOptions = {
     role: options.isServer ? "server" : "client",
     maxFrameSize: maxSize,
     maxMessageSize: maxSize,
@@ -64,12 +99,8 @@ function parserOptions(options: ReadOptions, compression: boolean, keepFragmentS
     maxFrameChunks: limit(options.maxBufferedChunks),
     keepFragmentSizes,
   };
-  const names = Object.keys(wanted) as (keyof ReceiverOptions)[];
-  const same = kept.find((each) => names.every((name) => each[name] === wanted[name]));
-  if (same !== undefined) return same;
-  if (kept.length >= MAX_KEPT) kept.shift();
-  kept.push(wanted);
-  return wanted;
+  byKind.set(kind, made);
+  return made;
 }
 
 const FROM_PARSER: ReceiverEvents<MessageReader> = {

@@ -2,7 +2,7 @@ import { Writable } from "node:stream";
 import type { BinaryType, Callback } from "../constants.ts";
 import { codecOf } from "../deflate/engines.ts";
 import type { PerMessageDeflate } from "../deflate/permessage-deflate.ts";
-import { MessageReader, type MessageSink } from "./message-reader.ts";
+import { MessageReader, type MessageSink, readOptions } from "./message-reader.ts";
 
 /** Options of a `Receiver`, as ws has them. */
 export interface ReceiverOptions {
@@ -28,14 +28,7 @@ export class Receiver extends Writable implements MessageSink {
     super();
     const deflate = options.extensions?.["permessage-deflate"];
     this.reader = new MessageReader(
-      {
-        isServer: options.isServer === true,
-        allowSynchronousEvents: options.allowSynchronousEvents ?? true,
-        maxPayload: (options.maxPayload ?? 0) | 0,
-        maxFragments: (options.maxFragments ?? 0) | 0,
-        maxBufferedChunks: (options.maxBufferedChunks ?? 0) | 0,
-        skipUTF8Validation: options.skipUTF8Validation === true,
-      },
+      readOptions({ ...options, allowSynchronousEvents: options.allowSynchronousEvents ?? true }),
       deflate === undefined ? undefined : codecOf(deflate),
       this,
     );

@@ -25,8 +25,9 @@ const RUNNING = 0;
 const CLOSING = 1;
 const CLOSED = 2;
 
-/** Sockets that have become a WebSocket: a second handshake on one is a mistake of the program. */
-const upgraded = new WeakSet<object>();
+const SERVER = Symbol("the server of a WebSocket");
+/** On sockets that have become a WebSocket: a second handshake on one is a mistake of the program. */
+const UPGRADED = Symbol("upgraded");
 
 function destroyThis(this: Duplex): void {
   this.destroy();
@@ -142,13 +143,13 @@ export class WebSocketServer extends EventEmitter {
       socket.destroy();
       return;
     }
-    if (upgraded.has(socket)) {
+    if (Reflect.get(socket, UPGRADED) === true) {
       throw new Error(
         "server.handleUpgrade() was called more than once with the same socket, possibly due to a misconfiguration",
       );
     }
     if (this._state > RUNNING) return refuse(socket, 503);
-    upgraded.add(socket);
+    Reflect.set(socket, UPGRADED, true);
     const { options } = this;
     const websocket = new options.WebSocket(null, undefined, options);
     const headers = [
@@ -190,11 +191,21 @@ export class WebSocketServer extends EventEmitter {
 
   private track(clients: Set<WebSocket>, websocket: WebSocket): void {
     clients.add(websocket);
-    websocket.on("close", () => {
-      clients.delete(websocket);
-      if (this.closesWithClients && clients.size === 0) process.nextTick(emitClose, this);
-    });
+    Reflect.set(websocket, SERVER, this);
+    websocket.on("close", forget);
   }
+
+  /** A connection has ended. */
+  _forget(websocket: WebSocket): void {
+    this.clients?.delete(websocket);
+    if (this.closesWithClients && this.clients?.size === 0) process.nextTick(emitClose, this);
+  }
+}
+
+/** The listener of all connections. */
+function forget(this: WebSocket): void {
+  const server: unknown = Reflect.get(this, SERVER);
+  if (server instanceof WebSocketServer) server._forget(this);
 }
 
 function isFault(value: AcceptedExtensions | Fault): value is Fault {
