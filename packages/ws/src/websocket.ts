@@ -279,6 +279,7 @@ function sendTooLate(ws: WebSocket, data: unknown, callback: Callback | undefine
     else ws._connection.writer.heldSize += size;
   }
   if (typeof callback !== "function") return;
+  ws._connection?.channel.flush(); // callbacks of earlier messages come first
   process.nextTick(callback, new Error(`WebSocket is not open: readyState ${describeState(ws.readyState)}`));
 }
 

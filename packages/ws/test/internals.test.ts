@@ -158,6 +158,23 @@ onEach("_socket", (ws) => {
     await done;
   });
 
+  test("writableLength and writableNeedDrain show what the peer does not read", async (t) => {
+    const { client, peer } = await pair(t, ws, { client: { perMessageDeflate: false } });
+    client.pause();
+    const chunk = Buffer.alloc(256 * 1024);
+    for (let sent = 0; peer.bufferedAmount === 0; sent++) {
+      assert.ok(sent < 256, "bufferedAmount does not grow");
+      peer.send(chunk);
+    }
+    assert.equal(socketOf(peer).writableLength, peer.bufferedAmount);
+    assert.equal(socketOf(peer).writableNeedDrain, true);
+    const drained = event(socketOf(peer), "drain");
+    client.resume();
+    await drained;
+    assert.equal(peer.bufferedAmount, 0);
+    assert.equal(socketOf(peer).writableNeedDrain, false);
+  });
+
   test("after the close, _socket is still there", async (t) => {
     const { client, peer } = await pair(t, ws);
     const done = Promise.all([closing(client), closing(peer)]);

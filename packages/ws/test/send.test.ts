@@ -1,6 +1,9 @@
 // send(): types of data, options, callbacks and bufferedAmount.
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { mkdtempSync, openAsBlob, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import { onEach, test } from "./support/implementations.ts";
 import { closing, event, listen, message, messages, pair, terminateAfter } from "./support/pairs.ts";
 import { accepting, OPCODE, wireClient, wireServer } from "./support/wire.ts";
@@ -273,6 +276,23 @@ onEach("send", (ws) => {
     client.send(new Blob(["4"]));
     assert.ok(client.bufferedAmount > 0);
     assert.deepEqual(await received, ["1", "2", "3", "4"]);
+  });
+
+  test("a Blob that cannot be read is an error of the callback and of the socket", async (t) => {
+    const { client } = await pair(t, ws);
+    const file = join(mkdtempSync(join(tmpdir(), "tungstate-ws-")), "blob");
+    t.after(() => rmSync(dirname(file), { recursive: true }));
+    writeFileSync(file, "x".repeat(64));
+    const blob = await openAsBlob(file);
+    writeFileSync(file, "x".repeat(32)); // it is another file now
+    const done = closing(client);
+    const called = new Promise<unknown>((resolve) => client.send(blob, resolve));
+    const { errors } = await done;
+    assert.deepEqual(
+      errors.map(({ name }) => name),
+      ["NotReadableError"],
+    );
+    assert.equal(await called, errors[0]);
   });
 
   test("close after a Blob is sent behind it", async (t) => {
