@@ -109,7 +109,7 @@ function chunksOf(random: (below: number) => number, bytes: Buffer, compression:
   const chunks: Buffer[] = [];
   // ws 8.23 throws a TypeError for some chunks that arrive while it decompresses
   const most = compression ? bytes.length : oneOf(random, [1, 3, 20, 1000, 100_000]);
-  for (let at = 0; at < bytes.length; ) {
+  for (let at = 0; at < bytes.length;) {
     const size = compression ? most : 1 + random(most);
     chunks.push(bytes.subarray(at, at + size));
     at += size;
@@ -194,16 +194,25 @@ function randomCall(random: (below: number) => number): Call {
     { fin: false },
     { mask: true, binary: false },
   ]);
-  const data = oneOf<unknown>(random, [text, Buffer.from(text), new Uint8Array(Buffer.from(text)).buffer, id, "", [1, 2]]);
+  const data = oneOf<unknown>(random, [
+    text,
+    Buffer.from(text),
+    new Uint8Array(Buffer.from(text)).buffer,
+    id,
+    "",
+    [1, 2],
+  ]);
   switch (random(12)) {
     case 0:
       return (socket, context) => socket.ping(text.slice(0, 20), undefined, noted(id, context));
     case 1:
       return (socket, context) => socket.pong(text.slice(0, 20), undefined, noted(id, context));
     case 2:
-      return (socket) => socket.ping();
+      return (socket, context) => socket.ping(noted(id, context));
     case 3:
-      return random(6) === 0 ? (socket) => socket.close(1000 + random(2), "bye") : (socket) => socket.send(data);
+      return random(6) === 0
+        ? (socket) => socket.close(1001, "bye")
+        : (socket, context) => socket.send(data, noted(id, context));
     default:
       return (socket, context) => socket.send(data, options, noted(id, context));
   }
