@@ -60,6 +60,16 @@ for (const [title, create] of [
       assert.deepEqual(same, []);
     });
 
+    test("import() and require at the same time", () => {
+      writeFileSync(join(folder, "required.cjs"), `module.exports = require("ws");`);
+      const same = node(
+        "concurrent.mjs",
+        `const [a, b, c] = await Promise.all([import("ws"), import("./required.cjs"), import("ws")]);
+         console.log(JSON.stringify([a.default === b.default, a === c]));`,
+      );
+      assert.deepEqual(same, [true, true]);
+    });
+
     test("a client and a server of the package exchange messages", () => {
       const received = node(
         "exchange.cjs",
