@@ -19,7 +19,7 @@ for (const workers of ["1", "2"]) {
         const server = await Watched.start("--workers", workers, "--api-key", "a key of sixteen characters or more");
         t.after(() => server.stop());
         const before = Math.max(...server.load(0).map(({ rss }) => rss));
-        const head = `POST /api/publish HTTP/1.1\r\nHost: a\r\nX-API-Key: wrong\r\n${declared}\r\n\r\n`;
+        const head = `POST /api/publish HTTP/1.1\r\nHost: localhost\r\nX-API-Key: wrong\r\n${declared}\r\n\r\n`;
         const chunk = declared.startsWith("Transfer")
           ? Buffer.concat([Buffer.from(`${PIECE.length.toString(16)}\r\n`), PIECE, Buffer.from("\r\n")])
           : PIECE;
@@ -60,7 +60,7 @@ describe("cli: tungstate serve answers before the body, and ends a connection wh
         for (const method of ["POST", "PUT", "GET"]) {
           for (const [body, { fields, piece }] of Object.entries(BODIES)) {
             const wire = await Wire.to(t, server.port);
-            wire.send(`${method} ${path} HTTP/1.1\r\nHost: a\r\n${fields}\r\n\r\n`);
+            wire.send(`${method} ${path} HTTP/1.1\r\nHost: localhost\r\n${fields}\r\n\r\n`);
             const timer = setInterval(() => wire.send(piece), 200);
             t.after(() => clearInterval(timer));
             wires.push({ what: `${method} ${path} with ${body}`, wire });

@@ -6,7 +6,7 @@ const LENGTH = "Content-Length: 4194304";
 
 /** A call of the HTTP API with the key. */
 function call(method: string, body: string): string {
-  return `POST /api/${method} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX-API-Key: ${API_KEY}\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+  return `POST /api/${method} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX-API-Key: ${API_KEY}\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
 }
 
 /** Attacks by HTTP requests. */
@@ -20,7 +20,7 @@ export const HTTP_ATTACKS: readonly Attack[] = [
       const heads = ["POST /api/publish", "POST /health", "POST /", "PUT /echo", "GET /metrics"];
       return forever(150, (index) =>
         pour(target, (round) =>
-          round === 0 ? `${heads[index % heads.length]} HTTP/1.1\r\nHost: a\r\n${LENGTH}\r\n\r\n` : PIECE,
+          round === 0 ? `${heads[index % heads.length]} HTTP/1.1\r\nHost: localhost\r\n${LENGTH}\r\n\r\n` : PIECE,
         ),
       );
     },
@@ -32,7 +32,7 @@ export const HTTP_ATTACKS: readonly Attack[] = [
     run: (target) => {
       const requests = ["GET /health", "GET /metrics", "GET /", "HEAD /health/ready", "GET /nothing", "OPTIONS /ws"];
       return forever(requests.length, (index) =>
-        pour(target, () => `${requests[index] ?? ""} HTTP/1.1\r\nHost: a\r\n\r\n`.repeat(1_000)),
+        pour(target, () => `${requests[index] ?? ""} HTTP/1.1\r\nHost: localhost\r\n\r\n`.repeat(1_000)),
       );
     },
   },

@@ -91,7 +91,7 @@ export async function say(target: Target, text: string | Buffer): Promise<void> 
 export function handshake(path: string, ...fields: readonly string[]): string {
   const head = [
     `GET ${path} HTTP/1.1`,
-    "Host: a",
+    "Host: localhost",
     "Upgrade: websocket",
     "Connection: Upgrade",
     "Sec-WebSocket-Version: 13",

@@ -33,6 +33,7 @@ export type { AdmissionOptions } from "./server/admission/admission.ts";
 export { RefusedError } from "./server/admission/refused.ts";
 export type { Decision, Grant } from "./server/admission/decision.ts";
 export { clientOf } from "./server/admission/addresses.ts";
+export type { AllowedHosts } from "./server/admission/hosts.ts";
 export type { OriginPolicy } from "./server/admission/origin.ts";
 export type { TrustedProxies } from "./server/admission/proxies.ts";
 export type { HttpApp } from "./server/http/app.ts";

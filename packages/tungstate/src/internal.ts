@@ -12,5 +12,6 @@ export { type CompressionSettings } from "./deflate/settings.ts";
 export { zlibEngine } from "./deflate/engine.ts";
 export { shareSocket, type SharedSocketTransport, type SocketSharer } from "./transport/shared-socket.ts";
 export type { TransportSink } from "./transport/transport.ts";
+export { HostPolicy, LOCAL_HOSTS } from "./server/admission/hosts.ts";
 export { mayConnect, type OriginPolicy } from "./server/admission/origin.ts";
 export { sha1 } from "./native/primitives.ts";

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { pathOf } from "./target.ts";
+import type { HostPolicy } from "tungstate/internal";
+import { authorityOf, pathOf } from "./target.ts";
 import { limitUnreadBody } from "./unread-body.ts";
 
 /** A response to a GET request. */
@@ -44,6 +45,17 @@ export function answerRequest(
   }
 }
 
+/**
+ * Answers a request with 421 if it names a host that is not allowed, in Host or in its target.
+ * Returns whether it did.
+ */
+export function refuseHost(hosts: HostPolicy, request: IncomingMessage, response: ServerResponse): boolean {
+  if (hosts.allows(request.headers.host) && hosts.allows(authorityOf(request.url ?? ""))) return false;
+  response.shouldKeepAlive = false;
+  send(request, response, WRONG_HOST);
+  return true;
+}
+
 /** Returns a response with one line of text. */
 export function textAnswer(status: number, text: string, headers: Readonly<Record<string, string>> = {}): Answer {
   return { status, headers: { "content-type": "text/plain; charset=utf-8", ...headers }, body: `${text}\n` };
@@ -58,6 +70,7 @@ export const PAGE_HEADERS: Readonly<Record<string, string>> = {
 };
 
 const INVALID_TARGET = textAnswer(400, "the request target must be a path or an absolute URL");
+const WRONG_HOST = textAnswer(421, "this server does not serve the host of the request: see --allowed-host");
 const NOT_FOUND = textAnswer(404, "not found", PAGE_HEADERS);
 const WRONG_METHOD = textAnswer(405, "the method must be GET or HEAD", { allow: "GET, HEAD" });
 const INTERNAL_ERROR = textAnswer(500, "internal server error");

@@ -15,3 +15,10 @@ export function pathOf(target: string): string | undefined {
   const query = integer?.indexOf("?") ?? -1;
   return query < 0 ? integer : integer?.slice(0, query);
 }
+
+/** Returns the host and port of a request target that is a URL. */
+export function authorityOf(target: string): string | undefined {
+  if (target.startsWith("/") || !URL.canParse(target)) return undefined;
+  const { host } = new URL(target);
+  return host === "" ? undefined : host;
+}

@@ -1,5 +1,6 @@
 import type { RequestListener } from "node:http";
 import type { Socket } from "node:net";
+import { HostPolicy } from "tungstate/internal";
 import { MemoryBudget, type OriginPolicy, sharedMemoryBudget, WebSocketServer } from "tungstate";
 import type { Certificate } from "../tls/certificate.ts";
 import {
@@ -14,7 +15,7 @@ import {
 import { type ProcessMetrics, formatMetrics, sumConnections } from "../metrics/process-metrics.ts";
 import { answerApi } from "../http/api.ts";
 import { Bodies } from "../http/bodies.ts";
-import { type Answer, answerRequest, type Route, UPGRADE_REQUIRED } from "../http/routes.ts";
+import { type Answer, answerRequest, refuseHost, type Route, UPGRADE_REQUIRED } from "../http/routes.ts";
 import { loadPage, pageAnswer } from "../http/page.ts";
 import { CachedValue, type ComputeRate } from "../http/cached-value.ts";
 import { createPacedServer } from "../http/server.ts";
@@ -22,6 +23,7 @@ import { formatFamilies, hubMetrics } from "../metrics/hub-metrics.ts";
 import { HUB_PATH, startHub, type Stores } from "./hub.ts";
 import { LiveStats } from "./live-stats.ts";
 import type { ServeLog } from "../logging/logger.ts";
+import { allowedHosts } from "../settings/allowed-hosts.ts";
 import { createMetrics } from "../metrics/server-metrics.ts";
 import type { ServeConfig } from "../settings/config.ts";
 import { listenOnAll } from "../system/listen-on-all.ts";
@@ -82,9 +84,11 @@ export async function startApp({ config, log: serveLog, stores, siblings }: AppO
   // all workers of a machine share one machine-wide limit
   const { memoryBudget = MEMORY_BUDGET, workers } = config;
   const memory = new MemoryBudget(Math.ceil(memoryBudget / workers));
+  const hosts = allowedHosts(config);
   const websocket = {
     memoryBudget: memory,
     origin: originPolicy(config.origin),
+    allowedHosts: hosts,
     writeBufferSize: WRITE_BUFFER_SIZE,
     compression: config.compression,
     maxConnections: config.maxConnections,
@@ -169,7 +173,9 @@ export async function startApp({ config, log: serveLog, stores, siblings }: AppO
 
   const { certificate } = config;
   const bodies = new Bodies(memory);
+  const hostPolicy = new HostPolicy(hosts);
   const listener: RequestListener = (request, response) => {
+    if (refuseHost(hostPolicy, request, response)) return;
     if (hub.api !== undefined && answerApi(hub.api, bodies, request, response)) return;
     answerRequest(routes, request, response, (error) => log.error({ err: error }, "request failed"));
   };

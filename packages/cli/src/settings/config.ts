@@ -1,5 +1,6 @@
 import type { TokenKey } from "@tungstate/hub";
 import { WebSocketServer } from "tungstate";
+import { allowedHosts } from "./allowed-hosts.ts";
 import { type Certificate, readCertificate } from "../tls/certificate.ts";
 import { type RedisConfig, redisConfig } from "./redis.ts";
 import type { ServeSettings } from "./settings.ts";
@@ -40,6 +41,11 @@ export function resolveConfig(settings: ServeSettings): {
     new WebSocketServer({ trustProxy: settings.trustProxy });
   } catch (error) {
     problems.push(`--trust-proxy: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  try {
+    new WebSocketServer({ allowedHosts: allowedHosts(settings) });
+  } catch (error) {
+    problems.push(`--allowed-host: ${error instanceof Error ? error.message : String(error)}`);
   }
   let certificate: Certificate | undefined;
   if (tlsCert !== undefined && tlsKey !== undefined) {

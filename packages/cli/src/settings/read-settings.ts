@@ -60,6 +60,7 @@ export function readSettings(flags: Flags, environment: Environment): ReadSettin
     host: take("host") ?? "",
     port: take("port") ?? 0,
     origin: take("origin") ?? [],
+    allowedHost: take("allowedHost") ?? [],
     maxConnections: take("maxConnections") ?? Infinity,
     maxConnectionsPerAddress: take("maxConnectionsPerAddress") ?? Infinity,
     trustProxy: take("trustProxy") ?? [],

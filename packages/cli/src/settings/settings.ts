@@ -7,6 +7,7 @@ export interface ServeSettings {
   readonly host: string;
   readonly port: number;
   readonly origin: readonly string[];
+  readonly allowedHost: readonly string[];
   readonly maxConnections: number;
   readonly maxConnectionsPerAddress: number;
   readonly trustProxy: readonly string[];
@@ -95,6 +96,12 @@ export const SETTINGS: { readonly [N in Name]: Setting<Exclude<ServeSettings[N],
     kind: origins,
     argument: "<origin>",
     help: "origin of pages that may connect, in addition to the server's own, such as https://example.com, or `any`; repeatable",
+    repeatable,
+  },
+  allowedHost: {
+    kind: texts,
+    argument: "<host>",
+    help: "host that requests may name, in addition to localhost: example.com, .example.com, an address, or `any`; default: any, but localhost only where --host is a loopback address; repeatable",
     repeatable,
   },
   maxConnections: {

@@ -36,7 +36,7 @@ async function setUp(t: TestContext, deadline = 60_000): Promise<Setup> {
       const socket = connect(port, "127.0.0.1");
       socket.on("error", () => undefined);
       const requested = once(server, "request") as Promise<[IncomingMessage, ServerResponse]>;
-      socket.write(`POST / HTTP/1.1\r\nHost: a\r\n${head}\r\n\r\n${rest.join("")}`);
+      socket.write(`POST / HTTP/1.1\r\nHost: localhost\r\n${head}\r\n\r\n${rest.join("")}`);
       const [request] = await requested;
       return { socket, request };
     },

@@ -26,7 +26,7 @@ async function get(server: Server, path: string): Promise<Reply> {
 async function halfRequest(server: Server, path: string): Promise<Socket> {
   const socket = connectTcp(server.port, "127.0.0.1");
   await once(socket, "connect");
-  socket.write(`GET ${path} HTTP/1.1\r\nHost: a\r\n`);
+  socket.write(`GET ${path} HTTP/1.1\r\nHost: localhost\r\n`);
   // a complete request before it shows that it was read
   await get(server, "/health");
   return socket;

@@ -144,17 +144,17 @@ describe("tungstate serve", () => {
     assert.equal(head.status, 200);
     assert.equal(await head.text(), "");
 
-    const end = "Host: a\r\nConnection: close\r\n\r\n";
+    const end = "Host: localhost\r\nConnection: close\r\n\r\n";
     assert.match(await raw(server.port, `GET // HTTP/1.1\r\n${end}`), /^HTTP\/1\.1 404 /);
     assert.match(await raw(server.port, `GET nonsense HTTP/1.1\r\n${end}`), /^HTTP\/1\.1 400 /);
     assert.match(await raw(server.port, `OPTIONS * HTTP/1.1\r\n${end}`), /^HTTP\/1\.1 40[05] /);
-    assert.match(await raw(server.port, `GET http://a/health HTTP/1.1\r\n${end}`), /^HTTP\/1\.1 200 /);
+    assert.match(await raw(server.port, `GET http://localhost/health HTTP/1.1\r\n${end}`), /^HTTP\/1\.1 200 /);
     assert.match(await raw(server.port, `GET http://[ HTTP/1.1\r\n${end}`), /^HTTP\/1\.1 400 /);
   });
 
   test("rejects a WebSocket handshake with a wrong version, path or origin", async () => {
     const upgrade =
-      "Host: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n";
+      "Host: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n";
     const wrong = await raw(server.port, `GET /ws HTTP/1.1\r\n${upgrade}Sec-WebSocket-Version: 12\r\n\r\n`);
     assert.match(wrong, /^HTTP\/1\.1 426 [^]*sec-websocket-version: 13\r\n/i);
     const rejected = (status: number) => (error: unknown) =>
@@ -294,6 +294,80 @@ test("--origin admits pages of other origins, or any", async () => {
   await assert.rejects(connect(some.ws("/ws"), { origin: "https://c.example" }));
   await using any = await Server.start("--origin", "any");
   await (await connect(any.ws("/ws"), { origin: "https://c.example" })).close();
+});
+
+describe("hosts of requests to a server on a loopback address", () => {
+  const upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
+  const key = "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n";
+  const get = (path: string, host: string): string => `GET ${path} HTTP/1.1\r\n${host}Connection: close\r\n\r\n`;
+  const handshake = (path: string, host: string): string => `GET ${path} HTTP/1.1\r\n${host}${upgrade}${key}\r\n`;
+  const WEBSOCKETS = ["/ws", "/echo", "/connection/websocket"];
+  const PAGES = ["/", "/health", "/nothing", "/api/info"];
+  const statusOf = async (port: number, request: string): Promise<number> =>
+    Number((await raw(port, request)).split(" ")[1]);
+
+  for (const workers of ["1", "2"]) {
+    test(`other names get 421, on every route, with --workers ${workers}`, async () => {
+      await using server = await Server.start("--workers", workers, "--api-key", "a key of sixteen characters or more");
+      const { port } = server;
+      for (const host of [
+        "evil.example",
+        `evil.example:${port}`,
+        "localhost.evil.example",
+        "192.0.2.1",
+        "[::2]",
+        "127.0.0.1.nip.io",
+        "notlocalhost",
+      ]) {
+        for (const path of PAGES)
+          assert.equal(await statusOf(port, get(path, `Host: ${host}\r\n`)), 421, `${host} ${path}`);
+        for (const path of WEBSOCKETS) {
+          const origin = `Origin: http://${host}\r\n`; // of the same host, as a page of that name sends it
+          assert.equal(await statusOf(port, handshake(path, `Host: ${host}\r\n${origin}`)), 421, `${host} ${path}`);
+        }
+      }
+      assert.match(
+        await raw(port, get("/", "Host: evil.example\r\n")),
+        /\r\n\r\nthis server does not serve the host .*\n$/,
+      );
+      assert.equal(await statusOf(port, `GET http://evil.example/health HTTP/1.1\r\nHost: localhost\r\n\r\n`), 421);
+    });
+  }
+
+  test("localhost names and loopback addresses pass, with any port", async () => {
+    await using server = await Server.start();
+    for (const host of [
+      "localhost",
+      "LOCALHOST:1",
+      "app.localhost:8000",
+      "localhost.",
+      "127.0.0.1",
+      "127.1.2.3:80",
+      "[::1]",
+      "[::1]:8000",
+    ]) {
+      assert.equal(await statusOf(server.port, get("/health", `Host: ${host}\r\n`)), 200, host);
+      for (const path of WEBSOCKETS) {
+        assert.equal(await statusOf(server.port, handshake(path, `Host: ${host}\r\n`)), 101, `${host} ${path}`);
+      }
+    }
+    assert.equal(await statusOf(server.port, "GET /health HTTP/1.0\r\n\r\n"), 200);
+  });
+
+  test("--allowed-host adds names, or admits any", async () => {
+    await using some = await Server.start("--allowed-host", "chat.example", "--allowed-host", ".sub.example");
+    const status = (host: string): Promise<number> => statusOf(some.port, handshake("/ws", `Host: ${host}\r\n`));
+    for (const host of ["chat.example", "a.sub.example:1", "sub.example", "localhost"])
+      assert.equal(await status(host), 101);
+    for (const host of ["a.chat.example", "evil.example", "xsub.example"]) assert.equal(await status(host), 421);
+    await using any = await Server.start("--allowed-host", "any");
+    assert.equal(await statusOf(any.port, get("/health", "Host: evil.example\r\n")), 200);
+    await using all = await Server.start("--host", "0.0.0.0");
+    assert.equal(await statusOf(all.port, get("/health", "Host: evil.example\r\n")), 200);
+    await using wrong = new Program("serve", "--port", "0", "--allowed-host", "http://a.example");
+    assert.deepEqual(await wrong.run(), { code: 1, signal: null });
+    assert.match(wrong.stderr, /^tungstate: --allowed-host: .*a\.example.*\n$/);
+  });
 });
 
 test("prints in one line why it cannot listen, and exits with 1", async () => {

@@ -3,6 +3,7 @@ import { type ErrorEntry, WebSocketError } from "@tungstate/protocol";
 /** Why a server refused a well-formed handshake. */
 export const SERVER_ERRORS = {
   ORIGIN_REFUSED: { fault: "peer", status: 403, text: "this origin may not connect" },
+  HOST_REFUSED: { fault: "peer", status: 421, text: "this server does not serve the host of the request" },
   NOT_AUTHORIZED: { fault: "peer", status: 403, text: "not authorized" },
   PATH_NOT_FOUND: { fault: "peer", status: 404, text: "no WebSocket server at this path" },
   SERVER_FULL: { fault: "local", status: 503, text: "the server has reached maxConnections or maxHandshakes" },

@@ -19,6 +19,7 @@ import { type ConnectionSettings } from "../../connection/options.ts";
 import { isThenable, whenKnown } from "../../schedule/thenable.ts";
 import { type Decision, checkDecision } from "./decision.ts";
 import { SERVER_ERRORS, serverError } from "../errors.ts";
+import { type AllowedHosts, HostPolicy } from "./hosts.ts";
 import { mayConnect, type OriginPolicy, parseOrigin } from "./origin.ts";
 import { RefusedError } from "./refused.ts";
 import { Proxies, type TrustedProxies } from "./proxies.ts";
@@ -41,6 +42,11 @@ export interface AdmissionOptions {
     readonly string[] | ((offered: readonly string[], request: HandshakeRequest) => string | undefined);
   /** Origins whose pages may connect; others get 403. Default: "same". */
   readonly origin?: OriginPolicy;
+  /**
+   * Hosts that a request may name in Host; others get 421. Protects a server without authentication
+   * from pages whose name resolves to its address (DNS rebinding). Default: "any".
+   */
+  readonly allowedHosts?: AllowedHosts;
   /**
    * Decides whether a valid request is accepted, after all other checks. Only `true` and a Grant,
    * or a promise of one, accept: see Decision. It may store its result in `request.data`. Default:
@@ -65,6 +71,7 @@ export const ADMISSION_OPTIONS: OptionNames<AdmissionOptions> = {
   path: true,
   protocols: true,
   origin: true,
+  allowedHosts: true,
   authorize: true,
   trustProxy: true,
   handshakeTimeout: true,
@@ -84,6 +91,7 @@ export class Admission {
   readonly path: string | undefined;
   readonly timeout: number;
   readonly proxies: Proxies | undefined;
+  private readonly hosts: HostPolicy | undefined;
   private readonly options: AdmissionOptions;
   /** Shared by all handshakes. */
   readonly handshake: ServerHandshakeOptions;
@@ -119,6 +127,7 @@ export class Admission {
     this.timeout = time(options, "handshakeTimeout", 10_000);
     this.proxies = options.trustProxy === undefined ? undefined : new Proxies(options.trustProxy);
     this.handshake = { sha1, extensions, limits: options.handshakeLimits, runtime };
+    this.hosts = options.allowedHosts === undefined ? undefined : new HostPolicy(options.allowedHosts);
     this.options = options;
   }
 
@@ -131,6 +140,7 @@ export class Admission {
     const { origin = "same", authorize } = this.options;
     const request = new HandshakeRequest(upgrade, from, this.proxies, authorize === undefined ? undefined : signal());
     from.enter?.(request);
+    if (this.hosts?.allows(upgrade.host) === false) throw new RefusedError(serverError("HOST_REFUSED"));
     if (path !== undefined && request.path !== path) throw new RefusedError(serverError("PATH_NOT_FOUND"));
     try {
       const admitted = whenKnown(mayConnect(origin, upgrade, from.encrypted), (may) => {
