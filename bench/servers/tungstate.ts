@@ -1,10 +1,8 @@
-import fastify from "fastify";
 import { createServer, type Server } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import { createRequire } from "node:module";
 import type { AddressInfo } from "node:net";
 import { type WebSocketConnection, WebSocketServer } from "tungstate";
-import { websocket } from "tungstate/fastify";
 import { burster, listening, MAX_MESSAGE, parseBurst, readTls, serverOptions, versionOf } from "./contract.ts";
 
 const { host, port, deflate, tls, route, option } = serverOptions();
@@ -47,6 +45,9 @@ async function attached(): Promise<number> {
 }
 
 async function inFastify(): Promise<number> {
+  // not loaded on the other routes: it changes how V8 collects garbage (docs/performance.md)
+  const { fastify } = await import("fastify");
+  const { websocket } = await import("tungstate/fastify");
   const app = fastify();
   await app.register(websocket, {});
   app.get("/echo", { websocket: true }, echo);

@@ -1,5 +1,4 @@
 import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
 import process from "node:process";
 import { burster, listening, MAX_MESSAGE, parseBurst, serverOptions, versionOf } from "./contract.ts";
 
@@ -12,8 +11,19 @@ console.warn = (text: string) => {
   process.stderr.write(`${text}\n`);
   process.exit(1);
 };
+/** A folder, or the package that is installed with this repository. */
 const { UWS: module = "@trufflesuite/uws-js-unofficial" } = process.env;
-const uws = require(module) as typeof import("@trufflesuite/uws-js-unofficial");
+const uws = load();
+
+function load(): typeof import("@trufflesuite/uws-js-unofficial") {
+  try {
+    return require(module) as typeof import("@trufflesuite/uws-js-unofficial");
+  } catch (error) {
+    // the last line is the system's reason, such as a C library that is too old
+    process.stderr.write(`${String(error).trim().split("\n").at(-1)}\n`);
+    process.exit(1);
+  }
+}
 
 const app = tls === undefined ? uws.App() : uws.SSLApp({ key_file_name: tls.key, cert_file_name: tls.cert });
 const behavior = {
@@ -51,6 +61,6 @@ app
   })
   .listen(host, port, (token) => {
     if (token === false) throw new Error(`cannot listen on ${host} port ${port}`);
-    const version = versionOf(join(dirname(require.resolve(module)), "package.json")).replace(/-.*/, "");
+    const version = versionOf(require.resolve(`${module}/package.json`)).replace(/-.*/, "");
     listening(uws.us_socket_local_port(token), `uWebSockets.js ${version}`);
   });

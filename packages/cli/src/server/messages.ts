@@ -36,11 +36,14 @@ export interface AllClients {
   onBroadcastLoss(listener: () => void): void;
 }
 
+/** The message is not read afterwards. */
+const TRANSFER = { transfer: true };
+
 /** Returns every message to its sender. */
 export function echoMessages(echo: WebSocketServer): void {
   echo.on("connection", (connection) => {
     connection.on("message", (message) => {
-      if (!connection.write(message)) pauseUntilDrain(connection);
+      if (!connection.write(message, TRANSFER)) pauseUntilDrain(connection);
     });
   });
 }

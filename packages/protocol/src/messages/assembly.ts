@@ -1,7 +1,9 @@
 import type { Memory } from "../runtime/memory.ts";
 
 const FIRST_PIECE = 256; // bytes
-const LARGEST_PIECE = 120 * 1024; // bytes; below what C libraries map anew from the kernel, page by page, for each allocation (128 KiB)
+const LARGEST_PIECE = 128 * 1024; // bytes
+/** Sizes of pieces that are recycled are multiples of this, in bytes, so that one serves for other messages. */
+const STEP = 16 * 1024;
 
 /**
  * A message that is still coming. Its pieces grow with what has arrived: each new one is as large as all that is kept so far, and
@@ -50,7 +52,9 @@ export class Assembly {
     if (this.to > 0) this.full.push(this.piece);
     let size = Math.min(Math.max(arrived, this.size, FIRST_PIECE), LARGEST_PIECE);
     if (last) size = Math.min(size, arrived + more);
-    const piece = this.memory.pieces.acquire(size, this.size + 2 * arrived);
+    const most = this.size + 2 * arrived;
+    if (size > STEP) size = Math.min(Math.ceil(size / STEP) * STEP, most);
+    const piece = this.memory.pieces.acquire(size, most);
     this.piece = piece;
     this.words = new Int32Array(piece.buffer, 0, piece.buffer.byteLength >> 2);
     this.to = 0;
@@ -62,10 +66,11 @@ export class Assembly {
     const used = this.piece.subarray(0, this.to);
     if (this.to >= this.piece.length / 2) return [...this.full, used];
     // a last piece less than half used is copied, so that a kept message keeps no more than twice its size
-    const rest = this.memory.primitives.allocate(this.to); // not `slice`, which on a Buffer is a view
+    const { pieces } = this.memory;
+    const rest = pieces.acquire(this.to, 2 * this.to); // not `slice`, which on a Buffer is a view
     rest.set(used);
-    this.memory.pieces.release(this.piece);
-    return [...this.full, rest];
+    pieces.release(this.piece);
+    return [...this.full, rest.length === this.to ? rest : rest.subarray(0, this.to)];
   }
 }
 

@@ -30,8 +30,12 @@ export class PiecePool {
   release(piece: Uint8Array): void {
     const { buffer } = piece;
     const size = buffer.byteLength;
-    if (size < LEAST_RECYCLED || this.kept + size > MOST_KEPT) return;
+    if (size < LEAST_RECYCLED || size > MOST_KEPT) return;
     this.kept += size;
+    // what was released longest ago has a size that nobody asks for
+    let evicted = 0;
+    while (this.kept > MOST_KEPT) this.kept -= this.free[evicted++].length;
+    if (evicted > 0) this.free.splice(0, evicted);
     this.free.push(piece.length === size ? piece : new Uint8Array(buffer)); // the last piece of a message may have been cut
   }
 }

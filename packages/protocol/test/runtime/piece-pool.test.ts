@@ -42,12 +42,25 @@ describe("released memory", () => {
 
   test("excludes small pieces, which would displace large ones", () => {
     takeAll();
-    for (let i = 0; i < 1000; i++) memory().pieces.release(filled(8 * KIB, 1));
     const piece = filled(4096 * KIB, 1); // the capacity of the pool
     memory().pieces.release(piece);
-    memory().pieces.release(filled(16 * KIB, 1));
-    assert.notEqual(memory().pieces.acquire(16 * KIB, 16 * KIB)[0], 1);
+    for (let i = 0; i < 1000; i++) memory().pieces.release(filled(8 * KIB, 1));
+    memory().pieces.release(filled(4096 * KIB + 1, 1));
     assert.equal(memory().pieces.acquire(4096 * KIB, 4096 * KIB), piece);
+  });
+
+  test("is evicted if it was released longest ago, so that sizes that nobody asks for leave", () => {
+    takeAll();
+    const pieces = Array.from({ length: 41 }, () => filled(100 * KIB, 1));
+    for (const piece of pieces) memory().pieces.release(piece);
+    const large = filled(300 * KIB, 1);
+    memory().pieces.release(large);
+    assert.equal(memory().pieces.acquire(300 * KIB, 300 * KIB), large);
+    const again = Array.from({ length: 41 }, () => memory().pieces.acquire(100 * KIB, 100 * KIB));
+    assert.deepEqual(
+      pieces.map((piece) => again.includes(piece)),
+      pieces.map((_, at) => at > 3),
+    );
   });
 
   test("is not searched for small requests", () => {
