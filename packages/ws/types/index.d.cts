@@ -185,6 +185,17 @@ declare namespace WebSocket {
     maxPendingAutoPongs?: number | undefined;
     perMessageDeflate?: boolean | PerMessageDeflateOptions | undefined;
     skipUTF8Validation?: boolean | undefined;
+    /** Policies of Tungstate's core that ws does not have. Each is off unless it is given. */
+    tungstate?: TungstatePolicies | undefined;
+  }
+
+  interface TungstatePolicies {
+    /** Pings a silent peer after `interval` ms, and destroys the connection after `timeout` ms more. */
+    heartbeat?: { interval: number; timeout: number } | undefined;
+    /** Most bytes that may wait to be sent to a peer. A connection that exceeds it is destroyed. */
+    maxWriteBufferSize?: number | undefined;
+    /** Servers: web pages that may connect. A function admits with `true`. */
+    origin?: "same" | "any" | readonly string[] | ((origin: string, host: string) => boolean) | undefined;
   }
 
   interface ClientOptions

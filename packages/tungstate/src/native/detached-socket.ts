@@ -117,7 +117,7 @@ const forwarded = {
 };
 for (const [name, value] of Object.entries(forwarded)) define(name, { writable: true, value });
 
-const values: Readonly<Record<string, (user: HandleUser, socket: Socket) => number | boolean>> = {
+const values: Readonly<Record<string, (user: HandleUser) => number | boolean>> = {
   bytesRead: ({ handle }) => handle.bytesRead,
   bytesWritten: (user) => {
     user.flush();
@@ -125,13 +125,13 @@ const values: Readonly<Record<string, (user: HandleUser, socket: Socket) => numb
   },
   writableLength: (user) => user.bufferedAmount,
   bufferSize: (user) => user.bufferedAmount,
-  writableNeedDrain: (user, socket) => user.bufferedAmount >= socket.writableHighWaterMark,
+  writableNeedDrain: (user) => user.bufferedAmount > 0,
 };
 for (const [name, get] of Object.entries(values)) {
   define(name, {
     get(this: Socket): number | boolean {
       const user = userOf(this);
-      return user === undefined ? 0 : get(user, this);
+      return user === undefined ? 0 : get(user);
     },
   });
 }

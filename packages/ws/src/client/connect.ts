@@ -174,8 +174,8 @@ function open(
   if (checked.extension !== undefined) {
     websocket._extensions = { [PerMessageDeflate.extensionName]: checked.extension };
   }
-  const { allowSynchronousEvents, generateMask, maxBufferedChunks, maxFragments, maxPayload, skipUTF8Validation } =
-    options;
+  const { allowSynchronousEvents, generateMask, maxBufferedChunks, maxFragments, maxPayload } = options;
+  const { skipUTF8Validation, tungstate } = options;
   websocket.setSocket(socket, head, {
     allowSynchronousEvents,
     generateMask,
@@ -183,6 +183,7 @@ function open(
     maxFragments,
     maxPayload,
     skipUTF8Validation,
+    tungstate,
   });
 }
 

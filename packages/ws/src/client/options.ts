@@ -5,6 +5,7 @@ import net from "node:net";
 import tls from "node:tls";
 import { DEFAULTS } from "../constants.ts";
 import type { PerMessageDeflateOptions } from "../deflate/permessage-deflate.ts";
+import { checkPolicies, type Policies } from "../endpoint/policies.ts";
 import type { GenerateMask } from "../runtime.ts";
 
 /** Options of a client: those of ws, and those of `http.request` and `https.request`. */
@@ -27,6 +28,8 @@ export interface ClientOptions extends Omit<RequestOptions, "headers" | "protoco
   readonly protocols?: string | readonly string[];
   readonly protocolVersion?: number;
   readonly skipUTF8Validation?: boolean;
+  /** Policies of the core, which are off by default. */
+  readonly tungstate?: Policies;
 }
 
 /** The options of a request while they are put together. */
@@ -48,6 +51,7 @@ export interface ResolvedOptions extends Omit<RequestOptions, "headers" | "proto
   perMessageDeflate: boolean | PerMessageDeflateOptions;
   protocolVersion: number;
   skipUTF8Validation: boolean;
+  tungstate?: Policies | undefined;
 }
 
 const VERSIONS = [8, 13];
@@ -81,6 +85,7 @@ export function resolveOptions(options: ClientOptions | undefined): ResolvedOpti
       `Unsupported protocol version: ${resolved.protocolVersion} (supported versions: ${VERSIONS.join(", ")})`,
     );
   }
+  checkPolicies(resolved.tungstate);
   return resolved;
 }
 

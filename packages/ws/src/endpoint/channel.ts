@@ -80,6 +80,11 @@ export class Channel implements TransportSink, StreamSink, SocketSharer {
     return output.size + (transport?.unsent ?? 0) + (link?.unsent ?? 0);
   }
 
+  /** The same, without handing anything over. */
+  get waitingSize(): number {
+    return this.output.size + (this.transport?.unsent ?? 0) + (this.link?.unsent ?? 0);
+  }
+
   get destroyed(): boolean {
     return this.over || (this.transport?.closed ?? this.link?.destroyed ?? true);
   }

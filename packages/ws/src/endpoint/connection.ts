@@ -10,6 +10,7 @@ import { MessageReader, type MessageSink, readOptions } from "../frames/message-
 import { checkControl, closePayload } from "../frames/sender.ts";
 import { type GenerateMask, maskingSender, plainSender, senderWithKeys } from "../runtime.ts";
 import { Channel, type ChannelHost } from "./channel.ts";
+import { Heartbeat, type Policies, type Watched } from "./policies.ts";
 import { MessageWriter, type SendOptions, type WriterHost } from "./message-writer.ts";
 
 /** A WebSocket, as its connection sees it. The names are those that programs know from ws. */
@@ -41,12 +42,13 @@ export interface SocketOptions {
   readonly maxFragments?: number | undefined;
   readonly maxPayload?: number | undefined;
   readonly skipUTF8Validation?: boolean | undefined;
+  readonly tungstate?: Policies | undefined;
   /** The response of a server, which is sent first. */
   readonly greeting?: string | undefined;
 }
 
 /** A WebSocket between its handshake and the end of its stream. */
-export class Connection implements ChannelHost, MessageSink, WriterHost {
+export class Connection implements ChannelHost, MessageSink, WriterHost, Watched {
   readonly channel: Channel;
   readonly reader: MessageReader;
   readonly writer: MessageWriter;
@@ -54,6 +56,8 @@ export class Connection implements ChannelHost, MessageSink, WriterHost {
   private pendingPongs = 0;
   private pongSent: Callback | undefined;
   private isOver = false;
+  private readonly heartbeat: Heartbeat | undefined;
+  private readonly maxWriteBufferSize: number | undefined;
 
   constructor(
     endpoint: Endpoint,
@@ -70,6 +74,9 @@ export class Connection implements ChannelHost, MessageSink, WriterHost {
     const sender = isServer ? plainSender : generateMask === undefined ? maskingSender : senderWithKeys(generateMask);
     this.channel = new Channel(stream, head, sender, this, options.greeting);
     this.writer = new MessageWriter(this.channel, codec, this);
+    const { heartbeat, maxWriteBufferSize } = options.tungstate ?? {};
+    this.heartbeat = heartbeat === undefined ? undefined : new Heartbeat(heartbeat, this);
+    this.maxWriteBufferSize = maxWriteBufferSize;
   }
 
   get bufferedAmount(): number {
@@ -80,6 +87,26 @@ export class Connection implements ChannelHost, MessageSink, WriterHost {
 
   send(data: unknown, options: SendOptions, callback: Callback | undefined): void {
     this.writer.send(data, options, callback);
+    if (this.maxWriteBufferSize !== undefined) this.checkRoom(this.maxWriteBufferSize);
+  }
+
+  /** Destroys a connection whose peer does not read what it is sent. */
+  private checkRoom(limit: number): void {
+    const waiting = this.channel.waitingSize + this.writer.heldSize;
+    if (waiting <= limit || this.channel.destroyed) return;
+    this.endpoint._readyState = CLOSING;
+    this.channel.destroy();
+    this.reportError(new Error(`The peer is too slow: ${waiting} bytes wait, the limit is ${limit}`));
+  }
+
+  sendHeartbeat(): void {
+    if (this.endpoint.readyState === OPEN) {
+      this.channel.control(OPCODE.PING, EMPTY_BUFFER, !this.endpoint._isServer, undefined);
+    }
+  }
+
+  onSilence(): void {
+    this.channel.destroy();
   }
 
   ping(data: unknown, mask: boolean, callback: Callback | undefined): void {
@@ -126,6 +153,7 @@ export class Connection implements ChannelHost, MessageSink, WriterHost {
   // ---- the stream
 
   onBytes(chunk: Uint8Array, start: number, end: number): void {
+    this.heartbeat?.received();
     this.reader.read(chunk, start, end);
   }
 
@@ -142,6 +170,7 @@ export class Connection implements ChannelHost, MessageSink, WriterHost {
   onClosed(): void {
     const { endpoint } = this;
     this.isOver = true;
+    this.heartbeat?.stop();
     endpoint._readyState = CLOSING;
     if (endpoint._closeTimer !== null) clearTimeout(endpoint._closeTimer);
     this.writer.end();

@@ -1,6 +1,7 @@
 import type { IncomingMessage, Server } from "node:http";
 import { DEFAULTS } from "../constants.ts";
 import type { PerMessageDeflateOptions } from "../deflate/permessage-deflate.ts";
+import { checkPolicies, type Policies } from "../endpoint/policies.ts";
 import { WebSocket } from "../websocket.ts";
 
 /** What `verifyClient` is told. */
@@ -31,6 +32,8 @@ export interface ServerOptions {
   port: number | null;
   server: Server | null;
   skipUTF8Validation: boolean;
+  /** Policies of the core, which are off by default. */
+  tungstate?: Policies | undefined;
   verifyClient: ((info: ClientInfo, decide: Decide) => unknown) | null;
   WebSocket: typeof WebSocket;
 }
@@ -56,6 +59,7 @@ export function resolveOptions(given: Partial<ServerOptions> | undefined): Serve
   if (modes.filter(Boolean).length !== 1) {
     throw new TypeError('One and only one of the "port", "server", or "noServer" options must be specified');
   }
+  checkPolicies(options.tungstate);
   if (options.perMessageDeflate === true) options.perMessageDeflate = {};
   return options;
 }

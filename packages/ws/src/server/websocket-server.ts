@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import process from "node:process";
 import type { Duplex } from "node:stream";
 import { acceptValue } from "@tungstate/protocol";
-import { sha1 } from "tungstate/internal";
+import { mayConnect, sha1 } from "tungstate/internal";
 import { PerMessageDeflate } from "../deflate/permessage-deflate.ts";
 import { format } from "../handshake/extension.ts";
 import type { WebSocket } from "../websocket.ts";
@@ -116,8 +116,15 @@ export class WebSocketServer extends EventEmitter {
     const extensions = acceptExtensions(request, perMessageDeflate, maxPayload);
     if (isFault(extensions)) return refuseFor(extensions);
     const complete = (): void => this.completeUpgrade(extensions, key, protocols, request, socket, head, callback);
-    if (!verifyClient) return complete();
     const { authorized, encrypted } = (request.socket ?? {}) as { authorized?: boolean; encrypted?: boolean };
+    const { origin: policy } = this.options.tungstate ?? {};
+    if (policy !== undefined) {
+      const { host = "" } = request.headers;
+      // only a literal true admits
+      const isAdmitted = mayConnect(policy, { origin: originOf(request), host }, Boolean(encrypted));
+      if (isAdmitted !== true) return refuse(socket, 403);
+    }
+    if (!verifyClient) return complete();
     const info = { origin: originOf(request), secure: Boolean(authorized || encrypted), req: request };
     if (verifyClient.length === 2) {
       this.options.verifyClient?.(info, (admitted, status, message, headers) => {
@@ -177,6 +184,7 @@ export class WebSocketServer extends EventEmitter {
       maxFragments: options.maxFragments,
       maxPayload: options.maxPayload,
       skipUTF8Validation: options.skipUTF8Validation,
+      tungstate: options.tungstate,
       greeting: `${headers.join("\r\n")}\r\n\r\n`,
     });
     if (this.clients !== undefined) this.track(this.clients, websocket);
