@@ -94,7 +94,7 @@ suite("the option tungstate", () => {
     ] as const) {
       const options = { tungstate: policies } as unknown as ServerOptions;
       assert.throws(() => new WebSocketServer({ noServer: true, ...options }), { code: "INVALID_ARGUMENT", message });
-      assert.throws(() => new WebSocket("ws://127.0.0.1:1", options as WebSocket.ClientOptions), {
+      assert.throws(() => new WebSocket("ws://127.0.0.1:1", options), {
         code: "INVALID_ARGUMENT",
         message,
       });
