@@ -24,15 +24,4 @@ Object.assign(WebSocket, {
   WebSocketServer,
 });
 
-export {
-  createWebSocketStream,
-  extension,
-  PerMessageDeflate,
-  Receiver,
-  Sender,
-  subprotocol,
-  WebSocket,
-  WebSocketServer,
-};
-// oxlint-disable-next-line import/no-default-export -- it is what programs import
-export default WebSocket;
+export { WebSocket };

@@ -74,6 +74,58 @@ onEach("message", (ws) => {
     });
   }
 
+  for (const compression of [false, true]) {
+    test(`data stays as it is after later messages, ${compression ? "compressed" : "not compressed"}`, async (t) => {
+      const perMessageDeflate = compression ? { threshold: 0 } : false;
+      const { client, peer } = await pair(t, ws, { server: { perMessageDeflate } });
+      const kept: unknown[] = [];
+      const keep = (data: unknown): void => void kept.push(data);
+      peer.on("message", keep).on("ping", keep).on("pong", keep);
+      const sent: string[] = [];
+      for (let at = 0; at < 500; at++) {
+        peer.binaryType = "nodebuffer";
+        const text = `${at} `.repeat(1 + (at % 300));
+        sent.push(text);
+        if (at % 10 === 0) client.ping(text.slice(0, 100));
+        else if (at % 10 === 1) client.pong(text.slice(0, 100));
+        else client.send(at % 2 === 0 ? text : Buffer.from(text));
+      }
+      const closed = event(peer, "close");
+      client.close(1000, "a reason");
+      const [, reason] = (await closed) as [number, Buffer];
+      assert.equal(reason.toString(), "a reason");
+      assert.deepEqual(
+        kept.map((data) => (data as Buffer).toString()),
+        sent.map((text, at) => (at % 10 < 2 ? text.slice(0, 100) : text)),
+      );
+    });
+  }
+
+  test("data may be changed, and an ArrayBuffer may be transferred", async (t) => {
+    const { client, peer } = await pair(t, ws);
+    for (const size of [1, 100, 5000, 100_000]) {
+      const [first, second] = [Buffer.alloc(size, 1), Buffer.alloc(size, 2)];
+      peer.binaryType = "nodebuffer";
+      const received = messages(peer, 2);
+      const kept: Buffer[] = [];
+      peer.on("message", (data: Buffer) => kept.push(data));
+      client.send(first);
+      client.send(second);
+      await received;
+      kept[0]?.fill(9);
+      assert.ok(kept[1]?.equals(second), `${size}`);
+      peer.removeAllListeners("message");
+      peer.binaryType = "arraybuffer";
+      const arrived = message(peer);
+      client.send(first);
+      const { data } = await arrived;
+      assert.ok(data instanceof ArrayBuffer);
+      assert.equal(data.byteLength, size);
+      const moved = structuredClone(data, { transfer: [data] });
+      assert.ok(Buffer.from(moved).equals(first));
+    }
+  });
+
   test("an empty binary message in each binaryType", async (t) => {
     const { client, peer } = await pair(t, ws);
     for (const [type, size] of [
