@@ -96,7 +96,7 @@ export const LAYERS = {
 };
 
 /** Private interfaces of Node.js, and where they may be used. */
-const PRIVATE_API = /\bprocess\.binding\b|\._handle\b|\["_handle"\]|\b_handle:|internalBinding|\b_events\b/;
+const PRIVATE_API = /\bprocess\.binding\b|\b_handle\b|\b_writeState\b|internalBinding|\b_events\b/;
 const PRIVATE_API_FOLDER = "packages/tungstate/src/native/";
 
 const IMPORT = /^(?:import|export)\s[^;]*?from\s+"(\.[^"]+)"|\bimport\("(\.[^"]+)"\)/gm;

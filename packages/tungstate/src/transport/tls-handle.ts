@@ -11,8 +11,11 @@ import type { ReleasableTransport, TransportSink } from "./transport.ts";
 /** Bytes of a TLS record (RFC 8446 §5.1), the most that one read returns. */
 const RECORD_SIZE = 16 * 1024;
 
-/** Bytes of one write: four records, and what frame headers add to 64 KiB. */
-const BATCH_SIZE = 80 * 1024;
+/**
+ * Bytes of one write: the output of a connection at its default `writeBufferSize` of 128 KiB, and two
+ * records more for headers and the last message.
+ */
+const BATCH_SIZE = 160 * 1024;
 
 /** Identifier of a request that is not in use. */
 const NO_ASYNC_ID = -1;

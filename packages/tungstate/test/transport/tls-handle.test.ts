@@ -11,6 +11,7 @@ import { releaseStream, transportOf } from "../../src/transport/of.ts";
 import { TlsHandleTransport } from "../../src/transport/tls-handle.ts";
 import type { Transport, TransportSink } from "../../src/transport/transport.ts";
 import { selfSigned, tls } from "../support/pairs.ts";
+import { skipPortable } from "../support/portable.ts";
 
 const of = (stream: Socket, transport: "auto" | "socket" = "auto"): Transport =>
   transportOf(stream, { noDelay: true, runtime: defaultRuntime, transport });
@@ -75,7 +76,7 @@ const ticks = async (count: number): Promise<void> => {
   for (let tick = 0; tick < count; tick++) await new Promise((resolve) => setImmediate(resolve));
 };
 
-describe("the handle of a TLS socket", () => {
+describe("the handle of a TLS socket", { skip: skipPortable }, () => {
   test("is used in both roles after the handshake, unless public APIs are asked for", async (t) => {
     const [near, far] = await sockets(t);
     assert.ok(of(near) instanceof TlsHandleTransport);
@@ -299,7 +300,7 @@ describe("the handle of a TLS socket", () => {
   });
 });
 
-describe("a released TLS socket", () => {
+describe("a released TLS socket", { skip: skipPortable }, () => {
   test("reads and writes as before", async (t) => {
     const [near, far] = await sockets(t);
     const transport = of(far);
@@ -406,39 +407,46 @@ async function relayed(t: TestContext): Promise<Middle> {
   return { client, server, toClient, toServer };
 }
 
-describe("a TLS connection that is disturbed reports the same by its handle and by the public interface", () => {
-  const disturbances: readonly [name: string, disturb: (middle: Middle) => void][] = [
-    ["a record that was changed", ({ toServer }) => toServer.write(Buffer.from("1703030020" + "aa".repeat(32), "hex"))],
-    ["bytes that are no record", ({ toServer }) => toServer.write("GET / HTTP/1.1\r\n\r\n")],
-    ["an alert without encryption", ({ toServer }) => toServer.write(Buffer.from("15030300020228", "hex"))],
-    ["the end of TCP without close_notify", ({ toServer }) => toServer.end()],
-    ["part of a record, then the end of TCP", ({ toServer }) => toServer.end(Buffer.from("1703030020aa", "hex"))],
-    ["a reset", ({ toServer }) => toServer.resetAndDestroy()],
-    ["an end with close_notify", ({ client }) => client.end()],
-  ];
-  for (const [name, disturb] of disturbances) {
-    test(name, async (t) => {
-      const outcomes: unknown[] = [];
-      for (const kind of ["auto", "socket"] as const) {
-        const middle = await relayed(t);
-        const transport = of(middle.server, kind);
-        assert.equal(transport instanceof TlsHandleTransport, kind === "auto");
-        const sink = new Recorder();
-        transport.start(sink);
-        middle.client.write("before");
-        await sink.until(() => sink.bytes.length === 6);
-        disturb(middle);
-        await sink.until(() => sink.ended || sink.closed !== undefined);
-        const { ended } = sink;
-        transport.end();
-        middle.client.end();
-        middle.client.resume();
-        if (ended) middle.toServer.destroy();
-        await sink.until(() => sink.closed !== undefined);
-        const { cause } = sink.closed ?? {};
-        outcomes.push({ ended, code: cause?.code, message: cause?.message.replaceAll(/^\w+:error:/g, "error:") });
-      }
-      assert.deepEqual(outcomes[0], outcomes[1]);
-    });
-  }
-});
+describe(
+  "a TLS connection that is disturbed reports the same by its handle and by the public interface",
+  { skip: skipPortable },
+  () => {
+    const disturbances: readonly [name: string, disturb: (middle: Middle) => void][] = [
+      [
+        "a record that was changed",
+        ({ toServer }) => toServer.write(Buffer.from("1703030020" + "aa".repeat(32), "hex")),
+      ],
+      ["bytes that are no record", ({ toServer }) => toServer.write("GET / HTTP/1.1\r\n\r\n")],
+      ["an alert without encryption", ({ toServer }) => toServer.write(Buffer.from("15030300020228", "hex"))],
+      ["the end of TCP without close_notify", ({ toServer }) => toServer.end()],
+      ["part of a record, then the end of TCP", ({ toServer }) => toServer.end(Buffer.from("1703030020aa", "hex"))],
+      ["a reset", ({ toServer }) => toServer.resetAndDestroy()],
+      ["an end with close_notify", ({ client }) => client.end()],
+    ];
+    for (const [name, disturb] of disturbances) {
+      test(name, async (t) => {
+        const outcomes: unknown[] = [];
+        for (const kind of ["auto", "socket"] as const) {
+          const middle = await relayed(t);
+          const transport = of(middle.server, kind);
+          assert.equal(transport instanceof TlsHandleTransport, kind === "auto");
+          const sink = new Recorder();
+          transport.start(sink);
+          middle.client.write("before");
+          await sink.until(() => sink.bytes.length === 6);
+          disturb(middle);
+          await sink.until(() => sink.ended || sink.closed !== undefined);
+          const { ended } = sink;
+          transport.end();
+          middle.client.end();
+          middle.client.resume();
+          if (ended) middle.toServer.destroy();
+          await sink.until(() => sink.closed !== undefined);
+          const { cause } = sink.closed ?? {};
+          outcomes.push({ ended, code: cause?.code, message: cause?.message.replaceAll(/^\w+:error:/g, "error:") });
+        }
+        assert.deepEqual(outcomes[0], outcomes[1]);
+      });
+    }
+  },
+);

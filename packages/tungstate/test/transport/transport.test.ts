@@ -10,6 +10,7 @@ import { transportOf } from "../../src/transport/of.ts";
 import { takeHandle } from "../../src/native/system.ts";
 import type { Transport, TransportSink } from "../../src/transport/transport.ts";
 import { kinds } from "../support/pairs.ts";
+import { skipPortable } from "../support/portable.ts";
 import type { ByteStream } from "../../src/transport/byte-stream.ts";
 import { defaultRuntime } from "../../src/native/runtime.ts";
 
@@ -163,7 +164,7 @@ for (const kind of kinds) {
   });
 }
 
-describe("the handle of a socket", () => {
+describe("the handle of a socket", { skip: skipPortable }, () => {
   test("is taken from a connected plain socket, with the data already read", async (t) => {
     const [near, far] = await sockets(t);
     far.on("readable", () => undefined);
