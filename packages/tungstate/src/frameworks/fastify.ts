@@ -28,7 +28,7 @@ import { acceptUpgrade, letRequestsUpgrade, UPGRADE_REQUIRED, type UpgradeOption
 import { describe } from "../options/describe.ts";
 
 /** Options of the plugin: those of a WebSocketServer, and `upgradeTimeout`. */
-export interface WebSocketPluginOptions extends Omit<WebSocketServerOptions, "path">, UpgradeOptions {}
+export interface WebSocketPluginOptions extends Omit<WebSocketServerOptions, "path">, Omit<UpgradeOptions, "server"> {}
 
 /**
  * Handles the connection of a route. An error that it throws or rejects with closes the connection
@@ -109,7 +109,7 @@ const plugin: FastifyPluginAsync<WebSocketPluginOptions & Partial<RegisterOption
   const { upgradeTimeout, prefix: _prefix, logLevel: _level, logSerializers: _serializers, ...rest } = options;
   const server = new WebSocketServer(rest);
   const servers = new Set([server]);
-  const stop = letRequestsUpgrade(app.server, upgradeTimeout === undefined ? {} : { upgradeTimeout });
+  const stop = letRequestsUpgrade(app.server, { server, ...(upgradeTimeout === undefined ? {} : { upgradeTimeout }) });
   app.decorate("websocketServer", server);
   server.on("error", (error) => app.log.error({ err: error }, "a WebSocket handler failed"));
   server.on("refused", (error) => app.log.info({ code: error.code }, `WebSocket refused: ${error.message}`));

@@ -1,13 +1,16 @@
-import { buildRefusal, formatResponse } from "@tungstate/protocol";
-import { argumentError } from "@tungstate/protocol/internal";
+import { buildRefusal, formatResponse, refusalFor } from "@tungstate/protocol";
+import { argumentError, invalidOption } from "@tungstate/protocol/internal";
 import { type IncomingMessage, Server as HttpServer, ServerResponse } from "node:http";
 import { Server as HttpsServer } from "node:https";
 import { type Server as NetServer, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { driverOf } from "../connection/connection.ts";
 import { checkNames } from "../options/names.ts";
+import { RefusedError } from "../server/admission/refused.ts";
+import type { Arrivals } from "../server/door/arrivals.ts";
+import { serverError } from "../server/errors.ts";
 import { routeUpgrades } from "../server/http/router.ts";
-import type { WebSocketServer } from "../server/server.ts";
+import { arrivalsOf, WebSocketServer } from "../server/server.ts";
 import type { WebSocketConnection } from "../connection/types.ts";
 import { type ResponseHeaders, SwitchingResponse } from "./switching.ts";
 import { time } from "../options/check.ts";
@@ -19,6 +22,13 @@ export interface UpgradeOptions {
    * Default 10,000.
    */
   readonly upgradeTimeout?: number;
+  /**
+   * The WebSocketServer whose limits apply until the application has chosen one: `handshakeTimeout`,
+   * `maxHandshakes` and `maxConnectionsPerAddress`, to connections whose request is not known and to
+   * upgrade requests that the application has not decided about. It emits `refused` for them.
+   * Default: the default limits, with `upgradeTimeout` as `handshakeTimeout`.
+   */
+  readonly server?: WebSocketServer;
 }
 
 /** An upgrade request that the application has not decided about. */
@@ -42,7 +52,7 @@ const LINGER = 1_000; // ms that a refused client has to read its answer and han
  * Returns a function that undoes it.
  */
 export function letRequestsUpgrade(server: NetServer, options: UpgradeOptions = {}): () => void {
-  checkNames(options, { upgradeTimeout: true });
+  checkNames(options, { upgradeTimeout: true, server: true });
   const timeout = time(options, "upgradeTimeout", 10_000);
   if (!(server instanceof HttpServer || server instanceof HttpsServer)) {
     throw argumentError(
@@ -50,10 +60,16 @@ export function letRequestsUpgrade(server: NetServer, options: UpgradeOptions = 
       `the argument of acceptUpgrades() must be a server of node:http or node:https, got ${describe(server)}`,
     );
   }
+  const limits = options.server ?? new WebSocketServer({ handshakeTimeout: timeout });
+  if (!(limits instanceof WebSocketServer)) {
+    throw invalidOption("server", "a WebSocketServer", limits, describe(limits));
+  }
+  const arrivals = arrivalsOf(limits);
   return routeUpgrades(server, undefined, {
+    arrivals,
     // an ordinary request keeps its connection, and its body can be read
     wants: (request) => request.method === "GET" && !hasBody(request),
-    take: (request, socket, head) => begin(server, request, socket, head, timeout),
+    take: (request, socket, head) => begin(server, request, socket, head, timeout, arrivals),
   });
 }
 
@@ -63,6 +79,7 @@ function begin(
   socket: Duplex,
   head: Uint8Array,
   timeout: number,
+  arrivals: Arrivals,
 ): void {
   if (!(socket instanceof Socket)) {
     socket.destroy(); // impossible: node:http has no other streams
@@ -76,12 +93,29 @@ function begin(
     endGently(socket);
     return;
   }
+  const place = arrivals.arrive(arrivals.countsAddresses ? socket.remoteAddress : undefined, true);
+  if (place instanceof RefusedError) {
+    socket.on("error", () => socket.destroy());
+    socket.write(place.response);
+    endGently(socket);
+    return;
+  }
   const response = new ServerResponse(request);
   response.shouldKeepAlive = false; // node:http has released the socket and would read no second request from it
   const onError = (): void => void socket.destroy(); // without a listener it would end the process
-  const timer = setTimeout(() => socket.destroy(), timeout);
+  const onTimeout = (): void => {
+    const error = serverError("AUTHORIZE_TIMEOUT", `the application has not responded within ${timeout} ms`);
+    arrivals.onRefused(error);
+    const isUnanswered = !response.headersSent;
+    release();
+    if (!isUnanswered) return void socket.destroy();
+    socket.write(formatResponse(refusalFor(error)));
+    endGently(socket);
+  };
+  const timer = setTimeout(onTimeout, timeout);
   const release = (): void => {
     clearTimeout(timer);
+    place.leave();
     pending.delete(request);
     response.off("finish", onFinish);
     response.detachSocket(socket);
@@ -91,7 +125,10 @@ function begin(
     endGently(socket);
   };
   socket.on("error", onError);
-  socket.once("close", () => clearTimeout(timer));
+  socket.once("close", () => {
+    clearTimeout(timer);
+    place.leave();
+  });
   response.once("finish", onFinish);
   response.assignSocket(socket);
   pending.set(request, { socket, head, response, switching: new SwitchingResponse(response), release });

@@ -19,6 +19,7 @@ import { checkNames } from "../options/names.ts";
 import { handled } from "../schedule/promises.ts";
 import type { ByteStream } from "../transport/byte-stream.ts";
 import { Admission, checkPath, extensionsOf } from "./admission/admission.ts";
+import type { Arrivals } from "./door/arrivals.ts";
 import { Handshakes } from "./handshakes.ts";
 import type { PortHost } from "./http/port.ts";
 import { Ports } from "./http/ports.ts";
@@ -34,12 +35,18 @@ import {
 import { ServerEmitter } from "./server-emitter.ts";
 import { runStream, type StreamHandler } from "./stream.ts";
 
+let reachArrivals: (server: WebSocketServer) => Arrivals;
+
 /**
  * A WebSocket server: attached to node:http (`attach`, `handleUpgrade`), on a port of its own
  * (`listen`), or over byte streams (`accept`). All its connections share one set of options, and
  * `close` drains them together.
  */
 export class WebSocketServer {
+  static {
+    reachArrivals = (server) => server.#handshakes;
+  }
+
   readonly #settings: ConnectionSettings;
   readonly #admission: Admission;
   readonly #events = new ServerEmitter();
@@ -243,6 +250,11 @@ export class WebSocketServer {
     await Promise.all([this.#members.close(code, reason), stopped]);
     cancel?.();
   }
+}
+
+/** Returns the limits of a server on connections whose request is not known yet. */
+export function arrivalsOf(server: WebSocketServer): Arrivals {
+  return reachArrivals(server);
 }
 
 function prepare(data: string | Uint8Array | Message | ProtocolMessage): ProtocolMessage {

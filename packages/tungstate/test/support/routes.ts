@@ -161,7 +161,7 @@ async function startExpress(t: Cleanup, options: WebSocketServerOptions, handler
   const http = createHttpServer(app);
   endWith(t, server, http);
   const port = await listening(http);
-  acceptExpressUpgrades(http);
+  acceptExpressUpgrades(http, { server });
   return new RouteServer(port, server, false);
 }
 
@@ -171,7 +171,7 @@ async function startHono(t: Cleanup, options: WebSocketServerOptions, handler: H
   const http = serveHono({ fetch: app.fetch, port: 0, hostname: "127.0.0.1" }) as HttpServer;
   await once(http, "listening");
   endWith(t, server, http);
-  acceptHonoUpgrades(http);
+  acceptHonoUpgrades(http, { server });
   return new RouteServer(await listening(http), server, false);
 }
 

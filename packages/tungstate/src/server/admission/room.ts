@@ -75,7 +75,9 @@ export class Room {
    * is no room. `mayBeHttp`: an HTTP server may get it.
    */
   arrive(address: string | undefined, mayBeHttp: boolean): (() => void) | WebSocketError {
-    if (this.arrivals >= this.maxHandshakes) return serverError("SERVER_FULL");
+    // ordinary requests are not refused because of handshakes that wait for `authorize`
+    const before = mayBeHttp ? this.arrivals : this.underWay;
+    if (before >= this.maxHandshakes) return serverError("SERVER_FULL");
     const places = mayBeHttp ? this.arriving : this.places;
     // behind a proxy the client is not known yet
     const isProxy = places !== undefined && this.surroundings.proxies?.trusts(address) === true;
