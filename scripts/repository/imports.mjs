@@ -37,6 +37,7 @@ export const LAYERS = {
     "frameworks",
     "reconnecting",
     "browser",
+    "web",
     "testing",
     "internal.ts",
     "index.ts",

@@ -12,7 +12,6 @@ import {
 import type { Driver } from "../connection/driver.ts";
 import { linkedController } from "../schedule/linked-controller.ts";
 import { dialAny } from "../dial/dial.ts";
-import type { DialOptions } from "../dial/options.ts";
 import { checkProxyHeaders } from "../dial/proxy/headers.ts";
 import { Routes } from "../dial/routes.ts";
 import { abortedError, connectError, OverallTimeout, type Tried } from "../errors.ts";
@@ -23,7 +22,7 @@ import { secure, secureOver, type SecureOptions } from "../tls/secure.ts";
 import { transportOf } from "../transport/of.ts";
 import type { WebSocketConnection } from "../connection/types.ts";
 import { parseUrl, type WebSocketUrl } from "./url.ts";
-import { DIAL_OPTIONS } from "../dial/options.ts";
+import { checkDialOptions, DIAL_OPTIONS, type DialOptions } from "../dial/options.ts";
 import { type OptionNames, checkNames } from "../options/names.ts";
 import { checkFunction, checkSignal, count, time } from "../options/check.ts";
 import { describe } from "../options/describe.ts";
@@ -214,6 +213,18 @@ async function attempt(
   if (tls === undefined) return openClient(opening, transportOf(stream, settings), signal, { route }, tried);
   const secured = await secureOver(stream, tls, tried);
   return openClient(opening, transportOf(secured.stream, settings), signal, { route, tls: secured.info }, tried);
+}
+
+/** Checks what `connect` checks at an attempt, except the URL and the names. Throws what it would reject with. */
+export function checkConnectOptions(options: ConnectOptions): void {
+  prepare(parseUrl("ws://localhost/"), connectionSettings("client", options), options);
+  checkDialOptions(options);
+  checkProxyHeaders(options.proxyHeaders);
+  checkTlsOptions(options.tls ?? {});
+  checkFunction(options, "wrap");
+  time(options, "timeout", 1);
+  time(options, "tlsTimeout", 1);
+  count(options, "maxRedirects", 0, 0);
 }
 
 /** Describes the connection so far, for errors of TLS and of the handshake. */

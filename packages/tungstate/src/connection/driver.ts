@@ -696,7 +696,8 @@ export class Driver
 
   // ---- the end
 
-  close(code: number, reason: string): Promise<CloseInfo> {
+  /** Without a code, the Close has no payload. */
+  close(code: number | undefined, reason: string): Promise<CloseInfo> {
     checkClose(code, reason);
     this.catchUp();
     this.writing.close(code, reason);

@@ -1,22 +1,18 @@
 import { checkHeaders, type HeaderInput } from "@tungstate/protocol";
 import { invalidOption } from "@tungstate/protocol/internal";
-import { prepare } from "../client/client.ts";
 import { type Clock, systemClock } from "../schedule/clock.ts";
-import type { ConnectOptions } from "../client/connect.ts";
-import { checkDialOptions, interfaceNames } from "../dial/options.ts";
+import { checkConnectOptions, CONNECT_OPTIONS, type ConnectOptions } from "../client/connect.ts";
+import { interfaceNames } from "../dial/options.ts";
 import { checkProxyHeaders } from "../dial/proxy/headers.ts";
-import { connectionSettings } from "../connection/options.ts";
-import { checkTlsOptions } from "../tls/options.ts";
 import type { WebSocketConnection } from "../connection/types.ts";
 import { parseUrl } from "../client/url.ts";
 import { BACKOFF_OPTIONS, type BackoffOptions, DEFAULT_BACKOFF } from "./core/backoff.ts";
 import type { Provided } from "./core/provide.ts";
 import type { Ending } from "./core/types.ts";
 import type { LoopSettings } from "./core/reconnect-loop.ts";
-import { CONNECT_OPTIONS } from "../client/connect.ts";
 import { OUTBOX_OPTIONS, type OutboxOptions } from "./core/outbox.ts";
 import { type OptionNames, checkNames } from "../options/names.ts";
-import { checkFunction, count, flag, size, time } from "../options/check.ts";
+import { checkFunction, flag, size, time } from "../options/check.ts";
 import { describe } from "../options/describe.ts";
 
 /**
@@ -106,7 +102,7 @@ export function reconnectSettings(url: Provided<string | URL>, given: ReconnectO
     const expected = [...POLICIES].map((each) => JSON.stringify(each)).join(", ");
     throw invalidOption("outbox.policy", `one of ${expected}`, policy, describe(policy));
   }
-  checkAttempts(typeof protocols === "function" ? options : { ...options, protocols });
+  checkConnectOptions(typeof protocols === "function" ? options : { ...options, protocols });
   const { initialDelay, maxDelay, resetAfter } = DEFAULT_BACKOFF;
   return {
     url,
@@ -136,14 +132,4 @@ function group<K extends "backoff" | "outbox">(given: ReconnectOptions, name: K)
   const value = given[name] ?? {};
   if (typeof value === "object") return value;
   throw invalidOption(`${name}`, "an object", value, describe(value));
-}
-
-/** Checks what `connect` would check at the first attempt. */
-function checkAttempts(options: ConnectOptions): void {
-  prepare(parseUrl("ws://localhost/"), connectionSettings("client", options), options);
-  checkDialOptions(options);
-  checkTlsOptions(options.tls ?? {});
-  time(options, "timeout", 1);
-  time(options, "tlsTimeout", 1);
-  count(options, "maxRedirects", 0, 0);
 }

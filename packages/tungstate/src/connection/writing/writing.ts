@@ -251,7 +251,7 @@ export class Writing {
   }
 
   /** Starts the closing handshake, behind everything that was written. */
-  close(code: number, reason: string): void {
+  close(code: number | undefined, reason: string): void {
     checkClose(code, reason);
     const close = (): undefined => {
       this.core.close(code, reason, this.settings.clock.now());
