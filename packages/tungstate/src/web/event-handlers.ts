@@ -40,7 +40,7 @@ export class EventHandlers {
         const call: unknown = handler.value;
         if (typeof call !== "function") return;
         // HTML, "the event handler processing algorithm": false cancels the event
-        if (Reflect.apply(call, event.currentTarget, [event]) === false) event.preventDefault();
+        if (Reflect.apply(call, this.#target, [event]) === false) event.preventDefault();
       },
     };
     this.#handlers.set(type, handler);

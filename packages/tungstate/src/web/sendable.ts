@@ -4,14 +4,23 @@ import { toUsvString } from "./web-idl.ts";
 /** A message to send: `(BufferSource or Blob or USVString)`. */
 export type Sendable = string | Uint8Array | Blob;
 
-/** Returns the string of a value, or the bytes of a BufferSource without a copy. Web IDL §3.2.24: a union. Throws a TypeError for a view of a SharedArrayBuffer. */
+const EMPTY = new Uint8Array(0);
+
+/** Returns the string of a value, or the bytes of a BufferSource without a copy. Web IDL §3.2.24: a union. Throws a TypeError for shared memory, as browsers do. */
 export function toBytesOrString(data: unknown): string | Uint8Array {
   if (typeof data === "string") return toUsvString(data);
-  if (isArrayBuffer(data)) return new Uint8Array(data);
+  if (isArrayBuffer(data)) return data.byteLength === 0 ? EMPTY : new Uint8Array(data);
+  if (isSharedArrayBuffer(data)) throw sharedMemory();
   if (!ArrayBuffer.isView(data)) return toUsvString(data);
-  const { buffer, byteOffset, byteLength } = data;
-  if (isSharedArrayBuffer(buffer)) throw new TypeError("a view of a SharedArrayBuffer cannot be sent: copy it");
-  return new Uint8Array(buffer, byteOffset, byteLength);
+  const { buffer } = data;
+  if (isSharedArrayBuffer(buffer)) throw sharedMemory();
+  // a detached buffer has no bytes, and its DataView throws when it is asked for them
+  if (buffer.byteLength === 0 || data.byteLength === 0) return EMPTY;
+  return new Uint8Array(buffer, data.byteOffset, data.byteLength);
+}
+
+function sharedMemory(): TypeError {
+  return new TypeError("shared memory cannot be sent: copy it");
 }
 
 /** As `toBytesOrString`, with Blobs. */

@@ -50,8 +50,10 @@ class Internals {
     const { link } = this;
     this.protocol = connection.protocol;
     this.extensions = connection.extensions;
+    link.isDelivering = true; // the peer's Close may have come with the response
     this.target.dispatchEvent(new Event("open"));
     await microtasksDone();
+    link.isDelivering = false;
     for await (const batch of connection.batches()) {
       link.isDelivering = true;
       for (const message of batch) {
