@@ -222,7 +222,8 @@ export function checkTarget(target: DialTarget): DialTarget {
 export function interfaceNames(options: Pick<BindOptions, "interface">): readonly string[] {
   const { interface: names } = options;
   if (names === undefined) return [];
-  return typeof names === "string" ? [names] : names;
+  if (typeof names === "string") return [names];
+  return Array.isArray(names) ? names : invalid("interface", "the name of an interface, or an array of names", names);
 }
 
 /** Returns the family that the options require; undefined for both. */

@@ -2,6 +2,7 @@ import { invalidOption } from "@tungstate/protocol/internal";
 import { createHash, X509Certificate } from "node:crypto";
 import type { ConnectionOptions } from "node:tls";
 import type { TlsSessionCache } from "./session-cache.ts";
+import { describe } from "../options/describe.ts";
 import type { OptionNames } from "../options/names.ts";
 
 /** The options of node:tls that decide which peers are trusted and how data is encrypted. */
@@ -69,6 +70,8 @@ const SHA256_BASE64 = /^[A-Za-z0-9+/]{43}=$/;
 
 /** Checks the options. Throws INVALID_ARGUMENT. */
 export function checkTlsOptions(options: TlsOptions): void {
+  if (typeof options !== "object" || options === null)
+    throw invalidOption("tls", "an object", options, describe(options));
   const { pins, alpnProtocols, servername } = options;
   if (pins !== undefined) {
     if (pins.length === 0) throw invalid("pins", "at least one pin", "[]");

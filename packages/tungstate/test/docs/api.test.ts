@@ -27,6 +27,7 @@ const ENTRIES = {
   "tungstate/hono": "packages/tungstate/src/frameworks/hono.ts",
   "tungstate/fastify": "packages/tungstate/src/frameworks/fastify.ts",
   "tungstate/browser": "packages/tungstate/src/browser/index.ts",
+  "tungstate/web": "packages/tungstate/src/web/index.ts",
   "tungstate/testing": "packages/tungstate/src/testing/index.ts",
   "@tungstate/protocol": "packages/protocol/src/index.ts",
   "@tungstate/hub": "packages/hub/src/index.ts",

@@ -21,13 +21,17 @@ async function run(): Promise<void> {
   await streamScenario(platform, base, logs.stream);
 }
 
-async function report(failed?: unknown): Promise<void> {
-  if (failed !== undefined) logs.failed = String(failed);
+async function report(failed?: string): Promise<void> {
+  if (failed !== undefined) logs.failed = failed;
   await fetch("/log", { method: "POST", body: JSON.stringify(logs) });
 }
 
 // an error in a listener would leave the script waiting
-globalThis.addEventListener("error", (event) => {
-  void report((event as unknown as { readonly message: unknown }).message);
+const page = globalThis as unknown as EventTarget;
+page.addEventListener("error", (event) => {
+  void report((event as unknown as { readonly message: string }).message);
 });
-void run().then(() => report(), report);
+run().then(
+  () => report(),
+  (error: unknown) => report(String(error)),
+);

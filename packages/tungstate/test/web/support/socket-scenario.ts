@@ -368,7 +368,7 @@ async function blobsInOrder({ WebSocket }: Platform, base: string, log: string[]
   // what the server received, in its order
   const result = new WebSocket(`${base}/received`);
   await new Promise<void>((resolve) => {
-    result.onmessage = ({ data }: MessageEvent<string>) => {
+    result.onmessage = ({ data }: { readonly data: string }) => {
       received.push(data);
       result.close();
     };
