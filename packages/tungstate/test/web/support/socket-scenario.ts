@@ -61,11 +61,11 @@ function constructorTable({ WebSocket }: Platform, base: string, log: string[]):
 function shapes(platform: Platform, log: string[]): void {
   for (const [name, each] of Object.entries(platform) as [string, { readonly length: number; prototype: object }][]) {
     log.push(`${name} ${(each as unknown as { name: string }).name} length ${each.length}`);
-    for (const [owner, holder] of [
+    for (const [owner, object] of [
       ["class", each],
       ["prototype", each.prototype],
     ] as const) {
-      for (const [key, property] of Object.entries(Object.getOwnPropertyDescriptors(holder)).toSorted(byName)) {
+      for (const [key, property] of Object.entries(Object.getOwnPropertyDescriptors(object)).toSorted(byName)) {
         // not part of what these classes are for
         if (["prototype", "length", "name", "initMessageEvent", "userActivation"].includes(key)) continue;
         const { get, set, value, enumerable, writable, configurable } = property;
