@@ -81,7 +81,7 @@ export interface ConnectionOptions extends Partial<ProtocolLimits> {
   readonly noDelay?: boolean;
   /**
    * Which APIs of Node.js are used. `"auto"`: private ones too, where a check at run time shows that
-   * they work; they need about half the CPU time. `"socket"`: public ones only. Default: `"auto"`.
+   * they work; they need less CPU time and memory. `"socket"`: public ones only. Default: `"auto"`.
    */
   readonly transport?: "auto" | "socket";
   /**
