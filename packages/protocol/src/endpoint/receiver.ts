@@ -164,7 +164,7 @@ export class Receiver {
   /** As `take`, where a frame may come in so many chunks only. */
   private takeCounted(chunk: Uint8Array, at: number, end: number): number {
     const most = this.options.maxFrameChunks ?? Infinity;
-    if (this.chunks >= most) return this.fail("TOO_MANY_CHUNKS", `limit ${most}`);
+    if (this.chunks >= most && !this.stopped) return this.fail("TOO_MANY_CHUNKS", `limit ${most}`);
     const { frames } = this;
     at = this.take(chunk, at, end);
     if (this.frames !== frames) this.chunks = 0;
