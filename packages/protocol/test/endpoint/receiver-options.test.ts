@@ -99,7 +99,7 @@ describe("the first bytes of a violation", () => {
 
 describe("viewMessage", () => {
   test("shows the payload where it lies, whole, whatever pieces it came in", () => {
-    for (const size of [0, 5, 2000, 5000]) {
+    for (const size of [0, 5, 2000, 5000, 400_000]) {
       const bytes = framesTo("server", [{ opcode: 2, payload: pattern(size) }]);
       for (const chunks of [[bytes], cut(bytes, [Math.ceil(bytes.length / 2)])]) {
         const [message] = listen("server", chunks).messages;
