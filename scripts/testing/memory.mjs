@@ -3,8 +3,15 @@ import process from "node:process";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 
-setFlagsFromString("--expose-gc");
-const gc = runInNewContext("gc");
+/** Returns the function that collects all garbage in this runtime. */
+function collector() {
+  const { Bun } = globalThis;
+  if (Bun !== undefined) return () => Bun.gc(true);
+  setFlagsFromString("--expose-gc");
+  return runInNewContext("gc");
+}
+
+const gc = collector();
 
 /** Collects all garbage, that of pending callbacks included. */
 export async function collectGarbage() {
