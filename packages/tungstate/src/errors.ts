@@ -16,7 +16,7 @@ export const CONNECTION_ERRORS = {
   INVALID_URL: { step: "resolve", fault: "local", text: "the URL is not a valid WebSocket URL" },
   // bind: the local end (told before anything is sent, whatever the name resolves to)
   PACKAGE_MISSING: { step: "bind", fault: "local", text: "an optional package is not installed" },
-  NOT_SUPPORTED: { step: "bind", fault: "local", text: "the operating system does not support this" },
+  NOT_SUPPORTED: { step: "bind", fault: "local", text: "the system or the runtime does not support this" },
   NO_SUCH_INTERFACE: { step: "bind", fault: "local", text: "no such network interface" },
   INTERFACE_DOWN: { step: "bind", fault: "transport", text: "the network interface is down or has no address" },
   // resolve

@@ -1,6 +1,5 @@
 import { argumentError } from "@tungstate/protocol/internal";
-import { totalmem } from "node:os";
-import { getHeapStatistics } from "node:v8";
+import { availableMemory } from "../native/platform.ts";
 import { type BudgetEntry, MemoryLedger } from "./memory-ledger.ts";
 import type { MemoryUse } from "./memory-use.ts";
 
@@ -123,19 +122,7 @@ export class MemoryBudget {
 }
 
 /**
- * Returns half of the memory that this process may use: the memory of the machine, or less if the
- * process has a container limit or a smaller V8 heap (`--max-old-space-size`), which has the texts of
- * a hub.
- */
-function halfOfMemory(): number {
-  const constrained = process.constrainedMemory?.();
-  const heap = getHeapStatistics().heap_size_limit;
-  const known = [totalmem(), constrained ?? 0, heap].filter((bytes) => bytes > 0);
-  return Math.floor(Math.min(...known) / 2);
-}
-
-/**
  * The budget of all connections without a `memoryBudget` of their own: half of the memory that the
  * process may use.
  */
-export const sharedMemoryBudget = new MemoryBudget(halfOfMemory());
+export const sharedMemoryBudget = new MemoryBudget(Math.floor(availableMemory() / 2));

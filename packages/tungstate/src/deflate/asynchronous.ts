@@ -12,6 +12,7 @@ import {
   tooBig,
   tooManyStreams,
   TRAILER,
+  windowBlock,
 } from "./synchronous.ts";
 
 const SLICE = 64 * 1024; // bytes of input, or of output, that a thread works on at a time
@@ -46,8 +47,16 @@ function inflateNext(
 class Pieces {
   size = 0;
   private pieces: Buffer[] = [];
+  /** Bytes that are still to be left out: a window that precedes the payload. */
+  private skipped: number;
 
-  add(piece: Buffer): void {
+  constructor(skipped = 0) {
+    this.skipped = skipped;
+  }
+
+  add(chunk: Buffer): void {
+    const piece = this.skipped === 0 ? chunk : chunk.subarray(this.skipped);
+    this.skipped -= chunk.length - piece.length;
     this.pieces.push(piece);
     this.size += piece.length;
   }
@@ -95,18 +104,15 @@ export function inflateLater(
   window: Window | undefined,
 ): DeflateJob<Uint8Array | WebSocketError> {
   return jobs.add<Uint8Array | WebSocketError>((end) => {
-    const all = [...chunks, TRAILER];
-    const payloadEnd = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+    const before = windowBlock(window);
+    const all = [...before, ...chunks, TRAILER];
+    const payloadEnd = sizeOf(before) + sizeOf(chunks);
     const inputEnd = payloadEnd + TRAILER.length;
-    const pieces = new Pieces();
+    const pieces = new Pieces(window?.length ?? 0);
     let stream: zlib.InflateRaw;
     let streams = 0;
-    const open = (from: number, dictionary: Uint8Array | undefined) => {
-      stream = new zlib.InflateRaw({
-        chunkSize: SLICE,
-        finishFlush: zlib.constants.Z_SYNC_FLUSH,
-        ...(dictionary === undefined ? {} : { dictionary }),
-      });
+    const open = (from: number) => {
+      stream = new zlib.InflateRaw({ chunkSize: SLICE, finishFlush: zlib.constants.Z_SYNC_FLUSH });
       inflateNext(
         stream,
         slices(all, from),
@@ -123,7 +129,7 @@ export function inflateLater(
           else {
             stream.destroy();
             try {
-              open(at, undefined);
+              open(at);
             } catch (cause) {
               end(brokenData(cause));
             }
@@ -131,7 +137,11 @@ export function inflateLater(
         },
       );
     };
-    open(0, window === undefined || window.length === 0 ? undefined : window.bytes);
+    open(0);
     return () => stream.destroy();
   }, brokenData);
+}
+
+function sizeOf(chunks: readonly Uint8Array[]): number {
+  return chunks.reduce((sum, chunk) => sum + chunk.length, 0);
 }

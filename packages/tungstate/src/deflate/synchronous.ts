@@ -125,6 +125,14 @@ export function storedBlocks(payload: Uint8Array): Uint8Array {
   return stored;
 }
 
+/** A window as a block without compression, which precedes a payload that refers to it. Empty without a window. */
+export function windowBlock(window: Window | undefined): readonly Uint8Array[] {
+  if (window === undefined || window.length === 0) return [];
+  const header = Buffer.allocUnsafeSlow(STORED_HEADER_SIZE);
+  writeStoredHeader(header, 0, window.length);
+  return [header, window.bytes];
+}
+
 function writeStoredHeader(target: Buffer, at: number, length: number): number {
   target[at] = 0; // not final, type 00, and the bits up to the next byte
   target.writeUInt16LE(length, at + 1);
@@ -142,7 +150,8 @@ export function inflateNow(
   most: number,
   window: Window | undefined,
 ): Uint8Array | WebSocketError | undefined {
-  // The window goes in first, as a block without compression: that is how to give it to a stream that is open already.
+  // The window goes in first, as a block without compression. A stream that is open already takes it in no other way,
+  // and Deno ignores the option `dictionary`.
   const before = window === undefined ? 0 : window.length;
   const largest = Math.min(limit, most);
   pool.makeRoom(STORED_HEADER_SIZE + before + payload.size + TRAILER.length, before + largest + 1);
@@ -158,7 +167,7 @@ export function inflateNow(
   const inflater = pool.openInflater();
   const outputEnd =
     inflater === undefined
-      ? inflateOnce(pool, start, payloadEnd, largest, window)
+      ? inflateOnce(pool, payloadEnd, before + largest)
       : inflatePooled(pool, inflater, payloadEnd, before + largest);
   if (typeof outputEnd !== "number") return outputEnd;
   if (outputEnd > before + largest) return limit > most ? undefined : tooBig(limit);
@@ -200,43 +209,31 @@ function reasonOf(data: Uint8Array, most: number): unknown {
   return undefined;
 }
 
-/** The same with nothing but public functions. */
-function inflateOnce(
-  pool: ZlibPool,
-  start: number,
-  payloadEnd: number,
-  most: number,
-  window: Window | undefined,
-): number | WebSocketError {
+/** The same with public functions only. */
+function inflateOnce(pool: ZlibPool, payloadEnd: number, most: number): number | WebSocketError {
   const { input, output } = pool;
   const inputEnd = payloadEnd + TRAILER.length;
-  const before = window === undefined ? 0 : window.length;
-  const options: zlib.ZlibOptions = { finishFlush: zlib.constants.Z_SYNC_FLUSH, info: true };
-  if (window !== undefined && before > 0) {
-    output.set(window.bytes);
-    options.dictionary = window.bytes;
-  }
-  let at = start;
-  let to = before;
+  let at = 0;
+  let to = 0;
   for (let streams = 0; streams <= MAX_FINAL_BLOCKS; streams++) {
-    const left = before + most - to;
+    const left = most - to;
     let part: { buffer: Buffer; engine: zlib.InflateRaw };
     try {
-      // with `info` it is this that comes back, which its type does not say
+      // with `info`, this is what it returns, which its type does not say
       part = zlib.inflateRawSync(input.subarray(at, inputEnd), {
-        ...options,
+        finishFlush: zlib.constants.Z_SYNC_FLUSH,
+        info: true,
         maxOutputLength: Math.max(left, 1),
       }) as unknown as typeof part;
     } catch (error) {
-      return (error as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE" ? before + most + 1 : brokenData(error);
+      return (error as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE" ? most + 1 : brokenData(error);
     }
-    if (part.buffer.length > left) return before + most + 1;
+    if (part.buffer.length > left) return most + 1;
     output.set(part.buffer, to);
     to += part.buffer.length;
     at += part.engine.bytesWritten;
     if (isWhole(at, payloadEnd)) return to;
     if (at === inputEnd) return cutOff();
-    delete options.dictionary;
   }
   return tooManyStreams();
 }

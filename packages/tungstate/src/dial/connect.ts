@@ -1,8 +1,10 @@
 import { Socket, type TcpSocketConnectOpts } from "node:net";
 import { type ConnectError, connectError, type ConnectionErrorCode, type Tried } from "../errors.ts";
 import { abortable } from "../schedule/abortable.ts";
+import { readInterfaces } from "../native/network-interfaces.ts";
+import { isNode } from "../native/platform.ts";
 import { openSocket } from "./device.ts";
-import { findInterface } from "./interfaces.ts";
+import { findInterface, interfaceOf } from "./interfaces.ts";
 import { type Family, familyOf, scopeOf } from "../transport/ip.ts";
 import type { DialOptions } from "./options.ts";
 
@@ -104,8 +106,21 @@ function connected(
  * tells them apart.
  */
 function connectFailure(error: NodeJS.ErrnoException, tried: Tried): ConnectError {
-  const [code, detail] = error.syscall === "bind" ? bindReason(error) : connectReason(error, tried);
+  const [code, detail] = isForeignAddress(error, tried)
+    ? (["ADDRESS_NOT_LOCAL"] as const)
+    : error.syscall === "bind"
+      ? bindReason(error)
+      : connectReason(error, tried);
   return connectError(code, detail, { cause: error, tried });
+}
+
+/**
+ * Whether binding failed because the local address is not of this machine, in a runtime that reports
+ * it differently: Bun as a failure of `connect`, Deno as EINVAL.
+ */
+function isForeignAddress({ code }: NodeJS.ErrnoException, { localAddress }: Tried): boolean {
+  if (isNode || localAddress === undefined || (code !== "EADDRNOTAVAIL" && code !== "EINVAL")) return false;
+  return readInterfaces() !== undefined && interfaceOf(localAddress) === undefined;
 }
 
 type Reason = readonly [ConnectionErrorCode, string?];

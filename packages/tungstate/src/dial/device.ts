@@ -1,5 +1,6 @@
 import { type ConnectError, connectError, type Tried } from "../errors.ts";
 import { describeInterfaces, listInterfaces } from "./interfaces.ts";
+import { isNode, platform } from "../native/platform.ts";
 import type { Family } from "../transport/ip.ts";
 
 /** Socket options that Linux has and Node cannot set before connecting. */
@@ -97,14 +98,36 @@ export function deviceError(errno: number, device: string, tried: Tried = {}): C
   }
 }
 
+/** Whether this system and this runtime can have sockets with `SocketSettings`. */
+export function supportsSocketSettings(): boolean {
+  return isNode && process.platform === "linux";
+}
+
+/**
+ * Throws NOT_SUPPORTED if an option needs what this system or this runtime lacks. In Bun and Deno,
+ * `new net.Socket({ fd })` ignores the file descriptor and connects another socket.
+ */
+export function checkSocketSettings(settings: SocketSettings, tried: Tried, runtime = platform): void {
+  const wanted = nameOf(settings);
+  const isNode = runtime.name === "Node.js";
+  if (wanted === undefined || (isNode && process.platform === "linux")) return;
+  const [needed, here] = isNode
+    ? ["Linux", process.platform]
+    : ["Node.js on Linux", `${runtime.name} ${runtime.version}`];
+  throw connectError("NOT_SUPPORTED", `${wanted} needs ${needed}, this is ${here}; leave it out`, { tried });
+}
+
+function nameOf({ device, userTimeout }: SocketSettings): string | undefined {
+  if (device !== undefined) return "bindToDevice";
+  return userTimeout === undefined ? undefined : "tcpUserTimeout";
+}
+
 let loaded: Libc | undefined;
 
 async function loadLibc(settings: SocketSettings, tried: Tried): Promise<Libc> {
   if (loaded !== undefined) return loaded;
-  const wanted = settings.device !== undefined ? "bindToDevice" : "tcpUserTimeout";
-  if (process.platform !== "linux") {
-    throw connectError("NOT_SUPPORTED", `${wanted} needs Linux, this is ${process.platform}; leave it out`, { tried });
-  }
+  checkSocketSettings(settings, tried);
+  const wanted = nameOf(settings);
   let koffi: typeof import("koffi");
   try {
     koffi = await import("koffi");

@@ -6,6 +6,7 @@ import { checkNames } from "../options/names.ts";
 import { secureOver } from "../tls/secure.ts";
 import { linkedController } from "../schedule/linked-controller.ts";
 import { connectTcp, connectUnix, type Endpoints } from "./connect.ts";
+import { checkSocketSettings } from "./device.ts";
 import { chooseAddress, findInterface, interfaceOf, type NetworkInterface } from "./interfaces.ts";
 import { scopeOf } from "../transport/ip.ts";
 import {
@@ -53,6 +54,15 @@ export async function dialAny(target: DialTarget, given: DialOptions): Promise<D
   const options = { ...given, proxyHeaders: checkProxyHeaders(given.proxyHeaders) };
   checkDialOptions(options);
   const to = checkTarget(target);
+  const device = options.bindToDevice === true ? interfaceNames(options)[0] : undefined;
+  checkSocketSettings(
+    { device, userTimeout: options.tcpUserTimeout },
+    {
+      host: to.host,
+      remotePort: to.host === undefined ? undefined : to.port,
+      interface: device,
+    },
+  );
   const proxy = chooseProxy(to, options);
   if (to.path !== undefined) refuseForUnixSocket(options, proxy);
   else if (proxy !== undefined) checkSocks4(to.host, options, proxy);

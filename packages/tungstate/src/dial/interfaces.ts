@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
-import { networkInterfaces } from "node:os";
 import { connectError, type Tried } from "../errors.ts";
+import { type Interfaces, readInterfaces } from "../native/network-interfaces.ts";
+import { isPermitted, platform } from "../native/platform.ts";
 import { type Family, familyOf, hexDigits, inSubnet, sameAddress, type Scope, scopeOf } from "../transport/ip.ts";
 
 /** An address of a network interface. */
@@ -44,12 +45,23 @@ export interface NetworkInterface {
 
 /**
  * Returns every network interface of this machine, or of this network namespace, with its current
- * addresses.
+ * addresses. Throws NOT_SUPPORTED where they cannot be read: in Deno without `--allow-sys`, and in
+ * some sandboxes.
  */
 export function listInterfaces(): NetworkInterface[] {
+  const interfaces = readInterfaces();
+  if (interfaces === undefined) {
+    const remedy =
+      platform.name === "Deno" ? "it needs the permission --allow-sys=networkInterfaces" : "a sandbox forbids it";
+    throw connectError("NOT_SUPPORTED", `${platform.name} cannot read the network interfaces: ${remedy}`);
+  }
+  return describeAll(interfaces);
+}
+
+function describeAll(interfaces: Interfaces): NetworkInterface[] {
   const flags = parseIfInet6(readProc("/proc/net/if_inet6"));
   const found = new Map<string, NetworkInterface>();
-  for (const [name, infos] of Object.entries(networkInterfaces())) {
+  for (const [name, infos] of Object.entries(interfaces)) {
     if (infos === undefined) continue;
     const addresses = infos.map((info): InterfaceAddress => {
       const scope = scopeOf(info.address);
@@ -91,13 +103,17 @@ export function findInterface(name: string, tried: Tried = {}): NetworkInterface
   });
 }
 
-/** Returns the name of the interface that has this local address; undefined if none has. */
+/** Returns the name of the interface that has this local address; undefined if none has, or it is not known. */
 export function interfaceOf(localAddress: string): string | undefined {
-  for (const [name, infos] of Object.entries(networkInterfaces())) {
+  const interfaces = readInterfaces();
+  if (interfaces === undefined) return undefined;
+  for (const [name, infos] of Object.entries(interfaces)) {
     if (infos?.some(({ address }) => sameAddress(scoped(address, name), localAddress)) === true) return name;
   }
   // all of 127.0.0.0/8 belongs to the loopback interface, but only 127.0.0.1 is listed
-  return scopeOf(localAddress) === "host" ? listInterfaces().find((candidate) => candidate.internal)?.name : undefined;
+  return scopeOf(localAddress) === "host"
+    ? describeAll(interfaces).find((candidate) => candidate.internal)?.name
+    : undefined;
 }
 
 /** Adds the scope, which node:os omits. Two interfaces may have the same link-local address. */
@@ -165,7 +181,7 @@ export function parseDevices(text: string): string[] {
 }
 
 function readProc(path: string): string {
-  if (process.platform !== "linux") return "";
+  if (process.platform !== "linux" || !isPermitted({ name: "read", path })) return "";
   try {
     return readFileSync(path, "latin1");
   } catch {

@@ -1,4 +1,5 @@
 import zlib from "node:zlib";
+import { isNode, platform } from "./platform.ts";
 
 /**
  * Deflating and inflating on the spot with a zlib stream that is kept and reset, instead of one that is made, and its 200 KiB
@@ -126,14 +127,8 @@ let usable: boolean | undefined;
 /** Returns whether zlib streams can be reused in this process. */
 function canPool(): boolean {
   if (usable === undefined) {
-    const { node, bun, deno } = process.versions as Record<string, string | undefined>;
-    const major = Number.parseInt(node ?? "", 10);
-    usable =
-      bun === undefined &&
-      deno === undefined &&
-      major >= TESTED_NODE_VERSIONS.first &&
-      major <= TESTED_NODE_VERSIONS.last &&
-      trial();
+    const major = Number.parseInt(platform.version, 10);
+    usable = isNode && major >= TESTED_NODE_VERSIONS.first && major <= TESTED_NODE_VERSIONS.last && trial();
   }
   return usable;
 }

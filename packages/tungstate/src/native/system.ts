@@ -1,4 +1,5 @@
 import { type OnReadOpts, Socket, type SocketConstructorOpts } from "node:net";
+import { isNode } from "./platform.ts";
 
 /**
  * Node's stream handles, the layer below `net.Socket`. They are not public: everything taken from there is checked here, once, and
@@ -70,6 +71,8 @@ interface StreamWrap {
 }
 
 function load(): System | undefined {
+  // Bun and Deno imitate parts of `process.binding`, without what is needed here
+  if (!isNode) return undefined;
   try {
     const { binding } = process as unknown as { binding?: (name: string) => Partial<StreamWrap> };
     const found = binding?.call(process, "stream_wrap");

@@ -1,13 +1,11 @@
-import { type NetworkInterfaceInfo, networkInterfaces } from "node:os";
+import { type Interfaces, readInterfaces } from "../native/network-interfaces.ts";
 import type { Clock } from "../schedule/clock.ts";
 import { PerClock } from "../schedule/per-clock.ts";
 import { scopeOf } from "../transport/ip.ts";
 
-/** The result of `os.networkInterfaces`. */
-export type Interfaces = NodeJS.Dict<NetworkInterfaceInfo[]>;
-
 interface Look {
-  readonly interfaces: Interfaces;
+  /** Undefined where they cannot be read: no change is seen then. */
+  readonly interfaces: Interfaces | undefined;
   readonly text: string;
   /** ms on the clock */
   readonly at: number;
@@ -22,21 +20,23 @@ const POLL_INTERVAL = 1_000; // ms; a look takes some 100 us
  */
 export class Networks {
   private readonly clock: Clock;
-  private readonly read: () => Interfaces;
-  private readonly watchers = new Set<(interfaces: Interfaces) => void>();
+  private readonly read: () => Interfaces | undefined;
+  private readonly watchers = new Set<(interfaces: Interfaces | undefined) => void>();
   private known: Look | undefined;
   /** What the watchers were last notified of. */
   private notified = "";
   private cancel: (() => void) | undefined;
 
-  constructor(clock: Clock, read: () => Interfaces = networkInterfaces) {
+  constructor(clock: Clock, read: () => Interfaces | undefined = readInterfaces) {
     this.clock = clock;
     this.read = read;
   }
 
-  /** Whether every address of this machine is a loopback address. */
+  /** Whether every address of this machine is known to be a loopback address. */
   get offline(): boolean {
-    return !Object.values(this.look().interfaces).some((infos) => infos?.some(({ internal }) => !internal) === true);
+    const { interfaces } = this.look();
+    if (interfaces === undefined) return false;
+    return !Object.values(interfaces).some((infos) => infos?.some(({ internal }) => !internal) === true);
   }
 
   /**
@@ -45,7 +45,7 @@ export class Networks {
    */
   watch(names: readonly string[], onGain: () => void): () => void {
     let before = addressesOf(this.look().interfaces, names);
-    const watcher = (interfaces: Interfaces): void => {
+    const watcher = (interfaces: Interfaces | undefined): void => {
       const now = addressesOf(interfaces, names);
       const gained = [...now].some((address) => !before.has(address));
       before = now;
@@ -80,20 +80,15 @@ export class Networks {
   }
 
   private refresh(): Look {
-    let interfaces: Interfaces = {};
-    try {
-      interfaces = this.read();
-    } catch {
-      // not permitted in this sandbox: no change is seen
-    }
-    return (this.known = { interfaces, text: JSON.stringify(interfaces), at: this.clock.now() });
+    const interfaces = this.read();
+    return (this.known = { interfaces, text: JSON.stringify(interfaces) ?? "", at: this.clock.now() });
   }
 }
 
 /** Containers come and go with link-local addresses: these count only on a named interface. */
-function addressesOf(interfaces: Interfaces, names: readonly string[]): ReadonlySet<string> {
+function addressesOf(interfaces: Interfaces | undefined, names: readonly string[]): ReadonlySet<string> {
   const all = new Set<string>();
-  for (const [name, infos = []] of Object.entries(interfaces)) {
+  for (const [name, infos = []] of Object.entries(interfaces ?? {})) {
     for (const { address, internal } of infos) {
       const counts = names.length > 0 ? names.includes(name) : !internal && scopeOf(address) !== "link-local";
       if (counts) all.add(`${name} ${address}`);

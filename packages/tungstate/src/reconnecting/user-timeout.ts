@@ -1,6 +1,8 @@
-/** Whether TCP_USER_TIMEOUT can be set: on Linux, with the optional peer koffi. */
+import { supportsSocketSettings } from "../dial/device.ts";
+
+/** Whether TCP_USER_TIMEOUT can be set: on Node.js on Linux, with the optional peer koffi. */
 export async function canSetUserTimeout(): Promise<boolean> {
-  if (process.platform !== "linux") return false;
+  if (!supportsSocketSettings()) return false;
   try {
     await import("koffi");
     return true;

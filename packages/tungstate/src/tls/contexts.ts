@@ -1,6 +1,7 @@
 import { argumentError } from "@tungstate/protocol/internal";
 import { constants } from "node:crypto";
-import { createSecureContext, type SecureContext } from "node:tls";
+import type { SecureContext } from "node:tls";
+import { openSecureContext } from "../native/secure-context.ts";
 import { contextIdentity } from "./identity.ts";
 import type { TlsOptions } from "./options.ts";
 
@@ -57,7 +58,7 @@ function create(options: TlsOptions): SecureContext {
     minVersion,
   });
   try {
-    return createSecureContext({
+    return openSecureContext({
       ...Object.fromEntries(given.filter(([, value]) => value !== undefined)),
       // refuse renegotiation (TLS 1.2); TLS 1.3 has none
       secureOptions: constants.SSL_OP_NO_RENEGOTIATION,

@@ -1,3 +1,4 @@
+import { platform } from "../native/platform.ts";
 import { type ConnectError, connectError, type ConnectionErrorCode, type Tried } from "../errors.ts";
 
 /** Maps OpenSSL's verification codes (X509_V_ERR_*, named as in node:tls) to error codes. */
@@ -65,6 +66,10 @@ export function tlsFailure(error: NodeJS.ErrnoException, tried: Tried): ConnectE
   const { code = "", message } = error;
   const options = { cause: error, tried };
   const certificate = Object.hasOwn(CERTIFICATE_CODES, code) ? CERTIFICATE_CODES[code] : undefined;
+  if (platform.name === "Deno" && code === "UNABLE_TO_VERIFY_LEAF_SIGNATURE") {
+    // its code for every reason, such as an expired certificate
+    return connectError("TLS_CERTIFICATE", "Deno does not say why", options);
+  }
   if (certificate !== undefined) return connectError(certificate, detailOf(certificate, error), options);
   if (CLOSED_CODES.has(code)) return connectError("TLS_CLOSED", code === "ECONNRESET" ? undefined : code, options);
   const [, known, detail] = SSL_CODES.find(([pattern]) => pattern.test(code)) ?? [];

@@ -412,16 +412,16 @@ describe("round trips", () => {
 });
 
 describe("the cost of one connection", () => {
-  /** Deflates `count` MiB of zeros: 1 GiB of them is 4.7 MiB. */
+  /** Deflates `count` MiB of zeros: 1 GiB of them is 1 MiB. */
   function bomb(count: number): Uint8Array {
-    const piece = zlib.deflateRawSync(Buffer.alloc(MiB), { level: 1, finishFlush: zlib.constants.Z_FULL_FLUSH });
+    const piece = zlib.deflateRawSync(Buffer.alloc(MiB), { level: 9, finishFlush: zlib.constants.Z_FULL_FLUSH });
     return Buffer.concat([...Array.from({ length: count }, () => piece), Uint8Array.of(0)]);
   }
 
   test("a bomb of 1 GiB is rejected in the memory of the limit", async () => {
     const limit = 16 * MiB;
     const payload = bomb(1024);
-    assert.ok(payload.length > 4 * MiB && payload.length < 8 * MiB, String(payload.length));
+    assert.ok(payload.length < 2 * MiB, String(payload.length));
     const before = process.memoryUsage().arrayBuffers;
     let most = 0;
     const watch = setInterval(() => (most = Math.max(most, process.memoryUsage().arrayBuffers - before)), 1);

@@ -4,12 +4,15 @@ import { once } from "node:events";
 import { readdirSync } from "node:fs";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { connect } from "../../src/client/connect.ts";
 import { dial } from "../../src/dial/dial.ts";
-import { deviceError } from "../../src/dial/device.ts";
+import { checkSocketSettings, deviceError, supportsSocketSettings } from "../../src/dial/device.ts";
 import { until } from "../support/until.ts";
 import { closedPort, listenEcho, LOOPBACK } from "./support/peers.ts";
 
-describe("bindToDevice", { skip: process.platform !== "linux" && "SO_BINDTODEVICE is a thing of Linux" }, () => {
+const skip = !supportsSocketSettings() && "SO_BINDTODEVICE needs Node.js on Linux";
+
+describe("bindToDevice", { skip }, () => {
   test("a connection bound to the loopback device", async (t) => {
     const peer = await listenEcho(t);
     const { stream, route } = await dial(
@@ -63,7 +66,35 @@ describe("bindToDevice", { skip: process.platform !== "linux" && "SO_BINDTODEVIC
   });
 });
 
-test("without the optional packages, and on another system, errors name the remedy", () => {
+describe("a runtime that cannot use a file descriptor", () => {
+  const options = [{ interface: LOOPBACK, bindToDevice: true }, { tcpUserTimeout: 1000 }];
+
+  test("is named by the error, with the option", () => {
+    for (const name of ["Bun", "Deno"] as const) {
+      const check = (settings: object): void => checkSocketSettings(settings, {}, { name, version: "1.2.3" });
+      assert.throws(() => check({ device: "eth0" }), {
+        code: "NOT_SUPPORTED",
+        message: `the system or the runtime does not support this: bindToDevice needs Node.js on Linux, this is ${name} 1.2.3; leave it out`,
+      });
+      assert.throws(() => check({ userTimeout: 5 }), { code: "NOT_SUPPORTED", message: /tcpUserTimeout needs/ });
+      check({});
+    }
+  });
+
+  test("rejects before the name is resolved", { skip: supportsSocketSettings() && "this runtime can" }, async () => {
+    const lookup = (): never => assert.fail("it looked up the name");
+    for (const option of options) {
+      for (const run of [
+        () => dial({ host: "name.example", port: 9 }, { ...option, lookup }),
+        () => connect("ws://name.example:9/", { ...option, lookup }),
+      ]) {
+        await assert.rejects(run, { code: "NOT_SUPPORTED" });
+      }
+    }
+  });
+});
+
+test("without the optional packages, and on another system, errors name the remedy", { skip }, () => {
   const script = fileURLToPath(new URL("support/without-peers.ts", import.meta.url));
   const output = execFileSync(process.execPath, [...process.execArgv, script], { encoding: "utf8" });
   assert.deepEqual(JSON.parse(output), [
@@ -80,7 +111,7 @@ test("without the optional packages, and on another system, errors name the reme
     [
       "NOT_SUPPORTED",
       "bind",
-      `the operating system does not support this: bindToDevice needs Linux, this is darwin; leave it out, to 127.0.0.1:9 on ${LOOPBACK}`,
+      `the system or the runtime does not support this: bindToDevice needs Linux, this is darwin; leave it out, to 127.0.0.1:9 on ${LOOPBACK}`,
     ],
   ]);
 });

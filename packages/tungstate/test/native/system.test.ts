@@ -4,6 +4,7 @@ import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { loadSystem } from "../../src/native/system.ts";
+import { isNode } from "../../src/native/platform.ts";
 import { skipPortable } from "../support/portable.ts";
 
 /** Echoes over TCP and prints the events. */
@@ -26,7 +27,7 @@ async function run(before: string): Promise<Ran> {
 
 const FINE = { echoed: 20, codes: [1000, 1000] };
 
-describe("the handles of sockets", () => {
+describe("the handles of sockets", { skip: !isNode && "other runtimes have none" }, () => {
   test("are used if Node has them", { skip: skipPortable }, async () => {
     assert.ok(loadSystem() !== undefined);
     const { warnings, ...ran } = await run("");

@@ -1,7 +1,8 @@
 import type { Refusal } from "@tungstate/protocol";
 import { client } from "../../src/client/client.ts";
 import { connectError, type ConnectionErrorCode } from "../../src/errors.ts";
-import { type Interfaces, Networks } from "../../src/reconnecting/networks.ts";
+import type { Interfaces } from "../../src/native/network-interfaces.ts";
+import { Networks } from "../../src/reconnecting/networks.ts";
 import type { ReconnectOptions } from "../../src/reconnecting/options.ts";
 import { Reconnecting } from "../../src/reconnecting/reconnecting.ts";
 import { accept } from "../../src/server/accept.ts";

@@ -10,6 +10,7 @@ import {
   isFull,
   uncountHandle,
 } from "../../native/accepted-handles.ts";
+import { readsAhead } from "../../native/platform.ts";
 import type { StreamHandle } from "../../native/system.ts";
 import { RefusedError } from "../admission/refused.ts";
 import { sayAndEnd } from "../say-and-end.ts";
@@ -88,7 +89,7 @@ class Door {
   private takes(event: string | symbol, subject: unknown): boolean {
     if (event === "listening") this.intercept();
     if (event !== "connection" && event !== "secureConnection") return false;
-    if (!(subject instanceof Socket)) return false;
+    if (!(subject instanceof Socket) || !readsAhead(subject)) return false;
     if (this.given !== undefined && event === "connection") {
       markPassed(subject);
       return false;

@@ -1,6 +1,7 @@
 import { Server as HttpServer } from "node:http";
 import type { Server as HttpsServer } from "node:https";
 import type { Socket } from "node:net";
+import { platform } from "../../native/platform.ts";
 import type { Clock } from "../../schedule/clock.ts";
 import { RefusedError } from "../admission/refused.ts";
 import type { Arrival } from "../door/arrival.ts";
@@ -137,14 +138,18 @@ const watched = new WeakMap<HttpServer | HttpsServer, number>();
  * same listener, which every server has. Returns a function that stops it.
  */
 function watchConnections(server: HttpServer | HttpsServer): () => void {
-  if (server.listening) return ignore;
+  if (server.listening && !watched.has(server)) return ignore;
   const [watch] = new HttpServer().listeners("listening");
   if (watch !== undefined && server.listeners("listening").includes(watch)) Reflect.apply(watch, server, []);
+  // Deno closes each connection after a response if its server does not listen
+  if (platform.name === "Deno") Object.defineProperty(server, "listening", { value: true, configurable: true });
   watched.set(server, (watched.get(server) ?? 0) + 1);
   return () => {
     const left = (watched.get(server) ?? 1) - 1;
     watched.set(server, left);
-    if (left === 0 && !server.listening) stopWatching(server);
+    if (left > 0) return;
+    if (platform.name === "Deno") Reflect.deleteProperty(server, "listening");
+    if (!server.listening) stopWatching(server);
   };
 }
 

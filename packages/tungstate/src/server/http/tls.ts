@@ -1,7 +1,8 @@
 import { argumentError } from "@tungstate/protocol/internal";
 import { constants, createHash } from "node:crypto";
 import { Socket } from "node:net";
-import { createSecureContext, type SecureContextOptions, type TlsOptions, type TLSSocket } from "node:tls";
+import type { SecureContextOptions, TlsOptions, TLSSocket } from "node:tls";
+import { openSecureContext } from "../../native/secure-context.ts";
 
 /**
  * The options of a TLS port, with what suits WebSocket servers: no renegotiation, HTTP/1.1 by ALPN (RFC 7301 §3.2: a client that only offers other protocols
@@ -18,7 +19,7 @@ export function portOptions(tls: TlsOptions): TlsOptions {
     secureOptions: (tls.secureOptions ?? 0) | constants.SSL_OP_NO_RENEGOTIATION,
   };
   try {
-    createSecureContext(options);
+    openSecureContext(options);
   } catch (cause) {
     throw argumentError(TypeError, `tls: ${cause instanceof Error ? cause.message : String(cause)}`, {
       cause,
