@@ -46,7 +46,7 @@ const files = ["packages/protocol/test", "packages/tungstate/test"]
   .flatMap((folder) => [...filesIn(folder)])
   .filter((file) => file.endsWith(".test.ts") && !ELSEWHERE.test(file))
   .filter((file) => parts.length === 0 || parts.some((part) => file.includes(part)))
-  .toSorted();
+  .toSorted((a, b) => (a < b ? -1 : 1));
 
 /** Runs the conformance cases in both roles. Returns "passed" or "failed". */
 async function conformance(runtime, binary) {

@@ -29,7 +29,6 @@ const ARGUMENTS = {
 const LIVE = {
   node: /^\s*(?<mark>[✔✖]) (?<name>.*?) \([\d.]+ms\)/,
   bun: /^\((?<mark>pass|fail)\) (?<name>.*?)(?: \[[\d.]+m?s\])?$/,
-  // oxlint-disable-next-line no-control-regex -- colours
   deno: /^\s*(?<name>.*?) \.\.\. \x1b\[0m\x1b\[3[12]m(?<mark>ok|FAILED)/,
 };
 
@@ -57,6 +56,7 @@ export function runProgram(binary, args, { limit, env = {} }) {
     let status;
     let late = false;
     const end = () => {
+      if (child.pid === undefined) return; // it could not be started
       try {
         process.kill(-child.pid, "SIGKILL");
       } catch {

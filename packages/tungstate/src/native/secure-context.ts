@@ -31,14 +31,14 @@ export function checkKeysAndCertificates({ key, cert, ca, passphrase, ticketKeys
 }
 
 type Pem = string | Buffer;
-type KeyWithPassphrase = Exclude<NonNullable<SecureContextOptions["key"]>, Pem | readonly unknown[]>;
 
 function isPem(value: unknown): value is Pem {
   return typeof value === "string" || value instanceof Uint8Array;
 }
 
-function keyObject(value: unknown, passphrase: string | undefined): { key: Pem; passphrase: string | undefined } {
-  const { pem, passphrase: own = passphrase } = value as KeyWithPassphrase & { pem: Pem; passphrase?: string };
+/** A key with a passphrase of its own. */
+function keyObject(value: object, passphrase: string | undefined): { key: Pem; passphrase: string | undefined } {
+  const { pem, passphrase: own = passphrase } = value as { readonly pem: Pem; readonly passphrase?: string };
   return { key: pem, passphrase: own };
 }
 
