@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { Centrifuge } from "centrifuge";
 import { Centrifuge as ProtobufCentrifuge } from "centrifuge/build/protobuf";
+import { WebSocket as StandardWebSocket } from "tungstate/web";
 import { WebSocket } from "ws";
 import { Hub } from "../../src/hub/hub.ts";
 import { NAMESPACES } from "../support/hubs.ts";
@@ -65,6 +66,23 @@ const HEADS = {
 /** {id: 1, connect: {}} in Protobuf, prefixed with its length. */
 const PROTOBUF_CONNECT = Buffer.from([4, 0x08, 1, 0x22, 0]);
 
+/** Classes for centrifuge-js. They trust the certificate of the routes. */
+const WEBSOCKETS = {
+  ws: class extends WebSocket {
+    constructor(url: string, protocols?: string) {
+      super(url, protocols, { rejectUnauthorized: false });
+    }
+  },
+  "tungstate/web": class extends StandardWebSocket {
+    constructor(url: string, protocols?: string) {
+      super(url, protocols, {
+        localAddress: "127.0.0.2",
+        ...(url.startsWith("wss:") ? { tls: { rejectUnauthorized: false } } : {}),
+      });
+    }
+  },
+};
+
 /** How SDKs encode commands, and how they react to a server's ping. */
 const JSON_SDKS = {
   "centrifuge-python": {
@@ -76,26 +94,21 @@ const JSON_SDKS = {
 
 for (const route of HUB_ROUTES) {
   describe(route.name, () => {
-    test("centrifuge-js works", () =>
-      withRoute(route, async (routed, hub) => {
-        const client = new Centrifuge(routed.url, {
-          websocket: class extends WebSocket {
-            constructor(url: string, protocols?: string) {
-              super(url, protocols, { rejectUnauthorized: false });
-            }
-          },
-        });
-        const subscription = client.newSubscription("public:x");
-        const got = new Events<unknown>();
-        subscription.on("publication", ({ data }) => got.push(data));
-        subscription.subscribe();
-        client.connect();
-        await subscription.ready(10_000);
-        await hub.publish("public:x", 1);
-        await client.publish("public:x", 2);
-        assert.deepEqual(await got.upTo(2), [1, 2]);
-        client.disconnect();
-      }));
+    for (const [name, websocket] of Object.entries(WEBSOCKETS))
+      test(`centrifuge-js works with the WebSocket of ${name}`, () =>
+        withRoute(route, async (routed, hub) => {
+          const client = new Centrifuge(routed.url, { websocket });
+          const subscription = client.newSubscription("public:x");
+          const got = new Events<unknown>();
+          subscription.on("publication", ({ data }) => got.push(data));
+          subscription.subscribe();
+          client.connect();
+          await subscription.ready(10_000);
+          await hub.publish("public:x", 1);
+          await client.publish("public:x", 2);
+          assert.deepEqual(await got.upTo(2), [1, 2]);
+          client.disconnect();
+        }));
 
     for (const [name, { head, write }] of Object.entries(JSON_SDKS)) {
       test(`${name} works, by the bytes that it sends`, () =>

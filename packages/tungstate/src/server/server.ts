@@ -242,6 +242,11 @@ export class WebSocketServer {
     return handled(this.#drain(code, reason, timeout));
   }
 
+  /** Closes the server as `close()` does. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
   async #drain(code: number, reason: string, timeout: number | undefined): Promise<void> {
     const { clock, closeTimeout } = this.#settings;
     const stopped = this.#ports.close(timeout ?? closeTimeout);

@@ -153,9 +153,17 @@ export class Link {
     }
   }
 
-  /** As `send`, but resolves when the connection has room again. Rejects if it has ended. */
+  /**
+   * As `send`, but resolves when the connection has room again, and buffers a large message in
+   * parts. Rejects if the connection has ended or ends meanwhile.
+   */
   async sendAndWait(data: Exclude<Sendable, Blob>): Promise<void> {
-    await this.#connection?.send(copyOf(data));
+    const connection = this.#connection;
+    if (connection === undefined) return;
+    const isText = typeof data === "string";
+    if (data.length < IN_PARTS / 3) return connection.send(copyOf(data)); // at most 3 bytes for a UTF-16 unit
+    const bytes = isText ? Buffer.from(data) : new Uint8Array(data);
+    await connection.sendStream(partsOf(bytes), isText ? "text" : "binary");
   }
 
   /** "Close the WebSocket", behind all messages that were sent. The arguments are checked. */
@@ -180,4 +188,11 @@ export class Link {
     this.#controller.abort(new DOMException("the WebSocket failed", "AbortError"));
     this.#connection?.terminate();
   }
+}
+
+const IN_PARTS = 3 * 1024 * 1024; // bytes from which a message of a stream is sent in fragments
+const PART = 256 * 1024; // bytes of a fragment
+
+function* partsOf(bytes: Uint8Array): Generator<Uint8Array> {
+  for (let at = 0; at < bytes.length; at += PART) yield bytes.subarray(at, at + PART);
 }

@@ -1,5 +1,6 @@
 import { CONNECT_OPTIONS, checkConnectOptions, type ConnectOptions } from "../client/connect.ts";
 import { checkNames, type OptionNames } from "../options/names.ts";
+import { pageOrigin } from "./url.ts";
 
 /** Options of the connection of a WebSocket or a WebSocketStream: those of `connect`. Compression is on by default. */
 export interface WebConnectOptions extends Omit<ConnectOptions, "protocols"> {}
@@ -15,5 +16,6 @@ export function connectOptionsOf(given: unknown): WebConnectOptions {
   const options: WebConnectOptions = typeof given === "object" && given !== null ? given : {};
   checkNames(options, WEB_CONNECT_OPTIONS);
   checkConnectOptions(options);
-  return { ...options, compression: options.compression ?? true };
+  const origin = options.origin ?? pageOrigin();
+  return { ...options, ...(origin === undefined ? {} : { origin }), compression: options.compression ?? true };
 }

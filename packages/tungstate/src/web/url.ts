@@ -32,6 +32,14 @@ function baseUrl(): string | undefined {
   }
 }
 
+/** Returns the value of the Origin field where the platform has a `location` over HTTP (Fetch, "append a request `Origin` header"). */
+export function pageOrigin(): string | undefined {
+  const base = baseUrl();
+  if (base === undefined || !URL.canParse(base)) return undefined;
+  const { origin, protocol } = new URL(base);
+  return protocol === "http:" || protocol === "https:" ? origin : undefined;
+}
+
 /** Shortens a URL for a message and removes what may be a password. */
 function shorten(text: string): string {
   const bare = text.replace(/\/\/.*@/s, "//");

@@ -1,4 +1,4 @@
-import type { Message } from "@tungstate/protocol";
+import { type Message, WebSocketError as ConnectionError } from "@tungstate/protocol";
 import type { WebSocketConnection } from "../connection/types.ts";
 import { onAbort } from "../schedule/abort-signal.ts";
 import { handled } from "../schedule/promises.ts";
@@ -127,9 +127,9 @@ class Internals {
         const data = toBytesOrString(chunk);
         try {
           await this.#link?.sendAndWait(data);
-        } catch {
-          // the connection has ended, or is about to: the stream is errored then
-          await this.closed.promise;
+        } catch (error) {
+          if (!(error instanceof ConnectionError && error.code === "NOT_OPEN")) throw error;
+          await this.closed.promise; // the end of the connection errors the stream
         }
       },
       close: async () => {
