@@ -97,25 +97,28 @@ export class Protocol extends Outbound {
 
   /**
    * Processes `chunk[start..end)`, the next bytes of the stream, which came at `now`. Borrows them: it neither keeps nor changes them. A violation ends the
-   * connection: see `error`. Throws INVALID_ARGUMENT.
+   * connection: see `error`. Returns the offset behind the last byte that it has processed: `end`, or with `until` the end of the last frame that begins
+   * before `until`. Throws INVALID_ARGUMENT.
    */
-  receive(chunk: Uint8Array, now: number, start = 0, end = chunk?.length): void {
+  receive(chunk: Uint8Array, now: number, start = 0, end = chunk?.length, until = end): number {
     if (!(chunk instanceof Uint8Array)) throw invalidOption("a chunk", "a Uint8Array", chunk);
     if (!(start >= 0 && end <= chunk.length)) {
       throw invalidOption("the range of a chunk", `within 0 to ${chunk.length}`, `${start} to ${end}`);
     }
     if (typeof now !== "number") throw invalidOption("now", "a number (ms)", now);
-    if (end <= start) return;
+    if (end <= start) return end;
     this.#receivedAt = now;
     this.#answerBy = Infinity;
-    if (!this.#receives) return;
+    if (!this.#receives) return end;
     const receiver = (this.#receiver ??= acquireReceiver(encoderOf(this).memory, configOf(this), RECEIVED, this));
-    const error = receiver.receive(chunk, start, end);
+    const error = receiver.receive(chunk, start, end, until);
+    const { position } = receiver;
     if (receiver.atRest) {
       this.#receiver = undefined;
       releaseReceiver(receiver);
     }
     if (error !== undefined) this.fail(error, now);
+    return this.#receives ? position : end;
   }
 
   /**

@@ -105,6 +105,8 @@ export class Receiver {
   /** Chunks that had a part of the frame in hand. Counted where the options limit them. */
   private chunks = 0;
   private frames = 0;
+  /** Where the last call of `receive` ended. */
+  position = 0;
   /** The first two bytes of the header that was read last, and its payload length. What they mean of a frame that is a violation is up to the caller. */
   firstByte = 0;
   secondByte = 0;
@@ -151,22 +153,25 @@ export class Receiver {
     this.assembly = undefined;
   }
 
-  receive(chunk: Uint8Array, at: number, end: number): WebSocketError | undefined {
+  /** Takes the frames of `chunk[at..end)` that begin before `until`: see `position`. */
+  receive(chunk: Uint8Array, at: number, end: number, until = end): WebSocketError | undefined {
     const within = this.busy; // a listener may bring more bytes
     this.busy = true;
-    at = this.options.maxFrameChunks === undefined ? this.take(chunk, at, end) : this.takeCounted(chunk, at, end);
+    const isCounted = this.options.maxFrameChunks !== undefined;
+    at = isCounted ? this.takeCounted(chunk, at, end, until) : this.take(chunk, at, end, until);
     this.busy = within;
+    this.position = at;
     if (at >= 0) return undefined;
     this.stop();
     return this.failure;
   }
 
   /** As `take`, where a frame may come in so many chunks only. */
-  private takeCounted(chunk: Uint8Array, at: number, end: number): number {
+  private takeCounted(chunk: Uint8Array, at: number, end: number, until: number): number {
     const most = this.options.maxFrameChunks ?? Infinity;
     if (this.chunks >= most && !this.stopped) return this.fail("TOO_MANY_CHUNKS", `limit ${most}`);
     const { frames } = this;
-    at = this.take(chunk, at, end);
+    at = this.take(chunk, at, end, until);
     if (this.frames !== frames) this.chunks = 0;
     if (this.inPayload || this.partialSize > 0) this.chunks++;
     return at;
@@ -178,10 +183,10 @@ export class Receiver {
   }
 
   /** Returns -1 for a violation. */
-  private take(chunk: Uint8Array, at: number, end: number): number {
+  private take(chunk: Uint8Array, at: number, end: number, until: number): number {
     while (at >= 0 && !this.stopped) {
       if (!this.inPayload) {
-        if (at >= end) break;
+        if (at >= until) break;
         at = this.partialSize === 0 ? this.readHeader(chunk, at, end) : this.resumeHeader(chunk, at, end);
         if (!this.inPayload) break; // the header goes on in the next chunk, or is wrong
       }

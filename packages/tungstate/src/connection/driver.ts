@@ -282,13 +282,14 @@ export class Driver
     return true;
   }
 
-  processBytes(chunk: Uint8Array, start: number, end: number): void {
-    if (this.over !== undefined || this.terminated) return;
+  processBytes(chunk: Uint8Array, start: number, end: number, until: number): number {
+    if (this.over !== undefined || this.terminated) return end;
     this.bytesReceived += end - start;
     const { flusher } = this.settings;
     flusher.reading = this.writing;
     const { incoming } = this;
-    this.core.receive(chunk, flusher.now(), start, end);
+    const at = this.core.receive(chunk, flusher.now(), start, end, until);
+    this.bytesReceived -= end - at;
     if (incoming !== undefined && incoming.heldSize > 0) this.reading.measure();
     this.countHeld();
     if (!this.settleDue && (this.reading.isUnsettled || incoming?.isUnsettled === true)) {
@@ -300,6 +301,7 @@ export class Driver
     if (ends) flusher.holdAll();
     if (ends || this.core.output.size > 0) this.writing.flushSoon();
     flusher.wasRead();
+    return at;
   }
 
   onEnd(): void {

@@ -2,8 +2,11 @@ import type { Clock } from "./clock.ts";
 
 /** A connection, as the scheduler needs it. */
 export interface ScheduledReader {
-  /** Processes `chunk[start..end)`, lent for the call. */
-  processBytes(chunk: Uint8Array, start: number, end: number): void;
+  /**
+   * Processes `chunk[start..end)`, lent for the call, up to the end of the last frame that begins before `until`. Returns where it has stopped: a message
+   * that is cut has to be put together again.
+   */
+  processBytes(chunk: Uint8Array, start: number, end: number, until: number): number;
   /** Its turn has come. It calls `process` with the bytes that it kept. */
   onTurn(): void;
 }
@@ -35,10 +38,7 @@ export class ReadScheduler {
 
   /** Has the reader process bytes while it is its turn. Returns where they end that it has processed: it keeps the rest and calls `enqueue`. */
   process(reader: ScheduledReader, chunk: Uint8Array, start: number, end: number): number {
-    if (end - start <= PIECE) {
-      reader.processBytes(chunk, start, end);
-      return end;
-    }
+    if (end - start <= PIECE) return reader.processBytes(chunk, start, end, end);
     let now = this.clock.now();
     const began = now;
     if (this.tickBegan === undefined) {
@@ -47,9 +47,7 @@ export class ReadScheduler {
     }
     let size = PIECE;
     while (start < end && now - began < SHARE && now - this.tickBegan < TICK) {
-      const to = Math.min(end, start + size);
-      reader.processBytes(chunk, start, to);
-      start = to;
+      start = reader.processBytes(chunk, start, end, Math.min(end, start + size));
       const before = now;
       now = this.clock.now();
       if (now - before < CHEAP) size *= 4;

@@ -49,9 +49,10 @@ class Reader implements ScheduledReader {
     this.scheduler.enqueue(this);
   }
 
-  processBytes(_chunk: Uint8Array, start: number, end: number): void {
-    this.processed += end - start;
-    this.clock.time += ((end - start) / KiB) * this.msPerKiB;
+  processBytes(_chunk: Uint8Array, start: number, _end: number, until: number): number {
+    this.processed += until - start;
+    this.clock.time += ((until - start) / KiB) * this.msPerKiB;
+    return until;
   }
 
   onTurn(): void {
