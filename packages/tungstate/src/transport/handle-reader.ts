@@ -19,7 +19,7 @@ export abstract class HandleReader {
   private started = false;
   /** Whether the sink wants bytes, whether the handle is read, and whether others have their turn. */
   protected wanted = false;
-  private reading = false;
+  protected reading = false;
   private yielding = false;
   /** Reads in a row that returned as much as one read can. */
   private fullReads = 0;

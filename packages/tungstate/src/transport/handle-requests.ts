@@ -12,6 +12,11 @@ export function onWritten(this: WriteRequest, status: number): void {
   transportOf(this.handle)?.written(status, this.error);
 }
 
+/** Of a write whose end nothing waits for: only its failure counts. */
+export function onWriteResult(this: WriteRequest, status: number): void {
+  if (status !== 0) transportOf(this.handle)?.written(status, this.error);
+}
+
 export function onShutdown(this: ShutdownRequest): void {
   transportOf(this.handle)?.shutDown();
 }

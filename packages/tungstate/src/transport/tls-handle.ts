@@ -5,7 +5,7 @@ import { returnTlsHandle, type TakenTls } from "../native/tls-handle.ts";
 import type { StreamHandle, WriteRequest } from "../native/system.ts";
 import { Batches, type BatchStream } from "./batches.ts";
 import { HandleReader } from "./handle-reader.ts";
-import { onShutdown, onWritten } from "./handle-requests.ts";
+import { onShutdown, onWriteResult, onWritten } from "./handle-requests.ts";
 import type { ReleasableTransport, TransportSink } from "./transport.ts";
 
 /** Bytes of a TLS record (RFC 8446 §5.1), the most that one read returns. */
@@ -121,7 +121,8 @@ export class TlsHandleTransport extends HandleReader implements ReleasableTransp
       const size = Array.isArray(pieces) ? sizeOf(pieces) : pieces.length;
       if (size === 0) return true;
       if (size <= BATCH_SIZE) {
-        const request = this.encrypt(pieces, size);
+        // without a callback the system's error is lost: reading reports it, but not while it is paused
+        const request = this.encrypt(pieces, size, this.reading ? undefined : onWriteResult);
         if (request === undefined || this.parent.writeQueueSize === 0) return true;
         this.batches.begun(size);
         request.oncomplete = onWritten;
@@ -139,9 +140,8 @@ export class TlsHandleTransport extends HandleReader implements ReleasableTransp
       request.oncomplete = onWritten;
       return;
     }
-    const begun = size === 0 ? undefined : this.encrypt(pieces, size);
+    const begun = size === 0 ? undefined : this.encrypt(pieces, size, onWritten);
     if (begun === undefined) setImmediate(() => this.written(0));
-    else begun.oncomplete = onWritten;
   }
 
   /**
@@ -154,12 +154,19 @@ export class TlsHandleTransport extends HandleReader implements ReleasableTransp
 
   /**
    * Encrypts bytes, which may then be reused, and writes them. Returns the request; undefined if
-   * there is nothing to wait for.
+   * there is nothing to wait for. `oncomplete` may be called before this method returns, with an
+   * error of the system.
    */
-  private encrypt(pieces: Uint8Array | readonly Uint8Array[], size: number): WriteRequest | undefined {
+  private encrypt(
+    pieces: Uint8Array | readonly Uint8Array[],
+    size: number,
+    oncomplete: WriteRequest["oncomplete"] | undefined,
+  ): WriteRequest | undefined {
     const { system } = this.shared;
+    if (this.request?.oncomplete !== undefined) this.request = undefined; // it has a callback
     this.request ??= system.newWriteRequest();
     this.request.handle = this.handle;
+    if (oncomplete !== undefined) this.request.oncomplete = oncomplete;
     const status = this.handle.writeBuffer(this.request, join(pieces, size, this.shared));
     if (status === 0 && system.lastWriteWasAsync()) return this.request;
     if (status !== 0) this.fail(status, "write", this.request.error);
