@@ -57,6 +57,24 @@ onEach("Receiver", (ws) => {
     assert.equal(String((await received)[0]), "x".repeat(200));
   });
 
+  test("messages in many pieces, one after another, arrive as they were sent", () => {
+    for (const binaryType of ["nodebuffer", "arraybuffer", "fragments"]) {
+      for (let round = 0; round < 4; round++) {
+        const receiver = new ws.Receiver({ binaryType });
+        const sent = [17, 19_221, 300_000, 83].map((size, at) => Buffer.alloc(size, round * 10 + at));
+        const received: Buffer[] = [];
+        receiver.on("message", (data: Buffer[] | Buffer) =>
+          received.push(Array.isArray(data) ? Buffer.concat(data) : Buffer.from(data)),
+        );
+        for (const [at, part] of sent.entries()) {
+          const options = { fin: at === sent.length - 1 };
+          receiver.write(frame(at === 0 ? OPCODE.binary : OPCODE.continuation, part, options));
+        }
+        assert.ok(Buffer.concat(sent).equals(received[0] ?? Buffer.alloc(0)), `${binaryType}, round ${round}`);
+      }
+    }
+  });
+
   test("an error event has the code", async () => {
     const receiver = new ws.Receiver();
     const failed = once(receiver, "error");

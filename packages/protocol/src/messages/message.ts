@@ -68,11 +68,7 @@ export class Message {
     };
     viewMessage = (message, view) => {
       checkReadable(message);
-      if (message.#pieces !== undefined) {
-        const joined = recyclable(message);
-        void message.bytes;
-        for (const piece of joined) message.#memory.pieces.release(piece);
-      }
+      if (message.#pieces !== undefined) void message.bytes; // recycles them
       if ((message.#flags & KNOWN_TO) === MESSAGE_ONLY) message.#flags = (message.#flags & TEXT) | OTHERS;
       return view(message.#source, message.#start, message.size);
     };
