@@ -72,6 +72,8 @@ export const PROTOCOL_ERRORS = {
   MALFORMED_HEAD: { fault: "peer", status: 400, text: "the head is not HTTP/1.1" },
   // handshake, server
   METHOD_NOT_GET: { fault: "peer", status: 405, text: "the method of a WebSocket handshake must be GET" },
+  METHOD_NOT_CONNECT: { fault: "peer", status: 405, text: "the method of a WebSocket over HTTP/2 must be CONNECT" },
+  UNSUPPORTED_PROTOCOL: { fault: "peer", status: 501, text: "the protocol of an extended CONNECT must be websocket" },
   UNSUPPORTED_HTTP_VERSION: { fault: "peer", status: 505, text: "a WebSocket handshake needs HTTP/1.1" },
   NOT_AN_UPGRADE: { fault: "peer", status: 426, text: "the request is not an upgrade to WebSocket" },
   UNSUPPORTED_VERSION: { fault: "peer", status: 426, text: "Sec-WebSocket-Version must be 13" },

@@ -4,32 +4,19 @@ import { encodeLatin1 } from "../bytes/latin1.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { acceptValue, makeKey } from "./accept-key.ts";
 import type { Random, Sha1 } from "./accept-key.ts";
-import { acceptAnswer, checkExtensions, formatExtensions } from "./extensions.ts";
+import { checkAnswer, checkOffers, checkProtocols, checkTarget, offerFields } from "./client-offer.ts";
+import type { ClientOffer } from "./client-offer.ts";
 import type { ClientExtension, NegotiatedExtension } from "./extensions.ts";
-import { hasToken, isToken, parseTokenList } from "./header-fields.ts";
+import { hasToken, parseTokenList } from "./header-fields.ts";
 import type { HeaderFields } from "./header-fields.ts";
 import { ResponseHeadParser } from "./http-head.ts";
 import type { HeadLimits, ResponseHead } from "./http-head.ts";
-import { checkFieldValue, checkHeaders, formatHead } from "./outgoing-headers.ts";
-import type { HeaderInput } from "./outgoing-headers.ts";
+import { formatHead } from "./outgoing-headers.ts";
 import { ResponseBody } from "./response-body.ts";
-import { isAuthority, parseTarget } from "./target.ts";
-import { argumentError, checkLimit, describe, invalidOption, quote } from "../arguments.ts";
+import { checkLimit, invalidOption, quote } from "../arguments.ts";
 
 /** Options of a client's handshake. */
-export interface ClientHandshakeOptions {
-  /** Host, and port if it is not the scheme's own: "example.com:8080". A Host among `headers` takes its place. */
-  readonly host: string;
-  /** Path and query: "/chat?room=1". */
-  readonly target: string;
-  /** Sent as Origin. Default none. */
-  readonly origin?: string | undefined;
-  /** Subprotocols, most wanted first. Default none. */
-  readonly protocols?: readonly string[] | undefined;
-  /** More header fields, but none that the handshake sets itself. */
-  readonly headers?: HeaderInput | undefined;
-  /** Extensions to offer, most wanted first. Default none. */
-  readonly extensions?: readonly ClientExtension[] | undefined;
+export interface ClientHandshakeOptions extends ClientOffer {
   /** Fills an array with random bytes, for the key (RFC 6455 §4.1). */
   readonly random: Random;
   /** Returns the SHA-1 digest of bytes. */
@@ -210,22 +197,10 @@ export class ClientHandshake {
     if (accept !== expected) {
       return this.#fail(protocolError("INVALID_ACCEPT", `expected ${quote(expected)}, ${shown(accept)}`));
     }
-    // 5. "an extension that was not present in the client's handshake"
-    const extensions = acceptAnswer(this.#extensions, headers.get("sec-websocket-extensions"));
-    if (extensions instanceof Error) return this.#fail(extensions);
-    // 6. "a subprotocol that was not present in the client's handshake"
-    const chosen = headers.get("sec-websocket-protocol");
-    const protocol = this.#chosenProtocol(chosen ?? "");
-    if (protocol === undefined) return this.#fail(protocolError("UNREQUESTED_SUBPROTOCOL", shown(chosen)));
+    const answer = checkAnswer(this.#extensions, this.#protocols, headers);
+    if (answer instanceof Error) return this.#fail(answer);
     this.#over = true;
-    return { state: "open", protocol, extensions, extensionsHeader: formatExtensions(extensions), headers, rest };
-  }
-
-  /** The subprotocol that a server's value names: "" if the value is an empty list, undefined if it is not one that was offered. */
-  #chosenProtocol(value: string): string | undefined {
-    const [chosen = "", ...others] = parseTokenList(value) ?? [value];
-    if (chosen === "") return chosen;
-    return others.length === 0 && this.#protocols.includes(chosen) ? chosen : undefined;
+    return { state: "open", ...answer, headers, rest };
   }
 }
 
@@ -233,62 +208,13 @@ function shown(value: string | undefined): string {
   return value === undefined ? "got none" : `got ${quote(value)}`;
 }
 
-function checkTarget(target: string): string {
-  if (typeof target !== "string" || !target.startsWith("/") || parseTarget(target) === undefined) {
-    throw invalidOption("target", "a path with an optional query, in visible ASCII without #", target);
-  }
-  return target;
-}
-
-function checkProtocols(protocols: readonly string[]): readonly string[] {
-  if (!Array.isArray(protocols)) throw invalidOption("protocols", "an array of tokens", protocols);
-  for (const protocol of protocols) {
-    if (typeof protocol !== "string" || !isToken(protocol))
-      throw invalidOption("each of protocols", "a token", protocol);
-  }
-  // RFC 6455 §4.1: the elements "MUST all be unique strings"
-  const twice = protocols.find((protocol, at) => protocols.indexOf(protocol) !== at);
-  if (twice !== undefined) throw invalidOption("each of protocols", "distinct", twice);
-  return [...protocols];
-}
-
-function checkOffers(extensions: readonly ClientExtension[]): readonly ClientExtension[] {
-  checkExtensions(extensions);
-  for (const { name, offers } of extensions) {
-    const other = offers.find((offer) => offer.name !== name);
-    if (other !== undefined) throw invalidOption(`the name in each offer of ${name}`, JSON.stringify(name), other.name);
-  }
-  return [...extensions];
-}
-
-function checkHost(what: string, host: string): string {
-  if (typeof host === "string" && isAuthority(host)) return host;
-  throw invalidOption(what, "a host with an optional port", host);
-}
-
 function requestFields(options: ClientHandshakeOptions, key: string): (readonly [name: string, value: string])[] {
-  const { origin, protocols = [], extensions = [] } = options;
-  const own = checkHeaders(options.headers);
-  const named = (wanted: string) => own.filter(([name]) => name.toLowerCase() === wanted).map(([, value]) => value);
-  const [host = options.host, ...more] = named("host");
-  if (more.length > 0) throw argumentError(TypeError, `headers must have at most one Host, got ${describe(more[0])}`);
-  const fields: (readonly [string, string])[] = [
-    ["Host", checkHost("host", host)],
+  const { host, fields } = offerFields(options);
+  return [
+    ["Host", host],
     ["Upgrade", "websocket"],
     ["Connection", "Upgrade"],
     ["Sec-WebSocket-Key", key],
-    ["Sec-WebSocket-Version", "13"],
+    ...fields,
   ];
-  const origins = named("origin");
-  if (origin !== undefined) {
-    checkFieldValue("origin", origin);
-    origins.push(origin);
-    fields.push(["Origin", origin]);
-  }
-  if (origins.length > 1)
-    throw argumentError(TypeError, `headers must have at most one Origin, got ${describe(origins.join(", "))}`);
-  if (protocols.length > 0) fields.push(["Sec-WebSocket-Protocol", protocols.join(", ")]);
-  const offers = formatExtensions(extensions.flatMap((extension) => extension.offers));
-  if (offers !== "") fields.push(["Sec-WebSocket-Extensions", offers]);
-  return [...fields, ...own.filter(([name]) => name.toLowerCase() !== "host")];
 }

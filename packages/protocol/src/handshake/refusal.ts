@@ -101,7 +101,8 @@ export function refusalFor(error: WebSocketError): HttpResponse {
   const status = error.status ?? 500;
   const text = error.status === undefined ? "Internal Server Error" : error.message;
   // RFC 9110 §15.5.6: "The origin server MUST generate an Allow header field in a 405 response"
-  return buildRefusal({ status, headers: status === 405 ? { Allow: "GET" } : {}, body: `${text}\n` });
+  const allow = error.code === "METHOD_NOT_CONNECT" ? "CONNECT" : "GET";
+  return buildRefusal({ status, headers: status === 405 ? { Allow: allow } : {}, body: `${text}\n` });
 }
 
 /** The bytes of a response. RFC 9110 §9.3.2: to a HEAD request "the server MUST NOT send content". */

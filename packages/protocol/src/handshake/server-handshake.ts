@@ -15,7 +15,7 @@ import { buildRefusal, formatResponse, refusalFor } from "./refusal.ts";
 import type { Refusal } from "./refusal.ts";
 import { checkLimit, invalidOption } from "../arguments.ts";
 import { checkUpgrade } from "./upgrade-request.ts";
-import type { UpgradeHead, UpgradeRequest } from "./upgrade-request.ts";
+import type { HandshakeOffer, UpgradeHead, UpgradeRequest } from "./upgrade-request.ts";
 
 /** What a server adds to its agreement. */
 export interface AcceptOptions {
@@ -33,10 +33,8 @@ export interface ServerNegotiation {
   readonly extensions?: readonly ServerExtension[] | undefined;
 }
 
-/** An accepted handshake. */
-export interface AcceptedUpgrade {
-  /** The 101 response, to be sent as it is. */
-  readonly response: Uint8Array;
+/** What both sides agreed on. */
+export interface Agreement {
   /** The subprotocol in use, "" for none. */
   readonly protocol: string;
   /** The extensions in use, in the order of the response. */
@@ -45,15 +43,38 @@ export interface AcceptedUpgrade {
   readonly extensionsHeader: string;
 }
 
+/** An accepted handshake. */
+export interface AcceptedUpgrade extends Agreement {
+  /** The 101 response, to be sent as it is. */
+  readonly response: Uint8Array;
+}
+
 /**
  * Agrees to a request that `checkUpgrade` has passed (RFC 6455 §4.2.2). Throws INVALID_ARGUMENT for a subprotocol that was not
  * offered and for header fields that can't be sent.
  */
 export function acceptUpgrade(
   request: UpgradeRequest,
-  { sha1, extensions = [] }: ServerNegotiation,
-  { protocol = "", headers }: AcceptOptions = {},
+  negotiation: ServerNegotiation,
+  options: AcceptOptions = {},
 ): AcceptedUpgrade {
+  const { fields, protocol, extensions, extensionsHeader } = agree(request, negotiation, options);
+  const all: (readonly [string, string])[] = [
+    ["Upgrade", "websocket"],
+    ["Connection", "Upgrade"],
+    ["Sec-WebSocket-Accept", acceptValue(request.key, negotiation.sha1)],
+    ...fields,
+  ];
+  const response = encodeLatin1(formatHead("HTTP/1.1 101 Switching Protocols", all));
+  return { response, protocol, extensions, extensionsHeader };
+}
+
+/** Agrees to the offer of a request of any version of HTTP. `fields`: those of the response that all versions have. */
+export function agree(
+  request: HandshakeOffer,
+  { extensions = [] }: Pick<ServerNegotiation, "extensions">,
+  { protocol = "", headers }: AcceptOptions,
+): Agreement & { readonly fields: readonly (readonly [name: string, value: string])[] } {
   if (protocol !== "" && !request.protocols.includes(protocol)) {
     const offered = request.protocols.length === 0 ? "none was offered" : request.protocols.join(", ");
     throw invalidOption("protocol", `a subprotocol that the client offered (${offered})`, protocol);
@@ -61,15 +82,10 @@ export function acceptUpgrade(
   const own = checkHeaders(headers);
   const negotiated = answerOffers(extensions, request.offers);
   const extensionsHeader = formatExtensions(negotiated);
-  const fields: (readonly [string, string])[] = [
-    ["Upgrade", "websocket"],
-    ["Connection", "Upgrade"],
-    ["Sec-WebSocket-Accept", acceptValue(request.key, sha1)],
-  ];
+  const fields: (readonly [string, string])[] = [];
   if (protocol !== "") fields.push(["Sec-WebSocket-Protocol", protocol]);
   if (extensionsHeader !== "") fields.push(["Sec-WebSocket-Extensions", extensionsHeader]);
-  const response = encodeLatin1(formatHead("HTTP/1.1 101 Switching Protocols", [...fields, ...own]));
-  return { response, protocol, extensions: negotiated, extensionsHeader };
+  return { protocol, extensions: negotiated, extensionsHeader, fields: [...fields, ...own] };
 }
 
 /** Options of a server's handshake. */

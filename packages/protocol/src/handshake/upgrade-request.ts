@@ -8,22 +8,26 @@ import type { HeaderFields } from "./header-fields.ts";
 import { isAuthority, parseTarget } from "./target.ts";
 import { quote } from "../arguments.ts";
 
+/** What a client's opening handshake says in every version of HTTP. */
+export interface HandshakeOffer {
+  /** Undefined if the client sent none, as clients other than browsers do. */
+  readonly origin: string | undefined;
+  /** The subprotocols offered, most wanted first. */
+  readonly protocols: readonly string[];
+  /** The extensions offered, most wanted first. */
+  readonly offers: readonly ExtensionOffer[];
+}
+
 /** A client's opening handshake (RFC 6455 §4.2.1) that was found to be in order. */
-export interface UpgradeRequest {
+export interface UpgradeRequest extends HandshakeOffer {
   /** The method, always GET. */
   readonly method: "GET";
   /** Path and query, also where the request named a whole URL. */
   readonly target: string;
   /** Host and port as the client named them: of the URL if the target is one, else of Host. */
   readonly host: string;
-  /** Undefined if the client sent none, as clients other than browsers do. */
-  readonly origin: string | undefined;
   /** The header fields. */
   readonly headers: HeaderFields;
-  /** The subprotocols offered, most wanted first. */
-  readonly protocols: readonly string[];
-  /** The extensions offered, most wanted first. */
-  readonly offers: readonly ExtensionOffer[];
   /** The value of Sec-WebSocket-Key. */
   readonly key: string;
 }
@@ -95,14 +99,29 @@ export function checkUpgrade(head: UpgradeHead): UpgradeRequest | WebSocketError
   }
 
   // 6. "A |Sec-WebSocket-Version| header field, with a value of 13." Before the key, whose form belongs to the version (§4.4).
-  const wanted = headers.get("sec-websocket-version");
-  if (wanted !== "13") return protocolError("UNSUPPORTED_VERSION", shown(wanted));
+  const version13 = checkVersion(headers);
+  if (version13 !== undefined) return version13;
   // 5. "A |Sec-WebSocket-Key| header field with a base64-encoded [...] value that, when decoded, is 16 bytes in length."
   const keys = headers.getAll("sec-websocket-key");
   if (keys.length !== 1 || !isKey(keys[0])) {
     return protocolError("INVALID_KEY", shown(headers.get("sec-websocket-key")));
   }
 
+  const offer = checkOffer(headers);
+  if (offer instanceof Error) return offer;
+  // RFC 9112 §3.2.2: with an absolute target, the origin server "MUST ignore the received Host header field"
+  const host = target.authority ?? hosts[0];
+  return { method, target: target.resource, host, headers, key: keys[0], ...offer };
+}
+
+/** Checks Sec-WebSocket-Version. */
+export function checkVersion(headers: HeaderFields): WebSocketError<ProtocolErrorCode> | undefined {
+  const wanted = headers.get("sec-websocket-version");
+  return wanted === "13" ? undefined : protocolError("UNSUPPORTED_VERSION", shown(wanted));
+}
+
+/** Reads items 7 to 9 of RFC 6455 §4.2.1. */
+export function checkOffer(headers: HeaderFields): HandshakeOffer | WebSocketError<ProtocolErrorCode> {
   // 7. "Optionally, an |Origin| header field." Two would let one pass a check that is made for the other.
   const origins = headers.getAll("origin");
   if (origins.length > 1) return protocolError("INVALID_ORIGIN", shown(headers.get("origin")));
@@ -118,10 +137,7 @@ export function checkUpgrade(head: UpgradeHead): UpgradeRequest | WebSocketError
   const extensions = headers.get("sec-websocket-extensions");
   const offers = extensions === undefined ? [] : parseExtensions(extensions);
   if (offers === undefined) return protocolError("INVALID_EXTENSIONS", shown(extensions));
-
-  // RFC 9112 §3.2.2: with an absolute target, the origin server "MUST ignore the received Host header field"
-  const host = target.authority ?? hosts[0];
-  return { method, target: target.resource, host, origin: origins[0], headers, protocols, offers, key: keys[0] };
+  return { origin: origins[0], protocols, offers };
 }
 
 /** The first subprotocol in the server's order of preference that the client offered; undefined if there is none. */

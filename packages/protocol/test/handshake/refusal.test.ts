@@ -129,7 +129,8 @@ describe("the rejection for an error", () => {
       const field = (wanted: string): string | undefined => headers.find(([name]) => name === wanted)?.[1];
       assert.equal(field("Content-Type"), "text/plain; charset=utf-8");
       assert.equal(text(body), error.status === undefined ? "Internal Server Error\n" : `${error.message}\n`);
-      assert.equal(field("Allow"), status === 405 ? "GET" : undefined);
+      const allowed = code === "METHOD_NOT_CONNECT" ? "CONNECT" : "GET";
+      assert.equal(field("Allow"), status === 405 ? allowed : undefined);
       assert.equal(field("Sec-WebSocket-Version"), status === 426 ? "13" : undefined);
       assert.equal(field("Upgrade"), status === 426 ? "websocket" : undefined);
     });
