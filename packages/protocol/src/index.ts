@@ -40,6 +40,21 @@ export {
   parseExtensions,
   type ServerExtension,
 } from "./handshake/extensions.ts";
+export type { ClientOffer } from "./handshake/client-offer.ts";
+export {
+  ConnectHandshake,
+  type ConnectHandshakeOptions,
+  type ConnectHandshakeResult,
+} from "./handshake/connect-handshake.ts";
+export {
+  acceptConnect,
+  type AcceptedConnect,
+  checkConnect,
+  type ConnectRequest,
+  type Http2Fields,
+  isExtendedConnect,
+  refuseConnect,
+} from "./handshake/extended-connect.ts";
 export { HeaderFields } from "./handshake/header-fields.ts";
 export { DEFAULT_HEAD_LIMITS, type HeadLimits, RequestHeadParser, ResponseHeadParser } from "./handshake/http-head.ts";
 export { checkHeaders, type HeaderInput } from "./handshake/outgoing-headers.ts";
@@ -47,6 +62,7 @@ export { buildRefusal, formatResponse, type HttpResponse, type Refusal, refusalF
 export {
   type AcceptOptions,
   type AcceptedUpgrade,
+  type Agreement,
   acceptUpgrade,
   ServerHandshake,
   type ServerHandshakeOptions,
@@ -57,6 +73,7 @@ export { isAuthority, parseTarget, type Target } from "./handshake/target.ts";
 export {
   checkUpgrade,
   chooseProtocol,
+  type HandshakeOffer,
   isWebSocketUpgrade,
   type UpgradeFields,
   type UpgradeHead,

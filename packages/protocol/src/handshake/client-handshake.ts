@@ -210,11 +210,5 @@ function shown(value: string | undefined): string {
 
 function requestFields(options: ClientHandshakeOptions, key: string): (readonly [name: string, value: string])[] {
   const { host, fields } = offerFields(options);
-  return [
-    ["Host", host],
-    ["Upgrade", "websocket"],
-    ["Connection", "Upgrade"],
-    ["Sec-WebSocket-Key", key],
-    ...fields,
-  ];
+  return [["Host", host], ["Upgrade", "websocket"], ["Connection", "Upgrade"], ["Sec-WebSocket-Key", key], ...fields];
 }
