@@ -19,12 +19,14 @@ export type ConnectHandshakeResult =
   | ({
       /** `open`: the stream is the WebSocket. `rejected`: another status, UNEXPECTED_STATUS. `failed`: a response that is not valid. */
       readonly state: "open";
+      /** The header fields of the response. */
       readonly headers: HeaderFields;
     } & Agreement)
   | {
       readonly state: "rejected";
       readonly error: WebSocketError<ProtocolErrorCode>;
       readonly status: number;
+      /** The header fields of the response. */
       readonly headers: HeaderFields;
     }
   | { readonly state: "failed"; readonly error: WebSocketError<ProtocolErrorCode> };
