@@ -28,6 +28,23 @@ export interface WebSocketEventMap {
 /** An event handler: `this` is the WebSocket. */
 type Handler<E extends Event> = ((this: WebSocket, event: E) => unknown) | null;
 
+/** Options of `addEventListener`. */
+type ListenerOptions = Parameters<EventTarget["addEventListener"]>[2];
+
+/** An EventTarget with the events of a WebSocket. */
+interface SocketEventTarget extends EventTarget {
+  /** Adds a listener; its event has the type that the name implies. */
+  addEventListener<E extends keyof WebSocketEventMap>(
+    type: E,
+    listener: ((this: WebSocket, event: WebSocketEventMap[E]) => unknown) | null,
+    options?: ListenerOptions,
+  ): void;
+  /** Adds a listener. */
+  addEventListener(...args: Parameters<EventTarget["addEventListener"]>): void;
+}
+
+const SocketEventTarget = EventTarget as new () => SocketEventTarget;
+
 /** The link of a WebSocket, and what is not part of its public interface. */
 class Internals {
   readonly link: Link;
@@ -84,7 +101,7 @@ class Internals {
  *
  * It keeps the process alive until it is closed. Messages that no listener takes are dropped.
  */
-export class WebSocket extends EventTarget {
+export class WebSocket extends SocketEventTarget {
   /** 0: the connection is not open yet. */
   declare static readonly CONNECTING: 0;
   /** 1: data flows both ways. */

@@ -37,13 +37,13 @@ function recorded(socket: WebSocket): { readonly log: string[]; readonly closed:
   const log: string[] = [];
   socket.addEventListener("open", () => log.push("open"));
   socket.addEventListener("message", (event) => {
-    const { data } = event as MessageEvent;
+    const { data } = event;
     log.push(`message ${typeof data === "string" ? data : Object.prototype.toString.call(data)}`);
   });
   socket.addEventListener("error", () => log.push(`error ${socket.readyState}`));
   const closed = new Promise<string[]>((resolve) => {
     socket.addEventListener("close", (event) => {
-      const { code, reason, wasClean } = event as CloseEvent;
+      const { code, reason, wasClean } = event;
       log.push(`close ${code} ${reason} ${wasClean}`);
       resolve(log);
     });
