@@ -1,18 +1,18 @@
 import type { Server } from "node:net";
 import { isStreamHandle, loadSystem, type StreamHandle } from "./system.ts";
 
-/** The listening handle of a server, whose new connections go elsewhere. */
+/** A listening server whose accepted handles are intercepted. */
 export interface Interception {
-  /** Gives a handle to the server, as if the server had accepted it now. */
+  /** Passes a handle to the server, as if the server had just accepted it. */
   pass(handle: StreamHandle): void;
-  /** Lets the server accept by itself again. */
+  /** Stops intercepting. */
   release(): void;
 }
 
 /**
- * Passes the handles that a listening server accepts to `onHandle` instead of making a socket of
- * each. The function returns false for a handle that the server should have. Undefined, and nothing
- * changed, where this is not possible.
+ * Passes the handles that a listening server accepts to `onHandle`, without creating a socket. If
+ * `onHandle` returns false, the server gets the handle. Returns undefined, and changes nothing, if
+ * the private APIs are unavailable.
  */
 export function interceptAccepted(
   server: Server,
@@ -31,20 +31,21 @@ export function interceptAccepted(
   return {
     pass: (handle) => void Reflect.apply(original, listening, [0, handle]),
     release() {
-      active = false; // other code may have wrapped it
+      active = false; // other code may have wrapped `intercepted`
       if (Reflect.get(listening, "onconnection") === intercepted) Reflect.set(listening, "onconnection", original);
     },
   };
 }
 
-/** A handle that its server counts, as it counts its sockets. */
+/** A handle that counts as a connection of a server. */
 interface CountedHandle extends StreamHandle {
   countedBy?: Server | undefined;
 }
 
 /**
- * Counts a handle among the connections of a server (`getConnections`, `maxConnections`, the end of
- * `close`) until it is closed. Returns false, and does nothing, where this is not possible.
+ * Counts a handle as a connection of a server (`getConnections`, `maxConnections`, the end of
+ * `close`) until the handle is closed. Returns false, and does nothing, if the private APIs are
+ * unavailable.
  */
 export function countHandle(server: Server, handle: StreamHandle): boolean {
   const count: unknown = Reflect.get(server, "_connections");
@@ -56,7 +57,7 @@ export function countHandle(server: Server, handle: StreamHandle): boolean {
   return true;
 }
 
-/** Counts a handle no longer. */
+/** Undoes `countHandle`. */
 export function uncountHandle(handle: StreamHandle): void {
   const counted: CountedHandle = handle;
   const { countedBy: server } = counted;
@@ -66,7 +67,7 @@ export function uncountHandle(handle: StreamHandle): void {
   Reflect.set(server, "_connections", Number(Reflect.get(server, "_connections")) - 1);
 }
 
-/** Whether the server accepts no more connections: its `maxConnections` is reached. */
+/** Whether the `maxConnections` of the server is reached. */
 export function isFull(server: Server): boolean {
   const { maxConnections } = server;
   // as node:net: 0 and undefined are no limit
@@ -79,16 +80,16 @@ function closeCounted(this: CountedHandle, callback?: () => void): void {
   this.close(() => {
     callback?.();
     uncountHandle(this);
-    // ends a server that was closed when its last connection has ended
+    // a closed server emits `close` when its last connection has ended
     if (server !== undefined) Reflect.apply(Reflect.get(server, "_emitCloseIfDrained") as () => void, server, []);
   });
 }
 
-/** Receives what a handle reads. */
+/** Receives the bytes of a handle. */
 export interface FirstReader {
   /** `bytes` belong to the reader. */
   onBytes(bytes: Uint8Array): void;
-  /** The peer has ended its half; the handle may be read again, and reports that again. */
+  /** The peer has ended its half. If the handle is read again, it reports the end again. */
   onEnd(): void;
   /** Reading failed with this negative errno. */
   onFailed(status: number): void;
@@ -99,8 +100,8 @@ interface ReadHandle extends StreamHandle {
 }
 
 /**
- * Reads from a new handle into memory that Node.js allocates, so that the handle can still be given
- * to a socket.
+ * Starts to read from a new handle into memory that Node.js allocates. The handle can then still be
+ * used by a socket.
  */
 export function startReading(handle: StreamHandle, reader: FirstReader): void {
   const read: ReadHandle = handle;
@@ -110,7 +111,7 @@ export function startReading(handle: StreamHandle, reader: FirstReader): void {
   if (status !== 0) reader.onFailed(status);
 }
 
-/** Ends the reading of `startReading`. */
+/** Stops the reading that `startReading` has started. */
 export function stopReading(handle: StreamHandle): void {
   const read: ReadHandle = handle;
   read.firstReader = undefined;

@@ -4,13 +4,13 @@ import type { StreamHandle } from "./system.ts";
 /** The connection that uses the handle of a detached socket. */
 export interface HandleUser {
   readonly handle: StreamHandle;
-  /** Bytes that wait to be written. */
+  /** Bytes that are buffered for writing. */
   readonly bufferedAmount: number;
-  /** Whether the connection reads. */
+  /** Whether reading is paused. */
   readonly isPaused: boolean;
-  /** Hands to the system what waits to be written. */
+  /** Writes buffered output to the system. */
   flush(): void;
-  /** Gives the handle back to the socket. */
+  /** Returns the handle to the socket. */
   reattach(): void;
   /** Closes the handle. */
   destroy(): void;
@@ -22,10 +22,10 @@ function userOf(socket: Socket): HandleUser | undefined {
   return Reflect.get(socket, USER);
 }
 
-/** Events of a socket that come whether or not it has its handle. */
+/** Events that a socket emits without its handle. */
 const EVENTS_WITHOUT_HANDLE: ReadonlySet<unknown> = new Set(["close", "drain", "error", "finish"]);
 
-/** Returns the socket as it is with its handle. */
+/** Returns the handle to the socket, and returns the socket. */
 function reattached(socket: Socket): Socket {
   const user = userOf(socket);
   unmarkDetached(socket);
@@ -36,7 +36,7 @@ function reattached(socket: Socket): Socket {
   return socket;
 }
 
-/** What needs the handle, so that the socket gets it back at the first call. */
+/** Methods that need the handle: the first call returns it to the socket. */
 const METHODS = [
   "write",
   "end",
@@ -82,7 +82,7 @@ for (const name of LISTENING) {
   });
 }
 
-/** What is asked of, or done to, the handle where it is. */
+/** Methods that are applied to the handle without returning it to the socket. */
 const forwarded = {
   ref(this: Socket): Socket {
     userOf(this)?.handle.ref();
@@ -101,7 +101,7 @@ const forwarded = {
     return this;
   },
   setTimeout(this: Socket, timeout: number, callback?: () => void): Socket {
-    // a timeout counts from the socket's own reads and writes
+    // a timeout counts from reads and writes of the socket, which needs its handle for them
     return timeout === 0 && callback === undefined ? this : reattached(this).setTimeout(timeout, callback);
   },
   isPaused(this: Socket): boolean {
@@ -144,7 +144,7 @@ function ownAddress(socket: Socket): Address {
   return out;
 }
 
-/** The address of the peer, which the socket remembers: programs ask for it after the end, too. */
+/** Returns the address of the peer. The socket keeps it: programs read it after the end too. */
 function peerAddress(socket: Socket): Address {
   const known: unknown = Reflect.get(socket, "_peername");
   if (typeof known === "object" && known !== null) return known;
@@ -176,16 +176,17 @@ define("address", {
 });
 
 /**
- * Marks a socket whose handle was taken. It stays the object that callers know: it answers for its addresses and byte counts, forwards options to the
- * handle, and gets its handle back when anything else is asked of it.
+ * Marks a socket whose handle was taken. Its addresses and byte counts still work, and socket
+ * options are forwarded to the handle. The use of any other member returns the handle to the
+ * socket.
  */
 export function markDetached(socket: Socket, user: HandleUser): void {
-  // code that holds the socket may end it
+  // other code may destroy the socket
   socket.on("error", ignore);
   socket.on("close", onClose);
   Reflect.set(socket, USER, user);
   Object.setPrototypeOf(socket, detachedPrototype);
-  // an HTTP server gives its sockets methods of their own
+  // node:http replaces these methods on its sockets
   for (const name of WRAPPED) {
     if (Object.hasOwn(socket, name)) Reflect.set(socket, name, Reflect.get(detachedPrototype, name));
   }
@@ -197,7 +198,7 @@ function onClose(this: Socket): void {
   userOf(this)?.destroy();
 }
 
-/** The user of the handle has finished with it. */
+/** Undoes `markDetached`. */
 export function unmarkDetached(socket: Socket): void {
   if (userOf(socket) === undefined) return;
   Reflect.set(socket, USER, undefined);

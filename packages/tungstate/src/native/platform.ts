@@ -25,10 +25,10 @@ function detect(): Platform {
 /** The runtime of this process. */
 export const platform: Platform = detect();
 
-/** Whether this is Node.js itself: the others have its modules, but not what is below them. */
+/** Whether this is Node.js. Other runtimes have its modules, but not its private APIs. */
 export const isNode = platform.name === "Node.js";
 
-/** Memory of a process that cannot find out its limits: that of a Cloudflare Worker, in bytes. */
+/** Assumed memory in bytes if no limit can be read: the limit of a Cloudflare Worker. */
 const UNKNOWN_MEMORY = 128 * 1024 * 1024;
 
 /** Sources of limits. Each may fail: in Deno, most need the permission `--allow-sys`. */
@@ -50,7 +50,10 @@ interface Permission {
   readonly path?: string;
 }
 
-/** Whether Deno permits this; true elsewhere. Without asking first, Deno would ask the user at the terminal. */
+/**
+ * Whether Deno grants a permission; true in other runtimes. Without this check, Deno would prompt
+ * the user.
+ */
 export function isPermitted(permission: Permission): boolean {
   if (platform.name !== "Deno") return true;
   const { Deno } = globalThis as { Deno?: { permissions: { querySync(wanted: Permission): { state: string } } } };
@@ -58,9 +61,9 @@ export function isPermitted(permission: Permission): boolean {
 }
 
 /**
- * Returns how many bytes this process may use: the memory of the machine, or less if the process has
- * a container limit or a smaller V8 heap (`--max-old-space-size`). Limits that cannot be read are
- * ignored; 128 MiB if none can. Never throws.
+ * Returns how many bytes this process may use: the memory of the machine, or less if the process
+ * has a container limit or a smaller V8 heap (`--max-old-space-size`). Limits that cannot be read
+ * are ignored; 128 MiB if none can. Never throws.
  */
 export function availableMemory(limits = LIMITS): number {
   const known = limits
@@ -76,9 +79,9 @@ export function availableMemory(limits = LIMITS): number {
 }
 
 /**
- * Whether a connection of an HTTP server can be read before the server reads it. In Bun, an HTTP
- * server that listens parses requests itself. Its sockets, of a class of their own, carry only what
- * follows an upgrade.
+ * Whether a connection of an HTTP server can be read before the server reads it. In Bun, a
+ * listening HTTP server parses requests natively. Its sockets have another class, and carry only
+ * the bytes after an upgrade.
  */
 export function readsAhead(socket: Socket): boolean {
   if (platform.name !== "Bun") return true;

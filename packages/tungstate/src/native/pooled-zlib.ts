@@ -2,11 +2,12 @@ import zlib from "node:zlib";
 import { isNode, platform } from "./platform.ts";
 
 /**
- * Deflating and inflating on the spot with a zlib stream that is kept and reset, instead of one that is made, and its 200 KiB
- * with it, for each message. node:zlib has no public way to do that, so this reaches for what its own `*Sync`
- * functions call: `_handle.writeSync(flush, in, inOffset, inLength, out, outOffset, outLength)`, which leaves what was
- * not used of either buffer in `_writeState`. It does so only in versions of Node where that was tested, and there only if it is found and a
- * trial run gives the right bytes; see `openPooled`.
+ * Private members of a zlib stream that compress or decompress synchronously. A stream is reset and
+ * reused, because a new one allocates about 200 KiB for each message. node:zlib has no public API
+ * for that. Its `*Sync` functions call
+ * `_handle.writeSync(flush, in, inOffset, inLength, out, outOffset, outLength)`, which writes the
+ * unused sizes of both buffers to `_writeState`. They are used only in tested versions of Node.js,
+ * and only if a trial run succeeds: see `openPooled`.
  */
 interface Internals {
   readonly _handle: {
@@ -29,7 +30,7 @@ const TESTED_NODE_VERSIONS = { first: 20, last: 26 }; // majors
 
 /** One direction of a pooled zlib stream. */
 export class PooledStream {
-  /** After `run`: how far it got in the input, and in the output. */
+  /** Set by `run`: the end of the used input, and of the output. */
   inputEnd = 0;
   outputEnd = 0;
   private readonly stream: zlib.DeflateRaw | zlib.InflateRaw;
@@ -38,16 +39,20 @@ export class PooledStream {
   constructor(stream: zlib.DeflateRaw | zlib.InflateRaw, inside: Internals) {
     this.stream = stream;
     this.inside = inside;
-    // broken data destroys the stream, which `run` tells; the event would otherwise be thrown at the event loop
+    // invalid data destroys the stream, which `run` reports; without a listener, `error` would be
+    // thrown
     stream.on("error", ignore);
   }
 
-  /** Forgets all data that went through, whatever state it was left in. */
+  /** Resets the stream, also after an incomplete run. */
   reset(): void {
     this.inside._handle?.reset();
   }
 
-  /** Works until the input is used up, the output is full or the data ends. False: the data is broken, and this stream of no use any more. */
+  /**
+   * Processes data until the input is used up, the output is full or the data ends. Returns false
+   * if the data is invalid. The stream cannot be used after that.
+   */
   run(input: Uint8Array, inputAt: number, inputEnd: number, output: Uint8Array, outputAt: number, outputEnd: number) {
     const handle = this.inside._handle;
     if (handle === null) return false;
@@ -92,7 +97,10 @@ function open(stream: zlib.DeflateRaw | zlib.InflateRaw): PooledStream | undefin
   return undefined;
 }
 
-/** Twice the same message, so that a reset that does not reset is noticed; then broken data. */
+/**
+ * Verifies the private members: compresses and decompresses a message twice, to verify `reset`, and
+ * then invalid data.
+ */
 function trial(): boolean {
   const deflate = open(new zlib.DeflateRaw({ chunkSize: CHUNK }));
   const inflate = open(new zlib.InflateRaw({ chunkSize: CHUNK }));
@@ -119,7 +127,7 @@ function trial(): boolean {
   }
 }
 
-const CHUNK = 64; // bytes, the least: a buffer that every zlib stream has and this does not use
+const CHUNK = 64; // bytes, the minimum: the buffer of the stream is not used
 
 /** The result of `canPool`. It does not change while the process runs. */
 let usable: boolean | undefined;
@@ -133,7 +141,7 @@ function canPool(): boolean {
   return usable;
 }
 
-/** Returns a stream to be reused. Undefined if that is not possible here: public functions replace it. */
+/** Returns a reusable stream. Undefined if zlib streams cannot be reused: use public functions. */
 export function openPooled(options: zlib.ZlibOptions | "inflate"): PooledStream | undefined {
   if (!canPool()) return undefined;
   return open(

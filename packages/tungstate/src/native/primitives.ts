@@ -4,9 +4,9 @@ import { hash, randomFillSync } from "node:crypto";
 import { newAllocator } from "./allocator.ts";
 import type { Simd } from "./simd.ts";
 
-const LOOP_PAYS = 24; // characters or bytes up to which a loop beats a call into native code
+const LOOP_PAYS = 24; // characters or bytes up to which a loop is faster than a native call
 
-/** Returns the functions that Node.js has natively. `simd` unmasks, where it is there. */
+/** Returns the native functions of Node.js, and the unmasking function of `simd` if given. */
 export function nativePrimitives(simd: Simd | undefined): Partial<Primitives> {
   return { ...NATIVE, allocate: newAllocator(), ...(simd === undefined ? {} : { copyMasked: simd.copyMasked }) };
 }

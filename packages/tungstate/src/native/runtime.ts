@@ -9,25 +9,29 @@ import { loadSimd, READ_BUFFER_SIZE, type Simd } from "./simd.ts";
 import { loadSystem, type System, type WriteRequest } from "./system.ts";
 import { ZlibPool } from "./zlib-pool.ts";
 
-/** libuv has four threads by default, which files, DNS and crypto use too. */
+/**
+ * Jobs in the thread pool. libuv has four threads by default, which files, DNS and crypto share.
+ */
 const MAX_DEFLATE_JOBS = 2;
 
-/** What connections on bare handles share. */
+/** Resources that connections on bare handles share. */
 export interface HandleResources {
   readonly system: System;
-  /** What all handles read into: one chunk at a time, which is processed before the next one is read. */
+  /** Buffer for the reads of all handles. A chunk is processed before the next one is read. */
   readonly readBuffer: Uint8Array;
-  /** A write request whose write is done. It serves for the next write of any connection. */
+  /** A completed write request, to be reused by the next write of any connection. */
   idleRequest: WriteRequest | undefined;
-  /** Where the pieces of a write to a TLS handle are joined; its content is valid during the call. */
+  /**
+   * Buffer that joins the pieces of a write to a TLS handle. Its content is valid during the call.
+   */
   joined: Uint8Array | undefined;
 }
 
-/** Everything that the connections of a process share, on Node.js. */
+/** The resources that the connections of a process share, with the modules of Node.js. */
 export class NodeRuntime extends Runtime {
   /** Flushes of all connections at the end of the tick. */
   readonly flushers = new PerClock((clock) => new Flusher(clock));
-  /** Shares of the tick for reading. */
+  /** Divides the time of a tick among connections that read. */
   readonly readSchedulers = new PerClock((clock) => new ReadScheduler(clock));
   /** Timers of all connections. */
   readonly deadlines = new PerClock((clock) => new Deadlines(clock));
@@ -42,13 +46,13 @@ export class NodeRuntime extends Runtime {
   /** The same for connections that use public APIs only. */
   readonly publicApis = { zlib: new ZlibPool(false), deflateJobs: this.deflateJobs };
 
-  /** `simd` is undefined where WebAssembly or its SIMD is missing: the portable code does the work. */
+  /** Without `simd` (no WebAssembly, or no SIMD), portable code is used. */
   constructor(simd: Simd | undefined = loadSimd()) {
     super(nativePrimitives(simd));
     this.readBuffer = simd?.readBuffer ?? Buffer.allocUnsafeSlow(READ_BUFFER_SIZE);
   }
 
-  /** Undefined where Node's handles are not available. */
+  /** Undefined if the handles of Node.js are unavailable. */
   get handles(): HandleResources | undefined {
     if (this.resources !== undefined) return this.resources;
     const system = loadSystem();

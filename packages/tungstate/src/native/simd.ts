@@ -1,12 +1,13 @@
 import type { Primitives } from "@tungstate/protocol";
 
 /**
- * XOR with a masking key, 16 bytes at a time: a WebAssembly module of one function, written out below, that works on memory of
- * its own. The read buffer of all sockets lies in that memory too, so that what comes from the network is unmasked from where the
- * kernel put it. Where WebAssembly or its SIMD is missing, `simd` is undefined and the portable code does the work.
+ * XOR with a masking key, 16 bytes at a time. It is a WebAssembly module of one function, written
+ * out below. The read buffer of all sockets is part of its memory, so received bytes are unmasked
+ * without another copy. Without WebAssembly or SIMD, `loadSimd` returns undefined, and portable
+ * code is used.
  */
 
-// The part of WebAssembly's JavaScript interface that is used here; Node's types leave it to those of the DOM.
+// The part of WebAssembly's JavaScript interface that is used here. The types of Node.js lack it.
 interface Memory {
   readonly buffer: ArrayBuffer;
 }
@@ -20,11 +21,11 @@ declare const WebAssembly: {
 };
 
 /**
- * In bytes. Measured: large messages gain up to 256 KiB, see docs/performance.md. A little more, so that messages whose payloads are 256 KiB
- * together come in one read with their headers.
+ * Size in bytes. Reads of up to 256 KiB make large messages faster (docs/performance.md). The rest
+ * is for headers, so that 256 KiB of payloads are received in one read.
  */
 export const READ_BUFFER_SIZE = 320 * 1024;
-const SCRATCH_SIZE = 32 * 1024; // bytes; stays in the first level cache
+const SCRATCH_SIZE = 32 * 1024; // bytes; fits into the first-level cache
 const LARGEST_REMEMBERED = 2048; // bytes
 const PAGE = 64 * 1024;
 
@@ -35,10 +36,16 @@ export interface Simd {
   readonly copyMasked: Primitives["copyMasked"];
 }
 
-/** `mask(to, from, length, key)`: writes `length` bytes, returns whether any of them is not ASCII. Offsets may be equal, else must not overlap. */
+/**
+ * `mask(to, from, length, key)`: writes `length` bytes. Returns 0 if all of them are ASCII. The
+ * ranges may be the same; otherwise they must not overlap.
+ */
 type Mask = (to: number, from: number, length: number, key: number) => number;
 
-/** Returns the function and its read buffer; undefined where WebAssembly or its SIMD is missing. Each call makes memory of its own. */
+/**
+ * Returns the function and its read buffer; undefined without WebAssembly or SIMD. Each call
+ * allocates separate memory.
+ */
 export function loadSimd(): Simd | undefined {
   let memory: Memory;
   let mask: Mask;
@@ -48,11 +55,14 @@ export function loadSimd(): Simd | undefined {
     const instance = new WebAssembly.Instance(new WebAssembly.Module(assemble()), { env: { memory } });
     mask = instance.exports["mask"] as Mask;
   } catch {
-    return undefined; // no SIMD here, or WebAssembly is switched off
+    return undefined; // no SIMD, or WebAssembly is disabled
   }
   const readBuffer = Buffer.from(memory.buffer, 0, READ_BUFFER_SIZE);
   const scratch = Buffer.from(memory.buffer, READ_BUFFER_SIZE, SCRATCH_SIZE);
-  /** The first bytes of `scratch`, by their number: `set` takes nothing but a whole array, and making one costs as much as copying 1 KiB. */
+  /**
+   * Views of the first bytes of `scratch`, by length. `set` takes only a whole array, and creating
+   * a view takes as long as copying 1 KiB.
+   */
   const firstOf: (Uint8Array | undefined)[] = [];
   const scratchOf = (size: number): Uint8Array => {
     if (size === SCRATCH_SIZE) return scratch;
@@ -64,7 +74,7 @@ export function loadSimd(): Simd | undefined {
     copyMasked(source, start, length, key, target, _targetWords, at) {
       const inMemory = source === readBuffer;
       let seen = 0;
-      // whole pieces are multiples of 4, so that the key needs no turning in between
+      // pieces are multiples of 4 bytes, so the key need not be rotated between them
       for (let done = 0; done < length; done += SCRATCH_SIZE) {
         const size = Math.min(SCRATCH_SIZE, length - done);
         if (!inMemory) scratch.set(source.subarray(start + done, start + done + size));
@@ -116,7 +126,7 @@ const advance = (by: number): number[] => [
   ...[...get(LENGTH), ...constant(by), SUB, ...set(LENGTH)],
 ];
 
-/** Repeats `body` while LENGTH is at least `step`, going on by `step` each time. */
+/** Repeats `body` while LENGTH is at least `step`, and advances by `step` each time. */
 const whileAtLeast = (step: number, body: number[]): number[] => [
   ...[0x02, EMPTY_BLOCK, 0x03, EMPTY_BLOCK], // block, loop
   ...[...get(LENGTH), ...constant(step), LESS_UNSIGNED, 0x0d, 1], // leave the block
@@ -141,7 +151,7 @@ function assemble(): Uint8Array<ArrayBuffer> {
     ...[...get(KEY), ...simdOp(0x11), ...set(KEYS)], // i32x4.splat
     ...whileAtLeast(64, [0, 16, 32, 48].flatMap(sixteen)),
     ...whileAtLeast(16, sixteen(0)),
-    // the rest byte by byte, the key turned behind each
+    // the rest byte by byte; the key is rotated after each
     ...whileAtLeast(1, [
       ...[...get(FROM), 0x2d, 0, 0, ...get(KEY), ...constant(0xff), 0x71, XOR, ...set(BYTE)], // i32.load8_u, i32.and
       ...[...get(SEEN), ...get(BYTE), OR, ...set(SEEN)],

@@ -2,24 +2,30 @@ import { type OnReadOpts, Socket, type SocketConstructorOpts } from "node:net";
 import { isNode } from "./platform.ts";
 
 /**
- * Node's stream handles, the layer below `net.Socket`. They are not public: everything taken from there is checked here, once, and
- * where anything is missing there is no `System`, and connections use sockets by their public interface, which is slower.
+ * A stream handle of Node.js, the layer below `net.Socket`. Handles are private APIs. `loadSystem`
+ * checks them once. If a member is missing, there is no `System`, and connections use the public
+ * API of sockets, which is slower.
  */
 export interface StreamHandle {
-  /** Called with `this` the handle; how many bytes came, or a negative errno, is in `System.readResult()`. */
+  /**
+   * Called after a read; `this` is the handle. `System.readResult()` returns the number of bytes,
+   * or a negative errno.
+   */
   onread: (this: StreamHandle) => void;
   readStart(): number;
   readStop(): number;
   useUserBuffer(buffer: Uint8Array): void;
-  /** 0 or a negative errno. Whether it is done already is in `System.lastWriteWasAsync()`. */
+  /**
+   * Returns 0 or a negative errno. The write is complete if `System.lastWriteWasAsync()` is false.
+   */
   writeBuffer(request: WriteRequest, bytes: Uint8Array): number;
   writev(request: WriteRequest, chunks: readonly Uint8Array[], allBuffers: true): number;
   shutdown(request: ShutdownRequest): number;
   close(callback?: () => void): void;
-  /** Bytes of writes that the system has not taken. */
+  /** Written bytes that the system has not accepted. */
   readonly writeQueueSize: number;
   setNoDelay?(on: boolean): number;
-  /** Times in seconds. Node.js before 25 ignores `interval` and `count`, and has libuv's: 1 and 10. */
+  /** Times in seconds. Node.js before 25 ignores `interval` and `count`; libuv uses 1 and 10. */
   setKeepAlive?(on: boolean, idle: number, interval: number, count: number): number;
   getsockname?(out: Partial<AddressOut>): number;
   getpeername?(out: Partial<AddressOut>): number;
@@ -27,7 +33,7 @@ export interface StreamHandle {
   unref(): void;
   readonly bytesRead: number;
   readonly bytesWritten: number;
-  /** Whether a socket reads from it. */
+  /** Whether a socket reads from the handle. */
   reading?: boolean;
   /** For the owner of the handle. */
   transport?: unknown;
@@ -44,9 +50,9 @@ export interface WriteRequest {
   oncomplete: (this: WriteRequest, status: number) => void;
   /** -1 while the request is not in use. */
   getAsyncId(): number;
-  /** Kept until the write is done: the bytes must not be collected. */
+  /** The bytes of the write, which must not be garbage-collected before it is complete. */
   bytes: unknown;
-  /** What OpenSSL says about an error of a TLS handle. */
+  /** OpenSSL's description of an error of a TLS handle. */
   readonly error?: string;
 }
 
@@ -71,7 +77,7 @@ interface StreamWrap {
 }
 
 function load(): System | undefined {
-  // Bun and Deno imitate parts of `process.binding`, without what is needed here
+  // Bun and Deno have parts of `process.binding`, but not `stream_wrap`
   if (!isNode) return undefined;
   try {
     const { binding } = process as unknown as { binding?: (name: string) => Partial<StreamWrap> };
@@ -89,13 +95,13 @@ function load(): System | undefined {
       lastWriteWasAsync: () => streamBaseState[asyncAt] !== 0,
     };
   } catch {
-    return undefined; // process.binding is gone, or not permitted
+    return undefined; // process.binding does not exist, or is not permitted
   }
 }
 
 let loaded: { readonly system: System | undefined } | undefined;
 
-/** Returns what all handles need; undefined where it is not available. Nothing private is used before the first call. */
+/** Returns the functions that all handles need; undefined if they are unavailable. */
 export function loadSystem(): System | undefined {
   loaded ??= { system: load() };
   return loaded.system;
@@ -113,9 +119,9 @@ export function isStreamHandle(value: unknown): value is StreamHandle {
 }
 
 /**
- * Takes the handle out of a plain, connected socket. The socket remains as a husk that knows its addresses and, where a server counts it,
- * is counted. Undefined, and nothing changed, for a socket that is anything else: TLS, connecting, ended, with
- * bytes that wait to be written, one that decodes what it reads, or without such a handle.
+ * Takes the handle out of a plain, connected socket. The socket still has its addresses, and still
+ * counts as a connection of its server. Returns undefined, and changes nothing, for any other
+ * socket: TLS, connecting, ended, with pending writes, with an encoding, or without such a handle.
  */
 export function takeHandle(
   socket: Socket,
@@ -129,31 +135,32 @@ export function takeHandle(
   if (socket.readableEncoding !== null) return undefined;
   const handle: unknown = Reflect.get(socket, "_handle");
   if (!isStreamHandle(handle) || handle.readStop() !== 0) return undefined;
-  // each is remembered by the socket
+  // the socket caches its addresses when they are read
   if (remembersAddresses) void [socket.remoteAddress, socket.remotePort, socket.localAddress, socket.localPort];
   socket.setTimeout(0);
   socket.pause();
   const early: Uint8Array[] = [];
   for (let chunk: unknown; (chunk = socket.read()) instanceof Uint8Array;) early.push(chunk);
   const read = handle.onread;
-  handle.readStop(); // a socket with a read buffer of its own (`socketOn`) goes on reading when it is read from
+  handle.readStop(); // `read()` has started a socket with its own read buffer (`socketOn`) again
   Reflect.set(socket, "_handle", null);
   return { handle, early, read };
 }
 
 /**
- * Gives a handle back to the socket that `takeHandle` took it from: the socket is as it was before. `read` is what the socket
- * has called its handle's `onread`; the handle goes on reading into `buffer`, of which the socket gets copies.
+ * Returns a handle to the socket that `takeHandle` took it from. The socket then works as before.
+ * `read`: the original `onread` of the handle. The handle still reads into `buffer`; the socket
+ * gets copies.
  */
 export function giveHandleBack(socket: Socket, handle: StreamHandle, read: StreamHandle["onread"], buffer: Uint8Array) {
   handle.transport = undefined;
   handle.onread = function (this: StreamHandle) {
     const size = loadSystem()?.readResult() ?? 0;
-    // Node's function makes a Buffer of the memory that it is given; errors and the end come without
+    // the function of Node.js creates a Buffer on this memory; it gets none for errors and the end
     Reflect.apply(read, this, size > 0 ? [new Uint8Array(buffer.subarray(0, size)).buffer] : []);
   };
   Reflect.set(socket, "_handle", handle);
-  // the socket waits for the read that it has begun with its handle, and begins no other
+  // the socket believes that a read is in progress, and does not start one itself
   handle.reading = true;
   handle.readStart();
 }
@@ -165,14 +172,15 @@ interface HandleOptions {
 }
 
 /**
- * Makes a socket of a handle that reads into `buffer`, paused, as those of an HTTP server are made: each end of it is ended by itself.
+ * Creates a paused socket for a handle that reads into `buffer`. As with sockets of an HTTP server,
+ * its two halves end separately.
  */
 export function socketOn(handle: StreamHandle, buffer: Uint8Array): Socket {
   const options: SocketConstructorOpts & HandleOptions = {
     handle,
     allowHalfOpen: true,
     pauseOnCreate: true,
-    // what is read next overwrites it
+    // the next read overwrites the buffer
     onread: { buffer, callback: (size, bytes) => socket.push(Buffer.from(bytes.subarray(0, size))) },
   };
   const socket: Socket = new Socket(options);

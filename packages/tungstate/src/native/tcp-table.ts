@@ -4,24 +4,25 @@ import type { Socket } from "node:net";
 /** The TCP sockets of the network namespace of this process, as Linux lists them: proc(5). */
 const FILES = ["/proc/self/net/tcp", "/proc/self/net/tcp6"];
 /**
- * A row whose timer is active for a retransmission (01) or a window probe (04): the timer, retransmissions in hexadecimal, the user, window
- * probes without an answer, the inode.
+ * A row whose timer is active for a retransmission (01) or a window probe (04): the timer,
+ * retransmissions in hexadecimal, the user, window probes without an answer, the inode.
  */
 const ROW = /^ *\d+: [\dA-F]+:\w+ [\dA-F]+:\w+ \w+ \w+:\w+ (01|04):\w+ (\w+) +\d+ +(\d+) (\d+) /gm;
 const MIN_PAUSE = 1_000; // ms between two reads
-const MAX_SHARE = 0.05; // of the time is spent on reading: a machine may have very many sockets
+const MAX_SHARE = 0.05; // of the time is spent on reading, because a machine may have many sockets
 
 /**
- * How often Linux has sent something to a peer in a row without an answer, of all TCP sockets. Node.js has no API for it, and TCP keep-alive
- * does nothing while a packet is in transit.
+ * The number of unanswered retransmissions and window probes of each TCP socket, as Linux counts
+ * them. Node.js has no API for it. TCP keep-alive has no effect while a packet is in transit.
  */
 export class TcpTable {
   private rows: Promise<ReadonlyMap<number, number>> | undefined;
   private validUntil = 0;
 
   /**
-   * Returns the number of unanswered retransmissions or window probes of the socket with this inode. Undefined where it is not known: the
-   * system is not Linux, or does not show it. The number may be a second old, or older on a machine with very many sockets.
+   * Returns the number of unanswered retransmissions or window probes of the socket with this
+   * inode. Undefined if it cannot be read. The number may be a second old, or older on a machine
+   * with many sockets.
    */
   async unanswered(inode: number): Promise<number | undefined> {
     if (this.rows === undefined || performance.now() >= this.validUntil) {
@@ -60,10 +61,13 @@ async function readRows(file: string, rows: Map<number, number>): Promise<void> 
   }
 }
 
-/** The table of this process; undefined where the system has none. */
+/** The table of this process; undefined on other systems than Linux. */
 export const tcpTable = process.platform === "linux" ? new TcpTable() : undefined;
 
-/** Returns the inode of the socket of one of Node's handles, also of a TLS handle; undefined if the handle has no file descriptor. */
+/**
+ * Returns the inode of the socket of a Node.js handle, TLS handles included. Undefined if the
+ * handle has no file descriptor.
+ */
 export function inodeOf(handle: unknown): number | undefined {
   if (typeof handle !== "object" || handle === null) return undefined;
   const fd: unknown = Reflect.get(handle, "fd");
@@ -75,12 +79,12 @@ export function inodeOf(handle: unknown): number | undefined {
   }
 }
 
-/** As `TcpTable.unanswered`, of a socket. */
+/** As `TcpTable.unanswered`, for a socket. */
 export async function unansweredOfSocket(socket: Socket): Promise<number | undefined> {
   return await unansweredOf(Reflect.get(socket, "_handle"));
 }
 
-/** As `TcpTable.unanswered`, of one of Node's handles. */
+/** As `TcpTable.unanswered`, for a handle of Node.js. */
 export async function unansweredOf(handle: unknown): Promise<number | undefined> {
   const inode = tcpTable === undefined ? undefined : inodeOf(handle);
   return inode === undefined ? undefined : await tcpTable?.unanswered(inode);

@@ -2,29 +2,30 @@ import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
 import { isStreamHandle, loadSystem, type StreamHandle, type System } from "./system.ts";
 
-/** A TLS handle and what its socket had decrypted before. */
+/** The handle of a TLS socket. */
 export interface TakenTls {
   readonly handle: StreamHandle;
-  /** The handle below, of the socket or pipe. */
+  /** The handle of the TCP or Unix socket below. */
   readonly parent: StreamHandle;
+  /** Chunks that the socket had decrypted before. */
   readonly early: readonly Uint8Array[];
-  /** What the socket does when its handle has read. */
+  /** The original `onread` of the handle. */
   readonly read: StreamHandle["onread"];
 }
 
 /**
- * Takes over reading and writing of a TLS socket after its handshake. Everything else stays with
- * the socket: errors of OpenSSL, sessions, the certificate, and closing. The socket must be kept as
- * long as the handle is used, and the handle must not be used once the socket is destroyed.
+ * Takes over reading and writing of a TLS socket after its handshake. The socket still handles
+ * errors of OpenSSL, sessions, the certificate, and closing. Keep a reference to the socket while
+ * the handle is used. Do not use the handle after the socket is destroyed.
  *
  * Returns undefined, and changes nothing, for any other socket: one whose handshake is not done,
- * that is ended, that has pending writes, that decodes what it reads, of another class, or that
- * runs over a stream in JavaScript.
+ * that is ended, that has pending writes, that has an encoding, of another class, or that runs over
+ * a stream in JavaScript.
  */
 export function takeTlsHandle(socket: Socket): TakenTls | undefined {
   if (loadSystem() === undefined || !(socket instanceof TLSSocket)) return undefined;
   if (Object.getPrototypeOf(socket) !== TLSSocket.prototype) return undefined;
-  // a public property that Node's types lack
+  // a public property that the types of Node.js lack
   if (Reflect.get(socket, "secureConnecting") !== false || socket.destroyed) return undefined;
   if (!socket.readable || !socket.writable || socket.writableLength > 0 || socket.readableEncoding !== null)
     return undefined;
@@ -35,7 +36,7 @@ export function takeTlsHandle(socket: Socket): TakenTls | undefined {
   if (handle.readStop() !== 0) return undefined;
   socket.setTimeout(0);
   socket.pause();
-  // The socket reads when it is asked for data: it must not stop what reads now.
+  // tells the socket that a read is in progress, so that `read()` starts none
   handle.reading = true;
   const early: Uint8Array[] = [];
   for (let chunk: unknown; (chunk = socket.read()) instanceof Uint8Array;) early.push(chunk);
@@ -53,10 +54,10 @@ export function returnTlsHandle(socket: Socket, { handle, read }: TakenTls, syst
   handle.transport = undefined;
   handle.onread = function (this: StreamHandle) {
     const size = system.readResult();
-    // Node's function makes a Buffer of the memory that it is given; errors and the end come without
+    // the function of Node.js creates a Buffer on this memory; it gets none for errors and the end
     Reflect.apply(read, this, size > 0 ? [new Uint8Array(buffer.subarray(0, size)).buffer] : []);
   };
-  // taking the handle asked the socket for data: for the socket, this read is still in progress
+  // for the socket, the read that `takeTlsHandle` has requested is still in progress
   handle.readStart();
 }
 
@@ -68,8 +69,8 @@ function isNativeStream(handle: unknown): handle is StreamHandle {
   return isStreamHandle(handle) && typeof Reflect.get(handle, "emitEOF") !== "function";
 }
 
-// A second write while one is in progress would end the process: `CHECK(!current_write_)` in Node.js.
-// Code that still holds the socket gets the error that a plain socket without its handle reports.
+// A second write while one is in progress would end the process: `CHECK(!current_write_)` in
+// Node.js. Other code that writes to the socket gets the error of a plain socket without a handle.
 
 type Done = (error?: Error | null) => void;
 

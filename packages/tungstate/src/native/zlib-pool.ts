@@ -5,19 +5,19 @@ const MAX_DEFLATERS = 8; // about 230 KB each; one for each window, level and me
 const STEP = 64 * 1024; // bytes by which the buffers grow
 
 /**
- * Buffers and zlib streams for messages that are compressed and decompressed synchronously, one at a time. All
- * connections of a runtime share them.
+ * Buffers and zlib streams for messages that are compressed and decompressed synchronously, one at
+ * a time. All connections of a runtime share them.
  */
 export class ZlibPool {
-  /** What is compressed or decompressed. Its content is valid until the next call. */
+  /** Input. Its content is valid until the next call. */
   input: Buffer = Buffer.alloc(0);
-  /** Results. Their content is valid until the next call. */
+  /** Output. Its content is valid until the next call. */
   output: Buffer = Buffer.alloc(0);
   private readonly reuses: boolean;
   private readonly deflaters = new Map<number, PooledStream>();
   private inflater: PooledStream | undefined;
 
-  /** `reuses`: false does not reuse zlib streams, and needs public functions of node:zlib only. */
+  /** `reuses`: whether to reuse zlib streams, which needs private APIs. */
   constructor(reuses = true) {
     this.reuses = reuses;
   }
@@ -28,23 +28,23 @@ export class ZlibPool {
     if (this.output.length < outputSize) this.output = Buffer.allocUnsafeSlow(roundUp(outputSize));
   }
 
-  /** Returns the stream that `openDeflater` has opened with this key. */
+  /** Returns the stream that `openDeflater` opened with this key. */
   deflater(key: number): PooledStream | undefined {
     return this.deflaters.get(key);
   }
 
-  /** Returns the stream that decompresses; opens it if needed. Undefined if streams cannot be reused. */
+  /** Returns the stream that decompresses. Undefined if streams cannot be reused. */
   openInflater(): PooledStream | undefined {
     if (this.inflater === undefined && this.reuses) this.inflater = openPooled("inflate");
     return this.inflater;
   }
 
-  /** Drops the stream that decompresses: invalid data has destroyed it. */
+  /** Drops the stream that decompresses, after invalid data has destroyed it. */
   dropInflater(): void {
     this.inflater = undefined;
   }
 
-  /** Releases all streams and buffers. They are created again when they are needed. */
+  /** Releases all streams and buffers. They are created again on demand. */
   evict(): void {
     for (const deflater of this.deflaters.values()) deflater.close();
     this.deflaters.clear();
@@ -53,7 +53,10 @@ export class ZlibPool {
     this.input = this.output = Buffer.alloc(0);
   }
 
-  /** Opens a stream that compresses, under a key that identifies `options`. Undefined if streams cannot be reused. */
+  /**
+   * Opens a stream that compresses. `key` identifies `options`. Returns undefined if streams cannot
+   * be reused.
+   */
   openDeflater(key: number, options: ZlibOptions): PooledStream | undefined {
     const opened = this.reuses ? openPooled(options) : undefined;
     if (opened === undefined) return undefined;

@@ -1,11 +1,11 @@
 import type { Clock } from "../schedule/clock.ts";
 import type { Transport } from "../transport/transport.ts";
 
-const LINGER = 1_000; // ms that a refused client has to read its answer and hang up
+const LINGER = 1_000; // ms for a refused client to read the response and close the connection
 
 /**
- * Sends the last bytes and ends the stream. Bytes that still arrive are read and dropped, so that a
- * reset does not destroy the response.
+ * Sends the last bytes and ends the stream. Received bytes are dropped: unread bytes would cause a
+ * TCP reset, which could discard the response.
  */
 export function sayAndEnd(transport: Transport, bytes: Uint8Array, clock: Clock): void {
   const cancel = clock.after(LINGER, () => transport.destroy());

@@ -1,6 +1,6 @@
 /**
- * Size of a batch in bytes. A stream that takes a large write as a whole reports nothing until all
- * of it has left; batches show that the peer still reads, however slowly.
+ * Size of a batch in bytes. A stream reports a write only when all of it was sent. Several smaller
+ * writes show that a slow peer still reads.
  */
 const BATCH_SIZE = 64 * 1024;
 
@@ -37,7 +37,7 @@ export class Batches {
     this.size = size;
   }
 
-  /** Bytes that were given and have not left, as far as the stream reports it. */
+  /** Bytes whose write the stream has not reported as complete. */
   get unsent(): number {
     return this.batchSize + this.waitingSize;
   }
@@ -54,18 +54,18 @@ export class Batches {
     if (this.pending === 0) this.next();
   }
 
-  /** The stream itself has begun to write a batch. Only while nothing is queued. */
+  /** Registers a batch that the stream has begun to write. Only while nothing is queued. */
   begun(size: number): void {
     this.pending = 1;
     this.batchSize = size;
   }
 
-  /** The stream has written a piece. */
+  /** Call when the stream has written a piece. */
   written(): void {
     if (--this.pending === 0) this.batchWritten();
   }
 
-  /** The stream has written the current batch. */
+  /** Call when the stream has written the current batch. */
   batchWritten(): void {
     this.pending = 0;
     this.batchSize = 0;
@@ -73,7 +73,7 @@ export class Batches {
     else this.stream.onBatchesWritten();
   }
 
-  /** Drops what is queued. */
+  /** Drops the queued pieces. */
   clear(): void {
     this.waiting = [];
     this.first = this.waitingSize = 0;

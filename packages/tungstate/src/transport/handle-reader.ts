@@ -5,7 +5,7 @@ import type { TransportSink } from "./transport.ts";
 
 const EOF = -4095; // libuv's UV_EOF
 
-/** Bytes that a handle reads in one tick; then other connections have their turn. */
+/** Bytes that a handle may read in one tick. Then it yields to other connections. */
 const MAX_READ_PER_TICK = 1024 * 1024;
 
 /** Reads from a handle of Node.js into the buffer that all handles share. */
@@ -13,15 +13,15 @@ export abstract class HandleReader {
   readonly handle: StreamHandle;
   protected readonly shared: HandleResources;
   protected sink: TransportSink | undefined;
-  /** Received, and not delivered yet: what a socket had read, and what came after `pause`. */
+  /** Chunks to be delivered: read by the socket before, or received after `pause`. */
   protected early: readonly Uint8Array[] | undefined;
   private deliveryDue = false;
   private started = false;
-  /** Whether the sink wants bytes, whether the handle is read, and whether others have their turn. */
+  /** Whether the sink wants bytes, whether the handle is being read, and whether it yields. */
   protected wanted = false;
   protected reading = false;
   private yielding = false;
-  /** Reads in a row that returned as much as one read can. */
+  /** Number of reads in a row that returned `fullRead` bytes. */
   private fullReads = 0;
   private readonly fullRead: number;
   protected readEnded = false;
@@ -46,11 +46,11 @@ export abstract class HandleReader {
 
   abstract readonly closed: boolean;
   abstract destroy(): void;
-  /** The last bytes were delivered, and the end. */
+  /** Called after all bytes and the end have been delivered. */
   protected abstract afterEnd(): void;
-  /** A write is complete. `detail`: what OpenSSL says about an error. */
+  /** Called when a write is complete. `detail`: OpenSSL's description of an error. */
   abstract written(status: number, detail?: string): void;
-  /** Our half is ended. */
+  /** Called when our half has ended. */
   abstract shutDown(): void;
 
   protected read(sink: TransportSink): void {
@@ -93,7 +93,7 @@ export abstract class HandleReader {
     else this.update();
   }
 
-  /** Reads from the handle if, and only if, it should be read from now. */
+  /** Starts or stops reading, as the state requires. */
   private update(): void {
     const should = this.wanted && !this.yielding && !this.readEnded && !this.closed && this.early === undefined;
     if (should === this.reading) return;
@@ -106,12 +106,12 @@ export abstract class HandleReader {
     if (status !== 0) this.fail(status, "read");
   }
 
-  /** Bytes lie in the read buffer, or an error was returned instead. */
+  /** Called by the handle after a read: there are bytes in the read buffer, or an error. */
   onRead(): void {
     const size = this.shared.system.readResult();
     if (size > 0) {
       if (!this.reading) {
-        // a TLS handle passes on all that it has decrypted, whether or not it is still read from
+        // a TLS handle delivers all decrypted bytes, even after readStop()
         if (this.closed) return;
         this.early = [...(this.early ?? []), new Uint8Array(this.shared.readBuffer.subarray(0, size))];
         if (this.wanted) this.deliverSoon();

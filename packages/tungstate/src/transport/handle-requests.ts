@@ -1,7 +1,7 @@
 import type { ShutdownRequest, StreamHandle, WriteRequest } from "../native/system.ts";
 import { HandleReader } from "./handle-reader.ts";
 
-// What requests of a handle call when they are complete, with themselves as `this`.
+// Callbacks of requests of a handle. `this` is the request.
 
 function transportOf(handle: StreamHandle | undefined): HandleReader | undefined {
   return handle?.transport instanceof HandleReader ? handle.transport : undefined;
@@ -12,7 +12,7 @@ export function onWritten(this: WriteRequest, status: number): void {
   transportOf(this.handle)?.written(status, this.error);
 }
 
-/** Of a write whose end nothing waits for: only its failure counts. */
+/** Callback of a write that nothing waits for: handles only an error. */
 export function onWriteResult(this: WriteRequest, status: number): void {
   if (status !== 0) transportOf(this.handle)?.written(status, this.error);
 }

@@ -6,22 +6,24 @@ import { HandleReader } from "./handle-reader.ts";
 import { onShutdown, onWritten } from "./handle-requests.ts";
 import type { ReleasableTransport, TransportSink } from "./transport.ts";
 
-/** A socket without `net.Socket` around it: reads into the shared buffer, writes without a queue in between. */
+/** Reads and writes the handle of a TCP or Unix socket directly, without a `net.Socket`. */
 export class HandleTransport extends HandleReader implements ReleasableTransport {
   closed = false;
   protected readonly detachedSocket: Socket | undefined;
-  /** Writes that the system has not done yet; that of a handshake may be among them. */
+  /** Number of writes in progress. One may be from the handshake. */
   private pending = 0;
   protected writeEnded = false;
   private writeDone = false;
-  /** Closed to its end. */
+  /** Whether the handle has been closed completely. */
   private gone = false;
 
-  /** `detachedSocket` is the socket that the handle was taken from; `early` what that had read already. */
+  /**
+   * `detachedSocket`: the socket that the handle was taken from. `early`: chunks that it had read.
+   */
   constructor(handle: StreamHandle, shared: HandleResources, detachedSocket?: Socket, early?: readonly Uint8Array[]) {
     super(handle, shared, early, shared.readBuffer.length);
     this.detachedSocket = detachedSocket;
-    // code that still holds the socket may end it
+    // other code may destroy the socket
     detachedSocket?.on("error", (error: Error) => (this.cause ??= error));
     detachedSocket?.on("close", () => this.destroy());
   }
@@ -54,7 +56,7 @@ export class HandleTransport extends HandleReader implements ReleasableTransport
   }
 
   write(pieces: Uint8Array | Uint8Array[]): boolean {
-    if (this.closed || pieces.length === 0) return true; // libuv ends the process for a write of nothing
+    if (this.closed || pieces.length === 0) return true; // libuv aborts on an empty write
     const { shared } = this;
     const request = shared.idleRequest ?? shared.system.newWriteRequest();
     shared.idleRequest = undefined;
@@ -76,7 +78,7 @@ export class HandleTransport extends HandleReader implements ReleasableTransport
     return false;
   }
 
-  /** A write that took longer is done. */
+  /** Called when an asynchronous write is complete. */
   written(status: number): void {
     this.pending--;
     if (status !== 0) this.fail(status, "write");
@@ -95,13 +97,13 @@ export class HandleTransport extends HandleReader implements ReleasableTransport
     if (this.writeEnded || this.closed) return;
     this.writeEnded = true;
     if (this.readEnded && this.pending === 0) {
-      this.destroy(); // closing ends the stream as well, behind what was written
+      this.destroy(); // closing also ends the stream after the written bytes
       return;
     }
     const request = this.shared.system.newShutdownRequest();
     request.handle = this.handle;
     request.oncomplete = onShutdown;
-    // an error here means that the peer is gone, which reading tells, too
+    // an error means that the peer has disconnected, which reading reports too
     if (this.handle.shutdown(request) < 0) this.shutDown();
   }
 

@@ -16,7 +16,7 @@ import type { ByteStream } from "./byte-stream.ts";
 /** Which APIs of Node.js a connection uses: see `ConnectionOptions.transport`. */
 export type TransportKind = "auto" | "socket";
 
-/** What making a transport needs. */
+/** Settings of a transport. */
 export interface TransportSettings {
   readonly noDelay: boolean;
   readonly runtime: NodeRuntime;

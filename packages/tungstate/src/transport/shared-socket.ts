@@ -4,17 +4,20 @@ import type { HandleResources } from "../native/runtime.ts";
 import { giveHandleBack, type StreamHandle, takeHandle } from "../native/system.ts";
 import { HandleTransport } from "./handle.ts";
 
-/** The connection on a socket that callers may use, too. */
+/** A connection on a socket that the application may also use. */
 export interface SocketSharer {
-  /** Hands to the transport what waits to be written. */
+  /** Writes buffered output to the transport. */
   flush(): void;
-  /** Bytes that wait to be written. */
+  /** Bytes that are buffered for writing. */
   readonly bufferedAmount: number;
-  /** The socket has its handle again. The transport is no longer used; continue on the socket. */
+  /** Called after the handle was returned to the socket: continue with the socket. */
   onSocketNeeded(socket: Socket): void;
 }
 
-/** A transport on the handle of a socket that callers may use, too: it gives the handle back when they do. */
+/**
+ * A transport on the handle of a socket that the application may also use. It returns the handle to
+ * the socket when the application uses it.
+ */
 export class SharedSocketTransport extends HandleTransport implements HandleUser {
   private readonly socket: Socket;
   private readonly onread: StreamHandle["onread"];
@@ -46,7 +49,7 @@ export class SharedSocketTransport extends HandleTransport implements HandleUser
   }
 
   reattach(): void {
-    if (this.closed || this.readEnded || this.writeEnded) return; // it is about to end, and so does the socket
+    if (this.closed || this.readEnded || this.writeEnded) return; // the socket will end too
     this.sharer.flush();
     const { early } = this;
     this.pause();
@@ -64,7 +67,7 @@ export class SharedSocketTransport extends HandleTransport implements HandleUser
   }
 
   override end(): void {
-    // without its handle, the socket only says that it is ended
+    // without its handle, the socket only updates its state
     if (!this.writeEnded && !this.closed) Reflect.apply(Reflect.get(Socket.prototype, "end"), this.socket, []);
     super.end();
   }
@@ -76,7 +79,10 @@ export class SharedSocketTransport extends HandleTransport implements HandleUser
   }
 }
 
-/** Returns a transport on the handle of a plain socket; undefined, with nothing changed, where that cannot be taken. */
+/**
+ * Returns a transport on the handle of a plain socket. Returns undefined, and changes nothing, if
+ * the handle cannot be taken.
+ */
 export function shareSocket(
   socket: object,
   handles: HandleResources | undefined,

@@ -8,12 +8,12 @@ import { HandleReader } from "./handle-reader.ts";
 import { onShutdown, onWriteResult, onWritten } from "./handle-requests.ts";
 import type { ReleasableTransport, TransportSink } from "./transport.ts";
 
-/** Bytes of a TLS record (RFC 8446 §5.1), the most that one read returns. */
+/** Largest TLS record in bytes (RFC 8446 §5.1). One read returns at most one record. */
 const RECORD_SIZE = 16 * 1024;
 
 /**
- * Bytes of one write: the output of a connection at its default `writeBufferSize` of 128 KiB, and two
- * records more for headers and the last message.
+ * Largest write in bytes: the default `writeBufferSize` of 128 KiB, and two records for headers and
+ * the last message.
  */
 const BATCH_SIZE = 160 * 1024;
 
@@ -27,8 +27,8 @@ function sizeOf(pieces: readonly Uint8Array[]): number {
 }
 
 /**
- * Joins the pieces of a write in memory that all connections share: a TLS handle has read them when
- * the write call returns. Node.js would allocate memory for each write.
+ * Joins the pieces of a write in memory that all connections share, which can be reused as soon as
+ * the write call returns. `writev` of Node.js allocates memory for each write.
  */
 function join(pieces: Uint8Array | readonly Uint8Array[], size: number, shared: HandleResources): Uint8Array {
   if (pieces instanceof Uint8Array) return pieces;
@@ -43,8 +43,8 @@ function join(pieces: Uint8Array | readonly Uint8Array[], size: number, shared: 
 }
 
 /**
- * A TLS socket whose handle is read and written directly. The socket remains the owner of the
- * handle: it closes it, and reports errors of OpenSSL.
+ * Reads and writes the handle of a TLS socket directly. The socket still owns the handle: it closes
+ * the handle and reports errors of OpenSSL.
  */
 export class TlsHandleTransport extends HandleReader implements ReleasableTransport, BatchStream {
   private readonly socket: Socket;
@@ -87,7 +87,7 @@ export class TlsHandleTransport extends HandleReader implements ReleasableTransp
     this.sink?.onClosed(this.cause);
   };
 
-  /** The socket had read the end before its handle was taken. */
+  /** The socket read the end of the stream before its handle was taken. */
   private readonly ended = (): void => this.receiveEnd();
 
   get closed(): boolean {
@@ -121,7 +121,8 @@ export class TlsHandleTransport extends HandleReader implements ReleasableTransp
       const size = Array.isArray(pieces) ? sizeOf(pieces) : pieces.length;
       if (size === 0) return true;
       if (size <= BATCH_SIZE) {
-        // without a callback the system's error is lost: reading reports it, but not while it is paused
+        // without a callback, an error of the system is reported by reading only; a paused
+        // connection needs the callback
         const request = this.encrypt(pieces, size, this.reading ? undefined : onWriteResult);
         if (request === undefined || this.parent.writeQueueSize === 0) return true;
         this.batches.begun(size);
@@ -153,9 +154,9 @@ export class TlsHandleTransport extends HandleReader implements ReleasableTransp
   }
 
   /**
-   * Encrypts bytes, which may then be reused, and writes them. Returns the request; undefined if
-   * there is nothing to wait for. `oncomplete` may be called before this method returns, with an
-   * error of the system.
+   * Encrypts and writes bytes. The caller may reuse them when this method returns. Returns the
+   * request, or undefined if the write is complete or has failed. `oncomplete` may be called before
+   * this method returns, with an error of the system.
    */
   private encrypt(
     pieces: Uint8Array | readonly Uint8Array[],
@@ -212,7 +213,7 @@ export class TlsHandleTransport extends HandleReader implements ReleasableTransp
     const request = this.shared.system.newShutdownRequest();
     request.handle = this.handle;
     request.oncomplete = onShutdown;
-    // an error here means that the peer is gone, which reading reports, too
+    // an error means that the peer has disconnected, which reading reports too
     if (this.handle.shutdown(request) !== 0) this.shutDown();
   }
 

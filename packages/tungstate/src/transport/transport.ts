@@ -1,6 +1,6 @@
 import type { Duplex } from "node:stream";
 
-/** What a transport notifies its user of: first the handshake, then the connection. */
+/** Notifications of a transport. They go to the handshake first, then to the connection. */
 export interface TransportSink {
   /** Bytes have arrived: `chunk[start..end)`, valid only during the call. */
   onBytes(chunk: Uint8Array, start: number, end: number): void;
@@ -13,8 +13,8 @@ export interface TransportSink {
 }
 
 /**
- * A byte stream as a connection uses it. One write is under way at a time; the caller collects what
- * follows.
+ * A byte stream for a connection. Only one write may be in progress. The caller buffers later
+ * output.
  */
 export interface Transport {
   readonly localAddress: string | undefined;
@@ -22,15 +22,15 @@ export interface Transport {
   /** Whether the stream is destroyed, or about to be; writes are dropped. */
   readonly closed: boolean;
   /**
-   * Bytes of writes that the system or the stream has not taken. The value shrinks while the peer
-   * reads, also during a write.
+   * Written bytes that the system or the stream has not accepted. The value decreases while the
+   * peer reads, also during a write.
    */
   readonly unsent: number;
   /** Starts reading for `sink`, or continues reading for another one. */
   start(sink: TransportSink): void;
   /**
-   * Returns true if the bytes are written or taken over by the system. Returns false if `onWritten`
-   * will be called; until then the bytes must not be changed.
+   * Writes bytes. Returns true if the system has accepted them. Returns false if `onWritten` will
+   * be called; until then the bytes must not be changed.
    */
   write(pieces: Uint8Array | Uint8Array[]): boolean;
   pause(): void;
@@ -41,8 +41,8 @@ export interface Transport {
    */
   keepAlive(idle: number): void;
   /**
-   * Returns how often in a row the system has sent something to the peer's host without an answer.
-   * Undefined if the system or the stream does not say it. Never rejects.
+   * Returns the number of consecutive packets to the peer's host without an acknowledgement.
+   * Undefined if the system or the stream does not report it. Never rejects.
    */
   unansweredSends(): Promise<number | undefined>;
   /** Ends our half after everything that was written. */

@@ -2,7 +2,7 @@ import { buildRefusal, formatResponse, type Refusal, refusalFor, WebSocketError 
 
 const RETRY_AFTER = "5"; // seconds
 
-/** A request was refused. `response` is what the client gets. */
+/** The error of a request that was refused. */
 export class RefusedError extends WebSocketError {
   /** The response that the client gets, in bytes. */
   readonly response: Uint8Array;
@@ -17,7 +17,7 @@ export class RefusedError extends WebSocketError {
   }
 }
 
-/** Returns the refusal of a client that may try again. RFC 9110 §10.2.3, RFC 6585 §4. */
+/** Returns a refusal with Retry-After. RFC 9110 §10.2.3, RFC 6585 §4. */
 export function refusedForNow(error: WebSocketError): RefusedError {
   const { status, reason } = buildRefusal({ status: error.status ?? 503 });
   return new RefusedError(error, { status, headers: { "Retry-After": RETRY_AFTER }, body: `${reason}\n` });

@@ -29,13 +29,13 @@ interface Surroundings {
 }
 
 /**
- * The limits of a server, and what counts against them: connections that arrive, handshakes, and
- * open connections.
+ * Counts connections that arrive, handshakes and open connections against the limits of a server.
  *
- * A connection counts from the moment it is accepted. During the TLS handshake, and where an HTTP
- * server may get it until the head of its first request is complete (`arrive`), it counts against
- * `maxHandshakes` and, among those that arrive, against `maxConnectionsPerAddress`. Then it is a
- * handshake, which counts against all limits, or belongs to the HTTP server and counts no more.
+ * A connection counts from the moment it is accepted. It arrives (`arrive`) during its TLS
+ * handshake and, on a port shared with an HTTP server, until the head of its first request is
+ * complete. Until then it counts against `maxHandshakes`, and against `maxConnectionsPerAddress` of
+ * arriving connections. Then it is a handshake, which counts against all limits, or it is passed to
+ * the HTTP server and no longer counts.
  */
 export class Room {
   /** Handshakes under way. */
@@ -45,7 +45,7 @@ export class Room {
   private readonly surroundings: Surroundings;
   /** Connections by address, if they are counted. */
   private readonly places: AddressPlaces | undefined;
-  /** Connections that arrive, by address. */
+  /** Arriving connections by address. */
   private readonly arriving: AddressPlaces | undefined;
   private arrivals = 0;
 
@@ -65,21 +65,21 @@ export class Room {
     return this.places?.size ?? 0;
   }
 
-  /** Number of connections that arrive, and of handshakes. */
+  /** Number of arriving connections and of handshakes. */
   get underWay(): number {
     return this.arrivals + this.handshakes.size;
   }
 
   /**
-   * A connection arrives. Returns a function to call when its first request is known, or why there
-   * is no room. `mayBeHttp`: an HTTP server may get it.
+   * Counts an arriving connection. Returns a function to call when its first request has been read,
+   * or the error if a limit is reached. `mayBeHttp`: it may be passed to an HTTP server.
    */
   arrive(address: string | undefined, mayBeHttp: boolean): (() => void) | WebSocketError {
-    // ordinary requests are not refused because of handshakes that wait for `authorize`
+    // handshakes that wait for `authorize` must not block ordinary requests
     const before = mayBeHttp ? this.arrivals : this.underWay;
     if (before >= this.maxHandshakes) return serverError("SERVER_FULL");
     const places = mayBeHttp ? this.arriving : this.places;
-    // behind a proxy the client is not known yet
+    // the address of a client behind a proxy is in the request, which has not been read
     const isProxy = places !== undefined && this.surroundings.proxies?.trusts(address) === true;
     const leave = places === undefined || isProxy ? ignore : places.take(address);
     if (leave === undefined) return serverError("TOO_MANY_FROM_ADDRESS");
@@ -93,7 +93,7 @@ export class Room {
     };
   }
 
-  /** A handshake begins. Returns why there is no room. */
+  /** Counts a handshake. Returns an error if a limit is reached. */
   begin(accepting: Accepting, address: string | undefined): WebSocketError | undefined {
     const { underWay } = this;
     const { size } = this.handshakes;
@@ -107,8 +107,8 @@ export class Room {
   }
 
   /**
-   * The request of a handshake is known, and with it the address of the client behind a proxy.
-   * Throws a RefusedError if there is no room.
+   * Counts the address of a handshake's client, which behind a proxy is known from the request.
+   * Throws a RefusedError if a limit is reached.
    */
   enter(accepting: Accepting, address: string | undefined): void {
     if (this.places === undefined) return;
@@ -116,12 +116,12 @@ export class Room {
     if (accepting.leave === undefined) throw refusedForNow(serverError("TOO_MANY_FROM_ADDRESS"));
   }
 
-  /** The handshake has ended. Its place among those of its address is freed separately. */
+  /** Call after a handshake. The place of its address is freed by `accepting.leave`. */
   end(accepting: Accepting): void {
     this.handshakes.delete(accepting);
   }
 
-  /** Whether `enter` has to be called for requests. */
+  /** Whether `enter` must be called for each request. */
   get counts(): boolean {
     return this.places !== undefined;
   }

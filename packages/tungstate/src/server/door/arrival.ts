@@ -14,36 +14,38 @@ export interface ArrivalReader {
   onBytes(bytes: Uint8Array): void;
   /** The peer has ended its half. */
   onEnd(): void;
-  /** The connection is gone. */
+  /** The connection has failed or was closed. */
   onGone(): void;
 }
 
 /**
- * A new connection whose first request is not known yet. It ends as a transport (`transport`), with
- * the HTTP server (`pass`), or destroyed.
+ * A new connection whose first request has not been read. It becomes a transport (`transport`), is
+ * passed to the HTTP server (`pass`), or is destroyed.
  */
 export interface Arrival {
   readonly encrypted: boolean;
   readonly remoteAddress: string | undefined;
-  /** Whether the HTTP server can still be given the connection after the peer has ended its half. */
+  /** Whether the connection can be passed to the HTTP server after the peer has ended its half. */
   readonly passesEnd: boolean;
   read(reader: ArrivalReader): void;
-  /** The connection becomes a WebSocket: the port that accepted it does not wait for its end. */
+  /**
+   * Removes the connection from the port that accepted it: closing the port does not wait for it.
+   */
   handOver(): void;
-  /** Ends the reading, and returns the transport of the connection. */
+  /** Stops reading. Returns a transport for the connection. */
   transport(): Transport;
   /**
-   * Ends the reading, and gives the connection to the HTTP server with the bytes that were read.
-   * `since`: given if they do not contain a whole head; when the connection was accepted.
+   * Stops reading, and passes the connection and the bytes read so far to the HTTP server. `since`:
+   * when the connection was accepted; given only if the bytes do not contain a complete head.
    */
   pass(bytes: Uint8Array, since?: number): void;
   destroy(): void;
 }
 
-/** Gives a connection to the HTTP server: see `Arrival.pass`. A socket is paused. */
+/** Passes a connection to the HTTP server: see `Arrival.pass`. A socket is paused. */
 export type Give<T> = (connection: T, bytes: Uint8Array, since: number | undefined) => void;
 
-/** A connection that is still a bare handle. */
+/** A connection that was accepted as a bare handle. */
 export class HandleArrival implements Arrival {
   readonly encrypted = false;
   readonly passesEnd = true;
@@ -53,7 +55,7 @@ export class HandleArrival implements Arrival {
   private readonly give: Give<StreamHandle>;
   private reader: ArrivalReader | undefined;
 
-  /** `give` gives the handle to the HTTP server. */
+  /** `give` passes the handle to the HTTP server. */
   constructor(handle: StreamHandle, resources: HandleResources, noDelay: boolean, give: Give<StreamHandle>) {
     this.handle = handle;
     this.resources = resources;
@@ -87,7 +89,7 @@ export class HandleArrival implements Arrival {
   }
 
   handOver(): void {
-    // no port knows it
+    // no port has registered it
   }
 
   transport(): Transport {
@@ -115,7 +117,7 @@ export class HandleArrival implements Arrival {
 /** A connection that is a socket of node:net or node:tls. */
 export class SocketArrival implements Arrival {
   readonly encrypted: boolean;
-  /** The end of a stream is reported once. */
+  /** A stream emits its end only once. */
   readonly passesEnd = false;
   private readonly socket: Socket;
   private readonly settings: TransportSettings;
@@ -123,14 +125,14 @@ export class SocketArrival implements Arrival {
   private readonly allowedHalfOpen: boolean;
   private reader: ArrivalReader | undefined;
 
-  /** `give` gives the socket to the HTTP server. */
+  /** `give` passes the socket to the HTTP server. */
   constructor(socket: Socket, settings: TransportSettings, give: Give<Socket>) {
     this.socket = socket;
     this.settings = settings;
     this.give = give;
     this.encrypted = socket instanceof TLSSocket;
     this.allowedHalfOpen = socket.allowHalfOpen;
-    socket.allowHalfOpen = true; // our half ends with a response
+    socket.allowHalfOpen = true; // so that a response can be sent after the peer has ended its half
   }
 
   get remoteAddress(): string | undefined {
@@ -161,8 +163,8 @@ export class SocketArrival implements Arrival {
   pass(bytes: Uint8Array, since?: number): void {
     const { socket } = this;
     this.stop();
-    // the HTTP server may read from below the stream, so the stream must be empty: TLS returns
-    // several pieces of the same bytes
+    // node:http may read from the handle of the socket, so the stream must be empty: TLS delivers
+    // one read in several chunks
     process.nextTick(() => {
       if (!socket.destroyed) this.give(socket, bytes, since);
       socket.off("error", ignore);

@@ -5,7 +5,7 @@ import type { TransportSettings } from "../../transport/of.ts";
 import type { RefusedError } from "../admission/refused.ts";
 import type { Place } from "./first-request.ts";
 
-/** The limits of a WebSocketServer on connections whose request is not known yet. */
+/** The limits of a WebSocketServer for connections whose first request has not been read. */
 export interface Arrivals {
   readonly settings: TransportSettings & { readonly clock: Clock; readonly deadlines: Deadlines };
   /** Time limit of a handshake in ms. */
@@ -14,8 +14,8 @@ export interface Arrivals {
   /** Whether `arrive` needs the address. */
   readonly countsAddresses: boolean;
   /**
-   * Counts a connection. Returns its place, or the refusal if there is none, which has been
-   * reported. `mayBeHttp`: an HTTP server may get it.
+   * Counts a connection. Returns its place. If a limit is reached, reports the refusal and returns
+   * it. `mayBeHttp`: the connection may be passed to an HTTP server.
    */
   arrive(address: string | undefined, mayBeHttp: boolean): Place | RefusedError;
   /** Reports a refusal. */

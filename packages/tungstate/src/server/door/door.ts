@@ -21,17 +21,21 @@ import { watchHead } from "./head-watch.ts";
 import { connectionEvent, giveStream, markPassed, wasPassed } from "./passed.ts";
 import { Securing } from "./securing.ts";
 
-/** The owner of a door: what is attached to an HTTP server. */
+/** The WebSocketServers that are attached to an HTTP server. */
 export interface DoorOwner {
-  /** The limits while the request of a connection is not known. Undefined: the HTTP server gets all connections. */
+  /**
+   * The limits until the first request of a connection has been read. Undefined: all connections
+   * are left to the HTTP server.
+   */
   arrivals(): Arrivals | undefined;
-  /** Returns who accepts this handshake; undefined if it is for the HTTP server. */
+  /** Returns the function that accepts this handshake; undefined if it is for the HTTP server. */
   takerOf(head: UpgradeHead): HandshakeTaker | undefined;
 }
 
 /**
- * Takes the connections of an HTTP server before the server reads from them. The returned function
- * ends that; connections whose first request is not known then are given to the HTTP server.
+ * Intercepts the connections of an HTTP server before the server reads from them. The returned
+ * function stops that. Connections whose first request has not been read are then passed to the
+ * HTTP server.
  */
 export function openDoor(server: HttpServer | HttpsServer, owner: DoorOwner): () => void {
   const door = new Door(server, owner);
@@ -39,13 +43,13 @@ export function openDoor(server: HttpServer | HttpsServer, owner: DoorOwner): ()
 }
 
 /**
- * Reads the first request of each connection of an HTTP server that listens itself, or that other
- * code gives connections to (`server.emit("connection", socket)`).
+ * Reads the first request of each connection of an HTTP server. The connections are accepted by the
+ * server, or passed to it by other code (`server.emit("connection", socket)`).
  *
- * A plain server hands over bare handles, if nothing but node:http listens for its connections.
- * Otherwise the connections come with the event by which the server would take them. The listeners
- * of that event are called once the first request is known: all of them for the HTTP server, all
- * but that of node:http for a WebSocket.
+ * The handles of a plain server are intercepted if node:http is the only `connection` listener.
+ * Otherwise the event `connection` or `secureConnection` is intercepted. Its listeners are called
+ * when the first request has been read. For a WebSocket handshake, the listener of node:http is not
+ * called.
  */
 class Door {
   private readonly server: HttpServer | HttpsServer;
@@ -54,7 +58,7 @@ class Door {
   private readonly securing = new Securing(true);
   private readonly restore: (() => void)[] = [];
   private interception: Interception | undefined;
-  /** The socket of a handle that is being given to the server. */
+  /** The socket of a handle that is being passed to the server. */
   private given: { socket: Socket | undefined } | undefined;
   private destination: (Destination & { readonly arrivals: Arrivals }) | undefined;
 
@@ -85,7 +89,7 @@ class Door {
     this.interception = interceptAccepted(this.server, (handle) => this.takesHandle(handle));
   }
 
-  /** Called for each event of the server. Returns whether its listeners are not to be called now. */
+  /** Called for each event of the server. Returns true if its listeners must not be called now. */
   private takes(event: string | symbol, subject: unknown): boolean {
     if (event === "listening") this.intercept();
     if (event !== "connection" && event !== "secureConnection") return false;
@@ -115,7 +119,7 @@ class Door {
     if (arrivals?.settings.transport !== "auto") return false;
     const resources = arrivals.settings.runtime.handles;
     if (resources === undefined) return false;
-    // a foreign listener wants the socket; a full server drops the connection
+    // a `connection` listener of other code needs a socket; a full server drops the connection
     if (server.listenerCount("connection") > 1 || isFull(server) || !countHandle(server, handle)) return false;
     const { noDelay } = arrivals.settings;
     const arrival = new HandleArrival(handle, resources, noDelay, (given, bytes, since) => {
@@ -129,7 +133,7 @@ class Door {
     uncountHandle(handle);
     const given: { socket: Socket | undefined } = { socket: undefined };
     this.given = given;
-    // events are not looked at any more when the door is closed
+    // a closed door does not see events, so the socket is captured by a listener
     const capture = (socket: Socket): void => void (given.socket = socket);
     this.server.prependListener("connection", capture);
     try {
@@ -144,7 +148,7 @@ class Door {
     if (since !== undefined) watchHead(socket, since, arrivals);
   }
 
-  /** `socket`: what the listeners of other code are called with. */
+  /** `socket`: the argument for the listeners of other code. */
   private open(arrival: Arrival, arrivals: Arrivals, secured: Place | undefined, socket: Socket | undefined): void {
     const address = arrivals.countsAddresses ? arrival.remoteAddress : undefined;
     const place = secured ?? arrivals.arrive(address, true);
@@ -157,7 +161,7 @@ class Door {
     this.requests.add(new FirstRequest(arrival, place, own));
   }
 
-  /** Finds the taker of a handshake; before it accepts, listeners of other code get the socket. */
+  /** Returns a `takerOf` that calls the listeners of other code with the socket first. */
   private announcing(socket: Socket): Destination["takerOf"] {
     return (head) => {
       const taker = this.owner.takerOf(head);
@@ -182,7 +186,8 @@ class Door {
       clock,
       deadlines,
       runtime,
-      // the HTTP server has its own limits for its requests; those of a handshake are checked by its taker
+      // the HTTP server has its own limits for its requests; those of a handshake are checked by
+      // its taker
       limits: { maxHeadSize: headSize, maxHeaders: Infinity, maxParts: Infinity },
       get timeout() {
         const { headersTimeout, requestTimeout } = server;
@@ -211,7 +216,10 @@ function methodOf(
   return Reflect.get(server, key) as (...args: unknown[]) => unknown;
 }
 
-/** Sets a method of a server; returns a function that restores it, unless other code has set it meanwhile. */
+/**
+ * Sets a method of a server; returns a function that restores it, unless other code has set it
+ * meanwhile.
+ */
 function replace(server: HttpServer | HttpsServer, key: "emit" | "closeAllConnections", value: unknown): () => void {
   const own = Object.getOwnPropertyDescriptor(server, key);
   Reflect.set(server, key, value);

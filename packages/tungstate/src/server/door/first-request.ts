@@ -35,38 +35,38 @@ export interface KnownHandshake {
 /** Accepts the handshakes of some paths. */
 export type HandshakeTaker = (handshake: KnownHandshake) => void;
 
-/** The place of a connection among those whose request is not known yet. */
+/** The place of a connection among those whose first request has not been read. */
 export interface Place {
   readonly since: number;
   /** Frees the place. May be called several times. */
   readonly leave: () => void;
 }
 
-/** The HTTP server that connections arrive for. */
+/** Where a first request goes: the WebSocketServers and the HTTP server behind one port. */
 export interface Destination {
   readonly clock: Clock;
   readonly deadlines: Deadlines;
-  /** Whose functions decode the head. */
+  /** Its functions decode the head. */
   readonly runtime: Runtime;
   /** Limits of the head of the first request. */
   readonly limits: Partial<HeadLimits> | undefined;
   /** Time limit from accepting a connection to the end of the head, in ms. */
   readonly timeout: number;
-  /** Whether a head beyond the limits is refused. Otherwise the HTTP server decides about it. */
+  /** Whether a head beyond the limits is refused. Otherwise it is passed to the HTTP server. */
   readonly enforcesLimits: boolean;
-  /** Returns who accepts this handshake; undefined if it is for the HTTP server. */
+  /** Returns the function that accepts this handshake; undefined if it is for the HTTP server. */
   takerOf(head: UpgradeHead): HandshakeTaker | undefined;
   onRefused(error: WebSocketError): void;
-  /** The first request is known, or the connection is gone. */
+  /** The first request has been read, or the connection has ended. */
   onEnd(request: FirstRequest): void;
 }
 
-/** What another HTTP implementation may accept all the same. The others are limits. */
+/** Errors of heads that node:http may accept. All other errors are limits. */
 const NOT_OUR_HTTP: ReadonlySet<ProtocolErrorCode> = new Set(["MALFORMED_HEAD", "UNSUPPORTED_HTTP_VERSION"]);
 
 /**
- * Reads the first request of a connection. A WebSocket handshake is given to its taker; anything
- * else is given to the HTTP server together with the bytes.
+ * Reads the first request of a connection. A WebSocket handshake is passed to its taker, any other
+ * request to the HTTP server with all bytes read.
  */
 export class FirstRequest implements ArrivalReader, Timed {
   readonly deadline: number;
@@ -134,7 +134,8 @@ export class FirstRequest implements ArrivalReader, Timed {
       destination.onEnd(this);
       return;
     }
-    // RFC 9112 §8: "A server that receives an incomplete request message [...] MAY send an error response prior to closing the connection."
+    // RFC 9112 §8: "A server that receives an incomplete request message [...] MAY send an error
+    // response prior to closing the connection."
     const error = serverError("REQUEST_LOST", "the request ends within its head");
     this.refuse(error, INCOMPLETE);
   }
@@ -150,7 +151,7 @@ export class FirstRequest implements ArrivalReader, Timed {
     this.refuse(error, formatResponse(refusalFor(error)));
   }
 
-  /** Refuses a silent connection. A request that has begun is read to the end of its head. */
+  /** Refuses a connection that has sent nothing. Otherwise the head is read to its end. */
   close(): void {
     const error = refusedForNow(serverError("SERVER_CLOSING"));
     if (this.size === 0) this.refuse(error, error.response);

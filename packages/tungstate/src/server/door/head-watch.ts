@@ -5,9 +5,9 @@ import { serverError } from "../errors.ts";
 import type { Arrivals } from "./arrivals.ts";
 
 /**
- * Limits the time of a first request whose head our parser does not understand, and which the HTTP
- * server therefore reads itself: at the deadline its connection is ended with 408, unless the head
- * is complete.
+ * Limits the time of a first request that was passed to the HTTP server because the protocol's
+ * parser rejects its head. At the deadline, the connection is ended with 408, unless the head is
+ * complete.
  */
 export function watchHead(socket: Socket, since: number, arrivals: Arrivals): void {
   const watch = new HeadWatch(socket, since, arrivals);
@@ -29,8 +29,8 @@ class HeadWatch implements Timed {
 
   onDeadline(): void {
     const { socket, arrivals } = this;
-    // node:http sets the response of a request on its socket as soon as the head is complete, and
-    // takes the parser off a socket that is no longer its own
+    // node:http sets `_httpMessage` of the socket as soon as the head is complete, and removes the
+    // parser from a socket that it no longer owns
     const isReading = typeof Reflect.get(socket, "parser") === "object" && Reflect.get(socket, "parser") !== null;
     const hasResponse = socket.bytesWritten > 0 || Boolean(Reflect.get(socket, "_httpMessage"));
     if (!isReading || hasResponse || socket.destroyed) return;

@@ -8,9 +8,9 @@ import { socketBelow } from "../http/tls.ts";
 import type { Arrivals } from "./arrivals.ts";
 import type { Place } from "./first-request.ts";
 
-/** The connections of a TLS server that are in their TLS handshake: each has its place and its time limit. */
+/** Connections during their TLS handshake. Each has a place and a time limit. */
 export class Securing {
-  /** Whether the TLS server has no time limit of its own. */
+  /** False if the TLS server has a time limit of its own. */
   private readonly limitsTime: boolean;
   private readonly waiting = new Map<Socket, Handshake>();
 
@@ -18,7 +18,7 @@ export class Securing {
     this.limitsTime = limitsTime;
   }
 
-  /** A connection was accepted. Returns false if there is no room for it; it is destroyed then. */
+  /** Counts an accepted connection. If a limit is reached, destroys it and returns false. */
   begin(socket: Socket, arrivals: Arrivals, mayBeHttp: boolean): boolean {
     const place = arrivals.arrive(arrivals.countsAddresses ? socket.remoteAddress : undefined, mayBeHttp);
     if (place instanceof RefusedError) {
@@ -34,7 +34,7 @@ export class Securing {
     return true;
   }
 
-  /** The TLS handshake has succeeded. Returns the place of its connection. */
+  /** Call after a TLS handshake. Returns the place of its connection. */
   end(socket: TLSSocket): Place | undefined {
     const below = socketBelow(socket, this.waiting);
     const handshake = below === undefined ? undefined : this.waiting.get(below);
@@ -55,7 +55,7 @@ class Handshake implements Timed {
   private readonly socket: Socket;
   private readonly place: Place;
   private readonly arrivals: Arrivals;
-  /** TLS handshakes are work of the system, so their time limits use its clock. */
+  /** Deadlines of the system clock: TLS handshakes do not use the clock of the options. */
   private readonly deadlines: Deadlines;
 
   constructor(socket: Socket, place: Place, arrivals: Arrivals) {
