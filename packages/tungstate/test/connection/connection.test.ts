@@ -250,7 +250,7 @@ describe("a connection", () => {
   test("close finishes if the peer does not answer", async () => {
     await withConnected(
       memory,
-      { client: { closeTimeout: 60 }, server: { receiveQueueSize: 0 } },
+      { client: { closeTimeout: 60 }, server: { receiveQueueSize: 0, readAheadSize: 0 } },
       async ({ client, server }) => {
         // a hung peer: it no longer reads
         client.write("fill");
