@@ -16,8 +16,11 @@ import { divide, writePrograms } from "./testing/processes.mjs";
  */
 const FIRST = ["apps/web/", "scripts/no-globals/", "conformance/", "bench/", "hardening/"];
 
-/** Each has a process of its own: it takes long, or loads the machine. */
-const ALONE = /^(?:bench|conformance|examples|scripts)\/|^hardening\/(?:abuse|fuzz|simulate|soak)\//;
+/**
+ * Each has a process of its own: it takes long, or loads the machine. So has each file of ws, which
+ * requires ES modules: Node.js 20 rejects that while another file imports them.
+ */
+const ALONE = /^packages\/ws\/|^(?:bench|conformance|examples|scripts)\/|^hardening\/(?:abuse|fuzz|simulate|soak)\//;
 
 /** Test files that measure the memory of their process. Each has its own: what other files free or keep would count. */
 const MEASURES_MEMORY = /\b(?:memoryInUse|memoryUsage|peakGrowth)\b/;

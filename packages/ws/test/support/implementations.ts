@@ -1,6 +1,11 @@
 // The implementations that each test of this folder runs on. ws is the reference: a test that ws
 // does not pass is wrong.
 import { createRequire } from "node:module";
+// loaded before `require` needs them: Node.js 20 rejects `require` of a module that an import is loading,
+// and other test files of the process may import these
+import "@tungstate/protocol";
+import "@tungstate/protocol/internal";
+import "tungstate/internal";
 import { suite, test as nodeTest, type TestContext } from "node:test";
 import type { EventEmitter } from "node:events";
 import type { Duplex, DuplexOptions, Writable } from "node:stream";
