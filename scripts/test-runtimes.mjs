@@ -94,7 +94,7 @@ for (const runtime of runtimes) {
         failures.push({
           file,
           name: why === undefined ? name : `${name} ${why}`,
-          reason: reasonFor(runtime, file, name),
+          reason: reasonFor(runtime, file, name), // for this run; the page finds it again
         });
     }
   }

@@ -2,6 +2,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { format, resolveConfig } from "prettier";
+import { reasonFor } from "./known.mjs";
 import { root } from "../workspaces.mjs";
 
 /** Rows of the table: the packages and layers that the tests are of. */
@@ -63,7 +64,8 @@ function shown(area) {
 function failureTable(summaries) {
   const counts = new Map();
   for (const summary of summaries) {
-    for (const { reason = "Unexplained" } of summary.failures) {
+    for (const { file, name } of summary.failures) {
+      const reason = reasonFor(summary.runtime, file, name) ?? "Unexplained";
       const runtimes = counts.get(reason) ?? new Map();
       counts.set(reason, runtimes.set(summary.runtime, (runtimes.get(summary.runtime) ?? 0) + 1));
     }

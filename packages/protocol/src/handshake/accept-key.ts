@@ -1,6 +1,7 @@
 import { encodeLatin1 } from "../bytes/latin1.ts";
 import { codes, consistsOf } from "./header-fields.ts";
 import { invalidOption } from "../arguments.ts";
+import { portableSha1 } from "./sha1.ts";
 
 /** SHA-1 of bytes: 20 bytes. */
 export type Sha1 = (bytes: Uint8Array) => Uint8Array;
@@ -43,8 +44,8 @@ export function isKey(text: string): boolean {
   return text.length === KEY_LENGTH && text.endsWith("==") && consistsOf(DIGITS, text, 0, KEY_LENGTH - 2);
 }
 
-/** The Sec-WebSocket-Accept for a key (RFC 6455 §4.2.2): the key as it was sent, not decoded, and the GUID, hashed. */
-export function acceptValue(key: string, sha1: Sha1): string {
+/** The Sec-WebSocket-Accept for a key (RFC 6455 §4.2.2): the key as it was sent, not decoded, and the GUID, hashed. `sha1` defaults to a portable function. */
+export function acceptValue(key: string, sha1: Sha1 = portableSha1): string {
   const hash = sha1(encodeLatin1(key + GUID));
   if (hash.length !== SHA1_BYTES) throw invalidOption("sha1", `${SHA1_BYTES} bytes`, `${hash.length} bytes`);
   return encodeBase64(hash);

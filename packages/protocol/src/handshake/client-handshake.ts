@@ -1,5 +1,6 @@
 import { protocolError } from "../errors.ts";
 import type { ProtocolErrorCode, WebSocketError } from "../errors.ts";
+import { portableSha1 } from "./sha1.ts";
 import { encodeLatin1 } from "../bytes/latin1.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { acceptValue, makeKey } from "./accept-key.ts";
@@ -19,8 +20,8 @@ import { checkLimit, invalidOption, quote } from "../arguments.ts";
 export interface ClientHandshakeOptions extends ClientOffer {
   /** Fills an array with random bytes, for the key (RFC 6455 §4.1). */
   readonly random: Random;
-  /** Returns the SHA-1 digest of bytes. */
-  readonly sha1: Sha1;
+  /** Returns the SHA-1 digest of bytes. Default: a portable function. */
+  readonly sha1?: Sha1 | undefined;
   /** Of the response's head. */
   readonly limits?: Partial<HeadLimits> | undefined;
   /** Bytes kept of the body of a response other than 101. Default 64 KiB, Infinity for no limit. */
@@ -87,7 +88,7 @@ export class ClientHandshake {
   #over = false;
 
   constructor(options: ClientHandshakeOptions) {
-    const { protocols = [], extensions = [], random, sha1 } = options;
+    const { protocols = [], extensions = [], random, sha1 = portableSha1 } = options;
     for (const [name, value] of Object.entries({ random, sha1 })) {
       if (typeof value !== "function") throw invalidOption(name, "a function", value);
     }

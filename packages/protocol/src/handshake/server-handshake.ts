@@ -27,8 +27,8 @@ export interface AcceptOptions {
 
 /** How a server comes to its answer; one object may serve all handshakes. */
 export interface ServerNegotiation {
-  /** Returns the SHA-1 digest of bytes. */
-  readonly sha1: Sha1;
+  /** Returns the SHA-1 digest of bytes. Default: a portable function. */
+  readonly sha1?: Sha1 | undefined;
   /** Default none. */
   readonly extensions?: readonly ServerExtension[] | undefined;
 }
@@ -134,9 +134,9 @@ export class ServerHandshake {
   #method = "GET";
   #over = false;
 
-  constructor(options: ServerHandshakeOptions) {
+  constructor(options: ServerHandshakeOptions = {}) {
     const { sha1, extensions, limits, maxEarlyData, passOn, runtime } = options;
-    if (typeof sha1 !== "function") throw invalidOption("sha1", "a function", sha1);
+    if (sha1 !== undefined && typeof sha1 !== "function") throw invalidOption("sha1", "a function", sha1);
     if (extensions !== undefined) checkExtensions(extensions);
     if (passOn !== undefined && typeof passOn !== "function") throw invalidOption("passOn", "a function", passOn);
     this.#negotiation = options;

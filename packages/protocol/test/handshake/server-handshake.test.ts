@@ -210,7 +210,7 @@ describe("the server's handshake", () => {
 
   it("throws for invalid options", () => {
     const options: readonly (readonly [Partial<ServerHandshakeOptions>, RegExp])[] = [
-      [{ sha1: undefined as unknown as typeof sha1 }, /sha1 must be a function/],
+      [{ sha1: "sha1" as unknown as typeof sha1 }, /sha1 must be a function/],
       [{ limits: { maxParts: 0 } }, /maxParts/],
       [{ maxEarlyData: -1 }, /maxEarlyData/],
       [{ extensions: [echo("a", 1)] }, /rsv of the extension a/],

@@ -7,6 +7,8 @@ import {
   type TlsOptions,
 } from "node:tls";
 import { type Interception, interceptAccepted } from "../../native/accepted-handles.ts";
+import { connectError } from "../../errors.ts";
+import { platform } from "../../native/platform.ts";
 import type { StreamHandle } from "../../native/system.ts";
 import { HandleArrival, SocketArrival } from "../door/arrival.ts";
 import type { Arrivals } from "../door/arrivals.ts";
@@ -165,11 +167,18 @@ export class Port {
 
   /**
    * Checks changed TLS options; options that are left out stay as they are. Returns a function that
-   * applies them. Throws INVALID_ARGUMENT for unusable ones.
+   * applies them. Throws INVALID_ARGUMENT for unusable ones, and NOT_SUPPORTED on Bun.
    */
   prepareTls(changes: SecureContextOptions): () => void {
     const { tls } = this;
     if (tls === undefined) return () => undefined;
+    if (platform.name === "Bun") {
+      const here = `${platform.name} ${platform.version}`;
+      throw connectError(
+        "NOT_SUPPORTED",
+        `setTls: ${here} cannot change the TLS options of an open port; listen again`,
+      );
+    }
     const changed = changedTls(tls.options, changes);
     const options = portOptions(changed);
     return () => {
