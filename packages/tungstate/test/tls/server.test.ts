@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { after, afterEach, before, describe, test } from "node:test";
 import { connect as connectTls, type SecureContextOptions, type TlsOptions } from "node:tls";
 import { fileURLToPath } from "node:url";
+import { platform } from "../../src/native/platform.ts";
 import { client } from "../../src/client/client.ts";
 import { connect } from "../../src/client/connect.ts";
 import { WebSocketServer } from "../../src/server/server.ts";
@@ -167,6 +168,13 @@ describe("setTls", () => {
     assert.equal(await shows(port, first), true);
     server.setTls({ key: second.key, cert: second.cert });
     assert.equal(await shows(port, second), true);
+  });
+
+  test("fails at once where it would have no effect", { skip: platform.name !== "Bun" && "it has one" }, async () => {
+    const { server, port } = await serve(first);
+    const message = /setTls: Bun [\d.]+ cannot change the TLS options of an open port/;
+    assert.throws(() => server.setTls({ key: second.key, cert: second.cert }), { code: "NOT_SUPPORTED", message });
+    assert.equal(await shows(port, first), true);
   });
 
   test("needs a port with TLS", async () => {
