@@ -75,7 +75,7 @@ test("the error suggests a similar name", () => {
     [{ handshakeLimits: { maxHeader: 1 } }, /handshakeLimits\.maxHeader: did you mean maxHeaders\?/],
     [
       { __proto__: null, constructor: 1 },
-      /unknown option constructor: the options are acceptUnmaskedFrames, authorize, /,
+      /unknown option constructor: the options are acceptUnmaskedFrames, allowedHosts, authorize, /,
     ],
   ];
   for (const [options, expected] of meant) assert.throws(() => new WebSocketServer(options), expected);
