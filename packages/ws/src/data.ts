@@ -8,7 +8,7 @@ export function isBlob(value: unknown): value is Blob {
   return ["arrayBuffer", "stream"].every((name) => typeof Reflect.get(value, name) === "function");
 }
 
-/** Returns bytes as a Buffer, on the same memory where that is possible. Throws a TypeError for what holds no bytes. */
+/** Returns data as a Buffer, without a copy if possible. Throws a TypeError for other types. */
 export function toBuffer(data: unknown): Buffer {
   if (Buffer.isBuffer(data)) return data;
   if (data instanceof ArrayBuffer) return Buffer.from(data);
@@ -27,7 +27,7 @@ export function sizeOf(data: unknown): number {
   return isBlob(data) ? data.size : toBuffer(data).length;
 }
 
-/** Returns an ArrayBuffer of these bytes alone. */
+/** Returns an ArrayBuffer that contains only these bytes. */
 export function toArrayBuffer(bytes: Buffer): ArrayBuffer {
   const { buffer, byteOffset, byteLength } = bytes;
   if (byteLength === buffer.byteLength) return buffer as ArrayBuffer;

@@ -1,6 +1,6 @@
 import type { WebSocketError } from "@tungstate/protocol";
 
-/** The close code that an error is told to the peer with. */
+/** Key of an error's close code. */
 const CLOSE_CODE = Symbol("close code");
 
 interface Report {
@@ -11,7 +11,7 @@ interface Report {
 
 const INVALID = "Invalid WebSocket frame: ";
 
-/** The header of the frame that is wrong. */
+/** The header of an invalid frame. */
 export interface FrameHeader {
   readonly firstByte: number;
   readonly secondByte: number;
@@ -51,7 +51,7 @@ const TOO_BIG: Report = {
   closeCode: 1009,
 };
 
-/** What ws says of each violation that the core reports. */
+/** The error of ws for each violation that the core reports. */
 const REPORTS: Readonly<Record<string, (header: FrameHeader) => Report>> = {
   RESERVED_BITS: reservedBits,
   INVALID_OPCODE: opcode,
@@ -90,7 +90,7 @@ function withCode<E extends Error>(error: E, closeCode: number, code?: string): 
 
 /** Returns the error that ws emits for a violation that the core reports. */
 export function receiveError(error: WebSocketError, header: FrameHeader): Error {
-  // zlib's own error, as with ws
+  // the error of zlib itself, as with ws
   if (error.code === "INVALID_DEFLATE") {
     const { cause } = error;
     return withCode(cause instanceof Error ? cause : new Error(error.message), 1007);
@@ -112,7 +112,7 @@ export function invalidReason(): Error {
   return withCode(new Error(message), closeCode, code);
 }
 
-/** Returns the error of a write whose stream has ended, as Node.js words it. */
+/** Returns the error of Node.js for a write to a destroyed stream. */
 export function destroyedError(): Error {
   return Object.assign(new Error("Cannot call write after a stream was destroyed"), { code: "ERR_STREAM_DESTROYED" });
 }

@@ -1,4 +1,4 @@
-// Programs that use this package are checked against the declarations in `types`.
+// The type declarations of this package are in `types`.
 import { PerMessageDeflate } from "./deflate/permessage-deflate.ts";
 import { Receiver } from "./frames/receiver.ts";
 import { Sender } from "./frames/sender.ts";

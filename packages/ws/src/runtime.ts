@@ -2,12 +2,15 @@ import process from "node:process";
 import { type KeySource, type Memory, memoryOf, Sender } from "@tungstate/protocol/internal";
 import { defaultRuntime, type Flusher, type NodeRuntime, systemClock } from "tungstate/internal";
 
-/** What all connections of the process share. */
+/** The resources that all connections of the process share. */
 export const runtime: NodeRuntime = defaultRuntime;
 export const memory: Memory = memoryOf(runtime);
 export const flusher: Flusher = runtime.flushers.of(systemClock);
 
-/** Encodes frames as a server does, and as a client does. Frames are as large as the messages that are sent. */
+/**
+ * Encodes frames as a server does, and as a client does. Frames are as large as the messages that
+ * are sent.
+ */
 export const plainSender = new Sender(memory, undefined, Infinity);
 export const maskingSender = new Sender(memory, runtime.maskingKeys, Infinity);
 
@@ -35,7 +38,7 @@ export function senderWithKeys(generateMask: GenerateMask): Sender {
 
 let flushesAtExit = false;
 
-/** Has what was sent before `process.exit()` handed to the system. */
+/** Writes buffered output to the system at `process.exit()`. */
 export function flushAtExit(): void {
   if (flushesAtExit) return;
   flushesAtExit = true;

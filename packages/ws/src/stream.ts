@@ -3,7 +3,10 @@ import process from "node:process";
 import { CLOSED, CONNECTING } from "./constants.ts";
 import type { WebSocket } from "./websocket.ts";
 
-/** Returns a stream of the messages of a WebSocket: each chunk written is a message, and each message received is a chunk. */
+/**
+ * Returns a stream for a WebSocket. Each written chunk is sent as a message, and each received
+ * message is a chunk.
+ */
 export function createWebSocketStream(websocket: WebSocket, options?: DuplexOptions): Duplex {
   let terminates = true;
   const whenOpen = (action: () => void): void => {
@@ -70,7 +73,7 @@ export function createWebSocketStream(websocket: WebSocket, options?: DuplexOpti
   });
   websocket.once("error", (error: Error) => {
     if (duplex.destroyed) return;
-    // the WebSocket ends by itself: a Close that tells the peer why may be on its way
+    // the WebSocket ends itself: a Close with the reason may still be in transit
     terminates = false;
     duplex.destroy(error);
   });
@@ -84,7 +87,7 @@ export function createWebSocketStream(websocket: WebSocket, options?: DuplexOpti
   const onError = (error: Error): void => {
     duplex.removeListener("error", onError);
     duplex.destroy();
-    // nobody else listens: it is thrown, as of any stream
+    // without another listener, the error is thrown, as by any stream
     if (duplex.listenerCount("error") === 0) duplex.emit("error", error);
   };
   duplex.on("error", onError);

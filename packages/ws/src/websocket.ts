@@ -31,7 +31,7 @@ import {
 const NO_EXTENSIONS: Record<string, PerMessageDeflate> = Object.freeze({});
 const CLOSED_EARLY = "WebSocket was closed before the connection was established";
 
-/** The options of a server, as far as its sockets need them. */
+/** The options of a server that its sockets need. */
 type ServerSideOptions = Pick<ResolvedOptions, "autoPong" | "closeTimeout" | "maxPendingAutoPongs">;
 
 /** A WebSocket with the API of ws. */
@@ -51,7 +51,7 @@ export class WebSocket extends EventEmitter implements Endpoint {
   _isServer: boolean;
   _autoPong: boolean;
   _maxPendingAutoPongs: number;
-  /** From the handshake on. Not a private member: programs wrap WebSockets in proxies. */
+  /** Set after the handshake. Not a private member, because programs wrap WebSockets in proxies. */
   _connection: Connection | null = null;
   declare _facades: { readonly sender: SenderFacade; readonly receiver: ReceiverFacade } | undefined;
   // of clients
@@ -119,7 +119,7 @@ export class WebSocket extends EventEmitter implements Endpoint {
     return this._url;
   }
 
-  // what programs use beyond the documentation
+  // undocumented members that programs use
 
   get _socket(): Duplex | null {
     if (this._connection === null) return null;
@@ -228,12 +228,12 @@ export class WebSocket extends EventEmitter implements Endpoint {
     this._connection.channel.destroy();
   }
 
-  /** Adds a listener that is given an event, as in browsers. */
+  /** Adds a listener that is called with an event object, as in browsers. */
   addEventListener(type: string, listener: Handler, options?: { readonly once?: boolean }): void {
     addEventListener(this, type, listener, options);
   }
 
-  /** Removes such a listener. */
+  /** Removes a listener that `addEventListener` has added. */
   removeEventListener(type: string, listener: Handler): void {
     removeEventListener(this, type, listener);
   }
@@ -271,7 +271,7 @@ function control(
   else connection[kind](payload || EMPTY_BUFFER, masked ?? !ws._isServer, done);
 }
 
-/** The connection is closing, or has not come about: counts the data, and calls back with an error. */
+/** Counts data that cannot be sent in this state, and calls back with an error. */
 function sendTooLate(ws: WebSocket, data: unknown, callback: Callback | undefined): void {
   if (data) {
     const size = sizeOf(data);
@@ -283,7 +283,7 @@ function sendTooLate(ws: WebSocket, data: unknown, callback: Callback | undefine
   process.nextTick(callback, new Error(`WebSocket is not open: readyState ${describeState(ws.readyState)}`));
 }
 
-/** Returns the subprotocols and the options, whichever arguments they came in. */
+/** Returns the subprotocols and the options, for all forms of the arguments. */
 function argumentsOf(
   protocols: string | readonly string[] | ClientOptions | undefined,
   options: ClientOptions | undefined,

@@ -10,9 +10,9 @@ import { browserNetwork } from "./network.ts";
 import type { BrowserSettings } from "./options.ts";
 import { platform, type PlatformWebSocket } from "./platform.ts";
 
-/** Makes the connections of `reconnecting` by the platform's WebSocket. */
+/** Opens the connections of `reconnecting` with the platform's WebSocket. */
 export class BrowserConnecting implements Connecting<Link> {
-  /** The page sees no status of a failed handshake, so it cannot know that credentials were refused. */
+  /** A page cannot read the status of a failed handshake, so rejected credentials are unknown. */
   readonly mayRefresh = false;
   readonly waitsOffline = true;
   readonly network: Network | undefined;
@@ -39,7 +39,7 @@ export class BrowserConnecting implements Connecting<Link> {
     return new Promise((resolve, reject) => {
       const socket = create(settings, url, protocols);
       socket.binaryType = "arraybuffer";
-      socket.onerror = () => undefined; // it says nothing, and `close` follows; some classes throw without a listener
+      socket.onerror = () => undefined; // `close` follows; some classes throw without a listener
       const fail = (error: Error): void => {
         settle();
         socket.onopen = socket.onclose = null;
@@ -72,7 +72,7 @@ export class BrowserConnecting implements Connecting<Link> {
   }
 }
 
-/** Relative URLs, and those of http: and https:, count as in the current standard. */
+/** Resolves relative URLs, and http: and https:, as the current standard does. */
 function create({ WebSocket }: BrowserSettings, given: string | URL, protocols: string[]): PlatformWebSocket {
   try {
     const url = new URL(given, platform.location?.href);

@@ -1,26 +1,28 @@
 import type { Timers } from "../schedule/timers.ts";
 import type { MessageData } from "./message.ts";
 
-/** A page cannot send pings, and does not see those of the server: a message that the server answers takes their place. */
+/**
+ * Options of the heartbeat. A page cannot send pings, so a message that the server answers is used.
+ */
 export interface HeartbeatOptions {
   /** ms without a message from the server after which the heartbeat is sent. Default 25,000. */
   readonly interval: number;
-  /** ms within which any message must come then. Default 10,000. */
+  /** Time limit in ms for any message after the heartbeat. Default 10,000. */
   readonly timeout: number;
   /** The message, or a function that returns it. The server must answer it with any message. */
   readonly message: MessageData | (() => MessageData);
 }
 
-const LATE_MS = 2_000; // a timer that is later than this did not run because the machine slept or the page was frozen
+const LATE_MS = 2_000; // a timer that is later was stopped: the machine slept or the page was frozen
 
-/** Finds a server that does not answer any more. */
+/** Detects a server that no longer answers. */
 export class Heartbeat {
   readonly #options: HeartbeatOptions;
   readonly #clock: Timers;
   readonly #send: (data: MessageData) => void;
   readonly #onSilence: () => void;
   #heardAt: number;
-  /** Whether the heartbeat was sent and nothing came since. */
+  /** Whether the heartbeat was sent and no message was received since. */
   #awaiting = false;
   #cancel: () => void;
 
@@ -33,7 +35,7 @@ export class Heartbeat {
     this.#cancel = clock.after(options.interval, this.#check);
   }
 
-  /** A message came. */
+  /** Call for each received message. */
   received(): void {
     this.#heardAt = this.#clock.now();
     if (this.#awaiting) this.#wait();
@@ -47,7 +49,7 @@ export class Heartbeat {
     this.#send(typeof message === "function" ? message() : message);
   };
 
-  /** Any message must come within `timeout` ms. */
+  /** Requires a message within `timeout` ms. */
   expect(): void {
     if (this.#awaiting) return;
     const { timeout } = this.#options;
@@ -56,7 +58,7 @@ export class Heartbeat {
     const due = this.#clock.now() + timeout;
     this.#cancel = this.#clock.after(timeout, () => {
       this.#awaiting = false;
-      // what came meanwhile is read now only
+      // messages that arrived meanwhile have not been delivered yet
       if (this.#clock.now() > due + LATE_MS) this.probe();
       else this.#onSilence();
     });

@@ -72,7 +72,7 @@ export class Link implements BrowserWebSocketConnection {
     return this.#state === "closed" ? 0 : this.#socket.bufferedAmount;
   }
 
-  /** Messages that the browser has not sent. After the end they will not be sent. */
+  /** Messages that the browser has not sent. They are lost when the connection ends. */
   get unsent(): number {
     const buffered = this.#buffered;
     // bufferedAmount "does not reset to zero once the connection closes" (WHATWG WebSockets §3.1)
@@ -98,11 +98,11 @@ export class Link implements BrowserWebSocketConnection {
 
   send({ data, size }: Payload): boolean {
     if (this.#state !== "open") return false;
-    // a view of shared memory is refused by the platform
+    // the platform rejects a view of shared memory
     this.#socket.send(data as string | ArrayBuffer | ArrayBufferView<ArrayBuffer>);
     this.#buffered.push(size);
     this.#bufferedSize += size;
-    void this.unsent; // drops what has left, so that the list stays short
+    void this.unsent; // removes sent messages from the list
     return true;
   }
 
@@ -112,12 +112,13 @@ export class Link implements BrowserWebSocketConnection {
     const { closeTimeout, clock } = this.#settings;
     const timeOut = (): void => this.terminate(browserError("CLOSE_TIMEOUT", `${closeTimeout} ms`));
     void this.closed.then(clock.after(closeTimeout, timeOut));
-    // "If code is neither the integer 1000 nor an integer in the range 3000 to 4999 ... InvalidAccessError" (WHATWG WebSockets §3.1)
+    // WHATWG WebSockets §3.1: "If code is neither the integer 1000 nor an integer in the range 3000
+    // to 4999 ... InvalidAccessError"
     if (code === CLOSE_CODE.NORMAL || code >= 3000) this.#socket.close(code, reason);
     else this.#socket.close();
   }
 
-  /** Ends without waiting for a server that may not answer. */
+  /** Ends the connection without waiting for the server. */
   terminate(error?: WebSocketError): void {
     const socket = this.#socket;
     socket.onmessage = socket.onclose = null;

@@ -1,6 +1,6 @@
 import { utf8Length } from "@tungstate/protocol/internal";
 
-/** A message that was received. It has the members of the Message of `tungstate` that need no bytes of a frame. */
+/** A received message, with the members of the Message of `tungstate` that a page can provide. */
 export class Message {
   /** Payload length in bytes; that of text in UTF-8. */
   readonly size: number;
@@ -26,7 +26,9 @@ export class Message {
     return typeof this.data === "string" ? this.data : new TextDecoder().decode(this.data);
   }
 
-  /** Parses the text as JSON. `T` is not checked. Throws a SyntaxError for text that is not JSON. */
+  /**
+   * Parses the text as JSON. `T` is not checked. Throws a SyntaxError for text that is not JSON.
+   */
   json<T = unknown>(): T {
     return JSON.parse(this.text) as T;
   }

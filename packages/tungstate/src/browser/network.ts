@@ -2,8 +2,9 @@ import type { Network } from "../reconnecting/core/reconnect-loop.ts";
 import { platform } from "./platform.ts";
 
 /**
- * Notices when the network may be back: the browser is online again, the page is shown again, or it
- * continues after it was frozen. (In a frozen or hidden page timers stop or are late.)
+ * Detects that the network may be available again: the browser is online again, or the page is
+ * shown again or no longer frozen. (Timers of a frozen page stop, and those of a hidden page are
+ * late.)
  */
 export const browserNetwork: Network = {
   get offline() {

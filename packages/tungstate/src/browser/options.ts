@@ -13,7 +13,10 @@ import { platform, type PlatformWebSocketClass } from "./platform.ts";
 
 /** Options of `reconnecting` in a browser. */
 export interface ReconnectOptions {
-  /** Subprotocols to offer, most wanted first, or a function that returns them for an attempt. Default: none. */
+  /**
+   * Subprotocols to offer, most wanted first, or a function that returns them for an attempt.
+   * Default: none.
+   */
   readonly protocols?: Provided<string | readonly string[]>;
   /** Time limit in ms for the functions of `url` and `protocols`. Default 10,000. */
   readonly providerTimeout?: number;
@@ -25,8 +28,8 @@ export interface ReconnectOptions {
   readonly backoff?: Partial<BackoffOptions>;
   /**
    * Called after each connection and each failed attempt, with the number of the attempt. Returns
-   * true to try again, false to give up, and undefined for the default, which gives up after close
-   * codes that would come again. Default: none.
+   * true to connect again, false to stop, and undefined for the default, which stops after close
+   * codes that another attempt would not change. Default: none.
    */
   readonly retry?: (ending: Ending, attempt: number) => boolean | undefined;
   /** Options of the outbox, which keeps messages while there is no connection. */
@@ -34,14 +37,14 @@ export interface ReconnectOptions {
   /** Bytes in the browser's buffer above which `write` returns false. Default 128 KiB. */
   readonly writeBufferSize?: number;
   /**
-   * Most bytes of unread messages. A page cannot make the server wait: with more the connection is
-   * dropped, and all ends with RECEIVE_QUEUE_FULL. Default 64 MiB.
+   * Limit of unread messages in bytes. A page cannot apply back pressure to the server: beyond the
+   * limit, it ends with RECEIVE_QUEUE_FULL. Default 64 MiB.
    */
   readonly receiveQueueSize?: number;
   /**
-   * Sends a message when nothing has come for a while, and connects again when nothing comes after
-   * it. Without it a dead link is noticed only when the browser notices it, which may take minutes.
-   * Default: none.
+   * Sends a message after a time without messages of the server, and connects again if the server
+   * does not answer. Without it, the browser may take minutes to detect a lost connection. Default:
+   * none.
    */
   readonly heartbeat?: Partial<HeartbeatOptions> & Pick<HeartbeatOptions, "message">;
   /**
@@ -49,7 +52,7 @@ export interface ReconnectOptions {
    * shown or continues after it was frozen. Default true.
    */
   readonly watchNetworks?: boolean;
-  /** Ends it: with CLOSED_BY_SIGNAL, at once. */
+  /** Aborting it ends the connection at once with CLOSED_BY_SIGNAL. */
   readonly signal?: AbortSignal;
   /** Returns numbers from 0 to just below 1, for the random waits. Default Math.random. */
   readonly random?: () => number;
@@ -155,7 +158,7 @@ function check(right: boolean, expected: string, got?: number): asserts right {
     );
 }
 
-/** Throws INVALID_ARGUMENT for an unknown option: a misspelled limit would be no limit. */
+/** Throws INVALID_ARGUMENT for an unknown option: a misspelled limit would have no effect. */
 function checkNames(given: object, names: object, prefix: string): void {
   for (const [name, value] of Object.entries(given) as [string, unknown][]) {
     const known: unknown = Object.hasOwn(names, name) && Reflect.get(names, name);

@@ -1,4 +1,4 @@
-/** What is used of a platform's WebSocket: that of the WHATWG standard. */
+/** The members of a platform's WebSocket (WHATWG standard) that are used. */
 export interface PlatformWebSocket {
   /** Set to "arraybuffer". */
   binaryType: string;
@@ -30,7 +30,7 @@ interface EventSource {
   removeEventListener(event: string, listener: () => void): void;
 }
 
-/** What may be there of a browser's globals. A worker has no document, and Node.js none of them but WebSocket. */
+/** Globals of a browser. A worker has no document, and Node.js only WebSocket. */
 export interface Platform extends Partial<EventSource> {
   readonly WebSocket?: PlatformWebSocketClass;
   readonly location?: { readonly href: string };

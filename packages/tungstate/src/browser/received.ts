@@ -2,7 +2,10 @@ import { callError } from "@tungstate/protocol/internal";
 import type { Gap } from "../reconnecting/core/types.ts";
 import { Message } from "./message.ts";
 
-/** The received messages of all connections, in order, with the gaps between connections, until they are read. */
+/**
+ * The received messages of all connections, in order, with the gaps between connections, until they
+ * are read.
+ */
 export class Received {
   /** Payload bytes of the unread messages. */
   size = 0;
@@ -38,7 +41,7 @@ export class Received {
     this.#deliver();
   }
 
-  /** Nothing follows. `drop`: what is unread is dropped. */
+  /** No messages follow. `drop`: drops unread messages. */
   end(drop: boolean): void {
     this.#over = true;
     if (drop) this.drain();
@@ -58,7 +61,7 @@ export class Received {
   take(): Message | Gap | undefined {
     const next = this.#queue[this.#first++];
     if (next instanceof Message) this.size -= next.size;
-    // moving the rest up for each message would take quadratic time
+    // shifting the array for each message would take quadratic time
     if (this.#first >= this.#queue.length) this.drain();
     return next;
   }

@@ -26,15 +26,16 @@ import type {
 } from "./types.ts";
 
 /**
- * Connects by the platform's WebSocket, and connects again whenever the connection ends, until `close()`, an abort of `signal`, or an end that
- * trying again would not change. `url` and `protocols` can be functions, which are called before each attempt. Returns at once: see `ready`, and
- * the events. Throws INVALID_ARGUMENT.
+ * Connects with the platform's WebSocket, and connects again when the connection ends, until
+ * `close()`, an abort of `signal`, or an end that another attempt would not change. `url` and
+ * `protocols` can be functions, which are called before each attempt. Returns immediately: see
+ * `ready` and the events. Throws INVALID_ARGUMENT.
  */
 export function reconnecting(url: Provided<string | URL>, options: ReconnectOptions = {}): ReconnectingConnection {
   return new Reconnecting(url, options);
 }
 
-/** How often `bufferedAmount` is read while something waits for it: a browser has no event for that. */
+/** Interval of reading `bufferedAmount` while a caller waits for it: a browser has no event. */
 const BUFFER_CHECK_INTERVAL = 20; // ms
 
 class Reconnecting extends Emitter<ReconnectingEvents> implements ReconnectingConnection {
@@ -49,11 +50,11 @@ class Reconnecting extends Emitter<ReconnectingEvents> implements ReconnectingCo
   /** The current connection, also while it is closing. */
   #link: Link | undefined;
   #failure: WebSocketError | undefined;
-  /** The application has ended it: its listeners get nothing but `error`, `drop` and `close`. */
+  /** Whether the application has ended it: only `error`, `drop` and `close` are emitted then. */
   #silent = false;
   #needDrain = false;
   #polling = false;
-  /** Calls that wait for a change: of the connection, or of what is buffered. */
+  /** Calls that wait for a change of the connection or of the buffered amount. */
   #waiting: (() => void)[] = [];
   /** Calls of `send` with the policy `wait` whose message has no room yet. */
   #unplaced = 0;
@@ -259,7 +260,9 @@ class Reconnecting extends Emitter<ReconnectingEvents> implements ReconnectingCo
     }
   }
 
-  /** Sends a payload, or puts it into the outbox by its policy. Returns false if there is no room. */
+  /**
+   * Sends a payload, or puts it into the outbox by its policy. Returns false if there is no room.
+   */
   #place(payload: Payload, waited = false): boolean {
     const outbox = this.#outbox;
     const entry = entryOf(payload);
@@ -270,7 +273,7 @@ class Reconnecting extends Emitter<ReconnectingEvents> implements ReconnectingCo
     if (this.#settings.outbox.policy === "drop-oldest" && entry.cost <= outbox.limit) {
       while (!outbox.fits(entry)) this.#dropOldest();
     }
-    // after those that wait already, however small it is
+    // after earlier waiting messages, even if it fits
     if ((this.#unplaced > 0 && !waited) || !outbox.fits(entry)) return false;
     outbox.push({ ...entry, data: keep(payload) });
     return true;
@@ -360,7 +363,7 @@ class Reconnecting extends Emitter<ReconnectingEvents> implements ReconnectingCo
   }
 
   close(code: number = CLOSE_CODE.NORMAL, reason = ""): Promise<CloseInfo> {
-    // what the platform's `close` refuses (WHATWG WebSockets §3.1)
+    // the platform's `close` rejects these (WHATWG WebSockets §3.1)
     if (code !== 1000 && !(Number.isInteger(code) && code >= 3000 && code <= 4999)) {
       throw argumentError(RangeError, `a close code must be 1000 or from 3000 to 4999, got ${code}`);
     }
@@ -384,7 +387,7 @@ class Reconnecting extends Emitter<ReconnectingEvents> implements ReconnectingCo
     await this.close();
   }
 
-  /** No other connection: sends everything, and closes this one. */
+  /** Sends everything and closes this connection. No other connection follows. */
   #stop(code: number, reason: string): void {
     if (!this.writable) return;
     const link = this.#link;
@@ -424,7 +427,7 @@ class Reconnecting extends Emitter<ReconnectingEvents> implements ReconnectingCo
 
   /** A listener threw: closes for good. (A page cannot send 1011.) */
   protected override onThrow(error: unknown): void {
-    // a listener that could not send because all has ended did nothing wrong
+    // after the end, a listener may fail to send: that is not an error
     if (!this.writable && error instanceof WebSocketError && error.code === "NOT_OPEN") return;
     if (!this.writable || this.listenerCount("error") === 0) reportHandlerError(error);
     this.#silence();

@@ -5,7 +5,7 @@ import type { Message, MessageData } from "./message.ts";
 
 /** One connection, as far as a page sees it. */
 export interface BrowserWebSocketConnection {
-  /** Hands a message to the browser. Returns false when the connection is not open. */
+  /** Sends a message. Returns false when the connection is not open. */
   write(data: MessageData): boolean;
   /** Resolves when the connection has ended; never rejects. */
   readonly closed: Promise<CloseInfo>;
@@ -28,7 +28,7 @@ export interface ReconnectingEvents {
   message: [message: Message];
   /** At most `writeBufferSize` bytes are buffered again, after a `write` that returned false. */
   drain: [];
-  /** It has ended for good. It is the last event. */
+  /** It has ended permanently. This is the last event. */
   close: [info: CloseInfo];
   /** It is about to end with this error. `close` follows. */
   error: [error: WebSocketError];
@@ -40,14 +40,17 @@ export interface ReconnectingEvents {
   gap: [gap: Gap];
   /** A connection has ended or an attempt has failed, and another attempt follows. */
   waiting: [waiting: Waiting];
-  /** A message that will not be sent: the outbox was full (`drop-oldest`), or no connection followed. */
+  /**
+   * A message that will not be sent: the outbox was full (`drop-oldest`), or no connection
+   * followed.
+   */
   drop: [data: MessageData];
 }
 
 /**
- * A connection that outlives its connections: the interface of `reconnecting` of `tungstate`, as far
- * as a browser allows. A page sees no headers, no addresses, no pings, no status of a failed
- * handshake, and cannot make a server wait.
+ * A connection that connects again when it is lost, with the interface of `reconnecting` of
+ * `tungstate`. A page cannot read headers, addresses, pings or the status of a failed handshake,
+ * and cannot apply back pressure to the server.
  */
 export interface ReconnectingConnection extends AsyncIterable<Message>, AsyncDisposable {
   /** `connecting`, `open`, `waiting` (for the next attempt), `closing` or `closed`. */
@@ -66,16 +69,20 @@ export interface ReconnectingConnection extends AsyncIterable<Message>, AsyncDis
   readonly bufferedAmount: number;
   /** Counters of messages, and of the bytes of their payloads, of all connections. */
   readonly stats: ConnectionStats;
-  /** Resolves when it has ended for good; never rejects. */
+  /** Resolves when it has ended permanently; never rejects. */
   readonly closed: Promise<CloseInfo>;
-  /** Resolves when there is a connection; rejects when there will be none. */
+  /** Resolves when a connection is open. Rejects when it has ended permanently. */
   ready(): Promise<BrowserWebSocketConnection>;
   /**
-   * Sends a message, or keeps it in the outbox. Returns false above `writeBufferSize` bytes: wait for `flush` or `drain`, or use `send`. Throws
-   * WRITE_BUFFER_FULL when the outbox is full, and INVALID_ARGUMENT.
+   * Sends a message, or keeps it in the outbox. Returns false above `writeBufferSize` bytes: wait
+   * for `flush` or `drain`, or use `send`. Throws WRITE_BUFFER_FULL when the outbox is full, and
+   * INVALID_ARGUMENT.
    */
   write(data: MessageData): boolean;
-  /** Does the same as `write`, then waits until there is room. Rejects with NOT_OPEN once it has ended, and with WRITE_BUFFER_FULL. */
+  /**
+   * Does the same as `write`, then waits until there is room. Rejects with NOT_OPEN once it has
+   * ended, and with WRITE_BUFFER_FULL.
+   */
   send(data: MessageData): Promise<void>;
   /** Waits until nothing is buffered. Rejects with NOT_OPEN once it has ended. */
   flush(): Promise<void>;
@@ -88,15 +95,16 @@ export interface ReconnectingConnection extends AsyncIterable<Message>, AsyncDis
   /** Emits `message` events again after `pause`. */
   resume(): void;
   /**
-   * Connects again unless a message comes within `heartbeat.timeout`. Call it after a message that the server answers: a dead link is
-   * then noticed sooner than by the heartbeat. Does nothing without the option `heartbeat`.
+   * Connects again unless a message is received within `heartbeat.timeout`. Call it after a message
+   * that the server answers, to detect a lost connection sooner. Does nothing without the option
+   * `heartbeat`.
    */
   expectReply(): void;
-  /** Ends the current wait. A time that the server asked for is still waited for. */
+  /** Ends the current delay, except a delay that the server has requested. */
   retryNow(): void;
-  /** Closes for good. Throws INVALID_ARGUMENT for a code that a page cannot send: all but 1000 and 3000 to 4999. */
+  /** Closes permanently. Throws INVALID_ARGUMENT for a code other than 1000 and 3000 to 4999. */
   close(code?: number, reason?: string): Promise<CloseInfo>;
-  /** Drops the connection at once, for good. */
+  /** Ends it permanently, without a closing handshake. */
   terminate(): void;
   /** Adds a listener. One that throws, or whose promise rejects, ends the connection. */
   on<E extends keyof ReconnectingEvents>(event: E, listener: (...args: ReconnectingEvents[E]) => unknown): this;

@@ -23,7 +23,7 @@ export function checkKeysAndCertificates({ key, cert, ca, passphrase, ticketKeys
   for (const each of listOf(ca)) named("ca", () => new X509Certificate(each));
   for (const [index, certificate] of certificates.entries()) {
     const own = keys[index];
-    if (own !== undefined && !certificate.checkPrivateKey(own)) throw new Error("key is not the key of cert");
+    if (own !== undefined && !certificate.checkPrivateKey(own)) throw new Error("key does not belong to cert");
   }
   if (ticketKeys !== undefined && ticketKeys.length !== TICKET_KEYS_SIZE) {
     throw new Error(`ticketKeys must have ${TICKET_KEYS_SIZE} bytes, got ${ticketKeys.length}`);

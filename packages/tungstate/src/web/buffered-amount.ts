@@ -2,9 +2,9 @@ import type { WebSocketConnection } from "../connection/types.ts";
 import { nextTask } from "./tasks.ts";
 
 /**
- * Counts bytes of application data that were given to `send` and are not yet transmitted to the
- * network. Within one tick of the event loop the number only grows. What a connection could not
- * transmit before its end stays.
+ * Counts bytes of application data that were passed to `send` and are not yet transmitted. Within
+ * one event-loop tick the number only increases. Bytes that were not transmitted before the end of
+ * the connection still count.
  */
 export class BufferedAmount {
   #connection: WebSocketConnection | undefined;
@@ -25,7 +25,8 @@ export class BufferedAmount {
     const sending = this.#written - this.#transmitted;
     const connection = this.#connection;
     if (this.#isFresh || connection === undefined || connection.state === "closed") return waiting + sending;
-    // a compressed message has fewer bytes in the connection's buffer than it had for the application
+    // a compressed message has fewer bytes in the connection's buffer than it had for the
+    // application
     if (connection.extensions !== "") return waiting + sending;
     return waiting + Math.min(sending, connection.bufferedAmount);
   }

@@ -6,8 +6,8 @@ interface Handler {
 }
 
 /**
- * The event handlers of one target: its `on…` attributes (HTML §8.1.8.1). A handler is a listener in
- * the place where it was first set; another value takes the same place. Null removes it.
+ * The event handlers of one target: its `on…` attributes (HTML §8.1.8.1). A handler is a listener
+ * in the place where it was first set; another value takes the same place. Null removes it.
  */
 export class EventHandlers {
   readonly #target: EventTarget;
@@ -21,7 +21,10 @@ export class EventHandlers {
     return this.#handlers.get(type)?.value ?? null;
   }
 
-  /** Web IDL [LegacyTreatNonObjectAsNull]: a value that is no object is null; an object that cannot be called is kept, and never called. */
+  /**
+   * Web IDL [LegacyTreatNonObjectAsNull]: a value that is no object is null; an object that cannot
+   * be called is kept, and never called.
+   */
   set(type: string, value: unknown): void {
     const current = this.#handlers.get(type);
     if (!isObject(value)) {

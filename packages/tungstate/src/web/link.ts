@@ -96,7 +96,7 @@ export class Link {
       connection.terminate();
       await connection.closed;
     } catch {
-      // the standard lets a script see no reason
+      // the standard does not expose the reason to scripts
     }
     return undefined;
   }
@@ -120,7 +120,7 @@ export class Link {
       const copy = copyOf(data);
       this.#inTurn(() => this.#write(copy, size));
     } else {
-      // compression may read the bytes later, when the caller has changed them
+      // compression may read the bytes later, when the caller may have changed them
       this.#write(this.#connection?.extensions === "" ? data : copyOf(data), size);
     }
   }
@@ -140,7 +140,10 @@ export class Link {
     }
   }
 
-  /** Writes to the connection. "If the data cannot be sent, e.g. because it would need to be buffered but the buffer is full": fails it. */
+  /**
+   * Writes to the connection. "If the data cannot be sent, e.g. because it would need to be
+   * buffered but the buffer is full": fails it.
+   */
   #write(data: Exclude<Sendable, Blob>, size: number): void {
     const connection = this.#connection;
     if (connection === undefined || connection.state !== "open") return;

@@ -6,7 +6,10 @@ export type Sendable = string | Uint8Array | Blob;
 
 const EMPTY = new Uint8Array(0);
 
-/** Returns the string of a value, or the bytes of a BufferSource without a copy. Web IDL §3.2.24: a union. Throws a TypeError for shared memory, as browsers do. */
+/**
+ * Returns the string of a value, or the bytes of a BufferSource without a copy. Web IDL §3.2.24: a
+ * union. Throws a TypeError for shared memory, as browsers do.
+ */
 export function toBytesOrString(data: unknown): string | Uint8Array {
   if (typeof data === "string") return toUsvString(data);
   if (isArrayBuffer(data)) return data.byteLength === 0 ? EMPTY : new Uint8Array(data);

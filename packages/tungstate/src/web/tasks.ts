@@ -4,8 +4,8 @@ export function nextTask(): Promise<void> {
 }
 
 /**
- * Resolves when all microtasks have run that the current code has queued, and those that they
- * queue: what lies between two tasks of a browser's event loop. It lets no I/O and no timers run.
+ * Resolves when all microtasks have run, including those that microtasks queue. A browser does this
+ * between two tasks. No I/O and no timers run meanwhile.
  */
 export function microtasksDone(): Promise<void> {
   // Node.js drains the microtasks completely before it looks at the queue of nextTick again

@@ -18,7 +18,7 @@ export function parseWebSocketUrl(given: unknown): URL {
       "SyntaxError",
     );
   }
-  // an empty fragment is one, too
+  // an empty fragment counts too
   if (url.hash !== "" || url.href.endsWith("#")) throw new DOMException("the URL must have no fragment", "SyntaxError");
   return url;
 }
@@ -32,7 +32,10 @@ function baseUrl(): string | undefined {
   }
 }
 
-/** Returns the value of the Origin field where the platform has a `location` over HTTP (Fetch, "append a request `Origin` header"). */
+/**
+ * Returns the value of the Origin field where the platform has a `location` over HTTP (Fetch,
+ * "append a request `Origin` header").
+ */
 export function pageOrigin(): string | undefined {
   const base = baseUrl();
   if (base === undefined || !URL.canParse(base)) return undefined;
@@ -40,7 +43,7 @@ export function pageOrigin(): string | undefined {
   return protocol === "http:" || protocol === "https:" ? origin : undefined;
 }
 
-/** Shortens a URL for a message and removes what may be a password. */
+/** Shortens a URL for a message and removes credentials. */
 function shorten(text: string): string {
   const bare = text.replace(/\/\/.*@/s, "//");
   return JSON.stringify(bare.length <= 80 ? bare : `${bare.slice(0, 80)}...`);
@@ -50,7 +53,10 @@ function shorten(text: string): string {
 // separator characters as defined in [RFC2616] and MUST all be unique strings"
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 
-/** Throws a SyntaxError DOMException for subprotocols that are no tokens or are not unique. Upper and lower case are the same, as in the Web Platform Tests. */
+/**
+ * Throws a SyntaxError DOMException for subprotocols that are no tokens or are not unique. Upper
+ * and lower case are the same, as in the Web Platform Tests.
+ */
 export function checkSubprotocols(protocols: readonly string[]): void {
   const seen = new Set<string>();
   for (const protocol of protocols) {
@@ -63,7 +69,10 @@ export function checkSubprotocols(protocols: readonly string[]): void {
   }
 }
 
-/** Returns the subprotocols of the constructor's second argument: `(DOMString or sequence<DOMString>)`. */
+/**
+ * Returns the subprotocols of the constructor's second argument: `(DOMString or
+ * sequence<DOMString>)`.
+ */
 export function toSubprotocols(given: unknown): string[] {
   if (given === undefined) return [];
   const isSequence = typeof given === "object" && given !== null && Symbol.iterator in given;

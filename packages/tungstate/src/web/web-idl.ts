@@ -6,7 +6,10 @@ export function toUsvString(value: unknown): string {
   return text.toWellFormed?.() ?? text; // ES2024, in all supported runtimes
 }
 
-/** Returns the string of any value but a symbol, which throws a TypeError. Web IDL §3.2.10: DOMString. */
+/**
+ * Returns the string of any value but a symbol, which throws a TypeError. Web IDL §3.2.10:
+ * DOMString.
+ */
 export function toDomString(value: unknown): string {
   // not String(value), which accepts a symbol
   return typeof value === "string" ? value : `${value as string}`;
@@ -19,7 +22,9 @@ function toNumber(value: unknown): number {
 
 const MAX_UNSIGNED_SHORT = 65_535;
 
-/** Web IDL §3.3.3: [Clamp] unsigned short. Rounds to the nearest integer, ties to even; NaN is 0. */
+/**
+ * Web IDL §3.3.3: [Clamp] unsigned short. Rounds to the nearest integer, ties to even; NaN is 0.
+ */
 export function clampToUnsignedShort(value: unknown): number {
   const clamped = Math.min(Math.max(toNumber(value), 0), MAX_UNSIGNED_SHORT);
   if (Number.isNaN(clamped)) return 0;
@@ -40,7 +45,10 @@ export function toUnsignedShort(value: unknown): number {
   return new Uint16Array([toNumber(value)])[0] ?? 0;
 }
 
-/** Returns the members of a dictionary. Web IDL §3.2.17: undefined and null are an empty one; other primitives throw a TypeError. */
+/**
+ * Returns the members of a dictionary. Web IDL §3.2.17: undefined and null are an empty one; other
+ * primitives throw a TypeError.
+ */
 export function toDictionary<T extends object>(value: T | undefined | null, name: string): Partial<T> {
   if (value === undefined || value === null) return {};
   if (typeof value === "object" || typeof value === "function") return value;
@@ -77,8 +85,8 @@ interface Members {
 /**
  * Gives a class the shape of a Web IDL interface: attributes and operations are enumerable
  * properties of the prototype, constants are read-only properties of class and prototype, and
- * Object.prototype.toString() shows the name. Web IDL §3.7. `required`: number of required arguments
- * of the constructor.
+ * Object.prototype.toString() shows the name. Web IDL §3.7. `required`: number of required
+ * arguments of the constructor.
  */
 export function defineInterface(target: Constructor, name: string, required: number, members: Members): void {
   const { attributes, operations = {}, constants = {} } = members;

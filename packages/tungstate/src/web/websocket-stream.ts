@@ -51,7 +51,7 @@ class Internals {
   readonly opened = new Settled<WebSocketOpenInfo>();
   readonly closed = new Settled<Required<WebSocketCloseInfo>>();
   readonly url: URL;
-  /** None if the signal was aborted before the start. */
+  /** Undefined if the signal was aborted before the start. */
   #link: Link | undefined;
   #wasOpen = false;
   #isAborted = false;
@@ -99,7 +99,7 @@ class Internals {
     });
   }
 
-  /** Returns the next message. Those that come while the connection is closing are dropped. */
+  /** Returns the next message. Messages received while the connection is closing are dropped. */
   async #nextMessage(messages: AsyncIterator<Message>): Promise<string | Uint8Array | undefined> {
     for (;;) {
       const { done, value } = await messages.next();
@@ -108,7 +108,7 @@ class Internals {
     }
   }
 
-  /** What came before the end of the connection has been read. */
+  /** All messages before the end of the connection have been read. */
   async #endReadable(controller: ReadableStreamDefaultController): Promise<void> {
     try {
       await this.closed.promise;
@@ -177,8 +177,8 @@ export class WebSocketStream {
   readonly #internals: Internals;
 
   /**
-   * Starts to connect. Throws a SyntaxError DOMException for a wrong URL or subprotocol, a TypeError
-   * for wrong options, and INVALID_ARGUMENT for a wrong connect option.
+   * Starts to connect. Throws a SyntaxError DOMException for an invalid URL or subprotocol, a
+   * TypeError for invalid options, and INVALID_ARGUMENT for an invalid connect option.
    */
   constructor(url: string | URL, options?: WebSocketStreamOptions, connectOptions?: WebConnectOptions) {
     requireArguments(arguments.length, 1, "new WebSocketStream()");
@@ -198,12 +198,18 @@ export class WebSocketStream {
     return this.#internals.url.href;
   }
 
-  /** Resolves when the connection is open. Rejects with a WebSocketError, or with the reason of the signal. */
+  /**
+   * Resolves when the connection is open. Rejects with a WebSocketError, or with the reason of the
+   * signal.
+   */
   get opened(): Promise<WebSocketOpenInfo> {
     return isStream(this) ? this.#internals.opened.promise : notAStream();
   }
 
-  /** Resolves after the closing handshake with the peer's code and reason. Rejects with a WebSocketError if there was none. */
+  /**
+   * Resolves after the closing handshake with the peer's code and reason. Rejects with a
+   * WebSocketError if there was none.
+   */
   get closed(): Promise<Required<WebSocketCloseInfo>> {
     return isStream(this) ? this.#internals.closed.promise : notAStream();
   }

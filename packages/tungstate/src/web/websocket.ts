@@ -45,7 +45,7 @@ interface SocketEventTarget extends EventTarget {
 
 const SocketEventTarget = EventTarget as new () => SocketEventTarget;
 
-/** The link of a WebSocket, and what is not part of its public interface. */
+/** The link and the private state of a WebSocket. */
 class Internals {
   readonly link: Link;
   readonly handlers: EventHandlers;
@@ -62,7 +62,7 @@ class Internals {
     this.link = new Link(url, protocols, options, this);
   }
 
-  /** Delivers the messages, each in what is a task of its own for the application. */
+  /** Delivers the messages, each in a separate task. */
   async onOpen(connection: WebSocketConnection): Promise<void> {
     const { link } = this;
     this.protocol = connection.protocol;
@@ -122,8 +122,8 @@ export class WebSocket extends SocketEventTarget {
   readonly #internals: Internals;
 
   /**
-   * Starts to connect. Throws a SyntaxError DOMException for a wrong URL or subprotocol, and
-   * INVALID_ARGUMENT for a wrong option.
+   * Starts to connect. Throws a SyntaxError DOMException for an invalid URL or subprotocol, and
+   * INVALID_ARGUMENT for an invalid option.
    */
   constructor(url: string | URL, protocols?: string | Iterable<string>, options?: WebConnectOptions) {
     super();
@@ -146,8 +146,8 @@ export class WebSocket extends SocketEventTarget {
   }
 
   /**
-   * Bytes of application data that were given to `send()` and are not transmitted yet. It decreases
-   * only between ticks of the event loop, and does not become 0 when the connection ends.
+   * Bytes of application data that were passed to `send()` and are not transmitted yet. It
+   * decreases only between ticks of the event loop, and does not become 0 when the connection ends.
    */
   get bufferedAmount(): number {
     return this.#internals.link.bufferedAmount;
@@ -211,8 +211,8 @@ export class WebSocket extends SocketEventTarget {
   }
 
   /**
-   * Closes the connection behind all messages that were sent. Code: 1000, or 3000 to 4999; default
-   * none, which the peer sees as 1005. Throws an InvalidAccessError DOMException for another code,
+   * Closes the connection after all messages that were sent. Code: 1000, or 3000 to 4999; default
+   * none, which the peer gets as 1005. Throws an InvalidAccessError DOMException for another code,
    * and a SyntaxError for a reason of more than 123 bytes.
    */
   close(code?: number, reason?: string): void {

@@ -30,7 +30,7 @@ describe("keys and certificates of a runtime that does not check them", () => {
   }
 
   const invalid: readonly [name: string, options: SecureContextOptions, message: RegExp][] = [
-    ["the key of another certificate", { key: one.key, cert: other.cert }, /^key is not the key of cert$/],
+    ["the key of another certificate", { key: one.key, cert: other.cert }, /^key does not belong to cert$/],
     ["a key that is none", { key: "nonsense", cert: one.cert }, /^key cannot be parsed: /],
     ["a public key", { key: createPublicKey(one.key).export({ type: "spki", format: "pem" }) }, /^key cannot be/],
     ["a wrong passphrase", { key: encrypted, cert: one.cert, passphrase: "guess" }, /^key cannot be parsed: /],

@@ -60,7 +60,10 @@ export function connect(
   return resolved;
 }
 
-/** Adds the fields of the handshake. Returns the offered extension, if any. Throws a SyntaxError for wrong subprotocols. */
+/**
+ * Adds the fields of the handshake. Returns the offered extension, if any. Throws a SyntaxError for
+ * wrong subprotocols.
+ */
 function addHandshake(
   options: ResolvedOptions,
   key: string,
@@ -93,7 +96,7 @@ function addHandshake(
   return deflate;
 }
 
-/** Adds where the request goes. */
+/** Sets the address of the request. */
 function addAddress(options: ResolvedOptions, { url, isSecure, isIpc }: Address): void {
   const defaultPort = isSecure ? 443 : 80;
   const connect = isSecure ? connectTls : connectSocket;
@@ -113,7 +116,7 @@ function addAddress(options: ResolvedOptions, { url, isSecure, isIpc }: Address)
   options.path = colon === -1 ? "" : options.path.slice(colon + 1);
 }
 
-/** What the response is compared with. */
+/** The values that the response must match. */
 interface Offer {
   readonly key: string;
   readonly protocols: readonly string[];

@@ -32,7 +32,7 @@ export interface ClientOptions extends Omit<RequestOptions, "headers" | "protoco
   readonly tungstate?: Policies;
 }
 
-/** The options of a request while they are put together. */
+/** The options of a request, while they are being created. */
 export interface ResolvedOptions extends Omit<RequestOptions, "headers" | "protocol"> {
   allowSynchronousEvents: boolean;
   autoPong: boolean;
@@ -56,7 +56,7 @@ export interface ResolvedOptions extends Omit<RequestOptions, "headers" | "proto
 
 const VERSIONS = [8, 13];
 
-/** What the URL says, whatever the options say. */
+/** Options that the URL overrides. */
 const OF_THE_URL = {
   socketPath: undefined,
   hostname: undefined,
@@ -89,14 +89,14 @@ export function resolveOptions(options: ClientOptions | undefined): ResolvedOpti
   return resolved;
 }
 
-/** What a URL means for the request. */
+/** A parsed URL. */
 export interface Address {
   readonly url: URL;
   readonly isSecure: boolean;
   readonly isIpc: boolean;
 }
 
-/** Parses an address. Throws a SyntaxError for one that is no URL. */
+/** Parses an address. Throws a SyntaxError if it is not a URL. */
 export function parseAddress(address: string | URL): Address {
   let url: URL;
   if (address instanceof URL) url = address;
@@ -109,7 +109,7 @@ export function parseAddress(address: string | URL): Address {
   return { url, isSecure: url.protocol === "wss:", isIpc: url.protocol === "ws+unix:" };
 }
 
-/** Returns what is wrong with an address, if anything is. */
+/** Returns the error of an invalid address; undefined for a valid one. */
 export function faultOf({ url, isSecure, isIpc }: Address): SyntaxError | undefined {
   if (url.protocol !== "ws:" && !isSecure && !isIpc) {
     return new SyntaxError('The URL\'s protocol must be one of "ws:", "wss:", "http:", "https:", or "ws+unix:"');

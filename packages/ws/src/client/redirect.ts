@@ -7,8 +7,9 @@ function lowerCased(headers: Record<string, unknown> | undefined): Record<string
 }
 
 /**
- * Keeps credentials from other hosts, as curl does: a redirect to another host, or from `wss:` to `ws:`, drops the fields `Authorization` and
- * `Cookie` and the credentials of the URL, unless a listener for `redirect` decides about it. Returns the options for the redirect that may follow.
+ * Does not send credentials to other hosts. A redirect to another host, or from `wss:` to `ws:`,
+ * removes the fields `Authorization` and `Cookie` and the credentials of the URL, unless there is a
+ * listener for `redirect`. Returns the options for the next redirect.
  */
 export function guardRedirect(
   websocket: ClientSocket,
@@ -33,7 +34,7 @@ export function guardRedirect(
       delete resolved.auth;
     }
   }
-  // the first credentials of a URL are kept for what it redirects to
+  // credentials of the first URL are kept for its redirects
   const { headers = {} } = next;
   if (resolved.auth && !headers["authorization"]) {
     headers["authorization"] = `Basic ${Buffer.from(resolved.auth).toString("base64")}`;

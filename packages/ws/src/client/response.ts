@@ -4,14 +4,14 @@ import { sha1 } from "tungstate/internal";
 import { PerMessageDeflate } from "../deflate/permessage-deflate.ts";
 import { type Extensions, parse } from "../handshake/extension.ts";
 
-/** What the client has asked for. */
+/** The request of the client. */
 interface Wanted {
   readonly key: string;
   readonly protocols: readonly string[];
   readonly deflate: PerMessageDeflate | undefined;
 }
 
-/** What was agreed on. */
+/** The negotiated subprotocol and extension. */
 interface Agreed {
   readonly protocol: string;
   readonly extension: PerMessageDeflate | undefined;
@@ -19,7 +19,10 @@ interface Agreed {
 
 const INVALID_EXTENSIONS = "Invalid Sec-WebSocket-Extensions header";
 
-/** Checks the response of a server (RFC 6455 §4.1). Returns what was agreed on, or what is wrong. */
+/**
+ * Checks the response of a server (RFC 6455 §4.1). Returns the negotiated subprotocol and
+ * extension, or an error message.
+ */
 export function checkResponse({ headers }: IncomingMessage, wanted: Wanted): Agreed | string {
   if (headers.upgrade?.toLowerCase() !== "websocket") return "Invalid Upgrade header";
   if (headers["sec-websocket-accept"] !== acceptValue(wanted.key, sha1)) return "Invalid Sec-WebSocket-Accept header";

@@ -5,7 +5,7 @@ import { runtime } from "../runtime.ts";
 import type { PerMessageDeflate } from "./permessage-deflate.ts";
 
 const DEFAULT_LEVEL = 2; // as the core's own: see docs/compression.md
-const ZLIB_LEVEL = 6; // what zlib's -1 stands for
+const ZLIB_LEVEL = 6; // the level that -1 selects in zlib
 const DEFAULT_MEM_LEVEL = 8;
 const ASYNC_THRESHOLD = 64 * 1024; // bytes
 const MAX_ENGINES = 32;
@@ -36,8 +36,9 @@ function bits(value: unknown): WindowBits {
 }
 
 /**
- * Returns the codec of a connection. Where this end may choose, it compresses each message by itself, so that the connection keeps nothing of what it has
- * sent. `clientNoContextTakeover: false` or `serverNoContextTakeover: false` keeps the context.
+ * Returns the codec of a connection. By default, each message is compressed independently, so that
+ * the connection keeps no context. `clientNoContextTakeover: false` or
+ * `serverNoContextTakeover: false` keeps the context.
  */
 export function codecOf(extension: PerMessageDeflate): MessageCodec {
   const { options, resetsOwn } = extension;
@@ -59,7 +60,10 @@ export function codecOf(extension: PerMessageDeflate): MessageCodec {
   return new MessageCodec(negotiated, own, engine);
 }
 
-/** As a server, has both ends compress each message by itself, unless the options say otherwise. RFC 7692 §7.1.1 lets a server choose that. */
+/**
+ * Returns the options of a server. By default, neither end keeps the context of earlier messages. A
+ * server may choose that (RFC 7692 §7.1.1).
+ */
 export function spareContexts({ params, options }: PerMessageDeflate): void {
   if (params === null) return;
   if (options.serverNoContextTakeover === undefined) params["server_no_context_takeover"] = true;

@@ -25,7 +25,10 @@ const TAIL = Buffer.of(0x00, 0x00, 0xff, 0xff); // RFC 7692 §7.2.1
 
 type Done = (error: Error | null, data?: Buffer) => void;
 
-/** permessage-deflate: its negotiation, and a pair of zlib streams for callers that use this class by itself. Connections do without those. */
+/**
+ * Negotiates permessage-deflate. It also has a pair of zlib streams for programs that use this
+ * class directly. Connections do not use them.
+ */
 export class PerMessageDeflate {
   readonly options: PerMessageDeflateOptions;
   readonly threshold: number;
@@ -71,7 +74,10 @@ export class PerMessageDeflate {
     return params;
   }
 
-  /** Accepts one of a client's offers, or a server's response. Returns what was agreed on. Throws where that is impossible. */
+  /**
+   * Accepts one of a client's offers, or a server's response. Returns the negotiated parameters.
+   * Throws an Error if none is acceptable.
+   */
   accept(configurations: readonly ExtensionParams[]): DeflateParameters {
     const all = configurations.map((params) => this.normalize(params));
     const agreed = this.isServer ? this.acceptOffer(all) : this.acceptResponse(all[0] ?? {});
@@ -156,7 +162,7 @@ export class PerMessageDeflate {
     throw new TypeError(`Invalid value for parameter "${name}": ${value}`);
   }
 
-  // ---- one by one, for callers that use this class by itself
+  // ---- for programs that use this class directly
 
   /** Compresses a fragment of a message. */
   compress(data: Buffer | string, fin: boolean, callback: Done): void {
@@ -274,7 +280,7 @@ class ZlibPipe {
     this.stream.close();
   }
 
-  /** Closes the stream; what it works on has failed. */
+  /** Closes the stream and fails the current operation. */
   abort(): void {
     this.error ??= new Error("The deflate stream was closed while data was being processed");
     this.close();

@@ -10,10 +10,10 @@ import { flushAtExit, flusher, maskingSender, memory, plainSender, runtime } fro
 import { sharedData } from "./shared-data.ts";
 import { StreamLink, type StreamSink } from "./stream-link.ts";
 
-const LARGEST_COPY = 4096; // bytes; an output refers to larger payloads where they are
-const FLUSH_SIZE = 64 * 1024; // bytes that are handed over before the end of the tick
+const LARGEST_COPY = 4096; // bytes; larger payloads are not copied to the output
+const FLUSH_SIZE = 64 * 1024; // bytes of output that are written before the end of the tick
 
-/** What a channel notifies its WebSocket of. */
+/** Notifications of a channel to its WebSocket. */
 export interface ChannelHost {
   onBytes(chunk: Uint8Array, start: number, end: number): void;
   /** The peer has ended its half. */
@@ -25,8 +25,8 @@ export interface ChannelHost {
 }
 
 /**
- * The frames of one connection on their way out, and the stream that they go to: the bare handle of a socket, or any Duplex. What is sent in a tick
- * is written at its end, at the latest.
+ * The output of one connection and its stream: the handle of a socket, or any Duplex. Frames are
+ * written at the end of the tick at the latest.
  */
 export class Channel implements TransportSink, StreamSink, SocketSharer {
   /** The stream as the application knows it. */
@@ -43,12 +43,12 @@ export class Channel implements TransportSink, StreamSink, SocketSharer {
   private endDue = false;
   private drains = false;
   private over = false;
-  /** Of what is in the output, of what is in flight, and of what is written. */
+  /** Callbacks of frames in the output, of frames being written, and of written frames. */
   private callbacks: Callback[] | undefined;
   private flightCallbacks: Callback[] | undefined;
   private written: Callback[] | undefined;
 
-  /** `sender` encodes the frames that are not told otherwise. `greeting` goes first. */
+  /** `sender`: the default encoder. `greeting`: text to send first. */
   constructor(stream: Duplex, head: Uint8Array, sender: Sender, host: ChannelHost, greeting?: string) {
     this.stream = stream;
     this.sender = sender;
@@ -73,14 +73,14 @@ export class Channel implements TransportSink, StreamSink, SocketSharer {
 
   // ---- the stream
 
-  /** Bytes that wait to be written. */
+  /** Bytes that are buffered. Writes them first. */
   get bufferedAmount(): number {
     this.flush();
     const { output, transport, link } = this;
     return output.size + (transport?.unsent ?? 0) + (link?.unsent ?? 0);
   }
 
-  /** The same, without handing anything over. */
+  /** Bytes that are buffered. */
   get waitingSize(): number {
     return this.output.size + (this.transport?.unsent ?? 0) + (this.link?.unsent ?? 0);
   }
@@ -101,7 +101,7 @@ export class Channel implements TransportSink, StreamSink, SocketSharer {
     else this.stream.resume();
   }
 
-  /** Ignores what the peer sends from now on. */
+  /** Ignores all further bytes of the peer. */
   drain(): void {
     this.drains = true;
     // not within the call that brings the bytes
@@ -112,7 +112,7 @@ export class Channel implements TransportSink, StreamSink, SocketSharer {
     });
   }
 
-  /** Ends our half of the stream behind what was sent. */
+  /** Ends our half of the stream after all sent frames. */
   end(): void {
     this.flush();
     if (this.transport === undefined) this.stream.end();
@@ -160,7 +160,7 @@ export class Channel implements TransportSink, StreamSink, SocketSharer {
     for (const callback of callbacks) process.nextTick(callback, error);
   }
 
-  /** The last write on the handle is done. */
+  /** The last write on the handle is complete. */
   onWritten(): void {
     const { inFlight, flightCallbacks } = this;
     if (inFlight === undefined) return;
@@ -174,11 +174,11 @@ export class Channel implements TransportSink, StreamSink, SocketSharer {
     }
   }
 
-  /** A caller uses the socket itself: this connection goes on as one of its users. */
+  /** The application uses the socket itself: the connection continues on the public API. */
   onSocketNeeded(socket: Socket): void {
     const { output, flightCallbacks } = this;
     this.transport = undefined;
-    // the system has these bytes; they come ahead of what the socket writes
+    // the system already has these bytes, so they precede writes of the socket
     this.inFlight = this.flightCallbacks = undefined;
     if (flightCallbacks !== undefined) this.runSoon(flightCallbacks);
     this.link = new StreamLink(socket, this);
@@ -209,19 +209,19 @@ export class Channel implements TransportSink, StreamSink, SocketSharer {
     }
   }
 
-  /** Sends a message that was encoded for many. */
+  /** Sends a message that was encoded for many connections. */
   prepared(message: PreparedMessage, callback: Callback | undefined): void {
     this.output.appendPrepared(message);
     this.added(0, callback);
   }
 
-  /** Sends one message that is compressed already. */
+  /** Sends one compressed message. */
   compressed(payload: Uint8Array, isText: boolean, mask: boolean, callback: Callback | undefined): void {
     this.senderFor(mask).payloadOf(this.output, isText ? "text" : "binary", payload, true);
     this.added(payload.length, callback);
   }
 
-  /** Sends a fragment. The first one says of what type the message is, and whether its fragments are compressed. */
+  /** Sends a fragment. The first one sets the type of the message and whether it is compressed. */
   fragment(
     payload: Uint8Array,
     last: boolean,
@@ -253,7 +253,7 @@ export class Channel implements TransportSink, StreamSink, SocketSharer {
     this.added(0, callback);
   }
 
-  /** Something was put into the output; `size` bytes of it may be the caller's memory. */
+  /** Call after adding to the output. `size`: bytes that may refer to memory of the caller. */
   private added(size: number, callback: Callback | undefined): void {
     if (callback !== undefined) {
       (this.callbacks ??= []).push(callback);
@@ -275,7 +275,7 @@ export class Channel implements TransportSink, StreamSink, SocketSharer {
     this.flush();
   }
 
-  /** Hands to the system what waits. */
+  /** Writes the output. */
   flush(): void {
     const { output, transport, callbacks } = this;
     if (output.size === 0 || this.over) return;
@@ -301,7 +301,7 @@ export class Channel implements TransportSink, StreamSink, SocketSharer {
     });
   }
 
-  /** Calls back in the next tick of Node's queue. */
+  /** Calls the callbacks from `process.nextTick`. */
   private runSoon(callbacks: Callback[]): void {
     this.written = this.written === undefined ? callbacks : [...this.written, ...callbacks];
     this.runTick();

@@ -13,7 +13,7 @@ import { Channel, type ChannelHost } from "./channel.ts";
 import { Heartbeat, type Policies, type Watched } from "./policies.ts";
 import { MessageWriter, type SendOptions, type WriterHost } from "./message-writer.ts";
 
-/** A WebSocket, as its connection sees it. The names are those that programs know from ws. */
+/** The members of a WebSocket that its connection uses. The names are those of ws. */
 export interface Endpoint extends EventEmitter {
   readonly readyState: number;
   _readyState: number;
@@ -34,7 +34,7 @@ export interface Endpoint extends EventEmitter {
   emitClose(): void;
 }
 
-/** What `setSocket` is given besides the stream. */
+/** Options of `setSocket`. */
 export interface SocketOptions {
   readonly allowSynchronousEvents?: boolean | undefined;
   readonly generateMask?: GenerateMask | undefined;
@@ -90,7 +90,7 @@ export class Connection implements ChannelHost, MessageSink, WriterHost, Watched
     if (this.maxWriteBufferSize !== undefined) this.checkRoom(this.maxWriteBufferSize);
   }
 
-  /** Destroys a connection whose peer does not read what it is sent. */
+  /** Destroys the connection if its peer does not read. */
   private checkRoom(limit: number): void {
     const waiting = this.channel.waitingSize + this.writer.heldSize;
     if (waiting <= limit || this.channel.destroyed) return;
@@ -131,7 +131,7 @@ export class Connection implements ChannelHost, MessageSink, WriterHost, Watched
     this.startTimer();
   }
 
-  /** Ends our half of the stream when both have said that they close. */
+  /** Ends our half of the stream when both peers have sent a Close. */
   endIfClosed(): void {
     const { endpoint } = this;
     if (endpoint._closeFrameSent && (endpoint._closeFrameReceived || this.reader.hasFailed)) this.channel.end();
@@ -177,7 +177,7 @@ export class Connection implements ChannelHost, MessageSink, WriterHost, Watched
     this.reader.end(() => endpoint.emitClose());
   }
 
-  // ---- what the peer sends
+  // ---- frames of the peer
 
   onMessage(data: unknown, isBinary: boolean): void {
     this.emit("message", data, isBinary);
@@ -209,7 +209,7 @@ export class Connection implements ChannelHost, MessageSink, WriterHost, Watched
     const { endpoint } = this;
     endpoint._closeFrameReceived = true;
     endpoint._closeCode = code;
-    // a copy, so that it keeps no other memory alive
+    // a copy, because a view would keep the whole buffer alive
     endpoint._closeMessage = reason.length === 0 ? EMPTY_BUFFER : Buffer.from(new Uint8Array(reason).buffer);
     if (this.isOver) return;
     this.channel.drain();
@@ -232,7 +232,7 @@ export class Connection implements ChannelHost, MessageSink, WriterHost, Watched
       endpoint._readyState = CLOSING;
       this.startTimer();
     }
-    // not destroyed: the peer may still send what it has
+    // not destroyed, because the peer may still be sending
     this.channel.end();
     this.reportError(error);
   }
@@ -248,7 +248,10 @@ export class Connection implements ChannelHost, MessageSink, WriterHost, Watched
     else if (!this.endpoint._paused) this.channel.resume();
   }
 
-  /** Emits an event. What a listener throws is an uncaught exception, as with ws, and the frames behind this one are still read. */
+  /**
+   * Emits an event. As with ws, an exception of a listener is an uncaught exception. Later frames
+   * are still read.
+   */
   private emit(event: string, ...args: unknown[]): void {
     try {
       this.endpoint.emit(event, ...args);

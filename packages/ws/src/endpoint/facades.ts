@@ -2,7 +2,7 @@ import type { Duplex } from "node:stream";
 import type { BinaryType, Callback } from "../constants.ts";
 import type { Connection } from "./connection.ts";
 
-/** What programs use of `websocket._sender`. */
+/** The members of `websocket._sender` that programs use. */
 export class SenderFacade {
   private readonly connection: Connection;
 
@@ -28,7 +28,7 @@ export class SenderFacade {
   }
 }
 
-/** What programs use of `websocket._receiver`. */
+/** The members of `websocket._receiver` that programs use. */
 export class ReceiverFacade {
   private readonly connection: Connection;
 

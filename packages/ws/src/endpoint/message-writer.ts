@@ -7,7 +7,7 @@ import { isBlob, sizeOf, toBuffer } from "../data.ts";
 import type { Channel } from "./channel.ts";
 import { sharedData } from "./shared-data.ts";
 
-const LARGEST_COPY = 4096; // bytes; an output refers to larger payloads where they are
+const LARGEST_COPY = 4096; // bytes; larger payloads are not copied to the output
 
 /** How a message is sent. */
 export interface SendOptions {
@@ -17,14 +17,14 @@ export interface SendOptions {
   readonly mask: boolean;
 }
 
-/** Something to be sent in its turn. */
+/** A queued message or control frame. */
 interface Task {
   readonly size: number;
   readonly callback: Callback | undefined;
   run(): Promise<void> | undefined;
 }
 
-/** A message of which the type and the compression are settled. */
+/** The type and the compression of a message. */
 interface Frame {
   readonly isText: boolean;
   readonly compress: boolean;
@@ -34,21 +34,27 @@ interface Frame {
   readonly isFragment: boolean;
 }
 
-/** What a message writer tells its WebSocket. */
+/** Notifications of a message writer to its WebSocket. */
 export interface WriterHost {
   /** A message cannot be sent. */
   onWriteError(error: Error): void;
 }
 
-/** Puts messages into a channel, compressed if wanted, in the order of the calls: what follows a message that is not ready waits for it. */
+/**
+ * Compresses messages and writes them to a channel in the order of the calls. Messages after one
+ * that is still being compressed wait for it.
+ */
 export class MessageWriter {
-  /** Bytes that wait to be compressed or read from a Blob, and those that were refused because the connection is closing. */
+  /**
+   * Bytes that wait for compression or for a Blob, and bytes that were not sent because the
+   * connection is closing.
+   */
   heldSize = 0;
   private readonly channel: Channel;
   private readonly codec: MessageCodec | undefined;
   private readonly host: WriterHost;
   private waiting: Task[] | undefined;
-  /** What the first fragment of the message in progress was. */
+  /** The first fragment of the message in progress. */
   private message: Frame | undefined;
 
   constructor(channel: Channel, codec: MessageCodec | undefined, host: WriterHost) {
@@ -57,7 +63,7 @@ export class MessageWriter {
     this.host = host;
   }
 
-  /** Sends a message or a fragment. Throws a TypeError for data that has no bytes. */
+  /** Sends a message or a fragment. Throws a TypeError for data of another type. */
   send(data: unknown, { binary, compress, fin, mask }: SendOptions, callback: Callback | undefined): void {
     const { message } = this;
     const isFragment = message !== undefined || !fin;
@@ -100,7 +106,7 @@ export class MessageWriter {
     this.channel.frames(list, callback);
   }
 
-  /** The connection has ended: what waits will not be sent. */
+  /** Call at the end of the connection. Queued messages are dropped. */
   end(): void {
     const { waiting } = this;
     this.waiting = undefined;
@@ -202,7 +208,7 @@ export class MessageWriter {
     if (!this.channel.destroyed) process.nextTick(() => this.host.onWriteError(error));
   }
 
-  /** What waits will not be sent. */
+  /** Drops queued messages. */
   private lose(callback: Callback | undefined, error: Error): void {
     const { waiting } = this;
     this.waiting = undefined;
@@ -220,7 +226,7 @@ function bytesOf(data: string | Buffer): Buffer {
   return typeof data === "string" ? Buffer.from(data) : data;
 }
 
-/** Borrowed bytes in a form that an output may refer to. */
+/** Returns bytes that an output may refer to: large borrowed bytes are copied. */
 function lasting(bytes: Uint8Array): Uint8Array {
   return bytes.length <= LARGEST_COPY ? bytes : new Uint8Array(bytes);
 }

@@ -11,13 +11,15 @@ import {
 } from "tungstate/internal";
 import { runtime } from "../runtime.ts";
 
-/** Policies of the core that ws does not have. Each is off unless it is given. */
+/** Options that ws does not have. All are off by default. */
 export interface Policies {
-  /** Pings a silent peer after `interval` ms, and destroys the connection after `timeout` ms more. */
+  /**
+   * Pings a silent peer after `interval` ms, and destroys the connection after `timeout` ms more.
+   */
   readonly heartbeat?: { readonly interval: number; readonly timeout: number } | undefined;
-  /** Most bytes that may wait to be sent to a peer. A connection that exceeds it is destroyed. */
+  /** Limit of unsent bytes. A connection that exceeds it is destroyed. */
   readonly maxWriteBufferSize?: number | undefined;
-  /** Web pages that may connect to a server. */
+  /** Origins of web pages that may connect to a server. */
   readonly origin?: OriginPolicy | undefined;
 }
 
@@ -58,7 +60,7 @@ export interface Watched {
   onSilence(): void;
 }
 
-/** Finds out whether a silent peer is still there. Whatever it sends is an answer. */
+/** Detects a peer that no longer answers. Any received byte is an answer. */
 export class Heartbeat implements Timed {
   slot = NOWHERE;
   deadline: number;
@@ -77,7 +79,7 @@ export class Heartbeat implements Timed {
     runtime.deadlines.of(systemClock).watch(this);
   }
 
-  /** Bytes have come. */
+  /** Call when bytes are received. */
   received(): void {
     this.receivedAt = systemClock.now();
     if (!this.isAwaited) return;
@@ -99,7 +101,7 @@ export class Heartbeat implements Timed {
     }
   }
 
-  /** The connection has ended. */
+  /** Call at the end of the connection. */
   stop(): void {
     this.deadline = Infinity;
     runtime.deadlines.of(systemClock).forget(this);

@@ -6,8 +6,9 @@ import { flusher, runtime } from "../runtime.ts";
 type Data = string | Uint8Array;
 
 /**
- * Recognises what is sent to many connections in one event-loop tick, as in `for (const client of server.clients) client.send(data)`.
- * From the second time on, all connections send the same bytes, encoded and compressed once.
+ * Detects a message that is sent to many connections in one event-loop tick: `for (const client of
+ * server.clients) client.send(data)`. From the second call on, all connections send the same bytes,
+ * which are encoded and compressed once.
  */
 class SharedData {
   private data: Data | undefined;
@@ -17,7 +18,10 @@ class SharedData {
   private chain: Chain | undefined;
   private settles = false;
 
-  /** Returns the message to send in place of `data`; undefined where it is sent for the first time in this tick, or cannot be shared. */
+  /**
+   * Returns the shared message to send instead of `data`. Undefined for the first call with it in
+   * this tick, and for data that cannot be shared.
+   */
   message(data: Data, isText: boolean): PreparedMessage | undefined {
     if (data !== this.data || isText !== this.isText) {
       this.data = data;
@@ -29,11 +33,11 @@ class SharedData {
     const { prepared } = this;
     // the caller may have changed the bytes in between
     if (prepared !== undefined && (typeof data === "string" || isSame(prepared.payload, data))) return prepared;
-    if (isText && typeof data !== "string" && !isUtf8(data)) return undefined; // the caller's business, as with ws
+    if (isText && typeof data !== "string" && !isUtf8(data)) return undefined; // sent as it is, as with ws
     return (this.prepared = new PreparedMessage(data, { type: isText ? "text" : "binary", runtime }));
   }
 
-  /** Returns the bytes of a list, joined; undefined where it is sent for the first time in this tick. */
+  /** Returns the joined bytes of a list. Undefined for the first call with it in this tick. */
   frames(list: readonly (Uint8Array | string)[]): Chain | undefined {
     if (list !== this.list) {
       this.list = list;

@@ -2,7 +2,7 @@ import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Taken } from "@tungstate/protocol";
 
-/** What a stream notifies its connection of. */
+/** Notifications of a stream to its connection. */
 export interface StreamSink {
   onBytes(chunk: Uint8Array, start: number, end: number): void;
   onEnd(): void;
@@ -11,11 +11,14 @@ export interface StreamSink {
   onClosed(): void;
 }
 
-/** A connection on a stream: TLS, a Duplex of the application, or a socket whose handle is not at hand. */
+/**
+ * A connection on a stream: TLS, a Duplex of the application, or a socket whose handle cannot be
+ * used.
+ */
 export class StreamLink {
   readonly stream: Duplex;
   private readonly sink: StreamSink;
-  /** Whether the stream may keep bytes after it has reported them as written, as a pipe within the process does. */
+  /** Whether the stream may use bytes after their write is complete, as an in-process pipe does. */
   private readonly keepsBytes: boolean;
 
   constructor(stream: Duplex, sink: StreamSink) {
@@ -36,7 +39,7 @@ export class StreamLink {
     return this.stream.destroyed;
   }
 
-  /** Writes what an output held; `done` is called when the stream has written it. */
+  /** Writes output. Calls `done` when the stream has written it. */
   write({ pieces }: Taken, done: (error?: Error | null) => void): void {
     const { stream } = this;
     const all = Array.isArray(pieces) ? pieces : [pieces];
@@ -52,7 +55,7 @@ export class StreamLink {
     if (all.length > 1) stream.uncork();
   }
 
-  /** Reads on, and drops what comes: only the end of the stream matters. */
+  /** Reads and drops all further bytes, to detect the end of the stream. */
   drain(): void {
     this.stream.removeListener("data", this.onData);
     this.stream.resume();
@@ -69,7 +72,7 @@ export class StreamLink {
     stream.removeListener("close", this.onClose);
     stream.removeListener("data", this.onData);
     stream.removeListener("end", this.onEnd);
-    // what a paused stream holds would otherwise be lost
+    // otherwise, the buffered bytes of a paused stream would be lost
     const left: unknown = stream.readableEnded || !(stream.readableLength > 0) ? null : stream.read();
     if (left instanceof Uint8Array) this.sink.onBytes(left, 0, left.length);
     this.sink.onClosed();

@@ -76,7 +76,7 @@ class ErrorEvent extends Event {
   }
 }
 
-// as the attributes of the DOM's events are
+// enumerable, as the attributes of DOM events are
 for (const [{ prototype }, names] of [
   [Event, ["type", "target"]],
   [MessageEvent, ["data"]],
@@ -86,7 +86,7 @@ for (const [{ prototype }, names] of [
   for (const name of names) Object.defineProperty(prototype, name, { enumerable: true });
 }
 
-/** A WebSocket, as far as its events need it. */
+/** The members of a WebSocket that events use. */
 interface Target extends EventEmitter {
   readonly _closeFrameReceived: boolean;
   readonly _closeFrameSent: boolean;
@@ -103,7 +103,7 @@ type Wrapper = ((this: Target, ...args: unknown[]) => void) & {
   [IS_ATTRIBUTE]?: boolean;
 };
 
-/** Makes the event of what the emitter gives its listeners. */
+/** Creates an event from the arguments of the emitter's listeners. */
 const EVENTS: Readonly<Record<Kind, (target: Target, first: never, second: never) => Event>> = {
   open: (target) => new Event("open", target),
   message: (target, data: Buffer, isBinary: boolean) => new MessageEvent(target, isBinary ? data : data.toString()),
@@ -132,7 +132,10 @@ function wrappersOf(target: EventEmitter, type: string): Wrapper[] {
   return target.listeners(type) as Wrapper[];
 }
 
-/** Adds a listener for `open`, `message`, `close` or `error`; does nothing for one that is there, and for other types. */
+/**
+ * Adds a listener for `open`, `message`, `close` or `error`. Does nothing for a listener that was
+ * already added, and for other types.
+ */
 export function addEventListener(
   target: EventEmitter,
   type: string,
@@ -152,12 +155,12 @@ export function removeEventListener(target: EventEmitter, type: string, handler:
   if (found !== undefined) target.removeListener(type, found);
 }
 
-/** Returns what was assigned to `onopen` and the like, or null. */
+/** Returns the value of an event handler attribute such as `onopen`, or null. */
 export function getAttribute(target: EventEmitter, type: Kind): Handler | null {
   return wrappersOf(target, type).find((each) => each[IS_ATTRIBUTE] === true)?.[HANDLER] ?? null;
 }
 
-/** Assigns to `onopen` and the like. Anything but a function removes what is there. */
+/** Sets an event handler attribute such as `onopen`. A value that is not a function removes it. */
 export function setAttribute(target: EventEmitter, type: Kind, handler: unknown): void {
   const found = wrappersOf(target, type).find((each) => each[IS_ATTRIBUTE] === true);
   if (found !== undefined) target.removeListener(type, found);

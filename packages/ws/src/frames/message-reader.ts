@@ -19,20 +19,20 @@ import { isUtf8, toArrayBuffer } from "../data.ts";
 import { invalidCloseCode, invalidReason, receiveError } from "../errors.ts";
 import { memory, runtime } from "../runtime.ts";
 
-/** What a reader passes on, in the order of the bytes. */
+/** Notifications of a reader, in the order of the bytes. */
 export interface MessageSink {
   onMessage(data: unknown, isBinary: boolean): void;
   onPing(payload: Buffer): void;
   onPong(payload: Buffer): void;
-  /** The peer's Close came. */
+  /** A Close was received. */
   onConclude(code: number, reason: Buffer): void;
-  /** What came is a violation. Nothing follows. */
+  /** A violation was received. It is the last notification. */
   onReadError(error: Error): void;
-  /** Whether bytes should be read: not while messages wait to be inflated or emitted. */
+  /** Whether to read from the stream. False while messages wait for decompression or an event. */
   onReading(on: boolean): void;
 }
 
-/** How a connection reads. 0: no limit. */
+/** Options for reading. A limit of 0 means no limit. */
 export interface ReadOptions {
   readonly isServer: boolean;
   readonly allowSynchronousEvents: boolean;
@@ -44,7 +44,7 @@ export interface ReadOptions {
 
 type GivenOptions = { readonly [Name in keyof ReadOptions]?: ReadOptions[Name] | undefined };
 
-/** The options of the last connection: mostly the next one has the same. */
+/** The options of the last connection. The next one usually has the same. */
 let lastOptions: ReadOptions | undefined;
 
 /** Returns the options with their types. Connections with the same options share them. */
@@ -76,7 +76,7 @@ function limit(value: number): number {
   return value > 0 ? value : Number.MAX_SAFE_INTEGER;
 }
 
-/** What the options of connections have become, for those that share them. */
+/** Receiver options by connection options. */
 const kept = new WeakMap<ReadOptions, Map<number, ReceiverOptions>>();
 
 /** Returns the options of the core's receiver. Connections with the same options share them. */
@@ -125,7 +125,7 @@ function bufferOf(source: Uint8Array, start: number, size: number): Buffer {
 
 const NO_HEADER = { firstByte: 0, secondByte: 0, declaredLength: 0 };
 
-/** Bytes in; messages, control frames and the first violation out. */
+/** Parses received bytes into messages and control frames, up to the first violation. */
 export class MessageReader {
   binaryType: BinaryType = "nodebuffer";
   readonly sink: MessageSink;
@@ -135,10 +135,12 @@ export class MessageReader {
   private parser: FrameParser | undefined;
   private readonly inflate: InflateQueue | undefined;
   private inflating = false;
-  /** A Close or a violation came: what is behind it is ignored. */
+  /** Whether a Close or a violation was received. Later bytes are ignored. */
   private concluded = false;
   private failed = false;
-  /** What waits for its turn, with `allowSynchronousEvents: false` or behind a message that is being inflated. */
+  /**
+   * Events that wait: with `allowSynchronousEvents: false`, or for a message that is decompressed.
+   */
   private waiting: (() => void)[] | undefined;
   private turnDue = false;
   private whenDone: (() => void) | undefined;
@@ -187,17 +189,17 @@ export class MessageReader {
     if (type === "fragments" || this.parserOptions.keepFragmentSizes === true) this.useOptions();
   }
 
-  /** Whether nothing more comes: the peer's Close or a violation was passed on. */
+  /** Whether a Close or a violation was reported. */
   get isConcluded(): boolean {
     return this.concluded;
   }
 
-  /** Whether a violation was passed on. */
+  /** Whether a violation was reported. */
   get hasFailed(): boolean {
     return this.failed;
   }
 
-  /** Processes `chunk[start..end)`, lent for the call. */
+  /** Processes `chunk[start..end)`. The bytes are borrowed for the call. */
   read(chunk: Uint8Array, start: number, end: number): void {
     if (this.concluded) return;
     const parser = (this.parser ??= acquireReceiver(memory, this.parserOptions, FROM_PARSER, this));
@@ -259,7 +261,7 @@ export class MessageReader {
     const cut: Buffer[] = [];
     let at = 0;
     for (const size of sizes) {
-      // what was inflated is one piece, whatever frames it came in
+      // a decompressed message is one piece, even if it had several frames
       if (at + size > whole.length) return [whole];
       if (size > 0) cut.push(whole.subarray(at, at + size));
       at += size;
@@ -290,7 +292,7 @@ export class MessageReader {
     this.checkDone();
   }
 
-  /** Does something behind the messages that came before: at once if none waits. */
+  /** Calls a function after all earlier messages; immediately if none waits. */
   inOrder(action: () => void, isEvent: boolean): void {
     const deferred = isEvent && !this.options.allowSynchronousEvents;
     if (this.waiting === undefined && !this.inflating && !deferred) action();
@@ -346,7 +348,7 @@ export class MessageReader {
     });
   }
 
-  /** Calls back when everything that came was passed on. */
+  /** Calls back when everything received was reported. */
   end(callback: () => void): void {
     this.whenDone = callback;
     this.checkDone();

@@ -16,10 +16,13 @@ export interface ReceiverOptions {
   readonly skipUTF8Validation?: boolean;
 }
 
-/** Parses frames that are written to it. Emits `message`, `ping`, `pong` and `conclude`. Connections do without the stream around the parser. */
+/**
+ * A stream that parses written bytes as frames. Emits `message`, `ping`, `pong` and `conclude`.
+ * Connections use the parser without this stream.
+ */
 export class Receiver extends Writable implements MessageSink {
   private readonly reader: MessageReader;
-  /** Called when the chunk that was written last is processed. */
+  /** Called when the last written chunk has been processed. */
   private pending: Callback | undefined;
   private readError: Error | undefined;
   private held = false;

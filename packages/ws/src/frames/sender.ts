@@ -7,7 +7,7 @@ import { isBlob, isCallersMemory, sizeOf, toBuffer } from "../data.ts";
 import type { PerMessageDeflate } from "../deflate/permessage-deflate.ts";
 import { type GenerateMask, memory, runtime } from "../runtime.ts";
 
-/** How `Sender.frame` encodes. */
+/** Options of `Sender.frame`. */
 export interface FrameOptions {
   readonly opcode: number;
   readonly fin?: boolean;
@@ -19,7 +19,7 @@ export interface FrameOptions {
   readonly maskBuffer?: Buffer | undefined;
 }
 
-/** How `Sender.send` sends. */
+/** Options of `Sender.send`. */
 export interface SenderOptions {
   readonly binary?: boolean;
   readonly compress?: boolean;
@@ -40,7 +40,9 @@ interface Task {
   run(): void;
 }
 
-/** Returns the payload of a Close frame. Throws a TypeError or a RangeError for what none can carry. */
+/**
+ * Returns the payload of a Close frame. Throws a TypeError or a RangeError for invalid arguments.
+ */
 export function closePayload(code: number | undefined, reason: string | Uint8Array | undefined): Buffer {
   if (code === undefined) return EMPTY_BUFFER;
   if (typeof code !== "number" || !isSendableCloseCode(code)) {
@@ -57,12 +59,15 @@ export function closePayload(code: number | undefined, reason: string | Uint8Arr
   return payload;
 }
 
-/** Throws a RangeError for data that no control frame can carry. */
+/** Throws a RangeError for data that is too long for a control frame. */
 export function checkControl(data: unknown): void {
   if (sizeOf(data) > MAX_CONTROL_PAYLOAD) throw new RangeError("The data size must not be greater than 125 bytes");
 }
 
-/** Encodes frames and writes them to a stream. Connections have an encoder of their own; this is the class that ws exports. */
+/**
+ * Encodes frames and writes them to a stream. It exists because ws exports it; connections do not
+ * use it.
+ */
 export class Sender {
   onerror: (error: Error) => void = ignore;
   /** Bytes that wait to be compressed or to be read from a Blob. */

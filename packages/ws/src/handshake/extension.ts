@@ -1,11 +1,16 @@
 import { FieldReader, isTokenChar } from "./tokens.ts";
 
-/** The parameters of one extension as they came: each name with all its values, `true` for none. */
+/**
+ * The received parameters of one extension: all values by name. `true`: a parameter without value.
+ */
 export type ExtensionParams = Record<string, (string | true)[]>;
-/** The extensions of a field, each with the parameters of each time that it is named. */
+/** The extensions of a field. An extension that is named several times has several entries. */
 export type Extensions = Record<string, ExtensionParams[]>;
 
-/** Returns the content of a `Sec-WebSocket-Extensions` field. Throws a SyntaxError for a malformed one. */
+/**
+ * Returns the content of a `Sec-WebSocket-Extensions` field. Throws a SyntaxError for a malformed
+ * one.
+ */
 export function parse(header: string): Extensions {
   const extensions: Extensions = Object.create(null);
   const reader = new FieldReader(header);
@@ -33,7 +38,7 @@ function readName(reader: FieldReader): string {
   return reader.token();
 }
 
-/** Skips the space behind an item; returns whether there was some. */
+/** Skips whitespace after an item. Returns whether there was any. */
 function endOfItem(reader: FieldReader): boolean {
   const spaced = reader.space();
   if (!reader.isAtEnd && reader.next !== 0x3b && reader.next !== 0x2c) reader.fail();

@@ -1,6 +1,9 @@
 import { FieldReader } from "./tokens.ts";
 
-/** Returns the names in a `Sec-WebSocket-Protocol` field, in order. Throws a SyntaxError for a malformed list or a name that is there twice. */
+/**
+ * Returns the names in a `Sec-WebSocket-Protocol` field, in order. Throws a SyntaxError for a
+ * malformed list or a duplicate name.
+ */
 export function parse(header: string): Set<string> {
   const protocols = new Set<string>();
   const reader = new FieldReader(header);

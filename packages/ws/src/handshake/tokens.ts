@@ -1,6 +1,8 @@
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 
-/** Whether a character, given by its code, may stand in a token (RFC 9110 §5.6.2). NaN, the end of the text, may not. */
+/**
+ * Whether a character code is allowed in a token (RFC 9110 §5.6.2). NaN (end of the text) is not.
+ */
 export function isTokenChar(code: number): boolean {
   return code < TOKEN_CHARS.length && TOKEN_CHARS[code] === 1;
 }
@@ -30,7 +32,7 @@ export class FieldReader {
     return this.at >= this.text.length;
   }
 
-  /** Reads a token. Throws a SyntaxError where there is none. */
+  /** Reads a token. Throws a SyntaxError if there is none. */
   token(): string {
     const start = this.at;
     while (isTokenChar(this.next)) this.at++;

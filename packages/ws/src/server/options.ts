@@ -4,7 +4,7 @@ import type { PerMessageDeflateOptions } from "../deflate/permessage-deflate.ts"
 import { checkPolicies, type Policies } from "../endpoint/policies.ts";
 import { WebSocket } from "../websocket.ts";
 
-/** What `verifyClient` is told. */
+/** Argument of `verifyClient`. */
 export interface ClientInfo {
   readonly origin: string | undefined;
   readonly secure: boolean;
@@ -13,7 +13,7 @@ export interface ClientInfo {
 
 type Decide = (admitted: boolean, code?: number, message?: string, headers?: Record<string, unknown>) => void;
 
-/** The options of a server while it runs: a program may change them. */
+/** The options of a running server. A program may change them. */
 export interface ServerOptions {
   allowSynchronousEvents: boolean;
   autoPong: boolean;
@@ -38,7 +38,10 @@ export interface ServerOptions {
   WebSocket: typeof WebSocket;
 }
 
-/** Returns the options with their defaults. Throws a TypeError unless exactly one of `port`, `server` and `noServer` is given. */
+/**
+ * Returns the options with their defaults. Throws a TypeError unless exactly one of `port`,
+ * `server` and `noServer` is given.
+ */
 export function resolveOptions(given: Partial<ServerOptions> | undefined): ServerOptions {
   const options: ServerOptions = {
     ...DEFAULTS,

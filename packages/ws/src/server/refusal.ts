@@ -4,7 +4,7 @@ import type { Duplex } from "node:stream";
 
 type Headers = Record<string, unknown>;
 
-/** Answers a handshake with a status, and ends the connection. */
+/** Rejects a handshake with a status, and ends the connection. */
 export function refuse(socket: Duplex, status: number, message?: string, headers?: Headers): void {
   const body = message || (STATUS_CODES[status] ?? "");
   const fields: Headers = {
@@ -18,7 +18,7 @@ export function refuse(socket: Duplex, status: number, message?: string, headers
   socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${lines.join("")}\r\n${body}`);
 }
 
-/** Answers a handshake that is wrong, unless a listener for `wsClientError` does. */
+/** Rejects an invalid handshake, unless there is a listener for `wsClientError`. */
 export function refuseClient(
   server: EventEmitter,
   request: IncomingMessage,

@@ -6,14 +6,14 @@ import { parse as parseProtocols } from "../handshake/subprotocol.ts";
 
 const KEY = /^[+/0-9A-Za-z]{22}==$/; // 16 bytes in base64
 
-/** A request that is wrong. */
+/** The error of an invalid request. */
 export interface Fault {
   readonly status: number;
   readonly message: string;
   readonly headers?: Record<string, string>;
 }
 
-/** Returns the key of a handshake, or what is wrong with the request (RFC 6455 §4.2.1). */
+/** Returns the key of a handshake, or an error for an invalid request (RFC 6455 §4.2.1). */
 export function checkRequest({ method, headers }: IncomingMessage): string | Fault {
   if (method !== "GET") return { status: 405, message: "Invalid HTTP method" };
   if (headers.upgrade?.toLowerCase() !== "websocket") return { status: 400, message: "Invalid Upgrade header" };
@@ -36,13 +36,13 @@ function versionOf(headers: IncomingMessage["headers"]): number {
   return Number(headers["sec-websocket-version"]);
 }
 
-/** Returns the origin that a request names. Version 8 has a field of its own for it. */
+/** Returns the origin of a request. Version 8 has another field for it. */
 export function originOf({ headers }: IncomingMessage): string | undefined {
   const name = versionOf(headers) === 8 ? "sec-websocket-origin" : "origin";
   return headers[name] as string | undefined;
 }
 
-/** Returns the subprotocols that a request offers, or what is wrong with them. */
+/** Returns the subprotocols that a request offers, or an error. */
 export function offeredProtocols({ headers }: IncomingMessage): Set<string> | Fault {
   const field = headers["sec-websocket-protocol"];
   if (field === undefined) return new Set();
@@ -55,7 +55,7 @@ export function offeredProtocols({ headers }: IncomingMessage): Set<string> | Fa
 
 export type AcceptedExtensions = Record<string, PerMessageDeflate>;
 
-/** Returns the extensions to be used, or what is wrong with the offer. */
+/** Returns the negotiated extensions, or an error for an invalid offer. */
 export function acceptExtensions(
   { headers }: IncomingMessage,
   options: boolean | PerMessageDeflateOptions,

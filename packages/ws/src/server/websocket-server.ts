@@ -26,7 +26,9 @@ const CLOSING = 1;
 const CLOSED = 2;
 
 const SERVER = Symbol("the server of a WebSocket");
-/** On sockets that have become a WebSocket: a second handshake on one is a mistake of the program. */
+/**
+ * Marks sockets of WebSockets: a second handshake on the same socket is an error of the program.
+ */
 const UPGRADED = Symbol("upgraded");
 
 function destroyThis(this: Duplex): void {
@@ -75,7 +77,9 @@ export class WebSocketServer extends EventEmitter {
     return this._server === null ? null : this._server.address();
   }
 
-  /** Accepts no more connections. Emits `close` when all have ended; it does not end them. */
+  /**
+   * Stops accepting connections. Does not end existing ones. Emits `close` when they have ended.
+   */
   close(callback?: (error?: Error) => void): void {
     if (this._state === CLOSED) {
       if (callback !== undefined) this.once("close", () => callback(new Error("The server is not running")));
@@ -94,7 +98,7 @@ export class WebSocketServer extends EventEmitter {
     else process.nextTick(emitClose, this);
   }
 
-  /** Whether this server is meant by a request: its path is the one of the options. */
+  /** Whether a request has the `path` of the options. */
   shouldHandle(request: IncomingMessage): boolean | Promise<boolean> {
     const { path } = this.options;
     if (!path) return true;
@@ -102,7 +106,10 @@ export class WebSocketServer extends EventEmitter {
     return pathname === path;
   }
 
-  /** Answers a handshake. `callback` gets the WebSocket, within this call unless `verifyClient` takes its time. */
+  /**
+   * Answers a handshake. Calls `callback` with the WebSocket, synchronously unless `verifyClient`
+   * is asynchronous.
+   */
   handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer, callback: Accepted): void {
     socket.on("error", destroyThis);
     const refuseFor = ({ status, message, headers }: Fault): void =>
@@ -145,7 +152,7 @@ export class WebSocketServer extends EventEmitter {
     head: Buffer,
     callback: Accepted,
   ): void {
-    // the client has gone, or the program has ended the socket
+    // the client has disconnected, or the program has ended the socket
     if (!socket.readable || !socket.writable) {
       socket.destroy();
       return;
@@ -220,7 +227,7 @@ function isFault(value: AcceptedExtensions | Fault): value is Fault {
   return "status" in value;
 }
 
-/** Answers requests that are no handshake, on a port of the server's own. */
+/** Answers requests that are not handshakes, on a port of the server itself. */
 function requireUpgrade(_request: IncomingMessage, response: http.ServerResponse): void {
   const body = STATUS_CODES[426] ?? "";
   response.writeHead(426, { "Content-Length": body.length, "Content-Type": "text/plain" });
