@@ -7,12 +7,15 @@ import type { Engine } from "./project.ts";
 const root = fileURLToPath(new URL("..", import.meta.url));
 const SCENARIOS = fileURLToPath(new URL("scenarios", import.meta.url));
 
-/** Node.js resolves the links of the project by their own place, so that all of them share its ws. */
+/**
+ * Node.js resolves the links of the project by their own place, so that all of them share its ws.
+ */
 export const NODE_OPTIONS = ["--preserve-symlinks", "--preserve-symlinks-main"];
 
 /**
- * Creates a project whose node_modules has links to the packages that are installed here, and a copy
- * of one of the implementations as ws. `copied` are packages to copy, whose files are run by path.
+ * Creates a project whose node_modules has links to the packages that are installed here, and a
+ * copy of one of the implementations as ws. `copied` are packages to copy, whose files are run by
+ * path.
  */
 export function link(folder: string, engine: Engine, copied: readonly string[]): void {
   const [source, target] = [join(root, "node_modules"), join(folder, "node_modules")];

@@ -1,4 +1,5 @@
-// What one client says, all of them hear. The message is encoded once, however many they are.   npx tsx examples/broadcast.ts
+// What one client says, all of them hear. The message is encoded once, however many they are. npx
+// tsx examples/broadcast.ts
 import { connect, WebSocketServer } from "tungstate";
 
 const server = new WebSocketServer();

@@ -1,5 +1,6 @@
-// The protocol package alone: no sockets, no waiting, no Node. Bytes go in as they come, one at a time here, and the handshake is
-// taken up again where it stopped.   npx tsx examples/handshake-by-hand.ts
+// The protocol package alone: no sockets, no waiting, no Node. Bytes go in as they come, one at a
+// time here, and the handshake is taken up again where it stopped. npx tsx
+// examples/handshake-by-hand.ts
 import {
   ClientHandshake,
   DEFAULT_LIMITS,

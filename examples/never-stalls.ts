@@ -1,5 +1,6 @@
-// The scenario that stalls elsewhere: a client asks for 100,000 packets and reads them while it keeps writing; the server writes as
-// fast as it is let. Three ways to read, each with all packets, in order, in bounded memory.   npx tsx examples/never-stalls.ts
+// The scenario that stalls elsewhere: a client asks for 100,000 packets and reads them while it
+// keeps writing; the server writes as fast as it is let. Three ways to read, each with all packets,
+// in order, in bounded memory. npx tsx examples/never-stalls.ts
 import { connect, type WebSocketConnection, WebSocketServer } from "tungstate";
 
 const PACKETS = Number(process.argv[2] ?? 100_000);

@@ -1,4 +1,5 @@
-// Runs tests without the private APIs of Node.js: npm run test:portable -- packages/tungstate/test/tls
+// Runs tests without the private APIs of Node.js: npm run test:portable --
+// packages/tungstate/test/tls
 import { spawnSync } from "node:child_process";
 import process from "node:process";
 import { commandLine } from "./command-line.mjs";

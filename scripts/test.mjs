@@ -22,7 +22,10 @@ const FIRST = ["apps/web/", "scripts/no-globals/", "conformance/", "bench/", "ha
  */
 const ALONE = /^packages\/ws\/|^(?:bench|conformance|examples|scripts)\/|^hardening\/(?:abuse|fuzz|simulate|soak)\//;
 
-/** Test files that measure the memory of their process. Each has its own: what other files free or keep would count. */
+/**
+ * Test files that measure the memory of their process. Each has its own: what other files free or
+ * keep would count.
+ */
 const MEASURES_MEMORY = /\b(?:memoryInUse|memoryUsage|peakGrowth)\b/;
 
 const root = fileURLToPath(new URL("..", import.meta.url));

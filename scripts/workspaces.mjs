@@ -6,8 +6,8 @@ import { fileURLToPath } from "node:url";
 export const root = fileURLToPath(new URL("..", import.meta.url));
 
 /**
- * Yields the files in a folder and its subfolders, except for those named in `skipped`. Paths are relative to
- * the root of the repository, with slashes. A folder that does not exist has no files.
+ * Yields the files in a folder and its subfolders, except for those named in `skipped`. Paths are
+ * relative to the root of the repository, with slashes. A folder that does not exist has no files.
  */
 export function* filesIn(folder, skipped = new Set()) {
   if (!existsSync(join(root, folder))) return;

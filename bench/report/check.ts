@@ -72,7 +72,9 @@ export function isLoss({ loss, noise }: Comparison): boolean {
   return loss > noise;
 }
 
-/** Server CPU instead of messages/s: other programs change it less. Less is better for all of them. */
+/**
+ * Server CPU instead of messages/s: other programs change it less. Less is better for all of them.
+ */
 function checkedMetric({ metric }: Row): Metric {
   return metric === "rate" ? "cpuUs" : metric;
 }

@@ -50,7 +50,10 @@ export const PEER_TITLES: Readonly<Record<PeerName, string>> = {
   c: "C epoll",
 };
 
-/** Rebuilt from the C++ sources for Node.js 20 to 25. Its 110 MB are installed when it is first measured. */
+/**
+ * Rebuilt from the C++ sources for Node.js 20 to 25. Its 110 MB are installed when it is first
+ * measured.
+ */
 const LATEST_UWS = { name: "@btc-vision/uwebsockets.js", version: "20.57.0" };
 
 const CLI = fileURLToPath(new URL("../../packages/cli/dist/main.js", import.meta.url));

@@ -3,8 +3,8 @@
 // with its type /broadcast every message goes to all connections, the sender's included /burst the
 // text "burst N S" is answered with N binary messages of S bytes "x", as fast as back pressure
 // allows Its environment says the rest: PORT (0: any), DEFLATE=1 (permessage-deflate, without
-// context takeover), TLS_KEY and TLS_CERT (files), ROUTE and OPTION (Tungstate only). For `tungstate
-// serve`, whose broadcast has the path /ws, the others have that path too.
+// context takeover), TLS_KEY and TLS_CERT (files), ROUTE and OPTION (Tungstate only). For
+// `tungstate serve`, whose broadcast has the path /ws, the others have that path too.
 import { readFileSync } from "node:fs";
 import process from "node:process";
 

@@ -37,7 +37,10 @@ export function keyOf(row: SocketsRow, engine: Engine): string {
   return `${row.name} ${engine}`;
 }
 
-/** Runs each row on each engine in each round. Servers are restarted for each, and their order rotates. */
+/**
+ * Runs each row on each engine in each round. Servers are restarted for each, and their order
+ * rotates.
+ */
 export async function runSockets({ rows, rounds, timing, log = () => {} }: RunOptions): Promise<SocketsRun> {
   await compileScripts(
     ["sockets", "socketio"].map((name) => join(SERVERS, `${name}.ts`)),

@@ -4,15 +4,17 @@ import { availableParallelism, setPriority } from "node:os";
 const SERVER_CORES = 2;
 /** As low as it gets: attackers use what the server and the honest clients leave. */
 export const LOWEST = 19;
-/** Priority of SCHED_RR. Autogroups make a nice value count among the processes of one session only. */
+/**
+ * Priority of SCHED_RR. Autogroups make a nice value count among the processes of one session only.
+ */
 const REAL_TIME = "1";
 
 /** Whether the machine has cores beside those of the server. */
 const hasMore = availableParallelism() > SERVER_CORES;
 
 /**
- * Lets a process of the server have two cores, before other programs where the system permits it (Linux, root). What else runs on the machine would be measured as
- * the server's delay.
+ * Lets a process of the server have two cores, before other programs where the system permits it
+ * (Linux, root). What else runs on the machine would be measured as the server's delay.
  */
 export function favour(pid: number): void {
   raise(pid);
@@ -25,7 +27,10 @@ export function favourHonest(pid: number): void {
   if (hasMore) pin(pid, `${SERVER_CORES}-${availableParallelism() - 1}`);
 }
 
-/** Keeps an attacker off the server's cores where there are others, and behind everything else where not. */
+/**
+ * Keeps an attacker off the server's cores where there are others, and behind everything else where
+ * not.
+ */
 export function restrain(pid: number): void {
   setPriority(pid, LOWEST);
   if (hasMore) pin(pid, `${SERVER_CORES}-${availableParallelism() - 1}`);

@@ -15,7 +15,10 @@ const DELAY_RESOLUTION = 2; // ms of the timer that measures the event loop of t
 export interface HonestReport {
   /** From sending a message to its echo, ms. */
   readonly p99: number;
-  /** The 99th percentile of how late timers of this process were, ms: a part of `p99` that is not the server's. */
+  /**
+   * The 99th percentile of how late timers of this process were, ms: a part of `p99` that is not
+   * the server's.
+   */
   readonly ownDelay: number;
   readonly echoes: number;
   /** Publications that were confirmed. */
@@ -24,7 +27,9 @@ export interface HonestReport {
   readonly lost: number;
 }
 
-/** Clients that echo, publish and subscribe with recovery, from another address than the attackers. */
+/**
+ * Clients that echo, publish and subscribe with recovery, from another address than the attackers.
+ */
 export class Honest {
   private readonly url: string;
   private readonly times: number[] = [];

@@ -1,4 +1,5 @@
-// The honest clients, in a process of their own: what the attackers and the judge cost does not delay them. The URL comes by IPC, and the report goes back.
+// The honest clients, in a process of their own: what the attackers and the judge cost does not
+// delay them. The URL comes by IPC, and the report goes back.
 import process from "node:process";
 import { Honest } from "./honest-clients.ts";
 

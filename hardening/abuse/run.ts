@@ -42,7 +42,10 @@ export interface Result extends Omit<HonestReport, "echoes"> {
   readonly problems: readonly string[];
 }
 
-/** Attacks a `tungstate serve` for so many seconds, beside honest clients. In the end it gets SIGTERM, still under attack, and drains. */
+/**
+ * Attacks a `tungstate serve` for so many seconds, beside honest clients. In the end it gets
+ * SIGTERM, still under attack, and drains.
+ */
 export async function abuse(attack: Attack, seconds: number, limits: Limits = LIMITS): Promise<Result> {
   const surroundings = await attack.surroundings?.();
   try {

@@ -1,5 +1,5 @@
-// Variables and collections at the top level of a file are shared by everything in the process. What
-// connections share belongs to their Runtime, so that two runtimes share nothing.
+// Variables and collections at the top level of a file are shared by everything in the process.
+// What connections share belongs to their Runtime, so that two runtimes share nothing.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { filesIn, root } from "../workspaces.mjs";
@@ -37,7 +37,8 @@ const DECLARATION =
 export function moduleState(text) {
   const names = [];
   for (const { 1: variable, 3: collection, 4: list, groups } of text.matchAll(DECLARATION)) {
-    // functions by which the files of a package reach private fields are assigned once, by the class
+    // functions by which the files of a package reach private fields are assigned once, by the
+    // class
     if (/^(?:<\w+>)?\(/.test(groups.type ?? "")) continue;
     const constant = collection ?? list;
     // a name in capitals is that of a table, which nothing changes
@@ -47,7 +48,10 @@ export function moduleState(text) {
   return names;
 }
 
-/** Returns a line for each top-level state that is not allowed, and for each allowance without state. */
+/**
+ * Returns a line for each top-level state that is not allowed, and for each allowance without
+ * state.
+ */
 export function checkModuleState(folders = FOLDERS, allowed = ALLOWED) {
   const found = new Set();
   for (const folder of folders) {

@@ -68,6 +68,13 @@ const PHRASES = [
   { old: ["is let in", "are let in", "lets nobody in"], use: "is accepted, admitted" },
   { old: ["live figures"], use: "live statistics" },
   { old: ["a file of settings"], use: "settings file" },
+  { old: ["for good"], use: "permanently" },
+  { old: ["nobody reads", "nobody pulls"], use: "unread, the application does not read" },
+  { old: ["counts no more", "count no more"], use: "no longer counts" },
+  { old: ["what they have to be", "live with", "lived with"], use: "valid, invalid, acceptable" },
+  { old: ["the caller's business", "the client's business", "the extension's business"], use: "handled by" },
+  { old: ["hands to the system what waits", "what waits to be written"], use: "writes the buffered output" },
+  { old: ["nothing private is looked at"], use: "private APIs are not accessed" },
 ];
 
 /** Files that must quote old words. */

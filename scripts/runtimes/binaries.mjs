@@ -1,5 +1,5 @@
-// Binaries of JavaScript runtimes, from npm packages. They are installed when they are first needed,
-// into a folder that Git ignores, without the install scripts of their packages.
+// Binaries of JavaScript runtimes, from npm packages. They are installed when they are first
+// needed, into a folder that Git ignores, without the install scripts of their packages.
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -10,7 +10,10 @@ const { arch, platform } = process;
 const windows = platform === "win32";
 const system = windows ? "windows" : platform;
 
-/** By name: the npm package that contains the binary, its path in the package, and the arguments that print its version. */
+/**
+ * By name: the npm package that contains the binary, its path in the package, and the arguments
+ * that print its version.
+ */
 const PACKAGES = {
   bun: {
     name: `@oven/bun-${system}-${arch === "arm64" ? "aarch64" : arch}`,

@@ -36,10 +36,14 @@ function kindOf(runtime) {
   return runtime.startsWith("node") ? "node" : runtime;
 }
 
-/** Starts a program of a runtime; returns its exit status (undefined: ended after `limit` ms) and its output. */
+/**
+ * Starts a program of a runtime; returns its exit status (undefined: ended after `limit` ms) and
+ * its output.
+ */
 export function runProgram(binary, args, { limit, env = {} }) {
   return new Promise((resolve) => {
-    // tests that start `node` start the runtime's own, if it has one; a group, to end what tests start
+    // tests that start `node` start the runtime's own, if it has one; a group, to end what tests
+    // start
     const child = spawn(binary, args, {
       cwd: root,
       detached: true,
@@ -129,9 +133,9 @@ function readOutput(kind, output) {
 export const WHOLE_FILE = "(file)";
 
 /**
- * Runs a test file. Returns its tests, `{ name, result }` with `passed`, `failed` or `skipped`, and the
- * output. A file that does not end within `limit` ms, or fails without a failed test, has one more
- * failed test: `(file)`.
+ * Runs a test file. Returns its tests, `{ name, result }` with `passed`, `failed` or `skipped`, and
+ * the output. A file that does not end within `limit` ms, or fails without a failed test, has one
+ * more failed test: `(file)`.
  */
 export async function runFile(runtime, binary, file, limit) {
   const kind = kindOf(runtime);

@@ -1,5 +1,5 @@
-// A server with the API of ws, on the package that its first argument names: /echo and /broadcast as
-// described in bench/servers/contract.ts. The second argument is how it is attached.
+// A server with the API of ws, on the package that its first argument names: /echo and /broadcast
+// as described in bench/servers/contract.ts. The second argument is how it is attached.
 import { createServer } from "node:http";
 import { createRequire } from "node:module";
 import type { AddressInfo } from "node:net";
@@ -12,7 +12,8 @@ const { host, port, deflate } = serverOptions();
 const require = createRequire(import.meta.url);
 const { WebSocketServer } = require(engine) as typeof Ws;
 
-// ws's default options, except for the size of messages, and that small messages are compressed as well
+// ws's default options, except for the size of messages, and that small messages are compressed as
+// well
 const options = { maxPayload: MAX_MESSAGE, ...(deflate ? { perMessageDeflate: { threshold: 0 } } : {}) };
 const http = createServer();
 const server = new WebSocketServer(

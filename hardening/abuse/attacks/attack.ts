@@ -24,12 +24,18 @@ export interface Attack {
   readonly args?: readonly string[];
   /** The attack is also made on `--workers 2`. */
   readonly workers?: true;
-  /** Nobody reads the server's stderr. */
+  /** Whether the server's stderr is not read. */
   readonly isUnread?: true;
-  /** The honest clients cannot publish for a while, or at all: what is published is still lost by nobody. */
+  /**
+   * The honest clients cannot publish for a while, or at all: what is published is still lost by
+   * nobody.
+   */
   readonly stopsPublishing?: true;
   readonly surroundings?: () => Promise<Surroundings>;
-  /** Called with the server when the attack begins: for attacks on its processes. `signal` aborts when it is over. */
+  /**
+   * Called with the server when the attack begins: for attacks on its processes. `signal` aborts
+   * when it is over.
+   */
   readonly disturb?: (server: Watched, signal: AbortSignal) => Promise<void>;
   /** The attackers, in a process of their own, until that is ended. */
   readonly run: (target: Target) => Promise<void>;

@@ -3,7 +3,10 @@ import { connect as connectTcp, type Socket } from "node:net";
 import { connect, type ConnectOptions, type WebSocketConnection } from "tungstate";
 import type { Target } from "./attack.ts";
 
-/** Where the attackers come from: honest clients have another address, and so an allowance of their own. */
+/**
+ * Where the attackers come from: honest clients have another address, and so an allowance of their
+ * own.
+ */
 const ADDRESS = "127.0.0.66";
 /** The attackers' channel. */
 export const CHANNEL = "public:abuse";

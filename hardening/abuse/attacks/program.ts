@@ -8,7 +8,10 @@ import { forever } from "./peers.ts";
 
 const BIN = join(dirname(createRequire(import.meta.url).resolve("@tungstate/cli/package.json")), "bin", "tungstate.js");
 
-/** Connects `tungstate connect` to a server that does this with each connection; again and again. It is watched as the server is. */
+/**
+ * Connects `tungstate connect` to a server that does this with each connection; again and again. It
+ * is watched as the server is.
+ */
 async function serveConnect(onConnection: (socket: WebSocketConnection) => void): Promise<void> {
   const server = new WebSocketServer({ compression: true });
   server.on("connection", (socket) => {

@@ -8,7 +8,7 @@ const TEXT = 0x1;
 export const SOCKET_ATTACKS: readonly Attack[] = [
   {
     name: "refusals",
-    what: "refused handshakes, while nobody reads stderr",
+    what: "refused handshakes, while stderr is not read",
     isUnread: true,
     run: (target) => forever(20, () => say(target, handshake("/ws", "Origin: http://elsewhere.example"))),
   },
@@ -41,7 +41,7 @@ export const SOCKET_ATTACKS: readonly Attack[] = [
   },
   {
     name: "unread echoes",
-    what: "messages of 16 MB to /echo whose echoes nobody reads",
+    what: "messages of 16 MB to /echo whose echoes are not read",
     run: (target) => {
       const bytes = Buffer.alloc(64 * 1024);
       return forever(40, async () => {

@@ -1,6 +1,6 @@
 /**
- * Errors of the hub and its stores, except for wrong arguments (INVALID_ARGUMENT, as in tungstate) and
- * errors for clients (CommandError, Disconnect).
+ * Errors of the hub and its stores, except for wrong arguments (INVALID_ARGUMENT, as in tungstate)
+ * and errors for clients (CommandError, Disconnect).
  */
 export const HUB_ERRORS = {
   INVALID_STATE: "the call is not possible in this state",

@@ -33,7 +33,10 @@ export class Histogram {
   }
 }
 
-/** The label of everything that has none of its own: an application may make up codes without an end. */
+/**
+ * The label of everything that has none of its own: an application may make up codes without an
+ * end.
+ */
 const OTHER = "other";
 
 /** Counts by a label of a fixed set, such as the method of a command. */

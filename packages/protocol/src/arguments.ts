@@ -1,6 +1,9 @@
 const SHOWN = 64; // characters of a peer's text in an error message
 
-/** Quotes text of a peer for an error message: at most 64 characters, in printable ASCII, so that it is safe to log. */
+/**
+ * Quotes text of a peer for an error message: at most 64 characters, in printable ASCII, so that it
+ * is safe to log.
+ */
 export function quote(text: string): string {
   let shown = "";
   for (let at = 0; at < text.length && at < SHOWN; at++) {
@@ -11,7 +14,9 @@ export function quote(text: string): string {
   return text.length > SHOWN ? `"${shown}"... (${text.length} characters)` : `"${shown}"`;
 }
 
-/** Describes a value for an error message: text is quoted, objects and functions are named by kind. */
+/**
+ * Describes a value for an error message: text is quoted, objects and functions are named by kind.
+ */
 export function describe(value: unknown): string {
   if (typeof value === "string") return quote(value);
   if (typeof value === "function") return "a function";
@@ -26,8 +31,9 @@ export interface ArgumentError {
 }
 
 /**
- * Returns the error of a wrong argument or option: a RangeError for a number, a TypeError for anything else.
- * `expected` completes the sentence "NAME must be". `shown` describes `got`; default: as `describe`.
+ * Returns the error of a wrong argument or option: a RangeError for a number, a TypeError for
+ * anything else. `expected` completes the sentence "NAME must be". `shown` describes `got`;
+ * default: as `describe`.
  */
 export function invalidOption(
   name: string,

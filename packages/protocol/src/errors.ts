@@ -22,8 +22,9 @@ const INVALID_STATE = { fault: "local", text: "this call is not possible in this
 const CALL_ERRORS = { NOT_OPEN, WRITE_BUFFER_FULL, INVALID_STATE } as const satisfies Record<string, ErrorEntry>;
 
 /**
- * Everything that the protocol can report, in one table. `docs/errors.md` lists the same rows; a test holds the two together.
- * Close codes: RFC 6455 §7.4.1. Statuses: RFC 6455 §4.2.2, RFC 9110 §15.
+ * Everything that the protocol can report, in one table. `docs/errors.md` lists the same rows; a
+ * test holds the two together. Close codes: RFC 6455 §7.4.1. Statuses: RFC 6455 §4.2.2, RFC 9110
+ * §15.
  */
 export const PROTOCOL_ERRORS = {
   // frames (RFC 6455 §5.2)
@@ -100,7 +101,10 @@ export const PROTOCOL_ERRORS = {
 /** A name of PROTOCOL_ERRORS. */
 export type ProtocolErrorCode = keyof typeof PROTOCOL_ERRORS;
 
-/** The one error class. `code` names a row of an error table; `fault` and `closeCode` are that row's. */
+/**
+ * The one error class. `code` names a row of an error table; `fault` and `closeCode` are that
+ * row's.
+ */
 export class WebSocketError<Code extends string = string> extends Error {
   override readonly name = "WebSocketError";
   /** The name of the error in its table. */
@@ -130,7 +134,10 @@ export function protocolError(
   return new WebSocketError<ProtocolErrorCode>(code, PROTOCOL_ERRORS[code], detail, options);
 }
 
-/** Returns the error for a row of CALL_ERRORS. A program that uses no other row contains no other row. */
+/**
+ * Returns the error for a row of CALL_ERRORS. A program that uses no other row contains no other
+ * row.
+ */
 export function callError(
   code: keyof typeof CALL_ERRORS,
   detail?: string,

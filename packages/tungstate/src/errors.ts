@@ -9,8 +9,9 @@ export interface ConnectionErrorEntry extends ErrorEntry {
 }
 
 /**
- * Everything that can go wrong before a connection is open, in the order of how far it got: where several routes or
- * addresses failed, the error that speaks for all of them is the one furthest down in this table.
+ * Everything that can go wrong before a connection is open, in the order of how far it got: where
+ * several routes or addresses failed, the error that speaks for all of them is the one furthest
+ * down in this table.
  */
 export const CONNECTION_ERRORS = {
   INVALID_URL: { step: "resolve", fault: "local", text: "the URL is not a valid WebSocket URL" },
@@ -110,7 +111,9 @@ export const ENDPOINT_ERRORS = {
 /** Codes of the rows of ENDPOINT_ERRORS. */
 export type EndpointErrorCode = keyof typeof ENDPOINT_ERRORS;
 
-/** Returns the error for a row of ENDPOINT_ERRORS. `detail` says what was expected and what came. */
+/**
+ * Returns the error for a row of ENDPOINT_ERRORS. `detail` says what was expected and what came.
+ */
 export function endpointError(
   code: EndpointErrorCode,
   detail?: string,
@@ -189,7 +192,10 @@ export function connectError(code: ConnectionErrorCode, detail?: string, options
   return new ConnectError(code, detail, options);
 }
 
-/** `to 10.0.0.9:443 (example.com) from 10.0.0.2 on eth1 through http://proxy:3128`, or what of that is known. */
+/**
+ * `to 10.0.0.9:443 (example.com) from 10.0.0.2 on eth1 through http://proxy:3128`, or what of that
+ * is known.
+ */
 export function describeTried(tried: Tried = {}): string {
   const { host, remoteAddress, remotePort, localAddress, localPort } = tried;
   const to = remoteAddress ?? host;
@@ -211,8 +217,8 @@ export function showAddress(address: string, port?: number): string {
 }
 
 /**
- * One error for several failures: the one that got furthest, with all of them listed in its message and in `attempts`.
- * Never called without a failure.
+ * One error for several failures: the one that got furthest, with all of them listed in its message
+ * and in `attempts`. Never called without a failure.
  */
 export function combineFailures(failures: readonly WebSocketError[], what: string): WebSocketError {
   const speaker = furthest(failures);
@@ -228,7 +234,10 @@ export function combineFailures(failures: readonly WebSocketError[], what: strin
   });
 }
 
-/** How far a failed attempt got; an error that is no row of this table comes from the WebSocket handshake, the last step. */
+/**
+ * How far a failed attempt got; an error that is no row of this table comes from the WebSocket
+ * handshake, the last step.
+ */
 function progress(error: WebSocketError): number {
   // a timeout or an abort at another step than in its row: as far as anything of that step
   if (error instanceof ConnectError && error.step !== CONNECTION_ERRORS[error.code].step) {
@@ -239,7 +248,10 @@ function progress(error: WebSocketError): number {
   return at < 0 ? codes.length : at;
 }
 
-/** The one of several errors that got furthest, the first of those that got equally far; undefined if there is none. */
+/**
+ * The one of several errors that got furthest, the first of those that got equally far; undefined
+ * if there is none.
+ */
 export function furthest(errors: readonly WebSocketError[]): WebSocketError | undefined {
   return errors.reduce<WebSocketError | undefined>(
     (best, error) => (best === undefined || progress(error) > progress(best) ? error : best),
@@ -247,7 +259,10 @@ export function furthest(errors: readonly WebSocketError[]): WebSocketError | un
   );
 }
 
-/** The reason of a signal when the time for all steps together is up. What it ends makes an error of it that names its step. */
+/**
+ * The reason of a signal when the time for all steps together is up. What it ends makes an error of
+ * it that names its step.
+ */
 export class OverallTimeout {
   readonly milliseconds: number;
 
@@ -257,8 +272,9 @@ export class OverallTimeout {
 }
 
 /**
- * What a rejection says when `signal` ended the attempt: the signal's reason where that already is one of our errors (a
- * deadline of one step), TIMEOUT with the step that was under way for the overall deadline and for `AbortSignal.timeout()`, else ABORTED with the reason as its cause.
+ * What a rejection says when `signal` ended the attempt: the signal's reason where that already is
+ * one of our errors (a deadline of one step), TIMEOUT with the step that was under way for the
+ * overall deadline and for `AbortSignal.timeout()`, else ABORTED with the reason as its cause.
  */
 export function abortedError(signal: AbortSignal, options: ConnectErrorOptions = {}): WebSocketError {
   const reason: unknown = signal.reason;

@@ -176,8 +176,8 @@ class Pacing {
 
 /**
  * Emits a part of what a paused socket has buffered, so that the socket receives no more while
- * enough is left. `read` of net.Socket makes the socket receive each time: a body that nobody reads
- * would be buffered whole.
+ * enough is left. Each `read` of net.Socket makes the socket receive more, so an unread body would
+ * be buffered completely.
  */
 function readPiece(socket: Socket): void {
   Duplex.prototype.read.call(socket, Math.min(socket.readableLength, PIECE));

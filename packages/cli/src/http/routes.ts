@@ -10,7 +10,10 @@ export interface Answer {
   readonly body?: string | Buffer | undefined;
 }
 
-/** Returns the response to a GET or HEAD request. Called for each request; cache expensive results inside it. */
+/**
+ * Returns the response to a GET or HEAD request. Called for each request; cache expensive results
+ * inside it.
+ */
 export type Route = (request: IncomingMessage) => Answer | Promise<Answer>;
 
 /** The routes by path. */

@@ -5,8 +5,8 @@ import type { IncomingMessage } from "node:http";
 const LINGER = 5_000;
 
 /**
- * Limits how long the rest of a body may take that nobody reads: node:http discards it. Call it
- * when the request is answered.
+ * Limits the time of the rest of an unread body, which node:http discards. Call it when the request
+ * is answered.
  */
 export function limitUnreadBody(request: IncomingMessage): void {
   const { "content-length": length = "0", "transfer-encoding": encoding } = request.headers;

@@ -6,9 +6,9 @@ import type { ServeSettings } from "./settings.ts";
 const local = new HostPolicy(LOCAL_HOSTS);
 
 /**
- * Returns the hosts that requests may name. A server on a loopback address serves programs and pages
- * of this machine: a page of another site whose name resolves to that address (DNS rebinding) must
- * not reach it.
+ * Returns the hosts that requests may name. A server on a loopback address serves programs and
+ * pages of this machine: a page of another site whose name resolves to that address (DNS rebinding)
+ * must not reach it.
  */
 export function allowedHosts({ host, allowedHost }: Pick<ServeSettings, "host" | "allowedHost">): AllowedHosts {
   if (allowedHost.includes("any")) return "any";

@@ -163,7 +163,9 @@ async function ask<N extends keyof StoreCalls>(
   }
 }
 
-/** Returns an error of the primary as the class that the hub expects: links transfer only the code. */
+/**
+ * Returns an error of the primary as the class that the hub expects: links transfer only the code.
+ */
 function storeError(error: unknown): unknown {
   if (!(error instanceof Error)) return error;
   const code: unknown = "code" in error ? error.code : undefined;

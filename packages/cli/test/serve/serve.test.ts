@@ -231,7 +231,8 @@ test("closes a slow client with 1013, and bounds what is queued for it", async (
       if (++received === batch) break;
     }
     const queued = await server.metric('tungstate_buffered_bytes{path="/ws"}');
-    // a queue that does not grow is closing: a client that read nothing for 5 s now would be terminated
+    // a queue that does not grow is closing: a client that read nothing for 5 s now would be
+    // terminated
     if (most > 1024 * 1024 && queued <= most) break;
     most = Math.max(most, queued);
   }

@@ -19,7 +19,9 @@ const AT_ONCE = 16;
  */
 const COMING_WRITES = 500;
 const LONGEST_COMING_INTERVAL = 1000; // ms
-/** Shorter intervals are none: joins and leaves of small channels are sent at the end of the tick. */
+/**
+ * Shorter intervals are none: joins and leaves of small channels are sent at the end of the tick.
+ */
 const SHORTEST_COMING_INTERVAL = 20; // ms
 
 /** What the subscribers of a channel need of their hub. */

@@ -7,8 +7,9 @@ import type { HistoryOptions } from "./operation-types.ts";
 const PAGE = { limit: 1000, maxBytes: 256 * 1024 };
 
 /**
- * Reads as much as is asked for, page by page; of a page with `maxBytes` no more than that. Other work has its turn meanwhile. Rejects with a
- * CommandError (112) where `since` is no place in the stream.
+ * Reads as much as is asked for, page by page; of a page with `maxBytes` no more than that. Other
+ * work has its turn meanwhile. Rejects with a CommandError (112) where `since` is no place in the
+ * stream.
  */
 export async function readHistory(
   read: (filter: HistoryFilter) => Promise<HistoryPage>,

@@ -6,8 +6,9 @@ import type { TimeSlices } from "../schedule/time-slices.ts";
 const AT_ONCE = 512;
 
 /**
- * Renews the presence of all subscribers of this node; other work has its turn meanwhile. A client that leaves while one batch is on its way is in none of
- * the following ones. A batch that fails, which `onError` is told, does not keep the next ones from being renewed.
+ * Renews the presence of all subscribers of this node; other work has its turn meanwhile. A client
+ * that leaves while one batch is on its way is in none of the following ones. A batch that fails,
+ * which `onError` is told, does not keep the next ones from being renewed.
  */
 export async function renewPresence(
   channels: Channels,

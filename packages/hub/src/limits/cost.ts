@@ -1,11 +1,11 @@
 import type { Command } from "../protocol/command.ts";
 
-// What commands cost, in bytes of work: about what it takes to send as many bytes to subscribers. A line is charged before it is read, a command
-// before it is done.
+// Costs of commands, in bytes of work: the work of sending as many bytes to subscribers. A line is
+// charged before it is parsed, and a command before it is executed.
 
 /** Cost of each line, besides its bytes. */
 export const LINE_COST = 128;
-/** Cost of each byte of a line: JSON of many small values takes long. */
+/** Cost of each byte of a line, for JSON of many small values. */
 export const PARSE_COST = 2;
 /** Cost of an empty line: a blank one, or the reply to a ping, which may not have been sent. */
 export const EMPTY_LINE_COST = 2 * 1024;
@@ -13,7 +13,7 @@ export const EMPTY_LINE_COST = 2 * 1024;
 export const ERROR_COST = 12 * 1024;
 /** Cost of a join and the leave that follows, for each subscriber that gets them. */
 export const COMING_COST = 256;
-/** Cost of a command that is nested too deeply to be read: no SDK sends one. */
+/** Cost of a command whose JSON is nested too deeply. No SDK sends one. */
 export const UNREAD_COST = 256 * 1024;
 
 const TOKEN_COST = 32 * 1024; // a signature to be checked

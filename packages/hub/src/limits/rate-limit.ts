@@ -3,8 +3,8 @@ import { Entry, List } from "../schedule/list.ts";
 import type { LimitedMethod, Limits, Rate } from "../settings/options.ts";
 
 /**
- * Maximum number of buckets that the connections of one address share: many people may be behind
- * one address.
+ * Maximum number of buckets that the connections of one address share: many users may have the same
+ * address.
  */
 const MOST_PER_ADDRESS = 32;
 /**
@@ -14,7 +14,7 @@ const SHORTEST_DELAY = 100;
 /** Maximum number of allowances of users and addresses without a connection that are kept. */
 const MOST_REMEMBERED = 20_000;
 
-/** A token bucket. It may be overdrawn, and then has to fill up again. */
+/** A token bucket. It may be overdrawn, and must then be refilled. */
 class Bucket {
   private readonly rate: Rate;
   private level: number;

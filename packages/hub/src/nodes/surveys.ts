@@ -53,7 +53,10 @@ export interface SurveysContext {
   readonly memory: { surveys(bytes: number): void };
 }
 
-/** Questions of this node that wait for answers, and questions of other nodes that it is answering, at most each. */
+/**
+ * Questions of this node that wait for answers, and questions of other nodes that it is answering,
+ * at most each.
+ */
 const MOST_OPEN = 64;
 /** Bytes of one answer, and of all answers to one question, at most. */
 const MOST_ANSWER_BYTES = 1024 * 1024;
@@ -94,8 +97,9 @@ export class Surveys {
   }
 
   /**
-   * Resolves when all known nodes have answered, or at the timeout, when the others get an error. An answer
-   * that is too large is an error, too. Rejects with a CommandError (106) if too many surveys are open.
+   * Resolves when all known nodes have answered, or at the timeout, when the others get an error.
+   * An answer that is too large is an error, too. Rejects with a CommandError (106) if too many
+   * surveys are open.
    */
   async ask(name: string, data: JsonText | undefined, timeout: number): Promise<readonly SurveyAnswer[]> {
     const { clock, id, newId, nodes, tell, memory } = this.context;

@@ -1,4 +1,7 @@
-/** Control characters, and halves of surrogate pairs, which have no UTF-8 and so no place in a store. */
+/**
+ * Control characters, and halves of surrogate pairs, which have no UTF-8 and so no place in a
+ * store.
+ */
 const UNFIT = /[\p{Cc}\p{Cs}]/u;
 
 /** What is wrong with the name of a channel; undefined: nothing. `maxLength` in bytes of UTF-8. */

@@ -1,6 +1,7 @@
-// Deltas in the format of the Fossil version control system (https://fossil-scm.org/home/doc/tip/www/delta_format.wiki):
-// the size of the target, a newline, then segments, each a copy "length@offset," from the source or a literal "length:bytes",
-// and at the end "checksum;". Numbers are in base 64 with the digits below.
+// Deltas in the format of the Fossil version control system
+// (https://fossil-scm.org/home/doc/tip/www/delta_format.wiki): the size of the target, a newline,
+// then segments, each a copy "length@offset," from the source or a literal "length:bytes", and at
+// the end "checksum;". Numbers are in base 64 with the digits below.
 
 const DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz~";
 /** The source is indexed by every block of this many bytes. */
@@ -12,8 +13,8 @@ const SHORTEST_COPY = 16;
 const HASH_FACTOR = 0x01000193;
 
 /**
- * A delta that makes `target` of `source`, both UTF-8. Its segments begin and end between characters, so that it is UTF-8 too.
- * Time is linear in the two sizes.
+ * A delta that makes `target` of `source`, both UTF-8. Its segments begin and end between
+ * characters, so that it is UTF-8 too. Time is linear in the two sizes.
  */
 export function createDelta(source: Uint8Array, target: Uint8Array): string {
   const delta = new DeltaText(target);
@@ -36,7 +37,10 @@ export function createDelta(source: Uint8Array, target: Uint8Array): string {
   return delta.finish();
 }
 
-/** Adds copies for what of target[from..to) is somewhere in the source; leaves what comes behind the last one. */
+/**
+ * Adds copies for what of target[from..to) is somewhere in the source; leaves what comes behind the
+ * last one.
+ */
 function copyBlocks(source: Uint8Array, target: Uint8Array, from: number, to: number, delta: DeltaText): void {
   const index = new BlockIndex(source);
   let leaving = 1; // what the factor has become for the byte that leaves the window

@@ -1,7 +1,8 @@
 import type { CodeAndReason } from "../codes.ts";
 
-// How to tell a client of the Protobuf variant that the hub does not speak it. SDKs act on a disconnect push at any time; some of them take any
-// close code before their connect reply for a lost connection, and reconnect forever.
+// How to tell a client of the Protobuf variant that the hub does not speak it. SDKs act on a
+// disconnect push at any time; some of them take any close code before their connect reply for a
+// lost connection, and reconnect forever.
 
 const REPLY_PUSH = 4; // field numbers of centrifugal/protocol, client.proto
 const PUSH_DISCONNECT = 11;

@@ -31,7 +31,10 @@ export class DeltaBase {
   }
 }
 
-/** One publication for the subscribers of a node. Each variant is serialised when a subscriber needs it. */
+/**
+ * One publication for the subscribers of a node. Each variant is serialised when a subscriber needs
+ * it.
+ */
 export class PublicationPush {
   readonly publication: Publication;
   private readonly options: PushOptions;

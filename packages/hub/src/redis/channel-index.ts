@@ -4,37 +4,37 @@ import { type Deployment, runCommand, runScript } from "./deployment.ts";
 import { type Keys, META, STREAM } from "./keys.ts";
 import { SCRIPTS } from "./scripts.ts";
 
-const NOTE_INTERVAL = 60_000; // ms between two notes of this node that a channel is used
-const MAX_NOTED = 10_000; // channels that this node remembers to have noted
+const NOTE_INTERVAL = 60_000; // ms between two updates of a channel's last use by this node
+const MAX_NOTED = 10_000; // channels whose last update this node remembers
 const AT_ONCE = 256; // channels in one call
-const INDEX_TTL = 366 * 24 * 3600_000; // ms since the last note
+const INDEX_TTL = 366 * 24 * 3600_000; // ms since the last update
 
-/** Scores from here on are those of channels with a subscriber: this, and when that was noted. */
+/** Added to the score of channels with a subscriber. */
 const WATCHED = 1e15; // ms
 
 /**
- * What is noted of a channel: it is used, and stays watched if it was; it has a subscriber; it is
- * used and its last subscriber of this node has gone.
+ * Updates of a channel: it is used (and stays watched if it was); it has a subscriber; it is used
+ * and its last subscriber on this node has left.
  */
 type Kind = "used" | "watched" | "left";
 
-/** Channels of a namespace to be noted. */
+/** Channels of a namespace to update. */
 interface Batch {
   maxChannels: number;
   readonly kinds: Map<string, Kind>;
 }
 
 /**
- * Limits how many channels of each namespace have a stream in a Redis without a subscriber. A sorted
- * set has all channels by their last use, to about a minute; those with a subscriber follow the
- * others. Above `maxChannels` the one that was used longest ago is forgotten.
+ * Limits the number of streams of channels without a subscriber, for each namespace. A sorted set
+ * contains all channels in the order of their last use, accurate to about a minute. Channels with a
+ * subscriber come last. Above `maxChannels`, the channel that was used longest ago is removed.
  */
 export class ChannelIndex {
   private readonly deployment: Deployment;
   private readonly keys: Keys;
   private readonly onError: (error: Error) => void;
   private readonly now: () => number;
-  /** Channels noted in this interval, and in the one before: what is in neither is due. */
+  /** Channels updated in this interval, and in the previous one. All others need an update. */
   private recent = new Set<string>();
   private recentSince: number;
   private batches = new Map<string, Batch>();
@@ -51,7 +51,7 @@ export class ChannelIndex {
     this.recentSince = now();
   }
 
-  /** A channel's stream is read or written. Costs a look-up, but for the first time in a minute. */
+  /** Call when a channel's stream is read or written. Usually takes only a look-up. */
   used(channel: string, maxChannels: number | undefined): void {
     if (maxChannels === undefined || maxChannels === Infinity || this.isNoted(channel)) return;
     this.recent.add(channel);
@@ -59,13 +59,13 @@ export class ChannelIndex {
     this.note(channel, this.watched.has(channel) ? "watched" : "used");
   }
 
-  /** This node subscribes to the channel. */
+  /** Call when this node subscribes to the channel. */
   joined(channel: string): void {
     this.watched.add(channel);
-    this.recent.delete(channel); // so that it is noted as watched
+    this.recent.delete(channel); // so that it is updated as watched
   }
 
-  /** This node is not subscribed to the channel any more. */
+  /** Call when this node has unsubscribed from the channel. */
   left(channel: string): void {
     this.watched.delete(channel);
     this.note(channel, "left");
@@ -101,7 +101,7 @@ export class ChannelIndex {
       for (let i = 0; i < all.length; i += AT_ONCE) {
         const some = all.slice(i, i + AT_ONCE);
         this.send(namespace, maxChannels, some).catch((error: unknown) => {
-          // a lost connection is reported elsewhere; what was not noted is noted when it is used again
+          // a lost connection is reported elsewhere; a missed update follows at the next use
           for (const [channel] of some) this.recent.delete(channel);
           if (error instanceof Error && !(error instanceof StoreUnavailableError)) this.onError(error);
         });
@@ -134,7 +134,7 @@ export class ChannelIndex {
     return !Array.isArray(reply) || Number(reply[1]) > 0;
   }
 
-  /** Forgets a channel, unless it has a subscriber. */
+  /** Removes a channel, unless it has a subscriber. */
   private async forget(channel: string): Promise<void> {
     const { deployment, keys } = this;
     if (await this.hasSubscribers(keys.topic(channel, deployment.database))) {
@@ -146,7 +146,7 @@ export class ChannelIndex {
     await runCommand(deployment, name, "DEL", name + META, name + STREAM);
   }
 
-  /** The node whose subscriber watched the channel may have ended without notice. */
+  /** The node that watched the channel may have ended without notice. */
   private async checkWatched(channel: string): Promise<void> {
     const { deployment, keys } = this;
     if (!(await this.hasSubscribers(keys.topic(channel, deployment.database)))) this.note(channel, "left");

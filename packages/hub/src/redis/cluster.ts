@@ -9,7 +9,7 @@ import { HubError } from "../errors.ts";
 const REFRESH_INTERVAL = 5_000; // ms; slots may move to other servers without a notification
 const TRY_AGAIN_PAUSE = 50; // ms
 const REFRESH_WHEN_DOWN = 500; // ms
-const REFRESH_PAUSE = 100; // ms between two questions after errors
+const REFRESH_PAUSE = 100; // ms between two requests after errors
 
 /** A Redis Cluster: a connection to each primary, and the map of slots. */
 export class ClusterDeployment implements Deployment {
@@ -71,7 +71,7 @@ export class ClusterDeployment implements Deployment {
     if (this.isStopped) return undefined;
     if (kind === "ASK" && address !== undefined) {
       const server = this.serverAt(address);
-      await server.whenUp(); // a server without a slot yet is not connected
+      await server.whenUp(); // a server that had no slot before is not connected yet
       return { server, asking: true };
     }
     if (kind === "TRYAGAIN")
@@ -139,10 +139,10 @@ export class ClusterDeployment implements Deployment {
         if (this.take(reply, hostOf(server.name))) for (const listener of [...this.listeners]) listener();
         return;
       } catch {
-        // the next server may know
+        // ask the next server
       }
     }
-    if (this.isStopped) return; // stopped meanwhile: nothing would close connections that are opened now
+    if (this.isStopped) return; // stopped meanwhile: new connections would never be closed
     // no known server answers: try those of the URL
     for (const { host, port } of this.url.hosts) {
       if (!this.byAddress.has(`${host}:${port}`)) this.serverFor(host, port).openLater();

@@ -74,7 +74,8 @@ export class Link {
       lazyConnect: true,
       connectTimeout: timeout,
       socketTimeout: timeout, // counted from a command without an answer
-      // it asks INFO, which a rule may forbid, and writes to the console where it does: `check` asks instead
+      // it asks INFO, which a rule may forbid, and writes to the console where it does: `check`
+      // asks instead
       enableReadyCheck: false,
       retryStrategy: () => this.nextDelay(),
       sentinelRetryStrategy: () => (this.hasBeenUp ? this.nextDelay() : null),

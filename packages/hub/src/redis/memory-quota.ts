@@ -2,22 +2,23 @@ import { QuotaExceededError } from "../broker/broker.ts";
 import { kindOf, StoreFullError } from "./refusals.ts";
 import type { Server } from "./server.ts";
 
-const CHECK_INTERVAL = 250; // ms between two questions to a server while publications are kept there
-const DENIED_INTERVAL = 60_000; // ms, where the user may not ask
+const CHECK_INTERVAL = 250; // ms between two requests to a server while publications are stored there
+const DENIED_INTERVAL = 60_000; // ms, if the user has no permission to ask
 const DEFAULT_SHARE = 3 / 4; // of maxmemory
 const CONSEQUENCE = "publications with history are refused until less is kept";
 
 interface Checked {
-  /** When the server is asked again. */
+  /** Time of the next request to the server. */
   nextAt: number;
   isAsking: boolean;
-  /** Why nothing more is kept; undefined: it is. */
+  /** Why publications with history are rejected; undefined: they are not. */
   message: string | undefined;
 }
 
 /**
- * Refuses publications that are to be kept where a Redis uses more memory than it may: at the limit of Redis itself (`maxmemory`) every write
- * fails, presence and positions too. The memory is asked for now and then, as long as something is published.
+ * Rejects publications with history while a Redis uses more memory than its quota. At the limit of
+ * Redis itself (`maxmemory`), every write fails, presence and positions included. The memory use is
+ * read at intervals while there are publications.
  */
 export class MemoryQuota {
   private readonly limit: number | undefined;
@@ -30,7 +31,7 @@ export class MemoryQuota {
     this.now = now;
   }
 
-  /** The error for a publication that is to be kept at the server; undefined: it may be. */
+  /** Returns the error for a publication with history; undefined if it is allowed. */
   refusal(server: Server): QuotaExceededError | undefined {
     if (this.limit === Infinity) return undefined;
     let checked = this.checked.get(server);
@@ -50,12 +51,12 @@ export class MemoryQuota {
       const maxmemory = field(info, "maxmemory");
       const limit = this.limit ?? (maxmemory > 0 ? maxmemory * DEFAULT_SHARE : Infinity);
       checked.nextAt = this.now() + CHECK_INTERVAL;
-      // clients get the message, so it doesn't name the server
+      // clients get this message, so it does not name the server
       const uses = `uses ${used} bytes of memory, and may use ${Math.floor(limit)}: ${CONSEQUENCE}`;
       checked.message = used < limit ? undefined : `Redis ${uses}`;
       if (checked.message !== undefined) server.reportFull(`Redis at ${server.name} ${uses}`);
     } catch (error) {
-      // a server that is away says so elsewhere; one that may not be asked has no quota
+      // a lost connection is reported elsewhere; without permission to ask, there is no quota
       const isDenied = error instanceof Error && kindOf(error) === "NOPERM";
       checked.nextAt = this.now() + (isDenied ? DENIED_INTERVAL : CHECK_INTERVAL);
       checked.message = undefined;
@@ -64,12 +65,12 @@ export class MemoryQuota {
   }
 }
 
-/** 0: there is none. */
+/** 0: no limit. */
 function field(info: string, name: string): number {
   return Number(new RegExp(`^${name}:(\\d+)`, "m").exec(info)?.[1] ?? 0);
 }
 
-/** Returns the error for a publication that failed. That of a full server is an error of a quota. */
+/** Returns the error for a failed publication: a QuotaExceededError if the server is full. */
 export function publicationError(error: unknown): unknown {
   if (!(error instanceof StoreFullError)) return error;
   return new QuotaExceededError(`Redis is full: ${CONSEQUENCE}`, { cause: error });

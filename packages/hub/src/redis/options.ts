@@ -14,7 +14,10 @@ export interface RedisOptions {
    * silent connection is probed every half of it. At least 100. Default: 5,000.
    */
   readonly timeout?: number;
-  /** Time in ms after which the clients of a dead node are no longer present. At least 100. Default: 60,000. */
+  /**
+   * Time in ms after which the clients of a dead node are no longer present. At least 100. Default:
+   * 60,000.
+   */
   readonly presenceTtl?: number;
   /**
    * Memory in bytes that a Redis may use for all of its data. Beyond it, publications with history
@@ -25,8 +28,8 @@ export interface RedisOptions {
   /** TLS options for `rediss:` URLs, as in `node:tls`. Default: none. */
   readonly tls?: ConnectionOptions;
   /**
-   * Called with each failure of a connection, once per loss, and every 10 s at most while a Redis is
-   * full. Errors contain no credentials. Default: none.
+   * Called with each failure of a connection, once per loss, and every 10 s at most while a Redis
+   * is full. Errors contain no credentials. Default: none.
    */
   readonly onError?: (error: Error) => void;
 }

@@ -5,9 +5,12 @@ import { SCRIPTS } from "./scripts.ts";
 import { slotOf } from "./slots.ts";
 import { HubError } from "../errors.ts";
 
-/** Publications in one call of the script: so many that a call costs little more than its publications, so few that it takes no ms. */
+/**
+ * Publications in one call of the script: enough to make the cost of the call negligible, and few
+ * enough to take less than 1 ms.
+ */
 const AT_ONCE = 64;
-// without an answer, above which more are refused
+// limits of publications without a reply; further ones are rejected
 const MOST_WAITING = 100_000; // publications
 const MOST_WAITING_LENGTH = 128 * 1024 * 1024; // characters
 const TRIES = 5;
@@ -15,7 +18,7 @@ const TRIES = 5;
 const DUPLICATE = 1;
 const FAILED = -1;
 
-/** A publication as the script takes it. */
+/** A publication as arguments of the script. */
 interface Item {
   readonly name: string;
   /** meta, stream, idempotency key or meta again */
@@ -26,14 +29,17 @@ interface Item {
   reject(error: unknown): void;
 }
 
-/** Of a slot that has something under way, in a cluster. */
+/** A slot of a cluster with publications in progress. */
 interface Lane {
   calls: number;
-  /** What has to wait until they are answered, as one of them was sent to another server: it would overtake. */
+  /**
+   * Publications that wait for the replies, to keep the order: one of those in progress was
+   * redirected to another server.
+   */
   behind: Item[] | undefined;
 }
 
-/** Publishes. The publications of one tick go to their server in few calls, in order. */
+/** Sends publications in order. The publications of a tick are sent in few calls. */
 export class Publisher {
   private readonly deployment: Deployment;
   private readonly newEpoch: () => string;
@@ -42,7 +48,7 @@ export class Publisher {
   private unanswered = 0;
   private unansweredLength = 0;
 
-  /** `newEpoch` makes a string that comes only once. */
+  /** `newEpoch` returns a unique string. */
   constructor(deployment: Deployment, newEpoch: () => string) {
     this.deployment = deployment;
     this.newEpoch = newEpoch;
@@ -91,7 +97,7 @@ export class Publisher {
     });
   }
 
-  /** Publications that may be in one call. */
+  /** Returns publications that can be sent in one call. */
   private sendAll(items: readonly Item[], lane?: Lane, done?: () => void): void {
     for (let i = 0; i < items.length; i += AT_ONCE) {
       if (lane !== undefined) lane.calls++;

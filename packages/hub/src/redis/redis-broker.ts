@@ -25,7 +25,7 @@ import { loadTracing, type Tracing } from "./tracing.ts";
 import { decodeEarlier, decodeEntry, decodeMessage, encodeBody, encodeComing } from "./wire.ts";
 import { HubError } from "../errors.ts";
 
-/** What a broker has at one of the deployments that share the channels. */
+/** The objects of a broker for one of the deployments that share the channels. */
 interface Shard {
   readonly publisher: Publisher;
   readonly index: ChannelIndex;
@@ -39,7 +39,7 @@ export class RedisBroker implements Broker {
   readonly metrics: StoreMetrics;
   readonly #connections: RedisConnections;
   readonly #shards = new Map<Deployment, Shard>();
-  /** Tells this node's messages from others'. */
+  /** Identifies messages of this node. */
   readonly #id = randomBytes(9).toString("base64url");
   readonly #quota: MemoryQuota;
   #epochs = 0;
@@ -123,7 +123,8 @@ export class RedisBroker implements Broker {
     const deployment = this.#connections.of(name);
     const server = deployment.serverOf(name);
     this.#shardAt(deployment).index.used(channel, filter.maxChannels);
-    // the first connection that is back finds the gap: sessions without a gap keep their subscriptions
+    // the first connection that is back finds the gap: sessions without a gap keep their
+    // subscriptions
     if (filter.patient === true && !server.isUp) await server.whenUp();
     const reply = await runScript(
       deployment,
@@ -158,7 +159,7 @@ export class RedisBroker implements Broker {
     await runCommand(deployment, topic, deployment.publishes, topic, `${this.#id} ${message}`);
   }
 
-  /** Resolves when all that Redis has sent to this node until now has been handed on. */
+  /** Resolves when everything that Redis has sent to this node so far has been delivered. */
   async settled(): Promise<void> {
     await Promise.all(Array.from(this.#shards.values(), ({ subscribers }) => subscribers.settled()));
   }
@@ -183,14 +184,17 @@ export class RedisBroker implements Broker {
         body,
         size,
         milliseconds(historyTtl),
-        // offset and epoch outlive the publications that have them
+        // offset and epoch are kept longer than the publications
         milliseconds(Math.max(metaTtl, historyTtl)),
         idempotencyKey === undefined ? "" : milliseconds(Math.max(1, idempotencyTtl)),
       ],
     );
   }
 
-  /** Undefined: a publication may be kept there, or where is not known now, which the publisher finds out. */
+  /**
+   * Returns the quota error of the channel's server. Undefined if there is none or the server is
+   * unknown.
+   */
   #quotaRefusal(deployment: Deployment, name: string): Error | undefined {
     let server: Server;
     try {
@@ -208,7 +212,7 @@ export class RedisBroker implements Broker {
     await runCommand(deployment, topic, deployment.publishes, topic, message);
   }
 
-  /** Where messages of the channel come from. */
+  /** Returns the subscriptions of the channel's deployment. */
   #placeOf(channel: string): Pick<Shard, "subscribers" | "index"> & { readonly topic: string } {
     const { keys } = this.#connections;
     const deployment = this.#connections.of(keys.channel(channel));
@@ -259,13 +263,13 @@ export class RedisBroker implements Broker {
     this.#handler?.interrupted(channels);
   }
 
-  /** Comes only once, on whatever node. */
+  /** Returns a string that is unique among all nodes. */
   #newEpoch(): string {
     return `${this.#id}${(this.#epochs++).toString(36)}`;
   }
 }
 
-/** A time as Redis takes it: for ever is longer than it can count. */
+/** Returns a time for Redis, which has no infinity. */
 function milliseconds(time: number): number {
   return Math.min(Math.ceil(time), Number.MAX_SAFE_INTEGER);
 }

@@ -18,7 +18,7 @@ const CURSOR = /^\d{1,20}$/; // an unsigned number of 64 bits
 const MAX_CURSOR = 2n ** 64n - 1n;
 const CLIENTS_AT_ONCE = 128; // about; a large hash is read by so many fields
 
-/** Presence in Redis: for each channel who is there until when, by Redis's own clock. */
+/** Presence in Redis: the clients of each channel with their expiry, by the clock of Redis. */
 export class RedisPresenceStore implements PresenceStore {
   readonly ttl: number;
   readonly #connections: RedisConnections;
@@ -54,7 +54,9 @@ export class RedisPresenceStore implements PresenceStore {
     await Promise.all(Array.from(byChannel, ([channel, values]) => this.#write(channel, values)));
   }
 
-  /** `limit` and `maxBytes` are what Redis makes of them: few clients at a time, or all of a small channel. */
+  /**
+   * Redis applies `limit` and `maxBytes` approximately, and returns all clients of a small channel.
+   */
   async clients(channel: string, { after = FIRST_CURSOR }: PresenceFilter = {}): Promise<PresencePage> {
     if (!CURSOR.test(after) || BigInt(after) > MAX_CURSOR) throw invalidCursor();
     const reply = await this.#run(channel, SCRIPTS.presenceRead, ["clients", after, CLIENTS_AT_ONCE]);

@@ -6,7 +6,7 @@ const SAME_REFUSAL_INTERVAL = 10_000; // ms between two reports that a server re
 export const WRONG_TYPE = "WRONGTYPE";
 const FULL = "OOM";
 
-/** By the first word of an error reply: what it means, and what to do. */
+/** The meaning of error replies and what to do, by their first word. */
 const MEANINGS: ReadonlyMap<string, string> = new Map([
   [FULL, "is full (maxmemory): raise maxmemory, or keep less history"],
   ["READONLY", "is a read-only replica: connect to the primary"],
@@ -21,7 +21,7 @@ const MEANINGS: ReadonlyMap<string, string> = new Map([
   [WRONG_TYPE, "has something else under a key of the hub's: choose another prefix, or delete the key"],
 ]);
 
-/** How Redis 7 says NOPERM of a command inside a script. */
+/** The error of Redis 7 for NOPERM of a command inside a script. */
 const DENIED_IN_SCRIPT = /\bThe user executing the script can't /;
 
 /** Error replies that tell the caller where a key is, or to send a script. */
@@ -31,8 +31,8 @@ const STEERING = ["MOVED", "ASK", "TRYAGAIN", "NOSCRIPT"];
 export class StoreFullError extends StoreUnavailableError {}
 
 /**
- * Error replies of one server, as errors for the hub. The hub reports the first of a kind; those of the same kind within the next
- * 10 s are a StoreUnavailableError, which it does not report.
+ * Error replies of one server, as errors for the hub. The hub reports the first of a kind; those of
+ * the same kind within the next 10 s are a StoreUnavailableError, which it does not report.
  */
 export class Refusals {
   private readonly name: string;
@@ -43,8 +43,8 @@ export class Refusals {
   }
 
   /**
-   * `error`: what came instead of a reply. An error that steers the caller is returned as it is. `keys`: the keys that have another type than
-   * they should, if they are known.
+   * `error`: the error reply. A redirection is returned unchanged. `keys`: the keys that may have
+   * the wrong type, if known.
    */
   of(error: unknown, keys: readonly string[] = []): unknown {
     if (!(error instanceof Error)) return error;
@@ -72,7 +72,7 @@ export class Refusals {
   }
 }
 
-/** The word that an error reply begins with, in a script as well. */
+/** Returns the first word of an error reply, also for errors inside a script. */
 export function kindOf({ message }: Error): string {
   return DENIED_IN_SCRIPT.test(message) ? "NOPERM" : (/\b([A-Z]{3,})\b/.exec(message)?.[1] ?? "");
 }

@@ -1,7 +1,7 @@
 import { argumentError } from "tungstate/internal";
-const POINTS = 160; // of each member; the more, the more equal their shares
+const POINTS = 160; // for each member; more points make the shares more equal
 
-/** FNV-1a, mixed at the end, because names differ in their last characters mostly. */
+/** FNV-1a with a final mix, because most names differ only in their last characters. */
 function hash(text: string): number {
   let h = 0x811c9dc5;
   for (let i = 0; i < text.length; i++) h = Math.imul(h ^ text.charCodeAt(i), 0x01000193);
@@ -10,7 +10,7 @@ function hash(text: string): number {
   return (h ^ (h >>> 16)) >>> 0;
 }
 
-/** Consistent hashing: who comes or goes takes or leaves only its own share of the keys. */
+/** Consistent hashing: adding or removing a member moves only the keys of that member. */
 export class Ring<Member> {
   private readonly points: readonly number[];
   private readonly owners: readonly Member[];
@@ -27,7 +27,7 @@ export class Ring<Member> {
     this.owners = all.map(({ member }) => member);
   }
 
-  /** Whose the key is. */
+  /** Returns the member that has the key. */
   of(key: string): Member {
     const at = hash(key);
     let low = 0;

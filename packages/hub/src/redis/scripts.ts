@@ -2,8 +2,8 @@ import { createHash } from "node:crypto";
 import { FRAMING_BYTES } from "../broker/broker.ts";
 
 /**
- * What a dataset of Redis is told by: `INFO replication` names another one after a restart and after a replica was promoted, which
- * is when the newest writes may be lost. "" where a server doesn't tell.
+ * Returns the id of the dataset from `INFO replication`. It changes after a restart and after the
+ * promotion of a replica, when the newest writes may be lost. "" if INFO is not allowed.
  */
 const DATASET = `
 local info = redis.pcall('INFO', 'replication')
@@ -11,17 +11,19 @@ local dataset = type(info) == 'string' and string.match(info, 'master_replid:(%w
 `;
 
 /**
- * Publishes a batch: each publication is numbered, kept and handed to the subscribers in one step.
+ * Publishes a batch. Each publication is numbered, stored and published atomically.
  *
- * KEYS of each: meta, stream, idempotency key (or meta again). ARGV: PUBLISH or SPUBLISH, a new epoch, then of each: channel, body,
- * history size ("0": not kept), history TTL, meta TTL, idempotency TTL ("": no key). Times in ms.
- * Replies with three values for each: offset, epoch, 1 for a duplicate; or 0, the error, -1. An error of one does not affect the others, and a
+ * KEYS of each: meta, stream, idempotency key (or meta again). ARGV: PUBLISH or SPUBLISH, a new
+ * epoch, then of each: channel, body, history size ("0": not kept), history TTL, meta TTL,
+ * idempotency TTL ("": no key). Times in ms. Replies with three values for each: offset, epoch, 1
+ * for a duplicate; or 0, the error, -1. An error of one does not affect the others, and a
  * publication that its stream refuses takes no number.
  *
- * The meta hash has the epoch (e), the newest offset (o), the dataset it was last written in (r), and earlier epochs with the offset
- * up to which their positions hold (l). Where the dataset is another one than the last time, publications that a client has seen may
- * be missing from it, and their numbers would be given to others: so the epoch changes, and positions up to what is there still hold.
- * A user who may not call INFO cannot tell (''): the epoch and the dataset stay as they are.
+ * The meta hash contains the epoch (e), the newest offset (o), the dataset of the last write (r),
+ * and earlier epochs with the offset up to which their positions are valid (l). If the dataset has
+ * changed, publications that a client has received may be missing, and their offsets would be used
+ * again. The epoch then changes, and positions up to the newest offset remain valid. Without
+ * permission for INFO (''), the epoch and the dataset do not change.
  */
 const PUBLISH = `${DATASET}
 local verb, candidate = ARGV[1], ARGV[2]
@@ -76,14 +78,15 @@ end
 return reply
 `;
 
-/** Publications that a script reads from a stream in one go. */
+/** Publications that a script reads from a stream at a time. */
 const ENTRIES_AT_ONCE = 16;
 
 /**
- * Reads a stream. KEYS: meta, stream. ARGV: a new epoch, first id, last id, limit ("0": none, "-1": all), XRANGE or XREVRANGE, TTL of the
- * meta and its TTL where there was never a publication, ms, the most bytes. Replies with epoch, top, earlier epochs, entries.
+ * Reads a stream. KEYS: meta, stream. ARGV: a new epoch, first id, last id, limit ("0": none, "-1":
+ * all), XRANGE or XREVRANGE, TTL of the meta and its TTL where there was never a publication, ms,
+ * the most bytes. Replies with epoch, top, earlier epochs, entries.
  *
- * The entries are read a few at a time, so that what is too much for the page is not read.
+ * The script reads a few entries at a time, so that it does not read much more than a page.
  */
 const HISTORY = `
 local meta, stream = KEYS[1], KEYS[2]
@@ -123,7 +126,10 @@ end
 return {epoch, top, earlier, entries}
 `;
 
-/** KEYS: the sorted set of expiries, the hash of values, the hash of users' counts. Values begin with the length of the user in bytes. */
+/**
+ * KEYS: the sorted set of expiries, the hash of values, the hash of users' counts. Values begin
+ * with the length of the user in bytes.
+ */
 const PRESENCE = `
 local expiries, values, users = KEYS[1], KEYS[2], KEYS[3]
 local time = redis.call('TIME')
@@ -144,8 +150,8 @@ for _, client in ipairs(redis.call('ZRANGEBYSCORE', expiries, '-inf', now)) do d
 `;
 
 /**
- * Writes presence. ARGV: TTL in ms, then of each client: its id, and its value; "" removes it. One script for all writes, so that what happens when a
- * server does not know a script can't change their order.
+ * Writes presence. ARGV: TTL in ms, then for each client its id and its value; "" removes it. One
+ * script for all writes keeps their order, even if a server has to load the script first.
  */
 const PRESENCE_WRITE = `${PRESENCE}
 local ttl = tonumber(ARGV[1])
@@ -171,16 +177,20 @@ end
 return 1
 `;
 
-/** Reads presence. ARGV: "clients", a cursor of HSCAN and how many, for some clients with their values; or "stats" for how many clients and users. */
+/**
+ * Reads presence. ARGV: "clients", a cursor of HSCAN and how many, for some clients with their
+ * values; or "stats" for how many clients and users.
+ */
 const PRESENCE_READ = `${PRESENCE}
 if ARGV[1] == 'clients' then return redis.call('HSCAN', values, ARGV[2], 'COUNT', ARGV[3]) end
 return {redis.call('HLEN', values), redis.call('HLEN', users)}
 `;
 
 /**
- * Notes that channels are used. KEYS: the sorted set of a namespace's channels, by time. ARGV: the most channels, the TTL of the set in ms, channels.
- * Replies with those that are too many, the ones used longest ago first, about two for each that is noted; they are in the set no longer. A Redis that is
- * full notes nothing, and still gives them.
+ * Updates the last use of channels. KEYS: the sorted set of a namespace's channels, by time. ARGV:
+ * the maximum number of channels, the TTL of the set in ms, channels. Removes channels above the
+ * maximum from the set, those used longest ago first and about two for each update, and replies
+ * with them. If Redis is full, it updates nothing, and still removes channels.
  */
 const NOTE_CHANNELS = `
 local time = redis.call('TIME')

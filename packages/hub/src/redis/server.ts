@@ -8,7 +8,7 @@ import { HubError } from "../errors.ts";
 /** One server of a deployment that takes commands. */
 export class Server {
   readonly name: string;
-  /** For further connections to it. */
+  /** Options for further connections to the server. */
   readonly options: ConnectionOptions;
   private readonly link: Link;
   private readonly refusals: Refusals;
@@ -49,7 +49,7 @@ export class Server {
     return this.link.whenUp();
   }
 
-  /** Any command. */
+  /** Runs a command. */
   call(command: string, ...args: readonly string[]): Promise<unknown> {
     const keys = args.slice(0, 1);
     return this.timed(
@@ -59,8 +59,8 @@ export class Server {
   }
 
   /**
-   * A command that the server may refuse. Rejects with the error reply as it is. The caller handles
-   * it, so that it takes no report from another command that is refused for the same reason.
+   * Runs a command that the server may refuse. Rejects with the original error reply, which the
+   * caller handles. It does not count as a report of that kind of refusal.
    */
   ask(command: string, ...args: readonly string[]): Promise<unknown> {
     return this.timed(
@@ -90,13 +90,16 @@ export class Server {
     );
   }
 
-  /** The error for a part of a reply that tells of one. `keys`: those of the part. */
+  /** Returns the error for an error in a part of a reply. `keys`: the keys of that part. */
   refusal(message: string, keys: readonly string[]): Promise<unknown> {
     if (message.includes("READONLY")) this.link.leaveReplica();
     return this.refused(new HubError("STORE_REFUSED", message), keys);
   }
 
-  /** Reports that publications with history are refused because too much memory is used; every 10 s at most. */
+  /**
+   * Reports that publications with history are refused because too much memory is used; every 10 s
+   * at most.
+   */
   reportFull(message: string): void {
     if (this.refusals.takeFullReport()) this.context.settings.onError(new HubError("QUOTA_EXCEEDED", message));
   }
@@ -145,12 +148,14 @@ export class Server {
   }
 }
 
-/** A reply, as opposed to a connection that was lost. */
+/** Whether an error is a reply of the server, not a lost connection. */
 function isRefusal(error: unknown): boolean {
   return error instanceof Error && error.name === "ReplyError";
 }
 
-/** Removes the command that ioredis keeps with its error: a log of the error would contain the publication. */
+/**
+ * Removes the command from an error of ioredis: a log of the error would contain the publication.
+ */
 function forgetCommand(error: unknown): void {
   if (error instanceof Error && "command" in error) delete error.command;
 }

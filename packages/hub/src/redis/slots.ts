@@ -7,7 +7,10 @@ const CRC16 = new Uint16Array(256).map((_, byte) => {
   return crc;
 });
 
-/** The slot of a key in a cluster. Redis Cluster: only what is between the first `{` and the first `}` behind it counts, if that is something. */
+/**
+ * Returns the slot of a key in a cluster. If there is text between the first `{` and the next `}`,
+ * only this text is hashed.
+ */
 export function slotOf(key: string): number {
   const open = key.indexOf("{");
   const close = open < 0 ? -1 : key.indexOf("}", open + 1);

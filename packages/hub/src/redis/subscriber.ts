@@ -8,27 +8,27 @@ const AT_ONCE = 512; // names in one command
 
 export interface SubscriberEvents {
   message(name: string, message: string): void;
-  /** Messages in these may have been lost. They are subscribed to again. */
+  /** Messages of these names may have been lost. They are subscribed to again. */
   interrupted(names: readonly string[]): void;
-  /** The server has told that it is not, or no longer, the one for some of the names. */
+  /** The server does not have, or no longer has, the slots of some names. */
   moved(): void;
 }
 
-/** A name that is to be subscribed to, or no longer. */
+/** A name to subscribe to or to unsubscribe from. */
 interface Request {
   readonly name: string;
   readonly on: boolean;
-  /** Undefined: nobody waits; messages may have been lost before. */
+  /** Undefined if no caller waits; messages may have been lost before. */
   readonly asked: { resolve(): void; reject(error: unknown): void } | undefined;
 }
 
-/** One connection with pub/sub subscriptions at one server. The requests of one tick are sent as one command. */
+/** One pub/sub connection to one server. The requests of a tick are sent as one command. */
 export class Subscriber {
   private readonly link: Link;
   private readonly refusals: Refusals;
   private readonly context: LinkContext;
   private readonly events: SubscriberEvents;
-  /** SSUBSCRIBE, whose names have to be of one slot, instead of SUBSCRIBE. */
+  /** Whether to use SSUBSCRIBE, whose names must be in one slot, instead of SUBSCRIBE. */
   private readonly isSharded: boolean;
   private readonly wanted = new Set<string>();
   private requests: Request[] = [];
@@ -47,7 +47,7 @@ export class Subscriber {
     );
   }
 
-  /** What is, or is to be, subscribed to. */
+  /** Names that are, or will be, subscribed to. */
   get names(): ReadonlySet<string> {
     return this.wanted;
   }
@@ -65,7 +65,7 @@ export class Subscriber {
     this.link.close();
   }
 
-  /** Resolves when messages come. Rejects where the connection is lost before. */
+  /** Subscribes. Resolves when messages are delivered. Rejects if the connection is lost before. */
   subscribe(name: string): Promise<void> {
     if (!this.link.isUp) {
       return Promise.reject(new StoreUnavailableError(`Redis at ${this.link.name} is not connected`));
@@ -80,19 +80,19 @@ export class Subscriber {
     return new Promise((resolve) => this.request({ name, on: false, asked: { resolve, reject: () => resolve() } }));
   }
 
-  /** Takes over a name that was subscribed to elsewhere, as soon as it can: `interrupted` tells when. */
+  /** Takes over a name from another connection. `interrupted` is called when it is subscribed. */
   adopt(name: string): void {
     this.want(name);
     if (this.link.isUp) this.request({ name, on: true, asked: undefined });
   }
 
-  /** Subscribes to everything again; where it is not connected, that happens by itself when it is. */
+  /** Subscribes to everything again, now or when it is connected. */
   resubscribe(): void {
     if (!this.link.isUp) return;
     for (const name of this.wanted) this.request({ name, on: true, asked: undefined });
   }
 
-  /** Resolves when all that the server has sent until now has come. */
+  /** Resolves when everything that the server has sent so far has been received. */
   async settled(): Promise<void> {
     await this.link.redis.ping();
   }
@@ -123,7 +123,7 @@ export class Subscriber {
     }
   }
 
-  /** What may go into one command. */
+  /** Returns names that can be sent in one command. */
   private *groups(requests: readonly Request[]): Iterable<readonly Request[]> {
     if (!this.isSharded) {
       for (let i = 0; i < requests.length; i += AT_ONCE) yield requests.slice(i, i + AT_ONCE);
@@ -156,7 +156,7 @@ export class Subscriber {
             : new StoreUnavailableError(`Redis at ${this.link.name} was lost`, { cause: error }),
         );
       }
-      // where the connection was lost, all is subscribed to again with the next one
+      // after a lost connection, the next one subscribes to everything again
       if (on && this.link.isUp && requests.some(({ asked }) => asked === undefined)) this.events.moved();
       return;
     }

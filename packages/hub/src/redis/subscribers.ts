@@ -7,13 +7,16 @@ import { Subscriber, type SubscriberEvents } from "./subscriber.ts";
 const TRIES = 5;
 const MOVED_PAUSE = 200; // ms
 
-/** Who is subscribed to what at one deployment: a connection to each of its servers that has something, and names that go where their slot goes. */
+/**
+ * The subscriptions at one deployment. There is one connection for each server with subscriptions.
+ * When a slot moves to another server, its subscriptions follow.
+ */
 export class Subscribers {
   private readonly deployment: Deployment;
   private readonly context: LinkContext;
   private readonly events: Pick<SubscriberEvents, "message" | "interrupted">;
   private readonly byServer = new Map<Server, Subscriber>();
-  /** Names whose slot no server has at the moment. */
+  /** Names whose slot has no server at the moment. */
   private readonly homeless = new Set<string>();
   private stopListening: (() => void) | undefined;
   private retry: NodeJS.Timeout | undefined;
@@ -25,7 +28,7 @@ export class Subscribers {
     this.events = events;
   }
 
-  /** Rejects where a server can't be reached. */
+  /** Rejects if a server cannot be reached. */
   async open(): Promise<void> {
     await Promise.all(this.homes().map((server) => this.add(server).open()));
     this.stopListening = this.deployment.onMoved(() => this.reassign());
@@ -53,7 +56,7 @@ export class Subscribers {
 
   async unsubscribe(name: string): Promise<void> {
     this.homeless.delete(name);
-    // wherever it was put meanwhile
+    // the name may have moved meanwhile
     const where = [...this.byServer.values()].filter((each) => each.names.has(name));
     await Promise.all(where.map((each) => each.unsubscribe(name)));
   }
@@ -65,11 +68,11 @@ export class Subscribers {
   /** Returns the servers that need a subscriber connection. */
   private homes(): readonly Server[] {
     const servers = this.deployment.servers();
-    // what is published at any server of a cluster without sharding reaches all others
+    // without sharded pub/sub, each server of a cluster delivers the messages of all
     return this.deployment.publishes === "SPUBLISH" ? servers : servers.slice(0, 1);
   }
 
-  /** Undefined: nowhere at the moment. */
+  /** Undefined: the slot has no server at the moment. */
   private homeOf(name: string): Server | undefined {
     if (this.deployment.publishes === "PUBLISH") return this.homes()[0];
     try {
@@ -98,7 +101,7 @@ export class Subscribers {
     return subscriber;
   }
 
-  /** Takes each name to where it belongs now. */
+  /** Moves each name to the server that has its slot now. */
   private reassign(): void {
     const homes = new Set(this.homes());
     for (const server of homes) if (!this.byServer.has(server)) this.add(server).openLater();

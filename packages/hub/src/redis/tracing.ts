@@ -2,7 +2,10 @@ import type { Span } from "@opentelemetry/api";
 import type { PendingFanOut } from "../broker/broker.ts";
 import type { TraceContext } from "./wire.ts";
 
-/** Spans around what goes to Redis and what comes from there; the second is a child of the first, on whatever node it is. */
+/**
+ * Spans for publishing to Redis and for receiving from Redis. The receiving span is a child of the
+ * publishing span, also on another node.
+ */
 export interface Tracing {
   publish<T>(channel: string, publish: (trace: TraceContext | undefined) => Promise<T>): Promise<T>;
   deliver(
@@ -12,7 +15,7 @@ export interface Tracing {
   ): PendingFanOut | undefined;
 }
 
-/** By OpenTelemetry's API, where the application has it; else undefined. */
+/** Uses the OpenTelemetry API. Undefined if the application has not installed it. */
 export async function loadTracing(): Promise<Tracing | undefined> {
   let api: typeof import("@opentelemetry/api");
   try {
@@ -32,7 +35,7 @@ export async function loadTracing(): Promise<Tracing | undefined> {
   return {
     async publish(channel, publish) {
       const span = tracer.startSpan("publish", { kind: SpanKind.PRODUCER, attributes: attributes(channel) });
-      if (!span.isRecording()) return publish(undefined); // nobody collects, or this one is not sampled
+      if (!span.isRecording()) return publish(undefined); // not recorded, or not sampled
       const carrier: Record<string, string> = {};
       propagation.inject(trace.setSpan(context.active(), span), carrier);
       try {

@@ -14,11 +14,11 @@ export interface RedisUrl {
   readonly username: string | undefined;
   readonly password: string | undefined;
   readonly db: number;
-  /** What the sentinels call the primary; "" else. */
+  /** Name of the primary at the sentinels; "" without sentinels. */
   readonly master: string;
   readonly sentinelUsername: string | undefined;
   readonly sentinelPassword: string | undefined;
-  /** Tells it from others where channels are sharded: the URL's fragment, or the URL without credentials. */
+  /** Name for sharding: the fragment of the URL, or the URL without credentials. */
   readonly name: string;
 }
 
@@ -27,8 +27,10 @@ const FORM =
 const HOST = /^(?:\[([0-9a-fA-F:.%]+)\]|([^:[\]]+))(?::(\d{1,5}))?$/;
 
 /**
- * `redis://[user:password@]host[:port][/db]`, `redis+cluster://h1,h2,h3`, `redis+sentinel://h1,h2/master[/db]`; with `rediss` instead of
- * `redis` over TLS. Sentinels' own credentials: `?sentinelUsername=..&sentinelPassword=..`. Throws a TypeError without the credentials in it.
+ * `redis://[user:password@]host[:port][/db]`, `redis+cluster://h1,h2,h3`,
+ * `redis+sentinel://h1,h2/master[/db]`; with `rediss` instead of `redis` over TLS. Sentinels' own
+ * credentials: `?sentinelUsername=..&sentinelPassword=..`. Throws a TypeError without the
+ * credentials in it.
  */
 export function parseRedisUrl(url: string): RedisUrl {
   const [, scheme, suffix, credentials = "", list = "", path = "", query = "", fragment] = FORM.exec(url) ?? [];
@@ -89,8 +91,8 @@ function decode(text: string): string {
 }
 
 /**
- * Returns a URL without the part before its last @ and without its query, for error messages. A password
- * may contain a ? that is not encoded.
+ * Returns a URL without the part before its last @ and without its query, for error messages. A
+ * password may contain a ? that is not encoded.
  */
 function withoutCredentials(url: string): string {
   const at = url.lastIndexOf("@");
@@ -98,7 +100,7 @@ function withoutCredentials(url: string): string {
   return at < 0 ? plain : `${/^[a-z+]*:\/\//.exec(url)?.[0] ?? ""}...@${plain}`;
 }
 
-/** A URL for people, without credentials. */
+/** Returns the URL without credentials, for messages. */
 export function describeRedis({ kind, tls, hosts, master, db }: RedisUrl): string {
   const scheme = `${tls ? "rediss" : "redis"}${kind === "single" ? "" : `+${kind}`}`;
   const list = hosts.map(({ host, port }) => `${host.includes(":") ? `[${host}]` : host}:${port}`).join(",");

@@ -1,7 +1,7 @@
 import type { ClientInfo, NewPublication, Position, Publication } from "../broker/broker.ts";
 import type { JsonText } from "../json/json.ts";
 
-/** What goes with a publication besides its data. Absent where there is nothing. */
+/** The header of a publication. Absent fields are omitted. */
 interface Header {
   readonly i?: ClientInfo;
   readonly t?: Readonly<Record<string, string>>;
@@ -9,10 +9,10 @@ interface Header {
   readonly c?: Readonly<Record<string, string>>;
 }
 
-/** What a trace goes on with, as header fields. */
+/** Header fields of a trace context. */
 export type TraceContext = Readonly<Record<string, string>>;
 
-/** A publication as it is kept in the stream: the header's length in UTF-16 units, the header, and the data as it came. */
+/** Returns the stored form of a publication: length of the header in UTF-16 units, header, data. */
 export function encodeBody(publication: NewPublication, trace: TraceContext | undefined): string {
   const { data, info, tags } = publication;
   if (info === undefined && tags === undefined && trace === undefined) return `0|${data}`;
@@ -45,7 +45,7 @@ function publicationOf({ data, header }: Body, offset: number): Publication {
   };
 }
 
-/** What a message in a channel's pub/sub channel says. */
+/** A message in the pub/sub channel of a channel. */
 export type ChannelMessage =
   | {
       readonly type: "publication";

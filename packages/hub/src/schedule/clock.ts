@@ -3,7 +3,10 @@ import { MAX_TIME, systemClock as connectionClock } from "tungstate/internal";
 
 /** Time and ticks of the hub. Tests replace it. */
 export interface Clock extends ConnectionClock {
-  /** Returns Unix time in milliseconds, for times that others know too, such as the expiry of a token. */
+  /**
+   * Returns Unix time in milliseconds, for times that others know too, such as the expiry of a
+   * token.
+   */
   unix(): number;
 }
 

@@ -1,4 +1,7 @@
-/** A function of the application that neither throws nor rejects: what it throws, or what a promise of it rejects with, goes to `onError`. */
+/**
+ * A function of the application that neither throws nor rejects: what it throws, or what a promise
+ * of it rejects with, goes to `onError`.
+ */
 export function quiet<Args extends unknown[]>(
   callback: (...args: Args) => unknown,
   onError: (error: unknown) => void,

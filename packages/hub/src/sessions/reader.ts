@@ -46,9 +46,10 @@ interface Started {
 }
 
 /**
- * The way in of one session. Each command gets one answer. Commands about one channel take effect in the order they came in;
- * what comes behind a connect command waits for it. Each line costs before it is read: where too much is under way, or was done already, the
- * rest of a frame waits, and nothing more is read from the client.
+ * The way in of one session. Each command gets one answer. Commands about one channel take effect
+ * in the order they came in; what comes behind a connect command waits for it. Each line costs
+ * before it is read: where too much is under way, or was done already, the rest of a frame waits,
+ * and nothing more is read from the client.
  */
 export class Reader {
   private readonly session: Session;
@@ -65,7 +66,10 @@ export class Reader {
   private now = 0;
   private refused = false;
   private hasAskedToConnect = false;
-  /** Lines that were read, and how many may be before the connection is asked how many bytes have come. */
+  /**
+   * Lines that were read, and how many may be before the connection is asked how many bytes have
+   * come.
+   */
   private lines = 0;
   private mostLines = FREE_LINES;
   private pending = 0;
@@ -165,7 +169,8 @@ export class Reader {
   private line(line: string, frame: Frame): void {
     const { session, parts, now } = this;
     if (++this.lines > this.mostLines) {
-      // compressed, thousands of lines take a few bytes: each line is work, and a byte of what comes has to be worth it
+      // compressed, thousands of lines take a few bytes: each line is work, and a byte of what
+      // comes has to be worth it
       this.mostLines = (this.connection.bytesReceived ?? Infinity) + FREE_LINES;
       if (this.lines > this.mostLines) return this.malformed("more lines than bytes");
     }
@@ -329,7 +334,10 @@ export class Reader {
     }
   }
 
-  /** Does the work of a command, and answers where it fails. The promise never rejects; undefined: it is done. */
+  /**
+   * Does the work of a command, and answers where it fails. The promise never rejects; undefined:
+   * it is done.
+   */
   private answer(command: Command, work: () => void | Promise<void>): Promise<void> | undefined {
     const { method, id } = command;
     let working: void | Promise<void>;

@@ -22,8 +22,8 @@ export interface ServerSubscriptionRequest {
 }
 
 /**
- * Subscribes a connected session and tells its client by a push. One that is subscribed already gets the info and the expiry where they are given, without
- * a push.
+ * Subscribes a connected session and tells its client by a push. One that is subscribed already
+ * gets the info and the expiry where they are given, without a push.
  */
 export async function subscribeByServer(
   session: Session,

@@ -12,7 +12,10 @@ export type SessionControl = Extract<Control, { readonly user: string }>;
 /** Sessions that are dealt with between two looks at the time. */
 const AT_ONCE = 64;
 
-/** Does to the sessions of this node what a server wants of a user's. Other work has its turn meanwhile. `namespaceOf` throws where there is none. */
+/**
+ * Does to the sessions of this node what a server wants of a user's. Other work has its turn
+ * meanwhile. `namespaceOf` throws where there is none.
+ */
 export async function applyControl(
   control: SessionControl,
   parts: Parts,

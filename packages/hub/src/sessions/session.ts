@@ -31,7 +31,10 @@ export interface SessionContext extends MembershipContext, OutboxContext {
 /** As the application gave it, and as JSON. */
 const INFO_COPIES = 2;
 
-/** The longest time that a client is told, s: the protocol's field has 32 bits, and many clients keep it in 31. It refreshes earlier then. */
+/**
+ * The longest time that a client is told, s: the protocol's field has 32 bits, and many clients
+ * keep it in 31. It refreshes earlier then.
+ */
 const MAX_TTL = 2 ** 31 - 1;
 
 /** The ping of a hub, and the deliveries of it, which no metric counts. */
@@ -74,7 +77,10 @@ export class Session implements ClientSession, SubscriptionOwner, Timed {
   private nextPing: number | undefined;
   private pingedAt = 0;
   private pongBy: number | undefined;
-  /** Nothing is read from the connection: the pong may wait there, so that its absence says nothing about the client. */
+  /**
+   * Nothing is read from the connection: the pong may wait there, so that its absence says nothing
+   * about the client.
+   */
   readingPaused = false;
   private seenAt = 0;
 
@@ -198,7 +204,10 @@ export class Session implements ClientSession, SubscriptionOwner, Timed {
     return { client: this.client, user: this.user, connInfo: this.connInfo, chanInfo: this.checked(chanInfo) };
   }
 
-  /** Throws a CommandError where an info is larger than allowed: it goes with everything that others are told of the client. */
+  /**
+   * Throws a CommandError where an info is larger than allowed: it goes with everything that others
+   * are told of the client.
+   */
   private checked<T extends JsonText | undefined>(info: T): T {
     const most = this.hub.settings.limits.infoBytes;
     const bytes = sizeOfOptional(info);
@@ -238,7 +247,8 @@ export class Session implements ClientSession, SubscriptionOwner, Timed {
 
   lost(subscription: Subscription, why: CodeAndReason): void {
     if (this.memberships.get(subscription.channel)?.subscription !== subscription) return;
-    // a client takes an unsubscribe push for a subscription of the server's as its end, not as a call to come back
+    // a client takes an unsubscribe push for a subscription of the server's as its end, not as a
+    // call to come back
     if (!subscription.serverSide) this.expel(subscription.channel, why);
     else this.close(why === UNSUBSCRIBES.EXPIRED ? DISCONNECTS.SUBSCRIPTION_EXPIRED : DISCONNECTS.INSUFFICIENT_STATE);
   }

@@ -43,7 +43,10 @@ export class Sessions {
     return this.byUser.get(user) ?? NOBODY;
   }
 
-  /** Returns the user's sessions, or the one with the id `client`, as an array: the caller may end them. */
+  /**
+   * Returns the user's sessions, or the one with the id `client`, as an array: the caller may end
+   * them.
+   */
   select(user: string, client: string | undefined): readonly Session[] {
     if (client === undefined) return [...this.of(user)];
     const session = this.byClient.get(client);

@@ -4,7 +4,9 @@ import type { JsonText } from "../json/json.ts";
 interface Read {
   /** What was read, with all options. */
   readonly key: string;
-  /** The last command that had been received when it began: it is an answer to all up to that one. */
+  /**
+   * The last command that had been received when it began: it is an answer to all up to that one.
+   */
   readonly upTo: number;
   readonly result: JsonText | CommandError;
 }

@@ -42,8 +42,9 @@ export interface SubscribeRequest extends AccessRequest {
 }
 
 /**
- * Only a literal `true`, or a promise of it, allows. Anything else is answered with "permission denied" (103). A CommandError or Disconnect
- * thrown reaches the client; any other error is answered with a temporary error (100) and reported to `onError`.
+ * Only a literal `true`, or a promise of it, allows. Anything else is answered with "permission
+ * denied" (103). A CommandError or Disconnect thrown reaches the client; any other error is
+ * answered with a temporary error (100) and reported to `onError`.
  */
 export type AccessFunction = (request: AccessRequest) => boolean | PromiseLike<boolean>;
 
@@ -56,8 +57,9 @@ const PLAIN_GRANT: SubscribeGrant = {};
 const GRANT_FIELDS: ReadonlySet<string> = new Set(["info", "data", "expireAt"] satisfies (keyof SubscribeGrant)[]);
 
 /**
- * Returns the grant in the result of a permission function, or undefined if access is denied. A promise or
- * any other thenable is awaited first. `takesGrant`: whether a SubscribeGrant allows as well as `true`.
+ * Returns the grant in the result of a permission function, or undefined if access is denied. A
+ * promise or any other thenable is awaited first. `takesGrant`: whether a SubscribeGrant allows as
+ * well as `true`.
  */
 export function resolveAccess(
   answer: unknown,

@@ -67,7 +67,10 @@ interface Candidate {
   readonly newerKey?: JWTVerifyGetKey;
 }
 
-/** Errors of jose for an invalid token. Its other errors are about keys that could not be fetched or read. */
+/**
+ * Errors of jose for an invalid token. Its other errors are about keys that could not be fetched or
+ * read.
+ */
 const INVALID = [
   errors.JWTClaimValidationFailed,
   errors.JWTInvalid,
@@ -198,7 +201,8 @@ function candidate(key: TokenKey, remote: RemoteKeysOptions): Candidate {
   if ("secret" in key) {
     checkAlgorithm(key.algorithm, SECRET_ALGORITHMS);
     const secret = typeof key.secret === "string" ? new TextEncoder().encode(key.secret) : key.secret;
-    // RFC 7518 §3.2: "A key of the same size as the hash output (for instance, 256 bits for "HS256") or larger MUST be used"
+    // RFC 7518 §3.2: "A key of the same size as the hash output (for instance, 256 bits for
+    // "HS256") or larger MUST be used"
     if (secret.length < 32)
       throw argumentError(TypeError, `a secret must have at least 32 bytes, got ${secret.length}`);
     return { algorithms: [key.algorithm], key: () => secret };

@@ -89,7 +89,7 @@ export class ModelClient {
       if (this.isStopped) return;
       this.options.record.disconnects++;
       if ((code >= 3500 && code < 4000) || (code >= 4500 && code < 5000)) {
-        this.options.record.problem(`${this.options.name} was sent away for good with ${code}`);
+        this.options.record.problem(`${this.options.name} was disconnected permanently with ${code}`);
       }
       this.subscribed.clear();
       this.comeBack();

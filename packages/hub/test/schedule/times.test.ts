@@ -31,7 +31,10 @@ const OPTIONS: Readonly<Record<string, (value: unknown) => unknown>> = {
   presenceTtl: (presenceTtl) => resolveRedisOptions({ presenceTtl: presenceTtl as number }),
 };
 
-/** Whether it is a RangeError for a number, a TypeError for anything else, and has the code of wrong arguments. */
+/**
+ * Whether it is a RangeError for a number, a TypeError for anything else, and has the code of wrong
+ * arguments.
+ */
 function isArgumentError(error: unknown, value: unknown): error is Error {
   const Class = typeof value === "number" ? RangeError : TypeError;
   return error instanceof Class && "code" in error && error.code === "INVALID_ARGUMENT";

@@ -1,8 +1,9 @@
 const NATIVE_PAYS = 192; // bytes; up to here a loop beats making a view for `set`
 
 /**
- * Copies small payloads out of shared memory. Remembers the array copied from last, its buffer and a view of it: such payloads
- * mostly lie one behind the other, and asking an array for its buffer is slow.
+ * Copies small payloads out of shared memory. Remembers the array copied from last, its buffer and
+ * a view of it: such payloads mostly lie one behind the other, and asking an array for its buffer
+ * is slow.
  */
 export class SharedCopier {
   private viewed: Uint8Array = new Uint8Array(0);
@@ -11,8 +12,8 @@ export class SharedCopier {
   private view: DataView = new DataView(this.buffer);
 
   /**
-   * Copies `source[start..start + length)` to `target[at]`. `targetView` is a view of target's whole buffer, in which target starts
-   * at byte 0.
+   * Copies `source[start..start + length)` to `target[at]`. `targetView` is a view of target's
+   * whole buffer, in which target starts at byte 0.
    */
   copy(source: Uint8Array, start: number, length: number, target: Uint8Array, at: number, targetView: DataView): void {
     if (source !== this.viewed) {

@@ -1,6 +1,9 @@
 const CHUNK = 4096; // String.fromCharCode takes its arguments on the stack
 
-/** Bytes as text, one character each: how header fields are read (RFC 9110 §5.5: bytes above 0x7f are opaque data). */
+/**
+ * Bytes as text, one character each: how header fields are read (RFC 9110 §5.5: bytes above 0x7f
+ * are opaque data).
+ */
 export function decodeLatin1(bytes: Uint8Array, start: number, end: number): string {
   let text = "";
   for (let at = start; at < end; at += CHUNK) {

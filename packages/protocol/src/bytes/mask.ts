@@ -1,6 +1,7 @@
 /**
- * RFC 6455 §5.3: octet i of the payload is XORed with octet i modulo 4 of the masking key. A key is held as the little-endian
- * word of its four octets, so that four payload octets can be XORed at once; key 0 makes the same code a plain copy.
+ * RFC 6455 §5.3: octet i of the payload is XORed with octet i modulo 4 of the masking key. A key is
+ * held as the little-endian word of its four octets, so that four payload octets can be XORed at
+ * once; key 0 makes the same code a plain copy.
  */
 
 /** Below this many bytes a byte loop is as fast as setting up for words. */
@@ -17,8 +18,8 @@ export function rotateKey(key: number, offset: number): number {
 const LARGEST_REMEMBERED = 1 << 20; // bytes; a remembered view keeps its buffer alive
 
 /**
- * Remembers the word view and the offset of the array that was read last. Most chunks of a process lie in one read buffer, and
- * asking an array for its buffer is slow.
+ * Remembers the word view and the offset of the array that was read last. Most chunks of a process
+ * lie in one read buffer, and asking an array for its buffer is slow.
  */
 export class ViewCache {
   /** The offset of the array in its buffer. Valid after `wordsOf`. */
@@ -37,7 +38,10 @@ export class ViewCache {
     return (chunk === this.viewed ? this.view : undefined) ?? this.look(chunk);
   }
 
-  /** Makes a new view. A resizable buffer may have grown since the last one: a view of a fixed length does not show that. */
+  /**
+   * Makes a new view. A resizable buffer may have grown since the last one: a view of a fixed
+   * length does not show that.
+   */
   look(chunk: Uint8Array): Int32Array {
     const { buffer, byteOffset } = chunk;
     const words = new Int32Array(buffer, 0, buffer.byteLength >> 2);
@@ -50,9 +54,10 @@ export class ViewCache {
 }
 
 /**
- * Copies `length` bytes from `source[start]` to `target[at]`, XORed with `key`. `targetWords` is a word view of target's
- * buffer, in which target starts at byte 0. Returns the OR of all bytes written: below 0x80 they are ASCII. (It may be any word of such
- * bytes: test it with `isAscii`.) `views` remembers the view of the source.
+ * Copies `length` bytes from `source[start]` to `target[at]`, XORed with `key`. `targetWords` is a
+ * word view of target's buffer, in which target starts at byte 0. Returns the OR of all bytes
+ * written: below 0x80 they are ASCII. (It may be any word of such bytes: test it with `isAscii`.)
+ * `views` remembers the view of the source.
  */
 export function copyMasked(
   source: Uint8Array,
@@ -106,7 +111,10 @@ export function copyMasked(
   return seen;
 }
 
-/** XORs `target[start..end)` with `key` where it stands; returns the OR of the result as `copyMasked` does. */
+/**
+ * XORs `target[start..end)` with `key` where it stands; returns the OR of the result as
+ * `copyMasked` does.
+ */
 export function maskInPlace(
   target: Uint8Array,
   targetWords: Int32Array,
@@ -139,7 +147,10 @@ export function maskInPlace(
   return seen;
 }
 
-/** Whether the OR of some bytes or words, as `copyMasked` returns it, says that all of them were ASCII. */
+/**
+ * Whether the OR of some bytes or words, as `copyMasked` returns it, says that all of them were
+ * ASCII.
+ */
 export function isAscii(seen: number): boolean {
   return (seen & 0x80808080) === 0;
 }

@@ -3,17 +3,20 @@ import { copyMasked, type ViewCache } from "./mask.ts";
 import { checkUtf8, decodeUtf8, utf8Length, UTF8_INVALID, UTF8_START, writeUtf8 } from "./utf8.ts";
 
 /**
- * The functions that a platform may have in a faster, native form. They return the same results as the portable ones, so that
- * replacing them changes speed and nothing else.
+ * The functions that a platform may have in a faster, native form. They return the same results as
+ * the portable ones, so that replacing them changes speed and nothing else.
  */
 export interface Primitives {
   /**
-   * Returns a new array of `size` bytes at the start of a buffer of its own. Its contents may be uninitialised: all of it is written before any of it is read.
+   * Returns a new array of `size` bytes at the start of a buffer of its own. Its contents may be
+   * uninitialised: all of it is written before any of it is read.
    */
   readonly allocate: (size: number) => Uint8Array;
   /**
-   * Copies `length` bytes from `source[start]` to `target[at]`, XORed with `key`, and returns a number that is 0x80 or more in one of its
-   * bytes if a byte written is not ASCII. `targetWords` is a word view of target's buffer, in which target starts at byte 0. Called for pieces that are not short.
+   * Copies `length` bytes from `source[start]` to `target[at]`, XORed with `key`, and returns a
+   * number that is 0x80 or more in one of its bytes if a byte written is not ASCII. `targetWords`
+   * is a word view of target's buffer, in which target starts at byte 0. Called for pieces that are
+   * not short.
    */
   readonly copyMasked: (
     source: Uint8Array,
@@ -24,7 +27,10 @@ export interface Primitives {
     targetWords: Int32Array,
     at: number,
   ) => number;
-  /** Returns whether the bytes are one whole piece of UTF-8. Called for pieces that are neither ASCII nor short. */
+  /**
+   * Returns whether the bytes are one whole piece of UTF-8. Called for pieces that are neither
+   * ASCII nor short.
+   */
   readonly isUtf8: (bytes: Uint8Array) => boolean;
   /** Decodes bytes that are valid UTF-8. */
   readonly decodeUtf8: (bytes: Uint8Array, start: number, end: number) => string;

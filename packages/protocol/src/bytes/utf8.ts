@@ -1,8 +1,9 @@
 /**
- * UTF-8 (RFC 3629; the bounds are those of table 3-7 in the Unicode Standard: no surrogates, no overlong forms, nothing above U+10FFFF).
+ * UTF-8 (RFC 3629; the bounds are those of table 3-7 in the Unicode Standard: no surrogates, no
+ * overlong forms, nothing above U+10FFFF).
  *
- * The state between two bytes is one number: 0 between characters, else how many continuation bytes are still to come and the
- * range that the next one has to be in.
+ * The state between two bytes is one number: 0 between characters, else how many continuation bytes
+ * are still to come and the range that the next one has to be in.
  */
 export const UTF8_START = 0;
 export const UTF8_INVALID = -1;
@@ -21,8 +22,9 @@ function stateAfterLead(byte: number): number {
 }
 
 /**
- * Goes on checking at `bytes[start..end)` from `current` and returns the state behind it: UTF8_START if a text may end here,
- * UTF8_INVALID from the first byte on that no continuation can mend.
+ * Goes on checking at `bytes[start..end)` from `current` and returns the state behind it:
+ * UTF8_START if a text may end here, UTF8_INVALID from the first byte on that no continuation can
+ * mend.
  */
 export function checkUtf8(bytes: Uint8Array, start: number, end: number, current: number): number {
   let at = start;
@@ -69,7 +71,10 @@ export function decodeUtf8(bytes: Uint8Array, start: number, end: number): strin
   return text + String.fromCharCode(...units);
 }
 
-/** Bytes that `text` takes as UTF-8. A lone surrogate counts as U+FFFD, which is what it is written as. */
+/**
+ * Bytes that `text` takes as UTF-8. A lone surrogate counts as U+FFFD, which is what it is written
+ * as.
+ */
 export function utf8Length(text: string): number {
   let bytes = text.length;
   for (let at = 0; at < text.length; at++) {

@@ -10,9 +10,10 @@ export type DeflateWithoutContext = (
 type Form = PreparedMessage | Promise<PreparedMessage>;
 
 /**
- * A prepared message as it goes to all connections whose window is `windowBits`: compressed once, when it is first asked for, and
- * then the same object for all. It is `message` itself where compression does not pay. A connection that takes over
- * contexts has to tell its codec: `MessageCodec.sentWithoutContext`.
+ * A prepared message as it goes to all connections whose window is `windowBits`: compressed once,
+ * when it is first asked for, and then the same object for all. It is `message` itself where
+ * compression does not pay. A connection that takes over contexts has to tell its codec:
+ * `MessageCodec.sentWithoutContext`.
  */
 export function compressedForm(message: PreparedMessage, windowBits: WindowBits, deflate: DeflateWithoutContext): Form {
   const byWindow = formsOf(message);

@@ -44,7 +44,10 @@ export interface DeflateHost {
   fail(error: WebSocketError): void;
 }
 
-/** Something to be done in its turn; `size` bytes wait for that. A promise: what comes behind it has to wait for it. */
+/**
+ * Something to be done in its turn; `size` bytes wait for that. A promise: what comes behind it has
+ * to wait for it.
+ */
 interface Task {
   readonly size: number;
   run(): Promise<void> | undefined;
@@ -76,7 +79,10 @@ export class DeflateQueue {
     return this.#waiting !== undefined;
   }
 
-  /** Sends a message in its turn, compressed where that pays. Throws what `Protocol.send` throws, with nothing sent. */
+  /**
+   * Sends a message in its turn, compressed where that pays. Throws what `Protocol.send` throws,
+   * with nothing sent.
+   */
   send(data: Data, compress = true): void {
     const core = this.#core;
     if (!core.writable) throw protocolError("NOT_OPEN", `its state is "${core.state}"`);
@@ -93,8 +99,9 @@ export class DeflateQueue {
   }
 
   /**
-   * Does something when all that was sent before is in the protocol's output: at once if nothing waits. What is sent behind it waits
-   * for its promise, if it returns one: that is how to send a message in fragments.
+   * Does something when all that was sent before is in the protocol's output: at once if nothing
+   * waits. What is sent behind it waits for its promise, if it returns one: that is how to send a
+   * message in fragments.
    */
   inTurn(run: () => Promise<void> | undefined): void {
     if (this.#waiting !== undefined) this.#hold({ size: 0, run });
@@ -104,7 +111,10 @@ export class DeflateQueue {
     }
   }
 
-  /** Deflates a fragment of a message that was begun as a compressed one. Undefined: the connection is over. */
+  /**
+   * Deflates a fragment of a message that was begun as a compressed one. Undefined: the connection
+   * is over.
+   */
   deflateFragment(payload: Uint8Array, last: boolean): Uint8Array | Promise<Uint8Array | undefined> {
     const deflated = this.#codec.deflateFragment(payload, last);
     return deflated instanceof Promise ? deflated : lasting(deflated);
@@ -166,7 +176,10 @@ export class DeflateQueue {
     this.#host.sent();
   }
 
-  /** What was taken can't be sent: the connection has ended or is closing, or something is wrong with this end. */
+  /**
+   * What was taken can't be sent: the connection has ended or is closing, or something is wrong
+   * with this end.
+   */
   #fail(error: unknown): void {
     if (!this.#core.writable) return;
     this.#host.fail(
@@ -204,7 +217,10 @@ export class DeflateQueue {
     return undefined;
   }
 
-  /** The largest payload of a prepared message whose frame can be sent as it is. A client masks each frame anew. */
+  /**
+   * The largest payload of a prepared message whose frame can be sent as it is. A client masks each
+   * frame anew.
+   */
   get #largestShared(): number {
     return this.#limits.role === "server" ? this.#limits.maxFrameSize : 0;
   }
@@ -235,7 +251,10 @@ function lasting(bytes: Uint8Array): Uint8Array {
   return bytes.length <= LARGEST_BORROWED ? bytes : new Uint8Array(bytes);
 }
 
-/** Data that waits. The caller may release a message meanwhile, by transferring it to another connection. */
+/**
+ * Data that waits. The caller may release a message meanwhile, by transferring it to another
+ * connection.
+ */
 function keep(data: Data): Data {
   return data instanceof Message ? data.share() : data;
 }

@@ -22,9 +22,10 @@ export interface DeflateJob<R> {
 }
 
 /**
- * DEFLATE (RFC 1951) as the platform has it, one message at a time. The engine keeps nothing of a message: what later messages may refer to
- * is in the window, which the protocol keeps. Bytes that a synchronous call returns are **borrowed**: they stay as they are until the next
- * call of the engine.
+ * DEFLATE (RFC 1951) as the platform has it, one message at a time. The engine keeps nothing of a
+ * message: what later messages may refer to is in the window, which the protocol keeps. Bytes that
+ * a synchronous call returns are **borrowed**: they stay as they are until the next call of the
+ * engine.
  */
 export interface DeflateEngine {
   /** Messages of fewer bytes are sent as they are. */
@@ -38,8 +39,8 @@ export interface DeflateEngine {
   /** Returns a received payload as one piece. Borrowed. */
   join(payload: ReceivedPayload): Uint8Array;
   /**
-   * Deflates a payload that may refer to the window. Returns everything up to the four bytes 00 00 ff ff at the end (RFC 7692 §7.2.1), or undefined if that is
-   * not smaller than the payload.
+   * Deflates a payload that may refer to the window. Returns everything up to the four bytes 00 00
+   * ff ff at the end (RFC 7692 §7.2.1), or undefined if that is not smaller than the payload.
    */
   deflate(payload: Uint8Array, windowBits: WindowBits, window: Window | undefined): Uint8Array | undefined;
   /** Does the same asynchronously. The payload must not change meanwhile. */
@@ -47,8 +48,8 @@ export interface DeflateEngine {
   /** Returns a payload as DEFLATE blocks without compression, up to 00 00 ff ff. */
   store(payload: Uint8Array): Uint8Array;
   /**
-   * Inflates a message of at most `limit` bytes. Returns undefined for a message of more than `most` bytes where `limit` allows that. Errors:
-   * MESSAGE_TOO_BIG, INVALID_DEFLATE.
+   * Inflates a message of at most `limit` bytes. Returns undefined for a message of more than
+   * `most` bytes where `limit` allows that. Errors: MESSAGE_TOO_BIG, INVALID_DEFLATE.
    */
   inflate(
     payload: ReceivedPayload,

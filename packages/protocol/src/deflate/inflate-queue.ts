@@ -12,7 +12,10 @@ export interface InflateEvents<To> {
   message(to: To, message: Message): void;
   /** What came does not inflate, is too big, or is not UTF-8. */
   failed(to: To, error: WebSocketError): void;
-  /** Whether bytes should be read from the stream: not while messages wait for one that is inflated asynchronously, or for the next tick. */
+  /**
+   * Whether bytes should be read from the stream: not while messages wait for one that is inflated
+   * asynchronously, or for the next tick.
+   */
   reading(to: To, on: boolean): void;
   /** Whether the reader has room for another message. If not, call `goOn` when it has. */
   hasRoom(to: To): boolean;
@@ -26,7 +29,8 @@ const COST_IN_SET = 40; // bytes of memory
 const COST_OF_A_MESSAGE = 512; // bytes as which a message of no length counts: setting up the inflater takes time as well
 
 /**
- * Puts a codec between the protocol and the reader, and keeps the messages in order. Messages wait here, as they came,
+ * Puts a codec between the protocol and the reader, and keeps the messages in order. Messages wait
+ * here, as they came,
  *
  * - while the reader has no room: a few bytes may inflate to `maxMessageSize`, and one chunk may have thousands of such messages;
  * - while the message before them is inflated asynchronously, and for the next tick when enough was inflated in this one. Nothing is read meanwhile.
@@ -108,7 +112,10 @@ export class InflateQueue {
     return this.#inflating + (this.#waiting?.held ?? 0) + (this.#plain?.size ?? 0) * COST_IN_SET;
   }
 
-  /** Whether `endTick` has to be called: messages were inflated, or wait in memory that they share with those of other connections. */
+  /**
+   * Whether `endTick` has to be called: messages were inflated, or wait in memory that they share
+   * with those of other connections.
+   */
   get isUnsettled(): boolean {
     return this.#inflated > 0 || this.#waiting?.isUnsettled === true;
   }
@@ -119,7 +126,9 @@ export class InflateQueue {
     this.#waiting?.settle();
   }
 
-  /** Calls back when nothing more is delivered before the reader makes room: at once if it is so. */
+  /**
+   * Calls back when nothing more is delivered before the reader makes room: at once if it is so.
+   */
   whenIdle(callback: () => void): void {
     if (this.#busy) this.#idle = callback;
     else callback();
@@ -138,7 +147,10 @@ export class InflateQueue {
     this.#settle();
   }
 
-  /** Delivers what waits while the reader has room. To be called when it may have; does nothing in a call of the sink. */
+  /**
+   * Delivers what waits while the reader has room. To be called when it may have; does nothing in a
+   * call of the sink.
+   */
   goOn(): void {
     if (this.#busy || this.#running) return;
     this.#running = true;

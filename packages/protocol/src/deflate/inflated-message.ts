@@ -6,8 +6,9 @@ import type { Memory } from "../runtime/memory.ts";
 import { LARGEST_SHARED } from "../runtime/slabs.ts";
 
 /**
- * Returns the message whose payload was inflated, or INVALID_UTF8. RFC 7692 §6.2: what is inflated is the message's "Application data",
- * so that RFC 6455 §8.1 holds for it. `borrowed` bytes are copied.
+ * Returns the message whose payload was inflated, or INVALID_UTF8. RFC 7692 §6.2: what is inflated
+ * is the message's "Application data", so that RFC 6455 §8.1 holds for it. `borrowed` bytes are
+ * copied.
  */
 export function inflatedMessage(
   memory: Memory,

@@ -6,7 +6,9 @@ import { PERMESSAGE_DEFLATE } from "./negotiation.ts";
 import { deflateDirections, type DeflateParams, type WindowBits } from "./params.ts";
 import { Window } from "./window.ts";
 
-/** RFC 7692 §7.2.1: bytes that a sender removes from the end of a message, and a receiver puts back. */
+/**
+ * RFC 7692 §7.2.1: bytes that a sender removes from the end of a message, and a receiver puts back.
+ */
 const SYNC_TAIL_SIZE = 4;
 
 type Deflated = Uint8Array | undefined;
@@ -16,10 +18,12 @@ const EMPTY = new Uint8Array(0);
 const EMPTY_LAST = Uint8Array.of(0x00);
 
 /**
- * Deflates and inflates the messages of one connection (RFC 7692 §7.2). Keeps no more than the windows that were negotiated.
+ * Deflates and inflates the messages of one connection (RFC 7692 §7.2). Keeps no more than the
+ * windows that were negotiated.
  *
- * Small messages are processed synchronously, large ones asynchronously. Bytes that are returned at once are borrowed until the next call of any codec. Promises never
- * reject. While one is pending, another call in the same direction throws INVALID_STATE.
+ * Small messages are processed synchronously, large ones asynchronously. Bytes that are returned at
+ * once are borrowed until the next call of any codec. Promises never reject. While one is pending,
+ * another call in the same direction throws INVALID_STATE.
  */
 export class MessageCodec {
   /** The window of messages that are compressed for many connections. */
@@ -181,7 +185,10 @@ export type CodecFactory = (
   role: "client" | "server",
 ) => MessageCodec | undefined;
 
-/** Returns a function that makes the codec for what a handshake has negotiated; it returns undefined where that is no compression. */
+/**
+ * Returns a function that makes the codec for what a handshake has negotiated; it returns undefined
+ * where that is no compression.
+ */
 export function codecFactory(engine: DeflateEngine): CodecFactory {
   return (extensions, role) => {
     const agreed = extensions.find((extension) => extension.name === PERMESSAGE_DEFLATE);

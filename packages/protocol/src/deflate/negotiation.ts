@@ -14,7 +14,10 @@ import {
 /** The name of the extension (RFC 7692 §7). */
 export const PERMESSAGE_DEFLATE = "permessage-deflate";
 
-/** What one end wants of the compression. All of it is optional: by default no window outlives a message, in neither direction. */
+/**
+ * What one end wants of the compression. All of it is optional: by default no window outlives a
+ * message, in neither direction.
+ */
 export interface DeflateOptions {
   /** Whether the server's messages may refer back to earlier ones. Default false. */
   readonly serverContextTakeover?: boolean;
@@ -50,7 +53,7 @@ function smaller(a: WindowBits, b: WindowBits): WindowBits {
   return a < b ? a : b;
 }
 
-/** permessage-deflate as a server negotiates it. Throws INVALID_ARGUMENT for preferences that are not what they have to be. */
+/** Returns the server side of the negotiation. Throws INVALID_ARGUMENT for invalid preferences. */
 export function serverDeflate(preferences: DeflateOptions = {}): ServerExtension<DeflateParams> {
   const wanted = checked(preferences);
   return {
@@ -59,8 +62,8 @@ export function serverDeflate(preferences: DeflateOptions = {}): ServerExtension
     answer(offers) {
       for (const { params } of offers) {
         const offer = readDeflateParams(params, "offer");
-        // §7.1: "A server MUST decline an extension negotiation offer for this extension if" its parameters are invalid; the
-        // next one may be better
+        // §7.1: "A server MUST decline an extension negotiation offer for this extension if" its
+        // parameters are invalid; the next one may be better
         if (typeof offer === "string") continue;
         const raw = answerTo(offer, wanted);
         return { params: writeDeflateParams(raw), negotiated: agreed(raw) };
@@ -70,12 +73,15 @@ export function serverDeflate(preferences: DeflateOptions = {}): ServerExtension
   };
 }
 
-/** Every valid offer can be lived with; what the client asked for is granted, what this server wants is added. */
+/**
+ * Accepts every valid offer: grants what the client requests, and adds what this server prefers.
+ */
 function answerTo(offer: RawDeflateParams, wanted: Required<DeflateOptions>): RawDeflateParams {
   const { serverMaxWindowBits, clientMaxWindowBits } = offer;
-  // §7.1.2.2: "If a received extension negotiation offer doesn't have the "client_max_window_bits" extension parameter, the
-  // corresponding extension negotiation response to the offer MUST NOT include" it. A client that can't be told to use a
-  // smaller window is told to begin each message with an empty one, so that no larger one has to be kept for it.
+  // §7.1.2.2: "If a received extension negotiation offer doesn't have the "client_max_window_bits"
+  // extension parameter, the corresponding extension negotiation response to the offer MUST NOT
+  // include" it. A client that can't be told to use a smaller window is told to begin each message
+  // with an empty one, so that no larger one has to be kept for it.
   const canLimit = clientMaxWindowBits !== undefined;
   const clientLimit =
     typeof clientMaxWindowBits === "number"
@@ -102,24 +108,29 @@ function agreed(answer: RawDeflateParams): DeflateParams {
   };
 }
 
-/** An offer, and the limits that the client observes for its own messages if a server accepts it. */
+/**
+ * An offer, and the limits that the client observes for its own messages if a server accepts it.
+ */
 interface Candidate {
   readonly offer: RawDeflateParams;
   readonly own: Required<DeflateOptions>;
 }
 
 /**
- * permessage-deflate as a client negotiates it. Each element of `preferences` becomes one offer, most wanted first: a server
- * takes the first that it can live with, or none. Throws INVALID_ARGUMENT for preferences that are not what they have to be.
+ * permessage-deflate as a client negotiates it. Each element of `preferences` becomes one offer,
+ * most wanted first: a server accepts the first acceptable one, or none. Throws INVALID_ARGUMENT
+ * for invalid preferences.
  */
 export function clientDeflate(...preferences: readonly DeflateOptions[]): ClientExtension<DeflateParams> {
   return clientExtension(candidates(preferences));
 }
 
 /**
- * `clientDeflate` with two more offers behind those of the preferences, for servers that decline them or answer without the parameters asked
- * for: `client_max_window_bits` alone, which is what browsers offer, and no parameter at all. A server that takes one of them may refer
- * back to earlier messages, up to 32 KiB, whatever the preferences say. What the first preferences say of the client's own messages still holds.
+ * `clientDeflate` with two more offers behind those of the preferences, for servers that decline
+ * them or answer without the parameters asked for: `client_max_window_bits` alone, which is what
+ * browsers offer, and no parameter at all. A server that takes one of them may refer back to
+ * earlier messages, up to 32 KiB, whatever the preferences say. What the first preferences say of
+ * the client's own messages still holds.
  */
 export function clientDeflateWithFallback(...preferences: readonly DeflateOptions[]): ClientExtension<DeflateParams> {
   const preferred = candidates(preferences);
@@ -167,7 +178,9 @@ function offerOf(wanted: Required<DeflateOptions>): RawDeflateParams {
   };
 }
 
-/** An answer does not name the offer that it accepts: it counts as acceptance of the first offer that it fits. */
+/**
+ * A response does not name the offer that it accepts: it accepts the first offer that it matches.
+ */
 function acceptAnswer(params: ExtensionParams, offered: readonly Candidate[]): DeflateParams | string {
   const answer = readDeflateParams(params, "answer");
   if (typeof answer === "string") return answer;
@@ -176,7 +189,8 @@ function acceptAnswer(params: ExtensionParams, offered: readonly Candidate[]): D
     const mismatch = mismatchOf(offer, answer);
     if (mismatch === undefined) {
       const params = agreed(answer);
-      // the client keeps to its own limits, whatever the answer says: it may always use less than it is allowed
+      // the client keeps to its own limits, whatever the answer says: it may always use less than
+      // it is allowed
       return {
         ...params,
         clientNoContextTakeover: params.clientNoContextTakeover || !own.clientContextTakeover,
@@ -190,8 +204,8 @@ function acceptAnswer(params: ExtensionParams, offered: readonly Candidate[]): D
 
 /** Why `answer` does not accept `offer`; undefined if it does. */
 function mismatchOf(offer: RawDeflateParams, answer: RawDeflateParams): string | undefined {
-  // §7.1.1.1: "A server accepts an extension negotiation offer that includes the "server_no_context_takeover" extension
-  // parameter by including" it in its answer
+  // §7.1.1.1: "A server accepts an extension negotiation offer that includes the
+  // "server_no_context_takeover" extension parameter by including" it in its answer
   if (offer.serverNoContextTakeover && !answer.serverNoContextTakeover) {
     return "server_no_context_takeover was asked for and is not in the answer";
   }
@@ -199,8 +213,9 @@ function mismatchOf(offer: RawDeflateParams, answer: RawDeflateParams): string |
   if (offer.serverMaxWindowBits !== undefined && (answer.serverMaxWindowBits ?? 16) > offer.serverMaxWindowBits) {
     return `server_max_window_bits was to be at most ${offer.serverMaxWindowBits}, got ${answer.serverMaxWindowBits ?? "none"}`;
   }
-  // §7.1.2.2: "a value equal to or smaller than the received value". (To an offer without the parameter, an answer "MUST NOT include" it;
-  // of the offers made here, only the last one is without, and an answer that has it accepts the one before.)
+  // §7.1.2.2: "a value equal to or smaller than the received value". (To an offer without the
+  // parameter, an answer "MUST NOT include" it; of the offers made here, only the last one is
+  // without, and an answer that has it accepts the one before.)
   const limit = offer.clientMaxWindowBits;
   if (
     typeof limit === "number" &&

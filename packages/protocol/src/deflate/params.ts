@@ -38,7 +38,10 @@ export function deflateDirections(
   return role === "server" ? { deflate: server, inflate: client } : { deflate: client, inflate: server };
 }
 
-/** The parameters of one offer or answer as they stand in it. `true`: `client_max_window_bits` without a value. */
+/**
+ * The parameters of one offer or answer as they stand in it. `true`: `client_max_window_bits`
+ * without a value.
+ */
 export interface RawDeflateParams {
   serverNoContextTakeover: boolean;
   clientNoContextTakeover: boolean;
@@ -46,16 +49,18 @@ export interface RawDeflateParams {
   clientMaxWindowBits: WindowBits | true | undefined;
 }
 
-/** RFC 7692 §7.1.2.1: "a decimal integer value without leading zeroes between 8 to 15, inclusive" */
+/**
+ * RFC 7692 §7.1.2.1: "a decimal integer value without leading zeroes between 8 to 15, inclusive"
+ */
 function windowBits(value: string | true): WindowBits | undefined {
   if (value === true || !/^(?:[89]|1[0-5])$/.test(value)) return undefined;
   return Number(value) as WindowBits;
 }
 
 /**
- * Reads the parameters of an offer or an answer, or says in a text what is wrong with them. RFC 7692 §7.1 for both: it
- * must not contain "an extension parameter not defined for use in" it, one "with an invalid value", or "multiple extension
- * parameters with the same name".
+ * Reads the parameters of an offer or an answer, or says in a text what is wrong with them. RFC
+ * 7692 §7.1 for both: it must not contain "an extension parameter not defined for use in" it, one
+ * "with an invalid value", or "multiple extension parameters with the same name".
  */
 export function readDeflateParams(params: ExtensionParams, kind: "offer" | "answer"): RawDeflateParams | string {
   const raw: RawDeflateParams = {

@@ -1,6 +1,6 @@
 /**
- * The last `2 ** bits` bytes of what went one way over a connection, uncompressed: all that has to be kept of a DEFLATE stream between two
- * messages. Holds no memory before the first of them.
+ * The last `2 ** bits` bytes of what went one way over a connection, uncompressed: all that has to
+ * be kept of a DEFLATE stream between two messages. Holds no memory before the first of them.
  */
 export class Window {
   /** Maximum number of bytes. */

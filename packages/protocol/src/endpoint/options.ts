@@ -67,7 +67,10 @@ export interface ProtocolOptions extends ProtocolLimits {
 /** The encoder of all connections that have a configuration. For the files of this package. */
 export let senderOf: (config: ProtocolConfig) => Sender;
 
-/** Options that were validated once, frozen, and the runtime of the connections that have them. One configuration serves any number of connections. */
+/**
+ * Options that were validated once, frozen, and the runtime of the connections that have them. One
+ * configuration serves any number of connections.
+ */
 export class ProtocolConfig implements ProtocolOptions {
   /** The role of this end. */
   readonly role: "client" | "server";

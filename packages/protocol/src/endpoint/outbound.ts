@@ -23,7 +23,10 @@ export let setPhase: (outbound: Outbound, phase: Phase) => void;
 export abstract class Outbound {
   /** Bytes that wait to be written. */
   readonly output: Output;
-  /** Bytes that were taken from the output and are not written yet. Set it: they count against maxWriteBufferSize. */
+  /**
+   * Bytes that were taken from the output and are not written yet. Set it: they count against
+   * maxWriteBufferSize.
+   */
   inTransit = 0;
   readonly #config: ProtocolConfig;
   readonly #sender: Sender;
@@ -55,8 +58,8 @@ export abstract class Outbound {
   }
 
   /**
-   * Encodes one message into the output. Throws INVALID_ARGUMENT, NOT_OPEN, WRITE_BUFFER_FULL or MESSAGE_IN_PROGRESS, with nothing
-   * sent.
+   * Encodes one message into the output. Throws INVALID_ARGUMENT, NOT_OPEN, WRITE_BUFFER_FULL or
+   * MESSAGE_IN_PROGRESS, with nothing sent.
    */
   send(data: Data): void {
     this.#checkOpen();
@@ -65,14 +68,20 @@ export abstract class Outbound {
     this.#sender.message(this.output, data);
   }
 
-  /** Sends a received message and takes it over: it becomes unreadable, and its memory is recycled once it is written. Throws as `send`. */
+  /**
+   * Sends a received message and takes it over: it becomes unreadable, and its memory is recycled
+   * once it is written. Throws as `send`.
+   */
   transfer(message: Message): void {
     this.#checkOpen();
     if (this.output.size + this.inTransit > 0) this.#checkRoom(message);
     this.#sender.transfer(this.output, message);
   }
 
-  /** Sends bytes as a message of the given type; `compressed` if they were deflated for this connection. Throws as `send`. */
+  /**
+   * Sends bytes as a message of the given type; `compressed` if they were deflated for this
+   * connection. Throws as `send`.
+   */
   sendPayload(type: "text" | "binary", payload: Uint8Array, compressed = false): void {
     this.#checkOpen();
     if (compressed) this.#checkCompression();
@@ -80,14 +89,19 @@ export abstract class Outbound {
     this.#sender.payloadOf(this.output, type, payload, compressed);
   }
 
-  /** Begins a message in fragments. Until its last one no other message can be sent; control frames can. Throws as `send`. */
+  /**
+   * Begins a message in fragments. Until its last one no other message can be sent; control frames
+   * can. Throws as `send`.
+   */
   beginMessage(type: "text" | "binary", compressed = false): void {
     this.#checkOpen();
     if (compressed) this.#checkCompression();
     this.#sender.begin(this.output, type, compressed);
   }
 
-  /** Sends the next fragment; `last` ends the message. Throws as `send`, and NO_MESSAGE_IN_PROGRESS. */
+  /**
+   * Sends the next fragment; `last` ends the message. Throws as `send`, and NO_MESSAGE_IN_PROGRESS.
+   */
   sendFragment(payload: Uint8Array, last: boolean): void {
     this.#checkOpen();
     if (this.output.size + this.inTransit > 0) this.#checkRoom(payload);
@@ -104,7 +118,10 @@ export abstract class Outbound {
     this.#control(OPCODE.PING, "a ping's payload", payload);
   }
 
-  /** Sends an unsolicited pong of at most 125 bytes. Pings are answered without it. Throws as `send`. RFC 6455 §5.5.3. */
+  /**
+   * Sends an unsolicited pong of at most 125 bytes. Pings are answered without it. Throws as
+   * `send`. RFC 6455 §5.5.3.
+   */
   pong(payload: Uint8Array = EMPTY): void {
     this.#control(OPCODE.PONG, "a pong's payload", payload);
   }

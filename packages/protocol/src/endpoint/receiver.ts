@@ -20,7 +20,9 @@ export interface ReceiverOptions {
   readonly compression: boolean;
   /** Takes text without checking that it is UTF-8. Default false. */
   readonly skipUtf8Check?: boolean;
-  /** Takes lengths that are not in their shortest form, which RFC 6455 §5.2 forbids. Default false. */
+  /**
+   * Takes lengths that are not in their shortest form, which RFC 6455 §5.2 forbids. Default false.
+   */
   readonly acceptLongLengths?: boolean;
   /** Most frames of one message. Default Infinity: what is kept does not depend on their number. */
   readonly maxFragments?: number;
@@ -30,10 +32,15 @@ export interface ReceiverOptions {
   readonly keepFragmentSizes?: boolean;
 }
 
-/** Where a receiver passes what it has read, in the order of the bytes. `to` is the connection that it reads for. */
+/**
+ * Where a receiver passes what it has read, in the order of the bytes. `to` is the connection that
+ * it reads for.
+ */
 export interface ReceiverEvents<To> {
   message(to: To, message: Message): void;
-  /** A message whose first frame had RSV1: its payload is still compressed, and its text unchecked. */
+  /**
+   * A message whose first frame had RSV1: its payload is still compressed, and its text unchecked.
+   */
   compressedMessage(to: To, message: Message): void;
   ping(to: To, payload: Uint8Array): void;
   pong(to: To, payload: Uint8Array): void;
@@ -46,8 +53,9 @@ const EMPTY = new Uint8Array(0);
 const LARGEST_SMALL = 256; // bytes
 
 /**
- * Returns a receiver for the bytes at hand. Release it as soon as it is `atRest`: between messages there is nothing to remember, so that a
- * connection needs a receiver only while something is under way, and mostly it is the same one that the last connection had.
+ * Returns a receiver for the bytes at hand. Release it as soon as it is `atRest`: between messages
+ * there is nothing to remember, so that a connection needs a receiver only while something is under
+ * way, and mostly it is the same one that the last connection had.
  */
 export function acquireReceiver<To>(
   memory: Memory,
@@ -81,8 +89,8 @@ function ignore(): void {
 }
 
 /**
- * Frames in, messages out: one pass over each chunk. Keeps no byte of a chunk and changes none. The first violation ends it:
- * `receive` returns the error and takes nothing more.
+ * Frames in, messages out: one pass over each chunk. Keeps no byte of a chunk and changes none. The
+ * first violation ends it: `receive` returns the error and takes nothing more.
  */
 export class Receiver {
   readonly memory: Memory;
@@ -107,7 +115,10 @@ export class Receiver {
   private frames = 0;
   /** Where the last call of `receive` ended. */
   position = 0;
-  /** The first two bytes of the header that was read last, and its payload length. What they mean of a frame that is a violation is up to the caller. */
+  /**
+   * The first two bytes of the header that was read last, and its payload length. What they mean of
+   * a frame that is a violation is up to the caller.
+   */
   firstByte = 0;
   secondByte = 0;
   declaredLength = 0;
@@ -146,7 +157,10 @@ export class Receiver {
     return this.assembly !== undefined || (this.inPayload && (this.first & 0x08) === 0);
   }
 
-  /** Ends it, from inside a call of the sink too: nothing behind the frame in hand is taken, and what was kept is dropped. */
+  /**
+   * Ends it, from inside a call of the sink too: nothing behind the frame in hand is taken, and
+   * what was kept is dropped.
+   */
   stop(): void {
     this.stopped = true;
     this.inPayload = false;
@@ -177,7 +191,10 @@ export class Receiver {
     return at;
   }
 
-  /** The payload sizes of the frames of the message that is being delivered. Undefined for a message that came in one piece. */
+  /**
+   * The payload sizes of the frames of the message that is being delivered. Undefined for a message
+   * that came in one piece.
+   */
   get fragmentSizes(): readonly number[] | undefined {
     return this.sizes;
   }
@@ -201,7 +218,10 @@ export class Receiver {
     return -1;
   }
 
-  /** Reads the header at `at`; returns the offset behind it, `end` if it goes on in the next chunk, -1 for a violation. */
+  /**
+   * Reads the header at `at`; returns the offset behind it, `end` if it goes on in the next chunk,
+   * -1 for a violation.
+   */
   private readHeader(chunk: Uint8Array, at: number, end: number): number {
     const size = this.parseHeader(chunk, at, end);
     if (size !== 0) return size < 0 ? size : at + size;
@@ -225,7 +245,9 @@ export class Receiver {
     return at + size - had;
   }
 
-  /** Returns the header's size, 0 if there is more of it to come, -1 for a violation. RFC 6455 §5.2. */
+  /**
+   * Returns the header's size, 0 if there is more of it to come, -1 for a violation. RFC 6455 §5.2.
+   */
   private parseHeader(bytes: Uint8Array, at: number, end: number): number {
     if (end - at < 2) return 0;
     const first = bytes[at];
@@ -233,14 +255,17 @@ export class Receiver {
     const opcode = first & 0x0f;
     this.firstByte = first;
 
-    // §5.2: "MUST be 0 unless an extension is negotiated that defines meanings for non-zero values."
+    // §5.2: "MUST be 0 unless an extension is negotiated that defines meanings for non-zero
+    // values."
     if ((first & RSV_BITS) !== 0) {
-      // RFC 7692 §6.1: RSV1 is set on the first frame of a compressed message, never on a control frame
+      // RFC 7692 §6.1: RSV1 is set on the first frame of a compressed message, never on a control
+      // frame
       const allowed = this.options.compression && (opcode === OPCODE.TEXT || opcode === OPCODE.BINARY) ? RSV1 : 0;
       if ((first & RSV_BITS & ~allowed) !== 0) return this.fail("RESERVED_BITS");
     }
     if (opcode > OPCODE.PONG || (opcode > OPCODE.BINARY && opcode < OPCODE.CLOSE)) {
-      // §5.2: "If an unknown opcode is received, the receiving endpoint MUST _Fail the WebSocket Connection_."
+      // §5.2: "If an unknown opcode is received, the receiving endpoint MUST _Fail the WebSocket
+      // Connection_."
       return this.fail("INVALID_OPCODE", `opcode ${opcode}`);
     }
     this.secondByte = second;
@@ -256,12 +281,13 @@ export class Receiver {
     let length = second & 0x7f;
     let size = 2;
     if (opcode >= OPCODE.CLOSE) {
-      // §5.5: "All control frames MUST have a payload length of 125 bytes or less and MUST NOT be fragmented."
+      // §5.5: "All control frames MUST have a payload length of 125 bytes or less and MUST NOT be
+      // fragmented."
       if ((first & FIN) === 0) return this.fail("FRAGMENTED_CONTROL");
       if (length > MAX_CONTROL_PAYLOAD) return this.fail("CONTROL_TOO_LONG");
     } else {
-      // §5.4: a fragmented message is a frame with an opcode, then continuation frames until one with FIN; no other
-      // message may begin in between
+      // §5.4: a fragmented message is a frame with an opcode, then continuation frames until one
+      // with FIN; no other message may begin in between
       if (opcode === OPCODE.CONTINUATION) {
         if (this.assembly === undefined) return this.fail("UNEXPECTED_CONTINUATION");
       } else if (this.assembly !== undefined) return this.fail("EXPECTED_CONTINUATION");

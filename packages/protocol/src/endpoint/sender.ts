@@ -14,9 +14,9 @@ const LARGEST_PACKED = 4096; // bytes of payload that are copied to a block toge
 const SHORT_TEXT = 40; // UTF-16 units whose header is 2 bytes whatever they encode to (at most 3 bytes each)
 
 /**
- * Messages and frames in, bytes in an output. What there is to remember of a connection is in its output, so that one sender serves
- * many. `keys` is what makes it a client's: RFC 6455 §5.1, "a client MUST mask all frames that it
- * sends to the server", "A server MUST NOT mask any frames".
+ * Messages and frames in, bytes in an output. What there is to remember of a connection is in its
+ * output, so that one sender serves many. `keys` is what makes it a client's: RFC 6455 §5.1, "a
+ * client MUST mask all frames that it sends to the server", "A server MUST NOT mask any frames".
  */
 export class Sender {
   readonly memory: Memory;
@@ -51,7 +51,10 @@ export class Sender {
     throw notData(data);
   }
 
-  /** Encodes one message. A large payload is not copied (unless it has to be masked): leave it as it is until it is written. */
+  /**
+   * Encodes one message. A large payload is not copied (unless it has to be masked): leave it as it
+   * is until it is written.
+   */
   message(output: Output, data: Data): void {
     if (output.inMessage) throw protocolError("MESSAGE_IN_PROGRESS");
     if (typeof data === "string") this.text(output, data);
@@ -70,7 +73,10 @@ export class Sender {
     releaseMessage(message);
   }
 
-  /** One message of the given type and payload, where the type does not follow from how the payload is held. */
+  /**
+   * One message of the given type and payload, where the type does not follow from how the payload
+   * is held.
+   */
   payloadOf(output: Output, type: "text" | "binary", payload: Uint8Array, compressed: boolean): void {
     if (output.inMessage) throw protocolError("MESSAGE_IN_PROGRESS");
     this.payload(output, opcodeOf(type) | (compressed ? RSV1 : 0), checkBytes(payload));
@@ -143,7 +149,10 @@ export class Sender {
     }
   }
 
-  /** A message, or the fragment of one, cut into frames of at most maxFrameSize bytes. `opcode` may have RSV1 set. */
+  /**
+   * A message, or the fragment of one, cut into frames of at most maxFrameSize bytes. `opcode` may
+   * have RSV1 set.
+   */
   private payload(output: Output, opcode: number, payload: Uint8Array, last = true): void {
     if (payload.length <= this.maxFrameSize) {
       this.frame(output, (last ? FIN : 0) | opcode, payload, 0, payload.length);

@@ -22,20 +22,25 @@ export type StateEvent =
   /** The byte stream has ended. */
   | "streamEnded";
 
-/** One row of the table: what holds in a phase, and the phase that follows each event. An event without a phase changes nothing. */
+/**
+ * One row of the table: what holds in a phase, and the phase that follows each event. An event
+ * without a phase changes nothing.
+ */
 export interface Phase {
   readonly state: ProtocolState;
   /** Whether bytes of the peer are processed. RFC 6455 §5.5.1: nothing follows a Close. */
   readonly receives: boolean;
-  /** Whether messages can be sent: until a Close is in the output (§5.5.1), which may wait for them. */
+  /**
+   * Whether messages can be sent: until a Close is in the output (§5.5.1), which may wait for them.
+   */
   readonly sends: boolean;
   /** Whether a Close waits to be sent. */
   readonly closePending: boolean;
   /** Whether a Close was sent. No pong follows it (§5.5.2). */
   readonly closeSent: boolean;
   /**
-   * Who ends the stream once the output is written. §7.1.1: "the server MUST close the TCP connection immediately", the client "SHOULD
-   * wait for the server".
+   * Who ends the stream once the output is written. §7.1.1: "the server MUST close the TCP
+   * connection immediately", the client "SHOULD wait for the server".
    */
   readonly streamEndsAt: "neither" | "server" | "both";
   readonly next: Readonly<Partial<Record<StateEvent, PhaseName>>>;

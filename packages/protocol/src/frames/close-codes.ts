@@ -2,8 +2,8 @@ import { invalidOption } from "../arguments.ts";
 import { utf8Length } from "../bytes/utf8.ts";
 
 /**
- * Close codes by name (RFC 6455 §7.4.1 and the IANA registry). 1005, 1006 and 1015 never travel: they are what an endpoint
- * reports to its own caller.
+ * Close codes by name (RFC 6455 §7.4.1 and the IANA registry). 1005, 1006 and 1015 never travel:
+ * they are what an endpoint reports to its own caller.
  */
 export const CLOSE_CODE = {
   NORMAL: 1000,
@@ -28,21 +28,24 @@ export const MAX_CLOSE_REASON_BYTES = 123; // a control frame's 125 less the 2-b
 /** Whether a Close frame may carry this code, in either direction. */
 export function isSendableCloseCode(code: number): boolean {
   if (!Number.isInteger(code)) return false;
-  // RFC 6455 §7.4.2: "3000-3999 ... reserved for use by libraries, frameworks, and applications", "4000-4999 ... private use"
+  // RFC 6455 §7.4.2: "3000-3999 ... reserved for use by libraries, frameworks, and applications",
+  // "4000-4999 ... private use"
   if (code >= 3000) return code <= 4999;
-  // RFC 6455 §7.4.1: 1004 is reserved; 1005, 1006 and 1015 "MUST NOT be set as a status code in a Close control frame".
-  // 1012, 1013 and 1014 were registered with IANA later.
+  // RFC 6455 §7.4.1: 1004 is reserved; 1005, 1006 and 1015 "MUST NOT be set as a status code in a
+  // Close control frame". 1012, 1013 and 1014 were registered with IANA later.
   return code >= 1000 && code <= 1014 && (code < 1004 || code > 1006);
 }
 
 /**
- * Turns the end of one connection into the arguments that close another one: `other.close(...sendableClose(info))`. `info` is a CloseInfo, the
- * `close` event of another WebSocket, or anything else with a close code.
+ * Turns the end of one connection into the arguments that close another one:
+ * `other.close(...sendableClose(info))`. `info` is a CloseInfo, the `close` event of another
+ * WebSocket, or anything else with a close code.
  *
- * A code that a Close may carry stays as it is. RFC 6455 §7.4.1 says of 1005, 1006 and 1015 that they "MUST NOT be set as a status code in a Close
- * control frame": 1005 (a Close without a code) becomes 1000, 1006 (no Close came) becomes 1001, since the endpoint behind this one has gone away;
- * 1015 and all others become 1011. A reason of more than 123 bytes is cut where a character of its UTF-8 ends. Throws INVALID_ARGUMENT if the code is
- * no number or the reason is no string.
+ * A code that a Close may carry stays as it is. RFC 6455 §7.4.1 says of 1005, 1006 and 1015 that
+ * they "MUST NOT be set as a status code in a Close control frame": 1005 (a Close without a code)
+ * becomes 1000, 1006 (no Close came) becomes 1001, since the endpoint behind this one has gone
+ * away; 1015 and all others become 1011. A reason of more than 123 bytes is cut where a character
+ * of its UTF-8 ends. Throws INVALID_ARGUMENT if the code is no number or the reason is no string.
  */
 export function sendableClose(info: {
   readonly code: number;

@@ -24,7 +24,10 @@ export function readClosePayload(payload: Uint8Array): CloseReason | WebSocketEr
   return { code, reason: decodeUtf8(payload, 2, payload.length) };
 }
 
-/** Returns the payload of a Close with this code and reason; an empty one without a code. Throws what `checkClose` throws. */
+/**
+ * Returns the payload of a Close with this code and reason; an empty one without a code. Throws
+ * what `checkClose` throws.
+ */
 export function writeClosePayload(code: number | undefined, reason: string): Uint8Array {
   const length = checkClose(code, reason);
   if (code === undefined) return new Uint8Array(0);
@@ -35,7 +38,10 @@ export function writeClosePayload(code: number | undefined, reason: string): Uin
   return payload;
 }
 
-/** Returns the reason's length in bytes. Throws INVALID_ARGUMENT for a code or a reason that no Close can carry. */
+/**
+ * Returns the reason's length in bytes. Throws INVALID_ARGUMENT for a code or a reason that no
+ * Close can carry.
+ */
 export function checkClose(code: number | undefined, reason: string): number {
   if (code !== undefined && !isSendableCloseCode(code)) {
     throw invalidOption("a close code", "1000 to 1014 (not 1004 to 1006) or 3000 to 4999", code);

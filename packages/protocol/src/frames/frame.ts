@@ -20,8 +20,9 @@ export function headerSize(length: number, masked: boolean): number {
 }
 
 /**
- * Writes a frame header (RFC 6455 §5.2) at `target[at]` and returns the offset behind it. `first` is FIN, RSV and opcode in
- * one byte; `key` is the masking key as the 4 bytes of a little-endian word, undefined for an unmasked frame.
+ * Writes a frame header (RFC 6455 §5.2) at `target[at]` and returns the offset behind it. `first`
+ * is FIN, RSV and opcode in one byte; `key` is the masking key as the 4 bytes of a little-endian
+ * word, undefined for an unmasked frame.
  */
 export function writeHeader(
   target: Uint8Array,

@@ -10,8 +10,9 @@ export interface KeySource {
 const KEY_POOL_BYTES = 4096;
 
 /**
- * RFC 6455 §5.3: "The masking key needs to be unpredictable; thus, the masking key MUST be derived from a strong source of
- * entropy". One source serves all connections of a process: it asks for 1,024 keys' randomness at a time.
+ * RFC 6455 §5.3: "The masking key needs to be unpredictable; thus, the masking key MUST be derived
+ * from a strong source of entropy". One source serves all connections of a process: it asks for
+ * 1,024 keys' randomness at a time.
  */
 export class MaskingKeys implements KeySource {
   readonly #random: RandomSource;

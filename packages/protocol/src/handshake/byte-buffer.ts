@@ -1,7 +1,10 @@
 const EMPTY = new Uint8Array(0);
 const FIRST_SIZE = 256; // bytes
 
-/** Bytes kept in one piece that grows with what has arrived: at most twice that, however many pieces it came in. */
+/**
+ * Bytes kept in one piece that grows with what has arrived: at most twice that, however many pieces
+ * it came in.
+ */
 export class ByteBuffer {
   /** The first `length` of these are kept. Replaced when it grows. */
   bytes: Uint8Array = EMPTY;

@@ -61,7 +61,7 @@ export type ClientHandshakeProgress =
       /** The bytes behind the response, the first of the connection. */
       readonly rest: Uint8Array;
     }
-  /** UNEXPECTED_STATUS. Redirects and 401 come here too: what to do about them is the caller's business. */
+  /** UNEXPECTED_STATUS. The caller handles redirects and 401, which are reported here too. */
   | {
       readonly state: "rejected";
       readonly error: WebSocketError<ProtocolErrorCode>;

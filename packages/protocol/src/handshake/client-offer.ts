@@ -12,7 +12,10 @@ import { isAuthority, parseTarget } from "./target.ts";
 
 /** What a client asks for, in every version of HTTP. */
 export interface ClientOffer {
-  /** Host, and port if it is not the scheme's own: "example.com:8080". A Host among `headers` takes its place. */
+  /**
+   * Host, and port if it is not the scheme's own: "example.com:8080". A Host among `headers` takes
+   * its place.
+   */
   readonly host: string;
   /** Path and query: "/chat?room=1". */
   readonly target: string;
@@ -62,7 +65,10 @@ function checkHost(what: string, host: string): string {
   throw invalidOption(what, "a host with an optional port", host);
 }
 
-/** Returns the host, and the fields that a request of any version of HTTP has. Throws INVALID_ARGUMENT for what can't be sent. */
+/**
+ * Returns the host, and the fields that a request of any version of HTTP has. Throws
+ * INVALID_ARGUMENT for what can't be sent.
+ */
 export function offerFields(options: ClientOffer): {
   readonly host: string;
   readonly fields: (readonly [name: string, value: string])[];
@@ -104,7 +110,10 @@ export function checkAnswer(
   return { protocol, extensions, extensionsHeader: formatExtensions(extensions) };
 }
 
-/** The subprotocol that a server's value names: "" if the value is an empty list, undefined if it is not one that was offered. */
+/**
+ * The subprotocol that a server's value names: "" if the value is an empty list, undefined if it is
+ * not one that was offered.
+ */
 function chosenProtocol(protocols: readonly string[], value: string): string | undefined {
   const [chosen = "", ...others] = parseTokenList(value) ?? [value];
   if (chosen === "") return chosen;

@@ -17,7 +17,10 @@ export interface ConnectHandshakeOptions extends ClientOffer {
 /** What a response to an extended CONNECT means. */
 export type ConnectHandshakeResult =
   | ({
-      /** `open`: the stream is the WebSocket. `rejected`: another status, UNEXPECTED_STATUS. `failed`: a response that is not valid. */
+      /**
+       * `open`: the stream is the WebSocket. `rejected`: another status, UNEXPECTED_STATUS.
+       * `failed`: a response that is not valid.
+       */
       readonly state: "open";
       /** The header fields of the response. */
       readonly headers: HeaderFields;
@@ -32,8 +35,8 @@ export type ConnectHandshakeResult =
   | { readonly state: "failed"; readonly error: WebSocketError<ProtocolErrorCode> };
 
 /**
- * The client's opening handshake over HTTP/2 (RFC 8441 §5): the fields of a request out, those of the response in. Throws INVALID_ARGUMENT at
- * construction for everything that can't be sent.
+ * The client's opening handshake over HTTP/2 (RFC 8441 §5): the fields of a request out, those of
+ * the response in. Throws INVALID_ARGUMENT at construction for everything that can't be sent.
  */
 export class ConnectHandshake {
   /** The fields of the request. */
@@ -60,7 +63,8 @@ export class ConnectHandshake {
   receive(fields: Http2Fields): ConnectHandshakeResult {
     const statuses = fields.filter(([name]) => name === ":status").map(([, value]) => value);
     const [value = ""] = statuses;
-    // RFC 9113 §8.3.2: "a single ":status" pseudo-header field is defined"; RFC 9110 §15: three digits
+    // RFC 9113 §8.3.2: "a single ":status" pseudo-header field is defined"; RFC 9110 §15: three
+    // digits
     if (statuses.length !== 1 || !/^[1-9]\d\d$/.test(value)) {
       return { state: "failed", error: protocolError("MALFORMED_HEAD", `:status, got ${quote(statuses.join(", "))}`) };
     }

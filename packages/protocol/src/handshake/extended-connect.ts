@@ -27,24 +27,31 @@ export interface ConnectRequest extends HandshakeOffer {
 }
 
 /**
- * Returns whether a request is an extended CONNECT. RFC 8441 §4: "A new pseudo-header field :protocol MAY be included on request HEADERS
- * indicating the desired protocol to be spoken on the tunnel created by CONNECT."
+ * Returns whether a request is an extended CONNECT. RFC 8441 §4: "A new pseudo-header field
+ * :protocol MAY be included on request HEADERS indicating the desired protocol to be spoken on the
+ * tunnel created by CONNECT."
  */
 export function isExtendedConnect(fields: Http2Fields): boolean {
   return fields.some(([name]) => name === ":protocol");
 }
 
-/** RFC 9113 §8.2.2: fields that belong to one connection, and make a message of HTTP/2 malformed. */
+/**
+ * RFC 9113 §8.2.2: fields that belong to one connection, and make a message of HTTP/2 malformed.
+ */
 const CONNECTION_FIELDS = ["connection", "upgrade", "keep-alive", "proxy-connection", "transfer-encoding"] as const;
 const PSEUDO_FIELDS: ReadonlySet<string> = new Set([":method", ":protocol", ":scheme", ":path", ":authority"]);
 
-/** Checks a request against RFC 8441 §4 and §5. The error's `status` is that of the response: see `refusalFor`. */
+/**
+ * Checks a request against RFC 8441 §4 and §5. The error's `status` is that of the response: see
+ * `refusalFor`.
+ */
 export function checkConnect(fields: Http2Fields): ConnectRequest | WebSocketError<ProtocolErrorCode> {
   const pseudo = new Map<string, string>();
   const rest: (readonly [string, string])[] = [];
   for (const [name, value] of fields) {
     if (!name.startsWith(":")) rest.push([name, value]);
-    // RFC 9113 §8.3: "Endpoints MUST treat a request [...] that contains undefined or invalid pseudo-header fields as malformed"
+    // RFC 9113 §8.3: "Endpoints MUST treat a request [...] that contains undefined or invalid
+    // pseudo-header fields as malformed"
     else if (!PSEUDO_FIELDS.has(name) || pseudo.has(name) || rest.length > 0) return malformed(quote(name));
     else pseudo.set(name, value);
   }
@@ -52,8 +59,9 @@ export function checkConnect(fields: Http2Fields): ConnectRequest | WebSocketErr
   if (method !== "CONNECT") return protocolError("METHOD_NOT_CONNECT", shown(method));
   const protocol = pseudo.get(":protocol");
   if (protocol !== "websocket") return protocolError("UNSUPPORTED_PROTOCOL", shown(protocol));
-  // RFC 8441 §4: "On requests that contain the :protocol pseudo-header field, the :scheme and :path pseudo-header fields [...] MUST also be
-  // included." §5: the scheme is "https" for wss and "http" for ws
+  // RFC 8441 §4: "On requests that contain the :protocol pseudo-header field, the :scheme and :path
+  // pseudo-header fields [...] MUST also be included." §5: the scheme is "https" for wss and "http"
+  // for ws
   const scheme = pseudo.get(":scheme");
   if (scheme !== "https" && scheme !== "http") return malformed(`:scheme, ${shown(scheme)}`);
   const path = pseudo.get(":path");
@@ -65,8 +73,9 @@ export function checkConnect(fields: Http2Fields): ConnectRequest | WebSocketErr
   const headers = new HeaderFields(rest);
   const forbidden = CONNECTION_FIELDS.find((name) => headers.has(name));
   if (forbidden !== undefined) return malformed(forbidden);
-  // RFC 9113 §8.3.1: "A server SHOULD treat a request as malformed if it contains a Host header field that identifies an entity that
-  // differs from the entity in the ":authority" pseudo-header field."
+  // RFC 9113 §8.3.1: "A server SHOULD treat a request as malformed if it contains a Host header
+  // field that identifies an entity that differs from the entity in the ":authority" pseudo-header
+  // field."
   const hosts = headers.getAll("host");
   if (hosts.some((each) => each !== host)) return protocolError("INVALID_HOST", shown(hosts.join(", ")));
   // DATA frames carry the WebSocket
@@ -86,8 +95,9 @@ export interface AcceptedConnect extends Agreement {
 }
 
 /**
- * Agrees to a request that `checkConnect` has passed. RFC 8441 §5: status 200, and neither Key nor Accept. Throws INVALID_ARGUMENT for a
- * subprotocol that was not offered and for header fields that can't be sent.
+ * Agrees to a request that `checkConnect` has passed. RFC 8441 §5: status 200, and neither Key nor
+ * Accept. Throws INVALID_ARGUMENT for a subprotocol that was not offered and for header fields that
+ * can't be sent.
  */
 export function acceptConnect(
   request: ConnectRequest,
@@ -98,13 +108,18 @@ export function acceptConnect(
   return { ...agreement, fields: [[":status", "200"], ...fields.map(lowerCase)] };
 }
 
-/** Returns the fields of a response that refuses a request: those of HTTP/1.1 without what belongs to its connection. */
+/**
+ * Returns the fields of a response that refuses a request: those of HTTP/1.1 without what belongs
+ * to its connection.
+ */
 export function refuseConnect({ status, headers }: HttpResponse): Http2Fields {
   const kept = headers.map(lowerCase).filter(([name]) => !CONNECTION_FIELDS.some((each) => each === name));
   return [[":status", String(status)], ...kept];
 }
 
-/** RFC 9113 §8.2: "Field names MUST be converted to lowercase when constructing an HTTP/2 message." */
+/**
+ * RFC 9113 §8.2: "Field names MUST be converted to lowercase when constructing an HTTP/2 message."
+ */
 export function lowerCase([name, value]: readonly [string, string]): readonly [string, string] {
   return [name.toLowerCase(), value];
 }

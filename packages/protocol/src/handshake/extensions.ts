@@ -4,7 +4,7 @@ import { RSV_BITS } from "../frames/frame.ts";
 import { isSpace, isToken, TOKEN_CODES } from "./header-fields.ts";
 import { invalidOption, quote } from "../arguments.ts";
 
-/** In order, repeated ones too: what to make of them is the extension's business. `true`: a parameter without a value. */
+/** Parameters in order, repeated ones included: the extension checks them. `true`: no value. */
 export type ExtensionParams = readonly (readonly [name: string, value: string | true])[];
 
 /** One element of Sec-WebSocket-Extensions. */
@@ -22,7 +22,8 @@ export interface ServerExtension<N extends object = object> {
   /** The bits that it gives a meaning, as they stand in a frame's first byte (RSV1 = 0x40); 0 for none. */
   readonly rsv: number;
   /**
-   * Takes the first of the client's offers of this name, in the client's order, that it can live with; undefined to decline.
+   * Accepts the first acceptable offer of the client, in the client's order. Returns undefined to
+   * decline.
    * Offers come from the peer and may hold anything that the grammar allows.
    */
   answer(offers: readonly ExtensionOffer[]): { readonly params: ExtensionParams; readonly negotiated: N } | undefined;

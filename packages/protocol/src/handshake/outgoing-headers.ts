@@ -1,7 +1,10 @@
 import { isFieldValue, isToken } from "./header-fields.ts";
 import { invalidOption } from "../arguments.ts";
 
-/** Header fields to send: names and values in order (an array of pairs, a Map, a HeaderFields), or an object of them. */
+/**
+ * Header fields to send: names and values in order (an array of pairs, a Map, a HeaderFields), or
+ * an object of them.
+ */
 export type HeaderInput =
   Iterable<readonly [name: string, value: string]> | Readonly<Record<string, string | readonly string[]>>;
 
@@ -33,9 +36,10 @@ export function checkFieldValue(what: string, value: string): void {
 }
 
 /**
- * The caller's header fields, flat. Throws INVALID_ARGUMENT for names that are no tokens or belong to the handshake, and for values
- * that could end the line (CR, LF, NUL and all else that is not allowed in one). `option`: the name of the option in its message.
- * `allowed`: which fields the message says are expected.
+ * The caller's header fields, flat. Throws INVALID_ARGUMENT for names that are no tokens or belong
+ * to the handshake, and for values that could end the line (CR, LF, NUL and all else that is not
+ * allowed in one). `option`: the name of the option in its message. `allowed`: which fields the
+ * message says are expected.
  */
 export function checkHeaders(
   input: HeaderInput = [],

@@ -27,7 +27,10 @@ export interface HttpResponse {
   readonly body: Uint8Array;
 }
 
-/** RFC 9110 §15, RFC 6585; a status that is not here is sent without a reason phrase, as HTTP allows. */
+/**
+ * RFC 9110 §15, RFC 6585; a status that is not here is sent without a reason phrase, as HTTP
+ * allows.
+ */
 const REASONS: ReadonlyMap<number, string> = new Map([
   [301, "Moved Permanently"],
   [302, "Found"],
@@ -68,8 +71,9 @@ function utf8(text: string): Uint8Array {
 }
 
 /**
- * The response for a refusal: closes the connection, says how long the body is, and with 426 what to upgrade to. Throws
- * INVALID_ARGUMENT for a status out of range, for header fields that can't be sent, and for a body that is neither text nor bytes.
+ * The response for a refusal: closes the connection, says how long the body is, and with 426 what
+ * to upgrade to. Throws INVALID_ARGUMENT for a status out of range, for header fields that can't be
+ * sent, and for a body that is neither text nor bytes.
  */
 export function buildRefusal({ status, headers, body = "" }: Refusal): HttpResponse {
   if (!Number.isInteger(status) || status < 300 || status > 599 || status === 304) {
@@ -81,7 +85,8 @@ export function buildRefusal({ status, headers, body = "" }: Refusal): HttpRespo
   const bytes = typeof body === "string" ? utf8(body) : body;
   const fields: (readonly [string, string])[] = [["Content-Length", String(bytes.length)]];
   if (status === 426) {
-    // RFC 9110 §15.5.22: "The server MUST send an Upgrade header field in a 426 response"; §7.8 has Connection name it
+    // RFC 9110 §15.5.22: "The server MUST send an Upgrade header field in a 426 response"; §7.8 has
+    // Connection name it
     fields.push(["Connection", "close, Upgrade"], ["Upgrade", "websocket"], ["Sec-WebSocket-Version", "13"]);
   } else {
     fields.push(["Connection", "close"]);
@@ -94,8 +99,9 @@ export function buildRefusal({ status, headers, body = "" }: Refusal): HttpRespo
 }
 
 /**
- * The response to a request that failed with this error: its status, and its message as text. An error that has no status is
- * not the client's fault, and its message not the client's business: 500.
+ * Returns the response to a request that failed with this error: its status, and its message as
+ * text. An error without a status is not caused by the client. The response is then 500 without the
+ * message.
  */
 export function refusalFor(error: WebSocketError): HttpResponse {
   const status = error.status ?? 500;
@@ -105,7 +111,9 @@ export function refusalFor(error: WebSocketError): HttpResponse {
   return buildRefusal({ status, headers: status === 405 ? { Allow: allow } : {}, body: `${text}\n` });
 }
 
-/** The bytes of a response. RFC 9110 §9.3.2: to a HEAD request "the server MUST NOT send content". */
+/**
+ * The bytes of a response. RFC 9110 §9.3.2: to a HEAD request "the server MUST NOT send content".
+ */
 export function formatResponse(response: HttpResponse, method = "GET"): Uint8Array {
   const { status, reason, headers, body } = response;
   const head = encodeLatin1(formatHead(`HTTP/1.1 ${status} ${reason}`, headers));

@@ -8,20 +8,24 @@ import { quote } from "../arguments.ts";
 /** How the end of a body is known. */
 type Framing = { readonly kind: "length"; readonly length: number } | { readonly kind: "chunked" | "until-end" };
 
-/** RFC 9112 §6.3, for a response to a GET request; an error where "the message framing is invalid". */
+/**
+ * RFC 9112 §6.3, for a response to a GET request; an error where "the message framing is invalid".
+ */
 function framing({ version, status, headers }: ResponseHead): Framing | WebSocketError<ProtocolErrorCode> {
   if (status === 204 || status === 304) return { kind: "length", length: 0 };
   const codings = parseTokenList(headers.get("transfer-encoding") ?? "");
   if (codings?.length !== 0) {
-    // RFC 9112 §6.3: "if [...] the chunked transfer coding is not the final encoding, the message body length is determined by
-    // reading the connection until it is closed by the server"; §6.1: HTTP/1.0 knows no transfer codings
+    // RFC 9112 §6.3: "if [...] the chunked transfer coding is not the final encoding, the message
+    // body length is determined by reading the connection until it is closed by the server"; §6.1:
+    // HTTP/1.0 knows no transfer codings
     const last = codings?.at(-1)?.toLowerCase();
     return { kind: version === "1.1" && last === "chunked" ? "chunked" : "until-end" };
   }
   const value = headers.get("content-length");
   if (value === undefined) return { kind: "until-end" };
-  // RFC 9112 §6.3: a Content-Length is invalid "unless the field value can be successfully parsed as a comma-separated list [...],
-  // all values in the list are valid, and all values in the list are the same"
+  // RFC 9112 §6.3: a Content-Length is invalid "unless the field value can be successfully parsed
+  // as a comma-separated list [...], all values in the list are valid, and all values in the list
+  // are the same"
   const [length = "", ...others] = parseTokenList(value) ?? [];
   if (!/^\d+$/.test(length) || others.some((other) => other !== length)) {
     return protocolError("MALFORMED_HEAD", `expected one Content-Length, got ${quote(value)}`);
@@ -50,8 +54,8 @@ function hexDigit(byte: number): number {
 }
 
 /**
- * The body of a response, up to `max` bytes. It never waits for bytes that it would not keep: when `max` are kept it is done,
- * and `truncated` unless they are known to be all.
+ * The body of a response, up to `max` bytes. It never waits for bytes that it would not keep: when
+ * `max` are kept it is done, and `truncated` unless they are known to be all.
  */
 export class ResponseBody {
   done = false;
@@ -124,7 +128,10 @@ export class ResponseBody {
     if (++this.lineLength > MAX_CHUNK_LINE) this.cut();
   }
 
-  /** RFC 9112 §7.1, all but the data. A body that breaks these rules ends where it does: the response's status is worth more than its text. */
+  /**
+   * RFC 9112 §7.1, all but the data. A body that breaks these rules ends where it does: the
+   * response's status is worth more than its text.
+   */
   private chunkByte(byte: number): void {
     switch (this.state) {
       case SIZE: {

@@ -19,7 +19,10 @@ export function isAuthority(text: string): boolean {
   return host && (port === "" || (consistsOf(DIGIT_CODES, port) && Number(port) <= LARGEST_PORT));
 }
 
-/** Whether a path is visible ASCII. Wider than RFC 3986 because browsers send some characters as they are ("|", "{"); a fragment is never sent. */
+/**
+ * Whether a path is visible ASCII. Wider than RFC 3986 because browsers send some characters as
+ * they are ("|", "{"); a fragment is never sent.
+ */
 function isVisible(text: string): boolean {
   for (let at = 0; at < text.length; at++) {
     const code = text.charCodeAt(at);
@@ -37,8 +40,8 @@ export interface Target {
 }
 
 /**
- * A request target in origin form (`/chat?room=1`) or absolute form (`http://example.com/chat`), the two that RFC 6455 §4.1
- * lets a client use; undefined for all others.
+ * A request target in origin form (`/chat?room=1`) or absolute form (`http://example.com/chat`),
+ * the two that RFC 6455 §4.1 lets a client use; undefined for all others.
  */
 export function parseTarget(target: string): Target | undefined {
   if (target.startsWith("/")) return isVisible(target) ? { authority: undefined, resource: target } : undefined;

@@ -2,13 +2,17 @@ import type { Memory } from "../runtime/memory.ts";
 
 const FIRST_PIECE = 256; // bytes
 const LARGEST_PIECE = 128 * 1024; // bytes
-/** Sizes of pieces that are recycled are multiples of this, in bytes, so that one serves for other messages. */
+/**
+ * Sizes of pieces that are recycled are multiples of this, in bytes, so that one serves for other
+ * messages.
+ */
 const STEP = 16 * 1024;
 
 /**
- * A message that is still coming. Its pieces grow with what has arrived: each new one is as large as all that is kept so far, and
- * never larger than what the frame in hand still brings when that frame is the last. So the memory held is at most
- * twice the bytes received (plus 256), whatever lengths were declared and however many fragments they came in.
+ * A message that is still coming. Its pieces grow with what has arrived: each new one is as large
+ * as all that is kept so far, and never larger than what the frame in hand still brings when that
+ * frame is the last. So the memory held is at most twice the bytes received (plus 256), whatever
+ * lengths were declared and however many fragments they came in.
  */
 export class Assembly {
   readonly type: "text" | "binary";
@@ -34,9 +38,10 @@ export class Assembly {
   }
 
   /**
-   * Keeps as many bytes of `source[start..end)` as fit in the current piece, XORed with `key`; returns the OR of them (see
-   * `copyMasked`). Call it again from `start + (to - from)` until all are kept. `more` is what the frame brings behind `end`;
-   * `last` whether the message ends with it.
+   * Keeps as many bytes of `source[start..end)` as fit in the current piece, XORed with `key`;
+   * returns the OR of them (see `copyMasked`). Call it again from `start + (to - from)` until all
+   * are kept. `more` is what the frame brings behind `end`; `last` whether the message ends with
+   * it.
    */
   append(source: Uint8Array, start: number, end: number, key: number, more: number, last: boolean): number {
     if (this.to === this.piece.length) this.grow(end - start, more, last);
@@ -65,7 +70,8 @@ export class Assembly {
     if (this.to === this.piece.length) return this.to === 0 ? [] : [...this.full, this.piece];
     const used = this.piece.subarray(0, this.to);
     if (this.to >= this.piece.length / 2) return [...this.full, used];
-    // a last piece less than half used is copied, so that a kept message keeps no more than twice its size
+    // a last piece less than half used is copied, so that a kept message keeps no more than twice
+    // its size
     const { pieces } = this.memory;
     const rest = pieces.acquire(this.to, 2 * this.to); // not `slice`, which on a Buffer is a view
     rest.set(used);

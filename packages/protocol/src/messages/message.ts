@@ -13,27 +13,35 @@ const TEXT = 4;
 /** The payload is held as `#text` alone: its memory was recycled. */
 const DECODED = 8;
 
-// The functions below are for the files of this package: they handle memory, and an application has no use for them.
+// The functions below are for the files of this package: they handle memory, and an application has
+// no use for them.
 
 /**
- * Moves a payload that shares memory with those of other connections to `target[at..at + size)`, which the caller does not change
- * again. In the memory of one queue, thousands of small messages need no array each. Returns false, with nothing done, for a payload
- * that shares no memory or is larger than LARGEST_SHARED.
+ * Moves a payload that shares memory with those of other connections to `target[at..at + size)`,
+ * which the caller does not change again. In the memory of one queue, thousands of small messages
+ * need no array each. Returns false, with nothing done, for a payload that shares no memory or is
+ * larger than LARGEST_SHARED.
  */
 export let moveMessage: (message: Message, target: Uint8Array, at: number) => boolean;
 /** Returns the payload in pieces, for a caller that keeps none of them. */
 export let borrowChunks: (message: Message) => readonly Uint8Array[];
 /**
- * Calls `view` with the memory of the payload: `source[start..start + size)`. The payload is the caller's from then on, to keep and to change; what is
- * around it is not. Keeping it keeps the memory around it, up to 64 KiB.
+ * Calls `view` with the memory of the payload: `source[start..start + size)`. The payload is the
+ * caller's from then on, to keep and to change; what is around it is not. Keeping it keeps the
+ * memory around it, up to 64 KiB.
  */
 export let viewMessage: <T>(message: Message, view: (source: Uint8Array, start: number, size: number) => T) => T;
-/** Returns the memory that can be recycled when the message is released: none if the application has seen it. */
+/**
+ * Returns the memory that can be recycled when the message is released: none if the application has
+ * seen it.
+ */
 export let recyclable: (message: Message) => readonly Uint8Array[];
 /** Drops the payload. Reading the message throws INVALID_STATE from then on. */
 export let releaseMessage: (message: Message) => void;
 
-/** Makes sure that there are bytes to read. Throws INVALID_STATE for a message that was released. */
+/**
+ * Makes sure that there are bytes to read. Throws INVALID_STATE for a message that was released.
+ */
 let checkReadable: (message: Message) => void;
 
 /** A message that was received. Its bytes stay as they came, text included, until they are read. */
@@ -44,7 +52,10 @@ export class Message {
   #source: Uint8Array;
   #start: number;
   #pieces: readonly Uint8Array[] | undefined;
-  /** MESSAGE_ONLY, OTHERS or APPLICATION; and TEXT. One field for both: queues hold thousands of messages. */
+  /**
+   * MESSAGE_ONLY, OTHERS or APPLICATION; and TEXT. One field for both: queues hold thousands of
+   * messages.
+   */
   #flags: number;
   #text: string | undefined;
   readonly #memory: Memory;
@@ -87,7 +98,10 @@ export class Message {
     };
   }
 
-  /** Messages are made by this package. `owned`: the memory belongs to this message alone and can be recycled. */
+  /**
+   * Messages are made by this package. `owned`: the memory belongs to this message alone and can be
+   * recycled.
+   */
   constructor(
     memory: Memory,
     type: "text" | "binary",
@@ -112,8 +126,9 @@ export class Message {
   }
 
   /**
-   * The payload, yours to keep and change. Returns the same array each time. Its buffer holds nothing else, except up to 3 zero bytes before it.
-   * Throws INVALID_STATE after the message was written with `transfer`.
+   * The payload, yours to keep and change. Returns the same array each time. Its buffer holds
+   * nothing else, except up to 3 zero bytes before it. Throws INVALID_STATE after the message was
+   * written with `transfer`.
    */
   get bytes(): Uint8Array {
     if ((this.#flags & DECODED) !== 0) this.#encode();
@@ -144,8 +159,9 @@ export class Message {
   }
 
   /**
-   * The payload decoded as UTF-8, once. The payload of a text message is valid UTF-8; that of a binary message may not be, and its invalid
-   * bytes are decoded to unspecified characters. Throws INVALID_STATE after the message was written with `transfer`.
+   * The payload decoded as UTF-8, once. The payload of a text message is valid UTF-8; that of a
+   * binary message may not be, and its invalid bytes are decoded to unspecified characters. Throws
+   * INVALID_STATE after the message was written with `transfer`.
    */
   get text(): string {
     if (this.#text !== undefined) return this.#text;
@@ -157,8 +173,9 @@ export class Message {
   }
 
   /**
-   * As `text`, for a large payload whose memory nothing else refers to. That of a text message is recycled: its bytes are encoded again where
-   * they are asked for, which gives the same ones, because they are valid UTF-8.
+   * As `text`, for a large payload whose memory nothing else refers to. That of a text message is
+   * recycled: its bytes are encoded again where they are asked for, which gives the same ones,
+   * because they are valid UTF-8.
    */
   #decode(): string {
     const { primitives, pieces } = this.#memory;
@@ -202,28 +219,36 @@ export class Message {
     return this.type === "text" ? this.text : this.bytes;
   }
 
-  /** Parses the text as JSON. `T` is not checked. Throws a SyntaxError for text that is not JSON. */
+  /**
+   * Parses the text as JSON. `T` is not checked. Throws a SyntaxError for text that is not JSON.
+   */
   json<T = unknown>(): T {
     return JSON.parse(this.text) as T;
   }
 
   /**
-   * Copies the payload to memory of its own, so that a message that is kept keeps no other memory alive. Returns this message. Payloads of up to 2 KiB
-   * share memory with each other until then.
+   * Copies the payload to memory of its own, so that a message that is kept keeps no other memory
+   * alive. Returns this message. Payloads of up to 2 KiB share memory with each other until then.
    */
   copy(): this {
     void this.bytes;
     return this;
   }
 
-  /** Returns another message of the same payload. It stays readable when this one is written with `transfer`. */
+  /**
+   * Returns another message of the same payload. It stays readable when this one is written with
+   * `transfer`.
+   */
   share(): Message {
     checkReadable(this);
     if ((this.#flags & KNOWN_TO) === MESSAGE_ONLY) this.#flags = (this.#flags & TEXT) | OTHERS;
     return new Message(this.#memory, this.type, this.#source, this.#start, this.size, this.#pieces);
   }
 
-  /** Returns the payload in the pieces that it is stored in, without joining them. The buffers of the pieces may be larger. */
+  /**
+   * Returns the payload in the pieces that it is stored in, without joining them. The buffers of
+   * the pieces may be larger.
+   */
   chunks(): readonly Uint8Array[] {
     const chunks = borrowChunks(this);
     if ((this.#flags & KNOWN_TO) === MESSAGE_ONLY) {
@@ -234,8 +259,8 @@ export class Message {
   }
 
   /**
-   * Copies the payload to `target[at]` and returns the offset behind it. `targetView`, a view of target's whole buffer in which target starts at byte 0,
-   * makes copies of small payloads faster.
+   * Copies the payload to `target[at]` and returns the offset behind it. `targetView`, a view of
+   * target's whole buffer in which target starts at byte 0, makes copies of small payloads faster.
    */
   copyTo(target: Uint8Array, at: number, targetView?: DataView): number {
     checkReadable(this);
@@ -277,7 +302,10 @@ function wipeBehind(piece: Uint8Array): void {
   new Uint8Array(piece.buffer, piece.byteOffset + piece.length).fill(0);
 }
 
-/** Returns a view that is a plain Uint8Array, also of a platform's own kind of array, such as a Buffer. */
+/**
+ * Returns a view that is a plain Uint8Array, also of a platform's own kind of array, such as a
+ * Buffer.
+ */
 function plain(source: Uint8Array, start: number, size: number): Uint8Array {
   return new Uint8Array(source.buffer, source.byteOffset + start, size);
 }

@@ -7,7 +7,10 @@ import type { Runtime } from "../runtime/runtime.ts";
 
 /** The chain that holds nothing but this message. For the files of this package. */
 export let chainOf: (message: PreparedMessage) => Chain;
-/** The compressed forms of a message by window size, filled by `compressedForm`. For the files of this package. */
+/**
+ * The compressed forms of a message by window size, filled by `compressedForm`. For the files of
+ * this package.
+ */
 export let formsOf: (message: PreparedMessage) => CompressedForms;
 
 /** The same message compressed for one window size, or the promise of it. */
@@ -33,8 +36,8 @@ const PORTABLE: Encoder = {
 };
 
 /**
- * A message that is encoded once for many connections. A server sends the frame as it is; a client has to mask each frame with a new key
- * (RFC 6455 §5.3) and encodes the payload again.
+ * A message that is encoded once for many connections. A server sends the frame as it is; a client
+ * has to mask each frame with a new key (RFC 6455 §5.3) and encodes the payload again.
  */
 export class PreparedMessage {
   /** Whether the message is text or bytes. */
@@ -53,7 +56,10 @@ export class PreparedMessage {
     formsOf = (message) => (message.#forms ??= []);
   }
 
-  /** Copies and encodes `data`. Throws INVALID_ARGUMENT for data that is neither text nor bytes, and for text given as bytes that are not UTF-8. */
+  /**
+   * Copies and encodes `data`. Throws INVALID_ARGUMENT for data that is neither text nor bytes, and
+   * for text given as bytes that are not UTF-8.
+   */
   constructor(data: string | Uint8Array, options: PreparedMessageOptions = {}) {
     const { allocate, isUtf8, utf8Length, writeUtf8 } = options.runtime?.primitives ?? PORTABLE;
     const isText = typeof data === "string";

@@ -28,7 +28,10 @@ export class ReceiveQueue {
     return this.settled < this.messages.length;
   }
 
-  /** Bytes of memory that the queue keeps alive: payloads, messages, and the unused parts of the blocks at both ends. */
+  /**
+   * Bytes of memory that the queue keeps alive: payloads, messages, and the unused parts of the
+   * blocks at both ends.
+   */
   get held(): number {
     const messages = this.size + this.count * (MEMORY_OF_A_MESSAGE - COST_OF_A_MESSAGE);
     return this.block === undefined ? messages : messages + 2 * this.block.length;
@@ -40,8 +43,9 @@ export class ReceiveQueue {
   }
 
   /**
-   * Moves small messages that still wait out of memory that they share with other connections: each might keep a slab alive whose other messages
-   * are long gone. To be called at the end of a tick in which messages came; a reader that keeps up has taken them by then.
+   * Moves small messages that still wait out of memory that they share with other connections: each
+   * might keep a slab alive whose other messages are long gone. To be called at the end of a tick
+   * in which messages came; a reader that keeps up has taken them by then.
    */
   settle(): void {
     const from = Math.max(this.settled, this.first);

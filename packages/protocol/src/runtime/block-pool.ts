@@ -1,4 +1,7 @@
-/** Memory that frames are written to, with views of its whole buffer: asking an array for its buffer is slow. */
+/**
+ * Memory that frames are written to, with views of its whole buffer: asking an array for its buffer
+ * is slow.
+ */
 export interface Block {
   readonly bytes: Uint8Array;
   readonly buffer: ArrayBufferLike;
@@ -20,7 +23,10 @@ export interface Room {
   at: number;
 }
 
-/** Recycles blocks of one size among all connections. The block released last is acquired first: it is still in the processor's cache. */
+/**
+ * Recycles blocks of one size among all connections. The block released last is acquired first: it
+ * is still in the processor's cache.
+ */
 export class BlockPool {
   private readonly allocate: (size: number) => Uint8Array;
   private readonly size: number;

@@ -1,15 +1,18 @@
 const LARGEST_JOIN = 128 * 1024; // bytes; a longer chain is handed over in pieces
 
-/** Remembers the frame that was added to a chain last, so that a broadcast looks it up once. Evicted when the chain's bytes are asked for: the broadcast is over. */
+/**
+ * Remembers the frame that was added to a chain last, so that a broadcast looks it up once. Evicted
+ * when the chain's bytes are asked for: the broadcast is over.
+ */
 export class ChainCache {
   before: Chain | undefined;
   next: Chain | undefined;
 }
 
 /**
- * A sequence of prepared frames, shared by all outputs that hold the same sequence: adding the same frame to the same chain gives
- * the same next chain, and its bytes are joined once for all connections that send it. A broadcast to a thousand connections costs
- * each of them one pointer.
+ * A sequence of prepared frames, shared by all outputs that hold the same sequence: adding the same
+ * frame to the same chain gives the same next chain, and its bytes are joined once for all
+ * connections that send it. A broadcast to a thousand connections costs each of them one pointer.
  */
 export class Chain {
   /** Bytes of all frames. */

@@ -21,12 +21,17 @@ export class Memory {
   readonly smallSlabs: Slabs;
   readonly largeSlabs: Slabs;
   readonly inflatedSlabs: Slabs;
-  /** For the many connections that send little in a tick: a thousand of them touch 1 MiB, not 16. */
+  /**
+   * For the many connections that send little in a tick: a thousand of them touch 1 MiB, not 16.
+   */
   readonly smallBlocks: BlockPool;
   readonly largeBlocks: BlockPool;
   /** What `Output.reserve` returns: the same object each time. */
   readonly room: Room = { ...blockOf(new Uint8Array(0)), at: 0 };
-  /** An idle frame parser. Between messages a connection needs none, so that mostly one serves all of them. */
+  /**
+   * An idle frame parser. Between messages a connection needs none, so that mostly one serves all
+   * of them.
+   */
   idleParser: object | undefined;
 
   /** `native`: functions of the platform to be used in place of the portable ones. */

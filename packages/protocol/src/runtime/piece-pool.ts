@@ -2,7 +2,10 @@
 export const LEAST_RECYCLED = 16 * 1024;
 const MOST_KEPT = 4 * 1024 * 1024; // bytes in one pool
 
-/** Recycles the memory of large payloads that are no longer visible to any caller. The piece released last is acquired first: it is still in the processor's cache. */
+/**
+ * Recycles the memory of large payloads that are no longer visible to any caller. The piece
+ * released last is acquired first: it is still in the processor's cache.
+ */
 export class PiecePool {
   private readonly allocate: (size: number) => Uint8Array;
   private readonly free: Uint8Array[] = [];
@@ -12,7 +15,10 @@ export class PiecePool {
     this.allocate = allocate;
   }
 
-  /** Returns an array of `size` bytes, or a recycled one of up to `most` bytes. It is at the start of a buffer of its own and uninitialised. */
+  /**
+   * Returns an array of `size` bytes, or a recycled one of up to `most` bytes. It is at the start
+   * of a buffer of its own and uninitialised.
+   */
   acquire(size: number, most: number): Uint8Array {
     if (size >= LEAST_RECYCLED) {
       for (let at = this.free.length - 1; at >= 0; at--) {

@@ -5,8 +5,8 @@ import { Memory } from "./memory.ts";
 export let memoryOf: (runtime: Runtime) => Memory;
 
 /**
- * Everything that connections share: the platform's functions, recycled memory and caches. Make one for a process and pass it to all
- * its connections. Two runtimes share nothing.
+ * Everything that connections share: the platform's functions, recycled memory and caches. Make one
+ * for a process and pass it to all its connections. Two runtimes share nothing.
  */
 export class Runtime {
   readonly #memory: Memory;

@@ -1,9 +1,12 @@
-/** The largest payload that lies in a slab, in bytes. Such payloads are handed out as copies, so that keeping one keeps nothing else alive. */
+/**
+ * The largest payload that lies in a slab, in bytes. Such payloads are handed out as copies, so
+ * that keeping one keeps nothing else alive.
+ */
 export const LARGEST_SHARED = 2048;
 
 /**
- * Memory in which small payloads of all connections lie one behind the other, so that a message needs no array of its own. A slab
- * lives as long as any of its messages.
+ * Memory in which small payloads of all connections lie one behind the other, so that a message
+ * needs no array of its own. A slab lives as long as any of its messages.
  */
 export class Slabs {
   /** The slab in use. */
@@ -20,7 +23,10 @@ export class Slabs {
     this.allocate = allocate;
   }
 
-  /** Returns the offset of `length` free bytes, congruent to `phase` modulo 4 so that words can be copied. */
+  /**
+   * Returns the offset of `length` free bytes, congruent to `phase` modulo 4 so that words can be
+   * copied.
+   */
   take(length: number, phase: number): number {
     let at = this.next + ((phase - this.next) & 3);
     if (at + length > this.bytes.length) {

@@ -11,7 +11,9 @@ export interface Subscriber {
   writeFrames(frames: Uint8Array, count: number): boolean;
   /** Encodes a message and writes it behind everything else. */
   writeMessage(message: PreparedMessage): void;
-  /** Whether it is open and would have more than `writeBufferSize` waiting with `more` bytes on top. */
+  /**
+   * Whether it is open and would have more than `writeBufferSize` waiting with `more` bytes on top.
+   */
   isBehind(more: number): boolean;
 }
 
@@ -22,18 +24,23 @@ export interface BroadcastQueueSettings {
 }
 
 /**
- * The state of this many connections is checked before the first of them is written to. The processor then loads the memory of several at once; with a
- * system call in between it would load one after the other.
+ * The state of this many connections is checked before the first of them is written to. The
+ * processor then loads the memory of several at once; with a system call in between it would load
+ * one after the other.
  */
 const LOOKAHEAD = 16;
 
-/** Messages that wait for all subscribers. A subscriber that has other output waiting gets each of them by itself. */
+/**
+ * Messages that wait for all subscribers. A subscriber that has other output waiting gets each of
+ * them by itself.
+ */
 const MAX_MESSAGES = 512;
 
 /**
- * Messages for all connections of a server. Each connection is visited once per event-loop tick and gets the messages of that tick in one write. Most
- * connections are written the same bytes. A connection that writes something of its own first catches up, so that messages keep the order in which they
- * were written.
+ * Messages for all connections of a server. Each connection is visited once per event-loop tick and
+ * gets the messages of that tick in one write. Most connections are written the same bytes. A
+ * connection that writes something of its own first catches up, so that messages keep the order in
+ * which they were written.
  */
 export class BroadcastQueue {
   /** Number of messages so far. */
@@ -54,7 +61,10 @@ export class BroadcastQueue {
     this.settings = settings;
   }
 
-  /** Adds a message for all subscribers but `except`. Returns how many are known to have more than `writeBufferSize` waiting. */
+  /**
+   * Adds a message for all subscribers but `except`. Returns how many are known to have more than
+   * `writeBufferSize` waiting.
+   */
   add(message: PreparedMessage, except: Subscriber | undefined): number {
     if (except !== undefined) {
       this.catchUp(except);
@@ -67,14 +77,16 @@ export class BroadcastQueue {
       this.due = true;
       this.settings.flusher.addBroadcasts(this);
     }
-    // by halves, as `write` does; many small ones at once, so that their cost is seen by who shares out the tick
+    // by halves, as `write` does; many small ones at once, so that their cost is seen by who shares
+    // out the tick
     if (this.size * 2 >= this.settings.writeBufferSize || this.messages.length >= MAX_MESSAGES) this.distribute();
     let slow = 0;
     for (const each of this.behind) if (each !== except && each.isBehind(this.size)) slow++;
     return slow;
   }
 
-  // A subscriber may call code of the application, which may re-enter these methods: the cursor is advanced before each write.
+  // A subscriber may call code of the application, which may re-enter these methods: the cursor is
+  // advanced before each write.
 
   /** Writes to a subscriber the messages that it has not had. */
   catchUp(subscriber: Subscriber): void {
@@ -90,7 +102,10 @@ export class BroadcastQueue {
     return this.count - Math.max(subscriber.cursor, this.first);
   }
 
-  /** Uncompressed bytes of the messages that a subscriber has not had, as far as they fit into `room` bytes. */
+  /**
+   * Uncompressed bytes of the messages that a subscriber has not had, as far as they fit into
+   * `room` bytes.
+   */
   pendingSize(subscriber: Subscriber, room: number): number {
     let size = 0;
     for (let at = Math.max(subscriber.cursor, this.first); at < this.count; at++) {

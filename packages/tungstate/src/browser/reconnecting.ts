@@ -425,7 +425,7 @@ class Reconnecting extends Emitter<ReconnectingEvents> implements ReconnectingCo
     return this.#silent && event !== "error" && event !== "drop" && event !== "close";
   }
 
-  /** A listener threw: closes for good. (A page cannot send 1011.) */
+  /** A listener threw: closes permanently. (A page cannot send 1011.) */
   protected override onThrow(error: unknown): void {
     // after the end, a listener may fail to send: that is not an error
     if (!this.writable && error instanceof WebSocketError && error.code === "NOT_OPEN") return;

@@ -182,8 +182,9 @@ export async function openClient(
 }
 
 /**
- * The stream ended before the response. With TLS 1.3, a server checks the client's certificate after
- * the client has completed the TLS handshake (RFC 8446 §4.4.2), so that its alert arrives here.
+ * The stream ended before the response. With TLS 1.3, a server checks the client's certificate
+ * after the client has completed the TLS handshake (RFC 8446 §4.4.2), so that its alert arrives
+ * here.
  */
 function lostError(cause: NodeJS.ErrnoException | undefined, tried: Tried): ConnectError {
   if (cause?.code?.startsWith("ERR_SSL_") === true) return tlsFailure(cause, tried);

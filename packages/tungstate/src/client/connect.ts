@@ -215,7 +215,10 @@ async function attempt(
   return openClient(opening, transportOf(secured.stream, settings), signal, { route, tls: secured.info }, tried);
 }
 
-/** Checks what `connect` checks at an attempt, except the URL and the names. Throws what it would reject with. */
+/**
+ * Checks what `connect` checks at an attempt, except the URL and the names. Throws what it would
+ * reject with.
+ */
 export function checkConnectOptions(options: ConnectOptions): void {
   prepare(parseUrl("ws://localhost/"), connectionSettings("client", options), options);
   checkDialOptions(options);

@@ -23,7 +23,8 @@ export function redirectTarget(from: WebSocketUrl, { headers }: RejectedResponse
   let next: WebSocketUrl;
   try {
     const url = new URL(location, `${from.secure ? "wss" : "ws"}://${from.host}${from.resource}`);
-    // RFC 9110 §10.2.2 allows a fragment in Location; RFC 6455 §3: fragments "MUST NOT be used on these URIs"
+    // RFC 9110 §10.2.2 allows a fragment in Location; RFC 6455 §3: fragments "MUST NOT be used on
+    // these URIs"
     url.hash = "";
     next = parseUrl(url);
   } catch (cause) {

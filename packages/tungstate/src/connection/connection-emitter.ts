@@ -19,7 +19,10 @@ export abstract class ConnectionEmitter extends Emitter<ConnectionEvents> {
     return this.listeners.message !== undefined;
   }
 
-  /** Does what `emit` does, for the one event that happens a million times a second: without an array of arguments and a look-up by a variable name. */
+  /**
+   * Does what `emit` does, for the one event that happens a million times a second: without an
+   * array of arguments and a look-up by a variable name.
+   */
   emitMessage(message: Message): void {
     const present = this.listeners.message;
     if (typeof present === "function") this.callWith(present, message);

@@ -1,6 +1,9 @@
 const LOOKS = 8; // in `closeTimeout`: so much later than it should be, at most, a peer that reads no more is given up
 
-/** Bytes that the systems of both ends may hold of one TCP connection (Linux: 4 MiB to be sent and 6 MiB received, unless set otherwise). */
+/**
+ * Bytes that the systems of both ends may hold of one TCP connection (Linux: 4 MiB to be sent and 6
+ * MiB received, unless set otherwise).
+ */
 const IN_SYSTEM = 10 * 1024 * 1024;
 
 /** How the output of a connection that has to end gets on. */
@@ -33,8 +36,8 @@ export class Ending {
   }
 
   /**
-   * Milliseconds that the peer needs for what lies in the systems of both ends, when all has left: at the pace at which the output left before. Nobody can see how much
-   * lies there. It is not more than was sent.
+   * Returns the ms that the peer needs for output that the system has accepted, at the rate of the
+   * earlier output. The amount in the buffers of both systems is unknown, and at most `sent` bytes.
    */
   timeInSystem(sent: number, now: number): number {
     const pace = (this.left - this.leftBefore) / (now - this.since); // bytes in a ms

@@ -7,11 +7,16 @@ import type { MemoryUse } from "./memory-use.ts";
 export interface MemoryPartOptions {
   /** As `BudgetEntry.release`. Default: nothing is given back. */
   readonly release?: (excess: number) => number;
-  /** Whether this is a cache: it gives back memory before any handshake is refused. Default false. */
+  /**
+   * Whether this is a cache: it gives back memory before any handshake is refused. Default false.
+   */
   readonly cache?: boolean;
 }
 
-/** Memory that belongs to no single connection, such as the history of a hub: counted in a budget under a name. */
+/**
+ * Memory that belongs to no single connection, such as the history of a hub: counted in a budget
+ * under a name.
+ */
 export interface MemoryPart {
   /** The name in `MemoryUse.parts` and in metrics. */
   readonly name: string;

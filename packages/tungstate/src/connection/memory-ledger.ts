@@ -11,8 +11,8 @@ export interface BudgetEntry {
   /** Whether it is a part that is a cache. */
   readonly isCache?: boolean;
   /**
-   * Called under pressure. Releases at least `excess` bytes if it can, and reports the rest by `hold`.
-   * Returns how many connections were closed for that.
+   * Called under pressure. Releases at least `excess` bytes if it can, and reports the rest by
+   * `hold`. Returns how many connections were closed for that.
    */
   release(excess: number): number;
 }
@@ -25,8 +25,8 @@ const CACHE_SHARE = 1 / 64; // of the limit
 const CACHE_RESERVE = 1 / 16; // of the limit; a cache keeps it whatever connections hold
 
 /**
- * Counts the memory of all entries of a MemoryBudget, and chooses the entries that release memory when the
- * limit is exceeded.
+ * Counts the memory of all entries of a MemoryBudget, and chooses the entries that release memory
+ * when the limit is exceeded.
  */
 export class MemoryLedger {
   /** Bytes. */
@@ -66,8 +66,9 @@ export class MemoryLedger {
   }
 
   /**
-   * Returns whether a new connection is admitted: not under pressure. After a second under pressure, the
-   * largest entries release memory first, so that a few peers that read nothing cannot keep new ones out.
+   * Returns whether a new connection is admitted: not under pressure. After a second under
+   * pressure, the largest entries release memory first, so that a few peers that read nothing
+   * cannot keep new ones out.
    */
   admits(): boolean {
     if (this.isUnderPressure && !this.releasing && this.now() - this.pressureSince >= PRESSURE_TIME)
@@ -75,12 +76,18 @@ export class MemoryLedger {
     return !this.isUnderPressure;
   }
 
-  /** Whether at most half of the limit is in use, so that connections without a reader may read ahead. */
+  /**
+   * Whether at most half of the limit is in use, so that connections without a reader may read
+   * ahead.
+   */
   get ample(): boolean {
     return this.total <= this.limit / 2;
   }
 
-  /** Sets the bytes of `entry`. The entries that hold the most may have to release memory before it returns. */
+  /**
+   * Sets the bytes of `entry`. The entries that hold the most may have to release memory before it
+   * returns.
+   */
   hold(entry: BudgetEntry, bytes: number): void {
     const had = entry.held;
     if (bytes === had) return;
@@ -129,7 +136,10 @@ export class MemoryLedger {
     this.releasing = false;
   }
 
-  /** Has a cache release `bytes`, but not its reserve: connections that read nothing would empty it otherwise. */
+  /**
+   * Has a cache release `bytes`, but not its reserve: connections that read nothing would empty it
+   * otherwise.
+   */
   private trim(cache: BudgetEntry, bytes: number): void {
     const spare = Math.floor(cache.held - this.limit * CACHE_RESERVE);
     if (spare > 0) this.ended += cache.release(Math.min(bytes, spare));

@@ -80,8 +80,9 @@ export interface ConnectionOptions extends Partial<ProtocolLimits> {
   /** Sets TCP_NODELAY on sockets, which disables Nagle's algorithm. Default: true. */
   readonly noDelay?: boolean;
   /**
-   * Which APIs of Node.js are used. `"auto"`: private ones too, where a check at run time shows that
-   * they work; they need less CPU time and memory. `"socket"`: public ones only. Default: `"auto"`.
+   * Which APIs of Node.js are used. `"auto"`: private ones too, where a check at run time shows
+   * that they work; they need less CPU time and memory. `"socket"`: public ones only. Default:
+   * `"auto"`.
    */
   readonly transport?: "auto" | "socket";
   /**

@@ -27,7 +27,10 @@ export class PendingPings {
     return handled(new Promise((resolve, reject) => this.pending.push({ payload, sentAt, resolve, reject })));
   }
 
-  /** RFC 6455 §5.5.3: a peer may answer only the newest of several pings, so that its pong answers those before it, too. */
+  /**
+   * RFC 6455 §5.5.3: a peer may answer only the newest of several pings, so that its pong answers
+   * those before it, too.
+   */
   answered(payload: Uint8Array, now: number): void {
     const at = this.pending.findIndex((each) => sameBytes(each.payload, payload));
     if (at < 0) return;

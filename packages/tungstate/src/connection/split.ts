@@ -15,9 +15,10 @@ export type Splittable = Pick<
 >;
 
 /**
- * The two halves of a connection as Web Streams, for two places that need not know of each other. Reading takes one message at a time, so
- * that the connection's own limits keep the peer waiting; ending the writable closes the connection with 1000, and
- * aborting it, or cancelling the readable, drops it. When the connection ends, writing rejects with NOT_OPEN.
+ * The two halves of a connection as Web Streams, for two places that need not know of each other.
+ * Reading takes one message at a time, so that the connection's own limits keep the peer waiting;
+ * ending the writable closes the connection with 1000, and aborting it, or cancelling the readable,
+ * drops it. When the connection ends, writing rejects with NOT_OPEN.
  */
 export function splitConnection(connection: Splittable): {
   readable: ReadableStream<Message>;
@@ -57,8 +58,9 @@ export function splitConnection(connection: Splittable): {
   return { readable, writable };
 }
 
-// The platform's streams and their readers and writers return promises whose rejection is unhandled when the caller ignores them. These
-// classes return the same promises, marked as handled. (The platform marks `ready` and `closed` itself.)
+// The platform's streams and their readers and writers return promises whose rejection is unhandled
+// when the caller ignores them. These classes return the same promises, marked as handled. (The
+// platform marks `ready` and `closed` itself.)
 
 class MessageReadable extends ReadableStream<Message> {
   override getReader(options: { mode: "byob" }): ReadableStreamBYOBReader;

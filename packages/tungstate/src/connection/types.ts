@@ -30,8 +30,9 @@ export interface CloseInfo {
 }
 
 /**
- * `open`: data flows both ways. `closing`: a Close was sent or received. `closed`: the connection is over. A ReconnectingConnection is also `connecting`,
- * and `waiting` for its next attempt; other connections are not.
+ * `open`: data flows both ways. `closing`: a Close was sent or received. `closed`: the connection
+ * is over. A ReconnectingConnection is also `connecting`, and `waiting` for its next attempt; other
+ * connections are not.
  */
 export type ConnectionState = "connecting" | "open" | "waiting" | "closing" | "closed";
 
@@ -67,7 +68,8 @@ export interface ConnectionEvents {
 }
 
 /**
- * One WebSocket connection, the same for clients and servers. It starts paused: messages wait until you read.
+ * One WebSocket connection, the same for clients and servers. It starts paused: messages wait until
+ * you read.
  *
  * You may ignore the promises that its methods return: they cause no unhandled rejection.
  */
@@ -122,8 +124,9 @@ export interface WebSocketConnection extends AsyncIterable<Message>, AsyncDispos
   /** Returns the connection as two Web Streams, each with its own back pressure. */
   split(): { readable: ReadableStream<Message>; writable: WritableStream<MessageData> };
   /**
-   * Resolves with the round-trip time in milliseconds. Throws INVALID_ARGUMENT for a payload of more than 125 bytes. Rejects with NOT_OPEN when the
-   * connection is not open, or ends before the pong comes.
+   * Resolves with the round-trip time in milliseconds. Throws INVALID_ARGUMENT for a payload of
+   * more than 125 bytes. Rejects with NOT_OPEN when the connection is not open, or ends before the
+   * pong comes.
    */
   ping(payload?: Uint8Array | string): Promise<number>;
   /**
@@ -143,7 +146,10 @@ export interface WebSocketConnection extends AsyncIterable<Message>, AsyncDispos
   readonly protocol: string;
   /** The extensions in use, as in Sec-WebSocket-Extensions, "" for none. */
   readonly extensions: string;
-  /** The header fields of the peer's handshake: for a client those of the 101 response, for a server those of the request. */
+  /**
+   * The header fields of the peer's handshake: for a client those of the 101 response, for a server
+   * those of the request.
+   */
   readonly headers: HeaderFields;
   /** Bytes written and not yet handed to the transport. */
   readonly bufferedAmount: number;

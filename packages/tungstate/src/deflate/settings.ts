@@ -14,33 +14,43 @@ import type { OptionNames } from "../options/names.ts";
 /** permessage-deflate (RFC 7692). `docs/compression.md` has the figures behind the defaults. */
 export interface CompressionOptions {
   /**
-   * Lets a message refer back to earlier ones of its connection, which makes small, similar messages smaller. Costs each
-   * connection up to `2 ** windowBits` bytes in each direction that the peer agrees to, and CPU time. Default false.
+   * Lets a message refer back to earlier ones of its connection, which makes small, similar
+   * messages smaller. Costs each connection up to `2 ** windowBits` bytes in each direction that
+   * the peer agrees to, and CPU time. Default false.
    */
   readonly contextTakeover?: boolean;
   /**
-   * How far back a message may refer: `2 ** windowBits` bytes, 8 to 15. Default 15, or 12 with `contextTakeover`. Asked of
-   * the peer for its messages too, but without `contextTakeover` only if less than 15.
+   * How far back a message may refer: `2 ** windowBits` bytes, 8 to 15. Default 15, or 12 with
+   * `contextTakeover`. Asked of the peer for its messages too, but without `contextTakeover` only
+   * if less than 15.
    */
   readonly windowBits?: WindowBits;
   /**
-   * Client only: adds two offers after those made from the options above, for servers that decline these: `client_max_window_bits` alone,
-   * as browsers offer, and no parameter. A server that accepts one of the two may refer back to earlier messages, which costs the
-   * connection up to 32 KiB. With false, the connection to such a server is uncompressed, or the handshake fails. Default true.
+   * Client only: adds two offers after those made from the options above, for servers that decline
+   * these: `client_max_window_bits` alone, as browsers offer, and no parameter. A server that
+   * accepts one of the two may refer back to earlier messages, which costs the connection up to 32
+   * KiB. With false, the connection to such a server is uncompressed, or the handshake fails.
+   * Default true.
    */
   readonly fallbackOffers?: boolean;
-  /** zlib's memLevel, 1 to 9: what deflating uses while it works, in three or so places of the process. Default 8. */
+  /**
+   * zlib's memLevel, 1 to 9: what deflating uses while it works, in three or so places of the
+   * process. Default 8.
+   */
   readonly memLevel?: number;
   /** zlib's level, 1 (fastest) to 9 (smallest). Default 2. */
   readonly level?: number;
   /** Messages of fewer bytes go out as they are. Default 128, or 32 with `contextTakeover`. */
   readonly threshold?: number;
   /**
-   * Messages of more bytes (uncompressed) are deflated and inflated off the event loop, and up to so many bytes of one message block it.
-   * 1 KiB to 16 MiB; default 64 KiB.
+   * Messages of more bytes (uncompressed) are deflated and inflated off the event loop, and up to
+   * so many bytes of one message block it. 1 KiB to 16 MiB; default 64 KiB.
    */
   readonly asyncThreshold?: number;
-  /** Whether binary messages are compressed too. Set it to false where they are images, audio and the like. Default true. */
+  /**
+   * Whether binary messages are compressed too. Set it to false where they are images, audio and
+   * the like. Default true.
+   */
   readonly binary?: boolean;
 }
 
@@ -106,7 +116,10 @@ export function serverCompression(settings: CompressionSettings): ServerExtensio
   return serverDeflate(preferences(settings, "server"));
 }
 
-/** Asks for what is set; a server that can't promise a window of that size may take the second offer, without context takeover. */
+/**
+ * Asks for what is set; a server that can't promise a window of that size may take the second
+ * offer, without context takeover.
+ */
 export function clientCompression(settings: CompressionSettings): ClientExtension<DeflateParams> {
   const wanted = settings.contextTakeover ? [preferences(settings, "client"), {}] : [preferences(settings, "client")];
   return settings.fallbackOffers ? clientDeflateWithFallback(...wanted) : clientDeflate(...wanted);

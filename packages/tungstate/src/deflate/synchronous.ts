@@ -18,13 +18,15 @@ export interface DeflateTuning {
 /** RFC 7692 §7.2.1: what a sender removes from the end of a message, and a receiver puts back. */
 export const SYNC_TAIL_SIZE = 4;
 /**
- * What is put behind a payload before it is inflated: the 00 00 ff ff of RFC 7692 §7.2.2, an empty final block, and one
- * byte more. If inflating stops just before the last byte, the payload was whole; if there is nothing left over, it was cut off inside a block.
+ * What is put behind a payload before it is inflated: the 00 00 ff ff of RFC 7692 §7.2.2, an empty
+ * final block, and one byte more. If inflating stops just before the last byte, the payload was
+ * whole; if there is nothing left over, it was cut off inside a block.
  */
 export const TRAILER = Uint8Array.of(0x00, 0x00, 0xff, 0xff, 0x03, 0x00, 0x00);
 /**
- * How often a payload may end a DEFLATE stream (BFINAL) and begin another. RFC 7692 §7.2.3.4 allows final blocks;
- * each costs a reset of the inflater, which two bytes of payload must not be able to buy without end.
+ * How often a payload may end a DEFLATE stream (BFINAL) and begin another. RFC 7692 §7.2.3.4 allows
+ * final blocks; each costs a reset of the inflater, which two bytes of payload must not be able to
+ * buy without end.
  */
 export const MAX_FINAL_BLOCKS = 256;
 
@@ -45,8 +47,9 @@ export function copied(pool: ZlibPool, payload: ReceivedPayload): Uint8Array {
 }
 
 /**
- * Deflates a message or a fragment, referring to the window if there is one. Returns all that zlib makes of it, up to the
- * SYNC_TAIL_SIZE bytes at the end, or undefined if that, less the tail, is not smaller than the payload. Borrowed.
+ * Deflates a message or a fragment, referring to the window if there is one. Returns all that zlib
+ * makes of it, up to the SYNC_TAIL_SIZE bytes at the end, or undefined if that, less the tail, is
+ * not smaller than the payload. Borrowed.
  */
 export function deflateNow(
   pool: ZlibPool,
@@ -86,8 +89,9 @@ const LARGEST_SEED = 128; // bytes of a message
 const GROWTH = 6; // bytes: a block without compression adds as many
 
 /**
- * By how many bytes a message may grow. A short one hardly becomes smaller by itself, so that a connection that has only
- * short ones would never have anything to refer to: the first few go out compressed whether that pays or not.
+ * By how many bytes a message may grow. A short one hardly becomes smaller by itself, so that a
+ * connection that has only short ones would never have anything to refer to: the first few go out
+ * compressed whether that pays or not.
  */
 function mayGrow(payload: Uint8Array, window: Window): number {
   return window.length < SEEDED && payload.length <= LARGEST_SEED ? GROWTH : 0;
@@ -100,7 +104,8 @@ export function deflateOptions(
   window: Window | undefined,
 ): zlib.ZlibOptions {
   const options: zlib.ZlibOptions = {
-    // zlib makes no raw streams with a window of 8 bits; with 9 it refers back no further than 512 - 262 = 250 bytes
+    // zlib makes no raw streams with a window of 8 bits; with 9 it refers back no further than 512
+    // - 262 = 250 bytes
     windowBits: Math.max(windowBits, 9),
     level: tuning.level,
     memLevel: tuning.memLevel,
@@ -110,7 +115,10 @@ export function deflateOptions(
   return options;
 }
 
-/** A payload as blocks without compression, for a fragment that must be deflated and does not become smaller. */
+/**
+ * A payload as blocks without compression, for a fragment that must be deflated and does not become
+ * smaller.
+ */
 export function storedBlocks(payload: Uint8Array): Uint8Array {
   const blocks = Math.ceil(payload.length / LARGEST_STORED);
   const stored = Buffer.allocUnsafeSlow(payload.length + blocks * STORED_HEADER_SIZE + SYNC_TAIL_SIZE + 1);
@@ -125,7 +133,10 @@ export function storedBlocks(payload: Uint8Array): Uint8Array {
   return stored;
 }
 
-/** A window as a block without compression, which precedes a payload that refers to it. Empty without a window. */
+/**
+ * A window as a block without compression, which precedes a payload that refers to it. Empty
+ * without a window.
+ */
 export function windowBlock(window: Window | undefined): readonly Uint8Array[] {
   if (window === undefined || window.length === 0) return [];
   const header = Buffer.allocUnsafeSlow(STORED_HEADER_SIZE);
@@ -141,7 +152,8 @@ function writeStoredHeader(target: Buffer, at: number, length: number): number {
 }
 
 /**
- * Inflates a message. Undefined: it has more than `most` bytes, and `limit` allows that. What comes back is borrowed.
+ * Inflates a message. Undefined: it has more than `most` bytes, and `limit` allows that. What comes
+ * back is borrowed.
  */
 export function inflateNow(
   pool: ZlibPool,
@@ -150,8 +162,8 @@ export function inflateNow(
   most: number,
   window: Window | undefined,
 ): Uint8Array | WebSocketError | undefined {
-  // The window goes in first, as a block without compression. A stream that is open already takes it in no other way,
-  // and Deno ignores the option `dictionary`.
+  // The window goes in first, as a block without compression. A stream that is open already takes
+  // it in no other way, and Deno ignores the option `dictionary`.
   const before = window === undefined ? 0 : window.length;
   const largest = Math.min(limit, most);
   pool.makeRoom(STORED_HEADER_SIZE + before + payload.size + TRAILER.length, before + largest + 1);
@@ -174,7 +186,10 @@ export function inflateNow(
   return pool.output.subarray(before, outputEnd);
 }
 
-/** Inflates `input` up to the end of the trailer; returns where the output ends, which is beyond `most` if there is more. */
+/**
+ * Inflates `input` up to the end of the trailer; returns where the output ends, which is beyond
+ * `most` if there is more.
+ */
 function inflatePooled(
   pool: ZlibPool,
   stream: PooledStream,
@@ -239,8 +254,9 @@ function inflateOnce(pool: ZlibPool, payloadEnd: number, most: number): number |
 }
 
 /**
- * Whether a stream that ended at `end` ended where the payload does: with the trailer, or with a final block of the
- * payload's own that nothing follows, which RFC 7692 §7.2.3.4 would have followed by one byte more.
+ * Whether a stream that ended at `end` ended where the payload does: with the trailer, or with a
+ * final block of the payload's own that nothing follows, which RFC 7692 §7.2.3.4 would have
+ * followed by one byte more.
  */
 export function isWhole(end: number, payloadEnd: number): boolean {
   return end === payloadEnd + TRAILER.length - 1 || end === payloadEnd;

@@ -115,8 +115,8 @@ function connectFailure(error: NodeJS.ErrnoException, tried: Tried): ConnectErro
 }
 
 /**
- * Whether binding failed because the local address is not of this machine, in a runtime that reports
- * it differently: Bun as a failure of `connect`, Deno as EINVAL.
+ * Whether binding failed because the local address is not of this machine, in a runtime that
+ * reports it differently: Bun as a failure of `connect`, Deno as EINVAL.
  */
 function isForeignAddress({ code }: NodeJS.ErrnoException, { localAddress }: Tried): boolean {
   if (isNode || localAddress === undefined || (code !== "EADDRNOTAVAIL" && code !== "EINVAL")) return false;

@@ -103,7 +103,10 @@ export function findInterface(name: string, tried: Tried = {}): NetworkInterface
   });
 }
 
-/** Returns the name of the interface that has this local address; undefined if none has, or it is not known. */
+/**
+ * Returns the name of the interface that has this local address; undefined if none has, or it is
+ * not known.
+ */
 export function interfaceOf(localAddress: string): string | undefined {
   const interfaces = readInterfaces();
   if (interfaces === undefined) return undefined;

@@ -56,9 +56,9 @@ export function websocket<E extends Env = Env, Path extends string = string>(
 }
 
 /**
- * Returns how many handlers and middlewares match the request. The helper of "hono/route" knows only
- * requests of Hono's ES module; an application may have loaded its CommonJS build, whose requests
- * know their routes themselves.
+ * Returns how many handlers and middlewares match the request. The helper of "hono/route" knows
+ * only requests of Hono's ES module; an application may have loaded its CommonJS build, whose
+ * requests know their routes themselves.
  */
 async function matchedCount<E extends Env, Path extends string>(context: Context<E, Path>): Promise<number> {
   const own: unknown = Reflect.get(context.req, "matchedRoutes");

@@ -23,10 +23,11 @@ export interface UpgradeOptions {
    */
   readonly upgradeTimeout?: number;
   /**
-   * The WebSocketServer whose limits apply until the application has chosen one: `handshakeTimeout`,
-   * `maxHandshakes` and `maxConnectionsPerAddress`, to connections whose request is not known and to
-   * upgrade requests that the application has not decided about. It emits `refused` for them.
-   * Default: the default limits, with `upgradeTimeout` as `handshakeTimeout`.
+   * The WebSocketServer whose limits apply until the application has chosen one:
+   * `handshakeTimeout`, `maxHandshakes` and `maxConnectionsPerAddress`, to connections whose
+   * request is not known and to upgrade requests that the application has not decided about. It
+   * emits `refused` for them. Default: the default limits, with `upgradeTimeout` as
+   * `handshakeTimeout`.
    */
   readonly server?: WebSocketServer;
 }

@@ -1,4 +1,7 @@
-/** Options of other libraries, and what does the same here: the name of an option, and the text for it. */
+/**
+ * Options of other libraries, and what does the same here: the name of an option, and the text for
+ * it.
+ */
 const FOREIGN: Readonly<Record<string, readonly (readonly [option: string, hint: string])[]>> = {
   // ws
   perMessageDeflate: [["compression", "use compression"]],
@@ -39,7 +42,10 @@ const FOREIGN: Readonly<Record<string, readonly (readonly [option: string, hint:
   ),
 };
 
-/** Returns a hint for a well-known option of another library, where there is an option of ours for it. */
+/**
+ * Returns a hint for a well-known option of another library, where there is an option of ours for
+ * it.
+ */
 export function foreignOption(name: string, ours: object): string | undefined {
   if (!Object.hasOwn(FOREIGN, name)) return undefined;
   return FOREIGN[name]?.find(([option]) => Object.hasOwn(ours, option))?.[1];

@@ -12,9 +12,11 @@ interface Names {
 }
 
 /**
- * Throws a TypeError with INVALID_ARGUMENT for an unknown option, with the nearest known name: a misspelled limit would be no limit. A well-known option of
- * another library points to ours. Throws also for an option that comes from the object's prototype, such as a getter of a class: copies of the object would
- * lose it. Undefined values are ignored. Values are checked elsewhere. `what`: what the options are of.
+ * Throws a TypeError with INVALID_ARGUMENT for an unknown option, with the nearest known name: a
+ * misspelled limit would be no limit. A well-known option of another library points to ours. Throws
+ * also for an option that comes from the object's prototype, such as a getter of a class: copies of
+ * the object would lose it. Undefined values are ignored. Values are checked elsewhere. `what`:
+ * what the options are of.
  */
 export function checkNames<T>(given: T, names: OptionNames<T>, what = ""): void {
   const owner = what === "" ? "options" : `the options of ${what}`;

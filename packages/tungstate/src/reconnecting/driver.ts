@@ -183,7 +183,7 @@ export class ReconnectingDriver extends Emitter<ReconnectingEvents> implements R
     this.#finish({ ...info, error: this.#failure ?? info.error });
   }
 
-  /** Code of the application threw: closes for good with 1011, and reports the error. */
+  /** Code of the application threw: closes permanently with 1011, and reports the error. */
   protected override onThrow(error: unknown): void {
     // a listener that could not send because all has ended did nothing wrong
     if (!this.writable && error instanceof WebSocketError && error.code === "NOT_OPEN") return;

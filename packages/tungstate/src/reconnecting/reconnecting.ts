@@ -18,15 +18,19 @@ import type { ReconnectOptions } from "./options.ts";
 import type { ReconnectingConnection, ReconnectingEvents, ReconnectingStatus } from "./types.ts";
 
 /**
- * Connects, and connects again whenever the connection ends, until `close()`, an abort of `signal`, or an end that trying
- * again would not change. `url`, `headers` and `protocols` can be functions, asked before each attempt. Returns at once: see `ready`, and
- * the events. Throws INVALID_ARGUMENT, INVALID_URL and INVALID_PROXY.
+ * Connects, and connects again whenever the connection ends, until `close()`, an abort of `signal`,
+ * or an end that trying again would not change. `url`, `headers` and `protocols` can be functions,
+ * asked before each attempt. Returns at once: see `ready`, and the events. Throws INVALID_ARGUMENT,
+ * INVALID_URL and INVALID_PROXY.
  */
 export function reconnecting(url: Provided<string | URL>, options: ReconnectOptions = {}): ReconnectingConnection {
   return new Reconnecting(url, options);
 }
 
-/** The reconnecting connection that users have: its public members, and nothing else. Its driver does the work. */
+/**
+ * The reconnecting connection that users have: its public members, and nothing else. Its driver
+ * does the work.
+ */
 export class Reconnecting implements ReconnectingConnection {
   readonly #driver: ReconnectingDriver;
 

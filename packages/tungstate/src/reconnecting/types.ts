@@ -29,7 +29,8 @@ export interface ReconnectingEvents extends ConnectionEvents {
 }
 
 /**
- * A connection that outlives its connections. Everything a WebSocketConnection has means the same here, for all of them together:
+ * A connection that outlives its connections. Everything a WebSocketConnection has means the same
+ * here, for all of them together:
  *
  * - `state` says what it does at the moment, and `status` the details. `writable` says whether it accepts messages.
  * - What is written while there is no connection waits in the outbox.
@@ -38,12 +39,15 @@ export interface ReconnectingEvents extends ConnectionEvents {
  * - `protocol`, `headers`, `route`, `tls` and the addresses are those of the current connection, empty while there is none; `stats` are of all.
  * - `sendStream` waits for a connection, and rejects when that one ends under way. `ping` rejects while there is none.
  * - `flush` waits for a connection where something waits for one. It rejects with what ended a connection that takes something down with it.
- * - Once it has ended for good, `send`, `sendStream`, `flush` and `ping` reject with NOT_OPEN.
+ * - Once it has ended permanently, `send`, `sendStream`, `flush` and `ping` reject with NOT_OPEN.
  */
 export interface ReconnectingConnection extends WebSocketConnection {
   /** `connecting`, `open`, `waiting` (for the next attempt), `closing` or `closed`. */
   readonly state: ConnectionState;
-  /** Whether messages are accepted: until `close()`, `terminate()` or the end. Without a connection they wait in the outbox. */
+  /**
+   * Whether messages are accepted: until `close()`, `terminate()` or the end. Without a connection
+   * they wait in the outbox.
+   */
   readonly writable: boolean;
   /** The current activity: an attempt, a connection, a wait, or the end. */
   readonly status: ReconnectingStatus;

@@ -43,7 +43,7 @@ export class Flusher {
     if (!this.awaited) this.awaitEnd();
   }
 
-  /** Nobody is flushed before the turn has ended: a Close is due, which is to come behind what may still be written. */
+  /** Flushes no connection before the end of the tick: a Close is pending, and must follow all output. */
   holdAll(): void {
     this.mixed = true;
   }

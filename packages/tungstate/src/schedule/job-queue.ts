@@ -24,8 +24,9 @@ export class JobQueue {
   }
 
   /**
-   * Adds a job. `begin` starts it, is given a function to call at its end, and returns a function that stops it.
-   * If `begin` throws, for example because memory is low, `failed` returns the result.
+   * Adds a job. `begin` starts it, is given a function to call at its end, and returns a function
+   * that stops it. If `begin` throws, for example because memory is low, `failed` returns the
+   * result.
    */
   add<R>(
     begin: (end: (result: R | undefined) => void) => () => void,

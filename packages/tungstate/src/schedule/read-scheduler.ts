@@ -3,8 +3,9 @@ import type { Clock } from "./clock.ts";
 /** A connection, as the scheduler needs it. */
 export interface ScheduledReader {
   /**
-   * Processes `chunk[start..end)`, lent for the call, up to the end of the last frame that begins before `until`. Returns where it has stopped: a message
-   * that is cut has to be put together again.
+   * Processes `chunk[start..end)`, lent for the call, up to the end of the last frame that begins
+   * before `until`. Returns where it has stopped: a message that is cut has to be put together
+   * again.
    */
   processBytes(chunk: Uint8Array, start: number, end: number, until: number): number;
   /** Its turn has come. It calls `process` with the bytes that it kept. */
@@ -21,9 +22,11 @@ const SHARE = 2;
 const CHEAP = 0.2;
 
 /**
- * Shares the event loop between the connections that have bytes to process. A read may bring 320 KiB, which are 47,000 of the smallest frames, and an
- * application's listener for each of them. A connection gives way after 2 ms, or when all together have had 8 ms of the tick. It keeps the rest of its
- * bytes, and reads no more, until its next turn in a later tick. Reads of up to 4 KiB are processed at once.
+ * Shares the event loop between the connections that have bytes to process. A read may bring 320
+ * KiB, which are 47,000 of the smallest frames, and an application's listener for each of them. A
+ * connection gives way after 2 ms, or when all together have had 8 ms of the tick. It keeps the
+ * rest of its bytes, and reads no more, until its next turn in a later tick. Reads of up to 4 KiB
+ * are processed at once.
  */
 export class ReadScheduler {
   private readonly clock: Clock;
@@ -36,7 +39,10 @@ export class ReadScheduler {
     this.clock = clock;
   }
 
-  /** Has the reader process bytes while it is its turn. Returns where they end that it has processed: it keeps the rest and calls `enqueue`. */
+  /**
+   * Has the reader process bytes while it is its turn. Returns where they end that it has
+   * processed: it keeps the rest and calls `enqueue`.
+   */
   process(reader: ScheduledReader, chunk: Uint8Array, start: number, end: number): number {
     if (end - start <= PIECE) return reader.processBytes(chunk, start, end, end);
     let now = this.clock.now();

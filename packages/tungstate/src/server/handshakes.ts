@@ -41,7 +41,10 @@ export interface HandshakesHost {
   openConnections(): number;
 }
 
-/** The handshakes of a server, wherever they come from: each has its place, its limits and its outcome. */
+/**
+ * The handshakes of a server, wherever they come from: each has its place, its limits and its
+ * outcome.
+ */
 export class Handshakes implements Arrivals {
   readonly settings: ConnectionSettings;
   private readonly admission: Admission;

@@ -13,7 +13,10 @@ export class Members {
   private readonly open = new Set<Driver>();
   private readonly broadcasts: BroadcastQueue;
   private readonly membership: Membership;
-  /** The function of each connection that frees its place among those of its address, where these are counted. */
+  /**
+   * The function of each connection that frees its place among those of its address, where these
+   * are counted.
+   */
   private readonly leave = new Map<Driver, () => void>();
 
   constructor(settings: ConnectionSettings, onHandlerError: (error: unknown) => void) {
@@ -42,7 +45,10 @@ export class Members {
     this.leave.delete(driver);
   }
 
-  /** Sends a message to all but `except`. Returns how many connections have more than `writeBufferSize` queued. */
+  /**
+   * Sends a message to all but `except`. Returns how many connections have more than
+   * `writeBufferSize` queued.
+   */
   broadcast(message: PreparedMessage, except: WebSocketConnection | undefined): number {
     const excepted = driverOf(except);
     return this.broadcasts.add(message, excepted !== undefined && this.open.has(excepted) ? excepted : undefined);

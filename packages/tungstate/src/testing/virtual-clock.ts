@@ -24,7 +24,10 @@ export class VirtualClock implements Clock {
     return this.#time;
   }
 
-  /** Calls `callback` once when the virtual time has advanced by `delay` ms. Returns a function that cancels it. */
+  /**
+   * Calls `callback` once when the virtual time has advanced by `delay` ms. Returns a function that
+   * cancels it.
+   */
   after(delay: number, callback: () => void): () => void {
     const timer = { at: this.#time + Math.max(0, delay), order: this.#order++, callback };
     this.#timers.add(timer);

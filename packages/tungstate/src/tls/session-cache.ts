@@ -48,7 +48,10 @@ export interface KeptSession {
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 
-/** What a connection does with a cache. The key names a peer and all options that matter for security. */
+/**
+ * What a connection does with a cache. The key names a peer and all options that matter for
+ * security.
+ */
 export interface Sessions {
   /** Returns the newest session of a peer. */
   take(key: string): KeptSession | undefined;
@@ -109,7 +112,8 @@ export class TlsSessionCache {
       this.#peers.delete(key);
       return undefined;
     }
-    // RFC 8446 §C.4: "Clients SHOULD NOT reuse a ticket for multiple connections." In TLS 1.2 a session is made to be reused.
+    // RFC 8446 §C.4: "Clients SHOULD NOT reuse a ticket for multiple connections." In TLS 1.2 a
+    // session is made to be reused.
     const keep = newest.protocol !== "TLSv1.3" || (this.#reuseTickets && sessions.length === 1);
     this.#store(key, keep ? sessions : sessions.slice(0, -1));
     return newest;

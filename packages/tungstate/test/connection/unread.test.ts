@@ -30,7 +30,7 @@ const SLOT = 25; // ms that a deadline may be late
 
 /** Ways in which a connection is not read. */
 const UNREAD: Readonly<Record<string, (connection: WebSocketConnection) => Promise<void> | void>> = {
-  "that nobody reads": () => undefined,
+  "that is not read": () => undefined,
   "that is paused": (connection) => {
     connection.on("message", () => undefined);
     connection.pause();
@@ -47,7 +47,7 @@ const UNREAD: Readonly<Record<string, (connection: WebSocketConnection) => Promi
   "with an iteration that has stopped in between": async (connection) => {
     await connection[Symbol.asyncIterator]().next();
   },
-  "with a stream that nobody pulls from": async (connection) => {
+  "with a stream that is not pulled from": async (connection) => {
     await connection.split().readable.getReader().read();
   },
 };

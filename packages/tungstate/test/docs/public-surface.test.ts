@@ -33,7 +33,10 @@ function documented(name: string): string[] {
   return [...part.members, ...part.parents.flatMap((parent) => documented(parent))];
 }
 
-/** Returns the names of all properties of a live object, its own and those of its prototypes. Symbols count if they are not well-known. */
+/**
+ * Returns the names of all properties of a live object, its own and those of its prototypes.
+ * Symbols count if they are not well-known.
+ */
 function membersOf(object: object): string[] {
   const names = new Set<string>();
   for (let each = object; each !== Object.prototype && each !== null; each = Object.getPrototypeOf(each) as object) {
@@ -122,7 +125,10 @@ const ENTRIES = [
   ["hub", "redis/index"],
 ] as const;
 
-/** Returns the declaration of a class in an emitted file, and those of the classes that it extends, up to another package's. */
+/**
+ * Returns the declaration of a class in an emitted file, and those of the classes that it extends,
+ * up to another package's.
+ */
 function declarationsIn(path: string, name: string): string[] {
   const file = readFileSync(path, "utf8");
   const [declaration, parent] =

@@ -36,8 +36,8 @@ function connected(runtime: NodeRuntime) {
 }
 
 /**
- * Sends messages that use every resource: small, in fragments, compressed synchronously and in the thread pool. Returns
- * the drivers of both ends.
+ * Sends messages that use every resource: small, in fragments, compressed synchronously and in the
+ * thread pool. Returns the drivers of both ends.
  */
 async function exchange(runtime: NodeRuntime): Promise<readonly unknown[]> {
   const [client, server] = connected(runtime);

@@ -1,5 +1,5 @@
-// An HTTP server that a WebSocketServer is attached to answers all other requests as without it, byte
-// by byte, whatever they are and however they arrive.
+// An HTTP server that a WebSocketServer is attached to answers all other requests as without it,
+// byte by byte, whatever they are and however they arrive.
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer, type RequestListener, type Server as HttpServer, type ServerOptions } from "node:http";
@@ -126,7 +126,10 @@ async function open(
   return { server, ws, raw: () => Raw.to(t, { port }, secure === true ? selfSigned().cert : undefined) };
 }
 
-/** Sends the parts one after another, and returns everything received until the server ends the connection. */
+/**
+ * Sends the parts one after another, and returns everything received until the server ends the
+ * connection.
+ */
 async function exchange(raw: Raw, parts: readonly string[], ends: boolean): Promise<string> {
   for (const [index, part] of parts.entries()) {
     if (index > 0) await turns(3);

@@ -9,7 +9,10 @@ import { reconnecting } from "../../src/reconnecting/reconnecting.ts";
 import { WebSocketServer } from "../../src/server/server.ts";
 import { serve } from "../support/server.ts";
 
-/** These functions use `on`, `once` and `removeListener`; their types ask for all of an EventEmitter. */
+/**
+ * These functions use `on`, `once` and `removeListener`; their types ask for all of an
+ * EventEmitter.
+ */
 const emitter = (object: object): EventEmitter => object as EventEmitter;
 
 test("once() and on() of node:events work with a connection", async (t) => {

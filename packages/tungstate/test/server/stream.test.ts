@@ -119,7 +119,7 @@ describe("a generator for each connection", () => {
     await turns(20);
     const before = yielded;
     await turns(20);
-    assert.equal(yielded, before, "it waits while nobody reads");
+    assert.equal(yielded, before, "it waits while the client does not read");
     assert.ok(yielded < 300, `${yielded} were yielded`);
     near.terminate();
     await end;

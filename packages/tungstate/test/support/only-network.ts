@@ -1,7 +1,8 @@
 import type { AddressInfo } from "node:net";
 import { connect, reconnecting, WebSocketServer } from "../../src/index.ts";
 
-// Echoes one message through each client, and prints what came back. Deno runs it with --allow-net only.
+// Echoes one message through each client, and prints what came back. Deno runs it with --allow-net
+// only.
 const server = new WebSocketServer({ compression: true });
 server.on("connection", (connection) => connection.on("message", (message) => void connection.write(message)));
 const { port } = (await server.listen({ port: 0 })) as AddressInfo;

@@ -5,5 +5,8 @@ function reason(): string | false {
   return !isNode && `${platform.name} has no private APIs of Node.js`;
 }
 
-/** For tests of private APIs: a reason to skip them in a run without these, by `npm run test:portable`, or on another runtime. */
+/**
+ * For tests of private APIs: a reason to skip them in a run without these, by `npm run
+ * test:portable`, or on another runtime.
+ */
 export const skipPortable: string | false = reason();

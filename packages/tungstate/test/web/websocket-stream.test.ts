@@ -20,7 +20,7 @@ async function untilStill(count: () => number): Promise<void> {
 }
 
 describe("WebSocketStream: back pressure", () => {
-  test("a server that sends to a stream that nobody reads has to wait", async (t) => {
+  test("a server that sends to an unread stream has to wait", async (t) => {
     const served = await serve(t);
     let sent = 0;
     served.server.on("connection", (connection) => {

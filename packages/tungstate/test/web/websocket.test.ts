@@ -15,7 +15,10 @@ import { serve } from "../support/server.ts";
 
 const sha1 = (bytes: Uint8Array): Uint8Array => createHash("sha1").update(bytes).digest();
 
-/** A server without a protocol: accepts one handshake and returns the stream. `more`: header fields of its response. */
+/**
+ * A server without a protocol: accepts one handshake and returns the stream. `more`: header fields
+ * of its response.
+ */
 async function rawServer(t: TestContext, more = ""): Promise<{ url: string; accepted: Promise<Raw> }> {
   const server = createServer();
   const accepted = once(server, "connection").then(async ([socket]) => {

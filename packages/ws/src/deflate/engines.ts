@@ -61,8 +61,8 @@ export function codecOf(extension: PerMessageDeflate): MessageCodec {
 }
 
 /**
- * Returns the options of a server. By default, neither end keeps the context of earlier messages. A
- * server may choose that (RFC 7692 §7.1.1).
+ * Adds parameters to the response of a server, so that by default neither end keeps the context of
+ * earlier messages. A server may choose that (RFC 7692 §7.1.1).
  */
 export function spareContexts({ params, options }: PerMessageDeflate): void {
   if (params === null) return;

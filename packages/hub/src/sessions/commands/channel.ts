@@ -23,7 +23,10 @@ export function authorizePublish(session: Session, parts: Parts, command: Publis
   return allow(session, publish, command.channel, () => JSON.parse(command.data) as unknown);
 }
 
-/** Publishes: the call of the broker is made before this returns, so that publications keep their order. */
+/**
+ * Publishes: the call of the broker is made before this returns, so that publications keep their
+ * order.
+ */
 export function publish(session: Session, parts: Parts, command: PublishCommand): Promise<void> {
   const { channel, data } = command;
   const { publishing } = namespaceOf(parts, channel);

@@ -19,14 +19,17 @@ interface Prepared {
   readonly data: JsonText | undefined;
 }
 
-/** Who the client is, then its server-side subscriptions, then the answer. On an error the session is as before. */
+/**
+ * Who the client is, then its server-side subscriptions, then the answer. On an error the session
+ * is as before.
+ */
 export async function connect(session: Session, parts: Parts, command: ConnectCommand): Promise<void> {
   const { settings } = parts;
   const { credentials, byToken } = await identified(session, parts, command);
   if (session.isClosed) return;
   session.identify(credentials, byToken ? command.token.length : 0);
   const { expiry } = session;
-  // after TOKEN_EXPIRED the client gets another token; EXPIRED ends it for good
+  // after TOKEN_EXPIRED the client gets another token; EXPIRED ends it permanently
   if (expiry !== undefined && expiry <= 0) throw commandError(byToken ? "TOKEN_EXPIRED" : "EXPIRED");
   const data = optionalJson(credentials.data, "the data of a connection");
   let prepared: readonly Prepared[];
@@ -41,7 +44,8 @@ export async function connect(session: Session, parts: Parts, command: ConnectCo
   if (limit > 0 && credentials.user !== "" && parts.registry.of(credentials.user).size >= limit) {
     throw disconnect(DISCONNECTS.CONNECTION_LIMIT);
   }
-  // from here on in one step, so that nothing is published between a subscription and the answer that tells of it
+  // from here on in one step, so that nothing is published between a subscription and the answer
+  // that tells of it
   const subs = new Map<string, JsonText>();
   let room = settings.limits.pageBytes;
   for (const { membership, data } of prepared) {
@@ -70,7 +74,8 @@ export async function refresh(session: Session, parts: Parts, command: RefreshCo
   try {
     identity = await identify(session, parts, { token, data: undefined, name: "", version: "", headers: {} });
   } catch (error) {
-    // after 3005 the client comes back with a new token; any command error that is not temporary would end it for good
+    // after 3005 the client comes back with a new token; any command error that is not temporary
+    // would end it permanently
     throw tokenRefusal(error, parts, disconnect(DISCONNECTS.EXPIRED));
   }
   if (session.isClosed) return;
@@ -88,7 +93,10 @@ export async function refresh(session: Session, parts: Parts, command: RefreshCo
   session.outbox.line(reply(command.id, "refresh", refreshJson(session.client, settings.version, session.expiry)));
 }
 
-/** The namespace of a channel that credentials name. Throws a CommandError, and tells the operator, where there is no such channel. */
+/**
+ * The namespace of a channel that credentials name. Throws a CommandError, and tells the operator,
+ * where there is no such channel.
+ */
 function grantedNamespace(parts: Parts, channel: string): Namespace {
   const { namespaces, limits } = parts.settings;
   const namespace = namespaces.of(channel);
@@ -107,7 +115,10 @@ async function identified(session: Session, parts: Parts, claims: IdentityClaims
   }
 }
 
-/** Server-side subscriptions follow the credentials: those that they no longer name end, new ones begin. */
+/**
+ * Server-side subscriptions follow the credentials: those that they no longer name end, new ones
+ * begin.
+ */
 async function renewServerSide(session: Session, parts: Parts, { subs = NO_SUBS }: Credentials): Promise<void> {
   for (const [channel, { byCredentials }] of [...session.memberships]) {
     if (byCredentials && !subs.has(channel)) session.expel(channel, UNSUBSCRIBES.SERVER);

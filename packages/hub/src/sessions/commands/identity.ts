@@ -14,7 +14,10 @@ export interface Identity {
   readonly byToken: boolean;
 }
 
-/** Returns who a client is. Rejects with a CommandError or Disconnect for an unknown client, and with a TokenError. */
+/**
+ * Returns who a client is. Rejects with a CommandError or Disconnect for an unknown client, and
+ * with a TokenError.
+ */
 export async function identify(session: Session, parts: Parts, claims: IdentityClaims): Promise<Identity> {
   const { tokens, authenticate, anonymous } = parts.settings;
   const { token, data, name, version, headers } = claims;
@@ -33,7 +36,10 @@ export async function identify(session: Session, parts: Parts, claims: IdentityC
   throw commandError("UNAUTHORIZED");
 }
 
-/** Reports a claim that was wrong. Returns what the client is answered: `whenExpired` for a token that is too old, else 3500. */
+/**
+ * Reports a claim that was wrong. Returns what the client is answered: `whenExpired` for a token
+ * that is too old, else 3500.
+ */
 export function tokenRefusal(error: unknown, parts: Parts, whenExpired: CommandError | Disconnect): unknown {
   if (!(error instanceof TokenError)) return error;
   parts.settings.onTokenRefused(error);

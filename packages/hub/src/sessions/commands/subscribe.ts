@@ -26,7 +26,7 @@ export async function subscribe(session: Session, parts: Parts, command: Subscri
   if (session.memberships.size >= limit) throw commandError("LIMIT_EXCEEDED", `at most ${limit} channels`);
   const expiry = session.secondsTo(grant.expireAt);
   if (expiry !== undefined && expiry <= 0) {
-    // after TOKEN_EXPIRED the client gets another token; EXPIRED ends the subscription for good
+    // after TOKEN_EXPIRED the client gets another token; EXPIRED ends the subscription permanently
     throw commandError(isByToken(parts, command.token) ? "TOKEN_EXPIRED" : "EXPIRED");
   }
   const chanInfo = optionalJson(grant.info, "the info of a subscription");
@@ -77,7 +77,8 @@ export async function subRefresh(session: Session, parts: Parts, command: SubRef
   try {
     grant = await authorize(session, parts, membership.namespace, { channel, token, data: undefined });
   } catch (error) {
-    // after 3006 the client comes back and subscribes with a new token; an error would end its subscription for good
+    // after 3006 the client comes back and subscribes with a new token; an error would end its
+    // subscription permanently
     throw refusal(error, disconnect(DISCONNECTS.SUBSCRIPTION_EXPIRED));
   }
   if (!membership.isLive) throw commandError("PERMISSION_DENIED", "not subscribed");
@@ -122,14 +123,19 @@ async function authorize(
   throw commandError("PERMISSION_DENIED");
 }
 
-/** What a client is answered where `authorize` failed: `whenExpired` for a token that is too old. */
+/**
+ * What a client is answered where `authorize` failed: `whenExpired` for a token that is too old.
+ */
 function refusal(error: unknown, whenExpired: Error): unknown {
   if (!(error instanceof TokenError)) return error;
   if (error.temporary) return commandError("INTERNAL");
   return error.expired ? whenExpired : commandError("PERMISSION_DENIED", "the token is not valid");
 }
 
-/** Throws a TokenError where the token is for someone else, for another channel or another connection. */
+/**
+ * Throws a TokenError where the token is for someone else, for another channel or another
+ * connection.
+ */
 function checkBinding(credentials: SubscriptionCredentials, session: Session, channel: string): void {
   const wrong = (claim: string, what: string): TokenError =>
     new TokenError(`token.${claim} is not the ${what}`, false, { claim });

@@ -1,6 +1,8 @@
 import type { ReadScheduler, ScheduledReader } from "../../schedule/read-scheduler.ts";
 
-/** Bytes that a connection has read and not processed yet, because its turn of the tick was over. */
+/**
+ * Bytes that a connection has read and not processed yet, because its turn of the tick was over.
+ */
 export class Backlog {
   bytes: Uint8Array = NONE;
   /** The end of the stream, which came behind these bytes. */

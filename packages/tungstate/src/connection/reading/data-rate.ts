@@ -1,4 +1,6 @@
-/** What had been received when an interval of `minDataRate` began, in which a message is in flight. */
+/**
+ * What had been received when an interval of `minDataRate` began, in which a message is in flight.
+ */
 export class DataRate {
   /** When the interval ends, in ms on the clock. */
   readonly checkAt: number;

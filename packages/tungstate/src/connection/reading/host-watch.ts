@@ -2,12 +2,16 @@ import type { Heartbeat } from "@tungstate/protocol";
 import type { Clock } from "../../schedule/clock.ts";
 import type { Transport } from "../../transport/transport.ts";
 
-/** Retransmissions or window probes in a row without an answer that are no chance: on Linux, more than a second of silence. */
+/**
+ * Retransmissions or window probes in a row without an answer that are no chance: on Linux, more
+ * than a second of silence.
+ */
 const MIN_UNANSWERED = 3;
 
 /**
- * Finds out whether the host of the peer is gone while nothing is read, so that no pong can be seen. While nothing is in transit, TCP
- * keep-alive does. It does not while a ping is in transit; then the system is asked whether the host acknowledges it.
+ * Finds out whether the host of the peer is gone while nothing is read, so that no pong can be
+ * seen. While nothing is in transit, TCP keep-alive does. It does not while a ping is in transit;
+ * then the system is asked whether the host acknowledges it.
  */
 export class HostWatch {
   private readonly transport: Transport;

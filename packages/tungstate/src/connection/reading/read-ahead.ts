@@ -16,9 +16,11 @@ const SLOW = 1_000; // ms in which a reader has not made room
 /**
  * Decides when a connection reads from its stream, by what its receive queue holds.
  *
- * Above `receiveQueueSize` reading stops, so that the peer has to wait for the reader, until half of that is left. Control frames and the end of the stream lie
- * behind the data, so that they would not be seen. Therefore a connection reads ahead when its reader takes nothing for STALLED ms, or has made no room for
- * SLOW ms: up to `readAheadSize` bytes more. A reader that takes something again makes the peer wait again.
+ * Above `receiveQueueSize` reading stops, so that the peer has to wait for the reader, until half
+ * of that is left. Control frames and the end of the stream lie behind the data, so that they would
+ * not be seen. Therefore a connection reads ahead when its reader takes nothing for STALLED ms, or
+ * has made no room for SLOW ms: up to `readAheadSize` bytes more. A reader that takes something
+ * again makes the peer wait again.
  *
  * Compressed messages that wait for room in the queue count as they came.
  *
@@ -51,7 +53,10 @@ export class ReadAhead {
     return this.settings.readAheadSize > 0 && this.settings.memory.ample;
   }
 
-  /** A reader that is slow is looked at after so many ms. The end of a peer is to be seen about as soon as its heartbeat is missed. */
+  /**
+   * A reader that is slow is looked at after so many ms. The end of a peer is to be seen about as
+   * soon as its heartbeat is missed.
+   */
   private get patience(): number {
     return Math.max(STALLED, Math.min(SLOW, this.settings.heartbeat?.interval ?? SLOW));
   }
@@ -61,7 +66,10 @@ export class ReadAhead {
     this.taken = true;
   }
 
-  /** The queue holds `size` bytes now. Returns whether `full` has changed: true above the limit, false again when the reader has made room. */
+  /**
+   * The queue holds `size` bytes now. Returns whether `full` has changed: true above the limit,
+   * false again when the reader has made room.
+   */
   measure(size: number): boolean {
     const { receiveQueueSize, readAheadSize, memory, clock } = this.settings;
     if (size < this.size) this.taken = true;

@@ -18,9 +18,9 @@ export interface Pace {
 }
 
 /**
- * Sends one message as its parts come. Each part is a fragment, and an empty one ends it. A part of bytes must stay as it is until it is
- * written. When the source throws, the message can't be ended properly, since what was sent of it can't be taken back: the
- * connection is failed with 1011.
+ * Sends one message as its parts come. Each part is a fragment, and an empty one ends it. A part of
+ * bytes must stay as it is until it is written. When the source throws, the message can't be ended
+ * properly, since what was sent of it can't be taken back: the connection is failed with 1011.
  */
 export async function sendInFragments(
   core: Protocol,

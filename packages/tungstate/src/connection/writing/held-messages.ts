@@ -2,8 +2,9 @@ import { type Data, Message, protocolError } from "@tungstate/protocol";
 import { waitingSize } from "./message-data.ts";
 
 /**
- * Messages that wait for the end of a message in fragments, in order, and the Close behind them. RFC 6455 §5.4: "The fragments of one message MUST NOT be
- * interleaved between the fragments of another message unless an extension has been negotiated that can interpret the interleaving."
+ * Messages that wait for the end of a message in fragments, in order, and the Close behind them.
+ * RFC 6455 §5.4: "The fragments of one message MUST NOT be interleaved between the fragments of
+ * another message unless an extension has been negotiated that can interpret the interleaving."
  */
 export class HeldMessages {
   /** Bytes of them. */

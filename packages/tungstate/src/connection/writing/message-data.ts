@@ -2,7 +2,10 @@ import { type Data, Message, PreparedMessage } from "@tungstate/protocol";
 import { invalidOption } from "@tungstate/protocol/internal";
 import { describe } from "../../options/describe.ts";
 
-/** What the caller gave, as the protocol takes it. Throws INVALID_ARGUMENT for anything that is no message. */
+/**
+ * What the caller gave, as the protocol takes it. Throws INVALID_ARGUMENT for anything that is no
+ * message.
+ */
 export function asData(data: unknown): Data {
   if (typeof data === "string" || data instanceof Uint8Array) return data;
   if (data instanceof Message || data instanceof PreparedMessage) return data;

@@ -6,7 +6,10 @@ interface Waiter {
   reject(error: WebSocketError): void;
 }
 
-/** Callers of one connection that wait for its output to leave. Most connections never have any, so that they have no such object. */
+/**
+ * Callers of one connection that wait for its output to leave. Most connections never have any, so
+ * that they have no such object.
+ */
 export class Waiters {
   /** Rejects the messages in fragments: one may be under way while others wait. */
   readonly streams = new Set<(error: WebSocketError) => void>();

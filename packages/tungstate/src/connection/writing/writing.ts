@@ -32,14 +32,14 @@ export interface WritingHost {
 }
 
 /**
- * Bytes that the transport may take in one tick before the writer is told to wait for the end of the tick: a peer that reads as fast as a loop
- * writes would else let nothing else run.
+ * Bytes that the transport may take in one tick before the writer is told to wait for the end of
+ * the tick: a peer that reads as fast as a loop writes would else let nothing else run.
  */
 const TICK_LIMIT = 1024 * 1024;
 
 /**
- * The writing half of a connection. Messages go into the protocol, its output to the transport: one write at a time, and at most
- * one per event-loop tick unless `writeBufferSize` is reached before.
+ * The writing half of a connection. Messages go into the protocol, its output to the transport: one
+ * write at a time, and at most one per event-loop tick unless `writeBufferSize` is reached before.
  */
 export class Writing {
   // first the fields of `canWriteFrames`, so that they are on one cache line
@@ -49,7 +49,10 @@ export class Writing {
   private notWritable = false;
   /** Where messages are compressed, if they are. */
   private readonly outgoing: DeflateQueue | undefined;
-  /** Messages that were written while another one could not be finished yet, and the Close behind them. */
+  /**
+   * Messages that were written while another one could not be finished yet, and the Close behind
+   * them.
+   */
   private held: HeldMessages | undefined;
   /** A Close is to follow what is still being compressed. */
   private closeHeld = false;
@@ -66,7 +69,10 @@ export class Writing {
   private passed = 0;
   /** Bytes that were left when the output was last flushed. */
   kept = 0;
-  /** Received messages are still being inflated: control frames in reply to what follows them wait, so that those messages can be replied to first. */
+  /**
+   * Received messages are still being inflated: control frames in reply to what follows them wait,
+   * so that those messages can be replied to first.
+   */
   answersHeld = false;
   private needDrain = false;
   private endSent = false;
@@ -114,12 +120,18 @@ export class Writing {
     return this.outgoing?.busy === true && this.waiters?.hasStreams !== true;
   }
 
-  /** Whether messages are still taken. Not behind a Close, and not when the stream is gone, which the protocol hears of a little later. */
+  /**
+   * Whether messages are still taken. Not behind a Close, and not when the stream is gone, which
+   * the protocol hears of a little later.
+   */
   get writable(): boolean {
     return this.core.writable && !this.closeHeld && !this.transport.closed;
   }
 
-  /** Writes, then waits for room. Throws INVALID_ARGUMENT and INVALID_STATE; rejects with NOT_OPEN and WRITE_BUFFER_FULL. */
+  /**
+   * Writes, then waits for room. Throws INVALID_ARGUMENT and INVALID_STATE; rejects with NOT_OPEN
+   * and WRITE_BUFFER_FULL.
+   */
   send(data: MessageData, options?: WriteOptions): Promise<void> {
     try {
       if (this.write(data, options)) return DONE;
@@ -140,14 +152,20 @@ export class Writing {
     return this.afterWrite();
   }
 
-  /** Whether frames of a broadcast can go to the transport at once. Reads few fields: other pending output has requested a flush. */
+  /**
+   * Whether frames of a broadcast can go to the transport at once. Reads few fields: other pending
+   * output has requested a flush.
+   */
   get canWriteFrames(): boolean {
     if (this.flushDue || this.inFlight !== undefined || this.notWritable || this.outgoing !== undefined) return false;
     if (this.held !== undefined || this.closeHeld || this.waiters?.hasStreams === true) return false;
     return !this.transport.closed;
   }
 
-  /** Hands frames of a broadcast to the transport. Returns false if they wait. Only when `canWriteFrames`. */
+  /**
+   * Hands frames of a broadcast to the transport. Returns false if they wait. Only when
+   * `canWriteFrames`.
+   */
   writeFrames(frames: Uint8Array, count: number): boolean {
     this.messagesSent += count;
     const size = frames.length;
@@ -165,7 +183,10 @@ export class Writing {
     return this.bufferedAmount + more > this.settings.writeBufferSize;
   }
 
-  /** RFC 6455 §5.4 lets no message come between the fragments of another: it waits until `sendStream` is done. */
+  /**
+   * RFC 6455 §5.4 lets no message come between the fragments of another: it waits until
+   * `sendStream` is done.
+   */
   private hold(data: Data): boolean {
     if (data instanceof PreparedMessage && data.compressed) {
       throw argumentError(
@@ -180,8 +201,8 @@ export class Writing {
   }
 
   /**
-   * Rejects at once when the connection ends, though the source may be waiting for something else. Throws INVALID_ARGUMENT for what is no
-   * iterable and no type.
+   * Rejects at once when the connection ends, though the source may be waiting for something else.
+   * Throws INVALID_ARGUMENT for what is no iterable and no type.
    */
   sendStream(
     parts: AsyncIterable<string | Uint8Array> | Iterable<string | Uint8Array>,
@@ -302,8 +323,9 @@ export class Writing {
   }
 
   /**
-   * Waits until the transport has taken everything. Rejects with NOT_OPEN when the connection ends before; and when nothing waits and nothing can be written any
-   * more: a loop that writes, and flushes where `write` returns false, would never end otherwise.
+   * Waits until the transport has taken everything. Rejects with NOT_OPEN when the connection ends
+   * before; and when nothing waits and nothing can be written any more: a loop that writes, and
+   * flushes where `write` returns false, would never end otherwise.
    */
   flush(): Promise<void> {
     if (this.bufferedAmount === 0) {
@@ -355,7 +377,10 @@ export class Writing {
     if (this.inFlight === undefined) this.endIfWanted();
   }
 
-  /** The transport has written what it was given. Waiters are notified at the end of the tick: streams may report several writes within one. */
+  /**
+   * The transport has written what it was given. Waiters are notified at the end of the tick:
+   * streams may report several writes within one.
+   */
   onWritten(): void {
     const taken = this.inFlight;
     if (taken === undefined) return;
@@ -381,7 +406,10 @@ export class Writing {
     return true;
   }
 
-  /** Calls `run` when messages that are being compressed are in the output, and takes no more. Returns false if there are none. */
+  /**
+   * Calls `run` when messages that are being compressed are in the output, and takes no more.
+   * Returns false if there are none.
+   */
   afterCompression(run: () => void): boolean {
     if (this.outgoing === undefined || !this.isCompressing) return false;
     this.closeHeld = true;
@@ -401,7 +429,10 @@ export class Writing {
     return this.held !== undefined || this.outgoing?.busy === true;
   }
 
-  /** Tells those who wait for the transport. Where what it has not taken is not too much, the next output can fill up while it is on its way. */
+  /**
+   * Tells those who wait for the transport. Where what it has not taken is not too much, the next
+   * output can fill up while it is on its way.
+   */
   private tell(): void {
     const { waiters } = this;
     if (waiters !== undefined && this.inFlight === undefined && this.core.output.size === 0) waiters.wakeStream();
@@ -424,7 +455,10 @@ export class Writing {
     this.transport.end();
   }
 
-  /** The connection has ended, because of `cause` if anything went wrong: what still waits won't be written. */
+  /**
+   * The connection has ended, because of `cause` if anything went wrong: what still waits won't be
+   * written.
+   */
   end(cause: WebSocketError | undefined): void {
     const lost = this.bufferedAmount > 0;
     const { waiters } = this;

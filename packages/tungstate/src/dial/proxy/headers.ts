@@ -7,9 +7,10 @@ export type HeaderList = readonly (readonly [name: string, value: string])[];
 const ALLOWED = "a field other than Connection, Upgrade, Content-Length, Transfer-Encoding and Sec-WebSocket-*";
 
 /**
- * Returns the header fields that the caller adds to a CONNECT request, as a flat list. Throws INVALID_ARGUMENT if a name is not a token, a
- * value has a control character, a field belongs to the handshake or the message framing (`checkHeaders`), Host or Proxy-Authorization
- * comes more than once, or Host is not a host.
+ * Returns the header fields that the caller adds to a CONNECT request, as a flat list. Throws
+ * INVALID_ARGUMENT if a name is not a token, a value has a control character, a field belongs to
+ * the handshake or the message framing (`checkHeaders`), Host or Proxy-Authorization comes more
+ * than once, or Host is not a host.
  */
 export function checkProxyHeaders(input: HeaderInput | undefined): HeaderList {
   const fields = checkHeaders(input, "proxyHeaders", ALLOWED);

@@ -46,11 +46,16 @@ export function socksKind(scheme: ProxyScheme): SocksKind | undefined {
   return SCHEMES[scheme].socks;
 }
 
-/** RFC 1929 §2: a user name and a password have 1 to 255 bytes each. SOCKS4 sets no limit for its user id; the same one is used. */
+/**
+ * RFC 1929 §2: a user name and a password have 1 to 255 bytes each. SOCKS4 sets no limit for its
+ * user id; the same one is used.
+ */
 const MAX_SOCKS_CREDENTIAL_BYTES = 255;
 
 /**
- * Parses a proxy's URL. `value` is what the caller gave; `source` is the name of the option or environment variable, for errors. Throws INVALID_PROXY. The error shows no part of the URL that may be a user name or a password.
+ * Parses a proxy's URL. `value` is what the caller gave; `source` is the name of the option or
+ * environment variable, for errors. Throws INVALID_PROXY. The error shows no part of the URL that
+ * may be a user name or a password.
  */
 export function parseProxy(value: unknown, source = "proxy"): Proxy {
   if (typeof value !== "string" && !(value instanceof URL)) {
@@ -95,7 +100,8 @@ function credentialsOf(url: URL, scheme: ProxyScheme, source: string): Proxy["cr
   }
   const socks = socksKind(scheme);
   if (socks === undefined) {
-    // RFC 7617 §2: "a user-id containing a colon character is invalid, as the first colon in a user-pass string separates [them]".
+    // RFC 7617 §2: "a user-id containing a colon character is invalid, as the first colon in a
+    // user-pass string separates [them]".
     if (username.includes(":")) throw invalidProxy(source, "its user name contains a colon");
     // RFC 7617 §2: "The user-id and password MUST NOT contain any control characters".
     if (/\p{Cc}/u.test(username + password)) throw invalidProxy(source, "its credentials contain control characters");
@@ -116,15 +122,18 @@ function credentialsOf(url: URL, scheme: ProxyScheme, source: string): Proxy["cr
 }
 
 /**
- * Returns the proxy that the option names; undefined for no proxy, and where the environment decides (`proxyFromEnvironment`). Throws
- * INVALID_PROXY.
+ * Returns the proxy that the option names; undefined for no proxy, and where the environment
+ * decides (`proxyFromEnvironment`). Throws INVALID_PROXY.
  */
 export function proxyFromOption(option: unknown): Proxy | undefined {
   if (option === undefined || typeof option === "boolean" || option === "environment") return undefined;
   return parseProxy(option);
 }
 
-/** The parts of a URL that decide which of the environment's proxies applies. `secure`: whether TLS will follow. */
+/**
+ * The parts of a URL that decide which of the environment's proxies applies. `secure`: whether TLS
+ * will follow.
+ */
 export interface ProxiedTarget {
   readonly host: string;
   readonly port: number;

@@ -5,8 +5,9 @@ import { type Proxy, socksKind } from "./proxy.ts";
 import { take } from "./take.ts";
 
 /**
- * The client's side of the SOCKS protocol. It sends requests, yields the number of bytes that it needs next, and receives exactly these. It
- * returns when the proxy has connected, and throws a ConnectError if the proxy has not.
+ * The client's side of the SOCKS protocol. It sends requests, yields the number of bytes that it
+ * needs next, and receives exactly these. It returns when the proxy has connected, and throws a
+ * ConnectError if the proxy has not.
  */
 type Dialogue = Generator<number, void, Buffer>;
 
@@ -19,7 +20,9 @@ interface Exchange {
   readonly fail: (code: ConnectionErrorCode, detail: string) => ConnectError;
 }
 
-/** Asks a SOCKS proxy for a connection to `host`. Bytes after the proxy's reply stay in the stream. */
+/**
+ * Asks a SOCKS proxy for a connection to `host`. Bytes after the proxy's reply stay in the stream.
+ */
 export async function openSocks(
   stream: Duplex,
   proxy: Proxy,
@@ -39,7 +42,10 @@ export async function openSocks(
   await take(stream, feeding(dialogue), signal, { step: "proxy", tried });
 }
 
-/** Starts a dialogue. The function returned takes each chunk from the proxy; at the end it returns the bytes after the last reply. */
+/**
+ * Starts a dialogue. The function returned takes each chunk from the proxy; at the end it returns
+ * the bytes after the last reply.
+ */
 function feeding(dialogue: Dialogue): (chunk: Buffer) => { readonly result: void; readonly rest: Buffer } | undefined {
   let next = dialogue.next();
   let pending: Buffer = Buffer.alloc(0);
@@ -74,7 +80,9 @@ const SOCKS4_FAILURES: ReadonlyMap<number, readonly [code: ConnectionErrorCode, 
   [93, ["PROXY_AUTH", "it answers IdentMismatch: the ident server on this machine names another user id"]],
 ]);
 
-/** SOCKS 4 (Ying-Da Lee, "SOCKS: A protocol for TCP proxy across firewalls") and its extension 4a. */
+/**
+ * SOCKS 4 (Ying-Da Lee, "SOCKS: A protocol for TCP proxy across firewalls") and its extension 4a.
+ */
 function* speakSocks4({ proxy, host, port, send, fail }: Exchange): Dialogue {
   const userId = Buffer.from(proxy.credentials?.username ?? "");
   const head = [SOCKS4, CONNECT, port >> 8, port & 0xff];

@@ -43,8 +43,9 @@ export async function openTunnel(
     signal,
     { step: "proxy", tried },
   );
-  // RFC 9110 §9.3.6: "Any 2xx (Successful) response indicates that the sender (and all inbound proxies) will switch to tunnel
-  // mode immediately after the response header section", and "A client MUST ignore any Content-Length or Transfer-Encoding".
+  // RFC 9110 §9.3.6: "Any 2xx (Successful) response indicates that the sender (and all inbound
+  // proxies) will switch to tunnel mode immediately after the response header section", and "A
+  // client MUST ignore any Content-Length or Transfer-Encoding".
   if (head.status >= 200 && head.status <= 299) return;
   const authorized = fields.some(([name]) => name.toLowerCase() === "proxy-authorization");
   throw statusError(head.status, head.reason, head.headers.get("proxy-authenticate"), authorized, tried);

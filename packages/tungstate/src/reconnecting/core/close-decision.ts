@@ -32,7 +32,10 @@ const FATAL_CLOSE_CODES: ReadonlySet<number> = /* @__PURE__ */ new Set([
  */
 const RESTART_HINT: Hint = { notBefore: 5_000, spread: 25_000 };
 
-/** Decides whether to try again after an open connection. `maxDelay`: largest wait of the backoff in ms. */
+/**
+ * Decides whether to try again after an open connection. `maxDelay`: largest wait of the backoff in
+ * ms.
+ */
 export function classifyCloseInfo({ code, reason, error }: CloseInfo, maxDelay: number): RetryDecision {
   if (error !== undefined && error.fault === "local") return { again: false, error };
   // the server violated the protocol, and its Close only answers ours

@@ -23,9 +23,15 @@ export interface Connecting<C> {
   readonly mayRefresh: boolean;
   /** The network, if its changes end a wait. */
   readonly network: Network | undefined;
-  /** Whether a wait without a network is the longest one: the platform reports when the network is back. */
+  /**
+   * Whether a wait without a network is the longest one: the platform reports when the network is
+   * back.
+   */
   readonly waitsOffline: boolean;
-  /** Makes one attempt. Rejects with a WebSocketError, or with what a function of the application threw. */
+  /**
+   * Makes one attempt. Rejects with a WebSocketError, or with what a function of the application
+   * threw.
+   */
   connect(attempt: Attempt): Promise<C>;
   /** Classifies a failed attempt. */
   classifyFailure(error: WebSocketError, mayRefresh: boolean): RetryDecision;

@@ -87,7 +87,7 @@ export type Activity<C> =
       readonly state: "closing";
     }
   | {
-      /** It has ended for good. */
+      /** It has ended permanently. */
       readonly state: "closed";
       /** How it has ended. */
       readonly info: CloseInfo;

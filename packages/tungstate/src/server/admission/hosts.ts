@@ -3,9 +3,9 @@ import { BlockList, isIP } from "node:net";
 import { describe } from "../../options/describe.ts";
 
 /**
- * Hosts that requests may name. `any`: every host. Otherwise a list of names (`example.com`), suffixes
- * with a leading dot (`.example.com`, which matches `example.com` too), IP addresses, and networks
- * such as `127.0.0.0/8`. Ports are not compared.
+ * Hosts that requests may name. `any`: every host. Otherwise a list of names (`example.com`),
+ * suffixes with a leading dot (`.example.com`, which matches `example.com` too), IP addresses, and
+ * networks such as `127.0.0.0/8`. Ports are not compared.
  */
 export type AllowedHosts = "any" | readonly string[];
 
@@ -48,8 +48,8 @@ export class HostPolicy {
   }
 
   /**
-   * Returns whether a request may name this host: the value of Host, or the authority of its target.
-   * A request without a host does not come from a browser and may.
+   * Returns whether a request may name this host: the value of Host, or the authority of its
+   * target. A request without a host does not come from a browser and may.
    */
   allows(host: string | undefined): boolean {
     if (this.#isOpen || host === undefined) return true;

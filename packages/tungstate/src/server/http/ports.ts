@@ -91,7 +91,10 @@ export class Ports {
     for (const change of ports.map((port) => port.prepareTls(changes))) change();
   }
 
-  /** Listens no more. Resolves when the HTTP servers behind the ports have no requests left; after `timeout` ms they are destroyed. */
+  /**
+   * Listens no more. Resolves when the HTTP servers behind the ports have no requests left; after
+   * `timeout` ms they are destroyed.
+   */
   async close(timeout: number): Promise<void> {
     const backends = [...this.backends.values()];
     const stopped = [...this.ports, ...backends].map((each) => each.close());

@@ -31,7 +31,10 @@ export interface UpgradeTaker {
   readonly accept?: HandshakeTaker;
   /** The limits of connections whose request is not known yet. */
   readonly arrivals?: Arrivals;
-  /** Returns whether it wants this request, which asks for WebSocket. The others are ordinary requests. Default: all. */
+  /**
+   * Returns whether it wants this request, which asks for WebSocket. The others are ordinary
+   * requests. Default: all.
+   */
   wants?(request: IncomingMessage): boolean;
 }
 
@@ -49,8 +52,8 @@ interface Routes {
 const routesOf = new WeakMap<HttpServer | HttpsServer, Routes>();
 
 /**
- * Sends the requests for an upgrade to WebSocket on a path (undefined: on every path that has no other taker) to `taker`. The function
- * returned ends that.
+ * Sends the requests for an upgrade to WebSocket on a path (undefined: on every path that has no
+ * other taker) to `taker`. The function returned ends that.
  */
 export function routeUpgrades(
   server: HttpServer | HttpsServer,
@@ -75,8 +78,9 @@ export function routeUpgrades(
 }
 
 /**
- * Makes a server that passes its `upgrade` events on to `main` do so only for the requests that `main` would emit `upgrade` for. The others are
- * ordinary requests, as on `main`. The function returned ends that.
+ * Makes a server that passes its `upgrade` events on to `main` do so only for the requests that
+ * `main` would emit `upgrade` for. The others are ordinary requests, as on `main`. The function
+ * returned ends that.
  */
 export function choosePassedOn(server: HttpServer | HttpsServer, main: HttpServer | HttpsServer): () => void {
   const wanted = (request: IncomingMessage): boolean => {
@@ -97,7 +101,10 @@ export function takerOf(server: HttpServer | HttpsServer, path: string | undefin
   return routesOf.get(server)?.byPath.get(path);
 }
 
-/** Returns who accepts a handshake that is the first request of its connection; undefined if node:http should read it. */
+/**
+ * Returns who accepts a handshake that is the first request of its connection; undefined if
+ * node:http should read it.
+ */
 export function handshakeTakerOf(
   server: HttpServer | HttpsServer,
   { target }: UpgradeHead,

@@ -6,10 +6,11 @@ import { Socket } from "node:net";
 type Choice = (request: IncomingMessage) => boolean;
 
 /**
- * Makes a server emit `upgrade` only for the requests that `wanted` returns true for; all others are what they would be without our
- * `upgrade` listener: ordinary requests, or upgrades where the server has other listeners. (node:http emits `upgrade` for every request for
- * an upgrade, whatever the protocol, as soon as there is one listener.) The function returned ends that. Undefined, and nothing changed, where
- * this version of Node has no way to do it.
+ * Makes a server emit `upgrade` only for the requests that `wanted` returns true for; all others
+ * are what they would be without our `upgrade` listener: ordinary requests, or upgrades where the
+ * server has other listeners. (node:http emits `upgrade` for every request for an upgrade, whatever
+ * the protocol, as soon as there is one listener.) The function returned ends that. Undefined, and
+ * nothing changed, where this version of Node has no way to do it.
  */
 export function chooseUpgrades(server: HttpServer | HttpsServer, wanted: Choice): (() => void) | undefined {
   let active = true;
@@ -26,7 +27,10 @@ export function chooseUpgrades(server: HttpServer | HttpsServer, wanted: Choice)
 /** Counts the listeners of an event as the server would without our one for `upgrade`. */
 type ListenerCount = (event: string) => number;
 
-/** By the server option `shouldUpgradeCallback`, which the server keeps in a property of that name: Node 22.21, 24.9 and later. */
+/**
+ * By the server option `shouldUpgradeCallback`, which the server keeps in a property of that name:
+ * Node 22.21, 24.9 and later.
+ */
 function chooseByCallback(
   server: HttpServer | HttpsServer,
   wanted: Choice,
@@ -41,8 +45,9 @@ function chooseByCallback(
 }
 
 /**
- * By the class that the server makes its requests of, which has no public name on a server that exists (its option is `IncomingMessage`).
- * node:http sets `upgrade` of a request once its head is read; its next step depends on what it then reads there.
+ * By the class that the server makes its requests of, which has no public name on a server that
+ * exists (its option is `IncomingMessage`). node:http sets `upgrade` of a request once its head is
+ * read; its next step depends on what it then reads there.
  */
 function chooseByRequest(
   server: HttpServer | HttpsServer,
@@ -64,7 +69,10 @@ function isRequestClass(value: unknown): value is RequestClass {
 
 const asks = Symbol("asks for an upgrade");
 
-/** The same class, whose objects say that they are for an upgrade only if `choice` agrees. Undefined if a trial shows that they would not. */
+/**
+ * The same class, whose objects say that they are for an upgrade only if `choice` agrees. Undefined
+ * if a trial shows that they would not.
+ */
 function choosingClass(base: RequestClass, choice: Choice): RequestClass | undefined {
   class ChoosingRequest extends base {
     declare [asks]: boolean | undefined;
@@ -85,7 +93,10 @@ function choosingClass(base: RequestClass, choice: Choice): RequestClass | undef
   return Object.hasOwn(trial, "upgrade") ? undefined : ChoosingRequest;
 }
 
-/** From here on `upgrade` is a property like any other, also for a framework that gives the request another prototype. */
+/**
+ * From here on `upgrade` is a property like any other, also for a framework that gives the request
+ * another prototype.
+ */
 function settle(request: IncomingMessage, value: boolean): boolean {
   Object.defineProperty(request, "upgrade", { value, writable: true, enumerable: true, configurable: true });
   return value;

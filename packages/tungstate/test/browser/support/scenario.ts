@@ -1,6 +1,9 @@
 import { type Gap, Message, reconnecting, type PlatformWebSocketClass } from "../../../src/browser/index.ts";
 
-/** Runs the same script on every platform against a Misbehaving server. Returns a line for each thing that happened. */
+/**
+ * Runs the same script on every platform against a Misbehaving server. Returns a line for each
+ * thing that happened.
+ */
 export async function scenario(url: string, WebSocket?: PlatformWebSocketClass): Promise<string[]> {
   const log: string[] = [];
   const socket = reconnecting(url, {

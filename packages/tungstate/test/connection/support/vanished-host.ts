@@ -1,5 +1,5 @@
-// Run in a network namespace of its own. Opens connections on all routes whose readers take nothing,
-// fills their queues, removes the network, and prints how each connection has ended.
+// Run in a network namespace of its own. Opens connections on all routes whose readers take
+// nothing, fills their queues, removes the network, and prints how each connection has ended.
 import { execFileSync } from "node:child_process";
 import type { WebSocketConnection } from "../../../src/connection/types.ts";
 import { reconnecting } from "../../../src/reconnecting/reconnecting.ts";
