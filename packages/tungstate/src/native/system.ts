@@ -47,7 +47,7 @@ interface AddressOut {
 
 export interface WriteRequest {
   handle: StreamHandle | undefined;
-  oncomplete: (this: WriteRequest, status: number) => void;
+  oncomplete: ((this: WriteRequest, status: number) => void) | undefined;
   /** -1 while the request is not in use. */
   getAsyncId(): number;
   /** The bytes of the write, which must not be garbage-collected before it is complete. */

@@ -19,7 +19,7 @@ export abstract class HandleReader {
   private started = false;
   /** Whether the sink wants bytes, whether the handle is being read, and whether it yields. */
   protected wanted = false;
-  protected reading = false;
+  private reading = false;
   private yielding = false;
   /** Number of reads in a row that returned `fullRead` bytes. */
   private fullReads = 0;

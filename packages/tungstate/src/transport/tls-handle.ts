@@ -17,6 +17,9 @@ const RECORD_SIZE = 16 * 1024;
  */
 const BATCH_SIZE = 160 * 1024;
 
+/** Bytes that Node.js always encrypts into one write: at a time it writes ten buffers of 16 KiB, the first may be smaller. */
+const SINGLE_WRITE_SIZE = 128 * 1024;
+
 /** Identifier of a request that is not in use. */
 const NO_ASYNC_ID = -1;
 
@@ -121,12 +124,14 @@ export class TlsHandleTransport extends HandleReader implements ReleasableTransp
       const size = Array.isArray(pieces) ? sizeOf(pieces) : pieces.length;
       if (size === 0) return true;
       if (size <= BATCH_SIZE) {
-        // without a callback, an error of the system is reported by reading only; a paused
-        // connection needs the callback
-        const request = this.encrypt(pieces, size, this.reading ? undefined : onWriteResult);
-        if (request === undefined || this.parent.writeQueueSize === 0) return true;
+        const request = this.encrypt(pieces, size);
+        if (request === undefined) return true;
+        if (this.parent.writeQueueSize === 0) {
+          // the system has it, so a callback would cost time and tell nothing new
+          request.oncomplete = size > SINGLE_WRITE_SIZE ? onWriteResult : undefined;
+          return true;
+        }
         this.batches.begun(size);
-        request.oncomplete = onWritten;
         return false;
       }
     }
@@ -141,7 +146,7 @@ export class TlsHandleTransport extends HandleReader implements ReleasableTransp
       request.oncomplete = onWritten;
       return;
     }
-    const begun = size === 0 ? undefined : this.encrypt(pieces, size, onWritten);
+    const begun = size === 0 ? undefined : this.encrypt(pieces, size);
     if (begun === undefined) setImmediate(() => this.written(0));
   }
 
@@ -155,19 +160,17 @@ export class TlsHandleTransport extends HandleReader implements ReleasableTransp
 
   /**
    * Encrypts and writes bytes. The caller may reuse them when this method returns. Returns the
-   * request, or undefined if the write is complete or has failed. `oncomplete` may be called before
-   * this method returns, with an error of the system.
+   * request, which calls `written` when it is complete, or undefined if the write is complete or has
+   * failed.
+   *
+   * A write that fails at once calls `written` before this method returns. Node.js reports such a
+   * failure nowhere else, and completes no later write of this handle.
    */
-  private encrypt(
-    pieces: Uint8Array | readonly Uint8Array[],
-    size: number,
-    oncomplete: WriteRequest["oncomplete"] | undefined,
-  ): WriteRequest | undefined {
+  private encrypt(pieces: Uint8Array | readonly Uint8Array[], size: number): WriteRequest | undefined {
     const { system } = this.shared;
-    if (this.request?.oncomplete !== undefined) this.request = undefined; // it has a callback
     this.request ??= system.newWriteRequest();
     this.request.handle = this.handle;
-    if (oncomplete !== undefined) this.request.oncomplete = oncomplete;
+    this.request.oncomplete = onWritten;
     const status = this.handle.writeBuffer(this.request, join(pieces, size, this.shared));
     if (status === 0 && system.lastWriteWasAsync()) return this.request;
     if (status !== 0) this.fail(status, "write", this.request.error);
