@@ -60,7 +60,7 @@ export function refuseHost(hosts: HostPolicy, request: IncomingMessage, response
 }
 
 /** Returns a response with one line of text. */
-export function textAnswer(status: number, text: string, headers: Readonly<Record<string, string>> = {}): Answer {
+function textAnswer(status: number, text: string, headers: Readonly<Record<string, string>> = {}): Answer {
   return { status, headers: { "content-type": "text/plain; charset=utf-8", ...headers }, body: `${text}\n` };
 }
 

@@ -2,7 +2,7 @@
  * Returns the path and query of a request target, or undefined. RFC 9112 §3.2.2: "a server MUST
  * accept the absolute-form in requests".
  */
-export function pathAndQuery(target: string): string | undefined {
+function pathAndQuery(target: string): string | undefined {
   if (target.startsWith("/")) return target;
   if (!URL.canParse(target)) return undefined;
   const { pathname, search } = new URL(target);

@@ -91,7 +91,7 @@ export interface FirstReader {
   onBytes(bytes: Uint8Array): void;
   /** The peer has ended its half. If the handle is read again, it reports the end again. */
   onEnd(): void;
-  /** Reading failed with this negative errno. */
+  /** Reading failed with this negative errno. Never called before `startReading` returns. */
   onFailed(status: number): void;
 }
 
@@ -108,7 +108,7 @@ export function startReading(handle: StreamHandle, reader: FirstReader): void {
   read.firstReader = reader;
   read.onread = onFirstRead;
   const status = read.readStart();
-  if (status !== 0) reader.onFailed(status);
+  if (status !== 0) process.nextTick(() => read.firstReader?.onFailed(status));
 }
 
 /** Stops the reading that `startReading` has started. */

@@ -15,7 +15,7 @@ const MAX_SHARE = 0.05; // of the time is spent on reading, because a machine ma
  * The number of unanswered retransmissions and window probes of each TCP socket, as Linux counts
  * them. Node.js has no API for it. TCP keep-alive has no effect while a packet is in transit.
  */
-export class TcpTable {
+class TcpTable {
   private rows: Promise<ReadonlyMap<number, number>> | undefined;
   private validUntil = 0;
 
@@ -62,13 +62,13 @@ async function readRows(file: string, rows: Map<number, number>): Promise<void> 
 }
 
 /** The table of this process; undefined on other systems than Linux. */
-export const tcpTable = process.platform === "linux" ? new TcpTable() : undefined;
+const tcpTable = process.platform === "linux" ? new TcpTable() : undefined;
 
 /**
  * Returns the inode of the socket of a Node.js handle, TLS handles included. Undefined if the
  * handle has no file descriptor.
  */
-export function inodeOf(handle: unknown): number | undefined {
+function inodeOf(handle: unknown): number | undefined {
   if (typeof handle !== "object" || handle === null) return undefined;
   const fd: unknown = Reflect.get(handle, "fd");
   if (typeof fd !== "number" || fd < 0) return undefined;

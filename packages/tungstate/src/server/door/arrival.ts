@@ -141,7 +141,10 @@ export class SocketArrival implements Arrival {
 
   read(reader: ArrivalReader): void {
     this.reader = reader;
-    this.socket.on("error", ignore).on("close", this.onClose).on("end", this.onEnd).on("data", this.onData).resume();
+    const { socket } = this;
+    socket.on("error", ignore).on("close", this.onClose).on("end", this.onEnd).on("data", this.onData).resume();
+    // other code may give a socket that is gone already, which emits nothing more
+    if (socket.destroyed) process.nextTick(() => this.onClose());
   }
 
   private readonly onData = (chunk: Buffer): void => this.reader?.onBytes(chunk);

@@ -20,6 +20,7 @@ export class Securing {
 
   /** Counts an accepted connection. If a limit is reached, destroys it and returns false. */
   begin(socket: Socket, arrivals: Arrivals, mayBeHttp: boolean): boolean {
+    if (socket.destroyed) return true; // other code gave it: nothing follows
     const place = arrivals.arrive(arrivals.countsAddresses ? socket.remoteAddress : undefined, mayBeHttp);
     if (place instanceof RefusedError) {
       socket.destroy();

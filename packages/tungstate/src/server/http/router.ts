@@ -114,7 +114,7 @@ export function handshakeTakerOf(
 }
 
 /** The path of a request's target, without the query. */
-export function pathOf(target: string): string {
+function pathOf(target: string): string {
   const url = parseTarget(target)?.resource ?? target;
   const query = url.indexOf("?");
   return query < 0 ? url : url.slice(0, query);
