@@ -91,7 +91,7 @@ function decode(text) {
 }
 
 /** The tests in a JUnit file; a suite is none. */
-export function readJUnit(xml) {
+function readJUnit(xml) {
   const tests = [];
   const suites = [];
   const tags =
@@ -130,7 +130,7 @@ function readOutput(kind, output) {
 }
 
 /** Name of the test that stands for a file which fails as a whole. */
-export const WHOLE_FILE = "(file)";
+const WHOLE_FILE = "(file)";
 
 /**
  * Runs a test file. Returns its tests, `{ name, result }` with `passed`, `failed` or `skipped`, and
