@@ -38,15 +38,14 @@ export interface DeflateLimits {
 
 /** Whom a queue of outgoing messages tells. */
 export interface DeflateHost {
-  /** Something that waited has been put into the protocol's output, or failed the protocol. */
+  /** A queued message was added to the protocol's output, or has failed the protocol. */
   sent(): void;
   /** A message that was accepted cannot be sent. */
   fail(error: WebSocketError): void;
 }
 
 /**
- * Something to be done in its turn; `size` bytes wait for that. A promise: what comes behind it has
- * to wait for it.
+ * A queued operation for `size` bytes. If `run` returns a promise, later operations wait for it.
  */
 interface Task {
   readonly size: number;
@@ -54,8 +53,8 @@ interface Task {
 }
 
 /**
- * Puts a codec between the writer and the protocol, and keeps the messages in order: messages
- * behind one that is deflated asynchronously wait for it.
+ * Compresses messages for a protocol and keeps their order: messages after one that is compressed
+ * asynchronously wait for it.
  */
 export class DeflateQueue {
   /** Bytes of the messages that wait, before compression. */

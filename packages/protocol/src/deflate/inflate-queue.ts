@@ -26,7 +26,7 @@ export interface InflateEvents<To> {
 /** Bytes inflated in one event-loop tick before the rest waits for the next one. */
 const MOST_PER_TICK = 1024 * 1024;
 const COST_IN_SET = 40; // bytes of memory
-const COST_OF_A_MESSAGE = 512; // bytes as which a message of no length counts: setting up the inflater takes time as well
+const COST_OF_A_MESSAGE = 512; // bytes that each message counts besides its size, for the setup
 
 /**
  * Puts a codec between the protocol and the reader, and keeps the messages in order. Messages wait

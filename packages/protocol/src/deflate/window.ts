@@ -1,6 +1,6 @@
 /**
- * The last `2 ** bits` bytes of what went one way over a connection, uncompressed: all that has to
- * be kept of a DEFLATE stream between two messages. Holds no memory before the first of them.
+ * The last `2 ** bits` uncompressed bytes of one direction of a connection: the state of a DEFLATE
+ * stream between two messages. Uses no memory before the first message.
  */
 export class Window {
   /** Maximum number of bytes. */
@@ -12,7 +12,7 @@ export class Window {
     this.capacity = 2 ** bits;
   }
 
-  /** Borrowed: until the window is changed. */
+  /** The bytes, borrowed until the next change of the window. */
   get bytes(): Uint8Array {
     return this.#size === this.#kept.length ? this.#kept : this.#kept.subarray(0, this.#size);
   }

@@ -40,7 +40,10 @@ export interface RejectedResponse {
   readonly headers: HeaderFields;
   /** The body, or the beginning of a long one. */
   readonly body: Uint8Array;
-  /** The end of the body was not seen: it is longer than `maxBodySize`, cut short or not well formed. */
+  /**
+   * The end of the body was not seen: it is longer than `maxBodySize`, cut short or not well
+   * formed.
+   */
   readonly truncated: boolean;
 }
 
@@ -73,8 +76,8 @@ const MORE = { state: "more" } as const;
 const DEFAULT_MAX_BODY_SIZE = 64 * 1024; // bytes
 
 /**
- * The client's opening handshake (RFC 6455 §4.1): a request out, a response in. Throws INVALID_ARGUMENT at construction for
- * everything that can't be sent.
+ * The client's opening handshake (RFC 6455 §4.1): a request out, a response in. Throws
+ * INVALID_ARGUMENT at construction for everything that can't be sent.
  */
 export class ClientHandshake {
   readonly #sha1: Sha1;
@@ -106,7 +109,9 @@ export class ClientHandshake {
     return encodeLatin1(this.#head);
   }
 
-  /** Takes the next bytes, which are only borrowed. Throws INVALID_STATE once the handshake is over. */
+  /**
+   * Takes the next bytes, which are only borrowed. Throws INVALID_STATE once the handshake is over.
+   */
   receive(bytes: Uint8Array): ClientHandshakeProgress {
     this.#checkNotOver();
     if (this.#rejection !== undefined) {
@@ -125,14 +130,18 @@ export class ClientHandshake {
     return this.#progress();
   }
 
-  /** The byte stream has ended: the end of a response whose length was not given, else of the handshake. Throws INVALID_STATE once the handshake is over. */
+  /**
+   * The byte stream has ended: the end of a response whose length was not given, else of the
+   * handshake. Throws INVALID_STATE once the handshake is over.
+   */
   end(): ClientHandshakeProgress {
     return this.#endBy("end");
   }
 
   /**
-   * No more bytes come, and the end of the byte stream was not seen: it broke, or time is up. A response other than 101 whose head has come is
-   * reported, with `truncated`. Throws INVALID_STATE once the handshake is over.
+   * No more bytes come, and the end of the byte stream was not seen: it broke, or time is up. A
+   * response other than 101 whose head has come is reported, with `truncated`. Throws INVALID_STATE
+   * once the handshake is over.
    */
   cut(): ClientHandshakeProgress {
     return this.#endBy("cut");
@@ -174,11 +183,14 @@ export class ClientHandshake {
     return { state: "rejected", error: protocolError("UNEXPECTED_STATUS", `expected 101, got ${got}`), response };
   }
 
-  /** RFC 6455 §4.1, what "the client MUST validate [of] the server's response", numbered as there. */
+  /**
+   * RFC 6455 §4.1, what "the client MUST validate [of] the server's response", numbered as there.
+   */
   #open(head: ResponseHead, rest: Uint8Array): ClientHandshakeProgress {
     const { headers } = head;
-    // RFC 9110 §15.2: "HTTP/1.0 did not define any 1xx status codes"; §7.8: Upgrade has no meaning in HTTP/1.0. RFC 6455 §1.3 has HTTP/1.1
-    // responses. Other responses of HTTP/1.0 are reported with their status.
+    // RFC 9110 §15.2: "HTTP/1.0 did not define any 1xx status codes"; §7.8: Upgrade has no meaning
+    // in HTTP/1.0. RFC 6455 §1.3 has HTTP/1.1 responses. Other responses of HTTP/1.0 are reported
+    // with their status.
     if (head.version !== "1.1")
       return this.#fail(protocolError("UNSUPPORTED_HTTP_VERSION", `got HTTP/${head.version}`));
     // 2. "contains a value that is not an ASCII case-insensitive match for the value "websocket""

@@ -161,7 +161,7 @@ export function checkExtensions(extensions: readonly (ServerExtension | ClientEx
   }
 }
 
-/** The server's side: what it accepts of the client's offers, the extension that the client named first being asked first. */
+/** Returns the extensions that a server accepts, in the order of the client's offers. */
 export function answerOffers(
   extensions: readonly ServerExtension[],
   offers: readonly ExtensionOffer[],
