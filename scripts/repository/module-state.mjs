@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { filesIn, root } from "../workspaces.mjs";
 
-const FOLDERS = ["packages/protocol/src", "packages/tungstate/src", "packages/hub/src"];
+const FOLDERS = ["packages/protocol/src", "packages/tungstate/src", "packages/hub/src", "packages/ws/src"];
 
 /** State that belongs to the process, with the reason. */
 export const ALLOWED = new Map([
@@ -28,6 +28,10 @@ export const ALLOWED = new Map([
   ["packages/hub/src/memory/owned.ts scratch", "written and read within one call"],
   ["packages/hub/src/protocol/encode.ts presenceEntries", "the text of one immutable object"],
   ["packages/hub/src/redis/link.ts client", "the module that was loaded"],
+  ["packages/ws/src/deflate/engines.ts engines", "engines of the one runtime of this package, by their options"],
+  ["packages/ws/src/frames/message-reader.ts kept", "what one immutable object of options became"],
+  ["packages/ws/src/frames/message-reader.ts lastOptions", "immutable options, to compare the next ones with"],
+  ["packages/ws/src/runtime.ts flushesAtExit", "whether the process has the listener"],
 ]);
 
 const DECLARATION =

@@ -115,14 +115,16 @@ onEach("event target", (ws) => {
     assert.equal(calls, 2);
   });
 
-  test("once calls a listener one time", () => {
-    const socket = new ws.WebSocket(null, undefined, {});
-    let calls = 0;
-    socket.addEventListener("open", () => calls++, { once: true });
-    socket.emit("open");
-    socket.emit("open");
-    assert.equal(calls, 1);
-  });
+  for (const once of [true, 1]) {
+    test(`once: ${once} calls a listener one time`, () => {
+      const socket = new ws.WebSocket(null, undefined, {});
+      let calls = 0;
+      socket.addEventListener("open", () => calls++, { once });
+      socket.emit("open");
+      socket.emit("open");
+      assert.equal(calls, 1);
+    });
+  }
 
   test("removeEventListener removes what addEventListener added, and not the attribute", () => {
     const socket = new ws.WebSocket(null, undefined, {});

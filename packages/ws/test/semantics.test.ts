@@ -105,6 +105,21 @@ onEach("process", (_ws, name) => {
     assert.match(stderr, /Error: thrown by the listener/);
   });
 
+  test("a callback of send that throws does not keep the callbacks behind it from being called", async (t) => {
+    const source = `
+      process.on("uncaughtException", (error) => process.stdout.write(error.message + " "));
+      const server = new WebSocket.Server({ port: 0, host: "127.0.0.1" }, () => {
+        const client = new WebSocket("ws://127.0.0.1:" + server.address().port);
+        client.on("open", () => {
+          client.send("1", () => { throw new Error("first"); });
+          client.send("2", () => { throw new Error("second"); });
+          client.send("3", () => { process.stdout.write("third"); client.close(); server.close(); });
+        });
+      });`;
+    const { code, stdout } = await run(t, name, source);
+    assert.deepEqual([code, stdout], [0, "first second third"]);
+  });
+
   test("the process ends by itself when its connections and servers are closed", async (t) => {
     const source = `
       const server = new WebSocket.Server({ port: 0, host: "127.0.0.1" }, () => {

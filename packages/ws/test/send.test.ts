@@ -267,6 +267,23 @@ onEach("send", (ws) => {
     await called;
   });
 
+  for (const perMessageDeflate of [false, { threshold: 0 }]) {
+    const title = perMessageDeflate ? "compressed " : "";
+    test(`callbacks of ${title}messages that are not sent come before close`, async (t) => {
+      const { client, peer } = await pair(t, ws, { server: { perMessageDeflate } });
+      peer.pause();
+      const order: string[] = [];
+      client.on("close", () => order.push("close"));
+      for (const name of ["first", "second", "third"]) {
+        client.send(Buffer.alloc(16 * 1024 * 1024), () => order.push(name));
+      }
+      const closed = event(client, "close");
+      client.terminate();
+      await closed;
+      assert.deepEqual(order, ["first", "second", "third", "close"]);
+    });
+  }
+
   test("a Blob keeps its place among other messages", async (t) => {
     const { client, peer } = await pair(t, ws);
     const received = messages(peer, 4);

@@ -26,6 +26,23 @@ onEach("verifyClient", (ws) => {
     assert.equal(seen[0]?.req.headers.origin, "https://a.example");
   });
 
+  test("with an optional second parameter or a rest parameter, it is called with one argument", async (t) => {
+    const counts: number[] = [];
+    const optional = (info: unknown, callback: unknown = null): boolean => {
+      counts.push(callback === null ? 1 : 2);
+      return info !== undefined;
+    };
+    const rest = (...args: readonly unknown[]): boolean => {
+      counts.push(args.length);
+      return true;
+    };
+    for (const verifyClient of [optional, rest]) {
+      const { port } = await listen(t, ws, { verifyClient });
+      await wireClient(t, port);
+    }
+    assert.deepEqual(counts, [1, 1]);
+  });
+
   test("false is 401", async (t) => {
     const { port } = await listen(t, ws, { verifyClient: () => false });
     assert.equal(await exchange(t, port, request()), refusal("401 Unauthorized", "Unauthorized"));

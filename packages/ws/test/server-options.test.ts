@@ -249,6 +249,18 @@ onEach("new WebSocketServer", (ws) => {
     assert.match((await wireClient(t, port)).head, /\r\nX-Mine: 1$/);
   });
 
+  test("lines that headers adds are sent as UTF-8", async (t) => {
+    const { server, url } = await listen(t, ws);
+    // U+010D and U+010A are CR and LF where only the lower byte of a character is sent
+    const value = "ü\u010d\u010aX-Injected: 1";
+    server.on("headers", (lines: string[]) => lines.push(`X-Mine: ${value}`));
+    const client = new ws.WebSocket(url);
+    terminateAfter(t, client);
+    const [response] = (await event(client, "upgrade")) as [IncomingMessage];
+    assert.equal(Buffer.from(String(response.headers["x-mine"]), "latin1").toString(), value);
+    assert.equal(response.headers["x-injected"], undefined);
+  });
+
   test("backlog and host are used", async (t) => {
     const { server } = await listen(t, ws, { host: "127.0.0.3", backlog: 7 });
     assert.equal((server.address() as AddressInfo).address, "127.0.0.3");

@@ -183,6 +183,25 @@ onEach("handleUpgrade", (ws) => {
     );
   });
 
+  test("a call that throws leaves the socket to the next call", async (t) => {
+    const thrown: unknown[] = [];
+    const { port } = await upgrading(t, ws, (server, incoming, socket, head) => {
+      server.options["handleProtocols"] = () => {
+        throw new Error("no protocol");
+      };
+      try {
+        server.handleUpgrade(incoming, socket, head, () => {});
+      } catch (error) {
+        thrown.push(error);
+      }
+      server.options["handleProtocols"] = null;
+      server.handleUpgrade(incoming, socket, head, (peer) => peer.send("upgraded"));
+    });
+    const client = await wireClient(t, port, { "Sec-WebSocket-Protocol": "a" });
+    assert.match(client.head, /^HTTP\/1\.1 101 /);
+    assert.match(String(thrown), /no protocol/);
+  });
+
   test("several servers share an HTTP server by path", async (t) => {
     const other = new ws.WebSocketServer({ noServer: true });
     closeAfter(t, other);

@@ -7,6 +7,7 @@ import { shareSocket, type SharedSocketTransport, type SocketSharer, type Transp
 import type { Callback } from "../constants.ts";
 import { destroyedError } from "../errors.ts";
 import { flushAtExit, flusher, maskingSender, memory, plainSender, runtime } from "../runtime.ts";
+import { callAll } from "./callbacks.ts";
 import { sharedData } from "./shared-data.ts";
 import { StreamLink, type StreamSink } from "./stream-link.ts";
 
@@ -65,7 +66,7 @@ export class Channel implements TransportSink, StreamSink, SocketSharer {
       return;
     }
     if (greeting !== undefined) {
-      this.output.append(Buffer.from(greeting, "latin1"));
+      this.output.append(Buffer.from(greeting));
       this.flushSoon();
     }
     this.transport.start(this);
@@ -152,8 +153,11 @@ export class Channel implements TransportSink, StreamSink, SocketSharer {
     this.output.clear();
     const failed = [this.flightCallbacks, this.callbacks].flatMap((list) => list ?? []);
     this.flightCallbacks = this.callbacks = undefined;
-    if (failed.length > 0) this.fail(failed, destroyedError());
-    this.host.onClosed();
+    try {
+      callAll(failed, failed.length > 0 ? destroyedError() : undefined);
+    } finally {
+      this.host.onClosed();
+    }
   }
 
   private fail(callbacks: readonly Callback[], error: Error): void {
@@ -297,7 +301,7 @@ export class Channel implements TransportSink, StreamSink, SocketSharer {
   private writeToStream(taken: Taken, callbacks: Callback[] | undefined): void {
     this.link?.write(taken, (error) => {
       this.output.release(taken);
-      if (callbacks !== undefined) for (const callback of callbacks) callback(error);
+      if (callbacks !== undefined) callAll(callbacks, error);
     });
   }
 
@@ -315,7 +319,7 @@ export class Channel implements TransportSink, StreamSink, SocketSharer {
       this.tickDue = false;
       const { written } = this;
       this.written = undefined;
-      if (written !== undefined) for (const callback of written) callback();
+      if (written !== undefined) callAll(written);
     });
   }
 }

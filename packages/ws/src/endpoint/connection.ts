@@ -173,8 +173,11 @@ export class Connection implements ChannelHost, MessageSink, WriterHost, Watched
     this.heartbeat?.stop();
     endpoint._readyState = CLOSING;
     if (endpoint._closeTimer !== null) clearTimeout(endpoint._closeTimer);
-    this.writer.end();
-    this.reader.end(() => endpoint.emitClose());
+    try {
+      this.writer.end();
+    } finally {
+      this.reader.end(() => endpoint.emitClose());
+    }
   }
 
   // ---- frames of the peer

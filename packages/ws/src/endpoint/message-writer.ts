@@ -5,6 +5,7 @@ import { Buffer } from "node:buffer";
 import type { Callback } from "../constants.ts";
 import { isBlob, sizeOf, toBuffer } from "../data.ts";
 import type { Channel } from "./channel.ts";
+import { callAll } from "./callbacks.ts";
 import { sharedData } from "./shared-data.ts";
 
 const LARGEST_COPY = 4096; // bytes; larger payloads are not copied to the output
@@ -54,6 +55,8 @@ export class MessageWriter {
   private readonly codec: MessageCodec | undefined;
   private readonly host: WriterHost;
   private waiting: Task[] | undefined;
+  /** The callback of the message that is being compressed or read. */
+  private inProgress: Callback | undefined;
   /** The first fragment of the message in progress. */
   private message: Frame | undefined;
 
@@ -108,10 +111,9 @@ export class MessageWriter {
 
   /** Call at the end of the connection. Queued messages are dropped. */
   end(): void {
-    const { waiting } = this;
-    this.waiting = undefined;
-    for (const { callback } of waiting ?? []) if (callback !== undefined) process.nextTick(callback, lostError());
+    const lost = this.takeCallbacks();
     this.codec?.close();
+    if (lost.length > 0) callAll(lost, lostError());
   }
 
   // ---- one message
@@ -179,14 +181,16 @@ export class MessageWriter {
 
   private wait(pending: Promise<void>, size: number, callback: Callback | undefined): void {
     this.waiting ??= [];
+    this.inProgress = callback;
     this.heldSize += size;
     pending.then(
       () => {
         this.heldSize -= size;
-        if (this.channel.destroyed) this.lose(callback, lostError());
-        else this.goOn();
+        if (this.channel.destroyed) return this.lose(lostError());
+        this.inProgress = undefined;
+        this.goOn();
       },
-      (error: unknown) => this.fail(error instanceof Error ? error : new Error(String(error)), callback),
+      (error: unknown) => this.fail(error instanceof Error ? error : new Error(String(error))),
     );
   }
 
@@ -203,18 +207,21 @@ export class MessageWriter {
     }
   }
 
-  private fail(error: Error, callback: Callback | undefined): void {
-    this.lose(callback, error);
+  private fail(error: Error): void {
+    this.lose(error);
     if (!this.channel.destroyed) process.nextTick(() => this.host.onWriteError(error));
   }
 
   /** Drops queued messages. */
-  private lose(callback: Callback | undefined, error: Error): void {
-    const { waiting } = this;
-    this.waiting = undefined;
-    for (const each of [callback, ...(waiting ?? []).map((task) => task.callback)]) {
-      if (each !== undefined) process.nextTick(each, error);
-    }
+  private lose(error: Error): void {
+    for (const callback of this.takeCallbacks()) process.nextTick(callback, error);
+  }
+
+  /** Drops queued messages and returns their callbacks. */
+  private takeCallbacks(): Callback[] {
+    const { inProgress, waiting = [] } = this;
+    this.inProgress = this.waiting = undefined;
+    return [inProgress, ...waiting.map((task) => task.callback)].filter((callback) => callback !== undefined);
   }
 }
 

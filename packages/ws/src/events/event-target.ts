@@ -145,7 +145,7 @@ export function addEventListener(
   if (!isKind(type)) return;
   if (wrappersOf(target, type).some((each) => each[HANDLER] === handler && each[IS_ATTRIBUTE] !== true)) return;
   const wrapper = wrap(type, handler, false);
-  if (options?.once === true) target.once(type, wrapper);
+  if (options?.once) target.once(type, wrapper);
   else target.on(type, wrapper);
 }
 

@@ -34,7 +34,7 @@ export interface ServerOptions {
   skipUTF8Validation: boolean;
   /** Policies of the core, which are off by default. */
   tungstate?: Policies | undefined;
-  verifyClient: ((info: ClientInfo, decide: Decide) => unknown) | null;
+  verifyClient: ((info: ClientInfo, decide?: Decide) => unknown) | null;
   WebSocket: typeof WebSocket;
 }
 

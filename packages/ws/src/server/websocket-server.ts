@@ -138,7 +138,7 @@ export class WebSocketServer extends EventEmitter {
         if (admitted) complete();
         else refuse(socket, status || 401, message, headers);
       });
-    } else if (this.options.verifyClient?.(info, () => undefined)) complete();
+    } else if (this.options.verifyClient?.(info)) complete();
     else refuse(socket, 401);
   }
 
@@ -163,7 +163,6 @@ export class WebSocketServer extends EventEmitter {
       );
     }
     if (this._state > RUNNING) return refuse(socket, 503);
-    Reflect.set(socket, UPGRADED, true);
     const { options } = this;
     const websocket = new options.WebSocket(null, undefined, options);
     const headers = [
@@ -185,6 +184,7 @@ export class WebSocketServer extends EventEmitter {
     // listeners may change it
     this.emit("headers", headers, request);
     socket.removeListener("error", destroyThis);
+    Reflect.set(socket, UPGRADED, true);
     websocket.setSocket(socket, head, {
       allowSynchronousEvents: options.allowSynchronousEvents,
       maxBufferedChunks: options.maxBufferedChunks,
