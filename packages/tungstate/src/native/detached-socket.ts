@@ -30,7 +30,7 @@ function reattached(socket: Socket): Socket {
   const user = userOf(socket);
   unmarkDetached(socket);
   if (user !== undefined) {
-    Reflect.apply(Reflect.get(Socket.prototype, "removeListener"), socket, ["error", ignore]);
+    Reflect.apply(Reflect.get(Socket.prototype, "removeListener"), socket, ["error", onError]);
     user.reattach();
   }
   return socket;
@@ -136,6 +136,12 @@ for (const [name, get] of Object.entries(values)) {
   });
 }
 
+define("pending", {
+  get(this: Socket): boolean {
+    return userOf(this) === undefined;
+  },
+});
+
 type Address = Partial<Record<"address" | "family" | "port", string | number>>;
 
 function ownAddress(socket: Socket): Address {
@@ -181,8 +187,7 @@ define("address", {
  * socket.
  */
 export function markDetached(socket: Socket, user: HandleUser): void {
-  // other code may destroy the socket
-  socket.on("error", ignore);
+  socket.on("error", onError);
   socket.on("close", onClose);
   Reflect.set(socket, USER, user);
   Object.setPrototypeOf(socket, detachedPrototype);
@@ -192,7 +197,10 @@ export function markDetached(socket: Socket, user: HandleUser): void {
   }
 }
 
-function ignore(): void {}
+/** Other code has destroyed the socket with an error, or emits one. */
+function onError(this: Socket): void {
+  this.destroy();
+}
 
 function onClose(this: Socket): void {
   userOf(this)?.destroy();

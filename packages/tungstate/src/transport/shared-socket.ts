@@ -79,6 +79,16 @@ export class SharedSocketTransport extends HandleTransport implements HandleUser
   }
 }
 
+/** Returns whether the application reads the socket, or waits for its end. */
+function isRead(socket: Socket): boolean {
+  const ownEndListeners = 1; // of net.Socket itself
+  return (
+    socket.listenerCount("data") > 0 ||
+    socket.listenerCount("readable") > 0 ||
+    socket.listenerCount("end") > ownEndListeners
+  );
+}
+
 /**
  * Returns a transport on the handle of a plain socket. Returns undefined, and changes nothing, if
  * the handle cannot be taken.
@@ -88,7 +98,7 @@ export function shareSocket(
   handles: HandleResources | undefined,
   sharer: SocketSharer,
 ): SharedSocketTransport | undefined {
-  if (handles === undefined || !(socket instanceof Socket)) return undefined;
+  if (handles === undefined || !(socket instanceof Socket) || isRead(socket)) return undefined;
   const taken = takeHandle(socket, false);
   return taken === undefined ? undefined : new SharedSocketTransport(socket, taken, handles, sharer);
 }

@@ -41,8 +41,9 @@ export class WebSocketServer extends EventEmitter {
   declare clients: Set<WebSocket> | undefined;
   _server: Server | null = null;
   _state = RUNNING;
-  private removeListeners: (() => void) | undefined;
-  private closesWithClients = false;
+  // underscores: subclasses have members of their own
+  _removeListeners: (() => void) | undefined;
+  _closesWithClients = false;
 
   constructor(options?: Partial<ServerOptions>, callback?: () => void) {
     super();
@@ -52,11 +53,11 @@ export class WebSocketServer extends EventEmitter {
       this._server = http.createServer(requireUpgrade);
       this._server.listen(port, host ?? undefined, backlog ?? undefined, callback);
     } else if (server) this._server = server;
-    if (this._server !== null) this.listenTo(this._server);
+    if (this._server !== null) this._listenTo(this._server);
     if (this.options.clientTracking) this.clients = new Set();
   }
 
-  private listenTo(server: Server): void {
+  _listenTo(server: Server): void {
     const accepted: Accepted = (websocket, request) => this.emit("connection", websocket, request);
     const listeners = {
       listening: () => this.emit("listening"),
@@ -66,7 +67,7 @@ export class WebSocketServer extends EventEmitter {
       },
     };
     for (const [event, listener] of Object.entries(listeners)) server.on(event, listener);
-    this.removeListeners = () => {
+    this._removeListeners = () => {
       for (const [event, listener] of Object.entries(listeners)) server.removeListener(event, listener);
     };
   }
@@ -90,11 +91,11 @@ export class WebSocketServer extends EventEmitter {
     if (this._state === CLOSING) return;
     this._state = CLOSING;
     const { _server: server, clients } = this;
-    this.removeListeners?.();
-    this.removeListeners = undefined;
+    this._removeListeners?.();
+    this._removeListeners = undefined;
     this._server = null;
     if (!this.options.noServer && !this.options.server) server?.close(() => emitClose(this));
-    else if (clients !== undefined && clients.size > 0) this.closesWithClients = true;
+    else if (clients !== undefined && clients.size > 0) this._closesWithClients = true;
     else process.nextTick(emitClose, this);
   }
 
@@ -171,7 +172,7 @@ export class WebSocketServer extends EventEmitter {
       "Connection: Upgrade",
       `Sec-WebSocket-Accept: ${acceptValue(key, sha1)}`,
     ];
-    const protocol = this.chooseProtocol(protocols, request);
+    const protocol = this._chooseProtocol(protocols, request);
     if (protocol) {
       headers.push(`Sec-WebSocket-Protocol: ${protocol}`);
       websocket._protocol = protocol;
@@ -194,17 +195,17 @@ export class WebSocketServer extends EventEmitter {
       tungstate: options.tungstate,
       greeting: `${headers.join("\r\n")}\r\n\r\n`,
     });
-    if (this.clients !== undefined) this.track(this.clients, websocket);
+    if (this.clients !== undefined) this._track(this.clients, websocket);
     callback(websocket, request);
   }
 
-  private chooseProtocol(protocols: Set<string>, request: IncomingMessage): string | false | undefined {
+  _chooseProtocol(protocols: Set<string>, request: IncomingMessage): string | false | undefined {
     if (protocols.size === 0) return undefined;
     const { handleProtocols } = this.options;
     return handleProtocols ? this.options.handleProtocols?.(protocols, request) : [...protocols][0];
   }
 
-  private track(clients: Set<WebSocket>, websocket: WebSocket): void {
+  _track(clients: Set<WebSocket>, websocket: WebSocket): void {
     clients.add(websocket);
     Reflect.set(websocket, SERVER, this);
     websocket.on("close", forget);
@@ -213,7 +214,7 @@ export class WebSocketServer extends EventEmitter {
   /** A connection has ended. */
   _forget(websocket: WebSocket): void {
     this.clients?.delete(websocket);
-    if (this.closesWithClients && this.clients?.size === 0) process.nextTick(emitClose, this);
+    if (this._closesWithClients && this.clients?.size === 0) process.nextTick(emitClose, this);
   }
 }
 
