@@ -25,7 +25,7 @@ export { type Closing, Protocol, type ProtocolSink } from "./endpoint/protocol.t
 export type { ProtocolState } from "./endpoint/states.ts";
 export { checkClose } from "./frames/close-payload.ts";
 export type { Data } from "./messages/data.ts";
-export { acceptValue, makeKey, type Random, type Sha1 } from "./handshake/accept-key.ts";
+export { acceptValue, makeKey, type Random, type Sha1, type Sha1Base64 } from "./handshake/accept-key.ts";
 export {
   ClientHandshake,
   type ClientHandshakeOptions,

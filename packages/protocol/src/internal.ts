@@ -1,5 +1,7 @@
 // For the other packages of this repository alone: no promise is made about this entry.
 export { argumentError, invalidOption, isArgumentError } from "./arguments.ts";
+export { fieldsOfLines, linesOf } from "./handshake/header-fields.ts";
+export { agreeToUpgrade, type AgreedUpgrade } from "./handshake/server-handshake.ts";
 export { callError } from "./errors.ts";
 export { utf8Length } from "./bytes/utf8.ts";
 export { type KeySource } from "./frames/masking-keys.ts";

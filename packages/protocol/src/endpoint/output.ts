@@ -1,3 +1,4 @@
+import { encodeLatin1 } from "../bytes/latin1.ts";
 import { chainOf, type PreparedMessage } from "../messages/prepared.ts";
 import type { Block, Room } from "../runtime/block-pool.ts";
 import type { Chain } from "../runtime/chain.ts";
@@ -88,6 +89,17 @@ export class Output {
     this.size += bytes.length;
   }
 
+  /** Adds text of characters up to U+00FF, a byte each. */
+  appendLatin1(text: string): void {
+    if (text.length > LARGEST_COPY) {
+      this.append(encodeLatin1(text));
+      return;
+    }
+    const { bytes, at } = this.reserve(text.length);
+    for (let from = 0; from < text.length; from++) bytes[at + from] = text.charCodeAt(from);
+    this.wrote(at + text.length);
+  }
+
   /** Adds memory that is released when all that was added so far is written. */
   recycle(pieces: readonly Uint8Array[]): void {
     if (pieces.length > 0) (this.#recycled ??= []).push(...pieces);
@@ -122,9 +134,11 @@ export class Output {
     }
     const current =
       this.#block !== undefined && this.#end > this.#begin ? part(this.#block, this.#begin, this.#end) : undefined;
-    const blocks = this.#blocks ?? [];
+    // a literal has no room for more: most outputs are one block
+    let blocks = this.#blocks;
+    if (blocks === undefined) blocks = this.#block === undefined ? [] : [this.#block];
+    else if (this.#block !== undefined) blocks.push(this.#block);
     const recycled = this.#recycled;
-    if (this.#block !== undefined) blocks.push(this.#block);
     let pieces: Uint8Array | Uint8Array[];
     if (this.#pieces === undefined) {
       pieces = current ?? [];

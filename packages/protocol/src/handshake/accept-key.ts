@@ -5,6 +5,8 @@ import { portableSha1 } from "./sha1.ts";
 
 /** SHA-1 of bytes: 20 bytes. */
 export type Sha1 = (bytes: Uint8Array) => Uint8Array;
+/** SHA-1 of ASCII text, in base64. */
+export type Sha1Base64 = (text: string) => string;
 /** Fills the target with bytes from a cryptographically strong source. */
 export type Random = (target: Uint8Array) => void;
 
@@ -44,8 +46,12 @@ export function isKey(text: string): boolean {
   return text.length === KEY_LENGTH && text.endsWith("==") && consistsOf(DIGITS, text, 0, KEY_LENGTH - 2);
 }
 
-/** The Sec-WebSocket-Accept for a key (RFC 6455 §4.2.2): the key as it was sent, not decoded, and the GUID, hashed. `sha1` defaults to a portable function. */
-export function acceptValue(key: string, sha1: Sha1 = portableSha1): string {
+/**
+ * The Sec-WebSocket-Accept for a key (RFC 6455 §4.2.2): the key as it was sent, not decoded, and the GUID, hashed. `sha1` defaults to a
+ * portable function; `sha1Base64` is used instead of it.
+ */
+export function acceptValue(key: string, sha1: Sha1 = portableSha1, sha1Base64?: Sha1Base64): string {
+  if (sha1Base64 !== undefined) return sha1Base64(key + GUID);
   const hash = sha1(encodeLatin1(key + GUID));
   if (hash.length !== SHA1_BYTES) throw invalidOption("sha1", `${SHA1_BYTES} bytes`, `${hash.length} bytes`);
   return encodeBase64(hash);

@@ -161,11 +161,14 @@ export function checkExtensions(extensions: readonly (ServerExtension | ClientEx
   }
 }
 
+const NOTHING: readonly NegotiatedExtension[] = Object.freeze([]);
+
 /** Returns the extensions that a server accepts, in the order of the client's offers. */
 export function answerOffers(
   extensions: readonly ServerExtension[],
   offers: readonly ExtensionOffer[],
 ): readonly NegotiatedExtension[] {
+  if (extensions.length === 0 || offers.length === 0) return NOTHING;
   const accepted: NegotiatedExtension[] = [];
   let used = 0;
   for (const name of new Set(offers.map((offer) => offer.name))) {

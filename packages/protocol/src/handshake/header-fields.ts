@@ -91,34 +91,65 @@ export function hasToken(value: string | undefined, token: string): boolean {
   return value.length === token.length ? matches(value) : elements(value).some(matches);
 }
 
-const FEW = 32; // fields; up to here looking through them is faster than making a map of them
+const BOUNDS = 4; // numbers for each field
+const FEW = 32 * BOUNDS; // up to 32 fields, looking through them is faster than making a map of them
 const NONE: readonly string[] = Object.freeze([]); // all share it
+const NO_BOUNDS: readonly number[] = Object.freeze([]);
+const NONE_GIVEN: Iterable<readonly [name: string, value: string]> = Object.freeze([]);
+
+/** Makes header fields of a text and of bounds in it: of each of `count` fields, where its name starts and ends, and its value. */
+export let headerFieldsOf: (text: string, bounds: readonly number[], count: number) => HeaderFields;
+/** Returns the fields as lines of a head: `name: value`, separated by CR LF. */
+export let linesOf: (fields: HeaderFields) => string;
 
 /** Header fields in the order they came; names are looked up in any case. */
 export class HeaderFields implements Iterable<readonly [name: string, value: string]> {
-  readonly #fields: readonly (readonly [name: string, value: string])[];
-  /** In lower case. */
-  readonly #names: readonly string[];
+  /** The lines. Names and values are cut out of it on demand. */
+  #text = "";
+  /** Of each field: where its name starts and ends, and where its value starts and ends. */
+  #bounds: readonly number[] = NO_BOUNDS;
+  #end = 0; // of the bounds
   /** Values by name, built on demand if there are many fields. A Map, because a field may be named __proto__. */
   #index: Map<string, string[]> | undefined;
 
-  constructor(fields: Iterable<readonly [name: string, value: string]> = []) {
-    this.#fields = [...fields];
-    this.#names = this.#fields.map(([name]) => name.toLowerCase());
+  static {
+    headerFieldsOf = (text, bounds, count) => {
+      const fields = new HeaderFields();
+      fields.#text = text;
+      fields.#bounds = bounds;
+      fields.#end = count * BOUNDS;
+      return fields;
+    };
+    linesOf = (fields) => fields.#text;
+  }
+
+  constructor(fields: Iterable<readonly [name: string, value: string]> = NONE_GIVEN) {
+    if (fields === NONE_GIVEN) return;
+    const bounds: number[] = [];
+    let text = "";
+    for (const [name, value] of fields) {
+      if (text !== "") text += "\r\n";
+      const at = text.length;
+      const valueAt = at + name.length + 2;
+      bounds.push(at, at + name.length, valueAt, valueAt + value.length);
+      text += `${name}: ${value}`;
+    }
+    this.#text = text;
+    this.#bounds = bounds;
+    this.#end = bounds.length;
   }
 
   /** Number of fields. */
   get size(): number {
-    return this.#fields.length;
+    return this.#end / BOUNDS;
   }
 
   /** The value; of a field that came more than once, all values joined by ", " (RFC 9110 §5.3). */
   get(name: string): string | undefined {
-    if (this.#fields.length <= FEW) {
-      const key = name.toLowerCase();
-      const first = this.#names.indexOf(key);
+    if (this.#end <= FEW) {
+      const first = this.#find(name, 0);
       if (first < 0) return undefined;
-      if (this.#names.indexOf(key, first + 1) < 0) return this.#fields[first][1];
+      if (this.#find(name, first + BOUNDS) < 0) return this.#valueAt(first);
     }
     const values = this.getAll(name);
     return values.length > 1 ? values.join(", ") : values[0];
@@ -126,32 +157,82 @@ export class HeaderFields implements Iterable<readonly [name: string, value: str
 
   /** Returns the values of all fields with this name, in order. */
   getAll(name: string): readonly string[] {
-    const key = name.toLowerCase();
-    if (this.#fields.length > FEW) return (this.#index ??= this.#makeIndex()).get(key) ?? NONE;
-    const first = this.#names.indexOf(key);
-    if (first < 0) return NONE;
-    const values: string[] = [];
-    for (let at = first; at < this.#names.length; at++) if (this.#names[at] === key) values.push(this.#fields[at][1]);
+    if (this.#end > FEW) return (this.#index ??= this.#makeIndex()).get(name.toLowerCase()) ?? NONE;
+    let at = this.#find(name, 0);
+    if (at < 0) return NONE;
+    const values = [this.#valueAt(at)];
+    while ((at = this.#find(name, at + BOUNDS)) >= 0) values.push(this.#valueAt(at));
     return values;
   }
 
   /** Whether there is a field with this name. */
   has(name: string): boolean {
-    return this.get(name) !== undefined;
+    return this.#end <= FEW ? this.#find(name, 0) >= 0 : this.get(name) !== undefined;
+  }
+
+  /** Returns where the bounds of the next field with this name are; -1 if there is none. */
+  #find(name: string, from: number): number {
+    const bounds = this.#bounds;
+    for (let at = from; at < this.#end; at += BOUNDS) {
+      const start = bounds[at];
+      if (bounds[at + 1] - start === name.length && isSame(this.#text, start, name)) return at;
+    }
+    return -1;
+  }
+
+  #nameAt(at: number): string {
+    return this.#text.slice(this.#bounds[at], this.#bounds[at + 1]);
+  }
+
+  #valueAt(at: number): string {
+    return this.#text.slice(this.#bounds[at + 2], this.#bounds[at + 3]);
   }
 
   #makeIndex(): Map<string, string[]> {
     const index = new Map<string, string[]>();
-    for (const [at, key] of this.#names.entries()) {
+    for (let at = 0; at < this.#end; at += BOUNDS) {
+      const key = this.#nameAt(at).toLowerCase();
       const values = index.get(key);
-      if (values === undefined) index.set(key, [this.#fields[at][1]]);
-      else values.push(this.#fields[at][1]);
+      if (values === undefined) index.set(key, [this.#valueAt(at)]);
+      else values.push(this.#valueAt(at));
     }
     return index;
   }
 
   /** Iterates over names and values, in the order of the head. */
-  [Symbol.iterator](): Iterator<readonly [name: string, value: string]> {
-    return this.#fields[Symbol.iterator]();
+  *[Symbol.iterator](): Generator<readonly [name: string, value: string], void, undefined> {
+    for (let at = 0; at < this.#end; at += BOUNDS) yield [this.#nameAt(at), this.#valueAt(at)];
   }
+}
+
+/** Reads what `linesOf` returned. */
+export function fieldsOfLines(text: string): HeaderFields {
+  const bounds: number[] = [];
+  for (let at = 0; at < text.length;) {
+    const found = text.indexOf("\r\n", at);
+    const end = found < 0 ? text.length : found;
+    const colon = text.indexOf(":", at);
+    let from = colon + 1;
+    let to = end;
+    while (from < to && isSpace(text.charCodeAt(from))) from++;
+    while (to > from && isSpace(text.charCodeAt(to - 1))) to--;
+    bounds.push(at, colon, from, to);
+    at = end + 2;
+  }
+  return headerFieldsOf(text, bounds, bounds.length / BOUNDS);
+}
+
+/** Whether a name stands at a position of a text, in any case. */
+function isSame(text: string, start: number, name: string): boolean {
+  for (let at = 0; at < name.length; at++) {
+    const code = text.charCodeAt(start + at);
+    const wanted = name.charCodeAt(at);
+    if (code !== wanted && lowerCase(code) !== lowerCase(wanted)) return false;
+  }
+  return true;
+}
+
+/** RFC 9110 §5.1: field names are case-insensitive; they are ASCII. */
+function lowerCase(code: number): number {
+  return code >= 0x41 && code <= 0x5a ? code + 0x20 : code;
 }

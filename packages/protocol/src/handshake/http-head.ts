@@ -1,7 +1,15 @@
 import { protocolError } from "../errors.ts";
 import type { ProtocolErrorCode, WebSocketError } from "../errors.ts";
 import { ByteBuffer } from "./byte-buffer.ts";
-import { HeaderFields, isFieldValueCode, isSpace, isToken, TOKEN_CODES, trimSpace } from "./header-fields.ts";
+import {
+  HeaderFields,
+  headerFieldsOf,
+  isFieldValueCode,
+  isSpace,
+  isToken,
+  TOKEN_CODES,
+  trimSpace,
+} from "./header-fields.ts";
 import { parseTarget } from "./target.ts";
 import { decodeLatin1 } from "../bytes/latin1.ts";
 import type { Runtime } from "../runtime/runtime.ts";
@@ -73,6 +81,8 @@ const VALUE = 5;
 const VALUE_LF = 6;
 const LAST_LF = 7;
 
+const MOST_BOUNDS = 4 * 12; // 4 numbers for each of 12 fields
+
 function malformed(expected: string, byte: number): WebSocketError<ProtocolErrorCode> {
   return protocolError("MALFORMED_HEAD", `expected ${expected}, got 0x${byte.toString(16).padStart(2, "0")}`);
 }
@@ -110,7 +120,9 @@ abstract class HeadParser<Start extends object> {
   #from = 0; // where the line, the name or the value in hand starts
   #start: Start | undefined;
   #fieldCount = 0;
-  #bounds: number[] = []; // of each field: where its name starts and ends, where its value starts and ends
+  // of each field: where its name starts and ends, where its value starts and ends; with room for those of most heads
+  #bounds = new Array<number>(MOST_BOUNDS);
+  #bound = 0; // the number of them
   #folded = false; // whether a value has a line break in it
 
   constructor(grammar: Grammar<Start>, limits: Partial<HeadLimits> | undefined, runtime: Runtime | undefined) {
@@ -158,17 +170,15 @@ abstract class HeadParser<Start extends object> {
   }
 
   #fields(source: Uint8Array): HeaderFields {
-    const fields: [string, string][] = [];
     const bounds = this.#bounds;
+    const count = this.#bound;
+    if (count === 0) return new HeaderFields();
     // decoded once, then cut
-    const from = bounds[0] ?? 0;
-    const text = this.#decode(source, from, bounds[bounds.length - 1] ?? 0);
-    for (let at = 0; at < bounds.length; at += 4) {
-      const name = text.slice(bounds[at] - from, bounds[at + 1] - from);
-      const value = text.slice(bounds[at + 2] - from, bounds[at + 3] - from);
-      fields.push([name, this.#folded ? unfold(value) : value]);
-    }
-    return new HeaderFields(fields);
+    const from = bounds[0];
+    const text = this.#decode(source, from, bounds[count - 1]);
+    for (let at = 0; at < count; at++) bounds[at] -= from;
+    const fields = headerFieldsOf(text, bounds, count / 4);
+    return this.#folded ? new HeaderFields(Array.from(fields, ([name, value]) => [name, unfold(value)])) : fields;
   }
 
   /** Goes on to `end`: the start line if the head is done, undefined if more has to come. */
@@ -198,10 +208,10 @@ abstract class HeadParser<Start extends object> {
             this.#state = LAST_LF;
             break;
           }
-          if (isSpace(byte) && this.#grammar.unfoldsLines && this.#bounds.length > 0) {
+          if (isSpace(byte) && this.#grammar.unfoldsLines && this.#bound > 0) {
             // the value ends later: its bounds are taken back
-            this.#from = this.#bounds[this.#bounds.length - 2];
-            this.#bounds.length -= 2;
+            this.#bound -= 2;
+            this.#from = this.#bounds[this.#bound];
             this.#folded = true;
             this.#state = VALUE;
             break;
@@ -219,7 +229,8 @@ abstract class HeadParser<Start extends object> {
           if (TOKEN_CODES[current] === 1) break;
           // RFC 9112 §5.1: "No whitespace is allowed between the field name and colon."
           if (current !== COLON) return malformed("a colon behind the header name", current);
-          this.#bounds.push(this.#from, this.#at - 1);
+          this.#bounds[this.#bound++] = this.#from;
+          this.#bounds[this.#bound++] = this.#at - 1;
           this.#state = BEFORE_VALUE;
           break;
         }
@@ -236,7 +247,7 @@ abstract class HeadParser<Start extends object> {
           if (byte !== LF) return malformed("LF behind CR", byte);
           const start = this.#start as Start; // the only way to LAST_LF is over a start line
           if (!this.#grammar.isInterim(start)) return start;
-          this.#bounds = [];
+          this.#bound = 0;
           this.#folded = false;
           this.#from = this.#at;
           this.#state = LINE;
@@ -254,7 +265,8 @@ abstract class HeadParser<Start extends object> {
     }
     let end = this.#at - 1;
     while (end > this.#from && isSpace(source[end - 1])) end--;
-    this.#bounds.push(this.#from, end);
+    this.#bounds[this.#bound++] = this.#from;
+    this.#bounds[this.#bound++] = end;
     this.#state = VALUE_LF;
   }
 }

@@ -3,13 +3,13 @@ import type { ProtocolErrorCode, WebSocketError } from "../errors.ts";
 import { encodeLatin1 } from "../bytes/latin1.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { acceptValue } from "./accept-key.ts";
-import type { Sha1 } from "./accept-key.ts";
+import type { Sha1, Sha1Base64 } from "./accept-key.ts";
 import { ByteBuffer } from "./byte-buffer.ts";
 import { answerOffers, checkExtensions, formatExtensions } from "./extensions.ts";
 import type { NegotiatedExtension, ServerExtension } from "./extensions.ts";
 import { RequestHeadParser } from "./http-head.ts";
 import type { HeadLimits } from "./http-head.ts";
-import { checkHeaders, formatHead } from "./outgoing-headers.ts";
+import { checkHeaders } from "./outgoing-headers.ts";
 import type { HeaderInput } from "./outgoing-headers.ts";
 import { buildRefusal, formatResponse, refusalFor } from "./refusal.ts";
 import type { Refusal } from "./refusal.ts";
@@ -29,6 +29,8 @@ export interface AcceptOptions {
 export interface ServerNegotiation {
   /** Returns the SHA-1 digest of bytes. Default: a portable function. */
   readonly sha1?: Sha1 | undefined;
+  /** Returns the SHA-1 digest of ASCII text in base64. Used instead of `sha1`. */
+  readonly sha1Base64?: Sha1Base64 | undefined;
   /** Default none. */
   readonly extensions?: readonly ServerExtension[] | undefined;
 }
@@ -49,6 +51,11 @@ export interface AcceptedUpgrade extends Agreement {
   readonly response: Uint8Array;
 }
 
+/** An accepted handshake whose response is still text, of characters up to U+00FF. */
+export interface AgreedUpgrade extends Agreement {
+  readonly head: string;
+}
+
 /**
  * Agrees to a request that `checkUpgrade` has passed (RFC 6455 §4.2.2). Throws INVALID_ARGUMENT for a subprotocol that was not
  * offered and for header fields that can't be sent.
@@ -56,37 +63,50 @@ export interface AcceptedUpgrade extends Agreement {
 export function acceptUpgrade(
   request: UpgradeRequest,
   negotiation: ServerNegotiation,
-  options: AcceptOptions = {},
+  options?: AcceptOptions,
 ): AcceptedUpgrade {
+  const { head, protocol, extensions, extensionsHeader } = agreeToUpgrade(request, negotiation, options);
+  return { response: encodeLatin1(head), protocol, extensions, extensionsHeader };
+}
+
+/** As `acceptUpgrade`; the response is text. */
+export function agreeToUpgrade(
+  request: UpgradeRequest,
+  negotiation: ServerNegotiation,
+  options: AcceptOptions = NO_OPTIONS,
+): AgreedUpgrade {
   const { fields, protocol, extensions, extensionsHeader } = agree(request, negotiation, options);
-  const all: (readonly [string, string])[] = [
-    ["Upgrade", "websocket"],
-    ["Connection", "Upgrade"],
-    ["Sec-WebSocket-Accept", acceptValue(request.key, negotiation.sha1)],
-    ...fields,
-  ];
-  const response = encodeLatin1(formatHead("HTTP/1.1 101 Switching Protocols", all));
-  return { response, protocol, extensions, extensionsHeader };
+  let head = SWITCHING + acceptValue(request.key, negotiation.sha1, negotiation.sha1Base64);
+  for (const [name, value] of fields) head += `\r\n${name}: ${value}`;
+  return { head: `${head}\r\n\r\n`, protocol, extensions, extensionsHeader };
 }
 
 /** Agrees to the offer of a request of any version of HTTP. `fields`: those of the response that all versions have. */
 export function agree(
   request: HandshakeOffer,
-  { extensions = [] }: Pick<ServerNegotiation, "extensions">,
+  { extensions = NO_EXTENSIONS }: Pick<ServerNegotiation, "extensions">,
   { protocol = "", headers }: AcceptOptions,
 ): Agreement & { readonly fields: readonly (readonly [name: string, value: string])[] } {
   if (protocol !== "" && !request.protocols.includes(protocol)) {
     const offered = request.protocols.length === 0 ? "none was offered" : request.protocols.join(", ");
     throw invalidOption("protocol", `a subprotocol that the client offered (${offered})`, protocol);
   }
-  const own = checkHeaders(headers);
+  const own = headers === undefined ? undefined : checkHeaders(headers);
   const negotiated = answerOffers(extensions, request.offers);
-  const extensionsHeader = formatExtensions(negotiated);
+  const extensionsHeader = negotiated.length === 0 ? "" : formatExtensions(negotiated);
   const fields: (readonly [string, string])[] = [];
   if (protocol !== "") fields.push(["Sec-WebSocket-Protocol", protocol]);
   if (extensionsHeader !== "") fields.push(["Sec-WebSocket-Extensions", extensionsHeader]);
-  return { protocol, extensions: negotiated, extensionsHeader, fields: [...fields, ...own] };
+  if (own !== undefined) fields.push(...own);
+  return { protocol, extensions: negotiated, extensionsHeader, fields };
 }
+
+const NO_OPTIONS: AcceptOptions = Object.freeze({});
+const NO_EXTENSIONS: readonly ServerExtension[] = Object.freeze([]);
+
+/** The 101 up to the value of Sec-WebSocket-Accept. */
+const SWITCHING =
+  "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ";
 
 /** Options of a server's handshake. */
 export interface ServerHandshakeOptions extends ServerNegotiation {

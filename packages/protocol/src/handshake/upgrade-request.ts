@@ -44,6 +44,10 @@ export interface UpgradeHead {
   readonly headers: HeaderFields;
 }
 
+// all share them
+const NO_PROTOCOLS: readonly string[] = Object.freeze([]);
+const NO_OFFERS: readonly ExtensionOffer[] = Object.freeze([]);
+
 /** What of a request says whether it asks for an upgrade to WebSocket. */
 export interface UpgradeFields {
   /** "1.1". */
@@ -128,14 +132,14 @@ export function checkOffer(headers: HeaderFields): HandshakeOffer | WebSocketErr
 
   // 8. "Optionally, a |Sec-WebSocket-Protocol| header field"; §4.1: its elements "MUST all be unique strings"
   const named = headers.get("sec-websocket-protocol");
-  const protocols = named === undefined ? [] : parseTokenList(named);
-  if (protocols === undefined || new Set(protocols).size < protocols.length) {
+  const protocols = named === undefined ? NO_PROTOCOLS : parseTokenList(named);
+  if (protocols === undefined || (protocols.length > 1 && new Set(protocols).size < protocols.length)) {
     return protocolError("INVALID_SUBPROTOCOL", shown(named));
   }
 
   // 9. "Optionally, a |Sec-WebSocket-Extensions| header field"; §9.1: malformed data "MUST immediately _Fail the WebSocket Connection_"
   const extensions = headers.get("sec-websocket-extensions");
-  const offers = extensions === undefined ? [] : parseExtensions(extensions);
+  const offers = extensions === undefined ? NO_OFFERS : parseExtensions(extensions);
   if (offers === undefined) return protocolError("INVALID_EXTENSIONS", shown(extensions));
   return { origin: origins[0], protocols, offers };
 }

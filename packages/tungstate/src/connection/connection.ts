@@ -167,7 +167,7 @@ const publish = (driver: Driver): WebSocketConnection => new Connection(driver);
 
 /**
  * Starts a connection behind its handshake. `headers`: of the peer's handshake. `early`: bytes that came behind the handshake.
- * `greeting`: the last bytes of the handshake, sent before all other output.
+ * `greeting`: the last part of the handshake, of characters up to U+00FF, sent before all other output.
  */
 export function openConnection(
   transport: Transport,
@@ -175,7 +175,7 @@ export function openConnection(
   agreed: Agreed,
   headers: HeaderFields,
   early: Uint8Array,
-  greeting?: Uint8Array,
+  greeting?: string,
 ): Driver {
   return new Driver(publish, transport, settings, agreed, headers, early, greeting);
 }

@@ -133,7 +133,7 @@ export class Driver
   private bytesReceived = 0;
 
   /**
-   * `headers`: those that the peer's handshake had. `early`: bytes that came behind the handshake. `greeting`: its last bytes, to be sent
+   * `headers`: those that the peer's handshake had. `early`: bytes that came behind the handshake. `greeting`: its last part, of characters up to U+00FF, to be sent
    * ahead of everything. `publish`: makes the public object.
    */
   constructor(
@@ -143,7 +143,7 @@ export class Driver
     agreed: Agreed,
     headers: HeaderFields,
     early: Uint8Array,
-    greeting?: Uint8Array,
+    greeting?: string,
   ) {
     super();
     this.connection = publish(this);
@@ -163,7 +163,7 @@ export class Driver
     this.core.start(settings.clock.now());
     this.settings.deadlines.watch(this);
     if (greeting !== undefined) {
-      this.core.output.append(greeting);
+      this.core.output.appendLatin1(greeting);
       this.writing.flushSoon();
     }
     transport.start(this);

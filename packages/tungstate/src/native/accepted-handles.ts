@@ -23,8 +23,15 @@ export function interceptAccepted(
   const original: unknown = Reflect.get(listening, "onconnection");
   if (typeof original !== "function") return undefined;
   let active = true;
+  let known: unknown; // the prototype of the last handle, which has been checked
+  const isKnown = (handle: unknown): handle is StreamHandle => {
+    if (known !== undefined && Object.getPrototypeOf(handle) === known) return true;
+    if (!isStreamHandle(handle)) return false;
+    known = Object.getPrototypeOf(handle);
+    return true;
+  };
   const intercepted = function (this: unknown, status: number, handle: unknown): void {
-    if (active && status === 0 && isStreamHandle(handle) && onHandle(handle)) return;
+    if (active && status === 0 && isKnown(handle) && onHandle(handle)) return;
     Reflect.apply(original, this, [status, handle]);
   };
   if (!Reflect.set(listening, "onconnection", intercepted)) return undefined;
@@ -44,15 +51,14 @@ interface CountedHandle extends StreamHandle {
 
 /**
  * Counts a handle as a connection of a server (`getConnections`, `maxConnections`, the end of
- * `close`) until the handle is closed. Returns false, and does nothing, if the private APIs are
- * unavailable.
+ * `close`) until `closeHandle` has closed it. Returns false, and does nothing, if the private APIs
+ * are unavailable.
  */
 export function countHandle(server: Server, handle: StreamHandle): boolean {
   const count: unknown = Reflect.get(server, "_connections");
   if (typeof count !== "number" || typeof Reflect.get(server, "_emitCloseIfDrained") !== "function") return false;
   const counted: CountedHandle = handle;
   counted.countedBy = server;
-  counted.close = closeCounted;
   Reflect.set(server, "_connections", count + 1);
   return true;
 }
@@ -63,8 +69,31 @@ export function uncountHandle(handle: StreamHandle): void {
   const { countedBy: server } = counted;
   if (server === undefined) return;
   counted.countedBy = undefined;
-  Reflect.deleteProperty(counted, "close");
   Reflect.set(server, "_connections", Number(Reflect.get(server, "_connections")) - 1);
+}
+
+/** Closes a handle. A server that counts it counts it no longer once it is closed. */
+export function closeHandle(handle: StreamHandle, callback?: () => void): void {
+  const { countedBy: server } = handle as CountedHandle;
+  if (server === undefined) {
+    handle.close(callback);
+    return;
+  }
+  handle.close(() => {
+    callback?.();
+    uncountHandle(handle);
+    // a closed server emits `close` when its last connection has ended
+    Reflect.apply(Reflect.get(server, "_emitCloseIfDrained") as () => void, server, []);
+  });
+}
+
+/** A counted handle gets another owner, which closes it by its own `close`: that does what `closeHandle` does. */
+export function countUntilClose(handle: StreamHandle): void {
+  if ((handle as CountedHandle).countedBy === undefined) return;
+  handle.close = function (this: StreamHandle, callback?: () => void): void {
+    Reflect.deleteProperty(this, "close");
+    closeHandle(this, callback);
+  };
 }
 
 /** Whether the `maxConnections` of the server is reached. */
@@ -72,17 +101,6 @@ export function isFull(server: Server): boolean {
   const { maxConnections } = server;
   // as node:net: 0 and undefined are no limit
   return Boolean(maxConnections) && Number(Reflect.get(server, "_connections")) >= maxConnections;
-}
-
-function closeCounted(this: CountedHandle, callback?: () => void): void {
-  const { countedBy: server } = this;
-  Reflect.deleteProperty(this, "close");
-  this.close(() => {
-    callback?.();
-    uncountHandle(this);
-    // a closed server emits `close` when its last connection has ended
-    if (server !== undefined) Reflect.apply(Reflect.get(server, "_emitCloseIfDrained") as () => void, server, []);
-  });
 }
 
 /** Receives the bytes of a handle. */

@@ -44,6 +44,11 @@ export function randomFill(target: Uint8Array): void {
   randomFillSync(target);
 }
 
+/** Returns the SHA-1 hash of ASCII text in base64. */
+export function sha1Base64(text: string): string {
+  return hash("sha1", text, "base64");
+}
+
 /** Returns the SHA-1 hash of `bytes`. */
 export function sha1(bytes: Uint8Array): Uint8Array {
   return hash("sha1", bytes, "buffer");

@@ -23,8 +23,10 @@ export class Flusher {
   /** Who is being read now. */
   reading: Flushable | undefined;
   private readonly clock: Clock;
-  private due: Flushable[] = [];
-  private spare: Flushable[] = [];
+  /** The first `dueCount` are due. The arrays keep their size: an array that is emptied has to grow again in each tick. */
+  private due: (Flushable | undefined)[] = [];
+  private dueCount = 0;
+  private spare: (Flushable | undefined)[] = [];
   private distributors: Distributor[] = [];
   private unsettled: Settleable[] = [];
   private awaited = false;
@@ -38,7 +40,7 @@ export class Flusher {
   }
 
   add(flushable: Flushable): void {
-    this.due.push(flushable);
+    this.due[this.dueCount++] = flushable;
     if (flushable !== this.reading) this.mixed = true;
     if (!this.awaited) this.awaitEnd();
   }
@@ -51,7 +53,7 @@ export class Flusher {
   /** The connection that was being read has been read. */
   wasRead(): void {
     this.reading = undefined;
-    if (this.due.length >= MANY && !this.mixed && this.distributors.length === 0) this.flush();
+    if (this.dueCount >= MANY && !this.mixed && this.distributors.length === 0) this.flush();
   }
 
   /** The time, read once in a tick of the event loop at whose end something is flushed: reading the clock costs as much as reading a small frame. */
@@ -100,10 +102,14 @@ export class Flusher {
   }
 
   private flush(): void {
-    const { due } = this;
+    const { due, dueCount } = this;
     this.due = this.spare;
-    for (const flushable of due) flushable.flushNow();
-    due.length = 0;
+    this.dueCount = 0;
+    for (let at = 0; at < dueCount; at++) {
+      const flushable = due[at];
+      due[at] = undefined;
+      flushable?.flushNow();
+    }
     this.spare = due;
   }
 

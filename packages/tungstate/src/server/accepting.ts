@@ -141,7 +141,7 @@ export class Accepting implements TransportSink, Timed {
     const { protocol, extensionsHeader: extensions } = accepted;
     const agreed = protocol === "" && extensions === "" ? NOTHING_AGREED : { protocol, extensions, codec };
     const { headers } = request;
-    const driver = openConnection(this.transport, this.settings, agreed, headers, early(), accepted.response);
+    const driver = openConnection(this.transport, this.settings, agreed, headers, early(), accepted.head);
     this.owner.accepted(this, { driver, request });
   }
 

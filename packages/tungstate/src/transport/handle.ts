@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import { closeHandle, countUntilClose } from "../native/accepted-handles.ts";
 import type { HandleResources } from "../native/runtime.ts";
 import { socketOn, type StreamHandle } from "../native/system.ts";
 import { unansweredOf } from "../native/tcp-table.ts";
@@ -119,7 +120,7 @@ export class HandleTransport extends HandleReader implements ReleasableTransport
   destroy(): void {
     if (this.closed) return;
     this.closed = true;
-    this.handle.close(() => {
+    closeHandle(this.handle, () => {
       this.gone = true;
       this.sink?.onClosed(this.cause);
       this.detachedSocket?.destroy();
@@ -131,6 +132,7 @@ export class HandleTransport extends HandleReader implements ReleasableTransport
     this.closed = true; // for this transport
     this.sink = undefined;
     this.handle.transport = undefined;
+    countUntilClose(this.handle);
     return this.detachedSocket ?? socketOn(this.handle, this.shared.readBuffer);
   }
 }

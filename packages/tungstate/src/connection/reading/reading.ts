@@ -1,5 +1,6 @@
 import { type Message, protocolError } from "@tungstate/protocol";
 import { ReceiveQueue } from "@tungstate/protocol/internal";
+import { DONE } from "../../schedule/promises.ts";
 import { ReadAhead, type ReadAheadSettings } from "./read-ahead.ts";
 
 const COUNTED_IN = 4096; // bytes; an receiveQueue that is emptied message by message is not counted at each
@@ -148,7 +149,8 @@ export class Reading {
 
   /** A listener has come: begin behind this turn's other `on`s. */
   resumeSoon(): void {
-    if (!this.flowing) queueMicrotask(() => this.flow());
+    // a microtask, without the AsyncResource that queueMicrotask creates
+    if (!this.flowing) void DONE.then(() => this.flow());
   }
 
   /** The last listener has gone: what comes now is for the next one, or for an iteration. */

@@ -1,8 +1,6 @@
 import type { Runtime } from "@tungstate/protocol";
-import { argumentError, invalidOption } from "@tungstate/protocol/internal";
+import { agreeToUpgrade, type AgreedUpgrade, argumentError, invalidOption } from "@tungstate/protocol/internal";
 import {
-  type AcceptedUpgrade,
-  acceptUpgrade,
   checkHeaders,
   chooseProtocol,
   type HeaderInput,
@@ -14,7 +12,7 @@ import {
   type UpgradeRequest,
 } from "@tungstate/protocol";
 import { serverCompression } from "../../deflate/settings.ts";
-import { sha1 } from "../../native/primitives.ts";
+import { sha1, sha1Base64 } from "../../native/primitives.ts";
 import { type ConnectionSettings } from "../../connection/options.ts";
 import { isThenable, whenKnown } from "../../schedule/thenable.ts";
 import { type Decision, checkDecision } from "./decision.ts";
@@ -82,7 +80,7 @@ const TOKEN = /^[!#$%&'*+\-.^_`|~\w]+$/; // RFC 9110 §5.6.2
 
 export interface Admitted {
   readonly request: HandshakeRequest;
-  readonly accepted: AcceptedUpgrade;
+  readonly accepted: AgreedUpgrade;
 }
 
 /** Decides about well-formed requests. */
@@ -126,7 +124,7 @@ export class Admission {
     this.path = path;
     this.timeout = time(options, "handshakeTimeout", 10_000);
     this.proxies = options.trustProxy === undefined ? undefined : new Proxies(options.trustProxy);
-    this.handshake = { sha1, extensions, limits: options.handshakeLimits, runtime };
+    this.handshake = { sha1, sha1Base64, extensions, limits: options.handshakeLimits, runtime };
     this.hosts = options.allowedHosts === undefined ? undefined : new HostPolicy(options.allowedHosts);
     this.options = options;
   }
@@ -143,7 +141,10 @@ export class Admission {
     if (this.hosts?.allows(upgrade.host) === false) throw new RefusedError(serverError("HOST_REFUSED"));
     if (path !== undefined && request.path !== path) throw new RefusedError(serverError("PATH_NOT_FOUND"));
     try {
-      const admitted = whenKnown(mayConnect(origin, upgrade, from.encrypted), (may) => {
+      const allowed = mayConnect(origin, upgrade, from.encrypted);
+      // most requests: there is nothing to wait for
+      if (allowed === true && authorize === undefined) return this.agree(upgrade, request, from.headers, true);
+      const admitted = whenKnown(allowed, (may) => {
         if (may !== true)
           throw refused("ORIGIN_REFUSED", may === false ? undefined : `${ORIGIN_EXPECTED}, got ${describe(may)}`);
         if (authorize === undefined) return this.agree(upgrade, request, from.headers, true);
@@ -166,7 +167,7 @@ export class Admission {
     const { grant } = judgement;
     const protocol = grant.protocol ?? this.choose(request);
     const headers = given === undefined ? grant.headers : [...checkResponse(given), ...checkHeaders(grant.headers)];
-    return { request, accepted: acceptUpgrade(upgrade, this.handshake, { protocol, headers }) };
+    return { request, accepted: agreeToUpgrade(upgrade, this.handshake, { protocol, headers }) };
   }
 
   private choose(request: HandshakeRequest): string | undefined {

@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
-import { startReading, stopReading } from "../../native/accepted-handles.ts";
+import { closeHandle, startReading, stopReading } from "../../native/accepted-handles.ts";
 import type { HandleResources } from "../../native/runtime.ts";
 import type { StreamHandle } from "../../native/system.ts";
 import { HandleTransport } from "../../transport/handle.ts";
@@ -105,7 +105,7 @@ export class HandleArrival implements Arrival {
 
   destroy(): void {
     this.stop();
-    this.handle.close();
+    closeHandle(this.handle);
   }
 
   private stop(): void {

@@ -14,7 +14,7 @@ import { readsAhead } from "../../native/platform.ts";
 import type { StreamHandle } from "../../native/system.ts";
 import { RefusedError } from "../admission/refused.ts";
 import { sayAndEnd } from "../say-and-end.ts";
-import { type Arrival, HandleArrival, SocketArrival } from "./arrival.ts";
+import { type Arrival, type Give, HandleArrival, SocketArrival } from "./arrival.ts";
 import type { Arrivals } from "./arrivals.ts";
 import { type Destination, FirstRequest, type HandshakeTaker, type Place } from "./first-request.ts";
 import { watchHead } from "./head-watch.ts";
@@ -60,7 +60,7 @@ class Door {
   private interception: Interception | undefined;
   /** The socket of a handle that is being passed to the server. */
   private given: { socket: Socket | undefined } | undefined;
-  private destination: (Destination & { readonly arrivals: Arrivals }) | undefined;
+  private destination: (Destination & { readonly arrivals: Arrivals; readonly give: Give<StreamHandle> }) | undefined;
 
   constructor(server: HttpServer | HttpsServer, owner: DoorOwner) {
     this.server = server;
@@ -122,9 +122,7 @@ class Door {
     // a `connection` listener of other code needs a socket; a full server drops the connection
     if (server.listenerCount("connection") > 1 || isFull(server) || !countHandle(server, handle)) return false;
     const { noDelay } = arrivals.settings;
-    const arrival = new HandleArrival(handle, resources, noDelay, (given, bytes, since) => {
-      this.give(given, bytes, since, arrivals);
-    });
+    const arrival = new HandleArrival(handle, resources, noDelay, this.destinationFor(arrivals).give);
     this.open(arrival, arrivals, undefined, undefined);
     return true;
   }
@@ -176,13 +174,14 @@ class Door {
     };
   }
 
-  private destinationFor(arrivals: Arrivals): Destination {
+  private destinationFor(arrivals: Arrivals): NonNullable<Door["destination"]> {
     if (this.destination?.arrivals === arrivals) return this.destination;
     const { server, owner, requests } = this;
     const { clock, deadlines, runtime } = arrivals.settings;
     const headSize = Math.max(arrivals.headLimits?.maxHeadSize ?? 0, maxHeaderSizeOf(server));
     const destination: NonNullable<Door["destination"]> = {
       arrivals,
+      give: (handle, bytes, since) => this.give(handle, bytes, since, arrivals),
       clock,
       deadlines,
       runtime,
