@@ -42,7 +42,7 @@ function defaultOf(kind: string, option: string): string | undefined {
   return rows.find(([name]) => name === `\`${option}\``)?.[column];
 }
 
-const bounds = rowsOf(between(page, "### Limits of connections", "### Limits of the hub")).slice(1);
+const bounds = rowsOf(between(page, "### Limits of connections", "### Limits on each route")).slice(1);
 const hubBounds = rowsOf(between(page, "### Limits of the hub", "How the hub keeps")).slice(1);
 
 describe("SECURITY.md: the defaults", () => {

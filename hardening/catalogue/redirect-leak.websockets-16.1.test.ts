@@ -4,7 +4,6 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer } from "node:https";
 import type { AddressInfo } from "node:net";
-import { TLSSocket } from "node:tls";
 import { after, describe, test, type TestContext } from "node:test";
 import {
   connect,
@@ -161,8 +160,8 @@ describe("client: a redirect from wss:", () => {
     for (const status of [302, 101]) {
       const https = createServer({ ...authority.issue("DNS:localhost"), ...asking });
       const server = new WebSocketServer({
-        authorize: ({ raw }) => {
-          if (raw?.socket instanceof TLSSocket) names.push(raw.socket.getPeerCertificate().subject?.CN);
+        authorize: ({ tlsSocket }) => {
+          names.push(tlsSocket?.getPeerCertificate().subject?.CN);
           return status === 101 || { status, headers: { Location: `wss://localhost:${ports[1]}/` } };
         },
       }).attach(https);

@@ -1,6 +1,7 @@
 import { argumentError } from "@tungstate/protocol/internal";
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import { TLSSocket } from "node:tls";
 import { Batches, type BatchStream } from "./batches.ts";
 import { unansweredOfSocket } from "../native/tcp-table.ts";
 import type { ReleasableTransport, TransportSink } from "./transport.ts";
@@ -68,6 +69,10 @@ export class DuplexTransport implements ReleasableTransport, BatchStream {
 
   get remoteAddress(): string | undefined {
     return this.stream instanceof Socket ? this.stream.remoteAddress : undefined;
+  }
+
+  get tlsSocket(): TLSSocket | undefined {
+    return this.stream instanceof TLSSocket ? this.stream : undefined;
   }
 
   get closed(): boolean {

@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import { TLSSocket } from "node:tls";
 import type { HandleResources } from "../native/runtime.ts";
 import { unansweredOf } from "../native/tcp-table.ts";
 import { returnTlsHandle, type TakenTls } from "../native/tls-handle.ts";
@@ -99,6 +100,10 @@ export class TlsHandleTransport extends HandleReader implements ReleasableTransp
 
   get unsent(): number {
     return this.closed ? 0 : this.batches.unsent;
+  }
+
+  get tlsSocket(): TLSSocket | undefined {
+    return this.socket instanceof TLSSocket ? this.socket : undefined;
   }
 
   get localAddress(): string | undefined {

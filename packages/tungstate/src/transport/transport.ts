@@ -1,4 +1,5 @@
 import type { Duplex } from "node:stream";
+import type { TLSSocket } from "node:tls";
 
 /** Notifications of a transport. They go to the handshake first, then to the connection. */
 export interface TransportSink {
@@ -19,6 +20,8 @@ export interface TransportSink {
 export interface Transport {
   readonly localAddress: string | undefined;
   readonly remoteAddress: string | undefined;
+  /** The TLS socket below; undefined for other streams. */
+  readonly tlsSocket?: TLSSocket | undefined;
   /** Whether the stream is destroyed, or about to be; writes are dropped. */
   readonly closed: boolean;
   /**

@@ -1,5 +1,6 @@
 import type { ExtensionOffer, HeaderFields, HeaderInput, UpgradeRequest } from "@tungstate/protocol";
 import type { IncomingMessage } from "node:http";
+import type { TLSSocket } from "node:tls";
 import type { Transport } from "../../transport/transport.ts";
 import type { Proxies } from "./proxies.ts";
 
@@ -80,6 +81,14 @@ export class HandshakeRequest {
   get clientAddress(): string | undefined {
     const peer = this.remoteAddress;
     return this.#proxies === undefined ? peer : this.#proxies.clientOf(peer, this.headers);
+  }
+
+  /**
+   * The TLS socket, for what it knows of the client: `getPeerCertificate()`, `authorized`, `servername`. Undefined without TLS. Do not
+   * read from it or write to it.
+   */
+  get tlsSocket(): TLSSocket | undefined {
+    return this.#from.transport.tlsSocket;
   }
 
   /** The parameters of the query. */
