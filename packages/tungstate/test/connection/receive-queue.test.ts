@@ -80,7 +80,7 @@ describe("a receive queue", () => {
         const held = queues.reduce((sum, each) => sum + each.held, 0);
         // of each queue itself, of each typed array that is a block, and of what else the process
         // does
-        const besides = queues.length * 700 + 200_000;
+        const besides = queues.length * 700 + 500_000;
         assert.ok(growth < held * 1.1 + besides, `${growth} bytes, counted as ${held}`);
         for (const receiveQueue of queues) {
           for (let number = 0; number < count; number++) {

@@ -57,7 +57,8 @@ describe("the allocator", { skip: !isNode && "memory of V8 with glibc, as Node.j
     };
     const pages = (30 * 16 * MIB) / (4 * KIB);
     const [plain, kept] = [faults("plain"), faults("kept")];
-    assert.ok(plain > pages / 2, `${plain} faults without it: the test measures what it says`);
+    // without it glibc may keep the memory, too: it depends on what V8 has freed before
     assert.ok(kept < pages / 4, `${kept} faults for ${pages} pages`);
+    assert.ok(kept < plain + pages / 20, `${kept} faults, ${plain} without it`);
   });
 });
