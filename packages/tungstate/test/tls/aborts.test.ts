@@ -32,7 +32,7 @@ interface Ends {
   readonly connection?: WebSocketConnection;
 }
 
-/** Ways to end a connection abruptly. Each works on what there is at that moment. */
+/** Ways to end a connection abruptly, in any state of the connection. */
 const aborts: readonly ((ends: Ends) => void)[] = [
   ({ raw }) => raw.destroy(),
   ({ raw }) => raw.resetAndDestroy(),

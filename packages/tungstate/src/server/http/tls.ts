@@ -5,11 +5,11 @@ import type { SecureContextOptions, TlsOptions, TLSSocket } from "node:tls";
 import { openSecureContext } from "../../native/secure-context.ts";
 
 /**
- * The options of a TLS port, with what suits WebSocket servers: no renegotiation, HTTP/1.1 by ALPN
- * (RFC 7301 §3.2: a client that only offers other protocols is told so), and a session context that
- * is the same in all processes whose options are. (Node's is made of the command line, so that
- * tickets of one process would be of no use in another, even with the same `ticketKeys`.) Throws
- * INVALID_ARGUMENT for keys and certificates that OpenSSL can't use.
+ * Returns the options of a TLS port, with defaults for WebSocket servers: no renegotiation, and
+ * HTTP/1.1 by ALPN (RFC 7301 §3.2: a client that offers only other protocols gets an alert).
+ * Processes with the same options have the same session context. (Node derives its default from the
+ * command line: other processes would reject the tickets, even with the same `ticketKeys`.) Throws
+ * INVALID_ARGUMENT for keys and certificates that OpenSSL cannot use.
  */
 export function portOptions(tls: TlsOptions): TlsOptions {
   const options = {
@@ -44,8 +44,8 @@ export function changedTls(before: TlsOptions, changes: SecureContextOptions): T
 }
 
 /**
- * The one of `sockets` that a TLS socket is on. Node keeps it in a property that is not public;
- * were that gone, the addresses would tell, but not on a Unix socket, where nobody has any.
+ * Returns the socket of `sockets` that a TLS socket runs over. Node keeps it in a private property.
+ * Without that property the addresses identify it, except on a Unix socket, which has no addresses.
  */
 export function socketBelow(socket: TLSSocket, sockets: ReadonlyMap<Socket, unknown>): Socket | undefined {
   const below: unknown = Reflect.get(socket, "_parent");
