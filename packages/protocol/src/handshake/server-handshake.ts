@@ -15,7 +15,7 @@ import { buildRefusal, formatResponse, refusalFor } from "./refusal.ts";
 import type { Refusal } from "./refusal.ts";
 import { checkLimit, invalidOption } from "../arguments.ts";
 import { checkUpgrade } from "./upgrade-request.ts";
-import type { HandshakeOffer, UpgradeHead, UpgradeRequest } from "./upgrade-request.ts";
+import type { HandshakeOffer, UpgradeRequest } from "./upgrade-request.ts";
 
 /** What a server adds to its agreement. */
 export interface AcceptOptions {
@@ -114,11 +114,6 @@ export interface ServerHandshakeOptions extends ServerNegotiation {
   readonly limits?: Partial<HeadLimits> | undefined;
   /** Bytes that may come behind the head before `accept`. Default 64 KiB, Infinity for no limit. */
   readonly maxEarlyData?: number | undefined;
-  /**
-   * Returns whether a request is left to an HTTP server. Called with each head within the limits; with undefined for a head that is
-   * malformed or of another HTTP version. Default: no request is.
-   */
-  readonly passOn?: ((head: UpgradeHead | undefined) => boolean) | undefined;
   /** Whose functions decode the head. Default portable ones. */
   readonly runtime?: Runtime | undefined;
 }
@@ -126,13 +121,11 @@ export interface ServerHandshakeOptions extends ServerNegotiation {
 /** The state of a server's handshake after some bytes. */
 export type ServerHandshakeProgress =
   | {
-      /** `more`: needs more bytes. `request`: needs an answer. `passed` and `refused` are final. */
+      /** `more`: needs more bytes. `request`: needs an answer. `refused` is final. */
       readonly state: "more";
     }
   /** To be answered by `accept` or `refuse`. Given once; after it `receive` says "more" and keeps the bytes. */
   | { readonly state: "request"; readonly request: UpgradeRequest }
-  /** The end: `passOn` returned true. `bytes` is a copy of all bytes received. */
-  | { readonly state: "passed"; readonly bytes: Uint8Array }
   /** The end: send the response, then close. */
   | { readonly state: "refused"; readonly error: WebSocketError<ProtocolErrorCode>; readonly response: Uint8Array };
 
@@ -140,27 +133,21 @@ const MORE = { state: "more" } as const;
 const NO_BYTES = new Uint8Array(0);
 const DEFAULT_MAX_EARLY_DATA = 64 * 1024; // bytes
 
-/** What another HTTP implementation may accept all the same. The others are limits, which hold for every request. */
-const NOT_OUR_HTTP: ReadonlySet<ProtocolErrorCode> = new Set(["MALFORMED_HEAD", "UNSUPPORTED_HTTP_VERSION"]);
-
 /** The server's opening handshake: a request in, a 101 or a refusal out. */
 export class ServerHandshake {
   readonly #negotiation: ServerNegotiation;
   readonly #maxEarlyData: number;
   readonly #parser: RequestHeadParser;
-  readonly #passOn: ((head: UpgradeHead | undefined) => boolean) | undefined;
   #early: ByteBuffer | undefined;
   #request: UpgradeRequest | undefined;
   #method = "GET";
   #over = false;
 
   constructor(options: ServerHandshakeOptions = {}) {
-    const { sha1, extensions, limits, maxEarlyData, passOn, runtime } = options;
+    const { sha1, extensions, limits, maxEarlyData, runtime } = options;
     if (sha1 !== undefined && typeof sha1 !== "function") throw invalidOption("sha1", "a function", sha1);
     if (extensions !== undefined) checkExtensions(extensions);
-    if (passOn !== undefined && typeof passOn !== "function") throw invalidOption("passOn", "a function", passOn);
     this.#negotiation = options;
-    this.#passOn = passOn;
     this.#parser = new RequestHeadParser(limits, runtime);
     this.#maxEarlyData = checkLimit("maxEarlyData", maxEarlyData, 0, DEFAULT_MAX_EARLY_DATA);
   }
@@ -171,11 +158,7 @@ export class ServerHandshake {
     if (this.#request !== undefined) return this.#keep(bytes) ?? MORE;
     const progress = this.#parser.receive(bytes);
     if (progress.state === "more") return progress;
-    if (progress.state === "error") {
-      const passed = NOT_OUR_HTTP.has(progress.error.code) && this.#passOn?.(undefined) === true;
-      return passed ? this.#pass(bytes) : this.#reject(progress.error);
-    }
-    if (this.#passOn?.(progress.head) === true) return this.#pass(bytes);
+    if (progress.state === "error") return this.#reject(progress.error);
     this.#method = progress.head.method;
     const request = checkUpgrade(progress.head);
     if (request instanceof Error) return this.#reject(request);
@@ -218,11 +201,6 @@ export class ServerHandshake {
     }
     this.#early.append(bytes, 0, bytes.length);
     return undefined;
-  }
-
-  #pass(last: Uint8Array): ServerHandshakeProgress {
-    this.#over = true;
-    return { state: "passed", bytes: this.#parser.received(last) };
   }
 
   #reject(error: WebSocketError<ProtocolErrorCode>): ServerHandshakeProgress {

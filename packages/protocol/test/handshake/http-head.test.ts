@@ -54,6 +54,22 @@ describe("a request head", () => {
     }
   });
 
+  it("is kept with every byte received, before its end and with the chunk that ends it", () => {
+    const incomplete = "GET /page HTTP/1.1\r\nHost: a\r\n";
+    for (const source of [REQUEST, `\r\n${REQUEST}\0body`, "GET / HTTP/1.0\r\n\r\n", "\x16\x03\x01", incomplete]) {
+      for (const chunks of splits(source)) {
+        const parser = new RequestHeadParser();
+        let taken = "";
+        for (const chunk of chunks) {
+          taken += text(chunk);
+          const ended = parser.receive(chunk).state !== "more";
+          assert.equal(text(ended ? parser.received(chunk) : parser.received()), taken);
+          if (ended) break;
+        }
+      }
+    }
+  });
+
   it("ends at its empty line; the bytes after it are passed on as a copy", () => {
     for (const chunks of splits(`${REQUEST}\x81\x00\r\n\r\n`)) {
       const { progress, left } = feed(new RequestHeadParser(), chunks);

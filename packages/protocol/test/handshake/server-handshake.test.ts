@@ -2,10 +2,8 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import type { ServerExtension } from "../../src/handshake/extensions.ts";
-import type { HeadLimits } from "../../src/handshake/http-head.ts";
 import { acceptUpgrade, ServerHandshake } from "../../src/handshake/server-handshake.ts";
 import type { ServerHandshakeOptions } from "../../src/handshake/server-handshake.ts";
-import { isWebSocketUpgrade, type UpgradeHead } from "../../src/handshake/upgrade-request.ts";
 import { bytes, cut, feed, head, INJECTIONS, refusedWith, requestLines, sha1, splits, text } from "./support.ts";
 
 const REQUEST = head(
@@ -215,7 +213,6 @@ describe("the server's handshake", () => {
       [{ maxEarlyData: -1 }, /maxEarlyData/],
       [{ extensions: [echo("a", 1)] }, /rsv of the extension a/],
       [{ extensions: [echo("a b", 0)] }, /a token/],
-      [{ passOn: true as never }, /passOn must be a function, got true/],
     ];
     for (const [option, message] of options) {
       assert.throws(() => new ServerHandshake({ sha1, ...option }), refusedWith("INVALID_ARGUMENT", message));
@@ -237,58 +234,6 @@ describe("the server's handshake", () => {
       );
     });
   }
-
-  describe("with passOn", () => {
-    const PLAIN = head("GET /page HTTP/1.1", "Host: a", "Upgrade: h2c", "Connection: Upgrade");
-    const passOn = (request: UpgradeHead | undefined): boolean => request === undefined || !isWebSocketUpgrade(request);
-
-    it("returns every byte of a request that is passed on, in any chunks", () => {
-      for (const source of [PLAIN, `${PLAIN}${PLAIN}`, `\r\n${PLAIN}\0body`]) {
-        for (const chunks of splits(source)) {
-          const { progress, left } = feed(new ServerHandshake({ sha1, passOn }), chunks);
-          assert.ok(progress.state === "passed");
-          assert.equal(text(progress.bytes) + left.map(text).join(""), source);
-        }
-      }
-    });
-
-    it("passes on malformed requests and other versions, and nothing over a limit", () => {
-      for (const source of ["OPTIONS * HTTP/1.1\r\n", "GET / HTTP/1.0\r\n", "\x16\x03\x01", "PRI * HTTP/2.0\r\n\r\n"]) {
-        const { progress } = feed(new ServerHandshake({ sha1, passOn }), [bytes(source)]);
-        assert.ok(progress.state === "passed");
-        assert.equal(text(progress.bytes), source);
-      }
-      const limits: [Partial<HeadLimits>, string][] = [
-        [{ maxHeadSize: 20 }, "HEAD_TOO_BIG"],
-        [{ maxHeaders: 2 }, "TOO_MANY_HEADERS"],
-        [{ maxParts: 1 }, "TOO_MANY_PARTS"],
-      ];
-      for (const [limit, code] of limits) {
-        const handshake = new ServerHandshake({ sha1, passOn, limits: limit });
-        const { progress } = feed(handshake, [bytes(PLAIN.slice(0, 8)), bytes(PLAIN.slice(8))]);
-        assert.ok(progress.state === "refused");
-        assert.equal(progress.error.code, code);
-      }
-    });
-
-    it("evaluates a WebSocket handshake as usual, and is complete once it has passed a request on", () => {
-      assert.equal(text(asked({ passOn }).accept().response), head(...SWITCHING));
-      const { progress } = feed(new ServerHandshake({ sha1, passOn }), [
-        bytes(head(...requestLines({ "Sec-WebSocket-Key": "short" }))),
-      ]);
-      assert.equal(progress.state, "refused");
-      const passed = new ServerHandshake({ sha1, passOn });
-      assert.equal(passed.receive(bytes(PLAIN)).state, "passed");
-      assert.throws(() => passed.receive(bytes(PLAIN)), refusedWith("INVALID_STATE"));
-      assert.throws(() => passed.accept(), refusedWith("INVALID_STATE"));
-    });
-
-    it("rejects malformed requests that are not passed on", () => {
-      const { progress } = feed(new ServerHandshake({ sha1, passOn: () => false }), [bytes("GET\r\n")]);
-      assert.ok(progress.state === "refused");
-      assert.equal(progress.error.code, "MALFORMED_HEAD");
-    });
-  });
 
   it("never throws, for any bytes", () => {
     const spoiled = fc.tuple(fc.nat(), fc.uint8Array({ minLength: 1, maxLength: 4 })).map(([at, noise]) => {
