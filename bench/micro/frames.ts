@@ -1,4 +1,4 @@
-import { DEFAULT_LIMITS, Protocol, ProtocolConfig } from "@tungstate/protocol";
+import { DEFAULT_LIMITS, type Message, Protocol, ProtocolConfig } from "@tungstate/protocol";
 // with Node's own functions, as every server has them
 import { defaultRuntime } from "tungstate/internal";
 import { createRequire } from "node:module";
@@ -25,7 +25,7 @@ interface Ws {
 
 const ws = createRequire(import.meta.url)("ws") as Ws;
 
-function serverProtocol(onMessage: (size: number) => void): Protocol {
+export function serverProtocol(onMessage: (message: Message) => void): Protocol {
   const options = {
     ...DEFAULT_LIMITS,
     role: "server",
@@ -36,7 +36,7 @@ function serverProtocol(onMessage: (size: number) => void): Protocol {
     closeTimeout: 5000,
   } as const;
   return new Protocol(new ProtocolConfig(defaultRuntime, options), {
-    onMessage: (message) => onMessage(message.size),
+    onMessage,
     onCompressedMessage() {},
     onPing() {},
     onPong() {},
@@ -45,7 +45,7 @@ function serverProtocol(onMessage: (size: number) => void): Protocol {
 }
 
 /** Returns a chunk of complete masked frames. */
-function framesOf(size: number): { readonly chunk: Buffer; readonly count: number } {
+export function framesOf(size: number): { readonly chunk: Buffer; readonly count: number } {
   const length =
     size < 126
       ? [0x80 | size]
@@ -69,7 +69,7 @@ export const PARSING: Comparison = {
       prepare(size) {
         const { chunk } = framesOf(size);
         let seen = 0;
-        const protocol = serverProtocol((length) => (seen += length));
+        const protocol = serverProtocol((message) => (seen += message.size));
         return (times) => {
           for (let n = 0; n < times; n++) protocol.receive(chunk, 0);
           return seen;

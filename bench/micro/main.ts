@@ -9,7 +9,7 @@ import { compileScripts } from "../runner/compile.ts";
 
 const { only, rounds, ms, node } = commandLine({
   command: "npm run bench:micro --",
-  summary: "Measures masking, UTF-8 validation, views, text and frames separately, in nanoseconds.",
+  summary: "Measures masking, UTF-8 validation, views, text, frames and channels separately, in nanoseconds.",
   options: {
     only: text({ argument: "names", help: "parts of names of measurements (default: all)", byDefault: "" }),
     rounds: integer({ least: 1, help: "rounds", byDefault: 7 }),

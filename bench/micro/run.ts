@@ -1,6 +1,7 @@
 // The measuring program: compiled and started by main.ts with the Node.js to measure.
 import process from "node:process";
 import { formatTable } from "../report/tables.ts";
+import { CHANNELS } from "./channels.ts";
 import { ENCODING, PARSING } from "./frames.ts";
 import { compare, type Comparison, sunk } from "./harness.ts";
 import { MASKING_COPIED, MASKING_IN_PLACE } from "./masking.ts";
@@ -20,6 +21,7 @@ const COMPARISONS: readonly Comparison[] = [
   ENCODING_UTF8,
   PARSING,
   ENCODING,
+  CHANNELS,
 ];
 
 const [only = "", rounds = "7", ms = "5"] = process.argv.slice(2);

@@ -30,6 +30,7 @@ export type {
 } from "./connection/types.ts";
 export { accept, type AcceptOptions } from "./server/accept.ts";
 export type { AdmissionOptions } from "./server/admission/admission.ts";
+export type { DiagnosticsChannels } from "./server/diagnostics.ts";
 export { RefusedError } from "./server/admission/refused.ts";
 export type { Decision, Grant } from "./server/admission/decision.ts";
 export { clientOf } from "./server/admission/addresses.ts";

@@ -52,7 +52,7 @@ const DEADLINE_SLOT = 250; // ms; deadlines of sessions are met up to this much 
  * Sessions, channels, presence, history and recovery. Hubs on several nodes that share a broker and
  * a presence store act as one hub.
  */
-export class Hub {
+export class Hub implements AsyncDisposable {
   /** Counters of this hub. */
   readonly metrics: HubMetrics;
   /** The methods below for callers that have JSON as text. */
@@ -165,6 +165,11 @@ export class Hub {
     this.#announcements.flush();
     await this.#background.settled();
     if (started) await Promise.all([this.#settings.broker.stop(), this.#settings.presence.stop()]);
+  }
+
+  /** Closes the hub as `close()` does. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
   }
 
   /**

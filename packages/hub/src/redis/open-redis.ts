@@ -4,7 +4,7 @@ import { RedisBroker } from "./redis-broker.ts";
 import { RedisPresenceStore } from "./redis-presence-store.ts";
 
 /** Broker and presence store over the same connections. */
-export interface OpenRedis {
+export interface OpenRedis extends AsyncDisposable {
   /** For the hub's option `broker`. */
   readonly broker: RedisBroker;
   /** For the hub's option `presence`. */
@@ -31,5 +31,8 @@ export async function openRedis(urls: readonly string[], options: RedisOptions =
     presenceStore: new RedisPresenceStore(connections),
     unavailable: () => connections.unavailable(),
     close: () => connections.close(),
+    async [Symbol.asyncDispose]() {
+      connections.close();
+    },
   };
 }

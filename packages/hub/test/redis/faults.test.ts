@@ -201,6 +201,11 @@ test("opened connections are closed at the end of the hub, or by close", async (
   redis.close();
   await until("all are closed", async () => (await connections()) === 0);
   await assert.rejects(redis.presenceStore.start(), /have been closed/);
+  {
+    await using _redis = await openRedis([server.url]);
+    assert.ok((await connections()) > 0);
+  }
+  await until("all are closed", async () => (await connections()) === 0);
 });
 
 test("a lost connection: nothing is missed, publishing fails temporarily and in bounded time", async () => {

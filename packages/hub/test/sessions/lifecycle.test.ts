@@ -52,6 +52,16 @@ test("a client is not disconnected for a missing pong while the hub does not rea
     assert.deepEqual(client.closedWith, { code: 3012, reason: "no pong" });
   }));
 
+test("await using closes a hub", async () => {
+  let client: TestClient;
+  {
+    await using hub = new Hub({ namespaces: NAMESPACES, authenticate: () => ({ user: "u" }) });
+    await hub.start();
+    client = await new TestClient(hub).connect();
+  }
+  assert.equal(client.closedWith?.code, 3001);
+});
+
 test("the client learns the ping interval, or that there are no pings", async () => {
   await withHub({ ping: { interval: 10_000 } }, async ({ hub }) => {
     const { connect } = await new TestClient(hub).ask({ connect: {} });

@@ -7,6 +7,7 @@ import {
   WebSocketError,
 } from "@tungstate/protocol";
 import { onAbort } from "../schedule/abort-signal.ts";
+import { publishOpen } from "../connection/channels.ts";
 import { openConnection } from "../connection/connection.ts";
 import type { Driver, Way } from "../connection/driver.ts";
 import { clientCompression } from "../deflate/settings.ts";
@@ -174,7 +175,9 @@ export async function openClient(
     });
     const { protocol, extensionsHeader: extensions, headers, rest } = agreed;
     const codec = settings.deflate?.codecFor(agreed.extensions, "client");
-    return openConnection(transport, settings, { protocol, extensions, codec, ...way }, headers, rest);
+    const driver = openConnection(transport, settings, { protocol, extensions, codec, ...way }, headers, rest);
+    publishOpen(driver.connection, "client");
+    return driver;
   } catch (error) {
     transport.destroy();
     throw error;

@@ -14,6 +14,7 @@ import {
 } from "@tungstate/protocol";
 import type { BudgetEntry } from "./memory-ledger.ts";
 import { NOWHERE, type Timed } from "../schedule/deadlines.ts";
+import { publishClose, publishError, publishMessage } from "./channels.ts";
 import { ConnectionEmitter } from "./connection-emitter.ts";
 import { reportHandlerError } from "../schedule/report.ts";
 import { Ending } from "./ending.ts";
@@ -373,6 +374,7 @@ export class Driver
   // ---- from what is inflated
 
   deliver(message: Message): void {
+    publishMessage(this.connection, message);
     this.reading.receive(message);
   }
 
@@ -415,6 +417,7 @@ export class Driver
   private notifyError(): void {
     if (this.core.error === undefined || this.errorNotified) return;
     this.errorNotified = true;
+    publishError(this.connection, this.core.error);
     this.emit("error", this.core.error);
   }
 
@@ -725,6 +728,7 @@ export class Driver
     else this.incoming.whenEmpty(() => this.endReading());
     this.settings.memory.hold(this, 0);
     this.membership?.owner.onConnectionClosed(this);
+    publishClose(this.connection, info);
     this.emit("close", info);
     this.end?.resolve(info);
   }

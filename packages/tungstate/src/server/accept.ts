@@ -1,4 +1,5 @@
 import { onAbort } from "../schedule/abort-signal.ts";
+import { publishOpen } from "../connection/channels.ts";
 import { CONNECTION_OPTIONS, type ConnectionOptions, connectionSettings } from "../connection/options.ts";
 import { transportOf } from "../transport/of.ts";
 import type { WebSocketConnection } from "../connection/types.ts";
@@ -38,8 +39,9 @@ export function accept(stream: ByteStream, options: AcceptOptions = {}): Promise
     };
     const forget = onAbort(signal, abort);
     const accepting = new Accepting(transport, admission, settings, from, {
-      accepted: (_, { driver }) => {
+      accepted: (_, { driver, request }) => {
         forget();
+        publishOpen(driver.connection, "server", request);
         resolve(driver.connection);
       },
       failed: (_, error) => {

@@ -11,6 +11,7 @@ import type { Server as HttpsServer } from "node:https";
 import type { AddressInfo, ListenOptions } from "node:net";
 import type { Duplex } from "node:stream";
 import type { SecureContextOptions } from "node:tls";
+import { publishOpen } from "../connection/channels.ts";
 import { type ConnectionSettings, connectionSettings } from "../connection/options.ts";
 import { PreparedMessage } from "../connection/prepared-message.ts";
 import type { WebSocketConnection } from "../connection/types.ts";
@@ -42,7 +43,7 @@ let reachArrivals: (server: WebSocketServer) => Arrivals;
  * (`listen`), or over byte streams (`accept`). All its connections share one set of options, and
  * `close` drains them together.
  */
-export class WebSocketServer {
+export class WebSocketServer implements AsyncDisposable {
   static {
     reachArrivals = (server) => server.#handshakes;
   }
@@ -68,6 +69,7 @@ export class WebSocketServer {
     const handshakes = (this.#handshakes = new Handshakes(options, settings, admission, {
       onAccepted: (driver, request, leave) => {
         members.add(driver, leave);
+        publishOpen(driver.connection, "server", request);
         events.emit("connection", driver.connection, request);
         for (const handler of this.#streams) void runStream(driver, request, handler);
       },

@@ -43,6 +43,27 @@ test("once() of node:events rejects when the connection fails first", async (t) 
   await assert.rejects(message, { code: "CONNECTION_LOST" });
 });
 
+test("once() and on() of node:events work with a reconnecting connection", async (t) => {
+  const served = await serve(t);
+  const client = reconnecting(served.url, { proxy: false });
+  t.after(() => client.terminate());
+  await client.ready();
+  await served.until(() => served.accepted.length === 1);
+  const other = served.accepted[0]?.connection;
+  other?.write("one");
+  const [first] = (await once(emitter(client), "message")) as [Message];
+  assert.equal(first.text, "one");
+  other?.write("two");
+  const end = { close: ["close"] };
+  const texts: string[] = [];
+  for await (const [message] of on(emitter(client), "message", end) as AsyncIterable<[Message]>) {
+    texts.push(message.text);
+    void client.close();
+  }
+  assert.deepEqual(texts, ["two"]);
+  assert.equal(client.listenerCount("message"), 0);
+});
+
 test("once() of node:events works with a server", async (t) => {
   const served = await serve(t);
   const accepted = once(emitter(served.server), "connection");
