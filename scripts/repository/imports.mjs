@@ -32,6 +32,7 @@ export const LAYERS = {
     "connection",
     "tls",
     "dial",
+    "http2",
     "client",
     "server",
     "frameworks",

@@ -13,6 +13,8 @@ export const ALLOWED = new Map([
   ["packages/tungstate/src/frameworks/express.ts withoutUpgrade", "marks on the application's own objects"],
   ["packages/tungstate/src/frameworks/express.ts applications", "marks on the application's own objects"],
   ["packages/tungstate/src/frameworks/upgrades.ts pending", "data of one request of the application's server"],
+  ["packages/tungstate/src/http2/session.ts known", "data of one session of node:http2"],
+  ["packages/tungstate/src/http2/session.ts count", "numbers of the sessions of node:http2"],
   ["packages/tungstate/src/native/system.ts loaded", "a fact about this version of Node.js"],
   ["packages/tungstate/src/native/pooled-zlib.ts usable", "a fact about this version of Node.js"],
   ["packages/tungstate/src/schedule/abort-signal.ts waiting", "listeners of the application's signals"],

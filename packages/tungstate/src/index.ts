@@ -73,5 +73,5 @@ export type { Connector, ReconnectOptions } from "./reconnecting/options.ts";
 export type { OutboxOptions, OutboxPolicy } from "./reconnecting/core/outbox.ts";
 export type { ReconnectingConnection, ReconnectingEvents, ReconnectingStatus } from "./reconnecting/types.ts";
 export type { ByteStream } from "./transport/byte-stream.ts";
-export type { Route } from "./transport/route.ts";
+export type { HttpVersion, Route } from "./transport/route.ts";
 export type { TlsInfo } from "./transport/tls-info.ts";

@@ -306,6 +306,8 @@ function routeOf(stream: Socket, options: RouteOptions, proxy: Proxy | undefined
     remotePort,
     path: undefined,
     proxy: proxy?.shown,
+    httpVersion: "1.1",
+    session: undefined,
   };
 }
 
@@ -319,5 +321,7 @@ function unixRoute(path: string): Route {
     remotePort: nothing,
     path,
     proxy: nothing,
+    httpVersion: "1.1",
+    session: nothing,
   };
 }

@@ -1,3 +1,6 @@
+/** A version of HTTP that WebSockets can be opened with. */
+export type HttpVersion = "1.1" | "2";
+
 /**
  * The network route of a connection. Through a proxy, the addresses are those of the connection to
  * the proxy.
@@ -17,4 +20,11 @@ export interface Route {
   readonly path: string | undefined;
   /** URL of the proxy, without credentials. */
   readonly proxy: string | undefined;
+  /** The version of HTTP of the handshake. */
+  readonly httpVersion: HttpVersion;
+  /**
+   * With HTTP/2: number of the session in this process. Connections with the same number share one
+   * TCP connection. Otherwise undefined.
+   */
+  readonly session: number | undefined;
 }

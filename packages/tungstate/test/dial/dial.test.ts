@@ -47,6 +47,8 @@ describe("dial", () => {
       remotePort: peer.port,
       path: undefined,
       proxy: undefined,
+      httpVersion: "1.1",
+      session: undefined,
     });
     stream.destroy();
     await peer.idle();
