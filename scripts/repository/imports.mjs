@@ -95,6 +95,16 @@ export const LAYERS = {
     "commands",
     "main.ts",
   ],
+  "packages/create-tungstate/src": [
+    "errors.ts",
+    "names.ts",
+    "templates.ts",
+    "options.ts",
+    "create.ts",
+    "questions.ts",
+    "run.ts",
+    "main.ts",
+  ],
 };
 
 /** Private interfaces of Node.js, and where they may be used. */

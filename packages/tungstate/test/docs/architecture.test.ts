@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { root, sectionOf, tableRows } from "./support/pages.ts";
 
-for (const name of ["protocol", "tungstate", "ws", "hub", "cli"]) {
+for (const name of ["protocol", "tungstate", "ws", "hub", "cli", "create-tungstate"]) {
   test(`docs/architecture.md lists every file of ${name} once, and no other`, () => {
     const folder = join(root, "packages", name, "src");
     const files = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".ts"));

@@ -13,7 +13,7 @@ const pages = [
     "hardening/catalogue/README.md",
     "hardening/fuzz/README.md",
   ],
-  ...["protocol", "tungstate", "hub", "cli"].map((name) => `packages/${name}/README.md`),
+  ...["protocol", "tungstate", "hub", "cli", "create-tungstate"].map((name) => `packages/${name}/README.md`),
   ...readdirSync(join(root, "docs"), { recursive: true, encoding: "utf8" })
     .filter((file) => file.endsWith(".md"))
     .map((file) => `docs/${file}`),

@@ -17,7 +17,7 @@ const pages = ["docs", "docs/api", "docs/guides"]
     "SECURITY.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
-    ["protocol", "tungstate", "hub", "cli"].map((name) => `packages/${name}/README.md`),
+    ["protocol", "tungstate", "hub", "cli", "create-tungstate"].map((name) => `packages/${name}/README.md`),
   );
 
 for (const page of pages) {

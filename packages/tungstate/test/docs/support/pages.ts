@@ -83,7 +83,7 @@ function isAboutRepository({ code }: Block): boolean {
   return code.split("\n").every((line) => line === "" || line.startsWith("npm "));
 }
 
-const OF_NPM: ReadonlySet<string> = new Set(["ci", "install"]);
+const OF_NPM: ReadonlySet<string> = new Set(["ci", "create", "install"]);
 
 /**
  * Each `npm run x` must be a script of the repository, and each `npm test -- x` must match a test.
