@@ -4,6 +4,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { commandLine } from "./command-line.mjs";
+import { versionProblems } from "./release/checks.mjs";
 import { checkDocstrings } from "./repository/docstrings.mjs";
 import { checkImports } from "./repository/imports.mjs";
 import { checkPicture } from "./repository/layers-picture.mjs";
@@ -21,21 +22,7 @@ const wrong = [];
 const packages = readPackages();
 
 const [{ manifest: first }] = packages;
-for (const { manifest } of packages) {
-  if (manifest.version !== first.version) {
-    wrong.push(
-      `${manifest.name} is ${manifest.version}, ${first.name} is ${first.version}: all packages must have the same version`,
-    );
-  }
-  for (const field of ["dependencies", "devDependencies", "peerDependencies"]) {
-    for (const { manifest: other } of packages) {
-      const wanted = manifest[field]?.[other.name];
-      if (wanted !== undefined && wanted !== other.version) {
-        wrong.push(`${manifest.name} requires ${other.name} ${wanted} in ${field}, expected exactly ${other.version}`);
-      }
-    }
-  }
-}
+wrong.push(...versionProblems(packages));
 
 for (const { folder, manifest } of packages) {
   const licence = join(folder, "LICENSE");

@@ -100,7 +100,7 @@ export class Protocol extends Outbound {
    * connection: see `error`. Returns the offset behind the last byte that it has processed: `end`, or with `until` the end of the last frame that begins
    * before `until`. Throws INVALID_ARGUMENT.
    */
-  receive(chunk: Uint8Array, now: number, start = 0, end = chunk?.length, until = end): number {
+  receive(chunk: Uint8Array, now: number, start = 0, end: number = chunk?.length, until = end): number {
     if (!(chunk instanceof Uint8Array)) throw invalidOption("a chunk", "a Uint8Array", chunk);
     if (!(start >= 0 && end <= chunk.length)) {
       throw invalidOption("the range of a chunk", `within 0 to ${chunk.length}`, `${start} to ${end}`);

@@ -13,9 +13,9 @@ const LARGE_BLOCK = 16 * 1024; // bytes
 export class Memory {
   /** The platform's functions, frozen. */
   readonly primitives: Primitives;
-  readonly views = new ViewCache();
-  readonly copier = new SharedCopier();
-  readonly chains = new ChainCache();
+  readonly views: ViewCache = new ViewCache();
+  readonly copier: SharedCopier = new SharedCopier();
+  readonly chains: ChainCache = new ChainCache();
   readonly pieces: PiecePool;
   /** Apart from the large ones, so that a small message that is kept keeps no large slab. */
   readonly smallSlabs: Slabs;
