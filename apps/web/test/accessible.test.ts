@@ -1,22 +1,11 @@
 import assert from "node:assert/strict";
-import { after, afterEach, before, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import type { Page } from "playwright-core";
-import { connected, eventually, people, say, sees, TestBrowser, titled } from "./support/browser.ts";
+import { becomes, connected, focused, goTo, people, say, sees, TestBrowser, titled } from "./support/browser.ts";
 import { Served } from "./support/server.ts";
 
-let browser: TestBrowser;
-let server: Served;
-before(async () => {
-  browser = await TestBrowser.start();
-  server = await Served.start();
-});
-afterEach(() => assert.deepEqual(browser.errors.splice(0), []));
-after(async () => {
-  await browser[Symbol.asyncDispose]();
-  await server[Symbol.asyncDispose]();
-});
-
-const focused = (page: Page) => page.evaluate("document.activeElement.id") as Promise<string>;
+const browser = TestBrowser.forTests();
+const server = Served.forTests();
 
 test("the page has landmarks, names and live regions", async () => {
   const page = await browser.tab(server.broadcast);
@@ -68,16 +57,15 @@ test("the page has landmarks, names and live regions", async () => {
     `[...document.querySelectorAll("[id]")].map(({ id }) => id).filter((id, at, all) => all.indexOf(id) !== at)`,
   );
   assert.deepEqual(doubled, []);
-  await page.context().close();
 });
 
 test("all places can be reached by keyboard", async () => {
   const page = await browser.tab(server.url);
   await people(page, 1);
-  assert.equal(await focused(page), "text");
+  await focused(page, "text");
   await page.getByRole("link", { name: "lobby" }).focus();
   await page.keyboard.press("Tab");
-  assert.equal(await focused(page), "room-name");
+  await focused(page, "room-name");
   await page.keyboard.type("by keyboard");
   await page.keyboard.press("Enter");
   await people(page, 1);
@@ -103,13 +91,12 @@ test("all places can be reached by keyboard", async () => {
   await people(page, 1);
   await page.getByRole("navigation", { name: "Places" }).waitFor({ state: "hidden" });
   await titled(page, "lobby – Tungstate");
-  await page.context().close();
 });
 
 test("all controls work by keyboard", async () => {
   const page = await browser.tab(server.broadcast);
   await connected(page);
-  assert.equal(await focused(page), "text");
+  await focused(page, "text");
   await page.keyboard.type("two");
   await page.keyboard.press("Shift+Enter");
   await page.keyboard.type("lines");
@@ -120,34 +107,33 @@ test("all controls work by keyboard", async () => {
   assert.equal(await page.locator(".message").count(), 1);
 
   await page.keyboard.press("Shift+Tab");
-  assert.equal(await focused(page), "name-button");
+  await focused(page, "name-button");
   await page.keyboard.press("Enter");
   await page.getByRole("dialog", { name: "Your name" }).waitFor();
-  assert.equal(await focused(page), "name-input");
+  await focused(page, "name-input");
   await page.keyboard.press("Escape");
   await page.getByRole("dialog").waitFor({ state: "hidden" });
-  assert.equal(await focused(page), "name-button");
+  await focused(page, "name-button");
   await page.keyboard.press("Enter");
   await page.keyboard.type("Grace");
   await page.keyboard.press("Tab");
-  assert.equal(await focused(page), "name-cancel");
+  await focused(page, "name-cancel");
   await page.keyboard.press("Tab");
   await page.keyboard.press("Enter");
   assert.equal(await page.locator("#name").textContent(), "Grace");
-  assert.equal(await focused(page), "name-button");
+  await focused(page, "name-button");
 
   await page.keyboard.press("Shift+Tab");
-  assert.equal(await focused(page), "log");
+  await focused(page, "log");
   assert.notEqual(await page.evaluate("getComputedStyle(log).outlineStyle"), "none");
   await page.keyboard.press("Tab");
   await page.keyboard.press("Tab");
   await page.keyboard.type("sent by the button");
   await page.keyboard.press("Tab");
-  assert.equal(await focused(page), "send");
+  await focused(page, "send");
   await page.keyboard.press("Space");
   await sees(page, "sent by the button");
-  assert.equal(await focused(page), "text");
-  await page.context().close();
+  await focused(page, "text");
 });
 
 test("the list of people opens by keyboard on a phone", async () => {
@@ -160,18 +146,13 @@ test("the list of people opens by keyboard on a phone", async () => {
   await panel.waitFor();
   await page.keyboard.press("Escape");
   await panel.waitFor({ state: "hidden" });
-  assert.equal(await focused(page), "people-button");
+  await focused(page, "people-button");
   // without a connection the list is unknown
   await button.click();
   await page.setViewportSize({ width: 1280, height: 640 });
-  await eventually(
-    () => page.evaluate(`people.matches(":popover-open")`),
-    (open) => open === false,
-    "now a column",
-  );
+  await becomes(() => page.evaluate(`people.matches(":popover-open")`), false, "the panel is a popover");
   assert.equal(await panel.isVisible(), true);
   assert.equal(await button.isVisible(), false);
-  await page.context().close();
 });
 
 test("a message that is too long stays in the field, with a note by how much", async () => {
@@ -188,7 +169,6 @@ test("a message that is too long stays in the field, with a note by how much", a
   await page.getByText("0 characters left.").waitFor();
   await page.keyboard.press("Enter");
   await sees(page, "x".repeat(4_000));
-  await page.context().close();
 });
 
 test("nothing moves with prefers-reduced-motion", async () => {
@@ -199,7 +179,6 @@ test("nothing moves with prefers-reduced-motion", async () => {
     `[...document.querySelectorAll("*")].map((element) => Number.parseFloat(getComputedStyle(element).animationDuration))`,
   );
   assert.ok((durations as number[]).every((seconds) => seconds < 0.001));
-  await page.context().close();
 });
 
 /**
@@ -261,23 +240,21 @@ describe("contrast and size", () => {
         for (const [text, contrast] of all) assert.ok(contrast >= 4.5, `${text}: ${contrast.toFixed(2)}`);
       };
       await check();
-      await page.goto(`${own.url}/#/room/lobby`);
-      await other.goto(`${own.url}/#/room/lobby`);
+      for (const each of [page, other]) await goTo(each, "#/room/lobby", "lobby");
       await people(page, 2);
       await say(other, "in a room");
+      await sees(page, "in a room");
       await page.clock.setFixedTime(Date.now()); // the indicator would expire by itself
       await other.getByRole("textbox", { name: "Message" }).pressSequentially("more");
       await page.getByText(/ is typing…$/).waitFor();
       await check();
-      await page.goto(`${own.url}/#/server`);
+      await goTo(page, "#/server", "Server");
       await page.getByText("One node, the last two minutes.").waitFor();
       await check();
       await own.stop();
       await page.getByRole("button", { name: "Try now" }).waitFor();
       await check();
       assert.match(background, colorScheme === "light" ? /0\.98/ : /0\.17/);
-      await page.context().close();
-      await other.context().close();
     });
   }
 
@@ -311,8 +288,6 @@ describe("contrast and size", () => {
       // text at twice the size
       await page.evaluate(`document.documentElement.style.fontSize = "200%"`);
       await fits(page, 0);
-      await page.context().close();
-      await other.context().close();
     });
   }
 });

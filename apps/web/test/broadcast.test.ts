@@ -1,20 +1,11 @@
 import assert from "node:assert/strict";
-import { after, afterEach, before, test } from "node:test";
+import { test } from "node:test";
 import { connect } from "tungstate";
-import { connected, eventually, people, say, sees, TestBrowser, texts } from "./support/browser.ts";
+import { becomes, connected, eventually, people, say, sees, TestBrowser, texts } from "./support/browser.ts";
 import { Served } from "./support/server.ts";
 
-let browser: TestBrowser;
-let server: Served;
-before(async () => {
-  browser = await TestBrowser.start();
-  server = await Served.start();
-});
-afterEach(() => assert.deepEqual(browser.errors.splice(0), []));
-after(async () => {
-  await browser[Symbol.asyncDispose]();
-  await server[Symbol.asyncDispose]();
-});
+const browser = TestBrowser.forTests();
+const server = Served.forTests();
 
 test("a message of one tab is shown once in both tabs, with its author", async () => {
   const one = await browser.tab(server.broadcast);
@@ -37,7 +28,6 @@ test("a message of one tab is shown once in both tabs, with its author", async (
 
   await other.close();
   await people(one, 1);
-  await one.context().close();
 });
 
 test("a new name is announced and kept", async () => {
@@ -68,8 +58,6 @@ test("a new name is announced and kept", async () => {
   assert.equal(await witness.locator(".other .name").textContent(), "Ada Lovelace");
   const sibling = await browser.sibling(page);
   assert.equal(await sibling.locator("#name").textContent(), "Ada Lovelace");
-  await page.context().close();
-  await witness.context().close();
 });
 
 test("markup is shown as text", async () => {
@@ -80,7 +68,7 @@ test("markup is shown as text", async () => {
   await page.getByRole("textbox", { name: "What others see" }).fill("<b onclick=alert(3)>x</b>");
   await page.keyboard.press("Enter");
   await say(page, hostile);
-  const client = await connect(`${server.url.replace("http", "ws")}/ws`, { origin: server.url });
+  await using client = await connect(`${server.url.replace("http", "ws")}/ws`, { origin: server.url });
   client.write(hostile);
   client.write(
     JSON.stringify({ chat: 1, type: "message", client: "12345678", id: "12345678", name: hostile, text: "a" }),
@@ -106,7 +94,7 @@ test("markup is shown as text", async () => {
 test("messages of other programs are shown as they are, from someone", async () => {
   const page = await browser.tab(server.broadcast);
   await connected(page);
-  const client = await connect(`${server.url.replace("http", "ws")}/ws`);
+  await using client = await connect(`${server.url.replace("http", "ws")}/ws`);
   const strange = [
     "hello from a terminal",
     '{"type":"message","text":"no chat of ours"}',
@@ -137,7 +125,7 @@ test("messages of other programs are shown as they are, from someone", async () 
 test("a client that only announces itself is counted until it leaves", async () => {
   const page = await browser.tab(server.broadcast);
   await people(page, 1);
-  const client = await connect(`${server.url.replace("http", "ws")}/ws`);
+  await using client = await connect(`${server.url.replace("http", "ws")}/ws`);
   const packet = (type: string, name = "Robot") => JSON.stringify({ chat: 1, type, client: "robot-000", name });
   client.write(packet("hello"));
   await people(page, 2);
@@ -157,7 +145,7 @@ test("other clients cannot impersonate by repeating an ID, or fill the page", as
   const page = await browser.tab(server.broadcast);
   await connected(page);
   await say(page, "mine");
-  const client = await connect(`${server.url.replace("http", "ws")}/ws`);
+  await using client = await connect(`${server.url.replace("http", "ws")}/ws`);
   const message = (id: number, text: string) =>
     JSON.stringify({ chat: 1, type: "message", client: "robot-000", id: `message-${id}`, name: "Robot", text });
   client.write(message(1, "once"));
@@ -167,7 +155,7 @@ test("other clients cannot impersonate by repeating an ID, or fill the page", as
   assert.deepEqual(await texts(page), ["mine", "once", "next"]);
   for (let id = 3; id < 2_003; id++) await client.send(message(id, `number ${id}`));
   await sees(page, "number 2002");
-  assert.equal(await page.locator("#messages > .message").count(), 1_000);
+  await becomes(() => page.locator("#messages > .message").count(), 1_000, "the messages kept");
   await page.getByText("Earlier messages are not kept.").waitFor();
   await client.send(message(3_000, "y".repeat(100_000)));
   await page.getByText("(100,000 characters, truncated)").waitFor();
@@ -178,13 +166,16 @@ test("other clients cannot impersonate by repeating an ID, or fill the page", as
 test("while the user has scrolled up, new messages are counted and not scrolled to", async () => {
   const page = await browser.tab(server.broadcast, { viewport: { width: 400, height: 500 } });
   await connected(page);
-  const client = await connect(`${server.url.replace("http", "ws")}/ws`);
+  await using client = await connect(`${server.url.replace("http", "ws")}/ws`);
   for (let line = 1; line <= 60; line++) client.write(`line ${line}`);
   await sees(page, "line 60");
   const bottom = () => page.evaluate("log.scrollHeight - log.scrollTop - log.clientHeight") as Promise<number>;
   await eventually(bottom, (gap) => gap < 2, "the newest is in sight");
-  await page.evaluate("log.scrollTop = 0");
-  await page.waitForFunction("log.scrollTop === 0");
+  // the page knows of it when it has had the event, which comes with the next frame
+  await page.evaluate(`new Promise((resolve) => {
+    log.addEventListener("scroll", resolve, { once: true });
+    log.scrollTop = 0;
+  })`);
   client.write("line 61");
   const button = page.getByRole("button", { name: "1 new message" });
   await button.waitFor();

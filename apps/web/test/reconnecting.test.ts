@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { after, afterEach, before, test } from "node:test";
+import { test } from "node:test";
 import type { Page } from "playwright-core";
 import {
   comesBack,
@@ -7,6 +7,7 @@ import {
   countdown,
   delivered,
   eventually,
+  focused,
   inTime,
   people,
   say,
@@ -18,10 +19,7 @@ import {
 } from "./support/browser.ts";
 import { pageWith, Served } from "./support/server.ts";
 
-let browser: TestBrowser;
-before(async () => (browser = await TestBrowser.start()));
-afterEach(() => assert.deepEqual(browser.errors.splice(0), []));
-after(() => browser[Symbol.asyncDispose]());
+const browser = TestBrowser.forTests();
 
 /** Waits until the sentence about the connection matches. */
 function trouble(page: Page, sentence: RegExp): Promise<string> {
@@ -76,9 +74,8 @@ test("Try now reconnects and returns the focus", async () => {
   await page.getByRole("button", { name: "Try now" }).focus();
   await page.keyboard.press("Enter");
   await connected(page);
-  assert.equal(await page.evaluate("document.activeElement.id"), "text");
+  await focused(page, "text");
   assert.equal(await page.getByRole("button", { name: "Try now" }).isVisible(), false);
-  await page.context().close();
 });
 
 test("offline is reported, and the page reconnects with the network", async () => {
@@ -100,7 +97,6 @@ test("offline is reported, and the page reconnects with the network", async () =
   // no time passes, so the page does not wait for the next attempt
   await context.setOffline(false);
   await connected(page);
-  await context.close();
 });
 
 test("a page that was frozen while the server restarted reconnects when it continues", async () => {
@@ -116,7 +112,6 @@ test("a page that was frozen while the server restarted reconnects when it conti
   await connected(page);
   await say(page, "back");
   await sees(page, "back");
-  await page.context().close();
 });
 
 test("1012 and 1013 delay as they ask for, and their reason is shown as text", async () => {
@@ -138,7 +133,6 @@ test("1012 and 1013 delay as they ask for, and their reason is shown as text", a
   code = 4321;
   await page.getByRole("button", { name: "Try now" }).click();
   await trouble(page, /^The server closed the connection \(code 4321\): “new/);
-  await page.context().close();
 });
 
 test("a server that no longer replies is detected", async () => {
@@ -153,7 +147,6 @@ test("a server that no longer replies is detected", async () => {
     return page.locator("#status-text").textContent();
   };
   await eventually(status, (text) => text === "The server does not respond.", "the silence is detected");
-  await page.context().close();
 });
 
 test("a person without an announcement for two minutes is removed; others stay", async () => {
@@ -178,7 +171,6 @@ test("a person without an announcement for two minutes is removed; others stay",
   }
   await people(page, 2);
   await connected(page);
-  await page.context().close();
 });
 
 test("a message that ends every connection is given up after three attempts, with a note", async () => {
@@ -199,5 +191,4 @@ test("a message that ends every connection is given up after three attempts, wit
   await connected(page);
   await say(page, "good");
   await shows(page, ["poison", "good"]);
-  await page.context().close();
 });

@@ -3,34 +3,27 @@ import assert from "node:assert/strict";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, afterEach, before, test } from "node:test";
+import { test } from "node:test";
 import {
   comesBack,
   connected,
   countdown,
   delivered,
+  inTime,
   people,
   say,
   sees,
   shows,
   TestBrowser,
   texts,
+  titled,
   triesNow,
 } from "./support/browser.ts";
 import { API_FLAGS, lines, publish } from "./support/outside.ts";
 import { pageWith, Served } from "./support/server.ts";
 
-let browser: TestBrowser;
-let server: Served;
-before(async () => {
-  browser = await TestBrowser.start();
-  server = await Served.start(0, ...API_FLAGS);
-});
-afterEach(() => assert.deepEqual(browser.errors.splice(0), []));
-after(async () => {
-  await browser[Symbol.asyncDispose]();
-  await server[Symbol.asyncDispose]();
-});
+const browser = TestBrowser.forTests();
+const server = Served.forTests(...API_FLAGS);
 
 /** Returns the name of a room used by one test only. */
 const at = (room: string, of: Served = server): string => `${of.url}/#/room/${room}`;
@@ -60,8 +53,6 @@ test("after being offline, missed messages arrive in order, once, and are counte
   await away.getByText("You are offline.").waitFor();
   await away.context().setOffline(false);
   await away.getByText(/^No messages while you were away/).waitFor();
-  await away.context().close();
-  await other.context().close();
 });
 
 test("after a server restart the page shows the reason, the countdown and the loss, and sends its own message", async () => {
@@ -112,7 +103,6 @@ test("if the server does not keep all missed messages, the page notes the loss a
   await sees(page, "line 1100");
   const shown = await texts(page);
   assert.deepEqual([shown[0], shown[1], shown.length], ["line 0", "line 801", 301]);
-  await page.context().close();
 });
 
 test("a server that no longer replies is detected when a message is sent", async () => {
@@ -121,13 +111,12 @@ test("a server that no longer replies is detected when a message is sent", async
   await connected(page);
   own.signal("SIGSTOP");
   await say(page, "is anybody there?");
-  await page.clock.runFor(8_100);
-  await page.getByText("The server does not respond.").waitFor();
+  const status = async () => page.locator("#status-text").textContent();
+  await inTime(page, status, (text) => text === "The server does not respond.", "the silence is detected");
   own.signal("SIGCONT");
   await comesBack(page);
   await delivered(page);
   assert.deepEqual(await texts(page), ["is anybody there?"]);
-  await page.context().close();
 });
 
 test("an unsent message is kept while the user visits another place", async () => {
@@ -138,6 +127,7 @@ test("an unsent message is kept while the user visits another place", async () =
   await page.getByRole("button", { name: "Try now" }).waitFor();
   await say(page, "keep this");
   await page.getByRole("link", { name: "lobby" }).click();
+  await titled(page, "lobby – Tungstate");
   assert.deepEqual(await texts(page), []);
   await using again = await Served.start(own.port);
   await triesNow(page);
@@ -165,7 +155,6 @@ test("a code that forbids reconnecting shows the reason without a countdown, and
   await page.getByText("The server is shutting down.").waitFor();
   code = 4600;
   await page.getByText("The server closed the connection (code 4600): “connection limit”.").waitFor();
-  await page.context().close();
 });
 
 test("a room that denies access says so, and its messages are not delivered", async () => {

@@ -1,22 +1,25 @@
 // Rooms of the hub, in several tabs.
 import assert from "node:assert/strict";
-import { after, afterEach, before, test } from "node:test";
+import { test } from "node:test";
 import type { Page } from "playwright-core";
-import { connected, eventually, people, say, sees, TestBrowser, texts, titled } from "./support/browser.ts";
+import {
+  becomes,
+  connected,
+  deliver,
+  eventually,
+  focused,
+  people,
+  say,
+  sees,
+  TestBrowser,
+  texts,
+  titled,
+} from "./support/browser.ts";
 import { API_FLAGS, line, lines, publish } from "./support/outside.ts";
 import { Served } from "./support/server.ts";
 
-let browser: TestBrowser;
-let server: Served;
-before(async () => {
-  browser = await TestBrowser.start();
-  server = await Served.start(0, ...API_FLAGS);
-});
-afterEach(() => assert.deepEqual(browser.errors.splice(0), []));
-after(async () => {
-  await browser[Symbol.asyncDispose]();
-  await server[Symbol.asyncDispose]();
-});
+const browser = TestBrowser.forTests();
+const server = Served.forTests(...API_FLAGS);
 
 /** Returns the name of a room used by one test only. */
 const at = (room: string, of: Served = server): string => `${of.url}/#/room/${room}`;
@@ -58,15 +61,13 @@ test("the page opens in the lobby; messages appear in all tabs once, and presenc
   await Promise.all([people(one, 2), people(other, 2)]);
   await other.context().close();
   await people(one, 1);
-  await one.context().close();
 });
 
 test("a later visitor sees history, and own messages stay own", async () => {
   const room = at("history");
   const one = await browser.tab(room);
   await connected(one);
-  await say(one, "before you came");
-  await one.locator(".pending").waitFor({ state: "detached" });
+  await deliver(one, "before you came");
   const later = await browser.tab(room);
   await sees(later, "before you came");
   assert.equal(await later.locator(".other").count(), 1);
@@ -75,8 +76,6 @@ test("a later visitor sees history, and own messages stay own", async () => {
   await one.reload();
   await sees(one, "before you came");
   assert.equal(await one.locator(".own").count(), 1);
-  await one.context().close();
-  await later.context().close();
 });
 
 test("a long history starts with its newest page; earlier pages load on demand", async () => {
@@ -89,26 +88,15 @@ test("a long history starts with its newest page; earlier pages load on demand",
   await button.focus();
   const place = (await page.locator(".message").first().boundingBox())?.y;
   await page.keyboard.press("Enter");
-  await eventually(
-    () => texts(page),
-    ({ length }) => length === 200,
-    "another page",
-  );
-  assert.deepEqual(await texts(page), from(50));
+  await becomes(() => texts(page), from(50), "another page");
   // the reader's position is kept
   const now = (await page.locator(".message").nth(100).boundingBox())?.y;
   assert.ok(Math.abs((place ?? 0) - (now ?? 1e9)) < 60, `${place} ${now}`);
-  assert.equal(await page.evaluate("document.activeElement.id"), "earlier");
+  await focused(page, "earlier");
   await page.keyboard.press("Enter");
-  await eventually(
-    () => texts(page),
-    ({ length }) => length === 250,
-    "the rest",
-  );
-  assert.deepEqual(await texts(page), from(0));
+  await becomes(() => texts(page), from(0), "the rest");
   await button.waitFor({ state: "hidden" });
-  assert.equal(await page.evaluate("document.activeElement.id"), "log");
-  await page.context().close();
+  await focused(page, "log");
 });
 
 test("a typing indicator is shown to others until the message is sent, deleted, or the room is left", async () => {
@@ -133,7 +121,6 @@ test("a typing indicator is shown to others until the message is sent, deleted, 
   await types(other, "");
   // typing indicators are not stored or shown as messages
   assert.deepEqual(await texts(other), ["hello"]);
-  await other.context().close();
 });
 
 test("rooms of any name can be joined, are distinct, and are listed again", async () => {
@@ -169,8 +156,6 @@ test("rooms of any name can be joined, are distinct, and are listed again", asyn
   await join.fill("x".repeat(61));
   await page.keyboard.press("Enter");
   assert.match(await page.locator("#room-error").innerText(), /at most 60 characters/);
-  await page.context().close();
-  await other.context().close();
 });
 
 test("a new name is announced, and the conversation continues", async () => {
@@ -189,8 +174,6 @@ test("a new name is announced, and the conversation continues", async () => {
   assert.equal(await witness.locator(".other .name").last().innerText(), "Ada Lovelace");
   assert.equal(await page.locator(".own").count(), 2);
   assert.equal(await page.locator(".note").count(), 0);
-  await page.context().close();
-  await witness.context().close();
 });
 
 test("markup is shown as text; right-to-left text and emoji are unchanged", async () => {
@@ -213,15 +196,12 @@ test("markup is shown as text; right-to-left text and emoji are unchanged", asyn
   assert.equal(direction, "rtl");
   const inside = "#log img, #log script, #log b, #people b, #places img, #typing b, #places-button img";
   for (const each of [page, witness]) assert.equal(await each.locator(inside).count(), 0);
-  await page.context().close();
-  await witness.context().close();
 });
 
 test("publications of other programs are shown as text and cannot impersonate", async () => {
   const page = await browser.tab(at("programs"));
   await people(page, 1);
-  await say(page, "mine");
-  await page.locator(".pending").waitFor({ state: "detached" });
+  await deliver(page, "mine");
   const strange = [{ text: "with text" }, "a string", 42, null, ["<b>"], { deep: { a: 1 } }, { text: 5 }, { text: "" }];
   await publish(server, "public:programs", strange);
   await publish(server, "public:programs", [line(1), line(1), { id: "x", text: "a short id", at: 1e99 }]);
@@ -241,7 +221,6 @@ test("publications of other programs are shown as text and cannot impersonate", 
     ],
   ]);
   assert.equal(await page.locator(".own").count(), 1);
-  await page.context().close();
 });
 
 test("of 10,000 messages the page keeps the newest thousand", async () => {
@@ -251,13 +230,7 @@ test("of 10,000 messages the page keeps the newest thousand", async () => {
     await publish(server, "public:flood", lines(start, start + 1_000));
   }
   await sees(page, "line 9999");
-  await eventually(
-    () => page.locator("#messages > .message").count(),
-    (count) => count === 1_000,
-    "a thousand",
-  );
+  await becomes(() => page.locator("#messages > .message").count(), 1_000, "the messages kept");
   await page.getByText("Earlier messages are not kept.").waitFor();
-  await say(page, "still quick");
-  await page.locator(".pending").waitFor({ state: "detached" });
-  await page.context().close();
+  await deliver(page, "still quick");
 });

@@ -1,6 +1,9 @@
+import assert from "node:assert/strict";
 import { accessSync, constants } from "node:fs";
 import { delimiter, join } from "node:path";
 import process from "node:process";
+import { after, afterEach, before } from "node:test";
+import { isDeepStrictEqual } from "node:util";
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
 
 /**
@@ -18,7 +21,7 @@ const FLAGS = [
   "--disable-component-update",
   "--disable-sync",
 ];
-const TIMEOUT_MS = 60_000; // ms for a condition, after which a test that would hang fails
+const TIMEOUT_MS = 120_000; // for a condition, after which a test that would hang fails
 
 function findChromium(): string {
   for (const name of NAMES) {
@@ -35,22 +38,31 @@ function findChromium(): string {
 }
 
 /** A browser, and the errors of its pages. */
-export class TestBrowser implements AsyncDisposable {
+export class TestBrowser {
   /** Script errors and violations of the Content-Security-Policy, in all tabs. */
   readonly errors: string[] = [];
-  private readonly browser: Browser;
+  private browser: Browser | undefined;
 
-  private constructor(browser: Browser) {
-    this.browser = browser;
-  }
-
-  static async start(): Promise<TestBrowser> {
-    return new TestBrowser(await chromium.launch({ executablePath: findChromium(), args: FLAGS }));
+  /**
+   * Returns the browser of the tests of a file. It starts before them. Behind each test, passed or
+   * failed, its tabs are closed, so that the next test finds none; errors of its pages fail it.
+   */
+  static forTests(): TestBrowser {
+    const browser = new TestBrowser();
+    before(async () => {
+      browser.browser = await chromium.launch({ executablePath: findChromium(), args: FLAGS });
+    });
+    afterEach(async () => {
+      await Promise.all(browser.started.contexts().map((context) => context.close()));
+      assert.deepEqual(browser.errors.splice(0), []);
+    });
+    after(() => browser.browser?.close());
+    return browser;
   }
 
   /** Opens a tab with its own storage, as another user. */
   async tab(url: string, options: BrowserContextOptions = {}): Promise<Page> {
-    const context = await this.browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
+    const context = await this.started.newContext({ viewport: { width: 1280, height: 800 }, ...options });
     const page = await context.newPage();
     await this.watch(page, url);
     return page;
@@ -89,8 +101,9 @@ export class TestBrowser implements AsyncDisposable {
     await page.goto(url);
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.browser.close();
+  private get started(): Browser {
+    if (this.browser === undefined) throw new Error("the browser starts before the first test");
+    return this.browser;
   }
 }
 
@@ -105,18 +118,40 @@ export async function eventually<T>(read: () => Promise<T> | T, is: (value: T) =
   }
 }
 
+/** Waits until `read` returns exactly this. */
+export function becomes<T>(read: () => Promise<T> | T, expected: T, what: string): Promise<T> {
+  return eventually(read, (value) => isDeepStrictEqual(value, expected), `${what}, not ${JSON.stringify(expected)}`);
+}
+
+/**
+ * Waits until the element with this ID has the focus. A click on a link returns before the page
+ * knows of it: the browser reports the new address in a later task.
+ */
+export function focused(page: Page, id: string): Promise<string> {
+  return becomes(() => page.evaluate<string>("document.activeElement.id"), id, "the focus");
+}
+
 /** Waits until the page has this title. */
 export function titled(page: Page, title: string): Promise<string> {
-  return eventually(
-    () => page.title(),
-    (now) => now === title,
-    `the title is ${title}`,
-  );
+  return becomes(() => page.title(), title, "the title");
 }
 
 export async function say(page: Page, text: string): Promise<void> {
   await page.getByRole("textbox", { name: "Message" }).fill(text);
   await page.keyboard.press("Enter");
+}
+
+/** Sends a message and waits until the server has it. */
+export async function deliver(page: Page, text: string): Promise<void> {
+  await say(page, text);
+  await page.locator(".message:not(.pending) .text").getByText(text, { exact: true }).first().waitFor();
+}
+
+/** Goes to a place of the page, as its links do. */
+export async function goTo(page: Page, hash: string, title: string): Promise<void> {
+  await page.evaluate((to) => (location.hash = to), hash);
+  // the page shows the other place until the browser has told it of the new address
+  await titled(page, `${title} – Tungstate`);
 }
 
 /** Returns the texts of all displayed messages in order. */
@@ -129,12 +164,15 @@ export function sees(page: Page, text: string): Promise<unknown> {
 }
 
 /**
- * Advances time in a `timeless` page, no faster than real time, until `is` accepts the result of
+ * Advances time in a `timeless` page, as fast as real time, until `is` accepts the result of
  * `read`.
  */
 export function inTime<T>(page: Page, read: () => Promise<T>, is: (value: T) => boolean, what: string): Promise<T> {
+  let last = performance.now();
   const next = async () => {
-    await page.clock.runFor(20);
+    const now = performance.now();
+    await page.clock.runFor(Math.floor(now - last));
+    last = now;
     return read();
   };
   return eventually(next, is, what);

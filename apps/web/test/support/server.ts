@@ -4,22 +4,31 @@ import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { dirname, extname, join } from "node:path";
 import process from "node:process";
+import { after, before } from "node:test";
 import { fileURLToPath } from "node:url";
 import { type WebSocketConnection, WebSocketServer } from "tungstate";
 
 const cli = dirname(fileURLToPath(import.meta.resolve("@tungstate/cli/package.json")));
 
-/** Starts `tungstate serve` as a separate process. */
+/** `tungstate serve` as a separate process. */
 export class Served implements AsyncDisposable {
-  readonly url: string;
-  private readonly child: ChildProcess;
-
-  private constructor(child: ChildProcess, url: string) {
-    this.child = child;
-    this.url = url;
-  }
+  private running: { readonly child: ChildProcess; readonly url: string } | undefined;
 
   static async start(port = 0, ...flags: readonly string[]): Promise<Served> {
+    const served = new Served();
+    await served.start(port, flags);
+    return served;
+  }
+
+  /** Returns the server of the tests of a file. It starts before them and ends behind them. */
+  static forTests(...flags: readonly string[]): Served {
+    const served = new Served();
+    before(() => served.start(0, flags));
+    after(() => served.stop("SIGKILL"));
+    return served;
+  }
+
+  private async start(port: number, flags: readonly string[]): Promise<void> {
     const args = ["serve", "--port", String(port), "--log-level", "warn", ...flags];
     const child = spawn(process.execPath, [join(cli, "bin/tungstate.js"), ...args], {
       stdio: ["ignore", "pipe", "inherit"],
@@ -29,7 +38,12 @@ export class Served implements AsyncDisposable {
     const [, url] = /^listening on (\S+)\n/.exec(await Promise.race([line, ended])) ?? [];
     if (url === undefined) throw new Error("the server said something else");
     ended.catch(() => undefined);
-    return new Served(child, url);
+    this.running = { child, url };
+  }
+
+  get url(): string {
+    if (this.running === undefined) throw new Error("the server starts before the first test");
+    return this.running.url;
   }
 
   /** URL of the chat over `/ws`. */
@@ -42,13 +56,14 @@ export class Served implements AsyncDisposable {
   }
 
   signal(signal: NodeJS.Signals): void {
-    this.child.kill(signal);
+    this.running?.child.kill(signal);
   }
 
   async stop(signal: NodeJS.Signals = "SIGTERM"): Promise<void> {
-    if (this.child.exitCode !== null || this.child.signalCode !== null) return;
-    const exited = once(this.child, "exit");
-    this.child.kill(signal);
+    const child = this.running?.child;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const exited = once(child, "exit");
+    child.kill(signal);
     await exited;
   }
 
