@@ -149,7 +149,7 @@ export async function deliver(page: Page, text: string): Promise<void> {
 
 /** Goes to a place of the page, as its links do. */
 export async function goTo(page: Page, hash: string, title: string): Promise<void> {
-  await page.evaluate((to) => (location.hash = to), hash);
+  await page.evaluate(`location.hash = ${JSON.stringify(hash)}`);
   // the page shows the other place until the browser has told it of the new address
   await titled(page, `${title} – Tungstate`);
 }
