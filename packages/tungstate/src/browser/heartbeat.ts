@@ -1,5 +1,5 @@
 import type { Timers } from "../schedule/timers.ts";
-import type { MessageData } from "./message.ts";
+import type { MessageData } from "../platform/message.ts";
 
 /**
  * Options of the heartbeat. A page cannot send pings, so a message that the server answers is used.

@@ -2,7 +2,7 @@ export { reconnecting } from "./reconnecting.ts";
 export type { ReconnectOptions } from "./options.ts";
 export type { HeartbeatOptions } from "./heartbeat.ts";
 export { BROWSER_ERRORS, type BrowserErrorCode } from "./errors.ts";
-export { Message, type MessageData } from "./message.ts";
+export { Message, type MessageData } from "../platform/message.ts";
 export type { PlatformWebSocket, PlatformWebSocketClass } from "./platform.ts";
 export type {
   BrowserWebSocketConnection,

@@ -3,8 +3,8 @@ import type { CloseInfo } from "../connection/types.ts";
 import type { Timers } from "../schedule/timers.ts";
 import { browserError } from "./errors.ts";
 import { Heartbeat, type HeartbeatOptions } from "./heartbeat.ts";
-import { Message, type MessageData } from "./message.ts";
-import { type Payload, payloadOf } from "./payload.ts";
+import { Message, type MessageData } from "../platform/message.ts";
+import { type Payload, payloadOf } from "../platform/payload.ts";
 import type { PlatformWebSocket } from "./platform.ts";
 import type { BrowserWebSocketConnection } from "./types.ts";
 

@@ -8,7 +8,7 @@ import type { Ending } from "../reconnecting/core/types.ts";
 import { systemTimers, type Timers } from "../schedule/timers.ts";
 import type { LinkSettings } from "./link.ts";
 import type { HeartbeatOptions } from "./heartbeat.ts";
-import { payloadOf } from "./payload.ts";
+import { payloadOf } from "../platform/payload.ts";
 import { platform, type PlatformWebSocketClass } from "./platform.ts";
 
 /** Options of `reconnecting` in a browser. */

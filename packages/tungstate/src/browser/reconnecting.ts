@@ -13,11 +13,11 @@ import { reportHandlerError } from "../schedule/report.ts";
 import { BrowserConnecting } from "./connecting.ts";
 import { browserError } from "./errors.ts";
 import type { Link } from "./link.ts";
-import { Message, type MessageData } from "./message.ts";
+import { Message, type MessageData } from "../platform/message.ts";
 import { browserNetwork } from "./network.ts";
 import { type BrowserSettings, browserSettings, type ReconnectOptions } from "./options.ts";
-import { keep, type Payload, payloadOf } from "./payload.ts";
-import { Received } from "./received.ts";
+import { keep, type Payload, payloadOf } from "../platform/payload.ts";
+import { Received } from "../platform/received.ts";
 import type {
   BrowserWebSocketConnection,
   ReconnectingConnection,

@@ -1,7 +1,7 @@
 import type { WebSocketError } from "@tungstate/protocol";
 import type { CloseInfo, ConnectionState, ConnectionStats } from "../connection/types.ts";
 import type { Activity, Attempt, Gap, Waiting } from "../reconnecting/core/types.ts";
-import type { Message, MessageData } from "./message.ts";
+import type { Message, MessageData } from "../platform/message.ts";
 
 /** One connection, as far as a page sees it. */
 export interface BrowserWebSocketConnection {

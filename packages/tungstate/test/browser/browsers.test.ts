@@ -54,7 +54,7 @@ test("the entry has at most 8.5 KB gzipped, and contains nothing of Node.js", as
   assert.ok(!/"node:|\bBuffer\.|require\(/.test(text), text.slice(0, 300));
 });
 
-test("the entry compiles with the types of a browser, and without those of Node.js", () => {
+test("tungstate/browser and tungstate/workers compile without the types of Node.js", () => {
   const tsc = fileURLToPath(new URL("../../../../node_modules/.bin/tsc", import.meta.url));
   const project = fileURLToPath(new URL("tsconfig.json", import.meta.url));
   const { status, stdout, stderr } = spawnSync(tsc, ["-p", project], { encoding: "utf8", timeout: 120_000 });

@@ -12,6 +12,7 @@ import { connectionSettings } from "../../src/connection/options.ts";
 import { WebSocketServer } from "../../src/server/server.ts";
 import { memoryPipe } from "../../src/testing/memory-pipe.ts";
 import { secure } from "../../src/tls/secure.ts";
+import { workerSettings } from "../../src/workers/options.ts";
 import { apiPages, namesOf, type Part } from "./support/api-pages.ts";
 import { checkTypes, describePage, readPage, root, sectionOf, tableRows } from "./support/pages.ts";
 
@@ -27,6 +28,7 @@ const ENTRIES = {
   "tungstate/hono": "packages/tungstate/src/frameworks/hono.ts",
   "tungstate/fastify": "packages/tungstate/src/frameworks/fastify.ts",
   "tungstate/browser": "packages/tungstate/src/browser/index.ts",
+  "tungstate/workers": "packages/tungstate/src/workers/index.ts",
   "tungstate/web": "packages/tungstate/src/web/index.ts",
   "tungstate/testing": "packages/tungstate/src/testing/index.ts",
   "@tungstate/protocol": "packages/protocol/src/index.ts",
@@ -134,6 +136,7 @@ const GIVE: Readonly<Record<string, (options: Options) => unknown>> = {
   HeadLimits: (handshakeLimits) => new WebSocketServer({ handshakeLimits }),
   AdmissionOptions: (options) => new WebSocketServer(options),
   WebSocketServerOptions: (options) => new WebSocketServer(options),
+  WorkerConnectionOptions: workerSettings,
   ClientOptions: (options) => client("ws://127.0.0.1", stream(), { ...options, signal: aborted }),
   ClientTlsOptions: (options) => clientTls("wss://127.0.0.1", stream(), { ...options, signal: aborted }),
   ConnectOptions: (options) => connect("ws://127.0.0.1", { ...options, signal: aborted }),

@@ -117,9 +117,15 @@ test("live objects of the protocol and the hub have the members that the API ref
 });
 
 const ENTRIES = [
-  ...["index", "browser/index", "testing/index", "frameworks/express", "frameworks/fastify", "frameworks/hono"].map(
-    (entry) => ["tungstate", entry] as const,
-  ),
+  ...[
+    "index",
+    "browser/index",
+    "workers/index",
+    "testing/index",
+    "frameworks/express",
+    "frameworks/fastify",
+    "frameworks/hono",
+  ].map((entry) => ["tungstate", entry] as const),
   ["protocol", "index"],
   ["hub", "index"],
   ["hub", "redis/index"],

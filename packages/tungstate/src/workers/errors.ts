@@ -1,0 +1,21 @@
+import { type ErrorEntry, WebSocketError } from "@tungstate/protocol";
+import { CLOSE_TIMEOUT, CONNECTION_LOST, RECEIVE_QUEUE_FULL } from "../platform/errors.ts";
+
+/** Errors of connections over a server socket of the platform. */
+export const WORKERS_ERRORS = {
+  CONNECTION_LOST,
+  CLOSE_TIMEOUT,
+  RECEIVE_QUEUE_FULL,
+  NOT_SUPPORTED: { fault: "local", text: "the runtime does not support this" },
+} as const satisfies Record<string, ErrorEntry>;
+
+/** A name of WORKERS_ERRORS. */
+export type WorkersErrorCode = keyof typeof WORKERS_ERRORS;
+
+export function workersError(
+  code: WorkersErrorCode,
+  detail?: string,
+  options?: ErrorOptions,
+): WebSocketError<WorkersErrorCode> {
+  return new WebSocketError<WorkersErrorCode>(code, WORKERS_ERRORS[code], detail, options);
+}
