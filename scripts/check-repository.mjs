@@ -1,5 +1,5 @@
 // Checks the repository beyond the linter: equal versions, licences, lockfile, layers, docstrings,
-// module-level state, vocabulary.
+// module-level state, vocabulary, the navigation of the documentation.
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
@@ -9,12 +9,13 @@ import { checkDocstrings } from "./repository/docstrings.mjs";
 import { checkImports } from "./repository/imports.mjs";
 import { checkPicture } from "./repository/layers-picture.mjs";
 import { checkModuleState } from "./repository/module-state.mjs";
+import { checkNavigation } from "./repository/navigation.mjs";
 import { checkVocabulary } from "./repository/vocabulary.mjs";
 import { readPackages, root } from "./workspaces.mjs";
 
 commandLine({
   command: "npm run check:repository --",
-  summary: "Checks versions, licences, the lockfile, layers, docstrings and vocabulary of the repository.",
+  summary: "Checks versions, licences, the lockfile, layers, docstrings, vocabulary and navigation of the repository.",
 });
 
 const read = (path) => readFileSync(path, "utf8");
@@ -46,6 +47,7 @@ for (const [path, { link, optionalDependencies = {}, resolved }] of Object.entri
 }
 
 wrong.push(...checkImports(), ...checkPicture(), ...checkDocstrings(), ...checkModuleState(), ...checkVocabulary());
+wrong.push(...checkNavigation());
 
 // A merge of two changes of the changelog may bring back entries that one of them had rewritten.
 const entries = read(join(root, "CHANGELOG.md")).match(/^- .*(?:\n {2}.*)*/gm) ?? [];

@@ -19,6 +19,7 @@ const NAMES = [
   ...["fuzz", "simulate", "soak", "abuse", "chaos", "capacity", "conformance", "bench", "bench:hub", "bench:micro"],
   ...["bench:ws", "compat", "wpt", "test:portable", "test:runtimes", "test:starter", "release"],
   ...["test", "test:nodes", "audit", "sbom", "mutate", "check:packages", "check:repository", "picture"],
+  "docs",
 ];
 
 const { scripts } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as {

@@ -244,7 +244,7 @@ test("history and presence fail as fast as publish while Redis is away", async (
 /** The commands that docs/redis.md lists for a user of the hub, by the name of their list. */
 function documentedCommands(list: string): string[] {
   const page = readFileSync(new URL("../../../../docs/redis.md", import.meta.url), "utf8");
-  const [, block] = new RegExp(`^${list}:\\n\\n\`\`\`acl\\n(.*?)^\`\`\``, "ms").exec(page) ?? [];
+  const [, block] = new RegExp(`^${list}:\\n\\n\`\`\`txt\\n(.*?)^\`\`\``, "ms").exec(page) ?? [];
   assert.ok(block !== undefined, `docs/redis.md has no block "${list}:"`);
   return block.trim().split(/\s+/);
 }

@@ -1,0 +1,31 @@
+import { firstSentence, headingOf, summaryOf } from "./markdown.ts";
+
+/**
+ * Returns the start page of the site: the README, with its heading and its first sentence as a
+ * banner.
+ */
+export function homePage(readme: string): string {
+  const heading = headingOf(readme);
+  const paragraph = summaryOf(readme);
+  const sentence = firstSentence(paragraph);
+  const banner = {
+    layout: "home",
+    title: heading,
+    titleTemplate: "The WebSocket stack for TypeScript",
+    hero: {
+      name: heading,
+      text: "The WebSocket stack for TypeScript",
+      tagline: sentence.replaceAll("`", ""),
+      actions: [
+        { theme: "brand", text: "Get started", link: "/guides/hub-chat" },
+        { theme: "alt", text: "Coming from ws", link: "/guides/from-ws" },
+        { theme: "alt", text: "API", link: "/api/" },
+      ],
+    },
+  };
+  const body = readme
+    .replace(/^# .*\n/m, "")
+    .replace(sentence, "")
+    .trimStart();
+  return `---\n${JSON.stringify(banner)}\n---\n\n${body}`;
+}
