@@ -1,6 +1,6 @@
 // Five pages of the built site in Chromium: npm run test:docs.
 import assert from "node:assert/strict";
-import { after, afterEach, before, describe, test } from "node:test";
+import { after, before, describe, test } from "node:test";
 import type { Page } from "playwright-core";
 import { TestBrowser } from "../../../web/test/support/browser.ts";
 import { CONTRASTS } from "../../../web/test/support/contrast.ts";
@@ -14,17 +14,12 @@ const PAGES = [
   "reference/tungstate/interfaces/ConnectOptions.html",
 ];
 
-let browser: TestBrowser;
+const browser = TestBrowser.forTests();
 let site: ServedSite;
 before(async () => {
-  browser = await TestBrowser.start();
   site = await serveSite();
 });
-afterEach(() => assert.deepEqual(browser.errors.splice(0), []));
-after(async () => {
-  await browser[Symbol.asyncDispose]();
-  await site[Symbol.asyncDispose]();
-});
+after(() => site[Symbol.asyncDispose]());
 
 /** Opens a page of the site. Returns it with the requests to other hosts and those that failed. */
 async function open(path: string, options: Parameters<TestBrowser["tab"]>[1] = {}): Promise<[Page, string[]]> {
@@ -57,7 +52,6 @@ for (const path of PAGES) {
           colorScheme === "dark",
         );
         assert.deepEqual(wrong, []);
-        await page.context().close();
       });
     }
 
@@ -68,13 +62,11 @@ for (const path of PAGES) {
         .map((element) => Number(element.tagName[1]))`)) as number[];
       assert.equal(levels.filter((level) => level === 1).length, 1);
       levels.forEach((level, at) => assert.ok(level <= (levels[at - 1] ?? 0) + 1, `${at}: ${levels.join(" ")}`));
-      await page.context().close();
     });
 
     test("nothing is wider than a phone, other than what scrolls itself", async () => {
       const [page] = await open(path, { viewport: { width: 360, height: 640 } });
       assert.equal(await page.evaluate("document.documentElement.scrollWidth"), 360);
-      await page.context().close();
     });
   });
 }
@@ -86,7 +78,6 @@ describe("by keyboard", () => {
     assert.equal(await page.evaluate("document.activeElement.textContent.trim()"), "Skip to content");
     await page.keyboard.press("Enter");
     assert.equal(await page.evaluate(`document.activeElement.id`), "VPContent");
-    await page.context().close();
   });
 
   test("the search finds a page and opens it", async () => {
@@ -100,7 +91,6 @@ describe("by keyboard", () => {
     await page.waitForURL(/\.html#/);
     await page.getByText("maxWriteBufferSize").first().waitFor();
     assert.deepEqual(wrong, []);
-    await page.context().close();
   });
 
   test("the appearance can be changed, and stays on the next page", async () => {
@@ -112,7 +102,6 @@ describe("by keyboard", () => {
     assert.equal(await isDark(), true);
     await page.goto(`${site.url}hub.html`);
     assert.equal(await isDark(), true);
-    await page.context().close();
   });
 
   test("all controls have a name, and focus can be seen", async () => {
@@ -133,6 +122,5 @@ describe("by keyboard", () => {
       if (!outline) hidden.push(name);
     }
     assert.deepEqual(hidden, []);
-    await page.context().close();
   });
 });
