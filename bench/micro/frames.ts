@@ -37,7 +37,6 @@ export function serverProtocol(onMessage: (message: Message) => void): Protocol 
   } as const;
   return new Protocol(new ProtocolConfig(defaultRuntime, options), {
     onMessage,
-    onCompressedMessage() {},
     onPing() {},
     onPong() {},
     onStateChange() {},

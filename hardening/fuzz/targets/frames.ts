@@ -1,9 +1,9 @@
-import { Protocol, ProtocolConfig, Runtime } from "@tungstate/protocol";
+import { type Message, Protocol, ProtocolConfig, Runtime } from "@tungstate/protocol";
 import { defaultRuntime as native } from "tungstate/internal";
 import { frames as generateFrames } from "../generate/frames.ts";
 import { hashOf, Random } from "../random.ts";
 import { check, cutsOf, type Target } from "../target.ts";
-import { differenceOf, type Received, type Setup, testKeys, transcribe } from "./transcript.ts";
+import { codecFor, differenceOf, type Setup, testKeys, transcribe } from "./transcript.ts";
 
 const portable = new Runtime();
 /** The first byte of an input selects the configuration. */
@@ -42,15 +42,15 @@ function run(input: Uint8Array): void {
     const difference = differenceOf(whole, transcribe(runtime, setup, bytes, at));
     check(difference === undefined, () => `${how} (${at.join()}) the result differs: ${difference}`);
   }
-  for (const received of whole.messages) checkText(received);
+  for (const message of whole.messages) checkText(message);
   if (whole.messages.length > 0) checkRoundTrip(setup, whole.messages);
 }
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** Text that was delivered is UTF-8 for another decoder, too. */
-function checkText({ message, compressed }: Received): void {
-  if (message.type !== "text" || compressed) return;
+function checkText(message: Message): void {
+  if (message.type !== "text") return;
   let text: string | undefined;
   try {
     text = utf8.decode(message.bytes);
@@ -63,35 +63,37 @@ function checkText({ message, compressed }: Received): void {
 /**
  * Messages that were received are received again when the other role sends them in small frames.
  */
-function checkRoundTrip(setup: Setup, received: readonly Received[]): void {
+function checkRoundTrip(setup: Setup, received: readonly Message[]): void {
+  const role = setup.role === "server" ? "client" : "server";
   const config = new ProtocolConfig(portable, {
     ...setup,
-    role: setup.role === "server" ? "client" : "server",
+    role,
     keys: testKeys(),
     maxFrameSize: 97,
     maxWriteBufferSize: Infinity,
     heartbeat: undefined,
     closeTimeout: 1000,
   });
-  const sender = new Protocol(config, NOBODY);
-  for (const { message, compressed } of received) sender.sendPayload(message.type, message.bytes, compressed);
+  const sender = new Protocol(config, NOBODY, codecFor({ ...setup, role }));
+  for (const message of received) sender.send(message);
   const taken = sender.output.take();
   const sent = Buffer.concat([taken.pieces].flat());
   sender.output.release(taken);
   const again = transcribe(portable, setup, sent, [sent.length]);
   check(again.error === undefined, () => `${again.error} in what was sent again`);
   check(again.messages.length === received.length, "not every message was received again");
-  for (const [at, { message, compressed }] of again.messages.entries()) {
+  for (const [at, message] of again.messages.entries()) {
     const was = received[at];
-    const same = was?.message.type === message.type && was.compressed === compressed;
-    check(same && Buffer.compare(was.message.bytes, message.bytes) === 0, "a message differs when received again");
+    check(
+      was?.type === message.type && Buffer.compare(was.bytes, message.bytes) === 0,
+      "a message differs when received again",
+    );
   }
 }
 
 const nothing = (): void => undefined;
 const NOBODY = {
   onMessage: nothing,
-  onCompressedMessage: nothing,
   onPing: nothing,
   onPong: nothing,
   onStateChange: nothing,

@@ -1,12 +1,16 @@
-import type { Runtime } from "@tungstate/protocol";
 import {
+  type DeflateEngine,
   isSendableCloseCode,
   MaskingKeys,
   type Message,
+  MessageCodec,
   Protocol,
   PROTOCOL_ERRORS,
   ProtocolConfig,
   type ProtocolErrorCode,
+  type ProtocolSink,
+  type ReceivedPayload,
+  type Runtime,
 } from "@tungstate/protocol";
 import { check, inPieces } from "../target.ts";
 
@@ -18,16 +22,11 @@ export interface Setup {
   readonly maxMessageSize: number;
 }
 
-export interface Received {
-  readonly message: Message;
-  readonly compressed: boolean;
-}
-
 /** The result of a peer's bytes. */
 export interface Transcript {
   /** Messages and control frames in order, then the error's code if there is one. */
   readonly events: readonly string[];
-  readonly messages: readonly Received[];
+  readonly messages: readonly Message[];
   readonly error: ProtocolErrorCode | undefined;
   /** What is sent in reply. */
   readonly output: string;
@@ -45,17 +44,55 @@ const latin1 = (bytes: Uint8Array): string =>
 export const testKeys = (): MaskingKeys => new MaskingKeys((target) => void target.fill(0x5a));
 
 /**
+ * Returns a codec whose engine compresses nothing: the payload of a compressed message is the
+ * message. Undefined without compression.
+ */
+export function codecFor({ role, compression }: Pick<Setup, "role" | "compression">): MessageCodec | undefined {
+  return compression ? new MessageCodec(NO_CONTEXT, role, IDENTITY) : undefined;
+}
+
+const NO_CONTEXT = {
+  serverNoContextTakeover: true,
+  clientNoContextTakeover: true,
+  serverMaxWindowBits: 15,
+  clientMaxWindowBits: 15,
+} as const;
+
+function joined(payload: ReceivedPayload): Uint8Array {
+  const bytes = new Uint8Array(payload.size);
+  payload.copyTo(bytes, 0);
+  return bytes;
+}
+
+function withTail(payload: Uint8Array): Uint8Array {
+  return Buffer.concat([payload, Uint8Array.of(0, 0, 0xff, 0xff)]);
+}
+
+function never(): never {
+  throw new Error("every message is processed synchronously");
+}
+
+const IDENTITY: DeflateEngine = {
+  threshold: 0,
+  asyncThreshold: Infinity,
+  binary: true,
+  encode: (text) => Buffer.from(text),
+  join: joined,
+  deflate: withTail,
+  deflateAsync: never,
+  store: withTail,
+  inflate: joined,
+  inflateAsync: never,
+  nextTick: (callback) => callback(),
+};
+
+/**
  * Passes the bytes to a protocol in these chunks. Checks after each one the properties that must
  * always hold.
  */
 export function transcribe(runtime: Runtime, setup: Setup, bytes: Uint8Array, cuts: readonly number[]): Transcript {
   const events: string[] = [];
-  const messages: Received[] = [];
-  const take = (compressed: boolean, message: Message): void => {
-    check(message.size <= setup.maxMessageSize, () => `a message of ${message.size} bytes came through`);
-    messages.push({ message, compressed });
-    events.push(`${compressed ? "compressed " : ""}${message.type} ${latin1(message.bytes)}`);
-  };
+  const messages: Message[] = [];
   const config = new ProtocolConfig(runtime, {
     ...setup,
     keys: setup.role === "client" ? testKeys() : undefined,
@@ -63,13 +100,17 @@ export function transcribe(runtime: Runtime, setup: Setup, bytes: Uint8Array, cu
     heartbeat: undefined,
     closeTimeout: 1000,
   });
-  const protocol = new Protocol(config, {
-    onMessage: (message) => take(false, message),
-    onCompressedMessage: (message) => take(true, message),
+  const sink: ProtocolSink = {
+    onMessage: (message) => {
+      check(message.size <= setup.maxMessageSize, () => `a message of ${message.size} bytes came through`);
+      messages.push(message);
+      events.push(`${message.type} ${latin1(message.bytes)}`);
+    },
     onPing: (payload) => events.push(`ping ${latin1(payload)}`),
     onPong: (payload) => events.push(`pong ${latin1(payload)}`),
     onStateChange: () => undefined,
-  });
+  };
+  const protocol = new Protocol(config, sink, codecFor(setup));
   let received = 0;
   inPieces(bytes, cuts, (piece) => {
     protocol.receive(piece, 0);
@@ -107,7 +148,7 @@ export function transcribe(runtime: Runtime, setup: Setup, bytes: Uint8Array, cu
     protocol.receive(Uint8Array.from([0x89, 0x80, 0, 0, 0, 0]), 0);
     check(events.length === before, "something was taken behind the end");
   }
-  protocol.receiveEnd(0);
+  protocol.streamClosed(0);
   check(protocol.state === "closed" && protocol.pollTimeout() === Infinity, "the end of the stream does not end it");
   return { events, messages, error: error?.code as ProtocolErrorCode | undefined, output, state, held };
 }

@@ -80,8 +80,8 @@ export {
   type UpgradeRequest,
 } from "./handshake/upgrade-request.ts";
 export type { DeflateEngine, DeflateJob, ReceivedPayload } from "./deflate/engine.ts";
-export { type DeflateHost, type DeflateLimits, DeflateQueue, type FrameWriter } from "./deflate/deflate-queue.ts";
-export { type InflateEvents, InflateQueue } from "./deflate/inflate-queue.ts";
+export type { OutgoingMessages } from "./deflate/deflate-queue.ts";
+export type { IncomingMessages } from "./deflate/inflate-queue.ts";
 export { type CodecFactory, codecFactory, MessageCodec } from "./deflate/message-codec.ts";
 export { Window } from "./deflate/window.ts";
 export {

@@ -11,6 +11,7 @@ export { Chain } from "./runtime/chain.ts";
 export { type Memory } from "./runtime/memory.ts";
 export { memoryOf } from "./runtime/runtime.ts";
 export { ReceiveQueue } from "./messages/receive-queue.ts";
+export { type InflateEvents, InflateQueue } from "./deflate/inflate-queue.ts";
 export { compressedForm } from "./deflate/compressed-form.ts";
 export { deflateWithoutContext } from "./deflate/message-codec.ts";
 export { Output } from "./endpoint/output.ts";

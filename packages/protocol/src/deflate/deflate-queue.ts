@@ -8,10 +8,12 @@ import { deflateWithoutContext, type MessageCodec } from "./message-codec.ts";
 
 const LARGEST_BORROWED = 4096; // bytes; the protocol copies what is smaller and lists what is larger
 
-/** Where deflated messages go: a Protocol is one. */
-export interface FrameWriter {
-  /** Whether messages can be sent. */
+/** The sending half of a protocol, as far as the queue reads it. */
+export interface OutgoingState {
+  /** Whether messages can be put into the output. */
   readonly writable: boolean;
+  /** Whether further messages may be sent. */
+  readonly accepts: boolean;
   /** The state of the protocol. */
   readonly state: string;
   /** The output, with its size in bytes. */
@@ -20,15 +22,10 @@ export interface FrameWriter {
   readonly inTransit: number;
   /** Whether a message in fragments is in progress. */
   readonly inMessage: boolean;
-  /** Sends a message uncompressed. */
-  send(data: Data): void;
-  /** Sends a payload, compressed or not. */
-  sendPayload(type: "text" | "binary", payload: Uint8Array, compressed: boolean): void;
 }
 
-/** The limits of a connection that deflates. A ProtocolConfig has them. */
+/** The limits of a connection that compresses. A ProtocolConfig has them. */
 export interface DeflateLimits {
-  /** The role of this end. */
   readonly role: "client" | "server";
   /** As in ProtocolLimits. */
   readonly maxFrameSize: number;
@@ -36,12 +33,38 @@ export interface DeflateLimits {
   readonly maxWriteBufferSize: number;
 }
 
-/** Whom a queue of outgoing messages tells. */
-export interface DeflateHost {
-  /** A queued message was added to the protocol's output, or has failed the protocol. */
-  sent(): void;
+/** What a queue calls. `to` is the protocol that it compresses for. */
+export interface DeflateEvents<To> {
+  /** Puts a message into the output as it is. */
+  encode(to: To, data: Data): void;
+  /** Puts a message into the output whose payload was compressed. */
+  encodeCompressed(to: To, type: "text" | "binary", payload: Uint8Array): void;
+  /** A queued message is in the output. */
+  sent(to: To): void;
   /** A message that was accepted cannot be sent. */
-  fail(error: WebSocketError): void;
+  failed(to: To, error: WebSocketError): void;
+}
+
+/** Messages of a protocol with compression that wait to be sent. */
+export interface OutgoingMessages {
+  /** Bytes of the messages that wait, before compression. */
+  readonly heldSize: number;
+  /** Whether messages wait, or what was given to `inTurn`. */
+  readonly busy: boolean;
+  /** Whether all that is waited for is compression: not a promise of `inTurn`. */
+  readonly isCompressing: boolean;
+  /**
+   * Calls `run` when all earlier messages are in the output: at once if none waits. If it returns a
+   * promise, later messages wait for it: that is how to send a message in fragments.
+   */
+  inTurn(run: () => Promise<void> | undefined): void;
+  /**
+   * Compresses a fragment of a message that was begun as a compressed one. Returns undefined if the
+   * connection is closed. Bytes returned at once are borrowed until the next call of any codec.
+   */
+  deflateFragment(payload: Uint8Array, last: boolean): Uint8Array | Promise<Uint8Array | undefined>;
+  /** Drops what waits. */
+  close(): void;
 }
 
 /**
@@ -56,70 +79,87 @@ interface Task {
  * Compresses messages for a protocol and keeps their order: messages after one that is compressed
  * asynchronously wait for it.
  */
-export class DeflateQueue {
-  /** Bytes of the messages that wait, before compression. */
+export class DeflateQueue implements OutgoingMessages {
   heldSize = 0;
-  readonly #core: FrameWriter;
+  readonly #core: OutgoingState;
   readonly #codec: MessageCodec;
   readonly #limits: DeflateLimits;
-  readonly #host: DeflateHost;
+  readonly #events: DeflateEvents<never>;
+  readonly #to: never;
   #waiting: Task[] | undefined;
+  /** Tasks of `inTurn` that wait or are in progress. */
+  #foreign = 0;
   #closed = false;
 
-  constructor(core: FrameWriter, codec: MessageCodec, limits: DeflateLimits, host: DeflateHost) {
+  constructor(
+    core: OutgoingState,
+    codec: MessageCodec,
+    limits: DeflateLimits,
+    events: DeflateEvents<never>,
+    to: unknown,
+  ) {
     this.#core = core;
     this.#codec = codec;
     this.#limits = limits;
-    this.#host = host;
+    this.#events = events;
+    this.#to = to as never;
   }
 
-  /** Whether something waits. */
   get busy(): boolean {
     return this.#waiting !== undefined;
   }
 
+  get isCompressing(): boolean {
+    return this.#waiting !== undefined && this.#foreign === 0;
+  }
+
   /**
-   * Sends a message in its turn, compressed where that pays. Throws what `Protocol.send` throws,
-   * with nothing sent.
+   * Sends a message in its turn, compressed if that makes it smaller. Throws what `Protocol.send`
+   * throws, with nothing sent.
    */
   send(data: Data, compress = true): void {
     const core = this.#core;
-    if (!core.writable) throw protocolError("NOT_OPEN", `its state is "${core.state}"`);
+    if (!core.accepts) throw protocolError("NOT_OPEN", `its state is "${core.state}"`);
     this.#checkRoom(data);
     if (this.#waiting !== undefined) {
       const kept = keep(data);
       this.#hold({ size: sizeOf(data), run: () => this.#sendNow(kept, compress) });
     } else {
-      // the codec must not be asked for what is not sent then
+      // checked before: the codec must not compress what is not sent
       if (core.inMessage) throw protocolError("MESSAGE_IN_PROGRESS");
       const pending = this.#sendNow(data, compress);
       if (pending !== undefined) this.#wait(pending, sizeOf(data));
     }
   }
 
-  /**
-   * Does something when all that was sent before is in the protocol's output: at once if nothing
-   * waits. What is sent behind it waits for its promise, if it returns one: that is how to send a
-   * message in fragments.
-   */
   inTurn(run: () => Promise<void> | undefined): void {
-    if (this.#waiting !== undefined) this.#hold({ size: 0, run });
-    else {
+    const end = (): void => {
+      this.#foreign--;
+    };
+    const task = (): Promise<void> | undefined => {
       const pending = run();
+      if (pending === undefined) end();
+      return pending?.finally(end);
+    };
+    this.#foreign++;
+    if (this.#waiting !== undefined) this.#hold({ size: 0, run: task });
+    else {
+      const pending = task();
       if (pending !== undefined) this.#wait(pending, 0);
     }
   }
 
-  /**
-   * Deflates a fragment of a message that was begun as a compressed one. Undefined: the connection
-   * is over.
-   */
+  /** Calls `run` when all earlier messages are in the output: at once if none waits. */
+  afterMessages(run: () => void): void {
+    if (this.#waiting === undefined) run();
+    else this.#hold({ size: 0, run: () => run() as undefined });
+  }
+
   deflateFragment(payload: Uint8Array, last: boolean): Uint8Array | Promise<Uint8Array | undefined> {
     const deflated = this.#codec.deflateFragment(payload, last);
     return deflated instanceof Promise ? deflated : lasting(deflated);
   }
 
-  /** Drops what waits. */
   close(): void {
     this.#closed = true;
     this.#waiting = undefined;
@@ -172,7 +212,7 @@ export class DeflateQueue {
         this.#fail(error);
       }
     }
-    this.#host.sent();
+    this.#events.sent(this.#to);
   }
 
   /**
@@ -181,22 +221,22 @@ export class DeflateQueue {
    */
   #fail(error: unknown): void {
     if (!this.#core.writable) return;
-    this.#host.fail(
+    this.#events.failed(
+      this.#to,
       error instanceof WebSocketError ? error : protocolError("DEFLATE_FAILED", String(error), { cause: error }),
     );
   }
 
   #sendNow(data: Data, compress: boolean): Promise<void> | undefined {
-    const core = this.#core;
     const codec = this.#codec;
     if (data instanceof PreparedMessage && data.compressed) {
-      core.send(data);
+      this.#events.encode(this.#to, data);
       codec.resetDeflate(); // the peer's window has now what is not known here
       return undefined;
     }
     const type = typeof data === "string" ? "text" : data instanceof Uint8Array ? "binary" : data.type;
     if (!compress || (type === "binary" && !codec.engine.binary)) {
-      core.send(data);
+      this.#events.encode(this.#to, data);
       return undefined;
     }
     if (data instanceof PreparedMessage) {
@@ -225,18 +265,18 @@ export class DeflateQueue {
   }
 
   #sendForm(message: PreparedMessage, form: PreparedMessage): void {
-    if (form === message || form.payload.length <= this.#largestShared) this.#core.send(form);
-    else this.#core.sendPayload(form.type, form.payload, true);
+    if (form === message || form.payload.length <= this.#largestShared) this.#events.encode(this.#to, form);
+    else this.#events.encodeCompressed(this.#to, form.type, form.payload);
     if (form !== message) this.#codec.sentWithoutContext(message.payload);
   }
 
   #sendDeflated(data: Data, type: "text" | "binary", deflated: Uint8Array | undefined): void {
     if (deflated === undefined) {
-      this.#core.send(data);
+      this.#events.encode(this.#to, data);
       return;
     }
     try {
-      this.#core.sendPayload(type, deflated, true);
+      this.#events.encodeCompressed(this.#to, type, deflated);
     } catch (error) {
       // the peer won't see what the codec has put into its window
       this.#codec.resetDeflate();

@@ -2,25 +2,57 @@ import { WebSocketError } from "../errors.ts";
 import type { Message } from "../messages/message.ts";
 import { ReceiveQueue } from "../messages/receive-queue.ts";
 import type { Memory } from "../runtime/memory.ts";
-import { memoryOf, type Runtime } from "../runtime/runtime.ts";
 import { inflatedMessage } from "./inflated-message.ts";
 import type { MessageCodec } from "./message-codec.ts";
 
-/** Where a queue passes what it has inflated. `to` is the connection that it inflates for. */
+/** What a queue calls. `to` is the connection that it decompresses for. */
 export interface InflateEvents<To> {
-  /** A whole message, in the order in which they came. */
+  /** A complete message, in the order of reception. */
   message(to: To, message: Message): void;
-  /** What came does not inflate, is too big, or is not UTF-8. */
+  /** A message cannot be decompressed, is too big, or is not UTF-8. */
   failed(to: To, error: WebSocketError): void;
   /**
-   * Whether bytes should be read from the stream: not while messages wait for one that is inflated
-   * asynchronously, or for the next tick.
+   * Whether bytes should be read from the stream: not while messages wait for one that is
+   * decompressed asynchronously, or for the next tick.
    */
   reading(to: To, on: boolean): void;
-  /** Whether the reader has room for another message. If not, call `goOn` when it has. */
+  /** Returns whether the reader has room for another message. If not, call `resume` when it has. */
   hasRoom(to: To): boolean;
-  /** Whether what waits can no longer be read in time, so that what comes behind it is dropped. */
+  /** Returns whether what waits can no longer be read in time, so that later messages are dropped. */
   overflows(to: To): boolean;
+}
+
+/** Received messages of a protocol with compression that wait. */
+export interface IncomingMessages {
+  /** Bytes of the messages that wait, the one included that is decompressed asynchronously. */
+  readonly heldSize: number;
+  /** Bytes of memory that those use. */
+  readonly memorySize: number;
+  /**
+   * Whether reading from the stream is off: a message is being decompressed asynchronously, or the
+   * rest waits for the next tick.
+   */
+  readonly isBusy: boolean;
+  /**
+   * Whether `endTick` has to be called: messages were decompressed, or wait in memory that they
+   * share with those of other connections.
+   */
+  readonly isUnsettled: boolean;
+  /** The tick has ended: the next one may decompress as much again. */
+  endTick(): void;
+  /**
+   * Delivers what waits while the reader has room. Call it when it may have. Does nothing in a call
+   * of the sink.
+   */
+  resume(): void;
+  /**
+   * Calls back when nothing more is delivered before the reader makes room: at once if that is so.
+   */
+  whenIdle(callback: () => void): void;
+  /** Calls back when all messages have been delivered or dropped: at once if that is so. */
+  whenEmpty(callback: () => void): void;
+  /** Drops what waits, and all that is received later. */
+  close(): void;
 }
 
 /** Bytes inflated in one event-loop tick before the rest waits for the next one. */
@@ -29,13 +61,14 @@ const COST_IN_SET = 40; // bytes of memory
 const COST_OF_A_MESSAGE = 512; // bytes that each message counts besides its size, for the setup
 
 /**
- * Puts a codec between the protocol and the reader, and keeps the messages in order. Messages wait
- * here, as they came,
+ * Decompresses the messages of a connection in order. Messages wait here, still compressed,
  *
- * - while the reader has no room: a few bytes may inflate to `maxMessageSize`, and one chunk may have thousands of such messages;
- * - while the message before them is inflated asynchronously, and for the next tick when enough was inflated in this one. Nothing is read meanwhile.
+ * - while the reader has no room: a few bytes may become `maxMessageSize` bytes, and one chunk may
+ *   contain thousands of such messages;
+ * - while the message before them is decompressed asynchronously, and for the next tick if enough
+ *   was decompressed in this one. Nothing is read meanwhile.
  */
-export class InflateQueue {
+export class InflateQueue implements IncomingMessages {
   readonly #memory: Memory;
   readonly #codec: MessageCodec;
   /** Largest inflated message in bytes. */
@@ -51,11 +84,11 @@ export class InflateQueue {
   #inflating = 0;
   /** Bytes inflated in this tick. */
   #inflated = 0;
-  /** It goes on by itself: when a message is inflated asynchronously, or in the next tick. */
+  /** It continues by itself: after an asynchronous decompression, or in the next tick. */
   #busy = false;
-  /** What the sink was told: reading is off. */
+  /** The value of `#busy` when `reading` was last called. */
   #readingOff = false;
-  /** Messages are being delivered, so that the reader may call `goOn`. */
+  /** Messages are being delivered, so that the reader may call `resume`. */
   #running = false;
   /** A message was dropped: so are those behind it. */
   #dropping = false;
@@ -64,14 +97,14 @@ export class InflateQueue {
   #closed = false;
 
   constructor(
-    runtime: Runtime,
+    memory: Memory,
     codec: MessageCodec,
     maxMessageSize: number,
     events: InflateEvents<never>,
     to: unknown,
     checkText = true,
   ) {
-    this.#memory = memoryOf(runtime);
+    this.#memory = memory;
     this.#events = events;
     this.#to = to as never;
     this.#codec = codec;
@@ -90,7 +123,7 @@ export class InflateQueue {
     else if (this.#inflated >= MOST_PER_TICK || !this.#events.hasRoom(this.#to)) {
       this.#waiting = new ReceiveQueue();
       this.#hold(this.#waiting, message, true);
-      this.goOn();
+      this.resume();
     } else {
       this.#inflate(message);
       this.#settle();
@@ -102,56 +135,44 @@ export class InflateQueue {
     if (!compressed) (this.#plain ??= new Set()).add(message);
   }
 
-  /** Bytes that wait, and of the message that is being inflated asynchronously. */
   get heldSize(): number {
     return this.#inflating + (this.#waiting?.size ?? 0);
   }
 
-  /** Bytes of memory that those keep alive. */
-  get held(): number {
+  get memorySize(): number {
     return this.#inflating + (this.#waiting?.held ?? 0) + (this.#plain?.size ?? 0) * COST_IN_SET;
   }
 
-  /**
-   * Whether `endTick` has to be called: messages were inflated, or wait in memory that they share
-   * with those of other connections.
-   */
+  get isBusy(): boolean {
+    return this.#readingOff;
+  }
+
   get isUnsettled(): boolean {
     return this.#inflated > 0 || this.#waiting?.isUnsettled === true;
   }
 
-  /** The tick has ended: the next one may inflate as much again. See also `ReceiveQueue.settle`. */
   endTick(): void {
     this.#inflated = 0;
     this.#waiting?.settle();
   }
 
-  /**
-   * Calls back when nothing more is delivered before the reader makes room: at once if it is so.
-   */
   whenIdle(callback: () => void): void {
     if (this.#busy) this.#idle = callback;
     else callback();
   }
 
-  /** Calls back when all that came has been delivered or dropped: at once if it has been. */
   whenEmpty(callback: () => void): void {
     if (this.#waiting === undefined) callback();
     else this.#empty = callback;
   }
 
-  /** Drops what waits, and takes nothing more. */
   close(): void {
     this.#closed = true;
     this.#end();
     this.#settle();
   }
 
-  /**
-   * Delivers what waits while the reader has room. To be called when it may have; does nothing in a
-   * call of the sink.
-   */
-  goOn(): void {
+  resume(): void {
     if (this.#busy || this.#running) return;
     this.#running = true;
     this.#deliverWaiting();
@@ -178,7 +199,7 @@ export class InflateQueue {
       this.#inflated = 0;
       if (this.#closed) return;
       this.#busy = false;
-      this.goOn();
+      this.resume();
     });
   }
 
@@ -201,7 +222,7 @@ export class InflateQueue {
       this.#running = true;
       if (result !== undefined) this.#take(type, result, false);
       this.#running = false;
-      this.goOn();
+      this.resume();
     });
   }
 
@@ -223,7 +244,7 @@ export class InflateQueue {
     this.#busy = false;
   }
 
-  /** Tells of what has changed. */
+  /** Reports changes. */
   #settle(): void {
     if (this.#busy !== this.#readingOff) {
       this.#readingOff = this.#busy;

@@ -18,6 +18,10 @@ export let encoderOf: (outbound: Outbound) => Sender;
 /** The row of the state machine that a connection is in. */
 export let phaseOf: (outbound: Outbound) => Phase;
 export let setPhase: (outbound: Outbound, phase: Phase) => void;
+/** Encodes a message, in its turn. */
+export let encode: (outbound: Outbound, data: Data) => void;
+/** Encodes a message whose payload was compressed for this connection, in its turn. */
+export let encodeCompressed: (outbound: Outbound, type: "text" | "binary", payload: Uint8Array) => void;
 
 /** The sending half of a connection: messages in, bytes in the output. */
 export abstract class Outbound {
@@ -39,6 +43,8 @@ export abstract class Outbound {
     setPhase = (outbound, phase) => {
       outbound.#phase = phase;
     };
+    encode = (outbound, data) => outbound.#encode(data);
+    encodeCompressed = (outbound, type, payload) => outbound.#encodePayload(type, payload, true);
   }
 
   constructor(config: ProtocolConfig) {
@@ -52,9 +58,14 @@ export abstract class Outbound {
     return this.#phase.state;
   }
 
-  /** Whether messages can be sent: there is no Close in the output yet. */
+  /** Whether messages can be put into the output: there is no Close in it yet. */
   get writable(): boolean {
     return this.#phase.sends;
+  }
+
+  /** Whether further messages may be sent: not if a Close already waits behind earlier ones. */
+  get accepts(): boolean {
+    return this.#phase.accepts;
   }
 
   /**
@@ -62,6 +73,10 @@ export abstract class Outbound {
    * MESSAGE_IN_PROGRESS, with nothing sent.
    */
   send(data: Data): void {
+    this.#encode(data);
+  }
+
+  #encode(data: Data): void {
     this.#checkOpen();
     if (data instanceof PreparedMessage && data.compressed) this.#checkCompression();
     if (this.output.size + this.inTransit > 0) this.#checkRoom(data);
@@ -78,13 +93,13 @@ export abstract class Outbound {
     this.#sender.transfer(this.output, message);
   }
 
-  /**
-   * Sends bytes as a message of the given type; `compressed` if they were deflated for this
-   * connection. Throws as `send`.
-   */
-  sendPayload(type: "text" | "binary", payload: Uint8Array, compressed = false): void {
+  /** Sends bytes as a message of the given type. Throws as `send`. */
+  sendPayload(type: "text" | "binary", payload: Uint8Array): void {
+    this.#encodePayload(type, payload, false);
+  }
+
+  #encodePayload(type: "text" | "binary", payload: Uint8Array, compressed: boolean): void {
     this.#checkOpen();
-    if (compressed) this.#checkCompression();
     if (this.output.size + this.inTransit > 0) this.#checkRoom(payload);
     this.#sender.payloadOf(this.output, type, payload, compressed);
   }

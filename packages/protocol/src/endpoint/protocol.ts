@@ -3,9 +3,15 @@ import { protocolError, WebSocketError } from "../errors.ts";
 import { CLOSE_CODE } from "../frames/close-codes.ts";
 import { type CloseReason, readClosePayload, writeClosePayload } from "../frames/close-payload.ts";
 import { OPCODE } from "../frames/frame.ts";
+import type { Data } from "../messages/data.ts";
 import type { Message } from "../messages/message.ts";
-import type { Heartbeat, ProtocolConfig } from "./options.ts";
-import { configOf, encoderOf, Outbound, phaseOf, setPhase } from "./outbound.ts";
+import { PreparedMessage } from "../messages/prepared.ts";
+import { type DeflateEvents, DeflateQueue, type OutgoingMessages } from "../deflate/deflate-queue.ts";
+import { type IncomingMessages, type InflateEvents, InflateQueue } from "../deflate/inflate-queue.ts";
+import type { MessageCodec } from "../deflate/message-codec.ts";
+import { Liveness, noteReceived, receivedAtOf, startEnding, stopTimer } from "./liveness.ts";
+import type { ProtocolConfig } from "./options.ts";
+import { configOf, encode, encodeCompressed, encoderOf, phaseOf, setPhase } from "./outbound.ts";
 import { acquireReceiver, type Receiver, type ReceiverEvents, releaseReceiver } from "./receiver.ts";
 import { after, PHASES, type StateEvent } from "./states.ts";
 
@@ -21,35 +27,60 @@ export interface Closing {
   readonly error: WebSocketError | undefined;
 }
 
-/** Callbacks that a protocol calls within its methods. Only `onMessage` is required. */
+/**
+ * Callbacks of a protocol. It calls them within its methods, and when an asynchronous job of its
+ * codec has ended. Only `onMessage` is required.
+ */
 export interface ProtocolSink {
   /** A message was received. */
   onMessage(message: Message): void;
-  /** A message that is still compressed was received. Only with `compression`. */
-  onCompressedMessage?(message: Message): void;
   /** A ping was received. Its pong is sent without your help. */
   onPing?(payload: Uint8Array): void;
   /** A pong was received. */
   onPong?(payload: Uint8Array): void;
   /** The state is now `closing` or `closed`. */
   onStateChange?(): void;
+  /**
+   * With compression: whether to read from the stream. Not while a message is decompressed
+   * asynchronously.
+   */
+  onReading?(on: boolean): void;
+  /**
+   * With compression: returns whether there is room for a message that has to be decompressed. If
+   * not, call `incoming.resume()` when there is. Default: always.
+   */
+  hasRoom?(): boolean;
+  /**
+   * With compression: returns whether what waits can no longer be read in time, so that further
+   * messages are dropped. Default: never.
+   */
+  overflows?(): boolean;
+  /** With compression: a message that was compressed asynchronously is in the output. */
+  onOutput?(): void;
 }
 
-const EMPTY = new Uint8Array(0);
+const NO_BYTES: Uint8Array = new Uint8Array(0);
 const ANSWERED_AT_ONCE = 16 * 1024; // bytes of output up to which each ping is answered at once
 
-/** Where a receiver passes what it has read for a protocol. Set by the class, whose private methods it calls. */
+/** What a receiver calls. Set by the class, because it calls private methods. */
 let RECEIVED: Readonly<ReceiverEvents<Protocol>>;
+/** What the queue of compressed messages calls. */
+let INFLATED: Readonly<InflateEvents<Protocol>>;
+/** What the queue of messages to compress calls. */
+let DEFLATED: Readonly<DeflateEvents<Protocol>>;
 
 /**
- * One WebSocket connection after its handshake, without I/O. Bytes go in through `receive` and come out of `output`. Time goes in as an
- * argument, in ms of any monotonic clock, and comes out of `pollTimeout`. Nothing that a peer sends makes it throw. Wrong calls throw
- * before anything is changed.
+ * One WebSocket connection after its handshake, without I/O. Bytes go in through `receive` and come
+ * out of `output`. Time goes in as an argument, in ms of any monotonic clock, and comes out of
+ * `pollTimeout`. Nothing that a peer sends makes it throw. Wrong calls throw before anything is
+ * changed.
  */
-export class Protocol extends Outbound {
-  /** The error that ended the connection, if any. */
-  error: WebSocketError | undefined;
+export class Protocol extends Liveness {
+  /** Number of messages received, those included that still wait for their decompression. */
+  messagesReceived = 0;
   readonly #sink: ProtocolSink;
+  readonly #incoming: InflateQueue | undefined;
+  readonly #outgoing: DeflateQueue | undefined;
   /** Only while a message or a part of a frame is in progress. */
   #receiver: Receiver | undefined;
   /** The peer's Close. */
@@ -57,25 +88,32 @@ export class Protocol extends Outbound {
   /** The payload of the newest ping that was not answered yet. */
   #pendingPong: Uint8Array | undefined;
   /** The payload of the Close that waits to be sent. */
-  #pendingClose: Uint8Array = EMPTY;
-  /** Whether the rest of what the peer sends is ignored. */
-  #discards = false;
-  /** When `handleTimeout` is to be called. */
-  #deadline = Infinity;
-  /** When bytes last came. */
-  #receivedAt = 0;
-  /** When the peer has to have answered a ping; Infinity while no answer is pending. Any byte is an answer. */
-  #answerBy = Infinity;
-  #paused = false;
-  /** Since when the stream is to end. */
-  #endingSince: number | undefined;
-  /** Whether output that the peer accepts moves the deadline of closing. */
-  #patient = true;
+  #pendingClose = NO_BYTES;
 
-  /** `sink` gets messages, control frames and changes of the state. */
-  constructor(config: ProtocolConfig, sink: ProtocolSink) {
+  /**
+   * `sink` gets messages, control frames and changes of the state. `codec`: what a codec factory
+   * made of the negotiated extensions; required if the configuration has `compression`. Throws
+   * INVALID_ARGUMENT.
+   */
+  constructor(config: ProtocolConfig, sink: ProtocolSink, codec?: MessageCodec) {
     super(config);
     this.#sink = sink;
+    if (config.compression !== (codec !== undefined)) {
+      throw invalidOption("the codec", config.compression ? "a MessageCodec" : "undefined without compression", codec);
+    }
+    if (codec === undefined) return;
+    this.#incoming = new InflateQueue(encoderOf(this).memory, codec, config.maxMessageSize, INFLATED, this);
+    this.#outgoing = new DeflateQueue(this, codec, config, DEFLATED, this);
+  }
+
+  /** Received messages that wait; undefined without compression. */
+  get incoming(): IncomingMessages | undefined {
+    return this.#incoming;
+  }
+
+  /** Messages that wait to be sent; undefined without compression. */
+  get outgoing(): OutgoingMessages | undefined {
+    return this.#outgoing;
   }
 
   /** Bytes in the output, in transit and of an incomplete message. */
@@ -96,20 +134,20 @@ export class Protocol extends Outbound {
   // ---- in
 
   /**
-   * Processes `chunk[start..end)`, the next bytes of the stream, which came at `now`. Borrows them: it neither keeps nor changes them. A violation ends the
-   * connection: see `error`. Returns the offset behind the last byte that it has processed: `end`, or with `until` the end of the last frame that begins
-   * before `until`. Throws INVALID_ARGUMENT.
+   * Processes `chunk[start..end)`, the next bytes of the stream, which were received at `now`. It
+   * neither keeps nor changes them. A violation ends the connection: see `error`. Returns the
+   * offset after the last byte that was processed: `end`, or with `until` the end of the last frame
+   * that begins before `until`. Throws INVALID_ARGUMENT.
    */
   receive(chunk: Uint8Array, now: number, start = 0, end: number = chunk?.length, until = end): number {
     if (!(chunk instanceof Uint8Array)) throw invalidOption("a chunk", "a Uint8Array", chunk);
     if (!(start >= 0 && end <= chunk.length)) {
       throw invalidOption("the range of a chunk", `within 0 to ${chunk.length}`, `${start} to ${end}`);
     }
-    if (typeof now !== "number") throw invalidOption("now", "a number (ms)", now);
+    checkNow(now);
     if (end <= start) return end;
-    this.#receivedAt = now;
-    this.#answerBy = Infinity;
-    if (!this.#receives) return end;
+    noteReceived(this, now);
+    if (!phaseOf(this).receives) return end;
     const receiver = (this.#receiver ??= acquireReceiver(encoderOf(this).memory, configOf(this), RECEIVED, this));
     const error = receiver.receive(chunk, start, end, until);
     const { position } = receiver;
@@ -118,37 +156,42 @@ export class Protocol extends Outbound {
       releaseReceiver(receiver);
     }
     if (error !== undefined) this.fail(error, now);
-    return this.#receives ? position : end;
+    return phaseOf(this).receives ? position : end;
   }
 
   /**
-   * Ignores all further bytes of the peer, the rest of the current chunk included, and drops what was kept of a message. You may call it
-   * within a method of the sink.
-   */
-  stopReceiving(): void {
-    this.#discards = true;
-    this.#dropReceiver();
-  }
-
-  /**
-   * The peer ended its half of the stream at `now`, or the stream failed with `cause`. After an orderly end, output may still be
-   * written: until the time that `pollTimeout` returns.
+   * The peer ended its half of the stream at `now`. Output may still be written, and the stream has
+   * to end by the time that `pollTimeout` returns. The state is `closed` as soon as no message is
+   * being compressed. With `cause`, the stream has failed: as `streamClosed`.
    */
   receiveEnd(now: number, cause?: Error): void {
-    if (typeof now !== "number") throw invalidOption("now", "a number (ms)", now);
+    if (cause !== undefined) return this.streamClosed(now, cause);
+    checkNow(now);
     if (this.state === "closed") return;
-    if (cause === undefined) this.#sendPendingClose(); // our half may still be open
-    this.#enter("streamEnded");
-    this.#deadline = Infinity;
-    if (cause === undefined && this.output.size + this.inTransit > 0) this.startEnding(now);
-    if (phaseOf(this) !== PHASES.closedCleanly) {
-      this.error ??= protocolError("CONNECTION_LOST", cause?.message, cause === undefined ? undefined : { cause });
-    }
-    this.#sink.onStateChange?.();
+    stopTimer(this); // the time for our half starts now
+    startEnding(this, now);
+    if (this.#outgoing?.isCompressing === true) {
+      this.#enter("inputEnded");
+      this.#outgoing.afterMessages(() => this.#streamEnded());
+    } else this.#streamEnded();
   }
 
-  get #receives(): boolean {
-    return phaseOf(this).receives && !this.#discards;
+  /** The stream was closed at `now`, in both directions; because of `cause` if it failed. */
+  streamClosed(now: number, cause?: Error): void {
+    checkNow(now);
+    stopTimer(this);
+    if (this.state !== "closed") this.#streamEnded(cause ?? null);
+  }
+
+  /** `cause`: undefined while our half of the stream is open, null if it was closed without error. */
+  #streamEnded(cause?: Error | null): void {
+    if (this.state === "closed") return;
+    if (cause === undefined) this.#sendPendingClose();
+    this.#enter("streamEnded");
+    if (phaseOf(this) !== PHASES.closedCleanly) {
+      this.error ??= protocolError("CONNECTION_LOST", cause?.message, cause ? { cause } : undefined);
+    }
+    this.#sink.onStateChange?.();
   }
 
   #enter(event: StateEvent): void {
@@ -164,11 +207,31 @@ export class Protocol extends Outbound {
 
   static {
     RECEIVED = Object.freeze<ReceiverEvents<Protocol>>({
-      message: (to, message) => to.#sink.onMessage(message),
-      compressedMessage: (to, message) => to.#sink.onCompressedMessage?.(message),
+      message: (to, message) => {
+        to.messagesReceived++;
+        if (to.#incoming === undefined) to.#sink.onMessage(message);
+        else to.#incoming.receive(message, false);
+      },
+      compressedMessage: (to, message) => {
+        to.messagesReceived++;
+        to.#incoming?.receive(message, true);
+      },
       ping: (to, payload) => to.#receivePing(payload),
       pong: (to, payload) => to.#sink.onPong?.(payload),
       close: (to, payload) => to.#receiveClose(payload),
+    });
+    INFLATED = Object.freeze<InflateEvents<Protocol>>({
+      message: (to, message) => to.#sink.onMessage(message),
+      failed: (to, error) => to.#fail(error, undefined),
+      reading: (to, on) => to.#sink.onReading?.(on),
+      hasRoom: (to) => to.#sink.hasRoom?.() ?? true,
+      overflows: (to) => to.#sink.overflows?.() ?? false,
+    });
+    DEFLATED = Object.freeze<DeflateEvents<Protocol>>({
+      encode,
+      encodeCompressed,
+      sent: (to) => to.#sink.onOutput?.(),
+      failed: (to, error) => to.#fail(error, undefined),
     });
   }
 
@@ -184,7 +247,7 @@ export class Protocol extends Outbound {
   }
 
   #receiveClose(payload: Uint8Array): void {
-    const now = this.#receivedAt;
+    const now = receivedAtOf(this);
     const close = readClosePayload(payload);
     if (close instanceof WebSocketError) {
       this.fail(close, now);
@@ -194,45 +257,106 @@ export class Protocol extends Outbound {
     // §5.5.1: "the endpoint MUST send a Close frame in response ... it typically echos the status code it received."
     if (!phaseOf(this).closeSent) this.#pendingClose = payload.length <= 2 ? payload : payload.slice(0, 2);
     this.#enter("closeReceived");
-    this.startEnding(now);
+    startEnding(this, now);
     this.#sink.onStateChange?.();
   }
 
   /**
-   * Ends the connection at `now` because of an error. The peer is sent the error's close code; nothing more is received. With `drain`, the peer gets
-   * what was written before as long as it accepts it; without, it gets what it accepts in `closeTimeout`.
+   * Ends the connection at `now` because of an error. The peer gets the error's close code. Nothing
+   * more is received. With `drain`, the peer gets what was written before as long as it accepts it;
+   * without, it gets what it accepts in `closeTimeout`.
    */
   fail(error: WebSocketError, now: number, drain = false): void {
+    this.#fail(error, now, drain);
+  }
+
+  #fail(error: WebSocketError, now: number | undefined, drain = false): void {
     if (this.state === "closed" || this.error !== undefined) return;
     this.error = error;
-    this.#patient = drain;
     if (!phaseOf(this).closeSent && error.closeCode !== undefined) {
       this.#pendingClose = new Uint8Array([error.closeCode >>> 8, error.closeCode]);
     }
-    this.#enter(error.closeCode === undefined ? "aborted" : "failed");
-    this.startEnding(now);
+    this.#enter(error.closeCode === undefined ? "aborted" : drain ? "failedBehindOutput" : "failed");
+    startEnding(this, now);
     this.#sink.onStateChange?.();
+  }
+
+  /**
+   * The caller destroys the stream at `now`, without a Close. Nothing more is received, the rest of
+   * the current chunk included. You may call it within a method of the sink.
+   */
+  abort(now: number): void {
+    if (this.state === "closed") return;
+    this.#enter("aborted");
+    this.#incoming?.close();
+    startEnding(this, now);
   }
 
   // ---- out
 
   /**
-   * Starts the closing handshake at `now`. Without a code the Close has no payload. Does nothing when the handshake was started already. Throws
+   * Sends a message, compressed if the connection has compression and `compress` is not false.
+   * Messages that are compressed asynchronously keep their order. Throws INVALID_ARGUMENT,
+   * NOT_OPEN, WRITE_BUFFER_FULL or MESSAGE_IN_PROGRESS, with nothing sent.
+   */
+  override send(data: Data, compress = true): void {
+    if (this.#outgoing === undefined) super.send(data);
+    else this.#outgoing.send(data, compress);
+  }
+
+  override sendPayload(type: "text" | "binary", payload: Uint8Array): void {
+    if (this.#outgoing === undefined) super.sendPayload(type, payload);
+    else this.#outgoing.send(new PreparedMessage(payload, { type }));
+  }
+
+  override transfer(message: Message): void {
+    if (this.#outgoing === undefined) super.transfer(message);
+    else this.#outgoing.send(message);
+  }
+
+  /**
+   * Starts the closing handshake at `now`, after all messages that were sent before. Without a code
+   * the Close has no payload. Does nothing if the handshake was started already. Throws
    * INVALID_ARGUMENT for a code or a reason that no Close can carry.
    */
   close(code: number | undefined, reason: string, now: number): void {
+    if (phaseOf(this) !== PHASES.open) return void writeClosePayload(code, reason);
+    this.holdClose(code, reason, now);
+    if (this.#outgoing === undefined) this.releaseClose();
+    else this.#outgoing.afterMessages(() => this.releaseClose());
+  }
+
+  /**
+   * As `close`, but the Close waits until `releaseClose`: you have messages that are to be sent
+   * before it. Send them in between.
+   */
+  holdClose(code: number | undefined, reason: string, now: number): void {
     const payload = writeClosePayload(code, reason);
-    if (this.state !== "open") return;
-    this.#sendClose(payload);
-    this.startEnding(now);
+    if (phaseOf(this) !== PHASES.open) return;
+    this.#pendingClose = payload;
+    this.#enter("closeHeld");
+    startEnding(this, now);
+  }
+
+  /** Puts the Close of `holdClose` into the output, if it still waits. */
+  releaseClose(): void {
+    if (phaseOf(this) !== PHASES.closeHeld) return;
+    this.#sendClose(this.#pendingClose);
     this.#sink.onStateChange?.();
   }
 
   /**
-   * Puts pending Pong and Close frames into the output. Call it before you take the output, once the last take is written and the
-   * application has had time to reply to what came: what it writes precedes the Close, as RFC 6455 §5.5.1 allows.
+   * Puts pending Pong and Close frames into the output. Call it before you take the output, once
+   * the last output is written and the application has had time to reply to what was received: what
+   * it writes precedes the Close, as RFC 6455 §5.5.1 allows. They wait while messages are
+   * decompressed, and a Close while messages are compressed.
    */
   flushControlFrames(): void {
+    if (this.#incoming?.isBusy === true) return; // what is decompressed may be answered first
+    if (this.#outgoing?.isCompressing === true && phaseOf(this).closePending && phaseOf(this).drains) {
+      this.#enter("closeHeld");
+      return;
+    }
     this.#sendPong();
     this.#sendPendingClose();
   }
@@ -243,14 +367,9 @@ export class Protocol extends Outbound {
   }
 
   /**
-   * Whether a Close is pending that has to follow everything that was written before: the peer sent one, or `fail` was called with `drain`. Delay
-   * `flushControlFrames` while you still compress messages.
+   * Whether the stream should be ended once the output is written. RFC 6455 §7.1.1: the server ends
+   * it first; a client waits for that, until its deadline.
    */
-  get closeWaitsForOutput(): boolean {
-    return phaseOf(this).closePending && this.#patient;
-  }
-
-  /** Whether the stream should be ended once the output is written. RFC 6455 §7.1.1: the server ends it first; a client waits for that, bounded by its deadline. */
   get shouldEndStream(): boolean {
     const { streamEndsAt } = phaseOf(this);
     return streamEndsAt === "both" || streamEndsAt === configOf(this).role;
@@ -273,128 +392,14 @@ export class Protocol extends Outbound {
     this.#enter("closeSent");
   }
 
-  // ---- time
-
-  /** Starts the heartbeat, if the configuration has one. */
-  start(now: number): void {
-    const { heartbeat } = configOf(this);
-    if (heartbeat === undefined) return;
-    this.#receivedAt = now;
-    this.#deadline = now + heartbeat.interval;
-  }
-
-  /** Returns the time at which to call `handleTimeout`; Infinity for never. Ask again after each call of another method. */
-  pollTimeout(): number {
-    return this.#deadline;
-  }
-
-  /**
-   * The stream has to end: sets the deadline, in any state. Call it if you delay a Close, or the end of your half of the stream, until
-   * you have compressed what is to be sent before it. A second call changes nothing.
-   */
-  startEnding(now: number): void {
-    if (this.#endingSince !== undefined && this.#deadline !== Infinity) return;
-    this.#endingSince ??= now;
-    this.#setEnd(now, this.#endingSince);
-  }
-
-  /** Whether the stream has to end by the time that `pollTimeout` returns. */
-  get isEnding(): boolean {
-    return this.#endingSince !== undefined;
-  }
-
-  /**
-   * The system has accepted output at `now`. While the stream has to end, `closeTimeout` counts from there, up to `maxCloseTime` in all, so that a peer gets what
-   * was written before the Close as long as it accepts it. Changes nothing where the connection has failed.
-   */
-  outputSent(now: number): void {
-    const endingSince = this.#endingSince;
-    if (endingSince === undefined || this.#deadline === Infinity) return;
-    if (this.#patient) this.#setEnd(now, endingSince);
-  }
-
-  #setEnd(now: number, since: number): void {
-    const { closeTimeout, maxCloseTime } = configOf(this);
-    this.#deadline = Math.min(now + closeTimeout, since + maxCloseTime);
-  }
-
-  /** Whether the caller reads no bytes at the moment. */
-  get readingPaused(): boolean {
-    return this.#paused;
-  }
-
-  /**
-   * The caller reads no bytes until `resumeReading`. Silence then does not mean that the peer is dead: pings are still sent, since writing to a peer
-   * that has gone fails, but a missing answer does not end the connection.
-   */
-  pauseReading(): void {
-    this.#paused = true;
-  }
-
-  /** The caller reads again. The answer to a ping may be among what it reads, so the peer has `heartbeat.timeout` from now on. */
-  resumeReading(now: number): void {
-    if (!this.#paused) return;
-    this.#paused = false;
-    const { heartbeat } = configOf(this);
-    if (heartbeat === undefined || this.state !== "open" || this.isEnding || this.#answerBy === Infinity) return;
-    this.#answerBy = now + heartbeat.timeout;
-    this.#deadline = Math.min(this.#answerBy, now + heartbeat.interval);
-  }
-
-  /** Call it at the time that `pollTimeout` returned. False: destroy the stream at once. */
-  handleTimeout(now: number): boolean {
-    if (now < this.#deadline) return true;
-    this.#deadline = Infinity;
-    if (this.#endingSince !== undefined) {
-      const done = phaseOf(this) === PHASES.closesExchanged && this.inTransit === 0;
-      if (!done) this.error ??= this.#tooLate(now - this.#endingSince);
-      this.#enter("timedOut"); // the stream that a pending Close would have gone to is destroyed
-      return false;
-    }
-    const { heartbeat } = configOf(this);
-    if (this.state === "closed" || heartbeat === undefined) return true;
-    return this.#beat(now, heartbeat);
-  }
-
-  #tooLate(after: number): WebSocketError {
-    const { maxCloseTime } = configOf(this);
-    return protocolError("CLOSE_TIMEOUT", after >= maxCloseTime ? `maxCloseTime is ${maxCloseTime} ms` : undefined);
-  }
-
-  /** One step of the heartbeat of an open connection. False: the peer is dead. */
-  #beat(now: number, { interval, timeout }: Heartbeat): boolean {
-    if (now >= this.#answerBy) {
-      if (!this.#paused) {
-        const silence = Math.round(now - this.#receivedAt);
-        this.error = protocolError("HEARTBEAT_TIMEOUT", `nothing came for ${silence} ms`);
-        return false;
-      }
-      // The first ping to a peer that has gone brings a reset, upon which writing another one fails.
-      this.#answerBy = Infinity;
-      this.#sendPing();
-      this.#deadline = now + interval;
-      return true;
-    }
-    const pingAt = this.#receivedAt + interval;
-    if (this.#answerBy === Infinity && now >= pingAt) {
-      this.#answerBy = now + timeout;
-      this.#sendPing();
-    }
-    // a peer that answers at once is pinged again after `interval`, however long `timeout` is
-    this.#deadline = this.#answerBy === Infinity ? pingAt : Math.min(this.#answerBy, now + interval);
-    return true;
-  }
-
-  /** While the peer does not accept what was written before, another ping tells nothing more. */
-  #sendPing(): void {
-    if (this.output.size + this.inTransit === 0 || !this.#paused)
-      encoderOf(this).control(this.output, OPCODE.PING, EMPTY);
-  }
-
-  /** How the connection ended. 1006 where no Close came: RFC 6455 §7.1.5. */
+  /** How the connection ended. The code is 1006 if no Close was received: RFC 6455 §7.1.5. */
   get closing(): Closing {
     const exchanged = phaseOf(this) === PHASES.closesExchanged || phaseOf(this) === PHASES.closedCleanly;
     const { code, reason } = this.#received ?? { code: CLOSE_CODE.ABNORMAL, reason: "" };
     return { code, reason, clean: exchanged && this.error === undefined, error: this.error };
   }
+}
+
+function checkNow(now: number): void {
+  if (typeof now !== "number") throw invalidOption("now", "a number (ms)", now);
 }

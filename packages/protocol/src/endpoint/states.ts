@@ -9,15 +9,21 @@ export type ProtocolState = "open" | "closing" | "closed";
 
 /** What moves a connection from one phase to the next. */
 export type StateEvent =
+  /** A Close waits until messages before it are in the output. */
+  | "closeHeld"
   /** A Close was put into the output. */
   | "closeSent"
-  /** The peer's Close came. */
+  /** The peer's Close was received. */
   | "closeReceived"
-  /** An error ended the connection, and a Close with its code is to be sent. */
+  /** The peer ended its half of the stream, and messages are still being compressed. */
+  | "inputEnded"
+  /** An error ended the connection. A Close with its code is to be sent. */
   | "failed"
-  /** An error ended the connection, and no Close tells the peer. */
+  /** The same, and the output before the Close is to be sent first. */
+  | "failedBehindOutput"
+  /** The connection ended, and the peer gets no Close. */
   | "aborted"
-  /** The time for closing is over. */
+  /** A deadline has passed. */
   | "timedOut"
   /** The byte stream has ended. */
   | "streamEnded";
@@ -28,18 +34,28 @@ export type StateEvent =
  */
 export interface Phase {
   readonly state: ProtocolState;
-  /** Whether bytes of the peer are processed. RFC 6455 §5.5.1: nothing follows a Close. */
+  /** Whether received bytes are processed. RFC 6455 §5.5.1: nothing follows a Close. */
   readonly receives: boolean;
   /**
-   * Whether messages can be sent: until a Close is in the output (§5.5.1), which may wait for them.
+   * Whether messages can be put into the output: until a Close is in it (§5.5.1). A Close may wait
+   * for messages.
    */
   readonly sends: boolean;
-  /** Whether a Close waits to be sent. */
+  /** Whether the application may send further messages. */
+  readonly accepts: boolean;
+  /** Whether a Close is to be sent with the next control frames. */
   readonly closePending: boolean;
   /** Whether a Close was sent. No pong follows it (§5.5.2). */
   readonly closeSent: boolean;
+  /** Whether the stream has to end, so that the deadline of closing applies. */
+  readonly ends: boolean;
   /**
-   * Who ends the stream once the output is written. §7.1.1: "the server MUST close the TCP
+   * Whether the peer gets what was written before the Close: output that it accepts extends the
+   * deadline, and a pending Close waits for messages that are being compressed.
+   */
+  readonly drains: boolean;
+  /**
+   * Which role ends the stream once the output is written. §7.1.1: "the server MUST close the TCP
    * connection immediately", the client "SHOULD wait for the server".
    */
   readonly streamEndsAt: "neither" | "server" | "both";
@@ -48,59 +64,112 @@ export interface Phase {
 
 type PhaseName =
   | "open"
+  | "closeHeld"
+  | "inputEnded"
   | "closeSent"
   | "closeReceived"
+  | "closeReceivedHeld"
   | "closesExchanged"
   | "failing"
   | "failed"
+  | "draining"
+  | "drainingHeld"
+  | "drained"
   | "aborted"
   | "closedCleanly"
-  | "lost";
+  | "lost"
+  | "lostAfterError";
+
+/** Events after which an open connection has an error, or is destroyed. */
+const ERRORS = {
+  failed: "failing",
+  failedBehindOutput: "draining",
+  aborted: "aborted",
+  timedOut: "aborted",
+} as const;
+
+/** The same after the peer's Close: no error prevents the Close that answers it. */
+const ERRORS_AFTER_CLOSE = { ...ERRORS, aborted: "failing" } as const;
+
+/** The same after a Close was sent. */
+const ERRORS_AFTER_CLOSE_SENT = { failed: "failed", failedBehindOutput: "drained", aborted: "failed" } as const;
 
 /** The state machine of a connection. */
 export const PHASES: Readonly<Record<PhaseName, Phase>> = frozen({
   open: {
-    ...phase("open", { receives: true, sends: true }),
+    ...phase("open", { receives: true, sends: true, accepts: true }),
     next: {
+      ...ERRORS,
+      closeHeld: "closeHeld",
       closeSent: "closeSent",
       closeReceived: "closeReceived",
-      failed: "failing",
-      aborted: "aborted",
+      inputEnded: "inputEnded",
       streamEnded: "lost",
     },
   },
+  closeHeld: {
+    ...phase("open", { receives: true, sends: true, ends: true, drains: true }),
+    next: { ...ERRORS, closeSent: "closeSent", closeReceived: "closeReceivedHeld", streamEnded: "lost" },
+  },
+  inputEnded: {
+    ...phase("open", { sends: true, ends: true, drains: true }),
+    next: { ...ERRORS, streamEnded: "lost" },
+  },
   closeSent: {
-    ...phase("closing", { receives: true, closeSent: true }),
-    next: { closeReceived: "closesExchanged", failed: "failed", aborted: "failed", streamEnded: "lost" },
+    ...phase("closing", { receives: true, closeSent: true, ends: true, drains: true }),
+    next: { ...ERRORS_AFTER_CLOSE_SENT, closeReceived: "closesExchanged", streamEnded: "lost" },
   },
   closeReceived: {
-    ...phase("closing", { sends: true, closePending: true }),
+    ...phase("closing", { sends: true, accepts: true, closePending: true, ends: true, drains: true }),
     next: {
+      ...ERRORS_AFTER_CLOSE,
+      closeHeld: "closeReceivedHeld",
       closeSent: "closesExchanged",
-      failed: "failing",
-      aborted: "failing",
+      inputEnded: "closeReceivedHeld",
+      streamEnded: "lost",
+    },
+  },
+  closeReceivedHeld: {
+    ...phase("closing", { sends: true, closePending: true, ends: true, drains: true }),
+    next: { ...ERRORS_AFTER_CLOSE, closeSent: "closesExchanged", streamEnded: "lost" },
+  },
+  closesExchanged: {
+    ...phase("closing", { closeSent: true, ends: true, drains: true, streamEndsAt: "server" }),
+    next: { ...ERRORS_AFTER_CLOSE_SENT, streamEnded: "closedCleanly" },
+  },
+  failing: {
+    ...phase("closing", { sends: true, accepts: true, closePending: true, ends: true }),
+    next: { closeSent: "failed", timedOut: "aborted", streamEnded: "lostAfterError" },
+  },
+  failed: {
+    ...phase("closing", { closeSent: true, ends: true, streamEndsAt: "both" }),
+    next: { streamEnded: "lostAfterError" },
+  },
+  draining: {
+    ...phase("closing", { sends: true, accepts: true, closePending: true, ends: true, drains: true }),
+    next: {
+      closeHeld: "drainingHeld",
+      closeSent: "drained",
+      inputEnded: "drainingHeld",
       timedOut: "aborted",
       streamEnded: "lost",
     },
   },
-  closesExchanged: {
-    ...phase("closing", { closeSent: true, streamEndsAt: "server" }),
-    next: { failed: "failed", aborted: "failed", streamEnded: "closedCleanly" },
+  drainingHeld: {
+    ...phase("closing", { sends: true, closePending: true, ends: true, drains: true }),
+    next: { closeSent: "drained", timedOut: "aborted", streamEnded: "lost" },
   },
-  failing: {
-    ...phase("closing", { sends: true, closePending: true }),
-    next: { closeSent: "failed", timedOut: "aborted", streamEnded: "lost" },
-  },
-  failed: {
-    ...phase("closing", { closeSent: true, streamEndsAt: "both" }),
+  drained: {
+    ...phase("closing", { closeSent: true, ends: true, drains: true, streamEndsAt: "both" }),
     next: { streamEnded: "lost" },
   },
   aborted: {
-    ...phase("closing", { streamEndsAt: "both" }),
-    next: { streamEnded: "lost" },
+    ...phase("closing", { ends: true, streamEndsAt: "both" }),
+    next: { streamEnded: "lostAfterError" },
   },
-  closedCleanly: { ...phase("closed", { closeSent: true, streamEndsAt: "both" }), next: {} },
-  lost: { ...phase("closed", { streamEndsAt: "both" }), next: {} },
+  closedCleanly: { ...phase("closed", { closeSent: true, drains: true, streamEndsAt: "both" }), next: {} },
+  lost: { ...phase("closed", { drains: true, streamEndsAt: "both" }), next: {} },
+  lostAfterError: { ...phase("closed", { streamEndsAt: "both" }), next: {} },
 });
 
 function frozen(phases: Record<PhaseName, Phase>): Readonly<Record<PhaseName, Phase>> {
@@ -108,12 +177,23 @@ function frozen(phases: Record<PhaseName, Phase>): Readonly<Record<PhaseName, Ph
   return Object.freeze(phases);
 }
 
+/** Returns a row without its transitions. What is not given does not hold. */
 function phase(state: ProtocolState, holds: Partial<Phase>): Omit<Phase, "next"> {
-  const nothing = { receives: false, sends: false, closePending: false, closeSent: false } as const;
-  return { state, ...nothing, streamEndsAt: "neither", ...holds };
+  return {
+    state,
+    receives: false,
+    sends: false,
+    accepts: false,
+    closePending: false,
+    closeSent: false,
+    ends: false,
+    drains: false,
+    streamEndsAt: "neither",
+    ...holds,
+  };
 }
 
-/** Returns the phase that follows an event: the same one where the event changes nothing. */
+/** Returns the phase that follows an event: the same one if the event changes nothing. */
 export function after(current: Phase, event: StateEvent): Phase {
   const name = current.next[event];
   return name === undefined ? current : PHASES[name];

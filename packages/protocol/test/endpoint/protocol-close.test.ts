@@ -270,7 +270,7 @@ describe("close()", () => {
       end.protocol.close(1000, "", 0);
       assert.deepEqual(end.sent(), ["close 03f3 fin"]);
       const ended = new Endpoint(role);
-      ended.protocol.receiveEnd(0);
+      ended.protocol.streamClosed(0);
       ended.protocol.close(1000, "", 0);
       assert.deepEqual(ended.sent(), []);
       assert.equal(ended.protocol.pollTimeout(), Infinity);
@@ -330,27 +330,4 @@ describe("a closing handshake between two", () => {
       assert.deepEqual(culprit.protocol.closing, clean(1007, ""));
     }
   });
-});
-
-describe("a pending Close", () => {
-  for (const role of ROLES) {
-    test(`of a ${role} waits for output after a Close of the peer and an error of the application, not after a violation`, () => {
-      const answering = new Endpoint(role);
-      assert.equal(answering.protocol.closeWaitsForOutput, false);
-      answering.receive(closeFrame(codeBytes(1000)));
-      assert.equal(answering.protocol.closeWaitsForOutput, true);
-      answering.protocol.send("written meanwhile");
-      assert.deepEqual(answering.sent().at(-1), "close 03e8 fin");
-      assert.equal(answering.protocol.closeWaitsForOutput, false);
-
-      for (const drain of [true, false]) {
-        const failing = new Endpoint(role);
-        failing.protocol.fail(handlerFailed(), 0, drain);
-        assert.equal(failing.protocol.closeWaitsForOutput, drain);
-      }
-      const offended = new Endpoint(role);
-      offended.receive({ opcode: 1, payload: hex("c0") });
-      assert.equal(offended.protocol.closeWaitsForOutput, false);
-    });
-  }
 });

@@ -88,8 +88,8 @@ describe("errors of invalid calls name the expected and the given value", () => 
       "a payload must be a Uint8Array, got 5",
     ],
     [
-      "sendPayload",
-      ({ protocol }) => protocol.sendPayload("text", pattern(1), true),
+      "beginMessage",
+      ({ protocol }) => protocol.beginMessage("text", true),
       "INVALID_ARGUMENT",
       "the message must not be compressed on a connection without compression: prepare it without `compressed`",
     ],

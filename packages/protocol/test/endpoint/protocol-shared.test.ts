@@ -165,7 +165,6 @@ test("a released receiver notifies its last user of nothing more", () => {
 describe("connections that have the same options", () => {
   const sink = {
     onMessage: () => undefined,
-    onCompressedMessage: () => undefined,
     onPing: () => undefined,
     onPong: () => undefined,
     onStateChange: () => undefined,

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { protocolError } from "../../src/errors.ts";
-import { hex } from "../support/bytes.ts";
+import { hex, toHex, utf8 } from "../support/bytes.ts";
 import { Endpoint, handlerFailed } from "../support/endpoint.ts";
 import { ROLES } from "../support/frames.ts";
 
@@ -9,8 +9,8 @@ const START = 1_000_000;
 const HEARTBEAT = { heartbeat: { interval: 30, timeout: 10 } };
 
 /** Advances the time to the deadline; returns whether the stream stays open. */
-function pass(end: Endpoint): boolean {
-  return end.protocol.handleTimeout(end.protocol.pollTimeout());
+function pass(end: Endpoint, isReading = true): boolean {
+  return end.protocol.handleTimeout(end.protocol.pollTimeout(), isReading);
 }
 
 for (const role of ROLES) {
@@ -95,22 +95,17 @@ for (const role of ROLES) {
       const end = new Endpoint(role, HEARTBEAT);
       const { protocol } = end;
       protocol.start(START);
-      protocol.pauseReading();
-      assert.equal(protocol.readingPaused, true);
       const times: number[] = [];
       for (let i = 0; i < 6; i++) {
         times.push(protocol.pollTimeout() - START);
-        assert.equal(pass(end), true);
+        assert.equal(pass(end, false), true);
         assert.deepEqual(end.sent(), ["ping fin"]);
       }
       // the second of two detects by a reset whether the first was answered
       assert.deepEqual(times, [30, 40, 70, 80, 110, 120]);
-      assert.equal(pass(end), true);
+      assert.equal(pass(end, false), true);
       // pinged; the answer may be unread
       protocol.resumeReading(START + 155);
-      assert.equal(protocol.readingPaused, false);
-      assert.equal(protocol.pollTimeout(), START + 165);
-      protocol.resumeReading(START + 160); // which is not activity
       assert.equal(protocol.pollTimeout(), START + 165);
       end.receiveAt(START + 164, { opcode: 10 });
       assert.equal(pass(end), true);
@@ -125,12 +120,11 @@ for (const role of ROLES) {
       const end = new Endpoint(role, HEARTBEAT);
       const { protocol } = end;
       protocol.start(START);
-      protocol.pauseReading();
       protocol.inTransit = 100;
-      for (let i = 0; i < 4; i++) assert.equal(pass(end), true);
+      for (let i = 0; i < 4; i++) assert.equal(pass(end, false), true);
       assert.deepEqual(end.sent(), []);
       protocol.inTransit = 0;
-      for (let i = 0; i < 4; i++) assert.equal(pass(end), true);
+      for (let i = 0; i < 4; i++) assert.equal(pass(end, false), true);
       assert.deepEqual(end.sent(), ["ping fin"]); // the first is waiting
     });
 
@@ -138,11 +132,9 @@ for (const role of ROLES) {
       const end = new Endpoint(role, { heartbeat: { interval: 30, timeout: 100 } });
       const { protocol } = end;
       protocol.start(START);
-      protocol.pauseReading();
       protocol.resumeReading(START + 20);
       assert.equal(protocol.pollTimeout(), START + 30);
       assert.equal(pass(end), true);
-      protocol.pauseReading();
       protocol.resumeReading(START + 50);
       // an answer may have arrived by then, and the next ping be due
       assert.equal(protocol.pollTimeout(), START + 80);
@@ -157,12 +149,10 @@ for (const role of ROLES) {
       const end = new Endpoint(role, { ...HEARTBEAT, closeTimeout: 100 });
       end.protocol.start(START);
       pass(end);
-      end.protocol.pauseReading();
       end.protocol.close(1000, "", START + 35);
       end.protocol.resumeReading(START + 36);
       assert.equal(end.protocol.pollTimeout(), START + 135);
       const off = new Endpoint(role);
-      off.protocol.pauseReading();
       off.protocol.resumeReading(START);
       assert.equal(off.protocol.pollTimeout(), Infinity);
     });
@@ -181,7 +171,7 @@ for (const role of ROLES) {
     test("ends with the connection", () => {
       const end = new Endpoint(role, HEARTBEAT);
       end.protocol.start(START);
-      end.protocol.receiveEnd(START);
+      end.protocol.streamClosed(START);
       assert.equal(end.protocol.pollTimeout(), Infinity);
       assert.equal(end.protocol.handleTimeout(Infinity), true);
       assert.deepEqual(end.sent(), []);
@@ -282,21 +272,27 @@ for (const role of ROLES) {
       }
     });
 
-    test("which runs by startEnding while it is open, instead of the heartbeat: a Close is to follow what is still to be sent", () => {
+    test("which runs while a Close is held, instead of the heartbeat", () => {
       const end = new Endpoint(role, { ...HEARTBEAT, closeTimeout: 100 });
       const { protocol } = end;
       protocol.start(START);
       pass(end);
-      protocol.pauseReading();
-      protocol.startEnding(START + 35);
+      protocol.holdClose(1000, "", START + 35);
       protocol.resumeReading(START + 36);
-      assert.deepEqual([protocol.state, protocol.pollTimeout()], ["open", START + 135]);
-      protocol.close(1000, "", START + 50);
-      assert.equal(protocol.pollTimeout(), START + 135);
+      assert.deepEqual([protocol.state, protocol.accepts, protocol.pollTimeout()], ["open", false, START + 135]);
+      protocol.send("before it");
+      protocol.holdClose(1001, "", START + 40);
+      protocol.close(1001, "", START + 40);
+      protocol.releaseClose();
+      protocol.releaseClose();
+      assert.deepEqual([protocol.state, protocol.pollTimeout()], ["closing", START + 135]);
+      assert.deepEqual(end.sent().slice(-2), [`text ${toHex(utf8("before it"))} fin`, "close 03e8 fin"]);
       const other = new Endpoint(role, { closeTimeout: 100 });
-      other.protocol.startEnding(START);
+      other.protocol.holdClose(undefined, "", START);
       assert.equal(other.protocol.handleTimeout(START + 100), false);
-      assert.equal(other.code, "CLOSE_TIMEOUT");
+      assert.deepEqual([other.code, other.protocol.state], ["CLOSE_TIMEOUT", "closing"]);
+      other.protocol.releaseClose();
+      assert.deepEqual(other.sent(), []);
     });
 
     test("from the end of the peer's half on, while output waits", () => {
@@ -325,8 +321,19 @@ for (const role of ROLES) {
     test("which does not run while it is open, or when it has ended", () => {
       const end = new Endpoint(role, { closeTimeout: 100 });
       assert.equal(end.protocol.pollTimeout(), Infinity);
-      end.protocol.receiveEnd(START);
+      end.protocol.streamClosed(START);
       assert.equal(end.protocol.pollTimeout(), Infinity);
+    });
+
+    test("from the end of the peer's half on, until the stream is closed", () => {
+      const end = new Endpoint(role, { closeTimeout: 100 });
+      end.protocol.receiveEnd(START);
+      assert.deepEqual([end.protocol.state, end.protocol.pollTimeout()], ["closed", START + 100]);
+      end.protocol.streamClosed(START + 1);
+      assert.equal(end.protocol.pollTimeout(), Infinity);
+      const other = new Endpoint(role, { closeTimeout: 100 });
+      other.protocol.receiveEnd(START);
+      assert.equal(other.protocol.handleTimeout(START + 100), false);
     });
 
     test("which starts by itself at a Close and at a violation that is received", () => {

@@ -4,11 +4,14 @@ import { type ErrorEntry, PROTOCOL_ERRORS, protocolError, WebSocketError } from 
 import { PreparedMessage } from "../../src/messages/prepared.ts";
 import { hex, pattern, show, toHex, utf8 } from "../support/bytes.ts";
 import { chunkings } from "../support/chunks.ts";
-import { Endpoint, handlerFailed, Pair } from "../support/endpoint.ts";
+import { ProtocolConfig } from "../../src/endpoint/options.ts";
+import { Protocol } from "../../src/endpoint/protocol.ts";
+import { identityCodec } from "../support/codec.ts";
+import { Endpoint, handlerFailed, optionsOf, Pair } from "../support/endpoint.ts";
 import { type FrameSpec, ROLES } from "../support/frames.ts";
 import { framesTo } from "../support/receiving.ts";
 import { keysOf } from "../support/sent.ts";
-import { newMessage } from "../support/runtime.ts";
+import { newMessage, runtime } from "../support/runtime.ts";
 
 describe("messages", () => {
   for (const role of ROLES) {
@@ -16,14 +19,13 @@ describe("messages", () => {
       const { protocol } = new Endpoint(role);
       const prepared = new PreparedMessage(hex("00"), { compressed: true });
       assert.throws(() => protocol.send(prepared), { code: "INVALID_ARGUMENT" });
-      assert.throws(() => protocol.sendPayload("text", hex("00"), true), { code: "INVALID_ARGUMENT" });
       assert.throws(() => protocol.beginMessage("text", true), { code: "INVALID_ARGUMENT" });
       assert.equal(protocol.output.size, 0);
       assert.equal(protocol.inMessage, false);
     });
 
     test(`are received and sent by a ${role}`, () => {
-      const end = new Endpoint(role, { compression: true });
+      const end = new Endpoint(role);
       end.receive({ opcode: 1, payload: utf8("in") }, { opcode: 2, payload: hex("00ff") }, { opcode: 10 });
       assert.deepEqual(end.events, ["text 696e", "binary 00ff", "pong"]);
       const { protocol } = end;
@@ -32,7 +34,6 @@ describe("messages", () => {
       protocol.send(new PreparedMessage("prepared"));
       protocol.send(newMessage("text", utf8("again"), 0, 5));
       protocol.sendPayload("text", utf8("payload"));
-      protocol.sendPayload("binary", hex("01"), true);
       protocol.ping();
       protocol.ping(hex("01"));
       protocol.pong();
@@ -42,31 +43,61 @@ describe("messages", () => {
       protocol.sendFragment(hex("03"), false);
       protocol.sendFragment(hex("04"), true);
       assert.equal(protocol.inMessage, false);
-      protocol.beginMessage("text", true);
-      protocol.sendFragment(hex("05"), true);
       assert.deepEqual(end.sent(), [
         "text 6f7574 fin",
         "binary ff00 fin",
         `text ${toHex(utf8("prepared"))} fin`,
         `text ${toHex(utf8("again"))} fin`,
         `text ${toHex(utf8("payload"))} fin`,
-        "binary 01 rsv 4 fin",
         "ping fin",
         "ping 01 fin",
         "pong fin",
         "pong 02 fin",
         "binary 03",
         "continuation 04 fin",
-        "text 05 rsv 4 fin",
       ]);
       assert.equal(protocol.state, "open");
       assert.equal(protocol.shouldEndStream, false);
     });
 
-    test(`that are compressed are passed on as such by a ${role}`, () => {
+    test(`are compressed by a ${role} with a codec, in each form, and decompressed`, () => {
       const end = new Endpoint(role, { compression: true });
+      const { protocol } = end;
+      protocol.send("out");
+      protocol.send(hex("ff00"));
+      protocol.send(new PreparedMessage(hex("01"), { type: "text" }));
+      protocol.sendPayload("text", utf8("payload"));
+      protocol.transfer(newMessage("text", utf8("again"), 0, 5));
+      protocol.send("plain", false);
+      protocol.beginMessage("text", true);
+      protocol.sendFragment(hex("05"), true);
+      protocol.close(1000, "", 0);
+      assert.deepEqual(end.sent(), [
+        "text 6f7574 rsv 4 fin",
+        "binary ff00 rsv 4 fin",
+        "text 01 rsv 4 fin",
+        `text ${toHex(utf8("payload"))} rsv 4 fin`,
+        `text ${toHex(utf8("again"))} rsv 4 fin`,
+        `text ${toHex(utf8("plain"))} fin`,
+        "text 05 rsv 4 fin",
+        "close 03e8 fin",
+      ]);
+      end.receive({ opcode: 1, rsv: 4, payload: utf8("in") }, { opcode: 2, payload: hex("00") });
+      assert.deepEqual(end.events, ["state closing", "text 696e", "binary 00"]);
+      assert.equal(protocol.messagesReceived, 2);
       end.receive({ opcode: 1, rsv: 4, payload: hex("ff") });
-      assert.deepEqual(end.events, ["compressed text ff"]);
+      assert.equal(end.code, "INVALID_UTF8");
+    });
+
+    test(`of a ${role} have a codec if the configuration has compression, and none otherwise`, () => {
+      for (const compression of [true, false]) {
+        const config = new ProtocolConfig(runtime(), { ...optionsOf(role), compression });
+        const codec = compression ? undefined : identityCodec(role);
+        assert.throws(() => new Protocol(config, { onMessage: () => undefined }, codec), {
+          code: "INVALID_ARGUMENT",
+          message: /^the codec must be/,
+        });
+      }
     });
   }
 
@@ -399,7 +430,7 @@ describe("the sink", () => {
         ],
         [(end) => end.fail(handlerFailed()), ["text 31", "state closing"], ["close 03f3 fin"]],
         [(end) => end.protocol.receiveEnd(0), ["text 31", "state closed"], []],
-        [(end) => end.protocol.stopReceiving(), ["text 31"], []],
+        [(end) => end.protocol.abort(0), ["text 31"], []],
       ];
       for (const [act, events, sent] of doing) {
         const end = new Endpoint(role);
@@ -412,15 +443,23 @@ describe("the sink", () => {
       }
     });
 
-    test(`that stops a ${role} receives nothing of later chunks either, and may still send and close`, () => {
-      const end = new Endpoint(role);
-      end.receiveChunks([framesTo(role, three).subarray(0, 1)]); // a part of a header
-      end.protocol.stopReceiving();
-      end.receive(...three, { opcode: 9 }, { opcode: 8 });
-      assert.deepEqual(end.events, []);
-      end.protocol.send("x");
-      end.protocol.close(1000, "", 0);
-      assert.deepEqual(end.sent(), ["text 78 fin", "close 03e8 fin"]);
+    test(`that aborts a ${role} receives nothing of later chunks either, and sends nothing`, () => {
+      for (const closed of [false, true]) {
+        const end = new Endpoint(role, { closeTimeout: 100 });
+        end.receiveChunks([framesTo(role, three).subarray(0, 1)]); // a part of a header
+        if (closed) end.protocol.close(1000, "", 0);
+        const sent = end.sent();
+        end.protocol.abort(5);
+        end.receive(...three, { opcode: 9 }, { opcode: 8 });
+        assert.deepEqual(end.events, closed ? ["state closing"] : []);
+        assert.throws(() => end.protocol.send("x"), { code: "NOT_OPEN" });
+        end.protocol.close(1000, "", 6);
+        assert.deepEqual([end.sent(), sent], [[], closed ? ["close 03e8 fin"] : []]);
+        assert.deepEqual([end.protocol.isEnding, end.protocol.pollTimeout()], [true, closed ? 100 : 105]);
+        end.protocol.streamClosed(7);
+        end.protocol.abort(8);
+        assert.deepEqual([end.code, end.protocol.pollTimeout()], ["CONNECTION_LOST", Infinity]);
+      }
     });
   }
 });
@@ -433,6 +472,7 @@ describe("the end of the stream", () => {
       const cause = new Error("read ECONNRESET");
       end.protocol.receiveEnd(0, cause);
       end.protocol.receiveEnd(0);
+      end.protocol.streamClosed(0);
       const { error, state, shouldEndStream, heldSize, closing } = end.protocol;
       const deadline = end.protocol.pollTimeout();
       assert.equal(error?.code, "CONNECTION_LOST");

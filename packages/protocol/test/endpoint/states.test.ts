@@ -2,7 +2,17 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { after, type Phase, PHASES, type StateEvent } from "../../src/endpoint/states.ts";
 
-const EVENTS: readonly StateEvent[] = ["closeSent", "closeReceived", "failed", "aborted", "timedOut", "streamEnded"];
+const EVENTS: readonly StateEvent[] = [
+  "closeHeld",
+  "closeSent",
+  "closeReceived",
+  "inputEnded",
+  "failed",
+  "failedBehindOutput",
+  "aborted",
+  "timedOut",
+  "streamEnded",
+];
 const ALL = Object.entries<Phase>(PHASES);
 const nameOf = (phase: Phase): string => ALL.find(([, each]) => each === phase)?.[0] ?? "";
 
@@ -27,14 +37,14 @@ describe("the state machine", () => {
   });
 
   test("sends one Close after an error, unless one was sent", () => {
-    assert.deepEqual(path("failed", "closeSent", "streamEnded"), ["failing", "failed", "lost"]);
-    assert.deepEqual(path("closeSent", "failed", "streamEnded"), ["closeSent", "failed", "lost"]);
-    assert.deepEqual(path("aborted", "streamEnded"), ["aborted", "lost"]);
+    assert.deepEqual(path("failed", "closeSent", "streamEnded"), ["failing", "failed", "lostAfterError"]);
+    assert.deepEqual(path("closeSent", "failed", "streamEnded"), ["closeSent", "failed", "lostAfterError"]);
+    assert.deepEqual(path("aborted", "streamEnded"), ["aborted", "lostAfterError"]);
     assert.deepEqual(path("closeReceived", "aborted", "closeSent"), ["closeReceived", "failing", "failed"]);
   });
 
   test("drops a Close that waits when the time is over", () => {
-    for (const before of [["closeReceived"], ["failed"]] as StateEvent[][]) {
+    for (const before of [["closeHeld"], ["closeReceived"], ["failed"], ["failedBehindOutput"]] as StateEvent[][]) {
       assert.equal(path(...before, "timedOut").at(-1), "aborted");
     }
   });
@@ -44,6 +54,28 @@ describe("the state machine", () => {
       assert.equal(after(phase, "streamEnded").state, "closed", name);
       if (phase.state === "closed") for (const event of EVENTS) assert.equal(after(phase, event), phase, name);
     }
+  });
+
+  test("holds a Close until messages before it are sent, and accepts no more meanwhile", () => {
+    assert.deepEqual(path("closeHeld", "closeReceived", "closeSent"), [
+      "closeHeld",
+      "closeReceivedHeld",
+      "closesExchanged",
+    ]);
+    assert.deepEqual(path("failedBehindOutput", "closeHeld", "closeSent", "streamEnded"), [
+      "draining",
+      "drainingHeld",
+      "drained",
+      "lost",
+    ]);
+    for (const [name, { sends, accepts, drains, ends }] of ALL) {
+      assert.ok(sends || !accepts, name);
+      if (sends && !accepts) assert.ok(drains && ends, name);
+    }
+  });
+
+  test("has a deadline from the first event on, until the stream is closed", () => {
+    for (const [name, { ends, state }] of ALL) assert.equal(ends, state !== "closed" && name !== "open", name);
   });
 
   test("never goes back: open, closing, closed", () => {

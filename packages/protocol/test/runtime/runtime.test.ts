@@ -28,7 +28,6 @@ class World {
       (role) =>
         new Protocol(new ProtocolConfig(this.runtime, optionsOf(role)), {
           onMessage: (message) => this.messages.push(message),
-          onCompressedMessage: () => undefined,
           onPing: () => undefined,
           onPong: () => undefined,
           onStateChange: () => undefined,

@@ -43,10 +43,6 @@ export class Endpoint implements ProtocolSink {
     this.note(`${message.type} ${show(message.bytes)}`);
   }
 
-  onCompressedMessage(message: Message): void {
-    this.note(`compressed ${message.type} ${show(message.bytes)}`);
-  }
-
   onPing(payload: Uint8Array): void {
     this.note(`ping ${show(payload)}`);
   }

@@ -8,6 +8,7 @@ import { Assembly } from "../../src/messages/assembly.ts";
 import { Message } from "../../src/messages/message.ts";
 import type { Memory } from "../../src/runtime/memory.ts";
 import { memoryOf, Runtime } from "../../src/runtime/runtime.ts";
+import { identityCodec } from "./codec.ts";
 
 let current = new Runtime();
 
@@ -68,8 +69,10 @@ export function newSender(keys: MaskingKeys | undefined, maxFrameSize: number): 
   return new Sender(memory(), keys, maxFrameSize);
 }
 
+/** Returns a protocol. With compression, its codec is `identityCodec`. */
 export function newProtocol(options: ProtocolOptions, sink: ProtocolSink): Protocol {
-  return new Protocol(new ProtocolConfig(current, options), sink);
+  const codec = options.compression ? identityCodec(options.role) : undefined;
+  return new Protocol(new ProtocolConfig(current, options), sink, codec);
 }
 
 /** Takes all waiting output, and releases it as if it had been written. */

@@ -2,8 +2,7 @@ import {
   checkClose,
   CLOSE_CODE,
   type HeaderFields,
-  type InflateEvents,
-  InflateQueue,
+  type IncomingMessages,
   type Message,
   type MessageCodec,
   type PreparedMessage,
@@ -43,15 +42,6 @@ import { describe } from "../options/describe.ts";
 import type { Route } from "../transport/route.ts";
 import type { TlsInfo } from "../transport/tls-info.ts";
 import { endpointError } from "../errors.ts";
-
-/** Where a connection's queue of compressed messages passes what it has inflated. */
-const TO_DRIVER: Readonly<InflateEvents<Driver>> = Object.freeze({
-  message: (to, message) => to.deliver(message),
-  failed: (to, error) => to.fail(error),
-  reading: (to, on) => to.setReading(on),
-  hasRoom: (to) => to.hasRoom(),
-  overflows: (to) => to.overflows(),
-} satisfies InflateEvents<Driver>);
 
 /** How the byte stream of a connection came about, as far as it is known. */
 export interface Way {
@@ -108,9 +98,7 @@ export class Driver
   private readonly agreed: Agreed;
   /** Packed until they are read. */
   private head: string | HeaderFields;
-  readonly incoming: InflateQueue | undefined;
-  /** Messages are being inflated asynchronously, or in the next tick: what is behind them waits in the transport. */
-  private inflating = false;
+  readonly incoming: IncomingMessages | undefined;
   private readingPaused = false;
   /** `settle` will be called at the end of this tick. */
   private settleDue = false;
@@ -130,7 +118,6 @@ export class Driver
   private errorNotified = false;
   /** The promise of `closed`, created on demand. */
   private end: { readonly promise: Promise<CloseInfo>; readonly resolve: (info: CloseInfo) => void } | undefined;
-  private messagesReceived = 0;
   private bytesReceived = 0;
 
   /**
@@ -156,11 +143,11 @@ export class Driver
     this.core = new Protocol(
       codec === undefined ? settings.protocol : (settings.deflate?.protocol ?? settings.protocol),
       this,
+      codec,
     );
+    this.incoming = this.core.incoming;
     this.reading = new Reading(this);
-    this.writing = new Writing(this.core, transport, settings, codec, this);
-    if (codec !== undefined)
-      this.incoming = new InflateQueue(settings.runtime, codec, settings.maxMessageSize, TO_DRIVER, this);
+    this.writing = new Writing(this.core, transport, settings, this);
     this.core.start(settings.clock.now());
     this.settings.deadlines.watch(this);
     if (greeting !== undefined) {
@@ -220,7 +207,8 @@ export class Driver
   }
 
   get stats(): ConnectionStats {
-    const { messagesReceived, bytesReceived } = this;
+    const { bytesReceived, core } = this;
+    const { messagesReceived } = core;
     const { bytesSent, writable } = this.writing;
     const messagesSent =
       this.writing.messagesSent + (writable ? (this.membership?.broadcasts.pendingCount(this) ?? 0) : 0);
@@ -262,7 +250,7 @@ export class Driver
     if (backlog === undefined) return;
     backlog.isQueued = false;
     // `setReading` continues with them. Where only the reader has no room they are processed: no more than one read, and control frames among it
-    if (this.inflating && backlog.then === undefined) return;
+    if (this.isDecompressing && backlog.then === undefined) return;
     this.backlog = undefined;
     const { bytes, then } = backlog;
     const at = this.settings.readScheduler.process(this, bytes, 0, bytes.length);
@@ -308,23 +296,15 @@ export class Driver
   onEnd(): void {
     if (this.isBehindBytes(() => this.onEnd())) return;
     this.catchUp();
-    // our half ends behind what is still to be written
-    if (!this.writing.afterCompression(() => this.receiveEnd())) this.receiveEnd();
+    this.core.receiveEnd(this.settings.clock.now());
     this.endInTime();
     this.writing.flushNow();
   }
 
-  private receiveEnd(): void {
-    this.core.receiveEnd(this.settings.clock.now());
-    this.endInTime();
-    this.writing.flushSoon();
-  }
-
-  /** The stream has to end: within `closeTimeout` from now, or from when output has left last. */
+  /** The stream has to end: within `closeTimeout` from now, or from when output was last sent. */
   private endInTime(): void {
     const { clock, closeTimeout, deadlines } = this.settings;
     const now = clock.now();
-    this.core.startEnding(now);
     // the core counted from the beginning of this tick, which may be long ago
     if (this.ending === undefined) this.core.outputSent(now);
     this.ending ??= new Ending(now, this.writing.bytesLeft, closeTimeout);
@@ -347,7 +327,7 @@ export class Driver
   onClosed(cause?: Error): void {
     if (this.isBehindBytes(() => this.onClosed(cause))) return;
     if (this.over !== undefined) return;
-    this.core.receiveEnd(this.settings.clock.now(), cause);
+    this.core.streamClosed(this.settings.clock.now(), cause);
     // what came before an orderly end is still delivered, as far as the reader has room
     if (this.incoming === undefined) this.finish();
     else this.incoming.whenIdle(() => this.finish());
@@ -361,19 +341,6 @@ export class Driver
   // ---- from the protocol
 
   onMessage(message: Message): void {
-    this.messagesReceived++;
-    if (this.incoming === undefined) this.deliver(message);
-    else this.incoming.receive(message, false);
-  }
-
-  onCompressedMessage(message: Message): void {
-    this.messagesReceived++;
-    this.incoming?.receive(message, true);
-  }
-
-  // ---- from what is inflated
-
-  deliver(message: Message): void {
     publishMessage(this.connection, message);
     this.reading.receive(message);
   }
@@ -386,10 +353,16 @@ export class Driver
     return this.reading.overflows;
   }
 
-  setReading(on: boolean): void {
-    if (this.over !== undefined) return; // what came before may still be inflated
-    this.inflating = !on;
-    this.writing.answersHeld = !on;
+  onOutput(): void {
+    this.writing.flushSoon();
+  }
+
+  private get isDecompressing(): boolean {
+    return this.incoming?.isBusy === true;
+  }
+
+  onReading(on: boolean): void {
+    if (this.over !== undefined) return; // earlier messages may still be decompressed
     if (on) this.writing.flushSoon();
     this.reading.measure();
     this.countHeld();
@@ -441,7 +414,6 @@ export class Driver
 
   private silence(): void {
     this.silenceListeners();
-    this.core.stopReceiving();
     this.reading.stop();
     this.incoming?.close();
   }
@@ -480,7 +452,7 @@ export class Driver
     if (this.dataRate !== undefined && now >= this.dataRate.checkAt) this.checkDataRate(this.dataRate);
     if (now >= this.reading.checkAt) this.reading.check(now);
     if (this.ending !== undefined && now >= this.ending.at) this.lookAtOutput(this.ending, now);
-    if (!this.core.handleTimeout(now)) return this.transport.destroy();
+    if (!this.core.handleTimeout(now, !this.readingPaused)) return this.transport.destroy();
     this.writing.flushSoon();
     if (this.hostWatch !== undefined) this.checkHost(this.hostWatch);
   }
@@ -489,7 +461,7 @@ export class Driver
   private watchDataRate(): void {
     const { minDataRate, clock, deadlines } = this.settings;
     if (minDataRate === undefined || this.over !== undefined) return;
-    this.dataRate = new DataRate(clock.now() + minDataRate.interval, this.bytesReceived, this.messagesReceived);
+    this.dataRate = new DataRate(clock.now() + minDataRate.interval, this.bytesReceived, this.core.messagesReceived);
     deadlines.watch(this);
   }
 
@@ -499,7 +471,7 @@ export class Driver
     if (minDataRate === undefined || !this.core.midMessage) return;
     const bytes = rate.bytesSince(this.bytesReceived);
     // a paused connection receives nothing, which is not the peer's fault
-    const isExcused = this.readingPaused || rate.hasCompleted(this.messagesReceived);
+    const isExcused = this.readingPaused || rate.hasCompleted(this.core.messagesReceived);
     if (isExcused || bytes >= minDataRate.bytes) this.watchDataRate();
     else this.fail(endpointError("MESSAGE_TOO_SLOW", `${bytes} bytes in ${minDataRate.interval} ms`));
   }
@@ -517,7 +489,7 @@ export class Driver
   countHeld(): void {
     const { core, reading, writing, incoming } = this;
     const unread = this.backlog?.bytes.length ?? 0;
-    const held = core.pendingSize + reading.countHeld() + writing.kept + (incoming?.held ?? 0) + unread;
+    const held = core.pendingSize + reading.countHeld() + writing.kept + (incoming?.memorySize ?? 0) + unread;
     if (held !== this.held && this.over === undefined && !this.givenUp) this.settings.memory.hold(this, held);
   }
 
@@ -573,7 +545,7 @@ export class Driver
   /** Stops reading from the transport while there is no room for more. A connection that is closing has to see the peer's Close. */
   balance(): void {
     if (this.over !== undefined) return;
-    const pause = this.inflating || (this.reading.full && this.core.state === "open");
+    const pause = this.isDecompressing || (this.reading.full && this.core.state === "open");
     if (pause && this.reading.exhausted) this.watchHost();
     if (pause !== this.readingPaused) this.pauseReading(pause);
     this.settings.deadlines.watch(this);
@@ -582,7 +554,6 @@ export class Driver
   private pauseReading(pause: boolean): void {
     this.readingPaused = pause;
     if (pause) {
-      this.core.pauseReading();
       this.transport.pause();
       return;
     }
@@ -706,13 +677,14 @@ export class Driver
     checkClose(code, reason);
     this.catchUp();
     this.writing.close(code, reason);
-    if (this.core.state === "open") this.endInTime(); // it waits for its turn
+    if (this.core.state === "open") this.endInTime(); // the Close waits
     return this.closed;
   }
 
   terminate(): void {
     this.terminated = true;
     this.silence();
+    this.core.abort(this.settings.clock.now());
     this.transport.destroy();
   }
 

@@ -1,10 +1,13 @@
-import { DeflateQueue, type InflateEvents, InflateQueue, type Message, MessageCodec } from "@tungstate/protocol";
 import {
+  type DeflateEngine,
   type DeflateParams,
+  type IncomingMessages,
+  type Message,
+  MessageCodec,
+  type OutgoingMessages,
   PreparedMessage,
   Protocol,
   type ProtocolSink,
-  type WebSocketError,
 } from "@tungstate/protocol";
 import fc from "fast-check";
 import assert from "node:assert/strict";
@@ -17,28 +20,16 @@ import { newMessage } from "../support/messages.ts";
 import { defaultRuntime } from "../../src/native/runtime.ts";
 import { zlibEngine } from "../../src/deflate/engine.ts";
 
-/** What an end does with what its queue has inflated. */
-const TO_END: InflateEvents<End> = {
-  message: (to, message) => void to.seen.push(message.text),
-  failed: (to, error) => {
-    to.failure = error;
-    to.core.fail(error, 0);
-  },
-  reading: (to, on) => void to.reading.push(on),
-  hasRoom: () => true,
-  overflows: () => false,
-};
-
-/** One end: a protocol, a codec and the queue that orders their messages. */
+/** One end: a protocol with a codec. */
 class End implements ProtocolSink {
   readonly core: Protocol;
   readonly codec: MessageCodec;
-  readonly outgoing: DeflateQueue;
-  readonly incoming: InflateQueue;
+  readonly outgoing: OutgoingMessages;
+  readonly incoming: IncomingMessages;
   readonly seen: string[] = [];
   readonly reading: boolean[] = [];
-  failure: WebSocketError | undefined;
-  /** Number of messages received with RSV1. */
+  readonly messages: Message[] = [];
+  /** Number of messages that were decompressed. */
   compressed = 0;
   private changed: (() => void) | undefined;
 
@@ -47,22 +38,42 @@ class End implements ProtocolSink {
     assert.ok(settings !== undefined);
     const connection = connectionSettings(role, { heartbeat: false, compression: options, ...limits });
     assert.ok(connection.deflate !== undefined);
-    this.core = new Protocol(connection.deflate.protocol, this);
-    this.codec = new MessageCodec(params, role, zlibEngine(defaultRuntime, settings));
-    this.outgoing = new DeflateQueue(this.core, this.codec, connection.protocol, {
-      sent: () => this.changed?.(),
-      fail: (error) => this.core.fail(error, 0),
-    });
-    this.incoming = new InflateQueue(connection.runtime, this.codec, connection.maxMessageSize, TO_END, this);
+    const engine = zlibEngine(defaultRuntime, settings);
+    const counted: DeflateEngine = {
+      ...engine,
+      inflate: (...args) => {
+        const inflated = engine.inflate(...args);
+        if (inflated !== undefined) this.compressed++;
+        return inflated;
+      },
+      inflateAsync: (...args) => {
+        this.compressed++;
+        return engine.inflateAsync(...args);
+      },
+    };
+    this.codec = new MessageCodec(params, role, counted);
+    this.core = new Protocol(connection.deflate.protocol, this, this.codec);
+    const { outgoing, incoming } = this.core;
+    assert.ok(outgoing !== undefined && incoming !== undefined);
+    this.outgoing = outgoing;
+    this.incoming = incoming;
   }
 
   onMessage(message: Message): void {
-    this.incoming.receive(message, false);
+    this.messages.push(message);
+    this.seen.push(message.text);
   }
 
-  onCompressedMessage(message: Message): void {
-    this.compressed++;
-    this.incoming.receive(message, true);
+  onReading(on: boolean): void {
+    this.reading.push(on);
+  }
+
+  onOutput(): void {
+    this.changed?.();
+  }
+
+  get failure(): { readonly code: string } | undefined {
+    return this.core.error;
   }
 
   onPing(): void {
@@ -103,7 +114,7 @@ describe("compressed messages, sent", () => {
     const from = new End("server", TAKEOVER, SMALL);
     const to = new End("client", TAKEOVER, SMALL);
     const sent = ["first of all", LARGE, "a", "", "b".repeat(100), LARGE + "2", "c"];
-    for (const text of sent) from.outgoing.send(text);
+    for (const text of sent) from.core.send(text);
     assert.equal(from.outgoing.busy, true);
     assert.equal(from.outgoing.heldSize, sent.slice(1).join("").length);
     from.core.ping();
@@ -118,7 +129,7 @@ describe("compressed messages, sent", () => {
   test("keep the order of calls", async () => {
     const from = new End("server", NO_TAKEOVER, SMALL);
     const to = new End("client", NO_TAKEOVER, SMALL);
-    from.outgoing.send(LARGE);
+    from.core.send(LARGE);
     from.outgoing.inTurn(() => {
       from.core.close(1000, "", 0);
       return undefined;
@@ -128,7 +139,7 @@ describe("compressed messages, sent", () => {
     assert.equal(from.core.state, "closing");
     assert.deepEqual(await to.settled(), [LARGE]);
     assert.equal(to.core.closing.code, 1000);
-    assert.throws(() => from.outgoing.send("too late"), { code: "NOT_OPEN" });
+    assert.throws(() => from.core.send("too late"), { code: "NOT_OPEN" });
     let done = false;
     from.outgoing.inTurn(() => {
       done = true;
@@ -142,10 +153,10 @@ describe("compressed messages, sent", () => {
   test("count against maxWriteBufferSize while they wait", async () => {
     const from = new End("server", TAKEOVER, SMALL, { maxWriteBufferSize: 20_000 });
     const to = new End("client", TAKEOVER, SMALL);
-    from.outgoing.send(LARGE);
-    assert.throws(() => from.outgoing.send("x".repeat(20_001 - LARGE.length)), { code: "WRITE_BUFFER_FULL" });
-    from.outgoing.send("x".repeat(20_000 - LARGE.length));
-    assert.throws(() => from.outgoing.send("y"), { code: "WRITE_BUFFER_FULL" });
+    from.core.send(LARGE);
+    assert.throws(() => from.core.send("x".repeat(20_001 - LARGE.length)), { code: "WRITE_BUFFER_FULL" });
+    from.core.send("x".repeat(20_000 - LARGE.length));
+    assert.throws(() => from.core.send("y"), { code: "WRITE_BUFFER_FULL" });
     to.core.receive(await from.bytes(), 0);
     assert.deepEqual(await to.settled(), [LARGE, "x".repeat(20_000 - LARGE.length)]);
     from.close();
@@ -156,11 +167,11 @@ describe("compressed messages, sent", () => {
     const from = new End("server", TAKEOVER, { threshold: 0 }, { maxWriteBufferSize: 600 });
     const to = new End("client", TAKEOVER, SMALL);
     const noise = Array.from({ length: 100 }, (_, at) => String((at * 7919) % 1009)).join();
-    from.outgoing.send("something waits");
+    from.core.send("something waits");
     from.core.inTransit = 500;
-    assert.throws(() => from.outgoing.send(noise), { code: "WRITE_BUFFER_FULL" });
+    assert.throws(() => from.core.send(noise), { code: "WRITE_BUFFER_FULL" });
     from.core.inTransit = 0;
-    from.outgoing.send(noise);
+    from.core.send(noise);
     to.core.receive(await from.bytes(), 0);
     assert.deepEqual(await to.settled(), ["something waits", noise]);
     from.close();
@@ -171,8 +182,8 @@ describe("compressed messages, sent", () => {
     const from = new End("server", NO_TAKEOVER, SMALL);
     from.core.beginMessage("text");
     from.core.sendFragment(Buffer.from("part"), false);
-    assert.throws(() => from.outgoing.send("x".repeat(100)), { code: "MESSAGE_IN_PROGRESS" });
-    assert.throws(() => from.outgoing.send(LARGE), { code: "MESSAGE_IN_PROGRESS" });
+    assert.throws(() => from.core.send("x".repeat(100)), { code: "MESSAGE_IN_PROGRESS" });
+    assert.throws(() => from.core.send(LARGE), { code: "MESSAGE_IN_PROGRESS" });
     from.close();
   });
 
@@ -182,7 +193,7 @@ describe("compressed messages, sent", () => {
     const parts = ["first ", LARGE, "", "last"];
     let finish: () => void = () => {};
     const finished = new Promise<void>((resolve) => (finish = resolve));
-    from.outgoing.send(LARGE);
+    from.core.send(LARGE);
     from.outgoing.inTurn(async () => {
       from.core.beginMessage("text");
       for (const [index, part] of parts.entries()) {
@@ -190,13 +201,13 @@ describe("compressed messages, sent", () => {
         from.core.sendFragment(Buffer.from(part), index === 3);
       }
     });
-    from.outgoing.send("behind");
+    from.core.send("behind");
     setImmediate(finish);
     to.core.receive(await from.bytes(), 0);
     assert.deepEqual(await to.settled(), [LARGE, parts.join(""), "behind"]);
     // the same if nothing waits
     from.outgoing.inTurn(() => Promise.resolve());
-    from.outgoing.send("and again");
+    from.core.send("and again");
     assert.equal(from.outgoing.busy, true);
     to.core.receive(await from.bytes(), 0);
     assert.equal((await to.settled()).at(-1), "and again");
@@ -213,8 +224,9 @@ describe("compressed messages, sent", () => {
       assert.ok(deflated !== undefined);
       wire.push(new Uint8Array(deflated));
     }
-    from.core.sendPayload("text", Buffer.concat(wire), true);
-    from.outgoing.send("first of the next");
+    from.core.beginMessage("text", true);
+    from.core.sendFragment(Buffer.concat(wire), true);
+    from.core.send("first of the next");
     to.core.receive(await from.bytes(), 0);
     assert.deepEqual(await to.settled(), [`first ${LARGE}first again`, "first of the next"]);
     from.close();
@@ -225,16 +237,16 @@ describe("compressed messages, sent", () => {
     const from = new End("server", NO_TAKEOVER, { threshold: 0, binary: false });
     const to = new End("client", NO_TAKEOVER, {});
     const bytes = new Uint8Array(500).fill(65);
-    from.outgoing.send(bytes);
-    from.outgoing.send(new PreparedMessage(bytes));
-    from.outgoing.send(newMessage("binary", bytes, 0, bytes.length));
-    from.outgoing.send("A".repeat(500), false);
-    from.outgoing.send(new PreparedMessage("A".repeat(500)), false);
+    from.core.send(bytes);
+    from.core.send(new PreparedMessage(bytes));
+    from.core.send(newMessage("binary", bytes, 0, bytes.length));
+    from.core.send("A".repeat(500), false);
+    from.core.send(new PreparedMessage("A".repeat(500)), false);
     to.core.receive(await from.bytes(), 0);
     assert.equal(to.compressed, 0);
-    from.outgoing.send("A".repeat(500));
-    from.outgoing.send(new PreparedMessage("A".repeat(500)));
-    from.outgoing.send(newMessage("text", bytes, 0, bytes.length));
+    from.core.send("A".repeat(500));
+    from.core.send(new PreparedMessage("A".repeat(500)));
+    from.core.send(newMessage("text", bytes, 0, bytes.length));
     to.core.receive(await from.bytes(), 0);
     assert.equal(to.compressed, 3);
     assert.deepEqual(
@@ -253,8 +265,8 @@ describe("compressed messages, sent", () => {
       const deflated = deflateRawSync(own, { finishFlush: constants.Z_SYNC_FLUSH }).subarray(0, -4);
       const words = Array.from({ length: 6 }, (_, number) => `some words to refer to ${number}, `.repeat(9));
       for (const text of words) {
-        from.outgoing.send(text);
-        from.outgoing.send(new PreparedMessage(deflated, { type: "text", compressed: true }), compress);
+        from.core.send(text);
+        from.core.send(new PreparedMessage(deflated, { type: "text", compressed: true }), compress);
       }
       to.core.receive(await from.bytes(), 0);
       assert.deepEqual(
@@ -268,9 +280,9 @@ describe("compressed messages, sent", () => {
 
   test("are dropped when the connection has ended", async () => {
     const from = new End("server", NO_TAKEOVER, SMALL);
-    from.outgoing.send(LARGE);
-    from.outgoing.send("x");
-    from.core.receiveEnd(0);
+    from.core.send(LARGE);
+    from.core.send("x");
+    from.core.streamClosed(0);
     from.close();
     assert.equal(from.outgoing.heldSize, 0);
     assert.equal(from.outgoing.busy, false);
@@ -286,9 +298,9 @@ describe("compressed messages, sent", () => {
     for (const text of ["some words to refer to", LARGE, "not worth it", JSON.stringify(windows).repeat(20)]) {
       const prepared = new PreparedMessage(text);
       for (const [index, server] of servers.entries()) {
-        server.outgoing.send(`some words, number ${index}`);
-        server.outgoing.send(prepared);
-        server.outgoing.send(`some more words, number ${index}`);
+        server.core.send(`some words, number ${index}`);
+        server.core.send(prepared);
+        server.core.send(`some more words, number ${index}`);
       }
       const frames = await Promise.all(servers.map((server) => server.bytes()));
       for (const [index, client] of clients.entries()) {
@@ -307,7 +319,7 @@ describe("compressed messages, received", () => {
     const from = new End("server", TAKEOVER, { threshold: 50 });
     const to = new End("client", TAKEOVER, SMALL);
     const sent = ["plain", LARGE, "plain too", LARGE + "2", "compressed ".repeat(10), "plain again"];
-    for (const text of sent) from.outgoing.send(text);
+    for (const text of sent) from.core.send(text);
     from.core.close(1000, "", 0);
     to.core.receive(await from.bytes(), 0);
     assert.deepEqual(to.seen, ["plain"]);
@@ -326,9 +338,9 @@ describe("compressed messages, received", () => {
       [2000, "MESSAGE_TOO_BIG"],
     ] as const) {
       const to = new End("client", NO_TAKEOVER, SMALL, { maxMessageSize: limit });
-      from.outgoing.send("x");
-      from.outgoing.send(LARGE);
-      from.outgoing.send("y");
+      from.core.send("x");
+      from.core.send(LARGE);
+      from.core.send("y");
       to.core.receive(await from.bytes(), 0);
       assert.deepEqual(await to.settled(), ["x"]);
       assert.equal(to.failure?.code, code);
@@ -343,8 +355,8 @@ describe("compressed messages, received", () => {
     for (const size of [40, 5000]) {
       const text = new Uint8Array(size).fill(65);
       text[size - 1] = 0xc3;
-      from.outgoing.send(newMessage("text", text, 0, size));
-      from.outgoing.send("behind it");
+      from.core.send(newMessage("text", text, 0, size));
+      from.core.send("behind it");
       const to = new End("client", NO_TAKEOVER, SMALL);
       to.core.receive(await from.bytes(), 0);
       assert.deepEqual(await to.settled(), []);
@@ -352,7 +364,7 @@ describe("compressed messages, received", () => {
       assert.equal(to.compressed > 0, true);
       to.close();
       // as bytes they are in order
-      from.outgoing.send(text);
+      from.core.send(text);
       const bytes = new End("client", NO_TAKEOVER, SMALL);
       bytes.core.receive(await from.bytes(), 0);
       assert.equal((await bytes.settled()).length, 1);
@@ -364,8 +376,8 @@ describe("compressed messages, received", () => {
   test("are not delivered after the end of the connection", async () => {
     const from = new End("server", NO_TAKEOVER, {});
     const to = new End("client", NO_TAKEOVER, SMALL);
-    from.outgoing.send(LARGE);
-    from.outgoing.send("x");
+    from.core.send(LARGE);
+    from.core.send("x");
     to.core.receive(await from.bytes(), 0);
     to.close();
     assert.deepEqual(to.reading, [false, true]);
@@ -377,21 +389,11 @@ describe("compressed messages, received", () => {
   test("small ones do not share memory", async () => {
     const from = new End("server", NO_TAKEOVER, { threshold: 0 });
     const to = new End("client", NO_TAKEOVER, {});
-    const kept: Message[] = [];
-    const events: InflateEvents<Message[]> = {
-      message: (list, message) => void list.push(message),
-      failed: (_, error) => assert.fail(error),
-      reading: () => {},
-      hasRoom: () => true,
-      overflows: () => false,
-    };
-    const incoming = new InflateQueue(defaultRuntime, to.codec, 1e6, events, kept);
-    to.onCompressedMessage = (message) => incoming.receive(message, true);
     const sent = Array.from({ length: 300 }, (_, at) => `${at} `.repeat(30 + ((at * 37) % 900)));
-    for (const text of sent) from.outgoing.send(text);
+    for (const text of sent) from.core.send(text);
     to.core.receive(await from.bytes(), 0);
     assert.deepEqual(
-      kept.map((message) => message.text),
+      to.messages.map((message) => message.text),
       sent,
     );
     from.close();
@@ -415,10 +417,10 @@ test("any messages, with any parameters, chunks and kinds, arrive unchanged and 
     for (const { bytes, kind } of messages) {
       const text = Buffer.from(bytes).toString("latin1");
       sent.push(kind === "text" || kind === "plain" ? text : Buffer.from(bytes).toString());
-      if (kind === "text" || kind === "plain") from.outgoing.send(text, kind === "text");
-      else if (kind === "binary") from.outgoing.send(bytes);
-      else if (kind === "message") from.outgoing.send(newMessage("binary", bytes, 0, bytes.length));
-      else from.outgoing.send(new PreparedMessage(bytes));
+      if (kind === "text" || kind === "plain") from.core.send(text, kind === "text");
+      else if (kind === "binary") from.core.send(bytes);
+      else if (kind === "message") from.core.send(newMessage("binary", bytes, 0, bytes.length));
+      else from.core.send(new PreparedMessage(bytes));
     }
     const wire = await from.bytes();
     for (let at = 0; at < wire.length; at += chunk) {

@@ -1,13 +1,9 @@
-import {
-  type InflateEvents,
-  InflateQueue,
-  isSendableCloseCode,
-  type Message,
-  type MessageCodec,
-} from "@tungstate/protocol";
+import { isSendableCloseCode, type Message, type MessageCodec } from "@tungstate/protocol";
 import type { WebSocketError } from "@tungstate/protocol";
 import {
   acquireReceiver,
+  type InflateEvents,
+  InflateQueue,
   type Receiver as FrameParser,
   type ReceiverEvents,
   type ReceiverOptions,
@@ -17,7 +13,7 @@ import {
 import { type BinaryType, EMPTY_BUFFER, NO_STATUS } from "../constants.ts";
 import { isUtf8, toArrayBuffer } from "../data.ts";
 import { invalidCloseCode, invalidReason, receiveError } from "../errors.ts";
-import { memory, runtime } from "../runtime.ts";
+import { memory } from "../runtime.ts";
 
 /** Notifications of a reader, in the order of the bytes. */
 export interface MessageSink {
@@ -152,7 +148,7 @@ export class MessageReader {
     if (codec === undefined) this.inflate = undefined;
     else {
       const most = limit(options.maxPayload);
-      this.inflate = new InflateQueue(runtime, codec, most, FROM_INFLATE, this, !options.skipUTF8Validation);
+      this.inflate = new InflateQueue(memory, codec, most, FROM_INFLATE, this, !options.skipUTF8Validation);
     }
   }
 

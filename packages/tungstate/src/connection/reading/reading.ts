@@ -26,7 +26,7 @@ export interface HeldBack {
   /** Bytes of them. */
   readonly heldSize: number;
   /** Delivers them while there is room. */
-  goOn(): void;
+  resume(): void;
 }
 
 /**
@@ -179,7 +179,7 @@ export class Reading {
     const { incoming } = this.host;
     if (incoming !== undefined && incoming.heldSize > 0) {
       this.readAhead?.noteTaken();
-      incoming.goOn();
+      incoming.resume();
       this.host.countHeld();
     }
     this.measure();

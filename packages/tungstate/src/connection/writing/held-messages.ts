@@ -9,8 +9,6 @@ import { waitingSize } from "./message-data.ts";
 export class HeldMessages {
   /** Bytes of them. */
   size = 0;
-  /** Sends the Close. */
-  close: (() => void) | undefined;
   private readonly data: Data[] = [];
 
   get first(): Data | undefined {

@@ -1,9 +1,8 @@
 import {
   checkClose,
   type Data,
-  DeflateQueue,
   Message,
-  type MessageCodec,
+  type OutgoingMessages,
   PreparedMessage,
   type Protocol,
   protocolError,
@@ -47,15 +46,13 @@ export class Writing {
   private inFlight: Taken | undefined;
   /** Nothing more is sent: a Close was sent, or the connection is closed. */
   private notWritable = false;
-  /** Where messages are compressed, if they are. */
-  private readonly outgoing: DeflateQueue | undefined;
+  /** Messages that wait for their compression. */
+  private readonly outgoing: OutgoingMessages | undefined;
   /**
    * Messages that were written while another one could not be finished yet, and the Close behind
    * them.
    */
   private held: HeldMessages | undefined;
-  /** A Close is to follow what is still being compressed. */
-  private closeHeld = false;
   /** Callers that wait for the transport, or for the end of a message in fragments. */
   private waiters: Waiters | undefined;
   messagesSent = 0;
@@ -69,28 +66,12 @@ export class Writing {
   private passed = 0;
   /** Bytes that were left when the output was last flushed. */
   kept = 0;
-  /**
-   * Received messages are still being inflated: control frames in reply to what follows them wait,
-   * so that those messages can be replied to first.
-   */
-  answersHeld = false;
   private needDrain = false;
   private endSent = false;
   private over = false;
-  constructor(
-    core: Protocol,
-    transport: Transport,
-    settings: ConnectionSettings,
-    codec: MessageCodec | undefined,
-    host: WritingHost,
-  ) {
+  constructor(core: Protocol, transport: Transport, settings: ConnectionSettings, host: WritingHost) {
     this.core = core;
-    if (codec !== undefined) {
-      this.outgoing = new DeflateQueue(core, codec, settings.protocol, {
-        sent: () => this.flushSoon(),
-        fail: (error) => host.failNow(error),
-      });
-    }
+    this.outgoing = core.outgoing;
     this.transport = transport;
     this.settings = settings;
     this.host = host;
@@ -117,7 +98,7 @@ export class Writing {
 
   /** Whether messages wait for their compression, and not for the peer or for a source of parts. */
   get isCompressing(): boolean {
-    return this.outgoing?.busy === true && this.waiters?.hasStreams !== true;
+    return this.outgoing?.isCompressing === true;
   }
 
   /**
@@ -125,7 +106,7 @@ export class Writing {
    * the protocol hears of a little later.
    */
   get writable(): boolean {
-    return this.core.writable && !this.closeHeld && !this.transport.closed;
+    return this.core.accepts && !this.transport.closed;
   }
 
   /**
@@ -144,7 +125,7 @@ export class Writing {
   write(data: MessageData, options?: WriteOptions): boolean {
     const checked = typeof data === "string" || data instanceof Message ? data : asData(data);
     if (!this.writable) return false;
-    if (this.outgoing !== undefined) this.outgoing.send(checked, options?.compress);
+    if (this.outgoing !== undefined) this.core.send(checked, options?.compress);
     else if (this.core.inMessage || this.held !== undefined) return this.hold(checked);
     else if (options?.transfer === true && checked instanceof Message) this.core.transfer(checked);
     else this.core.send(checked);
@@ -158,7 +139,7 @@ export class Writing {
    */
   get canWriteFrames(): boolean {
     if (this.flushDue || this.inFlight !== undefined || this.notWritable || this.outgoing !== undefined) return false;
-    if (this.held !== undefined || this.closeHeld || this.waiters?.hasStreams === true) return false;
+    if (this.held !== undefined || this.waiters?.hasStreams === true) return false;
     return !this.transport.closed;
   }
 
@@ -267,25 +248,22 @@ export class Writing {
       await pace.wrote();
     }
     this.held = undefined;
-    held?.close?.();
+    core.releaseClose();
     this.flushSoon();
   }
 
   /** Starts the closing handshake, behind everything that was written. */
   close(code: number | undefined, reason: string): void {
     checkClose(code, reason);
-    const close = (): undefined => {
-      this.core.close(code, reason, this.settings.clock.now());
-    };
-    if (this.closeHeld) return;
-    if (this.outgoing?.busy === true) {
-      this.closeHeld = true;
-      this.outgoing.inTurn(close);
-    } else if (this.core.inMessage || this.held !== undefined) {
-      this.closeHeld = true;
+    const { core, settings } = this;
+    const now = settings.clock.now();
+    // with compression, the core keeps the order
+    const waits = this.outgoing === undefined && (core.inMessage || this.held !== undefined);
+    if (!waits) core.close(code, reason, now);
+    else {
       this.held ??= new HeldMessages();
-      this.held.close = close;
-    } else close();
+      core.holdClose(code, reason, now);
+    }
   }
 
   /** What was written is to be flushed. False if more than `writeBufferSize` waits. */
@@ -346,7 +324,7 @@ export class Writing {
     this.flushDue = false;
     if (this.over) return;
     if (this.inFlight === undefined) {
-      this.flushControlFrames();
+      this.core.flushControlFrames();
       this.pass();
     }
     this.passed = 0;
@@ -390,34 +368,9 @@ export class Writing {
     this.core.output.release(taken);
     if (this.over) return;
     if (this.core.isEnding) this.host.onOutputSent();
-    this.flushControlFrames();
+    this.core.flushControlFrames();
     this.pass();
     this.flushSoon();
-  }
-
-  private flushControlFrames(): void {
-    if (!this.answersHeld && !this.holdsClose()) this.core.flushControlFrames();
-  }
-
-  /** Whether a Close has to wait for messages that are being compressed. No more are taken then. */
-  private holdsClose(): boolean {
-    if (!this.core.closeWaitsForOutput || !this.isCompressing) return false;
-    this.closeHeld = true;
-    return true;
-  }
-
-  /**
-   * Calls `run` when messages that are being compressed are in the output, and takes no more.
-   * Returns false if there are none.
-   */
-  afterCompression(run: () => void): boolean {
-    if (this.outgoing === undefined || !this.isCompressing) return false;
-    this.closeHeld = true;
-    this.outgoing.inTurn(() => {
-      run();
-      return undefined;
-    });
-    return true;
   }
 
   private get hasRoom(): boolean {
