@@ -15,11 +15,6 @@ export { type InflateEvents, InflateQueue } from "./deflate/inflate-queue.ts";
 export { compressedForm } from "./deflate/compressed-form.ts";
 export { deflateWithoutContext } from "./deflate/message-codec.ts";
 export { Output } from "./endpoint/output.ts";
-export {
-  acquireReceiver,
-  Receiver,
-  type ReceiverEvents,
-  type ReceiverOptions,
-  releaseReceiver,
-} from "./endpoint/receiver.ts";
+export { acquireReceiver, Receiver, type ReceiverEvents, releaseReceiver } from "./endpoint/receiver.ts";
+export type { ReceiverOptions } from "./endpoint/header-parser.ts";
 export { Sender } from "./endpoint/sender.ts";

@@ -1,36 +1,13 @@
 import { Assembly } from "../messages/assembly.ts";
-import { type ProtocolErrorCode, protocolError, type WebSocketError } from "../errors.ts";
-import { FIN, MASK_BIT, MAX_CONTROL_PAYLOAD, MAX_HEADER_SIZE, OPCODE, RSV1, RSV_BITS } from "../frames/frame.ts";
+import type { WebSocketError } from "../errors.ts";
+import { FIN, OPCODE, RSV1 } from "../frames/frame.ts";
+import { HeaderParser, type ReceiverOptions } from "./header-parser.ts";
 import { isAscii, rotateKey } from "../bytes/mask.ts";
 import { Message } from "../messages/message.ts";
 import { checkUtf8Piece } from "../bytes/primitives.ts";
 import type { Memory } from "../runtime/memory.ts";
 import { LARGEST_SHARED } from "../runtime/slabs.ts";
 import { UTF8_INVALID, UTF8_START } from "../bytes/utf8.ts";
-
-export interface ReceiverOptions {
-  readonly role: "client" | "server";
-  /** Largest frame payload in bytes. */
-  readonly maxFrameSize: number;
-  /** Largest message in bytes, all its fragments together. */
-  readonly maxMessageSize: number;
-  /** Server only: take frames of clients that do not mask. */
-  readonly acceptUnmaskedFrames: boolean;
-  /** Whether an extension gives RSV1 its RFC 7692 meaning. */
-  readonly compression: boolean;
-  /** Takes text without checking that it is UTF-8. Default false. */
-  readonly skipUtf8Check?: boolean;
-  /**
-   * Takes lengths that are not in their shortest form, which RFC 6455 §5.2 forbids. Default false.
-   */
-  readonly acceptLongLengths?: boolean;
-  /** Most frames of one message. Default Infinity: what is kept does not depend on their number. */
-  readonly maxFragments?: number;
-  /** Most chunks in which one frame may come. Default Infinity. */
-  readonly maxFrameChunks?: number;
-  /** Remembers the sizes of the frames of a message: see `fragmentSizes`. Default false. */
-  readonly keepFragmentSizes?: boolean;
-}
 
 /**
  * Where a receiver passes what it has read, in the order of the bytes. `to` is the connection that
@@ -92,45 +69,25 @@ function ignore(): void {
  * Frames in, messages out: one pass over each chunk. Keeps no byte of a chunk and changes none. The
  * first violation ends it: `receive` returns the error and takes nothing more.
  */
-export class Receiver {
-  readonly memory: Memory;
-  options: ReceiverOptions;
+export class Receiver extends HeaderParser {
   private stopped = false;
   /** Inside of a call of `receive`. */
   private busy = false;
   private events: ReceiverEvents<never>;
   private to: never;
-  // a header of which only a part has come
-  private partial: Uint8Array = EMPTY;
-  private partialSize = 0;
-  // the frame in hand
-  private first = 0;
-  private key = 0;
-  private length = 0;
-  private remaining = 0;
-  private inPayload = false;
-  private failure: WebSocketError | undefined;
   /** Chunks that had a part of the frame in hand. Counted where the options limit them. */
   private chunks = 0;
   private frames = 0;
   /** Where the last call of `receive` ended. */
   position = 0;
-  /**
-   * The first two bytes of the header that was read last, and its payload length. What they mean of
-   * a frame that is a violation is up to the caller.
-   */
-  firstByte = 0;
-  secondByte = 0;
-  declaredLength = 0;
-  // the message in hand, and the control frame whose payload goes on in the next chunk
-  private assembly: Assembly | undefined;
+  /** UTF-8 state of the message in progress. */
   private utf8 = UTF8_START;
+  /** The payload of a control frame that continues in the next chunk. */
   private control: Uint8Array | undefined;
   private sizes: number[] | undefined;
 
   constructor(memory: Memory, options: ReceiverOptions, events: ReceiverEvents<never>, to: unknown) {
-    this.memory = memory;
-    this.options = options;
+    super(memory, options);
     this.events = events;
     this.to = to as never;
   }
@@ -211,131 +168,6 @@ export class Receiver {
       at = (this.first & 0x08) !== 0 ? this.readControl(chunk, at, end) : this.readData(chunk, at, end);
     }
     return at;
-  }
-
-  private fail(code: ProtocolErrorCode, detail?: string): -1 {
-    this.failure = protocolError(code, detail);
-    return -1;
-  }
-
-  /**
-   * Reads the header at `at`; returns the offset behind it, `end` if it goes on in the next chunk,
-   * -1 for a violation.
-   */
-  private readHeader(chunk: Uint8Array, at: number, end: number): number {
-    const size = this.parseHeader(chunk, at, end);
-    if (size !== 0) return size < 0 ? size : at + size;
-    if (this.partial === EMPTY) this.partial = new Uint8Array(MAX_HEADER_SIZE);
-    this.partialSize = end - at;
-    for (let to = 0; at < end; at++, to++) this.partial[to] = chunk[at];
-    return end;
-  }
-
-  private resumeHeader(chunk: Uint8Array, at: number, end: number): number {
-    const { partial, partialSize: had } = this;
-    const taken = Math.min(MAX_HEADER_SIZE - had, end - at);
-    for (let from = 0; from < taken; from++) partial[had + from] = chunk[at + from];
-    const size = this.parseHeader(partial, 0, had + taken);
-    if (size < 0) return size;
-    if (size === 0) {
-      this.partialSize = had + taken;
-      return end;
-    }
-    this.partialSize = 0;
-    return at + size - had;
-  }
-
-  /**
-   * Returns the header's size, 0 if there is more of it to come, -1 for a violation. RFC 6455 §5.2.
-   */
-  private parseHeader(bytes: Uint8Array, at: number, end: number): number {
-    if (end - at < 2) return 0;
-    const first = bytes[at];
-    const second = bytes[at + 1];
-    const opcode = first & 0x0f;
-    this.firstByte = first;
-
-    // §5.2: "MUST be 0 unless an extension is negotiated that defines meanings for non-zero
-    // values."
-    if ((first & RSV_BITS) !== 0) {
-      // RFC 7692 §6.1: RSV1 is set on the first frame of a compressed message, never on a control
-      // frame
-      const allowed = this.options.compression && (opcode === OPCODE.TEXT || opcode === OPCODE.BINARY) ? RSV1 : 0;
-      if ((first & RSV_BITS & ~allowed) !== 0) return this.fail("RESERVED_BITS");
-    }
-    if (opcode > OPCODE.PONG || (opcode > OPCODE.BINARY && opcode < OPCODE.CLOSE)) {
-      // §5.2: "If an unknown opcode is received, the receiving endpoint MUST _Fail the WebSocket
-      // Connection_."
-      return this.fail("INVALID_OPCODE", `opcode ${opcode}`);
-    }
-    this.secondByte = second;
-    const masked = (second & MASK_BIT) !== 0;
-    if (this.options.role === "server") {
-      // §5.1: "The server MUST close the connection upon receiving a frame that is not masked."
-      if (!masked && !this.options.acceptUnmaskedFrames) return this.fail("UNMASKED_FRAME");
-    } else if (masked) {
-      // §5.1: "A client MUST close a connection if it detects a masked frame."
-      return this.fail("MASKED_FRAME");
-    }
-
-    let length = second & 0x7f;
-    let size = 2;
-    if (opcode >= OPCODE.CLOSE) {
-      // §5.5: "All control frames MUST have a payload length of 125 bytes or less and MUST NOT be
-      // fragmented."
-      if ((first & FIN) === 0) return this.fail("FRAGMENTED_CONTROL");
-      if (length > MAX_CONTROL_PAYLOAD) return this.fail("CONTROL_TOO_LONG");
-    } else {
-      // §5.4: a fragmented message is a frame with an opcode, then continuation frames until one
-      // with FIN; no other message may begin in between
-      if (opcode === OPCODE.CONTINUATION) {
-        if (this.assembly === undefined) return this.fail("UNEXPECTED_CONTINUATION");
-      } else if (this.assembly !== undefined) return this.fail("EXPECTED_CONTINUATION");
-      if (length === 126) {
-        size = 4;
-        if (end - at < size) return 0;
-        length = (bytes[at + 2] << 8) | bytes[at + 3];
-        // §5.2: "the minimal number of bytes MUST be used to encode the length"
-        if (length < 126 && this.options.acceptLongLengths !== true) {
-          return this.fail("NON_MINIMAL_LENGTH", `${length} in 16 bits`);
-        }
-      } else if (length === 127) {
-        size = 10;
-        if (end - at < size) return 0;
-        // §5.2: "the most significant bit MUST be 0"
-        if (bytes[at + 2] & 0x80) return this.fail("INVALID_LENGTH");
-        const high = readUint32(bytes, at + 2);
-        // beyond 2^53 the number is rounded, and far above any limit
-        length = high * 0x1_0000_0000 + readUint32(bytes, at + 6);
-        if (length <= 0xffff && this.options.acceptLongLengths !== true) {
-          return this.fail("NON_MINIMAL_LENGTH", `${length} in 64 bits`);
-        }
-        this.declaredLength = length;
-      }
-      if (length > this.options.maxFrameSize) {
-        return this.fail("FRAME_TOO_BIG", `${length} bytes, limit ${this.options.maxFrameSize}`);
-      }
-      if (this.assembly !== undefined && this.assembly.frames >= (this.options.maxFragments ?? Infinity)) {
-        return this.fail("TOO_MANY_FRAGMENTS", `limit ${this.options.maxFragments}`);
-      }
-      const whole = length + (this.assembly === undefined ? 0 : this.assembly.size);
-      if (whole > this.options.maxMessageSize) {
-        return this.fail("MESSAGE_TOO_BIG", `at least ${whole} bytes, limit ${this.options.maxMessageSize}`);
-      }
-    }
-    if (masked) {
-      const keyAt = at + size;
-      size += 4;
-      if (end - at < size) return 0;
-      this.key = bytes[keyAt] | (bytes[keyAt + 1] << 8) | (bytes[keyAt + 2] << 16) | (bytes[keyAt + 3] << 24);
-    } else {
-      this.key = 0;
-    }
-    this.first = first;
-    this.length = length;
-    this.remaining = length;
-    this.inPayload = true;
-    return size;
   }
 
   private readData(chunk: Uint8Array, at: number, end: number): number {
@@ -439,8 +271,4 @@ export class Receiver {
     else this.events.close(this.to, payload);
     return at + taken;
   }
-}
-
-function readUint32(bytes: Uint8Array, at: number): number {
-  return ((bytes[at] << 24) | (bytes[at + 1] << 16) | (bytes[at + 2] << 8) | bytes[at + 3]) >>> 0;
 }

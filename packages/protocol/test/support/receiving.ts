@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import type { WebSocketError } from "../../src/errors.ts";
 import type { Message } from "../../src/messages/message.ts";
-import { Receiver, type ReceiverOptions, type ReceiverEvents } from "../../src/endpoint/receiver.ts";
+import { Receiver, type ReceiverEvents } from "../../src/endpoint/receiver.ts";
+import type { ReceiverOptions } from "../../src/endpoint/header-parser.ts";
 import { concat, show } from "./bytes.ts";
 import { chunkings, lend } from "./chunks.ts";
 import { frame, type FrameSpec, keyTo, type Role, ROLES } from "./frames.ts";
