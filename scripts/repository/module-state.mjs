@@ -9,6 +9,8 @@ const FOLDERS = ["packages/protocol/src", "packages/tungstate/src", "packages/hu
 /** State that belongs to the process, with the reason. */
 export const ALLOWED = new Map([
   ["packages/protocol/src/endpoint/protocol.ts RECEIVED", "functions, assigned once by the class"],
+  ["packages/protocol/src/endpoint/protocol.ts INFLATED", "functions, assigned once by the class"],
+  ["packages/protocol/src/endpoint/protocol.ts DEFLATED", "functions, assigned once by the class"],
   ["packages/tungstate/src/dial/device.ts loaded", "the C library of the process"],
   ["packages/tungstate/src/frameworks/express.ts withoutUpgrade", "marks on the application's own objects"],
   ["packages/tungstate/src/frameworks/express.ts applications", "marks on the application's own objects"],

@@ -304,11 +304,16 @@ export class Protocol extends Liveness {
     else this.#outgoing.send(data, compress);
   }
 
+  /** Sends bytes as a message of the given type. Throws as `send`. */
   override sendPayload(type: "text" | "binary", payload: Uint8Array): void {
     if (this.#outgoing === undefined) super.sendPayload(type, payload);
     else this.#outgoing.send(new PreparedMessage(payload, { type }));
   }
 
+  /**
+   * Sends a received message and takes it over: it becomes unreadable, and its memory is recycled
+   * once it is written. With compression, as `send`. Throws as `send`.
+   */
   override transfer(message: Message): void {
     if (this.#outgoing === undefined) super.transfer(message);
     else this.#outgoing.send(message);
