@@ -1,7 +1,7 @@
 import { type ErrorEntry, WebSocketError } from "@tungstate/protocol";
 
 /** Where on the way to a WebSocket something happened. */
-export type ConnectStep = "resolve" | "bind" | "connect" | "proxy" | "tls" | "handshake";
+export type ConnectStep = "resolve" | "bind" | "connect" | "proxy" | "tls" | "settings" | "handshake";
 
 /** One row of the table: `step` is where this happens, unless the error says otherwise. */
 export interface ConnectionErrorEntry extends ErrorEntry {
@@ -66,6 +66,14 @@ export const CONNECTION_ERRORS = {
   TLS_REVOKED: { step: "tls", fault: "peer", text: "the server's certificate has been revoked" },
   TLS_HOST_MISMATCH: { step: "tls", fault: "peer", text: "the server's certificate is for another host" },
   TLS_PIN_MISMATCH: { step: "tls", fault: "peer", text: "the server's public key is not one of the pinned ones" },
+  // HTTP/2: ALPN, then the SETTINGS of the server
+  HTTP2_NOT_SUPPORTED: { step: "tls", fault: "peer", text: "the server does not support HTTP/2 on this port" },
+  SETTINGS_TIMEOUT: { step: "settings", fault: "peer", text: "the server did not send its HTTP/2 settings in time" },
+  EXTENDED_CONNECT_DISABLED: {
+    step: "settings",
+    fault: "peer",
+    text: "the server does not support WebSocket over HTTP/2",
+  },
   // handshake: that of the WebSocket
   NOT_ENCRYPTED: { step: "handshake", fault: "local", text: "a wss: URL needs an encrypted stream" },
   HANDSHAKE_TIMEOUT: { step: "handshake", fault: "peer", text: "the WebSocket handshake took too long" },
@@ -74,6 +82,8 @@ export const CONNECTION_ERRORS = {
     fault: "peer",
     text: "the connection was closed during the WebSocket handshake",
   },
+  STREAM_LIMIT: { step: "handshake", fault: "peer", text: "the server allows no stream on its HTTP/2 connection" },
+  STREAM_REFUSED: { step: "handshake", fault: "peer", text: "the server refused the HTTP/2 stream" },
   REDIRECT_INVALID: {
     step: "handshake",
     fault: "peer",

@@ -53,6 +53,7 @@ export {
   ENDPOINT_ERRORS,
   type EndpointErrorCode,
 } from "./errors.ts";
+export { Http2Sessions, type Http2SessionsOptions } from "./http2/client/http2-sessions.ts";
 export { dial, type Dialed } from "./dial/dial.ts";
 export type { DialOptions, DialTarget } from "./dial/options.ts";
 export { type InterfaceAddress, listInterfaces, type NetworkInterface } from "./dial/interfaces.ts";

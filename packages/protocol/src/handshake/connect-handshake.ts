@@ -1,9 +1,9 @@
-import { quote } from "../arguments.ts";
+import { invalidOption, quote } from "../arguments.ts";
 import { protocolError } from "../errors.ts";
 import type { ProtocolErrorCode, WebSocketError } from "../errors.ts";
 import { checkAnswer, checkOffers, checkProtocols, checkTarget, offerFields } from "./client-offer.ts";
 import type { ClientOffer } from "./client-offer.ts";
-import { type Http2Fields, lowerCase } from "./extended-connect.ts";
+import { CONNECTION_FIELDS, type Http2Fields, lowerCase } from "./extended-connect.ts";
 import type { ClientExtension } from "./extensions.ts";
 import { HeaderFields } from "./header-fields.ts";
 import type { Agreement } from "./server-handshake.ts";
@@ -55,7 +55,7 @@ export class ConnectHandshake {
       [":scheme", encrypted ? "https" : "http"],
       [":path", checkTarget(target)],
       [":authority", host],
-      ...fields.map(lowerCase),
+      ...fields.map(lowerCase).map(checkField),
     ];
   }
 
@@ -77,3 +77,18 @@ export class ConnectHandshake {
     return answer instanceof Error ? { state: "failed", error: answer } : { state: "open", headers, ...answer };
   }
 }
+
+/**
+ * RFC 9113 §8.2.2: "An endpoint MUST NOT generate an HTTP/2 message containing connection-specific
+ * header fields." The TE header field "MUST NOT contain any value other than "trailers"". Throws
+ * INVALID_ARGUMENT.
+ */
+function checkField(field: readonly [name: string, value: string]): readonly [string, string] {
+  const [name, value] = field;
+  if (name === "te" ? value.toLowerCase() !== "trailers" : NOT_IN_HTTP2.has(name)) {
+    throw invalidOption("headers", "header fields that HTTP/2 can carry", name);
+  }
+  return field;
+}
+
+const NOT_IN_HTTP2: ReadonlySet<string> = new Set([...CONNECTION_FIELDS, "http2-settings"]);

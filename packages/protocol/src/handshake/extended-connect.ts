@@ -38,7 +38,13 @@ export function isExtendedConnect(fields: Http2Fields): boolean {
 /**
  * RFC 9113 §8.2.2: fields that belong to one connection, and make a message of HTTP/2 malformed.
  */
-const CONNECTION_FIELDS = ["connection", "upgrade", "keep-alive", "proxy-connection", "transfer-encoding"] as const;
+export const CONNECTION_FIELDS = [
+  "connection",
+  "upgrade",
+  "keep-alive",
+  "proxy-connection",
+  "transfer-encoding",
+] as const;
 const PSEUDO_FIELDS: ReadonlySet<string> = new Set([":method", ":protocol", ":scheme", ":path", ":authority"]);
 
 /**

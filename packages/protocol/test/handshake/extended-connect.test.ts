@@ -188,6 +188,22 @@ describe("the client's extended CONNECT", () => {
     assert.equal(result.headers.has(":status"), false);
   });
 
+  it("has no header fields that belong to a connection of HTTP/1.1", () => {
+    for (const [name, value] of [
+      ["Keep-Alive", "timeout=5"],
+      ["Proxy-Connection", "keep-alive"],
+      ["HTTP2-Settings", "AAA"],
+      ["TE", "gzip"],
+    ] as const) {
+      assert.throws(() => new ConnectHandshake({ ...OPTIONS, headers: { [name]: value } }), {
+        code: "INVALID_ARGUMENT",
+        message: new RegExp(name, "i"),
+      });
+    }
+    const { fields } = new ConnectHandshake({ ...OPTIONS, headers: { TE: "trailers" } });
+    assert.ok(fields.some(([name, value]) => name === "te" && value === "trailers"));
+  });
+
   const responses: readonly (readonly [what: string, fields: Http2Fields, state: string, code: string])[] = [
     ["status 404", [[":status", "404"]], "rejected", "UNEXPECTED_STATUS"],
     ["status 101", [[":status", "101"]], "rejected", "UNEXPECTED_STATUS"],

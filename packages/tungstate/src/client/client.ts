@@ -1,6 +1,7 @@
 import {
   checkHeaders,
   ClientHandshake,
+  type ClientOffer,
   type HeaderInput,
   type HeadLimits,
   type RejectedResponse,
@@ -97,7 +98,7 @@ export async function client(
  * Time limit in ms for the body of a response other than 101, from the end of its head. Some
  * servers send no Content-Length and leave the connection open, and the caller needs the status.
  */
-const REJECTION_BODY_TIMEOUT = 1_000;
+export const REJECTION_BODY_TIMEOUT = 1_000;
 
 /** A handshake that has not started. */
 export interface Opening {
@@ -112,19 +113,26 @@ export function prepare(target: WebSocketUrl, settings: ConnectionSettings, opti
   checkSignal(options.signal);
   const timeout = time(options, "handshakeTimeout", 10_000);
   const handshake = new ClientHandshake({
+    ...offerOf(target, settings, options),
+    limits: options.handshakeLimits,
+    random: settings.fillRandom,
+    runtime: settings.runtime,
+    sha1,
+  });
+  return { handshake, settings, timeout };
+}
+
+/** Returns what the request asks for, in every version of HTTP. */
+export function offerOf(target: WebSocketUrl, settings: ConnectionSettings, options: ClientOptions): ClientOffer {
+  return {
     host: target.host,
     target: target.resource,
     origin: options.origin,
     protocols: typeof options.protocols === "string" ? [options.protocols] : options.protocols,
     headers:
       target.authorization === undefined ? options.headers : withAuthorization(target.authorization, options.headers),
-    limits: options.handshakeLimits,
     extensions: settings.deflate === undefined ? [] : [clientCompression(settings.deflate.compression)],
-    random: settings.fillRandom,
-    runtime: settings.runtime,
-    sha1,
-  });
-  return { handshake, settings, timeout };
+  };
 }
 
 /**
@@ -189,7 +197,7 @@ export async function openClient(
  * after the client has completed the TLS handshake (RFC 8446 §4.4.2), so that its alert arrives
  * here.
  */
-function lostError(cause: NodeJS.ErrnoException | undefined, tried: Tried): ConnectError {
+export function lostError(cause: NodeJS.ErrnoException | undefined, tried: Tried): ConnectError {
   if (cause?.code?.startsWith("ERR_SSL_") === true) return tlsFailure(cause, tried);
   return connectError("HANDSHAKE_CLOSED", cause?.message, { cause, tried });
 }

@@ -1,5 +1,4 @@
 import { checkHeaders } from "@tungstate/protocol";
-import { argumentError } from "@tungstate/protocol/internal";
 import { Duplex } from "node:stream";
 import {
   CLIENT_OPTIONS,
@@ -11,23 +10,22 @@ import {
 } from "./client.ts";
 import type { Driver } from "../connection/driver.ts";
 import { linkedController } from "../schedule/linked-controller.ts";
-import { dialAny } from "../dial/dial.ts";
 import { checkProxyHeaders } from "../dial/proxy/headers.ts";
 import { Routes } from "../dial/routes.ts";
-import { abortedError, connectError, OverallTimeout, type Tried } from "../errors.ts";
+import { abortedError, connectError, OverallTimeout } from "../errors.ts";
 import { type ConnectionSettings, connectionSettings } from "../connection/options.ts";
+import { HTTP_VERSION_OPTIONS, type HttpVersionOptions, httpVersion } from "./http-version.ts";
+import { openStream, secureOptions } from "./open-stream.ts";
 import { isRedirect, isSameOrigin, redirectTarget } from "./redirect.ts";
 import { checkTlsOptions, TLS_OPTIONS, type TlsOptions } from "../tls/options.ts";
-import { secure, secureOver, type SecureOptions } from "../tls/secure.ts";
+import { secure } from "../tls/secure.ts";
 import { transportOf } from "../transport/of.ts";
 import type { WebSocketConnection } from "../connection/types.ts";
 import { parseUrl, type WebSocketUrl } from "./url.ts";
 import { checkDialOptions, DIAL_OPTIONS, type DialOptions } from "../dial/options.ts";
 import { type OptionNames, checkNames } from "../options/names.ts";
 import { checkFunction, checkSignal, count, time } from "../options/check.ts";
-import { describe } from "../options/describe.ts";
 import type { ByteStream } from "../transport/byte-stream.ts";
-import type { Route } from "../transport/route.ts";
 
 /** Options of `clientTls`: those of `client`, and of TLS. */
 export interface ClientTlsOptions extends ClientOptions {
@@ -47,7 +45,7 @@ const CLIENT_TLS_OPTIONS: OptionNames<ClientTlsOptions> = {
 };
 
 /** Options of `connect`: those of `dial`, of TLS and of `client`. */
-export interface ConnectOptions extends ClientTlsOptions, Omit<DialOptions, "signal" | "noDelay"> {
+export interface ConnectOptions extends ClientTlsOptions, HttpVersionOptions, Omit<DialOptions, "signal" | "noDelay"> {
   /**
    * Time limit in ms for the whole attempt: name resolution, connection, proxy, TLS and handshake,
    * on all routes. Default: only the limits of the single steps.
@@ -72,6 +70,7 @@ export const CONNECT_OPTIONS: OptionNames<ConnectOptions> = {
   timeout: true,
   maxRedirects: true,
   wrap: true,
+  ...HTTP_VERSION_OPTIONS,
 };
 
 /**
@@ -94,17 +93,6 @@ export async function clientTls(
   const driver = await openClient(opening, transportOf(encrypted, settings), options.signal, { tls });
   endOnAbort(driver, options.signal);
   return driver.connection;
-}
-
-/** Checks what TLS needs before anything is opened. */
-function secureOptions(
-  target: WebSocketUrl,
-  options: ClientTlsOptions,
-  signal: AbortSignal | undefined,
-): SecureOptions {
-  const timeout = time(options, "tlsTimeout", 10_000);
-  checkTlsOptions(options.tls ?? {});
-  return { ...options.tls, host: target.hostname, port: target.port, timeout, signal };
 }
 
 /**
@@ -137,6 +125,7 @@ export async function connectByRoutes(
   const left = count(options, "maxRedirects", 0, 0);
   checkSignal(options.signal);
   checkFunction(options, "wrap");
+  httpVersion(options);
   const { signal, abort, unlink } = linkedController(options.signal);
   let cancelTimer: (() => void) | undefined;
   if (options.timeout !== undefined) {
@@ -201,18 +190,15 @@ async function attempt(
   settings: ConnectionSettings,
   signal: AbortSignal,
 ): Promise<Driver> {
-  const { hostname: host, port, secure: encrypted, socketPath: path } = target;
+  const version = httpVersion(options);
+  // without TLS there is no ALPN, and prior knowledge (RFC 9113 §3.3) is none that can be tried
+  if (version === "2" || (version === "auto" && target.secure)) {
+    const { attemptHttp2 } = await import("./attempt-http2.ts");
+    return attemptHttp2(target, options, settings, signal, version);
+  }
   const opening = prepare(target, settings, options);
-  const tls = encrypted ? secureOptions(target, options, signal) : undefined;
-  const { stream: dialed, route } = await dialAny(path === undefined ? { host, port, secure: encrypted } : { path }, {
-    ...options,
-    signal,
-  });
-  const stream = options.wrap === undefined ? dialed : wrapped(dialed, options.wrap);
-  const tried = triedBy(route, target);
-  if (tls === undefined) return openClient(opening, transportOf(stream, settings), signal, { route }, tried);
-  const secured = await secureOver(stream, tls, tried);
-  return openClient(opening, transportOf(secured.stream, settings), signal, { route, tls: secured.info }, tried);
+  const { stream, route, tls, tried } = await openStream(target, options, signal);
+  return openClient(opening, transportOf(stream, settings), signal, { route, tls }, tried);
 }
 
 /**
@@ -224,28 +210,9 @@ export function checkConnectOptions(options: ConnectOptions): void {
   checkDialOptions(options);
   checkProxyHeaders(options.proxyHeaders);
   checkTlsOptions(options.tls ?? {});
+  httpVersion(options);
   checkFunction(options, "wrap");
   time(options, "timeout", 1);
   time(options, "tlsTimeout", 1);
   count(options, "maxRedirects", 0, 0);
-}
-
-/** Describes the connection so far, for errors of TLS and of the handshake. */
-function triedBy({ path, proxy, ...route }: Route, { hostname, port }: WebSocketUrl): Tried {
-  if (path !== undefined) return { path };
-  const { interface: name, localAddress, remoteAddress, remotePort } = route;
-  const common = { host: hostname, interface: name, localAddress, proxy };
-  // the remote address and port are the proxy's
-  return proxy === undefined ? { ...common, remoteAddress, remotePort } : { ...common, remotePort: port };
-}
-
-function wrapped(dialed: Duplex, wrap: (stream: Duplex) => Duplex): Duplex {
-  try {
-    const stream: unknown = wrap(dialed);
-    if (stream instanceof Duplex) return stream;
-    throw argumentError(TypeError, `wrap must return a Duplex, got ${describe(stream)}`);
-  } catch (error) {
-    dialed.destroy();
-    throw error;
-  }
 }

@@ -272,7 +272,8 @@ function endpoints(
   throw connectError("NO_ADDRESS_OF_FAMILY", `${families} is needed, ${name} has ${has}`, { tried: common });
 }
 
-function chooseProxy(target: DialTarget, { proxy: option }: DialOptions): Proxy | undefined {
+/** Returns the proxy that the options, or the environment, name for a target. */
+export function chooseProxy(target: DialTarget, { proxy: option }: DialOptions): Proxy | undefined {
   if (option === true || option === "environment") {
     return target.path === undefined ? proxyFromEnvironment(target) : undefined;
   }

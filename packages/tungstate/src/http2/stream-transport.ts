@@ -169,7 +169,7 @@ export class Http2StreamTransport implements Transport, BatchStream {
 }
 
 /** The name of an error code (RFC 9113 §7), such as CANCEL. */
-function nameOf(code: number): string {
+export function nameOf(code: number): string {
   return ERROR_CODES[code] ?? `0x${code.toString(16)}`;
 }
 

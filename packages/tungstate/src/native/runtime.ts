@@ -35,6 +35,7 @@ export class NodeRuntime extends Runtime {
   readonly readSchedulers = new PerClock((clock) => new ReadScheduler(clock));
   /** Timers of all connections. */
   readonly deadlines = new PerClock((clock) => new Deadlines(clock));
+  private readonly parts = new Map<() => object, object>();
   private readonly readBuffer: Uint8Array;
   private resources: HandleResources | undefined;
   /** One source of masking keys (RFC 6455 §5.3 requires them to be unpredictable). */
@@ -50,6 +51,13 @@ export class NodeRuntime extends Runtime {
   constructor(simd: Simd | undefined = loadSimd()) {
     super(nativePrimitives(simd));
     this.readBuffer = simd?.readBuffer ?? Buffer.allocUnsafeSlow(READ_BUFFER_SIZE);
+  }
+
+  /** Returns what `make` makes, once for this runtime: state of a higher layer. */
+  part<T extends object>(make: () => T): T {
+    let part = this.parts.get(make) as T | undefined;
+    if (part === undefined) this.parts.set(make, (part = make()));
+    return part;
   }
 
   /** Undefined if the handles of Node.js are unavailable. */

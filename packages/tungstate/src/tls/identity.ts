@@ -44,6 +44,11 @@ export function identityOf(options: TlsOptions): string {
   return digest(options, OF_PEER, contextIdentity(options));
 }
 
+/** Returns equal strings for equal texts, and reveals nothing about them. */
+export function digestOf(text: string): string {
+  return createHash("sha256").update(SECRET).update(text).digest("base64");
+}
+
 function digest(options: TlsOptions, names: readonly (keyof TlsOptions)[], more: string): string {
   const hash = createHash("sha256").update(SECRET).update(more);
   for (const name of names) {
@@ -85,7 +90,8 @@ function describe(value: unknown, write: (part: string | Uint8Array) => void): v
 const numbers = new WeakMap<object, string>();
 let last = 0;
 
-function objectNumber(value: object): string {
+/** Returns a text that no other object of the process has. */
+export function objectNumber(value: object): string {
   let number = numbers.get(value);
   if (number === undefined) {
     number = String(++last);

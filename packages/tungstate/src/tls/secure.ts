@@ -64,8 +64,16 @@ export async function secure(stream: Duplex, options: SecureOptions): Promise<Se
   return await secureOver(stream, options);
 }
 
-/** As `secure`; `way` adds to what errors report as tried. */
-export async function secureOver(stream: Duplex, options: SecureOptions, way?: Tried): Promise<Secured> {
+/**
+ * As `secure`; `way` adds to what errors report as tried. `protocols`: offered by ALPN instead of
+ * `alpnProtocols`, and each is accepted.
+ */
+export async function secureOver(
+  stream: Duplex,
+  options: SecureOptions,
+  way?: Tried,
+  protocols?: readonly string[],
+): Promise<Secured> {
   const milliseconds = options.timeout ?? DEFAULT_TLS_TIMEOUT_MS;
   const host = typeof options.host === "string" ? options.host.replace(/^\[(.*)\]$/, "$1") : options.host;
   const tried: Tried = way ?? { host, remotePort: options.port };
@@ -84,7 +92,7 @@ export async function secureOver(stream: Duplex, options: SecureOptions, way?: T
         milliseconds,
       );
     }
-    return await handshake(stream, host, options, tried, signal);
+    return await handshake(stream, host, options, tried, signal, protocols);
   } catch (error) {
     stream.on("error", ignore);
     stream.destroy();
@@ -101,11 +109,14 @@ async function handshake(
   options: SecureOptions,
   tried: Tried,
   signal: AbortSignal,
+  protocols: readonly string[] | undefined,
 ): Promise<Secured> {
+  const offered = protocols ?? options.alpnProtocols ?? ["http/1.1"];
+  const accepted = protocols ?? ["http/1.1"];
   const name = options.servername ?? withoutScope(host);
   // RFC 6066 §3: "Literal IPv4 and IPv6 addresses are not permitted in "HostName"."
   const servername = isIP(name) === 0 ? name.replace(/\.$/, "") : undefined;
-  const identity = identityOf(options);
+  const identity = identityOf(protocols === undefined ? options : { ...options, alpnProtocols: protocols });
   const cache = options.sessionCache === false ? undefined : sessionsOf(options.sessionCache ?? sharedTlsSessions);
   const key = JSON.stringify([host, options.port ?? null, name, identity]);
   const kept = cache?.take(key);
@@ -116,7 +127,7 @@ async function handshake(
     host: name,
     servername: servername ?? "",
     rejectUnauthorized: options.rejectUnauthorized !== false,
-    ALPNProtocols: [...(options.alpnProtocols ?? ["http/1.1"])],
+    ALPNProtocols: [...offered],
     ...(checkServerIdentity === undefined ? {} : { checkServerIdentity }),
     ...(kept === undefined ? {} : { session: kept.session }),
   });
@@ -140,7 +151,7 @@ async function handshake(
       };
       const onSecure = (): void => {
         const resumed = socket.isSessionReused();
-        const failure = checkPeer(socket, options.pins, resumed, tried);
+        const failure = checkPeer(socket, accepted, options.pins, resumed, tried);
         // the server did not accept the session, or has another key now: its sessions are useless
         if (failure !== undefined || (kept !== undefined && !resumed)) cache?.delete(key);
         if (failure !== undefined) {
@@ -175,12 +186,13 @@ async function handshake(
 /** Checks what OpenSSL does not: pinned keys, and the negotiated protocol. */
 function checkPeer(
   socket: TLSSocket,
+  protocols: readonly string[],
   pins: readonly string[] | undefined,
   resumed: boolean,
   tried: Tried,
 ): ConnectError | undefined {
   const { alpnProtocol } = socket;
-  if (typeof alpnProtocol === "string" && alpnProtocol !== "http/1.1") {
+  if (typeof alpnProtocol === "string" && !protocols.includes(alpnProtocol)) {
     return connectError("TLS_ALPN", `it chose ${JSON.stringify(alpnProtocol)}`, { tried });
   }
   // a resumed session has no certificate, but pins are part of the key under which it was kept
