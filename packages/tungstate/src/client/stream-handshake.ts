@@ -52,6 +52,7 @@ class StreamHandshake {
     const { stream, settings, time, signal } = opening;
     time.begin(settings.clock.now());
     stream.on("response", this.onResponse);
+    stream.on("readable", this.onReadable);
     stream.on("close", this.onClose);
     this.cancelTimer = settings.clock.after(time.left, this.onTimeout);
     this.forget = onAbort(signal, this.onAbort);
@@ -68,6 +69,7 @@ class StreamHandshake {
     this.cancelTimer();
     this.forget();
     stream.off("response", this.onResponse);
+    stream.off("readable", this.onReadable);
     stream.off("close", this.onClose);
     stream.off("data", this.onData);
     stream.off("end", this.onEnd);
@@ -109,6 +111,15 @@ class StreamHandshake {
     this.fail(lostError(cause, this.tried));
   };
 
+  /**
+   * DATA has come and no response. RFC 9113 §8.1: a message is "one HEADERS frame (followed by zero
+   * or more CONTINUATION frames) containing the header section", then its content.
+   */
+  private readonly onReadable = (): void => {
+    if (this.opening.stream.readableLength === 0) return;
+    this.fail(connectError("HANDSHAKE_CLOSED", "DATA came before the response", { tried: this.tried }));
+  };
+
   private readonly onResponse = (headers: IncomingHttpHeaders, flags: number, raw?: readonly string[]): void => {
     const { handshake, session, settings, stream } = this.opening;
     const result = handshake.receive(fieldsOf(headers, raw));
@@ -142,8 +153,10 @@ class StreamHandshake {
     const { stream, settings, time } = this.opening;
     this.cancelTimer();
     this.cancelTimer = settings.clock.after(Math.min(time.left, REJECTION_BODY_TIMEOUT), this.onTimeout);
+    stream.off("readable", this.onReadable);
     stream.on("data", this.onData);
     stream.on("end", this.onEnd);
+    stream.resume(); // a listener of "readable" has stopped it
   }
 
   private readonly onData = (chunk: Uint8Array): void => {

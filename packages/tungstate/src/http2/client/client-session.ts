@@ -49,6 +49,8 @@ const SESSION_WINDOW = 4 * 1024 * 1024;
  */
 const MAX_ORIGINS = 1_000;
 
+const CANCEL = 0x8; // RFC 9113 §7
+
 /** Time for the GOAWAY of a session that ends, in ms. */
 const GOAWAY_TIME = 1_000;
 
@@ -112,6 +114,8 @@ export class ClientSession {
     // connection"
     session.on("goaway", () => this.retire());
     session.on("remoteSettings", () => this.changed());
+    // a server may push until it has read our SETTINGS
+    session.on("stream", (pushed) => pushed.on("error", ignore).close(CANCEL));
     session.on("origin", (origins: readonly string[]) => {
       this.origins += origins.length;
       if (this.origins > MAX_ORIGINS)
