@@ -25,6 +25,7 @@ for (const { path } of PAGES) describePage(path, { ports: [8080] });
 const ENTRIES = {
   tungstate: "packages/tungstate/src/index.ts",
   "tungstate/express": "packages/tungstate/src/frameworks/express.ts",
+  "tungstate/crossws": "packages/tungstate/src/frameworks/crossws.ts",
   "tungstate/hono": "packages/tungstate/src/frameworks/hono.ts",
   "tungstate/fastify": "packages/tungstate/src/frameworks/fastify.ts",
   "tungstate/browser": "packages/tungstate/src/browser/index.ts",
