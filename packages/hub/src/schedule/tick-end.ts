@@ -10,6 +10,8 @@ const SLICE = 8;
  */
 const CONNECTIONS = 1_024;
 const LARGE = 32 * 1024; // bytes
+/** The budget of a tick in bytes: a connection costs LARGE, besides the bytes written to it. */
+const BUDGET = CONNECTIONS * LARGE;
 /** Number of messages between two looks at the clock. */
 const LOOK_AFTER = 32;
 
@@ -17,7 +19,7 @@ const LOOK_AFTER = 32;
 export class TickBudget {
   private readonly clock: Clock;
   private startedAt = 0;
-  private left = CONNECTIONS;
+  private left = BUDGET;
   private unseen = 0;
 
   constructor(clock: Clock) {
@@ -26,7 +28,7 @@ export class TickBudget {
 
   start(): void {
     this.startedAt = this.clock.now();
-    this.left = CONNECTIONS;
+    this.left = BUDGET;
     this.unseen = 0;
   }
 
@@ -36,7 +38,7 @@ export class TickBudget {
 
   /** A connection is written to. `isFirst`: for the first time in this tick. */
   wrote(isFirst: boolean, bytes: number): void {
-    this.left -= isFirst ? 1 + bytes / LARGE : bytes / LARGE;
+    this.left -= isFirst ? LARGE + bytes : bytes;
   }
 
   /** Counts messages that were made or written since the last call. */
