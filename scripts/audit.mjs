@@ -1,8 +1,8 @@
 // Checks installed packages for known vulnerabilities: npm run audit. Fails if there are any, of
 // any severity, and if npm cannot be asked. `--allow-offline` makes the latter succeed.
-import { spawnSync } from "node:child_process";
 import process from "node:process";
 import { commandLine, flag } from "./command-line.mjs";
+import { spawnNpm } from "./npm.mjs";
 import { root } from "./workspaces.mjs";
 
 const { "allow-offline": allowOffline } = commandLine({
@@ -11,7 +11,7 @@ const { "allow-offline": allowOffline } = commandLine({
   options: { "allow-offline": flag("exit with 0 if npm cannot be asked") },
 });
 
-const { stdout, stderr } = spawnSync("npm", ["audit", "--json"], {
+const { stdout, stderr } = spawnNpm(["audit", "--json"], {
   cwd: root,
   encoding: "utf8",
   maxBuffer: 1 << 26,

@@ -2,11 +2,12 @@
 // and types are correct, and it installs and loads with only its own dependencies, without its
 // optional peers.
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, sep } from "node:path";
 import process from "node:process";
 import { commandLine } from "./command-line.mjs";
+import { npmCommand } from "./npm.mjs";
 import { closureOf, readPackages, root } from "./workspaces.mjs";
 
 commandLine({ command: "npm run check:packages --", summary: "Checks each published package as its user gets it." });
@@ -15,7 +16,7 @@ const temporary = mkdtempSync(join(tmpdir(), "tungstate-packages-"));
 process.once("exit", () => rmSync(temporary, { recursive: true }));
 
 let failures = 0;
-function run(title, cwd, command, args) {
+function run(title, cwd, [command, args]) {
   const { status, stdout, stderr, error } = spawnSync(command, args, { cwd, encoding: "utf8", timeout: 180_000 });
   if (status !== 0) {
     failures++;
@@ -26,7 +27,13 @@ function run(title, cwd, command, args) {
   return status === 0 ? stdout : undefined;
 }
 
-const bin = (name) => join(root, "node_modules", ".bin", name);
+/** Returns the command that starts a program of an installed package, without its shell script. */
+function programOf(packageName, name) {
+  const folder = join(root, "node_modules", packageName);
+  const { bin } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+  return [process.execPath, [join(folder, typeof bin === "string" ? bin : bin[name])]];
+}
+const withArguments = ([command, first], ...rest) => [command, [...first, ...rest]];
 const packages = readPackages();
 const published = packages.filter(({ manifest }) => manifest.private !== true);
 const tarballs = new Map();
@@ -35,7 +42,8 @@ function filesIn(folder, name) {
   if (!existsSync(join(folder, name))) return [];
   return readdirSync(join(folder, name), { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1));
+    .map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1))
+    .map((path) => path.replaceAll(sep, "/"));
 }
 
 /**
@@ -66,17 +74,25 @@ function checkFiles(name, expected, paths) {
 }
 
 for (const { folder, manifest } of published) {
-  const packed = run(`${manifest.name}: pack`, folder, "npm", ["pack", "--json", "--pack-destination", temporary]);
+  const packed = run(
+    `${manifest.name}: pack`,
+    folder,
+    npmCommand("npm", ["pack", "--json", "--pack-destination", temporary]),
+  );
   if (packed === undefined) continue;
   const [{ filename, files }] = [JSON.parse(packed)].flat();
   const paths = files.map(({ path }) => path);
   checkFiles(manifest.name, expectedFiles(folder, manifest), paths);
   const tarball = join(temporary, filename);
   tarballs.set(manifest.name, tarball);
-  run(`${manifest.name}: publint`, root, bin("publint"), ["run", tarball, "--strict"]);
+  run(`${manifest.name}: publint`, root, withArguments(programOf("publint", "publint"), "run", tarball, "--strict"));
   if (manifest.exports !== undefined) {
     const profile = manifest.main === undefined ? "esm-only" : "node16"; // with "main" it is for require, too
-    run(`${manifest.name}: types`, root, bin("attw"), [tarball, "--profile", profile, "--no-emoji"]);
+    run(
+      `${manifest.name}: types`,
+      root,
+      withArguments(programOf("@arethetypeswrong/cli", "attw"), tarball, "--profile", profile, "--no-emoji"),
+    );
   }
 }
 
@@ -88,17 +104,16 @@ for (const packed of published) {
   mkdirSync(folder);
   writeFileSync(join(folder, "package.json"), `{ "private": true, "type": "module" }\n`);
   const install = ["install", "--no-audit", "--no-fund", "--prefer-offline", "--omit=optional", ...closure];
-  if (run(`${manifest.name}: install`, folder, "npm", install) === undefined) continue;
+  if (run(`${manifest.name}: install`, folder, npmCommand("npm", install)) === undefined) continue;
   for (const entry of Object.keys(manifest.exports ?? {}).filter((name) => name !== "./package.json")) {
     const specifier = manifest.name + entry.slice(1);
-    run(`${specifier}: import`, folder, process.execPath, [
-      "-e",
-      `await import(${JSON.stringify(specifier)})`,
-      "--input-type=module",
+    run(`${specifier}: import`, folder, [
+      process.execPath,
+      ["-e", `await import(${JSON.stringify(specifier)})`, "--input-type=module"],
     ]);
   }
   for (const name of Object.keys(manifest.bin ?? {})) {
-    run(`${name} --help`, folder, join(folder, "node_modules", ".bin", name), ["--help"]);
+    run(`${name} --help`, folder, npmCommand("npx", ["--no-install", name, "--help"]));
   }
 }
 if (failures > 0) process.exit(1);

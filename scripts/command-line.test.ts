@@ -17,7 +17,7 @@ function run(command: string, ...args: readonly string[]): { status: number | nu
 /** Scripts with options or arguments. The others run programs of other packages, or take none. */
 const NAMES = [
   ...["fuzz", "simulate", "soak", "abuse", "chaos", "capacity", "conformance", "bench", "bench:hub", "bench:micro"],
-  ...["bench:ws", "compat", "wpt", "test:portable", "test:runtimes", "test:starter", "release"],
+  ...["bench:ws", "compat", "wpt", "test:portable", "test:runtimes", "test:anywhere", "test:starter", "release"],
   ...["test", "test:nodes", "audit", "sbom", "mutate", "check:packages", "check:repository", "picture"],
   "docs",
 ];

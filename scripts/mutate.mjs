@@ -10,6 +10,7 @@ import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:
 import { basename, dirname, join, relative } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { spawnNpm } from "./npm.mjs";
 import { commandLine } from "./command-line.mjs";
 import { root } from "./workspaces.mjs";
 
@@ -93,7 +94,7 @@ if (!existsSync(join(cache, "node_modules", "@stryker-mutator", "tap-runner"))) 
     "--prefix",
     cache,
   ];
-  const { status, stderr, error } = spawnSync("npm", [...install, ...packages], { encoding: "utf8" });
+  const { status, stderr, error } = spawnNpm([...install, ...packages], { encoding: "utf8" });
   if (status !== 0) fail(`Stryker could not be installed\n${error ?? stderr}`);
 }
 

@@ -1,5 +1,6 @@
 // Starts npm and npx on all systems. On Windows they are `.cmd` files, which Node.js does not start
 // without a shell; their scripts start everywhere.
+import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import process from "node:process";
@@ -19,4 +20,10 @@ export function npmCommand(program, args) {
   ];
   const found = folders.map((folder) => join(folder, script)).find((path) => existsSync(path));
   return found === undefined ? [program, args] : [process.execPath, [found, ...args]];
+}
+
+/** Runs npm as `spawnSync()` does. */
+export function spawnNpm(args, options) {
+  const [command, all] = npmCommand("npm", args);
+  return spawnSync(command, all, options);
 }

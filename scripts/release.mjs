@@ -133,7 +133,8 @@ const git = {
   changes: lines(run(["git", ["status", "--porcelain"]])).length,
   tags: lines(run(["git", ["tag", "--points-at", "HEAD"]])),
 };
-const gaps = [...ownerGaps(owner), ...gitGaps(git, changelog, version), ...environmentGaps(process.env)];
+const npmVersion = run(npmCommand("npm", ["--version"])).trim();
+const gaps = [...ownerGaps(owner), ...gitGaps(git, changelog, version), ...environmentGaps(process.env, npmVersion)];
 
 if (checksJsr) {
   for (const { folder, manifest } of packages.filter(({ jsr }) => jsr !== undefined)) {

@@ -4,12 +4,12 @@
 //
 // It is made from an installation of the packed packages. In the workspace, npm omits a dependency
 // of one package that is a development dependency of another.
-import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { commandLine } from "./command-line.mjs";
+import { spawnNpm } from "./npm.mjs";
 import { closureOf, readPackages } from "./workspaces.mjs";
 
 const packages = readPackages();
@@ -32,7 +32,7 @@ const folder = mkdtempSync(join(tmpdir(), "tungstate-sbom-"));
 process.once("exit", () => rmSync(folder, { recursive: true }));
 
 function npm(cwd, ...args) {
-  const { status, stdout, stderr, error } = spawnSync("npm", args, { cwd, encoding: "utf8", maxBuffer: 1 << 26 });
+  const { status, stdout, stderr, error } = spawnNpm(args, { cwd, encoding: "utf8", maxBuffer: 1 << 26 });
   if (status === 0) return stdout;
   console.error(`npm ${args[0]} failed\n${error?.message ?? ""}${stderr}`);
   process.exit(1);

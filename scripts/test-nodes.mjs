@@ -3,10 +3,10 @@
 //    npm run test:nodes -- 22 26             with these versions only
 //    npm run test:nodes -- 22 -- protocol    only files whose path contains this
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync } from "node:fs";
-import { delimiter, dirname, join } from "node:path";
+import { delimiter, dirname } from "node:path";
 import process from "node:process";
 import { commandLine } from "./command-line.mjs";
+import { binaryOf } from "./runtimes/binaries.mjs";
 import { root } from "./workspaces.mjs";
 
 const VERSIONS = ["22", "24", "26"];
@@ -28,23 +28,14 @@ const { operands: named } = commandLine({
 const versions = named.length === 0 ? VERSIONS : named;
 const parts = end === -1 ? ["packages/"] : process.argv.slice(end + 1);
 
-// The file that the npm package `node` installs, without its install script.
-const packageName = `node-${process.platform === "win32" ? "win" : process.platform}-${process.arch}`;
-
-/** Returns the path of a Node of this major version; installs it if necessary. */
+/** Returns the path of a Node of this major version, or undefined if it cannot be installed. */
 function nodeOf(version) {
-  const folder = join(root, "node_modules", ".cache", `node-${version}`);
-  const node = join(folder, "node_modules", packageName, "bin", "node");
-  if (!existsSync(node)) {
-    mkdirSync(folder, { recursive: true });
-    const install = ["install", "--no-save", "--no-package-lock", "--no-audit", "--no-fund", "--prefix", folder];
-    const run = spawnSync("npm", [...install, `${packageName}@${version}`], { encoding: "utf8" });
-    if (run.status !== 0 || !existsSync(node)) {
-      console.error(`✖ no Node ${version}: could not install ${packageName}@${version}\n${run.error ?? run.stderr}`);
-      return undefined;
-    }
+  try {
+    return binaryOf(`node${version}`);
+  } catch (error) {
+    console.error(`✖ no Node ${version}: ${error.message}`);
+    return undefined;
   }
-  return node;
 }
 
 let failures = 0;

@@ -3,7 +3,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
-import { join, relative } from "node:path";
+import { join, relative, sep } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { commandLine } from "./command-line.mjs";
@@ -38,7 +38,7 @@ const sources = ["packages", "apps", "bench", "compat", "conformance", "hardenin
   .filter((folder) => existsSync(join(root, folder)))
   .flatMap((folder) => readdirSync(join(root, folder), { recursive: true, withFileTypes: true }))
   .filter((entry) => entry.isFile() && entry.name.endsWith(".ts") && !entry.name.endsWith(".d.ts"))
-  .map((entry) => relative(root, join(entry.parentPath, entry.name)))
+  .map((entry) => relative(root, join(entry.parentPath, entry.name)).replaceAll(sep, "/"))
   .filter((file) => !file.includes("node_modules"));
 
 const rank = (file) => {

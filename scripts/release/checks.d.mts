@@ -36,5 +36,5 @@ export function gitGaps(
   changelog: string,
   version: string,
 ): string[];
-export function environmentGaps(env: Readonly<Record<string, string | undefined>>): string[];
+export function environmentGaps(env: Readonly<Record<string, string | undefined>>, npmVersion: string): string[];
 export function distTagOf(version: string): string;

@@ -145,7 +145,10 @@ export function gitGaps({ changes, tags }, changelog, version) {
 }
 
 /** What is missing in the environment: npm publishes with provenance only from a CI with OIDC. */
-export function environmentGaps(env) {
+export function environmentGaps(env, npmVersion) {
+  const [major = 0, minor = 0, patch = 0] = npmVersion.split(".").map((part) => Number.parseInt(part, 10));
+  const isOld = major < 11 || (major === 11 && (minor < 5 || (minor === 5 && patch < 1)));
+  if (isOld) return [`trusted publishing requires npm 11.5.1 or newer, this is ${npmVersion}`];
   if (env.ACTIONS_ID_TOKEN_REQUEST_URL !== undefined) return [];
   return [
     "trusted publishing is not set up here: run the workflow .github/workflows/release.yml, with " +

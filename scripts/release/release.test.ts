@@ -206,8 +206,14 @@ describe("checks", () => {
   });
 
   test("publishing needs the tokens of a CI", () => {
-    assert.deepEqual(environmentGaps({ ACTIONS_ID_TOKEN_REQUEST_URL: "https://example.com" }), []);
-    assert.match(environmentGaps({}).join(), /trusted publishing is not set up here: run the workflow .*release\.yml/);
+    const inCi = { ACTIONS_ID_TOKEN_REQUEST_URL: "https://example.com" };
+    for (const npm of ["11.5.1", "11.6.0", "12.0.0"]) assert.deepEqual(environmentGaps(inCi, npm), []);
+    for (const npm of ["11.5.0", "11.4.9", "10.9.0"])
+      assert.match(environmentGaps(inCi, npm).join(), /npm 11\.5\.1 or newer/);
+    assert.match(
+      environmentGaps({}, "11.6.0").join(),
+      /trusted publishing is not set up here: run the workflow .*release\.yml/,
+    );
   });
 
   test("a prerelease does not become latest", () => {

@@ -1,9 +1,9 @@
 // Binaries of JavaScript runtimes, from npm packages. They are installed when they are first
 // needed, into a folder that Git ignores, without the install scripts of their packages.
-import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
+import { spawnNpm } from "../npm.mjs";
 import { root } from "../workspaces.mjs";
 
 const { arch, platform } = process;
@@ -32,7 +32,7 @@ const PACKAGES = {
 function packageOf(runtime) {
   const node = /^node(\d+)$/.exec(runtime)?.[1];
   if (node === undefined) return { ...PACKAGES[runtime], tag: "latest" };
-  return { name: `node-${windows ? "win" : platform}-${arch}`, file: "bin/node", tag: node };
+  return { name: `node-${windows ? "win" : platform}-${arch}`, file: windows ? "bin/node.exe" : "bin/node", tag: node };
 }
 
 /**
@@ -48,7 +48,7 @@ export function binaryOf(runtime, { fresh = false } = {}) {
   if (existsSync(binary)) return binary;
   mkdirSync(folder, { recursive: true });
   const flags = ["--no-save", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts"];
-  const run = spawnSync("npm", ["install", ...flags, "--prefix", folder, `${name}@${tag}`], {
+  const run = spawnNpm(["install", ...flags, "--prefix", folder, `${name}@${tag}`], {
     cwd: folder,
     encoding: "utf8",
   });

@@ -1,5 +1,5 @@
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
-import { basename, dirname, join, relative, resolve } from "node:path";
+import { basename, dirname, join, relative, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { CreateError } from "./errors.ts";
 import { checkName } from "./names.ts";
@@ -67,7 +67,7 @@ async function checkFolder(target: string, shown: string): Promise<void> {
   throw new CreateError(`${shown} is not empty, it contains ${list}: name a new or an empty folder`);
 }
 
-/** Returns the files of a project by path. */
+/** Returns the files of a project by path, with slashes. */
 async function readTemplate(template: Template, name: string): Promise<Map<string, string>> {
   const source = join(PACKAGE, "templates", template.name);
   const version = await ownVersion();
@@ -77,7 +77,10 @@ async function readTemplate(template: Template, name: string): Promise<Map<strin
     // a checkout of the repository may have installed packages there
     if (!entry.isFile() || path.split(/[\\/]/).includes("node_modules")) continue;
     const text = await readFile(join(entry.parentPath, entry.name), "utf8");
-    files.set(path, (path === "package.json" ? withVersions(text, version) : text).replaceAll(PLACEHOLDER, name));
+    files.set(
+      path.replaceAll(sep, "/"),
+      (path === "package.json" ? withVersions(text, version) : text).replaceAll(PLACEHOLDER, name),
+    );
   }
   return new Map([...files].toSorted(([a], [b]) => (a < b ? -1 : 1)));
 }

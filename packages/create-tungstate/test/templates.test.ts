@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, sep } from "node:path";
 import process from "node:process";
 import { after, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -53,7 +53,11 @@ describe("templates", { concurrency: 2 }, () => {
       assert.deepEqual(
         readdirSync(folder, { recursive: true, withFileTypes: true })
           .filter((entry) => entry.isFile())
-          .map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1))
+          .map((entry) =>
+            join(entry.parentPath, entry.name)
+              .slice(folder.length + 1)
+              .replaceAll(sep, "/"),
+          )
           .toSorted(),
         files.toSorted(),
       );

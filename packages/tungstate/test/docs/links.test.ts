@@ -8,6 +8,7 @@ const pages = [
   ...[
     "README.md",
     "CONTRIBUTING.md",
+    "CODE_OF_CONDUCT.md",
     "CHANGELOG.md",
     "conformance/README.md",
     "hardening/catalogue/README.md",
