@@ -7,10 +7,12 @@ import type { BenchRun } from "../runner/run.ts";
 import { barPlot, growthPlot } from "./svg.ts";
 import { metricsTable, latencyTable, ratioTable, spreadTable } from "./tables.ts";
 import type { Results } from "./results.ts";
+import { withFigures } from "./readme.ts";
 import { workersTable } from "./workers.ts";
 
 const DOCS = fileURLToPath(new URL("../../docs/", import.meta.url));
 const DOCUMENT = join(DOCS, "performance.md");
+const README = join(DOCS, "../README.md");
 
 /** What was measured, on which machine, and how, for the terminal and the docs. */
 export function formatReport({ results, notes }: BenchRun, command: string): string {
@@ -48,7 +50,7 @@ function compared(results: Results): readonly string[] {
   ];
 }
 
-/** Replaces the measured parts of docs/performance.md and the plots beside it. */
+/** Replaces the measured parts of docs/performance.md, the plots beside it, and the figures in README.md. */
 export function writeDocument(run: BenchRun, command: string): readonly string[] {
   mkdirSync(DOCS, { recursive: true });
   const written = [DOCUMENT];
@@ -79,7 +81,8 @@ export function writeDocument(run: BenchRun, command: string): readonly string[]
     text = replaceBlock(text, "workers", [formatReport(part, command)]);
   }
   writeFileSync(DOCUMENT, text);
-  return written;
+  writeFileSync(README, withFigures(readFileSync(README, "utf8"), text));
+  return [...written, README];
 }
 
 /** Replaces one part of docs/performance.md, or appends it. Returns the path of the page. */

@@ -17,8 +17,8 @@ export function homePage(readme: string): string {
       text: "The WebSocket stack for TypeScript",
       tagline: sentence.replaceAll("`", ""),
       actions: [
-        { theme: "brand", text: "Get started", link: "/guides/hub-chat" },
-        { theme: "alt", text: "Coming from ws", link: "/guides/from-ws" },
+        { theme: "brand", text: "Get started", link: "/first-steps" },
+        { theme: "alt", text: "Coming from another library", link: "#coming-from-another-library" },
         { theme: "alt", text: "API", link: "/api/" },
       ],
     },

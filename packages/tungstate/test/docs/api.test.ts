@@ -14,7 +14,7 @@ import { memoryPipe } from "../../src/testing/memory-pipe.ts";
 import { secure } from "../../src/tls/secure.ts";
 import { workerSettings } from "../../src/workers/options.ts";
 import { apiPages, namesOf, type Part } from "./support/api-pages.ts";
-import { checkTypes, describePage, readPage, root, sectionOf, tableRows } from "./support/pages.ts";
+import { checkTypes, describePage, readPage, root, tableRows } from "./support/pages.ts";
 
 const PAGES = apiPages();
 const PARTS = PAGES.flatMap(({ parts }) => parts);
@@ -222,9 +222,9 @@ describe("docs/api: defaults", () => {
     }
   });
 
-  test("equal those in README.md", () => {
+  test("equal those in docs/limits.md", () => {
     const all = PARTS.filter(({ entry }) => entry === "tungstate").flatMap(({ rows }) => rows);
-    const rows = tableRows(sectionOf("README.md", "## Limits"));
+    const rows = tableRows(readPage("docs/limits.md"));
     assert.ok(rows.length > 10);
     for (const row of rows) {
       const [name = ""] = namesOf(row);

@@ -7,7 +7,7 @@ import { WebSocketServer as WsServer } from "ws";
 import { connect } from "../../src/client/connect.ts";
 import { WebSocketServer } from "../../src/server/server.ts";
 
-// Statements of README.md about ws and tungstate, checked on both.
+// Statements of docs/comparison.md about ws and tungstate, checked on both.
 
 /** Adds a listener for messages to a connection. */
 type Listen = (listener: (text: string) => void) => void;

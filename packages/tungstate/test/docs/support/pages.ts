@@ -120,18 +120,23 @@ interface PageOptions {
    * ready.
    */
   readonly servers?: readonly (readonly string[])[];
+  /** Packages that programs import, and what they get instead: the same under another name. */
+  readonly packages?: Readonly<Record<string, string>>;
 }
 
 /**
  * Tests everything that a page shows: its programs print what it says, its commands succeed, its
  * scripts exist.
  */
-export function describePage(page: string, { ports = [], servers = [] }: PageOptions = {}): void {
+export function describePage(page: string, { ports = [], servers = [], packages = {} }: PageOptions = {}): void {
   describe(page, () => {
     const folder = new ProgramFolder();
     const blocks = blocksOf(page);
     before(async () => {
-      await folder.prepare(blocks, ports);
+      await folder.prepare(
+        blocks.map((block) => ({ ...block, code: importInstead(block.code, packages) })),
+        ports,
+      );
       for (const args of servers) await folder.serve(process.execPath, [TUNGSTATE, ...args]);
     });
     after(() => folder.remove());
@@ -279,6 +284,13 @@ class ProgramFolder {
   private toShown(text: string): string {
     return replaceNumbers(text, new Map([...this.ports].map(([shown, free]) => [free, shown])));
   }
+}
+
+function importInstead(code: string, packages: Readonly<Record<string, string>>): string {
+  return Object.entries(packages).reduce(
+    (changed, [shown, installed]) => changed.replaceAll(` from "${shown}";`, ` from "${installed}";`),
+    code,
+  );
 }
 
 function isProgram({ language }: Block): boolean {
