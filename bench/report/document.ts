@@ -7,7 +7,7 @@ import type { BenchRun } from "../runner/run.ts";
 import { barPlot, growthPlot } from "./svg.ts";
 import { metricsTable, latencyTable, ratioTable, spreadTable } from "./tables.ts";
 import type { Results } from "./results.ts";
-import { withFigures } from "./readme.ts";
+import { withRatios } from "./readme.ts";
 import { workersTable } from "./workers.ts";
 
 const DOCS = fileURLToPath(new URL("../../docs/", import.meta.url));
@@ -50,7 +50,7 @@ function compared(results: Results): readonly string[] {
   ];
 }
 
-/** Replaces the measured parts of docs/performance.md, the plots beside it, and the figures in README.md. */
+/** Replaces the measured parts of docs/performance.md, the plots beside it, and the ratios in README.md. */
 export function writeDocument(run: BenchRun, command: string): readonly string[] {
   mkdirSync(DOCS, { recursive: true });
   const written = [DOCUMENT];
@@ -81,7 +81,7 @@ export function writeDocument(run: BenchRun, command: string): readonly string[]
     text = replaceBlock(text, "workers", [formatReport(part, command)]);
   }
   writeFileSync(DOCUMENT, text);
-  writeFileSync(README, withFigures(readFileSync(README, "utf8"), text));
+  writeFileSync(README, withRatios(readFileSync(README, "utf8"), text));
   return [...written, README];
 }
 

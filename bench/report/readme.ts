@@ -1,4 +1,4 @@
-/** The peers in the figures of README.md, as columns of the table of ratios. */
+/** The peers in the ratios in README.md, as columns of the table of ratios. */
 const COLUMNS = ["/ ws", "/ uWebSockets.js"];
 
 function cellsOf(line: string): string[] {
@@ -24,10 +24,10 @@ function ratiosIn(page: string): Map<string, string[]> {
   return ratios;
 }
 
-/** Returns README.md with the figures of docs/performance.md. Rows that are not measured stay. */
-export function withFigures(readme: string, page: string): string {
+/** Returns README.md with the ratios of docs/performance.md. Rows that are not measured stay. */
+export function withRatios(readme: string, page: string): string {
   const ratios = ratiosIn(page);
-  return readme.replace(/<!-- figures:[^]*?<!-- end of figures -->/, (block) =>
+  return readme.replace(/<!-- ratios:[^]*?<!-- end of ratios -->/, (block) =>
     block.replace(/^\|.*\|$/gm, (line) => {
       const row = ratios.get(cellsOf(line)[0] ?? "");
       if (row === undefined) return line;

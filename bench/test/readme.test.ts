@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { withFigures } from "../report/readme.ts";
+import { withRatios } from "../report/readme.ts";
 
 const PAGE = `
 | | Tungstate | ws |
@@ -16,11 +16,11 @@ const PAGE = `
 
 test("README.md gets the ratios of the rows that it has", () => {
   const readme = (echo: string): string =>
-    `| echo | 1 / 1 | 1 / 1 |\n\n<!-- figures: x -->\n\n|  | / ws | / uWebSockets.js |\n| --- | --: | --: |\n${echo}\n| gone | 5 | 6 |\n\n<!-- end of figures -->\n`;
-  assert.equal(withFigures(readme("| echo | 9 / 9 | 8 / 8 |"), PAGE), readme("| echo | 2.00 / 2.10 | 1.10 / 1.20 |"));
+    `| echo | 1 / 1 | 1 / 1 |\n\n<!-- ratios: x -->\n\n|  | / ws | / uWebSockets.js |\n| --- | --: | --: |\n${echo}\n| gone | 5 | 6 |\n\n<!-- end of ratios -->\n`;
+  assert.equal(withRatios(readme("| echo | 9 / 9 | 8 / 8 |"), PAGE), readme("| echo | 2.00 / 2.10 | 1.10 / 1.20 |"));
 });
 
 test("README.md has the ratios of docs/performance.md", () => {
   const read = (name: string): string => readFileSync(new URL(`../../${name}`, import.meta.url), "utf8");
-  assert.equal(withFigures(read("README.md"), read("docs/performance.md")), read("README.md"));
+  assert.equal(withRatios(read("README.md"), read("docs/performance.md")), read("README.md"));
 });
