@@ -10,7 +10,8 @@ import {
 import { onAbort } from "../schedule/abort-signal.ts";
 import { publishOpen } from "../connection/channels.ts";
 import { openConnection } from "../connection/connection.ts";
-import type { Driver, Way } from "../connection/driver.ts";
+import type { Driver } from "../connection/driver/driver.ts";
+import type { Way } from "../connection/driver/link.ts";
 import { clientCompression } from "../deflate/settings.ts";
 import { abortedError, type ConnectError, connectError, endpointError, type Tried } from "../errors.ts";
 import { runHandshake } from "./handshaking.ts";

@@ -8,7 +8,7 @@ import {
   openClient,
   prepare,
 } from "./client.ts";
-import type { Driver } from "../connection/driver.ts";
+import type { Driver } from "../connection/driver/driver.ts";
 import { linkedController } from "../schedule/linked-controller.ts";
 import { checkProxyHeaders } from "../dial/proxy/headers.ts";
 import { Routes } from "../dial/routes.ts";

@@ -1,5 +1,6 @@
 import { CLOSE_CODE, type HeaderFields, type Message } from "@tungstate/protocol";
-import { type Agreed, Driver } from "./driver.ts";
+import { Driver } from "./driver/driver.ts";
+import type { Agreed } from "./driver/link.ts";
 import type { ConnectionSettings } from "./options.ts";
 import { splitConnection } from "./split.ts";
 import type { Route } from "../transport/route.ts";

@@ -1,6 +1,7 @@
 import { protocolError, ServerHandshake, type UpgradeRequest, WebSocketError } from "@tungstate/protocol";
 import { openConnection } from "../connection/connection.ts";
-import type { Agreed, Driver } from "../connection/driver.ts";
+import type { Driver } from "../connection/driver/driver.ts";
+import type { Agreed } from "../connection/driver/link.ts";
 import { NOWHERE, type Timed } from "../schedule/deadlines.ts";
 import { type ConnectionSettings } from "../connection/options.ts";
 import type { Transport, TransportSink } from "../transport/transport.ts";

@@ -1,5 +1,5 @@
 import { driverOf } from "../connection/connection.ts";
-import type { Driver } from "../connection/driver.ts";
+import type { Driver } from "../connection/driver/driver.ts";
 import type { WebSocketConnection } from "../connection/types.ts";
 
 /** A read-only live view of the connections of a set of drivers. */

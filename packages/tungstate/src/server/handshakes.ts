@@ -13,7 +13,7 @@ import {
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { isEncrypted } from "../client/url.ts";
-import type { Driver } from "../connection/driver.ts";
+import type { Driver } from "../connection/driver/driver.ts";
 import type { ConnectionSettings } from "../connection/options.ts";
 import type { WebSocketConnection } from "../connection/types.ts";
 import type { StreamHandle } from "../native/system.ts";

@@ -1,7 +1,7 @@
 import type { PreparedMessage } from "@tungstate/protocol";
 import { BroadcastQueue } from "../broadcast/broadcast-queue.ts";
 import { driverOf } from "../connection/connection.ts";
-import type { Driver, Membership } from "../connection/driver.ts";
+import type { Driver, Membership } from "../connection/driver/driver.ts";
 import type { ConnectionSettings } from "../connection/options.ts";
 import type { WebSocketConnection } from "../connection/types.ts";
 import { ConnectionSet } from "./connection-set.ts";

@@ -1,5 +1,5 @@
 import { type Message, WebSocketError } from "@tungstate/protocol";
-import type { Driver } from "../connection/driver.ts";
+import type { Driver } from "../connection/driver/driver.ts";
 import type { MessageData, WebSocketConnection } from "../connection/types.ts";
 import type { HandshakeRequest } from "./admission/request.ts";
 

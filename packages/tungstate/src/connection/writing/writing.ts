@@ -1,114 +1,18 @@
-import {
-  checkClose,
-  type Data,
-  Message,
-  type OutgoingMessages,
-  PreparedMessage,
-  type Protocol,
-  protocolError,
-  type Taken,
-  type WebSocketError,
-} from "@tungstate/protocol";
+import { checkClose, type Data, Message, PreparedMessage, protocolError } from "@tungstate/protocol";
 import { argumentError } from "@tungstate/protocol/internal";
 import { checkStream, type DeflateFragment, type Pace, sendInFragments } from "./fragments.ts";
+import { Flushing, TICK_LIMIT } from "./flushing.ts";
 import { HeldMessages } from "./held-messages.ts";
 import { asData } from "./message-data.ts";
 import { Waiters } from "./waiters.ts";
-import type { ConnectionSettings } from "../options.ts";
-import { DONE, failedCall, handled, notOpen, rejected } from "../../schedule/promises.ts";
-import type { Transport } from "../../transport/transport.ts";
+import { DONE, failedCall, handled, rejected } from "../../schedule/promises.ts";
 import type { MessageData, WriteOptions } from "../types.ts";
 
-export interface WritingHost {
-  /** The transport has taken output, and the stream has to end in time. */
-  onOutputSent(): void;
-  /** What waited has been written, after a `write` that returned false. */
-  emitDrain(): void;
-  /** Ends the connection with an error. */
-  failNow(error: WebSocketError): void;
-  /** `kept` has changed. */
-  countHeld(): void;
-}
-
 /**
- * Bytes that the transport may take in one tick before the writer is told to wait for the end of
- * the tick: a peer that reads as fast as a loop writes would else let nothing else run.
+ * The writing half of a connection. Messages go into the protocol, in order, and its output to the
+ * transport: see `Flushing`.
  */
-const TICK_LIMIT = 1024 * 1024;
-
-/**
- * The writing half of a connection. Messages go into the protocol, its output to the transport: one
- * write at a time, and at most one per event-loop tick unless `writeBufferSize` is reached before.
- */
-export class Writing {
-  // first the fields of `canWriteFrames`, so that they are on one cache line
-  private flushDue = false;
-  private inFlight: Taken | undefined;
-  /** Nothing more is sent: a Close was sent, or the connection is closed. */
-  private notWritable = false;
-  /** Messages that wait for their compression. */
-  private readonly outgoing: OutgoingMessages | undefined;
-  /**
-   * Messages that were written while another one could not be finished yet, and the Close behind
-   * them.
-   */
-  private held: HeldMessages | undefined;
-  /** Callers that wait for the transport, or for the end of a message in fragments. */
-  private waiters: Waiters | undefined;
-  messagesSent = 0;
-  bytesSent = 0;
-  private readonly transport: Transport;
-
-  private readonly core: Protocol;
-  private readonly settings: ConnectionSettings;
-  private readonly host: WritingHost;
-  /** Bytes that the transport took in this tick. */
-  private passed = 0;
-  /** Bytes that were left when the output was last flushed. */
-  kept = 0;
-  private needDrain = false;
-  private endSent = false;
-  private over = false;
-  constructor(core: Protocol, transport: Transport, settings: ConnectionSettings, host: WritingHost) {
-    this.core = core;
-    this.outgoing = core.outgoing;
-    this.transport = transport;
-    this.settings = settings;
-    this.host = host;
-  }
-
-  get bufferedAmount(): number {
-    return this.core.output.size + this.core.inTransit + this.heldSize;
-  }
-
-  /** Bytes that wait for their turn, before they are encoded. */
-  private get heldSize(): number {
-    return this.outgoing === undefined ? (this.held?.size ?? 0) : this.outgoing.heldSize;
-  }
-
-  /** Bytes that have left: the system, or the stream, has taken them. */
-  get bytesLeft(): number {
-    return this.bytesSent - this.transport.unsent;
-  }
-
-  /** Whether something is still to be sent before the stream can end. */
-  get isUnfinished(): boolean {
-    return this.bufferedAmount > 0 || this.core.writable;
-  }
-
-  /** Whether messages wait for their compression, and not for the peer or for a source of parts. */
-  get isCompressing(): boolean {
-    return this.outgoing?.isCompressing === true;
-  }
-
-  /**
-   * Whether messages are still taken. Not behind a Close, and not when the stream is gone, which
-   * the protocol hears of a little later.
-   */
-  get writable(): boolean {
-    return this.core.accepts && !this.transport.closed;
-  }
-
+export class Writing extends Flushing {
   /**
    * Writes, then waits for room. Throws INVALID_ARGUMENT and INVALID_STATE; rejects with NOT_OPEN
    * and WRITE_BUFFER_FULL.
@@ -131,37 +35,6 @@ export class Writing {
     else this.core.send(checked);
     this.messagesSent++;
     return this.afterWrite();
-  }
-
-  /**
-   * Whether frames of a broadcast can go to the transport at once. Reads few fields: other pending
-   * output has requested a flush.
-   */
-  get canWriteFrames(): boolean {
-    if (this.flushDue || this.inFlight !== undefined || this.notWritable || this.outgoing !== undefined) return false;
-    if (this.held !== undefined || this.waiters?.hasStreams === true) return false;
-    return !this.transport.closed;
-  }
-
-  /**
-   * Hands frames of a broadcast to the transport. Returns false if they wait. Only when
-   * `canWriteFrames`.
-   */
-  writeFrames(frames: Uint8Array, count: number): boolean {
-    this.messagesSent += count;
-    const size = frames.length;
-    this.bytesSent += size;
-    if (this.transport.write(frames)) return true;
-    this.inFlight = { pieces: frames, size, blocks: [], recycled: undefined };
-    this.core.inTransit = size;
-    if (!this.hasRoom) this.needDrain = true;
-    this.flushSoon(); // it is counted as kept then
-    return false;
-  }
-
-  /** Whether more than `writeBufferSize` waits, with `more` on top. */
-  isBehind(more: number): boolean {
-    return this.bufferedAmount + more > this.settings.writeBufferSize;
   }
 
   /**
@@ -266,27 +139,6 @@ export class Writing {
     }
   }
 
-  /** What was written is to be flushed. False if more than `writeBufferSize` waits. */
-  private afterWrite(): boolean {
-    const { core, settings } = this;
-    this.flushSoon(); // waiters are notified then, not within the caller's call
-    // not before: replies to the messages of one read share a system call
-    if (core.output.size >= settings.writeBufferSize) this.pass();
-    if (this.hasRoom && this.passed <= TICK_LIMIT) return true;
-    this.needDrain = true;
-    return false;
-  }
-
-  /** Waits until no more than `writeBufferSize` bytes wait. Rejects with NOT_OPEN. */
-  room(): Promise<void> {
-    if (!this.writable) return rejected(this.notOpen());
-    return (this.waiters ??= new Waiters()).forRoom();
-  }
-
-  private notOpen(): WebSocketError {
-    return notOpen(this.over ? "it is closed" : "it is closing", this.core.error);
-  }
-
   /** A fragment was written. What waits behind the message does not count: it waits for this. */
   private streamWrote(): Promise<void> | undefined {
     this.afterWrite();
@@ -298,129 +150,5 @@ export class Writing {
   private streamRoom(): Promise<void> {
     this.flushSoon();
     return (this.waiters ??= new Waiters()).forStream();
-  }
-
-  /**
-   * Waits until the transport has taken everything. Rejects with NOT_OPEN when the connection ends
-   * before; and when nothing waits and nothing can be written any more: a loop that writes, and
-   * flushes where `write` returns false, would never end otherwise.
-   */
-  flush(): Promise<void> {
-    if (this.bufferedAmount === 0) {
-      if (!this.writable) return rejected(this.notOpen());
-      if (this.passed <= TICK_LIMIT) return DONE;
-    }
-    return (this.waiters ??= new Waiters()).forFlush();
-  }
-
-  flushSoon(): void {
-    if (this.flushDue) return;
-    this.flushDue = true;
-    this.settings.flusher.add(this);
-  }
-
-  /** The end of the tick: due control frames are sent with what was written. */
-  flushNow(): void {
-    this.flushDue = false;
-    if (this.over) return;
-    if (this.inFlight === undefined) {
-      this.core.flushControlFrames();
-      this.pass();
-    }
-    this.passed = 0;
-    if (!this.core.writable) this.notWritable = true;
-    this.tell();
-    const kept = this.bufferedAmount;
-    if (kept === this.kept) return;
-    this.kept = kept;
-    this.host.countHeld();
-  }
-
-  /** Hands the output to the transport if that is free. */
-  private pass(): void {
-    if (this.inFlight !== undefined || this.over) return;
-    const { core } = this;
-    if (core.output.size > 0) {
-      const taken = core.output.take();
-      this.bytesSent += taken.size;
-      if (this.transport.write(taken.pieces)) {
-        this.passed += taken.size;
-        this.core.output.release(taken);
-        if (core.isEnding) this.host.onOutputSent();
-      } else {
-        this.inFlight = taken;
-        core.inTransit = taken.size;
-      }
-    }
-    if (this.inFlight === undefined) this.endIfWanted();
-  }
-
-  /**
-   * The transport has written what it was given. Waiters are notified at the end of the tick:
-   * streams may report several writes within one.
-   */
-  onWritten(): void {
-    const taken = this.inFlight;
-    if (taken === undefined) return;
-    this.inFlight = undefined;
-    this.core.inTransit = 0;
-    this.passed += taken.size;
-    this.core.output.release(taken);
-    if (this.over) return;
-    if (this.core.isEnding) this.host.onOutputSent();
-    this.core.flushControlFrames();
-    this.pass();
-    this.flushSoon();
-  }
-
-  private get hasRoom(): boolean {
-    return !this.isBehind(0);
-  }
-
-  /** Whether there is more, behind a message in fragments or one that is being compressed. */
-  private get holds(): boolean {
-    return this.held !== undefined || this.outgoing?.busy === true;
-  }
-
-  /**
-   * Tells those who wait for the transport. Where what it has not taken is not too much, the next
-   * output can fill up while it is on its way.
-   */
-  private tell(): void {
-    const { waiters } = this;
-    if (waiters !== undefined && this.inFlight === undefined && this.core.output.size === 0) waiters.wakeStream();
-    if (this.holds || !this.hasRoom) return;
-    if (waiters !== undefined) {
-      if (this.bufferedAmount === 0) waiters.wakeFlush();
-      waiters.wakeRoom();
-    }
-    if (this.needDrain) {
-      this.needDrain = false;
-      this.host.emitDrain();
-    }
-  }
-
-  /** All there was is written: ends our half of the stream, where a Close has gone both ways. */
-  private endIfWanted(): void {
-    const { core } = this;
-    if (!core.shouldEndStream || this.endSent || core.output.size > 0) return;
-    this.endSent = true;
-    this.transport.end();
-  }
-
-  /**
-   * The connection has ended, because of `cause` if anything went wrong: what still waits won't be
-   * written.
-   */
-  end(cause: WebSocketError | undefined): void {
-    const lost = this.bufferedAmount > 0;
-    const { waiters } = this;
-    this.over = this.notWritable = true;
-    this.kept = 0;
-    this.outgoing?.close();
-    this.held = this.waiters = undefined;
-    this.core.output.clear();
-    this.core.inTransit = 0;
-    waiters?.end(notOpen(lost ? "it ended before all was written" : "it has ended", cause), lost);
   }
 }
