@@ -1,6 +1,6 @@
 import { ConnectHandshake, DEFAULT_HEAD_LIMITS, type Http2Fields } from "@tungstate/protocol";
 import { argumentError } from "@tungstate/protocol/internal";
-import type { Driver } from "../connection/driver.ts";
+import type { Driver } from "../connection/driver/driver.ts";
 import type { ConnectionSettings } from "../connection/options.ts";
 import { interfaceNames } from "../dial/options.ts";
 import { chooseProxy } from "../dial/dial.ts";

@@ -1,7 +1,7 @@
 import { type ConnectHandshake, type Http2Fields, type WebSocketError } from "@tungstate/protocol";
 import type { ClientHttp2Stream, IncomingHttpHeaders } from "node:http2";
 import { openConnection } from "../connection/connection.ts";
-import type { Driver } from "../connection/driver.ts";
+import type { Driver } from "../connection/driver/driver.ts";
 import type { ConnectionSettings } from "../connection/options.ts";
 import { abortedError, connectError } from "../errors.ts";
 import type { ClientSession } from "../http2/client/client-session.ts";
