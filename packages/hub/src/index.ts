@@ -1,16 +1,8 @@
 export { Hub } from "./hub/hub.ts";
 export type { Incoming } from "./hub/incoming.ts";
 export type { PastPublication, PastPublications, PresentClient } from "./hub/past-publications.ts";
-export {
-  COST,
-  type HubOptions,
-  type LimitedMethod,
-  type LimitOptions,
-  type Limits,
-  type PingOptions,
-  type Rate,
-  RATES,
-} from "./settings/options.ts";
+export { HUB_OPTIONS, type HubOptionKind, type HubOptions, type PingOptions } from "./settings/options.ts";
+export { COST, type LimitedMethod, type LimitOptions, type Limits, type Rate, RATES } from "./settings/limits.ts";
 export type { HistorySettings, NamespaceOptions } from "./settings/namespaces.ts";
 export type {
   AccessFunction,

@@ -125,23 +125,25 @@ export class WebSocketError<Code extends string = string> extends Error {
   }
 }
 
-/** The error for a row of PROTOCOL_ERRORS. `detail` says what was expected and what came. */
-export function protocolError(
-  code: ProtocolErrorCode,
+/**
+ * Returns the error for a row of a table. `detail` says what was expected and what came.
+ */
+export type ErrorMaker<Code extends string> = (
+  code: Code,
   detail?: string,
   options?: ErrorOptions,
-): WebSocketError<ProtocolErrorCode> {
-  return new WebSocketError<ProtocolErrorCode>(code, PROTOCOL_ERRORS[code], detail, options);
+) => WebSocketError<Code>;
+
+/** Returns the maker of a table's errors. A bundler can leave out a maker that is not called. */
+export function errorMaker<Code extends string>(table: Readonly<Record<Code, ErrorEntry>>): ErrorMaker<Code> {
+  return (code, detail, options) => new WebSocketError<Code>(code, table[code], detail, options);
 }
+
+/** Returns the error for a row of PROTOCOL_ERRORS. `detail` says what was expected and what came. */
+export const protocolError: ErrorMaker<ProtocolErrorCode> = /* @__PURE__ */ errorMaker(PROTOCOL_ERRORS);
 
 /**
  * Returns the error for a row of CALL_ERRORS. A program that uses no other row contains no other
  * row.
  */
-export function callError(
-  code: keyof typeof CALL_ERRORS,
-  detail?: string,
-  options?: ErrorOptions,
-): WebSocketError<ProtocolErrorCode> {
-  return new WebSocketError<ProtocolErrorCode>(code, CALL_ERRORS[code], detail, options);
-}
+export const callError: ErrorMaker<keyof typeof CALL_ERRORS> = /* @__PURE__ */ errorMaker(CALL_ERRORS);

@@ -1,6 +1,7 @@
 export { CLOSE_CODE, isSendableCloseCode, MAX_CLOSE_REASON_BYTES, sendableClose } from "./frames/close-codes.ts";
 export {
   type ErrorEntry,
+  type ErrorMaker,
   type Fault,
   PROTOCOL_ERRORS,
   protocolError,
@@ -21,7 +22,8 @@ export type { Output, Taken } from "./endpoint/output.ts";
 export { PreparedMessage, type PreparedMessageOptions } from "./messages/prepared.ts";
 export type { Primitives } from "./bytes/primitives.ts";
 export { Runtime } from "./runtime/runtime.ts";
-export { type Closing, Protocol, type ProtocolSink } from "./endpoint/protocol.ts";
+export { Protocol } from "./endpoint/protocol.ts";
+export type { Closing, ProtocolSink } from "./endpoint/sink.ts";
 export type { ProtocolState } from "./endpoint/states.ts";
 export { checkClose } from "./frames/close-payload.ts";
 export type { Data } from "./messages/data.ts";

@@ -2,7 +2,7 @@
 export { argumentError, invalidOption, isArgumentError } from "./arguments.ts";
 export { fieldsOfLines, linesOf } from "./handshake/header-fields.ts";
 export { agreeToUpgrade, type AgreedUpgrade } from "./handshake/server-handshake.ts";
-export { callError } from "./errors.ts";
+export { callError, errorMaker } from "./errors.ts";
 export { utf8Length } from "./bytes/utf8.ts";
 export { type KeySource } from "./frames/masking-keys.ts";
 export { FIN, headerSize, RSV1, writeHeader } from "./frames/frame.ts";

@@ -1,4 +1,5 @@
-import { type ErrorEntry, WebSocketError } from "@tungstate/protocol";
+import { type ErrorEntry, type ErrorMaker, WebSocketError } from "@tungstate/protocol";
+import { errorMaker } from "@tungstate/protocol/internal";
 
 /** Where on the way to a WebSocket something happened. */
 export type ConnectStep = "resolve" | "bind" | "connect" | "proxy" | "tls" | "settings" | "handshake";
@@ -124,22 +125,11 @@ export type EndpointErrorCode = keyof typeof ENDPOINT_ERRORS;
 /**
  * Returns the error for a row of ENDPOINT_ERRORS. `detail` says what was expected and what came.
  */
-export function endpointError(
-  code: EndpointErrorCode,
-  detail?: string,
-  options?: ErrorOptions,
-): WebSocketError<EndpointErrorCode> {
-  return new WebSocketError<EndpointErrorCode>(code, ENDPOINT_ERRORS[code], detail, options);
-}
+export const endpointError: ErrorMaker<EndpointErrorCode> = /* @__PURE__ */ errorMaker(ENDPOINT_ERRORS);
 
 /** Returns the error for a row of APPLICATION_ERRORS. */
-export function applicationError(
-  code: keyof typeof APPLICATION_ERRORS,
-  detail?: string,
-  options?: ErrorOptions,
-): WebSocketError<EndpointErrorCode> {
-  return new WebSocketError<EndpointErrorCode>(code, APPLICATION_ERRORS[code], detail, options);
-}
+export const applicationError: ErrorMaker<keyof typeof APPLICATION_ERRORS> =
+  /* @__PURE__ */ errorMaker(APPLICATION_ERRORS);
 
 /** Codes of the rows of CONNECTION_ERRORS. */
 export type ConnectionErrorCode = keyof typeof CONNECTION_ERRORS;

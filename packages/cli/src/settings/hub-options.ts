@@ -1,47 +1,27 @@
-import { Hub, type HubOptions } from "@tungstate/hub";
-import { flag, type ValueType, type ValueTypes, number, object, objectOrFalse, text } from "./value-types.ts";
+import { Hub, HUB_OPTIONS, type HubOptionKind, type HubOptions } from "@tungstate/hub";
+import { flag, type ValueType, number, object, objectOrFalse, text } from "./value-types.ts";
 
-/** Hub options that JSON can express. `serve` reads them from its settings file. */
+/** Hub options that a file can express, except namespaces, which are settings of their own. */
 export type HubFileOptions = {
-  readonly [N in Exclude<keyof HubOptions, OptionSetByServe>]?: HubOptions[N];
+  readonly [
+    N in keyof HubOptions as N extends "namespaces" ? never : (typeof HUB_OPTIONS)[N] extends "code" ? never : N
+  ]: HubOptions[N];
 };
 
-/**
- * Hub options that `serve` sets itself: functions, and options derived from other settings (tokens,
- * Redis, namespaces).
- */
-const SET_BY_SERVE = {
-  namespaces: true,
-  broker: true,
-  presence: true,
-  tokens: true,
-  authenticate: true,
-  onConnect: true,
-  onDisconnect: true,
-  onMessage: true,
-  onError: true,
-  memoryBudget: true,
-  clock: true,
-  newId: true,
-} as const satisfies Partial<Readonly<Record<keyof HubOptions, true>>>;
-
-type OptionSetByServe = keyof typeof SET_BY_SERVE;
-
-/**
- * The types of the options in a settings file. The compiler checks that each option of the hub is
- * listed here or above. The hub checks the values.
- */
-export const HUB_OPTION_TYPES: ValueTypes<HubFileOptions> = {
-  anonymous: flag,
-  limits: object,
-  ping: objectOrFalse,
-  connectTimeout: number,
-  refreshGrace: number,
-  positionCheckInterval: number,
-  announceInterval: number,
-  name: text,
-  version: text,
+const TYPES: Readonly<Record<Exclude<HubOptionKind, "code">, ValueType<unknown>>> = {
+  flag,
+  number,
+  text,
+  object,
+  objectOrFalse,
 };
+
+/** The types of the options in a settings file. The hub checks the values. */
+export const HUB_OPTION_TYPES: Readonly<Record<string, ValueType<unknown>>> = Object.fromEntries(
+  Object.entries(HUB_OPTIONS).flatMap(([name, kind]) =>
+    kind === "code" || name === "namespaces" ? [] : [[name, TYPES[kind]] as const],
+  ),
+);
 
 /** Reads the hub options of a settings file and checks each one separately. */
 export function readHubOptions(

@@ -28,7 +28,8 @@ import {
   presentClient,
 } from "./past-publications.ts";
 import { renewPresence } from "./presence-renewal.ts";
-import { type HubOptions, type HubSettings, type Limits, resolveOptions } from "../settings/options.ts";
+import type { Limits } from "../settings/limits.ts";
+import { type HubOptions, type HubSettings, resolveOptions } from "../settings/options.ts";
 import type { Parts, RpcHandler } from "../sessions/parts.ts";
 import type { PresenceStats } from "../presence/presence-store.ts";
 import { QueueMemory } from "../output/queue-memory.ts";

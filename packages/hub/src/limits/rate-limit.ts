@@ -1,6 +1,6 @@
 import type { Clock } from "../schedule/clock.ts";
 import { Entry, List } from "../schedule/list.ts";
-import type { LimitedMethod, Limits, Rate } from "../settings/options.ts";
+import type { LimitedMethod, Limits, Rate } from "../settings/limits.ts";
 
 /**
  * Maximum number of buckets that the connections of one address share: many users may have the same

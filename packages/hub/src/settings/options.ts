@@ -8,117 +8,11 @@ import type { ClientSession } from "./client-session.ts";
 import { type Clock, systemClock } from "../schedule/clock.ts";
 import type { CodeAndReason } from "../codes.ts";
 import type { Authenticate, TokenError, TokenVerifier } from "./credentials.ts";
-import { isObject } from "../json/json.ts";
 import { type NamespaceOptions, Namespaces } from "./namespaces.ts";
 import { MemoryPresenceStore } from "../presence/memory-presence-store.ts";
 import type { PresenceStore } from "../presence/presence-store.ts";
-import { type Method, METHODS } from "../protocol/command.ts";
+import { checkObject, type LimitOptions, type Limits, resolveLimits } from "./limits.ts";
 import { quiet } from "../schedule/quiet.ts";
-
-/** A token bucket: a rate, and a burst after a pause. */
-export interface Rate {
-  /** Units added to the bucket per second. */
-  readonly perSecond: number;
-  /** Capacity of the bucket. */
-  readonly burst: number;
-}
-
-/** Commands that have a rate. */
-export type LimitedMethod = Method;
-
-/** Limits of one client. */
-export interface Limits {
-  /** Maximum number of subscriptions, server-side ones included. Default: 128. */
-  readonly channels: number;
-  /** Maximum bytes of a channel name. Default: 255. */
-  readonly channelLength: number;
-  /**
-   * Maximum bytes of a frame. Set the `maxMessageSize` of the connections to the same value.
-   * Default: 65,536.
-   */
-  readonly messageSize: number;
-  /** Maximum nesting depth of objects and arrays in a command. Default: 64. */
-  readonly depth: number;
-  /**
-   * Maximum bytes in the send queue of a connection that does not accept output. Default:
-   * 1,048,576.
-   */
-  readonly queueBytes: number;
-  /**
-   * Maximum number of commands in progress; above it the connection is not read, not even the rest
-   * of the same frame. Default: 256.
-   */
-  readonly pending: number;
-  /**
-   * Maximum number of publications in one reply, of a history command or of a recovery. Default:
-   * 1,000.
-   */
-  readonly historyPage: number;
-  /**
-   * Approximate maximum of history bytes in one reply. A larger publication is sent alone. Missed
-   * publications follow page by page as fast as the client reads; a history command requests the
-   * next page with `since`. Default: 65,536.
-   */
-  readonly pageBytes: number;
-  /**
-   * Maximum size of the info of a client, and of its info in a channel, in bytes. Default: 16,384.
-   */
-  readonly infoBytes: number;
-  /**
-   * Maximum number of connections of one user on this node; anonymous ones are not counted. 0: no
-   * limit. Default: 0.
-   */
-  readonly connectionsPerUser: number;
-  /**
-   * Commands per second, by method; false: no limit. Further commands get error 111. All
-   * connections of a user share one allowance. The anonymous connections of an address share up to
-   * 32, which outlive the connections. Default: RATES.
-   */
-  readonly rates: Readonly<Record<LimitedMethod, Rate>> | false;
-  /**
-   * Work per second in bytes, with the allowances of `rates`; false: no limit. A publication costs
-   * its bytes for each subscriber on this node, and a reply its bytes; errors and unknown commands
-   * cost extra. Above it the connection is not read for a while. Default: 8 MiB per second and as
-   * burst; false if `rates` is false.
-   */
-  readonly cost: Rate | false;
-}
-
-/**
- * Default rates: enough for most applications, and low enough that one client cannot load a node.
- */
-export const RATES: Readonly<Record<LimitedMethod, Rate>> = {
-  connect: { perSecond: 1, burst: 5 },
-  subscribe: { perSecond: 100, burst: 500 },
-  publish: { perSecond: 100, burst: 500 },
-  presence: { perSecond: 20, burst: 100 },
-  presence_stats: { perSecond: 20, burst: 100 },
-  history: { perSecond: 20, burst: 100 },
-  rpc: { perSecond: 100, burst: 500 },
-  send: { perSecond: 100, burst: 500 },
-  refresh: { perSecond: 1, burst: 10 },
-  sub_refresh: { perSecond: 100, burst: 500 },
-  unsubscribe: { perSecond: 100, burst: 500 },
-  ping: { perSecond: 20, burst: 100 },
-};
-
-/** Default cost: 8 MiB of work per second, and as much at once, for each allowance. */
-export const COST: Rate = { perSecond: 8 * 1024 * 1024, burst: 8 * 1024 * 1024 };
-
-const DEFAULT_LIMITS: Limits = {
-  channels: 128,
-  channelLength: 255,
-  messageSize: 65_536,
-  depth: 64,
-  queueBytes: 1_048_576,
-  pending: 256,
-  historyPage: 1_000,
-  pageBytes: 65_536,
-  infoBytes: 16_384,
-  connectionsPerUser: 0,
-  rates: RATES,
-  cost: COST,
-};
 
 /** How the hub pings its clients. */
 export interface PingOptions {
@@ -126,14 +20,6 @@ export interface PingOptions {
   readonly interval: number;
   /** Time limit for the reply in ms; less than the interval. Default: 8,000. */
   readonly timeout: number;
-}
-
-/** Limits to change; what is left out keeps its default. */
-export interface LimitOptions extends Partial<Omit<Limits, "rates" | "cost">> {
-  /** Rates that differ from RATES; false: no limits. */
-  readonly rates?: Partial<Record<LimitedMethod, Rate>> | false;
-  /** Changes `cost`; false: no limit. */
-  readonly cost?: Partial<Rate> | false;
 }
 
 /** Options of a hub. */
@@ -212,47 +98,42 @@ export interface HubOptions {
   readonly newId?: () => string;
 }
 
-const HUB_OPTIONS: Readonly<Record<keyof HubOptions, true>> = {
-  namespaces: true,
-  broker: true,
-  presence: true,
-  tokens: true,
-  authenticate: true,
-  anonymous: true,
-  limits: true,
-  ping: true,
-  connectTimeout: true,
-  refreshGrace: true,
-  positionCheckInterval: true,
-  announceInterval: true,
-  name: true,
-  version: true,
-  onConnect: true,
-  onDisconnect: true,
-  onMessage: true,
-  onError: true,
-  memoryBudget: true,
-  clock: true,
-  newId: true,
-};
+/** The type of an option's value. `code`: a function or an object, which a file cannot express. */
+export type HubOptionKind = "flag" | "number" | "text" | "object" | "objectOrFalse" | "code";
+
+/** The options of a hub by the type of their value, for programs that read them from a file. */
+export const HUB_OPTIONS = {
+  namespaces: "object",
+  broker: "code",
+  presence: "code",
+  tokens: "code",
+  authenticate: "code",
+  anonymous: "flag",
+  limits: "object",
+  ping: "objectOrFalse",
+  connectTimeout: "number",
+  refreshGrace: "number",
+  positionCheckInterval: "number",
+  announceInterval: "number",
+  name: "text",
+  version: "text",
+  onConnect: "code",
+  onDisconnect: "code",
+  onMessage: "code",
+  onError: "code",
+  memoryBudget: "code",
+  clock: "code",
+  newId: "code",
+} as const satisfies Readonly<Record<keyof HubOptions, HubOptionKind>>;
+
+/** Option names, for rejecting unknown ones. */
+const NAMES = Object.fromEntries(Object.keys(HUB_OPTIONS).map((name) => [name, true])) as Record<
+  keyof HubOptions,
+  true
+>;
 
 /** Options that are functions. */
 const FUNCTIONS = ["authenticate", "onConnect", "onDisconnect", "onMessage", "onError", "newId"] as const;
-
-const LIMIT_NAMES: Readonly<Record<keyof Limits, true>> = {
-  channels: true,
-  channelLength: true,
-  messageSize: true,
-  depth: true,
-  queueBytes: true,
-  pending: true,
-  historyPage: true,
-  pageBytes: true,
-  infoBytes: true,
-  connectionsPerUser: true,
-  rates: true,
-  cost: true,
-};
 
 /** The options, checked and complete. */
 export interface HubSettings {
@@ -283,7 +164,7 @@ export interface HubSettings {
 
 /** Checks the options. Throws a TypeError or RangeError. */
 export function resolveOptions(options: HubOptions): HubSettings {
-  checkNames(options, HUB_OPTIONS, "a hub");
+  checkNames(options, NAMES, "a hub");
   for (const name of FUNCTIONS) checkFunction(name, options[name]);
   if (options.tokens !== undefined) {
     for (const name of ["connection", "subscription"] as const) {
@@ -341,52 +222,6 @@ export function resolveOptions(options: HubOptions): HubSettings {
     clock,
     newId: options.newId ?? (() => crypto.randomUUID()),
   };
-}
-
-function resolveLimits(options: LimitOptions): Limits {
-  const { rates: givenRates, cost: givenCost, ...numbers } = { ...DEFAULT_LIMITS, ...options };
-  checkNames({ ...DEFAULT_LIMITS, ...options }, LIMIT_NAMES, "limits");
-  for (const [name, value] of Object.entries(numbers)) {
-    const least = name === "connectionsPerUser" ? 0 : 1;
-    if (typeof value !== "number" || !Number.isInteger(value) || value < least) {
-      throw argumentError(
-        RangeError,
-        `limits.${name} must be an integer of at least ${least}, got ${JSON.stringify(value)}`,
-      );
-    }
-  }
-  checkObject("limits.cost", givenCost, "an object, or false");
-  const cost = givenCost === false ? false : { ...COST, ...givenCost };
-  if (cost !== false) checkRate("limits.cost", cost);
-  if (givenRates === false) return { ...numbers, rates: false, cost: options.cost === undefined ? false : cost };
-  checkObject("limits.rates", givenRates, "an object, or false");
-  const rates = { ...RATES, ...givenRates };
-  for (const [method, rate] of Object.entries(rates)) {
-    if (!METHODS.some((each) => each === method))
-      throw argumentError(
-        TypeError,
-        `limits.rates must have names of commands (${METHODS.join(", ")}), got ${JSON.stringify(method)}`,
-      );
-    checkRate(`limits.rates.${method}`, rate);
-  }
-  return { ...numbers, rates, cost };
-}
-
-/** Throws a TypeError unless `value` is an object, false (if `expected` names it) or undefined. */
-function checkObject(name: string, value: unknown, expected: "an object" | "an object, or false"): void {
-  if (value === undefined || isObject(value) || (value === false && expected !== "an object")) return;
-  throw argumentError(TypeError, `${name} must be ${expected}, got ${inspect(value, { depth: 0 })}`);
-}
-
-function checkRate(name: string, rate: Rate): void {
-  checkNames(rate, { perSecond: true, burst: true }, name);
-  const { perSecond, burst } = rate;
-  // Infinity times the 0 ms between two commands is no number
-  if (Number.isFinite(perSecond) && perSecond > 0 && Number.isFinite(burst) && burst >= 1) return;
-  throw argumentError(
-    RangeError,
-    `${name} must have the finite numbers perSecond (above 0) and burst (at least 1), got ${inspect(perSecond)} and ${inspect(burst)}`,
-  );
 }
 
 /** Throws a TypeError unless `value` is a function, or undefined if it is not required. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { COST, type Limits, RATES } from "../../src/settings/options.ts";
+import { COST, type Limits, RATES } from "../../src/settings/limits.ts";
 import { type Allowance, Allowances, type AllowanceUse } from "../../src/limits/rate-limit.ts";
 import { withHub } from "../support/hubs.ts";
 import { TestClient } from "../support/test-client.ts";

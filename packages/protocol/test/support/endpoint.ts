@@ -1,7 +1,7 @@
 import type { Message } from "../../src/messages/message.ts";
 import { DEFAULT_LIMITS, type ProtocolOptions } from "../../src/endpoint/options.ts";
 import type { Protocol } from "../../src/endpoint/protocol.ts";
-import { type ProtocolSink } from "../../src/endpoint/protocol.ts";
+import type { ProtocolSink } from "../../src/endpoint/sink.ts";
 import { show } from "./bytes.ts";
 import { lend } from "./chunks.ts";
 import type { FrameSpec, Role } from "./frames.ts";

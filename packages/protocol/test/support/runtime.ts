@@ -1,7 +1,8 @@
 import type { Primitives } from "../../src/bytes/primitives.ts";
 import { ProtocolConfig, type ProtocolOptions } from "../../src/endpoint/options.ts";
 import { Output } from "../../src/endpoint/output.ts";
-import { Protocol, type ProtocolSink } from "../../src/endpoint/protocol.ts";
+import { Protocol } from "../../src/endpoint/protocol.ts";
+import type { ProtocolSink } from "../../src/endpoint/sink.ts";
 import { Sender } from "../../src/endpoint/sender.ts";
 import type { MaskingKeys } from "../../src/frames/masking-keys.ts";
 import { Assembly } from "../../src/messages/assembly.ts";

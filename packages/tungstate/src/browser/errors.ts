@@ -1,4 +1,5 @@
-import { type ErrorEntry, WebSocketError } from "@tungstate/protocol";
+import type { ErrorEntry, ErrorMaker } from "@tungstate/protocol";
+import { errorMaker } from "@tungstate/protocol/internal";
 import { CLOSE_TIMEOUT, CONNECTION_LOST, RECEIVE_QUEUE_FULL } from "../platform/errors.ts";
 
 /** Errors that only connections over a platform's WebSocket raise. */
@@ -15,10 +16,4 @@ export const BROWSER_ERRORS = {
 /** A name of BROWSER_ERRORS. */
 export type BrowserErrorCode = keyof typeof BROWSER_ERRORS;
 
-export function browserError(
-  code: BrowserErrorCode,
-  detail?: string,
-  options?: ErrorOptions,
-): WebSocketError<BrowserErrorCode> {
-  return new WebSocketError<BrowserErrorCode>(code, BROWSER_ERRORS[code], detail, options);
-}
+export const browserError: ErrorMaker<BrowserErrorCode> = /* @__PURE__ */ errorMaker(BROWSER_ERRORS);

@@ -1,4 +1,5 @@
-import { type ErrorEntry, WebSocketError } from "@tungstate/protocol";
+import type { ErrorEntry, ErrorMaker } from "@tungstate/protocol";
+import { errorMaker } from "@tungstate/protocol/internal";
 
 /** Errors that only `reconnecting` raises. */
 export const RECONNECTING_ERRORS = {
@@ -11,10 +12,4 @@ export const RECONNECTING_ERRORS = {
 /** A name of RECONNECTING_ERRORS. */
 export type ReconnectingErrorCode = keyof typeof RECONNECTING_ERRORS;
 
-export function reconnectingError(
-  code: ReconnectingErrorCode,
-  detail?: string,
-  options?: ErrorOptions,
-): WebSocketError<ReconnectingErrorCode> {
-  return new WebSocketError<ReconnectingErrorCode>(code, RECONNECTING_ERRORS[code], detail, options);
-}
+export const reconnectingError: ErrorMaker<ReconnectingErrorCode> = /* @__PURE__ */ errorMaker(RECONNECTING_ERRORS);
