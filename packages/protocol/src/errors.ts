@@ -139,7 +139,9 @@ export function errorMaker<Code extends string>(table: Readonly<Record<Code, Err
   return (code, detail, options) => new WebSocketError<Code>(code, table[code], detail, options);
 }
 
-/** Returns the error for a row of PROTOCOL_ERRORS. `detail` says what was expected and what came. */
+/**
+ * Returns the error for a row of PROTOCOL_ERRORS. `detail` says what was expected and what came.
+ */
 export const protocolError: ErrorMaker<ProtocolErrorCode> = /* @__PURE__ */ errorMaker(PROTOCOL_ERRORS);
 
 /**

@@ -1,9 +1,9 @@
-const NATIVE_PAYS = 192; // bytes; up to here a loop beats making a view for `set`
+const NATIVE_PAYS = 192; // bytes up to which a loop is faster than a view and `set`
 
 /**
- * Copies small payloads out of shared memory. Remembers the array copied from last, its buffer and
- * a view of it: such payloads mostly lie one behind the other, and asking an array for its buffer
- * is slow.
+ * Copies small payloads out of shared memory. Remembers the array that it copied from last, its
+ * buffer and a view of it: successive payloads are mostly in the same array, and asking an array
+ * for its buffer is slow.
  */
 export class SharedCopier {
   private viewed: Uint8Array = new Uint8Array(0);
@@ -28,7 +28,7 @@ export class SharedCopier {
     }
     const { view } = this;
     const end = start + length;
-    // words that need not be aligned: several times as fast as bytes
+    // words, which need not be aligned, are several times as fast as bytes
     for (const lastWord = end - 3; start < lastWord; start += 4, at += 4) {
       targetView.setInt32(at, view.getInt32(start, true), true);
     }
@@ -36,7 +36,7 @@ export class SharedCopier {
   }
 }
 
-const LOOP_PAYS = 24; // bytes up to which a loop beats a call of `set`
+const LOOP_PAYS = 24; // bytes up to which a loop is faster than `set`
 
 /** Copies `source[start..start + length)` to `target[at]`. */
 export function copyBytes(source: Uint8Array, start: number, length: number, target: Uint8Array, at: number): void {

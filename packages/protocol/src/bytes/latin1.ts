@@ -1,8 +1,8 @@
-const CHUNK = 4096; // String.fromCharCode takes its arguments on the stack
+const CHUNK = 4096; // bytes; String.fromCharCode gets its arguments on the stack
 
 /**
- * Bytes as text, one character each: how header fields are read (RFC 9110 §5.5: bytes above 0x7f
- * are opaque data).
+ * Returns bytes as text, one character each. Header fields are read like that (RFC 9110 §5.5: bytes
+ * above 0x7f are opaque data).
  */
 export function decodeLatin1(bytes: Uint8Array, start: number, end: number): string {
   let text = "";
@@ -15,7 +15,7 @@ export function decodeLatin1(bytes: Uint8Array, start: number, end: number): str
   return text;
 }
 
-/** Text as bytes, one each, of text in which no character is above U+00FF. */
+/** Returns text as bytes, one each. No character may be above U+00FF. */
 export function encodeLatin1(text: string): Uint8Array {
   const bytes = new Uint8Array(text.length);
   for (let at = 0; at < text.length; at++) bytes[at] = text.charCodeAt(at);

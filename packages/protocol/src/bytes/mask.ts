@@ -1,25 +1,26 @@
 /**
  * RFC 6455 §5.3: octet i of the payload is XORed with octet i modulo 4 of the masking key. A key is
- * held as the little-endian word of its four octets, so that four payload octets can be XORed at
- * once; key 0 makes the same code a plain copy.
+ * stored as the little-endian word of its four octets, so that four payload octets are XORed at
+ * once. With key 0, the same code copies.
  */
 
-/** Below this many bytes a byte loop is as fast as setting up for words. */
+/** Number of bytes below which a loop over bytes is as fast as one over words. */
 const WORDS_PAY = 24;
 
 const LITTLE_ENDIAN = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1;
 
-/** The key as it has to be for the payload octet at `offset`. */
+/** Returns the key for the payload octet at `offset`. */
 export function rotateKey(key: number, offset: number): number {
   const bits = (offset & 3) << 3;
-  return (key >>> bits) | (key << (32 - bits)); // which for 0 bits is the key: a shift by 32 is one by 0
+  // for 0 bits this is the key: a shift by 32 is a shift by 0
+  return (key >>> bits) | (key << (32 - bits));
 }
 
 const LARGEST_REMEMBERED = 1 << 20; // bytes; a remembered view keeps its buffer alive
 
 /**
  * Remembers the word view and the offset of the array that was read last. Most chunks of a process
- * lie in one read buffer, and asking an array for its buffer is slow.
+ * are in one read buffer, and asking an array for its buffer is slow.
  */
 export class ViewCache {
   /** The offset of the array in its buffer. Valid after `wordsOf`. */
@@ -39,8 +40,8 @@ export class ViewCache {
   }
 
   /**
-   * Makes a new view. A resizable buffer may have grown since the last one: a view of a fixed
-   * length does not show that.
+   * Makes a new view. A resizable buffer may have grown since the last one, which a view of a fixed
+   * length does not show.
    */
   look(chunk: Uint8Array): Int32Array {
     const { buffer, byteOffset } = chunk;
@@ -55,9 +56,8 @@ export class ViewCache {
 
 /**
  * Copies `length` bytes from `source[start]` to `target[at]`, XORed with `key`. `targetWords` is a
- * word view of target's buffer, in which target starts at byte 0. Returns the OR of all bytes
- * written: below 0x80 they are ASCII. (It may be any word of such bytes: test it with `isAscii`.)
- * `views` remembers the view of the source.
+ * word view of the buffer of `target`, in which `target` starts at byte 0. Returns the OR of all
+ * bytes written, or of words of them: `isAscii` tests it. `views` remembers the view of the source.
  */
 export function copyMasked(
   source: Uint8Array,
@@ -111,10 +111,7 @@ export function copyMasked(
   return seen;
 }
 
-/**
- * XORs `target[start..end)` with `key` where it stands; returns the OR of the result as
- * `copyMasked` does.
- */
+/** XORs `target[start..end)` with `key` in place. Returns what `copyMasked` returns. */
 export function maskInPlace(
   target: Uint8Array,
   targetWords: Int32Array,
@@ -147,10 +144,7 @@ export function maskInPlace(
   return seen;
 }
 
-/**
- * Whether the OR of some bytes or words, as `copyMasked` returns it, says that all of them were
- * ASCII.
- */
+/** Whether bytes are all ASCII, from the OR that `copyMasked` returned. */
 export function isAscii(seen: number): boolean {
   return (seen & 0x80808080) === 0;
 }

@@ -1,9 +1,9 @@
 /**
- * UTF-8 (RFC 3629; the bounds are those of table 3-7 in the Unicode Standard: no surrogates, no
- * overlong forms, nothing above U+10FFFF).
+ * UTF-8 (RFC 3629), with the limits of table 3-7 of the Unicode Standard: no surrogates, no
+ * overlong forms, nothing above U+10FFFF.
  *
- * The state between two bytes is one number: 0 between characters, else how many continuation bytes
- * are still to come and the range that the next one has to be in.
+ * The state between two bytes is one number. It is 0 between characters, and otherwise the number
+ * of missing continuation bytes and the range of the next one.
  */
 export const UTF8_START = 0;
 export const UTF8_INVALID = -1;
@@ -22,9 +22,8 @@ function stateAfterLead(byte: number): number {
 }
 
 /**
- * Goes on checking at `bytes[start..end)` from `current` and returns the state behind it:
- * UTF8_START if a text may end here, UTF8_INVALID from the first byte on that no continuation can
- * mend.
+ * Checks `bytes[start..end)` from the state `current` on. Returns the state after it: UTF8_START if
+ * text may end there, UTF8_INVALID if no continuation makes it valid.
  */
 export function checkUtf8(bytes: Uint8Array, start: number, end: number, current: number): number {
   let at = start;
@@ -43,9 +42,9 @@ export function checkUtf8(bytes: Uint8Array, start: number, end: number, current
   return current;
 }
 
-const CHUNK = 4096; // String.fromCharCode takes its arguments on the stack
+const CHUNK = 4096; // bytes; String.fromCharCode gets its arguments on the stack
 
-/** Decodes bytes that `checkUtf8` has passed. */
+/** Decodes bytes that `checkUtf8` has found valid. */
 export function decodeUtf8(bytes: Uint8Array, start: number, end: number): string {
   let text = "";
   let units: number[] = [];
@@ -72,8 +71,8 @@ export function decodeUtf8(bytes: Uint8Array, start: number, end: number): strin
 }
 
 /**
- * Bytes that `text` takes as UTF-8. A lone surrogate counts as U+FFFD, which is what it is written
- * as.
+ * Returns the length of `text` in bytes of UTF-8. A lone surrogate counts as U+FFFD, because it is
+ * written as that.
  */
 export function utf8Length(text: string): number {
   let bytes = text.length;
@@ -89,7 +88,7 @@ export function utf8Length(text: string): number {
   return bytes;
 }
 
-/** Writes `text` at `target[at]`, which has room for it, and returns the offset behind it. */
+/** Writes `text` at `target[at]` and returns the offset after it. There must be room. */
 export function writeUtf8(text: string, target: Uint8Array, at: number): number {
   for (let from = 0; from < text.length; from++) {
     let point = text.charCodeAt(from);

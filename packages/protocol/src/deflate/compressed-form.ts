@@ -1,7 +1,7 @@
 import { formsOf, PreparedMessage } from "../messages/prepared.ts";
 import { MIN_WINDOW_BITS, type WindowBits } from "./params.ts";
 
-/** Deflates a payload with an empty window, in the terms of `MessageCodec.deflate`. */
+/** Compresses a payload with an empty window. Returns what `MessageCodec.deflate` returns. */
 export type DeflateWithoutContext = (
   payload: Uint8Array,
   windowBits: WindowBits,
@@ -10,10 +10,10 @@ export type DeflateWithoutContext = (
 type Form = PreparedMessage | Promise<PreparedMessage>;
 
 /**
- * A prepared message as it goes to all connections whose window is `windowBits`: compressed once,
- * when it is first asked for, and then the same object for all. It is `message` itself where
- * compression does not pay. A connection that takes over contexts has to tell its codec:
- * `MessageCodec.sentWithoutContext`.
+ * Returns a prepared message in the form for connections with this window size. It is compressed
+ * once, at the first call, and is the same object for all of them. It is `message` itself if
+ * compression does not make it smaller. Connections with context takeover call
+ * `MessageCodec.sentWithoutContext` after sending it.
  */
 export function compressedForm(message: PreparedMessage, windowBits: WindowBits, deflate: DeflateWithoutContext): Form {
   const byWindow = formsOf(message);

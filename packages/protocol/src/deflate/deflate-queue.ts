@@ -6,7 +6,8 @@ import { PreparedMessage } from "../messages/prepared.ts";
 import { compressedForm } from "./compressed-form.ts";
 import { deflateWithoutContext, type MessageCodec } from "./message-codec.ts";
 
-const LARGEST_BORROWED = 4096; // bytes; the protocol copies what is smaller and lists what is larger
+/** Bytes; the output copies smaller payloads and refers to larger ones. */
+const LARGEST_BORROWED = 4096;
 
 /** The sending half of a protocol, as far as the queue reads it. */
 export interface OutgoingState {
@@ -216,8 +217,8 @@ export class DeflateQueue implements OutgoingMessages {
   }
 
   /**
-   * What was taken can't be sent: the connection has ended or is closing, or something is wrong
-   * with this end.
+   * An accepted message cannot be sent: the connection is closing or closed, or this end has
+   * failed.
    */
   #fail(error: unknown): void {
     if (!this.#core.writable) return;
@@ -257,8 +258,8 @@ export class DeflateQueue implements OutgoingMessages {
   }
 
   /**
-   * The largest payload of a prepared message whose frame can be sent as it is. A client masks each
-   * frame anew.
+   * Largest payload of a prepared message whose frame is sent as it is. A client masks each frame
+   * with a new key.
    */
   get #largestShared(): number {
     return this.#limits.role === "server" ? this.#limits.maxFrameSize : 0;
@@ -278,21 +279,20 @@ export class DeflateQueue implements OutgoingMessages {
     try {
       this.#events.encodeCompressed(this.#to, type, deflated);
     } catch (error) {
-      // the peer won't see what the codec has put into its window
+      // the codec has added the message to the window, and the peer does not get it
       this.#codec.resetDeflate();
       throw error;
     }
   }
 }
 
-/** Borrowed bytes in a form that the protocol may keep. */
+/** Returns bytes that the output may refer to: large borrowed bytes are copied. */
 function lasting(bytes: Uint8Array): Uint8Array {
   return bytes.length <= LARGEST_BORROWED ? bytes : new Uint8Array(bytes);
 }
 
 /**
- * Data that waits. The caller may release a message meanwhile, by transferring it to another
- * connection.
+ * Returns data that may wait: the caller may transfer a message to another connection meanwhile.
  */
 function keep(data: Data): Data {
   return data instanceof Message ? data.share() : data;

@@ -3,53 +3,52 @@ import type { WebSocketError } from "../errors.ts";
 import type { WindowBits } from "./params.ts";
 import type { Window } from "./window.ts";
 
-/** A payload as it was received, all fragments together. A `Message` is one. */
+/** A received payload, all fragments together. A `Message` is one. */
 export interface ReceivedPayload {
-  /** In bytes. */
+  /** Size in bytes. */
   readonly size: number;
-  /** Copies the payload to `target[at]` and returns the offset behind it. */
+  /** Copies the payload to `target[at]` and returns the offset after it. */
   copyTo(target: Uint8Array, at: number): number;
-  /** The payload in the pieces it is kept in, which nobody changes any more. */
+  /** Returns the pieces of the payload. They do not change any more. */
   chunks(): readonly Uint8Array[];
 }
 
-/** Work that goes on asynchronously. */
+/** An asynchronous compression or decompression. */
 export interface DeflateJob<R> {
-  /** Undefined if the job was cancelled. Never rejects. */
+  /** The result; undefined if the job was cancelled. Never rejects. */
   readonly result: Promise<R | undefined>;
-  /** Ends the job, whether it runs or waits, and frees what it holds. */
+  /** Ends the job, running or waiting, and frees its memory. */
   cancel(): void;
 }
 
 /**
- * DEFLATE (RFC 1951) as the platform has it, one message at a time. The engine keeps nothing of a
- * message: what later messages may refer to is in the window, which the protocol keeps. Bytes that
- * a synchronous call returns are **borrowed**: they stay as they are until the next call of the
- * engine.
+ * DEFLATE (RFC 1951) of the platform, one message at a time. The engine keeps nothing of a message:
+ * the window of earlier messages is an argument. Bytes that a synchronous call returns are
+ * **borrowed**: they are valid until the next call of the engine.
  */
 export interface DeflateEngine {
-  /** Messages of fewer bytes are sent as they are. */
+  /** Messages of fewer bytes are sent uncompressed. */
   readonly threshold: number;
-  /** Messages of more bytes (uncompressed) are deflated and inflated asynchronously. */
+  /** Messages of more bytes (uncompressed) are compressed and decompressed asynchronously. */
   readonly asyncThreshold: number;
-  /** Whether binary messages are compressed, too. */
+  /** Whether binary messages are compressed too. */
   readonly binary: boolean;
   /** Returns text as UTF-8. Borrowed. */
   encode(text: string): Uint8Array;
   /** Returns a received payload as one piece. Borrowed. */
   join(payload: ReceivedPayload): Uint8Array;
   /**
-   * Deflates a payload that may refer to the window. Returns everything up to the four bytes 00 00
-   * ff ff at the end (RFC 7692 §7.2.1), or undefined if that is not smaller than the payload.
+   * Compresses a payload that may refer to the window. Returns everything up to the four bytes 00
+   * 00 ff ff at the end (RFC 7692 §7.2.1), or undefined if that is not smaller than the payload.
    */
   deflate(payload: Uint8Array, windowBits: WindowBits, window: Window | undefined): Uint8Array | undefined;
-  /** Does the same asynchronously. The payload must not change meanwhile. */
+  /** The same asynchronously. The payload must not change meanwhile. */
   deflateAsync(payload: Uint8Array, windowBits: WindowBits, window: Window | undefined): DeflateJob<Uint8Array>;
   /** Returns a payload as DEFLATE blocks without compression, up to 00 00 ff ff. */
   store(payload: Uint8Array): Uint8Array;
   /**
-   * Inflates a message of at most `limit` bytes. Returns undefined for a message of more than
-   * `most` bytes where `limit` allows that. Errors: MESSAGE_TOO_BIG, INVALID_DEFLATE.
+   * Decompresses a message of at most `limit` bytes. Returns undefined for a message of more than
+   * `most` bytes that `limit` allows. Errors: MESSAGE_TOO_BIG, INVALID_DEFLATE.
    */
   inflate(
     payload: ReceivedPayload,
@@ -57,7 +56,7 @@ export interface DeflateEngine {
     most: number,
     window: Window | undefined,
   ): Uint8Array | WebSocketError | undefined;
-  /** Inflates a message of at most `limit` bytes asynchronously. */
+  /** Decompresses a message of at most `limit` bytes asynchronously. */
   inflateAsync(
     chunks: readonly Uint8Array[],
     limit: number,

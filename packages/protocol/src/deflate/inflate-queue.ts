@@ -18,7 +18,7 @@ export interface InflateEvents<To> {
   reading(to: To, on: boolean): void;
   /** Returns whether the reader has room for another message. If not, call `resume` when it has. */
   hasRoom(to: To): boolean;
-  /** Returns whether what waits can no longer be read in time, so that later messages are dropped. */
+  /** Returns whether later messages are dropped, because the reader cannot catch up in time. */
   overflows(to: To): boolean;
 }
 

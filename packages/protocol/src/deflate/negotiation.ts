@@ -15,13 +15,13 @@ import {
 export const PERMESSAGE_DEFLATE = "permessage-deflate";
 
 /**
- * What one end wants of the compression. All of it is optional: by default no window outlives a
- * message, in neither direction.
+ * What one end asks for. All is optional. By default, no message may refer to earlier ones, in
+ * either direction.
  */
 export interface DeflateOptions {
-  /** Whether the server's messages may refer back to earlier ones. Default false. */
+  /** Whether messages of the server may refer to earlier ones. Default false. */
   readonly serverContextTakeover?: boolean;
-  /** Whether the client's messages may. Default false. */
+  /** Whether messages of the client may refer to earlier ones. Default false. */
   readonly clientContextTakeover?: boolean;
   /** Largest window of the server's messages, 8 to 15. Default 15. */
   readonly serverMaxWindowBits?: WindowBits;
@@ -80,8 +80,8 @@ function answerTo(offer: RawDeflateParams, wanted: Required<DeflateOptions>): Ra
   const { serverMaxWindowBits, clientMaxWindowBits } = offer;
   // §7.1.2.2: "If a received extension negotiation offer doesn't have the "client_max_window_bits"
   // extension parameter, the corresponding extension negotiation response to the offer MUST NOT
-  // include" it. A client that can't be told to use a smaller window is told to begin each message
-  // with an empty one, so that no larger one has to be kept for it.
+  // include" it. Such a client cannot be limited to a smaller window. It is told not to use context
+  // takeover instead, so that its window needs no memory.
   const canLimit = clientMaxWindowBits !== undefined;
   const clientLimit =
     typeof clientMaxWindowBits === "number"
@@ -108,29 +108,27 @@ function agreed(answer: RawDeflateParams): DeflateParams {
   };
 }
 
-/**
- * An offer, and the limits that the client observes for its own messages if a server accepts it.
- */
+/** An offer, and the limits that the client keeps for its own messages if a server accepts it. */
 interface Candidate {
   readonly offer: RawDeflateParams;
   readonly own: Required<DeflateOptions>;
 }
 
 /**
- * permessage-deflate as a client negotiates it. Each element of `preferences` becomes one offer,
- * most wanted first: a server accepts the first acceptable one, or none. Throws INVALID_ARGUMENT
- * for invalid preferences.
+ * Returns the client side of the negotiation. Each element of `preferences` becomes one offer, the
+ * preferred one first. A server accepts the first offer that it can, or none. Throws
+ * INVALID_ARGUMENT for invalid preferences.
  */
 export function clientDeflate(...preferences: readonly DeflateOptions[]): ClientExtension<DeflateParams> {
   return clientExtension(candidates(preferences));
 }
 
 /**
- * `clientDeflate` with two more offers behind those of the preferences, for servers that decline
- * them or answer without the parameters asked for: `client_max_window_bits` alone, which is what
- * browsers offer, and no parameter at all. A server that takes one of them may refer back to
- * earlier messages, up to 32 KiB, whatever the preferences say. What the first preferences say of
- * the client's own messages still holds.
+ * As `clientDeflate`, with two more offers after those of the preferences: `client_max_window_bits`
+ * alone, as browsers offer, and one without parameters. They are for servers that decline the
+ * preferences, or do not answer their parameters. A server that accepts one of the two may refer to
+ * earlier messages, up to 32 KiB, whatever the preferences are. For messages of the client, the
+ * first preferences still apply.
  */
 export function clientDeflateWithFallback(...preferences: readonly DeflateOptions[]): ClientExtension<DeflateParams> {
   const preferred = candidates(preferences);
@@ -173,13 +171,14 @@ function offerOf(wanted: Required<DeflateOptions>): RawDeflateParams {
     serverNoContextTakeover: !wanted.serverContextTakeover,
     clientNoContextTakeover: !wanted.clientContextTakeover,
     serverMaxWindowBits: serverMaxWindowBits < MAX_WINDOW_BITS ? serverMaxWindowBits : undefined,
-    // §7.1.2.2: without a value it says that this client can be told to use a smaller window
+    // §7.1.2.2: without a value, it says that the server may limit the window of this client
     clientMaxWindowBits: clientMaxWindowBits < MAX_WINDOW_BITS ? clientMaxWindowBits : true,
   };
 }
 
 /**
- * A response does not name the offer that it accepts: it accepts the first offer that it matches.
+ * Returns what a response accepts. It does not name an offer: it accepts the first one that it
+ * matches.
  */
 function acceptAnswer(params: ExtensionParams, offered: readonly Candidate[]): DeflateParams | string {
   const answer = readDeflateParams(params, "answer");
@@ -189,8 +188,7 @@ function acceptAnswer(params: ExtensionParams, offered: readonly Candidate[]): D
     const mismatch = mismatchOf(offer, answer);
     if (mismatch === undefined) {
       const params = agreed(answer);
-      // the client keeps to its own limits, whatever the answer says: it may always use less than
-      // it is allowed
+      // the client keeps its own limits in any case: it may always use less than it is allowed
       return {
         ...params,
         clientNoContextTakeover: params.clientNoContextTakeover || !own.clientContextTakeover,
@@ -202,7 +200,7 @@ function acceptAnswer(params: ExtensionParams, offered: readonly Candidate[]): D
   return wrong;
 }
 
-/** Why `answer` does not accept `offer`; undefined if it does. */
+/** Returns why `answer` does not accept `offer`; undefined if it does. */
 function mismatchOf(offer: RawDeflateParams, answer: RawDeflateParams): string | undefined {
   // §7.1.1.1: "A server accepts an extension negotiation offer that includes the
   // "server_no_context_takeover" extension parameter by including" it in its answer
@@ -213,9 +211,9 @@ function mismatchOf(offer: RawDeflateParams, answer: RawDeflateParams): string |
   if (offer.serverMaxWindowBits !== undefined && (answer.serverMaxWindowBits ?? 16) > offer.serverMaxWindowBits) {
     return `server_max_window_bits was to be at most ${offer.serverMaxWindowBits}, got ${answer.serverMaxWindowBits ?? "none"}`;
   }
-  // §7.1.2.2: "a value equal to or smaller than the received value". (To an offer without the
-  // parameter, an answer "MUST NOT include" it; of the offers made here, only the last one is
-  // without, and an answer that has it accepts the one before.)
+  // §7.1.2.2: "a value equal to or smaller than the received value". An answer to an offer without
+  // the parameter "MUST NOT include" it. Of the offers made here, only the last one is without it,
+  // and an answer with the parameter accepts the one before.
   const limit = offer.clientMaxWindowBits;
   if (
     typeof limit === "number" &&

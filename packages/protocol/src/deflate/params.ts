@@ -5,10 +5,10 @@ import { quote } from "../arguments.ts";
 export type WindowBits = 8 | 9 | 10 | 11 | 12 | 13 | 14 | 15;
 
 export const MIN_WINDOW_BITS = 8;
-/** What holds where nothing is said: RFC 7692 §7.1.2.1, §7.1.2.2. */
+/** Window size without a parameter: RFC 7692 §7.1.2.1, §7.1.2.2. */
 export const MAX_WINDOW_BITS = 15;
 
-/** What both ends of a connection have agreed on. RFC 7692 §7.1. */
+/** What both ends have agreed on. RFC 7692 §7.1. */
 export interface DeflateParams {
   /** The server begins each message with an empty window. */
   readonly serverNoContextTakeover: boolean;
@@ -39,7 +39,7 @@ export function deflateDirections(
 }
 
 /**
- * The parameters of one offer or answer as they stand in it. `true`: `client_max_window_bits`
+ * The parameters of one offer or answer as they are written. `true`: `client_max_window_bits`
  * without a value.
  */
 export interface RawDeflateParams {
@@ -58,7 +58,7 @@ function windowBits(value: string | true): WindowBits | undefined {
 }
 
 /**
- * Reads the parameters of an offer or an answer, or says in a text what is wrong with them. RFC
+ * Returns the parameters of an offer or an answer, or a text that says what is wrong with them. RFC
  * 7692 §7.1 for both: it must not contain "an extension parameter not defined for use in" it, one
  * "with an invalid value", or "multiple extension parameters with the same name".
  */

@@ -10,21 +10,25 @@ export interface ReceiverOptions {
   readonly maxFrameSize: number;
   /** Largest message in bytes, all its fragments together. */
   readonly maxMessageSize: number;
-  /** Server only: take frames of clients that do not mask. */
+  /** Servers only: accepts frames without a mask. */
   readonly acceptUnmaskedFrames: boolean;
   /** Whether an extension gives RSV1 its RFC 7692 meaning. */
   readonly compression: boolean;
-  /** Takes text without checking that it is UTF-8. Default false. */
+  /** Whether text is not validated. Default false. */
   readonly skipUtf8Check?: boolean;
   /**
-   * Takes lengths that are not in their shortest form, which RFC 6455 §5.2 forbids. Default false.
+   * Whether lengths may have a longer form than necessary, which RFC 6455 §5.2 forbids. Default
+   * false.
    */
   readonly acceptLongLengths?: boolean;
-  /** Most frames of one message. Default Infinity: what is kept does not depend on their number. */
+  /**
+   * Maximum number of frames of a message. Default Infinity: memory does not depend on their
+   * number.
+   */
   readonly maxFragments?: number;
-  /** Most chunks in which one frame may come. Default Infinity. */
+  /** Maximum number of chunks of one frame. Default Infinity. */
   readonly maxFrameChunks?: number;
-  /** Remembers the sizes of the frames of a message: see `fragmentSizes`. Default false. */
+  /** Whether the sizes of the frames of a message are kept: see `fragmentSizes`. Default false. */
   readonly keepFragmentSizes?: boolean;
 }
 
@@ -68,7 +72,7 @@ export abstract class HeaderParser {
   }
 
   /**
-   * Reads the header at `at`; returns the offset behind it, `end` if it goes on in the next chunk,
+   * Reads the header at `at`. Returns the offset after it, `end` if the rest is in the next chunk,
    * -1 for a violation.
    */
   protected readHeader(chunk: Uint8Array, at: number, end: number): number {
@@ -94,9 +98,7 @@ export abstract class HeaderParser {
     return at + size - had;
   }
 
-  /**
-   * Returns the header's size, 0 if there is more of it to come, -1 for a violation. RFC 6455 §5.2.
-   */
+  /** Returns the size of the header, 0 if it is incomplete, -1 for a violation. RFC 6455 §5.2. */
   private parseHeader(bytes: Uint8Array, at: number, end: number): number {
     if (end - at < 2) return 0;
     const first = bytes[at];
@@ -154,7 +156,7 @@ export abstract class HeaderParser {
         // §5.2: "the most significant bit MUST be 0"
         if (bytes[at + 2] & 0x80) return this.fail("INVALID_LENGTH");
         const high = readUint32(bytes, at + 2);
-        // beyond 2^53 the number is rounded, and far above any limit
+        // above 2^53 the number is rounded, and far above any limit
         length = high * 0x1_0000_0000 + readUint32(bytes, at + 6);
         if (length <= 0xffff && this.options.acceptLongLengths !== true) {
           return this.fail("NON_MINIMAL_LENGTH", `${length} in 64 bits`);

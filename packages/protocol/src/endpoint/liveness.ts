@@ -140,7 +140,7 @@ export abstract class Liveness extends Outbound {
         setPhase(this, after(phaseOf(this), "timedOut"));
         return false;
       }
-      // the first ping to a peer that has gone causes a reset, after which writing another one fails
+      // the first ping to a peer that has gone causes a reset, and the next one then fails
       this.#answerBy = Infinity;
       this.#sendPing(isReading);
       this.#deadline = now + interval;

@@ -27,10 +27,7 @@ export let encodeCompressed: (outbound: Outbound, type: "text" | "binary", paylo
 export abstract class Outbound {
   /** Bytes that wait to be written. */
   readonly output: Output;
-  /**
-   * Bytes that were taken from the output and are not written yet. Set it: they count against
-   * maxWriteBufferSize.
-   */
+  /** Bytes taken from the output and not written yet. Set it: they count for maxWriteBufferSize. */
   inTransit = 0;
   readonly #config: ProtocolConfig;
   readonly #sender: Sender;

@@ -4,13 +4,13 @@ import type { Block, Room } from "../runtime/block-pool.ts";
 import type { Chain } from "../runtime/chain.ts";
 import { type Memory, SMALL_BLOCK } from "../runtime/memory.ts";
 
-const LARGEST_COPY = 4096; // bytes; what is larger is listed where it stands instead of being copied to a block
+const LARGEST_COPY = 4096; // bytes; larger payloads are referred to, and not copied to a block
 
 function part({ buffer }: Block, start: number, end: number): Uint8Array {
   return new Uint8Array(buffer, start, end - start);
 }
 
-/** What an output hands to the transport: bytes in order, and the blocks to give back when they have been written. */
+/** Bytes that an output hands to the transport, and memory to recycle when they are written. */
 export interface Taken {
   /** The bytes, in order. */
   readonly pieces: Uint8Array | Uint8Array[];
@@ -18,23 +18,24 @@ export interface Taken {
   readonly size: number;
   /** The blocks that the pieces are in. */
   readonly blocks: Block[];
-  /** Memory of messages that are gone by then. */
+  /** Memory of messages that no caller can read any more. */
   readonly recycled: Uint8Array[] | undefined;
 }
 
-/** No message is being sent in fragments. */
+/** No message in fragments is in progress. */
 export const NO_FRAGMENT = -1;
 
 const NO_BLOCKS: Block[] = [];
 
 /**
- * Frame bytes that wait for the transport. Small frames are packed into blocks, large payloads are listed by reference, and
- * while nothing but prepared messages waits, all there is is a pointer to a shared chain. An empty output holds no memory.
+ * Frame bytes that wait for the transport. Small frames are packed into blocks, and large payloads
+ * are referred to. While only prepared messages wait, the output is a pointer to a shared chain. An
+ * empty output uses no memory.
  */
 export class Output {
   /** Bytes that wait. */
   size = 0;
-  /** Opcode and RSV1 of the next fragment of the message that is being sent in fragments. */
+  /** Opcode and RSV1 of the next fragment of the message in progress. */
   nextFragment = NO_FRAGMENT;
   readonly #memory: Memory;
   #chain: Chain | undefined;
@@ -49,14 +50,17 @@ export class Output {
     this.#memory = memory;
   }
 
-  /** Whether a message is being sent in fragments, which no other message may interrupt (RFC 6455 §5.4). */
+  /**
+   * Whether a message in fragments is in progress. No other message may interrupt it (RFC 6455
+   * §5.4).
+   */
   get inMessage(): boolean {
     return this.nextFragment !== NO_FRAGMENT;
   }
 
   /**
-   * Room for `length` bytes (at most LARGE_BLOCK less SMALL_BLOCK) to be written at once: into `bytes[at...]`. Follow it by `wrote`, before anything else is asked of
-   * the output.
+   * Returns room for `length` bytes, at most LARGE_BLOCK less SMALL_BLOCK. Write them at once to
+   * `bytes[at...]`, then call `wrote` before any other method.
    */
   reserve(length: number): Room {
     this.#unchain();
@@ -70,13 +74,13 @@ export class Output {
     return room;
   }
 
-  /** Releases the memory of what `take` returned, once it is written. */
+  /** Adds the bytes of the reserved block up to the offset `end`. */
   wrote(end: number): void {
     this.size += end - this.#end;
     this.#end = end;
   }
 
-  /** Adds bytes. They are copied if they are few; else they must stay as they are until they are written. */
+  /** Adds bytes. A few are copied. More must not change until they are written. */
   append(bytes: Uint8Array): void {
     if (bytes.length <= LARGEST_COPY) {
       const { bytes: block, at } = this.reserve(bytes.length);
@@ -89,7 +93,7 @@ export class Output {
     this.size += bytes.length;
   }
 
-  /** Adds text of characters up to U+00FF, a byte each. */
+  /** Adds text of characters up to U+00FF as one byte each. */
   appendLatin1(text: string): void {
     if (text.length > LARGEST_COPY) {
       this.append(encodeLatin1(text));
@@ -100,7 +104,7 @@ export class Output {
     this.wrote(at + text.length);
   }
 
-  /** Adds memory that is released when all that was added so far is written. */
+  /** Adds memory to recycle when all bytes added so far are written. */
   recycle(pieces: readonly Uint8Array[]): void {
     if (pieces.length > 0) (this.#recycled ??= []).push(...pieces);
   }
@@ -110,7 +114,7 @@ export class Output {
     this.appendShared(chainOf(message));
   }
 
-  /** Appends bytes that many outputs send, by the chain that they share. The bytes must not change. */
+  /** Adds the frame of a chain that many outputs share. The bytes must not change. */
   appendShared(first: Chain): void {
     if (this.size === 0) {
       this.#chain = first;
@@ -123,7 +127,7 @@ export class Output {
     }
   }
 
-  /** Hands over everything that waits. Call `release` when the transport has written the bytes. */
+  /** Returns everything that waits. Call `release` when the transport has written it. */
   take(): Taken {
     const size = this.size;
     this.size = 0;
@@ -152,8 +156,8 @@ export class Output {
   }
 
   /**
-   * Lets other outputs use the memory of what was taken. A second call does nothing: two outputs that wrote to one block would mix what
-   * they send.
+   * Recycles the memory of what `take` returned. A second call does nothing: two outputs would
+   * write to the same block.
    */
   release({ blocks, recycled }: Taken): void {
     const { smallBlocks, largeBlocks, pieces } = this.#memory;
@@ -169,7 +173,7 @@ export class Output {
     this.release(this.take());
   }
 
-  /** What is to be written behind a chain cannot be part of it. */
+  /** Copies the frames of a chain, because other bytes follow. */
   #unchain(): void {
     if (this.#chain === undefined) return;
     const pieces = this.#chain.pieces(this.#memory.chains, this.#memory.primitives.allocate);
@@ -200,7 +204,7 @@ export class Output {
     const next = (this.#block = this.#memory.largeBlocks.acquire());
     this.#begin = this.#end = 0;
     if (full.bytes.length === SMALL_BLOCK && begin === 0) {
-      // there turned out to be more to say: what stands in the small block moves along
+      // the content of the small block moves to the large one
       next.bytes.set(full.bytes.subarray(0, end));
       this.#end = end;
       this.#memory.smallBlocks.release(full);

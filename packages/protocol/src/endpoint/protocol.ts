@@ -140,7 +140,7 @@ export class Protocol extends Liveness {
     if (this.state !== "closed") this.#streamEnded(cause ?? null);
   }
 
-  /** `cause`: undefined while our half of the stream is open, null if it was closed without error. */
+  /** `cause`: undefined while our half is open, null if the stream was closed without an error. */
   #streamEnded(cause?: Error | null): void {
     if (this.state === "closed") return;
     if (cause === undefined) this.#sendPendingClose();
@@ -193,11 +193,12 @@ export class Protocol extends Liveness {
   }
 
   #receivePing(payload: Uint8Array): void {
-    // RFC 6455 §5.5.2: "Upon receipt of a Ping frame, an endpoint MUST send a Pong frame in response, unless it already
-    // received a Close frame." §5.5.3: it "MAY elect to send a Pong frame for only the most recently processed Ping frame".
+    // RFC 6455 §5.5.2: "Upon receipt of a Ping frame, an endpoint MUST send a Pong frame in
+    // response, unless it already received a Close frame." §5.5.3: it "MAY elect to send a Pong
+    // frame for only the most recently processed Ping frame".
     if (!phaseOf(this).closeSent) {
       this.#pendingPong = payload;
-      // at once while that is cheap; while the peer does not read, only the newest
+      // at once while little output waits; otherwise only the newest ping is answered
       if (this.inTransit === 0 && this.output.size < ANSWERED_AT_ONCE) this.#sendPong();
     }
     this.#sink.onPing?.(payload);
@@ -211,7 +212,8 @@ export class Protocol extends Liveness {
       return;
     }
     this.#received = close;
-    // §5.5.1: "the endpoint MUST send a Close frame in response ... it typically echos the status code it received."
+    // §5.5.1: "the endpoint MUST send a Close frame in response ... it typically echos the status
+    // code it received."
     if (!phaseOf(this).closeSent) this.#pendingClose = payload.length <= 2 ? payload : payload.slice(0, 2);
     this.#enter("closeReceived");
     startEnding(this, now);

@@ -9,14 +9,12 @@ import type { Memory } from "../runtime/memory.ts";
 import { LARGEST_SHARED } from "../runtime/slabs.ts";
 import { UTF8_INVALID, UTF8_START } from "../bytes/utf8.ts";
 
-/**
- * Where a receiver passes what it has read, in the order of the bytes. `to` is the connection that
- * it reads for.
- */
+/** What a receiver calls, in the order of the bytes. `to` is the connection that it reads for. */
 export interface ReceiverEvents<To> {
   message(to: To, message: Message): void;
   /**
-   * A message whose first frame had RSV1: its payload is still compressed, and its text unchecked.
+   * A message whose first frame has RSV1: its payload is still compressed, and its text not
+   * validated.
    */
   compressedMessage(to: To, message: Message): void;
   ping(to: To, payload: Uint8Array): void;
@@ -30,9 +28,8 @@ const EMPTY = new Uint8Array(0);
 const LARGEST_SMALL = 256; // bytes
 
 /**
- * Returns a receiver for the bytes at hand. Release it as soon as it is `atRest`: between messages
- * there is nothing to remember, so that a connection needs a receiver only while something is under
- * way, and mostly it is the same one that the last connection had.
+ * Returns a receiver. Release it as soon as it is `atRest`: between messages a connection has no
+ * state to keep, so that mostly one receiver serves all connections in turn.
  */
 export function acquireReceiver<To>(
   memory: Memory,
@@ -49,7 +46,8 @@ export function acquireReceiver<To>(
 
 /** Lets other connections use a receiver that is at rest. */
 export function releaseReceiver(receiver: Receiver): void {
-  receiver.serve(receiver.options, NO_EVENTS, undefined); // it keeps no connection alive
+  // it must not keep the connection in memory
+  receiver.serve(receiver.options, NO_EVENTS, undefined);
   receiver.memory.idleParser = receiver;
 }
 
@@ -66,19 +64,19 @@ function ignore(): void {
 }
 
 /**
- * Frames in, messages out: one pass over each chunk. Keeps no byte of a chunk and changes none. The
- * first violation ends it: `receive` returns the error and takes nothing more.
+ * Turns frames into messages in one pass over each chunk. It neither keeps nor changes bytes of a
+ * chunk. After the first violation, `receive` returns the error and processes nothing more.
  */
 export class Receiver extends HeaderParser {
   private stopped = false;
-  /** Inside of a call of `receive`. */
+  /** Whether a call of `receive` is in progress. */
   private busy = false;
   private events: ReceiverEvents<never>;
   private to: never;
-  /** Chunks that had a part of the frame in hand. Counted where the options limit them. */
+  /** Chunks that contained a part of the current frame. Counted only if the options limit them. */
   private chunks = 0;
   private frames = 0;
-  /** Where the last call of `receive` ended. */
+  /** Offset at which the last call of `receive` ended. */
   position = 0;
   /** UTF-8 state of the message in progress. */
   private utf8 = UTF8_START;
@@ -99,24 +97,24 @@ export class Receiver extends HeaderParser {
     this.to = to as never;
   }
 
-  /** Whether it has nothing to remember, and nothing to do. */
+  /** Whether it has no state to keep, and no call is in progress. */
   get atRest(): boolean {
     return !this.inPayload && this.partialSize === 0 && this.assembly === undefined && !this.busy && !this.stopped;
   }
 
-  /** Bytes kept for a message that is not whole yet. */
+  /** Bytes kept of an incomplete message. */
   get pendingSize(): number {
     return this.assembly?.size ?? 0;
   }
 
-  /** Whether a message has begun to come and is not whole yet. */
+  /** Whether a message has begun and is incomplete. */
   get midMessage(): boolean {
     return this.assembly !== undefined || (this.inPayload && (this.first & 0x08) === 0);
   }
 
   /**
-   * Ends it, from inside a call of the sink too: nothing behind the frame in hand is taken, and
-   * what was kept is dropped.
+   * Stops processing. May be called within a call of the sink: nothing after the current frame is
+   * processed, and what was kept is dropped.
    */
   stop(): void {
     this.stopped = true;
@@ -124,9 +122,12 @@ export class Receiver extends HeaderParser {
     this.assembly = undefined;
   }
 
-  /** Takes the frames of `chunk[at..end)` that begin before `until`: see `position`. */
+  /**
+   * Processes the frames of `chunk[at..end)` that begin before `until`. `position` is where it has
+   * stopped.
+   */
   receive(chunk: Uint8Array, at: number, end: number, until = end): WebSocketError | undefined {
-    const within = this.busy; // a listener may bring more bytes
+    const within = this.busy; // a listener may pass in more bytes
     this.busy = true;
     const isCounted = this.options.maxFrameChunks !== undefined;
     at = isCounted ? this.takeCounted(chunk, at, end, until) : this.take(chunk, at, end, until);
@@ -137,7 +138,7 @@ export class Receiver extends HeaderParser {
     return this.failure;
   }
 
-  /** As `take`, where a frame may come in so many chunks only. */
+  /** As `take`, with a limit of chunks for each frame. */
   private takeCounted(chunk: Uint8Array, at: number, end: number, until: number): number {
     const most = this.options.maxFrameChunks ?? Infinity;
     if (this.chunks >= most && !this.stopped) return this.fail("TOO_MANY_CHUNKS", `limit ${most}`);
@@ -149,22 +150,23 @@ export class Receiver extends HeaderParser {
   }
 
   /**
-   * The payload sizes of the frames of the message that is being delivered. Undefined for a message
-   * that came in one piece.
+   * The payload sizes of the frames of the message that is being delivered; undefined for a message
+   * that was received in one piece.
    */
   get fragmentSizes(): readonly number[] | undefined {
     return this.sizes;
   }
 
-  /** Returns -1 for a violation. */
+  /** Returns the offset at which it has stopped, -1 for a violation. */
   private take(chunk: Uint8Array, at: number, end: number, until: number): number {
     while (at >= 0 && !this.stopped) {
       if (!this.inPayload) {
         if (at >= until) break;
         at = this.partialSize === 0 ? this.readHeader(chunk, at, end) : this.resumeHeader(chunk, at, end);
-        if (!this.inPayload) break; // the header goes on in the next chunk, or is wrong
+        // the rest of the header is in the next chunk, or the header is invalid
+        if (!this.inPayload) break;
       }
-      if (at >= end && this.remaining > 0) break; // so does the payload
+      if (at >= end && this.remaining > 0) break; // the rest of the payload is in the next chunk
       at = (this.first & 0x08) !== 0 ? this.readControl(chunk, at, end) : this.readData(chunk, at, end);
     }
     return at;
@@ -190,7 +192,7 @@ export class Receiver extends HeaderParser {
       const seen = assembly.append(chunk, at, stop, key, this.remaining - (stop - at), last);
       if (checked && (this.utf8 !== UTF8_START || !isAscii(seen))) {
         this.utf8 = checkUtf8Piece(assembly.piece, assembly.from, assembly.to, this.utf8, this.memory.primitives);
-        // §8.1: text that is not UTF-8 fails the connection; here at its first impossible byte
+        // §8.1: text that is not UTF-8 fails the connection, here at the first invalid byte
         if (this.utf8 === UTF8_INVALID) return this.fail("INVALID_UTF8");
       }
       const kept = assembly.to - assembly.from;
@@ -218,7 +220,7 @@ export class Receiver extends HeaderParser {
     return at;
   }
 
-  /** The hot path: a message of one frame, all of it in the chunk. */
+  /** The most frequent case: a message of one frame that is completely in the chunk. */
   private readWholeMessage(chunk: Uint8Array, at: number): number {
     const { length, memory } = this;
     const isText = (this.first & 0x0f) === OPCODE.TEXT;
@@ -235,7 +237,7 @@ export class Receiver extends HeaderParser {
     } else {
       to = (memory.views.offsetOf(chunk) + at) & 3;
       target = memory.pieces.acquire(to + length, 2 * length);
-      for (let i = 0; i < to; i++) target[i] = 0; // part of what `bytes.buffer` shows
+      for (let i = 0; i < to; i++) target[i] = 0; // these bytes are visible in `bytes.buffer`
       words = new Int32Array(target.buffer, 0, target.length >> 2);
     }
     const seen = memory.copyMasked(chunk, at, length, this.key, target, words, to);

@@ -10,8 +10,8 @@ import { PreparedMessage } from "../messages/prepared.ts";
 import type { Memory } from "../runtime/memory.ts";
 import type { Data } from "../messages/data.ts";
 
-const LARGEST_PACKED = 4096; // bytes of payload that are copied to a block together with their header
-const SHORT_TEXT = 40; // UTF-16 units whose header is 2 bytes whatever they encode to (at most 3 bytes each)
+const LARGEST_PACKED = 4096; // bytes of payload that are copied to a block together with the header
+const SHORT_TEXT = 40; // UTF-16 units; at most 3 bytes each, so that the header has 2 bytes
 
 /**
  * Messages and frames in, bytes in an output. What there is to remember of a connection is in its
@@ -69,14 +69,11 @@ export class Sender {
     if (output.inMessage) throw protocolError("MESSAGE_IN_PROGRESS");
     if (!(message instanceof Message)) throw notData(message);
     this.received(output, message, true);
-    output.recycle(recyclable(message)); // not before: what was joined has recycled its pieces
+    output.recycle(recyclable(message)); // not before: joining the pieces has recycled them
     releaseMessage(message);
   }
 
-  /**
-   * One message of the given type and payload, where the type does not follow from how the payload
-   * is held.
-   */
+  /** Encodes bytes as a message of the given type. */
   payloadOf(output: Output, type: "text" | "binary", payload: Uint8Array, compressed: boolean): void {
     if (output.inMessage) throw protocolError("MESSAGE_IN_PROGRESS");
     this.payload(output, opcodeOf(type) | (compressed ? RSV1 : 0), checkBytes(payload));
@@ -140,7 +137,8 @@ export class Sender {
       if (key !== undefined) maskInPlace(bytes, words, payloadAt, end, key);
       output.wrote(end);
     } else if (this.keys === undefined && size <= this.maxFrameSize) {
-      const parts = transferred ? borrowChunks(message) : message.chunks(); // throws for a released message, before anything is sent
+      // throws for a released message, before anything is added
+      const parts = transferred ? borrowChunks(message) : message.chunks();
       this.header(output, FIN | opcode, size);
       for (const part of parts) output.append(part);
     } else {
@@ -150,8 +148,8 @@ export class Sender {
   }
 
   /**
-   * A message, or the fragment of one, cut into frames of at most maxFrameSize bytes. `opcode` may
-   * have RSV1 set.
+   * Encodes a message or a fragment as frames of at most maxFrameSize bytes. `opcode` may have RSV1
+   * set.
    */
   private payload(output: Output, opcode: number, payload: Uint8Array, last = true): void {
     if (payload.length <= this.maxFrameSize) {

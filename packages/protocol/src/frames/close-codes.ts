@@ -57,13 +57,13 @@ export function sendableClose(info: {
   return [isSendableCloseCode(code) ? code : (STAND_INS.get(code) ?? CLOSE_CODE.INTERNAL_ERROR), cutReason(reason)];
 }
 
-/** What is sent in place of codes that never travel. */
+/** Replacements for codes that are never sent. */
 const STAND_INS: ReadonlyMap<number, number> = new Map([
   [CLOSE_CODE.NO_STATUS, CLOSE_CODE.NORMAL],
   [CLOSE_CODE.ABNORMAL, CLOSE_CODE.GOING_AWAY],
 ]);
 
-/** As many whole characters of a reason as a Close has room for. */
+/** Returns the longest part of a reason that a Close has room for, in complete characters. */
 function cutReason(reason: string): string {
   if (utf8Length(reason) <= MAX_CLOSE_REASON_BYTES) return reason;
   let kept = "";

@@ -3,14 +3,14 @@ import { checkUtf8, decodeUtf8, utf8Length, UTF8_START, writeUtf8 } from "../byt
 import { type ProtocolErrorCode, protocolError, type WebSocketError } from "../errors.ts";
 import { CLOSE_CODE, isSendableCloseCode, MAX_CLOSE_REASON_BYTES } from "./close-codes.ts";
 
-/** What a Close frame says. */
+/** Code and reason of a Close frame. */
 export interface CloseReason {
   /** 1005 for a Close without a code. */
   readonly code: number;
   readonly reason: string;
 }
 
-/** Returns what the payload of a peer's Close says, or what is wrong with it. RFC 6455 §5.5.1. */
+/** Returns code and reason of a peer's Close, or an error. RFC 6455 §5.5.1. */
 export function readClosePayload(payload: Uint8Array): CloseReason | WebSocketError<ProtocolErrorCode> {
   if (payload.length === 0) return { code: CLOSE_CODE.NO_STATUS, reason: "" };
   // §5.5.1: "If there is a body, the first two bytes of the body MUST be a 2-byte unsigned integer"

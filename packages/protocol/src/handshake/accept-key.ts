@@ -23,7 +23,8 @@ export function encodeBase64(bytes: Uint8Array): string {
   let text = "";
   for (let at = 0; at < bytes.length; at += 3) {
     const more = bytes.length - at;
-    const group = (bytes[at] << 16) | (bytes[at + 1] << 8) | bytes[at + 2]; // what is behind the end is undefined, and its bits 0
+    // bytes after the end are undefined, and count as 0
+    const group = (bytes[at] << 16) | (bytes[at + 1] << 8) | bytes[at + 2];
     text += ALPHABET.charAt(group >> 18) + ALPHABET.charAt((group >> 12) & 63);
     text += more > 1 ? ALPHABET.charAt((group >> 6) & 63) : "=";
     text += more > 2 ? ALPHABET.charAt(group & 63) : "=";
@@ -39,16 +40,17 @@ export function makeKey(random: Random): string {
 }
 
 /**
- * RFC 6455 §4.2.1: "a base64-encoded [...] value that, when decoded, is 16 bytes in length". Bits that the padding leaves over may be
- * set, which RFC 4648 §3.5 allows: the sample key "AQIDBAUGBwgJCgsMDQ4PEC==" of RFC 6455 §4.1 has such bits.
+ * RFC 6455 §4.2.1: "a base64-encoded [...] value that, when decoded, is 16 bytes in length". Unused
+ * bits before the padding may be set, which RFC 4648 §3.5 allows: the sample key
+ * "AQIDBAUGBwgJCgsMDQ4PEC==" of RFC 6455 §4.1 has such bits.
  */
 export function isKey(text: string): boolean {
   return text.length === KEY_LENGTH && text.endsWith("==") && consistsOf(DIGITS, text, 0, KEY_LENGTH - 2);
 }
 
 /**
- * The Sec-WebSocket-Accept for a key (RFC 6455 §4.2.2): the key as it was sent, not decoded, and the GUID, hashed. `sha1` defaults to a
- * portable function; `sha1Base64` is used instead of it.
+ * The Sec-WebSocket-Accept for a key (RFC 6455 §4.2.2): the key as it was sent, not decoded, and
+ * the GUID, hashed. `sha1` defaults to a portable function; `sha1Base64` is used instead of it.
  */
 export function acceptValue(key: string, sha1: Sha1 = portableSha1, sha1Base64?: Sha1Base64): string {
   if (sha1Base64 !== undefined) return sha1Base64(key + GUID);

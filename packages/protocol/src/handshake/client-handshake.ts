@@ -204,7 +204,8 @@ export class ClientHandshake {
     if (!hasToken(connection, "upgrade")) {
       return this.#fail(protocolError("INVALID_CONNECTION_HEADER", shown(connection)));
     }
-    // 4. "a value other than the base64-encoded SHA-1 of the concatenation of the |Sec-WebSocket-Key| [...]"
+    // 4. "a value other than the base64-encoded SHA-1 of the concatenation of the
+    // |Sec-WebSocket-Key| [...]"
     const accept = headers.get("sec-websocket-accept");
     const expected = acceptValue(this.#key, this.#sha1);
     if (accept !== expected) {

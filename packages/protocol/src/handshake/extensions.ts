@@ -19,7 +19,7 @@ export interface ExtensionOffer {
 export interface ServerExtension<N extends object = object> {
   /** The name of the extension. */
   readonly name: string;
-  /** The bits that it gives a meaning, as they stand in a frame's first byte (RSV1 = 0x40); 0 for none. */
+  /** Bits of the first byte of a frame that the extension uses (RSV1 = 0x40); 0 for none. */
   readonly rsv: number;
   /**
    * Accepts the first acceptable offer of the client, in the client's order. Returns undefined to
@@ -106,9 +106,9 @@ class Scanner {
 }
 
 /**
- * Reads a Sec-WebSocket-Extensions value; undefined if it is not well formed (RFC 6455 §9.1). Its grammar is RFC 2616's:
- * whitespace may stand between any two parts, and empty list elements do not count. A value without elements is an empty list,
- * which means the same as no header field (RFC 9110 §5.6.1).
+ * Parses a Sec-WebSocket-Extensions value. Returns undefined if it is malformed (RFC 6455 §9.1).
+ * Its grammar is that of RFC 2616: whitespace may be between any two parts, and empty list elements
+ * do not count. A value without elements is an empty list, as is an absent field.
  */
 export function parseExtensions(value: string): readonly ExtensionOffer[] | undefined {
   const scanner = new Scanner(value);
@@ -131,7 +131,10 @@ export function parseExtensions(value: string): readonly ExtensionOffer[] | unde
   return offers;
 }
 
-/** Writes a Sec-WebSocket-Extensions value. Throws INVALID_ARGUMENT for names and values that are no tokens. */
+/**
+ * Returns a Sec-WebSocket-Extensions value. Throws INVALID_ARGUMENT for names and values that are
+ * not tokens.
+ */
 export function formatExtensions(list: readonly ExtensionOffer[]): string {
   return list
     .map(({ name, params }) =>
@@ -173,7 +176,8 @@ export function answerOffers(
   let used = 0;
   for (const name of new Set(offers.map((offer) => offer.name))) {
     const extension = extensions.find((one) => one.name === name);
-    // two extensions can't both give a meaning to the same bit (RFC 6455 §5.2, §9): the one the client prefers has it
+    // two extensions cannot use the same bit (RFC 6455 §5.2, §9): the one that the client prefers
+    // gets it
     if (extension === undefined || (extension.rsv & used) !== 0) continue;
     const answer = extension.answer(offers.filter((offer) => offer.name === name));
     if (answer === undefined) continue;
@@ -195,7 +199,8 @@ export function acceptAnswer(
   const accepted: NegotiatedExtension[] = [];
   let used = 0;
   for (const { name, params } of answers) {
-    // RFC 6455 §4.1: "an extension that was not present in the client's handshake [...], the client MUST _Fail the WebSocket Connection_"
+    // RFC 6455 §4.1: "an extension that was not present in the client's handshake [...], the client
+    // MUST _Fail the WebSocket Connection_"
     const extension = extensions.find((one) => one.name === name && one.offers.length > 0);
     if (extension === undefined) return refuse(`${quote(name)} was not offered`);
     if (accepted.some((one) => one.name === name)) return refuse(`${quote(name)} came twice`);

@@ -28,7 +28,10 @@ export function isToken(text: string): boolean {
   return text.length > 0 && consistsOf(TOKEN_CODES, text);
 }
 
-/** RFC 9110 §5.5: what a field value may hold: visible ASCII, space, tab, and opaque bytes above 0x7f; no other control character. */
+/**
+ * RFC 9110 §5.5: a field value contains visible ASCII, space, tab and opaque bytes above 0x7f, and
+ * no other control character.
+ */
 export function isFieldValueCode(code: number): boolean {
   return code >= SPACE ? code !== DELETE && code <= 0xff : code === TAB;
 }
@@ -45,7 +48,10 @@ export function isSpace(code: number): boolean {
   return code === SPACE || code === TAB;
 }
 
-/** Text without the optional whitespace around it. (`trim` takes more for whitespace: U+00A0, for example, which is data here.) */
+/**
+ * Returns text without optional whitespace at both ends. `trim` removes more, such as U+00A0, which
+ * is data here.
+ */
 export function trimSpace(text: string): string {
   let start = 0;
   let end = text.length;
@@ -55,8 +61,8 @@ export function trimSpace(text: string): string {
 }
 
 /**
- * The elements of a list, without the whitespace around them. RFC 9110 §5.6.1.2: "A recipient MUST parse and ignore a reasonable
- * number of empty list elements". Not for lists with quoted strings.
+ * The elements of a list, without the whitespace around them. RFC 9110 §5.6.1.2: "A recipient MUST
+ * parse and ignore a reasonable number of empty list elements". Not for lists with quoted strings.
  */
 function elements(value: string): string[] {
   const found: string[] = [];
@@ -75,8 +81,9 @@ function elements(value: string): string[] {
 }
 
 /**
- * The tokens of a list such as `Connection: keep-alive, Upgrade`; undefined if an element is no token. A value without elements, such
- * as "" or ",", is an empty list: RFC 9110 §5.6.1 makes no difference between that and a field that is absent.
+ * The tokens of a list such as `Connection: keep-alive, Upgrade`; undefined if an element is no
+ * token. A value without elements, such as "" or ",", is an empty list: RFC 9110 §5.6.1 makes no
+ * difference between that and a field that is absent.
  */
 export function parseTokenList(value: string): readonly string[] | undefined {
   const list = elements(value);
@@ -92,12 +99,15 @@ export function hasToken(value: string | undefined, token: string): boolean {
 }
 
 const BOUNDS = 4; // numbers for each field
-const FEW = 32 * BOUNDS; // up to 32 fields, looking through them is faster than making a map of them
+const FEW = 32 * BOUNDS; // up to 32 fields; a search is faster than making a map
 const NONE: readonly string[] = Object.freeze([]); // all share it
 const NO_BOUNDS: readonly number[] = Object.freeze([]);
 const NONE_GIVEN: Iterable<readonly [name: string, value: string]> = Object.freeze([]);
 
-/** Makes header fields of a text and of bounds in it: of each of `count` fields, where its name starts and ends, and its value. */
+/**
+ * Returns the header fields in a text. `bounds` has four offsets for each of the `count` fields:
+ * start and end of its name, start and end of its value.
+ */
 export let headerFieldsOf: (text: string, bounds: readonly number[], count: number) => HeaderFields;
 /** Returns the fields as lines of a head: `name: value`, separated by CR LF. */
 export let linesOf: (fields: HeaderFields) => string;
@@ -109,7 +119,9 @@ export class HeaderFields implements Iterable<readonly [name: string, value: str
   /** Of each field: where its name starts and ends, and where its value starts and ends. */
   #bounds: readonly number[] = NO_BOUNDS;
   #end = 0; // of the bounds
-  /** Values by name, built on demand if there are many fields. A Map, because a field may be named __proto__. */
+  /**
+   * Values by name, built on demand for many fields. A Map, because a field may be named __proto__.
+   */
   #index: Map<string, string[]> | undefined;
 
   static {

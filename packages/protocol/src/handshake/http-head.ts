@@ -91,19 +91,27 @@ function malformed(expected: string, byte: number): WebSocketError<ProtocolError
 interface Grammar<Start> {
   /** Parses the start line. Undefined: the line is skipped. */
   parseStart(line: string): Start | WebSocketError<ProtocolErrorCode> | undefined;
-  /** Returns both together; one by one, because the spreading of an object of a type that varies is slow. */
+  /**
+   * Returns both together. They are assigned one by one, because spreading objects of varying types
+   * is slow.
+   */
   headOf(start: Start, headers: HeaderFields): Start & { readonly headers: HeaderFields };
   /** Whether another head follows, and only that one counts. */
   isInterim(start: Start): boolean;
-  /** Whether a line that begins with whitespace continues the field before it (RFC 9112 §5.2: obs-fold). */
+  /**
+   * Whether a line that begins with whitespace continues the field before it (RFC 9112 §5.2:
+   * obs-fold).
+   */
   readonly unfoldsLines: boolean;
 }
 
 /**
- * A head from bytes as they come. Every byte is looked at once; they are kept only when the head does not come in one piece.
- * Strict, because what two readers of the same head understand differently can be used against one of them (RFC 9112 §11):
- * lines end in CR LF, a name is directly followed by its colon. Deviations are repaired where RFC 9112 requires or recommends it (folded
- * lines in responses), and refused where it only allows it: a bare LF at the end of a line (§2.2: "MAY") is an error in responses too.
+ * Parses a head incrementally. Each byte is read once. Bytes are kept only if the head arrives in
+ * several chunks. It is strict, because a difference between two readers of the same head can be
+ * used for an attack (RFC 9112 §11): lines end in CR LF, and a colon directly follows a field name.
+ * Deviations are accepted only if RFC 9112 requires or recommends it, such as folded lines in
+ * responses. If it merely allows it, they are errors: a bare LF at the end of a line (§2.2: "MAY"),
+ * in responses too.
  */
 abstract class HeadParser<Start extends object> {
   readonly #grammar: Grammar<Start>;
@@ -120,7 +128,8 @@ abstract class HeadParser<Start extends object> {
   #from = 0; // where the line, the name or the value in hand starts
   #start: Start | undefined;
   #fieldCount = 0;
-  // of each field: where its name starts and ends, where its value starts and ends; with room for those of most heads
+  // four offsets for each field: start and end of its name and of its value; with room for most
+  // heads
   #bounds = new Array<number>(MOST_BOUNDS);
   #bound = 0; // the number of them
   #folded = false; // whether a value has a line break in it
@@ -131,7 +140,10 @@ abstract class HeadParser<Start extends object> {
     this.#limits = limits === undefined ? DEFAULT_HEAD_LIMITS : checkLimits(limits);
   }
 
-  /** Takes the next bytes, which are only borrowed. Throws INVALID_STATE once the head is done or was refused. */
+  /**
+   * Processes the next bytes. It does not keep the array. Throws INVALID_STATE after the end of the
+   * head.
+   */
   receive(bytes: Uint8Array): HeadProgress<Start & { readonly headers: HeaderFields }> {
     if (this.#finished) throw protocolError("INVALID_STATE", "the head is complete: create a new parser");
     if (bytes.length === 0) return MORE;
@@ -154,7 +166,10 @@ abstract class HeadParser<Start extends object> {
     return { state: "done", head, rest };
   }
 
-  /** Returns a copy of all bytes received. `last`: those of the last call of `receive`, if it did not return "more". */
+  /**
+   * Returns a copy of all bytes received. `last`: those of the last `receive`, if it did not return
+   * "more".
+   */
   received(last?: Uint8Array): Uint8Array {
     if (last === undefined) return new Uint8Array(this.#kept?.bytes.subarray(0, this.#kept.length) ?? NO_BYTES);
     const earlier = this.#earlier;
@@ -271,7 +286,10 @@ abstract class HeadParser<Start extends object> {
   }
 }
 
-/** A value of several lines on one. RFC 9112 §5.2: "a user agent [...] MUST replace each received obs-fold with one or more SP octets". */
+/**
+ * Returns a folded value on one line. RFC 9112 §5.2: "a user agent [...] MUST replace each received
+ * obs-fold with one or more SP octets".
+ */
 function unfold(value: string): string {
   return value.includes("\r\n") ? trimSpace(value.split("\r\n").map(trimSpace).join(" ")) : value;
 }
@@ -283,7 +301,8 @@ function parseVersion(text: string): string | undefined {
 
 const REQUEST: Grammar<RequestLine> = {
   parseStart(line: string): RequestLine | WebSocketError<ProtocolErrorCode> | undefined {
-    // RFC 9112 §2.2: "a server that is expecting to receive and parse a request-line SHOULD ignore at least one empty line"
+    // RFC 9112 §2.2: "a server that is expecting to receive and parse a request-line SHOULD ignore
+    // at least one empty line"
     if (line === "") return undefined;
     // RFC 9112 §3: request-line = method SP request-target SP HTTP-version
     const first = line.indexOf(" ");
@@ -309,7 +328,8 @@ const REQUEST: Grammar<RequestLine> = {
     return false;
   },
 
-  // RFC 9112 §5.2: "A server that receives an obs-fold in a request message [...] MUST either reject the message [...]"
+  // RFC 9112 §5.2: "A server that receives an obs-fold in a request message [...] MUST either
+  // reject the message [...]"
   unfoldsLines: false,
 };
 
@@ -323,14 +343,16 @@ export class RequestHeadParser extends HeadParser<RequestLine> {
 
 const RESPONSE: Grammar<StatusLine> = {
   parseStart(line: string): StatusLine | WebSocketError<ProtocolErrorCode> {
-    // RFC 9112 §4: status-line = HTTP-version SP status-code SP [ reason-phrase ]. Some servers send no reason phrase and leave out the
-    // second SP with it. RFC 9110 §15: a status code below 100 or above 599 is processed "as if it had a 5xx (Server Error) status code".
+    // RFC 9112 §4: status-line = HTTP-version SP status-code SP [ reason-phrase ]. Some servers
+    // send no reason phrase and leave out the second SP with it. RFC 9110 §15: a status code below
+    // 100 or above 599 is processed "as if it had a 5xx (Server Error) status code".
     const version = parseVersion(line.slice(0, 8));
     if (version === undefined || !/^ \d\d\d(?: |$)/.test(line.slice(8))) {
       return protocolError("MALFORMED_HEAD", `expected "HTTP/1.1 status reason", got ${quote(line)}`);
     }
     if (!version.startsWith("1.")) return protocolError("UNSUPPORTED_HTTP_VERSION", `got HTTP/${version}`);
-    // RFC 9110 §2.5: a message with a higher minor version than that implemented is processed "as if it was in the highest minor version"
+    // RFC 9110 §2.5: a message with a higher minor version than that implemented is processed "as
+    // if it was in the highest minor version"
     return { version: version === "1.0" ? "1.0" : "1.1", status: Number(line.slice(9, 12)), reason: line.slice(13) };
   },
 
@@ -339,7 +361,8 @@ const RESPONSE: Grammar<StatusLine> = {
   },
 
   isInterim(start: StatusLine): boolean {
-    // RFC 9110 §15.2: "A client MUST be able to parse one or more 1xx responses received prior to a final response"
+    // RFC 9110 §15.2: "A client MUST be able to parse one or more 1xx responses received prior to a
+    // final response"
     return start.status >= 100 && start.status < 200 && start.status !== 101;
   },
 
@@ -347,8 +370,9 @@ const RESPONSE: Grammar<StatusLine> = {
 };
 
 /**
- * Skips interim responses (100, 103, ...) in front of the final one or 101; all together are held to the limits. HTTP/1.0 is
- * let through: some proxies answer CONNECT with it, and some servers a request that they refuse.
+ * Skips interim responses (100, 103, ...) in front of the final one or 101; all together are held
+ * to the limits. HTTP/1.0 is let through: some proxies answer CONNECT with it, and some servers a
+ * request that they refuse.
  */
 export class ResponseHeadParser extends HeadParser<StatusLine> {
   /** `runtime`: whose functions decode the head. Default portable ones. */

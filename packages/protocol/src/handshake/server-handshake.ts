@@ -17,7 +17,7 @@ import { checkLimit, invalidOption } from "../arguments.ts";
 import { checkUpgrade } from "./upgrade-request.ts";
 import type { HandshakeOffer, UpgradeRequest } from "./upgrade-request.ts";
 
-/** What a server adds to its agreement. */
+/** What a server adds to its acceptance. */
 export interface AcceptOptions {
   /** One of the request's protocols; none if undefined or "". */
   readonly protocol?: string | undefined;
@@ -25,7 +25,7 @@ export interface AcceptOptions {
   readonly headers?: HeaderInput | undefined;
 }
 
-/** How a server comes to its answer; one object may serve all handshakes. */
+/** How a server answers handshakes. One object may serve all of them. */
 export interface ServerNegotiation {
   /** Returns the SHA-1 digest of bytes. Default: a portable function. */
   readonly sha1?: Sha1 | undefined;
@@ -57,8 +57,8 @@ export interface AgreedUpgrade extends Agreement {
 }
 
 /**
- * Agrees to a request that `checkUpgrade` has passed (RFC 6455 §4.2.2). Throws INVALID_ARGUMENT for a subprotocol that was not
- * offered and for header fields that can't be sent.
+ * Accepts a request that `checkUpgrade` has passed (RFC 6455 §4.2.2). Throws INVALID_ARGUMENT for a
+ * subprotocol that was not offered, and for invalid header fields.
  */
 export function acceptUpgrade(
   request: UpgradeRequest,
@@ -81,7 +81,10 @@ export function agreeToUpgrade(
   return { head: `${head}\r\n\r\n`, protocol, extensions, extensionsHeader };
 }
 
-/** Agrees to the offer of a request of any version of HTTP. `fields`: those of the response that all versions have. */
+/**
+ * Accepts the offer of a request of any version of HTTP. `fields`: header fields of the response
+ * that all versions have.
+ */
 export function agree(
   request: HandshakeOffer,
   { extensions = NO_EXTENSIONS }: Pick<ServerNegotiation, "extensions">,
@@ -124,9 +127,12 @@ export type ServerHandshakeProgress =
       /** `more`: needs more bytes. `request`: needs an answer. `refused` is final. */
       readonly state: "more";
     }
-  /** To be answered by `accept` or `refuse`. Given once; after it `receive` says "more" and keeps the bytes. */
+  /**
+   * Answer it with `accept` or `refuse`. Returned once; later, `receive` returns "more" and keeps
+   * the bytes.
+   */
   | { readonly state: "request"; readonly request: UpgradeRequest }
-  /** The end: send the response, then close. */
+  /** Send the response, then close. Final. */
   | { readonly state: "refused"; readonly error: WebSocketError<ProtocolErrorCode>; readonly response: Uint8Array };
 
 const MORE = { state: "more" } as const;
@@ -152,7 +158,10 @@ export class ServerHandshake {
     this.#maxEarlyData = checkLimit("maxEarlyData", maxEarlyData, 0, DEFAULT_MAX_EARLY_DATA);
   }
 
-  /** Takes the next bytes, which are only borrowed. Throws INVALID_STATE once the handshake is over. */
+  /**
+   * Processes the next bytes. It does not keep the array. Throws INVALID_STATE after the end of the
+   * handshake.
+   */
   receive(bytes: Uint8Array): ServerHandshakeProgress {
     this.#checkNotOver();
     if (this.#request !== undefined) return this.#keep(bytes) ?? MORE;
@@ -167,8 +176,9 @@ export class ServerHandshake {
   }
 
   /**
-   * Agrees to the request; `rest` is what came behind it. Throws INVALID_STATE when there is no request to answer, and what
-   * `acceptUpgrade` throws; the handshake then still waits for an answer.
+   * Accepts the request. `rest` are the bytes received after it. Throws INVALID_STATE without a
+   * request to answer, and what `acceptUpgrade` throws; the handshake then still waits for an
+   * answer.
    */
   accept(options?: AcceptOptions): AcceptedUpgrade & { readonly rest: Uint8Array } {
     const request = this.#request;
@@ -178,14 +188,20 @@ export class ServerHandshake {
     return { ...accepted, rest: this.release() };
   }
 
-  /** Ends the handshake for a caller that answers the request by `acceptUpgrade`; returns the bytes after the request. */
+  /**
+   * Ends the handshake for a caller of `acceptUpgrade`. Returns the bytes received after the
+   * request.
+   */
   release(): Uint8Array {
     this.#checkNotOver();
     this.#over = true;
     return this.#early?.take() ?? NO_BYTES;
   }
 
-  /** The response that refuses the request, also one that is not complete (408). Throws INVALID_STATE if the handshake is over, and what `buildRefusal` throws. */
+  /**
+   * Returns the response that refuses the request, which may be incomplete (408). Throws
+   * INVALID_STATE after the end of the handshake, and what `buildRefusal` throws.
+   */
   refuse(refusal: Refusal): Uint8Array {
     this.#checkNotOver();
     const response = formatResponse(buildRefusal(refusal), this.#method);

@@ -4,8 +4,8 @@ const ROUNDS = 80;
 
 /**
  * Returns the SHA-1 hash of bytes (RFC 3174), 20 bytes, without a platform. Web Crypto hashes
- * asynchronously only. RFC 6455 uses SHA-1 to prove that a server has read the request; its security
- * does not depend on it.
+ * asynchronously only. RFC 6455 uses SHA-1 to prove that a server has read the request; its
+ * security does not depend on it.
  */
 export function portableSha1(bytes: Uint8Array): Uint8Array {
   const words = padded(bytes);

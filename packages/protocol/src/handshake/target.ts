@@ -2,7 +2,8 @@ import { codes, consistsOf } from "./header-fields.ts";
 
 const LETTERS_AND_DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 const DIGIT_CODES: Uint8Array = codes("0123456789");
-const REG_NAME_CODES: Uint8Array = codes(`${LETTERS_AND_DIGITS}-._~%!$&'()*+,;=`); // RFC 3986 §3.2.2
+/** RFC 3986 §3.2.2. */
+const REG_NAME_CODES: Uint8Array = codes(`${LETTERS_AND_DIGITS}-._~%!$&'()*+,;=`);
 const IP_LITERAL_CODES: Uint8Array = codes("0123456789ABCDEFabcdef:.");
 const LARGEST_PORT = 65535;
 

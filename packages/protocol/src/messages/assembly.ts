@@ -9,19 +9,19 @@ const LARGEST_PIECE = 128 * 1024; // bytes
 const STEP = 16 * 1024;
 
 /**
- * A message that is still coming. Its pieces grow with what has arrived: each new one is as large
- * as all that is kept so far, and never larger than what the frame in hand still brings when that
- * frame is the last. So the memory held is at most twice the bytes received (plus 256), whatever
- * lengths were declared and however many fragments they came in.
+ * An incomplete message. Its pieces grow with the received bytes: a new piece is as large as all
+ * that is kept so far, and in the last frame never larger than the rest of it. The memory is
+ * thereby at most twice the bytes received plus 256, whatever lengths were declared, and whatever
+ * the number of fragments.
  */
 export class Assembly {
   readonly type: "text" | "binary";
   readonly compressed: boolean;
   size = 0;
-  /** Whole frames so far, and their sizes where the receiver keeps them. */
+  /** Number of complete frames, and their sizes if the receiver keeps them. */
   frames = 0;
   sizes: number[] | undefined;
-  /** Where `append` put the bytes of its last call, unmasked: `piece[from..to)`. */
+  /** The unmasked bytes of the last `append`: `piece[from..to)`. */
   piece: Uint8Array;
   from = 0;
   to = 0;
@@ -38,10 +38,10 @@ export class Assembly {
   }
 
   /**
-   * Keeps as many bytes of `source[start..end)` as fit in the current piece, XORed with `key`;
-   * returns the OR of them (see `copyMasked`). Call it again from `start + (to - from)` until all
-   * are kept. `more` is what the frame brings behind `end`; `last` whether the message ends with
-   * it.
+   * Keeps as many bytes of `source[start..end)` as fit in the current piece, XORed with `key`.
+   * Returns the OR of them (see `copyMasked`). Call it again from `start + (to - from)` until all
+   * are kept. `more`: bytes of the frame after `end`. `last`: whether it is the last frame of the
+   * message.
    */
   append(source: Uint8Array, start: number, end: number, key: number, more: number, last: boolean): number {
     if (this.to === this.piece.length) this.grow(end - start, more, last);
@@ -65,7 +65,7 @@ export class Assembly {
     this.to = 0;
   }
 
-  /** All pieces, in order, cut to what they hold. */
+  /** Returns all pieces in order, without their unused ends. */
   finish(): readonly Uint8Array[] {
     if (this.to === this.piece.length) return this.to === 0 ? [] : [...this.full, this.piece];
     const used = this.piece.subarray(0, this.to);

@@ -4,7 +4,7 @@ import type { Memory } from "../runtime/memory.ts";
 import { LEAST_RECYCLED } from "../runtime/piece-pool.ts";
 import { LARGEST_SHARED } from "../runtime/slabs.ts";
 
-// What may refer to the memory of a payload.
+// What may refer to the memory of a payload:
 const MESSAGE_ONLY = 0; // the memory can be recycled when the message is no longer needed
 const OTHERS = 1; // shared with other payloads, or with the application
 const APPLICATION = 2; // it is what `bytes` returned

@@ -1,7 +1,9 @@
 import { type Message, moveMessage } from "./message.ts";
 
-const COST_OF_A_MESSAGE = 64; // bytes that a message counts besides its payload, against receiveQueueSize
-const MEMORY_OF_A_MESSAGE = 96; // bytes that a message of no length takes: its object, and its place in an array that may be larger by half
+/** Bytes that each message counts for receiveQueueSize besides its payload. */
+const COST_OF_A_MESSAGE = 64;
+/** Bytes of memory of a message without payload: its object, and its place in an array. */
+const MEMORY_OF_A_MESSAGE = 96;
 const MAX_BLOCK_SIZE = 16 * 1024; // bytes
 const MIN_BLOCK_SIZE = 64; // bytes
 
@@ -29,8 +31,8 @@ export class ReceiveQueue {
   }
 
   /**
-   * Bytes of memory that the queue keeps alive: payloads, messages, and the unused parts of the
-   * blocks at both ends.
+   * Bytes of memory that the queue uses: payloads, messages, and the unused parts of the blocks at
+   * both ends.
    */
   get held(): number {
     const messages = this.size + this.count * (MEMORY_OF_A_MESSAGE - COST_OF_A_MESSAGE);
@@ -44,8 +46,8 @@ export class ReceiveQueue {
 
   /**
    * Moves small messages that still wait out of memory that they share with other connections: each
-   * might keep a slab alive whose other messages are long gone. To be called at the end of a tick
-   * in which messages came; a reader that keeps up has taken them by then.
+   * might keep a slab alive whose other messages are gone. Call it at the end of a tick in which
+   * messages were received; a fast reader has taken them by then.
    */
   settle(): void {
     const from = Math.max(this.settled, this.first);
@@ -69,7 +71,7 @@ export class ReceiveQueue {
       return;
     }
     if (this.block === undefined || this.used + size > this.block.length) {
-      // so that a queue of few messages takes little, and one of many has few blocks
+      // few messages need little memory, and many need few blocks
       this.block = new Uint8Array(Math.max(MIN_BLOCK_SIZE, Math.min(MAX_BLOCK_SIZE, this.wanted)));
       this.used = 0;
     }
@@ -80,7 +82,7 @@ export class ReceiveQueue {
   shift(): Message | undefined {
     const message = this.messages[this.first];
     if (message === undefined) return undefined;
-    this.messages[this.first++] = undefined; // or what was taken would be kept until the array is moved up
+    this.messages[this.first++] = undefined; // the array must not keep messages that were taken
     this.size -= message.size + COST_OF_A_MESSAGE;
     if (this.first === this.messages.length) this.clear();
     else if (this.first >= 1024 && this.first * 2 >= this.messages.length) {
@@ -91,9 +93,9 @@ export class ReceiveQueue {
     return message;
   }
 
-  /** Takes all of them. */
+  /** Takes all messages. */
   drain(): readonly Message[] {
-    const all = (this.first === 0 ? this.messages : this.messages.slice(this.first)) as Message[]; // all from `first` on
+    const all = (this.first === 0 ? this.messages : this.messages.slice(this.first)) as Message[];
     this.clear();
     return all;
   }

@@ -1,4 +1,4 @@
-const LARGEST_JOIN = 128 * 1024; // bytes; a longer chain is handed over in pieces
+const LARGEST_JOIN = 128 * 1024; // bytes; a longer chain is returned in pieces
 
 /**
  * Remembers the frame that was added to a chain last, so that a broadcast looks it up once. Evicted
@@ -21,7 +21,7 @@ export class Chain {
   /** The last frame of the sequence. */
   readonly frame: Uint8Array;
   private joined: Uint8Array | undefined;
-  /** Weak: a message that is kept would otherwise keep everything that was ever sent behind it. */
+  /** Weak: otherwise a message that is kept would keep all messages sent after it. */
   private next: WeakRef<Chain> | undefined;
 
   constructor(before: Chain | undefined, frame: Uint8Array) {
@@ -43,7 +43,7 @@ export class Chain {
     return next;
   }
 
-  /** Returns all frames in order, joined unless that is much to copy. */
+  /** Returns all frames in order, joined if they are not too many bytes. */
   pieces(cache: ChainCache, allocate: (size: number) => Uint8Array): Uint8Array | Uint8Array[] {
     if (this.before === undefined) return this.frame;
     if (cache.next === this) cache.before = cache.next = undefined;

@@ -38,10 +38,11 @@ export class PiecePool {
     const size = buffer.byteLength;
     if (size < LEAST_RECYCLED || size > MOST_KEPT) return;
     this.kept += size;
-    // what was released longest ago has a size that nobody asks for
+    // the piece released longest ago has a size that is no longer used
     let evicted = 0;
     while (this.kept > MOST_KEPT) this.kept -= this.free[evicted++].length;
     if (evicted > 0) this.free.splice(0, evicted);
-    this.free.push(piece.length === size ? piece : new Uint8Array(buffer)); // the last piece of a message may have been cut
+    // the last piece of a message may have been cut
+    this.free.push(piece.length === size ? piece : new Uint8Array(buffer));
   }
 }
