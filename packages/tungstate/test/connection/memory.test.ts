@@ -53,8 +53,9 @@ describe("a connection that is idle again", () => {
           all: (after.all - before.all) / PAIRS / 2,
           buffers: (after.buffers - before.buffers) / PAIRS / 2,
         };
-        // a block has 16 KiB, a read buffer 256: neither may remain for each connection
-        assert.ok(each.buffers < 1024, `${each.buffers} bytes of buffers each`);
+        // a block has 16 KiB, a read buffer 256: neither may remain for each connection. The pools of
+        // the process may grow by a few blocks.
+        assert.ok(each.buffers < 4096, `${each.buffers} bytes of buffers each`);
         assert.ok(each.all < 8192, `${each.all} bytes each`);
       },
     );
