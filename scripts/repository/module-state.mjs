@@ -18,6 +18,7 @@ export const ALLOWED = new Map([
   ["packages/tungstate/src/http2/session.ts known", "data of one session of node:http2"],
   ["packages/tungstate/src/http2/session.ts count", "numbers of the sessions of node:http2"],
   ["packages/tungstate/src/native/system.ts loaded", "a fact about this version of Node.js"],
+  ["packages/tungstate/src/native/young-generation.ts loaded", "a function of V8"],
   ["packages/tungstate/src/native/pooled-zlib.ts usable", "a fact about this version of Node.js"],
   ["packages/tungstate/src/schedule/abort-signal.ts waiting", "listeners of the application's signals"],
   ["packages/tungstate/src/schedule/abort-signal.ts listeners", "listeners of the application's signals"],

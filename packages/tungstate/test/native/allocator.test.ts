@@ -7,9 +7,11 @@ import { isNode } from "../../src/native/platform.ts";
 const KIB = 1024;
 const MIB = 1024 * KIB;
 
+const ignore = (): void => undefined;
+
 describe("the allocator", { skip: !isNode && "memory of V8 with glibc, as Node.js uses it" }, () => {
   test("returns arrays at the start of a buffer of their own", () => {
-    const allocate = newAllocator(() => undefined);
+    const allocate = newAllocator(ignore, ignore);
     for (const size of [1, 100, 5000, 16 * KIB, 200 * KIB]) {
       const bytes = allocate(size);
       assert.equal(bytes.length, size);
@@ -20,7 +22,7 @@ describe("the allocator", { skip: !isNode && "memory of V8 with glibc, as Node.j
 
   test("has freed memory kept once, when 8 MiB of large arrays were allocated", () => {
     let kept = 0;
-    const allocate = newAllocator(() => kept++);
+    const allocate = newAllocator(() => kept++, ignore);
     for (let i = 0; i < 10_000; i++) allocate(16 * KIB - 1);
     for (let i = 0; i < 511; i++) allocate(16 * KIB);
     assert.equal(kept, 0);
@@ -28,6 +30,24 @@ describe("the allocator", { skip: !isNode && "memory of V8 with glibc, as Node.j
     assert.equal(kept, 1);
     for (let i = 0; i < 1024; i++) allocate(16 * KIB);
     assert.equal(kept, 1);
+  });
+
+  test("has the young generation collected each time that 8 MiB of large arrays were allocated", () => {
+    let collected = 0;
+    const allocate = newAllocator(ignore, () => collected++);
+    for (let i = 0; i < 10_000; i++) allocate(16 * KIB - 1);
+    for (const [count, size, expected] of [
+      [511, 16 * KIB, 0],
+      [1, 16 * KIB, 1],
+      [7, MIB, 1],
+      [1, MIB, 2],
+      [1, 16 * MIB, 3],
+      [127, 64 * KIB, 3],
+      [1, 64 * KIB, 4],
+    ] as const) {
+      for (let i = 0; i < count; i++) allocate(size);
+      assert.equal(collected, expected);
+    }
   });
 
   const { header } = process.report.getReport() as unknown as { header: { glibcVersionRuntime?: string } };
